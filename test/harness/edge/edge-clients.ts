@@ -7,7 +7,15 @@ import type { Result } from "#src/shared/result.ts";
 import { edgeUrl, FakeEdge, token } from "./fake-edge.ts";
 import { Machine, seededRandom } from "#harness/clock/fake-time.ts";
 
-export type TestClient = ReturnType<typeof aClient>;
+export interface TestClient {
+  readonly edge: FakeEdge;
+  readonly client: WorkspaceClient;
+  /** What a call is answered, in the edge's time. */
+  readonly call: WorkspaceClient["call"];
+  /** All that it has told, oldest first. */
+  readonly events: EdgeEvent[];
+  readonly machine: Machine;
+}
 
 export interface ClientOptions extends Partial<EdgeOptions> {
   readonly seed?: number;
@@ -32,14 +40,15 @@ export function platformOf(edge: FakeEdge, machine: Machine, seed = 1): Platform
 }
 
 /** A client of this edge, on a machine of its own; it is closed with the test. */
-export function aClient(edge: FakeEdge, { seed, ...given }: ClientOptions = {}) {
+export function aClient(edge = new FakeEdge(), { seed, ...given }: ClientOptions = {}): TestClient {
   const machine = new Machine(edge.time);
   const options = { edge: edgeUrl, workspace: "w1", token, ...given };
   const client = value(WorkspaceClient.open(options, platformOf(edge, machine, seed)));
   const events: EdgeEvent[] = [];
   client.on((event) => events.push(event));
   onTestFinished(() => client.close());
-  return { client, events, machine };
+  const call: WorkspaceClient["call"] = (...args) => edge.time.until(client.call(...args));
+  return { edge, client, call, events, machine };
 }
 
 /** A client over HTTP whose every answer is this one. */
@@ -56,11 +65,29 @@ export function aChat(chat: string, overrides: Partial<InputOf<"chats.register">
   return { chat, session: `ses_${chat}`, process: `process of ${chat}`, machine: "m1", client: "test", ...overrides };
 }
 
+/** The chat "a" is registered at an edge of its own. */
+export function onEdge(options: ClientOptions = {}): Promise<TestClient> {
+  return registered(new FakeEdge(), "a", options);
+}
+
 /** A client whose chat is registered. */
 export async function registered(edge: FakeEdge, chat: string, options: ClientOptions = {}): Promise<TestClient> {
   const made = aClient(edge, options);
   value(await edge.time.until(made.client.register(aChat(chat))));
   return made;
+}
+
+/** A client whose chat is registered where no socket opens. */
+export async function withoutSockets(): Promise<TestClient> {
+  const edge = new FakeEdge();
+  edge.faults.refusesSockets = true;
+  return registered(edge, "a");
+}
+
+/** The clients of the chats "a" and "b" of one workspace. */
+export async function twoChats(): Promise<{ edge: FakeEdge; first: TestClient; second: TestClient }> {
+  const edge = new FakeEdge();
+  return { edge, first: await registered(edge, "a"), second: await registered(edge, "b") };
 }
 
 export function value<T, E>(result: Result<T, E>): T {
@@ -74,10 +101,13 @@ export function codeOf<T, E extends { readonly code: string }>(result: Result<T,
 }
 
 /** The states that it went through, in order. */
-export function statesOf({ events }: TestClient): string[] {
+export function statesOf({ events }: Pick<TestClient, "events">): string[] {
   return events.flatMap((event) => (event.type === "state" ? [event.state] : []));
 }
 
-export function ofType<Type extends EdgeEvent["type"]>({ events }: TestClient, type: Type) {
+export function ofType<Type extends EdgeEvent["type"]>(
+  { events }: Pick<TestClient, "events">,
+  type: Type,
+): Extract<EdgeEvent, { type: Type }>[] {
   return events.filter((event): event is Extract<EdgeEvent, { type: Type }> => event.type === type);
 }

@@ -5,7 +5,7 @@ import type { HeldLease } from "#src/coordinator-client/edge/held-lease.ts";
 import { ofType, value, type TestClient } from "./edge-clients.ts";
 import type { FakeEdge } from "./fake-edge.ts";
 
-/** The one that all the chats request. */
+/** What all the chats want. */
 export const resource = "r";
 
 export async function held(
@@ -19,20 +19,21 @@ export async function held(
 
 /** By the coordinator, at this instant. */
 export async function isHeld(edge: FakeEdge, right: HeldLease): Promise<boolean> {
-  return value(await edge.host.call("leases.check", { resource: right.name, token: right.token })).isValid;
+  const checked = await edge.host.call("leases.check", { resource: right.name, token: right.token });
+  return value(checked).isValid;
 }
 
-/** States of rights, oldest first. */
-export function rightsOf(made: TestClient): string[] {
+/** States of leases, oldest first. */
+export function rightsOf(made: Pick<TestClient, "events">): string[] {
   return ofType(made, "right").map(({ name, state }) => `${name} ${state}`);
 }
 
 /** From now on, every 50 ms: what is trusted is held. */
 export function trustIsTrue(edge: FakeEdge, right: HeldLease): void {
-  const check = async (): Promise<void> => {
+  const look = async (): Promise<void> => {
     if (right.isTrusted()) expect(await isHeld(edge, right), `trusted, but not held, at ${edge.time.now}`).toBe(true);
   };
-  edge.time.onPassing(check);
+  edge.time.onPassing(look);
   const tick = (): void => void edge.time.setTimer(tick, 50);
   tick();
 }

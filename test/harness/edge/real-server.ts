@@ -33,6 +33,22 @@ export class RealServer {
     server.on("upgrade", (request, socket) => this.#upgrade(request, socket));
   }
 
+  /** Answers what it is given, one after the other; null: no answer. */
+  static async answering(...answers: (string | null)[]): Promise<RealServer> {
+    const server = await RealServer.listen();
+    server.answer = (_request, response) => {
+      const text = answers.shift() ?? null;
+      if (text === null) response.destroy();
+      else response.writeHead(text.includes("error") ? 409 : 200).end(text);
+    };
+    return server;
+  }
+
+  /** Of what was sent, in order. */
+  get requestIds(): unknown[] {
+    return this.seen.map(({ body }) => (JSON.parse(body) as { requestId?: unknown }).requestId);
+  }
+
   static async listen(): Promise<RealServer> {
     const server = createServer();
     await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { onTestFinished } from "vitest";
+import { expect, onTestFinished } from "vitest";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import type { Io, ProcessStart } from "#src/cli/io.ts";
 import { startGroup } from "#src/cli/system-io.ts";
@@ -12,6 +12,9 @@ import { defaults } from "#src/contract/config.ts";
 import { pathsIn, type Paths } from "#src/platform/paths.ts";
 import type { Processes } from "#src/platform/processes.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
+import { type EdgeConfig, writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
+import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { temporaryFolder, write } from "./git-project.ts";
@@ -26,6 +29,8 @@ interface Ran {
   readonly err: string;
   /** What stdout holds, as JSON. */
   json(): Record<string, unknown>;
+  /** The code of the error that it holds. */
+  readonly error: unknown;
 }
 
 /** A machine of its own: a user's home, SHIM's home in it, two project folders, processes and a clock that the test moves. */
@@ -40,9 +45,51 @@ export interface CliHome {
   readonly started: ProcessStart[];
   now: number;
   io(overrides?: Partial<Io>): Io & { out: string; err: string };
-  /** In no terminal, in the folder of `project`. */
-  shim(...argv: string[]): Promise<Ran>;
-  shimWith(overrides: Partial<Io>, ...argv: string[]): Promise<Ran>;
+  /** In no terminal, in the folder of `project`; `command` is split at blanks, the arguments are taken as they are. */
+  shim(command?: string, ...args: string[]): Promise<Ran>;
+  shimWith(overrides: Partial<Io>, command?: string, ...args: string[]): Promise<Ran>;
+  codes(...commands: string[]): Promise<number[]>;
+  /** What the command prints with `--json`. */
+  json(command: string, ...args: string[]): Promise<Record<string, unknown>>;
+  /** Each of these arguments is wrong usage, and stderr holds why. */
+  misuses(command: string, cases: readonly (readonly [args: string | readonly string[], why: Part])[]): Promise<void>;
+  /** The coordinator of this machine, as another process of it has it. */
+  coordinator(machine?: string): LocalCoordinator;
+  /** From now on the machine is in the workspace "team" of this coordinator. */
+  join(url: string, more?: Partial<EdgeConfig>): void;
+}
+
+type Part = string | RegExp;
+
+/** Matches a text that holds all of these. */
+export function holding(...parts: Part[]): string {
+  const matcher = {
+    $$typeof: Symbol.for("jest.asymmetricMatcher"),
+    asymmetricMatch: (text: unknown) =>
+      typeof text === "string" &&
+      parts.every((part) => (part instanceof RegExp ? part.test(text) : text.includes(part))),
+    toAsymmetricMatcher: () => `holding ${parts.map(String).join(" and ")}`,
+  };
+  return matcher as unknown as string;
+}
+
+/** Matches a command that has succeeded. */
+export function printed(...parts: Part[]): Pick<Ran, "code" | "out"> {
+  return { code: 0, out: holding(...parts) };
+}
+
+/** Matches a command that has failed. */
+export function failed(code: number, ...parts: Part[]): Pick<Ran, "code" | "err"> {
+  return { code, err: holding(...parts) };
+}
+
+function errorIn(out: string): unknown {
+  const [, code = null] = /^\{\s*"error":\s*\{\s*"code":\s*"(\w+)"/.exec(out) ?? [];
+  return code;
+}
+
+function words(text: string | readonly string[]): readonly string[] {
+  return typeof text === "string" ? text.split(" ").filter((word) => word !== "") : text;
 }
 
 export function aCliHome(): CliHome {
@@ -78,15 +125,83 @@ export function aCliHome(): CliHome {
       log: () => undefined,
     },
     io: (overrides = {}) => anIo(home, overrides),
-    shim: (...argv) => home.shimWith({}, ...argv),
-    async shimWith(overrides, ...argv) {
+    shim: (command, ...args) => home.shimWith({}, command, ...args),
+    async shimWith(overrides, command = "", ...args) {
       const io = anIo(home, overrides);
-      const code = await run(argv, io);
-      return { code, out: io.out, err: io.err, json: () => JSON.parse(io.out) as Record<string, unknown> };
+      const code = await run([...words(command), ...args], io);
+      const json = (): Record<string, unknown> => JSON.parse(io.out) as Record<string, unknown>;
+      return { code, out: io.out, err: io.err, json, error: errorIn(io.out) };
+    },
+    async codes(...commands) {
+      const codes: number[] = [];
+      for (const command of commands) codes.push((await home.shim(command)).code);
+      return codes;
+    },
+    json: async (command, ...args) => (await home.shim(command, ...args, "--json")).json(),
+    coordinator: (machine = "here") => {
+      const { now } = home.runtime;
+      const store = createLocalStore({ home: paths.home, driver: openNodeSqlite, now, busyMs: 1_000 });
+      onTestFinished(() => store.close());
+      return new LocalCoordinator({ store, processes, machine, now });
+    },
+    join: (url, more) =>
+      writeEdgeConfig(paths.home, { url, workspace: "team", machine: "m1", token: "shim_a.b", ...more }),
+    async misuses(command, cases) {
+      for (const [args, why] of cases)
+        expect([args, await home.shim(command, ...words(args))]).toMatchObject([args, failed(2, why)]);
     },
   };
   onTestFinished(() => home.runtime.store.close());
   return home;
+}
+
+/** With one session alive and one dead in `project`, one dead in `other`, one finished. */
+export function aSeededHome(): CliHome {
+  const home = aCliHome();
+  seed(home);
+  return home;
+}
+
+/** A machine whose store does this instead. */
+export function withStore(
+  { runtime }: CliHome,
+  changed: Partial<Pick<Store, "read" | "write">>,
+): Pick<Io, "makeRuntime"> {
+  const { store } = runtime;
+  const whole = { read: store.read.bind(store), write: store.write.bind(store), close: () => undefined, ...changed };
+  const own = Object.assign(Object.create(store) as Store, whole);
+  return withRuntime({ ...runtime, store: own });
+}
+
+export function withRuntime(runtime: Runtime, fallbackReason: string | null = null): Pick<Io, "makeRuntime"> {
+  return { makeRuntime: () => Promise.resolve({ runtime, driver: "node:sqlite", fallbackReason }) };
+}
+
+export function throwing(error: Error): () => never {
+  return () => {
+    throw error;
+  };
+}
+
+/** Each step happens between two looks, and Ctrl-C comes after the last. */
+export function between(...steps: (() => void)[]): Pick<Io, "interrupted" | "wait"> {
+  const stop = new AbortController();
+  return {
+    interrupted: () => stop.signal,
+    wait: async () => {
+      const step = steps.shift();
+      if (step) step();
+      else stop.abort();
+    },
+  };
+}
+
+/** What is printed as one JSON document a line. */
+export function linesOf<Line extends object>(out: string): Line[] {
+  return out
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Line);
 }
 
 /** This copy of SHIM, as far as its files are read. */
@@ -134,7 +249,7 @@ function anIo(home: CliHome, overrides: Partial<Io>): Io & { out: string; err: s
     nodeVersion: "24.1.0",
     runQuietly: () => null,
     versionOf: (program: string) => versions[program] ?? "v24.1.0",
-    makeRuntime: async () => ({ runtime: home.runtime, driver: "node:sqlite" as const, fallbackReason: null }),
+    ...withRuntime(home.runtime),
     ...overrides,
   };
   return io;
@@ -198,6 +313,15 @@ export function seed(home: CliHome): void {
   addSession(home, { id: ids.finished, pid: 400 });
   home.runtime.store.write((sql) => sessions.end(sql, home.now, ids.finished, "prompt_input_exit"));
   home.now += 60_000;
+}
+
+/** A row of the snapshot of the newest checkpoint of the dead session, which has failed. */
+export function addSnapshot(home: CliHome, { state = "failed", reason = "", repository = "" } = {}): void {
+  const row = [checkpointOf(home, ids.dead), ids.dead, home.now, state, reason || null, repository || null];
+  const columns = "checkpoint_id, session_id, at, state, reason, repository, project";
+  home.runtime.store.write((sql) =>
+    sql.run(`INSERT INTO snapshots (${columns}) VALUES (?, ?, ?, ?, ?, ?, '/p')`, ...row),
+  );
 }
 
 /** The newest checkpoint of a session. */

@@ -2,6 +2,7 @@ import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { addKey } from "#src/local-mcp/sync/key-ring.ts";
 import { createKey } from "#src/local-mcp/sync/workspace-key.ts";
 import { aCliHome, addSession, ids, type CliHome } from "./cli-home.ts";
+import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { SyncServer, tokenOf } from "#harness/sync/sync-server.ts";
 
@@ -28,6 +29,16 @@ export async function twoCliHomes(prepare: (there: CliHome, here: CliHome) => vo
     home.now = server.host.now();
   }
   return { server, there, here };
+}
+
+/** A machine in a workspace at the edge, which has the admin token or not. */
+export async function aHomeOnEdge(isAdmin = true): Promise<CliHome> {
+  const runtime = await EdgeRuntime.open();
+  const { url, workspace, adminToken } = runtime;
+  const home = aCliHome();
+  const { token } = await runtime.call("tokens.create", { machine: "m1", scope: "work" });
+  home.join(url, { workspace, token, adminToken: isAdmin ? adminToken : token });
+  return home;
 }
 
 export function aChat(chat: string, machine: string) {

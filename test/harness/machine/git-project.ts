@@ -161,3 +161,23 @@ export function plantHooks({ project }: GitProject, mark: string, names: readonl
   write(join(project, ".git/hooks"), Object.fromEntries(names.map((name) => [name, `#!/bin/sh\ntouch ${mark}\n`])));
   for (const name of names) chmodSync(join(project, ".git/hooks", name), 0o755);
 }
+
+/** The environment of a git that does this instead; `$GIT` is the real one. */
+export function withGit(from: Pick<GitProject, "root">, script: string): NodeJS.ProcessEnv & { PATH: string } {
+  const bin = join(from.root, "bin");
+  mkdirSync(bin, { recursive: true });
+  const real = execFileSync("sh", ["-c", "command -v git"], { encoding: "utf8" }).trim();
+  writeFileSync(join(bin, "git"), `#!/bin/sh\nGIT=${real}\n${script}\n`, { mode: 0o755 });
+  return { ...GIT_ENV, PATH: `${bin}:${GIT_ENV["PATH"]}` };
+}
+
+/** The snapshot of a project with these files, in which others were written since its commit. */
+export async function snapshotOf(
+  files: Record<string, string | Buffer>,
+  written: Record<string, string | Buffer> = {},
+  more: Partial<SnapshotInput> = {},
+): Promise<{ from: GitProject; snapshot: Done }> {
+  const from = makeProject(files);
+  write(from.project, written);
+  return { from, snapshot: await taken(from, more) };
+}

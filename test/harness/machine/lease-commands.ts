@@ -5,6 +5,7 @@ import type { Io } from "#src/cli/io.ts";
 import type { Lease } from "#src/contract/leases.ts";
 import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { aCliHome, type CliHome } from "./cli-home.ts";
+import { lookIn } from "./look-in-folder.ts";
 import type { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 
 type Ran = ReturnType<CliHome["shim"]>;
@@ -25,9 +26,9 @@ export class LeaseCommandRig {
     this.home.alive.add(process.pid);
   }
 
-  /** Appends its term to the file, then runs the JavaScript `script`. */
+  /** Runs the JavaScript `script`, then appends its term to the file. */
   lead(options: readonly string[], script: string): Ran {
-    return this.#run(["lead", "deploy", ...options], `appendFileSync(file, process.env.SHIM_TERM + "\\n"); ${script}`);
+    return this.#run(["lead", "deploy", ...options], `${script}; appendFileSync(file, process.env.SHIM_TERM + "\\n");`);
   }
 
   /** Runs the JavaScript `script` while the lease is held. */
@@ -37,21 +38,24 @@ export class LeaseCommandRig {
 
   /** A script knows the file as `file`, and `exitWhenAsked(code)`. */
   #run(command: readonly string[], script: string): Ran {
-    const text = `const { appendFileSync, existsSync, writeFileSync } = require("node:fs");
+    const text = `const { appendFileSync, existsSync, watch, writeFileSync } = require("node:fs");
       const file = ${JSON.stringify(this.#file)};
-      const exitWhenAsked = (code) => setInterval(() => existsSync(${JSON.stringify(this.#exit)}) && process.exit(code), 10);
+      const exitWhenAsked = (code) => {
+        const look = () => existsSync(${JSON.stringify(this.#exit)}) && process.exit(code);
+        watch(${JSON.stringify(this.home.folder)}, look);
+        look();
+      };
       ${script}`;
     return this.home.shimWith(this.real, ...command, "--", process.execPath, "-e", text);
   }
 
   /** The lines of the file, once there are `count`. */
-  async written(count = 1): Promise<number[]> {
-    for (;;) {
+  written(count = 1): Promise<number[]> {
+    return lookIn(this.home.folder, () => {
       const text = existsSync(this.#file) ? readFileSync(this.#file, "utf8").trim() : "";
       const lines = text === "" ? [] : text.split("\n");
-      if (lines.length >= count) return lines.map(Number);
-      await pause(20);
-    }
+      return lines.length >= count ? lines.map(Number) : null;
+    });
   }
 
   askToExit(): void {
@@ -59,18 +63,24 @@ export class LeaseCommandRig {
   }
 
   async held(): Promise<Lease[]> {
-    const { leases } = (await this.home.shim("lease", "list", "--json")).json() as { leases: Lease[] };
+    const { leases } = (await this.home.json("lease list")) as { leases: Lease[] };
     return leases;
   }
 
   /** The states of all chats, also of those that have left. */
   async chats(): Promise<string[]> {
-    const { chats } = (await this.home.shim("chats", "--all", "--json")).json() as { chats: { status: string }[] };
+    const { chats } = (await this.home.json("chats --all")) as { chats: { status: string }[] };
     return chats.map(({ status }) => status);
   }
 
+  /** Once there are so many, as of one that waits. */
+  async comeChats(count: number): Promise<void> {
+    const folder = join(this.home.paths.home, "coordination");
+    await lookIn(folder, async () => ((await this.chats()).length === count ? true : null));
+  }
+
   forceRelease(resource: string): Ran {
-    return this.home.shim("lease", "force-release", resource, "--reason", "test");
+    return this.home.shim("lease force-release", resource, "--reason", "test");
   }
 
   /** From now on the machine works in the workspace of `runtime`. */

@@ -1,6 +1,7 @@
+import { EventEmitter, once } from "node:events";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { onTestFinished, vi } from "vitest";
+import { onTestFinished } from "vitest";
 import type { ProgramExit, Program } from "#src/worker-runner/run-program.ts";
 import type { AttestDeath } from "#src/supervisor/death-record.ts";
 import { SupervisorDaemon, type SupervisorEnd } from "#src/supervisor/supervisor-daemon.ts";
@@ -8,11 +9,10 @@ import type { SupervisorEvent } from "#src/supervisor/supervisor-events.ts";
 import { SupervisorState } from "#src/supervisor/supervisor-state.ts";
 import { SupervisorSettings } from "#src/supervisor/supervisor-settings.ts";
 import { ok } from "#src/shared/result.ts";
-import { identify } from "#src/platform/processes.ts";
 import { launchIn } from "#harness/machine/cli-home.ts";
 import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
 
-/** A program that the supervisor has started: it runs until the test ends it. */
+/** A program that the supervisor has started: it runs until the test says how it ends. */
 export interface Running {
   readonly program: Program;
   /** 128 and the number of a signal. */
@@ -20,7 +20,7 @@ export interface Running {
   readonly cannotStart: (message: string) => void;
 }
 
-/** A supervisor whose clock, timers and programs the test controls. */
+/** A supervisor whose clock, timers and programs are the test's. */
 export class SupervisorRig {
   readonly runtime: TempRuntime;
   readonly events: SupervisorEvent[] = [];
@@ -38,8 +38,11 @@ export class SupervisorRig {
   atStop: (run: Running) => void = (run) => run.end(143);
   readonly #settings: SupervisorSettings;
   readonly #asked = new AbortController();
+  /** Something was told, it waits, or it is over. */
+  readonly #moves = new EventEmitter();
   #waiting: { readonly until: number; readonly go: () => void } | null = null;
   #over: Promise<SupervisorEnd> | null = null;
+  #isOver = false;
 
   constructor(settings: object, options: TempRuntimeOptions = {}) {
     this.runtime = tempRuntime(options);
@@ -64,7 +67,9 @@ export class SupervisorRig {
   /** Begins to supervise, up to its first rest. */
   async begin(): Promise<void> {
     const { runtime } = this;
-    const own = identify(runtime.processes, 1) ?? runtime.processes.start(1);
+    const own = runtime.processes.facts(1)
+      ? { boot: runtime.processes.boot(), pid: 1, start: "100" }
+      : runtime.processes.start(1);
     const daemon = new SupervisorDaemon({
       runtime,
       settings: this.#settings,
@@ -79,10 +84,18 @@ export class SupervisorRig {
         this.opened.push({ words: [command, ...args], cwd });
       },
       attest: (chat, process) => this.attest(chat, process),
-      emit: (event) => void this.events.push(event),
+      emit: (event) => {
+        this.events.push(event);
+        this.#moves.emit("move");
+      },
       wait: (ms, signal) => this.#wait(ms, signal),
     });
     this.#over = daemon.run(this.#asked.signal, new AbortController().signal);
+    const over = (): void => {
+      this.#isOver = true;
+      this.#moves.emit("move");
+    };
+    void this.#over.then(over, over);
     await this.#rest();
   }
 
@@ -109,12 +122,17 @@ export class SupervisorRig {
     }
   }
 
-  /** Ends the newest run with this code, and waits until the supervisor has reacted. */
+  /** The newest of the program's runs ends so, and the supervisor has heeded it. */
   async end(code: number): Promise<void> {
     const before = this.told("ended").length;
     this.runs.at(-1)?.end(code);
-    await vi.waitUntil(() => this.told("ended").length > before);
+    await this.until(() => this.told("ended").length > before);
     await this.#rest();
+  }
+
+  /** Looks whenever something was told. */
+  async until(isReached: () => boolean): Promise<void> {
+    while (!isReached()) await once(this.#moves, "move");
   }
 
   told<Type extends SupervisorEvent["type"]>(type: Type): Extract<SupervisorEvent, { type: Type }>[] {
@@ -140,6 +158,7 @@ export class SupervisorRig {
         resolve();
       };
       this.#waiting = { until: this.runtime.now() + ms, go };
+      this.#moves.emit("move");
       if (signal.aborted) go();
       else signal.addEventListener("abort", go, { once: true });
     });
@@ -147,8 +166,6 @@ export class SupervisorRig {
 
   /** Until it waits for something, or has ended. */
   async #rest(): Promise<void> {
-    let hasEnded = false;
-    void this.#over?.then(() => (hasEnded = true));
-    await vi.waitUntil(() => hasEnded || this.#waiting !== null, { interval: 1 });
+    await this.until(() => this.#isOver || this.#waiting !== null);
   }
 }

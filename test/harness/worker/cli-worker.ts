@@ -6,7 +6,7 @@ import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
-import { makeRepository } from "#harness/machine/git-project.ts";
+import { makeRepository, write } from "#harness/machine/git-project.ts";
 
 /** A chat of this machine that works on tasks. */
 export class Worker {
@@ -62,9 +62,16 @@ export class Worker {
 }
 
 /** By the command; answers the number. */
-export async function submit(home: CliHome, ...args: string[]): Promise<string> {
-  const { tasks } = (await home.shim("task", "submit", ...args, "--json")).json() as OutputOf<"tasks.submit">;
+export async function submit(home: CliHome, command: string, ...args: string[]): Promise<string> {
+  const { tasks } = (await home.json(`task submit ${command}`, ...args)) as OutputOf<"tasks.submit">;
   return String(tasks[0]?.task);
+}
+
+/** All of a plan; answers the numbers. */
+export async function submitPlan(home: CliHome, plan: readonly object[]): Promise<number[]> {
+  write(home.project, { "plan.json": JSON.stringify(plan) });
+  const { tasks } = (await home.json("task submit --graph plan.json")) as OutputOf<"tasks.submit">;
+  return tasks.map(({ task }) => task);
 }
 
 /** A machine on which this process lives, with a repository of one commit in the project's folder. */

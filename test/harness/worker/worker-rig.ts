@@ -1,29 +1,30 @@
 import { onTestFinished } from "vitest";
-import type { CoordinatorClient } from "#src/coordinator-client/coordinator-client.ts";
+import type { CoordinatorClient, HintKind } from "#src/coordinator-client/coordinator-client.ts";
+import type { CallError } from "#src/contract/errors.ts";
 import type { InputOf, OperationName, OutputOf } from "#src/contract/operations.ts";
 import type { TaskSetup } from "#src/worker-runner/attempt.ts";
 import type { Executor, RunOutcome, TaskRun } from "#src/worker-runner/executor.ts";
 import { WorkspaceClient } from "#src/coordinator-client/client.ts";
 import type { CommittedWork, TaskFolder } from "#src/worker-runner/task-folder.ts";
-import { WorkerAutomation, type WorkerOptions } from "#src/worker-runner/worker-automation.ts";
+import { WorkerAutomation, type EndCounts, type WorkerOptions } from "#src/worker-runner/worker-automation.ts";
 import type { WorkerEvent } from "#src/worker-runner/worker-events.ts";
 import { LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
 import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import type { Result } from "#src/shared/result.ts";
 import { FakeTime, Machine, seededRandom } from "#harness/clock/fake-time.ts";
-import { given } from "#harness/coordinator/state-calls.ts";
 import { FakeProcesses } from "#harness/machine/temp-runtime.ts";
 import { tempHome } from "#harness/store/temp-store.ts";
 
 export interface AnAttempt {
   readonly run: TaskRun;
-  /** Ends it; otherwise only a stop does. */
+  /** Comes to its end; without it only a stop ends it. */
   readonly end: (outcome: RunOutcome) => void;
 }
 
-/** Does nothing by itself: the test decides how a task ends. */
-class FakeExecutor implements Executor {
+/** Does nothing by itself: the test says what comes of a task. */
+export class FakeExecutor implements Executor {
   readonly attempts: AnAttempt[] = [];
 
   run(run: TaskRun): Promise<RunOutcome> {
@@ -40,8 +41,8 @@ class FakeExecutor implements Executor {
   }
 }
 
-/** No folder, but a record of what was done with it. */
-class FakeTaskFolder implements TaskFolder {
+/** A folder that is none; it tells what was done with it. */
+export class FakeTaskFolder implements TaskFolder {
   readonly folder = "/somewhere";
   readonly isContinued = false;
   readonly notes = [];
@@ -81,19 +82,29 @@ class FakeTaskFolder implements TaskFolder {
   }
 }
 
-export type WorkerAtWork = ReturnType<WorkerRig["worker"]>;
+export interface WorkerAtWork {
+  readonly worker: WorkerAutomation;
+  readonly executor: FakeExecutor;
+  readonly place: FakeTaskFolder;
+  readonly events: WorkerEvent[];
+  readonly outputs: string[];
+  readonly machine: Machine;
+  readonly pid: number;
+  /** Its way to the coordinator. */
+  readonly link: CutLink;
+  readonly ended: Promise<Result<EndCounts, CallError>>;
+}
 
 export interface RigOptions extends Partial<Omit<WorkerOptions, "setups" | "chat">> {
   readonly types?: readonly string[];
   readonly capabilities?: readonly string[];
-  readonly link?: (link: CoordinatorClient) => CoordinatorClient;
 }
 
-/** Starts a worker on this machine. */
+/** Starts a worker whose outside is this machine's. */
 export function startWorker(
   { machine, name, link, process }: { machine: Machine; name: string; link: CoordinatorClient; process: string },
   { types = ["build"], capabilities = [], ...options }: RigOptions = {},
-) {
+): Omit<WorkerAtWork, "pid" | "link"> {
   const executor = new FakeExecutor();
   const place = new FakeTaskFolder();
   const setup: TaskSetup = { executor, folders: { open: () => Promise.resolve(place) } };
@@ -140,9 +151,11 @@ export class WorkerRig {
     return new LocalCoordinator({ store, processes: this.processes, machine: "m1", now });
   }
 
-  /** By another process of this machine. */
+  /** By somebody else on this machine. */
   call<Name extends OperationName>(name: Name, input: InputOf<Name>): OutputOf<Name> {
-    return given(this.#own.call(name, input));
+    const result = this.#own.call(name, input);
+    if (!result.ok) throw new Error(`${name}: ${result.error.code}: ${result.error.message}`);
+    return result.value;
   }
 
   /** @returns its number */
@@ -162,7 +175,7 @@ export class WorkerRig {
     return this.call("tasks.get", { task }).state;
   }
 
-  worker(options: RigOptions = {}) {
+  worker(options: RigOptions = {}): WorkerAtWork {
     const pid = (this.#pid += 1);
     const process = processKey(this.processes.start(pid));
     const coordinator = this.#open();
@@ -173,10 +186,13 @@ export class WorkerRig {
       close: () => undefined,
     };
     const machine = new Machine(this.time);
-    const { setTimer, clock } = machine;
-    const own = WorkspaceClient.openLocal(rig, { setTimer, clock, random: () => 0.5 });
-    const link = options.link?.(own) ?? own;
-    return { ...startWorker({ machine, name: `w${pid}`, link, process }, options), pid };
+    const own = WorkspaceClient.openLocal(rig, {
+      setTimer: machine.setTimer,
+      clock: machine.clock,
+      random: () => 0.5,
+    });
+    const link = new CutLink(own);
+    return { ...startWorker({ machine, name: `w${pid}`, link, process }, options), pid, link };
   }
 
   /** A worker that has begun its first task. */
@@ -187,39 +203,82 @@ export class WorkerRig {
   }
 }
 
-class Cuts {
+/** A worker that has begun the only task. */
+export async function aTaskBegun(
+  ...[task]: Parameters<WorkerRig["submit"]>
+): Promise<{ rig: WorkerRig; task: number; made: WorkerAtWork }> {
+  const rig = new WorkerRig();
+  return { rig, task: rig.submit(task), made: await rig.begun() };
+}
+
+/** A way to the coordinator that a test can cut: requests then fail, or their answers are lost. */
+export class CutLink implements CoordinatorClient {
+  readonly pollEveryMs: number;
   readonly asked: string[] = [];
-  /** Of the heartbeats. */
+  /** That heartbeats have told. */
   readonly checkpoints: unknown[] = [];
   cut: "no" | "before" | "answers" = "no";
-  /** Changes what the worker asks for. */
+  /** Asks for something else than the worker does. */
   alter: (name: string, given: object) => object = (_name, given) => given;
+  readonly #link: CoordinatorClient;
 
   constructor(link: CoordinatorClient) {
-    const call: CoordinatorClient["call"] = async (name, given, deadlineMs) => {
-      this.asked.push(name);
-      if ("checkpoint" in given && given.checkpoint !== undefined) this.checkpoints.push(given.checkpoint);
-      const lost = { ok: false, error: { code: "outcome_unknown", message: "no answer" } } as const;
-      if (this.cut === "before") return lost;
-      const answer = await link.call(name, this.alter(name, given) as typeof given, deadlineMs);
-      return this.cut === "answers" ? lost : answer;
-    };
-    const own: object = Object.assign(this, { call });
-    return new Proxy(this, {
-      get: (target, name) => {
-        const value: unknown = Reflect.get(name in own ? target : link, name);
-        return typeof value === "function" ? (value.bind(name in own ? target : link) as unknown) : value;
-      },
-    });
+    this.#link = link;
+    this.pollEveryMs = link.pollEveryMs;
+  }
+
+  get self(): CoordinatorClient["self"] {
+    return this.#link.self;
+  }
+
+  register(...args: Parameters<CoordinatorClient["register"]>): ReturnType<CoordinatorClient["register"]> {
+    return this.#link.register(...args);
+  }
+
+  readonly call: CoordinatorClient["call"] = async (name, given, deadlineMs) => {
+    this.asked.push(name);
+    if ("checkpoint" in given && given.checkpoint !== undefined) this.checkpoints.push(given.checkpoint);
+    const lost = { ok: false, error: { code: "outcome_unknown", message: "no answer" } } as const;
+    if (this.cut === "before") return lost;
+    const answer = await this.#link.call(name, this.alter(name, given) as typeof given, deadlineMs);
+    return this.cut === "answers" ? lost : answer;
+  };
+
+  onHint(heed: (news: HintKind) => void): () => void {
+    return this.#link.onHint(heed);
+  }
+
+  onLost(heed: (reason: string) => void): () => void {
+    return this.#link.onLost(heed);
+  }
+
+  watch(...args: Parameters<CoordinatorClient["watch"]>): ReturnType<CoordinatorClient["watch"]> {
+    return this.#link.watch(...args);
+  }
+
+  onChanges(...args: Parameters<CoordinatorClient["onChanges"]>): () => void {
+    return this.#link.onChanges(...args);
+  }
+
+  hold(...args: Parameters<CoordinatorClient["hold"]>): ReturnType<CoordinatorClient["hold"]> {
+    return this.#link.hold(...args);
+  }
+
+  lead(...args: Parameters<CoordinatorClient["lead"]>): ReturnType<CoordinatorClient["lead"]> {
+    return this.#link.lead(...args);
+  }
+
+  leave(withinMs: number): Promise<void> {
+    return this.#link.leave(withinMs);
+  }
+
+  close(): void {
+    this.#link.close();
   }
 }
 
-/** A link to the coordinator that a test can cut: requests then fail, or their answers are lost. */
-export type CutLink = Cuts & CoordinatorClient;
-export const CutLink = Cuts as new (link: CoordinatorClient) => CutLink;
-
 export function ofEvents<Type extends WorkerEvent["type"]>(
-  { events }: { readonly events: readonly WorkerEvent[] },
+  { events }: Pick<WorkerAtWork, "events">,
   type: Type,
 ): Extract<WorkerEvent, { type: Type }>[] {
   return events.filter((event): event is Extract<WorkerEvent, { type: Type }> => event.type === type);

@@ -1,99 +1,128 @@
 import { expect, it } from "vitest";
 import type { OutputOf } from "#src/contract/operations.ts";
-import { defaultSettings } from "#src/contract/workspaces.ts";
-import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
-import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import type { Session } from "#src/local-mcp/sessions/sessions.ts";
+import { countCost, countResponses } from "#src/local-mcp/usage/ledger.ts";
+import {
+  aCliHome,
+  aSeededHome,
+  failed,
+  holding,
+  ids,
+  printed,
+  seed,
+  withRuntime,
+  type CliHome,
+} from "#harness/machine/cli-home.ts";
+import { aHomeOnEdge } from "#harness/machine/cli-machines.ts";
 import { submit, Worker } from "#harness/worker/cli-worker.ts";
-import { RealServer } from "#harness/edge/real-server.ts";
 
 type Shown = OutputOf<"budgets.get">;
 
 async function shown(home: CliHome): Promise<Shown> {
-  return (await home.shim("budget", "--json")).json() as Shown;
+  return (await home.json("budget")) as Shown;
 }
 
 it("[CL61] limits are set one by one, those that are not named stay, and none takes one away", async () => {
   const home = aCliHome();
   expect((await shown(home)).limits).toEqual({ task: {}, chat: {}, day: {} });
-  const first = await home.shim("budget", "set", "--day-usd", "20", "--task-tokens", "500000", "--chat-minutes", "2.5");
-  expect([first.code, first.out]).toEqual([0, expect.stringMatching(/^cost +\$0\.00 +\$20\.00 +none +none$/m)]);
-  const second = await home.shim("budget", "set", "--day-usd", "none", "--task-usd", "0.0132", "--json");
+  const first = "budget set --day-usd 20 --task-tokens 500000 --chat-minutes 2.5";
+  expect(await home.shim(first)).toMatchObject(printed(/^cost +\$0\.00 +\$20\.00 +none +none$/m));
   const limits = { task: { tokens: 500_000, costMicros: 13_200 }, chat: { wallMs: 150_000 }, day: {} };
-  expect((second.json() as Shown).limits).toEqual(limits);
+  expect(await home.json("budget set --day-usd none --task-usd 0.0132")).toMatchObject({ limits });
   expect((await shown(home)).limits).toEqual(limits);
-  const { out } = await home.shim("budget");
-  expect(out).toMatch(/^cost +\$0\.00 +none +none +\$0\.0132$/m);
-  expect(out).toMatch(/^tokens +0 +none +none +500,000$/m);
-  expect(out).toMatch(/^time +0 s +none +2 min +none$/m);
-  expect(out).toMatch(/^The day \(UTC\) ends in \d+ (h|min)\.$/m);
+  expect((await home.shim("budget")).out).toEqual(
+    holding(
+      /^cost +\$0\.00 +none +none +\$0\.0132$/m,
+      /^tokens +0 +none +none +500,000$/m,
+      /^time +0 s +none +2 min +none$/m,
+      /^The day \(UTC\) ends in \d+ (h|min)\.$/m,
+    ),
+  );
 });
 
-it("[CL61] shows what was used, by whom, and which limit is reached", async () => {
+it("[CL61] shows what was used, by which chat, and which limit is reached", async () => {
   const home = aCliHome();
-  await home.shim("budget", "set", "--day-usd", "1", "--chat-tokens", "900");
+  await home.shim("budget set --day-usd 1 --chat-tokens 900");
   await submit(home, "build");
   new Worker(home).take().used({ tokens: 1_000, costMicros: 1_250_000, wallMs: 150_000 });
-  const found = await shown(home);
-  expect(found).toMatchObject({
+  expect(await shown(home)).toMatchObject({
     today: { tokens: 1_000, costMicros: 1_250_000, wallMs: 150_000 },
     isDaySpent: true,
     chats: [{ chat: "w", machine: "m1", used: { tokens: 1_000 }, isSpent: true }],
   });
-  const { out } = await home.shim("budget");
-  expect(out).toMatch(/^cost +\$1\.25 +\$1\.00 /m);
-  expect(out).toContain(
-    "The limit of the day is reached: nothing new starts before the day ends or the limit is raised.",
+  expect((await home.shim("budget")).out).toEqual(
+    holding(
+      /^cost +\$1\.25 +\$1\.00 /m,
+      "The limit of the day is reached: nothing new starts before the day ends or the limit is raised.",
+      /^w +m1 +\$1\.25 +1,000 +2 min +limit reached$/m,
+    ),
   );
-  expect(out).toMatch(/^w +m1 +\$1\.25 +1,000 +2 min +limit reached$/m);
 });
 
 it("[CL62] what is no limit is wrong usage, and changes nothing", async () => {
   const home = aCliHome();
-  for (const [args, why] of [
-    [[], "name a limit"],
-    [["--day-usd", "0"], "above 0"],
-    [["--day-usd", "-1"], "above 0"],
-    [["--day-usd", "0.0000001"], "above 0"],
-    [["--day-tokens", "1e3"], "above 0"],
-    [["--day-tokens", "lots"], "above 0"],
-    [["--chat-tokens", "9007199254740993"], "above 0"],
-    [["--week-usd", "1"], "unknown option"],
-  ] as const) {
-    const refused = await home.shim("budget", "set", ...args);
-    expect([args, refused.code, refused.err]).toEqual([args, 2, expect.stringContaining(why)]);
-  }
+  await home.misuses("budget set", [
+    ["", "name a limit"],
+    ["--day-usd 0", "above 0"],
+    ["--day-usd -1", "above 0"],
+    ["--day-usd 0.0000001", "above 0"],
+    ["--day-tokens 1e3", "above 0"],
+    ["--day-tokens lots", "above 0"],
+    ["--chat-tokens 9007199254740993", "above 0"],
+    ["--week-usd 1", "unknown option"],
+  ]);
   expect((await shown(home)).limits).toEqual({ task: {}, chat: {}, day: {} });
 });
 
-it("[CL62] on the edge limits are set with the admin token, and a machine without it is told so", async () => {
-  const home = aCliHome();
-  const server = await RealServer.listen();
-  const budgets = { task: {}, chat: {}, day: { tokens: 5 } };
-  const found = {
-    limits: budgets,
-    today: { wallMs: 0, tokens: 0, costMicros: 0 },
-    dayEndsInMs: 1_000,
-    isDaySpent: false,
-  };
-  const error = {
-    code: "forbidden",
-    message: "settings.set needs a token of scope admin; this one has work",
-    retryable: false,
-  };
-  server.answer = ({ headers, url }, response) => {
-    const isAdmin = headers.authorization === "Bearer shim_admin.b";
-    if (url.includes("/budgets")) response.end(JSON.stringify({ ...found, chats: [] }));
-    else if (isAdmin) response.end(JSON.stringify({ settings: { ...defaultSettings, budgets } }));
-    else response.writeHead(403).end(JSON.stringify({ error }));
-  };
-  const edge = { url: server.url, workspace: "team", machine: "m1", token: "shim_a.b" };
-  writeEdgeConfig(home.paths.home, edge);
-  const refused = await home.shim("budget", "set", "--day-usd", "2");
-  expect([refused.code, refused.err]).toEqual([1, expect.stringContaining("this machine has none")]);
-  writeEdgeConfig(home.paths.home, { ...edge, adminToken: "shim_admin.b" });
-  expect((await home.shim("budget", "set", "--day-usd", "2")).code).toBe(0);
-  const sent = server.seen.findLast(({ body }) => body !== "");
-  expect(JSON.parse(sent?.body ?? "")).toEqual({
-    settings: { budgets: { day: { costMicros: 2_000_000 } } },
+it("[CL62] on the edge limits are set with the admin token, and a machine without it is refused", async () => {
+  const home = await aHomeOnEdge(false);
+  expect(await home.shim("budget set --day-usd 2")).toMatchObject(failed(1, "this machine has none"));
+  const admin = await aHomeOnEdge();
+  await admin.shim("budget set --chat-tokens 900");
+  expect((await admin.shim("budget set --day-usd 2")).code).toBe(0);
+  expect((await shown(admin)).limits).toEqual({ task: {}, chat: { tokens: 900 }, day: { costMicros: 2_000_000 } });
+});
+
+function spend(home: CliHome, id: string, model: string, output: number, costUsd: number | null): void {
+  home.runtime.store.write((sql) => {
+    const session = sessions.get(sql, id) as Session;
+    const counts = { inputTokens: 1_000, cacheReadTokens: 50_000, cacheCreationTokens: 200, outputTokens: output };
+    const usage = [{ messageId: `${id}${model}`, requestId: null, model, at: home.now, ...counts }];
+    countResponses(sql, session, { usage, subagentUsage: [] }, home.now);
+    if (costUsd !== null) countCost(sql, session, costUsd, model, home.now);
   });
+}
+
+it("[CL95] `cost` shows tokens and cost by day, session, project, model and task, with their sum", async () => {
+  const home = aSeededHome();
+  spend(home, ids.alive, "claude-opus-5-5", 3_000, 1.25);
+  home.now += 86_400_000;
+  spend(home, ids.elsewhere, "claude-sonnet-5-5", 500, 0.5);
+  expect(await home.shim("cost")).toMatchObject(
+    printed(`DAY         RESPONSES  INPUT  OUTPUT  CACHE READ  CACHE WRITE  COST
+2023-11-15  1          1,000  500     50,000      200          $0.50
+2023-11-14  1          1,000  3,000   50,000      200          $1.25
+total       2          2,000  3,500   100,000     400          $1.75
+`),
+  );
+  expect((await home.shim("cost --by session")).out).toMatch(/^aaaa1111 {2}work of aaaa +1 +1,000 .* \$1\.25$/m);
+  expect((await home.shim("cost --by project")).out).toMatch(/^~\/project +1 .* \$1\.25$/m);
+  expect((await home.shim("cost --by model")).out).toMatch(/^claude-sonnet-5-5 +1 .* \$0\.50$/m);
+  expect((await home.shim("cost --by task")).out).toMatch(/^no task +2 .* \$1\.75$/m);
+  const recent = { by: "day", total: { responses: 1, clientCostUsd: 0.5 }, lines: [{ key: "2023-11-15" }] };
+  expect(await home.json("cost --since 1h")).toMatchObject(recent);
+  expect((await home.shim("cost --by week")).code).toBe(2);
+});
+
+it("[CL96] what is estimated and what is not known is called so, and nothing at all is said in words", async () => {
+  const home = aCliHome();
+  expect((await home.shim("cost")).out).toBe("Nothing was counted in that time.\n");
+  seed(home);
+  spend(home, ids.alive, "claude-opus-5-5", 3_000, null);
+  expect((await home.shim("cost")).out).toMatch(/^total .* not known$/m);
+  const prices = { "claude-opus-5-5": { input: 10, output: 50, cacheRead: 1, cacheWrite: 12.5 } };
+  const config = { ...home.runtime.config, usage: { prices, pricesAsOf: "2026-11-20" } };
+  const { out } = await home.shimWith(withRuntime({ ...home.runtime, config }), "cost --by model");
+  expect(out).toEqual(holding(/^total .* about \$0\.21$/m, "$0.21 is estimated by your prices of 2026-11-20"));
 });

@@ -1,22 +1,9 @@
-import { createServer } from "node:net";
-import { spawnSync } from "node:child_process";
-import { once } from "node:events";
-import { join } from "node:path";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it } from "vitest";
 import type { InputOf } from "#src/contract/operations.ts";
 import { LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
-import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
-import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
-import { openLocalCoordinator } from "#src/coordinator-client/open-link.ts";
-import { aCliHome, addSession, ids, type CliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, addSession, failed, holding, ids, type CliHome } from "#harness/machine/cli-home.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
-
-function coordinatorOf(home: CliHome): LocalCoordinator {
-  const { processes } = home.runtime;
-  const store = createLocalStore({ home: home.paths.home, driver: openNodeSqlite, now: () => home.now, busyMs: 1_000 });
-  return new LocalCoordinator({ store, processes, machine: "here", now: () => home.now });
-}
 
 type Registration = Partial<InputOf<"chats.register">>;
 
@@ -32,7 +19,7 @@ function aTeam(): { home: CliHome; coordinator: LocalCoordinator } {
   for (const pid of [700, 701, 702]) home.alive.add(pid);
   addSession(home, { id: ids.alive, pid: 700, title: "fix the parser" });
   addSession(home, { id: ids.dead, pid: 701, title: "write docs" });
-  const coordinator = coordinatorOf(home);
+  const coordinator = home.coordinator();
   register(coordinator, ids.alive, 700);
   register(coordinator, ids.dead, 701);
   const incarnation = register(coordinator, ids.finished, 702, { metadata: { title: "third" } });
@@ -42,24 +29,23 @@ function aTeam(): { home: CliHome; coordinator: LocalCoordinator } {
   return { home, coordinator };
 }
 
-it("[CL85] chats shows who is there, by short id, title and project, and counts who is not", async () => {
+it("[CL85] chats shows the present chats by short id, title and project, and counts the absent", async () => {
   const { home } = aTeam();
   const { out } = await home.shim("chats");
   expect(out).toMatch(/^CHAT +STATUS +TITLE +PROJECT +MACHINE +SEEN +TASKS +CAN +PROGRESS\n/);
   expect(out).toMatch(/^aaaa1111 +idle +fix the parser +~\/project +here /m);
   expect(out).not.toContain("write docs");
   expect(out).toContain("2 chats offline: `shim chats --all`\n");
-  expect((await home.shim("chats", "--json")).json()["chats"]).toMatchObject([
-    { chat: ids.alive, title: "fix the parser" },
-  ]);
+  expect((await home.json("chats"))["chats"]).toMatchObject([{ chat: ids.alive, title: "fix the parser" }]);
 });
 
 it("[CL85] with --all, or asked for, those that are offline are listed with the reason in plain words", async () => {
   const { home } = aTeam();
-  for (const argv of [["--all"], ["--status", "offline"]]) {
-    const { out } = await home.shim("chats", ...argv);
-    expect(out).toMatch(/^bbbb2222 +offline \(process gone\) +write docs /m);
-    expect(out).toMatch(/^cccc4444 +offline \(left\) +third /m);
+  for (const command of ["chats --all", "chats --status offline"]) {
+    const { out } = await home.shim(command);
+    expect(out).toEqual(
+      holding(/^bbbb2222 +offline \(process gone\) +write docs /m, /^cccc4444 +offline \(left\) +third /m),
+    );
     expect(out).not.toContain("shim chats --all");
   }
 });
@@ -75,74 +61,43 @@ it("[CL85] where all are offline it says so, and on a fresh machine that there a
 it("[CL79] a chat may be named by the beginning of its id, and an ambiguous one is refused with titles", async () => {
   const { home, coordinator } = aTeam();
   register(coordinator, "aaaa1111-0000-4000-8000-000000000009", 700, { metadata: { title: "the other" } });
-  const ran = await home.shim("send", "aaaa", "hello");
-  expect(ran.code).toBe(2);
-  expect(ran.err).toContain('"aaaa" matches several chats; give more of the id:\n');
-  expect(ran.err).toContain("  aaaa1111-0000-4000-8000-000000000001  idle  fix the parser\n");
-  expect(ran.err).toContain("  aaaa1111-0000-4000-8000-000000000009  idle  the other\n");
-  expect((await home.shim("send", "cccc", "hello", "--json")).code).toBe(0);
-  expect((await home.shim("task", "list", "--chat", "aaaa")).code).toBe(2);
-  expect((await home.shim("send", "zzzz", "hello")).code).toBe(3);
+  expect(await home.shim("send aaaa hello")).toMatchObject(
+    failed(
+      2,
+      '"aaaa" matches several chats; give more of the id:\n',
+      "  aaaa1111-0000-4000-8000-000000000001  idle  fix the parser\n",
+      "  aaaa1111-0000-4000-8000-000000000009  idle  the other\n",
+    ),
+  );
+  expect(await home.codes("send cccc hello --json", "task list --chat aaaa", "send zzzz hello")).toEqual([0, 2, 3]);
 });
 
 it("[CL86] a team row of `up` has the title, and no colon with nothing behind it", async () => {
   const { home, coordinator } = aTeam();
-  const { incarnation } = given(coordinator.call("chats.get", { chat: ids.alive }));
-  const beat = (progress: string): void =>
-    void given(coordinator.call("chats.heartbeat", { self: { chat: ids.alive, incarnation }, progress }));
-  beat("");
-  expect((await home.shim("up", "--once")).out).toContain("  aaaa1111  fix the parser  here  idle\n");
-  beat("half of it");
-  expect((await home.shim("up", "--once")).out).toContain("  aaaa1111  fix the parser  here  idle: half of it\n");
+  for (const progress of ["", "half of it"]) {
+    given(coordinator.call("chats.heartbeat", { self: { chat: ids.alive, incarnation: 1 }, progress }));
+    const row = `  aaaa1111  fix the parser  here  idle${progress === "" ? "" : `: ${progress}`}\n`;
+    expect((await home.shim("up --once")).out).toContain(row);
+  }
 });
 
 it("[CL87] a task that has ended shows no progress, one under way does", async () => {
   const { home, coordinator } = aTeam();
-  const { incarnation } = given(coordinator.call("chats.get", { chat: ids.alive }));
-  const self = { chat: ids.alive, incarnation };
+  const self = { chat: ids.alive, incarnation: 1 };
   given(coordinator.call("tasks.submit", { tasks: [{ type: "test" }] }));
   const { claims } = given(coordinator.call("tasks.claim", { self, requestId: "r1", limit: 1, isStarted: true }));
   const { task = 0, claim = 0 } = claims[0] ?? {};
   given(coordinator.call("tasks.heartbeat", { self, task, claim, progress: { percent: 50, note: "half of it" } }));
-  const during = await home.shim("task", "list");
-  expect(during.out).toMatch(/ running .* aaaa1111 .* 50 % half of it\n/);
+  expect((await home.shim("task list")).out).toMatch(/ running .* aaaa1111 .* 50 % half of it\n/);
   given(coordinator.call("tasks.ack", { self, task, claim, result: "ok" }));
-  const { out } = await home.shim("task", "list");
+  const { out } = await home.shim("task list");
   expect(out).toMatch(/ done .* -\n/);
   expect(out).not.toContain("half of it");
 });
 
-it("[CL89] `npm run dev` on a port that is in use names SHIM_DEV_PORT with another port", async () => {
-  const server = createServer().listen(0, "127.0.0.1");
-  onTestFinished(() => void server.close());
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  const script = join(import.meta.dirname, "..", "..", "..", "scripts", "dev.ts");
-  const dev = (value: string): { status: number | null; stderr: string } => {
-    const env = { ...process.env, SHIM_DEV_PORT: value, SHIM_DEV_FOLDER: aCliHome().project };
-    return spawnSync(process.execPath, [script], { env, encoding: "utf8" });
-  };
-  const taken = dev(String(port));
-  expect(taken.status).toBe(1);
-  expect(taken.stderr).toContain(`Port ${port} is in use`);
-  expect(taken.stderr).toContain(`SHIM_DEV_PORT=${port + 1} npm run dev`);
-  expect(dev("soon").stderr).toContain("SHIM_DEV_PORT must be a port");
-});
-
 it("[CL109] chats are shown with what they can do and how many tasks they take", async () => {
   const home = aCliHome();
-  const { store, processes, now } = home.runtime;
-  const { driver, busyMs } = store.context;
-  const { coordinator, close } = openLocalCoordinator({ home: home.paths.home, driver, busyMs, processes, now });
-  const client = { process: "p1", machine: "vm", client: "test" };
-  coordinator.call("chats.register", {
-    ...client,
-    chat: "c1",
-    session: "c1",
-    capabilities: ["gpu", "docs"],
-    capacity: 2,
-  });
-  close();
-  const { out } = await home.shim("chats");
-  expect(out).toMatch(/TASKS +CAN +PROGRESS\nc1 .* 0\/2 +gpu, docs +-\n/);
+  const client = { chat: "c1", session: "c1", process: "p1", machine: "vm", client: "test" };
+  home.coordinator().call("chats.register", { ...client, capabilities: ["gpu", "docs"], capacity: 2 });
+  expect((await home.shim("chats")).out).toMatch(/TASKS +CAN +PROGRESS\nc1 .* 0\/2 +gpu, docs +-\n/);
 });

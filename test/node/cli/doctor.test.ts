@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import type { Io } from "#src/cli/io.ts";
@@ -8,7 +8,18 @@ import * as notices from "#src/store/notices.ts";
 import { pause } from "#src/store/pause.ts";
 import { migrations } from "#src/store/schema.ts";
 import { StoreError } from "#src/store/store-error.ts";
-import { aCliHome, checkpointOf, ids, seed, type CliHome } from "#harness/machine/cli-home.ts";
+import {
+  aCliHome,
+  addSnapshot,
+  aSeededHome,
+  holding,
+  ids,
+  seed,
+  throwing,
+  withRuntime,
+  type CliHome,
+} from "#harness/machine/cli-home.ts";
+import { readOnlyFile, remount, smallDisk, type DiskOptions } from "#harness/store/small-disk.ts";
 
 interface Line {
   readonly name: string;
@@ -18,7 +29,7 @@ interface Line {
 }
 
 async function doctor(home: CliHome, io: Partial<Io> = {}): Promise<{ code: number; lines: Map<string, Line> }> {
-  const ran = await home.shimWith(io, "doctor", "--json");
+  const ran = await home.shimWith(io, "doctor --json");
   const { checks, isHealthy } = ran.json() as { checks: Line[]; isHealthy: boolean };
   expect(isHealthy).toBe(ran.code === 0);
   // A line that is not ok says what to do.
@@ -28,7 +39,7 @@ async function doctor(home: CliHome, io: Partial<Io> = {}): Promise<{ code: numb
 
 function connect(home: CliHome): Promise<unknown> {
   mkdirSync(join(home.folder, ".claude"));
-  return home.shim("init", "--yes");
+  return home.shim("init --yes");
 }
 
 it("[CL15] a healthy machine has only ok lines, and answers 0", async () => {
@@ -40,79 +51,46 @@ it("[CL15] a healthy machine has only ok lines, and answers 0", async () => {
   const { code, lines } = await doctor(home);
   expect([...lines.values()].filter(({ state }) => state !== "ok")).toEqual([]);
   expect(code).toBe(0);
-  const names = [
-    "node",
-    "pinned_node",
-    "git",
-    "folder",
-    "disk_space",
-    "config",
-    "spool",
-    "claude-code:installed",
-    "sqlite",
-    "store",
-    "schema",
-    "permissions",
-  ];
-  for (const name of [...names, "backups", "incomplete", "snapshots"]) expect([...lines.keys()]).toContain(name);
-  const { out } = await home.shim("doctor");
-  expect(out).toContain("ok    node: Node 24.1.0");
-  expect(out).toMatch(/\d+ ok, 0 warnings, 0 failures\n$/);
+  const names = "node pinned_node git folder disk_space config spool claude-code:installed sqlite store schema";
+  const others = "permissions backups incomplete snapshots";
+  expect([...lines.keys()]).toEqual(expect.arrayContaining(`${names} ${others}`.split(" ")));
+  expect((await home.shim("doctor")).out).toEqual(
+    holding("ok    node: Node 24.1.0", /\d+ ok, 0 warnings, 0 failures\n$/),
+  );
 });
 
-it("[CL15] it warns of what needs a look: SQLite's second choice, no git, waiting events, notices, pauses, dead sessions, failed snapshots, no backup", async () => {
-  const home = aCliHome();
-  seed(home);
-  const checkpoint = checkpointOf(home, ids.dead);
+it("[CL15] it warns of what needs attention: SQLite's second choice, no git, waiting events, notices, pauses, dead sessions, failed snapshots, no backup", async () => {
+  const home = aSeededHome();
   home.runtime.store.write((sql) => {
     notices.add(sql, home.now, "x", "the store was damaged");
     pause(sql, home.now, null, null);
-    sql.run(
-      "INSERT INTO snapshots (checkpoint_id, session_id, at, state, reason, project) VALUES (?, ?, ?, 'failed', 'git failed', '/p')",
-      checkpoint,
-      ids.dead,
-      home.now,
-    );
   });
+  addSnapshot(home, { reason: "git failed" });
   mkdirSync(home.paths.spool, { mode: 0o700 });
   writeFileSync(join(home.paths.spool, "1-2.jsonl"), "{}", { mode: 0o600 });
-  const makeRuntime: Io["makeRuntime"] = async () => ({
-    runtime: home.runtime,
-    driver: "node:sqlite",
-    fallbackReason: "better-sqlite3 could not be loaded",
-  });
-  const { code, lines } = await doctor(home, { makeRuntime, versionOf: () => null });
+  const fallback = withRuntime(home.runtime, "better-sqlite3 could not be loaded");
+  const { code, lines } = await doctor(home, { ...fallback, versionOf: () => null });
   expect(code).toBe(0);
   const warnings = [...lines.values()].filter(({ state }) => state === "warn").map(({ name }) => name);
-  expect(warnings.toSorted()).toEqual([
-    "backups",
-    "clients",
-    "git",
-    "incomplete",
-    "notice",
-    "paused",
-    "snapshots",
-    "spool",
-    "sqlite",
-  ]);
-  const { out } = await home.shimWith({ makeRuntime }, "doctor");
-  expect(out).toContain(`waiting in ${home.paths.spool}: 1 file of events\n`);
-  expect(out).toMatch(/warn {2}incomplete: 2 sessions died unfinished\n {6}fix: /);
+  const named = "backups clients git incomplete notice paused snapshots spool sqlite";
+  expect(warnings.toSorted()).toEqual(named.split(" "));
+  const waiting = `waiting in ${home.paths.spool}: 1 file of events\n`;
+  expect((await home.shimWith(fallback, "doctor")).out).toEqual(
+    holding(waiting, /warn {2}incomplete: 2 sessions died unfinished\n {6}fix: /),
+  );
 });
 
 it("[CL157] --acknowledge prints the notices once more and ends them", async () => {
   const home = aCliHome();
-  expect((await home.shim("doctor", "--acknowledge")).out).toBe("0 notices acknowledged.\n");
+  expect((await home.shim("doctor --acknowledge")).out).toBe("0 notices acknowledged.\n");
   home.runtime.store.write((sql) => notices.add(sql, home.now, "x", "the store was damaged"));
-  const ran = await home.shim("doctor", "--acknowledge");
-  expect(ran.out).toBe("the store was damaged\n1 notice acknowledged.\n");
-  expect((await home.shim("doctor", "--acknowledge", "--json")).json()).toEqual({ acknowledged: [] });
-  expect((await home.shim("up", "--once")).out).not.toContain("damaged");
+  expect((await home.shim("doctor --acknowledge")).out).toBe("the store was damaged\n1 notice acknowledged.\n");
+  expect(await home.json("doctor --acknowledge")).toEqual({ acknowledged: [] });
+  expect((await home.shim("up --once")).out).not.toContain("damaged");
 });
 
 it("[CL15] an old backup is a warning", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   await backUp(home.runtime.store, home.now, 5);
   home.now += 3 * 86_400_000;
   expect((await doctor(home)).lines.get("backups")).toMatchObject({ state: "warn" });
@@ -127,33 +105,23 @@ it("[CL15] an old Node, readable files, invalid settings and a broken client fai
   writeFileSync(home.paths.config, '{ "recovry": "ask" }', { mode: 0o600 });
   const { code, lines } = await doctor(home, { nodeVersion: "20.20.0" });
   expect(code).toBe(1);
-  const failures = [...lines.values()].filter(({ state }) => state === "fail");
-  expect(failures.map(({ name }) => name).toSorted()).toEqual([
-    "claude-code:script_missing",
-    "config",
-    "node",
-    "permissions",
-  ]);
+  const failed = [...lines.values()].filter(({ state }) => state === "fail");
+  const named = ["claude-code:script_missing", "config", "node", "permissions"];
+  expect(failed.map(({ name }) => name).toSorted()).toEqual(named);
   expect(lines.get("config")?.text).toContain("recovry");
   expect(lines.get("permissions")?.text).toContain("shim.db");
 });
 
 it("[CL15] a store that cannot be opened or is damaged fails, with what to do", async () => {
-  const home = aCliHome();
-  seed(home);
-  const none = await doctor(home, {
-    makeRuntime: async () => Promise.reject(new StoreError("store_unavailable", "no SQLite can be loaded")),
-  });
-  expect(none.code).toBe(1);
-  expect(none.lines.get("store")?.text).toBe("no SQLite can be loaded");
-  const bug = await home.shimWith({ makeRuntime: async () => Promise.reject(new Error("oops")) }, "doctor");
-  expect(bug.code).toBe(1);
-  expect(bug.out).toContain("fail  store: could not be checked: oops");
+  const home = aSeededHome();
+  const unavailable = new StoreError("store_unavailable", "no SQLite can be loaded");
+  const none = await doctor(home, { makeRuntime: throwing(unavailable) });
+  expect([none.code, none.lines.get("store")?.text]).toEqual([1, "no SQLite can be loaded"]);
+  const bug = await home.shimWith({ makeRuntime: throwing(new Error("oops")) }, "doctor");
+  expect(bug).toMatchObject({ code: 1, out: holding("fail  store: could not be checked: oops") });
   home.runtime.store.write((sql) => sql.run("UPDATE migrations SET min_reader = 99"));
   home.runtime.store.close();
-  const newer = await doctor(home);
-  expect(newer.lines.get("store")).toMatchObject({ state: "fail" });
-  expect(newer.lines.get("store")?.text).toContain("newer shim");
+  expect((await doctor(home)).lines.get("store")).toMatchObject({ state: "fail", text: holding("newer shim") });
 });
 
 it("[CL15] a folder that is none fails before anything is stored, as nothing can be saved there", async () => {
@@ -162,10 +130,8 @@ it("[CL15] a folder that is none fails before anything is stored, as nothing can
   writeFileSync(file, "");
   for (const place of [file, join(file, "deeper", "shim")]) {
     const { code, lines } = await doctor(home, { env: { ...home.runtime.env, SHIM_HOME: place } });
-    expect(code).toBe(1);
-    expect(lines.get("folder")).toMatchObject({ state: "fail" });
-    expect(lines.get("folder")?.text).toContain(`${file} is not a folder`);
-    expect(lines.get("folder")?.fix).toContain("SHIM_HOME");
+    const fault = { state: "fail", text: holding(`${file} is not a folder`), fix: holding("SHIM_HOME") };
+    expect([code, lines.get("folder")]).toMatchObject([1, fault]);
   }
   expect((await doctor(home)).lines.get("folder")).toMatchObject({ state: "ok" });
 });
@@ -178,34 +144,29 @@ it.skipIf(process.getuid?.() === 0)(
     mkdirSync(folder, { mode: 0o500 });
     for (const place of [folder, join(folder, "shim")]) {
       const { code, lines } = await doctor(home, { env: { ...home.runtime.env, SHIM_HOME: place } });
-      expect(code).toBe(1);
-      expect(lines.get("folder")).toMatchObject({ state: "fail" });
-      expect(lines.get("folder")?.text).toContain(`${folder} cannot be written to`);
+      const fault = { state: "fail", text: holding(`${folder} cannot be written to`) };
+      expect([code, lines.get("folder")]).toMatchObject([1, fault]);
     }
   },
 );
 
 it("[CL15] what SQLite's own check finds is a failure", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   home.runtime.store.close();
   // In the index of journal keys the two texts stand side by side; with one changed a row is missing from it.
   const file = readFileSync(home.paths.database);
   file.write("k9", file.indexOf(`${ids.dead}k1`) + ids.dead.length);
   writeFileSync(home.paths.database, file);
   const { code, lines } = await doctor(home);
-  expect(code).toBe(1);
-  expect(lines.get("store")).toMatchObject({ state: "fail" });
-  expect(lines.get("store")?.text).toContain("is damaged: ");
-  const { database } = home.paths;
+  const { database, backups } = home.paths;
   // A log that is left beside a copied database would damage it.
-  for (const part of ["Close all chats", `delete ${database}, ${database}-wal and ${database}-shm`, home.paths.backups])
-    expect(lines.get("store")?.fix).toContain(part);
+  const fix = holding("Close all chats", `delete ${database}, ${database}-wal and ${database}-shm`, backups);
+  const fault = { state: "fail", text: holding("is damaged: "), fix };
+  expect([code, lines.get("store")]).toMatchObject([1, fault]);
 });
 
-it("[CL15] schemas of other versions are told", async () => {
-  const home = aCliHome();
-  seed(home);
+it("[CL15] schemas of other versions are reported", async () => {
+  const home = aSeededHome();
   home.runtime.store.write((sql) =>
     sql.run("INSERT INTO migrations (id, name, min_reader, applied_at) VALUES (99, 'later', 0, 0)"),
   );
@@ -220,4 +181,71 @@ it("[CL15] schemas of other versions are told", async () => {
     state: "ok",
     text: `version ${migrations.length}, just migrated from 0`,
   });
+});
+
+/** The failures by their names; nothing that doctor has made may be left. */
+async function failures(home: CliHome): Promise<Map<string, Line>> {
+  const ran = await home.shim("doctor --json");
+  const { checks } = ran.json() as { checks: Line[] };
+  const failed = checks.filter(({ state }) => state === "fail");
+  expect(ran.code === 0).toBe(failed.length === 0);
+  expect(readdirSync(home.paths.home).filter((name) => name.startsWith("doctor-"))).toEqual([]);
+  return new Map(failed.map((line) => [line.name, line]));
+}
+
+function aHomeOn(test: Parameters<typeof smallDisk>[0], megabytes: number, options: DiskOptions = {}): CliHome {
+  const home = aCliHome();
+  smallDisk(test, megabytes, { ...options, at: home.paths.home });
+  return home;
+}
+
+function fill(home: CliHome, make: (path: string) => void): void {
+  try {
+    for (let n = 0; n < 10_000; n++) make(join(home.paths.home, `ballast-${n}`));
+  } catch {
+    // It is full.
+  }
+}
+
+it("[CL130] doctor fails where hardly an inode is free, and where none is", async (test) => {
+  const home = aHomeOn(test, 64, { inodes: 60 });
+  expect([...(await failures(home)).keys()]).toEqual([]);
+  for (let n = 0; n < 45; n++) writeFileSync(join(home.paths.home, `ballast-${n}`), "");
+  const few = await failures(home);
+  expect([...few.keys()]).toEqual(["disk_space"]);
+  expect(few.get("disk_space")?.text).toMatch(/^1\d of 60 inodes free/);
+  fill(home, (path) => writeFileSync(path, ""));
+  const none = await failures(home);
+  expect(none.get("disk_space")?.text).toMatch(/^0 of 60 inodes free/);
+  expect(none.get("folder")?.text).toContain("ENOSPC");
+  expect(none.get("folder")?.fix).toContain("SHIM_HOME");
+});
+
+it("[CL130] doctor fails where the disk takes nothing more", async (test) => {
+  const home = aHomeOn(test, 60);
+  expect([...(await failures(home)).keys()]).toEqual([]);
+  fill(home, (path) => writeFileSync(path, Buffer.alloc(4_000_000)));
+  const full = await failures(home);
+  expect(full.get("disk_space")?.fix).toContain("Free some space");
+  expect(full.get("folder")?.text).toContain("ENOSPC");
+});
+
+it("[CL130] doctor fails where the folder of the store became read-only", async (test) => {
+  const home = aHomeOn(test, 64);
+  seed(home);
+  home.runtime.store.close();
+  remount(home.paths.home, "ro");
+  const failed = await failures(home);
+  expect(failed.get("folder")?.text).toContain("cannot be written to (EROFS");
+  expect(failed.get("store")?.text).toContain("the folder or the file is read-only");
+  remount(home.paths.home, "rw");
+});
+
+it("[CL130] doctor fails where the file of the store alone is read-only", async (test) => {
+  const home = aSeededHome();
+  home.runtime.store.close();
+  readOnlyFile(test, home.paths.database);
+  const failed = await failures(home);
+  expect([...failed.keys()]).toEqual(["store"]);
+  expect(failed.get("store")?.text).toContain(`${home.paths.database} is sound, but cannot be written to (EROFS`);
 });

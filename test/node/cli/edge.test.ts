@@ -1,7 +1,8 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { expect, it } from "vitest";
-import { edgeConfigPath, removeEdgeConfig, writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
-import { aCliHome } from "#harness/machine/cli-home.ts";
+import { edgeConfigPath, removeEdgeConfig, readEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { unfinishedFile } from "#src/cli/commands/edge/edge-workspace.ts";
+import { aCliHome, failed, holding, linesOf } from "#harness/machine/cli-home.ts";
 import { RealServer } from "#harness/edge/real-server.ts";
 
 const edge = { url: "http://127.0.0.1:9", workspace: "team", machine: "m1", token: "shim_a.b" };
@@ -9,26 +10,26 @@ const edge = { url: "http://127.0.0.1:9", workspace: "team", machine: "m1", toke
 it("[EM3] without a workspace this machine decides, and its commands work at once", async () => {
   const home = aCliHome();
   expect((await home.shim("chats")).out).toBe("No chats at this machine.\n");
-  expect((await home.shim("state", "set", "color", '"red"')).out).toMatch(/^color is set, version \d+\.\n$/);
-  expect((await home.shim("state", "get", "color")).out).toBe('"red"\n');
-  expect(await home.shim("state", "set", "color", "blue", "--if-version", "0")).toMatchObject({ code: 1 });
-  expect((await home.shim("state", "list")).out).toContain("color");
-  expect((await home.shim("send", "all", "hello")).out).toBe("Sent to all.\n");
+  expect((await home.shim("state set color", '"red"')).out).toMatch(/^color is set, version \d+\.\n$/);
+  expect((await home.shim("state get color")).out).toBe('"red"\n');
+  expect(await home.shim("state set color blue --if-version 0")).toMatchObject({ code: 1 });
+  expect((await home.shim("state list")).out).toContain("color");
+  expect((await home.shim("send all hello")).out).toBe("Sent to all.\n");
   expect((await home.shim("inbox")).out).toBe("No messages.\n");
-  expect((await home.shim("watch", "color", "--from", "0", "--once")).out).toMatch(/ set {2}color {2}"red"\n/);
-  expect((await home.shim("watch", "--once")).out).toMatch(/^no change after revision \d+\n$/);
-  expect((await home.shim("state", "delete", "color")).code).toBe(0);
-  expect(await home.shim("state", "get", "color")).toMatchObject({ code: 3 });
-  expect(await home.shim("lease", "force-release", "x", "--reason", "test")).toMatchObject({ code: 3 });
-  expect((await home.shim("edge", "status")).out).toMatch(/^Coordinator: this machine; /);
+  expect((await home.shim("watch color --from 0 --once")).out).toMatch(/ set {2}color {2}"red"\n/);
+  expect((await home.shim("watch --once")).out).toMatch(/^no change after revision \d+\n$/);
+  expect((await home.shim("state delete color")).code).toBe(0);
+  expect(await home.shim("state get color")).toMatchObject({ code: 3 });
+  expect(await home.shim("lease force-release x --reason test")).toMatchObject({ code: 3 });
+  expect((await home.shim("edge status")).out).toMatch(/^Coordinator: this machine; /);
 });
 
 it("[CL8] [EM8] on a machine without chats reading makes nothing, and a watch continues when the first comes", async () => {
   const home = aCliHome();
   for (const look of ["chats", "lease list", "state list", "watch --once", "watch --once --from 0", "edge status"])
-    expect([look, (await home.shim(...look.split(" "))).code]).toEqual([look, 0]);
-  expect((await home.shim("state", "get", "color")).code).toBe(3);
-  expect((await home.shim("state", "list", "--json")).json()).toEqual({ entries: [], cursor: null, revision: 0 });
+    expect([look, (await home.shim(look)).code]).toEqual([look, 0]);
+  expect((await home.shim("state get color")).code).toBe(3);
+  expect(await home.json("state list")).toEqual({ entries: [], cursor: null, revision: 0 });
   expect(existsSync(home.paths.home)).toBe(false);
   const stop = new AbortController();
   let out = "";
@@ -36,100 +37,82 @@ it("[CL8] [EM8] on a machine without chats reading makes nothing, and a watch co
     out += text;
     stop.abort();
   };
-  const watching = home.shimWith({ interrupted: () => stop.signal, stdout }, "watch", "--from", "0");
-  await home.shim("state", "set", "color", '"red"');
+  const watching = home.shimWith({ interrupted: () => stop.signal, stdout }, "watch --from 0");
+  await home.shim("state set color", '"red"');
   expect([(await watching).code, out]).toEqual([0, expect.stringMatching(/^\d+ {2}set {2}color {2}"red"\n$/)]);
 });
 
-it("[EM3] the file that says who decides is private, and a machine leaves its workspace only when it is told to", async () => {
+it("[EM3] the file that names the coordinator is private, and a machine leaves its workspace only when it is asked to", async () => {
   const home = aCliHome();
-  writeEdgeConfig(home.paths.home, edge);
+  home.join(edge.url);
   const path = edgeConfigPath(home.paths.home);
   expect(statSync(path).mode & 0o777).toBe(0o600);
-  const other = ["edge", "workspace", "create", "other", "--url", "http://127.0.0.1:9"];
-  expect((await home.shim(...other)).err).toContain("This machine belongs to http://127.0.0.1:9, workspace team.");
+  const other = await home.shim("edge workspace create other --url http://127.0.0.1:9");
+  expect(other.err).toContain("This machine belongs to http://127.0.0.1:9, workspace team.");
   expect(JSON.parse(readFileSync(path, "utf8"))).toEqual(edge);
-  expect((await home.shim("edge", "leave")).code).toBe(1);
-  expect((await home.shim("edge", "leave", "--yes")).code).toBe(0);
+  expect(await home.codes("edge leave", "edge leave --yes", "edge leave --yes")).toEqual([1, 0, 3]);
   expect(existsSync(path)).toBe(false);
-  expect(await home.shim("edge", "leave", "--yes")).toMatchObject({ code: 3 });
 });
 
 it("[EM3] what cannot be used is refused with what to do, and shows no token", async () => {
   const home = aCliHome();
-  writeEdgeConfig(home.paths.home, edge);
+  home.join(edge.url);
   const lost = await home.shim("chats");
   expect(lost.code).toBe(1);
   expect(lost.err).toContain("http://127.0.0.1:9 did not answer");
   expect(lost.err).not.toContain("shim_a.b");
-  writeEdgeConfig(home.paths.home, { ...edge, url: "http://example.com" });
+  home.join("http://example.com");
   expect((await home.shim("chats")).err).toContain("plain http:// is only for this machine");
   removeEdgeConfig(home.paths.home);
-  for (const [args, why] of [
-    [["edge", "workspace", "create", "Not A Name"], "is not a workspace name"],
-    [["edge", "join", "team", "--url", "ftp://x"], "https://"],
-    [["chats", "--status", "asleep"], "It must be idle, busy"],
-    [["send", "all", "x", "--priority", "urgent"], "It must be low, normal or high"],
-    [["edge", "token", "create", "--machine", "m", "--scope", "god"], "It must be observe, submit"],
-    [["edge", "token", "list"], "has not joined a workspace"],
-  ] as const) {
-    expect((await home.shim(...args)).err).toContain(why);
-  }
+  for (const [command, why] of Object.entries({
+    "edge workspace create Not-A-Name": "is not a workspace name",
+    "edge join team --url ftp://x": "https://",
+    "chats --status asleep": "It must be idle, busy",
+    "send all x --priority urgent": "It must be low, normal or high",
+    "edge token create --machine m --scope god": "It must be observe, submit",
+    "edge token list": "has not joined a workspace",
+  }))
+    expect((await home.shim(command)).err).toContain(why);
 });
 
 it("[CL28] a request whose answer is lost is sent a second time under the same id, and no third time", async () => {
   const home = aCliHome();
-  const server = await RealServer.listen();
-  const answers = [null, '{"id":"tok_1","token":"shim_x.y"}', null, null];
-  server.answer = (_request, response) => {
-    const text = answers.shift() ?? null;
-    if (text === null) response.destroy();
-    else response.end(text);
-  };
-  writeEdgeConfig(home.paths.home, { ...edge, url: server.url, adminToken: "shim_c.d" });
-  expect(await home.shim("edge", "token", "create", "--machine", "m2")).toMatchObject({ code: 0, out: "shim_x.y\n" });
-  const ids = server.seen.map(({ body }) => (JSON.parse(body) as { requestId?: unknown }).requestId);
+  const server = await RealServer.answering(null, '{"id":"tok_1","token":"shim_x.y"}', null, null);
+  home.join(server.url, { adminToken: "shim_c.d" });
+  expect(await home.shim("edge token create --machine m2")).toMatchObject({ code: 0, out: "shim_x.y\n" });
+  const ids = server.requestIds;
   expect([ids.length, new Set(ids).size, typeof ids[0]]).toEqual([2, 1, "string"]);
-  expect((await home.shim("edge", "token", "create", "--machine", "m2")).err).toContain("did not answer");
+  expect((await home.shim("edge token create --machine m2")).err).toContain("did not answer");
   expect(server.seen.length).toBe(4);
 });
 
-it("[CL29] versions and revisions as the coordinator tells them are taken back", async () => {
+it("[CL29] versions and revisions as the coordinator prints them are accepted", async () => {
   const home = aCliHome();
   // A raised epoch follows the clock, and versions stand above it.
   home.now = Date.UTC(2026, 10, 20);
-  const { version } = (await home.shim("state", "set", "color", "1", "--json")).json();
+  const { version } = await home.json("state set color 1");
   expect(version).toBeGreaterThan(9_999_999_999);
-  const again = ["state", "set", "color", "2", "--if-version", String(version)];
-  expect(await home.shim(...again)).toMatchObject({ code: 0 });
-  expect(await home.shim(...again)).toMatchObject({ code: 1 });
-  await home.shim("state", "set", "co\u202elor", '"\u009b"');
-  const watched = await home.shim("watch", "--from", String(version), "--once", "--json");
-  const lines = watched.out.trimEnd().split("\n");
-  expect(lines.map((line) => JSON.parse(line) as object)).toMatchObject([
+  const again = `state set color 2 --if-version ${String(version)}`;
+  expect(await home.codes(again, again)).toEqual([0, 1]);
+  await home.shim("state set", "co\u202elor", '"\u009b"');
+  const watched = await home.shim("watch --from", String(version), "--once", "--json");
+  expect(linesOf(watched.out)).toMatchObject([
     { key: "color", value: 2 },
     { key: "co\u202elor", value: "\u009b" },
     { revision: Number(version) + 2 },
   ]);
-  expect((await home.shim("watch", "--from", String(version), "--once")).out + watched.out).not.toMatch(
-    /[\u009b\u202e]/,
+  expect((await home.shim("watch --from", String(version), "--once")).out + watched.out).not.toMatch(/[\u009b\u202e]/);
+  expect(await home.codes("watch --once --from 9007199254740993", "watch --once --from -1")).toEqual([2, 2]);
+  const ttls = ["0", "31536001", "1.5", "2d"];
+  await home.misuses(
+    "state set color 3 --ttl",
+    ttls.map((ttl) => [ttl, "1 to 31536000 seconds"]),
   );
-  for (const wrong of [
-    ["--from", "9007199254740993"],
-    ["--from", "-1"],
-  ])
-    expect(await home.shim("watch", "--once", ...wrong)).toMatchObject({ code: 2 });
-  for (const ttl of ["0", "31536001", "1.5", "2d"]) {
-    const refused = await home.shim("state", "set", "color", "3", "--ttl", ttl);
-    expect([refused.code, refused.err]).toEqual([2, expect.stringContaining("1 to 31536000 seconds")]);
-  }
 });
 
 it("[CL1] what a coordinator does not know is answered like everything that is not there", async () => {
   const home = aCliHome();
-  const refused = await home.shim("send", "nobody", "hi", "--json");
-  expect(refused).toMatchObject({ code: 3 });
-  expect(refused.json()).toMatchObject({ error: { code: "unknown_chat" } });
+  expect(await home.shim("send nobody hi --json")).toMatchObject({ code: 3, error: "unknown_chat" });
 });
 
 it("[CL30] the admin token is used where it is needed, kept by a new token, and not deleted without a word", async () => {
@@ -138,31 +121,19 @@ it("[CL30] the admin token is used where it is needed, kept by a new token, and 
   server.answer = ({ url }, response) => {
     response.end(url.includes("force-release") ? '{"isReleased":true}' : '{"leases":[],"cursor":null}');
   };
-  const joined = { ...edge, url: server.url };
-  writeEdgeConfig(home.paths.home, { ...joined, adminToken: "shim_c.d" });
-  await home.shim("lease", "list");
-  expect((await home.shim("lease", "force-release", "x", "--reason", "test")).code).toBe(0);
+  home.join(server.url, { adminToken: "shim_c.d" });
+  await home.shim("lease list");
+  expect((await home.shim("lease force-release x --reason test")).code).toBe(0);
   const used = server.seen.map(({ headers }) => headers.authorization);
   expect(used).toEqual(["Bearer shim_a.b", "Bearer shim_c.d"]);
-  expect((await home.shim("edge", "leave")).err).toContain("The admin token is deleted too");
-  const elsewhere = ["edge", "join", "other", "--url", server.url];
-  expect((await home.shim(...elsewhere)).err).toContain("The admin token is deleted too");
-  const health = {
-    alarmInMs: null,
-    overdueRows: 0,
-    outboxDepth: 0,
-    storage: null,
-    sockets: 0,
-    chats: 0,
-    schemaVersion: 1,
-    epoch: 0,
-    revision: 0,
-  };
-  server.answer = (_request, response) => void response.end(JSON.stringify({ ...health, protocol: 1 }));
+  expect((await home.shim("edge leave")).err).toContain("The admin token is deleted too");
+  expect((await home.shim("edge join other --url", server.url)).err).toContain("The admin token is deleted too");
+  const counts = { overdueRows: 0, outboxDepth: 0, sockets: 0, chats: 0, schemaVersion: 1, epoch: 0, revision: 0 };
+  const health = JSON.stringify({ ...counts, alarmInMs: null, storage: null, protocol: 1 });
+  server.answer = (_request, response) => void response.end(health);
   const token = tokenWith({ m: "m2", s: "work" });
-  const again = ["edge", "join", "team", "--url", `${server.url}/`, "--no-sync"];
   const input = { readInput: () => Promise.resolve(token) };
-  expect(await home.shimWith(input, ...again)).toMatchObject({ code: 0 });
+  expect((await home.shimWith(input, `edge join team --url ${server.url}/ --no-sync`)).code).toBe(0);
   const stored = JSON.parse(readFileSync(edgeConfigPath(home.paths.home), "utf8")) as object;
   expect(stored).toMatchObject({ machine: "m2", token, adminToken: "shim_c.d" });
 });
@@ -171,16 +142,47 @@ it("[CL30] a machine that has joined with an admin's token makes tokens, too", a
   const home = aCliHome();
   const server = await RealServer.listen();
   server.answer = (_request, response) => void response.end('{"id":"tok_1","token":"shim_x.y"}');
-  writeEdgeConfig(home.paths.home, { ...edge, url: server.url, token: tokenWith({ m: "m1", s: "work" }) });
-  expect((await home.shim("edge", "token", "create", "--machine", "m2")).err).toContain(
-    "on the machine that made the workspace",
-  );
-  writeEdgeConfig(home.paths.home, { ...edge, url: server.url, token: tokenWith({ m: "m1", s: "admin" }) });
-  const made = await home.shim("edge", "token", "create", "--machine", "m2");
-  expect(made).toMatchObject({ code: 0, out: "shim_x.y\n" });
-  expect(made.err).toContain(`shim edge join team --url ${server.url} < token`);
+  home.join(server.url, { token: tokenWith({ m: "m1", s: "work" }) });
+  expect((await home.shim("edge token create --machine m2")).err).toContain("on the machine that made the workspace");
+  home.join(server.url, { token: tokenWith({ m: "m1", s: "admin" }) });
+  const err = holding(`shim edge join team --url ${server.url} < token`);
+  expect(await home.shim("edge token create --machine m2")).toMatchObject({ code: 0, out: "shim_x.y\n", err });
 });
 
 function tokenWith(claims: object): string {
   return `shim_${Buffer.from(JSON.stringify(claims)).toString("base64url")}.x`;
 }
+
+const made = '{"workspace":"team","id":"tok_1","token":"shim_a.a"}';
+const own = '{"id":"tok_2","token":"shim_b.b"}';
+
+it("[CL32] a workspace whose answer was lost is made by the same command again", async () => {
+  const home = aCliHome();
+  const server = await RealServer.answering(null, made, null, null, made, own);
+  const env = { ...home.runtime.env, SHIM_ADMIN_SECRET: "secret" };
+  const command = `edge workspace create team --url ${server.url}`;
+  for (let times = 0; times < 2; times++) {
+    expect(await home.shimWith({ env }, command)).toMatchObject(failed(1, "answer"));
+    expect(statSync(unfinishedFile(home.paths.home)).mode & 0o777).toBe(0o600);
+    expect(readEdgeConfig(home.paths.home)).toEqual({ ok: true, value: null });
+  }
+  expect((await home.shimWith({ env }, command)).code).toBe(0);
+  const ids = server.requestIds;
+  const [workspace, token] = [ids[0], ids.at(-1)];
+  expect(ids).toEqual([workspace, workspace, token, token, workspace, token]);
+  expect(token).toMatch(new RegExp(`^${String(workspace)}:.`));
+  expect(readEdgeConfig(home.paths.home)).toMatchObject({ value: { token: "shim_b.b", adminToken: "shim_a.a" } });
+  expect(existsSync(unfinishedFile(home.paths.home))).toBe(false);
+});
+
+it("[CL32] a name that is taken is not asked for under the old id again, and others stay", async () => {
+  const home = aCliHome();
+  const exists = '{"error":{"code":"workspace_exists","message":"this workspace already exists","retryable":false}}';
+  const server = await RealServer.answering(null, exists, null, exists);
+  const env = { ...home.runtime.env, SHIM_ADMIN_SECRET: "secret" };
+  for (const name of ["other", "team", "team", "other"]) {
+    expect((await home.shimWith({ env }, "edge workspace create", name, "--url", server.url)).code).toBe(1);
+  }
+  const [other, team, again, otherAgain] = server.requestIds;
+  expect([team === again, other === otherAgain]).toEqual([false, true]);
+});

@@ -1,33 +1,22 @@
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { expect, it } from "vitest";
-import type { OutputOf } from "#src/contract/operations.ts";
-import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
-import { addSession, aCliHome, ids, seed, type CliHome } from "#harness/machine/cli-home.ts";
-import { submit, Worker } from "#harness/worker/cli-worker.ts";
+import { aCliHome, addSession, aSeededHome, ids, type CliHome } from "#harness/machine/cli-home.ts";
+import { submit, submitPlan, Worker } from "#harness/worker/cli-worker.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { realEdgeClient } from "#harness/edge/real-edge-client.ts";
 
 async function explained(home: CliHome, task: string): Promise<string[]> {
   const ran = await home.shim("explain", task);
   expect([ran.code, ran.err]).toEqual([0, ""]);
-  const why = (await home.shim("explain", task, "--json")).json()["why"] as string[];
+  const why = (await home.json("explain", task))["why"] as string[];
   expect(ran.out).toBe(`${why.join("\n")}\n`);
   return why;
 }
 
-function aWorker(...all: ConstructorParameters<typeof Worker>): Worker {
-  return new Worker(...all);
-}
-
 it("[CL51] of a blocked task those that it waits for are named, and how they are", async () => {
   const home = aCliHome();
-  const [done, running, waiting] = [
-    await submit(home, "a"),
-    await submit(home, "b"),
-    await submit(home, "c", "--delay", "1h"),
-  ];
-  const task = await submit(home, "test", "--depends-on", done, running, waiting);
+  const [done, running] = [await submit(home, "a"), await submit(home, "b")];
+  const waiting = await submit(home, "c --delay 1h");
+  const task = await submit(home, "test --depends-on", done, running, waiting);
   const worker = new Worker(home);
   worker.take().done();
   worker.take().beat(40, "half way");
@@ -36,19 +25,15 @@ it("[CL51] of a blocked task those that it waits for are named, and how they are
     `  task ${running} (b): running, by w, 40 % half way`,
     `  task ${waiting} (c): scheduled`,
   ]);
-  expect((await home.shim("explain", task, "--json")).json()).toMatchObject({
+  expect(await home.json("explain", task)).toMatchObject({
     task: { state: "blocked" },
-    needs: [
-      { known: { state: "done" } },
-      { known: { state: "running", chat: "w" } },
-      { known: { state: "scheduled" } },
-    ],
+    needs: ["done", "running", "scheduled"].map((state) => ({ known: { state } })),
   });
 });
 
 it("[CL51] of a scheduled task it is said until when it waits, and why", async () => {
   const home = aCliHome();
-  const asked = await submit(home, "a", "--delay", "2h");
+  const asked = await submit(home, "a --delay 2h");
   expect(await explained(home, asked)).toEqual([
     expect.stringMatching(/^Task \d+ \(a\) is scheduled: it is queued at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d, in 2 h\.$/),
     "It was submitted with this delay.",
@@ -60,24 +45,28 @@ it("[CL51] of a scheduled task it is said until when it waits, and why", async (
   );
 });
 
+function aWorker(home: CliHome, chat: string, more: ConstructorParameters<typeof Worker>[1] = {}): Worker {
+  return new Worker(home, { chat, ...more });
+}
+
 it("[CL51] of a queued task each chat that lives is named, with what keeps it from it", async () => {
   const home = aCliHome();
-  const task = await submit(home, "build", "--capability", "gpu", "big");
+  const task = await submit(home, "build --capability gpu big");
   expect(await explained(home, task)).toEqual([
     `Task ${task} (build) is queued: there is no live chat that could take it.`,
   ]);
   const all = ["gpu", "big"];
-  aWorker(home, { chat: "a-lacks" });
-  const full = aWorker(home, { chat: "b-full", capabilities: all, capacity: 1 });
+  aWorker(home, "a-lacks");
+  const full = new Worker(home, { chat: "b-full", capabilities: all, capacity: 1 });
   await submit(home, "other");
-  await home.shim("task", "cancel", task, "--reason", "again");
+  await home.shim("task cancel", task, "--reason", "again");
   full.take();
-  const again = await submit(home, "build", "--capability", "gpu", "big");
-  aWorker(home, { chat: "c-drains", capabilities: all }).drain();
-  aWorker(home, { chat: "d-none", capabilities: all, capacity: 0 });
-  aWorker(home, { chat: "e-other", capabilities: all, taskTypes: ["lint", "test"] });
-  aWorker(home, { chat: "e-stuck", capabilities: all }).isStuck();
-  aWorker(home, { chat: "f-gone", capabilities: all }).leave();
+  const again = await submit(home, "build --capability gpu big");
+  aWorker(home, "c-drains", { capabilities: all }).drain();
+  aWorker(home, "d-none", { capabilities: all, capacity: 0 });
+  aWorker(home, "e-other", { capabilities: all, taskTypes: ["lint", "test"] });
+  aWorker(home, "e-stuck", { capabilities: all }).isStuck();
+  aWorker(home, "f-gone", { capabilities: all }).leave();
   const obstacles = [
     "  a-lacks: lacks big",
     "  b-full: is full: it has 1 of 1 task",
@@ -90,13 +79,13 @@ it("[CL51] of a queued task each chat that lives is named, with what keeps it fr
     `Task ${again} (build) is queued: none of the 6 live chats can take it now.`,
     ...obstacles,
   ]);
-  aWorker(home, { chat: "g-free", capabilities: all, capacity: 2 });
+  aWorker(home, "g-free", { capabilities: all, capacity: 2 });
   expect(await explained(home, again)).toEqual([
     `Task ${again} (build) is queued: 1 of the 7 live chats can take it.`,
     ...obstacles,
     "  g-free: has 0 of 2 tasks; takes it when it asks",
   ]);
-  expect((await home.shim("explain", again, "--json")).json()).toMatchObject({
+  expect(await home.json("explain", again)).toMatchObject({
     takers: [
       { obstacle: "lacks_capability", lacks: ["big"] },
       { obstacle: "full", held: 1, capacity: 1 },
@@ -111,7 +100,7 @@ it("[CL51] of a queued task each chat that lives is named, with what keeps it fr
 
 it("[CL51] of a queued task a budget that is used up is named, of the chat or of the day", async () => {
   const home = aCliHome();
-  const worker = aWorker(home);
+  const worker = new Worker(home);
   await submit(home, "build");
   const work = worker.take();
   const task = await submit(home, "build");
@@ -131,18 +120,16 @@ it("[CL51] of a join it is said that the coordinator makes it", async () => {
     { type: "part", ref: "p" },
     { type: "join", joinRule: "collect", dependsOn: ["p"] },
   ];
-  writeFileSync(join(home.project, "plan.json"), JSON.stringify(plan));
-  const ran = await home.shim("task", "submit", "--graph", "plan.json", "--json");
-  const { tasks } = ran.json() as OutputOf<"tasks.submit">;
-  const task = String(tasks[1]?.task);
+  const [, join] = await submitPlan(home, plan);
+  const task = String(join);
   expect((await explained(home, task)).at(-1)).toBe("Then the coordinator joins their results by the rule collect.");
-  aWorker(home).take().done();
+  new Worker(home).take().done();
   expect(await explained(home, task)).toEqual([
     `Task ${task} (join) is done: the coordinator has joined the results of its parts (collect).`,
   ]);
 });
 
-it("[CL51] of one that somebody has it is said who, how far, and until when", async () => {
+it("[CL51] of a claimed task its holder, its progress and its deadline are named", async () => {
   const home = aCliHome();
   const task = await submit(home, "build");
   const worker = new Worker(home);
@@ -156,7 +143,7 @@ it("[CL51] of one that somebody has it is said who, how far, and until when", as
   home.now += 5_000;
   work.beat(40, "half\nway");
   home.now += 7_000;
-  await home.shim("task", "cancel", running, "--reason", "not wanted");
+  await home.shim("task cancel", running, "--reason", "not wanted");
   expect(await explained(home, running)).toEqual([
     `Task ${running} (test) is running: by w for 12 s, attempt 1 of 3.`,
     "Progress: 40 % half way",
@@ -171,7 +158,7 @@ it("[CL51] of one that somebody has it is said who, how far, and until when", as
 it("[CL51] of a dead task it is said why, how each attempt ended, and what can be done", async () => {
   const home = aCliHome();
   const task = await submit(home, "build");
-  const dependent = await submit(home, "test", "--depends-on", task);
+  const dependent = await submit(home, "test --depends-on", task);
   const work = new Worker(home).take();
   home.now += 3_000;
   work.failed("no disk");
@@ -187,7 +174,7 @@ it("[CL51] of a dead task it is said why, how each attempt ended, and what can b
     `  task ${task} (build): dead (failed)`,
     expect.stringMatching(/^First replay those, then this one: /),
   ]);
-  await home.shim("queue", "discard", dependent, "--reason", "no use");
+  await home.shim("queue discard", dependent, "--reason", "no use");
   expect(await explained(home, dependent)).toEqual([
     `Task ${dependent} (test) is dead: it was discarded.`,
     "Last report: no use",
@@ -195,46 +182,36 @@ it("[CL51] of a dead task it is said why, how each attempt ended, and what can b
     "It cannot be replayed; submit it again if it is still needed.",
   ]);
   const cancelled = await submit(home, "c");
-  await home.shim("task", "cancel", cancelled, "--reason", "not wanted");
+  await home.shim("task cancel", cancelled, "--reason", "not wanted");
   expect(await explained(home, cancelled)).toEqual([`Task ${cancelled} (c) is cancelled: not wanted.`]);
 });
 
 it("[CL51] digits alone are a task, also where a session's id begins with them", async () => {
-  const home = aCliHome();
-  seed(home);
-  expect(await home.shim("explain", "7")).toMatchObject({
-    code: 3,
-    err: "shim: there is no task 7, or it is no longer kept\n",
-  });
+  const home = aSeededHome();
+  const unknown = await home.shim("explain 7");
+  expect(unknown).toMatchObject({ code: 3, err: "shim: there is no task 7, or it is no longer kept\n" });
   addSession(home, { id: "77771111-0000-4000-8000-000000000007" });
-  expect((await home.shim("explain", "7777")).err).toContain("For a session, give more of its id than digits.");
-  expect((await home.shim("explain", "77771111-")).out).toContain("77771111-0000");
+  expect((await home.shim("explain 7777")).err).toContain("For a session, give more of its id than digits.");
+  expect((await home.shim("explain 77771111-")).out).toContain("77771111-0000");
   expect((await home.shim("explain", ids.dead)).out).toContain(ids.dead);
-  expect(await home.shim("explain", "9007199254740993")).toMatchObject({ code: 2 });
+  expect(await home.shim("explain 9007199254740993")).toMatchObject({ code: 2 });
 });
 
 it("[CL51] in a workspace it is the same, with the connections of its chats", async () => {
   const edge = await EdgeRuntime.open();
   const { url, workspace, adminToken } = edge;
   const home = aCliHome();
-  writeEdgeConfig(home.paths.home, { url, workspace, machine: "admin", token: adminToken });
+  home.join(url, { workspace, machine: "admin", token: adminToken });
   await realEdgeClient(url, adminToken, "given", { taskTypes: ["lint"], capabilities: ["gpu"] });
-  await edge.call("chats.register", {
-    chat: "unheard",
-    session: "u",
-    process: "u",
-    machine: "admin",
-    client: "test",
-    taskTypes: ["*"],
-    capabilities: ["gpu"],
-  });
-  const task = await submit(home, "build", "--capability", "gpu");
-  const dependent = await submit(home, "test", "--depends-on", task);
+  const unheard = { chat: "unheard", session: "u", process: "u", machine: "admin", client: "test" };
+  await edge.call("chats.register", { ...unheard, taskTypes: ["*"], capabilities: ["gpu"] });
+  const task = await submit(home, "build --capability gpu");
+  const dependent = await submit(home, "test --depends-on", task);
   expect(await explained(home, task)).toEqual([
     `Task ${task} (build) is queued: 1 of the 2 live chats can take it.`,
     "  given: is only assigned lint",
     "  unheard: has 0 of 3 tasks; is not connected, so it must ask",
   ]);
   expect((await explained(home, dependent))[1]).toBe(`  task ${task} (build): queued`);
-  expect(await home.shim("explain", "7")).toMatchObject({ code: 3 });
+  expect(await home.shim("explain 7")).toMatchObject({ code: 3 });
 });

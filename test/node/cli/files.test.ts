@@ -1,11 +1,9 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it, onTestFinished } from "vitest";
-import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { expect, it } from "vitest";
 import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
-import { openLocalCoordinator } from "#src/coordinator-client/open-link.ts";
 import * as files from "#src/local-mcp/team/reservation-table.ts";
-import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, failed, holding, type CliHome } from "#harness/machine/cli-home.ts";
 
 function reserved(home: CliHome): string[] {
   return home.runtime.store.read((sql) => files.list(sql), []).map(({ resource }) => resource.replace(/^.*?\//, ""));
@@ -15,127 +13,91 @@ it("[FI6] shim files reserves, lists and releases files of the project, by paths
   const home = aCliHome();
   mkdirSync(join(home.project, ".git"));
   mkdirSync(join(home.project, "src"));
-  expect((await home.shim("files", "list")).out).toBe("Nothing is reserved in this project.\n");
+  expect((await home.shim("files list")).out).toBe("Nothing is reserved in this project.\n");
   const below = { cwd: join(home.project, "src") };
-  const done = await home.shimWith(below, "files", "reserve", "lexer.ts", "../docs/**", "--for", "30m");
-  expect([done.code, done.out]).toEqual([
-    0,
-    "Reserved for 30 min: src/lexer.ts, docs/**. The edit tools of chats respect this; writes by a shell are not detected.\n",
-  ]);
+  const done = await home.shimWith(below, "files reserve lexer.ts ../docs/** --for 30m");
+  const scope = "The edit tools of chats respect this; writes by a shell are not detected.";
+  expect(done).toMatchObject({ code: 0, out: `Reserved for 30 min: src/lexer.ts, docs/**. ${scope}\n` });
   home.now += 120_000;
-  const listed = (await home.shim("files", "list", "--json")).json();
-  expect(listed).toMatchObject({
+  expect(await home.json("files list")).toMatchObject({
     project: home.project,
     files: [
       { path: "docs/**", name: "shim command line", heldForMs: 120_000 },
       { path: "src/lexer.ts", chat: expect.stringMatching(/^cli-/) as string },
     ],
   });
-  expect((await home.shim("files", "list")).out).toMatch(
+  expect((await home.shim("files list")).out).toMatch(
     /^PATH .*\ndocs\/\*\* +shim command line +cli-\S+ +\S+ +2 min ago\n/,
   );
   expect(reserved(home)).toEqual(["docs/**", "src/lexer.ts"]);
-  expect((await home.shimWith(below, "files", "release", "lexer.ts")).out).toBe("Released: src/lexer.ts.\n");
-  expect((await home.shim("files", "release", "--json")).json()).toEqual({ released: ["docs/**"] });
-  expect(await home.shim("files", "release")).toMatchObject({ code: 3 });
+  expect((await home.shimWith(below, "files release lexer.ts")).out).toBe("Released: src/lexer.ts.\n");
+  expect(await home.json("files release")).toEqual({ released: ["docs/**"] });
+  expect(await home.shim("files release")).toMatchObject({ code: 3 });
   expect(reserved(home)).toEqual([]);
 });
 
 it("[FI28] several are reserved all or none; what the command line has already is prolonged", async () => {
   const home = aCliHome();
-  await home.shim("files", "reserve", "src/**");
-  const refused = await home.shim("files", "reserve", "docs/a.md", "src/b.ts");
-  expect([refused.code, refused.err]).toEqual([
-    1,
-    expect.stringContaining("has already reserved src/**, which overlaps"),
-  ]);
+  await home.shim("files reserve src/**");
+  const refused = await home.shim("files reserve docs/a.md src/b.ts");
+  expect(refused).toMatchObject(failed(1, "has already reserved src/**, which overlaps"));
   expect(reserved(home)).toEqual(["src/**"]);
   home.now += 3_000_000;
-  expect((await home.shim("files", "reserve", "src/**", "docs/a.md")).code).toBe(0);
+  expect((await home.shim("files reserve src/** docs/a.md")).code).toBe(0);
   home.now += 3_000_000;
-  expect((await home.shim("files", "list", "--json")).json()).toMatchObject({
-    files: [{ path: "docs/a.md" }, { path: "src/**" }],
-  });
+  expect(await home.json("files list")).toMatchObject({ files: [{ path: "docs/a.md" }, { path: "src/**" }] });
   home.now += 3_600_000;
-  expect((await home.shim("files", "list")).out).toContain("Nothing is reserved");
+  expect((await home.shim("files list")).out).toContain("Nothing is reserved");
 });
 
 it("[FI29] a file of another chat is refused with the holder, for how long, and how to ask", async () => {
   const home = aCliHome();
-  await home.shim("files", "reserve", "src/**");
+  await home.shim("files reserve src/**");
   const [mine] = home.runtime.store.read((sql) => files.list(sql), []);
-  await home.shim("files", "release");
-  const { driver, busyMs } = home.runtime.store.context;
-  const { processes, paths } = home.runtime;
-  const { coordinator, close } = openLocalCoordinator({
-    home: paths.home,
-    driver,
-    busyMs,
-    processes,
-    now: () => home.now,
-  });
-  onTestFinished(close);
-  const process = "of another machine";
-  coordinator.call("chats.register", {
-    chat: "b-chat",
-    session: "b-chat",
-    process,
-    machine: "m2",
-    client: "claude-code",
-    metadata: { title: "write the lexer" },
-  });
+  await home.shim("files release");
+  const coordinator = home.coordinator();
+  const chat = { chat: "b-chat", session: "b-chat", process: "of another machine", machine: "m2", client: "test" };
+  coordinator.call("chats.register", { ...chat, metadata: { title: "write the lexer" } });
   const self = { chat: "b-chat", incarnation: 1 };
   coordinator.call("leases.acquire", { self, resource: mine!.resource, requestId: "r1", ttlMs: 3_600_000 });
   home.now += 300_000;
-  const refused = await home.shim("files", "reserve", "docs/a.md", "src/b.ts");
-  expect([refused.code, refused.err]).toEqual([
-    1,
-    'shim: src/** is reserved by "write the lexer", chat b-chat, on m2, for 5 min. Ask with `shim send b-chat "..."`.\n',
-  ]);
-  expect((await home.shim("files", "list")).out).not.toContain("docs/a.md");
+  const holder = 'shim: src/** is reserved by "write the lexer", chat b-chat, on m2, for 5 min.';
+  const err = `${holder} Ask with \`shim send b-chat "..."\`.\n`;
+  expect(await home.shim("files reserve docs/a.md src/b.ts")).toMatchObject({ code: 1, err });
+  expect((await home.shim("files list")).out).not.toContain("docs/a.md");
 });
 
 it("[CL8] [FI6] looking at reserved files makes nothing", async () => {
   const home = aCliHome();
-  expect((await home.shim("files", "list")).code).toBe(0);
+  expect((await home.shim("files list")).code).toBe(0);
   expect(existsSync(home.paths.home)).toBe(false);
 });
 
 it("[FI6] what cannot be reserved is wrong usage, and nothing is", async () => {
   const home = aCliHome();
-  for (const [args, said] of [
-    [["reserve", "../other/x"], /is not below/],
-    [["reserve", "."], /"\*\*" reserves that/],
-    [["reserve", "a.ts", "s*c/b"], /has \* somewhere other than in its last part/],
-    [["reserve", "a.ts", "--for", "2h"], /1s to 1h/],
-    [["reserve"], /missing required argument/],
-  ] as const) {
-    const refused = await home.shim("files", ...args);
-    expect([args, refused.code, refused.err]).toEqual([args, 2, expect.stringMatching(said)]);
-  }
-  expect(await home.shimWith({ cwd: "/" }, "files", "list")).toMatchObject({ code: 2 });
-  expect((await home.shim("lease", "list")).out).toBe("No leases are held.\n");
+  await home.misuses("files", [
+    ["reserve ../other/x", /is not below/],
+    ["reserve .", /"\*\*" reserves that/],
+    ["reserve a.ts s*c/b", /has \* somewhere other than in its last part/],
+    ["reserve a.ts --for 2h", /1s to 1h/],
+    ["reserve", /missing required argument/],
+  ]);
+  expect(await home.shimWith({ cwd: "/" }, "files list")).toMatchObject({ code: 2 });
+  expect((await home.shim("lease list")).out).toBe("No leases are held.\n");
 });
 
 it("[FI6] on an edge the name of the project needs the workspace's key: without it nothing is asked", async () => {
   const home = aCliHome();
-  writeEdgeConfig(home.paths.home, { url: "http://127.0.0.1:9", workspace: "team", machine: "m1", token: "shim_a.b" });
-  const refused = await home.shim("files", "reserve", "a.ts");
-  expect([refused.code, refused.err]).toEqual([1, expect.stringContaining("no key of the workspace")]);
+  home.join("http://127.0.0.1:9");
+  expect(await home.shim("files reserve a.ts")).toMatchObject(failed(1, "no key of the workspace"));
 });
 
 it("[FI30] a chat in that checkout does not edit what the command line has reserved", async () => {
   const home = aCliHome();
-  await home.shim("files", "reserve", "src/*");
+  await home.shim("files reserve src/*");
   home.alive.add(1_000);
-  const input = {
-    session_id: "s1",
-    cwd: home.project,
-    tool_name: "Edit",
-    tool_use_id: "t1",
-    tool_input: { file_path: join(home.project, "src", "a.ts") },
-  };
-  const printed = answerHook(home.runtime, "PreToolUse", () => JSON.stringify(input), 1_000);
-  expect(printed).toContain('"permissionDecision":"deny"');
-  expect(printed).toContain("the user, by the command line");
+  const tool = { tool_name: "Edit", tool_use_id: "t1", tool_input: { file_path: join(home.project, "src", "a.ts") } };
+  const input = JSON.stringify({ session_id: "s1", cwd: home.project, ...tool });
+  const answer = answerHook(home.runtime, "PreToolUse", () => input, 1_000);
+  expect(answer).toEqual(holding('"permissionDecision":"deny"', "the user, by the command line"));
 });

@@ -5,7 +5,18 @@ import { expect, it } from "vitest";
 import { takePending } from "#src/snapshots/pending-snapshots.ts";
 import { backUp } from "#src/store/backup.ts";
 import { isPaused } from "#src/store/pause.ts";
-import { addSession, aCliHome, checkpointOf, ids, seed, type CliHome } from "#harness/machine/cli-home.ts";
+import {
+  aCliHome,
+  addSession,
+  addSnapshot,
+  aSeededHome,
+  failed,
+  holding,
+  ids,
+  printed,
+  seed,
+  type CliHome,
+} from "#harness/machine/cli-home.ts";
 
 /** Every file below SHIM's home that holds these bytes. */
 function filesWith(home: CliHome, text: string): string[] {
@@ -16,26 +27,21 @@ function filesWith(home: CliHome, text: string): string[] {
 }
 
 async function sessionsOf(home: CliHome): Promise<string[]> {
-  const { sessions } = (await home.shim("sessions", "--json")).json() as { sessions: { id: string }[] };
+  const { sessions } = (await home.json("sessions")) as { sessions: { id: string }[] };
   return sessions.map(({ id }) => id).toSorted();
 }
 
 it("[CL16] forgetting a session leaves none of it in any file: rows, index, log, backups", async () => {
-  const home = aCliHome();
-  seed(home);
-  addSession(home, {
-    id: "dddd",
-    pid: 500,
-    title: "unforgettable-title",
-    entries: [{ kind: "prompt", text: "unforgettable words" }],
-  });
+  const home = aSeededHome();
+  const entries = [{ kind: "prompt", text: "unforgettable words" } as const];
+  addSession(home, { id: "dddd", pid: 500, title: "unforgettable-title", entries });
   await backUp(home.runtime.store, home.now, 5);
   expect(filesWith(home, "unforgettable").length).toBeGreaterThan(1);
-  const ran = await home.shim("forget", "dddd", "--yes", "--json");
-  expect(ran.json()).toMatchObject({ isForgotten: true, sessions: 1, checkpoints: 1 });
+  const forgotten = await home.json("forget dddd --yes");
+  expect(forgotten).toMatchObject({ isForgotten: true, sessions: 1, checkpoints: 1 });
   expect(filesWith(home, "unforgettable")).toEqual([]);
   expect(await sessionsOf(home)).toEqual([ids.alive, ids.dead, ids.elsewhere, ids.finished]);
-  expect((await home.shim("forget", "dddd", "--yes")).code).toBe(3);
+  expect((await home.shim("forget dddd --yes")).code).toBe(3);
 });
 
 it("[CL16] forgetting a project takes all its sessions and the snapshots of its files", async () => {
@@ -47,59 +53,41 @@ it("[CL16] forgetting a project takes all its sessions and the snapshots of its 
   seed(home);
   await takePending(home.runtime, [ids.dead], new AbortController().signal);
   expect(readdirSync(home.paths.snapshots).filter((name) => name.endsWith(".git"))).toHaveLength(1);
-  const ran = await home.shim("forget", ".", "--yes");
-  expect(ran.code).toBe(0);
-  expect(ran.err).toContain("still running");
-  expect(ran.out).toMatch(/Forgotten: 3 sessions, 3 checkpoints, 1 snapshot/);
+  const err = holding("still running");
+  const forgotten = printed("Forgotten: 3 sessions, 3 checkpoints, 1 snapshot");
+  expect(await home.shim("forget . --yes")).toMatchObject({ ...forgotten, err });
   expect(readdirSync(home.paths.snapshots).filter((name) => name.endsWith(".git"))).toEqual([]);
   expect(await sessionsOf(home)).toEqual([ids.elsewhere]);
   expect((await home.shim("forget", home.folder, "--yes")).code).toBe(3);
 });
 
 it("[CL16] what is to be deleted is asked for first, and is named", async () => {
-  const home = aCliHome();
-  seed(home);
-  const unasked = await home.shim("forget", "../other");
-  expect(unasked.code).toBe(2);
-  expect(unasked.err).toContain(`1 session of ${home.other}`);
+  const home = aSeededHome();
+  expect(await home.shim("forget ../other")).toMatchObject(failed(2, `1 session of ${home.other}`));
   const questions: string[] = [];
   const ask = async (question: string): Promise<string> => {
     questions.push(question);
     return "";
   };
-  const no = await home.shimWith({ isTty: true, isInteractive: true, ask }, "forget", "bbbb2");
+  const no = await home.shimWith({ isTty: true, isInteractive: true, ask }, "forget bbbb2");
   expect(no.out).toBe("Nothing was deleted.\n");
   expect(questions[0]).toContain(`session ${ids.dead} (work of bbbb)`);
   expect(await sessionsOf(home)).toHaveLength(4);
 });
 
 it("[CL16] where files could not be removed it says so, and repeating the command finishes it", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   home.alive.add(process.pid);
   const repository = join(home.paths.snapshots, "p.git");
   mkdirSync(repository, { recursive: true });
   execFileSync("git", ["init", "-q", "--bare", repository]);
-  const checkpoint = checkpointOf(home, ids.dead);
-  home.runtime.store.write((sql) =>
-    sql.run(
-      "INSERT INTO snapshots (checkpoint_id, session_id, at, state, project, repository) VALUES (?, ?, ?, 'done', '/p', ?)",
-      checkpoint,
-      ids.dead,
-      home.now,
-      repository,
-    ),
-  );
+  addSnapshot(home, { state: "done", repository });
   Object.assign(home.runtime.env, { PATH: home.folder });
   const ran = await home.shim("forget", ids.dead, "--yes", "--json");
-  expect(ran.code).toBe(1);
-  expect(ran.json()).toMatchObject({ error: { code: "files_left" } });
+  expect(ran).toMatchObject({ code: 1, error: "files_left" });
   expect((await home.shim("doctor")).out).toContain("fail  forget: traces of forgotten data are left");
   Object.assign(home.runtime.env, { PATH: process.env["PATH"] });
-  expect((await home.shim("forget", ids.dead, "--yes", "--json")).json()).toMatchObject({
-    isForgotten: true,
-    snapshots: 1,
-  });
+  expect(await home.json("forget", ids.dead, "--yes")).toMatchObject({ isForgotten: true, snapshots: 1 });
   expect(existsSync(repository)).toBe(false);
   expect((await home.shim("forget", ids.dead, "--yes")).code).toBe(3);
 });
@@ -108,32 +96,28 @@ it("[CL17] a pause holds for a time or until --off, for all or for one project",
   const home = aCliHome();
   const paused = (project: string | null): boolean =>
     home.runtime.store.read((sql) => isPaused(sql, home.now, project), false);
-  expect((await home.shim("pause", "--off")).out).toBe("There was no pause for every project.\n");
+  expect((await home.shim("pause --off")).out).toBe("There was no pause for every project.\n");
   expect(existsSync(home.paths.database)).toBe(false);
-  const timed = await home.shim("pause", "2h", "--project", "../other", "--json");
-  expect(timed.json()).toEqual({ pauses: [{ project: home.other, until: home.now + 7_200_000 }] });
+  const timed = { pauses: [{ project: home.other, until: home.now + 7_200_000 }] };
+  expect(await home.json("pause 2h --project ../other")).toEqual(timed);
   expect([paused(home.other), paused(home.project)]).toEqual([true, false]);
-  const all = await home.shim("pause");
-  expect(all.out).toContain("Nothing is stored for every project until you say so; `shim pause --off` ends it.");
-  expect(all.out).toContain(`Also paused: ${home.other} until `);
+  const all = "Nothing is stored for every project until you say so; `shim pause --off` ends it.";
+  expect((await home.shim("pause")).out).toEqual(holding(all, `Also paused: ${home.other} until `));
   expect(paused(home.project)).toBe(true);
-  expect((await home.shim("pause", "--off")).out).toContain("Saving again for every project.");
+  expect((await home.shim("pause --off")).out).toContain("Saving again for every project.");
   expect([paused(home.other), paused(home.project)]).toEqual([true, false]);
   home.now += 7_200_001;
   expect(paused(home.other)).toBe(false);
-  expect((await home.shim("pause", "1h", "--off")).code).toBe(2);
+  expect((await home.shim("pause 1h --off")).code).toBe(2);
 });
 
 it("[CL17] [ST51] a pause by a link holds for the project, and ends by either name", async () => {
   const home = aCliHome();
   const link = join(home.folder, "link");
   symlinkSync(home.project, link);
-  const begun = await home.shim("pause", "--project", link);
-  expect([begun.err, begun.out.slice(0, 200)]).toEqual([
-    "",
-    expect.stringContaining(`Nothing is stored for ${home.project} until`),
-  ]);
-  expect((await home.shim("pause", "--off", "--project", home.project)).out).toContain("Saving again");
-  expect((await home.shim("pause", "--project", home.project)).code).toBe(0);
-  expect((await home.shim("pause", "--off", "--project", link)).out).toContain("Saving again");
+  const out = holding(`Nothing is stored for ${home.project} until`);
+  expect(await home.shim("pause --project", link)).toMatchObject({ err: "", out });
+  expect((await home.shim("pause --off --project", home.project)).out).toContain("Saving again");
+  expect((await home.shim("pause --project", home.project)).code).toBe(0);
+  expect((await home.shim("pause --off --project", link)).out).toContain("Saving again");
 });

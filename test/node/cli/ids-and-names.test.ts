@@ -1,7 +1,16 @@
 import { expect, it } from "vitest";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { shortIdAmong, shortIds } from "#src/shared/short-id.ts";
-import { addSession, aCliHome, checkpointOf, ids, seed, type CliHome } from "#harness/machine/cli-home.ts";
+import {
+  aCliHome,
+  addSession,
+  aSeededHome,
+  checkpointOf,
+  holding,
+  ids,
+  printed,
+  type CliHome,
+} from "#harness/machine/cli-home.ts";
 
 /** Ids of workers begin with the time: these three share 8, 13 and more characters. */
 const workers = [
@@ -31,17 +40,16 @@ it("[CL78] sessions are shown with as many characters as are unique, and what is
   const shown = await shownIds(home);
   expect(shown).toEqual(["01a1fbb6-1111", "01a1fbb6-1112-7aaa-8", "01a1fbb6-1112-7aaa-9", "bbbb2222"]);
   for (const id of shown) expect((await home.shim("explain", id)).code).toBe(0);
-  const { out } = await home.shim("up", "--once");
-  expect(out).toContain("shim resume 01a1fbb6-1112-7aaa-9\n");
+  expect((await home.shim("up --once")).out).toContain("shim resume 01a1fbb6-1112-7aaa-9\n");
 });
 
 it("[CL78] checkpoints are shown with as many characters as are unique, and what is shown is accepted", async () => {
   const home = withWorkers();
-  const listed = (await home.shim("checkpoints", "--json")).json()["checkpoints"] as { id: string; shortId: string }[];
+  const listed = (await home.json("checkpoints"))["checkpoints"] as { id: string; shortId: string }[];
   const short = listed.map(({ shortId }) => shortId);
   expect(new Set(short).size).toBe(3);
   for (const { id, shortId } of listed) {
-    expect((await home.shim("checkpoints", "show", shortId, "--json")).json()).toMatchObject({ checkpoint: { id } });
+    expect(await home.json("checkpoints show", shortId)).toMatchObject({ checkpoint: { id } });
     expect((await home.shim("checkpoints")).out).toContain(`  ${shortId}  `);
   }
 });
@@ -57,59 +65,49 @@ it("[CL78] a short id has at least 8 characters behind its prefix, does not end 
 
 it("[CL79] an ambiguous id is refused with short ids and titles, and at most eight of them", async () => {
   const home = withWorkers();
-  const ran = await home.shim("explain", "01a1fbb6-1112");
+  const ran = await home.shim("explain 01a1fbb6-1112");
   expect(ran.code).toBe(2);
   expect(ran.err).toContain('"01a1fbb6-1112" matches several sessions; give more of the id:\n');
   expect(ran.err).toContain("  01a1fbb6-1112-7aaa-8  0 s ago  task of 2\n  01a1fbb6-1112-7aaa-9  0 s ago  task of 3\n");
   expect(ran.err).not.toContain("task of 1");
-  const checkpoint = await home.shim("restore", "cp_", "--files");
+  const checkpoint = await home.shim("restore cp_ --files");
   expect(checkpoint.code).toBe(2);
   expect(checkpoint.err).toMatch(/ {2}cp_\S+ {2}0 s ago {2}on_demand {2}task of 1\n/);
   for (let at = 0; at < 9; at += 1) addSession(home, { id: `cccc0000-${at}`, pid: 300 });
-  const many = await home.shim("explain", "cccc", "--json");
+  const many = await home.shim("explain cccc --json");
   expect((many.json()["error"] as { candidates: string[] }).candidates).toHaveLength(8);
   expect(many.err).toContain("\n  and more\n");
 });
 
 it("[CL80] a session is named, renamed, and loses its name again", async () => {
-  const home = aCliHome();
-  seed(home);
-  const named = await home.shim("name", "bbbb2", "  Parser\n work  ");
+  const home = aSeededHome();
+  const named = await home.shim("name bbbb2", "  Parser\n work  ");
   expect([named.code, named.out]).toEqual([0, 'bbbb2222 is called "Parser work".\n']);
   expect((await home.shim("sessions")).out).toMatch(/bbbb2222 .* Parser work\n/);
-  const json = (await home.shim("name", "bbbb2", "Second", "--json")).json();
-  expect(json).toEqual({ session: ids.dead, name: "Second", title: "Second" });
-  const cleared = await home.shim("name", "bbbb2", "--clear");
-  expect(cleared.out).toBe('bbbb2222 has no name now; its title is "work of bbbb".\n');
+  expect(await home.json("name bbbb2 Second")).toEqual({ session: ids.dead, name: "Second", title: "Second" });
+  expect((await home.shim("name bbbb2 --clear")).out).toBe('bbbb2222 has no name now; its title is "work of bbbb".\n');
   expect((await home.shim("sessions")).out).not.toContain("Second");
 });
 
 it("[CL80] a name is redacted and bounded; wrong usage changes nothing", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   const secret = `ghp_${"a1B2c3D4e5F6g7H8i9J0".repeat(2).slice(0, 36)}`;
-  await home.shim("name", "bbbb2", `token ${secret}`);
+  await home.shim("name bbbb2", `token ${secret}`);
   const stored = home.runtime.store.read((sql) => sessions.get(sql, ids.dead)?.name, null);
   expect(stored).not.toContain(secret);
-  const wrong: [string[], RegExp][] = [
-    [["name", "bbbb2"], /give either a name or --clear/],
-    [["name", "bbbb2", "x", "--clear"], /give either a name or --clear/],
-    [["name", "bbbb2", "  "], /the name is empty/],
-    [["name", "bbbb2", "x".repeat(101)], /longer than 100 characters/],
-  ];
-  for (const [argv, message] of wrong) {
-    const ran = await home.shim(...argv);
-    expect([argv, ran.code]).toEqual([argv, 2]);
-    expect(ran.err).toMatch(message);
-  }
-  expect((await home.shim("name", "zzzz", "x")).code).toBe(3);
+  await home.misuses("name bbbb2", [
+    ["", /give either a name or --clear/],
+    ["x --clear", /give either a name or --clear/],
+    [["  "], /the name is empty/],
+    [["x".repeat(101)], /longer than 100 characters/],
+  ]);
+  expect((await home.shim("name zzzz x")).code).toBe(3);
   expect(home.runtime.store.read((sql) => sessions.get(sql, ids.dead)?.name, null)).toBe(stored);
 });
 
 it("[CL80] the name travels with an export", async () => {
-  const home = aCliHome();
-  seed(home);
-  await home.shim("name", "bbbb2", "Parser work");
+  const home = aSeededHome();
+  await home.shim("name bbbb2", "Parser work");
   const file = `${home.folder}/all.jsonl`;
   await home.shim("export", file);
   const other = aCliHome();
@@ -117,36 +115,27 @@ it("[CL80] the name travels with an export", async () => {
   expect(other.runtime.store.read((sql) => sessions.get(sql, ids.dead)?.name, null)).toBe("Parser work");
 });
 
-it("[CL81] the name stands for the title in every list", async () => {
-  const home = aCliHome();
-  seed(home);
-  await home.shim("name", "bbbb2", "Parser work");
-  const outputs = [
-    (await home.shim("sessions", "--incomplete")).out,
-    (await home.shim("up", "--once")).out,
-    (await home.shim("explain", "bbbb2")).out,
-    (await home.shim("checkpoints")).out,
-    (await home.shim("search", "parser")).out,
-  ];
-  expect(outputs.filter((out) => !out.includes("Parser work"))).toEqual([]);
-  expect((await home.shim("sessions", "--json")).json()["sessions"]).toContainEqual(
+it("[CL81] the name replaces the title in every list", async () => {
+  const home = aSeededHome();
+  await home.shim("name bbbb2", "Parser work");
+  for (const list of ["sessions --incomplete", "up --once", "explain bbbb2", "checkpoints", "search parser"])
+    expect([list, (await home.shim(list)).out]).toEqual([list, holding("Parser work")]);
+  expect((await home.json("sessions"))["sessions"]).toContainEqual(
     expect.objectContaining({ id: ids.dead, title: "Parser work", name: "Parser work" }),
   );
 });
 
 it("[CL82] a session that was offered and not taken has its cause in `up` and in JSON, and so has one that is continued", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   const mark = (recovery: sessions.Recovery): void =>
     home.runtime.store.write((sql) => sessions.setRecovery(sql, home.now, ids.dead, recovery, "nobody"));
   const cause = async (): Promise<unknown> => {
-    const listed = (await home.shim("sessions", "--json")).json()["sessions"] as { id: string; cause: unknown }[];
+    const listed = (await home.json("sessions"))["sessions"] as { id: string; cause: unknown }[];
     return listed.find(({ id }) => id === ids.dead)?.cause;
   };
   mark("offered");
   home.now += 120_000;
-  const { out } = await home.shim("up", "--once");
-  expect(out).toMatch(/bbbb2222 .* killed, 3 min ago: shim resume bbbb2222\n/);
+  expect((await home.shim("up --once")).out).toMatch(/bbbb2222 .* killed, 3 min ago: shim resume bbbb2222\n/);
   expect(await cause()).toBe("killed");
   for (const recovery of ["recovered", "dismissed"] as const) {
     mark(recovery);
@@ -166,12 +155,8 @@ it("[CL83] [CL84] each session is listed once with its newest checkpoints, and e
       { kind: "tool_end", id: "t2", name: "Edit", input: "a.ts", path: "/p/a.ts", action: "edited" },
     ],
   });
-  addSession(home, {
-    id: ids.finished,
-    pid: 400,
-    title: "docs",
-    entries: [{ kind: "prompt", text: "write docs about pnpm" }],
-  });
+  const entries = [{ kind: "prompt", text: "write docs about pnpm" } as const];
+  addSession(home, { id: ids.finished, pid: 400, title: "docs", entries });
   for (let at = 0; at < 6; at += 1) {
     home.now += 1_000;
     home.runtime.store.write((sql) =>
@@ -187,36 +172,30 @@ it("[CL83] [CL84] each session is listed once with its newest checkpoints, and e
   }
   const { out } = await home.shim("checkpoints");
   expect(out.match(/^bbbb2222 {2}fix the parser {2}\S+/gm)).toHaveLength(1);
-  expect(out).toMatch(/ {2}cp_zz500000 +0 s ago +time +fix the parser with pnpm +Bash pnpm test +a\.ts\n/);
-  expect(out).toContain("  2 more: add `--session bbbb2222`\n");
-  expect(out).toContain("cccc4444  docs");
-  const limited = (await home.shim("checkpoints", "--limit", "1", "--json")).json()["sessions"];
+  const row = / {2}cp_zz500000 +0 s ago +time +fix the parser with pnpm +Bash pnpm test +a\.ts\n/;
+  expect(out).toEqual(holding(row, "  2 more: add `--session bbbb2222`\n", "cccc4444  docs"));
+  const limited = (await home.json("checkpoints --limit 1"))["sessions"];
   expect(limited).toEqual([expect.objectContaining({ id: ids.dead, total: 7 })]);
-  const one = (await home.shim("checkpoints", "--session", "bbbb", "--limit", "6", "--json")).json()["checkpoints"];
-  expect(one).toHaveLength(6);
-  const found = await home.shim("search", "pnpm", "--limit", "2");
+  expect((await home.json("checkpoints --session bbbb --limit 6"))["checkpoints"]).toHaveLength(6);
+  const found = await home.shim("search pnpm --limit 2");
   expect(found.out.match(/^bbbb2222 /gm)).toHaveLength(1);
   expect(found.out).toMatch(/^cccc4444 {2}docs/m);
-  expect((await home.shim("search", "pnpm", "--json")).json()["sessions"]).toMatchObject([
+  expect((await home.json("search pnpm"))["sessions"]).toMatchObject([
     { id: ids.dead, total: 7, checkpoints: [{ contents: { lastRequest: "fix the parser with pnpm" } }, {}] },
     { id: ids.finished, total: 1 },
   ]);
 });
 
 it("[CL84] a damaged checkpoint is marked, and the others are listed", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   const id = checkpointOf(home, ids.dead);
   home.runtime.store.write((sql) => sql.run("UPDATE checkpoints SET hash = 'x' WHERE id = ?", id));
-  const { code, out } = await home.shim("checkpoints");
-  expect(code).toBe(0);
-  expect(out).toContain("(damaged)");
-  expect(out).toContain("fix the parser of aaaa1111");
+  expect(await home.shim("checkpoints")).toMatchObject(printed("(damaged)", "fix the parser of aaaa1111"));
 });
 
 it("[CL88] with other machines in the answer it says that none died here", async () => {
   const home = aCliHome();
-  const { out } = await home.shim("sessions", "--incomplete", "--all-machines");
+  const { out } = await home.shim("sessions --incomplete --all-machines");
   expect(out).toMatch(/^No session died unfinished on this machine\.\n\nOther machines: none\./);
-  expect((await home.shim("sessions", "--incomplete")).out).toBe("No session died unfinished.\n");
+  expect((await home.shim("sessions --incomplete")).out).toBe("No session died unfinished.\n");
 });

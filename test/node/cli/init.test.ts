@@ -1,8 +1,20 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  chmodSync,
+  lstatSync,
+  readdirSync,
+  readlinkSync,
+  symlinkSync,
+} from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { homeFrom } from "#src/platform/paths.ts";
-import { aCliHome, launchIn, type CliHome } from "#harness/machine/cli-home.ts";
+import type { Io } from "#src/cli/io.ts";
+import { aCliHome, failed, launchIn, printed, type CliHome } from "#harness/machine/cli-home.ts";
 
 /** A machine with Claude Code and Claude Desktop, whose user has settings of his own. */
 function withClients(home: CliHome): { servers: string; settings: string; desktop: string } {
@@ -24,7 +36,7 @@ it("[CL24] [CL6] --dry-run shows what would change, and changes nothing", async 
   const home = aCliHome();
   const files = withClients(home);
   const before = textsOf(files);
-  const ran = await home.shim("init", "--dry-run");
+  const ran = await home.shim("init --dry-run");
   expect(ran.code).toBe(0);
   for (const text of [
     "Set up Claude Desktop",
@@ -36,7 +48,7 @@ it("[CL24] [CL6] --dry-run shows what would change, and changes nothing", async 
   ]) {
     expect(ran.out).toContain(text);
   }
-  const json = (await home.shim("init", "--dry-run", "--json", "--client", "claude-code")).json();
+  const json = (await home.shim("init --dry-run --json --client claude-code")).json();
   expect(json).toMatchObject({ isApplied: false, clients: [{ client: "claude-code", backup: null }] });
   expect(textsOf(files)).toEqual(before);
   expect(existsSync(home.paths.home)).toBe(false);
@@ -46,9 +58,7 @@ it("[CL6] it asks in a terminal, needs --yes elsewhere, and changes nothing on n
   const home = aCliHome();
   const files = withClients(home);
   const before = textsOf(files);
-  const unasked = await home.shim("init");
-  expect(unasked.code).toBe(2);
-  expect(unasked.err).toContain("--yes");
+  expect(await home.shim("init")).toMatchObject(failed(2, "--yes"));
   const no = await home.shimWith({ isTty: true, isInteractive: true, ask: async () => "n" }, "init");
   expect(no.code).toBe(0);
   expect(no.out).toContain("Nothing was changed.");
@@ -69,8 +79,7 @@ it("[CL24] init writes absolute paths of this copy and keeps the user's status l
   const home = aCliHome();
   const files = withClients(home);
   const before = textsOf(files);
-  const ran = await home.shim("init", "--yes", "--json");
-  expect(ran.json()).toMatchObject({
+  expect((await home.shim("init --yes --json")).json()).toMatchObject({
     isApplied: true,
     clients: [{ client: "claude-desktop" }, { client: "claude-code" }],
   });
@@ -79,36 +88,30 @@ it("[CL24] init writes absolute paths of this copy and keeps the user's status l
     mcpServers: { shim: { command: node, args: [script, "mcp"] } },
   });
   expect(readFileSync(files.settings, "utf8")).toContain(hookScript);
-  expect((await home.shim("config", "get", "statusLine")).out).toBe("my-line\n");
-  const again = await home.shim("init");
-  expect(again.code).toBe(0);
-  expect(again.out).toContain("Nothing to change.");
-  const out = await home.shim("uninstall", "--yes");
-  expect(out.code).toBe(0);
-  expect(out.out).toContain("Stored data stays");
+  expect((await home.shim("config get statusLine")).out).toBe("my-line\n");
+  expect(await home.shim("init")).toMatchObject(printed("Nothing to change."));
+  expect(await home.shim("uninstall --yes")).toMatchObject(printed("Stored data stays"));
   expect(textsOf(files)).toEqual(before);
 });
 
 it("[CL24] without a client it answers 3 with what any MCP client needs, and unsound settings are left alone", async () => {
   const home = aCliHome();
-  const none = await home.shim("init", "--yes");
-  expect(none.code).toBe(3);
-  expect(none.err).toContain(`"args":["${launchIn(home.folder).script}","mcp"]`);
+  expect(await home.shim("init --yes")).toMatchObject(failed(3, `"args":["${launchIn(home.folder).script}","mcp"]`));
   const files = withClients(home);
-  expect((await home.shim("init", "--client", "claude-mobile")).code).toBe(2);
+  expect((await home.shim("init --client claude-mobile")).code).toBe(2);
   writeFileSync(files.desktop, "{ broken");
-  const broken = await home.shim("init", "--yes", "--json");
+  const broken = await home.shim("init --yes --json");
   expect(broken.code).toBe(1);
   expect(broken.json()).toMatchObject({ error: { code: "config_unsound" } });
   rmSync(join(home.folder, ".config"), { recursive: true });
-  expect((await home.shim("init", "--client", "claude-desktop")).err).toContain("claude-desktop was not found");
+  expect((await home.shim("init --client claude-desktop")).err).toContain("claude-desktop was not found");
 });
 
 it("[CL24] while SHIM_HOME is set it notes that clients save in the default folder, in the plan and in --json", async () => {
   const home = aCliHome();
   withClients(home);
   const note = `SHIM_HOME is set here (${home.paths.home}), but the clients do not get it from this command: they save in ${homeFrom({})},`;
-  expect((await home.shim("init", "--dry-run")).out).toContain(`Note: ${note}`);
+  expect((await home.shim("init --dry-run")).out).toContain(`Note: ${note}`);
   const notesOf = async (env: NodeJS.ProcessEnv, command: string): Promise<unknown[]> => {
     const ran = await home.shimWith({ env }, command, "--dry-run", "--json");
     return (ran.json()["clients"] as { notes: unknown[] }[]).map(({ notes }) => notes);
@@ -124,10 +127,10 @@ it("[CL24] a copy that is not built connects nothing, but can be taken out", asy
   const home = aCliHome();
   withClients(home);
   rmSync(launchIn(home.folder).hookScript);
-  const ran = await home.shim("init", "--yes", "--json");
+  const ran = await home.shim("init --yes --json");
   expect(ran.code).toBe(1);
   expect(ran.json()).toMatchObject({ error: { code: "not_built" } });
-  expect((await home.shim("uninstall", "--yes")).code).toBe(0);
+  expect((await home.shim("uninstall --yes")).code).toBe(0);
 });
 
 it("[CL24] when one client's file cannot be written it says what was done before", async () => {
@@ -139,8 +142,163 @@ it("[CL24] when one client's file cannot be written it says what was done before
     writeFileSync(files.servers, '{ "changed": true }');
     return home.now;
   };
-  const ran = await home.shimWith({ now, machine: { ...home.io().machine, exists } }, "init", "--yes");
-  expect(ran.code).toBe(1);
-  expect(ran.err).toContain("was changed by another program");
-  expect(ran.err).toContain("Already changed: Claude Desktop.");
+  expect(await home.shimWith({ now, machine: { ...home.io().machine, exists } }, "init --yes")).toMatchObject(
+    failed(1, "was changed by another program", "Already changed: Claude Desktop."),
+  );
+});
+
+/** A new user's machine: Claude Code is there, and no `shim`. */
+function aNewUser(): { home: CliHome; link: string; io: (more?: NodeJS.ProcessEnv) => Partial<Io> } {
+  const home = aCliHome();
+  mkdirSync(join(home.folder, ".claude"));
+  const io = (more: NodeJS.ProcessEnv = {}): Partial<Io> => {
+    const env = { ...home.runtime.env, PATH: "/usr/bin:/bin", SHELL: "/bin/bash", ...more };
+    return { env, machine: { ...home.io().machine, env } };
+  };
+  return { home, link: join(home.folder, ".local", "bin", "shim"), io };
+}
+
+it("[IN16] init links the launcher into ~/.local/bin, and the dry run only says so", async () => {
+  const { home, link, io } = aNewUser();
+  const { script } = launchIn(home.folder);
+  expect((await home.shimWith(io(), "init --dry-run")).out).toContain(`+++ ${link} -> ${script}`);
+  expect(existsSync(link)).toBe(false);
+  const ran = await home.shimWith(io(), "init --yes --json");
+  expect(ran.json()).toMatchObject({ isApplied: true, link: { action: "create", path: link, target: script } });
+  expect(readlinkSync(link)).toBe(script);
+  const again = await home.shimWith(io({ PATH: `${join(link, "..")}:/usr/bin` }), "init");
+  expect([again.code, again.out.includes("Nothing to change."), again.out.includes(link)]).toEqual([0, true, false]);
+});
+
+it("[IN16] nothing is linked with --no-link, on Windows, and where `shim` is this copy already", async () => {
+  const { home, link, io } = aNewUser();
+  const windows = { ...io(), machine: { ...io().machine!, platform: "win32" as const } };
+  expect((await home.shimWith(io(), "init --dry-run --no-link --json")).json()["link"]).toBeNull();
+  expect((await home.json("init --dry-run"))["link"]).toBeNull();
+  mkdirSync(join(home.folder, "AppData", "Roaming", "Claude"), { recursive: true });
+  expect((await home.shimWith(windows, "init --dry-run")).out).not.toContain(link);
+});
+
+it("[IN16] a link to a copy that is gone is corrected", async () => {
+  const { home, link, io } = aNewUser();
+  mkdirSync(join(link, ".."), { recursive: true });
+  symlinkSync(join(home.folder, "moved", "bin", "shim.mjs"), link);
+  expect((await home.shimWith(io(), "init --yes")).code).toBe(0);
+  expect(readlinkSync(link)).toBe(launchIn(home.folder).script);
+});
+
+it("[IN17] a foreign shim is neither replaced nor shadowed, and is named", async () => {
+  const { home, link, io } = aNewUser();
+  mkdirSync(join(link, ".."), { recursive: true });
+  writeFileSync(link, "#!/bin/sh\n");
+  expect((await home.shimWith(io(), "init --yes")).out).toContain(`Note: ${link} is another program; it stays.`);
+  expect(lstatSync(link).isFile()).toBe(true);
+  const other = aNewUser();
+  const foreign = join(other.home.folder, "foreign");
+  mkdirSync(foreign);
+  writeFileSync(join(foreign, "shim"), "#!/bin/sh\n");
+  const ran = await other.home.shimWith(other.io({ PATH: `/usr/bin:${foreign}` }), "init --yes");
+  expect(ran.out).toContain(`Note: ${join(foreign, "shim")} is another program; it stays.`);
+  expect(existsSync(other.link)).toBe(false);
+});
+
+it("[IN18] uninstall removes the link and the folders made for it, and leaves the home as it was", async () => {
+  const { home, link, io } = aNewUser();
+  const before = readdirSync(home.folder, { recursive: true }).filter((name) => !String(name).startsWith("shim"));
+  await home.shimWith(io(), "init --yes");
+  expect((await home.shimWith(io(), "uninstall --yes")).out).toContain(`Removed the link ${link}.`);
+  expect(readdirSync(home.folder, { recursive: true }).filter((name) => !String(name).startsWith("shim"))).toEqual(
+    before,
+  );
+});
+
+it("[IN18] uninstall leaves a link that leads elsewhere by now, one that init did not make, and a folder in use", async () => {
+  const made = aNewUser();
+  await made.home.shimWith(made.io(), "init --yes");
+  writeFileSync(join(made.link, "..", "other"), "");
+  await made.home.shimWith(made.io(), "uninstall --yes");
+  expect(readdirSync(join(made.link, ".."))).toEqual(["other"]);
+  const own = aNewUser();
+  mkdirSync(join(own.link, ".."), { recursive: true });
+  symlinkSync(launchIn(own.home.folder).script, own.link);
+  await own.home.shimWith(own.io(), "init --yes");
+  await own.home.shimWith(own.io(), "uninstall --yes");
+  expect(existsSync(own.link)).toBe(true);
+});
+
+it("[IN18] of one client alone the command stays; without any client the link is still removed", async () => {
+  const { home, link, io } = aNewUser();
+  await home.shimWith(io(), "init --yes");
+  await home.shimWith(io(), "uninstall --client claude-code --yes");
+  expect(existsSync(link)).toBe(true);
+  expect((await home.shimWith(io(), "uninstall --yes")).code).toBe(0);
+  expect(existsSync(link)).toBe(false);
+});
+
+it("[IN19] where the folder is not on the PATH init prints the line for the user's shell", async () => {
+  const lineFor = async (SHELL: string): Promise<string> => {
+    const { home, io } = aNewUser();
+    return (await home.shimWith(io({ SHELL }), "init --yes")).out;
+  };
+  expect(await lineFor("/bin/bash")).toContain(
+    '~/.bashrc, and open a new terminal:\n  export PATH="$HOME/.local/bin:$PATH"\n',
+  );
+  expect(await lineFor("/usr/bin/zsh")).toContain("~/.zshrc");
+  expect(await lineFor("/usr/bin/fish")).toContain("  fish_add_path ~/.local/bin\n");
+  const { home, link, io } = aNewUser();
+  const ran = await home.shimWith(io({ PATH: `/usr/bin:${join(link, "..")}` }), "init --yes");
+  expect(ran.out).toContain("`shim` is a command now.");
+  expect(ran.out).toContain("Then `shim up` shows the chat");
+});
+
+it("[IN19] a link that cannot be made is reported, and the clients are connected all the same", async () => {
+  const { home, link, io } = aNewUser();
+  writeFileSync(join(home.folder, ".local"), "a file where the folder should be");
+  expect(await home.shimWith(io(), "init --yes")).toMatchObject(
+    printed(`The link ${link} was not made: `, "SHIM is connected."),
+  );
+  expect(existsSync(join(home.folder, ".claude.json"))).toBe(true);
+});
+
+it("[CL76] the preview ends with a line for each file and the link", async () => {
+  const { home, io } = aNewUser();
+  const { out } = await home.shimWith(io(), "init --dry-run");
+  const summary = out.slice(out.indexOf("Summary: "));
+  expect(summary.split("\n").map((line) => line.trim().replaceAll(/ {2,}/g, " | ").slice(0, 60))).toEqual([
+    "Summary: 2 files and 1 link",
+    'Claude Code | ~/.claude.json | adds the MCP server "shim"',
+    expect.stringContaining("Claude Code | ~/.claude/settings.json | adds hooks for"),
+    "command | ~/.local/bin/shim | makes the link",
+    "Dry run: nothing was changed.",
+    "",
+  ]);
+});
+
+it("[CL76] without a terminal the refusal names the command to type, npm's when npm has started it", async () => {
+  const { home, io } = aNewUser();
+  const byNpm = await home.shimWith(io({ npm_lifecycle_event: "init" }), "init");
+  expect([byNpm.code, byNpm.err.includes("`npm run init -- --yes`")]).toEqual([2, true]);
+  expect((await home.shimWith(io(), "init")).err).toContain(`${launchIn(home.folder).script} init --yes\``);
+});
+
+it("[CL75] commands are printed as they can be typed: with the full path until this copy is the first shim on the PATH", async () => {
+  const { home, io } = aNewUser();
+  const { node, script } = launchIn(home.folder);
+  const said = async (PATH: string): Promise<string> => (await home.shimWith(io({ PATH }), "explain zzzz")).err;
+  const withNode = join(home.folder, "with-node");
+  const foreign = join(home.folder, "with-foreign");
+  const npm = join(home.folder, "node_modules", ".bin");
+  for (const folder of [withNode, foreign, npm]) mkdirSync(folder, { recursive: true });
+  writeFileSync(join(withNode, "node"), "");
+  chmodSync(join(withNode, "node"), 0o755);
+  writeFileSync(join(foreign, "shim"), "");
+  symlinkSync(script, join(npm, "shim"));
+  const own = join(home.folder, "path");
+  expect(await said(own)).toContain("`shim sessions` lists them");
+  expect(await said(withNode)).toContain(`\`node ${script} sessions\` lists them`);
+  expect(await said("/nowhere")).toContain(`\`${node} ${script} sessions\` lists them`);
+  expect(await said(`${foreign}:${own}`)).toContain(`${script} sessions\` lists them`);
+  // npm's folder is on the PATH of what npm starts, and not on the user's.
+  expect(await said(npm)).toContain(`${script} sessions\` lists them`);
+  expect((await home.shimWith(io(), "up --once")).out).toContain(`${script} init  connects it`);
 });

@@ -1,11 +1,8 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
-import { aCliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, failed } from "#harness/machine/cli-home.ts";
 import { RealServer } from "#harness/edge/real-server.ts";
-
-const edge = { workspace: "team", machine: "m1", token: "shim_a.b", adminToken: "shim_c.d" };
 
 it("[CL34] what the engine refuses as bad input is wrong usage, said by field and with what is allowed", async () => {
   const home = aCliHome();
@@ -21,17 +18,17 @@ it("[CL34] what the engine refuses as bad input is wrong usage, said by field an
     [["state", "list", "--limit", "501"], /1 to 500/],
   ] as const) {
     const refused = await home.shimWith({ interrupted: () => new AbortController().signal }, ...args);
-    expect([args[1], refused.code, refused.err]).toEqual([args[1], 2, expect.stringMatching(said)]);
+    expect([args[1], refused]).toMatchObject([args[1], failed(2, said)]);
     expect(refused.err).not.toMatch(/[✖→]/);
   }
 });
 
-it("[CL35] without a limit a list is read to its end; with one it is a page, with the cursor to go on from", async () => {
+it("[CL35] without a limit a list is read to its end; with one it is a page, with the cursor to continue from", async () => {
   const home = aCliHome();
-  for (const key of ["a", "b", "c"]) await home.shim("state", "set", key, "1");
-  const first = await home.shim("state", "list", "--limit", "2");
+  for (const key of ["a", "b", "c"]) await home.shim("state set", key, "1");
+  const first = await home.shim("state list --limit 2");
   const [, cursor = ""] = /^There are more: --cursor (\S+)$/m.exec(first.out) ?? [];
-  const next = (await home.shim("state", "list", "--limit", "2", "--cursor", cursor, "--json")).json();
+  const next = await home.json("state list --limit 2 --cursor", cursor);
   expect(next).toMatchObject({ entries: [{ key: "c" }], cursor: null });
   const server = await RealServer.listen();
   const lease = { holder: "c1", incarnation: 1, token: 1, ttlMs: 1, remainingMs: 1, isBound: false, heldForMs: 0 };
@@ -40,21 +37,20 @@ it("[CL35] without a limit a list is read to its end; with one it is a page, wit
     const leases = [{ resource: isLast ? "b" : "a", ...lease }];
     response.end(JSON.stringify({ leases, cursor: isLast ? null : "a b" }));
   };
-  writeEdgeConfig(home.paths.home, { ...edge, url: server.url });
-  const all = (await home.shim("lease", "list", "--json")).json();
-  expect(all).toMatchObject({ leases: [{ resource: "a" }, { resource: "b" }], cursor: null });
-  expect((await home.shim("lease", "list", "--limit", "1")).out).toContain("There are more: --cursor 'a b'");
+  home.join(server.url, { adminToken: "shim_c.d" });
+  expect(await home.json("lease list")).toMatchObject({ leases: [{ resource: "a" }, { resource: "b" }], cursor: null });
+  expect((await home.shim("lease list --limit 1")).out).toContain("There are more: --cursor 'a b'");
 });
 
-it("[CL35] the list of tokens tells until when each is good", async () => {
+it("[CL35] the list of tokens says until when each is valid", async () => {
   const home = aCliHome();
   const server = await RealServer.listen();
   const tokens = [null, 7_200_000, 0].map((expiresInMs, at) => {
     return { id: `tok_${at}`, machine: "m", scope: "work", ageMs: 1, isRevoked: false, expiresInMs };
   });
   server.answer = (_request, response) => void response.end(JSON.stringify({ tokens }));
-  writeEdgeConfig(home.paths.home, { ...edge, url: server.url });
-  const { out } = await home.shim("edge", "token", "list");
+  home.join(server.url, { adminToken: "shim_c.d" });
+  const { out } = await home.shim("edge token list");
   expect(out).toMatch(/EXPIRES\ntok_0 .* good +never\ntok_1 .* good +in 2 h.*\ntok_2 .* over +-\n/);
 });
 
@@ -72,7 +68,7 @@ it("[CL36] the secret in .dev.vars is for the development server only, whatever 
     ["https://localhost:9", false],
     ["https://shim.example.com:9", false],
   ] as const) {
-    const tried = await home.shimWith({ env }, "edge", "workspace", "create", "team", "--url", url);
+    const tried = await home.shimWith({ env }, "edge workspace create team --url", url);
     expect([url, !tried.err.includes(needs)]).toEqual([url, isUsed]);
   }
 });

@@ -1,110 +1,88 @@
-import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, statSync, writeFileSync, closeSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { fileErrorText } from "#src/cli/cli.ts";
-import type { Io } from "#src/cli/io.ts";
 import { StoreError } from "#src/store/store-error.ts";
 import { version } from "#src/platform/version.ts";
-import { aCliHome, checkpointOf, ids, seed } from "#harness/machine/cli-home.ts";
+import * as notices from "#src/store/notices.ts";
+import { localTime, parseDuration, parseTime } from "#src/cli/times.ts";
+import {
+  aCliHome,
+  aSeededHome,
+  checkpointOf,
+  failed,
+  ids,
+  printed,
+  throwing,
+  holding,
+  withStore,
+  type CliHome,
+} from "#harness/machine/cli-home.ts";
 
 it("prints help that names every command and the exit codes, and the version", async () => {
   const home = aCliHome();
   const help = await home.shim("--help");
   expect(help.code).toBe(0);
-  const names = [
-    "init",
-    "up",
-    "uninstall",
-    "sessions",
-    "checkpoints",
-    "search",
-    "resume",
-    "restore",
-    "explain",
-    "doctor",
-  ];
-  for (const name of [...names, "config", "pause", "forget", "export", "import", "statusline", "mcp", "hook"])
+  const names = "init up uninstall sessions checkpoints search resume restore explain doctor";
+  for (const name of `${names} config pause forget export import statusline mcp hook`.split(" "))
     expect(help.out).toMatch(new RegExp(`^  ${name}\\b`, "m"));
   expect(help.out).toContain("Exit codes:");
   expect((await home.shim()).out).toBe(help.out);
   expect((await home.shim("--version")).out).toBe(`${version}\n`);
-  expect((await home.shim("help", "resume")).out).toContain("--dismiss <session>");
+  expect((await home.shim("help resume")).out).toContain("--dismiss <session>");
   expect(existsSync(home.paths.home)).toBe(false);
 });
 
 it("[CL1] wrong commands, options and arguments answer 2, say what is wrong and do nothing", async () => {
   const home = aCliHome();
-  for (const argv of [
-    ["nonsense"],
-    ["sessions", "--what"],
-    ["sessions", "show"],
-    ["sessions", "--limit", "0"],
-    ["search", "x", "--since", "soon"],
-    ["pause", "soonish"],
-  ]) {
-    const ran = await home.shim(...argv);
-    expect([argv, ran.code]).toEqual([argv, 2]);
-    expect(ran.out).toBe("");
-    expect(ran.err).toMatch(/^shim: /);
-  }
+  const others = ["sessions show", "sessions --limit 0", "search x --since soon", "pause soonish"];
+  for (const command of ["nonsense", "sessions --what", ...others])
+    expect([command, await home.shim(command)]).toMatchObject([command, { ...failed(2, /^shim: /), out: "" }]);
   for (const [typed, meant] of Object.entries({ sesions: "sessions", inti: "init", chekpoits: "checkpoints", u: "up" }))
     expect((await home.shim(typed)).err).toContain(`unknown command '${typed}'\n(Did you mean ${meant}?)\n`);
   for (const typed of ["install", "foo", "get", "remove", "report"]) {
-    const { err } = await home.shim(typed);
-    expect(err).toContain(`unknown command '${typed}'\n\`shim --help\``);
+    expect((await home.shim(typed)).err).toContain(`unknown command '${typed}'\n\`shim --help\``);
   }
-  expect((await home.shim("sessions", "--limt", "3")).err).toContain("Did you mean --limit?");
-  const json = await home.shim("sessions", "--limit", "many", "--json");
-  expect(json.json()).toMatchObject({ error: { code: "wrong_usage" } });
+  expect((await home.shim("sessions --limt 3")).err).toContain("Did you mean --limit?");
+  expect((await home.shim("sessions --limit many --json")).error).toBe("wrong_usage");
   expect(existsSync(home.paths.home)).toBe(false);
 });
 
 it("[CL2] [CL79] an unknown id answers 3 and says how to list, an ambiguous one 2 with what each candidate is", async () => {
-  const home = aCliHome();
-  seed(home);
-  const unknown = await home.shim("explain", "zzzz");
-  expect(unknown.code).toBe(3);
-  expect(unknown.err).toContain("`shim sessions` lists them");
-  const both = await home.shim("explain", "bbbb", "--json");
+  const home = aSeededHome();
+  expect(await home.shim("explain zzzz")).toMatchObject(failed(3, "`shim sessions` lists them"));
+  const both = await home.shim("explain bbbb --json");
   expect(both.code).toBe(2);
   expect(both.json()).toMatchObject({ error: { code: "ambiguous", candidates: [ids.dead, ids.elsewhere] } });
   expect(both.err).toContain("bbbb2222  60 s ago  work of bbbb\n");
   expect(both.err).toContain("bbbb3333  60 s ago  work of bbbb\n");
-  expect((await home.shim("explain", "bbbb2")).code).toBe(0);
+  expect((await home.shim("explain bbbb2")).code).toBe(0);
   expect((await home.shim("explain", "")).code).toBe(3);
   const checkpoint = checkpointOf(home, ids.dead);
   const short = checkpoint.slice("cp_".length);
-  expect((await home.shim("checkpoints", "show", short, "--json")).json()).toMatchObject({
-    checkpoint: { id: checkpoint },
-  });
-  expect((await home.shim("checkpoints", "show", "cp_zz")).err).toContain("`shim checkpoints` lists them");
+  expect(await home.json("checkpoints show", short)).toMatchObject({ checkpoint: { id: checkpoint } });
+  expect((await home.shim("checkpoints show cp_zz")).err).toContain("`shim checkpoints` lists them");
 });
 
-it("[CL3] colours stand in a terminal only, and NO_COLOR switches them off", async () => {
-  const home = aCliHome();
-  seed(home);
+it("[CL3] colours are in a terminal only, and NO_COLOR switches them off", async () => {
+  const home = aSeededHome();
   const screen = { isTty: true };
-  expect((await home.shimWith(screen, "up", "--once")).out).toContain("\u001b[");
-  expect((await home.shim("up", "--once")).out).not.toContain("\u001b");
+  expect((await home.shimWith(screen, "up --once")).out).toContain("\u001b[");
+  expect((await home.shim("up --once")).out).not.toContain("\u001b");
   for (const env of [{ NO_COLOR: "1" }, { TERM: "dumb" }]) {
-    const plain = await home.shimWith({ ...screen, env: { ...home.runtime.env, ...env } }, "up", "--once");
+    const plain = await home.shimWith({ ...screen, env: { ...home.runtime.env, ...env } }, "up --once");
     expect(plain.out).not.toContain("\u001b");
   }
 });
 
+const shown = ["sessions", `sessions show ${ids.dead}`, `explain ${ids.dead}`, "up --once"];
+
 it("[CL4] stored texts cannot move the cursor, set the title or turn the text around", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   const hostile = "\u001b]0;owned\u0007\u001b[2Jboo\u202e\u009b31m";
   home.runtime.store.write((sql) => sql.run("UPDATE sessions SET title = ? WHERE id = ?", hostile, ids.dead));
-  for (const argv of [
-    ["sessions"],
-    ["sessions", "show", ids.dead],
-    ["explain", ids.dead],
-    ["up", "--once"],
-    ["sessions", "--json"],
-  ]) {
-    const { out } = await home.shim(...argv);
+  for (const command of [...shown, "sessions --json"]) {
+    const { out } = await home.shim(command);
     expect(out).toContain("boo");
     // eslint-disable-next-line no-control-regex -- control characters are what this looks for
     expect(out).not.toMatch(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202e]/);
@@ -112,71 +90,51 @@ it("[CL4] stored texts cannot move the cursor, set the title or turn the text ar
 });
 
 it("[CL4] of stored texts no colour, no hidden text and no invisible character is shown, also in a terminal", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   const hostile = "\u001b[8mhid\u001b[31mden\u200b\u2060\ufeff\u{e0041}\ue123[31m";
   home.runtime.store.write((sql) => sql.run("UPDATE sessions SET title = ? WHERE id = ?", hostile, ids.dead));
-  for (const argv of [["sessions"], ["sessions", "show", ids.dead], ["explain", ids.dead], ["up", "--once"]]) {
-    const { out } = await home.shimWith({ isTty: true }, ...argv);
+  for (const command of shown) {
+    const { out } = await home.shimWith({ isTty: true }, command);
     expect(out).toContain("hidden");
     expect(out).not.toMatch(/[\u200b\u2060\ufeff]|[\u{e0000}-\u{e0fff}]/u);
     // eslint-disable-next-line no-control-regex -- colours begin with ESC
     expect(out).not.toMatch(/\u001b(?!\[(?:1|2|22|3[0-9])m)|\u001b\[31mden/);
   }
-  const { out } = await home.shim("sessions", "--json");
+  const { out } = await home.shim("sessions --json");
   expect(out).toContain("\\u200b");
   expect(out).not.toContain("\u200b");
 });
 
-function failing(error: Error): Partial<Io> {
-  return {
-    makeRuntime: async () => {
-      throw error;
-    },
-  };
-}
-
 it("[CL5] broken storage and bugs answer 1 with one line; the stack is only for SHIM_DEBUG=1", async () => {
   const home = aCliHome();
-  const full = await home.shimWith(
-    failing(new StoreError("store_full", "the disk is full; free some space")),
-    "sessions",
-    "--json",
-  );
-  expect(full.code).toBe(1);
-  expect(full.json()).toEqual({ error: { code: "store_full", message: "the disk is full; free some space" } });
-  expect(full.err).toBe("shim: the disk is full; free some space\n");
-  const bug = failing(new Error("oops"));
-  const quiet = await home.shimWith(bug, "sessions");
-  expect(quiet.err).toBe("shim: oops (a bug in SHIM; SHIM_DEBUG=1 shows where)\n");
+  const message = "the disk is full; free some space";
+  const full = { makeRuntime: throwing(new StoreError("store_full", message)) };
+  const ran = await home.shimWith(full, "sessions --json");
+  expect(ran).toMatchObject({ code: 1, err: `shim: ${message}\n` });
+  expect(ran.json()).toEqual({ error: { code: "store_full", message } });
+  const bug = { makeRuntime: async () => Promise.reject(new Error("oops")) };
+  expect((await home.shimWith(bug, "sessions")).err).toBe("shim: oops (a bug in SHIM; SHIM_DEBUG=1 shows where)\n");
   const loud = await home.shimWith({ ...bug, env: { ...home.runtime.env, SHIM_DEBUG: "1" } }, "sessions");
   expect(loud.err).toContain("program.test.ts");
 });
 
 it("[CL162] a file that cannot be used is no bug: its path and what to do, exit code 1", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   const file = join(home.folder, "file");
   writeFileSync(file, "");
   const inFile = { env: { ...home.runtime.env, SHIM_HOME: join(file, "shim") } };
   mkdirSync(join(home.folder, ".claude"));
   const missing = join(home.folder, "nope", "e");
-  const cases: [Partial<Io>, string[], string, string][] = [
-    [{}, ["import", home.folder], home.folder, "is a folder"],
-    [{}, ["export", missing], missing, "make the folder"],
-    [inFile, ["config", "set", "recovery", "ask"], join(file, "shim"), "SHIM_HOME"],
-    [
-      inFile,
-      ["init", "--yes"],
-      join(file, "shim"),
-      "Nothing was changed. Make that folder one that your user can write to",
-    ],
-  ];
-  for (const [io, argv, path, advice] of cases) {
-    const ran = await home.shimWith(io, ...argv, "--json");
-    expect([argv, ran.code]).toEqual([argv, 1]);
-    expect(ran.err).toContain(path);
-    expect(ran.err).toContain(advice);
+  const own = join(file, "shim");
+  const changed = "Nothing was changed. Make that folder one that your user can write to";
+  for (const [io, command, path, advice] of [
+    [{}, `import ${home.folder}`, home.folder, "is a folder"],
+    [{}, `export ${missing}`, missing, "make the folder"],
+    [inFile, "config set recovery ask", own, "SHIM_HOME"],
+    [inFile, "init --yes", own, changed],
+  ] as const) {
+    const ran = await home.shimWith(io, command, "--json");
+    expect([command, ran]).toMatchObject([command, failed(1, path, advice)]);
     expect(ran.err).not.toContain("bug");
   }
 });
@@ -199,73 +157,120 @@ it("[CL162] what the system reports of a file is shown with the path and an advi
   expect(fileErrorText(systemError("EISDIR", { syscall: "read" }), "/home/shim")).toBe(
     "this is a folder; name a file (EISDIR: said)",
   );
-  for (const other of [
-    new Error("oops"),
-    "oops",
-    systemError("ENOENT", { syscall: "spawn git" }),
-    systemError("ERR_X", {}),
-  ])
-    expect(fileErrorText(other, "/home/shim")).toBeNull();
+  const others = [systemError("ENOENT", { syscall: "spawn git" }), systemError("ERR_X", {})];
+  for (const other of [new Error("oops"), "oops", ...others]) expect(fileErrorText(other, "/home/shim")).toBeNull();
 });
 
 it("[CL7] every command answers with one JSON document under --json", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   const checkpoint = checkpointOf(home, ids.dead);
-  const commands: [string[], number][] = [
-    [["up"], 0],
-    [["sessions"], 0],
-    [["sessions", "--incomplete"], 0],
-    [["sessions", "show", ids.dead], 0],
-    [["checkpoints"], 0],
-    [["checkpoints", "list", "--session", ids.dead], 0],
-    [["checkpoints", "show", checkpoint], 0],
-    [["search", "parser"], 0],
-    [["resume"], 0],
-    [["resume", "--dismiss", ids.elsewhere], 0],
-    [["resume", "--undo", ids.elsewhere], 0],
-    [["explain", ids.dead], 0],
-    [["doctor"], 0],
-    [["config"], 0],
-    [["config", "get", "recovery"], 0],
-    [["config", "set", "recovery", "ask"], 0],
-    [["config", "unset", "recovery"], 0],
-    [["config", "path"], 0],
-    [["pause", "1h"], 0],
-    [["pause", "--off"], 0],
-    [["statusline"], 0],
-    [["restore", checkpoint, "--files"], 1],
-    [["init", "--dry-run"], 3],
-    [["uninstall"], 3],
-    [["export", "all.jsonl"], 0],
-    [["export"], 2],
-    [["import", "all.jsonl"], 0],
-    [["mcp"], 1],
-    [["hook", "Stop"], 1],
-    [["forget", ids.dead], 2],
-    [["forget", ids.dead, "--yes"], 0],
-  ];
-  for (const [argv, code] of commands) {
-    const ran = await home.shim(...argv, "--json");
-    expect([argv, ran.code]).toEqual([argv, code]);
-    expect([argv, typeof ran.json()]).toEqual([argv, "object"]);
+  const [dead, elsewhere] = [ids.dead, ids.elsewhere];
+  const codes: Record<string, number> = {
+    mcp: 1,
+    "hook Stop": 1,
+    [`restore ${checkpoint} --files`]: 1,
+    export: 2,
+    [`forget ${dead}`]: 2,
+    "init --dry-run": 3,
+    uninstall: 3,
+  };
+  const succeed = `up, sessions, sessions --incomplete, sessions show ${dead}, checkpoints, search parser, resume,
+    checkpoints list --session ${dead}, checkpoints show ${checkpoint}, resume --dismiss ${elsewhere},
+    resume --undo ${elsewhere}, explain ${dead}, doctor, config, config get recovery, config set recovery ask,
+    config unset recovery, config path, pause 1h, pause --off, statusline, export all.jsonl, import all.jsonl`;
+  for (const command of [...Object.keys(codes), ...succeed.split(/,\s+/), `forget ${dead} --yes`]) {
+    const ran = await home.shim(command, "--json");
+    expect([command, ran.code, typeof ran.json()]).toEqual([command, codes[command] ?? 0, "object"]);
   }
 });
 
 it("[CL8] on a fresh machine reading commands answer that there is nothing, and create nothing", async () => {
   const home = aCliHome();
-  const up = await home.shim("up", "--once");
-  expect(up.code).toBe(0);
-  expect(up.out).toContain("Nothing is stored on this machine yet.");
-  expect(up.out).toContain("shim init");
-  expect(up.out).toContain("shim demo");
-  for (const argv of [["sessions"], ["checkpoints"], ["search", "x"], ["doctor"], ["statusline"], ["config"]]) {
-    expect([argv, (await home.shim(...argv)).code]).toEqual([argv, 0]);
-  }
-  expect((await home.shim("resume")).code).toBe(3);
+  expect(await home.shim("up --once")).toMatchObject(
+    printed("Nothing is stored on this machine yet.", "shim init", "shim demo"),
+  );
+  const reading = ["sessions", "checkpoints", "search x", "doctor", "statusline", "config", "resume"];
+  expect(await home.codes(...reading)).toEqual([0, 0, 0, 0, 0, 0, 3]);
   expect(existsSync(home.paths.home)).toBe(false);
 });
 
 it.skipIf(process.platform === "win32")("can be started by its name: npx neither fails nor changes the clone", () => {
   expect(statSync(join(import.meta.dirname, "..", "..", "..", "bin", "shim.mjs")).mode & 0o111).toBe(0o111);
+});
+
+/** Nothing of the schema can be read any more. */
+function damage(home: CliHome): void {
+  home.runtime.store.close();
+  const file = openSync(home.paths.database, "r+");
+  writeSync(file, Buffer.alloc(16_384, 0xa5), 0, 16_384, 0);
+  closeSync(file);
+}
+
+it("[CL27] the command that finds a damaged store, and each later one, report it on stderr until it is acknowledged; without a backup they name none", async () => {
+  const home = aSeededHome();
+  damage(home);
+  const ran = await home.shim("sessions");
+  expect(ran.code).toBe(0);
+  expect(ran.err.match(/^NOTICE: The store was damaged/gm)).toHaveLength(1);
+  const lost = "What was on damaged pages and in no good backup is lost.";
+  expect(ran.err).toEqual(holding("There was no good backup, so a new, empty store was created.", lost));
+  expect(ran.err).not.toContain("after the backup");
+  expect(ran.out).not.toContain("NOTICE");
+  const later = await home.shim("search parser --json");
+  expect(later.json()).toEqual({ sessions: [], checkpoints: [] });
+  expect(later.err).toEqual(holding(/^NOTICE: The store was damaged/m, "shim doctor --acknowledge"));
+  await home.shim("doctor --acknowledge");
+  expect((await home.shim("sessions")).err).toBe("");
+});
+
+it("[CL27] commands that show notices in their answer, and those that open no store, do not repeat them", async () => {
+  const home = aCliHome();
+  home.runtime.store.write((sql) => notices.add(sql, home.now, "x", "the store was damaged"));
+  for (const command of ["up --once", "doctor", "statusline", "config path"])
+    expect([command, (await home.shim(command)).err]).not.toEqual([command, holding("NOTICE")]);
+  expect((await home.shim("explain nope")).err).toContain("NOTICE: the store was damaged");
+});
+
+it("[CL27] looking for notices makes no store, and adds nothing to an error of the store", async () => {
+  const home = aCliHome();
+  expect((await home.shim("sessions")).err).toBe("");
+  expect(existsSync(home.paths.home)).toBe(false);
+  const locked = new StoreError("store_locked", "another process is writing");
+  const ran = await home.shimWith(withStore(home, { read: throwing(locked) }), "sessions");
+  expect(ran.err).toBe("shim: another process is writing\n");
+});
+
+const T0 = 1_700_000_000_000;
+
+it("[CL21] durations are numbers with units, one after the other; anything else is none", () => {
+  const good: [string, number][] = [
+    ["90s", 90_000],
+    ["15m", 900_000],
+    ["15min", 900_000],
+    ["3h", 10_800_000],
+    ["2d", 172_800_000],
+    ["1w", 604_800_000],
+    ["1h30m", 5_400_000],
+    ["1.5h", 5_400_000],
+    [" 2D ", 172_800_000],
+  ];
+  for (const [text, ms] of good) expect([text, parseDuration(text)]).toEqual([text, ms]);
+  for (const text of ["", "2", "d", "-1h", "0s", "2 days", "1h foo", "1e3s", "9999999h"])
+    expect([text, parseDuration(text)]).toEqual([text, null]);
+});
+
+it("[CL21] a moment is so long ago, a day from its first to its last moment, or ISO 8601", () => {
+  expect(parseTime("2h", T0, "first")).toBe(T0 - 7_200_000);
+  expect(parseTime("2023-11-14", T0, "first")).toBe(new Date(2023, 10, 14).getTime());
+  expect(parseTime("2023-11-14", T0, "last")).toBe(new Date(2023, 10, 15).getTime() - 1);
+  expect(parseTime("2023-11-14T22:13:20Z", T0, "first")).toBe(T0);
+  for (const text of ["2023-02-31", "2023-13-01", "yesterday", "2023-11-14T99:00", "14.11.2023"]) {
+    expect([text, parseTime(text, T0, "first")]).toEqual([text, null]);
+  }
+});
+
+it("[CL21] times are shown as the machine's own time zone has them, and can be read again", () => {
+  const text = localTime(T0);
+  expect(text).toMatch(/^2023-11-1[45] \d{2}:\d{2}:20$/);
+  expect(parseTime(text.replace(" ", "T"), 0, "first")).toBe(T0);
 });

@@ -5,193 +5,283 @@ import type { Io } from "#src/cli/io.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { append } from "#src/store/spool.ts";
 import { StoreError } from "#src/store/store-error.ts";
-import { addSession, aCliHome, ids, seed, type CliHome } from "#harness/machine/cli-home.ts";
+import { noteOf } from "#src/local-mcp/sessions/recoveries.ts";
+import { recordTakeovers } from "#src/local-mcp/sync/takeover-notices.ts";
+import { createSynchronizer } from "#src/local-mcp/sync/start-sync.ts";
+import {
+  aCliHome,
+  addSession,
+  aSeededHome,
+  failed,
+  holding,
+  ids,
+  printed,
+  throwing,
+  withStore,
+  type CliHome,
+} from "#harness/machine/cli-home.ts";
 import { anAssistantLine, aTranscript } from "#harness/machine/transcripts.ts";
+import { aChat, loseSession, twoCliHomes, type CliMachines } from "#harness/machine/cli-machines.ts";
+import { git } from "#harness/machine/git-project.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
 
 const terminal: Partial<Io> = { isTty: true, isInteractive: true };
 
-function recoveryOf(home: CliHome, id: string): sessions.Session | null {
-  return home.runtime.store.read((sql) => sessions.get(sql, id), null);
+function recoveryOf(home: CliHome): sessions.Session | null {
+  return home.runtime.store.read((sql) => sessions.get(sql, ids.dead), null);
 }
 
-function withTranscript(home: CliHome, id: string): void {
-  const path = join(home.folder, `${id}.jsonl`);
-  writeFileSync(path, `${JSON.stringify({ type: "user", sessionId: id })}\n`);
-  home.runtime.store.write((sql) => sql.run("UPDATE sessions SET transcript_path = ? WHERE id = ?", path, id));
+/** Its client has written this of it. */
+function withTranscript(home: CliHome, text = `${JSON.stringify({ type: "user", sessionId: ids.dead })}\n`): void {
+  const path = join(home.folder, "transcript.jsonl");
+  writeFileSync(path, text);
+  home.runtime.store.write((sql) => sql.run("UPDATE sessions SET transcript_path = ? WHERE id = ?", path, ids.dead));
 }
 
 it("[CL9] without a session the one that died in this project is meant; outside a terminal its brief is printed", async () => {
-  const home = aCliHome();
-  seed(home);
-  const ran = await home.shim("resume");
-  expect(ran.code).toBe(0);
-  expect(ran.out).toContain(ids.dead);
-  expect(ran.out).toContain("fix the parser");
+  const home = aSeededHome();
+  expect(await home.shim("resume")).toMatchObject(printed(ids.dead, "fix the parser"));
   expect(home.started).toEqual([]);
-  const json = (await home.shimWith(terminal, "resume", "--json")).json();
-  expect(json).toMatchObject({
-    session: ids.dead,
-    cause: "killed",
-    start: { kind: "new", command: "claude", cwd: home.project },
-  });
-  expect(String(json["brief"])).toContain("restore score");
-  expect((await home.shimWith(terminal, "resume", "--print")).out).toContain("restore score");
+  const json = (await home.shimWith(terminal, "resume --json")).json();
+  const start = { kind: "new", command: "claude", cwd: home.project };
+  expect(json).toMatchObject({ session: ids.dead, cause: "killed", start, brief: holding("restore score") });
+  expect((await home.shimWith(terminal, "resume --print")).out).toContain("restore score");
   expect(home.started).toEqual([]);
 });
 
 it("[CL9] where nothing died here it answers 3 and says how many did elsewhere", async () => {
-  const home = aCliHome();
-  seed(home);
-  const ran = await home.shimWith({ cwd: home.folder }, "resume");
-  expect(ran.code).toBe(3);
-  expect(ran.err).toContain("2 elsewhere");
+  const home = aSeededHome();
+  expect(await home.shimWith({ cwd: home.folder }, "resume")).toMatchObject(failed(3, "2 elsewhere"));
   expect((await home.shimWith({ cwd: "/" }, "resume")).err).toContain("unfinished here");
 });
 
 it("[CL152] several are listed with numbers: asked for in a terminal, else answered with 2", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   home.now += 1;
   addSession(home, { id: "dddd", pid: 500 });
-  const listed = await home.shim("resume", "--json");
-  expect(listed.code).toBe(2);
+  const listed = await home.shim("resume --json");
+  expect(listed).toMatchObject(failed(2, /1 {2}dddd .*\n2 {2}bbbb2222/));
   expect(listed.json()).toMatchObject({ error: { code: "ambiguous", candidates: ["dddd", ids.dead] } });
-  expect(listed.err).toMatch(/1 {2}dddd .*\n2 {2}bbbb2222/);
   const chosen = await home.shimWith({ ...terminal, ask: async () => "2" }, "resume");
-  expect(chosen.code).toBe(0);
-  expect(chosen.err).toContain("2  bbbb2222");
-  expect(home.started).toHaveLength(1);
+  expect(chosen).toMatchObject({ code: 0, err: holding("2  bbbb2222") });
   const none = await home.shimWith({ ...terminal, ask: async () => "3" }, "resume");
-  expect(none.code).toBe(2);
-  expect(none.err).toContain('"3" is none of them');
+  expect(none).toMatchObject(failed(2, '"3" is none of them'));
   expect(home.started).toHaveLength(1);
 });
 
 it("[CL12] a session with a whole transcript is resumed by Claude Code, in its own folder", async () => {
-  const home = aCliHome();
-  seed(home);
-  withTranscript(home, ids.dead);
-  const ran = await home.shimWith({ ...terminal, cwd: "/" }, "resume", "bbbb2");
-  expect(ran.code).toBe(0);
+  const home = aSeededHome();
+  withTranscript(home);
+  expect((await home.shimWith({ ...terminal, cwd: "/" }, "resume bbbb2")).code).toBe(0);
   expect(home.started).toEqual([{ command: "claude", args: ["--resume", ids.dead], cwd: home.project }]);
-  expect(recoveryOf(home, ids.dead)?.recovery).toBeNull();
+  expect(recoveryOf(home)?.recovery).toBeNull();
 });
 
 it("[CL154] without a whole transcript a new chat gets the brief, and the offer once it has begun", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   const startProcess: Io["startProcess"] = async (start) => {
     home.started.push(start);
     addSession(home, { id: start.args[1] ?? "", pid: 700 });
     return 0;
   };
   const ran = await home.shimWith({ ...terminal, startProcess }, "resume", ids.dead);
-  expect(ran.code).toBe(0);
-  expect(ran.err).toContain("no transcript of it is known");
-  const [start] = home.started;
-  const newId = start?.args[1] ?? "";
-  expect(newId).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7/);
-  expect(start?.args[0]).toBe("--session-id");
-  expect(start?.args[2]).toContain("Continue this work now");
+  expect(ran).toMatchObject({ code: 0, err: holding("no transcript of it is known") });
+  const [option, newId, brief] = home.started[0]?.args ?? [];
+  expect([option, newId]).toEqual(["--session-id", holding(/^[0-9a-f]{8}-[0-9a-f]{4}-7/)]);
+  expect(brief).toContain("Continue this work now");
   // Its first checkpoint made it recovered.
-  expect(recoveryOf(home, ids.dead)).toMatchObject({ recovery: "recovered", recoveryBy: newId });
-  const { out } = await home.shim("explain", ids.dead);
-  expect(out).toContain(`offered to session ${newId}`);
-  expect(out).toContain("died: killed");
+  expect(recoveryOf(home)).toMatchObject({ recovery: "recovered", recoveryBy: newId });
+  expect((await home.shim("explain", ids.dead)).out).toEqual(holding(`offered to session ${newId}`, "died: killed"));
 });
 
-function unstarted(error: Error): Partial<Io> {
-  return {
-    ...terminal,
-    startProcess: async () => {
-      throw error;
-    },
-  };
+function unstarted(why: Error): Partial<Io> {
+  return { ...terminal, startProcess: () => Promise.reject(why) };
 }
 
 it("[CL154] when the client cannot be started, or the new chat never begins, nothing has changed", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   const missing = Object.assign(new Error("spawn claude ENOENT"), { code: "ENOENT" });
   const ran = await home.shimWith(unstarted(missing), "resume", ids.dead);
-  expect(ran.code).toBe(1);
-  expect(ran.err).toContain("`claude` was not found on the PATH");
+  expect(ran).toMatchObject(failed(1, "`claude` was not found on the PATH"));
   expect(ran.err).not.toContain("start it yourself");
-  expect(recoveryOf(home, ids.dead)?.recovery).toBeNull();
-  withTranscript(home, ids.dead);
+  expect(recoveryOf(home)?.recovery).toBeNull();
+  withTranscript(home);
   const whole = await home.shimWith(unstarted(missing), "resume", ids.dead);
   expect(whole.err).toContain(`start it yourself: claude --resume ${ids.dead}.`);
   const forbidden = await home.shimWith(unstarted(new Error("EACCES")), "resume", ids.dead);
   expect(forbidden.err).toContain("could not be started");
   const failing = await home.shimWith({ ...terminal, startProcess: async () => 7 }, "resume", ids.dead);
-  expect(failing.code).toBe(1);
-  expect(failing.err).toContain("exit code 7");
-  expect(recoveryOf(home, ids.dead)?.recovery).toBeNull();
+  expect(failing).toMatchObject(failed(1, "exit code 7"));
+  expect(recoveryOf(home)?.recovery).toBeNull();
 });
 
 it("[CL155] a session that runs, one of another client and one whose folder is gone are not started", async () => {
-  const home = aCliHome();
-  seed(home);
-  const running = await home.shimWith(terminal, "resume", "aaaa");
-  expect(running.code).toBe(1);
-  expect(running.err).toContain("still running (pid 100)");
+  const home = aSeededHome();
+  expect(await home.shimWith(terminal, "resume aaaa")).toMatchObject(failed(1, "still running (pid 100)"));
   addSession(home, { id: "dddd", pid: 500, client: "claude-ai" });
-  const desktop = await home.shimWith(terminal, "resume", "dddd");
-  expect(desktop.code).toBe(0);
-  expect(desktop.err).toContain("claude-ai cannot be started from here");
-  expect(desktop.out).toContain("restore score");
+  const desktop = await home.shimWith(terminal, "resume dddd");
+  const err = holding("claude-ai cannot be started from here");
+  expect(desktop).toMatchObject({ ...printed("restore score"), err });
   rmSync(home.other, { recursive: true });
-  const gone = await home.shimWith(terminal, "resume", "bbbb3");
-  expect(gone.code).toBe(1);
-  expect(gone.err).toContain(`the folder of the session (${home.other}) is gone`);
+  const gone = await home.shimWith(terminal, "resume bbbb3");
+  expect(gone).toMatchObject(failed(1, `the folder of the session (${home.other}) is gone`));
   expect(home.started).toEqual([]);
 });
 
-it("[CL9] what waits in the spool or stands in the transcript only is in the brief; a store that takes nothing gives one without", async () => {
-  const home = aCliHome();
-  seed(home);
+it("[CL9] what is in the spool or in the transcript only is in the brief; a store that takes nothing gives one without", async () => {
+  const home = aSeededHome();
   append(home.paths.spool, {
     at: home.now,
     event: "UserPromptSubmit",
     clientPid: 200,
     input: { session_id: ids.dead, cwd: home.project, prompt: "waiting words", prompt_id: "p9" },
   });
-  const path = join(home.folder, "t.jsonl");
-  writeFileSync(
-    path,
-    aTranscript(anAssistantLine({ content: [{ type: "text", text: "last words" }] }, { sessionId: ids.dead })),
-  );
-  home.runtime.store.write((sql) => sql.run("UPDATE sessions SET transcript_path = ? WHERE id = ?", path, ids.dead));
-  const { out } = await home.shim("resume");
-  expect(out).toContain("waiting words");
-  expect(out).toContain("last words");
-  const store = Object.create(home.runtime.store, {
-    write: {
-      value: () => {
-        throw new StoreError("store_readonly", "the folder is read-only");
-      },
-    },
-    read: { value: home.runtime.store.read.bind(home.runtime.store) },
-    close: { value: () => undefined },
-  }) as typeof home.runtime.store;
-  const readOnly = await home.shimWith(
-    { makeRuntime: async () => ({ runtime: { ...home.runtime, store }, driver: "node:sqlite", fallbackReason: null }) },
-    "resume",
-  );
-  expect(readOnly.code).toBe(0);
-  expect(readOnly.err).toContain("Some of the last events are missing: the folder is read-only");
-  expect(readOnly.out).toContain("fix the parser");
+  const content = [{ type: "text", text: "last words" }];
+  withTranscript(home, aTranscript(anAssistantLine({ content }, { sessionId: ids.dead })));
+  expect((await home.shim("resume")).out).toEqual(holding("waiting words", "last words"));
+  const write = throwing(new StoreError("store_readonly", "the folder is read-only"));
+  expect(await home.shimWith(withStore(home, { write }), "resume")).toMatchObject({
+    ...printed("fix the parser"),
+    err: holding("Some of the last events are missing: the folder is read-only"),
+  });
 });
 
 it("[CL153] --dismiss and --undo remove a session from the offers and put it back", async () => {
-  const home = aCliHome();
-  seed(home);
-  expect((await home.shim("resume", "--undo", ids.dead)).code).toBe(1);
-  expect((await home.shim("resume", "--dismiss", "bbbb2")).out).toContain("not offered any more");
-  expect(recoveryOf(home, ids.dead)?.recovery).toBe("dismissed");
+  const home = aSeededHome();
+  expect((await home.shim("resume --undo", ids.dead)).code).toBe(1);
+  expect((await home.shim("resume --dismiss bbbb2")).out).toContain("not offered any more");
+  expect(recoveryOf(home)?.recovery).toBe("dismissed");
   expect((await home.shim("resume")).code).toBe(3);
-  expect((await home.shim("resume", "--undo", "bbbb2")).out).toContain("counts as incomplete again");
+  expect((await home.shim("resume --undo bbbb2")).out).toContain("counts as incomplete again");
   expect((await home.shim("resume")).code).toBe(0);
-  expect((await home.shim("resume", "--dismiss", "nope")).code).toBe(3);
-  expect((await home.shim("resume", ids.dead, "--undo", ids.dead)).code).toBe(2);
+  expect(await home.codes("resume --dismiss nope", `resume ${ids.dead} --undo ${ids.dead}`)).toEqual([3, 2]);
+});
+
+/** A session of the other machine has died. */
+async function aPair(): Promise<CliMachines> {
+  const machines = await twoCliHomes((...homes) => {
+    for (const { project } of homes) {
+      git(project, "init", "-q", "-b", "main");
+      git(project, "remote", "add", "origin", "git@example.com:ann/app.git");
+    }
+  });
+  await loseSession(machines, () => sync(machines.there));
+  return machines;
+}
+
+async function sync(home: CliHome): Promise<void> {
+  const own = { boot: "boot-1", pid: process.pid, start: `s${process.pid}` };
+  const synchronizer = createSynchronizer(home.runtime, own, recordTakeovers);
+  const report = await synchronizer.syncNow();
+  await synchronizer.stop();
+  expect(report.trouble).toBeNull();
+}
+
+it("[RE27] what is not here is searched on the other machines: by id, by its beginning, or the newest of this project", async () => {
+  const { here } = await aPair();
+  for (const asked of [[ids.dead], [ids.dead.slice(0, 8)], []]) {
+    const ran = await here.shim("resume", ...asked);
+    expect([ran.code, ran.err]).toEqual([0, ""]);
+    expect(ran.out).toContain("on another machine (desk)");
+    expect(ran.out).toContain("fix the parser of bbbb2222");
+  }
+  const json = (await here.shimWith(terminal, "resume --json")).json();
+  expect(json).toMatchObject({ session: ids.dead, machine: "desk", start: { kind: "new", cwd: here.project } });
+  expect((await here.shimWith({ cwd: here.other }, "resume")).code).toBe(3);
+  expect((await here.shim("resume nope")).code).toBe(3);
+});
+
+it("[RE116] [RE26] it starts a new chat in the project's folder and records it; one that never begins changes nothing", async () => {
+  const { here } = await aPair();
+  const note = () => here.runtime.store.read((sql) => noteOf(sql, ids.dead), null);
+  const never = await here.shimWith(terminal, "resume", ids.dead);
+  expect([never.code, note()]).toEqual([0, null]);
+  const startProcess: Io["startProcess"] = async (start) => {
+    here.started.push(start);
+    addSession(here, { id: start.args[1] ?? "", pid: 700 });
+    return 0;
+  };
+  const ran = await here.shimWith({ ...terminal, startProcess }, "resume", ids.dead);
+  expect(ran.code).toBe(0);
+  expect(ran.err).toContain("its transcript is on desk");
+  const start = here.started.at(-1);
+  expect(start).toMatchObject({ command: "claude", cwd: here.project });
+  expect(start?.args[2]).toContain("Continue this work now");
+  expect(note()).toEqual({ action: "taken", by: start?.args[1] });
+});
+
+it("[RE104] one whose chat lives, that was finished or is continued elsewhere, or has no project here, is not started", async () => {
+  const { here, there, server } = await aPair();
+  const elsewhere = await here.shimWith({ ...terminal, cwd: here.other }, "resume", ids.dead);
+  expect(elsewhere.code).toBe(1);
+  expect(elsewhere.err).toContain("this folder is not its project");
+  const rival = { machine: "tower", isAdmin: false };
+  const { incarnation } = given(await server.host.call("chats.register", aChat("rival", "tower"), rival));
+  const self = { chat: "rival", incarnation };
+  const lease = { self, resource: `session:${ids.dead}`, requestId: "r", ttlMs: 60_000 };
+  given(await server.host.call("leases.acquire", lease, rival));
+  expect(await here.shimWith(terminal, "resume", ids.dead)).toMatchObject(
+    failed(1, "is continued by chat rival on tower"),
+  );
+  given(await server.host.call("chats.unregister", { self }, rival));
+  given(await server.host.call("chats.register", aChat(ids.dead, "desk"), { machine: "desk", isAdmin: false }));
+  expect(await here.shimWith(terminal, "resume", ids.dead)).toMatchObject(failed(1, "on desk: It is idle"));
+  there.runtime.store.write((sql) => sessions.end(sql, there.now, ids.dead, "prompt_input_exit"));
+  await sync(there);
+  expect(await here.shimWith(terminal, "resume", ids.dead)).toMatchObject(failed(1, "was finished on desk"));
+  expect(here.started).toEqual([]);
+});
+
+it("[RE103] while the coordinator does not answer nothing is started, and this is said", async () => {
+  const { here, server } = await aPair();
+  await here.shim("resume");
+  server.isDown = true;
+  expect(await here.shimWith(terminal, "resume", ids.dead)).toMatchObject(
+    failed(1, "Other machines as of the last sync", "is not known now"),
+  );
+  expect((await here.shim("resume", ids.dead)).code).toBe(0);
+  expect(here.started).toEqual([]);
+});
+
+it("[RE26] [RE102] --undo returns it for all machines, --dismiss is of this one", async () => {
+  const { here, there, server } = await aPair();
+  expect((await here.shim("resume --dismiss", ids.dead)).out).toContain("is not offered on this machine any more");
+  expect((await here.shim("resume --undo", ids.dead)).out).toContain("counts as incomplete again");
+  expect((await here.shim("resume --undo", ids.dead)).code).toBe(1);
+  const laptop = { machine: "laptop", isAdmin: false };
+  const { incarnation } = given(await server.host.call("chats.register", aChat("heir", "laptop"), laptop));
+  const self = { chat: "heir", incarnation };
+  const acquired = given(
+    await server.host.call(
+      "leases.acquire",
+      { self, resource: `session:${ids.dead}`, requestId: "r", isBound: true },
+      laptop,
+    ),
+  );
+  const [row] = given(await server.host.call("sync.list", {}, laptop)).sessions;
+  const token = acquired.state === "granted" ? acquired.lease.token : 0;
+  given(await server.host.call("sync.take", { self, device: row?.device ?? "", session: ids.dead, token }, laptop));
+  expect(await here.json("sessions --all-machines")).toMatchObject({
+    sessions: [],
+    elsewhere: [{ id: ids.dead, state: "taken", machine: "desk", takenBy: { chat: "heir", machine: "laptop" } }],
+  });
+  // The machine that it came from learns of it, and does not offer it any more.
+  await sync(there);
+  expect(there.runtime.store.read((sql) => sessions.get(sql, ids.dead), null)).toMatchObject({
+    recovery: "recovered",
+    recoveryBy: "heir",
+  });
+  expect((await here.shim("resume --undo", ids.dead)).code).toBe(0);
+  expect((await here.shim("sessions --all-machines")).out).toMatch(/bbbb2222 +incomplete .* desk /);
+  expect((await here.shim("sessions --all-machines --incomplete")).out).toContain("fix the parser");
+  await sync(there);
+  expect(there.runtime.store.read((sql) => sessions.get(sql, ids.dead), null)).toMatchObject({ recovery: null });
+});
+
+it("[RE102] on a machine that has joined no workspace there are no other machines", async () => {
+  const home = aCliHome();
+  expect(await home.shim("sessions --all-machines")).toMatchObject(
+    printed("Other machines: none. This machine has not joined a workspace"),
+  );
+  expect((await home.shim("resume nope")).code).toBe(3);
 });

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import type { Io } from "#src/cli/io.ts";
 import { launchdAgent, scheduledTask, systemdUnit } from "#src/cli/commands/run/service/start-file.ts";
-import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, failed, type CliHome } from "#harness/machine/cli-home.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 
 interface Rig {
@@ -14,7 +14,7 @@ interface Rig {
   readonly ran: string[];
   /** The word that fails. */
   broken: string | null;
-  shim(...args: string[]): ReturnType<CliHome["shim"]>;
+  shim(command: string, ...args: string[]): ReturnType<CliHome["shim"]>;
 }
 
 /** A user whose systemd answers. */
@@ -30,7 +30,7 @@ function aRig(more: Partial<Io> = {}): Rig {
     unit,
     ran: [],
     broken: null,
-    shim: (...args) => home.shimWith({ runQuietly, ...more }, "service", ...args),
+    shim: (command, ...args) => home.shimWith({ runQuietly, ...more }, `service ${command}`, ...args),
   };
   const runQuietly: Io["runQuietly"] = (command, args) => {
     rig.ran.push([command, ...args].join(" "));
@@ -42,11 +42,10 @@ function aRig(more: Partial<Io> = {}): Rig {
 
 it("[SU15] install writes the unit with absolute paths and starts it; status and uninstall know it", async () => {
   const rig = aRig();
-  const none = await rig.shim("status");
-  expect([none.code, none.out]).toEqual([0, "Not installed: `shim service install`.\n"]);
-  const shown = await rig.shim("install", "--dry-run");
+  expect(await rig.shim("status")).toMatchObject({ code: 0, out: "Not installed: `shim service install`.\n" });
+  const shown = await rig.shim("install --dry-run");
   expect([shown.code, existsSync(rig.unit), rig.ran]).toEqual([0, false, []]);
-  const done = await rig.shim("install", "--yes");
+  const done = await rig.shim("install --yes");
   expect([done.code, done.err, done.out]).toEqual([0, "", expect.stringMatching(/is written.*enable-linger/)]);
   const text = readFileSync(rig.unit, "utf8");
   expect(shown.out).toBe(`# ${rig.unit}\n${text}`);
@@ -60,38 +59,36 @@ it("[SU15] install writes the unit with absolute paths and starts it; status and
     "systemctl --user daemon-reload",
     "systemctl --user enable --now shim.service",
   ]);
-  expect((await rig.shim("status", "--json")).json()).toMatchObject({ isInstalled: true, state: "active" });
+  expect((await rig.shim("status --json")).json()).toMatchObject({ isInstalled: true, state: "active" });
   rig.ran.length = 0;
   expect((await rig.shim("uninstall")).code).toBe(2);
-  expect((await rig.shim("uninstall", "--dry-run")).out).toMatch(/would be removed/);
+  expect((await rig.shim("uninstall --dry-run")).out).toMatch(/would be removed/);
   expect([existsSync(rig.unit), rig.ran]).toEqual([true, []]);
-  expect((await rig.shim("uninstall", "--yes")).code).toBe(0);
+  expect((await rig.shim("uninstall --yes")).code).toBe(0);
   expect([existsSync(rig.unit), rig.ran]).toEqual([
     false,
     ["systemctl --user disable --now shim.service", "systemctl --user daemon-reload"],
   ]);
-  expect((await rig.shim("uninstall", "--yes")).code).toBe(3);
+  expect((await rig.shim("uninstall --yes")).code).toBe(3);
 });
 
-it("[SU15] nothing is changed where nobody agrees, a supervisor runs, the settings are wrong or the user's systemd does not answer", async () => {
+it("[SU15] nothing is changed without consent, a supervisor runs, the settings are wrong or the user's systemd does not answer", async () => {
   const rig = aRig();
-  const unasked = await rig.shim("install");
-  expect([unasked.code, unasked.err]).toEqual([2, expect.stringMatching(/--yes/)]);
+  expect(await rig.shim("install")).toMatchObject(failed(2, /--yes/));
   rig.broken = "show-environment";
-  const cut = await rig.shim("install", "--yes");
-  expect([cut.code, cut.err]).toEqual([1, expect.stringMatching(/Failed to connect to bus.*--dry-run/)]);
+  expect(await rig.shim("install --yes")).toMatchObject(failed(1, /Failed to connect to bus.*--dry-run/));
   const without = aRig({ runQuietly: () => null });
-  expect((await without.shim("install", "--yes")).err).toMatch(/systemctl was not found: nothing was changed/);
+  expect((await without.shim("install --yes")).err).toMatch(/systemctl was not found: nothing was changed/);
   const settings = join(rig.home.paths.home, "supervisor.json");
   const before = readFileSync(settings);
   writeFileSync(settings, "{}");
-  expect((await rig.shim("install", "--yes")).code).toBe(2);
+  expect((await rig.shim("install --yes")).code).toBe(2);
   writeFileSync(settings, before);
   mkdirSync(join(rig.home.paths.home, "supervisor"));
   rig.home.alive.add(77);
   const owner = { boot: "boot-1", pid: 77, start: "s77" };
   writeFileSync(join(rig.home.paths.home, "supervisor", "owner.json"), JSON.stringify(owner));
-  expect((await rig.shim("install", "--yes")).err).toMatch(/is already running, pid 77/);
+  expect((await rig.shim("install --yes")).err).toMatch(/is already running, pid 77/);
   expect([existsSync(rig.unit), existsSync(without.unit)]).toEqual([false, false]);
   const asked = aRig({ isInteractive: true, ask: async () => "n" });
   expect((await asked.shim("install")).out).toBe("Nothing was changed.\n");
@@ -103,14 +100,12 @@ it("[SU15] a file of the user's own is neither replaced nor removed; what system
   mkdirSync(dirname(rig.unit), { recursive: true });
   writeFileSync(rig.unit, "[Unit]\n");
   for (const action of ["install", "uninstall"]) {
-    const ran = await rig.shim(action, "--yes");
-    expect([ran.code, ran.err]).toEqual([1, expect.stringMatching(/was not written by SHIM/)]);
+    expect(await rig.shim(action, "--yes")).toMatchObject(failed(1, /was not written by SHIM/));
   }
   expect(readFileSync(rig.unit, "utf8")).toBe("[Unit]\n");
   const other = aRig();
   other.broken = "enable";
-  const ran = await other.shim("install", "--yes");
-  expect([ran.code, ran.err]).toEqual([1, expect.stringMatching(/enable --now shim\.service: Failed to connect/)]);
+  expect(await other.shim("install --yes")).toMatchObject(failed(1, /enable --now shim\.service: Failed to connect/));
 });
 
 it("[SU15] launchd and the Task Scheduler get a file that says it is untested, and nothing is started", async () => {
@@ -120,20 +115,19 @@ it("[SU15] launchd and the Task Scheduler get a file that says it is untested, a
   ] as const) {
     const folder = temporaryFolder();
     const rig = aRig({ machine: { ...aCliHome().io().machine, platform, homedir: folder } });
-    const ran = await rig.shim("install", "--yes", "--json");
+    const ran = await rig.shim("install --yes --json");
     expect([ran.code, rig.ran]).toEqual([0, []]);
     const { path, isStarted } = ran.json() as { path: string; isStarted: boolean };
     expect([path, isStarted]).toEqual([join(platform === "darwin" ? folder : rig.home.folder, file), false]);
     expect(readFileSync(path, "utf8")).toContain("Untested");
-    expect((await rig.shim("install", "--yes")).out).toMatch(new RegExp(`untested\\. Start it: ${by}`));
-    const logs = await rig.shim("logs");
-    expect([logs.code, logs.err]).toEqual([1, expect.stringMatching(/supervis/)]);
+    expect((await rig.shim("install --yes")).out).toMatch(new RegExp(`untested\\. Start it: ${by}`));
+    expect(await rig.shim("logs")).toMatchObject(failed(1, /supervis/));
   }
 });
 
 it("[SU15] logs are shown by the journal's own program", async () => {
   const rig = aRig();
-  expect((await rig.shim("logs", "--lines", "5", "--follow")).code).toBe(0);
+  expect((await rig.shim("logs --lines 5 --follow")).code).toBe(0);
   expect(rig.home.started).toMatchObject([
     { command: "journalctl", args: ["--user", "--unit", "shim.service", "--lines", "5", "--follow"] },
   ]);
@@ -154,7 +148,7 @@ function facts(): Parameters<typeof systemdUnit>[0] {
   return { launch, home: folder, path: `/usr/bin:${folder}`, stopSeconds: 95 };
 }
 
-it.skipIf(!hasSystemd)("[SU15] systemd accepts the unit, whatever stands in a path (needs systemd-analyze)", () => {
+it.skipIf(!hasSystemd)("[SU15] systemd accepts the unit, with any path (needs systemd-analyze)", () => {
   const unit = join(temporaryFolder(), "shim.service");
   for (const [text, status] of [
     [systemdUnit(facts()), 0],

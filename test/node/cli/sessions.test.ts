@@ -2,9 +2,18 @@ import { expect, it } from "vitest";
 import { describeEntry } from "#src/cli/commands/sessions/describe-entry.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import { offer } from "#src/local-mcp/recovery/offers.ts";
+import * as clients from "#src/local-mcp/sessions/clients.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { record } from "#src/local-mcp/signals/history.ts";
-import { addSession, aCliHome, checkpointOf, ids, seed, type CliHome } from "#harness/machine/cli-home.ts";
+import {
+  addSession,
+  addSnapshot,
+  aSeededHome,
+  checkpointOf,
+  holding,
+  ids,
+  type CliHome,
+} from "#harness/machine/cli-home.ts";
 import { someReadings } from "#harness/machine/readings.ts";
 
 function statesOf(json: Record<string, unknown>): Record<string, string> {
@@ -13,12 +22,11 @@ function statesOf(json: Record<string, unknown>): Record<string, string> {
 }
 
 it("[CL25] each session has one state: alive, incomplete, empty, finished, offered, recovered or dismissed", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   addSession(home, { id: "dddd", pid: 500, entries: [] });
   addSession(home, { id: "eeee", pid: 600 });
   home.runtime.store.write((sql) => sessions.setRecovery(sql, home.now, "eeee", "recovered", ids.alive));
-  const all = await home.shim("sessions", "--json");
+  const all = await home.shim("sessions --json");
   expect(statesOf(all.json())).toEqual({
     [ids.alive]: "alive",
     [ids.dead]: "incomplete",
@@ -27,124 +35,75 @@ it("[CL25] each session has one state: alive, incomplete, empty, finished, offer
     dddd: "empty",
     eeee: "recovered",
   });
-  const dead = await home.shim("sessions", "--incomplete", "--json");
+  const dead = await home.shim("sessions --incomplete --json");
   expect(Object.keys(statesOf(dead.json())).toSorted()).toEqual([ids.dead, ids.elsewhere]);
 });
 
 it("[CL25] sessions are listed newest first, for people with short ids and ages, filtered by project and limit", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   const text = (await home.shim("sessions")).out;
   expect(text).toMatch(/^ID +STATE +SEEN +SAVED +CHECKPOINTS +PROJECT +TITLE\n/);
   expect(text).toMatch(/bbbb2222 +incomplete +60 s ago +60 s ago +1 +~\/project +work of bbbb/);
-  const other = await home.shim("sessions", "--project", "../other", "--json");
+  const other = await home.shim("sessions --project ../other --json");
   expect(Object.keys(statesOf(other.json()))).toEqual([ids.elsewhere]);
-  expect((await home.shim("sessions", "--project", "nowhere")).out).toContain("No sessions in ");
-  expect((await home.shim("sessions", "--limit", "1", "--json")).json()["sessions"]).toHaveLength(1);
+  expect((await home.shim("sessions --project nowhere")).out).toContain("No sessions in ");
+  expect((await home.json("sessions --limit 1"))["sessions"]).toHaveLength(1);
   const narrow = await home.shimWith({ size: () => ({ columns: 60, rows: 10 }) }, "sessions");
   for (const line of narrow.out.split("\n")) expect(line.length).toBeLessThanOrEqual(60);
 });
 
 function addTraces(home: CliHome): void {
   const { runtime } = home;
-  const checkpoint = checkpointOf(home, ids.dead);
+  addSnapshot(home, { reason: "no space" });
   runtime.store.write((sql) => {
     const readings = someReadings({ contextFill: 0.8, toolCalls: 1 }, home.now);
     sessions.update(sql, ids.dead, { readings });
     record(sql, home.now, ids.dead, readings, { score: 0.3, level: "warning", reasons: [] });
-    sql.run(
-      "INSERT INTO snapshots (checkpoint_id, session_id, at, state, reason, project) VALUES (?, ?, ?, 'failed', 'no space', '/p')",
-      checkpoint,
-      ids.dead,
-      home.now,
-    );
-    sql.run(
-      "INSERT INTO clients (boot, pid, start, given_id, session_id, at) VALUES ('boot-1', 200, 's200', ?, ?, ?)",
-      ids.dead,
-      ids.dead,
-      home.now,
-    );
+    const client = { boot: "boot-1", pid: 200, start: "s200" };
+    clients.moveTo(sql, home.now, client, { givenId: ids.dead, sessionId: ids.dead });
   });
   home.now += 1_000;
   expect(offer(runtime, ids.alive, { project: home.project })?.from.session.id).toBe(ids.dead);
 }
 
-it("[CL22] `sessions show` tells every row that is stored of a session, with its texts in full", async () => {
-  const home = aCliHome();
-  seed(home);
+it("[CL22] `sessions show` shows every row that is stored of a session, with its texts in full", async () => {
+  const home = aSeededHome();
   addTraces(home);
   const long = "word ".repeat(1_000);
-  addSession(home, {
-    id: ids.dead,
-    pid: 200,
-    entries: [
-      { kind: "start", source: "startup" },
-      { kind: "prompt", text: "x" },
-    ],
-  });
-  home.runtime.store.write((sql) =>
-    sql.run(
-      "UPDATE journal SET body = ? WHERE session_id = ? AND key = 'k0'",
-      JSON.stringify({ text: long }),
-      ids.dead,
-    ),
-  );
-  const ran = (await home.shim("sessions", "show", ids.dead, "--json")).json();
-  expect(ran["counts"]).toEqual({
-    journal: 4,
-    checkpoints: 1,
-    snapshots: 1,
-    signals: 1,
-    crashes: 1,
-    recoveries: 1,
-    clients: 1,
-  });
-  expect(ran["session"]).toMatchObject({
-    id: ids.dead,
-    title: "work of bbbb",
-    toolCalls: 0,
-    readings: { contextFill: { value: 0.8 } },
-  });
+  const entries = [{ kind: "start", source: "startup" } as const, { kind: "prompt", text: "x" } as const];
+  addSession(home, { id: ids.dead, pid: 200, entries });
+  const body = JSON.stringify({ text: long });
+  const set = "UPDATE journal SET body = ? WHERE session_id = ? AND key = 'k0'";
+  home.runtime.store.write((sql) => sql.run(set, body, ids.dead));
+  const ran = await home.json("sessions show", ids.dead);
+  const ones = { checkpoints: 1, snapshots: 1, signals: 1, crashes: 1, recoveries: 1, clients: 1 };
+  const session = { id: ids.dead, title: "work of bbbb", toolCalls: 0, readings: { contextFill: { value: 0.8 } } };
+  expect(ran).toMatchObject({ counts: { journal: 4, ...ones }, session });
   for (const [name, n] of Object.entries(ran["counts"] as Record<string, number>))
     expect([name, (ran[name] as unknown[]).length]).toEqual([name, n]);
-  const { out } = await home.shim("sessions", "show", "bbbb2");
-  for (const text of [
-    ids.dead,
-    long.trim(),
-    "one test failed",
-    "warning",
-    "no space",
-    "killed",
-    "offered",
-    "pid 200",
-    "contextFill: 0.8",
-  ]) {
-    expect(out).toContain(text);
-  }
+  const others = ["killed", "offered", "pid 200", "contextFill: 0.8"];
+  expect((await home.shim("sessions show bbbb2")).out).toEqual(
+    holding(ids.dead, long.trim(), "one test failed", "warning", "no space", ...others),
+  );
 });
 
 it("[CL14] `explain` gives one timeline of journal, signals, checkpoints, snapshots, crash and recovery in the order of time", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   addTraces(home);
-  const ran = (await home.shim("explain", ids.dead, "--json")).json();
+  const ran = await home.json("explain", ids.dead);
   const entries = ran["timeline"] as { at: number; source: string; kind: string; text: string }[];
   expect(entries.map(({ at }) => at)).toEqual(entries.map(({ at }) => at).toSorted((a, b) => a - b));
-  expect(entries.map(({ source, kind }) => `${source}:${kind}`)).toEqual([
-    "journal:prompt",
-    "journal:tool_start",
-    "journal:tool_error",
-    "journal:assistant",
-    "checkpoint:on_demand",
-    "crash:killed",
-    "signal:warning",
-    "snapshot:failed",
-    "recovery:offered",
-  ]);
-  const { out } = await home.shimWith({ isTty: true }, "explain", ids.dead);
-  expect(out).toContain("tool failed: Bash npm test (1200 ms): one test failed");
-  expect(out).toContain("risk 0.3 warning, context 80 % (measured), 1 tool calls");
-  expect(out).toContain(`offered to session ${ids.alive}, restore score`);
+  const journal = "journal:prompt journal:tool_start journal:tool_error journal:assistant checkpoint:on_demand";
+  expect(entries.map(({ source, kind }) => `${source}:${kind}`)).toEqual(
+    `${journal} crash:killed signal:warning snapshot:failed recovery:offered`.split(" "),
+  );
+  expect((await home.shimWith({ isTty: true }, "explain", ids.dead)).out).toEqual(
+    holding(
+      "tool failed: Bash npm test (1200 ms): one test failed",
+      "risk 0.3 warning, context 80 % (measured), 1 tool calls",
+      `offered to session ${ids.alive}, restore score`,
+    ),
+  );
 });
 
 it("[CL14] every kind of journal entry has its words", () => {
@@ -173,58 +132,45 @@ it("[CL14] every kind of journal entry has its words", () => {
 });
 
 it("[CL26] checkpoints are listed and searched by words, session, project and time", async () => {
-  const home = aCliHome();
-  seed(home);
-  const found = async (...argv: string[]): Promise<string[]> =>
-    ((await home.shim(...argv, "--json")).json()["checkpoints"] as { sessionId: string }[])
+  const home = aSeededHome();
+  const found = async (command: string, ...args: string[]): Promise<string[]> =>
+    ((await home.json(command, ...args))["checkpoints"] as { sessionId: string }[])
       .map((one) => one.sessionId)
       .toSorted();
   expect(await found("checkpoints")).toEqual([ids.alive, ids.dead, ids.elsewhere, ids.finished]);
-  expect(await found("checkpoints", "list", "--session", "bbbb2")).toEqual([ids.dead]);
-  expect(await found("checkpoints", "--session", "bbbb2")).toEqual([ids.dead]);
-  expect(await found("search", "fix", "parser", "--session", "bbbb2")).toEqual([ids.dead]);
-  expect(await found("search", "parser", "--project", home.other)).toEqual([ids.elsewhere]);
-  expect(await found("search", "parser", "--since", "30s")).toEqual([]);
-  expect(await found("search", "parser", "--since", "2m", "--limit", "1")).toHaveLength(1);
-  expect(await found("search", "parser", "--until", "2m")).toEqual([]);
-  expect((await home.shim("checkpoints", "--session", "bbbb")).code).toBe(2);
-  expect((await home.shim("search", "nothing-like-it")).out).toBe('Nothing found for "nothing-like-it".\n');
-  const { out } = await home.shim("search", "tests", "failed", "--session", "bbbb2");
-  expect(out).toBe('Nothing found for "tests failed".\n');
-  expect((await home.shim("search", "test", "failed")).out).toContain("one test failed");
+  expect(await found("checkpoints list --session bbbb2")).toEqual([ids.dead]);
+  expect(await found("checkpoints --session bbbb2")).toEqual([ids.dead]);
+  expect(await found("search fix parser --session bbbb2")).toEqual([ids.dead]);
+  expect(await found("search parser --project", home.other)).toEqual([ids.elsewhere]);
+  expect(await found("search parser --since 30s")).toEqual([]);
+  expect(await found("search parser --since 2m --limit 1")).toHaveLength(1);
+  expect(await found("search parser --until 2m")).toEqual([]);
+  expect((await home.shim("checkpoints --session bbbb")).code).toBe(2);
+  expect((await home.shim("search nothing-like-it")).out).toBe('Nothing found for "nothing-like-it".\n');
+  expect((await home.shim("search tests failed --session bbbb2")).out).toBe('Nothing found for "tests failed".\n');
+  expect((await home.shim("search test failed")).out).toContain("one test failed");
   expect((await home.shim("checkpoints")).out).toMatch(
     /^ {2}CHECKPOINT +SAVED +BECAUSE +LAST REQUEST +LAST TOOL +CHANGED FILES\n/,
   );
-  expect((await home.shim("checkpoints", "--project", "/nowhere")).out).toBe("No checkpoints.\n");
+  expect((await home.shim("checkpoints --project /nowhere")).out).toBe("No checkpoints.\n");
 });
 
-it("[CL26] `checkpoints show` prints the whole state, and tells when it is damaged", async () => {
-  const home = aCliHome();
-  seed(home);
+it("[CL26] `checkpoints show` prints the whole state, and says when it is damaged", async () => {
+  const home = aSeededHome();
   const id = checkpointOf(home, ids.dead);
-  const shown = (await home.shim("checkpoints", "show", id, "--json")).json();
+  const shown = await home.json("checkpoints show", id);
   expect(shown).toMatchObject({ checkpoint: { id }, state: { firstPrompt: "fix the parser" }, snapshot: null });
-  const { out } = await home.shim("checkpoints", "show", id);
+  const { out } = await home.shim("checkpoints show", id);
   expect(out).toContain('"lastPrompt": "fix the parser"');
   expect(out).toContain("files: none");
   home.runtime.store.write((sql) => sql.run("UPDATE checkpoints SET hash = 'x' WHERE id = ?", id));
-  const damaged = await home.shim("checkpoints", "show", id, "--json");
-  expect(damaged.code).toBe(1);
-  expect(damaged.json()).toMatchObject({ error: { code: "checkpoint_damaged" } });
+  expect(await home.shim("checkpoints show", id, "--json")).toMatchObject({ code: 1, error: "checkpoint_damaged" });
 });
 
 it("[RE89] commands that only read record no death", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   const deaths = (): unknown => home.runtime.store.read((sql) => sql.all("SELECT session_id, at FROM crashes"), null);
   const before = deaths();
-  for (const args of [
-    ["sessions"],
-    ["sessions", "show", ids.dead],
-    ["up", "--once"],
-    ["explain", ids.dead],
-    ["doctor"],
-  ])
-    await home.shim(...args);
+  await home.codes("sessions", `sessions show ${ids.dead}`, "up --once", `explain ${ids.dead}`, "doctor");
   expect(deaths()).toEqual(before);
 });

@@ -1,114 +1,205 @@
+import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, it } from "vitest";
-import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
-import { openLocalCoordinator } from "#src/coordinator-client/open-link.ts";
-import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
-import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
+import { aHomeOnEdge } from "#harness/machine/cli-machines.ts";
+import { aCliHome, failed, holding, printed, type CliHome } from "#harness/machine/cli-home.ts";
 
 /** More entries than one page has. */
-function grantMany({ paths, runtime }: CliHome, count: number): void {
-  const { driver, busyMs } = runtime.store.context;
-  const site = { home: paths.home, driver, busyMs, processes: runtime.processes, now: runtime.now };
-  const { coordinator, close } = openLocalCoordinator(site);
+function grantMany(home: CliHome, count: number): void {
+  const coordinator = home.coordinator();
   const client = { session: "s1", process: "p1", machine: "vm", client: "test" };
   coordinator.call("chats.register", { chat: "c1", ...client });
   const self = { chat: "c1", incarnation: 1 };
-  for (let at = 0; at < count; at++) {
+  for (let at = 0; at < count; at++)
     coordinator.call("leases.acquire", { self, resource: `r${at}`, requestId: `r${at}` });
-  }
-  close();
-}
-
-/** A machine in a workspace at the edge. */
-async function joined(isAdmin: boolean): Promise<CliHome> {
-  const runtime = await EdgeRuntime.open();
-  const home = aCliHome();
-  const { token } = await runtime.call("tokens.create", { machine: "m1", scope: "work" });
-  const { url, workspace, adminToken } = runtime;
-  writeEdgeConfig(home.paths.home, { url, workspace, machine: "m1", token, adminToken: isAdmin ? adminToken : token });
-  return home;
 }
 
 it("[CL103] [CL104] settings are listed, read, changed and put back, here and on the edge", async () => {
-  for (const home of [aCliHome(), await joined(true)]) {
-    const set = await home.shim("settings", "set", "maxConcurrentChats", "7", "--json");
-    expect([set.code, set.json()]).toEqual([0, { key: "maxConcurrentChats", value: 7 }]);
-    await home.shim("settings", "set", "complexity.threshold", "6");
-    await home.shim("settings", "set", "complexity.kinds.most", "2");
-    await home.shim("settings", "set", "budgets.day.costMicros", "5000000");
-    await home.shim("settings", "set", "budgets.chat.tokens", "1000");
-    const { out } = await home.shim("settings");
-    expect(out).toMatch(/maxConcurrentChats +7 +default: 100/);
-    expect(out).toMatch(/complexity\.threshold +6 +default: 8/);
-    expect(out).toMatch(/complexity\.files\.full +40$/m);
-    expect((await home.shim("settings", "--json")).json()).toMatchObject({
+  for (const home of [aCliHome(), await aHomeOnEdge()]) {
+    const set = await home.json("settings set maxConcurrentChats 7");
+    expect(set).toEqual({ key: "maxConcurrentChats", value: 7 });
+    const others = ["complexity.threshold 6", "complexity.kinds.most 2", "budgets.day.costMicros 5000000"];
+    for (const one of [...others, "budgets.chat.tokens 1000"])
+      expect((await home.shim(`settings set ${one}`)).code).toBe(0);
+    expect((await home.shim("settings")).out).toEqual(
+      holding(
+        /maxConcurrentChats +7 +default: 100/,
+        /complexity\.threshold +6 +default: 8/,
+        /complexity\.files\.full +40$/m,
+      ),
+    );
+    expect(await home.json("settings")).toMatchObject({
       settings: {
         budgets: { chat: { tokens: 1_000 }, day: { costMicros: 5_000_000 } },
         complexity: { kinds: { most: 2 } },
       },
     });
     for (const key of ["maxConcurrentChats", "complexity.threshold", "budgets.day.costMicros"]) {
-      expect((await home.shim("settings", "unset", key)).code).toBe(0);
+      expect((await home.shim("settings unset", key)).code).toBe(0);
     }
-    expect((await home.shim("settings", "get", "maxConcurrentChats")).out).toBe("100\n");
-    expect((await home.shim("settings", "get", "budgets.day.costMicros")).out).toBe("none\n");
-    expect((await home.shim("settings", "get", "budgets.chat.tokens")).out).toBe("1000\n");
-    expect((await home.shim("settings", "get", "complexity.kinds.most")).out).toBe("2\n");
+    for (const [key, value] of Object.entries({
+      maxConcurrentChats: "100",
+      "budgets.day.costMicros": "none",
+      "budgets.chat.tokens": "1000",
+      "complexity.kinds.most": "2",
+    }))
+      expect((await home.shim("settings get", key)).out).toBe(`${value}\n`);
   }
 });
 
 it("[CL103] [CL165] a wrong key or value is wrong usage, and changes nothing", async () => {
   const home = aCliHome();
-  const wrong: [string[], RegExp][] = [
-    [["get", "maxChats"], /no setting "maxChats"[^]*maxConcurrentChats/],
-    [["get", "complexity"], /no setting "complexity"[^]*complexity\.threshold/],
-    [["set", "maxConcurrentChats", "0"], /maxConcurrentChats/],
-    [["set", "maxConcurrentChats", "many"], /not a JSON value/],
-    [["set", "complexity.files.full", "0"], /full/],
-    [["unset", "nothing"], /no setting "nothing"/],
-  ];
-  for (const [args, problem] of wrong) {
-    const refused = await home.shim("settings", ...args);
-    expect([args, refused.code, refused.err]).toEqual([args, 2, expect.stringMatching(problem)]);
-  }
+  await home.misuses("settings", [
+    ["get maxChats", /no setting "maxChats"[^]*maxConcurrentChats/],
+    ["get complexity", /no setting "complexity"[^]*complexity\.threshold/],
+    ["set maxConcurrentChats 0", /maxConcurrentChats/],
+    ["set maxConcurrentChats many", /not a JSON value/],
+    ["set complexity.files.full 0", /full/],
+    ["unset nothing", /no setting "nothing"/],
+  ]);
   expect((await home.shim("settings")).out).not.toContain("default:");
 });
 
 it("[CL166] [CL105] [CL106] without the admin token the edge refuses, and says what is needed", async () => {
-  const home = await joined(false);
-  for (const args of [
-    ["settings", "set", "maxConcurrentChats", "7"],
-    ["audit"],
-    ["topic", "define", "build", "--schema", "{}"],
-  ]) {
-    const refused = await home.shim(...args);
-    expect([args, refused.code, refused.err]).toEqual([args, 1, expect.stringMatching(/admin token of http/)]);
-  }
-  expect((await home.shim("settings", "get", "maxConcurrentChats")).out).toBe("100\n");
+  const home = await aHomeOnEdge(false);
+  for (const command of ["settings set maxConcurrentChats 7", "audit", "topic define build --schema {}"])
+    expect([command, await home.shim(command)]).toMatchObject([command, failed(1, /admin token of http/)]);
+  expect((await home.shim("settings get maxConcurrentChats")).out).toBe("100\n");
 });
 
-it("[CL105] the audit log is filtered, read over several pages, and says how to go on", async () => {
+it("[CL105] the audit log is filtered, read over several pages, and says how to continue", async () => {
   const home = aCliHome();
-  for (let at = 0; at < 3; at++) await home.shim("settings", "set", "maxKeys", String(1_000 + at));
+  for (let at = 0; at < 3; at++) await home.shim("settings set maxKeys", String(1_000 + at));
   grantMany(home, 600);
   home.now += 3_600_000;
-  await home.shim("settings", "set", "chatTtlMs", "40000");
-  const kinds = (await home.shim("audit", "--kind", "settings.changed", "--json")).json();
+  await home.shim("settings set chatTtlMs 40000");
+  const kinds = await home.json("audit --kind settings.changed");
   expect(kinds).toMatchObject({ before: null, entries: [{ subject: "chatTtlMs" }, {}, {}, {}] });
-  const found = (await home.shim("audit", "--subject", "maxKeys", "--limit", "2", "--json")).json();
+  const found = await home.json("audit --subject maxKeys --limit 2");
   const { entries, before } = found as { entries: { seq: number }[]; before: number };
   expect([entries.length, before]).toEqual([2, entries[1]?.seq]);
-  const rest = await home.shim("audit", "--subject", "maxKeys", "--before", String(before), "--json");
+  const rest = await home.shim("audit --subject maxKeys --before", String(before), "--json");
   expect(rest.json()).toMatchObject({ before: null, entries: [{ subject: "maxKeys" }] });
-  expect((await home.shim("audit", "--kind", "settings.changed", "--since", "10m", "--json")).json()).toMatchObject({
-    entries: [{ subject: "chatTtlMs" }],
+  const recent = await home.json("audit --kind settings.changed --since 10m");
+  expect(recent).toMatchObject({ entries: [{ subject: "chatTtlMs" }] });
+  expect((await home.shim("audit --limit 1")).out).toMatch(/settings\.changed +chatTtlMs[^]*--before \d+/);
+  expect((await home.shim("audit --actor nobody")).out).toBe("No entries.\n");
+  expect((await home.json("audit --actor c1 --kind lease.granted --limit 1000"))["entries"]).toHaveLength(600);
+  expect((await home.shim("audit --since soon")).code).toBe(2);
+});
+
+const schema = { type: "object", required: ["job"], properties: { job: { type: "integer" } } };
+
+it("[CL106] [CL108] a topic with a schema takes objects that fit it, and refuses others with where and why", async () => {
+  for (const home of [aCliHome(), await aHomeOnEdge()]) {
+    const defined = await home.shim("topic define build.web --schema", JSON.stringify(schema));
+    expect(defined).toMatchObject(printed("topic:build.web must fit"));
+    expect(await home.json("topic list")).toEqual({ topics: [{ topic: "build.web", schema }], cursor: null });
+    const wrong = await home.shim("send topic:build.web --json", '{"job": "seven"}');
+    expect(wrong).toMatchObject(failed(1, "topic build.web does not accept the body: #/job"));
+    expect((await home.shim("send topic:build.web hello")).code).toBe(1);
+    expect((await home.shim("send topic:build.web --json", '{"job": 7}')).out).toBe("Sent to topic:build.web.\n");
+    const piped = await home.shimWith({ readInput: async () => '{"job": 8}\n' }, "send topic:build.web - --json");
+    expect(piped.json()).toMatchObject({ isRepeat: false });
+    expect(await home.codes("topic remove build.web", "topic remove build.web")).toEqual([0, 3]);
+    expect((await home.shim("topic list")).out).toBe("No topic has a schema.\n");
+    expect((await home.shim("send topic:build.web hello")).code).toBe(0);
+  }
+});
+
+it("[CL106] a schema comes from a file or stdin, and one that cannot be used is refused with what is wrong", async () => {
+  const home = aCliHome();
+  const stdin = { readInput: async () => JSON.stringify(schema) };
+  expect((await home.shimWith(stdin, "topic define a -")).code).toBe(0);
+  await home.misuses("topic define", [
+    ["a", /give one schema/],
+    ["a --schema {", /--schema is not JSON/],
+    ["a --schema []", /a schema is a JSON object/],
+    [["a", "--schema", '{"type": "objekt"}'], /the schema cannot be used: type/],
+    [["a b", "--schema", "{}"], /topic/],
+    ["a x --schema {}", /only - may follow/],
+  ]);
+  expect((await home.shim("topic define a --file none.json")).code).toBe(3);
+  for (let at = 10; at < 75; at++) await home.shim("topic define", `t${at}`, "--schema", "{}");
+  expect((await home.json("topic list"))["topics"]).toHaveLength(66);
+  expect((await home.shim("topic list --limit 2")).out).toContain("--cursor t10");
+});
+
+it("[CL108] what is sent is an object, a text or stdin; what is no JSON is refused, and --json alone prints JSON", async () => {
+  const home = aCliHome();
+  expect(await home.json("send all hello")).toMatchObject({ id: 1 });
+  await home.misuses("send", [
+    ["all", /give a text, or an object/],
+    ["all --json hello", /--json is not JSON/],
+    ["all hello --json {}", /not both/],
+  ]);
+  expect((await home.shimWith({ readInput: async () => '{"a": [1]}' }, "send all --json -")).out).toBe(
+    "Sent to all.\n",
+  );
+});
+
+function write(home: CliHome, text: string): void {
+  mkdirSync(home.paths.home, { recursive: true, mode: 0o700 });
+  writeFileSync(home.paths.config, text);
+}
+
+it("[CL18] settings are read whole or one by one, with defaults for what is not set", async () => {
+  const home = aCliHome();
+  expect((await home.shim("config path")).out).toBe(`${home.paths.config}\n`);
+  expect(await home.json("config")).toMatchObject({
+    config: { recovery: "brief", checkpoint: { everyToolCalls: 10 } },
   });
-  const one = await home.shim("audit", "--limit", "1");
-  expect(one.out).toMatch(/settings\.changed +chatTtlMs[^]*--before \d+/);
-  expect((await home.shim("audit", "--actor", "nobody")).out).toBe("No entries.\n");
-  expect(
-    (await home.shim("audit", "--actor", "c1", "--kind", "lease.granted", "--limit", "1000", "--json")).json()[
-      "entries"
-    ],
-  ).toHaveLength(600);
-  expect((await home.shim("audit", "--since", "soon")).code).toBe(2);
+  expect((await home.shim("config get recovery")).out).toBe("brief\n");
+  expect(await home.json("config get risk.levels")).toEqual({
+    key: "risk.levels",
+    value: { warning: 0.3, danger: 0.6, critical: 0.8 },
+  });
+  expect(await home.shim("config get risk.level")).toMatchObject(failed(2, "risk.levels.danger"));
+  expect((await home.shim("config get recovery.x")).code).toBe(2);
+});
+
+it("[CL18] a change keeps comments and other keys, and the file is private", async () => {
+  const home = aCliHome();
+  write(home, '{\n  // mine\n  "recovery": "ask", // for now\n}\n');
+  expect((await home.shim("config set recovery resume")).out).toBe('recovery is "resume"\n');
+  expect(readFileSync(home.paths.config, "utf8")).toBe('{\n  // mine\n  "recovery": "resume", // for now\n}\n');
+  await home.shim("config set checkpoint.beforeTools", '["Bash", "mcp__*"]');
+  expect(await home.json("config get checkpoint.beforeTools")).toMatchObject({ value: ["Bash", "mcp__*"] });
+  expect((await home.shim("config unset recovery")).out).toBe('recovery is "brief"\n');
+  expect(readFileSync(home.paths.config, "utf8")).toContain("// mine");
+  const fresh = aCliHome();
+  expect((await fresh.shim("config set risk.levels.danger 0.5")).code).toBe(0);
+  expect(JSON.parse(readFileSync(fresh.paths.config, "utf8"))).toEqual({ risk: { levels: { danger: 0.5 } } });
+  expect(statSync(fresh.paths.config).mode & 0o777).toBe(0o600);
+  expect(statSync(fresh.paths.home).mode & 0o777).toBe(0o700);
+});
+
+it("[CL18] values and keys that are not valid are refused, and nothing is written", async () => {
+  const home = aCliHome();
+  const wrong = ["recovery maybe", "risk.levels.danger 2", "checkpoint.everyToolCalls -1", "nonsense 1"];
+  for (const change of [...wrong, "risk.level.danger 1"])
+    expect([change, (await home.shim(`config set ${change}`)).code]).toEqual([change, 2]);
+  expect(existsSync(home.paths.config)).toBe(false);
+});
+
+it("[CL18] an invalid file is named with what is wrong, and not changed", async () => {
+  const home = aCliHome();
+  write(home, '{ "recovry": "ask" }');
+  for (const command of ["config", "config get recovery", "config set recovery ask"]) {
+    expect(await home.shim(command, "--json")).toMatchObject({ ...failed(1, "recovry"), error: "config_invalid" });
+  }
+  expect(readFileSync(home.paths.config, "utf8")).toBe('{ "recovry": "ask" }');
+});
+
+it("[CL18] a link to a file elsewhere stays a link; a folder instead of it is an error", async () => {
+  const home = aCliHome();
+  mkdirSync(home.paths.home, { mode: 0o700 });
+  const real = join(home.folder, "dotfiles.json");
+  writeFileSync(real, "{}");
+  symlinkSync(real, home.paths.config);
+  await home.shim("config set recovery ask");
+  expect(JSON.parse(readFileSync(real, "utf8"))).toEqual({ recovery: "ask" });
+  const odd = aCliHome();
+  mkdirSync(odd.paths.config, { recursive: true });
+  expect((await odd.shim("config set recovery ask")).code).toBe(1);
 });

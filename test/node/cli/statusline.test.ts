@@ -9,7 +9,7 @@ import { list } from "#src/local-mcp/signals/history.ts";
 import * as notices from "#src/store/notices.ts";
 import { pause } from "#src/store/pause.ts";
 import { StoreError } from "#src/store/store-error.ts";
-import { aCliHome, ids, seed, type CliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, aSeededHome, ids, throwing, withStore, type CliHome } from "#harness/machine/cli-home.ts";
 
 function input(sessionId: string, tokens = 900_000): string {
   return JSON.stringify({
@@ -24,11 +24,9 @@ function sessionOf(home: CliHome, id: string): sessions.Session | null {
 }
 
 it("[CL19] it shows when the chat was saved, its risk, what died in its project, and stores what the client measured", async () => {
-  const home = aCliHome();
-  seed(home);
-  const { out, code } = await home.shimWith({ readInput: async () => input(ids.alive) }, "statusline");
-  expect(code).toBe(0);
-  expect(out).toBe("saved 60 s ago | risk 0.3 warning | 1 died unfinished\n");
+  const home = aSeededHome();
+  const ran = await home.shimWith({ readInput: async () => input(ids.alive) }, "statusline");
+  expect(ran).toMatchObject({ code: 0, out: "saved 60 s ago | risk 0.3 warning | 1 died unfinished\n" });
   const session = sessionOf(home, ids.alive);
   expect(session?.readings.contextFill).toMatchObject({ value: 0.9, source: "measured", at: home.now });
   expect(session?.model).toBe("claude-opus-5-5");
@@ -37,40 +35,31 @@ it("[CL19] it shows when the chat was saved, its risk, what died in its project,
 });
 
 it("[CL19] the risk counts the time since the last save, which the client does not know", () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   home.now += 600_000;
   expect(statusOf(home.runtime, input(ids.alive, 100)).risk).toMatchObject({ score: 0.4 });
 });
 
 it("[CL19] notices follow on lines of their own, made safe", () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   home.runtime.store.write((sql) => notices.add(sql, home.now, "x", `damaged \u001b[2J ${"long ".repeat(100)}`));
-  const own = "";
-  const lines = renderLine({ own, status: statusOf(home.runtime, input(ids.alive)) }).split("\n");
+  const lines = renderLine({ own: "", status: statusOf(home.runtime, input(ids.alive)) }).split("\n");
   expect(lines[1]).toMatch(/^SHIM: damaged .*\.\.\.$/);
   expect(lines[1]).not.toContain("\u001b");
 });
 
 it("[CL19] a chat in a second client with the same id is found by its process", () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   home.alive.add(900);
-  home.runtime.store.write((sql) =>
-    clients.moveTo(
-      sql,
-      home.now,
-      { boot: "boot-1", pid: 900, start: "s900" },
-      { givenId: "same-id", sessionId: ids.alive },
-    ),
-  );
+  const client = { boot: "boot-1", pid: 900, start: "s900" };
+  const names = { givenId: "same-id", sessionId: ids.alive };
+  home.runtime.store.write((sql) => clients.moveTo(sql, home.now, client, names));
   const runtime = { ...home.runtime, env: { ...home.runtime.env, CLAUDE_PID: "900" } };
   expect(statusOf(runtime, input("same-id")).session).toBe(ids.alive);
   expect(statusOf(home.runtime, input("same-id")).session).toBeNull();
 });
 
-it("[CL19] a chat that no hook has told of says so once it has worked; before that it is only not saved yet", () => {
+it("[CL19] a chat that no hook has reported says so once it has worked; before that it is only not saved yet", () => {
   const home = aCliHome();
   expect(renderStatus(statusOf(home.runtime, input("new", 0)))).toBe("not saved yet\n");
   expect(renderStatus(statusOf(home.runtime, ""))).toBe("not saved yet\n");
@@ -78,56 +67,37 @@ it("[CL19] a chat that no hook has told of says so once it has worked; before th
 });
 
 it("[CL19] while paused it stores nothing, and says so", () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   home.runtime.store.write((sql) => pause(sql, home.now, null, null));
   const status = statusOf(home.runtime, input(ids.alive));
   expect(renderStatus(status)).toContain("paused, nothing is saved");
   expect(sessionOf(home, ids.alive)?.readings.contextFill).toBeUndefined();
 });
 
-function failing(home: CliHome, error: Error, method: "read" | "write"): CliHome["runtime"] {
-  const fail = (): never => {
-    throw error;
-  };
-  const store = Object.create(home.runtime.store, { [method]: { value: fail } }) as CliHome["runtime"]["store"];
-  const read: typeof store.read = (body, empty) => home.runtime.store.read(body, empty);
-  if (method === "write") Object.assign(store, { read });
-  return { ...home.runtime, store };
+async function statusWith(home: CliHome, changed: Parameters<typeof withStore>[1]): Promise<string> {
+  const { runtime } = await withStore(home, changed).makeRuntime();
+  return renderStatus(statusOf(runtime, input(ids.alive)));
 }
 
-it("[CL19] it never fails: a busy store costs nothing, a broken one is said", () => {
-  const home = aCliHome();
-  seed(home);
-  const busy = failing(home, new StoreError("store_locked", "busy"), "write");
-  expect(renderStatus(statusOf(busy, input(ids.alive)))).toBe(
-    "saved 60 s ago | risk 0.3 warning | 1 died unfinished\n",
-  );
-  const full = failing(home, new StoreError("store_full", "full"), "write");
-  expect(renderStatus(statusOf(full, input(ids.alive)))).toBe(
-    "cannot save (store_full), run `shim doctor` | saved 60 s ago | risk 0.3 warning | 1 died unfinished\n",
-  );
-  const broken = failing(home, new Error("oops"), "read");
-  expect(renderStatus(statusOf(broken, input(ids.alive)))).toBe("cannot save (internal error), run `shim doctor`\n");
+it("[CL19] it never fails: a busy store costs nothing, a broken one is said", async () => {
+  const home = aSeededHome();
+  const saved = "saved 60 s ago | risk 0.3 warning | 1 died unfinished\n";
+  expect(await statusWith(home, { write: throwing(new StoreError("store_locked", "busy")) })).toBe(saved);
+  const full = await statusWith(home, { write: throwing(new StoreError("store_full", "full")) });
+  expect(full).toBe(`cannot save (store_full), run \`shim doctor\` | ${saved}`);
+  const broken = await statusWith(home, { read: throwing(new Error("oops")) });
+  expect(broken).toBe("cannot save (internal error), run `shim doctor`\n");
 });
 
-function withOwn(
-  home: CliHome,
-  command: string,
-): { env: NodeJS.ProcessEnv; cwd: string; configPath: string; makeRuntime: () => Promise<CliHome["runtime"]> } {
+function withOwn(home: CliHome, command: string): Parameters<typeof chainedLine>[0] {
   mkdirSync(home.paths.home, { recursive: true });
   writeFileSync(home.paths.config, JSON.stringify({ statusLine: command }));
-  return {
-    env: { ...process.env },
-    cwd: home.project,
-    configPath: home.paths.config,
-    makeRuntime: async () => home.runtime,
-  };
+  const { project: cwd, paths, runtime } = home;
+  return { env: { ...process.env }, cwd, configPath: paths.config, makeRuntime: () => Promise.resolve(runtime) };
 }
 
 it("[CL19] the user's own command comes first, with the same input, through a shell", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   const host = withOwn(home, 'printf "mine: "; grep -o "aaaa1111[^\\"]*"');
   expect(renderLine(await chainedLine(host, input(ids.alive)))).toBe(
     `mine: ${ids.alive}\nsaved 60 s ago | risk 0.3 warning | 1 died unfinished\n`,
@@ -149,15 +119,10 @@ it("[CL19] a command that hangs is stopped with all that it started; what it pri
   const mark = join(home.folder, "late");
   const base = { input: "x".repeat(200_000), env: process.env, cwd: home.folder };
   const began = performance.now();
-  const output = await runOwnCommand({
-    ...base,
-    command: `printf early; (sleep 30; touch ${mark}); true`,
-    timeoutMs: 300,
-  });
-  expect(output).toBe("early");
+  const command = `printf early; (sleep 30; touch ${mark}); true`;
+  expect(await runOwnCommand({ ...base, command, timeoutMs: 300 })).toBe("early");
   expect(performance.now() - began).toBeLessThan(5_000);
-  expect(await runOwnCommand({ ...base, command: "no-such-command-here", timeoutMs: 5_000 })).toBe("");
-  expect(await runOwnCommand({ ...base, cwd: join(home.folder, "gone"), command: "echo x", timeoutMs: 5_000 })).toBe(
-    "",
-  );
+  const cwd = join(home.folder, "gone");
+  for (const other of [{ command: "no-such-command-here" }, { cwd, command: "echo x" }])
+    expect(await runOwnCommand({ ...base, ...other, timeoutMs: 5_000 })).toBe("");
 });

@@ -1,19 +1,27 @@
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
 import type { Io } from "#src/cli/io.ts";
-import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
-import { LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { becomeSupervisor, resign, findSupervisor } from "#src/supervisor/supervisor-lock.ts";
-import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import * as members from "#src/local-mcp/team/members.ts";
 import { addKey } from "#src/local-mcp/sync/key-ring.ts";
 import { createKey } from "#src/local-mcp/sync/workspace-key.ts";
-import { aCliHome, addSession, ids, type CliHome } from "#harness/machine/cli-home.ts";
+import {
+  linesOf,
+  aCliHome,
+  addSession,
+  failed,
+  holding,
+  ids,
+  withRuntime,
+  type CliHome,
+} from "#harness/machine/cli-home.ts";
 
 const node = process.execPath;
 const command = (script: string): object => ({ kind: "command", command: [node, "-e", script] });
@@ -54,52 +62,40 @@ function supervise(
     out += text;
     io.stdout(text);
   };
-  return home.shimWith({ wait, onInterrupt, stdout, ...more }, "supervise", "--json").then((ran) => ({ ...ran, out }));
+  return home.shimWith({ wait, onInterrupt, stdout, ...more }, "supervise --json").then((ran) => ({ ...ran, out }));
 }
 
-function events(out: string): { readonly event: string; readonly [field: string]: unknown }[] {
-  return out
-    .trim()
-    .split("\n")
-    .map((line) => JSON.parse(line) as { event: string });
-}
+type Told = { readonly event: string; readonly [field: string]: unknown };
 
-it("[SU14] it does what supervisor.json says, tells it line by line, and ends when it is asked to", async () => {
+it("[SU14] it does what supervisor.json says, reports it line by line, and ends when it is asked to", async () => {
   const home = aHome({
     watch: { once: command("console.log('made ' + process.cwd())"), idle: command("setInterval(() => 0, 1000)") },
   });
   const ran = await supervise(home, (out) => out.includes('"finished"'));
   expect([ran.code, ran.err]).toEqual([0, ""]);
-  const told = events(ran.out);
+  const told = linesOf<Told>(ran.out);
   expect(told[0]).toMatchObject({ event: "supervising", pid: process.pid, watched: ["once", "idle"] });
-  expect(told).toContainEqual(
-    expect.objectContaining({ event: "output", name: "once", text: `made ${home.paths.home}` }),
-  );
-  expect(told.filter(({ event }) => event === "ended")).toEqual([
-    expect.objectContaining({ name: "once", phase: "finished" }),
-    expect.objectContaining({ name: "idle", phase: "due" }),
+  const output = { event: "output", name: "once", text: `made ${home.paths.home}` };
+  expect(told).toContainEqual(expect.objectContaining(output));
+  expect(told.filter(({ event }) => event === "ended")).toMatchObject([
+    { name: "once", phase: "finished" },
+    { name: "idle", phase: "due" },
   ]);
   expect(told.at(-1)).toEqual({ event: "over" });
-  const { watched, pid } = (await home.shim("supervise", "status", "--json")).json();
-  expect([pid, watched]).toEqual([
-    null,
-    [
-      { name: "once", kind: "command", phase: "finished", reason: null, session: null, againInMs: null },
-      {
-        name: "idle",
-        kind: "command",
-        phase: "due",
-        reason: "it ended with its supervisor",
-        session: null,
-        againInMs: 0,
-      },
-    ],
+  const program = { kind: "command", session: null };
+  const idle = { phase: "due", reason: "it ended with its supervisor", againInMs: 0 };
+  const { watched, pid } = await home.json("supervise status");
+  expect(pid).toBeNull();
+  expect(watched).toEqual([
+    { ...program, name: "once", phase: "finished", reason: null, againInMs: null },
+    { ...program, name: "idle", ...idle },
   ]);
 });
 
+const aClaude = (more: string): string => `{"watch": {"a": {"kind": "claude", "folder": ".", "prompt": "x", ${more}}}}`;
+
 it("[SU14] what is wrong in the settings is said, with its line, and nothing is started", async () => {
-  const none = await aHome().shim("supervise");
-  expect([none.code, none.err]).toEqual([3, expect.stringMatching(/there is no .*supervisor\.json.*"watch"/s)]);
+  expect(await aHome().shim("supervise")).toMatchObject(failed(3, /there is no .*supervisor\.json.*"watch"/s));
   for (const [text, said] of [
     ["{", /line 1/],
     ['{"watch": {}}', /line 1: watch: name something/],
@@ -114,39 +110,28 @@ it("[SU14] what is wrong in the settings is said, with its line, and nothing is 
       '{"watch": {"a": {"kind": "worker", "args": ["--once"], "folder": "nowhere"}}}',
       /a: there is no folder .*nowhere/,
     ],
-    [
-      '{"watch": {"a": {"kind": "claude", "folder": ".", "prompt": "x", "args": ["--resume=x"]}}}',
-      /a\.args: SHIM sets -p, the session and the output format itself/,
-    ],
-    [
-      '{"watch": {"a": {"kind": "claude", "folder": ".", "prompt": "x", "restart": "always"}}}',
-      /one of on-crash, never/,
-    ],
+    [aClaude('"args": ["--resume=x"]'), /a\.args: SHIM sets -p, the session and the output format itself/],
+    [aClaude('"restart": "always"'), /one of on-crash, never/],
   ] as const) {
     const home = aHome(text);
-    const ran = await home.shim("supervise");
-    expect([text, ran.code, ran.out, ran.err]).toEqual([text, 2, "", expect.stringMatching(said)]);
-    expect((await home.shim("supervise", "status")).code).toBe(2);
+    expect([text, await home.shim("supervise")]).toMatchObject([text, { ...failed(2, said), out: "" }]);
+    expect((await home.shim("supervise status")).code).toBe(2);
   }
   const damaged = aHome({ watch: { a: command("0") } });
   mkdirSync(join(damaged.paths.home, "supervisor"));
   writeFileSync(join(damaged.paths.home, "supervisor", "state.json"), "{");
-  const ran = await damaged.shim("supervise");
-  expect([ran.code, ran.err]).toEqual([1, expect.stringMatching(/state\.json is damaged: remove it/)]);
+  expect(await damaged.shim("supervise")).toMatchObject(failed(1, /state\.json is damaged: remove it/));
   expect(findSupervisor(damaged.paths.home, damaged.runtime.processes)).toBeNull();
 });
 
-it("[SU8] a second supervisor is refused, and told who it is; a dead one, and a number that was given away, hold nobody off", async () => {
+it("[SU8] a second supervisor is refused with the pid of the first; a dead one, and a pid of another process, do not block", async () => {
   const home = aHome({ watch: { a: command("0") } });
   const owner = join(home.paths.home, "supervisor", "owner.json");
   mkdirSync(join(home.paths.home, "supervisor"));
   home.alive.add(4_000);
   writeFileSync(owner, JSON.stringify({ boot: "boot-1", pid: 4_000, start: "s4000" }));
-  const refused = await home.shim("supervise");
-  expect([refused.code, refused.err]).toEqual([1, expect.stringMatching(/already running, pid 4000.*supervise stop/)]);
-  expect((await home.shim("supervise", "status")).out).toMatch(
-    /^Supervisor: pid 4000\.\na {2}command {2}not started yet/,
-  );
+  expect(await home.shim("supervise")).toMatchObject(failed(1, /already running, pid 4000.*supervise stop/));
+  expect((await home.shim("supervise status")).out).toMatch(/^Supervisor: pid 4000\.\na {2}command {2}not started yet/);
   for (const other of [
     { boot: "boot-1", pid: 4_000, start: "another start" },
     { boot: "boot-0", pid: 4_000, start: "s4000" },
@@ -159,7 +144,7 @@ it("[SU8] a second supervisor is refused, and told who it is; a dead one, and a 
   // In another container that shares the home.
   writeFileSync(owner, JSON.stringify({ boot: "boot-1 pid:[2]", pid: 1, start: "s1" }));
   expect((await home.shim("supervise")).code).toBe(1);
-  expect((await home.shim("supervise", "stop")).err).toMatch(/runs in another container/);
+  expect((await home.shim("supervise stop")).err).toMatch(/runs in another container/);
 });
 
 it("[SU8] of many that begin at once one supervises, and only that one gives it back", async () => {
@@ -179,62 +164,49 @@ it("[SU8] of many that begin at once one supervises, and only that one gives it 
 it("[SU14] retry is heard by the supervisor that runs, or by the next one; stop finds none", async () => {
   const home = aHome({ watch: { a: command("process.exit(0)"), chats: { kind: "sessions" } } });
   await supervise(home, (out) => out.includes('"finished"'));
-  const asked = await home.shim("supervise", "retry", "a");
-  expect([asked.code, asked.out]).toEqual([0, "a starts again with the next `shim supervise`.\n"]);
+  const out = "a starts again with the next `shim supervise`.\n";
+  expect(await home.shim("supervise retry a")).toMatchObject({ code: 0, out });
   const ran = await supervise(home, (out) => out.includes('"finished"'));
-  expect(events(ran.out).filter(({ event }) => event === "started")).toHaveLength(1);
+  expect(linesOf<Told>(ran.out).filter(({ event }) => event === "started")).toHaveLength(1);
   for (const name of ["chats", "b"]) {
-    const unknown = await home.shim("supervise", "retry", name);
-    expect([unknown.code, unknown.err]).toEqual([
-      3,
-      expect.stringMatching(/no program ".*" is watched\. There are: a\./),
-    ]);
+    const unknown = await home.shim("supervise retry", name);
+    expect(unknown).toMatchObject(failed(3, /no program ".*" is watched\. There are: a\./));
   }
-  const stopped = await home.shim("supervise", "stop");
-  expect([stopped.code, stopped.err]).toEqual([3, expect.stringMatching(/no supervisor is running/)]);
+  expect(await home.shim("supervise stop")).toMatchObject(failed(3, /no supervisor is running/));
 });
 
 it("[SU13] too much memory is a failure, so that a service starts it again", async () => {
   const home = aHome({ watch: { a: command("setInterval(() => 0, 1000)") } });
   const facts = { parent: 1, start: "s", command: "node", residentBytes: 300 * 1_048_576 };
   const processes = { boot: () => "boot-1", facts: () => facts };
-  const { makeRuntime } = home.io();
-  const ran = await supervise(home, () => false, {
-    makeRuntime: async () => {
-      const loaded = await makeRuntime();
-      return { ...loaded, runtime: { ...loaded.runtime, processes } };
-    },
-  });
-  expect([ran.code, ran.err]).toEqual([1, expect.stringMatching(/used more than 256 MB and has ended/)]);
+  const ran = await supervise(home, () => false, withRuntime({ ...home.runtime, processes }));
+  expect(ran).toMatchObject(failed(1, /used more than 256 MB and has ended/));
 });
 
-it("[SU10] the coordinator of this machine is told of a chat that has died, and frees what it held", async () => {
+it("[SU10] the coordinator of this machine is notified of a chat that has died, and frees what it held", async () => {
   const home = aHome({ watch: { chats: { kind: "sessions" } } });
   home.alive.add(700);
   addSession(home, { id: ids.alive, pid: 700 });
-  const { processes, store } = home.runtime;
+  const { store } = home.runtime;
   const process = processKey({ boot: "boot-1", pid: 700, start: "s700" });
   const machine = hostname();
-  const now = (): number => home.now;
-  const files = createLocalStore({ home: home.paths.home, driver: openNodeSqlite, now, busyMs: 1_000 });
-  const coordinator = new LocalCoordinator({ store: files, processes, machine, now });
+  const coordinator = home.coordinator(machine);
   const chat = { chat: "c", session: ids.alive, process, machine, client: "claude-code" };
-  const registered = coordinator.call("chats.register", chat);
-  expect(registered.ok).toBe(true);
-  store.write((sql) =>
-    sql.run(
-      "INSERT INTO team_chats (session_id, workspace, chat, incarnation, process, at) VALUES (?, 'local', 'c', 1, ?, 1)",
-      ids.alive,
-      process,
-    ),
-  );
+  expect(coordinator.call("chats.register", chat).ok).toBe(true);
+  const member = { sessionId: ids.alive, workspace: "local", chat: "c", incarnation: 1, process };
+  store.write((sql) => members.upsert(sql, 1, member));
   const ran = await supervise(home, (out) => {
     if (out.includes('"supervising"')) home.alive.delete(700);
     return out.includes('"died"');
   });
   expect([ran.code, ran.err]).toEqual([0, ""]);
   // Read from the file itself: a question to the coordinator would find the death by itself.
-  const rows = files.read((sql) => sql.all("SELECT * FROM chats"), []);
+  const files = openNodeSqlite({
+    path: join(home.paths.home, "coordination", "coordination.db"),
+    readOnly: true,
+    busyMs: 0,
+  });
+  const rows = files.all("SELECT * FROM chats");
   files.close();
   expect(rows).toEqual([expect.objectContaining({ chat: "c", status: "offline", reason: "attested" })]);
 });
@@ -244,15 +216,15 @@ it("[SU14] stop asks the supervisor to end and waits until it is gone", async ()
   const child = spawn(node, ["-e", "setInterval(() => 0, 1000)"], { stdio: "ignore" });
   const pid = child.pid ?? 0;
   home.alive.add(pid);
-  const gone = new Promise<NodeJS.Signals | null>((resolve) => void child.once("exit", (_, signal) => resolve(signal)));
+  const gone = once(child, "exit");
   void gone.then(() => home.alive.delete(pid));
   mkdirSync(join(home.paths.home, "supervisor"));
   const owner = { boot: "boot-1", pid, start: `s${pid}` };
   writeFileSync(join(home.paths.home, "supervisor", "owner.json"), JSON.stringify(owner));
   const { signal } = new AbortController();
-  const ran = await home.shimWith({ interrupted: () => signal, wait: async () => pause(5) }, "supervise", "stop");
+  const ran = await home.shimWith({ interrupted: () => signal, wait: async () => pause(5) }, "supervise stop");
   expect([ran.code, ran.out]).toEqual([0, `Supervisor ${pid} has ended.\n`]);
-  expect(await gone).toBe("SIGTERM");
+  expect(await gone).toEqual([null, "SIGTERM"]);
 });
 
 it("[SU14] for people each line bears the time; a reader that goes away ends it, as Ctrl-C does", async () => {
@@ -268,21 +240,14 @@ it("[SU14] for people each line bears the time; a reader that goes away ends it,
     return () => undefined;
   };
   const ran = await home.shimWith({ wait, onReaderGone }, "supervise");
-  expect([
-    ran.code,
-    ran.out
-      .trimEnd()
-      .split("\n")
-      .map((line) => line.slice(20)),
-  ]).toEqual([
-    0,
-    [
-      expect.stringMatching(/^supervises once/),
-      expect.stringMatching(/^once: started/),
-      "once | made",
-      expect.stringMatching(/^once: finished/),
-      "ends (asked to end)",
-    ],
+  expect(ran.code).toBe(0);
+  const lines = ran.out.trimEnd().split("\n");
+  expect(lines.map((line) => line.slice(20))).toEqual([
+    holding(/^supervises once/),
+    holding(/^once: started/),
+    "once | made",
+    holding(/^once: finished/),
+    "ends (asked to end)",
   ]);
 });
 
@@ -291,17 +256,14 @@ it("[SY63] while a supervisor of a machine that has joined a workspace runs, it 
   addSession(home, { id: ids.dead });
   // Nobody listens there.
   const place = { url: "http://127.0.0.1:9", workspace: "w1" };
-  writeEdgeConfig(home.paths.home, { ...place, machine: "m1", token: "shim_w1_token" });
-  addKey(
-    home.paths.home,
-    place,
-    createKey(() => new Uint8Array(32).fill(7)),
-  );
+  home.join(place.url, place);
+  const key = createKey(() => new Uint8Array(32).fill(7));
+  addKey(home.paths.home, place, key);
   const senders = (): { process: string }[] =>
     home.runtime.store.read((sql) => sql.all<{ process: string }>("SELECT process FROM sync_uploader"), []);
   const seen: string[] = [];
   const ran = await supervise(home, () => {
-    seen.push(...senders().map(({ process: key }) => key));
+    seen.push(...senders().map((sender) => sender.process));
     return seen.length > 0;
   });
   expect(ran.code).toBe(0);

@@ -26,7 +26,7 @@ it("names this copy of SHIM by absolute paths beside and above the bundle", () =
   expect(io.machine.exists(tmpdir())).toBe(true);
 });
 
-it("the first Ctrl-C or SIGTERM is told, and the waiting ends at once", async () => {
+it("the first Ctrl-C or SIGTERM is reported, and the waiting ends at once", async () => {
   const { signal, io } = { signal: interrupted(), io: systemIo(import.meta.url) };
   const wait = io.wait(60_000, signal);
   process.emit("SIGINT");
@@ -36,7 +36,7 @@ it("the first Ctrl-C or SIGTERM is told, and the waiting ends at once", async ()
   for (const name of ["SIGTERM", "SIGHUP"] as const) process.removeAllListeners(name);
 });
 
-it("a program gets its arguments without a shell, in the folder that is named; its exit code comes back", async () => {
+it("a program gets its arguments without a shell, in the folder that is named; its exit code is returned", async () => {
   const folder = aFolder();
   const script = 'require("fs").writeFileSync("args", process.argv[1] + process.cwd()); process.exit(7)';
   const text = "$(touch hacked); \"quoted\" 'text'\nline";

@@ -1,9 +1,9 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import type { CliHome } from "#harness/machine/cli-home.ts";
 import { aWorkerHome, submit } from "#harness/worker/cli-worker.ts";
-import { git, write } from "#harness/machine/git-project.ts";
+import { commitAll, git, write } from "#harness/machine/git-project.ts";
+import { failed, printed, type CliHome } from "#harness/machine/cli-home.ts";
 
 const node = process.execPath;
 
@@ -22,16 +22,16 @@ function files(all: Record<string, string>): string {
 async function work(home: CliHome, more: object = {}): Promise<number> {
   const settings = { types: { build: { command: [node, "-e", program], repository: home.project, ...more } } };
   writeFileSync(join(home.other, "worker.json"), JSON.stringify(settings));
-  return (await home.shim("worker", "--config", join(home.other, "worker.json"), "--once")).code;
+  return (await home.shim("worker --config", join(home.other, "worker.json"), "--once")).code;
 }
 
 const dependsOn = (...tasks: string[]): string[] => ["--depends-on", ...tasks];
 
 /** Two tasks that go together, and one that depends on both. */
 async function threeTasks(home: CliHome): Promise<[string, string, string]> {
-  const one = await submit(home, "build", "--payload", files({ "api.js": "api\n" }));
-  const two = await submit(home, "build", "--payload", files({ "db.js": "db\n" }));
-  const three = await submit(home, "build", "--payload", files({ "tests.js": "tests\n" }), ...dependsOn(one, two));
+  const one = await submit(home, "build --payload", files({ "api.js": "api\n" }));
+  const two = await submit(home, "build --payload", files({ "db.js": "db\n" }));
+  const three = await submit(home, "build --payload", files({ "tests.js": "tests\n" }), ...dependsOn(one, two));
   return [one, two, three];
 }
 
@@ -39,58 +39,46 @@ it("[WK30] [CL120] [CL121] a worker's dependent task holds what it depends on; d
   const home = aWorkerHome();
   const [one, , three] = await threeTasks(home);
   expect(await work(home)).toBe(0);
-  const { result } = (await home.shim("task", "show", three, "--json")).json() as { result: { branch: string } };
-  expect(git(home.project, "ls-tree", "--name-only", result.branch).split("\n")).toEqual([
-    "a.txt",
-    "api.js",
-    "db.js",
-    "tests.js",
-    "",
-  ]);
-  const diff = (await home.shim("task", "diff", three, "--json")).json();
+  const { result } = (await home.json("task show", three)) as { result: { branch: string } };
+  expect(git(home.project, "ls-tree", "--name-only", result.branch)).toBe("a.txt\napi.js\ndb.js\ntests.js\n");
+  const diff = await home.json("task diff", three);
   expect(diff).toMatchObject({ branch: result.branch, files: [{ path: "tests.js", added: 1, removed: 0 }] });
-  const all = (await home.shim("task", "diff", three, "--all", "--json")).json() as { files: { path: string }[] };
+  const all = (await home.json("task diff", three, "--all")) as { files: { path: string }[] };
   expect(all.files.map(({ path }) => path)).toEqual(["api.js", "db.js", "tests.js"]);
-  expect((await home.shim("task", "diff", one)).out).toMatch(/api\.js \| 1 \+[\s\S]*\+api/);
-  const log = (await home.shim("task", "log", three, "--json")).json() as {
-    commits: { subject: string; at: number }[];
-  };
-  expect(log.commits).toMatchObject([
-    { author: "SHIM", at: home.now, subject: `shim: task ${three}: build, attempt 1` },
-  ]);
-  expect((await home.shim("task", "log", three)).out).toContain(`shim: task ${three}: build, attempt 1`);
+  expect((await home.shim("task diff", one)).out).toMatch(/api\.js \| 1 \+[\s\S]*\+api/);
+  const subject = `shim: task ${three}: build, attempt 1`;
+  const commits = [{ author: "SHIM", at: home.now, subject }];
+  expect(await home.json("task log", three)).toMatchObject({ commits });
+  expect((await home.shim("task log", three)).out).toContain(subject);
 });
 
-it("[CL120] a task without a branch is told with the reason, and so is one whose commit is not here", async () => {
+it("[CL120] a task without a branch is reported with the reason, and so is one whose commit is not here", async () => {
   const home = aWorkerHome();
-  const nothing = await submit(home, "build", "--payload", "{}");
-  const other = await submit(home, "build", "--payload", files({ "b.js": "b\n" }));
+  const nothing = await submit(home, "build --payload {}");
+  const other = await submit(home, "build --payload", files({ "b.js": "b\n" }));
   await work(home);
   const queued = await submit(home, "deploy");
   for (const [task, said] of [
     [nothing, "nothing was changed"],
     [queued, "it is queued"],
   ] as const) {
-    const ran = await home.shim("task", "diff", task);
-    expect([ran.code, ran.err]).toEqual([1, expect.stringContaining(said)]);
+    expect(await home.shim("task diff", task)).toMatchObject(failed(1, said));
   }
-  expect((await home.shim("task", "log", "999")).code).toBe(3);
+  expect((await home.shim("task log 999")).code).toBe(3);
   git(home.other, "init", "-q", "-b", "main");
   write(home.other, { "a.txt": "other\n" });
-  git(home.other, "add", ".");
-  git(home.other, "commit", "-qm", "other");
-  const away = await home.shimWith({ cwd: home.other }, "task", "merge", other);
-  expect([away.code, away.err]).toEqual([
-    1,
-    expect.stringMatching(/commit [0-9a-f]{12} of machine \S+ .* is not in .*--remote/),
-  ]);
+  commitAll(home.other, "other");
+  const elsewhere = { cwd: home.other };
+  expect(await home.shimWith(elsewhere, "task merge", other)).toMatchObject(
+    failed(1, /commit [0-9a-f]{12} of machine \S+ .* is not in .*--remote/),
+  );
   git(home.other, "remote", "add", "origin", home.project);
-  const fetched = await home.shimWith({ cwd: home.other }, "task", "diff", other, "--remote", "origin");
-  expect([fetched.code, fetched.out]).toEqual([0, expect.stringContaining("b.js")]);
-  const unknown = await home.shimWith({ cwd: home.other }, "task", "diff", other, "--remote", "none");
-  expect([unknown.code, unknown.err]).toEqual([2, expect.stringContaining("no remote none")]);
-  const nowhere = await home.shimWith({ cwd: home.folder }, "task", "diff", other);
-  expect([nowhere.code, nowhere.err]).toEqual([1, expect.stringContaining("Run the command in the repository")]);
+  const diff = ["task diff", other, "--remote"] as const;
+  expect(await home.shimWith(elsewhere, ...diff, "origin")).toMatchObject(printed("b.js"));
+  expect(await home.shimWith(elsewhere, ...diff, "none")).toMatchObject(failed(2, "no remote none"));
+  expect(await home.shimWith({ cwd: home.folder }, "task diff", other)).toMatchObject(
+    failed(1, "Run the command in the repository"),
+  );
 });
 
 it("[CL122] merge brings a task into the current branch, as its user, and says when it is there already", async () => {
@@ -102,24 +90,20 @@ it("[CL122] merge brings a task into the current branch, as its user, and says w
   write(home.project, { "mine.txt": "mine\n", "loose.txt": "loose\n" });
   git(home.project, "add", "mine.txt");
   git(home.project, "commit", "-qm", "mine");
-  const merged = (await home.shim("task", "merge", three, "--json")).json();
+  const merged = await home.json("task merge", three);
   const head = git(home.project, "rev-parse", "HEAD").trim();
   expect(merged).toMatchObject({ tasks: [Number(three)], into: "main", commit: head });
   expect(git(home.project, "log", "-1", "--format=%an <%ae> %cn").trim()).toBe("Ann <ann@localhost> Ann");
-  expect(["api.js", "db.js", "tests.js", "mine.txt"].map((name) => existsSync(join(home.project, name)))).toEqual([
-    true,
-    true,
-    true,
-    true,
-  ]);
+  const names = ["api.js", "db.js", "tests.js", "mine.txt"];
+  expect(names.filter((name) => !existsSync(join(home.project, name)))).toEqual([]);
   expect(git(home.project, "status", "--porcelain")).toBe("?? loose.txt\n");
-  expect((await home.shim("task", "merge", one)).out).toMatch(/^main already has all of task .*\./);
+  expect((await home.shim("task merge", one)).out).toMatch(/^main already has all of task .*\./);
   expect(git(home.project, "rev-parse", "HEAD").trim()).toBe(head);
 });
 
 it("[CL148] [CL149] [CL150] merge refuses uncommitted changes, no branch, a merge under way and a conflict", async () => {
   const home = aWorkerHome();
-  const one = await submit(home, "build", "--payload", files({ "a.txt": "theirs\n", "new.txt": "new\n" }));
+  const one = await submit(home, "build --payload", files({ "a.txt": "theirs\n", "new.txt": "new\n" }));
   await work(home);
   const state = (): string[] => [
     git(home.project, "rev-parse", "HEAD"),
@@ -128,8 +112,7 @@ it("[CL148] [CL149] [CL150] merge refuses uncommitted changes, no branch, a merg
   ];
   const refused = async (said: RegExp): Promise<void> => {
     const before = state();
-    const ran = await home.shim("task", "merge", one);
-    expect([ran.code, ran.err]).toEqual([1, expect.stringMatching(said)]);
+    expect(await home.shim("task merge", one)).toMatchObject(failed(1, said));
     expect(state()).toEqual(before);
   };
   write(home.project, { "a.txt": "changed\n" });
@@ -170,7 +153,7 @@ console.log("{}");
 
 async function submitJob(home: CliHome, ...args: string[]): Promise<string> {
   const file = aJob(home);
-  const done = await home.shim("job", "submit", file, "--type", "build", "--split", "--by", "file", ...args, "--json");
+  const done = await home.shim("job submit", file, "--type", "build", "--split", "--by", "file", ...args, "--json");
   return String((done.json() as { task: number }).task);
 }
 
@@ -178,10 +161,8 @@ it("[WK34] [WK35] [CL123] a job ends on one branch with all of its parts, on whi
   const home = aWorkerHome();
   const job = await submitJob(home);
   const jobTests = [node, "-e", 'if (!require("node:fs").existsSync("part-2.txt")) process.exit(1)'];
-  const ended = await work(home, { command: [node, "-e", partProgram], jobTests });
-  expect(ended).toBe(0);
-  const shown = (await home.shim("job", "show", job, "--json")).json();
-  expect(shown).toMatchObject({
+  expect(await work(home, { command: [node, "-e", partProgram], jobTests })).toBe(0);
+  expect(await home.json("job show", job)).toMatchObject({
     state: "done",
     integration: { branch: `shim/job-${job}`, tests: jobTests.join(" ") },
     parts: [
@@ -189,15 +170,10 @@ it("[WK34] [WK35] [CL123] a job ends on one branch with all of its parts, on whi
       { ref: "part-2", state: "done" },
     ],
   });
-  expect(git(home.project, "ls-tree", "--name-only", `shim/job-${job}`).split("\n")).toEqual([
-    "a.txt",
-    "part-1.txt",
-    "part-2.txt",
-    "",
-  ]);
-  const { out } = await home.shim("job", "show", job);
+  expect(git(home.project, "ls-tree", "--name-only", `shim/job-${job}`)).toBe("a.txt\npart-1.txt\npart-2.txt\n");
+  const { out } = await home.shim("job show", job);
   expect(out).toMatch(/^Job \d+ \(build\) is done\.\nAll of it is on shim\/job-\d+ .* its tests have passed: /);
-  expect((await home.shim("task", "merge", job)).code).toBe(0);
+  expect((await home.shim("task merge", job)).code).toBe(0);
   expect(existsSync(join(home.project, "part-2.txt"))).toBe(true);
 });
 
@@ -206,44 +182,43 @@ it("[WK35] [CL123] a job whose tests fail is not done, and says why it has no br
   const job = await submitJob(home);
   const jobTests = [node, "-e", 'console.error("2 tests are red"); process.exit(1)'];
   expect(await work(home, { command: [node, "-e", partProgram], jobTests })).toBe(1);
-  const failed = (await home.shim("task", "show", job, "--json")).json();
-  expect(failed).toMatchObject({
+  expect(await home.json("task show", job)).toMatchObject({
     state: "scheduled",
     detail: "the tests of the job fail: exit code 1: 2 tests are red",
     checkpoint: { failedTests: "the tests of the job fail: exit code 1: 2 tests are red" },
   });
-  expect((await home.shim("job", "show", job)).out).toMatch(/It has no branch: it is scheduled/);
+  expect((await home.shim("job show", job)).out).toMatch(/It has no branch: it is scheduled/);
   expect(git(home.project, "branch", "--list", "shim/job-*")).toBe("");
   const other = await submitJob(home);
   expect(await work(home, { command: [node, "-e", partProgram] })).toBe(0);
-  expect((await home.shim("job", "show", other)).out).toMatch(/no tests ran on it: .*jobTests/);
+  expect((await home.shim("job show", other)).out).toMatch(/no tests ran on it: .*jobTests/);
 });
 
 it("[WK36] [CL147] a job that the coordinator joined has no branch of its own, and its parts can be merged together", async () => {
   const home = aWorkerHome();
   const job = await submitJob(home, "--join", "collect");
   expect(await work(home, { command: [node, "-e", partProgram] })).toBe(0);
-  const { out } = await home.shim("job", "show", job);
+  const { out } = await home.shim("job show", job);
   expect(out).toMatch(/It has no branch: the coordinator joined the results of .* \(collect\).*shim task merge/);
-  const merged = (await home.shim("task", "merge", job, "--json")).json() as { tasks: number[] };
-  expect(merged.tasks).toHaveLength(2);
+  expect(((await home.json("task merge", job)) as { tasks: number[] }).tasks).toHaveLength(2);
   expect(["part-1.txt", "part-2.txt"].map((name) => existsSync(join(home.project, name)))).toEqual([true, true]);
 });
 
 it("[WK32] [WK56] [WK67] missing or contradicting inputs are the task's reason; its settings are checked first", async () => {
   const home = aWorkerHome();
-  const one = await submit(home, "build", "--payload", files({ "a.txt": "first\n" }));
-  const two = await submit(home, "build", "--payload", files({ "a.txt": "second\n" }));
-  const three = await submit(home, "build", "--payload", "{}", ...dependsOn(one, two));
+  const one = await submit(home, "build --payload", files({ "a.txt": "first\n" }));
+  const two = await submit(home, "build --payload", files({ "a.txt": "second\n" }));
+  const three = await submit(home, "build --payload {}", ...dependsOn(one, two));
   expect(await work(home)).toBe(1);
-  expect((await home.shim("task", "show", three, "--json")).json()).toMatchObject({
+  expect(await home.json("task show", three)).toMatchObject({
     state: "dead",
     detail: expect.stringMatching(/inputs of task \d+: task \d+ conflicts .* in a\.txt/),
   });
-  const off = await submit(home, "build", "--payload", files({ "c.txt": "c\n" }), ...dependsOn(one, two));
+  const off = await submit(home, "build --payload", files({ "c.txt": "c\n" }), ...dependsOn(one, two));
   expect(await work(home, { mergeInputs: false })).toBe(0);
-  const { result } = (await home.shim("task", "show", off, "--json")).json() as { result: { commit: string } };
+  const { result } = (await home.json("task show", off)) as { result: { commit: string } };
   expect(git(home.project, "show", `${result.commit}:a.txt`)).toBe("one\n");
-  const bad = await home.shim("worker", "--type", "build", "--remote", "nowhere", "--once", "--", node, "-e", "");
-  expect([bad.code, bad.err]).toEqual([2, expect.stringContaining("has no remote nowhere")]);
+  expect(await home.shim("worker --type build --remote nowhere --once --", node, "-e", "")).toMatchObject(
+    failed(2, "has no remote nowhere"),
+  );
 });

@@ -1,67 +1,55 @@
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { aCliHome, ids, seed, checkpointOf } from "#harness/machine/cli-home.ts";
+import { aCliHome, aSeededHome, checkpointOf, failed, ids, printed } from "#harness/machine/cli-home.ts";
 
 function typed(all: readonly string[], type: string): unknown[] {
   return all.filter((line) => (JSON.parse(line) as { type: string }).type === type);
 }
 
-it("[CL23] an export goes into a new private file or to stdout, whole or of one session or project, and comes back by import", async () => {
-  const home = aCliHome();
-  seed(home);
-  const ran = await home.shim("export", "all.jsonl");
-  expect(ran.code).toBe(0);
+it("[CL23] an export goes into a new private file or to stdout, whole or of one session or project, and is restored by import", async () => {
+  const home = aSeededHome();
   const path = join(home.project, "all.jsonl");
-  expect(ran.out).toContain(path);
+  expect(await home.shim("export all.jsonl")).toMatchObject(printed(path));
   expect(statSync(path).mode & 0o777).toBe(0o600);
   const lines = readFileSync(path, "utf8").trim().split("\n");
   expect(typed(lines, "session")).toHaveLength(4);
-  const printed = (await home.shim("export", "--session", "bbbb2")).out.trim().split("\n");
-  expect(typed(printed, "session")).toHaveLength(1);
-  expect(typed((await home.shim("export", "--project", "../other")).out.trim().split("\n"), "session")).toHaveLength(1);
-  expect(typed((await home.shim("export", "--since", "1s")).out.trim().split("\n"), "session")).toHaveLength(0);
-  expect((await home.shim("export", "one.jsonl", "--session", "aaaa", "--json")).json()).toMatchObject({
-    file: join(home.project, "one.jsonl"),
-  });
+  const one = (await home.shim("export --session bbbb2")).out.trim().split("\n");
+  expect(typed(one, "session")).toHaveLength(1);
+  expect(typed((await home.shim("export --project ../other")).out.trim().split("\n"), "session")).toHaveLength(1);
+  expect(typed((await home.shim("export --since 1s")).out.trim().split("\n"), "session")).toHaveLength(0);
+  expect(await home.json("export one.jsonl --session aaaa")).toMatchObject({ file: join(home.project, "one.jsonl") });
 
   const fresh = aCliHome();
-  const back = await fresh.shim("import", path, "--json");
-  expect(back.json()).toMatchObject({ file: path, skipped: 0 });
-  expect((await fresh.shim("checkpoints", "show", checkpointOf(home, ids.dead))).code).toBe(0);
+  expect((await fresh.shim("import", path, "--json")).json()).toMatchObject({ file: path, skipped: 0 });
+  expect((await fresh.shim("checkpoints show", checkpointOf(home, ids.dead))).code).toBe(0);
   expect((await fresh.shim("import", path)).out).toMatch(/^Imported 0 rows; already here: \d+\.\n$/);
 });
 
 it("[CL23] a file that is there is not written over, and one that could not be written whole does not stay", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   writeFileSync(join(home.project, "mine"), "x");
-  expect((await home.shim("export", "mine")).code).toBe(1);
+  expect((await home.shim("export mine")).code).toBe(1);
   expect(readFileSync(join(home.project, "mine"), "utf8")).toBe("x");
   home.runtime.store.write((sql) => sql.run("UPDATE checkpoints SET hash = 'x' WHERE session_id = ?", ids.dead));
-  expect((await home.shim("export", "broken.jsonl")).code).toBe(1);
-  expect((await home.shim("import", "broken.jsonl")).code).toBe(3);
-  expect((await home.shim("export", "--session", "zzz")).code).toBe(3);
-  expect((await aCliHome().shim("export", "nothing.jsonl")).code).toBe(3);
+  const broken = ["export broken.jsonl", "import broken.jsonl", "export --session zzz"];
+  expect(await home.codes(...broken)).toEqual([1, 3, 3]);
+  expect((await aCliHome().shim("export nothing.jsonl")).code).toBe(3);
 });
 
 it("[CL23] a file with a bad line imports nothing, and says which line", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   const { out } = await home.shim("export");
   const path = join(home.folder, "bad.jsonl");
   writeFileSync(path, `${out}{"type":"what"}`);
   const fresh = aCliHome();
   const ran = await fresh.shim("import", path, "--json");
-  expect(ran.code).toBe(1);
-  expect(ran.json()).toMatchObject({ error: { code: "import_refused" } });
-  expect(ran.err).toMatch(/line \d+: /);
+  expect(ran).toMatchObject({ ...failed(1, /line \d+: /), error: "import_refused" });
   expect((await fresh.shim("sessions")).out).toBe("No sessions.\n");
 });
 
 it("[CL23] a large file is read in parts, also where a part ends inside a character", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   home.runtime.store.write((sql) =>
     sql.run(
       "UPDATE journal SET body = ? WHERE session_id = ? AND kind = 'prompt'",

@@ -1,97 +1,90 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import type { Io } from "#src/cli/io.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import * as notices from "#src/store/notices.ts";
 import { pause } from "#src/store/pause.ts";
 import { StoreError } from "#src/store/store-error.ts";
-import { addSession, aCliHome, ids, seed } from "#harness/machine/cli-home.ts";
+import { processKey } from "#src/coordinator-client/local/process-key.ts";
+import {
+  aCliHome,
+  addSession,
+  aSeededHome,
+  between,
+  holding,
+  ids,
+  printed,
+  seed,
+  withStore,
+  type CliHome,
+} from "#harness/machine/cli-home.ts";
 import { someReadings } from "#harness/machine/readings.ts";
-
-const small = (): { columns: number; rows: number } => ({ columns: 60, rows: 8 });
-
-/** A live view that looks `steps.length + 1` times: each step happens between two looks, then Ctrl-C. */
-function live(steps: readonly (() => void)[]): Partial<Io> {
-  const stop = new AbortController();
-  let at = 0;
-  return {
-    interrupted: () => stop.signal,
-    wait: async () => {
-      const step = steps[at++];
-      if (step) step();
-      else stop.abort();
-    },
-  };
-}
+import { given } from "#harness/coordinator/state-calls.ts";
 
 it("[CL20] the view shows sessions with risk and last checkpoint, what died, notices and pauses", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   home.runtime.store.write((sql) => {
     sessions.update(sql, ids.alive, { readings: someReadings({ contextFill: 0.9 }, home.now) });
     notices.add(sql, home.now, "store_damaged", "the store was damaged");
     pause(sql, home.now, home.now + 1_000, home.other);
     pause(sql, home.now, null, null);
   });
-  const { out, code } = await home.shim("up", "--once");
-  expect(code).toBe(0);
-  expect(out).toMatch(
-    /Alive \(1\)\n {2}aaaa1111 {2}~\/project {2}work of aaaa {2}busy, saved 60 s ago, risk 0.3 warning \(contextFill\), context 90 %/,
+  expect(await home.shim("up --once")).toMatchObject(
+    printed(
+      /Alive \(1\)\n {2}aaaa1111 {2}~\/project {2}work of aaaa {2}busy, saved 60 s ago, risk 0.3 warning \(contextFill\), context 90 %/,
+      /Died unfinished \(2\)/,
+      "bbbb2222  ~/project  work of bbbb  killed, 60 s ago: shim resume bbbb2222",
+      /Finished in the last day\n {2}cccc4444/,
+      "the store was damaged",
+      "paused: every project\n",
+      `paused: ${home.other} until `,
+    ),
   );
-  expect(out).toMatch(/Died unfinished \(2\)/);
-  expect(out).toContain("bbbb2222  ~/project  work of bbbb  killed, 60 s ago: shim resume bbbb2222");
-  expect(out).toMatch(/Finished in the last day\n {2}cccc4444/);
-  expect(out).toContain("the store was damaged");
-  expect(out).toMatch(/paused: every project\n/);
-  expect(out).toMatch(new RegExp(`paused: ${home.other} until `));
-  const json = (await home.shim("up", "--json")).json();
+  const json = await home.json("up");
   expect(json).toMatchObject({ at: home.now, store: { isThere: true }, alive: [{ id: ids.alive }], clients: [] });
 });
 
 it("[CL20] it says how to connect a client where none is, and what comes next where one is", async () => {
   const home = aCliHome();
   mkdirSync(join(home.folder, ".claude"));
-  expect((await home.shim("up", "--once")).out).toContain("Claude Code: SHIM is not connected.");
-  expect((await home.shim("init", "--yes")).code).toBe(0);
-  const first = await home.shim("up", "--once");
+  expect((await home.shim("up --once")).out).toContain("Claude Code: SHIM is not connected.");
+  expect((await home.shim("init --yes")).code).toBe(0);
+  const first = await home.shim("up --once");
   expect(first.out).toContain("Start a chat; it appears here.");
   expect(first.out).not.toContain("shim init");
   seed(home);
-  expect((await home.shim("up", "--once")).out).not.toContain("Start a chat");
+  expect((await home.shim("up --once")).out).not.toContain("Start a chat");
 });
 
 it("[CL132] in a terminal it draws over itself until Ctrl-C, fits the window, and restores the cursor", async () => {
-  const home = aCliHome();
-  seed(home);
-  const steps = [() => home.alive.delete(100), () => undefined];
-  const ran = await home.shimWith({ ...live(steps), isTty: true, size: small }, "up");
+  const home = aSeededHome();
+  const steps = between(
+    () => void home.alive.delete(100),
+    () => undefined,
+  );
+  const ran = await home.shimWith({ ...steps, isTty: true, size: () => ({ columns: 60, rows: 8 }) }, "up");
   expect(ran.code).toBe(0);
   const pictures = ran.out.split("\u001b[H").slice(1);
-  expect(pictures).toHaveLength(3);
-  expect(pictures[0]).toContain("Alive (1)");
-  expect(pictures[1]).toContain("Died unfinished (3)");
-  expect(pictures[1]).toContain("Ctrl-C ends this view");
+  const dead = holding("Died unfinished (3)", "Ctrl-C ends this view");
+  expect(pictures).toEqual([holding("Alive (1)"), dead, expect.anything()]);
   for (const picture of pictures) {
     // eslint-disable-next-line no-control-regex -- ESC begins a colour
     const lines = picture.replaceAll(/\u001b\[[\d;?]*[a-zA-Z]/g, "").split("\n");
     expect(lines.length).toBeLessThanOrEqual(8);
     for (const line of lines) expect(line.length).toBeLessThanOrEqual(60);
   }
-  expect(ran.out.startsWith("\u001b[?25l")).toBe(true);
-  expect(ran.out.endsWith("\u001b[?25h")).toBe(true);
+  expect([ran.out.startsWith("\u001b[?25l"), ran.out.endsWith("\u001b[?25h")]).toEqual([true, true]);
 });
 
 it("[CL133] outside a terminal it prints a line for each change, and nothing while nothing changes", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   const steps = [
     () => void (home.now += 40_000),
-    () => home.alive.delete(100),
+    () => void home.alive.delete(100),
     () => addSession(home, { id: "dddd", pid: 500 }),
-    () => home.runtime.store.write((sql) => sql.run("DELETE FROM sessions WHERE id = 'dddd'")),
+    () => home.runtime.store.write((sql) => void sql.run("DELETE FROM sessions WHERE id = 'dddd'")),
   ];
-  const ran = await home.shimWith(live(steps), "up");
+  const ran = await home.shimWith(between(...steps), "up");
   expect(ran.code).toBe(0);
   const lines = ran.out.trim().split("\n");
   const time = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d /;
@@ -112,15 +105,16 @@ it("[CL133] outside a terminal, with a store but nothing in it, it says so once 
   const home = aCliHome();
   home.runtime.store.write((sql) => pause(sql, home.now, home.now + 1, null));
   home.now += 10;
-  const ran = await home.shimWith(live([() => undefined]), "up");
+  const ran = await home.shimWith(
+    between(() => undefined),
+    "up",
+  );
   expect(ran.out.match(/No session is running/g)).toHaveLength(1);
-  expect(ran.out).toMatch(/^SHIM at /);
-  expect(ran.out).toMatch(/^No session is running/m);
+  expect(ran.out).toEqual(holding(/^SHIM at /, /^No session is running/m));
 });
 
 it("[CL134] when the launcher is gone the view ends with 0", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   for (const isTty of [true, false]) {
     let parent = 4_000;
     let looks = 0;
@@ -137,47 +131,105 @@ it("[CL134] when the launcher is gone the view ends with 0", async () => {
 });
 
 it("[CL135] a store that is busy for a moment is shown, and does not end the view; a bug does", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   let error: Error | null = null;
   const read: typeof home.runtime.store.read = (body, empty) => {
     if (error) throw error;
     return home.runtime.store.read(body, empty);
   };
-  const store = Object.create(home.runtime.store, {
-    read: { value: read },
-    close: { value: () => undefined },
-  }) as typeof home.runtime.store;
-  const makeRuntime: Io["makeRuntime"] = async () => ({
-    runtime: { ...home.runtime, store },
-    driver: "node:sqlite",
-    fallbackReason: null,
-  });
+  const runtime = withStore(home, { read });
   const steps = [
     () => void (error = new StoreError("store_locked", "another process is writing")),
     () => void (error = null),
   ];
-  const ran = await home.shimWith({ ...live(steps), makeRuntime }, "up");
-  expect(ran.code).toBe(0);
-  expect(ran.out).toContain("another process is writing");
-  const bug = await home.shimWith(
-    { ...live([() => void (error = new Error("oops"))]), makeRuntime, isTty: true },
-    "up",
-  );
-  expect(bug.code).toBe(1);
-  expect(bug.out.endsWith("\u001b[?25h")).toBe(true);
+  const ran = await home.shimWith({ ...between(...steps), ...runtime }, "up");
+  expect(ran).toMatchObject(printed("another process is writing"));
+  const failing = between(() => void (error = new Error("oops")));
+  const bug = await home.shimWith({ ...failing, ...runtime, isTty: true }, "up");
+  expect([bug.code, bug.out.endsWith("\u001b[?25h")]).toEqual([1, true]);
 });
 
 it("[CL68] shim up and shim sessions show which chat waits for its user, for what and since when", async () => {
-  const home = aCliHome();
-  seed(home);
+  const home = aSeededHome();
   const wait = { for: "permission", since: home.now } as const;
   home.runtime.store.write((sql) => sessions.setWaiting(sql, ids.alive, wait));
   home.now += 120_000;
-  expect((await home.shim("up", "--once")).out).toContain("work of aaaa  waits for your permission (2 min), saved");
-  const { out } = await home.shim("sessions");
-  expect(out).toMatch(/^aaaa1111\S* +waiting /m);
-  expect((await home.shim("sessions", "show", ids.alive)).out).toContain("waiting: for the user (permission) since ");
+  expect((await home.shim("up --once")).out).toContain("work of aaaa  waits for your permission (2 min), saved");
+  expect((await home.shim("sessions")).out).toMatch(/^aaaa1111\S* +waiting /m);
+  expect((await home.shim("sessions show", ids.alive)).out).toContain("waiting: for the user (permission) since ");
   home.alive.clear();
-  expect((await home.shim("up", "--once")).out).not.toContain("waits for your");
+  expect((await home.shim("up --once")).out).not.toContain("waits for your");
+});
+
+/** A chat of this machine that does a task and has reserved a folder. */
+function atWork(home: CliHome): void {
+  const coordinator = home.coordinator();
+  home.alive.add(700);
+  const process = processKey({ boot: "boot-1", pid: 700, start: "s700" });
+  const chat = { chat: "c0ffee11", session: "c0ffee11", process, machine: "here", client: "claude-code" };
+  const { incarnation } = given(coordinator.call("chats.register", chat));
+  const self = { chat: chat.chat, incarnation };
+  given(coordinator.call("tasks.submit", { tasks: [{ type: "test" }, { type: "lint" }] }));
+  const { claims } = given(coordinator.call("tasks.claim", { self, requestId: "r1", limit: 1, isStarted: true }));
+  const { task = 0, claim = 0 } = claims[0] ?? {};
+  given(coordinator.call("tasks.heartbeat", { self, task, claim, progress: { note: "half of it" } }));
+  const resource = "file:p1/src/parser/**";
+  given(coordinator.call("leases.acquire", { self, resource, requestId: "r2", isBound: true }));
+}
+
+it("[CL63] the view shows the chats, the tasks with their chats, and the files with their holders", async () => {
+  const home = aCliHome();
+  expect((await home.shim("up --once")).out).not.toContain("Team");
+  seed(home);
+  expect((await home.shim("up --once")).out).not.toContain("Team");
+  atWork(home);
+  expect((await home.shim("up --once")).out).toEqual(
+    holding(
+      "Team (this machine)\n  c0ffee11  claude-code  here  idle\n",
+      "tasks: 1 queued, 1 under way, 0 done, 2 in all",
+      / test {2}running by c0ffee11: half of it\n/,
+      "src/parser/**  reserved by c0ffee11 for 0 s",
+      "A second machine: docs/guide/two-machines.md",
+    ),
+  );
+  expect(await home.json("up")).toMatchObject({
+    team: { where: "this machine", isEdge: false, chats: [{ chat: "c0ffee11" }], files: [{ holder: "c0ffee11" }] },
+  });
+});
+
+it("[CL63] a chat whose process is gone is not shown, nor what it had; the command line is no chat of the team", async () => {
+  const home = aCliHome();
+  atWork(home);
+  home.alive.delete(700);
+  home.now += 2_000;
+  expect((await home.shim("send all hello")).code).toBe(0);
+  const { out } = await home.shim("up --once");
+  expect(out).toContain("tasks: 2 queued, 0 under way");
+  expect(out).not.toMatch(/c0ffee11|shim command line|reserved/);
+});
+
+it("[CL63] outside a terminal each change of the team is a line of its own", async () => {
+  const home = aSeededHome();
+  const steps = between(
+    () => atWork(home),
+    () => void (home.now += 2_000),
+    () => void home.alive.delete(700),
+    () => void (home.now += 2_000),
+  );
+  expect((await home.shimWith(steps, "up")).out).toEqual(
+    holding(
+      / chat c0ffee11 on here (idle|busy)/,
+      / task \d+ test running by c0ffee11\n/,
+      " src/parser/** reserved by c0ffee11\n",
+      " chat c0ffee11 is gone\n",
+    ),
+  );
+});
+
+it("[CL164] a coordinator that does not answer is named, and the sessions are shown", async () => {
+  const home = aSeededHome();
+  home.join("http://127.0.0.1:9");
+  expect(await home.shim("up --once")).toMatchObject(
+    printed(/Team: http:\/\/127\.0\.0\.1:9, workspace team did not answer: /, "Alive (1)"),
+  );
 });

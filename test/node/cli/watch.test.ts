@@ -1,8 +1,157 @@
 import { expect, it } from "vitest";
+import type { OutputOf } from "#src/contract/operations.ts";
 import { pingText, pongText } from "#src/contract/protocol.ts";
-import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
-import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, between, holding, linesOf, failed, type CliHome } from "#harness/machine/cli-home.ts";
+import { submit, submitPlan, Worker } from "#harness/worker/cli-worker.ts";
 import { RealServer } from "#harness/edge/real-server.ts";
+
+/** What stands in the rows of a terminal after each change: each frame goes up over the one before. */
+function frames(out: string): string[][] {
+  // eslint-disable-next-line no-control-regex -- the sequences are what tells frames apart
+  return out.split(/\u001b\[\d+A\r\u001b\[J/).map((frame) => frame.trimEnd().split("\n"));
+}
+
+it("[CL48] [CL142] in a terminal a watch is rows that are written over, with a bar, until the task is done", async () => {
+  const home = aCliHome();
+  const task = await submit(home, "build");
+  const work = { now: null as ReturnType<Worker["take"]> | null };
+  const io = between(
+    () => (work.now = new Worker(home).take()),
+    () => work.now?.beat(40, "half\u202e way"),
+    () => undefined,
+    () => work.now?.done(),
+  );
+  const terminal = { ...io, isTty: true, size: () => ({ columns: 70, rows: 9 }) };
+  const ran = await home.shimWith(terminal, "task watch", task);
+  expect(ran.code).toBe(0);
+  expect(frames(ran.out)).toEqual([
+    [`task ${task} (build): queued`],
+    [`task ${task} (build): running, by w`],
+    [expect.stringMatching(/^█{8}░{12} {2}40 % task \d+ \(build\): running, by w half/)],
+    [`task ${task} (build): done`],
+  ]);
+  expect(ran.out).not.toContain("\u202e");
+  for (const row of frames(ran.out).flat()) expect(row.length).toBeLessThan(70);
+});
+
+it("[CL140] a task with parts has a bar for all of them, and a row for each; what does not fit is counted", async () => {
+  const home = aCliHome();
+  const plan = [
+    { type: "join", ref: "join", dependsOn: ["a", "b", "c", "d"], joinRule: "count" },
+    ...["a", "b", "c", "d"].map((ref) => ({ type: "part", ref, parent: "join" })),
+  ];
+  await submitPlan(home, plan);
+  const worker = new Worker(home);
+  const finish = (): void => worker.take().done();
+  const small = { ...between(finish, finish, finish, finish), isTty: true, size: () => ({ columns: 80, rows: 6 }) };
+  const ran = await home.shimWith(small, "task watch 1");
+  expect(ran.code).toBe(0);
+  const [first, second] = frames(ran.out);
+  expect(first).toEqual([
+    "░░░░░░░░░░░░░░░░░░░░   0 % task 1 (join join): blocked, 0 of 4 parts done",
+    "task 2 (part a): queued",
+    "task 3 (part b): queued",
+    "... and 2 more",
+  ]);
+  expect(second?.slice(0, 2)).toEqual([
+    "█████░░░░░░░░░░░░░░░  25 % task 1 (join join): blocked, 1 of 4 parts done",
+    "████████████████████ 100 % task 2 (part a): done",
+  ]);
+  expect(frames(ran.out).at(-1)).toEqual(["task 1 (join join): done, 4 of 4 parts done"]);
+});
+
+it("[CL141] [CL142] elsewhere a watch is a line for each change; a dead task and Ctrl-C answer 1", async () => {
+  const home = aCliHome();
+  const task = await submit(home, "build");
+  const stopped = await home.shimWith(between(), "task watch", task);
+  expect(stopped).toMatchObject({ code: 1, err: "", out: holding(/^[^\n]+: queued\n$/) });
+  const dying = between(() => new Worker(home).take().failed("no disk"));
+  const died = /^\S+ \S+ task \d+ \(build\): queued\n\S+ \S+ task \d+ \(build\): dead \(failed\), .*no disk\n$/;
+  expect(await home.shimWith(dying, "task watch", task)).toMatchObject({ code: 1, out: holding(died) });
+  const again = await home.shim("task watch", task, "--json");
+  expect([again.code, again.json()]).toMatchObject([1, { state: "dead", reason: "failed" }]);
+});
+
+it("[CL143] without a task the watch is of all, until none is open", async () => {
+  const home = aCliHome();
+  await submit(home, "a");
+  await submit(home, "b");
+  const worker = new Worker(home);
+  const io = between(
+    () => worker.take().done(),
+    () => worker.take().failed("no disk"),
+  );
+  const ran = await home.shimWith(io, "task watch --json");
+  expect([ran.code, linesOf(ran.out)]).toMatchObject([
+    1,
+    [{ queuedTasks: 2 }, { completedTasks: 1 }, { queuedTasks: 0 }],
+  ]);
+  expect((await home.shim("task watch")).out).toMatch(/ 1 of 2 done, .* 1 dead or cancelled\n$/);
+  expect(await home.shim("task watch")).toMatchObject({ code: 0 });
+});
+
+it("[CL49] [CL160] dead tasks are listed with their reason, replayed with another payload, or discarded", async () => {
+  const home = aCliHome();
+  const task = await submit(home, "build --payload 1");
+  expect((await home.shim("queue dead")).out).toBe("No dead tasks.\n");
+  expect(await home.shim("queue replay", task)).toMatchObject({ code: 1 });
+  const worker = new Worker(home);
+  worker.take().failed("no\ndisk");
+  const dependent = await submit(home, "test --depends-on", task);
+  expect((await home.shim("queue dead")).out).toMatch(
+    /^TASK .*\n\d+ +build +failed +1\/3 .* no disk\n\d+ +test +dependency /,
+  );
+  expect((await home.shim("queue replay", dependent)).out).toContain("replay that one first");
+  expect((await home.shim("queue replay", task, "--payload", "2")).out).toBe(`Task ${task} was replayed: queued.\n`);
+  const replayed = { payload: 2, failures: 0, attempts: [{ end: "failed", chat: "w", reason: "no\ndisk" }] };
+  expect(await home.json("task show", task)).toMatchObject(replayed);
+  expect((await home.shim("task show", task)).out).toMatch(/\nATTEMPT .*\n1 +w +failed .* no disk\n$/);
+  expect(await home.shim("queue discard", task, "--reason", "x")).toMatchObject({ code: 1 });
+  expect((await home.shim("queue discard", dependent, "--reason", "old")).out).toBe(
+    `Task ${dependent} is discarded.\n`,
+  );
+  expect((await home.shim("queue replay", dependent)).out).toContain("it was discarded");
+});
+
+it("[CL161] dead tasks that fit are replayed together, and a filter is not mixed with a task", async () => {
+  const home = aCliHome();
+  const types = ["build", "build", "test", "test"];
+  const [a, b, c, d] = await submitPlan(
+    home,
+    types.map((type, at) => ({ type, tags: at % 2 ? [] : ["night"] })),
+  );
+  const worker = new Worker(home);
+  for (let n = 0; n < 4; n++) worker.take().failed("no disk");
+  const dead = async (): Promise<number[]> =>
+    ((await home.json("queue dead")) as OutputOf<"tasks.list">).tasks.map(({ task }) => task);
+  expect((await home.shim("queue replay --reason poison")).out).toBe("No dead task that can be replayed matches.\n");
+  expect((await home.shim("queue replay --type build --tag night")).out).toMatch(
+    new RegExp(`^1 task replayed\\.\nTASK +STATE\n${a} +queued\n$`),
+  );
+  expect(await home.json("queue replay --limit 1")).toEqual({ tasks: [{ task: b, state: "queued" }] });
+  expect(await dead()).toEqual([c, d]);
+  expect((await home.shim("queue replay --reason failed")).out).toMatch(/^2 tasks replayed\.\n/);
+  expect(await dead()).toEqual([]);
+  await home.misuses("queue replay", [
+    ["", "name a dead task, or which ones"],
+    ["1 --type build", "not both"],
+    ["--type build --payload 1", "--payload is for one task."],
+    ["--reason discarded", "reason: one of failed, poison, expired, dependency, budget_exceeded"],
+    ["--limit 501", "1 to 500"],
+  ]);
+});
+
+it("[CL49] figures by type", async () => {
+  const home = aCliHome();
+  expect((await home.shim("queue stats")).out).toBe("No tasks at this machine.\n");
+  await submit(home, "build");
+  await submit(home, "build");
+  const work = new Worker(home).take();
+  home.now += 5_000;
+  work.done();
+  expect((await home.shim("queue stats")).out).toMatch(/\nbuild +1 +5 s +0 +1 +0 +1 +0 s \/ 0 s +5 s \/ 5 s\n$/);
+  expect(await home.json("queue stats")).toMatchObject({ types: [{ type: "build", done: 1 }] });
+});
 
 interface Asked {
   readonly id: number;
@@ -31,9 +180,9 @@ async function aServer(): Promise<RealServer> {
 /** Runs until so many lines stand on stdout, then as if Ctrl-C was pressed; `onLine` sees each. */
 async function watched(
   home: CliHome,
+  command: string,
   lines: number,
-  onLine: (line: number) => void,
-  ...more: string[]
+  onLine: (line: number) => void = () => undefined,
 ): Promise<{ code: number; out: string }> {
   const stop = new AbortController();
   let [out, seen] = ["", 0];
@@ -42,39 +191,36 @@ async function watched(
     onLine((seen += 1));
     if (seen === lines) stop.abort();
   };
-  const { code } = await home.shimWith({ stdout, interrupted: () => stop.signal }, "watch", ...more);
+  const { code } = await home.shimWith({ stdout, interrupted: () => stop.signal }, command);
   return { code, out };
 }
 
-it("[CL31] on the edge a watch is told over a socket, goes on behind a lost connection, and ends with 0 at Ctrl-C", async () => {
+it("[CL31] on the edge a watch comes over a socket, continues after a lost connection, and ends with 0 at Ctrl-C", async () => {
   const home = aCliHome();
   const server = await aServer();
-  writeEdgeConfig(home.paths.home, { url: server.url, workspace: "team", machine: "m1", token: "shim_a.b" });
+  home.join(server.url);
   const cut = (line: number): void => {
     if (line < 3) server.connections.at(-1)?.socket.destroy();
   };
-  const { code, out } = await watched(home, 3, cut);
+  const { code, out } = await watched(home, "watch", 3, cut);
   expect([code, out]).toEqual([0, '8  set  k  "v8"\n9  set  k  "v9"\n10  set  k  "v10"\n']);
   const http = server.seen.filter(({ headers }) => headers.upgrade === undefined);
   expect(http.map(({ url }) => url.replace(/\?.*/, ""))).toEqual(["/v1/workspaces/team/state/list"]);
 });
 
-it("[CL31] with --json each change is a line, and the last line is where to go on", async () => {
+it("[CL31] with --json each change is a line, and the last line is where to continue", async () => {
   const home = aCliHome();
   const server = await aServer();
-  writeEdgeConfig(home.paths.home, { url: server.url, workspace: "team", machine: "m1", token: "shim_a.b" });
-  const { code, out } = await watched(home, 1, () => undefined, "--json");
-  const lines = out.trimEnd().split("\n");
-  expect([code, lines.map((line) => JSON.parse(line) as object)]).toMatchObject([0, [{ key: "k" }, { revision: 8 }]]);
+  home.join(server.url);
+  const { code, out } = await watched(home, "watch --json", 1);
+  expect([code, linesOf(out)]).toMatchObject([0, [{ key: "k" }, { revision: 8 }]]);
 });
 
 it("[CL158] a coordinator that will never answer ends it with 1", async () => {
   const home = aCliHome();
   const server = await aServer();
   server.onText = (_text, connection) => connection.close(4001, "the token was revoked");
-  writeEdgeConfig(home.paths.home, { url: server.url, workspace: "team", machine: "m1", token: "shim_a.b" });
-  const stop = new AbortController();
-  const ended = await home.shimWith({ interrupted: () => stop.signal }, "watch");
-  expect(ended).toMatchObject({ code: 1 });
-  expect(ended.err).toContain("the token was revoked");
+  home.join(server.url);
+  const ended = await home.shimWith({ interrupted: () => new AbortController().signal }, "watch");
+  expect(ended).toMatchObject(failed(1, "the token was revoked"));
 });

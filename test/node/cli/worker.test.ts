@@ -1,25 +1,26 @@
+import { spawnSync } from "node:child_process";
+import { writeFile } from "node:fs/promises";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, failed, linesOf, type CliHome } from "#harness/machine/cli-home.ts";
 import { aWorkerHome, submit } from "#harness/worker/cli-worker.ts";
 import { git } from "#harness/machine/git-project.ts";
 
 const node = process.execPath;
 
 async function task(home: CliHome, number: string): Promise<Record<string, unknown>> {
-  return (await home.shim("task", "show", number, "--json")).json();
+  return await home.json("task show", number);
 }
 
 it("[WK18] `shim worker --type` does the tasks of a type with the command behind --, in worktrees of the repository here", async () => {
   const home = aWorkerHome();
-  const number = await submit(home, "build", "--payload", '{"name":"new.txt"}');
+  const number = await submit(home, "build --payload", '{"name":"new.txt"}');
   const script = `const { payload } = JSON.parse(require("node:fs").readFileSync(0, "utf8")); require("node:fs").writeFileSync(payload.name, "made"); console.log('{"lines":3}')`;
-  const ran = await home.shim("worker", "--type", "build", "--once", "--", node, "-e", script);
+  const ran = await home.shim("worker --type build --once --", node, "-e", script);
   expect([ran.code, ran.err]).toEqual([0, ""]);
-  expect(ran.out).toMatch(
-    /works as worker-\S+ on build\n.*started, attempt 1, in .*\n.*done after .*\nTasks: 1 done\.\n$/,
-  );
+  const told = /works as worker-\S+ on build\n.*started, attempt 1, in .*\n.*done after .*\nTasks: 1 done\.\n$/;
+  expect(ran.out).toMatch(told);
   const { branch, output } = (await task(home, number))["result"] as { branch: string; output: unknown };
   expect(output).toEqual({ lines: 3 });
   expect(git(home.project, "show", `${branch}:new.txt`)).toBe("made");
@@ -29,29 +30,11 @@ it("[WK18] `shim worker --type` does the tasks of a type with the command behind
 it("[WK68] [WK70] with --json each event is a line; --once and --max-tasks fail when a task did", async () => {
   const home = aWorkerHome();
   const number = await submit(home, "build");
-  const ran = await home.shim(
-    "worker",
-    "--type",
-    "build",
-    "--max-tasks",
-    "1",
-    "--json",
-    "--",
-    node,
-    "-e",
-    "process.exit(4)",
-  );
-  const events = ran.out
-    .trim()
-    .split("\n")
-    .map((line) => JSON.parse(line) as { event: string });
+  const ran = await home.shim("worker --type build --max-tasks 1 --json --", node, "-e", "process.exit(4)");
+  const events = linesOf<{ event: string }>(ran.out);
   expect(events.map(({ event }) => event)).toEqual(["registered", "began", "ended", "over"]);
-  expect(events.at(-2)).toMatchObject({
-    task: Number(number),
-    end: "failed",
-    state: "scheduled",
-    reason: "exit code 4",
-  });
+  const failure = { task: Number(number), end: "failed", state: "scheduled", reason: "exit code 4" };
+  expect(events.at(-2)).toMatchObject(failure);
   expect([ran.code, events.at(-1)]).toEqual([1, { event: "over", ends: { failed: 1 } }]);
 });
 
@@ -60,10 +43,11 @@ it("[WK11] [WK18] --folder is worked in as it is, and no repository is needed", 
   home.alive.add(process.pid);
   await submit(home, "build");
   const script = `require("node:fs").writeFileSync("here.txt", "made")`;
-  const ran = await home.shim("worker", "--type", "build", "--folder", "../other", "--once", "--", node, "-e", script);
+  const ran = await home.shim("worker --type build --folder ../other --once --", node, "-e", script);
   expect([ran.code, readFileSync(join(home.other, "here.txt"), "utf8")]).toEqual([0, "made"]);
-  const without = await home.shim("worker", "--type", "build", "--once", "--", "true");
-  expect([without.code, without.err]).toEqual([2, expect.stringMatching(/not in a git repository.*folder/s)]);
+  expect(await home.shim("worker --type build --once -- true")).toMatchObject(
+    failed(2, /not in a git repository.*folder/s),
+  );
 });
 
 it("[WK18] a file names types and how each is done, with paths from its folder; options have priority", async () => {
@@ -83,7 +67,7 @@ types:
 `,
   );
   const [build, test, other] = [await submit(home, "build"), await submit(home, "test"), await submit(home, "deploy")];
-  const ran = await home.shim("worker", "--config", "../other/worker.yaml", "--concurrency", "1", "--once");
+  const ran = await home.shim("worker --config ../other/worker.yaml --concurrency 1 --once");
   expect([ran.code, ran.err]).toEqual([1, ""]);
   expect(await task(home, build)).toMatchObject({ state: "dead", detail: "exit code 9" });
   expect(await task(home, test)).toMatchObject({ state: "done", result: home.other });
@@ -111,73 +95,90 @@ it("[WK67] an error in a file, or in the options, is reported with its line and 
     ["types:\n  a: { claude: { program: /no/such/claude } }\n", /a: there is no program \/no\/such\/claude/],
   ] as const) {
     writeFileSync(path, text);
-    const ran = await home.shim("worker", "--config", "w.yaml");
-    expect([text, ran.code, ran.err]).toEqual([text, 2, expect.stringMatching(said)]);
+    expect([text, await home.shim("worker --config w.yaml")]).toMatchObject([text, failed(2, said)]);
   }
-  for (const [args, said] of [
-    [[], /--config, or --type/],
-    [["--type", "a"], /command after --/],
+  await home.misuses("worker", [
+    ["", /--config, or --type/],
+    ["--type a", /command after --/],
     [["--type", "a b", "--", "x"], /1 to 64 letters/],
-    [["--config", "w.yaml", "--type", "a"], /cannot be used/],
-    [["--config", "w.yaml", "--", "x"], /give no other/],
-    [["--type", "a", "--drain-ms", "-1", "--", "x"], /milliseconds/],
-    [["--type", "a", "--concurrency", "0", "--", "x"], /1 to 100/],
-  ] as const) {
-    const ran = await home.shim("worker", ...args);
-    expect([args, ran.code, ran.err]).toEqual([args, 2, expect.stringMatching(said)]);
-  }
-  expect((await home.shim("worker", "--config", "none.yaml")).code).toBe(3);
+    ["--config w.yaml --type a", /cannot be used/],
+    ["--config w.yaml -- x", /give no other/],
+    ["--type a --drain-ms -1 -- x", /milliseconds/],
+    ["--type a --concurrency 0 -- x", /1 to 100/],
+  ]);
+  expect((await home.shim("worker --config none.yaml")).code).toBe(3);
 });
 
-it("[WK10] Ctrl-C lets running tasks end; the second one releases them", async () => {
-  for (const times of [1, 2]) {
-    const home = aWorkerHome();
-    const number = await submit(home, "build");
-    const marks = { asked: (): void => undefined };
-    let begun = 0;
-    const stdout = (text: string): void => {
-      if (!text.includes("half")) return;
-      begun += 1;
-      for (let n = 0; n < times; n++) marks.asked();
-    };
-    const onInterrupt = (heed: () => void): (() => void) => {
-      marks.asked = heed;
-      return () => undefined;
-    };
-    const forever = times === 2 ? "setInterval(() => 0, 1000)" : 'setTimeout(() => console.log("end"), 200)';
-    const script = `console.log('{"shim":"progress","note":"half"}'); ${forever}`;
-    const ran = await home.shimWith({ stdout, onInterrupt }, "worker", "--type", "build", "--", node, "-e", script);
-    expect([times, ran.code, begun]).toEqual([times, 0, 1]);
-    expect(await task(home, number)).toMatchObject({ state: times === 1 ? "done" : "queued" });
-  }
-});
-
-it("[WK10] who prints to nobody any more lets what runs end, too", async () => {
+/** A task whose program has reported; by the first `times` requests it is asked to end, and then it may. */
+async function interrupted(by: "onInterrupt" | "onReaderGone", times: number): Promise<unknown> {
   const home = aWorkerHome();
   const number = await submit(home, "build");
-  let isGone = false;
-  const reader = { goes: (): void => undefined };
+  const gate = join(home.folder, "gate");
+  spawnSync("mkfifo", [gate]);
+  let ask: (() => void) | null = null;
   const stdout = (text: string): void => {
-    isGone ||= text.includes("half");
-    if (isGone) reader.goes();
+    if (!text.includes("half")) return;
+    for (let n = 0; n < times; n++) ask?.();
+    // The program waits for somebody to open this.
+    if (times === 1) void writeFile(gate, "");
   };
-  const onReaderGone = (heed: () => void): (() => void) => {
-    reader.goes = heed;
+  const heed = (asked: () => void): (() => void) => {
+    ask = asked;
     return () => undefined;
   };
-  const script = `console.log('{"shim":"progress","note":"half"}'); setTimeout(() => console.log("end"), 200)`;
-  const ran = await home.shimWith({ stdout, onReaderGone }, "worker", "--type", "build", "--", node, "-e", script);
-  expect([ran.code, await task(home, number)]).toMatchObject([0, { state: "done" }]);
+  const script = `console.log('{"shim":"progress","note":"half"}');
+    require("node:fs").readFile(${JSON.stringify(gate)}, () => console.log("end"));`;
+  const ran = await home.shimWith({ stdout, [by]: heed }, "worker --type build --", node, "-e", script);
+  return [ran.code, (await task(home, number))["state"]];
+}
+
+it("[WK10] Ctrl-C lets running tasks end, and so does a reader that is gone; the second one releases them", async () => {
+  expect(await interrupted("onInterrupt", 1)).toEqual([0, "done"]);
+  expect(await interrupted("onInterrupt", 2)).toEqual([0, "queued"]);
+  expect(await interrupted("onReaderGone", 1)).toEqual([0, "done"]);
 });
 
 it("[WK69] the output of a command can be read afterwards, redacted", async () => {
   const home = aWorkerHome();
   await submit(home, "build");
   const script = `console.log("hello"); console.error("token ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8")`;
-  await home.shim("worker", "--type", "build", "--once", "--", node, "-e", script);
+  await home.shim("worker --type build --once --", node, "-e", script);
   const folder = join(home.paths.home, "work", "output");
   const [name = ""] = readdirSync(folder);
   const text = readFileSync(join(folder, name), "utf8");
   expect(text).toContain("hello");
   expect(text).not.toContain("a1B2c3D4");
+});
+
+it("[CX19] bypassed permissions are reported at the start of the worker", async () => {
+  const home = aCliHome();
+  const types = { fix: { folder: "gone", claude: { allowAll: true } }, test: { folder: "gone", claude: {} } };
+  writeFileSync(join(home.project, "worker.json"), JSON.stringify({ types }));
+  expect((await home.shim("worker --config worker.json")).err.match(/.*allowAll.*/g)).toEqual([
+    "fix: Claude Code may use every tool and asks for no permission (allowAll).",
+  ]);
+});
+
+it("[CX15] settings that cannot be meant are refused with their line, before anything is taken", async () => {
+  const home = aCliHome();
+  const told = async (...lines: string[]): Promise<string> => {
+    const text = ["types:", "  fix:", "    folder: .", ...lines.map((line) => `    ${line}`)].join("\n");
+    writeFileSync(join(home.project, "worker.yaml"), text);
+    const { code, err } = await home.shim("worker --config worker.yaml");
+    expect(code).toBe(2);
+    return err;
+  };
+  expect(await told()).toContain("say how it is done: by a command, or by claude");
+  expect(await told("claude: {}", "command: [make]")).toContain("say how it is done: by a command, or by claude");
+  expect(await told("claude:", "  allowedTool: [Read]")).toMatch(/line 5: .*allowedTool/);
+  for (const rule of ["--dangerously-skip-permissions", "Bash(", "Read Edit", "Bash (npm test)", '"Bash(a\\nb)"']) {
+    expect(await told("claude:", `  allowedTools: [Read, ${rule}]`)).toMatch(/line 5: .*the name of a tool/);
+  }
+  const good = 'allowedTools: [Read, "Bash(npm test *)", mcp__my-docs__search, mcp__docs__*]';
+  expect(await told("claude:", `  ${good}`, "  maxTurns: none")).toMatch(/line 6: [^;]*$/);
+  expect(await told("claude:", "  settingSources: [everything]")).toMatch(/line 5: /);
+  expect(await told("claude:", "  allowAll: sure")).toMatch(/line 5: /);
+  expect(await told("claude:", "  env: [A=B]")).toMatch(/line 5: .*the name of a variable/);
+  expect(await told("claude:", "  maxTurns: 0")).toMatch(/line 5: /);
+  expect(await told("claude:", "  prices: {opus: {input: 5}}")).toMatch(/line 5: /);
 });

@@ -24,8 +24,7 @@ it("[ID6] without a file all settings have their defaults; a file may give some,
   const path = join(aFolder(), "config.json");
   expect(readConfig(path)).toEqual({ ok: true, value: defaults });
   writeFileSync(path, '\uFEFF{\n  // mine\n  "recovery": "ask",\n  "checkpoint": { "everyToolCalls": 3, },\n}\n');
-  const read = readConfig(path);
-  expect(read).toMatchObject({
+  expect(readConfig(path)).toMatchObject({
     ok: true,
     value: { recovery: "ask", checkpoint: { everyToolCalls: 3, everyMs: 300_000 } },
   });

@@ -1,5 +1,10 @@
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
-import { chatSuites } from "../../rules/suites.ts";
+import { messageHintRules } from "../../rules/message-rows.ts";
+import { taskHintRules } from "../../rules/task-rows.ts";
+import { chatSuites, rowSuites, stateSuites, syncSuites, taskSuites } from "../../rules/suites.ts";
 import { LocalHost } from "#harness/coordinator/local-host.ts";
 
-chatSuites(() => Promise.resolve(new LocalHost(openNodeSqlite)));
+const open = (): Promise<LocalHost> => Promise.resolve(new LocalHost(openNodeSqlite));
+
+for (const rules of [chatSuites, stateSuites, rowSuites, messageHintRules, taskHintRules, taskSuites, syncSuites])
+  rules(open);

@@ -37,8 +37,7 @@ it("[DX9] the machine is the token's; a token that names none takes the given on
   const nameless = { ...given, SHIM_TOKEN: "shim_a.b" };
   expect(readEdgeConfig(home, { ...nameless, SHIM_MACHINE: "desk" })).toMatchObject({ value: { machine: "desk" } });
   expect(readEdgeConfig(home, nameless)).toMatchObject({ value: { machine: hostname() } });
-  const other = readEdgeConfig(home, { ...given, SHIM_MACHINE: "desk" });
-  expect(other).toEqual({
+  expect(readEdgeConfig(home, { ...given, SHIM_MACHINE: "desk" })).toEqual({
     ok: false,
     error: expect.stringMatching(/for the machine laptop.*leave SHIM_MACHINE empty/),
   });

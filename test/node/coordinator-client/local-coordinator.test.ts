@@ -5,13 +5,17 @@ import type { Json } from "#src/contract/values.ts";
 import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
 import { LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
 import { processKey, readProcessKey } from "#src/coordinator-client/local/process-key.ts";
-import type { ProcessIdentity } from "#src/platform/processes.ts";
 import { backUp } from "#src/store/backup.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import type { Store } from "#src/store/store.ts";
+import type { InputOf } from "#src/contract/operations.ts";
+import { WorkspaceClient } from "#src/coordinator-client/client.ts";
 import { codeOf } from "#harness/coordinator/peers.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
 import { FakeProcesses } from "#harness/machine/temp-runtime.ts";
 import { T0, tempHome } from "#harness/store/temp-store.ts";
+import { value } from "#harness/edge/edge-clients.ts";
+import { FakeTime, Machine as FakeMachine, seededRandom } from "#harness/clock/fake-time.ts";
 
 /** One machine: a process table, a clock, and a coordinator for each process that opens the file. */
 class Machine {
@@ -34,21 +38,11 @@ class Machine {
   }
 
   /** A chat whose life is that of a new process. */
-  chat(
-    at: LocalCoordinator,
-    name: string,
-    pid: number,
-  ): { self: { chat: string; incarnation: number }; identity: ProcessIdentity } {
+  chat(at: LocalCoordinator, name: string, pid: number): { chat: string; incarnation: number } {
     const identity = this.processes.start(pid);
-    const registered = at.call("chats.register", {
-      chat: name,
-      session: name,
-      process: processKey(identity),
-      machine: "here",
-      client: "test",
-    });
-    if (!registered.ok) throw new Error(registered.error.message);
-    return { self: { chat: name, incarnation: registered.value.incarnation }, identity };
+    const chat = { chat: name, session: name, machine: "here", client: "test" };
+    const { incarnation } = given(at.call("chats.register", { ...chat, process: processKey(identity) }));
+    return { chat: name, incarnation };
   }
 }
 
@@ -57,15 +51,11 @@ it("[EM1] two processes on one file see each other's chats, leases and state", (
   const [one, other] = [machine.open(), machine.open()];
   const a = machine.chat(one, "a", 10);
   const b = machine.chat(other, "b", 11);
-  expect(one.call("leases.acquire", { self: a.self, resource: "x", requestId: "r" })).toMatchObject({ ok: true });
-  expect(other.call("leases.acquire", { self: b.self, resource: "x", requestId: "r" })).toMatchObject({
-    ok: false,
-    error: { code: "lease_held" },
-  });
+  expect(one.call("leases.acquire", { self: a, resource: "x", requestId: "r" })).toMatchObject({ ok: true });
+  expect(codeOf(other.call("leases.acquire", { self: b, resource: "x", requestId: "r" }))).toBe("lease_held");
   one.call("state.set", { key: "k", value: 1 });
   expect(other.call("state.get", { key: "k" })).toMatchObject({ ok: true, value: { entry: { value: 1 } } });
-  const listed = other.call("chats.list", {});
-  expect(listed.ok && listed.value.chats.map(({ chat }) => chat)).toEqual(["a", "b"]);
+  expect(given(other.call("chats.list", {})).chats.map(({ chat }) => chat)).toEqual(["a", "b"]);
 });
 
 it("[EM8] reading makes nothing: the file comes with the first write", () => {
@@ -77,23 +67,23 @@ it("[EM8] reading makes nothing: the file comes with the first write", () => {
 it("[EM7] a living process needs no heartbeat: its chat stays, and so does what is bound to it", () => {
   const machine = new Machine();
   const at = machine.open();
-  const { self } = machine.chat(at, "a", 10);
+  const self = machine.chat(at, "a", 10);
   at.call("leases.acquire", { self, resource: "x", requestId: "r", isBound: true });
   machine.now += 3_600_000;
   expect(machine.open().call("leases.list", {})).toMatchObject({ value: { leases: [{ resource: "x", holder: "a" }] } });
   expect(at.call("chats.get", { chat: "a" })).toMatchObject({ value: { status: "idle" } });
 });
 
-it("[EM2] a chat whose process is gone is attested dead by whoever asks next, and what it held is free at once", () => {
+it("[EM2] a chat whose process is gone is attested dead by the next caller, and what it held is free at once", () => {
   const machine = new Machine();
   const [one, other] = [machine.open(), machine.open()];
   const a = machine.chat(one, "a", 10);
   const b = machine.chat(other, "b", 11);
-  one.call("leases.acquire", { self: a.self, resource: "x", requestId: "r" });
-  other.call("leases.acquire", { self: b.self, resource: "x", requestId: "r", waitMs: 60_000 });
+  one.call("leases.acquire", { self: a, resource: "x", requestId: "r" });
+  other.call("leases.acquire", { self: b, resource: "x", requestId: "r", waitMs: 60_000 });
   machine.processes.kill(10);
   machine.now += 1_000;
-  expect(other.call("leases.acquire", { self: b.self, resource: "x", requestId: "r" })).toMatchObject({
+  expect(other.call("leases.acquire", { self: b, resource: "x", requestId: "r" })).toMatchObject({
     value: { state: "granted", lease: { holder: "b" } },
   });
   expect(other.call("chats.get", { chat: "a" })).toMatchObject({ value: { status: "offline", reason: "attested" } });
@@ -117,13 +107,8 @@ it("[EM2] a reused number is another process; one that cannot be seen from here 
   machine.now += 1_000;
   expect(at.call("chats.get", { chat: "a" })).toMatchObject({ value: { status: "offline" } });
   const elsewhere = { boot: "boot-1 another namespace", pid: 12, start: "5" };
-  at.call("chats.register", {
-    chat: "c",
-    session: "c",
-    process: processKey(elsewhere),
-    machine: "here",
-    client: "test",
-  });
+  const chat = { chat: "c", session: "c", machine: "here", client: "test" };
+  at.call("chats.register", { ...chat, process: processKey(elsewhere) });
   machine.now += 20_000;
   expect(at.call("chats.get", { chat: "c" })).toMatchObject({ value: { status: "idle" } });
   machine.now += 10_000;
@@ -133,19 +118,14 @@ it("[EM2] a reused number is another process; one that cannot be seen from here 
 it("[EM6] a refused operation leaves nothing, and input is checked as on the edge", () => {
   const machine = new Machine();
   const at = machine.open();
-  const refused = at.call("state.update", {
-    writes: [
-      { op: "set", key: "a", value: 1 },
-      { op: "check", key: "b", ifVersion: 7 },
-    ],
-  });
-  expect(refused).toMatchObject({ ok: false, error: { code: "version_mismatch" } });
+  const [set, check] = [{ op: "set", key: "a", value: 1 } as const, { op: "check", key: "b", ifVersion: 7 } as const];
+  expect(codeOf(at.call("state.update", { writes: [set, check] }))).toBe("version_mismatch");
   expect(at.call("state.list", {})).toMatchObject({ value: { entries: [] } });
-  expect(at.call("state.set", { key: "$chat/a", value: 1 })).toMatchObject({ error: { code: "bad_input" } });
-  expect(at.call("tokens.list", {})).toMatchObject({ error: { code: "bad_input" } });
+  expect(codeOf(at.call("state.set", { key: "$chat/a", value: 1 }))).toBe("bad_input");
+  expect(codeOf(at.call("tokens.list", {}))).toBe("bad_input");
 });
 
-it("[EM4] who waits sees by the file's version that another process has written", () => {
+it("[EM4] a waiting process sees by the file's version that another process has written", () => {
   const machine = new Machine();
   const [one, other] = [machine.open(), machine.open()];
   one.call("state.set", { key: "k", value: 1 });
@@ -155,13 +135,10 @@ it("[EM4] who waits sees by the file's version that another process has written"
   expect(other.version()).not.toBe(before);
 });
 
-it("[TA2] a new file counts its tasks from 1, and goes on above all that were after its epoch was raised", () => {
+it("[TA2] a new file counts its tasks from 1, and continues above all earlier numbers after its epoch was raised", () => {
   const machine = new Machine();
   const at = machine.open();
-  const submit = (): unknown => {
-    const made = at.call("tasks.submit", { tasks: [{ type: "a" }] });
-    return made.ok && made.value.tasks[0]?.task;
-  };
+  const submit = (): unknown => given(at.call("tasks.submit", { tasks: [{ type: "a" }] })).tasks[0]?.task;
   expect([submit(), submit()]).toEqual([1, 2]);
   machine.now += 60_000;
   expect(at.call("epoch.raise", { reason: "restored" })).toMatchObject({ ok: true });
@@ -171,12 +148,12 @@ it("[TA2] a new file counts its tasks from 1, and goes on above all that were af
 it("[EM5] a damaged file is set aside, a lost one begun anew, and no fencing token comes a second time", () => {
   const machine = new Machine();
   const at = machine.open();
-  const { self } = machine.chat(at, "a", 10);
+  const self = machine.chat(at, "a", 10);
   const first = at.call("leases.acquire", { self, resource: "x", requestId: "r" });
   writeFileSync(machine.path, Buffer.alloc(8_192, 0xff));
   const next = machine.open();
   const again = machine.chat(next, "a", 11);
-  const second = next.call("leases.acquire", { self: again.self, resource: "x", requestId: "q" });
+  const second = next.call("leases.acquire", { self: again, resource: "x", requestId: "q" });
   const tokenOf = (result: typeof first): number =>
     result.ok && result.value.state === "granted" ? result.value.lease.token : -1;
   expect(tokenOf(first)).toBeGreaterThan(0);
@@ -184,7 +161,7 @@ it("[EM5] a damaged file is set aside, a lost one begun anew, and no fencing tok
   rmSync(join(machine.path, ".."), { recursive: true });
   machine.now += 300_000;
   const last = machine.open();
-  const third = last.call("leases.acquire", { self: machine.chat(last, "a", 12).self, resource: "x", requestId: "z" });
+  const third = last.call("leases.acquire", { self: machine.chat(last, "a", 12), resource: "x", requestId: "z" });
   expect(tokenOf(third)).toBeGreaterThan(tokenOf(second));
 });
 
@@ -212,7 +189,7 @@ it("[WI8] on this machine, too, what is nested too deep or has a field named __p
 it("[WI9] a name with half of a character in it is refused, and says so; a whole one beyond the basic plane is taken", () => {
   const machine = new Machine();
   const coordinator = machine.open();
-  const { self } = machine.chat(coordinator, "a", 10);
+  const self = machine.chat(coordinator, "a", 10);
   const register = (more: object, chat: string): ReturnType<typeof coordinator.call> =>
     coordinator.call("chats.register", { chat, session: chat, process: "p", machine: "here", client: "test", ...more });
   const tries: Record<string, (text: string) => ReturnType<typeof coordinator.call>> = {
@@ -237,7 +214,7 @@ it("[EM5] a file that is lost under a process, or repaired from one backup twice
   const machine = new Machine();
   let pid = 10;
   const tokenBy = (at: LocalCoordinator): number => {
-    const { self } = machine.chat(at, `c${pid}`, pid++);
+    const self = machine.chat(at, `c${pid}`, pid++);
     const taken = at.call("leases.acquire", { self, resource: `x${pid}`, requestId: "r" });
     return taken.ok && taken.value.state === "granted" ? taken.value.lease.token : -1;
   };
@@ -261,4 +238,75 @@ it("[EM5] a file that is lost under a process, or repaired from one backup twice
   }
   expect(tokens).toEqual([...new Set(tokens)].toSorted((one, other) => one - other));
   expect(tokens[0]).toBeGreaterThan(0);
+});
+
+/** Clients of several processes of one machine. */
+class Processes {
+  readonly time = new FakeTime();
+  readonly #machine = new FakeMachine(this.time);
+  readonly #processes = new FakeProcesses();
+  readonly #home = tempHome().home;
+
+  async chat(name: string, pid: number): Promise<WorkspaceClient> {
+    const { clock, setTimer } = this.#machine;
+    const now = (): number => Math.floor(clock.wall());
+    const store = createLocalStore({ home: this.#home, driver: openBetterSqlite3, now, busyMs: 1_000 });
+    const coordinator = new LocalCoordinator({ store, processes: this.#processes, machine: "m1", now });
+    const client = WorkspaceClient.openLocal(
+      {
+        call: (operation, input) => coordinator.call(operation, input),
+        version: () => coordinator.version(),
+        close: () => store.close(),
+      },
+      { clock, setTimer, random: seededRandom() },
+    );
+    onTestFinished(() => client.close());
+    const process = processKey(this.#processes.start(pid));
+    const chat: InputOf<"chats.register"> = { chat: name, session: name, process, machine: "m1", client: "test" };
+    value(await this.time.until(client.register(chat)));
+    return client;
+  }
+}
+
+it("[EC5] a message to a chat that is not there is refused, and its sender is not taken for lost", async () => {
+  const processes = new Processes();
+  const client = await processes.chat("a", 10);
+  const lost: string[] = [];
+  client.onLost((reason) => lost.push(reason));
+  const sent = await processes.time.until(
+    client.call("messages.send", { target: { to: "chat", chat: "nobody" }, body: "hello" }),
+  );
+  expect(sent).toMatchObject({ ok: false, error: { code: "unknown_chat" } });
+  await processes.time.pass(1_000);
+  expect([lost, client.self?.chat]).toEqual([[], "a"]);
+});
+
+it("[EM4] [EC12] a chat that waits for a lease of this machine gets it once it is free, and is notified of its loss", async () => {
+  const processes = new Processes();
+  const [one, two] = [await processes.chat("a", 10), await processes.chat("b", 11)];
+  const held = value(await processes.time.until(one.hold({ resource: "db", ttlMs: 30_000 })));
+  const waiting = two.hold({ resource: "db", ttlMs: 30_000, waitMs: 20_000 });
+  await processes.time.pass(1_000);
+  await processes.time.until(held.release());
+  const next = value(await processes.time.until(waiting, 1_000));
+  expect([held.isTrusted(), next.isTrusted()]).toEqual([false, true]);
+  await processes.time.until(one.call("leases.force-release", { resource: "db", reason: "test" }));
+  await processes.time.pass(5_000);
+  expect(next.state).toBe("lost");
+});
+
+it("[EC15] [EM4] a watch in this process delivers what other processes change, once and in order", async () => {
+  const processes = new Processes();
+  const [one, two] = [await processes.chat("a", 10), await processes.chat("b", 11)];
+  const seen: (string | null)[] = [];
+  const stop = one.onChanges("k/", (changes) =>
+    seen.push(...(changes === null ? [null] : changes.map(({ key }) => key))),
+  );
+  await processes.time.pass(100);
+  for (const key of ["k/1", "other", "k/2"]) await processes.time.until(two.call("state.set", { key, value: 1 }));
+  await processes.time.pass(600);
+  stop();
+  await processes.time.until(two.call("state.set", { key: "k/3", value: 1 }));
+  await processes.time.pass(600);
+  expect(seen).toEqual([null, "k/1", "k/2"]);
 });

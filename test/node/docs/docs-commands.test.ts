@@ -43,8 +43,7 @@ function inBlocks(page: string, text: string): Shown[] {
 
 function inSentences(page: string, text: string): Shown[] {
   const withoutBlocks = text.replaceAll(/^```[\s\S]*?^```$/gm, "");
-  const spans = withoutBlocks.match(/`shim [a-z][^`]*`/g) ?? [];
-  return spans.map((span) => {
+  return (withoutBlocks.match(/`shim [a-z][^`]*`/g) ?? []).map((span) => {
     // What may be left out, and what stands for one of several.
     const line = span
       .slice(6, -1)
@@ -144,20 +143,7 @@ const sources = ["src", "bin", "demo", "scripts", "plugin", "desktop"].flatMap((
 );
 
 /** Words behind "shim" that are no command of the table: programs that the launcher starts itself, and English. */
-const otherWords = new Set([
-  "mcp",
-  "hook",
-  "help",
-  "is",
-  "needs",
-  "command",
-  "process",
-  "names",
-  "with",
-  "key",
-  "reads",
-  "seal",
-]);
+const otherWords = new Set("mcp hook help is needs command process names with key reads seal".split(" "));
 
 function inSource(page: string, text: string): Shown[] {
   // Inside of a template the quotes are escaped, and a value stands for something that is put in.

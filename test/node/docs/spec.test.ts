@@ -1,13 +1,68 @@
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
+import { apiDocs } from "../../../scripts/api-docs.ts";
+import { configDocs } from "../../../scripts/config-docs.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
+const pages = ["README.md", "AGENTS.md", "CHANGELOG.md", "SECURITY.md", "plugin/README.md"].concat(
+  readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".md"))
+    .map((file) => join("docs", file)),
+);
+
+function read(page: string): string {
+  return readFileSync(join(root, page), "utf8");
+}
+
+/** The anchors of a page's headings, made the way GitHub makes them. */
+function anchorsOf(page: string): string[] {
+  return [...read(page).matchAll(/^#+ (.+)$/gm)].map(([, title = ""]) =>
+    title
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N} _-]/gu, "")
+      .replaceAll(" ", "-"),
+  );
+}
+
+function brokenLinks(page: string): string[] {
+  const links = [...read(page).matchAll(/\]\(([^)\s]+)\)|(?:src|srcset)="([^"]+)"/g)].map(
+    ([, link, image]) => link ?? image ?? "",
+  );
+  return links
+    .filter((link) => !/^[a-z]+:/.test(link))
+    .filter((link) => {
+      const [path = "", anchor] = link.split("#");
+      const target = path === "" ? page : join(dirname(page), path);
+      if (!existsSync(join(root, target))) return true;
+      return anchor !== undefined && !anchorsOf(target).includes(anchor);
+    })
+    .map((link) => `${page}: ${link}`);
+}
+
+it("every link between the documents names a file and a heading that exist", () => {
+  expect(pages.length).toBeGreaterThan(50);
+  expect(pages.flatMap(brokenLinks)).toEqual([]);
+});
+
+it("every page of docs that a text of the source names exists", () => {
+  const named = ["src", "bin", "demo", "scripts", "bench", "test"].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
+      .filter((file) => /\.(?:ts|mjs)$/.test(file))
+      .flatMap((file) =>
+        [...read(join(folder, file)).matchAll(/docs\/(?:guide|reference|internals|spec|decisions)\/[\w-]+\.md/g)].map(
+          ([page]) => ({ file: join(folder, file), page }),
+        ),
+      ),
+  );
+  expect(named.length).toBeGreaterThan(5);
+  expect(named.filter(({ page }) => !existsSync(join(root, page)))).toEqual([]);
+});
 
 function texts(folder: string, ending: string): string[] {
   return readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith(ending))
-    .map((name) => readFileSync(join(root, folder, name), "utf8"));
+    .map((name) => read(join(folder, name)));
 }
 
 const rules = new Set(
@@ -42,4 +97,19 @@ it("no id is given to two rules of docs/spec", () => {
 
 it("every id that a test quotes is a rule of docs/spec", () => {
   expect([...quoted].filter((id) => !rules.has(id))).toEqual([]);
+});
+
+/** The formatter widens tables and breaks no words. */
+function bare(text: string): string {
+  return text.replaceAll(/[\s-]+/g, "");
+}
+
+it("docs/reference/api.md is what the table of operations says; else run: node scripts/api-docs.ts && npx oxfmt docs/reference/api.md", () => {
+  expect(read("docs/reference/api.md").split("### ").map(bare)).toEqual(apiDocs().split("### ").map(bare));
+});
+
+it("docs/reference/configuration.md is what the schemas say; else run: node scripts/config-docs.ts && npx oxfmt docs/reference/configuration.md", () => {
+  expect(read("docs/reference/configuration.md").split("\n## ").map(bare)).toEqual(
+    configDocs().split("\n## ").map(bare),
+  );
 });

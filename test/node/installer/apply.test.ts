@@ -85,8 +85,7 @@ it("[IN9] refuses when a file changed since the plan, and changes none", () => {
   home.write(home.settings, "{}");
   const plan = valueOf(home.planInstall(home.code));
   home.write(home.settings, '{"model": "opus"}');
-  const refused = carryOut(home, plan);
-  expect(refused).toMatchObject({ ok: false, error: { code: "config_changed", path: home.settings } });
+  expect(carryOut(home, plan)).toMatchObject({ ok: false, error: { code: "config_changed", path: home.settings } });
   expect(contents(home)).toEqual([null, '{"model": "opus"}', null]);
   rmSync(home.settings);
   mkdirSync(home.settings);
@@ -168,8 +167,7 @@ it("[IN3] shows a plan as a diff with what it means, without the neighbours' sec
   const home = aClientHome();
   const servers = { mcpServers: { other: { command: "x", env: { API_KEY: "sk-abcdefghijklmnop" } } }, last: 1 };
   home.write(home.desktop.serversFile, `${JSON.stringify(servers, null, 2)}\n`);
-  const text = renderPlan(valueOf(home.planInstall(home.desktop)));
-  expect(text).toBe(`Set up Claude Desktop
+  expect(renderPlan(valueOf(home.planInstall(home.desktop)))).toBe(`Set up Claude Desktop
 --- ${home.desktop.serversFile}
 +++ ${home.desktop.serversFile}
 # adds the MCP server "shim"
@@ -226,12 +224,11 @@ it("[IN3] a corrected path shows as one line out and one in", () => {
   expect(renderPlan(plan)).toContain('-       "command": "/opt/node/bin/node",\n+       "command": "/new/node",\n');
 });
 
-it("[IN3] shows changes that lie apart with what stands between them left out", () => {
+it("[IN3] shows changes that lie apart with what is between them left out", () => {
   const home = aClientHome();
   const between = Array.from({ length: 9 }, (_none, at) => `  "k${at}": ${at},\n`).join("");
   home.write(home.settings, `{\n  "statusLine": { "type": "command", "command": "mine" },\n${between}  "last": 1\n}\n`);
-  const text = renderPlan(valueOf(home.planInstall(home.code)));
-  expect(text).toContain(`
+  expect(renderPlan(valueOf(home.planInstall(home.code)))).toContain(`
   {
 -   "statusLine": { "type": "command", "command": "mine" },
 +   "statusLine": { "type": "command", "command": "/opt/node/bin/node /src/shim/bin/shim.mjs statusline" },

@@ -59,7 +59,7 @@ it("[IN26] an event is registered only where the client knows it", () => {
     expect(eventsFor(version)).not.toContain("PreModelSwitch");
 });
 
-it("[IN27] an update of the client changes the hooks in place, forth and back; uninstall leaves nothing", () => {
+it("[IN27] an update of the client changes the hooks where they are, forth and back; uninstall leaves nothing", () => {
   const [old, updated] = ["2.1.117 (Claude Code)", "2.1.328 (Claude Code)"];
   const mine = { hooks: { Stop: [{ hooks: [{ type: "command", command: "say done" }] }] } };
   const home = aClientHome(old);
@@ -84,8 +84,7 @@ it("[IN27] an update of the client changes the hooks in place, forth and back; u
 it("[IN5] puts only the server into Claude Desktop", () => {
   const home = aClientHome();
   home.write(home.desktop.serversFile, '{\n  "globalShortcut": "Ctrl+Q"\n}');
-  const plan = home.install(home.desktop);
-  expect(plan.edits.map(({ path }) => path)).toEqual([home.desktop.serversFile]);
+  expect(home.install(home.desktop).edits.map(({ path }) => path)).toEqual([home.desktop.serversFile]);
   expect(JSON.parse(home.read(home.desktop.serversFile) ?? "")).toEqual({
     globalShortcut: "Ctrl+Q",
     mcpServers: { shim: { command: launch.node, args: [launch.script, "mcp"] } },
@@ -101,7 +100,7 @@ it("[IN28] installing twice is installing once", () => {
   expect(contents(home)).toEqual(first);
 });
 
-it("[IN5] [IN29] corrects the entries of a clone that moved in their place and leaves the user's hooks", () => {
+it("[IN5] [IN29] corrects the entries of a clone that moved without moving them and leaves the user's hooks", () => {
   const home = aClientHome();
   home.install(home.code, { node: "/old/node", script: "/old/bin/shim.mjs", hookScript: "/old/dist/hook.cjs" });
   const moved = JSON.parse(home.read(home.settings) ?? "") as { hooks: Record<string, { hooks: object[] }[]> };
@@ -161,8 +160,7 @@ it("[IN29] refuses to take the name of another server", () => {
 it("[IN24] [IN4] says when a client will not read the file for its comments", () => {
   const home = aClientHome();
   home.write(home.settings, '{\n  // mine\n  "model": "opus"\n}\n');
-  const plan = home.install();
-  expect(plan.notes).toEqual([expect.stringContaining("has comments or trailing commas")]);
+  expect(home.install().notes).toEqual([expect.stringContaining("has comments or trailing commas")]);
   expect(home.read(home.settings)).toContain('{\n  // mine\n  "model": "opus",\n  "hooks": {');
 });
 
@@ -182,7 +180,7 @@ it("[IN6] chains the user's status line and keeps its padding", () => {
   );
 });
 
-it("[IN6] a newer status line of the user takes the place of the one kept before, and that is said", () => {
+it("[IN6] a newer status line of the user replaces the one kept before, and that is said", () => {
   const home = aClientHome();
   home.write(home.settings, '{"statusLine": {"type": "command", "command": "new"}}');
   home.write(home.config, '{"statusLine": "old"}');
@@ -205,8 +203,7 @@ it("[IN7] with the plugin enabled sets only the status line, and takes out what 
   home.install();
   const enabled = { ...(JSON.parse(home.read(home.settings) ?? "") as object), enabledPlugins: { "shim@shim": true } };
   home.write(home.settings, JSON.stringify(enabled));
-  const plan = home.install();
-  expect(plan.notes[0]).toContain("shim@shim");
+  expect(home.install().notes[0]).toContain("shim@shim");
   expect(valueAt(home.read(home.settings) ?? "", ["hooks"])).toBeUndefined();
   expect(valueAt(home.read(home.settings) ?? "", ["statusLine"])).toBeDefined();
   expect(JSON.parse(home.read(home.servers) ?? "")).toEqual({});

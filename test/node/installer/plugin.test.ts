@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync, readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
@@ -8,6 +8,9 @@ import { hookEvents } from "#src/contract/hook-input.ts";
 import { hookTimeout } from "#src/installer/entries.ts";
 import { teamTools, tools } from "#src/local-mcp/server/server.ts";
 import { version } from "#src/platform/version.ts";
+import { connect } from "#harness/machine/mcp-client.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+import { twoChats } from "#harness/team/team-rig.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 
@@ -54,18 +57,9 @@ it("[IN14] [IN20] the plugin's hook files are those of the table of events, one 
 it("[IN20] what starts while no server is connected stays a process of its own", () => {
   const { hooks } = json("plugin/hooks/hooks.json") as { hooks: Record<string, unknown> };
   expect(Object.keys(hooks)).toEqual(["SessionStart", "UserPromptSubmit", "SessionEnd"]);
-  expect(hooks["SessionStart"]).toEqual([
-    {
-      hooks: [
-        {
-          type: "command",
-          command: "node",
-          args: ["${CLAUDE_PLUGIN_ROOT}/launch.mjs", "hook", "SessionStart"],
-          timeout: hookTimeout("SessionStart"),
-        },
-      ],
-    },
-  ]);
+  const args = ["${CLAUDE_PLUGIN_ROOT}/launch.mjs", "hook", "SessionStart"];
+  const hook = { type: "command", command: "node", args, timeout: hookTimeout("SessionStart") };
+  expect(hooks["SessionStart"]).toEqual([{ hooks: [hook] }]);
 });
 
 it("[IN14] the plugin has the package's version, and the marketplace leads to it", () => {
@@ -125,3 +119,42 @@ it("[IN14] the skill names the tools, those of a team too", () => {
   const all = [...tools, ...teamTools].map(({ name }) => name);
   expect([...named].toSorted()).toEqual(all.toSorted());
 });
+
+const folder = join(root, "plugin", "commands");
+const commands = readdirSync(folder);
+
+interface Listed {
+  readonly name: string;
+  readonly inputSchema: { readonly properties?: object | undefined };
+}
+
+/** All tools that a chat can have, with the names of their arguments. */
+async function listedTools(): Promise<Map<string, string[]>> {
+  const alone = await connect(tempRuntime());
+  const { one } = await twoChats();
+  const listed = await Promise.all([alone, one].map(({ client }) => client.listTools()));
+  const all = listed.flatMap((answer): readonly Listed[] => answer.tools);
+  return new Map(all.map(({ name, inputSchema }) => [name, Object.keys(inputSchema.properties ?? {})]));
+}
+
+it("[CL69] the plugin brings the commands resume, dismiss, save and who", () => {
+  expect(commands.toSorted()).toEqual(["dismiss.md", "resume.md", "save.md", "who.md"]);
+});
+
+it.each(commands)(
+  "[CL69] %s needs only tools that the plugin brings, is allowed to use them, and runs no program",
+  async (file) => {
+    const text = readFileSync(join(folder, file), "utf8");
+    const known = await listedTools();
+    const named = [...new Set([...text.matchAll(/`(shim_\w+)`/g)].map(([, name]) => name ?? ""))];
+    const allowed = /^allowed-tools: (.*)$/m.exec(text)?.[1]?.split(", ") ?? [];
+    expect(allowed.toSorted()).toEqual(named.map((name) => `mcp__plugin_shim_shim__${name}`).toSorted());
+    for (const name of named) expect([...known.keys()]).toContain(name);
+    const knownArguments = named.flatMap((name) => known.get(name) ?? []);
+    const given = [...text.matchAll(/`([a-z]\w*)(?:: [^`]+)?`/g)].map(([, name]) => name ?? "");
+    for (const name of given.filter((one) => !one.startsWith("shim_") && one !== "incomplete")) {
+      expect(knownArguments).toContain(name);
+    }
+    expect(text).not.toMatch(/!`|\bshim (resume|up|sessions|explain)\b/);
+  },
+);

@@ -1,5 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, it } from "vitest";
 import {
   clientPidOf,
@@ -11,12 +13,15 @@ import {
   systemProcesses,
   type Processes,
 } from "#src/platform/processes.ts";
+import { withLock } from "#src/platform/process-lock.ts";
+import { oomKills, share, systemMemory, type MemorySource } from "#src/platform/memory.ts";
 import { FakeProcesses } from "#harness/machine/temp-runtime.ts";
+import { temporaryFolder } from "#harness/machine/git-project.ts";
 
 const unixes: [string, Processes][] = [["ps", portableProcesses("darwin")]];
 if (process.platform === "linux") unixes.push(["proc", linuxProcesses()]);
 
-it("[ID1] a process is known by boot, pid and start; what it is and who started it can be read", () => {
+it("[ID1] a process is known by boot, pid and start; its facts and its parent can be read", () => {
   for (const [name, processes] of unixes) {
     const facts = processes.facts(process.pid);
     expect(facts?.parent, name).toBe(process.ppid);
@@ -110,4 +115,160 @@ it("[ID13] a process that is there but whose start cannot be read counts as aliv
   } finally {
     process.env["PATH"] = path;
   }
+});
+
+function fail(): Promise<never> {
+  return Promise.reject(new Error("body"));
+}
+
+const never = new AbortController().signal;
+
+function lockPath(): string {
+  return join(temporaryFolder(), "lock");
+}
+
+/** Of a process that has ended. */
+const GONE = JSON.stringify({ boot: systemProcesses.boot(), pid: process.pid, start: "another start" });
+
+it("[GS15] lets one at a time in, in this process", async () => {
+  const path = lockPath();
+  let inside = 0;
+  let most = 0;
+  const runs = Array.from({ length: 8 }, () =>
+    withLock(path, systemProcesses, never, async () => {
+      most = Math.max(most, ++inside);
+      await new Promise(setImmediate);
+      inside--;
+    }),
+  );
+  await Promise.all(runs);
+  expect({ most, left: readdirSync(join(path, "..")) }).toEqual({ most: 1, left: [] });
+});
+
+it("[GS15] breaks the lock of a process that is gone, also one that died while it broke another", async () => {
+  const path = lockPath();
+  writeFileSync(path, GONE);
+  writeFileSync(`${path}.break`, GONE);
+  expect(await withLock(path, systemProcesses, never, () => Promise.resolve("in"))).toBe("in");
+  expect(readdirSync(join(path, ".."))).toEqual([]);
+});
+
+it("[GS15] breaks a lock that says nothing of its owner", async () => {
+  for (const content of ["", "no json", '{"boot":1}']) {
+    const path = lockPath();
+    writeFileSync(path, content);
+    expect(await withLock(path, systemProcesses, never, () => Promise.resolve("in"))).toBe("in");
+  }
+});
+
+it("[GS15] waits for a living owner until it is stopped, and leaves its lock alone", async () => {
+  const path = lockPath();
+  const owner = JSON.stringify(identify(systemProcesses, process.pid));
+  writeFileSync(path, owner);
+  const stop = AbortSignal.timeout(100);
+  await expect(withLock(path, systemProcesses, stop, () => Promise.resolve())).rejects.toThrow(/another shim process/);
+  expect(readFileSync(path, "utf8")).toBe(owner);
+});
+
+it("[GS15] gives up, instead of going on for ever, where a lock can never be broken", async () => {
+  const path = lockPath();
+  for (let depth = 0; depth < 10; depth++) writeFileSync(path + ".break".repeat(depth), GONE);
+  const stop = AbortSignal.timeout(100);
+  await expect(withLock(path, systemProcesses, stop, () => Promise.resolve())).rejects.toThrow(/another shim process/);
+});
+
+it("[GS15] passes on the failure of the file system and of the body, and is free after it", async () => {
+  const path = lockPath();
+  await expect(withLock(path, systemProcesses, never, fail)).rejects.toThrow("body");
+  expect(existsSync(path)).toBe(false);
+  const nowhere = join(path, "no folder", "lock");
+  await expect(withLock(nowhere, systemProcesses, never, fail)).rejects.toThrow(/ENOENT/);
+});
+
+it("[GS15] works where a process cannot read its own facts", async () => {
+  const blind: Processes = { boot: () => "boot", facts: () => null };
+  expect(await withLock(lockPath(), blind, never, () => Promise.resolve("in"))).toBe("in");
+});
+
+/** A Linux machine that is a quarter full, with the files given. */
+function aMachine(files: Record<string, string> = {}, overrides: Partial<MemorySource> = {}): MemorySource {
+  const all: Record<string, string> = {
+    "/proc/meminfo": "MemTotal:       1000 kB\nMemFree:         100 kB\nMemAvailable:    750 kB\n",
+    "/proc/self/cgroup": "0::/\n",
+    ...files,
+  };
+  return {
+    platform: "linux",
+    file: (path) => all[path] ?? null,
+    freePercent: () => null,
+    freeBytes: () => 1,
+    totalBytes: () => 4,
+    ...overrides,
+  };
+}
+
+const group = (path: string, max: string, current: string, stat = ""): Record<string, string> => ({
+  [`/sys/fs/cgroup${path}/memory.max`]: `${max}\n`,
+  [`/sys/fs/cgroup${path}/memory.current`]: `${current}\n`,
+  [`/sys/fs/cgroup${path}/memory.stat`]: stat,
+});
+
+const events = (count: number): string => `low 0\noom 9\noom_kill ${count}\noom_group_kill 0\n`;
+
+it("[SI11] Linux: what is not available is in use", () => {
+  expect(share(aMachine())).toBe(0.25);
+});
+
+it("[SI11] the fullest limiting control group counts where it is fuller than the machine", () => {
+  const own = { "/proc/self/cgroup": "1:name=systemd:/x\n0::/user.slice/app.scope\n" };
+  const upper = group("/user.slice", "1000", "600");
+  expect(share(aMachine({ ...own, ...upper, ...group("/user.slice/app.scope", "max", "900") }))).toBe(0.6);
+  expect(share(aMachine({ ...own, ...upper, ...group("/user.slice/app.scope", "1000", "900") }))).toBe(0.9);
+  expect(share(aMachine({ ...own, ...group("/user.slice", "1000", "100") }))).toBe(0.25);
+});
+
+it("[SI11] file cache that can be dropped is not in use", () => {
+  const stat = "inactive_file_x 9\nanon 300\ninactive_file 500\n";
+  expect(share(aMachine(group("", "1000", "900", stat)))).toBe(0.4);
+});
+
+it("[SI11] a share is never outside 0 to 1, and nonsense is not known", () => {
+  expect(share(aMachine(group("", "1000", "5000")))).toBe(1);
+  expect(share(aMachine(group("", "0", "0")))).toBe(0.25);
+  expect(share(aMachine({ "/proc/meminfo": "MemTotal: x\n" }))).toBeNull();
+  expect(share(aMachine({ "/proc/meminfo": "MemTotal: 0 kB\nMemAvailable: 0 kB\n" }))).toBeNull();
+});
+
+it("[SI11] macOS asks for memory pressure, other systems for free memory", () => {
+  expect(share(aMachine({}, { platform: "darwin", freePercent: () => 30 }))).toBe(0.7);
+  expect(share(aMachine({}, { platform: "darwin" }))).toBeNull();
+  expect(share(aMachine({}, { platform: "win32" }))).toBe(0.75);
+});
+
+it("[SI12] counts out-of-memory kills in the widest group that counts them", () => {
+  const own = { "/proc/self/cgroup": "0::/user.slice/app.scope\n" };
+  const upper = { "/sys/fs/cgroup/user.slice/memory.events": events(3) };
+  const lower = { "/sys/fs/cgroup/user.slice/app.scope/memory.events": events(1) };
+  expect(oomKills(aMachine({ ...own, ...upper, ...lower }))).toBe(3);
+  expect(oomKills(aMachine({ ...own, ...lower }))).toBe(1);
+});
+
+it("[SI12] without control groups, or outside the own namespace, the count is not known", () => {
+  expect(oomKills(aMachine())).toBeNull();
+  expect(oomKills(aMachine({ "/proc/self/cgroup": "4:memory:/a\n" }))).toBeNull();
+  expect(
+    oomKills(aMachine({ "/proc/self/cgroup": "0::/../other\n", "/sys/fs/cgroup/memory.events": "oom_kill 1\n" })),
+  ).toBeNull();
+  expect(oomKills(aMachine({ "/sys/fs/cgroup/memory.events": "oom_kill 1\n" }, { platform: "win32" }))).toBeNull();
+});
+
+it("[SI11] the machine that runs this test answers", () => {
+  const known = share();
+  expect(known === null || (known >= 0 && known <= 1)).toBe(true);
+  const kills = oomKills();
+  expect(kills === null || Number.isInteger(kills)).toBe(true);
+  expect(systemMemory.totalBytes()).toBeGreaterThan(systemMemory.freeBytes());
+  expect(systemMemory.file("/nowhere/at/all")).toBeNull();
+  const free = systemMemory.freePercent();
+  expect(free === null || (free >= 0 && free <= 100)).toBe(true);
 });

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { shimCommand, withShimCommand } from "#src/platform/shim-command.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { programPath } from "#src/platform/program-path.ts";
 import { aProject, anotherClaude, Claude } from "#harness/machine/claude.ts";
 import { aDeadChat, connect, desktop } from "#harness/machine/mcp-client.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -84,8 +85,7 @@ it("[CL79] a tool takes the beginning of an id; one that fits several is refused
     claude.kill();
   }
   const { call } = await connect(runtime);
-  const refused = await call("shim_check_recovery", { of: "01a1fbb6" });
-  expect(refused).toMatchObject({
+  expect(await call("shim_check_recovery", { of: "01a1fbb6" })).toMatchObject({
     isError: true,
     text: 'ambiguous_session: "01a1fbb6" matches several sessions: 01a1fbb6-1111 ("fix the parser"), 01a1fbb6-1112 ("write docs "). Give more of the id.',
   });
@@ -107,4 +107,19 @@ it("[CL81] what a tool lists as incomplete, and the first line of the instructio
   const { call, client } = await desktop(runtime);
   expect(client.getInstructions()).toContain('an earlier chat ("Importer of March") died');
   expect((await call("shim_check_recovery")).output["incomplete"]).toMatchObject([{ title: "Parser of April" }]);
+});
+
+const everywhere = (): boolean => true;
+
+it("[PR8] on Windows a program comes from an absolute folder of PATH, whatever is in the working folder", () => {
+  const env = { Path: ".;tools;C:\\Git\\cmd;D:\\Git" };
+  expect(programPath("git", env, "win32", everywhere)).toBe("C:\\Git\\cmd\\git.exe");
+  expect(programPath("git", env, "win32", (path) => path.startsWith("D:"))).toBe("D:\\Git\\git.exe");
+});
+
+it("[PR8] what PATH does not have is not found elsewhere; a path stays, and other systems need none", () => {
+  expect(programPath("git", { PATH: ".;tools" }, "win32", everywhere)).toMatch(/^C:\\not-on-the-path\\git\.exe$/);
+  expect(programPath("git", {}, "win32", everywhere)).toMatch(/not-on-the-path/);
+  expect(programPath("C:\\node\\node.exe", {}, "win32", everywhere)).toBe("C:\\node\\node.exe");
+  expect(programPath("git", { PATH: "/usr/bin" }, "linux", everywhere)).toBe("git");
 });

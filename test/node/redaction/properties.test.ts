@@ -18,9 +18,7 @@ const piece = fc.constantFrom(
 const hostile = fc
   .array(
     fc.oneof({ weight: 3, arbitrary: piece }, { weight: 1, arbitrary: fc.string({ unit: "binary", maxLength: 12 }) }),
-    {
-      maxLength: 40,
-    },
+    { maxLength: 40 },
   )
   .map((parts) => parts.join(""));
 
@@ -73,7 +71,7 @@ it("[RD10] text without findings is returned as it is", () => {
   );
 });
 
-it("[RD2] a secret goes wherever its line stands in other text", () => {
+it("[RD2] a secret goes wherever its line is in other text", () => {
   const line = fc.string({ maxLength: 200 });
   fc.assert(
     fc.property(seeds, fc.nat(200), line, line, (seed, pick, before, after) => {
@@ -127,7 +125,6 @@ const nearMisses = [
 
 it.each(nearMisses)("[RD10] a megabyte of near misses like %j is answered", (unit) => {
   const text = unit.repeat(Math.ceil(2 ** 20 / unit.length));
-  const once = redact(text).text;
-  expect(once.length).toBeLessThan(4 * text.length);
+  expect(redact(text).text.length).toBeLessThan(4 * text.length);
   expect(redact(`password=${text}`).text).not.toBe("");
 });

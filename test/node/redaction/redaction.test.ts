@@ -108,7 +108,7 @@ it("[RD5] each secret of a list and of a cookie header goes", () => {
   expect(redact("Cookie: theme=dark; lang=en\n").count).toBe(0);
 });
 
-it("[RD5] words that only a password may be are taken out where code cannot stand", () => {
+it("[RD5] words that only a password may be are taken out where no code can be", () => {
   expect(redact("MYSQL_PWD=correcthorse\n").text).toBe("MYSQL_PWD=[redacted:password]\n");
   expect(redact("password=correcthorse").text).toBe("password=[redacted:password]");
   expect(redact("login({ password: correctHorse })").count).toBe(0);
@@ -152,7 +152,7 @@ it("[RD6] a token is known after an escape sequence and a terminal colour", () =
   expect(redact(`x${token}`).count).toBe(0);
 });
 
-it("[RD8] an unknown token goes when a telling word stands before it, and stays without one", () => {
+it("[RD8] an unknown token goes when a word for a secret is before it, and stays without one", () => {
   const token = d.chars(base62, 40);
   expect(redact(`use this api key for staging, ${token} ok`).text).toBe(
     "use this api key for staging, [redacted:token] ok",
@@ -181,7 +181,7 @@ it("[RD9] strings in JSON are redacted, and those at telling keys masked whole",
   expect(redacted.count).toBe(6);
 });
 
-it("[RD9] placeholders, counts and prose at telling keys stay, and keys are looked at too", () => {
+it("[RD9] placeholders, counts and prose at keys for secrets stay, and keys are checked too", () => {
   const value = {
     password: "${DB_PASSWORD}",
     token: "YOUR_TOKEN",

@@ -9,8 +9,7 @@ it("a name with a word that says nothing is a fault, with the word to use; comme
     "const isTold = row;",
     "const deskOf = 1;",
   ];
-  const faults = namingFaults("src/a.ts", source.join("\n"));
-  expect(faults).toEqual([
+  expect(namingFaults("src/a.ts", source.join("\n"))).toEqual([
     expect.stringContaining('src/a.ts:4: the name isTold has the word "told"'),
     expect.stringContaining('src/a.ts:5: the name deskOf has the word "desk"'),
   ]);

@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { createServer } from "node:net";
 import { spawnSync } from "node:child_process";
 import {
   chmodSync,
@@ -14,7 +16,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseEnv } from "node:util";
 import { expect, it, onTestFinished, vi } from "vitest";
+import { unstable_readConfig } from "wrangler";
 import { lock, makePrivate, secretsIn } from "../../../scripts/dev-folder.ts";
+import { declared } from "../../../scripts/local-runtime.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 
@@ -115,6 +119,74 @@ it("[DV1] [DV2] one program starts the local runtime, and no other starts any", 
     "scripts/deploy.ts",
     "scripts/local-runtime.ts",
     "test/node/scripts/dev-folder.test.ts",
-    "test/node/scripts/local-runtime.test.ts",
   ]);
+});
+
+function devOn(port: string): { status: number | null; stderr: string } {
+  const env = { ...process.env, SHIM_DEV_PORT: port, SHIM_DEV_FOLDER: aFolder() };
+  return spawnSync(process.execPath, [join(root, "scripts", "dev.ts")], { env, encoding: "utf8" });
+}
+
+it("[CL89] `npm run dev` on a port that is in use names SHIM_DEV_PORT with another port", async () => {
+  const server = createServer().listen(0, "127.0.0.1");
+  onTestFinished(() => void server.close());
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  const taken = devOn(String(port));
+  expect(taken.status).toBe(1);
+  expect(taken.stderr).toContain(`Port ${port} is in use`);
+  expect(taken.stderr).toContain(`SHIM_DEV_PORT=${port + 1} npm run dev`);
+  expect(devOn("soon").stderr).toContain("SHIM_DEV_PORT must be a port");
+});
+
+/** What is read of wrangler's configuration; its own type cannot be resolved here. */
+interface Config {
+  readonly name: string;
+  readonly compatibility_date: string;
+  readonly migrations: readonly { readonly new_sqlite_classes?: readonly string[] }[];
+  readonly durable_objects: { readonly bindings: readonly { readonly name: string; readonly class_name: string }[] };
+  readonly queues: {
+    readonly producers: readonly { readonly binding: string; readonly queue: string }[];
+    readonly consumers: readonly Consumer[];
+  };
+  readonly ratelimits: readonly { readonly name: string; readonly namespace_id: string; readonly simple: object }[];
+}
+
+interface Consumer {
+  readonly queue: string;
+  readonly max_batch_size: number;
+  readonly max_batch_timeout: number;
+  readonly max_retries?: number;
+  readonly dead_letter_queue?: string;
+}
+
+function consumer({ queue, ...one }: Consumer): [string, object] {
+  return [
+    queue,
+    {
+      maxBatchSize: one.max_batch_size,
+      maxBatchTimeout: one.max_batch_timeout,
+      maxRetries: one.max_retries,
+      deadLetterQueue: one.dead_letter_queue,
+    },
+  ];
+}
+
+it("the coordinator on this machine has the bindings, the queues, the limits and the date of wrangler.toml", () => {
+  const path = join(import.meta.dirname, "..", "..", "..", "wrangler.toml");
+  const config = unstable_readConfig({ config: path }) as unknown as Config;
+  const sqlite = new Set(config.migrations.flatMap(({ new_sqlite_classes: classes = [] }) => classes));
+  const classes = config.durable_objects.bindings.map(({ name, class_name: className }) => {
+    return [name, { className, useSQLite: sqlite.has(className) }];
+  });
+  expect(declared).toEqual({
+    name: config.name,
+    compatibilityDate: config.compatibility_date,
+    durableObjects: Object.fromEntries(classes),
+    queueProducers: Object.fromEntries(config.queues.producers.map(({ binding, queue }) => [binding, queue])),
+    queueConsumers: Object.fromEntries(config.queues.consumers.map((one) => consumer(one))),
+    ratelimits: Object.fromEntries(config.ratelimits.map(({ name, ...one }) => [name, one])),
+  });
+  const none = { compatibility_flags: [], kv_namespaces: [], d1_databases: [], r2_buckets: [], services: [], vars: {} };
+  expect(config).toMatchObject(none);
 });

@@ -75,7 +75,7 @@ it("[DV6] [DV7] a runtime that answers is left alone until the user ends it", as
   expect([script.starts, script.open, script.told]).toEqual([1, 0, ["at http://127.0.0.1:1"]]);
 });
 
-it("[DV6] a runtime that was killed is told, once each time", async () => {
+it("[DV6] a runtime that was killed is reported, once each time", async () => {
   const dying: Script = new Script([() => dying.dies(), answers, () => dying.dies(), answers, answers]);
   await dying.run();
   expect([dying.starts, dying.open]).toEqual([1, 0]);

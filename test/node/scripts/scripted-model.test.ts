@@ -106,7 +106,7 @@ it("closes although a request is still held", async () => {
   await expect(say(model, "y")).rejects.toThrow("fetch failed");
 });
 
-it("keeps several conversations apart by a text that stands in them", async () => {
+it("keeps several conversations apart by a text in them", async () => {
   const model = await play({
     threads: [
       { match: "apple", steps: [{ text: "a1" }, { text: "a2" }] },

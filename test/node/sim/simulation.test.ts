@@ -124,7 +124,7 @@ it.each(bugs.map((bug) => Object.assign({ within: 30_000 }, bug)))(
   },
 );
 
-it("[SM12] where a rare bug is looked for, nothing is found without it", { timeout }, async () => {
+it("[SM12] where a rare bug is searched for, nothing is found without it", { timeout }, async () => {
   const found: string[] = [];
   for (const { name, focus } of bugs) {
     if (!focus) continue;

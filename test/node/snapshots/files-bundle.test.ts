@@ -75,7 +75,7 @@ function refusalOf(outcome: RestoreOutcome): { code: string; message: string } {
   return outcome.error;
 }
 
-it("[GS60] [GS61] [GS66] the uncommitted files of a project come back in a clone of it, byte for byte", async () => {
+it("[GS60] [GS61] [GS66] the uncommitted files of a project are restored in a clone of it, byte for byte", async () => {
   const large = Buffer.from(Array.from({ length: 300_000 }, (_, at) => (at * at * 31) % 251));
   const { there, here } = twoClones({ "a.txt": "a\n", "gone.txt": "gone\n", "large.bin": large });
   rmSync(join(there.project, "gone.txt"));
@@ -91,8 +91,7 @@ it("[GS60] [GS61] [GS66] the uncommitted files of a project come back in a clone
   expect(bundle.bytes.length).toBeLessThan(3_000);
   expect(bundle.needs).toEqual([snapshot.head]);
   const [atHome, work] = [fingerprint(join(here.project, ".git")), contents(here.project)];
-  const outcome = await received(here, snapshot, bundle);
-  expect(outcome).toMatchObject({ ok: true, value: { notRestored: [], branch: null } });
+  expect(await received(here, snapshot, bundle)).toMatchObject({ ok: true, value: { notRestored: [], branch: null } });
   expect(contents(join(here.root, "restored"))).toEqual(contents(there.project));
   expect([fingerprint(join(here.project, ".git")), contents(here.project)]).toEqual([atHome, work]);
   // Nothing of it stays in SHIM's folder.

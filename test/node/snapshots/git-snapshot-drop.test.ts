@@ -53,8 +53,7 @@ it("[GS40] a drop that failed says so, and its repeat finishes it", async () => 
   write(from.project, { "b.txt": `${MARK}\n` });
   const { repository } = await taken(from, { checkpointId: "gone" });
   git(repository, "update-ref", "-d", "refs/shim/gone");
-  const stopped = await drop(repository, ["gone"], { signal: AbortSignal.abort() });
-  expect(stopped).toMatchObject({
+  expect(await drop(repository, ["gone"], { signal: AbortSignal.abort() })).toMatchObject({
     ok: false,
     error: { code: "drop_failed", message: expect.stringContaining("try again") },
   });

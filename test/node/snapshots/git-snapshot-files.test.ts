@@ -67,7 +67,7 @@ it("[GS50] does not read secrets, pipes, folders, devices that never end, and re
   expect(why(join(at, "loop"))).toBe("unreadable");
 });
 
-it("[GS51] tells same, changed and missing files apart, and what it cannot know", () => {
+it("[GS51] distinguishes same, changed and missing files, and what it cannot know", () => {
   const at = temporaryFolder();
   write(at, { same: "s", changed: "c", gone: "g", back: "b", ".env": "A=1", ".env.gone": "A=1" });
   rmSync(join(at, "back"));
@@ -81,7 +81,7 @@ it("[GS51] tells same, changed and missing files apart, and what it cannot know"
   expect(compareFiles(notes.slice(0, 1))).toEqual([{ ...notes[0], now: "same" }]);
 });
 
-it("[GS51] a note that nobody looked for, a relative path, and a file that became a folder are told honestly", () => {
+it("[GS51] an unverified note, a relative path, and a file that became a folder are reported as such", () => {
   const at = temporaryFolder();
   write(at, { f: "x", g: "y" });
   const note = noteFile(join(at, "g"), "edited", LIMITS);
@@ -97,7 +97,7 @@ it("[GS51] a note that nobody looked for, a relative path, and a file that becam
   ]);
 });
 
-it("[GS51] looks at 500 files and 128 MiB at most", () => {
+it("[GS51] reads 500 files and 128 MiB at most", () => {
   const note: FileNote = { path: "/some/file", hash: sha256("x"), action: "edited" };
   const asked: number[] = [];
   const look =
@@ -122,7 +122,7 @@ it("[GS51] looks at 500 files and 128 MiB at most", () => {
   expect(Math.max(...asked)).toBe(16_777_216);
 });
 
-it("[GS51] cannot tell of a file whose folder is closed", () => {
+it("[GS51] knows nothing of a file whose folder is closed", () => {
   const path = "/some/closed/file";
   const notes: FileNote[] = [
     { path, hash: sha256("x"), action: "edited" },
@@ -138,7 +138,7 @@ it.skipIf(process.getuid?.() === 0)("[GS50] notes a file that may not be opened 
   expect(noteFile(path, "read", LIMITS)).toEqual({ path, hash: null, skipped: "unreadable", action: "read" });
 });
 
-it("[GS7] knows secrets by their names, and leaves programs and settings that look alike", () => {
+it("[GS7] knows secrets by their names, and leaves programs and settings with similar names", () => {
   const secrets = String.raw`
     .env .ENV .env.local a/b/.envrc prod.env .dev.vars x.pem X.KEY a.p12 a.pfx id_rsa id_rsa.bak id_ed25519 .netrc
     _netrc .pgpass .git-credentials credentials credentials.json credentials.csv secrets.yml secrets-prod.yaml

@@ -1,9 +1,10 @@
-import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { spawn } from "node:child_process";
+import { existsSync, readFileSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { once } from "node:events";
 import { expect, it } from "vitest";
+import { systemProcesses } from "#src/platform/processes.ts";
 import {
-  GIT_ENV,
   LIMITS,
   T0,
   fingerprint,
@@ -13,31 +14,18 @@ import {
   take,
   taken,
   write,
+  HOST,
+  paths,
+  snapshotOf,
+  withGit,
 } from "#harness/machine/git-project.ts";
 
-function realGit(): string {
-  return execFileSync("sh", ["-c", "command -v git"], { encoding: "utf8" }).trim();
-}
-
-function standIn(folder: string, script: string): void {
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, "git"), `#!/bin/sh\n${script}\n`);
-  chmodSync(join(folder, "git"), 0o755);
-}
-
 function isRunning(pid: number): boolean {
-  try {
-    const state = execFileSync("ps", ["-o", "stat=", "-p", String(pid)], { encoding: "utf8" });
-    return !state.startsWith("Z");
-  } catch {
-    return false;
-  }
+  return systemProcesses.facts(pid) !== null;
 }
 
 it("[GS3] owns the content: the project's objects may all go", async () => {
-  const from = makeProject({ "a.txt": "one\n", "d/b.txt": "two\n" });
-  write(from.project, { "a.txt": "edited\n" });
-  const snapshot = await taken(from);
+  const { from, snapshot } = await snapshotOf({ "a.txt": "one\n", "d/b.txt": "two\n" }, { "a.txt": "edited\n" });
   rmSync(join(from.project, ".git"), { recursive: true });
   expect(git(snapshot.repository, "fsck", "--full", "--strict")).toBe("");
   expect(show(snapshot, "a.txt")).toBe("edited\n");
@@ -67,15 +55,13 @@ it("[GS12] beyond the size limit it borrows unchanged content from the project, 
   expect(await taken(from, { checkpointId: "cp2" })).toMatchObject({ borrowed: 0, files: 3 });
 });
 
-it("[GS12] borrows what it has no time to take over, and the next snapshot goes on", async () => {
+it("[GS12] borrows what it has no time to take over, and the next snapshot continues", async () => {
   const from = makeProject({ "a.txt": "one\n", "b.txt": "two\n" });
   write(from.project, { "c.txt": "new\n" });
-  const PATH = join(from.root, "bin");
   const seen = join(from.root, "seen");
   // The first pack has what is new; in the second one, of unchanged content, the time runs out.
   const slow = `case "$*" in *pack-objects*) if [ -e ${seen} ]; then exec sleep 600; fi; touch ${seen};; esac`;
-  standIn(PATH, `${slow}; exec ${realGit()} "$@"`);
-  const env = { ...GIT_ENV, PATH: `${PATH}:${GIT_ENV["PATH"]}` };
+  const env = withGit(from, `${slow}; exec $GIT "$@"`);
   const snapshot = await taken(from, { env, limits: { ...LIMITS, timeoutMs: 2_500 } });
   expect(snapshot).toMatchObject({ borrowed: 2, files: 3 });
   expect(show(snapshot, "c.txt")).toBe("new\n");
@@ -85,12 +71,12 @@ it("[GS12] borrows what it has no time to take over, and the next snapshot goes 
 
 it("[GS12] a failure of git while it takes over is a failure, not a lack of time", async () => {
   const from = makeProject({ "a.txt": "one\n" });
-  const PATH = join(from.root, "bin");
   const seen = join(from.root, "seen");
   const broken = `case "$*" in *pack-objects*) if [ -e ${seen} ]; then echo "fatal: disk full" >&2; exit 128; fi; touch ${seen};; esac`;
-  standIn(PATH, `${broken}; exec ${realGit()} "$@"`);
-  const snapshot = await take(from, { env: { ...GIT_ENV, PATH: `${PATH}:${GIT_ENV["PATH"]}` } });
-  expect(snapshot).toEqual({ state: "failed", reason: "git pack-objects failed: fatal: disk full" });
+  expect(await take(from, { env: withGit(from, `${broken}; exec $GIT "$@"`) })).toEqual({
+    state: "failed",
+    reason: "git pack-objects failed: fatal: disk full",
+  });
 });
 
 it("[GS14] stores line endings as git would, by the project's settings and attributes", async () => {
@@ -111,17 +97,13 @@ it("[GS14] stores line endings as git would, by the project's settings and attri
 
 it("[GS16] stops in time, says so, and leaves nothing behind", async () => {
   const from = makeProject({ "a.txt": "x\n" });
-  const PATH = join(from.root, "bin");
   const pids = join(from.root, "pids");
-  standIn(
-    PATH,
-    `case "$*" in *write-tree*) echo $$ >> ${pids}; sleep 600 & echo $! >> ${pids}; wait;; esac; exec ${realGit()} "$@"`,
-  );
-  const env = { ...GIT_ENV, PATH: `${PATH}:${GIT_ENV["PATH"]}` };
+  const hanging = `echo $$ >> ${pids}; sleep 600 & echo $! >> ${pids}; wait`;
+  const env = withGit(from, `case "$*" in *write-tree*) ${hanging};; esac; exec $GIT "$@"`);
   const before = fingerprint(join(from.project, ".git"));
   const snapshot = await take(from, { env, limits: { ...LIMITS, timeoutMs: 1_500 } });
   expect(snapshot).toEqual({ state: "failed", reason: expect.stringContaining("took longer than 1500 ms") });
-  const started = execFileSync("cat", [pids], { encoding: "utf8" }).trim().split("\n");
+  const started = readFileSync(pids, "utf8").trim().split("\n");
   expect(started).toHaveLength(2);
   for (const pid of started) expect(isRunning(Number(pid))).toBe(false);
   expect(readdirSync(from.snapshots)).toHaveLength(1);
@@ -131,10 +113,8 @@ it("[GS16] stops in time, says so, and leaves nothing behind", async () => {
 
 it("[GS16] stops when the caller says so", async () => {
   const from = makeProject({ "a.txt": "x\n" });
-  expect(await take(from, { signal: AbortSignal.abort() })).toEqual({
-    state: "failed",
-    reason: "stopped before it was done",
-  });
+  const stopped = await take(from, { signal: AbortSignal.abort() });
+  expect(stopped).toEqual({ state: "failed", reason: "stopped before it was done" });
 });
 
 it("[GS16] git's own failure, and the file system's, are reasons and not exceptions", async () => {
@@ -144,19 +124,76 @@ it("[GS16] git's own failure, and the file system's, are reasons and not excepti
   git(from.project, "read-tree", "--empty");
   writeFileSync(join(from.root, "in-the-way"), "a file");
   const snapshots = join(from.root, "in-the-way", "snapshots");
-  expect(await take(from, { snapshots })).toMatchObject({
-    state: "failed",
-    reason: expect.stringMatching(/ENOTDIR|EEXIST/),
-  });
+  const reason = expect.stringMatching(/ENOTDIR|EEXIST/) as string;
+  expect(await take(from, { snapshots })).toMatchObject({ state: "failed", reason });
 });
 
 it("[GS17] a repeat under the same id replaces the snapshot; a strange id is a bug", async () => {
   const from = makeProject({ "a.txt": "x\n" });
   const first = await taken(from);
-  const again = await taken(from);
-  expect(again).toEqual(first);
+  expect(await taken(from)).toEqual(first);
   write(from.project, { "a.txt": "y\n" });
   const changed = await taken(from, { now: T0 + 1_000 });
   expect(git(changed.repository, "for-each-ref", "--format=%(objectname)").trim()).toBe(changed.commit);
   await expect(take(from, { checkpointId: "../../heads/main" })).rejects.toThrow(/checkpoint id/);
+});
+
+/** Of a process that has ended. */
+const GONE = JSON.stringify({ boot: systemProcesses.boot(), pid: process.pid, start: "another start" });
+
+it("[GS15] two processes and this one take snapshots of one project at the same time", async () => {
+  const from = makeProject({ "a.txt": "one\n", "d/b.txt": "two\n" });
+  write(from.project, { "a.txt": "edited\n" });
+  const module = resolve("src/snapshots/take-snapshot.ts");
+  const processes = resolve("src/platform/processes.ts");
+  const script = `
+    import { takeSnapshot } from ${JSON.stringify(module)};
+    import { systemProcesses } from ${JSON.stringify(processes)};
+    const input = JSON.parse(process.argv[1]);
+    for (let i = 0; i < 4; i++) {
+      const snapshot = await takeSnapshot({ ...input, processes: systemProcesses, checkpointId: input.name + i });
+      console.log(snapshot.state === "done" ? snapshot.commit : snapshot.reason);
+    }`;
+  const child = async (name: string) => {
+    const input = { env: HOST.env, project: from.project, snapshots: from.snapshots, now: T0, limits: LIMITS, name };
+    const running = spawn(process.execPath, ["--input-type=module", "-e", script, JSON.stringify(input)]);
+    let stdout = "";
+    running.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()));
+    await once(running, "close");
+    return stdout.trim().split("\n");
+  };
+  const mine = async () => {
+    const snapshots = [];
+    for (let i = 0; i < 4; i++) snapshots.push((await taken(from, { checkpointId: `me${i}` })).commit);
+    return snapshots;
+  };
+  const all = (await Promise.all([child("x"), child("y"), mine()])).flat();
+  expect(all).toHaveLength(12);
+  for (const commit of all) expect(commit).toMatch(/^[0-9a-f]{40}$/);
+  const { repository } = await taken(from);
+  expect(git(repository, "for-each-ref").trim().split("\n")).toHaveLength(13);
+  expect(git(repository, "fsck", "--full")).toBe("");
+});
+
+it("[GS16] continues after a process that was killed in the middle: its scratch and git's locks are cleared", async () => {
+  const from = makeProject({ "a.txt": "one\n" });
+  const { repository } = await taken(from);
+  for (const stale of [`${repository}.work-abc123`, `${repository}.new-abc123`])
+    mkdirSync(join(stale, "objects"), { recursive: true });
+  for (const lock of ["packed-refs.lock", "refs/shim/cp1.lock", "objects/pack/tmp_pack_x"])
+    writeFileSync(join(repository, lock), "");
+  writeFileSync(`${repository}.lock`, GONE);
+  expect(await take(from)).toMatchObject({ state: "done" });
+  expect(readdirSync(from.snapshots)).toHaveLength(1);
+  expect(existsSync(join(repository, "packed-refs.lock"))).toBe(false);
+  expect(readdirSync(join(repository, "objects/pack")).filter((name) => name.startsWith("tmp"))).toEqual([]);
+});
+
+it("[GS16] mends a repository that lost its HEAD, and keeps the snapshots in it", async () => {
+  const from = makeProject({ "a.txt": "one\n" });
+  const first = await taken(from);
+  rmSync(join(first.repository, "HEAD"));
+  write(from.project, { "b.txt": "two\n" });
+  expect(paths(await taken(from, { checkpointId: "cp2" }))).toEqual(["a.txt", "b.txt"]);
+  expect(paths(first)).toEqual(["a.txt"]);
 });

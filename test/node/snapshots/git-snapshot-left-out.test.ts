@@ -14,6 +14,7 @@ import {
   show,
   taken,
   write,
+  snapshotOf,
 } from "#harness/machine/git-project.ts";
 
 function names(snapshot: { leftOut: readonly { path: string }[] }): string[] {
@@ -81,9 +82,11 @@ it("[GS24] [GS68] a file with a secret by its content is left out, now or since 
 
 it("[GS8] leaves out changed and new files over the limit, keeps unchanged ones, and names each", async () => {
   const large = "0123456789\n".repeat(200);
-  const from = makeProject({ "big.txt": large, "big-edited.txt": large, "small.txt": "x\n" });
-  write(from.project, { "big-edited.txt": `${large}more\n`, "big-new.txt": large });
-  const snapshot = await taken(from, { limits: { ...LIMITS, maxFileBytes: 1_000 } });
+  const { snapshot } = await snapshotOf(
+    { "big.txt": large, "big-edited.txt": large, "small.txt": "x\n" },
+    { "big-edited.txt": `${large}more\n`, "big-new.txt": large },
+    { limits: { ...LIMITS, maxFileBytes: 1_000 } },
+  );
   expect(names(snapshot)).toEqual(["big-edited.txt", "big-new.txt"]);
   expect(reasonFor(snapshot, "big-edited.txt")).toBe("larger than 1000 bytes; the last commit's version is kept");
   expect(show(snapshot, "big-edited.txt")).toBe(large);
@@ -91,14 +94,16 @@ it("[GS8] leaves out changed and new files over the limit, keeps unchanged ones,
 });
 
 it("[GS8] takes edits before new files and small before large until it is full, and names the rest", async () => {
-  const from = makeProject({ "tracked.txt": "x\n" });
-  write(from.project, {
-    "tracked.txt": "t".repeat(500),
-    "n1.txt": "1".repeat(100),
-    "n2.txt": "2".repeat(400),
-    "n3.txt": "3".repeat(300),
-  });
-  const snapshot = await taken(from, { limits: { ...LIMITS, maxTotalBytes: 1_000 } });
+  const { snapshot } = await snapshotOf(
+    { "tracked.txt": "x\n" },
+    {
+      "tracked.txt": "t".repeat(500),
+      "n1.txt": "1".repeat(100),
+      "n2.txt": "2".repeat(400),
+      "n3.txt": "3".repeat(300),
+    },
+    { limits: { ...LIMITS, maxTotalBytes: 1_000 } },
+  );
   expect(snapshot.bytes).toBe(900);
   expect(snapshot.leftOut).toEqual([{ path: "n2.txt", reason: "the snapshot is full (1000 bytes)" }]);
 });
@@ -111,7 +116,7 @@ it("[GS8] names at most a thousand left-out files one by one and counts the rest
   expect(leftOut.at(-1)).toEqual({ path: "...", reason: "and 5 more" });
 });
 
-it("[GS9] names submodules and nested repositories, and does not look into them", async () => {
+it("[GS9] names submodules and nested repositories, and does not enter them", async () => {
   const other = makeProject({ "lib.txt": "lib\n" });
   const from = makeProject({ "a.txt": "x\n" });
   git(from.project, "submodule", "--quiet", "add", other.project, "lib");
@@ -179,7 +184,7 @@ it.skipIf(process.getuid?.() === 0)("[GS10] names files and folders that may not
   expect(names(snapshot)).toEqual(["closed.txt", "closed/"]);
 });
 
-it("[GS11] leaves SHIM's own folder out when it stands inside the project", async () => {
+it("[GS11] leaves SHIM's own folder out when it is inside the project", async () => {
   const from = makeProject({ "a.txt": "x\n" });
   const snapshots = join(from.project, "data", "shim", "snapshots");
   write(from.project, { "data/shim/shim.db": "rows", "data/b.txt": "b\n" });

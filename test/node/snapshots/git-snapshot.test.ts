@@ -2,7 +2,6 @@ import { execFileSync } from "node:child_process";
 import {
   chmodSync,
   existsSync,
-  mkdirSync,
   readdirSync,
   renameSync,
   rmSync,
@@ -27,13 +26,8 @@ import {
   T0,
   taken,
   write,
+  withGit,
 } from "#harness/machine/git-project.ts";
-
-function standIn(folder: string, script: string): void {
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, "git"), `#!/bin/sh\n${script}\n`);
-  chmodSync(join(folder, "git"), 0o755);
-}
 
 it("[GS4] keeps edited, staged, new and unchanged files, and not the deleted and ignored ones", async () => {
   const from = makeProject({
@@ -95,26 +89,18 @@ it("[GS1] skips a folder outside git, a bare repository, a git folder and a miss
   expect(existsSync(from.snapshots)).toBe(false);
 });
 
+const skipped = (words: string) => ({ state: "skipped", reason: expect.stringContaining(words) as string });
+
 it("[GS1] skips without git and with a git that is too old, and says so", async () => {
   const from = makeProject({ "a.txt": "one\n" });
-  const env = { ...GIT_ENV, PATH: join(from.root, "bin") };
-  expect(await take(from, { env })).toMatchObject({
-    state: "skipped",
-    reason: expect.stringContaining("not installed"),
-  });
-  standIn(env.PATH, "echo git version 2.17.1");
-  expect(await take(from, { env })).toMatchObject({
-    state: "skipped",
-    reason: expect.stringContaining("2.17.1 is too old"),
-  });
+  expect(await take(from, { env: { ...GIT_ENV, PATH: from.root } })).toEqual(skipped("not installed"));
+  expect(await take(from, { env: withGit(from, "echo git version 2.17.1") })).toEqual(skipped("2.17.1 is too old"));
 });
 
-it("[GS1] tells what to do when git refuses the folder of another user", async () => {
+it("[GS1] says what to do when git refuses the folder of another user", async () => {
   const from = makeProject({ "a.txt": "one\n" });
-  const real = execFileSync("sh", ["-c", "command -v git"], { encoding: "utf8" }).trim();
-  const PATH = join(from.root, "bin");
-  standIn(PATH, `GIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec ${real} "$@"`);
-  const snapshot = await take(from, { env: { ...GIT_ENV, PATH } });
+  const env = withGit(from, 'GIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec $GIT "$@"');
+  const snapshot = await take(from, { env });
   expect(snapshot).toMatchObject({ state: "skipped", reason: expect.stringContaining("--add safe.directory") });
 });
 
@@ -142,7 +128,7 @@ it("[GS5] works in a subfolder, in a linked work tree and with a detached HEAD",
   expect(fingerprint(join(from.project, ".git"))).toEqual(before);
 });
 
-it("[GS5] works in the middle of a merge and keeps the conflict as it stands in the files", async () => {
+it("[GS5] works in the middle of a merge and keeps the conflict as it is in the files", async () => {
   const from = makeProject({ "a.txt": "base\n", "b.txt": "base\n", ".env.local": "base\n" });
   git(from.project, "checkout", "--quiet", "-b", "other");
   write(from.project, { "a.txt": "theirs\n", ".env.local": "theirs\n" });
@@ -170,7 +156,7 @@ it("[GS5] works in a SHA-256 repository", async () => {
   expect(paths(snapshot)).toEqual(["a.txt", "b.txt"]);
 });
 
-it("[GS5] works with a split index, and with files that git was told to overlook", async () => {
+it("[GS5] works with a split index, and with files that git is set to overlook", async () => {
   const from = makeProject({
     "a.txt": "one\n",
     "local.cfg": "one\n",
@@ -210,9 +196,8 @@ it("[GS6] keeps names with blanks, quotes, line breaks, other scripts, and bytes
   write(from.project, Object.fromEntries(odd.map((name) => [name, `${name}\n`])));
   writeFileSync(Buffer.from([...Buffer.from(`${from.project}/`), 0xff, 0xfe, 0x2e, 0x74]), "raw\n");
   const snapshot = await taken(from);
-  const list = execFileSync("git", ["-C", snapshot.repository, "ls-tree", "-r", "-z", "--name-only", snapshot.commit], {
-    encoding: "latin1",
-  });
+  const args = ["-C", snapshot.repository, "ls-tree", "-r", "-z", "--name-only", snapshot.commit];
+  const list = execFileSync("git", args, { encoding: "latin1" });
   const expected = [...odd.map((name) => Buffer.from(name).toString("latin1")), "plain.txt", "\xff\xfe.t"];
   expect(list.split("\0").filter(Boolean).sort()).toEqual(expected.sort());
 });
@@ -229,13 +214,8 @@ it("[GS6] keeps links as links, and executable files executable", async () => {
   const snapshot = await taken(from);
   const tree = git(snapshot.repository, "ls-tree", "-r", snapshot.commit).split("\n");
   const modes = Object.fromEntries(tree.map((line) => [line.split("\t")[1], line.slice(0, 6)]));
-  expect(modes).toMatchObject({
-    outside: "120000",
-    dangling: "120000",
-    dir: "120000",
-    "run.sh": "100755",
-    "a.txt": "100644",
-  });
+  const links = { outside: "120000", dangling: "120000", dir: "120000" };
+  expect(modes).toMatchObject({ ...links, "run.sh": "100755", "a.txt": "100644" });
   expect(modes["dir/inner.txt"]).toBeUndefined();
   expect(show(snapshot, "outside")).toBe("/etc/hostname");
 });
@@ -251,12 +231,8 @@ it("[GS6] follows a file that became a folder and a folder that became a file", 
 it("[GS4] survives an inherited git environment that points elsewhere", async () => {
   const from = makeProject({ "a.txt": "x\n" });
   const other = makeProject({ "other.txt": "x\n" });
-  const env = {
-    ...GIT_ENV,
-    GIT_DIR: join(other.project, ".git"),
-    GIT_INDEX_FILE: join(from.root, "wrong"),
-    GIT_WORK_TREE: other.root,
-  };
+  const places = { GIT_DIR: join(other.project, ".git"), GIT_WORK_TREE: other.root };
+  const env = { ...GIT_ENV, ...places, GIT_INDEX_FILE: join(from.root, "wrong") };
   expect(paths(await taken(from, { env }))).toEqual(["a.txt"]);
   expect(existsSync(join(from.root, "wrong"))).toBe(false);
 });

@@ -18,6 +18,7 @@ import {
   taken,
   write,
   type Done,
+  snapshotOf,
 } from "#harness/machine/git-project.ts";
 
 type Into = RestoreInput["into"];
@@ -50,8 +51,7 @@ it("[GS30] puts the files back into a folder that is not there, byte for byte", 
 });
 
 it("[GS30] takes an empty folder, and refuses one with files, a file and a link to a folder", async () => {
-  const from = makeProject({ "a.txt": "one\n" });
-  const snapshot = await taken(from);
+  const { from, snapshot } = await snapshotOf({ "a.txt": "one\n" });
   const empty = join(from.root, "empty");
   mkdirSync(empty);
   expect((await restored(snapshot, empty)).written).toEqual(["a.txt"]);
@@ -76,8 +76,7 @@ it("[GS30] refuses a snapshot or repository that is not there", async () => {
 });
 
 it("[GS30] a failure of git or the file system, or the end of the time, is an error that says so", async () => {
-  const from = makeProject({ "a.txt": "one\n" });
-  const snapshot = await taken(from);
+  const { from, snapshot } = await snapshotOf({ "a.txt": "one\n" });
   const below = join(from.project, "a.txt", "folder");
   expect(await restore(snapshot, below)).toMatchObject({ ok: false, error: { code: "restore_failed" } });
   const stopped = await restore(snapshot, join(from.root, "x"), { signal: AbortSignal.abort() });
@@ -95,7 +94,7 @@ it("[GS30] puts files back as they were where the project converts line endings"
   }
 });
 
-it("[GS31] comes back whole after an amend, a deleted branch and gc --prune=now in the project", async () => {
+it("[GS31] is restored whole after an amend, a deleted branch and gc --prune=now in the project", async () => {
   const from = makeProject({ "a.txt": "one\n" });
   git(from.project, "checkout", "--quiet", "-b", "topic");
   write(from.project, { "a.txt": "amended away\n", "only-here.txt": "only on the topic\n" });
@@ -150,9 +149,12 @@ it("[GS31] names exactly the borrowed files that the project has lost, and bring
   ]);
 });
 
-it("[GS31] comes back into a folder when the project is gone, and names what only the project had", async () => {
-  const from = makeProject({ "a.txt": "one\n", "large.bin": noise(1) });
-  const snapshot = await taken(from, { limits: { ...LIMITS, maxTotalBytes: 300 } });
+it("[GS31] is restored into a folder when the project is gone, and names what only the project had", async () => {
+  const { from, snapshot } = await snapshotOf(
+    { "a.txt": "one\n", "large.bin": noise(1) },
+    {},
+    { limits: { ...LIMITS, maxTotalBytes: 300 } },
+  );
   rmSync(from.project, { recursive: true });
   const result = await restored(snapshot, join(from.root, "into"));
   expect(result).toMatchObject({ written: ["a.txt"], notRestored: [{ path: "large.bin" }] });
@@ -170,8 +172,7 @@ it("[GS31] names submodules as not restored", async () => {
 });
 
 it("[GS31] names files that could not be written", async () => {
-  const from = makeProject({ "a.txt": "x\n", "long.txt": "y\n" });
-  const snapshot = await taken(from);
+  const { from, snapshot } = await snapshotOf({ "a.txt": "x\n", "long.txt": "y\n" });
   // A name that git can hold and the file system cannot.
   const blob = git(snapshot.repository, "rev-parse", `${snapshot.commit}:a.txt`).trim();
   const name = "n".repeat(300);
@@ -184,9 +185,10 @@ it("[GS31] names files that could not be written", async () => {
 });
 
 it("[GS32] makes a new branch on the commit that the work was based on, and touches nothing else", async () => {
-  const from = makeProject({ "a.txt": "one\n", "b.txt": "b\n" });
-  write(from.project, { "a.txt": "edited\n", "new.txt": "new\n" });
-  const snapshot = await taken(from);
+  const { from, snapshot } = await snapshotOf(
+    { "a.txt": "one\n", "b.txt": "b\n" },
+    { "a.txt": "edited\n", "new.txt": "new\n" },
+  );
   write(from.project, { "a.txt": "later work\n" });
   const work = contents(from.project);
   const status = git(from.project, "status", "--porcelain");
@@ -205,8 +207,7 @@ it("[GS32] makes a new branch on the commit that the work was based on, and touc
 });
 
 it("[GS32] refuses a branch that is there, a name that git does not take, and a project outside git", async () => {
-  const from = makeProject({ "a.txt": "one\n" });
-  const snapshot = await taken(from);
+  const { from, snapshot } = await snapshotOf({ "a.txt": "one\n" });
   const main = git(from.project, "rev-parse", "main");
   const refusal = async (branch: string, project = from.project) => {
     const result = await restore(snapshot, { project, branch });
@@ -233,8 +234,7 @@ it("[GS32] works in a linked work tree, in a shallow clone and before the first 
   for (const project of [linked, shallow, empty.project]) {
     write(project, { "new.txt": "new\n" });
     const snapshot = await taken({ ...origin, project });
-    const { branch } = await restored(snapshot, { project, branch: "rescued" });
-    expect(branch?.parent).toBe(snapshot.head);
+    expect((await restored(snapshot, { project, branch: "rescued" })).branch?.parent).toBe(snapshot.head);
     expect(git(project, "show", "rescued:new.txt")).toBe("new\n");
     expect(git(project, "fsck")).not.toContain("missing");
   }

@@ -6,8 +6,10 @@ import { expect, it } from "vitest";
 import type { Connection, OpenOptions } from "#src/store/driver.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { Store } from "#src/store/store.ts";
+import { backUp, isBackupDue } from "#src/store/backup.ts";
 import { aCliHome, ids, seed } from "#harness/machine/cli-home.ts";
-import { T0, tempHome } from "#harness/store/temp-store.ts";
+import { T0, tempHome, tempStore } from "#harness/store/temp-store.ts";
+import * as rows from "#harness/store/store-rows.ts";
 
 /** SQLite on a disk that takes no write: nothing below `home` can be opened. */
 function readOnlyBelow(home: string): (options: OpenOptions) => Connection {
@@ -71,4 +73,21 @@ it("[ST90] a link in a circle is a clear error", () => {
   execFileSync("ln", ["-s", paths.database, paths.database]);
   const store = new Store({ path: paths.database, driver: openNodeSqlite, now: () => T0 });
   expect(() => store.write(() => 1)).toThrow(/cannot be opened/);
+});
+
+const DAY = 86_400_000;
+
+it("[ST12] the first backup is due minutes after the first checkpoint, the next ones each after twice as long", async () => {
+  const { store, paths } = tempStore(openNodeSqlite);
+  store.write((sql) => rows.addSession(sql));
+  await backUp(store, T0 - 1, 9);
+  const minute = 60_000;
+  const due = (minutes: number): boolean => isBackupDue(paths.backups, T0 + minutes * minute, T0);
+  expect([due(1), due(5)]).toEqual([false, true]);
+  for (const minutes of [5, 10, 20, 40]) {
+    expect([minutes, due(minutes - 1), due(minutes)]).toEqual([minutes, false, true]);
+    await backUp(store, T0 + minutes * minute, 9);
+  }
+  await backUp(store, T0 + 3 * DAY, 9);
+  expect([due(3 * 1_440 + 1_439), due(4 * 1_440)]).toEqual([false, true]);
 });

@@ -1,12 +1,41 @@
-import { execFileSync } from "node:child_process";
-import { appendFileSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { execFileSync, spawnSync } from "node:child_process";
+import {
+  appendFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+  chmodSync,
+  chownSync,
+  symlinkSync,
+  truncateSync,
+} from "node:fs";
+import { join, dirname } from "node:path";
 import { expect, it } from "vitest";
 import { systemProcesses } from "#src/platform/processes.ts";
-import { append, drain, remove, claimSuffix, type DrainOptions, type SpoolEntry } from "#src/store/spool.ts";
-import { tempHome, T0 } from "#harness/store/temp-store.ts";
+import {
+  append,
+  drain,
+  remove,
+  claimSuffix,
+  isEmpty,
+  survey,
+  type DrainOptions,
+  type SpoolEntry,
+} from "#src/store/spool.ts";
+import { tempHome } from "#harness/store/temp-store.ts";
+import { aCliHome, holding } from "#harness/machine/cli-home.ts";
+import { aProject, Claude, journalKinds } from "#harness/machine/claude.ts";
+import { T0, tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const DEAD = ".taken-4194304-00000000";
+
+function drained(folder: string, options: DrainOptions = {}): SpoolEntry[] {
+  const entries: SpoolEntry[] = [];
+  expect(drain(folder, (entry) => void entries.push(entry), options)).toBe(entries.length);
+  return entries;
+}
 
 it("[ST30] an entry waits in a private file of its process", () => {
   const folder = tempHome().spool;
@@ -84,10 +113,8 @@ it("[ST31] nothing overtakes what a living process drains; a claim of a dead or 
 it("[ST31] several processes write and drain at once: every acknowledged entry is applied", () => {
   const folder = tempHome().spool;
   const script = join(import.meta.dirname, "../../harness/store/spool-child.ts");
-  const children = Array.from({ length: 4 }, (_, n) => `"${process.execPath}" "${script}" "${folder}" ${n} &`).join(
-    " ",
-  );
-  const out = execFileSync("/bin/sh", ["-c", `${children} wait`], { encoding: "utf8" });
+  const children = [0, 1, 2, 3].map((n) => `"${process.execPath}" "${script}" "${folder}" ${n} &`);
+  const out = execFileSync("/bin/sh", ["-c", `${children.join(" ")} wait`], { encoding: "utf8" });
   const words = out.split("\n");
   const written = words.filter((word) => word.startsWith("+")).map((word) => word.slice(1));
   const applied = new Set(words.filter((word) => word.startsWith("-")).map((word) => word.slice(1)));
@@ -103,19 +130,10 @@ it("[ST32] entries of what is forgotten are removed, others stay", () => {
   writeFileSync(join(folder, `7-7.jsonl${DEAD}`), '{"at":1,"session":"a"}\n');
   remove(folder, (entry) => entry["session"] === "a");
   remove(join(folder, "none"), () => true);
-  expect(
-    readdirSync(folder)
-      .map((name) => readFileSync(join(folder, name), "utf8"))
-      .join(""),
-  ).not.toContain('"a"');
+  const left = readdirSync(folder).map((name) => readFileSync(join(folder, name), "utf8"));
+  expect(left.join("")).not.toContain('"a"');
   expect(drained(folder)).toEqual([{ at: T0 + 1, session: "b" }]);
 });
-
-function drained(folder: string, options: DrainOptions = {}): SpoolEntry[] {
-  const entries: SpoolEntry[] = [];
-  expect(drain(folder, (entry) => void entries.push(entry), options)).toBe(entries.length);
-  return entries;
-}
 
 it("[ST31] a long queue is applied in portions, the oldest first; what is left is free for others", () => {
   const folder = tempHome().spool;
@@ -130,4 +148,113 @@ it("[ST31] a long queue is applied in portions, the oldest first; what is left i
   expect(readdirSync(folder).every((name) => /^9-\d+\.jsonl$/.test(name))).toBe(true);
   expect(some({})).toBe(10);
   expect(seen).toEqual(Array.from({ length: 20 }, (_, n) => n));
+});
+
+/** What is no spool file, under names of spool files. */
+function litter(folder: string): string[] {
+  mkdirSync(folder, { recursive: true });
+  mkdirSync(join(folder, "77-77.jsonl"));
+  symlinkSync(join(folder, "none"), join(folder, "78-78.jsonl"));
+  spawnSync("mkfifo", [join(folder, "79-79.jsonl")]);
+  writeFileSync(join(folder, "80-80.jsonl"), "");
+  truncateSync(join(folder, "80-80.jsonl"), 200_000_000);
+  return readdirSync(folder).toSorted();
+}
+
+it("[ST33] what cannot be read is passed over and named; all else of the spool is applied", () => {
+  const folder = tempHome().spool;
+  const names = litter(folder);
+  append(folder, { at: T0 });
+  writeFileSync(join(folder, "1-1.jsonl"), `{"at":${T0 + 1}}\n{"at":17000,"te`);
+  expect(isEmpty(folder)).toBe(false);
+  expect(drained(folder)).toEqual([{ at: T0 }, { at: T0 + 1 }]);
+  expect(isEmpty(folder)).toBe(true);
+  expect(readdirSync(folder).toSorted()).toEqual(names);
+  const { unreadable } = survey(folder);
+  expect(unreadable.map(({ name }) => name).toSorted()).toEqual(names);
+});
+
+it("[ST33] a spool that is a file, a link to nothing or in a file is no spool: nothing waits there, and it is named", () => {
+  for (const make of [
+    (path: string) => writeFileSync(path, "a file"),
+    (path: string) => symlinkSync("/nonexistent/disk", path),
+  ]) {
+    const { spool: folder } = tempHome();
+    mkdirSync(dirname(folder), { recursive: true });
+    make(folder);
+    expect([isEmpty(folder), drained(folder)]).toEqual([true, []]);
+    expect(survey(folder).unreadable).toHaveLength(1);
+    expect(() => append(folder, { at: T0 })).toThrow();
+  }
+  expect(survey(tempHome().spool)).toEqual({ waiting: [], unreadable: [] });
+});
+
+it("[ST33] a file or a folder of another user holds nothing up", () => {
+  const folder = tempHome().spool;
+  append(folder, { at: T0 });
+  const foreign = join(folder, "77-77.jsonl");
+  writeFileSync(foreign, `{"at":${T0 + 1}}\n`, { mode: 0o600 });
+  const isRoot = process.getuid?.() === 0;
+  const files = readdirSync(folder).map((name) => join(folder, name));
+  if (isRoot)
+    for (const path of [dirname(dirname(folder)), dirname(folder), folder, ...files]) chownSync(path, 65_534, 65_534);
+  if (isRoot) chownSync(foreign, 0, 0);
+  else chmodSync(foreign, 0);
+  const script = `import { drain, isEmpty, survey } from ${JSON.stringify(join(import.meta.dirname, "../../../src/store/spool.ts"))};
+    const folder = ${JSON.stringify(folder)};
+    const seen = [];
+    drain(folder, ({ at }) => seen.push(at - ${T0}));
+    console.log(JSON.stringify([seen, isEmpty(folder), survey(folder).unreadable]));`;
+  const child = spawnSync(process.execPath, ["--input-type=module-typescript", "-e", script], {
+    encoding: "utf8",
+    env: { ...process.env, NODE_NO_WARNINGS: "1" },
+    ...(isRoot ? { uid: 65_534, gid: 65_534 } : {}),
+  });
+  const seen = [[0], true, [{ name: "77-77.jsonl", reason: "EACCES" }]];
+  expect([child.stderr, JSON.parse(child.stdout)]).toEqual(["", seen]);
+});
+
+it("[ST33] [HO8] beside what cannot be read hooks save as ever, and a start reports what died", () => {
+  const runtime = tempRuntime();
+  const names = litter(runtime.paths.spool);
+  const claude = new Claude(runtime, { cwd: aProject() });
+  claude.start();
+  claude.turn("fix the parser");
+  expect(journalKinds(runtime, claude.session)).toContain("prompt");
+  expect(readdirSync(runtime.paths.spool).toSorted()).toEqual(names);
+  claude.kill();
+  const next = new Claude(runtime, { cwd: claude.cwd, pid: 2_000, session: "another-session" });
+  expect(next.start()).toContain("fix the parser");
+});
+
+it("[ST33] [HO8] where the spool is a file, events go into the store", () => {
+  const runtime = tempRuntime();
+  mkdirSync(runtime.paths.home, { recursive: true });
+  writeFileSync(runtime.paths.spool, "");
+  const claude = new Claude(runtime, { cwd: aProject() });
+  claude.turn("fix the parser");
+  expect(journalKinds(runtime, claude.session)).toContain("prompt");
+  expect(runtime.logged.filter((line) => line.includes("lost"))).toEqual([]);
+});
+
+it("[ST32] [ST33] forgetting says which file of the spool it could not read, once it has done all others", () => {
+  const folder = tempHome().spool;
+  append(folder, { at: T0, session: "a" });
+  litter(folder);
+  expect(() => remove(folder, (entry) => entry["session"] === "a")).toThrow("80-80.jsonl (too large");
+  expect(drained(folder)).toEqual([]);
+});
+
+it("[CL130] doctor names what the spool passes over, with what to do", async () => {
+  const home = aCliHome();
+  litter(home.paths.spool);
+  const { out } = await home.shim("doctor");
+  for (const name of ["77-77.jsonl", "78-78.jsonl", "79-79.jsonl", "80-80.jsonl"]) {
+    expect(out).toMatch(new RegExp(`warn  spool: .*${name} is skipped \\(.*\\n      fix: `));
+  }
+  const other = aCliHome();
+  mkdirSync(other.paths.home, { recursive: true });
+  for (const name of ["spool", "backups"]) writeFileSync(join(other.paths.home, name), "");
+  expect((await other.shim("doctor")).out).toEqual(holding(/fail {2}spool: .*ENOTDIR/, /\d+ ok, /));
+  expect(readFileSync(join(other.paths.home, "spool"), "utf8")).toBe("");
 });

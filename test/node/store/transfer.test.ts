@@ -53,7 +53,7 @@ it("[ST70] a large store is read in portions", () => {
   expect(exported(store)).toHaveLength(501);
 });
 
-it("[ST71] what is exported comes back whole in another store, and a second time adds nothing", () => {
+it("[ST71] what is exported is restored whole in another store, and a second time adds nothing", () => {
   const { store } = filled();
   const other = tempStore(openBetterSqlite3).store;
   expect(imported(other, exported(store))).toEqual({ added: 11, skipped: 0, refused: [] });

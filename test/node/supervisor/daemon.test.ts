@@ -111,12 +111,13 @@ it("[SU49] [SU50] the state of a program is reset when its settings change; a da
   }
 });
 
-it("[SU34] a program that cannot be started has crashed, and the reason is told", async () => {
+it("[SU34] a program that cannot be started has crashed, and the reason is reported", async () => {
   const rig = new SupervisorRig(one);
   await rig.begin();
   rig.runs[0]?.cannotStart("there is no program make");
   await rig.pass(1);
-  await expect.poll(() => rig.told("ended").at(-1)?.reason).toBe("it cannot be started: there is no program make");
+  await rig.until(() => rig.told("ended").length > 0);
+  expect(rig.told("ended").at(-1)?.reason).toBe("it cannot be started: there is no program make");
 });
 
 /** A file stands where the supervisor's folder should be. */
@@ -132,9 +133,10 @@ it("[SU52] a state that cannot be written now is tried again, and the others con
   await rig.begin();
   const folder = breakFolder(rig);
   rig.runs[0]?.end(137);
-  await expect
-    .poll(() => rig.told("problem"))
-    .toEqual([{ type: "problem", name: "job", message: expect.stringMatching(/EEXIST|ENOTDIR/) }]);
+  await rig.until(() => rig.told("problem").length > 0);
+  expect(rig.told("problem")).toEqual([
+    { type: "problem", name: "job", message: expect.stringMatching(/EEXIST|ENOTDIR/) },
+  ]);
   await rig.pass(29_000);
   rmSync(folder);
   expect(rig.runs).toHaveLength(2);
@@ -148,7 +150,7 @@ it("[SU2] [SU52] what has finished is not begun again because that could not be 
   await rig.begin();
   const folder = breakFolder(rig);
   rig.runs[0]?.end(0);
-  await expect.poll(() => rig.told("problem").length).toBe(1);
+  await rig.until(() => rig.told("problem").length === 1);
   await rig.pass(100_000);
   rmSync(folder);
   await rig.pass(100_000);

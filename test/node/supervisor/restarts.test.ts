@@ -57,7 +57,7 @@ it("[SU1] [SU31] [SU32] [SU33] [SU34] tells a crash from an end that the user wa
   expect(ending(0, { result: result({ ...broken, terminalReason: "aborted_tools" }) })).toEqual({ kind: "stopped" });
 });
 
-it("[SU2] what ended well, was stopped or has failed waits for the user; always and never are heeded", () => {
+it("[SU2] what ended well, was stopped or has failed waits for the user; always and never are obeyed", () => {
   const running = restarter.afterStart(restarter.initial(T0), T0);
   const after = (end: ProgramEnding, when?: restarter.RestartWhen): string =>
     restarter.afterEnd(running, end, T0 + 5_000, policy(when)).phase;
@@ -100,7 +100,7 @@ it("[SU3] waits double from 1 s up to 10 min, and begin anew after a run of 10 m
   expect(waits(4, 600_000)).toEqual([1_000, 1_000, 1_000, 1_000]);
 });
 
-it("[SU3] a clock that was set back makes nobody wait for longer", () => {
+it("[SU3] a clock that was set back makes no program wait longer", () => {
   const state = restarter.afterEnd(restarter.afterStart(restarter.initial(T0), T0), crash, T0, policy());
   expect([
     restarter.dueInMs(state, T0),
@@ -122,7 +122,7 @@ it("[SU4] the fifth crash within 15 min is a loop, and older ones do not count",
   expect(state.phase).toBe("due");
 });
 
-it("[SU5] waits for the reset that was told, at most a week; else 5 min doubling up to 5 h", () => {
+it("[SU5] waits for the reported reset, at most a week; else 5 min doubling up to 5 h", () => {
   const running = restarter.afterStart(restarter.initial(T0), T0);
   const wait = (resetsAtMs: number): number =>
     restarter.afterEnd(running, { kind: "limited", resetsAtMs }, T0, policy()).waitMs;

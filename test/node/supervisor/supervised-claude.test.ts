@@ -160,7 +160,7 @@ it("[SU38] a session that another process runs is waited for", async () => {
   expect(valueAfter(rig, "--resume")).toBe(id);
 });
 
-it("[SU5] a usage limit is waited for: as the stream tells it, or the client's hook", async () => {
+it("[SU5] a usage limit is waited for, as reported by the stream or by the client's hook", async () => {
   const told = await aRig();
   live(told);
   const resetsAt = Math.floor(told.runtime.now() / 1_000) + 3_600;

@@ -1,6 +1,5 @@
 import { expect, it } from "vitest";
-import type { CoordinatorClient } from "#src/coordinator-client/coordinator-client.ts";
-import { CutLink, ofEvents, WorkerRig } from "#harness/worker/worker-rig.ts";
+import { aTaskBegun, ofEvents, WorkerRig } from "#harness/worker/worker-rig.ts";
 
 const done = (result: string | null = null) => ({ kind: "done", result }) as const;
 
@@ -32,9 +31,7 @@ it("[WK1] other types of tasks, and those that need what it has not, are left to
 });
 
 it("[WK37] [WK38] a worker whose chat counted as gone registers it again; drained by another chat it ends", async () => {
-  const rig = new WorkerRig();
-  const task = rig.submit();
-  const made = await rig.begun();
+  const { rig, task, made } = await aTaskBegun();
   const chat = `w${made.pid}`;
   const start = rig.processes.facts(made.pid)?.start ?? "";
   const process = JSON.stringify([rig.processes.boot(), made.pid, start]);
@@ -51,15 +48,13 @@ it("[WK37] [WK38] a worker whose chat counted as gone registers it again; draine
 
 it("[WK2] a task is begun at once when it comes, and the answer to a claim that was lost is asked for again", async () => {
   const rig = new WorkerRig();
-  let cut: CutLink | undefined;
-  const made = rig.worker({ link: (link) => (cut = new CutLink(link)) });
+  const made = rig.worker();
   await rig.time.pass(2_000);
-  if (!cut) throw new Error("no link");
-  cut.cut = "answers";
+  made.link.cut = "answers";
   const task = rig.submit();
   await rig.time.pass(300);
   expect([rig.state(task), made.executor.attempts]).toEqual(["running", []]);
-  cut.cut = "no";
+  made.link.cut = "no";
   await rig.time.pass(1_000);
   expect(made.executor.attempts.map(({ run }) => run.task.task)).toEqual([task]);
   made.executor.last.end(done());
@@ -69,17 +64,16 @@ it("[WK2] a task is begun at once when it comes, and the answer to a claim that 
 
 it("[WK3] it has no more tasks at a time than it says, and gets the next one with the answer to the last", async () => {
   const rig = new WorkerRig();
-  let cut: CutLink | undefined;
   const tasks = [rig.submit(), rig.submit(), rig.submit(), rig.submit()];
-  const made = rig.worker({ concurrency: 2, link: (link) => (cut = new CutLink(link)) });
+  const made = rig.worker({ concurrency: 2 });
   await rig.time.pass(10);
   expect(made.executor.attempts.map(({ run }) => run.task.task)).toEqual(tasks.slice(0, 2));
-  const before = cut?.asked.filter((name) => name === "tasks.claim").length;
+  const before = made.link.asked.filter((name) => name === "tasks.claim").length;
   made.executor.attempts[0]?.end(done());
   made.executor.attempts[1]?.end(done());
   await rig.time.pass(10);
   expect(made.executor.attempts.map(({ run }) => run.task.task)).toEqual(tasks);
-  expect(cut?.asked.filter((name) => name === "tasks.claim").length).toBe(before);
+  expect(made.link.asked.filter((name) => name === "tasks.claim").length).toBe(before);
 });
 
 it("[WK3] after so many tasks it ends, with --once when there is nothing more to take", async () => {
@@ -112,9 +106,7 @@ it("[WK4] its chat says how it is: busy with so many, idle, and how its machine 
 });
 
 it("[WK5] an attempt reports progress, checkpoint and usage, and lives as long as it works", async () => {
-  const rig = new WorkerRig();
-  const task = rig.submit({ heartbeatMs: 3_000 });
-  const made = await rig.begun();
+  const { rig, task, made } = await aTaskBegun({ heartbeatMs: 3_000 });
   const { run } = made.executor.last;
   run.onProgress({ percent: 40, note: "half of it" });
   run.onUsage({ wallMs: 0, tokens: 1_200, costMicros: 50 });
@@ -131,24 +123,16 @@ it("[WK5] an attempt reports progress, checkpoint and usage, and lives as long a
 
 it("[WK40] workers of one machine do not keep each other awake: a heartbeat that only asks writes nothing", async () => {
   const rig = new WorkerRig();
-  const cuts: CutLink[] = [];
-  const link = (own: CoordinatorClient): CoordinatorClient => {
-    const cut = new CutLink(own);
-    cuts.push(cut);
-    return cut;
-  };
   const tasks = [rig.submit(), rig.submit(), rig.submit()];
-  for (const _task of tasks) await rig.begun({ link });
+  const made = [await rig.begun(), await rig.begun(), await rig.begun()];
   await rig.time.pass(60_000);
-  const beats = cuts.flatMap(({ asked }) => asked.filter((name) => name === "tasks.heartbeat"));
+  const beats = made.flatMap(({ link }) => link.asked.filter((name) => name === "tasks.heartbeat"));
   expect(beats.length).toBeLessThan(60);
   expect(rig.call("tasks.get", { task: tasks[0] ?? 0 }).used.wallMs).toBeGreaterThan(40_000);
 });
 
 it("[WK5] [TA20] when a worker is gone the next one begins with the last checkpoint, within a second and the grace", async () => {
-  const rig = new WorkerRig();
-  const task = rig.submit();
-  const one = await rig.begun();
+  const { rig, task, made: one } = await aTaskBegun();
   one.executor.last.run.onCheckpoint({ step: 3 });
   await rig.time.pass(2_000);
   const other = rig.worker();
@@ -166,18 +150,14 @@ it("[WK5] [TA20] when a worker is gone the next one begins with the last checkpo
 });
 
 it("[WK42] [WK41] a claim without confirmation is trusted for less time than the coordinator keeps it", async () => {
-  const rig = new WorkerRig();
-  let cut: CutLink | undefined;
-  const task = rig.submit({ heartbeatMs: 10_000 });
-  const made = await rig.begun({ link: (link) => (cut = new CutLink(link)) });
-  if (!cut) throw new Error("no link");
+  const { rig, task, made } = await aTaskBegun({ heartbeatMs: 10_000 });
   await rig.time.pass(5_000);
-  cut.cut = "before";
+  made.link.cut = "before";
   const { signal } = made.executor.last.run;
   await rig.time.untilTrue(() => signal.aborted);
   expect(signal.reason).toMatchObject({ kind: "lost", message: expect.stringMatching(/no heartbeat/) as string });
   expect(rig.ends(task)).toEqual([]);
-  cut.cut = "no";
+  made.link.cut = "no";
   await rig.time.pass(60_000);
   expect(rig.ends(task)[0]).toBe("stalled");
   expect(ofEvents(made, "ended")[0]).toMatchObject({ end: "lost", state: null });
@@ -186,56 +166,43 @@ it("[WK42] [WK41] a claim without confirmation is trusted for less time than the
 });
 
 it("[WK41] [TA17] nor when the last heartbeats had no news and were not written down", async () => {
-  const rig = new WorkerRig();
-  let cut: CutLink | undefined;
-  const task = rig.submit({ heartbeatMs: 30_000 });
-  const made = await rig.begun({ link: (link) => (cut = new CutLink(link)) });
-  if (!cut) throw new Error("no link");
+  const { rig, task, made } = await aTaskBegun({ heartbeatMs: 30_000 });
   await rig.time.pass(23_000);
-  cut.cut = "before";
+  made.link.cut = "before";
   const { signal } = made.executor.last.run;
   await rig.time.untilTrue(() => signal.aborted);
-  cut.cut = "no";
+  made.link.cut = "no";
   await rig.time.pass(1_000);
   expect(signal.reason).toMatchObject({ kind: "lost" });
   expect(rig.ends(task)).toEqual([]);
 });
 
 it("[WK41] [WK42] after too long a sleep of the machine the work is stopped, though the monotonic clock stood still", async () => {
-  const rig = new WorkerRig();
-  let cut: CutLink | undefined;
-  const task = rig.submit({ heartbeatMs: 30_000 });
-  const made = await rig.begun({ link: (link) => (cut = new CutLink(link)) });
-  if (!cut) throw new Error("no link");
+  const { rig, task, made } = await aTaskBegun({ heartbeatMs: 30_000 });
   await rig.time.pass(1_000);
-  cut.cut = "before";
+  made.link.cut = "before";
   await made.machine.sleep(600_000);
   await rig.time.pass(1_000);
   expect(made.executor.last.run.signal.reason).toMatchObject({ kind: "lost" });
-  cut.cut = "no";
+  made.link.cut = "no";
   await rig.time.pass(2_000);
   expect(rig.ends(task)).toEqual(["stalled"]);
 });
 
 it("[WK46] a checkpoint is reported when its files are kept, and not before", async () => {
-  const rig = new WorkerRig();
-  let cut: CutLink | undefined;
-  rig.submit();
-  const made = await rig.begun({ link: (link) => (cut = new CutLink(link)) });
+  const { rig, made } = await aTaskBegun();
   const { promise: kept, resolve: keep } = Promise.withResolvers<void>();
   made.place.saving = kept;
   made.executor.last.run.onCheckpoint({ step: 1 });
   await rig.time.pass(30_000);
-  expect(cut?.checkpoints).toEqual([{ work: { commit: 0 } }]);
+  expect(made.link.checkpoints).toEqual([{ work: { commit: 0 } }]);
   keep();
   await rig.time.pass(2_000);
-  expect(cut?.checkpoints).toEqual([{ work: { commit: 0 } }, { step: 1, work: { commit: 1 } }]);
+  expect(made.link.checkpoints).toEqual([{ work: { commit: 0 } }, { step: 1, work: { commit: 1 } }]);
 });
 
 it("[WK45] a flood of checkpoints is kept with one save of the files, and delays nothing", async () => {
-  const rig = new WorkerRig();
-  const task = rig.submit();
-  const made = await rig.begun();
+  const { rig, task, made } = await aTaskBegun();
   const { promise: kept, resolve: keep } = Promise.withResolvers<void>();
   made.place.saving = kept;
   for (let step = 1; step <= 1_000; step++) made.executor.last.run.onCheckpoint({ step });
@@ -247,13 +214,9 @@ it("[WK45] a flood of checkpoints is kept with one save of the files, and delays
 });
 
 it("[WK2] a task of a type that was not asked for is given back", async () => {
-  const rig = new WorkerRig();
-  let cut: CutLink | undefined;
-  rig.submit();
-  const made = await rig.begun({ link: (link) => (cut = new CutLink(link)) });
+  const { rig, made } = await aTaskBegun();
   const other = rig.submit({ type: "other" });
-  if (!cut) throw new Error("no link");
-  cut.alter = (name, given) => (name === "tasks.ack" ? { ...given, next: { limit: 1 } } : given);
+  made.link.alter = (name, given) => (name === "tasks.ack" ? { ...given, next: { limit: 1 } } : given);
   made.executor.last.end(done());
   await rig.time.pass(100);
   expect(ofEvents(made, "problem")).toMatchObject([{ message: expect.stringMatching(/type other/) as string }]);

@@ -31,7 +31,7 @@ function denied({ claude }: TeamChat, tool = "Bash"): string | undefined {
   return printed.hookSpecificOutput?.permissionDecision;
 }
 
-it("[BU8] an interactive chat's tokens, cost and time are told with its task's heartbeats and its report", async () => {
+it("[BU8] an interactive chat's tokens, cost and time are reported with its task's heartbeats and its report", async () => {
   const { rig, one } = await withTask({});
   answered(one, 1_000);
   one.claude.use("Bash");
@@ -54,7 +54,7 @@ it("[BU8] an interactive chat's tokens, cost and time are told with its task's h
   expect(rig.call("budgets.get", {}).today.tokens).toBe(1_200);
 });
 
-it("[BU10] at four fifths of a budget the user and the chat are told once", async () => {
+it("[BU10] at four fifths of a budget the user and the chat are warned once", async () => {
   const { one } = await withTask({ tokens: 1_000 });
   answered(one, 700);
   expect(one.claude.use("Bash")).toEqual({});

@@ -1,10 +1,10 @@
 import { expect, it } from "vitest";
-import { aClient, registered, value, type TestClient } from "#harness/edge/edge-clients.ts";
+import { onEdge, aClient, value, type TestClient } from "#harness/edge/edge-clients.ts";
 import { FakeEdge, token } from "#harness/edge/fake-edge.ts";
 import { look } from "#harness/coordinator/dispatch.ts";
 import { ofEvents, startWorker, type WorkerAtWork, type RigOptions } from "#harness/worker/worker-rig.ts";
 
-interface EdgeWorker extends Omit<WorkerAtWork, "pid"> {
+interface EdgeWorker extends Omit<WorkerAtWork, "pid" | "link"> {
   readonly made: TestClient;
 }
 
@@ -15,8 +15,7 @@ function aWorker(edge: FakeEdge, options: RigOptions = {}): EdgeWorker {
 }
 
 async function submit(edge: FakeEdge, overrides: object = {}): Promise<number> {
-  const { tasks } = value(await edge.host.call("tasks.submit", { tasks: [{ type: "build", ...overrides }] }));
-  return tasks[0]?.task ?? 0;
+  return value(await edge.host.call("tasks.submit", { tasks: [{ type: "build", ...overrides }] })).tasks[0]?.task ?? 0;
 }
 
 /** What the consumer of the queue does with a token, and what follows for the connections. */
@@ -29,9 +28,8 @@ async function ends(edge: FakeEdge, task: number): Promise<string[]> {
   return value(await edge.host.call("tasks.history", { task })).attempts.map(({ end }) => end);
 }
 
-it("[EC22] a client hears that a task or a message may be there, or a task is to be given up, and looks after each registration", async () => {
-  const edge = new FakeEdge();
-  const { client } = await registered(edge, "a");
+it("[EC22] a client is notified of tasks and messages that may be there and of a task to give up, and asks after each registration", async () => {
+  const { edge, client } = await onEdge();
   const heard: string[] = [];
   const stop = client.onHint((news) => heard.push(news));
   edge.host.hints.push(
@@ -51,7 +49,7 @@ it("[EC22] a client hears that a task or a message may be there, or a task is to
   expect(heard).toEqual(["task", "message", "any"]);
 });
 
-it("[WK2] on the edge a task that is pushed is taken at once; one whose hint was lost with the next look", async () => {
+it("[WK2] on the edge a task that is pushed is taken at once; one whose hint was lost at the next request", async () => {
   const edge = new FakeEdge();
   const worker = aWorker(edge);
   await edge.time.pass(1_000);
@@ -81,7 +79,7 @@ it("[WK6] on the edge a cancelled task is stopped within a moment", async () => 
   expect(ofEvents(worker, "ended")).toMatchObject([{ end: "cancelled", state: "cancelled" }]);
 });
 
-it("[WK7] a short loss of the connection is survived: the attempt goes on, and its result is told after the reconnect", async () => {
+it("[WK7] a short loss of the connection is survived: the attempt continues, and its result is reported after the reconnect", async () => {
   const edge = new FakeEdge();
   const worker = aWorker(edge);
   const task = await submit(edge);

@@ -10,7 +10,7 @@ import type { Json } from "#src/contract/values.ts";
 import { commandExecutor } from "#src/worker-runner/command-executor.ts";
 import type { RunOutcome } from "#src/worker-runner/executor.ts";
 import { runProgram, type ProgramExit, type Program } from "#src/worker-runner/run-program.ts";
-import { unknownStart } from "#src/platform/processes.ts";
+import { systemProcesses, unknownStart } from "#src/platform/processes.ts";
 import { endGroup, groupOf } from "#src/platform/process-group.ts";
 import { BoundedOutput } from "#src/worker-runner/output-files.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
@@ -26,11 +26,7 @@ function statOf(pid: number): string {
 }
 
 function isAlive(pid: number): boolean {
-  try {
-    return !/\) Z/.test(statOf(pid));
-  } catch {
-    return false;
-  }
+  return systemProcesses.facts(pid) !== null;
 }
 
 interface Heard {
@@ -130,25 +126,22 @@ it.runIf(process.platform === "linux")("[WK59] a group of zombies is not waited 
 it("[WK61] a pid that was given to another process is not killed", async () => {
   const child = spawn("sleep", ["60"], { detached: true, stdio: "ignore" });
   onTestFinished(() => void child.kill("SIGKILL"));
-  await new Promise((resolve) => child.once("spawn", resolve));
+  await once(child, "spawn");
   const group = groupOf(child.pid ?? 0);
   await endGroup({ ...group, start: `${group.start}0` }, 0);
   expect(isAlive(group.pid)).toBe(true);
-  const ended = new Promise((resolve) => child.once("exit", (_code, signal) => resolve(signal)));
+  const ended = once(child, "exit");
   await endGroup(group, 5_000);
-  expect(await ended).toBe("SIGTERM");
+  expect(await ended).toEqual([null, "SIGTERM"]);
 });
 
 it("[WK63] a program stopped before it has begun is not started; one that cannot be started is reported", async () => {
   expect(await begin("", { signal: AbortSignal.abort() }).ended).toMatchObject({ kind: "not_started" });
   expect(await begin("", { command: "no-such-program" }).ended).toMatchObject({ kind: "not_started", isMissing: true });
-  const gone = join(temporaryFolder(), "gone");
-  expect(await begin("", { cwd: gone }).ended).toMatchObject({
-    kind: "not_started",
-    message: `there is no folder ${gone}`,
-  });
-  const killed = begin("process.kill(process.pid, 'SIGKILL')");
-  expect(await killed.ended).toEqual({ kind: "exited", code: 137 });
+  const cwd = join(temporaryFolder(), "gone");
+  const message = `there is no folder ${cwd}`;
+  expect(await begin("", { cwd }).ended).toMatchObject({ kind: "not_started", message });
+  expect(await begin("process.kill(process.pid, 'SIGKILL')").ended).toEqual({ kind: "exited", code: 137 });
 });
 
 it("[WK62] lines and outputs are bounded", async () => {
@@ -201,36 +194,35 @@ interface Done {
   readonly output: string;
 }
 
-async function execute(
-  script: string,
-  finalCodes: readonly number[] = [],
-  signal = new AbortController().signal,
-  heed: (text: string) => void = () => undefined,
-): Promise<Done> {
-  const env = {
-    ...process.env,
-    SHIM_ADMIN_SECRET: "secret",
-    SHIM_LEASE_TOKEN: "9",
-    OF_THE_USER: "yes",
-    GIT_DIR: "/other",
-  };
-  const executor = commandExecutor({ command: [node, "-e", script], env, finalCodes });
+function nothing(): void {}
+
+const silent = { onUsage: nothing, onProgress: nothing, onCheckpoint: nothing, onOutput: nothing };
+const merged = { tasks: [], conflicts: [] };
+
+interface Execution {
+  readonly finalCodes?: readonly number[];
+  readonly signal?: AbortSignal;
+  readonly heed?: (text: string) => void;
+  readonly command?: readonly [program: string, ...args: string[]];
+}
+
+async function execute(script: string, more: Execution = {}): Promise<Done> {
+  const { finalCodes = [], signal = new AbortController().signal, heed = nothing } = more;
+  const ours = { SHIM_ADMIN_SECRET: "secret", SHIM_LEASE_TOKEN: "9", GIT_DIR: "/other" };
+  const env = { ...process.env, ...ours, OF_THE_USER: "yes" };
+  const executor = commandExecutor({ command: more.command ?? [node, "-e", script], env, finalCodes });
   const progress: Progress[] = [];
   const checkpoints: Readonly<Record<string, Json>>[] = [];
   let output = "";
+  const onOutput = (text: string): void => {
+    output += text;
+    heed(text);
+  };
+  const run = { task, folder: temporaryFolder(), merged, signal, budgetLeft: task.budget, ...silent, onOutput };
   const outcome = await executor.run({
-    task,
-    folder: temporaryFolder(),
-    merged: { tasks: [], conflicts: [] },
-    signal,
-    budgetLeft: task.budget,
-    onUsage: () => undefined,
+    ...run,
     onProgress: (one) => progress.push(one),
     onCheckpoint: (one) => checkpoints.push(one),
-    onOutput: (text) => {
-      output += text;
-      heed(text);
-    },
   });
   return { outcome, progress, checkpoints, output };
 }
@@ -256,57 +248,42 @@ function say(value: unknown): string {
 }
 
 it("[WK16] lines for the worker are progress and checkpoints, not results; any other line is output", async () => {
-  const { outcome, progress, checkpoints, output } = await execute(
-    [
-      `console.log("the result");`,
-      say({ shim: "progress", percent: 50, note: "half" }),
-      say({ shim: "checkpoint", step: 2, files: ["a"] }),
-    ].join(""),
-  );
+  const lines = [
+    { shim: "progress", percent: 50, note: "half" },
+    { shim: "checkpoint", step: 2, files: ["a"] },
+  ].map(say);
+  const { outcome, progress, checkpoints, output } = await execute(`console.log("the result"); ${lines.join("")}`);
   expect(outcome).toEqual({ kind: "done", result: "the result" });
   expect([progress, checkpoints]).toEqual([[{ percent: 50, note: "half" }], [{ step: 2, files: ["a"] }]]);
   expect(output).toContain('{"shim":"progress"');
   const strange = [{ shim: "progress", percent: "much" }, { shim: "other" }, { shim: "progress", unknown: 1 }];
   for (const one of strange) expect((await execute(say(one))).outcome).toEqual({ kind: "done", result: one });
-  expect((await execute(`console.log('{"shim": broken')`)).outcome).toEqual({
-    kind: "done",
-    result: '{"shim": broken',
-  });
+  const broken = await execute(`console.log('{"shim": broken')`);
+  expect(broken.outcome).toEqual({ kind: "done", result: '{"shim": broken' });
 });
 
 function fail(code: number): string {
   return `console.error("first"); console.error("it broke"); process.exitCode = ${code};`;
 }
 
-function nothing(): void {}
-
 it("[WK65] exit code 75 is repeated, others fail with the last line; those that were named are final", async () => {
-  expect((await execute(fail(75), [75])).outcome).toEqual({
-    kind: "failed",
-    reason: "exit code 75: it broke",
-    isRetryable: true,
-  });
-  expect((await execute(fail(3), [2])).outcome).toMatchObject({ kind: "failed", isRetryable: true });
-  expect((await execute(fail(2), [2])).outcome).toMatchObject({ kind: "failed", isRetryable: false });
-  expect((await execute("console.log('only stdout'); process.exitCode = 4")).outcome).toMatchObject({
-    reason: "exit code 4: only stdout",
-  });
-  expect((await execute("process.exitCode = 4")).outcome).toMatchObject({ reason: "exit code 4" });
-  const none = commandExecutor({ command: ["no-such-program"], env: process.env, finalCodes: [] });
-  const around = { onUsage: nothing, onProgress: nothing, onCheckpoint: nothing, onOutput: nothing };
-  const { signal } = new AbortController();
-  const merged = { tasks: [], conflicts: [] };
-  const run = { task, folder: temporaryFolder(), merged, signal, budgetLeft: task.budget, ...around };
-  expect(await none.run(run)).toMatchObject({ kind: "failed", isRetryable: true });
+  for (const [script, finalCodes, wanted] of [
+    [fail(75), [75], { kind: "failed", reason: "exit code 75: it broke", isRetryable: true }],
+    [fail(3), [2], { kind: "failed", isRetryable: true }],
+    [fail(2), [2], { kind: "failed", isRetryable: false }],
+    ["console.log('only stdout'); process.exitCode = 4", [], { reason: "exit code 4: only stdout" }],
+    ["process.exitCode = 4", [], { reason: "exit code 4" }],
+  ] as const)
+    expect((await execute(script, { finalCodes })).outcome).toMatchObject(wanted);
+  const { outcome } = await execute("", { command: ["no-such-program"] });
+  expect(outcome).toMatchObject({ kind: "failed", isRetryable: true });
 });
 
 it("[WK66] a command that is stopped is stopped, whatever its exit code", async () => {
   const stop = new AbortController();
   const script = "process.on('SIGTERM', () => process.exit(0)); setInterval(() => 0, 1000); console.log('ready')";
-  const { outcome } = await execute(script, [], stop.signal, (text) => {
-    if (text.includes("ready")) stop.abort();
-  });
-  expect(outcome).toEqual({ kind: "stopped" });
+  const heed = (text: string): void => void (text.includes("ready") && stop.abort());
+  expect((await execute(script, { signal: stop.signal, heed })).outcome).toEqual({ kind: "stopped" });
 });
 
 it("[WK7] a stop that comes when the command has ended, and only what it left behind has not, takes no result back", async () => {
@@ -314,9 +291,8 @@ it("[WK7] a stop that comes when the command has ended, and only what it left be
   const left = `process.on("SIGTERM", () => { console.error("bye"); setTimeout(() => process.exit(), 100); }); setInterval(() => 0, 1000); process.send("up");`;
   const script = `const away = require("node:child_process").spawn(process.execPath, ["-e", ${JSON.stringify(left)}], { detached: true, stdio: ["ignore", "inherit", "inherit", "ipc"] });
     away.on("message", () => { console.log("finished"); process.exit(0); });`;
-  const { outcome } = await execute(script, [], stop.signal, (text) => {
-    if (text.includes("bye")) stop.abort();
-  });
+  const heed = (text: string): void => void (text.includes("bye") && stop.abort());
+  const { outcome } = await execute(script, { signal: stop.signal, heed });
   expect([stop.signal.aborted, outcome]).toEqual([true, { kind: "done", result: "finished" }]);
 });
 

@@ -126,23 +126,15 @@ const hostile: [what: string, largest: number, of: (size: number) => [schema: Js
     1_000,
     (size) => [{ allOf: list(size, () => ref), $defs: { one: { dependentSchemas: { [long]: true } } } }, { [long]: 1 }],
   ],
-  ...[
-    "uri",
-    "uri-reference",
-    "uri-template",
-    "email",
-    "hostname",
-    "date-time",
-    "duration",
-    "ipv6",
-    "json-pointer",
-  ].flatMap((format) =>
-    ["a:/", "a@", "a.", "{a,", "t", "P1", "1:", "/~0"].map((part): (typeof hostile)[number] => [
-      `${format} of ${part}`,
-      1_500,
-      (size) => [{ allOf: list(size, () => ({ format })) }, `${part.repeat(20_000)}!`],
-    ]),
-  ),
+  ..."uri uri-reference uri-template email hostname date-time duration ipv6 json-pointer"
+    .split(" ")
+    .flatMap((format) =>
+      ["a:/", "a@", "a.", "{a,", "t", "P1", "1:", "/~0"].map((part): (typeof hostile)[number] => [
+        `${format} of ${part}`,
+        1_500,
+        (size) => [{ allOf: list(size, () => ({ format })) }, `${part.repeat(20_000)}!`],
+      ]),
+    ),
   [
     "numbers",
     100,
@@ -225,19 +217,11 @@ const usual: Json = {
 it("[MS16] a large body of a usual shape is checked to its end", () => {
   const row = { id: "a-row-with-a-name", at: "2026-11-21T10:00:00Z", tags: ["a", "b"], size: 3, next: null };
   const table: Json = { type: "array", items: { $ref: "#/$defs/row" }, $defs: { row: usual } };
-  expect(
-    findBodyProblem(
-      table,
-      list(500, () => row),
-    ),
-  ).toBe(null);
-  expect(findBodyProblem(table, [...list(500, () => row), { ...row, size: -1 }])).toMatch("#/500/size");
-  expect(
-    findBodyProblem(
-      { type: "object", properties: { text: { type: "string", maxLength: 65_000 } } },
-      { text: "x".repeat(60_000) },
-    ),
-  ).toBe(null);
+  const rows = list(500, () => row);
+  expect(findBodyProblem(table, rows)).toBe(null);
+  expect(findBodyProblem(table, [...rows, { ...row, size: -1 }])).toMatch("#/500/size");
+  const long: Json = { type: "object", properties: { text: { type: "string", maxLength: 65_000 } } };
+  expect(findBodyProblem(long, { text: "x".repeat(60_000) })).toBe(null);
 });
 
 it("[MS22] a schema that became unusable says what is wrong and what to do", () => {
@@ -265,15 +249,9 @@ it.each<[Json, RegExp]>([
 });
 
 it("[MS5] references lead to any part of the schema", () => {
-  const one: Json = {
-    properties: {
-      "a/b%": { type: "number" },
-      c: { $ref: "#/properties/a~1b%25" },
-      d: { items: [true, { $ref: "#/properties/c" }] },
-    },
-  };
-  expect([findBodyProblem(one, { c: 1, d: ["x", 2] }), findBodyProblem(one, { d: ["x", "y"] })]).toEqual([
-    null,
-    expect.stringMatching("#/d/1"),
-  ]);
+  const c = { $ref: "#/properties/a~1b%25" };
+  const d = { items: [true, { $ref: "#/properties/c" }] };
+  const one: Json = { properties: { "a/b%": { type: "number" }, c, d } };
+  expect(findBodyProblem(one, { c: 1, d: ["x", 2] })).toBeNull();
+  expect(findBodyProblem(one, { d: ["x", "y"] })).toMatch("#/d/1");
 });

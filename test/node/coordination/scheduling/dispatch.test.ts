@@ -59,7 +59,7 @@ it("[QU1] however many tasks one end makes runnable, at any depth, the chats for
   expect((await ask(host, "tasks.list", { state: "queued", limit: 200 })).tasks).toHaveLength(60);
 });
 
-it("[QU2] a token that brought no look is sent again after 30 s, as long as something is queued", async () => {
+it("[QU2] a token that brought no request is sent again after 30 s, as long as something is queued", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const a = await taker(host, "a");
   await submit(host, {});
@@ -124,11 +124,8 @@ it("[QU9] [QU10] an assigned task is the chat's from its next claim on; not clai
     await host.ping("a");
     await host.ring();
   }
-  expect(await ask(host, "tasks.get", { task: other ?? 0 })).toMatchObject({
-    state: "queued",
-    chat: null,
-    failures: 0,
-  });
+  const queued = { state: "queued", chat: null, failures: 0 };
+  expect(await ask(host, "tasks.get", { task: other ?? 0 })).toMatchObject(queued);
 });
 
 it("[TA20] [CH6] when nothing more is heard of a chat with a task, the task is queued again within the ttl", async () => {
@@ -142,7 +139,7 @@ it("[TA20] [CH6] when nothing more is heard of a chat with a task, the task is q
   expect(await ask(host, "tasks.get", { task: task ?? 0 })).toMatchObject({ state: "queued", lostChats: 1 });
 });
 
-it("[QU6] nothing is given to who is gone, drains, has no connection or has not said that it takes tasks", async () => {
+it("[QU6] nothing is given to a chat that is gone, drains, has no connection or takes no tasks", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const draining = await taker(host, "draining");
   await ask(host, "chats.drain", { chat: draining.chat, reason: "asked" });
@@ -154,7 +151,7 @@ it("[QU6] nothing is given to who is gone, drains, has no connection or has not 
   expect(look(host)).toBe(0);
 });
 
-it("[QU6] [QU8] a chat that is stuck is given nothing; when it is so no more there is a look", async () => {
+it("[QU6] [QU8] a chat that is stuck is given nothing; when it is not stuck any more it is notified", async () => {
   const host = new LocalHost(openBetterSqlite3);
   const a = await taker(host, "a");
   const beat = (status: "stuck" | "idle") => host.call("chats.heartbeat", { self: a.self, status }, a.actor);

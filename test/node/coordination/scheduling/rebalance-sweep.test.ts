@@ -46,16 +46,14 @@ it("[PL21] what was assigned and has not started goes to a chat that came later 
   expect(where.filter((chat) => chat === "b")).toHaveLength(2);
   expect(where[tasks.indexOf(begun.task)]).toBe("a");
   const moved = others.filter(({ task }) => where[tasks.indexOf(task)] === "b");
-  expect(host.hints.filter(({ kind }) => kind === "task").map((hint) => "chat" in hint && hint.chat)).toEqual(
-    moved.flatMap(() => ["a", "b"]),
-  );
+  const hinted = host.hints.filter(({ kind }) => kind === "task").map((hint) => "chat" in hint && hint.chat);
+  expect(hinted).toEqual(moved.flatMap(() => ["a", "b"]));
   for (const held of moved) {
     expect(refused(await a.try("tasks.start", held, {})).code).toBe("stale_claim");
     expect(await endsOf(host, held.task)).toEqual(["moved"]);
     expect(await taskOf(host, held.task)).toMatchObject({ failures: 0, stalls: 0, lostChats: 0 });
   }
-  const taken = await b.claim({ limit: 4 });
-  expect(taken.map(({ task }) => task)).toEqual(moved.map(({ task }) => task));
+  expect((await b.claim({ limit: 4 })).map(({ task }) => task)).toEqual(moved.map(({ task }) => task));
 });
 
 it("[PL21] [PL16] in the next rounds nothing moves back or on, and without anything that waits there are no rounds", async () => {
@@ -174,17 +172,12 @@ it("[PL14] load, throughput, success and duration of each live chat, of the last
   await a.ack(one);
   host.wait(4 * second);
   await a.nack(two);
+  const done = { throughput: 1, successRate: 0.5, avgDurationMs: 6 * second };
+  const none = { throughput: 0, successRate: null, avgDurationMs: null };
   expect(await ask(host, "tasks.load", {})).toEqual({
     chats: [
-      {
-        chatId: "a",
-        currentTasks: 1,
-        utilizationRate: 0.25,
-        throughput: 1,
-        successRate: 0.5,
-        avgDurationMs: 6 * second,
-      },
-      { chatId: "b", currentTasks: 0, utilizationRate: 0, throughput: 0, successRate: null, avgDurationMs: null },
+      { chatId: "a", currentTasks: 1, utilizationRate: 0.25, ...done },
+      { chatId: "b", currentTasks: 0, utilizationRate: 0, ...none },
     ],
     isSample: false,
   });
@@ -245,12 +238,8 @@ it("[BU15] a clock that ran ahead for a while and was set back keeps no chat fro
 it("[QU8] what moves away makes room for what only the one that had it can do", async () => {
   const host = new LocalHost(openBetterSqlite3);
   await taker(host, "a", { capacity: 2, capabilities: ["gpu"] });
-  const [, , special] = await submit(
-    host,
-    { type: "x" },
-    { type: "x" },
-    { type: "x", capabilities: ["gpu"], priority: 1 },
-  );
+  const last = { type: "x", capabilities: ["gpu"], priority: 1 };
+  const [, , special] = await submit(host, { type: "x" }, { type: "x" }, last);
   look(host);
   await taker(host, "b");
   tokens(host);

@@ -137,7 +137,7 @@ it("[PL16] after one round the next moves nothing, and no started task has moved
   );
 });
 
-it("[PL16] a task goes on to a better place within the round, not in the next", () => {
+it("[PL16] a task moves on to a better chat within the round, not in the next", () => {
   const seats = [seat("a", 2, 0), { ...seat("c", 0, 2), capabilities: ["web"] }, seat("d", 0, 2)];
   const [first, second] = of("a", 2);
   // The second takes c, which comes before d, until the first, which can only go to c, is there, too.
@@ -148,7 +148,7 @@ it("[PL16] a task goes on to a better place within the round, not in the next", 
   ]);
 });
 
-it("[PL16] a round over many chats is over soon", () => {
+it("[PL16] a round over many chats is short", () => {
   const seats = Array.from({ length: 200 }, (_, at) => ({
     chat: `c${at}`,
     running: at < 20 ? 100 : 0,

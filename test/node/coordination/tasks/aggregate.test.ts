@@ -59,7 +59,13 @@ it("[PL9] merge takes fields of all, however deep, and agrees with what is said 
   });
 });
 
-it("[PL9] what differs is a conflict: the first stays, the others are told with their place", () => {
+const conflict = (path: string, others: Record<string, Json>) => ({
+  path,
+  kept: "a",
+  others: Object.entries(others).map(([part, value]) => ({ part, value })),
+});
+
+it("[PL9] what differs is a conflict: the first stays, the others are reported with their path", () => {
   const { value, conflicts, isComplete } = given(
     aggregate("merge", [
       done("a", { "x/y": { "~": 1 }, list: [1, 2], deep: { z: 1 } }),
@@ -72,23 +78,9 @@ it("[PL9] what differs is a conflict: the first stays, the others are told with 
   expect(value).toEqual({ "x/y": { "~": 1 }, list: [1, 2], deep: { z: 1, w: null } });
   expect(conflicts).toEqual([
     { path: "", kept: null, others: [{ part: "d", value: [1] }] },
-    {
-      path: "/x~1y/~0",
-      kept: "a",
-      others: [
-        { part: "b", value: 2 },
-        { part: "e", value: null },
-      ],
-    },
-    {
-      path: "/list",
-      kept: "a",
-      others: [
-        { part: "b", value: [2, 1] },
-        { part: "e", value: { 0: 1 } },
-      ],
-    },
-    { path: "/deep", kept: "a", others: [{ part: "b", value: 5 }] },
+    conflict("/x~1y/~0", { b: 2, e: null }),
+    conflict("/list", { b: [2, 1], e: { 0: 1 } }),
+    conflict("/deep", { b: 5 }),
   ]);
   expect(isComplete).toBe(true);
 });
@@ -104,7 +96,7 @@ function leaves(value: Json, path = ""): [string, Json][] {
   );
 }
 
-it("[PL9] nothing that a part said is lost: each of its values stands in the merged one or in a conflict", () => {
+it("[PL9] nothing that a part said is lost: each of its values is in the merged one or in a conflict", () => {
   fc.assert(
     fc.property(fc.array(anyTree, { maxLength: 5 }), (values) => {
       const { value, conflicts } = given(aggregate("merge", namedBy(values)));
@@ -131,7 +123,7 @@ function places(given: readonly PartResult[]): string[] | null {
   return answer.ok ? answer.value.conflicts.map(({ path }) => path).toSorted() : null;
 }
 
-it("[PL9] the order of the parts decides only what stands in the value, not where conflicts are", () => {
+it("[PL9] the order of the parts decides only what is in the value, not where conflicts are", () => {
   fc.assert(
     fc.property(
       fc.array(fc.dictionary(fc.constantFrom("a", "b"), fc.constantFrom<Json>(1, 2, [])), { maxLength: 4 }),
@@ -143,16 +135,9 @@ it("[PL9] the order of the parts decides only what stands in the value, not wher
   );
 });
 
-it("[PL10] what is missing is told with the reason, and the rest is given", () => {
-  const results = [
-    done("a", { x: 1 }),
-    dead("b", "poison"),
-    { part: "c", state: "cancelled", reason: "no longer wanted" } as const,
-  ];
-  const missing = [
-    { part: "b", state: "dead", reason: "poison" },
-    { part: "c", state: "cancelled", reason: "no longer wanted" },
-  ];
+it("[PL10] what is missing is reported with the reason, and the rest is given", () => {
+  const missing = [dead("b", "poison"), { part: "c", state: "cancelled", reason: "no longer wanted" } as const];
+  const results = [done("a", { x: 1 }), ...missing];
   const rest: Record<AggregateRule, Json> = {
     collect: [{ part: "a", result: { x: 1 } }],
     merge: { x: 1 },
@@ -170,19 +155,15 @@ it.each([
 ])("[PL11] a result that reaches for the prototype of all objects by %s is refused", (name, text) => {
   for (const rule of AggregateRule.options) {
     const refusal = refused(aggregate(rule, [done("good", {}), done("bad", parsed(text))]));
-    expect(refusal).toMatchObject({ code: "bad_input" });
-    expect(refusal.message).toContain("part bad");
-    expect(refusal.message).toContain(name);
+    expect(refusal).toMatchObject({ code: "bad_input", message: expect.stringMatching(`part bad.*${name}`) });
   }
   expect(Object.hasOwn(Object.prototype, "isAdmin")).toBe(false);
 });
 
-it("[PL11] names that only look like those of a prototype are data", () => {
+it("[PL11] names like those of a prototype are data", () => {
   const names = { constructor: 3, prototype: { x: 1 }, toString: "x", hasOwnProperty: null };
-  expect(given(aggregate("merge", [done("a", names), done("b", { valueOf: 1 })])).value).toEqual({
-    ...names,
-    valueOf: 1,
-  });
+  const merged = given(aggregate("merge", [done("a", names), done("b", { valueOf: 1 })]));
+  expect(merged.value).toEqual({ ...names, valueOf: 1 });
   expect(given(aggregate("merge", [done("a", { constructor: { name: "x" } })])).conflicts).toEqual([]);
 });
 

@@ -103,7 +103,7 @@ it("[PL13] a chat without history is expected to do at least as well as any othe
   );
 });
 
-it("[PL13] a new outcome counts for a fifth, and only successes tell of duration", () => {
+it("[PL13] a new outcome counts for a fifth, and only successes count for duration", () => {
   const first = update(initialPerformance, success(1_000));
   expect(first).toEqual({ successRate: 1, durationMs: 1_000 });
   expect(update(first, success(2_000))).toEqual({ successRate: 1, durationMs: 1_200 });
@@ -135,7 +135,7 @@ it("[PL13] expectations stay within what was seen, a success never lowers succes
   );
 });
 
-it("[PL13] who fails fast is not preferred to who succeeds slowly, nor a little speed to a clear difference in success", () => {
+it("[PL13] a fast failure is not preferred to a slow success, nor a little speed to a clear difference in success", () => {
   const steady = aCandidate("steady", { performance: after([success(60_000), success(60_000)]) });
   const broken = aCandidate("broken", { performance: after([failure, failure, failure]) });
   expect(chosen([broken, steady], anyTask)).toBe("steady");

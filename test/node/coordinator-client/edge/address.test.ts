@@ -56,8 +56,7 @@ it("[EC40] [EC41] a token that no header can hold is refused, and not repeated",
 });
 
 it("[EC41] [EC14] no event and no error holds the token, whatever goes wrong", async () => {
-  const edge = new FakeEdge();
-  const made = aClient(edge);
+  const { edge, ...made } = aClient();
   const { client, events } = made;
   const results: unknown[] = [];
   const ask = async (): Promise<void> => {

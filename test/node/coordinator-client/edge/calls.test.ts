@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import type { Json } from "#src/contract/values.ts";
 import { type Passing, adminToken, FakeEdge } from "#harness/edge/fake-edge.ts";
-import { aClient, aClientAnswered, codeOf, ofType, registered, value } from "#harness/edge/edge-clients.ts";
+import { onEdge, aClient, aClientAnswered, codeOf, ofType, registered, value } from "#harness/edge/edge-clients.ts";
 
 /** Loses the first so many that fit. */
 function losing(times: number, fits: (passing: Passing) => boolean): (passing: Passing) => boolean {
@@ -14,8 +14,7 @@ function losing(times: number, fits: (passing: Passing) => boolean): (passing: P
 }
 
 it("[EC8] while nothing gets through calls wait, and are sent in their order", async () => {
-  const edge = new FakeEdge();
-  const { client } = aClient(edge);
+  const { edge, client } = aClient();
   edge.faults.isUnreachable = true;
   const sets = [1, 2, 3, 4, 5].map((number) => client.call("state.set", { key: "k", value: number }));
   await edge.time.pass(10_000);
@@ -26,21 +25,19 @@ it("[EC8] while nothing gets through calls wait, and are sent in their order", a
 });
 
 it("[EC8] one more than may wait is refused at once, and nothing of it happens", async () => {
-  const edge = new FakeEdge();
-  const { client } = aClient(edge, { maxQueued: 3 });
+  const { edge, call, client } = aClient(new FakeEdge(), { maxQueued: 3 });
   edge.faults.isUnreachable = true;
   const waiting = [1, 2, 3].map((number) => client.call("state.set", { key: "k", value: number }));
   expect(codeOf(await edge.time.until(client.call("state.set", { key: "k", value: 4 }), 10))).toBe("queue_full");
   edge.faults.isUnreachable = false;
   await edge.time.until(Promise.all(waiting));
-  expect(value(await edge.time.until(client.call("state.get", { key: "k" }))).entry?.value).toBe(3);
+  expect(value(await call("state.get", { key: "k" })).entry?.value).toBe(3);
 });
 
 it("[EC45] what was not sent by its deadline is refused, and is not sent afterwards", async () => {
-  const edge = new FakeEdge();
-  const { client } = aClient(edge);
+  const { edge, call } = aClient();
   edge.faults.isUnreachable = true;
-  const refused = await edge.time.until(client.call("state.set", { key: "k", value: 1 }, 4_000));
+  const refused = await call("state.set", { key: "k", value: 1 }, 4_000);
   expect(refused).toMatchObject({ error: { code: "unreachable", message: expect.stringContaining("state.set") } });
   edge.faults.isUnreachable = false;
   await edge.time.pass(60_000);
@@ -48,8 +45,7 @@ it("[EC45] what was not sent by its deadline is refused, and is not sent afterwa
 });
 
 it("[EC9] a call whose connection is lost is repeated on the next one, and takes effect once", async () => {
-  const edge = new FakeEdge();
-  const { client } = await registered(edge, "a");
+  const { edge, client } = await onEdge();
   const sent = client.call("messages.send", { target: { to: "all" }, body: "once" });
   await edge.time.pass(6);
   expect(edge.count("messages.send")).toBe(1);
@@ -63,63 +59,56 @@ it("[EC9] a call whose connection is lost is repeated on the next one, and takes
 });
 
 it("[EC9] a lost frame is sent again after its timeout, on the same connection", async () => {
-  const edge = new FakeEdge();
-  const { client } = await registered(edge, "a");
+  const { edge, call } = await onEdge();
   edge.faults.loses = losing(1, ({ direction, text }) => direction === "down" && text.includes("version"));
-  const set = value(await edge.time.until(client.call("state.set", { key: "k", value: 1 }, 40_000)));
+  const set = value(await call("state.set", { key: "k", value: 1 }, 40_000));
   expect(edge.count("state.set")).toBe(2);
   expect(edge.upgrades.length).toBe(1);
-  expect(value(await edge.time.until(client.call("state.get", { key: "k" }))).entry?.version).toBe(set.version);
+  expect(value(await call("state.get", { key: "k" })).entry?.version).toBe(set.version);
 });
 
 it("[EC9] over HTTP a lost answer is asked for again, with the same id", async () => {
-  const edge = new FakeEdge();
-  const { client } = aClient(edge, { transport: "http" });
+  const { edge, call } = aClient(new FakeEdge(), { transport: "http" });
   edge.faults.loses = losing(1, ({ direction, text }) => direction === "down" && text.includes("version"));
-  value(await edge.time.until(client.call("state.set", { key: "k", value: 1 })));
-  const changes = value(await edge.host.call("state.changes", { after: 0 })).changes;
-  expect(changes.length).toBe(1);
+  value(await call("state.set", { key: "k", value: 1 }));
+  expect(value(await edge.host.call("state.changes", { after: 0 })).changes.length).toBe(1);
   expect(edge.count("state.set", "http")).toBe(2);
 });
 
 it("[EC9] a request that was sent, and not answered by its deadline, may have happened: the id asks again", async () => {
-  const edge = new FakeEdge();
-  const { client } = await registered(edge, "a");
+  const { edge, call } = await onEdge();
   edge.faults.loses = ({ direction, text }) => direction === "down" && text.includes("result");
   const given = { target: { to: "all" }, body: 1, requestId: "mine" } as const;
-  const unknown = await edge.time.until(client.call("messages.send", given, 15_000));
+  const unknown = await call("messages.send", given, 15_000);
   expect(unknown).toMatchObject({ error: { code: "outcome_unknown", requestId: "mine" } });
   edge.faults.loses = () => false;
-  expect(value(await edge.time.until(client.call("messages.send", given)))).toEqual({ id: 1, isRepeat: true });
+  expect(value(await call("messages.send", given))).toEqual({ id: 1, isRepeat: true });
 });
 
 it("[EC9] what an admin asks for is repeated under its request id, and happens once", async () => {
-  const edge = new FakeEdge();
-  const { client } = aClient(edge, { token: adminToken });
-  value(await edge.time.until(client.call("settings.get", {})));
+  const { edge, call } = aClient(new FakeEdge(), { token: adminToken });
+  value(await call("settings.get", {}));
   const lose = (): void => {
     edge.faults.loses = losing(1, ({ direction, text }) => direction === "down" && !text.includes("pong"));
   };
   lose();
-  const raised = value(await edge.time.until(client.call("epoch.raise", { reason: "restored" })));
+  const raised = value(await call("epoch.raise", { reason: "restored" }));
   lose();
-  value(await edge.time.until(client.call("leases.force-release", { resource: "r", reason: "stuck" })));
+  value(await call("leases.force-release", { resource: "r", reason: "stuck" }));
   lose();
-  value(await edge.time.until(client.call("tokens.create", { machine: "m2", scope: "work" })));
+  value(await call("tokens.create", { machine: "m2", scope: "work" }));
   for (const name of ["epoch.raise", "leases.force-release", "tokens.create"] as const) {
     const ids = edge.arrived.filter((one) => one.name === name).map(({ input }) => input["requestId"]);
     expect([name, ids.length, new Set(ids).size]).toEqual([name, 2, 1]);
   }
-  const next = value(await edge.time.until(client.call("epoch.raise", { reason: "again" })));
-  expect(next.epoch).toBe(raised.epoch + 1);
+  expect(value(await call("epoch.raise", { reason: "again" })).epoch).toBe(raised.epoch + 1);
 });
 
 it("[EC10] the chat and the id of a request are filled in, and the caller's own stay", async () => {
-  const edge = new FakeEdge();
-  const { client } = await registered(edge, "a");
-  value(await edge.time.until(client.call("leases.acquire", { resource: "r" })));
-  value(await edge.time.until(client.call("leases.acquire", { resource: "s", requestId: "mine" })));
-  value(await edge.time.until(client.call("leases.list", {})));
+  const { edge, call } = await onEdge();
+  value(await call("leases.acquire", { resource: "r" }));
+  value(await call("leases.acquire", { resource: "s", requestId: "mine" }));
+  value(await call("leases.list", {}));
   const inputs = edge.arrived.filter(({ name }) => name.startsWith("leases")).map(({ input }) => input);
   expect(inputs).toMatchObject([
     { self: { chat: "a", incarnation: 1 }, requestId: expect.stringMatching(/^[\da-f]{8}-[\da-f]{4}-7/) },
@@ -130,18 +119,17 @@ it("[EC10] the chat and the id of a request are filled in, and the caller's own 
 });
 
 it("[EC10] what the contract refuses is refused without being sent, and so is what is too large", async () => {
-  const edge = new FakeEdge();
-  const { client } = await registered(edge, "a");
+  const { edge, call } = await onEdge();
   const before = edge.arrived.length;
-  const bad = await edge.time.until(client.call("state.set", { key: "$mine", value: 1 }));
+  const bad = await call("state.set", { key: "$mine", value: 1 });
   expect(bad).toMatchObject({ error: { code: "bad_input", message: expect.stringContaining("state.set") } });
   const unknown = { key: "k", value: 1, nonsense: true };
-  expect(codeOf(await edge.time.until(client.call("state.set", unknown)))).toBe("bad_input");
+  expect(codeOf(await call("state.set", unknown))).toBe("bad_input");
   const writes = Array.from(
     { length: 11 },
     (_, at) => ({ op: "set", key: `k${at}`, value: "ä".repeat(60_000) }) as const,
   );
-  expect(codeOf(await edge.time.until(client.call("state.update", { writes })))).toBe("too_large");
+  expect(codeOf(await call("state.update", { writes }))).toBe("too_large");
   expect(edge.arrived.length).toBe(before);
   const { client: nobody } = aClient(edge);
   expect(codeOf(await edge.time.until(nobody.call("messages.pull", {}), 1))).toBe("not_registered");
@@ -154,20 +142,17 @@ function tasksOf(chars: number): { type: string; payload: string }[] {
 }
 
 it("[EC2] a submit that no frame holds goes over HTTP while the socket stays, others over the socket", async () => {
-  const edge = new FakeEdge();
-  const { client } = await registered(edge, "a");
+  const { edge, call } = await onEdge();
   for (const chars of [900_000, 1_200_000, 7_900_000, 900_000]) {
     const tasks = tasksOf(chars);
-    const submitted = value(await edge.time.until(client.call("tasks.submit", { tasks }, 60_000)));
-    expect(submitted.tasks).toHaveLength(tasks.length);
+    expect(value(await call("tasks.submit", { tasks }, 60_000)).tasks).toHaveLength(tasks.length);
   }
   const ways = edge.arrived.flatMap(({ name, way }) => (name === "tasks.submit" ? [way] : []));
   expect([ways, edge.upgrades.length]).toEqual([["socket", "http", "http", "socket"], 1]);
 });
 
 it("[EC9] a large submit whose answer is lost is asked again over HTTP, and takes effect once", async () => {
-  const edge = new FakeEdge();
-  const { client } = await registered(edge, "a");
+  const { edge, client } = await onEdge();
   edge.faults.loses = losing(1, ({ way, direction }) => way === "http" && direction === "down");
   const tasks = tasksOf(2_000_000);
   value(await edge.time.until(client.call("tasks.submit", { tasks }, 120_000), 120_000));
@@ -176,20 +161,17 @@ it("[EC9] a large submit whose answer is lost is asked again over HTTP, and take
 });
 
 it("[EC10] what is more than its operation takes is refused without being sent, over whatever way", async () => {
-  const edge = new FakeEdge();
-  const { client } = await registered(edge, "a");
+  const { edge, call } = await onEdge();
   const before = edge.arrived.length;
   const tasks = Array.from({ length: 120 }, () => ({ type: "t", payload: "\u00e4".repeat(60_000) }));
-  const refused = await edge.time.until(client.call("tasks.submit", { tasks }));
-  expect(refused).toMatchObject({
+  expect(await call("tasks.submit", { tasks })).toMatchObject({
     error: { code: "too_large", message: expect.stringContaining("10485760") as string },
   });
   expect(edge.arrived.length).toBe(before);
 });
 
 it("[WI8] [EC10] what is nested too deep or has a field named __proto__ is refused without being sent", async () => {
-  const edge = new FakeEdge();
-  const { client } = await registered(edge, "a");
+  const { edge, client } = await onEdge();
   const before = edge.arrived.length;
   for (const text of ["[".repeat(100_000) + "]".repeat(100_000), '{"a":[{"__proto__":1}]}']) {
     const refused = client.call("state.set", { key: "k", value: JSON.parse(text) as Json });
@@ -203,8 +185,7 @@ it("[EC11] refusals are the caller's answer, also those that may be repeated", a
   const one = await registered(edge, "a");
   const two = await registered(edge, "b");
   value(await edge.time.until(one.client.call("leases.acquire", { resource: "r" })));
-  const held = await edge.time.until(two.client.call("leases.acquire", { resource: "r" }));
-  expect(held).toMatchObject({
+  expect(await edge.time.until(two.client.call("leases.acquire", { resource: "r" }))).toMatchObject({
     error: { code: "lease_held", retryAfterMs: expect.any(Number), details: { holder: "a", resource: "r" } },
   });
   expect(edge.count("leases.acquire")).toBe(2);
@@ -258,21 +239,19 @@ it("[EC11] a gateway that has no coordinator behind it is asked again", async ()
 });
 
 it("[EC46] an unknown frame is reported as a problem, and the rest continues", async () => {
-  const edge = new FakeEdge();
-  const made = await registered(edge, "a");
+  const { edge, call, ...made } = await onEdge();
   for (const text of ["{", '"x"', '{"jsonrpc":"2.0","method":"tea.ready","params":{}}', '{"id":77,"result":1}', "[]"]) {
     edge.connections[0]?.sendText(text);
   }
   edge.connections[0]?.sendText('{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"not JSON"}}');
   await edge.time.pass(100);
   expect(ofType(made, "problem").length).toBe(4);
-  expect(codeOf(await edge.time.until(made.client.call("state.get", { key: "k" })))).toBe("ok");
+  expect(codeOf(await call("state.get", { key: "k" }))).toBe("ok");
   expect(edge.upgrades.length).toBe(1);
 });
 
 it("[EC11] an answer that closes the connection over the protocol is not provoked again", async () => {
-  const edge = new FakeEdge();
-  const made = await registered(edge, "a");
+  const { edge, ...made } = await onEdge();
   const asked = made.client.call("state.get", { key: "k" });
   await edge.time.pass(1);
   edge.closeAll(4003);
@@ -282,14 +261,13 @@ it("[EC11] an answer that closes the connection over the protocol is not provoke
 });
 
 it("[EC14] a listener that throws stops neither the client nor the others", async () => {
-  const edge = new FakeEdge();
-  const made = aClient(edge);
+  const { edge, call, ...made } = aClient();
   let heard = 0;
   made.client.on(() => {
     throw new Error("mine");
   });
   const stop = made.client.on(() => (heard += 1));
-  value(await edge.time.until(made.client.call("state.get", { key: "k" })));
+  value(await call("state.get", { key: "k" }));
   expect(ofType(made, "problem")[0]?.message).toBe("a listener threw: mine");
   expect(heard).toBeGreaterThan(2);
   stop();
@@ -299,9 +277,8 @@ it("[EC14] a listener that throws stops neither the client nor the others", asyn
   expect(heard).toBe(before);
 });
 
-it("[EC14] round trips are told with each ping", async () => {
-  const edge = new FakeEdge();
-  const made = await registered(edge, "a");
+it("[EC14] round trips are reported with each ping", async () => {
+  const { edge, ...made } = await onEdge();
   edge.faults.latencyMs = 40;
   await edge.time.pass(21_000);
   expect(ofType(made, "alive")).toEqual([

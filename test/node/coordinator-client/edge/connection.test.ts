@@ -1,16 +1,25 @@
 import { expect, it } from "vitest";
-import { aChat, aClient, codeOf, ofType, registered, statesOf, value } from "#harness/edge/edge-clients.ts";
+import {
+  onEdge,
+  aChat,
+  aClient,
+  codeOf,
+  ofType,
+  registered,
+  statesOf,
+  value,
+  withoutSockets,
+} from "#harness/edge/edge-clients.ts";
 import { adminToken, edgeUrl, FakeEdge, token } from "#harness/edge/fake-edge.ts";
 import { admin } from "#harness/coordinator/engine-host.ts";
 
 it("[EC2] a client connects at its first use, with its token in a header, and asks over the socket", async () => {
-  const edge = new FakeEdge();
-  const made = aClient(edge);
+  const { edge, call, ...made } = aClient();
   await edge.time.pass(60_000);
   expect(edge.upgrades).toEqual([]);
-  const set = await edge.time.until(made.client.call("state.set", { key: "a", value: 1 }));
+  const set = await call("state.set", { key: "a", value: 1 });
   expect(value(set).version).toBeGreaterThan(0);
-  const got = await edge.time.until(made.client.call("state.get", { key: "a" }));
+  const got = await call("state.get", { key: "a" });
   expect(value(got)).toMatchObject({ entry: { value: 1 } });
   expect(statesOf(made)).toEqual(["connecting", "connected"]);
   expect(edge.arrived.map(({ way, name }) => `${way} ${name}`)).toEqual(["socket state.set", "socket state.get"]);
@@ -23,8 +32,7 @@ it("[EC2] a client connects at its first use, with its token in a header, and as
 });
 
 it("[EC2] a command that asks once needs no socket: each operation by its method and path", async () => {
-  const edge = new FakeEdge();
-  const made = aClient(edge, { transport: "http" });
+  const { edge, ...made } = aClient(new FakeEdge(), { transport: "http" });
   const { client } = made;
   value(await edge.time.until(client.call("state.set", { key: "a/b c&d", value: { one: [1] } })));
   const listed = value(await edge.time.until(client.call("state.list", { prefix: "a/b c&", limit: 3 })));
@@ -38,17 +46,14 @@ it("[EC2] a command that asks once needs no socket: each operation by its method
 });
 
 it("[EC2] what the coordinator takes over HTTP alone goes over HTTP, also while a socket is open", async () => {
-  const edge = new FakeEdge();
-  const { client } = aClient(edge, { token: adminToken });
-  const made = value(await edge.time.until(client.call("tokens.create", { machine: "m2", scope: "work" })));
-  expect(made.token).toBe("shim_new");
+  const { edge, call, client } = aClient(new FakeEdge(), { token: adminToken });
+  expect(value(await call("tokens.create", { machine: "m2", scope: "work" })).token).toBe("shim_new");
   expect(client.state).toBe("connected");
   expect(edge.arrived.map(({ way, name }) => `${way} ${name}`)).toEqual(["http tokens.create"]);
 });
 
 it("[EC3] it pings every 10 s, and as often as its registration says", async () => {
-  const edge = new FakeEdge();
-  const { client } = aClient(edge);
+  const { edge, client } = aClient();
   client.connect();
   await edge.time.pass(35_000);
   expect(edge.connections.map(({ pings }) => pings)).toEqual([4]);
@@ -60,8 +65,7 @@ it("[EC3] it pings every 10 s, and as often as its registration says", async () 
 });
 
 it("[EC42] a connection on which nothing comes after a ping is ended, and another one is opened", async () => {
-  const edge = new FakeEdge();
-  const made = await registered(edge, "a");
+  const { edge, ...made } = await onEdge();
   edge.connections[0]?.freeze();
   await edge.time.pass(14_900);
   expect(made.client.state).toBe("connected");
@@ -72,8 +76,7 @@ it("[EC42] a connection on which nothing comes after a ping is ended, and anothe
 });
 
 it("[EC42] a long frame before the pong is a sign of life, silence after it is not", async () => {
-  const edge = new FakeEdge();
-  const made = await registered(edge, "a");
+  const { edge, ...made } = await onEdge();
   edge.faults.loses = ({ text }) => text === "pong";
   await edge.time.pass(11_000);
   edge.connections[0]?.notify("messages.new", {});
@@ -83,9 +86,8 @@ it("[EC42] a long frame before the pong is a sign of life, silence after it is n
   expect(statesOf(made)).toContain("disconnected");
 });
 
-it("[EC4] it comes back by itself, later and later, each time after a random part of the time", async () => {
-  const edge = new FakeEdge();
-  const made = aClient(edge);
+it("[EC4] it reconnects by itself, later and later, each time after a random part of the delay", async () => {
+  const { edge, ...made } = aClient();
   edge.faults.isUnreachable = true;
   made.client.connect();
   await edge.time.pass(180_000);
@@ -103,8 +105,7 @@ it("[EC4] it comes back by itself, later and later, each time after a random par
 });
 
 it("[EC4] a connection that never proves itself does not begin the backoff anew", async () => {
-  const edge = new FakeEdge();
-  const made = aClient(edge);
+  const { edge, ...made } = aClient();
   made.client.on((event) => {
     if (event.type === "state" && event.state === "connected") edge.time.setTimer(() => edge.closeAll(), 1_000);
   });
@@ -115,8 +116,7 @@ it("[EC4] a connection that never proves itself does not begin the backoff anew"
 });
 
 it("[EC4] a coordinator that has too much to do is asked again no sooner than it says", async () => {
-  const edge = new FakeEdge();
-  const made = aClient(edge);
+  const { edge, ...made } = aClient();
   edge.faults.refusesSockets = true;
   edge.faults.refuses = () => ({ code: "overloaded", message: "too much to do", retryAfterMs: 7_000 });
   made.client.connect();
@@ -130,7 +130,7 @@ it("[EC4] a coordinator that has too much to do is asked again no sooner than it
   expect(edge.upgrades.length).toBe(2);
 });
 
-it("[EC4] [EC5] after a deploy all chats are back before anybody counts them as gone", async () => {
+it("[EC4] [EC5] after a deploy all chats are connected again before they count as gone", async () => {
   const edge = new FakeEdge();
   const chats = await Promise.all(["a", "b", "c"].map((chat, seed) => registered(edge, chat, { seed })));
   await edge.time.pass(25_000);
@@ -146,9 +146,7 @@ it("[EC4] [EC5] after a deploy all chats are back before anybody counts them as 
 });
 
 it("[EC38] with sockets blocked it works over HTTP, and returns to a socket when one opens", async () => {
-  const edge = new FakeEdge();
-  edge.faults.refusesSockets = true;
-  const made = await registered(edge, "a");
+  const { edge, ...made } = await withoutSockets();
   expect(statesOf(made)).toEqual(["connecting", "fallback"]);
   value(await edge.time.until(made.client.call("state.set", { key: "a", value: 1 })));
   await edge.time.pass(95_000);
@@ -170,8 +168,7 @@ it("[EC38] with sockets blocked it works over HTTP, and returns to a socket when
 });
 
 it("[EC39] where a socket has been open before, one that does not open is tried again within seconds", async () => {
-  const edge = new FakeEdge();
-  const made = await registered(edge, "a");
+  const { edge, ...made } = await onEdge();
   await edge.time.pass(10_000);
   edge.faults.refusesSockets = true;
   edge.closeAll();
@@ -189,9 +186,7 @@ it("[EC39] where a socket has been open before, one that does not open is tried 
 });
 
 it("[EC6] when HTTP stops as well it is disconnected, until the coordinator answers again", async () => {
-  const edge = new FakeEdge();
-  edge.faults.refusesSockets = true;
-  const made = await registered(edge, "a");
+  const { edge, ...made } = await withoutSockets();
   edge.faults.isUnreachable = true;
   await edge.time.pass(12_000);
   expect(made.client.state).not.toBe("fallback");
@@ -200,10 +195,8 @@ it("[EC6] when HTTP stops as well it is disconnected, until the coordinator answ
   expect(value(await edge.time.until(made.client.call("chats.get", { chat: "a" })))).toMatchObject({ status: "idle" });
 });
 
-it("[EC6] a request that is lost over HTTP tells nothing about a later way", async () => {
-  const edge = new FakeEdge();
-  edge.faults.refusesSockets = true;
-  const made = await registered(edge, "a");
+it("[EC6] a request that is lost over HTTP means nothing for a later way", async () => {
+  const { edge, ...made } = await withoutSockets();
   await edge.time.pass(5_000);
   edge.faults.loses = ({ text }) => text.includes("/state?key=old");
   const old = made.client.call("state.get", { key: "old" }, 15_000);
@@ -219,9 +212,8 @@ it("[EC6] a request that is lost over HTTP tells nothing about a later way", asy
 });
 
 it("[EC25] with a token that is not accepted it is closed for good", async () => {
-  const edge = new FakeEdge();
-  const made = aClient(edge, { token: "shim_secret.wrong" });
-  const refused = await edge.time.until(made.client.call("state.get", { key: "a" }));
+  const { edge, call, ...made } = aClient(new FakeEdge(), { token: "shim_secret.wrong" });
+  const refused = await call("state.get", { key: "a" });
   expect(codeOf(refused)).toBe("closed");
   expect(ofType(made, "state").at(-1)).toMatchObject({ state: "closed", reason: "a valid token is needed" });
   await edge.time.pass(120_000);
@@ -247,15 +239,13 @@ it("[EC26] a token that is revoked closes the client at once, over a socket and 
 });
 
 it("[EC25] with an unknown workspace it is closed for good", async () => {
-  const edge = new FakeEdge();
-  const made = aClient(edge, { workspace: "nowhere", edge: edgeUrl });
-  expect(codeOf(await edge.time.until(made.client.call("state.get", { key: "a" })))).toBe("closed");
+  const { call, ...made } = aClient(new FakeEdge(), { workspace: "nowhere", edge: edgeUrl });
+  expect(codeOf(await call("state.get", { key: "a" }))).toBe("closed");
   expect(made.client.state).toBe("closed");
 });
 
-it("[EC7] after a sleep the connection is looked at with the first call, and replaced when it is dead", async () => {
-  const edge = new FakeEdge();
-  const made = await registered(edge, "a");
+it("[EC7] after a sleep the connection is checked with the first call, and replaced when it is dead", async () => {
+  const { edge, ...made } = await onEdge();
   await edge.time.pass(1_000);
   edge.connections[0]?.freeze();
   await made.machine.sleep(3_600_000);
@@ -266,8 +256,7 @@ it("[EC7] after a sleep the connection is looked at with the first call, and rep
 });
 
 it("[EC7] a machine that wakes up does not wait for the rest of a long backoff", async () => {
-  const edge = new FakeEdge();
-  const made = aClient(edge);
+  const { edge, ...made } = aClient();
   edge.faults.isUnreachable = true;
   made.client.connect();
   await edge.time.untilTrue(() => (ofType(made, "state").at(-1)?.retryInMs ?? 0) > 10_000);
@@ -276,9 +265,8 @@ it("[EC7] a machine that wakes up does not wait for the rest of a long backoff",
   expect(codeOf(await edge.time.until(made.client.call("state.get", { key: "a" }), 1_000))).toBe("ok");
 });
 
-it("[EC7] a clock that was set is told, drift is not", async () => {
-  const edge = new FakeEdge();
-  const made = await registered(edge, "a");
+it("[EC7] a clock that was set is reported, drift is not", async () => {
+  const { edge, ...made } = await onEdge();
   for (let times = 0; times < 20; times++) {
     made.machine.setWall(-400);
     await edge.time.pass(10_000);
@@ -291,13 +279,12 @@ it("[EC7] a clock that was set is told, drift is not", async () => {
 });
 
 it("[EC2] a closed client does nothing any more, and says so", async () => {
-  const edge = new FakeEdge();
-  const made = await registered(edge, "a");
+  const { edge, call, ...made } = await onEdge();
   const waiting = made.client.call("state.get", { key: "a" });
   await edge.time.pass(1);
   made.client.close();
   expect(codeOf(await edge.time.until(waiting))).toBe("outcome_unknown");
-  expect(codeOf(await edge.time.until(made.client.call("state.get", { key: "a" })))).toBe("closed");
+  expect(codeOf(await call("state.get", { key: "a" }))).toBe("closed");
   expect(statesOf(made).at(-1)).toBe("closed");
   await edge.time.pass(60_000);
   expect(edge.upgrades.length).toBe(1);

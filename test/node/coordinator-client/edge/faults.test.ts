@@ -33,7 +33,7 @@ const story = fc.array(fc.tuple(fc.constantFrom(...troubles), fc.integer({ min: 
   maxLength: 12,
 });
 
-it("[EC9] [EC18] [EC15] whatever the network does, each update takes effect once, and each change is told once and in order", async () => {
+it("[EC9] [EC18] [EC15] whatever the network does, each update takes effect once, and each change is delivered once and in order", async () => {
   await fc.assert(
     fc.asyncProperty(story, fc.nat(), async (steps, seed) => {
       const edge = new FakeEdge();
@@ -157,8 +157,7 @@ it("[EC12] whatever the network does and however the machines sleep, what a clie
 }, 120_000);
 
 it("[EC28] a client whose chat counts as gone while it sleeps trusts no earlier lease when it wakes", async () => {
-  const edge = new FakeEdge();
-  const made = aClient(edge);
+  const { edge, ...made } = aClient();
   value(await edge.time.until(made.client.register(aChat("a", { isInteractive: false }))));
   const right = value(await edge.time.until(made.client.hold({ resource, isBound: true })));
   await edge.time.pass(15_000);

@@ -1,12 +1,11 @@
 import { expect, it } from "vitest";
-import { aChat, aClient, codeOf, registered, value } from "#harness/edge/edge-clients.ts";
+import { onEdge, aChat, aClient, codeOf, registered, value, twoChats } from "#harness/edge/edge-clients.ts";
 import { held, isHeld, resource, rightsOf, trustIsTrue } from "#harness/edge/held-leases.ts";
 import { FakeEdge } from "#harness/edge/fake-edge.ts";
 import { admin } from "#harness/coordinator/engine-host.ts";
 
 it("[EC13] a held lease is renewed at half of its time, for as long as it is held", async () => {
-  const edge = new FakeEdge();
-  const made = await registered(edge, "a");
+  const { edge, ...made } = await onEdge();
   const right = await held(edge, made);
   expect(right).toMatchObject({ name: "r", state: "trusted", guard: { resource: "r", token: right.token } });
   await edge.time.pass(14_900);
@@ -23,8 +22,7 @@ it("[EC13] a held lease is renewed at half of its time, for as long as it is hel
 });
 
 it("[EC31] a bound lease follows the pings: it is not renewed, and outlives its ttl", async () => {
-  const edge = new FakeEdge();
-  const made = await registered(edge, "a");
+  const { edge, ...made } = await onEdge();
   const right = await held(edge, made, { isBound: true });
   await edge.time.pass(20_000);
   const renewals = edge.count("leases.renew");
@@ -36,8 +34,7 @@ it("[EC31] a bound lease follows the pings: it is not renewed, and outlives its 
 });
 
 it("[EC31] after a new registration a bound lease is confirmed before pings prolong it again", async () => {
-  const edge = new FakeEdge();
-  const made = aClient(edge);
+  const { edge, ...made } = aClient();
   value(await edge.time.until(made.client.register(aChat("a", { isInteractive: false }))));
   const right = await held(edge, made, { isBound: true });
   await edge.time.pass(25_000);
@@ -47,16 +44,14 @@ it("[EC31] after a new registration a bound lease is confirmed before pings prol
   await edge.time.pass(6_500);
   edge.faults.isUnreachable = false;
   await edge.time.untilTrue(() => made.client.state === "connected");
-  const { entries } = value(await edge.host.call("audit.list", { kind: "chat.offline" }, admin));
-  expect(entries.length).toBe(1);
+  expect(value(await edge.host.call("audit.list", { kind: "chat.offline" }, admin)).entries.length).toBe(1);
   await edge.time.pass(120_000);
   expect(right.isTrusted() && (await isHeld(edge, right))).toBe(true);
   expect(edge.count("leases.renew")).toBeGreaterThan(5);
 });
 
 it("[EC13] a lease becomes doubtful when its trust ends, also while a renewal is not answered yet", async () => {
-  const edge = new FakeEdge();
-  const made = await registered(edge, "a");
+  const { edge, ...made } = await onEdge();
   const lease = await held(edge, made);
   edge.faults.loses = ({ text }) => text.includes("leases.renew");
   await edge.time.pass(29_500);
@@ -83,8 +78,7 @@ it("[EC32] a lease that was force-released is reported once, at once", async () 
 });
 
 it("[EC32] a bound lease that was force-released while the hint was lost is found out nevertheless", async () => {
-  const edge = new FakeEdge();
-  const made = await registered(edge, "a");
+  const { edge, ...made } = await onEdge();
   const right = await held(edge, made, { isBound: true });
   await edge.time.pass(11_000);
   edge.faults.loses = ({ text }) => text.includes("lease.granted");
@@ -95,8 +89,7 @@ it("[EC32] a bound lease that was force-released while the hint was lost is foun
 });
 
 it("[EC33] a lease that a request without an answer has acquired is released", async () => {
-  const edge = new FakeEdge();
-  const made = await registered(edge, "a");
+  const { edge, ...made } = await onEdge();
   edge.faults.loses = ({ direction, text }) => direction === "down" && text.includes("granted");
   const unknown = await edge.time.until(made.client.hold({ resource, isBound: true }));
   expect(codeOf(unknown)).toBe("outcome_unknown");
@@ -107,9 +100,7 @@ it("[EC33] a lease that a request without an answer has acquired is released", a
 });
 
 it("[EC33] a waiter that a request without an answer has added is removed", async () => {
-  const edge = new FakeEdge();
-  const first = await registered(edge, "a");
-  const second = await registered(edge, "b");
+  const { edge, first, second } = await twoChats();
   const right = await held(edge, first);
   edge.faults.loses = ({ direction, text }) => direction === "down" && text.includes("waiting");
   const unknown = await edge.time.until(second.client.hold({ resource, waitMs: 3_600_000 }));
@@ -122,9 +113,7 @@ it("[EC33] a waiter that a request without an answer has added is removed", asyn
 });
 
 it("[EC13] a leader stays one by renewing its term, and the next waiter follows when it goes", async () => {
-  const edge = new FakeEdge();
-  const first = await registered(edge, "a");
-  const second = await registered(edge, "b");
+  const { edge, first, second } = await twoChats();
   const leading = value(await edge.time.until(first.client.lead({ name: "build", ttlMs: 10_000 })));
   expect(leading.name).toBe("leader:build");
   expect(codeOf(await edge.time.until(second.client.lead({ name: "build" })))).toBe("lease_held");
@@ -134,16 +123,13 @@ it("[EC13] a leader stays one by renewing its term, and the next waiter follows 
   expect(edge.count("elections.renew")).toBe(12);
   value(await edge.time.until(first.client.call("state.set", { key: "k", value: 1, guard: leading.guard })));
   expect(value(await edge.time.until(leading.release()))).toBe(true);
-  const next = value(await edge.time.until(following, 1_000));
-  expect(next.token).toBeGreaterThan(leading.token);
+  expect(value(await edge.time.until(following, 1_000)).token).toBeGreaterThan(leading.token);
   const stale = second.client.call("state.set", { key: "k", value: 2, guard: leading.guard });
   expect(codeOf(await edge.time.until(stale))).toBe("stale_token");
 });
 
 it("[EC30] a client that has waited in vain for leadership leaves the queue", async () => {
-  const edge = new FakeEdge();
-  const first = await registered(edge, "a");
-  const second = await registered(edge, "b");
+  const { edge, first, second } = await twoChats();
   const leading = value(await edge.time.until(first.client.lead({ name: "build" })));
   expect(codeOf(await edge.time.until(second.client.lead({ name: "build", waitMs: 8_000 })))).toBe("lease_held");
   value(await edge.time.until(leading.release()));
@@ -151,8 +137,7 @@ it("[EC30] a client that has waited in vain for leadership leaves the queue", as
 });
 
 it("[EC31] pings of a new registration prolong nothing that was not confirmed under it", async () => {
-  const edge = new FakeEdge();
-  const made = aClient(edge);
+  const { edge, ...made } = aClient();
   value(await edge.time.until(made.client.register(aChat("a", { isInteractive: false }))));
   const right = await held(edge, made, { isBound: true });
   await edge.time.pass(12_000);
@@ -171,8 +156,7 @@ it("[EC31] pings of a new registration prolong nothing that was not confirmed un
 });
 
 it("[EC24] a chat that leaves trusts nothing of what it has held, or asks for", async () => {
-  const edge = new FakeEdge();
-  const made = await registered(edge, "a");
+  const { edge, ...made } = await onEdge();
   const right = await held(edge, made);
   const asked = made.client.hold({ resource: "other", ttlMs: 30_000 });
   const left = made.client.unregister();

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { Message } from "#src/contract/messages.ts";
-import { aChat, ofType, registered, value } from "#harness/edge/edge-clients.ts";
+import { onEdge, aChat, ofType, registered, value } from "#harness/edge/edge-clients.ts";
 import { FakeEdge } from "#harness/edge/fake-edge.ts";
 
 /** Sent by another chat of the workspace, without a client. */
@@ -19,18 +19,23 @@ async function sender(edge: FakeEdge): Promise<(body: string, priority?: Message
   };
 }
 
+/** A chat that takes its messages in. */
+async function anInbox(edge = new FakeEdge()) {
+  const { client } = await registered(edge, "a");
+  const send = await sender(edge);
+  const taken: unknown[] = [];
+  client.inbox(({ body }) => void taken.push(body));
+  await edge.time.pass(100);
+  return { edge, client, send, taken };
+}
+
 async function unread(edge: FakeEdge, chat: string): Promise<number> {
   const self = { chat, incarnation: 1 };
   return value(await edge.host.call("messages.pull", { self })).unread;
 }
 
 it("[EC17] [EC47] messages come when they are hinted at, in order, and are acknowledged", async () => {
-  const edge = new FakeEdge();
-  const { client } = await registered(edge, "a");
-  const send = await sender(edge);
-  const taken: unknown[] = [];
-  client.inbox(({ body }) => void taken.push(body));
-  await edge.time.pass(100);
+  const { edge, send, taken } = await anInbox();
   for (const body of ["one", "two", "three"]) await send(body);
   await edge.time.pass(100);
   expect(taken).toEqual(["one", "two", "three"]);
@@ -39,8 +44,7 @@ it("[EC17] [EC47] messages come when they are hinted at, in order, and are ackno
 });
 
 it("[EC17] higher priorities come first, and more than a page comes at once", async () => {
-  const edge = new FakeEdge();
-  const { client } = await registered(edge, "a");
+  const { edge, client } = await onEdge();
   const send = await sender(edge);
   for (let at = 0; at < 120; at++) await send(`${at}`, at === 110 ? "high" : "normal");
   const taken: unknown[] = [];
@@ -52,12 +56,7 @@ it("[EC17] higher priorities come first, and more than a page comes at once", as
 });
 
 it("[EC17] a message whose hint was lost comes within 30 s, and one that was sent meanwhile with the reconnect", async () => {
-  const edge = new FakeEdge();
-  const { client } = await registered(edge, "a");
-  const send = await sender(edge);
-  const taken: unknown[] = [];
-  client.inbox(({ body }) => void taken.push(body));
-  await edge.time.pass(100);
+  const { edge, client, send, taken } = await anInbox();
   edge.faults.loses = ({ text }) => text.includes("messages.new");
   await send("quiet");
   await edge.time.pass(29_000);
@@ -75,8 +74,7 @@ it("[EC17] a message whose hint was lost comes within 30 s, and one that was sen
 });
 
 it("[EC17] [MS29] messages come behind thousands to others, over which a pull takes several turns", async () => {
-  const edge = new FakeEdge();
-  const { client } = await registered(edge, "a");
+  const { edge, client } = await onEdge();
   const send = await sender(edge);
   const self = { chat: "a", incarnation: 1 };
   value(await edge.host.call("messages.subscribe", { self, pattern: "news.*" }));
@@ -91,22 +89,17 @@ it("[EC17] [MS29] messages come behind thousands to others, over which a pull ta
   expect(taken).toEqual(["last"]);
 });
 
-it("[EC17] over HTTP the heartbeat tells that there is something", async () => {
+it("[EC17] over HTTP the heartbeat reports that there are messages", async () => {
   const edge = new FakeEdge();
   edge.faults.refusesSockets = true;
-  const { client } = await registered(edge, "a");
-  const send = await sender(edge);
-  const taken: unknown[] = [];
-  client.inbox(({ body }) => void taken.push(body));
-  await edge.time.pass(100);
+  const { send, taken } = await anInbox(edge);
   await send("one");
   await edge.time.pass(10_500);
   expect(taken).toEqual(["one"]);
 });
 
 it("[EC47] a message that could not be handled comes again, and does not delay the others", async () => {
-  const edge = new FakeEdge();
-  const made = await registered(edge, "a");
+  const { edge, ...made } = await onEdge();
   const send = await sender(edge);
   const taken: unknown[] = [];
   let isBroken = true;
@@ -130,12 +123,7 @@ it("[EC47] a message that could not be handled comes again, and does not delay t
 });
 
 it("[EC47] a lost acknowledgement does not bring a message twice to the same process", async () => {
-  const edge = new FakeEdge();
-  const { client } = await registered(edge, "a");
-  const send = await sender(edge);
-  const taken: unknown[] = [];
-  client.inbox(({ body }) => void taken.push(body));
-  await edge.time.pass(100);
+  const { edge, send, taken } = await anInbox();
   edge.faults.refuses = ({ name }) => (name === "messages.ack" ? { code: "rate_limited", message: "slow down" } : null);
   await send("one");
   await edge.time.pass(65_000);
@@ -148,8 +136,7 @@ it("[EC47] a lost acknowledgement does not bring a message twice to the same pro
 });
 
 it("[EC17] a closed inbox takes nothing in, and a message that was not reached stays", async () => {
-  const edge = new FakeEdge();
-  const { client } = await registered(edge, "a");
+  const { edge, client } = await onEdge();
   const send = await sender(edge);
   const taken: unknown[] = [];
   const close = client.inbox(({ body }) => {

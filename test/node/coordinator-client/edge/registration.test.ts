@@ -1,11 +1,20 @@
 import { expect, it } from "vitest";
-import { aChat, aClient, codeOf, ofType, registered, statesOf, value } from "#harness/edge/edge-clients.ts";
+import {
+  onEdge,
+  aChat,
+  aClient,
+  codeOf,
+  ofType,
+  registered,
+  statesOf,
+  value,
+  withoutSockets,
+} from "#harness/edge/edge-clients.ts";
 import { FakeEdge } from "#harness/edge/fake-edge.ts";
 import { admin } from "#harness/coordinator/engine-host.ts";
 
 it("[EC5] a connection is opened in the name of the chat, and registers it before anything else", async () => {
-  const edge = new FakeEdge();
-  const { client } = aClient(edge);
+  const { edge, client } = aClient();
   const answer = client.register(aChat("a:b@c"));
   const early = client.call("state.get", { key: "k" });
   expect(value(await edge.time.until(answer))).toMatchObject({ chat: "a:b@c", incarnation: 1, isNew: true });
@@ -23,9 +32,8 @@ it("[EC5] a connection is opened in the name of the chat, and registers it befor
 });
 
 it("[EC5] a client that is connected already opens another connection in the name of its chat", async () => {
-  const edge = new FakeEdge();
-  const { client } = aClient(edge);
-  value(await edge.time.until(client.call("state.get", { key: "k" })));
+  const { edge, call, client } = aClient();
+  value(await call("state.get", { key: "k" }));
   value(await edge.time.until(client.register(aChat("a"))));
   value(await edge.time.until(client.register(aChat("a", { capabilities: ["typescript"] }))));
   value(await edge.time.until(client.register(aChat("b"))));
@@ -51,8 +59,7 @@ it("[EC5] a chat that is registered over HTTP, while a socket is being opened wi
 });
 
 it("[EC43] a chat that counts as gone is registered again, after a close and after a refusal", async () => {
-  const edge = new FakeEdge();
-  const made = await registered(edge, "a", {});
+  const { edge, call, ...made } = await onEdge();
   await edge.host.call("chats.attest-death", { chat: "a", machine: "m1", process: "process of a" });
   edge.tell();
   await edge.time.pass(1_000);
@@ -62,15 +69,14 @@ it("[EC43] a chat that counts as gone is registered again, after a close and aft
   await edge.time.pass(1_000);
   expect(ofType(made, "registered").length).toBe(3);
   edge.faults.refuses = ({ name }) => (name === "messages.pull" ? { code: "chat_offline", message: "gone" } : null);
-  expect(codeOf(await edge.time.until(made.client.call("messages.pull", {})))).toBe("chat_offline");
+  expect(codeOf(await call("messages.pull", {}))).toBe("chat_offline");
   await edge.time.pass(100);
   expect(ofType(made, "registered").length).toBe(4);
   expect(edge.count("chats.register")).toBe(4);
 });
 
-it("[EC14] a registration tells whether the chat had counted as gone, or only lost its connection", async () => {
-  const edge = new FakeEdge();
-  const made = await registered(edge, "a");
+it("[EC14] a registration reports whether the chat had counted as gone, or only lost its connection", async () => {
+  const { edge, ...made } = await onEdge();
   edge.closeAll();
   await edge.time.pass(3_000);
   await edge.host.call("chats.attest-death", { chat: "a", machine: "m1", process: "process of a" });
@@ -84,9 +90,7 @@ it("[EC14] a registration tells whether the chat had counted as gone, or only lo
 });
 
 it("[EC43] over HTTP a chat that counts as gone is noticed by its heartbeat", async () => {
-  const edge = new FakeEdge();
-  edge.faults.refusesSockets = true;
-  const made = await registered(edge, "a");
+  const { edge, ...made } = await withoutSockets();
   await edge.host.call("chats.attest-death", { chat: "a", machine: "m1", process: "process of a" });
   await edge.time.pass(10_100);
   expect(ofType(made, "registered").length).toBe(2);
@@ -94,8 +98,7 @@ it("[EC43] over HTTP a chat that counts as gone is noticed by its heartbeat", as
 });
 
 it("[EC44] a chat that another process has taken over is given up, and this is reported", async () => {
-  const edge = new FakeEdge();
-  const made = await registered(edge, "a");
+  const { edge, call, ...made } = await onEdge();
   await edge.host.call("chats.attest-death", { chat: "a", machine: "m1", process: "process of a" });
   await edge.host.call("chats.register", aChat("a", { process: "another" }));
   await edge.host.connect("a");
@@ -104,7 +107,7 @@ it("[EC44] a chat that another process has taken over is given up, and this is r
   expect(ofType(made, "chat-lost")).toMatchObject([{ chat: "a", error: { code: "session_in_use" } }]);
   expect(made.client.self).toBeNull();
   expect(made.client.state).toBe("connected");
-  expect(codeOf(await edge.time.until(made.client.call("messages.pull", {})))).toBe("not_registered");
+  expect(codeOf(await call("messages.pull", {}))).toBe("not_registered");
   await edge.time.pass(120_000);
   expect(edge.count("chats.register")).toBe(2);
   expect(edge.upgrades.at(-1)?.url).toContain("chat=a");
@@ -152,8 +155,7 @@ it("[EC5] a refusal of the first registration is the caller's answer, and it is 
 });
 
 it("[EC5] a coordinator that cannot register now is asked again until the deadline", async () => {
-  const edge = new FakeEdge();
-  const made = aClient(edge);
+  const { edge, ...made } = aClient();
   edge.faults.refuses = ({ name }) =>
     name === "chats.register" ? { code: "overloaded", message: "too much to do", retryAfterMs: 3_000 } : null;
   const answer = made.client.register(aChat("a"));
@@ -165,8 +167,7 @@ it("[EC5] a coordinator that cannot register now is asked again until the deadli
 });
 
 it("[EC5] a registration that could not be renewed is renewed later", async () => {
-  const edge = new FakeEdge();
-  const made = await registered(edge, "a");
+  const { edge, ...made } = await onEdge();
   edge.faults.refuses = ({ name }) =>
     name === "chats.register" ? { code: "too_many_chats", message: "full", retryAfterMs: 5_000 } : null;
   edge.closeAll();
@@ -179,8 +180,7 @@ it("[EC5] a registration that could not be renewed is renewed later", async () =
 });
 
 it("[EC8] without a coordinator a registration ends at its deadline, and says whether it may have happened", async () => {
-  const edge = new FakeEdge();
-  const { client } = aClient(edge);
+  const { edge, client } = aClient();
   edge.faults.isUnreachable = true;
   expect(codeOf(await edge.time.until(client.register(aChat("a"), 5_000)))).toBe("unreachable");
   edge.faults.isUnreachable = false;
@@ -190,8 +190,7 @@ it("[EC8] without a coordinator a registration ends at its deadline, and says wh
 });
 
 it("[EC5] a chat that leaves is not registered again", async () => {
-  const edge = new FakeEdge();
-  const made = await registered(edge, "a");
+  const { edge, ...made } = await onEdge();
   value(await edge.time.until(made.client.hold({ resource: "r" })));
   expect(value(await edge.time.until(made.client.unregister()))).toEqual({ released: 1 });
   await edge.time.pass(60_000);

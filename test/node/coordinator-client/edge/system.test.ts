@@ -36,7 +36,7 @@ function socketUrl(server: RealServer): string {
   return `${server.url.replace("http", "ws")}/v1/workspaces/w1/connect`;
 }
 
-it("[EC19] a WebSocket is opened with the headers and without an origin, and tells texts and the code of its close", async () => {
+it("[EC19] a WebSocket is opened with the headers and without an origin, and reports texts and the code of its close", async () => {
   const server = await RealServer.listen();
   server.onText = (text, connection) => {
     connection.send(`heard ${text}`);
@@ -85,8 +85,7 @@ it("[EC19] over HTTP headers, query and body arrive; what was not sent is known;
     { method: "PUT", headers: { ...headers, "content-type": "application/json" }, body: '{"key":"k","value":"ä"}' },
   ]);
   server.answer = (_request, response) => void response.writeHead(302, { location: "/elsewhere" }).end();
-  const redirected = await send("state.get", { key: "k" }, 5_000);
-  expect(redirected).toMatchObject({ kind: "lost", isSent: true });
+  expect(await send("state.get", { key: "k" }, 5_000)).toMatchObject({ kind: "lost", isSent: true });
   expect(server.seen.length).toBe(3);
   server.answer = () => undefined;
   expect(await send("state.get", { key: "k" }, 50)).toMatchObject({
@@ -102,7 +101,7 @@ it("[EC19] over HTTP headers, query and body arrive; what was not sent is known;
   });
 });
 
-it("[EC19] a client works on the real clocks and network, and comes back after a close", async () => {
+it("[EC19] a client works on the real clocks and network, and connects again after a close", async () => {
   const server = await RealServer.listen();
   server.onText = (text, connection) => {
     if (text === "ping") return connection.send("pong");

@@ -1,13 +1,20 @@
 import { expect, it } from "vitest";
-import { aClient, registered } from "#harness/edge/edge-clients.ts";
+import type { WorkspaceClient } from "#src/coordinator-client/client.ts";
+import { onEdge, aClient } from "#harness/edge/edge-clients.ts";
 import { Follower, isInOrder, present, write } from "#harness/edge/state-follower.ts";
 import { FakeEdge } from "#harness/edge/fake-edge.ts";
+import { admin } from "#harness/coordinator/engine-host.ts";
+
+/** A client that has told what is there. */
+async function followed(watch: Parameters<WorkspaceClient["watch"]>[0] = {}, edge = new FakeEdge()) {
+  const { client } = aClient(edge);
+  const follower = new Follower(client.watch(watch));
+  await edge.time.pass(100);
+  return { edge, client, follower };
+}
 
 it("[EC15] changes of one update are in one event", async () => {
-  const edge = new FakeEdge();
-  const { client } = aClient(edge);
-  const follower = new Follower(client.watch());
-  await edge.time.pass(100);
+  const { edge, follower } = await followed();
   const writes = Array.from({ length: 12 }, (_, at) => ({ op: "set", key: `k${at}`, value: at }) as const);
   await edge.host.call("state.update", { writes });
   edge.tell();
@@ -16,8 +23,7 @@ it("[EC15] changes of one update are in one event", async () => {
 });
 
 it("[EC15] a watch continues over lost connections, without gap and without repetition", async () => {
-  const edge = new FakeEdge();
-  const { client } = await registered(edge, "a");
+  const { edge, client } = await onEdge();
   const follower = new Follower(client.watch({ prefix: "k/" }));
   await edge.time.pass(100);
   for (let round = 0; round < 6; round++) {
@@ -36,9 +42,7 @@ it("[EC15] a watch continues over lost connections, without gap and without repe
 it("[EC15] over HTTP it asks, and continues over a socket when one opens", async () => {
   const edge = new FakeEdge();
   edge.faults.refusesSockets = true;
-  const { client } = aClient(edge);
-  const follower = new Follower(client.watch({ prefix: "k/" }));
-  await edge.time.pass(100);
+  const { client, follower } = await followed({ prefix: "k/" }, edge);
   await write(edge, 1, 600);
   await edge.time.pass(5_100);
   expect(follower.revisions.length).toBe(600);
@@ -54,8 +58,7 @@ it("[EC15] over HTTP it asks, and continues over a socket when one opens", async
 });
 
 it("[EC34] a slow consumer gets events slowly, and misses none", async () => {
-  const edge = new FakeEdge();
-  const { client } = aClient(edge);
+  const { edge, client } = aClient();
   const watch = client.watch({ after: 0 });
   await edge.time.pass(100);
   await write(edge, 1, 300);
@@ -93,8 +96,7 @@ it("[EC34] changes that are pushed faster than they are consumed are requested a
 });
 
 it("[EC15] a watch continues when the last event is taken out in the moment of a reconnect", async () => {
-  const edge = new FakeEdge();
-  const { client } = aClient(edge);
+  const { edge, client } = aClient();
   const watch = client.watch({ after: 0 });
   await edge.time.pass(100);
   await write(edge, 1, 1);
@@ -111,10 +113,7 @@ it("[EC15] a watch continues when the last event is taken out in the moment of a
 });
 
 it("[EC15] a repeated change is delivered once, and a change for another watch not at all", async () => {
-  const edge = new FakeEdge();
-  const { client } = aClient(edge);
-  const follower = new Follower(client.watch({ after: 0 }));
-  await edge.time.pass(100);
+  const { edge, follower } = await followed({ after: 0 });
   await write(edge, 1, 3);
   await edge.time.pass(100);
   const watch = edge.arrived.at(-1)?.input["watch"];
@@ -129,9 +128,7 @@ it("[EC15] a repeated change is delivered once, and a change for another watch n
 it("[EC35] a frame that is lost on an open connection is noticed with the next one, and requested", async () => {
   const edge = new FakeEdge();
   edge.pace.changesPerFrame = 1;
-  const { client } = aClient(edge);
-  const follower = new Follower(client.watch({ prefix: "k/", after: 0 }));
-  await edge.time.pass(100);
+  const { follower } = await followed({ prefix: "k/", after: 0 }, edge);
   for (let round = 1; round <= 40; round += 4) {
     await write(edge, round, round);
     // What is for nobody moves no place.
@@ -153,15 +150,12 @@ it("[EC35] a frame that is lost on an open connection is noticed with the next o
 it("[EC36] a watch can begin after a revision", async () => {
   const edge = new FakeEdge();
   await write(edge, 1, 10);
-  const { client } = aClient(edge);
-  const follower = new Follower(client.watch({ prefix: "k/", after: 6 }));
-  await edge.time.pass(100);
+  const { follower } = await followed({ prefix: "k/", after: 6 }, edge);
   expect(follower.revisions).toEqual([7, 8, 9, 10]);
 });
 
 it("[EC37] closing a watch ends the loop over it, and nothing more is sent", async () => {
-  const edge = new FakeEdge();
-  const { client } = aClient(edge);
+  const { edge, client } = aClient();
   const watch = client.watch();
   const follower = new Follower(watch);
   await edge.time.pass(100);
@@ -175,8 +169,7 @@ it("[EC37] closing a watch ends the loop over it, and nothing more is sent", asy
 });
 
 it("[EC37] leaving the loop over a watch ends it", async () => {
-  const edge = new FakeEdge();
-  const { client } = aClient(edge);
+  const { edge, client } = aClient();
   const watch = client.watch();
   const first = (async () => {
     for await (const event of watch) return event.type;
@@ -190,10 +183,7 @@ it("[EC37] leaving the loop over a watch ends it", async () => {
 });
 
 it("[EC37] a watch that cannot continue says why, and ends", async () => {
-  const edge = new FakeEdge();
-  const { client } = aClient(edge);
-  const follower = new Follower(client.watch());
-  await edge.time.pass(100);
+  const { edge, client, follower } = await followed();
   client.close();
   await edge.time.pass(100);
   expect(follower.events.at(-1)).toMatchObject({ type: "failed", error: { code: "closed" } });
@@ -206,8 +196,7 @@ it("[EC37] a watch that cannot continue says why, and ends", async () => {
 });
 
 it("[EC15] a watch that was refused over HTTP, after a socket had opened, continues over the socket", async () => {
-  const edge = new FakeEdge();
-  const { client } = await registered(edge, "a");
+  const { edge, client } = await onEdge();
   edge.faults.refusesSockets = true;
   edge.closeAll();
   await edge.time.untilTrue(() => client.state === "disconnected");
@@ -227,4 +216,80 @@ it("[EC15] a watch that was refused over HTTP, after a socket had opened, contin
   await write(edge, 0, 4);
   await edge.time.pass(1_000);
   expect({ isOver: follower.isOver, keys: follower.keys.size }).toEqual({ isOver: false, keys: 5 });
+});
+
+it("[EC16] [EC15] a watch delivers what exists, then each change, in order and once", async () => {
+  const edge = new FakeEdge();
+  await write(edge, 1, 3);
+  await edge.host.call("state.set", { key: "other", value: 1 });
+  const { follower } = await followed({ prefix: "k/" }, edge);
+  expect(follower.events).toEqual([
+    {
+      type: "snapshot",
+      revision: 4,
+      entries: [1, 2, 3].map((at) => ({ key: `k/${at}`, value: at, version: at })),
+    },
+  ]);
+  await edge.host.call("state.set", { key: "other", value: 2 });
+  await write(edge, 4, 5);
+  await edge.host.call("state.delete", { key: "k/1" });
+  edge.tell();
+  await edge.time.pass(100);
+  expect(follower.revisions).toEqual([6, 7, 8]);
+  expect(Object.fromEntries(follower.keys)).toEqual(await present(edge, "k/"));
+  expect(edge.count("state.changes")).toBe(0);
+});
+
+it("[EC16] what was compacted meanwhile is replaced by all that is there", async () => {
+  for (const refusesSockets of [false, true]) {
+    const edge = new FakeEdge();
+    edge.faults.refusesSockets = refusesSockets;
+    await edge.host.call("settings.set", { settings: { keepChangesMs: 60_000 } }, admin);
+    const hourMs = 3_600_000;
+    const { follower } = await followed({ prefix: "k/" }, edge);
+    await write(edge, 1, 5);
+    await edge.time.pass(6_000);
+    edge.faults.isUnreachable = true;
+    edge.closeAll();
+    await write(edge, 6, 12);
+    await edge.time.pass(70_000);
+    await write(edge, 13, 14, "x/");
+    await edge.time.pass(hourMs);
+    edge.faults.isUnreachable = false;
+    await edge.time.pass(60_000);
+    await write(edge, 20, 21);
+    await edge.time.pass(6_000);
+    expect(follower.types[0]).toBe("snapshot");
+    expect(follower.types.lastIndexOf("snapshot")).toBeGreaterThan(0);
+    expect(follower.keys).toEqual(new Map(Object.entries(await present(edge, "k/"))));
+    expect(follower.types.at(-1)).toBe("changes");
+  }
+});
+
+it("[EC16] a snapshot of several pages is of one moment, whatever changes while it is read", async () => {
+  const edge = new FakeEdge();
+  for (let from = 1_000; from < 2_300; from += 100) {
+    const writes = Array.from({ length: 100 }, (_, at) => ({ op: "set", key: `k/${from + at}`, value: 0 }) as const);
+    await edge.host.call("state.update", { writes });
+  }
+  const { client } = aClient(edge);
+  let pages = 0;
+  edge.faults.refuses = ({ name }) => {
+    if (name !== "state.list") return null;
+    pages += 1;
+    // A key that was read, one that comes yet, one that goes, and one that is new.
+    void edge.host.call("state.set", { key: "k/1001", value: pages });
+    void edge.host.call("state.set", { key: "k/2200", value: pages });
+    void edge.host.call("state.delete", { key: `k/${1_010 + pages}` });
+    void edge.host.call("state.set", { key: `k/0-${pages}`, value: pages });
+    return null;
+  };
+  const watch = client.watch({ prefix: "k/" });
+  const { value: event } = await edge.time.until(watch.next());
+  expect(pages).toBe(3);
+  if (event?.type !== "snapshot") throw new Error("no snapshot");
+  const then = Object.fromEntries(event.entries.map((entry) => [entry.key, entry.value]));
+  expect(then).toEqual(await present(edge, "k/"));
+  expect(event.entries.map(({ key }) => key)).toEqual(event.entries.map(({ key }) => key).toSorted());
+  watch.close();
 });

@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import { readEvent } from "#src/worker-runner/claude/claude-events.ts";
 import { FakeClaude, init, lines, recordedStream, result, says, session } from "#harness/claude/fake-claude.ts";
 
-it("[CX8] a recorded run is read: who begins, what is said, used and refused, and how it ends", () => {
+it("[CX8] a recorded run is read: the session, what is said, used and refused, and how it ends", () => {
   const events = recordedStream()
     .split("\n")
     .map((line) => readEvent(line));
@@ -68,7 +68,7 @@ it("[CX8] half of a line, no JSON, a kind that is not known and fields of a wron
   );
 });
 
-it("[CX8] whatever stands in a line, it is read or passed over", () => {
+it("[CX8] any line is read or passed over", () => {
   const anyEvent = fc.record(
     {
       type: fc.constantFrom("system", "assistant", "stream_event", "rate_limit_event", "result", "user"),
@@ -90,7 +90,7 @@ it("[CX8] whatever stands in a line, it is read or passed over", () => {
   );
 });
 
-it("[CX8] a line of any length costs no more than the line, and what cannot be read is told in one line", async () => {
+it("[CX8] a line of any length costs no more than the line, and what cannot be read is reported in one line", async () => {
   const long = `{"type":"user","text":"${"x".repeat(5_000_000)}"}\n`;
   const claude = new FakeClaude([
     { text: `${lines(init())}no json\n{"type":"assist\n${long}${lines(says({}), result())}` },

@@ -86,8 +86,7 @@ it("[CX24] the cost is estimated where the prices are known, and measured at the
 });
 
 it("[CX10] a good end is a result, with what was used", async () => {
-  const { outcome } = await ended(says({}), result({ permission_denials: [{ tool_name: "Bash" }] }));
-  expect(outcome).toEqual({
+  expect((await ended(says({}), result({ permission_denials: [{ tool_name: "Bash" }] }))).outcome).toEqual({
     kind: "done",
     result: { text: "Done.", session, turns: 1, refused: 1, tokens: 120, costMicros: 13_200, cost: "measured" },
   });
@@ -136,14 +135,12 @@ it("[CX27] [CX28] a full session is not resumed, and a run without a result has 
   );
   expect(full.outcome).toMatchObject({ kind: "failed", isRetryable: true });
   expect(full.checkpoints.at(-1)).toMatchObject({ claude: { session, isFull: true } });
-  const silent = await new FakeClaude([{ text: "", complaint: "error: unknown option\n", code: 1 }]).run();
-  expect(silent.outcome).toEqual({
+  expect((await new FakeClaude([{ text: "", complaint: "error: unknown option\n", code: 1 }]).run()).outcome).toEqual({
     kind: "failed",
     reason: "Claude Code ended with 1 and no result. error: unknown option",
     isRetryable: true,
   });
-  const missing = await new FakeClaude([]).run({ settings: { program: "/nonexistent/claude" } });
-  expect(missing.outcome).toMatchObject({
+  expect((await new FakeClaude([]).run({ settings: { program: "/nonexistent/claude" } })).outcome).toMatchObject({
     kind: "failed",
     isRetryable: true,
     reason: expect.stringContaining("ENOENT"),
@@ -224,12 +221,11 @@ it("[CX13] a stop interrupts first, is no result, and leaves no process behind",
   const { outcome, usage } = await claude.run({ signal: stop.signal, onOutput });
   expect(outcome).toEqual({ kind: "stopped" });
   expect(usage.at(-1)?.costMicros).toBe(13_200);
-  const before = await claude.run({ signal: AbortSignal.abort() });
-  expect(before.outcome).toEqual({ kind: "stopped" });
+  expect((await claude.run({ signal: AbortSignal.abort() })).outcome).toEqual({ kind: "stopped" });
   expect(claude.started()).toHaveLength(1);
 });
 
-it("[CX13] what does not heed INT and TERM is killed", async () => {
+it("[CX13] a program that ignores INT and TERM is killed", async () => {
   const claude = new FakeClaude([{ text: lines(init({ model: "m" })), atInterrupt: null }]);
   const stop = new AbortController();
   const onOutput = (text: string): void => void (text.includes("session") && stop.abort(new Error("cancelled")));
@@ -241,7 +237,7 @@ it("[CX13] what does not heed INT and TERM is killed", async () => {
   expect(systemProcesses.facts(Number(pid))).toBeNull();
 });
 
-it("[CX14] secrets are taken out of what is told, and long texts are cut", async () => {
+it("[CX14] secrets are taken out of what is reported, and long texts are cut", async () => {
   const secret = `ghp_${"a1B2c3D4e5".repeat(4).slice(0, 36)}`;
   const text = `The token is ${secret} ${"word ".repeat(2_000)}`;
   const last = `${text}\n{"shim":"done","result":{"token":"${secret}","password":"hunter2-and-more"}}`;

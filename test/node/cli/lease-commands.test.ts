@@ -1,0 +1,200 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
+import { systemProcesses } from "#src/platform/processes.ts";
+import { LeaseCommandRig } from "#harness/machine/lease-commands.ts";
+import { failed } from "#harness/machine/cli-home.ts";
+import { CutProxy } from "#harness/edge/cut-proxy.ts";
+
+const forever = 'process.on("SIGTERM", () => process.exit(9)); setInterval(() => 0, 1000);';
+/** With a process of its own that does not heed TERM and whose pid it writes. */
+const stubborn = `const { spawn } = require("node:child_process");
+  const deaf = spawn(process.execPath, ["-e", 'process.on("SIGTERM", () => 0); console.log("up"); setInterval(() => 0, 1000)']);
+  deaf.stdout.once("data", () => writeFileSync(file, String(deaf.pid)));`;
+
+function isAlive(pid: number): boolean {
+  return systemProcesses.facts(pid) !== null;
+}
+
+it("[CL33] a command gets the token of its lease, its exit code is passed on, and the lease is released", async () => {
+  const rig = new LeaseCommandRig();
+  const script = "writeFileSync(file, process.env.SHIM_LEASE_TOKEN); exitWhenAsked(7);";
+  const running = rig.leaseRun(["--json"], script);
+  const [token] = await rig.written();
+  expect(await rig.held()).toMatchObject([{ token, holder: expect.stringMatching(/^run-/) as string }]);
+  rig.askToExit();
+  const ran = await running;
+  expect([ran.code, ran.json()]).toEqual([7, { resource: "db", token, exitCode: 7 }]);
+  expect([await rig.held(), await rig.chats()]).toEqual([[], ["offline"]]);
+});
+
+it("[CL136] a lease that is not free in time is answered with 75, and the command is not started", async () => {
+  const rig = new LeaseCommandRig();
+  const running = rig.leaseRun([], 'writeFileSync(file, "1"); exitWhenAsked(0);');
+  await rig.written();
+  for (const options of [[], ["--wait", "0.4s"]]) {
+    const late = await rig.leaseRun(options, 'writeFileSync(file, "wrong");');
+    expect([options, late.code]).toEqual([options, 75]);
+    expect(late.err).toMatch(/db/);
+  }
+  const next = rig.leaseRun(["--wait", "30s"], 'writeFileSync(file, "2");');
+  rig.askToExit();
+  expect([(await running).code, (await next).code, await rig.written()]).toEqual([0, 0, [2]]);
+});
+
+it("[CL137] a command whose lease is lost is ended with all of its processes, and answered with 76", async () => {
+  const rig = new LeaseCommandRig();
+  const running = rig.leaseRun(["--ttl", "2s"], stubborn);
+  const [deaf = 0] = await rig.written();
+  const before = Date.now();
+  await rig.forceRelease("db");
+  const ran = await running;
+  expect([ran.code, isAlive(deaf)]).toEqual([76, false]);
+  expect(ran.err).toContain("the lease on db was lost");
+  // KILL, since one of them does not heed TERM.
+  expect(Date.now() - before).toBeGreaterThan(4_900);
+});
+
+it("[CL138] Ctrl-C ends the command and releases the lease; before there is a lease it starts nothing", async () => {
+  const rig = new LeaseCommandRig();
+  const running = rig.leaseRun([], `${forever} writeFileSync(file, "1");`);
+  await rig.written();
+  const waiting = rig.leaseRun(["--wait", "1h"], 'writeFileSync(file, "wrong");');
+  await rig.comeChats(2);
+  rig.stop.abort();
+  expect([(await running).code, (await waiting).code]).toEqual([9, 130]);
+  expect([await rig.written(), await rig.held(), await rig.chats()]).toEqual([[1], [], ["offline", "offline"]]);
+});
+
+it("[CL139] a command that does not exist, and a wrong duration, are refused", async () => {
+  const rig = new LeaseCommandRig();
+  expect(await rig.home.shimWith(rig.real, "lease run db -- no-such-program")).toMatchObject(
+    failed(127, "no program no-such-program"),
+  );
+  expect(await rig.held()).toEqual([]);
+  for (const wrong of ["--ttl 0s", "--wait 2h", "--ttl x"])
+    expect(await rig.home.shim(`lease run db ${wrong} -- true`)).toMatchObject(failed(2, /from [01]s to 1h/));
+});
+
+it("[CL139] a file that cannot be executed is answered with 126", async () => {
+  const rig = new LeaseCommandRig();
+  const file = join(rig.home.project, "not-executable");
+  writeFileSync(file, "", { mode: 0o600 });
+  expect(await rig.home.shimWith(rig.real, "lease run db --", file)).toMatchObject({ code: 126 });
+  expect(await rig.held()).toEqual([]);
+});
+
+it("[CL33] [CL136] [CL137] on the edge it is the same: token, exit code, 75 and 76", async () => {
+  const runtime = await EdgeRuntime.open();
+  const rig = new LeaseCommandRig();
+  await rig.joinEdge(runtime);
+  const running = rig.leaseRun(["--ttl", "2s"], `${stubborn} setTimeout(() => process.exit(0), 60_000);`);
+  const [deaf = 0] = await rig.written();
+  expect(await rig.held()).toMatchObject([{ holder: expect.stringMatching(/^run-m1-/) as string }]);
+  const refused = await rig.leaseRun(["--wait", "0.3s"], "");
+  expect([refused.code, refused.err]).toEqual([75, expect.any(String)]);
+  await expect.poll(async () => (await rig.held())[0]?.heldForMs, { timeout: 30_000 }).toBeGreaterThan(2_500);
+  await rig.forceRelease("db");
+  expect([(await running).code, isAlive(deaf)]).toEqual([76, false]);
+  const script = "process.exit(Number(process.env.SHIM_LEASE_TOKEN) > 0 ? 5 : 6)";
+  expect((await rig.leaseRun(["--wait", "10s"], script)).code).toBe(5);
+  expect(await rig.held()).toEqual([]);
+  expect(new Set(await rig.chats())).toEqual(new Set(["offline"]));
+});
+
+it("[CL100] [CL102] a command runs while this process leads, knows its term, and its exit code is passed on", async () => {
+  const rig = new LeaseCommandRig();
+  const script = 'exitWhenAsked(process.env.SHIM_ELECTION === "deploy" ? 7 : 1);';
+  const first = rig.lead(["--json"], script);
+  const [term] = await rig.written();
+  const status = await rig.home.shim("lead deploy --status --json");
+  expect([status.code, status.json()]).toMatchObject([0, { leader: { name: "deploy", term } }]);
+  expect((await rig.home.shim("lead deploy --status")).out).toMatch(
+    /^lead-\S+ on \S+ \(shim lead\) leads deploy, term/,
+  );
+  expect(await rig.lead(["--wait", "0.2s"], "")).toMatchObject(failed(75, "deploy"));
+  const next = rig.lead([], "setImmediate(() => process.exit(3))");
+  rig.askToExit();
+  const ran = await first;
+  expect([ran.code, ran.json()]).toEqual([7, { name: "deploy", term, exitCode: 7 }]);
+  expect((await next).code).toBe(3);
+  const [, second = 0] = await rig.written(2);
+  expect(second).toBeGreaterThan(term ?? 0);
+  expect(await rig.home.shim("lead deploy --status")).toMatchObject({ code: 3, out: "deploy has no leader.\n" });
+});
+
+it("[CL101] when leadership is lost the command is ended, and it campaigns again; with --once it ends with 76", async () => {
+  const rig = new LeaseCommandRig();
+  const running = rig.lead([], forever);
+  await rig.written();
+  await rig.forceRelease("leader:deploy");
+  const [one = 0, two = 0] = await rig.written(2);
+  expect(two).toBeGreaterThan(one);
+  rig.stop.abort();
+  expect(await running).toMatchObject(failed(9, /leadership of deploy was lost[^]*Campaigning again/));
+  expect((await rig.home.shim("lead deploy --status")).code).toBe(3);
+});
+
+it("[CL101] with --once a lost leadership is answered with 76", async () => {
+  const rig = new LeaseCommandRig();
+  const running = rig.lead(["--once"], forever);
+  await rig.written();
+  await rig.forceRelease("leader:deploy");
+  expect(await running).toMatchObject(failed(76, "leadership of deploy was lost"));
+});
+
+it("[CL100] Ctrl-C before it leads starts nothing; what cannot be run or asked is said", async () => {
+  const rig = new LeaseCommandRig();
+  const running = rig.lead([], forever);
+  await rig.written();
+  const waiting = rig.lead([], "");
+  await rig.comeChats(2);
+  rig.stop.abort();
+  expect([(await running).code, (await waiting).code, (await rig.written()).length]).toEqual([9, 130, 1]);
+  const fresh = new LeaseCommandRig();
+  expect((await fresh.home.shimWith(fresh.real, "lead deploy -- no-such-program")).code).toBe(127);
+  const wrong: [string[], RegExp][] = [
+    [["a b", "--status"], /is not an election name/],
+    [["deploy"], /give the command after --/],
+    [["deploy", "--status", "--", "true"], /takes no command/],
+    [["deploy", "--ttl", "20m", "--", "true"], /from 1s to 10m/],
+  ];
+  for (const [args, problem] of wrong) {
+    expect(await fresh.home.shim("lead", ...args)).toMatchObject(failed(2, problem));
+  }
+});
+
+it("[CL100] [CL101] on the edge it is the same", async () => {
+  const runtime = await EdgeRuntime.open();
+  const rig = new LeaseCommandRig();
+  await rig.joinEdge(runtime);
+  const running = rig.lead([], forever);
+  const [one = 0] = await rig.written();
+  expect((await rig.home.shim("lead deploy --status")).out).toMatch(/on m1/);
+  expect((await rig.lead(["--wait", "0.3s"], "")).code).toBe(75);
+  await rig.forceRelease("leader:deploy");
+  const [, two = 0] = await rig.written(2);
+  expect(two).toBeGreaterThan(one);
+  rig.stop.abort();
+  expect((await running).code).toBe(9);
+  expect((await rig.home.shim("lead deploy --status")).code).toBe(3);
+});
+
+it("[CL101] a leader that is cut off from the edge ends its command, and leads again once the edge answers", async () => {
+  const runtime = await EdgeRuntime.open();
+  const proxy = await CutProxy.to(runtime.url);
+  const rig = new LeaseCommandRig();
+  await rig.joinEdge(runtime, proxy.url);
+  const ended =
+    'process.on("SIGTERM", () => { appendFileSync(file, "0\\n"); process.exit(9); }); setInterval(() => 0, 1000);';
+  const running = rig.lead(["--ttl", "2s"], ended);
+  const [one = 0] = await rig.written();
+  proxy.cut();
+  expect(await rig.written(2)).toEqual([one, 0]);
+  proxy.heal();
+  const [, , two = 0] = await rig.written(3);
+  expect(two).toBeGreaterThan(one);
+  rig.stop.abort();
+  expect((await running).code).toBe(9);
+});
