@@ -19,7 +19,7 @@ export default defineConfig({
   test: {
     name: "workers",
     include: ["test/workers/**/*.test.ts"],
-    reporters: results ? ["default", ["json", { outputFile: results.replace(".json", "-workers.json") }]] : ["default"],
+    reporters: results ? ["default", ["json", { outputFile: `${results}/test-workers.json` }]] : ["default"],
     pool: "forks",
     maxWorkers: 2,
     testTimeout: 60_000,

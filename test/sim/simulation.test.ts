@@ -2,9 +2,9 @@ import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { bugNamed, bugs } from "../../sim/bugs.ts";
-import { simulate, type Outcome } from "../../sim/run.ts";
-import { command, play, type Command } from "../../sim/script.ts";
+import { bugNamed, bugs } from "./bugs.ts";
+import { simulate, type Outcome } from "./run.ts";
+import { command, play, type Command } from "./script.ts";
 
 /** As many as come through all that [SM13] asks for; a million is a step of CI, by `npm run sim`. */
 const events = 100_000;
