@@ -4,11 +4,13 @@ import { basename, dirname } from "node:path";
 /** SQLite writes its log before the commit can be read, by a millisecond or two. */
 const recheckMs = 1;
 const maxRechecks = 10;
+/** Time in ms between two checks that found something: many writers must not keep all readers busy. */
+const minGapMs = 20;
 
 /**
- * Calls `check` after each write to the log of a SQLite database in WAL mode, by any process, and
- * again until it returns true. On network disks no call may come, so the caller polls as well.
- * Returns a stop function; null while the folder cannot be watched.
+ * Calls `check` after writes to the log of a SQLite database in WAL mode, by any process, and again
+ * until it returns true. On network disks no call may come, so the caller polls as well. Returns a
+ * stop function; null while the folder cannot be watched.
  */
 export function watchCommits(
   database: string,
@@ -17,11 +19,20 @@ export function watchCommits(
 ): (() => void) | null {
   const log = `${basename(database)}-wal`;
   let cancel: (() => void) | null = null;
+  let isMissed = false;
   const recheck = (left: number): void => {
-    cancel = check() || left === 0 ? null : setTimer(() => recheck(left - 1), recheckMs);
+    isMissed = false;
+    if (check()) cancel = setTimer(endGap, minGapMs);
+    else cancel = left === 0 ? null : setTimer(() => recheck(left - 1), recheckMs);
+  };
+  const endGap = (): void => {
+    cancel = null;
+    if (isMissed) recheck(maxRechecks);
   };
   const watcher = tryWatch(dirname(database), (name) => {
-    if (name === log && !cancel) recheck(maxRechecks);
+    if (name !== log) return;
+    if (cancel) isMissed = true;
+    else recheck(maxRechecks);
   });
   if (!watcher) return null;
   return () => {
