@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { maxMessageBodyChars } from "#src/contract/messages.ts";
-import type { Json } from "#src/contract/values.ts";
+import type { Json } from "#src/contract/json.ts";
 import { type OpenHost } from "#harness/coordinator/engine-host.ts";
 import {
   ask,

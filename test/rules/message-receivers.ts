@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import type { Json } from "#src/contract/values.ts";
+import type { Json } from "#src/contract/json.ts";
 import { matches } from "#src/coordination/messages/topics.ts";
 import type { OpenHost } from "#harness/coordinator/engine-host.ts";
 import {

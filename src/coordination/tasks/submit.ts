@@ -1,5 +1,6 @@
 import type { Refusal } from "../../contract/errors.ts";
 import type { OutputOf } from "../../contract/operations.ts";
+import { jsonText } from "../../contract/json.ts";
 import type { NewTask, TaskState } from "../../contract/tasks.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { SqlValue } from "../../shared/sql.ts";
@@ -202,7 +203,7 @@ function insert(tx: Tx, pending: PendingRows, newTask: TaskInsert): TaskState {
   const isNext = task === pending.first + pending.payloads.length;
   if (!isNext || !columns.every((value, at) => value === pending.columns[at])) flush(tx, pending);
   if (pending.payloads.length === 0) Object.assign(pending, { first: task, columns });
-  pending.payloads.push(JSON.stringify(input.payload));
+  pending.payloads.push(jsonText(input.payload));
   for (const needs of dependsOn) tx.sql.run("INSERT INTO task_dependents (needs, task) VALUES (?, ?)", needs, task);
   return initial.state;
 }

@@ -1,4 +1,4 @@
-import type { Json } from "#src/contract/values.ts";
+import type { Json } from "#src/contract/json.ts";
 import type { KnownTask } from "./task-known.ts";
 import type { Act } from "./task-moves.ts";
 
