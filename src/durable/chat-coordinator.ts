@@ -47,6 +47,7 @@ export class ChatCoordinator extends DurableObject<Env> {
   readonly #sockets = new Sockets(this.ctx, this.#sql, this.#outgoing, this.#watches);
   readonly #tokenExpiry = new TokenExpiry(this.#sql);
   readonly #alarm = new Alarm(this.ctx.storage);
+  readonly #dueTimes: due.KnownDueTimes = new Map();
   readonly #groupCommit = new GroupCommit(
     (work) => {
       const before = this.#sql.written;
@@ -315,7 +316,8 @@ export class ChatCoordinator extends DurableObject<Env> {
 
   #arm(pauseMs: number): void {
     const tx = this.#transactions.tx();
-    const times = [due.nextDue(tx), this.#tokenExpiry.next].filter((at) => at !== null);
+    due.forgetWritten(this.#dueTimes, this.#sql.takeWrittenTables());
+    const times = [due.nextDue(tx, this.#dueTimes), this.#tokenExpiry.next].filter((at) => at !== null);
     if (times.length > 0) this.#alarm.arm(Math.max(Math.min(...times), tx.now + pauseMs), tx.now);
   }
 
