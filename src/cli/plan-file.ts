@@ -12,7 +12,7 @@ import {
   type Node,
 } from "yaml";
 import type * as z from "zod";
-import type { Json } from "../contract/values.ts";
+import type { Json } from "../contract/json.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { checkJsonShape } from "../shared/json-shape.ts";
 import { formatIssues } from "../shared/problems.ts";

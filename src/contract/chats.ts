@@ -1,7 +1,8 @@
 import * as z from "zod";
 import { TaskType } from "./tasks.ts";
 import { chatErrors, operation } from "./operation.ts";
-import { counter, Cursor, durationMs, Id, Json, Label, limit, Self, whole } from "./values.ts";
+import { Json } from "./json.ts";
+import { counter, Cursor, durationMs, Id, Label, limit, Self, whole } from "./values.ts";
 
 const ChatRole = z.enum(["supervisor", "worker"]);
 export const ChatStatus = z.enum(["idle", "busy", "stuck", "draining", "offline"]);

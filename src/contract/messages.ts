@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { chatErrors, operation } from "./operation.ts";
-import { counter, Cursor, durationMs, Id, Json, limit, Self } from "./values.ts";
+import { Json } from "./json.ts";
+import { counter, Cursor, durationMs, Id, limit, Self } from "./values.ts";
 
 const Topic = z.string().regex(/^[\w-]{1,60}(\.[\w-]{1,60}){0,7}$/, "words separated by dots, such as build.web");
 /** `*` matches one word, a final `**` one or more. */

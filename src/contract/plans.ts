@@ -1,7 +1,8 @@
 import * as z from "zod";
 import { operation } from "./operation.ts";
 import { AggregateRule, NewTask, TaskState, TaskType } from "./tasks.ts";
-import { counter, Id, Json, Label, whole } from "./values.ts";
+import { limitedJson } from "./json.ts";
+import { counter, Id, Label, whole } from "./values.ts";
 
 const WorkText = whole(z.string().max(20_000));
 
@@ -24,9 +25,7 @@ export const Job = z.strictObject({
   title: Label,
   text: WorkText.default(""),
   /** The whole job goes into the payload of a task. */
-  payload: Json.refine((value) => JSON.stringify(value).length <= 65_536, "at most 65,536 characters as JSON").default(
-    null,
-  ),
+  payload: limitedJson(65_536).default(null),
   files: z
     .array(JobFile)
     .max(2_000)

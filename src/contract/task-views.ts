@@ -2,7 +2,8 @@ import * as z from "zod";
 import { Budget, Usage } from "./budgets.ts";
 import { operation } from "./operation.ts";
 import { AggregateRule, AttemptEnd, DeathReason, Progress, TaskState } from "./tasks.ts";
-import { counter, Cursor, durationMs, Id, Json, Label, limit } from "./values.ts";
+import { Json, limitedJson } from "./json.ts";
+import { counter, Cursor, durationMs, Id, Label, limit } from "./values.ts";
 
 const taskLine = {
   task: counter,
@@ -177,10 +178,7 @@ export const taskViewOperations = {
           limit: limit(500, 100),
         })
         .optional(),
-      payload: Json.refine(
-        (value) => JSON.stringify(value).length <= 65_536,
-        "at most 65536 characters as JSON",
-      ).optional(),
+      payload: limitedJson(65_536).optional(),
     }),
     output: z.object({ tasks: z.array(z.object({ task: counter, state: TaskState })) }),
     errors: ["unknown_task", "quota_exceeded"],

@@ -1,16 +1,13 @@
 import * as z from "zod";
 import { Budget, RemainingBudget, Usage } from "./budgets.ts";
 import { chatErrors, operation } from "./operation.ts";
-import { counter, durationMs, Id, Json, Label, limit, Self } from "./values.ts";
+import { Json, jsonText, limitedJson } from "./json.ts";
+import { counter, durationMs, Id, Label, limit, Self } from "./values.ts";
 
 const maxPayloadChars = 65_536;
 const maxSubmitChars = 8_000_000;
 const maxResultChars = 262_144;
 const dayMs = 86_400_000;
-
-function limitedJson(maxChars: number) {
-  return Json.refine((value) => JSON.stringify(value).length <= maxChars, `at most ${maxChars} characters as JSON`);
-}
 
 /** Durations only: expiry is decided by the coordinator's clock. */
 export const TaskType = z.string().regex(/^[\w.:-]{1,64}$/, "1 to 64 letters, digits and . : _ -");
@@ -166,7 +163,7 @@ export const taskOperations = {
         .min(1)
         .max(1_000)
         .refine(
-          (tasks) => tasks.reduce((sum, { payload }) => sum + JSON.stringify(payload).length, 0) <= maxSubmitChars,
+          (tasks) => tasks.reduce((sum, { payload }) => sum + jsonText(payload).length, 0) <= maxSubmitChars,
           `at most ${maxSubmitChars} characters of payload in total`,
         ),
       by: Id.optional(),

@@ -10,9 +10,6 @@ export function whole(text: z.ZodString): z.ZodString {
 
 export const Label = whole(z.string().regex(/^[^\p{Cc}]{1,200}$/u, "1 to 200 characters without control characters"));
 
-export const Json = z.json();
-export type Json = z.infer<typeof Json>;
-
 export const Self = z.strictObject({
   chat: Id,
   /** Number from `chats.register`; an older process of the same chat is refused. */

@@ -2,7 +2,8 @@ import * as z from "zod";
 import { BudgetChanges, Budgets, Usage } from "./budgets.ts";
 import { ComplexityWeights, defaultComplexityWeights } from "./complexity.ts";
 import { operation } from "./operation.ts";
-import { counter, durationMs, Id, Json, Label, limit } from "./values.ts";
+import { Json } from "./json.ts";
+import { counter, durationMs, Id, Label, limit } from "./values.ts";
 
 export const Workspace = z.string().regex(/^[a-z0-9][a-z0-9-]{1,62}$/, "2 to 63 lower case letters, digits and -");
 

@@ -20,12 +20,13 @@ import { enqueueDispatch } from "./tasks/lifecycle.ts";
 import * as tasks from "./tasks/task-sweep.ts";
 import type { Tx } from "./kernel/tx.ts";
 import * as waiters from "./leases/waiters.ts";
+import { tablesReadBy } from "./kernel/written-tables.ts";
 
 /** Everything with a due time; a host's one alarm is set to the earliest. */
 
 interface DueKind {
   readonly name: string;
-  /** SQL of one value: epoch ms, or NULL. One statement reads all kinds, after each write. */
+  /** SQL of one value: epoch ms, or NULL. */
   readonly dueAt: string;
   readonly value?: (settings: Settings) => number;
   readonly isCoarse?: boolean;
@@ -86,13 +87,37 @@ const dueKinds: readonly DueKind[] = [
   },
 ];
 
-const dueTimesSql = [
-  `SELECT (${liveness.dueAt}) AS chats, (${tasks.dueAt}) AS tasks, (SELECT value FROM meta WHERE key = 'put_off') AS putOff`,
-  ...dueKinds.map(({ name, dueAt }) => `(${dueAt}) AS ${name}`),
-].join(", ");
+interface DueSource extends Pick<DueKind, "name" | "dueAt" | "value"> {
+  /** A write to one of these may change the value; settings are stored in `meta`. */
+  readonly tables: readonly string[];
+}
 
-export function nextDue(tx: Tx): number | null {
-  const { chats, tasks, kinds } = readDueTimes(tx);
+const putOffSource = { name: "putOff", dueAt: "SELECT value FROM meta WHERE key = 'put_off'" };
+
+const sources: readonly DueSource[] = [
+  { name: "chats", dueAt: liveness.dueAt },
+  { name: "tasks", dueAt: tasks.dueAt },
+  putOffSource,
+  ...dueKinds,
+].map((one: Pick<DueKind, "name" | "dueAt" | "value">) => ({
+  ...one,
+  tables: [...tablesReadBy(one.dueAt), ...(one.value ? ["meta"] : [])],
+}));
+
+/**
+ * Due times by name, as they were read last. No write is missed: the object is the only writer, and
+ * `forgetWritten` is called with the tables of all its writes. What triggers write is due for none.
+ */
+export type KnownDueTimes = Map<string, number | string | null>;
+
+export function forgetWritten(known: KnownDueTimes, tables: ReadonlySet<string>): void {
+  for (const source of sources) {
+    if (source.tables.some((table) => tables.has(table))) known.delete(source.name);
+  }
+}
+
+export function nextDue(tx: Tx, known: KnownDueTimes = new Map()): number | null {
+  const { chats, tasks, kinds } = readDueTimes(tx, known);
   const times = [chats, tasks, ...kinds.map(({ at }) => at)].filter((at) => at !== null);
   return times.length === 0 ? null : Math.min(...times);
 }
@@ -103,20 +128,27 @@ interface DueTimes {
   readonly kinds: readonly { readonly one: DueKind; readonly at: number | null }[];
 }
 
-function readDueTimes(tx: Tx): DueTimes {
-  const values = dueKinds.flatMap(({ value }) => (value ? [value(tx.settings)] : []));
-  const [row = {}] = tx.sql.all<Partial<Record<string, number | null>> & { putOff?: string | null }>(
-    dueTimesSql,
-    ...values,
-  );
-  const postponed = JSON.parse(row.putOff ?? "{}") as PostponedKinds;
+function readDueTimes(tx: Tx, known: KnownDueTimes): DueTimes {
+  readUnknown(tx, known);
+  const timeOf = (name: string): number | null => (known.get(name) ?? null) as number | null;
+  const postponed = JSON.parse(String(known.get(putOffSource.name) ?? "{}")) as PostponedKinds;
   const kinds = dueKinds.map((one) => {
-    const at = row[one.name] ?? null;
+    const at = timeOf(one.name);
     if (at === null) return { one, at };
     const isLater = one.isCoarse && !tx.isFull;
     return { one, at: Math.max(isLater ? Math.ceil(at / coarseMs) * coarseMs : at, postponed[one.name] ?? 0) };
   });
-  return { chats: row["chats"] ?? null, tasks: row["tasks"] ?? null, kinds };
+  return { chats: timeOf("chats"), tasks: timeOf("tasks"), kinds };
+}
+
+/** One statement reads all. */
+function readUnknown({ sql, settings }: Tx, known: KnownDueTimes): void {
+  const unknown = sources.filter(({ name }) => !known.has(name));
+  if (unknown.length === 0) return;
+  const columns = unknown.map(({ name, dueAt }) => `(${dueAt}) AS ${name}`);
+  const values = unknown.flatMap(({ value }) => (value ? [value(settings)] : []));
+  const [row = {}] = sql.all<Record<string, number | string | null>>(`SELECT ${columns.join(", ")}`, ...values);
+  for (const { name } of unknown) known.set(name, row[name] ?? null);
 }
 
 type PostponedKinds = Partial<Record<string, number>>;
@@ -156,7 +188,7 @@ export function sweep(tx: Tx, atomically: Atomically, limit: number): string[] {
       fail(`task ${task}`, error);
     }
   }
-  for (const { one, at } of readDueTimes(tx).kinds) {
+  for (const { one, at } of readDueTimes(tx, new Map()).kinds) {
     if (at === null || at > tx.now) continue;
     try {
       atomically(() => one.sweep(tx, limit));

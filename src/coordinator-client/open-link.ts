@@ -9,6 +9,8 @@ import { readEdgeConfig, type EdgeWorkspace } from "./edge-config.ts";
 import type { PrepareInput } from "./edge/calls.ts";
 import type { Platform } from "./edge/platform.ts";
 import type { LocalCalls } from "./local/local-connection.ts";
+import { localStorePath } from "./local/local-store.ts";
+import { watchCommits } from "../platform/watch-commits.ts";
 import { LocalCoordinator, type LocalCoordinatorOptions } from "./local/local-coordinator.ts";
 import { createLocalStore } from "./local/local-store.ts";
 
@@ -65,6 +67,7 @@ export function openLocalClient(
   const calls: LocalCalls = {
     call: (name, input) => coordinator.call(name, input),
     version: () => coordinator.version(),
+    watchCommits: (check) => watchCommits(localStorePath(paths.home), platform.setTimer, check),
     close,
   };
   return { client: WorkspaceClient.openLocal(calls, platform, prepareInput), machine };

@@ -47,7 +47,15 @@ export class ChatCoordinator extends DurableObject<Env> {
   readonly #sockets = new Sockets(this.ctx, this.#sql, this.#outgoing, this.#watches);
   readonly #tokenExpiry = new TokenExpiry(this.#sql);
   readonly #alarm = new Alarm(this.ctx.storage);
-  readonly #groupCommit = new GroupCommit((work) => this.#event(work));
+  readonly #dueTimes: due.KnownDueTimes = new Map();
+  readonly #groupCommit = new GroupCommit(
+    (work) => {
+      const before = this.#sql.written;
+      this.#event(work);
+      return this.#sql.written > before;
+    },
+    () => this.ctx.storage.sync(),
+  );
   readonly #transactions = new Transactions({
     storage: this.ctx.storage,
     sql: this.#sql,
@@ -181,7 +189,7 @@ export class ChatCoordinator extends DurableObject<Env> {
   }
 
   override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void | Promise<void> {
-    return this.#groupCommit.runFrame(socket, this.now(), () => this.#handle(socket, message));
+    return this.#groupCommit.run(() => this.#handle(socket, message));
   }
 
   #handle(socket: WebSocket, message: string | ArrayBuffer): void {
@@ -201,14 +209,14 @@ export class ChatCoordinator extends DurableObject<Env> {
 
   /** [DO20] Handles the queued frames of this socket before its close. */
   override webSocketClose(socket: WebSocket, code: number): void | Promise<void> {
-    return this.#groupCommit.runAfterQueued(() => {
+    return this.#groupCommit.run(() => {
       close(socket, code === 1005 || code === 1006 ? 1000 : code, "");
       this.#handleClosed(socket);
     });
   }
 
   override webSocketError(socket: WebSocket): void | Promise<void> {
-    return this.#groupCommit.runAfterQueued(() => this.#handleClosed(socket));
+    return this.#groupCommit.run(() => this.#handleClosed(socket));
   }
 
   /** Closes without waiting for the peer, which may never answer. */
@@ -308,7 +316,8 @@ export class ChatCoordinator extends DurableObject<Env> {
 
   #arm(pauseMs: number): void {
     const tx = this.#transactions.tx();
-    const times = [due.nextDue(tx), this.#tokenExpiry.next].filter((at) => at !== null);
+    due.forgetWritten(this.#dueTimes, this.#sql.takeWrittenTables());
+    const times = [due.nextDue(tx, this.#dueTimes), this.#tokenExpiry.next].filter((at) => at !== null);
     if (times.length > 0) this.#alarm.arm(Math.max(Math.min(...times), tx.now + pauseMs), tx.now);
   }
 

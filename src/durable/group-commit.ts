@@ -1,53 +1,48 @@
-/** A frame waits for others if another connection has sent within this time. */
-const recentMs = 20;
-
 interface QueuedFrame {
   readonly work: () => void;
   readonly handled: PromiseWithResolvers<void>;
 }
 
 /**
- * Handles concurrent frames in one turn, so that the runtime commits them together (like Redis with
- * `appendfsync always`). Each stays its own transaction; a single active connection never waits.
+ * [DO20] Handles a frame at once, and all frames that arrive until its rows are on disk together,
+ * so that the runtime commits those together. Each frame stays its own transaction.
  */
 export class GroupCommit {
-  readonly #event: (work: () => void) => void;
-  readonly #wait: () => Promise<void>;
-  #queued: QueuedFrame[] | null = null;
-  #last: WebSocket | null = null;
-  #othersAt = Number.NEGATIVE_INFINITY;
+  readonly #event: (work: () => void) => boolean;
+  readonly #synced: () => Promise<unknown>;
+  #queued: QueuedFrame[] = [];
+  #isCommitting = false;
 
-  /** @param event runs work as one event of the object */
-  constructor(event: (work: () => void) => void, wait: () => Promise<void> = () => scheduler.wait(0)) {
+  /**
+   * @param event runs work as one event of the object; returns whether it has written
+   * @param synced resolves when all that was written is on disk
+   */
+  constructor(event: (work: () => void) => boolean, synced: () => Promise<unknown>) {
     this.#event = event;
-    this.#wait = wait;
+    this.#synced = synced;
   }
 
-  runFrame(socket: WebSocket, now: number, work: () => void): void | Promise<void> {
-    if (socket !== this.#last) {
-      if (this.#last !== null) this.#othersAt = now;
-      this.#last = socket;
-    }
-    if (!this.#queued && now - this.#othersAt <= recentMs) {
-      this.#queued = [];
-      void this.#runBatch();
-    }
-    return this.runAfterQueued(work);
-  }
-
-  runAfterQueued(work: () => void): void | Promise<void> {
-    if (!this.#queued) return this.#event(work);
+  run(work: () => void): void | Promise<void> {
+    if (!this.#isCommitting) return this.#runEvent(work);
     const handled = Promise.withResolvers<void>();
     this.#queued.push({ work, handled });
     return handled.promise;
   }
 
-  async #runBatch(): Promise<void> {
-    await this.#wait();
-    const all = this.#queued ?? [];
-    this.#queued = null;
-    this.#event(() => {
-      for (const { work, handled } of all) {
+  #runEvent(work: () => void): void {
+    if (this.#event(work)) void this.#commit();
+  }
+
+  async #commit(): Promise<void> {
+    this.#isCommitting = true;
+    // A failed commit resets the object, so nothing waits for ever.
+    await this.#synced().catch(() => undefined);
+    this.#isCommitting = false;
+    const batch = this.#queued;
+    if (batch.length === 0) return;
+    this.#queued = [];
+    this.#runEvent(() => {
+      for (const { work, handled } of batch) {
         try {
           work();
           handled.resolve();

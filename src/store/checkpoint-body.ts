@@ -10,10 +10,26 @@ export interface EncodedBody {
   readonly rawBytes: number;
 }
 
-/** Stored: zstd over the state's JSON text. */
+/** Bytes up to which compressing costs more time than it saves. */
+const maxRawBytes = 4_096;
+
+/** Stored: a zstd frame with the state's JSON text. */
 export function encode(state: unknown): EncodedBody {
   const json = Buffer.from(JSON.stringify(state), "utf8");
-  return { body: zstdCompressSync(json), hash: hashOf(json), rawBytes: json.length };
+  const body = json.length <= maxRawBytes ? rawFrame(json) : zstdCompressSync(json);
+  return { body, hash: hashOf(json), rawBytes: json.length };
+}
+
+/** A frame of one raw block (RFC 8878, 3.1.1), which every zstd decoder reads. */
+function rawFrame(content: Uint8Array): Uint8Array {
+  const header = Buffer.alloc(12);
+  header.writeUInt32LE(0xfd2fb528, 0);
+  // Single segment, content size in four bytes, no checksum.
+  header.writeUInt8(0xa0, 4);
+  header.writeUInt32LE(content.length, 5);
+  // Last block, raw.
+  header.writeUIntLE((content.length << 3) | 1, 9, 3);
+  return Buffer.concat([header, content]);
 }
 
 export function decode(body: Uint8Array, hash: string): unknown {

@@ -1,5 +1,5 @@
 import type { ClaimedTask } from "../contract/tasks.ts";
-import type { Json } from "../contract/values.ts";
+import type { Json } from "../contract/json.ts";
 import { messageOf } from "../shared/error.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Instant } from "../coordinator-client/edge/trust.ts";

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { Progress } from "../contract/tasks.ts";
-import { Json } from "../contract/values.ts";
+import { Json } from "../contract/json.ts";
 import { redact } from "../redaction/redact.ts";
 import type { Executor, RunOutcome, TaskRun } from "./executor.ts";
 import { isWholeJob } from "./job-branch.ts";

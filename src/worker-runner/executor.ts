@@ -1,6 +1,6 @@
 import type { RemainingBudget, Usage } from "../contract/budgets.ts";
 import type { ClaimedTask, Progress } from "../contract/tasks.ts";
-import type { Json } from "../contract/values.ts";
+import type { Json } from "../contract/json.ts";
 import type { MergedInputs } from "./task-folder.ts";
 
 /** lost: the claim has ended or cannot be trusted; leaving: the worker ends. */

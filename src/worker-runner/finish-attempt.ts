@@ -1,7 +1,7 @@
 import { isBadInput, type CallError } from "../contract/errors.ts";
 import type { Usage } from "../contract/budgets.ts";
 import type { ClaimedTask, ClaimOptions, TaskState } from "../contract/tasks.ts";
-import type { Json } from "../contract/values.ts";
+import type { Json } from "../contract/json.ts";
 import type { Result } from "../shared/result.ts";
 import { callUntilAnswered, gaveUpCode } from "../coordinator-client/call-until-answered.ts";
 import type { CoordinatorClient } from "../coordinator-client/coordinator-client.ts";

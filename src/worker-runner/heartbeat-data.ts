@@ -1,6 +1,6 @@
 import type { Usage } from "../contract/budgets.ts";
 import type { Progress } from "../contract/tasks.ts";
-import type { Json } from "../contract/values.ts";
+import type { Json } from "../contract/json.ts";
 import { maxUsage, zeroUsage } from "../contract/usage.ts";
 import { redact } from "../redaction/redact.ts";
 import { isRecord } from "../shared/json-fields.ts";

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import type { InputOf, OutputOf } from "../contract/operations.ts";
 import type { ClaimedTask } from "../contract/tasks.ts";
-import type { Json } from "../contract/values.ts";
+import type { Json } from "../contract/json.ts";
 import type { Result } from "../shared/result.ts";
 import { WorkResult } from "../contract/work-result.ts";
 import { TaskFolderError } from "./task-folder.ts";

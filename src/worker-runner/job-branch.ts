@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { Json } from "../contract/values.ts";
+import type { Json } from "../contract/json.ts";
 import { GitError, run, type Git } from "../snapshots/git.ts";
 import { resolveCommit } from "./work-git.ts";
 

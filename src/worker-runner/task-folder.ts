@@ -1,6 +1,6 @@
 import { statSync } from "node:fs";
 import type { ClaimedTask } from "../contract/tasks.ts";
-import type { Json } from "../contract/values.ts";
+import type { Json } from "../contract/json.ts";
 import type { InputWork } from "./input-work.ts";
 
 /** Part of the task's result. */

@@ -1,6 +1,6 @@
 import { basename, join } from "node:path";
 import type { ClaimedTask } from "../contract/tasks.ts";
-import type { Json } from "../contract/values.ts";
+import type { Json } from "../contract/json.ts";
 import { messageOf } from "../shared/error.ts";
 import { GitError, run, type Git } from "../snapshots/git.ts";
 import { isWholeJob, nameJobBranch } from "./job-branch.ts";

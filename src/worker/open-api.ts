@@ -4,7 +4,7 @@ import { WireError } from "../contract/wire-error.ts";
 import { commonErrors, type Operation } from "../contract/operation.ts";
 import { operations } from "../contract/operations.ts";
 import { protocolVersion } from "../contract/protocol.ts";
-import { Json } from "../contract/values.ts";
+import { Json } from "../contract/json.ts";
 
 /** OpenAPI 3.1 of the HTTP operations. Pure. */
 export function openApi(): object {

@@ -1,6 +1,6 @@
 import { expect } from "vitest";
 import { maxMessageBodyChars } from "#src/contract/messages.ts";
-import type { Json } from "#src/contract/values.ts";
+import type { Json } from "#src/contract/json.ts";
 import { ask, later, refusal, refused, toAll, toChat, toTopic } from "#harness/coordinator/state-calls.ts";
 import type { RuleTest } from "./rule-test.ts";
 

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect } from "vitest";
-import type { Json } from "#src/contract/values.ts";
+import type { Json } from "#src/contract/json.ts";
 import { matches } from "#src/coordination/messages/topics.ts";
 import {
   Correspondent,

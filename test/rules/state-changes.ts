@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect } from "vitest";
-import type { Json } from "#src/contract/values.ts";
+import type { Json } from "#src/contract/json.ts";
 import { type EngineHost } from "#harness/coordinator/engine-host.ts";
 import { ask, Correspondent, happened, hour, listed, minute, set } from "#harness/coordinator/state-calls.ts";
 import type { RuleTest } from "./rule-test.ts";

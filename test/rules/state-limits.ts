@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect } from "vitest";
 import { maxValueChars } from "#src/contract/state.ts";
-import type { Json } from "#src/contract/values.ts";
+import type { Json } from "#src/contract/json.ts";
 import { admin, type EngineHost } from "#harness/coordinator/engine-host.ts";
 import { ask, get, happened, listed, refusal, revision, set } from "#harness/coordinator/state-calls.ts";
 import type { RuleTest } from "./rule-test.ts";

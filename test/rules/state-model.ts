@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect } from "vitest";
 import type { InputOf } from "#src/contract/operations.ts";
-import type { Json } from "#src/contract/values.ts";
+import type { Json } from "#src/contract/json.ts";
 import { admin, type EngineHost, type OpenHost, type RowHost } from "#harness/coordinator/engine-host.ts";
 import { ask, happened, hour, listed, type Changes } from "#harness/coordinator/state-calls.ts";
 import type { RuleTest, RowTest } from "./rule-test.ts";

@@ -1,4 +1,4 @@
-import type { Json } from "#src/contract/values.ts";
+import type { Json } from "#src/contract/json.ts";
 import type { Client } from "./client/client.ts";
 import type { Held } from "./oracle/lease-ledger.ts";
 import type { Sim } from "./sim.ts";

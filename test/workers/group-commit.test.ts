@@ -2,74 +2,73 @@ import { expect } from "vitest";
 import { GroupCommit } from "#src/durable/group-commit.ts";
 import { aChat, it } from "./support.ts";
 
-/** Sockets that are only told apart. */
-function socket(): WebSocket {
-  return new WebSocketPair()[0];
-}
+/** A group commit whose commits end when the test says so. */
+class CommitRig {
+  readonly done: string[] = [];
+  hasWritten = true;
+  #committed = Promise.withResolvers<void>();
+  readonly #commit = new GroupCommit(
+    (work) => {
+      this.done.push("(");
+      try {
+        work();
+      } finally {
+        this.done.push(")");
+      }
+      return this.hasWritten;
+    },
+    () => this.#committed.promise,
+  );
 
-function gathering(): { all: GroupCommit; open: () => Promise<void>; done: string[] } {
-  let waiting = Promise.withResolvers<void>();
-  const done: string[] = [];
-  const open = async (): Promise<void> => {
-    const { resolve, promise } = waiting;
-    waiting = Promise.withResolvers<void>();
+  run(name: string): void | Promise<void> {
+    return this.#commit.run(() => {
+      if (name === "bug") throw new Error("a bug");
+      this.done.push(name);
+    });
+  }
+
+  /** The commit ends; returns the events that it let run. */
+  async end(): Promise<string> {
+    this.done.length = 0;
+    const { resolve } = this.#committed;
+    this.#committed = Promise.withResolvers<void>();
     resolve();
-    await promise;
-    // What waits for the turn goes on behind its end.
     for (let turns = 0; turns < 5; turns++) await Promise.resolve();
-  };
-  const turn = (work: () => void): void => {
-    done.push("(");
-    try {
-      work();
-    } finally {
-      done.push(")");
-    }
-  };
-  const all = new GroupCommit(turn, () => waiting.promise);
-  return { all, open, done };
+    return this.done.join(" ");
+  }
 }
 
-it("[DO49] [DO20] a connection that is alone waits for none; one with company waits, in the order of the frames", async () => {
-  const { all, open, done } = gathering();
-  const [a, b] = [socket(), socket()];
-  const send = (from: WebSocket, name: string, now: number): void =>
-    void all.runFrame(from, now, () => done.push(name));
-  send(a, "a1", 0);
-  send(a, "a2", 1);
-  expect(done.join(" ")).toBe("( a1 ) ( a2 )");
-  send(b, "b1", 2);
-  send(a, "a3", 3);
-  send(b, "b2", 3);
-  void all.runAfterQueued(() => done.push("end of b"));
-  expect(done.splice(0)).toHaveLength(6);
-  await open();
-  expect(done.splice(0).join(" ")).toBe("( b1 a3 b2 end of b )");
-  send(a, "a4", 4);
-  await open();
-  send(a, "a5", 25);
-  expect(done.join(" ")).toBe("( a4 ) ( a5 )");
+it("[DO20] [DO49] a frame is handled at once; those that arrive during its commit are one event, in their order", async () => {
+  const rig = new CommitRig();
+  for (const name of ["a1", "b1", "a2", "end of b"]) void rig.run(name);
+  expect(rig.done.join(" ")).toBe("( a1 )");
+  expect(await rig.end()).toBe("( b1 a2 end of b )");
+  void rig.run("a3");
+  expect(await rig.end()).toBe("( a3 )");
+  expect(await rig.end()).toBe("");
+  void rig.run("a4");
+  expect(rig.done.join(" ")).toBe("( a4 )");
 });
 
-it("[DO20] the end of a connection does not wait where no frame does", () => {
-  const { all, done } = gathering();
-  void all.runAfterQueued(() => done.push("end"));
-  expect(done).toEqual(["(", "end", ")"]);
+it("[DO49] a frame behind one that has written nothing does not wait", () => {
+  const rig = new CommitRig();
+  rig.hasWritten = false;
+  for (const name of ["a1", "b1"]) void rig.run(name);
+  expect(rig.done.join(" ")).toBe("( a1 ) ( b1 )");
 });
 
-it("[DO20] a frame whose work throws keeps no other from its turn", async () => {
-  const { all, open, done } = gathering();
-  const [a, b] = [socket(), socket()];
-  void all.runFrame(a, 0, () => undefined);
-  done.length = 0;
-  const broken = all.runFrame(b, 1, () => {
-    throw new Error("a bug");
-  });
-  void all.runFrame(a, 1, () => done.push("a"));
+it("[DO20] a frame whose work throws does not stop the others", async () => {
+  const rig = new CommitRig();
+  void rig.run("a1");
+  const broken = rig.run("bug");
+  void rig.run("a2");
   const refused = expect(broken).rejects.toThrow("a bug");
-  await open();
+  expect(await rig.end()).toBe("( a2 )");
   await refused;
-  expect(done.join(" ")).toBe("( a )");
+  expect(await rig.end()).toBe("");
+  expect(() => rig.run("bug")).toThrow("a bug");
+  void rig.run("a3");
+  expect(rig.done.at(-2)).toBe("a3");
 });
 
 it("[DO20] simultaneous frames are all answered, each connection's in their order", async ({ workspace }) => {

@@ -1,5 +1,5 @@
 import { validate, type Schema } from "@cfworker/json-schema";
-import type { Json } from "../../contract/values.ts";
+import type { Json } from "../../contract/json.ts";
 import { messageOf } from "../../shared/error.ts";
 import { SchemaSteps } from "./schema-steps.ts";
 

@@ -1,7 +1,7 @@
 import type { Refusal } from "../../contract/errors.ts";
 import { maxMessageBodyChars, type Message, type Priority, type Target } from "../../contract/messages.ts";
 import type { CheckedInputOf } from "../../contract/operations.ts";
-import type { Json } from "../../contract/values.ts";
+import type { Json } from "../../contract/json.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
 import { once } from "../kernel/idempotency.ts";

@@ -1,6 +1,6 @@
 import { format as formats, schemaArrayKeyword, schemaKeyword, schemaMapKeyword } from "@cfworker/json-schema";
 import { isRecord } from "../../shared/json-fields.ts";
-import type { Json } from "../../contract/values.ts";
+import type { Json } from "../../contract/json.ts";
 
 /** The library accepts any schema, then fails, or passes every body. Pure. */
 

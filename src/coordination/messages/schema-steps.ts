@@ -1,5 +1,5 @@
 import { isRecord } from "../../shared/json-fields.ts";
-import type { Json } from "../../contract/values.ts";
+import type { Json } from "../../contract/json.ts";
 import { messageOf } from "../../shared/error.ts";
 import { patternSteps, type PatternSteps } from "./pattern-cost.ts";
 import { throwInvalid, checkKeyword, isSchema, schemasOf, sizeOf, type JsonObject } from "./schema-keywords.ts";

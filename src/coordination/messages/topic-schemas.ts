@@ -1,6 +1,6 @@
 import type { Refusal } from "../../contract/errors.ts";
 import { maxMessageBodyChars, type Target } from "../../contract/messages.ts";
-import type { Json } from "../../contract/values.ts";
+import type { Json } from "../../contract/json.ts";
 import { err, ok } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { findSchemaProblem, findBodyProblem } from "./body-schema.ts";

@@ -1,7 +1,7 @@
 import { isRecord } from "../../shared/json-fields.ts";
 import type { Refusal } from "../../contract/errors.ts";
 import type { AggregateRule } from "../../contract/tasks.ts";
-import type { Json } from "../../contract/values.ts";
+import type { Json } from "../../contract/json.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { checkJsonShape } from "../../shared/json-shape.ts";
 

@@ -1,5 +1,5 @@
 import type { ClaimedTask, ClaimOptions, Progress } from "../../contract/tasks.ts";
-import type { Json } from "../../contract/values.ts";
+import type { Json } from "../../contract/json.ts";
 import { err, ok } from "../../shared/result.ts";
 import { readResult } from "./attempt-rows.ts";
 import * as budgets from "./budgets.ts";

@@ -1,4 +1,4 @@
-import type { Json } from "../../contract/values.ts";
+import type { Json } from "../../contract/json.ts";
 import { aggregate, type PartResult } from "./aggregate.ts";
 import { readResult } from "./attempt-rows.ts";
 import * as rows from "./task-rows.ts";

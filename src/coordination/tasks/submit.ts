@@ -1,7 +1,9 @@
 import type { Refusal } from "../../contract/errors.ts";
 import type { OutputOf } from "../../contract/operations.ts";
+import { jsonText } from "../../contract/json.ts";
 import type { NewTask, TaskState } from "../../contract/tasks.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
+import type { SqlValue } from "../../shared/sql.ts";
 import { once } from "../kernel/idempotency.ts";
 import { badInput, resolveEdges, type Edges, type PlannedTask } from "./task-edges.ts";
 import type { Handlers } from "../kernel/handlers.ts";
@@ -81,13 +83,18 @@ function checkJoins(tasks: readonly NewTask[]): Refusal | null {
 function insertAll(tx: Tx, planned: readonly PlannedTask[], needs: Edges, parents: Edges): Submitted {
   const fresh = new Map(planned.filter(({ isDuplicate }) => !isDuplicate).map(({ task, input }) => [task, input]));
   const states = new Map<number, TaskState>();
+  const pending: PendingRows = { first: 0, columns: [], payloads: [] };
   for (const [task, depth] of needs.depths) {
     const input = fresh.get(task);
     if (input === undefined) continue;
     const [parent = null] = parents.of.get(task) ?? [];
-    states.set(task, insert(tx, { task, input, depth, parent, dependsOn: needs.of.get(task) ?? [] }));
+    const dependsOn = needs.of.get(task) ?? [];
+    // The state of a task depends on the stored states of those that it needs.
+    if (dependsOn.length > 0) flush(tx, pending);
+    states.set(task, insert(tx, pending, { task, input, depth, parent, dependsOn }));
     if (input.dedupeKey !== undefined) dedupe.store(tx, input.dedupeKey, task);
   }
+  flush(tx, pending);
   if ([...states.values()].includes("queued")) lifecycle.enqueueDispatch(tx);
   const known = resolveJoins(tx, fresh) ? new Map<number, TaskState>() : states;
   const tasks = planned.map(({ task, isDuplicate }) => ({
@@ -182,18 +189,32 @@ function laneOf({ type, capabilities }: Pick<NewTask, "type" | "capabilities">):
   return [type, ...new Set(capabilities.toSorted())].join("\n");
 }
 
-function insert(tx: Tx, newTask: TaskInsert): TaskState {
+/** Tasks with consecutive numbers and equal columns, which one statement stores. */
+interface PendingRows {
+  first: number;
+  columns: readonly SqlValue[];
+  payloads: string[];
+}
+
+function insert(tx: Tx, pending: PendingRows, newTask: TaskInsert): TaskState {
   const { task, dependsOn, input } = newTask;
   const initial = initialStateOf(tx, newTask);
-  insertRow(tx, newTask, initial);
-  tx.sql.run(
-    "INSERT INTO task_texts (task, payload, depends_on) VALUES (?, ?, ?)",
-    task,
-    JSON.stringify(input.payload),
-    JSON.stringify(dependsOn),
-  );
+  const columns = columnsOf(tx.now, newTask, initial);
+  const isNext = task === pending.first + pending.payloads.length;
+  if (!isNext || !columns.every((value, at) => value === pending.columns[at])) flush(tx, pending);
+  if (pending.payloads.length === 0) Object.assign(pending, { first: task, columns });
+  pending.payloads.push(jsonText(input.payload));
   for (const needs of dependsOn) tx.sql.run("INSERT INTO task_dependents (needs, task) VALUES (?, ?)", needs, task);
   return initial.state;
+}
+
+function flush({ sql }: Tx, pending: PendingRows): void {
+  const { first, columns, payloads } = pending;
+  if (payloads.length === 0) return;
+  sql.run(insertTasksSql, first, first + payloads.length - 1, ...columns.slice(1));
+  const [dependsOn = "[]"] = columns;
+  sql.run(insertTextsSql, first, dependsOn, JSON.stringify(payloads));
+  pending.payloads = [];
 }
 
 interface InitialState {
@@ -219,16 +240,17 @@ function initialStateOf(tx: Tx, { input, dependsOn }: TaskInsert): InitialState 
   return { ...defaults, state: "queued", dueAt: scheduleToStartMs === undefined ? null : tx.now + scheduleToStartMs };
 }
 
-function insertRow(
-  { sql, now: dependencies }: Tx,
-  { task, input, depth, parent }: TaskInsert,
-  initial: InitialState,
-): void {
-  sql.run(
-    `INSERT INTO tasks (task, type, lane, priority, state, reason, detail, parent, depth, affinity, tags, on_death, max_attempts,
-       base_ms, cap_ms, has_jitter, queue_ms, close_ms, heartbeat_ms, at, not_before, queued_at, ended_at, due_at, ref, join_rule, budget)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    task,
+const insertTextsSql = "INSERT INTO task_texts (task, payload, depends_on) SELECT ? + key, value, ? FROM json_each(?)";
+
+const insertTasksSql = `WITH RECURSIVE numbers (task) AS (SELECT ? UNION ALL SELECT task + 1 FROM numbers WHERE task < ?)
+  INSERT INTO tasks (task, type, lane, priority, state, reason, detail, parent, depth, affinity, tags, on_death, max_attempts,
+    base_ms, cap_ms, has_jitter, queue_ms, close_ms, heartbeat_ms, at, not_before, queued_at, ended_at, due_at, ref, join_rule, budget)
+  SELECT task, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM numbers`;
+
+/** The first is `depends_on`, the others are columns of `tasks` in the order of the statement. */
+function columnsOf(now: number, { input, depth, parent, dependsOn }: TaskInsert, initial: InitialState): SqlValue[] {
+  return [
+    JSON.stringify(dependsOn),
     input.type,
     laneOf(input),
     input.priority,
@@ -247,13 +269,13 @@ function insertRow(
     input.scheduleToStartMs ?? null,
     input.startToCloseMs,
     input.heartbeatMs,
-    dependencies,
-    dependencies + input.delayMs,
-    initial.state === "queued" ? dependencies : null,
+    now,
+    now + input.delayMs,
+    initial.state === "queued" ? now : null,
     initial.endedAt,
     initial.dueAt,
     input.ref ?? null,
     input.joinRule ?? null,
     input.budget === undefined ? null : JSON.stringify(input.budget),
-  );
+  ];
 }

@@ -2,7 +2,7 @@ import type { Budget } from "../../contract/budgets.ts";
 import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
 import type { Progress } from "../../contract/tasks.ts";
 import type { Attempt, TaskLine } from "../../contract/task-views.ts";
-import type { Json } from "../../contract/values.ts";
+import type { Json } from "../../contract/json.ts";
 import { ok } from "../../shared/result.ts";
 import * as budgets from "./budgets.ts";
 import * as attemptRows from "./attempt-rows.ts";

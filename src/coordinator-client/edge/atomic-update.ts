@@ -1,6 +1,6 @@
 import type { OutputOf } from "../../contract/operations.ts";
 import type { Entry, Guard } from "../../contract/state.ts";
-import type { Json } from "../../contract/values.ts";
+import type { Json } from "../../contract/json.ts";
 import { fullJitter } from "../../shared/backoff.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { sleep, type Platform } from "./platform.ts";

@@ -15,14 +15,17 @@ export interface LocalCalls {
   call<Name extends OperationName>(name: Name, input: InputOf<Name>): MaybeAsync<Result<OutputOf<Name>, CallError>>;
   /** Changes after each commit of another process. */
   version(): number;
+  /** Calls `check` after commits until it returns true; null: not possible now. */
+  watchCommits?(check: () => boolean): (() => void) | null;
   close(): void;
 }
 
 type MaybeAsync<T> = T | Promise<T>;
 
+/** A commit that is watched is noticed at once. */
 const pollVersionEveryMs = 250;
 
-/** [EM1] In this process: always up, and polled for what other processes have changed. */
+/** [EM1] In this process: always up; watches for what other processes change. */
 export class LocalConnection implements ClientConnection {
   readonly isPushing = false;
   readonly generation = 0;
@@ -40,6 +43,7 @@ export class LocalConnection implements ClientConnection {
   #state: ConnectionState = "disconnected";
   #version: number | null = null;
   #cancelTimer: () => void = () => undefined;
+  #unwatch: (() => void) | null = null;
 
   constructor(
     coordinator: LocalCalls,
@@ -69,6 +73,7 @@ export class LocalConnection implements ClientConnection {
     if (this.#state === "closed") return;
     this.#state = "closed";
     this.#cancelTimer();
+    this.#unwatch?.();
     this.callQueue.close();
     this.#coordinator.close();
     this.#signals.emit({ method: "closed", reason });
@@ -99,11 +104,17 @@ export class LocalConnection implements ClientConnection {
   checkClocks(): void {}
 
   #pollVersion(): void {
+    this.#unwatch ??= this.#coordinator.watchCommits?.(() => this.#checkVersion()) ?? null;
+    this.#cancelTimer = this.#platform.setTimer(() => this.#pollVersion(), pollVersionEveryMs);
+    this.#checkVersion();
+  }
+
+  #checkVersion(): boolean {
     const version = this.#readVersion() ?? this.#version;
     const hasChanged = this.#version !== null && version !== this.#version;
     this.#version = version;
-    this.#cancelTimer = this.#platform.setTimer(() => this.#pollVersion(), pollVersionEveryMs);
     if (hasChanged) this.#signals.emit({ method: "changed" });
+    return hasChanged;
   }
 
   /** A file that cannot be read now is read at the next poll. */

@@ -12,14 +12,17 @@ export interface LocalStoreOptions {
   readonly busyMs: number;
 }
 
+export function localStorePath(home: string): string {
+  return join(home, "coordination", "coordination.db");
+}
+
 /**
  * [EM5] A new file starts with an epoch of its time, even if the old one was lost or unreadable, so
  * no fencing token is repeated; so does a repaired one.
  */
 export function createLocalStore({ home, driver, now, busyMs }: LocalStoreOptions): Store {
-  const path = join(home, "coordination", "coordination.db");
   return new Store({
-    path,
+    path: localStorePath(home),
     driver,
     now,
     busyMs,

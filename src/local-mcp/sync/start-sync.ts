@@ -6,6 +6,7 @@ import { WorkspaceClient } from "../../coordinator-client/client.ts";
 import type { Platform } from "../../coordinator-client/edge/platform.ts";
 import { nodePlatform } from "../../coordinator-client/edge/node-platform.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
+import { watchCommits } from "../../platform/watch-commits.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { Connect } from "./sync-round.ts";
 import { StateSynchronizer, type OnPulled } from "./synchronizer.ts";
@@ -33,6 +34,7 @@ export function createSynchronizer(
     connect,
     fingerprint: () => homeFingerprint(runtime.paths.home),
     onPulled,
+    watchCommits: (check) => watchCommits(runtime.paths.database, platform.setTimer, check),
   });
 }
 

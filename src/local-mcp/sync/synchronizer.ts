@@ -16,15 +16,17 @@ export interface SynchronizerOptions {
   readonly connect: Connect;
   readonly fingerprint: () => string;
   readonly onPulled: OnPulled;
+  /** Calls `check` after commits of any process, until it returns true; null: not possible now. */
+  readonly watchCommits: (check: () => boolean) => (() => void) | null;
 }
 
 /** Called after each pull, with the workspace and the id of this device. */
 export type OnPulled = (runtime: Runtime, workspace: string, device: string) => void;
 
-/** Poll interval of the store's version in ms: a checkpoint is sent within twice that. */
+/** Poll interval of the store's version in ms; a commit that is watched is noticed at once. */
 const pollEveryMs = 250;
 /** Poll interval in ms when nothing was stored for a while. */
-const quietPollEveryMs = 1_000;
+const quietPollEveryMs = 2_000;
 const quietAfterMs = 10_000;
 /** Poll interval in ms while not joined, while another process sends, or after a user's error. */
 const idlePollEveryMs = 2_000;
@@ -47,6 +49,8 @@ export class StateSynchronizer {
   #notBefore = 0;
   #pullAt = 0;
   #changedAt = 0;
+  #roundMs = 0;
+  #unwatch: (() => void) | null = null;
 
   constructor(options: SynchronizerOptions) {
     this.#options = options;
@@ -62,6 +66,7 @@ export class StateSynchronizer {
     if (this.#isStopped) return;
     this.#isStopped = true;
     this.#cancel?.();
+    this.#unwatch?.();
     const { platform, runtime, process } = this.#options;
     if (this.#round.isSending) await within(platform, lastRoundTimeoutMs, this.#runLastRound());
     await this.#round.abort();
@@ -86,7 +91,17 @@ export class StateSynchronizer {
     this.#cancel = this.#options.platform.setTimer(() => this.#check(), ms);
   }
 
+  /** [SY64] Rounds take at most half of the time, however often is stored. */
+  #wake(): boolean {
+    if (this.#readVersion() === this.#version) return false;
+    if (this.#running || this.#notBefore > this.#options.platform.clock.monotonic()) return true;
+    this.#cancel?.();
+    this.#schedule(this.#roundMs);
+    return true;
+  }
+
   #check(): void {
+    this.#unwatch ??= this.#options.watchCommits(() => this.#wake());
     const now = this.#options.platform.clock.monotonic();
     const isPulling = now >= this.#pullAt;
     if (now < this.#notBefore) return this.#schedule(this.#notBefore - now);
@@ -96,7 +111,10 @@ export class StateSynchronizer {
     // Reads a file, so only where there is something to send.
     if (!this.#isJoined()) return this.#schedule(idlePollEveryMs);
     if (this.#readVersion() !== this.#version) this.#changedAt = now;
-    void this.syncNow({ isPulling, files: "some" }).then((report) => this.#onRoundEnd(report, isPulling));
+    void this.syncNow({ isPulling, files: "some" }).then((report) => {
+      this.#roundMs = Math.min(this.#options.platform.clock.monotonic() - now, pollEveryMs);
+      this.#onRoundEnd(report, isPulling);
+    });
   }
 
   /** An unreadable file counts as joined: the round reports it. */
@@ -126,7 +144,7 @@ export class StateSynchronizer {
       this.#failures += 1;
       this.#notBefore = now + Math.max(pollEveryMs, jitterMs + (trouble.retryAfterMs ?? 0));
     }
-    this.#schedule(pollEveryMs);
+    this.#schedule(this.#unwatch && this.#readVersion() !== this.#version ? this.#roundMs : pollEveryMs);
   }
 
   async #runRound(options: RoundOptions): Promise<SyncReport> {

@@ -1,5 +1,5 @@
 import type { Chat } from "../../contract/chats.ts";
-import type { Json } from "../../contract/values.ts";
+import type { Json } from "../../contract/json.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";

@@ -7,7 +7,7 @@ import { isLost, isTransient, type CallError } from "../../contract/errors.ts";
 import type { Usage } from "../../contract/budgets.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { ClaimedTask, Progress, TaskState } from "../../contract/tasks.ts";
-import type { Json } from "../../contract/values.ts";
+import type { Json } from "../../contract/json.ts";
 import type { Platform } from "../../coordinator-client/edge/platform.ts";
 import type { Result } from "../../shared/result.ts";
 import { heartbeatIntervalMs, Renewal } from "../../coordinator-client/edge/renewal.ts";

@@ -1,7 +1,7 @@
 import { realpathSync } from "node:fs";
 import * as z from "zod";
 import type { ClaimedTask } from "../../contract/tasks.ts";
-import type { Json } from "../../contract/values.ts";
+import type { Json } from "../../contract/json.ts";
 import { codeOf } from "../../shared/error.ts";
 import { uuidv7 } from "../../shared/ids.ts";
 import { drainInto } from "../../local-mcp/hooks/spool-hook.ts";

@@ -1,4 +1,4 @@
-import type { Json } from "../../contract/values.ts";
+import type { Json } from "../../contract/json.ts";
 import { parseObject, textAt } from "../../shared/json-fields.ts";
 import { redactAndClip } from "../../local-mcp/sessions/entries.ts";
 import { redactJson } from "../../redaction/redact.ts";

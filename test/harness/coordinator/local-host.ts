@@ -12,7 +12,8 @@ import type { Connection, Driver } from "#src/store/driver.ts";
 import { createPrivateFile } from "#src/platform/private-files.ts";
 import { migrate } from "#src/shared/migrate.ts";
 import { err, ok, type Result } from "#src/shared/result.ts";
-import type { SqlValue } from "#src/shared/sql.ts";
+import type { Sql, SqlValue } from "#src/shared/sql.ts";
+import { tablesWrittenBy } from "#src/coordination/kernel/written-tables.ts";
 import { m1, type RowHost } from "./engine-host.ts";
 import { tempHome, T0 } from "#harness/store/temp-store.ts";
 
@@ -22,6 +23,8 @@ export class LocalHost implements RowHost {
   /** Of the commits, oldest first. */
   readonly hints: Hint[] = [];
   readonly #seen = new Map<string, number>();
+  readonly #dueTimes: due.KnownDueTimes = new Map();
+  readonly #written = new Set<string>();
   #now = T0;
   #depth = 0;
 
@@ -91,7 +94,7 @@ export class LocalHost implements RowHost {
   }
 
   async run(statement: string, ...values: SqlValue[]): Promise<void> {
-    this.sql.run(statement, ...values);
+    this.#noting(statement, () => this.sql.run(statement, ...values));
   }
 
   async rowsWritten(): Promise<number> {
@@ -111,14 +114,32 @@ export class LocalHost implements RowHost {
   commit<R extends Result<unknown, unknown>>(work: (tx: Tx) => R): R {
     const hints: Hint[] = [];
     const result = this.#atomically(() => work(this.#tx((hint) => hints.push(hint))));
+    if (this.#depth === 0) this.#checkDueTimes();
     if (result.ok) this.hints.push(...hints);
     return result;
   }
 
+  /** [DU3] What an object keeps of due times is what a new one would read. */
+  #checkDueTimes(): void {
+    due.forgetWritten(this.#dueTimes, this.#written);
+    this.#written.clear();
+    const tx = this.#tx(() => undefined);
+    const [kept, read] = [due.nextDue(tx, this.#dueTimes), due.nextDue(tx)];
+    if (kept !== read) throw new Error(`the kept due time is ${kept}, the stored one ${read}`);
+  }
+
   #tx(tell: (hint: Hint) => void): Tx {
-    const { sql } = this;
+    const sql: Sql = {
+      all: (query, ...values) => this.#noting(query, () => this.sql.all(query, ...values)),
+      run: (query, ...values) => this.#noting(query, () => this.sql.run(query, ...values)),
+    };
     const presence = { lastSeen: (chat: string) => this.#seen.get(chat) ?? null };
-    return { sql, now: this.#now, presence, ...meta.readFacts(sql), tell };
+    return { sql, now: this.#now, presence, ...meta.readFacts(this.sql), tell };
+  }
+
+  #noting<T>(query: string, work: () => T): T {
+    for (const table of tablesWrittenBy(query)) this.#written.add(table);
+    return work();
   }
 
   #atomically<T>(work: () => T): T {

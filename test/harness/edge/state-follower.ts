@@ -1,5 +1,5 @@
 import type { OutputOf } from "#src/contract/operations.ts";
-import type { Json } from "#src/contract/values.ts";
+import type { Json } from "#src/contract/json.ts";
 import type { Watch, WatchEvent } from "#src/coordinator-client/edge/state-watch.ts";
 import { value } from "./edge-clients.ts";
 import type { FakeEdge } from "./fake-edge.ts";

@@ -109,6 +109,10 @@ export class SyncMachine {
     this.sync = this.open(this.process);
   }
 
+  /** What the watch of the log does after a commit. */
+  checkCommits: () => boolean = () => false;
+  isWatching = false;
+
   get edge(): EdgeConfig {
     return { url: "https://shim.example.com", workspace: "team", machine: this.name, token: "shim_a.b" };
   }
@@ -141,6 +145,10 @@ export class SyncMachine {
       connect: (_edge, signal) => world.call(this.name, signal),
       fingerprint: () => this.fingerprint,
       onPulled: recordTakeovers,
+      watchCommits: (check) => {
+        this.checkCommits = check;
+        return this.isWatching ? () => undefined : null;
+      },
     });
     onTestFinished(() => sync.stop());
     return sync;

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { ClaimedTask } from "#src/contract/tasks.ts";
-import type { Json } from "#src/contract/values.ts";
+import type { Json } from "#src/contract/json.ts";
 import { readInputWork } from "#src/worker-runner/input-work.ts";
 import type { CommittedWork, TaskFolder } from "#src/worker-runner/task-folder.ts";
 import type { InputSettings } from "#src/worker-runner/worktree-inputs.ts";

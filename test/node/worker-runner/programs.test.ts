@@ -6,7 +6,7 @@ import type { Readable, Writable } from "node:stream";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import type { ClaimedTask, Progress } from "#src/contract/tasks.ts";
-import type { Json } from "#src/contract/values.ts";
+import type { Json } from "#src/contract/json.ts";
 import { commandExecutor } from "#src/worker-runner/command-executor.ts";
 import type { RunOutcome } from "#src/worker-runner/executor.ts";
 import { runProgram, type ProgramExit, type Program } from "#src/worker-runner/run-program.ts";

@@ -1,5 +1,5 @@
 import type { Entry } from "#src/contract/state.ts";
-import type { Json } from "#src/contract/values.ts";
+import type { Json } from "#src/contract/json.ts";
 import type { Watch, WatchEvent } from "#src/coordinator-client/edge/state-watch.ts";
 import type { Sim } from "../sim.ts";
 import type { Client } from "./client.ts";

@@ -3,7 +3,7 @@ import type { Sim } from "../sim.ts";
 import type { KnownTask } from "./task-known.ts";
 import type { Grant, TaskLedger } from "./task-ledger.ts";
 import { isAble } from "./workers.ts";
-import type { Json } from "#src/contract/values.ts";
+import type { Json } from "#src/contract/json.ts";
 import type { Act } from "./task-moves.ts";
 
 /** What a chat is told of the tasks that it gets. */

@@ -1,5 +1,5 @@
 import type { AttemptEnd, DeathReason, NewTask, TaskState } from "#src/contract/tasks.ts";
-import type { Json } from "#src/contract/values.ts";
+import type { Json } from "#src/contract/json.ts";
 
 /** One assignment of a task, as it must be by what was asked and answered. */
 export interface HeldClaim {

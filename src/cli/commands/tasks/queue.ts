@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { InputOf } from "../../../contract/operations.ts";
 import type { TypeStats } from "../../../contract/task-views.ts";
-import type { Json } from "../../../contract/values.ts";
+import type { Json } from "../../../contract/json.ts";
 import { age } from "../../../shared/format.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";

@@ -1,6 +1,6 @@
 import { Option, type Command } from "commander";
 import type { InputOf, OutputOf } from "../../../contract/operations.ts";
-import type { Json } from "../../../contract/values.ts";
+import type { Json } from "../../../contract/json.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
 import { wrongUsage, type CliResult } from "../../answer.ts";

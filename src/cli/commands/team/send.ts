@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { Priority, type Target } from "../../../contract/messages.ts";
-import type { Json } from "../../../contract/values.ts";
+import type { Json } from "../../../contract/json.ts";
 import { ok } from "../../../shared/result.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { wrongUsage, type CliResult } from "../../answer.ts";

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { Json } from "../../../contract/values.ts";
+import type { Json } from "../../../contract/json.ts";
 import { ok } from "../../../shared/result.ts";
 import { notFound, wrongUsage, type CliResult } from "../../answer.ts";
 import { type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";

@@ -2,7 +2,7 @@ import type * as z from "zod";
 import type { ToolError } from "../chat/chat.ts";
 import type { Progress } from "../../../contract/tasks.ts";
 import { Report } from "../../../contract/team-tools.ts";
-import type { Json } from "../../../contract/values.ts";
+import type { Json } from "../../../contract/json.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import type { HeldTask } from "../../team/held-tasks.ts";
 import type { ReportResult } from "../../team/held-claims.ts";

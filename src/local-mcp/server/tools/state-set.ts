@@ -2,7 +2,7 @@ import type * as z from "zod";
 import type { ToolError } from "../chat/chat.ts";
 import type { Leader } from "../../../contract/elections.ts";
 import { StateSet } from "../../../contract/team-tools.ts";
-import type { Json } from "../../../contract/values.ts";
+import type { Json } from "../../../contract/json.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
 import { defineTeamTool, toRefusal, type Caller, type TeamAnswer } from "./team-tool.ts";

@@ -1,7 +1,7 @@
 import { validate } from "@cfworker/json-schema";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import type { Json } from "#src/contract/values.ts";
+import type { Json } from "#src/contract/json.ts";
 import { findSchemaProblem, findBodyProblem } from "#src/coordination/messages/body-schema.ts";
 import { processorMs } from "#harness/machine/processor-time.ts";
 

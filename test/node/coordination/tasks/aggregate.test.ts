@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { AggregateRule } from "#src/contract/tasks.ts";
-import type { Json } from "#src/contract/values.ts";
+import type { Json } from "#src/contract/json.ts";
 import { aggregate, type PartResult } from "#src/coordination/tasks/aggregate.ts";
 import { given, refused } from "#harness/coordinator/state-calls.ts";
 

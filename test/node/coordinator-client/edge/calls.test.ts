@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { Json } from "#src/contract/values.ts";
+import type { Json } from "#src/contract/json.ts";
 import { type Passing, adminToken, FakeEdge } from "#harness/edge/fake-edge.ts";
 import { onEdge, aClient, aClientAnswered, codeOf, ofType, registered, value } from "#harness/edge/edge-clients.ts";
 

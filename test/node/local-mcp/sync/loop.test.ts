@@ -56,6 +56,29 @@ it("[SY64] a checkpoint is at the coordinator within two seconds, a session with
   expect(listed).toMatchObject({ value: { sessions: [{ isEnded: true }] } });
 });
 
+it("[SY64] a commit that is watched is sent at once, and rounds end when nothing is left to send", async () => {
+  const world = new SyncWorld();
+  const machine = new SyncMachine(world);
+  machine.isWatching = true;
+  machine.sync.start();
+  await world.time.pass(10_000);
+  expect(machine.checkCommits()).toBe(false);
+  for (const name of ["one", "two"]) {
+    machine.work("s1", name);
+    expect(machine.checkCommits()).toBe(true);
+    await world.time.pass(1);
+    expect(await machine.mirrored()).toEqual(machine.kept());
+  }
+  world.asked.length = 0;
+  await world.time.pass(30_000);
+  expect(world.asked).toEqual([]);
+  await machine.sync.stop();
+  machine.work("s1", "three");
+  machine.checkCommits();
+  await world.time.pass(10_000);
+  expect(world.asked).toEqual([]);
+});
+
 it("[SY64] while nothing changes the coordinator is asked for news of others once a minute, and for nothing else", async () => {
   const { world, machine } = await begun();
   await world.time.pass(10_000);

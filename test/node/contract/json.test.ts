@@ -1,0 +1,34 @@
+import * as fc from "fast-check";
+import { expect, it } from "vitest";
+import * as z from "zod";
+import { Json, jsonText, limitedJson } from "#src/contract/json.ts";
+
+it("[WI1] a value is JSON where zod's own schema says so, and is passed on as it is", () => {
+  const anything = fc.anything({
+    withBigInt: true,
+    withDate: true,
+    withMap: true,
+    withSet: true,
+    withNullPrototype: true,
+  });
+  fc.assert(
+    fc.property(fc.oneof(anything, fc.jsonValue()), (value) => {
+      const parsed = Json.safeParse(value);
+      expect(parsed.success).toBe(z.json().safeParse(value).success);
+      if (parsed.success) expect(parsed.data).toBe(value);
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+it("[WI1] the text that a limit has measured is that of the value, also where the value was changed after an earlier check", () => {
+  const limited = limitedJson(20);
+  const value = { a: [1] };
+  for (const next of [2, 3, 4]) {
+    expect(limited.safeParse(value).success).toBe(true);
+    expect(jsonText(value)).toBe(JSON.stringify(value));
+    value.a.push(next);
+  }
+  value.a.push(5, 6, 7, 8, 9);
+  expect(limited.safeParse(value).error?.issues[0]?.message).toBe("at most 20 characters as JSON");
+});
