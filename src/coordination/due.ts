@@ -99,10 +99,10 @@ const sources: readonly DueSource[] = [
   { name: "tasks", dueAt: tasks.dueAt },
   putOffSource,
   ...dueKinds,
-].map((one: Pick<DueKind, "name" | "dueAt" | "value">) => ({
-  ...one,
-  tables: [...tablesReadBy(one.dueAt), ...(one.value ? ["meta"] : [])],
-}));
+].map(({ name, dueAt, value }: Pick<DueKind, "name" | "dueAt" | "value">) => {
+  const tables = tablesReadBy(dueAt);
+  return value ? { name, dueAt, value, tables: [...tables, "meta"] } : { name, dueAt, tables };
+});
 
 /**
  * Due times by name, as they were read last. No write is missed: the object is the only writer, and

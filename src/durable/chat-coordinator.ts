@@ -49,11 +49,8 @@ export class ChatCoordinator extends DurableObject<Env> {
   readonly #alarm = new Alarm(this.ctx.storage);
   readonly #dueTimes: due.KnownDueTimes = new Map();
   readonly #groupCommit = new GroupCommit(
-    (work) => {
-      const before = this.#sql.written;
-      this.#event(work);
-      return this.#sql.written > before;
-    },
+    (work) => this.#event(work),
+    this.#sql,
     () => this.ctx.storage.sync(),
   );
   readonly #transactions = new Transactions({

@@ -8,17 +8,24 @@ interface QueuedFrame {
  * so that the runtime commits those together. Each frame stays its own transaction.
  */
 export class GroupCommit {
-  readonly #event: (work: () => void) => boolean;
+  readonly #event: (work: () => void) => void;
+  readonly #storage: { readonly written: number };
   readonly #synced: () => Promise<unknown>;
   #queued: QueuedFrame[] = [];
   #isCommitting = false;
 
   /**
-   * @param event runs work as one event of the object; returns whether it has written
+   * @param event runs work as one event of the object
+   * @param storage counts the rows written
    * @param synced resolves when all that was written is on disk
    */
-  constructor(event: (work: () => void) => boolean, synced: () => Promise<unknown>) {
+  constructor(
+    event: (work: () => void) => void,
+    storage: { readonly written: number },
+    synced: () => Promise<unknown>,
+  ) {
     this.#event = event;
+    this.#storage = storage;
     this.#synced = synced;
   }
 
@@ -30,7 +37,9 @@ export class GroupCommit {
   }
 
   #runEvent(work: () => void): void {
-    if (this.#event(work)) void this.#commit();
+    const before = this.#storage.written;
+    this.#event(work);
+    if (this.#storage.written > before) void this.#commit();
   }
 
   async #commit(): Promise<void> {

@@ -88,21 +88,17 @@ function insertAll(tx: Tx, planned: readonly PlannedTask[], needs: Edges, parent
     const input = fresh.get(task);
     if (input === undefined) continue;
     const [parent = null] = parents.of.get(task) ?? [];
-    const dependsOn = needs.of.get(task) ?? [];
-    // The state of a task depends on the stored states of those that it needs.
-    if (dependsOn.length > 0) flush(tx, pending);
-    states.set(task, insert(tx, pending, { task, input, depth, parent, dependsOn }));
+    states.set(task, insert(tx, pending, { task, input, depth, parent, dependsOn: needs.of.get(task) ?? [] }));
     if (input.dedupeKey !== undefined) dedupe.store(tx, input.dedupeKey, task);
   }
   flush(tx, pending);
   if ([...states.values()].includes("queued")) lifecycle.enqueueDispatch(tx);
-  const known = resolveJoins(tx, fresh) ? new Map<number, TaskState>() : states;
-  const tasks = planned.map(({ task, isDuplicate }) => ({
-    task,
-    state: known.get(task) ?? rows.find(tx, task)?.state ?? null,
-    isDuplicate,
-  }));
-  return { tasks };
+  return toSubmitted(tx, planned, resolveJoins(tx, fresh) ? new Map() : states);
+}
+
+function toSubmitted(tx: Tx, planned: readonly PlannedTask[], known: ReadonlyMap<number, TaskState>): Submitted {
+  const stateOf = (task: number): TaskState | null => known.get(task) ?? rows.find(tx, task)?.state ?? null;
+  return { tasks: planned.map(({ task, isDuplicate }) => ({ task, state: stateOf(task), isDuplicate })) };
 }
 
 function resolveJoins(tx: Tx, fresh: ReadonlyMap<number, NewTask>): boolean {
@@ -198,6 +194,8 @@ interface PendingRows {
 
 function insert(tx: Tx, pending: PendingRows, newTask: TaskInsert): TaskState {
   const { task, dependsOn, input } = newTask;
+  // The state of a task depends on the stored states of those that it needs.
+  if (dependsOn.length > 0) flush(tx, pending);
   const initial = initialStateOf(tx, newTask);
   const columns = columnsOf(tx.now, newTask, initial);
   const isNext = task === pending.first + pending.payloads.length;

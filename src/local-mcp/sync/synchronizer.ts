@@ -111,10 +111,7 @@ export class StateSynchronizer {
     // Reads a file, so only where there is something to send.
     if (!this.#isJoined()) return this.#schedule(idlePollEveryMs);
     if (this.#readVersion() !== this.#version) this.#changedAt = now;
-    void this.syncNow({ isPulling, files: "some" }).then((report) => {
-      this.#roundMs = Math.min(this.#options.platform.clock.monotonic() - now, pollEveryMs);
-      this.#onRoundEnd(report, isPulling);
-    });
+    void this.syncNow({ isPulling, files: "some" }).then((report) => this.#onRoundEnd(report, isPulling, now));
   }
 
   /** An unreadable file counts as joined: the round reports it. */
@@ -128,9 +125,10 @@ export class StateSynchronizer {
     return isPulling || this.#round.isDue || this.#failures > 0 || this.#readVersion() !== this.#version;
   }
 
-  #onRoundEnd({ trouble }: SyncReport, isPulling: boolean): void {
+  #onRoundEnd({ trouble }: SyncReport, isPulling: boolean, startedAt: number): void {
     const { platform } = this.#options;
     const now = platform.clock.monotonic();
+    this.#roundMs = Math.min(now - startedAt, pollEveryMs);
     if (trouble === null) {
       this.#failures = 0;
       if (isPulling) this.#pullAt = now + pullEveryMs;
@@ -144,7 +142,12 @@ export class StateSynchronizer {
       this.#failures += 1;
       this.#notBefore = now + Math.max(pollEveryMs, jitterMs + (trouble.retryAfterMs ?? 0));
     }
-    this.#schedule(this.#unwatch && this.#readVersion() !== this.#version ? this.#roundMs : pollEveryMs);
+    this.#schedule(this.#hasMissedCommit() ? this.#roundMs : pollEveryMs);
+  }
+
+  /** The watch does not wake a round that runs. */
+  #hasMissedCommit(): boolean {
+    return this.#unwatch !== null && this.#readVersion() !== this.#version;
   }
 
   async #runRound(options: RoundOptions): Promise<SyncReport> {
