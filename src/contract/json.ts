@@ -18,7 +18,7 @@ function isJson(value: unknown): boolean {
   return (prototype === Object.prototype || prototype === null) && Object.values(value).every(isJson);
 }
 
-/** Texts of objects that a limit has measured; the check of an input writes the text anew. */
+/** Texts of objects that a limit has measured; each check of an input replaces the text. */
 const texts = new WeakMap<object, string>();
 
 function writeText(value: Json): string {

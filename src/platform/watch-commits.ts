@@ -4,7 +4,7 @@ import { basename, dirname } from "node:path";
 /** SQLite writes its log before the commit can be read, by a millisecond or two. */
 const recheckMs = 1;
 const maxRechecks = 10;
-/** Time in ms between two checks that found something: many writers must not keep all readers busy. */
+/** Time in ms between two checks that found something: writers must not keep all readers busy. */
 const minGapMs = 20;
 
 /**
