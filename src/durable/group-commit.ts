@@ -13,6 +13,8 @@ export class GroupCommit {
   readonly #synced: () => Promise<unknown>;
   #queued: QueuedFrame[] = [];
   #isCommitting = false;
+  /** Frames of the last event: after several, more will come while an empty commit is awaited. */
+  #lastSize = 1;
 
   /**
    * @param event runs work as one event of the object
@@ -30,9 +32,10 @@ export class GroupCommit {
   }
 
   run(work: () => void): void | Promise<void> {
-    if (!this.#isCommitting) return this.#runEvent(work);
+    if (!this.#isCommitting && this.#lastSize === 1) return this.#runEvent(work);
     const handled = Promise.withResolvers<void>();
     this.#queued.push({ work, handled });
+    if (!this.#isCommitting) void this.#commit();
     return handled.promise;
   }
 
@@ -50,6 +53,7 @@ export class GroupCommit {
     const batch = this.#queued;
     if (batch.length === 0) return;
     this.#queued = [];
+    this.#lastSize = batch.length;
     this.#runEvent(() => {
       for (const { work, handled } of batch) {
         try {
