@@ -2,8 +2,10 @@ import * as z from "zod";
 
 export type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
 
+const checked = z.unknown().refine(isJson, { error: "not a JSON value", abort: true });
+
 /** Any JSON value; the parsed value is the given one, not a copy. */
-export const Json = z.unknown().refine(isJson, "not a JSON value") as unknown as z.ZodType<Json, Json>;
+export const Json = checked as unknown as z.ZodType<Json, Json>;
 
 export function limitedJson(maxChars: number): z.ZodType<Json, Json> {
   return Json.refine((value) => writeText(value).length <= maxChars, `at most ${maxChars} characters as JSON`);

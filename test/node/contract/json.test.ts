@@ -32,3 +32,10 @@ it("[WI1] the text that a limit has measured is that of the value, also where th
   value.a.push(5, 6, 7, 8, 9);
   expect(limited.safeParse(value).error?.issues[0]?.message).toBe("at most 20 characters as JSON");
 });
+
+it.each([() => 1, 1n, Symbol("x"), undefined, { a: 1n }, { a: undefined }, Number.NaN, new Date(0)])(
+  "[WI1] %s is refused before its text is measured",
+  (value) => {
+    expect(limitedJson(20).safeParse(value).error?.issues).toMatchObject([{ message: "not a JSON value" }]);
+  },
+);
