@@ -209,7 +209,7 @@ function insert(tx: Tx, pending: PendingRows, newTask: TaskInsert): TaskState {
 function flush({ sql }: Tx, pending: PendingRows): void {
   const { first, columns, payloads } = pending;
   if (payloads.length === 0) return;
-  sql.run(insertTasksSql, first, first + payloads.length - 1, ...columns.slice(1));
+  sql.run(insertTasksSql, first, ...columns.slice(1), payloads.length - 1);
   const [dependsOn = "[]"] = columns;
   sql.run(insertTextsSql, first, dependsOn, JSON.stringify(payloads));
   pending.payloads = [];
@@ -240,10 +240,11 @@ function initialStateOf(tx: Tx, { input, dependsOn }: TaskInsert): InitialState 
 
 const insertTextsSql = "INSERT INTO task_texts (task, payload, depends_on) SELECT ? + key, value, ? FROM json_each(?)";
 
-const insertTasksSql = `WITH RECURSIVE numbers (task) AS (SELECT ? UNION ALL SELECT task + 1 FROM numbers WHERE task < ?)
-  INSERT INTO tasks (task, type, lane, priority, state, reason, detail, parent, depth, affinity, tags, on_death, max_attempts,
-    base_ms, cap_ms, has_jitter, queue_ms, close_ms, heartbeat_ms, at, not_before, queued_at, ended_at, due_at, ref, join_rule, budget)
-  SELECT task, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM numbers`;
+const insertTasksSql = `INSERT INTO tasks (task, type, lane, priority, state, reason, detail, parent, depth, affinity, tags, on_death,
+    max_attempts, base_ms, cap_ms, has_jitter, queue_ms, close_ms, heartbeat_ms, at, not_before, queued_at, ended_at, due_at, ref,
+    join_rule, budget)
+  SELECT ? + nth, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+  FROM (WITH RECURSIVE run (nth) AS (SELECT 0 UNION ALL SELECT nth + 1 FROM run WHERE nth < ?) SELECT nth FROM run)`;
 
 /** The first is `depends_on`, the others are columns of `tasks` in the order of the statement. */
 function columnsOf(now: number, { input, depth, parent, dependsOn }: TaskInsert, initial: InitialState): SqlValue[] {
