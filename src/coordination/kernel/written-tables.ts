@@ -2,8 +2,8 @@ const tablesOfQueries = new Map<string, readonly string[]>();
 
 /** Names of the tables that a statement writes, triggers apart. May name more, never fewer. */
 export function tablesWrittenBy(query: string): readonly string[] {
-  const known = tablesOfQueries.get(query);
-  if (known) return known;
+  const parsed = tablesOfQueries.get(query);
+  if (parsed) return parsed;
   const tables = Array.from(query.matchAll(/\b(?:INTO|UPDATE|DELETE FROM)\s+(\w+)/g), ([, table = ""]) => table);
   tablesOfQueries.set(query, tables);
   return tables;

@@ -49,7 +49,8 @@ export class StateSynchronizer {
   #notBefore = 0;
   #pullAt = 0;
   #changedAt = 0;
-  #roundMs = 0;
+  /** A round writes to the store as well, so the commit that wakes may be its own. */
+  #restUntil = 0;
   #unwatch: (() => void) | null = null;
 
   constructor(options: SynchronizerOptions) {
@@ -91,12 +92,13 @@ export class StateSynchronizer {
     this.#cancel = this.#options.platform.setTimer(() => this.#check(), ms);
   }
 
-  /** [SY64] Rounds take at most half of the time, however often is stored. */
+  /** [SY64] A later commit does not postpone the round that an earlier one waits for. */
   #wake(): boolean {
     if (this.#readVersion() === this.#version) return false;
-    if (this.#running || this.#notBefore > this.#options.platform.clock.monotonic()) return true;
+    const now = this.#options.platform.clock.monotonic();
+    if (this.#running || this.#notBefore > now) return true;
     this.#cancel?.();
-    this.#schedule(this.#roundMs);
+    this.#schedule(Math.max(0, this.#restUntil - now));
     return true;
   }
 
@@ -111,7 +113,7 @@ export class StateSynchronizer {
     // Reads a file, so only where there is something to send.
     if (!this.#isJoined()) return this.#schedule(idlePollEveryMs);
     if (this.#readVersion() !== this.#version) this.#changedAt = now;
-    void this.syncNow({ isPulling, files: "some" }).then((report) => this.#onRoundEnd(report, isPulling, now));
+    void this.syncNow({ isPulling, files: "some" }).then((report) => this.#onRoundEnd(report, isPulling));
   }
 
   /** An unreadable file counts as joined: the round reports it. */
@@ -125,10 +127,10 @@ export class StateSynchronizer {
     return isPulling || this.#round.isDue || this.#failures > 0 || this.#readVersion() !== this.#version;
   }
 
-  #onRoundEnd({ trouble }: SyncReport, isPulling: boolean, startedAt: number): void {
+  #onRoundEnd({ trouble }: SyncReport, isPulling: boolean): void {
     const { platform } = this.#options;
     const now = platform.clock.monotonic();
-    this.#roundMs = Math.min(now - startedAt, pollEveryMs);
+    this.#restUntil = now + pollEveryMs;
     if (trouble === null) {
       this.#failures = 0;
       if (isPulling) this.#pullAt = now + pullEveryMs;
@@ -142,12 +144,7 @@ export class StateSynchronizer {
       this.#failures += 1;
       this.#notBefore = now + Math.max(pollEveryMs, jitterMs + (trouble.retryAfterMs ?? 0));
     }
-    this.#schedule(this.#hasMissedCommit() ? this.#roundMs : pollEveryMs);
-  }
-
-  /** The watch does not wake a round that runs. */
-  #hasMissedCommit(): boolean {
-    return this.#unwatch !== null && this.#readVersion() !== this.#version;
+    this.#schedule(pollEveryMs);
   }
 
   async #runRound(options: RoundOptions): Promise<SyncReport> {

@@ -68,6 +68,8 @@ it("[SY64] a commit that is watched is sent at once, and rounds end when nothing
     expect(machine.checkCommits()).toBe(true);
     await world.time.pass(1);
     expect(await machine.mirrored()).toEqual(machine.kept());
+    // After a round the next one waits for a poll.
+    await world.time.pass(500);
   }
   world.asked.length = 0;
   await world.time.pass(30_000);
