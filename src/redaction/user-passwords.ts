@@ -88,7 +88,8 @@ function passwordsIn(line: string, at: number): Finding[] {
     const end = start + password.length;
     // `--user 1000:1000` and `-u www-data:www-data` are a user and a group of another command.
     const isGroup = (/^\d+$/.test(name) && /^\d+$/.test(password)) || name === password;
-    if (isGroup || isMarkerAt(password, 0) || !isSecretValue(password, "password", "literal")) return [];
+    const isMarker = isMarkerAt(password, 0) || name.endsWith("[redacted");
+    if (isGroup || isMarker || !isSecretValue(password, "password", "literal")) return [];
     return [{ start, end, kind: "password" }];
   });
 }

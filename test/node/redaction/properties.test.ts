@@ -60,6 +60,10 @@ it("[RD10] what is kept is kept character for character and in order", () => {
   );
 });
 
+it("[RD10] the colon of a marker separates no user from a password", () => {
+  expect(redact("curl -u PASSWORD=\0password").text).toBe("curl -u PASSWORD=[redacted:password]");
+});
+
 it("[RD10] text without findings is returned as it is", () => {
   fc.assert(
     fc.property(seeds, fc.array(fc.nat(200), { maxLength: 5 }), (seed, picks) => {
