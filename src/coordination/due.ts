@@ -15,6 +15,7 @@ import * as outbox from "./tasks/dispatch-outbox.ts";
 import * as state from "./state/state.ts";
 import * as syncRows from "./sync/sync-rows.ts";
 import * as dedupe from "./tasks/task-dedupe.ts";
+import * as pruning from "./tasks/task-pruning.ts";
 import * as retention from "./tasks/task-retention.ts";
 import { enqueueDispatch } from "./tasks/lifecycle.ts";
 import * as tasks from "./tasks/task-sweep.ts";
@@ -70,6 +71,7 @@ const dueKinds: readonly DueKind[] = [
       enqueueDispatch(tx);
     },
   },
+  { name: "prunes", dueAt: pruning.dueAt, sweep: pruning.sweep },
   { name: "surplus", dueAt: retention.dueAt, sweep: retention.sweep },
   {
     name: "sync",
@@ -172,6 +174,8 @@ export function sweep(tx: Tx, atomically: Atomically, limit: number): string[] {
     problems.push(`${subject}: ${messageOf(error)}`);
     audit.append(tx, { kind: "sweep.failed", subject, detail: { error: messageOf(error).slice(0, 300) } });
   };
+  // Before the checks of chats, which set their times anew.
+  const dueTasks = tasks.listDue(tx, limit);
   for (const chat of liveness.listDue(tx, limit)) {
     try {
       atomically(() => liveness.checkChat(tx, chat));
@@ -180,7 +184,7 @@ export function sweep(tx: Tx, atomically: Atomically, limit: number): string[] {
       fail(chat, error);
     }
   }
-  for (const task of tasks.listDue(tx, limit)) {
+  for (const task of dueTasks) {
     try {
       atomically(() => tasks.checkTask(tx, task));
     } catch (error) {

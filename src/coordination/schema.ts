@@ -1,6 +1,6 @@
 import type { Migration } from "../shared/migrate.ts";
 import { syncFilesTable, syncTables } from "./sync/sync-schema.ts";
-import { dedupeCount, planTables, taskTables, affinityIndex } from "./tasks/task-schema.ts";
+import { dedupeCount, fewerTaskRows, planTables, taskTables, affinityIndex } from "./tasks/task-schema.ts";
 
 /**
  * Append only. On the edge each written row and index entry is billed: few indexes, no rowid with
@@ -188,4 +188,5 @@ export const migrations: readonly Migration[] = [
     statements: ["CREATE INDEX messages_urgent ON messages (target, id) WHERE priority = 2", ...dedupeCount],
   },
   { id: 8, name: "files of sessions", statements: [syncFilesTable] },
+  { id: 9, name: "fewer rows for a task", statements: fewerTaskRows, minReader: 9 },
 ];

@@ -109,8 +109,8 @@ export function taskRowRules(it: TaskRowTest): void {
       [
         "SELECT min(lane) FROM tasks WHERE state = 'queued' AND lane > ? AND lane < ?",
         "SELECT task FROM tasks WHERE state = 'queued' AND lane = ? ORDER BY priority DESC, task LIMIT 1",
-        "SELECT min(due_at) FROM tasks WHERE due_at IS NOT NULL",
-        "SELECT task FROM tasks WHERE due_at <= ? ORDER BY due_at LIMIT 1",
+        "SELECT min(due_at) FROM tasks WHERE state IN ('scheduled', 'queued') AND due_at IS NOT NULL",
+        "SELECT task FROM tasks WHERE state IN ('scheduled', 'queued') AND due_at <= ? ORDER BY due_at, task LIMIT 1",
         "SELECT * FROM tasks WHERE chat = ? ORDER BY task",
       ].map((query) => host.rows<{ detail: string }>(`EXPLAIN QUERY PLAN ${query.replaceAll("?", "''")}`)),
     );
@@ -123,12 +123,12 @@ export function taskRowRules(it: TaskRowTest): void {
 
   it("[DU1] a task whose turn fails is put off for a minute, and keeps no other from its turn", async ({ host }) => {
     const [bad, good] = await submit(host, { type: "x", delayMs: minute }, { type: "x", delayMs: minute });
-    await host.run("UPDATE tasks SET state = 'blocked' WHERE task = ?", bad);
+    await host.run("UPDATE tasks SET join_rule = 'collect', depends_on = 'no JSON' WHERE task = ?", bad);
     host.wait(minute);
     expect(await host.sweep(100)).toEqual([expect.stringMatching(new RegExp(`^task ${bad}: `))]);
     const rows = await host.rows("SELECT state, due_at FROM tasks ORDER BY task");
     expect(rows).toEqual([
-      { state: "blocked", due_at: host.now() + minute },
+      { state: "scheduled", due_at: host.now() + minute },
       { state: "queued", due_at: null },
     ]);
     expect(await host.sweep(100)).toEqual([]);

@@ -116,8 +116,9 @@ function keptUntil(tx: Tx, row: ChatRow): number {
 
 function nextCheckAt(tx: Tx, row: ChatRow, lease: number | null, wait: number | null): number | null {
   const { at, reason } = chatRows.offlineAt(tx, row);
-  const isWatched = reason === "closed" || lease !== null || wait !== null || taskRows.countHeld(tx, row.chat) > 0;
-  const times = [isWatched ? at : null, lease, wait].filter((time) => time !== null);
+  const task = taskRows.firstDueOf(tx, row.chat);
+  const isWatched = reason === "closed" || lease !== null || wait !== null || task !== null;
+  const times = [isWatched ? at : null, lease, wait, task].filter((time) => time !== null);
   return times.length === 0 ? null : Math.min(...times);
 }
 

@@ -120,11 +120,14 @@ export function scheduleCheck(tx: Tx, row: LivenessRow, at: number): void {
   write(tx, "UPDATE chats SET due_at = ? WHERE chat = ? AND (due_at IS NULL OR due_at > ?)", at, row.chat, at);
 }
 
-/** [CH6] A chat with a task is watched. [PL12] The last assignment ranks it for the next. */
-export function recordAssignment(tx: Tx, row: LivenessRow): void {
-  const at = lastSeen(tx, row) + tx.settings.chatTtlMs;
-  const dueAt = row.due_at === null ? at : Math.min(row.due_at, at);
-  write(tx, "UPDATE chats SET last_assigned_at = ?, due_at = ? WHERE chat = ?", tx.now, dueAt, row.chat);
+/**
+ * [CH6] A chat with a task is watched. [PL12] The last assignment ranks it for the next.
+ * @param firstDue earliest due time of the assigned tasks
+ */
+export function recordAssignment(tx: Tx, row: LivenessRow, firstDue: number): void {
+  const at = Math.min(firstDue, lastSeen(tx, row) + tx.settings.chatTtlMs);
+  const query = "UPDATE chats SET last_assigned_at = ?, due_at = min(ifnull(due_at, ?), ?) WHERE chat = ?";
+  write(tx, query, tx.now, at, at, row.chat);
 }
 
 const floorKey = "incarnation_floor";

@@ -1,6 +1,6 @@
 import * as balance from "../tasks/balance.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
-import { assign, pushedRequestId } from "../tasks/lifecycle.ts";
+import { assign, firstDue, pushedRequestId } from "../tasks/lifecycle.ts";
 import * as lanes from "../tasks/lanes.ts";
 import * as rebalanceSweep from "./rebalance-sweep.ts";
 import * as outbox from "../tasks/dispatch-outbox.ts";
@@ -18,23 +18,24 @@ export function assignQueued(tx: Tx): number {
   const available = new Map(availableChats.listWithRoom(tx).map((candidate) => [candidate.chat, candidate]));
   const queue = new LaneQueue(tx, [...available.values()]);
   const performanceByChat = chatPerformance.readByChat(tx, queue.types);
-  const notified = new Map<string, availableChats.AvailableChat>();
+  const notified = new Map<string, { readonly life: chatRows.LivenessRow; readonly due: number }>();
   let assigned = 0;
   for (let head = queue.next(); head && assigned < maxTasksPerDispatch && available.size > 0; head = queue.next()) {
     const candidate = selectCandidate([...available.values()], head, performanceByChat);
     // No chat has room for this partition key any more: load only grows here.
     if (!candidate) continue;
-    assign(tx, candidate.life, head.task, pushedRequestId, false);
+    const held = assign(tx, [head.task], { chat: candidate.life, requestId: pushedRequestId, isStarted: false });
     queue.advance(head.lane);
     const updated = { ...candidate, running: candidate.running + 1 };
     if (balance.hasRoom(updated)) available.set(candidate.chat, updated);
     else available.delete(candidate.chat);
-    notified.set(candidate.chat, candidate);
+    const due = Math.min(firstDue(held), notified.get(candidate.chat)?.due ?? Infinity);
+    notified.set(candidate.chat, { life: candidate.life, due });
     assigned += 1;
   }
-  for (const { chat, life } of notified.values()) {
-    chatRows.recordAssignment(tx, life);
-    tx.tell({ kind: "task", chat });
+  for (const { life, due } of notified.values()) {
+    chatRows.recordAssignment(tx, life, due);
+    tx.tell({ kind: "task", chat: life.chat });
   }
   if (assigned > 0) rebalanceSweep.schedule(tx);
   outbox.complete(tx, assigned === maxTasksPerDispatch && availableChats.hasWork(tx));

@@ -2,7 +2,7 @@ import * as attemptRows from "../tasks/attempt-rows.ts";
 import type { ChatLoad } from "../tasks/balance.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
 import * as lanes from "../tasks/lanes.ts";
-import { assign, enqueueDispatch, pushedRequestId } from "../tasks/lifecycle.ts";
+import { assign, enqueueDispatch, firstDue, pushedRequestId } from "../tasks/lifecycle.ts";
 import * as meta from "../kernel/meta.ts";
 import { rebalance, type AssignedTask } from "./rebalance.ts";
 import * as availableChats from "../tasks/available-chats.ts";
@@ -44,7 +44,9 @@ export function sweep(tx: Tx): void {
 
 function listAssigned(tx: Tx): TaskRow[] {
   return tx.sql
-    .all<TaskRow>("SELECT * FROM tasks WHERE chat IS NOT NULL AND state = 'assigned' ORDER BY chat LIMIT 1000")
+    .all<TaskRow>(
+      `SELECT ${rows.columns} FROM tasks WHERE chat IS NOT NULL AND state = 'assigned' ORDER BY chat LIMIT 1000`,
+    )
     .filter((row) => !isExpired(tx, row));
 }
 
@@ -80,7 +82,7 @@ function reassign(tx: Tx, row: TaskRow, to: availableChats.AvailableChat): void 
     became: "assigned",
     reason: `to chat ${to.chat}, which has less to do`,
   });
-  assign(tx, to.life, row.task, pushedRequestId, false);
-  chatRows.recordAssignment(tx, to.life);
+  const moved = assign(tx, [row.task], { chat: to.life, requestId: pushedRequestId, isStarted: false });
+  chatRows.recordAssignment(tx, to.life, firstDue(moved));
   for (const chat of [row.chat, to.chat]) if (chat !== null) tx.tell({ kind: "task", chat });
 }

@@ -33,7 +33,9 @@ export const coordinatorChat = "";
 
 /** Limit per task: releasing is free, and may repeat forever. */
 const maxAttemptsKept = 100;
+const maxLateCalls = 100;
 
+/** Not for a chat's successful attempt, which stays in the row of its task. */
 export function insert(tx: Tx, row: TaskRow, { ended, became, reason, result }: AttemptOutcome): void {
   tx.sql.run(
     `INSERT INTO attempts (task, claim, attempt, chat, incarnation, queued_at, assigned_at, started_at, ended_at, ended, reason, became,
@@ -55,31 +57,37 @@ export function insert(tx: Tx, row: TaskRow, { ended, became, reason, result }: 
     row.checkpoint,
     result ?? null,
   );
+  prune(tx, row, maxAttemptsKept);
+}
+
+/** Makes room for one more, the one in the row of the task. */
+export function pruneForLast(tx: Tx, row: Pick<TaskRow, "task" | "claim">): void {
+  prune(tx, row, maxAttemptsKept - 1);
+}
+
+function prune({ sql }: Tx, { task, claim }: Pick<TaskRow, "task" | "claim">, kept: number): void {
   // Claims count from each epoch's first, so below that number there are fewer.
-  if (row.claim % numbersPerEpoch <= maxAttemptsKept) return;
-  tx.sql.run(
+  if (claim % numbersPerEpoch <= kept) return;
+  sql.run(
     "DELETE FROM attempts WHERE task = ? AND claim <= (SELECT claim FROM attempts WHERE task = ? ORDER BY claim DESC LIMIT 1 OFFSET ?)",
-    row.task,
-    row.task,
-    maxAttemptsKept,
+    task,
+    task,
+    kept,
   );
 }
 
 export function find({ sql }: Tx, task: number, claim: number): Omit<AttemptRow, "result"> | null {
   const query = `SELECT task, claim, attempt, chat, incarnation, queued_at, assigned_at, started_at, ended_at, ended, reason, became,
-      late_calls, progress, checkpoint FROM attempts WHERE task = ? AND claim = ?`;
+      late_calls, progress, checkpoint FROM all_attempts WHERE task = ? AND claim = ?`;
   return sql.all<Omit<AttemptRow, "result">>(query, task, claim)[0] ?? null;
 }
 
 /** [TA5] Counts calls by the attempt's chat after its end. */
 export function countLateCall({ sql }: Pick<Tx, "sql">, task: number, claim: number, chat: string): void {
-  sql.run(
-    "UPDATE attempts SET late_calls = late_calls + 1 WHERE task = ? AND claim = ? AND chat = ? AND late_calls < ?",
-    task,
-    claim,
-    chat,
-    maxAttemptsKept,
-  );
+  const values = [task, claim, chat, maxLateCalls] as const;
+  const set = "SET late_calls = late_calls + 1 WHERE task = ? AND claim = ?";
+  sql.run(`UPDATE attempts ${set} AND chat = ? AND late_calls < ?`, ...values);
+  sql.run(`UPDATE tasks ${set} AND done_by = ? AND late_calls < ?`, ...values);
 }
 
 interface AttemptResult {
@@ -89,7 +97,7 @@ interface AttemptResult {
 }
 
 export function readResult({ sql }: Tx, { task, claim }: TaskRow, maxBytes: number): AttemptResult {
-  const where = "FROM attempts WHERE task = ? AND claim = ? AND ended = 'done'";
+  const where = "FROM all_attempts WHERE task = ? AND claim = ? AND ended = 'done'";
   const [found] = sql.all<{ size: number }>(`SELECT octet_length(result) AS size ${where}`, task, claim);
   if (!found) return { text: null, bytes: 0, isLeftOut: false };
   if (found.size > maxBytes) return { text: null, bytes: 0, isLeftOut: true };
@@ -104,7 +112,7 @@ interface Size {
 
 export function sizes({ sql }: Tx, task: number, below: number, limit: number): Size[] {
   return sql.all<Size>(
-    `SELECT claim, coalesce(octet_length(progress), 0) + coalesce(octet_length(checkpoint), 0) AS bytes FROM attempts
+    `SELECT claim, coalesce(octet_length(progress), 0) + coalesce(octet_length(checkpoint), 0) AS bytes FROM all_attempts
      WHERE task = ? AND claim < ? ORDER BY claim DESC LIMIT ?`,
     task,
     below,

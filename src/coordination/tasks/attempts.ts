@@ -2,6 +2,7 @@ import type { Refusal } from "../../contract/errors.ts";
 import type { CheckedInputOf } from "../../contract/operations.ts";
 import type { AttemptEnd, ClaimedTask, TaskState, ClaimedTaskReference } from "../../contract/tasks.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
+import { jsonText } from "../../contract/json.ts";
 import * as attemptRows from "./attempt-rows.ts";
 import * as budgets from "./budgets.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
@@ -47,7 +48,7 @@ function requireRunning(tx: Tx, input: ClaimedTaskReference): Result<TaskRow, Re
   // [BU4] An exhausted budget stops assigned tasks from starting too.
   const refused = row.state === "assigned" ? budgets.checkExhausted(tx, input.self.chat) : null;
   if (refused) return err(refused);
-  return ok(row.state === "running" ? row : lifecycle.start(tx, row));
+  return ok(row.state === "running" ? row : lifecycle.start(tx, claimCheck.value.chat, row));
 }
 
 export const handlers = {
@@ -92,9 +93,7 @@ export const handlers = {
       // A result is accepted whatever it cost.
       budgets.recordFinalUsage(tx, row, input.usage);
       chatPerformance.record(tx, row, true);
-      // Recorded before the end, which may lead to a join of the results.
-      attemptRows.insert(tx, row, { ended: "done", became: "done", result: JSON.stringify(input.result) });
-      return lifecycle.finish(tx, row, { state: "done" });
+      return lifecycle.finish(tx, row, { state: "done", result: jsonText(input.result) });
     });
     if (!done.ok) return done;
     return ok({ state: done.value.state, next: claimNext(tx, done.value, input) });

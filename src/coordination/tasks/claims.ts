@@ -8,6 +8,7 @@ import * as lanes from "./lanes.ts";
 import * as lifecycle from "./lifecycle.ts";
 import * as rows from "./task-rows.ts";
 import { isExpired, remainingMs, type TaskRow } from "./task-rows.ts";
+import { readTexts } from "./task-texts.ts";
 import { byLiveChat, type Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
 
@@ -35,7 +36,7 @@ export function next(tx: Tx, chat: chatRows.LivenessRow, requestId: string, opti
   const held = listHeld(tx, chat, all);
   const sameRequest = held.filter((row) => row.request_id === requestId);
   if (sameRequest.length > 0 || budgets.checkExhausted(tx, chat.chat)) return toRepeatedClaims(tx, sameRequest);
-  const pushedRows = adoptPushed(tx, held, requestId, options);
+  const pushedRows = adoptPushed(tx, chat, held, requestId, options);
   if (pushedRows.length > 0 || chat.status === "draining") return toRepeatedClaims(tx, pushedRows);
   return toClaimedTasks(tx, claimQueued(tx, chat, requestId, options, all.length));
 }
@@ -46,10 +47,7 @@ export function repeat(tx: Tx, chat: chatRows.LivenessRow, requestId: string): C
 }
 
 function toRepeatedClaims(tx: Tx, held: readonly TaskRow[]): ClaimedTask[] {
-  return toClaimedTasks(
-    tx,
-    held.map((row) => ({ row, texts: readTexts(tx, row.task) })),
-  );
+  return toClaimedTasks(tx, held);
 }
 
 function listHeld(tx: Tx, { incarnation }: chatRows.LivenessRow, held: readonly TaskRow[]): TaskRow[] {
@@ -59,6 +57,7 @@ function listHeld(tx: Tx, { incarnation }: chatRows.LivenessRow, held: readonly 
 /** [QU9] Gives dispatched tasks to the request, under the same claim number. */
 function adoptPushed(
   tx: Tx,
+  chat: chatRows.LivenessRow,
   held: readonly TaskRow[],
   requestId: string,
   { limit, types, isStarted }: ClaimOptions,
@@ -66,12 +65,17 @@ function adoptPushed(
   const pushedRows = held.filter(
     ({ request_id, type }) => request_id === lifecycle.pushedRequestId && (types?.includes(type) ?? true),
   );
-  return pushedRows.slice(0, limit).map((row) => adopt(tx, row, requestId, isStarted));
+  return pushedRows.slice(0, limit).map((row) => adopt(tx, chat, row, { requestId, isStarted }));
 }
 
-function adopt(tx: Tx, row: TaskRow, requestId: string, isStarted: boolean): TaskRow {
+function adopt(
+  tx: Tx,
+  chat: chatRows.LivenessRow,
+  row: TaskRow,
+  { requestId, isStarted }: Omit<lifecycle.Assignment, "chat">,
+): TaskRow {
   const adopted = { ...row, request_id: requestId };
-  if (isStarted) return lifecycle.start(tx, adopted);
+  if (isStarted) return lifecycle.start(tx, chat, adopted);
   tx.sql.run("UPDATE tasks SET request_id = ? WHERE task = ?", requestId, row.task);
   return adopted;
 }
@@ -83,7 +87,7 @@ function claimQueued(
   requestId: string,
   options: ClaimOptions,
   held: number,
-): AssignedRow[] {
+): lifecycle.HeldRow[] {
   const row = chatRows.find(tx, chat.chat);
   const room = Math.min(options.limit, (row?.capacity ?? 0) - held);
   if (!row || room <= 0) return [];
@@ -91,67 +95,49 @@ function claimQueued(
   const firstLanes = lanes.selectFirst(tx, lanes.listMatching(tx, capabilities, options.types), chat.chat, room);
   const heads = firstLanes.flatMap((lane) => lanes.headsFor(tx, lane, chat.chat, room));
   const candidates = heads.toSorted(lanes.compareFor(chat.chat)).slice(0, room);
-  const assigned = fitToAnswer(tx, candidates).map(({ task, texts }) => ({
-    row: lifecycle.assign(tx, chat, task, requestId, options.isStarted),
-    texts,
-  }));
-  if (assigned.length > 0) chatRows.scheduleCheck(tx, chat, chatRows.lastSeen(tx, chat) + tx.settings.chatTtlMs);
-  return assigned;
+  const tasks = fitToAnswer(candidates);
+  if (tasks.length === 0) return [];
+  const byTask = new Map(
+    lifecycle.assign(tx, tasks, { chat, requestId, isStarted: options.isStarted }).map((held) => [held.task, held]),
+  );
+  const seenUntil = chatRows.lastSeen(tx, chat) + tx.settings.chatTtlMs;
+  chatRows.scheduleCheck(tx, chat, Math.min(seenUntil, lifecycle.firstDue([...byTask.values()])));
+  return tasks.flatMap((task) => byTask.get(task) ?? []);
 }
 
 const maxAnswerBytes = 1_000_000;
 
-interface ClaimableTask {
-  readonly task: number;
-  readonly texts: TaskTexts;
-}
-
-function fitToAnswer(tx: Tx, candidates: readonly lanes.Head[]): readonly ClaimableTask[] {
-  const page: ClaimableTask[] = [];
+function fitToAnswer(candidates: readonly lanes.Head[]): readonly number[] {
+  const page: number[] = [];
   let bytes = 0;
-  for (const { task, told_bytes } of candidates) {
-    const texts = readTexts(tx, task);
-    bytes += told_bytes + texts.bytes;
+  for (const head of candidates) {
+    bytes += head.bytes;
     if (page.length > 0 && bytes > maxAnswerBytes) break;
-    page.push({ task, texts });
+    page.push(head.task);
   }
   return page;
 }
 
-interface AssignedRow {
-  readonly row: lifecycle.HeldRow;
-  readonly texts: TaskTexts;
-}
-
-interface TaskTexts {
-  readonly payload: string;
-  readonly depends_on: string;
-  readonly bytes: number;
-}
-
-function readTexts({ sql }: Tx, task: number): TaskTexts {
-  const query = "SELECT payload, depends_on, octet_length(payload) AS bytes FROM task_texts WHERE task = ?";
-  const [texts] = sql.all<TaskTexts>(query, task);
-  if (!texts) throw new Error(`task ${task} has no payload`);
-  return texts;
-}
-
 const maxInputBytes = 500_000;
 
-function toClaimedTasks(tx: Tx, assigned: readonly AssignedRow[]): ClaimedTask[] {
+function toClaimedTasks(tx: Tx, held: readonly lifecycle.HeldRow[]): ClaimedTask[] {
   const budget = { bytes: maxInputBytes };
-  return assigned.map(({ row, texts }) => ({
+  const texts = readTexts(
+    tx,
+    held.map(({ task }) => task),
+  );
+  return held.map((row) => ({
     task: row.task,
     claim: row.claim,
     attempt: row.failures + 1,
     maxAttempts: row.max_attempts,
     type: row.type,
     priority: row.priority,
-    payload: JSON.parse(texts.payload) as Json,
+    payload: JSON.parse(texts.get(row.task)?.payload ?? "null") as Json,
     isStarted: row.state === "running",
     progress: JSON.parse(row.progress ?? "null") as Progress | null,
     checkpoint: JSON.parse(row.checkpoint ?? "null") as Json,
-    inputs: readInputs(tx, JSON.parse(texts.depends_on) as number[], budget),
+    inputs: readInputs(tx, JSON.parse(texts.get(row.task)?.depends_on ?? "[]") as number[], budget),
     startInMs: row.state === "running" ? null : Math.max(0, (row.due_at ?? 0) - tx.now),
     remainingMs: remainingMs(tx, row),
     heartbeatMs: row.heartbeat_ms,

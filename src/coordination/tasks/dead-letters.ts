@@ -4,6 +4,7 @@ import { err, ok } from "../../shared/result.ts";
 import * as budgets from "./budgets.ts";
 import * as rows from "./task-rows.ts";
 import type { TaskRow } from "./task-rows.ts";
+import { updatePayload } from "./task-texts.ts";
 import { dependencyState, finish, makeRunnable } from "./lifecycle.ts";
 import type { Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
@@ -23,7 +24,7 @@ export const handlers = {
     const found = rows.requireTask(tx, task);
     if (!found.ok) return found;
     if (payload !== undefined && isDead(found.value)) {
-      tx.sql.run("UPDATE task_texts SET payload = ? WHERE task = ?", JSON.stringify(payload), task);
+      updatePayload(tx, task, payload);
     }
     return ok({ tasks: revive(tx, found.value) });
   },
@@ -50,7 +51,7 @@ const maxScannedRows = 2_000;
 
 function findDead({ sql }: Tx, { type, reason, tag, limit }: ReplayFilter): TaskRow[] {
   const dead = sql.all<TaskRow>(
-    `SELECT * FROM tasks WHERE state = 'dead' AND reason <> 'discarded' AND (? IS NULL OR type = ?) AND (? IS NULL OR reason = ?)
+    `SELECT ${rows.columns} FROM tasks WHERE state = 'dead' AND reason <> 'discarded' AND (? IS NULL OR type = ?) AND (? IS NULL OR reason = ?)
      ORDER BY task LIMIT ?`,
     ...twice(type),
     ...twice(reason),

@@ -7,7 +7,8 @@ export interface Head {
   readonly lane: string;
   readonly priority: number;
   readonly affinity: string | null;
-  readonly told_bytes: number;
+  /** Of the texts that a claim returns. */
+  readonly bytes: number;
 }
 
 /** Upper bound of a type's own partition key and all that begin with it and a line break. */
@@ -65,7 +66,7 @@ export function exceedsLimit(tx: Tx, newLanes: ReadonlySet<string>): boolean {
   return count > maxLanes;
 }
 
-export type Front = Omit<Head, "told_bytes">;
+export type Front = Omit<Head, "bytes">;
 
 export function fronts({ sql, now }: Tx, lanes: readonly string[], chat: string | null = null): Front[] {
   return sql.all<Front>(
@@ -111,8 +112,8 @@ function heads({ sql, now }: Tx, lane: string, limit: number): Head[] {
   );
 }
 
-const columns =
-  "task, lane, priority, affinity, coalesce(octet_length(progress), 0) + coalesce(octet_length(checkpoint), 0) AS told_bytes";
+const columns = `task, lane, priority, affinity, ifnull(octet_length(progress), 0) + ifnull(octet_length(checkpoint), 0)
+  + coalesce(octet_length(payload), (SELECT octet_length(payload) FROM task_texts WHERE task_texts.task = tasks.task), 0) AS bytes`;
 const isOpenSql = "(due_at IS NULL OR due_at > ?)";
 
 export function headsFor(tx: Tx, lane: string, chat: string, limit: number): Head[] {

@@ -1,11 +1,12 @@
 import type { OfflineReason } from "../../contract/chats.ts";
 import type { AttemptEnd, DeathReason, TaskState } from "../../contract/tasks.ts";
-import type { LivenessRow } from "../kernel/chat-rows.ts";
+import { scheduleCheck, type LivenessRow } from "../kernel/chat-rows.ts";
 import type { Tx } from "../kernel/tx.ts";
 import * as attemptRows from "./attempt-rows.ts";
 import * as availableChats from "./available-chats.ts";
 import * as chatPerformance from "./chat-performance.ts";
 import * as outbox from "./dispatch-outbox.ts";
+import * as pruning from "./task-pruning.ts";
 import { joinResults } from "./joins.ts";
 import * as lanes from "./lanes.ts";
 import * as rows from "./task-rows.ts";
@@ -44,11 +45,19 @@ const heldColumns =
 /** Replaces the request id of a dispatched task until the chat's next claim. */
 export const pushedRequestId = "";
 
-export function assign(tx: Tx, chat: LivenessRow, task: number, requestId: string, isStarted: boolean): HeldRow {
+export interface Assignment {
+  readonly chat: LivenessRow;
+  readonly requestId: string;
+  readonly isStarted: boolean;
+}
+
+/** Assigns queued tasks; returns them in any order. The caller has the chat checked when the first is due. */
+export function assign(tx: Tx, tasks: readonly number[], { chat, requestId, isStarted }: Assignment): HeldRow[] {
   const startedAt = isStarted ? tx.now : null;
-  const [row] = tx.sql.all<HeldRow>(
+  const assigned = tx.sql.all<HeldRow>(
     `UPDATE tasks SET state = ?, claim = max(claim, ?) + 1, chat = ?, incarnation = ?, request_id = ?, assigned_at = ?, started_at = ?,
-       seen_at = ?, close_at = ? + close_ms, due_at = ? + iif(?, min(close_ms, heartbeat_ms), ?) WHERE task = ? RETURNING ${heldColumns}`,
+       seen_at = ?, close_at = ? + close_ms, due_at = ? + iif(?, min(close_ms, heartbeat_ms), ?)
+     WHERE task IN (SELECT value FROM json_each(?)) RETURNING ${heldColumns}`,
     isStarted ? "running" : "assigned",
     rows.claimFloor(tx),
     chat.chat,
@@ -61,14 +70,19 @@ export function assign(tx: Tx, chat: LivenessRow, task: number, requestId: strin
     tx.now,
     isStarted ? 1 : 0,
     tx.settings.startDeadlineMs,
-    task,
+    JSON.stringify(tasks),
   );
-  if (!row) throw new Error(`task ${task} is in a lane but not in tasks`);
-  return row;
+  if (assigned.length !== tasks.length) throw new Error(`of the tasks ${tasks.join()} in lanes some are not in tasks`);
+  return assigned;
 }
 
-/** [TA17] The due check may come early; it then finds the task running and postpones. */
-export function start(tx: Tx, row: TaskRow): TaskRow {
+/** Earliest due time of tasks, epoch ms. */
+export function firstDue(held: readonly Pick<TaskRow, "due_at">[]): number {
+  return Math.min(...held.map(({ due_at: at }) => at ?? Infinity));
+}
+
+/** @param chat which holds the task */
+export function start(tx: Tx, chat: LivenessRow, row: TaskRow): TaskRow {
   const running = {
     ...row,
     state: "running",
@@ -77,18 +91,17 @@ export function start(tx: Tx, row: TaskRow): TaskRow {
     close_at: tx.now + row.close_ms,
   } as const;
   const dueAt = nextCheckAt(running);
-  const isSoonEnough = row.due_at !== null && row.due_at <= dueAt;
   tx.sql.run(
-    `UPDATE tasks SET state = 'running', request_id = ?, started_at = ?, seen_at = ?, close_at = ?${isSoonEnough ? "" : ", due_at = ?"}
-     WHERE task = ?`,
+    "UPDATE tasks SET state = 'running', request_id = ?, started_at = ?, seen_at = ?, close_at = ?, due_at = ? WHERE task = ?",
     row.request_id,
     tx.now,
     tx.now,
     running.close_at,
-    ...(isSoonEnough ? [] : [dueAt]),
+    dueAt,
     row.task,
   );
-  return { ...running, due_at: isSoonEnough ? row.due_at : dueAt };
+  scheduleCheck(tx, chat, dueAt);
+  return { ...running, due_at: dueAt };
 }
 
 interface RequeueInput {
@@ -224,38 +237,39 @@ function completeJoin(tx: Tx, row: TaskRow): StateChange {
   return endTask(tx, attempt, { state: "done" });
 }
 
-const hourMs = 3_600_000;
-
-/** [TA18] Rounded up to the full hour, for housekeeping. */
-export function pruneTimeOf({ now: dependencies, settings }: Tx, state: TaskState): number {
-  const keepMs = state === "dead" ? settings.keepDeadTasksMs : settings.keepTasksMs;
-  return Math.ceil((dependencies + keepMs) / hourMs) * hourMs;
-}
-
 export interface TaskEnd {
   readonly state: "done" | "dead" | "cancelled";
   readonly reason?: DeathReason;
   readonly detail?: string | null;
+  /** JSON text of the result of a chat's attempt. */
+  readonly result?: string;
 }
 
 export function finish(tx: Tx, row: TaskRow, taskEnd: TaskEnd): TaskState {
   return dispatchIfQueued(tx, endTask(tx, row, taskEnd));
 }
 
-function endTask(tx: Tx, row: TaskRow, { state, reason, detail }: TaskEnd): StateChange {
+function endTask(tx: Tx, row: TaskRow, { state, reason, detail, result }: TaskEnd): StateChange {
+  const isByChat = result !== undefined;
+  const pruneAt = pruning.pruneTimeOf(tx, state);
   tx.sql.run(
     `UPDATE tasks SET state = ?, reason = ?, detail = ?, failures = ?, stalls = ?, lost_chats = ?, chat = NULL, incarnation = NULL,
-       request_id = NULL, ended_at = ?, due_at = ? WHERE task = ?`,
+       request_id = NULL, done_by = ?, done_incarnation = ?, result = ?, ended_at = ?, due_at = ? WHERE task = ?`,
     state,
     reason ?? null,
     detail ?? null,
     row.failures,
     row.stalls,
     row.lost_chats,
+    isByChat ? row.chat : null,
+    isByChat ? row.incarnation : null,
+    result ?? null,
     tx.now,
-    pruneTimeOf(tx, state),
+    pruneAt,
     row.task,
   );
+  if (isByChat) attemptRows.pruneForLast(tx, row);
+  pruning.schedule(tx, pruneAt);
   return { state, hasQueued: updateAllBlocked(tx, rows.dependentsOf(tx, row.task)) };
 }
 

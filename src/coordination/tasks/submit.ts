@@ -8,9 +8,11 @@ import { once } from "../kernel/idempotency.ts";
 import { badInput, resolveEdges, type Edges, type PlannedTask } from "./task-edges.ts";
 import type { Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
-import { dependencyDeath, dependencyState, pruneTimeOf } from "./lifecycle.ts";
+import { dependencyDeath, dependencyState } from "./lifecycle.ts";
 import * as lanes from "./lanes.ts";
 import * as dedupe from "./task-dedupe.ts";
+import * as pruning from "./task-pruning.ts";
+import { insertLongPayloads, isInRow } from "./task-texts.ts";
 import * as rows from "./task-rows.ts";
 import * as retention from "./task-retention.ts";
 import * as lifecycle from "./lifecycle.ts";
@@ -197,21 +199,23 @@ function insert(tx: Tx, pending: PendingRows, newTask: TaskInsert): TaskState {
   // The state of a task depends on the stored states of those that it needs.
   if (dependsOn.length > 0) flush(tx, pending);
   const initial = initialStateOf(tx, newTask);
-  const columns = columnsOf(tx.now, newTask, initial);
+  if (initial.endedAt !== null && initial.dueAt !== null) pruning.schedule(tx, initial.dueAt);
+  const payload = jsonText(input.payload);
+  const columns = columnsOf(tx.now, newTask, initial, isInRow(payload));
   const isNext = task === pending.first + pending.payloads.length;
   if (!isNext || !columns.every((value, at) => value === pending.columns[at])) flush(tx, pending);
   if (pending.payloads.length === 0) Object.assign(pending, { first: task, columns });
-  pending.payloads.push(jsonText(input.payload));
+  pending.payloads.push(payload);
   for (const needs of dependsOn) tx.sql.run("INSERT INTO task_dependents (needs, task) VALUES (?, ?)", needs, task);
   return initial.state;
 }
 
-function flush({ sql }: Tx, pending: PendingRows): void {
+function flush(tx: Tx, pending: PendingRows): void {
   const { first, columns, payloads } = pending;
   if (payloads.length === 0) return;
-  sql.run(insertTasksSql, first, ...columns.slice(1), payloads.length - 1);
-  const [dependsOn = "[]"] = columns;
-  sql.run(insertTextsSql, first, dependsOn, JSON.stringify(payloads));
+  const text = JSON.stringify(payloads);
+  tx.sql.run(insertTasksSql, first, ...columns, text);
+  if (columns.at(-1) === 0) insertLongPayloads(tx, first, payloads);
   pending.payloads = [];
 }
 
@@ -228,7 +232,7 @@ function initialStateOf(tx: Tx, { input, dependsOn }: TaskInsert): InitialState 
   const dependencies = dependencyState(tx, dependsOn, input.onDependencyDeath);
   if (dependencies.state === "doomed") {
     const { state, reason = null, detail = null } = dependencyDeath(dependencies.by);
-    return { state, reason, detail, endedAt: tx.now, dueAt: pruneTimeOf(tx, state) };
+    return { state, reason, detail, endedAt: tx.now, dueAt: pruning.pruneTimeOf(tx, state) };
   }
   // [TA26] A join continues when all tasks of the submit are stored.
   if (dependencies.state === "blocked" || input.joinRule !== undefined)
@@ -238,18 +242,19 @@ function initialStateOf(tx: Tx, { input, dependsOn }: TaskInsert): InitialState 
   return { ...defaults, state: "queued", dueAt: scheduleToStartMs === undefined ? null : tx.now + scheduleToStartMs };
 }
 
-const insertTextsSql = "INSERT INTO task_texts (task, payload, depends_on) SELECT ? + key, value, ? FROM json_each(?)";
-
 const insertTasksSql = `INSERT INTO tasks (task, type, lane, priority, state, reason, detail, parent, depth, affinity, tags, on_death,
     max_attempts, base_ms, cap_ms, has_jitter, queue_ms, close_ms, heartbeat_ms, at, not_before, queued_at, ended_at, due_at, ref,
-    join_rule, budget)
-  SELECT ? + nth, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
-  FROM (WITH RECURSIVE run (nth) AS (SELECT 0 UNION ALL SELECT nth + 1 FROM run WHERE nth < ?) SELECT nth FROM run)`;
+    join_rule, budget, depends_on, payload)
+  SELECT ? + key, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, iif(?, value, NULL) FROM json_each(?)`;
 
-/** The first is `depends_on`, the others are columns of `tasks` in the order of the statement. */
-function columnsOf(now: number, { input, depth, parent, dependsOn }: TaskInsert, initial: InitialState): SqlValue[] {
+/** In the order of the statement, without the task's number; the last is whether the payload is in the row. */
+function columnsOf(
+  now: number,
+  { input, depth, parent, dependsOn }: TaskInsert,
+  initial: InitialState,
+  isPayloadInRow: boolean,
+): SqlValue[] {
   return [
-    JSON.stringify(dependsOn),
     input.type,
     laneOf(input),
     input.priority,
@@ -276,5 +281,7 @@ function columnsOf(now: number, { input, depth, parent, dependsOn }: TaskInsert,
     input.ref ?? null,
     input.joinRule ?? null,
     input.budget === undefined ? null : JSON.stringify(input.budget),
+    JSON.stringify(dependsOn),
+    isPayloadInRow ? 1 : 0,
   ];
 }

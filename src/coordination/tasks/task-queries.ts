@@ -10,6 +10,7 @@ import { capabilitiesIn } from "./lanes.ts";
 import { page } from "../kernel/pages.ts";
 import * as rows from "./task-rows.ts";
 import { remainingMs, type TaskRow } from "./task-rows.ts";
+import { readPayload } from "./task-texts.ts";
 import type { Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
 
@@ -43,11 +44,10 @@ export const handlers = {
     const found = rows.requireTask(tx, task);
     if (!found.ok) return found;
     const row = found.value;
-    const [texts] = tx.sql.all<{ payload: string }>("SELECT payload FROM task_texts WHERE task = ?", task);
     const result = row.state === "done" ? attemptRows.readResult(tx, row, Number.MAX_SAFE_INTEGER).text : null;
     return ok({
       ...toTaskLine(tx, row),
-      payload: parseJson(texts?.payload),
+      payload: readPayload(tx, task),
       result: parseJson(result),
       checkpoint: parseJson(row.checkpoint),
       capabilities: capabilitiesIn(row.lane),
@@ -79,7 +79,7 @@ export const handlers = {
     if (!found.ok) return found;
     const nodes = [found.value];
     for (const { task: above } of nodes) {
-      const query = "SELECT * FROM tasks WHERE parent = ? ORDER BY task LIMIT ?";
+      const query = `SELECT ${rows.columns} FROM tasks WHERE parent = ? ORDER BY task LIMIT ?`;
       if (nodes.length <= limit) nodes.push(...tx.sql.all<TaskRow>(query, above, limit + 1 - nodes.length));
     }
     const tasks = nodes.slice(0, limit).map((row) => ({
@@ -125,7 +125,7 @@ type TaskFilter = Omit<CheckedInputOf<"tasks.list">, "limit" | "cursor">;
 function scanRows({ sql }: Tx, { chat, parent, state }: TaskFilter, after: number): TaskRow[] {
   const tail = "task > ? ORDER BY task LIMIT ?";
   const read = (where: string, ...values: (string | number)[]): TaskRow[] =>
-    sql.all<TaskRow>(`SELECT * FROM tasks WHERE ${where} ${tail}`, ...values, after, maxScannedRows);
+    sql.all<TaskRow>(`SELECT ${rows.columns} FROM tasks WHERE ${where} ${tail}`, ...values, after, maxScannedRows);
   if (chat !== undefined) return read("chat = ? AND", chat);
   if (parent !== undefined) return read("parent = ? AND", parent);
   return state === "dead" ? read("state = 'dead' AND") : read("");

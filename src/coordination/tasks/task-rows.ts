@@ -3,6 +3,7 @@ import type { AggregateRule, DeathReason, TaskState } from "../../contract/tasks
 import { err, ok, type Result } from "../../shared/result.ts";
 import * as meta from "../kernel/meta.ts";
 import { numbersPerEpoch, type Tx } from "../kernel/tx.ts";
+import { textSql } from "./task-texts.ts";
 
 export interface TaskRow {
   readonly task: number;
@@ -50,8 +51,12 @@ export interface TaskRow {
   readonly budget: string | null;
 }
 
+/** All but the texts, which may be large. */
+export const columns =
+  "task, type, lane, priority, state, reason, detail, parent, depth, affinity, tags, on_death, max_attempts, base_ms, cap_ms, has_jitter, queue_ms, close_ms, heartbeat_ms, failures, stalls, lost_chats, claim, chat, incarnation, request_id, at, not_before, queued_at, assigned_at, started_at, seen_at, close_at, ended_at, cancel_reason, progress, checkpoint, due_at, ref, join_rule, budget";
+
 export function find({ sql }: Pick<Tx, "sql">, task: number): TaskRow | null {
-  return sql.all<TaskRow>("SELECT * FROM tasks WHERE task = ?", task)[0] ?? null;
+  return sql.all<TaskRow>(`SELECT ${columns} FROM tasks WHERE task = ?`, task)[0] ?? null;
 }
 
 export function requireTask(tx: Tx, task: number): Result<TaskRow, Refusal> {
@@ -68,7 +73,17 @@ export function isEnded({ state }: Pick<TaskRow, "state">): boolean {
 }
 
 export function heldBy({ sql }: Tx, chat: string): TaskRow[] {
-  return sql.all<TaskRow>("SELECT * FROM tasks WHERE chat = ? ORDER BY task", chat);
+  return sql.all<TaskRow>(`SELECT ${columns} FROM tasks WHERE chat = ? ORDER BY task`, chat);
+}
+
+/** Heartbeats and extensions of a running task do not write `due_at`; a check that failed puts it off. */
+export const heldDueSql =
+  "iif(state = 'running', max(tasks.due_at, min(close_at, seen_at + heartbeat_ms)), tasks.due_at)";
+
+/** Due time of the first of the tasks that a chat holds, epoch ms; null: it holds none. */
+export function firstDueOf({ sql }: Tx, chat: string): number | null {
+  const query = `SELECT min(${heldDueSql}) AS at FROM tasks WHERE chat = ?`;
+  return sql.all<{ at: number | null }>(query, chat)[0]?.at ?? null;
 }
 
 export function countHeld({ sql }: Tx, chat: string): number {
@@ -95,7 +110,7 @@ export function claimFloor({ epoch }: Tx): number {
 }
 
 export function dependenciesOf({ sql }: Tx, task: number): number[] {
-  const [row] = sql.all<{ depends_on: string }>("SELECT depends_on FROM task_texts WHERE task = ?", task);
+  const [row] = sql.all<{ depends_on: string }>(`SELECT ${textSql("depends_on")} FROM tasks WHERE task = ?`, task);
   return JSON.parse(row?.depends_on ?? "[]") as number[];
 }
 

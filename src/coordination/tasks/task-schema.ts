@@ -113,6 +113,35 @@ export const planTables: readonly string[] = [
    ) STRICT, WITHOUT ROWID`,
 ];
 
+/**
+ * Migration 9: of a task's life, fewer rows. A small payload and the result are in the task's row,
+ * so that one row is written for both; the successful attempt is there too.
+ */
+export const fewerTaskRows: readonly string[] = [
+  "ALTER TABLE tasks ADD COLUMN done_by TEXT",
+  "ALTER TABLE tasks ADD COLUMN done_incarnation INTEGER",
+  "ALTER TABLE tasks ADD COLUMN late_calls INTEGER NOT NULL DEFAULT 0",
+  // NULL: in task_texts.
+  "ALTER TABLE tasks ADD COLUMN depends_on TEXT",
+  "ALTER TABLE tasks ADD COLUMN payload TEXT",
+  "ALTER TABLE tasks ADD COLUMN result TEXT",
+  `CREATE VIEW all_attempts AS
+     SELECT task, claim, attempt, chat, incarnation, queued_at, assigned_at, started_at, ended_at, ended, reason, became,
+       late_calls, progress, checkpoint, result FROM attempts
+     UNION ALL
+     SELECT task, claim, failures + 1, done_by, done_incarnation, queued_at, assigned_at, started_at, ended_at, 'done', NULL, 'done',
+       late_calls, progress, checkpoint, result FROM tasks WHERE done_by IS NOT NULL`,
+  // A held task is due with its chat: chats.due_at is never later.
+  "DROP INDEX tasks_due",
+  "CREATE INDEX tasks_due ON tasks (due_at) WHERE state IN ('scheduled', 'queued') AND due_at IS NOT NULL",
+  `UPDATE chats SET due_at = min(ifnull(due_at, held.at), held.at)
+   FROM (SELECT chat, min(due_at) AS at FROM tasks WHERE chat IS NOT NULL GROUP BY chat) AS held WHERE held.chat = chats.chat`,
+  // Hours at which ended tasks are due to be deleted; `after_task`: number up to which the walk of the earliest has come.
+  "CREATE TABLE task_prunes (at INTEGER PRIMARY KEY, after_task INTEGER NOT NULL DEFAULT 0) STRICT",
+  `INSERT INTO task_prunes (at) SELECT DISTINCT (due_at + 3599999) / 3600000 * 3600000 FROM tasks
+   WHERE state IN ('done', 'dead', 'cancelled') AND due_at IS NOT NULL`,
+];
+
 /** Migration 4. Only tasks with affinity have an entry. */
 export const affinityIndex =
   "CREATE INDEX tasks_wished ON tasks (affinity, lane, priority DESC, task) WHERE state = 'queued' AND affinity IS NOT NULL";

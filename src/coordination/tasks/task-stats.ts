@@ -45,7 +45,10 @@ export const handlers = {
 
   /** [PL14] Load of live chats, by name. */
   "tasks.load"({ sql, now }) {
-    const [attempts] = sql.all<{ n: number }>("SELECT count(*) AS n FROM (SELECT 1 FROM attempts LIMIT ?)", maxSampled);
+    const [attempts] = sql.all<{ n: number }>(
+      "SELECT count(*) AS n FROM (SELECT 1 FROM all_attempts LIMIT ?)",
+      maxSampled,
+    );
     const rows = sql.all<LoadRow>(loadSql, maxSampled, now - hourMs);
     return ok({ chats: rows.map(toLoadMetrics), isSample: attempts?.n === maxSampled });
   },
@@ -123,7 +126,7 @@ const loadSql = `
     ifnull(done, 0) AS done, ifnull(ended, 0) AS ended, ifnull(run_ms, 0) AS runMs
   FROM chats LEFT JOIN (
     SELECT chat, sum(ended = 'done') AS done, count(*) AS ended, sum(max(0, ended_at - started_at)) AS run_ms
-    FROM (SELECT chat, ended, started_at, ended_at FROM attempts ORDER BY task DESC, claim DESC LIMIT ?)
+    FROM (SELECT chat, ended, started_at, ended_at FROM all_attempts ORDER BY task DESC, claim DESC LIMIT ?)
     WHERE ended_at > ? AND ended IN ('done', 'failed', 'timeout', 'stalled') GROUP BY chat) AS recent ON recent.chat = chats.chat
   WHERE status <> 'offline' ORDER BY chats.chat`;
 

@@ -25,7 +25,7 @@ export function readTaskEnds(
   try {
     for (const task of tasks) {
       const [row] = connection.all<TaskRow>(
-        `SELECT state, (SELECT chat FROM attempts WHERE task = tasks.task AND ended = 'done' ORDER BY claim DESC LIMIT 1) AS chat
+        `SELECT state, (SELECT chat FROM all_attempts WHERE task = tasks.task AND ended = 'done' ORDER BY claim DESC LIMIT 1) AS chat
          FROM tasks WHERE task = ?`,
         task,
       );

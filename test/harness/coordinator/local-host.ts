@@ -5,6 +5,7 @@ import * as due from "#src/coordination/due.ts";
 import { followUpOf, run, type EngineOperation } from "#src/coordination/engine.ts";
 import * as liveness from "#src/coordination/chats/liveness.ts";
 import * as meta from "#src/coordination/kernel/meta.ts";
+import { heldDueSql } from "#src/coordination/tasks/task-rows.ts";
 import { migrations } from "#src/coordination/schema.ts";
 import type { Actor, Hint, Tx } from "#src/coordination/kernel/tx.ts";
 import { connect } from "#src/store/connect.ts";
@@ -28,12 +29,14 @@ export class LocalHost implements RowHost {
   #now = T0;
   #depth = 0;
 
-  constructor(driver: Driver) {
+  /** @param prepare runs on the empty file, such as what an older program left there */
+  constructor(driver: Driver, prepare: (sql: Connection) => void = () => undefined) {
     const { database } = tempHome();
     createPrivateFile(database);
     this.sql = connect(driver, database, 0);
     // Rules ask nothing of the disk.
     this.sql.script("PRAGMA synchronous = OFF");
+    prepare(this.sql);
     migrate(this.sql, T0, migrations);
     onTestFinished(() => this.sql.close());
   }
@@ -126,6 +129,8 @@ export class LocalHost implements RowHost {
     const tx = this.#tx(() => undefined);
     const [kept, read] = [due.nextDue(tx, this.#dueTimes), due.nextDue(tx)];
     if (kept !== read) throw new Error(`the kept due time is ${kept}, the stored one ${read}`);
+    const [late] = this.sql.all(lateChatSql);
+    if (late) throw new Error(`a task is due before the chat that holds it: ${JSON.stringify(late)}`);
   }
 
   #tx(tell: (hint: Hint) => void): Tx {
@@ -158,6 +163,10 @@ export class LocalHost implements RowHost {
     }
   }
 }
+
+/** Held tasks are checked with their chats. */
+const lateChatSql = `SELECT task, tasks.due_at, chats.due_at AS chat_due_at FROM tasks LEFT JOIN chats USING (chat)
+  WHERE tasks.chat IS NOT NULL AND ifnull(chats.due_at, 9e15) > ${heldDueSql}`;
 
 /** What a transaction answers decides whether it stands. */
 function isRefusal(value: unknown): boolean {

@@ -15,7 +15,7 @@ function seenTwice(): PatchFor {
 
 /** What is read of a task is changed, where it is meant. */
 function misreadTask(change: (row: Row) => Row): () => PatchFor {
-  return patched(/^SELECT \* FROM tasks WHERE task = \?/, () => ({
+  return patched(/^SELECT task, type, .* FROM tasks WHERE task = \?/, () => ({
     all: (next, values) => (next(...values) as Row[]).map((row) => change(row)),
   }));
 }
@@ -23,6 +23,14 @@ function misreadTask(change: (row: Row) => Row): () => PatchFor {
 /** Its time is over when it ends. */
 function prunedAtOnce(): Patch {
   return { run: (next, values) => next(...values.with(values.length - 2, values.at(-3) ?? null)) };
+}
+
+/** Of what is done the result is stored, but for one in twenty. */
+function resultLost(): PatchFor {
+  let count = 0;
+  return patched(/^UPDATE tasks SET state = \?, reason = \?.* result = \?/s, () => ({
+    run: (next, values) => next(...(values[0] === "done" && (count += 1) % 20 === 0 ? values.with(8, null) : values)),
+  }))();
 }
 
 /** In the statements about tasks. */
@@ -44,9 +52,7 @@ const planted: readonly Bug[] = [
   {
     name: "silence-forgiven",
     about: "after a heartbeat nobody looks for the next one",
-    patch: patched(/^UPDATE tasks SET due_at = \?/, () => ({
-      run: (next, [at = 0, task = 0]) => next(Number(at) + 86_400_000, task),
-    })),
+    patch: reworded("min(close_at, seen_at + heartbeat_ms)", "min(close_at, seen_at + 86400000)"),
   },
   {
     name: "silence-punished-early",
@@ -87,7 +93,7 @@ const planted: readonly Bug[] = [
   {
     name: "result-dropped",
     about: "one result in twenty is not stored",
-    patch: swallowed(/^INSERT INTO attempts/, 20, (values) => values.includes("done")),
+    patch: resultLost,
   },
   {
     name: "checkpoint-dropped",

@@ -67,7 +67,7 @@ const planted: readonly Bug[] = [
   {
     name: "lost-chats-keep",
     about: "a chat that is gone keeps what it had",
-    patch: patched(/^SELECT \* FROM tasks WHERE chat = \? ORDER BY task/, () => ({ all: () => [] })),
+    patch: patched(/^SELECT task, type, .* FROM tasks WHERE chat = \? ORDER BY task/, () => ({ all: () => [] })),
   },
   {
     name: "submits-anew",

@@ -3,6 +3,7 @@ import { maskOf } from "../resources.ts";
 import type { Sim } from "../sim.ts";
 import type { Oracle } from "./oracle.ts";
 import type { TaskState } from "#src/contract/tasks.ts";
+import { heldDueSql } from "#src/coordination/tasks/task-rows.ts";
 import type { KnownTask } from "./task-known.ts";
 import { standing } from "./task-moves.ts";
 
@@ -152,8 +153,10 @@ export class FullCheck {
 
   #tasks(): void {
     const rows = this.#host.sql.peek<TaskRow>(
-      `SELECT t.task, t.state, t.claim, t.chat, t.progress, t.checkpoint, t.due_at, c.due_at AS watched_at
-       FROM tasks t LEFT JOIN chats c ON c.chat = t.chat`,
+      `SELECT tasks.task, state, claim, tasks.chat, progress, checkpoint, ${heldDueSql} AS due_at,
+         iif(state IN ('done', 'dead', 'cancelled'), (SELECT min(at) FROM task_prunes WHERE at <= max(tasks.due_at, ?)), c.due_at) AS watched_at
+       FROM tasks LEFT JOIN (SELECT chat, due_at FROM chats) AS c ON c.chat = tasks.chat`,
+      this.#sim.hostNow,
     );
     const { size } = this.#oracle.tasks.tasks;
     this.#sim.must(rows.length === size, "mirror", () => `${rows.length} tasks are stored, ${size} were accepted`);
@@ -173,7 +176,9 @@ export class FullCheck {
     this.#sim.must(end === null || (at !== null && at <= end), "due", () => `task ${task} will not be looked at`);
     const isOver = at !== null && at <= this.#sim.hostNow;
     if (alarm.isOnTime && isOver) this.#sim.fail("due", `task ${task} is due and was not looked at`);
-    this.#sim.must(chat === null || watchedAt !== null, "due", () => `${chat} has task ${task} and is not looked at`);
+    if (chat !== null && (watchedAt === null || at === null || watchedAt > at))
+      this.#sim.fail("due", `${chat} has task ${task} and will be looked at too late`);
+    if (known.isEnded && watchedAt === null) this.#sim.fail("due", `task ${task} has ended and will not be pruned`);
   }
 
   /** [TA12] [TA13] */

@@ -1,0 +1,64 @@
+import type { TaskState } from "../../contract/tasks.ts";
+import * as rows from "./task-rows.ts";
+import type { TaskRow } from "./task-rows.ts";
+import type { Tx } from "../kernel/tx.ts";
+
+/**
+ * Deletes ended tasks when their time has come. Only the hours are stored at which any is due, not
+ * an index entry for each task: at such an hour all tasks are read, page by page.
+ */
+
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
+
+/** [TA18] Rounded up to the full hour, for housekeeping. */
+export function pruneTimeOf({ now, settings }: Tx, state: TaskState): number {
+  return ceilToHour(now + (state === "dead" ? settings.keepDeadTasksMs : settings.keepTasksMs));
+}
+
+function ceilToHour(at: number): number {
+  return Math.ceil(at / hourMs) * hourMs;
+}
+
+/** A task that becomes due at an hour whose walk has begun may have been passed: it begins again. */
+export function schedule({ sql }: Pick<Tx, "sql">, at: number): void {
+  sql.run(
+    "INSERT INTO task_prunes (at) VALUES (?) ON CONFLICT (at) DO UPDATE SET after_task = 0 WHERE after_task > 0",
+    at,
+  );
+}
+
+export const dueAt = "SELECT min(at) FROM task_prunes";
+
+/** Tasks that a sweep reads for each that it may delete. */
+const readPerDeleted = 10;
+
+export function sweep(tx: Tx, limit: number): void {
+  const [walk] = tx.sql.all<{ at: number; after_task: number }>(
+    "SELECT at, after_task FROM task_prunes WHERE at <= ? ORDER BY at DESC LIMIT 1",
+    tx.now,
+  );
+  if (!walk) return;
+  tx.sql.run("DELETE FROM task_prunes WHERE at < ?", walk.at);
+  const pageLength = limit * readPerDeleted;
+  const page = tx.sql.all<Pick<TaskRow, "task" | "state" | "due_at">>(
+    "SELECT task, state, due_at FROM tasks WHERE task > ? ORDER BY task LIMIT ?",
+    walk.after_task,
+    pageLength,
+  );
+  const dueRows = page.filter((row) => rows.isEnded(row) && row.due_at !== null && row.due_at <= tx.now);
+  for (const row of dueRows.slice(0, limit)) prune(tx, row);
+  const last = dueRows[limit - 1] ?? page.at(-1);
+  const isMore = page.length === pageLength || dueRows.length > limit;
+  if (last && isMore) tx.sql.run("UPDATE task_prunes SET after_task = ? WHERE at = ?", last.task, walk.at);
+  else tx.sql.run("DELETE FROM task_prunes WHERE at = ?", walk.at);
+}
+
+/** [TA18] Postponed while a dependent or child has not ended. */
+function prune(tx: Tx, { task }: Pick<TaskRow, "task">): void {
+  const isNeeded = tx.sql.all(`SELECT 1 FROM tasks WHERE task = ? AND ${rows.isNeededSql}`, task).length > 0;
+  if (!isNeeded) return rows.remove(tx, { task });
+  const at = ceilToHour(tx.now + dayMs);
+  tx.sql.run("UPDATE tasks SET due_at = ? WHERE task = ?", at, task);
+  schedule(tx, at);
+}
