@@ -4,9 +4,10 @@ import type { ClaimedTaskReference } from "../contract/tasks.ts";
 import type { Result } from "../shared/result.ts";
 import * as chats from "./chats/chats.ts";
 import * as audit from "./kernel/audit.ts";
-import type { Handlers } from "./kernel/handlers.ts";
+import type { Handlers, SetHandlers } from "./kernel/handlers.ts";
 import type { Actor, Tx } from "./kernel/tx.ts";
 import * as elections from "./leases/elections.ts";
+import * as leaseSets from "./leases/lease-sets.ts";
 import * as leases from "./leases/leases.ts";
 import * as messages from "./messages/messages.ts";
 import * as topicSchemas from "./messages/topic-schemas.ts";
@@ -52,6 +53,8 @@ const handlers: Handlers = {
   ...audit.handlers,
 };
 
+const setHandlers: SetHandlers = { ...leaseSets.setHandlers };
+
 export function isEngineOperation(name: string): name is EngineOperation {
   return Object.hasOwn(handlers, name);
 }
@@ -64,6 +67,23 @@ export function run<Name extends EngineOperation>(
   input: CheckedInputOf<Name>,
 ): Result<OutputOf<Name>, Refusal> {
   return handlers[name]({ ...tx, actor }, input, actor);
+}
+
+export function hasSet(name: string): name is EngineOperation {
+  return Object.hasOwn(setHandlers, name);
+}
+
+/**
+ * Runs the requests of one operation that follow each other in a frame with few statements.
+ * @returns the values in order, and null, without a write, where they must be run one by one
+ */
+export function runSet<Name extends EngineOperation>(
+  tx: Tx,
+  actor: Actor,
+  name: Name,
+  inputs: readonly CheckedInputOf<Name>[],
+): readonly OutputOf<Name>[] | null {
+  return setHandlers[name]?.({ ...tx, actor }, inputs, actor) ?? null;
 }
 
 /** [TA5] Runs after the operation's rollback, in a transaction of its own; null: nothing to do. */

@@ -4,7 +4,7 @@ import { closeCodes, protocolVersion } from "../contract/protocol.ts";
 import { checkScope, type OperationRequest } from "../shared/check-input.ts";
 import * as changes from "../coordination/kernel/changes.ts";
 import * as due from "../coordination/due.ts";
-import { isEngineOperation, followUpOf, run, type HostOperation } from "../coordination/engine.ts";
+import { isEngineOperation, followUpOf, hasSet, run, runSet, type HostOperation } from "../coordination/engine.ts";
 import * as liveness from "../coordination/chats/liveness.ts";
 import * as meta from "../coordination/kernel/meta.ts";
 import * as outbox from "../coordination/tasks/dispatch-outbox.ts";
@@ -44,7 +44,7 @@ export class Operations {
     const refused =
       checkScope(name, bearer.scope) ?? rejectForeignChat(socket, name, input) ?? this.checkStorage(name, input);
     if (refused) return err(refused);
-    const actor = { machine: bearer.machine, isAdmin: bearer.scope === "admin" };
+    const actor = actorOf(bearer);
     // checkInput() has validated the input for this name; TypeScript cannot follow that.
     if (!isEngineOperation(name)) return this.#hostOperations[name](input as never, actor, socket);
     const result = this.#options.transactions.run((tx) => {
@@ -56,6 +56,27 @@ export class Operations {
     const followUp = result.ok ? null : followUpOf(input, result.error);
     if (followUp) this.#options.transactions.run((tx) => ok(followUp(tx)));
     return result;
+  }
+
+  /**
+   * Runs requests of one operation as a set.
+   * @param format makes the answers; null: undo the set
+   * @returns null, without an effect: run them one by one
+   */
+  runSet<T>(
+    bearer: tokens.Bearer,
+    requests: readonly OperationRequest[],
+    format: (values: readonly unknown[]) => T | null,
+  ): T | null {
+    const name = requests[0]?.name ?? "";
+    const { transactions } = this.#options;
+    if (!hasSet(name) || checkScope(name, bearer.scope) || transactions.isFull) return null;
+    const result = transactions.run((tx) => {
+      const values = runSet(tx, actorOf(bearer), name, requests.map(({ input }) => input) as never);
+      const formatted = values && format(values);
+      return values && formatted === null ? err(tooLong) : ok(formatted);
+    });
+    return result.ok ? result.value : null;
   }
 
   /** [DO27] Refuses what grows when the storage is nearly full. */
@@ -115,6 +136,12 @@ export class Operations {
     };
   }
 }
+
+function actorOf({ machine, scope }: tokens.Bearer): Actor {
+  return { machine, isAdmin: scope === "admin" };
+}
+
+const tooLong: Refusal = { code: "too_large", message: "the answers of the set are too long" };
 
 type HostOperations = {
   readonly [Name in HostOperation]: (

@@ -1,10 +1,10 @@
 import { type RequestFrame, type RpcRequest, toAnswer } from "../contract/frames.ts";
 import type { Refusal } from "../contract/errors.ts";
-import { isOperation } from "../contract/operations.ts";
+import { isOperation, type OperationName } from "../contract/operations.ts";
 import { flowReadMethod, maxAnswerChars } from "../contract/protocol.ts";
-import { checkInput } from "../shared/check-input.ts";
+import { checkInput, type OperationRequest } from "../shared/check-input.ts";
 import type { Bearer } from "../coordination/workspace/tokens.ts";
-import { err, type Result } from "../shared/result.ts";
+import { err, ok, type Result } from "../shared/result.ts";
 import { keepsWork } from "./effects.ts";
 import { withErrorBoundary } from "./error-boundary.ts";
 import type { Operations } from "./operations.ts";
@@ -24,9 +24,12 @@ interface RequestsOptions {
   readonly outgoing: Outgoing;
 }
 
-interface Admitted {
+interface FrameRequest {
   readonly request: RpcRequest | null;
+  /** By the throttle. */
   readonly refused: Refusal | null;
+  /** Null: refused, or no operation but the receipt of what was sent. */
+  readonly checked: Result<OperationRequest, Refusal> | null;
 }
 
 export class Requests {
@@ -40,51 +43,67 @@ export class Requests {
   runFrame(socket: WebSocket, bearer: Bearer, { requests, isBatch, chars }: RequestFrame): Answered {
     const { throttle, sql, transactions } = this.#options;
     const { settings, now } = transactions.tx();
-    const admitted = requests.map((request): Admitted => {
+    const checked = requests.map((request): FrameRequest => {
       const refused = throttle.take(bearer.id, shareOf(request), settings.maxOperationsPerSecond, now);
-      return { request, refused };
+      return { request, refused, checked: refused ? null : check(request) };
     });
+    const groups = groupsOf(checked);
     const before = sql.written;
-    const answerAll = (): string[] => this.#answerAll(socket, bearer, admitted);
+    const answerAll = (): string[] => this.#answerAll(socket, bearer, groups);
     const isTogether = requests.length > 1 && requests.every(canRollBack);
     const texts = isTogether ? transactions.together(answerAll) : answerAll();
     const text = isBatch ? `[${texts.join(",")}]` : (texts[0] ?? "");
     throttle.charge(bearer.id, { chars: chars + text.length, rows: sql.written - before });
-    const isFlooding = admitted.some(({ refused }) => refused) && throttle.isFlooding(bearer.id, chars);
+    const isFlooding = checked.some(({ refused }) => refused) && throttle.isFlooding(bearer.id, chars);
     return { text: texts.length === 0 ? null : text, isFlooding };
   }
 
   /** [DO25] Refuses the remaining requests once the answers are too long. */
-  #answerAll(socket: WebSocket, bearer: Bearer, admitted: readonly Admitted[]): string[] {
+  #answerAll(socket: WebSocket, bearer: Bearer, groups: readonly (readonly FrameRequest[])[]): string[] {
     const texts: string[] = [];
     let chars = 0;
-    for (const { request, refused } of admitted) {
-      const refusal = refused ?? (request?.id !== null && chars >= maxAnswerChars ? tooLong : null);
-      const text = refusal ? refusalText(request, refusal) : this.#answer(socket, bearer, request);
-      if (text === null) continue;
-      texts.push(text);
-      chars += text.length;
+    for (const group of groups) {
+      const set = this.#answerSet(bearer, group, chars);
+      for (const one of set ?? group) {
+        const text = typeof one === "string" ? one : this.#answer(socket, bearer, one, chars);
+        if (text === null) continue;
+        texts.push(text);
+        chars += text.length;
+      }
     }
     return texts;
   }
 
-  #answer(socket: WebSocket, bearer: Bearer, request: RpcRequest | null): string | null {
-    if (!request) return JSON.stringify(toAnswer(null, err(notARequest)));
-    const { method, params, id } = request;
-    if (method === "state.watch-ack") {
-      const { watch, revision } = params as { watch?: unknown; revision?: unknown };
-      this.#options.watches.taken(socket, watch, revision);
-      return null;
-    }
-    if (method === flowReadMethod) {
-      this.#options.outgoing.read(socket, (params as { mark?: unknown }).mark);
-      return null;
-    }
-    const result = withErrorBoundary(() => {
-      const checked = checkInput(method, params);
-      return checked.ok ? this.#options.operations.run(bearer, checked.value, socket) : checked;
-    });
-    return id === null ? null : JSON.stringify(toAnswer(id, result));
+  /** Null, without an effect: the requests must be answered one by one. */
+  #answerSet(bearer: Bearer, group: readonly FrameRequest[], chars: number): string[] | null {
+    if (group.length === 1) return null;
+    const requests = group.flatMap(({ checked }) => (checked?.ok ? [checked.value] : []));
+    const texts = withErrorBoundary(() =>
+      ok(this.#options.operations.runSet(bearer, requests, (values) => answerTexts(group, values, chars))),
+    );
+    return texts.ok ? texts.value : null;
+  }
+
+  #answer(
+    socket: WebSocket,
+    bearer: Bearer,
+    { request, refused, checked }: FrameRequest,
+    chars: number,
+  ): string | null {
+    if (refused) return refusalText(request, refused);
+    if (request?.id !== null && chars >= maxAnswerChars) return refusalText(request, tooLong);
+    if (!checked) return this.#receipt(socket, request);
+    const result = checked.ok
+      ? withErrorBoundary(() => this.#options.operations.run(bearer, checked.value, socket))
+      : checked;
+    return request?.id === null ? null : JSON.stringify(toAnswer(request?.id ?? null, result));
+  }
+
+  #receipt(socket: WebSocket, request: RpcRequest | null): null {
+    const { watch, revision, mark } = request?.params as { watch?: unknown; revision?: unknown; mark?: unknown };
+    if (request?.method === watchAckMethod) this.#options.watches.taken(socket, watch, revision);
+    else this.#options.outgoing.read(socket, mark);
+    return null;
   }
 
   runCall(bearer: Bearer, name: string, work: () => Result<unknown, Refusal>): Result<unknown, Refusal> {
@@ -110,14 +129,52 @@ const tooLong: Refusal = {
   message: `the answers before this one have ${maxAnswerChars} characters; this request was not run: send it in another frame`,
 };
 
+const watchAckMethod = "state.watch-ack";
+
+function isReceipt({ method }: RpcRequest): boolean {
+  return method === watchAckMethod || method === flowReadMethod;
+}
+
+function check(request: RpcRequest | null): FrameRequest["checked"] {
+  if (!request) return err(notARequest);
+  return isReceipt(request) ? null : withErrorBoundary(() => checkInput(request.method, request.params));
+}
+
+/** Requests of one operation that follow each other are one group. */
+function groupsOf(requests: readonly FrameRequest[]): FrameRequest[][] {
+  const groups: FrameRequest[][] = [];
+  let last: OperationName | null = null;
+  for (const one of requests) {
+    const name = one.checked?.ok ? one.checked.value.name : null;
+    if (name !== null && name === last) groups.at(-1)?.push(one);
+    else groups.push([one]);
+    last = name;
+  }
+  return groups;
+}
+
+/** [DO25] Null: one of the requests must not run, since the answers before it are too long. */
+function answerTexts(group: readonly FrameRequest[], values: readonly unknown[], before: number): string[] | null {
+  const texts: string[] = [];
+  let chars = before;
+  for (const [at, { request }] of group.entries()) {
+    if (!request || request.id === null) continue;
+    if (chars >= maxAnswerChars) return null;
+    const text = JSON.stringify(toAnswer(request.id, ok(values[at])));
+    texts.push(text);
+    chars += text.length;
+  }
+  return texts;
+}
+
 function refusalText(request: RpcRequest | null, refusal: Refusal): string | null {
   if (request?.id === null) return null;
   return JSON.stringify(toAnswer(request?.id ?? null, err(refusal)));
 }
 
 function shareOf(request: RpcRequest | null): Share {
-  if (request?.method === "state.watch-ack" || request?.method === flowReadMethod) return "keep";
-  return request ? shareOfName(request.method) : "usual";
+  if (!request) return "usual";
+  return isReceipt(request) ? "keep" : shareOfName(request.method);
 }
 
 function shareOfName(name: string): Share {

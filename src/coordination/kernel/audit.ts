@@ -2,6 +2,7 @@ import type { AuditEntry } from "../../contract/workspaces.ts";
 import { ok } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Handlers } from "./handlers.ts";
+import { insertRows } from "./insert-rows.ts";
 import type { Tx } from "./tx.ts";
 
 /** Entry numbers serve as fencing tokens, so a grant costs one row for both. */
@@ -25,6 +26,23 @@ export function append({ sql, now }: Pick<Tx, "sql" | "now">, { kind, subject, a
   if (!row) throw new Error("no row was added to the audit log");
   if (row.seq % pruneEvery === 0) prune(sql, now, 2 * pruneEvery);
   return row.seq;
+}
+
+/** Adds one entry per subject, with consecutive numbers. Returns the first number. */
+export function appendAll(
+  { sql, now }: Pick<Tx, "sql" | "now">,
+  { kind, actor }: Pick<NewAuditEntry, "kind" | "actor">,
+  subjects: readonly string[],
+): number {
+  const first = newestNumber(sql) + 1;
+  const seq = subjects.map((_, at) => first + at);
+  insertRows(sql, "audit", { seq, at: now, kind, subject: subjects, actor: actor ?? null, detail: "{}" });
+  for (const number of seq) if (number % pruneEvery === 0) prune(sql, now, 2 * pruneEvery, number);
+  return first;
+}
+
+function newestNumber(sql: Sql): number {
+  return sql.all<{ seq: number }>("SELECT seq FROM audit ORDER BY seq DESC LIMIT 1")[0]?.seq ?? 0;
 }
 
 export const handlers = {
@@ -67,10 +85,9 @@ export const dueAt = `
   WHERE seq < (SELECT max(seq) FROM audit)`;
 
 /** Oldest first, at most `limit` rows; never the newest, whose number must not recur. */
-export function prune(sql: Sql, now: number, limit: number): void {
+export function prune(sql: Sql, now: number, limit: number, newest = newestNumber(sql)): void {
   const rows = sql.all<{ seq: number; at: number }>("SELECT seq, at FROM audit ORDER BY seq LIMIT ?", limit);
-  const [newest] = sql.all<{ seq: number }>("SELECT seq FROM audit ORDER BY seq DESC LIMIT 1");
-  const minSeq = (newest?.seq ?? 0) - keepRows;
+  const minSeq = newest - keepRows;
   const firstKept = rows.find(({ seq, at }) => at > now - keepMs && seq >= minSeq) ?? rows.at(-1);
   if (firstKept) sql.run("DELETE FROM audit WHERE seq < ?", firstKept.seq);
 }

@@ -106,8 +106,18 @@ export function requireLiveChat(tx: Tx, self: Self): Result<LivenessRow, Refusal
   return ok(recordActivity(tx, found.value));
 }
 
+/** The live chat that all requests come from, whose activity is yet to be recorded; or null. */
+export function findCommonCaller(tx: Tx, inputs: readonly { readonly self: Self }[]): LivenessRow | null {
+  const [first] = inputs;
+  if (!first) return null;
+  const { chat, incarnation } = first.self;
+  if (inputs.some(({ self }) => self.chat !== chat || self.incarnation !== incarnation)) return null;
+  const found = requireCurrentIncarnation(tx, first.self);
+  return found.ok && offlineReason(tx, found.value) === null ? found.value : null;
+}
+
 /** [CH3] Any action counts as life, stored a few times per ttl. [CH4] Ends a grace period. */
-function recordActivity(tx: Tx, row: LivenessRow): LivenessRow {
+export function recordActivity(tx: Tx, row: LivenessRow): LivenessRow {
   // An open connection may be silent; then activity over another channel keeps the chat alive.
   const share = tx.presence.lastSeen(row.chat) === null ? 3 : 2;
   if (row.grace_until === null && tx.now - lastSeen(tx, row) < tx.settings.chatTtlMs / share) return row;

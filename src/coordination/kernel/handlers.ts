@@ -16,6 +16,17 @@ export type Handlers = {
   readonly [Name in Exclude<OperationName, HostOperation>]: Handler<CheckedInputOf<Name>, OutputOf<Name>>;
 };
 
+/**
+ * Runs several requests of one frame with few statements, for the case that all succeed without an
+ * effect beyond their own rows. Returns what the handler would return for each, in order, and leaves
+ * the same rows and hints; null, without a write: not that case, run them one by one.
+ */
+type SetHandler<Input, Output> = (tx: Tx, inputs: readonly Input[], actor: Actor) => readonly Output[] | null;
+
+export type SetHandlers = {
+  readonly [Name in keyof Handlers]?: SetHandler<CheckedInputOf<Name>, OutputOf<Name>>;
+};
+
 /** Runs for a live chat only, in its present incarnation; the call counts as its activity. */
 export function byLiveChat<Input extends { readonly self: Self }, Output>(
   work: (tx: Tx, input: Input, caller: LivenessRow) => Result<NoInfer<Output>, Refusal>,

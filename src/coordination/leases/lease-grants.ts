@@ -6,6 +6,7 @@ import {
   expiresAt,
   heldBy,
   insert,
+  insertAll,
   hasNoOverlap,
   isLive,
   isBlocked,
@@ -20,24 +21,46 @@ import * as waiters from "./waiters.ts";
 export type LeaseRequest = Omit<CheckedInputOf<"leases.acquire">, "self">;
 
 export function grant(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest): LeaseRow {
-  const { resource, requestId, ttlMs, isBound, lockDelayMs } = request;
+  const { resource } = request;
   const seq = audit.append(tx, { kind: "lease.granted", subject: resource, actor: chat.chat });
-  const row: LeaseRow = {
+  const row = toRow(tx, chat, request, seq);
+  insert(tx.sql, row);
+  scheduleExpiry(tx, chat, [row]);
+  announce(tx, resource, row);
+  return row;
+}
+
+/** Grants all at once; none overlaps another, or is blocked. */
+export function grantAll(tx: Tx, chat: chatRows.LivenessRow, requests: readonly LeaseRequest[]): LeaseRow[] {
+  const resources = requests.map(({ resource }) => resource);
+  const first = audit.appendAll(tx, { kind: "lease.granted", actor: chat.chat }, resources);
+  const rows = requests.map((request, at) => toRow(tx, chat, request, first + at));
+  insertAll(tx.sql, rows);
+  scheduleExpiry(tx, chat, rows);
+  for (const row of rows) announce(tx, row.resource, row);
+  return rows;
+}
+
+function toRow(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest, seq: number): LeaseRow {
+  const { resource, requestId, isBound, lockDelayMs } = request;
+  const ttlMs = isBound ? tx.settings.chatTtlMs : request.ttlMs;
+  return {
     resource,
     holder: chat.chat,
     incarnation: chat.incarnation,
     token: tx.epoch * numbersPerEpoch + seq,
-    ttl_ms: isBound ? tx.settings.chatTtlMs : ttlMs,
+    ttl_ms: ttlMs,
     is_bound: isBound ? 1 : 0,
-    expires_at: tx.now + (isBound ? tx.settings.chatTtlMs : ttlMs),
+    expires_at: tx.now + ttlMs,
     lock_delay_ms: lockDelayMs,
     request_id: requestId,
     granted_at: tx.now,
   };
-  insert(tx.sql, row);
-  chatRows.scheduleCheck(tx, chat, Math.min(row.expires_at, chatRows.lastSeen(tx, chat) + tx.settings.chatTtlMs));
-  announce(tx, resource, row);
-  return row;
+}
+
+function scheduleExpiry(tx: Tx, chat: chatRows.LivenessRow, rows: readonly LeaseRow[]): void {
+  const expiries = rows.map((row) => row.expires_at);
+  chatRows.scheduleCheck(tx, chat, Math.min(...expiries, chatRows.lastSeen(tx, chat) + tx.settings.chatTtlMs));
 }
 
 const leaderScheme = "leader:";

@@ -1,5 +1,6 @@
 import type { Sql, SqlValue } from "../../shared/sql.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
+import { insertRows } from "../kernel/insert-rows.ts";
 import { namesAbove, overlap, rangeBelow } from "../../contract/resource-paths.ts";
 import type { Tx } from "../kernel/tx.ts";
 
@@ -35,6 +36,24 @@ export function insert(sql: Sql, row: LeaseRow): void {
     row.request_id,
     row.granted_at,
   );
+}
+
+/** All have the same holder. */
+export function insertAll(sql: Sql, rows: readonly LeaseRow[]): void {
+  const [first] = rows;
+  if (!first) return;
+  insertRows(sql, "leases", {
+    resource: rows.map((row) => row.resource),
+    holder: first.holder,
+    incarnation: first.incarnation,
+    token: rows.map((row) => row.token),
+    ttl_ms: rows.map((row) => row.ttl_ms),
+    is_bound: rows.map((row) => row.is_bound),
+    expires_at: rows.map((row) => row.expires_at),
+    lock_delay_ms: rows.map((row) => row.lock_delay_ms),
+    request_id: rows.map((row) => row.request_id),
+    granted_at: first.granted_at,
+  });
 }
 
 export function heldBy(sql: Sql, chat: string): LeaseRow[] {
@@ -104,6 +123,20 @@ export function hasNoOverlap(sql: Sql, resource: string): boolean {
   const query = `SELECT ${checks.join(" OR ")} AS is_any`;
   const [row] = sql.all<{ is_any: number }>(query, ...tables.flatMap(() => values));
   return row?.is_any === 0;
+}
+
+/** Patterns and very deep paths count as overlapping. */
+export function haveNoOverlap(sql: Sql, resources: readonly string[]): boolean {
+  const names = new Set(resources);
+  if (names.size < resources.length) return false;
+  for (const resource of resources) {
+    const above = namesAbove(resource);
+    if (rangeBelow(resource) || tables.length * (above.length + 2) > maxNamesPerQuery) return false;
+    for (const name of above) names.add(name);
+  }
+  const checks = tables.map((table) => `EXISTS (SELECT 1 FROM ${table} WHERE resource = name.value)`);
+  const query = `SELECT EXISTS (SELECT 1 FROM json_each(?) AS name WHERE ${checks.join(" OR ")}) AS is_any`;
+  return sql.all<{ is_any: number }>(query, JSON.stringify([...names]))[0]?.is_any === 0;
 }
 
 function selectByNames<Row>(sql: Sql, table: string, names: readonly string[]): Row[] {

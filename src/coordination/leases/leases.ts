@@ -129,14 +129,14 @@ function enqueue(
 }
 
 /** [LE22] Waiters count too: each may be granted at any moment. */
-function checkLeaseLimit(tx: Tx, chat: string): Refusal | null {
+export function checkLeaseLimit(tx: Tx, chat: string, added = 1): Refusal | null {
   const maxLeases = tx.settings.maxLeasesPerChat;
   const [row] = tx.sql.all<{ n: number }>(
     "SELECT (SELECT count(*) FROM leases WHERE holder = ?) + (SELECT count(*) FROM waiters WHERE chat = ?) AS n",
     chat,
     chat,
   );
-  if ((row?.n ?? 0) < maxLeases) return null;
+  if ((row?.n ?? 0) + added <= maxLeases) return null;
   return {
     code: "quota_exceeded",
     message: `chat ${chat} holds and waits for ${maxLeases} leases, the limit for one chat (maxLeasesPerChat); release some, or lease a folder instead of its files`,
@@ -198,7 +198,7 @@ export function freezeAllOf(tx: Tx, chat: string): void {
   grants.grantWaiting(tx, waitedFor);
 }
 
-function toLease(tx: Tx, row: LeaseRow): Lease {
+export function toLease(tx: Tx, row: LeaseRow): Lease {
   return {
     resource: row.resource,
     holder: row.holder,
