@@ -23,6 +23,7 @@ import * as budgets from "./tasks/budgets.ts";
 import * as claims from "./tasks/claims.ts";
 import * as deadLetters from "./tasks/dead-letters.ts";
 import * as submit from "./tasks/submit.ts";
+import * as taskSets from "./tasks/task-sets.ts";
 import * as taskQueries from "./tasks/task-queries.ts";
 import * as taskStats from "./tasks/task-stats.ts";
 import * as settings from "./workspace/settings.ts";
@@ -53,7 +54,7 @@ const handlers: Handlers = {
   ...audit.handlers,
 };
 
-const setHandlers: SetHandlers = { ...leaseSets.setHandlers };
+const setHandlers: SetHandlers = { ...leaseSets.setHandlers, ...taskSets.setHandlers };
 
 export function isEngineOperation(name: string): name is EngineOperation {
   return Object.hasOwn(handlers, name);

@@ -65,9 +65,13 @@ export function pruneForLast(tx: Tx, row: Pick<TaskRow, "task" | "claim">): void
   prune(tx, row, maxAttemptsKept - 1);
 }
 
+/** Claims count from each epoch's first, so up to that number there are as few attempts. */
+export function canKeepAll({ claim }: Pick<TaskRow, "claim">): boolean {
+  return claim % numbersPerEpoch < maxAttemptsKept;
+}
+
 function prune({ sql }: Tx, { task, claim }: Pick<TaskRow, "task" | "claim">, kept: number): void {
-  // Claims count from each epoch's first, so below that number there are fewer.
-  if (claim % numbersPerEpoch <= kept) return;
+  if (canKeepAll({ claim })) return;
   sql.run(
     "DELETE FROM attempts WHERE task = ? AND claim <= (SELECT claim FROM attempts WHERE task = ? ORDER BY claim DESC LIMIT 1 OFFSET ?)",
     task,

@@ -164,7 +164,7 @@ function endClaim(
 }
 
 /** A repeat claims nothing new: it may be late, and its answer unread. */
-function claimNext(
+export function claimNext(
   tx: Tx,
   { chat, isRepeat }: EndedClaim,
   { task, claim, next }: CheckedInputOf<"tasks.ack"> | CheckedInputOf<"tasks.nack">,

@@ -12,40 +12,60 @@ interface PerformanceRow {
 
 const minChange = { successRate: 0.02, durationShare: 0.05, durationMs: 50 };
 
+type EndedAttempt = Pick<TaskRow, "chat" | "type" | "started_at">;
+
+export function record(tx: Tx, attempt: EndedAttempt, isSuccess: boolean): void {
+  recordAll(tx, [attempt], isSuccess);
+}
+
 /** [PL29] Writes only what affects dispatch. Small steps add up where they change the rank. */
-export function record(tx: Tx, { chat, type, started_at }: TaskRow, isSuccess: boolean): void {
-  if (chat === null || started_at === null) return;
-  const stored = findStored(tx, chat, type);
-  const current = stored ?? performance.initialPerformance;
-  const next = performance.update(current, { isSuccess, durationMs: Math.max(0, tx.now - started_at) });
-  const isWritten = stored
-    ? hasChanged(current, next) || !performance.hasRankOf(current, isSuccess)
-    : !hasMaxTypes(tx, chat);
-  if (!isWritten) return;
-  tx.cache?.performances.set(`${chat}\n${type}`, next);
-  tx.sql.run(
-    `INSERT INTO chat_performance (chat, type, success_rate, duration_ms) VALUES (?, ?, ?, ?)
-     ON CONFLICT DO UPDATE SET success_rate = excluded.success_rate, duration_ms = excluded.duration_ms`,
-    chat,
-    type,
-    next.successRate,
-    next.durationMs,
-  );
+/** @param attempts of one chat */
+export function recordAll(tx: Tx, attempts: readonly EndedAttempt[], isSuccess: boolean): void {
+  const changed = new Map<string, Performance & { readonly chat: string; readonly type: string }>();
+  let added = 0;
+  for (const { chat, type, started_at: startedAt } of attempts) {
+    if (chat === null || startedAt === null) continue;
+    const key = keyOf(chat, type);
+    const stored = changed.get(key) ?? findStored(tx, chat, type);
+    const current = stored ?? performance.initialPerformance;
+    const next = performance.update(current, { isSuccess, durationMs: Math.max(0, tx.now - startedAt) });
+    const isWritten = stored
+      ? hasChanged(current, next) || !performance.hasRankOf(current, isSuccess)
+      : !hasMaxTypes(tx, chat, added);
+    if (isWritten && !stored) added += 1;
+    if (isWritten) changed.set(key, { chat, type, ...next });
+  }
+  for (const [key, { chat, type, successRate, durationMs }] of changed) {
+    tx.cache?.performances.set(key, { successRate, durationMs });
+    tx.sql.run(
+      `INSERT INTO chat_performance (chat, type, success_rate, duration_ms) VALUES (?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET success_rate = excluded.success_rate, duration_ms = excluded.duration_ms`,
+      chat,
+      type,
+      successRate,
+      durationMs,
+    );
+  }
+}
+
+/** Names of chats have no line break. */
+function keyOf(chat: string, type: string): string {
+  return `${chat}\n${type}`;
 }
 
 const maxTypesPerChat = 500;
 
-function hasMaxTypes({ sql }: Tx, chat: string): boolean {
+function hasMaxTypes({ sql }: Tx, chat: string, added: number): boolean {
   const query = "SELECT count(*) AS n FROM chat_performance WHERE chat = ?";
-  return (sql.all<{ n: number }>(query, chat)[0]?.n ?? 0) >= maxTypesPerChat;
+  return (sql.all<{ n: number }>(query, chat)[0]?.n ?? 0) + added >= maxTypesPerChat;
 }
 
 function findStored({ sql, cache }: Tx, chat: string, type: string): Performance | null {
-  const current = cache?.performances.get(`${chat}\n${type}`);
+  const current = cache?.performances.get(keyOf(chat, type));
   if (current !== undefined) return current;
   const [row] = sql.all<PerformanceRow>("SELECT * FROM chat_performance WHERE chat = ? AND type = ?", chat, type);
   const stored = row ? toPerformance(row) : null;
-  cache?.performances.set(`${chat}\n${type}`, stored);
+  cache?.performances.set(keyOf(chat, type), stored);
   return stored;
 }
 

@@ -156,12 +156,19 @@ export function remove({ sql }: Tx, { task }: Pick<TaskRow, "task">): void {
   sql.run("DELETE FROM task_dependents WHERE needs = ?", task);
 }
 
-export function nextCheckAt({ close_at, seen_at, heartbeat_ms }: TaskRow): number {
+export function nextCheckAt({
+  close_at,
+  seen_at,
+  heartbeat_ms,
+}: Pick<TaskRow, "close_at" | "seen_at" | "heartbeat_ms">): number {
   return Math.min(close_at ?? 0, (seen_at ?? 0) + heartbeat_ms);
 }
 
 /** [TA16] A claim has ended at its last instant, whether or not a sweep has run. */
-export function isExpired({ now }: Tx, row: TaskRow): boolean {
+export function isExpired(
+  { now }: Tx,
+  row: Pick<TaskRow, "state" | "due_at" | "close_at" | "seen_at" | "heartbeat_ms">,
+): boolean {
   return (row.state === "running" ? nextCheckAt(row) : (row.due_at ?? 0)) <= now;
 }
 
