@@ -1,13 +1,18 @@
-import { expect, it } from "vitest";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it, onTestFinished } from "vitest";
+import { readTaskEnds } from "#src/coordinator-client/local/task-ends.ts";
 import { migrations } from "#src/coordination/schema.ts";
+import { createPrivateFile } from "#src/platform/private-files.ts";
 import { migrate } from "#src/shared/migrate.ts";
+import { connect } from "#src/store/connect.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import type { Connection } from "#src/store/driver.ts";
 import { LocalHost } from "#harness/coordinator/local-host.ts";
 import { pass } from "#harness/coordinator/peers.ts";
 import { ask, day, hour, minute } from "#harness/coordinator/state-calls.ts";
 import { calm, Hand } from "#harness/coordinator/task-calls.ts";
-import { T0 } from "#harness/store/temp-store.ts";
+import { tempHome, T0 } from "#harness/store/temp-store.ts";
 
 /** A workspace with tasks in every state, as a program with schema 8 stored them. */
 function storeOldTasks(sql: Connection): void {
@@ -112,4 +117,19 @@ it("[TA44] [TA42] the ended ones are pruned in their time, and no row of them is
   for (const table of ["tasks", "task_texts", "attempts", "task_dependents", "task_prunes"]) {
     expect([table, await host.rows(`SELECT * FROM ${table}`)]).toEqual([table, []]);
   }
+});
+
+it("[RE70] [TA44] a hook reads who has done a task from a file of either schema", () => {
+  const { home } = tempHome();
+  mkdirSync(join(home, "coordination"), { recursive: true });
+  const path = join(home, "coordination", "coordination.db");
+  createPrivateFile(path);
+  const sql = connect(openBetterSqlite3, path, 0);
+  onTestFinished(() => sql.close());
+  storeOldTasks(sql);
+  const read = (): unknown => [...readTaskEnds({ home, driver: openBetterSqlite3, busyMs: 0 }, [1, 2])];
+  const ends = [[1, { state: "done", by: "a" }]];
+  expect(read()).toEqual(ends);
+  migrate(sql, T0, migrations);
+  expect(read()).toEqual(ends);
 });
