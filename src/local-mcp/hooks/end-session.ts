@@ -1,6 +1,5 @@
 import type { Sql } from "../../shared/sql.ts";
 import { currentState } from "../checkpoints/capture.ts";
-import { interruptedReason } from "../recovery/detect.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { closedReason, hasOpenWork } from "../sessions/closed-sessions.ts";
 import * as journal from "../sessions/journal.ts";
@@ -25,7 +24,7 @@ export function endSession(sql: Sql, runtime: Runtime, session: sessions.Session
     return sessions.end(sql, now, session.id, reason);
   }
   journal.append(sql, session.id, now, key, { kind: "detached", reason: detached });
-  if (detached === interruptedReason) sessions.detach(sql, now, session.id, detached);
+  if (detached === sessions.interruptedReason) sessions.detach(sql, now, session.id, detached);
   else sessions.close(sql, now, session.id, detached);
 }
 
@@ -34,7 +33,7 @@ const turnKinds = ["prompt", "tool_start", "tool_end", "tool_error", "turn_end",
 /** @returns null for a normal end, also of a chat without a prompt */
 function detachReason(sql: Sql, runtime: Runtime, id: string, last: journal.JournalRow | undefined): string | null {
   if (!last) return null;
-  if (last.entry.kind !== "turn_end") return interruptedReason;
+  if (last.entry.kind !== "turn_end") return sessions.interruptedReason;
   // The ordinary end of a run has the same reason as a closed terminal.
   if (isWithoutUser(runtime.env)) return null;
   const state = currentState(sql, id);

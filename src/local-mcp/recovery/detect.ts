@@ -25,8 +25,6 @@ export interface SessionSearch {
   readonly accepts?: (session: sessions.Session) => boolean;
 }
 
-export const interruptedReason = "interrupted";
-
 /** A chat that is started for an offer appears within this time. */
 const maxStartMs = 60_000;
 
@@ -125,7 +123,7 @@ export function causeOf(
     hasEndHook: journal.newest(sql, session.id, ["start"], 1).length > 0,
   });
   // Written by SessionEnd: the client ended in order, but its work did not.
-  if (cause === "unknown" && session.detachReason === interruptedReason) {
+  if (cause === "unknown" && session.detachReason === sessions.interruptedReason) {
     return { cause: "closed", causeDetail: "The client was closed, or asked to end, before its turn was over." };
   }
   return { cause, causeDetail: detail };

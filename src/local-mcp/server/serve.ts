@@ -9,6 +9,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { catchUp } from "../observe/record-transcript.ts";
 import { isPausedById } from "../sessions/paused-session.ts";
 import * as servers from "../sessions/servers.ts";
+import { isSignal } from "../signals/crash-cause.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Background, BackgroundParts } from "./background.ts";
 import { Chat } from "./chat/chat.ts";
@@ -153,7 +154,7 @@ function saveAndDetach(runtime: Runtime, chat: Chat, server: ProcessIdentity, re
       });
       const isPaused = runtime.store.read((sql) => isPausedById(sql, runtime.now(), sessionId), false);
       if (!isPaused) capture(runtime, { sessionId, trigger: "detached" }, chat.recent);
-      runtime.store.write((sql) => sessions.detach(sql, runtime.now(), sessionId, reason));
+      runtime.store.write((sql) => sessions.detach(sql, runtime.now(), sessionId, reason, isSignal(reason)));
     }
   } catch (error) {
     logFailure(runtime, "last checkpoint")(error);

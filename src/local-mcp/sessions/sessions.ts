@@ -147,13 +147,22 @@ export function end(sql: Sql, now: number, id: string, reason: string): void {
   );
 }
 
-/** [RE3] The end of stdin, or a signal, is not the session's end: a killed client causes both. */
-export function detach(sql: Sql, now: number, id: string, reason: string): void {
+/** Written by the SessionEnd hook when the client ends in the middle of a turn. */
+export const interruptedReason = "interrupted";
+
+/**
+ * [RE3] The end of stdin, or a signal, is not the session's end: a killed client causes both.
+ * @param isSignal a signal says more than an interruption, and comes before or after it
+ */
+export function detach(sql: Sql, now: number, id: string, reason: string, isSignal = false): void {
   sql.run(
-    "UPDATE sessions SET detached_at = ?, detach_reason = ? WHERE id = ? AND ended_at IS NULL AND detached_at IS NULL",
+    `UPDATE sessions SET detached_at = ?, detach_reason = ?
+     WHERE id = ? AND ended_at IS NULL AND (detached_at IS NULL OR (? AND detach_reason = ?))`,
     now,
     reason,
     id,
+    isSignal ? 1 : 0,
+    interruptedReason,
   );
 }
 

@@ -48,6 +48,11 @@ const orderlyEnds: Readonly<Record<string, string>> = {
   sigint: "it was asked to end, by an unknown signal",
 };
 
+/** Whether the reason of a detachment is a signal that asks a process to end. */
+export function isSignal(detachReason: string): boolean {
+  return Object.hasOwn(orderlyEnds, detachReason);
+}
+
 /** Pure. [SI24] The first match counts. [SI25] Missing or ambiguous evidence means unknown. */
 export function inferCause(evidence: Evidence): Cause {
   return (
@@ -70,7 +75,7 @@ function fromWords({ lastStopFailure, lastError }: Evidence): Cause | null {
 }
 
 function fromSignal({ detachReason, isSameBoot }: Evidence): Cause | null {
-  const how = detachReason !== null && Object.hasOwn(orderlyEnds, detachReason) ? orderlyEnds[detachReason] : undefined;
+  const how = detachReason !== null && isSignal(detachReason) ? orderlyEnds[detachReason] : undefined;
   if (how === undefined) return null;
   const later = isSameBoot === false ? "; the machine has been restarted since" : "";
   return { cause: "closed", detail: `The last thing seen was that ${how}${later}.` };

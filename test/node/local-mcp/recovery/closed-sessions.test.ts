@@ -73,6 +73,20 @@ it.each(["sdk-cli", "sdk-ts", "sdk-py", "mcp", "claude-code-github-action"])(
   },
 );
 
+it.each([true, false])(
+  "[SI35] the signal is the cause whether SessionEnd reports the end first (%s) or last",
+  (isHookFirst) => {
+    const { runtime, claude } = aChat();
+    claude.prompt("fix the parser");
+    claude.begin("Bash", { command: "make" });
+    if (isHookFirst) claude.end("other");
+    runtime.store.write((sql) => sessions.detach(sql, runtime.now(), claude.session, "sigint", true));
+    if (!isHookFirst) claude.end("other");
+    runtime.store.write((sql) => sessions.detach(sql, runtime.now(), claude.session, "stdin_end"));
+    expect(storedSession(runtime, claude.session).detachReason).toBe("sigint");
+  },
+);
+
 it.each(["prompt_input_exit", "logout", "clear", "resume", "bypass_permissions_disabled"])(
   "[RE2] SessionEnd %s is the user's own action, and the end, also in the middle of a turn",
   (reason) => {
