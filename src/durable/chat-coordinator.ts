@@ -54,6 +54,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     event: (work, waitedMs) => this.#event(work, waitedMs),
     storage: this.#sql,
     synced: () => this.ctx.storage.sync(),
+    committed: (tookMs) => this.#load.measure(tookMs),
     now: () => this.now(),
   });
   readonly #transactions = new Transactions({

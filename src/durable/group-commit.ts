@@ -11,6 +11,8 @@ interface GroupCommitOptions {
   readonly storage: { readonly written: number };
   /** Resolves when all that was written is on disk. */
   readonly synced: () => Promise<unknown>;
+  /** Called when an event's rows are on disk, with the ms since its beginning. */
+  readonly committed: (tookMs: number) => void;
   /** Epoch ms. */
   readonly now: () => number;
 }
@@ -41,23 +43,25 @@ export class GroupCommit {
       }
     };
     this.#queued.push({ handle, at: this.#options.now() });
-    if (!this.#isCommitting) void this.#commit();
+    if (!this.#isCommitting) void this.#commit(null);
     return handled.promise;
   }
 
   #runEvent<T>(work: () => T, waitedMs: number): T {
-    const { event, storage } = this.#options;
-    const before = storage.written;
+    const { event, storage, now } = this.#options;
+    const [before, startedAt] = [storage.written, now()];
     const result = event(work, waitedMs);
-    if (storage.written > before) void this.#commit();
+    if (storage.written > before) void this.#commit(startedAt);
     return result;
   }
 
-  async #commit(): Promise<void> {
+  async #commit(startedAt: number | null): Promise<void> {
     this.#isCommitting = true;
+    const { synced, committed, now } = this.#options;
     // A failed commit resets the object, so nothing waits for ever.
-    await this.#options.synced().catch(() => undefined);
+    await synced().catch(() => undefined);
     this.#isCommitting = false;
+    if (startedAt !== null) committed(now() - startedAt);
     const [oldest] = this.#queued;
     if (!oldest) return;
     const batch = this.#queued;
@@ -65,6 +69,6 @@ export class GroupCommit {
     this.#lastSize = batch.length;
     this.#runEvent(() => {
       for (const { handle } of batch) handle();
-    }, this.#options.now() - oldest.at);
+    }, now() - oldest.at);
   }
 }

@@ -8,6 +8,9 @@ const maxWaitMs = { postponable: 250, usual: 1_000 } as const;
 const msPerRequest = 0.1;
 const msPerRow = 1 / 160;
 const msPerChar = 1 / 25_000;
+/** Estimates below this say nothing about the speed of the machine. */
+const minMeasuredMs = 10;
+const maxSlowness = 20;
 const minRetryMs = 1_000;
 const maxRetryMs = 10_000;
 
@@ -35,20 +38,30 @@ interface Work {
  * waited, and what the event has done since. The clock stands still during an event.
  */
 export class LoadShedder {
-  #waitMs = 0;
+  #waitedMs = 0;
+  #doneMs = 0;
+  /** Time that events took, over their estimates. */
+  #slowness = 1;
   #refused = 0;
 
   beginEvent(waitedMs: number): void {
-    this.#waitMs = waitedMs;
+    this.#waitedMs = waitedMs;
+    this.#doneMs = 0;
     this.#refused = 0;
   }
 
   add({ requests, chars, rows }: Work): void {
-    this.#waitMs += requests * msPerRequest + chars * msPerChar + rows * msPerRow;
+    this.#doneMs += requests * msPerRequest + chars * msPerChar + rows * msPerRow;
+  }
+
+  /** @param tookMs of the last event with its commit */
+  measure(tookMs: number): void {
+    if (this.#doneMs < minMeasuredMs || tookMs <= 0) return;
+    this.#slowness = Math.min(maxSlowness, (this.#slowness + tookMs / this.#doneMs) / 2);
   }
 
   refuse(name: string): Refusal | null {
-    if (this.#waitMs < maxWaitOf(name)) return null;
+    if (this.#waitedMs + this.#doneMs * this.#slowness < maxWaitOf(name)) return null;
     this.#refused += 1;
     return {
       code: "overloaded",

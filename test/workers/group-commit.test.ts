@@ -10,6 +10,7 @@ class CommitRig {
   #committed = Promise.withResolvers<void>();
   /** Of each event, in ms. */
   readonly waits: number[] = [];
+  readonly took: number[] = [];
   now = 0;
   readonly #commit = new GroupCommit({
     event: (work, waitedMs) => {
@@ -25,6 +26,7 @@ class CommitRig {
     },
     storage: this.storage,
     synced: () => this.#committed.promise,
+    committed: (tookMs) => void this.took.push(tookMs),
     now: () => this.now,
   });
 
@@ -88,7 +90,7 @@ it("[DO20] a frame whose work throws does not stop the others", async () => {
   expect(rig.done.at(-2)).toBe("a4");
 });
 
-it("[DO52] an event knows how long its oldest request has waited, and answers each", async () => {
+it("[DO54] an event knows how long its oldest request has waited, and is measured with its commit", async () => {
   const rig = new CommitRig();
   expect(rig.run("a1")).toBe("a1");
   rig.now = 100;
@@ -97,6 +99,9 @@ it("[DO52] an event knows how long its oldest request has waited, and answers ea
   await rig.end();
   expect(await Promise.all([b1, c1])).toEqual(["b1", "c1"]);
   expect(rig.waits).toEqual([0, 50]);
+  rig.now = 155;
+  await rig.end();
+  expect(rig.took).toEqual([150, 5]);
 });
 
 it("[DO20] simultaneous frames are all answered, each connection's in their order", async ({ workspace }) => {

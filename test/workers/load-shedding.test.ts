@@ -45,6 +45,29 @@ it("[DO54] work that was done in the event counts as a wait, and only in this ev
   expect(load.refuse("tasks.submit")).toBeNull();
 });
 
+it("[DO54] on a slow machine fewer requests are a long wait", () => {
+  const load = new LoadShedder();
+  const acceptedOf = (): number => {
+    load.beginEvent(0);
+    let accepted = 0;
+    for (; load.refuse("tasks.submit") === null; accepted++) load.add({ requests: 1, chars: 0, rows: 144 });
+    return accepted;
+  };
+  expect(acceptedOf()).toBe(250);
+  for (let events = 0; events < 30; events++) {
+    const accepted = acceptedOf();
+    // Five ms each.
+    load.measure(5 * accepted);
+  }
+  expect([50, 51]).toContain(acceptedOf());
+  // An event that did next to nothing says nothing.
+  load.beginEvent(0);
+  load.measure(1_000);
+  expect([50, 51]).toContain(acceptedOf());
+  for (let events = 0; events < 20; events++) load.measure(acceptedOf());
+  expect([250, 251]).toContain(acceptedOf());
+});
+
 interface Asked {
   readonly name: OperationName;
   readonly input: object;
