@@ -1,6 +1,7 @@
 /** `npm run bench -- edge`: the coordinator under workerd beside a Redis of the same run. Prints a table and writes bench/results-edge.json. */
 import { batched } from "./edge/batched.ts";
 import { EdgeRig } from "./edge/edge-rig.ts";
+import { capacity } from "./edge/capacity.ts";
 import { detection } from "./edge/detection.ts";
 import { growth, rowCounts } from "./edge/growth.ts";
 import { messageLatency } from "./edge/messages.ts";
@@ -23,4 +24,5 @@ try {
 await parts.run("growth", growth);
 await parts.run("rows", rowCounts);
 await parts.run("detection", detection);
+await parts.run("capacity", capacity);
 parts.report("bench/results-edge.json");

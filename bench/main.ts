@@ -2,6 +2,8 @@
 const suites = {
   edge: () => import("./edge-main.ts"),
   tasks: () => import("./tasks-main.ts"),
+  flat: () => import("./flat-main.ts"),
+  fleet: () => import("./fleet-main.ts"),
   restore: () => import("./restore-main.ts"),
 } as const;
 const [name = ""] = process.argv.slice(2);

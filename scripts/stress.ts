@@ -51,6 +51,11 @@ async function chooseRun(): Promise<(() => void | Promise<void>) | null> {
       const attacks = chooseAttacks(args);
       return () => attackAll(attacks);
     }
+    if (name === "overload") {
+      const { chooseOverload, overloadOnce } = await import("../bench/stress/attack-all.ts");
+      const chosen = chooseOverload(args);
+      return () => overloadOnce(chosen);
+    }
     const run = Object.hasOwn(runs, name) ? runs[name] : undefined;
     if (!run) throw new Error(name === "" ? "Name one of these:" : `There is no run "${name}". There are:`);
     const env = readOptions(run);
@@ -61,7 +66,8 @@ async function chooseRun(): Promise<(() => void | Promise<void>) | null> {
       return `  ${one} ${usage.join(" ")}\n    ${about}`;
     });
     const neighbour = "  neighbour [--seconds 10] [--attacks <name>,...]\n    what a chat notices of attacks beside it";
-    console.error([messageOf(error), ...lines, neighbour].join("\n"));
+    const overload = "  overload [--seconds 10] [--times 4]\n    a coordinator is offered more than it can do";
+    console.error([messageOf(error), ...lines, neighbour, overload].join("\n"));
     process.exitCode = 2;
     return null;
   }

@@ -108,6 +108,7 @@ export class ChatCoordinator extends Real {
       counted = none();
       return undefined;
     }
+    if (message === "hop") return this.#hop(socket);
     if (message === "queue") {
       this.ctx.waitUntil(this.env.EMPTY.send("empty"));
       return undefined;
@@ -118,6 +119,16 @@ export class ChatCoordinator extends Real {
       return socket.send("later");
     }
     return super.webSocketMessage(socket, message);
+  }
+
+  /** The least that another object can be asked. */
+  hop(): string {
+    return "hop";
+  }
+
+  async #hop(socket: WebSocket): Promise<void> {
+    const objects = this.env.COORDINATOR as unknown as DurableObjectNamespace<ChatCoordinator>;
+    socket.send(await objects.get(objects.idFromName("bench-other")).hop());
   }
 
   cameBack(): void {

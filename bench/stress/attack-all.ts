@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { LocalEdge, startEdge } from "../../scripts/local-edge.ts";
 import { attacks, isAttack, type AttackName } from "./attacks.ts";
+import { overload, overloadMisses, overloadTable } from "./overload.ts";
 import { missed, underAttack, type Outcome } from "./run.ts";
 import { stressTable } from "./table.ts";
 
@@ -40,14 +41,36 @@ export async function attackAll({ names, ms }: Attacks): Promise<void> {
   process.exit(outcomes.some((outcome) => missed(outcome).length > 0) ? 1 : 0);
 }
 
-async function attackOnce(name: AttackName, ms: number): Promise<Outcome> {
+function attackOnce(name: AttackName, ms: number): Promise<Outcome> {
+  return withEdge((edge, state) => underAttack(edge, state, name, ms));
+}
+
+/** `--times`: what is offered, as a multiple of what the coordinator can. @throws {Error} for an unusable option */
+export function chooseOverload(args: string[]): { readonly times: number; readonly ms: number } {
+  const { values } = parseArgs({
+    args,
+    options: { seconds: { type: "string", default: "10" }, times: { type: "string", default: "4" } },
+  });
+  for (const [name, value] of Object.entries(values))
+    if (!/^[1-9]\d{0,2}$/.test(value)) throw new Error(`--${name} is a number from 1 on.`);
+  return { times: Number(values.times), ms: Number(values.seconds) * 1_000 };
+}
+
+/** Prints what a coordinator does that is offered more than it can. Ends the process. */
+export async function overloadOnce({ times, ms }: { readonly times: number; readonly ms: number }): Promise<void> {
+  const outcome = await withEdge((edge) => overload(edge, times, ms));
+  console.log(overloadTable(outcome));
+  process.exit(overloadMisses(outcome).length > 0 ? 1 : 0);
+}
+
+async function withEdge<T>(work: (edge: LocalEdge, state: string) => Promise<T>): Promise<T> {
   const root = join(import.meta.dirname, "..", "..");
   mkdirSync(join(root, ".scratch"), { recursive: true });
   const folder = mkdtempSync(join(root, ".scratch", "stress-"));
   const entry = join(root, "src", "worker", "worker-entry.ts");
   const edge = new LocalEdge(await startEdge({ entry, folder, log: () => undefined }));
   try {
-    return await underAttack(edge, join(folder, "state"), name, ms);
+    return await work(edge, join(folder, "state"));
   } finally {
     await edge.close();
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 });

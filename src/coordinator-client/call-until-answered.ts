@@ -35,8 +35,12 @@ export async function callUntilAnswered<Name extends CallName>(
     const answer = (await untilAborted(link.call(name, input, timeoutMs), signal)) ?? gaveUp;
     if (answer.ok || !isRetryable(answer.error)) return answer;
     onFailure?.(answer.error);
-    const pauseMs = fullJitter({ baseMs: firstPauseMs, capMs: maxPauseMs }, attempt, platform.random);
-    await pause(platform, pauseMs, wake ? AbortSignal.any([signal, wake()]) : signal);
+    const jitterMs = fullJitter({ baseMs: firstPauseMs, capMs: maxPauseMs }, attempt, platform.random);
+    await pause(
+      platform,
+      jitterMs + (answer.error.retryAfterMs ?? 0),
+      wake ? AbortSignal.any([signal, wake()]) : signal,
+    );
     if (signal.aborted) return gaveUp;
   }
 }

@@ -21,6 +21,7 @@ import { withErrorBoundary } from "./error-boundary.ts";
 import { checkCanOpen } from "./socket-limits.ts";
 import { Operations } from "./operations.ts";
 import { Outgoing } from "./outgoing.ts";
+import { LoadShedder } from "./load-shedding.ts";
 import { logProblem } from "./log-problem.ts";
 import { Requests } from "./requests.ts";
 import { close, unbind, Sockets } from "./sockets.ts";
@@ -40,6 +41,7 @@ export class ChatCoordinator extends DurableObject<Env> {
   readonly #sql = new StorageSql(this.ctx.storage);
   readonly #outgoing = new Outgoing(() => crypto.randomUUID());
   readonly #throttle = new Throttle();
+  readonly #load = new LoadShedder();
   readonly #watches = new Watches(this.#sql, this.#outgoing, {
     isSpent: (token) => this.#isSpent(token),
     charge: (token, chars) => this.#throttle.charge(token, { chars, rows: 1 }),
@@ -48,11 +50,13 @@ export class ChatCoordinator extends DurableObject<Env> {
   readonly #tokenExpiry = new TokenExpiry(this.#sql);
   readonly #alarm = new Alarm(this.ctx.storage);
   readonly #dueTimes: due.KnownDueTimes = new Map();
-  readonly #groupCommit = new GroupCommit(
-    (work) => this.#event(work),
-    this.#sql,
-    () => this.ctx.storage.sync(),
-  );
+  readonly #groupCommit = new GroupCommit({
+    event: (work, waitedMs) => this.#event(work, waitedMs),
+    storage: this.#sql,
+    synced: () => this.ctx.storage.sync(),
+    committed: (tookMs) => this.#load.measure(tookMs),
+    now: () => this.now(),
+  });
   readonly #transactions = new Transactions({
     storage: this.ctx.storage,
     sql: this.#sql,
@@ -74,6 +78,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     operations: this.#operations,
     transactions: this.#transactions,
     throttle: this.#throttle,
+    load: this.#load,
     watches: this.#watches,
     outgoing: this.#outgoing,
   });
@@ -117,11 +122,17 @@ export class ChatCoordinator extends DurableObject<Env> {
   }
 
   /** @returns the JSON text of the answer, which the worker passes on */
-  call(credentials: Credentials, name: string, input: unknown): Result<string, Refusal> {
-    const result = withErrorBoundary(() => this.#event(() => this.#call(credentials, name, input)));
-    const text = JSON.stringify(result.ok ? result.value : result.error);
-    this.#throttle.charge(credentials.id, { chars: text.length, rows: 0 });
-    return result.ok ? ok(text) : result;
+  call(
+    credentials: Credentials,
+    name: string,
+    input: unknown,
+  ): Result<string, Refusal> | Promise<Result<string, Refusal>> {
+    return this.#groupCommit.run(() => {
+      const result = withErrorBoundary(() => this.#call(credentials, name, input));
+      const text = JSON.stringify(result.ok ? result.value : result.error);
+      this.#throttle.charge(credentials.id, { chars: text.length, rows: 0 });
+      return result.ok ? ok(text) : result;
+    });
   }
 
   #call(credentials: Credentials, name: string, input: unknown): Result<unknown, Refusal> {
@@ -276,7 +287,8 @@ export class ChatCoordinator extends DurableObject<Env> {
     }
   }
 
-  #event<T>(work: () => T): T {
+  #event<T>(work: () => T, waitedMs = 0): T {
+    this.#load.beginEvent(waitedMs);
     this.#beginEvent();
     try {
       return work();

@@ -1,68 +1,74 @@
-interface QueuedFrame {
-  readonly work: () => void;
-  readonly handled: PromiseWithResolvers<void>;
+interface Queued {
+  readonly handle: () => void;
+  /** Arrival, epoch ms. */
+  readonly at: number;
+}
+
+interface GroupCommitOptions {
+  /** Runs work as one event of the object, whose oldest request has waited that long. */
+  readonly event: <T>(work: () => T, waitedMs: number) => T;
+  /** Counts the rows written. */
+  readonly storage: { readonly written: number };
+  /** Resolves when all that was written is on disk. */
+  readonly synced: () => Promise<unknown>;
+  /** Called when an event's rows are on disk, with the ms since its beginning. */
+  readonly committed: (tookMs: number) => void;
+  /** Epoch ms. */
+  readonly now: () => number;
 }
 
 /**
- * [DO20] Handles a frame at once, and all frames that arrive until its rows are on disk together,
- * so that the runtime commits those together. Each frame stays its own transaction.
+ * [DO20] Handles a request at once, and all that arrive until its rows are on disk together, so
+ * that the runtime commits those together. Each frame stays its own transaction.
  */
 export class GroupCommit {
-  readonly #event: (work: () => void) => void;
-  readonly #storage: { readonly written: number };
-  readonly #synced: () => Promise<unknown>;
-  #queued: QueuedFrame[] = [];
+  readonly #options: GroupCommitOptions;
+  #queued: Queued[] = [];
   #isCommitting = false;
-  /** Frames of the last event: after several, more will come while an empty commit is awaited. */
+  /** Requests of the last event: after several, more will come while an empty commit is awaited. */
   #lastSize = 1;
 
-  /**
-   * @param event runs work as one event of the object
-   * @param storage counts the rows written
-   * @param synced resolves when all that was written is on disk
-   */
-  constructor(
-    event: (work: () => void) => void,
-    storage: { readonly written: number },
-    synced: () => Promise<unknown>,
-  ) {
-    this.#event = event;
-    this.#storage = storage;
-    this.#synced = synced;
+  constructor(options: GroupCommitOptions) {
+    this.#options = options;
   }
 
-  run(work: () => void): void | Promise<void> {
-    if (!this.#isCommitting && this.#lastSize === 1) return this.#runEvent(work);
-    const handled = Promise.withResolvers<void>();
-    this.#queued.push({ work, handled });
-    if (!this.#isCommitting) void this.#commit();
+  run<T>(work: () => T): T | Promise<T> {
+    if (!this.#isCommitting && this.#lastSize === 1) return this.#runEvent(work, 0);
+    const handled = Promise.withResolvers<T>();
+    const handle = (): void => {
+      try {
+        handled.resolve(work());
+      } catch (error) {
+        handled.reject(error);
+      }
+    };
+    this.#queued.push({ handle, at: this.#options.now() });
+    if (!this.#isCommitting) void this.#commit(null);
     return handled.promise;
   }
 
-  #runEvent(work: () => void): void {
-    const before = this.#storage.written;
-    this.#event(work);
-    if (this.#storage.written > before) void this.#commit();
+  #runEvent<T>(work: () => T, waitedMs: number): T {
+    const { event, storage, now } = this.#options;
+    const [before, startedAt] = [storage.written, now()];
+    const result = event(work, waitedMs);
+    if (storage.written > before) void this.#commit(startedAt);
+    return result;
   }
 
-  async #commit(): Promise<void> {
+  async #commit(startedAt: number | null): Promise<void> {
     this.#isCommitting = true;
+    const { synced, committed, now } = this.#options;
     // A failed commit resets the object, so nothing waits for ever.
-    await this.#synced().catch(() => undefined);
+    await synced().catch(() => undefined);
     this.#isCommitting = false;
+    if (startedAt !== null) committed(now() - startedAt);
+    const [oldest] = this.#queued;
+    if (!oldest) return;
     const batch = this.#queued;
-    if (batch.length === 0) return;
     this.#queued = [];
     this.#lastSize = batch.length;
     this.#runEvent(() => {
-      for (const { work, handled } of batch) {
-        try {
-          work();
-          handled.resolve();
-        } catch (error) {
-          handled.reject(error);
-        }
-      }
-    });
+      for (const { handle } of batch) handle();
+    }, now() - oldest.at);
   }
 }

@@ -7,6 +7,7 @@ import type { Bearer } from "../coordination/workspace/tokens.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { keepsWork } from "./effects.ts";
 import { withErrorBoundary } from "./error-boundary.ts";
+import type { LoadShedder } from "./load-shedding.ts";
 import type { Operations } from "./operations.ts";
 import type { Outgoing } from "./outgoing.ts";
 import { canRollBack } from "./sockets.ts";
@@ -20,13 +21,14 @@ interface RequestsOptions {
   readonly operations: Operations;
   readonly transactions: Transactions;
   readonly throttle: Throttle;
+  readonly load: LoadShedder;
   readonly watches: Watches;
   readonly outgoing: Outgoing;
 }
 
 interface FrameRequest {
   readonly request: RpcRequest | null;
-  /** By the throttle. */
+  /** By the throttle, or for the load. */
   readonly refused: Refusal | null;
   /** Null: refused, or no operation but the receipt of what was sent. */
   readonly checked: Result<OperationRequest, Refusal> | null;
@@ -41,10 +43,11 @@ export class Requests {
 
   /** @returns the text of the answer; null: nothing in the frame is answered */
   runFrame(socket: WebSocket, bearer: Bearer, { requests, isBatch, chars }: RequestFrame): Answered {
-    const { throttle, sql, transactions } = this.#options;
+    const { throttle, load, sql, transactions } = this.#options;
     const { settings, now } = transactions.tx();
     const checked = requests.map((request): FrameRequest => {
-      const refused = throttle.take(bearer.id, shareOf(request), settings.maxOperationsPerSecond, now);
+      const throttled = throttle.take(bearer.id, shareOf(request), settings.maxOperationsPerSecond, now);
+      const refused = throttled ?? load.refuse(request?.method ?? "");
       return { request, refused, checked: refused ? null : check(request) };
     });
     const groups = groupsOf(checked);
@@ -53,8 +56,11 @@ export class Requests {
     const isTogether = requests.length > 1 && requests.every(canRollBack);
     const texts = isTogether ? transactions.together(answerAll) : answerAll();
     const text = isBatch ? `[${texts.join(",")}]` : (texts[0] ?? "");
-    throttle.charge(bearer.id, { chars: chars + text.length, rows: sql.written - before });
-    const isFlooding = checked.some(({ refused }) => refused) && throttle.isFlooding(bearer.id, chars);
+    const cost = { chars: chars + text.length, rows: sql.written - before };
+    throttle.charge(bearer.id, cost);
+    load.add({ requests: requests.length, ...cost });
+    const isThrottled = checked.some(({ refused }) => refused?.code === "throttled");
+    const isFlooding = isThrottled && throttle.isFlooding(bearer.id, chars);
     return { text: texts.length === 0 ? null : text, isFlooding };
   }
 
@@ -107,13 +113,16 @@ export class Requests {
   }
 
   runCall(bearer: Bearer, name: string, work: () => Result<unknown, Refusal>): Result<unknown, Refusal> {
-    const { throttle, sql, transactions } = this.#options;
+    const { throttle, load, sql, transactions } = this.#options;
     const { settings, now } = transactions.tx();
-    const refused = throttle.take(bearer.id, shareOfName(name), settings.maxOperationsPerSecond, now);
+    const throttled = throttle.take(bearer.id, shareOfName(name), settings.maxOperationsPerSecond, now);
+    const refused = throttled ?? load.refuse(name);
     if (refused) return err(refused);
     const before = sql.written;
     const result = work();
-    throttle.charge(bearer.id, { chars: 0, rows: sql.written - before });
+    const cost = { chars: 0, rows: sql.written - before };
+    throttle.charge(bearer.id, cost);
+    load.add({ requests: 1, ...cost });
     return result;
   }
 }

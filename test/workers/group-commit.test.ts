@@ -8,24 +8,33 @@ class CommitRig {
   readonly storage = { written: 0 };
   isWriting = true;
   #committed = Promise.withResolvers<void>();
-  readonly #commit = new GroupCommit(
-    (work) => {
+  /** Of each event, in ms. */
+  readonly waits: number[] = [];
+  readonly took: number[] = [];
+  now = 0;
+  readonly #commit = new GroupCommit({
+    event: (work, waitedMs) => {
       this.done.push("(");
+      this.waits.push(waitedMs);
       try {
-        work();
+        const result = work();
+        if (this.isWriting) this.storage.written += 1;
+        return result;
       } finally {
         this.done.push(")");
       }
-      if (this.isWriting) this.storage.written += 1;
     },
-    this.storage,
-    () => this.#committed.promise,
-  );
+    storage: this.storage,
+    synced: () => this.#committed.promise,
+    committed: (tookMs) => void this.took.push(tookMs),
+    now: () => this.now,
+  });
 
-  run(name: string): void | Promise<void> {
+  run(name: string): string | Promise<string> {
     return this.#commit.run(() => {
       if (name === "bug") throw new Error("a bug");
       this.done.push(name);
+      return name;
     });
   }
 
@@ -79,6 +88,20 @@ it("[DO20] a frame whose work throws does not stop the others", async () => {
   expect(() => rig.run("bug")).toThrow("a bug");
   void rig.run("a4");
   expect(rig.done.at(-2)).toBe("a4");
+});
+
+it("[DO54] an event knows how long its oldest request has waited, and is measured with its commit", async () => {
+  const rig = new CommitRig();
+  expect(rig.run("a1")).toBe("a1");
+  rig.now = 100;
+  const [b1, c1] = [rig.run("b1"), ((rig.now = 130), rig.run("c1"))];
+  rig.now = 150;
+  await rig.end();
+  expect(await Promise.all([b1, c1])).toEqual(["b1", "c1"]);
+  expect(rig.waits).toEqual([0, 50]);
+  rig.now = 155;
+  await rig.end();
+  expect(rig.took).toEqual([150, 5]);
 });
 
 it("[DO20] simultaneous frames are all answered, each connection's in their order", async ({ workspace }) => {

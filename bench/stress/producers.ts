@@ -1,0 +1,77 @@
+/** Producers in a process of their own: `node producers.ts <plan as JSON>`. Each sends one frame after the other, and a refused one again when it was told to. */
+import { setTimeout as pause } from "node:timers/promises";
+import { range } from "../figures.ts";
+import { StressSocket, type Answer } from "./wire.ts";
+
+export interface Plan {
+  /** URL of the workspace. */
+  readonly workspace: string;
+  readonly token: string;
+  readonly producers: number;
+  readonly tasksPerFrame: number;
+  /** Frames a second of all together; null: as many as they can. */
+  readonly rate: number | null;
+  readonly ms: number;
+  readonly type: string;
+}
+
+export interface Produced {
+  /** The numbers of the tasks of each accepted frame. */
+  readonly accepted: readonly (readonly number[])[];
+  /** Frames that were not accepted before the end. */
+  readonly givenUp: number;
+  readonly refused: Readonly<Record<string, number>>;
+  /** From the first sending of an accepted frame to its answer, in ms. */
+  readonly times: readonly number[];
+}
+
+const jitterMs = 500;
+
+export async function produce(plan: Plan): Promise<Produced> {
+  const { workspace, token, producers, rate, ms, type } = plan;
+  const refused: Record<string, number> = {};
+  const times: number[] = [];
+  const accepted: number[][] = [];
+  let [givenUp, numbered] = [0, 0];
+  const sockets = await Promise.all(range(producers, () => StressSocket.open(workspace, token)));
+  const startedAt = performance.now();
+  const until = startedAt + ms;
+  const tasks = range(plan.tasksPerFrame, (n) => ({ type, payload: { n, text: "x".repeat(100) } }));
+
+  /** @returns its tasks; null: it was not accepted before the end */
+  async function sendUntilAccepted(socket: StressSocket): Promise<number[] | null> {
+    const params = { tasks, requestId: `${type}-${(numbered += 1)}` };
+    for (;;) {
+      const [answer]: readonly Answer[] = (await socket.frame([{ method: "tasks.submit", params }])) ?? [];
+      if (answer?.result) return (answer.result["tasks"] as { task: number }[]).map(({ task }) => task);
+      const { code = "closed", retryAfterMs = 0 } = answer?.error?.data ?? {};
+      refused[code] = (refused[code] ?? 0) + 1;
+      const waitMs = retryAfterMs + Math.random() * jitterMs;
+      if (code === "closed" || performance.now() + waitMs > until) return null;
+      await pause(waitMs);
+    }
+  }
+
+  async function run(socket: StressSocket | null, at: number): Promise<void> {
+    for (let n = 0; socket && performance.now() < until; n++) {
+      const dueAt = rate === null ? 0 : startedAt + ((n * producers + at) * 1_000) / rate;
+      if (dueAt > until) break;
+      await pause(Math.max(0, dueAt - performance.now()));
+      const sentAt = performance.now();
+      const submitted = await sendUntilAccepted(socket);
+      if (submitted) {
+        accepted.push(submitted);
+        times.push(performance.now() - sentAt);
+      } else givenUp += 1;
+    }
+  }
+
+  await Promise.all(sockets.map(run));
+  for (const socket of sockets) socket?.close();
+  return { accepted, givenUp, refused, times };
+}
+
+if (import.meta.main) {
+  const produced = await produce(JSON.parse(process.argv[2] ?? "") as Plan);
+  console.log(JSON.stringify(produced));
+}

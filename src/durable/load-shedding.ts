@@ -1,0 +1,80 @@
+import type { Refusal } from "../contract/errors.ts";
+import { isOperation, operations, type OperationName } from "../contract/operations.ts";
+import { keepsWork } from "./effects.ts";
+
+/** Waits from which on an operation is refused, in ms. */
+const maxWaitMs = { postponable: 1_000, usual: 4_000 } as const;
+/** About what the work takes: a request, a row written, a character read or answered. */
+const msPerRequest = 0.1;
+const msPerRow = 1 / 160;
+const msPerChar = 1 / 25_000;
+/** Estimates below this say nothing about the speed of the machine. */
+const minMeasuredMs = 10;
+const maxSlowness = 20;
+const minRetryMs = 1_000;
+const maxRetryMs = 10_000;
+
+/** What adds to the workspace and loses nothing by coming later. */
+const postponable: ReadonlySet<string> = new Set<OperationName>([
+  "tasks.submit",
+  "tasks.replay",
+  "plans.submit",
+  "messages.send",
+  "state.set",
+  "state.update",
+  "sync.begin",
+  "sync.push",
+  "sync.put-files",
+]);
+
+interface Work {
+  readonly requests: number;
+  readonly chars: number;
+  readonly rows: number;
+}
+
+/**
+ * [DO54] Estimates how long requests wait, in memory only: what the oldest request of the event has
+ * waited, and what the event has done since. The clock stands still during an event.
+ */
+export class LoadShedder {
+  #waitedMs = 0;
+  #doneMs = 0;
+  /** Time that events took, over their estimates. */
+  #slowness = 1;
+  #refused = 0;
+
+  beginEvent(waitedMs: number): void {
+    this.#waitedMs = waitedMs;
+    this.#doneMs = 0;
+    this.#refused = 0;
+  }
+
+  add({ requests, chars, rows }: Work): void {
+    this.#doneMs += requests * msPerRequest + chars * msPerChar + rows * msPerRow;
+  }
+
+  /** @param tookMs of the last event with its commit */
+  measure(tookMs: number): void {
+    if (this.#doneMs < minMeasuredMs || tookMs <= 0) return;
+    this.#slowness = Math.min(maxSlowness, (this.#slowness + tookMs / this.#doneMs) / 2);
+  }
+
+  refuse(name: string): Refusal | null {
+    if (this.#waitedMs + this.#doneMs * this.#slowness < maxWaitOf(name)) return null;
+    this.#refused += 1;
+    return {
+      code: "overloaded",
+      message: `the workspace has more to do than it can, so ${name} is refused`,
+      // One ms more for each, so that they do not return together.
+      retryAfterMs: Math.min(maxRetryMs, minRetryMs + this.#refused),
+    };
+  }
+}
+
+/** [DO52] [DO53] What keeps or ends work is never refused, nor what an admin does against the load. */
+function maxWaitOf(name: string): number {
+  if (postponable.has(name)) return maxWaitMs.postponable;
+  const canWait = isOperation(name) && !keepsWork(name) && operations[name].scope !== "admin";
+  return canWait ? maxWaitMs.usual : Infinity;
+}
