@@ -70,7 +70,7 @@ export function sealChanges(sql: Sql, device: Device, context: SealContext): Sea
   return { sealed: sealedOps, keptLocal };
 }
 
-/** When the first change may be sealed, in ms of the clock of `sessionDueAt`; infinite: none waits. */
+/** When the first change may be sealed, in ms as by `sessionDueAt`; infinite: none waits. */
 export function firstDueAt(sql: Sql, sessionDueAt: (session: string) => number): number {
   const batch = changes.oldest(sql, batchSize);
   const withCheckpoint = sessionsWithCheckpoint(batch);
@@ -138,7 +138,7 @@ function sealCheckpoint(
   session: sessions.Session | null,
 ): Result<SealedOp, string> {
   const fields = { seq: device.sealed + 1, session: sessionId, checkpoint: id, isEnded: false };
-  const checkpoint = checkpoints.byPrefix(sql, id).find((candidate) => candidate.id === id);
+  const checkpoint = checkpoints.get(sql, id);
   if (!checkpoint) return ok({ op: { ...fields, kind: "forget", project: null }, at: context.runtime.now() });
   const content = buildCheckpointContent(sql, checkpoint, session, sealStamp(device, context));
   if (!content) return err("its content is damaged");
