@@ -48,7 +48,7 @@ export const SyncOp = z
   .refine(isWhole, "a session has an envelope, a checkpoint an id and an envelope, and a forget no envelope");
 export type SyncOp = z.infer<typeof SyncOp>;
 
-export const maxPushOps = 50;
+export const maxPushOps = 200;
 /** Parts of one bundle with its header: enough for 64 MB in parts of 256 KiB. */
 export const maxFileParts = 257;
 const Bundle = Id;

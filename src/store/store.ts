@@ -40,6 +40,7 @@ export class Store {
   #copy: Connection | null = null;
   #inode: bigint | null = null;
   #isMigrated = false;
+  readonly #commitListeners = new Set<() => void>();
 
   constructor(options: StoreOptions) {
     this.path = options.path;
@@ -81,12 +82,24 @@ export class Store {
     });
   }
 
+  /** Calls `listener` after each {@link write} of this object. Returns a function that ends it. */
+  onCommit(listener: () => void): () => void {
+    this.#commitListeners.add(listener);
+    return () => void this.#commitListeners.delete(listener);
+  }
+
   /**
    * Runs `body` as one durable transaction. `body` may run again on a new file when the old one is
    * damaged or replaced, so it must derive everything from its arguments.
    * @throws {StoreError} when nothing could be written
    */
   write<T>(body: (sql: Sql) => T): T {
+    const result = this.#write(body);
+    for (const listener of this.#commitListeners) listener();
+    return result;
+  }
+
+  #write<T>(body: (sql: Sql) => T): T {
     let committed: { value: T } | null = null;
     return this.#withRepair(() => {
       for (;;) {

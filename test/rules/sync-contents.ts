@@ -79,6 +79,33 @@ export function syncContentRules(it: RuleTest): void {
     expect(await status(host)).toMatchObject({ checkpoints: 4, chars: "k5k4k3of-other".length });
   });
 
+  it("[SY13] checkpoints and deletions of one push leave what they leave one by one", async ({ host }) => {
+    await set(host, { maxSyncCheckpoints: 3 });
+    const [one, other] = [await Device.begun(host), await Device.begun(host, "d2", m2)];
+    const aged = (id: string, of: string, minutes: number) => checkpoint(id, of, id, { ageMs: minutes * minute });
+    const ops = [
+      ...[7, 3, 5, 9, 1, 8].map((at) => aged(`k${at}`, "s1", at)),
+      session("s1"),
+      ...[6, 4, 2, 5].map((at) => aged(`o${at}`, "s2", at)),
+      forget("s1", "k1"),
+      aged("k9", "s1", 9),
+      aged("k6", "s1", 6),
+      forget("s2"),
+      aged("o7", "s2", 7),
+      aged("k3", "s2", 3),
+    ];
+    for (const op of ops) await one.push(op);
+    await other.push(...ops);
+    for (const name of ["s1", "s2"]) {
+      const kept = async (device: string) =>
+        given(await host.call("sync.checkpoints", { session: name, device, limit: 9 })).checkpoints.map(
+          (found) => found.checkpoint,
+        );
+      expect(await kept("d2")).toEqual(await kept("d1"));
+    }
+    expect(await checkpointsOf(host, "s1")).toEqual(["k5", "k5", "k6", "k6"]);
+  });
+
   it("[SY23] checkpoints are told newest first, page by page, without their content", async ({ host, device }) => {
     await device.push(...["k1", "k2", "k3", "k4", "k5"].map((id) => checkpoint(id, "s1")));
     const pages: string[][] = [];

@@ -26,8 +26,9 @@ export const handlers = {
 
 function store(tx: Tx, sums: rows.Totals, row: devices.DeviceRow, newOps: readonly SyncOp[]): Result<number, Refusal> {
   const before = sums.chars;
-  const touched = new Set<string>();
-  for (const op of newOps) applyOp(tx, sums, { row, touched }, op);
+  const state = { row, touched: new Set<string>(), unpruned: new Set<string>() };
+  for (const op of newOps) applyOp(tx, sums, state, op);
+  prune(tx, sums, state);
   const quotaProblem = sums.chars > before ? checkQuota(tx, sums) : null;
   if (quotaProblem) return err(quotaProblem);
   rows.saveTotals(tx.sql, sums);
@@ -75,22 +76,39 @@ function hasHash(hashes: string, index: number, hash: string): boolean {
 interface PushState {
   readonly row: devices.DeviceRow;
   readonly touched: Set<string>;
+  /** Sessions with new checkpoints. */
+  readonly unpruned: Set<string>;
 }
 
-function applyOp(tx: Tx, sums: rows.Totals, { row, touched }: PushState, op: SyncOp): void {
+function applyOp(tx: Tx, sums: rows.Totals, state: PushState, op: SyncOp): void {
   const { kind, session, checkpoint } = op;
   switch (kind) {
     case "session":
-      if (rows.upsertSession(tx, sums, row, op)) touched.add(session);
+      if (rows.upsertSession(tx, sums, state.row, op)) state.touched.add(session);
       return;
     case "checkpoint":
-      if (!rows.upsertCheckpoint(tx, sums, row, op) || touched.has(session)) return;
-      rows.touch(tx, sums, row, session);
-      touched.add(session);
-      return;
+      return applyCheckpoint(tx, sums, state, op);
     case "forget":
-      return applyForget(tx, sums, { row, touched }, { session, checkpoint });
+      // A deletion makes room only for what comes after it.
+      prune(tx, sums, state);
+      return applyForget(tx, sums, state, { session, checkpoint });
   }
+}
+
+function applyCheckpoint(tx: Tx, sums: rows.Totals, { row, touched, unpruned }: PushState, op: SyncOp): void {
+  const { session } = op;
+  const stored = rows.upsertCheckpoint(tx, sums, row, op);
+  if (stored === "older") return;
+  if (stored === "new") unpruned.add(session);
+  if (touched.has(session)) return;
+  rows.touch(tx, sums, row, session);
+  touched.add(session);
+}
+
+/** [SY13] Once for all checkpoints of a session. */
+function prune(tx: Tx, sums: rows.Totals, { row, unpruned }: PushState): void {
+  for (const session of unpruned) rows.pruneCheckpoints(tx, sums, row.device, session);
+  unpruned.clear();
 }
 
 /** [SY11] Deletes it in every epoch of the device. */

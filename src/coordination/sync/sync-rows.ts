@@ -165,9 +165,14 @@ export const checkpointColumns = "checkpoint, device, session, epoch, seq, at, c
 /**
  * [SY12] Keyed by id and device, since a copied SHIM folder stores the same ids. No device can
  * replace, delete or keep out what another one stored.
- * @returns whether it was stored
+ * @returns new: the session may have too many now. older: it was not stored.
  */
-export function upsertCheckpoint(tx: Tx, sums: Totals, { device, epoch }: Origin, op: SyncOp): boolean {
+export function upsertCheckpoint(
+  tx: Tx,
+  sums: Totals,
+  { device, epoch }: Origin,
+  op: SyncOp,
+): "new" | "replaced" | "older" {
   const { session, checkpoint = "", seq, envelope = "" } = op;
   const at = createdAt(tx, op);
   const [row] = tx.sql.all<CheckpointRow>(
@@ -175,7 +180,7 @@ export function upsertCheckpoint(tx: Tx, sums: Totals, { device, epoch }: Origin
     checkpoint,
     device,
   );
-  if (row && isOlder({ epoch, at }, row)) return false;
+  if (row && isOlder({ epoch, at }, row)) return "older";
   sums.chars += envelope.length - (row?.chars ?? 0);
   tx.sql.run(
     `INSERT INTO sync_checkpoints (checkpoint, device, session, epoch, seq, at, chars, envelope) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
@@ -190,12 +195,11 @@ export function upsertCheckpoint(tx: Tx, sums: Totals, { device, epoch }: Origin
     envelope.length,
     envelope,
   );
-  if (row?.session !== session) pruneCheckpoints(tx, sums, device, session);
-  return true;
+  return row?.session === session ? "replaced" : "new";
 }
 
 /** [SY13] Deletes the oldest beyond `maxSyncCheckpoints` per session. */
-function pruneCheckpoints(tx: Tx, sums: Totals, device: string, session: string): void {
+export function pruneCheckpoints(tx: Tx, sums: Totals, device: string, session: string): void {
   const excessSql = `SELECT checkpoint FROM sync_checkpoints WHERE session = ? AND device = ?
     ORDER BY at DESC, epoch DESC, seq DESC LIMIT -1 OFFSET ?`;
   const { maxSyncCheckpoints } = tx.settings;

@@ -83,6 +83,11 @@ export function latest(sql: Sql, sessionId: string, beforeSeq = Number.MAX_SAFE_
   return row ?? null;
 }
 
+export function get(sql: Sql, id: string): Checkpoint | null {
+  const [row] = sql.all<Checkpoint>(`SELECT ${columns} FROM checkpoints c WHERE id = ?`, id);
+  return row ?? null;
+}
+
 /** Default limit of two: enough to detect an ambiguous prefix. */
 export function byPrefix(sql: Sql, prefix: string, limit = 2): Checkpoint[] {
   return sql.all<Checkpoint>(

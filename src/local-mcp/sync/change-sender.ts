@@ -8,10 +8,10 @@ import * as devices from "./device.ts";
 import type { Device } from "./device.ts";
 import { ProjectNameCache, removeNames } from "./find-project.ts";
 import type { KeyRing } from "./key-ring.ts";
-import { maxLogChars, sealChanges, type SealBatch } from "./seal-changes.ts";
+import { firstDueAt, maxLogChars, sealChanges, type SealBatch } from "./seal-changes.ts";
 import type { Call } from "../../coordinator-client/coordinator-client.ts";
 import { endOf, type CallError } from "../../contract/errors.ts";
-import { addKeptLocalNotice, addSkippedNotice } from "./sync-status.ts";
+import { addKeptLocalNotice, addSkippedNotice, writeNotes } from "./sync-status.ts";
 import type { SynchronizerOptions } from "./synchronizer.ts";
 import * as uploader from "./uploader.ts";
 import type { WorkspaceKey } from "./workspace-key.ts";
@@ -37,8 +37,6 @@ export class ChangeSender {
   readonly #options: SynchronizerOptions;
   readonly #onAcked: (acked: readonly SyncOp["kind"][]) => void;
   readonly #sentAt = new Map<string, number>();
-  /** When the next waiting session may be sent; null: none waits. */
-  #waitingUntil: number | null = null;
   #isThrottled = true;
   #requiredKeyId: string | null = null;
   #currentId = "";
@@ -51,9 +49,18 @@ export class ChangeSender {
     this.#onAcked = onAcked;
   }
 
-  /** Whether a working session has waited long enough for its next version. */
-  get isDue(): boolean {
-    return this.#waitingUntil !== null && this.#options.platform.clock.monotonic() >= this.#waitingUntil;
+  /** See {@link SyncRound.dueAt}. Also where the device or its epoch is missing. */
+  dueAt(): number {
+    return this.#options.runtime.store.read((sql) => {
+      const device = devices.get(sql);
+      const isDue = !device || !devices.hasEpochOfStore(sql, device) || changes.hasSealed(sql);
+      return isDue ? Number.NEGATIVE_INFINITY : firstDueAt(sql, (session) => this.#sessionDueAt(session));
+    }, Number.POSITIVE_INFINITY);
+  }
+
+  #sessionDueAt(session: string): number {
+    if (!this.#isThrottled) return Number.NEGATIVE_INFINITY;
+    return (this.#sentAt.get(session) ?? Number.NEGATIVE_INFINITY) + minIntervalMs;
   }
 
   sendWithoutWait(): void {
@@ -142,13 +149,13 @@ export class ChangeSender {
   async #seal(edge: EdgeConfig, device: Device, key: WorkspaceKey): Promise<SealBatch | "new" | "not_uploader"> {
     const { runtime, process, platform } = this.#options;
     const { store, now } = runtime;
-    if (store.read(changes.count, 0) === 0) return { sealed: [], keptLocal: [], waiting: 0 };
+    const monotonicNow = platform.clock.monotonic();
+    const sessionDueAt = (session: string): number => this.#sessionDueAt(session);
+    const isDue = this.#isFull || store.read((sql) => firstDueAt(sql, sessionDueAt) <= monotonicNow, false);
+    if (!isDue) return { sealed: [], keptLocal: [] };
     const projectNames = this.#projectNamesFor(edge, key);
     for (const root of store.read(changes.projectRoots, [])) await projectNames.refresh(root);
-    const isSessionDue = (session: string): boolean => {
-      const dueAt = (this.#sentAt.get(session) ?? Number.NEGATIVE_INFINITY) + minIntervalMs;
-      return !this.#isThrottled || platform.clock.monotonic() >= dueAt;
-    };
+    const isSessionDue = (session: string): boolean => this.#sessionDueAt(session) <= monotonicNow;
     const batch = store.write((sql) => {
       if (!uploader.isThisProcess(sql, process)) return "not_uploader";
       const current = isCurrent(sql, device);
@@ -176,11 +183,11 @@ export class ChangeSender {
   }
 
   /** [SY60] Sends the oldest sealed ops unchanged; a repeat is harmless. */
-  async #push(device: Device, call: Call, { sealed, waiting }: SealBatch): Promise<SendStep> {
+  async #push(device: Device, call: Call, { sealed }: SealBatch): Promise<SendStep> {
     const { store, now } = this.#options.runtime;
     const rows = store.read(nextLogRows, []);
     const [firstRow] = rows;
-    if (!firstRow) return this.#finish(waiting);
+    if (!firstRow) return this.#finish();
     const ops = rows.map(({ op, at }) =>
       Object.assign(JSON.parse(op) as Omit<SyncOp, "ageMs">, { ageMs: Math.max(0, now() - at) }),
     );
@@ -190,18 +197,17 @@ export class ChangeSender {
     if (!answer.ok)
       return answer.error.code === "quota_exceeded" && this.#sealDeletionsFirst() ? "restart" : answer.error;
     const { mark, keyId } = answer.value;
-    const acked = store.write((sql) => acknowledge(sql, device, mark));
+    const acked = store.write((sql) => acknowledge(sql, device, mark, now()));
     this.#hasLostPosition = acked === null;
     if (acked === null) return "restart";
     this.#isFull = false;
     this.#requiredKeyId = keyId;
     this.#onAcked(acked);
-    return sealed.length + acked.length > 0 ? "sent" : this.#finish(waiting);
+    return sealed.length + acked.length > 0 ? "sent" : this.#finish();
   }
 
-  #finish(waiting: number): "done" {
+  #finish(): "done" {
     this.#isFull = false;
-    this.#waitingUntil = waiting > 0 ? Math.min(...this.#sentAt.values()) + minIntervalMs : null;
     return "done";
   }
 
@@ -235,12 +241,13 @@ function nextLogRows(sql: Sql): LogRow[] {
 }
 
 /** Returns the removed kinds; null when the mark is of numbers that were never sealed here. */
-function acknowledge(sql: Sql, device: Device, mark: number): SyncOp["kind"][] | null {
+function acknowledge(sql: Sql, device: Device, mark: number, now: number): SyncOp["kind"][] | null {
   const current = isCurrent(sql, device);
   if (!current) return [];
   if (mark > current.sealed) return null;
   sql.run("UPDATE sync_device SET acked = max(acked, ?)", mark);
   const acked = sql.all<{ kind: SyncOp["kind"] }>("SELECT kind FROM sync_log WHERE seq <= ?", mark);
   sql.run("DELETE FROM sync_log WHERE seq <= ?", mark);
+  writeNotes(sql, { syncedAt: now });
   return acked.map(({ kind }) => kind);
 }

@@ -103,6 +103,11 @@ export function epochReason(
   return device.fingerprint === withStoreEpoch(sql, fingerprint) ? null : "all";
 }
 
+/** Whether the epoch was started on this store, and no new one was requested since. */
+export function hasEpochOfStore(sql: Sql, { fingerprint }: Device): boolean {
+  return fingerprint.endsWith(withStoreEpoch(sql, ""));
+}
+
 function withStoreEpoch(sql: Sql, fingerprint: string): string {
   return `${fingerprint} ${epochOf(sql)}`;
 }

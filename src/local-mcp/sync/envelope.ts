@@ -1,10 +1,10 @@
-import { createCipheriv, createDecipheriv } from "node:crypto";
+import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject } from "node:crypto";
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { deriveKey, type WorkspaceKey } from "./workspace-key.ts";
 
 /**
- * Pure: no clock, no storage. An envelope is base64url of: version, key id (8 bytes), nonce (12),
+ * No clock, no storage. An envelope is base64url of: version, key id (8 bytes), nonce (12),
  * AES-256-GCM of the compressed bytes, tag (16). Stored at the coordinator: a change is a new
  * version.
  */
@@ -80,8 +80,13 @@ export function open(
   return bytes ? ok(bytes) : err({ code: "malformed", keyId });
 }
 
-function sealingKey({ bytes }: WorkspaceKey): Buffer {
-  return deriveKey(bytes, "shim seal", 32);
+const sealingKeys = new WeakMap<WorkspaceKey, KeyObject>();
+
+/** Derived once: that takes longer than to seal a checkpoint. */
+function sealingKey(key: WorkspaceKey): KeyObject {
+  const derived = sealingKeys.get(key) ?? createSecretKey(deriveKey(key.bytes, "shim seal", 32));
+  sealingKeys.set(key, derived);
+  return derived;
 }
 
 /** Binds the whole header, so that the key id cannot be replaced. */

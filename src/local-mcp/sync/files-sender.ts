@@ -17,6 +17,7 @@ export type FilesMode = "none" | "some" | "all";
 const transientRetryMs = 30_000;
 /** Retry delay in ms after any other refusal, such as by a full workspace. */
 const refusedRetryMs = 300_000;
+const pollPreparedEveryMs = 250;
 
 interface Upload {
   readonly files: PreparedFiles;
@@ -36,8 +37,11 @@ export class FilesSender {
     this.#endSignal = endSignal;
   }
 
-  get isDue(): boolean {
-    return this.#upload !== null && this.#isPastWait();
+  /** See {@link SyncRound.dueAt}. */
+  dueAt(): number {
+    if (!this.#options.runtime.config.sync.files) return Number.POSITIVE_INFINITY;
+    if (this.#preparing) return this.#options.platform.clock.monotonic() + pollPreparedEveryMs;
+    return this.#upload !== null || this.#nextFiles() !== null ? this.#notBefore : Number.POSITIVE_INFINITY;
   }
 
   cancelUpload(): void {

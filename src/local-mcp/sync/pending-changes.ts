@@ -42,6 +42,10 @@ export function count(sql: Sql): number {
   return sql.all<{ n: number }>("SELECT count(*) AS n FROM sync_changes")[0]?.n ?? 0;
 }
 
+export function hasSealed(sql: Sql): boolean {
+  return sql.all("SELECT 1 FROM sync_log LIMIT 1").length > 0;
+}
+
 export function sealedCount(sql: Sql): number {
   return sql.all<{ n: number }>("SELECT count(*) AS n FROM sync_log")[0]?.n ?? 0;
 }

@@ -27,7 +27,6 @@ export interface SealContext {
 export interface SealBatch {
   readonly sealed: readonly { readonly kind: SyncOp["kind"]; readonly session: string }[];
   readonly keptLocal: readonly { readonly id: string; readonly reason: string }[];
-  readonly waiting: number;
 }
 
 /** Maximum of sealed, unacknowledged characters: they are sent before more is sealed. */
@@ -48,19 +47,15 @@ interface SealedOp {
 export function sealChanges(sql: Sql, device: Device, context: SealContext): SealBatch {
   const deletions = context.isFull ? changes.deletions(sql, batchSize) : [];
   const batch = deletions.length > 0 ? deletions : changes.oldest(sql, batchSize);
-  const withCheckpoint = new Set(batch.filter(({ kind }) => kind === "checkpoint").map(({ session }) => session));
+  const withCheckpoint = sessionsWithCheckpoint(batch);
   const log = readLogSize(sql);
   const sealedOps: SealBatch["sealed"][number][] = [];
   const keptLocal: SealBatch["keptLocal"][number][] = [];
   let { chars } = log;
   let seq = device.sealed;
-  let waiting = 0;
   for (const change of batch) {
     if (log.ops + sealedOps.length >= maxPushOps || chars >= maxLogChars) break;
-    if (isTooEarly(sql, change, withCheckpoint, context)) {
-      waiting += 1;
-      continue;
-    }
+    if (!context.isSessionDue(change.session) && isThrottled(sql, change, withCheckpoint)) continue;
     changes.remove(sql, change);
     const result = sealChange(sql, change, { ...device, sealed: seq }, context);
     if (!result.ok) {
@@ -72,17 +67,25 @@ export function sealChanges(sql: Sql, device: Device, context: SealContext): Sea
     sealedOps.push({ kind: result.value.op.kind, session: change.session });
   }
   sql.run("UPDATE sync_device SET sealed = ?", seq);
-  return { sealed: sealedOps, keptLocal, waiting };
+  return { sealed: sealedOps, keptLocal };
 }
 
-/** [SY64] Throttles a working session; an ended one, or one with a checkpoint, does not wait. */
-function isTooEarly(
-  sql: Sql,
-  { kind, session }: PendingChange,
-  withCheckpoint: ReadonlySet<string>,
-  context: SealContext,
-): boolean {
-  if (kind !== "session" || withCheckpoint.has(session) || context.isSessionDue(session)) return false;
+/** When the first change may be sealed, in ms as by `sessionDueAt`; infinite: none waits. */
+export function firstDueAt(sql: Sql, sessionDueAt: (session: string) => number): number {
+  const batch = changes.oldest(sql, batchSize);
+  const withCheckpoint = sessionsWithCheckpoint(batch);
+  const dueAtOf = (change: PendingChange): number =>
+    isThrottled(sql, change, withCheckpoint) ? sessionDueAt(change.session) : Number.NEGATIVE_INFINITY;
+  return Math.min(Number.POSITIVE_INFINITY, ...batch.map(dueAtOf));
+}
+
+function sessionsWithCheckpoint(batch: readonly PendingChange[]): ReadonlySet<string> {
+  return new Set(batch.filter(({ kind }) => kind === "checkpoint").map(({ session }) => session));
+}
+
+/** [SY64] An ended session, or one with a checkpoint, does not wait. */
+function isThrottled(sql: Sql, { kind, session }: PendingChange, withCheckpoint: ReadonlySet<string>): boolean {
+  if (kind !== "session" || withCheckpoint.has(session)) return false;
   const row = sessions.get(sql, session);
   return row !== null && !isFinished(sql, row);
 }
@@ -135,7 +138,7 @@ function sealCheckpoint(
   session: sessions.Session | null,
 ): Result<SealedOp, string> {
   const fields = { seq: device.sealed + 1, session: sessionId, checkpoint: id, isEnded: false };
-  const checkpoint = checkpoints.byPrefix(sql, id).find((candidate) => candidate.id === id);
+  const checkpoint = checkpoints.get(sql, id);
   if (!checkpoint) return ok({ op: { ...fields, kind: "forget", project: null }, at: context.runtime.now() });
   const content = buildCheckpointContent(sql, checkpoint, session, sealStamp(device, context));
   if (!content) return err("its content is damaged");

@@ -42,7 +42,8 @@ const openSessionSql =
   "sessions.ended_at IS NULL AND (sessions.recovery IS NULL OR sessions.recovery NOT IN ('recovered', 'dismissed'))";
 /** Sent files are deleted at the coordinator with their checkpoint; then they are sent again. */
 const handledSql = `sync_files.body IS NOT NULL AND json_extract(sync_files.body, '$.checkpoint') IS files.checkpoint_id
-  AND (json_extract(sync_files.body, '$.sent') IS NULL OR json_extract(sync_files.body, '$.sent.checkpoint') IN (SELECT id FROM checkpoints))`;
+  AND (json_extract(sync_files.body, '$.sent') IS NULL OR json_extract(sync_files.body, '$.notSent.checkpoint') IS files.checkpoint_id
+    OR json_extract(sync_files.body, '$.sent.checkpoint') IN (SELECT id FROM checkpoints))`;
 
 export function isStillThere(sql: Sql, { checkpoint }: PendingFiles): boolean {
   return sql.all("SELECT 1 FROM snapshots WHERE checkpoint_id = ? AND state = 'done'", checkpoint).length > 0;

@@ -54,8 +54,9 @@ export class SyncRound {
     this.#files = new FilesSender(options, this.#abortController.signal);
   }
 
-  get isDue(): boolean {
-    return this.#files.isDue || this.#sender.isDue;
+  /** When there is something to send, in monotonic ms; infinite: not before another commit. */
+  dueAt(): number {
+    return Math.min(this.#sender.dueAt(), this.#files.dueAt());
   }
 
   sendWithoutWait(): void {
@@ -175,13 +176,11 @@ export class SyncRound {
     return this.#counts.refused + (this.#wasFull === true ? 0 : (previous.refused ?? 0));
   }
 
-  /** Writes only changes: each write wakes others. */
+  /** Writes only changes: each write wakes others. An acknowledgement has recorded its time. */
   #saveNotes(error: CallError | null): void {
     const { store, now } = this.#options.runtime;
-    const { sessions, checkpoints, forgotten } = this.#counts;
-    const isQuiet = sessions + checkpoints + forgotten === 0;
     const previous = store.read(readNotes, {});
-    if (isQuiet && isAlreadyNoted(previous, error, this.#refusedCount(previous), now())) return;
+    if (isAlreadyNoted(previous, error, this.#refusedCount(previous), now())) return;
     const syncedAtField = error === null ? { syncedAt: now() } : {};
     const problem = error && { code: error.code, message: error.message, at: now() };
     store.write((sql) => {

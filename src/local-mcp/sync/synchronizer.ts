@@ -23,14 +23,16 @@ export interface SynchronizerOptions {
 /** Called after each pull, with the workspace and the id of this device. */
 export type OnPulled = (runtime: Runtime, workspace: string, device: string) => void;
 
-/** Poll interval of the store's version in ms; a commit that is watched is noticed at once. */
+/** Poll interval in ms, for commits of other processes that no watch reports. */
 const pollEveryMs = 250;
-/** Poll interval in ms when nothing was stored for a while. */
-const quietPollEveryMs = 2_000;
+/** The same while commits are watched, and when nothing was stored for a while. */
+const slowPollEveryMs = 2_000;
 const quietAfterMs = 10_000;
 /** Poll interval in ms while not joined, while another process sends, or after a user's error. */
 const idlePollEveryMs = 2_000;
 const pullEveryMs = 60_000;
+/** Longest rest in ms after a round. */
+const maxRestMs = 250;
 /** Retry delay in ms after a refusal: a repeat may be millions of characters and fail again. */
 const refusedRetryMs = 300_000;
 const retryBackoff = { baseMs: 1_000, capMs: 60_000 };
@@ -49,8 +51,8 @@ export class StateSynchronizer {
   #notBefore = 0;
   #pullAt = 0;
   #changedAt = 0;
-  /** A round writes to the store as well, so the commit that wakes may be its own. */
-  #restUntil = 0;
+  #hasOwnCommit = false;
+  #unsubscribe: (() => void) | null = null;
   #unwatch: (() => void) | null = null;
 
   constructor(options: SynchronizerOptions) {
@@ -67,7 +69,7 @@ export class StateSynchronizer {
     if (this.#isStopped) return;
     this.#isStopped = true;
     this.#cancel?.();
-    this.#unwatch?.();
+    this.#unfollow();
     const { platform, runtime, process } = this.#options;
     if (this.#round.isSending) await within(platform, lastRoundTimeoutMs, this.#runLastRound());
     await this.#round.abort();
@@ -88,32 +90,70 @@ export class StateSynchronizer {
   }
 
   #schedule(ms: number): void {
+    this.#cancel?.();
     if (this.#isStopped) return;
     this.#cancel = this.#options.platform.setTimer(() => this.#check(), ms);
   }
 
-  /** [SY64] A later commit does not postpone the round that an earlier one waits for. */
-  #wake(): boolean {
+  #follow(): void {
+    this.#unsubscribe ??= this.#options.runtime.store.onCommit(() => this.#onOwnCommit());
+    this.#unwatch ??= this.#options.watchCommits(() => this.#onWatchedCommit());
+  }
+
+  #unfollow(): void {
+    this.#unsubscribe?.();
+    this.#unwatch?.();
+    this.#unsubscribe = null;
+    this.#unwatch = null;
+  }
+
+  /** [SY64] Deferred, so that the call that has stored it is answered first. */
+  #onOwnCommit(): void {
+    if (this.#running || this.#hasOwnCommit) return;
+    this.#hasOwnCommit = true;
+    this.#schedule(0);
+  }
+
+  /** Returns whether the commit can be read yet. */
+  #onWatchedCommit(): boolean {
     if (this.#readVersion() === this.#version) return false;
-    const now = this.#options.platform.clock.monotonic();
-    if (this.#running || this.#notBefore > now) return true;
-    this.#cancel?.();
-    this.#schedule(Math.max(0, this.#restUntil - now));
+    if (!this.#running) this.#check();
     return true;
   }
 
+  /** [SY100] Starts no round for a commit that leaves nothing to send, such as a round's own. */
   #check(): void {
-    this.#unwatch ??= this.#options.watchCommits(() => this.#wake());
+    this.#hasOwnCommit = false;
+    if (this.#isStopped) return;
     const now = this.#options.platform.clock.monotonic();
-    const isPulling = now >= this.#pullAt;
+    const version = this.#readVersion();
+    if (version !== this.#version) this.#changedAt = now;
+    this.#version = version;
     if (now < this.#notBefore) return this.#schedule(this.#notBefore - now);
-    if (!this.#isRoundDue(isPulling)) {
-      return this.#schedule(now - this.#changedAt > quietAfterMs ? quietPollEveryMs : pollEveryMs);
-    }
+    const dueAt = this.#failures > 0 ? now : Math.min(this.#pullAt, this.#sendDueAt());
+    if (dueAt > now) return this.#schedule(Math.min(dueAt - now, this.#pollMs(now)));
     // Reads a file, so only where there is something to send.
-    if (!this.#isJoined()) return this.#schedule(idlePollEveryMs);
-    if (this.#readVersion() !== this.#version) this.#changedAt = now;
-    void this.syncNow({ isPulling, files: "some" }).then((report) => this.#onRoundEnd(report, isPulling));
+    if (!this.#isJoined()) {
+      this.#unfollow();
+      return this.#schedule(idlePollEveryMs);
+    }
+    this.#follow();
+    const isPulling = now >= this.#pullAt;
+    void this.syncNow({ isPulling, files: "some" }).then((report) => this.#onRoundEnd(report, isPulling, now));
+  }
+
+  #pollMs(now: number): number {
+    return this.#unwatch || now - this.#changedAt > quietAfterMs ? slowPollEveryMs : pollEveryMs;
+  }
+
+  /** A round reports an unreadable store. */
+  #sendDueAt(): number {
+    try {
+      return this.#round.dueAt();
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      return Number.NEGATIVE_INFINITY;
+    }
   }
 
   /** An unreadable file counts as joined: the round reports it. */
@@ -123,16 +163,13 @@ export class StateSynchronizer {
     return !edge.ok || edge.value !== null;
   }
 
-  #isRoundDue(isPulling: boolean): boolean {
-    return isPulling || this.#round.isDue || this.#failures > 0 || this.#readVersion() !== this.#version;
-  }
-
-  #onRoundEnd({ trouble }: SyncReport, isPulling: boolean): void {
+  #onRoundEnd({ trouble }: SyncReport, isPulling: boolean, startedAt: number): void {
     const { platform } = this.#options;
     const now = platform.clock.monotonic();
-    this.#restUntil = now + pollEveryMs;
     if (trouble === null) {
       this.#failures = 0;
+      // [SY100] Rounds take at most half of the time, however often is stored.
+      this.#notBefore = now + Math.min(now - startedAt, maxRestMs);
       if (isPulling) this.#pullAt = now + pullEveryMs;
     } else if (retryOf(trouble) === "after_user") {
       this.#notBefore = now + idlePollEveryMs;
@@ -144,11 +181,10 @@ export class StateSynchronizer {
       this.#failures += 1;
       this.#notBefore = now + Math.max(pollEveryMs, jitterMs + (trouble.retryAfterMs ?? 0));
     }
-    this.#schedule(pollEveryMs);
+    this.#check();
   }
 
   async #runRound(options: RoundOptions): Promise<SyncReport> {
-    this.#version = this.#readVersion();
     try {
       return await this.#round.run(options);
     } catch (error) {

@@ -41,6 +41,8 @@ export class SyncWorld {
   readonly asked: string[] = [];
   /** What the network does to the next request. */
   weather: (name: string) => Weather = () => "good";
+  /** Time of each request in ms. */
+  requestMs = 0;
   /** Changes what the coordinator answers, as one would that cannot be trusted. */
   twist: (name: string, answer: unknown) => unknown = (_name, answer) => answer;
 
@@ -56,6 +58,7 @@ export class SyncWorld {
   call(machine: string, signal?: AbortSignal): Call {
     return async (name, input) => {
       this.asked.push(`${machine} ${name}`);
+      if (this.requestMs > 0) await new Promise<void>((resolve) => this.time.setTimer(resolve, this.requestMs));
       const weather = signal?.aborted ? "unreachable" : this.weather(name);
       if (weather === "unreachable") return err({ code: "unreachable", message: "no network" });
       const answer = await this.host.call(name as "sync.begin", input as never, { machine, isAdmin: false });
@@ -128,6 +131,12 @@ export class SyncMachine {
 
   take(key: WorkspaceKey): void {
     addKey(this.runtime.paths.home, this.edge, key);
+  }
+
+  /** Commits of this process are watched, as on a disk that reports them after a ms. */
+  watch(): void {
+    this.isWatching = true;
+    this.runtime.store.onCommit(() => this.world.time.setTimer(() => this.checkCommits(), 1));
   }
 
   /** A process beside it, which may send as well. */

@@ -68,8 +68,6 @@ it("[SY64] a commit that is watched is sent at once, and rounds end when nothing
     expect(machine.checkCommits()).toBe(true);
     await world.time.pass(1);
     expect(await machine.mirrored()).toEqual(machine.kept());
-    // After a round the next one waits for a poll.
-    await world.time.pass(500);
   }
   world.asked.length = 0;
   await world.time.pass(30_000);
@@ -79,6 +77,56 @@ it("[SY64] a commit that is watched is sent at once, and rounds end when nothing
   machine.checkCommits();
   await world.time.pass(10_000);
   expect(world.asked).toEqual([]);
+});
+
+it("[SY64] a process wakes its own sender, whether commits are watched or not", async () => {
+  const { world, machine } = await begun();
+  for (let n = 0; n < 5; n++) {
+    const checkpoint = machine.work("s0", `text ${n}`);
+    await world.time.pass(1);
+    expect((await machine.mirrored()).checkpoints).toContain(checkpoint);
+    await world.time.pass(n * 7);
+  }
+});
+
+it("[SY100] commits every 20 ms keep no checkpoint waiting for longer than the round before it and a rest", async () => {
+  const { world, machine } = await begun();
+  machine.watch();
+  world.requestMs = 30;
+  const saved: { readonly at: number; readonly checkpoint: string }[] = [];
+  for (let n = 0; n < 90; n++) {
+    if (n % 5 === 0) saved.push({ at: world.time.now, checkpoint: machine.work("s0", `text ${n}`) });
+    else machine.note("s0", `on ${n}`);
+    await world.time.pass(20);
+    const there = new Set((await machine.mirrored()).checkpoints);
+    const late = saved.filter(({ at, checkpoint }) => world.time.now - at > 130 && !there.has(checkpoint));
+    expect(late).toEqual([]);
+  }
+  await world.time.pass(6_000);
+  expect(await machine.mirrored()).toEqual(machine.kept());
+});
+
+it("[SY100] a round's own writes start no further one, and neither does a session that waits for its time", async () => {
+  const { world, machine } = await begun();
+  machine.watch();
+  await world.time.pass(6_000);
+  const quiet = async (ms: number): Promise<void> => {
+    let writes = 0;
+    world.asked.length = 0;
+    const end = machine.runtime.store.onCommit(() => (writes += 1));
+    await world.time.pass(ms);
+    end();
+    expect({ writes, asked: world.asked }).toEqual({ writes: 0, asked: [] });
+  };
+  machine.note("s0", "sent at once");
+  await world.time.pass(10);
+  expect(pushes(world)).toBeGreaterThan(0);
+  await quiet(1_000);
+  machine.note("s0", "waits");
+  await quiet(3_900);
+  await world.time.pass(200);
+  expect(pushes(world)).toBe(1);
+  expect(await machine.mirrored()).toEqual(machine.kept());
 });
 
 it("[SY64] while nothing changes the coordinator is asked for news of others once a minute, and for nothing else", async () => {
