@@ -12,6 +12,7 @@ import * as leases from "./leases/leases.ts";
 import * as messages from "./messages/messages.ts";
 import * as topicSchemas from "./messages/topic-schemas.ts";
 import * as plans from "./plans/plans.ts";
+import * as stateSets from "./state/state-sets.ts";
 import * as state from "./state/state.ts";
 import * as syncDevices from "./sync/sync-devices.ts";
 import * as syncFiles from "./sync/sync-files.ts";
@@ -54,7 +55,7 @@ const handlers: Handlers = {
   ...audit.handlers,
 };
 
-const setHandlers: SetHandlers = { ...leaseSets.setHandlers, ...taskSets.setHandlers };
+const setHandlers: SetHandlers = { ...leaseSets.setHandlers, ...stateSets.setHandlers, ...taskSets.setHandlers };
 
 export function isEngineOperation(name: string): name is EngineOperation {
   return Object.hasOwn(handlers, name);

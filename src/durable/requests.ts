@@ -30,7 +30,7 @@ interface FrameRequest {
   readonly request: RpcRequest | null;
   /** By the throttle, or for the load. */
   readonly refused: Refusal | null;
-  /** Null: refused, or no operation but the receipt of what was sent. */
+  /** Input of an operation; null for a receipt, and where the request is refused or is none. */
   readonly checked: Result<OperationRequest, Refusal> | null;
 }
 
@@ -80,7 +80,7 @@ export class Requests {
     return texts;
   }
 
-  /** Null, without an effect: the requests must be answered one by one. */
+  /** Returns null, without an effect, where the requests must be answered one by one. */
   #answerSet(bearer: Bearer, group: readonly FrameRequest[], chars: number): string[] | null {
     if (group.length === 1) return null;
     const requests = group.flatMap(({ checked }) => (checked?.ok ? [checked.value] : []));
@@ -90,24 +90,22 @@ export class Requests {
     return texts.ok ? texts.value : null;
   }
 
-  #answer(
-    socket: WebSocket,
-    bearer: Bearer,
-    { request, refused, checked }: FrameRequest,
-    chars: number,
-  ): string | null {
-    if (refused) return refusalText(request, refused);
-    if (request?.id !== null && chars >= maxAnswerChars) return refusalText(request, tooLong);
-    if (!checked) return this.#receipt(socket, request);
-    const result = checked.ok
-      ? withErrorBoundary(() => this.#options.operations.run(bearer, checked.value, socket))
-      : checked;
-    return request?.id === null ? null : JSON.stringify(toAnswer(request?.id ?? null, result));
+  #answer(socket: WebSocket, bearer: Bearer, one: FrameRequest, chars: number): string | null {
+    const { request, refused, checked } = one;
+    const refusal = refused ?? (request?.id !== null && chars >= maxAnswerChars ? tooLong : null);
+    if (refusal) return answerText(request, err(refusal));
+    if (request && !checked) return this.#receive(socket, request);
+    return answerText(request, this.#run(socket, bearer, checked ?? err(notARequest)));
   }
 
-  #receipt(socket: WebSocket, request: RpcRequest | null): null {
-    const { watch, revision, mark } = request?.params as { watch?: unknown; revision?: unknown; mark?: unknown };
-    if (request?.method === watchAckMethod) this.#options.watches.taken(socket, watch, revision);
+  #run(socket: WebSocket, bearer: Bearer, checked: Result<OperationRequest, Refusal>): Result<unknown, Refusal> {
+    if (!checked.ok) return checked;
+    return withErrorBoundary(() => this.#options.operations.run(bearer, checked.value, socket));
+  }
+
+  #receive(socket: WebSocket, { method, params }: RpcRequest): null {
+    const { watch, revision, mark } = params as { watch?: unknown; revision?: unknown; mark?: unknown };
+    if (method === watchAckMethod) this.#options.watches.taken(socket, watch, revision);
     else this.#options.outgoing.read(socket, mark);
     return null;
   }
@@ -145,8 +143,8 @@ function isReceipt({ method }: RpcRequest): boolean {
 }
 
 function check(request: RpcRequest | null): FrameRequest["checked"] {
-  if (!request) return err(notARequest);
-  return isReceipt(request) ? null : withErrorBoundary(() => checkInput(request.method, request.params));
+  if (!request || isReceipt(request)) return null;
+  return withErrorBoundary(() => checkInput(request.method, request.params));
 }
 
 /** Requests of one operation that follow each other are one group. */
@@ -162,23 +160,22 @@ function groupsOf(requests: readonly FrameRequest[]): FrameRequest[][] {
   return groups;
 }
 
-/** [DO25] Null: one of the requests must not run, since the answers before it are too long. */
+/** [DO25] Returns null where a request must not run: the answers before it are too long. */
 function answerTexts(group: readonly FrameRequest[], values: readonly unknown[], before: number): string[] | null {
   const texts: string[] = [];
   let chars = before;
   for (const [at, { request }] of group.entries()) {
-    if (!request || request.id === null) continue;
+    const text = answerText(request, ok(values[at]));
+    if (text === null) continue;
     if (chars >= maxAnswerChars) return null;
-    const text = JSON.stringify(toAnswer(request.id, ok(values[at])));
     texts.push(text);
     chars += text.length;
   }
   return texts;
 }
 
-function refusalText(request: RpcRequest | null, refusal: Refusal): string | null {
-  if (request?.id === null) return null;
-  return JSON.stringify(toAnswer(request?.id ?? null, err(refusal)));
+function answerText(request: RpcRequest | null, result: Result<unknown, Refusal>): string | null {
+  return request?.id === null ? null : JSON.stringify(toAnswer(request?.id ?? null, result));
 }
 
 function shareOf(request: RpcRequest | null): Share {

@@ -3,6 +3,7 @@ import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
 import type { Change } from "../../contract/state.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
+import { insertRows } from "./insert-rows.ts";
 import * as meta from "./meta.ts";
 import { numbersPerEpoch, type Tx } from "./tx.ts";
 
@@ -43,6 +44,41 @@ export function nextRevision(tx: Tx, { revision }: Totals): number {
   return Math.max(revision, tx.epoch * numbersPerEpoch) + 1;
 }
 
+/** Adds changes of which each is an update of its own. */
+export function appendAll(tx: Tx, list: readonly NewChange[]): void {
+  if (list.length === 0) return;
+  let totals = currentTotals(tx);
+  let rows: (readonly [NewChange, Totals])[] = [];
+  for (const change of list) {
+    totals = totalsAfter(tx, totals, change);
+    rows.push([change, totals]);
+    tx.tell({ kind: "changes" });
+    if (totals.revision % compactEvery > 0) continue;
+    insertAll(tx, rows);
+    compact(tx, totals);
+    rows = [];
+  }
+  insertAll(tx, rows);
+  if (tx.cache) tx.cache.totals = totals;
+}
+
+function insertAll(tx: Tx, rows: readonly (readonly [NewChange, Totals])[]): void {
+  if (rows.length === 0) return;
+  const revisions = rows.map(([, { revision }]) => revision);
+  insertRows(tx.sql, "changes", {
+    revision: revisions,
+    grp: revisions,
+    key: rows.map(([{ key }]) => key),
+    op: rows.map(([{ op }]) => op),
+    value: rows.map(([{ value = null }]) => value),
+    by_chat: rows.map(([{ by = null }]) => by),
+    at: tx.now,
+    total_keys: rows.map(([, { keys }]) => keys),
+    total_chars: rows.map(([, { chars }]) => chars),
+    written_chars: rows.map(([, { written }]) => written),
+  });
+}
+
 export function append(tx: Tx, change: NewChange, before = currentTotals(tx)): Totals {
   const { key, op, value = null, by = null } = change;
   const after = totalsAfter(tx, before, change);
@@ -67,7 +103,7 @@ export function append(tx: Tx, change: NewChange, before = currentTotals(tx)): T
   return after;
 }
 
-function totalsAfter(tx: Tx, before: Totals, { key, value, keys = 0, chars = 0 }: NewChange): Totals {
+export function totalsAfter(tx: Tx, before: Totals, { key, value, keys = 0, chars = 0 }: NewChange): Totals {
   return {
     revision: nextRevision(tx, before),
     keys: before.keys + keys,
@@ -78,7 +114,11 @@ function totalsAfter(tx: Tx, before: Totals, { key, value, keys = 0, chars = 0 }
 
 /** Announces `$chat/<chat>`, `$leader/<name>` or `$file/<project>/<path>`. */
 export function announce(tx: Tx, key: string, value: object | null): void {
-  append(tx, { key, op: value ? "set" : "delete", value: value && JSON.stringify(value) });
+  append(tx, announcement(key, value));
+}
+
+export function announcement(key: string, value: object | null): NewChange {
+  return { key, op: value ? "set" : "delete", value: value && JSON.stringify(value) };
 }
 
 const floorKey = "changes_floor";

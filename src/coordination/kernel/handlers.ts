@@ -17,9 +17,9 @@ export type Handlers = {
 };
 
 /**
- * Runs several requests of one frame with few statements, for the case that all succeed without an
- * effect beyond their own rows. Returns what the handler would return for each, in order, and leaves
- * the same rows and hints; null, without a write: not that case, run them one by one.
+ * Runs several requests of one frame with few statements, where all succeed. Returns what the
+ * handler would return for each, in order, and leaves the same rows and hints; null, without a
+ * write, where its simple case does not apply.
  */
 type SetHandler<Input, Output> = (tx: Tx, inputs: readonly Input[], actor: Actor) => readonly Output[] | null;
 

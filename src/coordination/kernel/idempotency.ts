@@ -1,6 +1,7 @@
 import type { Refusal } from "../../contract/errors.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
+import { insertRows } from "./insert-rows.ts";
 import type { Tx } from "./tx.ts";
 
 /** Results by request id, so that a repeat changes nothing. Only successes are stored. */
@@ -42,6 +43,61 @@ export function once<T extends object>(
   return { result, isRepeat: false };
 }
 
+/**
+ * What `once` would store of several requests one by one, all of them new.
+ * @param values the results, in order; null: nothing changed [RQ3]
+ * @returns stores them; null: an id was used before, or there is no room for all
+ */
+export function prepareAll(
+  tx: Tx,
+  requests: readonly IdempotentRequest[],
+  values: readonly (object | null)[],
+): (() => void) | null {
+  const repeatable = requests.flatMap((request, at) =>
+    request.requestId === undefined ? [] : [{ request, id: request.requestId, value: values[at] ?? null }],
+  );
+  const [one] = repeatable;
+  if (!one) return () => undefined;
+  const machine = machineOf(tx, one.request);
+  const keys = repeatable.map(({ request, id }) => keyOf(request, machine, id));
+  const oldKeys = repeatable.map(({ request, id }) => oldKeyOf(request, machine, id));
+  if (new Set(keys).size < keys.length || hasStored(tx, [...keys, ...oldKeys])) return null;
+  let { first, last } = endsOf(tx, machine);
+  const rows: NewRow[] = [];
+  for (const [at, { request, value }] of repeatable.entries()) {
+    if (!isWithinLimits(tx, first, last)) return null;
+    if (!value) continue;
+    const result = JSON.stringify(value);
+    last = after(tx, last, result);
+    first ??= last;
+    rows.push({ key: keys[at] ?? "", request: digest(JSON.stringify(request.input)), result, ...last });
+  }
+  return () => storeAll(tx.sql, machine, rows);
+}
+
+interface NewRow extends StoredEntry, StoredResult {
+  readonly key: string;
+}
+
+function storeAll(sql: Sql, machine: string, rows: readonly NewRow[]): void {
+  if (rows.length === 0) return;
+  const columns = {
+    key: rows.map(({ key }) => key),
+    request: rows.map(({ request }) => request),
+    result: rows.map(({ result }) => result),
+    expires_at: rows.map(({ until }) => until),
+    machine,
+    nth: rows.map(({ nth }) => nth),
+    written_chars: rows.map(({ chars }) => chars),
+  };
+  insertRows(sql, "idempotency", columns, `WHERE true ${replaceSql}`);
+}
+
+function hasStored({ sql, now }: Tx, keys: readonly string[]): boolean {
+  const query = "SELECT 1 FROM idempotency WHERE key IN (SELECT value FROM json_each(?)) AND expires_at > ? LIMIT 1";
+  return sql.all(query, JSON.stringify(keys), now).length > 0;
+}
+
 function machineOf({ actor }: Tx, { operation }: IdempotentRequest): string {
   if (!actor) throw new Error(`${operation} has no caller, so its request id has no owner`);
   return actor.machine;
@@ -54,20 +110,27 @@ interface NewResult {
   readonly value: object;
 }
 
-function store({ sql, now }: Tx, last: StoredEntry | null, { key, machine, requestDigest, value }: NewResult): void {
+const replaceSql = `ON CONFLICT (key) DO UPDATE SET request = excluded.request, result = excluded.result, expires_at = excluded.expires_at,
+  machine = excluded.machine, nth = excluded.nth, written_chars = excluded.written_chars`;
+
+function store(tx: Tx, last: StoredEntry | null, { key, machine, requestDigest, value }: NewResult): void {
   const result = JSON.stringify(value);
-  sql.run(
+  const { nth, chars, until } = after(tx, last, result);
+  tx.sql.run(
     `INSERT INTO idempotency (key, request, result, expires_at, machine, nth, written_chars) VALUES (?, ?, ?, ?, ?, ?, ?)
-     ON CONFLICT (key) DO UPDATE SET request = excluded.request, result = excluded.result, expires_at = excluded.expires_at,
-       machine = excluded.machine, nth = excluded.nth, written_chars = excluded.written_chars`,
+     ${replaceSql}`,
     key,
     requestDigest,
     result,
-    now + keepMs,
+    until,
     machine,
-    (last?.nth ?? 0) + 1,
-    (last?.chars ?? 0) + result.length,
+    nth,
+    chars,
   );
+}
+
+function after({ now }: Tx, last: StoredEntry | null, result: string): StoredEntry {
+  return { nth: (last?.nth ?? 0) + 1, chars: (last?.chars ?? 0) + result.length, until: now + keepMs };
 }
 
 /** Names of machines and chats have no line break, so keys are unique. */
@@ -114,19 +177,22 @@ function findStored({ sql, now }: Tx, keys: readonly [string, string]): StoredRe
 
 /** [RQ7] Entries are deleted in their order, so the first and last row give the count. */
 function checkLimits(tx: Tx, machine: string, first: StoredEntry | null, last: StoredEntry | null): Refusal | null {
-  if (!first || !last) return null;
-  const { maxRequestIdsPerMachine: maxIds, maxRequestCharsPerMachine: maxChars } = tx.settings;
-  const ids = last.nth - first.nth + 1;
-  if (ids < maxIds && last.chars - first.chars < maxChars) return null;
+  if (!first || !last || isWithinLimits(tx, first, last)) return null;
   if (first.until <= tx.now) {
     prune(tx.sql, tx.now, maxPrunedRows);
     return null;
   }
   return {
     code: "throttled",
-    message: `machine ${machine} has ${ids} request ids of the last day, as many as are kept for one machine (maxRequestIdsPerMachine, maxRequestCharsPerMachine); try again later, or without a request id`,
+    message: `machine ${machine} has ${last.nth - first.nth + 1} request ids of the last day, as many as are kept for one machine (maxRequestIdsPerMachine, maxRequestCharsPerMachine); try again later, or without a request id`,
     retryAfterMs: Math.max(1_000, first.until - tx.now),
   };
+}
+
+function isWithinLimits({ settings }: Tx, first: StoredEntry | null, last: StoredEntry | null): boolean {
+  if (!first || !last) return true;
+  const { maxRequestIdsPerMachine: maxIds, maxRequestCharsPerMachine: maxChars } = settings;
+  return last.nth - first.nth + 1 < maxIds && last.chars - first.chars < maxChars;
 }
 
 const maxPrunedRows = 100;

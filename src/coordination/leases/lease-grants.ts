@@ -37,7 +37,10 @@ export function grantAll(tx: Tx, chat: chatRows.LivenessRow, requests: readonly 
   const rows = requests.map((request, at) => toRow(tx, chat, request, first + at));
   insertAll(tx.sql, rows);
   scheduleExpiry(tx, chat, rows);
-  for (const row of rows) announce(tx, row.resource, row);
+  changes.appendAll(
+    tx,
+    rows.flatMap((row) => announcementOf(row.resource, row) ?? []),
+  );
   return rows;
 }
 
@@ -68,14 +71,20 @@ const fileScheme = "file:";
 
 /** [EL3] [LE18] Announces only `$leader/` and `$file/`; other leases would only cost rows. */
 function announce(tx: Tx, resource: string, row: LeaseRow | null): void {
+  const announcement = announcementOf(resource, row);
+  if (announcement) changes.append(tx, announcement);
+}
+
+function announcementOf(resource: string, row: LeaseRow | null): changes.NewChange | null {
   if (resource.startsWith(leaderScheme)) {
     const leader = row && { leader: row.holder, incarnation: row.incarnation, term: row.token };
-    changes.announce(tx, `$leader/${resource.slice(leaderScheme.length)}`, leader);
+    return changes.announcement(`$leader/${resource.slice(leaderScheme.length)}`, leader);
   }
   if (resource.startsWith(fileScheme)) {
     const held = row && { holder: row.holder, incarnation: row.incarnation, token: row.token };
-    changes.announce(tx, `$file/${resource.slice(fileScheme.length)}`, held);
+    return changes.announcement(`$file/${resource.slice(fileScheme.length)}`, held);
   }
+  return null;
 }
 
 /** Returns the next expiry; null: the chat holds no lease. */
@@ -146,6 +155,16 @@ export function deleteLeases(tx: Tx, rows: readonly LeaseRow[], left: readonly s
     tx,
     rows.map(({ resource }) => resource),
     left,
+  );
+}
+
+/** Deletes leases without a waiter. */
+export function deleteUnawaited(tx: Tx, resources: readonly string[]): void {
+  if (resources.length === 0) return;
+  tx.sql.run("DELETE FROM leases WHERE resource IN (SELECT value FROM json_each(?))", JSON.stringify(resources));
+  changes.appendAll(
+    tx,
+    resources.flatMap((resource) => announcementOf(resource, null) ?? []),
   );
 }
 

@@ -60,9 +60,9 @@ export function heldBy(sql: Sql, chat: string): LeaseRow[] {
   return sql.all<LeaseRow>("SELECT * FROM leases WHERE holder = ?", chat);
 }
 
-export function expiresAt(tx: Tx, row: LeaseRow): number {
+export function expiresAt(tx: Tx, row: LeaseRow, known?: chatRows.LivenessRow): number {
   if (row.is_bound === 0) return row.expires_at;
-  const holder = chatRows.findLiveness(tx, row.holder);
+  const holder = known ?? chatRows.findLiveness(tx, row.holder);
   if (!holder || holder.incarnation !== row.incarnation) return row.expires_at;
   return Math.max(row.expires_at, chatRows.lastSeen(tx, holder) + row.ttl_ms);
 }
@@ -123,6 +123,25 @@ export function hasNoOverlap(sql: Sql, resource: string): boolean {
   const query = `SELECT ${checks.join(" OR ")} AS is_any`;
   const [row] = sql.all<{ is_any: number }>(query, ...tables.flatMap(() => values));
   return row?.is_any === 0;
+}
+
+/** The leases of this process of a chat among the named ones, by resource. */
+export function listHeld(
+  sql: Sql,
+  { chat, incarnation }: chatRows.LivenessRow,
+  resources: readonly string[],
+): Map<string, LeaseRow> {
+  // Without the plus SQLite would read all leases of the holder.
+  const query = `SELECT leases.* FROM json_each(?) AS name CROSS JOIN leases ON resource = name.value
+    WHERE +holder = ? AND incarnation = ?`;
+  const rows = sql.all<LeaseRow>(query, JSON.stringify(resources), chat, incarnation);
+  return new Map(rows.map((row) => [row.resource, row]));
+}
+
+export function renewAll(sql: Sql, resources: readonly string[], ttlMs: number, until: number): void {
+  const query = `UPDATE leases SET ttl_ms = ?, expires_at = max(expires_at, ?)
+    WHERE resource IN (SELECT value FROM json_each(?))`;
+  sql.run(query, ttlMs, until, JSON.stringify(resources));
 }
 
 /** Patterns and very deep paths count as overlapping. */

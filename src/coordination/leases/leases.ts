@@ -27,13 +27,11 @@ export const handlers = {
         message: `${input.resource} is no longer held by chat ${input.self.chat} with token ${input.token}; stop the work that it guards, then acquire it again`,
       });
     }
-    // [LE14] A bound lease keeps its ttl.
-    const ttlMs = row.is_bound === 1 ? row.ttl_ms : (input.ttlMs ?? row.ttl_ms);
-    const renewed = { ...row, ttl_ms: ttlMs, expires_at: Math.max(row.expires_at, tx.now + ttlMs) };
+    const renewed = renew(tx, row, input.ttlMs);
     // The due index stays unchanged: the holder is checked at the old time.
     tx.sql.run(
       "UPDATE leases SET ttl_ms = ?, expires_at = ? WHERE resource = ?",
-      ttlMs,
+      renewed.ttl_ms,
       renewed.expires_at,
       row.resource,
     );
@@ -90,6 +88,12 @@ export const handlers = {
     return ok({ isReleased: row !== null });
   }),
 } satisfies Partial<Handlers>;
+
+/** [LE14] A bound lease keeps its ttl. */
+export function renew({ now }: Tx, row: LeaseRow, newTtlMs: number | undefined): LeaseRow {
+  const ttlMs = row.is_bound === 1 ? row.ttl_ms : (newTtlMs ?? row.ttl_ms);
+  return { ...row, ttl_ms: ttlMs, expires_at: Math.max(row.expires_at, now + ttlMs) };
+}
 
 export function acquireFor(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest): Result<Acquired, Refusal> {
   const { resource, requestId } = request;

@@ -37,6 +37,17 @@ export function hasWaiters(sql: Sql, resource: string): boolean {
   return sql.all(query, from, to).length > 0;
 }
 
+/** Whether anything waits for one of the resources, or for a path in the project of one. */
+export function haveWaiters(sql: Sql, resources: readonly string[]): boolean {
+  const projects = new Map(resources.map((resource) => [projectOf(resource), resource]));
+  projects.delete(null);
+  const query = "SELECT 1 FROM json_each(?) AS name CROSS JOIN waiters ON resource = name.value LIMIT 1";
+  return (
+    sql.all(query, JSON.stringify(resources)).length > 0 ||
+    [...projects.values()].some((resource) => hasWaiters(sql, resource))
+  );
+}
+
 function prefixEnd(project: string): string {
   // The character after "/" is "0".
   return `${project.slice(0, -1)}0`;

@@ -12,7 +12,7 @@ import { omitUndefined } from "../../shared/omit-undefined.ts";
 
 /** A version is the revision of the last change, so none recurs, even after a deletion. */
 
-interface StateRow {
+export interface StateRow {
   readonly key: string;
   readonly chars: number;
   readonly version: number;
@@ -31,18 +31,18 @@ function findRow(tx: Tx, key: string): StateRow | null {
   return unlessExpired(tx, findStored(tx, key));
 }
 
-function unlessExpired(tx: Tx, row: StateRow | null): StateRow | null {
+export function unlessExpired(tx: Tx, row: StateRow | null): StateRow | null {
   return row && !isExpired(tx, row) ? row : null;
 }
 
-function isExpired({ now: totals }: Tx, { expires_at: at }: StateRow): boolean {
+export function isExpired({ now: totals }: Tx, { expires_at: at }: StateRow): boolean {
   return at !== null && at <= totals;
 }
 
 export const handlers = {
   "state.get"(tx, { key }) {
     const row = findRow(tx, key);
-    return ok({ entry: row && toEntry(tx, row) });
+    return ok({ entry: row && readEntry(tx, row) });
   },
 
   /** [SV13] Sorted keys of a prefix; [SV17] limited to one answer. */
@@ -55,20 +55,14 @@ export const handlers = {
       const last = entries.at(-1)?.key;
       if (last !== undefined && (entries.length === limit || chars > maxPageChars))
         return ok({ entries, cursor: last, revision });
-      entries.push(toEntry(tx, row));
+      entries.push(readEntry(tx, row));
     }
     return ok({ entries, cursor: null, revision });
   },
 
   /** [SV1] Two writes under the same condition: one succeeds. */
   "state.set"(tx, input) {
-    const { key, value, ifVersion, ttlMs, guard, by, requestId } = input;
-    const write = { op: "set", key, value, ...omitUndefined({ ifVersion, ttlMs }) } as const;
-    const done = update(
-      tx,
-      { writes: [write], guards: guard ? [guard] : [], ...omitUndefined({ by, requestId }) },
-      "state.set",
-    );
+    const done = update(tx, toUpdate(input), "state.set");
     return done.ok ? ok({ version: done.value.versions[0]?.version ?? 0 }) : done;
   },
 
@@ -89,14 +83,24 @@ export const handlers = {
   "state.changes": ({ sql }, input) => changes.pull(sql, input),
 } satisfies Partial<Handlers>;
 
-function toEntry(tx: Tx, { key, version, at, expires_at: until }: StateRow): Entry {
-  const [row] = tx.sql.all<{ value: string }>("SELECT value FROM state WHERE key = ?", key);
+export function toUpdate(input: CheckedInputOf<"state.set">): CheckedInputOf<"state.update"> {
+  const { key, value, ifVersion, ttlMs, guard, by, requestId } = input;
+  const write = { op: "set", key, value, ...omitUndefined({ ifVersion, ttlMs }) } as const;
+  return { writes: [write], guards: guard ? [guard] : [], ...omitUndefined({ by, requestId }) };
+}
+
+function readEntry(tx: Tx, row: StateRow): Entry {
+  const [read] = tx.sql.all<{ value: string }>("SELECT value FROM state WHERE key = ?", row.key);
+  return toEntry(tx, row, read?.value ?? "null");
+}
+
+export function toEntry({ now }: Tx, { key, version, at, expires_at: until }: StateRow, text: string): Entry {
   return {
     key,
-    value: JSON.parse(row?.value ?? "null") as Json,
+    value: JSON.parse(text) as Json,
     version,
-    ageMs: Math.max(0, tx.now - at),
-    ttlMs: until === null ? null : until - tx.now,
+    ageMs: Math.max(0, now - at),
+    ttlMs: until === null ? null : until - now,
   };
 }
 
@@ -127,7 +131,7 @@ function update(
   return once(tx, { operation, by, requestId, input }, () => applyUpdate(tx, input), hasChanged).result;
 }
 
-interface PlannedWrite {
+export interface PlannedWrite {
   readonly write: Write;
   readonly text: string;
   readonly row: StateRow | null;
@@ -153,11 +157,11 @@ function applyUpdate(
 }
 
 function planWrites(tx: Tx, writes: readonly Write[]): PlannedWrite[] {
-  return writes.map((write) => ({
-    write,
-    text: write.op === "set" ? JSON.stringify(write.value) : "",
-    row: findStored(tx, write.key),
-  }));
+  return writes.map((write) => planWrite(write, findStored(tx, write.key)));
+}
+
+export function planWrite(write: Write, row: StateRow | null): PlannedWrite {
+  return { write, text: write.op === "set" ? JSON.stringify(write.value) : "", row };
 }
 
 function checkKeys(writes: readonly Write[]): Refusal | null {
@@ -170,7 +174,7 @@ function checkKeys(writes: readonly Write[]): Refusal | null {
 }
 
 /** [SV8] A guarded write fails with a stale token. */
-function checkGuards(tx: Tx, guards: readonly Guard[]): Refusal | null {
+export function checkGuards(tx: Tx, guards: readonly Guard[]): Refusal | null {
   const stale = guards.find((guard) => !leases.check(tx, guard).isValid);
   if (!stale) return null;
   return {
@@ -180,7 +184,7 @@ function checkGuards(tx: Tx, guards: readonly Guard[]): Refusal | null {
   };
 }
 
-function checkConditions(tx: Tx, plan: readonly PlannedWrite[]): Refusal | null {
+export function checkConditions(tx: Tx, plan: readonly PlannedWrite[]): Refusal | null {
   for (const { write, text, row } of plan) {
     const { key, ifVersion } = write;
     if (text.length > maxValueChars) {
@@ -202,7 +206,7 @@ function checkConditions(tx: Tx, plan: readonly PlannedWrite[]): Refusal | null 
 const maxSweptForRoom = 100;
 
 /** [SV11] A write that frees room is never refused, even after a limit was lowered. */
-function checkQuota(tx: Tx, plan: readonly PlannedWrite[], totals: changes.Totals): Refusal | null {
+export function checkQuota(tx: Tx, plan: readonly PlannedWrite[], totals: changes.Totals): Refusal | null {
   const { maxKeys, maxStateChars } = tx.settings;
   let { keys, chars } = totals;
   for (const one of plan) {
@@ -217,7 +221,7 @@ function checkQuota(tx: Tx, plan: readonly PlannedWrite[], totals: changes.Total
   };
 }
 
-function growthOf(tx: Tx, { write, text, row }: PlannedWrite): { keys: number; chars: number } {
+export function growthOf(tx: Tx, { write, text, row }: PlannedWrite): { keys: number; chars: number } {
   if (write.op === "set") return { keys: row ? 0 : 1, chars: text.length - (row?.chars ?? 0) };
   // Expired keys are left to the sweep, which announces their end.
   if (write.op === "check" || !unlessExpired(tx, row)) return { keys: 0, chars: 0 };
@@ -247,17 +251,23 @@ function executeWrites(
 }
 
 function upsert(tx: Tx, write: Extract<Write, { op: "set" }>, text: string, version: number): void {
-  const ttlMs = write.ttlMs ?? (write.key.startsWith("session/") ? sessionTtlMs : null);
   tx.sql.run(
-    `INSERT INTO state (key, value, chars, version, at, expires_at) VALUES (?, ?, ?, ?, ?, ?)
-     ON CONFLICT (key) DO UPDATE SET value = excluded.value, chars = excluded.chars, version = excluded.version, at = excluded.at, expires_at = excluded.expires_at`,
+    `INSERT INTO state (key, value, chars, version, at, expires_at) VALUES (?, ?, ?, ?, ?, ?) ${replaceSql}`,
     write.key,
     text,
     text.length,
     version,
     tx.now,
-    ttlMs === null ? null : tx.now + ttlMs,
+    expiryOf(tx, write),
   );
+}
+
+export const replaceSql = `ON CONFLICT (key) DO UPDATE SET value = excluded.value, chars = excluded.chars,
+  version = excluded.version, at = excluded.at, expires_at = excluded.expires_at`;
+
+export function expiryOf({ now }: Tx, { key, ttlMs }: Extract<Write, { op: "set" }>): number | null {
+  const lifeMs = ttlMs ?? (key.startsWith("session/") ? sessionTtlMs : null);
+  return lifeMs === null ? null : now + lifeMs;
 }
 
 export const dueAt = "SELECT min(expires_at) FROM state WHERE expires_at IS NOT NULL";
