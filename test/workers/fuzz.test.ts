@@ -9,7 +9,7 @@ import type { Env } from "#src/durable/env.ts";
 import type { Result } from "#src/shared/result.ts";
 import { app } from "#src/worker/app.ts";
 import type { Message } from "./connection.ts";
-import { inputsOf, rawBodies } from "./hostile.ts";
+import { inputsOf, rawBodies } from "#harness/coordinator/hostile.ts";
 import { bearer, bindings, dump, httpOf, origin, TestWorkspace } from "./support.ts";
 
 /** So many requests and frames. VITE_SHIM_FUZZ_RUNS asks for more. */

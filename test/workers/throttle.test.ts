@@ -4,7 +4,7 @@ import { operations, type OperationName } from "#src/contract/operations.ts";
 import { effectOf } from "#src/durable/effects.ts";
 import { Throttle } from "#src/durable/throttle.ts";
 import type { Sql } from "#src/shared/sql.ts";
-import { samples } from "./samples.ts";
+import { samples } from "#harness/coordinator/samples.ts";
 import { it, wait } from "./support.ts";
 
 interface Part {

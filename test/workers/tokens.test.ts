@@ -5,7 +5,7 @@ import { scopes, type Scope } from "#src/contract/workspaces.ts";
 import type { Env } from "#src/durable/env.ts";
 import { app } from "#src/worker/app.ts";
 import * as tokens from "#src/worker/tokens.ts";
-import { samples } from "./samples.ts";
+import { samples } from "#harness/coordinator/samples.ts";
 import { aChat, bearer, bindings, dump, it, origin, request, wait } from "./support.ts";
 
 const names = Object.keys(operations) as OperationName[];
