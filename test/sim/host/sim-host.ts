@@ -62,6 +62,8 @@ export class SimHost {
   #known: meta.WorkspaceFacts | null = null;
   #depth = 0;
   #commits = 0;
+  #requests = 0;
+  #needsDispatch = false;
   /** Just started, by a deploy or a crash: connections may be missing. */
   #isFresh = false;
   /** It died, and may have left its sockets open. */
@@ -99,10 +101,25 @@ export class SimHost {
     if (diesBefore) return this.#die("host died before the commit");
     if (reply.ok && request.name === "chats.register") this.#bind(request, reply.value as never);
     if (!reply.ok) this.#keep(request, reply.error);
+    this.#dispatchAtOnce(told);
     this.alarm.arm();
     if (diesAfter) return this.#die("host died after the commit");
     for (const hint of told) this.#tell(hint);
     return reply;
+  }
+
+  /** [QU12] Every other request leaves it to the queue, as one does whose dispatch failed. */
+  #requestDispatch(): (() => void) | null {
+    this.#needsDispatch = false;
+    this.#requests += 1;
+    if (!this.#bugs.dispatchesAtOnce || this.#requests % 2 === 1) return null;
+    return () => void (this.#needsDispatch = true);
+  }
+
+  #dispatchAtOnce(told: Hint[]): void {
+    if (!this.#needsDispatch) return;
+    this.#sim.count("dispatch at once");
+    this.#transact(null, (tx) => ok(dispatch.assignAtOnce(tx)), told, false);
   }
 
   /** What is due is done. @returns what went wrong */
@@ -197,7 +214,8 @@ export class SimHost {
   }
 
   #answer(tx: Tx, { name, input, actor, connection }: Request): Reply {
-    const reply: Reply = run(tx, actor, name, this.#mangled(input) as never);
+    const requestDispatch = this.#requestDispatch();
+    const reply: Reply = run({ ...tx, requestDispatch }, actor, name, this.#mangled(input) as never);
     if (reply.ok && name === "chats.register") {
       const { chat, incarnation } = reply.value as { chat: string; incarnation: number };
       if (connection || this.connections.has(chat, incarnation)) liveness.markConnected(tx, chat);
