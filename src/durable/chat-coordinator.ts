@@ -300,7 +300,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     if (this.#mustArm() || pauseMs !== null) this.#arm(pauseMs ?? 0);
     const hints = this.#transactions.takeHints();
     if (hints.some(({ kind }) => kind === "dispatch")) this.ctx.waitUntil(this.#dispatcher.sendToken());
-    this.#sockets.notify(hints);
+    this.#sockets.notify(hints, () => this.#transactions.tx());
     this.#closeSlow();
   }
 

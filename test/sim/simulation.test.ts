@@ -38,7 +38,7 @@ it(
 );
 
 const reached = [
-  "request lost, reply lost, request again, connection reset, socket went dead, hint, ping, pong, alarm late, alarm lost, alarm again",
+  "request lost, reply lost, request again, connection reset, socket went dead, hint, hint with its message, ping, pong, alarm late, alarm lost, alarm again",
   "watchdog found what was due, host died before the commit, host died after the commit, deploy, notices a closed socket",
   "fault: short pause, fault: pause, fault: long pause, fault: suspend, fault: suspend with a step, fault: clock stepped",
   "fault: clock set, fault: crash, fault: machine crash, fault: cut off, fault: socket broken, fault: network away",

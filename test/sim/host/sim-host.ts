@@ -1,5 +1,6 @@
 import type { Refusal } from "#src/contract/errors.ts";
 import type { CheckedInputOf } from "#src/contract/operations.ts";
+import type { Message } from "#src/contract/messages.ts";
 import { closeCodes } from "#src/contract/protocol.ts";
 import type { Settings } from "#src/contract/workspaces.ts";
 import * as audit from "#src/coordination/kernel/audit.ts";
@@ -7,6 +8,7 @@ import * as dispatch from "#src/coordination/scheduling/dispatch.ts";
 import * as due from "#src/coordination/due.ts";
 import { type EngineOperation, followUpOf, run } from "#src/coordination/engine.ts";
 import * as liveness from "#src/coordination/chats/liveness.ts";
+import { findCarried } from "#src/coordination/messages/carried.ts";
 import * as meta from "#src/coordination/kernel/meta.ts";
 import { migrations } from "#src/coordination/schema.ts";
 import type { Actor, Hint, Tx } from "#src/coordination/kernel/tx.ts";
@@ -157,6 +159,16 @@ export class SimHost {
     const detail = { count: 1 };
     this.#transact(null, (tx) => ok(audit.append(tx, { kind: "queue.lost", subject: "sim", detail })), [], false);
     this.alarm.arm();
+  }
+
+  /** [MS34] What the hint of a message says. */
+  carried(chat: string): { readonly message?: Message } {
+    const message = findCarried(
+      this.#tx(() => undefined),
+      chat,
+    );
+    if (message) this.#sim.count("hint with its message");
+    return message ? { message } : {};
   }
 
   nextDue(): number | null {
