@@ -47,9 +47,9 @@ export async function cost(): Promise<Row[]> {
     await livesOf(1, true),
   ];
   return [
-    ...rowsOf(told, `batches of ${perWorker}, through the queue`),
+    ...rowsOf(told, `batches of ${perWorker}, workers that are notified`),
     ...rowsOf(asking, `batches of ${perWorker}, workers that ask`),
-    ...rowsOf(single, "one at a time, through the queue", false),
+    ...rowsOf(single, "one at a time, a worker that is notified", false),
   ];
 }
 
@@ -108,7 +108,7 @@ function partsOf(life: Life): string {
     .join(", ");
 }
 
-/** @param isTold whether the worker is told by way of the queue, or asks */
+/** @param isTold whether the worker is notified, or asks */
 async function livesOf(perBatch: number, isTold: boolean): Promise<Life> {
   const rig = await freshRig(true);
   await rig.set({ keepTasksMs: hourMs });

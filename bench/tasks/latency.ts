@@ -31,7 +31,7 @@ export async function latency(peers: Peers): Promise<Row[]> {
   return [
     {
       group: "latency",
-      name: "submit to received by an idle worker, through the queue, p50 / p99",
+      name: "submit to received by an idle worker, p50 / p99",
       figure: both(ours),
       against: `an empty queue message there and back: ${both(floor)}; BullMQ, always: ${both(always.times)}; everysec: ${both(everysec.times)}`,
       goal: `p99 under ${mostMs} ms`,

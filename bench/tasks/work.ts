@@ -80,7 +80,7 @@ class Crew {
     return spent;
   }
 
-  /** The workers are idle at first, and are told by way of the queue. */
+  /** The workers are idle at first, and are notified. */
   cycle(): Promise<number> {
     const count = { done: 0 };
     const onDone = (more: number): void => {

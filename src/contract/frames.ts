@@ -2,6 +2,7 @@ import * as z from "zod";
 import type { Refusal } from "./errors.ts";
 import { toWire } from "./wire-error.ts";
 import { defaultMaxBodyBytes, flowMarkMethod, maxBatchSize, maxFrameChars } from "./protocol.ts";
+import { Message } from "./messages.ts";
 import { Change } from "./state.ts";
 import { counter, Id } from "./values.ts";
 
@@ -84,7 +85,11 @@ export const Notification = z.discriminatedUnion("method", [
   }),
   z.object({ method: z.literal("resync"), params: z.object({ watch: Id, revision: counter }) }),
   z.object({ method: z.literal("lease.granted"), params: z.object({ resource: z.string() }) }),
-  z.object({ method: z.literal("messages.new"), params: z.object({}).optional() }),
+  /** [MS34] With the message where that is the only unread one; what cannot be read counts as absent. */
+  z.object({
+    method: z.literal("messages.new"),
+    params: z.object({ message: Message.optional().catch(undefined) }).optional(),
+  }),
   /** A new task or a cancelled one; a claim or the next heartbeat reads which. */
   z.object({ method: z.literal("tasks.new"), params: z.object({}).optional() }),
   z.object({ method: z.literal("chat.offline"), params: z.object({}).optional() }),

@@ -1,4 +1,5 @@
 import type { CallError } from "../contract/errors.ts";
+import type { Message } from "../contract/messages.ts";
 import type { OutputOf } from "../contract/operations.ts";
 import type { Change } from "../contract/state.ts";
 import type { Self } from "../contract/values.ts";
@@ -186,10 +187,12 @@ export class WorkspaceClient implements CoordinatorClient {
     return () => inbox.close();
   }
 
-  onHint(listener: (hint: HintKind) => void): () => void {
-    return this.#signals.on(({ method }) => {
+  onHint(listener: (hint: HintKind, message?: Message) => void): () => void {
+    return this.#signals.on((signal) => {
+      const { method } = signal;
       if (method === "tasks.new") listener("task");
-      else if (method === "messages.new" || method === "unread") listener("message");
+      else if (method === "messages.new") listener("message", signal.params?.message);
+      else if (method === "unread") listener("message");
       else if (method === "registered" || method === "changed") listener("any");
     });
   }

@@ -1,4 +1,5 @@
 import type { CallError } from "../contract/errors.ts";
+import type { Message } from "../contract/messages.ts";
 import type { OperationName, OutputOf } from "../contract/operations.ts";
 import type { Change } from "../contract/state.ts";
 import type { Self } from "../contract/values.ts";
@@ -31,8 +32,11 @@ export interface CoordinatorClient {
   register(chat: ChatInput): Promise<Result<OutputOf<"chats.register">, CallError>>;
   /** Only `outcome_unknown` and `bad_answer` leave open what has happened. */
   readonly call: Call;
-  /** [EC22] A claim, a heartbeat or a pull reads what it is about. @returns unsubscribes */
-  onHint(listener: (hint: HintKind) => void): () => void;
+  /**
+   * [EC22] A claim, a heartbeat or a pull reads what it is about; with the message where that is the
+   * only unread one. @returns unsubscribes
+   */
+  onHint(listener: (hint: HintKind, message?: Message) => void): () => void;
   /** Another process owns the chat, or the coordinator refuses for good. @returns unsubscribes */
   onLost(listener: (reason: string) => void): () => void;
   /** Survives interruptions. End it with `close()`, or by leaving the loop over it. */

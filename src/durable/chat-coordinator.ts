@@ -15,6 +15,7 @@ import { migrate, schemaState } from "../shared/migrate.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { Alarm, sweepRows } from "./alarm.ts";
 import { attach, attachmentOf, type Credentials } from "./attachments.ts";
+import { Dispatcher } from "./dispatcher.ts";
 import type { Env } from "./env.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { withErrorBoundary } from "./error-boundary.ts";
@@ -64,6 +65,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     now: () => this.now(),
     size: () => this.size(),
   });
+  readonly #dispatcher = new Dispatcher(this.#transactions, this.env.DISPATCH, this.ctx.id.name ?? "");
   readonly #operations = new Operations({
     transactions: this.#transactions,
     sockets: this.#sockets,
@@ -279,7 +281,8 @@ export class ChatCoordinator extends DurableObject<Env> {
 
   #sweep(): void {
     for (let times = 0; times < sweepsPerAlarm; times++) {
-      const tx = this.#transactions.tx();
+      // [QU12] What becomes runnable here goes through the queue.
+      const tx = { ...this.#transactions.tx(), requestDispatch: null };
       const next = due.nextDue(tx);
       if (next === null || next > tx.now) return;
       const problems = due.sweep(tx, (work) => this.ctx.storage.transactionSync(work), sweepRows);
@@ -303,12 +306,13 @@ export class ChatCoordinator extends DurableObject<Env> {
     if (this.#isCreated && this.#tokenExpiry.isDue(this.now())) this.#closeExpired();
   }
 
-  /** Sets the alarm, and sends the hints of what the event has changed. */
+  /** Dispatches, sets the alarm, and sends the hints of what the event has changed. */
   #endEvent(pauseMs: number | null = null): void {
+    if (this.#transactions.takeDispatchRequest()) this.#dispatcher.assignAtOnce();
     if (this.#mustArm() || pauseMs !== null) this.#arm(pauseMs ?? 0);
     const hints = this.#transactions.takeHints();
-    if (hints.some(({ kind }) => kind === "dispatch")) this.ctx.waitUntil(this.#sendToken());
-    this.#sockets.notify(hints);
+    if (hints.some(({ kind }) => kind === "dispatch")) this.ctx.waitUntil(this.#dispatcher.sendToken());
+    this.#sockets.notify(hints, () => this.#transactions.tx());
     this.#closeSlow();
   }
 
@@ -328,15 +332,6 @@ export class ChatCoordinator extends DurableObject<Env> {
     due.forgetWritten(this.#dueTimes, this.#sql.takeWrittenTables());
     const times = [due.nextDue(tx, this.#dueTimes), this.#tokenExpiry.next].filter((at) => at !== null);
     if (times.length > 0) this.#alarm.arm(Math.max(Math.min(...times), tx.now + pauseMs), tx.now);
-  }
-
-  /** [QU1] Runs after the commit; if it fails, the alarm sends another token. */
-  async #sendToken(): Promise<void> {
-    try {
-      await this.env.DISPATCH.send({ workspace: this.ctx.id.name ?? "" });
-    } catch (error) {
-      logProblem("a token was not sent", { error: stackOf(error) });
-    }
   }
 
   dispatch(): void {

@@ -51,6 +51,11 @@ export class Outgoing {
     this.#mark(socket, unread);
   }
 
+  /** Whether the client owes a mark: it may be slow. */
+  isBehind(socket: WebSocket): boolean {
+    return this.#awaitingMark.has(socket);
+  }
+
   forget(socket: WebSocket): void {
     this.#unread.delete(socket);
     this.#awaitingMark.delete(socket);

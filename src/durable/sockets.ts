@@ -2,12 +2,13 @@ import { notificationFrame, type RpcRequest } from "../contract/frames.ts";
 import type { Refusal } from "../contract/errors.ts";
 import { closeCodes } from "../contract/protocol.ts";
 import * as chatRows from "../coordination/kernel/chat-rows.ts";
-import type { Hint, Presence } from "../coordination/kernel/tx.ts";
+import type { Hint, Presence, Tx } from "../coordination/kernel/tx.ts";
 import { isEngineOperation } from "../coordination/engine.ts";
 import * as inboxes from "../coordination/messages/inboxes.ts";
 import { err, type Result } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
 import { attach, attachmentOf } from "./attachments.ts";
+import { MessageHints } from "./message-hints.ts";
 import type { Outgoing } from "./outgoing.ts";
 import type { Watches } from "./watches.ts";
 
@@ -75,24 +76,26 @@ export class Sockets implements Presence {
   }
 
   /** Runs after a commit. A closed connection finds what it missed by asking. */
-  notify(hints: readonly Hint[]): void {
+  notify(hints: readonly Hint[], tx: () => Tx): void {
     if (hints.some(({ kind }) => kind === "changes")) this.notifyChanges();
+    const messageHints = new MessageHints(this.#outgoing, tx);
     for (const hint of hints) {
       if (hint.kind === "lease") this.#send(hint.chat, notificationFrame("lease.granted", { resource: hint.resource }));
-      if (hint.kind === "message") this.#notifyMessage(hint);
+      if (hint.kind === "message") this.#notifyMessage(hint, messageHints);
       if (hint.kind === "task") this.#send(hint.chat, notificationFrame("tasks.new", {}));
       if (hint.kind === "offline") this.#closeAllOf(hint.chat);
     }
   }
 
-  #notifyMessage(hint: Extract<Hint, { kind: "message" }>): void {
-    const text = notificationFrame("messages.new", {});
-    if (hint.chat !== null) return this.#send(hint.chat, text);
-    const receivers = hint.topic === null ? null : new Set(inboxes.listReceivers(this.#sql, hint.topic));
-    for (const socket of this.#open()) {
-      const chat = boundChat(socket);
-      if (chat !== null && (receivers === null || receivers.has(chat))) this.#outgoing.send(socket, text);
-    }
+  #notifyMessage({ chat, topic }: Extract<Hint, { kind: "message" }>, messageHints: MessageHints): void {
+    for (const receiver of chat === null ? this.#listReceivers(topic) : [chat])
+      for (const socket of this.#listBound(receiver)) messageHints.send(socket, receiver);
+  }
+
+  /** @param topic null: all chats */
+  #listReceivers(topic: string | null): Iterable<string> {
+    if (topic !== null) return inboxes.listReceivers(this.#sql, topic);
+    return new Set(this.#open().flatMap((socket) => boundChat(socket) ?? []));
   }
 
   #send(chat: string, text: string): void {

@@ -23,6 +23,7 @@ export class Transactions {
   #facts: meta.WorkspaceFacts | null = null;
   #isFull: boolean | null = null;
   #cache: ReadCache | null = null;
+  #needsDispatch = false;
 
   constructor(options: TransactionsOptions) {
     this.#options = options;
@@ -51,6 +52,13 @@ export class Transactions {
     const hints = this.#hints;
     this.#hints = [];
     return hints;
+  }
+
+  /** A rolled-back transaction may have asked for it, which costs a dispatch without work. */
+  takeDispatchRequest(): boolean {
+    const needsDispatch = this.#needsDispatch;
+    this.#needsDispatch = false;
+    return needsDispatch;
   }
 
   /** Runs one transaction; a refusal or an exception rolls it back with its hints. */
@@ -125,6 +133,7 @@ export class Transactions {
       isFull,
       cache: this.#cache,
       tell: (hint) => this.#hints.push(hint),
+      requestDispatch: () => void (this.#needsDispatch = true),
     };
   }
 }

@@ -41,6 +41,8 @@ export const soundHost = {
   skewMs: 0,
   /** Whatever claim is named is taken for the present one. */
   takesAnyClaim: false,
+  /** Requests dispatch in their own commit; a bug on the way through the queue is found without that. */
+  dispatchesAtOnce: true,
   /** No token reaches the queue. */
   losesTokens: false,
   /** Made anew for each run: a patch may remember things. */

@@ -8,7 +8,7 @@ import { command, play, type Command } from "./script.ts";
 
 /** As many as come through all that [SM13] asks for; a million is a step of CI, by `npm run sim`. */
 const events = 100_000;
-const seed = 7;
+const seed = 10;
 /** Many days, each with another weather. */
 const day = 8_000;
 const timeout = 180_000;
@@ -38,7 +38,7 @@ it(
 );
 
 const reached = [
-  "request lost, reply lost, request again, connection reset, socket went dead, hint, ping, pong, alarm late, alarm lost, alarm again",
+  "request lost, reply lost, request again, connection reset, socket went dead, hint, hint with its message, ping, pong, alarm late, alarm lost, alarm again",
   "watchdog found what was due, host died before the commit, host died after the commit, deploy, notices a closed socket",
   "fault: short pause, fault: pause, fault: long pause, fault: suspend, fault: suspend with a step, fault: clock stepped",
   "fault: clock set, fault: crash, fault: machine crash, fault: cut off, fault: socket broken, fault: network away",
@@ -51,7 +51,7 @@ const reached = [
   "refused: owner_alive",
   "task begins: queued, task begins: blocked, task begins: scheduled, task begins: dead",
   "submit repeated, submit of a known key, circle refused, refused: duplicate_task, refused: unknown_task",
-  "token, token again, token lost, token after a failure, queue forgot, task given, took what was given, task moved",
+  "dispatch at once, token, token again, token lost, token after a failure, queue forgot, task given, took what was given, task moved",
   "task taken, task received again, progress went along, results went along, task forgotten, refused: chat_draining",
   "tasks.start accepted, tasks.heartbeat accepted, tasks.extend accepted, end of a claim repeated, refused: stale_claim",
   "attempt: done, attempt: failed, attempt: timeout, attempt: stalled, attempt: chat_offline, attempt: chat_left",
@@ -94,7 +94,7 @@ it("[SM11] the rules hold for whatever list of commands", { timeout }, async () 
       const { violation } = await play(list);
       if (violation) throw violation;
     }),
-    { numRuns: 150, seed },
+    { numRuns: 150, seed: 7 },
   );
 });
 

@@ -20,7 +20,7 @@ async function hand(queue: string, bodies: readonly unknown[]): Promise<Handed> 
   return { acked: explicitAcks.toSorted(), retried: retryMessages.map(({ msgId }) => msgId).toSorted() };
 }
 
-it("[QU1] [QU9] a submitted task goes through the queue to a waiting chat", async ({ workspace }) => {
+it("[QU12] [QU9] a submitted task reaches a waiting chat", async ({ workspace }) => {
   const connection = await workspace.connect("c1");
   const { incarnation } = await connection.ask("chats.register", {
     chat: "c1",

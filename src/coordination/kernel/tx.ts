@@ -15,7 +15,7 @@ export type Hint =
   | { readonly kind: "message"; readonly chat: string | null; readonly topic: string | null }
   | { readonly kind: "task"; readonly chat: string }
   | { readonly kind: "changes" }
-  /** A task is queued for an available chat: the host sends a token, or dispatches itself. */
+  /** A task is queued for an available chat: the host sends a token. */
   | { readonly kind: "dispatch" }
   | { readonly kind: "offline"; readonly chat: string };
 
@@ -32,6 +32,8 @@ export interface Tx {
   readonly cache?: ReadCache | null;
   /** Storage is nearly full: what may be deleted is deleted at once. */
   readonly isFull?: boolean;
+  /** Tasks became runnable, or a chat has room: the host dispatches before its commit. Absent: a token is sent. */
+  readonly requestDispatch?: (() => void) | null;
   readonly tell: (hint: Hint) => void;
 }
 

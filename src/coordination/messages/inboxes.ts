@@ -47,6 +47,11 @@ export function newestId(sql: Sql): number {
   return sql.all<{ id: number }>("SELECT id FROM messages ORDER BY id DESC LIMIT 1")[0]?.id ?? 0;
 }
 
+/** @returns JSON */
+export function readBody(sql: Sql, id: number): string {
+  return sql.all<{ body: string }>("SELECT body FROM messages WHERE id = ?", id)[0]?.body ?? "null";
+}
+
 export function patterns(sql: Sql, chat: string): string[] {
   const query = "SELECT pattern FROM subscriptions WHERE chat = ? ORDER BY pattern";
   return sql.all<{ pattern: string }>(query, chat).map(({ pattern }) => pattern);

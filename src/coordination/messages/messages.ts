@@ -166,8 +166,7 @@ function page(tx: Tx, rows: readonly inboxes.MessageRow[]): Message[] {
   const messages: Message[] = [];
   let chars = 0;
   for (const row of rows) {
-    const [found] = tx.sql.all<{ body: string }>("SELECT body FROM messages WHERE id = ?", row.id);
-    const body = found?.body ?? "null";
+    const body = inboxes.readBody(tx.sql, row.id);
     chars += body.length;
     if (messages.length > 0 && chars > maxPageChars) break;
     messages.push(toMessage(tx, row, body));
@@ -175,7 +174,7 @@ function page(tx: Tx, rows: readonly inboxes.MessageRow[]): Message[] {
   return messages;
 }
 
-function toMessage(tx: Tx, row: inboxes.MessageRow, body: string): Message {
+export function toMessage(tx: Tx, row: inboxes.MessageRow, body: string): Message {
   return {
     id: row.id,
     from: row.from_chat,

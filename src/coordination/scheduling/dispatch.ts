@@ -15,8 +15,16 @@ const maxTasksPerDispatch = 100;
  * number of assigned tasks.
  */
 export function assignQueued(tx: Tx): number {
-  const available = new Map(availableChats.listWithRoom(tx).map((candidate) => [candidate.chat, candidate]));
-  const queue = new LaneQueue(tx, [...available.values()]);
+  const candidates = availableChats.listWithRoom(tx);
+  const assigned = candidates.length === 0 ? 0 : assignTo(tx, candidates);
+  if (assigned > 0) rebalanceSweep.schedule(tx);
+  outbox.complete(tx, assigned === maxTasksPerDispatch && availableChats.hasWork(tx));
+  return assigned;
+}
+
+function assignTo(tx: Tx, candidates: readonly availableChats.AvailableChat[]): number {
+  const available = new Map(candidates.map((candidate) => [candidate.chat, candidate]));
+  const queue = new LaneQueue(tx, candidates);
   const performanceByChat = chatPerformance.readByChat(tx, queue.types);
   const notified = new Map<string, { readonly life: chatRows.LivenessRow; readonly due: number }>();
   let assigned = 0;
@@ -37,9 +45,21 @@ export function assignQueued(tx: Tx): number {
     chatRows.recordAssignment(tx, life, due);
     tx.tell({ kind: "task", chat: life.chat });
   }
-  if (assigned > 0) rebalanceSweep.schedule(tx);
-  outbox.complete(tx, assigned === maxTasksPerDispatch && availableChats.hasWork(tx));
   return assigned;
+}
+
+/** Each is read, and what a request costs must not grow with them [TA32]. */
+const maxLanesAtOnce = 20;
+
+/** [QU12] For the commit of a request; what is left over goes through the queue. */
+export function assignAtOnce(tx: Tx): void {
+  if (lanes.hasMoreThan(tx, maxLanesAtOnce)) outbox.enqueue(tx, () => availableChats.hasWork(tx));
+  else assignQueued(tx);
+}
+
+/** Where there is no queue: until nothing is left that an available chat could take. */
+export function assignAll(tx: Tx): void {
+  while (assignQueued(tx) === maxTasksPerDispatch);
 }
 
 const compareFronts = lanes.compareFor(lanes.noChat);
@@ -54,8 +74,7 @@ class LaneQueue {
   constructor(tx: Tx, candidates: readonly availableChats.AvailableChat[]) {
     this.#tx = tx;
     const matchingLanes: string[] = [];
-    const queuedLanes = candidates.length === 0 ? [] : lanes.listQueued(tx);
-    for (const lane of queuedLanes)
+    for (const lane of lanes.listQueued(tx))
       if (candidates.some((candidate) => availableChats.accepts(candidate, lane))) matchingLanes.push(lane);
     this.types = new Set(matchingLanes.map((lane) => lanes.typeIn(lane)));
     this.#fronts = lanes.fronts(tx, matchingLanes).toSorted((a, b) => compareFronts(b, a));

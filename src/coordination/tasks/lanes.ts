@@ -23,15 +23,22 @@ export function listMatching(tx: Tx, capabilities: ReadonlySet<string>, types?: 
   return found.filter((lane) => capabilitiesIn(lane).every((one) => capabilities.has(one)));
 }
 
-export function listQueued(tx: Tx): Generator<string, void> {
-  return lanesBetween(tx, "", endOfLanes);
+export function listQueued(tx: Tx, pageSize = maxLanesPerQuery): Generator<string, void> {
+  return lanesBetween(tx, "", endOfLanes, pageSize);
+}
+
+/** Whether more than `count` partition keys have something queued; reads no more of them than that. */
+export function hasMoreThan(tx: Tx, count: number): boolean {
+  let found = 0;
+  for (const _ of listQueued(tx, count + 1)) if ((found += 1) > count) return true;
+  return false;
 }
 
 /** Upper bound of a partition key and all that begin with it: none has this character. */
 const afterLane = "\u0001";
 const maxLanesPerQuery = 100;
 
-function* lanesBetween({ sql }: Tx, from: string, to: string): Generator<string, void> {
+function* lanesBetween({ sql }: Tx, from: string, to: string, pageSize = maxLanesPerQuery): Generator<string, void> {
   for (let start = from; ;) {
     const rows = sql.all<{ lane: string }>(
       `WITH RECURSIVE lanes (lane) AS (
@@ -42,11 +49,11 @@ function* lanesBetween({ sql }: Tx, from: string, to: string): Generator<string,
       start,
       to,
       to,
-      maxLanesPerQuery,
+      pageSize,
     );
     for (const { lane } of rows) yield lane;
     const end = rows.at(-1);
-    if (!end || rows.length < maxLanesPerQuery) return;
+    if (!end || rows.length < pageSize) return;
     start = end.lane + afterLane;
   }
 }

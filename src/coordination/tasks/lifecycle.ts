@@ -167,7 +167,8 @@ export function requeueAllOf(tx: Tx, chat: string, reason: OfflineReason): void 
 
 /** [QU8] Runs without newly queued tasks too: a chat may have room without knowing of it. */
 export function enqueueDispatch(tx: Tx): void {
-  outbox.enqueue(tx, () => availableChats.hasWork(tx));
+  if (tx.requestDispatch) tx.requestDispatch();
+  else outbox.enqueue(tx, () => availableChats.hasWork(tx));
 }
 
 interface StateChange {

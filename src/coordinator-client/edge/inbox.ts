@@ -18,7 +18,7 @@ export interface InboxDeps {
 const pullEveryMs = 30_000;
 const pageSize = 100;
 
-/** [EC17] Delivers at least once, higher priority first, until acknowledged. */
+/** [EC17] [EC48] Delivers at least once, higher priority first, until acknowledged. */
 export class Inbox {
   readonly #deps: InboxDeps;
   readonly #onMessage: MessageHandler;
@@ -26,23 +26,33 @@ export class Inbox {
   /** Handled, but not known to be acknowledged. */
   readonly #unacknowledged = new Set<number>();
   #isPullWanted = false;
-  #isPulling = false;
+  #isBusy = false;
+  /** The highest id that was received or acknowledged. */
+  #newest = 0;
   #isClosed = false;
   #cancelTimer: () => void = () => undefined;
 
   constructor(deps: InboxDeps, onMessage: MessageHandler) {
     this.#deps = deps;
     this.#onMessage = onMessage;
-    this.#stopSignals = deps.signals.on(({ method }) => {
-      if (method === "closed") this.close();
-      else if (method === "messages.new" || method === "registered" || method === "unread") this.pull();
+    this.#stopSignals = deps.signals.on((signal) => {
+      if (signal.method === "closed") this.close();
+      else if (signal.method === "messages.new") this.#onHint(signal.params?.message);
+      else if (signal.method === "registered" || signal.method === "unread") this.pull();
     });
     this.pull();
   }
 
   pull(): void {
     this.#isPullWanted = true;
-    if (!this.#isPulling && !this.#isClosed) void this.#pullAll();
+    if (!this.#isBusy && !this.#isClosed) void this.#run();
+  }
+
+  /** [EC48] A pull under way may return the same message, and an older one may be late. */
+  #onHint(message: Message | undefined): void {
+    const isNext = message && !this.#isBusy && message.id > this.#newest && this.#deps.hasChat();
+    if (!isNext) return this.pull();
+    void this.#run(message);
   }
 
   close(): void {
@@ -51,29 +61,36 @@ export class Inbox {
     this.#cancelTimer();
   }
 
-  async #pullAll(): Promise<void> {
-    this.#isPulling = true;
+  async #run(carried?: Message): Promise<void> {
+    this.#isBusy = true;
     this.#cancelTimer();
+    if (carried) await this.#deliver([carried]);
     while (this.#isPullWanted && !this.#isClosed) {
       this.#isPullWanted = false;
       const isMore = this.#deps.hasChat() && (await this.#pullPage());
       this.#isPullWanted ||= isMore;
     }
-    this.#isPulling = false;
+    this.#isBusy = false;
     if (!this.#isClosed) this.#cancelTimer = this.#deps.platform.setTimer(() => this.pull(), pullEveryMs);
   }
 
   async #pullPage(): Promise<boolean> {
     const { result } = await this.#deps.calls.call("messages.pull", { limit: pageSize });
     if (!result.ok) return false;
-    const { messages, isMore } = result.value;
-    if (messages.length === 0) return isMore;
+    const { messages, isMore, cursor } = result.value;
+    this.#newest = Math.max(this.#newest, cursor);
+    return messages.length === 0 ? isMore : (await this.#deliver(messages)) && isMore;
+  }
+
+  /** @returns whether any was acknowledged */
+  async #deliver(messages: readonly Message[]): Promise<boolean> {
     const handledIds: number[] = [];
     for (const message of messages) {
       if (this.#isClosed) break;
+      this.#newest = Math.max(this.#newest, message.id);
       if (await this.#handleOnce(message)) handledIds.push(message.id);
     }
-    return (await this.#acknowledge(handledIds)) && isMore;
+    return this.#acknowledge(handledIds);
   }
 
   /** A message whose acknowledgement was lost is not handled again. */

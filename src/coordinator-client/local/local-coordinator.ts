@@ -9,7 +9,7 @@ import * as due from "../../coordination/due.ts";
 import { isEngineOperation, followUpOf, run, type EngineOperation } from "../../coordination/engine.ts";
 import * as liveness from "../../coordination/chats/liveness.ts";
 import * as meta from "../../coordination/kernel/meta.ts";
-import type { Actor, Hint, Tx } from "../../coordination/kernel/tx.ts";
+import type { Actor, Tx } from "../../coordination/kernel/tx.ts";
 import { migrate, schemaState } from "../../shared/migrate.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -80,20 +80,12 @@ export class LocalCoordinator {
 
   /** Due work has its own transaction: a refusal must not roll it back. */
   #write(name: EngineOperation, input: unknown): Result<unknown, Refusal> {
-    this.#options.store.write((sql) => this.#upkeep(sql));
+    this.#options.store.write((sql) => this.#dispatching(sql, (tx) => this.#upkeep(tx)));
     let refusal: Result<unknown, Refusal> | null = null;
     try {
       return this.#options.store.write((sql) => {
         refusal = null;
-        const hints: Hint[] = [];
-        const result = run(
-          this.#tx(sql, (hint) => hints.push(hint)),
-          this.#actor,
-          name,
-          input as never,
-        );
-        // [QU1] There is no queue here, so tasks are dispatched at once.
-        if (result.ok && hints.some(({ kind }) => kind === "dispatch")) dispatch.assignQueued(this.#tx(sql));
+        const result = this.#dispatching(sql, (tx) => run(tx, this.#actor, name, input as never));
         if (result.ok) return result;
         refusal = result;
         throw rollback;
@@ -114,7 +106,16 @@ export class LocalCoordinator {
     return { machine: this.#options.machine, isAdmin: true };
   }
 
-  #tx(sql: Sql, onHint: (hint: Hint) => void = () => undefined): Tx {
+  /** [QU1] There is no queue here, so tasks are dispatched at once. */
+  #dispatching<T>(sql: Sql, work: (tx: Tx) => T): T {
+    let needsDispatch = false;
+    const result = work({ ...this.#tx(sql), requestDispatch: () => void (needsDispatch = true) });
+    // The work may have changed settings.
+    if (needsDispatch) dispatch.assignAll(this.#tx(sql));
+    return result;
+  }
+
+  #tx(sql: Sql): Tx {
     const { now, processes } = this.#options;
     const at = now();
     return {
@@ -127,13 +128,13 @@ export class LocalCoordinator {
         },
       },
       ...meta.readFacts(sql),
-      tell: onHint,
+      tell: () => undefined,
     };
   }
 
   /** [EM2] Attests dead the chats whose process is gone, then does what is due. */
-  #upkeep(sql: Sql): void {
-    const tx = this.#tx(sql);
+  #upkeep(tx: Tx): void {
+    const { sql } = tx;
     if (!isWithin(tx.now - this.#checkedAt, pollEveryMs)) {
       this.#checkedAt = tx.now;
       const rows = sql.all<chatRows.ChatRow>("SELECT * FROM chats WHERE status <> 'offline'");

@@ -1,7 +1,7 @@
 import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import type { CallError } from "../../contract/errors.ts";
 import { maxMessageBodyChars, type Message } from "../../contract/messages.ts";
-import type { Result } from "../../shared/result.ts";
+import { ok, type Result } from "../../shared/result.ts";
 import { redact } from "../../redaction/redact.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { ChatDirectory } from "./chat-directory.ts";
@@ -21,7 +21,10 @@ const timeoutMs = 10_000;
 /** [TE8] Messages are stored before they are acknowledged: none is lost or delivered twice. */
 export class MessageInbox {
   readonly #deps: MessageInboxDeps;
-  #pulling: Promise<Result<null, CallError>> | null = null;
+  #running: Promise<Result<null, CallError>> | null = null;
+  #isPullWanted = false;
+  /** The highest id that was received or acknowledged. */
+  #newest = 0;
   #isClosed = false;
 
   constructor(deps: MessageInboxDeps) {
@@ -29,28 +32,53 @@ export class MessageInbox {
   }
 
   pull(): Promise<Result<null, CallError>> {
-    this.#pulling ??= this.#pullAll().finally(() => (this.#pulling = null));
-    return this.#pulling;
+    this.#isPullWanted = true;
+    return this.#run(null);
+  }
+
+  /** [TE50] A pull under way may return the same message, and an older one may be late. */
+  onHint(message: Message | undefined): Promise<Result<null, CallError>> {
+    const isNext = message && !this.#running && message.id > this.#newest;
+    return isNext ? this.#run(message) : this.pull();
   }
 
   close(): void {
     this.#isClosed = true;
   }
 
-  async #pullAll(): Promise<Result<null, CallError>> {
-    const { link } = this.#deps;
-    for (;;) {
-      const answer = await link.call("messages.pull", { limit: pageSize }, timeoutMs);
-      if (!answer.ok) return answer;
-      const { messages, isMore } = answer.value;
-      if (this.#isClosed) return { ok: true, value: null };
-      if (messages.length > 0) {
-        await this.#store(messages);
-        const acknowledged = await link.call("messages.ack", { ids: messages.map(({ id }) => id) }, timeoutMs);
-        if (!acknowledged.ok) return acknowledged;
-      }
-      if (!isMore) return { ok: true, value: null };
+  #run(carried: Message | null): Promise<Result<null, CallError>> {
+    this.#running ??= this.#receiveAll(carried).finally(() => (this.#running = null));
+    return this.#running;
+  }
+
+  async #receiveAll(carried: Message | null): Promise<Result<null, CallError>> {
+    let done = carried ? await this.#receive([carried]) : ok(null);
+    while (this.#isPullWanted && !this.#isClosed) {
+      this.#isPullWanted = false;
+      const page = await this.#pullPage();
+      if (!page.ok) return page;
+      done = ok(null);
+      this.#isPullWanted ||= page.value.isMore;
     }
+    return done;
+  }
+
+  async #pullPage(): Promise<Result<{ readonly isMore: boolean }, CallError>> {
+    const answer = await this.#deps.link.call("messages.pull", { limit: pageSize }, timeoutMs);
+    if (!answer.ok) return answer;
+    const { messages, isMore, cursor } = answer.value;
+    this.#newest = Math.max(this.#newest, cursor);
+    const received = messages.length === 0 ? ok(null) : await this.#receive(messages);
+    return received.ok ? ok({ isMore }) : received;
+  }
+
+  async #receive(messages: readonly Message[]): Promise<Result<null, CallError>> {
+    if (this.#isClosed) return ok(null);
+    const ids = messages.map(({ id }) => id);
+    this.#newest = Math.max(this.#newest, ...ids);
+    await this.#store(messages);
+    const acknowledged = await this.#deps.link.call("messages.ack", { ids }, timeoutMs);
+    return acknowledged.ok ? ok(null) : acknowledged;
   }
 
   async #store(messages: readonly Message[]): Promise<void> {

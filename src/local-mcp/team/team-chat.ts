@@ -5,6 +5,7 @@ import * as news from "../sessions/news.ts";
 import type { ChatInput } from "../../coordinator-client/edge/registration.ts";
 import type { HintKind } from "../../coordinator-client/coordinator-client.ts";
 import type { CallError } from "../../contract/errors.ts";
+import type { Message } from "../../contract/messages.ts";
 import { Id } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { ChatStatusReporter } from "../../coordinator-client/chat-status.ts";
@@ -239,7 +240,7 @@ export class TeamChat {
     if (this.#unsubscribes.length > 0 || this.#isClosed) return;
     const { link } = this.openedLink;
     this.#unsubscribes = [
-      link.onHint((hint) => this.#runSafely("a hint", () => this.#onHint(hint))),
+      link.onHint((hint, message) => this.#runSafely("a hint", () => this.#onHint(hint, message))),
       link.onLost((reason) => this.#runSafely("the loss of the chat", () => this.#onLost(reason))),
     ];
     this.files.follow();
@@ -264,12 +265,12 @@ export class TeamChat {
     run().catch((error: unknown) => this.#deps.runtime.log("error", what, { error: String(error) }));
   }
 
-  #onHint(hint: HintKind): void {
+  #onHint(hint: HintKind, message?: Message): void {
     if (hint !== "message") {
       this.tasks.check();
       this.#runSafely("tasks that were asked for", () => this.claims.check());
     }
-    if (hint !== "task") this.#runSafely("messages", () => this.#inbox.pull());
+    if (hint !== "task") this.#runSafely("messages", () => this.#inbox.onHint(message));
     if (hint !== "any") return;
     this.outbox.flush();
     this.#activity.report(this.tasks.list().length);

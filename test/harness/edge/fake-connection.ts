@@ -41,6 +41,11 @@ export class FakeConnection {
     };
   }
 
+  /** That it stands for, once that is registered. */
+  get chat(): string | null {
+    return this.#isBound ? this.#chat : null;
+  }
+
   isBoundTo(chat: string): boolean {
     return this.#isBound && this.#chat === chat;
   }

@@ -2,6 +2,8 @@ import * as z from "zod";
 import { errorTable, type Refusal } from "#src/contract/errors.ts";
 import { toWire } from "#src/contract/wire-error.ts";
 import { isOperation, operations, type InputOf, type OperationName } from "#src/contract/operations.ts";
+import type { Message } from "#src/contract/messages.ts";
+import { findCarried } from "#src/coordination/messages/carried.ts";
 import { isEngineOperation } from "#src/coordination/engine.ts";
 import type { Actor, Hint } from "#src/coordination/kernel/tx.ts";
 import type { Fetch, FetchResponse, OpenSocket } from "#src/coordinator-client/edge/platform.ts";
@@ -60,6 +62,8 @@ export class FakeEdge {
   /** Of the frames of watches; small, so that tests reach the limits. */
   readonly pace = { maxBehind: 20, changesPerFrame: 5 };
   readonly revoked = new Set<string>();
+  /** An older coordinator sends hints alone. */
+  carriesMessages = true;
   /** Headers of each try to open a socket. */
   readonly upgrades: { readonly url: string; readonly headers: Record<string, string> }[] = [];
   #connections: FakeConnection[] = [];
@@ -139,7 +143,23 @@ export class FakeEdge {
   tell(): void {
     const hints = this.host.hints.splice(0);
     if (hints.some(({ kind }) => kind === "changes")) for (const one of this.#connections) one.tellChanges();
-    for (const hint of hints) for (const one of this.#connections) tellOne(one, hint);
+    for (const hint of hints) for (const one of this.#connections) this.#tellOne(one, hint);
+  }
+
+  #tellOne(connection: FakeConnection, hint: Hint): void {
+    if (hint.kind === "changes" || hint.kind === "dispatch") return;
+    if (hint.chat !== null && !connection.isBoundTo(hint.chat)) return;
+    if (hint.kind === "lease") connection.notify("lease.granted", { resource: hint.resource });
+    else if (hint.kind === "message") connection.notify("messages.new", this.#carried(connection.chat));
+    else if (hint.kind === "task") connection.notify("tasks.new", {});
+    else connection.close(4002, "this chat is offline");
+  }
+
+  /** [MS34] With the message, where it is the next one. */
+  #carried(chat: string | null): { readonly message?: Message } {
+    if (chat === null || !this.carriesMessages) return {};
+    const message = this.host.commit((tx) => ok(findCarried(tx, chat))).value;
+    return message ? { message } : {};
   }
 
   lose(connection: FakeConnection): void {
@@ -202,15 +222,6 @@ export function servedAs(result: Result<unknown, Refusal>): Served {
 export function operationAt(method: string, path: string): OperationName | undefined {
   const names = Object.keys(operations).filter(isOperation);
   return names.find((one) => operations[one].method === method && operations[one].path === path);
-}
-
-function tellOne(connection: FakeConnection, hint: Hint): void {
-  if (hint.kind === "changes" || hint.kind === "dispatch" || (hint.chat !== null && !connection.isBoundTo(hint.chat)))
-    return;
-  if (hint.kind === "lease") connection.notify("lease.granted", { resource: hint.resource });
-  else if (hint.kind === "message") connection.notify("messages.new", {});
-  else if (hint.kind === "task") connection.notify("tasks.new", {});
-  else connection.close(4002, "this chat is offline");
 }
 
 export const health = {

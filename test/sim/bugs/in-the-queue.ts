@@ -36,14 +36,23 @@ function unseenRoom(): PatchFor {
   };
 }
 
+const queueAlone = { dispatchesAtOnce: false };
+
 /** On the way of tasks to chats, and in what chats do with them. */
 const planted: readonly Bug[] = [
-  { name: "no-token-arrives", within: 60_000, focus: pushes, about: "no token is queued", host: { losesTokens: true } },
+  {
+    name: "no-token-arrives",
+    within: 60_000,
+    focus: pushes,
+    about: "no token is queued",
+    host: { ...queueAlone, losesTokens: true },
+  },
   {
     name: "no-reminder",
     within: 60_000,
     focus: { ...pushes, weather: { queueLoss: 0.9 } },
     about: "a token that was lost is not sent again",
+    host: queueAlone,
     patch: column(/^INSERT INTO outbox/, "due_at", (at) => at + 86_400_000),
   },
   {
@@ -51,6 +60,7 @@ const planted: readonly Bug[] = [
     within: 120_000,
     focus: pushes,
     about: "the room that a cancelled task leaves is not looked at",
+    host: queueAlone,
     patch: unseenRoom,
   },
   {

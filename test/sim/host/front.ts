@@ -158,12 +158,13 @@ export class Front {
     if (this.losesHints) return;
     const pushed = notificationOf(hint);
     if (!pushed) return;
-    const { chat, method, params } = pushed;
-    if (chat !== null) return connections.of(chat)?.notify(method, params);
-    // To all, or to a topic.
-    for (const connection of connections.open()) {
-      if (this.#sim.rng.chance(0.1)) connection.notify(method, params);
-    }
+    const { chat } = pushed;
+    const told = chat === null ? connections.open().filter(() => this.#sim.rng.chance(0.1)) : [connections.of(chat)];
+    for (const connection of told) if (connection) this.#push(connection, pushed);
+  }
+
+  #push(connection: Connection, { method, params }: Pushed): void {
+    connection.notify(method, method === "messages.new" ? this.#host.carried(connection.chat) : params);
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Refusal } from "#src/contract/errors.ts";
 import type { CheckedInputOf } from "#src/contract/operations.ts";
+import type { Message } from "#src/contract/messages.ts";
 import { closeCodes } from "#src/contract/protocol.ts";
 import type { Settings } from "#src/contract/workspaces.ts";
 import * as audit from "#src/coordination/kernel/audit.ts";
@@ -7,6 +8,7 @@ import * as dispatch from "#src/coordination/scheduling/dispatch.ts";
 import * as due from "#src/coordination/due.ts";
 import { type EngineOperation, followUpOf, run } from "#src/coordination/engine.ts";
 import * as liveness from "#src/coordination/chats/liveness.ts";
+import { findCarried } from "#src/coordination/messages/carried.ts";
 import * as meta from "#src/coordination/kernel/meta.ts";
 import { migrations } from "#src/coordination/schema.ts";
 import type { Actor, Hint, Tx } from "#src/coordination/kernel/tx.ts";
@@ -62,6 +64,8 @@ export class SimHost {
   #known: meta.WorkspaceFacts | null = null;
   #depth = 0;
   #commits = 0;
+  #requests = 0;
+  #needsDispatch = false;
   /** Just started, by a deploy or a crash: connections may be missing. */
   #isFresh = false;
   /** It died, and may have left its sockets open. */
@@ -99,10 +103,25 @@ export class SimHost {
     if (diesBefore) return this.#die("host died before the commit");
     if (reply.ok && request.name === "chats.register") this.#bind(request, reply.value as never);
     if (!reply.ok) this.#keep(request, reply.error);
+    this.#dispatchAtOnce(told);
     this.alarm.arm();
     if (diesAfter) return this.#die("host died after the commit");
     for (const hint of told) this.#tell(hint);
     return reply;
+  }
+
+  /** [QU12] Every other request leaves it to the queue, as one does whose dispatch failed. */
+  #requestDispatch(): (() => void) | null {
+    this.#needsDispatch = false;
+    this.#requests += 1;
+    if (!this.#bugs.dispatchesAtOnce || this.#requests % 2 === 1) return null;
+    return () => void (this.#needsDispatch = true);
+  }
+
+  #dispatchAtOnce(told: Hint[]): void {
+    if (!this.#needsDispatch) return;
+    this.#sim.count("dispatch at once");
+    this.#transact(null, (tx) => ok(dispatch.assignAtOnce(tx)), told, false);
   }
 
   /** What is due is done. @returns what went wrong */
@@ -140,6 +159,16 @@ export class SimHost {
     const detail = { count: 1 };
     this.#transact(null, (tx) => ok(audit.append(tx, { kind: "queue.lost", subject: "sim", detail })), [], false);
     this.alarm.arm();
+  }
+
+  /** [MS34] What the hint of a message says. */
+  carried(chat: string): { readonly message?: Message } {
+    const message = findCarried(
+      this.#tx(() => undefined),
+      chat,
+    );
+    if (message) this.#sim.count("hint with its message");
+    return message ? { message } : {};
   }
 
   nextDue(): number | null {
@@ -197,7 +226,8 @@ export class SimHost {
   }
 
   #answer(tx: Tx, { name, input, actor, connection }: Request): Reply {
-    const reply: Reply = run(tx, actor, name, this.#mangled(input) as never);
+    const requestDispatch = this.#requestDispatch();
+    const reply: Reply = run({ ...tx, requestDispatch }, actor, name, this.#mangled(input) as never);
     if (reply.ok && name === "chats.register") {
       const { chat, incarnation } = reply.value as { chat: string; incarnation: number };
       if (connection || this.connections.has(chat, incarnation)) liveness.markConnected(tx, chat);
