@@ -7,11 +7,10 @@ import * as audit from "../coordination/kernel/audit.ts";
 import * as dispatch from "../coordination/scheduling/dispatch.ts";
 import * as due from "../coordination/due.ts";
 import * as liveness from "../coordination/chats/liveness.ts";
-import { migrations } from "../coordination/schema.ts";
 import * as tokens from "../coordination/workspace/tokens.ts";
 import type { Tx } from "../coordination/kernel/tx.ts";
 import { stackOf } from "../shared/error.ts";
-import { migrate, schemaState } from "../shared/migrate.ts";
+import { schemaState } from "../shared/migrate.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { Alarm, sweepRows } from "./alarm.ts";
 import { attach, attachmentOf, type Credentials } from "./attachments.ts";
@@ -24,6 +23,7 @@ import { Operations } from "./operations.ts";
 import { Outgoing } from "./outgoing.ts";
 import { LoadShedder } from "./load-shedding.ts";
 import { logProblem } from "./log-problem.ts";
+import { migrateWorkspace } from "./migrate-workspace.ts";
 import { Requests } from "./requests.ts";
 import { close, unbind, Sockets } from "./sockets.ts";
 import { StorageSql } from "./storage-sql.ts";
@@ -95,7 +95,7 @@ export class ChatCoordinator extends DurableObject<Env> {
       // [DO1] Nothing is stored for a workspace that was never created.
       this.#isCreated = schemaState(this.#sql).version > 0;
       if (!this.#isCreated) return;
-      this.#migrate();
+      migrateWorkspace(ctx.storage, this.#sql, this.now());
       await this.#alarm.load();
       this.#closeExpired();
       this.#transactions.run((tx) => ok(liveness.markLostConnections(tx, Number.MAX_SAFE_INTEGER)));
@@ -117,7 +117,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     return this.#event(() => {
       if (this.#isCreated && this.#requireBearer(token).ok) return ok({ id: token.id });
       if (this.#isCreated) return err({ code: "workspace_exists", message: "this workspace already exists" });
-      this.#migrate();
+      migrateWorkspace(this.ctx.storage, this.#sql, this.now());
       this.#isCreated = true;
       return this.#transactions.run((tx) => tokens.add(tx, "admin", token));
     });
@@ -344,15 +344,5 @@ export class ChatCoordinator extends DurableObject<Env> {
 
   #runFromQueue(work: (tx: Tx) => unknown): void {
     if (this.#isCreated) this.#event(() => this.#transactions.run((tx) => ok(work(tx))));
-  }
-
-  #migrate(): void {
-    this.ctx.storage.transactionSync(() => {
-      const { minReader } = schemaState(this.#sql);
-      if (minReader > migrations.length) {
-        throw new Error(`the workspace was written by a newer program (it needs schema ${minReader}); deploy that one`);
-      }
-      migrate(this.#sql, this.now(), migrations);
-    });
   }
 }

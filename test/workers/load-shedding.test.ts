@@ -81,7 +81,7 @@ async function askTogether(workspace: TestWorkspace, asked: readonly Asked[], wa
     void object.call(credentials, "state.set", { key: "first", value: 1 });
     const answers = asked.map(({ name, input }) => object.call(credentials, name, input));
     wait(waitMs);
-    return Promise.all(answers);
+    return Promise.all(answers.map((answer) => Promise.resolve(answer)));
   });
 }
 
@@ -168,7 +168,7 @@ it("[DO52] [DO55] over a socket, too, a refused request says when to return, and
     await object.webSocketMessage(socket, JSON.stringify(set));
     const handled = Array.from({ length: 20 }, () => object.webSocketMessage(socket, JSON.stringify(frame)));
     wait(1_100);
-    await Promise.all(handled);
+    await Promise.all(handled.map((one) => Promise.resolve(one)));
   });
   expect(await connection.next()).toMatchObject({ id: 1, result: {} });
   const parts = (await connection.next()) as unknown as readonly { error: { data: Refusal } }[];

@@ -18,22 +18,18 @@ export function record(tx: Tx, attempt: EndedAttempt, isSuccess: boolean): void 
   recordAll(tx, [attempt], isSuccess);
 }
 
-/** [PL29] Writes only what affects dispatch. Small steps add up where they change the rank. */
+interface ChangedPerformance extends Performance {
+  readonly chat: string;
+  readonly type: string;
+  readonly isNew: boolean;
+}
+
 /** @param attempts of one chat */
 export function recordAll(tx: Tx, attempts: readonly EndedAttempt[], isSuccess: boolean): void {
-  const changed = new Map<string, Performance & { readonly chat: string; readonly type: string }>();
-  let added = 0;
-  for (const { chat, type, started_at: startedAt } of attempts) {
-    if (chat === null || startedAt === null) continue;
-    const key = keyOf(chat, type);
-    const stored = changed.get(key) ?? findStored(tx, chat, type);
-    const current = stored ?? performance.initialPerformance;
-    const next = performance.update(current, { isSuccess, durationMs: Math.max(0, tx.now - startedAt) });
-    const isWritten = stored
-      ? hasChanged(current, next) || !performance.hasRankOf(current, isSuccess)
-      : !hasMaxTypes(tx, chat, added);
-    if (isWritten && !stored) added += 1;
-    if (isWritten) changed.set(key, { chat, type, ...next });
+  const changed = new Map<string, ChangedPerformance>();
+  for (const attempt of attempts) {
+    const change = changeBy(tx, attempt, isSuccess, changed);
+    if (change) changed.set(keyOf(change.chat, change.type), change);
   }
   for (const [key, { chat, type, successRate, durationMs }] of changed) {
     tx.cache?.performances.set(key, { successRate, durationMs });
@@ -46,6 +42,25 @@ export function recordAll(tx: Tx, attempts: readonly EndedAttempt[], isSuccess: 
       durationMs,
     );
   }
+}
+
+/** [PL29] Changes only what affects dispatch. Small steps add up where they change the rank. */
+function changeBy(
+  tx: Tx,
+  { chat, type, started_at: startedAt }: EndedAttempt,
+  isSuccess: boolean,
+  changed: ReadonlyMap<string, ChangedPerformance>,
+): ChangedPerformance | null {
+  if (chat === null || startedAt === null) return null;
+  const known = changed.get(keyOf(chat, type));
+  const stored = known ?? findStored(tx, chat, type);
+  const current = stored ?? performance.initialPerformance;
+  const next = performance.update(current, { isSuccess, durationMs: Math.max(0, tx.now - startedAt) });
+  const added = [...changed.values()].filter(({ isNew }) => isNew).length;
+  const isWritten = stored
+    ? hasChanged(current, next) || !performance.hasRankOf(current, isSuccess)
+    : !hasMaxTypes(tx, chat, added);
+  return isWritten ? { chat, type, ...next, isNew: stored === null || known?.isNew === true } : null;
 }
 
 /** Names of chats have no line break. */

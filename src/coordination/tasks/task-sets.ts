@@ -42,7 +42,8 @@ export const setHandlers = {
     if (!rows || !rows.every(({ state }) => state === "running")) return null;
     chatRows.recordActivity(tx, caller);
     const extended = rows.map((row, at) => ({
-      ...row,
+      task: row.task,
+      close_ms: row.close_ms,
       close_at: Math.max(row.close_at ?? 0, tx.now + (inputs[at]?.ms ?? 0)),
     }));
     tx.sql.run(

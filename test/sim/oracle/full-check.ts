@@ -32,7 +32,7 @@ interface TaskRow {
   readonly progress: string | null;
   readonly checkpoint: string | null;
   readonly due_at: number | null;
-  readonly watched_at: number | null;
+  readonly is_watched: 0 | 1;
 }
 
 /** Looks at the tables as a whole, now and then: what is due will be noticed, and they say what the models say. */
@@ -154,7 +154,8 @@ export class FullCheck {
   #tasks(): void {
     const rows = this.#host.sql.peek<TaskRow>(
       `SELECT tasks.task, state, claim, tasks.chat, progress, checkpoint, ${heldDueSql} AS due_at,
-         iif(state IN ('done', 'dead', 'cancelled'), (SELECT min(at) FROM task_prunes WHERE at <= max(tasks.due_at, ?)), c.due_at) AS watched_at
+         iif(state IN ('done', 'dead', 'cancelled'), EXISTS (SELECT 1 FROM task_prunes WHERE at <= max(tasks.due_at, ?)),
+           tasks.chat IS NULL OR ifnull(c.due_at <= ${heldDueSql}, 0)) AS is_watched
        FROM tasks LEFT JOIN (SELECT chat, due_at FROM chats) AS c ON c.chat = tasks.chat`,
       this.#sim.hostNow,
     );
@@ -170,15 +171,12 @@ export class FullCheck {
   }
 
   /** [TA16] Somebody looks no later than its claim, its wait or its keep is over. */
-  #lookAtTime({ task, chat, due_at: at, watched_at: watchedAt }: TaskRow, known: KnownTask): void {
-    const { alarm } = this.#host;
+  #lookAtTime({ task, chat, due_at: at, is_watched: isWatched }: TaskRow, known: KnownTask): void {
     const end = endOfTime(known);
     this.#sim.must(end === null || (at !== null && at <= end), "due", () => `task ${task} will not be looked at`);
     const isOver = at !== null && at <= this.#sim.hostNow;
-    if (alarm.isOnTime && isOver) this.#sim.fail("due", `task ${task} is due and was not looked at`);
-    if (chat !== null && (watchedAt === null || at === null || watchedAt > at))
-      this.#sim.fail("due", `${chat} has task ${task} and will be looked at too late`);
-    if (known.isEnded && watchedAt === null) this.#sim.fail("due", `task ${task} has ended and will not be pruned`);
+    if (this.#host.alarm.isOnTime && isOver) this.#sim.fail("due", `task ${task} is due and was not looked at`);
+    this.#sim.must(isWatched === 1, "due", () => `task ${task} of ${chat} will be looked at too late`);
   }
 
   /** [TA12] [TA13] */

@@ -56,7 +56,10 @@ function storeOldTasks(sql: Connection): void {
   sql.run(
     `INSERT INTO attempts (task, claim, attempt, chat, incarnation, queued_at, assigned_at, started_at, ended_at, ended, became, result)
      VALUES (1, 1, 1, 'a', 1, ?, ?, ?, ?, 'done', 'done', '{"old":true}')`,
-    ...[T0, T0, T0, T0],
+    T0,
+    T0,
+    T0,
+    T0,
   );
   task(2, {
     ...held,
