@@ -13,7 +13,7 @@ import type { Outgoing } from "./outgoing.ts";
 import { canRollBack } from "./sockets.ts";
 import type { StorageSql } from "./storage-sql.ts";
 import type { Share, Throttle } from "./throttle.ts";
-import type { Transactions } from "./transactions.ts";
+import { rollbackSignal, type Transactions } from "./transactions.ts";
 import type { Watches } from "./watches.ts";
 
 interface RequestsOptions {
@@ -84,10 +84,13 @@ export class Requests {
   #answerSet(bearer: Bearer, group: readonly FrameRequest[], chars: number): string[] | null {
     if (group.length === 1) return null;
     const requests = group.flatMap(({ checked }) => (checked?.ok ? [checked.value] : []));
-    const texts = withErrorBoundary(() =>
-      ok(this.#options.operations.runSet(bearer, requests, (values) => answerTexts(group, values, chars))),
-    );
-    return texts.ok ? texts.value : null;
+    try {
+      return this.#options.operations.runSet(bearer, requests, (values) => answerTexts(group, values, chars));
+    } catch (error) {
+      if (error === rollbackSignal) throw error;
+      // Logged when the request that fails runs on its own.
+      return null;
+    }
   }
 
   #answer(socket: WebSocket, bearer: Bearer, one: FrameRequest, chars: number): string | null {

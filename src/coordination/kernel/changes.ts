@@ -293,14 +293,26 @@ function isExcess({ settings }: Tx, { grp, written }: AgedRow, newest: Pick<Tota
 export function prune(tx: Tx, limit: number): void {
   const { sql, now, settings } = tx;
   const newest = readTotals(sql);
-  const rows = sql.all<AgedRow>(`${agedRowsSql} LIMIT ?`, limit);
-  const kept = rows.find((row) => row.at > now - settings.keepChangesMs && !isExcess(tx, row, newest));
-  const before = kept?.grp ?? nextGroup(sql, rows.at(-1)?.grp ?? 0);
+  // Few of the rows are read: SQLite stops at the first that is kept.
+  const [kept] = sql.all<{ grp: number }>(
+    `SELECT grp FROM (${agedRowsSql} LIMIT ?) WHERE at > ? AND written > ? AND (grp >= ? OR grp < ?) LIMIT 1`,
+    limit,
+    now - settings.keepChangesMs,
+    newest.written - settings.maxChangeChars,
+    newest.revision - keepRows,
+    Math.floor(newest.revision / numbersPerEpoch) * numbersPerEpoch,
+  );
+  const before = kept?.grp ?? nextGroup(sql, lastGroup(sql, limit));
   const query = "SELECT revision FROM changes WHERE revision < ? ORDER BY revision DESC LIMIT 1";
   const [last] = sql.all<{ revision: number }>(query, before);
   if (!last) return;
   sql.run("DELETE FROM changes WHERE revision < ?", before);
   meta.write(sql, floorKey, String(last.revision));
+}
+
+function lastGroup(sql: Sql, limit: number): number {
+  const query = `SELECT grp FROM (SELECT revision, grp FROM changes ORDER BY revision LIMIT ?) ORDER BY revision DESC LIMIT 1`;
+  return sql.all<{ grp: number }>(query, limit)[0]?.grp ?? 0;
 }
 
 function nextGroup(sql: Sql, group: number): number {

@@ -45,16 +45,16 @@ export function once<T extends object>(
 
 /**
  * What `once` would store of several requests one by one, all of them new.
- * @param values the results, in order; null: nothing changed [RQ3]
+ * @param resultOf the result by request and position; null: nothing changed [RQ3]
  * @returns stores them; null: an id was used before, or there is no room for all
  */
-export function prepareAll(
+export function prepareAll<Request extends IdempotentRequest>(
   tx: Tx,
-  requests: readonly IdempotentRequest[],
-  values: readonly (object | null)[],
+  requests: readonly Request[],
+  resultOf: (request: Request, at: number) => object | null,
 ): (() => void) | null {
   const repeatable = requests.flatMap((request, at) =>
-    request.requestId === undefined ? [] : [{ request, id: request.requestId, value: values[at] ?? null }],
+    request.requestId === undefined ? [] : [{ request, id: request.requestId, value: resultOf(request, at) }],
   );
   const [one] = repeatable;
   if (!one) return () => undefined;

@@ -126,15 +126,16 @@ export function hasNoOverlap(sql: Sql, resource: string): boolean {
 }
 
 /** The leases of this process of a chat among the named ones, by resource. */
-export function listHeld(
+export function listHeld<Row extends Pick<LeaseRow, "resource" | "token">>(
   sql: Sql,
   { chat, incarnation }: chatRows.LivenessRow,
   resources: readonly string[],
-): Map<string, LeaseRow> {
+  columns = "resource, token",
+): Map<string, Row> {
   // Without the plus SQLite would read all leases of the holder.
-  const query = `SELECT leases.* FROM json_each(?) AS name CROSS JOIN leases ON resource = name.value
+  const query = `SELECT ${columns} FROM json_each(?) AS name CROSS JOIN leases ON resource = name.value
     WHERE +holder = ? AND incarnation = ?`;
-  const rows = sql.all<LeaseRow>(query, JSON.stringify(resources), chat, incarnation);
+  const rows = sql.all<Row>(query, JSON.stringify(resources), chat, incarnation);
   return new Map(rows.map((row) => [row.resource, row]));
 }
 

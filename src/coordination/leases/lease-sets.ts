@@ -20,7 +20,7 @@ export const setHandlers = {
   "leases.renew"(tx, inputs) {
     const caller = chatRows.findCommonCaller(tx, inputs);
     if (!caller || !areWhole(inputs)) return null;
-    const held = listHeld(tx.sql, caller, namesOf(inputs));
+    const held = listHeld<LeaseRow>(tx.sql, caller, namesOf(inputs), "leases.*");
     const active = chatRows.withActivity(tx, caller);
     const renewed: LeaseRow[] = [];
     for (const { resource, token, ttlMs } of inputs) {

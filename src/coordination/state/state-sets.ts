@@ -76,11 +76,7 @@ function runWrites(
   const plan = new WritePlan(tx, requests);
   if (!requests.every((request) => plan.add(request)) || !areGuarded(tx, requests)) return null;
   const { versions } = plan;
-  const store = prepareAll(
-    tx,
-    requests,
-    requests.map((request, at) => toStored(versions[at] ?? 0, request)),
-  );
+  const store = prepareAll(tx, requests, (request, at) => toStored(versions[at] ?? 0, request));
   if (!store) return null;
   changes.appendAll(tx, plan.changes);
   replaceAll(tx, plan.rows);
