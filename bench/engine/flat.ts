@@ -2,6 +2,7 @@
 import type { InputOf } from "../../src/contract/operations.ts";
 import { median, scaled } from "../tasks/sizes.ts";
 import { range, ratio, type Row } from "../figures.ts";
+import { corners, type Corner } from "./flat-corners.ts";
 import { MemoryEngine } from "./memory-engine.ts";
 
 interface Size {
@@ -15,7 +16,7 @@ const small: Size = { chats: 100, tasks: 1_000, keys: 1_000, messages: 1_000 };
 const large: Size = {
   chats: scaled(9_990, 200),
   tasks: scaled(1_000_000, 2_000),
-  keys: scaled(1_000_000, 2_000),
+  keys: scaled(990_000, 2_000),
   messages: scaled(100_000, 2_000),
 };
 const rounds = scaled(400, 20);
@@ -149,22 +150,51 @@ export async function flat(): Promise<Row[]> {
   const places = [small, large].map(filled);
   const rows: Row[] = [];
   for (const [name, work] of Object.entries(works)) {
-    const times: number[][] = places.map(() => []);
-    for (let round = -3; round < rounds; round++) {
-      for (const [at, place] of places.entries()) {
-        const before = performance.now();
-        for (let n = 0; n < perRound; n++) work(place, round * perRound + n + 1_000);
-        if (round >= 0) times[at]?.push((1_000 * (performance.now() - before)) / perRound);
-      }
-    }
-    const [few = NaN, many = NaN] = times.map(median);
-    rows.push(rowOf(name, few, many));
+    rows.push(
+      rowOf(
+        name,
+        inTurns(
+          rounds,
+          places.map((place) => (n: number) => work(place, n)),
+        ),
+      ),
+    );
   }
   for (const { engine } of places) engine.close();
   return rows;
 }
 
-function rowOf(name: string, few: number, many: number): Row {
+export async function flatCorners(): Promise<Row[]> {
+  return corners.map((corner) => cornerRow(corner));
+}
+
+function cornerRow({ name, small: few, large: many, prepare }: Corner): Row {
+  const places = [few, many].map(prepare);
+  const row = rowOf(
+    `${name}: ${few.toLocaleString("en")} and ${many.toLocaleString("en")}`,
+    inTurns(
+      scaled(40, 5),
+      places.map(({ work }) => work),
+    ),
+  );
+  for (const { engine } of places) engine.close();
+  return row;
+}
+
+/** @returns the median µs of one call of each */
+function inTurns(count: number, works: readonly ((n: number) => unknown)[]): number[] {
+  const times: number[][] = works.map(() => []);
+  for (let round = -3; round < count; round++) {
+    for (const [at, work] of works.entries()) {
+      const before = performance.now();
+      for (let n = 0; n < perRound; n++) work(round * perRound + n + 1_000);
+      if (round >= 0) times[at]?.push((1_000 * (performance.now() - before)) / perRound);
+    }
+  }
+  return times.map(median);
+}
+
+function rowOf(name: string, [few = NaN, many = NaN]: readonly number[]): Row {
   const growth = many / few;
   return {
     group: "flat",

@@ -115,6 +115,11 @@ class FleetObject {
     return incarnation === undefined ? this.relay : { chat: id, incarnation };
   }
 
+  /** A chat that found no room is reached by a topic. */
+  targetOf({ id }: FleetChat): InputOf<"messages.send">["target"] {
+    return this.#incarnations.has(id) ? { to: "chat", chat: id } : { to: "topic", topic: "others" };
+  }
+
   run<T>(calls: number, work: (engine: MemoryEngine) => T): T {
     const startedAt = performance.now();
     const value = work(this.engine);
@@ -183,8 +188,7 @@ function perform(outcome: Outcome, act: Act, n: number): void {
   object.run(1, (engine): unknown => {
     const name = `project/${chat.project}/${key}`;
     if (act.kind === "heartbeat") return engine.call("chats.heartbeat", { self, progress: `p${n}` });
-    if (act.kind === "message")
-      return engine.call("messages.send", { self, target: { to: "chat", chat: object.selfOf(to).chat }, body: n });
+    if (act.kind === "message") return engine.call("messages.send", { self, target: object.targetOf(to), body: n });
     return n % 3 === 0 ? engine.call("state.set", { key: name, value: n }) : engine.call("state.get", { key: name });
   });
 }

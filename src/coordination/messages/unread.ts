@@ -192,42 +192,55 @@ export function acknowledge(
  */
 export function newestExpiry(tx: Tx, chat: string, sentBy: number): number {
   const { cursor, ahead } = inboxes.readCursor(tx.sql, chat);
-  const newest = (target: string, after: number, by: number): number =>
+  const last = newestSentBy(tx.sql, sentBy);
+  const newest = (target: string, after: number, upTo: number): number =>
     tx.sql.all<{ until: number }>(
       `SELECT expires_at AS until FROM messages
-       WHERE target = ? AND id > ? AND at <= ? AND expires_at > ? AND (from_chat <> ? OR target LIKE 'chat:%')
+       WHERE target = ? AND id > ? AND id <= ? AND expires_at > ? AND (from_chat <> ? OR target LIKE 'chat:%')
          AND id NOT IN (SELECT value FROM json_each(?)) ORDER BY id DESC LIMIT 1`,
       target,
       after,
-      by,
+      upTo,
       tx.now,
       chat,
       JSON.stringify(ahead),
     )[0]?.until ?? 0;
   const subscribed = inboxes.listSubscriptions(tx.sql, chat);
   const exact = subscribed.filter(({ pattern }) => isExact(pattern));
-  const isUnread = ({ id, at, expires_at: until, from_chat: from }: MessageRow): boolean =>
-    at <= sentBy && until > tx.now && from !== chat && !ahead.includes(id);
-  const wild = newestOfTopics(tx.sql, subscribed, cursor, isUnread);
+  const isUnread = ({ id, expires_at: until, from_chat: from }: MessageRow): boolean =>
+    until > tx.now && from !== chat && !ahead.includes(id);
+  const wild = newestOfTopics(tx.sql, subscribed, { after: cursor, upTo: last }, isUnread);
   return Math.max(
     newest(`chat:${chat}`, cursor, Number.MAX_SAFE_INTEGER),
-    newest("all", cursor, sentBy),
-    ...exact.map(({ pattern, since }) => newest(`topic:${pattern}`, Math.max(cursor, since), sentBy)),
+    newest("all", cursor, last),
+    ...exact.map(({ pattern, since }) => newest(`topic:${pattern}`, Math.max(cursor, since), last)),
     wild?.expires_at ?? 0,
   );
+}
+
+/** [MS34] Finds it by halves, since later messages may be many; 0: none. Ids ascend in time. */
+function newestSentBy(sql: Sql, by: number): number {
+  let [low, high] = [0, inboxes.newestId(sql)];
+  for (let middle = high; low < high; middle = Math.ceil((low + high) / 2)) {
+    const query = "SELECT id, at FROM messages WHERE id <= ? ORDER BY id DESC LIMIT 1";
+    const [row] = sql.all<{ id: number; at: number }>(query, middle);
+    if (row && row.at > by) high = row.id - 1;
+    else low = middle;
+  }
+  return low;
 }
 
 function newestOfTopics(
   sql: Sql,
   subscribed: readonly Subscription[],
-  cursor: number,
+  { after: cursor, upTo }: Span,
   isUnread: (row: MessageRow) => boolean,
 ): MessageRow | null {
   const wild = subscribed.filter(({ pattern }) => !isExact(pattern));
   if (wild.length === 0) return null;
   const after = Math.max(cursor, Math.min(...wild.map(({ since }) => since)));
   const query = `SELECT ${columns} FROM messages WHERE id > ? AND id < ? ORDER BY id DESC LIMIT 200`;
-  for (let first = Number.MAX_SAFE_INTEGER; ;) {
+  for (let first = upTo + 1; ;) {
     const rows = sql.all<MessageRow>(query, after, first);
     const found = rows.find((row) => isUnread(row) && isSubscribed(wild, row));
     if (found || rows.length < 200) return found ?? null;
