@@ -21,6 +21,7 @@ import { withErrorBoundary } from "./error-boundary.ts";
 import { checkCanOpen } from "./socket-limits.ts";
 import { Operations } from "./operations.ts";
 import { Outgoing } from "./outgoing.ts";
+import { KeptRows } from "./kept-rows.ts";
 import { logProblem } from "./log-problem.ts";
 import { Requests } from "./requests.ts";
 import { close, unbind, Sockets } from "./sockets.ts";
@@ -46,6 +47,7 @@ export class ChatCoordinator extends DurableObject<Env> {
   });
   readonly #sockets = new Sockets(this.ctx, this.#sql, this.#outgoing, this.#watches);
   readonly #tokenExpiry = new TokenExpiry(this.#sql);
+  readonly #tokenRows = new KeptRows(this.#sql, "tokens", (id) => tokens.find({ sql: this.#sql }, id));
   readonly #alarm = new Alarm(this.ctx.storage);
   readonly #dueTimes: due.KnownDueTimes = new Map();
   readonly #groupCommit = new GroupCommit(
@@ -136,7 +138,7 @@ export class ChatCoordinator extends DurableObject<Env> {
 
   #requireBearer({ id, hash }: Credentials): Result<tokens.Bearer, Refusal> {
     if (!this.#isCreated) return err({ code: "unknown_workspace", message: "there is no such workspace" });
-    const found = tokens.findBearer({ sql: this.#sql, now: this.now() }, id, hash);
+    const found = tokens.toBearer(this.#tokenRows.get(id), hash, this.now());
     return found
       ? ok(found)
       : err({ code: "unauthenticated", message: "the token was revoked, has expired, or is unknown" });
