@@ -118,7 +118,10 @@ export class ChatCoordinator extends DurableObject<Env> {
     });
   }
 
-  /** @returns the JSON text of the answer, which the worker passes on */
+  /**
+   * @param input fields of a query, or the text of a body [WO3]: the worker has checked its nesting
+   * @returns the JSON text of the answer, which the worker passes on
+   */
   call(credentials: Credentials, name: string, input: unknown): Result<string, Refusal> {
     const result = withErrorBoundary(() => this.#event(() => this.#call(credentials, name, input)));
     const text = JSON.stringify(result.ok ? result.value : result.error);
@@ -129,8 +132,7 @@ export class ChatCoordinator extends DurableObject<Env> {
   #call(credentials: Credentials, name: string, input: unknown): Result<unknown, Refusal> {
     const bearer = this.#requireBearer(credentials);
     if (!bearer.ok) return bearer;
-    // [WO3] The worker has checked the nesting.
-    const checked = checkFields(name, input);
+    const checked = checkFields(name, typeof input === "string" ? (JSON.parse(input) as unknown) : input);
     return this.#requests.runCall(bearer.value, name, () =>
       checked.ok ? this.#operations.run(bearer.value, checked.value) : checked,
     );
