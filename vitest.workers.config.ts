@@ -18,6 +18,7 @@ export default defineConfig({
   ],
   test: {
     name: "workers",
+    setupFiles: ["test/workers/check-copies.ts"],
     include: ["test/workers/**/*.test.ts"],
     reporters: results ? ["default", ["json", { outputFile: `${results}/test-workers.json` }]] : ["default"],
     pool: "forks",

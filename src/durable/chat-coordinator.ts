@@ -22,6 +22,7 @@ import { checkCanOpen } from "./socket-limits.ts";
 import { Operations } from "./operations.ts";
 import { Outgoing } from "./outgoing.ts";
 import { LoadShedder } from "./load-shedding.ts";
+import { KeptRows } from "./kept-rows.ts";
 import { logProblem } from "./log-problem.ts";
 import { migrateWorkspace } from "./migrate-workspace.ts";
 import { Requests } from "./requests.ts";
@@ -49,6 +50,7 @@ export class ChatCoordinator extends DurableObject<Env> {
   });
   readonly #sockets = new Sockets(this.ctx, this.#sql, this.#outgoing, this.#watches);
   readonly #tokenExpiry = new TokenExpiry(this.#sql);
+  readonly #tokenRows = new KeptRows(this.#sql, "tokens", (id) => tokens.find({ sql: this.#sql }, id));
   readonly #alarm = new Alarm(this.ctx.storage);
   readonly #dueTimes: due.KnownDueTimes = new Map();
   readonly #groupCommit = new GroupCommit({
@@ -123,7 +125,10 @@ export class ChatCoordinator extends DurableObject<Env> {
     });
   }
 
-  /** @returns the JSON text of the answer, which the worker passes on */
+  /**
+   * @param input fields of a query, or the text of a body [WO3]: the worker has checked its nesting
+   * @returns the JSON text of the answer, which the worker passes on
+   */
   call(
     credentials: Credentials,
     name: string,
@@ -140,8 +145,7 @@ export class ChatCoordinator extends DurableObject<Env> {
   #call(credentials: Credentials, name: string, input: unknown): Result<unknown, Refusal> {
     const bearer = this.#requireBearer(credentials);
     if (!bearer.ok) return bearer;
-    // [WO3] The worker has checked the nesting.
-    const checked = checkFields(name, input);
+    const checked = checkFields(name, typeof input === "string" ? (JSON.parse(input) as unknown) : input);
     return this.#requests.runCall(bearer.value, name, () =>
       checked.ok ? this.#operations.run(bearer.value, checked.value) : checked,
     );
@@ -149,7 +153,7 @@ export class ChatCoordinator extends DurableObject<Env> {
 
   #requireBearer({ id, hash }: Credentials): Result<tokens.Bearer, Refusal> {
     if (!this.#isCreated) return err({ code: "unknown_workspace", message: "there is no such workspace" });
-    const found = tokens.findBearer({ sql: this.#sql, now: this.now() }, id, hash);
+    const found = tokens.toBearer(this.#tokenRows.get(id), hash, this.now());
     return found
       ? ok(found)
       : err({ code: "unauthenticated", message: "the token was revoked, has expired, or is unknown" });

@@ -1,6 +1,9 @@
 import { tablesWrittenBy } from "../coordination/kernel/written-tables.ts";
 import type { Sql, SqlValue } from "../shared/sql.ts";
 
+/** Writes by table of each storage, whichever instance of StorageSql makes them. */
+const writesByStorage = new WeakMap<SqlStorage, Map<string, number>>();
+
 /** Reads all rows at once, since a cursor must not live across an await. */
 export class StorageSql implements Sql {
   readonly #sql: SqlStorage;
@@ -8,9 +11,12 @@ export class StorageSql implements Sql {
   #written = 0;
   #asked = 0;
   readonly #tables = new Set<string>();
+  readonly #writes: Map<string, number>;
 
   constructor(storage: DurableObjectStorage) {
     this.#sql = storage.sql;
+    this.#writes = writesByStorage.get(this.#sql) ?? new Map<string, number>();
+    writesByStorage.set(this.#sql, this.#writes);
   }
 
   all<Row>(query: string, ...values: SqlValue[]): Row[] {
@@ -29,7 +35,15 @@ export class StorageSql implements Sql {
 
   #note(query: string, rowsWritten: number): void {
     this.#written += rowsWritten;
-    for (const table of tablesWrittenBy(query)) this.#tables.add(table);
+    for (const table of tablesWrittenBy(query)) {
+      this.#tables.add(table);
+      this.#writes.set(table, this.writesTo(table) + 1);
+    }
+  }
+
+  /** Grows with each statement that writes rows of the table, also where it is rolled back. */
+  writesTo(table: string): number {
+    return this.#writes.get(table) ?? 0;
   }
 
   /** Tables with rows written since the last call, also by transactions that were rolled back. */

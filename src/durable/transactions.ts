@@ -3,14 +3,15 @@ import * as meta from "../coordination/kernel/meta.ts";
 import { emptyReadCache, type ReadCache } from "../coordination/kernel/read-cache.ts";
 import type { Hint, Presence, Tx } from "../coordination/kernel/tx.ts";
 import { err, type Result } from "../shared/result.ts";
-import type { Sql } from "../shared/sql.ts";
+import { KeptRows } from "./kept-rows.ts";
+import type { StorageSql } from "./storage-sql.ts";
 
 /** Thrown for a refusal, so that the runtime rolls the transaction back. */
 export const rollbackSignal = Symbol("undoing");
 
 interface TransactionsOptions {
   readonly storage: DurableObjectStorage;
-  readonly sql: Sql;
+  readonly sql: StorageSql;
   readonly presence: Presence;
   readonly now: () => number;
   /** Size of the storage, in bytes. */
@@ -20,17 +21,17 @@ interface TransactionsOptions {
 export class Transactions {
   readonly #options: TransactionsOptions;
   #hints: Hint[] = [];
-  #facts: meta.WorkspaceFacts | null = null;
+  readonly #facts: KeptRows<meta.WorkspaceFacts>;
   #isFull: boolean | null = null;
   #cache: ReadCache | null = null;
   #needsDispatch = false;
 
   constructor(options: TransactionsOptions) {
     this.#options = options;
+    this.#facts = new KeptRows(options.sql, "meta", () => meta.readFacts(options.sql));
   }
 
   beginEvent(): void {
-    this.#facts = null;
     this.#isFull = null;
   }
 
@@ -115,7 +116,7 @@ export class Transactions {
       return this.#options.storage.transactionSync(work);
     } catch (error) {
       this.#hints.length = hintCount;
-      this.#facts = null;
+      this.#facts.drop();
       if (error !== rollbackSignal) throw error;
     }
     return otherwise();
@@ -123,7 +124,7 @@ export class Transactions {
 
   tx(): Tx {
     const { sql, presence, now, size } = this.#options;
-    const facts = (this.#facts ??= meta.readFacts(sql));
+    const facts = this.#facts.get("");
     const isFull = (this.#isFull ??= size() >= fullThreshold(facts.settings.maxStorageBytes));
     return {
       sql,

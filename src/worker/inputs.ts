@@ -59,14 +59,19 @@ function coerceValue(text: string, type: string | undefined): unknown {
   return text;
 }
 
-export async function readBody(context: AppContext): Promise<Result<Record<string, unknown>, Refusal>> {
+interface Body {
+  readonly text: string;
+  readonly value: Readonly<Record<string, unknown>>;
+}
+
+export async function readBody(context: AppContext): Promise<Result<Body, Refusal>> {
   try {
     const bytes = await context.req.arrayBuffer();
-    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
-    const value: unknown = text === "" ? {} : JSON.parse(text);
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes) || "{}";
+    const value: unknown = JSON.parse(text);
     if (!isRecord(value)) return err({ code: "bad_input", message: "the body must be a JSON object" });
     const problem = checkJsonShape(value);
-    return problem ? err(problem) : ok(value);
+    return problem ? err(problem) : ok({ text, value });
   } catch {
     return err({ code: "bad_input", message: "the body is not JSON in UTF-8" });
   }

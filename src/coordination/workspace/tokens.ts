@@ -8,7 +8,7 @@ import type { Actor, Tx } from "../kernel/tx.ts";
 
 /** Machine tokens: only hashes are stored. The host makes, signs and hashes tokens. */
 
-interface TokenRow {
+export interface TokenRow {
   readonly id: string;
   readonly machine: string;
   readonly scope: Scope;
@@ -81,12 +81,15 @@ export interface Bearer {
   readonly expiresAt: number | null;
 }
 
-/** [WI5] Bearer of a token; null: unknown, revoked or expired. */
-export function findBearer({ sql, now }: Pick<Tx, "sql" | "now">, id: string, hash: string): Bearer | null {
-  const [row] = sql.all<TokenRow>("SELECT * FROM tokens WHERE id = ?", id);
+export function find({ sql }: Pick<Tx, "sql">, id: string): TokenRow | null {
+  return sql.all<TokenRow>("SELECT * FROM tokens WHERE id = ?", id)[0] ?? null;
+}
+
+/** [WI5] Bearer of a stored token; null: unknown, revoked or expired. */
+export function toBearer(row: TokenRow | null, hash: string, now: number): Bearer | null {
   if (!row || row.hash !== hash || row.revoked_at !== null) return null;
   if (row.expires_at !== null && row.expires_at <= now) return null;
-  return { id, machine: row.machine, scope: row.scope, expiresAt: row.expires_at };
+  return { id: row.id, machine: row.machine, scope: row.scope, expiresAt: row.expires_at };
 }
 
 export function findValid({ sql, now }: Pick<Tx, "sql" | "now">, ids: readonly string[]): Map<string, number | null> {
@@ -121,7 +124,7 @@ export function list({ sql, now }: Tx): OutputOf<"tokens.list"> {
 }
 
 export function revoke(tx: Tx, actor: Actor, id: string): Result<OutputOf<"tokens.revoke">, Refusal> {
-  const [row] = tx.sql.all<TokenRow>("SELECT * FROM tokens WHERE id = ?", id);
+  const row = find(tx, id);
   if (!row) return err({ code: "unknown_token", message: `there is no token ${id}` });
   if (row.revoked_at === null) {
     tx.sql.run("UPDATE tokens SET revoked_at = ? WHERE id = ?", tx.now, id);
