@@ -76,8 +76,8 @@ export class Store {
    */
   read<T>(body: (sql: Sql) => T, empty: T): T {
     return this.#withRepair(() => {
-      if (!this.exists()) return empty;
-      const connection = this.#readableConnection();
+      const connection = this.#findReadableConnection();
+      if (!connection) return empty;
       return transaction(connection, "BEGIN", () => (this.#isReady(connection) ? body(connection) : empty));
     });
   }
@@ -130,8 +130,8 @@ export class Store {
    */
   version(): string {
     return this.#withRepair(() => {
-      if (!this.exists()) return "";
-      const connection = this.#currentConnection();
+      const connection = this.#findOpenConnection() ?? (this.exists() ? this.#currentConnection() : null);
+      if (!connection) return "";
       const [others] = connection.all<{ data_version: number }>("PRAGMA data_version");
       const [own] = connection.all<{ n: number }>("SELECT total_changes() AS n");
       return `${this.#inode} ${others?.data_version} ${own?.n}`;
@@ -195,7 +195,10 @@ export class Store {
     });
   }
 
-  #readableConnection(): Connection {
+  #findReadableConnection(): Connection | null {
+    const current = this.#findOpenConnection();
+    if (current) return current;
+    if (!this.exists()) return null;
     try {
       return this.#currentConnection();
     } catch (error) {
@@ -206,9 +209,15 @@ export class Store {
     }
   }
 
-  #currentConnection(): Connection {
+  /** Null unless the open file still has its name. */
+  #findOpenConnection(): Connection | null {
     const found = statSync(this.path, { bigint: true, throwIfNoEntry: false });
-    if (this.#connection && found && found.ino === this.#inode && found.size > 0n) return this.#connection;
+    return found && found.ino === this.#inode && found.size > 0n ? this.#connection : null;
+  }
+
+  #currentConnection(): Connection {
+    const current = this.#findOpenConnection();
+    if (current) return current;
     this.close();
     const { connection, inode } = openDatabase(this.context);
     this.#connection = connection;

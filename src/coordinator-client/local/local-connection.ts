@@ -22,8 +22,10 @@ export interface LocalCalls {
 
 type MaybeAsync<T> = T | Promise<T>;
 
-/** A commit that is watched is noticed at once. */
+/** Poll interval in ms of the file's version while no watch reports commits. */
 const pollVersionEveryMs = 250;
+/** The same beside a watch, which may report none on a network disk. */
+const slowPollVersionEveryMs = 2_000;
 
 /** [EM1] In this process: always up; watches for what other processes change. */
 export class LocalConnection implements ClientConnection {
@@ -105,7 +107,8 @@ export class LocalConnection implements ClientConnection {
 
   #pollVersion(): void {
     this.#unwatch ??= this.#coordinator.watchCommits?.(() => this.#checkVersion()) ?? null;
-    this.#cancelTimer = this.#platform.setTimer(() => this.#pollVersion(), pollVersionEveryMs);
+    const pollMs = this.#unwatch ? slowPollVersionEveryMs : pollVersionEveryMs;
+    this.#cancelTimer = this.#platform.setTimer(() => this.#pollVersion(), pollMs);
     this.#checkVersion();
   }
 
