@@ -117,7 +117,7 @@ export class Sockets implements Presence {
   }
 
   notifyChanges(): void {
-    this.#watches.notify(this.#open());
+    this.#watches.notify(() => this.#open());
   }
 }
 

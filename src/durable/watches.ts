@@ -41,6 +41,8 @@ export class Watches {
   /** Revision at which positions were stored; null: unknown since the start. */
   #storedAt: number | null = null;
   #newest = 0;
+  /** Connections that may have a watch; null: unknown since the start. */
+  #watching: Set<WebSocket> | null = null;
 
   constructor(sql: Sql, outgoing: Outgoing, budget: PushBudget) {
     this.#sql = sql;
@@ -66,6 +68,7 @@ export class Watches {
     }
     const first = changes.pull(this.#sql, { prefix, after, limit: 1 });
     if (!first.ok) return first;
+    this.#watching?.add(socket);
     attach(socket, {
       ...attachment,
       watches: [...others, { id, prefix, sent: after, told: after, taken: after, chars: 0, isStalled: false }],
@@ -90,11 +93,9 @@ export class Watches {
     attach(socket, attachment);
   }
 
-  notify(sockets: readonly WebSocket[]): void {
-    const watchers = sockets.flatMap((socket): Watcher[] => {
-      const attachment = attachmentOf(socket);
-      return attachment && attachment.watches.length > 0 ? [{ socket, attachment }] : [];
-    });
+  /** @param listSockets all connections, of which most have no watch */
+  notify(listSockets: () => readonly WebSocket[]): void {
+    const watchers = this.#listWatchers(listSockets);
     const newest = watchers.length === 0 ? 0 : changes.readTotals(this.#sql).revision;
     const sentTo = new Set<Watcher>();
     if (newest > this.#newest) this.#stallSlow(watchers, newest, sentTo);
@@ -104,6 +105,17 @@ export class Watches {
       this.#compare(watchers, changes.readAfter(this.#sql, from), sentTo);
     }
     this.#store(watchers, sentTo, newest);
+  }
+
+  #listWatchers(listSockets: () => readonly WebSocket[]): Watcher[] {
+    const watchers: Watcher[] = [];
+    this.#watching ??= new Set(listSockets());
+    for (const socket of this.#watching) {
+      const attachment = socket.readyState === WebSocket.OPEN ? attachmentOf(socket) : null;
+      if (attachment && attachment.watches.length > 0) watchers.push({ socket, attachment });
+      else this.#watching.delete(socket);
+    }
+    return watchers;
   }
 
   #store(watchers: readonly Watcher[], sentTo: ReadonlySet<Watcher>, newest: number): void {
