@@ -23,7 +23,7 @@ import { Operations } from "./operations.ts";
 import { Outgoing } from "./outgoing.ts";
 import { LoadShedder } from "./load-shedding.ts";
 import { logProblem } from "./log-problem.ts";
-import { Requests } from "./requests.ts";
+import { Requests, type CallAnswer } from "./requests.ts";
 import { close, unbind, Sockets } from "./sockets.ts";
 import { StorageSql } from "./storage-sql.ts";
 import { Throttle } from "./throttle.ts";
@@ -41,7 +41,6 @@ export class ChatCoordinator extends DurableObject<Env> {
   readonly #sql = new StorageSql(this.ctx.storage);
   readonly #outgoing = new Outgoing(() => crypto.randomUUID());
   readonly #throttle = new Throttle();
-  readonly #load = new LoadShedder();
   readonly #watches = new Watches(this.#sql, this.#outgoing, {
     isSpent: (token) => this.#isSpent(token),
     charge: (token, chars) => this.#throttle.charge(token, { chars, rows: 1 }),
@@ -51,10 +50,10 @@ export class ChatCoordinator extends DurableObject<Env> {
   readonly #alarm = new Alarm(this.ctx.storage);
   readonly #dueTimes: due.KnownDueTimes = new Map();
   readonly #groupCommit = new GroupCommit({
-    event: (work, waitedMs) => this.#event(work, waitedMs),
+    event: (work) => this.#event(work),
     storage: this.#sql,
+    load: new LoadShedder(),
     synced: () => this.ctx.storage.sync(),
-    committed: (tookMs) => this.#load.measure(tookMs),
     now: () => this.now(),
   });
   readonly #transactions = new Transactions({
@@ -78,7 +77,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     operations: this.#operations,
     transactions: this.#transactions,
     throttle: this.#throttle,
-    load: this.#load,
+    load: this.#groupCommit.load,
     watches: this.#watches,
     outgoing: this.#outgoing,
   });
@@ -122,17 +121,9 @@ export class ChatCoordinator extends DurableObject<Env> {
   }
 
   /** @returns the JSON text of the answer, which the worker passes on */
-  call(
-    credentials: Credentials,
-    name: string,
-    input: unknown,
-  ): Result<string, Refusal> | Promise<Result<string, Refusal>> {
-    return this.#groupCommit.run(() => {
-      const result = withErrorBoundary(() => this.#call(credentials, name, input));
-      const text = JSON.stringify(result.ok ? result.value : result.error);
-      this.#throttle.charge(credentials.id, { chars: text.length, rows: 0 });
-      return result.ok ? ok(text) : result;
-    });
+  call(credentials: Credentials, name: string, input: unknown): CallAnswer | Promise<CallAnswer> {
+    const work = (): Result<unknown, Refusal> => this.#call(credentials, name, input);
+    return this.#groupCommit.run(() => this.#requests.toText(credentials.id, work));
   }
 
   #call(credentials: Credentials, name: string, input: unknown): Result<unknown, Refusal> {
@@ -287,8 +278,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     }
   }
 
-  #event<T>(work: () => T, waitedMs = 0): T {
-    this.#load.beginEvent(waitedMs);
+  #event<T>(work: () => T): T {
     this.#beginEvent();
     try {
       return work();

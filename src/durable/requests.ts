@@ -4,7 +4,7 @@ import { isOperation } from "../contract/operations.ts";
 import { flowReadMethod, maxAnswerChars } from "../contract/protocol.ts";
 import { checkInput } from "../shared/check-input.ts";
 import type { Bearer } from "../coordination/workspace/tokens.ts";
-import { err, type Result } from "../shared/result.ts";
+import { err, ok, type Result } from "../shared/result.ts";
 import { keepsWork } from "./effects.ts";
 import { withErrorBoundary } from "./error-boundary.ts";
 import type { LoadShedder } from "./load-shedding.ts";
@@ -92,6 +92,13 @@ export class Requests {
     return id === null ? null : JSON.stringify(toAnswer(id, result));
   }
 
+  toText(token: string, work: () => Result<unknown, Refusal>): CallAnswer {
+    const result = withErrorBoundary(work);
+    const text = JSON.stringify(result.ok ? result.value : result.error);
+    this.#options.throttle.charge(token, { chars: text.length, rows: 0 });
+    return result.ok ? ok(text) : result;
+  }
+
   runCall(bearer: Bearer, name: string, work: () => Result<unknown, Refusal>): Result<unknown, Refusal> {
     const { throttle, load, sql, transactions } = this.#options;
     const { settings, now } = transactions.tx();
@@ -106,6 +113,9 @@ export class Requests {
     return result;
   }
 }
+
+/** The JSON text of a result. */
+export type CallAnswer = Result<string, Refusal>;
 
 interface Answered {
   readonly text: string | null;
