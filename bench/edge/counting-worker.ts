@@ -81,6 +81,13 @@ function countingQueue(env: Env): Env {
   return { ...env, DISPATCH: { send } as Env["DISPATCH"] };
 }
 
+/** Ways out of the object. */
+type Way = "hop" | "queue";
+
+function isWay(message: string | ArrayBuffer): message is Way {
+  return message === "hop" || message === "queue";
+}
+
 export class ChatCoordinator extends Real {
   readonly #storage: DurableObjectStorage;
   #hasRows = false;
@@ -108,11 +115,7 @@ export class ChatCoordinator extends Real {
       counted = none();
       return undefined;
     }
-    if (message === "hop") return this.#hop(socket);
-    if (message === "queue") {
-      this.ctx.waitUntil(this.env.EMPTY.send("empty"));
-      return undefined;
-    }
+    if (isWay(message)) return this.#leave(socket, message);
     if (typeof message === "string" && message.startsWith("later ")) {
       ahead += Number(message.slice(6));
       this.alarm();
@@ -126,7 +129,12 @@ export class ChatCoordinator extends Real {
     return "hop";
   }
 
-  async #hop(socket: WebSocket): Promise<void> {
+  /** To another object, or to a queue whose consumer comes back. */
+  async #leave(socket: WebSocket, way: Way): Promise<void> {
+    if (way === "queue") {
+      await this.env.EMPTY.send("empty");
+      return;
+    }
     const objects = this.env.COORDINATOR as unknown as DurableObjectNamespace<ChatCoordinator>;
     socket.send(await objects.get(objects.idFromName("bench-other")).hop());
   }

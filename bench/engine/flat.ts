@@ -17,7 +17,7 @@ const large: Size = {
   chats: scaled(9_990, 200),
   tasks: scaled(1_000_000, 2_000),
   keys: scaled(990_000, 2_000),
-  messages: scaled(100_000, 2_000),
+  messages: scaled(90_000, 2_000),
 };
 const rounds = scaled(400, 20);
 /** Calls of one round, whose mean counts. */

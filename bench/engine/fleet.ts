@@ -30,16 +30,14 @@ function hashed(text: string): number {
 
 function projectSplits(world: World): Split[] {
   const placed = placeLargestFirst(world.members.map(({ length }) => length));
-  const toSplit = (name: string, at: (project: number) => number): Split => ({
-    name,
-    homeOf: ({ project }) => at(project),
-    taskAt: ({ project }) => at(project),
-    keyAt: at,
-  });
   return [
-    toSplit("by hash of the project", (project) => hashed(`project-${project}`)),
-    toSplit("by project, largest first", (project) => placed[project] ?? 0),
+    projectSplit("by hash of the project", (project) => hashed(`project-${project}`)),
+    projectSplit("by project, largest first", (project) => placed[project] ?? 0),
   ];
+}
+
+function projectSplit(name: string, at: (project: number) => number): Split {
+  return { name, homeOf: ({ project }) => at(project), taskAt: ({ project }) => at(project), keyAt: at };
 }
 
 const otherSplits: readonly Split[] = [

@@ -104,7 +104,7 @@ async function keepDuring(chats: readonly StressChat[], work: Promise<unknown>):
   return kept;
 }
 
-export const overloadTargets = { keptP99Ms: 1_000, recoveryMs: 2_000 } as const;
+const overloadTargets = { keptP99Ms: 1_000, recoveryMs: 2_000 } as const;
 
 export function overloadMisses({ produced, lost, loaded, recoveryMs }: OverloadOutcome): string[] {
   const isLate = sample(loaded.times).p99 > overloadTargets.keptP99Ms;

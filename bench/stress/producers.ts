@@ -26,34 +26,44 @@ export interface Produced {
 }
 
 const jitterMs = 500;
+/** Of a socket that was closed: nobody answers there. */
+const closed = { code: "closed", retryAfterMs: Infinity };
 
-export async function produce(plan: Plan): Promise<Produced> {
+async function answerTo(socket: StressSocket, params: object): Promise<Answer> {
+  const [answer] = (await socket.frame([{ method: "tasks.submit", params }])) ?? [];
+  return answer ?? {};
+}
+
+async function produce(plan: Plan): Promise<Produced> {
   const { workspace, token, producers, rate, ms, type } = plan;
   const refused: Record<string, number> = {};
   const times: number[] = [];
   const accepted: number[][] = [];
   let [givenUp, numbered] = [0, 0];
-  const sockets = await Promise.all(range(producers, () => StressSocket.open(workspace, token)));
+  const opened = await Promise.all(range(producers, () => StressSocket.open(workspace, token)));
+  const sockets = opened.filter((socket) => socket !== null);
   const startedAt = performance.now();
   const until = startedAt + ms;
   const tasks = range(plan.tasksPerFrame, (n) => ({ type, payload: { n, text: "x".repeat(100) } }));
+
+  const countRefusal = (code: string): void => void (refused[code] = (refused[code] ?? 0) + 1);
 
   /** @returns its tasks; null: it was not accepted before the end */
   async function sendUntilAccepted(socket: StressSocket): Promise<number[] | null> {
     const params = { tasks, requestId: `${type}-${(numbered += 1)}` };
     for (;;) {
-      const [answer]: readonly Answer[] = (await socket.frame([{ method: "tasks.submit", params }])) ?? [];
-      if (answer?.result) return (answer.result["tasks"] as { task: number }[]).map(({ task }) => task);
-      const { code = "closed", retryAfterMs = 0 } = answer?.error?.data ?? {};
-      refused[code] = (refused[code] ?? 0) + 1;
+      const answer = await answerTo(socket, params);
+      if (answer.result) return (answer.result["tasks"] as { task: number }[]).map(({ task }) => task);
+      const { code, retryAfterMs = 0 } = answer.error?.data ?? closed;
+      countRefusal(code);
       const waitMs = retryAfterMs + Math.random() * jitterMs;
-      if (code === "closed" || performance.now() + waitMs > until) return null;
+      if (performance.now() + waitMs > until) return null;
       await pause(waitMs);
     }
   }
 
-  async function run(socket: StressSocket | null, at: number): Promise<void> {
-    for (let n = 0; socket && performance.now() < until; n++) {
+  async function run(socket: StressSocket, at: number): Promise<void> {
+    for (let n = 0; performance.now() < until; n++) {
       const dueAt = rate === null ? 0 : startedAt + ((n * producers + at) * 1_000) / rate;
       if (dueAt > until) break;
       await pause(Math.max(0, dueAt - performance.now()));
@@ -67,7 +77,7 @@ export async function produce(plan: Plan): Promise<Produced> {
   }
 
   await Promise.all(sockets.map(run));
-  for (const socket of sockets) socket?.close();
+  for (const socket of sockets) socket.close();
   return { accepted, givenUp, refused, times };
 }
 

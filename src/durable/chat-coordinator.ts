@@ -25,7 +25,7 @@ import { LoadShedder } from "./load-shedding.ts";
 import { KeptRows } from "./kept-rows.ts";
 import { logProblem } from "./log-problem.ts";
 import { migrateWorkspace } from "./migrate-workspace.ts";
-import { Requests } from "./requests.ts";
+import { Requests, type CallAnswer } from "./requests.ts";
 import { close, unbind, Sockets } from "./sockets.ts";
 import { StorageSql } from "./storage-sql.ts";
 import { Throttle } from "./throttle.ts";
@@ -43,7 +43,6 @@ export class ChatCoordinator extends DurableObject<Env> {
   readonly #sql = new StorageSql(this.ctx.storage);
   readonly #outgoing = new Outgoing(() => crypto.randomUUID());
   readonly #throttle = new Throttle();
-  readonly #load = new LoadShedder();
   readonly #watches = new Watches(this.#sql, this.#outgoing, {
     isSpent: (token) => this.#isSpent(token),
     charge: (token, chars) => this.#throttle.charge(token, { chars, rows: 1 }),
@@ -54,10 +53,10 @@ export class ChatCoordinator extends DurableObject<Env> {
   readonly #alarm = new Alarm(this.ctx.storage);
   readonly #dueTimes: due.KnownDueTimes = new Map();
   readonly #groupCommit = new GroupCommit({
-    event: (work, waitedMs) => this.#event(work, waitedMs),
+    event: (work) => this.#event(work),
     storage: this.#sql,
+    load: new LoadShedder(),
     synced: () => this.ctx.storage.sync(),
-    committed: (tookMs) => this.#load.measure(tookMs),
     now: () => this.now(),
   });
   readonly #transactions = new Transactions({
@@ -82,7 +81,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     operations: this.#operations,
     transactions: this.#transactions,
     throttle: this.#throttle,
-    load: this.#load,
+    load: this.#groupCommit.load,
     watches: this.#watches,
     outgoing: this.#outgoing,
   });
@@ -129,17 +128,9 @@ export class ChatCoordinator extends DurableObject<Env> {
    * @param input fields of a query, or the text of a body [WO3]: the worker has checked its nesting
    * @returns the JSON text of the answer, which the worker passes on
    */
-  call(
-    credentials: Credentials,
-    name: string,
-    input: unknown,
-  ): Result<string, Refusal> | Promise<Result<string, Refusal>> {
-    return this.#groupCommit.run(() => {
-      const result = withErrorBoundary(() => this.#call(credentials, name, input));
-      const text = JSON.stringify(result.ok ? result.value : result.error);
-      this.#throttle.charge(credentials.id, { chars: text.length, rows: 0 });
-      return result.ok ? ok(text) : result;
-    });
+  call(credentials: Credentials, name: string, input: unknown): CallAnswer | Promise<CallAnswer> {
+    const work = (): Result<unknown, Refusal> => this.#call(credentials, name, input);
+    return this.#groupCommit.run(() => this.#requests.toText(credentials.id, work));
   }
 
   #call(credentials: Credentials, name: string, input: unknown): Result<unknown, Refusal> {
@@ -294,8 +285,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     }
   }
 
-  #event<T>(work: () => T, waitedMs = 0): T {
-    this.#load.beginEvent(waitedMs);
+  #event<T>(work: () => T): T {
     this.#beginEvent();
     try {
       return work();

@@ -1,3 +1,5 @@
+import type { LoadShedder } from "./load-shedding.ts";
+
 interface Queued {
   readonly handle: () => void;
   /** Arrival, epoch ms. */
@@ -5,14 +7,13 @@ interface Queued {
 }
 
 interface GroupCommitOptions {
-  /** Runs work as one event of the object, whose oldest request has waited that long. */
-  readonly event: <T>(work: () => T, waitedMs: number) => T;
+  /** Runs work as one event of the object. */
+  readonly event: <T>(work: () => T) => T;
   /** Counts the rows written. */
   readonly storage: { readonly written: number };
   /** Resolves when all that was written is on disk. */
   readonly synced: () => Promise<unknown>;
-  /** Called when an event's rows are on disk, with the ms since its beginning. */
-  readonly committed: (tookMs: number) => void;
+  readonly load: LoadShedder;
   /** Epoch ms. */
   readonly now: () => number;
 }
@@ -32,6 +33,10 @@ export class GroupCommit {
     this.#options = options;
   }
 
+  get load(): LoadShedder {
+    return this.#options.load;
+  }
+
   run<T>(work: () => T): T | Promise<T> {
     if (!this.#isCommitting && this.#lastSize === 1) return this.#runEvent(work, 0);
     const handled = Promise.withResolvers<T>();
@@ -48,20 +53,21 @@ export class GroupCommit {
   }
 
   #runEvent<T>(work: () => T, waitedMs: number): T {
-    const { event, storage, now } = this.#options;
+    const { event, storage, load, now } = this.#options;
     const [before, startedAt] = [storage.written, now()];
-    const result = event(work, waitedMs);
+    load.beginEvent(waitedMs);
+    const result = event(work);
     if (storage.written > before) void this.#commit(startedAt);
     return result;
   }
 
   async #commit(startedAt: number | null): Promise<void> {
     this.#isCommitting = true;
-    const { synced, committed, now } = this.#options;
+    const { synced, load, now } = this.#options;
     // A failed commit resets the object, so nothing waits for ever.
     await synced().catch(() => undefined);
     this.#isCommitting = false;
-    if (startedAt !== null) committed(now() - startedAt);
+    if (startedAt !== null) load.measure(now() - startedAt);
     const [oldest] = this.#queued;
     if (!oldest) return;
     const batch = this.#queued;

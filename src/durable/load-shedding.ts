@@ -14,7 +14,7 @@ const maxSlowness = 20;
 const minRetryMs = 1_000;
 const maxRetryMs = 10_000;
 
-/** What adds to the workspace and loses nothing by coming later. */
+/** Operations that add to the workspace, and lose nothing by coming later. */
 const postponable: ReadonlySet<string> = new Set<OperationName>([
   "tasks.submit",
   "tasks.replay",
@@ -72,7 +72,7 @@ export class LoadShedder {
   }
 }
 
-/** [DO52] [DO53] What keeps or ends work is never refused, nor what an admin does against the load. */
+/** [DO52] [DO53] Infinite for operations that keep or end work, and those of an admin. */
 function maxWaitOf(name: string): number {
   if (postponable.has(name)) return maxWaitMs.postponable;
   const canWait = isOperation(name) && !keepsWork(name) && operations[name].scope !== "admin";

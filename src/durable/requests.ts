@@ -113,6 +113,13 @@ export class Requests {
     return null;
   }
 
+  toText(token: string, work: () => Result<unknown, Refusal>): CallAnswer {
+    const result = withErrorBoundary(work);
+    const text = JSON.stringify(result.ok ? result.value : result.error);
+    this.#options.throttle.charge(token, { chars: text.length, rows: 0 });
+    return result.ok ? ok(text) : result;
+  }
+
   runCall(bearer: Bearer, name: string, work: () => Result<unknown, Refusal>): Result<unknown, Refusal> {
     const { throttle, load, sql, transactions } = this.#options;
     const { settings, now } = transactions.tx();
@@ -127,6 +134,9 @@ export class Requests {
     return result;
   }
 }
+
+/** The JSON text of a result. */
+export type CallAnswer = Result<string, Refusal>;
 
 interface Answered {
   readonly text: string | null;

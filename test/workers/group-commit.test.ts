@@ -1,5 +1,6 @@
 import { expect } from "vitest";
 import { GroupCommit } from "#src/durable/group-commit.ts";
+import { LoadShedder } from "#src/durable/load-shedding.ts";
 import { aChat, it } from "./support.ts";
 
 /** A group commit whose commits end when the test says so. */
@@ -13,9 +14,8 @@ class CommitRig {
   readonly took: number[] = [];
   now = 0;
   readonly #commit = new GroupCommit({
-    event: (work, waitedMs) => {
+    event: (work) => {
       this.done.push("(");
-      this.waits.push(waitedMs);
       try {
         const result = work();
         if (this.isWriting) this.storage.written += 1;
@@ -26,7 +26,10 @@ class CommitRig {
     },
     storage: this.storage,
     synced: () => this.#committed.promise,
-    committed: (tookMs) => void this.took.push(tookMs),
+    load: Object.assign(new LoadShedder(), {
+      beginEvent: (waitedMs: number) => void this.waits.push(waitedMs),
+      measure: (tookMs: number) => void this.took.push(tookMs),
+    }),
     now: () => this.now,
   });
 

@@ -79,9 +79,9 @@ async function askTogether(workspace: TestWorkspace, asked: readonly Asked[], wa
   const credentials = { id: workspace.tokenId, hash: await tokens.hashOf(workspace.token) };
   return workspace.inside(async (_state, object: ChatCoordinator) => {
     void object.call(credentials, "state.set", { key: "first", value: 1 });
-    const answers = asked.map(({ name, input }) => object.call(credentials, name, input));
+    const answers = asked.map(async ({ name, input }) => object.call(credentials, name, input));
     wait(waitMs);
-    return Promise.all(answers.map((answer) => Promise.resolve(answer)));
+    return Promise.all(answers);
   });
 }
 
@@ -166,9 +166,9 @@ it("[DO52] [DO55] over a socket, too, a refused request says when to return, and
     if (!socket) throw new Error("no socket");
     const set = { jsonrpc: "2.0", id: 1, method: "state.set", params: { key: "first", value: 1 } };
     await object.webSocketMessage(socket, JSON.stringify(set));
-    const handled = Array.from({ length: 20 }, () => object.webSocketMessage(socket, JSON.stringify(frame)));
+    const handled = Array.from({ length: 20 }, async () => object.webSocketMessage(socket, JSON.stringify(frame)));
     wait(1_100);
-    await Promise.all(handled.map((one) => Promise.resolve(one)));
+    await Promise.all(handled);
   });
   expect(await connection.next()).toMatchObject({ id: 1, result: {} });
   const parts = (await connection.next()) as unknown as readonly { error: { data: Refusal } }[];

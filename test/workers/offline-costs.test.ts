@@ -8,11 +8,11 @@ import { type Self, wait } from "./support.ts";
 
 const day = 86_400_000;
 
+function send(self: Self, target: InputOf<"messages.send">["target"]): Parameters<typeof all>[1][number] {
+  return { method: "messages.send", params: { self, target, body: 1, ttlMs: 7 * day } };
+}
+
 it("[MS34] [MS13] the check of an offline chat reads few of the messages sent after its first day, and finds those before", async () => {
-  const send = (self: Self, target: InputOf<"messages.send">["target"]): Parameters<typeof all>[1][number] => ({
-    method: "messages.send",
-    params: { self, target, body: 1, ttlMs: 7 * day },
-  });
   const found = await reads(
     async (at, count) => {
       const gone = await at.workspace.register("gone");
