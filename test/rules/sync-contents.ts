@@ -19,6 +19,8 @@ import {
 import type { RuleTest } from "./rule-test.ts";
 
 /** Rules of what stays of the things that devices store, and for how long, that hold behind any host. */
+const aged = (id: string, of: string, minutes: number) => checkpoint(id, of, id, { ageMs: minutes * minute });
+
 export function syncContentRules(it: RuleTest): void {
   it("[SY10] a restored home in its new epoch does not replace newer content", async ({ host, device }) => {
     await device.push(session("s1", "newest"), session("s2", "same"));
@@ -82,7 +84,6 @@ export function syncContentRules(it: RuleTest): void {
   it("[SY13] checkpoints and deletions of one push leave what they leave one by one", async ({ host }) => {
     await set(host, { maxSyncCheckpoints: 3 });
     const [one, other] = [await Device.begun(host), await Device.begun(host, "d2", m2)];
-    const aged = (id: string, of: string, minutes: number) => checkpoint(id, of, id, { ageMs: minutes * minute });
     const ops = [
       ...[7, 3, 5, 9, 1, 8].map((at) => aged(`k${at}`, "s1", at)),
       session("s1"),

@@ -56,11 +56,16 @@ function changeBy(
   const stored = known ?? findStored(tx, chat, type);
   const current = stored ?? performance.initialPerformance;
   const next = performance.update(current, { isSuccess, durationMs: Math.max(0, tx.now - startedAt) });
-  const added = [...changed.values()].filter(({ isNew }) => isNew).length;
-  const isWritten = stored
-    ? hasChanged(current, next) || !performance.hasRankOf(current, isSuccess)
-    : !hasMaxTypes(tx, chat, added);
+  const isWritten = stored ? isRelevant(stored, next, isSuccess) : !hasMaxTypes(tx, chat, countNew(changed));
   return isWritten ? { chat, type, ...next, isNew: stored === null || known?.isNew === true } : null;
+}
+
+function isRelevant(current: Performance, next: Performance, isSuccess: boolean): boolean {
+  return hasChanged(current, next) || !performance.hasRankOf(current, isSuccess);
+}
+
+function countNew(changed: ReadonlyMap<string, ChangedPerformance>): number {
+  return [...changed.values()].filter(({ isNew }) => isNew).length;
 }
 
 /** Names of chats have no line break. */

@@ -193,12 +193,14 @@ const work: fc.Arbitrary<Step[]> = fc
       (all) => fc.tuple(...all),
     ),
   })
-  .map(({ tasks, claim, pause: ms, ends }) => [
-    { kind: "call", name: "tasks.submit", input: { tasks } },
-    { kind: "frame", drafts: claim },
-    { kind: "wait", ms: ms % 9_000, rings: false },
-    ...ends.map((drafts): Step => ({ kind: "frame", drafts: drafts.slice(0, tasks.length).map(toNewest) })),
-  ]);
+  .map(({ tasks, claim, pause: ms, ends }) => {
+    const steps: Step[] = [
+      { kind: "call", name: "tasks.submit", input: { tasks } },
+      { kind: "frame", drafts: claim },
+      { kind: "wait", ms: ms % 9_000, rings: false },
+    ];
+    return steps.concat(ends.map((drafts) => ({ kind: "frame", drafts: drafts.slice(0, tasks.length).map(toNewest) })));
+  });
 
 function toNewest(draft: Draft, at: number): Draft {
   return draft.pick % 12 === 0 && draft.pick > 0 ? draft : { ...draft, pick: at };
