@@ -35,7 +35,7 @@ export function unlessExpired(tx: Tx, row: StateRow | null): StateRow | null {
   return row && !isExpired(tx, row) ? row : null;
 }
 
-export function isExpired({ now: totals }: Tx, { expires_at: at }: StateRow): boolean {
+function isExpired({ now: totals }: Tx, { expires_at: at }: StateRow): boolean {
   return at !== null && at <= totals;
 }
 
