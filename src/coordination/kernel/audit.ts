@@ -86,8 +86,15 @@ export const dueAt = `
 
 /** Oldest first, at most `limit` rows; never the newest, whose number must not recur. */
 export function prune(sql: Sql, now: number, limit: number, newest = newestNumber(sql)): void {
-  const rows = sql.all<{ seq: number; at: number }>("SELECT seq, at FROM audit ORDER BY seq LIMIT ?", limit);
-  const minSeq = newest - keepRows;
-  const firstKept = rows.find(({ seq, at }) => at > now - keepMs && seq >= minSeq) ?? rows.at(-1);
-  if (firstKept) sql.run("DELETE FROM audit WHERE seq < ?", firstKept.seq);
+  const oldest = "SELECT seq, at FROM audit ORDER BY seq LIMIT ?";
+  const [kept] = sql.all<{ seq: number }>(
+    `SELECT seq FROM (${oldest}) WHERE at > ? AND seq >= ? LIMIT 1`,
+    limit,
+    now - keepMs,
+    newest - keepRows,
+  );
+  const [last] = kept
+    ? [kept]
+    : sql.all<{ seq: number }>(`SELECT seq FROM (${oldest}) ORDER BY seq DESC LIMIT 1`, limit);
+  if (last) sql.run("DELETE FROM audit WHERE seq < ?", last.seq);
 }

@@ -4,7 +4,7 @@ import type { Performance } from "./performance.ts";
 
 /**
  * Rows read by the transactions of one frame, which run as one. A function that writes such a row
- * stores or clears it here in the same step: `changes.append`, `chatRows.write`, and
+ * stores or clears it here in the same step: `changes.append`, `appendAll`, `chatRows.write`, and
  * `chatPerformance.record` and `deleteChat`. The host drops the cache at the frame's end and on a
  * rollback.
  */
