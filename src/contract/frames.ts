@@ -85,7 +85,7 @@ export const Notification = z.discriminatedUnion("method", [
   }),
   z.object({ method: z.literal("resync"), params: z.object({ watch: Id, revision: counter }) }),
   z.object({ method: z.literal("lease.granted"), params: z.object({ resource: z.string() }) }),
-  /** [MS34] With the message where that is the only unread one; what cannot be read counts as absent. */
+  /** [MS34] With the message where that is the only unread one; invalid counts as absent. */
   z.object({
     method: z.literal("messages.new"),
     params: z.object({ message: Message.optional().catch(undefined) }).optional(),

@@ -33,8 +33,8 @@ export interface CoordinatorClient {
   /** Only `outcome_unknown` and `bad_answer` leave open what has happened. */
   readonly call: Call;
   /**
-   * [EC22] A claim, a heartbeat or a pull reads what it is about; with the message where that is the
-   * only unread one. @returns unsubscribes
+   * [EC22] A claim, a heartbeat or a pull reads what it is about, unless its message came with it.
+   * @returns unsubscribes
    */
   onHint(listener: (hint: HintKind, message?: Message) => void): () => void;
   /** Another process owns the chat, or the coordinator refuses for good. @returns unsubscribes */

@@ -276,7 +276,7 @@ export class ChatCoordinator extends DurableObject<Env> {
 
   #sweep(): void {
     for (let times = 0; times < sweepsPerAlarm; times++) {
-      // [QU12] What becomes runnable here goes through the queue.
+      // [QU12] Tasks that become runnable here go through the queue.
       const tx = { ...this.#transactions.tx(), requestDispatch: null };
       const next = due.nextDue(tx);
       if (next === null || next > tx.now) return;

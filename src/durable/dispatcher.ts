@@ -6,7 +6,7 @@ import type { Env } from "./env.ts";
 import { logProblem } from "./log-problem.ts";
 import type { Transactions } from "./transactions.ts";
 
-/** Assigns what requests make runnable; the rest goes through the queue, whose tokens name the workspace. */
+/** Assigns what requests make runnable; the rest goes through the queue. */
 export class Dispatcher {
   readonly #transactions: Transactions;
   readonly #queue: Env["DISPATCH"];
@@ -18,7 +18,7 @@ export class Dispatcher {
     this.#workspace = workspace;
   }
 
-  /** [QU12] Before the commit of the event. A failure undoes no request: the queue repeats the dispatch. */
+  /** [QU12] Before the commit. A failure undoes no request: the queue repeats the dispatch. */
   assignAtOnce(): void {
     try {
       this.#transactions.run((tx) => ok(dispatch.assignAtOnce(tx)));

@@ -32,7 +32,7 @@ export interface Tx {
   readonly cache?: ReadCache | null;
   /** Storage is nearly full: what may be deleted is deleted at once. */
   readonly isFull?: boolean;
-  /** Tasks became runnable, or a chat has room: the host dispatches before its commit. Absent: a token is sent. */
+  /** The host dispatches before its commit. Absent: an outbox row is written, and a token sent. */
   readonly requestDispatch?: (() => void) | null;
   readonly tell: (hint: Hint) => void;
 }

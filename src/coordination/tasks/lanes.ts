@@ -27,7 +27,7 @@ export function listQueued(tx: Tx, pageSize = maxLanesPerQuery): Generator<strin
   return lanesBetween(tx, "", endOfLanes, pageSize);
 }
 
-/** Whether more than `count` partition keys have something queued; reads no more of them than that. */
+/** Whether more than `count` partition keys have something queued; reads one more at most. */
 export function hasMoreThan(tx: Tx, count: number): boolean {
   let found = 0;
   for (const _ of listQueued(tx, count + 1)) if ((found += 1) > count) return true;
