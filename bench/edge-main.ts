@@ -3,7 +3,7 @@ import { batched } from "./edge/batched.ts";
 import { EdgeRig } from "./edge/edge-rig.ts";
 import { capacity } from "./edge/capacity.ts";
 import { detection } from "./edge/detection.ts";
-import { growth, rowCounts } from "./edge/growth.ts";
+import { growth, rowCounts, socketGrowth } from "./edge/growth.ts";
 import { messageLatency } from "./edge/messages.ts";
 import { oneAtATime } from "./edge/one-at-a-time.ts";
 import { ownRedis } from "./edge/redis.ts";
@@ -22,6 +22,7 @@ try {
   await Promise.all([rig.close(), redis.close(), rare.close()]);
 }
 await parts.run("growth", growth);
+await parts.run("sockets", socketGrowth);
 await parts.run("rows", rowCounts);
 await parts.run("detection", detection);
 await parts.run("capacity", capacity);

@@ -1,5 +1,7 @@
 /** What one workspace carries: an open load of mixed events rises until answers come late. */
+import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
+import { descendantsOf } from "../../scripts/local-edge.ts";
 import { median, scaled } from "../tasks/sizes.ts";
 import { ms, perSecond, range, ratio, sample, type Row } from "../figures.ts";
 import { EdgeRig } from "./edge-rig.ts";
@@ -62,10 +64,16 @@ export async function capacity(): Promise<Row[]> {
     const beats = await risen(clients, [heartbeat]);
     const empty = await closedRate(clients, "empty");
     const bare = await closedRate(clients, "row");
-    const calls = (callsPerMix / mix.length) * mixed.sustained;
-    const beside = `empty frames ${perSecond(empty)} (${ratio(calls / empty)}), frames with one bare row ${perSecond(bare)} (${ratio(calls / bare)})`;
+    const callsPerEvent = callsPerMix / mix.length;
+    const calls = callsPerEvent * mixed.sustained;
+    const beside = `empty frames ${perSecond(empty.rate)} (${ratio(calls / empty.rate)}), frames with one bare row ${perSecond(bare.rate)} (${ratio(calls / bare.rate)})`;
     return [
       row(`mixed calls of ${chats} connected chats, p99 at most ${maxP99Ms} ms`, perSecond(calls), beside),
+      row(
+        "processor time of the runtime for a mixed call",
+        `${Math.round(mixed.cpuUs / callsPerEvent)} µs: ${perSecond(1e6 / (mixed.cpuUs / callsPerEvent))} of it`,
+        `a heartbeat ${Math.round(beats.cpuUs)} µs, an empty frame ${Math.round(empty.cpuUs)} µs, a frame with one bare row ${Math.round(bare.cpuUs)} µs`,
+      ),
       row("p50 / p99 at a rate of mixed events", mixed.steps.join("; ")),
       row(
         "heartbeats alone",
@@ -89,27 +97,47 @@ function chatCount(rate: number, seconds: number): string {
   return (Math.round((rate * seconds) / 1_000) * 1_000).toLocaleString("en");
 }
 
-/** @returns the highest rate of events a second that was done in time, and what each step took */
-async function risen(
-  clients: readonly WireClient[],
-  events: readonly Event[],
-): Promise<{ sustained: number; steps: string[] }> {
+interface Risen {
+  /** The highest rate of events a second that was done in time. */
+  readonly sustained: number;
+  /** Of one event, in all steps. */
+  readonly cpuUs: number;
+  readonly steps: readonly string[];
+}
+
+async function risen(clients: readonly WireClient[], events: readonly Event[]): Promise<Risen> {
   const steps: string[] = [];
   let sustained = 0;
   let failed = 0;
   // The first step opens what the runtime opens once. Other work of the machine may spoil a step: it has another try.
   await offered(clients, events, firstRate / 2);
+  const cpuBefore = runtimeCpuUs();
+  let count = 0;
   for (let rate = firstRate; failed < 2;) {
     const { times, refused, done } = await offered(clients, events, rate);
     const { p50, p99 } = sample(times);
     const all = times.length + refused;
+    count += all;
     const shed = refused === 0 ? "" : `, ${((100 * refused) / all).toFixed(0)} % refused`;
     steps.push(`${perSecond(rate)}: ${ms(p50)} / ${ms(p99)}${shed}`);
     const isLate = p99 > maxP99Ms || refused > 0 || done < all * minShareDone;
     failed = isLate ? failed + 1 : 0;
     if (!isLate) [sustained, rate] = [rate, rate * stepFactor];
   }
-  return { sustained, steps };
+  return { sustained, cpuUs: (runtimeCpuUs() - cpuBefore) / count, steps };
+}
+
+/** Ticks of a hundredth of a second, as proc(5) has them. */
+const usPerTick = 10_000;
+
+/** Processor time of all workerd below this process; NaN where there is no /proc. */
+function runtimeCpuUs(): number {
+  if (process.platform !== "linux") return NaN;
+  const stats = descendantsOf(process.pid).map((pid) => readFileSync(`/proc/${pid}/stat`, "utf8"));
+  const times = stats
+    .filter((text) => text.includes("(workerd)"))
+    .map((text) => text.slice(text.lastIndexOf(")")).split(" "));
+  return times.reduce((sum, fields) => sum + usPerTick * (Number(fields[12]) + Number(fields[13])), 0);
 }
 
 interface Offered {
@@ -151,9 +179,11 @@ function number(): number {
   return (numbered += 1);
 }
 
-/** Frames a second, one under way on each connection; median of three. */
-async function closedRate(clients: readonly WireClient[], text: string): Promise<number> {
+/** Frames a second, one under way on each connection: the median of three. */
+async function closedRate(clients: readonly WireClient[], text: string): Promise<{ rate: number; cpuUs: number }> {
   const rates: number[] = [];
+  const cpuBefore = runtimeCpuUs();
+  let all = 0;
   for (let round = 0; round < 3; round++) {
     const [startedAt, until] = [performance.now(), performance.now() + stepMs / 2];
     let count = 0;
@@ -162,8 +192,9 @@ async function closedRate(clients: readonly WireClient[], text: string): Promise
     };
     await Promise.all(clients.map(loop));
     rates.push((1_000 * count) / (performance.now() - startedAt));
+    all += count;
   }
-  return median(rates);
+  return { rate: median(rates), cpuUs: (runtimeCpuUs() - cpuBefore) / all };
 }
 
 /** Bytes that one of each adds, and how many reach the bound of DO27 in the 10 GB that an object may have. */

@@ -20,7 +20,7 @@ const works: Record<string, Work> = {
   "state set": (client, round) => client.call("state.set", { key: "own", value: round }),
   "state get": (client) => client.call("state.get", { key: "own" }),
   "message send": (client, round) =>
-    client.call("messages.send", { self: client.self, target: { to: "all" }, body: round }),
+    client.call("messages.send", { self: client.self, target: { to: "topic", topic: "growth" }, body: round }),
 };
 
 /** A workspace of one size. */
@@ -41,6 +41,11 @@ export async function growth(): Promise<Row[]> {
       "100 to 100,000 keys and as many leases",
     )),
   ];
+}
+
+/** Chats with a socket each, which do nothing. */
+export function socketGrowth(): Promise<Row[]> {
+  return compared([10, 100, 2_000], withSockets, "growth: sockets", "10 to 2,000 connected chats");
 }
 
 /** All sizes are there at once and take turns: a machine that becomes slower or faster meanwhile does so for all of them. */
@@ -73,6 +78,12 @@ async function compared(
 async function withChats(rig: EdgeRig, _own: WireClient, size: number): Promise<void> {
   for (let there = 1; there < size; there += 50) {
     await Promise.all(range(Math.min(50, size - there), (n) => rig.register(`other-${there + n}`)));
+  }
+}
+
+async function withSockets(rig: EdgeRig, _own: WireClient, size: number): Promise<void> {
+  for (let there = 1; there < size; there += 50) {
+    await Promise.all(range(Math.min(50, size - there), (n) => rig.client(`other-${there + n}`)));
   }
 }
 

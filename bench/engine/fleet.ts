@@ -9,7 +9,7 @@ import { MemoryEngine } from "./memory-engine.ts";
 const objects = 100;
 const chatCount = scaled(100_000, 2_000);
 /** Simulated time. */
-const seconds = scaled(10, 3);
+const seconds = scaled(5, 3);
 /** A third of these are heartbeats: one each 30 s. */
 const actsPerChatSecond = 0.1;
 
@@ -93,7 +93,7 @@ class FleetObject {
   readonly relay: Self;
   chats = 0;
   calls = 0;
-  /** Ms. */
+  /** Ms of the processor. */
   busy = 0;
 
   constructor() {
@@ -119,9 +119,10 @@ class FleetObject {
   }
 
   run<T>(calls: number, work: (engine: MemoryEngine) => T): T {
-    const startedAt = performance.now();
+    const before = process.threadCpuUsage();
     const value = work(this.engine);
-    this.busy += performance.now() - startedAt;
+    const { user, system } = process.threadCpuUsage(before);
+    this.busy += (user + system) / 1_000;
     this.calls += calls;
     return value;
   }

@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { overload } from "../../bench/stress/overload.ts";
 import { storageLimit, type AttackName } from "../../bench/stress/attacks.ts";
 import { targets, underAttack, type Outcome } from "../../bench/stress/run.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
@@ -42,4 +43,12 @@ it("[DO27] under a flood of values the storage stays below its limit", async () 
   const { storage } = await attacked("storage");
   expect(storage?.limitBytes).toBe(storageLimit);
   expect(storage?.bytes).toBeLessThan(storageLimit);
+});
+
+it("[DO52] [DO53] offered four times what it can, it refuses submits, loses none that it accepted, and refuses no heartbeat", async () => {
+  const { produced, lost, loaded } = await overload(await EdgeRuntime.open(), 4, ms);
+  expect(produced.accepted.length).toBeGreaterThan(0);
+  expect(Object.keys(produced.refused)).toEqual(["overloaded"]);
+  expect(lost).toBe(0);
+  expect(loaded.refused).toEqual([]);
 });
