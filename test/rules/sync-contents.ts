@@ -18,9 +18,9 @@ import {
 } from "#harness/sync/sealed-content.ts";
 import type { RuleTest } from "./rule-test.ts";
 
-/** Rules of what stays of the things that devices store, and for how long, that hold behind any host. */
 const aged = (id: string, of: string, minutes: number) => checkpoint(id, of, id, { ageMs: minutes * minute });
 
+/** Rules of what stays of the things that devices store, and for how long, that hold behind any host. */
 export function syncContentRules(it: RuleTest): void {
   it("[SY10] a restored home in its new epoch does not replace newer content", async ({ host, device }) => {
     await device.push(session("s1", "newest"), session("s2", "same"));
