@@ -9,7 +9,7 @@ import type { WireClient } from "./wire-client.ts";
 
 const chats = scaled(1_000, 20);
 const stepMs = scaled(4_000, 500);
-const firstRate = 500;
+const firstRate = 200;
 const stepFactor = 1.4;
 /** Above this an answer is late. */
 const maxP99Ms = 250;

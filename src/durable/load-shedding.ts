@@ -10,6 +10,7 @@ const msPerRow = 1 / 160;
 const msPerChar = 1 / 25_000;
 /** Estimates below this say nothing about the speed of the machine. */
 const minMeasuredMs = 10;
+/** At this, too, an event that begins to refuse has done enough to be measured. */
 const maxSlowness = 20;
 const minRetryMs = 1_000;
 const maxRetryMs = 10_000;
