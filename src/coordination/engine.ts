@@ -25,6 +25,7 @@ import * as claims from "./tasks/claims.ts";
 import * as deadLetters from "./tasks/dead-letters.ts";
 import * as submit from "./tasks/submit.ts";
 import * as taskSets from "./tasks/task-sets.ts";
+import * as retention from "./tasks/task-retention.ts";
 import * as taskQueries from "./tasks/task-queries.ts";
 import * as taskStats from "./tasks/task-stats.ts";
 import * as settings from "./workspace/settings.ts";
@@ -89,8 +90,9 @@ export function runSet<Name extends EngineOperation>(
 }
 
 /** [TA5] Runs after the operation's rollback, in a transaction of its own; null: nothing to do. */
-export function followUpOf(input: unknown, { code }: Refusal): ((tx: Pick<Tx, "sql">) => void) | null {
-  if (code !== "stale_claim") return null;
+export function followUpOf(input: unknown, refusal: Refusal): ((tx: Pick<Tx, "sql">) => void) | null {
+  if (refusal.code === "quota_exceeded") return retention.followUpOf(refusal);
+  if (refusal.code !== "stale_claim") return null;
   const { self, task, claim } = input as ClaimedTaskReference;
   return (tx) => countLateCall(tx, task, claim, self.chat);
 }

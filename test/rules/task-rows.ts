@@ -19,9 +19,11 @@ export function taskRowRules(it: TaskRowTest): void {
     await pass(host, hour);
     expect(await count()).toBe(10);
     for (const task of kept) expect(await stateOf(host, task)).not.toContain("done");
+    const refused = (length: number) =>
+      refusal(host, "tasks.submit", { tasks: Array.from({ length }, () => ({ type: "z" })) });
+    expect(await refused(11)).toMatchObject({ code: "quota_exceeded" });
     await submit(host, ...Array.from({ length: 10 }, () => ({ type: "z" })));
-    const refused = await refusal(host, "tasks.submit", { tasks: [{ type: "z" }] });
-    expect(refused).toMatchObject({ code: "quota_exceeded" });
+    for (let times = 0; times < 2; times++) expect(await refused(1)).toMatchObject({ code: "quota_exceeded" });
     await pass(host, hour);
     // What has not ended stays.
     expect(await count()).toBe(12);

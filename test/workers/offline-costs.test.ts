@@ -12,7 +12,7 @@ function send(self: Self, target: InputOf<"messages.send">["target"]): Parameter
   return { method: "messages.send", params: { self, target, body: 1, ttlMs: 7 * day } };
 }
 
-it("[MS34] [MS13] the check of an offline chat reads few of the messages sent after its first day, and finds those before", async () => {
+it("[MS35] [MS13] the check of an offline chat reads few of the messages sent after its first day, and finds those before", async () => {
   const found = await reads(
     async (at, count) => {
       const gone = await at.workspace.register("gone");

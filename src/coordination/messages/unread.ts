@@ -218,7 +218,7 @@ export function newestExpiry(tx: Tx, chat: string, sentBy: number): number {
   );
 }
 
-/** [MS34] Finds it by halves, since later messages may be many; 0: none. Ids ascend in time. */
+/** [MS35] Finds it by halves, since later messages may be many; 0: none. Ids ascend in time. */
 function newestSentBy(sql: Sql, by: number): number {
   let [low, high] = [0, inboxes.newestId(sql)];
   for (let middle = high; low < high; middle = Math.ceil((low + high) / 2)) {

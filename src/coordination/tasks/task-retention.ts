@@ -21,11 +21,29 @@ export function checkLimit(tx: Tx, more: number): Refusal | null {
     meta.write(tx.sql, pruneKey, String(Math.ceil((tx.now + 1) / hourMs) * hourMs));
   }
   const maxCount = 2 * maxTasks;
-  if (span <= maxCount || upperBound(tx) + more <= maxCount || recount(tx, maxCount) + more <= maxCount) return null;
+  if (span <= maxCount || upperBound(tx) + more <= maxCount) return null;
+  const tasks = countedSinceRefusal(tx, maxCount) ?? recount(tx, maxCount);
+  if (tasks + more <= maxCount) return null;
   return {
     code: "quota_exceeded",
     message: `there are more than ${maxCount} tasks, twice what the workspace keeps (maxTasks); let some end first`,
+    details: { limit: limitName, maxCount, tasks, next: rows.nextNumber(tx) },
   };
+}
+
+const limitName = "maxTasks";
+
+/** A refusal undoes the count that led to it, so it is stored afterwards; null: another refusal. */
+export function followUpOf({ details }: Refusal): ((tx: Pick<Tx, "sql">) => void) | null {
+  return details?.["limit"] === limitName
+    ? ({ sql }) => meta.write(sql, rows.refusedCountKey, JSON.stringify(details))
+    : null;
+}
+
+/** Exact, since tasks have only been added; null: not known. */
+function countedSinceRefusal(tx: Tx, maxCount: number): number | null {
+  const stored = JSON.parse(meta.read(tx.sql, rows.refusedCountKey) ?? "null") as (Count & { maxCount: number }) | null;
+  return stored?.maxCount === maxCount ? stored.tasks + rows.nextNumber(tx) - stored.next : null;
 }
 
 const countKey = "task_count";

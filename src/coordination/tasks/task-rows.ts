@@ -145,10 +145,14 @@ function readFloor(sql: Tx["sql"]): number {
   return Number(meta.read(sql, floorKey) ?? 0);
 }
 
+/** Count of the tasks at a refusal; dropped when one is removed. */
+export const refusedCountKey = "task_count_refused";
+
 export function remove({ sql }: Tx, { task }: Pick<TaskRow, "task">): void {
   const [newest] = sql.all<{ task: number }>("SELECT max(task) AS task FROM tasks");
   // The newest may be deleted first; lower ones then become the newest.
   if (newest?.task === task && task > readFloor(sql)) meta.write(sql, floorKey, String(task));
+  meta.remove(sql, refusedCountKey);
   sql.run("DELETE FROM tasks WHERE task = ?", task);
   sql.run("DELETE FROM task_texts WHERE task = ?", task);
   sql.run("DELETE FROM attempts WHERE task = ?", task);
