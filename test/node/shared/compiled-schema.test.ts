@@ -81,6 +81,20 @@ it("defaults are not shared by two values", () => {
   expect(other).toMatchObject({ tags: [], backoff: { hasJitter: true } });
 });
 
+it("a schema that contains itself is compiled", () => {
+  const folder = z.strictObject({
+    name: z.string().default("new"),
+    get folders() {
+      return z.array(folder).optional();
+    },
+  });
+  const compiled = compileSchema(folder);
+  for (const value of [{}, { folders: [{ folders: [{ name: "a" }] }] }, { folders: [{ folders: [1] }] }]) {
+    const result = compiled(value);
+    expect(result === undecided ? null : exactText(result)).toBe(zodOf(folder, value).text);
+  }
+});
+
 const word = z.string().regex(/^[a-c]*$/);
 
 /** Leaves that are compiled, and others that are left to zod. */
