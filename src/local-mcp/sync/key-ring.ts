@@ -56,9 +56,19 @@ function toKeyRing(keys: readonly WorkspaceKey[]): KeyRing | null {
   return current ? { current, keys: new Map(keys.map((key) => [key.id, key])) } : null;
 }
 
+/** Each round reads the keys, and what is derived of one belongs to its object. */
+const parsedKeys = new Map<string, WorkspaceKey>();
+
 function parseCodes(codes: readonly string[]): WorkspaceKey[] | null {
-  const results = codes.map(parseCode);
-  return results.every((result) => result.ok) ? results.map((result) => result.value) : null;
+  const keys: WorkspaceKey[] = [];
+  for (const code of codes) {
+    const parsed = parsedKeys.get(code);
+    const key = parsed ? ok(parsed) : parseCode(code);
+    if (!key.ok) return null;
+    parsedKeys.set(code, key.value);
+    keys.push(key.value);
+  }
+  return keys;
 }
 
 function readKeyFile(home: string): Result<KeyFile, string> {

@@ -26,13 +26,14 @@ export function createSynchronizer(
     if (!client.ok) return () => Promise.resolve(err({ code: "edge_unusable", message: client.error }));
     return (name, input) => client.value.call(name, input, timeoutMs);
   };
-  // Lazy: before the first write there is no home.
+  const machine = machineId();
   return new StateSynchronizer({
     runtime,
     platform,
     process,
     connect,
-    fingerprint: () => homeFingerprint(runtime.paths.home),
+    // Each time: before the first write there is no home.
+    fingerprint: () => homeFingerprint(machine, runtime.paths.home),
     onPulled,
     watchCommits: (check) => watchCommits(runtime.paths.database, platform.setTimer, check),
   });
@@ -51,10 +52,10 @@ export function startSync(runtime: Runtime, process: ProcessIdentity, onPulled: 
 const machineIdFiles = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
 
 /** [SY61] Differs in a copy of the home; uses the machine's name where there is no machine id. */
-function homeFingerprint(home: string): string {
+function homeFingerprint(machine: string, home: string): string {
   const stats = statSync(home, { bigint: true, throwIfNoEntry: false });
   const inode = stats ? `${stats.dev} ${stats.ino}` : "none";
-  return createHash("sha256").update(`${machineId()} ${inode}`).digest("hex").slice(0, 32);
+  return createHash("sha256").update(`${machine} ${inode}`).digest("hex").slice(0, 32);
 }
 
 function machineId(): string {
