@@ -237,3 +237,33 @@ export const seeds: readonly (readonly string[])[] = [
     [95, 86_400_000],
   ]),
 ];
+
+function frameOf(name: EngineOperation, inputs: readonly object[]): Step {
+  const self = { chat: "a", incarnation: 1 };
+  return { kind: "frame", drafts: inputs.map((input) => ({ name, input, self, pick: 0, guard: undefined })) };
+}
+
+const delayed = { resource: "n1", requestId: "r1", ttlMs: 1_000, lockDelayMs: 60_000 };
+const limits: Step = { kind: "call", name: "settings.set", input: { settings: { maxRequestIdsPerMachine: 100 } } };
+
+/** What is rarely drawn: a lock delay alone, and request ids up to their limit. */
+export const examples: [readonly string[], Step[]][] = [
+  [
+    [],
+    [
+      frameOf("leases.acquire", [delayed, { resource: "n2", requestId: "r1" }]),
+      { kind: "wait", ms: 2_000, pings: true, rings: true },
+      frameOf("leases.acquire", [delayed, { resource: "n3", requestId: "r1" }]),
+    ],
+  ],
+  [
+    seeds.at(-1) ?? [],
+    [
+      limits,
+      frameOf(
+        "state.set",
+        Array.from({ length: 9 }, (_, n) => ({ key: `k${n}`, value: n, requestId: `i${n}` })),
+      ),
+    ],
+  ],
+];

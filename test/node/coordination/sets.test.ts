@@ -2,7 +2,16 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { admin, m1 } from "#harness/coordinator/engine-host.ts";
-import { chats, from, registrationOf, seeds, step, type Draft, type Step } from "#harness/coordinator/frame-draws.ts";
+import {
+  chats,
+  examples,
+  from,
+  registrationOf,
+  seeds,
+  step,
+  type Draft,
+  type Step,
+} from "#harness/coordinator/frame-draws.ts";
 import { runFrame, type FrameRequest, type SetCounts } from "#harness/coordinator/frames.ts";
 import { LocalHost } from "#harness/coordinator/local-host.ts";
 
@@ -119,7 +128,7 @@ it(
           pair.close();
         }
       }),
-      { numRuns },
+      { numRuns, examples },
     );
     if (process.env["SHIM_SET_RUNS"]) console.log(counts);
     const names = ["leases.acquire", "leases.release", "leases.renew", "state.delete", "state.get", "state.set"];
