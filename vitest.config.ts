@@ -26,7 +26,7 @@ export default defineConfig({
       // Properties run for seconds, on a loaded machine for many: a timeout is for what hangs.
       { extends: true, test: { name: "node", include: ["test/node/**/*.test.ts"], testTimeout: 60_000 } },
       // Apart from the others, because coverage makes it half as slow again.
-      { extends: true, test: { name: "sim", include: ["test/sim/**/*.test.ts"] } },
+      { extends: true, test: { name: "sim", include: ["test/sim/**/*.test.ts"], testTimeout: 60_000 } },
       {
         extends: true,
         test: {

@@ -118,16 +118,10 @@ export function findCommonCaller(tx: Tx, inputs: readonly { readonly self: Self 
 
 /** [CH3] Any action counts as life, stored a few times per ttl. [CH4] Ends a grace period. */
 export function recordActivity(tx: Tx, row: LivenessRow): LivenessRow {
-  const active = withActivity(tx, row);
-  if (active !== row)
-    write(tx, "UPDATE chats SET last_seen_at = ?, grace_until = NULL WHERE chat = ?", tx.now, row.chat);
-  return active;
-}
-
-export function withActivity(tx: Tx, row: LivenessRow): LivenessRow {
   // An open connection may be silent; then activity over another channel keeps the chat alive.
   const share = tx.presence.lastSeen(row.chat) === null ? 3 : 2;
   if (row.grace_until === null && tx.now - lastSeen(tx, row) < tx.settings.chatTtlMs / share) return row;
+  write(tx, "UPDATE chats SET last_seen_at = ?, grace_until = NULL WHERE chat = ?", tx.now, row.chat);
   return { ...row, last_seen_at: tx.now, grace_until: null };
 }
 

@@ -60,9 +60,9 @@ export function heldBy(sql: Sql, chat: string): LeaseRow[] {
   return sql.all<LeaseRow>("SELECT * FROM leases WHERE holder = ?", chat);
 }
 
-export function expiresAt(tx: Tx, row: LeaseRow, known?: chatRows.LivenessRow): number {
+export function expiresAt(tx: Tx, row: LeaseRow): number {
   if (row.is_bound === 0) return row.expires_at;
-  const holder = known ?? chatRows.findLiveness(tx, row.holder);
+  const holder = chatRows.findLiveness(tx, row.holder);
   if (!holder || holder.incarnation !== row.incarnation) return row.expires_at;
   return Math.max(row.expires_at, chatRows.lastSeen(tx, holder) + row.ttl_ms);
 }

@@ -1,7 +1,7 @@
 import * as chatRows from "../kernel/chat-rows.ts";
 import type { SetHandlers } from "../kernel/handlers.ts";
 import * as grants from "./lease-grants.ts";
-import { expiresAt, haveNoOverlap, listHeld, renewAll, type LeaseRow } from "./lease-rows.ts";
+import { haveNoOverlap, isLive, listHeld, renewAll, type LeaseRow } from "./lease-rows.ts";
 import * as leases from "./leases.ts";
 import * as waiters from "./waiters.ts";
 
@@ -21,11 +21,10 @@ export const setHandlers = {
     const caller = chatRows.findCommonCaller(tx, inputs);
     if (!caller || !areWhole(inputs)) return null;
     const held = listHeld<LeaseRow>(tx.sql, caller, namesOf(inputs), "leases.*");
-    const active = chatRows.withActivity(tx, caller);
     const renewed: LeaseRow[] = [];
     for (const { resource, token, ttlMs } of inputs) {
       const row = held.get(resource);
-      if (row?.token !== token || expiresAt(tx, row, active) <= tx.now) return null;
+      if (row?.token !== token || !isLive(tx, row)) return null;
       renewed.push(leases.renew(tx, row, ttlMs));
       held.delete(resource);
     }

@@ -3,70 +3,28 @@ import { expect, it } from "vitest";
 import type { EngineOperation } from "#src/coordination/engine.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { admin, m1 } from "#harness/coordinator/engine-host.ts";
-import { chats, from, history, type Draft, type Step } from "#harness/coordinator/frame-drafts.ts";
+import {
+  chats,
+  examples,
+  from,
+  registrationOf,
+  seeds,
+  type Draft,
+  type Step,
+} from "#harness/coordinator/frame-draws.ts";
 import { runFrame, type FrameRequest, type SetCounts } from "#harness/coordinator/frames.ts";
+import { history } from "#harness/coordinator/task-draws.ts";
 import { LocalHost } from "#harness/coordinator/local-host.ts";
-import { T0 } from "#harness/store/temp-store.ts";
 
 /** Two engines with one clock: frames as sets on one of them, one by one on the other. */
 
 const numRuns = Number(process.env["SHIM_SET_RUNS"] ?? 60);
 
-/** Rows whose numbers or times make the engine delete some when a few more are added. */
-const month = 31 * 86_400_000;
-const audit = (rows: readonly (readonly [seq: number, age: number])[]): readonly string[] =>
-  rows.map(
-    ([seq, age]) => `INSERT INTO audit (seq, at, kind, subject, detail) VALUES (${seq}, ${T0 - age}, 'x', 'x', '{}')`,
-  );
-const change = (rows: readonly (readonly [revision: number, written: number])[]): readonly string[] =>
-  rows.map(
-    ([revision, written]) => `INSERT INTO changes (revision, grp, key, op, at, total_keys, total_chars, written_chars)
-      VALUES (${revision}, ${revision}, 'x', 'set', ${T0}, 0, 0, ${written})`,
-  );
-const requestRows = (rows: readonly (readonly [nth: number, until: number])[]): readonly string[] =>
-  rows.map(
-    ([nth, until]) => `INSERT INTO idempotency (key, request, result, expires_at, machine, nth, written_chars)
-      VALUES ('state.set m1\n r${nth}', 'x', '{}', ${T0 + until}, 'm1', ${nth}, ${nth})`,
-  );
-const seeds: readonly (readonly string[])[] = [
-  [],
-  audit([
-    [10, month],
-    [11, month],
-    [12, 0],
-    [240, 0],
-  ]),
-  audit([
-    [479, 0],
-    [485, 0],
-    [495, 0],
-    [20_475, 0],
-  ]),
-  change([
-    [3, 0],
-    [100, 0],
-    [250, 0],
-  ]),
-  change([
-    [3, 0],
-    [100, 99_900_000],
-    [101, 99_990_000],
-    [250, 99_999_990 + 150_000_000],
-  ]),
-  change([
-    [90, 0],
-    [100, 0],
-    [110, 0],
-    [100_090, 0],
-  ]),
-  requestRows([
-    [1, 1_000],
-    [95, 86_400_000],
-  ]),
-];
-
-async function waitOn(host: LocalHost, ms: number, rings: boolean): Promise<number | null> {
-  host.wait(ms);
+async function waitOn(host: LocalHost, { ms, pings, rings }: Extract<Step, { kind: "wait" }>): Promise<number | null> {
+  for (let waited = 0; waited < ms; waited += 4_000) {
+    host.wait(Math.min(4_000, ms - waited));
+    if (pings) for (const chat of chats) await host.ping(chat);
+  }
   return rings ? host.ring() : null;
 }
 
@@ -100,16 +58,15 @@ class Pair {
 
   async open(seed: readonly string[]): Promise<void> {
     for (const chat of chats) {
-      const identity = { chat, session: chat, process: `boot:${chat}:1`, machine: "m1", client: "test" };
-      const registration = { ...identity, capacity: 30 };
-      await this.both((host) => host.call("chats.register", registration));
+      await this.both((host) => host.call("chats.register", registrationOf(chat)));
+      await this.both((host) => host.connect(chat));
     }
     for (const statement of seed) await this.both((host) => host.run(statement));
   }
 
   async take(one: Step): Promise<void> {
     if (one.kind === "frame") return this.#frame(one.drafts);
-    if (one.kind === "wait") await this.both((host) => waitOn(host, one.ms, one.rings));
+    if (one.kind === "wait") await this.both((host) => waitOn(host, one));
     else if (one.kind === "call") await this.both((host) => host.call(one.name, one.input as never, admin));
     else if (one.kind === "lose") await this.both((host) => host.loseConnections());
     else await this.both((host) => host[one.kind](one.chat));
@@ -140,11 +97,10 @@ class Pair {
   }
 
   #request({ name, input, self, pick, guard }: Draft): FrameRequest {
-    const fields = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
     const isOfChat = ["leases.", "chats.", "tasks."].some((prefix) => name.startsWith(prefix));
     const isGuarded = guard !== undefined && (name === "state.set" || name === "state.delete");
     const subject = isGuarded ? { guard: this.#lease(guard) } : this.#subject(name, pick);
-    return { name, input: { ...(isOfChat ? { self } : {}), ...subject, ...fields } };
+    return { name, input: { ...(isOfChat ? { self } : {}), ...subject, ...input } };
   }
 
   #subject(name: EngineOperation, pick: number): object {
@@ -190,7 +146,7 @@ it(
           pair.close();
         }
       }),
-      { numRuns },
+      { numRuns, examples },
     );
     const ofLeases = ["leases.acquire", "leases.release", "leases.renew"];
     const others = ["state.delete", "state.get", "state.set", "tasks.ack", "tasks.extend"];
