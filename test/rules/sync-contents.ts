@@ -5,6 +5,7 @@ import { day, given, hour, minute, refused, waitForFullHour } from "#harness/coo
 import {
   checkpoint,
   checkpointsOf,
+  type Content,
   Device,
   envelopes,
   forget,
@@ -17,6 +18,10 @@ import {
   status,
 } from "#harness/sync/sealed-content.ts";
 import type { RuleTest } from "./rule-test.ts";
+
+function aged(id: string, of: string, minutes: number): Content {
+  return checkpoint(id, of, id, { ageMs: minutes * minute });
+}
 
 /** Rules of what stays of the things that devices store, and for how long, that hold behind any host. */
 export function syncContentRules(it: RuleTest): void {
@@ -82,7 +87,6 @@ export function syncContentRules(it: RuleTest): void {
   it("[SY13] checkpoints and deletions of one push leave what they leave one by one", async ({ host }) => {
     await set(host, { maxSyncCheckpoints: 3 });
     const [one, other] = [await Device.begun(host), await Device.begun(host, "d2", m2)];
-    const aged = (id: string, of: string, minutes: number) => checkpoint(id, of, id, { ageMs: minutes * minute });
     const ops = [
       ...[7, 3, 5, 9, 1, 8].map((at) => aged(`k${at}`, "s1", at)),
       session("s1"),
