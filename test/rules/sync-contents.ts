@@ -5,6 +5,7 @@ import { day, given, hour, minute, refused, waitForFullHour } from "#harness/coo
 import {
   checkpoint,
   checkpointsOf,
+  type Content,
   Device,
   envelopes,
   forget,
@@ -18,7 +19,9 @@ import {
 } from "#harness/sync/sealed-content.ts";
 import type { RuleTest } from "./rule-test.ts";
 
-const aged = (id: string, of: string, minutes: number) => checkpoint(id, of, id, { ageMs: minutes * minute });
+function aged(id: string, of: string, minutes: number): Content {
+  return checkpoint(id, of, id, { ageMs: minutes * minute });
+}
 
 /** Rules of what stays of the things that devices store, and for how long, that hold behind any host. */
 export function syncContentRules(it: RuleTest): void {

@@ -26,6 +26,8 @@ export interface SyncTarget {
 const maxChanges = 1_000;
 /** A coordinator that asks for more restarts than this is not trusted. */
 const maxRestarts = 3;
+/** What a coordinator of an older program accepts in a push. */
+const maxOldPushOps = 50;
 /** [SY64] Time between two versions of a working session, in ms. */
 const minIntervalMs = 5_000;
 
@@ -37,6 +39,7 @@ export class ChangeSender {
   readonly #options: SynchronizerOptions;
   readonly #onAcked: (acked: readonly SyncOp["kind"][]) => void;
   readonly #sentAt = new Map<string, number>();
+  #maxOps = maxPushOps;
   #isThrottled = true;
   #requiredKeyId: string | null = null;
   #currentId = "";
@@ -185,7 +188,7 @@ export class ChangeSender {
   /** [SY60] Sends the oldest sealed ops unchanged; a repeat is harmless. */
   async #push(device: Device, call: Call, { sealed }: SealBatch): Promise<SendStep> {
     const { store, now } = this.#options.runtime;
-    const rows = store.read(nextLogRows, []);
+    const rows = store.read((sql) => nextLogRows(sql, this.#maxOps), []);
     const [firstRow] = rows;
     if (!firstRow) return this.#finish();
     const ops = rows.map(({ op, at }) =>
@@ -194,6 +197,10 @@ export class ChangeSender {
     const answer = await call("sync.push", { device: device.device, epoch: device.epoch, ops });
     this.#hasLostPosition = answer.ok ? answer.value.mark < firstRow.seq : endOf(answer.error) === "device_epoch";
     if (this.#hasLostPosition) return "restart";
+    if (!answer.ok && answer.error.code === "bad_input" && rows.length > maxOldPushOps) {
+      this.#maxOps = maxOldPushOps;
+      return "restart";
+    }
     if (!answer.ok)
       return answer.error.code === "quota_exceeded" && this.#sealDeletionsFirst() ? "restart" : answer.error;
     const { mark, keyId } = answer.value;
@@ -234,8 +241,8 @@ interface LogRow {
   readonly op: string;
 }
 
-function nextLogRows(sql: Sql): LogRow[] {
-  const rows = sql.all<LogRow>("SELECT seq, at, op FROM sync_log ORDER BY seq LIMIT ?", maxPushOps);
+function nextLogRows(sql: Sql, maxOps: number): LogRow[] {
+  const rows = sql.all<LogRow>("SELECT seq, at, op FROM sync_log ORDER BY seq LIMIT ?", maxOps);
   let chars = 0;
   return rows.filter(({ op }, index) => (chars += op.length) <= maxLogChars || index === 0);
 }

@@ -247,9 +247,6 @@ class Processes {
   readonly #processes = new FakeProcesses();
   readonly #home = tempHome().home;
 
-  /** What the watches of the file do after a commit; null: nobody watches it. */
-  checkCommits: (() => boolean)[] | null = null;
-
   async chat(name: string, pid: number): Promise<WorkspaceClient> {
     const { clock, setTimer } = this.#machine;
     const now = (): number => Math.floor(clock.wall());
@@ -259,10 +256,6 @@ class Processes {
       {
         call: (operation, input) => coordinator.call(operation, input),
         version: () => coordinator.version(),
-        watchCommits: (check) => {
-          this.checkCommits?.push(check);
-          return this.checkCommits && (() => undefined);
-        },
         close: () => store.close(),
       },
       { clock, setTimer, random: seededRandom() },
@@ -316,23 +309,4 @@ it("[EC15] [EM4] a watch in this process delivers what other processes change, o
   await processes.time.until(two.call("state.set", { key: "k/3", value: 1 }));
   await processes.time.pass(600);
   expect(seen).toEqual([null, "k/1", "k/2"]);
-});
-
-it("[EM4] a process learns from a watch at once that another one has written, and without its report within two seconds", async () => {
-  const processes = new Processes();
-  const two = await processes.chat("b", 11);
-  processes.checkCommits = [];
-  const one = await processes.chat("a", 10);
-  const keys: string[] = [];
-  onTestFinished(one.onChanges("k/", (changes) => void keys.push(...(changes ?? []).map(({ key }) => key))));
-  await processes.time.pass(5_000);
-  const set = (key: string) => processes.time.until(two.call("state.set", { key, value: 1 }));
-  await set("k/1");
-  expect(processes.checkCommits.map((check) => check())).toContain(true);
-  await processes.time.pass(0);
-  expect(keys).toEqual(["k/1"]);
-  expect(processes.checkCommits.map((check) => check())).not.toContain(true);
-  await set("k/2");
-  await processes.time.pass(2_000);
-  expect(keys).toEqual(["k/1", "k/2"]);
 });
