@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import type { Refusal } from "#src/contract/errors.ts";
 import type { OutputOf } from "#src/contract/operations.ts";
 import type { Call } from "#src/coordinator-client/coordinator-client.ts";
 import { writeEdgeConfig, type EdgeConfig } from "#src/coordinator-client/edge-config.ts";
@@ -43,6 +44,8 @@ export class SyncWorld {
   weather: (name: string) => Weather = () => "good";
   /** Time of each request in ms. */
   requestMs = 0;
+  /** What the coordinator refuses, such as one of an older program. */
+  refuse: (name: string, input: unknown) => Refusal | null = () => null;
   /** Changes what the coordinator answers, as one would that cannot be trusted. */
   twist: (name: string, answer: unknown) => unknown = (_name, answer) => answer;
 
@@ -61,6 +64,8 @@ export class SyncWorld {
       if (this.requestMs > 0) await new Promise<void>((resolve) => this.time.setTimer(resolve, this.requestMs));
       const weather = signal?.aborted ? "unreachable" : this.weather(name);
       if (weather === "unreachable") return err({ code: "unreachable", message: "no network" });
+      const refusal = this.refuse(name, input);
+      if (refusal) return err(refusal);
       const answer = await this.host.call(name as "sync.begin", input as never, { machine, isAdmin: false });
       if (weather === "lost") return err({ code: "unreachable", message: "no answer" });
       if (!answer.ok) return answer;
