@@ -246,8 +246,24 @@ function frameOf(name: EngineOperation, inputs: readonly object[]): Step {
 const delayed = { resource: "n1", requestId: "r1", ttlMs: 1_000, lockDelayMs: 60_000 };
 const limits: Step = { kind: "call", name: "settings.set", input: { settings: { maxRequestIdsPerMachine: 100 } } };
 
-/** What is rarely drawn: a lock delay alone, and request ids up to their limit. */
+const acquireAll = (...resources: readonly string[]): Step =>
+  frameOf(
+    "leases.acquire",
+    resources.map((resource) => ({ resource, requestId: "r1" })),
+  );
+
+/** What is rarely drawn. */
 export const examples: [readonly string[], Step[]][] = [
+  [[], [acquireAll("file:p/1/a"), acquireAll("file:p/1/**", "n1"), acquireAll("file:p/2/*", "file:p/2/a")]],
+  [[], [acquireAll("n1"), frameOf("leases.renew", [{ ttlMs: 90_000 }, {}, { ttlMs: 1_000 }])]],
+  [
+    [],
+    [
+      { kind: "call", name: "settings.set", input: { settings: { maxLeasesPerChat: 3 } } },
+      acquireAll("n1", "n2", "n3", "n4", "n5"),
+    ],
+  ],
+  [[], [acquireAll("\uFFFD"), frameOf("leases.release", [{ resource: "\uD800" }, { resource: "n1" }])]],
   [
     [],
     [
