@@ -197,12 +197,7 @@ export class ChangeSender {
     const answer = await call("sync.push", { device: device.device, epoch: device.epoch, ops });
     this.#hasLostPosition = answer.ok ? answer.value.mark < firstRow.seq : endOf(answer.error) === "device_epoch";
     if (this.#hasLostPosition) return "restart";
-    if (!answer.ok && answer.error.code === "bad_input" && rows.length > maxOldPushOps) {
-      this.#maxOps = maxOldPushOps;
-      return "restart";
-    }
-    if (!answer.ok)
-      return answer.error.code === "quota_exceeded" && this.#sealDeletionsFirst() ? "restart" : answer.error;
+    if (!answer.ok) return this.#canPushOtherwise(answer.error, rows.length) ? "restart" : answer.error;
     const { mark, keyId } = answer.value;
     const acked = store.write((sql) => acknowledge(sql, device, mark, now()));
     this.#hasLostPosition = acked === null;
@@ -211,6 +206,13 @@ export class ChangeSender {
     this.#requiredKeyId = keyId;
     this.#onAcked(acked);
     return sealed.length + acked.length > 0 ? "sent" : this.#finish();
+  }
+
+  #canPushOtherwise({ code }: CallError, count: number): boolean {
+    if (code === "quota_exceeded") return this.#sealDeletionsFirst();
+    const isTooLong = code === "bad_input" && count > maxOldPushOps;
+    if (isTooLong) this.#maxOps = maxOldPushOps;
+    return isTooLong;
   }
 
   #finish(): "done" {

@@ -30,13 +30,13 @@ const work: fc.Arbitrary<Step[]> = fc
     isExtended: fc.boolean(),
   })
   .map(({ tasks, claim, ms, extend, end, isExtended }) => {
-    const frames = isExtended ? [extend, end] : [end];
-    return [
+    const steps: Step[] = [
       { kind: "call", name: "tasks.submit", input: { tasks } },
       { kind: "frame", drafts: claim },
       { kind: "wait", ms: ms % 9_000, pings: true, rings: false },
-      ...frames.map((drafts): Step => ({ kind: "frame", drafts: drafts.slice(0, tasks.length).map(toNewest) })),
     ];
+    const ends = (isExtended ? [extend, end] : [end]).map((drafts) => drafts.slice(0, tasks.length).map(toNewest));
+    return steps.concat(ends.map((drafts) => ({ kind: "frame", drafts })));
   });
 
 function toNewest(draft: Draft, at: number): Draft {
