@@ -174,7 +174,7 @@ export function sweep(tx: Tx, atomically: Atomically, limit: number): string[] {
     problems.push(`${subject}: ${messageOf(error)}`);
     audit.append(tx, { kind: "sweep.failed", subject, detail: { error: messageOf(error).slice(0, 300) } });
   };
-  // Before the checks of chats, which set their times anew.
+  // Listed before the checks of chats, which change the times of chats.
   const dueTasks = tasks.listDue(tx, limit);
   for (const chat of liveness.listDue(tx, limit)) {
     try {

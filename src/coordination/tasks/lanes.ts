@@ -7,7 +7,7 @@ export interface Head {
   readonly lane: string;
   readonly priority: number;
   readonly affinity: string | null;
-  /** Of the texts that a claim returns. */
+  /** Size of the texts that a claim returns. */
   readonly bytes: number;
 }
 

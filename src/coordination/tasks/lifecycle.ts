@@ -51,7 +51,10 @@ export interface Assignment {
   readonly isStarted: boolean;
 }
 
-/** Assigns queued tasks; returns them in any order. The caller has the chat checked when the first is due. */
+/**
+ * Assigns queued tasks; returns them in any order. The caller schedules the check of the chat for
+ * the time when the first is due.
+ */
 export function assign(tx: Tx, tasks: readonly number[], { chat, requestId, isStarted }: Assignment): HeldRow[] {
   const startedAt = isStarted ? tx.now : null;
   const assigned = tx.sql.all<HeldRow>(

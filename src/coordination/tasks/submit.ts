@@ -253,7 +253,7 @@ const insertTasksSql = `INSERT INTO tasks (task, type, lane, priority, state, re
     join_rule, budget, depends_on, payload)
   SELECT ? + key, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, iif(?, value, NULL) FROM json_each(?)`;
 
-/** In the order of the statement, without the task's number; the last is whether the payload is in the row. */
+/** Values in the order of the statement, without the task's number; last, where the payload is. */
 function columnsOf(
   now: number,
   { input, depth, parent, dependsOn }: TaskInsert,

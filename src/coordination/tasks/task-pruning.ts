@@ -20,7 +20,7 @@ function ceilToHour(at: number): number {
   return Math.ceil(at / hourMs) * hourMs;
 }
 
-/** A task that becomes due at an hour whose walk has begun may have been passed: it begins again. */
+/** A walk that has begun may have passed the task, so the walk of its hour begins again. */
 export function schedule({ sql }: Pick<Tx, "sql">, at: number): void {
   sql.run(
     "INSERT INTO task_prunes (at) VALUES (?) ON CONFLICT (at) DO UPDATE SET after_task = 0 WHERE after_task > 0",

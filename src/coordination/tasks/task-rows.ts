@@ -76,7 +76,7 @@ export function heldBy({ sql }: Tx, chat: string): TaskRow[] {
   return sql.all<TaskRow>(`SELECT ${columns} FROM tasks WHERE chat = ? ORDER BY task`, chat);
 }
 
-/** Heartbeats and extensions of a running task do not write `due_at`; a check that failed puts it off. */
+/** Heartbeats and extensions do not write `due_at`; a check that failed puts it off. */
 export const heldDueSql =
   "iif(state = 'running', max(tasks.due_at, min(close_at, seen_at + heartbeat_ms)), tasks.due_at)";
 

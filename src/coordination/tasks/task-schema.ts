@@ -136,7 +136,7 @@ export const fewerTaskRows: readonly string[] = [
   "CREATE INDEX tasks_due ON tasks (due_at) WHERE state IN ('scheduled', 'queued') AND due_at IS NOT NULL",
   `UPDATE chats SET due_at = min(ifnull(due_at, held.at), held.at)
    FROM (SELECT chat, min(due_at) AS at FROM tasks WHERE chat IS NOT NULL GROUP BY chat) AS held WHERE held.chat = chats.chat`,
-  // Hours at which ended tasks are due to be deleted; `after_task`: number up to which the walk of the earliest has come.
+  // Hours at which ended tasks are due to be deleted; `after_task`: how far the walk has come.
   "CREATE TABLE task_prunes (at INTEGER PRIMARY KEY, after_task INTEGER NOT NULL DEFAULT 0) STRICT",
   `INSERT INTO task_prunes (at) SELECT DISTINCT (due_at + 3599999) / 3600000 * 3600000 FROM tasks
    WHERE state IN ('done', 'dead', 'cancelled') AND due_at IS NOT NULL`,

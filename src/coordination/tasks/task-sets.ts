@@ -9,9 +9,9 @@ import * as chatPerformance from "./chat-performance.ts";
 import * as pruning from "./task-pruning.ts";
 import { isExpired, remainingMs, type TaskRow } from "./task-rows.ts";
 
-/** Of one chat, for different tasks that it holds. */
+/** Requests of one chat, for different tasks that it holds. */
 export const setHandlers = {
-  /** On which no task depends; only the last may ask for more. */
+  /** No other task depends on these; only the last request may ask for more. */
   "tasks.ack"(tx, inputs) {
     const isSimple = inputs.every(({ usage, next }, at) => !usage && (!next || at === inputs.length - 1));
     const caller = isSimple ? chatRows.findCommonCaller(tx, inputs) : null;

@@ -5,7 +5,7 @@ import type { Tx } from "../kernel/tx.ts";
 
 const isOpenSql = "state IN ('scheduled', 'queued')";
 
-/** Of tasks that no chat holds: a held one is due with its chat, whose time is never later. */
+/** Tasks that no chat holds: a held one is due with its chat, whose time is never later. */
 export const dueAt = `SELECT min(due_at) FROM tasks WHERE ${isOpenSql} AND due_at IS NOT NULL`;
 
 interface DueTask {

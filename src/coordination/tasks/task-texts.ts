@@ -1,7 +1,7 @@
 import { jsonText, type Json } from "../../contract/json.ts";
 import type { Tx } from "../kernel/tx.ts";
 
-/** Where the payload and the list of dependencies are: in the row of the task, a long payload apart. */
+/** Payloads and lists of dependencies are in the rows of tasks, long payloads apart. */
 
 /** In UTF-16 code units. Each change of a row writes all of it. */
 const maxInRowLength = 1_000;

@@ -26,7 +26,7 @@ export interface SyncTarget {
 const maxChanges = 1_000;
 /** A coordinator that asks for more restarts than this is not trusted. */
 const maxRestarts = 3;
-/** What a coordinator of an older program accepts in a push. */
+/** Limit of a push at a coordinator of an older program. */
 const maxOldPushOps = 50;
 /** [SY64] Time between two versions of a working session, in ms. */
 const minIntervalMs = 5_000;
