@@ -45,12 +45,11 @@ export const handlers = {
 
   /** [PL14] Load of live chats, by name. */
   "tasks.load"({ sql, now }) {
-    const [attempts] = sql.all<{ n: number }>(
-      "SELECT count(*) AS n FROM (SELECT 1 FROM all_attempts LIMIT ?)",
-      maxSampled,
-    );
-    const rows = sql.all<LoadRow>(loadSql, maxSampled, now - hourMs);
-    return ok({ chats: rows.map(toLoadMetrics), isSample: attempts?.n === maxSampled });
+    const limits = [maxSampled, maxCounted, maxSampled, maxSampled] as const;
+    const [sample] = sql.all<{ attempts: number; tasks: number }>(sampleSql, ...limits, maxCounted);
+    const rows = sql.all<LoadRow>(loadSql, ...limits, now - hourMs);
+    const isSample = sample?.attempts === maxSampled || sample?.tasks === maxCounted;
+    return ok({ chats: rows.map(toLoadMetrics), isSample });
   },
 } satisfies Partial<Handlers>;
 
@@ -121,12 +120,25 @@ interface LoadRow {
   readonly runMs: number;
 }
 
+/** The newest attempts; successful ones are read of the newest tasks, since those have no index. */
+const newestAttemptsSql = `
+  SELECT * FROM (
+    SELECT * FROM (SELECT task, claim, chat, ended, started_at, ended_at FROM attempts ORDER BY task DESC, claim DESC LIMIT ?)
+    UNION ALL
+    SELECT * FROM (SELECT task, claim, done_by, 'done', started_at, ended_at
+      FROM (SELECT task, claim, done_by, started_at, ended_at FROM tasks ORDER BY task DESC LIMIT ?)
+      WHERE done_by IS NOT NULL LIMIT ?))
+  ORDER BY task DESC, claim DESC LIMIT ?`;
+
+const sampleSql = `SELECT (SELECT count(*) FROM (${newestAttemptsSql})) AS attempts,
+  (SELECT count(*) FROM (SELECT 1 FROM tasks LIMIT ?)) AS tasks`;
+
 const loadSql = `
   SELECT chats.chat AS chat, capacity, (SELECT count(*) FROM tasks WHERE tasks.chat = chats.chat) AS running,
     ifnull(done, 0) AS done, ifnull(ended, 0) AS ended, ifnull(run_ms, 0) AS runMs
   FROM chats LEFT JOIN (
     SELECT chat, sum(ended = 'done') AS done, count(*) AS ended, sum(max(0, ended_at - started_at)) AS run_ms
-    FROM (SELECT chat, ended, started_at, ended_at FROM all_attempts ORDER BY task DESC, claim DESC LIMIT ?)
+    FROM (${newestAttemptsSql})
     WHERE ended_at > ? AND ended IN ('done', 'failed', 'timeout', 'stalled') GROUP BY chat) AS recent ON recent.chat = chats.chat
   WHERE status <> 'offline' ORDER BY chats.chat`;
 
