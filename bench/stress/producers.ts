@@ -39,7 +39,7 @@ async function produce(plan: Plan): Promise<Produced> {
   const refused: Record<string, number> = {};
   const times: number[] = [];
   const accepted: number[][] = [];
-  let [givenUp, numbered] = [0, 0];
+  let givenUp = 0;
   const opened = await Promise.all(range(producers, () => StressSocket.open(workspace, token)));
   const sockets = opened.filter((socket) => socket !== null);
   const startedAt = performance.now();
@@ -50,9 +50,8 @@ async function produce(plan: Plan): Promise<Produced> {
 
   /** @returns its tasks; null: it was not accepted before the end */
   async function sendUntilAccepted(socket: StressSocket): Promise<number[] | null> {
-    const params = { tasks, requestId: `${type}-${(numbered += 1)}` };
     for (;;) {
-      const answer = await answerTo(socket, params);
+      const answer = await answerTo(socket, { tasks });
       if (answer.result) return (answer.result["tasks"] as { task: number }[]).map(({ task }) => task);
       const { code, retryAfterMs = 0 } = answer.error?.data ?? closed;
       countRefusal(code);
