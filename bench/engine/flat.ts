@@ -26,7 +26,7 @@ const maxGrowth = 1.3;
 const lanes = 50;
 
 /** A workspace of one size, and what the measured chat has in it. */
-interface Place {
+interface FilledWorkspace {
   readonly engine: MemoryEngine;
   readonly size: Size;
   readonly self: Self;
@@ -37,7 +37,7 @@ interface Self {
   readonly incarnation: number;
 }
 
-function filled(size: Size): Place {
+function filled(size: Size): FilledWorkspace {
   const engine = new MemoryEngine();
   const settings = { maxConcurrentChats: 10_000, maxKeys: 1_000_000, maxTasks: 5_000_000, chatTtlMs: 600_000 };
   engine.call("settings.set", { settings: { ...settings, maxStateChars: 1_000_000_000 } });
@@ -68,9 +68,9 @@ function taskOf(n: number): InputOf<"tasks.submit">["tasks"][number] {
   return { type: `type-${n % lanes}`, payload: { n }, priority: n % 5 };
 }
 
-type Work = (place: Place, n: number) => unknown;
+type Work = (place: FilledWorkspace, n: number) => unknown;
 
-function claimed({ engine, self }: Place, n: number, types?: string[]): { task: number; claim: number } {
+function claimed({ engine, self }: FilledWorkspace, n: number, types?: string[]): { task: number; claim: number } {
   const { claims } = engine.call("tasks.claim", { self, requestId: `c${n}`, limit: 1, ...(types ? { types } : {}) });
   const [claim] = claims;
   if (!claim) throw new Error("no task came");
@@ -78,7 +78,7 @@ function claimed({ engine, self }: Place, n: number, types?: string[]): { task: 
 }
 
 /** A key that is there, another one in each call. */
-function someKey({ size }: Place, n: number): string {
+function someKey({ size }: FilledWorkspace, n: number): string {
   return `key/${(n * 7_919) % size.keys}`;
 }
 

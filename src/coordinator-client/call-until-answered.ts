@@ -36,11 +36,11 @@ export async function callUntilAnswered<Name extends CallName>(
     if (answer.ok || !isRetryable(answer.error)) return answer;
     onFailure?.(answer.error);
     const jitterMs = fullJitter({ baseMs: firstPauseMs, capMs: maxPauseMs }, attempt, platform.random);
-    await pause(platform, laterThanSaid(answer.error, jitterMs), wake ? AbortSignal.any([signal, wake()]) : signal);
+    await pause(platform, pauseBeforeRetry(answer.error, jitterMs), wake ? AbortSignal.any([signal, wake()]) : signal);
     if (signal.aborted) return gaveUp;
   }
 }
 
-function laterThanSaid({ retryAfterMs = 0 }: CallError, jitterMs: number): number {
+function pauseBeforeRetry({ retryAfterMs = 0 }: CallError, jitterMs: number): number {
   return retryAfterMs + jitterMs;
 }

@@ -102,11 +102,7 @@ it("[DO18] an operation that fails in a frame of its kind is logged once, and ke
   const log = vi.spyOn(console, "error").mockReset().mockReturnValue();
   const workspace = await TestWorkspace.create();
   const connection = await workspace.connect();
-  await workspace.inside(({ storage }) =>
-    storage.sql.exec(
-      "CREATE TRIGGER broken BEFORE INSERT ON changes WHEN new.key = 'b' BEGIN SELECT RAISE(ABORT, 'no'); END",
-    ),
-  );
+  await workspace.failChangesOf("b");
   const sets = ["a", "b", "c"].map((key) => ({ method: "state.set", params: { key, value: 1 } }));
   expect(await inOneFrame(connection, sets)).toMatchObject([
     { result: { version: 1 } },

@@ -197,11 +197,7 @@ it("[DO18] an operation that fails is logged, answered as internal, undone, and 
   const log = vi.spyOn(console, "error").mockReset().mockReturnValue();
   const workspace = await TestWorkspace.create();
   const connection = await workspace.connect();
-  await workspace.inside(({ storage }) =>
-    storage.sql.exec(
-      "CREATE TRIGGER broken BEFORE INSERT ON changes WHEN new.key = 'b' BEGIN SELECT RAISE(ABORT, 'no'); END",
-    ),
-  );
+  await workspace.failChangesOf("b");
   const both = [
     { op: "set", key: "a", value: 2 },
     { op: "set", key: "b", value: 2 },

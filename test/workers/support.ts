@@ -145,6 +145,13 @@ export class TestWorkspace {
     return this.inside((state) => state.storage.sql.exec<Row>(query, ...values).toArray());
   }
 
+  /** From now on each change of the key fails in the storage. */
+  async failChangesOf(key: string): Promise<void> {
+    await this.rows(
+      `CREATE TRIGGER broken BEFORE INSERT ON changes WHEN new.key = '${key}' BEGIN SELECT RAISE(ABORT, 'no'); END`,
+    );
+  }
+
   alarmAt(): Promise<number | null> {
     return this.inside((state) => state.storage.getAlarm());
   }

@@ -44,7 +44,7 @@ export function once<T extends object>(
 }
 
 /**
- * What `once` would store of several requests one by one, all of them new.
+ * Prepares what `once` would store of several requests one by one, all of them new.
  * @param resultOf the result by request and position; null: nothing changed [RQ3]
  * @returns stores them; null: an id was used before, or there is no room for all
  */

@@ -35,19 +35,15 @@ export function next(tx: Tx, chat: chatRows.LivenessRow, requestId: string, opti
   const all = rows.heldBy(tx, chat.chat);
   const held = listHeld(tx, chat, all);
   const sameRequest = held.filter((row) => row.request_id === requestId);
-  if (sameRequest.length > 0 || budgets.checkExhausted(tx, chat.chat)) return toRepeatedClaims(tx, sameRequest);
+  if (sameRequest.length > 0 || budgets.checkExhausted(tx, chat.chat)) return toClaimedTasks(tx, sameRequest);
   const pushedRows = adoptPushed(tx, chat, held, requestId, options);
-  if (pushedRows.length > 0 || chat.status === "draining") return toRepeatedClaims(tx, pushedRows);
+  if (pushedRows.length > 0 || chat.status === "draining") return toClaimedTasks(tx, pushedRows);
   return toClaimedTasks(tx, claimQueued(tx, chat, requestId, options, all.length));
 }
 
 export function repeat(tx: Tx, chat: chatRows.LivenessRow, requestId: string): ClaimedTask[] {
   const sameRequest = listHeld(tx, chat, rows.heldBy(tx, chat.chat)).filter((row) => row.request_id === requestId);
-  return toRepeatedClaims(tx, sameRequest);
-}
-
-function toRepeatedClaims(tx: Tx, held: readonly TaskRow[]): ClaimedTask[] {
-  return toClaimedTasks(tx, held);
+  return toClaimedTasks(tx, sameRequest);
 }
 
 function listHeld(tx: Tx, { incarnation }: chatRows.LivenessRow, held: readonly TaskRow[]): TaskRow[] {

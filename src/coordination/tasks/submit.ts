@@ -55,13 +55,13 @@ export function submitOnce(tx: Tx, tasks: readonly NewTask[]): Result<Submitted,
   const names = readRefs(planned.value);
   if (!names.ok) return names;
   const fresh = planned.value.filter(({ isDuplicate }) => !isDuplicate);
-  const needs = edgesOf(fresh, names.value, {
+  const needs = resolveEdges(fresh, names.value, {
     verb: "depends on",
     referencesOf: ({ dependsOn }) => dependsOn,
     depthOf: (task) => rows.find(tx, task)?.depth ?? null,
   });
   if (!needs.ok) return needs;
-  const parents = edgesOf(fresh, names.value, {
+  const parents = resolveEdges(fresh, names.value, {
     verb: "has as parent",
     referencesOf: ({ parent }) => (parent === undefined ? [] : [parent]),
     depthOf: (task) => rows.countAncestors(tx, task),
@@ -69,12 +69,6 @@ export function submitOnce(tx: Tx, tasks: readonly NewTask[]): Result<Submitted,
   if (!parents.ok) return parents;
   const limitProblem = checkDependents(tx, needs.value) ?? tooMany(tx, fresh);
   return limitProblem ? err(limitProblem) : ok(insertAll(tx, planned.value, needs.value, parents.value));
-}
-
-/** Most submits have no edges, and sorting none costs a tenth of a large one. */
-function edgesOf(...[fresh, names, kind]: Parameters<typeof resolveEdges>): ReturnType<typeof resolveEdges> {
-  if (fresh.some(({ input }) => kind.referencesOf(input).length > 0)) return resolveEdges(fresh, names, kind);
-  return ok({ of: new Map(), depths: new Map(fresh.map(({ task }) => [task, 0])) });
 }
 
 function checkJoins(tasks: readonly NewTask[]): Refusal | null {
