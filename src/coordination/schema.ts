@@ -1,5 +1,6 @@
 import type { Migration } from "../shared/migrate.ts";
 import { syncFilesTable, syncTables } from "./sync/sync-schema.ts";
+import { candidatesTable } from "./tasks/candidates-schema.ts";
 import { dedupeCount, fewerTaskRows, planTables, taskTables, affinityIndex } from "./tasks/task-schema.ts";
 
 /**
@@ -189,4 +190,5 @@ export const migrations: readonly Migration[] = [
   },
   { id: 8, name: "files of sessions", statements: [syncFilesTable] },
   { id: 9, name: "fewer rows for a task", statements: fewerTaskRows, minReader: 9 },
+  { id: 10, name: "candidates", statements: candidatesTable },
 ];

@@ -50,7 +50,7 @@ function listAssigned(tx: Tx): TaskRow[] {
     .filter((row) => !isExpired(tx, row));
 }
 
-function toReceiver(candidate: availableChats.AvailableChat, waiting: readonly TaskRow[]): ChatLoad {
+function toReceiver(candidate: availableChats.TypedChat, waiting: readonly TaskRow[]): ChatLoad {
   const types = candidate.types.has("*") ? new Set(waiting.map(({ type }) => type)) : candidate.types;
   return { ...candidate, capabilities: [...candidate.capabilities, ...[...types].map((type) => `\n${type}`)] };
 }

@@ -31,11 +31,13 @@ export function selectChat(
   if (candidates.length === 0) return { chat: null, why: "no_chat" };
   const capable = candidates.filter((candidate) => isCapable(candidate, task));
   if (capable.length === 0) return { chat: null, why: "no_capability" };
-  const [best] = capable.filter(hasRoom).toSorted((a, b) => compareCandidates(a, b, task));
+  const [first, ...others] = capable.filter(hasRoom);
+  const best = first && others.reduce((best, one) => (compareCandidates(one, best, task) < 0 ? one : best), first);
   return best ? { chat: best.chat } : { chat: null, why: "no_capacity" };
 }
 
-function compareCandidates(a: Candidate, b: Candidate, { affinity }: TaskNeeds): number {
+/** [PL12] Sorts the better first. */
+export function compareCandidates(a: Candidate, b: Candidate, { affinity }: TaskNeeds): number {
   return (
     loadOf(a) - loadOf(b) ||
     Number(b.chat === affinity) - Number(a.chat === affinity) ||

@@ -144,6 +144,10 @@ export function checkExhausted(tx: Tx, chat: string): Refusal | null {
   return why === null ? null : { code: "budget_exceeded", message: `${why}; raise it with \`shim budget set\`` };
 }
 
+export function isDaySpent(tx: Tx): boolean {
+  return isExhausted(tx.settings.budgets.day, () => readTotal(tx, "day", dayKey(tx)));
+}
+
 /** [BU5] Least remaining of all limits. */
 export function remaining(tx: Tx, row: Pick<TaskRow, "task" | "chat" | "budget">): RemainingBudget {
   const all = limitsOf(tx, row.chat ?? "", row).map(({ budget, used }) => ({ budget, has: used() }));
@@ -173,19 +177,19 @@ export const handlers = {
       limits: budgets,
       today,
       dayEndsInMs: dayMs - (tx.now % dayMs),
-      isDaySpent: isExhausted(budgets.day, today),
+      isDaySpent: isDaySpent(tx),
       chats: rows.map(({ chat, machine, ...used }) => ({
         chat,
         machine,
         used,
-        isSpent: isExhausted(budgets.chat, used),
+        isSpent: isExhausted(budgets.chat, () => used),
       })),
     });
   },
 } satisfies Partial<Handlers>;
 
-function isExhausted(budget: Budget, used: Usage): boolean {
-  return describeFirstReached([{ owner: "", budget, used: () => used }]) !== null;
+function isExhausted(budget: Budget, used: () => Usage): boolean {
+  return describeFirstReached([{ owner: "", budget, used }].filter(isLimited)) !== null;
 }
 
 const dayEndKey = "budget_day_ends";

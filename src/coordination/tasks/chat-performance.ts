@@ -100,18 +100,6 @@ function toPerformance(row: PerformanceRow): Performance {
   return { successRate: row.success_rate, durationMs: row.duration_ms };
 }
 
-export type PerformanceByType = ReadonlyMap<string, Performance>;
-
-export function readByChat({ sql }: Tx, types: ReadonlySet<string>): Map<string, PerformanceByType> {
-  const rows = sql.all<PerformanceRow>(
-    `SELECT * FROM chat_performance WHERE chat IN (SELECT chat FROM chats WHERE task_types IS NOT NULL AND status <> 'offline')
-       AND type IN (SELECT value FROM json_each(?))`,
-    JSON.stringify([...types]),
-  );
-  const byChat = Map.groupBy(rows, ({ chat }) => chat);
-  return new Map([...byChat].map(([chat, own]) => [chat, new Map(own.map((row) => [row.type, toPerformance(row)]))]));
-}
-
 export function deleteChat({ sql, cache }: Tx, chat: string): void {
   cache?.performances.clear();
   sql.run("DELETE FROM chat_performance WHERE chat = ?", chat);

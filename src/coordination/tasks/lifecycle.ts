@@ -3,7 +3,7 @@ import type { AttemptEnd, DeathReason, TaskState } from "../../contract/tasks.ts
 import { scheduleCheck, type LivenessRow } from "../kernel/chat-rows.ts";
 import type { Tx } from "../kernel/tx.ts";
 import * as attemptRows from "./attempt-rows.ts";
-import * as availableChats from "./available-chats.ts";
+import { hasWork } from "./candidates.ts";
 import * as chatPerformance from "./chat-performance.ts";
 import * as outbox from "./dispatch-outbox.ts";
 import * as pruning from "./task-pruning.ts";
@@ -171,7 +171,7 @@ export function requeueAllOf(tx: Tx, chat: string, reason: OfflineReason): void 
 /** [QU8] Runs without newly queued tasks too: a chat may have room without knowing of it. */
 export function enqueueDispatch(tx: Tx): void {
   if (tx.requestDispatch) tx.requestDispatch();
-  else outbox.enqueue(tx, () => availableChats.hasWork(tx));
+  else outbox.enqueue(tx, () => hasWork(tx));
 }
 
 interface StateChange {

@@ -1,0 +1,55 @@
+const takesTasks = (row: string): string =>
+  `(${row}.task_types IS NOT NULL AND ${row}.capacity > 0 AND ${row}.status NOT IN ('offline', 'draining', 'stuck'))`;
+
+/** Where this addition is rounded up, and JavaScript's is not, the bound is only lower. */
+const failureTenths = "10 - CAST(success_rate * 10 + 0.5 AS INTEGER)";
+
+/** A chat that takes all types has an entry of its own for each type with a performance. */
+const insert = (condition: string): string => `INSERT INTO candidates (chat, type, failure_tenths, duration_ms)
+  SELECT chat, type, ifnull(${failureTenths}, 0), ifnull(duration_ms, 0)
+  FROM (SELECT chat, value AS type FROM chats, json_each(task_types) WHERE ${takesTasks("chats")} AND ${condition}
+        UNION SELECT chat, type FROM chats JOIN chat_performance USING (chat) WHERE ${takesTasks("chats")} AND ${condition}
+          AND EXISTS (SELECT 1 FROM json_each(task_types) WHERE value = '*'))
+    LEFT JOIN chat_performance USING (chat, type)`;
+
+const insertNew = insert("chats.chat = new.chat");
+
+const storePerformance = `INSERT INTO candidates (chat, type, failure_tenths, duration_ms)
+  SELECT chat, type, ${failureTenths}, ifnull(duration_ms, 0) FROM chat_performance
+  WHERE chat = new.chat AND type = new.type
+    AND EXISTS (SELECT 1 FROM candidates WHERE candidates.chat = new.chat AND candidates.type IN (new.type, '*'))
+  ON CONFLICT (chat, type) DO UPDATE SET failure_tenths = excluded.failure_tenths, duration_ms = excluded.duration_ms`;
+
+/**
+ * Migration 10: chats by the types that they take, in the order of [PL12]. An entry never ranks
+ * behind what the rows of its chat say. Only dispatch raises `load` and `assigned_at`; triggers
+ * reset them, so that an older program keeps the entries correct too.
+ */
+export const candidatesTable: readonly string[] = [
+  `CREATE TABLE candidates (
+     chat TEXT NOT NULL,
+     type TEXT NOT NULL,
+     load REAL NOT NULL DEFAULT 0,
+     failure_tenths INTEGER NOT NULL,
+     duration_ms REAL NOT NULL,
+     assigned_at INTEGER NOT NULL DEFAULT 0,
+     PRIMARY KEY (chat, type)
+   ) STRICT, WITHOUT ROWID`,
+  "CREATE INDEX candidates_rank ON candidates (type, load, failure_tenths, duration_ms, assigned_at, chat)",
+  insert("TRUE"),
+  `CREATE TRIGGER candidates_registered AFTER INSERT ON chats WHEN ${takesTasks("new")} BEGIN ${insertNew}; END`,
+  `CREATE TRIGGER candidates_changed AFTER UPDATE OF status, task_types, capacity ON chats
+   WHEN ${takesTasks("old")} <> ${takesTasks("new")} OR new.task_types IS NOT old.task_types OR new.capacity <> old.capacity BEGIN
+     DELETE FROM candidates WHERE chat = new.chat;
+     ${insertNew};
+   END`,
+  // The clock was set back.
+  `CREATE TRIGGER candidates_assigned AFTER UPDATE OF last_assigned_at ON chats WHEN new.last_assigned_at < old.last_assigned_at BEGIN
+     UPDATE candidates SET assigned_at = 0 WHERE chat = new.chat AND assigned_at > 0;
+   END`,
+  `CREATE TRIGGER candidates_relieved AFTER UPDATE OF chat ON tasks WHEN old.chat IS NOT NULL AND new.chat IS NOT old.chat BEGIN
+     UPDATE candidates SET load = 0 WHERE chat = old.chat AND load > 0;
+   END`,
+  `CREATE TRIGGER candidates_measured AFTER INSERT ON chat_performance BEGIN ${storePerformance}; END`,
+  `CREATE TRIGGER candidates_measured_again AFTER UPDATE ON chat_performance BEGIN ${storePerformance}; END`,
+];

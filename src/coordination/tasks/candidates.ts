@@ -1,0 +1,190 @@
+import * as availableChats from "./available-chats.ts";
+import type { AvailableChat } from "./available-chats.ts";
+import * as balance from "./balance.ts";
+import * as budgets from "./budgets.ts";
+import * as lanes from "./lanes.ts";
+import type { Performance } from "../kernel/performance.ts";
+import type { Tx } from "../kernel/tx.ts";
+
+interface Entry {
+  readonly chat: string;
+  readonly load: number;
+  readonly failure_tenths: number;
+  readonly duration_ms: number;
+  readonly assigned_at: number;
+}
+
+interface EntryRow extends availableChats.AvailableChatRow, Entry {
+  readonly success_rate: number | null;
+  readonly mean_ms: number | null;
+}
+
+/** Chats that take tasks of one type, as far as they were read. */
+interface Ranking {
+  readonly type: string;
+  readonly performances: Map<string, Performance | null>;
+  /** No chat that is yet to be read ranks before this; null: nothing was read. */
+  last: Entry | null;
+  isComplete: boolean;
+  pageSize: number;
+  staleCount: number;
+}
+
+/** Up to this many chats are read again and again, rather than written once. */
+const maxStale = 64;
+const firstPageSize = 8;
+
+/** Chats with room for queued tasks, read in the order of [PL12] as far as a choice needs them. */
+export class Candidates {
+  readonly #tx: Tx;
+  /** Null: not available. */
+  readonly #chats = new Map<string, AvailableChat | null>();
+  readonly #rankings = new Map<string, Ranking>();
+  #isEveryTypeTaken = false;
+
+  constructor(tx: Tx) {
+    this.#tx = tx;
+  }
+
+  /** Partition keys of queued tasks whose type some chat takes. */
+  *lanes(): Generator<string, void> {
+    if (!availableChats.exists(this.#tx) || budgets.isDaySpent(this.#tx)) return;
+    const types = new Map<string, boolean>();
+    for (const lane of lanes.listQueued(this.#tx)) {
+      const type = lanes.typeIn(lane);
+      const isTaken = types.get(type) ?? this.#isTaken(type);
+      types.set(type, isTaken);
+      if (isTaken) yield lane;
+    }
+  }
+
+  #isTaken(type: string): boolean {
+    if (this.#isEveryTypeTaken) return true;
+    const [row] = this.#tx.sql.all<{ every: number; own: number }>(
+      `SELECT EXISTS (SELECT 1 FROM candidates WHERE type = '*' AND load < 1) AS every,
+         EXISTS (SELECT 1 FROM candidates WHERE type = ? AND load < 1) AS own`,
+      type,
+    );
+    this.#isEveryTypeTaken = row?.every === 1;
+    return this.#isEveryTypeTaken || row?.own === 1;
+  }
+
+  select({ lane, affinity }: Pick<lanes.Front, "lane" | "affinity">): AvailableChat | null {
+    const ranking = this.#rankingOf(lanes.typeIn(lane));
+    const task = { capabilities: lanes.capabilitiesIn(lane), affinity };
+    if (affinity !== null) this.#readChat(ranking, affinity);
+    for (;;) {
+      const { chat } = balance.selectChat(this.#candidatesIn(ranking), task);
+      const best = chat === null ? null : (this.#withPerformance(ranking, chat) ?? null);
+      const isBest = best && ranking.last && balance.compareCandidates(best, asCandidate(ranking.last), task) <= 0;
+      if (isBest || ranking.isComplete) return best;
+      this.#readPage(ranking);
+    }
+  }
+
+  /** Counts one more task for the chat. */
+  assign(candidate: AvailableChat): void {
+    this.#chats.set(candidate.chat, { ...candidate, running: candidate.running + 1 });
+  }
+
+  /** Ranks chats by what their rows say now, where later dispatches would read too many in vain. */
+  raiseStale(): void {
+    for (const { type, performances, staleCount } of this.#rankings.values()) {
+      if (staleCount <= maxStale) continue;
+      this.#tx.sql.run(
+        `UPDATE candidates SET load = fresh.load, assigned_at = fresh.at
+         FROM (SELECT chat, (SELECT count(*) FROM tasks WHERE tasks.chat = chats.chat) * 1.0 / capacity AS load,
+                 ifnull(last_assigned_at, 0) AS at FROM chats WHERE chat IN (SELECT value FROM json_each(?))) AS fresh
+         WHERE candidates.chat = fresh.chat AND type IN (?, '*') AND (candidates.load <> fresh.load OR assigned_at <> fresh.at)`,
+        JSON.stringify([...performances.keys()]),
+        type,
+      );
+    }
+  }
+
+  #rankingOf(type: string): Ranking {
+    const known = this.#rankings.get(type);
+    if (known) return known;
+    const fresh = {
+      type,
+      performances: new Map(),
+      last: null,
+      isComplete: false,
+      pageSize: firstPageSize,
+      staleCount: 0,
+    };
+    this.#rankings.set(type, fresh);
+    return fresh;
+  }
+
+  #candidatesIn(ranking: Ranking): AvailableChat[] {
+    return [...ranking.performances.keys()].flatMap((chat) => this.#withPerformance(ranking, chat) ?? []);
+  }
+
+  #withPerformance({ performances }: Ranking, chat: string): AvailableChat | null {
+    const known = this.#chats.get(chat);
+    return known ? { ...known, performance: performances.get(chat) ?? null } : null;
+  }
+
+  #readPage(ranking: Ranking): void {
+    const { type, last, pageSize } = ranking;
+    const after = last
+      ? [last.load, last.failure_tenths, last.duration_ms, last.assigned_at, last.chat]
+      : [-1, 0, 0, 0, ""];
+    const rows = this.#tx.sql.all<EntryRow>(
+      pageSql,
+      type,
+      ...after,
+      pageSize,
+      ...after,
+      type,
+      pageSize,
+      pageSize,
+      type,
+    );
+    for (const row of rows) this.#add(ranking, row);
+    ranking.last = rows.at(-1) ?? last;
+    ranking.isComplete = rows.length < pageSize;
+    ranking.pageSize *= 2;
+  }
+
+  #readChat(ranking: Ranking, chat: string): void {
+    if (ranking.performances.has(chat)) return;
+    const [row] = this.#tx.sql.all<EntryRow>(chatSql, chat, ranking.type, ranking.type);
+    if (row) this.#add(ranking, row);
+  }
+
+  #add(ranking: Ranking, row: EntryRow): void {
+    const performance = row.success_rate === null ? null : { successRate: row.success_rate, durationMs: row.mean_ms };
+    ranking.performances.set(row.chat, performance);
+    if (row.held / row.capacity > row.load || (row.last_assigned_at ?? 0) > row.assigned_at) ranking.staleCount += 1;
+    if (!this.#chats.has(row.chat)) this.#chats.set(row.chat, availableChats.toAvailable(this.#tx, row));
+  }
+}
+
+function asCandidate({ chat, load, failure_tenths, duration_ms, assigned_at }: Entry): balance.Candidate {
+  const performance = { successRate: 1 - failure_tenths / 10, durationMs: duration_ms };
+  return { chat, running: load, capacity: 1, capabilities: [], performance, lastAssignedAt: assigned_at };
+}
+
+const rank = "load, failure_tenths, duration_ms, assigned_at, chat";
+const columns = `${availableChats.columns}, load, failure_tenths, entry.duration_ms, assigned_at, success_rate, done.duration_ms AS mean_ms`;
+const joined = "JOIN chats USING (chat) LEFT JOIN chat_performance AS done ON done.chat = chats.chat AND done.type = ?";
+
+/** An entry for all types does not count for a type with an entry of the chat's own. */
+const pageSql = `SELECT ${columns} FROM (
+    SELECT * FROM (SELECT ${rank} FROM candidates WHERE type = ? AND load < 1 AND (${rank}) > (?, ?, ?, ?, ?) ORDER BY ${rank} LIMIT ?)
+    UNION ALL
+    SELECT * FROM (SELECT ${rank} FROM candidates AS every WHERE type = '*' AND load < 1 AND (${rank}) > (?, ?, ?, ?, ?)
+      AND NOT EXISTS (SELECT 1 FROM candidates WHERE candidates.chat = every.chat AND candidates.type = ?) ORDER BY ${rank} LIMIT ?)
+    ORDER BY ${rank} LIMIT ?) AS entry ${joined}
+  ORDER BY load, failure_tenths, entry.duration_ms, assigned_at, entry.chat`;
+
+const chatSql = `SELECT ${columns} FROM (SELECT ${rank} FROM candidates WHERE chat = ? AND type IN (?, '*') LIMIT 1) AS entry ${joined}`;
+
+/** Whether an available chat with room could take a queued task. */
+export function hasWork(tx: Tx): boolean {
+  const candidates = new Candidates(tx);
+  for (const lane of candidates.lanes()) if (candidates.select({ lane, affinity: null })) return true;
+  return false;
+}

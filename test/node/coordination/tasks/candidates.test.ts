@@ -1,0 +1,216 @@
+import * as fc from "fast-check";
+import { expect, it } from "vitest";
+import type { TaskRow } from "#src/coordination/tasks/task-rows.ts";
+import { selectChat, type Candidate } from "#src/coordination/tasks/balance.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import { look, takersOf } from "#harness/coordinator/dispatch.ts";
+import { LocalHost } from "#harness/coordinator/local-host.ts";
+import { ask, minute } from "#harness/coordinator/state-calls.ts";
+import { calm, submit, type Hand } from "#harness/coordinator/task-calls.ts";
+
+const taker = takersOf(2);
+const chatCount = 100;
+const types = ["x", "y", "z"];
+
+interface ChatColumns {
+  readonly chat: string;
+  readonly status: string;
+  readonly capabilities: string;
+  readonly capacity: number;
+  readonly task_types: string;
+  readonly last_assigned_at: number | null;
+}
+
+type TaskColumns = Pick<TaskRow, "task" | "type" | "lane" | "affinity" | "state" | "chat">;
+
+/** Assignments by [QU5] and [PL12], from all rows: the chat of each task. */
+function expectedAssignments({ sql }: LocalHost, connected: ReadonlySet<string>): Map<number, string> {
+  const tasks = sql.all<TaskColumns>("SELECT * FROM tasks ORDER BY priority DESC, task");
+  const candidates = new Map<string, Candidate & { readonly types: readonly string[] }>();
+  for (const row of sql.all<ChatColumns>("SELECT * FROM chats WHERE task_types IS NOT NULL")) {
+    if (!connected.has(row.chat) || ["offline", "draining", "stuck"].includes(row.status)) continue;
+    candidates.set(row.chat, {
+      chat: row.chat,
+      running: tasks.filter(({ chat }) => chat === row.chat).length,
+      capacity: row.capacity,
+      capabilities: JSON.parse(row.capabilities) as string[],
+      performance: null,
+      lastAssignedAt: row.last_assigned_at,
+      types: JSON.parse(row.task_types) as string[],
+    });
+  }
+  const performances = new Map(
+    sql
+      .all<{ key: string; successRate: number; durationMs: number | null }>(
+        "SELECT chat || ' ' || type AS key, success_rate AS successRate, duration_ms AS durationMs FROM chat_performance",
+      )
+      .map(({ key, ...performance }) => [key, performance]),
+  );
+  const assigned = new Map<number, string>();
+  for (const { task, type, lane, affinity, state } of tasks) {
+    if (state !== "queued" || assigned.size === 100) continue;
+    const able = [...candidates.values()]
+      .filter((one) => one.types.includes("*") || one.types.includes(type))
+      .map((one) => ({ ...one, performance: performances.get(`${one.chat} ${type}`) ?? null }));
+    const { chat } = selectChat(able, { capabilities: lane.split("\n").slice(1), affinity });
+    const one = chat === null ? undefined : candidates.get(chat);
+    if (!one) continue;
+    candidates.set(one.chat, { ...one, running: one.running + 1 });
+    assigned.set(task, one.chat);
+  }
+  return assigned;
+}
+
+/** Entries may rank a chat before what its rows say, never behind. */
+const wrongCandidateSql = `WITH taken AS (
+    SELECT chat, value AS type FROM chats, json_each(task_types)
+    WHERE capacity > 0 AND status NOT IN ('offline', 'draining', 'stuck')),
+  expected AS (
+    SELECT chat, type FROM taken UNION SELECT chat, type FROM chat_performance WHERE chat IN (SELECT chat FROM taken WHERE type = '*'))
+  SELECT chat, type FROM expected WHERE (chat, type) NOT IN (SELECT chat, type FROM candidates)
+  UNION ALL SELECT chat, type FROM candidates WHERE (chat, type) NOT IN (SELECT chat, type FROM expected)
+  UNION ALL SELECT candidates.chat, candidates.type FROM candidates JOIN chats USING (chat) LEFT JOIN chat_performance AS done USING (chat, type)
+    WHERE load > (SELECT count(*) FROM tasks WHERE tasks.chat = chats.chat) * 1.0 / capacity OR assigned_at > ifnull(last_assigned_at, 0)
+      OR failure_tenths <> ifnull(10 - CAST(success_rate * 10 + 0.5 AS INTEGER), 0)
+      OR candidates.duration_ms <> ifnull(done.duration_ms, 0)
+  LIMIT 1`;
+
+const anyChat = fc.nat({ max: chatCount - 1 });
+const anyAbilities = fc.record({
+  capacity: fc.integer({ min: 0, max: 3 }),
+  capabilities: fc.subarray(["web", "db"]),
+  taskTypes: fc.oneof(fc.subarray(["*", ...types], { minLength: 1 }), fc.constant(["x"])),
+});
+const anyTask = fc.record({
+  type: fc.constantFrom("x", "x", ...types),
+  priority: fc.integer({ min: 4, max: 5 }),
+  capabilities: fc.oneof(fc.constant<string[]>([]), fc.subarray(["web", "db"])),
+  affinity: fc.oneof(
+    fc.constant(undefined),
+    anyChat.map((n) => `c${n}`),
+  ),
+});
+const anyStep = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.record({ kind: fc.constant("submit" as const), tasks: fc.array(anyTask, { minLength: 1 }) }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({ kind: fc.constant("crowd" as const), count: fc.integer({ min: 30, max: 120 }) }),
+  },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      kind: fc.constantFrom("ack" as const, "nack" as const, "release" as const),
+      chats: fc.uniqueArray(anyChat, { maxLength: 40 }),
+      ms: fc.constantFrom(0, 100, 3_000),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("again" as const), chat: anyChat, abilities: anyAbilities }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constantFrom("stuck" as const, "idle" as const, "drain" as const, "disconnect" as const, "end" as const),
+      chat: anyChat,
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("wait" as const), ms: fc.constantFrom(-2_000, 500, minute) }) },
+);
+type Step = typeof anyStep extends fc.Arbitrary<infer T> ? T : never;
+
+class Crowd {
+  readonly host: LocalHost;
+  readonly hands: Hand[] = [];
+  readonly #connected = new Set<string>();
+
+  constructor(host: LocalHost) {
+    this.host = host;
+  }
+
+  async join(n: number, abilities: object): Promise<void> {
+    this.hands[n] = await taker(this.host, `c${n}`, abilities);
+    this.#connected.add(`c${n}`);
+  }
+
+  /** One dispatch; fails unless it assigns what all rows together ask for. */
+  dispatch(): void {
+    const expected = expectedAssignments(this.host, this.#connected);
+    look(this.host);
+    const assigned = [...expected.keys()].map((task) =>
+      this.host.sql.all("SELECT chat FROM tasks WHERE task = ?", task).map((row) => [task, row]),
+    );
+    expect(assigned).toEqual([...expected].map(([task, chat]) => [[task, { chat }]]));
+  }
+
+  async do(step: Step): Promise<void> {
+    const { host } = this;
+    switch (step.kind) {
+      case "submit":
+        await submit(host, ...step.tasks);
+        break;
+      case "crowd":
+        await submit(host, ...Array.from({ length: step.count }, () => ({ type: "x" })));
+        break;
+      case "wait":
+        host.wait(step.ms);
+        for (const chat of this.#connected) await host.ping(chat);
+        break;
+      case "again":
+        await this.join(step.chat, step.abilities);
+        break;
+      case "ack":
+      case "nack":
+      case "release":
+        for (const n of step.chats) await this.#finish(n, step.kind, step.ms);
+        break;
+      default:
+        await this.#change(step.chat, step.kind);
+    }
+  }
+
+  async #finish(n: number, how: "ack" | "nack" | "release", ms: number): Promise<void> {
+    const hand = this.hands[n];
+    if (!hand) return;
+    const claimed = await hand.tryClaim({ limit: 2 });
+    if (!claimed.ok) return;
+    this.host.wait(ms % (n + 2));
+    for (const held of claimed.value.claims) {
+      if (how === "release") await hand.do("tasks.release", held, {});
+      else await hand[how](held);
+    }
+  }
+
+  async #change(n: number, kind: "stuck" | "idle" | "drain" | "disconnect" | "end"): Promise<void> {
+    const { host } = this;
+    const chat = `c${n}`;
+    const self = this.hands[n]?.self;
+    if (!self) return;
+    if (kind === "disconnect") {
+      this.#connected.delete(chat);
+      await host.disconnect(chat);
+    } else if (kind === "drain") await host.call("chats.drain", { chat });
+    else if (kind === "end") await host.call("chats.unregister", { self });
+    else await host.call("chats.heartbeat", { self, status: kind });
+  }
+}
+
+it("[QU5] [PL12] of a hundred chats a dispatch selects as if it read them all, whatever happened to them before", async () => {
+  const anyHistory = fc.tuple(
+    fc.array(anyAbilities, { minLength: 3, maxLength: 6 }),
+    fc.array(anyStep, { minLength: 10, maxLength: 40 }),
+  );
+  await fc.assert(
+    fc.asyncProperty(anyHistory, async ([kinds, steps]) => {
+      const crowd = new Crowd(await calm(async () => new LocalHost(openBetterSqlite3)));
+      for (let n = 0; n < chatCount; n++)
+        await crowd.join(n, kinds[n % (kinds.length * 2)] ?? { taskTypes: ["x"], capacity: 2 });
+      for (const step of steps) {
+        await crowd.do(step);
+        expect(crowd.host.sql.all(wrongCandidateSql)).toEqual([]);
+        crowd.dispatch();
+      }
+    }),
+    { numRuns: 8 },
+  );
+}, 120_000);
