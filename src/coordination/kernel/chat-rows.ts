@@ -16,6 +16,8 @@ export interface LivenessRow {
   readonly is_connected: number;
   readonly grace_until: number | null;
   readonly due_at: number | null;
+  readonly capabilities: string;
+  readonly capacity: number;
 }
 
 export interface ChatRow extends LivenessRow {
@@ -26,8 +28,6 @@ export interface ChatRow extends LivenessRow {
   readonly is_interactive: number;
   readonly reason: string | null;
   readonly status_at: number;
-  readonly capabilities: string;
-  readonly capacity: number;
   readonly task_types: string | null;
   readonly task_count: number;
   readonly progress: string | null;
@@ -43,7 +43,7 @@ export function findLiveness({ sql, cache }: Pick<Tx, "sql" | "cache">, chat: st
   const cached = cache?.livenessRows.get(chat);
   if (cached) return cached;
   const query =
-    "SELECT chat, incarnation, machine, status, last_seen_at, is_connected, grace_until, due_at FROM chats WHERE chat = ?";
+    "SELECT chat, incarnation, machine, status, last_seen_at, is_connected, grace_until, due_at, capabilities, capacity FROM chats WHERE chat = ?";
   const [row] = sql.all<LivenessRow>(query, chat);
   if (row) cache?.livenessRows.set(chat, row);
   return row ?? null;

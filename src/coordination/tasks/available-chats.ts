@@ -8,8 +8,6 @@ export interface AvailableChat extends balance.Candidate {
 }
 
 export interface AvailableChatRow extends chatRows.LivenessRow {
-  readonly capabilities: string;
-  readonly capacity: number;
   readonly held: number;
   readonly last_assigned_at: number | null;
 }

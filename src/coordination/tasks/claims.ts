@@ -8,7 +8,7 @@ import * as lanes from "./lanes.ts";
 import * as lifecycle from "./lifecycle.ts";
 import * as rows from "./task-rows.ts";
 import { isExpired, remainingMs, type TaskRow } from "./task-rows.ts";
-import { readTexts } from "./task-texts.ts";
+import { readTexts, type TaskTexts } from "./task-texts.ts";
 import { byLiveChat, type Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
 
@@ -32,21 +32,33 @@ export const handlers = {
 
 /** [TA9] Claims for a request, or with an ack. A draining chat gets no new ones. */
 export function next(tx: Tx, chat: chatRows.LivenessRow, requestId: string, options: ClaimOptions): ClaimedTask[] {
-  const all = rows.heldBy(tx, chat.chat);
-  const held = listHeld(tx, chat, all);
+  const requests = requestIdsOfHeld(tx, chat.chat);
+  const isAnyRelevant = requests.some((one) => one === requestId || one === lifecycle.pushedRequestId);
+  const held = isAnyRelevant ? listHeld(tx, chat) : [];
   const sameRequest = held.filter((row) => row.request_id === requestId);
   if (sameRequest.length > 0 || budgets.checkExhausted(tx, chat.chat)) return toClaimedTasks(tx, sameRequest);
   const pushedRows = adoptPushed(tx, chat, held, requestId, options);
   if (pushedRows.length > 0 || chat.status === "draining") return toClaimedTasks(tx, pushedRows);
-  return toClaimedTasks(tx, claimQueued(tx, chat, requestId, options, all.length));
+  return claimQueued(tx, chat, requestId, options, requests.length);
 }
 
 export function repeat(tx: Tx, chat: chatRows.LivenessRow, requestId: string): ClaimedTask[] {
-  const sameRequest = listHeld(tx, chat, rows.heldBy(tx, chat.chat)).filter((row) => row.request_id === requestId);
+  const sameRequest = listHeld(tx, chat).filter((row) => row.request_id === requestId);
   return toClaimedTasks(tx, sameRequest);
 }
 
-function listHeld(tx: Tx, { incarnation }: chatRows.LivenessRow, held: readonly TaskRow[]): TaskRow[] {
+type OwnRow = lifecycle.HeldRow & Pick<TaskRow, "incarnation" | "request_id" | "seen_at">;
+
+function requestIdsOfHeld({ sql }: Tx, chat: string): (string | null)[] {
+  const rows = sql.all<Pick<TaskRow, "request_id">>("SELECT request_id FROM tasks WHERE chat = ?", chat);
+  return rows.map(({ request_id }) => request_id);
+}
+
+function listHeld(tx: Tx, { chat, incarnation }: chatRows.LivenessRow): OwnRow[] {
+  const held = tx.sql.all<OwnRow>(
+    `SELECT ${lifecycle.heldColumns}, incarnation, request_id, seen_at FROM tasks WHERE chat = ? ORDER BY task`,
+    chat,
+  );
   return held.filter((row) => row.incarnation === incarnation && !isExpired(tx, row));
 }
 
@@ -54,10 +66,10 @@ function listHeld(tx: Tx, { incarnation }: chatRows.LivenessRow, held: readonly 
 function adoptPushed(
   tx: Tx,
   chat: chatRows.LivenessRow,
-  held: readonly TaskRow[],
+  held: readonly OwnRow[],
   requestId: string,
   { limit, types, isStarted }: ClaimOptions,
-): TaskRow[] {
+): OwnRow[] {
   const pushedRows = held.filter(
     ({ request_id, type }) => request_id === lifecycle.pushedRequestId && (types?.includes(type) ?? true),
   );
@@ -67,9 +79,9 @@ function adoptPushed(
 function adopt(
   tx: Tx,
   chat: chatRows.LivenessRow,
-  row: TaskRow,
+  row: OwnRow,
   { requestId, isStarted }: Omit<lifecycle.Assignment, "chat">,
-): TaskRow {
+): OwnRow {
   const adopted = { ...row, request_id: requestId };
   if (isStarted) return lifecycle.start(tx, chat, adopted);
   tx.sql.run("UPDATE tasks SET request_id = ? WHERE task = ?", requestId, row.task);
@@ -83,22 +95,24 @@ function claimQueued(
   requestId: string,
   options: ClaimOptions,
   held: number,
-): lifecycle.HeldRow[] {
-  const row = chatRows.find(tx, chat.chat);
-  const room = Math.min(options.limit, (row?.capacity ?? 0) - held);
-  if (!row || room <= 0) return [];
-  const capabilities = new Set(JSON.parse(row.capabilities) as string[]);
+): ClaimedTask[] {
+  const room = Math.min(options.limit, chat.capacity - held);
+  if (room <= 0) return [];
+  const capabilities = new Set(JSON.parse(chat.capabilities) as string[]);
   const firstLanes = lanes.selectFirst(tx, lanes.listMatching(tx, capabilities, options.types), chat.chat, room);
   const heads = firstLanes.flatMap((lane) => lanes.headsFor(tx, lane, chat.chat, room));
   const candidates = heads.toSorted(lanes.compareFor(chat.chat)).slice(0, room);
   const tasks = fitToAnswer(candidates);
   if (tasks.length === 0) return [];
-  const byTask = new Map(
-    lifecycle.assign(tx, tasks, { chat, requestId, isStarted: options.isStarted }).map((held) => [held.task, held]),
-  );
+  const assigned = lifecycle.assignWithTexts(tx, tasks, { chat, requestId, isStarted: options.isStarted });
+  const byTask = new Map(assigned.map((row) => [row.task, row]));
   const seenUntil = chatRows.lastSeen(tx, chat) + tx.settings.chatTtlMs;
-  chatRows.scheduleCheck(tx, chat, Math.min(seenUntil, lifecycle.firstDue([...byTask.values()])));
-  return tasks.flatMap((task) => byTask.get(task) ?? []);
+  chatRows.scheduleCheck(tx, chat, Math.min(seenUntil, lifecycle.firstDue(assigned)));
+  return toClaimedTasks(
+    tx,
+    tasks.flatMap((task) => byTask.get(task) ?? []),
+    byTask,
+  );
 }
 
 const maxAnswerBytes = 1_000_000;
@@ -116,12 +130,15 @@ function fitToAnswer(candidates: readonly lanes.Head[]): readonly number[] {
 
 const maxInputBytes = 500_000;
 
-function toClaimedTasks(tx: Tx, held: readonly lifecycle.HeldRow[]): ClaimedTask[] {
-  const budget = { bytes: maxInputBytes };
-  const texts = readTexts(
+function toClaimedTasks(
+  tx: Tx,
+  held: readonly lifecycle.HeldRow[],
+  texts: ReadonlyMap<number, TaskTexts> = readTexts(
     tx,
     held.map(({ task }) => task),
-  );
+  ),
+): ClaimedTask[] {
+  const budget = { bytes: maxInputBytes };
   return held.map((row) => ({
     task: row.task,
     claim: row.claim,

@@ -10,6 +10,7 @@ import * as pruning from "./task-pruning.ts";
 import { joinResults } from "./joins.ts";
 import * as lanes from "./lanes.ts";
 import * as rows from "./task-rows.ts";
+import { textsSql, type TaskTexts } from "./task-texts.ts";
 import { backoffMs, isEnded, nextCheckAt, type TaskRow } from "./task-rows.ts";
 
 /**
@@ -39,7 +40,7 @@ export type HeldRow = Pick<
   | "heartbeat_ms"
   | "budget"
 >;
-const heldColumns =
+export const heldColumns =
   "task, claim, chat, failures, max_attempts, type, priority, state, progress, checkpoint, close_at, close_ms, due_at, heartbeat_ms, budget";
 
 /** Replaces the request id of a dispatched task until the chat's next claim. */
@@ -55,12 +56,26 @@ export interface Assignment {
  * Assigns queued tasks; returns them in any order. The caller schedules the check of the chat for
  * the time when the first is due.
  */
-export function assign(tx: Tx, tasks: readonly number[], { chat, requestId, isStarted }: Assignment): HeldRow[] {
+export function assign(tx: Tx, tasks: readonly number[], assignment: Assignment): HeldRow[] {
+  return assignReturning(tx, tasks, assignment, heldColumns);
+}
+
+/** Reads the texts in the same statement. */
+export function assignWithTexts(tx: Tx, tasks: readonly number[], assignment: Assignment): (HeldRow & TaskTexts)[] {
+  return assignReturning(tx, tasks, assignment, `${heldColumns}, ${textsSql}`);
+}
+
+function assignReturning<Row extends HeldRow>(
+  tx: Tx,
+  tasks: readonly number[],
+  { chat, requestId, isStarted }: Assignment,
+  columns: string,
+): Row[] {
   const startedAt = isStarted ? tx.now : null;
-  const assigned = tx.sql.all<HeldRow>(
+  const assigned = tx.sql.all<Row>(
     `UPDATE tasks SET state = ?, claim = max(claim, ?) + 1, chat = ?, incarnation = ?, request_id = ?, assigned_at = ?, started_at = ?,
        seen_at = ?, close_at = ? + close_ms, due_at = ? + iif(?, min(close_ms, heartbeat_ms), ?)
-     WHERE task IN (SELECT value FROM json_each(?)) RETURNING ${heldColumns}`,
+     WHERE task IN (SELECT value FROM json_each(?)) RETURNING ${columns}`,
     isStarted ? "running" : "assigned",
     rows.claimFloor(tx),
     chat.chat,
@@ -84,8 +99,10 @@ export function firstDue(held: readonly Pick<TaskRow, "due_at">[]): number {
   return Math.min(...held.map(({ due_at: at }) => at ?? Infinity));
 }
 
+type StartedColumns = Pick<TaskRow, "task" | "request_id" | "close_ms" | "heartbeat_ms">;
+
 /** @param chat which holds the task */
-export function start(tx: Tx, chat: LivenessRow, row: TaskRow): TaskRow {
+export function start<Row extends StartedColumns>(tx: Tx, chat: LivenessRow, row: Row): Row {
   const running = {
     ...row,
     state: "running",

@@ -11,6 +11,8 @@ export function textSql(column: "payload" | "depends_on"): string {
   return `coalesce(${column}, (SELECT ${column} FROM task_texts WHERE task_texts.task = tasks.task)) AS ${column}`;
 }
 
+export const textsSql = `${textSql("payload")}, ${textSql("depends_on")}`;
+
 export function isInRow(payload: string): boolean {
   return payload.length <= maxInRowLength;
 }
@@ -21,7 +23,7 @@ export function insertLongPayloads({ sql }: Pick<Tx, "sql">, firstTask: number, 
   sql.run(query, firstTask, JSON.stringify(payloads));
 }
 
-interface TaskTexts {
+export interface TaskTexts {
   readonly task: number;
   readonly payload: string;
   readonly depends_on: string;
@@ -30,7 +32,7 @@ interface TaskTexts {
 export function readTexts({ sql }: Pick<Tx, "sql">, tasks: readonly number[]): Map<number, TaskTexts> {
   if (tasks.length === 0) return new Map();
   const found = sql.all<TaskTexts>(
-    `SELECT task, ${textSql("payload")}, ${textSql("depends_on")} FROM tasks WHERE task IN (SELECT value FROM json_each(?))`,
+    `SELECT task, ${textsSql} FROM tasks WHERE task IN (SELECT value FROM json_each(?))`,
     JSON.stringify(tasks),
   );
   return new Map(found.map((one) => [one.task, one]));
