@@ -31,8 +31,9 @@ interface Ranking {
 }
 
 /** Up to this many chats are read again and again, rather than written once. */
-const maxStale = 64;
+const maxStale = 128;
 const firstPageSize = 8;
+const maxPageSize = 64;
 
 /** Chats with room for queued tasks, read in the order of [PL12] as far as a choice needs them. */
 export class Candidates {
@@ -145,7 +146,7 @@ export class Candidates {
     for (const row of rows) this.#add(ranking, row);
     ranking.last = rows.at(-1) ?? last;
     ranking.isComplete = rows.length < pageSize;
-    ranking.pageSize *= 2;
+    ranking.pageSize = Math.min(pageSize * 2, maxPageSize);
   }
 
   #readChat(ranking: Ranking, chat: string): void {

@@ -47,11 +47,11 @@ function* lanesBetween({ sql }: Tx, from: string, to: string, pageSize = maxLane
     from,
     to,
   );
-  if (firstTwo?.one == null) return;
-  yield firstTwo.one;
-  if (firstTwo.two === null) return;
-  yield firstTwo.two;
-  for (let start = firstTwo.two + afterLane; ;) {
+  const { one = null, two = null } = firstTwo ?? {};
+  if (one !== null) yield one;
+  if (two === null) return;
+  yield two;
+  for (let start = two + afterLane; ;) {
     const rows = sql.all<{ lane: string }>(
       `WITH RECURSIVE lanes (lane) AS (
          SELECT min(lane) FROM tasks WHERE state = 'queued' AND lane >= ? AND lane < ?

@@ -1,11 +1,14 @@
 import * as fc from "fast-check";
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
+import { migrations } from "#src/coordination/schema.ts";
+import { migrate } from "#src/shared/migrate.ts";
 import type { TaskRow } from "#src/coordination/tasks/task-rows.ts";
 import { selectChat, type Candidate } from "#src/coordination/tasks/balance.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { look, takersOf } from "#harness/coordinator/dispatch.ts";
 import { LocalHost } from "#harness/coordinator/local-host.ts";
 import { ask, minute } from "#harness/coordinator/state-calls.ts";
+import { T0 } from "#harness/store/temp-store.ts";
 import { calm, submit, type Hand } from "#harness/coordinator/task-calls.ts";
 
 const taker = takersOf(2);
@@ -51,7 +54,7 @@ function expectedAssignments({ sql }: LocalHost, connected: ReadonlySet<string>)
     if (state !== "queued" || assigned.size === 100) continue;
     const able = [...candidates.values()]
       .filter((one) => one.types.includes("*") || one.types.includes(type))
-      .map((one) => ({ ...one, performance: performances.get(`${one.chat} ${type}`) ?? null }));
+      .map((one) => Object.assign({}, one, { performance: performances.get(`${one.chat} ${type}`) ?? null }));
     const { chat } = selectChat(able, { capabilities: lane.split("\n").slice(1), affinity });
     const one = chat === null ? undefined : candidates.get(chat);
     if (!one) continue;
@@ -145,28 +148,15 @@ class Crowd {
 
   async do(step: Step): Promise<void> {
     const { host } = this;
-    switch (step.kind) {
-      case "submit":
-        await submit(host, ...step.tasks);
-        break;
-      case "crowd":
-        await submit(host, ...Array.from({ length: step.count }, () => ({ type: "x" })));
-        break;
-      case "wait":
-        host.wait(step.ms);
-        for (const chat of this.#connected) await host.ping(chat);
-        break;
-      case "again":
-        await this.join(step.chat, step.abilities);
-        break;
-      case "ack":
-      case "nack":
-      case "release":
-        for (const n of step.chats) await this.#finish(n, step.kind, step.ms);
-        break;
-      default:
-        await this.#change(step.chat, step.kind);
-    }
+    if (step.kind === "submit") await submit(host, ...step.tasks);
+    else if (step.kind === "crowd") await submit(host, ...Array.from({ length: step.count }, () => ({ type: "x" })));
+    else if (step.kind === "again") await this.join(step.chat, step.abilities);
+    else if (step.kind === "wait") {
+      host.wait(step.ms);
+      for (const chat of this.#connected) await host.ping(chat);
+    } else if ("chats" in step) {
+      for (const n of step.chats) await this.#finish(n, step.kind, step.ms);
+    } else await this.#change(step.chat, step.kind);
   }
 
   async #finish(n: number, how: "ack" | "nack" | "release", ms: number): Promise<void> {
@@ -194,6 +184,61 @@ class Crowd {
     else await host.call("chats.heartbeat", { self, status: kind });
   }
 }
+
+/** Rows that a submit and its dispatch read, once as many chats have a task each as `busy` says. */
+async function rowsRead(chats: number, busy: number): Promise<number> {
+  const host = await calm(async () => new LocalHost(openBetterSqlite3));
+  await ask(host, "settings.set", { settings: { maxConcurrentChats: chats } });
+  for (let n = 0; n < chats; n++) await taker(host, `c${n}`, { taskTypes: ["x"] });
+  for (let count = 0; count < busy; count += 50) {
+    await submit(host, ...Array.from({ length: 50 }, () => ({ type: "x" })));
+    look(host);
+  }
+  const all = vi.spyOn(host.sql, "all");
+  await submit(host, { type: "x" });
+  expect(look(host)).toBe(1);
+  return all.mock.results.reduce((sum, { value }) => sum + (value as unknown[]).length, 0);
+}
+
+it("[QU13] a dispatch reads as few rows of 1,000 idle chats, and where all but one are busy", async () => {
+  expect(await rowsRead(1_000, 0)).toBeLessThan(100);
+  expect(await rowsRead(1_000, 950)).toBeLessThan(500);
+});
+
+it("[QU6] [QU5] the chats of an older program get tasks in the same order", async () => {
+  const host = new LocalHost(openBetterSqlite3, (sql) => {
+    migrate(sql, T0, migrations.slice(0, 9));
+    const insert = `INSERT INTO chats (chat, session, process, incarnation, machine, client, role, is_interactive, status, status_at,
+        last_seen_at, is_connected, capabilities, capacity, metadata, task_types, last_assigned_at)
+      VALUES (?, ?, 'p', 1, 'm1', 'test', 'worker', 0, ?, ${T0}, ${T0}, 1, '[]', ?, '{}', ?, ?)`;
+    const chat = (
+      name: string,
+      status: string,
+      capacity: number,
+      types: string | null,
+      assignedAt: number | null,
+    ): void => void sql.run(insert, name, name, status, capacity, types, assignedAt);
+    chat("drains", "draining", 5, '["*"]', null);
+    chat("any", "idle", 5, '["*"]', 7);
+    chat("fast", "idle", 5, '["x","y"]', 9);
+    chat("slow", "idle", 5, '["x"]', null);
+    chat("asks", "idle", 5, null, null);
+    chat("nothing", "idle", 0, '["x"]', null);
+    const performance = "INSERT INTO chat_performance (chat, type, success_rate, duration_ms) VALUES (?, 'x', 1, ?)";
+    for (const [name, ms] of [
+      ["any", 20],
+      ["fast", 10],
+      ["slow", 30],
+    ] as const)
+      sql.run(performance, name, ms);
+  });
+  expect(host.sql.all(wrongCandidateSql)).toEqual([]);
+  for (const chat of ["drains", "any", "fast", "slow", "asks", "nothing"]) await host.connect(chat);
+  const tasks = await submit(host, { type: "x" }, { type: "x" }, { type: "x" }, { type: "y" });
+  look(host);
+  const chats = host.sql.all<{ chat: string }>("SELECT chat FROM tasks ORDER BY task").map(({ chat }) => chat);
+  expect([tasks.length, chats]).toEqual([4, ["fast", "any", "slow", "any"]]);
+});
 
 it("[QU5] [PL12] of a hundred chats a dispatch selects as if it read them all, whatever happened to them before", async () => {
   const anyHistory = fc.tuple(
