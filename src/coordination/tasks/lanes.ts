@@ -39,18 +39,10 @@ const afterLane = "\u0001";
 const maxLanesPerQuery = 100;
 
 function* lanesBetween({ sql }: Tx, from: string, to: string, pageSize = maxLanesPerQuery): Generator<string, void> {
-  // Mostly there are one or two, for which the recursion below would take many times as long.
-  const [firstTwo] = sql.all<{ one: string | null; two: string | null }>(
-    `SELECT one, (SELECT min(lane) FROM tasks WHERE state = 'queued' AND lane > one AND lane < ?) AS two
-     FROM (SELECT min(lane) AS one FROM tasks WHERE state = 'queued' AND lane >= ? AND lane < ?)`,
-    to,
-    from,
-    to,
-  );
-  const { one = null, two = null } = firstTwo ?? {};
-  if (one !== null) yield one;
-  if (two === null) return;
-  yield two;
+  const firstTwo = readFirstTwo(sql, from, to);
+  yield* firstTwo;
+  const [, two] = firstTwo;
+  if (two === undefined) return;
   for (let start = two + afterLane; ;) {
     const rows = sql.all<{ lane: string }>(
       `WITH RECURSIVE lanes (lane) AS (
@@ -68,6 +60,18 @@ function* lanesBetween({ sql }: Tx, from: string, to: string, pageSize = maxLane
     if (!end || rows.length < pageSize) return;
     start = end.lane + afterLane;
   }
+}
+
+/** Mostly there are no more, and a recursion takes many times as long. */
+function readFirstTwo(sql: Tx["sql"], from: string, to: string): string[] {
+  const [row] = sql.all<{ one: string | null; two: string | null }>(
+    `SELECT one, (SELECT min(lane) FROM tasks WHERE state = 'queued' AND lane > one AND lane < ?) AS two
+     FROM (SELECT min(lane) AS one FROM tasks WHERE state = 'queued' AND lane >= ? AND lane < ?)`,
+    to,
+    from,
+    to,
+  );
+  return [row?.one ?? null, row?.two ?? null].filter((lane) => lane !== null);
 }
 
 /** [TA28] Answers whether the workspace would have too many partition keys. */
