@@ -39,7 +39,7 @@ function assignFrom(tx: Tx): number {
     chatRows.recordAssignment(tx, life, due);
     tx.tell({ kind: "task", chat: life.chat });
   }
-  candidates.raiseStale();
+  candidates.settle();
   return assigned;
 }
 

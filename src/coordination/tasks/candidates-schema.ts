@@ -1,15 +1,20 @@
 const takesTasks = (row: string): string =>
   `(${row}.task_types IS NOT NULL AND ${row}.capacity > 0 AND ${row}.status NOT IN ('offline', 'draining', 'stuck'))`;
 
+const takesEveryType = `${takesTasks("chats")} AND EXISTS (SELECT 1 FROM json_each(task_types) WHERE value = '*')`;
+
 /** Where this addition is rounded up, and JavaScript's is not, the bound is only lower. */
 const failureTenths = "10 - CAST(success_rate * 10 + 0.5 AS INTEGER)";
 
-/** A chat that takes all types has an entry of its own for each type with a performance. */
+/**
+ * A chat that takes all types has an entry of its own for each type with a performance, and for each
+ * that has an entry without a chat: dispatch stores that for a type which many chats have done.
+ */
 const insert = (condition: string): string => `INSERT INTO candidates (chat, type, failure_tenths, duration_ms)
   SELECT chat, type, ifnull(${failureTenths}, 0), ifnull(duration_ms, 0)
   FROM (SELECT chat, value AS type FROM chats, json_each(task_types) WHERE ${takesTasks("chats")} AND ${condition}
-        UNION SELECT chat, type FROM chats JOIN chat_performance USING (chat) WHERE ${takesTasks("chats")} AND ${condition}
-          AND EXISTS (SELECT 1 FROM json_each(task_types) WHERE value = '*'))
+        UNION SELECT chat, type FROM chats JOIN chat_performance USING (chat) WHERE ${takesEveryType} AND ${condition}
+        UNION SELECT chats.chat, type FROM chats JOIN candidates ON candidates.chat = '' WHERE ${takesEveryType} AND ${condition})
     LEFT JOIN chat_performance USING (chat, type)`;
 
 const insertNew = insert("chats.chat = new.chat");

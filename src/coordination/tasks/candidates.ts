@@ -30,7 +30,7 @@ interface Ranking {
   staleCount: number;
 }
 
-/** Up to this many chats are read again and again, rather than written once. */
+/** Up to this many entries are read in vain each time, rather than written once. */
 const maxStale = 128;
 const firstPageSize = 8;
 const maxPageSize = 64;
@@ -88,19 +88,38 @@ export class Candidates {
     this.#chats.set(candidate.chat, { ...candidate, running: candidate.running + 1 });
   }
 
-  /** Ranks chats by what their rows say now, where later dispatches would read too many in vain. */
-  raiseStale(): void {
-    for (const { type, performances, staleCount } of this.#rankings.values()) {
-      if (staleCount <= maxStale) continue;
-      this.#tx.sql.run(
-        `UPDATE candidates SET load = fresh.load, assigned_at = fresh.at
+  /** Spares later dispatches what this one has read in vain. */
+  settle(): void {
+    for (const ranking of this.#rankings.values()) {
+      if (ranking.staleCount > maxStale) this.#raiseStale(ranking);
+      if (this.#isEveryTypeTaken) this.#separate(ranking.type);
+    }
+  }
+
+  /** Ranks the chats by what their rows say now. */
+  #raiseStale({ type, performances }: Ranking): void {
+    this.#tx.sql.run(
+      `UPDATE candidates SET load = fresh.load, assigned_at = fresh.at
          FROM (SELECT chat, (SELECT count(*) FROM tasks WHERE tasks.chat = chats.chat) * 1.0 / capacity AS load,
                  ifnull(last_assigned_at, 0) AS at FROM chats WHERE chat IN (SELECT value FROM json_each(?))) AS fresh
          WHERE candidates.chat = fresh.chat AND type IN (?, '*') AND (candidates.load <> fresh.load OR assigned_at <> fresh.at)`,
-        JSON.stringify([...performances.keys()]),
-        type,
-      );
-    }
+      JSON.stringify([...performances.keys()]),
+      type,
+    );
+  }
+
+  /** Gives all chats that take every type an entry for one that many chats have, so that no page has to pass over them. */
+  #separate(type: string): void {
+    const many =
+      "SELECT 1 FROM candidates WHERE type = ? AND NOT EXISTS (SELECT 1 FROM candidates WHERE chat = '' AND type = ?) LIMIT 1 OFFSET ?";
+    if (this.#tx.sql.all(many, type, type, maxStale).length === 0) return;
+    this.#tx.sql.run(
+      `INSERT INTO candidates (chat, type, load, failure_tenths, duration_ms, assigned_at)
+       SELECT chat, ?, load, 0, 0, assigned_at FROM candidates WHERE type = '*' UNION ALL SELECT '', ?, 1, 0, 0, 0
+       ON CONFLICT (chat, type) DO NOTHING`,
+      type,
+      type,
+    );
   }
 
   #rankingOf(type: string): Ranking {
@@ -132,17 +151,8 @@ export class Candidates {
     const after = last
       ? [last.load, last.failure_tenths, last.duration_ms, last.assigned_at, last.chat]
       : [-1, 0, 0, 0, ""];
-    const rows = this.#tx.sql.all<EntryRow>(
-      pageSql,
-      type,
-      ...after,
-      pageSize,
-      ...after,
-      type,
-      pageSize,
-      pageSize,
-      type,
-    );
+    const values = [type, ...after, pageSize, ...after, type, type, pageSize, pageSize, type];
+    const rows = this.#tx.sql.all<EntryRow>(pageSql, ...values);
     for (const row of rows) this.#add(ranking, row);
     ranking.last = rows.at(-1) ?? last;
     ranking.isComplete = rows.length < pageSize;
@@ -177,6 +187,7 @@ const pageSql = `SELECT ${columns} FROM (
     SELECT * FROM (SELECT ${rank} FROM candidates WHERE type = ? AND load < 1 AND (${rank}) > (?, ?, ?, ?, ?) ORDER BY ${rank} LIMIT ?)
     UNION ALL
     SELECT * FROM (SELECT ${rank} FROM candidates AS every WHERE type = '*' AND load < 1 AND (${rank}) > (?, ?, ?, ?, ?)
+      AND NOT EXISTS (SELECT 1 FROM candidates WHERE chat = '' AND type = ?)
       AND NOT EXISTS (SELECT 1 FROM candidates WHERE candidates.chat = every.chat AND candidates.type = ?) ORDER BY ${rank} LIMIT ?)
     ORDER BY ${rank} LIMIT ?) AS entry ${joined}
   ORDER BY load, failure_tenths, entry.duration_ms, assigned_at, entry.chat`;
