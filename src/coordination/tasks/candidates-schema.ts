@@ -7,8 +7,8 @@ const takesEveryType = `${takesTasks("chats")} AND EXISTS (SELECT 1 FROM json_ea
 const failureTenths = "10 - CAST(success_rate * 10 + 0.5 AS INTEGER)";
 
 /**
- * A chat that takes all types has an entry of its own for each type with a performance, and for each
- * that has an entry without a chat: dispatch stores that for a type which many chats have done.
+ * A chat that takes all types has an entry of its own for each type with a performance, and for
+ * each type with an entry without a chat, which dispatch stores for a type that many chats have.
  */
 const insert = (condition: string): string => `INSERT INTO candidates (chat, type, failure_tenths, duration_ms)
   SELECT chat, type, ifnull(${failureTenths}, 0), ifnull(duration_ms, 0)

@@ -30,7 +30,7 @@ interface Ranking {
   staleCount: number;
 }
 
-/** Up to this many entries are read in vain each time, rather than written once. */
+/** Up to this many entries without use are read each time, rather than written once. */
 const maxStale = 128;
 const firstPageSize = 8;
 const maxPageSize = 64;
@@ -38,7 +38,7 @@ const maxPageSize = 64;
 /** Chats with room for queued tasks, read in the order of [PL12] as far as a choice needs them. */
 export class Candidates {
   readonly #tx: Tx;
-  /** Null: not available. */
+  /** By name; null for a chat that is not available. */
   readonly #chats = new Map<string, AvailableChat | null>();
   readonly #rankings = new Map<string, Ranking>();
   #isEveryTypeTaken = false;
@@ -88,7 +88,7 @@ export class Candidates {
     this.#chats.set(candidate.chat, { ...candidate, running: candidate.running + 1 });
   }
 
-  /** Spares later dispatches what this one has read in vain. */
+  /** Spares later dispatches the entries that this one has read without use. */
   settle(): void {
     for (const ranking of this.#rankings.values()) {
       if (ranking.staleCount > maxStale) this.#raiseStale(ranking);
@@ -108,7 +108,7 @@ export class Candidates {
     );
   }
 
-  /** Gives all chats that take every type an entry for one that many chats have, so that no page has to pass over them. */
+  /** Gives chats that take all types an entry for this one, where many chats have one. */
   #separate(type: string): void {
     const many =
       "SELECT 1 FROM candidates WHERE type = ? AND NOT EXISTS (SELECT 1 FROM candidates WHERE chat = '' AND type = ?) LIMIT 1 OFFSET ?";
