@@ -151,7 +151,7 @@ export class Candidates {
     const after = last
       ? [last.load, last.failure_tenths, last.duration_ms, last.assigned_at, last.chat]
       : [-1, 0, 0, 0, ""];
-    const values = [type, ...after, pageSize, ...after, type, type, pageSize, pageSize, type];
+    const values = [type, ...after, pageSize, type, ...after, type, pageSize, pageSize, type];
     const rows = this.#tx.sql.all<EntryRow>(pageSql, ...values);
     for (const row of rows) this.#add(ranking, row);
     ranking.last = rows.at(-1) ?? last;
@@ -186,8 +186,9 @@ const joined = "JOIN chats USING (chat) LEFT JOIN chat_performance AS done ON do
 const pageSql = `SELECT ${columns} FROM (
     SELECT * FROM (SELECT ${rank} FROM candidates WHERE type = ? AND load < 1 AND (${rank}) > (?, ?, ?, ?, ?) ORDER BY ${rank} LIMIT ?)
     UNION ALL
-    SELECT * FROM (SELECT ${rank} FROM candidates AS every WHERE type = '*' AND load < 1 AND (${rank}) > (?, ?, ?, ?, ?)
-      AND NOT EXISTS (SELECT 1 FROM candidates WHERE chat = '' AND type = ?)
+    SELECT * FROM (SELECT ${rank} FROM candidates AS every
+      WHERE type = iif(EXISTS (SELECT 1 FROM candidates WHERE chat = '' AND type = ?), NULL, '*') AND load < 1
+      AND (${rank}) > (?, ?, ?, ?, ?)
       AND NOT EXISTS (SELECT 1 FROM candidates WHERE candidates.chat = every.chat AND candidates.type = ?) ORDER BY ${rank} LIMIT ?)
     ORDER BY ${rank} LIMIT ?) AS entry ${joined}
   ORDER BY load, failure_tenths, entry.duration_ms, assigned_at, entry.chat`;
