@@ -81,7 +81,7 @@ const planted: readonly Bug[] = [
   {
     name: "capacity-ignored",
     about: "a chat that is full gets one more",
-    patch: misread(/^SELECT \* FROM chats WHERE chat = \?/, "capacity", 1),
+    patch: misread(/^SELECT .+ FROM chats WHERE chat = \?/, "capacity", 1),
   },
   {
     name: "task-dropped",
