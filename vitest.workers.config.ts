@@ -23,6 +23,9 @@ export default defineConfig({
     reporters: results ? ["default", ["json", { outputFile: `${results}/test-workers.json` }]] : ["default"],
     pool: "forks",
     maxWorkers: 2,
+    // A runtime of each file's own would load the engine again; each test has a workspace of its own.
+    isolate: false,
+    restoreMocks: true,
     testTimeout: 60_000,
     coverage: {
       // V8 has no inspector in workerd.

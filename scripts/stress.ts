@@ -4,33 +4,43 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { messageOf } from "../src/shared/error.ts";
 
-interface EndToEndRun {
+interface TestRun {
   readonly about: string;
-  /** File of `test/e2e`. */
+  /** File of `test/<project>`. */
   readonly test: string;
   /** Options, each with the variable that the test reads and the value without the option. */
   readonly options: Readonly<Record<string, { readonly env: string; readonly value: string; readonly min?: 0 }>>;
 }
 
-const runs: Readonly<Record<string, EndToEndRun>> = {
+const runs: Readonly<Record<string, TestRun>> = {
   race: {
     about: "100 clients claim the same task, round by round, at a real runtime",
-    test: "claim-race.test.ts",
+    test: "e2e/claim-race.test.ts",
     options: { rounds: { env: "SHIM_RACE_ROUNDS", value: "1000" } },
   },
   "sync-crash": {
     about: "machine and coordinator are killed, round by round, while one syncs with the other",
-    test: "sync-crash.test.ts",
+    test: "e2e/sync-crash.test.ts",
     options: { rounds: { env: "SHIM_SYNC_CRASH_ROUNDS", value: "1000" } },
   },
   "supervise-kills": {
     about: "a supervised Claude Code is killed again and again, with the built programs",
-    test: "supervise-kills.test.ts",
+    test: "e2e/supervise-kills.test.ts",
     options: { rounds: { env: "SHIM_KILL_ROUNDS", value: "200" }, seed: { env: "SHIM_KILL_SEED", value: "1" } },
+  },
+  processes: {
+    about: "the server is started and ended in every way, again and again, with the built programs",
+    test: "e2e/processes.test.ts",
+    options: { starts: { env: "SHIM_PROCESS_STARTS", value: "1000" }, seed: { env: "SHIM_PROCESS_SEED", value: "1" } },
+  },
+  "early-deaths": {
+    about: "sessions die before their first checkpoint, one after the other, and the goal of the first is kept",
+    test: "node/local-mcp/checkpoints/succession.test.ts",
+    options: { deaths: { env: "SHIM_EARLY_DEATHS", value: "200" } },
   },
   crowd: {
     about: "chats with an MCP process each work as one team, a third of them on one machine; --pause: ms between calls",
-    test: "crowd.test.ts",
+    test: "e2e/crowd.test.ts",
     options: {
       chats: { env: "SHIM_CROWD_CHATS", value: "30" },
       seconds: { env: "SHIM_CROWD_SECONDS", value: "120" },
@@ -74,7 +84,7 @@ async function chooseRun(): Promise<(() => void | Promise<void>) | null> {
 }
 
 /** @throws {Error} for an option that the run does not have, or a value that is no such number */
-function readOptions({ options }: EndToEndRun): NodeJS.ProcessEnv {
+function readOptions({ options }: TestRun): NodeJS.ProcessEnv {
   const declared = Object.keys(options).map((option) => [option, { type: "string" }] as const);
   const { values } = parseArgs({ args, options: Object.fromEntries(declared) });
   const variables = Object.entries(options).map(([option, { env, value, min = 1 }]) => {
@@ -86,10 +96,11 @@ function readOptions({ options }: EndToEndRun): NodeJS.ProcessEnv {
 }
 
 /** Runs the test for longer than every day; its exit code becomes that of this process. */
-function runTest({ test }: EndToEndRun, env: NodeJS.ProcessEnv): void {
+function runTest({ test }: TestRun, env: NodeJS.ProcessEnv): void {
   const root = join(import.meta.dirname, "..");
   const vitest = join(root, "node_modules", "vitest", "vitest.mjs");
-  const ran = spawnSync(process.execPath, [vitest, "run", "--project", "e2e", `test/e2e/${test}`], {
+  const [project = ""] = test.split("/");
+  const ran = spawnSync(process.execPath, [vitest, "run", "--project", project, `test/${test}`], {
     cwd: root,
     stdio: "inherit",
     env: { ...process.env, ...env },

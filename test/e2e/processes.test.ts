@@ -20,7 +20,7 @@ import { seededRandom } from "#harness/clock/fake-time.ts";
 import { familyOf } from "#harness/machine/process-tree.ts";
 import { tempHome } from "#harness/store/temp-store.ts";
 
-const starts = setting("SHIM_PROCESS_STARTS", 200);
+const starts = setting("SHIM_PROCESS_STARTS", 100);
 const random = seededRandom(setting("SHIM_PROCESS_SEED", 1));
 const old = oldNode();
 

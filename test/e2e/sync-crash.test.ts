@@ -5,7 +5,7 @@ import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { syncCrash } from "#harness/sync/sync-crash.ts";
 
-const rounds = Number(process.env["SHIM_SYNC_CRASH_ROUNDS"] ?? 50);
+const rounds = Number(process.env["SHIM_SYNC_CRASH_ROUNDS"] ?? 30);
 
 it(
   `[SY60] [SY87] kill -9 of the machine's process and of the runtime, ${rounds} times: nothing lost, nothing twice, in order`,

@@ -1,5 +1,6 @@
 import type { Bug } from "./bug.ts";
 import { inRestores, inTheClients, inTheHost } from "./bugs/around-the-engine.ts";
+import { inSets } from "./bugs/in-sets.ts";
 import { inStatements } from "./bugs/in-statements.ts";
 import { inTasks } from "./bugs/in-tasks.ts";
 import { inTheQueue } from "./bugs/in-the-queue.ts";
@@ -12,6 +13,7 @@ export const bugs: readonly Bug[] = [
   ...inTasks,
   ...inTheQueue,
   ...inRestores,
+  ...inSets,
 ];
 
 export function bugNamed(name: string): Bug {

@@ -1,4 +1,5 @@
-import { acts, drawAct } from "./client/acts.ts";
+import { type Act, acts, drawAct } from "./client/acts.ts";
+import { frameActs } from "./client/frame-acts.ts";
 import type { Client } from "./client/client.ts";
 import { taskActs } from "./client/task-acts.ts";
 import { comeToRest } from "./rest.ts";
@@ -20,6 +21,8 @@ export class Days {
   readonly #dayEvents: number;
   readonly #focus: Focus | null;
   readonly #restores: number;
+  readonly #isWhole: boolean;
+  readonly #acts: readonly Act[];
   #weights: number[] = [];
   /** Mean time between two acts of one process, and between two faults. */
   #thinkMs = 1_500;
@@ -28,9 +31,14 @@ export class Days {
   #hasRestores = false;
   #day = 0;
 
-  /** @param restores share of the days on which the coordinator goes back to older states, of those that may be so */
-  constructor(world: World, dayEvents = usualDay, focus: Focus | null = null, restores = 0) {
+  /**
+   * @param restores share of the days on which the coordinator goes back to older states, of those that may be so
+   * @param isWhole with frames of several requests, and with load
+   */
+  constructor(world: World, dayEvents = usualDay, focus: Focus | null = null, restores = 0, isWhole = true) {
     this.#world = world;
+    this.#isWhole = isWhole;
+    this.#acts = isWhole ? acts : acts.filter((act) => !frameActs.includes(act));
     this.#focus = focus;
     this.#dayEvents = dayEvents;
     this.#restores = restores;
@@ -68,7 +76,7 @@ export class Days {
     const { rng } = sim;
     this.#day += 1;
     sim.note(() => `day ${this.#day}`);
-    const { alarmVeryLate: _, sweepLimit: __, ...shares } = stormy;
+    const { alarmVeryLate: _, sweepLimit: __, overload: ___, ...shares } = stormy;
     const rough = Object.entries(shares).map(([name, share]) => [name, share * rng.pick([0, 0.3, 1, 1, 2])]);
     host.weather = { ...stormy, ...Object.fromEntries(rough), sweepLimit: rng.pick([2, 20, 100]) };
     // Each day something is not done at all, and something far more often.
@@ -80,6 +88,7 @@ export class Days {
     this.#drawRestores();
     this.#drawWeights(wanted);
     Object.assign(host.weather, weather);
+    if (this.#isWhole) host.weather.overload = rng.pick([0, 0, 0.02, 0.2]);
     this.#thinkMs = rng.pick([400, 1_000, 2_500]);
     this.#faultMs = faultMs ?? rng.pick([1_500, 5_000, 20_000]);
     this.#isDay = true;
@@ -89,7 +98,7 @@ export class Days {
 
   #drawWeights(wanted: Readonly<Record<string, number>>): void {
     const { rng } = this.#world.sim;
-    this.#weights = acts.map((act) => {
+    this.#weights = this.#acts.map((act) => {
       const weight = act.weight * (wanted[act.name] ?? rng.pick([0, 1, 1, 1, 2, 4]));
       return this.#hasRestores && taskActs.includes(act) ? 0 : weight;
     });
@@ -116,7 +125,7 @@ export class Days {
     client.later(sim.rng.between(1, 2 * this.#thinkMs), "act", () => {
       if (!this.#isDay || client.isLeaving) return;
       if (client.isUp) {
-        const act = drawAct(sim.rng, this.#weights);
+        const act = drawAct(sim.rng, this.#acts, this.#weights);
         sim.note(() => `${client.name}: ${act.name}`);
         act.run(client, sim.rng);
       }

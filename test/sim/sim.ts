@@ -106,6 +106,7 @@ export type Rule =
   | "queue"
   | "restore"
   | "requests"
+  | "set"
   | "mirror"
   | "client"
   | "throws";

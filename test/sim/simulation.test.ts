@@ -1,14 +1,11 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
-import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { bugNamed, bugs } from "./bugs.ts";
 import { simulate, type Outcome } from "./run.ts";
-import { command, play, type Command } from "./script.ts";
 
 /** As many as come through all that [SM13] asks for; a million is a step of CI, by `npm run sim`. */
 const events = 100_000;
-const seed = 10;
+const seed = 13;
 /** Many days, each with another weather. */
 const day = 8_000;
 const timeout = 180_000;
@@ -19,7 +16,7 @@ function cleanRun(): Promise<Outcome> {
 }
 
 it(
-  "[SM1] [SM2] [SM3] [SM4] [SM5] [SM6] [SM7] [SM8] [SM9] [SM14] [SM15] [SM16] [SM17] [SM18] [SM19] [SM20] [SM21] [SM22] [SM23] [SM24] [SM25] [SM26] [SM27] [SM28] [SM29] [SM30] [SM31] [SM32] every rule holds in a long run",
+  "[SM1] [SM2] [SM3] [SM4] [SM5] [SM6] [SM7] [SM8] [SM9] [SM14] [SM15] [SM16] [SM17] [SM18] [SM19] [SM20] [SM21] [SM22] [SM23] [SM24] [SM25] [SM26] [SM27] [SM28] [SM29] [SM30] [SM31] [SM32] [SM33] every rule holds in a long run",
   async () => {
     const { violation, events: done } = await cleanRun();
     expect(violation, `npm run sim -- --events ${events} --seed ${seed} --day ${day}`).toBeNull();
@@ -58,6 +55,8 @@ const reached = [
   "attempt: not_started, attempt: released, attempt: cancelled, attempt: moved, told of a cancellation, replayed",
   "attempt: budget_exceeded, task: budget_exceeded, task went as one too many",
   "task: failed, task: poison, task: expired, task: dependency, task: discarded, task: cancelled",
+  "set of leases.acquire, set of leases.renew, set of leases.release, set of state.get, set of state.set, set of state.delete",
+  "set of tasks.ack, set of tasks.extend, refused for the load: tasks.submit, refused for the load: leases.acquire",
   "at night: done, at night: dead, at night: cancelled, accepted task accounted for, task pruned, cancelled before it was seen",
 ].flatMap((names) => names.split(", "));
 
@@ -84,53 +83,4 @@ it("[SM10] a violation prints the command that shows it again", { timeout }, () 
   const output = run("--bug", "token-not-raised", "--seed", "3", "--events", "20000");
   const again = /again: npm run sim -- (.*)/.exec(output)?.[1]?.split(" ") ?? [];
   expect(/violation.*/.exec(run(...again))?.[0]).toBe(/violation.*/.exec(output)?.[0]);
-});
-
-const lists = fc.array(command, { maxLength: 60, size: "max" });
-
-it("[SM11] the rules hold for whatever list of commands", { timeout }, async () => {
-  await fc.assert(
-    fc.asyncProperty(lists, async (list) => {
-      const { violation } = await play(list);
-      if (violation) throw violation;
-    }),
-    { numRuns: 150, seed: 7 },
-  );
-});
-
-it("[SM11] a list that breaks a rule is shrunk to the few commands that matter", { timeout }, async () => {
-  const bug = bugNamed("guards-lost");
-  const { failed, counterexample } = await fc.check(
-    fc.asyncProperty(lists, async (list) => (await play(list, bug)).violation === null),
-    { numRuns: 500, seed: 7 },
-  );
-  const [list] = counterexample as [Command[]];
-  expect({ failed, isShort: list.length <= 8 }).toEqual({ failed: true, isShort: true });
-  expect(list).toContainEqual(expect.objectContaining({ kind: "act" }));
-  expect((await play(JSON.parse(JSON.stringify(list)) as Command[], bug)).violation).toMatchObject({ rule: "guard" });
-  expect((await play(list)).violation).toBeNull();
-});
-
-it.each(bugs.map((bug) => Object.assign({ within: 30_000 }, bug)))(
-  "[SM12] is caught within $within events from each of three seeds: $name, $about",
-  { timeout },
-  async (bug) => {
-    const caught: boolean[] = [];
-    for (const from of [1, 2, 3]) {
-      const { violation } = await simulate({ seed: from, events: bug.within, bug, day: 3_000 });
-      caught.push(violation !== null);
-    }
-    expect(caught).toEqual([true, true, true]);
-  },
-);
-
-it("[SM12] where a rare bug is searched for, nothing is found without it", { timeout }, async () => {
-  const found: string[] = [];
-  for (const { name, focus } of bugs) {
-    if (!focus) continue;
-    const bug = { name, about: "", focus };
-    const { violation } = await simulate({ seed, events: 4_000, bug, day: 2_000 });
-    if (violation) found.push(`${name}: ${violation.message}`);
-  }
-  expect(found).toEqual([]);
 });

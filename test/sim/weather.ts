@@ -22,6 +22,8 @@ export const stormy = {
   queueSlow: 0.2,
   /** Rows that one sweep takes on. */
   sweepLimit: 20,
+  /** Of the requests that have waited so long that some are refused for the load. */
+  overload: 0,
 };
 export type Weather = typeof stormy;
 

@@ -1,11 +1,14 @@
-import { expect, vi } from "vitest";
+import { beforeEach, expect, vi, type MockInstance } from "vitest";
 import type { WireError } from "#src/contract/wire-error.ts";
 import type { Env } from "#src/durable/env.ts";
 import { app } from "#src/worker/app.ts";
 import * as tokens from "#src/worker/tokens.ts";
 import { bearer, bindings, it, origin } from "./support.ts";
 
-const log = vi.spyOn(console, "error").mockReturnValue();
+let log: MockInstance;
+beforeEach(() => {
+  log = vi.spyOn(console, "error").mockReturnValue();
+});
 /** The limit of wrangler.toml. */
 const most = 20;
 

@@ -73,3 +73,15 @@ export const returns: Focus = {
   faultMs: 4_000,
   restores: 1,
 };
+
+/** Another program of each chat sends frames, of leases and of tasks, too. */
+export const inFrames: Focus = {
+  ...works,
+  acts: {
+    ...works.acts,
+    "acquire in a frame": 4,
+    "renew or release in a frame": 2,
+    "extend in a frame": 4,
+    "finish in a frame": 4,
+  },
+};

@@ -1,6 +1,7 @@
 import type { Rng } from "../rng.ts";
 import type { Client } from "./client.ts";
 import { leaseActs } from "./lease-acts.ts";
+import { frameActs } from "./frame-acts.ts";
 import { chatName, messageActs } from "./message-acts.ts";
 import { stateActs } from "./state-acts.ts";
 import { taskActs } from "./task-acts.ts";
@@ -31,13 +32,20 @@ const chatActs: readonly Act[] = [
   },
 ];
 
-export const acts: readonly Act[] = [...leaseActs, ...stateActs, ...messageActs, ...chatActs, ...taskActs];
+export const acts: readonly Act[] = [
+  ...leaseActs,
+  ...stateActs,
+  ...messageActs,
+  ...chatActs,
+  ...taskActs,
+  ...frameActs,
+];
 
 /** Draws by weight. */
-export function drawAct(rng: Rng, weights: readonly number[]): Act {
+export function drawAct(rng: Rng, among: readonly Act[], weights: readonly number[]): Act {
   const sum = weights.reduce((total, weight) => total + weight, 0);
   let left = rng.below(sum);
-  for (const [place, act] of acts.entries()) {
+  for (const [place, act] of among.entries()) {
     left -= weights[place] ?? 0;
     if (left < 0) return act;
   }

@@ -9,8 +9,8 @@ import type { EdgeEvent } from "#src/coordinator-client/edge/events.ts";
 import { type Clock, type Instant, readClock, type Trust, trustedForMs } from "#src/coordinator-client/edge/trust.ts";
 import type { Result } from "#src/shared/result.ts";
 import type { Believer, LeaseBeliefs, TaskBeliefs } from "../beliefs.ts";
-import type { Front } from "../host/front.ts";
-import type { SimHost } from "../host/sim-host.ts";
+import type { Call, Front } from "../host/front.ts";
+import type { Reply, SimHost } from "../host/sim-host.ts";
 import type { TaskLedger } from "../oracle/task-ledger.ts";
 import type { TotalQueue } from "../oracle/total-queue.ts";
 import type { Machine } from "../machine.ts";
@@ -66,6 +66,11 @@ export interface Identity {
   readonly skills: Skills;
 }
 
+export interface Framed {
+  readonly resource: string;
+  readonly token: number;
+}
+
 export type Answer<Name extends CallName> = Result<OutputOf<Name>, CallError>;
 
 const url = "https://edge.example";
@@ -83,6 +88,8 @@ export class Client implements Believer, Endpoint {
   isAlive = true;
   isPaused = false;
   isCut = false;
+  /** Leases that were granted in frames. */
+  readonly framed: Framed[] = [];
   /** It has said that it leaves, and begins nothing more. */
   isLeaving = false;
   /** The newest one. */
@@ -220,6 +227,16 @@ export class Client implements Believer, Endpoint {
     network.send(this, {
       serve: () => front.http({ name, url, input }, this.actor),
       onReply: () => undefined,
+      onReset: () => undefined,
+    });
+  }
+
+  /** The same of a frame of requests. A copy of it may arrive, too. */
+  postFrame(calls: readonly Call[], onReplies: (replies: readonly Reply[]) => void = () => undefined): void {
+    const { network, front } = this.around;
+    network.send<readonly Reply[]>(this, {
+      serve: () => front.batch(calls, this.actor),
+      onReply: onReplies,
       onReset: () => undefined,
     });
   }

@@ -82,6 +82,18 @@ export class Working {
     this.ask();
   }
 
+  /** Of tasks that it works on, for a frame. */
+  claims(): { readonly task: number; readonly claim: number }[] {
+    return [...this.holds.values()].filter(({ isStarted }) => isStarted).map(of);
+  }
+
+  /** From now on it works on none of these. @returns the ends, for a frame */
+  finish(count: number): { readonly task: number; readonly claim: number; readonly result: object }[] {
+    const ended = [...this.holds.values()].filter(({ isStarted }) => isStarted).slice(0, count);
+    for (const hold of ended) this.#drop(hold);
+    return ended.map((hold) => Object.assign(of(hold), { result: resultOf(hold) }));
+  }
+
   /** What comes of a claim that is over must not be taken, or is a repeat. */
   async callLate(rng: Rng): Promise<void> {
     if (this.#old.length === 0) return;

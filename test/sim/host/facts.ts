@@ -103,8 +103,10 @@ export function readerOf(query: string): Reader | null {
   }
   const found = readers.find(([start]) => query.startsWith(start));
   if (found) return (values, rowid) => found[1](rowOf(columns, values), values, rowid);
-  if (watched.test(query)) throw new Error(`the simulation does not understand the statement ${query}`);
-  return null;
+  if (!watched.test(query)) return null;
+  return () => {
+    throw new Error(`the simulation does not understand the statement ${query}`);
+  };
 }
 
 export function rowOf(names: readonly string[], values: Values): Row {

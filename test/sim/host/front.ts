@@ -4,12 +4,12 @@ import { toWire } from "#src/contract/wire-error.ts";
 import { type CheckedInputOf, type OperationName, operations } from "#src/contract/operations.ts";
 import * as changes from "#src/coordination/kernel/changes.ts";
 import { checkFields } from "#src/shared/check-input.ts";
-import { isEngineOperation } from "#src/coordination/engine.ts";
+import { type EngineOperation, isEngineOperation } from "#src/coordination/engine.ts";
 import type { Actor, Hint } from "#src/coordination/kernel/tx.ts";
 import { err, ok, type Result } from "#src/shared/result.ts";
 import type { Sim } from "../sim.ts";
 import type { Connection } from "./connections.ts";
-import type { Reply, SimHost } from "./sim-host.ts";
+import type { Reply, Request, SimHost } from "./sim-host.ts";
 
 export interface HttpRequest {
   readonly name: OperationName;
@@ -29,6 +29,12 @@ export interface Frame {
   readonly id?: number;
   readonly method: string;
   readonly params: unknown;
+}
+
+/** One request of a frame. */
+export interface Call {
+  readonly name: EngineOperation;
+  readonly input: object;
 }
 
 /** Changes in one frame: few, so that a watch gets many frames. */
@@ -100,6 +106,13 @@ export class Front {
     return reply && frameReply(id, reply);
   }
 
+  /** A frame of requests that no connection is bound by. @returns null: no reply leaves the host */
+  batch(calls: readonly Call[], actor: Actor): readonly Reply[] | null {
+    const replies = this.#host.handleFrame(calls.map(({ name, input }) => this.#checked(name, input, actor)));
+    this.#sim.note(() => `  frame ${JSON.stringify(calls)} -> ${JSON.stringify(replies)}`);
+    return replies;
+  }
+
   /** What a connection watches is sent as far as it was not. */
   follow(connection: Connection): void {
     for (const [watch, place] of connection.watches) {
@@ -123,19 +136,17 @@ export class Front {
   }
 
   #run(name: string, input: unknown, actor: Actor, connection: Connection | null): Reply | null {
-    const checked = checkFields(name, input);
-    if (!checked.ok) this.#sim.fail("requests", `the client sent what the contract refuses: ${checked.error.message}`);
-    const request = checked.value;
-    if (!isEngineOperation(request.name)) return err({ code: "bad_input", message: `${name} is not served here` });
+    if (!isEngineOperation(name)) return err({ code: "bad_input", message: `${name} is not served here` });
     const isBinding = connection !== null && name === "chats.register";
-    const reply = this.#host.handle({
-      name: request.name,
-      input: request.input as never,
-      actor,
-      ...(isBinding ? { connection } : {}),
-    });
+    const reply = this.#host.handle({ ...this.#checked(name, input, actor), ...(isBinding ? { connection } : {}) });
     this.#sim.note(() => `  ${name} ${JSON.stringify(input)} -> ${JSON.stringify(reply)}`);
     return reply;
+  }
+
+  #checked(name: EngineOperation, input: unknown, actor: Actor): Request {
+    const checked = checkFields(name, input);
+    if (!checked.ok) this.#sim.fail("requests", `the client sent what the contract refuses: ${checked.error.message}`);
+    return { name, input: checked.value.input as never, actor };
   }
 
   /** What only a socket can ask for. */

@@ -33,6 +33,7 @@ export class RecordingSql implements Sql {
   readonly #prepared = new Map<string, Prepared>();
   readonly #patchFor: PatchFor;
   readonly #control = new Map<string, Database.Statement>();
+  #isUnread = false;
 
   constructor(patchFor: PatchFor) {
     claimDriver("better-sqlite3");
@@ -65,6 +66,36 @@ export class RecordingSql implements Sql {
     let prepared = this.#control.get(query);
     if (!prepared) this.#control.set(query, (prepared = this.#db.prepare(query)));
     return prepared.all(...values) as Row[];
+  }
+
+  /** Rows that were inserted, updated or deleted, ever. */
+  get rowsWritten(): number {
+    return this.peek<{ n: number }>("SELECT total_changes() AS n")[0]?.n ?? 0;
+  }
+
+  /** Leaves nothing of the work, but for what it answers. */
+  undone<T>(work: () => T): T {
+    const mark = this.facts.length;
+    this.control("SAVEPOINT undone");
+    try {
+      return work();
+    } finally {
+      this.control("ROLLBACK TO undone");
+      this.control("RELEASE undone");
+      this.facts.length = mark;
+    }
+  }
+
+  /** Statements for many rows, which make no facts. */
+  unread<T>(work: () => T): T {
+    const mark = this.facts.length;
+    this.#isUnread = true;
+    try {
+      return work();
+    } finally {
+      this.#isUnread = false;
+      this.facts.length = mark;
+    }
   }
 
   /** All that is stored, to go back to. */
@@ -122,7 +153,7 @@ export class RecordingSql implements Sql {
       },
       run: (...values) => {
         wrote();
-        return reader ? this.#read(statement, reader, values) : statement.run(...values).changes;
+        return reader && !this.#isUnread ? this.#read(statement, reader, values) : statement.run(...values).changes;
       },
     };
   }

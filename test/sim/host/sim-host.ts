@@ -9,19 +9,21 @@ import * as due from "#src/coordination/due.ts";
 import { type EngineOperation, followUpOf, run } from "#src/coordination/engine.ts";
 import * as liveness from "#src/coordination/chats/liveness.ts";
 import { findCarried } from "#src/coordination/messages/carried.ts";
-import * as meta from "#src/coordination/kernel/meta.ts";
 import { migrations } from "#src/coordination/schema.ts";
 import type { Actor, Hint, Tx } from "#src/coordination/kernel/tx.ts";
 import { migrate } from "#src/shared/migrate.ts";
-import { ok, type Result } from "#src/shared/result.ts";
+import { LoadShedder } from "#src/durable/load-shedding.ts";
+import { err, ok, type Result } from "#src/shared/result.ts";
 import { type Sim, T0 } from "../sim.ts";
 import type { Weather } from "../weather.ts";
 import { Alarm } from "./alarm.ts";
 import { type Connection, Connections, goneIn, type IsGone, lookerAt } from "./connections.ts";
 import { DispatchQueue } from "./dispatch-queue.ts";
 import type { Fact } from "./facts.ts";
+import { type Group, groupsOf } from "./frame-sets.ts";
 import type { HostBugs } from "../bug.ts";
 import { RecordingSql } from "./recording-sql.ts";
+import { SimTransactions } from "./sim-transactions.ts";
 
 /** Something that a client asks for. */
 export interface Request<Name extends EngineOperation = EngineOperation> {
@@ -54,16 +56,13 @@ export class SimHost {
   /** Judged at this moment. */
   readonly isGone: IsGone;
   weather: Weather;
-  onCommit: (commit: Commit) => void = () => undefined;
   onHint: (hint: Hint) => void = () => undefined;
   /** The host knows that the socket of a chat is gone: closed, or lost in a deploy. */
   onLost: (chat: string, isDeploy: boolean) => void = () => undefined;
   readonly #sim: Sim;
   readonly #bugs: HostBugs;
-  /** Read anew after each write of `meta`. */
-  #known: meta.WorkspaceFacts | null = null;
-  #depth = 0;
-  #commits = 0;
+  readonly #transactions: SimTransactions;
+  readonly #load = new LoadShedder();
   #requests = 0;
   #needsDispatch = false;
   /** Just started, by a deploy or a crash: connections may be missing. */
@@ -80,6 +79,7 @@ export class SimHost {
     this.sql = new RecordingSql(bugs.patchFor());
     migrate(this.sql, T0, migrations);
     this.connections = new Connections(sim, bugs);
+    this.#transactions = new SimTransactions(sim, bugs, this.sql, this.connections);
     this.sql.watch();
     this.isGone = goneIn(sim, this.sql, this.connections, () => this.settings().chatTtlMs);
     this.sql.look = lookerAt(sim, this.sql, this.isGone);
@@ -87,19 +87,28 @@ export class SimHost {
     this.alarm = new Alarm(sim, bugs, this);
   }
 
+  set onCommit(onCommit: (commit: Commit) => void) {
+    this.#transactions.onCommit = onCommit;
+  }
+
   settings(): Settings {
-    return this.#context().settings;
+    return this.#transactions.facts().settings;
   }
 
   /** @returns null: no reply leaves the host */
   handle(request: Request): Reply | null {
     if (request.connection && !request.connection.isOpen) return null;
     this.#start();
+    const refused = this.#refuse(request);
+    return refused ? err(refused) : this.#serve(request);
+  }
+
+  #serve(request: Request): Reply | null {
     const { rng } = this.#sim;
     const diesBefore = rng.chance(this.weather.crash);
     const diesAfter = rng.chance(this.weather.eviction);
     const told: Hint[] = [];
-    const reply = this.#transact(request, (tx) => this.#answer(tx, request), told, diesBefore);
+    const reply = this.#transactions.run(request, (tx) => this.#answer(tx, request), told, diesBefore);
     if (diesBefore) return this.#die("host died before the commit");
     if (reply.ok && request.name === "chats.register") this.#bind(request, reply.value as never);
     if (!reply.ok) this.#keep(request, reply.error);
@@ -108,6 +117,53 @@ export class SimHost {
     if (diesAfter) return this.#die("host died after the commit");
     for (const hint of told) this.#tell(hint);
     return reply;
+  }
+
+  /** [DO52] [DO53] Requests wait only as chance has it: what the host does takes no time here. */
+  #refuse({ name, actor }: Request): Refusal | null {
+    const { rng } = this.#sim;
+    const { overload } = this.weather;
+    if (actor.isAdmin || overload === 0 || !rng.chance(overload)) return null;
+    this.#load.beginEvent(rng.pick([1_500, 5_000]));
+    const refused = this.#load.refuse(name);
+    if (refused) this.#sim.count(`refused for the load: ${name}`);
+    return refused;
+  }
+
+  /**
+   * Requests of a frame: as sets where they apply.
+   * @returns null: no reply leaves the host
+   */
+  handleFrame(requests: readonly Request[]): readonly Reply[] | null {
+    const replies: Reply[] = [];
+    for (const group of groupsOf(requests)) {
+      const set = this.#handleSet(group);
+      for (const one of set ?? group) {
+        const reply = one && "name" in one ? this.handle(one) : one;
+        if (!reply) return null;
+        replies.push(reply);
+      }
+    }
+    return replies;
+  }
+
+  /** @returns null: it does not apply; of a host that died one null */
+  #handleSet(group: Group): readonly (Reply | null)[] | null {
+    if (group.length === 1) return null;
+    this.#start();
+    const { rng } = this.#sim;
+    const diesBefore = rng.chance(this.weather.crash);
+    const diesAfter = rng.chance(this.weather.eviction);
+    const told: Hint[] = [];
+    const commits = this.#transactions.runSet(group, this.#requestDispatch(), told, diesBefore);
+    if (!commits) return null;
+    if (diesBefore) return [this.#die("host died before the commit")];
+    for (const commit of commits) this.#transactions.onCommit(commit);
+    this.#dispatchAtOnce(told);
+    this.alarm.arm();
+    if (diesAfter) return [this.#die("host died after the commit")];
+    for (const hint of told) this.#tell(hint);
+    return commits.map(({ result }) => result);
   }
 
   /** [QU12] Every other request leaves it to the queue, as one does whose dispatch failed. */
@@ -121,7 +177,7 @@ export class SimHost {
   #dispatchAtOnce(told: Hint[]): void {
     if (!this.#needsDispatch) return;
     this.#sim.count("dispatch at once");
-    this.#transact(null, (tx) => ok(dispatch.assignAtOnce(tx)), told, false);
+    this.#transactions.run(null, (tx) => ok(dispatch.assignAtOnce(tx)), told, false);
   }
 
   /** What is due is done. @returns what went wrong */
@@ -129,8 +185,8 @@ export class SimHost {
     this.#start();
     const told: Hint[] = [];
     const work = (tx: Tx): Result<string[], Refusal> =>
-      ok(due.sweep(tx, (part) => this.#atomically(part), this.weather.sweepLimit));
-    const reply = this.#transact(null, work, told, false);
+      ok(due.sweep(tx, (part) => this.#transactions.atomically(part), this.weather.sweepLimit));
+    const reply = this.#transactions.run(null, work, told, false);
     if (this.#sim.rng.chance(this.weather.eviction)) this.#die("host died after the commit");
     else for (const hint of told) this.#tell(hint);
     return reply.ok ? reply.value : [];
@@ -143,7 +199,7 @@ export class SimHost {
     const diesBefore = rng.chance(this.weather.crash);
     const diesAfter = rng.chance(this.weather.eviction);
     const told: Hint[] = [];
-    this.#transact(null, (tx) => ok(dispatch.assignQueued(tx)), told, diesBefore);
+    this.#transactions.run(null, (tx) => ok(dispatch.assignQueued(tx)), told, diesBefore);
     this.alarm.arm();
     if (diesBefore || diesAfter) {
       this.#die(diesBefore ? "host died before the commit" : "host died after the commit");
@@ -157,14 +213,19 @@ export class SimHost {
     this.#start();
     this.#sim.count("token given up");
     const detail = { count: 1 };
-    this.#transact(null, (tx) => ok(audit.append(tx, { kind: "queue.lost", subject: "sim", detail })), [], false);
+    this.#transactions.run(
+      null,
+      (tx) => ok(audit.append(tx, { kind: "queue.lost", subject: "sim", detail })),
+      [],
+      false,
+    );
     this.alarm.arm();
   }
 
   /** [MS34] What the hint of a message says. */
   carried(chat: string): { readonly message?: Message } {
     const message = findCarried(
-      this.#tx(() => undefined),
+      this.#transactions.tx(() => undefined),
       chat,
     );
     if (message) this.#sim.count("hint with its message");
@@ -172,7 +233,7 @@ export class SimHost {
   }
 
   nextDue(): number | null {
-    return due.nextDue(this.#tx(() => undefined));
+    return due.nextDue(this.#transactions.tx(() => undefined));
   }
 
   /** A socket was closed, and the host has seen it. */
@@ -181,7 +242,7 @@ export class SimHost {
     this.#start();
     const { chat, lastSeen } = connection;
     this.onLost(chat, false);
-    this.#transact(null, (tx) => ok(liveness.markDisconnected(tx, chat, lastSeen)), [], false);
+    this.#transactions.run(null, (tx) => ok(liveness.markDisconnected(tx, chat, lastSeen)), [], false);
     this.alarm.arm();
   }
 
@@ -216,7 +277,7 @@ export class SimHost {
       this.#isFresh = false;
       for (const chat of this.#lost) this.onLost(chat, true);
       this.#lost.clear();
-      this.#transact(null, (tx) => ok(liveness.markLostConnections(tx, mostLost)), [], false);
+      this.#transactions.run(null, (tx) => ok(liveness.markLostConnections(tx, mostLost)), [], false);
       this.alarm.arm();
     }
     // [DO14] After a start watches are compared again.
@@ -238,7 +299,7 @@ export class SimHost {
   /** [TA5] What is kept of a refusal. */
   #keep({ input }: Request, refusal: Refusal): void {
     const note = followUpOf(input, refusal);
-    if (note) this.#transact(null, (tx) => ok(note(tx)), [], false);
+    if (note) this.#transactions.run(null, (tx) => ok(note(tx)), [], false);
   }
 
   #mangled(input: object): object {
@@ -267,76 +328,5 @@ export class SimHost {
   /** It may be back by now: gone and come again in one transaction. */
   #isOffline(chat: string): boolean {
     return this.sql.peek<{ status: string }>("SELECT status FROM chats WHERE chat = ?", chat)[0]?.status === "offline";
-  }
-
-  #transact<T>(
-    request: Request | null,
-    work: (tx: Tx) => Result<T, Refusal>,
-    told: Hint[],
-    diesBefore: boolean,
-  ): Result<T, Refusal> {
-    const { sql } = this;
-    sql.facts.length = 0;
-    if (request) this.#sim.doing = request;
-    sql.control("BEGIN");
-    let isOver = false;
-    try {
-      const result = work(this.#tx((hint) => told.push(hint)));
-      const stands = result.ok && !diesBefore;
-      const isForgotten = this.#isForgotten(stands);
-      sql.control(stands && !isForgotten ? "COMMIT" : "ROLLBACK");
-      isOver = true;
-      if (!stands) this.#forget(told);
-      if (!diesBefore) this.onCommit({ request, result, facts: sql.facts });
-      return result;
-    } finally {
-      if (!isOver) sql.control("ROLLBACK");
-    }
-  }
-
-  #isForgotten(stands: boolean): boolean {
-    const every = this.#bugs.forgetsEvery;
-    return stands && every > 0 && this.sql.facts.length > 0 && (this.#commits += 1) % every === 0;
-  }
-
-  #forget(told: Hint[]): void {
-    told.length = 0;
-    this.sql.facts.length = 0;
-    this.#known = null;
-  }
-
-  #atomically<T>(work: () => T): T {
-    const { sql } = this;
-    const name = `s${(this.#depth += 1)}`;
-    const mark = sql.facts.length;
-    sql.control(`SAVEPOINT ${name}`);
-    try {
-      return work();
-    } catch (error) {
-      sql.control(`ROLLBACK TO ${name}`);
-      sql.facts.length = mark;
-      throw error;
-    } finally {
-      sql.control(`RELEASE ${name}`);
-      this.#depth -= 1;
-    }
-  }
-
-  #tx(tell: (hint: Hint) => void): Tx {
-    const { skewMs } = this.#bugs;
-    const isAhead = skewMs > 0 && this.#sim.rng.chance(0.5);
-    const now = this.#sim.hostNow + (isAhead ? skewMs : 0);
-    return { sql: this.sql, now, presence: this.connections, ...this.#context(), tell };
-  }
-
-  #context(): meta.WorkspaceFacts {
-    if (this.sql.isMetaWritten) {
-      this.sql.isMetaWritten = false;
-      const { remembersEpoch, ignoresQuiet } = this.#bugs;
-      const facts = meta.readFacts(this.sql);
-      const epoch = remembersEpoch ? (this.#known?.epoch ?? facts.epoch) : facts.epoch;
-      this.#known = { ...facts, epoch, quietUntil: ignoresQuiet ? 0 : facts.quietUntil };
-    }
-    return (this.#known ??= meta.readFacts(this.sql));
   }
 }
