@@ -36,24 +36,26 @@ export function storeSet(tx: Tx, sums: rows.Totals, origin: rows.Origin, ops: re
   return true;
 }
 
-/** Null: a content comes twice, or a newer one is stored. */
+/** Returns null where a content comes twice, or a newer one is stored. */
 function listContents(
   tx: Tx,
   origin: rows.Origin,
   ops: readonly SyncOp[],
   kind: "session" | "checkpoint",
 ): readonly Content[] | null {
-  const contents = ops
-    .filter((op) => op.kind === kind)
-    .map((op) => ({ id: op[kind] ?? "", op, at: rows.createdAt(tx, op), chars: op.envelope?.length ?? 0 }));
-  const ids = new Set(contents.map(({ id }) => id));
-  if (ids.size < contents.length) return null;
+  const ofKind = ops.filter((op) => op.kind === kind);
+  const ids = new Set(ofKind.map((op) => op[kind] ?? ""));
+  if (ids.size < ofKind.length) return null;
   const stored = findStored(tx, origin, kind, [...ids]);
-  const isOlder = ({ id, at }: (typeof contents)[number]): boolean => {
-    const previous = stored.get(id);
-    return previous !== undefined && previous.chars > 0 && rows.isOlder({ epoch: origin.epoch, at }, previous);
-  };
-  return contents.some(isOlder) ? null : contents.map((one) => ({ ...one, stored: stored.get(one.id) }));
+  const contents = ofKind.map((op) => {
+    const id = op[kind] ?? "";
+    return { id, op, at: rows.createdAt(tx, op), chars: op.envelope?.length ?? 0, stored: stored.get(id) };
+  });
+  return contents.some((one) => isOlderThanStored(origin, one)) ? null : contents;
+}
+
+function isOlderThanStored({ epoch }: rows.Origin, { at, stored }: Content): boolean {
+  return stored !== undefined && stored.chars > 0 && rows.isOlder({ epoch, at }, stored);
 }
 
 interface StoredContent extends rows.OpVersion {
@@ -82,7 +84,7 @@ function growthOf(contents: readonly Content[]): number {
   return contents.reduce((sum, { chars, stored }) => sum + chars - (stored?.chars ?? 0), 0);
 }
 
-/** The last revision of each session: its content has one of its own, its checkpoints have one together. */
+/** Last revision of each session: its content takes one, all its checkpoints together another. */
 function nextRevisions(tx: Tx, sums: rows.Totals, ops: readonly SyncOp[]): ReadonlyMap<string, number> {
   const revisions = new Map<string, number>();
   for (const { kind, session } of ops)

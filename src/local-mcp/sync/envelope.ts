@@ -39,7 +39,7 @@ export function seal(
   bytes: Uint8Array,
   random: (bytes: number) => Uint8Array,
 ): Result<string, { readonly code: "too_large"; readonly bytes: number }> {
-  // Without the size zstd prepares for content of any length, which takes longer than to compress a little.
+  // Without the size zstd prepares for any length, which takes longer than to compress.
   const compressed = zstdCompressSync(bytes, { pledgedSrcSize: bytes.length });
   if (compressed.length > maxSealedBytes) return err({ code: "too_large", bytes: compressed.length });
   const header = Buffer.concat([Buffer.of(version), Buffer.from(key.id, "hex")]);

@@ -31,7 +31,7 @@ export interface PullResult {
   readonly refused: readonly RefusedEnvelope[];
 }
 
-/** As many as a page may have. */
+/** Maximum of the operation. */
 const pageSize = 100;
 
 /** [SY50] Pulls one project or session, for a chat that asks before the first full pull. */

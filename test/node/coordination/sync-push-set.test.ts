@@ -109,7 +109,7 @@ class Pair {
     if (work) await this.both(work);
   }
 
-  #workOf(one: Step): ((host: LocalHost) => Promise<unknown>) | null {
+  #workOf(one: Exclude<Step, { act: "push" | "begin" }>): ((host: LocalHost) => Promise<unknown>) | null {
     switch (one.act) {
       case "again": {
         const last = this.#last;
@@ -146,8 +146,6 @@ class Pair {
         return (host) => host.run("UPDATE sync_totals SET chars = max(chars, ?)", one.chars);
       case "purge":
         return (host) => host.call("sync.purge", { device: `d${one.device}` });
-      default:
-        return null;
     }
   }
 
@@ -173,7 +171,12 @@ class Pair {
   #op({ kind, session, checkpoint, chars, ageMs = 0, isEnded, project }: Draft, seq: number): Push["ops"][number] {
     const id = checkpoint === undefined ? `n${(this.#made += 1)}` : `c${checkpoint}`;
     const op = {
-      ...{ seq, kind, session: `s${session}`, project, isEnded, ageMs },
+      seq,
+      kind,
+      session: `s${session}`,
+      project,
+      isEnded,
+      ageMs,
       ...(kind === "checkpoint" || (kind === "forget" && checkpoint !== undefined) ? { checkpoint: id } : {}),
       ...(kind === "forget" ? {} : { envelope: "A".repeat(chars + 1) }),
     };
