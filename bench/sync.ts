@@ -24,7 +24,8 @@ export async function benchSync(folder: string): Promise<Row[]> {
     const reader = await rig.machine("reader", origin);
     return [
       ...(await reach(rig, reader, await rig.machine("writer", origin))),
-      ...(await throughput(rig, origin)),
+      ...(await throughput(rig, origin, oneByOne)),
+      ...(await throughput(rig, origin, afterAWeek)),
       ...(await foreground(rig, reader, await rig.machine("chat-2", origin), 2_000)),
       ...(await foreground(rig, reader, await rig.machine("chat-20", origin), 20_000)),
     ];
@@ -69,32 +70,43 @@ async function reach(rig: SyncRig, reader: Machine, { env, project }: Machine): 
   ];
 }
 
-/** One of them is its session: a thousand changes are the most that are sent one by one. */
-const changesOfSession = 20;
-const waitingSessions = Math.min(50, rounds);
-const waiting = waitingSessions * changesOfSession;
+interface Backlog {
+  readonly name: string;
+  readonly sessions: number;
+  /** Of a session: one of them is the session itself, the others are its checkpoints. */
+  readonly changesOfSession: number;
+}
 
-async function throughput(rig: SyncRig, origin: string): Promise<Row[]> {
+/** A thousand changes are the most that are sent one by one. */
+const oneByOne: Backlog = { name: "one-by-one", sessions: Math.min(50, rounds), changesOfSession: 20 };
+/** Of more only each session and its newest checkpoint are sent. */
+const afterAWeek: Backlog = { name: "after-a-week", sessions: Math.min(50, rounds) * 50, changesOfSession: 2 };
+
+async function throughput(rig: SyncRig, origin: string, backlog: Backlog): Promise<Row[]> {
+  const waiting = backlog.sessions * backlog.changesOfSession;
   const times: { sent: number[]; idle: number[]; raw: number[] } = { sent: [], idle: [], raw: [] };
   let chars = 0;
   for (const round of range(3, (n) => n)) {
     const before = await storedChars(rig);
-    const machine = await rig.machine(`backlog-${round}`, origin);
-    fill(machine, generator(round));
+    const machine = await rig.machine(`${backlog.name}-${round}`, origin);
+    fill(machine, generator(round), backlog);
     times.sent.push(await timed(() => sent(machine, waiting)));
     times.idle.push(await timed(() => sent(machine, 0)));
     chars = (await storedChars(rig)) - before;
-    times.raw.push(await pushedRaw(rig, await rig.machine(`raw-${round}`, origin), Math.round(chars / waiting)));
+    const size = Math.round(chars / waiting);
+    times.raw.push(await pushedRaw(rig, await rig.machine(`raw-${backlog.name}-${round}`, origin), size, backlog));
   }
   const [whole, idle, raw] = [sample(times.sent).p50, sample(times.idle).p50, sample(times.raw).p50];
-  const speed = (time: number): string =>
-    `${perSecond((waiting * 1_000) / time)}, ${(chars / time / 1_000).toFixed(2)} MB per s`;
+  const rate = (time: number): number => (waiting * 1_000) / time;
+  const speed = (time: number): string => `${perSecond(rate(time))}, ${(chars / time / 1_000).toFixed(2)} MB per s`;
   return [
     {
       group,
-      name: `\`shim edge sync\` with ${waiting.toLocaleString("en")} changes waiting, the whole command`,
-      figure: `${speed(whole)} (${ms(whole)})`,
-      against: `bare pushes of as much: ${speed(raw)} (${ms(raw)}); the command with nothing to send ${ms(idle)}`,
+      name: `\`shim edge sync\` with ${waiting.toLocaleString("en")} changes of ${backlog.sessions.toLocaleString("en")} sessions waiting`,
+      figure: `${speed(whole - idle)} beyond the ${ms(idle)} of the command with nothing to send`,
+      against: `the whole command ${speed(whole)} (${ms(whole)}); bare pushes of as much ${speed(raw)} (${ms(raw)})`,
+      goal: "at least 4,000 per s",
+      isReached: rate(whole - idle) >= 4_000,
     },
   ];
 }
@@ -104,14 +116,14 @@ async function storedChars({ edge }: SyncRig): Promise<number> {
 }
 
 /** As chats leave it that are over, while the coordinator cannot be reached. */
-function fill({ paths, project }: Machine, random: () => number): void {
+function fill({ paths, project }: Machine, random: () => number, backlog: Backlog): void {
   const store = storeOf(paths);
   store.write((sql) => {
-    for (const id of range(waitingSessions, (n) => `ses_${n}_${Math.floor(random() * 1e9).toString(36)}`)) {
+    for (const id of range(backlog.sessions, (n) => `ses_${n}_${Math.floor(random() * 1e9).toString(36)}`)) {
       const owner = { boot: "an earlier boot", pid: 1, start: "1" };
       const at = Date.now();
       sessions.recordSighting(sql, at, { id, client: "bench", origin: "handle", project, owner, isAlive: true });
-      for (let n = 1; n < changesOfSession; n++) {
+      for (let n = 1; n < backlog.changesOfSession; n++) {
         const packed = encode({ ...emptyState, done: lines(2_000, random) });
         const about = { trigger: "on_demand", journalSeq: 0, redactions: 0, summary: `step ${n}` } as const;
         checkpoints.insert(sql, { id: `cp_${id}_${n}`, sessionId: id, at, ...about, ...packed });
@@ -132,17 +144,18 @@ async function sent({ env }: Machine, count: number): Promise<void> {
 }
 
 /** Envelopes of this size in as many frames, sealed before the time begins. @returns ms */
-async function pushedRaw({ key }: SyncRig, { call }: Machine, size: number): Promise<number> {
+async function pushedRaw({ key }: SyncRig, { call }: Machine, size: number, backlog: Backlog): Promise<number> {
   const device = `dev_${randomBytes(8).toString("hex")}`;
   const { epoch } = taken(await call("sync.begin", { device, keyId: key.id }));
-  const ops = range(waiting, (n) => rawOp(device, n, size));
+  const { sessions: count, changesOfSession } = backlog;
+  const ops = range(count * changesOfSession, (n) => rawOp(device, n, size, changesOfSession));
   return timed(async () => {
     for (let first = 0; first < ops.length; first += maxPushOps)
       taken(await call("sync.push", { device, epoch, ops: ops.slice(first, first + maxPushOps) }));
   });
 }
 
-function rawOp(device: string, n: number, size: number): SyncOp {
+function rawOp(device: string, n: number, size: number, changesOfSession: number): SyncOp {
   const session = `ses_${device}_${Math.floor(n / changesOfSession)}`;
   const envelope = randomBytes(size).toString("base64url").slice(0, size);
   const common = { seq: n + 1, hash: randomBytes(32).toString("hex"), session, project: null, isEnded: false };

@@ -92,6 +92,8 @@ export const Notification = z.discriminatedUnion("method", [
   }),
   /** A new task or a cancelled one; a claim or the next heartbeat reads which. */
   z.object({ method: z.literal("tasks.new"), params: z.object({}).optional() }),
+  /** [SY101] Another machine has stored sessions; a pull reads which. */
+  z.object({ method: z.literal("sync.changed"), params: z.object({}).optional() }),
   z.object({ method: z.literal("chat.offline"), params: z.object({}).optional() }),
 ]);
 export type Notification = z.infer<typeof Notification>;

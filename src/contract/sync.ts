@@ -49,6 +49,8 @@ export const SyncOp = z
 export type SyncOp = z.infer<typeof SyncOp>;
 
 export const maxPushOps = 200;
+/** [SY101] [SY102] Time between two hints to a connection, and from one to its last pull, in ms. */
+export const syncHintEveryMs = 2_000;
 /** Parts of one bundle with its header: enough for 64 MB in parts of 256 KiB. */
 export const maxFileParts = 257;
 const Bundle = Id;

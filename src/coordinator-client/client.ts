@@ -197,6 +197,12 @@ export class WorkspaceClient implements CoordinatorClient {
     });
   }
 
+  onSyncHint(listener: () => void): () => void {
+    return this.#signals.on(({ method }) => {
+      if (method === "sync.changed") listener();
+    });
+  }
+
   onLost(listener: (reason: string) => void): () => void {
     return this.#events.on((event) => {
       if (event.type === "chat-lost") listener(event.error.message);

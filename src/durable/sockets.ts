@@ -1,10 +1,12 @@
 import { notificationFrame, type RpcRequest } from "../contract/frames.ts";
 import type { Refusal } from "../contract/errors.ts";
 import { closeCodes } from "../contract/protocol.ts";
+import { syncHintEveryMs } from "../contract/sync.ts";
 import * as chatRows from "../coordination/kernel/chat-rows.ts";
 import type { Hint, Presence, Tx } from "../coordination/kernel/tx.ts";
 import { isEngineOperation } from "../coordination/engine.ts";
 import * as inboxes from "../coordination/messages/inboxes.ts";
+import { isWithin } from "../shared/elapsed.ts";
 import { err, type Result } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
 import { attach, attachmentOf } from "./attachments.ts";
@@ -19,6 +21,7 @@ export class Sockets implements Presence {
   readonly #outgoing: Outgoing;
   readonly #watches: Watches;
   readonly #seen = new Map<string, number | null>();
+  readonly #syncHintedAt = new WeakMap<WebSocket, number>();
 
   constructor(ctx: DurableObjectState, sql: Sql, outgoing: Outgoing, watches: Watches) {
     this.#ctx = ctx;
@@ -83,6 +86,7 @@ export class Sockets implements Presence {
       if (hint.kind === "lease") this.#send(hint.chat, notificationFrame("lease.granted", { resource: hint.resource }));
       if (hint.kind === "message") this.#notifyMessage(hint, messageHints);
       if (hint.kind === "task") this.#send(hint.chat, notificationFrame("tasks.new", {}));
+      if (hint.kind === "sync") this.#notifySync(hint.machine, tx().now);
       if (hint.kind === "offline") this.#closeAllOf(hint.chat);
     }
   }
@@ -90,6 +94,17 @@ export class Sockets implements Presence {
   #notifyMessage({ chat, topic }: Extract<Hint, { kind: "message" }>, messageHints: MessageHints): void {
     for (const receiver of chat === null ? this.#listReceivers(topic) : [chat])
       for (const socket of this.#listBound(receiver)) messageHints.send(socket, receiver);
+  }
+
+  /** [SY101] */
+  #notifySync(machine: string, now: number): void {
+    for (const socket of this.#open()) {
+      const chat = boundChat(socket);
+      const isSoon = isWithin(now - (this.#syncHintedAt.get(socket) ?? 0), syncHintEveryMs);
+      if (chat === null || isSoon || chatRows.findLiveness({ sql: this.#sql }, chat)?.machine === machine) continue;
+      this.#syncHintedAt.set(socket, now);
+      this.#outgoing.send(socket, notificationFrame("sync.changed", {}));
+    }
   }
 
   /** @param topic null: all chats */

@@ -15,6 +15,8 @@ export type Hint =
   | { readonly kind: "message"; readonly chat: string | null; readonly topic: string | null }
   | { readonly kind: "task"; readonly chat: string }
   | { readonly kind: "changes" }
+  /** The machine has stored sessions, which others mirror. */
+  | { readonly kind: "sync"; readonly machine: string }
   /** A task is queued for an available chat: the host sends a token. */
   | { readonly kind: "dispatch" }
   | { readonly kind: "offline"; readonly chat: string };

@@ -3,6 +3,7 @@ import type { SyncOp } from "../../contract/sync.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import * as devices from "./sync-devices.ts";
 import * as rows from "./sync-rows.ts";
+import { storeSet } from "./sync-push-set.ts";
 import type { Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
 
@@ -25,6 +26,10 @@ export const handlers = {
 } satisfies Partial<Handlers>;
 
 function store(tx: Tx, sums: rows.Totals, row: devices.DeviceRow, newOps: readonly SyncOp[]): Result<number, Refusal> {
+  if (storeSet(tx, sums, row, newOps)) {
+    rows.saveTotals(tx.sql, sums);
+    return ok(advanceMark(tx, row, newOps));
+  }
   const before = sums.chars;
   const state = { row, touched: new Set<string>(), unpruned: new Set<string>() };
   for (const op of newOps) applyOp(tx, sums, state, op);
@@ -154,5 +159,6 @@ function advanceMark(tx: Tx, row: devices.DeviceRow, newOps: readonly SyncOp[]):
     hashes.slice(-maxHashes * hashChars),
     row.epoch,
   );
+  tx.tell({ kind: "sync", machine: row.machine });
   return mark;
 }

@@ -26,7 +26,7 @@ export function nextNumber(tx: Tx, last: number): number {
   return Math.max(last, tx.epoch * numbersPerEpoch) + 1;
 }
 
-function nextRevision(tx: Tx, sums: Totals): number {
+export function nextRevision(tx: Tx, sums: Totals): number {
   sums.revision = nextNumber(tx, sums.revision);
   return sums.revision;
 }
@@ -81,9 +81,20 @@ export function isOlder(one: OpVersion, than: OpVersion): boolean {
   return one.at < than.at - (one.epoch > than.epoch ? transitMs : 0);
 }
 
-function createdAt({ now }: Tx, { ageMs }: SyncOp): number {
+export function createdAt({ now }: Tx, { ageMs }: SyncOp): number {
   return Math.max(0, now - ageMs);
 }
+
+export const contentColumns =
+  "revision, session, device, machine, project, is_ended, epoch, seq, at, changed_at, chars, envelope";
+export const replaceSession = `ON CONFLICT (session, device) DO UPDATE SET
+  revision = excluded.revision, machine = excluded.machine, project = excluded.project, is_ended = excluded.is_ended,
+  epoch = excluded.epoch, seq = excluded.seq, at = excluded.at, changed_at = excluded.changed_at,
+  chars = excluded.chars, envelope = excluded.envelope`;
+export const touchSession =
+  "ON CONFLICT (session, device) DO UPDATE SET revision = excluded.revision, changed_at = excluded.changed_at";
+export const replaceCheckpoint = `ON CONFLICT (checkpoint, device) DO UPDATE SET session = excluded.session, epoch = excluded.epoch,
+  seq = excluded.seq, at = excluded.at, chars = excluded.chars, envelope = excluded.envelope`;
 
 export function upsertSession(tx: Tx, sums: Totals, origin: Origin, op: SyncOp): boolean {
   const { session, seq, envelope = "" } = op;
@@ -93,12 +104,7 @@ export function upsertSession(tx: Tx, sums: Totals, origin: Origin, op: SyncOp):
   if (row && row.chars > 0 && isOlder({ epoch, at }, row)) return false;
   sums.chars += envelope.length - (row?.chars ?? 0);
   tx.sql.run(
-    `INSERT INTO sync_sessions (revision, session, device, machine, project, is_ended, epoch, seq, at, changed_at, chars, envelope)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-     ON CONFLICT (session, device) DO UPDATE SET
-       revision = excluded.revision, machine = excluded.machine, project = excluded.project, is_ended = excluded.is_ended,
-       epoch = excluded.epoch, seq = excluded.seq, at = excluded.at, changed_at = excluded.changed_at,
-       chars = excluded.chars, envelope = excluded.envelope`,
+    `INSERT INTO sync_sessions (${contentColumns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ${replaceSession}`,
     nextRevision(tx, sums),
     session,
     device,
@@ -120,8 +126,7 @@ export function upsertSession(tx: Tx, sums: Totals, origin: Origin, op: SyncOp):
 export function touch(tx: Tx, sums: Totals, { device, machine, epoch }: Origin, session: string): void {
   tx.sql.run(
     `INSERT INTO sync_sessions (revision, session, device, machine, is_ended, epoch, seq, at, changed_at, chars, envelope)
-     VALUES (?, ?, ?, ?, 0, ?, 0, 0, ?, 0, '')
-     ON CONFLICT (session, device) DO UPDATE SET revision = excluded.revision, changed_at = excluded.changed_at`,
+     VALUES (?, ?, ?, ?, 0, ?, 0, 0, ?, 0, '') ${touchSession}`,
     nextRevision(tx, sums),
     session,
     device,
@@ -183,9 +188,7 @@ export function upsertCheckpoint(
   if (row && isOlder({ epoch, at }, row)) return "older";
   sums.chars += envelope.length - (row?.chars ?? 0);
   tx.sql.run(
-    `INSERT INTO sync_checkpoints (checkpoint, device, session, epoch, seq, at, chars, envelope) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-     ON CONFLICT (checkpoint, device) DO UPDATE SET session = excluded.session, epoch = excluded.epoch, seq = excluded.seq,
-       at = excluded.at, chars = excluded.chars, envelope = excluded.envelope`,
+    `INSERT INTO sync_checkpoints (${checkpointColumns}, envelope) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ${replaceCheckpoint}`,
     checkpoint,
     device,
     session,

@@ -6,6 +6,7 @@ import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as servers from "../sessions/servers.ts";
 import { isEmpty } from "../../store/spool.ts";
+import type { startSync } from "../sync/start-sync.ts";
 import { ChatWaker } from "../team/chat-waker.ts";
 import type { Chat } from "./chat/chat.ts";
 import type { FileSaver } from "./file-saver.ts";
@@ -26,7 +27,7 @@ export class Background {
   readonly #parts: BackgroundParts;
   readonly #wakeUp: ChatWaker;
   readonly #notifier: Notifier;
-  #stopSync: Promise<() => Promise<void>> | null = null;
+  #sync: Promise<ReturnType<typeof startSync>> | null = null;
   #version = "";
   #changedAt = Number.NEGATIVE_INFINITY;
   #ranAt = Number.NEGATIVE_INFINITY;
@@ -67,14 +68,16 @@ export class Background {
   /** Loads the sync only on a machine in a workspace: most machines never join one. */
   #startSyncIfJoined(): void {
     const { runtime, server } = this.#parts;
-    if (this.#stopSync || !mayBeJoined(runtime.paths.home, runtime.env)) return;
+    if (this.#sync || !mayBeJoined(runtime.paths.home, runtime.env)) return;
     const load = Promise.all([import("../sync/start-sync.ts"), import("../sync/takeover-notices.ts")]);
-    this.#stopSync = load.then(([{ startSync }, { recordTakeovers }]) => startSync(runtime, server, recordTakeovers));
+    this.#sync = load.then(([sync, { recordTakeovers }]) => sync.startSync(runtime, server, recordTakeovers));
+  }
+
+  async pullSoon(): Promise<void> {
+    (await this.#sync)?.pullSoon();
   }
 
   async stop(): Promise<void> {
-    await (
-      await this.#stopSync
-    )?.();
+    await (await this.#sync)?.stop();
   }
 }

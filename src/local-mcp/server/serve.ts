@@ -50,7 +50,8 @@ export function serve(options: ServeOptions): void {
   const client = identify(runtime.processes, clientPid);
   if (!server) throw new Error("this process is not in the process table");
   let clientName: string | null = null;
-  const team = lateTeam(runtime, server, () => chat.client);
+  const onSyncHint = (): void => background.pullSoon();
+  const team = lateTeam(runtime, server, () => chat.client, onSyncHint);
   const isRestart = front?.isRestart ?? false;
   const chat: Chat = new Chat({ runtime, server, client, clientName: () => clientName, team, isRestart });
   const files = new FileSaver(runtime, chat);
@@ -108,14 +109,21 @@ export function serve(options: ServeOptions): void {
   onClientEnd(options.stdin, (reason) => void shutDown(reason));
 }
 
+interface LateBackground {
+  tick(): Promise<void>;
+  pullSoon(): void;
+  stop(): Promise<void>;
+}
+
 /** Loads the background work at its first tick: the client waits for an answer. */
-function lateBackground(parts: BackgroundParts): { tick(): Promise<void>; stop(): Promise<void> } {
+function lateBackground(parts: BackgroundParts): LateBackground {
   let loading: Promise<Background> | null = null;
   return {
     tick: async () => {
       loading ??= import("./background.ts").then(({ Background: Loaded }) => new Loaded(parts));
       (await loading).tick();
     },
+    pullSoon: () => void loading?.then((loaded) => loaded.pullSoon()).catch(logFailure(parts.runtime, "sync")),
     stop: async () => (await loading)?.stop(),
   };
 }

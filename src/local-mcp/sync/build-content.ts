@@ -1,6 +1,6 @@
 import type { Sql } from "../../shared/sql.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
-import { readHead } from "../sessions/git-head.ts";
+import { readHead, type GitHead } from "../sessions/git-head.ts";
 import * as journal from "../sessions/journal.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -14,12 +14,14 @@ const maxUnsavedChars = 32_768;
 export interface SealStamp {
   readonly epoch: number;
   readonly now: number;
+  /** Git state by project, of this batch: each is read once. */
+  readonly heads?: Map<string, GitHead | null>;
 }
 
 export function buildSessionContent(
   sql: Sql,
   session: sessions.Session,
-  { epoch, now }: SealStamp,
+  { epoch, now, heads = new Map() }: SealStamp,
   remote: string | null,
 ): SessionContent {
   const { client, project, cwd, model, origin, startedAt, lastSeenAt, savedAt } = session;
@@ -46,12 +48,20 @@ export function buildSessionContent(
     toolCalls,
     toolErrors,
     readings,
-    git: project === null ? null : readHead(project),
+    git: project === null ? null : headOf(heads, project),
     remote,
     newest: newest && { checkpoint: newest.id, at: newest.at },
     unsaved: findUnsaved(sql, session.id, newest?.journalSeq ?? 0),
     ...(files ? { files: sentFiles.toContent(files) } : {}),
   };
+}
+
+function headOf(heads: Map<string, GitHead | null>, project: string): GitHead | null {
+  const read = heads.get(project);
+  if (read !== undefined) return read;
+  const head = readHead(project);
+  heads.set(project, head);
+  return head;
 }
 
 /**

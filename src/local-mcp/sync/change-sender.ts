@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { maxPushOps, type SyncOp } from "../../contract/sync.ts";
 import { uuidv7 } from "../../shared/ids.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
@@ -8,7 +9,7 @@ import * as devices from "./device.ts";
 import type { Device } from "./device.ts";
 import { ProjectNameCache, removeNames } from "./find-project.ts";
 import type { KeyRing } from "./key-ring.ts";
-import { firstDueAt, maxLogChars, sealChanges, type SealBatch } from "./seal-changes.ts";
+import { firstDueAt, hasRoom, maxLogChars, sealChanges, type SealBatch } from "./seal-changes.ts";
 import type { Call } from "../../coordinator-client/coordinator-client.ts";
 import { endOf, type CallError } from "../../contract/errors.ts";
 import { addKeptLocalNotice, addSkippedNotice, writeNotes } from "./sync-status.ts";
@@ -31,6 +32,12 @@ const maxOldPushOps = 50;
 /** [SY64] Time between two versions of a working session, in ms. */
 const minIntervalMs = 5_000;
 
+interface SealOrigin {
+  readonly edge: EdgeConfig;
+  readonly device: Device;
+  readonly key: WorkspaceKey;
+}
+
 /** `restart`: under another key, in another epoch or with deletions first. */
 type SendStep = "sent" | "done" | "restart" | CallError;
 
@@ -45,6 +52,10 @@ export class ChangeSender {
   #currentId = "";
   #hasLostPosition = false;
   #isFull = false;
+  /** Whether a push of this `send` was acknowledged. */
+  #isAnswered = false;
+  /** Newest change when the superseded ones were skipped last. */
+  #skippedAt = 0;
   #projectNames: { readonly scope: string; readonly cache: ProjectNameCache } | null = null;
 
   constructor(options: SynchronizerOptions, onAcked: (acked: readonly SyncOp["kind"][]) => void) {
@@ -73,6 +84,7 @@ export class ChangeSender {
   async send(target: SyncTarget): Promise<CallError | null> {
     if (target.keyRing.current.id !== this.#currentId) this.#requiredKeyId = null;
     this.#currentId = target.keyRing.current.id;
+    this.#isAnswered = false;
     for (let restarts = 0; restarts <= maxRestarts;) {
       const step = await this.#step(target);
       if (step === "done") return null;
@@ -92,10 +104,11 @@ export class ChangeSender {
       return isOtherKey ? "restart" : device.error;
     }
     if (device.value === "new") return "restart";
-    const batch = await this.#seal(target.edge, device.value, key.value);
+    const from = { edge: target.edge, device: device.value, key: key.value };
+    const batch = await this.#seal(from);
     if (batch === "new") return "restart";
     if (batch === "not_uploader") return { code: batch, message: "another process sends" };
-    return this.#push(device.value, target.call, batch);
+    return this.#push(from, target.call, batch);
   }
 
   #selectKey({ keyRing }: SyncTarget): Result<WorkspaceKey, CallError> {
@@ -149,27 +162,40 @@ export class ChangeSender {
     return ok("new");
   }
 
-  async #seal(edge: EdgeConfig, device: Device, key: WorkspaceKey): Promise<SealBatch | "new" | "not_uploader"> {
+  async #seal({ edge, device, key }: SealOrigin, sentUpTo = 0): Promise<SealBatch | "new" | "not_uploader"> {
     const { runtime, process, platform } = this.#options;
     const { store, now } = runtime;
     const monotonicNow = platform.clock.monotonic();
     const sessionDueAt = (session: string): number => this.#sessionDueAt(session);
-    const isDue = this.#isFull || store.read((sql) => firstDueAt(sql, sessionDueAt) <= monotonicNow, false);
+    const isDue = store.read(
+      (sql) => hasRoom(sql, sentUpTo) && (this.#isFull || firstDueAt(sql, sessionDueAt) <= monotonicNow),
+      this.#isFull,
+    );
     if (!isDue) return { sealed: [], keptLocal: [] };
     const projectNames = this.#projectNamesFor(edge, key);
     for (const root of store.read(changes.projectRoots, [])) await projectNames.refresh(root);
     const isSessionDue = (session: string): boolean => this.#sessionDueAt(session) <= monotonicNow;
+    const context = { runtime, key, projectNames, isSessionDue, isFull: this.#isFull, sentUpTo };
     const batch = store.write((sql) => {
       if (!uploader.isThisProcess(sql, process)) return "not_uploader";
       const current = isCurrent(sql, device);
-      if (!current) return "new";
-      if (changes.count(sql) > maxChanges) addSkippedNotice(sql, now(), changes.skipSuperseded(sql));
-      const sealResult = sealChanges(sql, current, { runtime, key, projectNames, isSessionDue, isFull: this.#isFull });
+      // A new epoch was requested: the numbers under way are not this epoch's any more.
+      if (current?.fingerprint !== device.fingerprint) return "new";
+      this.#skipSuperseded(sql, now());
+      const sealResult = sealChanges(sql, current, context);
       addKeptLocalNotice(sql, now(), sealResult.keptLocal);
       return sealResult;
     });
     if (typeof batch === "object") this.#recordSealed(batch);
     return batch;
+  }
+
+  /** [SY65] Again only after another change was recorded. */
+  #skipSuperseded(sql: Sql, now: number): void {
+    const newest = changes.newest(sql);
+    if (newest === this.#skippedAt || changes.count(sql) <= maxChanges) return;
+    addSkippedNotice(sql, now, changes.skipSuperseded(sql));
+    this.#skippedAt = newest;
   }
 
   #recordSealed({ sealed }: SealBatch): void {
@@ -186,7 +212,8 @@ export class ChangeSender {
   }
 
   /** [SY60] Sends the oldest sealed ops unchanged; a repeat is harmless. */
-  async #push(device: Device, call: Call, { sealed }: SealBatch): Promise<SendStep> {
+  async #push(from: SealOrigin, call: Call, { sealed }: SealBatch): Promise<SendStep> {
+    const { device } = from;
     const { store, now } = this.#options.runtime;
     const rows = store.read((sql) => nextLogRows(sql, this.#maxOps), []);
     const [firstRow] = rows;
@@ -194,7 +221,10 @@ export class ChangeSender {
     const ops = rows.map(({ op, at }) =>
       Object.assign(JSON.parse(op) as Omit<SyncOp, "ageMs">, { ageMs: Math.max(0, now() - at) }),
     );
-    const answer = await call("sync.push", { device: device.device, epoch: device.epoch, ops });
+    const [answer] = await Promise.all([
+      call("sync.push", { device: device.device, epoch: device.epoch, ops }),
+      this.#sealNext(from, firstRow.seq + rows.length - 1),
+    ]);
     this.#hasLostPosition = answer.ok ? answer.value.mark < firstRow.seq : endOf(answer.error) === "device_epoch";
     if (this.#hasLostPosition) return "restart";
     if (!answer.ok) return this.#canPushOtherwise(answer.error, rows.length) ? "restart" : answer.error;
@@ -203,9 +233,18 @@ export class ChangeSender {
     this.#hasLostPosition = acked === null;
     if (acked === null) return "restart";
     this.#isFull = false;
+    this.#isAnswered = true;
     this.#requiredKeyId = keyId;
     this.#onAcked(acked);
     return sealed.length + acked.length > 0 ? "sent" : this.#finish();
+  }
+
+  /** [SY67] Seals the next push while one is under way, only where the coordinator answers. */
+  async #sealNext(from: SealOrigin, sentUpTo: number): Promise<void> {
+    if (!this.#isAnswered) return;
+    // The push leaves first.
+    await nextTurn();
+    await this.#seal(from, sentUpTo);
   }
 
   #canPushOtherwise({ code }: CallError, count: number): boolean {

@@ -34,8 +34,13 @@ export function hasDeletions(sql: Sql): boolean {
   return deletions(sql, 1).length + sql.all("SELECT 1 FROM sync_log WHERE kind = 'forget' LIMIT 1").length > 0;
 }
 
-export function remove(sql: Sql, { seq }: PendingChange): void {
-  sql.run("DELETE FROM sync_changes WHERE seq = ?", seq);
+export function remove(sql: Sql, seqs: readonly number[]): void {
+  sql.run("DELETE FROM sync_changes WHERE seq IN (SELECT value FROM json_each(?))", JSON.stringify(seqs));
+}
+
+/** Number of the change that was recorded last; 0: none waits. */
+export function newest(sql: Sql): number {
+  return sql.all<{ seq: number | null }>("SELECT max(seq) AS seq FROM sync_changes")[0]?.seq ?? 0;
 }
 
 export function count(sql: Sql): number {

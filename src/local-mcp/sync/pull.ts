@@ -31,16 +31,15 @@ export interface PullResult {
   readonly refused: readonly RefusedEnvelope[];
 }
 
-const pageSize = 50;
+/** Maximum of the operation. */
+const pageSize = 100;
 
 /** [SY50] Pulls one project or session, for a chat that asks before the first full pull. */
 export async function pullSome(
   deps: PullDeps,
   filter: { readonly project: string } | { readonly session: string },
 ): Promise<Result<null, CallError>> {
-  const end = await forEachPage(deps, filter, 0, ({ sessions }) => {
-    for (const session of sessions) storeSession(deps, session);
-  });
+  const end = await forEachPage(deps, filter, 0, (page) => void storePage(deps, page));
   return end.ok ? ok(null) : end;
 }
 
@@ -52,13 +51,11 @@ export async function pull(deps: PullDeps, after: number): Promise<Result<PullRe
   const seenKeys = new Set<string>();
   const refused: RefusedEnvelope[] = [];
   let stored = 0;
-  const end = await forEachPage(deps, {}, after, ({ sessions }) => {
-    for (const session of sessions) {
-      seenKeys.add(sessionKey(session));
-      const outcome = storeSession(deps, session);
-      if (outcome === "stored") stored += 1;
-      else if (outcome !== "own") refused.push({ device: session.device, session: session.session, code: outcome });
-    }
+  const end = await forEachPage(deps, {}, after, (page) => {
+    for (const session of page.sessions) seenKeys.add(sessionKey(session));
+    const outcome = storePage(deps, page);
+    stored += outcome.stored;
+    refused.push(...outcome.refused);
   });
   if (end.ok) return ok(finishPull(deps, after, seenKeys, { revision: end.value, stored, refused }));
   return end.error.code === rolledBackCode && after > 0 ? pull(deps, 0) : end;
@@ -79,14 +76,10 @@ async function forEachPage(
   for (let fromRevision = after; ;) {
     const page = await deps.call("sync.list", { ...filter, after: fromRevision, limit: pageSize });
     if (!page.ok) return page;
-    const { revision, forgotten, isMore } = page.value;
+    const { revision, isMore } = page.value;
     if (revision < fromRevision)
       return err({ code: rolledBackCode, message: "the coordinator was restored to an earlier state" });
     onPage(page.value);
-    if (forgotten.length > 0)
-      deps.runtime.store.write((sql) => {
-        for (const { device, session } of forgotten) remote.remove(sql, deps.workspace, device, session);
-      });
     if (!isMore) return ok(revision);
     if (revision === fromRevision) return err({ code: "bad_answer", message: "the coordinator's list does not end" });
     fromRevision = revision;
@@ -98,30 +91,50 @@ function sessionKey({ device, session }: Pick<MirroredSession, "device" | "sessi
 }
 
 function finishPull(deps: PullDeps, after: number, seenKeys: ReadonlySet<string>, pulled: PullResult): PullResult {
-  if (after === 0) deps.runtime.store.write((sql) => removeUnseen(sql, deps.workspace, seenKeys));
+  if (after === 0) removeUnseen(deps, seenKeys);
   for (const refusal of pulled.refused)
     deps.runtime.log("warn", "an envelope of another machine is refused", { ...refusal });
   return pulled;
 }
 
-function storeSession(deps: PullDeps, session: MirroredSession): "stored" | "own" | RefusedEnvelope["code"] {
-  const { runtime, workspace, keys, device: ownDevice } = deps;
-  const { device, seq } = session;
-  if (device === ownDevice && session.taken === null) {
-    runtime.store.write((sql) => remote.remove(sql, workspace, device, session.session));
-    return "own";
-  }
-  const subject = { workspace, kind: "session", device, session: session.session, item: seq } as const;
-  const opened = open(keys.keys, subject, session.envelope);
-  if (!opened.ok) return opened.error.code;
-  const content = decodeContent(SessionContent, opened.value);
-  if (content === null) return "malformed";
-  return runtime.store.write((sql) => {
-    const previous = remote.get(sql, workspace, device, session.session);
-    if (previous && isReplay({ seq, content }, previous)) return "replayed";
-    remote.save(sql, toRemoteSession(deps, session, content));
-    return "stored";
+/** One transaction, or none where the page changes nothing here. */
+function storePage(deps: PullDeps, { sessions, forgotten }: OutputOf<"sync.list">): Omit<PullResult, "revision"> {
+  const { store } = deps.runtime;
+  const isOwn = ({ device, taken }: MirroredSession): boolean => device === deps.device && taken === null;
+  const opened = sessions.filter((session) => !isOwn(session)).map((session) => openSession(deps, session));
+  const removed = [...sessions.filter(isOwn), ...forgotten];
+  const isChange = (sql: Sql): boolean =>
+    opened.some(({ ok: isOpen }) => isOpen) ||
+    removed.some(({ device, session }) => remote.isStored(sql, deps.workspace, device, session));
+  if (!store.read(isChange, true)) return countOutcomes(opened);
+  return store.write((sql) => {
+    for (const { device, session } of removed) remote.remove(sql, deps.workspace, device, session);
+    return countOutcomes(opened.map((one) => (one.ok ? saveSession(sql, one.value) : one)));
   });
+}
+
+type OpenedSession = Result<RemoteSession, RefusedEnvelope>;
+
+function countOutcomes(outcomes: readonly OpenedSession[]): Omit<PullResult, "revision"> {
+  const refused = outcomes.flatMap((one) => (one.ok ? [] : [one.error]));
+  return { stored: outcomes.length - refused.length, refused };
+}
+
+function openSession(deps: PullDeps, mirrored: MirroredSession): OpenedSession {
+  const { device, session, seq } = mirrored;
+  const subject = { workspace: deps.workspace, kind: "session", device, session, item: seq } as const;
+  const opened = open(deps.keys.keys, subject, mirrored.envelope);
+  if (!opened.ok) return err({ device, session, code: opened.error.code });
+  const content = decodeContent(SessionContent, opened.value);
+  return content ? ok(toRemoteSession(deps, mirrored, content)) : err({ device, session, code: "malformed" });
+}
+
+function saveSession(sql: Sql, row: RemoteSession): OpenedSession {
+  const { workspace, device, session } = row;
+  const previous = remote.get(sql, workspace, device, session);
+  if (previous && isReplay(row, previous)) return err({ device, session, code: "replayed" });
+  remote.save(sql, row);
+  return ok(row);
 }
 
 /**
@@ -157,7 +170,11 @@ function toRemoteSession(
 }
 
 /** [SY53] Deletes what a full pull no longer lists. */
-function removeUnseen(sql: Sql, workspace: string, seenKeys: ReadonlySet<string>): void {
-  for (const row of remote.list(sql, workspace))
-    if (!seenKeys.has(sessionKey(row))) remote.remove(sql, workspace, row.device, row.session);
+function removeUnseen({ runtime: { store }, workspace }: PullDeps, seenKeys: ReadonlySet<string>): void {
+  const unseen = (sql: Sql): remote.RemoteKey[] =>
+    remote.listKeys(sql, workspace).filter((key) => !seenKeys.has(sessionKey(key)));
+  if (store.read(unseen, []).length === 0) return;
+  store.write((sql) => {
+    for (const { device, session } of unseen(sql)) remote.remove(sql, workspace, device, session);
+  });
 }

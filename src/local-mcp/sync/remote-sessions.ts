@@ -55,6 +55,19 @@ export function get(sql: Sql, workspace: string, device: string, session: string
   return list(sql, workspace, { device, session })[0] ?? null;
 }
 
+export type RemoteKey = Pick<RemoteSession, "device" | "session">;
+
+export function listKeys(sql: Sql, workspace: string): RemoteKey[] {
+  return sql.all<RemoteKey>("SELECT device, session_id AS session FROM remote_sessions WHERE workspace = ?", workspace);
+}
+
+/** Whether {@link remove} would delete anything of it. */
+export function isStored(sql: Sql, workspace: string, device: string, session: string): boolean {
+  const where = "workspace = ? AND device = ? AND session_id = ?";
+  const query = `SELECT 1 FROM remote_sessions WHERE ${where} UNION ALL SELECT 1 FROM remote_checkpoints WHERE ${where} LIMIT 1`;
+  return sql.all(query, workspace, device, session, workspace, device, session).length > 0;
+}
+
 /** Replaces the row. [SY53] Deletes a cached checkpoint that is no longer the newest. */
 export function save(sql: Sql, row: RemoteSession): void {
   const { newest, checkpoints, content } = row;

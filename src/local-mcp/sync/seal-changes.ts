@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash as hashText } from "node:crypto";
 import { maxPushOps, type SyncOp } from "../../contract/sync.ts";
 import { Id } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
@@ -8,7 +8,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import * as sessions from "../sessions/sessions.ts";
 import * as changes from "./pending-changes.ts";
 import type { PendingChange } from "./pending-changes.ts";
-import { buildCheckpointContent, localRecovery, buildSessionContent } from "./build-content.ts";
+import { buildCheckpointContent, localRecovery, buildSessionContent, type SealStamp } from "./build-content.ts";
 import { encodeContent } from "./content-schema.ts";
 import type { Device } from "./device.ts";
 import { seal, type EnvelopeSubject } from "./envelope.ts";
@@ -22,6 +22,8 @@ export interface SealContext {
   readonly isSessionDue: (session: string) => boolean;
   /** [SY68] Seals only deletions, while there are any. */
   readonly isFull: boolean;
+  /** Number of the last op that is under way, which the next push need not hold; 0: none is. */
+  readonly sentUpTo: number;
 }
 
 export interface SealBatch {
@@ -34,6 +36,10 @@ export const maxLogChars = 3_500_000;
 const batchSize = 400;
 
 type LogOp = Omit<SyncOp, "ageMs" | "hash">;
+
+interface ChangeContext extends SealContext {
+  readonly stamp: SealStamp;
+}
 
 interface SealedOp {
   readonly op: LogOp;
@@ -48,7 +54,9 @@ export function sealChanges(sql: Sql, device: Device, context: SealContext): Sea
   const deletions = context.isFull ? changes.deletions(sql, batchSize) : [];
   const batch = deletions.length > 0 ? deletions : changes.oldest(sql, batchSize);
   const withCheckpoint = sessionsWithCheckpoint(batch);
-  const log = readLogSize(sql);
+  const log = readLogSize(sql, context.sentUpTo);
+  const stamp: SealStamp = { epoch: device.epoch, now: context.runtime.now(), heads: new Map() };
+  const removed: number[] = [];
   const sealedOps: SealBatch["sealed"][number][] = [];
   const keptLocal: SealBatch["keptLocal"][number][] = [];
   let { chars } = log;
@@ -56,8 +64,8 @@ export function sealChanges(sql: Sql, device: Device, context: SealContext): Sea
   for (const change of batch) {
     if (log.ops + sealedOps.length >= maxPushOps || chars >= maxLogChars) break;
     if (!context.isSessionDue(change.session) && isThrottled(sql, change, withCheckpoint)) continue;
-    changes.remove(sql, change);
-    const result = sealChange(sql, change, { ...device, sealed: seq }, context);
+    removed.push(change.seq);
+    const result = sealChange(sql, change, { ...device, sealed: seq }, { ...context, stamp });
     if (!result.ok) {
       keptLocal.push({ id: change.id, reason: result.error });
       continue;
@@ -66,17 +74,27 @@ export function sealChanges(sql: Sql, device: Device, context: SealContext): Sea
     chars += appendToLog(sql, result.value);
     sealedOps.push({ kind: result.value.op.kind, session: change.session });
   }
+  changes.remove(sql, removed);
   sql.run("UPDATE sync_device SET sealed = ?", seq);
   return { sealed: sealedOps, keptLocal };
+}
+
+/** Whether the next push has room for more ops. */
+export function hasRoom(sql: Sql, sentUpTo: number): boolean {
+  const { ops, chars } = readLogSize(sql, sentUpTo);
+  return ops < maxPushOps && chars < maxLogChars;
 }
 
 /** When the first change may be sealed, in ms as by `sessionDueAt`; infinite: none waits. */
 export function firstDueAt(sql: Sql, sessionDueAt: (session: string) => number): number {
   const batch = changes.oldest(sql, batchSize);
   const withCheckpoint = sessionsWithCheckpoint(batch);
-  const dueAtOf = (change: PendingChange): number =>
-    isThrottled(sql, change, withCheckpoint) ? sessionDueAt(change.session) : Number.NEGATIVE_INFINITY;
-  return Math.min(Number.POSITIVE_INFINITY, ...batch.map(dueAtOf));
+  let dueAt = Number.POSITIVE_INFINITY;
+  for (const change of batch) {
+    if (!isThrottled(sql, change, withCheckpoint)) return Number.NEGATIVE_INFINITY;
+    dueAt = Math.min(dueAt, sessionDueAt(change.session));
+  }
+  return dueAt;
 }
 
 function sessionsWithCheckpoint(batch: readonly PendingChange[]): ReadonlySet<string> {
@@ -90,14 +108,15 @@ function isThrottled(sql: Sql, { kind, session }: PendingChange, withCheckpoint:
   return row !== null && !isFinished(sql, row);
 }
 
-function readLogSize(sql: Sql): { readonly ops: number; readonly chars: number } {
+function readLogSize(sql: Sql, sentUpTo: number): { readonly ops: number; readonly chars: number } {
   const [row] = sql.all<{ ops: number; chars: number }>(
-    "SELECT count(*) AS ops, coalesce(sum(length(op)), 0) AS chars FROM sync_log",
+    "SELECT count(*) AS ops, coalesce(sum(length(op)), 0) AS chars FROM sync_log WHERE seq > ?",
+    sentUpTo,
   );
   return row ?? { ops: 0, chars: 0 };
 }
 
-function sealChange(sql: Sql, change: PendingChange, device: Device, context: SealContext): Result<SealedOp, string> {
+function sealChange(sql: Sql, change: PendingChange, device: Device, context: ChangeContext): Result<SealedOp, string> {
   if (!Id.safeParse(change.session).success || !Id.safeParse(change.id).success)
     return err("its id is not one that a coordinator accepts");
   const session = sessions.get(sql, change.session);
@@ -110,14 +129,14 @@ function sealSession(
   sql: Sql,
   { session: id }: PendingChange,
   device: Device,
-  context: SealContext,
+  context: ChangeContext,
   session: sessions.Session | null,
 ): Result<SealedOp, string> {
   const fields = { seq: device.sealed + 1, session: id };
   if (!session)
     return ok({ op: { ...fields, kind: "forget", project: null, isEnded: true }, at: context.runtime.now() });
   const project = session.project === null ? null : context.projectNames.find(session.project);
-  const content = buildSessionContent(sql, session, sealStamp(device, context), project?.remote ?? null);
+  const content = buildSessionContent(sql, session, context.stamp, project?.remote ?? null);
   const envelope = sealContent(context, device, { kind: "session", session: id, item: fields.seq }, content);
   if (!envelope.ok) return envelope;
   const isEnded = isFinished(sql, session);
@@ -134,22 +153,18 @@ function sealCheckpoint(
   sql: Sql,
   { session: sessionId, id }: PendingChange,
   device: Device,
-  context: SealContext,
+  context: ChangeContext,
   session: sessions.Session | null,
 ): Result<SealedOp, string> {
   const fields = { seq: device.sealed + 1, session: sessionId, checkpoint: id, isEnded: false };
   const checkpoint = checkpoints.get(sql, id);
   if (!checkpoint) return ok({ op: { ...fields, kind: "forget", project: null }, at: context.runtime.now() });
-  const content = buildCheckpointContent(sql, checkpoint, session, sealStamp(device, context));
+  const content = buildCheckpointContent(sql, checkpoint, session, context.stamp);
   if (!content) return err("its content is damaged");
   const envelope = sealContent(context, device, { kind: "checkpoint", session: sessionId, item: id }, content);
   if (!envelope.ok) return envelope;
   const project = content.project === null ? null : (context.projectNames.find(content.project)?.name ?? null);
   return ok({ op: { ...fields, kind: "checkpoint", project, envelope: envelope.value }, at: checkpoint.at });
-}
-
-function sealStamp({ epoch }: Device, { runtime }: SealContext): { readonly epoch: number; readonly now: number } {
-  return { epoch, now: runtime.now() };
 }
 
 function sealContent(
@@ -179,5 +194,5 @@ function appendToLog(sql: Sql, { op, at }: SealedOp): number {
 
 function opHash({ seq, kind, session, checkpoint, project, isEnded, envelope }: LogOp): string {
   const parts = [seq, kind, session, checkpoint ?? null, project, isEnded, envelope ?? null];
-  return createHash("sha256").update(JSON.stringify(parts)).digest("hex");
+  return hashText("sha256", JSON.stringify(parts));
 }

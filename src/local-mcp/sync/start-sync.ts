@@ -42,11 +42,15 @@ export function createSynchronizer(
 /** Delay in ms: a client that only lists the tools and exits finds nothing written. */
 const startDelayMs = 3_000;
 
-/** [SY63] Returns a stop function, which sends what is left if that is quick. */
-export function startSync(runtime: Runtime, process: ProcessIdentity, onPulled: OnPulled): () => Promise<void> {
+/** [SY63] `stop` sends what is left if that is quick. */
+export function startSync(
+  runtime: Runtime,
+  process: ProcessIdentity,
+  onPulled: OnPulled,
+): Pick<StateSynchronizer, "pullSoon" | "stop"> {
   const synchronizer = createSynchronizer(runtime, process, onPulled);
   synchronizer.start(startDelayMs);
-  return () => synchronizer.stop();
+  return synchronizer;
 }
 
 const machineIdFiles = ["/etc/machine-id", "/var/lib/dbus/machine-id"];

@@ -1,5 +1,6 @@
 import { within, type Platform } from "../../coordinator-client/edge/platform.ts";
 import { isRefusal, retryOf } from "../../contract/errors.ts";
+import { syncHintEveryMs } from "../../contract/sync.ts";
 import { fullJitter } from "../../shared/backoff.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
 import { readEdgeConfig } from "../../coordinator-client/edge-config.ts";
@@ -50,6 +51,9 @@ export class StateSynchronizer {
   #failures = 0;
   #notBefore = 0;
   #pullAt = 0;
+  /** Start of the last pull, and time before which a pull is followed by another one. */
+  #pulledAt = Number.NEGATIVE_INFINITY;
+  #pullUntil = Number.NEGATIVE_INFINITY;
   #changedAt = 0;
   #hasOwnCommit = false;
   #unsubscribe: (() => void) | null = null;
@@ -63,6 +67,15 @@ export class StateSynchronizer {
   start(afterMs = 0): void {
     if (this.#isStopped || this.#cancel) return;
     this.#schedule(afterMs);
+  }
+
+  /** [SY102] Pulls at once, and once more when the coordinator may send the next hint. */
+  pullSoon(): void {
+    if (this.#isStopped || !this.#cancel) return;
+    const now = this.#options.platform.clock.monotonic();
+    this.#pullUntil = now + syncHintEveryMs;
+    this.#pullAt = Math.min(this.#pullAt, Math.max(now, this.#pulledAt + syncHintEveryMs));
+    if (!this.#running) this.#schedule(Math.max(0, this.#pullAt - now));
   }
 
   async stop(): Promise<void> {
@@ -170,7 +183,10 @@ export class StateSynchronizer {
       this.#failures = 0;
       // [SY100] Rounds take at most half of the time, however often is stored.
       this.#notBefore = now + Math.min(now - startedAt, maxRestMs);
-      if (isPulling) this.#pullAt = now + pullEveryMs;
+      if (isPulling) {
+        this.#pulledAt = startedAt;
+        this.#pullAt = startedAt < this.#pullUntil ? startedAt + syncHintEveryMs : now + pullEveryMs;
+      }
     } else if (retryOf(trouble) === "after_user") {
       this.#notBefore = now + idlePollEveryMs;
     } else if (trouble.code === "lost_place" || (isRefusal(trouble) && retryOf(trouble) === "never")) {

@@ -148,6 +148,7 @@ export class FakeEdge {
 
   #tellOne(connection: FakeConnection, hint: Hint): void {
     if (hint.kind === "changes" || hint.kind === "dispatch") return;
+    if (hint.kind === "sync") return connection.notify("sync.changed", {});
     if (hint.chat !== null && !connection.isBoundTo(hint.chat)) return;
     if (hint.kind === "lease") connection.notify("lease.granted", { resource: hint.resource });
     else if (hint.kind === "message") connection.notify("messages.new", this.#carried(connection.chat));

@@ -248,6 +248,10 @@ export class CutLink implements CoordinatorClient {
     return this.#link.onHint(heed);
   }
 
+  onSyncHint(heed: () => void): () => void {
+    return this.#link.onSyncHint(heed);
+  }
+
   onLost(heed: (reason: string) => void): () => void {
     return this.#link.onLost(heed);
   }

@@ -49,6 +49,22 @@ it("[EC22] a client is notified of tasks and messages that may be there and of a
   expect(heard).toEqual(["task", "message", "any"]);
 });
 
+it("[SY102] a client is notified of sessions that another machine has stored, and nothing else is asked for", async () => {
+  const { edge, client } = await onEdge();
+  const heard: string[] = [];
+  client.onHint((news) => heard.push(news));
+  const stop = client.onSyncHint(() => heard.push("sync"));
+  edge.host.hints.push({ kind: "sync", machine: "m2" });
+  edge.tell();
+  await edge.time.pass(100);
+  expect(heard).toEqual(["sync"]);
+  stop();
+  edge.host.hints.push({ kind: "sync", machine: "m2" });
+  edge.tell();
+  await edge.time.pass(100);
+  expect(heard).toEqual(["sync"]);
+});
+
 it("[WK2] on the edge a task that is pushed is taken at once; one whose hint was lost at the next request", async () => {
   const edge = new FakeEdge();
   const worker = aWorker(edge);

@@ -195,6 +195,7 @@ function notificationOf(hint: Hint): Pushed | null {
       return { chat: hint.chat, method: "messages.new", params: {} };
     case "changes":
     case "dispatch":
+    case "sync":
     case "offline":
       return null;
   }

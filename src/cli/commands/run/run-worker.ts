@@ -101,12 +101,12 @@ async function work(cli: Cli, flags: WorkerFlags, link: CoordinatorLink, plan: W
     // Ctrl-C ends `| tee` first, and a closed terminal reads nothing: running tasks continue.
     cli.io.onReaderGone(() => worker.drain("its output is not read any more")),
   ];
-  const stopSync = startSync(runtime, ownProcess, recordTakeovers);
+  const sync = startSync(runtime, ownProcess, recordTakeovers);
   try {
     const ended = await worker.run();
     return ended.ok ? ok(toAnswer(flags, ended.value)) : failed(ended.error.code, `${ended.error.message}.`);
   } finally {
-    await stopSync();
+    await sync.stop();
     for (const stop of subscriptions) stop();
     // Unread output must not keep the process alive.
     cli.io.leaveWithin(leaveTimeoutMs);

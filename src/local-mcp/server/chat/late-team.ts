@@ -13,11 +13,14 @@ export function lateTeam(
   runtime: Runtime,
   server: ProcessIdentity,
   client: () => ProcessIdentity | null,
+  onSyncHint: () => void = () => undefined,
 ): ChatTeam | null {
   if (!mayJoinTeam(runtime)) return null;
   let loading: Promise<Team> | null = null;
   const load = (): Promise<Team> =>
-    (loading ??= import("./open-team.ts").then(({ openTeam }) => openTeam(runtime, server, client)));
+    (loading ??= import("./open-team.ts").then(({ openTeam }) =>
+      openTeam(runtime, server, client, undefined, onSyncHint),
+    ));
   return {
     chatFor: async (session) => (await load()).chatFor(session),
     follow: async (session) => {

@@ -19,10 +19,13 @@ export function openTeam(
   server: ProcessIdentity,
   client: () => ProcessIdentity | null,
   platform: Platform = nodePlatform(),
+  onSyncHint: () => void = () => undefined,
 ): Team {
   const open = (): Result<Connection, string> => {
     const opened = openLink(runtime, platform);
-    return opened.ok ? ok({ openedLink: opened.value, naming: createNaming(runtime, opened.value) }) : opened;
+    if (!opened.ok) return opened;
+    opened.value.link.onSyncHint(onSyncHint);
+    return ok({ openedLink: opened.value, naming: createNaming(runtime, opened.value) });
   };
   const processOf: TeamOptions["processOf"] = ({ origin }) =>
     processKey(origin === "handle" ? server : (client() ?? server));

@@ -139,6 +139,29 @@ it("[SY64] while nothing changes the coordinator is asked for news of others onc
   expect(world.asked.length).toBeLessThanOrEqual(11);
 });
 
+it("[SY102] at a hint it pulls at once and once more after two seconds, and hints in a row start no more pulls", async () => {
+  const { world, machine } = await begun();
+  await world.time.pass(10_000);
+  world.asked.length = 0;
+  machine.sync.pullSoon();
+  await world.time.pass(10);
+  expect(world.asked).toEqual([`${machine.name} sync.list`]);
+  await world.time.pass(1_900);
+  expect(world.asked).toHaveLength(1);
+  await world.time.pass(200);
+  expect(world.asked).toHaveLength(2);
+  await world.time.pass(50_000);
+  expect(world.asked).toHaveLength(2);
+  world.asked.length = 0;
+  for (let n = 0; n < 100; n++) {
+    machine.sync.pullSoon();
+    await world.time.pass(100);
+  }
+  await world.time.pass(5_000);
+  expect(world.asked.length).toBeGreaterThanOrEqual(6);
+  expect(world.asked.length).toBeLessThanOrEqual(7);
+});
+
 it("[SY67] without a network it tries less and less, says since when, and continues within a minute of its return", async () => {
   const { world, machine, notes } = await begun();
   world.weather = () => "unreachable";

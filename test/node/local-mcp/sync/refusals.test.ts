@@ -206,25 +206,25 @@ it("[SY53] a checkpoint that was forgotten elsewhere does not stay here", async 
 it("[SY53] a pull with a page of deletions only comes to its end, and drops nothing that is still there", async () => {
   const scene = await aScene();
   const { world, one, two } = scene;
-  for (let n = 0; n < 48; n++) one.note(`old${n}`, "old");
+  for (let n = 0; n < 98; n++) one.note(`old${n}`, "old");
   await one.sync.syncNow();
-  for (let n = 0; n < 55; n++) one.note(`gone${n}`, "gone");
+  for (let n = 0; n < 105; n++) one.note(`gone${n}`, "gone");
   await one.sync.syncNow();
-  for (let n = 0; n < 55; n++) one.runtime.store.write((sql) => forget(sql, { session: `gone${n}` }));
+  for (let n = 0; n < 105; n++) one.runtime.store.write((sql) => forget(sql, { session: `gone${n}` }));
   await one.sync.syncNow();
   one.note("last", "the last one");
   await one.sync.syncNow();
-  expect(await two.sync.syncNow()).toMatchObject({ trouble: null, received: 51 });
+  expect(await two.sync.syncNow()).toMatchObject({ trouble: null, received: 101 });
   // A full look, as a new process has it.
   two.restart();
-  expect(await two.sync.syncNow()).toMatchObject({ trouble: null, received: 51 });
-  expect(rowsOf(scene)).toHaveLength(51);
+  expect(await two.sync.syncNow()).toMatchObject({ trouble: null, received: 101 });
+  expect(rowsOf(scene)).toHaveLength(101);
   // A coordinator whose list has no end.
   world.twist = (name, answer) =>
     name === "sync.list" ? { sessions: [], forgotten: [], revision: 7, isMore: true } : answer;
   two.restart();
   expect(await two.sync.syncNow()).toMatchObject({ trouble: { code: "bad_answer" } });
-  expect(rowsOf(scene)).toHaveLength(51);
+  expect(rowsOf(scene)).toHaveLength(101);
 });
 
 it("[SY72] a hundred marked words of prompts, titles, paths and states are nowhere in the coordinator's files", async () => {

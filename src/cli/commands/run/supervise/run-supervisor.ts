@@ -79,7 +79,7 @@ async function supervise(
     pace: () => output.pace(),
     wait: io.wait,
   });
-  const stopSync = startSync(runtime, ownProcess, recordTakeovers);
+  const sync = startSync(runtime, ownProcess, recordTakeovers);
   // A bell in a file or in JSON is a stray character.
   const bell = io.isTty && flags.json !== true ? { ring: () => io.stdout("\u0007") } : {};
   const notifier = new Notifier({ runtime, ...bell });
@@ -88,7 +88,7 @@ async function supervise(
     return toAnswer(await runUntilInterrupted(cli, daemon), settings);
   } finally {
     clearInterval(notifying);
-    await stopSync().catch((error: unknown) => runtime.log("error", "sync", { error: stackOf(error) }));
+    await sync.stop().catch((error: unknown) => runtime.log("error", "sync", { error: stackOf(error) }));
   }
 }
 
