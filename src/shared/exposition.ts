@@ -33,17 +33,15 @@ function histogramValues(name: MetricName, samples: readonly Sample[]): Value[] 
   return [...groupByLabels(name, samples)].flatMap(([key, group]) => {
     const labels = parseKey(key);
     const bounds = [...(definitionOf(name).buckets ?? []), Number.POSITIVE_INFINITY];
-    const buckets = bounds.map((bound) => ({
-      metricName: `${name}_bucket`,
-      labels: { ...labels, le: bound === Number.POSITIVE_INFINITY ? "+Inf" : String(bound) },
-      value: total(group.filter(({ bucket }) => (bucket ?? Number.POSITIVE_INFINITY) <= bound)),
-    }));
+    const values = bounds.map((bound): Value => {
+      const value = total(group.filter(({ bucket }) => (bucket ?? Number.POSITIVE_INFINITY) <= bound));
+      const le = bound === Number.POSITIVE_INFINITY ? "+Inf" : String(bound);
+      return { metricName: `${name}_bucket`, labels: { ...labels, le }, value };
+    });
     const sum = group.reduce((all, one) => all + (one.sum ?? 0), 0);
-    return [
-      ...buckets,
-      { metricName: `${name}_sum`, labels, value: sum },
-      { metricName: `${name}_count`, labels, value: total(group) },
-    ];
+    values.push({ metricName: `${name}_sum`, labels, value: sum });
+    values.push({ metricName: `${name}_count`, labels, value: total(group) });
+    return values;
   });
 }
 

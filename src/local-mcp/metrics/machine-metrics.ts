@@ -126,23 +126,29 @@ function rowCounts(sql: Sql, runtime: Runtime): Sample[] {
   const now = runtime.now();
   const dead = findIncomplete(sql, runtime.processes, now, { limit: maxRecoverable, accepts: hasDied });
   const snapshots = sql.all<{ state: string; n: number }>("SELECT state, count(*) AS n FROM snapshots GROUP BY state");
-  const [backlog] = sql.all<{ n: number; oldest: number | null }>(
-    "SELECT count(*) AS n, min(at) AS oldest FROM (SELECT at FROM sync_changes UNION ALL SELECT at FROM sync_log)",
-  );
-  const [counts] = sql.all<{ calls: number; notices: number }>(
-    "SELECT (SELECT count(*) FROM team_calls) AS calls, (SELECT count(*) FROM notices WHERE acknowledged_at IS NULL) AS notices",
-  );
   const today = usageBy(sql, { by: "day", since: now }, runtime.config.usage).reduce(sum, emptyLine);
-  const oldest = backlog?.oldest ?? null;
   return [
     gauge("shim_sessions_recoverable", dead.length),
     gauge("shim_snapshots", 0, { state: "done" }),
     ...snapshots.map(({ state, n }) => gauge("shim_snapshots", n, { state })),
-    gauge("shim_sync_backlog_changes", backlog?.n ?? 0),
-    gauge("shim_sync_backlog_age_seconds", oldest === null ? 0 : Math.max(0, now - oldest) / 1_000),
-    gauge("shim_queued_calls", counts?.calls ?? 0),
-    gauge("shim_notices", counts?.notices ?? 0),
+    ...backlog(sql, now),
     gauge("shim_cost_today_dollars", totalCost(today)),
     gauge("shim_store_schema_version", schemaState(sql).version),
+  ];
+}
+
+function backlog(sql: Sql, now: number): Sample[] {
+  const [row] = sql.all<{ changes: number; since: number; calls: number; notices: number }>(
+    `SELECT count(*) AS changes, ifnull(min(at), ?) AS since, (SELECT count(*) FROM team_calls) AS calls,
+       (SELECT count(*) FROM notices WHERE acknowledged_at IS NULL) AS notices
+     FROM (SELECT at FROM sync_changes UNION ALL SELECT at FROM sync_log)`,
+    now,
+  );
+  const { changes, since, calls, notices } = row ?? { changes: 0, since: now, calls: 0, notices: 0 };
+  return [
+    gauge("shim_sync_backlog_changes", changes),
+    gauge("shim_sync_backlog_age_seconds", Math.max(0, now - since) / 1_000),
+    gauge("shim_queued_calls", calls),
+    gauge("shim_notices", notices),
   ];
 }

@@ -18,8 +18,11 @@ function parse(text: string): Map<string, number> {
   );
 }
 
+function labels(name: MetricName): readonly string[] {
+  return Object.values(definitionOf(name).labels ?? {})[0] ?? [];
+}
+
 it("[OB2] the declared labels hold all values of the types they show", () => {
-  const labels = (name: MetricName): readonly string[] => Object.values(definitionOf(name).labels ?? {})[0] ?? [];
   expect(labels("shim_chats")).toEqual(ChatStatus.options);
   expect(labels("shim_dead_tasks")).toEqual(DeathReason.options);
   expect(["done", ...labels("shim_task_attempts_total")].toSorted()).toEqual(AttemptEnd.options.toSorted());
@@ -60,14 +63,13 @@ it("[OB2] whatever a label holds, the text has only declared values and loses no
 });
 
 it("[OB3] the buckets of a histogram rise to its count, and its sum is that of the observations", async () => {
-  const buckets: Pick<Sample, "bucket" | "value" | "sum">[] = [
-    { bucket: 0.005, value: 3, sum: 0.01 },
-    { bucket: 0.1, value: 1, sum: 0.09 },
-    { bucket: null, value: 2, sum: 20 },
+  const bucket = { name: "shim_save_duration_seconds", labels: {} } as const;
+  const buckets: Sample[] = [
+    { ...bucket, bucket: 0.005, value: 3, sum: 0.01 },
+    { ...bucket, bucket: 0.1, value: 1, sum: 0.09 },
+    { ...bucket, bucket: null, value: 2, sum: 20 },
   ];
-  const series = parse(
-    await toExposition(buckets.map((one) => ({ name: "shim_save_duration_seconds", labels: {}, ...one }))),
-  );
+  const series = parse(await toExposition(buckets));
   const upTo = (bound: string) => series.get(`shim_save_duration_seconds_bucket{le="${bound}"}`);
   expect(["0.0025", "0.005", "0.05", "0.1", "5", "+Inf"].map(upTo)).toEqual([0, 3, 3, 4, 4, 6]);
   expect(series.get("shim_save_duration_seconds_count")).toBe(6);

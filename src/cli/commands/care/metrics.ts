@@ -28,7 +28,7 @@ export function addMetrics(program: Command, cli: Cli): void {
 }
 
 /** Only loopback: the metrics of a machine are nobody else's. */
-export function parseAddress(text: string): ListenAddress {
+function parseAddress(text: string): ListenAddress {
   const [, host = "127.0.0.1", port = ""] = /^(?:(127\.0\.0\.1|localhost|\[::1\]):)?(\d{1,5})$/.exec(text) ?? [];
   if (port === "" || Number(port) > 65_535)
     throw new InvalidArgumentError("It must be a port, or 127.0.0.1, localhost or [::1] with a port.");

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { expect, it } from "vitest";
 import { definitionOf, metrics, type MetricName, type Sample } from "#src/contract/metrics.ts";
 import { forget } from "#src/local-mcp/retention/forget.ts";
@@ -27,7 +28,7 @@ function aDeath(runtime: TempRuntime): Claude {
   const dead = new Claude(runtime, { cwd: aProject() });
   dead.start();
   dead.prompt("Write the parser");
-  dead.write("parser.ts", "export {};");
+  dead.write(join(dead.cwd, "parser.ts"), "export {};");
   dead.kill();
   runtime.wait(60_000);
   const next = new Claude(runtime, { cwd: dead.cwd, pid: 2_000, session: "30487890-04b4-4fe0-bbd5-6aa531354563" });
