@@ -2,7 +2,7 @@ export interface MetricDefinition {
   readonly type: "counter" | "gauge" | "histogram";
   /** Base unit of the value, also in the name; null: a plain number. */
   readonly unit: "seconds" | "bytes" | "ratio" | "dollars" | null;
-  /** What it describes: the chats of one machine, or one workspace of a coordinator. */
+  /** Subject: the chats of one machine, or one workspace of a coordinator. */
   readonly source: "machine" | "workspace";
   /** Row of the dashboard. */
   readonly group: string;

@@ -6,7 +6,7 @@ export type { MetricDefinition } from "./metric-definition.ts";
 
 export const other = "other";
 
-/** The one declaration of all metrics: exposition, documentation, dashboards and alerts follow it. */
+/** The one declaration of all metrics: text, documentation, dashboards and alerts follow it. */
 export const metrics = { ...metricsOfMachine, ...metricsOfWorkspace } as const satisfies Record<
   string,
   MetricDefinition

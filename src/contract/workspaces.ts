@@ -173,7 +173,7 @@ export const workspaceOperations = {
   metrics: operation("GET /metrics/samples", "observe", {
     input: z.strictObject({}),
     output: z.object({
-      /** Of the metrics with the source `workspace` (docs/reference/metrics.md). */
+      /** Samples of the metrics with the source `workspace`. */
       samples: z.array(
         z.object({
           name: z.enum(Object.keys(metrics) as [MetricName, ...MetricName[]]),

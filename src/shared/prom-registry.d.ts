@@ -1,4 +1,4 @@
-/** Of prom-client 15: the registry alone, without the collectors that need Node. */
+/** Types of prom-client 15: the registry alone, without the collectors that need Node. */
 declare module "prom-client/lib/registry.js" {
   interface Value {
     readonly value: number;

@@ -25,7 +25,7 @@ export const handlers = {
   },
 } satisfies Partial<Handlers>;
 
-/** What the host of the engine knows: connections, its alarm, its storage. */
+/** Samples that only the host of the engine knows: connections, its alarm, its storage. */
 export function hostSamples({ alarmInMs, outboxDepth, overdueRows, sockets, storage }: OutputOf<"health">): Sample[] {
   return [
     sample("shim_sockets", sockets),
@@ -98,7 +98,7 @@ function tasksOfEpoch(tx: Tx): number {
   return taskRows.nextNumber(tx) - 1 - meta.numberFloor(tx);
 }
 
-/** Before the epoch is raised: the numbers of the next one begin anew. */
+/** Before the epoch is raised: the numbers of the next one start again. */
 export function keepNumbers(tx: Tx): void {
   totals.add(tx, "shim_messages_total", "", messagesOfEpoch(tx));
   totals.add(tx, "shim_tasks_submitted_total", "", tasksOfEpoch(tx));

@@ -51,7 +51,7 @@ function storedTotals(sql: Sql): Sample[] {
   return [...zeros(({ type }) => type !== "gauge"), ...totals.list(sql).flatMap(toSample), ...keptToolCalls(sql)];
 }
 
-/** Of two labels no pair is known before the first event. */
+/** A metric with two labels has none: no pair is known before its first event. */
 function zeros(accepts: (definition: MetricDefinition) => boolean): Sample[] {
   return (Object.keys(metrics) as MetricName[])
     .filter((name) => definitionOf(name).source === "machine" && accepts(definitionOf(name)))

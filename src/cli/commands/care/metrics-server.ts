@@ -25,7 +25,7 @@ interface ServeOptions {
   readonly read: () => Promise<CliResult<readonly Sample[]>>;
 }
 
-/** For `credentials_file` of Prometheus: readable by this user only, and the same after a restart. */
+/** `credentials_file` of Prometheus: readable by this user only, the same after a restart. */
 export function tokenFile(home: string): string {
   return join(home, "metrics-token");
 }

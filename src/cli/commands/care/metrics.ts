@@ -27,7 +27,7 @@ export function addMetrics(program: Command, cli: Cli): void {
   cli.define(command, (options: MetricsOptions) => (options.listen === undefined ? print(cli) : listen(cli, options)));
 }
 
-/** Only loopback: the metrics of a machine are nobody else's. */
+/** Accepts loopback only. */
 function parseAddress(text: string): ListenAddress {
   const [, host = "127.0.0.1", port = ""] = /^(?:(127\.0\.0\.1|localhost|\[::1\]):)?(\d{1,5})$/.exec(text) ?? [];
   if (port === "" || Number(port) > 65_535)
