@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { metrics, type MetricName } from "./metrics.ts";
 import { BudgetChanges, Budgets, Usage } from "./budgets.ts";
 import { ComplexityWeights, defaultComplexityWeights } from "./complexity.ts";
 import { operation } from "./operation.ts";
@@ -168,6 +169,20 @@ export const workspaceOperations = {
     output: z.object({ isRevoked: z.boolean() }),
     errors: ["unknown_token"],
     summary: "Revokes a token and closes its sockets.",
+  }),
+  metrics: operation("GET /metrics/samples", "observe", {
+    input: z.strictObject({}),
+    output: z.object({
+      /** Samples of the metrics with the source `workspace`. */
+      samples: z.array(
+        z.object({
+          name: z.enum(Object.keys(metrics) as [MetricName, ...MetricName[]]),
+          labels: z.record(z.string(), z.string()),
+          value: z.number(),
+        }),
+      ),
+    }),
+    summary: "Returns the metrics of the workspace; `/metrics` has them as Prometheus text.",
   }),
   health: operation("GET /health", "observe", {
     input: z.strictObject({}),

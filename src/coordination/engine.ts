@@ -28,6 +28,7 @@ import * as taskSets from "./tasks/task-sets.ts";
 import * as retention from "./tasks/task-retention.ts";
 import * as taskQueries from "./tasks/task-queries.ts";
 import * as taskStats from "./tasks/task-stats.ts";
+import * as metrics from "./workspace/metrics.ts";
 import * as settings from "./workspace/settings.ts";
 
 export type EngineOperation = keyof Handlers;
@@ -53,6 +54,7 @@ const handlers: Handlers = {
   ...syncPush.handlers,
   ...budgets.handlers,
   ...settings.handlers,
+  ...metrics.handlers,
   ...audit.handlers,
 };
 

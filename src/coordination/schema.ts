@@ -1,4 +1,5 @@
 import type { Migration } from "../shared/migrate.ts";
+import { metricTables } from "./kernel/metric-totals.ts";
 import { syncFilesTable, syncTables } from "./sync/sync-schema.ts";
 import { candidatesTable } from "./tasks/candidates-schema.ts";
 import { dedupeCount, fewerTaskRows, planTables, taskTables, affinityIndex } from "./tasks/task-schema.ts";
@@ -191,4 +192,5 @@ export const migrations: readonly Migration[] = [
   { id: 8, name: "files of sessions", statements: [syncFilesTable] },
   { id: 9, name: "fewer rows for a task", statements: fewerTaskRows, minReader: 9 },
   { id: 10, name: "candidates", statements: candidatesTable },
+  { id: 11, name: "totals of metrics", statements: metricTables },
 ];

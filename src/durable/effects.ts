@@ -83,6 +83,7 @@ const effects: { readonly [Name in OperationName]: Effect | ((input: CheckedInpu
   "tokens.create": "grow",
   "tokens.list": "read",
   "tokens.revoke": "free",
+  metrics: "read",
   health: "read",
 };
 

@@ -10,6 +10,8 @@ export interface Env {
   readonly SHIM_ADMIN_SECRET: string;
   readonly RATE_LIMITER?: RateLimit;
   readonly AUTH_FAILURE_LIMITER?: RateLimit;
+  /** Gets the samples of each scrape. */
+  readonly METRICS?: AnalyticsEngineDataset;
   /** Set only by the programs that start a local runtime. */
   readonly SHIM_LOCAL?: string;
 }

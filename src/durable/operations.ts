@@ -10,6 +10,8 @@ import * as meta from "../coordination/kernel/meta.ts";
 import * as outbox from "../coordination/tasks/dispatch-outbox.ts";
 import * as tokens from "../coordination/workspace/tokens.ts";
 import type { Actor, Tx } from "../coordination/kernel/tx.ts";
+import { hostSamples } from "../coordination/workspace/metrics.ts";
+import { isWithin } from "../shared/elapsed.ts";
 import { schemaState } from "../shared/migrate.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
@@ -29,8 +31,11 @@ interface OperationsOptions {
   readonly closeSocket: (socket: WebSocket, code: number, reason: string) => void;
 }
 
+const keepSamplesMs = 10_000;
+
 export class Operations {
   readonly #options: OperationsOptions;
+  #sampled: { readonly at: number; readonly samples: OutputOf<"metrics">["samples"] } | null = null;
 
   constructor(options: OperationsOptions) {
     this.#options = options;
@@ -46,6 +51,7 @@ export class Operations {
     if (refused) return err(refused);
     const actor = actorOf(bearer);
     // checkInput() has validated the input for this name; TypeScript cannot follow that.
+    if (name === "metrics") return this.#metrics(actor);
     if (!isEngineOperation(name)) return this.#hostOperations[name](input as never, actor, socket);
     const result = this.#options.transactions.run((tx) => {
       const result = run(tx, actor, name, input as never);
@@ -110,6 +116,19 @@ export class Operations {
     },
     health: () => this.#options.transactions.run((tx) => ok(this.#health(tx))),
   };
+
+  /** [OB5] Kept for ten seconds: however many scrape, the object reads the rows once. */
+  #metrics(actor: Actor): Result<OutputOf<"metrics">, Refusal> {
+    const { now } = this.#options.transactions.tx();
+    if (this.#sampled && isWithin(now - this.#sampled.at, keepSamplesMs)) return ok({ samples: this.#sampled.samples });
+    return this.#options.transactions.run((tx) => {
+      const sampled = run(tx, actor, "metrics", {});
+      if (!sampled.ok) return sampled;
+      const samples = [...sampled.value.samples, ...hostSamples(this.#health(tx))];
+      this.#sampled = { at: now, samples };
+      return ok({ samples });
+    });
+  }
 
   #bind(tx: Tx, socket: WebSocket | null, { chat, incarnation }: OutputOf<"chats.register">): void {
     this.#options.sockets.bind(chat, incarnation, socket);

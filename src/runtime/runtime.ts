@@ -4,6 +4,7 @@ import type { Log } from "../platform/log-file.ts";
 import type { Paths } from "../platform/paths.ts";
 import type { Processes } from "../platform/processes.ts";
 import type { Store } from "../store/store.ts";
+import type { Durations } from "./durations.ts";
 
 /** All access of the local process to clock, randomness and environment; replaced in tests. */
 export interface Runtime {
@@ -17,4 +18,5 @@ export interface Runtime {
   readonly processes: Processes;
   readonly store: Store;
   readonly log: Log;
+  readonly durations: Durations;
 }

@@ -6,6 +6,7 @@ import { readConfig } from "../platform/config-file.ts";
 import { fileLog, type Log } from "../platform/log-file.ts";
 import { homeFrom, pathsIn } from "../platform/paths.ts";
 import { systemProcesses } from "../platform/processes.ts";
+import { Durations } from "./durations.ts";
 import type { Runtime } from "./runtime.ts";
 import { findRealPath } from "../platform/shim-command.ts";
 import type { Driver } from "../store/driver.ts";
@@ -37,6 +38,7 @@ export function systemRuntime(options: SystemOptions): Runtime {
     processes: systemProcesses,
     store: new Store({ ...options, path: paths.database, now }),
     log,
+    durations: new Durations(() => performance.now()),
   };
 }
 

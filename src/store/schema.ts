@@ -77,6 +77,24 @@ const deathAndUsageTables: readonly string[] = [
    ) STRICT, WITHOUT ROWID`,
 ];
 
+/** Migration 10: totals begin with what the rows of today can tell. */
+const metricTables: readonly string[] = [
+  `CREATE TABLE metric_totals (
+     name TEXT NOT NULL,
+     labels TEXT NOT NULL,
+     bucket TEXT NOT NULL,
+     value REAL NOT NULL,
+     sum REAL NOT NULL,
+     PRIMARY KEY (name, labels, bucket)
+   ) STRICT, WITHOUT ROWID`,
+  `INSERT INTO metric_totals (name, labels, bucket, value, sum)
+     SELECT 'shim_checkpoints_total', json_array(trigger), '', count(*), 0 FROM checkpoints GROUP BY trigger
+     UNION ALL SELECT 'shim_checkpoint_bytes_total', '[]', '', sum(raw_bytes), 0 FROM checkpoints HAVING count(*) > 0
+     UNION ALL SELECT 'shim_deaths_total', json_array(cause, ifnull(client, 'other')), '', count(*), 0
+       FROM crashes LEFT JOIN sessions ON sessions.id = session_id GROUP BY 2
+     UNION ALL SELECT 'shim_recoveries_total', json_array(action), '', count(*), 0 FROM recoveries GROUP BY action`,
+];
+
 /** Stored. Append only: each step only adds, since an old process may still be writing. */
 export const migrations: readonly Migration[] = [
   {
@@ -252,4 +270,5 @@ export const migrations: readonly Migration[] = [
     statements: ["CREATE INDEX journal_prompts ON journal (session_id, seq) WHERE kind = 'prompt'"],
   },
   { id: 9, name: "files of sessions", statements: syncFilesTables },
+  { id: 10, name: "totals of metrics", statements: metricTables },
 ];

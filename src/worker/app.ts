@@ -2,10 +2,11 @@ import { Hono, type MiddlewareHandler, type Next } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { Refusal } from "../contract/errors.ts";
 import type { Operation } from "../contract/operation.ts";
-import { isOperation, operations, type OperationName } from "../contract/operations.ts";
+import { isOperation, operations, type OperationName, type OutputOf } from "../contract/operations.ts";
 import { defaultMaxBodyBytes, oldestProtocolVersion, protocolVersion } from "../contract/protocol.ts";
 import { Id } from "../contract/values.ts";
 import type { Scope } from "../contract/workspaces.ts";
+import { contentType, toExposition } from "../shared/exposition.ts";
 import { uuidv7 } from "../shared/ids.ts";
 import { errorResponse } from "./error-response.ts";
 import {
@@ -19,6 +20,7 @@ import {
 } from "./callers.ts";
 import { openApi } from "./open-api.ts";
 import { check, NewWorkspace, parseQuery, readBody, readQuery } from "./inputs.ts";
+import { writeDataPoints } from "./data-points.ts";
 import * as tokens from "./tokens.ts";
 
 const base = "/v1/workspaces/:workspace";
@@ -43,6 +45,7 @@ app.use((context, next) => onlyLoopbackHosts(context, next));
 app.get("/health", (context) => health(context));
 app.get("/openapi.json", () => Response.json(openApi()));
 app.post("/v1/workspaces", limitBody(), (context) => createWorkspace(context));
+app.get(`${base}/metrics`, (context) => scrape(context));
 app.get(`${base}/connect`, (context) => connect(context));
 for (const [name, operation] of Object.entries<Operation>(operations)) {
   if (!isOperation(name) || operation.isSocketOnly) continue;
@@ -114,6 +117,18 @@ async function answer({ stub, credentials }: Caller, name: OperationName, input:
   const result = await stub.call(credentials, name, input);
   if (!result.ok) return errorResponse(result.error);
   return new Response(result.value, { headers: { "content-type": "application/json" } });
+}
+
+/** [OB5] The workspace's metrics as Prometheus text. */
+async function scrape(context: AppContext): Promise<Response> {
+  const caller = await authenticate(context);
+  if (!caller.ok) return errorResponse(caller.error);
+  const { stub, credentials, workspace } = caller.value;
+  const result = await stub.call(credentials, "metrics", {});
+  if (!result.ok) return errorResponse(result.error);
+  const { samples } = JSON.parse(result.value) as OutputOf<"metrics">;
+  writeDataPoints(context.env.METRICS, workspace, samples);
+  return new Response(await toExposition(samples), { headers: { "content-type": contentType } });
 }
 
 /** The object stores the hash only, so the token is made here. */

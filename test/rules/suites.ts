@@ -12,6 +12,7 @@ import { leasePathRules } from "./lease-paths.ts";
 import { leaseTrustRules } from "./lease-trust.ts";
 import { leaseWaiterRules } from "./lease-waiters.ts";
 import { leaseRules } from "./leases.ts";
+import { metricRules } from "./metrics.ts";
 import { limitRowRules, limitRules } from "./limits.ts";
 import { livenessRowRules, livenessRules } from "./liveness.ts";
 import { messageLimitRules } from "./message-limits.ts";
@@ -83,6 +84,7 @@ export function taskSuites(open: OpenHost): void {
   taskRules(it);
   taskHoldRules(it);
   taskAttemptRules(it);
+  metricRules(it);
   taskGraphRules(it);
   taskViewRules(it);
   taskModelRules(it);

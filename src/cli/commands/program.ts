@@ -20,6 +20,7 @@ import { addFiles } from "./team/files.ts";
 import { addInit, addUninstall } from "./setup/init.ts";
 import { addJob } from "./tasks/job.ts";
 import { addLead } from "./team/lead.ts";
+import { addMetrics } from "./care/metrics.ts";
 import { addName } from "./sessions/name.ts";
 import { addPause } from "./care/pause.ts";
 import { addQueue } from "./tasks/queue.ts";
@@ -78,7 +79,7 @@ const groups: Readonly<Record<string, readonly AddCommand[]>> = {
     addAudit,
     addEdge,
   ],
-  "Maintain:": [addDoctor, addConfig, addPause, addForget, addExport, addImport],
+  "Maintain:": [addDoctor, addMetrics, addConfig, addPause, addForget, addExport, addImport],
   "Started by clients:": [
     addStatusline,
     launcherOnly("mcp", "the MCP server of one chat, on stdio"),

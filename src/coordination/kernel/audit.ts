@@ -3,6 +3,7 @@ import { ok } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Handlers } from "./handlers.ts";
 import { insertRows } from "./insert-rows.ts";
+import * as totals from "./metric-totals.ts";
 import type { Tx } from "./tx.ts";
 
 /** Entry numbers serve as fencing tokens, so a grant costs one row for both. */
@@ -74,6 +75,9 @@ export const handlers = {
   },
 } satisfies Partial<Handlers>;
 
+/** An election is a lease on `leader:<name>`. */
+export const isLeaderGrantSql = "kind = 'lease.granted' AND subject >= 'leader:' AND subject < 'leader;'";
+
 const keepMs = 30 * 86_400_000;
 const keepRows = 20_000;
 const pruneEvery = 256;
@@ -96,5 +100,10 @@ export function prune(sql: Sql, now: number, limit: number, newest = newestNumbe
   const [last] = kept
     ? [kept]
     : sql.all<{ seq: number }>(`SELECT seq FROM (${oldest}) ORDER BY seq DESC LIMIT 1`, limit);
-  if (last) sql.run("DELETE FROM audit WHERE seq < ?", last.seq);
+  if (!last) return;
+  const pruned = "SELECT kind AS label, count(*) AS value FROM audit WHERE seq < ? GROUP BY kind";
+  totals.addAll({ sql }, "shim_workspace_events_total", pruned, last.seq);
+  const leaders = `SELECT '' AS label, count(*) AS value FROM audit WHERE seq < ? AND ${isLeaderGrantSql} HAVING count(*) > 0`;
+  totals.addAll({ sql }, "shim_leader_changes_total", leaders, last.seq);
+  sql.run("DELETE FROM audit WHERE seq < ?", last.seq);
 }

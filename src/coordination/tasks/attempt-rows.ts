@@ -1,5 +1,6 @@
 import type { AttemptEnd, TaskState } from "../../contract/tasks.ts";
 import type { TaskRow } from "./task-rows.ts";
+import * as totals from "../kernel/metric-totals.ts";
 import { numbersPerEpoch, type Tx } from "../kernel/tx.ts";
 
 export interface AttemptRow {
@@ -57,6 +58,7 @@ export function insert(tx: Tx, row: TaskRow, { ended, became, reason, result }: 
     row.checkpoint,
     result ?? null,
   );
+  if (ended !== "done") totals.add(tx, "shim_task_attempts_total", ended);
   prune(tx, row, maxAttemptsKept);
 }
 

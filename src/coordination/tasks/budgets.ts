@@ -1,6 +1,7 @@
 import type { Budget, RemainingBudget, Usage } from "../../contract/budgets.ts";
 import type { Refusal } from "../../contract/errors.ts";
 import * as meta from "../kernel/meta.ts";
+import * as totals from "../kernel/metric-totals.ts";
 import type { TaskRow } from "./task-rows.ts";
 import type { Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
@@ -97,6 +98,9 @@ function readTotal({ sql }: Tx, kind: UsageKind, key: string): Usage {
 function dayKey({ now }: Pick<Tx, "now">): string {
   return String(Math.floor(now / dayMs)).padStart(6, "0");
 }
+
+/** Behind all days. */
+const lastDayKey = "~";
 
 interface BudgetLimit {
   readonly owner: string;
@@ -207,5 +211,33 @@ export const dueAt = `SELECT CAST(value AS INTEGER) FROM meta WHERE key = '${day
 /** [BU4] Starts the next day and deletes old days. */
 export function endDay(tx: Tx): void {
   meta.remove(tx.sql, dayEndKey);
-  tx.sql.run("DELETE FROM usage WHERE kind = 'day' AND key < ?", dayKey({ now: tx.now - keepDays * dayMs }));
+  const before = dayKey({ now: tx.now - keepDays * dayMs });
+  const { tokens, costMicros } = readDays(tx, before);
+  totals.add(tx, "shim_task_tokens_total", "", tokens);
+  totals.add(tx, "shim_task_cost_dollars_total", "", costMicros / 1e6);
+  tx.sql.run("DELETE FROM usage WHERE kind = 'day' AND key < ?", before);
+}
+
+/** Sums the days before a key. */
+function readDays({ sql }: Tx, before: string): Pick<Usage, "tokens" | "costMicros"> {
+  const query = `SELECT ifnull(sum(tokens), 0) AS tokens, ifnull(sum(cost_micros), 0) AS costMicros FROM usage WHERE kind = 'day' AND key < ?`;
+  return sql.all<Usage>(query, before)[0] ?? zeroUsage;
+}
+
+export interface Spending {
+  readonly ever: { readonly tokens: number; readonly dollars: number };
+  readonly today: Usage;
+  readonly limits: Budget;
+}
+
+export function readSpending(tx: Tx): Spending {
+  const { tokens, costMicros } = readDays(tx, lastDayKey);
+  return {
+    ever: {
+      tokens: tokens + totals.get(tx.sql, "shim_task_tokens_total"),
+      dollars: costMicros / 1e6 + totals.get(tx.sql, "shim_task_cost_dollars_total"),
+    },
+    today: readTotal(tx, "day", dayKey(tx)),
+    limits: tx.settings.budgets.day,
+  };
 }

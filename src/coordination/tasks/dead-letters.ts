@@ -1,6 +1,7 @@
 import type { Refusal } from "../../contract/errors.ts";
 import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
 import { err, ok } from "../../shared/result.ts";
+import * as totals from "../kernel/metric-totals.ts";
 import * as budgets from "./budgets.ts";
 import * as rows from "./task-rows.ts";
 import type { TaskRow } from "./task-rows.ts";
@@ -72,6 +73,7 @@ function revive(tx: Tx, row: TaskRow): Replayed["tasks"] {
   const dependencies = dependencyState(tx, rows.dependenciesOf(tx, row.task), row.on_death);
   if (dependencies.state === "doomed") return [];
   budgets.deleteTaskUsage(tx, row.task);
+  totals.add(tx, "shim_task_replays_total");
   const resetRow = { ...row, failures: 0, stalls: 0, lost_chats: 0, detail: null };
   if (dependencies.state === "free") return [{ task: row.task, state: makeRunnable(tx, resetRow, tx.now) }];
   tx.sql.run(

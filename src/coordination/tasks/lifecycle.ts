@@ -1,6 +1,7 @@
 import type { OfflineReason } from "../../contract/chats.ts";
 import type { AttemptEnd, DeathReason, TaskState } from "../../contract/tasks.ts";
 import { scheduleCheck, type LivenessRow } from "../kernel/chat-rows.ts";
+import * as totals from "../kernel/metric-totals.ts";
 import type { Tx } from "../kernel/tx.ts";
 import * as attemptRows from "./attempt-rows.ts";
 import { hasWork } from "./candidates.ts";
@@ -290,6 +291,7 @@ function endTask(tx: Tx, row: TaskRow, { state, reason, detail, result }: TaskEn
     row.task,
   );
   if (isByChat) attemptRows.pruneForLast(tx, row);
+  if (state !== "done" && row.state !== "dead") totals.add(tx, "shim_task_ends_total", state);
   pruning.schedule(tx, pruneAt);
   return { state, hasQueued: updateAllBlocked(tx, rows.dependentsOf(tx, row.task)) };
 }

@@ -91,13 +91,18 @@ interface StatsRow extends Omit<TypeStats, "wait" | "run"> {
 }
 
 /** Percentiles are left to the caller: window functions take five times as long. */
+const durationColumns = `
+    json_group_array(max(0, assigned_at - queued_at)) FILTER (WHERE assigned_at - queued_at IS NOT NULL) AS waits,
+    json_group_array(max(0, ended_at - started_at)) FILTER (WHERE state = 'done' AND ended_at - started_at IS NOT NULL) AS runs`;
+
+const recentSql = `SELECT ${durationColumns}
+  FROM (SELECT state, queued_at, assigned_at, started_at, ended_at FROM tasks ORDER BY task DESC LIMIT ?)`;
+
 const statsSql = `
   SELECT type, count(*) AS tasks, sum(state = 'queued') AS queued, sum(state IN ('assigned', 'running')) AS running,
     sum(state = 'done') AS done, sum(state = 'dead') AS dead,
     max(iif(state = 'queued', ? - ifnull(queued_at, ?), NULL)) AS oldestQueuedMs,
-    sum(state = 'done' AND ifnull(ended_at, 0) > ?) AS doneLastHour,
-    json_group_array(max(0, assigned_at - queued_at)) FILTER (WHERE assigned_at - queued_at IS NOT NULL) AS waits,
-    json_group_array(max(0, ended_at - started_at)) FILTER (WHERE state = 'done' AND ended_at - started_at IS NOT NULL) AS runs
+    sum(state = 'done' AND ifnull(ended_at, 0) > ?) AS doneLastHour,${durationColumns}
   FROM (SELECT task, type, state, queued_at, assigned_at, started_at, ended_at FROM tasks ORDER BY task DESC LIMIT ?)
   GROUP BY type ORDER BY tasks DESC, max(task) DESC`;
 
@@ -109,6 +114,29 @@ function percentiles(durations: string): TypeStats["wait"] {
   const sorted = (JSON.parse(durations) as number[]).toSorted((a, b) => a - b);
   const at = (share: number): number => sorted[Math.ceil(share * sorted.length) - 1] ?? 0;
   return sorted.length === 0 ? null : { p50Ms: at(0.5), p95Ms: at(0.95) };
+}
+
+export interface RecentDuration {
+  readonly name: "shim_task_wait_seconds" | "shim_task_run_seconds";
+  readonly percentile: "50" | "95";
+  readonly ms: number;
+}
+
+/** Percentiles over the newest tasks, of all types. */
+export function recentDurations({ sql }: Pick<Tx, "sql">): RecentDuration[] {
+  const [row] = sql.all<{ waits: string; runs: string }>(recentSql, maxSampled);
+  return [
+    ...toDurations("shim_task_wait_seconds", percentiles(row?.waits ?? "[]")),
+    ...toDurations("shim_task_run_seconds", percentiles(row?.runs ?? "[]")),
+  ];
+}
+
+function toDurations(name: RecentDuration["name"], found: TypeStats["wait"]): RecentDuration[] {
+  if (found === null) return [];
+  return [
+    { name, percentile: "50", ms: found.p50Ms },
+    { name, percentile: "95", ms: found.p95Ms },
+  ];
 }
 
 interface LoadRow {

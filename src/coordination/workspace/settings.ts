@@ -4,6 +4,7 @@ import { ok } from "../../shared/result.ts";
 import * as audit from "../kernel/audit.ts";
 import { raisedEpoch } from "../kernel/epochs.ts";
 import * as meta from "../kernel/meta.ts";
+import * as metrics from "./metrics.ts";
 import { enqueueDispatch } from "../tasks/lifecycle.ts";
 import { repeatable, type Handlers } from "../kernel/handlers.ts";
 import * as waiters from "../leases/waiters.ts";
@@ -38,6 +39,7 @@ export const handlers = {
    */
   "epoch.raise": repeatable("epoch.raise", (tx, { reason, quietMs }, actor) => {
     const epoch = Math.max(tx.epoch + 1, raisedEpoch(tx.now));
+    metrics.keepNumbers(tx);
     meta.write(tx.sql, "epoch", String(epoch));
     if (quietMs > 0) meta.setQuiet(tx.sql, Math.max(tx.quietUntil, tx.now + quietMs));
     waiters.removeAll(tx);

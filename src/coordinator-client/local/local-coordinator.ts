@@ -10,6 +10,7 @@ import { isEngineOperation, followUpOf, run, type EngineOperation } from "../../
 import * as liveness from "../../coordination/chats/liveness.ts";
 import * as meta from "../../coordination/kernel/meta.ts";
 import type { Actor, Tx } from "../../coordination/kernel/tx.ts";
+import { hostSamples } from "../../coordination/workspace/metrics.ts";
 import { migrate, schemaState } from "../../shared/migrate.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -52,6 +53,16 @@ export class LocalCoordinator {
     if (!isEngineOperation(name)) {
       return err({ code: "bad_input", message: `${name} is for a coordinator on the edge; there is none here` });
     }
+    if (name === "metrics") return this.#metrics();
+    return this.#runEngine(name, input);
+  }
+
+  #metrics(): Result<OutputOf<"metrics">, Refusal> {
+    const sampled = this.#runEngine("metrics", {}) as Result<OutputOf<"metrics">, Refusal>;
+    return sampled.ok ? ok({ samples: [...sampled.value.samples, ...hostSamples(this.#health())] }) : sampled;
+  }
+
+  #runEngine(name: EngineOperation, input: unknown): Result<unknown, Refusal> {
     if (isRead(name) && !this.#options.store.exists()) return this.#answerFromEmptyStore(name, input);
     const isCheckDue = !isWithin(this.#options.now() - this.#checkedAt, pollEveryMs);
     return isRead(name) && !isCheckDue ? this.#read(name, input) : this.#write(name, input);

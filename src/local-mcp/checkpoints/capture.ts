@@ -56,6 +56,12 @@ export function capture(
   input: CaptureInput,
   recent: RecentStates = new Map(),
 ): Result<CaptureResult, CaptureError> {
+  return runtime.durations.time("shim_save_duration_seconds", () => save(runtime, input, recent), {
+    counts: (saved) => saved.ok && saved.value.isNew,
+  });
+}
+
+function save(runtime: Runtime, input: CaptureInput, recent: RecentStates): Result<CaptureResult, CaptureError> {
   for (;;) {
     const basis = runtime.store.read((sql) => readBasis(sql, input.sessionId, recent), null);
     if (!basis) return err({ code: "unknown_session" });

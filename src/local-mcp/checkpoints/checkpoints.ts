@@ -1,6 +1,7 @@
 import type { WorkState } from "../../contract/work-state.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { decode, type EncodedBody } from "../../store/checkpoint-body.ts";
+import * as totals from "../../store/metric-totals.ts";
 
 export type Trigger =
   | "risk"
@@ -59,6 +60,9 @@ export function insert(sql: Sql, checkpoint: NewCheckpoint): number {
     checkpoint.body,
   );
   if (!row) throw new Error(`checkpoint ${checkpoint.id} was not stored`);
+  totals.add(sql, "shim_checkpoints_total", { labels: [checkpoint.trigger] });
+  totals.add(sql, "shim_checkpoint_bytes_total", { value: checkpoint.rawBytes });
+  totals.add(sql, "shim_redactions_total", { value: checkpoint.redactions });
   return row.seq;
 }
 

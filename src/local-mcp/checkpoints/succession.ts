@@ -1,6 +1,7 @@
 import type { JournalEntry } from "../../contract/journal.ts";
 import type { FileNote, Predecessor, WorkState } from "../../contract/work-state.ts";
 import type { Sql } from "../../shared/sql.ts";
+import * as totals from "../../store/metric-totals.ts";
 import * as journal from "../sessions/journal.ts";
 import type { JournalRow } from "../sessions/journal.ts";
 import * as recoveries from "../sessions/recoveries.ts";
@@ -92,4 +93,7 @@ export function countRediscovery(sql: Sql, dead: string, successor: string): voi
   if (!offer?.detail.named || offer.detail.rediscovery?.isOver) return;
   const rediscovery = countRepeats(journal.list(sql, successor, 0, maxRows), offer.detail.named);
   recoveries.setDetail(sql, offer.seq, { ...offer.detail, rediscovery });
+  if (!rediscovery.isOver) return;
+  totals.add(sql, "shim_rediscoveries_total", { value: rediscovery.reads, labels: ["reads"] });
+  totals.add(sql, "shim_rediscoveries_total", { value: rediscovery.repeats, labels: ["repeats"] });
 }

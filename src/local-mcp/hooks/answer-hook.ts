@@ -45,6 +45,12 @@ export function answerEvent(runtime: Runtime, event: HookEvent, value: unknown, 
 }
 
 function runGuarded(runtime: Runtime, call: HookCall, isDeferred: boolean): HookResult {
+  return runtime.durations.time("shim_hook_duration_seconds", () => storeOrSpool(runtime, call, isDeferred), {
+    labels: [call.event],
+  });
+}
+
+function storeOrSpool(runtime: Runtime, call: HookCall, isDeferred: boolean): HookResult {
   const { event } = call;
   try {
     const isTurn = isDeferred ? isEmpty(runtime.paths.spool) : drainFirst(runtime, event);

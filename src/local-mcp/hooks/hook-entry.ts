@@ -41,6 +41,7 @@ async function handle(event: string, input: string): Promise<void> {
   const answer = answerHook(runtime, event, () => input, clientPid);
   // Not process.stdout: making that stream loads node:net.
   if (answer) writeSync(1, answer);
+  if (event === "SessionStart" && runtime.durations.isDue) runtime.store.write((sql) => runtime.durations.store(sql));
   if (fileChangingEvents.has(event) && runtime.store.read((sql) => findAwaited(sql, runtime.now()) !== null, false)) {
     const { takeAwaited } = await import("../../snapshots/pending-snapshots.ts");
     await takeAwaited(runtime);

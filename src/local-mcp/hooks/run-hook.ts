@@ -35,7 +35,11 @@ export function runHook(runtime: Runtime, call: HookCall, isDeferred = false): H
     skipTranscript(runtime, context);
     return { answer: {}, work: null };
   }
-  const recorded = runtime.store.write((sql) => recordEvent(sql, runtime, context));
+  const { durations } = runtime;
+  const recorded = runtime.store.write((sql) => {
+    if (durations.isDue) durations.store(sql);
+    return recordEvent(sql, runtime, context);
+  });
   if (!recorded) return { answer: {}, work: null };
   const { sessionId, trigger, started } = recorded;
   if (!isDeferred) checkpoint(runtime, { sessionId, trigger });

@@ -62,10 +62,15 @@ function startContext(runtime: Runtime, started: StartedSession): StartAnswer {
 function offerAnswer(runtime: Runtime, { session }: StartedSession): StartAnswer {
   const policy = offerPolicy(runtime, session.id);
   if (policy === "mention") return { context: pointerLine(runtime, session), line: null };
-  const offerFound = policy === "offer" ? offer(runtime, session.id, { project: session.project }) : null;
-  return offerFound
-    ? { context: offeredContext(runtime, offerFound), line: offerLine(runtime, offerFound) }
-    : emptyStart;
+  if (policy !== "offer") return emptyStart;
+  return runtime.durations.time("shim_recovery_duration_seconds", () => recoveryAnswer(runtime, session), {
+    counts: ({ context }) => context !== null,
+  });
+}
+
+function recoveryAnswer(runtime: Runtime, { id, project }: sessions.Session): StartAnswer {
+  const found = offer(runtime, id, { project });
+  return found ? { context: offeredContext(runtime, found), line: offerLine(runtime, found) } : emptyStart;
 }
 
 function offeredContext(runtime: Runtime, { from, more }: Offer): string {

@@ -2,6 +2,7 @@ import { isWithin } from "../../shared/elapsed.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { isAlive, isInOtherNamespace } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import * as totals from "../../store/metric-totals.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { unsavedOf } from "../sessions/unsaved.ts";
 import * as history from "../signals/history.ts";
@@ -26,7 +27,10 @@ export function recordDeath(
   const checkpointAgeMs = savedAt === null ? null : Math.max(0, at - savedAt);
   const { events: unsavedEvents, toolCalls: unsavedToolCalls } = unsavedOf(sql, sessionId);
   const crash = { sessionId, at, cause, detail, readings, checkpointAgeMs, unsavedEvents, unsavedToolCalls };
-  return history.recordCrash(sql, crash);
+  if (!history.recordCrash(sql, crash)) return false;
+  totals.add(sql, "shim_deaths_total", { labels: [cause, session.client] });
+  totals.add(sql, "shim_unsaved_tool_calls_total", { value: unsavedToolCalls });
+  return true;
 }
 
 /** [RE61] Runs before the session lives in another process, which hides its earlier death. */

@@ -79,6 +79,7 @@ const deaths = new DeathWatch();
 export function upkeep(runtime: Runtime): void {
   drainInto(runtime);
   if (runtime.store.read(textIndex.hasPending, false)) runtime.store.write(textIndex.indexPending);
+  if (runtime.durations.isDue) runtime.store.write((sql) => runtime.durations.store(sql));
   runtime.store.checkpointWal();
   deaths.check(runtime);
   const now = runtime.now();

@@ -1,4 +1,5 @@
 import type { Sql } from "../../shared/sql.ts";
+import * as totals from "../../store/metric-totals.ts";
 
 /** `recovered` comes with the first checkpoint after `taken`. */
 export type RecoveryAction = "offered" | "taken" | "recovered" | "undone" | "dismissed" | "finished";
@@ -51,6 +52,8 @@ export function add(sql: Sql, { at, sessionId, action, by, score, ...detail }: R
     score ?? null,
     JSON.stringify(detail),
   );
+  totals.add(sql, "shim_recoveries_total", { labels: [action] });
+  if (typeof score === "number") totals.observe(sql, "shim_restore_score_ratio", score / 100);
 }
 
 /** Counts the offers since `at` (epoch ms) and since the user's last undo. */

@@ -1,5 +1,7 @@
 import type { Config, ModelPrices } from "../../contract/config.ts";
+import { modelFamily } from "../../contract/metrics.ts";
 import type { Sql } from "../../shared/sql.ts";
+import * as totals from "../../store/metric-totals.ts";
 import { idOf } from "../sessions/entries.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { canonicalModel } from "../signals/context-window.ts";
@@ -52,7 +54,14 @@ function countResponse(sql: Sql, session: Session, usage: Usage, { now, prices, 
   const model = modelOf(usage.model);
   const task = taskAt(sql, session.id, at);
   insertResponse(sql, session, { key, at, model, task, isSubagent, counts: after });
+  countTokens(sql, model, increase);
   if (task) spending.add(sql, session.id, sum(increase), estimateOf(sql, session.id, prices[model], increase));
+}
+
+function countTokens(sql: Sql, model: string, { input, output, cacheRead, cacheWrite }: TokenCounts): void {
+  const kinds = { input, output, cache_read: cacheRead, cache_write: cacheWrite };
+  for (const [kind, value] of Object.entries(kinds))
+    totals.add(sql, "shim_tokens_total", { value, labels: [modelFamily(model), kind] });
 }
 
 function estimateOf(sql: Sql, sessionId: string, price: ModelPrices | undefined, counts: TokenCounts): number {
@@ -182,5 +191,6 @@ function addCost(sql: Sql, session: Session, micros: number, model: string | nul
     micros,
     now,
   );
+  totals.add(sql, "shim_cost_dollars_total", { value: micros / 1e6, labels: [modelFamily(modelOf(model))] });
   if (current) spending.add(sql, session.id, 0, micros);
 }

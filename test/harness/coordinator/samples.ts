@@ -88,5 +88,6 @@ export const samples: { readonly [Name in OperationName]: InputOf<Name> } = {
   "tokens.create": { machine: "m1", scope: "work" },
   "tokens.list": {},
   "tokens.revoke": { id: "tok_unknown" },
+  metrics: {},
   health: {},
 };

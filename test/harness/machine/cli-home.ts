@@ -19,6 +19,7 @@ import * as journal from "#src/local-mcp/sessions/journal.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { temporaryFolder, write } from "./git-project.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
+import { Durations } from "#src/runtime/durations.ts";
 import { Store } from "#src/store/store.ts";
 
 const T0 = 1_700_000_000_000;
@@ -123,6 +124,7 @@ export function aCliHome(): CliHome {
       processes,
       store: new Store({ path: paths.database, driver: openNodeSqlite, now: () => home.now }),
       log: () => undefined,
+      durations: new Durations(() => home.now),
     },
     io: (overrides = {}) => anIo(home, overrides),
     shim: (command, ...args) => home.shimWith({}, command, ...args),

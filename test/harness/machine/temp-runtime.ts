@@ -7,6 +7,7 @@ import type { ProcessFacts, Processes, ProcessIdentity } from "#src/platform/pro
 import type { Runtime } from "#src/runtime/runtime.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import type { Driver } from "#src/store/driver.ts";
+import { Durations } from "#src/runtime/durations.ts";
 import { Store } from "#src/store/store.ts";
 import { column } from "#harness/store/store-rows.ts";
 import { T0, tempHome } from "#harness/store/temp-store.ts";
@@ -92,6 +93,7 @@ export function tempRuntime(options: TempRuntimeOptions = {}): TempRuntime {
     processes,
     store,
     log: (level, message, fields) => void logged.push(JSON.stringify({ level, message, ...fields })),
+    durations: new Durations(() => clock.now),
     clock,
     logged,
     wait: (ms) => void (clock.now += ms),

@@ -1,0 +1,177 @@
+import type { OutputOf } from "../../contract/operations.ts";
+import type { Labels, MetricName, Sample } from "../../contract/metrics.ts";
+import { measures } from "../../contract/usage.ts";
+import { schemaState } from "../../shared/migrate.ts";
+import { ok } from "../../shared/result.ts";
+import type { Sql } from "../../shared/sql.ts";
+import * as audit from "../kernel/audit.ts";
+import * as changes from "../kernel/changes.ts";
+import type { Handlers } from "../kernel/handlers.ts";
+import * as meta from "../kernel/meta.ts";
+import * as totals from "../kernel/metric-totals.ts";
+import type { Tx } from "../kernel/tx.ts";
+import * as inboxes from "../messages/inboxes.ts";
+import * as budgets from "../tasks/budgets.ts";
+import * as taskRows from "../tasks/task-rows.ts";
+import { recentDurations } from "../tasks/task-stats.ts";
+
+/**
+ * [OB4] Metrics of a workspace, computed from rows: nothing is counted in memory. Reads indexes and
+ * ranges only, so the cost does not grow with the tasks.
+ */
+export const handlers = {
+  metrics(tx) {
+    return ok({ samples: [...teamSamples(tx), ...taskSamples(tx), ...costSamples(tx), ...storedSamples(tx)] });
+  },
+} satisfies Partial<Handlers>;
+
+/** Samples that only the host of the engine knows: connections, its alarm, its storage. */
+export function hostSamples({ alarmInMs, outboxDepth, overdueRows, sockets, storage }: OutputOf<"health">): Sample[] {
+  return [
+    sample("shim_sockets", sockets),
+    sample("shim_outbox_tokens", outboxDepth),
+    sample("shim_alarm_late_seconds", Math.max(0, -(alarmInMs ?? 0)) / 1_000),
+    sample("shim_overdue_rows", overdueRows),
+    ...(storage === null
+      ? []
+      : [
+          sample("shim_storage_bytes", storage.bytes),
+          sample("shim_storage_used_ratio", storage.bytes / storage.limitBytes),
+        ]),
+  ];
+}
+
+function sample(name: MetricName, value: number, labels: Labels = {}): Sample {
+  return { name, labels, value };
+}
+
+function count(sql: Sql, query: string, ...values: number[]): number {
+  return sql.all<{ n: number | null }>(`SELECT ${query} AS n`, ...values)[0]?.n ?? 0;
+}
+
+function countsBy(sql: Sql, name: MetricName, label: string, query: string): Sample[] {
+  const rows = sql.all<{ label: string; n: number }>(query);
+  return rows.map((row) => sample(name, row.n, { [label]: row.label }));
+}
+
+function teamSamples(tx: Tx): Sample[] {
+  const { sql, settings, now } = tx;
+  return [
+    sample("shim_chats", 0, { status: "offline" }),
+    ...countsBy(sql, "shim_chats", "status", "SELECT status AS label, count(*) AS n FROM chats GROUP BY status"),
+    sample("shim_chat_slots", settings.maxConcurrentChats),
+    sample("shim_leases", count(sql, "(SELECT count(*) FROM leases WHERE expires_at > ?)", now)),
+    sample("shim_lease_waiters", count(sql, "(SELECT count(*) FROM waiters)")),
+    sample(
+      "shim_leader_changes_total",
+      count(sql, `(SELECT count(*) FROM audit WHERE ${audit.isLeaderGrantSql})`) +
+        totals.get(sql, "shim_leader_changes_total"),
+    ),
+    sample("shim_messages_total", sentMessages(tx)),
+    sample("shim_messages", count(sql, "(SELECT count(*) FROM messages)")),
+    sample("shim_state_keys", changes.readTotals(sql).keys),
+    sample("shim_workspace_events_total", 0, { kind: "chat.offline" }),
+    ...countsBy(
+      sql,
+      "shim_workspace_events_total",
+      "kind",
+      `SELECT kind AS label, count(*) AS n FROM audit GROUP BY kind
+       UNION ALL SELECT label, value FROM metric_totals WHERE name = 'shim_workspace_events_total'`,
+    ),
+  ];
+}
+
+/** Numbers count from the epoch's first; the totals hold those of earlier epochs. */
+function sentMessages(tx: Tx): number {
+  return totals.get(tx.sql, "shim_messages_total") + messagesOfEpoch(tx);
+}
+
+function submittedTasks(tx: Tx): number {
+  return totals.get(tx.sql, "shim_tasks_submitted_total") + tasksOfEpoch(tx);
+}
+
+function messagesOfEpoch(tx: Tx): number {
+  return Math.max(0, inboxes.newestId(tx.sql) - meta.numberFloor(tx));
+}
+
+function tasksOfEpoch(tx: Tx): number {
+  return taskRows.nextNumber(tx) - 1 - meta.numberFloor(tx);
+}
+
+/** Before the epoch is raised: the numbers of the next one start again. */
+export function keepNumbers(tx: Tx): void {
+  totals.add(tx, "shim_messages_total", "", messagesOfEpoch(tx));
+  totals.add(tx, "shim_tasks_submitted_total", "", tasksOfEpoch(tx));
+}
+
+/** Each from an index or a small table; `ended` is what is left of all. */
+const stateCounts = `SELECT (SELECT count(*) FROM tasks) AS stored,
+  (SELECT count(*) FROM tasks WHERE state = 'queued') AS queued,
+  (SELECT count(*) FROM tasks WHERE state = 'scheduled' AND due_at IS NOT NULL) AS scheduled,
+  (SELECT count(*) FROM tasks WHERE chat IS NOT NULL AND state = 'assigned') AS assigned,
+  (SELECT count(*) FROM tasks WHERE chat IS NOT NULL AND state = 'running') AS running,
+  (SELECT count(*) FROM tasks WHERE state = 'dead') AS dead,
+  (SELECT count(*) FROM tasks WHERE state = 'blocked' AND task IN (SELECT task FROM task_dependents)) AS blocked`;
+
+function taskSamples(tx: Tx): Sample[] {
+  const { sql, now } = tx;
+  const [counts = { stored: 0 }] = sql.all<Record<string, number>>(stateCounts);
+  const { stored = 0, dead = 0, ...openStates } = counts;
+  const open = Object.values(openStates).reduce((sum, n) => sum + n, 0);
+  const submitted = submittedTasks(tx);
+  const ends = (outcome: string): number => totals.get(sql, "shim_task_ends_total", outcome);
+  const deadEver = ends("dead");
+  const replayed = totals.get(sql, "shim_task_replays_total");
+  const oldest = count(
+    sql,
+    "(SELECT at FROM tasks WHERE task = (SELECT min(task) FROM tasks INDEXED BY tasks_queued WHERE state = 'queued'))",
+  );
+  return [
+    ...Object.entries({ ...openStates, dead, ended: stored - open - dead }).map(([state, n]) =>
+      sample("shim_tasks", n, { state }),
+    ),
+    sample("shim_task_oldest_queued_seconds", oldest === 0 ? 0 : Math.max(0, now - oldest) / 1_000),
+    ...recentDurations(tx).flatMap(({ name, percentile, ms }) => sample(name, ms / 1_000, { percentile })),
+    sample("shim_tasks_submitted_total", submitted),
+    // A task that is neither open nor dead nor cancelled was done: the usual end costs no row.
+    sample("shim_task_ends_total", Math.max(0, submitted - open - ends("cancelled") - (deadEver - replayed)), {
+      outcome: "done",
+    }),
+    sample("shim_task_ends_total", deadEver, { outcome: "dead" }),
+    sample("shim_task_ends_total", ends("cancelled"), { outcome: "cancelled" }),
+    sample("shim_task_replays_total", replayed),
+    sample("shim_task_attempts_total", 0, { end: "failed" }),
+    ...totals
+      .list(sql, "shim_task_attempts_total")
+      .map(({ label, value }) => sample("shim_task_attempts_total", value, { end: label })),
+    sample("shim_dead_tasks", 0, { reason: "failed" }),
+    ...countsBy(
+      sql,
+      "shim_dead_tasks",
+      "reason",
+      "SELECT reason AS label, count(*) AS n FROM tasks WHERE state = 'dead' GROUP BY reason",
+    ),
+  ];
+}
+
+function costSamples(tx: Tx): Sample[] {
+  const { ever, today, limits } = budgets.readSpending(tx);
+  return [
+    sample("shim_task_tokens_total", ever.tokens),
+    sample("shim_task_cost_dollars_total", ever.dollars),
+    ...measures.flatMap((limit) => {
+      const budget = limits[limit];
+      return budget === undefined
+        ? []
+        : [sample("shim_day_budget_ratio", budget === 0 ? 1 : today[limit] / budget, { limit })];
+    }),
+  ];
+}
+
+function storedSamples({ sql }: Tx): Sample[] {
+  return [
+    sample("shim_synced_sessions", count(sql, "(SELECT count(*) FROM sync_sessions)")),
+    sample("shim_synced_bytes", count(sql, "(SELECT chars FROM sync_totals)")),
+    sample("shim_workspace_schema_version", schemaState(sql).version),
+  ];
+}

@@ -1,0 +1,154 @@
+import { statSync } from "node:fs";
+import {
+  definitionOf,
+  metrics,
+  type Labels,
+  type MetricDefinition,
+  type MetricName,
+  type Sample,
+} from "../../contract/metrics.ts";
+import type { Readings } from "../../contract/readings.ts";
+import { schemaState } from "../../shared/migrate.ts";
+import type { Sql } from "../../shared/sql.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import * as totals from "../../store/metric-totals.ts";
+import { survey } from "../../store/spool.ts";
+import { hasDied } from "../sessions/closed-sessions.ts";
+import { findIncomplete } from "../recovery/detect.ts";
+import { isDead } from "../recovery/liveness.ts";
+import { activityOf, factsOf } from "../sessions/activity.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { assess } from "../signals/risk.ts";
+import { emptyLine, sum, totalCost, usageBy } from "../usage/usage-report.ts";
+
+/** Dead sessions beyond this number are not counted. */
+const maxRecoverable = 1_000;
+
+/** [OB1] All metrics of this machine, computed from its store: nothing has to keep running. */
+export function machineMetrics(runtime: Runtime): Sample[] {
+  const { store, paths } = runtime;
+  const stored = store.read(
+    (sql) => [...storedTotals(sql), ...liveSessions(sql, runtime), ...rowCounts(sql, runtime)],
+    zeros(() => true),
+  );
+  return [
+    ...stored,
+    gauge("shim_spool_files", survey(paths.spool).waiting.length),
+    gauge("shim_store_bytes", sizeOf(paths.database) + sizeOf(`${paths.database}-wal`)),
+  ];
+}
+
+function gauge(name: MetricName, value: number, labels: Labels = {}): Sample {
+  return { name, labels, value };
+}
+
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+}
+
+/** Counters and histograms, with a 0 for those that have counted nothing yet. */
+function storedTotals(sql: Sql): Sample[] {
+  return [...zeros(({ type }) => type !== "gauge"), ...totals.list(sql).flatMap(toSample), ...keptToolCalls(sql)];
+}
+
+/** A metric with two labels has none: no pair is known before its first event. */
+function zeros(accepts: (definition: MetricDefinition) => boolean): Sample[] {
+  return (Object.keys(metrics) as MetricName[])
+    .filter((name) => definitionOf(name).source === "machine" && accepts(definitionOf(name)))
+    .filter((name) => Object.keys(definitionOf(name).labels ?? {}).length <= 1)
+    .map((name) => gauge(name, 0, firstLabels(name)));
+}
+
+function firstLabels(name: MetricName): Labels {
+  return Object.fromEntries(
+    Object.entries(definitionOf(name).labels ?? {}).map(([label, [first = ""]]) => [label, first]),
+  );
+}
+
+/** Totals of a metric that a newer program declared are left out. */
+function toSample({ name, labels, bucket, value, sum: bucketSum }: totals.TotalRow): Sample[] {
+  if (!isMetric(name)) return [];
+  const values = JSON.parse(labels) as string[];
+  const named = Object.keys(definitionOf(name).labels ?? {}).map((label, at) => [label, values[at] ?? ""]);
+  const sample = { name, labels: Object.fromEntries(named) as Labels, value };
+  if (bucket === "") return [sample];
+  return [{ ...sample, bucket: bucket === totals.aboveAll ? null : Number(bucket), sum: bucketSum }];
+}
+
+function isMetric(name: string): name is MetricName {
+  return Object.hasOwn(metrics, name);
+}
+
+/** The totals hold those of deleted sessions. */
+function keptToolCalls(sql: Sql): Sample[] {
+  const [row] = sql.all<{ calls: number | null; errors: number | null }>(
+    "SELECT sum(tool_calls) AS calls, sum(tool_errors) AS errors FROM sessions",
+  );
+  return [gauge("shim_tool_calls_total", row?.calls ?? 0), gauge("shim_tool_errors_total", row?.errors ?? 0)];
+}
+
+function liveSessions(sql: Sql, runtime: Runtime): Sample[] {
+  const { processes, config } = runtime;
+  const now = runtime.now();
+  const alive = [...sessions.listOpen(sql)].filter((one) => !isDead(one, processes, now));
+  const risks = alive.map(({ readings }) => assess(readings, config.risk, now));
+  const highest = (name: keyof Readings): number =>
+    Math.max(0, ...alive.map(({ readings }) => readings[name]?.value ?? 0));
+  return [
+    ...alive.map((one) =>
+      gauge("shim_sessions", 1, { activity: activityOf(factsOf(sql, one, { isDead: false, now })) }),
+    ),
+    gauge("shim_sessions", 0, { activity: "idle" }),
+    ...risks.map(({ level }) => gauge("shim_sessions_at_risk", 1, { level })),
+    gauge("shim_sessions_at_risk", 0, { level: "safe" }),
+    ...risks.flatMap(({ reasons }) => reasons.map(({ name }) => gauge("shim_risk_reasons", 1, { reason: name }))),
+    gauge("shim_risk_reasons", 0, { reason: "contextFill" }),
+    gauge("shim_session_risk_ratio", Math.max(0, ...risks.map(({ score }) => score))),
+    gauge("shim_context_fill_ratio", highest("contextFill")),
+    gauge("shim_usage_limit_ratio", highest("rateLimit")),
+    gauge("shim_unsaved_age_seconds", Math.max(0, ...alive.map(({ id }) => unsavedAgeMs(sql, id, now))) / 1_000),
+  ];
+}
+
+/** Age of the oldest event that no checkpoint has; 0: none. */
+function unsavedAgeMs(sql: Sql, sessionId: string, now: number): number {
+  const [row] = sql.all<{ at: number | null }>(
+    `SELECT at FROM journal WHERE session_id = ?
+       AND seq > coalesce((SELECT journal_seq FROM checkpoints WHERE session_id = ? ORDER BY seq DESC LIMIT 1), 0)
+     ORDER BY seq LIMIT 1`,
+    sessionId,
+    sessionId,
+  );
+  return row?.at === undefined || row.at === null ? 0 : Math.max(0, now - row.at);
+}
+
+function rowCounts(sql: Sql, runtime: Runtime): Sample[] {
+  const now = runtime.now();
+  const dead = findIncomplete(sql, runtime.processes, now, { limit: maxRecoverable, accepts: hasDied });
+  const snapshots = sql.all<{ state: string; n: number }>("SELECT state, count(*) AS n FROM snapshots GROUP BY state");
+  const today = usageBy(sql, { by: "day", since: now }, runtime.config.usage).reduce(sum, emptyLine);
+  return [
+    gauge("shim_sessions_recoverable", dead.length),
+    gauge("shim_snapshots", 0, { state: "done" }),
+    ...snapshots.map(({ state, n }) => gauge("shim_snapshots", n, { state })),
+    ...backlog(sql, now),
+    gauge("shim_cost_today_dollars", totalCost(today)),
+    gauge("shim_store_schema_version", schemaState(sql).version),
+  ];
+}
+
+function backlog(sql: Sql, now: number): Sample[] {
+  const [row] = sql.all<{ changes: number; since: number; calls: number; notices: number }>(
+    `SELECT count(*) AS changes, ifnull(min(at), ?) AS since, (SELECT count(*) FROM team_calls) AS calls,
+       (SELECT count(*) FROM notices WHERE acknowledged_at IS NULL) AS notices
+     FROM (SELECT at FROM sync_changes UNION ALL SELECT at FROM sync_log)`,
+    now,
+  );
+  const { changes, since, calls, notices } = row ?? { changes: 0, since: now, calls: 0, notices: 0 };
+  return [
+    gauge("shim_sync_backlog_changes", changes),
+    gauge("shim_sync_backlog_age_seconds", Math.max(0, now - since) / 1_000),
+    gauge("shim_queued_calls", calls),
+    gauge("shim_notices", notices),
+  ];
+}
