@@ -1,6 +1,8 @@
 import type { Config } from "../../contract/config.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { dayOf, priceOf } from "./ledger.ts";
+import { priceOf } from "./ledger.ts";
+
+const dayMs = 86_400_000;
 
 export const groupings = ["day", "session", "project", "model", "task"] as const;
 export type Grouping = (typeof groupings)[number];
@@ -47,16 +49,17 @@ export interface UsageQuery {
 
 /** [SI44] Most expensive first, days newest first. */
 export function usageBy(sql: Sql, { by, since }: UsageQuery, { prices }: Config["usage"]): UsageLine[] {
-  const from = since === null ? "" : dayOf(since);
+  // Days begin at multiples of their length, and the index has times.
+  const from = since === null ? 0 : since - (since % dayMs);
   const column = columns[by];
   const counted = sql.all<CountedRow>(
     `SELECT ${column} AS key, session_id AS session, model, count(*) AS responses, sum(input) AS input, sum(output) AS output,
        sum(cache_read) AS cacheRead, sum(cache_write) AS cacheWrite
-     FROM usage_messages WHERE day >= ? GROUP BY 1, 2, 3`,
+     FROM usage_messages WHERE at >= ? GROUP BY 1, 2, 3`,
     from,
   );
   const costs = sql.all<{ key: string | number | null; session: string; micros: number }>(
-    `SELECT ${column} AS key, session_id AS session, sum(cost_micros) AS micros FROM usage_costs WHERE day >= ? GROUP BY 1, 2`,
+    `SELECT ${column} AS key, session_id AS session, sum(cost_micros) AS micros FROM usage_costs WHERE at >= ? GROUP BY 1, 2`,
     from,
   );
   const hasClientCost = new Set(
