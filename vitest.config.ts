@@ -49,6 +49,8 @@ export default defineConfig({
           hookTimeout: 60_000,
         },
       },
+      // Needs Debian's prometheus and prometheus-alertmanager.
+      { extends: true, test: { name: "ops", include: ["test/ops/**/*.test.ts"], testTimeout: 60_000 } },
       {
         extends: true,
         test: {

@@ -5,6 +5,7 @@ import { capacity } from "./edge/capacity.ts";
 import { detection } from "./edge/detection.ts";
 import { growth, rowCounts, socketGrowth } from "./edge/growth.ts";
 import { messageLatency } from "./edge/messages.ts";
+import { metricsCost } from "./edge/metrics.ts";
 import { oneAtATime } from "./edge/one-at-a-time.ts";
 import { ownRedis } from "./edge/redis.ts";
 import { Parts } from "./parts.ts";
@@ -24,6 +25,7 @@ try {
 await parts.run("growth", growth);
 await parts.run("sockets", socketGrowth);
 await parts.run("rows", rowCounts);
+await parts.run("metrics", metricsCost);
 await parts.run("detection", detection);
 await parts.run("capacity", capacity);
 parts.report("bench/results-edge.json");

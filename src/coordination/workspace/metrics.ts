@@ -62,22 +62,26 @@ function teamSamples(tx: Tx): Sample[] {
     sample("shim_chat_slots", settings.maxConcurrentChats),
     sample("shim_leases", count(sql, "(SELECT count(*) FROM leases WHERE expires_at > ?)", now)),
     sample("shim_lease_waiters", count(sql, "(SELECT count(*) FROM waiters)")),
-    sample(
-      "shim_leader_changes_total",
-      count(sql, `(SELECT count(*) FROM audit WHERE ${audit.isLeaderGrantSql})`) +
-        totals.get(sql, "shim_leader_changes_total"),
-    ),
     sample("shim_messages_total", sentMessages(tx)),
     sample("shim_messages", count(sql, "(SELECT count(*) FROM messages)")),
     sample("shim_state_keys", changes.readTotals(sql).keys),
+    ...auditSamples(sql),
+  ];
+}
+
+/** Kept entries, in one walk over the log, and the totals of pruned ones. */
+function auditSamples(sql: Sql): Sample[] {
+  const kept = sql.all<{ kind: string; n: number; leaders: number }>(
+    `SELECT kind, count(*) AS n, sum(${audit.isLeaderGrantSql}) AS leaders FROM audit GROUP BY kind`,
+  );
+  const leaders = kept.reduce((sum, row) => sum + row.leaders, totals.get(sql, "shim_leader_changes_total"));
+  return [
+    sample("shim_leader_changes_total", leaders),
     sample("shim_workspace_events_total", 0, { kind: "chat.offline" }),
-    ...countsBy(
-      sql,
-      "shim_workspace_events_total",
-      "kind",
-      `SELECT kind AS label, count(*) AS n FROM audit GROUP BY kind
-       UNION ALL SELECT label, value FROM metric_totals WHERE name = 'shim_workspace_events_total'`,
-    ),
+    ...kept.map(({ kind, n }) => sample("shim_workspace_events_total", n, { kind })),
+    ...totals
+      .list(sql, "shim_workspace_events_total")
+      .map(({ label, value }) => sample("shim_workspace_events_total", value, { kind: label })),
   ];
 }
 
@@ -106,31 +110,38 @@ export function keepNumbers(tx: Tx): void {
 
 /** Each from an index or a small table; `ended` is what is left of all. */
 const stateCounts = `SELECT (SELECT count(*) FROM tasks) AS stored,
-  (SELECT count(*) FROM tasks WHERE state = 'queued') AS queued,
-  (SELECT count(*) FROM tasks WHERE state = 'scheduled' AND due_at IS NOT NULL) AS scheduled,
+  (SELECT count(*) FROM tasks INDEXED BY tasks_due
+    WHERE state IN ('scheduled', 'queued') AND due_at IS NOT NULL AND state = 'scheduled') AS scheduled,
   (SELECT count(*) FROM tasks WHERE chat IS NOT NULL AND state = 'assigned') AS assigned,
   (SELECT count(*) FROM tasks WHERE chat IS NOT NULL AND state = 'running') AS running,
   (SELECT count(*) FROM tasks WHERE state = 'dead') AS dead,
   (SELECT count(*) FROM tasks WHERE state = 'blocked' AND task IN (SELECT task FROM task_dependents)) AS blocked`;
 
+interface Queued {
+  readonly queued: number;
+  readonly oldestAt: number | null;
+}
+
+/** The longest index, walked once for both. */
+const queuedTasks = `SELECT queued, (SELECT at FROM tasks WHERE task = oldest) AS oldestAt
+  FROM (SELECT count(*) AS queued, min(task) AS oldest FROM tasks INDEXED BY tasks_queued WHERE state = 'queued')`;
+
 function taskSamples(tx: Tx): Sample[] {
   const { sql, now } = tx;
-  const [counts = { stored: 0 }] = sql.all<Record<string, number>>(stateCounts);
-  const { stored = 0, dead = 0, ...openStates } = counts;
+  const [counts = {}] = sql.all<Record<string, number>>(stateCounts);
+  const [{ queued, oldestAt } = { queued: 0, oldestAt: null }] = sql.all<Queued>(queuedTasks);
+  const { stored = 0, dead = 0, ...others } = counts;
+  const openStates = { ...others, queued };
   const open = Object.values(openStates).reduce((sum, n) => sum + n, 0);
   const submitted = submittedTasks(tx);
   const ends = (outcome: string): number => totals.get(sql, "shim_task_ends_total", outcome);
   const deadEver = ends("dead");
   const replayed = totals.get(sql, "shim_task_replays_total");
-  const oldest = count(
-    sql,
-    "(SELECT at FROM tasks WHERE task = (SELECT min(task) FROM tasks INDEXED BY tasks_queued WHERE state = 'queued'))",
-  );
   return [
     ...Object.entries({ ...openStates, dead, ended: stored - open - dead }).map(([state, n]) =>
       sample("shim_tasks", n, { state }),
     ),
-    sample("shim_task_oldest_queued_seconds", oldest === 0 ? 0 : Math.max(0, now - oldest) / 1_000),
+    sample("shim_task_oldest_queued_seconds", oldestAt === null ? 0 : Math.max(0, now - oldestAt) / 1_000),
     ...recentDurations(tx).flatMap(({ name, percentile, ms }) => sample(name, ms / 1_000, { percentile })),
     sample("shim_tasks_submitted_total", submitted),
     // A task that is neither open nor dead nor cancelled was done: the usual end costs no row.

@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import { apiDocs } from "../../../scripts/api-docs.ts";
 import { configDocs } from "../../../scripts/config-docs.ts";
+import { metricsDocs } from "../../../scripts/metrics-docs.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 const pages = ["README.md", "AGENTS.md", "CHANGELOG.md", "SECURITY.md", "plugin/README.md"].concat(
@@ -112,4 +113,8 @@ it("docs/reference/configuration.md is what the schemas say; else run: node scri
   expect(read("docs/reference/configuration.md").split("\n## ").map(bare)).toEqual(
     configDocs().split("\n## ").map(bare),
   );
+});
+
+it("docs/reference/metrics.md is what the table of metrics says; else run: node scripts/metrics-docs.ts && npx oxfmt docs/reference/metrics.md", () => {
+  expect(read("docs/reference/metrics.md").split("\n### ").map(bare)).toEqual(metricsDocs().split("\n### ").map(bare));
 });

@@ -1,0 +1,67 @@
+/** What a scrape costs the object: its time, and the rows that it reads. */
+import { ms, range, sample, timed, type Row } from "../figures.ts";
+import { freshRig, submitAll } from "../tasks/fresh-rig.ts";
+import { scaled } from "../tasks/sizes.ts";
+import { TaskWorker } from "../tasks/task-worker.ts";
+import type { EdgeRig } from "./edge-rig.ts";
+import type { WireClient } from "./wire-client.ts";
+
+const chats = scaled(1_000, 50);
+const tasks = scaled(100_000, 1_000);
+/** As many entries as the audit log keeps. */
+const auditEntries = scaled(20_000, 200);
+const rounds = 15;
+const maxMs = 50;
+/** The object keeps its samples for ten seconds. */
+const keepMs = 10_000;
+
+export async function metricsCost(): Promise<Row[]> {
+  const rig = await freshRig(true);
+  await rig.set({ maxConcurrentChats: 10_000, maxLeasesPerChat: 2 * auditEntries });
+  const client = await rig.client("scraper");
+  const rows = [await measured(client, "of an empty workspace")];
+  await fill(rig, client);
+  rows.push(await measured(client, `with ${count(chats)} chats, ${count(tasks)} queued tasks, a full audit log`));
+  const worker = new TaskWorker(await rig.client("worker", { capacity: 50 }), 50);
+  for (let done = 0; done < tasks / 2; done += 50) await worker.ack(await worker.claim(), false);
+  rows.push(await measured(client, "the same, half of the tasks done"));
+  for (const one of [client, worker.client]) one.close();
+  await rig.close();
+  return rows;
+}
+
+async function fill(rig: EdgeRig, client: WireClient): Promise<void> {
+  for (let there = 0; there < chats; there += 50) await Promise.all(range(50, (n) => rig.register(`c${there + n}`)));
+  await submitAll(client, "task", tasks);
+  const { self } = client;
+  for (let there = 0; there < auditEntries; there += 100) {
+    const leases = range(100, (n) => ({ self, resource: `l/${there + n}`, requestId: "r", ttlMs: 3_600_000 }));
+    await client.batch(leases.map((params) => ({ method: "leases.acquire", params })));
+  }
+}
+
+/** The same way without the work: an empty frame is answered by the object, too. */
+async function measured(client: WireClient, name: string): Promise<Row> {
+  const [scrapes, empty]: [number[], number[]] = [[], []];
+  let rowsRead = 0;
+  for (let round = 0; round < rounds; round++) {
+    await client.raw(`later ${keepMs}`);
+    await client.counted();
+    scrapes.push(await timed(() => client.call("metrics", {})));
+    rowsRead = (await client.counted()).read;
+    empty.push(await timed(() => client.raw("empty")));
+  }
+  const [scrape, frame] = [sample(scrapes).p50, sample(empty).p50];
+  return {
+    group: "metrics",
+    name: `object time ${name}, p50`,
+    figure: ms(scrape - frame),
+    against: `${count(rowsRead)} rows read; an empty frame ${ms(frame)}`,
+    goal: `at most ${maxMs} ms`,
+    isReached: scrape - frame <= maxMs,
+  };
+}
+
+function count(value: number): string {
+  return value.toLocaleString("en");
+}

@@ -1,0 +1,45 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { dashboards } from "../../../scripts/dashboards.ts";
+import { definitionOf, metrics, type MetricName } from "#src/contract/metrics.ts";
+
+const folder = join(import.meta.dirname, "..", "..", "..", "ops", "grafana", "dashboards");
+
+interface Panel {
+  readonly type: string;
+  readonly title: string;
+  readonly targets?: readonly { readonly expr: string; readonly refId: string }[];
+}
+
+function panelsOf(text: string): Panel[] {
+  return (JSON.parse(text) as { panels: Panel[] }).panels;
+}
+
+it("[OB11] the committed dashboards are those of the table; else run: node scripts/dashboards.ts && npx oxfmt ops", () => {
+  const made = dashboards();
+  expect(readdirSync(folder).toSorted()).toEqual(Object.keys(made).toSorted());
+  for (const [file, text] of Object.entries(made))
+    expect(JSON.parse(readFileSync(join(folder, file), "utf8"))).toEqual(JSON.parse(text));
+});
+
+it("[OB11] each metric has one panel, in the dashboard of its source, and no panel shows anything else", () => {
+  const sources = { "machine.json": "machine", "team.json": "workspace" } as const;
+  for (const [file, source] of Object.entries(sources)) {
+    const panels = panelsOf(dashboards()[file] ?? "").filter(({ type }) => type === "timeseries");
+    const shown = panels.map(({ targets = [] }) =>
+      [...new Set(targets.flatMap(({ expr }) => expr.match(/shim_\w+/g) ?? []))].join(" "),
+    );
+    const names = (Object.keys(metrics) as MetricName[]).filter((name) => definitionOf(name).source === source);
+    const series = names.map((name) => (definitionOf(name).type === "histogram" ? `${name}_bucket` : name));
+    expect(shown.toSorted()).toEqual(series.toSorted());
+    expect(new Set(panels.map(({ title }) => title)).size).toBe(panels.length);
+  }
+});
+
+it("[OB11] a histogram is shown by its quantiles, each query under an id of its own", () => {
+  const panels = Object.values(dashboards()).flatMap(panelsOf);
+  const hooks = panels.find(({ targets = [] }) => targets.some(({ expr }) => expr.includes("shim_hook_duration")));
+  expect(hooks?.targets?.map(({ expr }) => /quantile\(([\d.]+)/.exec(expr)?.[1])).toEqual(["0.5", "0.95", "0.99"]);
+  for (const { targets = [] } of panels) expect(new Set(targets.map(({ refId }) => refId)).size).toBe(targets.length);
+});

@@ -1,0 +1,83 @@
+import { expect } from "vitest";
+import type { Env } from "#src/durable/env.ts";
+import { app } from "#src/worker/app.ts";
+import { counted } from "./costs.ts";
+import { bearer, bindings, it, origin, request, wait, type TestWorkspace } from "./support.ts";
+
+function pathOf(workspace: TestWorkspace): string {
+  return `/v1/workspaces/${workspace.name}/metrics`;
+}
+
+async function scrape(workspace: TestWorkspace, token = workspace.token): Promise<string> {
+  const answer = await request(pathOf(workspace), { headers: bearer(token) });
+  expect(answer.status).toBe(200);
+  return answer.text();
+}
+
+function valueOf(text: string, series: string): number {
+  const line = text.split("\n").find((one) => one.startsWith(`${series} `));
+  return Number(line?.slice(series.length + 1));
+}
+
+it("[OB4] a workspace is scraped as Prometheus text, with a token of scope observe", async ({ workspace }) => {
+  await workspace.ask("tasks.submit", { tasks: [{ type: "build" }, { type: "build" }] });
+  await workspace.join("a");
+  const { token } = await workspace.tokenOf("observe");
+  const answer = await request(pathOf(workspace), { headers: bearer(token) });
+  expect([answer.status, answer.headers.get("content-type")]).toEqual([
+    200,
+    "text/plain; version=0.0.4; charset=utf-8",
+  ]);
+  const text = await answer.text();
+  expect(text).toMatch(
+    /^# HELP shim_tasks Stored tasks, by state; ended: done or cancelled\.\n# TYPE shim_tasks gauge$/m,
+  );
+  const series = ['shim_tasks{state="queued"}', 'shim_chats{status="idle"}', "shim_sockets", "shim_alarm_late_seconds"];
+  expect(series.map((one) => valueOf(text, one))).toEqual([2, 1, 1, 0]);
+  expect(valueOf(text, "shim_storage_used_ratio")).toBeGreaterThan(0);
+});
+
+it("[OB4] without a token of the workspace there is nothing", async ({ workspace }) => {
+  const revoked = await workspace.tokenOf("observe");
+  await workspace.ask("tokens.revoke", { id: revoked.id });
+  for (const headers of [{}, bearer("shim_a.b"), bearer(revoked.token), bearer(bindings.SHIM_ADMIN_SECRET)]) {
+    const answer = await request(pathOf(workspace), { headers });
+    expect([answer.status, (await answer.text()).includes("shim_")]).toEqual([401, false]);
+  }
+  const other = await request("/v1/workspaces/another/metrics", { headers: bearer(workspace.token) });
+  expect([401, 403]).toContain(other.status);
+});
+
+it("[OB5] for ten seconds all scrapes have the figures of the first, and read no more rows", async ({ workspace }) => {
+  const queued = async (): Promise<number> => valueOf(await scrape(workspace), 'shim_tasks{state="queued"}');
+  expect(await queued()).toBe(0);
+  await workspace.ask("tasks.submit", { tasks: [{ type: "build" }] });
+  wait(9_999);
+  expect(await queued()).toBe(0);
+  const kept = await counted(workspace, () => scrape(workspace));
+  wait(1);
+  const fresh = await counted(workspace, queued);
+  expect(await queued()).toBe(1);
+  expect(fresh.read).toBeGreaterThan(kept.read + 5);
+  expect([kept.written, fresh.written]).toEqual([0, 0]);
+});
+
+it("[OB6] each scrape is written to the dataset that is bound, twenty series a point, under the workspace", async ({
+  workspace,
+}) => {
+  const points: AnalyticsEngineDataPoint[] = [];
+  const METRICS: AnalyticsEngineDataset = { writeDataPoint: (point) => void (point && points.push(point)) };
+  const env: Env = { ...bindings, METRICS };
+  const headers = bearer(workspace.token);
+  for (let round = 1; round <= 2; round++) {
+    points.length = 0;
+    const answer = await app.request(`${origin}${pathOf(workspace)}`, { headers }, env);
+    expect(answer.status).toBe(200);
+    const { samples } = await workspace.ask("metrics", {});
+    const series = points.flatMap(({ blobs = [], doubles = [] }) => blobs.map((name, at) => [name, doubles[at]]));
+    expect(series).toHaveLength(samples.length);
+    expect(series).toContainEqual(['shim_tasks{state="queued"}', 0]);
+    expect(new Set(points.map(({ indexes }) => indexes?.[0]))).toEqual(new Set([workspace.name]));
+    expect(points.every(({ blobs = [] }) => blobs.length <= 20)).toBe(true);
+  }
+});
