@@ -1,6 +1,7 @@
 import type { Config } from "../../contract/config.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { dayOf, priceOf } from "./ledger.ts";
+import { dayOf } from "./costs.ts";
+import { priceOf } from "./ledger.ts";
 
 export const groupings = ["day", "session", "project", "model", "task"] as const;
 export type Grouping = (typeof groupings)[number];

@@ -1,0 +1,89 @@
+import type { TelemetrySettings } from "../../contract/config.ts";
+import type { ProcessIdentity } from "../../platform/processes.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { stackOf } from "../../shared/error.ts";
+import type { Sql } from "../../shared/sql.ts";
+import * as meta from "../../store/meta.ts";
+import { StoreError } from "../../store/store-error.ts";
+import type { TelemetryEvent } from "./otlp-events.ts";
+import { receive, type Receiver } from "./receiver.ts";
+import { recordEvents } from "./record-events.ts";
+
+const listenerKey = "telemetry_listener";
+/** Events that wait for the store; the client repeats those that are refused. */
+const maxWaiting = 5_000;
+const eventsPerWrite = 200;
+
+/** The process that has, or had, the port. */
+export function listenerOf(sql: Sql): ProcessIdentity | null {
+  const value = meta.read(sql, listenerKey);
+  return value === null ? null : (JSON.parse(value) as ProcessIdentity);
+}
+
+/** [OB25] One process of the machine receives for all chats; when it ends, another takes the port. */
+export class TelemetryInput {
+  readonly #runtime: Runtime;
+  readonly #settings: TelemetrySettings;
+  readonly #process: ProcessIdentity;
+  #receiver: Promise<Receiver | null> | null = null;
+  #waiting: TelemetryEvent[] = [];
+  #timer: NodeJS.Immediate | null = null;
+
+  constructor(runtime: Runtime, settings: TelemetrySettings, process: ProcessIdentity) {
+    this.#runtime = runtime;
+    this.#settings = settings;
+    this.#process = process;
+  }
+
+  /** Tries the port unless this process has it, and stores what a busy store has refused. */
+  async tick(): Promise<void> {
+    this.#schedule();
+    this.#receiver ??= receive(this.#settings, (events) => this.#accept(events));
+    const receiver = await this.#receiver;
+    if (receiver === null) this.#receiver = null;
+    else this.#recordListener();
+  }
+
+  async stop(): Promise<void> {
+    await (await this.#receiver)?.close();
+    if (this.#timer) clearImmediate(this.#timer);
+    while (this.#store());
+  }
+
+  #recordListener(): void {
+    const { store } = this.#runtime;
+    const value = JSON.stringify(this.#process);
+    if (store.read((sql) => meta.read(sql, listenerKey), null) === value) return;
+    store.write((sql) => meta.write(sql, listenerKey, value));
+  }
+
+  #accept(events: readonly TelemetryEvent[]): boolean {
+    if (this.#waiting.length + events.length > maxWaiting) return false;
+    this.#waiting.push(...events);
+    this.#schedule();
+    return true;
+  }
+
+  /** After the answer, and in turns: hook events come through the same process. */
+  #schedule(): void {
+    if (this.#timer || this.#waiting.length === 0) return;
+    this.#timer = setImmediate(() => {
+      this.#timer = null;
+      if (this.#store()) this.#schedule();
+    });
+  }
+
+  /** @returns whether the next ones may be tried: a busy store takes them later, and an error would come again */
+  #store(): boolean {
+    const events = this.#waiting.slice(0, eventsPerWrite);
+    if (events.length === 0) return false;
+    try {
+      this.#runtime.store.write((sql) => recordEvents(sql, this.#runtime, events));
+    } catch (error) {
+      this.#runtime.log("warn", "telemetry was not stored", { error: stackOf(error) });
+      if (error instanceof StoreError && error.retryable) return false;
+    }
+    this.#waiting = this.#waiting.slice(events.length);
+    return true;
+  }
+}
