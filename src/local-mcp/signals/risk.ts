@@ -27,8 +27,9 @@ const rules: readonly RiskRule[] = [
   { name: "transcriptBytes", weight: "transcriptSize", threshold: "transcriptBytes" },
 ];
 
-/** Memory and the service change within minutes; others only while the chat works, when they are read again. */
+/** Memory and the service change within minutes. */
 const maxAgeMs: Partial<Record<ReadingName, number>> = { hostMemory: 300_000, apiErrors: 600_000 };
+/** Others change only while the chat works, when they are read again. */
 const usualMaxAgeMs = 3_600_000;
 
 /** Durations keep growing after they were read, so they are never stale. */

@@ -1,7 +1,7 @@
 import * as z from "zod/mini";
 import { isRecord } from "../../shared/json-fields.ts";
 
-/** Pure. Of an OTLP body only the fields below are read: no text of a chat is in them. */
+/** Pure. Only the fields below are read of an OTLP body: no text of a chat is in them. */
 
 export interface RequestEvent {
   readonly kind: "request";
@@ -14,7 +14,7 @@ export interface RequestEvent {
   readonly output: number;
   readonly cacheRead: number;
   readonly cacheWrite: number;
-  /** Null: the client reports none. */
+  /** The client may report none. */
   readonly costMicros: number | null;
 }
 
@@ -62,7 +62,7 @@ const ApiRequest = z.object({
 
 const ApiError = z.object({ "session.id": text, attempt: z._default(number(maxAttempts).check(z.minimum(1)), 1) });
 
-/** [OB21] Null: it is no OTLP export of logs. Records that are unknown or not sound are skipped. */
+/** [OB21] Skips records that are unknown or not sound. @returns null for no OTLP export of logs */
 export function parseEvents(body: unknown): TelemetryEvent[] | null {
   const parsed = Body.safeParse(body);
   if (!parsed.success) return null;

@@ -25,7 +25,8 @@ const timeoutMs = 5_000;
 type Accept = (events: readonly TelemetryEvent[]) => boolean;
 
 /**
- * [OB20] Listens on loopback for one client's exports of logs. Null: another process has the port.
+ * [OB20] Listens on loopback for the exports of logs of this machine's chats.
+ * @returns null where another process has the port
  */
 export function receive({ port, token }: TelemetrySettings, accept: Accept): Promise<Receiver | null> {
   let reading = 0;
@@ -51,7 +52,7 @@ function listen(server: Server, port: number): Promise<Receiver | null> {
   return new Promise((resolve) => {
     server.on("error", () => resolve(null));
     server.listen(port, address, () => resolve({ close: () => closeServer(server) }));
-    // It must not keep the process alive.
+    // The process must end without it.
     server.unref();
   });
 }
@@ -78,7 +79,7 @@ function contentRefusal(headers: IncomingHttpHeaders): number | null {
   return Number(headers["content-length"] ?? 0) > maxBodyBytes ? 413 : null;
 }
 
-/** Null: it is too long. */
+/** @returns null for a body that is too long */
 async function readBody(request: IncomingMessage): Promise<Buffer | null> {
   const chunks: Buffer[] = [];
   let bytes = 0;

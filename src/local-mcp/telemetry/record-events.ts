@@ -44,7 +44,7 @@ function recordRequest(sql: Sql, session: sessions.Session, event: RequestEvent,
 
 const maxGapMs = 600_000;
 
-/** [OB24] Failed tries since the last answer; one after ten minutes of silence begins a new streak. */
+/** [OB24] Counts failed tries since the last answer; ten minutes without one end a streak. */
 function streakAfter(
   before: Readings["apiErrors"],
   events: readonly TelemetryEvent[],

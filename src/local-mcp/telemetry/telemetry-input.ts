@@ -20,7 +20,7 @@ export function listenerOf(sql: Sql): ProcessIdentity | null {
   return value === null ? null : (JSON.parse(value) as ProcessIdentity);
 }
 
-/** [OB25] One process of the machine receives for all chats; when it ends, another takes the port. */
+/** [OB25] One process of the machine receives for all chats; another one takes over at its end. */
 export class TelemetryInput {
   readonly #runtime: Runtime;
   readonly #settings: TelemetrySettings;
@@ -73,7 +73,7 @@ export class TelemetryInput {
     });
   }
 
-  /** @returns whether the next ones may be tried: a busy store takes them later, and an error would come again */
+  /** @returns false for a busy store, which is tried later; other errors would come again */
   #store(): boolean {
     const events = this.#waiting.slice(0, eventsPerWrite);
     if (events.length === 0) return false;

@@ -6,7 +6,7 @@ import type { Session } from "../sessions/sessions.ts";
 import { canonicalModel } from "../signals/context-window.ts";
 import * as spending from "./task-spending.ts";
 
-/** What the client says that it costs. Each function is part of the caller's transaction. */
+/** Costs by the client's own account. Each function is part of the caller's transaction. */
 
 export interface Cost {
   readonly micros: number;
@@ -27,7 +27,7 @@ export function countCost(sql: Sql, session: Session, costUsd: number, model: st
     addCost(sql, session, { micros, model: modelOf(model), at: now, task: spending.get(sql, session.id) });
 }
 
-/** @returns by how much the total has risen, 0 for one that is late; null: the client has started over */
+/** @returns the rise of the total, 0 for a late one; null: the client has started over */
 function recordTotal(sql: Sql, session: Session, total: number, now: number): number | null {
   const process = processOf(session);
   const last = findTotal(sql, session.id);
@@ -68,7 +68,7 @@ function withoutTelemetry(sql: Sql, sessionId: string, increase: number | null, 
   return micros;
 }
 
-/** [OB23] What was counted of the status line's totals contains each earlier request. */
+/** [OB23] Totals that were counted contain each earlier request. */
 export function countRequestCost(sql: Sql, session: Session, cost: Cost, now: number): void {
   const settledAt = findTelemetry(sql, session.id)?.settledAt ?? findTotal(sql, session.id)?.at ?? 0;
   const isCounted = cost.at <= settledAt;
@@ -99,7 +99,7 @@ function findTotal(sql: Sql, sessionId: string): Total | undefined {
 }
 
 interface TelemetryCost {
-  /** Cost by telemetry less that by totals, since they were settled; negative: of totals, and not counted yet. */
+  /** Cost by telemetry less that by totals since they were settled; below 0: not counted yet. */
   readonly ahead: number;
   /** When the totals were counted. */
   readonly settledAt: number;

@@ -72,7 +72,7 @@ export interface MeteredRequest {
   readonly requestId: string;
   readonly model: string;
   readonly counts: TokenCounts;
-  /** Null: the client reports none. */
+  /** The client may report none. */
   readonly costMicros: number | null;
   readonly at: number;
 }
