@@ -1,5 +1,4 @@
 import { isWithin } from "../../shared/elapsed.ts";
-import { stackOf } from "../../shared/error.ts";
 import { mayBeJoined } from "../../coordinator-client/edge-config.ts";
 import { deadTasks } from "../notify/dead-tasks.ts";
 import { Notifier } from "../notify/notifier.ts";
@@ -7,7 +6,6 @@ import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as servers from "../sessions/servers.ts";
 import { isEmpty } from "../../store/spool.ts";
-import type { TelemetryInput } from "../telemetry/telemetry-input.ts";
 import { ChatWaker } from "../team/chat-waker.ts";
 import type { Chat } from "./chat/chat.ts";
 import type { FileSaver } from "./file-saver.ts";
@@ -29,7 +27,6 @@ export class Background {
   readonly #wakeUp: ChatWaker;
   readonly #notifier: Notifier;
   #stopSync: Promise<() => Promise<void>> | null = null;
-  #telemetry: Promise<TelemetryInput> | null = null;
   #version = "";
   #changedAt = Number.NEGATIVE_INFINITY;
   #ranAt = Number.NEGATIVE_INFINITY;
@@ -65,23 +62,8 @@ export class Background {
     void this.#notifier.check();
     upkeep(runtime);
     this.#startSyncIfJoined();
-    this.#receiveTelemetry();
     void files.save();
   }
-
-  /** [OB25] Loaded only where the user has switched it on. */
-  #receiveTelemetry(): void {
-    const { runtime, server } = this.#parts;
-    const { telemetry } = runtime.config;
-    if (telemetry === null) return;
-    this.#telemetry ??= import("../telemetry/telemetry-input.ts").then(
-      ({ TelemetryInput: Loaded }) => new Loaded(runtime, telemetry, server),
-    );
-    this.#telemetry
-      .then((input) => input.tick())
-      .catch((error: unknown) => runtime.log("error", "telemetry", { error: stackOf(error) }));
-  }
-
   /** Loads the sync only on a machine in a workspace: most machines never join one. */
   #startSyncIfJoined(): void {
     const { runtime, server } = this.#parts;
@@ -91,7 +73,6 @@ export class Background {
   }
 
   async stop(): Promise<void> {
-    await (await this.#telemetry)?.stop();
     await (
       await this.#stopSync
     )?.();

@@ -1,5 +1,6 @@
+import { setTimeout as pause } from "node:timers/promises";
 import type { TelemetrySettings } from "../../contract/config.ts";
-import type { ProcessIdentity } from "../../platform/processes.ts";
+import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { stackOf } from "../../shared/error.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -13,6 +14,8 @@ const listenerKey = "telemetry_listener";
 /** Events that wait for the store; the client repeats those that are refused. */
 const maxWaiting = 5_000;
 const eventsPerWrite = 200;
+const maxEndMs = 2_000;
+const endCheckMs = 20;
 
 /** The process that has, or had, the port. */
 export function listenerOf(sql: Sql): ProcessIdentity | null {
@@ -27,6 +30,7 @@ export class TelemetryInput {
   readonly #process: ProcessIdentity;
   #receiver: Promise<Receiver | null> | null = null;
   #waiting: TelemetryEvent[] = [];
+  #isRecorded = false;
   #timer: NodeJS.Immediate | null = null;
 
   constructor(runtime: Runtime, settings: TelemetrySettings, process: ProcessIdentity) {
@@ -35,26 +39,34 @@ export class TelemetryInput {
     this.#process = process;
   }
 
-  /** Tries the port unless this process has it, and stores what a busy store has refused. */
-  async tick(): Promise<void> {
-    this.#schedule();
+  /** Tries the port unless this process has it. Writes nothing. */
+  async listen(): Promise<boolean> {
     this.#receiver ??= receive(this.#settings, (events) => this.#accept(events));
     const receiver = await this.#receiver;
     if (receiver === null) this.#receiver = null;
-    else this.#recordListener();
+    return receiver !== null;
   }
 
-  async stop(): Promise<void> {
-    await (await this.#receiver)?.close();
+  /** Stores also what a busy store has refused. */
+  async tick(): Promise<void> {
+    this.#schedule();
+    if (this.#isRecorded || !(await this.listen())) return;
+    this.#isRecorded = true;
+    this.#runtime.store.write((sql) => meta.write(sql, listenerKey, JSON.stringify(this.#process)));
+  }
+
+  /** A client that ends sends the rest after it has closed this process' input. */
+  async stop(client: ProcessIdentity | null): Promise<void> {
+    const receiver = await this.#receiver;
+    if (receiver && client) await this.#waitForEnd(client);
+    await receiver?.close();
     if (this.#timer) clearImmediate(this.#timer);
     while (this.#store());
   }
 
-  #recordListener(): void {
-    const { store } = this.#runtime;
-    const value = JSON.stringify(this.#process);
-    if (store.read((sql) => meta.read(sql, listenerKey), null) === value) return;
-    store.write((sql) => meta.write(sql, listenerKey, value));
+  async #waitForEnd(client: ProcessIdentity): Promise<void> {
+    for (let waitedMs = 0; waitedMs < maxEndMs && isAlive(this.#runtime.processes, client); waitedMs += endCheckMs)
+      await pause(endCheckMs);
   }
 
   #accept(events: readonly TelemetryEvent[]): boolean {

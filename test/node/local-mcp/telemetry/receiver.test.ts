@@ -55,7 +55,7 @@ async function aReceiver(): Promise<Rig> {
 
 function anInput(runtime: TempRuntime, port: number, pid: number): TelemetryInput {
   const input = new TelemetryInput(runtime, { port, token }, runtime.processes.start(pid));
-  onTestFinished(() => input.stop());
+  onTestFinished(() => input.stop(null));
   return input;
 }
 
@@ -123,12 +123,23 @@ it("[OB25] one process of the machine has the port, and the next takes it when t
   const second = anInput(other, port, 4_100);
   await second.tick();
   expect(runtime.store.read(listenerOf, null)?.pid).toBe(4_000);
-  await input.stop();
+  await input.stop(null);
   expect(await send()).toBe("ECONNREFUSED");
   await second.tick();
   expect(runtime.store.read(listenerOf, null)?.pid).toBe(4_100);
   expect(await send()).toBe(200);
   await nextTurn();
+  expect(rowCount(runtime, "usage_messages")).toBe(1);
+});
+
+it("[OB29] the last export of a client that ends is received, and the port is free when the client is gone", async () => {
+  const { runtime, input, send } = await aReceiver();
+  const client = runtime.processes.start(5_000);
+  const stopped = input.stop(client);
+  expect(await send()).toBe(200);
+  runtime.processes.kill(5_000);
+  await stopped;
+  expect(await send()).toBe("ECONNREFUSED");
   expect(rowCount(runtime, "usage_messages")).toBe(1);
 });
 
@@ -145,7 +156,7 @@ it("[OB25] what a busy store refuses is stored later, and at the end nothing wai
   expect(slow.logged.join()).toContain("telemetry was not stored");
   connection.run("ROLLBACK");
   expect(rowCount(runtime, "usage_messages")).toBe(0);
-  await waiting.stop();
+  await waiting.stop(null);
   expect(rowCount(runtime, "usage_messages")).toBe(1);
 });
 
