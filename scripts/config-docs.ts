@@ -52,6 +52,8 @@ const configMeanings: Record<string, string> = {
   "usage.prices": "dollars for a million tokens by model: [signals](signals.md#tokens-and-cost)",
   "usage.pricesAsOf": "the day of the prices, such as `2026-11-20`",
   todoTools: "`shim init --todo-tools` has switched the client's to-do tools on",
+  telemetry:
+    "port and token with which [Claude Code's telemetry](../guide/telemetry.md) is received; `shim init --telemetry` sets it",
   statusLine: "your own status line command, run by `shim statusline` before its own part",
 };
 

@@ -15,6 +15,12 @@ export interface ModelPrices {
   readonly cacheWrite: number;
 }
 
+/** Where this machine receives Claude Code's telemetry. */
+export interface TelemetrySettings {
+  readonly port: number;
+  readonly token: string;
+}
+
 export type RecoverySetting = "ask" | "brief" | "resume";
 export type WakeSetting = "hooks" | "socket";
 
@@ -32,6 +38,7 @@ export const defaults = {
       rateLimit: 0.2,
       toolErrors: 0.1,
       latencyTrend: 0.1,
+      apiErrors: 0.2,
       transcriptSize: 0.1,
     },
     thresholds: {
@@ -42,6 +49,7 @@ export const defaults = {
       rateLimit: 0.9,
       toolErrors: 0.3,
       latencyTrend: 3,
+      apiErrors: 2,
       transcriptBytes: 50_000_000,
     },
     levels: { warning: 0.3, danger: 0.6, critical: 0.8 },
@@ -127,6 +135,7 @@ export const defaults = {
     pricesAsOf: null as string | null,
   },
   todoTools: false,
+  telemetry: null as TelemetrySettings | null,
   statusLine: null as string | null,
 };
 export type Config = typeof defaults;
@@ -171,6 +180,12 @@ export function configSchema(): z.ZodMiniType<Config> {
     notify: section(notifyDefaults, notifyShape()),
     usage: usageSchema(),
     todoTools: z.boolean(),
+    telemetry: z.nullable(
+      z.strictObject({
+        port: z.int().check(z.minimum(1_024), z.maximum(65_535)),
+        token: z.string().check(z.regex(/^[\w-]{32,200}$/)),
+      }),
+    ),
     statusLine: z.nullable(text(2_000)),
   });
 }
@@ -194,6 +209,7 @@ function riskSchema() {
       rateLimit: share(),
       toolErrors: share(),
       latencyTrend: share(),
+      apiErrors: share(),
       transcriptSize: share(),
     }),
     thresholds: section(thresholds, {
@@ -204,6 +220,7 @@ function riskSchema() {
       rateLimit: share(),
       toolErrors: share(),
       latencyTrend: z.number().check(z.positive()),
+      apiErrors: positive(),
       transcriptBytes: positive(),
     }),
     levels: section(levels, { warning: share(), danger: share(), critical: share() }),

@@ -46,7 +46,7 @@ const sessionMetrics = {
     ...machine,
     group: "Chats",
     help: "Live chats whose crash risk is raised for a reason.",
-    labels: { reason: [...riskInputs, "latencyTrend", "transcriptBytes"] },
+    labels: { reason: [...riskInputs, "latencyTrend", "apiErrors", "transcriptBytes"] },
   },
   shim_context_fill_ratio: {
     ...share,

@@ -21,6 +21,8 @@ export type ReadingName =
   | "toolErrors"
   /** Recent tool latency against the session's usual one, 1 = as usual. */
   | "latencyTrend"
+  /** Failed tries of model requests in a row. */
+  | "apiErrors"
   | "transcriptBytes"
   | "oomKills"
   | "sessionAgeMs"

@@ -8,6 +8,7 @@ import * as json from "./json-text.ts";
 import { enabledPlugins } from "./plugins.ts";
 import * as settings from "./settings-edits.ts";
 import type { ClientTarget } from "./targets.ts";
+import { planTelemetry, receiverIn, type TelemetryPlan, type TelemetryRequest } from "./telemetry-settings.ts";
 
 export interface FileEdit {
   readonly path: string;
@@ -29,6 +30,8 @@ export interface PlanContext {
   readonly read: ReadText;
   readonly claudeVersion: string | null;
   readonly wantsTodoTools?: boolean;
+  /** Undefined: the telemetry stays as it is. */
+  readonly telemetry?: TelemetryRequest | undefined;
 }
 
 /** Longest command that config.json's `statusLine` accepts. */
@@ -53,9 +56,17 @@ export function planInstall(target: ClientTarget, launch: Launch, context: PlanC
     const line = planStatusLine(target, launch, loaded.value);
     const isTodoTools = context.wantsTodoTools === true && !settings.isTodoToolsSet(current.text);
     const delivery = hookDelivery(servers.text, context.claudeVersion);
-    edits.push(editSettings(current, launch, { isPlugin, isTodoTools, delivery, line }));
-    edits.push(editConfig(config, line, isTodoTools));
-    notes.push(...line.notes, ...strictnessNotes(target, loaded.value), ...todoNotes(current.text, context));
+    const { path: settingsFile, text } = current;
+    const receiver = receiverIn(config.text);
+    const telemetry = planTelemetry({ settings: text, settingsFile, receiver }, context.telemetry);
+    edits.push(editSettings(current, launch, { isPlugin, isTodoTools, delivery, line, telemetry }));
+    edits.push(editConfig(config, line, isTodoTools, telemetry));
+    notes.push(
+      ...telemetry.notes,
+      ...line.notes,
+      ...strictnessNotes(target, loaded.value),
+      ...todoNotes(current.text, context),
+    );
   }
   return ok({ action: "install", target, edits: edits.filter((edit) => edit !== null), notes });
 }
@@ -150,22 +161,30 @@ interface SettingsPlan {
   readonly isTodoTools: boolean;
   readonly delivery: settings.HookDelivery;
   readonly line: StatusLinePlan;
+  readonly telemetry: TelemetryPlan;
 }
 
 function editSettings(
   file: FileText,
   launch: Launch,
-  { isPlugin, isTodoTools, delivery, line }: SettingsPlan,
+  { isPlugin, isTodoTools, delivery, line, telemetry }: SettingsPlan,
 ): FileEdit | null {
-  const { text } = file;
+  const text = telemetry.settings;
   const withHooks = isPlugin ? settings.removeHooks(text, "") : settings.addHooks(text, launch, delivery);
   const withStatusLine = line.command === null ? withHooks : settings.setStatusLine(withHooks, line.command);
   const after = isTodoTools ? settings.enableTodoTools(withStatusLine) : withStatusLine;
   const summary: string[] = [];
+  if (text !== file.text) summary.push(telemetrySummary(telemetry));
   if (withHooks !== text) summary.push(hooksSummary(text, withHooks, isPlugin));
   if (withStatusLine !== withHooks) summary.push(statusLineSummary(text, line));
   if (after !== withStatusLine) summary.push("switches Claude Code's to-do tools on");
   return toEdit(file, after, summary);
+}
+
+function telemetrySummary({ receiver }: TelemetryPlan): string {
+  return receiver === null
+    ? "switches Claude Code's telemetry to SHIM off"
+    : `switches Claude Code's telemetry on, to SHIM on port ${receiver.port} of this machine`;
 }
 
 function hasHook(text: string, event: string): boolean {
@@ -187,16 +206,27 @@ function statusLineSummary(text: string, line: StatusLinePlan): string {
   return settings.statusLineIn(text).kind === "ours" ? "corrects SHIM's status line" : "sets SHIM's status line";
 }
 
-function editConfig(file: FileText, { chained }: StatusLinePlan, isTodoTools: boolean): FileEdit | null {
-  const { text } = file;
+function editConfig(
+  file: FileText,
+  { chained }: StatusLinePlan,
+  isTodoTools: boolean,
+  telemetry: TelemetryPlan,
+): FileEdit | null {
+  const text = withReceiver(file.text, telemetry);
   const isKept = chained === null || json.valueAt(text, ["statusLine"]) === chained;
   const kept = isKept ? text : json.set(text, ["statusLine"], chained);
   const after = isTodoTools ? json.set(kept, ["todoTools"], true) : kept;
   const summary = [
+    ...(text === file.text ? [] : [telemetry.receiver ? "receives the telemetry" : "receives no telemetry"]),
     ...(isKept ? [] : ["keeps your own status line"]),
     ...(isTodoTools ? ["remembers that the to-do tools were switched on"] : []),
   ];
-  return after === text ? null : toEdit(file, after, summary);
+  return after === file.text ? null : toEdit(file, after, summary);
+}
+
+function withReceiver(text: string, { receiver }: TelemetryPlan): string {
+  if (JSON.stringify(receiver) === JSON.stringify(receiverIn(text))) return text;
+  return receiver === null ? json.remove(text, ["telemetry"]) : json.set(text, ["telemetry"], receiver);
 }
 
 /** [IN22] SHIM does not need the to-do tools, so a person decides. */

@@ -120,7 +120,7 @@ function hunks(lines: readonly DiffLine[]): string[] {
     }
     if (isGap) shown.push("@@");
     isGap = false;
-    shown.push(`${mark} ${mark === " " ? clip(maskValues(text)) : text}`);
+    shown.push(`${mark} ${mark === " " ? clip(maskValues(text)) : maskToken(text)}`);
   });
   return shown;
 }
@@ -128,6 +128,11 @@ function hunks(lines: readonly DiffLine[]): string[] {
 /** Values beside the change may be keys of other servers. */
 function maskValues(text: string): string {
   return text.replace(/("[^"]*"\s*:\s*)"[^"]{12,}"/g, '$1"…"');
+}
+
+/** A plan may be shown to others. */
+function maskToken(text: string): string {
+  return text.replace(/(authorization=Bearer |"token": ?")[\w-]{32,}/g, "$1…");
 }
 
 function clip(text: string): string {

@@ -198,7 +198,7 @@ function updateCommand(text: string, path: json.JsonPath, expected: { command: s
 }
 
 /** Keeps an emptied container that the user had before or that contains a comment. */
-function removeIfEmptied(text: string, path: json.JsonPath, original: string): string {
+export function removeIfEmptied(text: string, path: json.JsonPath, original: string): string {
   const isShims = json.isEmptyAt(text, path) && json.valueAt(original, path) === undefined;
   return isShims ? json.remove(text, path) : text;
 }

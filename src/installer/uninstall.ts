@@ -1,3 +1,4 @@
+import type { TelemetrySettings } from "../contract/config.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { hashOf, type Backup, type BackupFile } from "./backups.ts";
 import type { ClientRefusal } from "./client-files.ts";
@@ -5,6 +6,7 @@ import * as json from "./json-text.ts";
 import { toEdit, load, type ClientTexts, type FileEdit, type FileText, type Plan, type PlanContext } from "./plan.ts";
 import * as settings from "./settings-edits.ts";
 import type { ClientTarget } from "./targets.ts";
+import { disable, receiverIn } from "./telemetry-settings.ts";
 
 export interface UninstallContext extends PlanContext {
   readonly backups: readonly Backup[];
@@ -24,7 +26,8 @@ export function planUninstall(target: ClientTarget, context: UninstallContext): 
   if (settingsFile !== null) {
     const kept = keptStatusLine(loaded.value, listInstalls(settingsFile, backups), listInstalls(shimConfig, backups));
     const isTodoTools = json.valueAt(config.text, ["todoTools"]) === true;
-    edits.push(editSettings(current, backups, kept, isTodoTools), editConfig(config, backups, kept));
+    const receiver = receiverIn(config.text);
+    edits.push(editSettings(current, backups, { kept, isTodoTools, receiver }), editConfig(config, backups, kept));
   }
   return ok({ action: "uninstall", target, edits: edits.filter((edit) => edit !== null), notes: [] });
 }
@@ -34,14 +37,21 @@ function editServers(file: FileText, backups: readonly Backup[]): FileEdit | nul
   return toEdit(file, text, [`removes the MCP server${how}`]);
 }
 
+interface AddedSettings {
+  /** The user's own status line. */
+  readonly kept: string | null;
+  readonly isTodoTools: boolean;
+  readonly receiver: TelemetrySettings | null;
+}
+
 function editSettings(
   file: FileText,
   backups: readonly Backup[],
-  kept: string | null,
-  isTodoTools: boolean,
+  { kept, isTodoTools, receiver }: AddedSettings,
 ): FileEdit | null {
   const { text, how } = removeEntries(file, backups, (text, original) => {
-    const rest = settings.restoreStatusLine(settings.removeHooks(text, original), kept);
+    const withoutTelemetry = receiver ? disable(text, receiver, original) : text;
+    const rest = settings.restoreStatusLine(settings.removeHooks(withoutTelemetry, original), kept);
     return isTodoTools ? settings.removeTodoTools(rest, original) : rest;
   });
   const summary = [`removes the hooks and SHIM's status line${how}`];
@@ -51,7 +61,8 @@ function editSettings(
 
 function editConfig(file: FileText, backups: readonly Backup[], kept: string | null): FileEdit | null {
   const { text } = removeEntries(file, backups, (text) => {
-    const rest = json.valueAt(text, ["todoTools"]) === true ? json.remove(text, ["todoTools"]) : text;
+    const off = receiverIn(text) === null ? text : json.remove(text, ["telemetry"]);
+    const rest = json.valueAt(off, ["todoTools"]) === true ? json.remove(off, ["todoTools"]) : off;
     return kept !== null && json.valueAt(rest, ["statusLine"]) === kept ? json.remove(rest, ["statusLine"]) : rest;
   });
   return toEdit(file, text, ["restores your own status line"]);

@@ -1,6 +1,21 @@
 import type { Migration } from "../shared/migrate.ts";
 import { syncFilesTables, syncTables, teamTables } from "./team-and-sync-schema.ts";
 
+/** Migration 11: append only. */
+const telemetryTables: readonly string[] = [
+  "ALTER TABLE usage_messages ADD COLUMN request_id TEXT",
+  // Cost by the client's telemetry; null: none has come for this request.
+  "ALTER TABLE usage_messages ADD COLUMN cost_micros INTEGER",
+  "CREATE INDEX usage_messages_by_request ON usage_messages (request_id) WHERE request_id IS NOT NULL",
+  // Difference of the two sources of cost since the status line's totals were last counted.
+  `CREATE TABLE usage_telemetry (
+     session_id TEXT PRIMARY KEY,
+     ahead_micros INTEGER NOT NULL,
+     settled_at INTEGER NOT NULL,
+     at INTEGER NOT NULL
+   ) STRICT, WITHOUT ROWID`,
+];
+
 /** Part of migration 6: append only. */
 const deathAndUsageTables: readonly string[] = [
   // Highest risk level covered by a checkpoint, and a higher one that awaits its checkpoint.
@@ -271,4 +286,5 @@ export const migrations: readonly Migration[] = [
   },
   { id: 9, name: "files of sessions", statements: syncFilesTables },
   { id: 10, name: "totals of metrics", statements: metricTables },
+  { id: 11, name: "telemetry", statements: telemetryTables },
 ];

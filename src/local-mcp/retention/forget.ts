@@ -50,6 +50,7 @@ const ownedTables = [
   "usage_messages",
   "usage_costs",
   "usage_totals",
+  "usage_telemetry",
   "usage_files",
   "task_spending",
 ];

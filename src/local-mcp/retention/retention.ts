@@ -80,6 +80,7 @@ const otherOwnedTables = [
   "team_continuations",
   "team_claims",
   "usage_totals",
+  "usage_telemetry",
   "usage_files",
   "task_spending",
 ];

@@ -9,6 +9,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { catchUp } from "../observe/record-transcript.ts";
 import { isPausedById } from "../sessions/paused-session.ts";
 import * as servers from "../sessions/servers.ts";
+import type { TelemetryInput } from "../telemetry/telemetry-input.ts";
 import { isSignal } from "../signals/crash-cause.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Background, BackgroundParts } from "./background.ts";
@@ -118,13 +119,37 @@ interface LateBackground {
 /** Loads the background work at its first tick: the client waits for an answer. */
 function lateBackground(parts: BackgroundParts): LateBackground {
   let loading: Promise<Background> | null = null;
+  const telemetry = lateTelemetry(parts.runtime, parts.server);
   return {
     tick: async () => {
+      void telemetry?.tick();
       loading ??= import("./background.ts").then(({ Background: Loaded }) => new Loaded(parts));
       (await loading).tick();
     },
     pullSoon: () => void loading?.then((loaded) => loaded.pullSoon()).catch(logFailure(parts.runtime, "sync")),
-    stop: async () => (await loading)?.stop(),
+    stop: async () => {
+      await Promise.all([telemetry?.stop(parts.chat.client), loading?.then((background) => background.stop())]);
+    },
+  };
+}
+
+/** The client's first export comes a second after its start; its handshake goes first. */
+const listenAfterMs = 300;
+
+/** [OB25] @returns null where the user has not switched it on */
+function lateTelemetry(runtime: Runtime, server: ProcessIdentity): Pick<TelemetryInput, "tick" | "stop"> | null {
+  const { telemetry } = runtime.config;
+  if (telemetry === null) return null;
+  const loading = pause(listenAfterMs, null, { ref: false }).then(async () => {
+    const { TelemetryInput: Loaded } = await import("../telemetry/telemetry-input.ts");
+    const input = new Loaded(runtime, telemetry, server);
+    await input.listen();
+    return input;
+  });
+  const failed = logFailure(runtime, "telemetry");
+  return {
+    tick: () => loading.then((input) => input.tick()).catch(failed),
+    stop: (client) => loading.then((input) => input.stop(client)).catch(failed),
   };
 }
 

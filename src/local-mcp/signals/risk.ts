@@ -11,6 +11,8 @@ interface RiskRule {
   readonly threshold: keyof RiskSettings["thresholds"];
   /** Counts only while that reading is unknown. */
   readonly insteadOf?: ReadingName;
+  /** Read only where the user has switched it on: not named as unknown. */
+  readonly isOptional?: boolean;
 }
 
 const rules: readonly RiskRule[] = [
@@ -21,11 +23,14 @@ const rules: readonly RiskRule[] = [
   { name: "rateLimit", weight: "rateLimit", threshold: "rateLimit" },
   { name: "toolErrors", weight: "toolErrors", threshold: "toolErrors" },
   { name: "latencyTrend", weight: "latencyTrend", threshold: "latencyTrend" },
+  { name: "apiErrors", weight: "apiErrors", threshold: "apiErrors", isOptional: true },
   { name: "transcriptBytes", weight: "transcriptSize", threshold: "transcriptBytes" },
 ];
 
-/** Memory changes within minutes; others only while the chat works, when they are read again. */
-const maxAgeMs = { hostMemory: 300_000, others: 3_600_000 };
+/** Memory and the service change within minutes. */
+const maxAgeMs: Partial<Record<ReadingName, number>> = { hostMemory: 300_000, apiErrors: 600_000 };
+/** Others change only while the chat works, when they are read again. */
+const usualMaxAgeMs = 3_600_000;
 
 /** Durations keep growing after they were read, so they are never stale. */
 const durationReadings: ReadonlySet<ReadingName> = new Set(["sinceCheckpointMs", "sessionAgeMs"]);
@@ -47,7 +52,7 @@ export function assess(readings: Readings, config: RiskSettings, now: number): R
 /** [SI14] Unknown inputs must not be shown as safe. */
 export function unknownInputs(readings: Readings, now: number): ReadingName[] {
   return rules
-    .filter((rule) => rule.insteadOf === undefined)
+    .filter(({ insteadOf, isOptional }) => insteadOf === undefined && isOptional !== true)
     .map((rule) => rule.name)
     .filter((name) => valueAt(readings, name, now) === null);
 }
@@ -68,7 +73,7 @@ function valueAt(readings: Readings, name: ReadingName, now: number): number | n
   if (!reading || !Number.isFinite(reading.value) || !Number.isFinite(reading.at)) return null;
   const age = Math.max(0, now - reading.at);
   if (durationReadings.has(name)) return reading.value + age;
-  return age > (name === "hostMemory" ? maxAgeMs.hostMemory : maxAgeMs.others) ? null : reading.value;
+  return age > (maxAgeMs[name] ?? usualMaxAgeMs) ? null : reading.value;
 }
 
 function levelOf(score: number, levels: RiskSettings["levels"]): RiskLevel {

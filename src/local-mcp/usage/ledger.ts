@@ -4,8 +4,8 @@ import type { Sql } from "../../shared/sql.ts";
 import * as totals from "../../store/metric-totals.ts";
 import { idOf } from "../sessions/entries.ts";
 import type { Session } from "../sessions/sessions.ts";
-import { canonicalModel } from "../signals/context-window.ts";
 import type { Usage } from "../signals/transcript-lines.ts";
+import { countRequestCost, dayOf, modelOf } from "./costs.ts";
 import * as spending from "./task-spending.ts";
 
 /** Each function is part of the caller's transaction. */
@@ -35,7 +35,7 @@ interface CountContext {
   readonly isSubagent: boolean;
 }
 
-interface TokenCounts {
+export interface TokenCounts {
   readonly input: number;
   readonly output: number;
   readonly cacheRead: number;
@@ -45,17 +45,58 @@ interface TokenCounts {
 const zeroCounts: TokenCounts = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 };
 
 function countResponse(sql: Sql, session: Session, usage: Usage, { now, prices, isSubagent }: CountContext): void {
-  const key = `${idOf(usage.messageId)}:${usage.requestId === null ? "" : idOf(usage.requestId)}`;
-  const before = readCounts(sql, key);
-  const after = larger(before ?? zeroCounts, usage);
-  const increase = difference(after, before ?? zeroCounts);
-  if (before && sum(increase) === 0) return;
+  const requestId = usage.requestId === null ? null : idOf(usage.requestId);
+  const key = `${idOf(usage.messageId)}:${requestId ?? ""}`;
+  const counted = readCounts(sql, key) ?? adoptRequest(sql, requestId, key, isSubagent);
+  const before = counted ?? zeroCounts;
+  const after = larger(before, usage);
+  const increase = difference(after, before);
+  if (counted && sum(increase) === 0) return;
   const at = Math.min(now, usage.at ?? now);
   const model = modelOf(usage.model);
   const task = taskAt(sql, session.id, at);
-  insertResponse(sql, session, { key, at, model, task, isSubagent, counts: after });
+  insertResponse(sql, session, { key, requestId, at, model, task, isSubagent, counts: after });
   countTokens(sql, model, increase);
   if (task) spending.add(sql, session.id, sum(increase), estimateOf(sql, session.id, prices[model], increase));
+}
+
+/** [OB22] The transcript has a response whose telemetry came first: its row is continued. */
+function adoptRequest(sql: Sql, requestId: string | null, key: string, isSubagent: boolean): TokenCounts | null {
+  if (requestId === null) return null;
+  const update = "UPDATE usage_messages SET key = ?, is_subagent = ? WHERE key = ?";
+  return sql.run(update, key, isSubagent ? 1 : 0, `:${requestId}`) === 0 ? null : readCounts(sql, key);
+}
+
+/** One request of the client, by its telemetry. */
+export interface MeteredRequest {
+  readonly requestId: string;
+  readonly model: string;
+  readonly counts: TokenCounts;
+  /** The client may report none. */
+  readonly costMicros: number | null;
+  readonly at: number;
+}
+
+/**
+ * [OB22] Counts the tokens unless the transcript has counted the response, and the cost unless this
+ * request was reported before.
+ */
+export function countRequest(sql: Sql, session: Session, request: MeteredRequest, now: number): void {
+  const requestId = idOf(request.requestId);
+  const at = Math.min(now, request.at);
+  const model = modelOf(request.model);
+  const task = taskAt(sql, session.id, at);
+  const query = "SELECT cost_micros AS cost FROM usage_messages WHERE request_id = ?";
+  const [counted] = sql.all<{ cost: number | null }>(query, requestId);
+  if (!counted) {
+    const { counts } = request;
+    insertResponse(sql, session, { key: `:${requestId}`, requestId, at, model, task, isSubagent: false, counts });
+    countTokens(sql, model, counts);
+    if (task) spending.add(sql, session.id, sum(counts), 0);
+  }
+  if (request.costMicros === null || (counted && counted.cost !== null)) return;
+  sql.run("UPDATE usage_messages SET cost_micros = ? WHERE request_id = ?", request.costMicros, requestId);
+  countRequestCost(sql, session, { micros: request.costMicros, model, at, task }, now);
 }
 
 function countTokens(sql: Sql, model: string, { input, output, cacheRead, cacheWrite }: TokenCounts): void {
@@ -65,12 +106,10 @@ function countTokens(sql: Sql, model: string, { input, output, cacheRead, cacheW
 }
 
 function estimateOf(sql: Sql, sessionId: string, price: ModelPrices | undefined, counts: TokenCounts): number {
-  const hasClientCost = sql.all("SELECT 1 FROM usage_totals WHERE session_id = ?", sessionId).length > 0;
+  const query =
+    "SELECT 1 FROM usage_totals WHERE session_id = ? UNION ALL SELECT 1 FROM usage_telemetry WHERE session_id = ?";
+  const hasClientCost = sql.all(query, sessionId, sessionId).length > 0;
   return hasClientCost ? 0 : (priceOf(price, counts) ?? 0);
-}
-
-function modelOf(model: string | null): string {
-  return model === null ? "unknown" : canonicalModel(model);
 }
 
 function taskAt(sql: Sql, sessionId: string, at: number): spending.TaskSpending | null {
@@ -80,6 +119,7 @@ function taskAt(sql: Sql, sessionId: string, at: number): spending.TaskSpending 
 
 interface Response {
   readonly key: string;
+  readonly requestId: string | null;
   readonly at: number;
   readonly model: string;
   readonly task: spending.TaskSpending | null;
@@ -90,13 +130,14 @@ interface Response {
 function insertResponse(
   sql: Sql,
   { id, project }: Session,
-  { key, at, model, task, isSubagent, counts }: Response,
+  { key, requestId, at, model, task, isSubagent, counts }: Response,
 ): void {
   sql.run(
-    `INSERT INTO usage_messages (key, session_id, at, day, project, model, task, claim, is_subagent, input, output, cache_read, cache_write)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET input = excluded.input, output = excluded.output,
+    `INSERT INTO usage_messages (key, request_id, session_id, at, day, project, model, task, claim, is_subagent, input, output, cache_read, cache_write)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET input = excluded.input, output = excluded.output,
        cache_read = excluded.cache_read, cache_write = excluded.cache_write`,
     key,
+    requestId,
     id,
     at,
     dayOf(at),
@@ -145,52 +186,4 @@ export function priceOf(price: ModelPrices | undefined, counts: TokenCounts): nu
   if (!price) return null;
   const { input, output, cacheRead, cacheWrite } = counts;
   return input * price.input + output * price.output + cacheRead * price.cacheRead + cacheWrite * price.cacheWrite;
-}
-
-/** UTC, as budgets count days. */
-export function dayOf(at: number): string {
-  return new Date(at).toISOString().slice(0, 10);
-}
-
-/**
- * [SI41] The client reports a running total: only what exceeds the last one is new. A smaller total
- * of another client process starts over; cost from before SHIM knew the session is not counted.
- */
-export function countCost(sql: Sql, session: Session, costUsd: number, model: string | null, now: number): void {
-  const total = Math.round(costUsd * 1_000_000);
-  const process = session.owner ? `${session.owner.boot} ${session.owner.pid} ${session.owner.start}` : "";
-  const [last] = sql.all<{ total: number; process: string }>(
-    "SELECT cost_micros AS total, process FROM usage_totals WHERE session_id = ?",
-    session.id,
-  );
-  const isLate = last !== undefined && last.process === process && total <= last.total;
-  if (isLate) return;
-  sql.run(
-    `INSERT INTO usage_totals (session_id, cost_micros, process, at) VALUES (?, ?, ?, ?)
-     ON CONFLICT (session_id) DO UPDATE SET cost_micros = excluded.cost_micros, process = excluded.process, at = excluded.at`,
-    session.id,
-    total,
-    process,
-    now,
-  );
-  const base = last?.total ?? (session.origin === "startup" ? 0 : total);
-  if (total > base) addCost(sql, session, total - base, model, now);
-}
-
-function addCost(sql: Sql, session: Session, micros: number, model: string | null, now: number): void {
-  const current = spending.get(sql, session.id);
-  sql.run(
-    `INSERT INTO usage_costs (session_id, day, model, task, claim, project, cost_micros, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-     ON CONFLICT (session_id, day, model, task, claim) DO UPDATE SET cost_micros = cost_micros + excluded.cost_micros, at = excluded.at`,
-    session.id,
-    dayOf(now),
-    modelOf(model),
-    current?.task ?? 0,
-    current?.claim ?? 0,
-    session.project,
-    micros,
-    now,
-  );
-  totals.add(sql, "shim_cost_dollars_total", { value: micros / 1e6, labels: [modelFamily(modelOf(model))] });
-  if (current) spending.add(sql, session.id, 0, micros);
 }

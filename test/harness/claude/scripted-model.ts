@@ -221,7 +221,7 @@ function replyTo(request: ModelRequest, step: Step, serial: number) {
 function sendStream(response: ServerResponse, reply: Reply): void {
   const send = (type: string, data: object) =>
     response.write(`event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`);
-  response.writeHead(200, { "content-type": "text/event-stream" });
+  response.writeHead(200, { "content-type": "text/event-stream", "request-id": `req_of_${reply.id}` });
   send("message_start", { message: { ...reply, content: [], stop_reason: null } });
   for (const [index, block] of reply.content.entries()) {
     const isText = block.type === "text";

@@ -5,6 +5,7 @@ import * as backups from "#src/installer/backups.ts";
 import { readText, type ClientRefusal } from "#src/installer/client-files.ts";
 import type { Launch } from "#src/platform/launch.ts";
 import { planInstall, type PlanContext, type Plan } from "#src/installer/plan.ts";
+import type { TelemetryRequest } from "#src/installer/telemetry-settings.ts";
 import type { ClientTarget } from "#src/installer/targets.ts";
 import { planUninstall } from "#src/installer/uninstall.ts";
 import { temporaryFolder, write } from "./git-project.ts";
@@ -49,8 +50,8 @@ export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code
   };
   let now = T0;
   const context = (): PlanContext => {
-    const { claudeVersion: version, wantsTodoTools } = home;
-    return { shimConfig: config, read: readText, claudeVersion: version, wantsTodoTools };
+    const { claudeVersion: version, wantsTodoTools, telemetry } = home;
+    return { shimConfig: config, read: readText, claudeVersion: version, wantsTodoTools, telemetry };
   };
   const home = {
     folder,
@@ -63,6 +64,8 @@ export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code
     claudeVersion,
     /** Whether `--todo-tools` is given. */
     wantsTodoTools: false,
+    /** What `--telemetry` or `--no-telemetry` asks for. */
+    telemetry: undefined as TelemetryRequest | undefined,
     /** Bytes as they are, or null. */
     read: (path: string): string | null => (existsSync(path) ? readFileSync(path, "latin1") : null),
     write: (path: string, text: string): void => write("/", { [path]: text }),

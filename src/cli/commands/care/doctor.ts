@@ -6,6 +6,7 @@ import { failedCheck, type Check } from "./doctor-check.ts";
 import { pluralize } from "../../screen-text.ts";
 import { machineChecks } from "./machine-checks.ts";
 import { storeChecks } from "./store-checks.ts";
+import { telemetryChecks } from "./telemetry-check.ts";
 
 interface DoctorOptions extends CommonOptions {
   readonly acknowledge?: boolean;
@@ -40,7 +41,9 @@ async function acknowledge(cli: Cli): Promise<CommandResult> {
 
 async function store(cli: Cli): Promise<Check[]> {
   try {
-    return storeChecks(await cli.loaded());
+    const loaded = await cli.loaded();
+    const telemetry = telemetryChecks(cli, loaded.runtime).catch((error: unknown) => [failedCheck("telemetry", error)]);
+    return [...storeChecks(loaded), ...(await telemetry)];
   } catch (error) {
     return [failedCheck("store", error)];
   }

@@ -41,15 +41,20 @@ function show(cli: Cli): CommandResult {
   const config = readCurrent(cli);
   if (!config.ok) return config;
   return ok({
-    data: { path: cli.paths.config, config: config.value },
-    text: `${JSON.stringify(config.value, null, 2)}\n`,
+    data: { path: cli.paths.config, config: withoutToken(config.value) },
+    text: `${JSON.stringify(withoutToken(config.value), null, 2)}\n`,
   });
+}
+
+/** Printed settings may be shown to others. */
+function withoutToken(config: Config): Config {
+  return config.telemetry ? { ...config, telemetry: { ...config.telemetry, token: "…" } } : config;
 }
 
 function getOne(cli: Cli, key: string): CommandResult {
   const config = readCurrent(cli);
   if (!config.ok) return config;
-  const value = settingAt(config.value, key);
+  const value = settingAt(withoutToken(config.value), key);
   if (value === undefined) return unknownKey(key, listKeys(defaults));
   return ok({ data: { key, value }, text: `${typeof value === "string" ? value : JSON.stringify(value, null, 2)}\n` });
 }
@@ -76,7 +81,7 @@ function change(cli: Cli, key: string, value: unknown): CommandResult {
       },
     );
   }
-  const newValue = settingAt(parsed.value, key);
+  const newValue = settingAt(withoutToken(parsed.value), key);
   return ok({ data: { key, value: newValue }, text: `${key} is ${JSON.stringify(newValue)}\n` });
 }
 

@@ -1,5 +1,6 @@
+import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import { Option, type Command } from "commander";
+import { InvalidArgumentError, Option, type Command } from "commander";
 import { ok } from "../../../shared/result.ts";
 import { apply } from "../../../installer/apply.ts";
 import * as backups from "../../../installer/backups.ts";
@@ -8,6 +9,11 @@ import { readText, type ClientRefusal } from "../../../installer/client-files.ts
 import { serverCommand } from "../../../installer/entries.ts";
 import { planInstall, type Plan } from "../../../installer/plan.ts";
 import { renderPlan } from "../../../installer/render-plan.ts";
+import {
+  environmentTelemetry,
+  managedTelemetry,
+  type TelemetryRequest,
+} from "../../../installer/telemetry-settings.ts";
 import { detect, type ClientTarget } from "../../../installer/targets.ts";
 import { planUninstall } from "../../../installer/uninstall.ts";
 import { homeFrom } from "../../../platform/paths.ts";
@@ -18,6 +24,7 @@ import { pluralize, shortPath, table } from "../../screen-text.ts";
 
 interface InitOptions extends CommonOptions {
   readonly todoTools?: boolean;
+  readonly telemetry?: boolean | number;
   readonly client?: string;
   readonly dryRun?: boolean;
   readonly yes?: boolean;
@@ -31,13 +38,21 @@ export function addInit(program: Command, cli: Cli): void {
     .command("init")
     .description("connect SHIM to the clients of this machine, and make `shim` a command")
     .option("--no-link", "make no link to `shim` in ~/.local/bin")
-    .option("--todo-tools", "switch Claude Code's to-do tools on, which the newest models lack");
+    .option("--todo-tools", "switch Claude Code's to-do tools on, which the newest models lack")
+    .option("--telemetry [port]", "receive Claude Code's telemetry on this machine", parsePort)
+    .option("--no-telemetry", "receive none any more");
   cli.define(withOptions(init), (options: InitOptions) => run(cli, options, "install"));
 }
 
 export function addUninstall(program: Command, cli: Cli): void {
   const uninstall = program.command("uninstall").description("remove SHIM from the clients; stored data stays");
   cli.define(withOptions(uninstall), (options: InitOptions) => run(cli, options, "uninstall"));
+}
+
+function parsePort(text: string): number {
+  const port = Number(text);
+  if (/^\d+$/.test(text) && port >= 1_024 && port <= 65_535) return port;
+  throw new InvalidArgumentError("It must be a port from 1024 to 65535.");
 }
 
 function withOptions(command: Command): Command {
@@ -91,7 +106,7 @@ function prepare(cli: Cli, options: InitOptions, action: Action): CliResult<Prep
   const { link, linkNote } = planLinkChange(cli, options, action);
   const isLinkLeft = action === "uninstall" && link !== null;
   if (targets.length === 0 && !isLinkLeft) return notFound(noClient(cli, options.client));
-  const plans = planAll(cli, targets, action, options.todoTools === true);
+  const plans = planAll(cli, targets, action, options);
   return plans.ok ? ok({ plans: plans.value, link, linkNote }) : plans;
 }
 
@@ -111,14 +126,11 @@ function linkRecord(cli: Cli): string {
   return join(cli.paths.home, "command-link.json");
 }
 
-function planAll(
-  cli: Cli,
-  targets: readonly ClientTarget[],
-  action: Action,
-  wantsTodoTools: boolean,
-): CliResult<Plan[]> {
+function planAll(cli: Cli, targets: readonly ClientTarget[], action: Action, options: InitOptions): CliResult<Plan[]> {
   const claudeVersion = cli.io.versionOf("claude");
-  const context = { shimConfig: cli.paths.config, read: readText, claudeVersion, wantsTodoTools };
+  const wantsTodoTools = options.todoTools === true;
+  const telemetry = telemetryRequest(cli, options);
+  const context = { shimConfig: cli.paths.config, read: readText, claudeVersion, wantsTodoTools, telemetry };
   const plans: Plan[] = [];
   for (const target of targets) {
     const plan =
@@ -129,6 +141,16 @@ function planAll(
     plans.push(action === "install" ? { ...plan.value, notes: [...plan.value.notes, ...homeNotes(cli)] } : plan.value);
   }
   return ok(plans);
+}
+
+function telemetryRequest({ io }: Cli, { telemetry }: InitOptions): TelemetryRequest | undefined {
+  if (telemetry === undefined) return undefined;
+  return {
+    isWanted: telemetry !== false,
+    port: typeof telemetry === "number" ? telemetry : null,
+    newToken: () => randomBytes(32).toString("base64url"),
+    elsewhere: [...environmentTelemetry(io.machine.env), ...managedTelemetry(io.machine, readText)],
+  };
 }
 
 /** The terminal's SHIM_HOME is not written into the clients' files. */

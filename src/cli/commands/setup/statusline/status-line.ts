@@ -17,7 +17,7 @@ import { parse, type StatusLineInput } from "../../../../local-mcp/signals/statu
 import { isPaused } from "../../../../store/pause.ts";
 import { shimCommand, withShimCommand } from "../../../../platform/shim-command.ts";
 import { StoreError } from "../../../../store/store-error.ts";
-import { countCost } from "../../../../local-mcp/usage/ledger.ts";
+import { countCost } from "../../../../local-mcp/usage/costs.ts";
 import { oneLine, pluralize } from "../../../screen-text.ts";
 import { quotedTitle } from "../../../../local-mcp/recovery/user-lines.ts";
 import { waitingSessions } from "../../../../local-mcp/sessions/waiting.ts";

@@ -1,0 +1,107 @@
+import { connect } from "node:net";
+import type { TelemetrySettings } from "../../../contract/config.ts";
+import { readText } from "../../../installer/client-files.ts";
+import * as json from "../../../installer/json-text.ts";
+import { detect, type ClientTarget } from "../../../installer/targets.ts";
+import {
+  environmentTelemetry,
+  foreignSettings,
+  isEnabled,
+  managedTelemetry,
+} from "../../../installer/telemetry-settings.ts";
+import { isDead } from "../../../local-mcp/recovery/liveness.ts";
+import * as sessions from "../../../local-mcp/sessions/sessions.ts";
+import { lastReceivedAt } from "../../../local-mcp/telemetry/record-events.ts";
+import { listenerOf } from "../../../local-mcp/telemetry/telemetry-input.ts";
+import { readConfig } from "../../../platform/config-file.ts";
+import { isAlive } from "../../../platform/processes.ts";
+import type { Runtime } from "../../../runtime/runtime.ts";
+import { age } from "../../../shared/format.ts";
+import type { Sql } from "../../../shared/sql.ts";
+import type { Cli } from "../../cli.ts";
+import { pass, warn, type Check } from "./doctor-check.ts";
+
+const name = "telemetry";
+const guide = "docs/guide/telemetry.md";
+
+/** [OB28] Whether Claude Code's telemetry is received, and if not, why. */
+export async function telemetryChecks(cli: Cli, runtime: Runtime): Promise<Check[]> {
+  const target = detect(cli.io.machine).find(({ client }) => client === "claude-code");
+  if (!target) return [];
+  const config = readConfig(cli.paths.config);
+  const receiver = config.ok ? config.value.telemetry : null;
+  const settings = settingsOf(target);
+  const { machine } = cli.io;
+  const foreign = [...foreignSettings(settings, receiver), ...managedTelemetry(machine, readText)];
+  if (!receiver) return [offCheck([...foreign, ...environmentTelemetry(machine.env)])];
+  const isSent = isEnabled(settings, receiver) || foreign.length > 0;
+  if (!isSent) {
+    const fix = "Run `shim init --telemetry` again, or `shim init --no-telemetry`.";
+    return [warn(name, `SHIM receives on port ${receiver.port}, but Claude Code's settings no longer send`, fix)];
+  }
+  return [await arrivalCheck(runtime, receiver, foreign)];
+}
+
+function settingsOf({ settingsFile }: ClientTarget): string {
+  const file = readText(settingsFile ?? "");
+  const text = file.ok ? (file.value ?? "") : "";
+  return json.findProblem(text) === null ? text : "";
+}
+
+function offCheck(foreign: readonly string[]): Check {
+  if (foreign.length === 0)
+    return pass(name, "off; `shim init --telemetry` receives exact costs and errors of requests");
+  return pass(
+    name,
+    `off; Claude Code sends its own elsewhere (${foreign.join(", ")}), ${guide} shows how SHIM gets it too`,
+  );
+}
+
+async function arrivalCheck(runtime: Runtime, { port }: TelemetrySettings, foreign: readonly string[]): Promise<Check> {
+  const now = runtime.now();
+  const { receivedAt, workedAt, listener } = runtime.store.read((sql) => readArrival(sql, runtime), noArrival);
+  const isListening = listener !== null && isAlive(runtime.processes, listener);
+  if (!isListening && (await isOpen(port))) {
+    const fix = "Choose another port, such as `shim init --telemetry 25318`, then start new chats.";
+    return warn(name, `another program has port ${port}, so nothing is received`, fix);
+  }
+  const last = receivedAt === null ? "nothing yet" : `last event ${age(Math.max(0, now - receivedAt))} ago`;
+  const text = `on, port ${port}: ${last}`;
+  if (workedAt === null || workedAt <= (receivedAt ?? 0) + graceMs) return pass(name, text);
+  const elsewhere =
+    foreign.length > 0 ? ` These settings may send it elsewhere: ${foreign.join(", ")} (${guide}).` : "";
+  return warn(name, `${text}, although a chat works`, `Start new chats: only they send and receive.${elsewhere}`);
+}
+
+/** The client sends every second; a process takes a free port within ten. */
+const graceMs = 60_000;
+
+interface Arrival {
+  readonly receivedAt: number | null;
+  /** When a living chat of Claude Code has last worked. */
+  readonly workedAt: number | null;
+  readonly listener: ReturnType<typeof listenerOf>;
+}
+
+const noArrival: Arrival = { receivedAt: null, workedAt: null, listener: null };
+
+function readArrival(sql: Sql, { processes, now }: Runtime): Arrival {
+  const living = [...sessions.listOpen(sql)].filter(
+    (one) => one.client === "claude-code" && one.workedAt !== null && !isDead(one, processes, now()),
+  );
+  const workedAt = living.length === 0 ? null : Math.max(...living.map((one) => one.workedAt ?? 0));
+  return { receivedAt: lastReceivedAt(sql), workedAt, listener: listenerOf(sql) };
+}
+
+function isOpen(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: "127.0.0.1", port, timeout: 1_000 });
+    const end = (answer: boolean): void => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.once("connect", () => end(true));
+    socket.once("timeout", () => end(false));
+    socket.once("error", () => end(false));
+  });
+}

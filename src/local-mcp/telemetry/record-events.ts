@@ -1,0 +1,66 @@
+import type { Readings } from "../../contract/readings.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import type { Sql } from "../../shared/sql.ts";
+import * as meta from "../../store/meta.ts";
+import { observe } from "../observe/observe.ts";
+import { idOf } from "../sessions/entries.ts";
+import { isSessionPaused } from "../sessions/paused-session.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { countRequest } from "../usage/ledger.ts";
+import type { RequestEvent, TelemetryEvent } from "./otlp-events.ts";
+
+const receivedKey = "telemetry_received_at";
+
+/** Epoch ms of the last event of a client; null: none has come. */
+export function lastReceivedAt(sql: Sql): number | null {
+  const value = meta.read(sql, receivedKey);
+  return value === null ? null : Number(value);
+}
+
+/** Part of the caller's transaction. Events of sessions that SHIM does not save are skipped. */
+export function recordEvents(sql: Sql, runtime: Runtime, events: readonly TelemetryEvent[]): void {
+  const now = runtime.now();
+  meta.write(sql, receivedKey, String(now));
+  for (const [id, list] of Map.groupBy(events, ({ sessionId }) => idOf(sessionId))) {
+    const session = sessions.get(sql, id);
+    if (!session || isSessionPaused(sql, now, session)) continue;
+    for (const event of list) if (event.kind === "request") recordRequest(sql, session, event, now);
+    const streak = streakAfter(session.readings.apiErrors, list, now);
+    if (streak && streak !== session.readings.apiErrors) observe(sql, runtime, session, null, { apiErrors: streak });
+  }
+}
+
+/** [OB22] Without an id of the request it could not be matched with the transcript. */
+function recordRequest(sql: Sql, session: sessions.Session, event: RequestEvent, now: number): void {
+  const { requestId, model, costMicros, at, input, output, cacheRead, cacheWrite } = event;
+  if (requestId === null) return;
+  countRequest(
+    sql,
+    session,
+    { requestId, model, costMicros, at, counts: { input, output, cacheRead, cacheWrite } },
+    now,
+  );
+}
+
+const maxGapMs = 600_000;
+
+/** [OB24] Counts failed tries since the last answer; ten minutes without one end a streak. */
+function streakAfter(
+  before: Readings["apiErrors"],
+  events: readonly TelemetryEvent[],
+  now: number,
+): NonNullable<Readings["apiErrors"]> | undefined {
+  let streak = before;
+  for (const event of events.toSorted((a, b) => a.at - b.at)) {
+    const at = Math.min(now, event.at);
+    // A repeated delivery counts nothing twice.
+    if (streak && at <= streak.at) continue;
+    const value = event.kind === "request" ? 0 : failedTries(streak, at) + event.attempts;
+    if (value > 0 || (streak && streak.value > 0)) streak = { value, source: "measured", at };
+  }
+  return streak;
+}
+
+function failedTries(streak: Readings["apiErrors"], at: number): number {
+  return streak && at - streak.at <= maxGapMs ? streak.value : 0;
+}

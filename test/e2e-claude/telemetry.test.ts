@@ -1,0 +1,55 @@
+import { once } from "node:events";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
+import { join } from "node:path";
+import { expect, it, onTestFinished } from "vitest";
+import { enable } from "#src/installer/telemetry-settings.ts";
+import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
+import { Store } from "#src/store/store.ts";
+import { bash, ClaudeRig } from "#harness/claude/claude-rig.ts";
+
+const token = "a-token-of-the-tests-0123456789-abcdef";
+
+/** The telemetry is on, as `shim init --telemetry` leaves it. */
+async function aRigWithTelemetry(): Promise<{ rig: ClaudeRig; rows: (query: string) => unknown[] }> {
+  const rig = new ClaudeRig();
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  mkdirSync(join(rig.home, ".claude"));
+  mkdirSync(rig.paths.home);
+  writeFileSync(join(rig.home, ".claude", "settings.json"), enable("{}", { port, token }));
+  writeFileSync(rig.paths.config, JSON.stringify({ telemetry: { port, token } }));
+  const store = new Store({ path: rig.paths.database, driver: openNodeSqlite, now: Date.now });
+  onTestFinished(() => store.close());
+  return { rig, rows: (query) => store.read((sql) => sql.all(query), []) };
+}
+
+it("[OB22] [OB25] each request of the real client counts once with its cost, from the first to the last", async () => {
+  const { rig, rows } = await aRigWithTelemetry();
+  const summary = { usage: { input_tokens: 7, cache_read_input_tokens: 500 } };
+  await rig.printed("work", { steps: [bash("sleep 1"), bash("echo two"), { text: "Done.", ...summary }] });
+  const counted = rows(
+    "SELECT input, output, cache_read AS cached, cost_micros AS cost FROM usage_messages ORDER BY at",
+  );
+  const same = { input: 1_000, output: 20, cached: 0, cost: 4_400 };
+  expect(counted).toMatchObject([
+    same,
+    same,
+    { input: 7, output: 20, cached: 500, cost: expect.any(Number) as number },
+  ]);
+  const [sum] = rows(
+    "SELECT (SELECT sum(cost_micros) FROM usage_messages) - sum(cost_micros) AS rest FROM usage_costs",
+  );
+  expect(sum).toEqual({ rest: 0 });
+});
+
+it("[OB24] requests that the real client has given up are failed tries", async () => {
+  const { rig } = await aRigWithTelemetry();
+  const error = { status: 400, type: "invalid_request_error", message: "no" };
+  const { claude } = await rig.print("work", { steps: [bash("sleep 1"), { error, times: 20 }] });
+  await claude.waitForExit();
+  expect(rig.sessions()[0]?.readings.apiErrors?.value).toBeGreaterThanOrEqual(1);
+});
