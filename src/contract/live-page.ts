@@ -70,6 +70,21 @@ export interface SessionPage {
   readonly resumeCommand: string | null;
 }
 
+/** A message, or another notification, for a chat of this machine. */
+export interface ReceivedMessage {
+  readonly id: number;
+  readonly ageMs: number;
+  readonly kind: string;
+  readonly text: string;
+  readonly from: string | null;
+  readonly topic: string | null;
+  /** Chat that receives it, and its title. */
+  readonly to: string;
+  readonly toTitle: string | null;
+  /** Whether its chat was shown it. */
+  readonly isDelivered: boolean;
+}
+
 export interface SessionBrief {
   readonly brief: string;
   /** Restore score, 0 to 100. */
@@ -81,6 +96,7 @@ const nothing = z.strictObject({});
 
 export const pageInputs = {
   "page.fleet": nothing,
+  "page.messages": nothing,
   "page.session": session,
   "page.brief": session,
   "page.dismiss": session,
@@ -92,6 +108,8 @@ export type PageInputs = { readonly [Name in PageCallName]: z.input<(typeof page
 
 export interface PageOutputs {
   readonly "page.fleet": Fleet;
+  /** The newest 200, newest first. */
+  readonly "page.messages": { readonly messages: readonly ReceivedMessage[] };
   readonly "page.session": SessionPage;
   readonly "page.brief": SessionBrief;
   readonly "page.dismiss": { readonly isDismissed: boolean };

@@ -30,6 +30,7 @@ const titles: Readonly<Record<string, string>> = {
   fleet: "Fleet",
   tasks: "Tasks",
   files: "Files",
+  messages: "Messages",
   plan: "Plan",
   health: "Health",
 };
@@ -51,6 +52,7 @@ const views: Readonly<Record<string, ComponentType<ViewProps>>> = {
 /** Beyond the first load. */
 const laterViews: Readonly<Record<string, () => Promise<ComponentType<ViewProps>>>> = {
   dead: async () => (await import("./views/dead.tsx")).DeadView,
+  messages: async () => (await import("./views/messages.tsx")).MessagesView,
   plan: async () => (await import("./views/plan.tsx")).PlanView,
   health: async () => (await import("./views/health.tsx")).HealthView,
   edge: async () => (await import("./views/sign-in-edge.tsx")).SignInToEdge,
@@ -99,17 +101,24 @@ function Navigation({ section }: { section: string }): JSX.Element {
   return (
     <nav aria-label="Views">
       <strong>SHIM</strong>
-      {Object.entries(titles).map(([name, title]) => (
-        <a key={name} href={linkTo(name)} aria-current={name === section ? "page" : undefined}>
-          {title}
-        </a>
-      ))}
+      {Object.entries(titles)
+        .filter(isThere)
+        .map(([name, title]) => (
+          <a key={name} href={linkTo(name)} aria-current={name === section ? "page" : undefined}>
+            {title}
+          </a>
+        ))}
       <span class={`live ${isLive.value ? "on" : "off"}`}>{isLive.value ? "live" : "not live"}</span>
       <button type="button" onClick={() => void signOut()}>
         Sign out
       </button>
     </nav>
   );
+}
+
+/** Messages are in the stores of the machines that receive them. */
+function isThere([name]: readonly [string, string]): boolean {
+  return name !== "messages" || host.value?.kind === "machine";
 }
 
 async function signOut(): Promise<void> {
@@ -166,6 +175,7 @@ async function start(): Promise<void> {
   document.addEventListener("visibilitychange", shownAgain);
   setInterval(() => ageTick.value++, ageTickMs);
   const root = document.getElementById("app");
+  root?.replaceChildren();
   if (root) render(<App />, root);
 }
 

@@ -42,7 +42,7 @@ function findTicket(protocols: string): string | null {
   return given !== undefined && offered.includes(ticketProtocol) ? given.slice(prefix.length) : null;
 }
 
-/** @param protocols the header Sec-WebSocket-Protocol; null: it has no ticket that was signed here */
+/** @param protocols Sec-WebSocket-Protocol; null: without a ticket that was signed here */
 export async function read(secret: string, protocols: string): Promise<TicketHolder | null> {
   const [text = "", signature = ""] = findTicket(protocols)?.split(".") ?? [];
   if (!(await isSigned(secret, purpose + text, signature))) return null;

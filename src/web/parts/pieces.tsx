@@ -28,7 +28,7 @@ export function Meter({ share, label }: { share: number; label: string }): Node 
   const level = share >= 0.9 ? "high" : share >= 0.75 ? "raised" : "normal";
   return (
     <span class="meter">
-      <svg viewBox="0 0 100 8" preserveAspectRatio="none" class={level} aria-hidden="true">
+      <svg width="64" height="8" viewBox="0 0 100 8" preserveAspectRatio="none" class={level} aria-hidden="true">
         <rect class="track" width="100" height="8" rx="4" />
         <rect class="fill" width={width} height="8" rx="4" />
       </svg>

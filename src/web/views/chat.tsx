@@ -180,7 +180,7 @@ function Timeline({ page: { timeline, isAll }, at }: { page: SessionPage; at: nu
         {fitting.slice(0, max).map((line, position) => (
           <li key={`${position} ${line.kind}`} class={line.source}>
             <Age ms={line.ageMs} at={at} />
-            <span class="kind">{words(line.kind)}</span>
+            <span class="muted">{words(line.kind)}</span>
             <span class="text">{plain(line.text)}</span>
           </li>
         ))}

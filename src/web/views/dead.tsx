@@ -1,8 +1,8 @@
 import type { JSX } from "preact";
-import { useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { TaskLine } from "../../contract/task-views.ts";
 import { count, plain, words } from "../format.ts";
-import { linkTo, revision, useLoaded } from "../page-state.ts";
+import { linkTo, notice, revision, useLoaded } from "../page-state.ts";
 import { ActionButton, ask } from "../parts/confirm.tsx";
 import { Age, Empty, Head, More, Shown, Table } from "../parts/pieces.tsx";
 import {
@@ -70,6 +70,7 @@ type Filter = Parameters<typeof replayAll>[0];
 function Bulk({ filter, found }: { filter: Filter; found: FoundTasks }): JSX.Element {
   const [run, setRun] = useState<(ReplayRun & { readonly most: number }) | null>(null);
   const stop = useRef<AbortController | null>(null);
+  useEffect(() => () => stop.current?.abort(), []);
   const most = found.tasks.length;
   const matching = `${count(most, "dead task")}${found.cursor === null ? "" : " or more"}`;
   const start = (): void => {
@@ -77,7 +78,9 @@ function Bulk({ filter, found }: { filter: Filter; found: FoundTasks }): JSX.Ele
     setRun({ done: 0, isOver: false, trouble: null, most });
     const report = (now: ReplayRun): void => {
       setRun({ ...now, most });
-      if (now.isOver) revision.value++;
+      if (!now.isOver) return;
+      notice.value = runText(now);
+      revision.value++;
     };
     void replayAll(filter, most, report, stop.current.signal);
   };
@@ -113,7 +116,6 @@ function Bulk({ filter, found }: { filter: Filter; found: FoundTasks }): JSX.Ele
       <button type="button" onClick={() => ask(question)}>
         Replay all of these
       </button>
-      {run && <span role="status">{runText(run)}</span>}
     </div>
   );
 }

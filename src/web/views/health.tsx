@@ -71,7 +71,11 @@ function Tokens(): JSX.Element {
               { head: "Machine", cell: ({ machine }) => plain(machine) },
               { head: "Scope", cell: ({ scope }) => scope },
               { head: "Age", cell: ({ ageMs }) => <Age ms={ageMs} at={loaded.at} suffix="" /> },
-              { head: "Left", cell: (token) => <TokenState token={token} at={loaded.at} /> },
+              {
+                head: "Left",
+                cell: ({ expiresInMs }) => expiresInMs !== null && <Left ms={expiresInMs} at={loaded.at} />,
+              },
+              { head: "State", cell: ({ isRevoked }) => (isRevoked ? <Badge kind="dead">revoked</Badge> : "good") },
               { head: "Id", cell: ({ id }) => id },
               { head: "", cell: (token) => !token.isRevoked && <ActionButton action={revoke(token)} /> },
             ]}
@@ -80,11 +84,6 @@ function Tokens(): JSX.Element {
       </Shown>
     </section>
   );
-}
-
-function TokenState({ token: { isRevoked, expiresInMs }, at }: { token: Token; at: number }): JSX.Element {
-  if (isRevoked) return <Badge kind="dead">revoked</Badge>;
-  return expiresInMs === null ? <span>no end</span> : <Left ms={expiresInMs} at={at} />;
 }
 
 function revoke({ id, machine, scope }: Token): Action {
@@ -101,12 +100,11 @@ function revoke({ id, machine, scope }: Token): Action {
   };
 }
 
-const perPage = 100;
+const newest = 200;
 
 function Audit(): JSX.Element {
   const [kind, setKind] = useState("");
-  const [limit, setLimit] = useState(perPage);
-  const loaded = useCall("audit.list", { limit, ...(kind && { kind }) });
+  const loaded = useCall("audit.list", { limit: newest, ...(kind && { kind }) });
   return (
     <section aria-labelledby="audit">
       <h2 id="audit">Audit log, newest first</h2>
@@ -124,16 +122,7 @@ function Audit(): JSX.Element {
         {({ entries }) => {
           const fitting = entries.filter((one) => matches(query.value, [one.kind, one.subject, one.actor]));
           if (fitting.length === 0) return <Empty title="No entry matches." />;
-          return (
-            <>
-              <Entries entries={fitting} at={loaded.at} />
-              {entries.length === limit && limit < 500 && (
-                <button type="button" onClick={() => setLimit(500)}>
-                  Show more
-                </button>
-              )}
-            </>
-          );
+          return <Entries entries={fitting} at={loaded.at} />;
         }}
       </Shown>
     </section>

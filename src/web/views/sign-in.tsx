@@ -14,7 +14,7 @@ export function SignInHere({ trouble }: { trouble: string | null }): JSX.Element
         </p>
       )}
       <p>
-        This page is not signed in. The terminal where <code>shim up --web</code> runs has printed a new link: open it
+        This page is not signed in. The terminal where <code>shim up --web</code> runs shows a link: open the newest one
         within a minute. It works once.
       </p>
       <p class="muted">

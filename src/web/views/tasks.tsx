@@ -38,7 +38,7 @@ function Totals({ totals }: { totals: OutputOf<"tasks.progress"> }): JSX.Element
     <>
       <p class="summary">
         {[
-          `${percent(completedTasks / totalTasks)} of ${count(totalTasks, "task")} ended`,
+          `${percent(completedTasks / totalTasks)} of ${count(totalTasks, "task")} done`,
           `${inProgressTasks.toLocaleString("en-US")} under way in ${count(activeChats, "chat")}`,
           `${queuedTasks.toLocaleString("en-US")} queued`,
         ].join(" · ")}
@@ -143,11 +143,7 @@ function List(): JSX.Element {
   );
 }
 
-interface FieldProps {
-  readonly label: string;
-  readonly value: string;
-  readonly onChange: (value: string) => void;
-}
+type FieldProps = { readonly label: string; readonly value: string; readonly onChange: (value: string) => void };
 
 /** Applied when it is left, or with Enter: each change asks the coordinator. */
 export function Field({ label, value, onChange }: FieldProps): JSX.Element {

@@ -1,5 +1,6 @@
 import type { CliHome } from "#harness/machine/cli-home.ts";
 import { addSession } from "#harness/machine/cli-home.ts";
+import * as news from "#src/local-mcp/sessions/news.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 
 export const fleetIds = {
@@ -49,5 +50,17 @@ export function seedFleet(home: CliHome): void {
   });
   addSession(home, { id: fleetIds.ended, pid: 1_004, title: "Docs: the upgrade guide" });
   store.write((sql) => sessions.end(sql, home.now, fleetIds.ended, "prompt_input_exit"));
+  store.write((sql) => {
+    const fill = (value: number): sessions.SessionChange => ({
+      model: "claude-opus-5-5",
+      readings: { contextFill: { value, source: "measured", at: home.now } },
+    });
+    sessions.update(sql, fleetIds.waits, fill(0.42));
+    sessions.update(sql, fleetIds.works, fill(0.91));
+    const message = { kind: "message", id: 1, from: "chat-2", fromName: "Search", topic: null } as const;
+    news.add(sql, home.now, fleetIds.waits, "m1", { ...message, text: "the parser is yours, I am done with it" });
+    news.add(sql, home.now, fleetIds.works, "t1", { kind: "task_available", task: 12, title: "build" });
+    news.markDelivered(sql, home.now, news.undelivered(sql, fleetIds.works, 1));
+  });
   home.now += 240_000;
 }

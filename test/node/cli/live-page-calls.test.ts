@@ -1,6 +1,8 @@
-import { writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import * as news from "#src/local-mcp/sessions/news.ts";
+import type { News } from "#src/local-mcp/sessions/news.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { aSeededHome, ids, type CliHome } from "#harness/machine/cli-home.ts";
@@ -85,7 +87,11 @@ it("[WP7] where the workspace's coordinator cannot be used, the sessions of this
   const cookie = await signIn(page);
   const { value } = await callAs(page, cookie, { name: "page.fleet" });
   expect(value).toMatchObject({ trouble: expect.stringContaining("edge.json"), rows: { length: 4 } });
-  expect(await callAs(page, cookie, { name: "tasks.list" })).toMatchObject({ status: 503 });
+  const replay = { name: "tasks.replay", input: { task: 1 }, requestId: "r1" };
+  expect(await callAs(page, cookie, replay)).toMatchObject({ status: 503 });
+  rmSync(join(home.paths.home, "edge.json"));
+  // A request that has failed may be sent again.
+  expect(await callAs(page, cookie, replay)).toMatchObject({ status: 404, value: { error: { code: "unknown_task" } } });
 });
 
 it("[WP9] an open page hears of each commit of any process, at most once a second, and nothing while nothing changes", async () => {
@@ -109,4 +115,47 @@ it("[WP9] an open page hears of each commit of any process, at most once a secon
   expect(await next()).toEqual({ changed: "team" });
   expect(performance.now() - began).toBeGreaterThan(900);
   await reader?.cancel();
+});
+
+it("[WP7] messages and other notifications of this machine's chats are listed newest first, and whether they were shown", async () => {
+  const home = aSeededHome();
+  home.runtime.store.write((sql) => {
+    const message = { kind: "message", id: 1, from: "c2", fromName: "Ann\u202E", topic: "build.web" } as const;
+    const all: News[] = [
+      { ...message, text: "hello \u001B[31mred" },
+      { kind: "claim_lost", task: 1, title: "build", reason: "silent" },
+      { kind: "task_cancelled", task: 2, title: "lint", reason: "no" },
+      { kind: "task_available", task: 3, title: "test" },
+      { kind: "report_refused", task: 4, reason: "late" },
+      { kind: "leader_changed", name: "deploy", leader: null, isSelf: false },
+      { kind: "offer", session: "s9", machine: "laptop" },
+      { kind: "continued_elsewhere", session: ids.alive, by: "c3", machine: "laptop" },
+      { kind: "notice", text: "the disk is full" },
+    ];
+    all.forEach((one, at) => news.add(sql, home.now - 1_000, ids.alive, `k${at}`, one));
+    news.markDelivered(sql, home.now, news.undelivered(sql, ids.alive, 1));
+  });
+  const page = await aPage(home);
+  const { value } = await callAs(page, await signIn(page), { name: "page.messages" });
+  const messages = value["messages"] as Record<string, unknown>[];
+  expect(messages.at(-1)).toMatchObject({
+    kind: "message",
+    text: "hello red",
+    topic: "build.web",
+    to: ids.alive,
+    ageMs: 1_000,
+    isDelivered: true,
+  });
+  expect(messages.map(({ text }) => text)).toMatchObject([
+    "the disk is full",
+    "chat c3 on laptop continues it",
+    "session s9 of laptop is offered to it",
+    "the leader of deploy is now no chat",
+    "its report on task 4 was refused: late",
+    "task 3 (test) waits for it",
+    "task 2 (lint) was cancelled: no",
+    "task 1 (build) was taken from it: silent",
+    "hello red",
+  ]);
+  expect(messages[0]).toMatchObject({ isDelivered: false, from: null });
 });

@@ -19,6 +19,7 @@ import { StoreError } from "../../../store/store-error.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
 import { findSession } from "../../resolve-id.ts";
 import { readFleet } from "./fleet.ts";
+import { readMessages } from "./received-messages.ts";
 import type { PageError } from "./page-server.ts";
 import { readBrief, readSessionPage } from "./session-page.ts";
 
@@ -54,6 +55,11 @@ export class PageCalls {
     if (known) return known;
     const answer = this.#run(call);
     this.#answers.set(key, answer);
+    // A request that has failed may be sent again.
+    void answer.then(
+      ({ ok }) => ok || this.#answers.delete(key),
+      () => this.#answers.delete(key),
+    );
     const [oldest] = this.#answers.keys();
     if (this.#answers.size > maxAnswers && oldest !== undefined) this.#answers.delete(oldest);
     return answer;
@@ -84,6 +90,7 @@ export class PageCalls {
     const input = pageInputs[name].safeParse(given);
     if (!input.success) return err({ code: "bad_input", message: messageOf(input.error) });
     if (name === "page.fleet") return ok(await readFleet(runtime, await this.#deps.link()));
+    if (name === "page.messages") return ok({ messages: readMessages(runtime) });
     const found = findSession(runtime, "session" in input.data ? input.data.session : "");
     if (!found.ok) return err({ code: "unknown_key", message: found.error.message });
     const value = await handlers[name](this.#deps, found.value);
@@ -91,7 +98,7 @@ export class PageCalls {
   }
 }
 
-const handlers: Omit<PageHandlers, "page.fleet"> = {
+const handlers: Omit<PageHandlers, "page.fleet" | "page.messages"> = {
   "page.session": async ({ runtime, command, link }, session) =>
     readSessionPage(runtime, session, { command, chat: await findChat(link, session.id) }),
   "page.brief": ({ runtime }, session) => readBrief(runtime, session),

@@ -27,7 +27,7 @@ export interface PageServerDeps {
   readonly now: () => number;
   readonly random: (bytes: number) => Uint8Array;
   readonly call: (given: PageCall) => Promise<Result<unknown, PageError>>;
-  /** A page needs a new link: its token is used, too old or missing. */
+  /** A page has to sign in, and the last link was used or is too old. */
   readonly onLinkNeeded: () => void;
   readonly onProblem: (message: string) => void;
 }
@@ -112,7 +112,7 @@ export class PageServer {
     const token = body !== null && "token" in body && typeof body["token"] === "string" ? body["token"] : "";
     const cookie = this.#signIn?.exchange(token) ?? null;
     if (cookie !== null) return sendJson(response, 200, {}, { "set-cookie": cookie });
-    this.#deps.onLinkNeeded();
+    if (this.#signIn?.hasToken === false) this.#deps.onLinkNeeded();
     return unauthenticated(response, "the link was used already, or is older than a minute");
   }
 

@@ -22,8 +22,6 @@ export interface WebOptions {
 /** Where no write is reported, as on a network disk. */
 const pollEveryMs = 5_000;
 const parentCheckMs = 2_000;
-/** A page that is not signed in may ask again and again. */
-const linkEveryMs = 5_000;
 
 /** [WP1] Serves the live page until Ctrl-C. */
 export async function servePage(cli: Cli, options: WebOptions): Promise<CommandResult> {
@@ -33,18 +31,13 @@ export async function servePage(cli: Cli, options: WebOptions): Promise<CommandR
   const feed = new LiveFeed(setTimer);
   const team = new TeamLink(cli, () => feed.changed("team"));
   const calls = new PageCalls({ runtime, link: () => team.open(), command: cli.command });
-  let linkAt = -Infinity;
   const server = new PageServer({
     files: readPageFiles(folder),
     feed,
     now: runtime.now,
     random: runtime.random,
     call: (call) => calls.answer(call),
-    onLinkNeeded: () => {
-      if (runtime.now() - linkAt < linkEveryMs) return;
-      linkAt = runtime.now();
-      cli.io.stdout(`A page needs to sign in: ${server.newLink()}\n`);
-    },
+    onLinkNeeded: () => cli.io.stdout(`A page needs to sign in: ${server.newLink()}\n`),
     onProblem: (message) => cli.progress(`A request of the page failed: ${message}`),
   });
   try {

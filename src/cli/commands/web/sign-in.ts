@@ -30,12 +30,21 @@ export class SignIn {
     return token;
   }
 
+  /** A link was printed that is still good: another one would make it useless. */
+  get hasToken(): boolean {
+    return this.#token !== null && this.#isFresh(this.#token.at);
+  }
+
+  #isFresh(at: number): boolean {
+    return isWithin(this.#deps.now() - at, tokenLifeMs);
+  }
+
   /** @returns the header of the cookie; null: the token is unknown, used or too old */
   exchange(given: string): string | null {
     const token = this.#token;
     if (!token || !timingSafeEqual(token.hash, hashOf(given))) return null;
     this.#token = null;
-    if (!isWithin(this.#deps.now() - token.at, tokenLifeMs)) return null;
+    if (!this.#isFresh(token.at)) return null;
     const secret = this.#secret();
     this.#signedIn = [...this.#signedIn, hashOf(secret)].slice(-maxSignedIn);
     return `${this.#cookieName}=${secret}; HttpOnly; SameSite=Strict; Path=/`;
