@@ -13,6 +13,7 @@ import {
   notice,
   query,
   readFragment,
+  revision,
   route,
   shownAgain,
 } from "./page-state.ts";
@@ -37,9 +38,7 @@ const titles: Readonly<Record<string, string>> = {
 
 const trouble = signal<string | null>(null);
 
-interface ViewProps {
-  readonly id: string;
-}
+type ViewProps = { readonly id: string };
 
 const views: Readonly<Record<string, ComponentType<ViewProps>>> = {
   fleet: FleetView,
@@ -104,7 +103,13 @@ function Navigation({ section }: { section: string }): JSX.Element {
       {Object.entries(titles)
         .filter(isThere)
         .map(([name, title]) => (
-          <a key={name} href={linkTo(name)} aria-current={name === section ? "page" : undefined}>
+          <a
+            key={name}
+            href={linkTo(name)}
+            aria-current={name === section ? "page" : undefined}
+            // On the edge tasks are not announced.
+            onClick={name === section ? () => revision.value++ : undefined}
+          >
             {title}
           </a>
         ))}

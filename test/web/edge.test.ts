@@ -73,6 +73,12 @@ it("[WP16] a pasted token signs in, stays out of the address and of what the bro
   await page.getByRole("button", { name: "Force release" }).click();
   await page.getByRole("dialog").getByRole("alert").waitFor();
   expect((await edge.call("leases.list", {})).leases).toHaveLength(1);
+  await page.keyboard.press("Escape");
+  await page.evaluate('location.hash = "#/tasks"');
+  await page.getByText("No task was submitted yet.").waitFor();
+  await edge.call("tasks.submit", { tasks: [{ type: "build" }] });
+  await page.getByRole("navigation").getByRole("link", { name: "Tasks" }).click();
+  await page.getByText("0 % of 1 task done").waitFor();
   expect(faults).toEqual([]);
 });
 

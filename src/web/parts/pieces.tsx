@@ -73,11 +73,8 @@ export function Empty({ title, children }: { title: string; children?: Component
   );
 }
 
-interface HeadProps {
-  readonly title: string;
-  /** Label of the search. */
-  readonly search?: string;
-}
+/** `search`: label of the search. */
+type HeadProps = { readonly title: string; readonly search?: string };
 
 /** The heading gets the focus when its view is opened. */
 export function Head({ title, search }: HeadProps): Node {

@@ -88,6 +88,16 @@ it("[WP3] a change is refused without this server's Origin: none, null, another 
     expect([headers, status]).toEqual([headers, 403]);
     expect(text).not.toContain(ids.alive);
   }
+  const upgrade = {
+    connection: "upgrade",
+    upgrade: "websocket",
+    "sec-websocket-version": "13",
+    "sec-websocket-key": "x",
+  };
+  for (const path of ["/api/live", "/api/call"]) {
+    const headers = { ...own, ...upgrade, origin: "https://evil.test" };
+    expect(await sendRaw(page.port, { method: "GET", path, headers })).toMatchObject({ status: 404 });
+  }
   expect((await sendRaw(page.port, { path: "/api/call", headers: own, body })).status).toBe(200);
 });
 
