@@ -22,7 +22,8 @@ export default defineConfig({
     coverage: {
       provider: "v8",
       include: ["src/**/*.ts"],
-      exclude: ["src/**/*-entry.ts", "src/worker/**", "src/durable/**"],
+      // The page runs in a browser, in the project `web`.
+      exclude: ["src/**/*-entry.ts", "src/worker/**", "src/durable/**", "src/web/**"],
       reporter: ["text-summary", "json-summary", "html"],
       thresholds: { lines: 97 },
     },
@@ -51,6 +52,17 @@ export default defineConfig({
       },
       // Needs Debian's prometheus and prometheus-alertmanager.
       { extends: true, test: { name: "ops", include: ["test/ops/**/*.test.ts"], testTimeout: 60_000 } },
+      // A real browser: one at a time, for it is measured.
+      {
+        extends: true,
+        test: {
+          name: "web",
+          include: ["test/web/**/*.test.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          fileParallelism: false,
+        },
+      },
       {
         extends: true,
         test: {

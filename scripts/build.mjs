@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { build } from "esbuild";
+import { pageHeaders } from "../src/shared/page-security.ts";
 
 /**
  * Loads costly built-in modules at their first call instead of at the start: crypto, zlib and child_process take 3 to 5 ms each, and
@@ -98,10 +99,59 @@ fill(
   files.filter(([name]) => /^(mcp|hook)\b/.test(name)),
 );
 
+fill(join("dist", "web"), await buildPage());
+
+/** The live page: a bundle without data, which the machine and the Worker serve as it is. */
+async function buildPage() {
+  const folder = join("src", "web");
+  const { outputFiles, metafile } = await build({
+    entryPoints: [
+      { in: join(folder, "app-entry.tsx"), out: "app" },
+      { in: join(folder, "app.css"), out: "app" },
+    ],
+    outdir: join("dist", "web"),
+    entryNames: "[name]-[hash]",
+    chunkNames: "app-[name]-[hash]",
+    splitting: true,
+    metafile: true,
+    write: false,
+    bundle: true,
+    platform: "browser",
+    format: "esm",
+    target: "es2022",
+    jsx: "automatic",
+    jsxImportSource: "preact",
+    minify: true,
+    legalComments: "none",
+  });
+  const assets = outputFiles.map(({ path, contents }) => [basename(path), contents]);
+  const outputs = Object.entries(metafile.outputs);
+  const [script, { imports }] = outputs.find(([, { entryPoint }]) => entryPoint?.endsWith(".tsx"));
+  const [style] = outputs.find(([name]) => name.endsWith(".css"));
+  const first = imports.filter(({ kind }) => kind === "import-statement").map(({ path }) => basename(path));
+  const preloads = first.map((name) => `<link rel="modulepreload" href="/${name}" />`);
+  const page = readFileSync(join(folder, "index.html"), "utf8")
+    .replace("app-entry.tsx", basename(script))
+    .replace("app.css", basename(style))
+    .replace("<script", () => [...preloads, "<script"].join("\n    "));
+  return [
+    ...assets,
+    ["icon.svg", readFileSync(join(folder, "icon.svg"))],
+    ["index.html", Buffer.from(page)],
+    ["_headers", Buffer.from(headersFile())],
+  ];
+}
+
+/** For the Worker's static assets, which are answered before its program runs. */
+function headersFile() {
+  const lines = Object.entries(pageHeaders).map(([name, value]) => `  ${name}: ${value}`);
+  return ["/*", ...lines, "/app-*", "  cache-control: public, max-age=31536000, immutable", ""].join("\n");
+}
+
 function fill(folder, wanted) {
   mkdirSync(folder, { recursive: true });
   for (const [name, contents] of wanted) replace(join(folder, name), contents);
-  const kept = new Set(wanted.map(([name]) => name));
+  const kept = new Set([...wanted.map(([name]) => name), "web"]);
   for (const name of readdirSync(folder)) {
     if (!kept.has(name) && !name.endsWith(".next")) rmSync(join(folder, name), { recursive: true });
   }

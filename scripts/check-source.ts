@@ -92,7 +92,7 @@ function wordsOf(name: string): string[] {
 export function folderCycles(imports: ReadonlyMap<string, readonly string[]>): string[][] {
   const next = new Map<string, Set<string>>();
   for (const [file, targets] of imports) {
-    if (file.endsWith("-entry.ts")) continue;
+    if (/-entry\.tsx?$/.test(file)) continue;
     const folders = next.get(dirname(file)) ?? new Set<string>();
     for (const target of targets) if (dirname(target) !== dirname(file)) folders.add(dirname(target));
     next.set(dirname(file), folders);
@@ -120,7 +120,7 @@ function importsOf(path: string, source: string): string[] {
 }
 
 if (import.meta.main) {
-  const files = globSync("src/**/*.ts", { cwd: root }).map((path) => ({
+  const files = globSync("src/**/*.{ts,tsx}", { cwd: root }).map((path) => ({
     path,
     source: readFileSync(join(root, path), "utf8"),
   }));

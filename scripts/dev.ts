@@ -77,7 +77,7 @@ async function run(signal: AbortSignal): Promise<void> {
     await stopBundler();
     const state = join(files, "state", "v3");
     await keepRunning({
-      start: () => start({ script, state, port, secrets, isLimited: true }),
+      start: () => start({ script, state, port, secrets, isLimited: true, page: join(root, "dist", "web") }),
       isAnswering: (url) => isAnswering(url, signal),
       everyMs,
       now: Date.now,

@@ -4,6 +4,7 @@ import { dirname } from "node:path";
 import { build } from "esbuild";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
 import { secretNames, type SecretName } from "../src/contract/secrets.ts";
+import { pageHeaders } from "../src/shared/page-security.ts";
 import { RuntimeGuard } from "./runtime-guard.ts";
 
 const endSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
@@ -27,6 +28,8 @@ export interface LocalRuntimeOptions {
   readonly bindings?: Readonly<Record<string, string>>;
   /** More queues, by the binding of their producer; each is consumed by the worker. */
   readonly queues?: Readonly<Record<string, string>>;
+  /** The built live page. */
+  readonly page?: string;
 }
 
 /** What wrangler.toml says, as Miniflare takes it. What is made in the folder of the state is that of this name. */
@@ -126,7 +129,7 @@ export async function bundle(entry: string, outfile: string): Promise<void> {
 }
 
 function workerd(options: LocalRuntimeOptions, secrets: Secrets, restarted: () => void): Miniflare {
-  const { script, state, port = 0, log, isLimited = false, bindings = {}, queues = {} } = options;
+  const { script, state, port = 0, log, isLimited = false, bindings = {}, queues = {}, page } = options;
   const { queueProducers, queueConsumers, ratelimits } = declared;
   return new Miniflare(
     convertV4MiniflareOptions({
@@ -144,6 +147,7 @@ function workerd(options: LocalRuntimeOptions, secrets: Secrets, restarted: () =
       },
       ratelimits: isLimited ? ratelimits : { AUTH_FAILURE_LIMITER: ratelimits.AUTH_FAILURE_LIMITER },
       bindings: { ...secrets, SHIM_LOCAL: "1", ...bindings },
+      ...(page === undefined ? {} : { assets: assetsIn(page) }),
       resourcePersistencePath: state,
       // Else it asks Cloudflare for the properties of a request.
       cf: false,
@@ -152,6 +156,18 @@ function workerd(options: LocalRuntimeOptions, secrets: Secrets, restarted: () =
       ...(log ? { handleStructuredLogs: ({ message }: { message: string }) => log(message) } : {}),
     }),
   );
+}
+
+/** As wrangler.toml and the file of headers say it. */
+function assetsIn(directory: string) {
+  return {
+    directory,
+    routerConfig: {
+      has_user_worker: true,
+      static_routing: { user_worker: ["/v1/*", "/health", "/openapi.json"] },
+    },
+    assetConfig: { headers: { version: 2 as const, rules: { "/*": { set: pageHeaders } } } },
+  };
 }
 
 /** Miniflare ends the whole process at a signal, at once. What is to be done then is for the program to say that uses it. */

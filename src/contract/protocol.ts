@@ -27,6 +27,10 @@ export const closeCodes = {
   flood: 4006,
 } as const;
 
+/** Subprotocol of a page's socket, offered beside its ticket, which opens one socket. */
+export const ticketProtocol = "shim.page";
+export const ticketLifeMs = 30_000;
+
 /** Notification {mark}. The client answers `flow.read` {mark} once it has read up to it. */
 export const flowMarkMethod = "flow.mark";
 export const flowReadMethod = "flow.read";

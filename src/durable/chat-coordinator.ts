@@ -1,7 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { readRequests, toAnswer } from "../contract/frames.ts";
 import { errorTable, type Refusal } from "../contract/errors.ts";
-import { closeCodes, pingText, pongText } from "../contract/protocol.ts";
+import { closeCodes, pingText, pongText, ticketProtocol } from "../contract/protocol.ts";
 import { checkFields, checkScope } from "../shared/check-input.ts";
 import * as audit from "../coordination/kernel/audit.ts";
 import * as dispatch from "../coordination/scheduling/dispatch.ts";
@@ -29,6 +29,7 @@ import { Requests, type CallAnswer } from "./requests.ts";
 import { close, unbind, Sockets } from "./sockets.ts";
 import { StorageSql } from "./storage-sql.ts";
 import { Throttle } from "./throttle.ts";
+import * as tickets from "./tickets.ts";
 import { TokenExpiry } from "./token-expiry.ts";
 import { Transactions } from "./transactions.ts";
 import { Watches } from "./watches.ts";
@@ -184,13 +185,23 @@ export class ChatCoordinator extends DurableObject<Env> {
       closeSocket: (socket, code, reason) => this.#closeSocket(socket, code, reason),
     });
     if (refused) return Response.json(refused, { status: errorTable[refused.code].status });
+    const ticket = searchParams.get("ticket");
+    if (ticket !== null && !this.#useTicket(JSON.parse(ticket) as tickets.Ticket))
+      return Response.json(tickets.refusal, { status: 401 });
     const chat = searchParams.get("chat");
     const { 0: client, 1: server } = new WebSocketPair();
     this.ctx.acceptWebSocket(server, [`token:${bearer.value.id}`, ...(chat === null ? [] : [`chat:${chat}`])]);
     attach(server, { token: credentials, openedAt: this.now(), chat, incarnation: null, watches: [] });
     this.#tokenExpiry.track(bearer.value.expiresAt);
     this.#arm(0);
-    return new Response(null, { status: 101, webSocket: client });
+    // A browser refuses an answer that chooses none of the protocols that it has offered.
+    const headers = ticket === null ? {} : { "sec-websocket-protocol": ticketProtocol };
+    return new Response(null, { status: 101, webSocket: client, headers });
+  }
+
+  #useTicket(ticket: tickets.Ticket): boolean {
+    const used = this.#transactions.run((tx) => ok(tickets.use(tx.sql, tx.now, ticket)));
+    return used.ok && used.value;
   }
 
   override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void | Promise<void> {

@@ -21,6 +21,7 @@ import {
 import { openApi } from "./open-api.ts";
 import { check, NewWorkspace, parseQuery, readBody, readQuery } from "./inputs.ts";
 import { writeDataPoints } from "./data-points.ts";
+import { authenticatePage, giveTicket } from "./page-socket.ts";
 import * as tokens from "./tokens.ts";
 
 const base = "/v1/workspaces/:workspace";
@@ -46,6 +47,7 @@ app.get("/health", (context) => health(context));
 app.get("/openapi.json", () => Response.json(openApi()));
 app.post("/v1/workspaces", limitBody(), (context) => createWorkspace(context));
 app.get(`${base}/metrics`, (context) => scrape(context));
+app.post(`${base}/tickets`, limitBody(), (context) => giveTicket(context, randomBytes()));
 app.get(`${base}/connect`, (context) => connect(context));
 for (const [name, operation] of Object.entries<Operation>(operations)) {
   if (!isOperation(name) || operation.isSocketOnly) continue;
@@ -159,13 +161,15 @@ async function connect(context: AppContext): Promise<Response> {
   const { chat } = query.value;
   const problem = checkConnect(context, chat);
   if (problem) return errorResponse(problem);
-  const caller = await authenticate(context);
+  const isPage = context.req.header("origin") !== undefined;
+  const caller = isPage ? await authenticatePage(context) : await authenticate(context);
   if (!caller.ok) return errorResponse(caller.error);
   const { stub, credentials } = caller.value;
   const inner = new URL("https://coordinator/connect");
   inner.searchParams.set("token", credentials.id);
   inner.searchParams.set("hash", credentials.hash);
   if (chat !== undefined) inner.searchParams.set("chat", chat);
+  if ("ticket" in caller.value) inner.searchParams.set("ticket", JSON.stringify(caller.value.ticket));
   const response = await stub.fetch(new Request(inner, { headers: { upgrade: "websocket" } }));
   return response.status === 101 ? response : errorResponse(await response.json<Refusal>());
 }
@@ -174,9 +178,9 @@ function checkConnect(context: AppContext, chat: string | undefined): Refusal | 
   if (context.req.header("upgrade")?.toLowerCase() !== "websocket") {
     return { code: "bad_input", message: "connect is only for WebSockets" };
   }
-  // CORS does not apply to sockets.
-  if (context.req.header("origin") !== undefined)
-    return { code: "forbidden", message: "sockets are not open to web pages" };
+  // CORS does not apply to sockets, and a page is no chat.
+  if (context.req.header("origin") !== undefined && chat !== undefined)
+    return { code: "forbidden", message: "chats are not open to web pages" };
   const isId = chat === undefined || Id.safeParse(chat).success;
   return isId ? null : { code: "bad_input", message: "chat: not an id" };
 }

@@ -34,11 +34,21 @@ export async function make(secret: string, claims: Claims, random: Uint8Array): 
     m: claims.machine,
     s: claims.scope,
     e: claims.expiresAt,
-    n: base64url(random),
+    n: toBase64url(random),
   };
-  const text = base64url(new TextEncoder().encode(JSON.stringify(payload)));
+  const text = toBase64url(new TextEncoder().encode(JSON.stringify(payload)));
+  return `${prefix}${text}.${await sign(secret, text)}`;
+}
+
+export async function sign(secret: string, text: string): Promise<string> {
   const signature = await crypto.subtle.sign("HMAC", await keyOf(secret), new TextEncoder().encode(text));
-  return `${prefix}${text}.${base64url(new Uint8Array(signature))}`;
+  return toBase64url(new Uint8Array(signature));
+}
+
+export async function isSigned(secret: string, text: string, signature: string): Promise<boolean> {
+  const bytes = fromBase64url(signature);
+  if (!bytes) return false;
+  return crypto.subtle.verify("HMAC", await keyOf(secret), bytes, new TextEncoder().encode(text));
 }
 
 /** Same for a repeated request, unpredictable without the secret. */
@@ -65,10 +75,7 @@ export async function deriveFirstToken(
 export async function read(secret: string, token: string): Promise<Claims | null> {
   const [text = "", signature = "", ...rest] = token.startsWith(prefix) ? token.slice(prefix.length).split(".") : [];
   if (token.length > maxTokenChars || rest.length > 0) return null;
-  const bytes = fromBase64url(signature);
-  if (!bytes) return null;
-  const isSigned = await crypto.subtle.verify("HMAC", await keyOf(secret), bytes, new TextEncoder().encode(text));
-  return isSigned ? claimsOf(text) : null;
+  return (await isSigned(secret, text, signature)) ? claimsOf(text) : null;
 }
 
 function claimsOf(text: string): Claims | null {
@@ -101,14 +108,14 @@ export async function isSameSecret(one: string, other: string): Promise<boolean>
   return crypto.subtle.timingSafeEqual(a, b);
 }
 
-function base64url(bytes: Uint8Array): string {
+export function toBase64url(bytes: Uint8Array): string {
   return btoa(String.fromCharCode(...bytes))
     .replaceAll("+", "-")
     .replaceAll("/", "_")
     .replaceAll("=", "");
 }
 
-function fromBase64url(text: string): Uint8Array<ArrayBuffer> | null {
+export function fromBase64url(text: string): Uint8Array<ArrayBuffer> | null {
   if (!/^[\w-]+$/.test(text)) return null;
   try {
     return Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (sign) => sign.charCodeAt(0));

@@ -78,6 +78,21 @@ export function undelivered(sql: Sql, sessionId: string, limit: number): NewsRow
   return rows.map(({ seq, key, at, body }) => ({ seq, key, at, news: JSON.parse(body) as News }));
 }
 
+export interface DeliveredNews extends NewsRow {
+  readonly session: string;
+  /** When its chat was shown it. */
+  readonly deliveredAt: number | null;
+}
+
+/** Those of all sessions, newest first. */
+export function listNewest(sql: Sql, limit: number): DeliveredNews[] {
+  const rows = sql.all<Omit<DeliveredNews, "news"> & { body: string }>(
+    `SELECT seq, key, at, session_id AS session, told_at AS deliveredAt, body FROM team_news ORDER BY seq DESC LIMIT ?`,
+    limit,
+  );
+  return rows.map(({ body, ...row }) => Object.assign(row, { news: JSON.parse(body) as News }));
+}
+
 export function countUndelivered(sql: Sql, sessionId: string, kind: News["kind"]): number {
   const query = "SELECT count(*) AS n FROM team_news WHERE session_id = ? AND kind = ? AND told_at IS NULL";
   return sql.all<{ n: number }>(query, sessionId, kind)[0]?.n ?? 0;

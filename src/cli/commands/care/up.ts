@@ -2,16 +2,20 @@ import type { Command } from "commander";
 import { ok } from "../../../shared/result.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { StoreError } from "../../../store/store-error.ts";
-import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
+import { countUpTo, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
+import { wrongUsage } from "../../answer.ts";
 import { clientStates } from "./client-states.ts";
 import { readOverview, type ClientState, type Overview, TeamReader, type TeamOverview } from "./overview.ts";
 import { overviewFacts, overviewLines, type OverviewStyle } from "./render-overview.ts";
 import { safeText } from "../../screen-text.ts";
 import { localTime } from "../../times.ts";
 import { isWithin } from "../../../shared/elapsed.ts";
+import { servePage } from "../web/serve-page.ts";
 
 interface UpOptions extends CommonOptions {
   readonly once?: boolean;
+  readonly web?: boolean;
+  readonly port?: number;
 }
 
 const redrawMs = 2_000;
@@ -26,8 +30,16 @@ export function addUp(program: Command, cli: Cli): void {
     .description(
       "live view of this machine: sessions, risk, what died unfinished, and the team with its tasks and files",
     )
-    .option("--once", "print once and exit (--json does too)");
-  cli.define(command, (options: UpOptions) => up(cli, options));
+    .option("--once", "print once and exit (--json does too)")
+    .option("--web", "serve the live page for a browser on this machine, and print its address")
+    .option("--port <n>", "with --web: the port (default: a free one, the same each time)", countUpTo(65_535));
+  cli.define(command, (options: UpOptions) => view(cli, options));
+}
+
+async function view(cli: Cli, options: UpOptions): Promise<CommandResult> {
+  const { web, once, port } = options;
+  if (web !== true) return port === undefined ? up(cli, options) : wrongUsage("--port is for --web.");
+  return once === true ? wrongUsage("give --web or --once, not both.") : servePage(cli, options);
 }
 
 async function up(cli: Cli, options: UpOptions): Promise<CommandResult> {

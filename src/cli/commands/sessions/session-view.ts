@@ -1,3 +1,4 @@
+import type { SessionState } from "../../../contract/live-page.ts";
 import type { CrashCause, Risk } from "../../../contract/readings.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import { causeOf, hasContent } from "../../../local-mcp/recovery/detect.ts";
@@ -8,17 +9,6 @@ import { isClosedWithNothingOpen } from "../../../local-mcp/sessions/closed-sess
 import { displayTitle, type Session, type Waiting } from "../../../local-mcp/sessions/sessions.ts";
 import { shortSessionId } from "../../../local-mcp/sessions/short-ids.ts";
 import { assess } from "../../../local-mcp/signals/risk.ts";
-
-/** `empty`: died with nothing to lose. `closed`: between two turns, with nothing open [RE52]. */
-export type SessionState =
-  | "alive"
-  | "incomplete"
-  | "closed"
-  | "empty"
-  | "finished"
-  | "offered"
-  | "recovered"
-  | "dismissed";
 
 /** Printed as JSON: fields are only added. */
 export interface SessionView {

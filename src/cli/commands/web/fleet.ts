@@ -1,0 +1,102 @@
+import type { Chat } from "../../../contract/chats.ts";
+import type { Fleet, FleetRow } from "../../../contract/live-page.ts";
+import { findIncomplete } from "../../../local-mcp/recovery/detect.ts";
+import { recordFinishedHere } from "../../../local-mcp/recovery/finished-tasks.ts";
+import { hasDied } from "../../../local-mcp/sessions/closed-sessions.ts";
+import * as sessions from "../../../local-mcp/sessions/sessions.ts";
+import { emptyLine, sum, totalCost, usageBy } from "../../../local-mcp/usage/usage-report.ts";
+import type { Runtime } from "../../../runtime/runtime.ts";
+import type { Sql } from "../../../shared/sql.ts";
+import * as notices from "../../../store/notices.ts";
+import * as pauses from "../../../store/pause.ts";
+import { commandLine, type CoordinatorLink } from "../../coordinator-link.ts";
+import { localTime } from "../../times.ts";
+import { toSessionView, type SessionView } from "../sessions/session-view.ts";
+import { allChats } from "../team/chat-names.ts";
+
+const maxFinished = 20;
+const maxIncomplete = 100;
+const dayMs = 86_400_000;
+
+/** Sessions of this machine, and the workspace's chats on other machines. */
+export async function readFleet(runtime: Runtime, link: CoordinatorLink | string): Promise<Fleet> {
+  recordFinishedHere(runtime);
+  const { chats: all, ...team } = typeof link === "string" ? teamTrouble("this machine", link) : await readTeam(link);
+  const byChat = new Map(all.map((one) => [one.chat, one]));
+  const own = runtime.store.read((sql) => readOwn(sql, runtime, byChat), noneHere);
+  const known = new Set(own.rows.map(({ id }) => id));
+  const chats = all.filter(({ chat, status }) => !known.has(chat) && status !== "offline");
+  return { ...own, ...team, chats };
+}
+
+interface Team extends Pick<Fleet, "where" | "trouble"> {
+  readonly chats: readonly Chat[];
+}
+
+async function readTeam(link: CoordinatorLink): Promise<Team> {
+  const chats = await allChats(link);
+  if (!chats.ok) return teamTrouble(link.where, chats.error.message);
+  return { where: link.where, trouble: null, chats: chats.value.filter(isMember) };
+}
+
+function teamTrouble(where: string, trouble: string): Team {
+  return { where, trouble, chats: [] };
+}
+
+const noneHere = { rows: [], costUsdToday: null, unpricedTokensToday: 0, notices: [] };
+
+function isMember({ client }: Chat): boolean {
+  return client !== commandLine;
+}
+
+function readOwn(
+  sql: Sql,
+  runtime: Runtime,
+  chats: ReadonlyMap<string, Chat>,
+): Pick<Fleet, "rows" | "costUsdToday" | "unpricedTokensToday" | "notices"> {
+  const now = runtime.now();
+  const usage = usageBy(sql, { by: "session", since: now }, runtime.config.usage);
+  const costs = new Map(usage.map((line) => [line.key, totalCost(line)]));
+  const total = usage.reduce(sum, emptyLine);
+  const open = [...sessions.listOpen(sql)];
+  const dead = findIncomplete(sql, runtime.processes, now, { limit: maxIncomplete, accepts: hasDied });
+  const recent = sessions.list(sql, { since: now - dayMs, limit: 200 }).filter(({ endedAt }) => endedAt !== null);
+  const alive = open.map((one) => toSessionView(sql, runtime, one)).filter(({ state }) => state === "alive");
+  const others = [...dead.map((one) => one.session), ...recent.slice(0, maxFinished)];
+  const views = [...alive, ...others.map((one) => toSessionView(sql, runtime, one))];
+  return {
+    rows: views.map((view) => toFleetRow(view, now, costs.get(view.id) ?? null, chats.get(view.id))),
+    costUsdToday: usage.length === 0 ? null : totalCost(total),
+    unpricedTokensToday: total.unpricedTokens,
+    notices: [...notices.list(sql).map(({ text }) => text), ...pauses.list(sql, now).map(pauseText)],
+  };
+}
+
+function pauseText({ project, until }: pauses.Pause): string {
+  return `Nothing is stored for ${project ?? "any project"}${until === null ? "" : ` until ${localTime(until)}`}: paused.`;
+}
+
+export function toFleetRow(view: SessionView, now: number, costUsdToday: number | null, chat?: Chat): FleetRow {
+  const { waiting, lastSeenAt, savedAt } = view;
+  return {
+    id: view.id,
+    shortId: view.shortId,
+    title: view.title,
+    state: view.state,
+    activity: view.activity,
+    waiting: waiting && { for: waiting.for, ageMs: now - waiting.since },
+    client: view.client,
+    machine: null,
+    project: view.project,
+    model: view.model,
+    contextFill: view.contextFill,
+    risk: view.risk,
+    cause: view.cause,
+    causeDetail: view.causeDetail,
+    seenAgeMs: now - lastSeenAt,
+    savedAgeMs: savedAt === null ? null : now - savedAt,
+    costUsdToday,
+    taskCount: chat?.taskCount ?? null,
+    progress: chat?.progress ?? null,
+  };
+}

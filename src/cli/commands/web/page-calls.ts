@@ -1,0 +1,125 @@
+import type { Chat } from "../../../contract/chats.ts";
+import {
+  pageInputs,
+  pageOperations,
+  type PageCall,
+  type PageCallName,
+  type PageOperation,
+  type PageOutputs,
+} from "../../../contract/live-page.ts";
+import { dismiss, undo } from "../../../local-mcp/recovery/local-source.ts";
+import { forget, purge } from "../../../local-mcp/retention/forget.ts";
+import type { Session } from "../../../local-mcp/sessions/sessions.ts";
+import type { Runtime } from "../../../runtime/runtime.ts";
+import { checkInput } from "../../../shared/check-input.ts";
+import { messageOf } from "../../../shared/error.ts";
+import { err, ok, type Result } from "../../../shared/result.ts";
+import { dropMarked } from "../../../snapshots/stored-snapshots.ts";
+import { StoreError } from "../../../store/store-error.ts";
+import type { CoordinatorLink } from "../../coordinator-link.ts";
+import { findSession } from "../../resolve-id.ts";
+import { readFleet } from "./fleet.ts";
+import { readMessages } from "./received-messages.ts";
+import type { PageError } from "./page-server.ts";
+import { readBrief, readSessionPage } from "./session-page.ts";
+
+const maxAnswers = 200;
+
+export interface PageCallDeps {
+  readonly runtime: Runtime;
+  /** A text: why there is no link. */
+  readonly link: () => Promise<CoordinatorLink | string>;
+  /** How the user types `shim` here. */
+  readonly command: string;
+}
+
+type Answer = Result<unknown, PageError>;
+type PageHandlers = {
+  readonly [Name in PageCallName]: (deps: PageCallDeps, session: Session) => Promise<PageOutputs[Name] | null>;
+};
+
+/** [WP7] Answers the page's calls; repeats of a request get the answer of the first. */
+export class PageCalls {
+  readonly #deps: PageCallDeps;
+  readonly #answers = new Map<string, Promise<Answer>>();
+
+  constructor(deps: PageCallDeps) {
+    this.#deps = deps;
+  }
+
+  answer(call: PageCall): Promise<Answer> {
+    const { requestId } = call;
+    if (requestId === undefined) return this.#run(call);
+    const key = `${call.name} ${requestId}`;
+    const known = this.#answers.get(key);
+    if (known) return known;
+    const answer = this.#run(call);
+    this.#answers.set(key, answer);
+    // A request that has failed may be sent again.
+    void answer.then(
+      ({ ok }) => ok || this.#answers.delete(key),
+      () => this.#answers.delete(key),
+    );
+    const [oldest] = this.#answers.keys();
+    if (this.#answers.size > maxAnswers && oldest !== undefined) this.#answers.delete(oldest);
+    return answer;
+  }
+
+  async #run({ name, input, requestId }: PageCall): Promise<Answer> {
+    try {
+      if (Object.hasOwn(pageInputs, name)) return await this.#runOwn(name as PageCallName, input);
+      const operation = pageOperations.find((one) => one === name);
+      if (operation === undefined) return err({ code: "unknown_operation", message: `the page has no ${name}` });
+      return await this.#operate(operation, input, requestId);
+    } catch (error) {
+      if (error instanceof StoreError) return err({ code: error.code, message: error.message });
+      throw error;
+    }
+  }
+
+  async #operate(name: PageOperation, input: PageCall["input"], requestId: string | undefined): Promise<Answer> {
+    const link = await this.#deps.link();
+    if (typeof link === "string") return err({ code: "edge_unusable", message: link });
+    const whole = name === "leases.force-release" && requestId !== undefined ? { ...input, requestId } : input;
+    const checked = checkInput(name, whole);
+    return checked.ok ? link.call(name, whole) : checked;
+  }
+
+  async #runOwn(name: PageCallName, given: PageCall["input"]): Promise<Answer> {
+    const { runtime } = this.#deps;
+    const input = pageInputs[name].safeParse(given);
+    if (!input.success) return err({ code: "bad_input", message: messageOf(input.error) });
+    if (name === "page.fleet") return ok(await readFleet(runtime, await this.#deps.link()));
+    if (name === "page.messages") return ok({ messages: readMessages(runtime) });
+    const found = findSession(runtime, "session" in input.data ? input.data.session : "");
+    if (!found.ok) return err({ code: "unknown_key", message: found.error.message });
+    const value = await handlers[name](this.#deps, found.value);
+    return value === null ? err({ code: "unknown_key", message: "the session was deleted meanwhile" }) : ok(value);
+  }
+}
+
+const handlers: Omit<PageHandlers, "page.fleet" | "page.messages"> = {
+  "page.session": async ({ runtime, command, link }, session) =>
+    readSessionPage(runtime, session, { command, chat: await findChat(link, session.id) }),
+  "page.brief": ({ runtime }, session) => readBrief(runtime, session),
+  "page.dismiss": async ({ runtime }, { id }) => ({ isDismissed: dismiss(runtime, id) }),
+  "page.undo": async ({ runtime }, { id }) => ({ isUndone: undo(runtime, id) }),
+  "page.forget": ({ runtime }, { id }) => forgetSession(runtime, id),
+};
+
+/** @returns undefined: the session is no member of the team now */
+async function findChat(link: PageCallDeps["link"], chat: string): Promise<Chat | undefined> {
+  const opened = await link();
+  const found = typeof opened === "string" ? null : await opened.call("chats.get", { chat });
+  return found?.ok && found.value.status !== "offline" ? found.value : undefined;
+}
+
+/** [CL16] Does the same as `shim forget`. */
+async function forgetSession(runtime: Runtime, session: string): Promise<PageOutputs["page.forget"]> {
+  const { rows } = runtime.store.write((sql) => forget(sql, { session }));
+  const { failures } = await dropMarked(runtime, { maxGarbage: 0, isAll: true });
+  if (failures.length > 0) throw new StoreError("store_unavailable", "not all saved files could be deleted; repeat it");
+  await purge(runtime.store, runtime.paths);
+  runtime.log("info", "a session was forgotten from the live page", { session });
+  return { rows };
+}

@@ -1,0 +1,183 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { errorTable, type ErrorCode } from "../../../contract/errors.ts";
+import { PageCall } from "../../../contract/live-page.ts";
+import { messageOf } from "../../../shared/error.ts";
+import {
+  checkPageRequest,
+  dataHeaders,
+  loopbackOrigins,
+  pageHeaders,
+  type PageRequest,
+} from "../../../shared/page-security.ts";
+import type { Result } from "../../../shared/result.ts";
+import type { LiveFeed } from "./live-feed.ts";
+import type { PageFile } from "./page-files.ts";
+import { SignIn } from "./sign-in.ts";
+
+const maxBodyBytes = 1_048_576;
+
+export interface PageError {
+  readonly code: string;
+  readonly message: string;
+}
+
+export interface PageServerDeps {
+  readonly files: ReadonlyMap<string, PageFile>;
+  readonly feed: LiveFeed;
+  readonly now: () => number;
+  readonly random: (bytes: number) => Uint8Array;
+  readonly call: (given: PageCall) => Promise<Result<unknown, PageError>>;
+  /** A page has to sign in, and the last link was used or is too old. */
+  readonly onLinkNeeded: () => void;
+  readonly onProblem: (message: string) => void;
+}
+
+/** [WP1] Serves the live page on loopback. GET has the bundle only; all data takes the cookie. */
+export class PageServer {
+  readonly #deps: PageServerDeps;
+  readonly #server: Server;
+  #origins: readonly string[] = [];
+  #signIn: SignIn | null = null;
+
+  constructor(deps: PageServerDeps) {
+    this.#deps = deps;
+    this.#server = createServer((request, response) => {
+      this.#handle(request, response).catch((error: unknown) => {
+        deps.onProblem(messageOf(error));
+        if (!response.headersSent) sendJson(response, 500, { error: { code: "internal", message: "SHIM failed" } });
+        response.end();
+      });
+    });
+  }
+
+  /**
+   * @param port 0: any free one
+   * @throws the system's error, such as EADDRINUSE
+   * @returns the port
+   */
+  async listen(port: number): Promise<number> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#server.once("error", reject);
+    this.#server.listen({ port, host: "127.0.0.1", exclusive: true }, resolve);
+    await promise;
+    this.#server.off("error", reject);
+    const address = this.#server.address();
+    if (address === null || typeof address === "string") throw new Error("the page has no port");
+    this.#origins = loopbackOrigins(address.port);
+    this.#signIn = new SignIn(this.#deps, address.port);
+    return address.port;
+  }
+
+  /** A link that signs in once, within a minute. The fragment is never sent, so never logged. */
+  newLink(): string {
+    return `${this.#origins[0]}/#t=${this.#signIn?.newToken()}`;
+  }
+
+  async close(): Promise<void> {
+    this.#deps.feed.close();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#server.close(() => resolve());
+    this.#server.closeAllConnections();
+    await promise;
+  }
+
+  async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { method = "", url = "" } = request;
+    const refusal = checkPageRequest(toPageRequest(request), this.#origins);
+    if (refusal) return sendJson(response, refusal.status, { error: { code: "forbidden", message: refusal.message } });
+    if (method === "GET" || method === "HEAD") return this.#sendFile(method, url, response);
+    return method === "POST" ? this.#handlePost(url, request, response) : notFound(response);
+  }
+
+  async #handlePost(url: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (url === "/api/sign-in") return this.#exchange(request, response);
+    const { cookie } = request.headers;
+    if (!this.#signIn?.isSignedIn(cookie)) return unauthenticated(response, "this page is not signed in");
+    if (url === "/api/call") return this.#call(request, response);
+    if (url === "/api/live") return this.#follow(response);
+    if (url !== "/api/sign-out") return notFound(response);
+    return sendJson(response, 200, {}, { "set-cookie": this.#signIn.signOut(cookie) });
+  }
+
+  #sendFile(method: string, url: string, response: ServerResponse): void {
+    const file = this.#deps.files.get(url);
+    if (!file) return notFound(response);
+    const caching = file.isForever ? "public, max-age=31536000, immutable" : "no-cache";
+    response.writeHead(200, { ...pageHeaders, "content-type": file.type, "cache-control": caching });
+    response.end(method === "HEAD" ? undefined : file.body);
+  }
+
+  async #exchange(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const body = await readBody(request);
+    const token = body !== null && "token" in body && typeof body["token"] === "string" ? body["token"] : "";
+    const cookie = this.#signIn?.exchange(token) ?? null;
+    if (cookie !== null) return sendJson(response, 200, {}, { "set-cookie": cookie });
+    if (this.#signIn?.hasToken === false) this.#deps.onLinkNeeded();
+    return unauthenticated(response, "the link was used already, or is older than a minute");
+  }
+
+  async #call(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const given = PageCall.safeParse(await readBody(request));
+    if (!given.success)
+      return sendJson(response, 400, { error: { code: "bad_input", message: "the call has another form" } });
+    const result = await this.#deps.call(given.data);
+    if (result.ok) return sendJson(response, 200, result.value);
+    const { code, message } = result.error;
+    sendJson(response, statusOf(result.error), { error: { code, message } });
+  }
+
+  #follow(response: ServerResponse): void {
+    response.writeHead(200, { ...dataHeaders, "content-type": "application/x-ndjson" });
+    this.#deps.feed.add(response);
+  }
+}
+
+function statusOf({ code }: PageError): number {
+  return Object.hasOwn(errorTable, code) ? errorTable[code as ErrorCode].status : 503;
+}
+
+function toPageRequest({ method = "", headers }: IncomingMessage): PageRequest {
+  const { host, origin, "sec-fetch-site": fetchSite, "content-type": contentType } = headers;
+  return { method, host, origin, fetchSite: textOf(fetchSite), contentType };
+}
+
+function textOf(header: string | readonly string[] | undefined): string | undefined {
+  return typeof header === "string" ? header : header?.join();
+}
+
+function notFound(response: ServerResponse): void {
+  sendJson(response, 404, { error: { code: "unknown_operation", message: "there is nothing here" } });
+}
+
+function unauthenticated(response: ServerResponse, message: string): void {
+  sendJson(response, 401, { error: { code: "unauthenticated", message } });
+}
+
+function sendJson(
+  response: ServerResponse,
+  status: number,
+  value: unknown,
+  more: Readonly<Record<string, string>> = {},
+): void {
+  response.writeHead(status, { ...dataHeaders, ...more, "content-type": "application/json" });
+  response.end(JSON.stringify(value));
+}
+
+/** @returns null for a body that is no JSON object, or too large */
+async function readBody(request: IncomingMessage): Promise<Record<string, unknown> | null> {
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  for await (const part of request as AsyncIterable<Buffer>) {
+    bytes += part.length;
+    if (bytes > maxBodyBytes) return null;
+    parts.push(part);
+  }
+  try {
+    const value = JSON.parse(Buffer.concat(parts).toString()) as unknown;
+    return typeof value === "object" && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : null;
+  } catch {
+    return null;
+  }
+}

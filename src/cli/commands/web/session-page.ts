@@ -1,0 +1,50 @@
+import type { Chat } from "../../../contract/chats.ts";
+import type { SessionBrief, SessionPage } from "../../../contract/live-page.ts";
+import { brief } from "../../../local-mcp/recovery/brief.ts";
+import { localSource } from "../../../local-mcp/recovery/local-source.ts";
+import { readContent } from "../../../local-mcp/sessions/session-content.ts";
+import type { Session } from "../../../local-mcp/sessions/sessions.ts";
+import { visible } from "../../../local-mcp/words/visible-text.ts";
+import type { Runtime } from "../../../runtime/runtime.ts";
+import { timeline } from "../sessions/timeline.ts";
+import { toSessionView } from "../sessions/session-view.ts";
+import { toFleetRow } from "./fleet.ts";
+
+const maxLines = 500;
+
+interface SessionContext {
+  /** How the user types `shim` here. */
+  readonly command: string;
+  readonly chat: Chat | undefined;
+}
+
+/** @returns null: the session was deleted meanwhile */
+export function readSessionPage(
+  runtime: Runtime,
+  session: Session,
+  { command, chat }: SessionContext,
+): SessionPage | null {
+  const now = runtime.now();
+  return runtime.store.read((sql) => {
+    const content = readContent(sql, session.id);
+    const view = toSessionView(sql, runtime, session);
+    const lines = timeline(content).toReversed();
+    return {
+      row: toFleetRow(view, now, null, chat),
+      timeline: lines
+        .slice(0, maxLines)
+        .map(({ at, source, kind, text }) => ({ source, kind, text: visible(text), ageMs: now - at })),
+      isAll: lines.length <= maxLines,
+      checkpoints: view.checkpoints,
+      resumeCommand: view.state === "alive" ? null : `${command} resume ${view.shortId}`,
+    };
+  }, null);
+}
+
+/** The brief as the next chat would receive it now. */
+export async function readBrief(runtime: Runtime, session: Session): Promise<SessionBrief | null> {
+  const found = await localSource(runtime, null).inspect(session.id);
+  if (!found.ok || found.value === null) return null;
+  const { config, now } = runtime;
+  return { brief: brief(found.value, now(), config.recovery), score: found.value.score.total };
+}

@@ -1,0 +1,155 @@
+import * as z from "zod";
+import type { Chat } from "./chats.ts";
+import type { CrashCause, Risk } from "./readings.ts";
+import type { OperationName, OutputOf } from "./operations.ts";
+
+/** Read models and actions that a machine's own live page has beside the operations. */
+
+/** `empty`: died with nothing to lose. `closed`: between two turns, with nothing open [RE52]. */
+export type SessionState =
+  | "alive"
+  | "incomplete"
+  | "closed"
+  | "empty"
+  | "finished"
+  | "offered"
+  | "recovered"
+  | "dismissed";
+
+export interface FleetRow {
+  readonly id: string;
+  readonly shortId: string;
+  readonly title: string | null;
+  readonly state: SessionState | OutputOf<"chats.get">["status"];
+  readonly activity: "idle" | "busy" | "waiting" | "stuck" | "dead" | null;
+  readonly waiting: { readonly for: "permission" | "dialog" | "prompt"; readonly ageMs: number } | null;
+  readonly client: string;
+  readonly machine: string | null;
+  readonly project: string | null;
+  readonly model: string | null;
+  /** Share of the context in use, 0 to 1. */
+  readonly contextFill: number | null;
+  readonly risk: Risk | null;
+  readonly cause: CrashCause | null;
+  readonly causeDetail: string | null;
+  readonly seenAgeMs: number;
+  readonly savedAgeMs: number | null;
+  readonly costUsdToday: number | null;
+  readonly taskCount: number | null;
+  readonly progress: string | null;
+}
+
+export interface Fleet {
+  /** Sessions of this machine; none on the edge. */
+  readonly rows: readonly FleetRow[];
+  /** Chats of the workspace that are not among them. */
+  readonly chats: readonly Chat[];
+  readonly where: string;
+  /** Cost of this UTC day, as far as clients report it or prices are set. */
+  readonly costUsdToday: number | null;
+  readonly unpricedTokensToday: number;
+  readonly notices: readonly string[];
+  /** Why the team could not be read. */
+  readonly trouble: string | null;
+}
+
+export interface TimelineLine {
+  readonly ageMs: number;
+  readonly source: "journal" | "signal" | "checkpoint" | "snapshot" | "crash" | "recovery";
+  readonly kind: string;
+  readonly text: string;
+}
+
+export interface SessionPage {
+  readonly row: FleetRow;
+  /** Newest first; at most the newest 500. */
+  readonly timeline: readonly TimelineLine[];
+  readonly isAll: boolean;
+  readonly checkpoints: number;
+  /** Command that continues the session in a terminal; null while it is alive. */
+  readonly resumeCommand: string | null;
+}
+
+/** A message, or another notification, for a chat of this machine. */
+export interface ReceivedMessage {
+  readonly id: number;
+  readonly ageMs: number;
+  readonly kind: string;
+  readonly text: string;
+  readonly from: string | null;
+  readonly topic: string | null;
+  /** Chat that receives it, and its title. */
+  readonly to: string;
+  readonly toTitle: string | null;
+  /** Whether its chat was shown it. */
+  readonly isDelivered: boolean;
+}
+
+export interface SessionBrief {
+  readonly brief: string;
+  /** Restore score, 0 to 100. */
+  readonly score: number | null;
+}
+
+const session = z.strictObject({ session: z.string().min(1).max(200) });
+const nothing = z.strictObject({});
+
+export const pageInputs = {
+  "page.fleet": nothing,
+  "page.messages": nothing,
+  "page.session": session,
+  "page.brief": session,
+  "page.dismiss": session,
+  "page.undo": session,
+  "page.forget": session,
+} as const;
+export type PageCallName = keyof typeof pageInputs;
+export type PageInputs = { readonly [Name in PageCallName]: z.input<(typeof pageInputs)[Name]> };
+
+export interface PageOutputs {
+  readonly "page.fleet": Fleet;
+  /** The newest 200, newest first. */
+  readonly "page.messages": { readonly messages: readonly ReceivedMessage[] };
+  readonly "page.session": SessionPage;
+  readonly "page.brief": SessionBrief;
+  readonly "page.dismiss": { readonly isDismissed: boolean };
+  readonly "page.undo": { readonly isUndone: boolean };
+  readonly "page.forget": { readonly rows: number };
+}
+
+/** Operations that the page may call; all others are refused, whatever the sign-in may do. */
+export const pageOperations = [
+  "audit.list",
+  "budgets.get",
+  "chats.drain",
+  "chats.get",
+  "chats.list",
+  "health",
+  "leases.force-release",
+  "leases.list",
+  "tasks.cancel",
+  "tasks.discard",
+  "tasks.get",
+  "tasks.history",
+  "tasks.list",
+  "tasks.progress",
+  "tasks.replay",
+  "tasks.stats",
+  "tasks.tree",
+  "tokens.list",
+  "tokens.revoke",
+] as const satisfies readonly OperationName[];
+export type PageOperation = (typeof pageOperations)[number];
+
+/** Body of a call of the page. A repeat under the same request id returns the first answer. */
+export const PageCall = z.strictObject({
+  name: z.string().max(60),
+  input: z.record(z.string(), z.unknown()),
+  requestId: z.string().min(1).max(100).optional(),
+});
+export type PageCall = z.infer<typeof PageCall>;
+
+/** A line of the live stream: what may have changed. */
+export interface LiveLine {
+  readonly changed: "sessions" | "team" | "all";
+}

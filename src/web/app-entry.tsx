@@ -1,0 +1,187 @@
+import { signal } from "@preact/signals";
+import { render, type ComponentType, type JSX } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { localHost, signInHere } from "./local-host.ts";
+import {
+  ageTick,
+  changed,
+  hasMoved,
+  host,
+  isEdge,
+  isLive,
+  linkTo,
+  notice,
+  query,
+  readFragment,
+  revision,
+  route,
+  shownAgain,
+} from "./page-state.ts";
+import { ConfirmDialog } from "./parts/confirm.tsx";
+import { ChatView } from "./views/chat.tsx";
+import { FilesView } from "./views/files.tsx";
+import { FleetView } from "./views/fleet.tsx";
+import { SignInHere } from "./views/sign-in.tsx";
+import { TasksView } from "./views/tasks.tsx";
+import { TaskView } from "./views/task.tsx";
+
+const ageTickMs = 10_000;
+
+const titles: Readonly<Record<string, string>> = {
+  fleet: "Fleet",
+  tasks: "Tasks",
+  files: "Files",
+  messages: "Messages",
+  plan: "Plan",
+  health: "Health",
+};
+
+const trouble = signal<string | null>(null);
+
+type ViewProps = { readonly id: string };
+
+const views: Readonly<Record<string, ComponentType<ViewProps>>> = {
+  fleet: FleetView,
+  chat: ChatView,
+  tasks: TasksView,
+  task: TaskView,
+  files: FilesView,
+};
+
+/** Beyond the first load. */
+const laterViews: Readonly<Record<string, () => Promise<ComponentType<ViewProps>>>> = {
+  dead: async () => (await import("./views/dead.tsx")).DeadView,
+  messages: async () => (await import("./views/messages.tsx")).MessagesView,
+  plan: async () => (await import("./views/plan.tsx")).PlanView,
+  health: async () => (await import("./views/health.tsx")).HealthView,
+  edge: async () => (await import("./views/sign-in-edge.tsx")).SignInToEdge,
+};
+
+function View({ name, id }: ViewProps & { readonly name: string }): JSX.Element {
+  const [Later, setLater] = useState<ComponentType<ViewProps> | null>(null);
+  useEffect(() => {
+    void laterViews[name]?.().then((found) => setLater(() => found));
+  }, []);
+  const Known = views[name] ?? Later;
+  if (Known) return <Known id={id} />;
+  return name in laterViews ? <p class="muted">Reading …</p> : <FleetView />;
+}
+
+/** The navigation's entry of a view that has none of its own. */
+const sections: Readonly<Record<string, string>> = { chat: "fleet", task: "tasks", dead: "tasks" };
+
+function App(): JSX.Element {
+  const present = host.value;
+  const { view, id } = route.value;
+  useEffect(() => present?.follow(changed, (state) => (isLive.value = state)), [present]);
+  useEffect(() => {
+    query.value = "";
+    document.title = `${titles[view] ?? `${view} ${id.slice(0, 12)}`} - SHIM`;
+  }, [view, id]);
+  if (!present) return isEdge.value ? <View key="edge" name="edge" id="" /> : <SignInHere trouble={trouble.value} />;
+  return (
+    <>
+      <a class="skip" href="#main" onClick={skip}>
+        Skip to the view
+      </a>
+      <Navigation section={sections[view] ?? view} />
+      <main id="main">
+        <View key={`${view} ${id}`} name={view} id={id} />
+      </main>
+      <p class="notice" role="status">
+        {notice.value}
+      </p>
+      <ConfirmDialog />
+    </>
+  );
+}
+
+function Navigation({ section }: { section: string }): JSX.Element {
+  return (
+    <nav aria-label="Views">
+      <strong>SHIM</strong>
+      {Object.entries(titles)
+        .filter(isThere)
+        .map(([name, title]) => (
+          <a
+            key={name}
+            href={linkTo(name)}
+            aria-current={name === section ? "page" : undefined}
+            // On the edge tasks are not announced.
+            onClick={name === section ? () => revision.value++ : undefined}
+          >
+            {title}
+          </a>
+        ))}
+      <span class={`live ${isLive.value ? "on" : "off"}`}>{isLive.value ? "live" : "not live"}</span>
+      <button type="button" onClick={() => void signOut()}>
+        Sign out
+      </button>
+    </nav>
+  );
+}
+
+/** Messages are in the stores of the machines that receive them. */
+function isThere([name]: readonly [string, string]): boolean {
+  return name !== "messages" || host.value?.kind === "machine";
+}
+
+async function signOut(): Promise<void> {
+  await host.value?.signOut();
+  host.value = null;
+}
+
+/** The fragment belongs to the router. */
+function skip(event: Event): void {
+  event.preventDefault();
+  document.querySelector("h1")?.focus();
+}
+
+function onKey(event: KeyboardEvent): void {
+  if ((event.ctrlKey || event.metaKey) && event.key === "k") {
+    event.preventDefault();
+    document.getElementById("search")?.focus();
+  }
+  if (event.key === "ArrowDown" || event.key === "ArrowUp") moveInList(event);
+}
+
+/** Arrow keys go from one entry of a list or table to the next. */
+function moveInList(event: KeyboardEvent): void {
+  const present = event.target instanceof Element ? event.target.closest("main li, main tr") : null;
+  if (!present || !(event.target instanceof HTMLAnchorElement)) return;
+  const next = event.key === "ArrowDown" ? present.nextElementSibling : present.previousElementSibling;
+  const link = next?.querySelector("a");
+  if (!link) return;
+  event.preventDefault();
+  link.focus();
+}
+
+async function start(): Promise<void> {
+  const [, token] = /^#t=([\w-]+)$/.exec(location.hash) ?? [];
+  if (token !== undefined) {
+    history.replaceState(null, "", location.pathname);
+    const answer = await signInHere(token);
+    trouble.value = answer.ok ? null : answer.error.message;
+  } else {
+    // Only the Worker answers this.
+    isEdge.value = await fetch("/health").then(
+      ({ ok }) => ok,
+      () => false,
+    );
+  }
+  // Without a cookie the first call is refused, which shows how to sign in.
+  host.value = isEdge.value || trouble.value !== null ? null : localHost;
+  readFragment();
+  addEventListener("hashchange", () => {
+    hasMoved.value = true;
+    readFragment();
+  });
+  document.addEventListener("keydown", onKey);
+  document.addEventListener("visibilitychange", shownAgain);
+  setInterval(() => ageTick.value++, ageTickMs);
+  const root = document.getElementById("app");
+  root?.replaceChildren();
+  if (root) render(<App />, root);
+}
+
+void start();

@@ -1,0 +1,156 @@
+import type { Chat } from "../contract/chats.ts";
+import type { Fleet, PageOperation } from "../contract/live-page.ts";
+import { refused, toAnswer, type Answer, type CallName, type Host } from "./host.ts";
+
+const changing = /^(?:chats\.drain|leases\.force-release|tasks\.(?:cancel|discard|replay)|tokens\.revoke)$/;
+
+/** Method and path below a workspace; a test compares them with the table of operations. */
+export function routeOf(name: PageOperation): string {
+  const path = name
+    .replace(/\.list$/, "")
+    .replace("budgets.get", "budgets")
+    .replace(".", "/");
+  return `${changing.test(name) ? "POST" : "GET"} /${path}`;
+}
+
+type OnChange = Parameters<Host["follow"]>[0];
+type OnState = Parameters<Host["follow"]>[1];
+
+const pingMs = 30_000;
+const retryMs = { base: 2_000, most: 60_000 };
+/** Announced by the coordinator; tasks are not, since each would cost it rows. */
+const watched = ["$chat/", "$file/", "$leader/"];
+
+/** The workspace that a token names; null: it is no token. */
+export function workspaceOf(token: string): string | null {
+  try {
+    const [text = ""] = token.replace(/^shim_/, "").split(".");
+    const { w } = JSON.parse(atob(text.replaceAll("-", "+").replaceAll("_", "/"))) as { w?: unknown };
+    return typeof w === "string" ? w : null;
+  } catch {
+    return null;
+  }
+}
+
+/** The Worker, with a token that stays in this page's memory. */
+export class EdgeHost implements Host {
+  readonly kind = "edge";
+  readonly #base: string;
+  readonly #token: string;
+
+  constructor(workspace: string, token: string) {
+    this.#base = `/v1/workspaces/${encodeURIComponent(workspace)}`;
+    this.#token = token;
+  }
+
+  readonly call: Host["call"] = async (name: CallName, input: object, requestId?: string) => {
+    if (name === "page.fleet") return (await this.#readFleet()) as never;
+    if (name.startsWith("page.")) return refused("unknown_operation", "this is only on the machine of the chat");
+    const isIdempotent = name === "leases.force-release" && requestId !== undefined;
+    return this.#ask(routeOf(name as PageOperation), isIdempotent ? { ...input, requestId } : input);
+  };
+
+  async signOut(): Promise<void> {}
+
+  follow(onChange: OnChange, onState: OnState): () => void {
+    const end = new AbortController();
+    void this.#followUntil(end.signal, onChange, onState);
+    return () => end.abort();
+  }
+
+  async #followUntil(end: AbortSignal, onChange: OnChange, onState: OnState): Promise<void> {
+    for (let waitMs = retryMs.base; !end.aborted; waitMs = Math.min(2 * waitMs, retryMs.most)) {
+      const ticket = await this.#ask<{ ticket: string }>("POST /tickets", {});
+      if (ticket.ok && !end.aborted) {
+        const address = `${location.origin.replace("http", "ws")}${this.#base}/connect`;
+        const socket = new WebSocket(address, ["shim.page", ticket.value.ticket]);
+        end.addEventListener("abort", () => socket.close());
+        if (await followSocket(socket, onChange, onState)) waitMs = retryMs.base;
+      }
+      await new Promise((resolve) => setTimeout(resolve, waitMs));
+    }
+  }
+
+  async #ask<T>(route: string, input: object): Promise<Answer<T>> {
+    const [method = "", path = ""] = route.split(" ");
+    const headers = { authorization: `Bearer ${this.#token}` };
+    const texts = Object.entries(input).map(([name, value]) => [name, String(value)]);
+    const query = method === "GET" && texts.length > 0 ? `?${new URLSearchParams(texts).toString()}` : "";
+    try {
+      const body = method === "GET" ? {} : { body: JSON.stringify(input) };
+      return await toAnswer<T>(await fetch(`${this.#base}${path}${query}`, { method, headers, ...body }));
+    } catch {
+      return refused("unreachable", "the coordinator was not reached");
+    }
+  }
+
+  async #readFleet(): Promise<Answer<Fleet>> {
+    const chats: Chat[] = [];
+    for (let cursor: string | null = ""; cursor !== null;) {
+      const from: object = cursor === "" ? {} : { cursor };
+      const page: Answer<{ chats: Chat[]; cursor: string | null }> = await this.#ask(routeOf("chats.list"), {
+        limit: 200,
+        ...from,
+      });
+      if (!page.ok) return page;
+      chats.push(...page.value.chats);
+      cursor = page.value.cursor;
+    }
+    const budgets = await this.#ask<{ today: { costMicros: number } }>(routeOf("budgets.get"), {});
+    const costUsdToday = budgets.ok ? budgets.value.today.costMicros / 1e6 : null;
+    const nothingHere = { rows: [], unpricedTokensToday: 0, notices: [], trouble: null };
+    return { ok: true, value: { ...nothingHere, chats, costUsdToday, where: location.host } };
+  }
+}
+
+/** Pings are answered without waking the coordinator. @returns whether it was open */
+function followSocket(socket: WebSocket, onChange: OnChange, onState: OnState): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  let isOpen = false;
+  const ping = setInterval(() => isOpen && socket.send("ping"), pingMs);
+  socket.addEventListener("open", () => {
+    isOpen = true;
+    onState(true);
+    onChange("all");
+    send(socket, "health", {}, 1);
+  });
+  socket.addEventListener("message", ({ data }) => {
+    if (handleFrame(socket, parseFrame(data))) onChange("team");
+  });
+  socket.addEventListener("close", () => {
+    clearInterval(ping);
+    onState(false);
+    resolve(isOpen);
+  });
+  return promise;
+}
+
+/** @returns whether something has changed */
+function handleFrame(socket: WebSocket, { id, method, result, params = {} }: Frame): boolean {
+  const { mark, watch, revision } = params;
+  if (id === 1) watchFrom(socket, result?.revision ?? 0);
+  else if (method === "flow.mark") send(socket, "flow.read", { mark });
+  else if (method === "state.changes") send(socket, "state.watch-ack", { watch, revision });
+  // Changes were missed: the watches begin again from now.
+  else if (method === "resync") send(socket, "health", {}, 1);
+  return method === "state.changes" || method === "resync";
+}
+
+function watchFrom(socket: WebSocket, after: number): void {
+  for (const prefix of watched) send(socket, "state.watch", { watch: prefix.slice(1, -1), prefix, after }, 2);
+}
+
+function send(socket: WebSocket, method: string, params: object, id?: number): void {
+  socket.send(JSON.stringify({ jsonrpc: "2.0", method, params, ...(id === undefined ? {} : { id }) }));
+}
+
+interface Frame {
+  readonly id?: number;
+  readonly method?: string;
+  readonly result?: { readonly revision?: number };
+  readonly params?: { readonly mark?: string; readonly watch?: string; readonly revision?: number };
+}
+
+function parseFrame(data: unknown): Frame {
+  return typeof data === "string" && data.startsWith("{") ? (JSON.parse(data) as Frame) : {};
+}

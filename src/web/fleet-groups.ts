@@ -1,0 +1,93 @@
+import type { Chat } from "../contract/chats.ts";
+import type { Fleet, FleetRow } from "../contract/live-page.ts";
+import { matches } from "./format.ts";
+
+/** Pure. The order in which a user has to act. */
+
+export const groupNames = ["waits", "died", "stuck", "works", "idle", "ended"] as const;
+export type GroupName = (typeof groupNames)[number];
+
+export const groupTitles: Readonly<Record<GroupName, string>> = {
+  waits: "Waits for you",
+  died: "Died, and can come back",
+  stuck: "Stuck",
+  works: "At work",
+  idle: "Idle",
+  ended: "Ended in the last day",
+};
+
+export interface FleetGroup {
+  readonly name: GroupName;
+  readonly rows: readonly FleetRow[];
+}
+
+const waitingProgress = "waits for its user";
+const diedStates: ReadonlySet<string> = new Set(["incomplete", "offered", "closed"]);
+const endedStates: ReadonlySet<string> = new Set(["finished", "recovered", "dismissed", "empty", "offline"]);
+
+/** An idle prompt waits for nothing that is under way; a permission or a question does. */
+export function groupOf({ state, activity, waiting, progress }: FleetRow): GroupName {
+  const over = diedStates.has(state) ? "died" : endedStates.has(state) ? "ended" : null;
+  if (over) return over;
+  if (waiting || activity === "waiting" || progress === waitingProgress) return "waits";
+  return atWork[activity ?? state] ?? "idle";
+}
+
+const atWork: Readonly<Record<string, GroupName>> = { stuck: "stuck", busy: "works", draining: "works" };
+
+/** Longest waiting first; among the others, the highest risk, then the last that was active. */
+function compare(a: FleetRow, b: FleetRow): number {
+  const order = orders.map((keyOf) => keyOf(a) - keyOf(b)).find((difference) => difference !== 0);
+  return order ?? a.id.localeCompare(b.id);
+}
+
+const orders: readonly ((row: FleetRow) => number)[] = [
+  ({ waiting }) => -(waiting?.ageMs ?? 0),
+  ({ risk }) => -(risk?.score ?? 0),
+  ({ seenAgeMs }) => seenAgeMs,
+];
+
+/** A chat of another machine: the content of its session is there. */
+function toRow(chat: Chat): FleetRow {
+  const unknown = { activity: null, waiting: null, project: null, model: null, risk: null, cause: null };
+  return {
+    ...unknown,
+    id: chat.chat,
+    shortId: chat.chat.slice(0, 8),
+    title: typeof chat.metadata["title"] === "string" ? chat.metadata["title"] : null,
+    state: chat.status,
+    client: chat.client,
+    machine: chat.machine,
+    contextFill: chat.health.contextFill ?? null,
+    causeDetail: null,
+    seenAgeMs: chat.lastSeenAgeMs,
+    savedAgeMs: null,
+    costUsdToday: null,
+    taskCount: chat.taskCount,
+    progress: chat.progress,
+  };
+}
+
+export function toGroups({ rows, chats }: Pick<Fleet, "rows" | "chats">, query: string): FleetGroup[] {
+  const fitting = [...rows, ...chats.map(toRow)].filter((row) =>
+    matches(query, [row.id, row.title, row.project, row.machine, row.model, row.client, row.state, row.activity]),
+  );
+  const byName = Map.groupBy(fitting, groupOf);
+  return groupNames.flatMap((name) => {
+    const found = byName.get(name);
+    return found ? [{ name, rows: found.toSorted(compare) }] : [];
+  });
+}
+
+const waitingTexts = {
+  permission: "waits for your permission",
+  dialog: "waits for your answer",
+  prompt: "waits for your next prompt",
+};
+
+export function activityText({ waiting, activity, state, progress }: FleetRow): string {
+  if (waiting) return waitingTexts[waiting.for];
+  if (activity === "waiting" || progress === waitingProgress) return "waits for you";
+  if (state !== "alive") return state;
+  return activity === "busy" ? "works" : (activity ?? state);
+}

@@ -1,0 +1,47 @@
+import type { InputOf, OutputOf } from "../contract/operations.ts";
+import type { LiveLine, PageCallName, PageInputs, PageOperation, PageOutputs } from "../contract/live-page.ts";
+
+export interface Refused {
+  readonly code: string;
+  readonly message: string;
+}
+
+export type Answer<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: Refused };
+
+export type CallName = PageOperation | PageCallName;
+export type CallInput<Name extends CallName> = Name extends PageOperation
+  ? Omit<InputOf<Name>, "requestId">
+  : Name extends PageCallName
+    ? PageInputs[Name]
+    : never;
+export type CallOutput<Name extends CallName> = Name extends PageOperation
+  ? OutputOf<Name>
+  : Name extends PageCallName
+    ? PageOutputs[Name]
+    : never;
+
+/** The process behind the page: this machine's, or the Worker. */
+export interface Host {
+  readonly kind: "machine" | "edge";
+  /** @param requestId of an action; a repeat under it happens once */
+  call<Name extends CallName>(
+    name: Name,
+    input: CallInput<Name>,
+    requestId?: string,
+  ): Promise<Answer<CallOutput<Name>>>;
+  /** Reports what may have changed, and whether the connection stands. */
+  follow(onChange: (changed: LiveLine["changed"]) => void, onState: (isLive: boolean) => void): () => void;
+  signOut(): Promise<void>;
+}
+
+export function refused(code: string, message: string): Answer<never> {
+  return { ok: false, error: { code, message } };
+}
+
+/** Reads an answer of either host: a value, or `{error: {code, message}}`. */
+export async function toAnswer<T>(response: Response): Promise<Answer<T>> {
+  const body: unknown = await response.json().catch(() => null);
+  if (response.ok) return { ok: true, value: body as T };
+  const { error } = (body ?? {}) as { error?: Refused };
+  return refused(error?.code ?? "internal", error?.message ?? `the answer was ${response.status}`);
+}

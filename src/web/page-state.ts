@@ -1,0 +1,113 @@
+import { computed, signal } from "@preact/signals";
+import { useEffect, useState } from "preact/hooks";
+import type { Answer, CallInput, CallName, CallOutput, Host, Refused } from "./host.ts";
+
+/** Null while the page is not signed in. */
+export const host = signal<Host | null>(null);
+/** Whether this page came from the Worker, which has another sign-in. */
+export const isEdge = signal(false);
+export const isLive = signal(false);
+/** After the first view: the heading of the next one gets the focus. */
+export const hasMoved = signal(false);
+/** Counts what may have changed: a view that is shown reads again. */
+export const revision = signal(0);
+/** Counts every ten seconds, so that ages grow. */
+export const ageTick = signal(0);
+export const query = signal("");
+/** Read out by screen readers. */
+export const notice = signal("");
+
+export interface Route {
+  readonly view: string;
+  readonly id: string;
+}
+
+const fragment = signal("");
+
+export const route = computed<Route>(() => {
+  const [, view = "", id = ""] = /^#\/([a-z]+)(?:\/(.+))?$/.exec(fragment.value) ?? [];
+  return { view: view || "fleet", id: decodeURIComponent(id) };
+});
+
+export function readFragment(): void {
+  fragment.value = location.hash;
+}
+
+export function linkTo(view: string, id?: string | number): string {
+  return id === undefined ? `#/${view}` : `#/${view}/${encodeURIComponent(id)}`;
+}
+
+export interface Loaded<T> {
+  readonly value: T | null;
+  readonly error: Refused | null;
+  /** By `performance.now()`; ages in the value were right then. */
+  readonly at: number;
+}
+
+interface Kept<T> extends Loaded<T> {
+  readonly key: string;
+}
+
+const nothing = { value: null, error: null, at: 0 };
+
+/** Reads at first, and again after each change; while it reads, the last value stays. */
+export function useLoaded<T>(key: string, load: () => Promise<Answer<T>>): Loaded<T> {
+  const [kept, setKept] = useState<Kept<T>>({ key, ...nothing });
+  const changes = revision.value;
+  useEffect(() => {
+    let isOver = false;
+    const read = async (): Promise<void> => {
+      const answer = await load();
+      if (!isOver) setKept((last) => toKept(key, answer, last));
+    };
+    void read();
+    return () => {
+      isOver = true;
+    };
+  }, [key, changes]);
+  return kept.key === key ? kept : nothing;
+}
+
+/** After a failure the last value stays beside it. */
+function toKept<T>(key: string, answer: Answer<T>, last: Kept<T>): Kept<T> {
+  if (answer.ok) return { key, at: performance.now(), value: answer.value, error: null };
+  return { ...(last.key === key ? last : { key, ...nothing }), error: answer.error };
+}
+
+export function useCall<Name extends CallName>(name: Name, input: CallInput<Name>): Loaded<CallOutput<Name>> {
+  return useLoaded(`${name} ${JSON.stringify(input)}`, () => call(name, input));
+}
+
+export async function call<Name extends CallName>(
+  name: Name,
+  input: CallInput<Name>,
+  requestId?: string,
+): Promise<Answer<CallOutput<Name>>> {
+  const present = host.value;
+  if (!present) return { ok: false, error: { code: "unauthenticated", message: "sign in again" } };
+  const answer = await present.call(name, input, requestId);
+  if (!answer.ok && answer.error.code === "unauthenticated") host.value = null;
+  return answer;
+}
+
+const gapMs = 500;
+let isDue = false;
+
+/** A hidden page reads nothing until it is shown again. */
+export function changed(): void {
+  if (isDue || document.hidden) {
+    isMissed = document.hidden;
+    return;
+  }
+  isDue = true;
+  setTimeout(() => {
+    isDue = false;
+    revision.value++;
+  }, gapMs);
+}
+
+let isMissed = false;
+
+export function shownAgain(): void {
+  if (isMissed && !document.hidden) changed();
+}

@@ -1,0 +1,173 @@
+import type { ComponentChildren, JSX } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import type { Risk } from "../../contract/readings.ts";
+import { age, percent, plain, words } from "../format.ts";
+import { ageTick, hasMoved, query, type Loaded } from "../page-state.ts";
+
+type Node = JSX.Element | null;
+
+/** An age that the server computed, plus the time since then by this page's own clock. */
+export function Age({ ms, at, suffix = " ago" }: { ms: number; at: number; suffix?: string }): Node {
+  void ageTick.value;
+  return <span class="age">{`${age(ms + performance.now() - at)}${suffix}`}</span>;
+}
+
+/** Time that is left, by the server's clock at `at`. */
+export function Left({ ms, at }: { ms: number; at: number }): Node {
+  void ageTick.value;
+  const left = ms - (performance.now() - at);
+  return <span class="age">{left <= 0 ? "over" : age(left)}</span>;
+}
+
+export function Badge({ kind, children }: { kind: string; children: ComponentChildren }): Node {
+  return <span class={`badge ${kind}`}>{children}</span>;
+}
+
+export function Meter({ share, label }: { share: number; label: string }): Node {
+  const width = Math.round(Math.min(1, Math.max(0, share)) * 100);
+  const level = share >= 0.9 ? "high" : share >= 0.75 ? "raised" : "normal";
+  return (
+    <span class="meter">
+      <svg width="64" height="8" viewBox="0 0 100 8" preserveAspectRatio="none" class={level} aria-hidden="true">
+        <rect class="track" width="100" height="8" rx="4" />
+        <rect class="fill" width={width} height="8" rx="4" />
+      </svg>
+      {`${label} ${percent(share)}`}
+    </span>
+  );
+}
+
+export function RiskNote({ risk }: { risk: Risk }): Node {
+  if (risk.level === "safe" && risk.reasons.length === 0) return null;
+  const reasons = risk.reasons.map(({ name }) => words(name)).join(", ");
+  return (
+    <span
+      class={`risk ${risk.level}`}
+    >{`risk ${risk.score.toFixed(2)} ${risk.level}${reasons ? `: ${reasons}` : ""}`}</span>
+  );
+}
+
+/** Shows that a view reads, why it failed, or its value. */
+export function Shown<T>({ loaded, children }: { loaded: Loaded<T>; children: (value: T) => ComponentChildren }): Node {
+  const { value, error } = loaded;
+  return (
+    <>
+      {error && (
+        <p class="trouble" role="alert">
+          {plain(error.message)}
+        </p>
+      )}
+      {value === null ? !error && <p class="muted">Reading …</p> : children(value)}
+    </>
+  );
+}
+
+export function Empty({ title, children }: { title: string; children?: ComponentChildren }): Node {
+  return (
+    <div class="empty">
+      <p>
+        <strong>{title}</strong>
+      </p>
+      {children}
+    </div>
+  );
+}
+
+/** `search`: label of the search. */
+type HeadProps = { readonly title: string; readonly search?: string };
+
+/** The heading gets the focus when its view is opened. */
+export function Head({ title, search }: HeadProps): Node {
+  const heading = useRef<HTMLHeadingElement>(null);
+  useEffect(() => {
+    if (hasMoved.peek()) heading.current?.focus();
+  }, []);
+  return (
+    <header class="head">
+      <h1 tabIndex={-1} ref={heading}>
+        {title}
+      </h1>
+      {search && (
+        <label class="search">
+          {search}
+          <input
+            type="search"
+            id="search"
+            value={query.value}
+            onInput={({ currentTarget }) => (query.value = currentTarget.value)}
+            placeholder="Ctrl+K"
+            autocomplete="off"
+          />
+        </label>
+      )}
+    </header>
+  );
+}
+
+export function More({ left, onMore }: { left: number; onMore: () => void }): Node {
+  return left > 0 ? <button type="button" onClick={onMore}>{`Show more (${left} left)`}</button> : null;
+}
+
+export function Facts({ facts }: { facts: readonly (readonly [string, ComponentChildren])[] }): Node {
+  return (
+    <dl class="facts">
+      {facts.map(([name, value]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>{value}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+export interface Column<Item> {
+  readonly head: string;
+  readonly cell: (item: Item) => ComponentChildren;
+  readonly isNumber?: true;
+}
+
+interface TableProps<Item> {
+  readonly caption: string;
+  readonly items: readonly Item[];
+  readonly columns: readonly Column<Item>[];
+  readonly keyOf: (item: Item) => string | number;
+}
+
+/** Below 640 px each row is a card, whose cells name their column. */
+export function Table<Item>({ caption, items, columns, keyOf }: TableProps<Item>): Node {
+  return (
+    <table>
+      <caption class="hidden">{caption}</caption>
+      <thead>
+        <tr>
+          {columns.map(({ head, isNumber }) => (
+            <th key={head} scope="col" class={isNumber ? "number" : ""}>
+              {head || <span class="hidden">Actions</span>}
+            </th>
+          ))}
+        </tr>
+      </thead>
+      <tbody>
+        {items.map((item) => (
+          <tr key={keyOf(item)}>
+            {columns.map(({ head, cell, isNumber }) => (
+              <td key={head} data-head={head} class={isNumber ? "number" : ""}>
+                {cell(item)}
+              </td>
+            ))}
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+export function Code({ value }: { value: unknown }): Node {
+  const text = typeof value === "string" ? value : JSON.stringify(value, null, 2);
+  return (
+    <pre tabIndex={0} role="region" aria-label="Text">
+      {plain(text)}
+    </pre>
+  );
+}

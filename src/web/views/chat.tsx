@@ -1,0 +1,231 @@
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import type { FleetRow, SessionPage, TimelineLine } from "../../contract/live-page.ts";
+import { activityText } from "../fleet-groups.ts";
+import { matches, percent, plain, words } from "../format.ts";
+import { call, host, notice, query, useCall } from "../page-state.ts";
+import { ActionButton, type Action } from "../parts/confirm.tsx";
+import { Age, Badge, Code, Empty, Facts, Head, More, RiskNote, Shown } from "../parts/pieces.tsx";
+
+export function ChatView({ id }: { id: string }): JSX.Element {
+  return host.value?.kind === "machine" ? <SessionView id={id} /> : <MemberView id={id} />;
+}
+
+function SessionView({ id }: { id: string }): JSX.Element {
+  const loaded = useCall("page.session", { session: id });
+  if (loaded.error?.code === "unknown_key") return <MemberView id={id} />;
+  return (
+    <>
+      <Head title={plain(loaded.value?.row.title ?? "Chat")} search="Search the timeline" />
+      <Shown loaded={loaded}>{(page) => <Session page={page} at={loaded.at} />}</Shown>
+    </>
+  );
+}
+
+function Session({ page, at }: { page: SessionPage; at: number }): JSX.Element {
+  const { row, checkpoints } = page;
+  return (
+    <>
+      <Facts
+        facts={[
+          ["State", <Badge kind={row.state}>{activityText(row)}</Badge>],
+          ["Project", plain(row.project ?? "none")],
+          ["Model", plain(row.model ?? "unknown")],
+          ["Context", row.contextFill === null ? "unknown" : percent(row.contextFill)],
+          ["Risk", row.risk ? <RiskNote risk={row.risk} /> : "-"],
+          ["Seen", <Age ms={row.seenAgeMs} at={at} />],
+          ["Saved", row.savedAgeMs === null ? "never" : <Age ms={row.savedAgeMs} at={at} />],
+          ["Checkpoints", String(checkpoints)],
+          ["Id", row.id],
+        ]}
+      />
+      {row.cause !== null && (
+        <p class="trouble">{`Cause of its end: ${words(row.cause)}. ${plain(row.causeDetail ?? "")}`}</p>
+      )}
+      {page.resumeCommand !== null && <Resume command={page.resumeCommand} />}
+      <div class="buttons">
+        {actionsOf(page).map((action) => (
+          <ActionButton key={action.verb} action={action} />
+        ))}
+      </div>
+      <Brief id={row.id} />
+      <Timeline page={page} at={at} />
+    </>
+  );
+}
+
+function Resume({ command }: { command: string }): JSX.Element {
+  const copy = async (): Promise<void> => {
+    await navigator.clipboard.writeText(command);
+    notice.value = "Copied. Paste it in a terminal, in the project's folder.";
+  };
+  return (
+    <p class="line">
+      To continue it, in a terminal: <code>{command}</code>
+      <button type="button" onClick={() => void copy()}>
+        Copy
+      </button>
+    </p>
+  );
+}
+
+/** States in which a session may be dismissed, and offered again. */
+const openStates: ReadonlySet<string> = new Set(["incomplete", "closed", "offered"]);
+const decidedStates: ReadonlySet<string> = new Set(["dismissed", "offered", "recovered"]);
+
+function actionsOf({ row }: SessionPage): Action[] {
+  const isMember = row.state === "alive" && row.taskCount !== null;
+  return [
+    ...(openStates.has(row.state) ? [dismissAction(row)] : []),
+    ...(decidedStates.has(row.state) ? [offerAction(row)] : []),
+    ...(isMember ? [drainAction(row.id)] : []),
+    forgetAction(row),
+  ];
+}
+
+function dismissAction({ id, title }: FleetRow): Action {
+  return {
+    title: `Dismiss “${plain(title ?? id)}”?`,
+    effect: [
+      "No chat is offered this session any more.",
+      "“Offer again” undoes it until retention deletes the session.",
+    ],
+    verb: "Dismiss",
+    run: (requestId) => call("page.dismiss", { session: id }, requestId),
+    done: "Dismissed.",
+  };
+}
+
+function offerAction({ id, title }: FleetRow): Action {
+  return {
+    title: `Offer “${plain(title ?? id)}” again?`,
+    effect: ["It counts as incomplete, and the next chat of its project is offered it."],
+    verb: "Offer again",
+    run: (requestId) => call("page.undo", { session: id }, requestId),
+    done: "It is offered again.",
+  };
+}
+
+function forgetAction({ id, title, state }: FleetRow): Action {
+  return {
+    title: `Forget “${plain(title ?? id)}”?`,
+    effect: [
+      "Its journal, checkpoints and saved files are deleted, with every backup of this machine's store.",
+      ...(state === "alive" ? ["It is running: its next event is stored again."] : []),
+      "This cannot be undone.",
+    ],
+    verb: "Forget",
+    isFinal: true,
+    run: (requestId) => call("page.forget", { session: id }, requestId),
+    done: "Forgotten.",
+  };
+}
+
+function Brief({ id }: { id: string }): JSX.Element {
+  const [isOpen, setIsOpen] = useState(false);
+  return (
+    <details onToggle={({ currentTarget }) => setIsOpen(currentTarget.open)}>
+      <summary>The brief, as the next chat would receive it</summary>
+      {isOpen && <BriefText id={id} />}
+    </details>
+  );
+}
+
+function BriefText({ id }: { id: string }): JSX.Element {
+  const loaded = useCall("page.brief", { session: id });
+  return (
+    <Shown loaded={loaded}>
+      {({ brief, score }) => (
+        <>
+          {score !== null && <p>{`Restore score: ${score} of 100.`}</p>}
+          <Code value={brief} />
+        </>
+      )}
+    </Shown>
+  );
+}
+
+const sources: Readonly<Record<TimelineLine["source"], string>> = {
+  journal: "Prompts and tools",
+  signal: "Signals",
+  checkpoint: "Checkpoints",
+  snapshot: "Saved files",
+  crash: "Deaths",
+  recovery: "Recovery",
+};
+const linesAtFirst = 100;
+
+function Timeline({ page: { timeline, isAll }, at }: { page: SessionPage; at: number }): JSX.Element {
+  const [source, setSource] = useState("");
+  const [max, setMax] = useState(linesAtFirst);
+  const fitting = timeline.filter(
+    (line) => (source === "" || line.source === source) && matches(query.value, [line.text, line.kind]),
+  );
+  return (
+    <section aria-labelledby="timeline">
+      <h2 id="timeline">Timeline, newest first</h2>
+      <label>
+        Show{" "}
+        <select value={source} onChange={({ currentTarget }) => setSource(currentTarget.value)}>
+          <option value="">everything</option>
+          {Object.entries(sources).map(([name, text]) => (
+            <option key={name} value={name}>
+              {text}
+            </option>
+          ))}
+        </select>
+      </label>
+      {fitting.length === 0 && <Empty title="Nothing matches." />}
+      <ol class="timeline">
+        {fitting.slice(0, max).map((line, position) => (
+          <li key={`${position} ${line.kind}`} class={line.source}>
+            <Age ms={line.ageMs} at={at} />
+            <span class="muted">{words(line.kind)}</span>
+            <span class="text">{plain(line.text)}</span>
+          </li>
+        ))}
+      </ol>
+      <More left={fitting.length - max} onMore={() => setMax(max + 200)} />
+      {!isAll && <p class="muted">Older events: the command “shim sessions show” prints all.</p>}
+    </section>
+  );
+}
+
+/** A chat of the workspace, without the content that only its own machine has. */
+function MemberView({ id }: { id: string }): JSX.Element {
+  const loaded = useCall("chats.get", { chat: id });
+  return (
+    <>
+      <Head title={`Chat ${plain(id)}`} />
+      <Shown loaded={loaded}>
+        {(chat) => (
+          <>
+            <Facts
+              facts={[
+                ["Status", <Badge kind={chat.status}>{chat.status}</Badge>],
+                ["Machine", plain(chat.machine)],
+                ["Client", plain(chat.client)],
+                ["Seen", <Age ms={chat.lastSeenAgeMs} at={loaded.at} />],
+                ["Context", chat.health.contextFill === undefined ? "unknown" : percent(chat.health.contextFill)],
+                ["Tasks", `${chat.taskCount} of ${chat.capacity}`],
+                ["Progress", plain(chat.progress ?? "-")],
+              ]}
+            />
+            {chat.status !== "offline" && chat.status !== "draining" && <ActionButton action={drainAction(id)} />}
+          </>
+        )}
+      </Shown>
+      <p class="muted">Its timeline and its brief are on its own machine, where the key is.</p>
+    </>
+  );
+}
+
+function drainAction(chat: string): Action {
+  return {
+    title: `Drain chat ${plain(chat)}?`,
+    effect: ["It finishes the tasks that it has, and gets no new ones.", "It does so until it registers again."],
+    verb: "Drain",
+    run: (requestId) => call("chats.drain", { chat, reason: "drained from the live page" }, requestId),
+    done: "The chat drains.",
+  };
+}

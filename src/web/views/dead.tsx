@@ -1,0 +1,162 @@
+import type { JSX } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { TaskLine } from "../../contract/task-views.ts";
+import { count, plain, words } from "../format.ts";
+import { linkTo, notice, revision, useLoaded } from "../page-state.ts";
+import { ActionButton, ask } from "../parts/confirm.tsx";
+import { Age, Empty, Head, More, Shown, Table } from "../parts/pieces.tsx";
+import {
+  findTasks,
+  replayAll,
+  replayReasons,
+  type FoundTasks,
+  type ReplayReason,
+  type ReplayRun,
+} from "../task-reads.ts";
+import { taskActions } from "./task.tsx";
+import { Field } from "./tasks.tsx";
+
+const previewed = 500;
+const shownAtFirst = 50;
+
+/** Dead letters: replay by filter, with a preview, its progress, and a stop. */
+export function DeadView(): JSX.Element {
+  const [type, setType] = useState("");
+  const [reason, setReason] = useState<ReplayReason | "">("");
+  const [tag, setTag] = useState("");
+  const filter = { ...(type && { type }), ...(tag && { tag }) };
+  const fits = (task: TaskLine): boolean => task.reason !== "discarded" && (reason === "" || task.reason === reason);
+  const key = JSON.stringify([filter, reason]);
+  const loaded = useLoaded(key, () => findTasks({ ...filter, state: "dead" }, previewed, fits));
+  return (
+    <>
+      <Head title="Dead letters" />
+      <p class="muted">
+        Tasks that ended dead, kept until someone decides. <a href={linkTo("tasks")}>All tasks</a>
+      </p>
+      <div class="filters">
+        <Field label="Type" value={type} onChange={setType} />
+        <label>
+          Reason
+          <select value={reason} onChange={({ currentTarget }) => setReason(currentTarget.value as ReplayReason | "")}>
+            <option value="">any</option>
+            {replayReasons.map((one) => (
+              <option key={one} value={one}>
+                {words(one)}
+              </option>
+            ))}
+          </select>
+        </label>
+        <Field label="Tag" value={tag} onChange={setTag} />
+      </div>
+      <Shown loaded={loaded}>
+        {(found) =>
+          found.tasks.length === 0 ? (
+            <Empty title="No dead task matches." />
+          ) : (
+            <>
+              <Bulk key={key} filter={{ ...filter, ...(reason && { reason }) }} found={found} />
+              <DeadTable found={found} at={loaded.at} />
+            </>
+          )
+        }
+      </Shown>
+    </>
+  );
+}
+
+type Filter = Parameters<typeof replayAll>[0];
+
+function Bulk({ filter, found }: { filter: Filter; found: FoundTasks }): JSX.Element {
+  const [run, setRun] = useState<(ReplayRun & { readonly most: number }) | null>(null);
+  const stop = useRef<AbortController | null>(null);
+  useEffect(() => () => stop.current?.abort(), []);
+  const most = found.tasks.length;
+  const matching = `${count(most, "dead task")}${found.cursor === null ? "" : " or more"}`;
+  const start = (): void => {
+    stop.current = new AbortController();
+    setRun({ done: 0, isOver: false, trouble: null, most });
+    const report = (now: ReplayRun): void => {
+      setRun({ ...now, most });
+      if (!now.isOver) return;
+      notice.value = runText(now);
+      revision.value++;
+    };
+    void replayAll(filter, most, report, stop.current.signal);
+  };
+  const question = {
+    title: `Replay ${count(most, "task")}?`,
+    effect: [
+      `Of each lowest number first: ${preview(found.tasks)}.`,
+      "Their attempts count from 0, and they continue from their last checkpoints.",
+      "What their attempts did elsewhere may happen a second time.",
+      "A stop keeps what was replayed by then.",
+    ],
+    verb: "Replay all of these",
+    done: "The replay has begun.",
+    run: async () => {
+      start();
+      return { ok: true, value: null } as const;
+    },
+  };
+  if (run && !run.isOver) {
+    return (
+      <div class="line" role="group" aria-label="Replay">
+        <progress value={run.done} max={run.most} aria-label="Replayed tasks" />
+        <span>{`${run.done} of ${run.most} replayed`}</span>
+        <button type="button" onClick={() => stop.current?.abort()}>
+          Stop
+        </button>
+      </div>
+    );
+  }
+  return (
+    <div class="line">
+      <span>{`${matching} match${most === 1 ? "es" : ""}.`}</span>
+      <button type="button" onClick={() => ask(question)}>
+        Replay all of these
+      </button>
+    </div>
+  );
+}
+
+function runText({ done, trouble }: ReplayRun): string {
+  return trouble === null ? `Replayed: ${done}.` : `Replayed: ${done}; then: ${plain(trouble)}`;
+}
+
+function preview(tasks: readonly TaskLine[]): string {
+  const byType = Map.groupBy(tasks, ({ type }) => type);
+  return [...byType].map(([type, all]) => `${all.length} × ${plain(type)}`).join(", ");
+}
+
+function DeadTable({ found, at }: { found: FoundTasks; at: number }): JSX.Element {
+  const [max, setMax] = useState(shownAtFirst);
+  const { tasks } = found;
+  return (
+    <>
+      <Table<TaskLine>
+        caption="Dead tasks"
+        items={tasks.slice(0, max)}
+        keyOf={({ task }) => task}
+        columns={[
+          { head: "Task", cell: ({ task }) => <a href={linkTo("task", task)}>{`#${task}`}</a> },
+          { head: "Type", cell: ({ type }) => plain(type) },
+          { head: "Reason", cell: ({ reason }) => words(reason ?? "") },
+          { head: "Detail", cell: ({ detail }) => plain(detail ?? "-") },
+          { head: "Age", cell: ({ ageMs }) => <Age ms={ageMs} at={at} suffix="" /> },
+          {
+            head: "",
+            cell: (task) => (
+              <span class="buttons">
+                {taskActions(task).map((action) => (
+                  <ActionButton key={action.verb} action={action} />
+                ))}
+              </span>
+            ),
+          },
+        ]}
+      />
+      <More left={tasks.length - max} onMore={() => setMax(max + 200)} />
+    </>
+  );
+}

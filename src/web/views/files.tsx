@@ -1,0 +1,86 @@
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import type { Lease } from "../../contract/leases.ts";
+import { matches, plain } from "../format.ts";
+import { call, linkTo, query, useCall } from "../page-state.ts";
+import { ActionButton, type Action } from "../parts/confirm.tsx";
+import { Age, Empty, Head, Left, Shown, Table } from "../parts/pieces.tsx";
+
+/** Leases: files of a project, and everything else that one chat at a time may have. */
+export function FilesView(): JSX.Element {
+  const [isAll, setIsAll] = useState(false);
+  const loaded = useCall("leases.list", { limit: 200, prefix: isAll ? "" : "file:" });
+  return (
+    <>
+      <Head title="Files" search="Search files and holders" />
+      <label class="line">
+        <input type="checkbox" checked={isAll} onChange={({ currentTarget }) => setIsAll(currentTarget.checked)} />
+        also the other leases
+      </label>
+      <Shown loaded={loaded}>
+        {({ leases, cursor }) => {
+          const fitting = leases.filter(({ resource, holder }) => matches(query.value, [resource, holder]));
+          if (fitting.length === 0) return <NoFiles isSearch={leases.length > 0} />;
+          return (
+            <>
+              <LeaseTable leases={fitting} at={loaded.at} />
+              {cursor !== null && <p class="muted">Only the first 200 by name are shown.</p>}
+            </>
+          );
+        }}
+      </Shown>
+    </>
+  );
+}
+
+function NoFiles({ isSearch }: { isSearch: boolean }): JSX.Element {
+  if (isSearch) return <Empty title="Nothing matches the search." />;
+  return (
+    <Empty title="No chat has reserved a file.">
+      <p>
+        A chat reserves what it edits by itself once two chats work in one project; in a terminal:{" "}
+        <code>shim files reserve</code>.
+      </p>
+    </Empty>
+  );
+}
+
+/** `file:<project>/<path>`: the project is a hash of no use to a reader. */
+function nameOf(resource: string): string {
+  return plain(resource.replace(/^file:[^/]*\//, ""));
+}
+
+function LeaseTable({ leases, at }: { leases: readonly Lease[]; at: number }): JSX.Element {
+  return (
+    <Table<Lease>
+      caption="Leases"
+      items={leases}
+      keyOf={({ resource }) => resource}
+      columns={[
+        { head: "Resource", cell: ({ resource }) => <span title={plain(resource)}>{nameOf(resource)}</span> },
+        { head: "Holder", cell: ({ holder }) => <a href={linkTo("chat", holder)}>{plain(holder.slice(0, 12))}</a> },
+        { head: "Held", cell: ({ heldForMs }) => <Age ms={heldForMs} at={at} suffix="" /> },
+        {
+          head: "Left",
+          cell: ({ isBound, remainingMs }) =>
+            isBound ? "as long as its chat lives" : <Left ms={remainingMs} at={at} />,
+        },
+        { head: "", cell: (lease) => <ActionButton action={forceRelease(lease)} label="Release" /> },
+      ]}
+    />
+  );
+}
+
+function forceRelease({ resource, holder }: Lease): Action {
+  return {
+    title: `Force the release of ${nameOf(resource)}?`,
+    effect: [
+      `Chat ${plain(holder.slice(0, 12))} loses it at once, and the next that waits gets it.`,
+      "Its edits under way are not undone. The audit log records the release.",
+    ],
+    verb: "Force release",
+    isFinal: true,
+    run: (requestId) => call("leases.force-release", { resource, reason: "released from the live page" }, requestId),
+    done: "Released.",
+  };
+}

@@ -1,0 +1,122 @@
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import type { Fleet, FleetRow } from "../../contract/live-page.ts";
+import { activityText, groupTitles, toGroups, type FleetGroup } from "../fleet-groups.ts";
+import { count, dollars, plain, shortPath, words } from "../format.ts";
+import { linkTo, query, useCall } from "../page-state.ts";
+import { Age, Badge, Empty, Head, Meter, More, RiskNote, Shown } from "../parts/pieces.tsx";
+
+export function FleetView(): JSX.Element {
+  const loaded = useCall("page.fleet", {});
+  return (
+    <>
+      <Head title="Fleet" search="Search chats" />
+      <Shown loaded={loaded}>{(fleet) => <Groups fleet={fleet} at={loaded.at} />}</Shown>
+    </>
+  );
+}
+
+function Groups({ fleet, at }: { fleet: Fleet; at: number }): JSX.Element {
+  const groups = toGroups(fleet, query.value);
+  return (
+    <>
+      {fleet.notices.map((text) => (
+        <p class="trouble" key={text}>
+          {plain(text)}
+        </p>
+      ))}
+      {fleet.trouble !== null && <p class="trouble">{`The team could not be read: ${plain(fleet.trouble)}`}</p>}
+      <p class="summary">
+        {[...groups.map(({ name, rows }) => `${rows.length} ${groupTitles[name].toLowerCase()}`), costText(fleet)].join(
+          " · ",
+        )}
+      </p>
+      {groups.length === 0 && <NoChats isSearch={query.value !== ""} />}
+      {groups.map((group) => (
+        <Group key={group.name} group={group} at={at} />
+      ))}
+    </>
+  );
+}
+
+function costText({ costUsdToday, unpricedTokensToday }: Fleet): string {
+  const cost = costUsdToday === null ? "no cost today yet" : `${dollars(costUsdToday)} today`;
+  return unpricedTokensToday === 0 ? cost : `${cost} (and ${count(unpricedTokensToday, "token")} without a price)`;
+}
+
+function NoChats({ isSearch }: { isSearch: boolean }): JSX.Element {
+  if (isSearch) return <Empty title="No chat matches the search." />;
+  return (
+    <Empty title="No chat is known here yet.">
+      <p>
+        Start Claude Code in a project; it appears here with its first prompt. If it does not, <code>shim doctor</code>{" "}
+        says why.
+      </p>
+    </Empty>
+  );
+}
+
+const shownAtFirst = 50;
+
+function Group({ group: { name, rows }, at }: { group: FleetGroup; at: number }): JSX.Element {
+  const [max, setMax] = useState(shownAtFirst);
+  return (
+    <section aria-labelledby={`group-${name}`}>
+      <h2 id={`group-${name}`}>{`${groupTitles[name]} (${rows.length})`}</h2>
+      <ul class="cards">
+        {rows.slice(0, max).map((row) => (
+          <ChatCard key={row.id} row={row} at={at} kind={name} />
+        ))}
+      </ul>
+      <More left={rows.length - max} onMore={() => setMax(max + 200)} />
+    </section>
+  );
+}
+
+function ChatCard({ row, at, kind }: { row: FleetRow; at: number; kind: string }): JSX.Element {
+  return (
+    <li class={`card ${kind}`}>
+      <p class="title">
+        <a href={linkTo("chat", row.id)}>{plain(row.title ?? "untitled")}</a>
+        <Badge kind={kind}>{activityText(row)}</Badge>
+        {row.waiting && <Age ms={row.waiting.ageMs} at={at} suffix="" />}
+      </p>
+      <p class="muted">
+        {[row.shortId, row.project && shortPath(row.project), row.machine, row.model, row.client]
+          .filter((part) => part !== null && part !== "")
+          .map((part) => plain(String(part)))
+          .join(" · ")}
+      </p>
+      <Figures row={row} at={at} />
+    </li>
+  );
+}
+
+function Figures({ row, at }: { row: FleetRow; at: number }): JSX.Element {
+  const { contextFill, risk, cause, costUsdToday } = row;
+  const tasks = row.taskCount ?? 0;
+  return (
+    <p class="line">
+      {contextFill !== null && <Meter share={contextFill} label="context" />}
+      {risk && <RiskNote risk={risk} />}
+      {cause !== null && <span>{`cause: ${words(cause)}`}</span>}
+      <Saved row={row} at={at} />
+      <span>
+        seen <Age ms={row.seenAgeMs} at={at} />
+      </span>
+      {costUsdToday !== null && <span>{`${dollars(costUsdToday)} today`}</span>}
+      {tasks > 0 && <span>{count(tasks, "task")}</span>}
+    </p>
+  );
+}
+
+/** A chat of another machine does not say when it was saved. */
+function Saved({ row, at }: { row: FleetRow; at: number }): JSX.Element | null {
+  if (row.machine !== null) return null;
+  if (row.savedAgeMs === null) return <span>not saved yet</span>;
+  return (
+    <span>
+      saved <Age ms={row.savedAgeMs} at={at} />
+    </span>
+  );
+}

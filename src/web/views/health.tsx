@@ -1,0 +1,156 @@
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import type { OutputOf } from "../../contract/operations.ts";
+import type { AuditEntry } from "../../contract/workspaces.ts";
+import { age, count, dollars, matches, percent, plain, words } from "../format.ts";
+import { call, host, query, useCall } from "../page-state.ts";
+import { ActionButton, type Action } from "../parts/confirm.tsx";
+import { Age, Badge, Empty, Facts, Head, Left, Shown, Table } from "../parts/pieces.tsx";
+
+export function HealthView(): JSX.Element {
+  const health = useCall("health", {});
+  const budgets = useCall("budgets.get", {});
+  return (
+    <>
+      <Head title="Health and audit" search="Search the audit log" />
+      <Shown loaded={health}>{(value) => <Facts facts={healthFacts(value)} />}</Shown>
+      <h2>Budget of today</h2>
+      <Shown loaded={budgets}>{(value) => <Budget value={value} at={budgets.at} />}</Shown>
+      {host.value?.kind === "edge" && <Tokens />}
+      <Audit />
+    </>
+  );
+}
+
+type Health = OutputOf<"health">;
+
+function healthFacts(value: Health): [string, string][] {
+  const { overdueRows, chats, alarmInMs, sockets, schemaVersion, epoch, revision, protocol, storage } = value;
+  const late = alarmInMs !== null && alarmInMs < 0 ? `late by ${age(-alarmInMs)}` : null;
+  return [
+    ["Overdue work", overdueRows === 0 ? "none" : count(overdueRows, "row")],
+    ["Next alarm", late ?? (alarmInMs === null ? "none is needed" : `in ${age(alarmInMs)}`)],
+    ["Chats", String(chats)],
+    ["Connections", String(sockets)],
+    ["Storage", storage === null ? "not measured here" : `${percent(storage.bytes / storage.limitBytes)} used`],
+    ["Versions", `schema ${schemaVersion}, protocol ${protocol}, epoch ${epoch}, revision ${revision}`],
+  ];
+}
+
+function Budget({ value, at }: { value: OutputOf<"budgets.get">; at: number }): JSX.Element {
+  const { today, limits, isDaySpent, dayEndsInMs, chats } = value;
+  const limit = limits.day.costMicros;
+  const used = `${dollars(today.costMicros / 1e6)}${limit === undefined ? "" : ` of ${dollars(limit / 1e6)}`}`;
+  const spent = chats.filter(({ isSpent }) => isSpent).length;
+  return (
+    <Facts
+      facts={[
+        ["Cost of tasks", isDaySpent ? <Badge kind="dead">{`${used}: spent`}</Badge> : used],
+        ["Tokens of tasks", today.tokens.toLocaleString("en-US")],
+        ["Chats over their budget", String(spent)],
+        ["Day ends in", <Left ms={dayEndsInMs} at={at} />],
+      ]}
+    />
+  );
+}
+
+type Token = OutputOf<"tokens.list">["tokens"][number];
+
+function Tokens(): JSX.Element {
+  const loaded = useCall("tokens.list", {});
+  return (
+    <section aria-labelledby="tokens">
+      <h2 id="tokens">Access tokens</h2>
+      <Shown loaded={loaded}>
+        {({ tokens }) => (
+          <Table<Token>
+            caption="Access tokens"
+            items={tokens}
+            keyOf={({ id }) => id}
+            columns={[
+              { head: "Machine", cell: ({ machine }) => plain(machine) },
+              { head: "Scope", cell: ({ scope }) => scope },
+              { head: "Age", cell: ({ ageMs }) => <Age ms={ageMs} at={loaded.at} suffix="" /> },
+              {
+                head: "Left",
+                cell: ({ expiresInMs }) => expiresInMs !== null && <Left ms={expiresInMs} at={loaded.at} />,
+              },
+              { head: "State", cell: ({ isRevoked }) => (isRevoked ? <Badge kind="dead">revoked</Badge> : "good") },
+              { head: "Id", cell: ({ id }) => id },
+              { head: "", cell: (token) => !token.isRevoked && <ActionButton action={revoke(token)} /> },
+            ]}
+          />
+        )}
+      </Shown>
+    </section>
+  );
+}
+
+function revoke({ id, machine, scope }: Token): Action {
+  return {
+    title: `Revoke the ${scope} token of ${plain(machine)}?`,
+    effect: [
+      "Its connections are closed at once, and its machine is refused until it joins again.",
+      "This cannot be undone.",
+    ],
+    verb: "Revoke",
+    isFinal: true,
+    run: (requestId) => call("tokens.revoke", { id }, requestId),
+    done: "The token is revoked.",
+  };
+}
+
+const newest = 200;
+
+function Audit(): JSX.Element {
+  const [kind, setKind] = useState("");
+  const loaded = useCall("audit.list", { limit: newest, ...(kind && { kind }) });
+  return (
+    <section aria-labelledby="audit">
+      <h2 id="audit">Audit log, newest first</h2>
+      <div class="filters">
+        <label>
+          Kind
+          <input
+            value={kind}
+            placeholder="lease.granted"
+            onChange={({ currentTarget }) => setKind(currentTarget.value.trim())}
+          />
+        </label>
+      </div>
+      <Shown loaded={loaded}>
+        {({ entries }) => {
+          const fitting = entries.filter((one) => matches(query.value, [one.kind, one.subject, one.actor]));
+          if (fitting.length === 0) return <Empty title="No entry matches." />;
+          return <Entries entries={fitting} at={loaded.at} />;
+        }}
+      </Shown>
+    </section>
+  );
+}
+
+function Entries({ entries, at }: { entries: readonly AuditEntry[]; at: number }): JSX.Element {
+  return (
+    <Table<AuditEntry>
+      caption="Audit log"
+      items={entries}
+      keyOf={({ seq }) => seq}
+      columns={[
+        { head: "Age", cell: ({ ageMs }) => <Age ms={ageMs} at={at} /> },
+        { head: "Kind", cell: ({ kind }) => words(kind.replace(".", " ")) },
+        { head: "Subject", cell: ({ subject }) => plain(subject) },
+        { head: "By", cell: ({ actor }) => plain(actor ?? "-") },
+        { head: "Detail", cell: ({ detail }) => plain(detailText(detail)) },
+      ]}
+    />
+  );
+}
+
+function detailText(detail: AuditEntry["detail"]): string {
+  const entries = typeof detail === "object" && detail !== null ? Object.entries(detail) : [];
+  return (
+    entries
+      .map(([name, value]) => `${words(name)}: ${typeof value === "object" ? JSON.stringify(value) : value}`)
+      .join(", ") || "-"
+  );
+}

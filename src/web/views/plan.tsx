@@ -1,0 +1,104 @@
+import type { JSX } from "preact";
+import { count, plain } from "../format.ts";
+import { linkTo, useCall } from "../page-state.ts";
+import { Badge, Empty, Head, Shown, Table } from "../parts/pieces.tsx";
+import { layOut, type PlanLayout, type PlanTask } from "../plan-layout.ts";
+
+const maxTasks = 300;
+const box = { width: 150, height: 44, gapX: 60, gapY: 16 };
+
+/** A job: its tasks, and what each waits for. */
+export function PlanView({ id }: { id: string }): JSX.Element {
+  return (
+    <>
+      <Head title={id === "" ? "Plan" : `Plan of task #${id}`} />
+      <form
+        class="filters"
+        onSubmit={(event) => {
+          event.preventDefault();
+          const given = new FormData(event.currentTarget).get("task");
+          if (typeof given === "string" && /^\d+$/.test(given)) location.hash = linkTo("plan", given);
+        }}
+      >
+        <label>
+          Number of the job's task
+          <input name="task" inputMode="numeric" pattern="[0-9]+" value={id} required />
+        </label>
+        <button type="submit">Show</button>
+      </form>
+      {id === "" ? (
+        <Empty title="Choose a job.">
+          <p>
+            A job that was split has one task above its parts; each task under <a href={linkTo("tasks")}>Tasks</a> links
+            to the plan that it belongs to.
+          </p>
+        </Empty>
+      ) : (
+        <Plan task={Number(id)} />
+      )}
+    </>
+  );
+}
+
+function Plan({ task }: { task: number }): JSX.Element {
+  const loaded = useCall("tasks.tree", { task, limit: maxTasks });
+  return (
+    <Shown loaded={loaded}>
+      {({ tasks, isMore }) => (
+        <>
+          <Graph layout={layOut(tasks)} />
+          {isMore && <p class="muted">{`Only the first ${count(maxTasks, "task")} are shown.`}</p>}
+          <Table<PlanTask>
+            caption="Tasks of the plan"
+            items={tasks}
+            keyOf={(one) => one.task}
+            columns={[
+              { head: "Task", cell: (one) => <a href={linkTo("task", one.task)}>{`#${one.task}`}</a> },
+              { head: "Name", cell: nameOf },
+              { head: "State", cell: ({ state }) => <Badge kind={state}>{state}</Badge> },
+              { head: "Waits for", cell: ({ dependsOn }) => dependsOn.map((one) => `#${one}`).join(", ") || "-" },
+            ]}
+          />
+        </>
+      )}
+    </Shown>
+  );
+}
+
+function nameOf({ ref, type }: PlanTask): string {
+  return plain(ref ?? type);
+}
+
+/** The table below says the same to those who cannot see it. */
+function Graph({ layout: { nodes, edges, columns, rows } }: { layout: PlanLayout }): JSX.Element {
+  const width = columns * (box.width + box.gapX) - box.gapX;
+  const height = rows * (box.height + box.gapY);
+  const left = (column: number): number => column * (box.width + box.gapX);
+  const top = (row: number): number => row * (box.height + box.gapY);
+  return (
+    <div class="graph" aria-hidden="true">
+      <svg width={width} height={height} viewBox={`0 0 ${width} ${height}`}>
+        {edges.map(({ from, to }) => {
+          const [x1, y1] = [left(from.column) + box.width, top(from.row) + box.height / 2];
+          const [x2, y2] = [left(to.column), top(to.row) + box.height / 2];
+          const middle = (x1 + x2) / 2;
+          return (
+            <path
+              key={`${from.task.task} ${to.task.task}`}
+              d={`M${x1} ${y1} C${middle} ${y1} ${middle} ${y2} ${x2} ${y2}`}
+            />
+          );
+        })}
+        {nodes.map(({ task, column, row }) => (
+          <g key={task.task} class={task.state} transform={`translate(${left(column)} ${top(row)})`}>
+            <rect width={box.width} height={box.height} rx="6" />
+            <text x="8" y="18">{`#${task.task} ${task.state}`}</text>
+            <text x="8" y="35">
+              {nameOf(task).slice(0, 20)}
+            </text>
+          </g>
+        ))}
+      </svg>
+    </div>
+  );
+}

@@ -1,0 +1,48 @@
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import { EdgeHost, workspaceOf } from "../edge-host.ts";
+import { host } from "../page-state.ts";
+
+/** The Worker: a token stays in the memory of this page, so a reload asks for it again. */
+export function SignInToEdge(): JSX.Element {
+  const [trouble, setTrouble] = useState<string | null>(null);
+  const signIn = async (token: string): Promise<void> => {
+    const workspace = workspaceOf(token);
+    if (workspace === null) return setTrouble("This is no access token of SHIM.");
+    const edge = new EdgeHost(workspace, token);
+    const answer = await edge.call("health", {});
+    if (answer.ok) host.value = edge;
+    else setTrouble(answer.error.message);
+  };
+  return (
+    <main id="main" class="narrow">
+      <h1 tabIndex={-1}>SHIM</h1>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          const given = new FormData(event.currentTarget).get("token");
+          if (typeof given === "string") void signIn(given.trim());
+        }}
+      >
+        <label class="search">
+          Access token
+          <input name="token" type="password" autocomplete="current-password" required />
+        </label>
+        {trouble !== null && (
+          <p class="trouble" role="alert">
+            {trouble}
+          </p>
+        )}
+        <p>
+          <button type="submit" class="main">
+            Sign in
+          </button>
+        </p>
+      </form>
+      <p class="muted">
+        A token for looking only, made on a machine that has the workspace's admin token:{" "}
+        <code>shim edge token create --machine browser --scope observe --ttl 12h</code>
+      </p>
+    </main>
+  );
+}

@@ -1,0 +1,133 @@
+import type { JSX } from "preact";
+import type { OutputOf } from "../../contract/operations.ts";
+import type { Attempt } from "../../contract/task-views.ts";
+import { age, dollars, plain, words } from "../format.ts";
+import { call, linkTo, useCall } from "../page-state.ts";
+import { ActionButton, type Action } from "../parts/confirm.tsx";
+import { Age, Code, Empty, Facts, Head, Left, Shown, Table } from "../parts/pieces.tsx";
+import { StateBadge } from "./tasks.tsx";
+
+type Task = OutputOf<"tasks.get">;
+
+export function TaskView({ id }: { id: string }): JSX.Element {
+  const task = Number(id);
+  const loaded = useCall("tasks.get", { task });
+  return (
+    <>
+      <Head title={`Task #${task}`} />
+      <Shown loaded={loaded}>{(value) => <Detail task={value} at={loaded.at} />}</Shown>
+      <Attempts task={task} />
+    </>
+  );
+}
+
+function Detail({ task, at }: { task: Task; at: number }): JSX.Element {
+  return (
+    <>
+      <Facts
+        facts={[
+          ["State", <StateBadge task={task} />],
+          ["Type", plain(task.type)],
+          ["Age", <Age ms={task.ageMs} at={at} suffix="" />],
+          ["Priority", String(task.priority)],
+          ["Failures", `${task.failures} of ${task.maxAttempts}`],
+          ["Chat", task.chat === null ? "-" : <a href={linkTo("chat", task.chat)}>{plain(task.chat)}</a>],
+          ["Used", `${age(task.used.wallMs)}, ${dollars(task.used.costMicros / 1e6)}`],
+          ["Time left", task.running ? <Left ms={task.running.remainingMs} at={at} /> : "-"],
+          ["Tags", plain(task.tags.join(", ") || "-")],
+          ["Plan", <a href={linkTo("plan", task.parent ?? task.task)}>its job as a graph</a>],
+        ]}
+      />
+      {task.detail !== null && <p class="trouble">{plain(task.detail)}</p>}
+      <div class="buttons">
+        {taskActions(task).map((action) => (
+          <ActionButton key={action.verb} action={action} />
+        ))}
+      </div>
+      <h2>Payload</h2>
+      <Code value={task.payload} />
+      {task.result !== null && (
+        <>
+          <h2>Result</h2>
+          <Code value={task.result} />
+        </>
+      )}
+    </>
+  );
+}
+
+export function taskActions({ task, state, reason }: Pick<Task, "task" | "state" | "reason">): Action[] {
+  if (state === "dead" && reason !== "discarded") return [replayOne(task), discardOne(task)];
+  const isOver = state === "done" || state === "dead" || state === "cancelled";
+  return isOver ? [] : [cancelOne(task, state === "running")];
+}
+
+function replayOne(task: number): Action {
+  return {
+    title: `Replay task #${task}?`,
+    effect: [
+      "It is queued again, with its attempts counted from 0, and continues from its last checkpoint.",
+      "What its attempts did elsewhere may happen a second time.",
+      "Tasks that died because of it stay dead.",
+    ],
+    verb: "Replay",
+    run: (requestId) => call("tasks.replay", { task }, requestId),
+    done: `Task #${task} was replayed.`,
+  };
+}
+
+function discardOne(task: number): Action {
+  return {
+    title: `Discard task #${task}?`,
+    effect: ["It stays in the list until it is pruned, and can never be replayed."],
+    verb: "Discard",
+    isFinal: true,
+    run: (requestId) => call("tasks.discard", { task, reason: "discarded from the live page" }, requestId),
+    done: `Task #${task} was discarded.`,
+  };
+}
+
+function cancelOne(task: number, isRunning: boolean): Action {
+  return {
+    title: `Cancel task #${task}?`,
+    effect: [
+      isRunning ? "Its chat is asked to stop at its next heartbeat." : "No chat will start it.",
+      "Tasks that depend on it die, unless they were submitted to ignore that.",
+    ],
+    verb: "Cancel task",
+    isFinal: true,
+    run: (requestId) => call("tasks.cancel", { task, reason: "cancelled from the live page" }, requestId),
+    done: `Task #${task} is cancelled, or asked to stop.`,
+  };
+}
+
+function Attempts({ task }: { task: number }): JSX.Element {
+  const loaded = useCall("tasks.history", { task, limit: 50 });
+  return (
+    <section aria-labelledby="attempts">
+      <h2 id="attempts">Ended attempts, newest first</h2>
+      <Shown loaded={loaded}>
+        {({ attempts }) =>
+          attempts.length === 0 ? (
+            <Empty title="No attempt has ended." />
+          ) : (
+            <Table<Attempt>
+              caption="Attempts"
+              items={attempts}
+              keyOf={({ claim }) => claim}
+              columns={[
+                { head: "Attempt", cell: ({ attempt }) => attempt, isNumber: true },
+                { head: "Chat", cell: ({ chat }) => (chat === null ? "the coordinator" : plain(chat.slice(0, 8))) },
+                { head: "End", cell: ({ end }) => words(end) },
+                { head: "Reason", cell: ({ reason }) => plain(reason ?? "-") },
+                { head: "Waited", cell: ({ waitedMs }) => age(waitedMs) },
+                { head: "Ran", cell: ({ ranMs }) => (ranMs === null ? "-" : age(ranMs)) },
+                { head: "Ended", cell: ({ endedAgeMs }) => <Age ms={endedAgeMs} at={loaded.at} /> },
+              ]}
+            />
+          )
+        }
+      </Shown>
+    </section>
+  );
+}

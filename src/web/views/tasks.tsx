@@ -1,0 +1,156 @@
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import type { OutputOf } from "../../contract/operations.ts";
+import type { TaskLine, TypeStats } from "../../contract/task-views.ts";
+import { age, count, matches, percent, plain, words } from "../format.ts";
+import { linkTo, query, useCall, useLoaded } from "../page-state.ts";
+import { Age, Badge, Empty, Head, Shown, Table, type Column } from "../parts/pieces.tsx";
+import { findTasks, type TaskFilter } from "../task-reads.ts";
+
+const states = ["running", "assigned", "queued", "scheduled", "blocked", "done", "dead", "cancelled"] as const;
+type State = (typeof states)[number];
+
+export function TasksView(): JSX.Element {
+  const stats = useCall("tasks.stats", {});
+  const progress = useCall("tasks.progress", {});
+  return (
+    <>
+      <Head title="Tasks" search="Search tasks" />
+      <Shown loaded={progress}>{(totals) => <Totals totals={totals} />}</Shown>
+      <Shown loaded={stats}>{({ types }) => <Lanes types={types} />}</Shown>
+      <List />
+    </>
+  );
+}
+
+function Totals({ totals }: { totals: OutputOf<"tasks.progress"> }): JSX.Element {
+  const { totalTasks, completedTasks, inProgressTasks, queuedTasks, activeChats } = totals;
+  if (totalTasks === 0) {
+    return (
+      <Empty title="No task was submitted yet.">
+        <p>
+          A chat submits tasks with the tool <code>shim_submit</code>; in a terminal: <code>shim task submit</code>.
+        </p>
+      </Empty>
+    );
+  }
+  return (
+    <>
+      <p class="summary">
+        {[
+          `${percent(completedTasks / totalTasks)} of ${count(totalTasks, "task")} done`,
+          `${inProgressTasks.toLocaleString("en-US")} under way in ${count(activeChats, "chat")}`,
+          `${queuedTasks.toLocaleString("en-US")} queued`,
+        ].join(" · ")}
+      </p>
+      <p>
+        <a href={linkTo("dead")}>Dead letters</a>
+      </p>
+    </>
+  );
+}
+
+const laneColumns: readonly Column<TypeStats>[] = [
+  { head: "Type", cell: ({ type }) => plain(type) },
+  { head: "Queued", cell: ({ queued }) => queued, isNumber: true },
+  { head: "Oldest", cell: ({ oldestQueuedMs }) => (oldestQueuedMs === null ? "-" : age(oldestQueuedMs)) },
+  { head: "Running", cell: ({ running }) => running, isNumber: true },
+  { head: "Done", cell: ({ done }) => done, isNumber: true },
+  { head: "Dead", cell: ({ dead }) => dead, isNumber: true },
+  { head: "Done in the last hour", cell: ({ doneLastHour }) => doneLastHour, isNumber: true },
+  { head: "Wait p50 / p95", cell: ({ wait }) => (wait ? `${age(wait.p50Ms)} / ${age(wait.p95Ms)}` : "-") },
+  { head: "Run p50 / p95", cell: ({ run }) => (run ? `${age(run.p50Ms)} / ${age(run.p95Ms)}` : "-") },
+];
+
+function Lanes({ types }: { types: readonly TypeStats[] }): JSX.Element | null {
+  if (types.length === 0) return null;
+  return (
+    <section aria-labelledby="lanes">
+      <h2 id="lanes">Lanes, by type</h2>
+      <Table caption="Lanes" items={types} columns={laneColumns} keyOf={({ type }) => type} />
+    </section>
+  );
+}
+
+function taskColumns(at: number): readonly Column<TaskLine>[] {
+  return [
+    { head: "Task", cell: ({ task }) => <a href={linkTo("task", task)}>{`#${task}`}</a> },
+    { head: "Type", cell: ({ type }) => plain(type) },
+    { head: "State", cell: (task) => <StateBadge task={task} /> },
+    { head: "Age", cell: ({ ageMs }) => <Age ms={ageMs} at={at} suffix="" /> },
+    { head: "Failures", cell: ({ failures, maxAttempts }) => `${failures} of ${maxAttempts}` },
+    { head: "Chat", cell: ({ chat }) => chat !== null && <a href={linkTo("chat", chat)}>{plain(chat.slice(0, 8))}</a> },
+    { head: "Note", cell: noteOf },
+  ];
+}
+
+function noteOf({ progress, detail, tags }: TaskLine): string {
+  const done = progress?.percent === undefined ? "" : `${Math.round(progress.percent)} % `;
+  return plain(`${done}${progress?.note ?? detail ?? tags.join(", ")}`);
+}
+
+export function StateBadge({ task }: { task: Pick<TaskLine, "state" | "reason" | "isCancelAsked"> }): JSX.Element {
+  const { state, reason, isCancelAsked } = task;
+  const text = reason === null ? state : `${state}: ${words(reason)}`;
+  return <Badge kind={state}>{isCancelAsked && state === "running" ? `${text}, asked to stop` : text}</Badge>;
+}
+
+const perPage = 50;
+
+function List(): JSX.Element {
+  const [state, setState] = useState<State | "">("running");
+  const [type, setType] = useState("");
+  const [tag, setTag] = useState("");
+  const [least, setLeast] = useState(perPage);
+  const filter: TaskFilter = { ...(state && { state }), ...(type && { type }), ...(tag && { tag }) };
+  const loaded = useLoaded(`${JSON.stringify(filter)} ${least}`, () => findTasks(filter, least));
+  return (
+    <section aria-labelledby="list">
+      <h2 id="list">List, oldest first</h2>
+      <div class="filters">
+        <label>
+          State
+          <select value={state} onChange={({ currentTarget }) => setState(currentTarget.value as State | "")}>
+            <option value="">any</option>
+            {states.map((one) => (
+              <option key={one}>{one}</option>
+            ))}
+          </select>
+        </label>
+        <Field label="Type" value={type} onChange={setType} />
+        <Field label="Tag" value={tag} onChange={setTag} />
+      </div>
+      <Shown loaded={loaded}>
+        {({ tasks, cursor }) => {
+          const fitting = tasks.filter((one) =>
+            matches(query.value, [String(one.task), one.type, one.chat, noteOf(one)]),
+          );
+          if (fitting.length === 0) return <Empty title="No task matches." />;
+          const shown = fitting.slice(0, least);
+          return (
+            <>
+              <Table caption="Tasks" items={shown} columns={taskColumns(loaded.at)} keyOf={({ task }) => task} />
+              {(cursor !== null || shown.length < fitting.length) && (
+                <button type="button" onClick={() => setLeast(least + 2 * perPage)}>
+                  Show more
+                </button>
+              )}
+            </>
+          );
+        }}
+      </Shown>
+    </section>
+  );
+}
+
+type FieldProps = { readonly label: string; readonly value: string; readonly onChange: (value: string) => void };
+
+/** Applied when it is left, or with Enter: each change asks the coordinator. */
+export function Field({ label, value, onChange }: FieldProps): JSX.Element {
+  return (
+    <label>
+      {label}
+      <input value={value} maxLength={64} onChange={({ currentTarget }) => onChange(currentTarget.value.trim())} />
+    </label>
+  );
+}

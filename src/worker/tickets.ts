@@ -1,0 +1,54 @@
+import * as z from "zod";
+import { ticketLifeMs, ticketProtocol } from "../contract/protocol.ts";
+import type { Credentials } from "../durable/attachments.ts";
+import type { Ticket } from "../durable/tickets.ts";
+import { fromBase64url, isSigned, sign, toBase64url } from "./tokens.ts";
+
+/** A page cannot set headers on a socket, and an address is logged: so it shows a ticket. */
+const Payload = z.strictObject({
+  w: z.string(),
+  /** Token whose holder asked for it, and its hash. */
+  i: z.string(),
+  h: z.string(),
+  e: z.number(),
+  n: z.string().min(16).max(64),
+});
+
+/** No token's payload begins with this, so neither can stand for the other. */
+const purpose = "ticket ";
+const prefix = "ticket.";
+const maxProtocolsChars = 2_000;
+
+export interface TicketHolder extends Ticket {
+  readonly workspace: string;
+  readonly credentials: Credentials;
+}
+
+export async function make(
+  secret: string,
+  workspace: string,
+  { id, hash }: Credentials,
+  now: number,
+  random: Uint8Array,
+): Promise<string> {
+  const payload = { w: workspace, i: id, h: hash, e: now + ticketLifeMs, n: toBase64url(random) };
+  const text = toBase64url(new TextEncoder().encode(JSON.stringify(payload)));
+  return `${prefix}${text}.${await sign(secret, purpose + text)}`;
+}
+
+function findTicket(protocols: string): string | null {
+  const offered = protocols.slice(0, maxProtocolsChars).split(/, */);
+  const given = offered.find((one) => one.startsWith(prefix));
+  return given !== undefined && offered.includes(ticketProtocol) ? given.slice(prefix.length) : null;
+}
+
+/** @param protocols Sec-WebSocket-Protocol; null: without a ticket that was signed here */
+export async function read(secret: string, protocols: string): Promise<TicketHolder | null> {
+  const [text = "", signature = ""] = findTicket(protocols)?.split(".") ?? [];
+  if (!(await isSigned(secret, purpose + text, signature))) return null;
+  const bytes = fromBase64url(text);
+  const payload = bytes && Payload.safeParse(JSON.parse(new TextDecoder().decode(bytes)));
+  if (!payload?.success) return null;
+  const { w: workspace, i: id, h: hash, e: expiresAt, n } = payload.data;
+  return { workspace, credentials: { id, hash }, id: n, expiresAt };
+}

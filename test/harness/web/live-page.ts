@@ -1,0 +1,142 @@
+import { request as httpRequest, type IncomingHttpHeaders } from "node:http";
+import { join } from "node:path";
+import { onTestFinished } from "vitest";
+import type { CliHome } from "#harness/machine/cli-home.ts";
+import { launchIn } from "#harness/machine/cli-home.ts";
+import { write } from "#harness/machine/git-project.ts";
+
+export const built = join(import.meta.dirname, "..", "..", "..", "dist");
+
+/** Files as a build makes them, for tests that need none of the real ones. */
+export function fakeBundle(home: CliHome): void {
+  write(join(home.folder, "app", "dist", "web"), {
+    "index.html": "<!doctype html><title>SHIM</title>",
+    "app-12345678.js": "export {};",
+    _headers: "/*",
+  });
+}
+
+export interface ServedPage {
+  readonly port: number;
+  readonly origin: string;
+  /** All that was printed. */
+  readonly out: () => string;
+  /** The newest link that was printed. */
+  readonly link: () => string;
+  readonly token: () => string;
+  stop(): Promise<void>;
+}
+
+interface ServeOptions {
+  readonly args?: readonly string[];
+  /** Serves the page that `npm run build` made. */
+  readonly isBuilt?: boolean;
+}
+
+/** `shim up --web`, until the test ends. */
+export async function servePage(home: CliHome, { args = [], isBuilt = false }: ServeOptions = {}): Promise<ServedPage> {
+  const stop = new AbortController();
+  const { promise: printed, resolve } = Promise.withResolvers<void>();
+  let out = "";
+  const launch = launchIn(home.folder);
+  const stopped = new Promise<void>((done) => stop.signal.addEventListener("abort", () => done()));
+  const ran = home.shimWith(
+    {
+      stdout: (text) => {
+        out += text;
+        resolve();
+      },
+      interrupted: () => stop.signal,
+      wait: () => stopped,
+      launch: isBuilt ? { ...launch, hookScript: join(built, "hook.cjs") } : launch,
+    },
+    "up --web",
+    ...args,
+  );
+  const end = async (): Promise<void> => {
+    stop.abort();
+    await ran;
+  };
+  onTestFinished(end);
+  const early = await Promise.race([printed, ran]);
+  if (early) throw new Error(`the page was not served: ${early.err}`);
+  const link = (): string => /http:\/\/[^\s"]+/g.exec(out.split("\n").toReversed().join("\n"))?.[0] ?? "";
+  const { origin, port } = new URL(link());
+  return {
+    origin,
+    port: Number(port),
+    out: () => out,
+    link,
+    token: () => new URL(link()).hash.slice(3),
+    stop: end,
+  };
+}
+
+export interface RawAnswer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly text: string;
+}
+
+interface RawRequest {
+  readonly method?: string;
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: unknown;
+}
+
+/** A request with exactly these headers and this path, as no browser and no `fetch` would send it. */
+export function sendRaw(port: number, { method = "POST", path, headers = {}, body }: RawRequest): Promise<RawAnswer> {
+  const { promise, resolve, reject } = Promise.withResolvers<RawAnswer>();
+  const request = httpRequest(
+    { host: "127.0.0.1", port, method, path, headers, setHost: false, agent: false },
+    (response) => {
+      let text = "";
+      response.setEncoding("utf8");
+      response.on("data", (part: string) => (text += part));
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, headers: response.headers, text }));
+    },
+  );
+  request.on("error", reject);
+  request.end(body === undefined ? undefined : typeof body === "string" ? body : JSON.stringify(body));
+  return promise;
+}
+
+/** Headers of a request that the page itself sends. */
+export function ownHeaders(
+  { port, origin }: ServedPage,
+  more: Readonly<Record<string, string>> = {},
+): Record<string, string> {
+  return {
+    host: `127.0.0.1:${port}`,
+    origin,
+    "sec-fetch-site": "same-origin",
+    "content-type": "application/json",
+    ...more,
+  };
+}
+
+/** Exchanges the token of the newest link. @returns the cookie */
+export async function signIn(page: ServedPage): Promise<string> {
+  const { headers } = await sendRaw(page.port, {
+    path: "/api/sign-in",
+    headers: ownHeaders(page),
+    body: { token: page.token() },
+  });
+  const [cookie = ""] = headers["set-cookie"]?.[0]?.split(";") ?? [];
+  return cookie;
+}
+
+/** What a call of the page answers. */
+export async function callAs(
+  page: ServedPage,
+  cookie: string,
+  call: { readonly name: string; readonly input?: object; readonly requestId?: string },
+): Promise<{ readonly status: number; readonly value: Record<string, unknown> }> {
+  const { status, text } = await sendRaw(page.port, {
+    path: "/api/call",
+    headers: ownHeaders(page, { cookie }),
+    body: { input: {}, ...call },
+  });
+  return { status, value: JSON.parse(text) as Record<string, unknown> };
+}

@@ -1,0 +1,161 @@
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import * as news from "#src/local-mcp/sessions/news.ts";
+import type { News } from "#src/local-mcp/sessions/news.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
+import { aSeededHome, ids, type CliHome } from "#harness/machine/cli-home.ts";
+import { callAs, fakeBundle, ownHeaders, servePage, signIn, type ServedPage } from "#harness/web/live-page.ts";
+import { seedTeam } from "#harness/web/team-seed.ts";
+
+async function aPage(home: CliHome = aSeededHome()): Promise<ServedPage> {
+  fakeBundle(home);
+  return servePage(home);
+}
+
+it("[WP7] the fleet has each chat with its figures and ages, and a session its timeline, brief and resume command", async () => {
+  const page = await aPage();
+  const cookie = await signIn(page);
+  const { value: fleet } = await callAs(page, cookie, { name: "page.fleet" });
+  expect(fleet).toMatchObject({ where: "this machine", trouble: null, notices: [], costUsdToday: null });
+  const rows = fleet["rows"] as Record<string, unknown>[];
+  expect(rows.map(({ id, state, seenAgeMs }) => [id, state, seenAgeMs])).toEqual([
+    [ids.alive, "alive", 60_000],
+    [ids.dead, "incomplete", 60_000],
+    [ids.elsewhere, "incomplete", 60_000],
+    [ids.finished, "finished", 60_000],
+  ]);
+  const session = await callAs(page, cookie, { name: "page.session", input: { session: ids.dead } });
+  expect(session.value).toMatchObject({
+    row: { id: ids.dead, cause: "killed" },
+    isAll: true,
+    checkpoints: 1,
+    resumeCommand: "shim resume bbbb2222",
+  });
+  expect(session.value["timeline"]).toContainEqual(
+    expect.objectContaining({ source: "journal", kind: "prompt", text: "user: fix the parser", ageMs: 60_000 }),
+  );
+  const brief = await callAs(page, cookie, { name: "page.brief", input: { session: ids.dead } });
+  expect(brief.value).toEqual({ brief: expect.stringContaining("fix the parser"), score: expect.any(Number) });
+  for (const name of ["page.session", "page.brief", "page.forget"])
+    expect(await callAs(page, cookie, { name, input: { session: "nothing" } })).toMatchObject({ status: 404 });
+});
+
+it("[WP7] dismiss, offer again and forget do what their commands do, and a repeat of a request happens once", async () => {
+  const home = aSeededHome();
+  const page = await aPage(home);
+  const cookie = await signIn(page);
+  const input = { session: ids.dead };
+  const dismiss = { name: "page.dismiss", input, requestId: "r1" };
+  expect((await callAs(page, cookie, dismiss)).value).toEqual({ isDismissed: true });
+  expect((await callAs(page, cookie, { name: "page.undo", input, requestId: "r1" })).value).toEqual({ isUndone: true });
+  // Sent again by a browser that lost the answer: it must not dismiss the session a second time.
+  expect((await callAs(page, cookie, dismiss)).value).toEqual({ isDismissed: true });
+  const states = async (): Promise<unknown> =>
+    ((await home.json("sessions"))["sessions"] as Record<string, unknown>[]).map(({ id, state }) => [id, state]);
+  expect(await states()).toContainEqual([ids.dead, "incomplete"]);
+  const forget = { name: "page.forget", input, requestId: "r2" };
+  const [first, second] = await Promise.all([callAs(page, cookie, forget), callAs(page, cookie, forget)]);
+  expect(first).toMatchObject({ status: 200, value: { rows: expect.any(Number) } });
+  expect(second).toEqual(first);
+  expect(JSON.stringify(await states())).not.toContain(ids.dead);
+});
+
+it("[WP7] actions on the team are the audited operations, with the request's id where they take one", async () => {
+  const home = aSeededHome();
+  const { coordinator, self, dead, running } = seedTeam(home, ids.alive, 100);
+  const page = await aPage(home);
+  const cookie = await signIn(page);
+  const run = (name: string, input: object, requestId = name) => callAs(page, cookie, { name, input, requestId });
+  expect(await run("tasks.replay", { task: dead[0] })).toMatchObject({ value: { tasks: [{ state: "queued" }] } });
+  expect(await run("tasks.discard", { task: dead[1], reason: "no" })).toMatchObject({ value: { state: "dead" } });
+  expect(await run("tasks.cancel", { task: running, reason: "no" })).toMatchObject({ value: { state: "running" } });
+  expect(await run("chats.drain", { chat: self.chat })).toMatchObject({ value: { status: "draining" } });
+  const release = { resource: "file:p1/src/parser.ts", reason: "stuck" };
+  expect(await run("leases.force-release", release)).toMatchObject({ value: { isReleased: true } });
+  const { entries } = given(coordinator.call("audit.list", { kind: "lease.forced" }));
+  expect(entries).toMatchObject([{ subject: release.resource }]);
+  const team = await callAs(page, cookie, { name: "page.fleet" });
+  expect(team.value["rows"]).toContainEqual(expect.objectContaining({ id: ids.alive, taskCount: expect.any(Number) }));
+});
+
+it("[WP7] where the workspace's coordinator cannot be used, the sessions of this machine are shown with the reason", async () => {
+  const home = aSeededHome();
+  const page = await aPage(home);
+  writeFileSync(join(home.paths.home, "edge.json"), "{");
+  const cookie = await signIn(page);
+  const { value } = await callAs(page, cookie, { name: "page.fleet" });
+  expect(value).toMatchObject({ trouble: expect.stringContaining("edge.json"), rows: { length: 4 } });
+  const replay = { name: "tasks.replay", input: { task: 1 }, requestId: "r1" };
+  expect(await callAs(page, cookie, replay)).toMatchObject({ status: 503 });
+  rmSync(join(home.paths.home, "edge.json"));
+  // A request that has failed may be sent again.
+  expect(await callAs(page, cookie, replay)).toMatchObject({ status: 404, value: { error: { code: "unknown_task" } } });
+});
+
+it("[WP9] an open page hears of each commit of any process, at most once a second, and nothing while nothing changes", async () => {
+  const home = aSeededHome();
+  const page = await aPage(home);
+  const cookie = await signIn(page);
+  await callAs(page, cookie, { name: "page.fleet" });
+  const response = await fetch(`${page.origin}/api/live`, {
+    method: "POST",
+    headers: ownHeaders(page, { cookie }),
+    body: "{}",
+  });
+  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+  const next = async (): Promise<unknown> => JSON.parse((await reader?.read())?.value ?? "");
+  expect(await next()).toEqual({ changed: "all" });
+  const began = performance.now();
+  for (let times = 0; times < 5; times++)
+    home.runtime.store.write((sql) => sessions.rename(sql, ids.alive, `t${times}`));
+  expect(await next()).toEqual({ changed: "sessions" });
+  home.coordinator().call("state.set", { key: "k", value: 1 });
+  expect(await next()).toEqual({ changed: "team" });
+  expect(performance.now() - began).toBeGreaterThan(900);
+  await reader?.cancel();
+});
+
+it("[WP7] messages and other notifications of this machine's chats are listed newest first, and whether they were shown", async () => {
+  const home = aSeededHome();
+  home.runtime.store.write((sql) => {
+    const message = { kind: "message", id: 1, from: "c2", fromName: "Ann\u202E", topic: "build.web" } as const;
+    const all: News[] = [
+      { ...message, text: "hello \u001B[31mred" },
+      { kind: "claim_lost", task: 1, title: "build", reason: "silent" },
+      { kind: "task_cancelled", task: 2, title: "lint", reason: "no" },
+      { kind: "task_available", task: 3, title: "test" },
+      { kind: "report_refused", task: 4, reason: "late" },
+      { kind: "leader_changed", name: "deploy", leader: null, isSelf: false },
+      { kind: "offer", session: "s9", machine: "laptop" },
+      { kind: "continued_elsewhere", session: ids.alive, by: "c3", machine: "laptop" },
+      { kind: "notice", text: "the disk is full" },
+    ];
+    all.forEach((one, at) => news.add(sql, home.now - 1_000, ids.alive, `k${at}`, one));
+    news.markDelivered(sql, home.now, news.undelivered(sql, ids.alive, 1));
+  });
+  const page = await aPage(home);
+  const { value } = await callAs(page, await signIn(page), { name: "page.messages" });
+  const messages = value["messages"] as Record<string, unknown>[];
+  expect(messages.at(-1)).toMatchObject({
+    kind: "message",
+    text: "hello red",
+    topic: "build.web",
+    to: ids.alive,
+    ageMs: 1_000,
+    isDelivered: true,
+  });
+  expect(messages.map(({ text }) => text)).toMatchObject([
+    "the disk is full",
+    "chat c3 on laptop continues it",
+    "session s9 of laptop is offered to it",
+    "the leader of deploy is now no chat",
+    "its report on task 4 was refused: late",
+    "task 3 (test) waits for it",
+    "task 2 (lint) was cancelled: no",
+    "task 1 (build) was taken from it: silent",
+    "hello red",
+  ]);
+  expect(messages[0]).toMatchObject({ isDelivered: false, from: null });
+});

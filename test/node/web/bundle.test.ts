@@ -1,0 +1,63 @@
+import { globSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { expect, it } from "vitest";
+import { built } from "#harness/web/live-page.ts";
+
+const root = join(import.meta.dirname, "..", "..", "..");
+const folder = join(built, "web");
+const names = readdirSync(folder).sort();
+const read = (name: string): string => readFileSync(join(folder, name), "utf8");
+const scripts = names.filter((name) => name.endsWith(".js"));
+const html = read("index.html");
+
+/** The script of the page, and all that it needs before it can run. */
+function firstScripts(): string[] {
+  const found = [/<script type="module" src="\/([^"]+)">/.exec(html)?.[1] ?? ""];
+  for (const name of found) {
+    const needed = [...read(name).matchAll(/(?:from|import)"\.\/([^"]+)"/g)].map(([, path = ""]) => path);
+    found.push(...needed.filter((one) => !found.includes(one)));
+  }
+  return found;
+}
+
+it("[WP10] the first load is at most 25 kB, compressed as a server compresses", () => {
+  const style = names.filter((name) => name.endsWith(".css"));
+  const bytes = ["index.html", ...firstScripts(), ...style, "icon.svg"].map((name) => gzipSync(read(name)).length);
+  expect(bytes.reduce((sum, one) => sum + one)).toBeLessThanOrEqual(25_000);
+});
+
+it("[WP10] scripts and style are files named by their content, all needed at first are asked for at once, nothing is inline", () => {
+  const named = names.filter((name) => !["_headers", "icon.svg", "index.html"].includes(name));
+  expect(named.filter((name) => !/^app-(?:[a-z-]+-)?[A-Z0-9]{8}\.(?:js|css)$/.test(name))).toEqual([]);
+  for (const name of firstScripts()) expect(html).toContain(`"/${name}"`);
+  expect(firstScripts().length).toBeLessThan(scripts.length);
+  expect(html).not.toMatch(/<style|style=|\son[a-z]+=|<script(?![^>]* src=)|javascript:/);
+});
+
+it("[WP10] the bundle names no other host, and has none of the ways to make code or markup of text", () => {
+  for (const name of names.filter((one) => one !== "_headers")) {
+    const hosts = read(name).match(/(?:https?:)?\/\/[a-z][\w.-]*\.[a-z]+[^\s"'`)]*/g) ?? [];
+    // Names of the standards for SVG and MathML, which are never fetched.
+    expect(hosts.filter((one) => !one.startsWith("http://www.w3.org/"))).toEqual([]);
+  }
+  for (const name of scripts)
+    expect(read(name)).not.toMatch(/\beval\(|new Function|document\.write|insertAdjacentHTML|outerHTML\s*=/);
+});
+
+it("[WP6] no source of the page renders a text as markup, and it imports types only from the contract", () => {
+  const sources = globSync("src/web/**/*.{ts,tsx}", { cwd: root });
+  expect(sources.length).toBeGreaterThan(10);
+  for (const path of sources) {
+    const source = readFileSync(join(root, path), "utf8");
+    expect([path, source]).not.toEqual([path, expect.stringMatching(/dangerouslySetInnerHTML|innerHTML|outerHTML/)]);
+    const outer = source.match(/^import .*from "(?:\.\.\/)+(?:contract|shared)\/.*$/gm) ?? [];
+    expect(outer.filter((line) => !line.startsWith("import type "))).toEqual([]);
+  }
+});
+
+it("[WP10] the page is small: fewer than 2,500 lines of code", () => {
+  const files = globSync("src/web/**/*.{ts,tsx,css,html}", { cwd: root });
+  const lines = files.flatMap((path) => readFileSync(join(root, path), "utf8").split("\n"));
+  expect(lines.filter((line) => !/^\s*(?:$|\/\/|\/?\*)/.test(line)).length).toBeLessThan(2_500);
+});

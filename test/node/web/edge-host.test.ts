@@ -1,0 +1,18 @@
+import { expect, it } from "vitest";
+import { pageOperations } from "#src/contract/live-page.ts";
+import type { Operation } from "#src/contract/operation.ts";
+import { operations } from "#src/contract/operations.ts";
+import { routeOf, workspaceOf } from "#src/web/edge-host.ts";
+
+it("[WP16] the page asks the Worker at the routes of the operations", () => {
+  for (const name of pageOperations) {
+    const { method, path }: Operation = operations[name];
+    expect([name, routeOf(name)]).toEqual([name, `${method} ${path}`]);
+  }
+});
+
+it("[WP16] the workspace is read from the token; anything else is none", () => {
+  const payload = Buffer.from(JSON.stringify({ w: "team-1", i: "tok" })).toString("base64url");
+  expect(workspaceOf(`shim_${payload}.signature`)).toBe("team-1");
+  for (const wrong of ["", "shim_", "shim_e30.x", "hello", "shim_%%%.x"]) expect(workspaceOf(wrong)).toBe(null);
+});

@@ -1,0 +1,128 @@
+import type { Page } from "playwright-core";
+import { afterAll, expect, it } from "vitest";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { given } from "#harness/coordinator/state-calls.ts";
+import { aCliHome, addSession, type CliHome } from "#harness/machine/cli-home.ts";
+import { closeBrowser, openTab } from "#harness/web/browser.ts";
+import { fleetIds, seedFleet } from "#harness/web/fleet-seed.ts";
+import { servePage } from "#harness/web/live-page.ts";
+import { failAll, seedTeam, submit, type SeededTeam } from "#harness/web/team-seed.ts";
+
+afterAll(closeBrowser);
+
+interface Rig {
+  readonly home: CliHome;
+  readonly team: SeededTeam;
+  readonly page: Page;
+  readonly go: (path: string) => Promise<void>;
+}
+
+async function aRig(): Promise<Rig> {
+  const home = aCliHome();
+  seedFleet(home);
+  const team = seedTeam(home, fleetIds.works, 1_002);
+  const served = await servePage(home, { isBuilt: true });
+  const { page } = await openTab(served.link());
+  await page.getByText("Payments").waitFor();
+  const go = (path: string): Promise<void> => page.evaluate(`location.hash = ${JSON.stringify(`#/${path}`)}`);
+  return { home, team, page, go };
+}
+
+async function confirm(page: Page, opener: string, verb: string): Promise<string> {
+  await page.getByRole("button", { name: opener, exact: true }).first().click();
+  const dialog = page.getByRole("dialog");
+  const text = (await dialog.textContent()) ?? "";
+  await dialog.getByRole("button", { name: verb }).click();
+  await dialog.waitFor({ state: "detached" });
+  return text;
+}
+
+it("[WP8] replay, discard and cancel show their effect, ask once, and change the task", async () => {
+  const { team, page, go } = await aRig();
+  const stateOf = (task: number): string => given(team.coordinator.call("tasks.get", { task })).state;
+  const [first = 0, second = 0] = team.dead;
+  await go(`task/${first}`);
+  expect(await confirm(page, "Replay", "Replay")).toContain("may happen a second time");
+  expect(stateOf(first)).toBe("queued");
+  await page.getByRole("button", { name: "Cancel task" }).waitFor();
+  expect(await confirm(page, "Cancel task", "Cancel task")).toContain("No chat will start it.");
+  expect(stateOf(first)).toBe("cancelled");
+  await go(`task/${second}`);
+  await page.getByText(`Task #${second}`).waitFor();
+  await page.getByRole("button", { name: "Discard" }).click();
+  await page.getByRole("button", { name: "Leave it" }).click();
+  expect(given(team.coordinator.call("tasks.get", { task: second })).reason).toBe("failed");
+  expect(await confirm(page, "Discard", "Discard")).toContain("can never be replayed");
+  expect(given(team.coordinator.call("tasks.get", { task: second })).reason).toBe("discarded");
+});
+
+it("[WP8] a lease is released and a chat drained from the page", async () => {
+  const { team, page, go } = await aRig();
+  await go("files");
+  await page.getByText("parser.ts").waitFor();
+  expect(await confirm(page, "Release", "Force release")).toContain("loses it at once");
+  expect(given(team.coordinator.call("leases.list", {})).leases).toHaveLength(1);
+  await go(`chat/${team.self.chat}`);
+  expect(await confirm(page, "Drain", "Drain")).toContain("gets no new ones");
+  expect(given(team.coordinator.call("chats.get", { chat: team.self.chat })).status).toBe("draining");
+});
+
+it("[WP8] a session is forgotten only after the question, and its page says that it is gone", async () => {
+  const { home, page, go } = await aRig();
+  await go(`chat/${fleetIds.died}`);
+  expect(await confirm(page, "Forget", "Forget")).toContain("This cannot be undone.");
+  expect(home.runtime.store.read((sql) => sessions.get(sql, fleetIds.died), null)).toBe(null);
+  await page.getByRole("alert").waitFor();
+});
+
+it("[WP14] dead letters are replayed by filter, and the rest stays dead", async () => {
+  const { team, page, go } = await aRig();
+  submit(
+    team.coordinator,
+    Array.from({ length: 60 }, () => ({ type: "mail", priority: 9 })),
+  );
+  failAll(team.coordinator, team.self, 60, "no route");
+  await go("dead");
+  await page.getByText("63 dead tasks match").waitFor();
+  await page.getByLabel("Type").fill("mail");
+  await page.keyboard.press("Enter");
+  await page.getByText("60 dead tasks match").waitFor();
+  expect(await confirm(page, "Replay all of these", "Replay all of these")).toContain("60 × mail");
+  await page.getByText("No dead task matches.").waitFor();
+  expect(given(team.coordinator.call("tasks.list", { state: "dead", limit: 200 })).tasks).toHaveLength(3);
+});
+
+it("[WP9] the page follows what other processes write, without a reload", async () => {
+  const { home, page } = await aRig();
+  await page.getByText("live", { exact: true }).waitFor();
+  home.alive.add(1_009);
+  addSession(home, { id: "99990000-0000-4000-8000-000000000009", pid: 1_009, title: "A new chat" });
+  await page.getByText("A new chat").waitFor();
+  home.runtime.store.write((sql) => sessions.end(sql, home.now, "99990000-0000-4000-8000-000000000009", "other"));
+  await page.getByText("2 ended in the last day").waitFor();
+});
+
+it("[WP9] a page asks nothing while nothing changes", async () => {
+  const { page } = await aRig();
+  await page.getByText("live", { exact: true }).waitFor();
+  const asked: string[] = [];
+  // What the page reads after it was opened is over by then.
+  await page.waitForTimeout(2_500);
+  page.on("request", (request) => asked.push(request.url()));
+  await page.waitForTimeout(3_000);
+  expect(asked).toEqual([]);
+});
+
+it("[WP9] a hidden page reads nothing until it is shown again", async () => {
+  const { home, page } = await aRig();
+  await page.getByText("live", { exact: true }).waitFor();
+  await page.evaluate(`Object.defineProperty(document, "hidden", { value: true, configurable: true, writable: true })`);
+  const asked: string[] = [];
+  await page.waitForTimeout(1_500);
+  page.on("request", (request) => asked.push(request.url()));
+  home.runtime.store.write((sql) => sessions.rename(sql, fleetIds.works, "Renamed"));
+  await page.waitForTimeout(2_000);
+  expect(asked).toEqual([]);
+  await page.evaluate(`document.hidden = false; document.dispatchEvent(new Event("visibilitychange"))`);
+  await page.getByText("Renamed").waitFor();
+});

@@ -1,0 +1,114 @@
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, expect, it } from "vitest";
+import { LocalEdge, startEdge } from "../../scripts/local-edge.ts";
+import { axeFaults, closeBrowser, openTab } from "#harness/web/browser.ts";
+import { built } from "#harness/web/live-page.ts";
+
+const root = join(import.meta.dirname, "..", "..");
+mkdirSync(join(root, ".scratch"), { recursive: true });
+const folder = mkdtempSync(join(root, ".scratch", "edge-page-"));
+let started: Promise<LocalEdge> | null = null;
+
+/** One workerd for this file, with the page that `npm run build` made. */
+function theEdge(): Promise<LocalEdge> {
+  started ??= startEdge({
+    entry: join(root, "src", "worker", "worker-entry.ts"),
+    folder,
+    page: join(built, "web"),
+  }).then((parts) => new LocalEdge(parts));
+  return started;
+}
+
+afterAll(async () => {
+  await closeBrowser();
+  await (await started)?.close();
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+});
+
+function aChat(chat: string): Parameters<typeof LocalEdge.prototype.call<"chats.register">>[1] {
+  return {
+    chat,
+    session: chat,
+    process: `p-${chat}`,
+    machine: "m1",
+    client: "claude-code",
+    metadata: { title: `Work of ${chat}` },
+  };
+}
+
+it("[WP16] the Worker serves the page as public files with the strict headers, and answers all else itself", async () => {
+  const { url } = await theEdge();
+  const page = await fetch(url);
+  expect([page.status, page.headers.get("content-type")]).toEqual([200, expect.stringContaining("text/html")]);
+  expect(page.headers.get("content-security-policy")).toMatch(/^default-src 'none'; .*require-trusted-types-for/);
+  const html = await page.text();
+  const script = /src="([^"]+)"/.exec(html)?.[1] ?? "";
+  expect((await fetch(url + script)).headers.get("content-type")).toContain("javascript");
+  for (const path of ["/health", "/openapi.json"])
+    expect((await fetch(url + path)).headers.get("content-type")).toContain("json");
+  expect((await fetch(`${url}/v1/workspaces/team/chats`)).status).toBe(401);
+  expect((await fetch(`${url}/nothing`)).status).toBe(404);
+});
+
+it("[WP16] a pasted token signs in, stays out of the address and of what the browser keeps, and only acts within its scope", async () => {
+  const edge = await theEdge();
+  const { self } = await register(edge, "chat-1");
+  await edge.call("leases.acquire", { self, resource: "file:p1/src/a.ts", requestId: "r1", ttlMs: 600_000 });
+  const { token } = await edge.call("tokens.create", { machine: "browser", scope: "observe" });
+  const { page, faults } = await openTab(edge.url);
+  await page.getByLabel("Access token").fill("nonsense");
+  await page.keyboard.press("Enter");
+  await page.getByText("This is no access token of SHIM.").waitFor();
+  expect(await axeFaults(page)).toEqual([]);
+  await page.getByLabel("Access token").fill(token);
+  await page.keyboard.press("Enter");
+  await page.getByText("Work of chat-1").waitFor();
+  expect(page.url()).toBe(`${edge.url}/`);
+  expect(await page.evaluate("JSON.stringify([document.cookie, localStorage.length, sessionStorage.length])")).toBe(
+    '["",0,0]',
+  );
+  await page.evaluate('location.hash = "#/files"');
+  await page.getByRole("button", { name: "Release" }).click();
+  await page.getByRole("button", { name: "Force release" }).click();
+  await page.getByRole("dialog").getByRole("alert").waitFor();
+  expect((await edge.call("leases.list", {})).leases).toHaveLength(1);
+  await page.keyboard.press("Escape");
+  await page.evaluate('location.hash = "#/tasks"');
+  await page.getByText("No task was submitted yet.").waitFor();
+  await edge.call("tasks.submit", { tasks: [{ type: "build" }] });
+  await page.getByRole("navigation").getByRole("link", { name: "Tasks" }).click();
+  await page.getByText("0 % of 1 task done").waitFor();
+  expect(faults).toEqual([]);
+});
+
+async function register(edge: LocalEdge, chat: string): Promise<{ self: { chat: string; incarnation: number } }> {
+  const { incarnation } = await edge.call("chats.register", aChat(chat));
+  return { self: { chat, incarnation } };
+}
+
+it("[WP17] the page follows the workspace over its socket, opened with a ticket that is in no address", async () => {
+  const edge = await theEdge();
+  const { page, faults } = await openTab(edge.url);
+  const addresses: string[] = [];
+  page.on("websocket", (socket) => addresses.push(socket.url()));
+  await page.getByLabel("Access token").fill(edge.adminToken);
+  await page.keyboard.press("Enter");
+  await page.getByText("live", { exact: true }).waitFor();
+  await register(edge, "chat-2");
+  await page.getByText("Work of chat-2").waitFor();
+  expect(addresses).toEqual([`${edge.url.replace("http", "ws")}/v1/workspaces/team/connect`]);
+  await page.evaluate('location.hash = "#/health"');
+  const { id } = await edge.call("tokens.create", { machine: "old-laptop", scope: "work" });
+  await page.reload();
+  await page.getByLabel("Access token").fill(edge.adminToken);
+  await page.keyboard.press("Enter");
+  await page.getByRole("cell", { name: "old-laptop", exact: true }).waitFor();
+  expect(await axeFaults(page)).toEqual([]);
+  await page.getByRole("row", { name: "old-laptop" }).getByRole("button", { name: "Revoke" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
+  await page.getByText("revoked", { exact: true }).waitFor();
+  const { tokens } = await edge.call("tokens.list", {});
+  expect(tokens.find((one) => one.id === id)?.isRevoked).toBe(true);
+  expect(faults).toEqual([]);
+});

@@ -1,0 +1,153 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Page } from "playwright-core";
+import { afterAll, expect, it } from "vitest";
+import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
+import { axeFaults, closeBrowser, openTab } from "#harness/web/browser.ts";
+import { fleetIds, seedFleet } from "#harness/web/fleet-seed.ts";
+import { servePage, type ServedPage } from "#harness/web/live-page.ts";
+import { seedTeam, type SeededTeam } from "#harness/web/team-seed.ts";
+
+afterAll(closeBrowser);
+
+interface Rig {
+  readonly home: CliHome;
+  readonly team: SeededTeam;
+  readonly served: ServedPage;
+}
+
+async function aRig(): Promise<Rig> {
+  const home = aCliHome();
+  seedFleet(home);
+  const team = seedTeam(home, fleetIds.works, 1_002);
+  return { home, team, served: await servePage(home, { isBuilt: true }) };
+}
+
+/** Each view with a text that it shows once it has read. */
+function views({ team }: Rig): readonly (readonly [path: string, text: string])[] {
+  return [
+    ["fleet", "Payments"],
+    [`chat/${fleetIds.died}`, "Timeline, newest first"],
+    ["tasks", "compiles"],
+    [`task/${team.dead[0]}`, "the disk is full"],
+    ["dead", "3 dead tasks match"],
+    ["files", "parser.ts"],
+    ["messages", "the parser is yours"],
+    [`plan/${team.job}`, "render"],
+    ["health", "lease granted"],
+  ];
+}
+
+async function open(page: Page, path: string, text: string): Promise<void> {
+  await page.evaluate(`location.hash = ${JSON.stringify(`#/${path}`)}`);
+  await page.getByText(text).first().waitFor();
+}
+
+const pictures = process.env["SHIM_PICTURES"] === "1";
+const pictureFolder = join(import.meta.dirname, "..", "..", "docs", "guide", "live-page");
+
+/** Those that the guide shows. */
+const shown: ReadonlySet<string> = new Set(["fleet", "chat", "dead", "fleet-narrow"]);
+
+async function picture(page: Page, name: string): Promise<void> {
+  if (!pictures || !shown.has(name)) return;
+  mkdirSync(pictureFolder, { recursive: true });
+  await page.screenshot({ path: join(pictureFolder, `${name}.png`) });
+}
+
+it.each(["light", "dark"] as const)(
+  "[WP11] every view passes axe in the %s theme, without an error, a request to another host or a refusal by the policy",
+  async (colorScheme) => {
+    const rig = await aRig();
+    const { page, faults } = await openTab(rig.served.link(), { colorScheme, viewport: { width: 1_000, height: 640 } });
+    for (const [path, text] of views(rig)) {
+      await open(page, path, text);
+      expect([path, await axeFaults(page)]).toEqual([path, []]);
+      if (colorScheme === "light") await picture(page, path.replace(/\/.*/, ""));
+    }
+    await open(page, "fleet", "Payments");
+    await open(page, `chat/${fleetIds.died}`, "Timeline, newest first");
+    await page.getByRole("button", { name: "Forget" }).click();
+    expect(await axeFaults(page)).toEqual([]);
+    expect(faults).toEqual([]);
+  },
+);
+
+it("[WP11] at 320 px no view scrolls sideways, and all that a wide one says is there", async () => {
+  const rig = await aRig();
+  const { page } = await openTab(rig.served.link(), { viewport: { width: 320, height: 640 } });
+  for (const [path, text] of views(rig)) {
+    await open(page, path, text);
+    const width = await page.evaluate("document.documentElement.scrollWidth");
+    expect([path, width]).toEqual([path, 320]);
+    if (path === "fleet" || path === "tasks") await picture(page, `${path}-narrow`);
+  }
+});
+
+it("[WP11] with reduced motion nothing moves", async () => {
+  const rig = await aRig();
+  const { page } = await openTab(rig.served.link(), { reducedMotion: "reduce" });
+  await open(page, "fleet", "Payments");
+  const moving = await page.evaluate(
+    `[...document.querySelectorAll("*")].filter((one) => parseFloat(getComputedStyle(one).transitionDuration) > 0 || getComputedStyle(one).animationName !== "none").length`,
+  );
+  expect(moving).toBe(0);
+});
+
+it("[WP11] with the keyboard alone: skip to the view, find a chat, dismiss it, and stay where the focus was", async () => {
+  const rig = await aRig();
+  const { page } = await openTab(rig.served.link());
+  await page.getByText("Payments").waitFor();
+  const focused = (): Promise<string> => page.evaluate("document.activeElement.textContent");
+  await page.keyboard.press("Tab");
+  expect(await focused()).toContain("Skip");
+  await page.keyboard.press("Enter");
+  expect(await focused()).toBe("Fleet");
+  await page.keyboard.press("Control+k");
+  await page.keyboard.type("parser");
+  await page.getByText("Payments").waitFor({ state: "detached" });
+  await page.keyboard.press("Control+A");
+  await page.keyboard.press("Delete");
+  await page.getByText("Payments").waitFor();
+  await page.keyboard.press("Tab");
+  expect(await focused()).toBe("Payments: retry on timeout");
+  await page.getByRole("link", { name: "Search: index" }).focus();
+  await page.keyboard.press("Shift+Tab");
+  expect(await focused()).toContain("Parser");
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { name: "Timeline" }).waitFor();
+  expect(await focused()).toBe("Parser: keep the last line");
+  while ((await focused()) !== "Dismiss") await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
+  await page.getByRole("dialog").waitFor();
+  await page.keyboard.press("Escape");
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  expect(await focused()).toBe("Dismiss");
+  await page.keyboard.press("Enter");
+  while ((await page.evaluate("document.activeElement.className")) !== "main") await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
+  await page.getByRole("button", { name: "Offer again" }).waitFor();
+  expect(await page.getByRole("status").textContent()).toBe("Dismissed.");
+});
+
+it("[WP12] an empty machine says in each view what to do first", async () => {
+  const home = aCliHome();
+  const served = await servePage(home, { isBuilt: true });
+  const { page, faults } = await openTab(served.link());
+  const empty = [
+    ["fleet", "Start Claude Code in a project"],
+    ["tasks", "shim task submit"],
+    ["dead", "No dead task matches"],
+    ["files", "No chat has reserved a file"],
+    ["messages", "shim send"],
+    ["plan", "Choose a job"],
+    ["health", "No entry"],
+  ] as const;
+  for (const [path, text] of empty) {
+    await open(page, path, text);
+  }
+  expect(await axeFaults(page)).toEqual([]);
+  await page.evaluate('location.hash = "#/chat/none"');
+  await page.getByRole("alert").waitFor();
+  expect(faults).toEqual([]);
+});
