@@ -58,6 +58,26 @@ export function metricRules(it: TaskTest): void {
     expect(after("shim_dead_tasks", "dependency")).toBe(1);
   });
 
+  it("[OB4] few tasks among many are counted by state as many of them are", async ({ host, a }) => {
+    const states = ["blocked", "scheduled", "queued", "assigned", "running", "dead", "ended"] as const;
+    const counted = async (): Promise<(number | undefined)[]> => {
+      const value = await sampled(host);
+      return [...states.map((state) => value("shim_tasks", state)), value("shim_dead_tasks", "failed")];
+    };
+    await submitOne(host, { type: "x" });
+    await a.ack(await a.take({ types: ["x"] }));
+    await submitOne(host, { type: "x", ...once });
+    await a.nack(await a.take({ types: ["x"] }));
+    const held = await submitOne(host, { type: "x" });
+    await a.take({ types: ["x"] });
+    await submitOne(host, { type: "x", dependsOn: [held] });
+    await submitOne(host, { type: "x", delayMs: 3_600_000 });
+    await submitOne(host, { type: "x", scheduleToStartMs: 3_600_000 });
+    expect(await counted()).toEqual([1, 1, 1, 0, 1, 1, 1, 1]);
+    for (let n = 0; n < 30; n++) await submitOne(host, { type: "other" });
+    expect(await counted()).toEqual([1, 1, 31, 0, 1, 1, 1, 1]);
+  });
+
   it("[OB4] the oldest queued task is the one submitted first, and waits are of those assigned", async ({
     host,
     a,
