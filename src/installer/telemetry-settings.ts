@@ -23,7 +23,7 @@ function variablesOf({ port, token }: TelemetrySettings): Readonly<Record<string
 /** [OB26] Names of the telemetry settings in a settings file that are not SHIM's. */
 export function foreignSettings(text: string, receiver: TelemetrySettings | null): string[] {
   const env = json.valueAt(text, ["env"]);
-  const expected = receiver === null ? {} : variablesOf(receiver);
+  const expected = receiver !== null && isOurs(text, receiver) ? variablesOf(receiver) : {};
   const names = telemetryNames(isRecord(env) ? env : {}).filter(
     (name) => !isRecord(env) || env[name] !== expected[name],
   );
@@ -32,11 +32,17 @@ export function foreignSettings(text: string, receiver: TelemetrySettings | null
 
 /** Names of the variables that configure the client's telemetry. */
 function telemetryNames(env: Readonly<Record<string, unknown>>): string[] {
-  return Object.keys(env).filter((name) => isTelemetryName(name) && env[name] !== undefined && env[name] !== "");
+  return Object.keys(env).filter((name) => isTelemetryName(name) && env[name] !== undefined);
 }
 
 function isTelemetryName(name: string): boolean {
   return name.startsWith("OTEL_") || name === "CLAUDE_CODE_ENABLE_TELEMETRY";
+}
+
+/** Others may have the same values; the token is SHIM's alone. */
+function isOurs(text: string, receiver: TelemetrySettings): boolean {
+  const name = "OTEL_EXPORTER_OTLP_LOGS_HEADERS";
+  return json.valueAt(text, ["env", name]) === variablesOf(receiver)[name];
 }
 
 export function isEnabled(text: string, receiver: TelemetrySettings): boolean {
@@ -53,6 +59,7 @@ export function enable(text: string, receiver: TelemetrySettings): string {
 
 /** Keeps a variable that was changed since. @param original the file before SHIM */
 export function disable(text: string, receiver: TelemetrySettings, original: string): string {
+  if (!isOurs(text, receiver)) return text;
   const rest = Object.entries(variablesOf(receiver)).reduce(
     (rest, [name, value]) => (json.valueAt(rest, ["env", name]) === value ? json.remove(rest, ["env", name]) : rest),
     text,

@@ -140,16 +140,21 @@ const listenAfterMs = 300;
 function lateTelemetry(runtime: Runtime, server: ProcessIdentity): Pick<TelemetryInput, "tick" | "stop"> | null {
   const { telemetry } = runtime.config;
   if (telemetry === null) return null;
-  const loading = pause(listenAfterMs, null, { ref: false }).then(async () => {
+  const failed = logFailure(runtime, "telemetry");
+  const load = async (): Promise<TelemetryInput> => {
+    await pause(listenAfterMs, null, { ref: false });
     const { TelemetryInput: Loaded } = await import("../telemetry/telemetry-input.ts");
     const input = new Loaded(runtime, telemetry, server);
     await input.listen();
     return input;
+  };
+  const loading = load().catch((error: unknown): null => {
+    failed(error);
+    return null;
   });
-  const failed = logFailure(runtime, "telemetry");
   return {
-    tick: () => loading.then((input) => input.tick()).catch(failed),
-    stop: (client) => loading.then((input) => input.stop(client)).catch(failed),
+    tick: () => loading.then((input) => input?.tick()).catch(failed),
+    stop: (client) => loading.then((input) => input?.stop(client)).catch(failed),
   };
 }
 

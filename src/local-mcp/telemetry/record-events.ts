@@ -3,7 +3,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as meta from "../../store/meta.ts";
 import { observe } from "../observe/observe.ts";
-import { idOf } from "../sessions/entries.ts";
+import { idOf, label } from "../sessions/entries.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { countRequest } from "../usage/ledger.ts";
@@ -32,14 +32,10 @@ export function recordEvents(sql: Sql, runtime: Runtime, events: readonly Teleme
 
 /** [OB22] Without an id of the request it could not be matched with the transcript. */
 function recordRequest(sql: Sql, session: sessions.Session, event: RequestEvent, now: number): void {
-  const { requestId, model, costMicros, at, input, output, cacheRead, cacheWrite } = event;
+  const { requestId, costMicros, at, input, output, cacheRead, cacheWrite } = event;
   if (requestId === null) return;
-  countRequest(
-    sql,
-    session,
-    { requestId, model, costMicros, at, counts: { input, output, cacheRead, cacheWrite } },
-    now,
-  );
+  const counts = { input, output, cacheRead, cacheWrite };
+  countRequest(sql, session, { requestId, model: label(event.model), costMicros, at, counts }, now);
 }
 
 const maxGapMs = 600_000;

@@ -76,7 +76,7 @@ export class TelemetryInput {
     return true;
   }
 
-  /** After the answer, and in turns: hook events come through the same process. */
+  /** After the answer, and in turns: tool calls come through the same process. */
   #schedule(): void {
     if (this.#timer || this.#waiting.length === 0) return;
     this.#timer = setImmediate(() => {

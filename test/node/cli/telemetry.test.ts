@@ -77,6 +77,14 @@ it("[OB28] on: doctor says when the last event came, or that nothing comes while
   });
 });
 
+it("[OB28] a collector may send instead of the client: the receiver is on, and the settings stay", async () => {
+  const home = aHome({ OTEL_LOGS_EXPORTER: "otlp" });
+  const ran = await home.shim("config set telemetry", JSON.stringify({ port: 24_999, token: "t".repeat(32) }));
+  expect([ran.code, ran.out.includes("ttt")]).toEqual([0, false]);
+  receive(home, home.now - 5_000);
+  expect(await doctor(home)).toMatchObject({ state: "ok", text: "on, port 24999: last event 5 s ago" });
+});
+
 it("[OB28] doctor finds settings that no longer send, and a program that has the port", async () => {
   const home = aHome();
   const server = createServer().listen(0, "127.0.0.1");

@@ -72,6 +72,7 @@ it.each<[string, object, readonly string[], string]>([
   ["an exporter of the user", { env: { OTEL_EXPORTER_OTLP_ENDPOINT: "https://otel.example.org" } }, [], "ENDPOINT"],
   ["metrics only", { env: { OTEL_METRICS_EXPORTER: "prometheus" } }, [], "OTEL_METRICS_EXPORTER"],
   ["telemetry that is switched off", { env: { CLAUDE_CODE_ENABLE_TELEMETRY: "0" } }, [], "ENABLE_TELEMETRY"],
+  ["an empty value", { env: { OTEL_LOGS_EXPORTER: "" } }, [], "OTEL_LOGS_EXPORTER"],
   ["a helper for headers", { otelHeadersHelper: "/bin/headers" }, [], "otelHeadersHelper"],
   ["an environment", {}, ["OTEL_LOGS_EXPORTER in the environment"], "OTEL_LOGS_EXPORTER in the environment"],
 ])("[OB26] %s is left unchanged, and the plan says so", (_, settings, elsewhere, named) => {
@@ -108,7 +109,7 @@ it("[OB26] variables of the environment and an administrator's settings are foun
     expect(inFile.startsWith(`OTEL_X in ${folders[platform]}`)).toBe(true);
     expect(others).toEqual([]);
   }
-  const env = { OTEL_LOGS_EXPORTER: "otlp", OTEL_EMPTY: "", HOME: "/" };
+  const env = { OTEL_LOGS_EXPORTER: "otlp", OTEL_NONE: undefined, HOME: "/" };
   expect(environmentTelemetry(env)).toEqual(["OTEL_LOGS_EXPORTER in the environment"]);
 });
 
@@ -123,6 +124,20 @@ it("[OB27] `init --no-telemetry` and `uninstall` take out what SHIM has set, and
     else home.install();
     expect(envOf(home), way).toEqual({ OTEL_LOGS_EXPORT_INTERVAL: "9000" });
     expect(receiverOf(home), way).toBeNull();
+  }
+});
+
+it("[OB27] an exporter of the user stays as it is, also where some of its values are those of SHIM", () => {
+  for (const way of ["--no-telemetry", "uninstall"]) {
+    const home = aClientHome();
+    const mine = { ...variables(24_318), OTEL_EXPORTER_OTLP_LOGS_HEADERS: "authorization=Bearer mine" };
+    home.write(home.settings, JSON.stringify({ env: mine }));
+    home.write(home.config, JSON.stringify({ telemetry: { port: 24_318, token } }));
+    home.install();
+    home.telemetry = off;
+    if (way === "uninstall") home.uninstall();
+    else home.install();
+    expect([envOf(home), receiverOf(home)], way).toEqual([mine, null]);
   }
 });
 

@@ -73,7 +73,7 @@ async function arrivalCheck(runtime: Runtime, { port }: TelemetrySettings, forei
   return warn(name, `${text}, although a chat works`, `Start new chats: only they send and receive.${elsewhere}`);
 }
 
-/** The client sends every second; a process takes a free port within ten. */
+/** The client sends every second; a process takes a free port within two. */
 const graceMs = 60_000;
 
 interface Arrival {

@@ -78,7 +78,7 @@ it("[OB22] a response counts once, whether the transcript or the telemetry has i
   }
 });
 
-it("[OB22] where both have a response, the transcript's count holds; what it never has counts by telemetry", () => {
+it("[OB22] telemetry adds nothing to what the transcript has counted; what it never has counts by telemetry", () => {
   const { runtime, claude, request } = aLiveChat();
   claude.transcribe(said("req_1"));
   claude.stop();
