@@ -1,4 +1,4 @@
-import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -7,6 +7,8 @@ import type { Sample } from "../../../contract/metrics.ts";
 import type { CliResult } from "../../answer.ts";
 import { codeOf, messageOf } from "../../../shared/error.ts";
 import { contentType, toExposition } from "../../../shared/exposition.ts";
+import { hasBearerToken } from "../../../platform/bearer-token.ts";
+import { isOwnHost, loopbackOrigins } from "../../../shared/page-security.ts";
 import { createPrivateFolder, writeAtomically } from "../../../platform/private-files.ts";
 
 export interface ListenAddress {
@@ -90,23 +92,15 @@ async function answer(
   read: ServeOptions["read"],
 ): Promise<Reply> {
   const { port } = server.address() as AddressInfo;
-  const hosts = ["127.0.0.1", "localhost", "[::1]"].map((host) => `${host}:${port}`);
-  if (!hosts.includes(request.headers.host ?? "")) return { status: 421, text: "use 127.0.0.1 or localhost\n" };
+  if (!isOwnHost(request.headers.host, loopbackOrigins(port)))
+    return { status: 421, text: "use 127.0.0.1 or localhost\n" };
   if (request.method !== "GET" || request.url?.split("?")[0] !== "/metrics")
     return { status: 404, text: "only GET /metrics is served\n" };
-  if (!hasToken(request, token)) return { status: 401, text: "the bearer token of the metrics-token file is needed\n" };
+  if (!hasBearerToken(request.headers.authorization, token))
+    return { status: 401, text: "the bearer token of the metrics-token file is needed\n" };
   const samples = await read();
   if (!samples.ok) return { status: 503, text: `${samples.error.message}\n` };
   return { status: 200, text: await toExposition(samples.value), type: contentType };
-}
-
-function hasToken({ headers }: IncomingMessage, token: string): boolean {
-  const given = /^Bearer (\S+)$/i.exec(headers.authorization ?? "")?.[1] ?? "";
-  return timingSafeEqual(digest(given), digest(token));
-}
-
-function digest(text: string): Buffer {
-  return createHash("sha256").update(text).digest();
 }
 
 function send(response: ServerResponse, { status, text, type = "text/plain; charset=utf-8" }: Reply): void {
