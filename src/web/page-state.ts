@@ -85,19 +85,12 @@ export async function call<Name extends CallName>(
 ): Promise<Answer<CallOutput<Name>>> {
   const present = host.value;
   if (!present) return { ok: false, error: { code: "unauthenticated", message: "sign in again" } };
-  const began = performance.now();
   const answer = await present.call(name, input, requestId);
-  const now = performance.now();
-  restUntil = Math.max(now, restUntil) + restPerRead * (now - began);
   if (!answer.ok && answer.error.code === "unauthenticated") host.value = null;
   return answer;
 }
 
 const gapMs = 500;
-/** [WP9] An open page takes at most a fiftieth of its host's time. */
-const restPerRead = 50;
-const maxRestMs = 10_000;
-let restUntil = 0;
 let isDue = false;
 
 /** A hidden page reads nothing until it is shown again. */
@@ -107,7 +100,7 @@ export function changed(): void {
     return;
   }
   isDue = true;
-  setTimeout(readAgain, Math.max(gapMs, Math.min(restUntil - performance.now(), maxRestMs)));
+  setTimeout(readAgain, gapMs);
 }
 
 function readAgain(): void {
