@@ -3,8 +3,8 @@ import type { LiveLine } from "../../../contract/live-page.ts";
 
 /** Least time between two lines to one page, in ms: each makes it read again. */
 const gapMs = 1_000;
-/** Rest for each ms that the pages' reads took, so that they cost a fiftieth of a processor. */
-const restPerMs = 50;
+/** Rest for each ms that the pages' reads took, so that they cost less than 2 % of a processor. */
+const restPerMs = 80;
 const maxRestMs = 10_000;
 /** An empty line, so that a closed page is noticed. */
 const pulseMs = 30_000;
