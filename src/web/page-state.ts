@@ -100,10 +100,12 @@ export function changed(): void {
     return;
   }
   isDue = true;
-  setTimeout(() => {
-    isDue = false;
-    revision.value++;
-  }, gapMs);
+  setTimeout(readAgain, gapMs);
+}
+
+function readAgain(): void {
+  isDue = false;
+  revision.value++;
 }
 
 let isMissed = false;

@@ -107,9 +107,9 @@ it("[WP9] a page asks nothing while nothing changes", async () => {
   await page.getByText("live", { exact: true }).waitFor();
   const asked: string[] = [];
   // What the page reads after it was opened is over by then.
-  await page.waitForTimeout(2_500);
+  await page.waitForTimeout(1_500);
   page.on("request", (request) => asked.push(request.url()));
-  await page.waitForTimeout(3_000);
+  await page.waitForTimeout(2_000);
   expect(asked).toEqual([]);
 });
 
@@ -121,7 +121,7 @@ it("[WP9] a hidden page reads nothing until it is shown again", async () => {
   await page.waitForTimeout(1_500);
   page.on("request", (request) => asked.push(request.url()));
   home.runtime.store.write((sql) => sessions.rename(sql, fleetIds.works, "Renamed"));
-  await page.waitForTimeout(2_000);
+  await page.waitForTimeout(1_500);
   expect(asked).toEqual([]);
   await page.evaluate(`document.hidden = false; document.dispatchEvent(new Event("visibilitychange"))`);
   await page.getByText("Renamed").waitFor();

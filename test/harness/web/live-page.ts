@@ -1,6 +1,7 @@
 import { request as httpRequest, type IncomingHttpHeaders } from "node:http";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
+import type { Io } from "#src/cli/io.ts";
 import type { CliHome } from "#harness/machine/cli-home.ts";
 import { launchIn } from "#harness/machine/cli-home.ts";
 import { write } from "#harness/machine/git-project.ts";
@@ -31,10 +32,14 @@ interface ServeOptions {
   readonly args?: readonly string[];
   /** Serves the page that `npm run build` made. */
   readonly isBuilt?: boolean;
+  readonly io?: Partial<Io>;
 }
 
 /** `shim up --web`, until the test ends. */
-export async function servePage(home: CliHome, { args = [], isBuilt = false }: ServeOptions = {}): Promise<ServedPage> {
+export async function servePage(
+  home: CliHome,
+  { args = [], isBuilt = false, io = {} }: ServeOptions = {},
+): Promise<ServedPage> {
   const stop = new AbortController();
   const { promise: printed, resolve } = Promise.withResolvers<void>();
   let out = "";
@@ -48,6 +53,7 @@ export async function servePage(home: CliHome, { args = [], isBuilt = false }: S
       },
       interrupted: () => stop.signal,
       wait: () => stopped,
+      ...io,
       launch: isBuilt ? { ...launch, hookScript: join(built, "hook.cjs") } : launch,
     },
     "up --web",

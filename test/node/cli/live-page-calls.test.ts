@@ -1,9 +1,11 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import * as news from "#src/local-mcp/sessions/news.ts";
 import type { News } from "#src/local-mcp/sessions/news.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { pause } from "#src/store/pause.ts";
+import { StoreError } from "#src/store/store-error.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { aSeededHome, ids, type CliHome } from "#harness/machine/cli-home.ts";
 import { callAs, fakeBundle, ownHeaders, servePage, signIn, type ServedPage } from "#harness/web/live-page.ts";
@@ -158,4 +160,39 @@ it("[WP7] messages and other notifications of this machine's chats are listed ne
     "hello red",
   ]);
   expect(messages[0]).toMatchObject({ isDelivered: false, from: null });
+});
+
+it("[WP7] a store that is busy is a refusal of the call; a bug is answered with 500, and the terminal has the reason", async () => {
+  const home = aSeededHome();
+  fakeBundle(home);
+  let problem: Error = new StoreError("store_locked", "another process is writing");
+  let err = "";
+  const stderr = (text: string): void => void (err += text);
+  const page = await servePage(home, { io: { stderr } });
+  const cookie = await signIn(page);
+  vi.spyOn(home.runtime.store, "read").mockImplementation(() => {
+    throw problem;
+  });
+  const call = { name: "page.messages" };
+  const busy = { error: { code: "store_locked", message: "another process is writing" } };
+  expect(await callAs(page, cookie, call)).toEqual({ status: 503, value: busy });
+  problem = new TypeError("a bug");
+  expect(await callAs(page, cookie, call)).toMatchObject({ status: 500, value: { error: { code: "internal" } } });
+  expect(err).toContain("a bug");
+});
+
+it("[WP7] the fleet names what is paused, and what today costs", async () => {
+  const home = aSeededHome();
+  home.runtime.store.write((sql) => {
+    pause(sql, home.now, null, null);
+    sql.run(
+      "INSERT INTO usage_costs (session_id, model, day, task, claim, cost_micros, at) VALUES (?, 'm', ?, 0, 0, 1500000, 1)",
+      ids.alive,
+      new Date(home.now).toISOString().slice(0, 10),
+    );
+  });
+  const page = await aPage(home);
+  const { value } = await callAs(page, await signIn(page), { name: "page.fleet" });
+  expect(value).toMatchObject({ notices: [expect.stringContaining("paused")], costUsdToday: 1.5 });
+  expect(value["rows"]).toContainEqual(expect.objectContaining({ id: ids.alive, costUsdToday: 1.5 }));
 });

@@ -60,3 +60,25 @@ it("[WP9] nothing is done while no page is open; a closed page is forgotten, an 
   rig.feed.close();
   expect(rig.feed.size).toBe(0);
 });
+
+it("[WP9] after costly reads the pages hear of nothing for eighty times as long, at most ten seconds, and then of all of it", () => {
+  const rig = new FeedRig();
+  const { lines } = rig.open();
+  rig.feed.changed("team");
+  rig.feed.spent(40);
+  rig.feed.spent(60);
+  rig.feed.changed("team");
+  rig.fire(1_000);
+  expect(lines).toHaveLength(2);
+  rig.fire(7_000);
+  expect(lines).toHaveLength(3);
+  rig.feed.spent(90_000);
+  rig.fire(1_000);
+  rig.feed.changed("team");
+  rig.fire(9_000);
+  expect(lines).toHaveLength(4);
+  rig.feed.spent(10);
+  rig.fire(1_000);
+  rig.feed.changed("sessions");
+  expect(lines.at(-1)).toBe('{"changed":"sessions"}');
+});

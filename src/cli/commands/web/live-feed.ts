@@ -3,6 +3,9 @@ import type { LiveLine } from "../../../contract/live-page.ts";
 
 /** Least time between two lines to one page, in ms: each makes it read again. */
 const gapMs = 1_000;
+/** Rest for each ms that the pages' reads took, so that they cost less than 2 % of a processor. */
+const restPerMs = 80;
+const maxRestMs = 10_000;
 /** An empty line, so that a closed page is noticed. */
 const pulseMs = 30_000;
 
@@ -14,6 +17,7 @@ export class LiveFeed {
   readonly #open = new Map<ServerResponse, () => void>();
   #due: LiveLine["changed"] | null = null;
   #cancelGap: (() => void) | null = null;
+  #spentMs = 0;
 
   constructor(setTimer: SetTimer) {
     this.#setTimer = setTimer;
@@ -40,6 +44,11 @@ export class LiveFeed {
     this.#flush();
   }
 
+  /** @param ms time of the processor that a read of a page has taken */
+  spent(ms: number): void {
+    this.#spentMs += ms;
+  }
+
   close(): void {
     this.#cancelGap?.();
     for (const response of this.#open.keys()) response.end();
@@ -51,7 +60,14 @@ export class LiveFeed {
     const line = { changed: this.#due };
     this.#due = null;
     for (const response of this.#open.keys()) this.#write(response, line);
-    this.#cancelGap = this.#setTimer(() => this.#flush(), gapMs);
+    this.#cancelGap = this.#setTimer(() => this.#endGap(), gapMs);
+  }
+
+  #endGap(): void {
+    const restMs = Math.min(restPerMs * this.#spentMs, maxRestMs) - gapMs;
+    this.#spentMs = 0;
+    if (restMs > 0) this.#cancelGap = this.#setTimer(() => this.#endGap(), restMs);
+    else this.#flush();
   }
 
   #pulse(response: ServerResponse): void {

@@ -36,7 +36,13 @@ export async function servePage(cli: Cli, options: WebOptions): Promise<CommandR
     feed,
     now: runtime.now,
     random: runtime.random,
-    call: (call) => calls.answer(call),
+    call: async (call) => {
+      const before = process.cpuUsage();
+      const answer = await calls.answer(call);
+      const { user, system } = process.cpuUsage(before);
+      feed.spent((user + system) / 1_000);
+      return answer;
+    },
     onLinkNeeded: () => cli.io.stdout(`A page needs to sign in: ${server.newLink()}\n`),
     onProblem: (message) => cli.progress(`A request of the page failed: ${message}`),
   });
