@@ -23,11 +23,14 @@ const ownSites: ReadonlySet<string> = new Set(["same-origin", "none"]);
  * @param origins the only ones that are served, such as `http://127.0.0.1:4000`
  */
 export function checkPageRequest(request: PageRequest, origins: readonly string[]): PageRefusal | null {
-  const hosts = origins.map((one) => one.slice(one.indexOf("//") + 2));
-  if (!hosts.includes(request.host?.toLowerCase() ?? "")) return { status: 421, message: `use ${origins[0]}` };
+  if (!isOwnHost(request.host, origins)) return { status: 421, message: `use ${origins[0]}` };
   if (safeMethods.has(request.method)) return null;
   if (!isFromPage(request, origins)) return { status: 403, message: "only the page itself may send this" };
   return isJson(request) ? null : { status: 415, message: "send application/json" };
+}
+
+export function isOwnHost(host = "", origins: readonly string[]): boolean {
+  return origins.some((one) => one.slice(one.indexOf("//") + 2) === host.toLowerCase());
 }
 
 /** An absent Origin is no proof; browsers send one with every POST. */
