@@ -3,6 +3,12 @@ import { expect, it } from "vitest";
 import * as z from "zod";
 import { Json, jsonText, limitedJson } from "#src/contract/json.ts";
 
+/** Whether zod passes over a field unread; such a value is refused before any schema sees it. */
+function hasProtoField(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return Object.hasOwn(value, "__proto__") || Object.values(value).some(hasProtoField);
+}
+
 it("[WI1] a value is JSON where zod's own schema says so, and is passed on as it is", () => {
   const anything = fc.anything({
     withBigInt: true,
@@ -13,6 +19,7 @@ it("[WI1] a value is JSON where zod's own schema says so, and is passed on as it
   });
   fc.assert(
     fc.property(fc.oneof(anything, fc.jsonValue()), (value) => {
+      fc.pre(!hasProtoField(value));
       const parsed = Json.safeParse(value);
       expect(parsed.success).toBe(z.json().safeParse(value).success);
       if (parsed.success) expect(parsed.data).toBe(value);
