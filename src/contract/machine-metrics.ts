@@ -101,7 +101,7 @@ const safetyMetrics = {
     ...duration,
     ...machine,
     group: "Checkpoints",
-    help: "Time to store and answer a hook event, measured in the process that answers.",
+    help: "Time to store and answer a hook event; with a process of its own from its start until it is stored.",
     labels: { event: hookEvents },
   },
   shim_snapshots: {

@@ -21,7 +21,7 @@ export class Durations {
   #pending = new Map<string, Observation>();
   #storedAt = Number.NEGATIVE_INFINITY;
 
-  /** @param monotonicMs milliseconds, with fractions, of a clock that never jumps */
+  /** @param monotonicMs since the start of the process, with fractions; never jumps */
   constructor(monotonicMs: () => number) {
     this.#monotonicMs = monotonicMs;
   }
@@ -36,6 +36,11 @@ export class Durations {
     const result = work();
     if (counts(result)) this.observe(name, (this.#monotonicMs() - startedAt) / 1_000, labels);
     return result;
+  }
+
+  /** Seconds since the start of the process. */
+  sinceStart(): number {
+    return this.#monotonicMs() / 1_000;
   }
 
   /** @param value in the unit of the metric */

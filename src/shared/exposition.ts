@@ -60,13 +60,15 @@ function groupByLabels(name: MetricName, samples: readonly Sample[]): Map<string
   return groups;
 }
 
-/** A metric with one label shows all its values: a rate needs the 0 before the first event. */
+/** A count shows all values of its labels: a rate needs the 0 before the first event. */
 function zeroKeys(name: MetricName, isMeasured: boolean): string[] {
   const { labels = {}, type, unit } = definitionOf(name);
-  const [label, ...more] = Object.entries(labels);
   const isCount = type === "counter" || (type === "gauge" && unit === null);
-  if (!label || more.length > 0 || !isMeasured || !isCount) return [];
-  return label[1].map((value) => JSON.stringify({ [label[0]]: value }));
+  if (!isMeasured || !isCount || Object.keys(labels).length === 0) return [];
+  let all: Labels[] = [{}];
+  for (const [label, values] of Object.entries(labels))
+    all = all.flatMap((one) => values.map((value) => Object.assign({ [label]: value }, one)));
+  return all.map((one) => JSON.stringify(declaredLabels(name, one)));
 }
 
 function declaredLabels(name: MetricName, given: Labels): Labels {

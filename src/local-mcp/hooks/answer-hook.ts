@@ -45,9 +45,10 @@ export function answerEvent(runtime: Runtime, event: HookEvent, value: unknown, 
 }
 
 function runGuarded(runtime: Runtime, call: HookCall, isDeferred: boolean): HookResult {
-  return runtime.durations.time("shim_hook_duration_seconds", () => storeOrSpool(runtime, call, isDeferred), {
-    labels: [call.event],
-  });
+  const work = (): HookResult => storeOrSpool(runtime, call, isDeferred);
+  // Another process of an event ends with it, and stores the duration with the event.
+  const isObserved = isDeferred || call.event === "SessionStart";
+  return isObserved ? runtime.durations.time("shim_hook_duration_seconds", work, { labels: [call.event] }) : work();
 }
 
 function storeOrSpool(runtime: Runtime, call: HookCall, isDeferred: boolean): HookResult {

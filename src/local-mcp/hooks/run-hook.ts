@@ -36,6 +36,8 @@ export function runHook(runtime: Runtime, call: HookCall, isDeferred = false): H
     return { answer: {}, work: null };
   }
   const { durations } = runtime;
+  if (!isDeferred && call.event !== "SessionStart")
+    durations.observe("shim_hook_duration_seconds", durations.sinceStart(), [call.event]);
   const recorded = runtime.store.write((sql) => {
     if (durations.isDue) durations.store(sql);
     return recordEvent(sql, runtime, context);

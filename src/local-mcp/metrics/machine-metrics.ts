@@ -51,11 +51,9 @@ function storedTotals(sql: Sql): Sample[] {
   return [...zeros(({ type }) => type !== "gauge"), ...totals.list(sql).flatMap(toSample), ...keptToolCalls(sql)];
 }
 
-/** A metric with two labels has none: no pair is known before its first event. */
 function zeros(accepts: (definition: MetricDefinition) => boolean): Sample[] {
   return (Object.keys(metrics) as MetricName[])
     .filter((name) => definitionOf(name).source === "machine" && accepts(definitionOf(name)))
-    .filter((name) => Object.keys(definitionOf(name).labels ?? {}).length <= 1)
     .map((name) => gauge(name, 0, firstLabels(name)));
 }
 

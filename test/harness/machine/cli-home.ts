@@ -124,7 +124,7 @@ export function aCliHome(): CliHome {
       processes,
       store: new Store({ path: paths.database, driver: openNodeSqlite, now: () => home.now }),
       log: () => undefined,
-      durations: new Durations(() => home.now),
+      durations: new Durations(() => home.now - T0),
     },
     io: (overrides = {}) => anIo(home, overrides),
     shim: (command, ...args) => home.shimWith({}, command, ...args),

@@ -93,7 +93,7 @@ export function tempRuntime(options: TempRuntimeOptions = {}): TempRuntime {
     processes,
     store,
     log: (level, message, fields) => void logged.push(JSON.stringify({ level, message, ...fields })),
-    durations: new Durations(() => clock.now),
+    durations: new Durations(() => clock.now - T0),
     clock,
     logged,
     wait: (ms) => void (clock.now += ms),
