@@ -8,7 +8,7 @@ import { StoreError } from "../../store/store-error.ts";
 import { refusalOf } from "./hook-answer.ts";
 import { isEventPaused, type HookCall } from "./hook-context.ts";
 import { readEditVerdict } from "./hook-decision.ts";
-import { runHook, type HookResult } from "./run-hook.ts";
+import { endsWithEvent, runHook, type HookResult } from "./run-hook.ts";
 import { JsonObjectReader } from "./json-object-reader.ts";
 import { drainInto, spoolEvent } from "./spool-hook.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
@@ -46,9 +46,8 @@ export function answerEvent(runtime: Runtime, event: HookEvent, value: unknown, 
 
 function runGuarded(runtime: Runtime, call: HookCall, isDeferred: boolean): HookResult {
   const work = (): HookResult => storeOrSpool(runtime, call, isDeferred);
-  // Another process of an event ends with it, and stores the duration with the event.
-  const isObserved = isDeferred || call.event === "SessionStart";
-  return isObserved ? runtime.durations.time("shim_hook_duration_seconds", work, { labels: [call.event] }) : work();
+  if (endsWithEvent(call, isDeferred)) return work();
+  return runtime.durations.time("shim_hook_duration_seconds", work, { labels: [call.event] });
 }
 
 function storeOrSpool(runtime: Runtime, call: HookCall, isDeferred: boolean): HookResult {

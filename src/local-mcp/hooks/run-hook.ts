@@ -36,7 +36,7 @@ export function runHook(runtime: Runtime, call: HookCall, isDeferred = false): H
     return { answer: {}, work: null };
   }
   const { durations } = runtime;
-  if (!isDeferred && call.event !== "SessionStart")
+  if (endsWithEvent(call, isDeferred))
     durations.observe("shim_hook_duration_seconds", durations.sinceStart(), [call.event]);
   const recorded = runtime.store.write((sql) => {
     if (durations.isDue) durations.store(sql);
@@ -48,6 +48,11 @@ export function runHook(runtime: Runtime, call: HookCall, isDeferred = false): H
   const answer = toAnswer(runtime, context, recorded, started && startSession(runtime, started));
   const isTranscriptBehind = context.transcript === null && call.input.transcript_path !== undefined;
   return { answer, work: isDeferred ? { sessionId, trigger, isTranscriptBehind } : null };
+}
+
+/** The process of such an event ends with it, so its duration is stored with the event. */
+export function endsWithEvent({ event }: HookCall, isDeferred: boolean): boolean {
+  return !isDeferred && event !== "SessionStart";
 }
 
 /** [HO55] Throws StoreError when nothing could be stored; the next event or the timer does it. */
