@@ -296,7 +296,8 @@ export class Connection implements ClientConnection {
   #onPong(sentAt: Instant): void {
     if (elapsedMs(this.#openedAt, sentAt) >= stableAfterMs) this.#attempt = 0;
     const { registrationNumber } = this.#registration;
-    if (registrationNumber !== null) this.#lastPing = { sentAt, registrationNumber };
+    const answeredAt = readClock(this.#options.platform.clock);
+    if (registrationNumber !== null) this.#lastPing = { sentAt, answeredAt, registrationNumber };
     this.#emitAlive(sentAt);
     this.checkClocks();
   }

@@ -149,12 +149,17 @@ export class RenewedLease implements HeldLease {
 
   #trustedForMs(): number {
     if (this.#hasEnded()) return 0;
-    const now = readClock(this.#deps.platform.clock);
-    const byRenewalMs = this.#trust ? trustedForMs(this.#trust, now) : 0;
+    this.#prolongByPing();
+    return this.#trust ? trustedForMs(this.#trust, readClock(this.#deps.platform.clock)) : 0;
+  }
+
+  /** A ping proves nothing after a gap in which the lease may have ended. */
+  #prolongByPing(): void {
     const ping = this.#isKeptByPings ? this.#deps.lastPing() : null;
-    if (!ping) return byRenewalMs;
+    if (!ping || !this.#trust || trustedForMs(this.#trust, ping.answeredAt) === 0) return;
     const { ttlMs } = this.#grant;
-    return Math.max(byRenewalMs, trustedForMs(toTrust(ping.sentAt, ttlMs, ttlMs), now));
+    const byPing = toTrust(ping.sentAt, ttlMs, ttlMs);
+    if (trustedForMs(byPing, ping.answeredAt) > trustedForMs(this.#trust, ping.answeredAt)) this.#trust = byPing;
   }
 
   async #renew(): Promise<Result<void, CallError>> {

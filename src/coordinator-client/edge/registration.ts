@@ -14,6 +14,8 @@ export type ChatInput = InputOf<"chats.register">;
 
 export interface Ping {
   readonly sentAt: Instant;
+  /** Arrival of its pong. */
+  readonly answeredAt: Instant;
   readonly registrationNumber: number;
 }
 
