@@ -103,8 +103,7 @@ const metricTables: readonly string[] = [
      PRIMARY KEY (name, labels, bucket)
    ) STRICT, WITHOUT ROWID`,
   `INSERT INTO metric_totals (name, labels, bucket, value, sum)
-     SELECT 'shim_checkpoints_total', json_array(trigger), '', count(*), 0 FROM checkpoints GROUP BY trigger
-     UNION ALL SELECT 'shim_checkpoint_bytes_total', '[]', '', sum(raw_bytes), 0 FROM checkpoints HAVING count(*) > 0
+     SELECT 'shim_checkpoints_total', json_array(trigger), '', count(*), sum(raw_bytes) FROM checkpoints GROUP BY trigger
      UNION ALL SELECT 'shim_deaths_total', json_array(cause, ifnull(client, 'other')), '', count(*), 0
        FROM crashes LEFT JOIN sessions ON sessions.id = session_id GROUP BY 2
      UNION ALL SELECT 'shim_recoveries_total', json_array(action), '', count(*), 0 FROM recoveries GROUP BY action`,

@@ -60,8 +60,8 @@ export function insert(sql: Sql, checkpoint: NewCheckpoint): number {
     checkpoint.body,
   );
   if (!row) throw new Error(`checkpoint ${checkpoint.id} was not stored`);
-  totals.add(sql, "shim_checkpoints_total", { labels: [checkpoint.trigger] });
-  totals.add(sql, "shim_checkpoint_bytes_total", { value: checkpoint.rawBytes });
+  // One row for both: the sum is that of shim_checkpoint_bytes_total.
+  totals.add(sql, "shim_checkpoints_total", { labels: [checkpoint.trigger], sum: checkpoint.rawBytes });
   totals.add(sql, "shim_redactions_total", { value: checkpoint.redactions });
   return row.seq;
 }

@@ -69,6 +69,7 @@ function toSample({ name, labels, bucket, value, sum: bucketSum }: totals.TotalR
   const values = JSON.parse(labels) as string[];
   const named = Object.keys(definitionOf(name).labels ?? {}).map((label, at) => [label, values[at] ?? ""]);
   const sample = { name, labels: Object.fromEntries(named) as Labels, value };
+  if (name === "shim_checkpoints_total") return [sample, gauge("shim_checkpoint_bytes_total", bucketSum)];
   if (bucket === "") return [sample];
   return [{ ...sample, bucket: bucket === totals.aboveAll ? null : Number(bucket), sum: bucketSum }];
 }

@@ -102,6 +102,11 @@ it("[OB3] an unchanged state is no save", () => {
   const value = sampled(runtime);
   expect(value("shim_checkpoints_total", { trigger: "on_demand" })).toBe(1);
   expect(value("shim_save_duration_seconds")).toBe(1);
+  const [stored] = runtime.store.read(
+    (sql) => sql.all<{ n: number }>("SELECT sum(raw_bytes) AS n FROM checkpoints"),
+    [],
+  );
+  expect(value("shim_checkpoint_bytes_total")).toBe(stored?.n);
 });
 
 it("[OB8] counters do not fall when sessions are forgotten or pruned", () => {
