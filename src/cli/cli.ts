@@ -28,6 +28,8 @@ const commandsShowingNotices: ReadonlySet<string> = new Set(["up", "doctor", "st
 /** `never`: commander does not know the types of the options that each command declares. */
 type CommandBody = (options: never, ...args: string[]) => Promise<CommandResult>;
 
+const parentCheckMs = 2_000;
+
 export class Cli {
   readonly io: Io;
   readonly paths: Paths;
@@ -123,6 +125,13 @@ export class Cli {
   reportError(error: unknown, isJson: boolean): void {
     this.report(toFailure(error, this.paths.home), isJson);
     if (this.io.env["SHIM_DEBUG"] === "1" && error instanceof Error) this.io.stderr(`${error.stack}\n`);
+  }
+
+  /** Waits for Ctrl-C, or the end of the launcher: a killed one forwards no signal. */
+  async untilEnd(): Promise<void> {
+    const stop = this.io.interrupted();
+    const parent = this.io.parentPid();
+    while (!stop.aborted && this.io.parentPid() === parent) await this.io.wait(parentCheckMs, stop);
   }
 
   async close(): Promise<void> {

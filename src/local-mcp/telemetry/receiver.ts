@@ -7,6 +7,7 @@ import {
 } from "node:http";
 import type { TelemetrySettings } from "../../contract/config.ts";
 import { hasBearerToken } from "../../platform/bearer-token.ts";
+import { close } from "../../platform/loopback-server.ts";
 import { parseEvents, type TelemetryEvent } from "./otlp-events.ts";
 
 export interface Receiver {
@@ -51,16 +52,9 @@ export function receive({ port, token }: TelemetrySettings, accept: Accept): Pro
 function listen(server: Server, port: number): Promise<Receiver | null> {
   return new Promise((resolve) => {
     server.on("error", () => resolve(null));
-    server.listen(port, address, () => resolve({ close: () => closeServer(server) }));
+    server.listen(port, address, () => resolve({ close: () => close(server) }));
     // The process must end without it.
     server.unref();
-  });
-}
-
-function closeServer(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeAllConnections();
   });
 }
 

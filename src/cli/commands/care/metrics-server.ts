@@ -7,6 +7,7 @@ import type { Sample } from "../../../contract/metrics.ts";
 import type { CliResult } from "../../answer.ts";
 import { codeOf, messageOf } from "../../../shared/error.ts";
 import { contentType, toExposition } from "../../../shared/exposition.ts";
+import * as loopbackServer from "../../../platform/loopback-server.ts";
 import { hasBearerToken } from "../../../platform/bearer-token.ts";
 import { isOwnHost, loopbackOrigins } from "../../../shared/page-security.ts";
 import { createPrivateFolder, writeAtomically } from "../../../platform/private-files.ts";
@@ -40,17 +41,17 @@ export async function serveMetrics({ home, address, read }: ServeOptions): Promi
       .catch((error: unknown) => ({ status: 500, text: `${messageOf(error)}\n` }))
       .then((reply) => send(response, reply));
   });
-  const problem = await startListening(server, address);
-  if (problem !== null) return problem;
+  try {
+    await loopbackServer.listen(server, address.host, address.port);
+  } catch (error) {
+    const isBusy = codeOf(error) === "EADDRINUSE";
+    return isBusy ? `port ${address.port} is in use; name another with --listen` : messageOf(error);
+  }
   const { port } = server.address() as AddressInfo;
   const host = address.host.includes(":") ? `[${address.host}]` : address.host;
   return {
     url: `http://${host}:${port}/metrics`,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
+    close: () => loopbackServer.close(server),
   };
 }
 
@@ -66,16 +67,6 @@ function ensureToken(home: string): string {
   const token = randomBytes(32).toString("base64url");
   writeAtomically(path, `${token}\n`);
   return token;
-}
-
-function startListening(server: Server, { host, port }: ListenAddress): Promise<string | null> {
-  return new Promise((resolve) => {
-    server.once("error", (error) => {
-      const isBusy = codeOf(error) === "EADDRINUSE";
-      resolve(isBusy ? `port ${port} is in use; name another with --listen` : messageOf(error));
-    });
-    server.listen(port, host, () => resolve(null));
-  });
 }
 
 interface Reply {

@@ -49,13 +49,11 @@ async function print(cli: Cli): Promise<CommandResult> {
 async function listen(cli: Cli, options: MetricsOptions): Promise<CommandResult> {
   const address = options.listen === true || options.listen === undefined ? defaultAddress : options.listen;
   const reader = new MetricsReader(cli);
-  const stop = cli.io.interrupted();
   try {
     const server = await serveMetrics({ home: cli.paths.home, address, read: () => reader.read() });
     if (typeof server === "string") return failed("not_listening", server);
     cli.progress(`Metrics at ${server.url}, with the bearer token in ${tokenFile(cli.paths.home)}. Ctrl-C ends it.`);
-    const parent = cli.io.parentPid();
-    while (!stop.aborted && cli.io.parentPid() === parent) await cli.io.wait(2_000, stop);
+    await cli.untilEnd();
     await server.close();
     return ok({ data: null, text: "" });
   } finally {

@@ -9,6 +9,7 @@ import {
   pageHeaders,
   type PageRequest,
 } from "../../../shared/page-security.ts";
+import * as loopbackServer from "../../../platform/loopback-server.ts";
 import type { Result } from "../../../shared/result.ts";
 import type { LiveFeed } from "./live-feed.ts";
 import type { PageFile } from "./page-files.ts";
@@ -56,16 +57,10 @@ export class PageServer {
    * @returns the port
    */
   async listen(port: number): Promise<number> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#server.once("error", reject);
-    this.#server.listen({ port, host: "127.0.0.1", exclusive: true }, resolve);
-    await promise;
-    this.#server.off("error", reject);
-    const address = this.#server.address();
-    if (address === null || typeof address === "string") throw new Error("the page has no port");
-    this.#origins = loopbackOrigins(address.port);
-    this.#signIn = new SignIn(this.#deps, address.port);
-    return address.port;
+    const bound = await loopbackServer.listen(this.#server, "127.0.0.1", port);
+    this.#origins = loopbackOrigins(bound);
+    this.#signIn = new SignIn(this.#deps, bound);
+    return bound;
   }
 
   /** A link that signs in once, within a minute. The fragment is never sent, so never logged. */
@@ -75,10 +70,7 @@ export class PageServer {
 
   async close(): Promise<void> {
     this.#deps.feed.close();
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#server.close(() => resolve());
-    this.#server.closeAllConnections();
-    await promise;
+    await loopbackServer.close(this.#server);
   }
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {

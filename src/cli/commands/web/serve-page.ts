@@ -21,8 +21,6 @@ export interface WebOptions {
 
 /** Where no write is reported, as on a network disk. */
 const pollEveryMs = 5_000;
-const parentCheckMs = 2_000;
-
 /** [WP1] Serves the live page until Ctrl-C. */
 export async function servePage(cli: Cli, options: WebOptions): Promise<CommandResult> {
   const runtime = await cli.runtime();
@@ -57,7 +55,7 @@ export async function servePage(cli: Cli, options: WebOptions): Promise<CommandR
   const link = server.newLink();
   const text = `SHIM's live page, for the next minute, once: ${link}\nCtrl-C ends it.\n`;
   cli.io.stdout(options.json === true ? `${JSON.stringify({ link })}\n` : text);
-  await untilEnd(cli);
+  await cli.untilEnd();
   unwatch();
   team.close();
   await server.close();
@@ -94,12 +92,6 @@ function readPort(file: string): number | null {
 }
 
 /** Ends with Ctrl-C, and when the launcher is gone: a killed launcher forwards no signal. */
-async function untilEnd({ io }: Cli): Promise<void> {
-  const stop = io.interrupted();
-  const parent = io.parentPid();
-  while (!stop.aborted && io.parentPid() === parent) await io.wait(parentCheckMs, stop);
-}
-
 function setTimer(work: () => void, ms: number): () => void {
   const timer = setTimeout(work, ms);
   timer.unref();
