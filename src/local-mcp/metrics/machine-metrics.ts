@@ -1,12 +1,5 @@
 import { statSync } from "node:fs";
-import {
-  definitionOf,
-  metrics,
-  type Labels,
-  type MetricDefinition,
-  type MetricName,
-  type Sample,
-} from "../../contract/metrics.ts";
+import { definitionOf, metrics, type Labels, type MetricName, type Sample } from "../../contract/metrics.ts";
 import type { Readings } from "../../contract/readings.ts";
 import { schemaState } from "../../shared/migrate.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -27,11 +20,12 @@ const maxRecoverable = 1_000;
 /** [OB1] All metrics of this machine, computed from its store: nothing has to keep running. */
 export function machineMetrics(runtime: Runtime): Sample[] {
   const { store, paths } = runtime;
-  const stored = store.read(
+  const stored = store.read<Sample[]>(
     (sql) => [...storedTotals(sql), ...liveSessions(sql, runtime), ...rowCounts(sql, runtime)],
-    zeros(() => true),
+    [],
   );
   return [
+    ...zeros(),
     ...stored,
     gauge("shim_spool_files", survey(paths.spool).waiting.length),
     gauge("shim_store_bytes", sizeOf(paths.database) + sizeOf(`${paths.database}-wal`)),
@@ -46,14 +40,14 @@ function sizeOf(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
 
-/** Counters and histograms, with a 0 for those that have counted nothing yet. */
 function storedTotals(sql: Sql): Sample[] {
-  return [...zeros(({ type }) => type !== "gauge"), ...totals.list(sql).flatMap(toSample), ...keptToolCalls(sql)];
+  return [...totals.list(sql).flatMap(toSample), ...keptToolCalls(sql)];
 }
 
-function zeros(accepts: (definition: MetricDefinition) => boolean): Sample[] {
+/** Samples of the same labels are added up, so that these show what has no other yet. */
+function zeros(): Sample[] {
   return (Object.keys(metrics) as MetricName[])
-    .filter((name) => definitionOf(name).source === "machine" && accepts(definitionOf(name)))
+    .filter((name) => definitionOf(name).source === "machine")
     .map((name) => gauge(name, 0, firstLabels(name)));
 }
 
@@ -97,11 +91,8 @@ function liveSessions(sql: Sql, runtime: Runtime): Sample[] {
     ...alive.map((one) =>
       gauge("shim_sessions", 1, { activity: activityOf(factsOf(sql, one, { isDead: false, now })) }),
     ),
-    gauge("shim_sessions", 0, { activity: "idle" }),
     ...risks.map(({ level }) => gauge("shim_sessions_at_risk", 1, { level })),
-    gauge("shim_sessions_at_risk", 0, { level: "safe" }),
     ...risks.flatMap(({ reasons }) => reasons.map(({ name }) => gauge("shim_risk_reasons", 1, { reason: name }))),
-    gauge("shim_risk_reasons", 0, { reason: "contextFill" }),
     gauge("shim_session_risk_ratio", Math.max(0, ...risks.map(({ score }) => score))),
     gauge("shim_context_fill_ratio", highest("contextFill")),
     gauge("shim_usage_limit_ratio", highest("rateLimit")),
@@ -128,7 +119,6 @@ function rowCounts(sql: Sql, runtime: Runtime): Sample[] {
   const today = usageBy(sql, { by: "day", since: now }, runtime.config.usage).reduce(sum, emptyLine);
   return [
     gauge("shim_sessions_recoverable", dead.length),
-    gauge("shim_snapshots", 0, { state: "done" }),
     ...snapshots.map(({ state, n }) => gauge("shim_snapshots", n, { state })),
     ...backlog(sql, now),
     gauge("shim_cost_today_dollars", totalCost(today)),

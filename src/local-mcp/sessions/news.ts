@@ -84,7 +84,7 @@ export interface DeliveredNews extends NewsRow {
   readonly deliveredAt: number | null;
 }
 
-/** Those of all sessions, newest first. */
+/** Lists the news of all sessions, newest first. */
 export function listNewest(sql: Sql, limit: number): DeliveredNews[] {
   const rows = sql.all<Omit<DeliveredNews, "news"> & { body: string }>(
     `SELECT seq, key, at, session_id AS session, told_at AS deliveredAt, body FROM team_news ORDER BY seq DESC LIMIT ?`,
