@@ -1,5 +1,18 @@
 import * as z from "zod";
 
+/** Stored. Reason why a checkpoint was made. */
+export type Trigger =
+  | "risk"
+  | "tools"
+  | "time"
+  | "compact"
+  | "before_tool"
+  | "model_switch"
+  | "turn_end"
+  | "session_end"
+  | "detached"
+  | "on_demand";
+
 /** Limits of one checkpoint's parts. Over-long input is refused, never cut silently. */
 const line = z.string().max(2_000);
 const lines = z.array(line).max(200);

@@ -1,7 +1,7 @@
 import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
 import * as checkpoints from "./checkpoints.ts";
-import type { WorkNotes } from "../../contract/checkpoint.ts";
+import type { Trigger, WorkNotes } from "../../contract/checkpoint.ts";
 import type { WorkState } from "../../contract/work-state.ts";
 import { uuidv7 } from "../../shared/ids.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
@@ -16,7 +16,7 @@ import { encode, type EncodedBody } from "../../store/checkpoint-body.ts";
 
 export interface CaptureInput {
   readonly sessionId: string;
-  readonly trigger: checkpoints.Trigger;
+  readonly trigger: Trigger;
   /** Already redacted. */
   readonly notes?: WorkNotes;
   readonly isForRise?: boolean;

@@ -1,19 +1,8 @@
+import type { Trigger } from "../../contract/checkpoint.ts";
 import type { WorkState } from "../../contract/work-state.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { decode, type EncodedBody } from "../../store/checkpoint-body.ts";
 import * as totals from "../../store/metric-totals.ts";
-
-export type Trigger =
-  | "risk"
-  | "tools"
-  | "time"
-  | "compact"
-  | "before_tool"
-  | "model_switch"
-  | "turn_end"
-  | "session_end"
-  | "detached"
-  | "on_demand";
 
 export interface Checkpoint {
   readonly seq: number;

@@ -1,6 +1,7 @@
 import type { Config } from "../../contract/config.ts";
+import type { Trigger } from "../../contract/checkpoint.ts";
 import type { HookEvent } from "../../contract/hook-input.ts";
-import type { Trigger } from "./checkpoints.ts";
+import { timerTrigger, type SaveFacts } from "../../policy/save-triggers.ts";
 import { isRiskyCommand } from "./risky-commands.ts";
 
 /** Pure: no storage, no clock. */
@@ -10,12 +11,7 @@ export interface ToolCall {
   readonly toolInput: unknown;
 }
 
-export interface TriggerFacts extends ToolCall {
-  readonly toolCalls: number;
-  /** Null if never saved. */
-  readonly sinceSavedMs: number | null;
-  readonly isRiskPending: boolean;
-}
+export type TriggerFacts = ToolCall & SaveFacts;
 
 const alwaysDue: Partial<Record<HookEvent, Trigger>> = {
   PreCompact: "compact",
@@ -36,21 +32,6 @@ export function eventTrigger(event: HookEvent, call: ToolCall, config: Config["c
 
 export function isToolEnd(event: HookEvent): boolean {
   return event === "PostToolUse" || event === "PostToolUseFailure";
-}
-
-export function timerTrigger(
-  facts: Pick<TriggerFacts, "toolCalls" | "sinceSavedMs" | "isRiskPending">,
-  config: Config["checkpoint"],
-): Trigger | null {
-  return facts.isRiskPending ? "risk" : countTrigger(facts, config);
-}
-
-export function countTrigger(
-  facts: Pick<TriggerFacts, "toolCalls" | "sinceSavedMs">,
-  config: Config["checkpoint"],
-): Trigger | null {
-  if (facts.toolCalls >= config.everyToolCalls) return "tools";
-  return facts.sinceSavedMs === null || facts.sinceSavedMs >= config.everyMs ? "time" : null;
 }
 
 function isRiskyCall({ toolName, toolInput }: ToolCall, config: Config["checkpoint"]): boolean {

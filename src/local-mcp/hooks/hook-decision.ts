@@ -1,5 +1,5 @@
 import type { Sql } from "../../shared/sql.ts";
-import type { Trigger } from "../checkpoints/checkpoints.ts";
+import type { Trigger } from "../../contract/checkpoint.ts";
 import { dueTrigger, eventTrigger } from "../checkpoints/triggers.ts";
 import { isAlive } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";

@@ -2,7 +2,7 @@ import type { HookEvent } from "../../contract/hook-input.ts";
 import type { JournalEntry, JournalKind } from "../../contract/journal.ts";
 import { uuidv7 } from "../../shared/ids.ts";
 import type { Sql } from "../../shared/sql.ts";
-import type { Trigger } from "../checkpoints/checkpoints.ts";
+import type { Trigger } from "../../contract/checkpoint.ts";
 import { recordAssistant, recordTranscript } from "../observe/record-transcript.ts";
 import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
 import { recordEarlierDeath } from "../recovery/deaths.ts";

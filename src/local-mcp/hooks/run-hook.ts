@@ -1,7 +1,8 @@
 import type { HookEvent } from "../../contract/hook-input.ts";
 import { capture, type RecentStates } from "../checkpoints/capture.ts";
-import type { Trigger } from "../checkpoints/checkpoints.ts";
-import { isToolEnd, timerTrigger } from "../checkpoints/triggers.ts";
+import type { Trigger } from "../../contract/checkpoint.ts";
+import { isToolEnd } from "../checkpoints/triggers.ts";
+import { timerTrigger } from "../../policy/save-triggers.ts";
 import { observe } from "../observe/observe.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";

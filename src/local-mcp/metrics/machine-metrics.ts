@@ -11,7 +11,7 @@ import { findIncomplete } from "../recovery/detect.ts";
 import { isDead } from "../recovery/liveness.ts";
 import { activityOf, factsOf } from "../sessions/activity.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { assess } from "../signals/risk.ts";
+import { assess } from "../../policy/risk.ts";
 import { emptyLine, sum, totalCost, usageBy } from "../usage/usage-report.ts";
 
 /** Dead sessions beyond this number are not counted. */

@@ -6,7 +6,7 @@ import { quotedTitle } from "../recovery/user-lines.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isClosed } from "../sessions/closed-sessions.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { assess } from "../signals/risk.ts";
+import { assess } from "../../policy/risk.ts";
 
 /** Sent once per `key`. Contains no text of a chat but its title. */
 export interface UserNotification {

@@ -1,4 +1,4 @@
-import type { Trigger } from "../checkpoints/checkpoints.ts";
+import type { Trigger } from "../../contract/checkpoint.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { takeAwaited, takePending } from "../../snapshots/pending-snapshots.ts";
 import type { Chat } from "./chat/chat.ts";

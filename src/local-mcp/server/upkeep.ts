@@ -1,7 +1,7 @@
 import { isWithin } from "../../shared/elapsed.ts";
 import { stackOf } from "../../shared/error.ts";
 import { capture } from "../checkpoints/capture.ts";
-import { timerTrigger } from "../checkpoints/triggers.ts";
+import { timerTrigger } from "../../policy/save-triggers.ts";
 import { DeathWatch, recordDeaths } from "../recovery/deaths.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { catchUp } from "../observe/record-transcript.ts";

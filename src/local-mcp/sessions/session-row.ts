@@ -1,6 +1,6 @@
 import type { Readings, RiskLevel } from "../../contract/readings.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
-import type { RiskMark } from "./risk-mark.ts";
+import type { RiskMark } from "../../policy/risk-mark.ts";
 
 export interface Waiting {
   readonly for: "permission" | "dialog" | "prompt";

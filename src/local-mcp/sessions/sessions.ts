@@ -1,7 +1,7 @@
 import type { Readings } from "../../contract/readings.ts";
 import type { Sql, SqlValue } from "../../shared/sql.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
-import type { RiskMark } from "./risk-mark.ts";
+import type { RiskMark } from "../../policy/risk-mark.ts";
 import { fromRow, sessionColumns, type Recovery, type Session, type SessionRow, type Waiting } from "./session-row.ts";
 
 export type { Recovery, Session, Waiting } from "./session-row.ts";

@@ -1,7 +1,7 @@
 import type { Readings } from "../../contract/readings.ts";
 import { numberAt, objectAt, parseObject, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { wordAt } from "../sessions/entries.ts";
-import { toReadings } from "./collector.ts";
+import { toReadings } from "../../policy/readings.ts";
 import { effectiveWindow } from "./context-window.ts";
 
 /** Each field may be missing or null. */

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { capture } from "#src/local-mcp/checkpoints/capture.ts";
-import type { Trigger } from "#src/local-mcp/checkpoints/checkpoints.ts";
+import type { Trigger } from "#src/contract/checkpoint.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";

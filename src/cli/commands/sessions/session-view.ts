@@ -8,7 +8,7 @@ import { activityOf, factsOf, type Activity } from "../../../local-mcp/sessions/
 import { isClosedWithNothingOpen } from "../../../local-mcp/sessions/closed-sessions.ts";
 import { displayTitle, type Session, type Waiting } from "../../../local-mcp/sessions/sessions.ts";
 import { shortSessionId } from "../../../local-mcp/sessions/short-ids.ts";
-import { assess } from "../../../local-mcp/signals/risk.ts";
+import { assess } from "../../../policy/risk.ts";
 
 /** Printed as JSON: fields are only added. */
 export interface SessionView {

@@ -4,7 +4,7 @@ import { statusOf } from "#src/cli/commands/setup/statusline/status-line.ts";
 import { defaults } from "#src/contract/config.ts";
 import { machineMetrics } from "#src/local-mcp/metrics/machine-metrics.ts";
 import { parseEvents } from "#src/local-mcp/telemetry/otlp-events.ts";
-import { assess, unknownInputs } from "#src/local-mcp/signals/risk.ts";
+import { assess, unknownInputs } from "#src/policy/risk.ts";
 import { usageBy, type Grouping, type UsageLine } from "#src/local-mcp/usage/usage-report.ts";
 import { pause } from "#src/store/pause.ts";
 import { aLiveClaude, rowCount, storedSession, type Claude } from "#harness/machine/claude.ts";

@@ -12,7 +12,7 @@ import { hasDied } from "../../../../local-mcp/sessions/closed-sessions.ts";
 import type { Runtime } from "../../../../runtime/runtime.ts";
 import { observe } from "../../../../local-mcp/observe/observe.ts";
 import { isSessionPaused } from "../../../../local-mcp/sessions/paused-session.ts";
-import { assess } from "../../../../local-mcp/signals/risk.ts";
+import { assess } from "../../../../policy/risk.ts";
 import { parse, type StatusLineInput } from "../../../../local-mcp/signals/statusline-input.ts";
 import { isPaused } from "../../../../store/pause.ts";
 import { shimCommand, withShimCommand } from "../../../../platform/shim-command.ts";

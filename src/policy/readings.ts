@@ -1,7 +1,4 @@
-import type { Reading, ReadingName, Readings, Source } from "../../contract/readings.ts";
-import { effectiveWindow } from "./context-window.ts";
-import type { Usage } from "./transcript-lines.ts";
-import type { TranscriptPart } from "./transcript.ts";
+import type { Reading, ReadingName, Readings, Source } from "../contract/readings.ts";
 
 /** Pure. */
 
@@ -74,26 +71,6 @@ export function derive(facts: SessionFacts, now: number): Readings {
     "measured",
     now,
   );
-}
-
-/** [SI19] Prefers the window in `old`, which came from the client. */
-export function fromTranscript(part: TranscriptPart, old: Readings, env: NodeJS.ProcessEnv, now: number): Readings {
-  const size = toReadings({ transcriptBytes: part.unreadable === null ? part.size : null }, "measured", now);
-  const usage = part.contextUsage;
-  return usage ? { ...size, ...contextReadings(usage, old, env, now) } : size;
-}
-
-function contextReadings(usage: Usage, old: Readings, env: NodeJS.ProcessEnv, now: number): Readings {
-  const tokens = usage.inputTokens + usage.cacheReadTokens + usage.cacheCreationTokens + usage.outputTokens;
-  if (tokens === 0) return {};
-  const at = Math.min(now, usage.at ?? now);
-  const measuredWindow = old.contextWindow?.source === "measured" ? old.contextWindow.value : null;
-  const window = measuredWindow ?? effectiveWindow(usage.model, env);
-  const fill = window === null ? null : Math.min(1, tokens / window);
-  return {
-    ...toReadings({ contextTokens: tokens }, "measured", at),
-    ...toReadings({ contextWindow: window, contextFill: fill }, measuredWindow === null ? "estimated" : "measured", at),
-  };
 }
 
 function replaces(old: Reading, fresh: Reading): boolean {

@@ -4,7 +4,7 @@ import type { RiskLevel } from "#src/contract/readings.ts";
 import { capture } from "#src/local-mcp/checkpoints/capture.ts";
 import * as checkpoints from "#src/local-mcp/checkpoints/checkpoints.ts";
 import { refreshIfDue } from "#src/local-mcp/server/upkeep.ts";
-import { markReading, type RiskMark } from "#src/local-mcp/sessions/risk-mark.ts";
+import { markReading, type RiskMark } from "#src/policy/risk-mark.ts";
 import { Claude, rowCount, storedSession, aChat } from "#harness/machine/claude.ts";
 import { connect, desktop } from "#harness/machine/mcp-client.ts";
 import { tempRuntime, T0, type TempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";

@@ -1,5 +1,5 @@
-import type { Config } from "../../contract/config.ts";
-import type { Reading, ReadingName, Readings, Risk, RiskLevel, RiskReason } from "../../contract/readings.ts";
+import type { Config } from "../contract/config.ts";
+import type { Reading, ReadingName, Readings, Risk, RiskLevel, RiskReason } from "../contract/readings.ts";
 
 /** Pure: no clock, no storage. */
 

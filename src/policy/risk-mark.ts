@@ -1,4 +1,4 @@
-import type { RiskLevel } from "../../contract/readings.ts";
+import type { RiskLevel } from "../contract/readings.ts";
 
 export interface RiskMark {
   readonly covered: RiskLevel;

@@ -3,7 +3,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { configSchema, defaults as settings } from "#src/contract/config.ts";
 import type { ReadingName, Readings } from "#src/contract/readings.ts";
-import { assess, unknownInputs } from "#src/local-mcp/signals/risk.ts";
+import { assess, unknownInputs } from "#src/policy/risk.ts";
 import { someReadings } from "#harness/machine/readings.ts";
 
 const T0 = 1_700_000_000_000;

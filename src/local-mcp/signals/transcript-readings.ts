@@ -1,0 +1,25 @@
+import type { Readings } from "../../contract/readings.ts";
+import { toReadings } from "../../policy/readings.ts";
+import { effectiveWindow } from "./context-window.ts";
+import type { Usage } from "./transcript-lines.ts";
+import type { TranscriptPart } from "./transcript.ts";
+
+/** [SI19] Prefers the window in `old`, which came from the client. */
+export function fromTranscript(part: TranscriptPart, old: Readings, env: NodeJS.ProcessEnv, now: number): Readings {
+  const size = toReadings({ transcriptBytes: part.unreadable === null ? part.size : null }, "measured", now);
+  const usage = part.contextUsage;
+  return usage ? { ...size, ...contextReadings(usage, old, env, now) } : size;
+}
+
+function contextReadings(usage: Usage, old: Readings, env: NodeJS.ProcessEnv, now: number): Readings {
+  const tokens = usage.inputTokens + usage.cacheReadTokens + usage.cacheCreationTokens + usage.outputTokens;
+  if (tokens === 0) return {};
+  const at = Math.min(now, usage.at ?? now);
+  const measuredWindow = old.contextWindow?.source === "measured" ? old.contextWindow.value : null;
+  const window = measuredWindow ?? effectiveWindow(usage.model, env);
+  const fill = window === null ? null : Math.min(1, tokens / window);
+  return {
+    ...toReadings({ contextTokens: tokens }, "measured", at),
+    ...toReadings({ contextWindow: window, contextFill: fill }, measuredWindow === null ? "estimated" : "measured", at),
+  };
+}
