@@ -5,6 +5,7 @@ import * as z from "zod/mini";
 const text = z.optional(z.catch(z.optional(z.string()), undefined));
 const number = z.optional(z.catch(z.optional(z.number()), undefined));
 const flag = z.optional(z.catch(z.optional(z.boolean()), undefined));
+const effort = z.optional(z.catch(z.optional(z.object({ level: text })), undefined));
 // oxlint-enable promise/valid-params
 
 export const HookInput = z.looseObject({
@@ -35,6 +36,7 @@ export const HookInput = z.looseObject({
   notification_type: text,
   from_model: text,
   to_model: text,
+  effort,
 });
 export type HookInput = z.infer<typeof HookInput>;
 

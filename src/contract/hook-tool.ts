@@ -45,7 +45,7 @@ export const hookToolFields = {
   PostToolUseFailure: [...tool, "error", "duration_ms"],
   PreCompact: [...common, "trigger"],
   PostCompact: [...common, "trigger", "compact_summary"],
-  Stop: [...common, "last_assistant_message", "stop_hook_active"],
+  Stop: [...common, "last_assistant_message", "stop_hook_active", "effort.level"],
   StopFailure: [...common, "error", "last_assistant_message"],
   SubagentStop: [...common, "last_assistant_message"],
   Notification: [...common, "message", "notification_type"],

@@ -13,7 +13,16 @@ const causes = [
 ] as const satisfies readonly CrashCause[];
 const riskLevels = ["safe", "warning", "danger", "critical"] as const satisfies readonly RiskLevel[];
 const triggers = ["risk", "tools", "time", "compact", "before_tool", "model_switch", "turn_end", "session_end"];
-const clients = ["claude-code", "claude-ai", "claude-desktop", "cursor", "vscode", "codex", "opencode", "gemini"];
+export const clients = [
+  "claude-code",
+  "claude-ai",
+  "claude-desktop",
+  "cursor",
+  "vscode",
+  "codex",
+  "opencode",
+  "gemini",
+];
 const riskInputs = ["contextFill", "contextTokens", "sinceCheckpointMs", "hostMemory", "rateLimit", "toolErrors"];
 export const modelFamilies = ["opus", "sonnet", "haiku", "fable", "mythos", "gpt", "gemini"];
 

@@ -1,8 +1,32 @@
 import type { MetricName } from "../contract/metrics.ts";
 import type { Sql } from "../shared/sql.ts";
 import * as totals from "../store/metric-totals.ts";
+import * as sessionDurations from "../store/session-durations.ts";
 
 const minIntervalMs = 10_000;
+
+/** [OB3] Seconds above which an observation counts as slow for its session. */
+const slowAbove = {
+  shim_save_duration_seconds: 0.1,
+  shim_recovery_duration_seconds: 0.5,
+  shim_hook_duration_seconds: 0.1,
+} as const;
+type TimedName = keyof typeof slowAbove;
+
+interface SessionTotal {
+  readonly session: string;
+  readonly name: TimedName;
+  count: number;
+  slow: number;
+  sum: number;
+}
+
+export interface TimeOptions<T> {
+  readonly labels?: readonly string[];
+  readonly counts?: (result: T) => boolean;
+  /** Session that the work was for; undefined: not known. */
+  readonly session?: (result: T) => string | undefined;
+}
 
 interface Observation {
   readonly name: MetricName;
@@ -19,6 +43,7 @@ interface Observation {
 export class Durations {
   readonly #monotonicMs: () => number;
   #pending = new Map<string, Observation>();
+  #sessions = new Map<string, SessionTotal>();
   #storedAt = Number.NEGATIVE_INFINITY;
 
   /** @param monotonicMs since the start of the process, with fractions; never jumps */
@@ -28,13 +53,16 @@ export class Durations {
 
   /** Runs `work` and observes its duration, unless it throws or `counts` says no. */
   time<T>(
-    name: MetricName,
+    name: TimedName,
     work: () => T,
-    { labels = [], counts = () => true }: { labels?: readonly string[]; counts?: (result: T) => boolean } = {},
+    { labels = [], counts = () => true, session = () => undefined }: TimeOptions<T> = {},
   ): T {
     const startedAt = this.#monotonicMs();
     const result = work();
-    if (counts(result)) this.observe(name, (this.#monotonicMs() - startedAt) / 1_000, labels);
+    if (!counts(result)) return result;
+    const seconds = (this.#monotonicMs() - startedAt) / 1_000;
+    this.observe(name, seconds, labels);
+    this.#observeSession(session(result), name, seconds);
     return result;
   }
 
@@ -55,6 +83,16 @@ export class Durations {
     }
   }
 
+  #observeSession(session: string | undefined, name: TimedName, seconds: number): void {
+    if (session === undefined) return;
+    const key = `${name} ${session}`;
+    const total = this.#sessions.get(key) ?? { session, name, count: 0, slow: 0, sum: 0 };
+    total.count += 1;
+    total.slow += seconds > slowAbove[name] ? 1 : 0;
+    total.sum += seconds;
+    this.#sessions.set(key, total);
+  }
+
   get isDue(): boolean {
     return this.#pending.size > 0 && this.#monotonicMs() - this.#storedAt >= minIntervalMs;
   }
@@ -63,7 +101,9 @@ export class Durations {
   store(sql: Sql): void {
     for (const { name, labels, bucket, count, sum } of this.#pending.values())
       totals.add(sql, name, { labels, bucket, value: count, sum });
+    for (const total of this.#sessions.values()) sessionDurations.add(sql, total);
     this.#pending = new Map();
+    this.#sessions = new Map();
     this.#storedAt = this.#monotonicMs();
   }
 }

@@ -16,6 +16,29 @@ const telemetryTables: readonly string[] = [
    ) STRICT, WITHOUT ROWID`,
 ];
 
+/** Migration 12: append only. */
+const recordingTables: readonly string[] = [
+  // Settings that differ from the defaults, as JSON; named by their digest.
+  "CREATE TABLE settings_seen (hash TEXT PRIMARY KEY, changed TEXT NOT NULL, at INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+  // Settings, model and effort of a session from that time on.
+  `CREATE TABLE session_settings (
+     session_id TEXT NOT NULL,
+     at INTEGER NOT NULL,
+     hash TEXT NOT NULL,
+     model TEXT,
+     effort TEXT,
+     PRIMARY KEY (session_id, at)
+   ) STRICT, WITHOUT ROWID`,
+  `CREATE TABLE session_durations (
+     session_id TEXT NOT NULL,
+     name TEXT NOT NULL,
+     count INTEGER NOT NULL,
+     slow INTEGER NOT NULL,
+     sum REAL NOT NULL,
+     PRIMARY KEY (session_id, name)
+   ) STRICT, WITHOUT ROWID`,
+];
+
 /** Part of migration 6: append only. */
 const deathAndUsageTables: readonly string[] = [
   // Highest risk level covered by a checkpoint, and a higher one that awaits its checkpoint.
@@ -286,4 +309,5 @@ export const migrations: readonly Migration[] = [
   { id: 9, name: "files of sessions", statements: syncFilesTables },
   { id: 10, name: "totals of metrics", statements: metricTables },
   { id: 11, name: "telemetry", statements: telemetryTables },
+  { id: 12, name: "settings and durations of sessions", statements: recordingTables },
 ];

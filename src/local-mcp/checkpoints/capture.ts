@@ -9,6 +9,7 @@ import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { readHead } from "../sessions/git-head.ts";
 import { countRediscovery, toPredecessor, markRecovered, type InheritedWork } from "./succession.ts";
+import { recordSettings } from "../recording/session-settings.ts";
 import { withoutSomeRequests } from "../sessions/requests.ts";
 import { emptyState, fold, withNotes } from "../sessions/work-state.ts";
 import { noteFile } from "../../snapshots/file-state.ts";
@@ -58,6 +59,7 @@ export function capture(
 ): Result<CaptureResult, CaptureError> {
   return runtime.durations.time("shim_save_duration_seconds", () => save(runtime, input, recent), {
     counts: (saved) => saved.ok && saved.value.isNew,
+    session: () => input.sessionId,
   });
 }
 
@@ -225,6 +227,7 @@ function insertCheckpoint(
     ...packed,
   };
   const seq = checkpoints.insert(sql, checkpoint);
+  recordSettings(sql, now, input.sessionId, runtime.config, { model: basis.session.model });
   const { body: _body, ...kept } = checkpoint;
   if (state.git && runtime.config.snapshots.isEnabled) enqueueSnapshot(sql, kept, basis.session.project);
   return { ...kept, seq };

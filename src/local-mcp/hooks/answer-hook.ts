@@ -47,7 +47,10 @@ export function answerEvent(runtime: Runtime, event: HookEvent, value: unknown, 
 function runGuarded(runtime: Runtime, call: HookCall, isDeferred: boolean): HookResult {
   const work = (): HookResult => storeOrSpool(runtime, call, isDeferred);
   if (endsWithEvent(call, isDeferred)) return work();
-  return runtime.durations.time("shim_hook_duration_seconds", work, { labels: [call.event] });
+  return runtime.durations.time("shim_hook_duration_seconds", work, {
+    labels: [call.event],
+    session: ({ work: left }) => left?.sessionId,
+  });
 }
 
 function storeOrSpool(runtime: Runtime, call: HookCall, isDeferred: boolean): HookResult {

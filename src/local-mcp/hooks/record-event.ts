@@ -5,10 +5,11 @@ import type { Sql } from "../../shared/sql.ts";
 import type { Trigger } from "../../contract/checkpoint.ts";
 import { recordAssistant, recordTranscript } from "../observe/record-transcript.ts";
 import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
+import { recordSettings } from "../recording/session-settings.ts";
 import { recordEarlierDeath } from "../recovery/deaths.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as clients from "../sessions/clients.ts";
-import { pathOf } from "../sessions/entries.ts";
+import { label, pathOf } from "../sessions/entries.ts";
 import { readHead } from "../sessions/git-head.ts";
 import { entriesOf } from "../sessions/hook-entries.ts";
 import * as journal from "../sessions/journal.ts";
@@ -55,6 +56,9 @@ export function recordEvent(sql: Sql, runtime: Runtime, context: HookContext): R
   const trigger = checkpointTrigger(sql, runtime, context, session, part);
   if (event === "SessionEnd") endSession(sql, runtime, session, input.reason ?? "other");
   const started = recordStart(sql, runtime.now(), context, sighted) ?? missedStart;
+  const effort = input.effort?.level === undefined ? null : label(input.effort.level);
+  if (event === "SessionStart" || effort !== null)
+    recordSettings(sql, runtime.now(), session.id, runtime.config, { model: session.model, effort });
   const warning = connectionWarning(sql, runtime, context, missedTools);
   return { sessionId: session.id, trigger, started, warning, verdict, news };
 }

@@ -65,6 +65,7 @@ function offerAnswer(runtime: Runtime, { session }: StartedSession): StartAnswer
   if (policy !== "offer") return emptyStart;
   return runtime.durations.time("shim_recovery_duration_seconds", () => recoveryAnswer(runtime, session), {
     counts: ({ context }) => context !== null,
+    session: () => session.id,
   });
 }
 

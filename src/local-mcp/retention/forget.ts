@@ -53,6 +53,8 @@ const ownedTables = [
   "usage_telemetry",
   "usage_files",
   "task_spending",
+  "session_settings",
+  "session_durations",
 ];
 const maxAttempts = 3;
 

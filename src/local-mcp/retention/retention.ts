@@ -83,6 +83,8 @@ const otherOwnedTables = [
   "usage_telemetry",
   "usage_files",
   "task_spending",
+  "session_settings",
+  "session_durations",
 ];
 
 function removeSession(sql: Sql, id: string, budget: Budget): void {

@@ -10,6 +10,7 @@ export interface RequestEvent {
   /** Null behind a gateway that does not name its requests. */
   readonly requestId: string | null;
   readonly model: string;
+  readonly effort: string | null;
   readonly input: number;
   readonly output: number;
   readonly cacheRead: number;
@@ -52,6 +53,7 @@ const ApiRequest = z.object({
   "session.id": text,
   request_id: z.optional(text),
   model: text,
+  effort: z.optional(text),
   input_tokens: count,
   output_tokens: count,
   cache_read_tokens: count,
@@ -108,6 +110,7 @@ function toRequest(attributes: Record<string, unknown>, at: number): RequestEven
     at,
     requestId: parsed.data.request_id ?? null,
     model: parsed.data.model,
+    effort: parsed.data.effort ?? null,
     input: Math.round(parsed.data.input_tokens),
     output: Math.round(parsed.data.output_tokens),
     cacheRead: Math.round(parsed.data.cache_read_tokens),

@@ -4,6 +4,7 @@ import type { Sql } from "../../shared/sql.ts";
 import * as meta from "../../store/meta.ts";
 import { observe } from "../observe/observe.ts";
 import { idOf, label } from "../sessions/entries.ts";
+import { recordSettings } from "../recording/session-settings.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { countRequest } from "../usage/ledger.ts";
@@ -24,7 +25,10 @@ export function recordEvents(sql: Sql, runtime: Runtime, events: readonly Teleme
   for (const [id, list] of Map.groupBy(events, ({ sessionId }) => idOf(sessionId))) {
     const session = sessions.get(sql, id);
     if (!session || isSessionPaused(sql, now, session)) continue;
-    for (const event of list) if (event.kind === "request") recordRequest(sql, session, event, now);
+    const requests = list.filter((event) => event.kind === "request");
+    for (const event of requests) recordRequest(sql, session, event, now);
+    const effort = requests.findLast((event) => event.effort !== null)?.effort;
+    if (effort) recordSettings(sql, now, id, runtime.config, { model: session.model, effort: label(effort) });
     const streak = streakAfter(session.readings.apiErrors, list, now);
     if (streak && streak !== session.readings.apiErrors) observe(sql, runtime, session, null, { apiErrors: streak });
   }

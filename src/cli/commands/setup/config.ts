@@ -8,7 +8,8 @@ import { writeAtomically, createPrivateFolder } from "../../../platform/private-
 import * as json from "../../../installer/json-text.ts";
 import { parseConfig, readConfig } from "../../../platform/config-file.ts";
 import { failed, wrongUsage, type CliResult } from "../../answer.ts";
-import { listKeys, settingAt, unknownKey } from "../../setting-keys.ts";
+import { listKeys, settingAt } from "../../../shared/setting-keys.ts";
+import { unknownKey } from "../../setting-keys.ts";
 import { parseJsonOrText } from "../../task-input.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 

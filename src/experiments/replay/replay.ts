@@ -1,0 +1,170 @@
+import type { Trigger } from "../../contract/checkpoint.ts";
+import type { Config } from "../../contract/config.ts";
+import type { Readings, RiskLevel } from "../../contract/readings.ts";
+import type { ReplayEvent, ReplaySample, ReplaySession } from "../../contract/replay.ts";
+import { derive, merge, type ToolOutcome } from "../../policy/readings.ts";
+import { markReading, type RiskMark } from "../../policy/risk-mark.ts";
+import { assess } from "../../policy/risk.ts";
+import { timerTrigger, type SaveLimits } from "../../policy/save-triggers.ts";
+
+/** Settings that decide when a checkpoint is made. */
+export interface SavePolicy {
+  readonly risk: Config["risk"];
+  readonly checkpoint: SaveLimits;
+}
+
+export interface ReplayedSave {
+  /** Milliseconds since the start of the session. */
+  readonly at: number;
+  readonly trigger: Trigger;
+  /** Events that the checkpoint holds: those before this index. */
+  readonly events: number;
+  /** False: the newest checkpoint held the same state, and covers the later events too. */
+  readonly isNew: boolean;
+}
+
+export interface ReplayedLevel {
+  readonly at: number;
+  readonly level: RiskLevel;
+}
+
+export interface Replayed {
+  readonly saves: readonly ReplayedSave[];
+  /** Changes of the risk level, oldest first. */
+  readonly levels: readonly ReplayedLevel[];
+}
+
+/** The shipped process takes its readings this often while it lives. */
+const tickMs = 15_000;
+const recentTools = 50;
+
+const alwaysDue: Partial<Record<ReplayEvent["kind"], Trigger>> = {
+  compacting: "compact",
+  compacted: "compact",
+  turn_end: "turn_end",
+  failure: "turn_end",
+  end: "session_end",
+};
+/** Made for reasons that a session's record does not hold; they stay where they were. */
+const fixedTriggers: ReadonlySet<string> = new Set(["before_tool", "model_switch", "on_demand", "detached"]);
+
+/**
+ * Runs the shipped rules for readings, risk and checkpoints over a recorded session.
+ * Pure; linear in events, samples, and 15 s steps with unsaved events.
+ */
+export function replay(session: ReplaySession, policy: SavePolicy): Replayed {
+  const run = new Run(session, policy);
+  const { events, samples, saves } = session;
+  const fixed = saves.filter(({ trigger }) => fixedTriggers.has(trigger));
+  let [sample, save] = [0, 0];
+  for (const event of events) {
+    // Readings of an event's own time were taken with the event.
+    for (let next = samples[sample]; next && next.at <= event.at; next = samples[++sample])
+      run.read(next, next.at < event.at);
+    for (let next = fixed[save]; next && next.at < event.at; next = fixed[++save])
+      run.saveAt(next.at, next.trigger as Trigger);
+    run.add(event);
+  }
+  for (const next of samples.slice(sample)) run.read(next, true);
+  run.idleUntil(session.end.at);
+  return run.result;
+}
+
+class Run {
+  readonly #session: ReplaySession;
+  readonly #policy: SavePolicy;
+  readonly #saves: ReplayedSave[] = [];
+  readonly #levels: ReplayedLevel[] = [];
+  readonly #tools: ToolOutcome[] = [];
+  #readings: Readings = {};
+  #mark: RiskMark = { covered: "safe", pending: null, belowAt: null };
+  #events = 0;
+  #savedEvents = 0;
+  #isChanged = false;
+  #unsavedCalls = 0;
+  #savedAt: number | null = null;
+  #now = 0;
+
+  constructor(session: ReplaySession, policy: SavePolicy) {
+    this.#session = session;
+    this.#policy = policy;
+  }
+
+  get result(): Replayed {
+    return { saves: this.#saves, levels: this.#levels };
+  }
+
+  read({ at, readings }: ReplaySample, isObserved: boolean): void {
+    this.idleUntil(at);
+    const fresh = Object.fromEntries(
+      Object.entries(readings).map(([name, reading]) => [name, { ...reading, source: "measured" as const }]),
+    );
+    this.#readings = merge(this.#readings, fresh);
+    if (isObserved) this.#observe();
+  }
+
+  add(event: ReplayEvent): void {
+    this.idleUntil(event.at);
+    this.#events += 1;
+    this.#isChanged ||= event.isSame !== true;
+    const isCall = event.kind === "tool_end" || event.kind === "tool_error";
+    if (isCall) this.#addCall(event);
+    const due = alwaysDue[event.kind];
+    if (due !== undefined) this.saveAt(event.at, due);
+    else if (isCall) this.#observe();
+  }
+
+  /** Time passes; while something is unsaved, the process takes readings. */
+  idleUntil(at: number): void {
+    for (let next = this.#now + tickMs; next < at && this.#events > this.#savedEvents; next += tickMs) {
+      this.#now = next;
+      this.#observe();
+    }
+    this.#now = Math.max(this.#now, at);
+  }
+
+  saveAt(at: number, trigger: Trigger): void {
+    this.#now = Math.max(this.#now, at);
+    const events = this.#events;
+    if (events > this.#savedEvents) this.#saves.push({ at: this.#now, trigger, events, isNew: this.#isChanged });
+    this.#isChanged = false;
+    this.#savedAt = this.#now;
+    this.#savedEvents = this.#events;
+    this.#unsavedCalls = 0;
+    this.#mark = { ...this.#mark, covered: this.#mark.pending ?? this.#mark.covered, pending: null };
+  }
+
+  #addCall({ tool = 0, kind, durationMs }: ReplayEvent): void {
+    this.#unsavedCalls += 1;
+    this.#tools.push({ name: String(tool), isError: kind === "tool_error", durationMs: durationMs ?? null });
+    if (this.#tools.length > recentTools) this.#tools.shift();
+  }
+
+  #observe(): void {
+    const now = this.#now;
+    const isUnsaved = this.#events > this.#savedEvents;
+    const facts = {
+      startedAt: 0,
+      toolCalls: 0,
+      toolErrors: 0,
+      recentTools: this.#tools,
+      lastCheckpointAt: isUnsaved ? this.#savedAt : now,
+      transcriptBytes: null,
+      clientMemoryBytes: null,
+      hostMemory: null,
+    };
+    this.#readings = merge(this.#readings, derive(facts, now));
+    const { level } = assess(this.#readings, this.#policy.risk, now);
+    if (level !== (this.#levels.at(-1)?.level ?? "safe")) this.#levels.push({ at: now, level });
+    this.#mark = markReading(this.#mark, level, now);
+    const trigger = timerTrigger(
+      {
+        toolCalls: this.#unsavedCalls,
+        sinceSavedMs: this.#savedAt === null ? null : now - this.#savedAt,
+        isRiskPending: this.#mark.pending !== null,
+      },
+      this.#policy.checkpoint,
+    );
+    if (trigger !== null) this.saveAt(now, trigger);
+  }
+}

@@ -1,0 +1,222 @@
+import { clients } from "../../contract/machine-metrics.ts";
+import type { JournalEntry } from "../../contract/journal.ts";
+import type { Readings } from "../../contract/readings.ts";
+import {
+  replayFormat,
+  replayKinds,
+  replayReadings,
+  type ReplayEvent,
+  type ReplayHeader,
+  type ReplaySample,
+  type ReplaySave,
+  type ReplaySession,
+  type StateCounts,
+} from "../../contract/replay.ts";
+import type { WorkState } from "../../contract/work-state.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { hasContentSql } from "../../store/session-content-sql.ts";
+import * as sessionDurations from "../../store/session-durations.ts";
+import * as checkpoints from "../checkpoints/checkpoints.ts";
+import { rulesOf } from "../sessions/current-work.ts";
+import * as journal from "../sessions/journal.ts";
+import type { RecoveryDetail } from "../sessions/recoveries.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { emptyState, fold, upgradeState } from "../sessions/work-state.ts";
+import { latestSettings, settingsOfHash } from "./session-settings.ts";
+
+export interface CorpusFilter {
+  /** Epoch ms: sessions seen since. */
+  readonly since: number;
+  /** Newest sessions first. */
+  readonly limit: number;
+}
+
+/** [EX41] Consume it within one read. Yields the newest sessions with content, oldest first. */
+export function* corpus(sql: Sql, { since, limit }: CorpusFilter): Generator<ReplayHeader | ReplaySession> {
+  const rows = sql.all<{ id: string }>(
+    `SELECT id FROM sessions WHERE last_seen_at >= ? AND ${hasContentSql("sessions.id")}
+     ORDER BY last_seen_at DESC, id LIMIT ?`,
+    since,
+    limit,
+  );
+  yield { type: "header", format: replayFormat, sessions: rows.length };
+  for (const { id } of rows.toReversed()) {
+    const session = sessions.get(sql, id);
+    if (session) yield toReplaySession(sql, session);
+  }
+}
+
+function toReplaySession(sql: Sql, session: sessions.Session): ReplaySession {
+  const entries = readEntries(sql, session.id);
+  const startedAt = Math.min(session.startedAt, entries[0]?.at ?? session.startedAt);
+  const clock = new SessionClock(startedAt);
+  const settings = latestSettings(sql, session.id);
+  const events = toEvents(entries, clock);
+  const calls = events.filter(({ kind }) => kind === "tool_end" || kind === "tool_error").length;
+  return {
+    type: "session",
+    client: clients.find((known) => known === session.client) ?? "other",
+    model: modelLabel(settings?.model ?? session.model),
+    effort: effortLabel(settings?.effort ?? null),
+    changed: settings === null ? null : settingsOfHash(sql, settings.hash),
+    events,
+    samples: readSamples(sql, session.id, clock),
+    saves: readSaves(sql, session.id, clock),
+    isComplete: calls >= session.toolCalls,
+    end: endOf(sql, session, clock, events.at(-1)?.at ?? 0),
+    recovery: recoveryOf(sql, session.id),
+    durations: Object.fromEntries(
+      sessionDurations
+        .list(sql, session.id)
+        .map(({ name, count, slow, sum }) => [name, { count, slow, sumMs: sum * 1_000 }]),
+    ),
+    costMicros: costOf(sql, session.id),
+  };
+}
+
+/** Times since the start of a session; a clock that was set back stands still meanwhile. */
+class SessionClock {
+  readonly #startedAt: number;
+
+  constructor(startedAt: number) {
+    this.#startedAt = startedAt;
+  }
+
+  at(epochMs: number): number {
+    return Math.max(0, Math.round(epochMs - this.#startedAt));
+  }
+
+  /** Times in the order in which they were recorded. */
+  rising(): (epochMs: number) => number {
+    let last = 0;
+    return (epochMs) => (last = Math.max(last, this.at(epochMs)));
+  }
+}
+
+function readEntries(sql: Sql, id: string): journal.JournalRow[] {
+  const all: journal.JournalRow[] = [];
+  for (;;) {
+    const page = journal.list(sql, id, all.at(-1)?.seq ?? 0);
+    if (page.length === 0) return all;
+    all.push(...page);
+  }
+}
+
+function toEvents(rows: readonly journal.JournalRow[], clock: SessionClock): ReplayEvent[] {
+  const tools = new Map<string, number>();
+  const toTime = clock.rising();
+  let state = emptyState;
+  return rows.map((row) => {
+    const before = state;
+    state = fold(before, [row]);
+    const same = isSameState(before, state) ? { isSame: true as const } : {};
+    return { at: toTime(row.at), ...eventOf(row.entry, tools), ...same };
+  });
+}
+
+/** Apart from running tools: they end, and then it is the same again. */
+function isSameState(one: WorkState, other: WorkState): boolean {
+  const names = new Set([...Object.keys(one), ...Object.keys(other)]) as Set<keyof WorkState>;
+  names.delete("runningTools");
+  return [...names].every(
+    (name) => one[name] === other[name] || JSON.stringify(one[name]) === JSON.stringify(other[name]),
+  );
+}
+
+function eventOf(entry: JournalEntry, tools: Map<string, number>): Omit<ReplayEvent, "at"> {
+  if (entry.kind !== "tool_end" && entry.kind !== "tool_error")
+    return { kind: replayKinds.find((kind) => kind === entry.kind) ?? "other" };
+  const tool = tools.get(entry.name) ?? tools.size;
+  tools.set(entry.name, tool);
+  const isEdit = entry.kind === "tool_end" && (entry.action === "edited" || entry.action === "created");
+  return {
+    kind: entry.kind,
+    tool,
+    ...(entry.durationMs === undefined ? {} : { durationMs: Math.max(0, entry.durationMs) }),
+    ...(isEdit ? { isEdit } : {}),
+  };
+}
+
+function readSamples(sql: Sql, id: string, clock: SessionClock): ReplaySample[] {
+  const query = "SELECT at, readings FROM signals WHERE session_id = ? ORDER BY at";
+  return sql.all<{ at: number; readings: string }>(query, id).map(({ at, readings }) => {
+    // history.record() of this or an older program wrote the row.
+    const all = JSON.parse(readings) as Readings;
+    const known = replayReadings.flatMap((name) => {
+      const reading = all[name];
+      return reading ? [[name, { value: reading.value, at: clock.at(reading.at) }] as const] : [];
+    });
+    return { at: clock.at(at), readings: Object.fromEntries(known) };
+  });
+}
+
+/** Reading a checkpoint takes a fraction of a millisecond. */
+const maxCounted = 10;
+
+function readSaves(sql: Sql, id: string, clock: SessionClock): ReplaySave[] {
+  const query = "SELECT seq, at, trigger, raw_bytes AS bytes FROM checkpoints WHERE session_id = ? ORDER BY seq";
+  const rows = sql.all<{ seq: number; at: number; trigger: string; bytes: number }>(query, id);
+  const step = Math.max(1, Math.ceil(rows.length / maxCounted));
+  const toTime = clock.rising();
+  return rows.map(({ seq, at, trigger, bytes }, index) => {
+    const isCounted = (rows.length - 1 - index) % step === 0;
+    return { at: toTime(at), trigger, bytes, counts: isCounted ? countsOf(sql, seq) : null };
+  });
+}
+
+function countsOf(sql: Sql, seq: number): StateCounts | null {
+  const stored = checkpoints.findState(sql, seq);
+  if (!stored) return null;
+  const state = upgradeState(stored);
+  const { orders, decided } = rulesOf(state);
+  const requests = state.requests?.length ?? 0;
+  return { requests, orders: orders.length, decided: decided.length, files: state.files.length };
+}
+
+function endOf(sql: Sql, session: sessions.Session, clock: SessionClock, lastEvent: number): ReplaySession["end"] {
+  const until = (at: number): number => Math.max(lastEvent, clock.at(at));
+  if (session.endedAt !== null) return { at: until(session.endedAt), kind: "ended", cause: null };
+  const [crash] = sql.all<{ cause: string }>(
+    "SELECT cause FROM crashes WHERE session_id = ? AND at = ?",
+    session.id,
+    session.deathAt ?? -1,
+  );
+  const at = until(session.lastSeenAt);
+  return crash ? { at, kind: "died", cause: crash.cause } : { at, kind: "open", cause: null };
+}
+
+function recoveryOf(sql: Sql, id: string): ReplaySession["recovery"] {
+  const [row] = sql.all<{ score: number | null; detail: string }>(
+    "SELECT score, detail FROM recoveries WHERE session_id = ? AND action = 'offered' ORDER BY seq DESC LIMIT 1",
+    id,
+  );
+  if (!row) return null;
+  const { rediscovery } = JSON.parse(row.detail) as RecoveryDetail;
+  return {
+    score: row.score === null ? null : row.score / 100,
+    reads: rediscovery?.reads ?? null,
+    repeats: rediscovery?.repeats ?? null,
+  };
+}
+
+function costOf(sql: Sql, id: string): number | null {
+  const [row] = sql.all<{ cost: number | null }>(
+    "SELECT sum(cost_micros) AS cost FROM usage_costs WHERE session_id = ?",
+    id,
+  );
+  return row?.cost ?? null;
+}
+
+const efforts: ReadonlySet<string> = new Set(["low", "medium", "high", "xhigh", "max"]);
+
+function effortLabel(effort: string | null): string | null {
+  return effort === null || efforts.has(effort) ? effort : "other";
+}
+
+/** Names of models of gateways may be private: only names like a maker's are kept. */
+function modelLabel(model: string | null): string | null {
+  if (model === null) return null;
+  return /^(claude|gpt|o\d|codex|gemini|qwen|deepseek|llama|mistral|grok|kimi|glm)[a-z0-9.-]{0,50}$/i.test(model)
+    ? model
+    : "other";
+}

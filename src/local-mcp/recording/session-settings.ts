@@ -1,0 +1,88 @@
+import { createHash } from "node:crypto";
+import { defaults, type Config } from "../../contract/config.ts";
+import type { SettingValue } from "../../contract/replay.ts";
+import { listKeys, settingAt } from "../../shared/setting-keys.ts";
+import type { Sql } from "../../shared/sql.ts";
+
+/** Settings in force in a session from that time on. */
+export interface SessionSettings {
+  readonly at: number;
+  /** Digest of the settings that differ from the defaults. */
+  readonly hash: string;
+  readonly model: string | null;
+  readonly effort: string | null;
+}
+
+/** Choices of fixed names; other texts in the settings may be private. */
+const choices: ReadonlySet<string> = new Set(["recovery", "team.wake"]);
+
+const recordedKeys: readonly string[] = listKeys(defaults).filter((key) => {
+  const usual = settingAt(defaults, key);
+  return typeof usual === "number" || typeof usual === "boolean" || choices.has(key);
+});
+
+/** Numbers, switches and choices that differ from the defaults, by key. */
+export function changedSettings(config: Config): Record<string, SettingValue> {
+  const changed = recordedKeys.flatMap((key): [string, SettingValue][] => {
+    const value = settingAt(config, key) as SettingValue;
+    return value === settingAt(defaults, key) ? [] : [[key, value]];
+  });
+  return Object.fromEntries(changed);
+}
+
+const hashes = new WeakMap<Config, string>();
+
+function hashOf(config: Config): string {
+  const known = hashes.get(config);
+  if (known !== undefined) return known;
+  const hash = createHash("sha256")
+    .update(JSON.stringify(changedSettings(config)))
+    .digest("hex")
+    .slice(0, 16);
+  hashes.set(config, hash);
+  return hash;
+}
+
+/** [EX40] Writes only what differs from the session's last row. Part of the caller's transaction. */
+export function recordSettings(
+  sql: Sql,
+  now: number,
+  sessionId: string,
+  config: Config,
+  given: { readonly model: string | null; readonly effort?: string | null },
+): void {
+  const hash = hashOf(config);
+  const last = latestSettings(sql, sessionId);
+  const model = given.model ?? last?.model ?? null;
+  const effort = given.effort ?? last?.effort ?? null;
+  if (last?.hash === hash && last.model === model && last.effort === effort) return;
+  const changed = JSON.stringify(changedSettings(config));
+  sql.run(
+    "INSERT INTO settings_seen (hash, changed, at) VALUES (?, ?, ?) ON CONFLICT (hash) DO NOTHING",
+    hash,
+    changed,
+    now,
+  );
+  sql.run(
+    "INSERT OR REPLACE INTO session_settings (session_id, at, hash, model, effort) VALUES (?, ?, ?, ?, ?)",
+    sessionId,
+    now,
+    hash,
+    model,
+    effort,
+  );
+}
+
+export function latestSettings(sql: Sql, sessionId: string): SessionSettings | null {
+  const [row] = sql.all<SessionSettings>(
+    "SELECT at, hash, model, effort FROM session_settings WHERE session_id = ? ORDER BY at DESC LIMIT 1",
+    sessionId,
+  );
+  return row ?? null;
+}
+
+/** Null where the program that ran the session recorded none. */
+export function settingsOfHash(sql: Sql, hash: string): Record<string, SettingValue> | null {
+  const [row] = sql.all<{ changed: string }>("SELECT changed FROM settings_seen WHERE hash = ?", hash);
+  return row ? (JSON.parse(row.changed) as Record<string, SettingValue>) : null;
+}

@@ -1,0 +1,17 @@
+/** Lists the keys of all settings, such as `risk.levels.danger`. An array is one setting. */
+export function listKeys(settings: unknown, before = ""): string[] {
+  if (typeof settings !== "object" || settings === null || Array.isArray(settings)) return [before];
+  return Object.entries(settings).flatMap(([name, inner]) =>
+    listKeys(inner, before === "" ? name : `${before}.${name}`),
+  );
+}
+
+/** @returns a setting or a group of them; undefined where there is none of this key */
+export function settingAt(settings: unknown, key: string): unknown {
+  let at = settings;
+  for (const part of key.split(".")) {
+    if (typeof at !== "object" || at === null || !Object.hasOwn(at, part)) return undefined;
+    at = (at as Record<string, unknown>)[part];
+  }
+  return at;
+}

@@ -1,0 +1,117 @@
+import { join } from "node:path";
+import * as fc from "fast-check";
+import { expect, it } from "vitest";
+import { configSchema } from "#src/contract/config.ts";
+import { ReplayHeader, ReplaySession } from "#src/contract/replay.ts";
+import { replay } from "#src/experiments/replay/replay.ts";
+import { corpus } from "#src/local-mcp/recording/corpus.ts";
+import { latestSettings, settingsOfHash } from "#src/local-mcp/recording/session-settings.ts";
+import { forget } from "#src/local-mcp/retention/forget.ts";
+import { aChat, aProject, Claude, rowCount } from "#harness/machine/claude.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+
+function exported(runtime: TempRuntime): ReplaySession[] {
+  const rows = runtime.store.read((sql) => [...corpus(sql, { since: 0, limit: 1_000 })], []);
+  ReplayHeader.parse(rows[0]);
+  return rows.slice(1).map((row) => ReplaySession.parse(row));
+}
+
+it("[EX40] a session has the settings, the model and the effort that were in force", () => {
+  const config = { checkpoint: { everyToolCalls: 3 }, notify: { webhook: null }, statusLine: "~/secret.sh" };
+  const { runtime, claude } = aChat({ config });
+  claude.start("startup", { model: "claude-opus-5-5" });
+  claude.prompt("Write the parser");
+  claude.tell("Stop", { stop_hook_active: false, last_assistant_message: "Done.", effort: { level: "high" } });
+  const settings = runtime.store.read((sql) => latestSettings(sql, claude.session), null);
+  expect(settings).toMatchObject({ model: "claude-opus-5-5", effort: "high" });
+  const changed = runtime.store.read((sql) => settingsOfHash(sql, settings?.hash ?? ""), null);
+  expect(changed).toEqual({ "checkpoint.everyToolCalls": 3 });
+});
+
+it("[EX40] unchanged settings are written once, and leave with their session", () => {
+  const { runtime, claude } = aChat();
+  claude.start();
+  for (let turn = 0; turn < 5; turn++) claude.turn(`Step ${turn}: write the next part of the parser`);
+  expect(rowCount(runtime, "session_settings")).toBe(1);
+  runtime.store.write((sql) => forget(sql, { session: claude.session }));
+  expect(rowCount(runtime, "session_settings")).toBe(0);
+  expect(rowCount(runtime, "session_durations")).toBe(0);
+});
+
+it("[EX41] a corpus contains no text, name, path or id of the user's", () => {
+  const { runtime, claude } = aChat({ env: {} });
+  const private_ = ["Zanzibar", "quokka", "mongoose"];
+  claude.start("startup", { model: "arn:aws:bedrock:eu:123456789012:zanzibar" });
+  claude.prompt("Zanzibar: write the quokka");
+  claude.use("mcp__mongoose__quokka", { query: "Zanzibar" });
+  claude.write(join(claude.cwd, "quokka.ts"), "export const mongoose = 1;");
+  claude.fail("Bash", { command: "mongoose" }, "quokka failed");
+  claude.say("I decided to keep Zanzibar");
+  claude.stop("Zanzibar is next");
+  claude.kill();
+  const text = JSON.stringify(exported(runtime));
+  for (const word of [...private_, claude.session, claude.cwd, "mcp__"])
+    expect(text.toLowerCase()).not.toContain(word.toLowerCase());
+});
+
+it("[EX41] events have the order, the kinds and the durations of the journal; a death has its cause", () => {
+  const { runtime, claude } = aChat();
+  claude.start();
+  claude.prompt("Write the parser");
+  claude.write(join(claude.cwd, "parser.ts"), "export {};");
+  claude.fail("Bash", { command: "npm test" }, "exit 1");
+  claude.kill();
+  runtime.wait(60_000);
+  new Claude(runtime, { cwd: claude.cwd, pid: 2_000, session: "30487890-04b4-4fe0-bbd5-6aa531354563" }).start();
+  const [dead] = exported(runtime);
+  expect(dead?.events.map(({ kind }) => kind)).toEqual(["other", "prompt", "other", "tool_end", "other", "tool_error"]);
+  expect(dead?.events[3]).toMatchObject({ tool: 0, durationMs: 12, isEdit: true });
+  expect(dead?.events[5]).toMatchObject({ tool: 1, durationMs: 9 });
+  expect(dead).toMatchObject({ end: { kind: "died", cause: "killed" }, isComplete: true, client: "claude-code" });
+  expect(dead?.recovery).not.toBeNull();
+});
+
+type Step = readonly [kind: "write" | "bash" | "fail" | "turn" | "compact" | "prompt", seconds: number];
+
+const step: fc.Arbitrary<Step> = fc.tuple(
+  fc.constantFrom("write", "bash", "fail", "turn", "compact", "prompt"),
+  fc.integer({ min: 0, max: 14 }),
+);
+
+function act(claude: Claude, [kind]: Step, index: number): void {
+  if (kind === "write") claude.write(join(claude.cwd, `file-${index}.ts`), `export const x = ${index};`);
+  if (kind === "bash") claude.use("Bash", { command: `npm run step-${index}` });
+  if (kind === "fail") claude.fail("Bash", { command: `npm run step-${index}` }, `exit ${index}`);
+  if (kind === "turn") claude.stop(`Step ${index} is done; next I will write part ${index + 1}.`);
+  if (kind === "compact") claude.compact(`The work until step ${index}`);
+  if (kind === "prompt") claude.prompt(`Write part ${index} of the parser`);
+}
+
+it("[EX42] the replay of a session's own settings makes the checkpoints that were made", () => {
+  fc.assert(
+    fc.property(
+      fc.array(step, { minLength: 5, maxLength: 60 }),
+      fc.constantFrom({}, { everyToolCalls: 3 }, { everyMs: 20_000 }, { everyMs: 45_000, everyToolCalls: 25 }),
+      (steps, checkpoint) => {
+        const runtime = tempRuntime({ config: { checkpoint } });
+        const claude = new Claude(runtime, { cwd: aProject() });
+        claude.start();
+        claude.prompt("Write the parser");
+        steps.forEach((one, index) => {
+          runtime.wait(one[1] * 1_000);
+          act(claude, one, index);
+        });
+        const [session] = exported(runtime);
+        if (!session) throw new Error("nothing was exported");
+        const config = configSchema().parse({ checkpoint });
+        const made = session.saves.map(({ at, trigger }) => ({ at, trigger }));
+        expect(
+          replay(session, config)
+            .saves.filter(({ isNew }) => isNew)
+            .map(({ at, trigger }) => ({ at, trigger })),
+        ).toEqual(made);
+      },
+    ),
+    { numRuns: 30, seed: 17 },
+  );
+});
