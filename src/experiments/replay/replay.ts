@@ -1,6 +1,6 @@
 import type { Trigger } from "../../contract/checkpoint.ts";
 import type { Config } from "../../contract/config.ts";
-import type { Readings, RiskLevel } from "../../contract/readings.ts";
+import type { Reading, Readings, RiskLevel } from "../../contract/readings.ts";
 import type { ReplayEvent, ReplaySample, ReplaySession } from "../../contract/replay.ts";
 import { derive, merge, type ToolOutcome } from "../../policy/readings.ts";
 import { markReading, type RiskMark } from "../../policy/risk-mark.ts";
@@ -77,6 +77,7 @@ class Run {
   readonly #levels: ReplayedLevel[] = [];
   readonly #tools: ToolOutcome[] = [];
   #readings: Readings = {};
+  #ofCalls: CallReadings = {};
   #mark: RiskMark = { covered: "safe", pending: null, belowAt: null };
   #events = 0;
   #savedEvents = 0;
@@ -138,22 +139,23 @@ class Run {
     this.#unsavedCalls += 1;
     this.#tools.push({ name: String(tool), isError: kind === "tool_error", durationMs: durationMs ?? null });
     if (this.#tools.length > recentTools) this.#tools.shift();
+    this.#ofCalls = readingsOfCalls(this.#tools);
+  }
+
+  /** As if taken now: between two calls they stay the same. */
+  #callReadings(now: number): Readings {
+    const { toolErrors, latencyTrend } = this.#ofCalls;
+    return {
+      ...(toolErrors === undefined ? {} : { toolErrors: measured(toolErrors, now) }),
+      ...(latencyTrend === undefined ? {} : { latencyTrend: measured(latencyTrend, now) }),
+    };
   }
 
   #observe(): void {
     const now = this.#now;
     const isUnsaved = this.#events > this.#savedEvents;
-    const facts = {
-      startedAt: 0,
-      toolCalls: 0,
-      toolErrors: 0,
-      recentTools: this.#tools,
-      lastCheckpointAt: isUnsaved ? this.#savedAt : now,
-      transcriptBytes: null,
-      clientMemoryBytes: null,
-      hostMemory: null,
-    };
-    this.#readings = merge(this.#readings, derive(facts, now));
+    const age = isUnsaved ? now - (this.#savedAt ?? 0) : 0;
+    this.#readings = { ...this.#readings, ...this.#callReadings(now), sinceCheckpointMs: measured(age, now) };
     const { level } = assess(this.#readings, this.#policy.risk, now);
     if (level !== (this.#levels.at(-1)?.level ?? "safe")) this.#levels.push({ at: now, level });
     this.#mark = markReading(this.#mark, level, now);
@@ -167,4 +169,23 @@ class Run {
     );
     if (trigger !== null) this.saveAt(now, trigger);
   }
+}
+
+interface CallReadings {
+  readonly toolErrors?: number;
+  readonly latencyTrend?: number;
+}
+
+function readingsOfCalls(tools: readonly ToolOutcome[]): CallReadings {
+  const facts = { startedAt: 0, toolCalls: tools.length, toolErrors: 0, recentTools: tools, lastCheckpointAt: null };
+  const unknown = { transcriptBytes: null, clientMemoryBytes: null, hostMemory: null };
+  const { toolErrors, latencyTrend } = derive({ ...facts, ...unknown }, 0);
+  return {
+    ...(toolErrors ? { toolErrors: toolErrors.value } : {}),
+    ...(latencyTrend ? { latencyTrend: latencyTrend.value } : {}),
+  };
+}
+
+function measured(value: number, at: number): Reading {
+  return { value, source: "measured", at };
 }

@@ -1,0 +1,136 @@
+import * as fc from "fast-check";
+import { expect, it } from "vitest";
+import { defaults } from "#src/contract/config.ts";
+import type { ReplayEvent, ReplaySession } from "#src/contract/replay.ts";
+import { outcomeOf, type Policy } from "#src/experiments/replay/loss.ts";
+import { replay } from "#src/experiments/replay/replay.ts";
+import { aSession, workingSessions } from "#harness/experiments/sessions.ts";
+
+const usual: Policy = { risk: defaults.risk, checkpoint: defaults.checkpoint, brief: { orders: 20, decided: 14 } };
+
+function every(everyToolCalls: number, everyMs: number): Policy {
+  return { ...usual, checkpoint: { everyToolCalls, everyMs } };
+}
+
+function calls(...seconds: readonly number[]): ReplayEvent[] {
+  return seconds.map((second) => ({ at: second * 1_000, kind: "tool_end", tool: 0 }));
+}
+
+it("[EX42] a call is followed by a checkpoint when so many calls or so much time have passed", () => {
+  const session = aSession({ events: calls(0, 10, 20, 30, 40), end: { at: 41_000, kind: "ended", cause: null } });
+  expect(replay(session, every(2, 3_600_000)).saves.map(({ at, trigger, events }) => [at, trigger, events])).toEqual([
+    [0, "time", 1],
+    [20_000, "tools", 3],
+    [40_000, "tools", 5],
+  ]);
+});
+
+it("[EX42] a chat that waits with unsaved work is saved by the clock", () => {
+  const session = aSession({ events: calls(0, 10), end: { at: 900_000, kind: "open", cause: null } });
+  expect(replay(session, every(100, 60_000)).saves.map(({ at }) => at)).toEqual([0, 70_000]);
+});
+
+it("[EX42] a rise of the risk makes a checkpoint, once", () => {
+  const full = (second: number) => ({
+    at: second * 1_000,
+    readings: { contextFill: { value: 0.9, at: second * 1_000 }, hostMemory: { value: 0.9, at: second * 1_000 } },
+  });
+  const session = aSession({ events: calls(0, 10, 30), samples: [full(20), full(25)] });
+  const { saves, levels } = replay(session, every(100, 3_600_000));
+  expect(saves.map(({ at, trigger }) => [at, trigger])).toEqual([
+    [0, "time"],
+    [20_000, "risk"],
+  ]);
+  expect(levels).toEqual([{ at: 20_000, level: "danger" }]);
+  expect(outcomeOf(session, every(100, 3_600_000)).alarms).toBe(1);
+});
+
+it("[EX43] a death right after a checkpoint loses nothing", () => {
+  const end = { at: 40_000, kind: "died", cause: "killed" } as const;
+  expect(outcomeOf(aSession({ events: calls(0, 20, 40), end }), every(1, 3_600_000))).toMatchObject({
+    unsaved: { toolCalls: 0, edits: 0, prompts: 0, seconds: 0 },
+    atDeath: { toolCalls: 0, edits: 0, prompts: 0, seconds: 0 },
+  });
+});
+
+it("[EX43] the warning before a death lasts from the last rise to danger", () => {
+  const at = 60_000;
+  const readings = { contextFill: { value: 0.9, at }, hostMemory: { value: 0.9, at } };
+  const end = { at: 100_000, kind: "died", cause: "context_full" } as const;
+  const session = aSession({ events: calls(0, 100), samples: [{ at, readings }], end });
+  expect(outcomeOf(session, usual)).toMatchObject({ alarms: 1, warnedSeconds: 40 });
+});
+
+it("[EX43] orders that the brief has no room for count while they are missing from it", () => {
+  const counts = { requests: 1, orders: 25, decided: 14, files: 0 };
+  const session = aSession({
+    events: calls(0, 10),
+    saves: [{ at: 5_000, trigger: "on_demand", bytes: 100, counts }],
+    end: { at: 20_000, kind: "ended", cause: null },
+  });
+  // The checkpoint with 25 orders is known from the second call on.
+  expect(outcomeOf(session, usual).notShown).toBe(2.5);
+  expect(outcomeOf(session, { ...usual, brief: { orders: 25, decided: 14 } }).notShown).toBe(0);
+});
+
+/** Unsaved content, read at the middle of each second: exact while all times are whole seconds. */
+function sampledLoss(session: ReplaySession, policy: Policy) {
+  const { saves } = replay(session, policy);
+  const sums = { toolCalls: 0, edits: 0, prompts: 0, seconds: 0 };
+  let moments = 0;
+  for (let t = 500; t < session.end.at; t += 1_000) {
+    const past = session.events.filter(({ at }) => at < t);
+    const last = past.at(-1);
+    if (!last || t - last.at > 300_000) continue;
+    moments += 1;
+    const made = saves.filter(({ at }) => at < t);
+    const unsaved = past.slice(made.at(-1)?.events ?? 0);
+    sums.toolCalls += unsaved.filter(({ kind }) => kind === "tool_end" || kind === "tool_error").length;
+    sums.edits += unsaved.filter(({ isEdit }) => isEdit).length;
+    sums.prompts += unsaved.filter(({ kind }) => kind === "prompt").length;
+    if (unsaved.length > 0) sums.seconds += (t - (made.at(-1)?.at ?? session.events[0]?.at ?? 0)) / 1_000;
+  }
+  return { moments, sums };
+}
+
+const event: fc.Arbitrary<Omit<ReplayEvent, "at">> = fc.constantFrom(
+  { kind: "tool_end", tool: 0 },
+  { kind: "tool_end", tool: 1, isEdit: true },
+  { kind: "tool_error", tool: 1 },
+  { kind: "prompt" },
+  { kind: "turn_end" },
+  { kind: "assistant" },
+);
+
+it("[EX43] the loss is the mean over every active moment", () => {
+  const gap = fc.oneof(fc.integer({ min: 0, max: 40 }), fc.integer({ min: 250, max: 900 }));
+  const policies = fc.constantFrom(usual, every(3, 60_000), every(1, 15_000), every(50, 3_600_000));
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(gap, event), { minLength: 1, maxLength: 40 }),
+      gap,
+      policies,
+      (steps, rest, policy) => {
+        let at = 0;
+        const events = steps.map(([seconds, one]) => ({ ...one, at: (at += seconds * 1_000) }));
+        const session = aSession({ events, end: { at: at + rest * 1_000, kind: "ended", cause: null } });
+        const { moments, sums } = sampledLoss(session, policy);
+        const { activeHours, unsaved } = outcomeOf(session, policy);
+        expect(activeHours * 3_600).toBeCloseTo(moments, 6);
+        for (const name of ["toolCalls", "edits", "prompts", "seconds"] as const)
+          expect(unsaved[name] * moments).toBeCloseTo(sums[name], 4);
+      },
+    ),
+    { numRuns: 500, seed: 3 },
+  );
+});
+
+it("[EX43] more frequent checkpoints lose less of many sessions, and cost more", () => {
+  const sessions = workingSessions(40, 5);
+  const mean = (policy: Policy, read: (outcome: ReturnType<typeof outcomeOf>) => number): number =>
+    sessions.reduce((sum, session) => sum + read(outcomeOf(session, policy)), 0) / sessions.length;
+  const losses = [2, 10, 50].map((count) => mean(every(count, 3_600_000), ({ unsaved }) => unsaved.toolCalls));
+  expect(losses).toEqual(losses.toSorted((a, b) => a - b));
+  const saves = [2, 10, 50].map((count) => mean(every(count, 3_600_000), (outcome) => outcome.saves));
+  expect(saves).toEqual(saves.toSorted((a, b) => b - a));
+});
