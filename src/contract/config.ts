@@ -110,6 +110,8 @@ export const defaults = {
     ],
     maxBytes: 1_048_576,
   },
+  /** Newest standing orders and decisions that a brief shows. */
+  brief: { orders: 20, decided: 14 },
   snapshots: { isEnabled: true, maxFileBytes: 1_048_576, maxTotalBytes: 268_435_456, timeoutMs: 10_000 },
   sync: {
     files: false,
@@ -152,6 +154,10 @@ export function configSchema(): z.ZodMiniType<Config> {
       beforeTools: z.array(text(200)).check(z.maxLength(50)),
       beforeCommands: z.array(text(200).check(z.minLength(1))).check(z.maxLength(200)),
       maxBytes: positive(),
+    }),
+    brief: section(defaults.brief, {
+      orders: z.int().check(z.minimum(1), z.maximum(100)),
+      decided: z.int().check(z.minimum(1), z.maximum(100)),
     }),
     snapshots: section(defaults.snapshots, {
       isEnabled: z.boolean(),

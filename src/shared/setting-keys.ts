@@ -15,3 +15,16 @@ export function settingAt(settings: unknown, key: string): unknown {
   }
   return at;
 }
+
+/** A copy with another value of a setting that exists. */
+export function withSetting<Settings extends object>(settings: Settings, key: string, value: unknown): Settings {
+  const [first = "", ...rest] = key.split(".");
+  const inner = (settings as Record<string, unknown>)[first];
+  const changed =
+    rest.length === 0
+      ? value
+      : typeof inner === "object" && inner !== null
+        ? withSetting(inner, rest.join("."), value)
+        : inner;
+  return { ...settings, [first]: changed };
+}

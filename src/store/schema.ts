@@ -1,4 +1,5 @@
 import type { Migration } from "../shared/migrate.ts";
+import { recordingTables } from "./recording-schema.ts";
 import { syncFilesTables, syncTables, teamTables } from "./team-and-sync-schema.ts";
 
 /** Migration 11: append only. */
@@ -13,29 +14,6 @@ const telemetryTables: readonly string[] = [
      ahead_micros INTEGER NOT NULL,
      settled_at INTEGER NOT NULL,
      at INTEGER NOT NULL
-   ) STRICT, WITHOUT ROWID`,
-];
-
-/** Migration 12: append only. */
-const recordingTables: readonly string[] = [
-  // Settings that differ from the defaults, as JSON; named by their digest.
-  "CREATE TABLE settings_seen (hash TEXT PRIMARY KEY, changed TEXT NOT NULL, at INTEGER NOT NULL) STRICT, WITHOUT ROWID",
-  // Settings, model and effort of a session from that time on.
-  `CREATE TABLE session_settings (
-     session_id TEXT NOT NULL,
-     at INTEGER NOT NULL,
-     hash TEXT NOT NULL,
-     model TEXT,
-     effort TEXT,
-     PRIMARY KEY (session_id, at)
-   ) STRICT, WITHOUT ROWID`,
-  `CREATE TABLE session_durations (
-     session_id TEXT NOT NULL,
-     name TEXT NOT NULL,
-     count INTEGER NOT NULL,
-     slow INTEGER NOT NULL,
-     sum REAL NOT NULL,
-     PRIMARY KEY (session_id, name)
    ) STRICT, WITHOUT ROWID`,
 ];
 

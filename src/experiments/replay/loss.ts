@@ -1,6 +1,6 @@
 import type { RiskLevel } from "../../contract/readings.ts";
-import type { ReplayEvent, ReplaySave, ReplaySession } from "../../contract/replay.ts";
-import { replay, type Replayed, type SavePolicy } from "./replay.ts";
+import type { ReplayEvent, ReplaySave, ReplaySession, StateCounts } from "../../contract/replay.ts";
+import { replay, type Replayed, type ReplayedSave, type SavePolicy } from "./replay.ts";
 
 /** Entries of each kind that a brief shows. */
 export interface BriefCapacity {
@@ -48,62 +48,66 @@ const nothing: Unsaved = { toolCalls: 0, edits: 0, prompts: 0, seconds: 0 };
 /** Pure. Takes each active moment of the session as the moment of its death. */
 export function outcomeOf(session: ReplaySession, policy: Policy): Outcome {
   const replayed = replay(session, policy);
-  const total = integrate(session, replayed, policy.brief);
+  const { events, saves, end } = session;
+  const total = new Integral(replayed.saves, events[0]?.at ?? 0);
+  const shown = new Shown(saves, policy.brief);
+  events.forEach((event, index) => {
+    shown.add(event.at, total.add(event, index + 1, events[index + 1]?.at ?? end.at));
+  });
   const mean = (sum: number): number => (total.activeMs === 0 ? 0 : sum / total.activeMs);
   const { toolCalls, edits, prompts, seconds } = total.sums;
   const newSaves = replayed.saves.filter(({ isNew }) => isNew);
-  const isDead = session.end.kind === "died";
+  const isDead = end.kind === "died";
   return {
     activeHours: total.activeMs / 3_600_000,
     unsaved: { toolCalls: mean(toolCalls), edits: mean(edits), prompts: mean(prompts), seconds: mean(seconds) },
-    notShown: mean(total.notShown),
+    notShown: mean(shown.sum),
     saves: newSaves.length,
-    bytes: newSaves.reduce((sum, { at }) => sum + (nearestSave(session.saves, at)?.bytes ?? 0), 0),
+    bytes: newSaves.reduce((sum, { at }) => sum + (nearestSave(saves, at)?.bytes ?? 0), 0),
     alarms: replayed.levels.filter(({ level }, index) => isAlarm(level) && !isAlarm(levelBefore(replayed, index)))
       .length,
     warnedSeconds: isDead ? warnedSeconds(session, replayed) : null,
-    atDeath: isDead ? total.last : null,
+    atDeath: isDead ? total.unsavedAt(end.at) : null,
   };
-}
-
-interface Total {
-  readonly activeMs: number;
-  readonly sums: Unsaved;
-  readonly notShown: number;
-  readonly last: Unsaved;
 }
 
 /** Events and checkpoints split time into parts in which all but the time since a save is constant. */
-function integrate({ events, saves: recorded, end }: ReplaySession, { saves }: Replayed, brief: BriefCapacity): Total {
-  let activeMs = 0;
-  let sums = nothing;
-  let hidden = 0;
-  let unsaved = nothing;
-  let [saved, shown, savedAt] = [0, -1, events[0]?.at ?? 0];
-  events.forEach((event, index) => {
-    const nextAt = events[index + 1]?.at ?? end.at;
-    const until = Math.min(Math.max(nextAt, event.at), event.at + idleAfterMs);
-    unsaved = addEvent(unsaved, event);
+class Integral {
+  readonly #saves: readonly ReplayedSave[];
+  #saved = 0;
+  #savedAt: number;
+  #unsaved = nothing;
+  activeMs = 0;
+  sums = nothing;
+
+  constructor(saves: readonly ReplayedSave[], startedAt: number) {
+    this.#saves = saves;
+    this.#savedAt = startedAt;
+  }
+
+  /** @param until the next event, or the end @returns the active time after the event, in ms */
+  add(event: ReplayEvent, events: number, until: number): number {
+    this.#unsaved = addEvent(this.#unsaved, event);
+    const idleAt = Math.min(Math.max(until, event.at), event.at + idleAfterMs);
     let from = event.at;
-    while ((recorded[shown + 1]?.at ?? Infinity) <= event.at) shown += 1;
-    for (let save = saves[saved]; save && save.events <= index + 1 && save.at <= until; save = saves[++saved]) {
-      sums = addTime(sums, unsaved, savedAt, from, save.at);
-      [from, savedAt, unsaved] = [Math.max(from, save.at), save.at, nothing];
+    for (let save = this.#saves[this.#saved]; save && save.events <= events; save = this.#saves[++this.#saved]) {
+      // A checkpoint in a long pause covers the events before it, too.
+      const at = Math.min(save.at, idleAt);
+      this.#addTime(from, at);
+      [from, this.#savedAt, this.#unsaved] = [Math.max(from, at), save.at, nothing];
     }
-    sums = addTime(sums, unsaved, savedAt, from, until);
-    hidden += notShown(recorded[shown], brief) * (until - event.at);
-    activeMs += until - event.at;
-    // A checkpoint later in a long pause covers the events before it.
-    for (let save = saves[saved]; save && save.events <= index + 1; save = saves[++saved])
-      [savedAt, unsaved] = [save.at, nothing];
-  });
-  const isSaved = unsaved.toolCalls + unsaved.edits + unsaved.prompts === 0;
-  return {
-    activeMs,
-    sums,
-    notShown: hidden,
-    last: isSaved ? nothing : { ...unsaved, seconds: (end.at - savedAt) / 1_000 },
-  };
+    this.#addTime(from, idleAt);
+    this.activeMs += idleAt - event.at;
+    return idleAt - event.at;
+  }
+
+  unsavedAt(end: number): Unsaved {
+    return this.#unsaved.seconds === 0 ? nothing : { ...this.#unsaved, seconds: (end - this.#savedAt) / 1_000 };
+  }
+
+  #addTime(from: number, until: number): void {
+    this.sums = addTime(this.sums, this.#unsaved, this.#savedAt, from, until);
+  }
 }
 
 function addEvent(unsaved: Unsaved, { kind, isEdit }: ReplayEvent): Unsaved {
@@ -128,9 +132,27 @@ function addTime(sums: Unsaved, unsaved: Unsaved, savedAt: number, from: number,
   };
 }
 
-function notShown(save: ReplaySave | undefined, brief: BriefCapacity): number {
-  if (!save?.counts) return 0;
-  const { orders, decided } = save.counts;
+/** Entries of the newest recorded checkpoint that the brief has no room for, times ms. */
+class Shown {
+  readonly #saves: readonly ReplaySave[];
+  readonly #brief: BriefCapacity;
+  #next = 0;
+  #notShown = 0;
+  sum = 0;
+
+  constructor(saves: readonly ReplaySave[], brief: BriefCapacity) {
+    this.#saves = saves;
+    this.#brief = brief;
+  }
+
+  add(at: number, activeMs: number): void {
+    for (let save = this.#saves[this.#next]; save && save.at <= at; save = this.#saves[++this.#next])
+      if (save.counts) this.#notShown = notShown(save.counts, this.#brief);
+    this.sum += this.#notShown * activeMs;
+  }
+}
+
+function notShown({ orders, decided }: StateCounts, brief: BriefCapacity): number {
   return Math.max(0, orders - brief.orders) + Math.max(0, decided - brief.decided);
 }
 

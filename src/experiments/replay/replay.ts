@@ -53,7 +53,7 @@ const fixedTriggers: ReadonlySet<string> = new Set(["before_tool", "model_switch
  * Pure; linear in events, samples, and 15 s steps with unsaved events.
  */
 export function replay(session: ReplaySession, policy: SavePolicy): Replayed {
-  const run = new Run(session, policy);
+  const run = new Run(policy);
   const { events, samples, saves } = session;
   const fixed = saves.filter(({ trigger }) => fixedTriggers.has(trigger));
   let [sample, save] = [0, 0];
@@ -71,7 +71,6 @@ export function replay(session: ReplaySession, policy: SavePolicy): Replayed {
 }
 
 class Run {
-  readonly #session: ReplaySession;
   readonly #policy: SavePolicy;
   readonly #saves: ReplayedSave[] = [];
   readonly #levels: ReplayedLevel[] = [];
@@ -86,8 +85,7 @@ class Run {
   #savedAt: number | null = null;
   #now = 0;
 
-  constructor(session: ReplaySession, policy: SavePolicy) {
-    this.#session = session;
+  constructor(policy: SavePolicy) {
     this.#policy = policy;
   }
 

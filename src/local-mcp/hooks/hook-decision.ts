@@ -73,10 +73,12 @@ export function checkpointTrigger(
 ): Trigger | null {
   const session = event === "PostCompact" ? clearContextReadings(sql, runtime.now(), before) : before;
   const call = { toolName: input.tool_name ?? null, toolInput: input.tool_input };
-  const { checkpoint: config } = runtime.config;
-  if (!isDeferred) return dueTrigger(event, { ...observe(sql, runtime, session, part).facts, ...call }, config);
+  if (!isDeferred) {
+    const { facts, config } = observe(sql, runtime, session, part);
+    return dueTrigger(event, { ...facts, ...call }, config.checkpoint);
+  }
   if (part) takeReadings(sql, runtime, session, part);
-  return eventTrigger(event, call, config);
+  return eventTrigger(event, call, runtime.config.checkpoint);
 }
 
 export function connectionWarning(

@@ -56,11 +56,21 @@ export function recordEvent(sql: Sql, runtime: Runtime, context: HookContext): R
   const trigger = checkpointTrigger(sql, runtime, context, session, part);
   if (event === "SessionEnd") endSession(sql, runtime, session, input.reason ?? "other");
   const started = recordStart(sql, runtime.now(), context, sighted) ?? missedStart;
-  const effort = input.effort?.level === undefined ? null : label(input.effort.level);
-  if (event === "SessionStart" || effort !== null)
-    recordSettings(sql, runtime.now(), session.id, runtime.config, { model: session.model, effort });
+  recordSessionSettings(sql, runtime, context, session);
   const warning = connectionWarning(sql, runtime, context, missedTools);
   return { sessionId: session.id, trigger, started, warning, verdict, news };
+}
+
+function recordSessionSettings(
+  sql: Sql,
+  runtime: Runtime,
+  { event, input }: HookContext,
+  session: sessions.Session,
+): void {
+  const level = input.effort?.level;
+  if (event !== "SessionStart" && level === undefined) return;
+  const effort = level === undefined ? null : label(level);
+  recordSettings(sql, runtime.now(), session.id, runtime.config, { model: session.model, effort });
 }
 
 interface RecordedTranscript {

@@ -61,8 +61,8 @@ export function observeAfter(runtime: Runtime, event: HookEvent, sessionId: stri
   return runtime.store.write((sql) => {
     const session = sessions.get(sql, sessionId);
     if (!session || isSessionPaused(sql, runtime.now(), session)) return null;
-    const { facts } = observe(sql, runtime, session);
-    return isToolEnd(event) ? timerTrigger(facts, runtime.config.checkpoint) : null;
+    const { facts, config } = observe(sql, runtime, session);
+    return isToolEnd(event) ? timerTrigger(facts, config.checkpoint) : null;
   });
 }
 

@@ -8,6 +8,7 @@ import { recordFinishedHere } from "../recovery/finished-tasks.ts";
 import { isScripted, offer, offerable, offerPolicy, type Offer } from "../recovery/offers.ts";
 import { closedContext, offeredLine, resumedLine } from "../recovery/user-lines.ts";
 import { restore, type Restoration } from "../recovery/restoration.ts";
+import { withSessionConfig } from "../recording/session-config.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isClosed, isClosedWithNothingOpen } from "../sessions/closed-sessions.ts";
 import { shortSessionId } from "../sessions/short-ids.ts";
@@ -33,7 +34,8 @@ export interface StartAnswer {
 export const emptyStart: StartAnswer = { context: null, line: null };
 
 /** [HO2] Empty if there is nothing to recover. [RE115] A scripted run gets no line for a user. */
-export function startSession(runtime: Runtime, started: StartedSession): StartAnswer {
+export function startSession(machine: Runtime, started: StartedSession): StartAnswer {
+  const runtime = withSessionConfig(machine, started.session.id);
   recordDeaths(runtime, () => true);
   recordFinishedHere(runtime);
   const { context, line } = startContext(runtime, started);

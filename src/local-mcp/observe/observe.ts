@@ -1,6 +1,7 @@
 import * as history from "../signals/history.ts";
 import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
+import type { Config } from "../../contract/config.ts";
 import type { Readings, Risk } from "../../contract/readings.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { ToolCall, TriggerFacts } from "../checkpoints/triggers.ts";
@@ -11,6 +12,7 @@ import { fromTranscript } from "../signals/transcript-readings.ts";
 import { oomKills, share, systemMemory } from "../../platform/memory.ts";
 import { markReading, type RiskMark } from "../../policy/risk-mark.ts";
 import { assess } from "../../policy/risk.ts";
+import { sessionConfig } from "../recording/session-config.ts";
 import { readAppended, type TranscriptPart } from "../signals/transcript.ts";
 import { pauseReadLimits } from "../sessions/paused-session.ts";
 import { unsavedOf } from "../sessions/unsaved.ts";
@@ -19,6 +21,8 @@ import { recordTranscript } from "./record-transcript.ts";
 export interface Observation {
   readonly risk: Risk;
   readonly facts: Omit<TriggerFacts, keyof ToolCall>;
+  /** Settings of this session. */
+  readonly config: Config;
 }
 
 /** Reads the transcript on and takes all readings; `fresh` are those that only the caller has. */
@@ -50,7 +54,8 @@ export function observe(
     merge(session.readings, derivedReadings(sql, runtime, session, unsaved.events > 0, now)),
     fresh,
   );
-  const risk = assess(readings, runtime.config.risk, now);
+  const config = sessionConfig(sql, runtime.config, session.id);
+  const risk = assess(readings, config.risk, now);
   sessions.update(sql, session.id, { readings });
   history.record(sql, now, session.id, readings, risk);
   const riskMark = markReading(session.riskMark, risk.level, now);
@@ -60,7 +65,7 @@ export function observe(
     sinceSavedMs: session.savedAt === null ? null : now - session.savedAt,
     isRiskPending: riskMark.pending !== null,
   };
-  return { risk, facts };
+  return { risk, facts, config };
 }
 
 export function takeReadings(

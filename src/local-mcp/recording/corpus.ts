@@ -48,30 +48,34 @@ export function* corpus(sql: Sql, { since, limit }: CorpusFilter): Generator<Rep
 
 function toReplaySession(sql: Sql, session: sessions.Session): ReplaySession {
   const entries = readEntries(sql, session.id);
-  const startedAt = Math.min(session.startedAt, entries[0]?.at ?? session.startedAt);
-  const clock = new SessionClock(startedAt);
-  const settings = latestSettings(sql, session.id);
+  const clock = new SessionClock(Math.min(session.startedAt, entries[0]?.at ?? session.startedAt));
   const events = toEvents(entries, clock);
   const calls = events.filter(({ kind }) => kind === "tool_end" || kind === "tool_error").length;
   return {
     type: "session",
     client: clients.find((known) => known === session.client) ?? "other",
-    model: modelLabel(settings?.model ?? session.model),
-    effort: effortLabel(settings?.effort ?? null),
-    changed: settings === null ? null : settingsOfHash(sql, settings.hash),
+    ...settingsOf(sql, session),
     events,
     samples: readSamples(sql, session.id, clock),
     saves: readSaves(sql, session.id, clock),
     isComplete: calls >= session.toolCalls,
     end: endOf(sql, session, clock, events.at(-1)?.at ?? 0),
     recovery: recoveryOf(sql, session.id),
-    durations: Object.fromEntries(
-      sessionDurations
-        .list(sql, session.id)
-        .map(({ name, count, slow, sum }) => [name, { count, slow, sumMs: sum * 1_000 }]),
-    ),
+    durations: durationsOf(sql, session.id),
     costMicros: costOf(sql, session.id),
   };
+}
+
+function settingsOf(sql: Sql, session: sessions.Session): Pick<ReplaySession, "model" | "effort" | "changed"> {
+  const settings = latestSettings(sql, session.id);
+  if (settings === null) return { model: modelLabel(session.model), effort: null, changed: null };
+  const { model, effort, hash } = settings;
+  return { model: modelLabel(model), effort: effortLabel(effort), changed: settingsOfHash(sql, hash) };
+}
+
+function durationsOf(sql: Sql, id: string): ReplaySession["durations"] {
+  const rows = sessionDurations.list(sql, id);
+  return Object.fromEntries(rows.map(({ name, count, slow, sum }) => [name, { count, slow, sumMs: sum * 1_000 }]));
 }
 
 /** Times since the start of a session; a clock that was set back stands still meanwhile. */

@@ -3,6 +3,8 @@ import { defaults, type Config } from "../../contract/config.ts";
 import type { SettingValue } from "../../contract/replay.ts";
 import { listKeys, settingAt } from "../../shared/setting-keys.ts";
 import type { Sql } from "../../shared/sql.ts";
+import { expose } from "./exposures.ts";
+import { sessionConfig } from "./session-config.ts";
 
 /** Settings in force in a session from that time on. */
 export interface SessionSettings {
@@ -43,34 +45,38 @@ function hashOf(config: Config): string {
   return hash;
 }
 
+export interface ChatModel {
+  readonly model: string | null;
+  readonly effort?: string | null;
+}
+
 /** [EX40] Writes only what differs from the session's last row. Part of the caller's transaction. */
-export function recordSettings(
-  sql: Sql,
-  now: number,
-  sessionId: string,
-  config: Config,
-  given: { readonly model: string | null; readonly effort?: string | null },
-): void {
-  const hash = hashOf(config);
+export function recordSettings(sql: Sql, now: number, sessionId: string, config: Config, given: ChatModel): void {
   const last = latestSettings(sql, sessionId);
+  if (last === null) expose(sql, now, sessionId);
+  const own = sessionConfig(sql, config, sessionId);
   const model = given.model ?? last?.model ?? null;
   const effort = given.effort ?? last?.effort ?? null;
-  if (last?.hash === hash && last.model === model && last.effort === effort) return;
-  const changed = JSON.stringify(changedSettings(config));
+  const next = { hash: hashOf(own), model, effort };
+  if (last !== null && isSame(last, next)) return;
   sql.run(
     "INSERT INTO settings_seen (hash, changed, at) VALUES (?, ?, ?) ON CONFLICT (hash) DO NOTHING",
-    hash,
-    changed,
+    next.hash,
+    JSON.stringify(changedSettings(own)),
     now,
   );
   sql.run(
     "INSERT OR REPLACE INTO session_settings (session_id, at, hash, model, effort) VALUES (?, ?, ?, ?, ?)",
     sessionId,
     now,
-    hash,
-    model,
-    effort,
+    next.hash,
+    next.model,
+    next.effort,
   );
+}
+
+function isSame(one: Omit<SessionSettings, "at">, other: Omit<SessionSettings, "at">): boolean {
+  return one.hash === other.hash && one.model === other.model && one.effort === other.effort;
 }
 
 export function latestSettings(sql: Sql, sessionId: string): SessionSettings | null {

@@ -1,3 +1,4 @@
+import { defaults } from "../../contract/config.ts";
 import type { ConversationTurn, Statement, UserRequest, WorkState } from "../../contract/work-state.ts";
 import { pathOf } from "../sessions/entries.ts";
 import { goalReached } from "../sessions/goal-state.ts";
@@ -31,7 +32,6 @@ import {
   type SourcedText,
 } from "../sessions/current-work.ts";
 import type { Restoration } from "./restoration.ts";
-import { briefCapacity } from "./score.ts";
 
 /** Pure. */
 
@@ -56,7 +56,8 @@ export function aboutSection(from: Restoration, now: number): BriefSection {
   };
 }
 
-export function goalSections({ state }: Restoration, now: number): BriefSection[] {
+export function goalSections(from: Restoration, now: number): BriefSection[] {
+  const { state } = from;
   const { requests = [] } = state;
   const goal = goalOf(state);
   const possiblyOpen = possiblyOpenGoal(state) ?? undefined;
@@ -82,7 +83,7 @@ export function goalSections({ state }: Restoration, now: number): BriefSection[
       ],
     },
     ...requestSections(state, now, [goal?.text, first?.text, last?.text, possiblyOpen?.text]),
-    ...ruleSections(state, now),
+    ...ruleSections(from, now),
   ];
 }
 
@@ -133,7 +134,7 @@ function olderRequestsSection(
   ]);
 }
 
-function ruleSections(state: WorkState, now: number): BriefSection[] {
+function ruleSections({ state, capacity = defaults.brief }: Restoration, now: number): BriefSection[] {
   const { orders, decided } = rulesOf(state);
   const formatRule = (one: Statement): string => {
     const takenBack = takenBackBy(state, one);
@@ -149,10 +150,10 @@ function ruleSections(state: WorkState, now: number): BriefSection[] {
       "standing orders of the user:",
       rankedLines(1, [
         ...inherited.slice(-maxLines.lines).map((text) => `- ${oneLine(text, maxChars.line)} (in the session before)`),
-        ...orders.slice(-briefCapacity.orders).map(formatRule),
+        ...orders.slice(-capacity.orders).map(formatRule),
       ]),
     ),
-    newestLast("decisions:", rankedLines(1, [...decided.slice(-briefCapacity.decided).map(formatRule), ...missing])),
+    newestLast("decisions:", rankedLines(1, [...decided.slice(-capacity.decided).map(formatRule), ...missing])),
   ];
 }
 

@@ -38,14 +38,14 @@ export function offer(runtime: Runtime, to: string, search: SessionSearch): Offe
   const [likely] = offerable(runtime, searchOfOthers);
   if (!likely) return null;
   // Git is asked before the transaction, which must not wait for it.
-  const expected = runtime.store.read((sql) => restoration(sql, runtime.processes, likely.session, now), null);
+  const expected = runtime.store.read((sql) => restoration(sql, runtime, likely.session, now), null);
   const changes = expected && changesSince(runtime.env, expected);
   return runtime.store.write((sql) => {
     const offerableSessions = findOfferable(sql, runtime, searchOfOthers);
     const first = offerableSessions.find((one) => one.session.project === search.project) ?? offerableSessions[0];
     if (!first) return null;
     catchUp(sql, now, first.session.id);
-    const known = restoration(sql, runtime.processes, first.session, now);
+    const known = restoration(sql, runtime, first.session, now);
     if (!known) return null;
     const from = withChanges(known, first.session.id === likely.session.id ? changes : null);
     recordOffer(sql, runtime, from, to);

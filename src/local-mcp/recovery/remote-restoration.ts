@@ -40,7 +40,8 @@ export async function inspectElsewhere(
   const { inside, external } = mapFiles(state.files, { there: session.project, here });
   const files = [...compareFiles(inside), ...external];
   const head = here === null ? null : readHead(here);
-  const restorable = { state, files, head, checkpoint: newest && toCheckpoint(newest) };
+  const capacity = context.runtime.config.brief;
+  const restorable = { state, files, head, checkpoint: newest && toCheckpoint(newest), capacity };
   const [hasCommit, uncommitted, tasks] = await Promise.all([
     isHere(context, here, commitOf(row, newest)),
     filesOf(context, row, here),

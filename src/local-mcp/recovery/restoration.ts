@@ -1,7 +1,7 @@
+import type { Config } from "../../contract/config.ts";
 import type { CrashCause } from "../../contract/readings.ts";
 import type { FileNote, WorkState } from "../../contract/work-state.ts";
 import type { Sql } from "../../shared/sql.ts";
-import type { Processes } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { currentState } from "../checkpoints/capture.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
@@ -70,6 +70,8 @@ export interface Restoration {
   readonly head: GitHead | null;
   readonly snapshot: SnapshotNote | null;
   readonly score: RestoreScore;
+  /** Orders and decisions that its brief shows; absent: the default. */
+  readonly capacity?: Config["brief"];
   /** Times of the last edits, epoch ms: git cannot tell whose a change is. */
   readonly editedByOthers?: ReadonlyMap<string, number>;
   readonly finished?: readonly recoveries.FinishedTask[];
@@ -77,14 +79,20 @@ export interface Restoration {
 }
 
 /** Returns null for an unknown session. */
-export function restoration(sql: Sql, processes: Processes, session: Session, now: number): Restoration | null {
+export function restoration(
+  sql: Sql,
+  { processes, config }: Pick<Runtime, "processes" | "config">,
+  session: Session,
+  now: number,
+): Restoration | null {
   const stored = currentState(sql, session.id);
   if (!stored) return null;
   const state = upgradeState(stored);
   const files = compareFiles(state.files);
   const head = session.project ? readHead(session.project) : null;
   const snapshot = newestSnapshot(sql, session.id);
-  const restorable = { state, files, head, checkpoint: checkpoints.latest(sql, session.id) };
+  const capacity = config.brief;
+  const restorable = { state, files, head, checkpoint: checkpoints.latest(sql, session.id), capacity };
   const { cause, causeDetail } = isDead(session, processes, now)
     ? causeOf(sql, session, processes)
     : { cause: null, causeDetail: "" };
@@ -111,8 +119,9 @@ function filesOfOthers(sql: Sql, { id, project, startedAt }: Session): ReadonlyM
 const editSlackMs = 2_000;
 
 /** Adds the changes that git reports. */
-export function restore({ store, processes, now, env }: Runtime, session: Session): Restoration | null {
-  const from = store.read((sql) => restoration(sql, processes, session, now()), null);
+export function restore(runtime: Runtime, session: Session): Restoration | null {
+  const { store, now, env } = runtime;
+  const from = store.read((sql) => restoration(sql, runtime, session, now()), null);
   return from && withChanges(from, changesSince(env, from));
 }
 

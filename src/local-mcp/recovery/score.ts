@@ -1,3 +1,4 @@
+import { defaults, type Config } from "../../contract/config.ts";
 import type { WorkState } from "../../contract/work-state.ts";
 import type { Checkpoint } from "../checkpoints/checkpoints.ts";
 import type { GitHead } from "../sessions/git-head.ts";
@@ -46,6 +47,8 @@ export interface Restorable {
   readonly files: readonly ScoredFile[];
   readonly head: GitHead | null;
   readonly checkpoint: Checkpoint | null;
+  /** Orders and decisions that its brief shows; absent: the default. */
+  readonly capacity?: Config["brief"];
 }
 
 export interface Claims {
@@ -53,18 +56,16 @@ export interface Claims {
   readonly rules: Rules;
 }
 
-/** Orders and decisions that a brief has room for. */
-export const briefCapacity = { orders: 20, decided: 14 };
 const maxFalseClaimScore = 50;
 
 /** [RE76] [RE30] A probe that does not apply is left out, and the others weigh more. */
 export function score(given: Restorable, claims: Claims = claimsOf(upgradeState(given.state))): RestoreScore {
   const current = { ...given, state: upgradeState(given.state) };
   const parts = [
-    recallPart(current.state, claims),
+    recallPart(current, claims),
     artifactsPart(current),
     continuationPart(current.state, claims),
-    decisionsPart(current.state, claims),
+    decisionsPart(current, claims),
   ];
   const applicableParts = parts.filter((part) => part !== null);
   const weight = applicableParts.reduce((sum, part) => sum + part.weight, 0);
@@ -95,7 +96,7 @@ function toScorePart(
   return { name, weight, share: falseClaim === null ? share : 0, items: shown, falseClaim };
 }
 
-function recallPart(state: WorkState, { rules }: Claims): ScorePart | null {
+function recallPart({ state, capacity = defaults.brief }: Restorable, { rules }: Claims): ScorePart | null {
   const { requests = [], thinned = { plain: 0, kept: 0 }, conversation } = state;
   const thinnedWeight = thinned.kept + thinned.plain / 4;
   const cut = requests.filter(({ text }) => text.includes(" … ")).length;
@@ -109,7 +110,7 @@ function recallPart(state: WorkState, { rules }: Claims): ScorePart | null {
       share: whole,
     },
     { name: "the end of the conversation", weight: 2, share: speakers.size / 2 },
-    ...capacityItems("standing orders", rules.orders.length, briefCapacity.orders),
+    ...capacityItems("standing orders", rules.orders.length, capacity.orders),
   ]);
 }
 
@@ -161,7 +162,7 @@ function continuationPart(state: WorkState, { next }: Claims): ScorePart | null 
   return toScorePart("continuation", 25, [{ name, weight: 1, share }], falseClaim);
 }
 
-function decisionsPart(state: WorkState, { rules }: Claims): ScorePart | null {
+function decisionsPart({ state, capacity = defaults.brief }: Restorable, { rules }: Claims): ScorePart | null {
   const falseClaim = staleRule(state, rules);
   const { missing = 0, requests = [] } = state;
   const count = rules.decided.length;
@@ -172,7 +173,7 @@ function decisionsPart(state: WorkState, { rules }: Claims): ScorePart | null {
       : null;
   }
   const kept = { name: `${count} decisions`, weight: 2, share: count === 0 ? 0 : count / (count + missing) };
-  return toScorePart("decisions", 20, [kept, ...capacityItems("shown", count, briefCapacity.decided)], falseClaim);
+  return toScorePart("decisions", 20, [kept, ...capacityItems("shown", count, capacity.decided)], falseClaim);
 }
 
 function staleRule(state: WorkState, { decided, orders }: Rules): string | null {

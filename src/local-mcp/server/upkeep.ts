@@ -58,8 +58,8 @@ function observeSession(chat: Chat, session: sessions.Session): void {
     return;
   }
   readSubagents(runtime, session);
-  const { facts } = refresh(runtime, session, chat.exchangeReadings(session));
-  const trigger = timerTrigger(facts, runtime.config.checkpoint);
+  const { facts, config } = refresh(runtime, session, chat.exchangeReadings(session));
+  const trigger = timerTrigger(facts, config.checkpoint);
   if (trigger) capture(runtime, { sessionId, trigger, isForRise: trigger === "risk" }, chat.recent);
 }
 

@@ -38,39 +38,43 @@ export function workingSessions(count: number, seed: number): ReplaySession[] {
 }
 
 function aWorkingSession(random: () => number): ReplaySession {
+  const events = workingEvents(random);
+  const isDead = random() < 0.2;
+  const kept = isDead ? events.slice(0, 1 + Math.floor(random() * (events.length - 1))) : events;
+  const endAt = kept.at(-1)?.at ?? 0;
+  const counts = { requests: 3, orders: 2, decided: 1, files: 4 };
+  return aSession({
+    events: kept,
+    samples: fillingContext(kept),
+    saves: [{ at: 60_000, trigger: "turn_end", bytes: 5_000, counts }],
+    end: isDead ? { at: endAt, kind: "died", cause: "killed" } : { at: endAt, kind: "ended", cause: null },
+  });
+}
+
+function workingEvents(random: () => number): ReplayEvent[] {
   const events: ReplayEvent[] = [];
-  const samples: ReplaySample[] = [];
   const turns = 2 + Math.floor(random() * 20);
   let at = 0;
   for (let turn = 0; turn < turns; turn++) {
     events.push({ at: (at += Math.round(random() * 120_000)), kind: "prompt" });
     const calls = 1 + Math.floor(random() * 40);
-    for (let call = 0; call < calls; call++) {
-      at += Math.round(random() * 30_000);
-      const kind = kinds[Math.floor(random() * kinds.length)] ?? "tool_end";
-      const isCall = kind !== "assistant";
-      const isEdit = kind === "tool_end" && random() < 0.3;
-      events.push({
-        at,
-        kind,
-        ...(isCall ? { tool: Math.floor(random() * 5), durationMs: random() * 5_000 } : {}),
-        ...(isEdit ? { isEdit } : {}),
-      });
-      const contextFill = Math.min(1, events.length / 400);
-      if (call % 5 === 0) samples.push({ at, readings: { contextFill: { value: contextFill, at } } });
-    }
+    for (let call = 0; call < calls; call++)
+      events.push({ at: (at += Math.round(random() * 30_000)), ...workingEvent(random) });
     events.push({ at: (at += 1_000), kind: "turn_end" });
   }
-  const isDead = random() < 0.2;
-  const cut = isDead ? 1 + Math.floor(random() * (events.length - 1)) : events.length;
-  const kept = events.slice(0, cut);
-  const endAt = kept.at(-1)?.at ?? 0;
-  return aSession({
-    events: kept,
-    samples: samples.filter((sample) => sample.at <= endAt),
-    saves: [
-      { at: 60_000, trigger: "turn_end", bytes: 5_000, counts: { requests: 3, orders: 2, decided: 1, files: 4 } },
-    ],
-    end: isDead ? { at: endAt, kind: "died", cause: "killed" } : { at: endAt, kind: "ended", cause: null },
+  return events;
+}
+
+function workingEvent(random: () => number): Omit<ReplayEvent, "at"> {
+  const kind = kinds[Math.floor(random() * kinds.length)] ?? "tool_end";
+  if (kind === "assistant") return { kind };
+  const call = { kind, tool: Math.floor(random() * 5), durationMs: random() * 5_000 };
+  return kind === "tool_end" && random() < 0.3 ? { ...call, isEdit: true } : call;
+}
+
+function fillingContext(events: readonly ReplayEvent[]): ReplaySample[] {
+  return events.flatMap(({ at }, index) => {
+    const contextFill = { value: Math.min(1, index / 400), at };
+    return index % 5 === 0 ? [{ at, readings: { contextFill } }] : [];
   });
 }

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { defaults } from "#src/contract/config.ts";
-import type { ReplayEvent, ReplaySession } from "#src/contract/replay.ts";
+import type { ReplayEvent, ReplaySample, ReplaySession } from "#src/contract/replay.ts";
 import { outcomeOf, type Policy } from "#src/experiments/replay/loss.ts";
 import { replay } from "#src/experiments/replay/replay.ts";
 import { aSession, workingSessions } from "#harness/experiments/sessions.ts";
@@ -14,6 +14,11 @@ function every(everyToolCalls: number, everyMs: number): Policy {
 
 function calls(...seconds: readonly number[]): ReplayEvent[] {
   return seconds.map((second) => ({ at: second * 1_000, kind: "tool_end", tool: 0 }));
+}
+
+function full(second: number): ReplaySample {
+  const reading = { value: 0.9, at: second * 1_000 };
+  return { at: second * 1_000, readings: { contextFill: reading, hostMemory: reading } };
 }
 
 it("[EX42] a call is followed by a checkpoint when so many calls or so much time have passed", () => {
@@ -31,10 +36,6 @@ it("[EX42] a chat that waits with unsaved work is saved by the clock", () => {
 });
 
 it("[EX42] a rise of the risk makes a checkpoint, once", () => {
-  const full = (second: number) => ({
-    at: second * 1_000,
-    readings: { contextFill: { value: 0.9, at: second * 1_000 }, hostMemory: { value: 0.9, at: second * 1_000 } },
-  });
   const session = aSession({ events: calls(0, 10, 30), samples: [full(20), full(25)] });
   const { saves, levels } = replay(session, every(100, 3_600_000));
   expect(saves.map(({ at, trigger }) => [at, trigger])).toEqual([
@@ -73,24 +74,32 @@ it("[EX43] orders that the brief has no room for count while they are missing fr
   expect(outcomeOf(session, { ...usual, brief: { orders: 25, decided: 14 } }).notShown).toBe(0);
 });
 
-/** Unsaved content, read at the middle of each second: exact while all times are whole seconds. */
-function sampledLoss(session: ReplaySession, policy: Policy) {
+interface SampledLoss {
+  readonly toolCalls: number;
+  readonly edits: number;
+  readonly prompts: number;
+  readonly seconds: number;
+}
+
+/** Read at the middle of each second: exact while all times are whole seconds. */
+function sampledLosses(session: ReplaySession, policy: Policy): SampledLoss[] {
   const { saves } = replay(session, policy);
-  const sums = { toolCalls: 0, edits: 0, prompts: 0, seconds: 0 };
-  let moments = 0;
-  for (let t = 500; t < session.end.at; t += 1_000) {
-    const past = session.events.filter(({ at }) => at < t);
-    const last = past.at(-1);
-    if (!last || t - last.at > 300_000) continue;
-    moments += 1;
-    const made = saves.filter(({ at }) => at < t);
-    const unsaved = past.slice(made.at(-1)?.events ?? 0);
-    sums.toolCalls += unsaved.filter(({ kind }) => kind === "tool_end" || kind === "tool_error").length;
-    sums.edits += unsaved.filter(({ isEdit }) => isEdit).length;
-    sums.prompts += unsaved.filter(({ kind }) => kind === "prompt").length;
-    if (unsaved.length > 0) sums.seconds += (t - (made.at(-1)?.at ?? session.events[0]?.at ?? 0)) / 1_000;
-  }
-  return { moments, sums };
+  const moments = Array.from({ length: session.end.at / 1_000 }, (_, second) => second * 1_000 + 500);
+  const isActive = (now: number): boolean => session.events.some(({ at }) => at < now && now - at <= 300_000);
+  return moments.filter(isActive).map((now) => {
+    const past = session.events.filter(({ at }) => at < now);
+    const save = saves.findLast(({ at }) => at < now) ?? { at: past[0]?.at ?? 0, events: 0 };
+    const unsaved = past.slice(save.events);
+    return { ...countsOf(unsaved), seconds: unsaved.length > 0 ? (now - save.at) / 1_000 : 0 };
+  });
+}
+
+function countsOf(events: readonly ReplayEvent[]): Omit<SampledLoss, "seconds"> {
+  return {
+    toolCalls: events.filter(({ kind }) => kind === "tool_end" || kind === "tool_error").length,
+    edits: events.filter(({ isEdit }) => isEdit).length,
+    prompts: events.filter(({ kind }) => kind === "prompt").length,
+  };
 }
 
 const event: fc.Arbitrary<Omit<ReplayEvent, "at">> = fc.constantFrom(
@@ -114,11 +123,14 @@ it("[EX43] the loss is the mean over every active moment", () => {
         let at = 0;
         const events = steps.map(([seconds, one]) => ({ ...one, at: (at += seconds * 1_000) }));
         const session = aSession({ events, end: { at: at + rest * 1_000, kind: "ended", cause: null } });
-        const { moments, sums } = sampledLoss(session, policy);
+        const losses = sampledLosses(session, policy);
         const { activeHours, unsaved } = outcomeOf(session, policy);
-        expect(activeHours * 3_600).toBeCloseTo(moments, 6);
+        expect(activeHours * 3_600).toBeCloseTo(losses.length, 6);
         for (const name of ["toolCalls", "edits", "prompts", "seconds"] as const)
-          expect(unsaved[name] * moments).toBeCloseTo(sums[name], 4);
+          expect(unsaved[name] * losses.length).toBeCloseTo(
+            losses.reduce((sum, one) => sum + one[name], 0),
+            4,
+          );
       },
     ),
     { numRuns: 500, seed: 3 },

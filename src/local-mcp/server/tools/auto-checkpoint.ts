@@ -25,10 +25,10 @@ export const autoCheckpoint = defineTool({
     const session = entered.value;
     const { runtime } = chat;
     const heard = chat.exchangeReadings(session);
-    const { risk, facts } = runtime.store.write((sql) => observe(sql, runtime, session, null, heard));
+    const { risk, facts, config } = runtime.store.write((sql) => observe(sql, runtime, session, null, heard));
     const isSaid = input.doing !== undefined || input.next !== undefined;
     // [SI32]
-    const due = timerTrigger(facts, runtime.config.checkpoint) ?? (risk.level === "critical" ? "risk" : null);
+    const due = timerTrigger(facts, config.checkpoint) ?? (risk.level === "critical" ? "risk" : null);
     const trigger = isSaid ? "on_demand" : due;
     const answer = toAnswer(session.id, risk, input.detail);
     if (!trigger)

@@ -204,7 +204,7 @@ it("[RE15] a restoration is made of a session that lives, too: without a cause o
   claude.turn("fix the parser");
   const session = storedSession(runtime, claude.session);
   const made = (of: Session): Restoration | null =>
-    runtime.store.read((sql) => restoration(sql, runtime.processes, of, runtime.now()), null);
+    runtime.store.read((sql) => restoration(sql, runtime, of, runtime.now()), null);
   const living = made(session);
   expect(living).toMatchObject({ cause: null, causeDetail: "", head: { branch: "main" } });
   expect(living?.snapshot?.state).toBe("pending");

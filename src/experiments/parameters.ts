@@ -1,0 +1,124 @@
+/**
+ * Settings that SHIM may change by itself, each within its own bounds. A setting that is not listed
+ * here is never touched: redaction, tokens, keys, budgets, retention, snapshots, notifications,
+ * strict files and what a chat may do without asking.
+ */
+export interface Parameter {
+  /** Key in config.json. */
+  readonly key: string;
+  /** At most one experiment of a group at a time. */
+  readonly group: "interval" | "risk" | "brief" | "offers";
+  /** No experiment leaves these bounds, whatever the configuration allows. */
+  readonly min: number;
+  readonly max: number;
+  /** Largest factor between the value before and the value of one experiment. */
+  readonly maxFactor: number;
+  readonly isWhole: boolean;
+  /** Direction in which more may be lost at a death: only a person goes there. */
+  readonly risky: "up" | "down" | "neither";
+  /** Evidence that can decide: recorded sessions, or only chats that run with the value. */
+  readonly method: "replay" | "live";
+}
+
+const interval = { group: "interval", maxFactor: 1.5, isWhole: true, risky: "up", method: "replay" } as const;
+const threshold = { group: "risk", maxFactor: 1.5, isWhole: false, risky: "up", method: "replay" } as const;
+const wholeThreshold = { ...threshold, isWhole: true } as const;
+const weight = { ...threshold, risky: "down", min: 0.05, max: 0.6 } as const;
+
+export const parameters: readonly Parameter[] = [
+  { ...interval, key: "checkpoint.everyToolCalls", min: 2, max: 40 },
+  { ...interval, key: "checkpoint.everyMs", min: 30_000, max: 1_200_000 },
+  { ...threshold, key: "risk.thresholds.contextFill", min: 0.4, max: 0.9 },
+  { ...wholeThreshold, key: "risk.thresholds.contextTokens", min: 50_000, max: 500_000 },
+  { ...wholeThreshold, key: "risk.thresholds.sinceCheckpointMs", min: 30_000, max: 1_200_000 },
+  { ...threshold, key: "risk.thresholds.memory", min: 0.5, max: 0.95 },
+  { ...threshold, key: "risk.thresholds.rateLimit", min: 0.6, max: 0.98 },
+  { ...threshold, key: "risk.thresholds.toolErrors", min: 0.1, max: 0.8 },
+  { ...threshold, key: "risk.thresholds.latencyTrend", min: 1.5, max: 10 },
+  { ...wholeThreshold, key: "risk.thresholds.apiErrors", min: 1, max: 10 },
+  { ...wholeThreshold, key: "risk.thresholds.transcriptBytes", min: 5_000_000, max: 200_000_000 },
+  { ...weight, key: "risk.weights.contextFill" },
+  { ...weight, key: "risk.weights.sinceCheckpoint" },
+  { ...weight, key: "risk.weights.memory" },
+  { ...weight, key: "risk.weights.rateLimit" },
+  { ...weight, key: "risk.weights.toolErrors" },
+  { ...weight, key: "risk.weights.latencyTrend" },
+  { ...weight, key: "risk.weights.apiErrors" },
+  { ...weight, key: "risk.weights.transcriptSize" },
+  {
+    key: "brief.orders",
+    group: "brief",
+    min: 5,
+    max: 60,
+    maxFactor: 1.5,
+    isWhole: true,
+    risky: "down",
+    method: "live",
+  },
+  {
+    key: "brief.decided",
+    group: "brief",
+    min: 5,
+    max: 60,
+    maxFactor: 1.5,
+    isWhole: true,
+    risky: "down",
+    method: "live",
+  },
+  {
+    key: "offerMaxAgeMs",
+    group: "offers",
+    min: 86_400_000,
+    max: 2_592_000_000,
+    maxFactor: 2,
+    isWhole: true,
+    risky: "down",
+    method: "live",
+  },
+];
+
+export function findParameter(key: string): Parameter | null {
+  return parameters.find((parameter) => parameter.key === key) ?? null;
+}
+
+export type Refusal = "not_a_parameter" | "out_of_range" | "step_too_large" | "not_whole" | "no_change";
+
+/** [EX50] Null: the step is within the bounds. */
+export function refusalOf(key: string, from: number, to: number): Refusal | null {
+  const parameter = findParameter(key);
+  if (!parameter) return "not_a_parameter";
+  if (!isInRange(parameter, to)) return "out_of_range";
+  if (parameter.isWhole && !Number.isSafeInteger(to)) return "not_whole";
+  if (to === from) return "no_change";
+  return isFar(parameter, from, to) ? "step_too_large" : null;
+}
+
+export function isInRange({ min, max }: Parameter, value: number): boolean {
+  return Number.isFinite(value) && value >= min && value <= max;
+}
+
+/** Rounding to a whole number may take a small value a little further. */
+function isFar({ maxFactor, isWhole }: Parameter, from: number, to: number): boolean {
+  const largest = Math.min(to, from) * maxFactor * (1 + 1e-9) + (isWhole ? 1 : 0);
+  return from <= 0 || Math.max(to, from) > largest;
+}
+
+/** [EX51] More may be lost at a death: SHIM does not take this step without a person. */
+export function lowersSafety({ risky }: Parameter, from: number, to: number): boolean {
+  return (risky === "up" && to > from) || (risky === "down" && to < from);
+}
+
+/** The nearest allowed value in that direction: one full step, or what is left to the bound; null: none. */
+export function nextValue(parameter: Parameter, from: number, direction: "up" | "down"): number | null {
+  const stepped = direction === "up" ? from * parameter.maxFactor : from / parameter.maxFactor;
+  const rounded = parameter.isWhole ? roundTowards(stepped, from) : Math.round(stepped * 1_000) / 1_000;
+  const to = Math.min(parameter.max, Math.max(parameter.min, rounded));
+  const isRight = direction === "up" ? to > from : to < from;
+  return isRight && refusalOf(parameter.key, from, to) === null ? to : null;
+}
+
+/** At least one away from `from`, so that small whole numbers can move. */
+function roundTowards(value: number, from: number): number {
+  if (value > from) return Math.max(Math.floor(value), Math.floor(from) + 1);
+  return Math.min(Math.ceil(value), Math.ceil(from) - 1);
+}
