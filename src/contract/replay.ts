@@ -76,7 +76,7 @@ export const ReplaySession = z.strictObject({
   client: label,
   model: z.nullable(label),
   effort: z.nullable(label),
-  /** Settings in force that differ from the defaults; null: the session began before they were recorded. */
+  /** Settings that differ from the defaults; null: an older program ran the session. */
   changed: z.nullable(z.record(label, SettingValue)),
   events: z.array(ReplayEvent).max(200_000),
   samples: z.array(ReplaySample).max(200_000),
@@ -84,7 +84,7 @@ export const ReplaySession = z.strictObject({
   /** Event numbers are complete: none was removed as old. */
   isComplete: z.boolean(),
   end: z.strictObject({ at, kind: z.enum(["ended", "died", "open"]), cause: z.nullable(label) }),
-  /** What the next chat repeated although its brief named it; null: not continued, or not counted. */
+  /** Facts that the next chat read again although its brief had them; null: not offered. */
   recovery: z.nullable(
     z.strictObject({ score: z.nullable(share), reads: z.nullable(count), repeats: z.nullable(count) }),
   ),

@@ -83,7 +83,7 @@ export function findParameter(key: string): Parameter | null {
 
 export type Refusal = "not_a_parameter" | "out_of_range" | "step_too_large" | "not_whole" | "no_change";
 
-/** [EX50] Null: the step is within the bounds. */
+/** [EX50] Reason why an experiment may not take the step; null for none. */
 export function refusalOf(key: string, from: number, to: number): Refusal | null {
   const parameter = findParameter(key);
   if (!parameter) return "not_a_parameter";
@@ -108,7 +108,7 @@ export function lowersSafety({ risky }: Parameter, from: number, to: number): bo
   return (risky === "up" && to > from) || (risky === "down" && to < from);
 }
 
-/** The nearest allowed value in that direction: one full step, or what is left to the bound; null: none. */
+/** One full step in that direction, or the rest up to the bound; null: no step is allowed. */
 export function nextValue(parameter: Parameter, from: number, direction: "up" | "down"): number | null {
   const stepped = direction === "up" ? from * parameter.maxFactor : from / parameter.maxFactor;
   const rounded = parameter.isWhole ? roundTowards(stepped, from) : Math.round(stepped * 1_000) / 1_000;

@@ -140,7 +140,7 @@ class Run {
     this.#ofCalls = readingsOfCalls(this.#tools);
   }
 
-  /** As if taken now: between two calls they stay the same. */
+  /** Readings as if taken now: between two calls they stay the same. */
   #callReadings(now: number): Readings {
     const { toolErrors, latencyTrend } = this.#ofCalls;
     return {

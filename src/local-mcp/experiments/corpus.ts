@@ -22,7 +22,7 @@ import * as journal from "../sessions/journal.ts";
 import type { RecoveryDetail } from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { emptyState, fold, upgradeState } from "../sessions/work-state.ts";
-import { latestSettings, settingsOfHash } from "./session-settings.ts";
+import { latestSettings, settingsOfHash } from "../recording/session-settings.ts";
 
 export interface CorpusFilter {
   /** Epoch ms: sessions seen since. */

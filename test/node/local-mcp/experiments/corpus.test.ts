@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { configSchema } from "#src/contract/config.ts";
 import { ReplayHeader, ReplaySession } from "#src/contract/replay.ts";
 import { replay } from "#src/experiments/replay/replay.ts";
-import { corpus } from "#src/local-mcp/recording/corpus.ts";
+import { corpus } from "#src/local-mcp/experiments/corpus.ts";
 import { latestSettings, settingsOfHash } from "#src/local-mcp/recording/session-settings.ts";
 import { forget } from "#src/local-mcp/retention/forget.ts";
 import { aChat, aProject, Claude, rowCount } from "#harness/machine/claude.ts";
