@@ -1,4 +1,7 @@
-/** The Beta distribution. Pure; the error of a probability is below 1e-8 for parameters up to a million. */
+/**
+ * The Beta distribution. Pure; the error of a probability is below 1e-8 for parameters up to a
+ * million.
+ */
 
 const coefficients = [
   676.5203681218851, -1259.1392167224028, 771.32342877765313, -176.61502916214059, 12.507343278686905,
@@ -15,7 +18,8 @@ export function lnGamma(x: number): number {
 }
 
 /**
- * Probability that a Beta(`alpha`, `beta`) variable is at most `x`: the regularized incomplete beta function.
+ * Probability that a Beta(`alpha`, `beta`) variable is at most `x`: the regularized incomplete
+ * beta function.
  *
  * @param alpha above 0
  * @param beta above 0
@@ -29,7 +33,10 @@ export function betaProbability(x: number, alpha: number, beta: number): number 
   return 1 - (front * continuedFraction(1 - x, beta, alpha)) / beta;
 }
 
-/** Continued fraction of the incomplete beta function by Lentz's method; needs about sqrt(alpha + beta) terms. */
+/**
+ * Continued fraction of the incomplete beta function by Lentz's method; needs about sqrt(alpha +
+ * beta) terms.
+ */
 function continuedFraction(x: number, alpha: number, beta: number): number {
   const tiny = 1e-300;
   const atLeastTiny = (value: number): number => (Math.abs(value) < tiny ? tiny : value);
@@ -51,16 +58,14 @@ function continuedFraction(x: number, alpha: number, beta: number): number {
 }
 
 /**
- * The value below which a Beta(`alpha`, `beta`) variable lies with the given probability, by bisection.
+ * The value below which a Beta(`alpha`, `beta`) variable lies with the given probability, by
+ * bisection.
  *
  * @param probability 0 to 1
  * @throws {RangeError} for a probability that is none, or parameters that are not above 0
  */
 export function betaQuantile(probability: number, alpha: number, beta: number): number {
-  if (!(probability >= 0 && probability <= 1)) throw new RangeError(`${probability} is no probability.`);
-  if (!(alpha > 0 && beta > 0 && Number.isFinite(alpha + beta))) {
-    throw new RangeError(`Beta(${alpha}, ${beta}) needs two parameters above 0.`);
-  }
+  requireParameters(probability, alpha, beta);
   if (probability === 0 || probability === 1) return probability;
   let low = 0;
   let high = 1;
@@ -69,6 +74,13 @@ export function betaQuantile(probability: number, alpha: number, beta: number): 
     if (middle === low || middle === high || high - low < 1e-14 * middle) return middle;
     if (betaProbability(middle, alpha, beta) < probability) low = middle;
     else high = middle;
+  }
+}
+
+function requireParameters(probability: number, alpha: number, beta: number): void {
+  if (!(probability >= 0 && probability <= 1)) throw new RangeError(`${probability} is no probability.`);
+  if (!(alpha > 0 && beta > 0 && Number.isFinite(alpha + beta))) {
+    throw new RangeError(`Beta(${alpha}, ${beta}) needs two parameters above 0.`);
   }
 }
 
