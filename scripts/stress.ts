@@ -38,6 +38,14 @@ const runs: Readonly<Record<string, TestRun>> = {
     test: "node/local-mcp/checkpoints/succession.test.ts",
     options: { deaths: { env: "SHIM_EARLY_DEATHS", value: "200" } },
   },
+  experiments: {
+    about: "experiments without an effect, with one and with a harm, each looked at after every unit; prints a table",
+    test: "node/experiments/statistics/proof.test.ts",
+    options: {
+      runs: { env: "SHIM_EXPERIMENT_RUNS", value: "10000" },
+      seed: { env: "SHIM_EXPERIMENT_SEED", value: "1" },
+    },
+  },
   crowd: {
     about: "chats with an MCP process each work as one team, a third of them on one machine; --pause: ms between calls",
     test: "e2e/crowd.test.ts",

@@ -1,0 +1,251 @@
+import { afterAll, expect, it } from "vitest";
+import { seededRandom } from "#harness/clock/fake-time.ts";
+import {
+  type Draw,
+  excludedAfter,
+  normal,
+  runPaired,
+  runRandomized,
+  stoppedAfter,
+  verdictOnly,
+} from "#harness/experiments/simulated-trials.ts";
+import { vaguePrior } from "#src/experiments/statistics/betting.ts";
+import { boundsOf, type Distribution, history, rate, shifted } from "#src/experiments/statistics/distribution.ts";
+import type { EffectPlan } from "#src/experiments/statistics/effect.ts";
+import { planAgainstControl, planLimit, planPaired, planRandomized } from "#src/experiments/statistics/plan.ts";
+import { isImbalanced } from "#src/experiments/statistics/sample-ratio.ts";
+
+/** 10,000 in `npm run stress -- experiments`. */
+const runs = Number(process.env["SHIM_EXPERIMENT_RUNS"] ?? 200);
+const seed = Number(process.env["SHIM_EXPERIMENT_SEED"] ?? 1);
+const timeout = 60_000 + runs * 60;
+const unit = { low: 0, high: 1 };
+
+const rows: string[] = [];
+afterAll(() => {
+  if (process.env["SHIM_EXPERIMENT_RUNS"] === undefined) return;
+  const head = ["| what | runs | units | on average | measured | bound |", "| --- | --- | --- | --- | --- | --- |"];
+  console.log([...head, ...rows].join("\n"));
+});
+
+interface Measured {
+  readonly what: string;
+  readonly units: number;
+  /** Units of each run that ended as asked; null for the others. */
+  readonly ends: readonly (number | null)[];
+  readonly average?: number | string;
+}
+
+/** @returns the share of runs that ended as asked */
+function report({ what, units, ends, average }: Measured, bound: string): number {
+  const share = ends.filter((end) => end !== null).length / ends.length;
+  rows.push(`| ${what} | ${ends.length} | ${units} | ${average ?? ""} | ${(share * 100).toFixed(2)} % | ${bound} |`);
+  return share;
+}
+
+/** The share is at most the bound; one run of few is no evidence. */
+function expectAtMost(measured: Measured, bound: number): void {
+  const share = report(measured, `at most ${bound * 100} %`);
+  expect(share).toBeLessThanOrEqual(Math.max(bound, 1 / runs));
+}
+
+/** The share is at least the bound but for the chance of so many runs: three standard errors. */
+function expectAtLeast(measured: Measured, bound: number): void {
+  const share = report(measured, `at least ${bound * 100} %`);
+  expect(share).toBeGreaterThanOrEqual(bound - 3 * Math.sqrt((bound * (1 - bound)) / runs));
+}
+
+function repeated<T>(one: (random: () => number) => T): T[] {
+  const random = seededRandom(seed);
+  return Array.from({ length: runs }, () => one(random));
+}
+
+const event =
+  (without: number, added: number): Draw =>
+  (random, isTreated) =>
+    random() < without + (isTreated ? added : 0) ? 1 : 0;
+/** Means drift by more than the effect, in both arms alike. */
+const drifting: Draw = (random, isTreated, n) =>
+  random() < 0.5 + 0.3 * Math.sin(n / 150) + (isTreated ? 0.1 : 0) ? 1 : 0;
+const skewed = (random: () => number): number => 0.1 * Math.exp(0.8 * normal(random));
+/** Pareto with the exponent 1.2: without a bound it has no variance. */
+const heavy = (random: () => number): number => 0.02 / (1 - random()) ** (1 / 1.2);
+const atMostOne: Draw = (random) => Math.min(1, skewed(random));
+
+interface Scenario {
+  readonly what: string;
+  readonly control: Distribution;
+  readonly treated: Distribution;
+  readonly effect: number;
+  readonly draw: Draw;
+  readonly bounds?: { readonly low: number; readonly high: number };
+  readonly probability?: number;
+}
+
+/** Outcomes planned from 20,000 past ones, clipped at 1 % of the upper end, with an effect of a twentieth of the range. */
+function clipped(what: string, outcome: (random: () => number) => number): Scenario {
+  const random = seededRandom(99);
+  const past = Array.from({ length: 20_000 }, () => outcome(random));
+  const bounds = { low: 0, high: boundsOf(past, 0.01).high };
+  const effect = bounds.high / 20;
+  const control = history(past, bounds);
+  const draw: Draw = (source, isTreated) => Math.min(outcome(source), bounds.high) + (isTreated ? effect : 0);
+  return { what, control, treated: shifted(control, effect, bounds), effect, draw, bounds };
+}
+
+const scenarios: readonly Scenario[] = [
+  { what: "coin, 50 to 60 %", control: rate(0.5), treated: rate(0.6), effect: 0.1, draw: event(0.5, 0.1) },
+  { what: "rare event, 1 to 3 %", control: rate(0.01), treated: rate(0.03), effect: 0.02, draw: event(0.01, 0.02) },
+  {
+    what: "coin, a tenth gets the arm",
+    control: rate(0.5),
+    treated: rate(0.65),
+    effect: 0.15,
+    draw: event(0.5, 0.15),
+    probability: 0.1,
+  },
+  clipped("skewed (lognormal)", skewed),
+  clipped("heavy-tailed (Pareto), clipped", heavy),
+  { what: "drifting coin", control: rate(0.5), treated: rate(0.6), effect: 0.1, draw: drifting },
+];
+
+/** With a margin as large as the effect, unless another is asked for. */
+function planned({ control, treated, effect, bounds = unit, probability = 0.5 }: Scenario, margin = effect) {
+  const question = { bounds, control, treated, margin, goal: "higher", alpha: 0.05, power: 0.8 } as const;
+  return planRandomized({ ...question, probability });
+}
+
+it.each(scenarios)("[EX8] A/A: $what, looked at after every unit", { timeout }, (scenario) => {
+  const { plan } = planned(scenario);
+  // Verdicts end no run here: every look until the last counts.
+  const onlyZero = { ...plan, sequence: { ...plan.sequence, candidates: [0] } };
+  const still: Draw = (random, _, n) => scenario.draw(random, false, n);
+  const ends = repeated((random) => excludedAfter(onlyZero, plan.units, still, random));
+  expectAtMost({ what: `A/A: ${scenario.what}`, units: plan.units, ends }, plan.sequence.alpha);
+});
+
+it.each(scenarios)("[EX9] no effect is called equivalent: $what", { timeout }, (scenario) => {
+  const plan = verdictOnly(planned(scenario).plan);
+  const still: Draw = (random, _, n) => scenario.draw(random, false, n);
+  const ended = repeated((random) => runRandomized(plan, still, random));
+  const ends = ended.map(({ verdict, n }) => (verdict === "equivalent" ? n : null));
+  expectAtLeast({ what: `equivalent: ${scenario.what}`, units: plan.units, ends, average: averageOf(ended) }, 0.8);
+});
+
+it.each(scenarios)("[EX9] the planned effect excludes 0 within its units: $what", { timeout }, (scenario) => {
+  // Equivalence within a wide margin needs fewer units, so these are the units of the effect.
+  const { plan, difference } = planned(scenario, scenario.effect * 1.5);
+  expect(plan.units).toBe(difference.units);
+  const onlyZero = { ...plan, sequence: { ...plan.sequence, candidates: [0] } };
+  const ends = repeated((random) => excludedAfter(onlyZero, plan.units, scenario.draw, random));
+  const average = averageOf(ends.map((n) => ({ n: n ?? plan.units })));
+  const stated = `${average}, stated ${difference.average}`;
+  expectAtLeast({ what: `0 excluded: ${scenario.what}`, units: plan.units, ends, average: stated }, 0.8);
+});
+
+it.each(scenarios)("[EX9] the planned effect is found: $what", { timeout }, (scenario) => {
+  const { plan: whole } = planned(scenario);
+  const plan = verdictOnly(whole);
+  const ended = repeated((random) => runRandomized(plan, scenario.draw, random));
+  const ends = ended.map(({ verdict, n }) => (verdict === "better" ? n : null));
+  expectAtLeast({ what: `effect: ${scenario.what}`, units: plan.units, ends, average: averageOf(ended) }, 0.8);
+  expect(ended.filter(({ verdict }) => verdict === "worse").length).toBeLessThanOrEqual(Math.max(1, runs * 0.025));
+});
+
+function averageOf(ended: readonly { readonly n: number }[]): number {
+  return Math.round(ended.reduce((total, { n }) => total + n, 0) / ended.length);
+}
+
+/** The same heavy-tailed session under two policies, each with a small error of its own. */
+function pairOf(effect: number): (random: () => number) => { treated: number; control: number } {
+  return (random) => {
+    const outcome = Math.min(0.8, heavy(random));
+    return { treated: outcome + effect + 0.03 * normal(random), control: outcome + 0.03 * normal(random) };
+  };
+}
+
+function pairedPlan(): EffectPlan {
+  const random = seededRandom(99);
+  const pairs = Array.from({ length: 5000 }, () => pairOf(0.02)(random));
+  const differences = history(
+    pairs.map(({ treated, control }) => treated - control),
+    { low: -1, high: 1 },
+  );
+  const question = { bounds: unit, differences, margin: 0.02, goal: "higher", alpha: 0.05, power: 0.8 } as const;
+  return verdictOnly(planPaired(question).plan);
+}
+
+it("[EX8], [EX9] pairs: no false verdict, and the planned effect is found", { timeout }, () => {
+  const plan = pairedPlan();
+  const none = repeated((random) => runPaired(plan, pairOf(0), random));
+  const wrong = none.map(({ verdict, n }) => (verdict === "better" || verdict === "worse" ? n : null));
+  expectAtMost({ what: "A/A: pairs", units: plan.units, ends: wrong, average: averageOf(none) }, 0.05);
+  const some = repeated((random) => runPaired(plan, pairOf(0.02), random));
+  const found = some.map(({ verdict, n }) => (verdict === "better" ? n : null));
+  expectAtLeast({ what: "effect: pairs", units: plan.units, ends: found, average: averageOf(some) }, 0.8);
+});
+
+it.each([
+  { what: "rare event, 1 %", draw: event(0.01, 0), mean: 0.01 },
+  { what: "skewed", draw: atMostOne, mean: null },
+])("[EX2] the mean is never missed: $what", { timeout }, ({ what, draw, mean }) => {
+  const random = seededRandom(98);
+  const count = 200_000;
+  const known = mean ?? Array.from({ length: count }, () => draw(random, false, 0)).reduce((a, b) => a + b) / count;
+  const plan = { ...unit, alpha: 0.05, sides: "both", horizon: null, prior: vaguePrior(unit) } as const;
+  const sequence = { ...plan, candidates: [known] };
+  const ends = repeated((source) => stoppedAfter(sequence, 2000, (n) => draw(source, false, n)));
+  expectAtMost({ what: `mean missed: ${what}`, units: 2000, ends }, 0.05);
+});
+
+it.each([
+  { limit: 0.02, harm: 0.06 },
+  { limit: 0.01, harm: 0.03 },
+  { limit: 0.1, harm: 0.3 },
+])(
+  "[EX10] a rate of $harm is stopped at a limit of $limit, a rate of $limit is not",
+  { timeout },
+  ({ limit, harm }) => {
+    const question = { bounds: unit, limit, worse: "higher", harmed: rate(harm), alpha: 0.01, power: 0.9 } as const;
+    const { sequence, units } = planLimit(question);
+    const run = (frequency: number, most: number) =>
+      repeated((random) => stoppedAfter(sequence, most, () => (random() < frequency ? 1 : 0)));
+    const stopped = run(harm, units);
+    const average = averageOf(stopped.map((n) => ({ n: n ?? units })));
+    expectAtLeast({ what: `harm: rate ${harm}, limit ${limit}`, units, ends: stopped, average }, 0.9);
+    expectAtMost({ what: `false stop: limit ${limit}`, units: 3000, ends: run(limit, 3000) }, 0.01);
+  },
+);
+
+it("[EX10] an arm worse than control by more than the margin is stopped, one at the margin is not", { timeout }, () => {
+  const question = { bounds: unit, control: rate(0.05), harmed: rate(0.15), margin: 0.02, alpha: 0.01 } as const;
+  const guard = planAgainstControl({ ...question, worse: "higher", probability: 0.5, power: 0.9 });
+  const run = (treated: number, most: number) =>
+    repeated((random) => excludedAfter(guard, most, event(0.05, treated - 0.05), random));
+  const stopped = run(0.15, guard.units);
+  const average = averageOf(stopped.map((n) => ({ n: n ?? guard.units })));
+  expectAtLeast({ what: "harm: 15 %, control 5 %", units: guard.units, ends: stopped, average }, 0.9);
+  expectAtMost({ what: "false stop: 7 %, control 5 %", units: 2000, ends: run(0.07, 2000) }, 0.01);
+});
+
+function imbalancedAfter(meant: number, real: number, most: number): (random: () => number) => number | null {
+  return (random) => {
+    const counts = [0, 0] as [number, number];
+    for (let n = 1; n <= most; n++) {
+      counts[random() < real ? 0 : 1] += 1;
+      if (isImbalanced({ shares: [meant, 1 - meant], alpha: 0.001 }, counts)) return n;
+    }
+    return null;
+  };
+}
+
+it.each([
+  { meant: 0.5, real: 0.55, most: 3500 },
+  { meant: 0.1, real: 0.07, most: 3500 },
+])("[EX11] $real for $meant is found, $meant raises no alarm", { timeout }, ({ meant, real, most }) => {
+  const found = repeated(imbalancedAfter(meant, real, most));
+  const average = averageOf(found.map((n) => ({ n: n ?? most })));
+  expectAtLeast({ what: `imbalance: ${real} for ${meant}`, units: most, ends: found, average }, 0.9);
+  const ends = repeated(imbalancedAfter(meant, meant, 2000));
+  expectAtMost({ what: `false alarm: ${meant}`, units: 2000, ends }, 0.001);
+});
