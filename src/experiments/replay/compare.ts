@@ -1,0 +1,106 @@
+import type { ReplaySession } from "../../contract/replay.ts";
+import { evenCandidates, observe, startSequence, type SequencePlan } from "../statistics/betting.ts";
+import { judge, type EffectPlan, type Judgement } from "../statistics/effect.ts";
+import { outcomeOf, type Outcome, type Policy } from "./loss.ts";
+
+/** Means over sessions; rates are per active hour of all sessions together. */
+export interface PolicyMeans {
+  readonly toolCalls: number;
+  readonly edits: number;
+  readonly seconds: number;
+  readonly notShown: number;
+  readonly savesPerHour: number;
+  readonly bytesPerHour: number;
+  readonly alarmsPerHour: number;
+}
+
+export interface Comparison {
+  readonly sessions: number;
+  readonly means: PolicyMeans;
+  /** Unsaved tool calls of a death elsewhere, other policy minus the present one. */
+  readonly toolCalls: Judgement;
+  /** Checkpoints per active hour, other minus present. */
+  readonly saves: Judgement;
+}
+
+/** Differences of at most this size make no difference that matters. */
+export const margins = { toolCalls: 0.5, savesPerHour: 3 };
+/** Differences of one session beyond these count as these. */
+const largest = { toolCalls: 6, savesPerHour: 30 };
+const alpha = 0.05;
+const candidates = 481;
+
+/** A comparison is never based on fewer sessions. */
+export const minSessions = 20;
+
+export function meansOf(outcomes: readonly Outcome[]): PolicyMeans {
+  const hours = sum(outcomes, ({ activeHours }) => activeHours);
+  const mean = (read: (one: Outcome) => number): number =>
+    outcomes.length === 0 ? 0 : sum(outcomes, read) / outcomes.length;
+  const perHour = (read: (one: Outcome) => number): number => (hours === 0 ? 0 : sum(outcomes, read) / hours);
+  return {
+    toolCalls: mean(({ unsaved }) => unsaved.toolCalls),
+    edits: mean(({ unsaved }) => unsaved.edits),
+    seconds: mean(({ unsaved }) => unsaved.seconds),
+    notShown: mean(({ notShown }) => notShown),
+    savesPerHour: perHour(({ saves }) => saves),
+    bytesPerHour: perHour(({ bytes }) => bytes),
+    alarmsPerHour: perHour(({ alarms }) => alarms),
+  };
+}
+
+/** [EX44] Each session under both policies: pairs need a fraction of the sessions of a live trial. */
+export function compare(sessions: readonly ReplaySession[], present: Policy, other: Policy): Comparison {
+  const controls = sessions.map((session) => outcomeOf(session, present));
+  return compareWith(sessions, controls, other);
+}
+
+/** For several policies: `controls` are the outcomes of the present one. */
+export function compareWith(
+  sessions: readonly ReplaySession[],
+  controls: readonly Outcome[],
+  other: Policy,
+): Comparison {
+  const treated = sessions.map((session) => outcomeOf(session, other));
+  const differences = (read: (one: Outcome) => number): number[] =>
+    treated.flatMap((one, index) => {
+      const control = controls[index];
+      return control === undefined ? [] : [read(one) - read(control)];
+    });
+  return {
+    sessions: sessions.length,
+    means: meansOf(treated),
+    toolCalls: judgeDifferences(
+      differences(({ unsaved }) => unsaved.toolCalls),
+      largest.toolCalls,
+      margins.toolCalls,
+    ),
+    saves: judgeDifferences(differences(savesPerHour), largest.savesPerHour, margins.savesPerHour),
+  };
+}
+
+function savesPerHour({ saves, activeHours }: Outcome): number {
+  return activeHours === 0 ? 0 : saves / activeHours;
+}
+
+function judgeDifferences(differences: readonly number[], reach: number, margin: number): Judgement {
+  const bounds = { low: -reach, high: reach };
+  const units = Math.max(1, differences.length);
+  const sequence: SequencePlan = {
+    ...bounds,
+    alpha,
+    sides: "both",
+    candidates: evenCandidates(bounds, candidates),
+    horizon: units,
+    // Policies that SHIM compares differ by one step: most sessions hardly notice.
+    prior: { mean: 0, variance: margin ** 2, weight: 10 },
+  };
+  const plan: EffectPlan = { bounds, goal: "lower", margin, units, sequence };
+  const state = differences.reduce((before, one) => observe(sequence, before, one), startSequence(sequence));
+  const judged = judge(plan, state);
+  return state.n < minSessions ? { ...judged, verdict: "undecided" } : judged;
+}
+
+function sum<T>(list: readonly T[], read: (one: T) => number): number {
+  return list.reduce((total, one) => total + read(one), 0);
+}
