@@ -1,3 +1,4 @@
+import { experimentMetrics } from "./experiment-metrics.ts";
 import { hookEvents } from "./hook-input.ts";
 import { age, counter, duration, gauge, share, type MetricDefinition } from "./metric-definition.ts";
 import type { CrashCause, RiskLevel } from "./readings.ts";
@@ -231,4 +232,9 @@ const machineMetrics = {
   },
 } as const satisfies Record<string, MetricDefinition>;
 
-export const metricsOfMachine = { ...sessionMetrics, ...safetyMetrics, ...machineMetrics } as const;
+export const metricsOfMachine = {
+  ...sessionMetrics,
+  ...safetyMetrics,
+  ...machineMetrics,
+  ...experimentMetrics,
+} as const;

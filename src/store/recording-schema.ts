@@ -21,13 +21,23 @@ export const recordingTables: readonly string[] = [
    ) STRICT, WITHOUT ROWID`,
   // Arm of a unit: a session, assigned at its start.
   `CREATE TABLE exposures (
+     seq INTEGER PRIMARY KEY,
      experiment TEXT NOT NULL,
      unit TEXT NOT NULL,
      arm TEXT NOT NULL,
      at INTEGER NOT NULL,
-     PRIMARY KEY (experiment, unit)
-   ) STRICT, WITHOUT ROWID`,
+     UNIQUE (experiment, unit)
+   ) STRICT`,
   "CREATE INDEX exposures_by_unit ON exposures (unit)",
+  // Revision: of two processes that advance one experiment, one wins.
+  `CREATE TABLE experiments (
+     id TEXT PRIMARY KEY,
+     key TEXT NOT NULL,
+     state TEXT NOT NULL,
+     revision INTEGER NOT NULL,
+     at INTEGER NOT NULL,
+     body TEXT NOT NULL
+   ) STRICT, WITHOUT ROWID`,
   // Values in force beside config.json: of a treated arm, or of all sessions during a rollback.
   `CREATE TABLE trial_values (
      experiment TEXT PRIMARY KEY,

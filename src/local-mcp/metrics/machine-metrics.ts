@@ -11,6 +11,7 @@ import { findIncomplete } from "../recovery/detect.ts";
 import { isDead } from "../recovery/liveness.ts";
 import { activityOf, factsOf } from "../sessions/activity.ts";
 import * as sessions from "../sessions/sessions.ts";
+import { countByState } from "../experiments/experiment-rows.ts";
 import { assess } from "../../policy/risk.ts";
 import { emptyLine, sum, totalCost, usageBy } from "../usage/usage-report.ts";
 
@@ -121,8 +122,19 @@ function rowCounts(sql: Sql, runtime: Runtime): Sample[] {
     gauge("shim_sessions_recoverable", dead.length),
     ...snapshots.map(({ state, n }) => gauge("shim_snapshots", n, { state })),
     ...backlog(sql, now),
+    ...experimentSamples(sql),
     gauge("shim_cost_today_dollars", totalCost(today)),
     gauge("shim_store_schema_version", schemaState(sql).version),
+  ];
+}
+
+function experimentSamples(sql: Sql): Sample[] {
+  const exposures = sql.all<{ arm: string; n: number }>(
+    "SELECT arm, count(*) AS n FROM exposures WHERE experiment IN (SELECT experiment FROM trial_values) GROUP BY arm",
+  );
+  return [
+    ...[...countByState(sql)].map(([state, n]) => gauge("shim_experiments", n, { state })),
+    ...exposures.map(({ arm, n }) => gauge("shim_experiment_sessions", n, { arm })),
   ];
 }
 

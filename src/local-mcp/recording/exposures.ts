@@ -1,7 +1,6 @@
-import { createHash } from "node:crypto";
+import { chooseArm, defineExperiment } from "../../experiments/assignment/experiment.ts";
+import { toUnit } from "../../experiments/assignment/names.ts";
 import type { Sql } from "../../shared/sql.ts";
-
-export type Arm = "treatment" | "control";
 
 interface Trial {
   readonly experiment: string;
@@ -12,18 +11,24 @@ interface Trial {
 /** [EX53] Gives a session that begins its arm in each running experiment, once. */
 export function expose(sql: Sql, now: number, sessionId: string): void {
   const trials = sql.all<Trial>("SELECT experiment, share, salt FROM trial_values WHERE scope = 'treatment'");
-  for (const { experiment, share, salt } of trials) {
+  for (const trial of trials) {
+    const arm = armOf(trial, sessionId);
+    if (arm === null) continue;
     sql.run(
       "INSERT INTO exposures (experiment, unit, arm, at) VALUES (?, ?, ?, ?) ON CONFLICT (experiment, unit) DO NOTHING",
-      experiment,
+      trial.experiment,
       sessionId,
-      armOf(salt, sessionId, share),
+      arm,
       now,
     );
   }
 }
 
-function armOf(salt: string, unit: string, share: number): Arm {
-  const hash = createHash("sha256").update(`${salt}:${unit}`).digest().readUInt32BE();
-  return hash / 2 ** 32 < share ? "treatment" : "control";
+/** Null: the session is not in the experiment. */
+function armOf({ experiment, salt, share }: Trial, sessionId: string): string | null {
+  const arms = [
+    { name: "control", weight: 1 },
+    { name: "treatment", weight: 1 },
+  ];
+  return chooseArm(defineExperiment({ name: experiment, salt, share, arms }), toUnit(salt, sessionId));
 }

@@ -1,12 +1,8 @@
-import { existsSync, readFileSync, realpathSync } from "node:fs";
-import { dirname } from "node:path";
 import type { Command } from "commander";
 import { defaults, type Config } from "../../../contract/config.ts";
-import { codeOf } from "../../../shared/error.ts";
 import { ok } from "../../../shared/result.ts";
-import { writeAtomically, createPrivateFolder } from "../../../platform/private-files.ts";
-import * as json from "../../../installer/json-text.ts";
-import { parseConfig, readConfig } from "../../../platform/config-file.ts";
+import { editConfig } from "../../../installer/edit-config.ts";
+import { readConfig } from "../../../platform/config-file.ts";
 import { failed, wrongUsage, type CliResult } from "../../answer.ts";
 import { listKeys, settingAt } from "../../../shared/setting-keys.ts";
 import { unknownKey } from "../../setting-keys.ts";
@@ -60,37 +56,12 @@ function getOne(cli: Cli, key: string): CommandResult {
   return ok({ data: { key, value }, text: `${typeof value === "string" ? value : JSON.stringify(value, null, 2)}\n` });
 }
 
-/** [CL18] Writes only a file that stays valid; its comments stay. */
 function change(cli: Cli, key: string, value: unknown): CommandResult {
-  const path = cli.paths.config;
-  const text = readText(path);
   const before = readCurrent(cli);
   if (!before.ok) return before;
   if (settingAt(defaults, key) === undefined) return unknownKey(key, listKeys(defaults));
-  const keys = key.split(".");
-  const editedText = value === undefined ? json.remove(text, keys) : json.set(text, keys, value);
-  const parsed = parseConfig(editedText.replace(/^\uFEFF/, ""), path);
-  if (!parsed.ok) return wrongUsage(`${parsed.error.replace(`${path}: `, "")}\nNothing was changed.`);
-  if (editedText !== text) {
-    createPrivateFolder(dirname(path));
-    // The file may be a link to settings kept elsewhere.
-    writeAtomically(
-      existsSync(path) ? realpathSync(path) : path,
-      editedText.endsWith("\n") ? editedText : `${editedText}\n`,
-      {
-        mode: 0o600,
-      },
-    );
-  }
-  const newValue = settingAt(withoutToken(parsed.value), key);
+  const edited = editConfig(cli.paths.config, key, value);
+  if (!edited.ok) return wrongUsage(`${edited.error}\nNothing was changed.`);
+  const newValue = settingAt(withoutToken(edited.value), key);
   return ok({ data: { key, value: newValue }, text: `${key} is ${JSON.stringify(newValue)}\n` });
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    if (codeOf(error) === "ENOENT") return "";
-    throw error;
-  }
 }

@@ -1,0 +1,53 @@
+import { existsSync, readFileSync, realpathSync } from "node:fs";
+import { dirname } from "node:path";
+import { parse } from "jsonc-parser";
+import type { Config } from "../contract/config.ts";
+import { codeOf } from "../shared/error.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import { settingAt } from "../shared/setting-keys.ts";
+import { parseConfig, readConfig } from "../platform/config-file.ts";
+import { createPrivateFolder, writeAtomically } from "../platform/private-files.ts";
+import * as json from "./json-text.ts";
+
+/**
+ * [CL18] Changes one setting of config.json; its comments stay. Writes only a file that is valid
+ * before and after.
+ *
+ * @param value undefined: back to the default
+ * @returns the new settings, or why nothing was changed
+ */
+export function editConfig(path: string, key: string, value: unknown): Result<Config, string> {
+  const before = readConfig(path);
+  if (!before.ok) return before;
+  const text = readText(path);
+  const keys = key.split(".");
+  const editedText = value === undefined ? json.remove(text, keys) : json.set(text, keys, value);
+  const after = parseConfig(withoutBom(editedText), path);
+  if (!after.ok) return err(after.error.replace(`${path}: `, ""));
+  if (editedText !== text) write(path, editedText.endsWith("\n") ? editedText : `${editedText}\n`);
+  return ok(after.value);
+}
+
+/** Whether the file itself has the setting; false for the default, and for a file that is not valid. */
+export function isConfigured(path: string, key: string): boolean {
+  return settingAt(parse(withoutBom(readText(path))), key) !== undefined;
+}
+
+function write(path: string, text: string): void {
+  createPrivateFolder(dirname(path));
+  // The file may be a link to settings kept elsewhere.
+  writeAtomically(existsSync(path) ? realpathSync(path) : path, text, { mode: 0o600 });
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return "";
+    throw error;
+  }
+}
+
+function withoutBom(text: string): string {
+  return text.replace(/^\uFEFF/, "");
+}

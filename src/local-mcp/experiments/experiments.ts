@@ -1,0 +1,174 @@
+import { planCanary, startCanaryState } from "../../experiments/engine/canary.ts";
+import {
+  isRunning,
+  move,
+  propose,
+  revert,
+  startCanary,
+  stop,
+  withReplay,
+  type Experiment,
+  type ReplayEvidence,
+} from "../../experiments/engine/experiment.ts";
+import { findParameter, refusalOf, type Parameter, type Refusal } from "../../experiments/parameters.ts";
+import { editConfig, isConfigured } from "../../installer/edit-config.ts";
+import { readConfig } from "../../platform/config-file.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import { settingAt } from "../../shared/setting-keys.ts";
+import type { Sql } from "../../shared/sql.ts";
+import * as totals from "../../store/metric-totals.ts";
+import { advance, startWatch } from "./advance.ts";
+import * as rows from "./experiment-rows.ts";
+
+export interface NewExperiment {
+  readonly key: string;
+  readonly to: number;
+  readonly reason: string;
+  /** Null: live sessions decide, or a person has decided to try it. */
+  readonly replay: { readonly evidence: ReplayEvidence; readonly note: string } | null;
+}
+
+export type StartError =
+  | { readonly code: Refusal }
+  | { readonly code: "switched_off" }
+  | { readonly code: "config_invalid"; readonly reason: string }
+  | { readonly code: "busy"; readonly id: string };
+
+/** Shares, and numbers of sessions and days, of a canary. */
+const canary = { share: 0.2, watchUnits: 40, maxDays: 28 };
+
+/** [EX54] One transaction: stored with its first value in force, or refused. */
+export function start(runtime: Runtime, given: NewExperiment): Result<Experiment, StartError> {
+  const config = readConfig(runtime.paths.config);
+  if (!config.ok) return err({ code: "config_invalid", reason: config.error });
+  const from = Number(settingAt(config.value, given.key));
+  const refusal = refusalOf(given.key, from, given.to);
+  const parameter = findParameter(given.key);
+  if (refusal !== null || !parameter) return err({ code: refusal ?? "not_a_parameter" });
+  return runtime.store.write((sql) => {
+    if (rows.offSince(sql) !== null) return err({ code: "switched_off" } as const);
+    const busy = rows.list(sql).find(({ experiment }) => isBusyWith(experiment, parameter));
+    if (busy) return err({ code: "busy", id: busy.experiment.id } as const);
+    const experiment = begin(sql, runtime, parameter, { ...given, from });
+    rows.save(sql, experiment, null);
+    return ok(experiment);
+  });
+}
+
+/** [EX51] At most one experiment of a group: two would change each other's outcomes. */
+function isBusyWith(experiment: Experiment, { group }: Parameter): boolean {
+  return isRunning(experiment) && findParameter(experiment.key)?.group === group;
+}
+
+function begin(sql: Sql, runtime: Runtime, parameter: Parameter, given: NewExperiment & { from: number }): Experiment {
+  const at = runtime.now();
+  const hex = (bytes: number): string => Buffer.from(runtime.random(bytes)).toString("hex");
+  const { key, from, to, reason, replay } = given;
+  const isSet = isConfigured(runtime.paths.config, key);
+  const proposed = propose({ at, id: `exp_${hex(4)}`, key, from, to, isSet, reason, salt: hex(8) });
+  const replayed = replay ? withReplay(proposed, at, replay.evidence, replay.note) : proposed;
+  if (!isRunning(replayed)) return replayed;
+  const isLive = parameter.method === "live";
+  const plan = planCanary({ ...canary, isLive, dollars: usualCost(sql), share: isLive ? 1 : canary.share });
+  return startCanary(replayed, at, plan, startCanaryState(plan));
+}
+
+/** Mean over the newest sessions whose cost is known. */
+function usualCost(sql: Sql): number | null {
+  const [row] = sql.all<{ mean: number | null }>(
+    `SELECT avg(cost) AS mean FROM (
+       SELECT sum(cost_micros) AS cost FROM usage_costs GROUP BY session_id ORDER BY max(at) DESC LIMIT 100)`,
+  );
+  return row?.mean === null || row === undefined ? null : row.mean / 1e6;
+}
+
+/** Moves each running experiment one step on. @returns those that changed their state */
+export function advanceAll(runtime: Runtime): Experiment[] {
+  const running = runtime.store.read((sql) => rows.list(sql), []).filter(({ experiment }) => isRunning(experiment));
+  return running.flatMap(({ experiment: { id } }) => {
+    const moved = change(runtime, id, (sql, before) => advance(sql, runtime.now(), before));
+    const settled = moved && settle(runtime, moved.after);
+    return settled && settled.state !== moved.before.state ? [settled] : [];
+  });
+}
+
+interface Change {
+  readonly before: Experiment;
+  readonly after: Experiment;
+}
+
+function change(runtime: Runtime, id: string, next: (sql: Sql, before: Experiment) => Experiment): Change | null {
+  return runtime.store.write((sql) => {
+    const stored = rows.get(sql, id);
+    if (!stored) return null;
+    const after = next(sql, stored.experiment);
+    if (after !== stored.experiment) rows.save(sql, after, stored.revision);
+    return { before: stored.experiment, after };
+  });
+}
+
+/**
+ * [EX57] Writes the file that a state waits for, then leaves that state. A process that dies between
+ * leaves it to the next: until then the value in force is that of the stored experiment.
+ */
+function settle(runtime: Runtime, experiment: Experiment): Experiment {
+  const { id, key, from, to, isSet, state } = experiment;
+  if (state !== "deploying" && state !== "rolling_back") return experiment;
+  const isBack = state === "rolling_back";
+  const written = isBack
+    ? writeValue(runtime, key, { value: isSet ? from : undefined, expected: to })
+    : writeValue(runtime, key, { value: to, expected: from });
+  if (!written.ok) {
+    runtime.log("error", "the value of an experiment could not be written", { id, key, reason: written.error });
+    return experiment;
+  }
+  const settled = change(runtime, id, (sql, before) => {
+    if (before.state !== state) return before;
+    const at = runtime.now();
+    if (isBack) totals.add(sql, "shim_experiment_rollbacks_total");
+    return isBack ? move(before, "rolled_back", at, written.value) : startWatch(before, at, written.value);
+  });
+  return settled?.after ?? experiment;
+}
+
+interface NewValue {
+  /** Undefined: back to the default. */
+  readonly value: number | undefined;
+  readonly expected: number;
+}
+
+/** A value that a person has set meanwhile stays. */
+function writeValue(runtime: Runtime, key: string, { value, expected }: NewValue): Result<string, string> {
+  const { config: path } = runtime.paths;
+  const read = readConfig(path);
+  if (!read.ok) return read;
+  const present = settingAt(read.value, key);
+  if (present !== expected) return ok(`${key} is ${String(present)} in config.json and stays`);
+  const edited = editConfig(path, key, value);
+  return edited.ok ? ok(`${key} is ${String(settingAt(edited.value, key))} in config.json`) : edited;
+}
+
+/** [EX54] @returns null for an unknown experiment */
+export function stopOne(runtime: Runtime, id: string, note: string, isRevert = false): Experiment | null {
+  const stopped = change(runtime, id, (_sql, before) => (isRevert ? revert : stop)(before, runtime.now(), note));
+  return stopped && settle(runtime, stopped.after);
+}
+
+/** [EX56] Stops all, and lets none start until `allow`. */
+export function stopAll(runtime: Runtime, note: string): Experiment[] {
+  const now = runtime.now();
+  const stopped = runtime.store.write((sql) => {
+    rows.setOff(sql, now);
+    return rows.list(sql).flatMap(({ experiment, revision }) => {
+      const after = stop(experiment, now, note);
+      if (after !== experiment) rows.save(sql, after, revision);
+      return isRunning(experiment) ? [after] : [];
+    });
+  });
+  return stopped.map((experiment) => settle(runtime, experiment));
+}
+
+export function allow(runtime: Runtime): void {
+  runtime.store.write((sql) => rows.setOff(sql, null));
+}

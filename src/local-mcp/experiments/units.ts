@@ -1,0 +1,108 @@
+import type { CanaryUnit, Measured } from "../../experiments/engine/canary.ts";
+import type { Sql } from "../../shared/sql.ts";
+import * as sessionDurations from "../../store/session-durations.ts";
+import type { RecoveryDetail } from "../sessions/recoveries.ts";
+import * as sessions from "../sessions/sessions.ts";
+
+/** A session that has not ended by then counts as it is. */
+export const outcomeAfterMs = 86_400_000;
+/** A share of fewer calls says little. */
+const minCalls = 5;
+
+interface Exposed {
+  readonly unit: string;
+  readonly arm: string;
+  readonly at: number;
+}
+
+/**
+ * Units in the order of assignment, up to the first whose outcome is still open: an order by outcome
+ * would favour one arm.
+ *
+ * @param counted units that are counted already
+ */
+export function nextUnits(sql: Sql, now: number, experiment: string, counted: number, limit = 500): CanaryUnit[] {
+  const exposed = sql.all<Exposed>(
+    "SELECT unit, arm, at FROM exposures WHERE experiment = ? ORDER BY seq LIMIT ? OFFSET ?",
+    experiment,
+    limit,
+    counted,
+  );
+  return measureUntilOpen(sql, now, exposed);
+}
+
+/** [EX55] Sessions since a deployment, all with the new value. */
+export function sessionsSince(sql: Sql, now: number, since: number, counted: number, limit = 500): CanaryUnit[] {
+  const started = sql.all<Exposed>(
+    `SELECT id AS unit, 'treatment' AS arm, started_at AS at FROM sessions WHERE started_at >= ?
+     ORDER BY started_at, id LIMIT ? OFFSET ?`,
+    since,
+    limit,
+    counted,
+  );
+  return measureUntilOpen(sql, now, started);
+}
+
+function measureUntilOpen(sql: Sql, now: number, exposed: readonly Exposed[]): CanaryUnit[] {
+  const units: CanaryUnit[] = [];
+  for (const { unit, arm, at } of exposed) {
+    const session = sessions.get(sql, unit);
+    const isOver = !session || session.endedAt !== null || session.deathAt !== null || now - at >= outcomeAfterMs;
+    if (!isOver) return units;
+    units.push({ isTreated: arm === "treatment", measured: session ? measure(sql, session) : {} });
+  }
+  return units;
+}
+
+function measure(sql: Sql, session: sessions.Session): Measured {
+  const { id, toolCalls, toolErrors } = session;
+  const durations = new Map(sessionDurations.list(sql, id).map((one) => [one.name, one]));
+  const slowShare = (name: string): number | undefined => {
+    const found = durations.get(name);
+    return found && found.count > 0 ? found.slow / found.count : undefined;
+  };
+  return withoutUnknown({
+    unsavedDeath: unsavedDeath(sql, session),
+    restoreScore: restoreScore(sql, id),
+    slowSaves: slowShare("shim_save_duration_seconds"),
+    slowRecoveries: slowShare("shim_recovery_duration_seconds"),
+    toolErrors: toolCalls >= minCalls ? toolErrors / toolCalls : undefined,
+    dollars: dollars(sql, id),
+    rediscovery: rediscovery(sql, id),
+  });
+}
+
+function withoutUnknown(measured: { [Name in keyof Measured]: Measured[Name] | undefined }): Measured {
+  return Object.fromEntries(Object.entries(measured).filter(([, value]) => value !== undefined));
+}
+
+function unsavedDeath(sql: Sql, { id, deathAt }: sessions.Session): number {
+  if (deathAt === null) return 0;
+  const query = "SELECT unsaved_tool_calls AS calls FROM crashes WHERE session_id = ? AND at = ?";
+  const [crash] = sql.all<{ calls: number | null }>(query, id, deathAt);
+  return (crash?.calls ?? 0) > 0 ? 1 : 0;
+}
+
+function restoreScore(sql: Sql, id: string): number | undefined {
+  const [row] = sql.all<{ score: number | null }>(
+    "SELECT score FROM recoveries WHERE session_id = ? AND action = 'offered' ORDER BY seq LIMIT 1",
+    id,
+  );
+  return row?.score === null || row === undefined ? undefined : row.score / 100;
+}
+
+function dollars(sql: Sql, id: string): number | undefined {
+  const query = "SELECT sum(cost_micros) AS cost FROM usage_costs WHERE session_id = ?";
+  const [row] = sql.all<{ cost: number | null }>(query, id);
+  return row?.cost === null || row === undefined ? undefined : row.cost / 1e6;
+}
+
+/** Undefined for a session that was given no brief. */
+function rediscovery(sql: Sql, id: string): number | undefined {
+  const [row] = sql.all<{ detail: string }>(
+    "SELECT detail FROM recoveries WHERE by_session = ? AND action = 'offered' ORDER BY seq LIMIT 1",
+    id,
+  );
+  const found = row && (JSON.parse(row.detail) as RecoveryDetail).rediscovery;
+  return found && found.reads + found.repeats;
+}

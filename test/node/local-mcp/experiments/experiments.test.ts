@@ -1,0 +1,235 @@
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { expect, it } from "vitest";
+import { defaults } from "#src/contract/config.ts";
+import type { Experiment } from "#src/experiments/engine/experiment.ts";
+import type { ReplayEvidence } from "#src/experiments/engine/experiment.ts";
+import * as rows from "#src/local-mcp/experiments/experiment-rows.ts";
+import { advanceAll, allow, start, stopAll, stopOne } from "#src/local-mcp/experiments/experiments.ts";
+import { sessionConfig } from "#src/local-mcp/recording/session-config.ts";
+import { recordSettings } from "#src/local-mcp/recording/session-settings.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { createPrivateFolder } from "#src/platform/private-files.ts";
+import type { Sql } from "#src/shared/sql.ts";
+import { readConfig } from "#src/platform/config-file.ts";
+import * as notices from "#src/store/notices.ts";
+import { aProject, Claude, rowCount } from "#harness/machine/claude.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+
+const key = "checkpoint.everyToolCalls";
+const better: ReplayEvidence = { sessions: 100, verdict: "better", effect: -1, interval: { low: -1.4, high: -0.6 } };
+
+function started(runtime: TempRuntime, to = 8): Experiment {
+  const result = start(runtime, { key, to, reason: "deaths lose ten calls", replay: { evidence: better, note: "" } });
+  if (!result.ok) throw new Error(result.error.code);
+  return result.value;
+}
+
+let count = 0;
+
+function aChatOf(runtime: TempRuntime): Claude {
+  const session = nextId();
+  const claude = new Claude(runtime, { cwd: aProject(), session, pid: 10_000 + count });
+  claude.start();
+  claude.prompt("Write the parser");
+  return claude;
+}
+
+function nextId(): string {
+  return `${String((count += 1)).padStart(8, "0")}-04b4-4fe0-bbd5-6aa531354563`;
+}
+
+/** A session of thirty calls, as its hooks store it; without their cost. @returns its id */
+function aSession(runtime: TempRuntime, toolErrors: (sql: Sql, id: string) => number): string {
+  const id = nextId();
+  runtime.wait(1_000);
+  runtime.store.write((sql) => {
+    const now = runtime.now();
+    sessions.recordSighting(sql, now, { id, client: "claude-code", origin: "startup", owner: null, isAlive: true });
+    recordSettings(sql, now, id, runtime.config, { model: null });
+    sessions.update(sql, id, { toolCalls: 30, toolErrors: toolErrors(sql, id) });
+    sessions.end(sql, now, id, "other");
+  });
+  return id;
+}
+
+function valueFor(runtime: TempRuntime, session: string): number {
+  return runtime.store.read((sql) => sessionConfig(sql, readBack(runtime), session).checkpoint.everyToolCalls, -1);
+}
+
+function readBack(runtime: TempRuntime): typeof defaults {
+  const config = readConfig(runtime.paths.config);
+  if (!config.ok) throw new Error(config.error);
+  return config.value;
+}
+
+function armsOf(runtime: TempRuntime): Record<string, number> {
+  return runtime.store.read(
+    (sql) =>
+      Object.fromEntries(
+        sql
+          .all<{ arm: string; n: number }>("SELECT arm, count(*) AS n FROM exposures GROUP BY arm")
+          .map(({ arm, n }) => [arm, n]),
+      ),
+    {},
+  );
+}
+
+function reload(runtime: TempRuntime, { id }: Experiment): Experiment {
+  const stored = runtime.store.read((sql) => rows.get(sql, id), null);
+  if (!stored) throw new Error(`no experiment ${id}`);
+  return stored.experiment;
+}
+
+/** Sessions until the experiment leaves its canary. */
+function runCanary(runtime: TempRuntime, experiment: Experiment, errorsIfTreated = 0): Experiment {
+  const toolErrors = (sql: Sql, id: string): number =>
+    sessionConfig(sql, defaults, id).checkpoint.everyToolCalls === experiment.to ? errorsIfTreated : 0;
+  for (let session = 1; session < 1_000; session++) {
+    aSession(runtime, toolErrors);
+    if (session % 10 === 0) advanceAll(runtime);
+    const now = reload(runtime, experiment);
+    if (now.state !== "canary") return now;
+  }
+  throw new Error("the canary never ended");
+}
+
+function writeConfig(runtime: TempRuntime, text: string): void {
+  createPrivateFolder(runtime.paths.home);
+  writeFileSync(runtime.paths.config, text);
+}
+
+it("[EX50] a setting that is not a parameter, and a step beyond its bounds, are refused", () => {
+  const runtime = tempRuntime();
+  const refused = (name: string, to: number) => {
+    const result = start(runtime, { key: name, to, reason: "", replay: null });
+    return result.ok ? "started" : result.error.code;
+  };
+  expect(refused("snapshots.isEnabled", 0)).toBe("not_a_parameter");
+  expect(refused("team.strictFiles", 1)).toBe("not_a_parameter");
+  expect(refused(key, 1)).toBe("out_of_range");
+  expect(refused(key, 40)).toBe("step_too_large");
+  expect(refused(key, 8.5)).toBe("not_whole");
+  expect(refused(key, defaults.checkpoint.everyToolCalls)).toBe("no_change");
+  expect(rowCount(runtime, "experiments")).toBe(0);
+});
+
+it("[EX51] one experiment of a group at a time", () => {
+  const runtime = tempRuntime();
+  const first = started(runtime);
+  const second = start(runtime, { key: "checkpoint.everyMs", to: 250_000, reason: "", replay: null });
+  expect(second).toEqual({ ok: false, error: { code: "busy", id: first.id } });
+  const other = start(runtime, { key: "risk.thresholds.memory", to: 0.7, reason: "", replay: null });
+  expect(other.ok).toBe(true);
+});
+
+it("[EX52] [EX53] only sessions that begin later are assigned; a treated one has the new value, others keep theirs", () => {
+  const runtime = tempRuntime();
+  const before = aChatOf(runtime);
+  const { id } = started(runtime);
+  before.prompt("And the next part");
+  const chats = Array.from({ length: 60 }, () => aChatOf(runtime));
+  const arms = armsOf(runtime);
+  expect(valueFor(runtime, before.session)).toBe(10);
+  const treated = chats.filter(({ session }) => valueFor(runtime, session) === 8);
+  expect(treated).toHaveLength(arms["treatment"] ?? 0);
+  expect(treated.length).toBeGreaterThan(0);
+  expect(chats.length).toBeGreaterThan(treated.length + (arms["control"] ?? 0));
+  stopOne(runtime, id, "enough");
+  expect(chats.every(({ session }) => valueFor(runtime, session) === 10)).toBe(true);
+});
+
+it("[EX52] a treated session is saved by its own value", () => {
+  const runtime = tempRuntime();
+  started(runtime, 7);
+  for (;;) {
+    const claude = aChatOf(runtime);
+    const isTreated = valueFor(runtime, claude.session) === 7;
+    for (let call = 0; call < 8; call++) claude.use("Bash", { command: `step ${call}` });
+    const triggers = runtime.store.read(
+      (sql) => sql.all<{ trigger: string }>("SELECT trigger FROM checkpoints WHERE session_id = ?", claude.session),
+      [],
+    );
+    expect(triggers.some(({ trigger }) => trigger === "tools")).toBe(isTreated && triggers.length > 1);
+    if (isTreated) return;
+  }
+});
+
+it("[EX55] [EX57] a canary without harm is deployed as by shim config, watched, and kept", () => {
+  const runtime = tempRuntime();
+  writeConfig(runtime, '{\n  // mine\n  "offerMaxAgeMs": 86400000\n}\n');
+  const experiment = started(runtime);
+  const deployed = runCanary(runtime, experiment);
+  expect(deployed.state).toBe("deployed");
+  expect(readBack(runtime).checkpoint.everyToolCalls).toBe(8);
+  expect(readFileSync(runtime.paths.config, "utf8")).toContain("// mine");
+  expect(rowCount(runtime, "trial_values")).toBe(0);
+  runtime.wait(8 * 86_400_000);
+  advanceAll(runtime);
+  expect(reload(runtime, experiment).state).toBe("kept");
+  expect(stopOne(runtime, experiment.id, "I want it back", true)?.state).toBe("rolled_back");
+  expect(readBack(runtime).checkpoint.everyToolCalls).toBe(10);
+  expect(JSON.parse(readFileSync(runtime.paths.config, "utf8").replace("// mine", ""))).toMatchObject({
+    checkpoint: {},
+    offerMaxAgeMs: 86_400_000,
+  });
+});
+
+it("[EX55] [EX57] an arm that does harm is stopped, reported, and no session has its value any more", () => {
+  const runtime = tempRuntime();
+  const experiment = started(runtime);
+  const stopped = runCanary(runtime, experiment, 25);
+  expect(stopped).toMatchObject({ state: "stopped", canary: { violated: "toolErrors" } });
+  expect(readBack(runtime).checkpoint.everyToolCalls).toBe(10);
+  expect(rowCount(runtime, "trial_values")).toBe(0);
+  const texts = runtime.store.read((sql) => notices.list(sql), []).map(({ text }) => text);
+  expect(texts.some((text) => text.includes(experiment.id) && text.includes("toolErrors"))).toBe(true);
+});
+
+it("[EX57] a process that dies while it writes the file leaves the rest to the next", () => {
+  const runtime = tempRuntime();
+  const experiment = started(runtime);
+  // A file that is not valid cannot be edited, as if the process had died before it.
+  writeConfig(runtime, "{ broken");
+  const stuck = runCanary(runtime, experiment);
+  expect(stuck.state).toBe("deploying");
+  const claude = aChatOf(runtime);
+  expect(runtime.store.read((sql) => sessionConfig(sql, defaults, claude.session).checkpoint.everyToolCalls, -1)).toBe(
+    8,
+  );
+  rmSync(runtime.paths.config);
+  advanceAll(runtime);
+  expect(reload(runtime, experiment).state).toBe("deployed");
+  writeConfig(runtime, "{ broken");
+  expect(stopOne(runtime, experiment.id, "no")?.state).toBe("rolling_back");
+  expect(runtime.store.read((sql) => sessionConfig(sql, defaults, claude.session).checkpoint.everyToolCalls, -1)).toBe(
+    10,
+  );
+  writeConfig(runtime, JSON.stringify({ checkpoint: { everyToolCalls: 8 } }));
+  advanceAll(runtime);
+  expect(reload(runtime, experiment).state).toBe("rolled_back");
+  expect(readBack(runtime).checkpoint.everyToolCalls).toBe(10);
+});
+
+it("[EX57] a value that a person has set since the deployment stays", () => {
+  const runtime = tempRuntime();
+  const experiment = started(runtime);
+  runCanary(runtime, experiment);
+  writeConfig(runtime, JSON.stringify({ checkpoint: { everyToolCalls: 5 } }));
+  expect(stopOne(runtime, experiment.id, "no")?.state).toBe("rolled_back");
+  expect(readBack(runtime).checkpoint.everyToolCalls).toBe(5);
+});
+
+it("[EX56] stop all takes every value back at once, and none starts until it is allowed", () => {
+  const runtime = tempRuntime();
+  const canary = started(runtime);
+  const deployed = started(tempRuntime());
+  expect(deployed.state).toBe("canary");
+  expect(stopAll(runtime, "by hand").map(({ id, state }) => [id, state])).toEqual([[canary.id, "stopped"]]);
+  expect(rowCount(runtime, "trial_values")).toBe(0);
+  expect(start(runtime, { key, to: 8, reason: "", replay: null })).toEqual({
+    ok: false,
+    error: { code: "switched_off" },
+  });
+  allow(runtime);
+  expect(start(runtime, { key, to: 8, reason: "", replay: null }).ok).toBe(true);
+});
