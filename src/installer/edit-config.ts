@@ -28,7 +28,7 @@ export function editConfig(path: string, key: string, value: unknown): Result<Co
   return ok(after.value);
 }
 
-/** Whether the file itself has the setting; false for the default, and for a file that is not valid. */
+/** Returns whether the file itself has the setting; false for a file that is not valid. */
 export function isConfigured(path: string, key: string): boolean {
   return settingAt(parse(withoutBom(readText(path))), key) !== undefined;
 }

@@ -19,6 +19,8 @@ import { addForget } from "./care/forget.ts";
 import { addFiles } from "./team/files.ts";
 import { addInit, addUninstall } from "./setup/init.ts";
 import { addJob } from "./tasks/job.ts";
+import { addExperiments } from "./learn/experiments.ts";
+import { addReplay } from "./learn/replay.ts";
 import { addLead } from "./team/lead.ts";
 import { addMetrics } from "./care/metrics.ts";
 import { addName } from "./sessions/name.ts";
@@ -79,6 +81,7 @@ const groups: Readonly<Record<string, readonly AddCommand[]>> = {
     addAudit,
     addEdge,
   ],
+  "Learn from records:": [addReplay, addExperiments],
   "Maintain:": [addDoctor, addMetrics, addConfig, addPause, addForget, addExport, addImport],
   "Started by clients:": [
     addStatusline,

@@ -10,7 +10,7 @@ import {
   type Randomization,
 } from "../statistics/effect.ts";
 import { isViolated, type LimitGuardrail } from "../statistics/guardrail.ts";
-import { planAgainstControl, planLimit, planRandomized, type LimitQuestion } from "../statistics/plan.ts";
+import { planAgainstControl, planLimit, planRandomized } from "../statistics/plan.ts";
 import { isImbalanced } from "../statistics/sample-ratio.ts";
 
 /** Outcomes of one session. A missing one has no meaning for it, or could not be measured. */
@@ -53,7 +53,7 @@ export interface CanaryPlan {
   readonly share: number;
   readonly units: number;
   readonly maxDays: number;
-  /** Null: replay has decided, and the canary only watches the guardrails. */
+  /** Absent where replay has decided: the canary only watches the guardrails then. */
   readonly primary: { readonly measure: Measure; readonly plan: RandomizedPlan } | null;
   readonly guardrails: readonly (PlannedLimit | PlannedControl)[];
 }
@@ -104,14 +104,6 @@ export function planCanary({ share, dollars, isLive, watchUnits, maxDays }: Plan
 
 /** After the deployment there is no control: all limits are absolute. */
 export function planWatch(): CanaryPlan {
-  const unsaved = { bounds: unit, limit: 0.2, worse: "higher", harmed: rate(0.4) } as const;
-  const score = { bounds: unit, limit: 0.6, worse: "lower", harmed: rate(0.4) } as const;
-  const errors = { bounds: unit, limit: 0.3, worse: "higher", harmed: rate(0.5) } as const;
-  const planned = (measure: Measure, question: Omit<LimitQuestion, "alpha" | "power">): PlannedLimit => ({
-    measure,
-    kind: "limit",
-    plan: planLimit({ ...question, alpha: alpha.guardrail, power }),
-  });
   return {
     share: 1,
     units: Number.MAX_SAFE_INTEGER,
@@ -120,9 +112,9 @@ export function planWatch(): CanaryPlan {
     guardrails: [
       limit("slowSaves", 0.01, 0.1),
       limit("slowRecoveries", 0.01, 0.1),
-      planned("unsavedDeath", unsaved),
-      planned("restoreScore", score),
-      planned("toolErrors", errors),
+      limit("unsavedDeath", 0.2, 0.4),
+      limit("restoreScore", 0.6, 0.4, "lower"),
+      limit("toolErrors", 0.3, 0.5),
     ],
   };
 }
@@ -145,8 +137,8 @@ function planRediscovery(): CanaryPlan["primary"] {
   return { measure: "rediscovery", plan: planned.plan };
 }
 
-function limit(measure: Measure, allowed: number, harmed: number): PlannedLimit {
-  const question = { bounds: unit, limit: allowed, worse: "higher", harmed: rate(harmed) } as const;
+function limit(measure: Measure, allowed: number, harmed: number, worse: "higher" | "lower" = "higher"): PlannedLimit {
+  const question = { bounds: unit, limit: allowed, worse, harmed: rate(harmed) };
   return { measure, kind: "limit", plan: planLimit({ ...question, alpha: alpha.guardrail, power }) };
 }
 

@@ -4,9 +4,9 @@ import type { Verdict } from "../statistics/effect.ts";
 import type { CanaryPlan, CanaryState } from "./canary.ts";
 
 /**
- * `proposed` -> `replayed` -> `canary` -> `deploying` -> `deployed` -> `kept`, and from each of them
- * to `decided` (no better), `stopped`, or back through `rolling_back` to `rolled_back`. The two
- * states in -ing hold while a file is written: any process may complete them.
+ * `proposed` -> `replayed` -> `canary` -> `deploying` -> `deployed` -> `kept`; from each of them to
+ * `decided` (no better), `stopped`, or back through `rolling_back` to `rolled_back`. The two states
+ * in -ing hold while a file is written: any process may complete them.
  */
 export type ExperimentState = (typeof experimentStates)[number];
 
@@ -85,7 +85,7 @@ export function revert(experiment: Experiment, at: number, note: string): Experi
   return experiment.state === "kept" ? move(experiment, "rolling_back", at, note) : stop(experiment, at, note);
 }
 
-/** Replay decides what it can: only a policy that loses less, or costs less and loses as much, is tried. */
+/** [EX44] Only a value that loses less in replay is tried. */
 export function withReplay(experiment: Experiment, at: number, evidence: ReplayEvidence, note: string): Experiment {
   const replayed = { ...experiment, replay: evidence };
   if (evidence.verdict === "better") return move(replayed, "replayed", at, note);

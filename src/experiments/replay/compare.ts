@@ -49,7 +49,7 @@ export function meansOf(outcomes: readonly Outcome[]): PolicyMeans {
   };
 }
 
-/** [EX44] Each session under both policies: pairs need a fraction of the sessions of a live trial. */
+/** [EX44] Each session under both policies: needs a fraction of the sessions of a live trial. */
 export function compare(sessions: readonly ReplaySession[], present: Policy, other: Policy): Comparison {
   const controls = sessions.map((session) => outcomeOf(session, present));
   return compareWith(sessions, controls, other);

@@ -71,7 +71,7 @@ export function outcomeOf(session: ReplaySession, policy: Policy): Outcome {
   };
 }
 
-/** Events and checkpoints split time into parts in which all but the time since a save is constant. */
+/** Between two events or checkpoints all but the time since a save is constant. */
 class Integral {
   readonly #saves: readonly ReplayedSave[];
   #saved = 0;

@@ -43,7 +43,9 @@ function advanceCanary(sql: Sql, now: number, experiment: Experiment): Experimen
       return violated(sql, now, counted, move(counted, "stopped", now, `${canary.violated} after ${sessions}`));
     case "better":
       return move({ ...counted, verdict }, "deploying", now, sessions);
-    default:
+    case "equivalent":
+    case "worse":
+    case "undecided":
       return move({ ...counted, verdict }, "decided", now, `${verdict} after ${sessions}`);
   }
 }

@@ -25,7 +25,7 @@ export interface NewExperiment {
   readonly key: string;
   readonly to: number;
   readonly reason: string;
-  /** Null: live sessions decide, or a person has decided to try it. */
+  /** Absent (null) where live sessions decide, or a person tries it. */
   readonly replay: { readonly evidence: ReplayEvidence; readonly note: string } | null;
 }
 
@@ -109,8 +109,8 @@ function change(runtime: Runtime, id: string, next: (sql: Sql, before: Experimen
 }
 
 /**
- * [EX57] Writes the file that a state waits for, then leaves that state. A process that dies between
- * leaves it to the next: until then the value in force is that of the stored experiment.
+ * [EX57] Writes the file that a state waits for, then leaves that state. A process that dies in
+ * between leaves it to the next; meanwhile the stored experiment puts its value in force.
  */
 function settle(runtime: Runtime, experiment: Experiment): Experiment {
   const { id, key, from, to, isSet, state } = experiment;

@@ -16,8 +16,8 @@ interface Exposed {
 }
 
 /**
- * Units in the order of assignment, up to the first whose outcome is still open: an order by outcome
- * would favour one arm.
+ * Units in the order of assignment, up to the first with an open outcome: an order by outcome would
+ * favour one arm.
  *
  * @param counted units that are counted already
  */

@@ -24,7 +24,7 @@ export function expose(sql: Sql, now: number, sessionId: string): void {
   }
 }
 
-/** Null: the session is not in the experiment. */
+/** Returns null for a session that is not in the experiment. */
 function armOf({ experiment, salt, share }: Trial, sessionId: string): string | null {
   const arms = [
     { name: "control", weight: 1 },

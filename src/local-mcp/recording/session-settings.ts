@@ -50,14 +50,12 @@ export interface ChatModel {
   readonly effort?: string | null;
 }
 
-/** [EX40] Writes only what differs from the session's last row. Part of the caller's transaction. */
+/** [EX40] Writes only changes of the session's last row. Part of the caller's transaction. */
 export function recordSettings(sql: Sql, now: number, sessionId: string, config: Config, given: ChatModel): void {
   const last = latestSettings(sql, sessionId);
   if (last === null) expose(sql, now, sessionId);
   const own = sessionConfig(sql, config, sessionId);
-  const model = given.model ?? last?.model ?? null;
-  const effort = given.effort ?? last?.effort ?? null;
-  const next = { hash: hashOf(own), model, effort };
+  const next = { hash: hashOf(own), ...chatModel(given, last) };
   if (last !== null && isSame(last, next)) return;
   sql.run(
     "INSERT INTO settings_seen (hash, changed, at) VALUES (?, ?, ?) ON CONFLICT (hash) DO NOTHING",
@@ -73,6 +71,13 @@ export function recordSettings(sql: Sql, now: number, sessionId: string, config:
     next.model,
     next.effort,
   );
+}
+
+function chatModel(
+  { model, effort }: ChatModel,
+  last: SessionSettings | null,
+): Pick<SessionSettings, "model" | "effort"> {
+  return { model: model ?? last?.model ?? null, effort: effort ?? last?.effort ?? null };
 }
 
 function isSame(one: Omit<SessionSettings, "at">, other: Omit<SessionSettings, "at">): boolean {

@@ -89,16 +89,16 @@ function sampledLosses(session: ReplaySession, policy: Policy): SampledLoss[] {
   return moments.filter(isActive).map((now) => {
     const past = session.events.filter(({ at }) => at < now);
     const save = saves.findLast(({ at }) => at < now) ?? { at: past[0]?.at ?? 0, events: 0 };
-    const unsaved = past.slice(save.events);
-    return { ...countsOf(unsaved), seconds: unsaved.length > 0 ? (now - save.at) / 1_000 : 0 };
+    return lossOf(past.slice(save.events), now - save.at);
   });
 }
 
-function countsOf(events: readonly ReplayEvent[]): Omit<SampledLoss, "seconds"> {
+function lossOf(events: readonly ReplayEvent[], ageMs: number): SampledLoss {
   return {
     toolCalls: events.filter(({ kind }) => kind === "tool_end" || kind === "tool_error").length,
     edits: events.filter(({ isEdit }) => isEdit).length,
     prompts: events.filter(({ kind }) => kind === "prompt").length,
+    seconds: events.length > 0 ? ageMs / 1_000 : 0,
   };
 }
 

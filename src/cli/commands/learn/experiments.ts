@@ -1,0 +1,184 @@
+import type { Command } from "commander";
+import { isRunning, type Experiment } from "../../../experiments/engine/experiment.ts";
+import { findParameter, lowersSafety, parameters, type Refusal } from "../../../experiments/parameters.ts";
+import * as rows from "../../../local-mcp/experiments/experiment-rows.ts";
+import {
+  allow,
+  advanceAll,
+  start,
+  stopAll,
+  stopOne,
+  type StartError,
+} from "../../../local-mcp/experiments/experiments.ts";
+import type { Runtime } from "../../../runtime/runtime.ts";
+import { ok } from "../../../shared/result.ts";
+import { settingAt } from "../../../shared/setting-keys.ts";
+import { ambiguous, failed, notFound, wrongUsage, type CliResult, type FailedResult } from "../../answer.ts";
+import type { Cli, CommandResult, CommonOptions } from "../../cli.ts";
+import { pluralize } from "../../screen-text.ts";
+
+interface StopOptions extends CommonOptions {
+  readonly all?: boolean;
+}
+
+interface StartOptions extends CommonOptions {
+  readonly yes?: boolean;
+  readonly reason: string;
+}
+
+export function addExperiments(program: Command, cli: Cli): void {
+  const command = program.command("experiments").description("trials of settings; show, start, stop, revert, allow");
+  cli.define(command, () => list(cli));
+  const show = command.command("show <id>").description("plan, figures and steps of one");
+  cli.define(show, (_options: CommonOptions, id: string) => withExperiment(cli, id, (found) => ok(shown(cli, found))));
+  const begin = command
+    .command("start <key> <value>")
+    .description("try a value with a share of the sessions that begin from now on")
+    .option("--reason <text>", "why, for the report", "started by hand")
+    .option("--yes", "do not ask where more may be lost at a death");
+  cli.define(begin, (options: StartOptions, key: string, value: string) => startOne(cli, options, key, value));
+  const end = command
+    .command("stop [id]")
+    .description("end a trial; its value before is in force at once")
+    .option("--all", "every trial, and none starts until `shim experiments allow`");
+  cli.define(end, (options: StopOptions, id?: string) => stop(cli, options, id));
+  const back = command.command("revert <id>").description("take back a value that was deployed and kept");
+  cli.define(back, (_options: CommonOptions, id: string) => endOne(cli, id, true));
+  const permit = command.command("allow").description("let experiments start again after `stop --all`");
+  cli.define(permit, () => allowAll(cli));
+}
+
+async function list(cli: Cli): Promise<CommandResult> {
+  const runtime = await cli.runtime();
+  const { experiments, off } = runtime.store.read(
+    (sql) => ({ experiments: rows.list(sql).map(({ experiment }) => experiment), off: rows.offSince(sql) }),
+    { experiments: [], off: null },
+  );
+  const table = cli.table(
+    experiments,
+    {
+      ID: ({ id }) => id,
+      SETTING: ({ key, from, to }) => `${key}: ${from} -> ${to}`,
+      STATE: (one) => stateText(one),
+      SESSIONS: ({ canary }) => (canary ? String(canary.counts[0] + canary.counts[1]) : "-"),
+      SINCE: ({ steps }) => cli.ago(steps.at(-1)?.at ?? 0),
+    },
+    "No experiment yet. `shim opportunities` says what to try.\n",
+  );
+  const note = off === null ? "" : `Switched off ${cli.ago(off)}. \`shim experiments allow\` lets them start again.\n`;
+  return ok({ data: { experiments, offSince: off }, text: `${table}${note}` });
+}
+
+function stateText({ state, verdict }: Experiment): string {
+  return state === "decided" && verdict !== null ? `decided: ${verdict}` : state.replace("_", " ");
+}
+
+function shown(cli: Cli, experiment: Experiment) {
+  const { id, key, from, to, reason, plan, canary, steps } = experiment;
+  const parts = [
+    `${id}: ${key} from ${from} to ${to}, ${stateText(experiment)}\nWhy: ${reason}\n`,
+    plan
+      ? `Plan, fixed before the start: ${Math.round(plan.share * 100)} % of new sessions, half of them with the new value; at most ${pluralize(plan.units, "session")} and ${plan.maxDays} days; decided by ${plan.primary?.measure ?? "replay"}; guardrails: ${plan.guardrails.map(({ measure }) => measure).join(", ")}.\n`
+      : "",
+    canary ? `Sessions: ${canary.counts[1]} with the new value, ${canary.counts[0]} without.\n` : "",
+    ...steps.map(
+      ({ at, state, note }) => `  ${new Date(at).toISOString().slice(0, 16)}  ${state.replace("_", " ")}: ${note}\n`,
+    ),
+  ];
+  return { data: { experiment }, text: parts.map((part) => cli.verbatim(part)).join("") };
+}
+
+async function withExperiment(
+  cli: Cli,
+  prefix: string,
+  body: (found: Experiment, runtime: Runtime) => CommandResult,
+): Promise<CommandResult> {
+  const runtime = await cli.runtime();
+  const found = findOne(runtime, prefix);
+  return found.ok ? body(found.value, runtime) : found;
+}
+
+function findOne(runtime: Runtime, prefix: string): CliResult<Experiment> {
+  const all = runtime.store.read((sql) => rows.list(sql), []);
+  const matching = all.filter(({ experiment: { id } }) => id.startsWith(prefix) || id === `exp_${prefix}`);
+  const [first] = matching;
+  if (!first) return notFound(`there is no experiment ${prefix.slice(0, 60)}. \`shim experiments\` lists them.`);
+  if (matching.length > 1)
+    return ambiguous(
+      `${prefix} fits several experiments.`,
+      matching.map(({ experiment }) => experiment.id),
+    );
+  return ok(first.experiment);
+}
+
+async function startOne(cli: Cli, { yes, reason }: StartOptions, key: string, text: string): Promise<CommandResult> {
+  const runtime = await cli.runtime();
+  const to = Number(text);
+  const parameter = findParameter(key);
+  const from = Number(settingAt(runtime.config, key));
+  if (parameter && lowersSafety(parameter, from, to)) {
+    const answer = await cli.confirm(`With ${key} = ${to} a death may lose more than now. Try it?`, yes === true);
+    if (answer === "unasked") return wrongUsage(`with ${key} = ${to} a death may lose more than now: add --yes.`);
+    if (answer === "no") return failed("not_confirmed", "nothing was started.");
+  }
+  const started = start(runtime, { key, to, reason: reason.slice(0, 500), replay: null });
+  if (!started.ok) return refused(started.error, key, from);
+  const { id, plan } = started.value;
+  const share = Math.round((plan?.share ?? 1) * 100);
+  const textOf = `${id}: ${share} % of the sessions that begin from now on take part, half of them with ${key} = ${to}.\n`;
+  return ok({ data: { experiment: started.value }, text: textOf });
+}
+
+function refused(error: StartError, key: string, from: number): FailedResult {
+  if (error.code === "switched_off")
+    return failed(error.code, "experiments are switched off. `shim experiments allow` lets them start again.");
+  if (error.code === "busy")
+    return failed(error.code, `${error.id} runs on a setting of the same group. Stop it first.`);
+  if (error.code === "config_invalid") return failed(error.code, `${error.reason}\nCorrect the file first.`);
+  return wrongUsage(refusalText(error.code, key, from));
+}
+
+function refusalText(refusal: Refusal, key: string, from: number): string {
+  const parameter = findParameter(key);
+  if (!parameter)
+    return `"${key.slice(0, 60)}" is never changed by experiments. These are:\n${parameters.map((one) => `  ${one.key}`).join("\n")}`;
+  const { min, max, maxFactor } = parameter;
+  const reasons: Record<Exclude<Refusal, "not_a_parameter">, string> = {
+    out_of_range: `${key} stays between ${min} and ${max} in experiments.`,
+    step_too_large: `${key} is ${from}: an experiment changes it by a factor of ${maxFactor} at most.`,
+    not_whole: `${key} is a whole number.`,
+    no_change: `${key} is ${from} already.`,
+  };
+  return refusal === "not_a_parameter" ? "" : reasons[refusal];
+}
+
+async function stop(cli: Cli, { all }: StopOptions, id: string | undefined): Promise<CommandResult> {
+  if ((all === true) === (id !== undefined)) return wrongUsage("name an experiment, or --all.");
+  if (id !== undefined) return endOne(cli, id, false);
+  const runtime = await cli.runtime();
+  const stopped = stopAll(runtime, "stopped by hand, with all");
+  return ok({
+    data: { stopped },
+    text: `${pluralize(stopped.length, "experiment")} stopped; none starts until \`shim experiments allow\`.\n`,
+  });
+}
+
+async function endOne(cli: Cli, id: string, isRevert: boolean): Promise<CommandResult> {
+  return withExperiment(cli, id, (found, runtime) => {
+    const canEnd = isRunning(found) || (isRevert && found.state === "kept");
+    if (!canEnd) return failed("ended", `${found.id} has ended: ${stateText(found)}.`);
+    const after = stopOne(runtime, found.id, isRevert ? "reverted by hand" : "stopped by hand", isRevert);
+    if (!after) return notFound(`${found.id} is gone.`);
+    return ok({
+      data: { experiment: after },
+      text: `${after.id}: ${stateText(after)}. ${after.steps.at(-1)?.note ?? ""}\n`,
+    });
+  });
+}
+
+async function allowAll(cli: Cli): Promise<CommandResult> {
+  const runtime = await cli.runtime();
+  allow(runtime);
+  advanceAll(runtime);
+  return ok({ data: { offSince: null }, text: "Experiments may start again.\n" });
+}
