@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import type { Env } from "#src/durable/env.ts";
 import { app } from "#src/worker/app.ts";
-import { counted } from "./costs.ts";
+import { all, counted, reads, times } from "./costs.ts";
 import { bearer, bindings, it, origin, request, wait, type TestWorkspace } from "./support.ts";
 
 function pathOf(workspace: TestWorkspace): string {
@@ -60,6 +60,27 @@ it("[OB5] for ten seconds all scrapes have the figures of the first, and read no
   expect(await queued()).toBe(1);
   expect(fresh.read).toBeGreaterThan(kept.read + 5);
   expect([kept.written, fresh.written]).toEqual([0, 0]);
+});
+
+it("[OB13] a scrape of a long audit log reads hardly more rows than that of a short one", async () => {
+  const counts = [100, 200, 1_500];
+  const found = await reads(
+    (at, count) =>
+      all(
+        at,
+        times(count, (n) => ({
+          method: "leases.acquire",
+          params: { self: at.self, resource: `r${n}`, requestId: "q", ttlMs: 3_600_000 },
+        })),
+      ),
+    { scrape: ({ workspace }) => scrape(workspace) },
+    counts,
+    { maxLeasesPerChat: 10_000 },
+  );
+  // Each lease is read, and with it nothing of the log but its newest entries.
+  const beyondLeases = found["scrape"]?.map((read, at) => read - (counts[at] ?? 0)) ?? [];
+  expect(beyondLeases).toHaveLength(3);
+  for (const read of beyondLeases) expect(read).toBeLessThan(1_000);
 });
 
 it("[OB6] each scrape is written to the dataset that is bound, twenty series a point, under the workspace", async ({
