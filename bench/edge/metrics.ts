@@ -41,7 +41,7 @@ async function blockedCost(blockedTasks: number): Promise<Row> {
   for (let left = blockedTasks; left > 0; left -= perSubmit) {
     const first = (await client.call("tasks.submit", { tasks: [{ type: "first", delayMs: 86_400_000 }] })) as Submitted;
     const dependsOn = first.tasks.map(({ task }) => task);
-    const blocked = newTasks("task", Math.min(perSubmit, left)).map((task) => ({ ...task, dependsOn }));
+    const blocked = newTasks("task", Math.min(perSubmit, left)).map((task) => Object.assign(task, { dependsOn }));
     await client.call("tasks.submit", { tasks: blocked });
   }
   await submitAll(client, "task", tasks - blockedTasks);

@@ -1,3 +1,4 @@
+import { runInDurableObject } from "cloudflare:test";
 import { expect } from "vitest";
 import type { Env } from "#src/durable/env.ts";
 import { app } from "#src/worker/app.ts";
@@ -82,6 +83,36 @@ it("[OB13] a scrape of a long audit log reads hardly more rows than that of a sh
   expect(beyondLeases).toHaveLength(3);
   for (const read of beyondLeases) expect(read).toBeLessThan(1_000);
 });
+
+it("[OB14] the deployment's own metrics need its admin secret, and have no text of a message", async ({
+  workspace,
+}) => {
+  for (const headers of [{}, bearer(workspace.token)])
+    expect((await request("/metrics", { headers })).status).toBe(401);
+  const quarantine = bindings.QUARANTINE.getByName("messages");
+  const empty = await runInDurableObject(quarantine, (_quarantine, { storage }) => {
+    storage.sql.exec("DELETE FROM messages");
+    return deployment();
+  });
+  expect(empty).toEqual({ shim_quarantined_messages: 0, oldest: 0, newest: 0 });
+  await quarantine.keep([{ id: "m1", queue: "dispatch", body: "a secret" }]);
+  wait(60_000);
+  await quarantine.keep([{ id: "m2", queue: "dispatch", body: "a secret" }]);
+  wait(1_000);
+  expect(await deployment()).toEqual({ shim_quarantined_messages: 2, oldest: 61, newest: 1 });
+});
+
+async function deployment(): Promise<Record<string, number>> {
+  const answer = await request("/metrics", { headers: bearer(bindings.SHIM_ADMIN_SECRET) });
+  const text = await answer.text();
+  expect(text).not.toContain("secret");
+  const age = (message: string): number => valueOf(text, `shim_quarantined_age_seconds{message="${message}"}`);
+  return {
+    shim_quarantined_messages: valueOf(text, "shim_quarantined_messages"),
+    oldest: age("oldest"),
+    newest: age("newest"),
+  };
+}
 
 it("[OB6] each scrape is written to the dataset that is bound, twenty series a point, under the workspace", async ({
   workspace,

@@ -12,6 +12,7 @@ import * as totals from "../kernel/metric-totals.ts";
 import type { Tx } from "../kernel/tx.ts";
 import * as leaseRows from "../leases/lease-rows.ts";
 import * as inboxes from "../messages/inboxes.ts";
+import * as unread from "../messages/unread-counts.ts";
 import * as budgets from "../tasks/budgets.ts";
 import * as taskRows from "../tasks/task-rows.ts";
 import { recentDurations } from "../tasks/task-stats.ts";
@@ -65,6 +66,7 @@ function teamSamples(tx: Tx): Sample[] {
     sample("shim_lease_waiters", count(sql, "(SELECT count(*) FROM waiters)")),
     sample("shim_messages_total", sentMessages(tx)),
     sample("shim_messages", count(sql, "(SELECT count(*) FROM messages)")),
+    ...unread.countByTarget(tx).map(({ kind, n }) => sample("shim_unread_messages", n, { target: kind })),
     sample("shim_state_keys", changes.readTotals(sql).keys),
     ...auditSamples(sql),
   ];
