@@ -24,6 +24,7 @@ import { Outgoing } from "./outgoing.ts";
 import { LoadShedder } from "./load-shedding.ts";
 import { KeptRows } from "./kept-rows.ts";
 import { logProblem } from "./log-problem.ts";
+import { MetricsHistory } from "./metrics-history.ts";
 import { migrateWorkspace } from "./migrate-workspace.ts";
 import { Requests, type CallAnswer } from "./requests.ts";
 import { close, unbind, Sockets } from "./sockets.ts";
@@ -76,6 +77,12 @@ export class ChatCoordinator extends DurableObject<Env> {
     sql: this.#sql,
     size: () => this.size(),
     closeSocket: (socket, code, reason) => this.#closeSocket(socket, code, reason),
+  });
+  readonly #history = new MetricsHistory({
+    dataset: () => this.env.METRICS,
+    workspace: this.ctx.id.name ?? "",
+    transactions: this.#transactions,
+    operations: this.#operations,
   });
   readonly #requests = new Requests({
     sql: this.#sql,
@@ -277,6 +284,7 @@ export class ChatCoordinator extends DurableObject<Env> {
       // Before old changes are compacted: watch positions are in memory.
       this.#sockets.notifyChanges();
       this.#sweep();
+      this.#recordHistory();
       this.#endEvent(minPauseMs);
     } catch (error) {
       if ((info?.retryCount ?? 0) < 5) throw error;
@@ -293,6 +301,14 @@ export class ChatCoordinator extends DurableObject<Env> {
       if (next === null || next > tx.now) return;
       const problems = due.sweep(tx, (work) => this.ctx.storage.transactionSync(work), sweepRows);
       for (const problem of problems) logProblem("a sweep failed", { error: problem });
+    }
+  }
+
+  #recordHistory(): void {
+    try {
+      this.#history.record();
+    } catch (error) {
+      logProblem("no data points were written", { error: stackOf(error) });
     }
   }
 

@@ -20,7 +20,7 @@ import {
 } from "./callers.ts";
 import { openApi } from "./open-api.ts";
 import { check, NewWorkspace, parseQuery, readBody, readQuery } from "./inputs.ts";
-import { writeDataPoints } from "./data-points.ts";
+import { writeDataPoints } from "../durable/data-points.ts";
 import { quarantineSamples } from "./deployment-metrics.ts";
 import { authenticatePage, giveTicket } from "./page-socket.ts";
 import * as tokens from "./tokens.ts";

@@ -1,5 +1,5 @@
-import { runInDurableObject } from "cloudflare:test";
-import { expect } from "vitest";
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
+import { expect, vi } from "vitest";
 import type { Env } from "#src/durable/env.ts";
 import { app } from "#src/worker/app.ts";
 import { all, counted, reads, times } from "./costs.ts";
@@ -132,4 +132,59 @@ it("[OB6] each scrape is written to the dataset that is bound, twenty series a p
     expect(new Set(points.map(({ indexes }) => indexes?.[0]))).toEqual(new Set([workspace.name]));
     expect(points.every(({ blobs = [] }) => blobs.length <= 20)).toBe(true);
   }
+});
+
+/** Binds a dataset to the object. @returns what is written to it */
+async function bindDataset(workspace: TestWorkspace, write?: () => void): Promise<AnalyticsEngineDataPoint[]> {
+  const points: AnalyticsEngineDataPoint[] = [];
+  const METRICS: AnalyticsEngineDataset = {
+    writeDataPoint: (point) => {
+      write?.();
+      if (point) points.push(point);
+    },
+  };
+  await workspace.inside((_state, instance) => void Object.assign(instance, { env: { ...bindings, METRICS } }));
+  return points;
+}
+
+async function setShort(workspace: TestWorkspace, key: string): Promise<void> {
+  await workspace.ask("state.set", { key, value: 1, ttlMs: 1_000 });
+  wait(1_000);
+  await workspace.ring();
+}
+
+it("[OB16] the alarm writes the samples to a bound dataset, at most once in ten minutes, also after an eviction", async ({
+  workspace,
+}) => {
+  const first = await bindDataset(workspace);
+  await setShort(workspace, "a");
+  const series = first.flatMap(({ blobs = [], doubles = [] }) => blobs.map((name, at) => [name, doubles[at]]));
+  expect(series).toContainEqual(["shim_state_keys", 0]);
+  expect(new Set(first.map(({ indexes }) => indexes?.[0]))).toEqual(new Set([workspace.name]));
+  const { length } = first;
+  wait(590_000);
+  await setShort(workspace, "b");
+  expect(first).toHaveLength(length);
+  await evictDurableObject(workspace.stub);
+  const later = await bindDataset(workspace);
+  await setShort(workspace, "c");
+  expect(later).toEqual([]);
+  wait(10_000);
+  await setShort(workspace, "d");
+  expect(later).toHaveLength(length);
+});
+
+it("[OB16] unbound, the alarm writes nothing for it; a dataset that fails does not fail the sweep", async ({
+  workspace,
+}) => {
+  await setShort(workspace, "a");
+  expect(await workspace.rows("SELECT value FROM meta WHERE key LIKE 'history%'")).toEqual([]);
+  const log = vi.spyOn(console, "error").mockReturnValue();
+  await bindDataset(workspace, () => {
+    throw new Error("no");
+  });
+  await setShort(workspace, "b");
+  expect(log).toHaveBeenCalledOnce();
+  log.mockRestore();
+  expect((await workspace.ask("state.list", { prefix: "" })).entries).toEqual([]);
 });
