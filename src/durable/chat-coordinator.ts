@@ -38,7 +38,6 @@ import { Watches } from "./watches.ts";
 const sweepsPerAlarm = 20;
 /** Minimum gap between alarms, so work that stays due after a sweep cannot spin. */
 const minPauseMs = 250;
-const retryPauseMs = 30_000;
 
 /** The single writer of one workspace. Memory only caches what storage holds. */
 export class ChatCoordinator extends DurableObject<Env> {
@@ -78,12 +77,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     size: () => this.size(),
     closeSocket: (socket, code, reason) => this.#closeSocket(socket, code, reason),
   });
-  readonly #history = new MetricsHistory({
-    dataset: () => this.env.METRICS,
-    workspace: this.ctx.id.name ?? "",
-    transactions: this.#transactions,
-    operations: this.#operations,
-  });
+  readonly #history = new MetricsHistory(this.#transactions, this.#operations, this.ctx.id.name ?? "");
   readonly #requests = new Requests({
     sql: this.#sql,
     operations: this.#operations,
@@ -284,12 +278,12 @@ export class ChatCoordinator extends DurableObject<Env> {
       // Before old changes are compacted: watch positions are in memory.
       this.#sockets.notifyChanges();
       this.#sweep();
-      this.#recordHistory();
+      this.#history.record(this.env.METRICS);
       this.#endEvent(minPauseMs);
     } catch (error) {
       if ((info?.retryCount ?? 0) < 5) throw error;
       logProblem("the alarm failed", { error: stackOf(error) });
-      this.#alarm.arm(this.now() + retryPauseMs, this.now());
+      this.#alarm.retry(this.now());
     }
   }
 
@@ -301,14 +295,6 @@ export class ChatCoordinator extends DurableObject<Env> {
       if (next === null || next > tx.now) return;
       const problems = due.sweep(tx, (work) => this.ctx.storage.transactionSync(work), sweepRows);
       for (const problem of problems) logProblem("a sweep failed", { error: problem });
-    }
-  }
-
-  #recordHistory(): void {
-    try {
-      this.#history.record();
-    } catch (error) {
-      logProblem("no data points were written", { error: stackOf(error) });
     }
   }
 

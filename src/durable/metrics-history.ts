@@ -1,43 +1,50 @@
 import * as meta from "../coordination/kernel/meta.ts";
 import { isWithin } from "../shared/elapsed.ts";
+import { stackOf } from "../shared/error.ts";
 import { ok } from "../shared/result.ts";
 import { writeDataPoints } from "./data-points.ts";
+import { logProblem } from "./log-problem.ts";
 import type { Operations } from "./operations.ts";
 import type { Transactions } from "./transactions.ts";
-
-interface MetricsHistoryOptions {
-  /** Undefined: none is bound. */
-  readonly dataset: () => AnalyticsEngineDataset | undefined;
-  readonly workspace: string;
-  readonly transactions: Transactions;
-  readonly operations: Operations;
-}
 
 const everyMs = 600_000;
 const writtenKey = "history_written_at";
 
 /** [OB16] The samples of a workspace that nobody scrapes. */
 export class MetricsHistory {
-  readonly #options: MetricsHistoryOptions;
+  readonly #transactions: Transactions;
+  readonly #operations: Operations;
+  readonly #workspace: string;
   #writtenAt: number | null = null;
 
-  constructor(options: MetricsHistoryOptions) {
-    this.#options = options;
+  constructor(transactions: Transactions, operations: Operations, workspace: string) {
+    this.#transactions = transactions;
+    this.#operations = operations;
+    this.#workspace = workspace;
   }
 
-  /** Call at events that happen anyway; the object is not woken for it. */
-  record(): void {
-    const { dataset: find, workspace, transactions, operations } = this.#options;
-    const dataset = find();
+  /**
+   * Call at events that happen anyway; the object is not woken for it. A failure is logged only.
+   * @param dataset undefined: none is bound
+   */
+  record(dataset: AnalyticsEngineDataset | undefined): void {
     if (!dataset) return;
-    const { now, sql } = transactions.tx();
+    try {
+      this.#record(dataset);
+    } catch (error) {
+      logProblem("no data points were written", { error: stackOf(error) });
+    }
+  }
+
+  #record(dataset: AnalyticsEngineDataset): void {
+    const { now, sql } = this.#transactions.tx();
     this.#writtenAt ??= Number(meta.read(sql, writtenKey) ?? 0);
     if (isWithin(now - this.#writtenAt, everyMs)) return;
-    const sampled = operations.sampleMetrics();
+    const sampled = this.#operations.sampleMetrics();
     if (!sampled.ok) return;
     // Stored, since the object may be evicted between two alarms.
-    transactions.run((tx) => ok(meta.write(tx.sql, writtenKey, String(now))));
+    this.#transactions.run((tx) => ok(meta.write(tx.sql, writtenKey, String(now))));
     this.#writtenAt = now;
-    writeDataPoints(dataset, workspace, sampled.value.samples);
+    writeDataPoints(dataset, this.#workspace, sampled.value.samples);
   }
 }

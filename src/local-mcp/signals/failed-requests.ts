@@ -21,18 +21,26 @@ export function streakAfter(
   source: Source,
   now: number,
 ): Reading | undefined {
-  let streak = before;
-  for (const { at: reportedAt, failedTries } of outcomes.toSorted((a, b) => a.at - b.at)) {
-    const at = Math.min(now, reportedAt);
-    const isAnswer = failedTries === 0;
-    // A repeated delivery counts nothing twice, and a late answer ends no later streak.
-    if (streak && at <= streak.at && (isAnswer || streak.source === source)) continue;
-    const value = isAnswer ? 0 : earlierTries(streak, source, at) + failedTries;
-    if (value > 0 || (streak && streak.value > 0)) streak = { value, source, at };
-  }
-  return streak;
+  return outcomes
+    .toSorted((a, b) => a.at - b.at)
+    .reduce((streak, outcome) => afterOutcome(streak, outcome, source, now), before);
 }
 
-function earlierTries(streak: Reading | undefined, source: Source, at: number): number {
-  return streak?.source === source && at - streak.at <= maxGapMs ? streak.value : 0;
+function afterOutcome(
+  streak: Reading | undefined,
+  { at: reportedAt, failedTries }: RequestOutcome,
+  source: Source,
+  now: number,
+): Reading | undefined {
+  const at = Math.min(now, reportedAt);
+  if (!streak) return failedTries === 0 ? undefined : { value: failedTries, source, at };
+  const isSame = streak.source === source;
+  // A repeated delivery counts nothing twice, and a late answer ends no later streak.
+  if (at <= streak.at && (isSame || failedTries === 0)) return streak;
+  if (failedTries === 0) return streak.value === 0 ? streak : { value: 0, source, at };
+  return { value: (isSame ? triesUntil(streak, at) : 0) + failedTries, source, at };
+}
+
+function triesUntil(streak: Reading, at: number): number {
+  return at - streak.at <= maxGapMs ? streak.value : 0;
 }
