@@ -10,7 +10,7 @@ import { SupervisorState } from "../../../supervisor/supervisor-state.ts";
 import { failed, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { openCoordinatorLink, type CoordinatorLink } from "../../coordinator-link.ts";
-import { readSettings } from "../run/supervise/settings-file.ts";
+import { parseSettings } from "../run/supervise/settings-file.ts";
 import { serveMetrics, tokenFile, type ListenAddress } from "./metrics-server.ts";
 
 interface MetricsOptions extends CommonOptions {
@@ -88,7 +88,7 @@ class MetricsReader {
   /** Problems of the settings and of the state are those of `shim supervise` and its status. */
   #readPrograms({ processes, now }: Runtime): Sample[] {
     const { home } = this.#cli.paths;
-    const settings = readSettings(this.#cli);
+    const settings = parseSettings(this.#cli);
     const state = SupervisorState.open(home);
     if (!settings.ok || !state.ok) return [];
     return programSamples(settings.value, state.value, now(), findSupervisor(home, processes) !== null);
