@@ -10,7 +10,7 @@ import type { Transactions } from "./transactions.ts";
 const everyMs = 600_000;
 const writtenKey = "history_written_at";
 
-/** [OB16] The samples of a workspace that nobody scrapes. */
+/** [OB16] Samples of a workspace over time, also without a scrape. */
 export class MetricsHistory {
   readonly #transactions: Transactions;
   readonly #operations: Operations;

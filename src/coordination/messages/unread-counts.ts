@@ -3,7 +3,7 @@ import type { Tx } from "../kernel/tx.ts";
 /** For each kind of target, in all. */
 const maxCounted = 10_000;
 
-/** Readers of a kind of target: chat, target, last id that is not unread, ids acknowledged beyond it. */
+/** SQL of the readers of a kind, with the last id that was read and those read beyond it. */
 const readers = {
   chat: "SELECT chat, 'chat:' || chat AS target, cursor, ahead FROM readers",
   topic: `SELECT chat, 'topic:' || pattern AS target, max(cursor, since) AS cursor, ahead

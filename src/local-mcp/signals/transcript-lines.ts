@@ -57,7 +57,7 @@ export interface TranscriptContent {
   readonly toolCalls: readonly TranscriptToolCall[];
   readonly toolEnds: readonly TranscriptToolEnd[];
   readonly apiErrors: readonly TranscriptApiError[];
-  /** Of requests of the main chat, in order; `at` is null for a line without a time. */
+  /** Tries and answers of the main chat, in order; `at` is null for a line without a time. */
   readonly outcomes: readonly { readonly at: number | null; readonly isFailed: boolean }[];
   /** One per message id: the client repeats a response, and the last line is complete. */
   readonly usage: readonly Usage[];

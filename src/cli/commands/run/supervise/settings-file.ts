@@ -25,7 +25,7 @@ function fileOf({ paths }: Cli): string {
   return join(paths.home, "supervisor.json");
 }
 
-/** Reads them for a process with another PATH than the supervisor's: programs and folders may be missing. */
+/** Leaves programs and folders unchecked: the caller's PATH may be another. */
 export function parseSettings(cli: Cli): Result<SupervisorSettings, FailedResult["error"]> {
   const file = fileOf(cli);
   if (!existsSync(file)) return notFound(`there is no ${file}. It names what to watch, for example:\n${example}`);
