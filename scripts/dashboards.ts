@@ -23,14 +23,17 @@ import { definitionOf, metrics, type MetricDefinition, type MetricName } from ".
 
 const folder = join(import.meta.dirname, "..", "ops", "grafana", "dashboards");
 const prometheus = { type: "prometheus", uid: "${datasource}" };
-const selected = '{job=~"$job", instance=~"$instance"}';
+/** The variables list the jobs of machines and workspaces. */
+function selectorOf(name: MetricName): string {
+  return definitionOf(name).source === "deployment" ? "" : '{job=~"$job", instance=~"$instance"}';
+}
 /** Most of what is counted is rare: over minutes its rate would be noise. */
 const range = "1h";
 
 interface DashboardPlan {
   readonly title: string;
   readonly uid: string;
-  readonly source: MetricDefinition["source"];
+  readonly sources: readonly MetricDefinition["source"][];
   /** The values to see at a glance, as figures in the first row. */
   readonly overview: readonly MetricName[];
 }
@@ -39,7 +42,7 @@ const plans: Readonly<Record<string, DashboardPlan>> = {
   "machine.json": {
     title: "SHIM: one machine",
     uid: "shim-machine",
-    source: "machine",
+    sources: ["machine"],
     overview: [
       "shim_sessions",
       "shim_sessions_recoverable",
@@ -52,7 +55,7 @@ const plans: Readonly<Record<string, DashboardPlan>> = {
   "team.json": {
     title: "SHIM: team",
     uid: "shim-team",
-    source: "workspace",
+    sources: ["workspace", "deployment"],
     overview: [
       "shim_chats",
       "shim_tasks",
@@ -84,10 +87,11 @@ function queriesOf(name: MetricName): Query[] {
   const by = Object.keys(labels);
   const legend = by.map((label) => `{{${label}}}`).join(" ");
   if (type === "histogram") return quantilesOf(name);
-  if (type === "counter") return [{ expr: `${aggregate("sum", by)} (increase(${name}${selected}[${range}]))`, legend }];
+  if (type === "counter")
+    return [{ expr: `${aggregate("sum", by)} (increase(${name}${selectorOf(name)}[${range}]))`, legend }];
   // A sum of shares or of ages says nothing, nor does one of versions.
   const isSum = unit !== "seconds" && unit !== "ratio" && !name.endsWith("_version");
-  return [{ expr: `${aggregate(isSum ? "sum" : "max", by)} (${name}${selected})`, legend }];
+  return [{ expr: `${aggregate(isSum ? "sum" : "max", by)} (${name}${selectorOf(name)})`, legend }];
 }
 
 function aggregate(operator: "sum" | "max", by: readonly string[]): string {
@@ -98,7 +102,7 @@ function aggregate(operator: "sum" | "max", by: readonly string[]): string {
 function quantilesOf(name: MetricName): Query[] {
   const quantiles = definitionOf(name).unit === "ratio" ? [0.05, 0.5, 0.95, 0.99] : [0.5, 0.95, 0.99];
   return quantiles.map((quantile) => ({
-    expr: `histogram_quantile(${quantile}, sum by (le) (increase(${name}_bucket${selected}[${range}])))`,
+    expr: `histogram_quantile(${quantile}, sum by (le) (increase(${name}_bucket${selectorOf(name)}[${range}])))`,
     legend: `p${Math.round(quantile * 100)}`,
   }));
 }
@@ -170,8 +174,8 @@ function variable(name: "job" | "instance", query: string): QueryVariableBuilder
     .current({ selected: true, text: "All", value: "$__all" });
 }
 
-function dashboardOf({ title, uid, source, overview }: DashboardPlan): Dashboard {
-  const names = (Object.keys(metrics) as MetricName[]).filter((name) => definitionOf(name).source === source);
+function dashboardOf({ title, uid, sources, overview }: DashboardPlan): Dashboard {
+  const names = (Object.keys(metrics) as MetricName[]).filter((name) => sources.includes(definitionOf(name).source));
   const [first] = overview;
   const dashboard = new DashboardBuilder(title)
     .uid(uid)

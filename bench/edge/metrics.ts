@@ -1,7 +1,7 @@
 /** What a scrape costs the object: its time, and the rows that it reads. */
 import { ms, range, sample, timed, type Row } from "../figures.ts";
-import { freshRig, submitAll } from "../tasks/fresh-rig.ts";
-import { scaled } from "../tasks/sizes.ts";
+import { freshRig, newTasks, submitAll } from "../tasks/fresh-rig.ts";
+import { perSubmit, scaled } from "../tasks/sizes.ts";
 import { TaskWorker } from "../tasks/task-worker.ts";
 import type { EdgeRig } from "./edge-rig.ts";
 import type { WireClient } from "./wire-client.ts";
@@ -27,7 +27,31 @@ export async function metricsCost(): Promise<Row[]> {
   rows.push(await measured(client, "the same, half of the tasks done"));
   for (const one of [client, worker.client]) one.close();
   await rig.close();
-  return rows;
+  return [...rows, await blockedCost(tasks), await blockedCost(tasks / 8)];
+}
+
+interface Submitted {
+  readonly tasks: readonly { readonly task: number }[];
+}
+
+/** A blocked task has two index entries beside its row, as has no other open one. */
+async function blockedCost(blockedTasks: number): Promise<Row> {
+  const rig = await freshRig(true);
+  const client = await rig.client("scraper");
+  for (let left = blockedTasks; left > 0; left -= perSubmit) {
+    const first = (await client.call("tasks.submit", { tasks: [{ type: "first", delayMs: 86_400_000 }] })) as Submitted;
+    const dependsOn = first.tasks.map(({ task }) => task);
+    const blocked = newTasks("task", Math.min(perSubmit, left)).map((task) => Object.assign(task, { dependsOn }));
+    await client.call("tasks.submit", { tasks: blocked });
+  }
+  await submitAll(client, "task", tasks - blockedTasks);
+  const row = await measured(
+    client,
+    `with ${count(blockedTasks)} blocked and ${count(tasks - blockedTasks)} queued tasks`,
+  );
+  client.close();
+  await rig.close();
+  return row;
 }
 
 async function fill(rig: EdgeRig, client: WireClient): Promise<void> {

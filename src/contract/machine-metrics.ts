@@ -164,6 +164,23 @@ const safetyMetrics = {
   },
 } as const satisfies Record<string, MetricDefinition>;
 
+const supervisorMetrics = {
+  shim_supervisor_programs: {
+    ...gauge,
+    ...machine,
+    group: "Supervisor",
+    help: "Programs in the supervisor's settings; waiting: for their next start; looping: crashed too often to be started again; unwatched: no supervisor runs.",
+    labels: { phase: ["running", "waiting", "finished", "stopped", "failed", "looping", "unwatched"] },
+  },
+  shim_supervisor_restarts_total: {
+    ...counter,
+    ...machine,
+    group: "Supervisor",
+    help: "Programs, chats and apps that the supervisor has started again, by what ended them before; left: ended with an earlier supervisor; asked: by the user.",
+    labels: { reason: ["crashed", "limited", "finished", "left", "asked"] },
+  },
+} as const satisfies Record<string, MetricDefinition>;
+
 const machineMetrics = {
   shim_tokens_total: {
     ...counter,
@@ -235,6 +252,7 @@ const machineMetrics = {
 export const metricsOfMachine = {
   ...sessionMetrics,
   ...safetyMetrics,
+  ...supervisorMetrics,
   ...machineMetrics,
   ...experimentMetrics,
 } as const;

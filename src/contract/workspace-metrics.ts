@@ -52,6 +52,13 @@ const teamMetrics = {
   shim_leader_changes_total: { ...counter, ...workspace, group: "Team", help: "Elections that a chat has won." },
   shim_messages_total: { ...counter, ...workspace, group: "Team", help: "Messages that were sent." },
   shim_messages: { ...gauge, ...workspace, group: "Team", help: "Messages that are stored." },
+  shim_unread_messages: {
+    ...gauge,
+    ...workspace,
+    group: "Team",
+    help: "Unread messages of live chats, one for each reader (10,000 at most); topics with wildcards are left out.",
+    labels: { target: ["chat", "topic", "all"] },
+  },
   shim_state_keys: { ...gauge, ...workspace, group: "Team", help: "Keys of the shared state." },
   shim_workspace_events_total: {
     ...counter,
@@ -180,6 +187,24 @@ const coordinatorMetrics = {
     ...workspace,
     group: "Coordinator",
     help: "Version of the workspace's database schema.",
+  },
+} as const satisfies Record<string, MetricDefinition>;
+
+const deployment = { source: "deployment" } as const;
+
+export const metricsOfDeployment = {
+  shim_quarantined_messages: {
+    ...gauge,
+    ...deployment,
+    group: "Deployment",
+    help: "Messages of the queues that cannot be read (100 at most, kept for 30 days).",
+  },
+  shim_quarantined_age_seconds: {
+    ...age,
+    ...deployment,
+    group: "Deployment",
+    help: "Time since the oldest and the newest of them came; 0 where there is none.",
+    labels: { message: ["oldest", "newest"] },
   },
 } as const satisfies Record<string, MetricDefinition>;
 

@@ -24,6 +24,7 @@ import { Outgoing } from "./outgoing.ts";
 import { LoadShedder } from "./load-shedding.ts";
 import { KeptRows } from "./kept-rows.ts";
 import { logProblem } from "./log-problem.ts";
+import { MetricsHistory } from "./metrics-history.ts";
 import { migrateWorkspace } from "./migrate-workspace.ts";
 import { Requests, type CallAnswer } from "./requests.ts";
 import { close, unbind, Sockets } from "./sockets.ts";
@@ -37,7 +38,6 @@ import { Watches } from "./watches.ts";
 const sweepsPerAlarm = 20;
 /** Minimum gap between alarms, so work that stays due after a sweep cannot spin. */
 const minPauseMs = 250;
-const retryPauseMs = 30_000;
 
 /** The single writer of one workspace. Memory only caches what storage holds. */
 export class ChatCoordinator extends DurableObject<Env> {
@@ -77,6 +77,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     size: () => this.size(),
     closeSocket: (socket, code, reason) => this.#closeSocket(socket, code, reason),
   });
+  readonly #history = new MetricsHistory(this.#transactions, this.#operations, this.ctx.id.name ?? "");
   readonly #requests = new Requests({
     sql: this.#sql,
     operations: this.#operations,
@@ -277,11 +278,12 @@ export class ChatCoordinator extends DurableObject<Env> {
       // Before old changes are compacted: watch positions are in memory.
       this.#sockets.notifyChanges();
       this.#sweep();
+      this.#history.record(this.env.METRICS);
       this.#endEvent(minPauseMs);
     } catch (error) {
       if ((info?.retryCount ?? 0) < 5) throw error;
       logProblem("the alarm failed", { error: stackOf(error) });
-      this.#alarm.arm(this.now() + retryPauseMs, this.now());
+      this.#alarm.retry(this.now());
     }
   }
 

@@ -10,7 +10,7 @@ export interface Env {
   readonly SHIM_ADMIN_SECRET: string;
   readonly RATE_LIMITER?: RateLimit;
   readonly AUTH_FAILURE_LIMITER?: RateLimit;
-  /** Gets the samples of each scrape. */
+  /** Gets the samples of each scrape, and some at alarms. */
   readonly METRICS?: AnalyticsEngineDataset;
   /** Set only by the programs that start a local runtime. */
   readonly SHIM_LOCAL?: string;

@@ -47,6 +47,9 @@ export class AppWatch {
     this.#restarts = restarter.afterStart(restarts, runtime.now());
     if (this.#monitor.hasLiving()) return;
     const command = watched.restartWith ?? [];
-    await startInTerminal(this.#options, command, runtime.paths.home, { session: null, how: command.join(" ") });
+    await startInTerminal(this.#options, restarts, command, runtime.paths.home, {
+      session: null,
+      how: command.join(" "),
+    });
   }
 }

@@ -19,6 +19,10 @@ export type RestartRules = z.infer<typeof RestartRules>;
 export const RestartWhen = z.enum(["on-crash", "always", "never"]);
 export type RestartWhen = z.infer<typeof RestartWhen>;
 
+/** What ended the run before; `asked`: the user wants another one. */
+const EndedBy = z.enum(["crashed", "limited", "finished", "left", "asked"]);
+export type EndedBy = z.infer<typeof EndedBy>;
+
 /** Stored. Add fields as optional. */
 export const Restarts = z.object({
   /** due: to be started `waitMs` after `since`. looping: only the user restarts it. */
@@ -33,6 +37,8 @@ export const Restarts = z.object({
   /** Times of the last crashes, epoch ms. */
   crashes: z.array(z.number()),
   reason: z.string().nullable(),
+  /** Set while a restart is planned. */
+  endedBy: EndedBy.nullish(),
 });
 export type Restarts = z.infer<typeof Restarts>;
 
@@ -50,14 +56,18 @@ export function initial(now: number): Restarts {
   return { phase: "due", since: now, waitMs: 0, failures: 0, limits: 0, crashes: [], reason: null };
 }
 
+export function afterRequest(now: number): Restarts {
+  return { ...initial(now), endedBy: "asked" };
+}
+
 export function afterStart(previous: Restarts, now: number): Restarts {
-  return { ...previous, phase: "running", since: now, waitMs: 0 };
+  return { ...previous, phase: "running", since: now, waitMs: 0, endedBy: null };
 }
 
 /** [SU12] A program that ended with the supervisor before has not crashed. */
 export function afterTakeover(previous: Restarts, now: number): Restarts {
   if (previous.phase !== "running") return previous;
-  return { ...previous, phase: "due", since: now, waitMs: 0, reason: leftReason };
+  return { ...previous, phase: "due", since: now, waitMs: 0, reason: leftReason, endedBy: "left" };
 }
 
 export function afterHold(previous: Restarts, now: number, reason: string): Restarts {
@@ -76,6 +86,12 @@ export interface RestartPolicy {
 }
 
 export function afterEnd(previous: Restarts, ending: ProgramEnding, now: number, policy: RestartPolicy): Restarts {
+  const restarts = phaseAfter(previous, ending, now, policy);
+  const isPlanned = restarts.phase === "due" && ending.kind !== "stopped" && ending.kind !== "failed";
+  return isPlanned ? { ...restarts, endedBy: ending.kind } : restarts;
+}
+
+function phaseAfter(previous: Restarts, ending: ProgramEnding, now: number, policy: RestartPolicy): Restarts {
   const base = { ...previous, since: now, waitMs: 0 };
   switch (ending.kind) {
     case "finished":

@@ -4,6 +4,7 @@ import type { Runtime } from "../runtime/runtime.ts";
 import { messageOf } from "../shared/error.ts";
 import { isClosed } from "../local-mcp/sessions/closed-sessions.ts";
 import type { ProgramEnding } from "./program-end.ts";
+import { countRestart } from "./supervisor-metrics.ts";
 import { toEndedEvent, type SupervisorEvent } from "./supervisor-events.ts";
 
 /** Opens a terminal that outlives the call. Rejects where the start fails. */
@@ -46,13 +47,15 @@ export function planRestart(
 }
 
 export async function startInTerminal(
-  { name, openTerminal, emit }: WatchOptions,
+  { name, runtime, openTerminal, emit }: WatchOptions,
+  planned: restarter.Restarts,
   [command = "", ...args]: readonly string[],
   cwd: string,
   started: { readonly session: string | null; readonly how: string },
 ): Promise<void> {
   try {
     await openTerminal(command, args, cwd);
+    countRestart(runtime, planned);
     emit({ type: "restarting", name, ...started });
   } catch (error) {
     emit({ type: "problem", name, message: `${command} cannot be started: ${messageOf(error)}` });

@@ -84,7 +84,7 @@ export class ChatWatch {
     this.#planned.set(plan.newId ?? id, { restarts: restarter.afterStart(restarts, runtime.now()), sourceId: id });
     const opener = (this.#options.watched.restartWith ?? []).map((word) => word.replaceAll("{cwd}", cwd));
     const command = [...opener, plan.command, ...plan.args];
-    await startInTerminal(this.#options, command, cwd, { session: id, how: plan.reason });
+    await startInTerminal(this.#options, restarts, command, cwd, { session: id, how: plan.reason });
   }
 
   #checkStarted(id: string, { restarts, sourceId }: PlannedRestart, now: number): void {

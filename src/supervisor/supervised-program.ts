@@ -19,6 +19,7 @@ export interface SupervisedProgramOptions {
   readonly emit: (event: SupervisorEvent) => void;
   readonly pace?: (() => Promise<unknown> | null) | undefined;
   readonly wake: () => void;
+  readonly onStart: (planned: restarter.Restarts) => void;
 }
 
 export interface StopTimeouts {
@@ -67,7 +68,7 @@ export class SupervisedProgram {
     if (state.takeRestartRequest(name) && !this.#running) {
       const { chat, restarts } = this.#programState;
       // A program that ended well starts fresh; others continue their session.
-      this.#save({ restarts: restarter.initial(now()), chat: restarts.phase === "finished" ? noChat : chat });
+      this.#save({ restarts: restarter.afterRequest(now()), chat: restarts.phase === "finished" ? noChat : chat });
     }
     if (this.dueInMs() !== 0 || this.#stopController.signal.aborted) return;
     const programRun = this.#nextRun();
@@ -123,7 +124,9 @@ export class SupervisedProgram {
     const { name, now, emit } = this.#options;
     const { start, how, chat, onLine, onEnd } = programRun;
     // Saved first, so that a killed supervisor leaves no unknown program.
-    this.#save({ chat, restarts: restarter.afterStart(this.#programState.restarts, now()) });
+    const { restarts } = this.#programState;
+    this.#save({ chat, restarts: restarter.afterStart(restarts, now()) });
+    this.#options.onStart(restarts);
     emit({ type: "started", name, how, session: chat.session });
     const emitOutput = (text: string | null): void => {
       if (text !== null) emit({ type: "output", name, text });

@@ -11,6 +11,7 @@ import { isProgram, type SupervisorSettings, type WatchedProgram } from "./super
 import { supervisedCommand, type Supervised } from "./program-run.ts";
 import { SupervisedClaude } from "./supervised-claude.ts";
 import { SupervisedProgram, type StopTimeouts } from "./supervised-program.ts";
+import { countRestart } from "./supervisor-metrics.ts";
 import type { SupervisorState } from "./supervisor-state.ts";
 import { AppWatch } from "./app-watch.ts";
 import { ChatWatch } from "./chat-watch.ts";
@@ -141,6 +142,7 @@ export class SupervisorDaemon {
       emit,
       pace: this.#options.pace,
       wake: () => this.#wakeController.abort(),
+      onStart: (planned) => countRestart(runtime, planned),
     });
   }
 

@@ -20,7 +20,8 @@ import {
 } from "./callers.ts";
 import { openApi } from "./open-api.ts";
 import { check, NewWorkspace, parseQuery, readBody, readQuery } from "./inputs.ts";
-import { writeDataPoints } from "./data-points.ts";
+import { writeDataPoints } from "../durable/data-points.ts";
+import { quarantineSamples } from "./deployment-metrics.ts";
 import { authenticatePage, giveTicket } from "./page-socket.ts";
 import * as tokens from "./tokens.ts";
 
@@ -44,6 +45,7 @@ app.notFound((context) =>
 
 app.use((context, next) => onlyLoopbackHosts(context, next));
 app.get("/health", (context) => health(context));
+app.get("/metrics", (context) => scrapeDeployment(context));
 app.get("/openapi.json", () => Response.json(openApi()));
 app.post("/v1/workspaces", limitBody(), (context) => createWorkspace(context));
 app.get(`${base}/metrics`, (context) => scrape(context));
@@ -130,6 +132,14 @@ async function scrape(context: AppContext): Promise<Response> {
   if (!result.ok) return errorResponse(result.error);
   const { samples } = JSON.parse(result.value) as OutputOf<"metrics">;
   writeDataPoints(context.env.METRICS, workspace, samples);
+  return new Response(await toExposition(samples), { headers: { "content-type": contentType } });
+}
+
+/** [OB14] Metrics that belong to no workspace. */
+async function scrapeDeployment(context: AppContext): Promise<Response> {
+  const admin = await requireDeploymentAdmin(context);
+  if (!admin.ok) return errorResponse(admin.error);
+  const samples = quarantineSamples(await quarantineOf(context.env).list());
   return new Response(await toExposition(samples), { headers: { "content-type": contentType } });
 }
 

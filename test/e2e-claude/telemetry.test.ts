@@ -53,3 +53,12 @@ it("[OB24] requests that the real client has given up are failed tries", async (
   await claude.waitForExit();
   expect(rig.sessions()[0]?.readings.apiErrors?.value).toBeGreaterThanOrEqual(1);
 });
+
+it("[OB24] without telemetry the tries of the real client that failed are counted from its transcript", async () => {
+  const rig = new ClaudeRig();
+  const overloaded = { status: 529, type: "overloaded_error", message: "no" };
+  const steps = [bash("sleep 1"), { error: overloaded, times: 20 }];
+  const { claude } = await rig.print("work", { steps, env: { CLAUDE_CODE_MAX_RETRIES: "2" } });
+  await claude.waitForExit();
+  expect(rig.sessions()[0]?.readings.apiErrors).toMatchObject({ value: 3, source: "estimated" });
+});

@@ -37,6 +37,14 @@ async function workspaceTarget(edge: EdgeRuntime): Promise<Targets["shim-workspa
   return { url: `${edge.url}/v1/workspaces/${edge.workspace}/metrics`, token };
 }
 
+async function allTargets(home: MachineHome, edge: EdgeRuntime): Promise<Targets> {
+  return {
+    "shim-machine": await machineTarget(home),
+    "shim-workspace": await workspaceTarget(edge),
+    "shim-deployment": { url: `${edge.url}/metrics`, token: edge.adminSecret },
+  };
+}
+
 async function scrape({ url, token }: Targets["shim-machine"]): Promise<string> {
   const answer = await fetch(url, { headers: { authorization: `Bearer ${token.trim()}` } });
   expect(answer.status).toBe(200);
@@ -55,9 +63,9 @@ async function hasData(prometheus: Prometheus, expr: string): Promise<boolean> {
 
 it("[OB10] [OB11] a real Prometheus scrapes a machine and a workspace, and every panel has data after a session", async () => {
   const [home, edge] = [new MachineHome(), await EdgeRuntime.open()];
-  const targets = { "shim-machine": await machineTarget(home), "shim-workspace": await workspaceTarget(edge) };
+  const targets = await allTargets(home, edge);
   const prometheus = await Prometheus.start(targets);
-  await prometheus.until("count(up == 1) == 2");
+  await prometheus.until("count(up == 1) == 3");
   workAndDie(home.paths);
   await workAsTeam(edge);
   // The object keeps its figures for ten seconds; an increase needs two scrapes of a new series.
@@ -93,9 +101,9 @@ it("[OB10] [OB11] a real Prometheus scrapes a machine and a workspace, and every
 
 it("[OB11] the variables of the dashboards find the jobs, and the shipped alerts are evaluated", async () => {
   const [home, edge] = [new MachineHome(), await EdgeRuntime.open()];
-  const targets = { "shim-machine": await machineTarget(home), "shim-workspace": await workspaceTarget(edge) };
+  const targets = await allTargets(home, edge);
   const prometheus = await Prometheus.start(targets);
-  await prometheus.until("count(up == 1) == 2");
+  await prometheus.until("count(up == 1) == 3");
   const jobs = await Promise.all(
     dashboards.map(async (file) => {
       const queries = dashboard(file).templating.list.map(({ query }) => JSON.stringify(query));

@@ -1,7 +1,8 @@
 import { expect } from "vitest";
+import type { Target } from "#src/contract/messages.ts";
 import type { MetricName } from "#src/contract/metrics.ts";
 import type { EngineHost } from "#harness/coordinator/engine-host.ts";
-import { pass } from "#harness/coordinator/peers.ts";
+import { pass, Peer } from "#harness/coordinator/peers.ts";
 import { ask, day } from "#harness/coordinator/state-calls.ts";
 import { cancel, Hand, submitOne } from "#harness/coordinator/task-calls.ts";
 import type { TaskTest } from "./rule-test.ts";
@@ -118,6 +119,63 @@ export function metricRules(it: TaskTest): void {
     const after = await sampled(host);
     expect(after("shim_tasks_submitted_total")).toBe(4);
     expect(after("shim_task_ends_total", "done")).toBe(1);
+  });
+
+  it("[OB4] a bound lease counts as long as its chat lives", async ({ host }) => {
+    await ask(host, "settings.set", { settings: { chatTtlMs: 30_000 } });
+    const a = await Peer.join(host, "a");
+    await a.hold("r", { isBound: true });
+    for (let n = 0; n < 6; n++) {
+      await pass(host, 10_000);
+      await a.beat();
+    }
+    expect((await sampled(host))("shim_leases")).toBe(1);
+    await pass(host, 300_000);
+    expect((await sampled(host))("shim_leases")).toBe(0);
+  });
+
+  it("[OB13] [OB8] each entry of the audit log counts once, however often entries are summed and pruned", async ({
+    host,
+  }) => {
+    await ask(host, "settings.set", { settings: { chatTtlMs: 600_000 } });
+    const a = await Peer.join(host, "a");
+    const granted = async (): Promise<number | undefined> =>
+      (await sampled(host))("shim_workspace_events_total", "lease.granted");
+    for (const rounds of [3, 300, 250]) {
+      const before = (await granted()) ?? 0;
+      for (let n = 0; n < rounds; n++) await a.hold(`r${n}`, { ttlMs: 3_600_000 }).then((lease) => a.release(lease));
+      expect(await granted()).toBe(before + rounds);
+    }
+    await a.campaign("build");
+    const before = await sampled(host);
+    expect(before("shim_leader_changes_total")).toBe(1);
+    for (let days = 0; days < 35; days++) await pass(host, day);
+    const after = await sampled(host);
+    expect(after("shim_leader_changes_total")).toBe(1);
+    expect(after("shim_workspace_events_total", "lease.granted")).toBe(554);
+  });
+
+  it("[OB4] unread messages count once for each live chat that may read them", async ({ host }) => {
+    await ask(host, "settings.set", { settings: { chatTtlMs: 600_000 } });
+    const [a, b, c] = [await Peer.join(host, "a"), await Peer.join(host, "b"), await Peer.join(host, "c")];
+    await ask(host, "messages.subscribe", { self: b.self, pattern: "build" });
+    await ask(host, "messages.subscribe", { self: c.self, pattern: "build" });
+    const send = (target: Target): Promise<{ id: number }> =>
+      ask(host, "messages.send", { self: a.self, target, body: 1 });
+    for (const target of [{ to: "chat", chat: "b" }, { to: "chat", chat: "b" }, { to: "all" }] as const)
+      await send(target);
+    const { id } = await send({ to: "topic", topic: "build" });
+    const unread = async (): Promise<(number | undefined)[]> => {
+      const value = await sampled(host);
+      return ["chat", "topic", "all"].map((target) => value("shim_unread_messages", target));
+    };
+    expect(await unread()).toEqual([2, 2, 2]);
+    await ask(host, "messages.ack", { self: b.self, ids: [id] });
+    expect(await unread()).toEqual([2, 1, 2]);
+    await ask(host, "messages.ack", { self: b.self, cursor: id });
+    expect(await unread()).toEqual([0, 1, 1]);
+    await c.leave();
+    expect(await unread()).toEqual([0, 0, 0]);
   });
 
   it("[OB4] chats are counted by status, leases while they are held", async ({ host }) => {

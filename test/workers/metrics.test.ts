@@ -1,7 +1,8 @@
-import { expect } from "vitest";
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
+import { expect, vi } from "vitest";
 import type { Env } from "#src/durable/env.ts";
 import { app } from "#src/worker/app.ts";
-import { counted } from "./costs.ts";
+import { all, counted, reads, times } from "./costs.ts";
 import { bearer, bindings, it, origin, request, wait, type TestWorkspace } from "./support.ts";
 
 function pathOf(workspace: TestWorkspace): string {
@@ -62,6 +63,57 @@ it("[OB5] for ten seconds all scrapes have the figures of the first, and read no
   expect([kept.written, fresh.written]).toEqual([0, 0]);
 });
 
+it("[OB13] a scrape of a long audit log reads hardly more rows than that of a short one", async () => {
+  const counts = [100, 200, 1_500];
+  const found = await reads(
+    (at, count) =>
+      all(
+        at,
+        times(count, (n) => ({
+          method: "leases.acquire",
+          params: { self: at.self, resource: `r${n}`, requestId: "q", ttlMs: 3_600_000 },
+        })),
+      ),
+    { scrape: ({ workspace }) => scrape(workspace) },
+    counts,
+    { maxLeasesPerChat: 10_000 },
+  );
+  // Each lease is read, and with it nothing of the log but its newest entries.
+  const beyondLeases = found["scrape"]?.map((read, at) => read - (counts[at] ?? 0)) ?? [];
+  expect(beyondLeases).toHaveLength(3);
+  for (const read of beyondLeases) expect(read).toBeLessThan(1_000);
+});
+
+it("[OB14] the deployment's own metrics need its admin secret, and have no text of a message", async ({
+  workspace,
+}) => {
+  for (const headers of [{}, bearer(workspace.token)])
+    expect((await request("/metrics", { headers })).status).toBe(401);
+  const quarantine = bindings.QUARANTINE.getByName("messages");
+  const empty = await runInDurableObject(quarantine, (_quarantine, { storage }) => {
+    storage.sql.exec("DELETE FROM messages");
+    return deployment();
+  });
+  expect(empty).toEqual({ shim_quarantined_messages: 0, oldest: 0, newest: 0 });
+  await quarantine.keep([{ id: "m1", queue: "dispatch", body: "a secret" }]);
+  wait(60_000);
+  await quarantine.keep([{ id: "m2", queue: "dispatch", body: "a secret" }]);
+  wait(1_000);
+  expect(await deployment()).toEqual({ shim_quarantined_messages: 2, oldest: 61, newest: 1 });
+});
+
+async function deployment(): Promise<Record<string, number>> {
+  const answer = await request("/metrics", { headers: bearer(bindings.SHIM_ADMIN_SECRET) });
+  const text = await answer.text();
+  expect(text).not.toContain("secret");
+  const age = (message: string): number => valueOf(text, `shim_quarantined_age_seconds{message="${message}"}`);
+  return {
+    shim_quarantined_messages: valueOf(text, "shim_quarantined_messages"),
+    oldest: age("oldest"),
+    newest: age("newest"),
+  };
+}
+
 it("[OB6] each scrape is written to the dataset that is bound, twenty series a point, under the workspace", async ({
   workspace,
 }) => {
@@ -80,4 +132,59 @@ it("[OB6] each scrape is written to the dataset that is bound, twenty series a p
     expect(new Set(points.map(({ indexes }) => indexes?.[0]))).toEqual(new Set([workspace.name]));
     expect(points.every(({ blobs = [] }) => blobs.length <= 20)).toBe(true);
   }
+});
+
+/** Binds a dataset to the object. @returns what is written to it */
+async function bindDataset(workspace: TestWorkspace, write?: () => void): Promise<AnalyticsEngineDataPoint[]> {
+  const points: AnalyticsEngineDataPoint[] = [];
+  const METRICS: AnalyticsEngineDataset = {
+    writeDataPoint: (point) => {
+      write?.();
+      if (point) points.push(point);
+    },
+  };
+  await workspace.inside((_state, instance) => void Object.assign(instance, { env: { ...bindings, METRICS } }));
+  return points;
+}
+
+async function setShort(workspace: TestWorkspace, key: string): Promise<void> {
+  await workspace.ask("state.set", { key, value: 1, ttlMs: 1_000 });
+  wait(1_000);
+  await workspace.ring();
+}
+
+it("[OB16] the alarm writes the samples to a bound dataset, at most once in ten minutes, also after an eviction", async ({
+  workspace,
+}) => {
+  const first = await bindDataset(workspace);
+  await setShort(workspace, "a");
+  const series = first.flatMap(({ blobs = [], doubles = [] }) => blobs.map((name, at) => [name, doubles[at]]));
+  expect(series).toContainEqual(["shim_state_keys", 0]);
+  expect(new Set(first.map(({ indexes }) => indexes?.[0]))).toEqual(new Set([workspace.name]));
+  const { length } = first;
+  wait(590_000);
+  await setShort(workspace, "b");
+  expect(first).toHaveLength(length);
+  await evictDurableObject(workspace.stub);
+  const later = await bindDataset(workspace);
+  await setShort(workspace, "c");
+  expect(later).toEqual([]);
+  wait(10_000);
+  await setShort(workspace, "d");
+  expect(later).toHaveLength(length);
+});
+
+it("[OB16] unbound, the alarm writes nothing for it; a dataset that fails does not fail the sweep", async ({
+  workspace,
+}) => {
+  await setShort(workspace, "a");
+  expect(await workspace.rows("SELECT value FROM meta WHERE key LIKE 'history%'")).toEqual([]);
+  const log = vi.spyOn(console, "error").mockReturnValue();
+  await bindDataset(workspace, () => {
+    throw new Error("no");
+  });
+  await setShort(workspace, "b");
+  expect(log).toHaveBeenCalledOnce();
+  log.mockRestore();
+  expect((await workspace.ask("state.list", { prefix: "" })).entries).toEqual([]);
 });

@@ -3,6 +3,7 @@ import { ok } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Handlers } from "./handlers.ts";
 import { insertRows } from "./insert-rows.ts";
+import * as meta from "./meta.ts";
 import * as totals from "./metric-totals.ts";
 import type { Tx } from "./tx.ts";
 
@@ -25,7 +26,7 @@ export function append({ sql, now }: Pick<Tx, "sql" | "now">, { kind, subject, a
     JSON.stringify(detail ?? {}),
   );
   if (!row) throw new Error("no row was added to the audit log");
-  if (row.seq % pruneEvery === 0) prune(sql, now, 2 * pruneEvery);
+  if (row.seq % pruneEvery === 0) compact(sql, now, row.seq);
   return row.seq;
 }
 
@@ -38,7 +39,7 @@ export function appendAll(
   const first = newestNumber(sql) + 1;
   const seq = subjects.map((_, at) => first + at);
   insertRows(sql, "audit", { seq, at: now, kind, subject: subjects, actor: actor ?? null, detail: "{}" });
-  for (const number of seq) if (number % pruneEvery === 0) prune(sql, now, 2 * pruneEvery, number);
+  for (const number of seq) if (number % pruneEvery === 0) compact(sql, now, number);
   return first;
 }
 
@@ -76,7 +77,52 @@ export const handlers = {
 } satisfies Partial<Handlers>;
 
 /** An election is a lease on `leader:<name>`. */
-export const isLeaderGrantSql = "kind = 'lease.granted' AND subject >= 'leader:' AND subject < 'leader;'";
+const isLeaderGrantSql = "kind = 'lease.granted' AND subject >= 'leader:' AND subject < 'leader;'";
+
+const summedKey = "audit_summed_to";
+const events = "shim_workspace_events_total";
+const leaderChanges = "shim_leader_changes_total";
+
+/** Number of the last entry that the totals contain. */
+function summedTo(sql: Sql): number {
+  return Number(meta.read(sql, summedKey) ?? 0);
+}
+
+interface KindCount {
+  readonly kind: string;
+  readonly n: number;
+  readonly leaders: number;
+}
+
+/** @param upTo number of the last entry */
+function countKinds(sql: Sql, upTo: number): KindCount[] {
+  return sql.all<KindCount>(
+    `SELECT kind, count(*) AS n, sum(${isLeaderGrantSql}) AS leaders FROM audit WHERE seq > ? AND seq <= ? GROUP BY kind`,
+    summedTo(sql),
+    upTo,
+  );
+}
+
+/** Entries ever by kind, and elections ever; reads few rows, however long the log. */
+export function readTotals(sql: Sql): { readonly kinds: ReadonlyMap<string, number>; readonly leaderChanges: number } {
+  const kinds = new Map(totals.list(sql, events).map(({ label, value }) => [label, value]));
+  let leaders = totals.get(sql, leaderChanges);
+  for (const { kind, n, leaders: granted } of countKinds(sql, Number.MAX_SAFE_INTEGER)) {
+    kinds.set(kind, (kinds.get(kind) ?? 0) + n);
+    leaders += granted;
+  }
+  return { kinds, leaderChanges: leaders };
+}
+
+/** Adds entries to the totals, each once. @param upTo number of the last one */
+function sumKinds(sql: Sql, upTo: number): void {
+  if (upTo <= summedTo(sql)) return;
+  for (const { kind, n, leaders } of countKinds(sql, upTo)) {
+    totals.add({ sql }, events, kind, n);
+    totals.add({ sql }, leaderChanges, "", leaders);
+  }
+  meta.write(sql, summedKey, String(upTo));
+}
 
 const keepMs = 30 * 86_400_000;
 const keepRows = 20_000;
@@ -101,9 +147,12 @@ export function prune(sql: Sql, now: number, limit: number, newest = newestNumbe
     ? [kept]
     : sql.all<{ seq: number }>(`SELECT seq FROM (${oldest}) ORDER BY seq DESC LIMIT 1`, limit);
   if (!last) return;
-  const pruned = "SELECT kind AS label, count(*) AS value FROM audit WHERE seq < ? GROUP BY kind";
-  totals.addAll({ sql }, "shim_workspace_events_total", pruned, last.seq);
-  const leaders = `SELECT '' AS label, count(*) AS value FROM audit WHERE seq < ? AND ${isLeaderGrantSql} HAVING count(*) > 0`;
-  totals.addAll({ sql }, "shim_leader_changes_total", leaders, last.seq);
+  sumKinds(sql, last.seq - 1);
   sql.run("DELETE FROM audit WHERE seq < ?", last.seq);
+}
+
+/** @param newest number of an entry */
+function compact(sql: Sql, now: number, newest: number): void {
+  sumKinds(sql, newest);
+  prune(sql, now, 2 * pruneEvery, newest);
 }

@@ -22,21 +22,15 @@ export const metricTables: readonly string[] = [
 
 /** @param label value of the metric's label; "" for a metric without */
 export function add({ sql }: Pick<Tx, "sql">, name: MetricName, label = "", value = 1): void {
-  if (value !== 0)
-    sql.run(`INSERT INTO metric_totals (name, label, value) VALUES (?, ?, ?) ${conflict}`, name, label, value);
-}
-
-/** @param query SQL of two columns, the label and the increase */
-export function addAll({ sql }: Pick<Tx, "sql">, name: MetricName, query: string, ...values: readonly number[]): void {
-  // WHERE true: without it SQLite reads ON as part of a join (lang_upsert.html).
+  if (value === 0) return;
   sql.run(
-    `INSERT INTO metric_totals (name, label, value) SELECT ?, label, value FROM (${query}) WHERE true ${conflict}`,
+    `INSERT INTO metric_totals (name, label, value) VALUES (?, ?, ?)
+     ON CONFLICT (name, label) DO UPDATE SET value = value + excluded.value`,
     name,
-    ...values,
+    label,
+    value,
   );
 }
-
-const conflict = "ON CONFLICT (name, label) DO UPDATE SET value = value + excluded.value";
 
 interface Total {
   readonly label: string;

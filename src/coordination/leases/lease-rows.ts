@@ -60,7 +60,9 @@ export function heldBy(sql: Sql, chat: string): LeaseRow[] {
   return sql.all<LeaseRow>("SELECT * FROM leases WHERE holder = ?", chat);
 }
 
-export function expiresAt(tx: Tx, row: LeaseRow): number {
+type Term = Pick<LeaseRow, "holder" | "incarnation" | "ttl_ms" | "is_bound" | "expires_at">;
+
+export function expiresAt(tx: Tx, row: Term): number {
   if (row.is_bound === 0) return row.expires_at;
   const holder = chatRows.findLiveness(tx, row.holder);
   if (!holder || holder.incarnation !== row.incarnation) return row.expires_at;
@@ -68,8 +70,25 @@ export function expiresAt(tx: Tx, row: LeaseRow): number {
 }
 
 /** [LE10] A lease has ended at its last instant. */
-export function isLive(tx: Tx, row: LeaseRow): boolean {
+export function isLive(tx: Tx, row: Term): boolean {
   return expiresAt(tx, row) > tx.now;
+}
+
+/** Bound leases that only their chats keep are read once for each chat. */
+export function countLive(tx: Tx): number {
+  const [{ live, kept } = { live: 0, kept: 0 }] = tx.sql.all<{ live: number; kept: number }>(
+    `SELECT count(*) FILTER (WHERE expires_at > ?) AS live,
+       count(*) FILTER (WHERE is_bound = 1 AND expires_at <= ?) AS kept FROM leases`,
+    tx.now,
+    tx.now,
+  );
+  if (kept === 0) return live;
+  const byChat = tx.sql.all<Term & { readonly n: number }>(
+    `SELECT holder, incarnation, ttl_ms, is_bound, expires_at, count(*) AS n FROM leases
+     WHERE is_bound = 1 AND expires_at <= ? GROUP BY holder, incarnation, ttl_ms`,
+    tx.now,
+  );
+  return byChat.reduce((sum, row) => sum + (isLive(tx, row) ? row.n : 0), live);
 }
 
 export function findOverlapping<Row extends { readonly resource: string }>(

@@ -10,7 +10,9 @@ import type { Handlers } from "../kernel/handlers.ts";
 import * as meta from "../kernel/meta.ts";
 import * as totals from "../kernel/metric-totals.ts";
 import type { Tx } from "../kernel/tx.ts";
+import * as leaseRows from "../leases/lease-rows.ts";
 import * as inboxes from "../messages/inboxes.ts";
+import * as unread from "../messages/unread-counts.ts";
 import * as budgets from "../tasks/budgets.ts";
 import * as taskRows from "../tasks/task-rows.ts";
 import { recentDurations } from "../tasks/task-stats.ts";
@@ -55,33 +57,27 @@ function countsBy(sql: Sql, name: MetricName, label: string, query: string): Sam
 }
 
 function teamSamples(tx: Tx): Sample[] {
-  const { sql, settings, now } = tx;
+  const { sql, settings } = tx;
   return [
     sample("shim_chats", 0, { status: "offline" }),
     ...countsBy(sql, "shim_chats", "status", "SELECT status AS label, count(*) AS n FROM chats GROUP BY status"),
     sample("shim_chat_slots", settings.maxConcurrentChats),
-    sample("shim_leases", count(sql, "(SELECT count(*) FROM leases WHERE expires_at > ?)", now)),
+    sample("shim_leases", leaseRows.countLive(tx)),
     sample("shim_lease_waiters", count(sql, "(SELECT count(*) FROM waiters)")),
     sample("shim_messages_total", sentMessages(tx)),
     sample("shim_messages", count(sql, "(SELECT count(*) FROM messages)")),
+    ...unread.countByTarget(tx).map(({ kind, n }) => sample("shim_unread_messages", n, { target: kind })),
     sample("shim_state_keys", changes.readTotals(sql).keys),
     ...auditSamples(sql),
   ];
 }
 
-/** Kept entries, in one walk over the log, and the totals of pruned ones. */
 function auditSamples(sql: Sql): Sample[] {
-  const kept = sql.all<{ kind: string; n: number; leaders: number }>(
-    `SELECT kind, count(*) AS n, sum(${audit.isLeaderGrantSql}) AS leaders FROM audit GROUP BY kind`,
-  );
-  const leaders = kept.reduce((sum, row) => sum + row.leaders, totals.get(sql, "shim_leader_changes_total"));
+  const { kinds, leaderChanges } = audit.readTotals(sql);
   return [
-    sample("shim_leader_changes_total", leaders),
+    sample("shim_leader_changes_total", leaderChanges),
     sample("shim_workspace_events_total", 0, { kind: "chat.offline" }),
-    ...kept.map(({ kind, n }) => sample("shim_workspace_events_total", n, { kind })),
-    ...totals
-      .list(sql, "shim_workspace_events_total")
-      .map(({ label, value }) => sample("shim_workspace_events_total", value, { kind: label })),
+    ...[...kinds].map(([kind, n]) => sample("shim_workspace_events_total", n, { kind })),
   ];
 }
 
@@ -131,8 +127,8 @@ const indexed = [
   "tasks INDEXED BY tasks_dead WHERE state = 'dead'",
   "task_dependents",
 ];
-const storedTasks = `SELECT (SELECT count(*) FROM tasks) AS stored,
-  ${indexed.map((rows) => `(SELECT count(*) FROM ${rows})`).join(" + ")} AS entries`;
+const entries = indexed.map((rows) => `SELECT 1 FROM ${rows}`).join(" UNION ALL ");
+const isFewerThan = `SELECT NOT EXISTS (SELECT 1 FROM (${entries}) LIMIT 1 OFFSET ?) AS isFewer`;
 // CROSS JOIN: SQLite keeps this order of the tables.
 const indexedTasks = `(${indexed.map((rows) => `SELECT task FROM ${rows}`).join(" UNION ")}) CROSS JOIN tasks USING (task)`;
 
@@ -142,8 +138,9 @@ type Counts<Name extends string> = Readonly<Record<Name, number>>;
 
 /** Each entry of an index is read in the table: beyond a quarter of it a walk costs less. */
 function readOthers(sql: Sql): Partial<Counts<"stored" | (typeof otherStates)[number]>> {
-  const [{ stored, entries } = { stored: 0, entries: 0 }] = sql.all<Counts<"stored" | "entries">>(storedTasks);
-  const from = 4 * entries < stored ? indexedTasks : "tasks";
+  const stored = count(sql, "(SELECT count(*) FROM tasks)");
+  const [found] = sql.all<{ isFewer: number }>(isFewerThan, Math.floor(stored / 4));
+  const from = found?.isFewer === 1 ? indexedTasks : "tasks";
   const [others] = sql.all<Counts<(typeof otherStates)[number]>>(`SELECT ${counts("state", otherStates)} FROM ${from}`);
   return { stored, ...others };
 }

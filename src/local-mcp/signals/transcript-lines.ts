@@ -57,6 +57,8 @@ export interface TranscriptContent {
   readonly toolCalls: readonly TranscriptToolCall[];
   readonly toolEnds: readonly TranscriptToolEnd[];
   readonly apiErrors: readonly TranscriptApiError[];
+  /** Tries and answers of the main chat, in order; `at` is null for a line without a time. */
+  readonly outcomes: readonly { readonly at: number | null; readonly isFailed: boolean }[];
   /** One per message id: the client repeats a response, and the last line is complete. */
   readonly usage: readonly Usage[];
   readonly subagentUsage: readonly Usage[];
@@ -81,6 +83,7 @@ interface TranscriptDraft {
   toolCalls: TranscriptToolCall[];
   toolEnds: TranscriptToolEnd[];
   apiErrors: TranscriptApiError[];
+  outcomes: { at: number | null; isFailed: boolean }[];
   usage: Map<string, Usage>;
   subagentUsage: Map<string, Usage>;
   contextUsage: Usage | null;
@@ -97,6 +100,7 @@ export function readLines(
     toolCalls: [],
     toolEnds: [],
     apiErrors: [],
+    outcomes: [],
     usage: new Map(),
     subagentUsage: new Map(),
     contextUsage: null,
@@ -129,10 +133,16 @@ function readLine(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin):
   const message = objectAt(line, "message");
   if (line["type"] === "user") readUser(draft, line, message, origin);
   else if (line["type"] === "assistant") readAssistant(draft, line, message, origin);
-  else if (line["type"] === "system" && line["subtype"] === "compact_boundary") {
+  else if (line["type"] === "system") readSystem(draft, line, origin);
+}
+
+function readSystem(draft: TranscriptDraft, line: JsonObject, { at }: LineOrigin): void {
+  if (line["subtype"] === "compact_boundary") {
     draft.contextUsage = null;
-    draft.compactBoundary = { at: origin.at };
+    draft.compactBoundary = { at };
   }
+  // A failed try that is repeated; the last one is an answer of the client.
+  if (line["subtype"] === "api_error") draft.outcomes.push({ at, isFailed: true });
 }
 
 function readUser(draft: TranscriptDraft, line: JsonObject, message: JsonObject | null, origin: LineOrigin): void {
@@ -153,6 +163,7 @@ function readAssistant(draft: TranscriptDraft, line: JsonObject, message: JsonOb
   const text = textOf(message);
   if (line["isApiErrorMessage"] === true) {
     draft.apiErrors.push({ text, ...origin });
+    draft.outcomes.push({ at: origin.at, isFailed: true });
     return;
   }
   if (message?.["model"] === "<synthetic>") return;
@@ -177,6 +188,7 @@ function readSidechain(draft: TranscriptDraft, line: JsonObject, origin: LineOri
 function readUsage(draft: TranscriptDraft, line: JsonObject, message: JsonObject | null, origin: LineOrigin): void {
   const usage = usageIn(line, message, origin);
   if (!usage) return;
+  draft.outcomes.push({ at: usage.at, isFailed: false });
   // Deleted first, so that the map's order is the order of the last lines.
   draft.usage.delete(usage.messageId);
   draft.usage.set(usage.messageId, usage);

@@ -1,6 +1,7 @@
 import type { Readings } from "../../contract/readings.ts";
 import { toReadings } from "../../policy/readings.ts";
 import { effectiveWindow } from "./context-window.ts";
+import { streakAfter } from "./failed-requests.ts";
 import type { Usage } from "./transcript-lines.ts";
 import type { TranscriptPart } from "./transcript.ts";
 
@@ -8,7 +9,14 @@ import type { TranscriptPart } from "./transcript.ts";
 export function fromTranscript(part: TranscriptPart, old: Readings, env: NodeJS.ProcessEnv, now: number): Readings {
   const size = toReadings({ transcriptBytes: part.unreadable === null ? part.size : null }, "measured", now);
   const usage = part.contextUsage;
-  return usage ? { ...size, ...contextReadings(usage, old, env, now) } : size;
+  return { ...size, ...streakReading(part, old, now), ...(usage ? contextReadings(usage, old, env, now) : {}) };
+}
+
+/** An estimate, which lacks the tries of sub-agents; the telemetry has all. */
+function streakReading({ outcomes }: TranscriptPart, { apiErrors: before }: Readings, now: number): Readings {
+  const dated = outcomes.map(({ at, isFailed }) => ({ at: at ?? now, failedTries: isFailed ? 1 : 0 }));
+  const streak = streakAfter(before, dated, "estimated", now);
+  return streak && streak !== before ? { apiErrors: streak } : {};
 }
 
 function contextReadings(usage: Usage, old: Readings, env: NodeJS.ProcessEnv, now: number): Readings {

@@ -1,4 +1,3 @@
-import type { Readings } from "../../contract/readings.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as meta from "../../store/meta.ts";
@@ -7,6 +6,7 @@ import { idOf, label } from "../sessions/entries.ts";
 import { recordSettings } from "../recording/session-settings.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";
 import * as sessions from "../sessions/sessions.ts";
+import { streakAfter, type RequestOutcome } from "../signals/failed-requests.ts";
 import { countRequest } from "../usage/ledger.ts";
 import type { RequestEvent, TelemetryEvent } from "./otlp-events.ts";
 
@@ -29,7 +29,7 @@ export function recordEvents(sql: Sql, runtime: Runtime, events: readonly Teleme
     for (const event of requests) recordRequest(sql, session, event, now);
     const effort = requests.findLast((event) => event.effort !== null)?.effort;
     if (effort) recordSettings(sql, now, id, runtime.config, { model: session.model, effort: label(effort) });
-    const streak = streakAfter(session.readings.apiErrors, list, now);
+    const streak = streakAfter(session.readings.apiErrors, list.map(outcomeOf), "measured", now);
     if (streak && streak !== session.readings.apiErrors) observe(sql, runtime, session, null, { apiErrors: streak });
   }
 }
@@ -42,25 +42,6 @@ function recordRequest(sql: Sql, session: sessions.Session, event: RequestEvent,
   countRequest(sql, session, { requestId, model: label(event.model), costMicros, at, counts }, now);
 }
 
-const maxGapMs = 600_000;
-
-/** [OB24] Counts failed tries since the last answer; ten minutes without one end a streak. */
-function streakAfter(
-  before: Readings["apiErrors"],
-  events: readonly TelemetryEvent[],
-  now: number,
-): NonNullable<Readings["apiErrors"]> | undefined {
-  let streak = before;
-  for (const event of events.toSorted((a, b) => a.at - b.at)) {
-    const at = Math.min(now, event.at);
-    // A repeated delivery counts nothing twice.
-    if (streak && at <= streak.at) continue;
-    const value = event.kind === "request" ? 0 : failedTries(streak, at) + event.attempts;
-    if (value > 0 || (streak && streak.value > 0)) streak = { value, source: "measured", at };
-  }
-  return streak;
-}
-
-function failedTries(streak: Readings["apiErrors"], at: number): number {
-  return streak && at - streak.at <= maxGapMs ? streak.value : 0;
+function outcomeOf(event: TelemetryEvent): RequestOutcome {
+  return { at: event.at, failedTries: event.kind === "request" ? 0 : event.attempts };
 }

@@ -54,10 +54,17 @@ export function aCompactBoundary(preTokens: number, overrides: Fields = {}): str
   return line("system", { ...about, compactMetadata: { trigger: "auto", preTokens } }, overrides);
 }
 
-export function anApiErrorLine(text: string): string {
+export function anApiErrorLine(text: string, overrides: Fields = {}): string {
   const usage = { input_tokens: 0, output_tokens: 0 };
   const failed = { id: "msg_error", model: "<synthetic>", content: [{ type: "text", text }], usage };
-  return anAssistantLine(failed, { isApiErrorMessage: true });
+  return anAssistantLine(failed, { isApiErrorMessage: true, ...overrides });
+}
+
+/** A failed try that Claude Code repeats, as of 2.1.328. */
+export function aRetryLine(retryAttempt: number, overrides: Fields = {}): string {
+  const error = { message: "529 overloaded", status: 529, formatted: "529 overloaded", connection: null };
+  const about = { subtype: "api_error", level: "error", error, retryInMs: 538, retryAttempt, maxRetries: 10 };
+  return line("system", { ...about, source: "request_retry" }, overrides);
 }
 
 export function anAttachmentLine(text: string): string {

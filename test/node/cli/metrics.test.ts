@@ -5,6 +5,9 @@ import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import type { Sample } from "#src/contract/metrics.ts";
+import { initial } from "#src/supervisor/auto-restarter.ts";
+import { SupervisorSettings, type WatchedProgram } from "#src/supervisor/supervisor-settings.ts";
+import { SupervisorState } from "#src/supervisor/supervisor-state.ts";
 import { aCliHome, aSeededHome, failed, printed, type CliHome } from "#harness/machine/cli-home.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 
@@ -83,6 +86,25 @@ it("[OB1] with --json it answers the samples, and no text of a chat is among the
   expect(samples).toContainEqual({ name: "shim_sessions_recoverable", labels: {}, value: 2 });
   const text = JSON.stringify(samples);
   for (const secret of ["parser", home.folder, "aaaa1111", "bbbb2222"]) expect(text).not.toContain(secret);
+});
+
+it("[OB15] programs of the supervisor are counted by phase, whether they can be started from here or not", async () => {
+  const home = aSeededHome();
+  const job = { kind: "command", command: ["a-program-of-another-path"] };
+  const watched = SupervisorSettings.parse({ watch: { job } }).watch["job"] as WatchedProgram;
+  const opened = SupervisorState.open(home.paths.home);
+  if (!opened.ok) throw new Error(opened.error);
+  const state = opened.value;
+  state.save("job", { ...state.stateFor("job", watched, 0), restarts: { ...initial(0), phase: "looping" } });
+  writeFileSync(join(home.paths.home, "supervisor.json"), JSON.stringify({ watch: { job, other: job } }));
+  const { out } = await home.shim("metrics");
+  const lines = out.split("\n").filter((line) => /^shim_supervisor_programs\{.* [1-9]/.test(line));
+  expect(lines.toSorted()).toEqual([
+    'shim_supervisor_programs{phase="looping"} 1',
+    'shim_supervisor_programs{phase="unwatched"} 1',
+  ]);
+  writeFileSync(join(home.paths.home, "supervisor.json"), "{");
+  expect((await home.shim("metrics")).code).toBe(0);
 });
 
 it("[OB1] a machine on an edge leaves the workspace to the edge, and asks nothing of it", async () => {

@@ -1,11 +1,16 @@
 import { InvalidArgumentError, type Command } from "commander";
 import type { Sample } from "../../../contract/metrics.ts";
 import { machineMetrics } from "../../../local-mcp/metrics/machine-metrics.ts";
+import type { Runtime } from "../../../runtime/runtime.ts";
 import { toExposition } from "../../../shared/exposition.ts";
 import { ok } from "../../../shared/result.ts";
+import { findSupervisor } from "../../../supervisor/supervisor-lock.ts";
+import { programSamples } from "../../../supervisor/supervisor-metrics.ts";
+import { SupervisorState } from "../../../supervisor/supervisor-state.ts";
 import { failed, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { openCoordinatorLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import { parseSettings } from "../run/supervise/settings-file.ts";
 import { serveMetrics, tokenFile, type ListenAddress } from "./metrics-server.ts";
 
 interface MetricsOptions extends CommonOptions {
@@ -75,7 +80,18 @@ class MetricsReader {
   /** @throws {StoreError} when the machine's store cannot be read */
   async read(): Promise<CliResult<Sample[]>> {
     const workspace = await this.#readWorkspace();
-    return workspace.ok ? ok([...machineMetrics(await this.#cli.runtime()), ...workspace.value]) : workspace;
+    if (!workspace.ok) return workspace;
+    const runtime = await this.#cli.runtime();
+    return ok([...machineMetrics(runtime), ...this.#readPrograms(runtime), ...workspace.value]);
+  }
+
+  /** Problems of the settings and of the state are those of `shim supervise` and its status. */
+  #readPrograms({ processes, now }: Runtime): Sample[] {
+    const { home } = this.#cli.paths;
+    const settings = parseSettings(this.#cli);
+    const state = SupervisorState.open(home);
+    if (!settings.ok || !state.ok) return [];
+    return programSamples(settings.value, state.value, now(), findSupervisor(home, processes) !== null);
   }
 
   async #readWorkspace(): Promise<CliResult<Sample[]>> {

@@ -9,7 +9,8 @@ import {
   type Instant,
 } from "#src/coordinator-client/edge/trust.ts";
 import { fullJitter } from "#src/shared/backoff.ts";
-import { onEdge, codeOf, registered, value, withoutSockets, twoChats } from "#harness/edge/edge-clients.ts";
+import { onEdge, codeOf, ofType, registered, value, withoutSockets, twoChats } from "#harness/edge/edge-clients.ts";
+import { admin } from "#harness/coordinator/engine-host.ts";
 import { held, isHeld, resource, rightsOf, trustIsTrue } from "#harness/edge/held-leases.ts";
 
 const t0: Instant = { monotonic: 1_000, wall: 1_700_000_000_000 };
@@ -180,6 +181,24 @@ it("[EC28] a client that slept too long has lost its lease, and learns it before
   expect(right.isTrusted()).toBe(false);
   expect(codeOf(await edge.time.until(right.confirm()))).toBe("not_holder");
   expect(value(await edge.time.until(waiting)).isTrusted()).toBe(true);
+});
+
+it("[EC12] [EC31] a pong after a sleep that a bound lease did not outlive, but its chat did, brings back no trust", async () => {
+  const { edge, first, second } = await twoChats();
+  const lease = await held(edge, first, { isBound: true });
+  // The lease keeps the time that chats had when it was granted.
+  value(await edge.host.call("settings.set", { settings: { chatTtlMs: 90_000 } }, admin));
+  const waiting = second.client.hold({ resource, waitMs: 600_000 });
+  await edge.time.pass(11_000);
+  edge.faults.refuses = ({ name, input }) =>
+    name === "leases.renew" && input["token"] === lease.token ? { code: "rate_limited", message: "slow down" } : null;
+  await first.machine.sleep(45_000);
+  trustIsTrue(edge, lease);
+  await edge.time.pass(30_000);
+  expect(ofType(first, "registered")).toHaveLength(1);
+  edge.faults.refuses = () => null;
+  await edge.time.pass(60_000);
+  expect([lease.state, value(await edge.time.until(waiting)).isTrusted()]).toEqual(["lost", true]);
 });
 
 it("[EC12] a ping counts from when it was sent, not from when it was answered", async () => {

@@ -8,6 +8,7 @@ import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { spoolEvent } from "#src/local-mcp/hooks/spool-hook.ts";
 import { err } from "#src/shared/result.ts";
 import { aLiveChat, checkpointsOf, sessionOf, type LiveChat } from "#harness/supervisor/live-chats.ts";
+import * as totals from "#src/store/metric-totals.ts";
 import { SupervisorRig } from "#harness/supervisor/supervisor-rig.ts";
 
 const id = "aaaa1111-0000-4000-8000-000000000001";
@@ -131,12 +132,16 @@ it.each([
   expect(rig.opened).toHaveLength(started);
 });
 
-it("[SU41] with a command that opens a terminal a killed chat is resumed in it, after its wait", async () => {
+it("[SU41] [OB15] with a command that opens a terminal a killed chat is resumed in it, after its wait", async () => {
   const rig = await aRig(reopening);
   const { cwd } = sessionOf(rig.runtime, id)!;
   await die(rig);
   expect(rig.opened).toEqual([{ words: ["tmux", "new-window", "-c", cwd, "--", "claude", "--resume", id], cwd }]);
   expect(rig.told("restarting")).toEqual([expect.objectContaining({ session: id })]);
+  const restarts = rig.runtime.store.read((sql) => totals.list(sql), []);
+  expect(restarts).toContainEqual(
+    expect.objectContaining({ name: "shim_supervisor_restarts_total", labels: '["crashed"]', value: 1 }),
+  );
   // It came back, and dies again: the next wait is longer.
   aLiveChat(rig.runtime, { id, pid: 701 });
   rig.runtime.store.write((sql) =>

@@ -10,7 +10,7 @@ import { pause } from "#src/store/pause.ts";
 import { aLiveClaude, rowCount, storedSession, type Claude } from "#harness/machine/claude.ts";
 import { anExport, aRequest, deliver } from "#harness/machine/otlp.ts";
 import { leaked, tempRuntime, T0, type TempRuntime } from "#harness/machine/temp-runtime.ts";
-import { anAssistantLine } from "#harness/machine/transcripts.ts";
+import { anApiErrorLine, anAssistantLine, aRetryLine } from "#harness/machine/transcripts.ts";
 
 interface Live {
   readonly runtime: TempRuntime;
@@ -258,4 +258,68 @@ it("[OB24] the weight and the threshold are the configuration's", () => {
   const { readings, riskMark } = storedSession(runtime, claude.session);
   expect(assess(readings, runtime.config.risk, runtime.now())).toMatchObject({ score: 0.6, level: "danger" });
   expect(riskMark.pending).toBe("danger");
+});
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Lines of the transcript at this moment, which a hook reads a second later. */
+function written({ runtime, claude }: Live, ...texts: ((overrides: Fields) => string)[]): void {
+  for (const text of texts) {
+    runtime.wait(1_000);
+    claude.transcribe(text({ timestamp: new Date(runtime.now()).toISOString() }));
+  }
+  runtime.wait(1_000);
+  claude.use("Bash", { command: "true" });
+}
+
+const retry = (overrides: Fields): string => aRetryLine(1, overrides);
+const givenUp = (overrides: Fields): string => anApiErrorLine("API Error: Repeated 529", overrides);
+const answered = (overrides: Fields): string => anAssistantLine({ id: "msg_answer" }, overrides);
+
+function streakOf({ runtime, claude }: Live): number | undefined {
+  return storedSession(runtime, claude.session).readings.apiErrors?.value;
+}
+
+it("[OB24] without telemetry failed tries are counted from the transcript until an answer comes", () => {
+  const chat = aLiveChat();
+  written(chat, answered);
+  expect(streakOf(chat)).toBeUndefined();
+  written(chat, retry, retry);
+  written(chat, retry, givenUp);
+  expect(streakOf(chat)).toBe(4);
+  const { readings } = storedSession(chat.runtime, chat.claude.session);
+  const { reasons } = assess(readings, chat.runtime.config.risk, chat.runtime.now());
+  expect(reasons.map(({ name }) => name)).toContain("apiErrors");
+  written(chat, retry, answered);
+  expect(streakOf(chat)).toBe(0);
+  chat.runtime.wait(600_001);
+  written(chat, retry);
+  expect(streakOf(chat)).toBe(1);
+});
+
+it("[OB24] failed tries of a sub-agent's lines are none of the chat", () => {
+  const chat = aLiveChat();
+  written(chat, (overrides) => aRetryLine(1, { ...overrides, isSidechain: true }));
+  expect(streakOf(chat)).toBeUndefined();
+});
+
+it("[OB24] a try that transcript and telemetry report counts once, whichever has it first", () => {
+  const told = aLiveChat();
+  written(told, retry, retry, givenUp);
+  deliver(told.runtime, told.error(3));
+  expect(streakOf(told)).toBe(3);
+  const late = aLiveChat();
+  deliver(late.runtime, late.error(3));
+  written(late, retry, retry, givenUp);
+  expect(streakOf(late)).toBe(3);
+  deliver(late.runtime, late.request("req_1"));
+  expect(streakOf(late)).toBe(0);
+});
+
+it("[OB24] a late answer of the telemetry ends no streak that began after it", () => {
+  const chat = aLiveChat();
+  const answer = chat.request("req_1");
+  written(chat, retry, retry);
+  deliver(chat.runtime, answer);
+  expect(streakOf(chat)).toBe(2);
 });

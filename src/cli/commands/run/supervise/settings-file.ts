@@ -12,17 +12,26 @@ const example = `{"watch": {"chats": {"kind": "sessions"}, "worker": {"kind": "w
 
 /** [SU14] Reads what to watch; errors are reported with their line before anything starts. */
 export function readSettings(cli: Cli): Result<SupervisorSettings, FailedResult["error"]> {
-  const file = join(cli.paths.home, "supervisor.json");
+  const settings = parseSettings(cli);
+  if (!settings.ok) return settings;
+  for (const [name, watched] of Object.entries(settings.value.watch)) {
+    const problem = findProblem(cli, watched);
+    if (problem !== null) return wrongUsage(`${fileOf(cli)}: ${name}: ${problem}.`);
+  }
+  return settings;
+}
+
+function fileOf({ paths }: Cli): string {
+  return join(paths.home, "supervisor.json");
+}
+
+/** Leaves programs and folders unchecked: the caller's PATH may be another. */
+export function parseSettings(cli: Cli): Result<SupervisorSettings, FailedResult["error"]> {
+  const file = fileOf(cli);
   if (!existsSync(file)) return notFound(`there is no ${file}. It names what to watch, for example:\n${example}`);
   const expected = { schema: SupervisorSettings, form: "settings of a supervisor", name: "settings", maxChars };
   const read = readInputFile(cli, file, "the settings of the supervisor", expected);
-  if (!read.ok) return read;
-  const settings = SupervisorSettings.parse(read.value);
-  for (const [name, watched] of Object.entries(settings.watch)) {
-    const problem = findProblem(cli, watched);
-    if (problem !== null) return wrongUsage(`${file}: ${name}: ${problem}.`);
-  }
-  return ok(settings);
+  return read.ok ? ok(SupervisorSettings.parse(read.value)) : read;
 }
 
 function findProblem(cli: Cli, watched: WatchTarget): string | null {

@@ -3,7 +3,7 @@ import type { Sample } from "../contract/metrics.ts";
 /** Values in a data point of Analytics Engine (its limits page, 2026-11). */
 const maxValues = 20;
 
-/** [OB6] Writes the samples of a scrape for later queries, where a dataset is bound. */
+/** [OB6] Writes samples for later queries, where a dataset is bound. */
 export function writeDataPoints(
   dataset: AnalyticsEngineDataset | undefined,
   workspace: string,
