@@ -11,11 +11,6 @@ import {
 
 /** Fixed before the start. */
 export interface EffectPlan {
-  /**
-   * Bounds of an outcome; one beyond them counts as the bound, so the effect is that on clipped
-   * outcomes.
-   */
-  readonly bounds: Interval;
   readonly goal: "higher" | "lower";
   /** Effects of at most this size make no difference that matters. */
   readonly margin: number;
@@ -25,7 +20,12 @@ export interface EffectPlan {
 }
 
 /** Each unit gets the arm with a known probability, else control. */
-export interface Randomization extends Pick<EffectPlan, "bounds" | "units" | "sequence"> {
+export interface Randomization extends Pick<EffectPlan, "units" | "sequence"> {
+  /**
+   * Bounds of an outcome; one beyond them counts as the bound: the effect is that on clipped
+   * outcomes.
+   */
+  readonly bounds: Interval;
   readonly probability: number;
   /** The outcome that is expected without the arm. */
   readonly expected: number;
@@ -83,7 +83,7 @@ export function observeUnit(
   { sequence, outcomes }: RandomizedState,
   { isTreated, outcome }: UnitOutcome,
 ): RandomizedState {
-  const clipped = clip(outcome, plan.bounds);
+  const clipped = Math.min(Math.max(outcome, plan.bounds.low), plan.bounds.high);
   const baseline = (plan.expected + outcomes) / (1 + sequence.n);
   const weight = isTreated ? 1 / plan.probability : -1 / (1 - plan.probability);
   return {
@@ -93,7 +93,7 @@ export function observeUnit(
 }
 
 /**
- * The state after one more pair.
+ * The state after one more pair. A difference beyond the reach of the plan counts as the reach.
  *
  * @throws {RangeError} for an outcome that is NaN
  */
@@ -102,11 +102,7 @@ export function observePair(
   state: SequenceState,
   { treated, control }: PairedOutcome,
 ): SequenceState {
-  return observe(plan.sequence, state, clip(treated, plan.bounds) - clip(control, plan.bounds));
-}
-
-function clip(value: number, { low, high }: Interval): number {
-  return Math.min(Math.max(value, low), high);
+  return observe(plan.sequence, state, treated - control);
 }
 
 /**

@@ -6,23 +6,27 @@ import type { LimitGuardrail } from "./guardrail.ts";
 import { expectedUnits, unitsFor } from "./power.ts";
 
 interface Question {
-  readonly bounds: Interval;
-  /** Outcomes without the arm, and with the smallest effect that is to be found. */
-  readonly control: Distribution;
-  readonly treated: Distribution;
   readonly margin: number;
   readonly goal: "higher" | "lower";
   /** Probability, at most, of a wrong verdict. */
   readonly alpha: number;
-  /** Probability of finding that effect, and of finding equivalence where there is no effect. */
+  /** Probability of finding the effect, and of finding equivalence where there is no effect. */
   readonly power: number;
 }
 
 export interface RandomizedQuestion extends Question {
+  readonly bounds: Interval;
+  /** Outcomes without the arm, and with the smallest effect that is to be found. */
+  readonly control: Distribution;
+  readonly treated: Distribution;
   readonly probability: number;
 }
 
-export interface PairedQuestion extends Omit<Question, "control" | "treated"> {
+export interface PairedQuestion extends Question {
+  /**
+   * The largest difference that counts; the closer to the usual ones, the fewer pairs are needed.
+   */
+  readonly reach: number;
   /** Differences, arm minus control, with the smallest effect that is to be found. */
   readonly differences: Distribution;
 }
@@ -46,7 +50,7 @@ export function planRandomized(question: RandomizedQuestion): Planned<Randomized
   const reach = (bounds.high - bounds.low) / Math.min(probability, 1 - probability);
   const under = (arm: Distribution): Distribution => scores(control, arm, probability);
   const planned = planEffect(question, reach, under(treated), under(control));
-  return { ...planned, plan: { ...planned.plan, probability, expected } };
+  return { ...planned, plan: { ...planned.plan, bounds, probability, expected } };
 }
 
 /** Scores of the units: the increments of the effect before the candidate is subtracted. */
@@ -66,8 +70,8 @@ function scores(control: Distribution, treated: Distribution, share: number): Di
 
 /** @throws {RangeError} for an effect that ten million pairs do not find */
 export function planPaired(question: PairedQuestion): Planned<EffectPlan> {
-  const { bounds, differences } = question;
-  const reach = bounds.high - bounds.low;
+  const { reach } = question;
+  const differences = shifted(question.differences, 0, { low: -reach, high: reach });
   return planEffect(question, reach, differences, shiftedToZero(differences));
 }
 
@@ -77,7 +81,7 @@ function shiftedToZero(distribution: Distribution): Distribution {
 
 /** @param reach largest absolute value of an observation */
 function planEffect(
-  { bounds, goal, margin, alpha, power }: Omit<Question, "control" | "treated">,
+  { goal, margin, alpha, power }: Question,
   reach: number,
   effect: Distribution,
   noEffect: Distribution,
@@ -101,7 +105,7 @@ function planEffect(
     prior: { mean: 0, variance: varianceOf(noEffect), weight: priorWeight },
   };
   return {
-    plan: { bounds, goal, margin, units, sequence },
+    plan: { goal, margin, units, sequence },
     difference: { units: difference, average: expectedUnits(units, side, found) },
     equivalence: { units: equivalence },
   };

@@ -1,7 +1,6 @@
 import { expect, it } from "vitest";
 import { observe, type SequenceState, startSequence } from "#src/experiments/statistics/betting.ts";
 import {
-  type EffectPlan,
   judge,
   observePair,
   observeUnit,
@@ -90,17 +89,11 @@ it("[EX5] an outcome beyond its bounds counts as the bound, and one that is none
   expect(at(1e9)).toEqual(at(1));
   expect(at(-Infinity)).toEqual(at(0));
   expect(() => at(NaN)).toThrow("An observation is a number.");
-  const paired: EffectPlan = planPaired({
-    bounds: { low: 0, high: 1 },
-    differences: spread(0.1, 0.1),
-    margin: 0.1,
-    goal: "higher",
-    alpha: 0.05,
-    power: 0.8,
-  }).plan;
+  const question = { differences: spread(0.1, 0.1), margin: 0.1, goal: "higher", alpha: 0.05, power: 0.8 } as const;
+  const paired = planPaired({ ...question, reach: 0.5 }).plan;
   const pair = (treated: number, control: number) =>
     observePair(paired, startSequence(paired.sequence), { treated, control });
-  expect(pair(7, -3)).toEqual(pair(1, 0));
+  expect(pair(7, -3)).toEqual(pair(1, 0.5));
   expect(() => pair(NaN, 0)).toThrow("An observation is a number.");
 });
 

@@ -50,10 +50,10 @@ it("[EX9] smaller effects, higher power, smaller alpha and uneven shares need mo
 });
 
 it("[EX9] pairs that agree need a small part of the units", () => {
-  const question = { bounds, margin: 0.1, goal: "higher", alpha: 0.05, power: 0.8 } as const;
+  const question = { reach: 0.5, margin: 0.1, goal: "higher", alpha: 0.05, power: 0.8 } as const;
   const paired = planPaired({ ...question, differences: spread(0.1, 0.15) });
   const randomized = planRandomized(aQuestion());
-  expect(paired.difference.units).toBeLessThan(randomized.difference.units / 8);
+  expect(paired.difference.units).toBeLessThan(randomized.difference.units / 15);
 });
 
 it("[EX9] candidates are 0, the margin on both sides, and the bounds", () => {

@@ -169,9 +169,9 @@ function pairedPlan(): EffectPlan {
   const pairs = Array.from({ length: 5000 }, () => pairOf(0.02)(random));
   const differences = history(
     pairs.map(({ treated, control }) => treated - control),
-    { low: -1, high: 1 },
+    { low: -0.15, high: 0.15 },
   );
-  const question = { bounds: unit, differences, margin: 0.02, goal: "higher", alpha: 0.05, power: 0.8 } as const;
+  const question = { reach: 0.15, differences, margin: 0.02, goal: "higher", alpha: 0.05, power: 0.8 } as const;
   return verdictOnly(planPaired(question).plan);
 }
 
