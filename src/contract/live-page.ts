@@ -78,11 +78,13 @@ export interface ReceivedMessage {
   readonly text: string;
   readonly from: string | null;
   readonly topic: string | null;
-  /** Chat that receives it, and its title. */
-  readonly to: string;
+  /** Chat that receives it, and its title; null: the chats of a topic, or all. */
+  readonly to: string | null;
   readonly toTitle: string | null;
-  /** Whether its chat was shown it. */
+  /** Whether its chat was shown it; on the edge, whether it waits for no receiver. */
   readonly isDelivered: boolean;
+  /** The same in words. */
+  readonly status: string;
 }
 
 export interface SessionBrief {
@@ -127,6 +129,7 @@ export const pageOperations = [
   "health",
   "leases.force-release",
   "leases.list",
+  "messages.list",
   "tasks.cancel",
   "tasks.discard",
   "tasks.get",
@@ -151,5 +154,5 @@ export type PageCall = z.infer<typeof PageCall>;
 
 /** A line of the live stream: what may have changed. */
 export interface LiveLine {
-  readonly changed: "sessions" | "team" | "all";
+  readonly changed: "sessions" | "team" | "tasks" | "messages" | "all";
 }

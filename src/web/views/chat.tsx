@@ -4,8 +4,8 @@ import type { FleetRow, SessionPage, TimelineLine } from "../../contract/live-pa
 import { activityText } from "../fleet-groups.ts";
 import { matches, percent, plain, words } from "../format.ts";
 import { call, host, notice, query, useCall } from "../page-state.ts";
-import { ActionButton, type Action } from "../parts/confirm.tsx";
-import { Age, Badge, Code, Empty, Facts, Head, More, RiskNote, Shown } from "../parts/pieces.tsx";
+import { ActionButton, ActionButtons, type Action } from "../parts/confirm.tsx";
+import { Age, Badge, Code, Empty, Facts, Head, More, RiskNote, Select, Shown } from "../parts/pieces.tsx";
 
 export function ChatView({ id }: { id: string }): JSX.Element {
   return host.value?.kind === "machine" ? <SessionView id={id} /> : <MemberView id={id} />;
@@ -43,11 +43,7 @@ function Session({ page, at }: { page: SessionPage; at: number }): JSX.Element {
         <p class="trouble">{`Cause of its end: ${words(row.cause)}. ${plain(row.causeDetail ?? "")}`}</p>
       )}
       {page.resumeCommand !== null && <Resume command={page.resumeCommand} />}
-      <div class="buttons">
-        {actionsOf(page).map((action) => (
-          <ActionButton key={action.verb} action={action} />
-        ))}
-      </div>
+      <ActionButtons actions={actionsOf(page)} />
       <Brief id={row.id} />
       <Timeline page={page} at={at} />
     </>
@@ -145,18 +141,11 @@ function BriefText({ id }: { id: string }): JSX.Element {
   );
 }
 
-const sources: Readonly<Record<TimelineLine["source"], string>> = {
-  journal: "Prompts and tools",
-  signal: "Signals",
-  checkpoint: "Checkpoints",
-  snapshot: "Saved files",
-  crash: "Deaths",
-  recovery: "Recovery",
-};
+const sources = ["journal", "signal", "checkpoint", "snapshot", "crash", "recovery"] as const;
 const linesAtFirst = 100;
 
 function Timeline({ page: { timeline, isAll }, at }: { page: SessionPage; at: number }): JSX.Element {
-  const [source, setSource] = useState("");
+  const [source, setSource] = useState<TimelineLine["source"] | "">("");
   const [max, setMax] = useState(linesAtFirst);
   const fitting = timeline.filter(
     (line) => (source === "" || line.source === source) && matches(query.value, [line.text, line.kind]),
@@ -164,17 +153,7 @@ function Timeline({ page: { timeline, isAll }, at }: { page: SessionPage; at: nu
   return (
     <section aria-labelledby="timeline">
       <h2 id="timeline">Timeline, newest first</h2>
-      <label>
-        Show{" "}
-        <select value={source} onChange={({ currentTarget }) => setSource(currentTarget.value)}>
-          <option value="">everything</option>
-          {Object.entries(sources).map(([name, text]) => (
-            <option key={name} value={name}>
-              {text}
-            </option>
-          ))}
-        </select>
-      </label>
+      <Select label="Show" value={source} onChange={setSource} options={sources} />
       {fitting.length === 0 && <Empty title="Nothing matches." />}
       <ol class="timeline">
         {fitting.slice(0, max).map((line, position) => (

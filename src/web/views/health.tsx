@@ -2,10 +2,10 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { AuditEntry } from "../../contract/workspaces.ts";
-import { age, count, dollars, matches, percent, plain, words } from "../format.ts";
-import { call, host, query, useCall } from "../page-state.ts";
+import { age, count, dollars, percent, plain, words } from "../format.ts";
+import { call, host, useCall } from "../page-state.ts";
 import { ActionButton, type Action } from "../parts/confirm.tsx";
-import { Age, Badge, Empty, Facts, Head, Left, Shown, Table } from "../parts/pieces.tsx";
+import { Age, Badge, Empty, Facts, Field, Found, Head, Left, Shown, Table } from "../parts/pieces.tsx";
 
 export function HealthView(): JSX.Element {
   const health = useCall("health", {});
@@ -109,21 +109,18 @@ function Audit(): JSX.Element {
     <section aria-labelledby="audit">
       <h2 id="audit">Audit log, newest first</h2>
       <div class="filters">
-        <label>
-          Kind
-          <input
-            value={kind}
-            placeholder="lease.granted"
-            onChange={({ currentTarget }) => setKind(currentTarget.value.trim())}
-          />
-        </label>
+        <Field label="Kind, such as lease.granted" value={kind} onChange={setKind} />
       </div>
       <Shown loaded={loaded}>
-        {({ entries }) => {
-          const fitting = entries.filter((one) => matches(query.value, [one.kind, one.subject, one.actor]));
-          if (fitting.length === 0) return <Empty title="No entry matches." />;
-          return <Entries entries={fitting} at={loaded.at} />;
-        }}
+        {({ entries }) => (
+          <Found
+            items={entries}
+            textsOf={(one) => [one.kind, one.subject, one.actor]}
+            none={<Empty title="There is no entry." />}
+          >
+            {(fitting) => <Entries entries={fitting} at={loaded.at} />}
+          </Found>
+        )}
       </Shown>
     </section>
   );
