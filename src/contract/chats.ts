@@ -50,6 +50,8 @@ export const Chat = z.object({
   progress: z.string().nullable(),
   health: Health,
   metadata: z.record(z.string(), Json),
+  /** Present where the chat died, and its session is stored, not ended and not taken. */
+  isRecoverable: z.literal(true).optional(),
 });
 export type Chat = z.infer<typeof Chat>;
 

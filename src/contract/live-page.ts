@@ -20,7 +20,8 @@ export interface FleetRow {
   readonly id: string;
   readonly shortId: string;
   readonly title: string | null;
-  readonly state: SessionState | OutputOf<"chats.get">["status"];
+  /** `unheard`: of another machine, silent for a while, though maybe alive. */
+  readonly state: SessionState | OutputOf<"chats.get">["status"] | "unheard";
   readonly activity: "idle" | "busy" | "waiting" | "stuck" | "dead" | null;
   readonly waiting: { readonly for: "permission" | "dialog" | "prompt"; readonly ageMs: number } | null;
   readonly client: string;
@@ -37,10 +38,12 @@ export interface FleetRow {
   readonly costUsdToday: number | null;
   readonly taskCount: number | null;
   readonly progress: string | null;
+  /** Command that continues a dead session of another machine here. */
+  readonly resumeCommand: string | null;
 }
 
 export interface Fleet {
-  /** Sessions of this machine; none on the edge. */
+  /** Sessions of this machine, and dead ones of others; none on the edge. */
   readonly rows: readonly FleetRow[];
   /** Chats of the workspace that are not among them. */
   readonly chats: readonly Chat[];

@@ -12,6 +12,7 @@ import * as liveness from "./liveness.ts";
 import * as messages from "../messages/messages.ts";
 import * as meta from "../kernel/meta.ts";
 import { page } from "../kernel/pages.ts";
+import * as syncRows from "../sync/sync-rows.ts";
 import { enqueueDispatch } from "../tasks/lifecycle.ts";
 import { byLiveChat, type Handlers } from "../kernel/handlers.ts";
 import type { Actor, Tx } from "../kernel/tx.ts";
@@ -264,5 +265,14 @@ function toChat(tx: Tx, row: ChatRow): Chat {
     progress: row.progress,
     health: chatRows.healthOf(row),
     metadata: JSON.parse(row.metadata) as Chat["metadata"],
+    ...(isRecoverable(tx, row, offlineReason) ? { isRecoverable: true as const } : {}),
   };
+}
+
+const deathReasons: ReadonlySet<string | null> = new Set(["attested", "closed", "timeout"]);
+
+/** [CH22] */
+function isRecoverable({ sql }: Tx, { status, reason, session }: ChatRow, offlineReason: string | null): boolean {
+  const isDead = deathReasons.has(status === "offline" ? reason : offlineReason);
+  return isDead && syncRows.isUnfinished(sql, session);
 }

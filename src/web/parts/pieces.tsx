@@ -2,7 +2,7 @@ import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import type { Risk } from "../../contract/readings.ts";
 import { age, matches, percent, plain, words } from "../format.ts";
-import { ageTick, hasMoved, query, type Loaded } from "../page-state.ts";
+import { ageTick, hasMoved, notice, query, type Loaded } from "../page-state.ts";
 
 type Node = JSX.Element | null;
 
@@ -150,6 +150,21 @@ interface FoundProps<Item> {
   readonly textsOf: (item: Item) => readonly (string | null)[];
   readonly none: ComponentChildren;
   readonly children: (fitting: readonly Item[]) => ComponentChildren;
+}
+
+export function Resume({ command }: { command: string }): Node {
+  const copy = async (): Promise<void> => {
+    await navigator.clipboard.writeText(command);
+    notice.value = "Copied. Paste it in a terminal, in the project's folder.";
+  };
+  return (
+    <p class="line">
+      To continue it, in a terminal: <code>{plain(command)}</code>
+      <button type="button" onClick={() => void copy()}>
+        Copy
+      </button>
+    </p>
+  );
 }
 
 export function More({ left, onMore }: { left: number; onMore: () => void }): Node {

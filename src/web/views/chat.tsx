@@ -3,9 +3,9 @@ import { useState } from "preact/hooks";
 import type { FleetRow, SessionPage, TimelineLine } from "../../contract/live-page.ts";
 import { activityText } from "../fleet-groups.ts";
 import { matches, percent, plain, words } from "../format.ts";
-import { call, host, notice, query, useCall } from "../page-state.ts";
+import { call, host, query, useCall } from "../page-state.ts";
 import { ActionButton, ActionButtons, type Action } from "../parts/confirm.tsx";
-import { Age, Badge, Code, Empty, Facts, Head, More, RiskNote, Select, Shown } from "../parts/pieces.tsx";
+import { Age, Badge, Code, Empty, Facts, Head, More, Resume, RiskNote, Select, Shown } from "../parts/pieces.tsx";
 
 export function ChatView({ id }: { id: string }): JSX.Element {
   return host.value?.kind === "machine" ? <SessionView id={id} /> : <MemberView id={id} />;
@@ -47,21 +47,6 @@ function Session({ page, at }: { page: SessionPage; at: number }): JSX.Element {
       <Brief id={row.id} />
       <Timeline page={page} at={at} />
     </>
-  );
-}
-
-function Resume({ command }: { command: string }): JSX.Element {
-  const copy = async (): Promise<void> => {
-    await navigator.clipboard.writeText(command);
-    notice.value = "Copied. Paste it in a terminal, in the project's folder.";
-  };
-  return (
-    <p class="line">
-      To continue it, in a terminal: <code>{command}</code>
-      <button type="button" onClick={() => void copy()}>
-        Copy
-      </button>
-    </p>
   );
 }
 
@@ -190,6 +175,7 @@ function MemberView({ id }: { id: string }): JSX.Element {
                 ["Progress", plain(chat.progress ?? "-")],
               ]}
             />
+            {chat.isRecoverable && <Resume command={`shim resume ${chat.session}`} />}
             {chat.status !== "offline" && chat.status !== "draining" && <ActionButton action={drainAction(id)} />}
           </>
         )}

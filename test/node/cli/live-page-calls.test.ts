@@ -1,6 +1,7 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";
+import type { FleetRow } from "#src/contract/live-page.ts";
 import * as news from "#src/local-mcp/sessions/news.ts";
 import type { News } from "#src/local-mcp/sessions/news.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
@@ -8,6 +9,7 @@ import { pause } from "#src/store/pause.ts";
 import { StoreError } from "#src/store/store-error.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { aSeededHome, ids, type CliHome } from "#harness/machine/cli-home.ts";
+import { loseSession, sync, twoCliHomes } from "#harness/machine/cli-machines.ts";
 import { callAs, fakeBundle, ownHeaders, servePage, signIn, type ServedPage } from "#harness/web/live-page.ts";
 import { seedTeam } from "#harness/web/team-seed.ts";
 
@@ -80,6 +82,34 @@ it("[WP7] actions on the team are the audited operations, with the request's id 
   expect(entries).toMatchObject([{ subject: release.resource }]);
   const team = await callAs(page, cookie, { name: "page.fleet" });
   expect(team.value["rows"]).toContainEqual(expect.objectContaining({ id: ids.alive, taskCount: expect.any(Number) }));
+});
+
+it("[WP19] sessions of other machines that died have the command that continues them here, and are pulled at most once a minute", async () => {
+  const machines = await twoCliHomes(() => undefined);
+  const { here, there, server } = machines;
+  await loseSession(machines, () => sync(there));
+  // No sockets here: all goes over HTTP.
+  server.http.refusesWith = 503;
+  const page = await aPage(here);
+  const cookie = await signIn(page);
+  const read = async (): Promise<unknown> => {
+    const { value } = await callAs(page, cookie, { name: "page.fleet" });
+    return (value["rows"] as FleetRow[]).map(({ id, state, machine, resumeCommand }) => [
+      id,
+      state,
+      machine,
+      resumeCommand,
+    ]);
+  };
+  const dead = [ids.dead, "incomplete", "desk", "shim resume bbbb2222"];
+  expect(await read()).toEqual([dead]);
+  there.runtime.store.write((sql) => sessions.end(sql, there.now, ids.dead, "prompt_input_exit"));
+  await sync(there);
+  const pulls = (): number => server.http.seen.filter(({ url }) => url.includes("/sync/sessions")).length;
+  const before = pulls();
+  expect([await read(), pulls()]).toEqual([[dead], before]);
+  here.now += 60_000;
+  expect([await read(), pulls()]).toEqual([[], before + 1]);
 });
 
 it("[WP7] where the workspace's coordinator cannot be used, the sessions of this machine are shown with the reason", async () => {

@@ -19,6 +19,7 @@ import { StoreError } from "../../../store/store-error.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
 import { findSession } from "../../resolve-id.ts";
 import { readFleet } from "./fleet.ts";
+import { OtherMachines } from "./other-machines.ts";
 import { readMessages } from "./received-messages.ts";
 import type { PageError } from "./page-server.ts";
 import { readBrief, readSessionPage } from "./session-page.ts";
@@ -41,10 +42,12 @@ type PageHandlers = {
 /** [WP7] Answers the page's calls; repeats of a request get the answer of the first. */
 export class PageCalls {
   readonly #deps: PageCallDeps;
+  readonly #others: OtherMachines;
   readonly #answers = new Map<string, Promise<Answer>>();
 
   constructor(deps: PageCallDeps) {
     this.#deps = deps;
+    this.#others = new OtherMachines(deps.runtime, deps.command);
   }
 
   answer(call: PageCall): Promise<Answer> {
@@ -89,7 +92,7 @@ export class PageCalls {
     const { runtime } = this.#deps;
     const input = pageInputs[name].safeParse(given);
     if (!input.success) return err({ code: "bad_input", message: messageOf(input.error) });
-    if (name === "page.fleet") return ok(await readFleet(runtime, await this.#deps.link()));
+    if (name === "page.fleet") return ok(await readFleet(runtime, await this.#deps.link(), this.#others));
     if (name === "page.messages") return ok({ messages: readMessages(runtime) });
     const found = findSession(runtime, "session" in input.data ? input.data.session : "");
     if (!found.ok) return err({ code: "unknown_key", message: found.error.message });
