@@ -14,7 +14,7 @@ import * as meta from "../kernel/meta.ts";
 import { page } from "../kernel/pages.ts";
 import * as syncRows from "../sync/sync-rows.ts";
 import { enqueueDispatch } from "../tasks/lifecycle.ts";
-import { byLiveChat, type Handlers } from "../kernel/handlers.ts";
+import { byLiveChat, repeatable, unchanged, type Handlers } from "../kernel/handlers.ts";
 import type { Actor, Tx } from "../kernel/tx.ts";
 import * as unread from "../messages/unread.ts";
 
@@ -82,13 +82,14 @@ export const handlers = {
     return found.ok ? ok({ released: liveness.end(tx, found.value, "left") }) : found;
   },
 
-  "chats.drain"(tx, { chat, reason }) {
+  "chats.drain": repeatable("chats.drain", (tx, { chat, reason }) => {
     const row = chatRows.find(tx, chat);
     if (!row) return err({ code: "unknown_chat", message: `there is no chat ${chat}` });
     if (chatRows.offlineReason(tx, row)) return err({ code: "chat_offline", message: `chat ${chat} is offline` });
-    if (row.status !== "draining") setStatus(tx, row, "draining", reason);
+    if (row.status === "draining") return unchanged({ status: "draining" as const });
+    setStatus(tx, row, "draining", reason);
     return ok({ status: "draining" });
-  },
+  }),
 
   /** [CH10] A process of the chat's machine can see its end; its leases are released at once. */
   "chats.attest-death"(tx, input, actor) {
