@@ -1,6 +1,7 @@
 import * as z from "zod";
 import type { Chat } from "./chats.ts";
 import type { CrashCause, Risk } from "./readings.ts";
+import type { AuditEntry } from "./workspaces.ts";
 import type { OperationName, OutputOf } from "./operations.ts";
 
 /** Read models and actions that a machine's own live page has beside the operations. */
@@ -102,6 +103,7 @@ const nothing = z.strictObject({});
 export const pageInputs = {
   "page.fleet": nothing,
   "page.messages": nothing,
+  "page.audit": z.strictObject({ kind: z.string().max(60).optional() }),
   "page.session": session,
   "page.brief": session,
   "page.dismiss": session,
@@ -115,6 +117,8 @@ export interface PageOutputs {
   readonly "page.fleet": Fleet;
   /** The newest 200, newest first. */
   readonly "page.messages": { readonly messages: readonly ReceivedMessage[] };
+  /** The newest 200 of the machine's log and the team's, newest first; why the latter is missing. */
+  readonly "page.audit": { readonly entries: readonly AuditEntry[]; readonly trouble: string | null };
   readonly "page.session": SessionPage;
   readonly "page.brief": SessionBrief;
   readonly "page.dismiss": { readonly isDismissed: boolean };

@@ -56,8 +56,9 @@ export class EdgeHost implements Host {
   readonly call: Host["call"] = async (name: CallName, input: object, requestId?: string) => {
     if (name === "page.fleet") return (await this.#readFleet()) as never;
     if (name === "page.messages") return (await this.#readMessages()) as never;
+    if (name === "page.audit") return this.#ask(routeOf("audit.list"), { limit: maxMessages, ...input });
     if (name.startsWith("page.")) return refused("unknown_operation", "this is only on the machine of the chat");
-    const isIdempotent = name === "leases.force-release" && requestId !== undefined;
+    const isIdempotent = requestId !== undefined && name !== "tokens.revoke";
     return this.#ask(routeOf(name as PageOperation), isIdempotent ? { ...input, requestId } : input);
   };
 

@@ -100,11 +100,9 @@ function revoke({ id, machine, scope }: Token): Action {
   };
 }
 
-const newest = 200;
-
 function Audit(): JSX.Element {
   const [kind, setKind] = useState("");
-  const loaded = useCall("audit.list", { limit: newest, ...(kind && { kind }) });
+  const loaded = useCall("page.audit", kind ? { kind } : {});
   return (
     <section aria-labelledby="audit">
       <h2 id="audit">Audit log, newest first</h2>
@@ -112,14 +110,17 @@ function Audit(): JSX.Element {
         <Field label="Kind, such as lease.granted" value={kind} onChange={setKind} />
       </div>
       <Shown loaded={loaded}>
-        {({ entries }) => (
-          <Found
-            items={entries}
-            textsOf={(one) => [one.kind, one.subject, one.actor]}
-            none={<Empty title="There is no entry." />}
-          >
-            {(fitting) => <Entries entries={fitting} at={loaded.at} />}
-          </Found>
+        {({ entries, trouble }) => (
+          <>
+            {trouble && <p class="trouble">{`The log of the team is missing: ${plain(trouble)}`}</p>}
+            <Found
+              items={entries}
+              textsOf={(one) => [one.kind, one.subject, one.actor]}
+              none={<Empty title="There is no entry." />}
+            >
+              {(fitting) => <Entries entries={fitting} at={loaded.at} />}
+            </Found>
+          </>
         )}
       </Shown>
     </section>
@@ -131,7 +132,7 @@ function Entries({ entries, at }: { entries: readonly AuditEntry[]; at: number }
     <Table<AuditEntry>
       caption="Audit log"
       items={entries}
-      keyOf={({ seq }) => seq}
+      keyOf={({ seq, kind }) => `${kind} ${seq}`}
       columns={[
         { head: "Age", cell: ({ ageMs }) => <Age ms={ageMs} at={at} /> },
         { head: "Kind", cell: ({ kind }) => words(kind.replace(".", " ")) },
