@@ -117,7 +117,7 @@ export interface PageOutputs {
   readonly "page.fleet": Fleet;
   /** The newest 200, newest first. */
   readonly "page.messages": { readonly messages: readonly ReceivedMessage[] };
-  /** The newest 200 of the machine's log and the team's, newest first; why the latter is missing. */
+  /** Newest 200 of both logs, newest first; `trouble`: why the team's is missing. */
   readonly "page.audit": { readonly entries: readonly AuditEntry[]; readonly trouble: string | null };
   readonly "page.session": SessionPage;
   readonly "page.brief": SessionBrief;

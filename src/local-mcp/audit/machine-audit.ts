@@ -3,7 +3,7 @@ import type { AuditEntry } from "../../contract/workspaces.ts";
 import { fileLog } from "../../platform/log-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 
-/** What a user does to sessions of this machine; the coordinator's log has what is done to the team. */
+/** A user's decision about a session; the coordinator's log has those about the team. */
 export interface MachineAction {
   readonly kind: "session.dismissed" | "session.offered-again" | "session.forgotten" | "project.forgotten";
   /** Id of the session; its first eight characters are kept, also once it is forgotten. */
