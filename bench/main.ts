@@ -4,6 +4,7 @@ const suites = {
   tasks: () => import("./tasks-main.ts"),
   flat: () => import("./flat-main.ts"),
   fleet: () => import("./fleet-main.ts"),
+  page: () => import("./page-main.ts"),
   restore: () => import("./restore-main.ts"),
 } as const;
 const [name = ""] = process.argv.slice(2);

@@ -126,7 +126,7 @@ async function buildPage() {
   });
   const assets = outputFiles.map(({ path, contents }) => [basename(path), contents]);
   const outputs = Object.entries(metafile.outputs);
-  const [script, { imports }] = outputs.find(([, { entryPoint }]) => entryPoint?.endsWith(".tsx"));
+  const [script, { imports }] = outputs.find(([, { entryPoint }]) => entryPoint?.endsWith("app-entry.tsx"));
   const [style] = outputs.find(([name]) => name.endsWith(".css"));
   const first = imports.filter(({ kind }) => kind === "import-statement").map(({ path }) => basename(path));
   const preloads = first.map((name) => `<link rel="modulepreload" href="/${name}" />`);

@@ -50,6 +50,8 @@ export const Chat = z.object({
   progress: z.string().nullable(),
   health: Health,
   metadata: z.record(z.string(), Json),
+  /** Present where the chat died, and its session is stored, not ended and not taken. */
+  isRecoverable: z.literal(true).optional(),
 });
 export type Chat = z.infer<typeof Chat>;
 
@@ -125,9 +127,13 @@ export const chatOperations = {
     summary: "Unregisters a chat; everything it holds is released at once.",
   }),
   "chats.drain": operation("POST /chats/drain", "submit", {
-    input: z.strictObject({ chat: Id, reason: z.string().max(500).default("asked to drain") }),
+    input: z.strictObject({
+      chat: Id,
+      reason: z.string().max(500).default("asked to drain"),
+      requestId: Id.optional(),
+    }),
     output: z.object({ status: ChatStatus }),
-    errors: ["unknown_chat", "chat_offline"],
+    errors: ["unknown_chat", "chat_offline", "key_reused"],
     summary: "Drains a chat: it finishes its tasks and gets no new ones.",
   }),
   "chats.attest-death": operation("POST /chats/attest-death", "work", {

@@ -94,6 +94,8 @@ export const Notification = z.discriminatedUnion("method", [
   z.object({ method: z.literal("tasks.new"), params: z.object({}).optional() }),
   /** [SY101] Another machine has stored sessions; a pull reads which. */
   z.object({ method: z.literal("sync.changed"), params: z.object({}).optional() }),
+  /** [DO56] */
+  z.object({ method: z.enum(["tasks.changed", "messages.changed"]), params: z.object({}).optional() }),
   z.object({ method: z.literal("chat.offline"), params: z.object({}).optional() }),
 ]);
 export type Notification = z.infer<typeof Notification>;

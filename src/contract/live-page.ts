@@ -1,6 +1,7 @@
 import * as z from "zod";
 import type { Chat } from "./chats.ts";
 import type { CrashCause, Risk } from "./readings.ts";
+import type { AuditEntry } from "./workspaces.ts";
 import type { OperationName, OutputOf } from "./operations.ts";
 
 /** Read models and actions that a machine's own live page has beside the operations. */
@@ -20,7 +21,8 @@ export interface FleetRow {
   readonly id: string;
   readonly shortId: string;
   readonly title: string | null;
-  readonly state: SessionState | OutputOf<"chats.get">["status"];
+  /** `unheard`: of another machine, silent for a while, though maybe alive. */
+  readonly state: SessionState | OutputOf<"chats.get">["status"] | "unheard";
   readonly activity: "idle" | "busy" | "waiting" | "stuck" | "dead" | null;
   readonly waiting: { readonly for: "permission" | "dialog" | "prompt"; readonly ageMs: number } | null;
   readonly client: string;
@@ -37,10 +39,12 @@ export interface FleetRow {
   readonly costUsdToday: number | null;
   readonly taskCount: number | null;
   readonly progress: string | null;
+  /** Command that continues a dead session of another machine here. */
+  readonly resumeCommand: string | null;
 }
 
 export interface Fleet {
-  /** Sessions of this machine; none on the edge. */
+  /** Sessions of this machine, and dead ones of others; none on the edge. */
   readonly rows: readonly FleetRow[];
   /** Chats of the workspace that are not among them. */
   readonly chats: readonly Chat[];
@@ -78,11 +82,13 @@ export interface ReceivedMessage {
   readonly text: string;
   readonly from: string | null;
   readonly topic: string | null;
-  /** Chat that receives it, and its title. */
-  readonly to: string;
+  /** Chat that receives it, and its title; null: the chats of a topic, or all. */
+  readonly to: string | null;
   readonly toTitle: string | null;
-  /** Whether its chat was shown it. */
+  /** Whether its chat was shown it; on the edge, whether it waits for no receiver. */
   readonly isDelivered: boolean;
+  /** The same in words. */
+  readonly status: string;
 }
 
 export interface SessionBrief {
@@ -97,6 +103,7 @@ const nothing = z.strictObject({});
 export const pageInputs = {
   "page.fleet": nothing,
   "page.messages": nothing,
+  "page.audit": z.strictObject({ kind: z.string().max(60).optional() }),
   "page.session": session,
   "page.brief": session,
   "page.dismiss": session,
@@ -110,6 +117,8 @@ export interface PageOutputs {
   readonly "page.fleet": Fleet;
   /** The newest 200, newest first. */
   readonly "page.messages": { readonly messages: readonly ReceivedMessage[] };
+  /** Newest 200 of both logs, newest first; `trouble`: why the team's is missing. */
+  readonly "page.audit": { readonly entries: readonly AuditEntry[]; readonly trouble: string | null };
   readonly "page.session": SessionPage;
   readonly "page.brief": SessionBrief;
   readonly "page.dismiss": { readonly isDismissed: boolean };
@@ -127,6 +136,7 @@ export const pageOperations = [
   "health",
   "leases.force-release",
   "leases.list",
+  "messages.list",
   "tasks.cancel",
   "tasks.discard",
   "tasks.get",
@@ -151,5 +161,5 @@ export type PageCall = z.infer<typeof PageCall>;
 
 /** A line of the live stream: what may have changed. */
 export interface LiveLine {
-  readonly changed: "sessions" | "team" | "all";
+  readonly changed: "sessions" | "team" | "tasks" | "messages" | "all";
 }

@@ -39,6 +39,22 @@ export const Message = z.object({
 });
 export type Message = z.infer<typeof Message>;
 
+export const ListedMessage = z.object({
+  id: counter,
+  from: Id,
+  target: Target,
+  priority: Priority,
+  ageMs: durationMs,
+  /** 0: expired. */
+  expiresInMs: durationMs,
+  /** Start of the body, at most 500 characters; of a body that is no string, its JSON. */
+  text: z.string(),
+  isClipped: z.boolean(),
+  /** Receivers that have not acknowledged it; 0 once it is expired. At most 100. */
+  waitingFor: counter,
+});
+export type ListedMessage = z.infer<typeof ListedMessage>;
+
 const subscription = {
   input: z.strictObject({ self: Self, pattern: TopicPattern }),
   output: z.object({ patterns: z.array(z.string()) }),
@@ -97,6 +113,16 @@ export const messageOperations = {
     }),
     errors: chatErrors,
     summary: "Acknowledges messages, so that they are not delivered again.",
+  }),
+  "messages.list": operation("GET /messages", "observe", {
+    input: z.strictObject({
+      /** Only those with smaller numbers. */
+      before: counter.optional(),
+      limit: limit(200, 50),
+    }),
+    output: z.object({ messages: z.array(ListedMessage), isMore: z.boolean() }),
+    summary:
+      "Lists the stored messages of all chats, newest first, with the number of receivers that have yet to acknowledge each.",
   }),
   "messages.set-topic-schema": operation("PUT /messages/topic-schema", "admin", {
     input: z.strictObject({ topic: Topic, schema: z.record(z.string(), Json).nullable() }),

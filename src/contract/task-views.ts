@@ -179,15 +179,16 @@ export const taskViewOperations = {
         })
         .optional(),
       payload: limitedJson(65_536).optional(),
+      requestId: Id.optional(),
     }),
     output: z.object({ tasks: z.array(z.object({ task: counter, state: TaskState })) }),
-    errors: ["unknown_task", "quota_exceeded"],
+    errors: ["unknown_task", "quota_exceeded", "key_reused"],
     summary: "Starts dead tasks again.",
   }),
   "tasks.discard": operation("POST /tasks/discard", "submit", {
-    input: z.strictObject({ task: counter, reason: z.string().min(1).max(500) }),
+    input: z.strictObject({ task: counter, reason: z.string().min(1).max(500), requestId: Id.optional() }),
     output: z.object({ state: TaskState }),
-    errors: ["unknown_task"],
+    errors: ["unknown_task", "key_reused"],
     summary: "Discards a dead task for good.",
   }),
 } as const;

@@ -265,10 +265,10 @@ export const taskOperations = {
     summary: "Returns a task to the queue; costs no attempt.",
   }),
   "tasks.cancel": operation("POST /tasks/cancel", "submit", {
-    input: z.strictObject({ task: TaskNumber, reason: Reason }),
+    input: z.strictObject({ task: TaskNumber, reason: Reason, requestId: Id.optional() }),
     /** State running: its chat gets the request to stop. */
     output: z.object({ state: TaskState }),
-    errors: ["unknown_task"],
+    errors: ["unknown_task", "key_reused"],
     summary: "Cancels a task that has not started; asks the chat that runs it to stop otherwise.",
   }),
 } as const;

@@ -9,6 +9,7 @@ import type { Actor, Tx } from "./kernel/tx.ts";
 import * as elections from "./leases/elections.ts";
 import * as leaseSets from "./leases/lease-sets.ts";
 import * as leases from "./leases/leases.ts";
+import * as messageList from "./messages/message-list.ts";
 import * as messages from "./messages/messages.ts";
 import * as topicSchemas from "./messages/topic-schemas.ts";
 import * as plans from "./plans/plans.ts";
@@ -40,6 +41,7 @@ const handlers: Handlers = {
   ...elections.handlers,
   ...state.handlers,
   ...messages.handlers,
+  ...messageList.handlers,
   ...topicSchemas.handlers,
   ...submit.handlers,
   ...claims.handlers,

@@ -19,6 +19,8 @@ import { LeaseAcquirer, type HoldOptions, type LeaseRequest, type LeadershipRequ
 import { Registration, type RegisteredChat, type ChatInput } from "./edge/registration.ts";
 import { EdgeWatch, type Watch, type WatchOptions } from "./edge/state-watch.ts";
 
+const anyHints: ReadonlySet<string> = new Set(["registered", "changed", "tasks.changed", "messages.changed"]);
+
 export interface EdgeOptions {
   readonly edge: string;
   readonly workspace: string;
@@ -193,7 +195,7 @@ export class WorkspaceClient implements CoordinatorClient {
       if (method === "tasks.new") listener("task");
       else if (method === "messages.new") listener("message", signal.params?.message);
       else if (method === "unread") listener("message");
-      else if (method === "registered" || method === "changed") listener("any");
+      else if (anyHints.has(method)) listener("any");
     });
   }
 

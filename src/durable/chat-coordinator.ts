@@ -48,7 +48,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     isSpent: (token) => this.#isSpent(token),
     charge: (token, chars) => this.#throttle.charge(token, { chars, rows: 1 }),
   });
-  readonly #sockets = new Sockets(this.ctx, this.#sql, this.#outgoing, this.#watches);
+  readonly #sockets = new Sockets(this.ctx, this.#sql, this.#outgoing, this.#watches, () => this.now());
   readonly #tokenExpiry = new TokenExpiry(this.#sql);
   readonly #tokenRows = new KeptRows(this.#sql, "tokens", (id) => tokens.find({ sql: this.#sql }, id));
   readonly #alarm = new Alarm(this.ctx.storage);

@@ -40,6 +40,7 @@ const effects: { readonly [Name in OperationName]: Effect | ((input: CheckedInpu
   "messages.subscribe": "grow",
   "messages.unsubscribe": "free",
   "messages.pull": "read",
+  "messages.list": "read",
   "messages.ack": "keep",
   "messages.set-topic-schema": ({ schema }) => (schema === null ? "free" : "grow"),
   "messages.list-topic-schemas": "read",

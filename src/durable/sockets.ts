@@ -12,6 +12,8 @@ import type { Sql } from "../shared/sql.ts";
 import { attach, attachmentOf } from "./attachments.ts";
 import { MessageHints } from "./message-hints.ts";
 import type { Outgoing } from "./outgoing.ts";
+import type { StorageSql } from "./storage-sql.ts";
+import { TableHints } from "./table-hints.ts";
 import type { Watches } from "./watches.ts";
 
 /** State lives in the sockets' attachments, which outlive a hibernation. */
@@ -22,9 +24,16 @@ export class Sockets implements Presence {
   readonly #watches: Watches;
   readonly #seen = new Map<string, number | null>();
   readonly #syncHintedAt = new WeakMap<WebSocket, number>();
+  readonly #tableHints: TableHints;
 
-  constructor(ctx: DurableObjectState, sql: Sql, outgoing: Outgoing, watches: Watches) {
+  constructor(ctx: DurableObjectState, sql: StorageSql, outgoing: Outgoing, watches: Watches, now: () => number) {
     this.#ctx = ctx;
+    this.#tableHints = new TableHints({
+      writesTo: (table) => sql.writesTo(table),
+      send: (prefix, text) => this.#sendToWatchers(prefix, text),
+      now,
+      setTimer: (work, ms) => void setTimeout(work, ms),
+    });
     this.#sql = sql;
     this.#outgoing = outgoing;
     this.#watches = watches;
@@ -89,6 +98,7 @@ export class Sockets implements Presence {
       if (hint.kind === "sync") this.#notifySync(hint.machine, tx().now);
       if (hint.kind === "offline") this.#closeAllOf(hint.chat);
     }
+    this.#tableHints.notify();
   }
 
   #notifyMessage({ chat, topic }: Extract<Hint, { kind: "message" }>, messageHints: MessageHints): void {
@@ -129,6 +139,10 @@ export class Sockets implements Presence {
 
   listOfToken(id: string): WebSocket[] {
     return this.#open(`token:${id}`);
+  }
+
+  #sendToWatchers(prefix: string, text: string): void {
+    for (const socket of this.#watches.listOf(prefix, () => this.#open())) this.#outgoing.send(socket, text);
   }
 
   notifyChanges(): void {

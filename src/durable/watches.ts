@@ -93,6 +93,13 @@ export class Watches {
     attach(socket, attachment);
   }
 
+  /** @returns connections that watch exactly this prefix */
+  listOf(watched: string, listSockets: () => readonly WebSocket[]): WebSocket[] {
+    return this.#listWatchers(listSockets)
+      .filter(({ attachment }) => attachment.watches.some(({ prefix }) => prefix === watched))
+      .map(({ socket }) => socket);
+  }
+
   /** @param listSockets all connections, of which most have no watch */
   notify(listSockets: () => readonly WebSocket[]): void {
     const watchers = this.#listWatchers(listSockets);

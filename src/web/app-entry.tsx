@@ -13,17 +13,14 @@ import {
   notice,
   query,
   readFragment,
-  revision,
   route,
   shownAgain,
 } from "./page-state.ts";
 import { ConfirmDialog } from "./parts/confirm.tsx";
 import { ChatView } from "./views/chat.tsx";
-import { FilesView } from "./views/files.tsx";
 import { FleetView } from "./views/fleet.tsx";
 import { SignInHere } from "./views/sign-in.tsx";
 import { TasksView } from "./views/tasks.tsx";
-import { TaskView } from "./views/task.tsx";
 
 const ageTickMs = 10_000;
 
@@ -44,12 +41,12 @@ const views: Readonly<Record<string, ComponentType<ViewProps>>> = {
   fleet: FleetView,
   chat: ChatView,
   tasks: TasksView,
-  task: TaskView,
-  files: FilesView,
 };
 
 /** Beyond the first load. */
 const laterViews: Readonly<Record<string, () => Promise<ComponentType<ViewProps>>>> = {
+  task: async () => (await import("./views/task.tsx")).TaskView,
+  files: async () => (await import("./views/files.tsx")).FilesView,
   dead: async () => (await import("./views/dead.tsx")).DeadView,
   messages: async () => (await import("./views/messages.tsx")).MessagesView,
   plan: async () => (await import("./views/plan.tsx")).PlanView,
@@ -100,30 +97,17 @@ function Navigation({ section }: { section: string }): JSX.Element {
   return (
     <nav aria-label="Views">
       <strong>SHIM</strong>
-      {Object.entries(titles)
-        .filter(isThere)
-        .map(([name, title]) => (
-          <a
-            key={name}
-            href={linkTo(name)}
-            aria-current={name === section ? "page" : undefined}
-            // On the edge tasks are not announced.
-            onClick={name === section ? () => revision.value++ : undefined}
-          >
-            {title}
-          </a>
-        ))}
+      {Object.entries(titles).map(([name, title]) => (
+        <a key={name} href={linkTo(name)} aria-current={name === section ? "page" : undefined}>
+          {title}
+        </a>
+      ))}
       <span class={`live ${isLive.value ? "on" : "off"}`}>{isLive.value ? "live" : "not live"}</span>
       <button type="button" onClick={() => void signOut()}>
         Sign out
       </button>
     </nav>
   );
-}
-
-/** Messages are in the stores of the machines that receive them. */
-function isThere([name]: readonly [string, string]): boolean {
-  return name !== "messages" || host.value?.kind === "machine";
 }
 
 async function signOut(): Promise<void> {

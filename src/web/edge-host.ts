@@ -1,5 +1,8 @@
 import type { Chat } from "../contract/chats.ts";
-import type { Fleet, PageOperation } from "../contract/live-page.ts";
+import type { Fleet, PageOperation, PageOutputs, ReceivedMessage } from "../contract/live-page.ts";
+import type { ListedMessage } from "../contract/messages.ts";
+import type { OutputOf } from "../contract/operations.ts";
+import { count } from "./format.ts";
 import { refused, toAnswer, type Answer, type CallName, type Host } from "./host.ts";
 
 const changing = /^(?:chats\.drain|leases\.force-release|tasks\.(?:cancel|discard|replay)|tokens\.revoke)$/;
@@ -16,10 +19,17 @@ export function routeOf(name: PageOperation): string {
 type OnChange = Parameters<Host["follow"]>[0];
 type OnState = Parameters<Host["follow"]>[1];
 
+const maxMessages = 200;
 const pingMs = 30_000;
 const retryMs = { base: 2_000, most: 60_000 };
-/** Announced by the coordinator; tasks are not, since each would cost it rows. */
-const watched = ["$chat/", "$file/", "$leader/"];
+/** Announced by the coordinator; of tasks and messages it only says that some have changed. */
+const watched = ["$chat/", "$file/", "$leader/", "$task/", "$message/"];
+const changedBy: Readonly<Record<string, Parameters<OnChange>[0]>> = {
+  "state.changes": "team",
+  "tasks.changed": "tasks",
+  "messages.changed": "messages",
+  resync: "all",
+};
 
 /** The workspace that a token names; null: it is no token. */
 export function workspaceOf(token: string): string | null {
@@ -45,8 +55,10 @@ export class EdgeHost implements Host {
 
   readonly call: Host["call"] = async (name: CallName, input: object, requestId?: string) => {
     if (name === "page.fleet") return (await this.#readFleet()) as never;
+    if (name === "page.messages") return (await this.#readMessages()) as never;
+    if (name === "page.audit") return this.#ask(routeOf("audit.list"), { limit: maxMessages, ...input });
     if (name.startsWith("page.")) return refused("unknown_operation", "this is only on the machine of the chat");
-    const isIdempotent = name === "leases.force-release" && requestId !== undefined;
+    const isIdempotent = requestId !== undefined && name !== "tokens.revoke";
     return this.#ask(routeOf(name as PageOperation), isIdempotent ? { ...input, requestId } : input);
   };
 
@@ -84,6 +96,12 @@ export class EdgeHost implements Host {
     }
   }
 
+  async #readMessages(): Promise<Answer<PageOutputs["page.messages"]>> {
+    const input = { limit: maxMessages };
+    const page = await this.#ask<OutputOf<"messages.list">>(routeOf("messages.list"), input);
+    return page.ok ? { ok: true, value: { messages: page.value.messages.map(toReceived) } } : page;
+  }
+
   async #readFleet(): Promise<Answer<Fleet>> {
     const chats: Chat[] = [];
     for (let cursor: string | null = ""; cursor !== null;) {
@@ -103,6 +121,23 @@ export class EdgeHost implements Host {
   }
 }
 
+function toReceived({ target, text, isClipped, ...one }: ListedMessage): ReceivedMessage {
+  const { id, ageMs, from, expiresInMs, waitingFor } = one;
+  const over = expiresInMs === 0 ? "expired" : "acknowledged";
+  return {
+    id,
+    ageMs,
+    from,
+    kind: "message",
+    text: isClipped ? `${text} …` : text,
+    topic: target.to === "topic" ? target.topic : null,
+    to: target.to === "chat" ? target.chat : null,
+    toTitle: null,
+    isDelivered: waitingFor === 0,
+    status: waitingFor === 0 ? over : `waits for ${count(waitingFor, "chat")}`,
+  };
+}
+
 /** Pings are answered without waking the coordinator. @returns whether it was open */
 function followSocket(socket: WebSocket, onChange: OnChange, onState: OnState): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
@@ -115,7 +150,10 @@ function followSocket(socket: WebSocket, onChange: OnChange, onState: OnState): 
     send(socket, "health", {}, 1);
   });
   socket.addEventListener("message", ({ data }) => {
-    if (handleFrame(socket, parseFrame(data))) onChange("team");
+    const frame = parseFrame(data);
+    const part = changedBy[frame.method ?? ""];
+    if (part) onChange(part);
+    handleFrame(socket, frame);
   });
   socket.addEventListener("close", () => {
     clearInterval(ping);
@@ -125,15 +163,13 @@ function followSocket(socket: WebSocket, onChange: OnChange, onState: OnState): 
   return promise;
 }
 
-/** @returns whether something has changed */
-function handleFrame(socket: WebSocket, { id, method, result, params = {} }: Frame): boolean {
+function handleFrame(socket: WebSocket, { id, method, result, params = {} }: Frame): void {
   const { mark, watch, revision } = params;
   if (id === 1) watchFrom(socket, result?.revision ?? 0);
   else if (method === "flow.mark") send(socket, "flow.read", { mark });
   else if (method === "state.changes") send(socket, "state.watch-ack", { watch, revision });
   // Changes were missed: the watches begin again from now.
   else if (method === "resync") send(socket, "health", {}, 1);
-  return method === "state.changes" || method === "resync";
 }
 
 function watchFrom(socket: WebSocket, after: number): void {

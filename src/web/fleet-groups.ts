@@ -22,7 +22,7 @@ export interface FleetGroup {
 }
 
 const waitingProgress = "waits for its user";
-const diedStates: ReadonlySet<string> = new Set(["incomplete", "offered", "closed"]);
+const diedStates: ReadonlySet<string> = new Set(["incomplete", "offered", "closed", "unheard"]);
 const endedStates: ReadonlySet<string> = new Set(["finished", "recovered", "dismissed", "empty", "offline"]);
 
 /** An idle prompt waits for nothing that is under way; a permission or a question does. */
@@ -55,7 +55,7 @@ function toRow(chat: Chat): FleetRow {
     id: chat.chat,
     shortId: chat.chat.slice(0, 8),
     title: typeof chat.metadata["title"] === "string" ? chat.metadata["title"] : null,
-    state: chat.status,
+    state: chat.isRecoverable ? "incomplete" : chat.status,
     client: chat.client,
     machine: chat.machine,
     contextFill: chat.health.contextFill ?? null,
@@ -65,6 +65,7 @@ function toRow(chat: Chat): FleetRow {
     costUsdToday: null,
     taskCount: chat.taskCount,
     progress: chat.progress,
+    resumeCommand: chat.isRecoverable ? `shim resume ${chat.session}` : null,
   };
 }
 

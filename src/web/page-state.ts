@@ -1,5 +1,6 @@
 import { computed, signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
+import type { LiveLine } from "../contract/live-page.ts";
 import type { Answer, CallInput, CallName, CallOutput, Host, Refused } from "./host.ts";
 
 /** Null while the page is not signed in. */
@@ -57,7 +58,9 @@ export function useLoaded<T>(key: string, load: () => Promise<Answer<T>>): Loade
   useEffect(() => {
     let isOver = false;
     const read = async (): Promise<void> => {
+      const began = performance.now();
       const answer = await load();
+      tookMs = Math.max(tookMs, performance.now() - began);
       if (!isOver) setKept((last) => toKept(key, answer, last));
     };
     void read();
@@ -90,21 +93,32 @@ export async function call<Name extends CallName>(
   return answer;
 }
 
-const gapMs = 500;
+const gapMs = { least: 500, most: 10_000 };
+/** Rests for so many times as long as the last reads took: the edge has no rest of its own. */
+const restPerMs = 10;
 let isDue = false;
+let tookMs = 0;
+
+/** Views that show neither. */
+const unconcerned: Readonly<Record<string, readonly string[]>> = {
+  tasks: ["files", "messages"],
+  messages: ["fleet", "chat", "files", "tasks", "task", "dead", "plan", "health"],
+};
 
 /** A hidden page reads nothing until it is shown again. */
-export function changed(): void {
+export function changed(part: LiveLine["changed"] = "all"): void {
+  if (unconcerned[part]?.includes(route.value.view)) return;
   if (isDue || document.hidden) {
     isMissed = document.hidden;
     return;
   }
   isDue = true;
-  setTimeout(readAgain, gapMs);
+  setTimeout(readAgain, Math.min(gapMs.most, Math.max(gapMs.least, restPerMs * tookMs)));
 }
 
 function readAgain(): void {
   isDue = false;
+  tookMs = 0;
   revision.value++;
 }
 

@@ -4,6 +4,7 @@ import type { EngineOperation } from "#src/coordination/engine.ts";
 import type { Actor } from "#src/coordination/kernel/tx.ts";
 import { codeOf, Peer } from "#harness/coordinator/peers.ts";
 import { ask, day, given, refused, rowsWritten, set, toAll } from "#harness/coordinator/state-calls.ts";
+import { Hand, submit } from "#harness/coordinator/task-calls.ts";
 import type { RowTest } from "./rule-test.ts";
 
 const other: Actor = { machine: "m2", isAdmin: true };
@@ -57,6 +58,23 @@ export function requestIdRules(it: RowTest): void {
       { resource: "f1", reason: "r", requestId },
       { resource: "f2", reason: "r", requestId },
     ],
+    "chats.drain": (chat) => [
+      { chat, reason: "one", requestId },
+      { chat, reason: "two", requestId },
+    ],
+    // Tasks 1 and 2 are dead, 3 and 4 are queued.
+    "tasks.replay": () => [
+      { task: 1, requestId },
+      { task: 2, requestId },
+    ],
+    "tasks.discard": () => [
+      { task: 1, reason: "r", requestId },
+      { task: 2, reason: "r", requestId },
+    ],
+    "tasks.cancel": () => [
+      { task: 3, reason: "r", requestId },
+      { task: 4, reason: "r", requestId },
+    ],
     "epoch.raise": () => [
       { reason: "one", requestId },
       { reason: "two", requestId },
@@ -80,6 +98,12 @@ export function requestIdRules(it: RowTest): void {
       for (const key of ["d1", "d2"]) await set(host, key, 1);
       await Peer.join(host, "c1");
       await Peer.join(host, "c2", { machine: "m2" });
+      const hand = await Hand.join(host, "w");
+      for (const task of await submit(host, { type: "x" }, { type: "x" })) {
+        expect(task).toBeLessThan(3);
+        await hand.nack(await hand.take(), { isRetryable: false });
+      }
+      await submit(host, { type: "x" }, { type: "x" });
       for (const chat of ["c1", "c2"]) {
         for (const device of [`d1-${chat}`, `d2-${chat}`]) {
           const begun = { device, keyId: "0123456789abcdef" };

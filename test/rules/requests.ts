@@ -17,6 +17,7 @@ import {
   toAll,
   toTopic,
 } from "#harness/coordinator/state-calls.ts";
+import { Hand, stateOf, submitOne } from "#harness/coordinator/task-calls.ts";
 import type { RuleTest, RowTest } from "./rule-test.ts";
 
 /** Rules of request ids that hold behind any host. */
@@ -50,6 +51,43 @@ export function requestRules(it: RuleTest): void {
     host.wait(5_000);
     expect(await ask(host, "state.update", input)).toEqual(first);
     expect(await revision(host)).toBe(before);
+  });
+
+  it("[RQ8] a drain, and a cancellation, discard or replay of tasks, is done once under its request id", async ({
+    host,
+  }) => {
+    const hand = await Hand.join(host, "w");
+    const die = async (): Promise<number> => {
+      const task = await submitOne(host, { type: "dies" });
+      await hand.nack(await hand.take(), { isRetryable: false });
+      return task;
+    };
+    const replay = { filter: { type: "dies" }, requestId: "r1" };
+    // Without effect it is not remembered.
+    expect(await ask(host, "tasks.replay", replay)).toEqual({ tasks: [] });
+    const task = await die();
+    const replayed = await ask(host, "tasks.replay", replay);
+    expect(replayed).toMatchObject({ tasks: [{ task }] });
+    await hand.nack(await hand.take(), { isRetryable: false });
+    expect(await ask(host, "tasks.replay", replay)).toEqual(replayed);
+    expect(await stateOf(host, task)).toBe("dead failed");
+    const discard = { task, reason: "no", requestId: "r1" };
+    const discarded = await ask(host, "tasks.discard", discard);
+    expect(await ask(host, "tasks.discard", discard)).toEqual(discarded);
+    expect((await refusal(host, "tasks.discard", { ...discard, reason: "other" })).code).toBe("key_reused");
+    await submitOne(host);
+    const held = await hand.take();
+    const cancel = { task: held.task, reason: "no", requestId: "r1" };
+    expect(await ask(host, "tasks.cancel", cancel)).toEqual({ state: "running" });
+    await hand.nack(held, {});
+    expect(await stateOf(host, held.task)).toBe("cancelled");
+    expect(await ask(host, "tasks.cancel", cancel)).toEqual({ state: "running" });
+    const drain = { chat: "w", requestId: "r1" };
+    expect(await ask(host, "chats.drain", drain)).toEqual({ status: "draining" });
+    await hand.leave();
+    await hand.back();
+    expect(await ask(host, "chats.drain", drain)).toEqual({ status: "draining" });
+    expect(await ask(host, "chats.get", { chat: "w" })).toMatchObject({ status: "idle" });
   });
 
   it("[RQ1] [MS2] a repeated message is stored once, and its sender sees it", async ({ host, c1: from, c2: to }) => {

@@ -16,6 +16,7 @@ import { metricRules } from "./metrics.ts";
 import { limitRowRules, limitRules } from "./limits.ts";
 import { livenessRowRules, livenessRules } from "./liveness.ts";
 import { messageLimitRules } from "./message-limits.ts";
+import { messageListRowRules, messageListRules } from "./message-list.ts";
 import { messageModelRules } from "./message-model.ts";
 import { messageReceiverRules } from "./message-receivers.ts";
 import { messageRowRules } from "./message-rows.ts";
@@ -73,6 +74,7 @@ export function stateSuites(open: OpenHost): void {
   messageRules(it);
   messageReceiverRules(it);
   messageLimitRules(it);
+  messageListRules(it);
   messageModelRules(it);
   sweepRules(it);
   auditRules(it);
@@ -114,6 +116,7 @@ export function rowSuites(open: OpenRowHost): void {
   requestRowRules(it);
   requestIdRules(it);
   messageRowRules(it);
+  messageListRowRules(it);
   taskRowRules(taskTest(open));
   syncRowRules(it);
   sweepRowRules(it);

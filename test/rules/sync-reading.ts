@@ -1,6 +1,6 @@
 import { expect } from "vitest";
 import { admin, type EngineHost } from "#harness/coordinator/engine-host.ts";
-import { Correspondent, given, later, minute, refused } from "#harness/coordinator/state-calls.ts";
+import { ask, Correspondent, given, later, minute, refused } from "#harness/coordinator/state-calls.ts";
 import { checkpoint, Device, envelopes, forget, list, m2, session } from "#harness/sync/sealed-content.ts";
 import type { RuleTest } from "./rule-test.ts";
 
@@ -15,6 +15,39 @@ export function syncReadingRules(it: RuleTest): void {
     expect(second).toMatchObject({ sessions: [{ session: "s3" }, { envelope: "changed" }], isMore: false });
     const nothing = { sessions: [], forgotten: [], revision: second.revision, isMore: false };
     expect(await list(host, { after: second.revision })).toEqual(nothing);
+  });
+
+  it("[CH22] a chat that died is recoverable while its session is stored, not ended and not taken", async ({
+    host,
+    device,
+  }) => {
+    const dead = await Correspondent.join(host, "dead");
+    const left = await Correspondent.join(host, "left");
+    const isRecoverable = async (chat: string): Promise<unknown> =>
+      (await ask(host, "chats.get", { chat })).isRecoverable;
+    const of = [`of-${dead.chat}`, `of-${left.chat}`] as const;
+    await device.push(session(of[0]), session(of[1]));
+    expect(await isRecoverable("dead")).toBeUndefined();
+    await left.leave();
+    host.wait(minute);
+    for (const ring of [() => Promise.resolve(), () => host.ring()]) {
+      await ring();
+      expect(await isRecoverable("dead")).toBe(true);
+    }
+    expect(await isRecoverable("left")).toBeUndefined();
+    const heir = await Correspondent.join(host, "heir");
+    const { self } = heir;
+    const lease = { self, resource: `session:${of[0]}`, requestId: "r", ttlMs: minute };
+    const acquired = await ask(host, "leases.acquire", lease);
+    const token = acquired.state === "granted" ? acquired.lease.token : 0;
+    await ask(host, "sync.take", { self, device: "d1", session: of[0], token });
+    expect(await isRecoverable("dead")).toBeUndefined();
+    await ask(host, "sync.give-back", { device: "d1", session: of[0] });
+    expect(await isRecoverable("dead")).toBe(true);
+    await device.push(session(of[0], "over", { isEnded: true }));
+    expect(await isRecoverable("dead")).toBeUndefined();
+    await device.push(forget(of[0]));
+    expect(await isRecoverable("dead")).toBeUndefined();
   });
 
   it("[SY20] by project, by session and by device", async ({ host }) => {

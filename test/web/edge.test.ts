@@ -79,8 +79,36 @@ it("[WP16] a pasted token signs in, stays out of the address and of what the bro
   await page.evaluate('location.hash = "#/tasks"');
   await page.getByText("No task was submitted yet.").waitFor();
   await edge.call("tasks.submit", { tasks: [{ type: "build" }] });
-  await page.getByRole("navigation").getByRole("link", { name: "Tasks" }).click();
   await page.getByText("0 % of 1 task done").waitFor();
+  expect(faults).toEqual([]);
+});
+
+it("[WP18] messages of all chats and what they wait for are followed, and so are tasks from a machine that has joined", async () => {
+  const edge = await theEdge();
+  const [{ self: from }, { self: to }] = [await register(edge, "sender-1"), await register(edge, "reader-1")];
+  const { page, faults } = await openTab(edge.url);
+  await page.getByLabel("Access token").fill(edge.adminToken);
+  await page.keyboard.press("Enter");
+  await page.getByText("live", { exact: true }).waitFor();
+  await page.getByRole("link", { name: "Messages" }).click();
+  await page.getByText("No chat has received a message yet.").waitFor();
+  const target = { to: "chat", chat: "reader-1" } as const;
+  const { id } = await edge.call("messages.send", { self: from, target, body: "<b>the parser is yours</b>" });
+  await page.getByText("<b>the parser is yours</b>").waitFor();
+  await page.getByText("waits for 1 chat").waitFor();
+  expect(await axeFaults(page)).toEqual([]);
+  await edge.call("messages.ack", { self: to, cursor: id });
+  await page.getByText("acknowledged").waitFor();
+  await edge.call("messages.send", { self: from, target: { to: "topic", topic: "build.web" }, body: { ok: true } });
+  await page.getByText("all who listen").waitFor();
+  const home = aCliHome();
+  home.join(edge.url, { token: edge.adminToken });
+  const served = await servePage(home, { isBuilt: true });
+  const { page: local } = await openTab(served.link());
+  await local.evaluate('location.hash = "#/tasks"');
+  await local.getByLabel("State").selectOption("queued");
+  await edge.call("tasks.submit", { tasks: [{ type: "from-elsewhere" }] });
+  await local.getByRole("cell", { name: "from-elsewhere" }).first().waitFor();
   expect(faults).toEqual([]);
 });
 

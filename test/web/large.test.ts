@@ -1,6 +1,6 @@
 import type { Page } from "playwright-core";
 import { afterAll, expect, it } from "vitest";
-import { aCliHome, addSession } from "#harness/machine/cli-home.ts";
+import { aCliHome, addSession, type CliHome } from "#harness/machine/cli-home.ts";
 import { closeBrowser, openTab } from "#harness/web/browser.ts";
 import { fleetIds, seedFleet } from "#harness/web/fleet-seed.ts";
 import { servePage } from "#harness/web/live-page.ts";
@@ -8,21 +8,8 @@ import { seedTeam, submit } from "#harness/web/team-seed.ts";
 
 afterAll(closeBrowser);
 
-/** Time in ms from an event to the frame that shows its effect, in the page itself; the best of three. */
-async function interaction(page: Page, act: string): Promise<number> {
-  const times: number[] = [];
-  for (let round = 0; round < 3; round++) {
-    const time: number = await page.evaluate(`new Promise((done) => {
-      const began = performance.now();
-      ${act};
-      requestAnimationFrame(() => setTimeout(() => done(performance.now() - began)));
-    })`);
-    times.push(time);
-  }
-  return Math.min(...times);
-}
-
-it("[WP11] with 500 chats and 50,000 tasks the first paint takes less than 500 ms, and an interaction less than 100 ms", async () => {
+/** A machine with 500 chats and 50,000 tasks. */
+function aLargeHome(): CliHome {
   const home = aCliHome();
   seedFleet(home);
   const team = seedTeam(home, fleetIds.works, 1_002);
@@ -40,7 +27,72 @@ it("[WP11] with 500 chats and 50,000 tasks the first paint takes less than 500 m
       team.coordinator,
       Array.from({ length: 1_000 }, (_, at) => ({ type: `type-${at % 20}`, priority: 1 })),
     );
+  return home;
+}
+
+/** Calls that the page has made since the last look, in their order. */
+function watchCalls(page: Page): () => string[] {
+  let names: string[] = [];
+  page.on("request", (request) => {
+    if (request.url().endsWith("/api/call")) names.push((request.postDataJSON() as { name: string }).name);
+  });
+  return () => {
+    const seen = names;
+    names = [];
+    return seen;
+  };
+}
+
+const entries = 'document.querySelectorAll("main li, main tbody tr").length';
+
+it("[WP21] with 500 chats and 50,000 tasks a view asks once for each part that it shows, a search asks nothing, and lists begin with 50 entries", async () => {
+  const home = aLargeHome();
   const served = await servePage(home, { isBuilt: true });
+  const { page } = await openTab(served.link());
+  // Without hints each call is one of a view.
+  await page.route("**/api/live", (route) => route.abort());
+  await page.getByText("(497)").waitFor();
+  await page.goto("about:blank");
+  const calls = watchCalls(page);
+  await page.goto(served.origin);
+  await page.getByText("(497)").waitFor();
+  expect(calls()).toEqual(["page.fleet"]);
+  // One chat waits, one is stuck or at work, one died, one ended, and 50 of the many.
+  expect(await page.evaluate(entries)).toBeLessThanOrEqual(60);
+  await page.getByLabel("Search chats").fill("aaaa0077");
+  await page.getByText("(1)").waitFor();
+  expect(calls()).toEqual([]);
+  await page.evaluate('location.hash = "#/tasks"');
+  const list = page.locator("section[aria-labelledby=list] tbody");
+  await list.getByText("running").waitFor();
+  await page.getByText(/50,0\d\d tasks/).waitFor();
+  const first = calls();
+  expect(first.filter((name) => name !== "tasks.list").toSorted()).toEqual(["tasks.progress", "tasks.stats"]);
+  // A page of the operation examines 1,000 tasks, and all are examined for those that run.
+  expect(first.filter((name) => name === "tasks.list").length).toBeLessThanOrEqual(51);
+  await page.getByLabel("State").selectOption("queued");
+  await list.getByText("type-19").first().waitFor();
+  expect(calls()).toEqual(["tasks.list"]);
+  expect(await list.getByRole("row").count()).toBe(50);
+});
+
+/** Time in ms from an event to the frame that shows its effect, in the page itself; the best of three. */
+async function interaction(page: Page, act: string): Promise<number> {
+  const times: number[] = [];
+  for (let round = 0; round < 3; round++) {
+    const time: number = await page.evaluate(`new Promise((done) => {
+      const began = performance.now();
+      ${act};
+      requestAnimationFrame(() => setTimeout(() => done(performance.now() - began)));
+    })`);
+    times.push(time);
+  }
+  return Math.min(...times);
+}
+
+/** For `npm run bench -- page`: figures of this machine, which no test holds to a bound. */
+it.runIf(process.env["SHIM_PAGE_TIMES"] === "1")("times of the page with 500 chats and 50,000 tasks", async () => {
+  const served = await servePage(aLargeHome(), { isBuilt: true });
   const { page } = await openTab(served.link());
   await page.getByText("(497)").waitFor();
   const paints: number[] = [];
@@ -58,13 +110,6 @@ it("[WP11] with 500 chats and 50,000 tasks the first paint takes less than 500 m
     `const field = document.getElementById("search"); field.value = field.value ? "" : "Chat 7"; field.dispatchEvent(new Event("input", { bubbles: true }))`,
   );
   const view = await interaction(page, `location.hash = location.hash === "#/tasks" ? "#/fleet" : "#/tasks"`);
-  await page.evaluate('location.hash = "#/tasks"');
-  await page.getByText(/50,0\d\d tasks/).waitFor();
-  await page.getByRole("button", { name: "Show more" }).waitFor({ state: "detached" });
-  await page.getByLabel("State").selectOption("queued");
-  await page.getByText("type-19").first().waitFor();
-  console.log(JSON.stringify({ paint, fleet, search, view }));
-  expect(paint).toBeLessThan(500);
-  expect(search).toBeLessThan(100);
-  expect(view).toBeLessThan(100);
+  for (const [name, ms] of Object.entries({ paint, fleet, search, view }))
+    console.log(`page ${name} ${ms.toFixed(1)} ms`);
 });

@@ -12,8 +12,9 @@ import * as liveness from "./liveness.ts";
 import * as messages from "../messages/messages.ts";
 import * as meta from "../kernel/meta.ts";
 import { page } from "../kernel/pages.ts";
+import * as syncRows from "../sync/sync-rows.ts";
 import { enqueueDispatch } from "../tasks/lifecycle.ts";
-import { byLiveChat, type Handlers } from "../kernel/handlers.ts";
+import { byLiveChat, repeatable, unchanged, type Handlers } from "../kernel/handlers.ts";
 import type { Actor, Tx } from "../kernel/tx.ts";
 import * as unread from "../messages/unread.ts";
 
@@ -81,13 +82,14 @@ export const handlers = {
     return found.ok ? ok({ released: liveness.end(tx, found.value, "left") }) : found;
   },
 
-  "chats.drain"(tx, { chat, reason }) {
+  "chats.drain": repeatable("chats.drain", (tx, { chat, reason }) => {
     const row = chatRows.find(tx, chat);
     if (!row) return err({ code: "unknown_chat", message: `there is no chat ${chat}` });
     if (chatRows.offlineReason(tx, row)) return err({ code: "chat_offline", message: `chat ${chat} is offline` });
-    if (row.status !== "draining") setStatus(tx, row, "draining", reason);
+    if (row.status === "draining") return unchanged({ status: "draining" as const });
+    setStatus(tx, row, "draining", reason);
     return ok({ status: "draining" });
-  },
+  }),
 
   /** [CH10] A process of the chat's machine can see its end; its leases are released at once. */
   "chats.attest-death"(tx, input, actor) {
@@ -264,5 +266,14 @@ function toChat(tx: Tx, row: ChatRow): Chat {
     progress: row.progress,
     health: chatRows.healthOf(row),
     metadata: JSON.parse(row.metadata) as Chat["metadata"],
+    ...(isRecoverable(tx, row, offlineReason) ? { isRecoverable: true as const } : {}),
   };
+}
+
+const deathReasons: ReadonlySet<string | null> = new Set(["attested", "closed", "timeout"]);
+
+/** [CH22] */
+function isRecoverable({ sql }: Tx, { status, reason, session }: ChatRow, offlineReason: string | null): boolean {
+  const isDead = deathReasons.has(status === "offline" ? reason : offlineReason);
+  return isDead && syncRows.isUnfinished(sql, session);
 }

@@ -1,7 +1,7 @@
 import type { Refusal } from "../../contract/errors.ts";
 import type { CheckedInputOf, OperationName, OutputOf } from "../../contract/operations.ts";
 import type { Self } from "../../contract/values.ts";
-import type { Result } from "../../shared/result.ts";
+import { ok, type Result } from "../../shared/result.ts";
 import { requireLiveChat, type LivenessRow } from "./chat-rows.ts";
 import { once } from "./idempotency.ts";
 import type { Actor, Tx } from "./tx.ts";
@@ -37,11 +37,24 @@ export function byLiveChat<Input extends { readonly self: Self }, Output>(
   };
 }
 
+const withoutEffect = new WeakSet<object>();
+
+/** [RQ3] An answer of a request that has changed nothing, which is not stored. */
+export function unchanged<T extends object>(value: T): Result<T, never> {
+  withoutEffect.add(value);
+  return ok(value);
+}
+
 /** [RQ6] Request ids of operations without a chat belong to the machine of the token. */
 export function repeatable<Input extends { readonly requestId?: string | undefined }, Output extends object>(
   operation: keyof Handlers,
   handler: Handler<Input, NoInfer<Output>>,
 ): Handler<Input, Output> {
   return (tx, input, actor) =>
-    once(tx, { operation, requestId: input.requestId, input }, () => handler(tx, input, actor)).result;
+    once(
+      tx,
+      { operation, requestId: input.requestId, input },
+      () => handler(tx, input, actor),
+      (value) => !withoutEffect.has(value),
+    ).result;
 }

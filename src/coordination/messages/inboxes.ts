@@ -67,6 +67,23 @@ export function readCursor(sql: Sql, chat: string): InboxCursor {
   return row ? { cursor: row.cursor, ahead: JSON.parse(row.ahead) as number[] } : { cursor: 0, ahead: [] };
 }
 
+/** Inboxes of the first `maxRead` chats that have not passed this number; at most `limit`. */
+export function listBehind(
+  sql: Sql,
+  id: number,
+  maxRead: number,
+  limit: number,
+): (InboxCursor & { readonly chat: string })[] {
+  const query =
+    "SELECT * FROM (SELECT chat, cursor, ahead FROM inboxes ORDER BY chat LIMIT ?) WHERE cursor < ? LIMIT ?";
+  const rows = sql.all<{ chat: string; cursor: number; ahead: string }>(query, maxRead, id, limit);
+  return rows.map(({ chat, cursor, ahead }) => ({ chat, cursor, ahead: JSON.parse(ahead) as number[] }));
+}
+
+export function exists(sql: Sql, chat: string): boolean {
+  return sql.all("SELECT 1 FROM inboxes WHERE chat = ?", chat).length > 0;
+}
+
 export function open(sql: Sql, chat: string): void {
   sql.run("INSERT INTO inboxes (chat, cursor, ahead) VALUES (?, ?, '[]') ON CONFLICT DO NOTHING", chat, newestId(sql));
 }

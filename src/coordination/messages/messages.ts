@@ -15,7 +15,7 @@ import * as unread from "./unread.ts";
 /** Delivery at least once, ordered by id, until acknowledged or expired. */
 
 const priorities: Record<Priority, number> = { low: 0, normal: 1, high: 2 };
-const priorityNames = ["low", "normal", "high"] as const;
+export const priorityNames = ["low", "normal", "high"] as const;
 
 export const handlers = {
   /** [MS1] Kept for each receiver until acknowledged or expired. [MS2] A repeat sends nothing. */

@@ -61,6 +61,14 @@ export function findSession(tx: Tx, device: string, session: string): SessionRow
   return row && row.chars > 0 ? row : null;
 }
 
+/** Whether a machine has stored the session, has not ended it, and no chat has taken it. */
+export function isUnfinished(sql: Sql, session: string): boolean {
+  const query = "SELECT is_ended, taken_chat, chars FROM sync_sessions WHERE session = ?";
+  const found = sql.all<Pick<SessionRow, "is_ended" | "taken_chat" | "chars">>(query, session);
+  const stored = found.filter(({ chars }) => chars > 0);
+  return stored.length > 0 && stored.every((row) => row.is_ended === 0 && row.taken_chat === null);
+}
+
 export interface Origin {
   readonly device: string;
   readonly machine: string;

@@ -1,13 +1,13 @@
 import type { Refusal } from "../../contract/errors.ts";
 import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
-import { err, ok } from "../../shared/result.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import * as totals from "../kernel/metric-totals.ts";
 import * as budgets from "./budgets.ts";
 import * as rows from "./task-rows.ts";
 import type { TaskRow } from "./task-rows.ts";
 import { updatePayload } from "./task-texts.ts";
 import { dependencyState, finish, makeRunnable } from "./lifecycle.ts";
-import type { Handlers } from "../kernel/handlers.ts";
+import { repeatable, unchanged, type Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
 
 type Replayed = OutputOf<"tasks.replay">;
@@ -15,11 +15,11 @@ type ReplayFilter = NonNullable<CheckedInputOf<"tasks.replay">["filter"]>;
 
 export const handlers = {
   /** [TA22] Counts restart at 0, the last checkpoint stays; dependents of a dead one stay dead. */
-  "tasks.replay"(tx, { task, filter, payload }) {
+  "tasks.replay": repeatable("tasks.replay", (tx, { task, filter, payload }) => {
     if (task === undefined) {
       if (!filter || payload !== undefined)
         return err(badInput("give a task, with a new payload or without, or a filter"));
-      return ok({ tasks: findDead(tx, filter).flatMap((row) => revive(tx, row)) });
+      return replayed(findDead(tx, filter).flatMap((row) => revive(tx, row)));
     }
     if (filter) return err(badInput("give a task or a filter, not both"));
     const found = rows.requireTask(tx, task);
@@ -27,18 +27,22 @@ export const handlers = {
     if (payload !== undefined && isDead(found.value)) {
       updatePayload(tx, task, payload);
     }
-    return ok({ tasks: revive(tx, found.value) });
-  },
+    return replayed(revive(tx, found.value));
+  }),
 
   /** [TA23] Discarded tasks stay until pruned, and are never replayed. */
-  "tasks.discard"(tx, { task, reason }) {
+  "tasks.discard": repeatable("tasks.discard", (tx, { task, reason }) => {
     const found = rows.requireTask(tx, task);
     if (!found.ok) return found;
     const row = found.value;
-    if (!isDead(row)) return ok({ state: row.state });
+    if (!isDead(row)) return unchanged({ state: row.state });
     return ok({ state: finish(tx, row, { state: "dead", reason: "discarded", detail: reason }) });
-  },
+  }),
 } satisfies Partial<Handlers>;
+
+function replayed(tasks: Replayed["tasks"]): Result<Replayed, never> {
+  return tasks.length === 0 ? unchanged({ tasks }) : ok({ tasks });
+}
 
 function badInput(message: string): Refusal {
   return { code: "bad_input", message: `tasks.replay: ${message}` };

@@ -6,7 +6,7 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import type { SqlValue } from "../../shared/sql.ts";
 import { once } from "../kernel/idempotency.ts";
 import { badInput, resolveEdges, type Edges, type PlannedTask } from "./task-edges.ts";
-import type { Handlers } from "../kernel/handlers.ts";
+import { repeatable, unchanged, type Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
 import { dependencyDeath, dependencyState } from "./lifecycle.ts";
 import * as lanes from "./lanes.ts";
@@ -28,11 +28,11 @@ export const handlers = {
   },
 
   /** [TA21] A running task learns of it by its heartbeat; its result is still accepted. */
-  "tasks.cancel"(tx, { task, reason }) {
+  "tasks.cancel": repeatable("tasks.cancel", (tx, { task, reason }) => {
     const found = rows.requireTask(tx, task);
     if (!found.ok) return found;
     const row = found.value;
-    if (rows.isEnded(row) || row.cancel_reason !== null) return ok({ state: row.state });
+    if (rows.isEnded(row) || row.cancel_reason !== null) return unchanged({ state: row.state });
     if (row.chat !== null) tx.tell({ kind: "task", chat: row.chat });
     if (row.state === "running") {
       tx.sql.run("UPDATE tasks SET cancel_reason = ? WHERE task = ?", reason, task);
@@ -44,7 +44,7 @@ export const handlers = {
       return ok({ state });
     }
     return ok({ state: lifecycle.finish(tx, row, { state: "cancelled", detail: reason }) });
-  },
+  }),
 } satisfies Partial<Handlers>;
 
 export function submitOnce(tx: Tx, tasks: readonly NewTask[]): Result<Submitted, Refusal> {

@@ -3,6 +3,7 @@ import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Answer } from "../host.ts";
 import { notice, revision } from "../page-state.ts";
+import { Trouble } from "./pieces.tsx";
 
 export interface Action {
   readonly title: string;
@@ -27,6 +28,16 @@ export function ActionButton({ action, label }: { action: Action; label?: string
     <button type="button" class={action.isFinal ? "final" : ""} onClick={() => ask(action)}>
       {label ?? action.verb}
     </button>
+  );
+}
+
+export function ActionButtons({ actions }: { actions: readonly Action[] }): JSX.Element {
+  return (
+    <div class="buttons">
+      {actions.map((action) => (
+        <ActionButton key={action.verb} action={action} />
+      ))}
+    </div>
   );
 }
 
@@ -60,11 +71,7 @@ function Question({ action }: { action: Action }): JSX.Element {
           <li key={line}>{line}</li>
         ))}
       </ul>
-      {state.trouble !== null && (
-        <p class="trouble" role="alert">
-          {state.trouble}
-        </p>
-      )}
+      <Trouble text={state.trouble} />
       <div class="buttons">
         <button type="button" onClick={() => dialog.current?.close()}>
           Leave it

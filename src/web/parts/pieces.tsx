@@ -1,8 +1,8 @@
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import type { Risk } from "../../contract/readings.ts";
-import { age, percent, plain, words } from "../format.ts";
-import { ageTick, hasMoved, query, type Loaded } from "../page-state.ts";
+import { age, matches, percent, plain, words } from "../format.ts";
+import { ageTick, hasMoved, notice, query, type Loaded } from "../page-state.ts";
 
 type Node = JSX.Element | null;
 
@@ -47,16 +47,16 @@ export function RiskNote({ risk }: { risk: Risk }): Node {
   );
 }
 
+export function Trouble({ text }: { text: string | null }): Node {
+  return text === null ? null : <p class="trouble" role="alert" children={text} />;
+}
+
 /** Shows that a view reads, why it failed, or its value. */
 export function Shown<T>({ loaded, children }: { loaded: Loaded<T>; children: (value: T) => ComponentChildren }): Node {
   const { value, error } = loaded;
   return (
     <>
-      {error && (
-        <p class="trouble" role="alert">
-          {plain(error.message)}
-        </p>
-      )}
+      <Trouble text={error && plain(error.message)} />
       {value === null ? !error && <p class="muted">Reading …</p> : children(value)}
     </>
   );
@@ -101,6 +101,69 @@ export function Head({ title, search }: HeadProps): Node {
         </label>
       )}
     </header>
+  );
+}
+
+type FieldProps = { readonly label: string; readonly value: string; readonly onChange: (value: string) => void };
+
+/** Applied when it is left, or with Enter: each change asks the host. */
+export function Field({ label, value, onChange }: FieldProps): Node {
+  return (
+    <label>
+      {label}
+      <input value={value} maxLength={64} onChange={({ currentTarget }) => onChange(currentTarget.value.trim())} />
+    </label>
+  );
+}
+
+interface SelectProps<Value extends string> {
+  readonly label: string;
+  readonly value: Value | "";
+  readonly onChange: (value: Value | "") => void;
+  readonly options: readonly Value[];
+}
+
+/** A choice of one, or of any. */
+export function Select<Value extends string>({ label, value, onChange, options }: SelectProps<Value>): Node {
+  return (
+    <label>
+      {label}
+      <select value={value} onChange={({ currentTarget }) => onChange(currentTarget.value as Value | "")}>
+        <option value="">any</option>
+        {options.map((one) => (
+          <option key={one} value={one} children={words(one)} />
+        ))}
+      </select>
+    </label>
+  );
+}
+
+/** The items that the search keeps, or why there is none. */
+export function Found<Item>({ items, textsOf, none, children }: FoundProps<Item>): Node {
+  const fitting = items.filter((item) => matches(query.value, textsOf(item)));
+  if (fitting.length > 0) return <>{children(fitting)}</>;
+  return items.length > 0 ? <Empty title="Nothing matches the search." /> : <>{none}</>;
+}
+
+interface FoundProps<Item> {
+  readonly items: readonly Item[];
+  readonly textsOf: (item: Item) => readonly (string | null)[];
+  readonly none: ComponentChildren;
+  readonly children: (fitting: readonly Item[]) => ComponentChildren;
+}
+
+export function Resume({ command }: { command: string }): Node {
+  const copy = async (): Promise<void> => {
+    await navigator.clipboard.writeText(command);
+    notice.value = "Copied. Paste it in a terminal, in the project's folder.";
+  };
+  return (
+    <p class="line">
+      To continue it, in a terminal: <code>{plain(command)}</code>
+      <button type="button" onClick={() => void copy()}>
+        Copy
+      </button>
+    </p>
   );
 }
 

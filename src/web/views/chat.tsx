@@ -3,9 +3,9 @@ import { useState } from "preact/hooks";
 import type { FleetRow, SessionPage, TimelineLine } from "../../contract/live-page.ts";
 import { activityText } from "../fleet-groups.ts";
 import { matches, percent, plain, words } from "../format.ts";
-import { call, host, notice, query, useCall } from "../page-state.ts";
-import { ActionButton, type Action } from "../parts/confirm.tsx";
-import { Age, Badge, Code, Empty, Facts, Head, More, RiskNote, Shown } from "../parts/pieces.tsx";
+import { call, host, query, useCall } from "../page-state.ts";
+import { ActionButton, ActionButtons, type Action } from "../parts/confirm.tsx";
+import { Age, Badge, Code, Empty, Facts, Head, More, Resume, RiskNote, Select, Shown } from "../parts/pieces.tsx";
 
 export function ChatView({ id }: { id: string }): JSX.Element {
   return host.value?.kind === "machine" ? <SessionView id={id} /> : <MemberView id={id} />;
@@ -43,29 +43,10 @@ function Session({ page, at }: { page: SessionPage; at: number }): JSX.Element {
         <p class="trouble">{`Cause of its end: ${words(row.cause)}. ${plain(row.causeDetail ?? "")}`}</p>
       )}
       {page.resumeCommand !== null && <Resume command={page.resumeCommand} />}
-      <div class="buttons">
-        {actionsOf(page).map((action) => (
-          <ActionButton key={action.verb} action={action} />
-        ))}
-      </div>
+      <ActionButtons actions={actionsOf(page)} />
       <Brief id={row.id} />
       <Timeline page={page} at={at} />
     </>
-  );
-}
-
-function Resume({ command }: { command: string }): JSX.Element {
-  const copy = async (): Promise<void> => {
-    await navigator.clipboard.writeText(command);
-    notice.value = "Copied. Paste it in a terminal, in the project's folder.";
-  };
-  return (
-    <p class="line">
-      To continue it, in a terminal: <code>{command}</code>
-      <button type="button" onClick={() => void copy()}>
-        Copy
-      </button>
-    </p>
   );
 }
 
@@ -145,18 +126,11 @@ function BriefText({ id }: { id: string }): JSX.Element {
   );
 }
 
-const sources: Readonly<Record<TimelineLine["source"], string>> = {
-  journal: "Prompts and tools",
-  signal: "Signals",
-  checkpoint: "Checkpoints",
-  snapshot: "Saved files",
-  crash: "Deaths",
-  recovery: "Recovery",
-};
+const sources = ["journal", "signal", "checkpoint", "snapshot", "crash", "recovery"] as const;
 const linesAtFirst = 100;
 
 function Timeline({ page: { timeline, isAll }, at }: { page: SessionPage; at: number }): JSX.Element {
-  const [source, setSource] = useState("");
+  const [source, setSource] = useState<TimelineLine["source"] | "">("");
   const [max, setMax] = useState(linesAtFirst);
   const fitting = timeline.filter(
     (line) => (source === "" || line.source === source) && matches(query.value, [line.text, line.kind]),
@@ -164,17 +138,7 @@ function Timeline({ page: { timeline, isAll }, at }: { page: SessionPage; at: nu
   return (
     <section aria-labelledby="timeline">
       <h2 id="timeline">Timeline, newest first</h2>
-      <label>
-        Show{" "}
-        <select value={source} onChange={({ currentTarget }) => setSource(currentTarget.value)}>
-          <option value="">everything</option>
-          {Object.entries(sources).map(([name, text]) => (
-            <option key={name} value={name}>
-              {text}
-            </option>
-          ))}
-        </select>
-      </label>
+      <Select label="Show" value={source} onChange={setSource} options={sources} />
       {fitting.length === 0 && <Empty title="Nothing matches." />}
       <ol class="timeline">
         {fitting.slice(0, max).map((line, position) => (
@@ -211,6 +175,7 @@ function MemberView({ id }: { id: string }): JSX.Element {
                 ["Progress", plain(chat.progress ?? "-")],
               ]}
             />
+            {chat.isRecoverable && <Resume command={`shim resume ${chat.session}`} />}
             {chat.status !== "offline" && chat.status !== "draining" && <ActionButton action={drainAction(id)} />}
           </>
         )}

@@ -3,8 +3,8 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { TaskLine } from "../../contract/task-views.ts";
 import { count, plain, words } from "../format.ts";
 import { linkTo, notice, revision, useLoaded } from "../page-state.ts";
-import { ActionButton, ask } from "../parts/confirm.tsx";
-import { Age, Empty, Head, More, Shown, Table } from "../parts/pieces.tsx";
+import { ActionButtons, ask } from "../parts/confirm.tsx";
+import { Age, Empty, Field, Head, More, Select, Shown, Table } from "../parts/pieces.tsx";
 import {
   findTasks,
   replayAll,
@@ -14,7 +14,6 @@ import {
   type ReplayRun,
 } from "../task-reads.ts";
 import { taskActions } from "./task.tsx";
-import { Field } from "./tasks.tsx";
 
 const previewed = 500;
 const shownAtFirst = 50;
@@ -36,17 +35,7 @@ export function DeadView(): JSX.Element {
       </p>
       <div class="filters">
         <Field label="Type" value={type} onChange={setType} />
-        <label>
-          Reason
-          <select value={reason} onChange={({ currentTarget }) => setReason(currentTarget.value as ReplayReason | "")}>
-            <option value="">any</option>
-            {replayReasons.map((one) => (
-              <option key={one} value={one}>
-                {words(one)}
-              </option>
-            ))}
-          </select>
-        </label>
+        <Select label="Reason" value={reason} onChange={setReason} options={replayReasons} />
         <Field label="Tag" value={tag} onChange={setTag} />
       </div>
       <Shown loaded={loaded}>
@@ -144,16 +133,7 @@ function DeadTable({ found, at }: { found: FoundTasks; at: number }): JSX.Elemen
           { head: "Reason", cell: ({ reason }) => words(reason ?? "") },
           { head: "Detail", cell: ({ detail }) => plain(detail ?? "-") },
           { head: "Age", cell: ({ ageMs }) => <Age ms={ageMs} at={at} suffix="" /> },
-          {
-            head: "",
-            cell: (task) => (
-              <span class="buttons">
-                {taskActions(task).map((action) => (
-                  <ActionButton key={action.verb} action={action} />
-                ))}
-              </span>
-            ),
-          },
+          { head: "", cell: (task) => <ActionButtons actions={taskActions(task)} /> },
         ]}
       />
       <More left={tasks.length - max} onMore={() => setMax(max + 200)} />

@@ -1,10 +1,10 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { Lease } from "../../contract/leases.ts";
-import { matches, plain } from "../format.ts";
-import { call, linkTo, query, useCall } from "../page-state.ts";
+import { plain } from "../format.ts";
+import { call, linkTo, useCall } from "../page-state.ts";
 import { ActionButton, type Action } from "../parts/confirm.tsx";
-import { Age, Empty, Head, Left, Shown, Table } from "../parts/pieces.tsx";
+import { Age, Empty, Found, Head, Left, Shown, Table } from "../parts/pieces.tsx";
 
 /** Leases: files of a project, and everything else that one chat at a time may have. */
 export function FilesView(): JSX.Element {
@@ -18,23 +18,20 @@ export function FilesView(): JSX.Element {
         also the other leases
       </label>
       <Shown loaded={loaded}>
-        {({ leases, cursor }) => {
-          const fitting = leases.filter(({ resource, holder }) => matches(query.value, [resource, holder]));
-          if (fitting.length === 0) return <NoFiles isSearch={leases.length > 0} />;
-          return (
-            <>
-              <LeaseTable leases={fitting} at={loaded.at} />
-              {cursor !== null && <p class="muted">Only the first 200 by name are shown.</p>}
-            </>
-          );
-        }}
+        {({ leases, cursor }) => (
+          <>
+            <Found items={leases} textsOf={({ resource, holder }) => [resource, holder]} none={<NoFiles />}>
+              {(fitting) => <LeaseTable leases={fitting} at={loaded.at} />}
+            </Found>
+            {cursor !== null && <p class="muted">Only the first 200 by name are shown.</p>}
+          </>
+        )}
       </Shown>
     </>
   );
 }
 
-function NoFiles({ isSearch }: { isSearch: boolean }): JSX.Element {
-  if (isSearch) return <Empty title="Nothing matches the search." />;
+function NoFiles(): JSX.Element {
   return (
     <Empty title="No chat has reserved a file.">
       <p>

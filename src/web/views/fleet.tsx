@@ -4,7 +4,7 @@ import type { Fleet, FleetRow } from "../../contract/live-page.ts";
 import { activityText, groupTitles, toGroups, type FleetGroup } from "../fleet-groups.ts";
 import { count, dollars, plain, shortPath, words } from "../format.ts";
 import { linkTo, query, useCall } from "../page-state.ts";
-import { Age, Badge, Empty, Head, Meter, More, RiskNote, Shown } from "../parts/pieces.tsx";
+import { Age, Badge, Empty, Head, Meter, More, Resume, RiskNote, Shown } from "../parts/pieces.tsx";
 
 export function FleetView(): JSX.Element {
   const loaded = useCall("page.fleet", {});
@@ -88,6 +88,7 @@ function ChatCard({ row, at, kind }: { row: FleetRow; at: number; kind: string }
           .join(" · ")}
       </p>
       <Figures row={row} at={at} />
+      {row.resumeCommand !== null && <Resume command={row.resumeCommand} />}
     </li>
   );
 }

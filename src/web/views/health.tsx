@@ -2,10 +2,10 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { AuditEntry } from "../../contract/workspaces.ts";
-import { age, count, dollars, matches, percent, plain, words } from "../format.ts";
-import { call, host, query, useCall } from "../page-state.ts";
+import { age, count, dollars, percent, plain, words } from "../format.ts";
+import { call, host, useCall } from "../page-state.ts";
 import { ActionButton, type Action } from "../parts/confirm.tsx";
-import { Age, Badge, Empty, Facts, Head, Left, Shown, Table } from "../parts/pieces.tsx";
+import { Age, Badge, Empty, Facts, Field, Found, Head, Left, Shown, Table } from "../parts/pieces.tsx";
 
 export function HealthView(): JSX.Element {
   const health = useCall("health", {});
@@ -100,30 +100,28 @@ function revoke({ id, machine, scope }: Token): Action {
   };
 }
 
-const newest = 200;
-
 function Audit(): JSX.Element {
   const [kind, setKind] = useState("");
-  const loaded = useCall("audit.list", { limit: newest, ...(kind && { kind }) });
+  const loaded = useCall("page.audit", kind ? { kind } : {});
   return (
     <section aria-labelledby="audit">
       <h2 id="audit">Audit log, newest first</h2>
       <div class="filters">
-        <label>
-          Kind
-          <input
-            value={kind}
-            placeholder="lease.granted"
-            onChange={({ currentTarget }) => setKind(currentTarget.value.trim())}
-          />
-        </label>
+        <Field label="Kind, such as lease.granted" value={kind} onChange={setKind} />
       </div>
       <Shown loaded={loaded}>
-        {({ entries }) => {
-          const fitting = entries.filter((one) => matches(query.value, [one.kind, one.subject, one.actor]));
-          if (fitting.length === 0) return <Empty title="No entry matches." />;
-          return <Entries entries={fitting} at={loaded.at} />;
-        }}
+        {({ entries, trouble }) => (
+          <>
+            {trouble && <p class="trouble">{`The log of the team is missing: ${plain(trouble)}`}</p>}
+            <Found
+              items={entries}
+              textsOf={(one) => [one.kind, one.subject, one.actor]}
+              none={<Empty title="There is no entry." />}
+            >
+              {(fitting) => <Entries entries={fitting} at={loaded.at} />}
+            </Found>
+          </>
+        )}
       </Shown>
     </section>
   );
@@ -134,7 +132,7 @@ function Entries({ entries, at }: { entries: readonly AuditEntry[]; at: number }
     <Table<AuditEntry>
       caption="Audit log"
       items={entries}
-      keyOf={({ seq }) => seq}
+      keyOf={({ seq, kind }) => `${kind} ${seq}`}
       columns={[
         { head: "Age", cell: ({ ageMs }) => <Age ms={ageMs} at={at} /> },
         { head: "Kind", cell: ({ kind }) => words(kind.replace(".", " ")) },

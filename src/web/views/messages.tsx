@@ -1,38 +1,46 @@
 import type { JSX } from "preact";
+import { useState } from "preact/hooks";
 import type { ReceivedMessage } from "../../contract/live-page.ts";
-import { matches, plain, words } from "../format.ts";
-import { linkTo, query, useCall } from "../page-state.ts";
-import { Age, Badge, Empty, Head, Shown } from "../parts/pieces.tsx";
+import { plain, words } from "../format.ts";
+import { linkTo, useCall } from "../page-state.ts";
+import { Age, Badge, Empty, Found, Head, More, Shown } from "../parts/pieces.tsx";
 
-/** Messages and other notifications of this machine's chats. */
+const shownAtFirst = 50;
+
+/** Notifications of this machine's chats; on the edge, messages of all chats. */
 export function MessagesView(): JSX.Element {
+  const [max, setMax] = useState(shownAtFirst);
   const loaded = useCall("page.messages", {});
   return (
     <>
       <Head title="Messages" search="Search messages" />
       <Shown loaded={loaded}>
-        {({ messages }) => {
-          const fitting = messages.filter(({ text, from, toTitle, topic }) =>
-            matches(query.value, [text, from, toTitle, topic]),
-          );
-          if (fitting.length === 0) return <NoMessages isSearch={messages.length > 0} />;
-          return (
-            <ul class="cards">
-              {fitting.map((one) => (
-                <MessageCard key={one.id} message={one} at={loaded.at} />
-              ))}
-            </ul>
-          );
-        }}
+        {({ messages }) => (
+          <Found
+            items={messages}
+            textsOf={({ text, from, toTitle, topic }) => [text, from, toTitle, topic]}
+            none={<NoMessages />}
+          >
+            {(fitting) => (
+              <>
+                <ul class="cards">
+                  {fitting.slice(0, max).map((one) => (
+                    <MessageCard key={one.id} message={one} at={loaded.at} />
+                  ))}
+                </ul>
+                <More left={fitting.length - max} onMore={() => setMax(max + 200)} />
+              </>
+            )}
+          </Found>
+        )}
       </Shown>
     </>
   );
 }
 
-function NoMessages({ isSearch }: { isSearch: boolean }): JSX.Element {
-  if (isSearch) return <Empty title="No message matches the search." />;
+function NoMessages(): JSX.Element {
   return (
-    <Empty title="No chat of this machine has received a message.">
+    <Empty title="No chat has received a message yet.">
       <p>
         Chats write to each other with the tool <code>shim_send</code>; in a terminal: <code>shim send</code>.
       </p>
@@ -41,17 +49,17 @@ function NoMessages({ isSearch }: { isSearch: boolean }): JSX.Element {
 }
 
 function MessageCard({ message, at }: { message: ReceivedMessage; at: number }): JSX.Element {
-  const { kind, from, topic, to, toTitle, text, ageMs, isDelivered } = message;
+  const { kind, from, topic, to, toTitle, text, ageMs, isDelivered, status } = message;
   return (
     <li class="card">
       <p class="line">
         <strong>{plain(from ?? words(kind))}</strong>
         <span>
-          to <a href={linkTo("chat", to)}>{plain(toTitle ?? to.slice(0, 8))}</a>
+          to {to === null ? "all who listen" : <a href={linkTo("chat", to)}>{plain(toTitle ?? to.slice(0, 8))}</a>}
         </span>
         {topic !== null && <span class="muted">{plain(topic)}</span>}
         <Age ms={ageMs} at={at} />
-        <Badge kind={isDelivered ? "done" : "waits"}>{isDelivered ? "shown to it" : "not shown yet"}</Badge>
+        <Badge kind={isDelivered ? "done" : "waits"}>{status}</Badge>
       </p>
       <p class="text">{plain(text)}</p>
     </li>

@@ -2,6 +2,7 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { EdgeHost, workspaceOf } from "../edge-host.ts";
 import { host } from "../page-state.ts";
+import { Trouble } from "../parts/pieces.tsx";
 
 /** The Worker: a token stays in the memory of this page, so a reload asks for it again. */
 export function SignInToEdge(): JSX.Element {
@@ -28,16 +29,8 @@ export function SignInToEdge(): JSX.Element {
           Access token
           <input name="token" type="password" autocomplete="current-password" required />
         </label>
-        {trouble !== null && (
-          <p class="trouble" role="alert">
-            {trouble}
-          </p>
-        )}
-        <p>
-          <button type="submit" class="main">
-            Sign in
-          </button>
-        </p>
+        <Trouble text={trouble} />
+        <button type="submit" class="main" children="Sign in" />
       </form>
       <p class="muted">
         A token for looking only, made on a machine that has the workspace's admin token:{" "}

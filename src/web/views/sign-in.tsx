@@ -1,6 +1,7 @@
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
 import { signInHere } from "../local-host.ts";
+import { Trouble } from "../parts/pieces.tsx";
 
 /** A page without a cookie of this process: its link was used, or the process is a new one. */
 export function SignInHere({ trouble }: { trouble: string | null }): JSX.Element {
@@ -8,11 +9,7 @@ export function SignInHere({ trouble }: { trouble: string | null }): JSX.Element
   return (
     <main id="main" class="narrow">
       <h1 tabIndex={-1}>SHIM</h1>
-      {trouble !== null && (
-        <p class="trouble" role="alert">
-          {trouble}
-        </p>
-      )}
+      <Trouble text={trouble} />
       <p>
         This page is not signed in. The terminal where <code>shim up --web</code> runs shows a link: open the newest one
         within a minute. It works once.

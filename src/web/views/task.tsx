@@ -3,7 +3,7 @@ import type { OutputOf } from "../../contract/operations.ts";
 import type { Attempt } from "../../contract/task-views.ts";
 import { age, dollars, plain, words } from "../format.ts";
 import { call, linkTo, useCall } from "../page-state.ts";
-import { ActionButton, type Action } from "../parts/confirm.tsx";
+import { ActionButtons, type Action } from "../parts/confirm.tsx";
 import { Age, Code, Empty, Facts, Head, Left, Shown, Table } from "../parts/pieces.tsx";
 import { StateBadge } from "./tasks.tsx";
 
@@ -39,11 +39,7 @@ function Detail({ task, at }: { task: Task; at: number }): JSX.Element {
         ]}
       />
       {task.detail !== null && <p class="trouble">{plain(task.detail)}</p>}
-      <div class="buttons">
-        {taskActions(task).map((action) => (
-          <ActionButton key={action.verb} action={action} />
-        ))}
-      </div>
+      <ActionButtons actions={taskActions(task)} />
       <h2>Payload</h2>
       <Code value={task.payload} />
       {task.result !== null && (

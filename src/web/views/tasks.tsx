@@ -2,9 +2,9 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { TaskLine, TypeStats } from "../../contract/task-views.ts";
-import { age, count, matches, percent, plain, words } from "../format.ts";
-import { linkTo, query, useCall, useLoaded } from "../page-state.ts";
-import { Age, Badge, Empty, Head, Shown, Table, type Column } from "../parts/pieces.tsx";
+import { age, count, percent, plain, words } from "../format.ts";
+import { linkTo, useCall, useLoaded } from "../page-state.ts";
+import { Age, Badge, Empty, Field, Found, Head, Select, Shown, Table, type Column } from "../parts/pieces.tsx";
 import { findTasks, type TaskFilter } from "../task-reads.ts";
 
 const states = ["running", "assigned", "queued", "scheduled", "blocked", "done", "dead", "cancelled"] as const;
@@ -108,49 +108,33 @@ function List(): JSX.Element {
     <section aria-labelledby="list">
       <h2 id="list">List, oldest first</h2>
       <div class="filters">
-        <label>
-          State
-          <select value={state} onChange={({ currentTarget }) => setState(currentTarget.value as State | "")}>
-            <option value="">any</option>
-            {states.map((one) => (
-              <option key={one}>{one}</option>
-            ))}
-          </select>
-        </label>
+        <Select label="State" value={state} onChange={setState} options={states} />
         <Field label="Type" value={type} onChange={setType} />
         <Field label="Tag" value={tag} onChange={setTag} />
       </div>
       <Shown loaded={loaded}>
-        {({ tasks, cursor }) => {
-          const fitting = tasks.filter((one) =>
-            matches(query.value, [String(one.task), one.type, one.chat, noteOf(one)]),
-          );
-          if (fitting.length === 0) return <Empty title="No task matches." />;
-          const shown = fitting.slice(0, least);
-          return (
-            <>
-              <Table caption="Tasks" items={shown} columns={taskColumns(loaded.at)} keyOf={({ task }) => task} />
-              {(cursor !== null || shown.length < fitting.length) && (
-                <button type="button" onClick={() => setLeast(least + 2 * perPage)}>
-                  Show more
-                </button>
-              )}
-            </>
-          );
-        }}
+        {({ tasks, cursor }) => (
+          <Found
+            items={tasks}
+            textsOf={(one) => [String(one.task), one.type, one.chat, noteOf(one)]}
+            none={<Empty title="No task matches." />}
+          >
+            {(fitting) => (
+              <>
+                <Table
+                  caption="Tasks"
+                  items={fitting.slice(0, least)}
+                  columns={taskColumns(loaded.at)}
+                  keyOf={({ task }) => task}
+                />
+                {(cursor !== null || least < fitting.length) && (
+                  <button type="button" onClick={() => setLeast(least + 2 * perPage)} children="Show more" />
+                )}
+              </>
+            )}
+          </Found>
+        )}
       </Shown>
     </section>
-  );
-}
-
-type FieldProps = { readonly label: string; readonly value: string; readonly onChange: (value: string) => void };
-
-/** Applied when it is left, or with Enter: each change asks the coordinator. */
-export function Field({ label, value, onChange }: FieldProps): JSX.Element {
-  return (
-    <label>
-      {label}
-      <input value={value} maxLength={64} onChange={({ currentTarget }) => onChange(currentTarget.value.trim())} />
-    </label>
   );
 }

@@ -35,6 +35,7 @@ export const samples: { readonly [Name in OperationName]: InputOf<Name> } = {
   "messages.subscribe": { self, pattern: "build.*" },
   "messages.unsubscribe": { self, pattern: "build.*" },
   "messages.pull": { self },
+  "messages.list": {},
   "messages.ack": { self, cursor: 0 },
   "messages.set-topic-schema": { topic: "build", schema: null },
   "messages.list-topic-schemas": {},

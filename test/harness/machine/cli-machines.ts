@@ -1,5 +1,8 @@
+import { expect } from "vitest";
 import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { addKey } from "#src/local-mcp/sync/key-ring.ts";
+import { createSynchronizer } from "#src/local-mcp/sync/start-sync.ts";
+import { recordTakeovers } from "#src/local-mcp/sync/takeover-notices.ts";
 import { createKey } from "#src/local-mcp/sync/workspace-key.ts";
 import { aCliHome, addSession, ids, type CliHome } from "./cli-home.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
@@ -52,4 +55,13 @@ export async function loseSession({ server, there }: CliMachines, meanwhile: () 
   given(await server.host.call("chats.register", chat, desk));
   await meanwhile();
   given(await server.host.call("chats.attest-death", { chat: ids.dead, machine: "desk", process: chat.process }, desk));
+}
+
+/** Sends what this machine has, and reads what the others have sent. */
+export async function sync(home: CliHome): Promise<void> {
+  const own = { boot: "boot-1", pid: process.pid, start: `s${process.pid}` };
+  const synchronizer = createSynchronizer(home.runtime, own, recordTakeovers);
+  const report = await synchronizer.syncNow();
+  await synchronizer.stop();
+  expect(report.trouble).toBeNull();
 }

@@ -1,6 +1,9 @@
-import { rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";
+import type { AuditEntry } from "#src/contract/workspaces.ts";
+import type { FleetRow } from "#src/contract/live-page.ts";
+import * as audit from "#src/local-mcp/audit/machine-audit.ts";
 import * as news from "#src/local-mcp/sessions/news.ts";
 import type { News } from "#src/local-mcp/sessions/news.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
@@ -8,6 +11,7 @@ import { pause } from "#src/store/pause.ts";
 import { StoreError } from "#src/store/store-error.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { aSeededHome, ids, type CliHome } from "#harness/machine/cli-home.ts";
+import { loseSession, sync, twoCliHomes } from "#harness/machine/cli-machines.ts";
 import { callAs, fakeBundle, ownHeaders, servePage, signIn, type ServedPage } from "#harness/web/live-page.ts";
 import { seedTeam } from "#harness/web/team-seed.ts";
 
@@ -82,6 +86,91 @@ it("[WP7] actions on the team are the audited operations, with the request's id 
   expect(team.value["rows"]).toContainEqual(expect.objectContaining({ id: ids.alive, taskCount: expect.any(Number) }));
 });
 
+it("[WP19] sessions of other machines that died have the command that continues them here, and are pulled at most once a minute", async () => {
+  const machines = await twoCliHomes(() => undefined);
+  const { here, there, server } = machines;
+  await loseSession(machines, () => sync(there));
+  // No sockets here: all goes over HTTP.
+  server.http.refusesWith = 503;
+  const page = await aPage(here);
+  const cookie = await signIn(page);
+  const read = async (): Promise<unknown> => {
+    const { value } = await callAs(page, cookie, { name: "page.fleet" });
+    return (value["rows"] as FleetRow[]).map(({ id, state, machine, resumeCommand }) => [
+      id,
+      state,
+      machine,
+      resumeCommand,
+    ]);
+  };
+  const dead = [ids.dead, "incomplete", "desk", "shim resume bbbb2222"];
+  expect(await read()).toEqual([dead]);
+  there.runtime.store.write((sql) => sessions.end(sql, there.now, ids.dead, "prompt_input_exit"));
+  await sync(there);
+  const pulls = (): number => server.http.seen.filter(({ url }) => url.includes("/sync/sessions")).length;
+  const before = pulls();
+  expect([await read(), pulls()]).toEqual([[dead], before]);
+  here.now += 60_000;
+  expect([await read(), pulls()]).toEqual([[], before + 1]);
+});
+
+it("[WP20] what the page and the command line do to sessions is in one list with the team's log, once each, without the content", async () => {
+  const home = aSeededHome();
+  const { coordinator, self } = seedTeam(home, ids.alive, 100);
+  const page = await aPage(home);
+  const cookie = await signIn(page);
+  const input = { session: ids.dead };
+  const listed = async (kind?: string): Promise<unknown> => {
+    const { value } = await callAs(page, cookie, { name: "page.audit", input: kind === undefined ? {} : { kind } });
+    return (value["entries"] as AuditEntry[]).map(({ kind: one, subject, actor, detail }) => [
+      one,
+      subject,
+      actor,
+      detail,
+    ]);
+  };
+  for (const name of ["page.dismiss", "page.dismiss", "page.undo"])
+    await callAs(page, cookie, { name, input, requestId: "r1" });
+  home.now += 1_000;
+  expect((await home.shim("resume --dismiss", ids.dead)).code).toBe(0);
+  expect((await home.shim("resume --undo", ids.elsewhere)).code).toBe(1);
+  home.now += 1_000;
+  await callAs(page, cookie, { name: "page.forget", input, requestId: "r2" });
+  expect((await home.shim("forget --yes", ids.elsewhere)).code).toBe(0);
+  const rows = { result: "done", rows: expect.any(Number) };
+  const [dead, elsewhere] = [ids.dead.slice(0, 8), ids.elsewhere.slice(0, 8)];
+  expect(await listed("session.forgotten")).toEqual([
+    ["session.forgotten", elsewhere, "command line", rows],
+    ["session.forgotten", dead, "live page", rows],
+  ]);
+  expect(await listed("session.dismissed")).toEqual([
+    ["session.dismissed", dead, "command line", { result: "done" }],
+    ["session.dismissed", dead, "live page", { result: "done" }],
+  ]);
+  expect(await listed("session.offered-again")).toEqual([
+    ["session.offered-again", elsewhere, "command line", { result: "nothing_to_undo" }],
+    ["session.offered-again", dead, "live page", { result: "done" }],
+  ]);
+  given(coordinator.call("chats.drain", { chat: self.chat }));
+  expect(await listed()).toContainEqual(["chat.registered", self.chat, expect.any(String), expect.anything()]);
+  const text = readFileSync(home.paths.audit, "utf8");
+  expect(text).not.toContain(ids.dead);
+  expect(text).not.toContain("parser");
+});
+
+it("[WP20] the log is bounded, and a damaged line hides no other", () => {
+  const home = aSeededHome();
+  const record = (session: string): void =>
+    audit.record(home.runtime, { kind: "session.dismissed", session, by: "live page", result: "done" });
+  record("first");
+  writeFileSync(home.paths.audit, `${"x".repeat(5_000_001)}\n`, { flag: "a" });
+  record("second");
+  record("third");
+  expect(audit.listNewest(home.runtime, 10).map(({ subject }) => subject)).toEqual(["third", "second"]);
+  expect(audit.listNewest(home.runtime, 1)).toHaveLength(1);
+  expect(existsSync(`${home.paths.audit}.1`)).toBe(true);
+});
+
 it("[WP7] where the workspace's coordinator cannot be used, the sessions of this machine are shown with the reason", async () => {
   const home = aSeededHome();
   const page = await aPage(home);
@@ -89,6 +178,8 @@ it("[WP7] where the workspace's coordinator cannot be used, the sessions of this
   const cookie = await signIn(page);
   const { value } = await callAs(page, cookie, { name: "page.fleet" });
   expect(value).toMatchObject({ trouble: expect.stringContaining("edge.json"), rows: { length: 4 } });
+  const { value: log } = await callAs(page, cookie, { name: "page.audit" });
+  expect(log).toEqual({ entries: [], trouble: expect.stringContaining("edge.json") });
   const replay = { name: "tasks.replay", input: { task: 1 }, requestId: "r1" };
   expect(await callAs(page, cookie, replay)).toMatchObject({ status: 503 });
   rmSync(join(home.paths.home, "edge.json"));

@@ -6,8 +6,6 @@ import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { append } from "#src/store/spool.ts";
 import { StoreError } from "#src/store/store-error.ts";
 import { noteOf } from "#src/local-mcp/sessions/recoveries.ts";
-import { recordTakeovers } from "#src/local-mcp/sync/takeover-notices.ts";
-import { createSynchronizer } from "#src/local-mcp/sync/start-sync.ts";
 import {
   aCliHome,
   addSession,
@@ -21,7 +19,7 @@ import {
   type CliHome,
 } from "#harness/machine/cli-home.ts";
 import { anAssistantLine, aTranscript } from "#harness/machine/transcripts.ts";
-import { aChat, loseSession, twoCliHomes, type CliMachines } from "#harness/machine/cli-machines.ts";
+import { aChat, loseSession, sync, twoCliHomes, type CliMachines } from "#harness/machine/cli-machines.ts";
 import { git } from "#harness/machine/git-project.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 
@@ -167,14 +165,6 @@ async function aPair(): Promise<CliMachines> {
   });
   await loseSession(machines, () => sync(machines.there));
   return machines;
-}
-
-async function sync(home: CliHome): Promise<void> {
-  const own = { boot: "boot-1", pid: process.pid, start: `s${process.pid}` };
-  const synchronizer = createSynchronizer(home.runtime, own, recordTakeovers);
-  const report = await synchronizer.syncNow();
-  await synchronizer.stop();
-  expect(report.trouble).toBeNull();
 }
 
 it("[RE27] what is not here is searched on the other machines: by id, by its beginning, or the newest of this project", async () => {

@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import type { Chat } from "#src/contract/chats.ts";
 import type { FleetRow } from "#src/contract/live-page.ts";
 import { activityText, groupOf, toGroups } from "#src/web/fleet-groups.ts";
 
@@ -23,6 +24,7 @@ function aRow(more: Partial<FleetRow> = {}): FleetRow {
     costUsdToday: null,
     taskCount: null,
     progress: null,
+    resumeCommand: null,
     ...more,
   };
 }
@@ -36,6 +38,7 @@ it.each([
   ["died", { state: "incomplete", waiting }],
   ["died", { state: "offered" }],
   ["died", { state: "closed" }],
+  ["died", { state: "unheard" }],
   ["stuck", { activity: "stuck" }],
   ["stuck", { state: "stuck", activity: null }],
   ["works", { activity: "busy" }],
@@ -64,6 +67,20 @@ it("[WP13] what needs the user comes first; within a group the longest wait, the
     ["died", ["died"]],
     ["works", ["risky", "works", "late"]],
     ["idle", ["idle"]],
+  ]);
+});
+
+it("[WP19] a chat that the coordinator calls recoverable has died, with the command that continues it", () => {
+  const chat = { chat: "c1", session: "s1", status: "offline", metadata: { title: "Payments" }, health: {} };
+  const chats = [chat, { ...chat, chat: "c2", isRecoverable: true }] as unknown as readonly Chat[];
+  const found = toGroups({ rows: [], chats }, "").map(({ name, rows: [row] }) => [
+    name,
+    row?.title,
+    row?.resumeCommand,
+  ]);
+  expect(found).toEqual([
+    ["died", "Payments", "shim resume s1"],
+    ["ended", "Payments", null],
   ]);
 });
 

@@ -2,6 +2,7 @@ import { isAbsolute, resolve } from "node:path";
 import type { Command } from "commander";
 import { ok } from "../../../shared/result.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
+import * as audit from "../../../local-mcp/audit/machine-audit.ts";
 import * as sessions from "../../../local-mcp/sessions/sessions.ts";
 import { dropMarked } from "../../../snapshots/stored-snapshots.ts";
 import { forget, isPurgePending, purge, type ForgetTarget } from "../../../local-mcp/retention/forget.ts";
@@ -48,12 +49,19 @@ async function run(cli: Cli, options: ForgetOptions, given: string): Promise<Com
   );
   if (answer === "unasked") return wrongUsage(`this deletes ${label} for good. Add --yes.`);
   if (answer === "no") return ok({ data: { isForgotten: false }, text: "Nothing was deleted.\n" });
+  return forgetAudited(cli, runtime, what);
+}
+
+/** [WP20] */
+async function forgetAudited(cli: Cli, runtime: Runtime, what: ForgetTarget): Promise<CommandResult> {
   cli.progress("Deleting ...");
-  return finish(
-    cli,
-    runtime,
-    runtime.store.write((sql) => forget(sql, what)),
-  );
+  const forgotten = runtime.store.write((sql) => forget(sql, what));
+  const finished = await finish(cli, runtime, forgotten);
+  const session = "session" in what ? what.session : null;
+  const kind = session === null ? "project.forgotten" : "session.forgotten";
+  const result = finished.ok ? "done" : finished.error.code;
+  audit.record(runtime, { kind, session, by: "command line", result, rows: forgotten.rows });
+  return finished;
 }
 
 /** A path separator or a dot marks a folder; no session id has either. */

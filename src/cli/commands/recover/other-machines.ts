@@ -52,7 +52,7 @@ export async function withOtherMachines<T>(cli: Cli, body: (others: OtherMachine
   }
 }
 
-function shortener(runtime: Runtime, workspace: string): (session: string) => string {
+export function shortener(runtime: Runtime, workspace: string): (session: string) => string {
   const rows = runtime.store.read((sql) => remoteSessions.list(sql, workspace), []);
   const amongRemote = shortIds(rows.map(({ session }) => session));
   return (session) => {

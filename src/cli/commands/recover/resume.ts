@@ -6,6 +6,7 @@ import { findIncomplete, type IncompleteSession } from "../../../local-mcp/recov
 import { recordFinishedHere } from "../../../local-mcp/recovery/finished-tasks.ts";
 import { localSource } from "../../../local-mcp/recovery/local-source.ts";
 import { planRelaunch, type StartPlan } from "../../../local-mcp/recovery/relaunch.ts";
+import * as audit from "../../../local-mcp/audit/machine-audit.ts";
 import { findElsewhere } from "../../../local-mcp/recovery/remote-candidates.ts";
 import { localClock } from "../../../local-mcp/recovery/remote-session.ts";
 import { findById, remoteSource } from "../../../local-mcp/recovery/remote-source.ts";
@@ -54,8 +55,10 @@ async function run(cli: Cli, options: ResumeOptions, id: string | undefined): Pr
   const actions = [id, options.undo, options.dismiss].filter((value) => value !== undefined);
   if (actions.length > 1) return wrongUsage("give one session: to resume, with --undo, or with --dismiss.");
   const runtime = await cli.runtime();
-  if (options.undo !== undefined) return withSession(cli, runtime, options.undo, undo);
-  if (options.dismiss !== undefined) return withSession(cli, runtime, options.dismiss, dismiss);
+  if (options.undo !== undefined)
+    return withSession(cli, runtime, options.undo, audited(runtime, "session.offered-again", undo));
+  if (options.dismiss !== undefined)
+    return withSession(cli, runtime, options.dismiss, audited(runtime, "session.dismissed", dismiss));
   tryCatchUp(cli, () => void drainInto(runtime));
   recordFinishedHere(runtime);
   if (id !== undefined) return withSession(cli, runtime, id, (target) => resume(cli, runtime, target, options));
@@ -72,13 +75,20 @@ interface Target {
   readonly machine?: string;
 }
 
+type Act = (target: Target) => Promise<CommandResult>;
+
+/** [WP20] */
+function audited(runtime: Runtime, kind: audit.MachineAction["kind"], act: Act): Act {
+  return async (target) => {
+    const answer = await act(target);
+    const result = answer.ok ? "done" : answer.error.code;
+    audit.record(runtime, { kind, session: target.session, by: "command line", result });
+    return answer;
+  };
+}
+
 /** [RE27] The session may be on another machine. */
-async function withSession(
-  cli: Cli,
-  runtime: Runtime,
-  id: string,
-  act: (target: Target) => Promise<CommandResult>,
-): Promise<CommandResult> {
+async function withSession(cli: Cli, runtime: Runtime, id: string, act: Act): Promise<CommandResult> {
   const found = findSession(runtime, id);
   if (found.ok) return act({ source: localSource(runtime, null), session: found.value.id });
   if (found.error.exit !== exitCodes.notFound) return found;

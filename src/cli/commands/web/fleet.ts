@@ -13,20 +13,28 @@ import { commandLine, type CoordinatorLink } from "../../coordinator-link.ts";
 import { localTime } from "../../times.ts";
 import { toSessionView, type SessionView } from "../sessions/session-view.ts";
 import { allChats } from "../team/chat-names.ts";
+import type { OtherMachines } from "./other-machines.ts";
 
 const maxFinished = 20;
 const maxIncomplete = 100;
 const dayMs = 86_400_000;
 
-/** Sessions of this machine, and the workspace's chats on other machines. */
-export async function readFleet(runtime: Runtime, link: CoordinatorLink | string): Promise<Fleet> {
+/** Sessions of this machine, and the workspace's chats and dead sessions on other machines. */
+export async function readFleet(
+  runtime: Runtime,
+  link: CoordinatorLink | string,
+  others: OtherMachines,
+): Promise<Fleet> {
   recordFinishedHere(runtime);
-  const { chats: all, ...team } = typeof link === "string" ? teamTrouble("this machine", link) : await readTeam(link);
+  const isUnusable = typeof link === "string";
+  const { chats: all, ...team } = isUnusable ? teamTrouble("this machine", link) : await readTeam(link);
+  const canAsk = !isUnusable && link.isEdge && team.trouble === null;
+  const dead = canAsk ? await others.listDead(link, all) : [];
   const byChat = new Map(all.map((one) => [one.chat, one]));
   const own = runtime.store.read((sql) => readOwn(sql, runtime, byChat), noneHere);
   const known = new Set(own.rows.map(({ id }) => id));
   const chats = all.filter(({ chat, status }) => !known.has(chat) && status !== "offline");
-  return { ...own, ...team, chats };
+  return { ...own, ...team, rows: [...own.rows, ...dead], chats };
 }
 
 interface Team extends Pick<Fleet, "where" | "trouble"> {
@@ -98,5 +106,6 @@ export function toFleetRow(view: SessionView, now: number, costUsdToday: number 
     costUsdToday,
     taskCount: chat?.taskCount ?? null,
     progress: chat?.progress ?? null,
+    resumeCommand: null,
   };
 }

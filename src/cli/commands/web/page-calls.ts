@@ -7,6 +7,8 @@ import {
   type PageOperation,
   type PageOutputs,
 } from "../../../contract/live-page.ts";
+import { operations } from "../../../contract/operations.ts";
+import * as audit from "../../../local-mcp/audit/machine-audit.ts";
 import { dismiss, undo } from "../../../local-mcp/recovery/local-source.ts";
 import { forget, purge } from "../../../local-mcp/retention/forget.ts";
 import type { Session } from "../../../local-mcp/sessions/sessions.ts";
@@ -19,6 +21,7 @@ import { StoreError } from "../../../store/store-error.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
 import { findSession } from "../../resolve-id.ts";
 import { readFleet } from "./fleet.ts";
+import { OtherMachines } from "./other-machines.ts";
 import { readMessages } from "./received-messages.ts";
 import type { PageError } from "./page-server.ts";
 import { readBrief, readSessionPage } from "./session-page.ts";
@@ -41,10 +44,12 @@ type PageHandlers = {
 /** [WP7] Answers the page's calls; repeats of a request get the answer of the first. */
 export class PageCalls {
   readonly #deps: PageCallDeps;
+  readonly #others: OtherMachines;
   readonly #answers = new Map<string, Promise<Answer>>();
 
   constructor(deps: PageCallDeps) {
     this.#deps = deps;
+    this.#others = new OtherMachines(deps.runtime, deps.command);
   }
 
   answer(call: PageCall): Promise<Answer> {
@@ -80,25 +85,64 @@ export class PageCalls {
   async #operate(name: PageOperation, input: PageCall["input"], requestId: string | undefined): Promise<Answer> {
     const link = await this.#deps.link();
     if (typeof link === "string") return err({ code: "edge_unusable", message: link });
-    const whole = name === "leases.force-release" && requestId !== undefined ? { ...input, requestId } : input;
+    const takesId = requestId !== undefined && "requestId" in operations[name].input.shape;
+    const whole = takesId ? { ...input, requestId } : input;
     const checked = checkInput(name, whole);
     return checked.ok ? link.call(name, whole) : checked;
+  }
+
+  /** Leaves out the team's log where it cannot be read, with the reason. */
+  async #readAudit(kind: string | undefined): Promise<PageOutputs["page.audit"]> {
+    const own = audit.listNewest(this.#deps.runtime, maxEntries).filter((one) => !kind || one.kind === kind);
+    const link = await this.#deps.link();
+    const input = { limit: maxEntries, ...(kind ? { kind } : {}) };
+    const team = typeof link === "string" ? err({ message: link }) : await link.call("audit.list", input);
+    const all = [...own, ...(team.ok ? team.value.entries : [])].toSorted((a, b) => a.ageMs - b.ageMs);
+    return { entries: all.slice(0, maxEntries), trouble: team.ok ? null : team.error.message };
   }
 
   async #runOwn(name: PageCallName, given: PageCall["input"]): Promise<Answer> {
     const { runtime } = this.#deps;
     const input = pageInputs[name].safeParse(given);
     if (!input.success) return err({ code: "bad_input", message: messageOf(input.error) });
-    if (name === "page.fleet") return ok(await readFleet(runtime, await this.#deps.link()));
+    if (name === "page.fleet") return ok(await readFleet(runtime, await this.#deps.link(), this.#others));
+    if (name === "page.audit") return ok(await this.#readAudit("kind" in input.data ? input.data.kind : undefined));
     if (name === "page.messages") return ok({ messages: readMessages(runtime) });
     const found = findSession(runtime, "session" in input.data ? input.data.session : "");
     if (!found.ok) return err({ code: "unknown_key", message: found.error.message });
-    const value = await handlers[name](this.#deps, found.value);
+    const work = handlers[name];
+    const value = await audited<unknown>(runtime, name, found.value.id, () => work(this.#deps, found.value));
     return value === null ? err({ code: "unknown_key", message: "the session was deleted meanwhile" }) : ok(value);
   }
 }
 
-const handlers: Omit<PageHandlers, "page.fleet" | "page.messages"> = {
+const auditKinds = {
+  "page.dismiss": "session.dismissed",
+  "page.undo": "session.offered-again",
+  "page.forget": "session.forgotten",
+} as const;
+
+/** [WP20] */
+async function audited<T>(runtime: Runtime, name: PageCallName, session: string, run: () => Promise<T>): Promise<T> {
+  const kind = Object.hasOwn(auditKinds, name) ? auditKinds[name as keyof typeof auditKinds] : null;
+  const record = (result: string, value?: unknown): void => {
+    const { rows } = (value ?? {}) as { readonly rows?: number };
+    if (kind)
+      audit.record(runtime, { kind, session, by: "live page", result, ...(rows === undefined ? {} : { rows }) });
+  };
+  try {
+    const value = await run();
+    record("done", value);
+    return value;
+  } catch (error) {
+    record(error instanceof StoreError ? error.code : "failed");
+    throw error;
+  }
+}
+
+const maxEntries = 200;
+
+const handlers: Omit<PageHandlers, "page.fleet" | "page.messages" | "page.audit"> = {
   "page.session": async ({ runtime, command, link }, session) =>
     readSessionPage(runtime, session, { command, chat: await findChat(link, session.id) }),
   "page.brief": ({ runtime }, session) => readBrief(runtime, session),
@@ -120,6 +164,5 @@ async function forgetSession(runtime: Runtime, session: string): Promise<PageOut
   const { failures } = await dropMarked(runtime, { maxGarbage: 0, isAll: true });
   if (failures.length > 0) throw new StoreError("store_unavailable", "not all saved files could be deleted; repeat it");
   await purge(runtime.store, runtime.paths);
-  runtime.log("info", "a session was forgotten from the live page", { session });
   return { rows };
 }

@@ -24,6 +24,7 @@ export function readMessages({ store, now }: Runtime): ReceivedMessage[] {
           to: session,
           toTitle: receiver && sessions.displayTitle(receiver),
           isDelivered: deliveredAt !== null,
+          status: deliveredAt === null ? "not shown yet" : "shown to it",
         };
       }),
     [],

@@ -152,7 +152,8 @@ class TeamLink {
     this.#link = opened.value;
     const { client, isEdge } = opened.value;
     client.onHint(this.#onChange);
-    if (isEdge) client.onChanges("", this.#onChange);
+    // Changes of tasks and messages are hints: their watches themselves have none.
+    if (isEdge) for (const prefix of ["", "$task/", "$message/"]) client.onChanges(prefix, this.#onChange);
     else client.connect();
     return opened.value;
   }

@@ -1,0 +1,95 @@
+import type { Chat } from "../../../contract/chats.ts";
+import type { FleetRow } from "../../../contract/live-page.ts";
+import type { InputOf } from "../../../contract/operations.ts";
+import { readEdgeConfig } from "../../../coordinator-client/edge-config.ts";
+import type { Call } from "../../../coordinator-client/coordinator-client.ts";
+import { findElsewhere, type DeadRemoteSession } from "../../../local-mcp/recovery/remote-candidates.ts";
+import { remoteContext, type RemoteContext } from "../../../local-mcp/recovery/remote-context.ts";
+import { toSession } from "../../../local-mcp/recovery/remote-session.ts";
+import { pull } from "../../../local-mcp/sync/pull.ts";
+import type { Runtime } from "../../../runtime/runtime.ts";
+import { isWithin } from "../../../shared/elapsed.ts";
+import { err, ok } from "../../../shared/result.ts";
+import type { CoordinatorLink } from "../../coordinator-link.ts";
+import { shortener } from "../recover/other-machines.ts";
+
+const callTimeoutMs = 15_000;
+const maxSessions = 50;
+/** Time between two pulls for the page; a chat of this machine that syncs pulls more often. */
+const pullEveryMs = 60_000;
+
+/** [WP19] Sessions of the workspace's other machines that died and can be continued here. */
+export class OtherMachines {
+  readonly #runtime: Runtime;
+  readonly #command: string;
+  #pulled = { at: 0, revision: 0 };
+
+  /** @param command how the user types `shim` here */
+  constructor(runtime: Runtime, command: string) {
+    this.#runtime = runtime;
+    this.#command = command;
+  }
+
+  /** @param chats all of the workspace, so that none is asked for again */
+  async listDead(link: CoordinatorLink, chats: readonly Chat[]): Promise<FleetRow[]> {
+    const context = this.#contextOf(link, chats);
+    if (!context) return [];
+    await this.#pull(context);
+    const dead = await findElsewhere(context, undefined, maxSessions);
+    const short = shortener(this.#runtime, context.mirror.workspace);
+    const now = this.#runtime.now();
+    return dead.map((one) => toRow(one, now, `${this.#command} resume ${short(one.row.session)}`));
+  }
+
+  #contextOf({ client }: CoordinatorLink, chats: readonly Chat[]): RemoteContext | null {
+    const { paths, env } = this.#runtime;
+    const edge = readEdgeConfig(paths.home, env);
+    if (!edge.ok || !edge.value) return null;
+    const known = new Map(chats.map((one) => [one.chat, one]));
+    const getKnown = ({ chat }: InputOf<"chats.get">): unknown => {
+      const found = known.get(chat);
+      return found ? ok(found) : err({ code: "unknown_chat", message: `there is no chat ${chat}` });
+    };
+    const call = ((name, input, deadlineMs = callTimeoutMs) =>
+      name === "chats.get"
+        ? Promise.resolve(getKnown(input as unknown as InputOf<"chats.get">))
+        : client.call(name, input, deadlineMs)) as Call;
+    const { workspace, machine } = edge.value;
+    return remoteContext(this.#runtime, { link: { self: null, call }, edge: edge.value, workspace, machine }, "");
+  }
+
+  /** After a failure sessions are shown as of the last sync. */
+  async #pull({ mirror }: RemoteContext): Promise<void> {
+    const now = this.#runtime.now();
+    if (isWithin(now - this.#pulled.at, pullEveryMs)) return;
+    this.#pulled = { ...this.#pulled, at: now };
+    const pulled = await pull(mirror, this.#pulled.revision);
+    if (pulled.ok) this.#pulled = { at: now, revision: pulled.value.revision };
+  }
+}
+
+function toRow({ row, liveness }: DeadRemoteSession, now: number, resumeCommand: string): FleetRow {
+  const { id, client, project, title, model, readings, lastSeenAt, savedAt } = toSession(row);
+  return {
+    id,
+    shortId: id.slice(0, 8),
+    title,
+    state: liveness.isCertain ? "incomplete" : "unheard",
+    activity: null,
+    waiting: null,
+    client,
+    machine: row.machine,
+    project,
+    model,
+    contextFill: readings.contextFill?.value ?? null,
+    risk: null,
+    cause: null,
+    causeDetail: liveness.detail,
+    seenAgeMs: Math.max(0, now - lastSeenAt),
+    savedAgeMs: savedAt === null ? null : Math.max(0, now - savedAt),
+    costUsdToday: null,
+    taskCount: null,
+    progress: null,
+    resumeCommand,
+  };
+}
