@@ -53,6 +53,8 @@ const configMeanings: Record<string, string> = {
   "notify.events": "which events notify you",
   "usage.prices": "dollars for a million tokens by model: [signals](signals.md#tokens-and-cost)",
   "usage.pricesAsOf": "the day of the prices, such as `2026-11-20`",
+  kaizen:
+    "the [daily review](../guide/kaizen.md) of the records: `off`, `report` (a weekly report), or `apply` (also trials of settings within their bounds)",
   todoTools: "`shim init --todo-tools` has switched the client's to-do tools on",
   telemetry:
     "port and token with which [Claude Code's telemetry](../guide/telemetry.md) is received; `shim init --telemetry` sets it",

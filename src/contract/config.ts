@@ -23,6 +23,7 @@ export interface TelemetrySettings {
 
 export type RecoverySetting = "ask" | "brief" | "resume";
 export type WakeSetting = "hooks" | "socket";
+export type KaizenSetting = "off" | "report" | "apply";
 
 /** Defaults. Times in ms, sizes in bytes, shares 0 to 1. */
 export const defaults = {
@@ -136,6 +137,8 @@ export const defaults = {
     prices: {} as Record<string, ModelPrices>,
     pricesAsOf: null as string | null,
   },
+  /** Daily review of the records: none, a report only, or also trials of settings. */
+  kaizen: "report" as KaizenSetting,
   todoTools: false,
   telemetry: null as TelemetrySettings | null,
   statusLine: null as string | null,
@@ -185,6 +188,7 @@ export function configSchema(): z.ZodMiniType<Config> {
     }),
     notify: section(notifyDefaults, notifyShape()),
     usage: usageSchema(),
+    kaizen: z.enum(["off", "report", "apply"]),
     todoTools: z.boolean(),
     telemetry: z.nullable(
       z.strictObject({

@@ -17,9 +17,9 @@ import * as json from "./json-text.ts";
  * @returns the new settings, or why nothing was changed
  */
 export function editConfig(path: string, key: string, value: unknown): Result<Config, string> {
+  const text = readText(path);
   const before = readConfig(path);
   if (!before.ok) return before;
-  const text = readText(path);
   const keys = key.split(".");
   const editedText = value === undefined ? json.remove(text, keys) : json.set(text, keys, value);
   const after = parseConfig(withoutBom(editedText), path);

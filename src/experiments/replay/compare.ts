@@ -95,7 +95,7 @@ function judgeDifferences(differences: readonly number[], reach: number, margin:
     // Policies that SHIM compares differ by one step: most sessions hardly notice.
     prior: { mean: 0, variance: margin ** 2, weight: 10 },
   };
-  const plan: EffectPlan = { bounds, goal: "lower", margin, units, sequence };
+  const plan: EffectPlan = { goal: "lower", margin, units, sequence };
   const state = differences.reduce((before, one) => observe(sequence, before, one), startSequence(sequence));
   const judged = judge(plan, state);
   return state.n < minSessions ? { ...judged, verdict: "undecided" } : judged;

@@ -3,12 +3,18 @@ import type { AuditEntry } from "../../contract/workspaces.ts";
 import { fileLog } from "../../platform/log-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 
-/** A user's decision about a session; the coordinator's log has those about the team. */
+/** A decision about a session or a setting; the coordinator's log has those about the team. */
 export interface MachineAction {
-  readonly kind: "session.dismissed" | "session.offered-again" | "session.forgotten" | "project.forgotten";
+  readonly kind:
+    | "session.dismissed"
+    | "session.offered-again"
+    | "session.forgotten"
+    | "project.forgotten"
+    | "experiment.moved";
   /** Id of the session; its first eight characters are kept, also once it is forgotten. */
   readonly session: string | null;
-  readonly by: "live page" | "command line";
+  readonly experiment?: string;
+  readonly by: "live page" | "command line" | "kaizen";
   /** Code of an error, or `done`. */
   readonly result: string;
   readonly rows?: number;
@@ -16,8 +22,8 @@ export interface MachineAction {
 
 /** [WP20] Appends to a file of two parts, of which the older is dropped. */
 export function record({ paths, now }: Pick<Runtime, "paths" | "now">, action: MachineAction): void {
-  const { kind, session, by, result, rows } = action;
-  fileLog(paths.audit, now)("info", kind, { subject: session?.slice(0, 8) ?? "", by, result, rows });
+  const { kind, session, experiment, by, result, rows } = action;
+  fileLog(paths.audit, now)("info", kind, { subject: experiment ?? session?.slice(0, 8) ?? "", by, result, rows });
 }
 
 const maxReadBytes = 262_144;

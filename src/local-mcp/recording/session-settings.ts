@@ -16,7 +16,7 @@ export interface SessionSettings {
 }
 
 /** Choices of fixed names; other texts in the settings may be private. */
-const choices: ReadonlySet<string> = new Set(["recovery", "team.wake"]);
+const choices: ReadonlySet<string> = new Set(["recovery", "team.wake", "kaizen"]);
 
 const recordedKeys: readonly string[] = listKeys(defaults).filter((key) => {
   const usual = settingAt(defaults, key);

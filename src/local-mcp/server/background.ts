@@ -11,6 +11,7 @@ import { ChatWaker } from "../team/chat-waker.ts";
 import type { Chat } from "./chat/chat.ts";
 import type { FileSaver } from "./file-saver.ts";
 import type { ChatTeam } from "./chat/late-team.ts";
+import { reviewIfDue } from "../experiments/review-schedule.ts";
 import { refreshIfDue, upkeep } from "./upkeep.ts";
 
 export interface BackgroundParts {
@@ -62,6 +63,7 @@ export class Background {
     if (session) this.#wakeUp.check(session);
     void this.#notifier.check();
     upkeep(runtime);
+    reviewIfDue(runtime);
     this.#startSyncIfJoined();
     void files.save();
   }

@@ -2,6 +2,7 @@ import { isWithin } from "../../shared/elapsed.ts";
 import { stackOf } from "../../shared/error.ts";
 import { capture } from "../checkpoints/capture.ts";
 import { timerTrigger } from "../../policy/save-triggers.ts";
+import { advanceAll } from "../experiments/experiments.ts";
 import { DeathWatch, recordDeaths } from "../recovery/deaths.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { catchUp } from "../observe/record-transcript.ts";
@@ -93,6 +94,7 @@ export function upkeep(runtime: Runtime): void {
     history.thin(sql, now, { maxAgeMs: runtime.config.retention.maxAgeMs, rows: 500 });
     for (const table of [clients, servers]) table.prune(sql, runtime.processes.boot(), now - processRowsMs);
   });
+  advanceAll(runtime);
   void dropMarked(runtime, { maxGarbage: minGarbageShare }).catch((error: unknown) =>
     runtime.log("error", "snapshots", { error: String(error) }),
   );

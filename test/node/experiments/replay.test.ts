@@ -3,6 +3,8 @@ import { expect, it } from "vitest";
 import { defaults } from "#src/contract/config.ts";
 import type { ReplayEvent, ReplaySample, ReplaySession } from "#src/contract/replay.ts";
 import { outcomeOf, type Policy } from "#src/experiments/replay/loss.ts";
+import { compare } from "#src/experiments/replay/compare.ts";
+import { intervalsAreEqual, replayReport } from "#src/experiments/replay/report.ts";
 import { replay } from "#src/experiments/replay/replay.ts";
 import { aSession, workingSessions } from "#harness/experiments/sessions.ts";
 
@@ -145,4 +147,32 @@ it("[EX43] more frequent checkpoints lose less of many sessions, and cost more",
   expect(losses).toEqual(losses.toSorted((a, b) => a - b));
   const saves = [2, 10, 50].map((count) => mean(every(count, 3_600_000), (outcome) => outcome.saves));
   expect(saves).toEqual(saves.toSorted((a, b) => b - a));
+});
+
+it("[EX44] a policy is judged on the same sessions: worse, better, no difference that matters, or too few sessions", () => {
+  const sessions = workingSessions(120, 2);
+  const verdictOf = (policy: Policy, of = sessions): string => compare(of, usual, policy).toolCalls.verdict;
+  expect(verdictOf(every(20, 600_000))).toBe("worse");
+  expect(verdictOf(every(5, 300_000))).toBe("better");
+  expect(verdictOf(every(10, 400_000))).toBe("equivalent");
+  expect(verdictOf(every(20, 600_000), sessions.slice(0, 19))).toBe("undecided");
+});
+
+it("[EX45] where no interval matters the report says so; it counts deaths, warnings and remade checkpoints", () => {
+  const sessions = workingSessions(120, 2);
+  const made = replayReport(sessions, defaults, [{ key: "checkpoint.everyMs", value: 400_000 }]);
+  expect(intervalsAreEqual(made)).toBe(true);
+  expect(made.sessions).toBe(120);
+  expect(made.deaths.count).toBe(sessions.filter(({ end }) => end.kind === "died").length);
+  const far = replayReport(sessions, defaults, [{ key: "checkpoint.everyToolCalls", value: 40 }]);
+  expect(intervalsAreEqual(far)).toBe(false);
+  const remade = sessions.map((session) => ({
+    ...session,
+    saves: replay(session, usual)
+      .saves.slice(0, 5)
+      .map(({ at, trigger }) => ({ at, trigger, bytes: 1, counts: null })),
+  }));
+  const count = remade.reduce((sum, { saves }) => sum + saves.length, 0);
+  expect(replayReport(remade, defaults, [])).toMatchObject({ made: count, remade: count });
+  expect(replayReport([aSession({ isComplete: false })], defaults, [])).toMatchObject({ sessions: 0, incomplete: 1 });
 });

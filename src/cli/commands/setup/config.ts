@@ -57,11 +57,12 @@ function getOne(cli: Cli, key: string): CommandResult {
 }
 
 function change(cli: Cli, key: string, value: unknown): CommandResult {
-  const before = readCurrent(cli);
-  if (!before.ok) return before;
   if (settingAt(defaults, key) === undefined) return unknownKey(key, listKeys(defaults));
   const edited = editConfig(cli.paths.config, key, value);
-  if (!edited.ok) return wrongUsage(`${edited.error}\nNothing was changed.`);
+  if (!edited.ok) {
+    const before = readCurrent(cli);
+    return before.ok ? wrongUsage(`${edited.error}\nNothing was changed.`) : before;
+  }
   const newValue = settingAt(withoutToken(edited.value), key);
   return ok({ data: { key, value: newValue }, text: `${key} is ${JSON.stringify(newValue)}\n` });
 }

@@ -1,8 +1,7 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { defaults } from "#src/contract/config.ts";
-import type { Experiment } from "#src/experiments/engine/experiment.ts";
-import type { ReplayEvidence } from "#src/experiments/engine/experiment.ts";
+import { stop, type Experiment, type ReplayEvidence } from "#src/experiments/engine/experiment.ts";
 import * as rows from "#src/local-mcp/experiments/experiment-rows.ts";
 import { advanceAll, allow, start, stopAll, stopOne } from "#src/local-mcp/experiments/experiments.ts";
 import { sessionConfig } from "#src/local-mcp/recording/session-config.ts";
@@ -111,6 +110,19 @@ it("[EX50] a setting that is not a parameter, and a step beyond its bounds, are 
   expect(refused(key, 8.5)).toBe("not_whole");
   expect(refused(key, defaults.checkpoint.everyToolCalls)).toBe("no_change");
   expect(rowCount(runtime, "experiments")).toBe(0);
+});
+
+it("[EX54] of two processes that change an experiment one does, with the values in force", () => {
+  const runtime = tempRuntime();
+  const { id } = started(runtime);
+  const seen = runtime.store.read((sql) => rows.get(sql, id), null);
+  if (!seen) throw new Error("not stored");
+  const stopped = stop(seen.experiment, runtime.now(), "by one");
+  expect(runtime.store.write((sql) => rows.save(sql, stopped, seen.revision))).toBe(true);
+  expect(rowCount(runtime, "trial_values")).toBe(0);
+  expect(runtime.store.write((sql) => rows.save(sql, seen.experiment, seen.revision))).toBe(false);
+  expect(rowCount(runtime, "trial_values")).toBe(0);
+  expect(reload(runtime, seen.experiment).state).toBe("stopped");
 });
 
 it("[EX51] one experiment of a group at a time", () => {

@@ -1,0 +1,125 @@
+import type { Week } from "./week.ts";
+
+export interface WeeklyFacts {
+  readonly week: Week;
+  readonly sessions: number;
+  readonly deaths: readonly { readonly cause: string; readonly count: number; readonly unsavedCalls: number }[];
+  readonly recoveries: Readonly<Record<"offered" | "recovered" | "dismissed", number>>;
+  /** Mean score of the briefs that were offered, 0 to 100; null: none. */
+  readonly meanScore: number | null;
+  /** Facts that chats read or ran again although their brief had them, and chats that were counted. */
+  readonly rediscovery: { readonly chats: number; readonly repeats: number };
+  readonly checkpoints: { readonly count: number; readonly bytes: number };
+  readonly saves: { readonly count: number; readonly slow: number; readonly meanMs: number | null };
+  readonly hooks: { readonly count: number; readonly slow: number; readonly meanMs: number | null };
+  /** Dollars by model, as the clients report them. */
+  readonly costs: readonly { readonly model: string; readonly dollars: number }[];
+  readonly steps: readonly { readonly at: number; readonly text: string; readonly why: string }[];
+}
+
+export interface Idea {
+  readonly text: string;
+}
+
+const causeWords: Readonly<Record<string, string>> = {
+  closed: "the terminal or the client was closed",
+  killed: "killed",
+  out_of_memory: "out of memory",
+  context_full: "the context was full",
+  usage_limit: "a usage limit was reached",
+  unknown: "cause not known",
+};
+
+/** [EX83] Markdown. @param ideas findings, most certain first; null: the records were not examined */
+export function weeklyReport(facts: WeeklyFacts, ideas: readonly Idea[] | null): string {
+  const { week, steps } = facts;
+  return [
+    `# SHIM, ${week.name}`,
+    `${day(week.from)} to ${day(week.until - 1)}, UTC.`,
+    summary(facts),
+    "## What died",
+    deathTable(facts),
+    "## What was saved",
+    saved(facts),
+    "## What was lost",
+    lost(facts),
+    "## What it cost",
+    cost(facts),
+    "## What SHIM changed, and why",
+    steps.length === 0
+      ? "Nothing."
+      : steps.map(({ at, text, why }) => `- ${day(at)}: ${text}. Why: ${why}.`).join("\n"),
+    "## What could be better",
+    ideasText(ideas),
+    "",
+  ].join("\n\n");
+}
+
+function day(at: number): string {
+  return new Date(at).toISOString().slice(0, 10);
+}
+
+function summary(facts: WeeklyFacts): string {
+  const dead = total(facts.deaths.map(({ count }) => count));
+  const dollars = total(facts.costs.map((one) => one.dollars));
+  const money = facts.costs.length === 0 ? "" : ` They cost $${dollars.toFixed(2)}.`;
+  if (facts.sessions === 0) return "**No chat worked on this machine.**";
+  if (dead === 0) return `**${count(facts.sessions, "chat")}, and none died.**${money}`;
+  const { recovered } = facts.recoveries;
+  return `**Of ${count(facts.sessions, "chat")} ${dead} died; ${recovered} of those that died were continued by another.**${money}`;
+}
+
+function deathTable({ deaths }: WeeklyFacts): string {
+  if (deaths.length === 0) return "Nothing.";
+  const rows = deaths.map(
+    ({ cause, count: n, unsavedCalls }) => `| ${causeWords[cause] ?? cause} | ${n} | ${unsavedCalls} |`,
+  );
+  return ["| cause | chats | tool calls since the last checkpoint |", "| --- | ---: | ---: |", ...rows].join("\n");
+}
+
+function saved({ checkpoints, recoveries, meanScore }: WeeklyFacts): string {
+  const score = meanScore === null ? "" : `, with a mean score of ${Math.round(meanScore)} of 100`;
+  return [
+    `- ${count(checkpoints.count, "checkpoint")} of this week are kept, ${(checkpoints.bytes / 1e6).toFixed(1)} MB before compression.`,
+    `- ${count(recoveries.offered, "brief")} offered${score}; ${recoveries.recovered} continued, ${recoveries.dismissed} dismissed.`,
+  ].join("\n");
+}
+
+function lost({ deaths, rediscovery }: WeeklyFacts): string {
+  const calls = total(deaths.map(({ unsavedCalls }) => unsavedCalls));
+  const repeated =
+    rediscovery.chats === 0
+      ? "No continued chat was counted for what it read again."
+      : `${count(rediscovery.chats, "continued chat")} read or ran ${count(rediscovery.repeats, "fact")} again that the brief had.`;
+  return [
+    `- ${count(calls, "tool call")} of dead chats were in no checkpoint. On this machine the journal has them; another machine lacks them.`,
+    `- ${repeated}`,
+  ].join("\n");
+}
+
+function cost({ costs, saves, hooks }: WeeklyFacts): string {
+  const models = costs.map(({ model, dollars }) => `- ${model}: $${dollars.toFixed(2)}`);
+  return [
+    ...(models.length === 0 ? ["- No client reported a cost."] : models),
+    `- SHIM itself: ${timeText("save", saves)}; ${timeText("hook event", hooks)}.`,
+  ].join("\n");
+}
+
+function timeText(name: string, { count: n, slow, meanMs }: WeeklyFacts["saves"]): string {
+  if (n === 0 || meanMs === null) return `no ${name} was timed`;
+  return `${count(n, name)} of ${meanMs.toFixed(1)} ms on average, ${slow} above 100 ms`;
+}
+
+function ideasText(ideas: readonly Idea[] | null): string {
+  if (ideas === null) return "The records were not examined: `shim opportunities` does.";
+  if (ideas.length === 0) return "The records show nothing that should change.";
+  return ideas.map(({ text }) => `- ${text.replaceAll(/\s+/g, " ").trim()}`).join("\n");
+}
+
+function total(values: readonly number[]): number {
+  return values.reduce((sum, one) => sum + one, 0);
+}
+
+function count(n: number, noun: string): string {
+  return `${n.toLocaleString("en-US")} ${noun}${n === 1 ? "" : "s"}`;
+}

@@ -1,0 +1,38 @@
+import { spawn } from "node:child_process";
+import { isWithin } from "../../shared/elapsed.ts";
+import type { Sql } from "../../shared/sql.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import * as meta from "../../store/meta.ts";
+
+const intervalMs = 86_400_000;
+const checkIntervalMs = 600_000;
+/** A review of a thousand sessions takes seconds. */
+const maxRunMs = 300_000;
+const key = "reviewed_at";
+
+let checkedAt = Number.NEGATIVE_INFINITY;
+
+/** [EX80] Starts the daily review, in a process of its own: it would hold up the chat. */
+export function reviewIfDue(runtime: Runtime): void {
+  const now = runtime.now();
+  if (runtime.config.kaizen === "off" || isWithin(now - checkedAt, checkIntervalMs)) return;
+  checkedAt = now;
+  if (!runtime.store.write((sql) => claimReview(sql, now))) return;
+  const { node, script } = runtime.launch;
+  const child = spawn(node, [script, "kaizen", "run"], {
+    stdio: "ignore",
+    timeout: maxRunMs,
+    windowsHide: true,
+    env: runtime.env,
+  });
+  child.on("error", (error) => runtime.log("error", "the daily review did not start", { reason: error.message }));
+  child.unref();
+}
+
+/** Of all processes one gets the day's review; a new store has nothing to review for a day. */
+export function claimReview(sql: Sql, now: number): boolean {
+  const last = meta.read(sql, key);
+  if (last !== null && isWithin(now - Number(last), intervalMs)) return false;
+  meta.write(sql, key, String(now));
+  return last !== null;
+}

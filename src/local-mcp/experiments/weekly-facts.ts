@@ -1,0 +1,94 @@
+import type { Week } from "../../experiments/kaizen/week.ts";
+import type { WeeklyFacts } from "../../experiments/kaizen/weekly-report.ts";
+import type { Sql } from "../../shared/sql.ts";
+import type { RecoveryDetail } from "../sessions/recoveries.ts";
+import * as rows from "./experiment-rows.ts";
+
+/** [EX83] Rows of the week that are still stored. */
+export function weeklyFacts(sql: Sql, week: Week): WeeklyFacts {
+  return {
+    week,
+    sessions: count(sql, "SELECT count(*) AS n FROM sessions WHERE last_seen_at >= ? AND started_at < ?", week),
+    deaths: sql.all(
+      `SELECT cause, count(*) AS count, coalesce(sum(unsaved_tool_calls), 0) AS unsavedCalls FROM crashes
+       WHERE at >= ? AND at < ? GROUP BY cause ORDER BY 2 DESC, cause`,
+      week.from,
+      week.until,
+    ),
+    ...recoveriesOf(sql, week),
+    checkpoints: one(
+      sql,
+      "SELECT count(*) AS count, coalesce(sum(raw_bytes), 0) AS bytes FROM checkpoints WHERE at >= ? AND at < ?",
+      week,
+      { count: 0, bytes: 0 },
+    ),
+    saves: timesOf(sql, week, "shim_save_duration_seconds"),
+    hooks: timesOf(sql, week, "shim_hook_duration_seconds"),
+    costs: costsOf(sql, week),
+    steps: stepsOf(sql, week),
+  };
+}
+
+function one<Row extends object>(sql: Sql, query: string, { from, until }: Week, none: Row): Row {
+  return sql.all<Row>(query, from, until)[0] ?? none;
+}
+
+function count(sql: Sql, query: string, week: Week): number {
+  return one<{ n: number }>(sql, query, week, { n: 0 }).n;
+}
+
+function recoveriesOf(sql: Sql, { from, until }: Week): Pick<WeeklyFacts, "recoveries" | "meanScore" | "rediscovery"> {
+  const found = sql.all<{ action: string; score: number | null; detail: string }>(
+    "SELECT action, score, detail FROM recoveries WHERE at >= ? AND at < ? ORDER BY seq",
+    from,
+    until,
+  );
+  const countOf = (action: string): number => found.filter((row) => row.action === action).length;
+  const scores = found.flatMap(({ score }) => score ?? []);
+  const counted = found.flatMap(({ detail }) => (JSON.parse(detail) as RecoveryDetail).rediscovery ?? []);
+  return {
+    recoveries: { offered: countOf("offered"), recovered: countOf("recovered"), dismissed: countOf("dismissed") },
+    meanScore: scores.length === 0 ? null : sum(scores) / scores.length,
+    rediscovery: { chats: counted.length, repeats: sum(counted.map(({ reads, repeats }) => reads + repeats)) },
+  };
+}
+
+function timesOf(sql: Sql, week: Week, name: string): WeeklyFacts["saves"] {
+  const [row] = sql.all<{ count: number; slow: number; sum: number }>(
+    `SELECT coalesce(sum(count), 0) AS count, coalesce(sum(slow), 0) AS slow, coalesce(sum(sum), 0) AS sum
+     FROM session_durations d JOIN sessions ON id = session_id WHERE d.name = ? AND last_seen_at >= ? AND started_at < ?`,
+    name,
+    week.from,
+    week.until,
+  );
+  const { count: n, slow, sum: seconds } = row ?? { count: 0, slow: 0, sum: 0 };
+  return { count: n, slow, meanMs: n === 0 ? null : (1_000 * seconds) / n };
+}
+
+function costsOf(sql: Sql, { from, until }: Week): WeeklyFacts["costs"] {
+  const [first, end] = [from, until].map((at) => new Date(at).toISOString().slice(0, 10));
+  const costs = sql.all<{ model: string; micros: number }>(
+    `SELECT model, sum(cost_micros) AS micros FROM usage_costs WHERE day >= ? AND day < ?
+     GROUP BY model HAVING sum(cost_micros) > 0 ORDER BY 2 DESC, model`,
+    first ?? "",
+    end ?? "",
+  );
+  return costs.map(({ model, micros }) => ({ model, dollars: micros / 1e6 }));
+}
+
+function stepsOf(sql: Sql, { from, until }: Week): WeeklyFacts["steps"] {
+  const all = rows.list(sql).flatMap(({ experiment: { key, from: before, to, reason, steps } }) =>
+    steps
+      .filter(({ at }) => at >= from && at < until)
+      .map(({ at, state, note }) => ({
+        at,
+        text: `\`${key}\` ${before} -> ${to}: ${state.replace("_", " ")} (${note})`,
+        why: reason,
+      })),
+  );
+  return all.toSorted((a, b) => a.at - b.at);
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
