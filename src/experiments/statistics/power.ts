@@ -50,8 +50,8 @@ export function unitsFor(power: number, alpha: number, increments: Increments): 
   return Math.ceil(high * allowance);
 }
 
-/** Without it the power of 10,000 simulated runs was up to 2 points below the stated one. */
-const allowance = 1.08;
+/** Without it the power in 10,000 simulated runs was up to 3 points below the stated one. */
+const allowance = 1.1;
 
 /** Observations on average until the capital suffices, at most `n`. */
 export function expectedUnits(n: number, alpha: number, increments: Increments): number {
