@@ -15,7 +15,7 @@ export interface Increments {
 }
 
 /**
- * The probability that the capital suffices within `n` observations, each of them looked at.
+ * The probability that the capital suffices within `n` observations, each of them read.
  *
  * ln capital is a random walk with drift g = E ln(1 + b v) and variance s2 = Var ln(1 + b v) at
  * the bet b, which reaches e = ln(1 / alpha) with P = Phi((g n - e) / sqrt(s2 n)) + exp(2 g e /

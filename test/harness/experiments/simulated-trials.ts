@@ -24,7 +24,7 @@ export function verdictOnly<Plan extends EffectPlan>(plan: Plan): Plan {
   return { ...plan, sequence: { ...plan.sequence, grid: [-plan.margin, 0, plan.margin] } };
 }
 
-/** A randomised experiment that is looked at after every unit, and ends at its first verdict or with its planned units. */
+/** A randomised experiment that is read after every unit, and ends at its first verdict or with its planned units. */
 export function runRandomized(plan: RandomizedPlan, draw: Draw, random: () => number): Ended {
   let state = startRandomized(plan);
   for (;;) {

@@ -25,7 +25,7 @@ function aQuestion(overrides: Partial<RandomizedQuestion> = {}): RandomizedQuest
   return { ...question, power: 0.8, probability: 0.5, ...overrides };
 }
 
-it("[EX9] a plan has its units, and costs more than a test that is looked at once", () => {
+it("[EX9] a plan has its units, and costs more than a test that is read once", () => {
   const { plan, difference, equivalence } = planRandomized(aQuestion());
   // n of the z-test: (1.96 + 0.84)^2 x 4 x the mean variance / the squared effect.
   const once = (7.849 * 4 * 0.245) / 0.01;

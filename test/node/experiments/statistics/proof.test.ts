@@ -128,9 +128,9 @@ function planned({ control, treated, effect, bounds = unit, probability = 0.5 }:
   return planRandomized({ ...question, probability });
 }
 
-it.each(scenarios)("[EX8] A/A: $what, looked at after every unit", { timeout }, (scenario) => {
+it.each(scenarios)("[EX8] A/A: $what, read after every unit", { timeout }, (scenario) => {
   const { plan } = planned(scenario);
-  // Verdicts end no run here: every look until the last counts.
+  // Verdicts end no run here: every reading until the last counts.
   const onlyZero = { ...plan, sequence: { ...plan.sequence, grid: [0] } };
   const still: Draw = (random, _, n) => scenario.draw(random, false, n);
   const ends = repeated((random) => excludedAfter(onlyZero, plan.units, still, random));
