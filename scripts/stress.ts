@@ -39,7 +39,7 @@ const runs: Readonly<Record<string, TestRun>> = {
     options: { deaths: { env: "SHIM_EARLY_DEATHS", value: "200" } },
   },
   experiments: {
-    about: "experiments without an effect, with one and with a harm, each looked at after every unit; prints a table",
+    about: "experiments without an effect, with one and with a harm, each read after every unit; prints a table",
     test: "node/experiments/statistics/proof.test.ts",
     options: {
       runs: { env: "SHIM_EXPERIMENT_RUNS", value: "10000" },

@@ -48,7 +48,7 @@ export class Assignments implements AssignmentPort {
   async expose({ experiment, unit, arm, reason }: Assignment): Promise<void> {
     if (reason !== "assigned") return;
     const exposure = { experiment, unit, arm };
-    if (!(await this.#deps.sink.insertExposure(exposure)) || this.#isOff()) return;
+    if (!(await this.#deps.sink.insertExposure(exposure)) || this.#isOff(experiment)) return;
     await this.#ask("expose", () => this.#deps.assigner.expose(exposure));
   }
 
@@ -56,29 +56,31 @@ export class Assignments implements AssignmentPort {
     if (!Number.isFinite(value)) throw new RangeError(`The outcome ${metric} is no finite number.`);
     const outcome = { experiment, unit, metric, value };
     await this.#deps.sink.insertOutcome(outcome);
-    if (!this.#isOff()) await this.#ask("record", () => this.#deps.assigner.record(outcome));
+    if (!this.#isOff(experiment)) await this.#ask("record", () => this.#deps.assigner.record(outcome));
   }
 
+  override(experiment: "*", arm: "off" | null): void;
+  override(experiment: Name, arm: Name | "off" | null): void;
   override(experiment: Name | "*", arm: Name | "off" | null): void {
     if (arm === null) this.#overrides.delete(experiment);
     else this.#overrides.set(experiment, arm);
   }
 
   async flush(): Promise<void> {
-    if (!this.#isOff()) await this.#ask("flush", () => this.#deps.assigner.flush());
+    if (!this.#overrides.has("*")) await this.#ask("flush", () => this.#deps.assigner.flush());
   }
 
-  #isOff(): boolean {
-    return this.#overrides.has("*");
+  #isOff(experiment: Name): boolean {
+    return this.#overrides.has("*") || this.#overrides.get(experiment) === "off";
   }
 
   #overridden({ name, arms }: Experiment, unit: Unit): Assignment | null {
     const control = arms[0].name;
-    if (this.#isOff()) return { experiment: name, unit, arm: control, reason: "off" };
+    if (this.#isOff(name)) return { experiment: name, unit, arm: control, reason: "off" };
     const forced = this.#overrides.get(name);
     if (forced === undefined) return null;
     const arm = arms.find((one) => one.name === forced)?.name ?? control;
-    return { experiment: name, unit, arm, reason: forced === "off" ? "off" : "overridden" };
+    return { experiment: name, unit, arm, reason: "overridden" };
   }
 
   async #ask<T>(what: string, work: () => Promise<T>): Promise<Answer<T>> {

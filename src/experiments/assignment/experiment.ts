@@ -31,6 +31,7 @@ export function defineExperiment(settings: {
   const arms = [control, ...others] as const;
   if (arms.some(({ weight }) => !(weight > 0 && weight < Infinity))) throw new RangeError("A weight is above 0.");
   if (new Set(arms.map((arm) => arm.name)).size < arms.length) throw new RangeError("Two arms have the same name.");
+  if (arms.some((arm) => arm.name === "off")) throw new RangeError('An arm has another name than "off".');
   return { name: toName(name), salt: toName(salt), share, arms: [control, ...others] };
 }
 

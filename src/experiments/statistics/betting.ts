@@ -3,9 +3,9 @@
  *
  * Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting" (2020, arXiv
  * 2010.09686): hedged capital with the predictable plug-in bets of their theorem 3. Against each
- * candidate of the mean two players bet, one that the mean is above it, one that it is below. Were
- * the candidate the mean, the capital of a player would reach 2 / alpha with a probability of
- * alpha / 2 at most, however often it is read (Ville's inequality).
+ * mean of a grid two players bet, one that the mean is above it, one that it is below. Were it the
+ * mean, the capital of a player would reach 2 / alpha with a probability of alpha / 2 at most,
+ * however often it is read (Ville's inequality).
  */
 
 /** Fixed before the first observation, and the same for as long as its state is continued. */
@@ -18,22 +18,22 @@ export interface SequencePlan {
   /** One-sided sequences spend the whole alpha on one end of the interval. */
   readonly sides: "both" | "above" | "below";
   /** Possible means, ascending, between the bounds; the ends of the interval are of these. */
-  readonly candidates: readonly number[];
+  readonly grid: readonly number[];
   /** Observations for which the bets are best; null: none, and bets shrink with sqrt(t ln t). */
   readonly horizon: number | null;
   /** Expected observations, weighing as that many. They change how soon, not how often wrongly. */
   readonly prior: { readonly mean: number; readonly variance: number; readonly weight: number };
 }
 
-/** Stored as JSON. Its size depends on the number of candidates only. */
+/** Stored as JSON. Its size depends on the size of the grid only. */
 export interface SequenceState {
   readonly n: number;
   /** Sums of the observations and of their squared deviations, in units of the range. */
   readonly sum: number;
   readonly squares: number;
   /**
-   * Capital of the bets that the mean is above, and below, each candidate; kept as it was once it
-   * has sufficed.
+   * Capital of the bets that the mean is above, and below, each one of the grid; kept as it was
+   * once it has sufficed.
    */
   readonly above: readonly number[];
   readonly below: readonly number[];
@@ -44,8 +44,11 @@ export interface Interval {
   readonly high: number;
 }
 
-/** Largest share of the capital that one observation can cost; 1/2 as in the paper. */
-export const largestLoss = 1 / 2;
+/**
+ * Largest share of the capital that one observation can cost; the paper uses 1/2 and 3/4. Where the
+ * bounds are much wider than the outcomes, 3/4 needs up to a quarter fewer units.
+ */
+export const largestLoss = 3 / 4;
 
 /** The prior of the paper for observations in [`low`, `high`]. */
 export function vaguePrior({ low, high }: Interval): SequencePlan["prior"] {
@@ -56,18 +59,18 @@ export function vaguePrior({ low, high }: Interval): SequencePlan["prior"] {
 export function startSequence(plan: SequencePlan): SequenceState {
   const why = whyNoPlan(plan);
   if (why !== null) throw new RangeError(why);
-  const first = plan.candidates.map(() => 1);
+  const first = plan.grid.map(() => 1);
   return { n: 0, sum: 0, squares: 0, above: first, below: first };
 }
 
-function whyNoPlan({ low, high, alpha, candidates, horizon, prior }: SequencePlan): string | null {
+function whyNoPlan({ low, high, alpha, grid, horizon, prior }: SequencePlan): string | null {
   if (!(low < high && Number.isFinite(high - low))) return `No range: ${low} to ${high}.`;
   if (!isBetween(alpha, Number.MIN_VALUE, 1 - Number.EPSILON)) return `Alpha is between 0 and 1, not ${alpha}.`;
   if (horizon !== null && !(horizon >= 1)) return `The horizon is at least 1, not ${horizon}.`;
   if (!(Math.min(prior.variance, prior.weight) > 0)) return "The prior's variance and weight are above 0.";
-  const isAscending = candidates.every((one, index) => one > (candidates[index - 1] ?? -Infinity));
-  const isWithin = candidates.every((one) => isBetween(one, low, high));
-  return isAscending && isWithin ? null : "Candidates ascend between the bounds.";
+  const isAscending = grid.every((one, index) => one > (grid[index - 1] ?? -Infinity));
+  const isWithin = grid.every((one) => isBetween(one, low, high));
+  return isAscending && isWithin ? null : "The grid ascends between the bounds.";
 }
 
 function isBetween(value: number, low: number, high: number): boolean {
@@ -81,7 +84,7 @@ function isBetween(value: number, low: number, high: number): boolean {
  */
 export function observe(plan: SequencePlan, state: SequenceState, value: number): SequenceState {
   if (Number.isNaN(value)) throw new RangeError("An observation is a number.");
-  const { low, high, sides, candidates, prior } = plan;
+  const { low, high, sides, grid, prior } = plan;
   const toUnit = (one: number): number => (one - low) / (high - low);
   const x = toUnit(Math.min(Math.max(value, low), high));
   const bet = nextBet(plan, state);
@@ -89,11 +92,11 @@ export function observe(plan: SequencePlan, state: SequenceState, value: number)
   const raise = (capital: number, largest: number, gain: number): number =>
     capital >= enough ? capital : capital * (1 + Math.min(bet, largest) * gain);
   const raiseAbove = (capital: number, index: number): number => {
-    const m = toUnit(candidates[index] ?? low);
+    const m = toUnit(grid[index] ?? low);
     return raise(capital, largestLoss / m, x - m);
   };
   const raiseBelow = (capital: number, index: number): number => {
-    const m = toUnit(candidates[index] ?? low);
+    const m = toUnit(grid[index] ?? low);
     return raise(capital, largestLoss / (1 - m), m - x);
   };
   const n = state.n + 1;
@@ -126,13 +129,13 @@ function sufficientCapital({ alpha, sides }: Pick<SequencePlan, "alpha" | "sides
  */
 export function intervalOf(plan: SequencePlan, { above, below }: SequenceState): Interval {
   const enough = sufficientCapital(plan);
-  // A larger candidate earns the one player less and the other more: the ends are excluded first.
+  // A larger mean earns the one player less and the other more: the ends are excluded first.
   const lowest = above.findLastIndex((capital) => capital >= enough);
   const highest = below.findIndex((capital) => capital >= enough);
-  return { low: plan.candidates[lowest] ?? plan.low, high: plan.candidates[highest] ?? plan.high };
+  return { low: plan.grid[lowest] ?? plan.low, high: plan.grid[highest] ?? plan.high };
 }
 
-/** Whether any candidate is excluded. */
+/** Whether any mean of the grid is excluded. */
 export function hasExcluded(plan: SequencePlan, { above, below }: SequenceState): boolean {
   const enough = sufficientCapital(plan);
   return [...above, ...below].some((capital) => capital >= enough);
@@ -143,7 +146,7 @@ export function meanOf({ low, high }: SequencePlan, { n, sum }: SequenceState): 
   return n === 0 ? null : low + (sum / n) * (high - low);
 }
 
-/** `count` candidates at equal distances, the bounds included. */
-export function evenCandidates({ low, high }: Interval, count: number): number[] {
+/** `count` means at equal distances, the bounds included. */
+export function evenGrid({ low, high }: Interval, count: number): number[] {
   return Array.from({ length: count }, (_, index) => low + ((high - low) * index) / (count - 1));
 }

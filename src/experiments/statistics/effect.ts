@@ -42,7 +42,7 @@ export interface RandomizedState {
 
 /**
  * Units come in the order of their assignment: an order that depends on the outcome would bias
- * every look.
+ * every reading.
  */
 export interface UnitOutcome {
   readonly isTreated: boolean;

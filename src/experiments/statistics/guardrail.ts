@@ -17,7 +17,7 @@ export interface LimitGuardrail {
 
 /**
  * True, and true from then on, once the evidence suffices. The sequence is one-sided, with the
- * limit as its candidate.
+ * limit as its grid.
  */
 export function isViolated({ sequence }: { readonly sequence: SequencePlan }, state: SequenceState): boolean {
   return hasExcluded(sequence, state);

@@ -53,7 +53,7 @@ export function planRandomized(question: RandomizedQuestion): Planned<Randomized
   return { ...planned, plan: { ...planned.plan, bounds, probability, expected } };
 }
 
-/** Scores of the units: the increments of the effect before the candidate is subtracted. */
+/** Scores of the units: the increments of the effect before the mean of a bet is subtracted. */
 function scores(control: Distribution, treated: Distribution, share: number): Distribution {
   const baseline = share * meanOfDistribution(treated) + (1 - share) * meanOfDistribution(control);
   return [
@@ -100,7 +100,7 @@ function planEffect(
     high: reach,
     alpha,
     sides: "both",
-    candidates: effectCandidates(margin, reach),
+    grid: effectGrid(margin, reach),
     horizon: units,
     prior: { mean: 0, variance: varianceOf(noEffect), weight: priorWeight },
   };
@@ -115,7 +115,7 @@ function planEffect(
 const priorWeight = 10;
 
 /** Zero, parts and multiples of the margin, each a tenth further than the last, and the bounds. */
-function effectCandidates(margin: number, reach: number): number[] {
+function effectGrid(margin: number, reach: number): number[] {
   const positive = [margin / 4, margin / 2, (margin * 3) / 4];
   for (let size = margin; size < reach; size *= 1.1) positive.push(size);
   positive.push(reach);
@@ -139,7 +139,7 @@ export function planLimit({ bounds, limit, worse, harmed, alpha, power }: LimitQ
   const values = worse === "higher" ? fromLimit : mirrored(fromLimit);
   const units = required(unitsFor(power, alpha, { values, worst }));
   const prior = { mean: limit, variance: varianceOf(harmed), weight: priorWeight };
-  const sequence = { ...bounds, alpha, sides: sideOf(worse), candidates: [limit], horizon: units, prior };
+  const sequence = { ...bounds, alpha, sides: sideOf(worse), grid: [limit], horizon: units, prior };
   return { limit, units, sequence };
 }
 

@@ -1,5 +1,5 @@
 /**
- * Whether units reached the arms in the shares that were meant, tested at every look. Pure.
+ * Whether units reached the arms in the shares that were meant, tested at every reading. Pure.
  *
  * Lindon and Malek, "Anytime-valid inference for multinomial count data" (2022, arXiv 2011.03567):
  * the Bayes factor of a Dirichlet prior with the mean of the shares against the shares themselves
@@ -21,7 +21,7 @@ const concentration = 100;
 
 /**
  * ln of the evidence against the shares; an alarm is due once it has reached ln(1 / alpha) at any
- * look.
+ * reading.
  *
  * @param counts units in each arm
  */
@@ -36,8 +36,8 @@ export function lnImbalance(shares: readonly number[], counts: readonly number[]
 }
 
 /**
- * @returns true where the counts of this look raise the alarm; the caller stops then, for a later
- * look may not.
+ * @returns true where the counts of this reading raise the alarm; the caller stops then, for a
+ * later one may not.
  */
 export function isImbalanced({ shares, alpha }: SampleRatioPlan, counts: readonly number[]): boolean {
   return lnImbalance(shares, counts) >= Math.log(1 / alpha);

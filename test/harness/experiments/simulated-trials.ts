@@ -19,12 +19,12 @@ export interface Ended {
   readonly n: number;
 }
 
-/** Candidates that no verdict depends on are left out: the verdict is the same, and a run takes a tenth of the time. */
+/** Means that no verdict depends on are left out: the verdict is the same, and a run takes a tenth of the time. */
 export function verdictOnly<Plan extends EffectPlan>(plan: Plan): Plan {
-  return { ...plan, sequence: { ...plan.sequence, candidates: [-plan.margin, 0, plan.margin] } };
+  return { ...plan, sequence: { ...plan.sequence, grid: [-plan.margin, 0, plan.margin] } };
 }
 
-/** A randomised experiment that is looked at after every unit, and ends at its first verdict or with its planned units. */
+/** A randomised experiment that is read after every unit, and ends at its first verdict or with its planned units. */
 export function runRandomized(plan: RandomizedPlan, draw: Draw, random: () => number): Ended {
   let state = startRandomized(plan);
   for (;;) {
@@ -59,7 +59,7 @@ export function stoppedAfter(sequence: SequencePlan, units: number, next: (unit:
   return null;
 }
 
-/** Units until the sequence excludes a candidate, whatever the verdict is; null where it does not within that many. */
+/** Units until the sequence excludes any mean of its grid, whatever the verdict is; null where it does not within that many. */
 export function excludedAfter(plan: Randomization, units: number, draw: Draw, random: () => number): number | null {
   let state = startRandomized(plan);
   while (state.sequence.n < units) {

@@ -17,7 +17,7 @@ it("an unknown run or option starts nothing, and all runs are listed", () => {
     const { status, stdout, stderr } = spawnSync(process.execPath, [script, ...args], { encoding: "utf8" });
     expect([args, status, stdout]).toEqual([args, 2, ""]);
     expect(stderr).toContain(why);
-    for (const name of ["race", "sync-crash", "supervise-kills", "crowd", "neighbour"])
+    for (const name of ["race", "sync-crash", "supervise-kills", "experiments", "crowd", "neighbour"])
       expect(stderr).toContain(`\n  ${name} [--`);
   }
 });

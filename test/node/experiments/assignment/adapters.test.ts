@@ -39,7 +39,7 @@ function group(arm: string, below: number, named: boolean) {
 
 /** Nine tenths of the units are in the experiment. */
 function statsigRules(named = true): string {
-  const outside = {
+  const excluded = {
     name: "layerAssignment",
     id: "layerAssignment",
     salt: "",
@@ -57,7 +57,7 @@ function statsigRules(named = true): string {
       },
     ],
   };
-  const rules = [outside, group("control", 500, named), group("short", 1000, named)];
+  const rules = [excluded, group("control", 500, named), group("short", 1000, named)];
   const spec = { name: "brief-length", type: "dynamic_config", salt: "arms", enabled: true, defaultValue: {}, rules };
   const configs = [{ ...spec, entity: "experiment", isActive: true, idType: "userID" }];
   return JSON.stringify({ has_updates: true, time: 1, feature_gates: [], layer_configs: [], dynamic_configs: configs });

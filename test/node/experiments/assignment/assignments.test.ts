@@ -139,6 +139,7 @@ it("[EX29] an override gives every unit its arm without exposure, until it ends"
   await port.expose(forced);
   port.override(experiment.name, "off");
   expect(await port.assign(experiment, unit)).toMatchObject({ arm: control, reason: "off" });
+  await port.record({ experiment: experiment.name, unit, metric: loss, value: 1 });
   expect([exposures, calls()]).toEqual([[], 0]);
   port.override(experiment.name, null);
   expect(await port.assign(experiment, unit)).toMatchObject({ arm: short, reason: "assigned" });

@@ -84,6 +84,7 @@ it("[EX21] what is no experiment is refused", () => {
     [{ arms: [...arms, { name: "long", weight: 0 }] }, "A weight is above 0."],
     [{ arms: [...arms, { name: "long", weight: Infinity }] }, "A weight is above 0."],
     [{ arms: [...arms, { name: "short", weight: 1 }] }, "the same name"],
+    [{ arms: [...arms, { name: "off", weight: 1 }] }, 'another name than "off"'],
     [{ name: "the brief" }, "plain characters"],
   ] as const) {
     expect(() => defineExperiment({ ...settings, ...wrong })).toThrow(why);

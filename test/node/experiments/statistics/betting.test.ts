@@ -2,7 +2,7 @@ import { array, assert, constantFrom, double, property } from "fast-check";
 import { expect, it } from "vitest";
 import { seededRandom } from "#harness/clock/fake-time.ts";
 import {
-  evenCandidates,
+  evenGrid,
   intervalOf,
   meanOf,
   observe,
@@ -15,8 +15,8 @@ import {
 const bounds = { low: -2, high: 6 };
 
 function aPlan(overrides: Partial<SequencePlan> = {}): SequencePlan {
-  const candidates = evenCandidates(bounds, 81);
-  return { ...bounds, alpha: 0.05, sides: "both", candidates, horizon: null, prior: vaguePrior(bounds), ...overrides };
+  const grid = evenGrid(bounds, 81);
+  return { ...bounds, alpha: 0.05, sides: "both", grid, horizon: null, prior: vaguePrior(bounds), ...overrides };
 }
 
 function afterAll(plan: SequencePlan, values: readonly number[], from = startSequence(plan)): SequenceState {
@@ -39,7 +39,7 @@ it("[EX4] a state that was stored as JSON continues like one that was not, and i
   );
 });
 
-it("[EX2] each interval lies within the one before, and candidates are excluded from the ends", () => {
+it("[EX2] each interval lies within the one before, and the grid is excluded from its ends", () => {
   assert(
     property(observations, horizons, (values, horizon) => {
       const plan = aPlan({ horizon });
@@ -98,8 +98,8 @@ it("[EX5] what is no number and what is no plan are refused", () => {
     [{ alpha: NaN }, "Alpha is between 0 and 1"],
     [{ horizon: 0 }, "The horizon is at least 1"],
     [{ prior: { mean: 0, variance: 0, weight: 1 } }, "variance and weight"],
-    [{ candidates: [1, 1] }, "Candidates ascend"],
-    [{ candidates: [7] }, "Candidates ascend"],
+    [{ grid: [1, 1] }, "The grid ascends"],
+    [{ grid: [7] }, "The grid ascends"],
   ] as const) {
     expect(() => startSequence(aPlan(wrong))).toThrow(why);
   }

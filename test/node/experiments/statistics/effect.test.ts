@@ -26,16 +26,16 @@ function aPlan(overrides: Partial<RandomizedPlan> = {}): RandomizedPlan {
 }
 
 const margin = 0.1;
-const candidates = [-0.2, -margin, 0, margin, 0.2];
+const grid = [-0.2, -margin, 0, margin, 0.2];
 
-/** A state whose interval has these ends, of the candidates; null: nothing is excluded at that end. */
+/** A state whose interval has these ends, of the grid; null: nothing is excluded at that end. */
 function aState(low: number | null, high: number | null, n = 10): SequenceState {
   return {
     n,
     sum: n / 2,
     squares: 0,
-    above: candidates.map((one) => (low !== null && one <= low ? 1e9 : 0)),
-    below: candidates.map((one) => (high !== null && one >= high ? 1e9 : 0)),
+    above: grid.map((one) => (low !== null && one <= low ? 1e9 : 0)),
+    below: grid.map((one) => (high !== null && one >= high ? 1e9 : 0)),
   };
 }
 
@@ -51,7 +51,7 @@ it.each([
   [null, -margin, "worse"],
   [0.2, -0.2, "undecided"],
 ] as const)("[EX7] an interval from %s to %s is %s", (low, high, verdict) => {
-  const plan = aPlan({ margin, sequence: { ...aPlan().sequence, candidates } });
+  const plan = aPlan({ margin, sequence: { ...aPlan().sequence, grid } });
   const judged = judge(plan, aState(low, high));
   expect(judged).toEqual({
     verdict,

@@ -46,7 +46,7 @@ it.each(reference.sequences)(
       ...unit,
       alpha,
       sides: "both",
-      candidates: reference.means,
+      grid: reference.means,
       horizon,
       prior: vaguePrior(unit),
     };
@@ -62,7 +62,7 @@ it.each(reference.sequences)(
       }
     }
     for (const [count, [low, high]] of Object.entries(intervals)) {
-      const fine = { ...plan, candidates: reference.grid };
+      const fine = { ...plan, grid: reference.grid };
       expect(intervalOf(fine, afterAll(fine, values.slice(0, Number(count))))).toEqual({ low, high });
     }
   },

@@ -2,7 +2,7 @@
 
 Waudby-Smith and Ramdas (arXiv 2010.09686): hedged capital with the predictable plug-in bets
   lambda_t = sqrt(2 ln(2 / alpha) / (variance_{t-1} * t * ln(t + 1))), or with n instead of t ln(t + 1),
-  mean_t = (1/2 + sum x) / (t + 1), variance_t = (1/4 + sum (x_i - mean_i)^2) / (t + 1), c = 1/2.
+  mean_t = (1/2 + sum x) / (t + 1), variance_t = (1/4 + sum (x_i - mean_i)^2) / (t + 1), c = 3/4.
 Lindon and Malek (arXiv 2011.03567): Dirichlet-multinomial Bayes factor, concentration 100.
 
 Run: python3 reference.py > reference.json (needs numpy and scipy)
@@ -22,7 +22,7 @@ def capital(x, m, alpha, n):
     bet = np.sqrt(2 * np.log(2 / alpha) / (before * pace))
     with np.errstate(divide="ignore"):
         m = np.float64(m)
-        up, down = np.minimum(bet, 0.5 / m), np.minimum(bet, 0.5 / (1 - m))
+        up, down = np.minimum(bet, 0.75 / m), np.minimum(bet, 0.75 / (1 - m))
     return np.cumprod(1 + up * (x - m)), np.cumprod(1 - down * (x - m))
 
 
