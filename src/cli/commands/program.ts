@@ -22,6 +22,7 @@ import { addJob } from "./tasks/job.ts";
 import { addLead } from "./team/lead.ts";
 import { addMetrics } from "./care/metrics.ts";
 import { addName } from "./sessions/name.ts";
+import { addOpportunities } from "./care/opportunities.ts";
 import { addPause } from "./care/pause.ts";
 import { addQueue } from "./tasks/queue.ts";
 import { addRestore } from "./recover/restore.ts";
@@ -79,7 +80,7 @@ const groups: Readonly<Record<string, readonly AddCommand[]>> = {
     addAudit,
     addEdge,
   ],
-  "Maintain:": [addDoctor, addMetrics, addConfig, addPause, addForget, addExport, addImport],
+  "Maintain:": [addDoctor, addMetrics, addOpportunities, addConfig, addPause, addForget, addExport, addImport],
   "Started by clients:": [
     addStatusline,
     launcherOnly("mcp", "the MCP server of one chat, on stdio"),

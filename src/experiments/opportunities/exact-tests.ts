@@ -2,7 +2,7 @@
 import type { Interval } from "../statistics/betting.ts";
 import { betaProbability, betaQuantile } from "../statistics/beta.ts";
 
-/** Probability of at least `hits` in `n` independent cases that each hit with the probability `share`. */
+/** Probability of at least `hits` in `n` independent cases, each with the probability `share`. */
 export function atLeast(hits: number, n: number, share: number): number {
   if (hits <= 0) return 1;
   return hits > n ? 0 : betaProbability(share, hits, n - hits + 1);
@@ -24,8 +24,11 @@ export function unequalTails(probabilities: readonly number[], hits: number): { 
     for (let count = counts.length - 1; count >= 0; count--)
       counts[count] = (counts[count] ?? 0) * (1 - probability) + (counts[count - 1] ?? 0) * probability;
   }
-  const sum = (part: readonly number[]): number => part.reduce((total, one) => total + one, 0);
   return { atMost: sum(counts.slice(0, hits + 1)), atLeast: sum(counts.slice(hits)) };
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, one) => total + one, 0);
 }
 
 /**
@@ -70,8 +73,8 @@ export function holm(pValues: readonly number[]): number[] {
 /** Mean of paired differences with its approximate 95 % interval. */
 export function meanInterval(values: readonly number[]): Interval & { readonly mean: number } {
   const n = values.length;
-  const mean = values.reduce((sum, one) => sum + one, 0) / n;
-  const variance = values.reduce((sum, one) => sum + (one - mean) ** 2, 0) / (n - 1);
+  const mean = sum(values) / n;
+  const variance = sum(values.map((one) => (one - mean) ** 2)) / (n - 1);
   const half = 1.96 * Math.sqrt(variance / n);
   return { mean, low: mean - half, high: mean + half };
 }

@@ -10,7 +10,7 @@ import { examineTasks } from "./tasks.ts";
 import { examineTeam } from "./team.ts";
 
 /** Probability, at most, that a run has any false finding. */
-export const falseFindings = 0.01;
+const falseFindings = 0.01;
 
 /** Not tested, for want of cases. */
 export type Unjudged = Pick<Examined, "pattern" | "subject" | "n" | "minimum">;
@@ -46,7 +46,7 @@ function examineAll(history: History): Examined[] {
   return [...alone.flatMap((examine) => examine(history)), ...ofTeam];
 }
 
-/** [EX64] What is older than the window, or in the future of a clock that was set back, is no evidence. */
+/** [EX64] Older rows, and those of the future after a clock was set back, are no evidence. */
 function inWindow(history: History): History {
   const { now, windowMs, sessions, offers, team } = history;
   const isRecent = ({ at }: { readonly at: number }): boolean => at > now - windowMs && at <= now;
@@ -74,7 +74,7 @@ function toFinding({ pattern, subject, n, toFinding }: Examined, pValue: number,
   };
 }
 
-/** [EX65] Of several findings that move one setting only the first, or the safer one, has a step. */
+/** [EX65] Only the first of several findings for one setting has a next value. */
 function withoutConflicts(findings: readonly Finding[]): Finding[] {
   const moved = new Set<string>();
   return findings.map((one) => {

@@ -6,9 +6,9 @@ import { atLeast, shareInterval } from "./exact-tests.ts";
 
 export type Direction = "up" | "down";
 
-/** What may change at most by one step, and what the records say of it. */
+/** Effect of one step, computed from the records. */
 export interface Expected {
-  readonly figure: "sharePrevented" | "toolCallsLost" | "savesPerSession" | "entriesShown" | "costMicros";
+  readonly figure: "sharePrevented" | "toolCallsLost" | "savesPerSession";
   readonly value: number;
   /** Approximate 95 % interval. */
   readonly low: number;

@@ -2,7 +2,7 @@ import type { Config } from "../../contract/config.ts";
 import type { Sample } from "../../contract/metrics.ts";
 import type { ReplaySession } from "../../contract/replay.ts";
 
-/** What findings are made of. Pure data; parts outside the window are left out by the detector. */
+/** Input of the detector, which leaves out rows outside the window. */
 export interface History {
   /** Epoch ms. */
   readonly now: number;
@@ -12,7 +12,7 @@ export interface History {
   readonly offers: readonly PastOffer[];
   /** Metrics of this machine. */
   readonly machine: readonly Sample[];
-  /** Null: no coordinator was asked, or none answered. */
+  /** Absent (null) where no coordinator answered. */
   readonly team: TeamHistory | null;
 }
 
@@ -34,9 +34,9 @@ export interface PastOffer {
 export interface TeamHistory {
   readonly taskTypes: readonly TaskTypeHistory[];
   readonly chats: readonly ChatLoad[];
-  /** Null: the audit log may not be read. */
+  /** Absent (null) where the audit log may not be read. */
   readonly departures: readonly Departure[] | null;
-  /** Null: the model of an attempt is not recorded. */
+  /** Absent (null) where the model of an attempt is not recorded. */
   readonly models: readonly ModelOutcomes[] | null;
   readonly balancingIntervalMs: number;
   readonly chatTtlMs: number;

@@ -1,4 +1,4 @@
-import { notWorse, shareInterval } from "./exact-tests.ts";
+import { notWorse, shareInterval, type Counted } from "./exact-tests.ts";
 import { byPerson, type Examined } from "./finding.ts";
 import type { ModelOutcomes } from "./history.ts";
 
@@ -16,14 +16,13 @@ export function examineModels(models: readonly ModelOutcomes[]): Examined[] {
 }
 
 function compare(cheap: ModelOutcomes, dear: ModelOutcomes): Examined {
-  const counted = ({ tasks: n, accepted: hits }: ModelOutcomes) => ({ n, hits });
   const n = Math.min(cheap.tasks, dear.tasks);
   return {
     pattern: "cheaper_model",
     subject: `${cheap.type}: ${cheap.model} for ${dear.model}`,
     n,
     minimum: minTasks,
-    pValue: n === 0 ? 1 : notWorse(counted(cheap), counted(dear), margin),
+    pValue: n === 0 ? 1 : notWorse(toCounts(cheap), toCounts(dear), margin),
     toFinding: () => {
       const { low, high } = shareInterval(cheap.accepted, cheap.tasks);
       const share = cheap.accepted / cheap.tasks;
@@ -37,4 +36,8 @@ function compare(cheap: ModelOutcomes, dear: ModelOutcomes): Examined {
       return { ...byPerson(null, figures), test: "live" };
     },
   };
+}
+
+function toCounts({ tasks, accepted }: ModelOutcomes): Counted {
+  return { n: tasks, hits: accepted };
 }

@@ -9,8 +9,8 @@ import type { History, PastSession } from "./history.ts";
 import { hasCrashed, sessionsWith } from "./in-force.ts";
 
 /**
- * Reasons by weight. Time since the checkpoint is none of them: a chat that ends has saved, one that
- * dies has not.
+ * Reasons by weight. Time since the checkpoint is none of them: a chat that ends has saved, one
+ * that dies has not.
  */
 const reasons = {
   contextFill: ["contextFill", "contextTokens"],
@@ -69,8 +69,8 @@ function compareDeath(death: PastSession, past: readonly PastSession[], config: 
 }
 
 /**
- * If a reason has nothing to do with deaths, the session that dies is any of those that came as far:
- * the number of deaths with the reason then is a sum of coins with known probabilities.
+ * If a reason has nothing to do with deaths, the session that dies is any of those that came as
+ * far: the number of deaths with the reason then is a sum of coins with known probabilities.
  */
 function examineWeight(history: History, weight: Weight, compared: readonly ComparedDeath[]): Examined[] {
   const probabilities = compared.map(({ shares }) => shares.get(weight) ?? 0);

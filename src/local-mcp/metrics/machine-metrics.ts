@@ -12,6 +12,7 @@ import { isDead } from "../recovery/liveness.ts";
 import { activityOf, factsOf } from "../sessions/activity.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { assess } from "../../policy/risk.ts";
+import { countsOfLastRun } from "../experiments/last-opportunities.ts";
 import { emptyLine, sum, totalCost, usageBy } from "../usage/usage-report.ts";
 
 /** Dead sessions beyond this number are not counted. */
@@ -121,6 +122,7 @@ function rowCounts(sql: Sql, runtime: Runtime): Sample[] {
     gauge("shim_sessions_recoverable", dead.length),
     ...snapshots.map(({ state, n }) => gauge("shim_snapshots", n, { state })),
     ...backlog(sql, now),
+    ...countsOfLastRun(sql, now).map(({ pattern, n }) => gauge("shim_opportunities", n, { pattern })),
     gauge("shim_cost_today_dollars", totalCost(today)),
     gauge("shim_store_schema_version", schemaState(sql).version),
   ];

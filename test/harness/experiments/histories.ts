@@ -9,7 +9,7 @@ import type {
 } from "#src/experiments/opportunities/history.ts";
 import { aSession } from "./sessions.ts";
 
-export type Random = () => number;
+type Random = () => number;
 
 const now = 1_700_000_000_000;
 const dayMs = 86_400_000;
@@ -17,7 +17,7 @@ const windowMs = 30 * dayMs;
 const causes = ["killed", "closed", "context_full", "out_of_memory", "usage_limit", "unknown"];
 
 /** Shares of what is planted; in a history without a pattern each is at most the usual one. */
-export interface Rates {
+interface Rates {
   readonly oldCheckpoint: number;
   readonly unseen: number;
   readonly unchanged: number;
@@ -36,7 +36,7 @@ export interface Rates {
 }
 
 /** What is still usual, by the detector's own bounds. */
-export const usual: Rates = {
+const usual: Rates = {
   oldCheckpoint: 0.25,
   unseen: 0.1,
   unchanged: 0.3,
@@ -123,6 +123,8 @@ function anOffer(random: Random, rates: Rates, { dismissedAgeMs }: Plant): PastO
 function aTeam(random: Random, rates: Rates, { models, rows: planted }: Plant, rows: () => number): TeamHistory {
   const types = planted === undefined ? heavy(random, 2, 8) : 2;
   const capacities = Array.from({ length: 3 + Math.floor(random() * 6) }, () => 1 + Math.floor(random() * 4));
+  // A chat that has most of the capacity cannot have twice its fair share.
+  if (rates.busiest > usual.busiest) capacities[0] = 1;
   return {
     taskTypes: Array.from({ length: types }, (_, index) => aTaskType(`type-${index}`, random, rates, rows)),
     chats: loads(random, rates, capacities, rows()),
