@@ -46,6 +46,14 @@ const runs: Readonly<Record<string, TestRun>> = {
       seed: { env: "SHIM_EXPERIMENT_SEED", value: "1" },
     },
   },
+  opportunities: {
+    about: "histories with each pattern planted are searched for it, and random ones without any; prints a table",
+    test: "node/experiments/opportunities.test.ts",
+    options: {
+      runs: { env: "SHIM_OPPORTUNITY_RUNS", value: "1000" },
+      seed: { env: "SHIM_OPPORTUNITY_SEED", value: "1" },
+    },
+  },
   crowd: {
     about: "chats with an MCP process each work as one team, a third of them on one machine; --pause: ms between calls",
     test: "e2e/crowd.test.ts",

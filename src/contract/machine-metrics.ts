@@ -1,6 +1,7 @@
 import { experimentMetrics } from "./experiment-metrics.ts";
 import { hookEvents } from "./hook-input.ts";
 import { age, counter, duration, gauge, share, type MetricDefinition } from "./metric-definition.ts";
+import { opportunityPatterns } from "./opportunities.ts";
 import type { CrashCause, RiskLevel } from "./readings.ts";
 
 // Types only: the hook process loads this file, and must not load the schemas of operations.
@@ -233,6 +234,13 @@ const machineMetrics = {
     ...machine,
     group: "Sync and store",
     help: "Problems that wait to be acknowledged with shim doctor.",
+  },
+  shim_opportunities: {
+    ...gauge,
+    ...machine,
+    group: "Sync and store",
+    help: "Findings of the last shim opportunities, by pattern.",
+    labels: { pattern: opportunityPatterns },
   },
   shim_store_bytes: {
     ...gauge,

@@ -20,10 +20,12 @@ import { addFiles } from "./team/files.ts";
 import { addInit, addUninstall } from "./setup/init.ts";
 import { addJob } from "./tasks/job.ts";
 import { addExperiments } from "./learn/experiments.ts";
+import { addKaizen } from "./learn/kaizen.ts";
 import { addReplay } from "./learn/replay.ts";
 import { addLead } from "./team/lead.ts";
 import { addMetrics } from "./care/metrics.ts";
 import { addName } from "./sessions/name.ts";
+import { addOpportunities } from "./learn/opportunities.ts";
 import { addPause } from "./care/pause.ts";
 import { addQueue } from "./tasks/queue.ts";
 import { addRestore } from "./recover/restore.ts";
@@ -81,7 +83,7 @@ const groups: Readonly<Record<string, readonly AddCommand[]>> = {
     addAudit,
     addEdge,
   ],
-  "Learn from records:": [addReplay, addExperiments],
+  "Learn from records:": [addOpportunities, addKaizen, addReplay, addExperiments],
   "Maintain:": [addDoctor, addMetrics, addConfig, addPause, addForget, addExport, addImport],
   "Started by clients:": [
     addStatusline,

@@ -1,5 +1,5 @@
 import type { ReplaySession } from "../../contract/replay.ts";
-import { evenCandidates, observe, startSequence, type SequencePlan } from "../statistics/betting.ts";
+import { evenGrid, observe, startSequence, type SequencePlan } from "../statistics/betting.ts";
 import { judge, type EffectPlan, type Judgement } from "../statistics/effect.ts";
 import { outcomeOf, type Outcome, type Policy } from "./loss.ts";
 
@@ -24,14 +24,14 @@ export interface Comparison {
 }
 
 /** Differences of at most this size make no difference that matters. */
-export const margins = { toolCalls: 0.5, savesPerHour: 3 };
+const margins = { toolCalls: 0.5, savesPerHour: 3 };
 /** Differences of one session beyond these count as these. */
 const largest = { toolCalls: 6, savesPerHour: 30 };
 const alpha = 0.05;
-const candidates = 481;
+const gridSize = 481;
 
 /** A comparison is never based on fewer sessions. */
-export const minSessions = 20;
+const minSessions = 20;
 
 export function meansOf(outcomes: readonly Outcome[]): PolicyMeans {
   const hours = sum(outcomes, ({ activeHours }) => activeHours);
@@ -90,7 +90,7 @@ function judgeDifferences(differences: readonly number[], reach: number, margin:
     ...bounds,
     alpha,
     sides: "both",
-    candidates: evenCandidates(bounds, candidates),
+    grid: evenGrid(bounds, gridSize),
     horizon: units,
     // Policies that SHIM compares differ by one step: most sessions hardly notice.
     prior: { mean: 0, variance: margin ** 2, weight: 10 },

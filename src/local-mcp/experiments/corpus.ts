@@ -32,21 +32,34 @@ export interface CorpusFilter {
 }
 
 /** [EX41] Consume it within one read. Yields the newest sessions with content, oldest first. */
-export function* corpus(sql: Sql, { since, limit }: CorpusFilter): Generator<ReplayHeader | ReplaySession> {
-  const rows = sql.all<{ id: string }>(
-    `SELECT id FROM sessions WHERE last_seen_at >= ? AND ${hasContentSql("sessions.id")}
-     ORDER BY last_seen_at DESC, id LIMIT ?`,
-    since,
-    limit,
-  );
-  yield { type: "header", format: replayFormat, sessions: rows.length };
-  for (const { id } of rows.toReversed()) {
+export function* corpus(sql: Sql, filter: CorpusFilter): Generator<ReplayHeader | ReplaySession> {
+  const recorded = newestSessions(sql, filter);
+  yield { type: "header", format: replayFormat, sessions: recorded.length };
+  for (const { id } of recorded) {
     const session = sessions.get(sql, id);
     if (session) yield toReplaySession(sql, session);
   }
 }
 
-function toReplaySession(sql: Sql, session: sessions.Session): ReplaySession {
+export interface RecordedSession {
+  readonly id: string;
+  /** Last seen, epoch ms. */
+  readonly at: number;
+}
+
+/** Sessions with content, oldest first. */
+export function newestSessions(sql: Sql, { since, limit }: CorpusFilter): RecordedSession[] {
+  return sql
+    .all<RecordedSession>(
+      `SELECT id, last_seen_at AS at FROM sessions WHERE last_seen_at >= ? AND ${hasContentSql("sessions.id")}
+       ORDER BY last_seen_at DESC, id LIMIT ?`,
+      since,
+      limit,
+    )
+    .toReversed();
+}
+
+export function toReplaySession(sql: Sql, session: sessions.Session): ReplaySession {
   const entries = readEntries(sql, session.id);
   const clock = new SessionClock(Math.min(session.startedAt, entries[0]?.at ?? session.startedAt));
   const events = toEvents(entries, clock);

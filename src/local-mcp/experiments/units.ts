@@ -5,7 +5,7 @@ import type { RecoveryDetail } from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 
 /** A session that has not ended by then counts as it is. */
-export const outcomeAfterMs = 86_400_000;
+const outcomeAfterMs = 86_400_000;
 /** A share of fewer calls says little. */
 const minCalls = 5;
 

@@ -13,6 +13,7 @@ import { activityOf, factsOf } from "../sessions/activity.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { countByState } from "../experiments/experiment-rows.ts";
 import { assess } from "../../policy/risk.ts";
+import { countsOfLastRun } from "../experiments/last-opportunities.ts";
 import { emptyLine, sum, totalCost, usageBy } from "../usage/usage-report.ts";
 
 /** Dead sessions beyond this number are not counted. */
@@ -123,6 +124,7 @@ function rowCounts(sql: Sql, runtime: Runtime): Sample[] {
     ...snapshots.map(({ state, n }) => gauge("shim_snapshots", n, { state })),
     ...backlog(sql, now),
     ...experimentSamples(sql),
+    ...countsOfLastRun(sql, now).map(({ pattern, n }) => gauge("shim_opportunities", n, { pattern })),
     gauge("shim_cost_today_dollars", totalCost(today)),
     gauge("shim_store_schema_version", schemaState(sql).version),
   ];

@@ -24,7 +24,7 @@ const recordedKeys: readonly string[] = listKeys(defaults).filter((key) => {
 });
 
 /** Numbers, switches and choices that differ from the defaults, by key. */
-export function changedSettings(config: Config): Record<string, SettingValue> {
+function changedSettings(config: Config): Record<string, SettingValue> {
   const changed = recordedKeys.flatMap((key): [string, SettingValue][] => {
     const value = settingAt(config, key) as SettingValue;
     return value === settingAt(defaults, key) ? [] : [[key, value]];

@@ -16,8 +16,11 @@ const quiet: WeeklyFacts = {
   steps: [],
 };
 
+function nameOf(year: number, month: number, day: number): string {
+  return weekOf(Date.UTC(year, month - 1, day)).name;
+}
+
 it("[EX83] weeks are those of ISO 8601: from Monday, of the year of their Thursday", () => {
-  const nameOf = (year: number, month: number, day: number): string => weekOf(Date.UTC(year, month - 1, day)).name;
   expect(nameOf(2026, 11, 22)).toBe("2026-W47");
   expect(nameOf(2026, 11, 23)).toBe("2026-W48");
   expect(nameOf(2026, 1, 1)).toBe("2026-W01");

@@ -158,6 +158,11 @@ it("[EX44] a policy is judged on the same sessions: worse, better, no difference
   expect(verdictOf(every(20, 600_000), sessions.slice(0, 19))).toBe("undecided");
 });
 
+function withReplayedSaves(session: ReplaySession): ReplaySession {
+  const saves = replay(session, usual).saves.slice(0, 5);
+  return { ...session, saves: saves.map(({ at, trigger }) => ({ at, trigger, bytes: 1, counts: null })) };
+}
+
 it("[EX45] where no interval matters the report says so; it counts deaths, warnings and remade checkpoints", () => {
   const sessions = workingSessions(120, 2);
   const made = replayReport(sessions, defaults, [{ key: "checkpoint.everyMs", value: 400_000 }]);
@@ -166,12 +171,7 @@ it("[EX45] where no interval matters the report says so; it counts deaths, warni
   expect(made.deaths.count).toBe(sessions.filter(({ end }) => end.kind === "died").length);
   const far = replayReport(sessions, defaults, [{ key: "checkpoint.everyToolCalls", value: 40 }]);
   expect(intervalsAreEqual(far)).toBe(false);
-  const remade = sessions.map((session) => ({
-    ...session,
-    saves: replay(session, usual)
-      .saves.slice(0, 5)
-      .map(({ at, trigger }) => ({ at, trigger, bytes: 1, counts: null })),
-  }));
+  const remade = sessions.map(withReplayedSaves);
   const count = remade.reduce((sum, { saves }) => sum + saves.length, 0);
   expect(replayReport(remade, defaults, [])).toMatchObject({ made: count, remade: count });
   expect(replayReport([aSession({ isComplete: false })], defaults, [])).toMatchObject({ sessions: 0, incomplete: 1 });

@@ -67,7 +67,7 @@ async function review(cli: Cli, { dryRun }: RunOptions): Promise<CommandResult> 
 }
 
 function planText(cli: Cli, { mode, findings, trial }: Review): string {
-  const found = findings.map((one) => `- ${describeFinding(one)}\n`).join("");
+  const found = findings.map((one) => `- ${ideaOf(one)}\n`).join("");
   const plan =
     mode === "apply"
       ? trial && "evidence" in trial
@@ -75,6 +75,11 @@ function planText(cli: Cli, { mode, findings, trial }: Review): string {
         : "Would try nothing.\n"
       : "Would change nothing: `shim config set kaizen apply` allows trials.\n";
   return `${pluralize(findings.length, "finding")}.\n${cli.verbatim(found)}${plan}`;
+}
+
+function ideaOf(finding: Finding): string {
+  const { title, text, advice } = describeFinding(finding);
+  return `${title}. ${text} ${advice}`;
 }
 
 function doneText({ findings, moved, trial, report }: Review): string {
@@ -98,7 +103,7 @@ function writeLastWeek(runtime: Runtime, findings: readonly Finding[]): string |
 function reportOf(runtime: Runtime, week: Week, findings: readonly Finding[] | null): string {
   const facts = runtime.store.read((sql) => weeklyFacts(sql, week), null);
   if (!facts) return "";
-  return weeklyReport(facts, findings && findings.map((one) => ({ text: describeFinding(one) })));
+  return weeklyReport(facts, findings && findings.map((one) => ({ text: ideaOf(one) })));
 }
 
 async function showReport(cli: Cli, { week: name }: ReportOptions): Promise<CommandResult> {

@@ -1,0 +1,155 @@
+import type { Chat } from "../../../contract/chats.ts";
+import type { TaskLine } from "../../../contract/task-views.ts";
+import type { AuditEntry } from "../../../contract/workspaces.ts";
+import type {
+  ChatLoad,
+  Departure,
+  PastTask,
+  TaskTypeHistory,
+  TeamHistory,
+} from "../../../experiments/opportunities/history.ts";
+import { omitUndefined } from "../../../shared/omit-undefined.ts";
+import { ok } from "../../../shared/result.ts";
+import type { CliResult } from "../../answer.ts";
+import type { CoordinatorLink } from "../../coordinator-link.ts";
+
+/** Calls are billed on the edge: lists end after so many pages, histories after so many tasks. */
+const maxPages = 20;
+const maxHistories = 300;
+const parallel = 10;
+const perPage = 200;
+/** A chat that registers within this time of a timeout was alive. */
+const backWithinMs = 120_000;
+const maxEntries = 500;
+
+/** Reads with the rights of an observer; the audit log, which needs more, where it may. */
+export async function readTeam(link: CoordinatorLink, now: number): Promise<CliResult<TeamHistory>> {
+  const settings = await link.call("settings.get", {});
+  if (!settings.ok) return settings;
+  const chats = await listChats(link);
+  if (!chats.ok) return chats;
+  const load = await link.call("tasks.load", {});
+  if (!load.ok) return load;
+  const taskTypes = await readTaskTypes(link, chats.value, now);
+  if (!taskTypes.ok) return taskTypes;
+  const { balancingIntervalMs, chatTtlMs } = settings.value.settings;
+  const done = new Map(load.value.chats.map(({ chatId, throughput }) => [chatId, throughput]));
+  return ok({
+    taskTypes: taskTypes.value,
+    chats: chats.value.flatMap(({ chat, capacity }): ChatLoad[] => {
+      const tasks = done.get(chat);
+      return tasks === undefined ? [] : [{ capacity, tasks }];
+    }),
+    departures: await readDepartures(link, now),
+    // An attempt does not record its model yet.
+    models: null,
+    balancingIntervalMs,
+    chatTtlMs,
+  });
+}
+
+async function listChats(link: CoordinatorLink): Promise<CliResult<Chat[]>> {
+  const chats: Chat[] = [];
+  let cursor: string | undefined;
+  for (let page = 0; page < maxPages; page++) {
+    const listed = await link.call("chats.list", omitUndefined({ limit: perPage, cursor }));
+    if (!listed.ok) return listed;
+    chats.push(...listed.value.chats);
+    if (listed.value.cursor === null) break;
+    cursor = listed.value.cursor;
+  }
+  return ok(chats);
+}
+
+async function readTaskTypes(
+  link: CoordinatorLink,
+  chats: readonly Chat[],
+  now: number,
+): Promise<CliResult<TaskTypeHistory[]>> {
+  const stats = await link.call("tasks.stats", {});
+  if (!stats.ok) return stats;
+  const lines = await listTasks(link);
+  if (!lines.ok) return lines;
+  const ended = lines.value.filter(({ state }) => state === "done" || state === "dead").slice(-maxHistories);
+  const past: { readonly type: string; readonly task: PastTask }[] = [];
+  for (let at = 0; at < ended.length; at += parallel) {
+    const read = await Promise.all(ended.slice(at, at + parallel).map((line) => readTask(link, line, now)));
+    past.push(...read.flatMap((one) => one ?? []));
+  }
+  return ok(
+    stats.value.types.map(({ type, run, oldestQueuedMs }) => ({
+      type,
+      tasks: past.filter((one) => one.type === type).map(({ task }) => task),
+      queued: lines.value
+        .filter((line) => line.state === "queued" && line.type === type)
+        // The age counts from the submission, before it was queued.
+        .map(({ ageMs }) => ({ waitedMs: Math.min(ageMs, oldestQueuedMs ?? 0), idleChats: countIdle(chats, type) })),
+      runP95Ms: run?.p95Ms ?? null,
+    })),
+  );
+}
+
+async function listTasks(link: CoordinatorLink): Promise<CliResult<TaskLine[]>> {
+  const tasks: TaskLine[] = [];
+  let cursor: string | undefined;
+  for (let page = 0; page < maxPages; page++) {
+    const listed = await link.call("tasks.list", omitUndefined({ limit: perPage, cursor }));
+    if (!listed.ok) return listed;
+    tasks.push(...listed.value.tasks);
+    if (listed.value.cursor === null) break;
+    cursor = listed.value.cursor;
+  }
+  return ok(tasks);
+}
+
+/** @returns null if it was pruned meanwhile */
+async function readTask(
+  link: CoordinatorLink,
+  { task, type, ageMs, reason }: TaskLine,
+  now: number,
+): Promise<{ readonly type: string; readonly task: PastTask } | null> {
+  const history = await link.call("tasks.history", { task });
+  if (!history.ok) return null;
+  const { attempts } = history.value;
+  const countEnds = (end: (typeof attempts)[number]["end"]): number => attempts.filter((one) => one.end === end).length;
+  return {
+    type,
+    task: {
+      at: now - Math.min(ageMs, ...attempts.map(({ endedAgeMs }) => endedAgeMs)),
+      failed: countEnds("failed"),
+      timeouts: countEnds("timeout"),
+      stalls: countEnds("stalled"),
+      isPoison: reason === "poison",
+    },
+  };
+}
+
+/** A chat that polls does not say which types it takes. */
+function countIdle(chats: readonly Chat[], type: string): number {
+  return chats.filter(
+    ({ status, capacity, taskCount, taskTypes }) =>
+      (status === "idle" || status === "busy") &&
+      capacity > taskCount &&
+      taskTypes?.some((one) => one === "*" || one === type) === true,
+  ).length;
+}
+
+/** @returns null if the token may not read the audit log */
+async function readDepartures(link: CoordinatorLink, now: number): Promise<Departure[] | null> {
+  const gone = await link.call("audit.list", { kind: "chat.offline", limit: maxEntries });
+  const registered = await link.call("audit.list", { kind: "chat.registered", limit: maxEntries });
+  if (!gone.ok || !registered.ok) return null;
+  const { entries } = registered.value;
+  // Whether older ones came back is not known.
+  const oldestMs = entries.length < maxEntries ? Infinity : (entries.at(-1)?.ageMs ?? 0);
+  return gone.value.entries
+    .filter((entry) => hasTimedOut(entry) && entry.ageMs < oldestMs && entry.ageMs >= backWithinMs)
+    .map(({ subject, ageMs }) => ({
+      at: now - ageMs,
+      isBack: entries.some((one) => one.subject === subject && one.ageMs <= ageMs && one.ageMs >= ageMs - backWithinMs),
+    }));
+}
+
+function hasTimedOut({ detail }: AuditEntry): boolean {
+  return typeof detail === "object" && detail !== null && !Array.isArray(detail) && detail["reason"] === "timeout";
+}

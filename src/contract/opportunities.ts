@@ -1,0 +1,23 @@
+/** Kinds of findings in SHIM's own records: the labels of a metric, so a closed set. */
+export const opportunityPatterns = [
+  "old_checkpoint_at_death",
+  "context_full_unseen",
+  "out_of_memory_unseen",
+  "reason_without_death",
+  "reason_before_death",
+  "unchanged_saves",
+  "large_store",
+  "offers_dismissed",
+  "offers_ignored",
+  "brief_cut",
+  "rediscovery",
+  "task_retries",
+  "task_timeouts",
+  "task_stalls",
+  "task_poison",
+  "waits_with_idle_chats",
+  "uneven_load",
+  "chats_came_back",
+  "cheaper_model",
+] as const;
+export type OpportunityPattern = (typeof opportunityPatterns)[number];

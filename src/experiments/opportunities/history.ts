@@ -1,0 +1,91 @@
+import type { Config } from "../../contract/config.ts";
+import type { Sample } from "../../contract/metrics.ts";
+import type { ReplaySession } from "../../contract/replay.ts";
+
+/** Input of the detector, which leaves out rows outside the window. */
+export interface History {
+  /** Epoch ms. */
+  readonly now: number;
+  readonly windowMs: number;
+  readonly config: Config;
+  readonly sessions: readonly PastSession[];
+  readonly offers: readonly PastOffer[];
+  /** Metrics of this machine. */
+  readonly machine: readonly Sample[];
+  /** Absent (null) where no coordinator answered. */
+  readonly team: TeamHistory | null;
+}
+
+export interface PastSession {
+  /** Last activity, epoch ms. */
+  readonly at: number;
+  readonly session: ReplaySession;
+}
+
+/** A dead session that was offered to a chat, or listed as one that can be continued. */
+export interface PastOffer {
+  /** Epoch ms. */
+  readonly at: number;
+  /** Time from the death to the offer. */
+  readonly ageMs: number;
+  readonly outcome: "taken" | "dismissed" | "open";
+}
+
+export interface TeamHistory {
+  readonly taskTypes: readonly TaskTypeHistory[];
+  readonly chats: readonly ChatLoad[];
+  /** Absent (null) where the audit log may not be read. */
+  readonly departures: readonly Departure[] | null;
+  /** Absent (null) where the model of an attempt is not recorded. */
+  readonly models: readonly ModelOutcomes[] | null;
+  readonly balancingIntervalMs: number;
+  readonly chatTtlMs: number;
+}
+
+/** Ended tasks of one type. */
+export interface TaskTypeHistory {
+  /** The user's text: it never becomes a label. */
+  readonly type: string;
+  readonly tasks: readonly PastTask[];
+  /** Tasks that are queued now. */
+  readonly queued: readonly QueuedTask[];
+  readonly runP95Ms: number | null;
+}
+
+export interface PastTask {
+  /** Time of its end, epoch ms. */
+  readonly at: number;
+  readonly failed: number;
+  readonly timeouts: number;
+  readonly stalls: number;
+  readonly isPoison: boolean;
+}
+
+export interface QueuedTask {
+  readonly waitedMs: number;
+  /** Chats with free capacity that take this type. */
+  readonly idleChats: number;
+}
+
+export interface ChatLoad {
+  readonly tasks: number;
+  readonly capacity: number;
+}
+
+/** A chat that went offline without leaving. */
+export interface Departure {
+  /** Epoch ms. */
+  readonly at: number;
+  /** Registered again within two minutes. */
+  readonly isBack: boolean;
+}
+
+/** Outcomes of one model at one task type. */
+export interface ModelOutcomes {
+  readonly type: string;
+  readonly model: string;
+  readonly tasks: number;
+  readonly accepted: number;
+  /** Mean cost of a task in millionths of a dollar. */
+  readonly costMicros: number;
+}

@@ -1,0 +1,43 @@
+import { expect, it } from "vitest";
+import { seededRandom } from "#harness/clock/fake-time.ts";
+import { atLeast, holm, notWorse, shareInterval, unequalTails } from "#src/experiments/opportunities/exact-tests.ts";
+
+it("[EX60] the tail of a binomial count equals R's binom.test, and its interval that of Clopper and Pearson", () => {
+  // binom.test(8, 10, 0.25, "greater"), binom.test(7, 20, 0.2, "greater"), binom.test(8, 10).
+  expect(atLeast(8, 10, 0.25)).toBeCloseTo(0.0004158, 7);
+  expect(atLeast(7, 20, 0.2)).toBeCloseTo(0.0866925, 7);
+  expect([atLeast(0, 10, 0.5), atLeast(11, 10, 0.5)]).toEqual([1, 0]);
+  const { low, high } = shareInterval(8, 10);
+  expect([low, high]).toEqual([expect.closeTo(0.4439045, 6), expect.closeTo(0.9747893, 6)]);
+  expect([shareInterval(0, 10).low, shareInterval(10, 10).high]).toEqual([0, 1]);
+});
+
+it("[EX60] coins with unequal probabilities have the tails of the binomial where these are equal, and sum to one", () => {
+  const equal = unequalTails(
+    Array.from({ length: 20 }, () => 0.2),
+    7,
+  );
+  expect(equal.atLeast).toBeCloseTo(atLeast(7, 20, 0.2), 10);
+  const random = seededRandom(5);
+  const probabilities = Array.from({ length: 200 }, () => random());
+  const { atMost } = unequalTails(probabilities, 90);
+  expect(atMost + unequalTails(probabilities, 91).atLeast).toBeCloseTo(1, 10);
+  expect(unequalTails([], 0)).toEqual({ atMost: 1, atLeast: 1 });
+});
+
+it("[EX60] Holm's adjusted p-values equal those of R's p.adjust, and stay in order", () => {
+  // p.adjust(c(0.01, 0.04, 0.03, 0.005), "holm")
+  expect(holm([0.01, 0.04, 0.03, 0.005])).toEqual([0.03, 0.06, 0.06, 0.02].map((one) => expect.closeTo(one, 12)));
+  expect(holm([])).toEqual([]);
+});
+
+it("[EX60] a cheaper model that is worse by the margin passes for as good no oftener than stated", () => {
+  const random = seededRandom(6);
+  const count = (n: number, share: number) => ({
+    n,
+    hits: Array.from({ length: n }, () => random() < share).filter(Boolean).length,
+  });
+  const pValues = Array.from({ length: 400 }, () => notWorse(count(200, 0.6), count(200, 0.7), 0.1));
+  expect(pValues.filter((one) => one <= 0.05).length).toBeLessThanOrEqual(20);
+  expect(notWorse({ n: 800, hits: 728 }, { n: 800, hits: 720 }, 0.1)).toBeLessThan(1e-6);
+});
