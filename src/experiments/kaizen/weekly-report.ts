@@ -7,7 +7,7 @@ export interface WeeklyFacts {
   readonly recoveries: Readonly<Record<"offered" | "recovered" | "dismissed", number>>;
   /** Mean score of the briefs that were offered, 0 to 100; null: none. */
   readonly meanScore: number | null;
-  /** Facts that chats read or ran again although their brief had them, and chats that were counted. */
+  /** Continued chats that were counted, and facts of their briefs that they read or ran again. */
   readonly rediscovery: { readonly chats: number; readonly repeats: number };
   readonly checkpoints: { readonly count: number; readonly bytes: number };
   readonly saves: { readonly count: number; readonly slow: number; readonly meanMs: number | null };
@@ -30,7 +30,7 @@ const causeWords: Readonly<Record<string, string>> = {
   unknown: "cause not known",
 };
 
-/** [EX83] Markdown. @param ideas findings, most certain first; null: the records were not examined */
+/** [EX83] Markdown. @param ideas most certain first; null: the records were not examined */
 export function weeklyReport(facts: WeeklyFacts, ideas: readonly Idea[] | null): string {
   const { week, steps } = facts;
   return [
