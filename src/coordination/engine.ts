@@ -12,6 +12,7 @@ import * as leases from "./leases/leases.ts";
 import * as messages from "./messages/messages.ts";
 import * as topicSchemas from "./messages/topic-schemas.ts";
 import * as plans from "./plans/plans.ts";
+import * as schedules from "./schedules/schedules.ts";
 import * as stateSets from "./state/state-sets.ts";
 import * as state from "./state/state.ts";
 import * as syncDevices from "./sync/sync-devices.ts";
@@ -47,6 +48,7 @@ const handlers: Handlers = {
   ...taskQueries.handlers,
   ...taskStats.handlers,
   ...deadLetters.handlers,
+  ...schedules.handlers,
   ...plans.handlers,
   ...sync.handlers,
   ...syncDevices.handlers,
