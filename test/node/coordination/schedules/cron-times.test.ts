@@ -82,7 +82,6 @@ function modelTimes(expression: Expression, start: number, wall: Wall): number[]
   return wall.flatMap((now, index) => {
     const isAgain = seen.has(now);
     seen.add(now);
-    const before = wall[index - 1] ?? now - minute;
     if (matches(expression, now)) return isFixed && isAgain ? [] : [start + index * minute];
     const skipped = isFixed ? minutesBetween(wall[index - 1] ?? now, now) : [];
     const isTime = skipped.some((one) => Math.floor(one / day) === Math.floor(now / day) && matches(expression, one));

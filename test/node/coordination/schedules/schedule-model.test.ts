@@ -105,24 +105,32 @@ class Run {
   }
 
   async #act(kind: (typeof deeds)[number]): Promise<void> {
+    if (kind === "end the last task") await this.#endLast();
+    else if (kind === "die in the sweep") this.#die();
+    else await this.#ask(kind);
+  }
+
+  async #endLast(): Promise<void> {
+    const last = this.#model.tasks.at(-1);
+    if (last !== undefined) await cancel(this.host, last);
+  }
+
+  /** All that is due at the next time, and no commit. */
+  #die(): void {
     const { host } = this;
-    if (kind === "end the last task") {
-      const last = this.#model.tasks.at(-1);
-      if (last !== undefined) await cancel(host, last);
-    } else if (kind === "die in the sweep") {
-      // All that is due by then, and no commit.
-      const toNext = Math.max(0, (this.#model.nextAt ?? host.now()) - host.now());
-      host.wait(toNext);
-      host.commit((tx) => err(due.sweep(tx, (work) => work(), 100)));
-    } else {
-      await ask(host, `schedules.${kind}`, { name });
-      if (kind === "pause") this.#model.pause();
-      if (kind === "resume" && this.#model.state === "paused") this.#model.resume(host.now());
-      if (kind !== "run") return;
-      const { schedule } = await ask(host, "schedules.get", { name });
-      this.#model.tasks.push(schedule.lastTask ?? 0);
-      Object.assign(this.#model, { lastAt: host.now(), outcome: "submitted" });
-    }
+    host.wait(Math.max(0, (this.#model.nextAt ?? host.now()) - host.now()));
+    host.commit((tx) => err(due.sweep(tx, (work) => work(), 100)));
+  }
+
+  async #ask(kind: "pause" | "resume" | "run"): Promise<void> {
+    const { host } = this;
+    await ask(host, `schedules.${kind}`, { name });
+    if (kind === "pause") this.#model.pause();
+    if (kind === "resume" && this.#model.state === "paused") this.#model.resume(host.now());
+    if (kind !== "run") return;
+    const { schedule } = await ask(host, "schedules.get", { name });
+    this.#model.tasks.push(schedule.lastTask ?? 0);
+    Object.assign(this.#model, { lastAt: host.now(), outcome: "submitted" });
   }
 
   /** [SD3] [SD4] No time has two tasks, and none that the policy gives one is without. */
@@ -134,8 +142,11 @@ class Run {
     const last = outcome === null ? null : { at: lastAt, outcome };
     const { detail: _, ...shownLast } = schedule.last ?? { detail: null };
     expect({ ...schedule, last: schedule.last === null ? null : shownLast }).toMatchObject({
-      ...{ state, nextAt, last },
-      ...{ runs: times.length, lastTask: tasks.at(-1) ?? null },
+      state,
+      nextAt,
+      last,
+      runs: times.length,
+      lastTask: tasks.at(-1) ?? null,
     });
     const listed = await ask(this.host, "tasks.list", { schedule: name, limit: 200 });
     expect(listed.tasks.map(({ task }) => task)).toEqual([...new Set(tasks)]);
