@@ -127,7 +127,7 @@ export function nextDue(tx: Tx, known: KnownDueTimes = new Map()): number | null
 }
 
 interface DueTimes {
-  /** Of chats, tasks and schedules, which are swept one by one. */
+  /** Chats, tasks and schedules, which are swept one by one. */
   readonly rows: readonly (number | null)[];
   readonly kinds: readonly { readonly one: DueKind; readonly at: number | null }[];
 }

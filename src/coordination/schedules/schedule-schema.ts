@@ -1,4 +1,4 @@
-/** Migration 12: append only. Bounded by maxSchedules; the task's row has the name of its schedule. */
+/** Migration 12: append only. A task's row has the name of its schedule. */
 export const scheduleTables: readonly string[] = [
   `CREATE TABLE schedules (
      name TEXT PRIMARY KEY,
