@@ -121,14 +121,15 @@ export function forgetWritten(known: KnownDueTimes, tables: ReadonlySet<string>)
 }
 
 export function nextDue(tx: Tx, known: KnownDueTimes = new Map()): number | null {
-  const { rows, kinds } = readDueTimes(tx, known);
-  const times = [...rows, ...kinds.map(({ at }) => at)].filter((at) => at !== null);
+  const { chats, tasks, schedules, kinds } = readDueTimes(tx, known);
+  const times = [chats, tasks, schedules, ...kinds.map(({ at }) => at)].filter((at) => at !== null);
   return times.length === 0 ? null : Math.min(...times);
 }
 
 interface DueTimes {
-  /** Chats, tasks and schedules, which are swept one by one. */
-  readonly rows: readonly (number | null)[];
+  readonly chats: number | null;
+  readonly tasks: number | null;
+  readonly schedules: number | null;
   readonly kinds: readonly { readonly one: DueKind; readonly at: number | null }[];
 }
 
@@ -142,7 +143,7 @@ function readDueTimes(tx: Tx, known: KnownDueTimes): DueTimes {
     const isLater = one.isCoarse && !tx.isFull;
     return { one, at: Math.max(isLater ? Math.ceil(at / coarseMs) * coarseMs : at, postponed[one.name] ?? 0) };
   });
-  return { rows: ["chats", "tasks", "schedules"].map(timeOf), kinds };
+  return { chats: timeOf("chats"), tasks: timeOf("tasks"), schedules: timeOf("schedules"), kinds };
 }
 
 /** One statement reads all. */
@@ -197,14 +198,16 @@ export function sweep(tx: Tx, atomically: Atomically, limit: number): string[] {
       (until) => tasks.postpone(tx, task, until),
     );
   }
-  for (const name of schedules.listDue(tx, limit)) {
+  const times = readDueTimes(tx, new Map());
+  const hasDueSchedule = times.schedules !== null && times.schedules <= tx.now;
+  for (const name of hasDueSchedule ? schedules.listDue(tx, limit) : []) {
     tryWork(
       `schedule ${name}`,
       () => schedules.checkSchedule(tx, name),
       (until) => schedules.postpone(tx, name, until),
     );
   }
-  for (const { one, at } of readDueTimes(tx, new Map()).kinds) {
+  for (const { one, at } of times.kinds) {
     if (at === null || at > tx.now) continue;
     tryWork(
       one.name,
