@@ -34,7 +34,10 @@ function fullHour(host: EngineHost, hours = 1): number {
 
 async function auditOf(host: EngineHost): Promise<string[]> {
   const { entries } = await ask(host, "audit.list", {});
-  return entries.filter(({ kind }) => kind.startsWith("schedule.")).map(({ kind }) => kind);
+  const own = entries.filter(({ kind }) => kind.startsWith("schedule."));
+  // The coordinator's own entries have no actor.
+  for (const { kind, actor } of own) expect([kind, actor]).toEqual([kind, kind === "schedule.refused" ? null : "m1"]);
+  return own.map(({ kind }) => kind);
 }
 
 /** Rules of schedules that hold behind any host. */
