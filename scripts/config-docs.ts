@@ -89,6 +89,7 @@ const settingMeanings = {
   keepTasksMs: "how long done and cancelled tasks are kept",
   keepDeadTasksMs: "how long dead tasks are kept",
   maxTopicSchemas: "topics with a schema",
+  maxSchedules: "schedules of tasks",
   maxDedupeKeys: "dedupe keys of tasks that are kept",
   keepDedupeMs: "how long a `dedupeKey` is kept after the submit",
   balancingIntervalMs: "how often tasks that have not started are reassigned to chats with less load",

@@ -15,6 +15,8 @@ const taskLine = {
   priority: z.int(),
   parent: counter.nullable(),
   tags: z.array(z.string()),
+  /** Name of the schedule that submitted it. */
+  schedule: Id.nullable().default(null),
   chat: Id.nullable(),
   failures: z.int(),
   maxAttempts: z.int(),
@@ -96,6 +98,7 @@ export const taskViewOperations = {
       type: z.string().max(64).optional(),
       chat: Id.optional(),
       tag: Label.optional(),
+      schedule: Id.optional(),
       parent: counter.optional(),
       limit: limit(200, 50),
       cursor: Cursor.optional(),

@@ -33,7 +33,14 @@ const attemptEnds = [
   "budget_exceeded",
 ] as const satisfies readonly AttemptEnd[];
 const auditKinds = ["chat.registered", "chat.offline", "lease.granted", "lease.expired", "lease.forced"];
-const rareAuditKinds = ["settings.changed", "epoch.raised", "token.created", "token.revoked", "sweep.failed"];
+const rareAuditKinds = [
+  "settings.changed",
+  "epoch.raised",
+  "token.created",
+  "token.revoked",
+  "sweep.failed",
+  "schedule.refused",
+];
 
 const workspace = { source: "workspace" } as const;
 
@@ -124,6 +131,20 @@ const taskMetrics = {
     group: "Tasks",
     help: "Dead tasks that wait for a decision, by reason.",
     labels: { reason: deathReasons },
+  },
+  shim_schedules: {
+    ...gauge,
+    ...workspace,
+    group: "Tasks",
+    help: "Schedules of tasks, by state.",
+    labels: { state: ["active", "paused", "ended"] },
+  },
+  shim_schedule_times_total: {
+    ...counter,
+    ...workspace,
+    group: "Tasks",
+    help: "Times of schedules, by outcome.",
+    labels: { outcome: ["submitted", "skipped", "refused"] },
   },
   shim_task_tokens_total: { ...counter, ...workspace, group: "Tasks", help: "Tokens that tasks reported." },
   shim_task_cost_dollars_total: {

@@ -12,6 +12,7 @@ import * as messages from "./messages/messages.ts";
 import * as meta from "./kernel/meta.ts";
 import * as rebalanceSweep from "./scheduling/rebalance-sweep.ts";
 import * as outbox from "./tasks/dispatch-outbox.ts";
+import * as schedules from "./schedules/schedule-sweep.ts";
 import * as state from "./state/state.ts";
 import * as syncRows from "./sync/sync-rows.ts";
 import * as dedupe from "./tasks/task-dedupe.ts";
@@ -99,6 +100,7 @@ const putOffSource = { name: "putOff", dueAt: "SELECT value FROM meta WHERE key 
 const sources: readonly DueSource[] = [
   { name: "chats", dueAt: liveness.dueAt },
   { name: "tasks", dueAt: tasks.dueAt },
+  { name: "schedules", dueAt: schedules.dueAt },
   putOffSource,
   ...dueKinds,
 ].map(({ name, dueAt, value }: Pick<DueKind, "name" | "dueAt" | "value">) => {
@@ -119,14 +121,15 @@ export function forgetWritten(known: KnownDueTimes, tables: ReadonlySet<string>)
 }
 
 export function nextDue(tx: Tx, known: KnownDueTimes = new Map()): number | null {
-  const { chats, tasks, kinds } = readDueTimes(tx, known);
-  const times = [chats, tasks, ...kinds.map(({ at }) => at)].filter((at) => at !== null);
+  const { chats, tasks, schedules, kinds } = readDueTimes(tx, known);
+  const times = [chats, tasks, schedules, ...kinds.map(({ at }) => at)].filter((at) => at !== null);
   return times.length === 0 ? null : Math.min(...times);
 }
 
 interface DueTimes {
   readonly chats: number | null;
   readonly tasks: number | null;
+  readonly schedules: number | null;
   readonly kinds: readonly { readonly one: DueKind; readonly at: number | null }[];
 }
 
@@ -140,7 +143,7 @@ function readDueTimes(tx: Tx, known: KnownDueTimes): DueTimes {
     const isLater = one.isCoarse && !tx.isFull;
     return { one, at: Math.max(isLater ? Math.ceil(at / coarseMs) * coarseMs : at, postponed[one.name] ?? 0) };
   });
-  return { chats: timeOf("chats"), tasks: timeOf("tasks"), kinds };
+  return { chats: timeOf("chats"), tasks: timeOf("tasks"), schedules: timeOf("schedules"), kinds };
 }
 
 /** One statement reads all. */
@@ -170,36 +173,47 @@ const failedRetryMs = 60_000;
  */
 export function sweep(tx: Tx, atomically: Atomically, limit: number): string[] {
   const problems: string[] = [];
-  const fail = (subject: string, error: unknown): void => {
-    problems.push(`${subject}: ${messageOf(error)}`);
-    audit.append(tx, { kind: "sweep.failed", subject, detail: { error: messageOf(error).slice(0, 300) } });
+  const tryWork = (subject: string, work: () => void, postpone: (until: number) => void): void => {
+    try {
+      atomically(work);
+    } catch (error) {
+      postpone(tx.now + failedRetryMs);
+      problems.push(`${subject}: ${messageOf(error)}`);
+      audit.append(tx, { kind: "sweep.failed", subject, detail: { error: messageOf(error).slice(0, 300) } });
+    }
   };
   // Listed before the checks of chats, which change the times of chats.
   const dueTasks = tasks.listDue(tx, limit);
   for (const chat of liveness.listDue(tx, limit)) {
-    try {
-      atomically(() => liveness.checkChat(tx, chat));
-    } catch (error) {
-      chatRows.write(tx, "UPDATE chats SET due_at = ? WHERE chat = ?", tx.now + failedRetryMs, chat);
-      fail(chat, error);
-    }
+    tryWork(
+      chat,
+      () => liveness.checkChat(tx, chat),
+      (until) => void chatRows.write(tx, "UPDATE chats SET due_at = ? WHERE chat = ?", until, chat),
+    );
   }
   for (const task of dueTasks) {
-    try {
-      atomically(() => tasks.checkTask(tx, task));
-    } catch (error) {
-      tasks.postpone(tx, task, tx.now + failedRetryMs);
-      fail(`task ${task}`, error);
-    }
+    tryWork(
+      `task ${task}`,
+      () => tasks.checkTask(tx, task),
+      (until) => tasks.postpone(tx, task, until),
+    );
   }
-  for (const { one, at } of readDueTimes(tx, new Map()).kinds) {
+  const times = readDueTimes(tx, new Map());
+  const hasDueSchedule = times.schedules !== null && times.schedules <= tx.now;
+  for (const name of hasDueSchedule ? schedules.listDue(tx, limit) : []) {
+    tryWork(
+      `schedule ${name}`,
+      () => schedules.checkSchedule(tx, name),
+      (until) => schedules.postpone(tx, name, until),
+    );
+  }
+  for (const { one, at } of times.kinds) {
     if (at === null || at > tx.now) continue;
-    try {
-      atomically(() => one.sweep(tx, limit));
-    } catch (error) {
-      meta.write(tx.sql, "put_off", JSON.stringify({ ...putOff(tx), [one.name]: tx.now + failedRetryMs }));
-      fail(one.name, error);
-    }
+    tryWork(
+      one.name,
+      () => one.sweep(tx, limit),
+      (until) => meta.write(tx.sql, "put_off", JSON.stringify({ ...putOff(tx), [one.name]: until })),
+    );
   }
   return problems;
 }

@@ -13,6 +13,7 @@ import * as messageList from "./messages/message-list.ts";
 import * as messages from "./messages/messages.ts";
 import * as topicSchemas from "./messages/topic-schemas.ts";
 import * as plans from "./plans/plans.ts";
+import * as schedules from "./schedules/schedules.ts";
 import * as stateSets from "./state/state-sets.ts";
 import * as state from "./state/state.ts";
 import * as syncDevices from "./sync/sync-devices.ts";
@@ -49,6 +50,7 @@ const handlers: Handlers = {
   ...taskQueries.handlers,
   ...taskStats.handlers,
   ...deadLetters.handlers,
+  ...schedules.handlers,
   ...plans.handlers,
   ...sync.handlers,
   ...syncDevices.handlers,

@@ -19,6 +19,8 @@ const maxRetryMs = 10_000;
 const postponable: ReadonlySet<string> = new Set<OperationName>([
   "tasks.submit",
   "tasks.replay",
+  "schedules.create",
+  "schedules.run",
   "plans.submit",
   "messages.send",
   "state.set",

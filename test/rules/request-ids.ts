@@ -17,6 +17,10 @@ type Twice = { readonly [Name in EngineOperation]?: (chat: string) => [InputOf<N
 export function requestIdRules(it: RowTest): void {
   const requestId = "same";
   const by = "c1";
+  const bothSchedules: [{ name: string; requestId: string }, { name: string; requestId: string }] = [
+    { name: "d1", requestId },
+    { name: "d2", requestId },
+  ];
   const twice: Twice = {
     "state.set": () => [
       { key: "a", value: 1, by, requestId },
@@ -38,6 +42,14 @@ export function requestIdRules(it: RowTest): void {
       { tasks: [{ type: "x" }], by, requestId },
       { tasks: [{ type: "y" }], by, requestId },
     ],
+    "schedules.create": () => [
+      { name: "one", cron: "@daily", task: { type: "x" }, requestId },
+      { name: "two", cron: "@daily", task: { type: "x" }, requestId },
+    ],
+    "schedules.pause": () => bothSchedules,
+    "schedules.resume": () => bothSchedules,
+    "schedules.run": () => bothSchedules,
+    "schedules.delete": () => bothSchedules,
     "plans.submit": () => [
       { job: { title: "one", text: "do it" }, type: "x", by, requestId },
       { job: { title: "two", text: "do it" }, type: "x", by, requestId },
@@ -95,7 +107,10 @@ export function requestIdRules(it: RowTest): void {
   it.for(Object.keys(twice) as EngineOperation[])(
     "[RQ5] a machine never meets the request id of another, under any `by`: %s",
     async (name, { host }) => {
-      for (const key of ["d1", "d2"]) await set(host, key, 1);
+      for (const key of ["d1", "d2"]) {
+        await set(host, key, 1);
+        await ask(host, "schedules.create", { name: key, cron: "@daily", task: { type: "x" } });
+      }
       await Peer.join(host, "c1");
       await Peer.join(host, "c2", { machine: "m2" });
       const hand = await Hand.join(host, "w");

@@ -23,6 +23,7 @@ import { messageRowRules } from "./message-rows.ts";
 import { messageRules } from "./messages.ts";
 import { requestIdRules } from "./request-ids.ts";
 import { requestRowRules, requestRules } from "./requests.ts";
+import { scheduleRowRules, scheduleRules } from "./schedules.ts";
 import { stateChangeRules } from "./state-changes.ts";
 import { stateCompactionRowRules, stateCompactionRules } from "./state-compaction.ts";
 import { stateLimitRules } from "./state-limits.ts";
@@ -93,6 +94,7 @@ export function taskSuites(open: OpenHost): void {
   taskJoinRules(it);
   planRules(it);
   budgetRules(it);
+  scheduleRules(it);
   limitRules(ruleTest(open));
 }
 
@@ -118,6 +120,7 @@ export function rowSuites(open: OpenRowHost): void {
   messageRowRules(it);
   messageListRowRules(it);
   taskRowRules(taskTest(open));
+  scheduleRowRules(taskTest(open));
   syncRowRules(it);
   sweepRowRules(it);
   auditRowRules(it);

@@ -24,6 +24,7 @@ export function taskRules(it: TaskTest): void {
       priority: 9,
       parent: null,
       tags: ["t"],
+      schedule: null,
       chat: null,
       failures: 0,
       maxAttempts: 3,

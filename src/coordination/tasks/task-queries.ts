@@ -3,7 +3,7 @@ import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
 import type { Progress } from "../../contract/tasks.ts";
 import type { Attempt, TaskLine } from "../../contract/task-views.ts";
 import type { Json } from "../../contract/json.ts";
-import { ok } from "../../shared/result.ts";
+import { err, ok } from "../../shared/result.ts";
 import * as budgets from "./budgets.ts";
 import * as attemptRows from "./attempt-rows.ts";
 import { capabilitiesIn } from "./lanes.ts";
@@ -18,7 +18,12 @@ function parseJson(text: string | null | undefined): Json {
   return JSON.parse(text ?? "null") as Json;
 }
 
-function toTaskLine({ now }: Tx, row: TaskRow): TaskLine {
+/** The schedule is only shown. */
+interface ShownRow extends TaskRow {
+  readonly schedule: string | null;
+}
+
+function toTaskLine({ now }: Tx, row: ShownRow): TaskLine {
   return {
     task: row.task,
     ref: row.ref,
@@ -29,6 +34,7 @@ function toTaskLine({ now }: Tx, row: TaskRow): TaskLine {
     priority: row.priority,
     parent: row.parent,
     tags: JSON.parse(row.tags) as string[],
+    schedule: row.schedule,
     chat: row.chat,
     failures: row.failures,
     maxAttempts: row.max_attempts,
@@ -41,9 +47,8 @@ function toTaskLine({ now }: Tx, row: TaskRow): TaskLine {
 
 export const handlers = {
   "tasks.get"(tx, { task }) {
-    const found = rows.requireTask(tx, task);
-    if (!found.ok) return found;
-    const row = found.value;
+    const [row] = tx.sql.all<ShownRow>(`SELECT ${rows.columns}, schedule FROM tasks WHERE task = ?`, task);
+    if (!row) return err(rows.unknownTask(task));
     const result = row.state === "done" ? attemptRows.readResult(tx, row, Number.MAX_SAFE_INTEGER).text : null;
     return ok({
       ...toTaskLine(tx, row),
@@ -122,18 +127,23 @@ const maxScannedRows = 1_000;
 
 type TaskFilter = Omit<CheckedInputOf<"tasks.list">, "limit" | "cursor">;
 
-function scanRows({ sql }: Tx, { chat, parent, state }: TaskFilter, after: number): TaskRow[] {
+function scanRows({ sql }: Tx, { chat, parent, state }: TaskFilter, after: number): ShownRow[] {
   const tail = "task > ? ORDER BY task LIMIT ?";
-  const read = (where: string, ...values: (string | number)[]): TaskRow[] =>
-    sql.all<TaskRow>(`SELECT ${rows.columns} FROM tasks WHERE ${where} ${tail}`, ...values, after, maxScannedRows);
+  const read = (where: string, ...values: (string | number)[]): ShownRow[] =>
+    sql.all<ShownRow>(
+      `SELECT ${rows.columns}, schedule FROM tasks WHERE ${where} ${tail}`,
+      ...values,
+      after,
+      maxScannedRows,
+    );
   if (chat !== undefined) return read("chat = ? AND", chat);
   if (parent !== undefined) return read("parent = ? AND", parent);
   return state === "dead" ? read("state = 'dead' AND") : read("");
 }
 
-function matches(row: TaskRow, { state, type, chat, tag, parent }: TaskFilter): boolean {
-  const same = { state, type, chat, parent };
-  const isSame = (["state", "type", "chat", "parent"] as const).every(
+function matches(row: ShownRow, { state, type, chat, tag, schedule, parent }: TaskFilter): boolean {
+  const same = { state, type, chat, schedule, parent };
+  const isSame = (["state", "type", "chat", "schedule", "parent"] as const).every(
     (name) => same[name] === undefined || same[name] === row[name],
   );
   return isSame && (tag === undefined || (JSON.parse(row.tags) as string[]).includes(tag));

@@ -23,7 +23,8 @@ import { recentDurations } from "../tasks/task-stats.ts";
  */
 export const handlers = {
   metrics(tx) {
-    return ok({ samples: [...teamSamples(tx), ...taskSamples(tx), ...costSamples(tx), ...storedSamples(tx)] });
+    const tasks = [...taskSamples(tx), ...scheduleSamples(tx)];
+    return ok({ samples: [...teamSamples(tx), ...tasks, ...costSamples(tx), ...storedSamples(tx)] });
   },
 } satisfies Partial<Handlers>;
 
@@ -175,6 +176,17 @@ function taskSamples(tx: Tx): Sample[] {
       .list(sql, "shim_task_attempts_total")
       .map(({ label, value }) => sample("shim_task_attempts_total", value, { end: label })),
     ...Object.entries(reasons).map(([reason, n]) => sample("shim_dead_tasks", n, { reason })),
+  ];
+}
+
+function scheduleSamples({ sql }: Tx): Sample[] {
+  return [
+    sample("shim_schedules", 0, { state: "active" }),
+    ...countsBy(sql, "shim_schedules", "state", "SELECT state AS label, count(*) AS n FROM schedules GROUP BY state"),
+    sample("shim_schedule_times_total", 0, { outcome: "refused" }),
+    ...totals
+      .list(sql, "shim_schedule_times_total")
+      .map(({ label, value }) => sample("shim_schedule_times_total", value, { outcome: label })),
   ];
 }
 

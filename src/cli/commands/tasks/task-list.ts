@@ -26,13 +26,14 @@ export function addTaskList(task: Command, cli: Cli): void {
     .option("--type <type>", "only of this type")
     .option("--chat <chat>", "only tasks of this chat")
     .option("--tag <tag>", "only with this tag")
+    .option("--schedule <name>", "only of this schedule")
     .option("--parent <task>", "only direct parts of this task", taskOption)
     .addOption(limitOption(defaultLimit));
-  cli.define(command, ({ state, type, chat, tag, parent, limit }: ListOptions) =>
+  cli.define(command, ({ state, type, chat, tag, schedule, parent, limit }: ListOptions) =>
     withCheckedLink(cli, async (link) => {
       const holder = chat === undefined ? ok(undefined) : await findChat(cli, link, chat);
       if (!holder.ok) return holder;
-      const filter = omitUndefined({ state, type, chat: holder.value, tag, parent });
+      const filter = omitUndefined({ state, type, chat: holder.value, tag, schedule, parent });
       return listTasks(cli, link, filter, limit, { columns: taskColumns, empty: `No tasks at ${link.where}.\n` });
     }),
   );
@@ -62,13 +63,20 @@ async function listTasks(
   const listed = await fetchPages(link, "tasks.list", filter, { max });
   if (!listed.ok) return listed;
   const { tasks, cursor } = listed.value;
-  const text = cli.table(tasks, columns(await shortChats(link, tasks)), empty);
+  const shown = { ...firstColumns(tasks), ...columns(await shortChats(link, tasks)) };
+  const text = cli.table(tasks, shown, empty);
   return ok({ data: listed.value, text: cursor === null ? text : `${text}There are more; --limit shows them.\n` });
+}
+
+/** The schedule, where any of the tasks has one. */
+function firstColumns(tasks: readonly TaskLine[]): Columns<TaskLine> {
+  const number: Columns<TaskLine> = { TASK: ({ task }) => String(task) };
+  const isAny = tasks.some(({ schedule }) => schedule !== null);
+  return isAny ? { ...number, SCHEDULE: ({ schedule }) => schedule ?? "-" } : number;
 }
 
 function taskColumns(shortChat: (chat: string) => string): Columns<TaskLine> {
   return {
-    TASK: ({ task }) => String(task),
     STATE: ({ state }) => state,
     TYPE: ({ type }) => type,
     PRIORITY: ({ priority }) => String(priority),
@@ -80,7 +88,6 @@ function taskColumns(shortChat: (chat: string) => string): Columns<TaskLine> {
 }
 
 const deadColumns: Columns<TaskLine> = {
-  TASK: ({ task }) => String(task),
   TYPE: ({ type }) => type,
   REASON: ({ reason }) => reason ?? "-",
   FAILED: ({ failures, maxAttempts }) => `${failures}/${maxAttempts}`,

@@ -17,19 +17,24 @@ import {
 import { taskOperations } from "../../../contract/tasks.ts";
 import { withCheckedLink, type CoordinatorLink } from "../../coordinator-link.ts";
 
+type ScheduledTask = InputOf<"schedules.create">["task"];
 type NewTask = InputOf<"tasks.submit">["tasks"][number];
 type SubmittedTask = OutputOf<"tasks.submit">["tasks"][number];
 
-interface SubmitOptions extends CommonOptions {
-  readonly graph?: string;
+/** Options of a single task, also of one that a schedule submits. */
+export interface TaskOptions extends CommonOptions {
   readonly payload?: string;
   readonly payloadFile?: string;
   readonly priority?: number;
   readonly capability?: readonly string[];
   readonly delay?: number;
+  readonly tag?: readonly string[];
+}
+
+interface SubmitOptions extends TaskOptions {
+  readonly graph?: string;
   readonly dependsOn?: readonly number[];
   readonly key?: string;
-  readonly tag?: readonly string[];
 }
 
 const singleTaskOptions = ["payload", "payloadFile", "priority", "capability", "delay", "dependsOn", "key", "tag"];
@@ -42,16 +47,21 @@ export function addSubmit(task: Command, cli: Cli): void {
       new Option("--graph <file>", "a list of tasks in YAML or JSON, with ref and dependsOn").conflicts(
         singleTaskOptions,
       ),
-    )
+    );
+  addTaskOptions(command)
+    .option("--depends-on <tasks...>", "start only after these are done", taskListOption)
+    .option("--key <key>", "a task with the same key is submitted only once");
+  cli.define(command, (options: SubmitOptions, type?: string, dash?: string) => submit(cli, options, type, dash));
+}
+
+export function addTaskOptions(command: Command): Command {
+  return command
     .option("--payload <json>", "what the task is about")
     .option("--payload-file <file>", "the same, from a file (-: from stdin)")
     .option("--priority <n>", "0 to 9; 9 goes first (default: 5)", digitOption(0, 9))
     .option("--capability <names...>", "only a chat that has them all takes it", textListOption)
     .option("--delay <duration>", "start no sooner than after this time (30s, 15m, 2h)", durationOption)
-    .option("--depends-on <tasks...>", "start only after these are done", taskListOption)
-    .option("--key <key>", "a task with the same key is submitted only once")
     .option("--tag <tags...>", "to find it by", textListOption);
-  cli.define(command, (options: SubmitOptions, type?: string, dash?: string) => submit(cli, options, type, dash));
 }
 
 async function submit(cli: Cli, options: SubmitOptions, type?: string, dash?: string): Promise<CommandResult> {
@@ -62,9 +72,10 @@ async function submit(cli: Cli, options: SubmitOptions, type?: string, dash?: st
   }
   if (type === undefined) return wrongUsage("name a type (`shim task submit build`), or a --graph.");
   if (dash !== undefined && dash !== "-") return wrongUsage(`only - may follow the type, not "${dash.slice(0, 60)}".`);
-  const payload = await readPayload(cli, options, dash);
-  if (!payload.ok) return payload;
-  const task = newTask(type, options, payload.value);
+  const read = await readTask(cli, type, options, dash);
+  if (!read.ok) return read;
+  const { dependsOn, key } = options;
+  const task = { ...read.value, ...omitUndefined({ dependsOn: dependsOn && [...dependsOn], dedupeKey: key }) };
   return withCheckedLink(cli, async (link) => {
     const done = await link.call("tasks.submit", { tasks: [task] });
     return done.ok ? ok({ data: done.value, text: done.value.tasks.map(submittedText).join("") }) : done;
@@ -73,7 +84,7 @@ async function submit(cli: Cli, options: SubmitOptions, type?: string, dash?: st
 
 async function readPayload(
   cli: Cli,
-  { payload, payloadFile }: SubmitOptions,
+  { payload, payloadFile }: TaskOptions,
   dash: string | undefined,
 ): Promise<CliResult<Json | undefined>> {
   const given = [payload, payloadFile, dash].filter((one) => one !== undefined);
@@ -84,18 +95,19 @@ async function readPayload(
   return file === "-" ? readJsonInput(cli) : readJsonFile(cli, file);
 }
 
-function newTask(type: string, options: SubmitOptions, payload: Json | undefined): NewTask {
-  const { priority, capability, delay, dependsOn, key, tag } = options;
-  const fields = {
-    payload,
-    priority,
-    capabilities: capability && [...capability],
-    delayMs: delay,
-    dependsOn: dependsOn && [...dependsOn],
-    dedupeKey: key,
-    tags: tag && [...tag],
-  };
-  return { type, ...omitUndefined(fields) };
+/** @param dash "-": the payload is read from stdin */
+export async function readTask(
+  cli: Cli,
+  type: string,
+  options: TaskOptions,
+  dash?: string,
+): Promise<CliResult<ScheduledTask>> {
+  const payload = await readPayload(cli, options, dash);
+  if (!payload.ok) return payload;
+  const { priority, capability, delay, tag } = options;
+  const capabilities = capability && [...capability];
+  const fields = { payload: payload.value, priority, capabilities, delayMs: delay, tags: tag && [...tag] };
+  return ok({ type, ...omitUndefined(fields) });
 }
 
 function submittedText({ task, state, isDuplicate }: SubmittedTask): string {

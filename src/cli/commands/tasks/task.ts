@@ -5,6 +5,7 @@ import type { Answer } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult, Columns } from "../../cli.ts";
 import { withCheckedLink, type CoordinatorLink } from "../../coordinator-link.ts";
 import { taskNumber } from "../../task-input.ts";
+import { addSchedules } from "./schedules.ts";
 import { addTaskList, progressText } from "./task-list.ts";
 import { addSubmit } from "./task-submit.ts";
 import { showTaskTree } from "./task-tree.ts";
@@ -22,6 +23,7 @@ interface ReasonOptions extends CommonOptions {
 export function addTask(program: Command, cli: Cli): void {
   const command = program.command("task").description("tasks: submit them, see how far they are");
   addSubmit(command, cli);
+  addSchedules(command, cli);
   addTaskList(command, cli);
   const show = command.command("show <task>").description("one task, with its attempts");
   cli.define(show, (_options: CommonOptions, text: string) =>
@@ -115,6 +117,7 @@ function toFacts(task: Task): [string, string][] {
     ["chat", task.chat],
     ["priority", String(task.priority)],
     ["submitted", `${age(task.ageMs)} ago`],
+    ["schedule", task.schedule],
     ["due", task.dueInMs === null ? null : `in ${age(task.dueInMs)}`],
     ["failed", `${task.failures} of ${task.maxAttempts}; stalls ${task.stalls}, chats lost ${task.lostChats}`],
     ["depends on", listText(task.dependsOn)],
