@@ -4,6 +4,7 @@ import { electionOperations } from "./elections.ts";
 import { leaseOperations } from "./leases.ts";
 import { messageOperations } from "./messages.ts";
 import { planOperations } from "./plans.ts";
+import { routeOperations } from "./routes.ts";
 import { stateOperations } from "./state.ts";
 import { syncOperations } from "./sync.ts";
 import { taskViewOperations } from "./task-views.ts";
@@ -18,6 +19,7 @@ export const operations = {
   ...messageOperations,
   ...taskOperations,
   ...taskViewOperations,
+  ...routeOperations,
   ...planOperations,
   ...syncOperations,
   ...workspaceOperations,

@@ -1,6 +1,7 @@
 import type { Migration } from "../shared/migrate.ts";
 import { metricTables } from "./kernel/metric-totals.ts";
 import { syncFilesTable, syncTables } from "./sync/sync-schema.ts";
+import { routeTables } from "./tasks/routes-schema.ts";
 import { candidatesTable } from "./tasks/candidates-schema.ts";
 import { dedupeCount, fewerTaskRows, planTables, taskTables, affinityIndex } from "./tasks/task-schema.ts";
 
@@ -193,4 +194,5 @@ export const migrations: readonly Migration[] = [
   { id: 9, name: "fewer rows for a task", statements: fewerTaskRows, minReader: 9 },
   { id: 10, name: "candidates", statements: candidatesTable },
   { id: 11, name: "totals of metrics", statements: metricTables },
+  { id: 12, name: "routes of attempts", statements: routeTables },
 ];

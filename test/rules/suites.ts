@@ -22,6 +22,7 @@ import { messageRowRules } from "./message-rows.ts";
 import { messageRules } from "./messages.ts";
 import { requestIdRules } from "./request-ids.ts";
 import { requestRowRules, requestRules } from "./requests.ts";
+import { routeRowRules, routeRules } from "./routes.ts";
 import { stateChangeRules } from "./state-changes.ts";
 import { stateCompactionRowRules, stateCompactionRules } from "./state-compaction.ts";
 import { stateLimitRules } from "./state-limits.ts";
@@ -91,6 +92,7 @@ export function taskSuites(open: OpenHost): void {
   taskJoinRules(it);
   planRules(it);
   budgetRules(it);
+  routeRules(it);
   limitRules(ruleTest(open));
 }
 
@@ -115,6 +117,7 @@ export function rowSuites(open: OpenRowHost): void {
   requestIdRules(it);
   messageRowRules(it);
   taskRowRules(taskTest(open));
+  routeRowRules(taskTest(open));
   syncRowRules(it);
   sweepRowRules(it);
   auditRowRules(it);

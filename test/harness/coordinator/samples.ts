@@ -79,6 +79,7 @@ export const samples: { readonly [Name in OperationName]: InputOf<Name> } = {
   "tasks.history": { task: 1 },
   "tasks.progress": {},
   "tasks.stats": {},
+  "tasks.routes": { type: "build" },
   "tasks.replay": { task: 1 },
   "tasks.discard": { task: 1, reason: "not wanted" },
   "settings.get": {},

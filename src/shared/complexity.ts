@@ -1,5 +1,5 @@
-import { defaultComplexityWeights, type ComplexityWeights, type Scale } from "../../contract/complexity.ts";
-import { WorkKind, type Job } from "../../contract/plans.ts";
+import { defaultComplexityWeights, type ComplexityWeights, type Scale } from "../contract/complexity.ts";
+import { WorkKind, type Job } from "../contract/plans.ts";
 import { folderOf } from "./folders.ts";
 
 const sizeSignals = ["files", "modules", "steps", "textChars", "payloadChars"] as const;

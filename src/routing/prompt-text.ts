@@ -1,0 +1,75 @@
+/** Blocks that a client or a tool put into a prompt, not its author. */
+const wrappers = [
+  "system-reminder",
+  "command-name",
+  "command-message",
+  "local-command-stdout",
+  "local-command-stderr",
+  "local-command-caveat",
+  "bash-stdout",
+  "bash-stderr",
+  "task-notification",
+  "ide_opened_file",
+  "ide_selection",
+  "ide_diagnostics",
+  "environment_context",
+  "user_instructions",
+  "tool_use_error",
+  "function_results",
+];
+
+/** [RT6] Removes wrappers; one without an end was cut, and reaches to the end. Linear in the text. */
+export function withoutWrappers(text: string): string {
+  return wrappers.reduce(withoutTag, text);
+}
+
+function withoutTag(text: string, tag: string): string {
+  const [open, close] = [`<${tag}>`, `</${tag}>`];
+  const parts: string[] = [];
+  let from = 0;
+  for (;;) {
+    const start = text.indexOf(open, from);
+    parts.push(text.slice(from, start === -1 ? text.length : start));
+    const end = start === -1 ? -1 : text.indexOf(close, start);
+    if (end === -1) return parts.length === 1 ? (parts[0] ?? "") : parts.join(" ");
+    from = end + close.length;
+  }
+}
+
+export interface SplitText {
+  /** Sentences and lists, without code, traces and paths: only their words say what is to be done. */
+  readonly prose: string;
+  /** Paths of files, each once. */
+  readonly files: readonly string[];
+  readonly hasTrace: boolean;
+}
+
+// Repeats are bounded or of one character class: the text is untrusted.
+const traceLine =
+  /^[ \t]{0,40}(?:at [^\n]{1,300}:\d{1,7}|File "[^"\n]{1,300}", line \d{1,7}|[\w.]{1,100}(?:Error|Exception)\b|panicked at |Traceback \()/;
+const path = /(?:[\w@.-]{1,100}\/){1,30}[\w@.-]{1,100}\.[A-Za-z]\w{0,9}|\b[\w-]{1,100}\.[a-z]{1,4}\b(?=[\s,;:)`'"]|$)/g;
+const maxFiles = 200;
+const maxChars = 200_000;
+
+export function splitText(whole: string): SplitText {
+  const text = whole.slice(0, maxChars);
+  const files = new Set<string>();
+  const prose: string[] = [];
+  let isCode = false;
+  let hasTrace = false;
+  for (const line of text.split("\n")) {
+    const isFence = /^[ \t]{0,20}(?:```|~~~)/.test(line);
+    const isTrace = traceLine.test(line);
+    hasTrace ||= isTrace;
+    if (!isFence && !isCode && !isTrace)
+      for (const [name] of line.matchAll(path)) if (files.size < maxFiles && isFile(name)) files.add(name);
+    if (isFence) isCode = !isCode;
+    else if (!isCode && !isTrace) prose.push(line.replaceAll(path, " "));
+  }
+  return { prose: prose.join("\n"), files: [...files], hasTrace };
+}
+
+/** Versions, domains and abbreviations look like names of files. */
+function isFile(name: string): boolean {
+  return /\.(?!com$|org$|net$|de$|io$|g$|e$)[a-z]\w{0,9}$/i.test(name) && !/^\d/.test(name.split("/").at(-1) ?? "");
+}
