@@ -30,9 +30,21 @@ interface SubmitOptions extends CommonOptions {
   readonly dependsOn?: readonly number[];
   readonly key?: string;
   readonly tag?: readonly string[];
+  readonly estimate?: boolean;
+  readonly model?: string;
 }
 
-const singleTaskOptions = ["payload", "payloadFile", "priority", "capability", "delay", "dependsOn", "key", "tag"];
+const singleTaskOptions = [
+  "payload",
+  "payloadFile",
+  "priority",
+  "capability",
+  "delay",
+  "dependsOn",
+  "key",
+  "tag",
+  "estimate",
+];
 
 export function addSubmit(task: Command, cli: Cli): void {
   const command = task
@@ -50,7 +62,9 @@ export function addSubmit(task: Command, cli: Cli): void {
     .option("--delay <duration>", "start no sooner than after this time (30s, 15m, 2h)", durationOption)
     .option("--depends-on <tasks...>", "start only after these are done", taskListOption)
     .option("--key <key>", "a task with the same key is submitted only once")
-    .option("--tag <tags...>", "to find it by", textListOption);
+    .option("--tag <tags...>", "to find it by", textListOption)
+    .option("--estimate", "submit nothing; print the tokens, the price and the complexity of the payload")
+    .option("--model <id>", "with --estimate: the model that reads it");
   cli.define(command, (options: SubmitOptions, type?: string, dash?: string) => submit(cli, options, type, dash));
 }
 
@@ -64,6 +78,11 @@ async function submit(cli: Cli, options: SubmitOptions, type?: string, dash?: st
   if (dash !== undefined && dash !== "-") return wrongUsage(`only - may follow the type, not "${dash.slice(0, 60)}".`);
   const payload = await readPayload(cli, options, dash);
   if (!payload.ok) return payload;
+  if (options.estimate === true) {
+    const { estimateTask } = await import("./task-estimate.ts");
+    return estimateTask(cli, type, payload.value ?? null, options.model ?? null);
+  }
+  if (options.model !== undefined) return wrongUsage("--model is for --estimate: a worker's settings name its model.");
   const task = newTask(type, options, payload.value);
   return withCheckedLink(cli, async (link) => {
     const done = await link.call("tasks.submit", { tasks: [task] });
