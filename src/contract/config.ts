@@ -22,6 +22,9 @@ export interface TelemetrySettings {
 }
 
 export type RecoverySetting = "ask" | "brief" | "resume";
+export type SubagentRouting = "off" | "advise" | "apply";
+/** Names that the Agent tool takes. */
+export type SmallModel = "haiku" | "sonnet" | "opus" | "fable";
 export type WakeSetting = "hooks" | "socket";
 
 /** Defaults. Times in ms, sizes in bytes, shares 0 to 1. */
@@ -134,6 +137,12 @@ export const defaults = {
     prices: {} as Record<string, ModelPrices>,
     pricesAsOf: null as string | null,
   },
+  routing: {
+    /** What the hook of the Agent tool does for a small task of a subagent: nothing, advise, or set its model. */
+    subagents: "off" as SubagentRouting,
+    /** Family of the model for such a task. */
+    smallModel: "haiku" as SmallModel,
+  },
   todoTools: false,
   telemetry: null as TelemetrySettings | null,
   statusLine: null as string | null,
@@ -179,6 +188,10 @@ export function configSchema(): z.ZodMiniType<Config> {
     }),
     notify: section(notifyDefaults, notifyShape()),
     usage: usageSchema(),
+    routing: section(defaults.routing, {
+      subagents: z.enum(["off", "advise", "apply"]),
+      smallModel: z.enum(["haiku", "sonnet", "opus", "fable"]),
+    }),
     todoTools: z.boolean(),
     telemetry: z.nullable(
       z.strictObject({

@@ -1,7 +1,6 @@
 import type { Json } from "../contract/json.ts";
-import { Job, type WorkKind } from "../contract/plans.ts";
+import type { WorkKind } from "../contract/plans.ts";
 import { estimateComplexity, type ComplexityReason } from "../shared/complexity.ts";
-import { isRecord } from "../shared/json-fields.ts";
 import { splitText, withoutWrappers } from "./prompt-text.ts";
 
 export interface Analysis {
@@ -24,18 +23,7 @@ export function analyzePrompt(text: string): Analysis {
   return analyze({ title: "", text, files: [], kinds: [], payload: null });
 }
 
-/** The payload of a task: a text, a job, or an object with texts. */
-export function analyzeTask(payload: Json): Analysis {
-  if (typeof payload === "string") return analyzePrompt(payload);
-  const job = Job.safeParse(payload);
-  if (job.success) {
-    const { title, text, files, kinds } = job.data;
-    return analyze({ title, text, files: files.map((file) => file.path), kinds, payload: job.data.payload });
-  }
-  return analyze({ title: "", text: textsOf(payload), files: [], kinds: [], payload: null });
-}
-
-interface Work {
+export interface Work {
   readonly title: string;
   readonly text: string;
   readonly files: readonly string[];
@@ -43,7 +31,8 @@ interface Work {
   readonly payload: Json;
 }
 
-function analyze({ title, text, files: givenFiles, kinds, payload }: Work): Analysis {
+/** Pure. Files and kinds that were stated count beside those that the text names. */
+export function analyze({ title, text, files: givenFiles, kinds, payload }: Work): Analysis {
   const own = withoutWrappers(text).trim();
   const { prose, files, hasTrace } = splitText(own);
   const paths = [...new Set([...givenFiles, ...files])];
@@ -77,16 +66,4 @@ const kinds: ReadonlySet<string> = new Set<WorkKind>(["refactor", "migrate", "te
 
 function kindOf(reasons: readonly ComplexityReason[]): WorkKind | null {
   return reasons.map(({ signal }) => signal).find((signal): signal is WorkKind => kinds.has(signal)) ?? null;
-}
-
-const maxDepth = 6;
-
-function textsOf(value: Json, depth = 0): string {
-  if (typeof value === "string") return value;
-  if (depth > maxDepth || value === null || typeof value !== "object") return "";
-  const parts = Array.isArray(value) ? value : isRecord(value) ? Object.values(value) : [];
-  return parts
-    .map((part) => textsOf(part as Json, depth + 1))
-    .filter((text) => text !== "")
-    .join("\n");
 }

@@ -12,7 +12,7 @@ export const RouteSettings = z
     exploration: z.number().min(0.01).max(0.5).default(0.1),
     acceptable: z.number().min(0.5).max(1).default(0.9),
     minTried: z.int().min(5).max(1_000).default(10),
-    strongAfter: z.int().min(10).max(2_000).default(50),
+    strongAfter: z.int().min(10).max(2_000).default(100),
   })
   .refine(({ tiers }) => new Set(tiers.map(({ name }) => name)).size === tiers.length, {
     message: "each tier has a name of its own",

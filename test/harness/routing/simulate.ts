@@ -29,7 +29,7 @@ export function tableOf({ tiers }: Scenario): RouteTable {
     exploration: 0.1,
     acceptable: 0.9,
     minTried: 10,
-    strongAfter: 50,
+    strongAfter: 100,
   };
 }
 

@@ -1,15 +1,10 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { aCliHome, failed } from "#harness/machine/cli-home.ts";
+import { aCliHome, failed, withRuntime } from "#harness/machine/cli-home.ts";
 import { anAssistantLine, aTranscript } from "#harness/machine/transcripts.ts";
 
 const prices = { input: 4, output: 20, cacheRead: 0.2, cacheWrite: 5 };
-
-function withPrices(home: ReturnType<typeof aCliHome>, usage: object): void {
-  mkdirSync(home.paths.home, { recursive: true, mode: 0o700 });
-  writeFileSync(join(home.paths.home, "config.json"), JSON.stringify({ usage }));
-}
 
 it("[RT1] [RT3] the tokens of files and of stdin, with their range; without prices this is said", async () => {
   const home = aCliHome();
@@ -31,8 +26,10 @@ it("[RT1] [RT3] the tokens of files and of stdin, with their range; without pric
 it("[RT3] the price is the user's, with its date", async () => {
   const home = aCliHome();
   writeFileSync(join(home.project, "a.txt"), "word ".repeat(1_000));
-  withPrices(home, { prices: { "claude-opus-5-5": prices }, pricesAsOf: "2026-11-01" });
-  const { out } = await home.shim("tokens a.txt --model claude-opus-5-5-20261001");
+  const usage = { prices: { "claude-opus-5-5": prices }, pricesAsOf: "2026-11-01" };
+  const config = { ...home.runtime.config, usage };
+  const given = withRuntime({ ...home.runtime, config });
+  const { out } = await home.shimWith(given, "tokens a.txt --model claude-opus-5-5-20261001");
   expect(out).toMatch(/about \$0\.00\d\d/);
   expect(out).toContain("By your price of $4 for a million input tokens, as of 2026-11-01.");
 });

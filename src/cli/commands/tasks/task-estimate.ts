@@ -1,6 +1,6 @@
 import type { Json } from "../../../contract/json.ts";
 import type { TypeRoutes } from "../../../contract/routes.ts";
-import { analyzeTask } from "../../../routing/prompt-analyzer.ts";
+import { analyzeTask } from "../../../routing/task-analyzer.ts";
 import { ok } from "../../../shared/result.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
 import { withCheckedLink } from "../../coordinator-link.ts";

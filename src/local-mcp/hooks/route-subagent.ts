@@ -1,0 +1,35 @@
+import { analyzePrompt } from "../../routing/prompt-analyzer.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { isRecord } from "../../shared/json-fields.ts";
+import { isWithoutUser } from "./end-session.ts";
+import type { HookAnswer } from "./hook-answer.ts";
+import type { HookContext } from "./hook-context.ts";
+
+const maxComplexity = 3;
+
+/**
+ * [RT40] [RT41] A small task of a subagent, by strong evidence. Its model is set only without a user,
+ * and where the hook has the whole input of the tool; otherwise the user gets advice.
+ */
+export function routeSubagent(
+  { env, config }: Runtime,
+  { event, input, isDeferred, isLate }: HookContext,
+  answer: HookAnswer,
+): HookAnswer {
+  const { subagents, smallModel } = config.routing;
+  const toolInput = input.tool_input;
+  if (event !== "PreToolUse" || isLate || input.tool_name !== "Agent" || !isRecord(toolInput)) return answer;
+  const prompt = toolInput["prompt"];
+  if (toolInput["model"] !== undefined || typeof prompt !== "string" || !isSmall(prompt)) return answer;
+  if (subagents === "apply" && !isDeferred && isWithoutUser(env)) {
+    const updatedInput = { ...toolInput, model: smallModel };
+    return { ...answer, hookSpecificOutput: { hookEventName: event, ...answer.hookSpecificOutput, updatedInput } };
+  }
+  const advice = `SHIM: this subagent has a small task; if it names no model, ${smallModel} may do.`;
+  return { ...answer, systemMessage: [answer.systemMessage, advice].filter((line) => line !== undefined).join("\n") };
+}
+
+function isSmall(prompt: string): boolean {
+  const { evidence, complexity, size } = analyzePrompt(prompt);
+  return evidence === "strong" && size === "small" && complexity <= maxComplexity;
+}
