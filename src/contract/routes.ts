@@ -5,8 +5,7 @@ import { counter } from "./values.ts";
 /** Which model does an attempt, and why. Nothing of the task's text. */
 
 const Name = z.string().regex(/^[\w.-]{1,40}$/, "1 to 40 letters, digits and . _ -");
-export const Effort = z.enum(["low", "medium", "high", "xhigh", "max"]);
-export type Effort = z.infer<typeof Effort>;
+const Effort = z.enum(["low", "medium", "high", "xhigh", "max"]);
 
 export const Tier = z.strictObject({ name: Name, model: z.string().min(1).max(200), effort: Effort.optional() });
 export type Tier = z.infer<typeof Tier>;
@@ -19,8 +18,7 @@ export const Band = z.enum(["unknown", "weak", "usual", "complex"]);
 export type Band = z.infer<typeof Band>;
 
 /** no_counts: the coordinator did not answer; escalated: a tier above a failed attempt; retried: the top tier again. */
-export const RouteReason = z.enum(["sampled", "no_evidence", "no_counts", "escalated", "retried"]);
-export type RouteReason = z.infer<typeof RouteReason>;
+const RouteReason = z.enum(["sampled", "no_evidence", "no_counts", "escalated", "retried"]);
 
 export const Route = z.strictObject({
   tier: Name,

@@ -54,10 +54,10 @@ export function analyze({ title, text, files: givenFiles, kinds, payload }: Work
 }
 
 /** Length alone says little: a long text may be a log. */
-const sizeSignals = ["textChars", "payloadChars"];
+const sizeSignals: ReadonlySet<string> = new Set(["textChars", "payloadChars"]);
 
 function evidenceOf(signals: ReadonlySet<string>, isStated: boolean): Analysis["evidence"] {
-  const strong = [...signals].filter((signal) => !sizeSignals.includes(signal));
+  const strong = [...signals].filter((signal) => !sizeSignals.has(signal));
   if (isStated || strong.length >= 2) return "strong";
   return signals.size > 0 ? "weak" : "none";
 }

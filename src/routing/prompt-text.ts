@@ -52,21 +52,24 @@ const maxFiles = 200;
 const maxChars = 200_000;
 
 export function splitText(whole: string): SplitText {
-  const text = whole.slice(0, maxChars);
-  const files = new Set<string>();
-  const prose: string[] = [];
+  const lines = withoutCode(whole.slice(0, maxChars).split("\n"));
+  const written = lines.filter((line) => !traceLine.test(line));
+  const files = new Set(written.flatMap((line) => (line.match(path) ?? []).filter(isFile)));
+  return {
+    prose: written.map((line) => line.replaceAll(path, " ")).join("\n"),
+    files: [...files].slice(0, maxFiles),
+    hasTrace: written.length < lines.length,
+  };
+}
+
+/** The lines between fences are left out; an open fence reaches to the end. */
+function withoutCode(lines: readonly string[]): string[] {
   let isCode = false;
-  let hasTrace = false;
-  for (const line of text.split("\n")) {
+  return lines.filter((line) => {
     const isFence = /^[ \t]{0,20}(?:```|~~~)/.test(line);
-    const isTrace = traceLine.test(line);
-    hasTrace ||= isTrace;
-    if (!isFence && !isCode && !isTrace)
-      for (const [name] of line.matchAll(path)) if (files.size < maxFiles && isFile(name)) files.add(name);
     if (isFence) isCode = !isCode;
-    else if (!isCode && !isTrace) prose.push(line.replaceAll(path, " "));
-  }
-  return { prose: prose.join("\n"), files: [...files], hasTrace };
+    return !isFence && !isCode;
+  });
 }
 
 /** Versions, domains and abbreviations look like names of files. */

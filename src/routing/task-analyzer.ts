@@ -21,7 +21,7 @@ function textsOf(value: Json, depth = 0): string {
   if (depth > maxDepth || value === null || typeof value !== "object") return "";
   const parts = Array.isArray(value) ? value : isRecord(value) ? Object.values(value) : [];
   return parts
-    .map((part) => textsOf(part as Json, depth + 1))
+    .map((part) => textsOf(part, depth + 1))
     .filter((text) => text !== "")
     .join("\n");
 }

@@ -93,8 +93,8 @@ function nextVariance(before: Factor | undefined, squaredError: number): number 
 
 function varianceOf(learned: Factor | undefined): number {
   if (learned?.variance === undefined) return defaultVariance;
-  const samples = Math.min(learned.samples, 1 / varianceRate);
-  return (defaultSamples * defaultVariance + samples * learned.variance) / (defaultSamples + samples);
+  const { samples, variance } = learned;
+  return (defaultSamples * defaultVariance + samples * variance) / (defaultSamples + samples);
 }
 
 function factorOf(factors: Factors, model: string | null): number {

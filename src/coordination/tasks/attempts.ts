@@ -64,9 +64,9 @@ export const handlers = {
     if (!running.ok) return running;
     const row = running.value;
     const limitReached = budgets.recordUsage(tx, row, input.usage);
-    const { progress, checkpoint, route } = withReported(row, input);
-    const isChanged = progress !== row.progress || checkpoint !== row.checkpoint || route !== row.route;
-    if (isChanged || tx.now - (row.seen_at ?? 0) >= row.heartbeat_ms / 3) {
+    const reported = withReported(row, input);
+    const { progress, checkpoint, route } = reported;
+    if (hasChanged(row, reported) || tx.now - (row.seen_at ?? 0) >= row.heartbeat_ms / 3) {
       tx.sql.run(
         "UPDATE tasks SET seen_at = ?, progress = ?, checkpoint = ?, route = ? WHERE task = ?",
         tx.now,
@@ -77,11 +77,7 @@ export const handlers = {
       );
     }
     if (limitReached !== null)
-      lifecycle.requeue(
-        tx,
-        { ...row, progress, checkpoint, route },
-        { ended: "budget_exceeded", reason: limitReached, limitReached },
-      );
+      lifecycle.requeue(tx, { ...row, ...reported }, { ended: "budget_exceeded", reason: limitReached, limitReached });
     return ok({
       isCancelled: row.cancel_reason !== null,
       isOverBudget: limitReached !== null,
@@ -137,10 +133,13 @@ export const handlers = {
   },
 } satisfies Partial<Handlers>;
 
-function withReported(
-  row: TaskRow,
-  { progress, checkpoint, route }: CheckedInputOf<"tasks.heartbeat">,
-): Pick<TaskRow, "progress" | "checkpoint" | "route"> {
+type Reported = Pick<TaskRow, "progress" | "checkpoint" | "route">;
+
+function hasChanged(row: Reported, { progress, checkpoint, route }: Reported): boolean {
+  return progress !== row.progress || checkpoint !== row.checkpoint || route !== row.route;
+}
+
+function withReported(row: TaskRow, { progress, checkpoint, route }: CheckedInputOf<"tasks.heartbeat">): Reported {
   return {
     progress: progress === undefined ? row.progress : JSON.stringify(progress),
     checkpoint: checkpoint === undefined ? row.checkpoint : JSON.stringify(checkpoint),

@@ -42,29 +42,38 @@ const failures: ReadonlySet<AttemptEnd> = new Set(["failed", "timeout", "budget_
 
 /** [RT12] Only first choices that could have been others: later attempts have the harder tasks. */
 function countTiers(rows: readonly RouteRow[]): TierCounts[] {
-  const counts = new Map<string, TierCounts & { readonly priced: number }>();
-  for (const row of rows) {
-    const isSuccess = row.ended === "done";
-    const isTried = isSuccess || (failures.has(row.ended) && row.is_counted === 1);
-    if (row.reason !== "sampled" || !isTried) continue;
+  const counts = new Map<string, CountedTier>();
+  for (const row of rows.filter(isTried)) {
     const { tier, model, effort, band } = row;
     const key = JSON.stringify([tier, model, effort, band]);
-    const before = counts.get(key) ?? { ...noCounts, tier, model, effort, band };
-    const isPriced = row.cost_micros > 0;
-    const priced = before.priced + (isPriced ? 1 : 0);
-    const sum = (before.meanCostMicros ?? 0) * before.priced + row.cost_micros;
-    counts.set(key, {
-      ...before,
-      tried: before.tried + 1,
-      succeeded: before.succeeded + (isSuccess ? 1 : 0),
-      meanCostMicros: isPriced ? sum / priced : before.meanCostMicros,
-      priced,
-    });
+    counts.set(key, countRow(counts.get(key) ?? { ...noCounts, tier, model, effort, band }, row));
   }
-  return [...counts.values()].map(({ priced: _priced, ...tier }) => tier);
+  return [...counts.values()].map(({ priced, costMicros, ...tier }) =>
+    Object.assign(tier, { meanCostMicros: priced === 0 ? null : costMicros / priced }),
+  );
 }
 
-const noCounts = { tried: 0, succeeded: 0, meanCostMicros: null, priced: 0 };
+function isTried({ reason, ended, is_counted: isCounted }: RouteRow): boolean {
+  return reason === "sampled" && (ended === "done" || (failures.has(ended) && isCounted === 1));
+}
+
+interface CountedTier extends Omit<TierCounts, "meanCostMicros"> {
+  /** Attempts whose cost is known, and its sum. */
+  readonly priced: number;
+  readonly costMicros: number;
+}
+
+const noCounts = { tried: 0, succeeded: 0, priced: 0, costMicros: 0 };
+
+function countRow(before: CountedTier, { ended, cost_micros: cost }: RouteRow): CountedTier {
+  return {
+    ...before,
+    tried: before.tried + 1,
+    succeeded: before.succeeded + (ended === "done" ? 1 : 0),
+    priced: before.priced + (cost > 0 ? 1 : 0),
+    costMicros: before.costMicros + cost,
+  };
+}
 
 /** A task with all its routed attempts. */
 interface Episode {

@@ -17,16 +17,22 @@ export function routeSubagent(
   answer: HookAnswer,
 ): HookAnswer {
   const { subagents, smallModel } = config.routing;
-  const toolInput = input.tool_input;
-  if (event !== "PreToolUse" || isLate || input.tool_name !== "Agent" || !isRecord(toolInput)) return answer;
-  const prompt = toolInput["prompt"];
-  if (toolInput["model"] !== undefined || typeof prompt !== "string" || !isSmall(prompt)) return answer;
+  const isCall = event === "PreToolUse" && !isLate && input.tool_name === "Agent";
+  const toolInput = isCall ? findSmallTask(input.tool_input) : null;
+  if (!toolInput) return answer;
   if (subagents === "apply" && !isDeferred && isWithoutUser(env)) {
     const updatedInput = { ...toolInput, model: smallModel };
     return { ...answer, hookSpecificOutput: { hookEventName: event, ...answer.hookSpecificOutput, updatedInput } };
   }
   const advice = `SHIM: this subagent has a small task; if it names no model, ${smallModel} may do.`;
   return { ...answer, systemMessage: [answer.systemMessage, advice].filter((line) => line !== undefined).join("\n") };
+}
+
+/** The tool's input, if it names no model and its prompt is a small task. */
+function findSmallTask(toolInput: unknown): Readonly<Record<string, unknown>> | null {
+  if (!isRecord(toolInput) || toolInput["model"] !== undefined) return null;
+  const prompt = toolInput["prompt"];
+  return typeof prompt === "string" && isSmall(prompt) ? toolInput : null;
 }
 
 function isSmall(prompt: string): boolean {

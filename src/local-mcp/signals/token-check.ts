@@ -1,5 +1,13 @@
 import { estimateRange, estimateTokens, learn, type Factors } from "../../routing/tokens.ts";
-import { asObject, listAt, numberAt, objectAt, parseObject, textAt } from "../../shared/json-fields.ts";
+import {
+  asObject,
+  listAt,
+  numberAt,
+  objectAt,
+  parseObject,
+  textAt,
+  type JsonObject,
+} from "../../shared/json-fields.ts";
 
 /** Pure. How far estimates are from what the API counted, by responses in transcripts. */
 
@@ -53,23 +61,39 @@ export function readPairs(lines: Iterable<string>): TokenPair[] {
 function readResponses(lines: Iterable<string>): Iterable<Response> {
   const responses = new Map<string, Response>();
   for (const line of lines) {
-    const object = line.includes('"assistant"') ? parseObject(line) : null;
-    const message = object?.["type"] === "assistant" ? objectAt(object, "message") : null;
-    const id = textAt(message, "id", 200);
-    const model = textAt(message, "model", 200);
-    if (!message || id === null || model === null || model === "<synthetic>") continue;
-    const response = responses.get(id) ?? { model, texts: [], measured: 0, hasThinking: false };
-    responses.set(id, response);
-    const output = numberAt(objectAt(message, "usage"), "output_tokens") ?? 0;
-    response.measured = Math.max(response.measured, output);
-    for (const block of listAt(message, "content").map(asObject)) {
-      const type = block?.["type"];
-      response.hasThinking ||= type === "thinking" || type === "redacted_thinking";
-      if (type === "text") response.texts.push(textAt(block, "text") ?? "");
-      if (type === "tool_use") response.texts.push(JSON.stringify({ name: block?.["name"], input: block?.["input"] }));
-    }
+    const part = line.includes('"assistant"') ? readPart(parseObject(line)) : null;
+    if (part) addPart(responses, part);
   }
   return responses.values();
+}
+
+interface Part {
+  readonly id: string;
+  readonly model: string;
+  readonly message: JsonObject;
+}
+
+function readPart(object: JsonObject | null): Part | null {
+  const message = object?.["type"] === "assistant" ? objectAt(object, "message") : null;
+  const id = textAt(message, "id", 200);
+  const model = textAt(message, "model", 200);
+  return message && id !== null && model !== null && model !== "<synthetic>" ? { id, model, message } : null;
+}
+
+/** The client writes a response block by block; the last count is complete. */
+function addPart(responses: Map<string, Response>, { id, model, message }: Part): void {
+  const response = responses.get(id) ?? { model, texts: [], measured: 0, hasThinking: false };
+  responses.set(id, response);
+  const counted = numberAt(objectAt(message, "usage"), "output_tokens") ?? 0;
+  response.measured = Math.max(response.measured, counted);
+  const blocks = listAt(message, "content").map(asObject);
+  response.hasThinking ||= blocks.some((block) => /^(redacted_)?thinking$/.test(textAt(block, "type", 40) ?? ""));
+  response.texts.push(...blocks.flatMap((block) => textOf(block) ?? []));
+}
+
+function textOf(block: JsonObject | null): string | null {
+  if (block?.["type"] === "text") return textAt(block, "text");
+  return block?.["type"] === "tool_use" ? JSON.stringify({ name: block["name"], input: block["input"] }) : null;
 }
 
 /** [RT4] Each pair is estimated by what was learned from those before it, and only then learned from. */

@@ -121,8 +121,7 @@ export class ClaudeRun {
       case "message":
         return this.#onMessage(event);
       case "toolResults":
-        for (const { id, isError } of event.results) this.#onStall(this.#stalls.result(id, isError));
-        return;
+        return this.#onToolResults(event);
       case "refused":
         return this.#writeOutput(`refused: ${event.tool}`);
       case "retrying": {
@@ -137,6 +136,10 @@ export class ClaudeRun {
         return;
       case "counted":
     }
+  }
+
+  #onToolResults({ results }: Extract<ClaudeEvent, { kind: "toolResults" }>): void {
+    for (const { id, isError } of results) this.#onStall(this.#stalls.result(id, isError));
   }
 
   #onStarted({ session, model, permissionMode }: Extract<ClaudeEvent, { kind: "begun" }>): void {

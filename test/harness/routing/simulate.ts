@@ -22,7 +22,7 @@ export interface Scenario {
 const maxAttempts = 3;
 const band: Band = "usual";
 
-export function tableOf({ tiers }: Scenario): RouteTable {
+function tableOf({ tiers }: Scenario): RouteTable {
   return {
     tiers: tiers.map(({ name }) => ({ name, model: name })),
     default: tiers[1]?.name ?? "",
@@ -101,7 +101,13 @@ function toRow(task: number, { route, isDone, dollars }: Played, isLast: boolean
   const { tier, model, effort, reason, propensity, baseline, isComparable } = route;
   return {
     task,
-    ...{ tier, model, effort, band, reason, propensity, baseline },
+    tier,
+    model,
+    effort,
+    band,
+    reason,
+    propensity,
+    baseline,
     is_comparable: isComparable ? 1 : 0,
     is_counted: 1,
     ended: isDone ? "done" : "failed",

@@ -68,12 +68,13 @@ it("[RT10] with strong evidence a tier whose lower bound is not acceptable is no
   expect(lowerBound(48, 50)).toBeGreaterThan(0.81);
 });
 
+const costs = (small: number, medium: number): Record<string, number> =>
+  propensities("usual", [
+    count("small", 95, 100, { meanCostMicros: small }),
+    count("medium", 95, 100, { meanCostMicros: medium }),
+  ]);
+
 it("[RT11] of tiers that are good enough the one with the least cost for a success is preferred", () => {
-  const costs = (small: number, medium: number): Record<string, number> =>
-    propensities("usual", [
-      count("small", 95, 100, { meanCostMicros: small }),
-      count("medium", 95, 100, { meanCostMicros: medium }),
-    ]);
   expect(costs(1_000, 5_000)["small"]).toBeGreaterThan(0.8);
   expect(costs(5_000, 1_000)["small"]).toBeCloseTo(0.04);
 });

@@ -38,9 +38,10 @@ it("[RT2] the range follows the errors: steady counts narrow it, scattered ones 
   expect(widthOf({ [model]: { factor: 1.4, samples: 40 } })).toBeCloseTo(widthOf({}), 2);
 });
 
+const pairs = (ratios: readonly number[]): TokenPair[] =>
+  ratios.map((ratio) => ({ model, text, measured: Math.round(estimateTokens(text, model) * ratio) }));
+
 it("[RT4] each count is estimated by what was learned before it alone", () => {
-  const pairs = (ratios: readonly number[]): TokenPair[] =>
-    ratios.map((ratio) => ({ model, text, measured: Math.round(estimateTokens(text, model) * ratio) }));
   expect(checkEstimates([])).toEqual({ pairs: 0, medianError: null, p90Error: null, insideShare: null });
   expect(checkEstimates(pairs([2]))).toMatchObject({ pairs: 1, medianError: expect.closeTo(0.5, 3), insideShare: 0 });
   const steady = pairs(Array.from({ length: 40 }, () => 1.3));

@@ -36,7 +36,7 @@ async function showTokens(cli: Cli, options: TokensOptions, files: readonly stri
   }
   if (options.check === true) return checkTranscripts(texts.map(({ text }) => text));
   const estimates = await Promise.all(
-    texts.map(async ({ file, text }) => ({ file, ...(await estimateText(cli, text, options.model ?? null)) })),
+    texts.map(async ({ file, text }) => Object.assign({ file }, await estimateText(cli, text, options.model ?? null))),
   );
   const prices = estimates.length === 0 ? "" : (estimates[0]?.priceNote ?? "");
   const text = cli.table(estimates, {
@@ -105,7 +105,10 @@ function checkTranscripts(texts: readonly string[]): CommandResult {
   return ok({ data: checks, text: text.join("") });
 }
 
+function percent(share: number | null): string {
+  return `${(100 * (share ?? 0)).toFixed(1)} %`;
+}
+
 function checkText(source: string, { pairs, medianError, p90Error, insideShare }: TokenCheck): string {
-  const percent = (share: number | null): string => `${(100 * (share ?? 0)).toFixed(1)} %`;
   return `${source}: n = ${pairs}, median error ${percent(medianError)}, 90 % below ${percent(p90Error)}, ${percent(insideShare)} inside the range`;
 }

@@ -28,17 +28,16 @@ export function addRouting(program: Command, cli: Cli): void {
 }
 
 async function showRouting(cli: Cli, link: CoordinatorLink, type: string | undefined): Promise<CommandResult> {
-  const types = type === undefined ? await link.call("tasks.routes", {}) : null;
-  if (types && !types.ok) return types;
+  const known = await link.call("tasks.routes", {});
+  if (!known.ok) return known;
   const reports: TypeReport[] = [];
-  for (const name of type === undefined ? (types?.value.types ?? []) : [type]) {
+  for (const name of known.value.types.filter((one) => type === undefined || one === type)) {
     const found = await link.call("tasks.routes", { type: name });
     if (!found.ok) return found;
-    if (found.value.routes && found.value.types.includes(name))
-      reports.push({ type: name, routes: found.value.routes });
+    if (found.value.routes) reports.push({ type: name, routes: found.value.routes });
   }
   const data = {
-    types: reports.map(({ type: name, routes }) => ({ type: name, ...routes, report: toReport(routes) })),
+    types: reports.map(({ type: name, routes }) => Object.assign({ type: name, report: toReport(routes) }, routes)),
   };
   if (reports.length === 0)
     return ok({

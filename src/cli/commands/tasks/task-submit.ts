@@ -77,13 +77,23 @@ async function submit(cli: Cli, options: SubmitOptions, type?: string, dash?: st
   if (type === undefined) return wrongUsage("name a type (`shim task submit build`), or a --graph.");
   if (dash !== undefined && dash !== "-") return wrongUsage(`only - may follow the type, not "${dash.slice(0, 60)}".`);
   const payload = await readPayload(cli, options, dash);
-  if (!payload.ok) return payload;
-  if (options.estimate === true) {
+  return payload.ok ? submitPayload(cli, options, type, payload.value) : payload;
+}
+
+async function submitPayload(
+  cli: Cli,
+  options: SubmitOptions,
+  type: string,
+  payload: Json | undefined,
+): Promise<CommandResult> {
+  const { estimate = false, model } = options;
+  if (model !== undefined && !estimate)
+    return wrongUsage("--model is for --estimate: a worker's settings name its model.");
+  if (estimate) {
     const { estimateTask } = await import("./task-estimate.ts");
-    return estimateTask(cli, type, payload.value ?? null, options.model ?? null);
+    return estimateTask(cli, type, payload ?? null, model ?? null);
   }
-  if (options.model !== undefined) return wrongUsage("--model is for --estimate: a worker's settings name its model.");
-  const task = newTask(type, options, payload.value);
+  const task = newTask(type, options, payload);
   return withCheckedLink(cli, async (link) => {
     const done = await link.call("tasks.submit", { tasks: [task] });
     return done.ok ? ok({ data: done.value, text: done.value.tasks.map(submittedText).join("") }) : done;

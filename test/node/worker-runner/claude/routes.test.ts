@@ -117,11 +117,12 @@ it("[RT13] the best tier is tried again, and resumes", async () => {
   expect(valueAfter(claude, "--resume")).toBe(session);
 });
 
+const unrouted = (claude: FakeClaude) => ({
+  settings,
+  task: { payload: clear, checkpoint: { claude: { session, folder: claude.folder } } },
+});
+
 it("[RT16] no other model resumes: not after the table, or the route, has changed, nor one that was not routed", async () => {
-  const unrouted = (claude: FakeClaude) => ({
-    settings,
-    task: { payload: clear, checkpoint: { claude: { session, folder: claude.folder } } },
-  });
   const other = { tiers: [tiers[0], { ...tiers[1], model: "sonnet-2" }], default: "medium" };
   const cases = [
     unrouted,
@@ -164,24 +165,25 @@ it("[RT14] [RT15] a stalled run is stopped where a higher tier follows, and nowh
   }
 });
 
+const failing = (parent: string | null): string =>
+  ["a", "b", "c"]
+    .map((command, at) =>
+      lines(
+        {
+          type: "assistant",
+          message: { id: `m${at}`, content: [{ type: "tool_use", id: `t${at}`, name: "Bash", input: { command } }] },
+          parent_tool_use_id: parent,
+        },
+        {
+          type: "user",
+          message: { content: [{ type: "tool_result", tool_use_id: `t${at}`, is_error: true }] },
+          parent_tool_use_id: parent,
+        },
+      ),
+    )
+    .join("");
+
 it("[RT14] calls that fail again and again stall a run; those of a sub-agent do not", async () => {
-  const failing = (parent: string | null): string =>
-    ["a", "b", "c"]
-      .map((command, at) =>
-        lines(
-          {
-            type: "assistant",
-            message: { id: `m${at}`, content: [{ type: "tool_use", id: `t${at}`, name: "Bash", input: { command } }] },
-            parent_tool_use_id: parent,
-          },
-          {
-            type: "user",
-            message: { content: [{ type: "tool_result", tool_use_id: `t${at}`, is_error: true }] },
-            parent_tool_use_id: parent,
-          },
-        ),
-      )
-      .join("");
   const own = new FakeClaude([{ text: lines(init()) + failing(null), atInterrupt: lines(result()) }]);
   const { outcome } = await own.run({ settings, task: { payload: clear } });
   expect(outcome).toMatchObject({ kind: "failed", reason: "stalled: 3 of the last 3 tool calls failed" });
@@ -189,19 +191,21 @@ it("[RT14] calls that fail again and again stall a run; those of a sub-agent do 
   expect((await agents.run({ settings, task: { payload: clear } })).outcome.kind).toBe("done");
 });
 
+const failed = (error: string): Part => ({
+  text: lines(init(), says({ error }), result({ is_error: true, subtype: "error_during_execution" })),
+});
+
+const isCountedAfter = async (part: Part): Promise<boolean | undefined> => {
+  const { routes } = await new FakeClaude([part]).run({ settings, task: { payload: clear } });
+  return routes.at(-1)?.isCounted;
+};
+
 it("[RT12] trouble of the account or the service, and a run that never was, count for no tier", async () => {
-  const failed = (error: string): Part => ({
-    text: lines(init(), says({ error }), result({ is_error: true, subtype: "error_during_execution" })),
-  });
-  const run = async (part: Part) => {
-    const { routes } = await new FakeClaude([part]).run({ settings, task: { payload: clear } });
-    return routes.at(-1)?.isCounted;
-  };
   for (const problem of ["rate_limit", "authentication_failed", "server_error"])
-    expect([problem, await run(failed(problem))]).toEqual([problem, false]);
-  expect(await run({ text: "", code: 1 })).toBe(false);
+    expect([problem, await isCountedAfter(failed(problem))]).toEqual([problem, false]);
+  expect(await isCountedAfter({ text: "", code: 1 })).toBe(false);
   for (const problem of ["invalid_request", "model_not_found"])
-    expect([problem, await run(failed(problem))]).toEqual([problem, true]);
+    expect([problem, await isCountedAfter(failed(problem))]).toEqual([problem, true]);
 });
 
 it("[RT18] a route that cannot be is refused, with what is wrong", () => {
