@@ -138,7 +138,7 @@ export const defaults = {
     pricesAsOf: null as string | null,
   },
   routing: {
-    /** What the hook of the Agent tool does for a small task of a subagent: nothing, advise, or set its model. */
+    /** For a small task of a subagent: nothing, advice, or its model. */
     subagents: "off" as SubagentRouting,
     /** Family of the model for such a task. */
     smallModel: "haiku" as SmallModel,

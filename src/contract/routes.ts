@@ -2,7 +2,7 @@ import * as z from "zod";
 import { operation } from "./operation.ts";
 import { counter } from "./values.ts";
 
-/** Which model does an attempt, and why. Nothing of the task's text. */
+/** The model of an attempt, and the reason for it. Nothing of the task's text. */
 
 const Name = z.string().regex(/^[\w.-]{1,40}$/, "1 to 40 letters, digits and . _ -");
 const Effort = z.enum(["low", "medium", "high", "xhigh", "max"]);
@@ -11,13 +11,13 @@ export const Tier = z.strictObject({ name: Name, model: z.string().min(1).max(20
 export type Tier = z.infer<typeof Tier>;
 
 /**
- * unknown: nothing in the task says how hard it is; weak: one sign of it; complex: many files, steps
- * or kinds of work; usual: the rest. Tiers are compared within one band.
+ * unknown: nothing in the task says how hard it is; weak: one sign of it; complex: many files,
+ * steps or kinds of work; usual: the rest. Tiers are compared within one band.
  */
 export const Band = z.enum(["unknown", "weak", "usual", "complex"]);
 export type Band = z.infer<typeof Band>;
 
-/** no_counts: the coordinator did not answer; escalated: a tier above a failed attempt; retried: the top tier again. */
+/** no_counts: the coordinator did not answer; retried: the top tier again. */
 const RouteReason = z.enum(["sampled", "no_evidence", "no_counts", "escalated", "retried"]);
 
 export const Route = z.strictObject({
@@ -34,7 +34,7 @@ export const Route = z.strictObject({
   isComparable: z.boolean(),
   /** Hash of the settings in force. */
   settings: z.string().max(100).nullable(),
-  /** False: the attempt's end says nothing of the model, as after trouble of the account or the machine. */
+  /** False: the end says nothing of the model, as after trouble of the account. */
   isCounted: z.boolean(),
 });
 export type Route = z.infer<typeof Route>;
@@ -75,7 +75,7 @@ const TypeRoutes = z.object({
   routed: EpisodeSums,
   default: EpisodeSums,
   best: EpisodeSums,
-  /** Ended tasks that are not in the sums: another first choice was impossible, or a cost is unknown. */
+  /** Ended tasks that are in no sum: no other first choice was possible, or a cost is unknown. */
   incomparable: counter,
   unpriced: counter,
 });

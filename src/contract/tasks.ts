@@ -154,7 +154,7 @@ const holderErrors = [...chatErrors, "unknown_task", "stale_claim"] as const;
 /** Use of this attempt since its start; never below an earlier report. */
 const used = Usage.optional();
 
-/** Which model does the attempt; the last report counts. */
+/** Model of the attempt; the last report counts. */
 const route = Route.optional();
 
 const EndedOutput = z.object({ state: TaskState, next: z.array(ClaimedTask) });

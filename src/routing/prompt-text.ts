@@ -18,7 +18,7 @@ const wrappers = [
   "function_results",
 ];
 
-/** [RT6] Removes wrappers; one without an end was cut, and reaches to the end. Linear in the text. */
+/** [RT6] Linear in the text. A wrapper without an end was cut, and reaches to the end. */
 export function withoutWrappers(text: string): string {
   return wrappers.reduce(withoutTag, text);
 }
@@ -37,7 +37,7 @@ function withoutTag(text: string, tag: string): string {
 }
 
 export interface SplitText {
-  /** Sentences and lists, without code, traces and paths: only their words say what is to be done. */
+  /** Sentences and lists, without code, traces and paths: their words say what is to be done. */
   readonly prose: string;
   /** Paths of files, each once. */
   readonly files: readonly string[];

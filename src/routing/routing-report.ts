@@ -1,6 +1,6 @@
 import type { EpisodeSums, TypeRoutes } from "../contract/routes.ts";
 
-/** Pure. What an accepted task costs, with 95 % intervals (normal approximation of a ratio). */
+/** Pure. The cost of an accepted task, with 95 % intervals (normal approximation of a ratio). */
 
 export interface CostPerAccepted {
   readonly n: number;
@@ -26,7 +26,7 @@ export interface RoutingReport {
   readonly routed: CostPerAccepted;
   readonly alwaysDefault: CostPerAccepted;
   readonly alwaysBest: CostPerAccepted;
-  /** Null: not enough evidence. */
+  /** The savings are null where there is not enough evidence. */
   readonly savedAgainstDefault: Saving | null;
   readonly savedAgainstBest: Saving | null;
 }
@@ -56,7 +56,7 @@ function toCost(sums: EpisodeSums): CostPerAccepted {
   return { ...facts, dollars, low: Math.max(0, dollars - margin), high: dollars + margin };
 }
 
-/** [RT33] The sum of both standard errors is never too narrow, however much the two have in common. */
+/** [RT33] Adds both standard errors, which is never too narrow: the two are not independent. */
 function toSaving(routed: EpisodeSums, baseline: EpisodeSums): Saving | null {
   if (!isEnough(routed) || !isEnough(baseline)) return null;
   const dollars = ratio(baseline) - ratio(routed);

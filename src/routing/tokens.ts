@@ -18,7 +18,7 @@ export interface TokenEstimate {
   /** About nine of ten texts of some hundred tokens lie between the bounds. */
   readonly low: number;
   readonly high: number;
-  /** learned: from what the API counted for this model; default: from the family of its tokenizer. */
+  /** learned: from counts of the API for this model; default: from its tokenizer's family. */
   readonly source: "learned" | "default";
   /** Measurements behind the factor. */
   readonly samples: number;
@@ -40,7 +40,7 @@ const maxRatio = 5;
 const minLearnTokens = 500;
 export const maxModels = 50;
 
-/** Spread of kinds of text (code, prose, other languages) around one factor: a quarter, as a logarithm. */
+/** Spread of kinds of text (code, prose, languages) around one factor, as a logarithm. */
 const defaultVariance = 0.25 ** 2;
 /** Weight of the default spread against measured ones. */
 const defaultSamples = 5;

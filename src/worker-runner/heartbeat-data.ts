@@ -47,7 +47,7 @@ export class HeartbeatData {
     return Object.keys(this.#unsent).length > 0;
   }
 
-  /** [RT19] Null: no route chose the model. */
+  /** [RT19] The reported route; null: no route chose the model. */
   get route(): Route | null {
     return this.#route;
   }

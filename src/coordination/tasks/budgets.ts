@@ -66,7 +66,7 @@ export function usedBy(tx: Tx, task: number): Usage {
   return recorded ? sum(recorded.earlier, recorded.own) : zeroUsage;
 }
 
-/** Of the present claim alone. */
+/** Usage of the present claim alone. */
 export function usedByClaim(tx: Tx, { task, claim }: Pick<TaskRow, "task" | "claim">): Usage {
   const recorded = findTaskUsage(tx, task);
   return recorded?.claim === claim ? recorded.own : zeroUsage;

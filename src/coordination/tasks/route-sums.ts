@@ -1,7 +1,7 @@
 import type { Band, EpisodeSums, Route, TierCounts, TypeRoutes } from "../../contract/routes.ts";
 import type { AttemptEnd, TaskState } from "../../contract/tasks.ts";
 
-/** Pure. What the rows of a type say of its tiers, and of its tasks as wholes. */
+/** Pure. Success of the tiers of a type, and sums over its tasks as wholes. */
 
 export interface RouteRow {
   readonly task: number;
@@ -77,13 +77,13 @@ function countRow(before: CountedTier, { ended, cost_micros: cost }: RouteRow): 
 
 /** A task with all its routed attempts. */
 interface Episode {
-  /** Of the first attempt. */
+  /** Probability of the first attempt's tier. */
   readonly propensity: number;
   readonly baseline: Route["baseline"];
   readonly isComparable: boolean;
   readonly isEnded: boolean;
   readonly isAccepted: boolean;
-  /** Null: the cost of an attempt is unknown. */
+  /** The cost is null where that of an attempt is unknown. */
   readonly dollars: number | null;
 }
 

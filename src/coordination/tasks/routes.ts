@@ -9,7 +9,7 @@ import * as budgets from "./budgets.ts";
 import { summarize, type RouteRow } from "./route-sums.ts";
 import type { TaskRow } from "./task-rows.ts";
 
-/** [RT22] Of a type, newest tasks first; and types in a workspace. */
+/** [RT22] Limits of the rows of a type, newest tasks first, and of types. */
 const maxRoutesPerType = 2_000;
 const maxTypes = 200;
 
@@ -20,12 +20,12 @@ export const handlers = {
   },
 } satisfies Partial<Handlers>;
 
-/** [RT20] The row with the route that its chat reports, if it reports one; kept until the attempt ends. */
+/** [RT20] Adds the reported route to the row, which keeps it until the attempt ends. */
 export function withRoute<Row extends Pick<TaskRow, "claim" | "route">>(row: Row, route: Route | undefined): Row {
   return route === undefined ? row : { ...row, route: JSON.stringify({ claim: row.claim, ...route }) };
 }
 
-/** Null: no chat has reported one for the present claim. */
+/** The route of the present claim; null: its chat has reported none. */
 export function routeOf({ claim, route }: Pick<TaskRow, "claim" | "route">): Route | null {
   if (route === null) return null;
   const stored = JSON.parse(route) as Route & { readonly claim: number };

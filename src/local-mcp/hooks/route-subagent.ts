@@ -8,8 +8,8 @@ import type { HookContext } from "./hook-context.ts";
 const maxComplexity = 3;
 
 /**
- * [RT40] [RT41] A small task of a subagent, by strong evidence. Its model is set only without a user,
- * and where the hook has the whole input of the tool; otherwise the user gets advice.
+ * [RT40] [RT41] Sets the model of a small subagent task without a user, where the hook has the
+ * whole input of the tool; otherwise advises the user.
  */
 export function routeSubagent(
   { env, config }: Runtime,

@@ -35,7 +35,7 @@ interface Response {
   hasThinking: boolean;
 }
 
-/** As much text as learning takes: framing distorts the ratio of fewer tokens. */
+/** The text that learning takes at least: framing distorts the ratio of fewer tokens. */
 const minEstimated = 500;
 
 /**
@@ -96,7 +96,7 @@ function textOf(block: JsonObject | null): string | null {
   return block?.["type"] === "tool_use" ? JSON.stringify({ name: block["name"], input: block["input"] }) : null;
 }
 
-/** [RT4] Each pair is estimated by what was learned from those before it, and only then learned from. */
+/** [RT4] Estimates each pair by what was learned from those before it, and then learns from it. */
 export function checkEstimates(pairs: readonly TokenPair[], isLearning = true): TokenCheck {
   let factors: Factors = {};
   let inside = 0;

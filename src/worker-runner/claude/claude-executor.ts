@@ -44,7 +44,7 @@ async function runTask(options: ClaudeExecutorOptions, run: TaskRun): Promise<Ru
   return secondOutcome;
 }
 
-/** [RT19] Known before the model is: a worker that dies leaves it with the next heartbeat at the latest. */
+/** [RT19] Reports it first, so that a worker that dies leaves it with its next heartbeat. */
 async function reportRoute({ settings, runtime }: ClaudeExecutorOptions, run: TaskRun): Promise<Route | null> {
   const random = (): number =>
     Buffer.from(runtime.random(randomBytes)).readUIntBE(0, randomBytes) / 2 ** (8 * randomBytes);

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { Tier } from "../../contract/routes.ts";
 
-/** Which model does a task of this type; see docs/guide/model-routing.md. */
+/** The model for a task of this type; see docs/guide/model-routing.md. */
 export const RouteSettings = z
   .strictObject({
     /** Cheapest first. */

@@ -7,7 +7,7 @@ import { analyzeTask } from "../../routing/task-analyzer.ts";
 import type { TaskRun } from "../executor.ts";
 import type { ClaudeSettings } from "./claude-settings.ts";
 
-/** In the checkpoint, for the next attempt. Untrusted: it only selects among the tiers of the settings. */
+/** In the checkpoint, for the next attempt. Untrusted: it only selects a configured tier. */
 const StoredRoute = z.object({ route: z.object({ attempt: z.int(), chosen: Route }) });
 
 interface PreviousRoute {
@@ -24,7 +24,7 @@ export function toRouteCheckpoint({ attempt }: ClaimedTask, chosen: Route): Read
   return { route: { attempt, chosen } };
 }
 
-/** Null: the type has no route, and its own `model` does the task. @param random uniform from 0 to 1 */
+/** Returns null for a type without a route. @param random uniform from 0 to 1 */
 export async function findRoute(
   { route: table }: Pick<ClaudeSettings, "route">,
   { task, findRouteCounts }: Pick<TaskRun, "task" | "findRouteCounts">,

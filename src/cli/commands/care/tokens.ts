@@ -54,7 +54,7 @@ async function readText(cli: Cli, file: string): Promise<CliResult<string>> {
 }
 
 export interface PricedEstimate extends TokenEstimate {
-  /** As uncached input; null: no price is set for the model. */
+  /** Price as uncached input; null: no price is set for the model. */
   readonly dollars: number | null;
   readonly pricesAsOf: string | null;
   readonly priceNote: string;

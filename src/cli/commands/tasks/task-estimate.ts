@@ -6,7 +6,7 @@ import type { Cli, CommandResult } from "../../cli.ts";
 import { withCheckedLink } from "../../coordinator-link.ts";
 import { count, estimateText, sourceText } from "../care/tokens.ts";
 
-/** [RT3] Estimates the payload alone, and adds what earlier tasks of the type have cost. Submits nothing. */
+/** [RT3] Estimates the payload alone, and adds what earlier tasks of the type have cost. */
 export async function estimateTask(
   cli: Cli,
   type: string,
@@ -30,7 +30,7 @@ export async function estimateTask(
   return ok({ data, text: lines.map((line) => `${line}\n`).join("") });
 }
 
-/** Null: the coordinator does not answer; the rest of the estimate needs none. */
+/** Returns null where the coordinator does not answer; the rest of the estimate needs none. */
 async function findRoutes(cli: Cli, type: string): Promise<TypeRoutes | null> {
   let routes: TypeRoutes | null = null;
   await withCheckedLink(cli, async (link) => {
