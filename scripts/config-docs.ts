@@ -55,6 +55,9 @@ const configMeanings: Record<string, string> = {
   "usage.pricesAsOf": "the day of the prices, such as `2026-11-20`",
   kaizen:
     "the [daily review](../guide/kaizen.md) of the records: `off`, `report` (a weekly report), or `apply` (also trials of settings within their bounds)",
+  "routing.subagents":
+    "what the hook of the Agent tool does for a small task: nothing, advise, or set the model where no user is there ([subagents](../guide/model-routing.md#subagents))",
+  "routing.smallModel": "the family of models for such a task",
   todoTools: "`shim init --todo-tools` has switched the client's to-do tools on",
   telemetry:
     "port and token with which [Claude Code's telemetry](../guide/telemetry.md) is received; `shim init --telemetry` sets it",

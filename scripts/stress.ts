@@ -54,6 +54,15 @@ const runs: Readonly<Record<string, TestRun>> = {
       seed: { env: "SHIM_OPPORTUNITY_SEED", value: "1" },
     },
   },
+  routing: {
+    about: "tiers with planted rates and costs: which do tasks get, what does learning cost, are the intervals right",
+    test: "node/routing/routing-simulation.test.ts",
+    options: {
+      runs: { env: "SHIM_ROUTING_RUNS", value: "50" },
+      tasks: { env: "SHIM_ROUTING_TASKS", value: "2000" },
+      seed: { env: "SHIM_ROUTING_SEED", value: "1" },
+    },
+  },
   crowd: {
     about: "chats with an MCP process each work as one team, a third of them on one machine; --pause: ms between calls",
     test: "e2e/crowd.test.ts",

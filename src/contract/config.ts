@@ -22,6 +22,9 @@ export interface TelemetrySettings {
 }
 
 export type RecoverySetting = "ask" | "brief" | "resume";
+export type SubagentRouting = "off" | "advise" | "apply";
+/** Names that the Agent tool takes. */
+export type SmallModel = "haiku" | "sonnet" | "opus" | "fable";
 export type WakeSetting = "hooks" | "socket";
 export type KaizenSetting = "off" | "report" | "apply";
 
@@ -139,6 +142,12 @@ export const defaults = {
   },
   /** Daily review of the records: none, a report only, or also trials of settings. */
   kaizen: "report" as KaizenSetting,
+  routing: {
+    /** For a small task of a subagent: nothing, advice, or its model. */
+    subagents: "off" as SubagentRouting,
+    /** Family of the model for such a task. */
+    smallModel: "haiku" as SmallModel,
+  },
   todoTools: false,
   telemetry: null as TelemetrySettings | null,
   statusLine: null as string | null,
@@ -189,6 +198,10 @@ export function configSchema(): z.ZodMiniType<Config> {
     notify: section(notifyDefaults, notifyShape()),
     usage: usageSchema(),
     kaizen: z.enum(["off", "report", "apply"]),
+    routing: section(defaults.routing, {
+      subagents: z.enum(["off", "advise", "apply"]),
+      smallModel: z.enum(["haiku", "sonnet", "opus", "fable"]),
+    }),
     todoTools: z.boolean(),
     telemetry: z.nullable(
       z.strictObject({

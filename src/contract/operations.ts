@@ -5,6 +5,7 @@ import { leaseOperations } from "./leases.ts";
 import { messageOperations } from "./messages.ts";
 import { planOperations } from "./plans.ts";
 import { scheduleOperations } from "./schedules.ts";
+import { routeOperations } from "./routes.ts";
 import { stateOperations } from "./state.ts";
 import { syncOperations } from "./sync.ts";
 import { taskViewOperations } from "./task-views.ts";
@@ -20,6 +21,7 @@ export const operations = {
   ...taskOperations,
   ...taskViewOperations,
   ...scheduleOperations,
+  ...routeOperations,
   ...planOperations,
   ...syncOperations,
   ...workspaceOperations,

@@ -1,4 +1,5 @@
 import type { ChatStatus } from "./chats.ts";
+import { modelFamilies } from "./machine-metrics.ts";
 import { age, counter, gauge, share, type MetricDefinition } from "./metric-definition.ts";
 import type { AttemptEnd, DeathReason, TaskState } from "./tasks.ts";
 
@@ -153,6 +154,21 @@ const taskMetrics = {
     ...workspace,
     group: "Tasks",
     help: "Cost that tasks reported.",
+  },
+  shim_routed_attempts_total: {
+    ...counter,
+    ...workspace,
+    group: "Tasks",
+    help: "Ended attempts whose model was chosen by a route, by the family of the model.",
+    labels: { model: modelFamilies },
+  },
+  shim_routed_cost_dollars_total: {
+    ...counter,
+    unit: "dollars",
+    ...workspace,
+    group: "Tasks",
+    help: "Cost of the attempts whose model was chosen by a route, by the family of the model.",
+    labels: { model: modelFamilies },
   },
   shim_day_budget_ratio: {
     ...share,

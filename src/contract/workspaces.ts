@@ -1,7 +1,8 @@
 import * as z from "zod";
 import { metrics, type MetricName } from "./metrics.ts";
 import { BudgetChanges, Budgets, Usage } from "./budgets.ts";
-import { ComplexityWeights, defaultComplexityWeights } from "./complexity.ts";
+import { defaultComplexityWeights } from "./complexity-weights.ts";
+import { ComplexityWeights } from "./complexity.ts";
 import { operation } from "./operation.ts";
 import { Json } from "./json.ts";
 import { counter, durationMs, Id, Label, limit } from "./values.ts";

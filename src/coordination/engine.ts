@@ -27,6 +27,7 @@ import * as claims from "./tasks/claims.ts";
 import * as deadLetters from "./tasks/dead-letters.ts";
 import * as submit from "./tasks/submit.ts";
 import * as taskSets from "./tasks/task-sets.ts";
+import * as routes from "./tasks/routes.ts";
 import * as retention from "./tasks/task-retention.ts";
 import * as taskQueries from "./tasks/task-queries.ts";
 import * as taskStats from "./tasks/task-stats.ts";
@@ -49,6 +50,7 @@ const handlers: Handlers = {
   ...attempts.handlers,
   ...taskQueries.handlers,
   ...taskStats.handlers,
+  ...routes.handlers,
   ...deadLetters.handlers,
   ...schedules.handlers,
   ...plans.handlers,

@@ -59,6 +59,7 @@ const effects: { readonly [Name in OperationName]: Effect | ((input: CheckedInpu
   "tasks.history": "read",
   "tasks.progress": "read",
   "tasks.stats": "read",
+  "tasks.routes": "read",
   "tasks.load": "read",
   "tasks.replay": "grow",
   "tasks.discard": "free",

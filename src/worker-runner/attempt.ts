@@ -1,5 +1,6 @@
 import type { ClaimedTask } from "../contract/tasks.ts";
 import type { Json } from "../contract/json.ts";
+import type { TierCounts } from "../contract/routes.ts";
 import { messageOf } from "../shared/error.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Instant } from "../coordinator-client/edge/trust.ts";
@@ -116,6 +117,8 @@ export class Attempt {
         },
         onCheckpoint: (checkpoint) => this.#save(taskFolder, checkpoint),
         onOutput: (text) => this.#output.push(text),
+        findRouteCounts: () => this.#findRouteCounts(),
+        onRoute: (route) => this.#heartbeatData.setRoute(route),
       });
       const problem = outcome.kind === "done" ? await taskFolder.problem() : null;
       return problem === null ? outcome : toFailure(problem);
@@ -124,6 +127,11 @@ export class Attempt {
     } finally {
       this.#cancelSave();
     }
+  }
+
+  async #findRouteCounts(): Promise<readonly TierCounts[] | null> {
+    const answer = await this.#deps.link.call("tasks.routes", { type: this.task.type }, askTimeoutMs);
+    return answer.ok ? (answer.value.routes?.tiers ?? []) : null;
   }
 
   #scheduleSave(taskFolder: TaskFolder): void {

@@ -1,6 +1,7 @@
 import type { RemainingBudget, Usage } from "../contract/budgets.ts";
 import type { ClaimedTask, Progress } from "../contract/tasks.ts";
 import type { Json } from "../contract/json.ts";
+import type { Route, TierCounts } from "../contract/routes.ts";
 import type { MergedInputs } from "./task-folder.ts";
 
 /** lost: the claim has ended or cannot be trusted; leaving: the worker ends. */
@@ -23,6 +24,10 @@ export interface TaskRun {
   /** Merged with the worker's own; the next attempt gets it as `task.checkpoint`. */
   readonly onCheckpoint: (checkpoint: Readonly<Record<string, Json>>) => void;
   readonly onOutput: (text: string) => void;
+  /** How the tiers of this type have done; null: the coordinator did not answer. */
+  readonly findRouteCounts: () => Promise<readonly TierCounts[] | null>;
+  /** The model that does the attempt; the last call counts. */
+  readonly onRoute: (route: Route) => void;
 }
 
 export type RunOutcome =

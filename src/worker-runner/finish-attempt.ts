@@ -2,6 +2,7 @@ import { isBadInput, type CallError } from "../contract/errors.ts";
 import type { Usage } from "../contract/budgets.ts";
 import type { ClaimedTask, ClaimOptions, TaskState } from "../contract/tasks.ts";
 import type { Json } from "../contract/json.ts";
+import type { Route } from "../contract/routes.ts";
 import type { Result } from "../shared/result.ts";
 import { callUntilAnswered, gaveUpCode } from "../coordinator-client/call-until-answered.ts";
 import type { CoordinatorClient } from "../coordinator-client/coordinator-client.ts";
@@ -128,8 +129,9 @@ export class AttemptFinisher {
     return callUntilAnswered(this.#deps, name, input, { ...reportTiming, signal: this.#deps.giveUp });
   }
 
-  get #usage(): { readonly usage: Usage } {
-    return { usage: this.#heartbeatData.usage };
+  get #usage(): { readonly usage: Usage; readonly route?: Route } {
+    const { usage, route } = this.#heartbeatData;
+    return { usage, ...(route ? { route } : {}) };
   }
 
   #next(isFailed: boolean): { readonly next?: ClaimOptions } {

@@ -1,6 +1,7 @@
 import type { Usage } from "../contract/budgets.ts";
 import type { Progress } from "../contract/tasks.ts";
 import type { Json } from "../contract/json.ts";
+import type { Route } from "../contract/routes.ts";
 import { maxUsage, zeroUsage } from "../contract/usage.ts";
 import { redact } from "../redaction/redact.ts";
 import { isRecord } from "../shared/json-fields.ts";
@@ -10,6 +11,7 @@ type Checkpoint = Readonly<Record<string, Json>>;
 interface Unsent {
   readonly progress?: Progress;
   readonly checkpoint?: Json;
+  readonly route?: Route;
 }
 
 const maxNoteChars = 500;
@@ -24,6 +26,7 @@ export class HeartbeatData {
   #work: Json;
   #progress: Progress = {};
   #unsent: Unsent = {};
+  #route: Route | null = null;
 
   constructor(previous: Json, warn: (message: string) => void) {
     this.#warn = warn;
@@ -42,6 +45,16 @@ export class HeartbeatData {
 
   get hasUnsent(): boolean {
     return Object.keys(this.#unsent).length > 0;
+  }
+
+  /** [RT19] The reported route; null: no route chose the model. */
+  get route(): Route | null {
+    return this.#route;
+  }
+
+  setRoute(route: Route): void {
+    this.#route = route;
+    this.#unsent = { ...this.#unsent, route };
   }
 
   addUsage(usage: Usage): void {

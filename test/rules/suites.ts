@@ -24,6 +24,7 @@ import { messageRules } from "./messages.ts";
 import { requestIdRules } from "./request-ids.ts";
 import { requestRowRules, requestRules } from "./requests.ts";
 import { scheduleRowRules, scheduleRules } from "./schedules.ts";
+import { routeRowRules, routeRules } from "./routes.ts";
 import { stateChangeRules } from "./state-changes.ts";
 import { stateCompactionRowRules, stateCompactionRules } from "./state-compaction.ts";
 import { stateLimitRules } from "./state-limits.ts";
@@ -95,6 +96,7 @@ export function taskSuites(open: OpenHost): void {
   planRules(it);
   budgetRules(it);
   scheduleRules(it);
+  routeRules(it);
   limitRules(ruleTest(open));
 }
 
@@ -121,6 +123,7 @@ export function rowSuites(open: OpenRowHost): void {
   messageListRowRules(it);
   taskRowRules(taskTest(open));
   scheduleRowRules(taskTest(open));
+  routeRowRules(taskTest(open));
   syncRowRules(it);
   sweepRowRules(it);
   auditRowRules(it);

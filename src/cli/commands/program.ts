@@ -36,6 +36,8 @@ import { addSettings } from "./team/settings.ts";
 import { addStatusline } from "./setup/statusline.ts";
 import { addSupervise } from "./run/supervise.ts";
 import { addTask } from "./tasks/task.ts";
+import { addRouting } from "./tasks/routing.ts";
+import { addTokens } from "./care/tokens.ts";
 import { addTopic } from "./team/topic.ts";
 import { addExport, addImport } from "./care/transfer.ts";
 import { addUp } from "./care/up.ts";
@@ -74,11 +76,13 @@ const groups: Readonly<Record<string, readonly AddCommand[]>> = {
     addTask,
     addJob,
     addQueue,
+    addRouting,
     addWorker,
     addSupervise,
     addService,
     addBudget,
     addCost,
+    addTokens,
     addSettings,
     addAudit,
     addEdge,

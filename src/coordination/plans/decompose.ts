@@ -2,7 +2,7 @@ import type { Refusal } from "../../contract/errors.ts";
 import type { GivenPart, Job, SplitStrategy } from "../../contract/plans.ts";
 import { compare } from "../../shared/compare.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { folderOf } from "./folders.ts";
+import { folderOf } from "../../shared/folders.ts";
 import { findSplitProblem, joinName } from "./plan-check.ts";
 
 /** Splits a job into parts for several chats and a join of their results. Pure. */

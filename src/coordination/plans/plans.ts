@@ -3,7 +3,7 @@ import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
 import { SplitStrategy, type Job } from "../../contract/plans.ts";
 import { NewTask } from "../../contract/tasks.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { estimateComplexity } from "./complexity.ts";
+import { estimateComplexity } from "../../shared/complexity.ts";
 import { split, type Plan } from "./decompose.ts";
 import { once } from "../kernel/idempotency.ts";
 import { joinName } from "./plan-check.ts";

@@ -9,6 +9,7 @@ import * as chatRows from "../kernel/chat-rows.ts";
 import * as claims from "./claims.ts";
 import * as chatPerformance from "./chat-performance.ts";
 import * as lifecycle from "./lifecycle.ts";
+import * as routes from "./routes.ts";
 import * as rows from "./task-rows.ts";
 import { isExpired, remainingMs, type TaskRow } from "./task-rows.ts";
 import type { Handlers } from "../kernel/handlers.ts";
@@ -63,23 +64,20 @@ export const handlers = {
     if (!running.ok) return running;
     const row = running.value;
     const limitReached = budgets.recordUsage(tx, row, input.usage);
-    const { progress, checkpoint } = withReported(row, input);
-    const isChanged = progress !== row.progress || checkpoint !== row.checkpoint;
-    if (isChanged || tx.now - (row.seen_at ?? 0) >= row.heartbeat_ms / 3) {
+    const reported = withReported(row, input);
+    const { progress, checkpoint, route } = reported;
+    if (hasChanged(row, reported) || tx.now - (row.seen_at ?? 0) >= row.heartbeat_ms / 3) {
       tx.sql.run(
-        "UPDATE tasks SET seen_at = ?, progress = ?, checkpoint = ? WHERE task = ?",
+        "UPDATE tasks SET seen_at = ?, progress = ?, checkpoint = ?, route = ? WHERE task = ?",
         tx.now,
         progress,
         checkpoint,
+        route,
         row.task,
       );
     }
     if (limitReached !== null)
-      lifecycle.requeue(
-        tx,
-        { ...row, progress, checkpoint },
-        { ended: "budget_exceeded", reason: limitReached, limitReached },
-      );
+      lifecycle.requeue(tx, { ...row, ...reported }, { ended: "budget_exceeded", reason: limitReached, limitReached });
     return ok({
       isCancelled: row.cancel_reason !== null,
       isOverBudget: limitReached !== null,
@@ -93,7 +91,9 @@ export const handlers = {
       // A result is accepted whatever it cost.
       budgets.recordFinalUsage(tx, row, input.usage);
       chatPerformance.record(tx, row, true);
-      return lifecycle.finish(tx, row, { state: "done", result: jsonText(input.result) });
+      const became = lifecycle.finish(tx, row, { state: "done", result: jsonText(input.result) });
+      routes.record(tx, routes.withRoute(row, input.route), { ended: "done", became });
+      return became;
     });
     if (!done.ok) return done;
     return ok({ state: done.value.state, next: claimNext(tx, done.value, input) });
@@ -102,7 +102,7 @@ export const handlers = {
   "tasks.nack"(tx, input) {
     const { reason, isRetryable, delayMs } = input;
     const failed = endClaim(tx, input, "failed", (row) =>
-      lifecycle.requeue(tx, row, {
+      lifecycle.requeue(tx, routes.withRoute(row, input.route), {
         ended: "failed",
         reason,
         isRetryable,
@@ -124,19 +124,26 @@ export const handlers = {
 
   "tasks.release"(tx, input) {
     const released = endClaim(tx, input, "released", (row) =>
-      lifecycle.requeue(tx, row, { ended: "released", limitReached: budgets.recordFinalUsage(tx, row, input.usage) }),
+      lifecycle.requeue(tx, routes.withRoute(row, input.route), {
+        ended: "released",
+        limitReached: budgets.recordFinalUsage(tx, row, input.usage),
+      }),
     );
     return released.ok ? ok({ state: released.value.state }) : released;
   },
 } satisfies Partial<Handlers>;
 
-function withReported(
-  row: TaskRow,
-  { progress, checkpoint }: CheckedInputOf<"tasks.heartbeat">,
-): Pick<TaskRow, "progress" | "checkpoint"> {
+type Reported = Pick<TaskRow, "progress" | "checkpoint" | "route">;
+
+function hasChanged(row: Reported, { progress, checkpoint, route }: Reported): boolean {
+  return progress !== row.progress || checkpoint !== row.checkpoint || route !== row.route;
+}
+
+function withReported(row: TaskRow, { progress, checkpoint, route }: CheckedInputOf<"tasks.heartbeat">): Reported {
   return {
     progress: progress === undefined ? row.progress : JSON.stringify(progress),
     checkpoint: checkpoint === undefined ? row.checkpoint : JSON.stringify(checkpoint),
+    route: routes.withRoute(row, route).route,
   };
 }
 

@@ -66,6 +66,12 @@ export function usedBy(tx: Tx, task: number): Usage {
   return recorded ? sum(recorded.earlier, recorded.own) : zeroUsage;
 }
 
+/** Usage of the present claim alone. */
+export function usedByClaim(tx: Tx, { task, claim }: Pick<TaskRow, "task" | "claim">): Usage {
+  const recorded = findTaskUsage(tx, task);
+  return recorded?.claim === claim ? recorded.own : zeroUsage;
+}
+
 export function deleteTaskUsage({ sql }: Tx, task: number): void {
   sql.run("DELETE FROM task_usage WHERE task = ?", task);
 }

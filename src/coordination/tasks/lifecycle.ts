@@ -10,6 +10,7 @@ import * as outbox from "./dispatch-outbox.ts";
 import * as pruning from "./task-pruning.ts";
 import { joinResults } from "./joins.ts";
 import * as lanes from "./lanes.ts";
+import * as routes from "./routes.ts";
 import * as rows from "./task-rows.ts";
 import { textsSql, type TaskTexts } from "./task-texts.ts";
 import { backoffMs, isEnded, nextCheckAt, type TaskRow } from "./task-rows.ts";
@@ -153,6 +154,7 @@ export function requeue(tx: Tx, before: TaskRow, input: RequeueInput): TaskState
   if (counter === "failures" || counter === "stalls") chatPerformance.record(tx, before, false);
   const became = endOrRetry(tx, row, input);
   attemptRows.insert(tx, before, { ended, became, reason: reason ?? null });
+  routes.record(tx, before, { ended, became });
   return became;
 }
 

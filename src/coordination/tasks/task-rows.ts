@@ -49,11 +49,13 @@ export interface TaskRow {
   readonly ref: string | null;
   readonly join_rule: AggregateRule | null;
   readonly budget: string | null;
+  /** JSON: what model does the attempt of a claim, and why. */
+  readonly route: string | null;
 }
 
 /** All but the texts, which may be large. */
 export const columns =
-  "task, type, lane, priority, state, reason, detail, parent, depth, affinity, tags, on_death, max_attempts, base_ms, cap_ms, has_jitter, queue_ms, close_ms, heartbeat_ms, failures, stalls, lost_chats, claim, chat, incarnation, request_id, at, not_before, queued_at, assigned_at, started_at, seen_at, close_at, ended_at, cancel_reason, progress, checkpoint, due_at, ref, join_rule, budget";
+  "task, type, lane, priority, state, reason, detail, parent, depth, affinity, tags, on_death, max_attempts, base_ms, cap_ms, has_jitter, queue_ms, close_ms, heartbeat_ms, failures, stalls, lost_chats, claim, chat, incarnation, request_id, at, not_before, queued_at, assigned_at, started_at, seen_at, close_at, ended_at, cancel_reason, progress, checkpoint, due_at, ref, join_rule, budget, route";
 
 export function find({ sql }: Pick<Tx, "sql">, task: number): TaskRow | null {
   return sql.all<TaskRow>(`SELECT ${columns} FROM tasks WHERE task = ?`, task)[0] ?? null;

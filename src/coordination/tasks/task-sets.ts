@@ -7,16 +7,19 @@ import { canKeepAll } from "./attempt-rows.ts";
 import { claimNext } from "./attempts.ts";
 import * as chatPerformance from "./chat-performance.ts";
 import * as pruning from "./task-pruning.ts";
+import { routeOf } from "./routes.ts";
 import { isExpired, remainingMs, type TaskRow } from "./task-rows.ts";
 
 /** Requests of one chat, for different tasks that it holds. */
 export const setHandlers = {
   /** No other task depends on these; only the last request may ask for more. */
   "tasks.ack"(tx, inputs) {
-    const isSimple = inputs.every(({ usage, next }, at) => !usage && (!next || at === inputs.length - 1));
+    const isSimple = inputs.every(
+      ({ usage, route, next }, at) => !usage && !route && (!next || at === inputs.length - 1),
+    );
     const caller = isSimple ? chatRows.findCommonCaller(tx, inputs) : null;
     const rows = caller && findHeld(tx, caller, inputs);
-    if (!rows || !rows.every(canKeepAll) || hasDependents(tx, rows)) return null;
+    if (!rows || !rows.every(canKeepAll) || rows.some(routeOf) || hasDependents(tx, rows)) return null;
     const chat = chatRows.recordActivity(tx, caller);
     chatPerformance.recordAll(tx, rows, true);
     const pruneAt = pruning.pruneTimeOf(tx, "done");
@@ -69,6 +72,7 @@ type HeldRow = Pick<
   | "close_ms"
   | "heartbeat_ms"
   | "due_at"
+  | "route"
 >;
 
 /** The rows in the order of the claims; null: a claim is not held, has expired, or comes twice. */
@@ -78,7 +82,7 @@ function findHeld(
   claims: readonly ClaimedTaskReference[],
 ): HeldRow[] | null {
   const found = tx.sql.all<HeldRow>(
-    `SELECT task, type, state, claim, chat, incarnation, started_at, seen_at, close_at, close_ms, heartbeat_ms, due_at
+    `SELECT task, type, state, claim, chat, incarnation, started_at, seen_at, close_at, close_ms, heartbeat_ms, due_at, route
      FROM tasks WHERE task IN (SELECT value FROM json_each(?))`,
     JSON.stringify(claims.map(({ task }) => task)),
   );

@@ -175,6 +175,9 @@ function taskSamples(tx: Tx): Sample[] {
     ...totals
       .list(sql, "shim_task_attempts_total")
       .map(({ label, value }) => sample("shim_task_attempts_total", value, { end: label })),
+    ...(["shim_routed_attempts_total", "shim_routed_cost_dollars_total"] as const).flatMap((name) =>
+      totals.list(sql, name).map(({ label, value }) => sample(name, value, { model: label })),
+    ),
     ...Object.entries(reasons).map(([reason, n]) => sample("shim_dead_tasks", n, { reason })),
   ];
 }

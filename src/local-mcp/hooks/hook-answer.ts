@@ -4,6 +4,7 @@ import { effectiveWindow } from "../signals/context-window.ts";
 import type { EditVerdict } from "../team/file-guard.ts";
 import { isWithoutUser } from "./end-session.ts";
 import type { HookContext } from "./hook-context.ts";
+import { routeSubagent } from "./route-subagent.ts";
 import type { RecordedEvent } from "./record-event.ts";
 import { emptyStart, type StartAnswer } from "./session-start.ts";
 
@@ -17,20 +18,24 @@ export interface HookAnswer {
     readonly additionalContext?: string;
     readonly permissionDecision?: "deny" | "ask";
     readonly permissionDecisionReason?: string;
+    readonly updatedInput?: Readonly<Record<string, unknown>>;
   };
 }
 
 /** Other text at a stop would make Claude Code continue, or would not be read. */
 export function toAnswer(
   runtime: Runtime,
-  { event, input }: HookContext,
+  context: HookContext,
   recorded: RecordedEvent,
   start: StartAnswer | null,
 ): HookAnswer {
+  const { event, input } = context;
   const { verdict, news } = recorded;
   if (event === "Stop") return news === null ? {} : { decision: "block", reason: news };
   if (verdict.kind === "refused") return refusalOf(event, verdict);
-  return event === "PreModelSwitch" ? modelSwitch(runtime, event, input) : toText(event, recorded, start ?? emptyStart);
+  if (event === "PreModelSwitch") return modelSwitch(runtime, event, input);
+  const answer = toText(event, recorded, start ?? emptyStart);
+  return runtime.config.routing.subagents === "off" ? answer : routeSubagent(runtime, context, answer);
 }
 
 /** Denies a refused tool call; empty for any other verdict. */

@@ -1,4 +1,4 @@
-import { estimateTokens } from "../signals/tokens.ts";
+import { estimateTokens } from "../../routing/tokens.ts";
 import { removeMarks } from "../words/neutralize.ts";
 import { fileSection, verifiedSection } from "./brief-files.ts";
 import { aboutSection, tailSections, goalSections, workSections } from "./brief-lines.ts";

@@ -1,5 +1,6 @@
 import type { Sql } from "../../shared/sql.ts";
-import { estimateTokens, learn, loadFactors, saveFactors } from "./tokens.ts";
+import { estimateTokens, learn } from "../../routing/tokens.ts";
+import { loadFactors, saveFactors } from "./token-factors.ts";
 import type { TranscriptPart } from "./transcript.ts";
 
 /** Estimating a longer answer would take longer than a hook may. */

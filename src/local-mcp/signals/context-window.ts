@@ -1,3 +1,5 @@
+import { canonicalModel } from "../../shared/model-name.ts";
+
 /** Last comparison of `windows` with what Claude Code 2.1.328 itself assumes. */
 export const windowsAsOf = "2026-11-20";
 
@@ -43,15 +45,6 @@ const units: ReadonlyMap<string, number> = new Map([
   ["k", 1_000],
   ["m", 1_000_000],
 ]);
-
-/** Removes case, `[1m]` and release date. */
-export function canonicalModel(model: string): string {
-  return model
-    .trim()
-    .toLowerCase()
-    .replace(/\[1m\]$/, "")
-    .replace(/-\d{8}$/, "");
-}
 
 /** Pure. @param measured the window from the status line, which overrides the table */
 export function effectiveWindow(

@@ -3,7 +3,7 @@ import { isWithin } from "../../shared/elapsed.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as totals from "../../store/metric-totals.ts";
 import type { Session } from "../sessions/sessions.ts";
-import { canonicalModel } from "../signals/context-window.ts";
+import { canonicalModel } from "../../shared/model-name.ts";
 import * as spending from "./task-spending.ts";
 
 /** Costs by the client's own account. Each function is part of the caller's transaction. */

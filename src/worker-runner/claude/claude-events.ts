@@ -1,4 +1,5 @@
 import { describeInput } from "../../local-mcp/sessions/hook-entries.ts";
+import type { ToolCall } from "../../routing/stall-detector.ts";
 import {
   asObject,
   listAt,
@@ -42,6 +43,7 @@ export type ClaudeEvent =
       readonly isOwn: boolean;
       readonly texts: readonly string[];
       readonly tools: readonly string[];
+      readonly calls: readonly ToolCall[];
       /** Claude Code's own word for an API error. */
       readonly problem: string | null;
     }
@@ -51,6 +53,7 @@ export type ClaudeEvent =
       readonly id: string | null;
       readonly counts: Partial<TokenCounts>;
     }
+  | { readonly kind: "toolResults"; readonly results: readonly { readonly id: string; readonly isError: boolean }[] }
   | { readonly kind: "refused"; readonly tool: string }
   | { readonly kind: "retrying"; readonly attempt: number; readonly delayMs: number; readonly problem: string }
   /** `resetsAtMs`: end of the rate limit, epoch ms. */
@@ -71,6 +74,7 @@ export function readEvent(line: string): ClaudeEvent | "unreadable" | null {
 const readers: ReadonlyMap<string, (event: JsonObject) => ClaudeEvent | null> = new Map([
   ["system", parseSystem],
   ["assistant", parseAssistant],
+  ["user", parseUser],
   ["stream_event", parseCounted],
   ["rate_limit_event", parseRateLimit],
   ["result", parseResult],
@@ -123,8 +127,23 @@ function parseAssistant(event: JsonObject): ClaudeEvent | null {
         ? [`${textAt(block, "name", 200) ?? "a tool"} ${describeInput(block["input"])}`]
         : [],
     ),
+    calls: blocks.flatMap((block) => {
+      const call = block?.["type"] === "tool_use" ? textAt(block, "id", 200) : null;
+      return call === null ? [] : [{ id: call, name: textAt(block, "name", 200) ?? "a tool", input: block?.["input"] }];
+    }),
     problem: textAt(event, "error", 200),
   };
+}
+
+/** Results of tool calls; null: none, or of a sub-agent. */
+function parseUser(event: JsonObject): ClaudeEvent | null {
+  if (textAt(event, "parent_tool_use_id", 200) !== null) return null;
+  const blocks = listAt(objectAt(event, "message"), "content").map(asObject);
+  const results = blocks.flatMap((block) => {
+    const id = block?.["type"] === "tool_result" ? textAt(block, "tool_use_id", 200) : null;
+    return id === null ? [] : [{ id, isError: block?.["is_error"] === true }];
+  });
+  return results.length === 0 ? null : { kind: "toolResults", results };
 }
 
 /** The first part of a response has its input tokens, the last one its output tokens and no id. */

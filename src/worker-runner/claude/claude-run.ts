@@ -1,14 +1,17 @@
 import type { Usage, RemainingBudget } from "../../contract/budgets.ts";
+import type { Route } from "../../contract/routes.ts";
+import { StallDetector } from "../../routing/stall-detector.ts";
 import { redactAndClip } from "../../local-mcp/sessions/entries.ts";
 import type { RunOutcome, TaskRun } from "../executor.ts";
 import { runProgram, type ProgramExit, programEnv } from "../run-program.ts";
 import { renderBrief, toCheckpoint, type Continuation } from "./continuation.ts";
 import { claudeEnvironment } from "./environment.ts";
 import { readEvent, type ClaudeEvent, type ResultEvent } from "./claude-events.ts";
-import { isFull, isUnknownSession, outcomeOfResult, toReason } from "./result-outcome.ts";
+import { isFull, isMachineTrouble, isUnknownSession, outcomeOfResult, toReason } from "./result-outcome.ts";
 import type { ClaudeExecutorOptions, StopTimeouts } from "./claude-executor.ts";
 import { writeClaudeFiles, type ClaudeFiles } from "./claude-files.ts";
 import { buildPrompt } from "./prompt.ts";
+import { canEscalate, toRouteCheckpoint } from "./task-route.ts";
 import { UsageMeter, findReachedLimit } from "./usage-meter.ts";
 import { serverName } from "../../installer/entries.ts";
 import type { ClaudeSettings } from "./claude-settings.ts";
@@ -30,6 +33,10 @@ export class ClaudeRun {
   readonly #meter: UsageMeter;
   readonly #startedAt: number;
   readonly #limit = new AbortController();
+  readonly #route: Route | null;
+  readonly #stalls = new StallDetector();
+  /** Its reason is why the run is stalled. */
+  readonly #stall = new AbortController();
   #session: string;
   #hasStarted = false;
   #problem: string | null = null;
@@ -39,10 +46,11 @@ export class ClaudeRun {
   #stderr = "";
   #unreadableLines = 0;
 
-  constructor(options: ClaudeExecutorOptions, run: TaskRun, continuation: Continuation) {
+  constructor(options: ClaudeExecutorOptions, run: TaskRun, continuation: Continuation, route: Route | null) {
     this.#options = options;
     this.#run = run;
     this.#continuation = continuation;
+    this.#route = route;
     this.#session = continuation.session;
     this.#meter = new UsageMeter(options.settings.prices);
     this.#startedAt = options.monotonic();
@@ -71,11 +79,11 @@ export class ClaudeRun {
     const brief = continuation.kind === "brief" ? renderBrief(runtime, continuation.restoration) : null;
     return runProgram({
       command: settings.program,
-      args: buildArguments(settings, writeClaudeFiles(home, launch), continuation, budgetLeft),
+      args: buildArguments(settings, this.#route, writeClaudeFiles(home, launch), continuation, budgetLeft),
       cwd: folder,
       env: programEnv(claudeEnvironment(runtime.env, settings.env, home), task),
       input: buildPrompt({ task, merged, continuation, instruction: settings.instruction, brief, fence }),
-      signal: AbortSignal.any([signal, this.#limit.signal]),
+      signal: AbortSignal.any([signal, this.#limit.signal, this.#stall.signal]),
       ...(stopTimeouts ?? defaultStopTimeouts),
       maxLineChars,
       onLine: (line) => this.#onLine(line),
@@ -112,6 +120,8 @@ export class ClaudeRun {
         return this.#onStarted(event);
       case "message":
         return this.#onMessage(event);
+      case "toolResults":
+        return this.#onToolResults(event);
       case "refused":
         return this.#writeOutput(`refused: ${event.tool}`);
       case "retrying": {
@@ -128,6 +138,10 @@ export class ClaudeRun {
     }
   }
 
+  #onToolResults({ results }: Extract<ClaudeEvent, { kind: "toolResults" }>): void {
+    for (const { id, isError } of results) this.#onStall(this.#stalls.result(id, isError));
+  }
+
   #onStarted({ session, model, permissionMode }: Extract<ClaudeEvent, { kind: "begun" }>): void {
     this.#result = null;
     this.#problem = null;
@@ -141,7 +155,7 @@ export class ClaudeRun {
     );
   }
 
-  #onMessage({ isOwn, texts, tools, problem }: Extract<ClaudeEvent, { kind: "message" }>): void {
+  #onMessage({ isOwn, texts, tools, calls, problem }: Extract<ClaudeEvent, { kind: "message" }>): void {
     if (problem !== null) this.#problem = problem;
     if (!isOwn) return;
     for (const text of texts.filter((part) => part.trim() !== "")) {
@@ -149,6 +163,23 @@ export class ClaudeRun {
       this.#run.onProgress({ note: redactAndClip(text, maxNoteChars).trim() });
     }
     for (const tool of tools) this.#writeOutput(`> ${tool}`);
+    for (const call of calls) this.#onStall(this.#stalls.call(call));
+  }
+
+  /** [RT15] Stops the run only where another attempt with a higher tier follows. */
+  #onStall(reason: string | null): void {
+    const { signal } = this.#stall;
+    if (reason === null || signal.aborted || !canEscalate(this.#options.settings, this.#run.task, this.#route)) return;
+    this.#writeOutput(`stalled: ${reason}`);
+    this.#stall.abort(reason);
+  }
+
+  /** [RT12] The end of this attempt says nothing of the model. */
+  #discountRoute(): void {
+    if (!this.#route) return;
+    const route = { ...this.#route, isCounted: false };
+    this.#run.onRoute(route);
+    this.#run.onCheckpoint(toRouteCheckpoint(this.#run.task, route));
   }
 
   #writeOutput(text: string): void {
@@ -156,6 +187,7 @@ export class ClaudeRun {
   }
 
   #toOutcome(exit: ProgramExit, usage: Usage): RunOutcome | "unknown_session" {
+    if (exit.kind === "not_started" || !this.#result) this.#discountRoute();
     if (exit.kind === "not_started") return failedOutcome(`${this.#options.settings.program}: ${exit.message}`);
     if (!this.#result) return failedOutcome(`Claude Code ended with ${exit.code} and no result. ${this.#stderr}`);
     return this.#outcomeOfResult(this.#result, usage);
@@ -165,11 +197,13 @@ export class ClaudeRun {
   #stopOutcome(): RunOutcome | null {
     if (this.#run.signal.aborted) return { kind: "stopped" };
     const { signal } = this.#limit;
-    return signal.aborted ? { kind: "over_budget", reason: String(signal.reason) } : null;
+    if (signal.aborted) return { kind: "over_budget", reason: String(signal.reason) };
+    return this.#stall.signal.aborted ? failedOutcome(`stalled: ${String(this.#stall.signal.reason)}`) : null;
   }
 
   #outcomeOfResult(result: ResultEvent, { tokens, costMicros }: Usage): RunOutcome | "unknown_session" {
     if (this.#continuation.kind === "resume" && isUnknownSession(result)) return "unknown_session";
+    if (isMachineTrouble(result, this.#problem)) this.#discountRoute();
     if (isFull(result)) this.#run.onCheckpoint(toCheckpoint(this.#session, this.#run.folder, true));
     return outcomeOfResult(result, {
       session: this.#session,
@@ -191,11 +225,13 @@ const shimDeletingTool = `${shimTools}__shim_clear_state`;
 /** [CX1] [CX2] Contains nothing of the task; denies what is not allowed without a question. */
 function buildArguments(
   settings: ClaudeSettings,
+  route: Route | null,
   files: ClaudeFiles,
   continuation: Continuation,
   budgetLeft: RemainingBudget,
 ): string[] {
-  const { model, maxTurns, settingSources } = settings;
+  const { maxTurns, settingSources } = settings;
+  const { model, effort } = route ?? { model: settings.model, effort: null };
   const session = continuation.kind === "resume" ? "--resume" : "--session-id";
   return [
     "-p",
@@ -208,6 +244,7 @@ function buildArguments(
     ...pair("--setting-sources", settingSources.join(",")),
     ...permissions(settings),
     ...pair("--model", model),
+    ...pair("--effort", effort ?? undefined),
     ...pair("--max-turns", maxTurns),
     ...pair(
       "--max-budget-usd",

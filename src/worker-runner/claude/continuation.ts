@@ -35,12 +35,21 @@ export function toCheckpoint(session: string, folder: string, isFull = false): R
  * [CX20] Resumes the session if its transcript is whole, of this machine and folder, and no process
  * runs it. [CX5] Otherwise a new session gets its brief, or only progress and checkpoint.
  */
-export function chooseContinuation(runtime: Runtime, task: ClaimedTask, folder: string): Continuation {
+export function chooseContinuation(
+  runtime: Runtime,
+  task: ClaimedTask,
+  folder: string,
+  isSameModel = true,
+): Continuation {
   const session = uuidv7(runtime.now(), runtime.random(16));
   const previous = findPreviousAttempt(runtime, task);
   if (!previous) return { kind: "new", session };
   const { restoration, isFull } = previous;
-  const reason = isFull ? "it takes no further request" : findResumeObstacle(runtime, restoration.session, folder);
+  const reason = isFull
+    ? "it takes no further request"
+    : isSameModel
+      ? findResumeObstacle(runtime, restoration.session, folder)
+      : "another model continues the task";
   return reason === null
     ? { kind: "resume", session: restoration.session.id }
     : { kind: "brief", session, restoration, reason };

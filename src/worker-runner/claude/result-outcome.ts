@@ -80,6 +80,14 @@ function retryDelay(problem: string | null, resetsAtMs: number | null, now: numb
   return problem !== null && machineProblems.has(problem) ? { delayMs: machineRetryMs } : {};
 }
 
+const serviceProblems: ReadonlySet<string> = new Set(["rate_limit", "server_error", "overloaded", "unknown"]);
+
+/** Whether it failed for another reason than its model: the account, the service or the network. */
+export function isMachineTrouble(result: ResultEvent, problem: string | null): boolean {
+  if (!result.isError || isFull(result) || problem === null || problem === "model_not_found") return false;
+  return machineProblems.has(problem) || serviceProblems.has(problem);
+}
+
 export function isFull({ terminalReason }: ResultEvent): boolean {
   return terminalReason === "prompt_too_long";
 }

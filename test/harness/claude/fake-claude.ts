@@ -1,7 +1,11 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { RemainingBudget, Usage } from "#src/contract/budgets.ts";
+import type { Route, TierCounts } from "#src/contract/routes.ts";
 import type { ClaimedTask, Progress } from "#src/contract/tasks.ts";
+import { capture } from "#src/local-mcp/checkpoints/capture.ts";
+import * as journal from "#src/local-mcp/sessions/journal.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { omitUndefined } from "#src/shared/omit-undefined.ts";
 import { claudeExecutor, type StopTimeouts } from "#src/worker-runner/claude/claude-executor.ts";
 import { ClaudeSettings } from "#src/worker-runner/claude/claude-settings.ts";
@@ -57,6 +61,7 @@ export interface TaskRun {
   readonly usage: readonly Usage[];
   readonly progress: readonly Progress[];
   readonly checkpoints: readonly unknown[];
+  readonly routes: readonly Route[];
   readonly output: string;
 }
 
@@ -71,6 +76,8 @@ export interface RunOptions {
   readonly merged?: MergedInputs;
   readonly onOutput?: (text: string) => void;
   readonly onUsage?: (usage: Usage) => void;
+  /** How the tiers have done; null: the coordinator does not answer. */
+  readonly counts?: readonly TierCounts[] | null;
 }
 
 /** A program that stands for Claude Code and prints what the test has written down, a folder to work in, and a SHIM of the test's own. */
@@ -95,7 +102,13 @@ export class FakeClaude {
     stopTimeouts,
     ...options
   }: RunOptions = {}): Promise<TaskRun> {
-    const seen = { usage: [] as Usage[], progress: [] as Progress[], checkpoints: [] as unknown[], output: "" };
+    const seen = {
+      usage: [] as Usage[],
+      progress: [] as Progress[],
+      checkpoints: [] as unknown[],
+      routes: [] as Route[],
+      output: "",
+    };
     const executor = claudeExecutor({
       settings: ClaudeSettings.parse({ program: join(this.root, "claude"), ...settings }),
       runtime: this.runtime,
@@ -115,6 +128,8 @@ export class FakeClaude {
       },
       onProgress: (progress) => void seen.progress.push(progress),
       onCheckpoint: (checkpoint) => void seen.checkpoints.push(checkpoint),
+      onRoute: (route) => void seen.routes.push(route),
+      findRouteCounts: () => Promise.resolve(options.counts ?? null),
       onOutput: (text) => {
         seen.output += text;
         onOutput?.(text);
@@ -176,4 +191,24 @@ export function result(change: object = {}): object {
     model_usage_since_last_result: usage,
     ...change,
   };
+}
+
+/** A session as hooks leave it, of a client that is gone, with a whole transcript. */
+export function died(
+  claude: FakeClaude,
+  change: { readonly cwd?: string; readonly pid?: number; readonly first?: string } = {},
+): void {
+  const { runtime, root } = claude;
+  const transcriptPath = join(root, "transcript.jsonl");
+  writeFileSync(transcriptPath, `${JSON.stringify({ type: "user", sessionId: session })}\n`);
+  runtime.store.write((sql) => {
+    const cwd = change.cwd ?? claude.folder;
+    const owner = change.pid === undefined ? null : runtime.processes.start(change.pid);
+    const seen = { id: session, client: "claude-code", origin: "startup", project: cwd, cwd, transcriptPath };
+    sessions.recordSighting(sql, runtime.now(), { ...seen, parentId: null, owner, isAlive: true });
+    const text = `${change.first ?? "Do task 7 (fix):"} make the parser accept empty input`;
+    journal.append(sql, session, runtime.now(), "k1", { kind: "prompt", text });
+    journal.append(sql, session, runtime.now(), "k2", { kind: "assistant", text: "The fault is in one.ts." });
+  });
+  capture(runtime, { sessionId: session, trigger: "on_demand" });
 }

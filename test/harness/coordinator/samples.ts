@@ -80,6 +80,7 @@ export const samples: { readonly [Name in OperationName]: InputOf<Name> } = {
   "tasks.history": { task: 1 },
   "tasks.progress": {},
   "tasks.stats": {},
+  "tasks.routes": { type: "build" },
   "tasks.replay": { task: 1 },
   "tasks.discard": { task: 1, reason: "not wanted" },
   "schedules.create": { name: "nightly", cron: "0 3 * * *", task: { type: "build" } },

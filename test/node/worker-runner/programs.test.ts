@@ -196,7 +196,8 @@ interface Done {
 
 function nothing(): void {}
 
-const silent = { onUsage: nothing, onProgress: nothing, onCheckpoint: nothing, onOutput: nothing };
+const silent = { onUsage: nothing, onProgress: nothing, onCheckpoint: nothing, onOutput: nothing, onRoute: nothing };
+const findRouteCounts = (): Promise<null> => Promise.resolve(null);
 const merged = { tasks: [], conflicts: [] };
 
 interface Execution {
@@ -218,7 +219,16 @@ async function execute(script: string, more: Execution = {}): Promise<Done> {
     output += text;
     heed(text);
   };
-  const run = { task, folder: temporaryFolder(), merged, signal, budgetLeft: task.budget, ...silent, onOutput };
+  const run = {
+    task,
+    folder: temporaryFolder(),
+    merged,
+    signal,
+    budgetLeft: task.budget,
+    findRouteCounts,
+    ...silent,
+    onOutput,
+  };
   const outcome = await executor.run({
     ...run,
     onProgress: (one) => progress.push(one),

@@ -35,9 +35,21 @@ interface SubmitOptions extends TaskOptions {
   readonly graph?: string;
   readonly dependsOn?: readonly number[];
   readonly key?: string;
+  readonly estimate?: boolean;
+  readonly model?: string;
 }
 
-const singleTaskOptions = ["payload", "payloadFile", "priority", "capability", "delay", "dependsOn", "key", "tag"];
+const singleTaskOptions = [
+  "payload",
+  "payloadFile",
+  "priority",
+  "capability",
+  "delay",
+  "dependsOn",
+  "key",
+  "tag",
+  "estimate",
+];
 
 export function addSubmit(task: Command, cli: Cli): void {
   const command = task
@@ -50,7 +62,9 @@ export function addSubmit(task: Command, cli: Cli): void {
     );
   addTaskOptions(command)
     .option("--depends-on <tasks...>", "start only after these are done", taskListOption)
-    .option("--key <key>", "a task with the same key is submitted only once");
+    .option("--key <key>", "a task with the same key is submitted only once")
+    .option("--estimate", "submit nothing; print the tokens, the price and the complexity of the payload")
+    .option("--model <id>", "with --estimate: the model that reads it");
   cli.define(command, (options: SubmitOptions, type?: string, dash?: string) => submit(cli, options, type, dash));
 }
 
@@ -73,9 +87,18 @@ async function submit(cli: Cli, options: SubmitOptions, type?: string, dash?: st
   if (type === undefined) return wrongUsage("name a type (`shim task submit build`), or a --graph.");
   if (dash !== undefined && dash !== "-") return wrongUsage(`only - may follow the type, not "${dash.slice(0, 60)}".`);
   const read = await readTask(cli, type, options, dash);
-  if (!read.ok) return read;
-  const { dependsOn, key } = options;
-  const task = { ...read.value, ...omitUndefined({ dependsOn: dependsOn && [...dependsOn], dedupeKey: key }) };
+  return read.ok ? submitTask(cli, options, read.value) : read;
+}
+
+async function submitTask(cli: Cli, options: SubmitOptions, given: ScheduledTask): Promise<CommandResult> {
+  const { estimate = false, model, dependsOn, key } = options;
+  if (model !== undefined && !estimate)
+    return wrongUsage("--model is for --estimate: a worker's settings name its model.");
+  if (estimate) {
+    const { estimateTask } = await import("./task-estimate.ts");
+    return estimateTask(cli, given.type, given.payload ?? null, model ?? null);
+  }
+  const task = { ...given, ...omitUndefined({ dependsOn: dependsOn && [...dependsOn], dedupeKey: key }) };
   return withCheckedLink(cli, async (link) => {
     const done = await link.call("tasks.submit", { tasks: [task] });
     return done.ok ? ok({ data: done.value, text: done.value.tasks.map(submittedText).join("") }) : done;

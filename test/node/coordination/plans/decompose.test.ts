@@ -1,8 +1,9 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { ComplexityWeights, defaultComplexityWeights } from "#src/contract/complexity.ts";
+import { defaultComplexityWeights } from "#src/contract/complexity-weights.ts";
+import { ComplexityWeights } from "#src/contract/complexity.ts";
 import { Job, SplitStrategy } from "#src/contract/plans.ts";
-import { estimateComplexity } from "#src/coordination/plans/complexity.ts";
+import { estimateComplexity } from "#src/shared/complexity.ts";
 import { AggregateRule } from "#src/contract/tasks.ts";
 import { split, type Plan } from "#src/coordination/plans/decompose.ts";
 import { aJob, anyJob, anyFiles } from "#harness/coordinator/jobs.ts";

@@ -6,7 +6,7 @@ import { emptyState, fold } from "#src/local-mcp/sessions/work-state.ts";
 import { readContent } from "#src/local-mcp/sessions/session-content.ts";
 import { renderBrief, toDelivered, toStoredOffer } from "#src/local-mcp/recovery/offers.ts";
 import { changesIn } from "#src/snapshots/changed-files.ts";
-import { estimateTokens } from "#src/local-mcp/signals/tokens.ts";
+import { estimateTokens } from "#src/routing/tokens.ts";
 import { timeline } from "#src/cli/commands/sessions/timeline.ts";
 import { restore } from "#src/local-mcp/recovery/restoration.ts";
 import { aProject, anotherClaude, Claude, storedSession, aChat } from "#harness/machine/claude.ts";

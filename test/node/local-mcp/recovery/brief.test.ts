@@ -6,7 +6,7 @@ import { age, clip } from "#src/shared/format.ts";
 import type { Restoration } from "#src/local-mcp/recovery/restoration.ts";
 import { score } from "#src/local-mcp/recovery/score.ts";
 import type { Session } from "#src/local-mcp/sessions/sessions.ts";
-import { estimateTokens } from "#src/local-mcp/signals/tokens.ts";
+import { estimateTokens } from "#src/routing/tokens.ts";
 import { T0 } from "#harness/store/temp-store.ts";
 import { aState } from "#harness/machine/work-states.ts";
 

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { instructions } from "#src/local-mcp/front/instructions.ts";
-import { estimateTokens } from "#src/local-mcp/signals/tokens.ts";
+import { estimateTokens } from "#src/routing/tokens.ts";
 import { add } from "#src/store/notices.ts";
 import { openTeam } from "#src/local-mcp/server/chat/open-team.ts";
 import { rowCount, aDeadClaude, aChat } from "#harness/machine/claude.ts";

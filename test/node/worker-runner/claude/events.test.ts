@@ -9,7 +9,7 @@ it("[CX8] a recorded run is read: the session, what is said, used and refused, a
     .map((line) => readEvent(line));
   expect(events).not.toContain("unreadable");
   const kinds = events.flatMap((event) => (event === null || event === "unreadable" ? [] : [event.kind]));
-  expect(kinds.slice(0, 6)).toEqual(["begun", "counted", "message", "message", "counted", "counted"]);
+  expect(kinds.slice(0, 7)).toEqual(["begun", "counted", "message", "message", "counted", "toolResults", "counted"]);
   expect(events).toContainEqual({
     kind: "begun",
     session,

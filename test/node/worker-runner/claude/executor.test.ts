@@ -1,10 +1,9 @@
 import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { capture } from "#src/local-mcp/checkpoints/capture.ts";
-import * as journal from "#src/local-mcp/sessions/journal.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import {
+  died,
   FakeClaude,
   init,
   lines,
@@ -114,26 +113,6 @@ it("[CX4] [CX1] the checkpoint names the session, and what is no session becomes
     expect(started?.input).toContain('"checkpoint": ');
   }
 });
-
-/** A session as hooks leave it, of a client that is gone, with a whole transcript. */
-function died(
-  claude: FakeClaude,
-  change: { readonly cwd?: string; readonly pid?: number; readonly first?: string } = {},
-): void {
-  const { runtime, root } = claude;
-  const transcriptPath = join(root, "transcript.jsonl");
-  writeFileSync(transcriptPath, `${JSON.stringify({ type: "user", sessionId: session })}\n`);
-  runtime.store.write((sql) => {
-    const cwd = change.cwd ?? claude.folder;
-    const owner = change.pid === undefined ? null : runtime.processes.start(change.pid);
-    const seen = { id: session, client: "claude-code", origin: "startup", project: cwd, cwd, transcriptPath };
-    sessions.recordSighting(sql, runtime.now(), { ...seen, parentId: null, owner, isAlive: true });
-    const text = `${change.first ?? "Do task 7 (fix):"} make the parser accept empty input`;
-    journal.append(sql, session, runtime.now(), "k1", { kind: "prompt", text });
-    journal.append(sql, session, runtime.now(), "k2", { kind: "assistant", text: "The fault is in one.ts." });
-  });
-  capture(runtime, { sessionId: session, trigger: "on_demand" });
-}
 
 const task = (claude: FakeClaude, more: object = {}) => ({
   task: { checkpoint: { claude: { session, folder: claude.folder, ...more } } },

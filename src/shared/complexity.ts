@@ -1,5 +1,6 @@
-import { defaultComplexityWeights, type ComplexityWeights, type Scale } from "../../contract/complexity.ts";
-import { WorkKind, type Job } from "../../contract/plans.ts";
+import { defaultComplexityWeights } from "../contract/complexity-weights.ts";
+import type { ComplexityWeights, Scale } from "../contract/complexity.ts";
+import type { Job, WorkKind } from "../contract/plans.ts";
 import { folderOf } from "./folders.ts";
 
 const sizeSignals = ["files", "modules", "steps", "textChars", "payloadChars"] as const;
@@ -55,7 +56,7 @@ function pointsOf(value: number, { points, from, full }: Scale): number {
 
 function reasonsOfKinds({ title, text, kinds }: Job, weights: ComplexityWeights): ComplexityReason[] {
   const fullText = `${title}\n${text}`;
-  return WorkKind.options
+  return (Object.keys(kindPatterns) as WorkKind[])
     .filter((kind) => kinds.includes(kind) || kindPatterns[kind].test(fullText))
     .map((kind) => ({ signal: kind, value: 1, points: weights.kinds.of[kind] }));
 }

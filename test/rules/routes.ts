@@ -1,0 +1,155 @@
+import { expect } from "vitest";
+import type { Route, TypeRoutes } from "#src/contract/routes.ts";
+import type { EngineHost } from "#harness/coordinator/engine-host.ts";
+import { pass } from "#harness/coordinator/peers.ts";
+import { ask, day, minute, rowsWritten } from "#harness/coordinator/state-calls.ts";
+import { Hand, submit, submitOne } from "#harness/coordinator/task-calls.ts";
+import type { TaskRowTest, TaskTest } from "./rule-test.ts";
+
+function route(overrides: Partial<Route> = {}): Route {
+  return {
+    tier: "medium",
+    model: "claude-sonnet-5-5",
+    effort: null,
+    band: "usual",
+    reason: "sampled",
+    propensity: 0.5,
+    baseline: "default",
+    isComparable: true,
+    settings: null,
+    isCounted: true,
+    ...overrides,
+  };
+}
+
+const large = { tier: "large", model: "claude-opus-5-5", baseline: "best" } as const;
+
+async function routesOf(host: EngineHost, type = "build"): Promise<TypeRoutes> {
+  const { routes } = await ask(host, "tasks.routes", { type });
+  if (!routes) throw new Error("a type was named");
+  return routes;
+}
+
+const cost = (dollars: number): { tokens: number; costMicros: number } => ({
+  tokens: 1_000,
+  costMicros: dollars * 1_000_000,
+});
+
+/** Rules of what is recorded of routed attempts. */
+export function routeRules(it: TaskTest): void {
+  it("[RT20] [RT12] each end of a routed attempt is counted for its tier and its model", async ({ host, a }) => {
+    await submit(host, { type: "build" }, { type: "build" }, { type: "build" });
+    await a.do("tasks.ack", await a.take(), { route: route(), usage: cost(2) });
+    await a.do("tasks.ack", await a.take(), { route: route(), usage: cost(4) });
+    await a.do("tasks.nack", await a.take(), { route: route(), reason: "no", isRetryable: false, usage: cost(1) });
+    const { tiers } = await routesOf(host);
+    expect(tiers).toMatchObject([
+      { tier: "medium", model: "claude-sonnet-5-5", band: "usual", tried: 3, succeeded: 2 },
+    ]);
+    expect(tiers[0]?.meanCostMicros).toBeCloseTo(7_000_000 / 3);
+    expect(await ask(host, "tasks.routes", {})).toEqual({ types: ["build"], routes: null });
+    expect(await routesOf(host, "other")).toMatchObject({ tiers: [], incomparable: 0, unpriced: 0 });
+  });
+
+  it("[RT20] a route that a heartbeat reported counts when the coordinator ends the attempt", async ({ host, a }) => {
+    await submitOne(host, { startToCloseMs: minute, heartbeatMs: 10 * minute });
+    const held = await a.take();
+    await a.do("tasks.heartbeat", held, { route: route(), usage: cost(3) });
+    await pass(host, 2 * minute);
+    expect((await routesOf(host)).tiers).toMatchObject([{ tried: 1, succeeded: 0, meanCostMicros: 3_000_000 }]);
+  });
+
+  it("[RT20] the route of an earlier claim says nothing of the next", async ({ host, a }) => {
+    await submitOne(host);
+    const first = await a.take();
+    await a.do("tasks.heartbeat", first, { route: route() });
+    await a.do("tasks.release", first, {});
+    await a.ack(await a.take());
+    expect((await routesOf(host)).tiers).toEqual([]);
+  });
+
+  it("[RT12] machine trouble, a release and later attempts count for no tier", async ({ host, a }) => {
+    await submit(host, { type: "build" });
+    const trouble = route({ isCounted: false });
+    await a.do("tasks.nack", await a.take(), { route: trouble, reason: "no account", delayMs: 0 });
+    await a.do("tasks.release", await a.take(), { route: route() });
+    await a.do("tasks.nack", await a.take(), { route: route({ reason: "retried" }), reason: "broken", delayMs: 0 });
+    await a.do("tasks.ack", await a.take(), { route: route({ ...large, reason: "escalated", propensity: 1 }) });
+    expect((await routesOf(host)).tiers).toEqual([]);
+  });
+
+  it("[RT30] a task is accepted when its last attempt was done, at the cost of all of them", async ({ host, a }) => {
+    await submitOne(host);
+    await a.do("tasks.nack", await a.take(), { route: route(), reason: "broken", delayMs: 0, usage: cost(1) });
+    expect((await routesOf(host)).routed).toMatchObject({ n: 0 });
+    const next = route({ ...large, reason: "escalated", propensity: 1 });
+    await a.do("tasks.ack", await a.take(), { route: next, usage: cost(4) });
+    const { routed, default: asDefault, best } = await routesOf(host);
+    expect(routed).toMatchObject({ n: 1, accepted: 1, w: 1, wc: 5, wa: 1, wwcc: 25 });
+    expect(asDefault).toMatchObject({ n: 1, accepted: 1, w: 2, ww: 4, wc: 10, wa: 2, wwcc: 100, wwca: 20, wwaa: 4 });
+    expect(best).toMatchObject({ n: 0 });
+  });
+
+  it("[RT30] a dead task is not accepted; replayed, it is open until it ends again", async ({ host, a }) => {
+    const task = await submitOne(host, { maxAttempts: 1 });
+    await a.do("tasks.nack", await a.take(), { route: route(), reason: "broken", usage: cost(1) });
+    expect((await routesOf(host)).routed).toMatchObject({ n: 1, accepted: 0, wc: 1 });
+    await ask(host, "tasks.replay", { task });
+    await a.do("tasks.release", await a.take(), { route: route({ reason: "retried" }) });
+    expect((await routesOf(host)).routed).toMatchObject({ n: 0 });
+    await a.do("tasks.ack", await a.take(), { route: route({ reason: "retried" }), usage: cost(2) });
+    expect((await routesOf(host)).routed).toMatchObject({ n: 1, accepted: 1, wc: 3 });
+  });
+
+  it("[RT31] a task whose first tier was no choice, or whose cost is unknown, is in no sum", async ({ host, a }) => {
+    await submit(host, { type: "build" }, { type: "build" }, { type: "build" });
+    const known = route({ reason: "no_evidence", band: "unknown", propensity: 1 });
+    await a.do("tasks.ack", await a.take(), { route: known, usage: cost(1) });
+    await a.do("tasks.ack", await a.take(), { route: route({ isComparable: false }), usage: cost(1) });
+    await a.do("tasks.ack", await a.take(), { route: route(), usage: { tokens: 5, costMicros: 0 } });
+    expect(await routesOf(host)).toMatchObject({ routed: { n: 0 }, incomparable: 2, unpriced: 1 });
+  });
+
+  it("[RT22] what was recorded stays when the task is pruned", async ({ host, a }) => {
+    await submitOne(host);
+    await a.do("tasks.ack", await a.take(), { route: route(), usage: cost(1) });
+    await pass(host, 40 * day);
+    expect(await host.call("tasks.get", { task: 1 })).toMatchObject({ ok: false });
+    expect(await routesOf(host)).toMatchObject({ tiers: [{ tried: 1 }], routed: { n: 1 } });
+  });
+}
+
+export function routeRowRules(it: TaskRowTest): void {
+  it("[RT21] an attempt without a route writes no row more", async ({ host }) => {
+    const a = await Hand.join(host, "worker", { capacity: 4 });
+    await submit(host, { type: "x" }, { type: "x" }, { type: "x" }, { type: "x" });
+    const [one, two, three, four] = await a.claim({ limit: 4 });
+    if (!one || !two || !three || !four) throw new Error("four tasks were there");
+    // The first result of a type also writes how well the chat does it, and when tasks are pruned.
+    await a.ack(one);
+    const plain = await rowsWritten(host, () => a.do("tasks.ack", two, { result: 1 }));
+    const routed = await rowsWritten(host, () => a.do("tasks.ack", three, { result: 1, route: route() }));
+    expect([plain, routed]).toEqual([plain, plain + 2]);
+    expect(await host.rows("SELECT task FROM routes")).toEqual([{ task: three.task }]);
+    await a.do("tasks.heartbeat", four, { progress: { percent: 1 } });
+    expect(await rowsWritten(host, () => a.do("tasks.heartbeat", four, { route: route() }))).toBe(1);
+    expect(await rowsWritten(host, () => a.do("tasks.heartbeat", four, { route: route() }))).toBe(0);
+  });
+
+  it("[RT22] of a type the newest 2,000 attempts stay, of at most 200 types", async ({ host, a }) => {
+    const insert = `INSERT INTO routes (type, task, claim, tier, model, band, reason, propensity, is_comparable, is_counted, ended, became,
+         at, tokens, cost_micros)
+       WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?)`;
+    const rest = "'t', 'm', 'usual', 'sampled', 1, 1, 1, 'done', 'done', 0, 1, 1 FROM n";
+    await host.run(`${insert} SELECT 'many', -n, 1, ${rest}`, 2_100);
+    await host.run(`${insert} SELECT 'type' || n, 1, 1, ${rest}`, 198);
+    await submit(host, { type: "many" }, { type: "new" }, { type: "last" });
+    for (const type of ["many", "new", "last"])
+      await a.do("tasks.ack", await a.take({ types: [type] }), { route: route() });
+    expect(await host.rows("SELECT count(*) AS n, min(task) AS oldest FROM routes WHERE type = 'many'")).toEqual([
+      { n: 2_000, oldest: -1_999 },
+    ]);
+    const { types } = await ask(host, "tasks.routes", {});
+    expect([types.length, types.includes("new"), types.includes("last")]).toEqual([200, true, false]);
+  });
+}
