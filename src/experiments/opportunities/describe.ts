@@ -119,7 +119,7 @@ const texts: Readonly<Record<OpportunityPattern, (finding: Finding) => PatternTe
   }),
   chats_came_back: (finding) => ({
     title: "Chats that were declared gone came back",
-    seen: `${counted(finding)} chats that went offline after silence registered again within two minutes.`,
+    seen: `${counted(finding)} chats that went offline after silence registered again within ten minutes, as the same process.`,
     advice: `A longer chatTtlMs (now ${finding.from}) waits for them, and keeps the tasks of a dead chat as much longer.`,
   }),
   cheaper_model: (finding) => ({
