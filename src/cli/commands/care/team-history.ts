@@ -18,7 +18,7 @@ const maxPages = 20;
 const maxHistories = 300;
 const parallel = 10;
 const perPage = 200;
-/** Longest silence that `chatTtlMs` can allow: no setting waits longer for a machine that sleeps. */
+/** Longest silence that `chatTtlMs` can allow: no setting waits longer for a sleeping machine. */
 const backWithinMs = 600_000;
 const maxEntries = 500;
 
