@@ -111,10 +111,15 @@ export function lowersSafety({ risky }: Parameter, from: number, to: number): bo
 /** One full step in that direction, or the rest up to the bound; null: no step is allowed. */
 export function nextValue(parameter: Parameter, from: number, direction: "up" | "down"): number | null {
   const stepped = direction === "up" ? from * parameter.maxFactor : from / parameter.maxFactor;
-  const rounded = parameter.isWhole ? roundTowards(stepped, from) : Math.round(stepped * 1_000) / 1_000;
+  const rounded = parameter.isWhole ? roundTowards(stepped, from) : roundShare(stepped, from);
   const to = Math.min(parameter.max, Math.max(parameter.min, rounded));
   const isRight = direction === "up" ? to > from : to < from;
   return isRight && refusalOf(parameter.key, from, to) === null ? to : null;
+}
+
+/** To three decimals, towards `from`: away from it the step would be too large. */
+function roundShare(value: number, from: number): number {
+  return (value > from ? Math.floor(value * 1_000 + 1e-6) : Math.ceil(value * 1_000 - 1e-6)) / 1_000;
 }
 
 /** At least one away from `from`, so that small whole numbers can move. */

@@ -25,7 +25,7 @@ interface PatternText {
 const texts: Readonly<Record<OpportunityPattern, (finding: Finding) => PatternText>> = {
   old_checkpoint_at_death: (finding) => ({
     title: "Chats die long after their last checkpoint",
-    seen: `${counted(finding)} deaths had unsaved events and a checkpoint older than half of checkpoint.everyMs, the oldest by ${time(figure(finding, "oldestMs"))}.`,
+    seen: `${counted(finding)} deaths had unsaved events and a checkpoint older than half of checkpoint.everyMs, at most ${time(figure(finding, "oldestMs"))} old.`,
     advice:
       finding.parameter === null
         ? "A shorter interval would not help: checkpoints did not come when they were due, or nothing more would be saved. See `shim doctor`."
@@ -42,12 +42,12 @@ const texts: Readonly<Record<OpportunityPattern, (finding: Finding) => PatternTe
     advice: "A lower threshold makes a checkpoint earlier.",
   }),
   reason_without_death: (finding) => ({
-    title: "A reason for risk does not come before deaths",
+    title: `A reason for risk does not come before deaths: ${finding.subject}`,
     seen: `At ${finding.evidence.n} deaths this reason was active in ${figure(finding, "hits")}; chats that had come as far had it so often that ${round(figure(finding, "usual"))} were expected.`,
     advice: "It is found together, which need not be cause and effect; a lower weight makes fewer checkpoints.",
   }),
   reason_before_death: (finding) => ({
-    title: "A reason for risk comes before deaths, and raises no alarm",
+    title: `A reason for risk comes before deaths, and raises no alarm: ${finding.subject}`,
     seen: `At ${finding.evidence.n} deaths this reason was active in ${figure(finding, "hits")}, where ${round(figure(finding, "usual"))} were expected; ${figure(finding, "silent")} of these chats were at the level safe.`,
     advice: "A higher weight makes a checkpoint when the reason appears.",
   }),
@@ -119,7 +119,7 @@ const texts: Readonly<Record<OpportunityPattern, (finding: Finding) => PatternTe
   }),
   chats_came_back: (finding) => ({
     title: "Chats that were declared gone came back",
-    seen: `${counted(finding)} chats that went offline after silence registered again within two minutes.`,
+    seen: `${counted(finding)} chats that went offline after silence registered again within ten minutes, as the same process.`,
     advice: `A longer chatTtlMs (now ${finding.from}) waits for them, and keeps the tasks of a dead chat as much longer.`,
   }),
   cheaper_model: (finding) => ({
@@ -148,10 +148,17 @@ function stepText(finding: Finding): string {
   const { parameter, from, to, direction, test } = finding;
   if (parameter === null || direction === null) return "";
   const suggested = finding.evidence.figures["suggested"];
-  if (to !== null) return `Try ${parameter} ${from} -> ${to}, judged by ${test}${expectedText(finding)}. `;
+  if (to !== null) return `Try ${parameter} ${from} -> ${to}, judged by ${tests[test]}${expectedText(finding)}. `;
   if (suggested === undefined) return `${parameter} is ${from}, at the bound of what SHIM would try. `;
   return `You decide: ${parameter} ${from} -> ${suggested} may cost safety, so SHIM does not try it${expectedText(finding)}. `;
 }
+
+const tests: Readonly<Record<Finding["test"], string>> = {
+  replay: "replay of your sessions",
+  simulation: "simulation",
+  live: "chats that run with it",
+  person: "you",
+};
 
 function expectedText({ expected }: Finding): string {
   if (expected === null) return "";

@@ -10,7 +10,7 @@ import { examineTasks } from "./tasks.ts";
 import { examineTeam } from "./team.ts";
 
 /** Probability, at most, that a run has any false finding. */
-const falseFindings = 0.01;
+const falseFindings = 0.005;
 
 /** Not tested, for want of cases. */
 export type Unjudged = Pick<Examined, "pattern" | "subject" | "n" | "minimum">;

@@ -76,7 +76,7 @@ export interface ChatLoad {
 export interface Departure {
   /** Epoch ms. */
   readonly at: number;
-  /** Registered again within two minutes. */
+  /** The same process registered again within ten minutes. */
   readonly isBack: boolean;
 }
 

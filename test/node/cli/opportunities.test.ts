@@ -78,6 +78,29 @@ it("[EX66] tasks of the team's coordinator are examined by type", async () => {
   expect((await home.shim("opportunities")).out).toContain("Tasks of the type acme.deploy fail and are tried again\n");
 });
 
+it("[EX66] queued tasks that no idle chat may take are found at that moment", async () => {
+  const home = aCliHome();
+  const coordinator = home.coordinator();
+  given(
+    coordinator.call("tasks.submit", {
+      tasks: Array.from({ length: 12 }, () => ({ type: "render", capabilities: ["gpu"] })),
+    }),
+  );
+  home.now += 120_000;
+  home.alive.add(700);
+  const process = processKey({ boot: "boot-1", pid: 700, start: "s700" });
+  const chat = { chat: "c0ffee11", session: "c0ffee11", process, machine: "here", client: "claude-code" };
+  given(coordinator.call("chats.register", { ...chat, taskTypes: ["render"] }));
+  const { findings } = (await home.json("opportunities")) as { findings: Finding[] };
+  expect(findings).toMatchObject([
+    {
+      id: "waits_with_idle_chats:render",
+      evidence: { n: 12, figures: { hits: 12, longestMs: 120_000, idleChats: 1 } },
+      confidence: { basis: "moment" },
+    },
+  ]);
+});
+
 it("[EX66] without a coordinator this machine is examined alone, and the reason is printed", async () => {
   const home = aSeededHome();
   dismissOffers(home, 12);

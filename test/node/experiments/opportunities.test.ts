@@ -8,7 +8,8 @@ import { opportunityPatterns, type OpportunityPattern } from "#src/contract/oppo
 import { describeFinding } from "#src/experiments/opportunities/describe.ts";
 import { findOpportunities } from "#src/experiments/opportunities/find-opportunities.ts";
 import type { History, PastSession } from "#src/experiments/opportunities/history.ts";
-import { withSetting } from "#src/shared/setting-keys.ts";
+import { nextValue, parameters, refusalOf } from "#src/experiments/parameters.ts";
+import { settingAt, withSetting } from "#src/shared/setting-keys.ts";
 
 /** 1,000 in `npm run stress -- opportunities`. */
 const runs = Number(process.env["SHIM_OPPORTUNITY_RUNS"] ?? 50);
@@ -125,6 +126,18 @@ it("[EX65] a step that may cost safety is only suggested; one within the bounds 
   expect(atBound.findings).toMatchObject([{ from: 0.4, to: null, test: "person", expected: null }]);
 });
 
+it("[EX65] each parameter has a next value from its default in both directions, unless it is at its bound", () => {
+  for (const parameter of parameters) {
+    const from = settingAt(defaults, parameter.key) as number;
+    for (const direction of ["up", "down"] as const) {
+      const to = nextValue(parameter, from, direction);
+      const bound = direction === "up" ? parameter.max : parameter.min;
+      expect([parameter.key, direction, to === null]).toEqual([parameter.key, direction, from === bound]);
+      expect(refusalOf(parameter.key, from, to ?? from)).toBe(to === null ? "no_change" : null);
+    }
+  }
+});
+
 it("[EX65] checkpoints that did not come when they were due are no reason for a shorter interval", () => {
   const events = Array.from({ length: 30 }, (_, index) => ({ at: index * 60_000, kind: "tool_end" as const, tool: 0 }));
   const died = (savedAt: number): PastSession[] => {
@@ -144,7 +157,7 @@ it.each(opportunityPatterns)("[EX66] %s is described in sentences with figures",
   const found = findings.find((one) => one.pattern === pattern);
   expect(found).toBeDefined();
   const { title, text, advice } = found ? describeFinding(found) : { title: "", text: "", advice: "" };
-  expect(title).toMatch(/^[A-Z][^.]+$/);
+  expect(title).toMatch(/^[A-Z].+[^.]$/);
   expect(text).toMatch(/\d.*\.$/);
   expect(advice).toMatch(/^[A-Z`].*\.$|^[a-z][\w.]+ is .*\.$/);
   expect(`${title} ${text} ${advice}`).not.toMatch(/NaN|undefined|Infinity/);

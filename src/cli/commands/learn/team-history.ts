@@ -18,12 +18,14 @@ const maxPages = 20;
 const maxHistories = 300;
 const parallel = 10;
 const perPage = 200;
-/** A chat that registers within this time of a timeout was alive. */
-const backWithinMs = 120_000;
+/** Longest silence that `chatTtlMs` can allow: no setting waits longer for a sleeping machine. */
+const backWithinMs = 600_000;
 const maxEntries = 500;
 
+type Caller = Pick<CoordinatorLink, "call">;
+
 /** Reads with the rights of an observer; the audit log, which needs more, where it may. */
-export async function readTeam(link: CoordinatorLink, now: number): Promise<CliResult<TeamHistory>> {
+export async function readTeam(link: Caller, now: number): Promise<CliResult<TeamHistory>> {
   const settings = await link.call("settings.get", {});
   if (!settings.ok) return settings;
   const chats = await listChats(link);
@@ -48,7 +50,7 @@ export async function readTeam(link: CoordinatorLink, now: number): Promise<CliR
   });
 }
 
-async function listChats(link: CoordinatorLink): Promise<CliResult<Chat[]>> {
+async function listChats(link: Caller): Promise<CliResult<Chat[]>> {
   const chats: Chat[] = [];
   let cursor: string | undefined;
   for (let page = 0; page < maxPages; page++) {
@@ -61,11 +63,7 @@ async function listChats(link: CoordinatorLink): Promise<CliResult<Chat[]>> {
   return ok(chats);
 }
 
-async function readTaskTypes(
-  link: CoordinatorLink,
-  chats: readonly Chat[],
-  now: number,
-): Promise<CliResult<TaskTypeHistory[]>> {
+async function readTaskTypes(link: Caller, chats: readonly Chat[], now: number): Promise<CliResult<TaskTypeHistory[]>> {
   const stats = await link.call("tasks.stats", {});
   if (!stats.ok) return stats;
   const lines = await listTasks(link);
@@ -89,7 +87,7 @@ async function readTaskTypes(
   );
 }
 
-async function listTasks(link: CoordinatorLink): Promise<CliResult<TaskLine[]>> {
+async function listTasks(link: Caller): Promise<CliResult<TaskLine[]>> {
   const tasks: TaskLine[] = [];
   let cursor: string | undefined;
   for (let page = 0; page < maxPages; page++) {
@@ -104,7 +102,7 @@ async function listTasks(link: CoordinatorLink): Promise<CliResult<TaskLine[]>> 
 
 /** @returns null if it was pruned meanwhile */
 async function readTask(
-  link: CoordinatorLink,
+  link: Caller,
   { task, type, ageMs, reason }: TaskLine,
   now: number,
 ): Promise<{ readonly type: string; readonly task: PastTask } | null> {
@@ -135,7 +133,7 @@ function countIdle(chats: readonly Chat[], type: string): number {
 }
 
 /** @returns null if the token may not read the audit log */
-async function readDepartures(link: CoordinatorLink, now: number): Promise<Departure[] | null> {
+async function readDepartures(link: Caller, now: number): Promise<Departure[] | null> {
   const gone = await link.call("audit.list", { kind: "chat.offline", limit: maxEntries });
   const registered = await link.call("audit.list", { kind: "chat.registered", limit: maxEntries });
   if (!gone.ok || !registered.ok) return null;
@@ -143,13 +141,20 @@ async function readDepartures(link: CoordinatorLink, now: number): Promise<Depar
   // Whether older ones came back is not known.
   const oldestMs = entries.length < maxEntries ? Infinity : (entries.at(-1)?.ageMs ?? 0);
   return gone.value.entries
-    .filter((entry) => hasTimedOut(entry) && entry.ageMs < oldestMs && entry.ageMs >= backWithinMs)
-    .map(({ subject, ageMs }) => ({
-      at: now - ageMs,
-      isBack: entries.some((one) => one.subject === subject && one.ageMs <= ageMs && one.ageMs >= ageMs - backWithinMs),
-    }));
+    .filter((entry) => detailOf(entry)["reason"] === "timeout" && entry.ageMs < oldestMs && entry.ageMs >= backWithinMs)
+    .map((entry) => ({ at: now - entry.ageMs, isBack: entries.some((one) => isReturn(one, entry)) }));
 }
 
-function hasTimedOut({ detail }: AuditEntry): boolean {
-  return typeof detail === "object" && detail !== null && !Array.isArray(detail) && detail["reason"] === "timeout";
+/** A new process would have the next incarnation. */
+function isReturn(registered: AuditEntry, gone: AuditEntry): boolean {
+  return (
+    registered.subject === gone.subject &&
+    detailOf(registered)["incarnation"] === detailOf(gone)["incarnation"] &&
+    registered.seq > gone.seq &&
+    registered.ageMs >= gone.ageMs - backWithinMs
+  );
+}
+
+function detailOf({ detail }: AuditEntry): Readonly<Record<string, unknown>> {
+  return typeof detail === "object" && detail !== null && !Array.isArray(detail) ? detail : {};
 }

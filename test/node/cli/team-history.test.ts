@@ -1,0 +1,60 @@
+import { expect, it } from "vitest";
+import type { OperationName } from "#src/contract/operations.ts";
+import type { CoordinatorLink } from "#src/cli/coordinator-link.ts";
+import { readTeam } from "#src/cli/commands/care/team-history.ts";
+import { failed } from "#src/cli/answer.ts";
+import { admin, type EngineHost } from "#harness/coordinator/engine-host.ts";
+import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
+import { LocalHost } from "#harness/coordinator/local-host.ts";
+import { ask, given } from "#harness/coordinator/state-calls.ts";
+
+/** As a command of an admin has it; without the operations that its token may not ask. */
+function linkTo(host: EngineHost, forbidden: readonly OperationName[] = []): Pick<CoordinatorLink, "call"> {
+  const call = async (name: never, input: never) =>
+    forbidden.includes(name) ? failed("forbidden", "the scope is too small") : host.call(name, input, admin);
+  return { call: call as unknown as CoordinatorLink["call"] };
+}
+
+const chat = { chat: "c1", session: "s1", process: "p1", machine: "m1", client: "claude-code" };
+
+it("[EX66] a chat that went offline after silence is back where the same process registers again in time", async () => {
+  const host = new LocalHost(openNodeSqlite);
+  await ask(host, "chats.register", chat);
+  const silence = async (ms: number, process: string): Promise<void> => {
+    host.wait(45_000);
+    await host.ring();
+    host.wait(ms - 45_000);
+    await ask(host, "chats.register", { ...chat, process });
+  };
+  await silence(90_000, "p1");
+  await silence(3_600_000, "p1");
+  await silence(90_000, "p2");
+  // Its last departure is too recent to say.
+  host.wait(3_600_000);
+  await host.ring();
+  const { departures, chatTtlMs } = given(await readTeam(linkTo(host), host.now()));
+  expect(chatTtlMs).toBe(30_000);
+  expect(departures?.map(({ isBack }) => isBack)).toEqual([false, false, true]);
+});
+
+it("[EX66] without the right to read the audit log the rest is read", async () => {
+  const host = new LocalHost(openNodeSqlite);
+  await ask(host, "chats.register", { ...chat, capacity: 2, taskTypes: ["*"] });
+  await ask(host, "tasks.submit", { tasks: [{ type: "build", capabilities: ["gpu"] }, { type: "test" }] });
+  host.wait(5_000);
+  const team = given(await readTeam(linkTo(host, ["audit.list"]), host.now()));
+  expect(team).toMatchObject({ departures: null, models: null, chats: [{ capacity: 2, tasks: 0 }] });
+  expect(team.taskTypes.find(({ type }) => type === "build")).toEqual({
+    type: "build",
+    tasks: [],
+    queued: [{ waitedMs: 5_000, idleChats: 1 }],
+    runP95Ms: null,
+  });
+});
+
+it("[EX66] a coordinator that refuses is no part of the history", async () => {
+  for (const name of ["settings.get", "chats.list", "tasks.load", "tasks.stats", "tasks.list"] as const) {
+    const host = new LocalHost(openNodeSqlite);
+    expect(await readTeam(linkTo(host, [name]), host.now())).toMatchObject({ ok: false, error: { code: "forbidden" } });
+  }
+});
