@@ -1,5 +1,5 @@
 import type { Band, Route, Tier, TierCounts } from "../contract/routes.ts";
-import { sampleBeta } from "./beta.ts";
+import { sampleBeta } from "../experiments/statistics/beta.ts";
 import type { Analysis } from "./prompt-analyzer.ts";
 import { lowerBound } from "./success-bound.ts";
 

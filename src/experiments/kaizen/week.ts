@@ -20,7 +20,7 @@ export function weekOf(at: number): Week {
   return { name: `${year}-W${String(number).padStart(2, "0")}`, from, until: from + weekMs };
 }
 
-/** Null: no week has that name. */
+/** Returns null where no week has that name. */
 export function findWeek(name: string): Week | null {
   const [, year, number] = /^(\d{4})-W(\d{2})$/.exec(name) ?? [];
   if (year === undefined || number === undefined) return null;

@@ -29,7 +29,7 @@ export function reviewIfDue(runtime: Runtime): void {
   child.unref();
 }
 
-/** Of all processes one gets the day's review; a new store has nothing to review for a day. */
+/** One process of all gets the day's review; a new store has nothing to review for a day. */
 export function claimReview(sql: Sql, now: number): boolean {
   const last = meta.read(sql, key);
   if (last !== null && isWithin(now - Number(last), intervalMs)) return false;

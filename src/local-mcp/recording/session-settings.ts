@@ -34,7 +34,7 @@ function changedSettings(config: Config): Record<string, SettingValue> {
 
 const hashes = new WeakMap<Config, string>();
 
-function hashOf(config: Config): string {
+export function settingsHash(config: Config): string {
   const known = hashes.get(config);
   if (known !== undefined) return known;
   const hash = createHash("sha256")
@@ -55,7 +55,7 @@ export function recordSettings(sql: Sql, now: number, sessionId: string, config:
   const last = latestSettings(sql, sessionId);
   if (last === null) expose(sql, now, sessionId);
   const own = sessionConfig(sql, config, sessionId);
-  const next = { hash: hashOf(own), ...chatModel(given, last) };
+  const next = { hash: settingsHash(own), ...chatModel(given, last) };
   if (last !== null && isSame(last, next)) return;
   sql.run(
     "INSERT INTO settings_seen (hash, changed, at) VALUES (?, ?, ?) ON CONFLICT (hash) DO NOTHING",

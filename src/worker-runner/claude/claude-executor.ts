@@ -6,6 +6,7 @@ import type { Executor, RunOutcome, TaskRun } from "../executor.ts";
 import { ClaudeRun } from "./claude-run.ts";
 import { chooseContinuation, takeOver, type Continuation } from "./continuation.ts";
 import { findRoute, isSameModel, toRouteCheckpoint } from "./task-route.ts";
+import { settingsHash } from "../../local-mcp/recording/session-settings.ts";
 import { findReachedLimit } from "./usage-meter.ts";
 import type { ClaudeSettings } from "./claude-settings.ts";
 
@@ -48,8 +49,9 @@ async function runTask(options: ClaudeExecutorOptions, run: TaskRun): Promise<Ru
 async function reportRoute({ settings, runtime }: ClaudeExecutorOptions, run: TaskRun): Promise<Route | null> {
   const random = (): number =>
     Buffer.from(runtime.random(randomBytes)).readUIntBE(0, randomBytes) / 2 ** (8 * randomBytes);
-  const route = await findRoute(settings, run, random);
-  if (!route) return null;
+  const found = await findRoute(settings, run, random);
+  if (!found) return null;
+  const route = { ...found, settings: settingsHash(runtime.config) };
   run.onRoute(route);
   run.onCheckpoint(toRouteCheckpoint(run.task, route));
   const effort = route.effort === null ? "" : `, effort ${route.effort}`;

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import type { OperationName } from "#src/contract/operations.ts";
 import type { CoordinatorLink } from "#src/cli/coordinator-link.ts";
-import { readTeam } from "#src/cli/commands/care/team-history.ts";
+import { readTeam } from "#src/cli/commands/learn/team-history.ts";
 import { failed } from "#src/cli/answer.ts";
 import { admin, type EngineHost } from "#harness/coordinator/engine-host.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";

@@ -1,7 +1,6 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { Band, Route, type TierCounts } from "#src/contract/routes.ts";
-import { sampleBeta } from "#src/routing/beta.ts";
 import { bandOf, chooseRoute, escalate, hasHigherTier, type RouteTable } from "#src/routing/model-router.ts";
 import { lowerBound } from "#src/routing/success-bound.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
@@ -131,20 +130,4 @@ it("[RT13] one tier up after a failure, the top one again, and a tier that is go
   expect(escalate(table, { ...first, tier: "gone" })).toMatchObject({ tier: "large" });
   expect(escalate({ ...table, floor: "medium" }, { ...first, tier: "small" })).toMatchObject({ tier: "medium" });
   expect([hasHigherTier(table, first), hasHigherTier(table, second)]).toEqual([true, false]);
-});
-
-it("[RT11] a Beta distribution has its mean and variance", () => {
-  const random = seededRandom(3);
-  for (const [alpha, beta] of [
-    [1, 1],
-    [2, 5],
-    [90, 10],
-  ] as const) {
-    const draws = Array.from({ length: 20_000 }, () => sampleBeta(alpha, beta, random));
-    const mean = draws.reduce((sum, one) => sum + one, 0) / draws.length;
-    const variance = draws.reduce((sum, one) => sum + (one - mean) ** 2, 0) / draws.length;
-    expect(mean).toBeCloseTo(alpha / (alpha + beta), 2);
-    expect(variance).toBeCloseTo((alpha * beta) / ((alpha + beta) ** 2 * (alpha + beta + 1)), 3);
-    expect(draws.every((one) => one > 0 && one < 1)).toBe(true);
-  }
 });
