@@ -19,7 +19,7 @@ export type RestartRules = z.infer<typeof RestartRules>;
 export const RestartWhen = z.enum(["on-crash", "always", "never"]);
 export type RestartWhen = z.infer<typeof RestartWhen>;
 
-/** What ended the run before; `asked`: the user wants another one. */
+/** End of the run before; `asked`: the user wants another one. */
 const EndedBy = z.enum(["crashed", "limited", "finished", "left", "asked"]);
 export type EndedBy = z.infer<typeof EndedBy>;
 

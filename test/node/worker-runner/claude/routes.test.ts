@@ -104,7 +104,7 @@ it("[RT13] [RT16] after a lost chat, or trouble that is not the model's, the sam
     died(claude);
     const { routes } = await claude.run(next(claude, attempt, change));
     expect(models(claude)).toEqual(["sonnet", undefined]);
-    expect(routes).toEqual([chosen]);
+    expect(routes).toEqual([{ ...chosen, settings: expect.any(String) }]);
     expect(valueAfter(claude, "--resume")).toBe(session);
   }
 });

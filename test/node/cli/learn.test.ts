@@ -1,0 +1,95 @@
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { readConfig } from "#src/platform/config-file.ts";
+import { aCliHome, aSeededHome, failed, printed, type CliHome } from "#harness/machine/cli-home.ts";
+
+function count(home: CliHome, table: string): number {
+  return home.runtime.store.read((sql) => sql.all<{ n: number }>(`SELECT count(*) AS n FROM ${table}`)[0]?.n ?? 0, 0);
+}
+
+it("[EX50] a setting that no experiment changes, a step too far and a value that is none are wrong usage, with what to do", async () => {
+  const home = aSeededHome();
+  expect(await home.shim("experiments start team.strictFiles 1")).toMatchObject(
+    failed(2, "never changed by experiments", "checkpoint.everyMs"),
+  );
+  expect(await home.shim("experiments start checkpoint.everyMs 10")).toMatchObject(failed(2, "between 30000 and"));
+  expect(await home.shim("experiments start checkpoint.everyMs 100000")).toMatchObject(failed(2, "factor of 1.5"));
+  expect(await home.shim("experiments start checkpoint.everyMs soon")).toMatchObject(failed(2));
+  expect(count(home, "experiments")).toBe(0);
+});
+
+it("[EX51] a step after which a death may lose more asks a person first", async () => {
+  const home = aSeededHome();
+  const risky = "experiments start checkpoint.everyMs 400000";
+  expect(await home.shim(risky)).toMatchObject(failed(2, "may lose more", "--yes"));
+  expect(await home.shimWith({ isInteractive: true, ask: async () => "n" }, risky)).toMatchObject(
+    failed(1, "nothing was started"),
+  );
+  expect(await home.shim(`${risky} --yes`)).toMatchObject(printed("20 % of the sessions that begin from now on"));
+});
+
+it("[EX54] [EX56] trials are listed, shown, stopped one by one or all, and allowed again", async () => {
+  const home = aSeededHome();
+  expect(await home.shim("experiments")).toMatchObject(printed("No experiment yet"));
+  await home.shim("experiments start checkpoint.everyMs 250000 --reason", "to see");
+  const { experiments } = (await home.json("experiments")) as { experiments: { id: string }[] };
+  const id = experiments[0]?.id ?? "";
+  expect(await home.shim("experiments")).toMatchObject(printed(id, "checkpoint.everyMs: 300000 -> 250000", "canary"));
+  expect(await home.shim(`experiments show ${id.slice(0, 7)}`)).toMatchObject(
+    printed("Why: to see", "guardrails: slowSaves", "canary: 20 % of new sessions"),
+  );
+  expect(await home.shim("experiments start checkpoint.everyToolCalls 8")).toMatchObject(
+    failed(1, id, "Stop it first"),
+  );
+  expect(await home.shim("experiments stop")).toMatchObject(failed(2, "--all"));
+  expect(await home.shim("experiments stop exp_none")).toMatchObject(failed(3, "there is no experiment"));
+  expect(await home.shim("experiments stop --all")).toMatchObject(printed("1 experiment stopped"));
+  expect(count(home, "trial_values")).toBe(0);
+  expect(await home.shim(`experiments stop ${id}`)).toMatchObject(failed(1, "has ended: stopped"));
+  expect(await home.shim("experiments start checkpoint.everyMs 250000")).toMatchObject(failed(1, "switched off"));
+  expect(await home.shim("experiments allow")).toMatchObject(printed("may start again"));
+  expect(await home.shim("experiments start checkpoint.everyMs 250000")).toMatchObject(printed("exp_"));
+});
+
+it("[EX45] replay says what a death loses, and export and corpus give the same report", async () => {
+  const home = aSeededHome();
+  const text = await home.shim("replay --since 2020-01-01");
+  expect(text.code).toBe(0);
+  const file = join(home.folder, "sessions.jsonl");
+  expect(await home.shim("replay export --since 2020-01-01", file)).toMatchObject(printed("Exported"));
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+  expect(await home.shim("replay export", file)).toMatchObject(failed(1, "already exists"));
+  expect((await home.shim("replay --corpus", file)).out).toBe(text.out);
+  writeFileSync(file, `${readFileSync(file, "utf8")}{"type":"session","text":"secret"}\n`);
+  expect(await home.shim("replay --corpus", file)).toMatchObject(failed(1, "not what"));
+  expect(await home.shim("replay --corpus nothing.jsonl")).toMatchObject(failed(3, "there is no file"));
+  expect(await home.shim("replay --set redaction=1")).toMatchObject(failed(2, "cannot be replayed"));
+  expect(await home.shim("replay --set checkpoint.everyMs=often")).toMatchObject(failed(2, "a number above 0"));
+  expect(await aCliHome().shim("replay")).toMatchObject(printed("No recorded session"));
+});
+
+it("[EX81] a dry run of the review changes nothing; a run writes the report of the last week once", async () => {
+  const home = aSeededHome();
+  const reports = join(home.paths.home, "reports");
+  const stored = (): number[] => ["meta", "metric_totals", "experiments", "notices"].map((table) => count(home, table));
+  const before = stored();
+  expect(await home.shim("kaizen run --once --dry-run")).toMatchObject(printed("finding", "kaizen apply"));
+  expect(stored()).toEqual(before);
+  expect(existsSync(reports)).toBe(false);
+  expect(await home.shim("kaizen run")).toMatchObject(printed("Report: ", reports));
+  expect(await home.shim("kaizen run")).toMatchObject({ code: 0 });
+  expect((await home.shim("kaizen run")).out).not.toContain("Report");
+  expect(count(home, "experiments")).toBe(0);
+  expect(readConfig(home.paths.config).ok).toBe(true);
+});
+
+it("[EX83] the report of a week is Markdown; a week that is none is wrong usage", async () => {
+  const home = aSeededHome();
+  expect(await home.shim("kaizen report")).toMatchObject(
+    printed("# SHIM, 20", "## What died", "## What could be better"),
+  );
+  expect(await home.shim("kaizen report --week 2026-W01")).toMatchObject(printed("# SHIM, 2026-W01", "No chat worked"));
+  expect(await home.shim("kaizen report --week 2026-W99")).toMatchObject(failed(2, "is no week"));
+  expect(await aCliHome().shim("kaizen report")).toMatchObject(failed(1, "nothing is stored"));
+});
