@@ -7,7 +7,7 @@ import * as meta from "../../store/meta.ts";
 const intervalMs = 86_400_000;
 const checkIntervalMs = 600_000;
 /** A review of a thousand sessions takes seconds. */
-const maxRunMs = 300_000;
+const timeLimit = "5m";
 const key = "reviewed_at";
 
 let checkedAt = Number.NEGATIVE_INFINITY;
@@ -19,9 +19,8 @@ export function reviewIfDue(runtime: Runtime): void {
   checkedAt = now;
   if (!runtime.store.write((sql) => claimReview(sql, now))) return;
   const { node, script } = runtime.launch;
-  const child = spawn(node, [script, "kaizen", "run"], {
+  const child = spawn(node, [script, "kaizen", "run", "--time-limit", timeLimit], {
     stdio: "ignore",
-    timeout: maxRunMs,
     windowsHide: true,
     env: runtime.env,
   });

@@ -13,13 +13,15 @@ import { weeklyFacts } from "../../../local-mcp/experiments/weekly-facts.ts";
 import { createPrivateFolder, writeAtomically } from "../../../platform/private-files.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { ok } from "../../../shared/result.ts";
-import { failed, wrongUsage } from "../../answer.ts";
+import { exitCodes, failed, wrongUsage } from "../../answer.ts";
+import { durationOption } from "../../task-input.ts";
 import type { Cli, CommandResult, CommonOptions } from "../../cli.ts";
 import { pluralize } from "../../screen-text.ts";
 import { examine } from "./opportunities.ts";
 
 interface RunOptions extends CommonOptions {
   readonly dryRun?: boolean;
+  readonly timeLimit?: number;
 }
 
 interface ReportOptions extends CommonOptions {
@@ -32,6 +34,7 @@ export function addKaizen(program: Command, cli: Cli): void {
     .command("run")
     .description("one review: examine, advance trials, try the best finding if `kaizen` is apply, write the report")
     .option("--once", "one review (the default)")
+    .option("--time-limit <duration>", "give up after this time (5m)", durationOption)
     .option("--dry-run", "say what would be done, and change nothing");
   cli.define(run, (options: RunOptions) => review(cli, options));
   const report = command
@@ -50,7 +53,9 @@ interface Review {
 }
 
 /** [EX81] */
-async function review(cli: Cli, { dryRun }: RunOptions): Promise<CommandResult> {
+async function review(cli: Cli, { dryRun, timeLimit }: RunOptions): Promise<CommandResult> {
+  // The process that has started the review may have ended since.
+  if (timeLimit !== undefined) setTimeout(() => process.exit(exitCodes.failed), timeLimit).unref();
   const runtime = await cli.runtime();
   const mode = runtime.config.kaizen;
   const { findings } = (await examine(cli, runtime, { isStored: dryRun !== true })).found;
