@@ -2,8 +2,8 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
 import type { KaizenSetting } from "../../../contract/config.ts";
-import { findWeek, weekOf, type Week } from "../../../experiments/kaizen/week.ts";
-import { weeklyReport } from "../../../experiments/kaizen/weekly-report.ts";
+import { findWeek, weekOf } from "../../../experiments/kaizen/week.ts";
+import { weeklyReport, type Idea } from "../../../experiments/kaizen/weekly-report.ts";
 import type { Experiment } from "../../../experiments/engine/experiment.ts";
 import { describeFinding } from "../../../experiments/opportunities/describe.ts";
 import type { Finding } from "../../../experiments/opportunities/finding.ts";
@@ -94,21 +94,21 @@ function doneText({ findings, moved, trial, report }: Review): string {
   return `${pluralize(findings.length, "finding")}.\n${movedText}${trialText}${reportText}`;
 }
 
-/** [EX83] Each week once, as soon as it has ended. @returns the path; null: it is there already */
+/** [EX83] Each week with chats once, as soon as it has ended. @returns the path if written */
 function writeLastWeek(runtime: Runtime, findings: readonly Finding[]): string | null {
   const folder = join(runtime.paths.home, "reports");
   const week = weekOf(weekOf(runtime.now()).from - 1);
   const path = join(folder, `${week.name}.md`);
-  if (existsSync(path) || !runtime.store.exists()) return null;
+  if (existsSync(path)) return null;
+  const facts = runtime.store.read((sql) => weeklyFacts(sql, week), null);
+  if (!facts || facts.sessions === 0) return null;
   createPrivateFolder(folder);
-  writeAtomically(path, reportOf(runtime, week, findings), { mode: 0o600 });
+  writeAtomically(path, weeklyReport(facts, findings.map(toIdea)), { mode: 0o600 });
   return path;
 }
 
-function reportOf(runtime: Runtime, week: Week, findings: readonly Finding[] | null): string {
-  const facts = runtime.store.read((sql) => weeklyFacts(sql, week), null);
-  if (!facts) return "";
-  return weeklyReport(facts, findings && findings.map((one) => ({ text: ideaOf(one) })));
+function toIdea(finding: Finding): Idea {
+  return { text: ideaOf(finding) };
 }
 
 async function showReport(cli: Cli, { week: name }: ReportOptions): Promise<CommandResult> {
@@ -118,7 +118,8 @@ async function showReport(cli: Cli, { week: name }: ReportOptions): Promise<Comm
   const runtime = await cli.runtime();
   const isThisWeek = week.until > cli.io.now();
   const findings = isThisWeek ? (await examine(cli, runtime, { isStored: false })).found.findings : null;
-  const text = reportOf(runtime, week, findings);
-  if (text === "") return failed("nothing_stored", "nothing is stored yet, so there is nothing to report.");
+  const facts = runtime.store.read((sql) => weeklyFacts(sql, week), null);
+  if (!facts) return failed("nothing_stored", "nothing is stored yet, so there is nothing to report.");
+  const text = weeklyReport(facts, findings && findings.map(toIdea));
   return ok({ data: { week: week.name, report: text }, text, isVerbatim: true });
 }
