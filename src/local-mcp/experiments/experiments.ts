@@ -36,7 +36,7 @@ export type StartError =
   | { readonly code: "busy"; readonly id: string };
 
 /** Shares, and numbers of sessions and days, of a canary. */
-const canary = { share: 0.2, watchUnits: 40, maxDays: 28 };
+const canary = { share: 0.5, watchUnits: 200, maxDays: 28 };
 
 /** [EX54] One transaction: stored with its first value in force, or refused. */
 export function start(runtime: Runtime, given: NewExperiment): Result<Experiment, StartError> {

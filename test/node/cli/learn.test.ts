@@ -26,7 +26,7 @@ it("[EX51] a step after which a death may lose more asks a person first", async 
   expect(await home.shimWith({ isInteractive: true, ask: async () => "n" }, risky)).toMatchObject(
     failed(1, "nothing was started"),
   );
-  expect(await home.shim(`${risky} --yes`)).toMatchObject(printed("20 % of the sessions that begin from now on"));
+  expect(await home.shim(`${risky} --yes`)).toMatchObject(printed("50 % of the sessions that begin from now on"));
 });
 
 it("[EX54] [EX56] trials are listed, shown, stopped one by one or all, and allowed again", async () => {
@@ -37,7 +37,7 @@ it("[EX54] [EX56] trials are listed, shown, stopped one by one or all, and allow
   const id = experiments[0]?.id ?? "";
   expect(await home.shim("experiments")).toMatchObject(printed(id, "checkpoint.everyMs: 300000 -> 250000", "canary"));
   expect(await home.shim(`experiments show ${id.slice(0, 7)}`)).toMatchObject(
-    printed("Why: to see", "guardrails: slowSaves", "canary: 20 % of new sessions"),
+    printed("Why: to see", "guardrails: slowSaves", "canary: 50 % of new sessions"),
   );
   expect(await home.shim("experiments start checkpoint.everyToolCalls 8")).toMatchObject(
     failed(1, id, "Stop it first"),
