@@ -5,7 +5,7 @@ import { simulate, type Outcome } from "./run.ts";
 
 /** As many as come through all that [SM13] asks for; a million is a step of CI, by `npm run sim`. */
 const events = 100_000;
-const seed = 13;
+const seed = 26;
 /** Many days, each with another weather. */
 const day = 8_000;
 const timeout = 180_000;

@@ -125,6 +125,7 @@ export const inRestores: readonly Bug[] = [
   },
   {
     name: "numbers-come-again",
+    within: 45_000,
     about: "messages and incarnations are counted on from what is stored, whatever the epoch",
     focus: { ...returns, acts: { ...returns.acts, send: 3 } },
     patch: patched(/ AS first_epoch$/, () => ({

@@ -5,8 +5,11 @@ import type { Sim } from "../sim.ts";
 import { ClaimAnswers, wordless } from "./claims.ts";
 import { ClaimCalls } from "./claim-calls.ts";
 import type { KnownTask } from "./task-known.ts";
+import { Repeats } from "./repeats.ts";
 import type { TaskLedger } from "./task-ledger.ts";
 import { TaskSubmits } from "./task-submits.ts";
+
+const mayRepeat: ReadonlySet<string> = new Set(["tasks.cancel", "tasks.replay", "tasks.discard"]);
 
 /** What chats are told of tasks must be what has become of them. */
 export class TaskAnswers {
@@ -15,6 +18,7 @@ export class TaskAnswers {
   readonly #told: ClaimAnswers;
   readonly #calls: ClaimCalls;
   readonly #submits: TaskSubmits;
+  readonly #repeats: Repeats;
 
   constructor(sim: Sim, ledger: TaskLedger) {
     this.#sim = sim;
@@ -22,6 +26,7 @@ export class TaskAnswers {
     this.#told = new ClaimAnswers(sim, ledger);
     this.#calls = new ClaimCalls(sim, ledger, this.#told);
     this.#submits = new TaskSubmits(sim, ledger);
+    this.#repeats = new Repeats(sim);
   }
 
   /** Goes before the ledger has read the commit. @returns what is looked at after it */
@@ -31,6 +36,7 @@ export class TaskAnswers {
     if (!name.startsWith("tasks.")) return () => undefined;
     if (name === "tasks.submit") return this.#submits.committed(input as CheckedInputOf<"tasks.submit">, result);
     if (name === "tasks.claim") return this.#claimed(input as CheckedInputOf<"tasks.claim">, result);
+    if (mayRepeat.has(name) && this.#repeats.isRepeat(request, result)) return () => undefined;
     if (name === "tasks.replay") return this.#submits.replayed(input as CheckedInputOf<"tasks.replay">, result);
     if (this.#calls.concerns(name)) return this.#calls.committed(name, input as ClaimedTaskReference, result);
     return () => this.#answered(name, input as { task: number }, result);

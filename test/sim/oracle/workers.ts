@@ -1,5 +1,5 @@
 import type { CheckedInputOf, OutputOf } from "#src/contract/operations.ts";
-import type { Commit } from "../host/sim-host.ts";
+import type { Commit, Request } from "../host/sim-host.ts";
 import { all, keepMap, keepSet, type PutBack } from "./keep.ts";
 import type { KnownTask } from "./task-known.ts";
 
@@ -17,11 +17,13 @@ export interface Worker {
 export class Workers {
   readonly all = new Map<string, Worker>();
   readonly draining = new Set<string>();
+  /** Requests that have made a chat drain. */
+  readonly drains = new Set<string>();
   /** By its own word. */
   readonly stuck = new Set<string>();
 
   keep(): PutBack {
-    return all(keepMap(this.all), keepSet(this.draining), keepSet(this.stuck));
+    return all(keepMap(this.all), keepSet(this.draining), keepSet(this.drains), keepSet(this.stuck));
   }
 
   committed({ request, result, facts }: Commit): void {
@@ -37,12 +39,20 @@ export class Workers {
         result.value as OutputOf<"chats.heartbeat">,
       );
     }
-    if (request.name === "chats.drain") this.draining.add((request.input as { chat: string }).chat);
+    if (request.name === "chats.drain") this.#drained(request as Request<"chats.drain">);
     if (request.name !== "chats.register") return;
     const { chat, capabilities, capacity, taskTypes } = request.input as CheckedInputOf<"chats.register">;
     const { incarnation } = result.value as OutputOf<"chats.register">;
     const types = taskTypes ? new Set(taskTypes) : null;
     this.all.set(chat, { chat, incarnation, capabilities: new Set(capabilities), capacity, types });
+  }
+
+  /** [RQ8] A drain that took effect takes none again under its id. */
+  #drained({ input: { chat, requestId }, actor }: Request<"chats.drain">): void {
+    const id = requestId === undefined ? null : `${actor.machine} ${requestId}`;
+    if (id !== null && this.drains.has(id)) return;
+    if (id !== null && !this.draining.has(chat)) this.drains.add(id);
+    this.draining.add(chat);
   }
 
   #heard(chat: string, { status }: OutputOf<"chats.heartbeat">): void {
