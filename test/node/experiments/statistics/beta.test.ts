@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import { betaProbability, betaQuantile, sampleBeta } from "#src/experiments/statistics/beta.ts";
+import { seededRandom } from "#harness/clock/fake-time.ts";
 
 /** [probability, alpha, beta, quantile] of scipy.stats.beta.ppf 1.17.1 */
 const references = [
@@ -22,14 +23,22 @@ it("[EX1] quantiles of the Beta distribution equal those of scipy", () => {
   expect([betaProbability(-1, 2, 2), betaProbability(2, 2, 2)]).toEqual([0, 1]);
 });
 
-it("[EX1] a draw uses one number of the random source", () => {
-  let asked = 0;
-  const drawn = sampleBeta(3, 4, () => {
-    asked += 1;
-    return 1e-6;
-  });
-  expect(asked).toBe(1);
-  expect(drawn).toBeCloseTo(0.003694265299405909, 12);
+it("[EX1] draws of the Beta distribution have its quantiles", () => {
+  const random = seededRandom(3);
+  const parameters = [
+    [1, 1],
+    [2, 5],
+    [90, 10],
+  ] as const;
+  for (const [alpha, beta] of parameters) {
+    const draws = Array.from({ length: 20_000 }, () => sampleBeta(alpha, beta, random));
+    for (const probability of [0.05, 0.25, 0.5, 0.75, 0.95]) {
+      const quantile = betaQuantile(probability, alpha, beta);
+      const below = draws.filter((one) => one <= quantile).length;
+      expect(Math.abs(below / draws.length - probability)).toBeLessThan(0.015);
+    }
+  }
+  expect(() => sampleBeta(0.5, 1, random)).toThrow("parameters from 1");
 });
 
 it("[EX1] what is no probability and no parameter is refused", () => {
