@@ -23,12 +23,12 @@ it("[OB11] the committed dashboards are those of the table; else run: node scrip
     expect(JSON.parse(readFileSync(join(folder, file), "utf8"))).toEqual(JSON.parse(text));
 });
 
-const learning = ["Experiments", "Opportunities", "Routing"];
+const learning: ReadonlySet<string> = new Set(["Experiments", "Opportunities", "Routing"]);
 
 /** Dashboard that has to show a metric. */
 function fileOf(name: MetricName): string {
   const { group, source } = definitionOf(name);
-  if (learning.includes(group)) return "experiments.json";
+  if (learning.has(group)) return "experiments.json";
   return source === "machine" ? "machine.json" : "team.json";
 }
 

@@ -17,19 +17,12 @@ export function answerExperiments(
   name: PageCallName,
   input: unknown,
 ): Result<PageOutputs[ExperimentCallName], PageError> | null {
-  switch (name) {
-    case "page.experiments":
-      return ok(readExperiments(runtime));
-    case "page.switch-experiments":
-      return ok(switchAll(runtime, pageInputs[name].parse(input).isOff));
-    case "page.end-experiment": {
-      const { experiment, isRevert } = pageInputs[name].parse(input);
-      const ended = endOne(runtime, experiment, isRevert);
-      return ended ? ok(ended) : err({ code: "unknown_key", message: "there is no such experiment" });
-    }
-    default:
-      return null;
-  }
+  if (name === "page.experiments") return ok(readExperiments(runtime));
+  if (name === "page.switch-experiments") return ok(switchAll(runtime, pageInputs[name].parse(input).isOff));
+  if (name !== "page.end-experiment") return null;
+  const { experiment, isRevert } = pageInputs[name].parse(input);
+  const ended = endOne(runtime, experiment, isRevert);
+  return ended ? ok(ended) : err({ code: "unknown_key", message: "there is no such experiment" });
 }
 
 /** [WP22] */

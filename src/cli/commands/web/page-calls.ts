@@ -109,9 +109,13 @@ export class PageCalls {
     if (name === "page.fleet") return ok(await readFleet(runtime, await this.#deps.link(), this.#others));
     if (name === "page.audit") return ok(await this.#readAudit("kind" in input.data ? input.data.kind : undefined));
     if (name === "page.messages") return ok({ messages: readMessages(runtime) });
-    const answer = answerExperiments(runtime, name, given);
-    if (answer) return answer;
-    const found = findSession(runtime, "session" in input.data ? input.data.session : "");
+    const session = "session" in input.data ? input.data.session : "";
+    return answerExperiments(runtime, name, given) ?? this.#runOnSession(name, session);
+  }
+
+  async #runOnSession(name: PageCallName, session: string): Promise<Answer> {
+    const { runtime } = this.#deps;
+    const found = findSession(runtime, session);
     if (!found.ok) return err({ code: "unknown_key", message: found.error.message });
     const work = handlers[name as keyof typeof handlers];
     const value = await audited<unknown>(runtime, name, found.value.id, () => work(this.#deps, found.value));
