@@ -67,7 +67,7 @@ function endingOf(experiment: Experiment): ExperimentLine["ending"] {
   return { isRevert: isInFile, effect };
 }
 
-/** [WP23] What is over already stays as it is. @returns null for an unknown experiment */
+/** [WP23] Leaves an experiment that is over as it is. @returns null for an unknown experiment */
 function endOne(runtime: Runtime, id: string, isRevert: boolean): PageOutputs["page.end-experiment"] | null {
   decideEnd(runtime, by, id, isRevert);
   const stored = runtime.store.read((sql) => rows.get(sql, id), null);
