@@ -34,6 +34,10 @@ interface DashboardPlan {
   readonly title: string;
   readonly uid: string;
   readonly sources: readonly MetricDefinition["source"][];
+  /** Null: all that no other dashboard names. */
+  readonly groups: readonly string[] | null;
+  /** Metrics of which each target has at least one: the variables list their jobs and instances. */
+  readonly listing: readonly MetricName[];
   /** The values to see at a glance, as figures in the first row. */
   readonly overview: readonly MetricName[];
 }
@@ -43,6 +47,8 @@ const plans: Readonly<Record<string, DashboardPlan>> = {
     title: "SHIM: one machine",
     uid: "shim-machine",
     sources: ["machine"],
+    groups: null,
+    listing: ["shim_sessions"],
     overview: [
       "shim_sessions",
       "shim_sessions_recoverable",
@@ -56,6 +62,8 @@ const plans: Readonly<Record<string, DashboardPlan>> = {
     title: "SHIM: team",
     uid: "shim-team",
     sources: ["workspace", "deployment"],
+    groups: null,
+    listing: ["shim_chats"],
     overview: [
       "shim_chats",
       "shim_tasks",
@@ -65,7 +73,28 @@ const plans: Readonly<Record<string, DashboardPlan>> = {
       "shim_storage_used_ratio",
     ],
   },
+  "experiments.json": {
+    title: "SHIM: experiments and routing",
+    uid: "shim-experiments",
+    sources: ["machine", "workspace"],
+    groups: ["Experiments", "Opportunities", "Routing"],
+    listing: ["shim_experiments", "shim_chats"],
+    overview: [
+      "shim_experiments",
+      "shim_experiment_sessions",
+      "shim_experiment_stops_total",
+      "shim_experiment_rollbacks_total",
+      "shim_opportunities",
+      "shim_routed_attempts_total",
+    ],
+  },
 };
+
+const namedGroups = new Set(Object.values(plans).flatMap(({ groups }) => groups ?? []));
+
+function isShownIn({ sources, groups }: DashboardPlan, { source, group }: MetricDefinition): boolean {
+  return sources.includes(source) && (groups === null ? !namedGroups.has(group) : groups.includes(group));
+}
 
 /** Values above which an alert fires, as lines in the panel; in the metric's unit. */
 const limits: Partial<Record<MetricName, number>> = {
@@ -174,9 +203,10 @@ function variable(name: "job" | "instance", query: string): QueryVariableBuilder
     .current({ selected: true, text: "All", value: "$__all" });
 }
 
-function dashboardOf({ title, uid, sources, overview }: DashboardPlan): Dashboard {
-  const names = (Object.keys(metrics) as MetricName[]).filter((name) => sources.includes(definitionOf(name).source));
-  const [first] = overview;
+function dashboardOf(plan: DashboardPlan): Dashboard {
+  const { title, uid, overview } = plan;
+  const every = `__name__=~"${plan.listing.join("|")}"`;
+  const names = (Object.keys(metrics) as MetricName[]).filter((name) => isShownIn(plan, definitionOf(name)));
   const dashboard = new DashboardBuilder(title)
     .uid(uid)
     .tags(["shim"])
@@ -186,8 +216,8 @@ function dashboardOf({ title, uid, sources, overview }: DashboardPlan): Dashboar
     .timezone("browser")
     .annotations([])
     .withVariable(new DatasourceVariableBuilder("datasource").label("Data source").type("prometheus"))
-    .withVariable(variable("job", `label_values(${first}, job)`))
-    .withVariable(variable("instance", `label_values(${first}{job=~"$job"}, instance)`))
+    .withVariable(variable("job", `label_values({${every}}, job)`))
+    .withVariable(variable("instance", `label_values({${every}, job=~"$job"}, instance)`))
     .withRow(new RowBuilder("At a glance"));
   for (const name of overview) dashboard.withPanel(figureOf(name));
   for (const group of new Set(names.map((name) => definitionOf(name).group))) {

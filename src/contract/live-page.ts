@@ -1,5 +1,6 @@
 import * as z from "zod";
 import type { Chat } from "./chats.ts";
+import type { OpportunityPattern } from "./opportunities.ts";
 import type { CrashCause, Risk } from "./readings.ts";
 import type { AuditEntry } from "./workspaces.ts";
 import type { OperationName, OutputOf } from "./operations.ts";
@@ -97,6 +98,23 @@ export interface SessionBrief {
   readonly score: number | null;
 }
 
+/** An experiment with a setting of this machine. */
+export interface ExperimentLine {
+  readonly id: string;
+  /** Setting, its value before, and the value that is tried. */
+  readonly change: string;
+  readonly state: string;
+  readonly isRunning: boolean;
+  /** Sessions without and with the new value; null before its canary. */
+  readonly sessions: { readonly without: number; readonly with: number } | null;
+  readonly stepAgeMs: number;
+  /** Figures and reason of the last step. */
+  readonly note: string;
+  readonly reason: string;
+  /** How a person can end it now; null: it is over. */
+  readonly ending: { readonly isRevert: boolean; readonly effect: string } | null;
+}
+
 const session = z.strictObject({ session: z.string().min(1).max(200) });
 const nothing = z.strictObject({});
 
@@ -109,6 +127,9 @@ export const pageInputs = {
   "page.dismiss": session,
   "page.undo": session,
   "page.forget": session,
+  "page.experiments": nothing,
+  "page.end-experiment": z.strictObject({ experiment: z.string().min(1).max(60), isRevert: z.boolean() }),
+  "page.switch-experiments": z.strictObject({ isOff: z.boolean() }),
 } as const;
 export type PageCallName = keyof typeof pageInputs;
 export type PageInputs = { readonly [Name in PageCallName]: z.input<(typeof pageInputs)[Name]> };
@@ -124,6 +145,18 @@ export interface PageOutputs {
   readonly "page.dismiss": { readonly isDismissed: boolean };
   readonly "page.undo": { readonly isUndone: boolean };
   readonly "page.forget": { readonly rows: number };
+  readonly "page.experiments": {
+    /** Newest first, 200 at most. */
+    readonly experiments: readonly ExperimentLine[];
+    /** Since the switch of all is off; null: they may start. */
+    readonly offAgeMs: number | null;
+    /** Findings of the last `shim opportunities` by pattern, until its window has passed. */
+    readonly opportunities: readonly { readonly pattern: OpportunityPattern; readonly n: number }[];
+  };
+  /** State after it. */
+  readonly "page.end-experiment": { readonly state: string };
+  /** Ids of those that it has stopped. */
+  readonly "page.switch-experiments": { readonly stopped: readonly string[] };
 }
 
 /** Operations that the page may call; all others are refused, whatever the sign-in may do. */

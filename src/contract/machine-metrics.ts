@@ -238,7 +238,7 @@ const machineMetrics = {
   shim_opportunities: {
     ...gauge,
     ...machine,
-    group: "Sync and store",
+    group: "Opportunities",
     help: "Findings of the last shim opportunities, by pattern.",
     labels: { pattern: opportunityPatterns },
   },

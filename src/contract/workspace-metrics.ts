@@ -158,7 +158,7 @@ const taskMetrics = {
   shim_routed_attempts_total: {
     ...counter,
     ...workspace,
-    group: "Tasks",
+    group: "Routing",
     help: "Ended attempts whose model was chosen by a route, by the family of the model.",
     labels: { model: modelFamilies },
   },
@@ -166,7 +166,7 @@ const taskMetrics = {
     ...counter,
     unit: "dollars",
     ...workspace,
-    group: "Tasks",
+    group: "Routing",
     help: "Cost of the attempts whose model was chosen by a route, by the family of the model.",
     labels: { model: modelFamilies },
   },

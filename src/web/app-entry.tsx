@@ -20,7 +20,6 @@ import { ConfirmDialog } from "./parts/confirm.tsx";
 import { ChatView } from "./views/chat.tsx";
 import { FleetView } from "./views/fleet.tsx";
 import { SignInHere } from "./views/sign-in.tsx";
-import { TasksView } from "./views/tasks.tsx";
 
 const ageTickMs = 10_000;
 
@@ -30,6 +29,7 @@ const titles: Readonly<Record<string, string>> = {
   files: "Files",
   messages: "Messages",
   plan: "Plan",
+  experiments: "Experiments",
   health: "Health",
 };
 
@@ -37,19 +37,15 @@ const trouble = signal<string | null>(null);
 
 type ViewProps = { readonly id: string };
 
-const views: Readonly<Record<string, ComponentType<ViewProps>>> = {
-  fleet: FleetView,
-  chat: ChatView,
-  tasks: TasksView,
-};
-
 /** Beyond the first load. */
 const laterViews: Readonly<Record<string, () => Promise<ComponentType<ViewProps>>>> = {
+  tasks: async () => (await import("./views/tasks.tsx")).TasksView,
   task: async () => (await import("./views/task.tsx")).TaskView,
   files: async () => (await import("./views/files.tsx")).FilesView,
   dead: async () => (await import("./views/dead.tsx")).DeadView,
   messages: async () => (await import("./views/messages.tsx")).MessagesView,
   plan: async () => (await import("./views/plan.tsx")).PlanView,
+  experiments: async () => (await import("./views/experiments.tsx")).ExperimentsView,
   health: async () => (await import("./views/health.tsx")).HealthView,
   edge: async () => (await import("./views/sign-in-edge.tsx")).SignInToEdge,
 };
@@ -59,7 +55,7 @@ function View({ name, id }: ViewProps & { readonly name: string }): JSX.Element 
   useEffect(() => {
     void laterViews[name]?.().then((found) => setLater(() => found));
   }, []);
-  const Known = views[name] ?? Later;
+  const Known = name === "chat" ? ChatView : Later;
   if (Known) return <Known id={id} />;
   return name in laterViews ? <p class="muted">Reading …</p> : <FleetView />;
 }
@@ -98,7 +94,12 @@ function Navigation({ section }: { section: string }): JSX.Element {
     <nav aria-label="Views">
       <strong>SHIM</strong>
       {Object.entries(titles).map(([name, title]) => (
-        <a key={name} href={linkTo(name)} aria-current={name === section ? "page" : undefined}>
+        <a
+          key={name}
+          href={linkTo(name)}
+          aria-current={name === section ? "page" : undefined}
+          hidden={isEdge.value && name === "experiments"}
+        >
           {title}
         </a>
       ))}

@@ -9,16 +9,10 @@ export interface Refused {
 export type Answer<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: Refused };
 
 export type CallName = PageOperation | PageCallName;
-export type CallInput<Name extends CallName> = Name extends PageOperation
-  ? Omit<InputOf<Name>, "requestId">
-  : Name extends PageCallName
-    ? PageInputs[Name]
-    : never;
-export type CallOutput<Name extends CallName> = Name extends PageOperation
-  ? OutputOf<Name>
-  : Name extends PageCallName
-    ? PageOutputs[Name]
-    : never;
+type Inputs = PageInputs & { readonly [Name in PageOperation]: Omit<InputOf<Name>, "requestId"> };
+type Outputs = PageOutputs & { readonly [Name in PageOperation]: OutputOf<Name> };
+export type CallInput<Name extends CallName> = Inputs[Name];
+export type CallOutput<Name extends CallName> = Outputs[Name];
 
 /** The process behind the page: this machine's, or the Worker. */
 export interface Host {

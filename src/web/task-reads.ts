@@ -17,12 +17,15 @@ export async function findTasks(
   filter: TaskFilter,
   least: number,
   fits: (task: TaskLine) => boolean = () => true,
-  from: string | null = null,
 ): Promise<Answer<FoundTasks>> {
   const tasks: TaskLine[] = [];
-  let cursor = from;
+  let cursor: string | null = null;
   for (let pages = 0; pages < maxPages; pages++) {
-    const page = await call("tasks.list", { ...filter, limit: 200, ...(cursor === null ? {} : { cursor }) });
+    const page: Answer<FoundTasks> = await call("tasks.list", {
+      ...filter,
+      limit: 200,
+      ...(cursor === null ? {} : { cursor }),
+    });
     if (!page.ok) return page;
     tasks.push(...page.value.tasks.filter(fits));
     cursor = page.value.cursor;

@@ -4,9 +4,9 @@ import { expect, it, onTestFinished, vi } from "vitest";
 import { MachineHome } from "#harness/machine/real-machine.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { check, ops, Prometheus, type Targets } from "#harness/ops/prometheus.ts";
-import { workAndDie, workAsTeam } from "#harness/ops/team-session.ts";
+import { experiment, workAndDie, workAsTeam } from "#harness/ops/team-session.ts";
 
-const dashboards = ["machine.json", "team.json"];
+const dashboards = ["machine.json", "team.json", "experiments.json"];
 
 interface Dashboard {
   readonly templating: { readonly list: readonly { readonly query: unknown }[] };
@@ -67,10 +67,12 @@ it("[OB10] [OB11] a real Prometheus scrapes a machine and a workspace, and every
   const prometheus = await Prometheus.start(targets);
   await prometheus.until("count(up == 1) == 3");
   workAndDie(home.paths);
+  experiment(home.paths);
   await workAsTeam(edge);
   // The object keeps its figures for ten seconds; an increase needs two scrapes of a new series.
   await prometheus.until("shim_tasks_submitted_total == 7 and on (job) count_over_time(shim_synced_bytes[1m]) >= 2");
   await prometheus.until("count_over_time(shim_deaths_total[1m]) >= 2");
+  await prometheus.until("count_over_time(shim_routed_attempts_total[1m]) >= 2");
 
   const empty: string[] = [];
   for (const { panels } of dashboards.map(dashboard))
@@ -90,6 +92,11 @@ it("[OB10] [OB11] a real Prometheus scrapes a machine and a workspace, and every
     'shim_day_budget_ratio{limit="tokens"}': 0.1,
     'shim_deaths_total{cause="killed", client="claude-code"}': 1,
     'shim_recoveries_total{action="offered"}': 1,
+    'shim_experiments{state="canary"}': 1,
+    'shim_experiments{state="rolled_back"}': 1,
+    shim_experiment_rollbacks_total: 1,
+    shim_opportunities: 1,
+    'shim_routed_attempts_total{model="haiku"}': 2,
   };
   for (const [expr, value] of Object.entries(values)) expect([expr, await prometheus.sum(expr)]).toEqual([expr, value]);
 
@@ -106,13 +113,14 @@ it("[OB11] the variables of the dashboards find the jobs, and the shipped alerts
   await prometheus.until("count(up == 1) == 3");
   const jobs = await Promise.all(
     dashboards.map(async (file) => {
-      const queries = dashboard(file).templating.list.map(({ query }) => JSON.stringify(query));
-      const [, metric = ""] = /label_values\((\w+), job\)/.exec(queries.join("\n")) ?? [];
-      return (await prometheus.query(`count by (job) (${metric})`)).map(({ metric: labels }) => labels["job"]);
+      const queries = dashboard(file).templating.list.map(({ query }) => (query as { query?: string }).query);
+      const [, selector = ""] = /label_values\((\{.+\}), job\)/.exec(queries.join("\n")) ?? [];
+      return (await prometheus.query(`count by (job) (${selector})`)).map(({ metric: labels }) => labels["job"]);
     }),
   );
   expect(jobs.map((all) => new Set(all))).toEqual([
     new Set(["shim-machine"]),
+    new Set(["shim-machine", "shim-workspace"]),
     new Set(["shim-machine", "shim-workspace"]),
   ]);
   await vi.waitUntil(async () => (await rules(prometheus)).every(({ health }) => health === "ok"), {

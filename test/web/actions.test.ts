@@ -4,6 +4,7 @@ import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { aCliHome, addSession, type CliHome } from "#harness/machine/cli-home.ts";
 import { closeBrowser, openTab } from "#harness/web/browser.ts";
+import { seedExperiments, stateOf } from "#harness/web/experiment-seed.ts";
 import { fleetIds, seedFleet } from "#harness/web/fleet-seed.ts";
 import { servePage } from "#harness/web/live-page.ts";
 import { failAll, seedTeam, submit, type SeededTeam } from "#harness/web/team-seed.ts";
@@ -73,6 +74,26 @@ it("[WP8] a session is forgotten only after the question, and its page says that
   expect(await confirm(page, "Forget", "Forget")).toContain("This cannot be undone.");
   expect(home.runtime.store.read((sql) => sessions.get(sql, fleetIds.died), null)).toBe(null);
   await page.getByRole("alert").waitFor();
+});
+
+it("[WP22] [WP23] experiments are stopped, taken back, switched off and allowed, each after one question", async () => {
+  const { home, page, go } = await aRig();
+  const { running, kept } = seedExperiments(home);
+  await go("experiments");
+  await page.getByText("2 × waits with idle chats").waitFor();
+  expect(await page.getByRole("row", { name: "300000 -> 250000" }).textContent()).toContain("canary");
+  await page.getByRole("button", { name: "Stop", exact: true }).click();
+  await page.getByRole("button", { name: "Leave it" }).click();
+  expect(stateOf(home, running)).toBe("canary");
+  expect(await confirm(page, "Stop", "Stop")).toContain("checkpoint.everyMs = 300000 again at once");
+  expect(stateOf(home, running)).toBe("stopped");
+  expect(await confirm(page, "Revert", "Revert")).toContain("config.json gets checkpoint.everyToolCalls = 10");
+  expect(stateOf(home, kept)).toBe("rolled_back");
+  await page.getByRole("button", { name: "Revert" }).waitFor({ state: "detached" });
+  expect(await confirm(page, "Stop all", "Stop all")).toContain("None starts until you allow it");
+  await page.getByText("Switched off").waitFor();
+  await confirm(page, "Allow", "Allow");
+  await page.getByText("Experiments may start.").first().waitFor();
 });
 
 it("[WP14] dead letters are replayed by filter, and the rest stays dead", async () => {

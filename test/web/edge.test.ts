@@ -53,7 +53,7 @@ it("[WP16] the Worker serves the page as public files with the strict headers, a
   expect((await fetch(`${url}/nothing`)).status).toBe(404);
 });
 
-it("[WP16] a pasted token signs in, stays out of the address and of what the browser keeps, and only acts within its scope", async () => {
+it("[WP16] [WP22] a pasted token signs in, stays out of the address and of what the browser keeps, and only acts within its scope", async () => {
   const edge = await theEdge();
   const { self } = await register(edge, "chat-1");
   await edge.call("leases.acquire", { self, resource: "file:p1/src/a.ts", requestId: "r1", ttlMs: 600_000 });
@@ -70,6 +70,9 @@ it("[WP16] a pasted token signs in, stays out of the address and of what the bro
   expect(await page.evaluate("JSON.stringify([document.cookie, localStorage.length, sessionStorage.length])")).toBe(
     '["",0,0]',
   );
+  expect(await page.getByRole("link", { name: "Experiments" }).count()).toBe(0);
+  await page.evaluate('location.hash = "#/experiments"');
+  await page.getByText("only on the machine").waitFor();
   await page.evaluate('location.hash = "#/files"');
   await page.getByRole("button", { name: "Release" }).click();
   await page.getByRole("button", { name: "Force release" }).click();

@@ -4,6 +4,7 @@ import type { Page } from "playwright-core";
 import { afterAll, expect, it } from "vitest";
 import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
 import { axeFaults, closeBrowser, openTab } from "#harness/web/browser.ts";
+import { seedExperiments } from "#harness/web/experiment-seed.ts";
 import { fleetIds, seedFleet } from "#harness/web/fleet-seed.ts";
 import { servePage, type ServedPage } from "#harness/web/live-page.ts";
 import { seedTeam, type SeededTeam } from "#harness/web/team-seed.ts";
@@ -19,6 +20,7 @@ interface Rig {
 async function aRig(): Promise<Rig> {
   const home = aCliHome();
   seedFleet(home);
+  seedExperiments(home);
   const team = seedTeam(home, fleetIds.works, 1_002);
   return { home, team, served: await servePage(home, { isBuilt: true }) };
 }
@@ -34,6 +36,7 @@ function views({ team }: Rig): readonly (readonly [path: string, text: string])[
     ["files", "parser.ts"],
     ["messages", "the parser is yours"],
     [`plan/${team.job}`, "render"],
+    ["experiments", "to lose fewer calls"],
     ["health", "lease granted"],
   ];
 }
@@ -47,7 +50,7 @@ const pictures = process.env["SHIM_PICTURES"] === "1";
 const pictureFolder = join(import.meta.dirname, "..", "..", "docs", "guide", "live-page");
 
 /** Those that the guide shows. */
-const shown: ReadonlySet<string> = new Set(["fleet", "chat", "dead", "fleet-narrow"]);
+const shown: ReadonlySet<string> = new Set(["fleet", "chat", "dead", "fleet-narrow", "experiments"]);
 
 async function picture(page: Page, name: string): Promise<void> {
   if (!pictures || !shown.has(name)) return;
@@ -141,6 +144,7 @@ it("[WP12] an empty machine says in each view what to do first", async () => {
     ["files", "No chat has reserved a file"],
     ["messages", "shim send"],
     ["plan", "Choose a job"],
+    ["experiments", "shim opportunities"],
     ["health", "No entry"],
   ] as const;
   for (const [path, text] of empty) {

@@ -3,19 +3,24 @@ import type { AuditEntry } from "../../contract/workspaces.ts";
 import { fileLog } from "../../platform/log-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 
-/** A decision about a session or a setting; the coordinator's log has those about the team. */
+/** A decision about a session or an experiment; the coordinator's log has those about the team. */
 export interface MachineAction {
   readonly kind:
     | "session.dismissed"
     | "session.offered-again"
     | "session.forgotten"
     | "project.forgotten"
-    | "experiment.moved";
+    | "experiment.started"
+    | "experiment.stopped"
+    | "experiment.reverted"
+    | "experiment.moved"
+    | "experiments.off"
+    | "experiments.allowed";
   /** Id of the session; its first eight characters are kept, also once it is forgotten. */
   readonly session: string | null;
   readonly experiment?: string;
   readonly by: "live page" | "command line" | "kaizen";
-  /** Code of an error, or `done`. */
+  /** Code of an error, or `done`; of an experiment that moved, its new state. */
   readonly result: string;
   readonly rows?: number;
 }

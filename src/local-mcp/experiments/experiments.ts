@@ -18,6 +18,7 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import { settingAt } from "../../shared/setting-keys.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as totals from "../../store/metric-totals.ts";
+import { record } from "../audit/machine-audit.ts";
 import { advance, startWatch } from "./advance.ts";
 import * as rows from "./experiment-rows.ts";
 
@@ -83,13 +84,16 @@ function usualCost(sql: Sql): number | null {
   return row?.mean === null || row === undefined ? null : row.mean / 1e6;
 }
 
-/** Moves each running experiment one step on. @returns those that changed their state */
+/** [EX58] Moves each running experiment one step on. @returns those that changed their state */
 export function advanceAll(runtime: Runtime): Experiment[] {
   const running = runtime.store.read((sql) => rows.list(sql), []).filter(({ experiment }) => isRunning(experiment));
   return running.flatMap(({ experiment: { id } }) => {
     const moved = change(runtime, id, (sql, before) => advance(sql, runtime.now(), before));
     const settled = moved && settle(runtime, moved.after);
-    return settled && settled.state !== moved.before.state ? [settled] : [];
+    if (!settled || settled.state === moved.before.state) return [];
+    const { state: result } = settled;
+    record(runtime, { kind: "experiment.moved", session: null, experiment: id, by: "kaizen", result });
+    return [settled];
   });
 }
 

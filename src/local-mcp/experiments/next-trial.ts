@@ -7,7 +7,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { withSetting } from "../../shared/setting-keys.ts";
 import { corpus } from "./corpus.ts";
 import * as rows from "./experiment-rows.ts";
-import { start } from "./experiments.ts";
+import { decideStart } from "./decisions.ts";
 
 const dayMs = 86_400_000;
 /** A value that was tried is not tried again so soon, whatever came of it. */
@@ -33,7 +33,7 @@ export function tryFinding(runtime: Runtime, finding: Finding): Experiment | nul
   const { parameter: key, to, id } = finding;
   if (key === null || to === null) return null;
   const replay = findParameter(key)?.method === "replay" ? replayed(runtime, key, to) : null;
-  const started = start(runtime, { key, to, reason: id, replay });
+  const started = decideStart(runtime, "kaizen", { key, to, reason: id, replay });
   if (!started.ok) runtime.log("info", "a finding was not tried", { id, reason: started.error.code });
   return started.ok ? started.value : null;
 }

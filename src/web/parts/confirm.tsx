@@ -19,13 +19,9 @@ export interface Action {
 const asked = signal<Action | null>(null);
 
 /** [WP8] Shows the effect of an action, and asks once. */
-export function ask(action: Action): void {
-  asked.value = action;
-}
-
 export function ActionButton({ action, label }: { action: Action; label?: string }): JSX.Element {
   return (
-    <button type="button" class={action.isFinal ? "final" : ""} onClick={() => ask(action)}>
+    <button type="button" class={action.isFinal ? "final" : ""} onClick={() => (asked.value = action)}>
       {label ?? action.verb}
     </button>
   );

@@ -24,16 +24,11 @@ export function Badge({ kind, children }: { kind: string; children: ComponentChi
 }
 
 export function Meter({ share, label }: { share: number; label: string }): Node {
-  const width = Math.round(Math.min(1, Math.max(0, share)) * 100);
-  const level = share >= 0.9 ? "high" : share >= 0.75 ? "raised" : "normal";
   return (
-    <span class="meter">
-      <svg width="64" height="8" viewBox="0 0 100 8" preserveAspectRatio="none" class={level} aria-hidden="true">
-        <rect class="track" width="100" height="8" rx="4" />
-        <rect class="fill" width={width} height="8" rx="4" />
-      </svg>
+    <label>
+      <meter value={share} low={0.75} high={0.9} optimum={0} />
       {`${label} ${percent(share)}`}
-    </span>
+    </label>
   );
 }
 
@@ -152,14 +147,15 @@ interface FoundProps<Item> {
   readonly children: (fitting: readonly Item[]) => ComponentChildren;
 }
 
-export function Resume({ command }: { command: string }): Node {
+/** A command to copy. */
+export function Command({ purpose, command }: { purpose: string; command: string }): Node {
   const copy = async (): Promise<void> => {
     await navigator.clipboard.writeText(command);
     notice.value = "Copied. Paste it in a terminal, in the project's folder.";
   };
   return (
     <p class="line">
-      To continue it, in a terminal: <code>{plain(command)}</code>
+      {purpose}, in a terminal: <code>{plain(command)}</code>
       <button type="button" onClick={() => void copy()}>
         Copy
       </button>

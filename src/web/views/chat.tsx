@@ -5,7 +5,7 @@ import { activityText } from "../fleet-groups.ts";
 import { matches, percent, plain, words } from "../format.ts";
 import { call, host, query, useCall } from "../page-state.ts";
 import { ActionButton, ActionButtons, type Action } from "../parts/confirm.tsx";
-import { Age, Badge, Code, Empty, Facts, Head, More, Resume, RiskNote, Select, Shown } from "../parts/pieces.tsx";
+import { Age, Badge, Code, Command, Empty, Facts, Head, More, RiskNote, Select, Shown } from "../parts/pieces.tsx";
 
 export function ChatView({ id }: { id: string }): JSX.Element {
   return host.value?.kind === "machine" ? <SessionView id={id} /> : <MemberView id={id} />;
@@ -42,7 +42,7 @@ function Session({ page, at }: { page: SessionPage; at: number }): JSX.Element {
       {row.cause !== null && (
         <p class="trouble">{`Cause of its end: ${words(row.cause)}. ${plain(row.causeDetail ?? "")}`}</p>
       )}
-      {page.resumeCommand !== null && <Resume command={page.resumeCommand} />}
+      {page.resumeCommand !== null && <Command purpose="To continue it" command={page.resumeCommand} />}
       <ActionButtons actions={actionsOf(page)} />
       <Brief id={row.id} />
       <Timeline page={page} at={at} />
@@ -175,7 +175,7 @@ function MemberView({ id }: { id: string }): JSX.Element {
                 ["Progress", plain(chat.progress ?? "-")],
               ]}
             />
-            {chat.isRecoverable && <Resume command={`shim resume ${chat.session}`} />}
+            {chat.isRecoverable && <Command purpose="To continue it" command={`shim resume ${chat.session}`} />}
             {chat.status !== "offline" && chat.status !== "draining" && <ActionButton action={drainAction(id)} />}
           </>
         )}

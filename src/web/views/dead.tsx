@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { TaskLine } from "../../contract/task-views.ts";
 import { count, plain, words } from "../format.ts";
 import { linkTo, notice, revision, useLoaded } from "../page-state.ts";
-import { ActionButtons, ask } from "../parts/confirm.tsx";
+import { ActionButton, ActionButtons } from "../parts/confirm.tsx";
 import { Age, Empty, Field, Head, More, Select, Shown, Table } from "../parts/pieces.tsx";
 import {
   findTasks,
@@ -102,9 +102,7 @@ function Bulk({ filter, found }: { filter: Filter; found: FoundTasks }): JSX.Ele
   return (
     <div class="line">
       <span>{`${matching} match${most === 1 ? "es" : ""}.`}</span>
-      <button type="button" onClick={() => ask(question)}>
-        Replay all of these
-      </button>
+      <ActionButton action={question} />
     </div>
   );
 }

@@ -4,7 +4,7 @@ import type { Fleet, FleetRow } from "../../contract/live-page.ts";
 import { activityText, groupTitles, toGroups, type FleetGroup } from "../fleet-groups.ts";
 import { count, dollars, plain, shortPath, words } from "../format.ts";
 import { linkTo, query, useCall } from "../page-state.ts";
-import { Age, Badge, Empty, Head, Meter, More, Resume, RiskNote, Shown } from "../parts/pieces.tsx";
+import { Age, Badge, Command, Empty, Head, Meter, More, RiskNote, Shown } from "../parts/pieces.tsx";
 
 export function FleetView(): JSX.Element {
   const loaded = useCall("page.fleet", {});
@@ -76,7 +76,7 @@ function Group({ group: { name, rows }, at }: { group: FleetGroup; at: number })
 function ChatCard({ row, at, kind }: { row: FleetRow; at: number; kind: string }): JSX.Element {
   return (
     <li class={`card ${kind}`}>
-      <p class="title">
+      <p class="line">
         <a href={linkTo("chat", row.id)}>{plain(row.title ?? "untitled")}</a>
         <Badge kind={kind}>{activityText(row)}</Badge>
         {row.waiting && <Age ms={row.waiting.ageMs} at={at} suffix="" />}
@@ -88,7 +88,7 @@ function ChatCard({ row, at, kind }: { row: FleetRow; at: number; kind: string }
           .join(" · ")}
       </p>
       <Figures row={row} at={at} />
-      {row.resumeCommand !== null && <Resume command={row.resumeCommand} />}
+      {row.resumeCommand !== null && <Command purpose="To continue it" command={row.resumeCommand} />}
     </li>
   );
 }
@@ -112,12 +112,7 @@ function Figures({ row, at }: { row: FleetRow; at: number }): JSX.Element {
 }
 
 /** A chat of another machine does not say when it was saved. */
-function Saved({ row, at }: { row: FleetRow; at: number }): JSX.Element | null {
-  if (row.machine !== null) return null;
-  if (row.savedAgeMs === null) return <span>not saved yet</span>;
-  return (
-    <span>
-      saved <Age ms={row.savedAgeMs} at={at} />
-    </span>
-  );
+function Saved({ row: { machine, savedAgeMs }, at }: { row: FleetRow; at: number }): JSX.Element | null {
+  if (machine !== null) return null;
+  return <span>saved {savedAgeMs === null ? "never" : <Age ms={savedAgeMs} at={at} />}</span>;
 }

@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 import { count, plain } from "../format.ts";
 import { linkTo, useCall } from "../page-state.ts";
-import { Badge, Empty, Head, Shown, Table } from "../parts/pieces.tsx";
+import { Badge, Empty, Field, Head, Shown, Table } from "../parts/pieces.tsx";
 import { layOut, type PlanLayout, type PlanTask } from "../plan-layout.ts";
 
 const maxTasks = 300;
@@ -12,20 +12,9 @@ export function PlanView({ id }: { id: string }): JSX.Element {
   return (
     <>
       <Head title={id === "" ? "Plan" : `Plan of task #${id}`} />
-      <form
-        class="filters"
-        onSubmit={(event) => {
-          event.preventDefault();
-          const given = new FormData(event.currentTarget).get("task");
-          if (typeof given === "string" && /^\d+$/.test(given)) location.hash = linkTo("plan", given);
-        }}
-      >
-        <label>
-          Number of the job's task
-          <input name="task" inputMode="numeric" pattern="[0-9]+" value={id} required />
-        </label>
-        <button type="submit">Show</button>
-      </form>
+      <div class="filters">
+        <Field label="Number of the job's task" value={id} onChange={show} />
+      </div>
       {id === "" ? (
         <Empty title="Choose a job.">
           <p>
@@ -38,6 +27,10 @@ export function PlanView({ id }: { id: string }): JSX.Element {
       )}
     </>
   );
+}
+
+function show(task: string): void {
+  if (/^\d+$/.test(task)) location.hash = linkTo("plan", task);
 }
 
 function Plan({ task }: { task: number }): JSX.Element {

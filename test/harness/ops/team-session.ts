@@ -1,4 +1,9 @@
+import type { Route } from "#src/contract/routes.ts";
 import type { Self } from "#src/contract/values.ts";
+import { move } from "#src/experiments/engine/experiment.ts";
+import * as experimentRows from "#src/local-mcp/experiments/experiment-rows.ts";
+import { start, stopOne } from "#src/local-mcp/experiments/experiments.ts";
+import { storeRun } from "#src/local-mcp/experiments/last-opportunities.ts";
 import { aProject, Claude } from "#harness/machine/claude.ts";
 import { anAssistantLine } from "#harness/machine/transcripts.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -27,6 +32,36 @@ export function workAndDie(paths: Paths): void {
   runtime.store.close();
 }
 
+/** On one machine: a trial is running, a kept value was taken back, and one opportunity was found. */
+export function experiment(paths: Paths): void {
+  const runtime = tempRuntime({ paths, now: Date.now() });
+  const kept = begin("checkpoint.everyToolCalls", 8);
+  runtime.store.write((sql) => experimentRows.save(sql, move(kept, "kept", runtime.now(), "after 40 sessions"), 1));
+  stopOne(runtime, kept.id, "reverted by hand", true);
+  begin("checkpoint.everyMs", 250_000);
+  runtime.store.write((sql) => storeRun(sql, runtime.now() + 86_400_000, ["unchanged_saves"]));
+  runtime.store.close();
+
+  function begin(key: string, to: number) {
+    const started = start(runtime, { key, to, reason: "deaths lose ten calls", replay: null });
+    if (!started.ok) throw new Error(started.error.code);
+    return started.value;
+  }
+}
+
+const route: Route = {
+  tier: "small",
+  model: "claude-haiku-4-5",
+  effort: null,
+  band: "usual",
+  reason: "sampled",
+  propensity: 0.5,
+  baseline: null,
+  isComparable: true,
+  settings: null,
+  isCounted: true,
+};
+
 /** Two chats do tasks with every outcome, hold leases, lead, send, and share state. */
 export async function workAsTeam(edge: EdgeRuntime): Promise<void> {
   const [a, b] = [await edge.register("a"), await edge.register("b")];
@@ -42,7 +77,7 @@ export async function workAsTeam(edge: EdgeRuntime): Promise<void> {
   await edge.call("tasks.submit", { tasks: [{ type: "later", delayMs: 600_000 }] });
   const held = await claim(edge, a, "q1", 2);
   for (const task of held)
-    await edge.call("tasks.ack", { self: a, ...task, result: 1, usage: { tokens: 500, costMicros: 20_000 } });
+    await edge.call("tasks.ack", { self: a, ...task, result: 1, usage: { tokens: 500, costMicros: 20_000 }, route });
   const [broken] = await claim(edge, b, "q2", 1);
   if (!broken || !first) throw new Error("nothing was claimed");
   await edge.call("tasks.nack", { self: b, ...broken, reason: "broken", isRetryable: false });

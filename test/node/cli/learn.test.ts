@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import * as audit from "#src/local-mcp/audit/machine-audit.ts";
 import { readConfig } from "#src/platform/config-file.ts";
 import { aCliHome, aSeededHome, failed, printed, type CliHome } from "#harness/machine/cli-home.ts";
 
@@ -50,6 +51,39 @@ it("[EX54] [EX56] trials are listed, shown, stopped one by one or all, and allow
   expect(await home.shim("experiments start checkpoint.everyMs 250000")).toMatchObject(failed(1, "switched off"));
   expect(await home.shim("experiments allow")).toMatchObject(printed("may start again"));
   expect(await home.shim("experiments start checkpoint.everyMs 250000")).toMatchObject(printed("exp_"));
+});
+
+it("[EX58] [WP20] starts, stops and the switch are in the audit log; what was refused or over already is not", async () => {
+  const home = aSeededHome();
+  const entries = (): unknown[] =>
+    audit.listNewest(home.runtime, 20).map(({ kind, subject, actor, detail }) => [kind, subject, actor, detail]);
+  const begin = async (): Promise<string> => {
+    const { experiment } = (await home.json("experiments start checkpoint.everyMs 250000")) as {
+      experiment: { id: string };
+    };
+    return experiment.id;
+  };
+  const by = ["command line", { result: "done" }];
+  const first = await begin();
+  await home.shim("experiments start checkpoint.everyToolCalls 8");
+  await home.shim(`experiments stop ${first}`);
+  await home.shim(`experiments stop ${first}`);
+  await home.shim(`experiments revert ${first}`);
+  await home.shim("experiments allow");
+  expect(entries()).toEqual([
+    ["experiment.stopped", first, ...by],
+    ["experiment.started", first, ...by],
+  ]);
+  const second = await begin();
+  await home.shim("experiments stop --all");
+  await home.shim("experiments start checkpoint.everyMs 250000");
+  await home.shim("experiments allow");
+  expect(entries().slice(0, 4)).toEqual([
+    ["experiments.allowed", "", ...by],
+    ["experiments.off", "", ...by],
+    ["experiment.stopped", second, ...by],
+    ["experiment.started", second, ...by],
+  ]);
 });
 
 it("[EX45] replay says what a death loses, and export and corpus give the same report", async () => {

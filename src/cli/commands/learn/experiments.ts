@@ -1,15 +1,9 @@
 import type { Command } from "commander";
-import { isRunning, type Experiment } from "../../../experiments/engine/experiment.ts";
+import type { Experiment } from "../../../experiments/engine/experiment.ts";
 import { findParameter, lowersSafety, parameters, type Refusal } from "../../../experiments/parameters.ts";
 import * as rows from "../../../local-mcp/experiments/experiment-rows.ts";
-import {
-  allow,
-  advanceAll,
-  start,
-  stopAll,
-  stopOne,
-  type StartError,
-} from "../../../local-mcp/experiments/experiments.ts";
+import { decideAllow, decideEnd, decideStart, decideStopAll } from "../../../local-mcp/experiments/decisions.ts";
+import type { StartError } from "../../../local-mcp/experiments/experiments.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { ok } from "../../../shared/result.ts";
 import { settingAt } from "../../../shared/setting-keys.ts";
@@ -121,7 +115,7 @@ async function startOne(cli: Cli, { yes, reason }: StartOptions, key: string, te
     if (answer === "unasked") return wrongUsage(`with ${key} = ${to} a death may lose more than now: add --yes.`);
     if (answer === "no") return failed("not_confirmed", "nothing was started.");
   }
-  const started = start(runtime, { key, to, reason: reason.slice(0, 500), replay: null });
+  const started = decideStart(runtime, "command line", { key, to, reason: reason.slice(0, 500), replay: null });
   if (!started.ok) return refused(started.error, key, from);
   const { id, plan } = started.value;
   const share = Math.round((plan?.share ?? 1) * 100);
@@ -156,7 +150,7 @@ async function stop(cli: Cli, { all }: StopOptions, id: string | undefined): Pro
   if ((all === true) === (id !== undefined)) return wrongUsage("name an experiment, or --all.");
   if (id !== undefined) return endOne(cli, id, false);
   const runtime = await cli.runtime();
-  const stopped = stopAll(runtime, "stopped by hand, with all");
+  const stopped = decideStopAll(runtime, "command line");
   return ok({
     data: { stopped },
     text: `${pluralize(stopped.length, "experiment")} stopped; none starts until \`shim experiments allow\`.\n`,
@@ -165,10 +159,8 @@ async function stop(cli: Cli, { all }: StopOptions, id: string | undefined): Pro
 
 async function endOne(cli: Cli, id: string, isRevert: boolean): Promise<CommandResult> {
   return withExperiment(cli, id, (found, runtime) => {
-    const canEnd = isRunning(found) || (isRevert && found.state === "kept");
-    if (!canEnd) return failed("ended", `${found.id} has ended: ${stateText(found)}.`);
-    const after = stopOne(runtime, found.id, isRevert ? "reverted by hand" : "stopped by hand", isRevert);
-    if (!after) return notFound(`${found.id} is gone.`);
+    const after = decideEnd(runtime, "command line", found.id, isRevert);
+    if (!after) return failed("ended", `${found.id} has ended: ${stateText(found)}.`);
     return ok({
       data: { experiment: after },
       text: `${after.id}: ${stateText(after)}. ${after.steps.at(-1)?.note ?? ""}\n`,
@@ -178,7 +170,6 @@ async function endOne(cli: Cli, id: string, isRevert: boolean): Promise<CommandR
 
 async function allowAll(cli: Cli): Promise<CommandResult> {
   const runtime = await cli.runtime();
-  allow(runtime);
-  advanceAll(runtime);
+  decideAllow(runtime, "command line");
   return ok({ data: { offSince: null }, text: "Experiments may start again.\n" });
 }

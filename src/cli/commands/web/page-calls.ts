@@ -20,6 +20,7 @@ import { dropMarked } from "../../../snapshots/stored-snapshots.ts";
 import { StoreError } from "../../../store/store-error.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
 import { findSession } from "../../resolve-id.ts";
+import { answerExperiments, type ExperimentCallName } from "./experiments-page.ts";
 import { readFleet } from "./fleet.ts";
 import { OtherMachines } from "./other-machines.ts";
 import { readMessages } from "./received-messages.ts";
@@ -108,9 +109,15 @@ export class PageCalls {
     if (name === "page.fleet") return ok(await readFleet(runtime, await this.#deps.link(), this.#others));
     if (name === "page.audit") return ok(await this.#readAudit("kind" in input.data ? input.data.kind : undefined));
     if (name === "page.messages") return ok({ messages: readMessages(runtime) });
-    const found = findSession(runtime, "session" in input.data ? input.data.session : "");
+    const session = "session" in input.data ? input.data.session : "";
+    return answerExperiments(runtime, name, given) ?? this.#runOnSession(name, session);
+  }
+
+  async #runOnSession(name: PageCallName, session: string): Promise<Answer> {
+    const { runtime } = this.#deps;
+    const found = findSession(runtime, session);
     if (!found.ok) return err({ code: "unknown_key", message: found.error.message });
-    const work = handlers[name];
+    const work = handlers[name as keyof typeof handlers];
     const value = await audited<unknown>(runtime, name, found.value.id, () => work(this.#deps, found.value));
     return value === null ? err({ code: "unknown_key", message: "the session was deleted meanwhile" }) : ok(value);
   }
@@ -142,7 +149,7 @@ async function audited<T>(runtime: Runtime, name: PageCallName, session: string,
 
 const maxEntries = 200;
 
-const handlers: Omit<PageHandlers, "page.fleet" | "page.messages" | "page.audit"> = {
+const handlers: Omit<PageHandlers, "page.fleet" | "page.messages" | "page.audit" | ExperimentCallName> = {
   "page.session": async ({ runtime, command, link }, session) =>
     readSessionPage(runtime, session, { command, chat: await findChat(link, session.id) }),
   "page.brief": ({ runtime }, session) => readBrief(runtime, session),

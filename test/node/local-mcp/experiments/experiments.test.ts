@@ -2,6 +2,7 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { defaults } from "#src/contract/config.ts";
 import { stop, type Experiment, type ReplayEvidence } from "#src/experiments/engine/experiment.ts";
+import { listNewest } from "#src/local-mcp/audit/machine-audit.ts";
 import * as rows from "#src/local-mcp/experiments/experiment-rows.ts";
 import { advanceAll, allow, start, stopAll, stopOne } from "#src/local-mcp/experiments/experiments.ts";
 import { sessionConfig } from "#src/local-mcp/recording/session-config.ts";
@@ -186,7 +187,7 @@ it("[EX55] [EX57] a canary without harm is deployed as by shim config, watched, 
   });
 });
 
-it("[EX55] [EX57] an arm that does harm is stopped, reported, and no session has its value any more", () => {
+it("[EX55] [EX57] [EX58] an arm that does harm is stopped, reported, audited, and no session has its value any more", () => {
   const runtime = tempRuntime();
   const experiment = started(runtime);
   const stopped = runCanary(runtime, experiment, 25);
@@ -195,6 +196,9 @@ it("[EX55] [EX57] an arm that does harm is stopped, reported, and no session has
   expect(rowCount(runtime, "trial_values")).toBe(0);
   const texts = runtime.store.read((sql) => notices.list(sql), []).map(({ text }) => text);
   expect(texts.some((text) => text.includes(experiment.id) && text.includes("toolErrors"))).toBe(true);
+  expect(listNewest(runtime, 5)).toMatchObject([
+    { kind: "experiment.moved", subject: experiment.id, actor: "kaizen", detail: { result: "stopped" } },
+  ]);
 });
 
 it("[EX57] a process that dies while it writes the file leaves the rest to the next", () => {

@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import type { Finding } from "#src/experiments/opportunities/finding.ts";
 import { nextTrial, tryFinding } from "#src/local-mcp/experiments/next-trial.ts";
+import { listNewest } from "#src/local-mcp/audit/machine-audit.ts";
 import { stopOne } from "#src/local-mcp/experiments/experiments.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
@@ -21,7 +22,7 @@ function aFinding(overrides: Partial<Finding>): Finding {
   };
 }
 
-it("[EX82] the most certain finding with a step that SHIM may take is tried, and not again for 30 days", () => {
+it("[EX82] [EX58] the most certain finding with a step that SHIM may take is tried, and not again for 30 days", () => {
   const runtime = tempRuntime();
   const byPerson = aFinding({ parameter: "checkpoint.everyMs", from: 300_000, to: null });
   const riskier = aFinding({ parameter: "checkpoint.everyMs", from: 300_000, to: 450_000 });
@@ -31,6 +32,9 @@ it("[EX82] the most certain finding with a step that SHIM may take is tried, and
   expect(nextTrial(runtime, [byPerson, riskier, possible])).toBe(possible);
   const tried = tryFinding(runtime, possible);
   expect(tried).toMatchObject({ state: "canary", key: "brief.orders", from: 20, to: 30, replay: null });
+  expect(listNewest(runtime, 5)).toMatchObject([
+    { kind: "experiment.started", subject: tried?.id, actor: "kaizen", detail: { result: "done" } },
+  ]);
   stopOne(runtime, tried?.id ?? "", "enough");
   expect(nextTrial(runtime, [possible])).toBeNull();
   runtime.wait(31 * 86_400_000);

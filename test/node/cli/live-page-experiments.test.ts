@@ -1,0 +1,75 @@
+import { expect, it } from "vitest";
+import * as audit from "#src/local-mcp/audit/machine-audit.ts";
+import { start } from "#src/local-mcp/experiments/experiments.ts";
+import { aSeededHome } from "#harness/machine/cli-home.ts";
+import { seedExperiments } from "#harness/web/experiment-seed.ts";
+import { callAs, fakeBundle, servePage, signIn } from "#harness/web/live-page.ts";
+
+it("[WP22] the experiments have their change, sessions and ages by the server's clock, and what can be done with each", async () => {
+  const home = aSeededHome();
+  fakeBundle(home);
+  const page = await servePage(home);
+  const cookie = await signIn(page);
+  const read = async () => (await callAs(page, cookie, { name: "page.experiments" })).value;
+  expect(await read()).toEqual({ experiments: [], offAgeMs: null, opportunities: [] });
+  const { running, kept } = seedExperiments(home);
+  home.now += 60_000;
+  expect(await read()).toEqual({
+    offAgeMs: null,
+    opportunities: [{ pattern: "waits_with_idle_chats", n: 2 }],
+    experiments: expect.arrayContaining([
+      {
+        id: running,
+        change: "checkpoint.everyMs: 300000 -> 250000",
+        state: "canary",
+        isRunning: true,
+        sessions: { without: 0, with: 0 },
+        stepAgeMs: 60_000,
+        note: expect.stringContaining("20 % of new sessions"),
+        reason: "to lose fewer calls",
+        ending: { isRevert: false, effect: expect.stringContaining("300000 again at once") },
+      },
+      expect.objectContaining({
+        id: kept,
+        state: "kept",
+        isRunning: false,
+        ending: { isRevert: true, effect: expect.stringContaining("config.json gets checkpoint.everyToolCalls = 10") },
+      }),
+    ]),
+  });
+  home.now += 2 * 86_400_000;
+  expect(await read()).toMatchObject({ opportunities: [] });
+});
+
+it("[WP23] [EX58] experiments are ended and switched from the page once each, with an entry in the audit log", async () => {
+  const home = aSeededHome();
+  fakeBundle(home);
+  const page = await servePage(home);
+  const cookie = await signIn(page);
+  const { running, kept } = seedExperiments(home);
+  const run = (name: string, input: object, requestId: string) => callAs(page, cookie, { name, input, requestId });
+  const end = (experiment: string, isRevert: boolean, requestId: string) =>
+    run("page.end-experiment", { experiment, isRevert }, requestId);
+  expect((await end(kept, false, "r0")).value).toEqual({ state: "kept" });
+  for (const requestId of ["r1", "r1", "r2"])
+    expect((await end(running, false, requestId)).value).toEqual({ state: "stopped" });
+  for (const requestId of ["r3", "r4"])
+    expect((await end(kept, true, requestId)).value).toEqual({ state: "rolled_back" });
+  expect(await end("exp_none", false, "r5")).toMatchObject({ status: 404 });
+  expect(await run("page.end-experiment", { experiment: running }, "r6")).toMatchObject({ status: 400 });
+  const again = start(home.runtime, { key: "checkpoint.everyMs", to: 250_000, reason: "", replay: null });
+  const id = again.ok ? again.value.id : "";
+  for (const requestId of ["r7", "r7"])
+    expect((await run("page.switch-experiments", { isOff: true }, requestId)).value).toEqual({ stopped: [id] });
+  expect((await callAs(page, cookie, { name: "page.experiments" })).value).toMatchObject({ offAgeMs: 0 });
+  for (const requestId of ["r8", "r9"]) await run("page.switch-experiments", { isOff: false }, requestId);
+  const entries = audit.listNewest(home.runtime, 20);
+  expect(new Set(entries.map(({ actor }) => actor))).toEqual(new Set(["live page"]));
+  expect(entries.map(({ kind, subject }) => [kind, subject])).toEqual([
+    ["experiments.allowed", ""],
+    ["experiments.off", ""],
+    ["experiment.stopped", id],
+    ["experiment.reverted", kept],
+    ["experiment.stopped", running],
+  ]);
+});
