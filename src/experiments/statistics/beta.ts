@@ -85,7 +85,7 @@ function requireParameters(probability: number, alpha: number, beta: number): vo
 }
 
 /**
- * One draw from Beta(`alpha`, `beta`), as a share of two Gamma variables: a hundred times as fast as
+ * One draw from Beta(`alpha`, `beta`), by two Gamma variables: a hundred times as fast as
  * a quantile.
  *
  * @param alpha at least 1
