@@ -51,6 +51,8 @@ interface PlannedControl {
 export interface CanaryPlan {
   /** Share of new sessions in the experiment; half of them get the new value. */
   readonly share: number;
+  /** False: all have the new value. */
+  readonly isRandomized: boolean;
   readonly units: number;
   readonly maxDays: number;
   /** Absent where replay has decided: the canary only watches the guardrails then. */
@@ -89,6 +91,7 @@ export function planCanary({ share, dollars, isLive, watchUnits, maxDays }: Plan
   const primary = isLive ? planRediscovery() : null;
   return {
     share,
+    isRandomized: true,
     units: primary?.plan.units ?? watchUnits,
     maxDays,
     primary,
@@ -107,6 +110,7 @@ export function planCanary({ share, dollars, isLive, watchUnits, maxDays }: Plan
 export function planWatch(): CanaryPlan {
   return {
     share: 1,
+    isRandomized: false,
     units: Number.MAX_SAFE_INTEGER,
     maxDays: watchDays,
     primary: null,
@@ -226,7 +230,7 @@ function findViolation(
   counts: readonly [number, number],
   states: readonly (SequenceState | RandomizedState)[],
 ): string | null {
-  if (plan.share < 1 && isImbalanced({ shares: [probability, probability], alpha: alpha.ratio }, counts))
+  if (plan.isRandomized && isImbalanced({ shares: [probability, probability], alpha: alpha.ratio }, counts))
     return "sampleRatio";
   const violated = plan.guardrails.find((guardrail, index) => {
     const state = states[index]!;

@@ -75,7 +75,11 @@ it("[EX55] after a violation nothing is counted any more", () => {
 });
 
 it("[EX11] [EX55] shares of sessions that are far from the meant ones stop it", () => {
-  let state = startCanaryState(plan);
-  for (let session = 0; session < 60; session++) state = observeSession(plan, state, { isTreated: true, measured: {} });
-  expect(state.violated).toBe("sampleRatio");
+  const live = planCanary({ share: 1, dollars: null, isLive: true, watchUnits: 0, maxDays: 28 });
+  for (const one of [plan, live]) {
+    let state = startCanaryState(one);
+    for (let session = 0; session < 60; session++)
+      state = observeSession(one, state, { isTreated: true, measured: {} });
+    expect(state.violated).toBe("sampleRatio");
+  }
 });
