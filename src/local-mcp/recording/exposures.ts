@@ -32,3 +32,8 @@ function armOf({ experiment, salt, share }: Trial, sessionId: string): string | 
   ];
   return chooseArm(defineExperiment({ name: experiment, salt, share, arms }), toUnit(salt, sessionId));
 }
+
+/** The row stays, without the id: the experiment has counted the session, or will. */
+export function forgetUnit(sql: Sql, sessionId: string): void {
+  sql.run("UPDATE exposures SET unit = 'forgotten ' || seq WHERE unit = ?", sessionId);
+}

@@ -14,6 +14,7 @@ import { removeDurably } from "../../platform/private-files.ts";
 import type { Store } from "../../store/store.ts";
 import { rebuild } from "../../store/text-index.ts";
 import { StoreError, toStoreError } from "../../store/store-error.ts";
+import { forgetUnit } from "../recording/exposures.ts";
 import { countToolCalls } from "./count-removed.ts";
 import * as meta from "../../store/meta.ts";
 
@@ -106,6 +107,7 @@ function deleteSession(sql: Sql, id: string): number {
   sql.run("UPDATE sessions SET parent_id = NULL WHERE parent_id = ?", id);
   sql.run("UPDATE sessions SET recovery_by = NULL WHERE recovery_by = ?", id);
   sql.run("UPDATE recoveries SET by_session = NULL WHERE by_session = ?", id);
+  forgetUnit(sql, id);
   countToolCalls(sql, id);
   return rows + sql.run("DELETE FROM sessions WHERE id = ?", id);
 }

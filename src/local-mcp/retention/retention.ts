@@ -1,5 +1,6 @@
 import type { Config } from "../../contract/config.ts";
 import type { Sql, SqlValue } from "../../shared/sql.ts";
+import { forgetUnit } from "../recording/exposures.ts";
 import { countToolCalls } from "./count-removed.ts";
 import { closedReason } from "../sessions/closed-sessions.ts";
 import { hasContentSql } from "../../store/session-content-sql.ts";
@@ -96,6 +97,7 @@ function removeSession(sql: Sql, id: string, budget: Budget): void {
   );
   if (budget.remaining <= 0) return;
   for (const table of otherOwnedTables) sql.run(`DELETE FROM ${table} WHERE session_id = ?`, id);
+  forgetUnit(sql, id);
   countToolCalls(sql, id);
   budget.remaining -= sql.run("DELETE FROM sessions WHERE id = ?", id);
 }

@@ -5,6 +5,7 @@ import { stop, type Experiment, type ReplayEvidence } from "#src/experiments/eng
 import { listNewest } from "#src/local-mcp/audit/machine-audit.ts";
 import * as rows from "#src/local-mcp/experiments/experiment-rows.ts";
 import { advanceAll, allow, start, stopAll, stopOne } from "#src/local-mcp/experiments/experiments.ts";
+import { forget } from "#src/local-mcp/retention/forget.ts";
 import { sessionConfig } from "#src/local-mcp/recording/session-config.ts";
 import { recordSettings } from "#src/local-mcp/recording/session-settings.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
@@ -124,6 +125,20 @@ it("[EX54] of two processes that change an experiment one does, with the values 
   expect(runtime.store.write((sql) => rows.save(sql, seen.experiment, seen.revision))).toBe(false);
   expect(rowCount(runtime, "trial_values")).toBe(0);
   expect(reload(runtime, seen.experiment).state).toBe("stopped");
+});
+
+it("[EX53] a forgotten session leaves no id in an experiment, and still counts", () => {
+  const runtime = tempRuntime();
+  const experiment = started(runtime);
+  const chats = Array.from({ length: 20 }, () => aSession(runtime, () => 0));
+  const before = armsOf(runtime);
+  for (const session of chats) runtime.store.write((sql) => forget(sql, { session }));
+  expect(armsOf(runtime)).toEqual(before);
+  const units = runtime.store.read((sql) => sql.all<{ unit: string }>("SELECT unit FROM exposures"), []);
+  expect(units.filter(({ unit }) => chats.includes(unit))).toEqual([]);
+  advanceAll(runtime);
+  const { canary } = reload(runtime, experiment);
+  expect(canary?.counts).toEqual([before["control"] ?? 0, before["treatment"] ?? 0]);
 });
 
 it("[EX51] one experiment of a group at a time", () => {
