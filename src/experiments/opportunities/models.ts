@@ -33,7 +33,7 @@ function compare(cheap: ModelOutcomes, dear: ModelOutcomes): Examined {
         dearShare: dear.accepted / dear.tasks,
         saved: dear.costMicros - cheap.costMicros,
       };
-      return { ...byPerson(null, figures), test: "live" };
+      return { ...byPerson(null, figures), test: "live", basis: "association" };
     },
   };
 }

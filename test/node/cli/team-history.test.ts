@@ -2,6 +2,7 @@ import { expect, it } from "vitest";
 import type { OperationName } from "#src/contract/operations.ts";
 import type { CoordinatorLink } from "#src/cli/coordinator-link.ts";
 import { readTeam } from "#src/cli/commands/learn/team-history.ts";
+import { ok } from "#src/shared/result.ts";
 import { failed } from "#src/cli/answer.ts";
 import { admin, type EngineHost } from "#harness/coordinator/engine-host.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
@@ -43,13 +44,43 @@ it("[EX66] without the right to read the audit log the rest is read", async () =
   await ask(host, "tasks.submit", { tasks: [{ type: "build", capabilities: ["gpu"] }, { type: "test" }] });
   host.wait(5_000);
   const team = given(await readTeam(linkTo(host, ["audit.list"]), host.now()));
-  expect(team).toMatchObject({ departures: null, models: null, chats: [{ capacity: 2, tasks: 0 }] });
+  expect(team).toMatchObject({ departures: null, models: [], chats: [{ capacity: 2, tasks: 0 }] });
   expect(team.taskTypes.find(({ type }) => type === "build")).toEqual({
     type: "build",
     tasks: [],
     queued: [{ waitedMs: 5_000, idleChats: 1 }],
     runP95Ms: null,
   });
+});
+
+it("[EX66] the outcomes of routed tasks are those of their models, by kind of task; an unknown cost compares nothing", async () => {
+  const host = new LocalHost(openNodeSqlite);
+  const link = linkTo(host);
+  const tier = {
+    tier: "small",
+    model: "haiku",
+    effort: null,
+    band: "usual",
+    tried: 60,
+    succeeded: 55,
+    meanCostMicros: 900,
+  };
+  const tiers = [
+    tier,
+    { ...tier, model: "opus", effort: "high", meanCostMicros: 9_000 },
+    { ...tier, meanCostMicros: null },
+  ];
+  const call = async (name: OperationName, input: { type?: string }) => {
+    if (name !== "tasks.routes") return link.call(name as never, input as never);
+    return ok(input.type === undefined ? { types: ["fix"], routes: null } : { types: [], routes: { tiers } });
+  };
+  const team = given(await readTeam({ call: call as unknown as CoordinatorLink["call"] }, host.now()));
+  expect(team.models).toEqual([
+    { type: "fix, usual", model: "haiku", tasks: 60, accepted: 55, costMicros: 900 },
+    { type: "fix, usual", model: "opus (high)", tasks: 60, accepted: 55, costMicros: 9_000 },
+  ]);
+  const refused = given(await readTeam(linkTo(host, ["tasks.routes"]), host.now()));
+  expect(refused.models).toBeNull();
 });
 
 it("[EX66] a coordinator that refuses is no part of the history", async () => {

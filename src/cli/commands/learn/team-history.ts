@@ -1,9 +1,11 @@
 import type { Chat } from "../../../contract/chats.ts";
+import type { TierCounts } from "../../../contract/routes.ts";
 import type { TaskLine } from "../../../contract/task-views.ts";
 import type { AuditEntry } from "../../../contract/workspaces.ts";
 import type {
   ChatLoad,
   Departure,
+  ModelOutcomes,
   PastTask,
   TaskTypeHistory,
   TeamHistory,
@@ -43,8 +45,7 @@ export async function readTeam(link: Caller, now: number): Promise<CliResult<Tea
       return tasks === undefined ? [] : [{ capacity, tasks }];
     }),
     departures: await readDepartures(link, now),
-    // An attempt does not record its model yet.
-    models: null,
+    models: await readModels(link),
     balancingIntervalMs,
     chatTtlMs,
   });
@@ -130,6 +131,27 @@ function countIdle(chats: readonly Chat[], type: string): number {
       capacity > taskCount &&
       taskTypes?.some((one) => one === "*" || one === type) === true,
   ).length;
+}
+
+const maxTypes = 20;
+
+/** Models are compared among tasks that look alike. @returns null where no coordinator answers */
+async function readModels(link: Caller): Promise<ModelOutcomes[] | null> {
+  const known = await link.call("tasks.routes", {});
+  if (!known.ok) return null;
+  const outcomes: ModelOutcomes[] = [];
+  for (const type of known.value.types.slice(0, maxTypes)) {
+    const found = await link.call("tasks.routes", { type });
+    if (found.ok) outcomes.push(...(found.value.routes?.tiers.flatMap((tier) => toOutcomes(type, tier)) ?? []));
+  }
+  return outcomes;
+}
+
+function toOutcomes(type: string, tier: TierCounts): ModelOutcomes[] {
+  const { model, effort, band, tried, succeeded, meanCostMicros } = tier;
+  if (meanCostMicros === null) return [];
+  const name = effort === null ? model : `${model} (${effort})`;
+  return [{ type: `${type}, ${band}`, model: name, tasks: tried, accepted: succeeded, costMicros: meanCostMicros }];
 }
 
 /** @returns null if the token may not read the audit log */
