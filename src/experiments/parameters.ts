@@ -16,8 +16,11 @@ export interface Parameter {
   readonly isWhole: boolean;
   /** Direction in which more may be lost at a death: only a person goes there. */
   readonly risky: "up" | "down" | "neither";
-  /** Evidence that can decide: recorded sessions, or only chats that run with the value. */
-  readonly method: "replay" | "live";
+  /**
+   * Evidence that can decide: recorded sessions, only chats that run with the value, or none, so
+   * that a person does.
+   */
+  readonly method: "replay" | "live" | "person";
 }
 
 const interval = { group: "interval", maxFactor: 1.5, isWhole: true, risky: "up", method: "replay" } as const;
@@ -73,7 +76,7 @@ export const parameters: readonly Parameter[] = [
     maxFactor: 2,
     isWhole: true,
     risky: "down",
-    method: "live",
+    method: "person",
   },
 ];
 

@@ -33,6 +33,7 @@ export interface NewExperiment {
 export type StartError =
   | { readonly code: Refusal }
   | { readonly code: "switched_off" }
+  | { readonly code: "by_person" }
   | { readonly code: "config_invalid"; readonly reason: string }
   | { readonly code: "busy"; readonly id: string };
 
@@ -47,6 +48,7 @@ export function start(runtime: Runtime, given: NewExperiment): Result<Experiment
   const refusal = refusalOf(given.key, from, given.to);
   const parameter = findParameter(given.key);
   if (refusal !== null || !parameter) return err({ code: refusal ?? "not_a_parameter" });
+  if (parameter.method === "person") return err({ code: "by_person" });
   return runtime.store.write((sql) => {
     if (rows.offSince(sql) !== null) return err({ code: "switched_off" } as const);
     const busy = rows.list(sql).find(({ experiment }) => isBusyWith(experiment, parameter));

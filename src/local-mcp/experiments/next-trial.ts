@@ -25,6 +25,7 @@ export function nextTrial(runtime: Runtime, findings: readonly Finding[]): Findi
 
 function isAllowed({ parameter: key, from, to }: Finding): boolean {
   const parameter = key === null ? null : findParameter(key);
+  if (parameter?.method === "person") return false;
   return parameter !== null && from !== null && to !== null && !lowersSafety(parameter, from, to);
 }
 

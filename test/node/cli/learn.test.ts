@@ -17,6 +17,9 @@ it("[EX50] a setting that no experiment changes, a step too far and a value that
   expect(await home.shim("experiments start checkpoint.everyMs 10")).toMatchObject(failed(2, "between 30000 and"));
   expect(await home.shim("experiments start checkpoint.everyMs 100000")).toMatchObject(failed(2, "factor of 1.5"));
   expect(await home.shim("experiments start checkpoint.everyMs soon")).toMatchObject(failed(2));
+  expect(await home.shim("experiments start offerMaxAgeMs 400000000 --yes")).toMatchObject(
+    failed(1, "no trial can judge offerMaxAgeMs", "shim config set"),
+  );
   expect(count(home, "experiments")).toBe(0);
 });
 

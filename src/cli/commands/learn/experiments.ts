@@ -126,6 +126,8 @@ async function startOne(cli: Cli, { yes, reason }: StartOptions, key: string, te
 function refused(error: StartError, key: string, from: number): FailedResult {
   if (error.code === "switched_off")
     return failed(error.code, "experiments are switched off. `shim experiments allow` lets them start again.");
+  if (error.code === "by_person")
+    return failed(error.code, `no trial can judge ${key}: change it with \`shim config set ${key} <value>\`.`);
   if (error.code === "busy")
     return failed(error.code, `${error.id} runs on a setting of the same group. Stop it first.`);
   if (error.code === "config_invalid") return failed(error.code, `${error.reason}\nCorrect the file first.`);
