@@ -97,6 +97,18 @@ it("[WP11] with reduced motion nothing moves", async () => {
   expect(moving).toBe(0);
 });
 
+/** A page has fewer stops; without the bound a lost focus would never end. */
+const maxStops = 100;
+
+async function tabUntil(page: Page, isThere: () => Promise<boolean>): Promise<void> {
+  for (let stop = 0; stop < maxStops; stop++) {
+    if (await isThere()) return;
+    await page.keyboard.press("Tab");
+  }
+  const at: unknown = await page.evaluate("document.activeElement.outerHTML.slice(0, 300)");
+  throw new Error(`not reached by Tab; the focus is at ${String(at)}`);
+}
+
 it("[WP11] with the keyboard alone: skip to the view, find a chat, dismiss it, and stay where the focus was", async () => {
   const rig = await aRig();
   const { page } = await openTab(rig.served.link());
@@ -120,14 +132,16 @@ it("[WP11] with the keyboard alone: skip to the view, find a chat, dismiss it, a
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: "Timeline" }).waitFor();
   expect(await focused()).toBe("Parser: keep the last line");
-  while ((await focused()) !== "Dismiss") await page.keyboard.press("Tab");
+  await page.getByRole("button", { name: "Dismiss" }).waitFor();
+  await tabUntil(page, async () => (await focused()) === "Dismiss");
   await page.keyboard.press("Enter");
   await page.getByRole("dialog").waitFor();
   await page.keyboard.press("Escape");
   await page.getByRole("dialog").waitFor({ state: "detached" });
   expect(await focused()).toBe("Dismiss");
   await page.keyboard.press("Enter");
-  while ((await page.evaluate("document.activeElement.className")) !== "main") await page.keyboard.press("Tab");
+  await page.getByRole("dialog").waitFor();
+  await tabUntil(page, async () => (await page.evaluate("document.activeElement.className")) === "main");
   await page.keyboard.press("Enter");
   await page.getByRole("button", { name: "Offer again" }).waitFor();
   expect(await page.getByRole("status").textContent()).toBe("Dismissed.");

@@ -25,7 +25,7 @@ it("[WP22] the experiments have their change, sessions and ages by the server's 
         isRunning: true,
         sessions: { without: 0, with: 0 },
         stepAgeMs: 60_000,
-        note: expect.stringContaining("20 % of new sessions"),
+        note: expect.stringContaining("50 % of new sessions"),
         reason: "to lose fewer calls",
         ending: { isRevert: false, effect: expect.stringContaining("300000 again at once") },
       },
