@@ -186,8 +186,8 @@ it("[RE13] finds the last words in the transcript where both were killed before 
   await endlessTool(first.claude);
   const transcript = transcriptPath(rig.home, rig.project, rig.sessions()[0]!.id);
   await untilFound(
-    () => existsSync(transcript) && readFileSync(transcript, "utf8").includes('"name":"Bash"'),
-    "the tool call in the transcript",
+    () => existsSync(transcript) && readFileSync(transcript, "utf8").includes('"text":"I begin."'),
+    "the last words in the transcript",
   );
   killWithWorker(mcp);
   await kill(first);
