@@ -27,6 +27,15 @@ const interval = { group: "interval", maxFactor: 1.5, isWhole: true, risky: "up"
 const threshold = { group: "risk", maxFactor: 1.5, isWhole: false, risky: "up", method: "replay" } as const;
 const wholeThreshold = { ...threshold, isWhole: true } as const;
 const weight = { ...threshold, risky: "down", min: 0.05, max: 0.6 } as const;
+const brief = {
+  group: "brief",
+  min: 5,
+  max: 60,
+  maxFactor: 1.5,
+  isWhole: true,
+  risky: "down",
+  method: "live",
+} as const;
 
 export const parameters: readonly Parameter[] = [
   { ...interval, key: "checkpoint.everyToolCalls", min: 2, max: 40 },
@@ -48,26 +57,8 @@ export const parameters: readonly Parameter[] = [
   { ...weight, key: "risk.weights.latencyTrend" },
   { ...weight, key: "risk.weights.apiErrors" },
   { ...weight, key: "risk.weights.transcriptSize" },
-  {
-    key: "brief.orders",
-    group: "brief",
-    min: 5,
-    max: 60,
-    maxFactor: 1.5,
-    isWhole: true,
-    risky: "down",
-    method: "live",
-  },
-  {
-    key: "brief.decided",
-    group: "brief",
-    min: 5,
-    max: 60,
-    maxFactor: 1.5,
-    isWhole: true,
-    risky: "down",
-    method: "live",
-  },
+  { ...brief, key: "brief.orders" },
+  { ...brief, key: "brief.decided" },
   {
     key: "offerMaxAgeMs",
     group: "offers",

@@ -47,8 +47,8 @@ export interface AssignmentPort {
 }
 
 /**
- * Who decides: the local hash, or a service by its package. It gets nothing but hashed ids, names
- * and numbers.
+ * Decides which arm a unit gets: the local hash, or a service by its package. It gets nothing but
+ * hashed ids, names and numbers.
  */
 export interface Assigner {
   /** @returns null where the unit is not in the experiment, or the arm is none of it */

@@ -1,3 +1,4 @@
+import { sum } from "simple-statistics";
 import type { Week } from "./week.ts";
 
 export interface WeeklyFacts {
@@ -17,10 +18,6 @@ export interface WeeklyFacts {
   readonly steps: readonly { readonly at: number; readonly text: string; readonly why: string }[];
 }
 
-export interface Idea {
-  readonly text: string;
-}
-
 const causeWords: Readonly<Record<string, string>> = {
   closed: "the terminal or the client was closed",
   killed: "killed",
@@ -31,7 +28,7 @@ const causeWords: Readonly<Record<string, string>> = {
 };
 
 /** [EX83] Markdown. @param ideas most certain first; null: the records were not examined */
-export function weeklyReport(facts: WeeklyFacts, ideas: readonly Idea[] | null): string {
+export function weeklyReport(facts: WeeklyFacts, ideas: readonly string[] | null): string {
   const { week, steps } = facts;
   return [
     `# SHIM, ${week.name}`,
@@ -60,8 +57,8 @@ function day(at: number): string {
 }
 
 function summary(facts: WeeklyFacts): string {
-  const dead = total(facts.deaths.map(({ count }) => count));
-  const dollars = total(facts.costs.map((one) => one.dollars));
+  const dead = sum(facts.deaths.map(({ count }) => count));
+  const dollars = sum(facts.costs.map((one) => one.dollars));
   const money = facts.costs.length === 0 ? "" : ` They cost $${dollars.toFixed(2)}.`;
   if (facts.sessions === 0) return "**No chat worked on this machine.**";
   if (dead === 0) return `**${count(facts.sessions, "chat")}, and none died.**${money}`;
@@ -86,7 +83,7 @@ function saved({ checkpoints, recoveries, meanScore }: WeeklyFacts): string {
 }
 
 function lost({ deaths, rediscovery }: WeeklyFacts): string {
-  const calls = total(deaths.map(({ unsavedCalls }) => unsavedCalls));
+  const calls = sum(deaths.map(({ unsavedCalls }) => unsavedCalls));
   const repeated =
     rediscovery.chats === 0
       ? "No continued chat was counted for what it read again."
@@ -110,14 +107,10 @@ function timeText(name: string, { count: n, slow, meanMs }: WeeklyFacts["saves"]
   return `${count(n, name)} of ${meanMs.toFixed(1)} ms on average, ${slow} above 100 ms`;
 }
 
-function ideasText(ideas: readonly Idea[] | null): string {
+function ideasText(ideas: readonly string[] | null): string {
   if (ideas === null) return "The records were not examined: `shim opportunities` does.";
   if (ideas.length === 0) return "The records show nothing that should change.";
-  return ideas.map(({ text }) => `- ${text.replaceAll(/\s+/g, " ").trim()}`).join("\n");
-}
-
-function total(values: readonly number[]): number {
-  return values.reduce((sum, one) => sum + one, 0);
+  return ideas.map((text) => `- ${text.replaceAll(/\s+/g, " ").trim()}`).join("\n");
 }
 
 function count(n: number, noun: string): string {

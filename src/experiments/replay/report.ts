@@ -3,7 +3,7 @@ import type { Config } from "../../contract/config.ts";
 import type { ReplaySession } from "../../contract/replay.ts";
 import { withSetting } from "../../shared/setting-keys.ts";
 import { compareWith, meansOf, type Comparison, type PolicyMeans } from "./compare.ts";
-import { outcomeOf, type Outcome, type Policy } from "./loss.ts";
+import { outcomeOf, type Outcome } from "./loss.ts";
 import { replay } from "./replay.ts";
 
 export interface Variant {
@@ -33,10 +33,6 @@ export interface ReplayReport {
   readonly variants: readonly (Variant & { readonly comparison: Comparison })[];
 }
 
-export function policyOf({ risk, checkpoint, brief }: Config): Policy {
-  return { risk, checkpoint, brief };
-}
-
 /** [EX45] @param all oldest first */
 export function replayReport(
   all: readonly ReplaySession[],
@@ -44,8 +40,7 @@ export function replayReport(
   variants: readonly Variant[],
 ): ReplayReport {
   const sessions = all.filter(({ isComplete, events }) => isComplete && events.length > 0);
-  const policy = policyOf(config);
-  const outcomes = sessions.map((session) => outcomeOf(session, policy));
+  const outcomes = sessions.map((session) => outcomeOf(session, config));
   const { made, remade } = remadeSaves(sessions, config);
   return {
     sessions: sessions.length,
@@ -58,7 +53,7 @@ export function replayReport(
     deaths: deathsOf(outcomes),
     variants: variants.map((variant) => ({
       ...variant,
-      comparison: compareWith(sessions, outcomes, policyOf(withSetting(config, variant.key, variant.value))),
+      comparison: compareWith(sessions, outcomes, withSetting(config, variant.key, variant.value)),
     })),
   };
 }
@@ -74,7 +69,7 @@ function remadeSaves(sessions: readonly ReplaySession[], config: Config): { made
       (before, [key, value]) => withSetting(before, key, value),
       config,
     );
-    const times = replay(session, policyOf(own)).saves.map(({ at }) => at);
+    const times = replay(session, own).saves.map(({ at }) => at);
     made += session.saves.length;
     remade += session.saves.filter(({ at }) => times.some((one) => Math.abs(one - at) <= toleranceMs)).length;
   }

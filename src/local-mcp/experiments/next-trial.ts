@@ -2,7 +2,6 @@ import { findParameter, lowersSafety } from "../../experiments/parameters.ts";
 import type { Experiment } from "../../experiments/engine/experiment.ts";
 import type { Finding } from "../../experiments/opportunities/finding.ts";
 import { compare } from "../../experiments/replay/compare.ts";
-import { policyOf } from "../../experiments/replay/report.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { withSetting } from "../../shared/setting-keys.ts";
 import { corpus } from "./corpus.ts";
@@ -25,8 +24,8 @@ export function nextTrial(runtime: Runtime, findings: readonly Finding[]): Findi
 
 function isAllowed({ parameter: key, from, to }: Finding): boolean {
   const parameter = key === null ? null : findParameter(key);
-  if (parameter?.method === "person") return false;
-  return parameter !== null && from !== null && to !== null && !lowersSafety(parameter, from, to);
+  const isJudged = parameter !== null && parameter.method !== "person";
+  return isJudged && from !== null && to !== null && !lowersSafety(parameter, from, to);
 }
 
 /** Replay first, where replay can decide. Null: it may not start now. */
@@ -44,7 +43,7 @@ function replayed(runtime: Runtime, key: string, to: number) {
   const recorded = runtime.store.read((sql) => [...corpus(sql, filter)], []);
   const sessions = recorded.filter((row) => row.type === "session").filter(({ isComplete }) => isComplete);
   const { config } = runtime;
-  const { toolCalls, sessions: n } = compare(sessions, policyOf(config), policyOf(withSetting(config, key, to)));
+  const { toolCalls, sessions: n } = compare(sessions, config, withSetting(config, key, to));
   const { verdict, effect, interval } = toolCalls;
   const figures = `${effect?.toFixed(2) ?? "?"} tool calls lost elsewhere, ${interval.low.toFixed(2)} to ${interval.high.toFixed(2)}`;
   return { evidence: { sessions: n, verdict, effect, interval }, note: `${verdict} in ${n} sessions: ${figures}` };

@@ -1,3 +1,4 @@
+import { sum } from "simple-statistics";
 import type { Week } from "../../experiments/kaizen/week.ts";
 import type { WeeklyFacts } from "../../experiments/kaizen/weekly-report.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -87,8 +88,4 @@ function stepsOf(sql: Sql, { from, until }: Week): WeeklyFacts["steps"] {
       })),
   );
   return all.toSorted((a, b) => a.at - b.at);
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }

@@ -62,7 +62,7 @@ it("[EX83] a full week has its figures", () => {
         { at: Date.UTC(2026, 10, 18), text: "`checkpoint.everyMs` 300000 -> 200000: kept", why: "deaths lose calls" },
       ],
     },
-    [{ text: "Save  more\noften." }],
+    ["Save  more\noften."],
   );
   expect(text).toContain("**Of 84 chats 12 died; 11 of those that died were continued by another.** They cost $41.20.");
   expect(text).toContain("| the context was full | 5 | 11 |");

@@ -1,15 +1,14 @@
-import { closeSync, existsSync, fsyncSync, openSync, readSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { dirname, resolve } from "node:path";
-import { StringDecoder } from "node:string_decoder";
+import { existsSync, statSync } from "node:fs";
+import { resolve } from "node:path";
 import type { Command } from "commander";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { exportLines, type ExportFilter } from "../../../store/export-lines.ts";
 import { importLines } from "../../../store/import-lines.ts";
-import { syncFolder } from "../../../platform/private-files.ts";
 import { failed, notFound, wrongUsage, type CliResult } from "../../answer.ts";
 import { momentOption, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
+import { readFileLines, writeLines } from "../../line-file.ts";
 import { findSession, projectOfFolder } from "../../resolve-id.ts";
 import { pluralize } from "../../screen-text.ts";
 
@@ -76,26 +75,6 @@ function toFilter(cli: Cli, runtime: Runtime, { session, project, since }: Expor
   return ok(omitUndefined({ session: found?.value.id, project: folder, since }));
 }
 
-/** Makes the file readable by the user only; an incomplete file is removed. */
-function writeLines(path: string, lines: Iterable<string>): number {
-  const file = openSync(path, "wx", 0o600);
-  let count = 0;
-  try {
-    for (const line of lines) {
-      writeFileSync(file, `${line}\n`);
-      count++;
-    }
-    fsyncSync(file);
-    syncFolder(dirname(path));
-  } catch (error) {
-    rmSync(path, { force: true });
-    throw error;
-  } finally {
-    closeSync(file);
-  }
-  return count;
-}
-
 async function importFrom(cli: Cli, file: string): Promise<CommandResult> {
   const path = resolve(cli.io.cwd, file);
   const found = statSync(path, { throwIfNoEntry: false });
@@ -114,24 +93,4 @@ async function importFrom(cli: Cli, file: string): Promise<CommandResult> {
     data: { file: path, added, skipped },
     text: `Imported ${pluralize(added, "row")}; already here: ${skipped}.\n`,
   });
-}
-
-/** Streams a file that may be larger than the memory; the last line may lack its break. */
-function* readFileLines(path: string): Generator<string> {
-  const file = openSync(path, "r");
-  const decoder = new StringDecoder("utf8");
-  const bytes = Buffer.alloc(65_536);
-  let partialLine = "";
-  try {
-    for (;;) {
-      const read = readSync(file, bytes);
-      if (read === 0) break;
-      const lines = (partialLine + decoder.write(bytes.subarray(0, read))).split("\n");
-      partialLine = lines.pop() ?? "";
-      yield* lines;
-    }
-  } finally {
-    closeSync(file);
-  }
-  if (partialLine !== "") yield partialLine;
 }

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import type { KaizenSetting } from "../../../contract/config.ts";
 import { findWeek, weekOf } from "../../../experiments/kaizen/week.ts";
-import { weeklyReport, type Idea } from "../../../experiments/kaizen/weekly-report.ts";
+import { weeklyReport } from "../../../experiments/kaizen/weekly-report.ts";
 import type { Experiment } from "../../../experiments/engine/experiment.ts";
 import { describeFinding } from "../../../experiments/opportunities/describe.ts";
 import type { Finding } from "../../../experiments/opportunities/finding.ts";
@@ -103,12 +103,8 @@ function writeLastWeek(runtime: Runtime, findings: readonly Finding[]): string |
   const facts = runtime.store.read((sql) => weeklyFacts(sql, week), null);
   if (!facts || facts.sessions === 0) return null;
   createPrivateFolder(folder);
-  writeAtomically(path, weeklyReport(facts, findings.map(toIdea)), { mode: 0o600 });
+  writeAtomically(path, weeklyReport(facts, findings.map(ideaOf)), { mode: 0o600 });
   return path;
-}
-
-function toIdea(finding: Finding): Idea {
-  return { text: ideaOf(finding) };
 }
 
 async function showReport(cli: Cli, { week: name }: ReportOptions): Promise<CommandResult> {
@@ -120,6 +116,6 @@ async function showReport(cli: Cli, { week: name }: ReportOptions): Promise<Comm
   const findings = isThisWeek ? (await examine(cli, runtime, { isStored: false })).found.findings : null;
   const facts = runtime.store.read((sql) => weeklyFacts(sql, week), null);
   if (!facts) return failed("nothing_stored", "nothing is stored yet, so there is nothing to report.");
-  const text = weeklyReport(facts, findings && findings.map(toIdea));
+  const text = weeklyReport(facts, findings && findings.map(ideaOf));
   return ok({ data: { week: week.name, report: text }, text, isVerbatim: true });
 }

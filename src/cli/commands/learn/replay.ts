@@ -1,4 +1,4 @@
-import { closeSync, existsSync, openSync, readFileSync, writeSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { ReplayHeader, ReplaySession } from "../../../contract/replay.ts";
@@ -15,6 +15,7 @@ import { ok } from "../../../shared/result.ts";
 import { settingAt } from "../../../shared/setting-keys.ts";
 import { failed, notFound, wrongUsage, type CliResult } from "../../answer.ts";
 import { momentOption, type Cli, type CommandResult, type CommonOptions } from "../../cli.ts";
+import { readFileLines, writeLines } from "../../line-file.ts";
 import { pluralize } from "../../screen-text.ts";
 
 interface ReplayOptions extends CommonOptions {
@@ -61,14 +62,11 @@ function readSessions(cli: Cli, runtime: Runtime, { corpus: file, since }: Repla
 }
 
 function readCorpus(path: string): CliResult<ReplaySession[]> {
-  if (!existsSync(path)) return notFound(`there is no file ${path}.`);
-  const text = readFileSync(path);
-  if (text.length > maxCorpusBytes) return failed("too_large", `${path} is larger than 500 MB.`);
+  const file = statSync(path, { throwIfNoEntry: false });
+  if (!file) return notFound(`there is no file ${path}.`);
+  if (file.size > maxCorpusBytes) return failed("too_large", `${path} is larger than 500 MB.`);
   const sessions: ReplaySession[] = [];
-  const lines = text
-    .toString("utf8")
-    .split("\n")
-    .filter((line) => line.trim() !== "");
+  const lines = [...readFileLines(path)].filter((line) => line.trim() !== "");
   for (const [index, line] of lines.entries()) {
     const parsed = (index === 0 ? ReplayHeader : ReplaySession).safeParse(parseLine(line));
     if (!parsed.success)
@@ -168,12 +166,10 @@ async function exportTo(cli: Cli, { since }: ReplayOptions, file: string): Promi
   const filter = { since: since ?? cli.io.now() - 30 * dayMs, limit: maxSessions };
   const rows = runtime.store.read((sql) => [...corpus(sql, filter)], []);
   if (rows.length <= 1) return notFound("no session is stored, so there is nothing to export.");
-  const out = openSync(path, "wx", 0o600);
-  try {
-    for (const row of rows) writeSync(out, `${JSON.stringify(row)}\n`);
-  } finally {
-    closeSync(out);
-  }
+  writeLines(
+    path,
+    rows.map((row) => JSON.stringify(row)),
+  );
   const sessions = rows.length - 1;
   return ok({ data: { file: path, sessions }, text: `Exported ${pluralize(sessions, "session")} to ${path}.\n` });
 }
