@@ -6,6 +6,8 @@ const suites = {
   fleet: () => import("./fleet-main.ts"),
   page: () => import("./page-main.ts"),
   restore: () => import("./restore-main.ts"),
+  story: () => import("./story-main.ts"),
+  proof: () => import("./proof-main.ts"),
 } as const;
 const [name = ""] = process.argv.slice(2);
 const suite = Object.entries(suites).find(([one]) => one === name)?.[1];

@@ -12,7 +12,7 @@ import { Store } from "../src/store/store.ts";
 import { ClientProcess } from "./client-process.ts";
 import type { Counts } from "./client.ts";
 import { pollUntil, Scene } from "./scene.ts";
-import * as story from "./story.ts";
+import * as story from "./chat-story.ts";
 
 export interface DemoOptions {
   readonly env: NodeJS.ProcessEnv;

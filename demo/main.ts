@@ -1,11 +1,11 @@
-/** `npm run demo`: a chat that is killed and goes on, then a team of workers. `-- --only team` shows one of them, `-- --json` answers JSON. */
+/** `npm run demo`: a chat that is killed and goes on, then a team of workers. `-- --only team` shows one of them, `-- --only story` three chats of the real Claude Code, `-- --json` answers JSON. */
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { parseArgs, styleText } from "node:util";
 import { messageOf } from "../src/shared/error.ts";
 
 const launcher = join(import.meta.dirname, "..", "bin", "shim.mjs");
-const parts = ["chat", "team"] as const;
+const parts = ["chat", "team", "story"] as const;
 type Part = (typeof parts)[number];
 
 interface Shown {
@@ -53,6 +53,19 @@ async function team(isJson: boolean): Promise<Shown> {
   }
 }
 
+/** [DE15] Takes minutes and the real client, so it is shown on request alone. */
+async function story(isJson: boolean): Promise<Shown> {
+  const { showStory, whyNoStory } = await import("./story/show.ts");
+  const reason = whyNoStory();
+  if (reason !== null) {
+    if (!isJson) process.stdout.write(`${reason}\n`);
+    return { isComplete: true, data: { skipped: reason } };
+  }
+  const result = await showStory(interrupted.signal, (line) => void process.stderr.write(`${line}\n`));
+  if (!isJson) process.stdout.write(result.text(paint));
+  return { isComplete: result.isComplete, data: result.data };
+}
+
 function paint(color: "green" | "red", text: string): string {
   return styleText(color, text, { stream: process.stdout });
 }
@@ -72,14 +85,14 @@ async function whyNot(): Promise<string | null> {
 
 function chosen(): { readonly shown: readonly Part[]; readonly isJson: boolean } {
   const { values } = parseArgs({ options: { only: { type: "string" }, json: { type: "boolean", default: false } } });
-  const shown = parts.filter((part) => values.only === undefined || values.only === part);
-  if (shown.length === 0) throw new Error(`--only takes ${parts.join(" or ")}.`);
+  const shown = parts.filter((part) => (values.only === undefined ? part !== "story" : values.only === part));
+  if (shown.length === 0) throw new Error(`--only takes ${parts.join(", ")}.`);
   return { shown, isJson: values.json };
 }
 
 async function show(): Promise<boolean> {
   const { shown, isJson } = chosen();
-  const run = { chat, team };
+  const run = { chat, team, story };
   const told: [Part, unknown][] = [];
   let isComplete = true;
   for (const part of shown) {

@@ -1,16 +1,9 @@
 import * as z from "zod";
 import type { OutputOf } from "../src/contract/operations.ts";
 import type { LocalEdge } from "../scripts/local-edge.ts";
-import { formatChecks } from "./checks.ts";
+import { formatVerdicts, type Check, type Paint } from "./checks.ts";
 import type { TeamResult } from "./team-demo.ts";
 import type { TeamScene } from "./team-scene.ts";
-
-export interface Check {
-  readonly what: string;
-  readonly holds: boolean;
-  /** What was found. */
-  readonly detail: string;
-}
 
 /** What the story has seen on its way. */
 export interface Facts {
@@ -139,19 +132,12 @@ function ofEnd({ codes, left }: Facts): Check[] {
   ];
 }
 
-type Paint = (color: "green" | "red", text: string) => string;
-
 /** The report for people. */
 export function textOf({ checks, times, isComplete }: TeamResult, paint: Paint): string {
-  const lines = checks.map(({ what, holds, detail }) => ({
-    what,
-    verdict: holds ? paint("green", "ok   ") : paint("red", "WRONG"),
-    detail,
-  }));
   const wrong = checks.filter(({ holds }) => !holds).length;
   return [
     "By the coordinator's record and the repository:",
-    ...formatChecks(lines),
+    ...formatVerdicts(checks, paint),
     `It took ${(times.all / 1_000).toFixed(1)} s.`,
     isComplete ? "Every task was done, once." : `${wrong} of ${checks.length} are wrong.`,
     "",

@@ -4,7 +4,8 @@ import { pollUntil } from "./scene.ts";
 import { messageOf } from "../src/shared/error.ts";
 import { LocalEdge, startEdge } from "../scripts/local-edge.ts";
 import * as shop from "./shop.ts";
-import { checksOf, type Check, type Facts } from "./team-checks.ts";
+import type { Check } from "./checks.ts";
+import { checksOf, type Facts } from "./team-checks.ts";
 import { TeamScene } from "./team-scene.ts";
 import { TeamWorker } from "./team-worker.ts";
 

@@ -47,6 +47,21 @@ export { default as process } from "node:process";`,
 };
 
 /**
+ * The library of cron expressions as a file of its own, loaded at the first time that is computed: every program with a coordinator has
+ * it, and hardly any has a schedule.
+ */
+const lazyCron = {
+  name: "lazy-cron",
+  setup(bundle) {
+    bundle.onResolve({ filter: /^croner$/ }, ({ path }) => ({ path, namespace: "lazy-cron" }));
+    bundle.onResolve({ filter: /^\.\/mcp-cron\.cjs$/ }, ({ path }) => ({ path, external: true }));
+    bundle.onLoad({ filter: /.*/, namespace: "lazy-cron" }, () => ({
+      contents: `export function Cron(...args) { return new (require("./mcp-cron.cjs").Cron)(...args); }`,
+    }));
+  },
+};
+
+/**
  * Starts a program with V8's compiled code of the last run: it saves a hook about 5 ms. CommonJS, because Node's ESM loader takes
  * another 5 ms. The cache lies in the user's own folder; in a shared one another user could plant code.
  */
@@ -62,9 +77,11 @@ const programs = {
   "mcp-hooks": "src/local-mcp/front/hook-channel.ts",
   "mcp-worker": "src/local-mcp/server/mcp-entry.ts",
   hook: "src/local-mcp/hooks/hook-entry.ts",
+  "hook-service": "src/local-mcp/assignment/service-entry.ts",
   statusline: "src/cli/statusline-entry.ts",
   cli: "src/cli/cli-entry.ts",
   "commit-guard": "src/cli/commit-guard-entry.ts",
+  "mcp-cron": "node_modules/croner/dist/croner.js",
   demo: "demo/chat-entry.ts",
 };
 
@@ -80,7 +97,7 @@ const built = await build({
   format: "cjs",
   target: "node22.16",
   external: ["better-sqlite3"],
-  plugins: [lazyBuiltins, smallValidator],
+  plugins: [lazyBuiltins, smallValidator, lazyCron],
   define: { "import.meta.url": "shimUrl" },
   banner: { js: 'const shimUrl = require("node:url").pathToFileURL(__filename).href;' },
   minifyWhitespace: true,

@@ -55,9 +55,18 @@ const configMeanings: Record<string, string> = {
   "usage.pricesAsOf": "the day of the prices, such as `2026-11-20`",
   kaizen:
     "the [daily review](../guide/kaizen.md) of the records: `off`, `report` (a weekly report), or `apply` (also trials of settings within their bounds)",
+  "experiments.provider":
+    "what assigns the sessions of a trial: SHIM itself, or [a service](../guide/kaizen.md#a-service-that-assigns)",
+  "experiments.waitMs": "how long the start of a session waits for the service, beside the start of its process",
+  "experiments.statsigRules": "Statsig: the file of its rules, absolute or in SHIM's folder; nothing is sent then",
+  "experiments.statsigKeyEnv": "Statsig, live: the name of the environment variable that has the key",
+  "experiments.openFeatureModule":
+    "OpenFeature: a file or a package in SHIM's folder, or an absolute path, whose default export is a provider or makes one",
   "routing.subagents":
     "what the hook of the Agent tool does for a small task: nothing, advise, or set the model where no user is there ([subagents](../guide/model-routing.md#subagents))",
   "routing.smallModel": "the family of models for such a task",
+  "analysis.trusted":
+    "folders whose own code `shim analyze` may run, with all folders below them: [trust](../guide/analyze.md#trust)",
   todoTools: "`shim init --todo-tools` has switched the client's to-do tools on",
   telemetry:
     "port and token with which [Claude Code's telemetry](../guide/telemetry.md) is received; `shim init --telemetry` sets it",

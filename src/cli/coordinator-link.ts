@@ -24,10 +24,10 @@ export interface CoordinatorLink {
   readonly process: string;
   /** On the edge not connected before a chat or a watch needs it. */
   readonly client: WorkspaceClient;
-  call<Name extends CallName>(
+  readonly call: <Name extends CallName>(
     name: Name,
     input: CallInput<Name>,
-  ): Promise<Result<OutputOf<Name>, FailedResult["error"]>>;
+  ) => Promise<Result<OutputOf<Name>, FailedResult["error"]>>;
   readonly toFailure: (error: CallError) => FailedResult;
   close(): void;
 }

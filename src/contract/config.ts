@@ -27,6 +27,7 @@ export type SubagentRouting = "off" | "advise" | "apply";
 export type SmallModel = "haiku" | "sonnet" | "opus" | "fable";
 export type WakeSetting = "hooks" | "socket";
 export type KaizenSetting = "off" | "report" | "apply";
+export type ExperimentProvider = "local" | "statsig" | "openfeature";
 
 /** Defaults. Times in ms, sizes in bytes, shares 0 to 1. */
 export const defaults = {
@@ -142,11 +143,27 @@ export const defaults = {
   },
   /** Daily review of the records: none, a report only, or also trials of settings. */
   kaizen: "report" as KaizenSetting,
+  experiments: {
+    /** Assigns sessions to the arms of a trial: SHIM itself, or a service. */
+    provider: "local" as ExperimentProvider,
+    /** Longest wait of a session's start for a service. */
+    waitMs: 1_000,
+    /** Path of a file of rules. Null: live, with a key. */
+    statsigRules: null as string | null,
+    /** Name of the environment variable that has Statsig's key. */
+    statsigKeyEnv: null as string | null,
+    /** Path or package of the user's whose default export is an OpenFeature provider. */
+    openFeatureModule: null as string | null,
+  },
   routing: {
     /** For a small task of a subagent: nothing, advice, or its model. */
     subagents: "off" as SubagentRouting,
     /** Family of the model for such a task. */
     smallModel: "haiku" as SmallModel,
+  },
+  analysis: {
+    /** Absolute paths of folders whose code the tools of `shim analyze` may run. */
+    trusted: [] as string[],
   },
   todoTools: false,
   telemetry: null as TelemetrySettings | null,
@@ -198,18 +215,35 @@ export function configSchema(): z.ZodMiniType<Config> {
     notify: section(notifyDefaults, notifyShape()),
     usage: usageSchema(),
     kaizen: z.enum(["off", "report", "apply"]),
+    experiments: experimentsSchema(),
     routing: section(defaults.routing, {
       subagents: z.enum(["off", "advise", "apply"]),
       smallModel: z.enum(["haiku", "sonnet", "opus", "fable"]),
     }),
+    analysis: section(defaults.analysis, {
+      trusted: z.array(z.string().check(z.minLength(1), z.maxLength(4_096))).check(z.maxLength(1_000)),
+    }),
     todoTools: z.boolean(),
-    telemetry: z.nullable(
-      z.strictObject({
-        port: z.int().check(z.minimum(1_024), z.maximum(65_535)),
-        token: z.string().check(z.regex(/^[\w-]{32,200}$/)),
-      }),
-    ),
+    telemetry: z.nullable(telemetrySchema()),
     statusLine: z.nullable(text(2_000)),
+  });
+}
+
+function telemetrySchema() {
+  return z.strictObject({
+    port: z.int().check(z.minimum(1_024), z.maximum(65_535)),
+    token: z.string().check(z.regex(/^[\w-]{32,200}$/)),
+  });
+}
+
+function experimentsSchema() {
+  return section(defaults.experiments, {
+    provider: z.enum(["local", "statsig", "openfeature"]),
+    waitMs: z.int().check(z.minimum(100), z.maximum(3_000)),
+    statsigRules: z.nullable(text(1_000).check(z.minLength(1))),
+    // A key has a hyphen, so none passes for a name.
+    statsigKeyEnv: z.nullable(z.string().check(z.regex(/^[A-Za-z_]\w{0,99}$/))),
+    openFeatureModule: z.nullable(text(1_000).check(z.minLength(1))),
   });
 }
 

@@ -95,8 +95,11 @@ export interface HookToolHandler {
   readonly input: Readonly<Record<string, string>>;
 }
 
-/** SHIM cannot list the argument names of other servers' tools, so it takes them whole. */
-const otherServers = "^mcp__";
+/**
+ * Tools whose input is taken whole: SHIM cannot list the arguments of other servers' tools, and an
+ * answer may replace the input of a subagent's call.
+ */
+const wholeInputs = "mcp__|Agent$";
 
 export interface HookToolGroup {
   readonly matcher?: string;
@@ -116,7 +119,7 @@ export function hookToolGroups(event: HookToolEvent, server: string): HookToolGr
   if (!fields.includes("tool_name")) return [{ hooks: [handler(fields)] }];
   const whole = [...fields.filter((field) => !field.startsWith("tool_input.")), "tool_input"];
   return [
-    { matcher: "^(?!mcp__)", hooks: [handler(fields)] },
-    { matcher: otherServers, hooks: [handler(whole)] },
+    { matcher: `^(?!${wholeInputs})`, hooks: [handler(fields)] },
+    { matcher: `^(?:${wholeInputs})`, hooks: [handler(whole)] },
   ];
 }

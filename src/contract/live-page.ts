@@ -152,6 +152,8 @@ export interface PageOutputs {
     readonly offAgeMs: number | null;
     /** Findings of the last `shim opportunities` by pattern, until its window has passed. */
     readonly opportunities: readonly { readonly pattern: OpportunityPattern; readonly n: number }[];
+    /** Why those of the workspace are missing; null: they are there. */
+    readonly trouble: string | null;
   };
   /** State after it. */
   readonly "page.end-experiment": { readonly state: string };

@@ -19,5 +19,6 @@ export const opportunityPatterns = [
   "uneven_load",
   "chats_came_back",
   "cheaper_model",
+  "evolve_rejected",
 ] as const;
 export type OpportunityPattern = (typeof opportunityPatterns)[number];

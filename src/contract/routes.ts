@@ -39,6 +39,24 @@ export const Route = z.strictObject({
 });
 export type Route = z.infer<typeof Route>;
 
+/** Model of an attempt as its client has named it. default: no route has chosen it. */
+export const Ran = z.strictObject({
+  model: z.string().min(1).max(200),
+  /** The client's default is null. */
+  effort: Effort.nullable(),
+  source: z.enum(["router", "default"]),
+});
+export type Ran = z.infer<typeof Ran>;
+
+const ModelAttempts = z.object({
+  ...Ran.shape,
+  attempts: counter,
+  done: counter,
+  /** Mean of the attempts whose cost is known, millionths of a dollar; null: of none. */
+  meanCostMicros: z.number().nullable(),
+});
+export type ModelAttempts = z.infer<typeof ModelAttempts>;
+
 const TierCounts = z.object({
   tier: z.string(),
   model: z.string(),
@@ -78,6 +96,8 @@ const TypeRoutes = z.object({
   /** Ended tasks that are in no sum: no other first choice was possible, or a cost is unknown. */
   incomparable: counter,
   unpriced: counter,
+  /** Newest 2,000 attempts whose client has named its model, routed or not: no evidence. */
+  models: z.array(ModelAttempts).optional(),
 });
 export type TypeRoutes = z.infer<typeof TypeRoutes>;
 

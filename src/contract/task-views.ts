@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { Ran } from "./routes.ts";
 import { Budget, Usage } from "./budgets.ts";
 import { operation } from "./operation.ts";
 import { AggregateRule, AttemptEnd, DeathReason, Progress, TaskState } from "./tasks.ts";
@@ -53,6 +54,8 @@ export const Attempt = z.object({
   progress: Progress.nullable(),
   checkpoint: Json.nullable(),
   lateCalls: z.int(),
+  /** Absent: its worker named no model. */
+  model: z.object({ ...Ran.shape, tokens: counter, costMicros: counter }).optional(),
 });
 export type Attempt = z.infer<typeof Attempt>;
 

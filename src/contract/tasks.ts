@@ -2,7 +2,7 @@ import * as z from "zod";
 import { Budget, RemainingBudget, Usage } from "./budgets.ts";
 import { chatErrors, operation } from "./operation.ts";
 import { Json, jsonText, limitedJson } from "./json.ts";
-import { Route } from "./routes.ts";
+import { Ran, Route } from "./routes.ts";
 import { counter, durationMs, Id, Label, limit, Self } from "./values.ts";
 
 const maxPayloadChars = 65_536;
@@ -154,8 +154,8 @@ const holderErrors = [...chatErrors, "unknown_task", "stale_claim"] as const;
 /** Use of this attempt since its start; never below an earlier report. */
 const used = Usage.optional();
 
-/** Model of the attempt; the last report counts. */
-const route = Route.optional();
+/** The route of the attempt, and the model that did it; the last report counts. */
+const models = { route: Route.optional(), ran: Ran.optional() };
 
 const EndedOutput = z.object({ state: TaskState, next: z.array(ClaimedTask) });
 
@@ -209,7 +209,7 @@ export const taskOperations = {
       progress: Progress.optional(),
       checkpoint: limitedJson(maxPayloadChars).optional(),
       usage: used,
-      route,
+      ...models,
     }),
     output: z.object({
       /** A cancel was requested: stop, then ack or release. */
@@ -227,7 +227,7 @@ export const taskOperations = {
       ...claimedTaskFields,
       result: limitedJson(maxResultChars).default(null),
       usage: used,
-      route,
+      ...models,
       next: ClaimOptions.optional(),
     }),
     output: EndedOutput,
@@ -245,7 +245,7 @@ export const taskOperations = {
         .max(30 * dayMs)
         .optional(),
       usage: used,
-      route,
+      ...models,
       next: ClaimOptions.optional(),
     }),
     output: EndedOutput,
@@ -266,7 +266,7 @@ export const taskOperations = {
     summary: "Extends the deadline of an attempt to at least the given time from now; never shortens it.",
   }),
   "tasks.release": operation("POST /tasks/release", "work", {
-    input: z.strictObject({ ...claimedTaskFields, usage: used, route }),
+    input: z.strictObject({ ...claimedTaskFields, usage: used, ...models }),
     output: z.object({ state: TaskState }),
     errors: holderErrors,
     summary: "Returns a task to the queue; costs no attempt.",

@@ -5,6 +5,7 @@ import { defaultComplexityWeights } from "./complexity-weights.ts";
 import { ComplexityWeights } from "./complexity.ts";
 import { operation } from "./operation.ts";
 import { Json } from "./json.ts";
+import { Write } from "./state.ts";
 import { counter, durationMs, Id, Label, limit } from "./values.ts";
 
 export const Workspace = z.string().regex(/^[a-z0-9][a-z0-9-]{1,62}$/, "2 to 63 lower case letters, digits and -");
@@ -112,8 +113,17 @@ export const workspaceOperations = {
     summary: "Returns the limits and times of the workspace.",
   }),
   "settings.set": operation("PUT /settings", "admin", {
-    input: z.strictObject({ settings: Settings.partial().extend({ budgets: BudgetChanges.optional() }) }),
+    input: z.strictObject({
+      settings: Settings.partial().extend({ budgets: BudgetChanges.optional() }),
+      /** Required present values. */
+      ifSettings: Settings.partial().optional(),
+      /** Made with the change or not at all, each under its condition. */
+      writes: z.array(Write).max(10).optional(),
+      /** For the audit log. */
+      reason: z.string().min(1).max(500).optional(),
+    }),
     output: z.object({ settings: Settings }),
+    errors: ["version_mismatch", "quota_exceeded"],
     summary: "Changes limits and times; settings that are not named stay the same.",
   }),
   "budgets.get": operation("GET /budgets", "observe", {

@@ -2,7 +2,7 @@ import type { Migration } from "../shared/migrate.ts";
 import { metricTables } from "./kernel/metric-totals.ts";
 import { scheduleTables } from "./schedules/schedule-schema.ts";
 import { syncFilesTable, syncTables } from "./sync/sync-schema.ts";
-import { routeTables } from "./tasks/routes-schema.ts";
+import { attemptModelsTable, routeTables } from "./tasks/routes-schema.ts";
 import { candidatesTable } from "./tasks/candidates-schema.ts";
 import { dedupeCount, fewerTaskRows, planTables, taskTables, affinityIndex } from "./tasks/task-schema.ts";
 
@@ -197,4 +197,5 @@ export const migrations: readonly Migration[] = [
   { id: 11, name: "totals of metrics", statements: metricTables },
   { id: 12, name: "schedules", statements: scheduleTables },
   { id: 13, name: "routes of attempts", statements: routeTables },
+  { id: 14, name: "models of attempts", statements: attemptModelsTable },
 ];

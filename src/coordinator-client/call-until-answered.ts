@@ -22,7 +22,10 @@ const firstPauseMs = 500;
 
 /** Repeats a call that takes effect once, until it is answered or given up. */
 export async function callUntilAnswered<Name extends CallName>(
-  { link, platform }: { readonly link: CoordinatorClient; readonly platform: Pick<Platform, "setTimer" | "random"> },
+  {
+    link,
+    platform,
+  }: { readonly link: Pick<CoordinatorClient, "call">; readonly platform: Pick<Platform, "setTimer" | "random"> },
   name: Name,
   input: CallInput<Name>,
   { timeoutMs, maxPauseMs, signal, wake, isRetryable = isTransient, onFailure }: RepeatOptions,

@@ -19,7 +19,8 @@ import { LeaseAcquirer, type HoldOptions, type LeaseRequest, type LeadershipRequ
 import { Registration, type RegisteredChat, type ChatInput } from "./edge/registration.ts";
 import { EdgeWatch, type Watch, type WatchOptions } from "./edge/state-watch.ts";
 
-const anyHints: ReadonlySet<string> = new Set(["registered", "changed", "tasks.changed", "messages.changed"]);
+const anyHints: ReadonlySet<string> = new Set(["registered", "changed", "messages.changed"]);
+const taskHints: ReadonlySet<string> = new Set(["tasks.new", "tasks.changed"]);
 
 export interface EdgeOptions {
   readonly edge: string;
@@ -192,7 +193,7 @@ export class WorkspaceClient implements CoordinatorClient {
   onHint(listener: (hint: HintKind, message?: Message) => void): () => void {
     return this.#signals.on((signal) => {
       const { method } = signal;
-      if (method === "tasks.new") listener("task");
+      if (taskHints.has(method)) listener("task");
       else if (method === "messages.new") listener("message", signal.params?.message);
       else if (method === "unread") listener("message");
       else if (anyHints.has(method)) listener("any");

@@ -10,7 +10,7 @@ import type { HoldOptions, LeadershipRequest, LeaseRequest } from "./edge/lease-
 import type { ChatInput } from "./edge/registration.ts";
 import type { Watch, WatchOptions } from "./edge/state-watch.ts";
 
-/** task: a new task, or the end of one that the chat has; any: check everything. */
+/** task: a task that may be free, or the end of one that the chat has; any: check everything. */
 export type HintKind = "task" | "message" | "any";
 
 /** Those that concern a connection have methods of their own. */

@@ -1,7 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { readRequests, toAnswer } from "../contract/frames.ts";
-import { errorTable, type Refusal } from "../contract/errors.ts";
-import { closeCodes, pingText, pongText, ticketProtocol } from "../contract/protocol.ts";
+import type { Refusal } from "../contract/errors.ts";
+import { closeCodes, pingText, pongText } from "../contract/protocol.ts";
 import { checkFields, checkScope } from "../shared/check-input.ts";
 import * as audit from "../coordination/kernel/audit.ts";
 import * as dispatch from "../coordination/scheduling/dispatch.ts";
@@ -12,13 +12,13 @@ import type { Tx } from "../coordination/kernel/tx.ts";
 import { stackOf } from "../shared/error.ts";
 import { schemaState } from "../shared/migrate.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import { Alarm, sweepRows } from "./alarm.ts";
-import { attach, attachmentOf, type Credentials } from "./attachments.ts";
+import { Alarm } from "./alarm.ts";
+import { attachmentOf, type Credentials } from "./attachments.ts";
+import { Connections } from "./connections.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import type { Env } from "./env.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { withErrorBoundary } from "./error-boundary.ts";
-import { checkCanOpen } from "./socket-limits.ts";
 import { Operations } from "./operations.ts";
 import { Outgoing } from "./outgoing.ts";
 import { LoadShedder } from "./load-shedding.ts";
@@ -27,15 +27,14 @@ import { logProblem } from "./log-problem.ts";
 import { MetricsHistory } from "./metrics-history.ts";
 import { migrateWorkspace } from "./migrate-workspace.ts";
 import { Requests, type CallAnswer } from "./requests.ts";
-import { close, unbind, Sockets } from "./sockets.ts";
+import { close, Sockets } from "./sockets.ts";
 import { StorageSql } from "./storage-sql.ts";
+import { sweepDue } from "./sweep-due.ts";
 import { Throttle } from "./throttle.ts";
-import * as tickets from "./tickets.ts";
 import { TokenExpiry } from "./token-expiry.ts";
 import { Transactions } from "./transactions.ts";
 import { Watches } from "./watches.ts";
 
-const sweepsPerAlarm = 20;
 /** Minimum gap between alarms, so work that stays due after a sweep cannot spin. */
 const minPauseMs = 250;
 
@@ -67,6 +66,15 @@ export class ChatCoordinator extends DurableObject<Env> {
     now: () => this.now(),
     size: () => this.size(),
   });
+  readonly #connections = new Connections({
+    ctx: this.ctx,
+    transactions: this.#transactions,
+    sockets: this.#sockets,
+    outgoing: this.#outgoing,
+    throttle: this.#throttle,
+    tokenExpiry: this.#tokenExpiry,
+    now: () => this.now(),
+  });
   readonly #dispatcher = new Dispatcher(this.#transactions, this.env.DISPATCH, this.ctx.id.name ?? "");
   readonly #operations = new Operations({
     transactions: this.#transactions,
@@ -75,7 +83,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     alarm: this.#alarm,
     sql: this.#sql,
     size: () => this.size(),
-    closeSocket: (socket, code, reason) => this.#closeSocket(socket, code, reason),
+    closeSocket: (socket, code, reason) => this.#connections.close(socket, code, reason),
   });
   readonly #history = new MetricsHistory(this.#transactions, this.#operations, this.ctx.id.name ?? "");
   readonly #requests = new Requests({
@@ -87,8 +95,6 @@ export class ChatCoordinator extends DurableObject<Env> {
     watches: this.#watches,
     outgoing: this.#outgoing,
   });
-  /** Connections closed by this side. */
-  readonly #closed = new WeakSet<WebSocket>();
   #isCreated = false;
 
   constructor(ctx: DurableObjectState, env: Env) {
@@ -100,7 +106,7 @@ export class ChatCoordinator extends DurableObject<Env> {
       if (!this.#isCreated) return;
       migrateWorkspace(ctx.storage, this.#sql, this.now());
       await this.#alarm.load();
-      this.#closeExpired();
+      this.#connections.closeExpired();
       this.#transactions.run((tx) => ok(liveness.markLostConnections(tx, Number.MAX_SAFE_INTEGER)));
       this.#endEvent(0);
     });
@@ -180,29 +186,9 @@ export class ChatCoordinator extends DurableObject<Env> {
     const credentials = { id: searchParams.get("token") ?? "", hash: searchParams.get("hash") ?? "" };
     const bearer = this.#requireBearer(credentials);
     if (!bearer.ok) return Response.json(bearer.error, { status: 401 });
-    const refused = checkCanOpen(this.#transactions.tx(), bearer.value.id, {
-      sockets: this.#sockets,
-      throttle: this.#throttle,
-      closeSocket: (socket, code, reason) => this.#closeSocket(socket, code, reason),
-    });
-    if (refused) return Response.json(refused, { status: errorTable[refused.code].status });
-    const ticket = searchParams.get("ticket");
-    if (ticket !== null && !this.#useTicket(JSON.parse(ticket) as tickets.Ticket))
-      return Response.json(tickets.refusal, { status: 401 });
-    const chat = searchParams.get("chat");
-    const { 0: client, 1: server } = new WebSocketPair();
-    this.ctx.acceptWebSocket(server, [`token:${bearer.value.id}`, ...(chat === null ? [] : [`chat:${chat}`])]);
-    attach(server, { token: credentials, openedAt: this.now(), chat, incarnation: null, watches: [] });
-    this.#tokenExpiry.track(bearer.value.expiresAt);
-    this.#arm(0);
-    // A browser refuses an answer that chooses none of the protocols that it has offered.
-    const headers = ticket === null ? {} : { "sec-websocket-protocol": ticketProtocol };
-    return new Response(null, { status: 101, webSocket: client, headers });
-  }
-
-  #useTicket(ticket: tickets.Ticket): boolean {
-    const used = this.#transactions.run((tx) => ok(tickets.use(tx.sql, tx.now, ticket)));
-    return used.ok && used.value;
+    const opened = this.#connections.open(searchParams, credentials, bearer.value);
+    if (opened.webSocket) this.#arm(0);
+    return opened;
   }
 
   override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void | Promise<void> {
@@ -210,60 +196,35 @@ export class ChatCoordinator extends DurableObject<Env> {
   }
 
   #handle(socket: WebSocket, message: string | ArrayBuffer): void {
-    if (this.#closed.has(socket)) return;
+    if (this.#connections.isClosed(socket)) return;
     const bearer = this.#requireBearer(attachmentOf(socket)?.token ?? { id: "", hash: "" });
-    if (!bearer.ok) return this.#closeSocket(socket, closeCodes.token, bearer.error.message);
+    if (!bearer.ok) return this.#connections.close(socket, closeCodes.token, bearer.error.message);
     const frame = readRequests(message);
     if (!frame.ok) {
       this.#outgoing.send(socket, JSON.stringify(toAnswer(null, frame)));
-      return this.#closeSocket(socket, closeCodes.protocol, "not a JSON-RPC 2.0 frame");
+      return this.#connections.close(socket, closeCodes.protocol, "not a JSON-RPC 2.0 frame");
     }
     const answered = this.#requests.runFrame(socket, bearer.value, frame.value);
     if (answered.text !== null) this.#outgoing.send(socket, answered.text);
     if (answered.isFlooding)
-      this.#closeSocket(socket, closeCodes.flood, "throttled, but kept sending; wait before reconnecting");
+      this.#connections.close(socket, closeCodes.flood, "throttled, but kept sending; wait before reconnecting");
   }
 
   /** [DO20] Handles the queued frames of this socket before its close. */
   override webSocketClose(socket: WebSocket, code: number): void | Promise<void> {
     return this.#groupCommit.run(() => {
       close(socket, code === 1005 || code === 1006 ? 1000 : code, "");
-      this.#handleClosed(socket);
+      this.#connections.handleClosed(socket);
     });
   }
 
   override webSocketError(socket: WebSocket): void | Promise<void> {
-    return this.#groupCommit.run(() => this.#handleClosed(socket));
-  }
-
-  /** Closes without waiting for the peer, which may never answer. */
-  #closeSocket(socket: WebSocket, code: number, reason: string): void {
-    this.#closed.add(socket);
-    close(socket, code, reason);
-    this.#handleClosed(socket);
-    unbind(socket);
+    return this.#groupCommit.run(() => this.#connections.handleClosed(socket));
   }
 
   #isSpent(token: string): boolean {
     const { settings, now } = this.#transactions.tx();
     return this.#throttle.isSpent(token, settings.maxOperationsPerSecond, now);
-  }
-
-  /** [DO21] Closes sockets of expired tokens, also those that only ping. */
-  #closeExpired(): void {
-    for (const socket of this.#tokenExpiry.listExpired(this.#sockets.all(), this.now())) {
-      this.#closeSocket(socket, closeCodes.token, "the token has expired, or was revoked");
-    }
-  }
-
-  /** [DO8] Must run inside an event, whose end sends the hints. */
-  #handleClosed(socket: WebSocket): void {
-    this.#outgoing.forget(socket);
-    this.#sockets.beginEvent();
-    const attachment = attachmentOf(socket);
-    if (!attachment?.chat || attachment.incarnation === null) return;
-    const { chat } = attachment;
-    this.#transactions.run((tx) => ok(liveness.markDisconnected(tx, chat, this.#sockets.seenAt(socket))));
   }
 
   /**
@@ -277,24 +238,13 @@ export class ChatCoordinator extends DurableObject<Env> {
     try {
       // Before old changes are compacted: watch positions are in memory.
       this.#sockets.notifyChanges();
-      this.#sweep();
+      sweepDue(this.#transactions, this.ctx.storage);
       this.#history.record(this.env.METRICS);
       this.#endEvent(minPauseMs);
     } catch (error) {
       if ((info?.retryCount ?? 0) < 5) throw error;
       logProblem("the alarm failed", { error: stackOf(error) });
       this.#alarm.retry(this.now());
-    }
-  }
-
-  #sweep(): void {
-    for (let times = 0; times < sweepsPerAlarm; times++) {
-      // [QU12] Tasks that become runnable here go through the queue.
-      const tx = { ...this.#transactions.tx(), requestDispatch: null };
-      const next = due.nextDue(tx);
-      if (next === null || next > tx.now) return;
-      const problems = due.sweep(tx, (work) => this.ctx.storage.transactionSync(work), sweepRows);
-      for (const problem of problems) logProblem("a sweep failed", { error: problem });
     }
   }
 
@@ -310,7 +260,7 @@ export class ChatCoordinator extends DurableObject<Env> {
   #beginEvent(): void {
     this.#transactions.beginEvent();
     this.#sockets.beginEvent();
-    if (this.#isCreated && this.#tokenExpiry.isDue(this.now())) this.#closeExpired();
+    if (this.#isCreated && this.#tokenExpiry.isDue(this.now())) this.#connections.closeExpired();
   }
 
   /** Dispatches, sets the alarm, and sends the hints of what the event has changed. */
@@ -320,18 +270,11 @@ export class ChatCoordinator extends DurableObject<Env> {
     const hints = this.#transactions.takeHints();
     if (hints.some(({ kind }) => kind === "dispatch")) this.ctx.waitUntil(this.#dispatcher.sendToken());
     this.#sockets.notify(hints, () => this.#transactions.tx());
-    this.#closeSlow();
+    if (this.#connections.closeSlow()) this.#arm(0);
   }
 
   #mustArm(): boolean {
     return this.#sql.hasWritten() || this.#transactions.isKnownFull || this.#alarm.isLost(this.now());
-  }
-
-  #closeSlow(): void {
-    const overfull = this.#outgoing.listOverfull();
-    for (const socket of overfull)
-      this.#closeSocket(socket, closeCodes.slow, "too much is unread; reconnect and continue");
-    if (overfull.length > 0) this.#arm(0);
   }
 
   #arm(pauseMs: number): void {

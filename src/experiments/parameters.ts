@@ -3,11 +3,20 @@
  * here is never touched: redaction, tokens, keys, budgets, retention, snapshots, notifications,
  * strict files and what a chat may do without asking.
  */
-export interface Parameter {
-  /** Key in config.json. */
-  readonly key: string;
+export interface Parameter extends Bounded {
   /** At most one experiment of a group at a time. */
   readonly group: "interval" | "risk" | "brief" | "offers";
+  /**
+   * Evidence that can decide: recorded sessions, only chats that run with the value, or none, so
+   * that a person does.
+   */
+  readonly method: "replay" | "live" | "person";
+}
+
+/** Steps that a setting may take: one of this machine, or of a workspace. */
+export interface Bounded {
+  /** Key in config.json, or of a workspace's settings. */
+  readonly key: string;
   /** No experiment leaves these bounds, whatever the configuration allows. */
   readonly min: number;
   readonly max: number;
@@ -16,11 +25,6 @@ export interface Parameter {
   readonly isWhole: boolean;
   /** Direction in which more may be lost at a death: only a person goes there. */
   readonly risky: "up" | "down" | "neither";
-  /**
-   * Evidence that can decide: recorded sessions, only chats that run with the value, or none, so
-   * that a person does.
-   */
-  readonly method: "replay" | "live" | "person";
 }
 
 const interval = { group: "interval", maxFactor: 1.5, isWhole: true, risky: "up", method: "replay" } as const;
@@ -80,35 +84,38 @@ export type Refusal = "not_a_parameter" | "out_of_range" | "step_too_large" | "n
 /** [EX50] Reason why an experiment may not take the step; null for none. */
 export function refusalOf(key: string, from: number, to: number): Refusal | null {
   const parameter = findParameter(key);
-  if (!parameter) return "not_a_parameter";
+  return parameter ? refusalOfStep(parameter, from, to) : "not_a_parameter";
+}
+
+export function refusalOfStep(parameter: Bounded, from: number, to: number): Refusal | null {
   if (!isInRange(parameter, to)) return "out_of_range";
   if (parameter.isWhole && !Number.isSafeInteger(to)) return "not_whole";
   if (to === from) return "no_change";
   return isFar(parameter, from, to) ? "step_too_large" : null;
 }
 
-export function isInRange({ min, max }: Parameter, value: number): boolean {
+export function isInRange({ min, max }: Bounded, value: number): boolean {
   return Number.isFinite(value) && value >= min && value <= max;
 }
 
 /** Rounding to a whole number may take a small value a little further. */
-function isFar({ maxFactor, isWhole }: Parameter, from: number, to: number): boolean {
+function isFar({ maxFactor, isWhole }: Bounded, from: number, to: number): boolean {
   const largest = Math.min(to, from) * maxFactor * (1 + 1e-9) + (isWhole ? 1 : 0);
   return from <= 0 || Math.max(to, from) > largest;
 }
 
 /** [EX51] More may be lost at a death: SHIM does not take this step without a person. */
-export function lowersSafety({ risky }: Parameter, from: number, to: number): boolean {
+export function lowersSafety({ risky }: Bounded, from: number, to: number): boolean {
   return (risky === "up" && to > from) || (risky === "down" && to < from);
 }
 
 /** One full step in that direction, or the rest up to the bound; null: no step is allowed. */
-export function nextValue(parameter: Parameter, from: number, direction: "up" | "down"): number | null {
+export function nextValue(parameter: Bounded, from: number, direction: "up" | "down"): number | null {
   const stepped = direction === "up" ? from * parameter.maxFactor : from / parameter.maxFactor;
   const rounded = parameter.isWhole ? roundTowards(stepped, from) : roundShare(stepped, from);
   const to = Math.min(parameter.max, Math.max(parameter.min, rounded));
   const isRight = direction === "up" ? to > from : to < from;
-  return isRight && refusalOf(parameter.key, from, to) === null ? to : null;
+  return isRight && refusalOfStep(parameter, from, to) === null ? to : null;
 }
 
 /** To three decimals, towards `from`: away from it the step would be too large. */

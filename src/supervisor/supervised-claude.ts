@@ -26,6 +26,8 @@ import type { ProgramChat } from "./supervisor-state.ts";
 export interface SupervisedClaudeOptions {
   readonly runtime: Runtime;
   readonly launch: Launch;
+  /** Output of `<program> --version`; null when it cannot be run. */
+  readonly versionOf: (program: string) => string | null;
   readonly watched: WatchedClaude;
   /** Absolute working folder. */
   readonly folder: string;
@@ -105,9 +107,9 @@ export class SupervisedClaude implements Supervised {
   }
 
   #toRun({ chat, isResumed, how, input }: ClaudeStart): ProgramRun {
-    const { runtime, launch, watched, folder } = this.#options;
+    const { runtime, launch, versionOf, watched, folder } = this.#options;
     const { home } = runtime.paths;
-    const files = writeClaudeFiles(home, launch);
+    const files = writeClaudeFiles(home, launch, versionOf(watched.program));
     const output = new ClaudeOutput();
     const args = [
       "-p",

@@ -22,6 +22,8 @@ export interface SupervisorOptions extends DeathRecorder {
   readonly folder: string;
   readonly state: SupervisorState;
   readonly launch: Launch;
+  /** Output of `<program> --version`; null when it cannot be run. */
+  readonly versionOf: (program: string) => string | null;
   readonly self: ProcessIdentity;
   readonly previous: ProcessIdentity | null;
   readonly run: typeof runProgram;
@@ -147,7 +149,7 @@ export class SupervisorDaemon {
   }
 
   #supervised(watched: WatchedProgram): Supervised {
-    const { runtime, launch } = this.#options;
+    const { runtime, launch, versionOf } = this.#options;
     const { env } = runtime;
     const folder = resolve(this.#options.folder, watched.folder ?? ".");
     switch (watched.kind) {
@@ -165,7 +167,7 @@ export class SupervisorDaemon {
       case "claude": {
         const recordDeath = async (session: string): Promise<void> =>
           void (await recordDeathOf(this.#options, session, neverAborted));
-        return new SupervisedClaude({ runtime, launch, watched, folder, recordDeath });
+        return new SupervisedClaude({ runtime, launch, versionOf, watched, folder, recordDeath });
       }
     }
   }

@@ -119,6 +119,7 @@ export class Attempt {
         onOutput: (text) => this.#output.push(text),
         findRouteCounts: () => this.#findRouteCounts(),
         onRoute: (route) => this.#heartbeatData.setRoute(route),
+        onModel: (ran) => this.#heartbeatData.setModel(ran),
       });
       const problem = outcome.kind === "done" ? await taskFolder.problem() : null;
       return problem === null ? outcome : toFailure(problem);

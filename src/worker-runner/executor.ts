@@ -1,7 +1,7 @@
 import type { RemainingBudget, Usage } from "../contract/budgets.ts";
 import type { ClaimedTask, Progress } from "../contract/tasks.ts";
 import type { Json } from "../contract/json.ts";
-import type { Route, TierCounts } from "../contract/routes.ts";
+import type { Ran, Route, TierCounts } from "../contract/routes.ts";
 import type { MergedInputs } from "./task-folder.ts";
 
 /** lost: the claim has ended or cannot be trusted; leaving: the worker ends. */
@@ -26,8 +26,10 @@ export interface TaskRun {
   readonly onOutput: (text: string) => void;
   /** How the tiers of this type have done; null: the coordinator did not answer. */
   readonly findRouteCounts: () => Promise<readonly TierCounts[] | null>;
-  /** The model that does the attempt; the last call counts. */
+  /** The model that a route has chosen; the last call counts. */
   readonly onRoute: (route: Route) => void;
+  /** The model as the client names it; the last call counts. */
+  readonly onModel?: (ran: Ran) => void;
 }
 
 export type RunOutcome =

@@ -2,7 +2,7 @@ import { isBadInput, type CallError } from "../contract/errors.ts";
 import type { Usage } from "../contract/budgets.ts";
 import type { ClaimedTask, ClaimOptions, TaskState } from "../contract/tasks.ts";
 import type { Json } from "../contract/json.ts";
-import type { Route } from "../contract/routes.ts";
+import type { Ran, Route } from "../contract/routes.ts";
 import type { Result } from "../shared/result.ts";
 import { callUntilAnswered, gaveUpCode } from "../coordinator-client/call-until-answered.ts";
 import type { CoordinatorClient } from "../coordinator-client/coordinator-client.ts";
@@ -25,7 +25,7 @@ export interface AttemptEnd {
 }
 
 export interface AttemptFinisherDeps {
-  readonly link: CoordinatorClient;
+  readonly link: Pick<CoordinatorClient, "call">;
   readonly platform: Pick<Platform, "clock" | "setTimer" | "random">;
   readonly giveUp: AbortSignal;
   readonly next: (isFailed: boolean) => ClaimOptions | undefined;
@@ -129,9 +129,9 @@ export class AttemptFinisher {
     return callUntilAnswered(this.#deps, name, input, { ...reportTiming, signal: this.#deps.giveUp });
   }
 
-  get #usage(): { readonly usage: Usage; readonly route?: Route } {
-    const { usage, route } = this.#heartbeatData;
-    return { usage, ...(route ? { route } : {}) };
+  get #usage(): { readonly usage: Usage; readonly route?: Route; readonly ran?: Ran } {
+    const { usage, models } = this.#heartbeatData;
+    return { usage, ...models };
   }
 
   #next(isFailed: boolean): { readonly next?: ClaimOptions } {

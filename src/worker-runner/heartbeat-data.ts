@@ -1,7 +1,7 @@
 import type { Usage } from "../contract/budgets.ts";
 import type { Progress } from "../contract/tasks.ts";
 import type { Json } from "../contract/json.ts";
-import type { Route } from "../contract/routes.ts";
+import type { Ran, Route } from "../contract/routes.ts";
 import { maxUsage, zeroUsage } from "../contract/usage.ts";
 import { redact } from "../redaction/redact.ts";
 import { isRecord } from "../shared/json-fields.ts";
@@ -12,6 +12,7 @@ interface Unsent {
   readonly progress?: Progress;
   readonly checkpoint?: Json;
   readonly route?: Route;
+  readonly ran?: Ran;
 }
 
 const maxNoteChars = 500;
@@ -26,7 +27,7 @@ export class HeartbeatData {
   #work: Json;
   #progress: Progress = {};
   #unsent: Unsent = {};
-  #route: Route | null = null;
+  #models: { readonly route?: Route; readonly ran?: Ran } = {};
 
   constructor(previous: Json, warn: (message: string) => void) {
     this.#warn = warn;
@@ -47,14 +48,19 @@ export class HeartbeatData {
     return Object.keys(this.#unsent).length > 0;
   }
 
-  /** [RT19] The reported route; null: no route chose the model. */
-  get route(): Route | null {
-    return this.#route;
+  /** [RT19] [RT23] The reported route and model, where there are any. */
+  get models(): { readonly route?: Route; readonly ran?: Ran } {
+    return this.#models;
   }
 
   setRoute(route: Route): void {
-    this.#route = route;
+    this.#models = { ...this.#models, route };
     this.#unsent = { ...this.#unsent, route };
+  }
+
+  setModel(ran: Ran): void {
+    this.#models = { ...this.#models, ran };
+    this.#unsent = { ...this.#unsent, ran };
   }
 
   addUsage(usage: Usage): void {

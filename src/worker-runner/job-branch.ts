@@ -19,7 +19,8 @@ export async function nameJobBranch(git: Git, task: number, commit: string): Pro
   return uniqueName;
 }
 
-async function isCreated(git: Git, name: string, commit: string): Promise<boolean> {
+/** @returns false where the name has another commit */
+export async function isCreated(git: Git, name: string, commit: string): Promise<boolean> {
   try {
     // The empty old value requires that the branch does not exist.
     await run(git, ["update-ref", `refs/heads/${name}`, commit, ""]);

@@ -10,12 +10,50 @@ const maxAgeMs = 7 * 86_400_000;
 /** [WK53] Removes worktrees left a week ago; git refuses those with uncommitted changes. */
 export async function removeOldWorktrees(home: string, deps: OldWorktreeDeps): Promise<string[]> {
   const removedFolders: string[] = [];
-  for (const name of existsSync(home) ? readdirSync(home) : []) {
-    const folder = join(home, name);
-    const record = readRecord(folder);
-    if (record && (await removeIfUnused(folder, record, deps))) removedFolders.push(folder);
-  }
+  for (const { folder, record } of taskWorktrees(home))
+    if (await removeIfUnused(folder, record, deps)) removedFolders.push(folder);
   return removedFolders;
+}
+
+interface TaskWorktree {
+  readonly folder: string;
+  readonly record: WorkRecord;
+}
+
+/** Without a task it is a transform's, and the next one removes it. */
+function taskWorktrees(home: string): TaskWorktree[] {
+  const folders = (existsSync(home) ? readdirSync(home) : []).map((name) => join(home, name));
+  return folders.flatMap((folder) => {
+    const record = readRecord(folder);
+    return record !== null && record.task > 0 ? [{ folder, record }] : [];
+  });
+}
+
+export interface EndedTasks {
+  readonly repository: string;
+  readonly tasks: ReadonlySet<number>;
+  /** Epoch ms; numbers of another coordinator's tasks in older worktrees are not meant. */
+  readonly since: number;
+}
+
+/** Removes worktrees of ended tasks that a killed worker has left; git refuses one with changes. */
+export async function removeEnded(
+  home: string,
+  { env, processes }: Pick<OldWorktreeDeps, "env" | "processes">,
+  ended: EndedTasks,
+): Promise<void> {
+  for (const { folder, record } of taskWorktrees(home)) {
+    if (!isAmong(ended, record, folder) || !(await isFolderFree(processes, folder, record))) continue;
+    if (await removeWorktree(env, record, worktreePath(folder))) removeRecord(folder);
+  }
+}
+
+function isAmong({ repository, tasks, since }: EndedTasks, record: WorkRecord, folder: string): boolean {
+  return record.repository === repository && tasks.has(record.task) && (leftAt(folder) ?? 0) >= since;
+}
+
+function leftAt(folder: string): number | null {
+  return statSync(join(folder, "record.json"), { throwIfNoEntry: false })?.mtimeMs ?? null;
 }
 
 interface OldWorktreeDeps {
@@ -29,15 +67,14 @@ async function removeIfUnused(
   record: WorkRecord,
   { env, now, processes }: OldWorktreeDeps,
 ): Promise<boolean> {
-  const leftAt = statSync(join(folder, "record.json"), { throwIfNoEntry: false })?.mtimeMs ?? now();
-  const isOld = now() - leftAt >= maxAgeMs;
+  const isOld = now() - (leftAt(folder) ?? now()) >= maxAgeMs;
   const isUnused = !isOld && (await isUntouched(env, record, folder));
   if (!isOld && !isUnused) return false;
   if (!(await isFolderFree(processes, folder, record))) return false;
   if (!(await removeWorktree(env, record, worktreePath(folder)))) return false;
-  const { repository, branch, base } = record;
+  const { repository, branch } = record;
   // Git refuses if the branch has moved.
-  const deletion = ["update-ref", "-d", `refs/heads/${branch}`, base];
+  const deletion = ["update-ref", "-d", `refs/heads/${branch}`, firstCommit(record)];
   if (isUnused) await run(gitInFolder(env, repository), deletion, "", [0, 1, 128]);
   removeRecord(folder);
   return true;
@@ -45,17 +82,24 @@ async function removeIfUnused(
 
 /** A worker killed before its first save or commit has reported no worktree. */
 async function isUntouched(env: NodeJS.ProcessEnv, record: WorkRecord, folder: string): Promise<boolean> {
-  const { owner, repository, base } = record;
+  const { owner, repository } = record;
   const tree = worktreePath(folder);
   try {
     // Left in good order for the next attempt.
     if (owner === null) return false;
     if (await hasCommit(gitInFolder(env, repository), `refs/shim/${basename(folder)}`)) return false;
-    return !existsSync(tree) || (await resolveCommit(gitInWorktree(env, repository, tree), "HEAD")) === base;
+    return (
+      !existsSync(tree) || (await resolveCommit(gitInWorktree(env, repository, tree), "HEAD")) === firstCommit(record)
+    );
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
     return false;
   }
+}
+
+/** The base with the work of other tasks, as SHIM has merged it. */
+function firstCommit({ base, merged }: WorkRecord): string {
+  return merged?.commit ?? base;
 }
 
 async function removeWorktree(

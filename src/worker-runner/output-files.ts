@@ -13,11 +13,14 @@ export class OutputFiles {
     this.#folder = folder;
   }
 
-  save({ task, claim }: Pick<ClaimedTask, "task" | "claim">, text: string): void {
-    if (text === "") return;
+  /** @returns the path; no file is written for an empty text */
+  save({ task, claim }: Pick<ClaimedTask, "task" | "claim">, text: string): string {
+    const path = join(this.#folder, `task-${task}-${claim}.txt`);
+    if (text === "") return path;
     createPrivateFolder(this.#folder);
-    writeAtomically(join(this.#folder, `task-${task}-${claim}.txt`), redact(text).text);
+    writeAtomically(path, redact(text).text);
     this.#prune();
+    return path;
   }
 
   /** Another worker may prune at the same time. */

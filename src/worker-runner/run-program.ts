@@ -24,6 +24,8 @@ export interface Program {
   readonly maxLineChars?: number;
   /** Lines are cut at `maxLineChars`. */
   readonly onLine: (line: string) => void;
+  /** Output as it comes, before it is split into lines. */
+  readonly onText?: (text: string) => void;
   readonly onStderr: (text: string) => void;
   /** Backpressure: pauses reading until the promise resolves. */
   readonly pace?: () => Promise<unknown> | null;
@@ -99,7 +101,7 @@ function waitForExit(child: ChildProcess): Promise<number> {
   });
 }
 
-function readOutput(child: ChildProcess, { input, onLine, onStderr, maxLineChars, pace }: Program): void {
+function readOutput(child: ChildProcess, { input, onLine, onText, onStderr, maxLineChars, pace }: Program): void {
   const lines = new LineReader(onLine, maxLineChars);
   const readStream = (stream: Readable | null, onText: (text: string) => void): void => {
     stream?.setEncoding("utf8").on("data", (text: string) => {
@@ -111,7 +113,10 @@ function readOutput(child: ChildProcess, { input, onLine, onStderr, maxLineChars
     });
     child.once("exit", () => stream?.resume());
   };
-  readStream(child.stdout, (text) => lines.push(text));
+  readStream(child.stdout, (text) => {
+    onText?.(text);
+    lines.push(text);
+  });
   child.stdout?.once("close", () => lines.end());
   readStream(child.stderr, onStderr);
   // The program may end before it has read everything.

@@ -10,7 +10,7 @@ import type { HeartbeatData } from "./heartbeat-data.ts";
 import type { Stop } from "./executor.ts";
 
 export interface TaskHeartbeatDeps {
-  readonly link: CoordinatorClient;
+  readonly link: Pick<CoordinatorClient, "call">;
   readonly platform: Pick<Platform, "clock" | "setTimer">;
 }
 

@@ -29,6 +29,11 @@ const StoredRecord = z.object({
 });
 export type WorkRecord = z.infer<typeof StoredRecord>;
 
+/** @param home SHIM's folder */
+export function worktreesIn(home: string): string {
+  return join(home, "work");
+}
+
 export function worktreePath(folder: string): string {
   return join(folder, "tree");
 }

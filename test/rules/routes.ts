@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import type { Route, TypeRoutes } from "#src/contract/routes.ts";
+import type { Ran, Route, TypeRoutes } from "#src/contract/routes.ts";
 import type { EngineHost } from "#harness/coordinator/engine-host.ts";
 import { pass } from "#harness/coordinator/peers.ts";
 import { ask, day, minute, rowsWritten } from "#harness/coordinator/state-calls.ts";
@@ -21,6 +21,8 @@ function route(overrides: Partial<Route> = {}): Route {
     ...overrides,
   };
 }
+
+const ran: Ran = { model: "claude-opus-5-5", effort: "high", source: "default" };
 
 const large = { tier: "large", model: "claude-opus-5-5", baseline: "best" } as const;
 
@@ -110,6 +112,36 @@ export function routeRules(it: TaskTest): void {
     expect(await routesOf(host)).toMatchObject({ routed: { n: 0 }, incomparable: 2, unpriced: 1 });
   });
 
+  it("[RT23] [RT24] the model of every attempt is recorded, and is no evidence for a choice", async ({ host, a }) => {
+    await submit(host, { type: "build" }, { type: "build" }, { type: "other" });
+    await a.do("tasks.ack", await a.take({ types: ["build"] }), { ran, usage: cost(2) });
+    const held = await a.take({ types: ["build"] });
+    await a.do("tasks.heartbeat", held, { ran: { ...ran, source: "router" } });
+    await a.do("tasks.heartbeat", held, { route: route(), usage: cost(1) });
+    await a.do("tasks.nack", held, { reason: "broken", isRetryable: false });
+    const { models, tiers, routed } = await routesOf(host);
+    expect(models).toEqual([
+      { ...ran, source: "default", attempts: 1, done: 1, meanCostMicros: 2_000_000 },
+      { ...ran, source: "router", attempts: 1, done: 0, meanCostMicros: 1_000_000 },
+    ]);
+    expect([tiers, routed]).toMatchObject([[{ model: "claude-sonnet-5-5", tried: 1, succeeded: 0 }], { n: 1 }]);
+    const other = await a.take({ types: ["other"] });
+    await a.do("tasks.heartbeat", other, { ran });
+    await a.do("tasks.release", other, {});
+    await a.ack(await a.take({ types: ["other"] }));
+    expect(await ask(host, "tasks.routes", {})).toEqual({ types: ["build"], routes: null });
+    expect(await routesOf(host, "other")).toMatchObject({
+      models: [{ attempts: 1, done: 0 }],
+      tiers: [],
+      incomparable: 0,
+    });
+    const { attempts } = await ask(host, "tasks.history", { task: other.task });
+    expect(attempts.map(({ end, model }) => [end, model?.model ?? null])).toEqual([
+      ["done", null],
+      ["released", ran.model],
+    ]);
+  });
+
   it("[RT22] what was recorded stays when the task is pruned", async ({ host, a }) => {
     await submitOne(host);
     await a.do("tasks.ack", await a.take(), { route: route(), usage: cost(1) });
@@ -151,5 +183,38 @@ export function routeRowRules(it: TaskRowTest): void {
     ]);
     const { types } = await ask(host, "tasks.routes", {});
     expect([types.length, types.includes("new"), types.includes("last")]).toEqual([200, true, false]);
+  });
+
+  it("[RT23] [RT24] models of attempts are bounded as routes are, and take the room of none", async ({ host, a }) => {
+    const insert = `INSERT INTO attempt_models (type, task, claim, model, source, ended, at, tokens, cost_micros)
+       WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?)`;
+    await host.run(`${insert} SELECT 'many', -n, 1, 'm', 'default', 'done', 0, 1, 1 FROM n`, 2_100);
+    await host.run(`${insert} SELECT 'type' || n, 1, 1, 'm', 'default', 'done', 0, 1, 1 FROM n`, 199);
+    await submit(host, { type: "many" }, { type: "new" });
+    await a.do("tasks.ack", await a.take({ types: ["many"] }), { ran, route: route() });
+    await a.do("tasks.ack", await a.take({ types: ["new"] }), { ran, route: route() });
+    expect(
+      await host.rows("SELECT count(*) AS n, min(task) AS oldest FROM attempt_models WHERE type = 'many'"),
+    ).toEqual([{ n: 2_000, oldest: -1_999 }]);
+    expect(await host.rows("SELECT type FROM attempt_models WHERE type = 'new'")).toEqual([]);
+    expect((await ask(host, "tasks.routes", {})).types).toEqual(["many", "new"]);
+  });
+
+  it("[RT23] a model that is reported again writes no row, and two ends at once record both", async ({ host }) => {
+    const a = await Hand.join(host, "worker", { capacity: 4 });
+    await submit(host, { type: "x" }, { type: "x" });
+    const [one, two] = await a.claim({ limit: 2 });
+    if (!one || !two) throw new Error("two tasks were there");
+    expect(await rowsWritten(host, () => a.do("tasks.heartbeat", one, { ran }))).toBe(1);
+    expect(await rowsWritten(host, () => a.do("tasks.heartbeat", one, { ran }))).toBe(0);
+    await a.ack(one);
+    await a.do("tasks.ack", two, { ran });
+    expect(await host.rows("SELECT task FROM attempt_models ORDER BY task")).toEqual([
+      { task: one.task },
+      { task: two.task },
+    ]);
+    // An earlier version finds no route of the claim in the row.
+    const [row] = await host.rows("SELECT json_extract(route, '$.claim') AS claim FROM tasks WHERE task = ?", one.task);
+    expect(row).toEqual({ claim: null });
   });
 }

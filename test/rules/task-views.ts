@@ -28,7 +28,10 @@ export function taskViewRules(it: TaskTest): void {
     }
     expect(await listed(host, { chat: "a" })).toEqual([held.task]);
     expect(await listed(host, { state: "dead" })).toEqual(of(3));
+    expect(await listed(host, { state: "running" })).toEqual([held.task]);
     expect(await listed(host, { state: "running", type: "y" })).toEqual([]);
+    const assigned = await a.take({ isStarted: false });
+    expect(await listed(host, { state: "assigned" })).toEqual([assigned.task]);
   });
 
   it("[TA24] what fits is found behind a thousand that do not", async ({ host }) => {

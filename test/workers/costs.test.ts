@@ -99,6 +99,23 @@ it("[TA32] a claim that names its types costs the same however many partition ke
   expect(more - few).toBeLessThanOrEqual(6 * 800);
 });
 
+/** Tasks of others, and one that the chat runs. */
+async function oneRunning(at: Place, count: number): Promise<void> {
+  const { self, workspace, connection } = at;
+  await workspace.ask("tasks.submit", { tasks: [{ type: "own" }] });
+  await connection.ask("tasks.claim", { self, requestId: "first", types: ["own"] });
+  await manyLanes(at, count);
+}
+
+function listRunning({ workspace }: Place): Promise<unknown> {
+  return workspace.ask("tasks.list", { state: "running" });
+}
+
+it("[TA24] the list of running tasks costs the same, however many others there are", async () => {
+  const { listed } = await reads(oneRunning, { listed: listRunning }, [100, 900]);
+  expect(listed?.[1]).toBe(listed?.[0]);
+});
+
 async function lanesAndTaker(at: Place, count: number): Promise<void> {
   await manyLanes(at, count);
   // What comes by the queue is no part of the submit.

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { failed } from "../answer.ts";
 import type { Cli } from "../cli.ts";
 import { newProgram, runProgram } from "../run-program.ts";
+import { addAnalyze } from "./analyze/analyze.ts";
 import { addAudit } from "./team/audit.ts";
 import { addChats } from "./team/chats.ts";
 import { addCheckpoints, addSearch } from "./sessions/checkpoints.ts";
@@ -14,6 +15,7 @@ import { addState } from "./team/state.ts";
 import { addCost } from "./care/cost.ts";
 import { addDoctor } from "./care/doctor.ts";
 import { addEdge } from "./edge/edge.ts";
+import { addEvolve } from "./evolve/evolve.ts";
 import { addExplain } from "./tasks/explain.ts";
 import { addForget } from "./care/forget.ts";
 import { addFiles } from "./team/files.ts";
@@ -38,6 +40,7 @@ import { addSupervise } from "./run/supervise.ts";
 import { addTask } from "./tasks/task.ts";
 import { addRouting } from "./tasks/routing.ts";
 import { addTokens } from "./care/tokens.ts";
+import { addTransform } from "./transform/transform.ts";
 import { addTopic } from "./team/topic.ts";
 import { addExport, addImport } from "./care/transfer.ts";
 import { addUp } from "./care/up.ts";
@@ -87,6 +90,7 @@ const groups: Readonly<Record<string, readonly AddCommand[]>> = {
     addAudit,
     addEdge,
   ],
+  "Improve code:": [addAnalyze, addTransform, addEvolve],
   "Learn from records:": [addOpportunities, addKaizen, addReplay, addExperiments],
   "Maintain:": [addDoctor, addMetrics, addConfig, addPause, addForget, addExport, addImport],
   "Started by clients:": [

@@ -138,7 +138,7 @@ export interface PlannedWrite {
 }
 
 /** [SV7] All or nothing: every condition is checked before the first write. */
-function applyUpdate(
+export function applyUpdate(
   tx: Tx,
   { writes, guards, by }: Omit<CheckedInputOf<"state.update">, "requestId">,
 ): Result<OutputOf<"state.update">, Refusal> {

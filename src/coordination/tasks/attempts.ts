@@ -92,7 +92,7 @@ export const handlers = {
       budgets.recordFinalUsage(tx, row, input.usage);
       chatPerformance.record(tx, row, true);
       const became = lifecycle.finish(tx, row, { state: "done", result: jsonText(input.result) });
-      routes.record(tx, routes.withRoute(row, input.route), { ended: "done", became });
+      routes.record(tx, routes.withModels(row, input), { ended: "done", became });
       return became;
     });
     if (!done.ok) return done;
@@ -102,7 +102,7 @@ export const handlers = {
   "tasks.nack"(tx, input) {
     const { reason, isRetryable, delayMs } = input;
     const failed = endClaim(tx, input, "failed", (row) =>
-      lifecycle.requeue(tx, routes.withRoute(row, input.route), {
+      lifecycle.requeue(tx, routes.withModels(row, input), {
         ended: "failed",
         reason,
         isRetryable,
@@ -124,7 +124,7 @@ export const handlers = {
 
   "tasks.release"(tx, input) {
     const released = endClaim(tx, input, "released", (row) =>
-      lifecycle.requeue(tx, routes.withRoute(row, input.route), {
+      lifecycle.requeue(tx, routes.withModels(row, input), {
         ended: "released",
         limitReached: budgets.recordFinalUsage(tx, row, input.usage),
       }),
@@ -139,11 +139,12 @@ function hasChanged(row: Reported, { progress, checkpoint, route }: Reported): b
   return progress !== row.progress || checkpoint !== row.checkpoint || route !== row.route;
 }
 
-function withReported(row: TaskRow, { progress, checkpoint, route }: CheckedInputOf<"tasks.heartbeat">): Reported {
+function withReported(row: TaskRow, input: CheckedInputOf<"tasks.heartbeat">): Reported {
+  const { progress, checkpoint } = input;
   return {
     progress: progress === undefined ? row.progress : JSON.stringify(progress),
     checkpoint: checkpoint === undefined ? row.checkpoint : JSON.stringify(checkpoint),
-    route: routes.withRoute(row, route).route,
+    route: routes.withModels(row, input).route,
   };
 }
 

@@ -27,3 +27,20 @@ export const routeTables: readonly string[] = [
      PRIMARY KEY (type, task, claim)
    ) STRICT, WITHOUT ROWID`,
 ];
+
+/** Migration 14. One row for each ended attempt whose client has named its model, routed or not. */
+export const attemptModelsTable = [
+  `CREATE TABLE attempt_models (
+     type TEXT NOT NULL,
+     task INTEGER NOT NULL,
+     claim INTEGER NOT NULL,
+     model TEXT NOT NULL,
+     effort TEXT,
+     source TEXT NOT NULL,
+     ended TEXT NOT NULL,
+     at INTEGER NOT NULL,
+     tokens INTEGER NOT NULL,
+     cost_micros INTEGER NOT NULL,
+     PRIMARY KEY (type, task, claim)
+   ) STRICT, WITHOUT ROWID`,
+] as const;

@@ -1,35 +1,60 @@
 import { modelFamily } from "../../contract/metrics.ts";
-import type { Route } from "../../contract/routes.ts";
+import type { Ran, Route } from "../../contract/routes.ts";
 import type { AttemptEnd, TaskState } from "../../contract/tasks.ts";
 import { ok } from "../../shared/result.ts";
 import type { Handlers } from "../kernel/handlers.ts";
 import * as totals from "../kernel/metric-totals.ts";
 import type { Tx } from "../kernel/tx.ts";
+import * as attemptModels from "./attempt-models.ts";
 import * as budgets from "./budgets.ts";
+import { hasRoom, listTypes, prune } from "./rows-by-type.ts";
 import { summarize, type RouteRow } from "./route-sums.ts";
 import type { TaskRow } from "./task-rows.ts";
 
-/** [RT22] Limits of the rows of a type, newest tasks first, and of types. */
-const maxRoutesPerType = 2_000;
-const maxTypes = 200;
-
 export const handlers = {
   "tasks.routes"({ sql }, { type }) {
-    const routes = type === undefined ? null : summarize(listRoutes(sql, type));
-    return ok({ types: listTypes(sql), routes });
+    if (type === undefined) return ok({ types: listTypes(sql, "routes"), routes: null });
+    const models = attemptModels.sumByModel(sql, type);
+    const routes = { ...summarize(listRoutes(sql, type)), ...(models.length > 0 ? { models } : {}) };
+    return ok({ types: listTypes(sql, "routes"), routes });
   },
 } satisfies Partial<Handlers>;
 
-/** [RT20] Adds the reported route to the row, which keeps it until the attempt ends. */
-export function withRoute<Row extends Pick<TaskRow, "claim" | "route">>(row: Row, route: Route | undefined): Row {
-  return route === undefined ? row : { ...row, route: JSON.stringify({ claim: row.claim, ...route }) };
+/** JSON in the row of a task. Each part names its claim: earlier versions read a route alone. */
+type Stored = Partial<Route & { readonly claim: number }> & { readonly ran?: Ran & { readonly claim: number } };
+
+/** Reports of the present claim; null: its chat has made none. */
+interface Reports {
+  readonly route: Route | null;
+  readonly ran: Ran | null;
 }
 
-/** The route of the present claim; null: its chat has reported none. */
-export function routeOf({ claim, route }: Pick<TaskRow, "claim" | "route">): Route | null {
-  if (route === null) return null;
-  const stored = JSON.parse(route) as Route & { readonly claim: number };
-  return stored.claim === claim ? stored : null;
+function reportsOf({ claim, route: text }: Pick<TaskRow, "claim" | "route">): Reports {
+  if (text === null) return { route: null, ran: null };
+  const { ran, ...route } = JSON.parse(text) as Stored;
+  return { route: route.claim === claim ? (route as Route) : null, ran: ran?.claim === claim ? ran : null };
+}
+
+interface Reported {
+  readonly route?: Route | undefined;
+  readonly ran?: Ran | undefined;
+}
+
+/** [RT20] [RT23] Adds what is reported to the row, which keeps it until the attempt ends. */
+export function withModels<Row extends Pick<TaskRow, "claim" | "route">>(row: Row, reported: Reported): Row {
+  if (reported.route === undefined && reported.ran === undefined) return row;
+  const { claim } = row;
+  const before = reportsOf(row);
+  const route = reported.route ?? before.route;
+  const ran = reported.ran ?? before.ran;
+  const stored: Stored = { ...(route && { claim, ...route }), ...(ran && { ran: { ...ran, claim } }) };
+  return { ...row, route: JSON.stringify(stored) };
+}
+
+/** Whether the end of the present claim records a model. */
+export function isReported(row: Pick<TaskRow, "claim" | "route">): boolean {
+  const { route, ran } = reportsOf(row);
+  return route !== null || ran !== null;
 }
 
 interface RouteEnd {
@@ -37,10 +62,15 @@ interface RouteEnd {
   readonly became: TaskState;
 }
 
-/** [RT20] In the transaction that ends the attempt; writes nothing for one without a route. */
-export function record(tx: Tx, row: TaskRow, { ended, became }: RouteEnd): void {
-  const route = routeOf(row);
-  if (!route || !hasRoom(tx.sql, row.type)) return;
+/** [RT20] [RT23] In the transaction that ends the attempt; writes nothing without a report. */
+export function record(tx: Tx, row: TaskRow, end: RouteEnd): void {
+  const { route, ran } = reportsOf(row);
+  if (ran) attemptModels.insert(tx, row, ran, end);
+  if (route) insertRoute(tx, row, route, end);
+}
+
+function insertRoute(tx: Tx, row: TaskRow, route: Route, { ended, became }: RouteEnd): void {
+  if (!hasRoom(tx.sql, "routes", row.type)) return;
   const { tokens, costMicros } = budgets.usedByClaim(tx, row);
   tx.sql.run(
     `INSERT OR REPLACE INTO routes (type, task, claim, tier, model, effort, band, reason, propensity, baseline, is_comparable, settings,
@@ -65,33 +95,9 @@ export function record(tx: Tx, row: TaskRow, { ended, became }: RouteEnd): void 
     tokens,
     costMicros,
   );
-  prune(tx.sql, row.type);
+  prune(tx.sql, "routes", row.type);
   totals.add(tx, "shim_routed_attempts_total", modelFamily(route.model));
   totals.add(tx, "shim_routed_cost_dollars_total", modelFamily(route.model), costMicros / 1e6);
-}
-
-function hasRoom(sql: Tx["sql"], type: string): boolean {
-  const isKnown = sql.all("SELECT 1 FROM routes WHERE type = ? LIMIT 1", type).length > 0;
-  return isKnown || listTypes(sql).length < maxTypes;
-}
-
-function prune(sql: Tx["sql"], type: string): void {
-  sql.run(
-    `DELETE FROM routes WHERE type = ? AND (task, claim) <=
-       (SELECT task, claim FROM routes WHERE type = ? ORDER BY task DESC, claim DESC LIMIT 1 OFFSET ?)`,
-    type,
-    type,
-    maxRoutesPerType,
-  );
-}
-
-/** Steps from one type to the next in the key, which has up to thousands of rows for each. */
-function listTypes(sql: Tx["sql"]): string[] {
-  const query = `WITH RECURSIVE found (type) AS (
-      SELECT min(type) FROM routes
-      UNION ALL SELECT (SELECT min(type) FROM routes WHERE type > found.type) FROM found WHERE found.type IS NOT NULL)
-    SELECT type FROM found WHERE type IS NOT NULL`;
-  return sql.all<{ type: string }>(query).map(({ type }) => type);
 }
 
 /** In the order of tasks and their claims. */

@@ -5,6 +5,7 @@ import type { Attempt, TaskLine } from "../../contract/task-views.ts";
 import type { Json } from "../../contract/json.ts";
 import { err, ok } from "../../shared/result.ts";
 import * as budgets from "./budgets.ts";
+import * as attemptModels from "./attempt-models.ts";
 import * as attemptRows from "./attempt-rows.ts";
 import { capabilitiesIn } from "./lanes.ts";
 import { page } from "../kernel/pages.ts";
@@ -107,7 +108,7 @@ export const handlers = {
     const listed = page(left, limit, ({ bytes }) => bytes);
     const attempts = listed.flatMap(({ claim }) => {
       const row = attemptRows.find(tx, task, claim);
-      return row ? [toAttempt(tx, row)] : [];
+      return row ? [toAttempt(tx, row, attemptModels.find(tx, found.value.type, task, claim))] : [];
     });
     return ok({ attempts, cursor: listed.length < left.length ? String(listed.at(-1)?.claim) : null });
   },
@@ -130,15 +131,13 @@ type TaskFilter = Omit<CheckedInputOf<"tasks.list">, "limit" | "cursor">;
 function scanRows({ sql }: Tx, { chat, parent, state }: TaskFilter, after: number): ShownRow[] {
   const tail = "task > ? ORDER BY task LIMIT ?";
   const read = (where: string, ...values: (string | number)[]): ShownRow[] =>
-    sql.all<ShownRow>(
-      `SELECT ${rows.columns}, schedule FROM tasks WHERE ${where} ${tail}`,
-      ...values,
-      after,
-      maxScannedRows,
-    );
-  if (chat !== undefined) return read("chat = ? AND", chat);
-  if (parent !== undefined) return read("parent = ? AND", parent);
-  return state === "dead" ? read("state = 'dead' AND") : read("");
+    sql.all<ShownRow>(`SELECT ${rows.columns}, schedule FROM tasks ${where} ${tail}`, ...values, after, maxScannedRows);
+  if (chat !== undefined) return read("WHERE chat = ? AND", chat);
+  if (parent !== undefined) return read("WHERE parent = ? AND", parent);
+  if (state === "dead") return read("WHERE state = 'dead' AND");
+  // Exactly these states have a chat; the planner would rather read all tasks in their order.
+  const isHeld = state === "assigned" || state === "running";
+  return read(isHeld ? "INDEXED BY tasks_chat WHERE chat IS NOT NULL AND" : "WHERE");
 }
 
 function matches(row: ShownRow, { state, type, chat, tag, schedule, parent }: TaskFilter): boolean {
@@ -149,7 +148,7 @@ function matches(row: ShownRow, { state, type, chat, tag, schedule, parent }: Ta
   return isSame && (tag === undefined || (JSON.parse(row.tags) as string[]).includes(tag));
 }
 
-function toAttempt({ now }: Tx, row: Omit<attemptRows.AttemptRow, "result">): Attempt {
+function toAttempt({ now }: Tx, row: Omit<attemptRows.AttemptRow, "result">, model: Attempt["model"] | null): Attempt {
   return {
     claim: row.claim,
     attempt: row.attempt,
@@ -164,5 +163,6 @@ function toAttempt({ now }: Tx, row: Omit<attemptRows.AttemptRow, "result">): At
     progress: parseJson(row.progress) as Progress | null,
     checkpoint: parseJson(row.checkpoint),
     lateCalls: row.late_calls,
+    ...(model ? { model } : {}),
   };
 }

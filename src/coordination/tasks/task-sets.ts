@@ -7,7 +7,7 @@ import { canKeepAll } from "./attempt-rows.ts";
 import { claimNext } from "./attempts.ts";
 import * as chatPerformance from "./chat-performance.ts";
 import * as pruning from "./task-pruning.ts";
-import { routeOf } from "./routes.ts";
+import { isReported } from "./routes.ts";
 import { isExpired, remainingMs, type TaskRow } from "./task-rows.ts";
 
 /** Requests of one chat, for different tasks that it holds. */
@@ -15,11 +15,11 @@ export const setHandlers = {
   /** No other task depends on these; only the last request may ask for more. */
   "tasks.ack"(tx, inputs) {
     const isSimple = inputs.every(
-      ({ usage, route, next }, at) => !usage && !route && (!next || at === inputs.length - 1),
+      ({ usage, route, ran, next }, at) => !usage && !route && !ran && (!next || at === inputs.length - 1),
     );
     const caller = isSimple ? chatRows.findCommonCaller(tx, inputs) : null;
     const rows = caller && findHeld(tx, caller, inputs);
-    if (!rows || !rows.every(canKeepAll) || rows.some(routeOf) || hasDependents(tx, rows)) return null;
+    if (!rows || !rows.every(canKeepAll) || rows.some(isReported) || hasDependents(tx, rows)) return null;
     const chat = chatRows.recordActivity(tx, caller);
     chatPerformance.recordAll(tx, rows, true);
     const pruneAt = pruning.pruneTimeOf(tx, "done");

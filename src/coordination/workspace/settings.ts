@@ -1,12 +1,16 @@
 import type { Budget, BudgetChanges, Budgets } from "../../contract/budgets.ts";
+import type { Refusal } from "../../contract/errors.ts";
+import type { Write } from "../../contract/state.ts";
 import type { Settings } from "../../contract/workspaces.ts";
-import { ok } from "../../shared/result.ts";
+import { err, ok } from "../../shared/result.ts";
 import * as audit from "../kernel/audit.ts";
 import { raisedEpoch } from "../kernel/epochs.ts";
 import * as meta from "../kernel/meta.ts";
 import * as metrics from "./metrics.ts";
 import { enqueueDispatch } from "../tasks/lifecycle.ts";
 import { repeatable, type Handlers } from "../kernel/handlers.ts";
+import { applyUpdate } from "../state/state.ts";
+import type { Tx } from "../kernel/tx.ts";
 import * as waiters from "../leases/waiters.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 
@@ -19,15 +23,35 @@ function mergeBudgets(current: Budgets, changes: BudgetChanges): Budgets {
   return { task: changed("task"), chat: changed("chat"), day: changed("day") };
 }
 
+function findUnmet(present: Settings, required: Partial<Settings>): Refusal | null {
+  for (const [name, value] of Object.entries(required)) {
+    const found = JSON.stringify(present[name as keyof Settings]);
+    if (found !== JSON.stringify(value))
+      return { code: "version_mismatch", message: `${name} is ${found}, not ${JSON.stringify(value)}` };
+  }
+  return null;
+}
+
+function refusedWrites(tx: Tx, writes: readonly Write[]): Refusal | null {
+  if (writes.length === 0) return null;
+  const done = applyUpdate(tx, { writes: [...writes], guards: [] });
+  return done.ok ? null : done.error;
+}
+
 export const handlers = {
   "settings.get": (tx) => ok({ settings: tx.settings }),
 
-  "settings.set"(tx, { settings }, actor) {
+  /** [DU9] A refused condition, of a setting or of a key, leaves everything as it was. */
+  "settings.set"(tx, { settings, ifSettings, writes, reason }, actor) {
+    const unmet = findUnmet(tx.settings, omitUndefined(ifSettings ?? {})) ?? refusedWrites(tx, writes ?? []);
+    if (unmet) return err(unmet);
     const changed = omitUndefined(settings);
     const budgets = mergeBudgets(tx.settings.budgets, settings.budgets ?? {});
     const next: Settings = { ...tx.settings, ...changed, budgets };
     meta.write(tx.sql, "settings", JSON.stringify(next));
-    audit.append(tx, { kind: "settings.changed", subject: Object.keys(changed).join(" "), actor: actor.machine });
+    const subject = Object.keys(changed).join(" ");
+    const detail = omitUndefined({ reason });
+    audit.append(tx, { kind: "settings.changed", subject, actor: actor.machine, detail });
     enqueueDispatch({ ...tx, settings: next });
     return ok({ settings: next });
   },

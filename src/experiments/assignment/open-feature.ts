@@ -4,7 +4,7 @@
  * unit is not in the experiment.
  */
 import type { Client, Provider } from "@openfeature/server-sdk";
-import { loadPackage } from "./optional-package.ts";
+import { loadPackage, type ResolvePackage } from "./optional-package.ts";
 import type { Assigner } from "./port.ts";
 
 /** A provider of its own for SHIM, apart from those of other parts of the program. */
@@ -14,11 +14,11 @@ const domain = "shim";
  * @throws {MissingPackage} where `@openfeature/server-sdk` is not installed
  * @throws {Error} for a provider that does not get ready
  */
-export async function openFeatureAssigner(provider: Provider): Promise<Assigner> {
-  const loaded = await loadPackage("@openfeature/server-sdk", "Assignment by OpenFeature");
+export async function openFeatureAssigner(provider: Provider, resolve?: ResolvePackage): Promise<Assigner> {
+  const loaded = await loadPackage("@openfeature/server-sdk", "Assignment by OpenFeature", resolve);
   const { OpenFeature } = loaded as typeof import("@openfeature/server-sdk");
   await OpenFeature.setProviderAndWait(domain, provider);
-  return assignerOf(OpenFeature.getClient(domain));
+  return { ...assignerOf(OpenFeature.getClient(domain)), close: async () => provider.onClose?.() };
 }
 
 function assignerOf(client: Client): Assigner {
@@ -34,7 +34,7 @@ function assignerOf(client: Client): Assigner {
     record: async ({ experiment, unit, metric, value }) => {
       client.track(metric, { targetingKey: unit }, { experiment, value });
     },
-    // Providers send by themselves; the standard has nothing to flush them.
+    // Providers send by themselves, and the rest at their end; the standard has nothing to flush.
     flush: async () => {},
   };
 }

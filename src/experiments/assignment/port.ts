@@ -56,6 +56,8 @@ export interface Assigner {
   readonly expose: (exposure: Exposure) => Promise<void>;
   readonly record: (outcome: Outcome) => Promise<void>;
   readonly flush: () => Promise<void>;
+  /** Sends the rest and ends the adapter; absent where nothing is left to end. */
+  readonly close?: () => Promise<void>;
 }
 
 /** The store's side. */

@@ -4,7 +4,7 @@
  */
 import type { StatsigOptions, StatsigServerlessClient } from "@statsig/serverless-client";
 import type { Name, Unit } from "./names.ts";
-import { loadPackage } from "./optional-package.ts";
+import { loadPackage, type ResolvePackage } from "./optional-package.ts";
 import type { Assigner } from "./port.ts";
 
 export type StatsigSource =
@@ -29,8 +29,8 @@ const common: StatsigOptions = {
  * @throws {MissingPackage} where `@statsig/serverless-client` is not installed
  * @throws {Error} for rules that Statsig cannot read, or a service that has not sent any
  */
-export async function statsigAssigner(source: StatsigSource): Promise<Assigner> {
-  const loaded = (await loadPackage("@statsig/serverless-client", "Assignment by Statsig")) as Package;
+export async function statsigAssigner(source: StatsigSource, resolve?: ResolvePackage): Promise<Assigner> {
+  const loaded = (await loadPackage("@statsig/serverless-client", "Assignment by Statsig", resolve)) as Package;
   return source.kind === "rules" ? offlineAssigner(loaded, source.rules) : liveAssigner(loaded, source);
 }
 

@@ -44,6 +44,10 @@ export interface Experiment {
   /** All sessions since the deployment. */
   readonly watch: { readonly plan: CanaryPlan; readonly state: CanaryState } | null;
   readonly steps: readonly Step[];
+  /** Service that assigns its sessions; absent: SHIM does. */
+  readonly provider?: string;
+  /** Counted sessions that the service has been sent. */
+  readonly sent?: number;
 }
 
 const ended: ReadonlySet<ExperimentState> = new Set(["kept", "decided", "stopped", "rolled_back"]);
@@ -59,7 +63,10 @@ export function trialOf({ state, from, to }: Experiment): { scope: "treatment" |
   return state === "rolling_back" ? { scope: "all", value: from } : null;
 }
 
-export interface Proposal extends Pick<Experiment, "id" | "key" | "from" | "to" | "isSet" | "reason" | "salt"> {
+export interface Proposal extends Pick<
+  Experiment,
+  "id" | "key" | "from" | "to" | "isSet" | "reason" | "salt" | "provider"
+> {
   readonly at: number;
 }
 

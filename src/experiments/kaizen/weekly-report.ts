@@ -1,4 +1,5 @@
 import { sum } from "simple-statistics";
+import type { WorkspaceTrial } from "../../contract/workspace-trials.ts";
 import type { Week } from "./week.ts";
 
 export interface WeeklyFacts {
@@ -16,6 +17,28 @@ export interface WeeklyFacts {
   /** Dollars by model, as the clients report them. */
   readonly costs: readonly { readonly model: string; readonly dollars: number }[];
   readonly steps: readonly { readonly at: number; readonly text: string; readonly why: string }[];
+  /** Why trials of the workspace are missing; absent (null) where they are not. */
+  readonly problem?: string | null;
+}
+
+interface Trials {
+  readonly trials: readonly WorkspaceTrial[];
+  readonly problem: string | null;
+}
+
+/** [EX96] Together with the week's steps of trials of the workspace. */
+export function withTrials(facts: WeeklyFacts, { trials, problem }: Trials): WeeklyFacts {
+  const { from, until } = facts.week;
+  const steps = trials.flatMap(({ key, from: before, to, reason: why, steps: all }) =>
+    all
+      .filter(({ at }) => at >= from && at < until)
+      .map(({ at, state, note }) => ({
+        at,
+        text: `\`${key}\` of the workspace ${before} -> ${to}: ${state.replace("_", " ")} (${note})`,
+        why,
+      })),
+  );
+  return { ...facts, problem, steps: [...facts.steps, ...steps].toSorted((one, other) => one.at - other.at) };
 }
 
 const causeWords: Readonly<Record<string, string>> = {
@@ -45,7 +68,8 @@ export function weeklyReport(facts: WeeklyFacts, ideas: readonly string[] | null
     "## What SHIM changed, and why",
     steps.length === 0
       ? "Nothing."
-      : steps.map(({ at, text, why }) => `- ${day(at)}: ${text}. Why: ${why}.`).join("\n"),
+      : steps.map(({ at, text, why }) => oneLine(`- ${day(at)}: ${text}. Why: ${why}.`)).join("\n"),
+    ...(facts.problem ? [oneLine(`Trials of the workspace are not known: ${facts.problem}`)] : []),
     "## What could be better",
     ideasText(ideas),
     "",
@@ -110,9 +134,13 @@ function timeText(name: string, { count: n, slow, meanMs }: WeeklyFacts["saves"]
 function ideasText(ideas: readonly string[] | null): string {
   if (ideas === null) return "The records were not examined: `shim opportunities` does.";
   if (ideas.length === 0) return "The records show nothing that should change.";
-  return ideas.map((text) => `- ${text.replaceAll(/\s+/g, " ").trim()}`).join("\n");
+  return ideas.map((text) => `- ${oneLine(text)}`).join("\n");
 }
 
 function count(n: number, noun: string): string {
   return `${n.toLocaleString("en-US")} ${noun}${n === 1 ? "" : "s"}`;
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/\s+/g, " ").trim();
 }

@@ -115,17 +115,22 @@ const texts: Readonly<Record<OpportunityPattern, (finding: Finding) => PatternTe
   uneven_load: (finding) => ({
     title: "One chat does most of the work",
     seen: `Of ${finding.evidence.n} tasks of the last hour one of ${figure(finding, "chats")} chats did ${percent(figure(finding, "share"))}; its capacity is ${percent(figure(finding, "fair"))} of all.`,
-    advice: `A shorter balancingIntervalMs (now ${finding.from}) moves waiting tasks sooner; capacities and capabilities may be the cause.`,
+    advice: `A shorter balancingIntervalMs (now ${finding.from}) moves waiting tasks sooner; capacities and capabilities may be the cause. \`shim replay --workspace\` compares values.`,
   }),
   chats_came_back: (finding) => ({
     title: "Chats that were declared gone came back",
     seen: `${counted(finding)} chats that went offline after silence registered again within ten minutes, as the same process.`,
-    advice: `A longer chatTtlMs (now ${finding.from}) waits for them, and keeps the tasks of a dead chat as much longer.`,
+    advice: `A longer chatTtlMs (now ${finding.from}) waits for them, and keeps the tasks of a dead chat as much longer. \`shim replay --workspace\` compares values.`,
   }),
   cheaper_model: (finding) => ({
     title: `A cheaper model does as well: ${finding.subject}`,
     seen: `Of its tasks ${percent(figure(finding, "share"))} were accepted, of the other's ${percent(figure(finding, "dearShare"))}; a task costs $${(figure(finding, "saved") / 1e6).toFixed(4)} less.`,
     advice: "Route this task type to it, and watch the share.",
+  }),
+  evolve_rejected: (finding) => ({
+    title: `Changes by \`shim evolve\` are rejected: ${finding.subject}`,
+    seen: `People rejected ${counted(finding)} changes that were about this rule.`,
+    advice: "It is not proposed any more. If the rule itself is unwanted, switch it off in the project's settings.",
   }),
 };
 

@@ -2,8 +2,9 @@ import { examineCheckpoints } from "./checkpoints.ts";
 import { examineDeaths } from "./deaths.ts";
 import { holm } from "./exact-tests.ts";
 import type { Examined, Finding } from "./finding.ts";
-import type { History } from "./history.ts";
+import type { History, PastChange } from "./history.ts";
 import { examineModels } from "./models.ts";
+import { examineRejectedChanges } from "./rejected-changes.ts";
 import { examineRecoveries } from "./recoveries.ts";
 import { examineRiskReasons } from "./risk-reasons.ts";
 import { examineTasks } from "./tasks.ts";
@@ -24,11 +25,7 @@ export interface Opportunities {
 /** [EX60] Pure: the same history has the same findings. */
 export function findOpportunities(history: History): Opportunities {
   const examined = examineAll(inWindow(history));
-  const judged = examined.filter(({ n, minimum }) => n >= minimum);
-  const adjusted = holm(judged.map(({ pValue }) => pValue));
-  const found = judged
-    .map((one, index) => ({ one, pValue: adjusted[index] ?? 1 }))
-    .filter(({ pValue }) => pValue <= falseFindings)
+  const found = test(examined)
     .map(({ one, pValue }) => toFinding(one, pValue, history.windowMs))
     .toSorted((a, b) => a.confidence.pValue - b.confidence.pValue);
   const unjudged = examined.filter(({ n, minimum }) => n < minimum);
@@ -38,22 +35,37 @@ export function findOpportunities(history: History): Opportunities {
   };
 }
 
+/** [EV14] Rules whose changes are rejected more often than usual. */
+export function rulesToStop(changes: readonly PastChange[]): ReadonlySet<string> {
+  return new Set(test(examineRejectedChanges(changes)).map(({ one }) => one.subject));
+}
+
+function test(examined: readonly Examined[]): { readonly one: Examined; readonly pValue: number }[] {
+  const judged = examined.filter(({ n, minimum }) => n >= minimum);
+  const adjusted = holm(judged.map(({ pValue }) => pValue));
+  return judged
+    .map((one, index) => ({ one, pValue: adjusted[index] ?? 1 }))
+    .filter(({ pValue }) => pValue <= falseFindings);
+}
+
 function examineAll(history: History): Examined[] {
   const { team } = history;
   const alone = [examineDeaths, examineRiskReasons, examineCheckpoints, examineRecoveries];
   const ofTeam =
     team === null ? [] : [...examineTasks(team), ...examineTeam(team), ...examineModels(team.models ?? [])];
-  return [...alone.flatMap((examine) => examine(history)), ...ofTeam];
+  const ofChanges = examineRejectedChanges(history.changes);
+  return [...alone.flatMap((examine) => examine(history)), ...ofTeam, ...ofChanges];
 }
 
 /** [EX64] Older rows, and those of the future after a clock was set back, are no evidence. */
 function inWindow(history: History): History {
-  const { now, windowMs, sessions, offers, team } = history;
+  const { now, windowMs, sessions, offers, team, changes } = history;
   const isRecent = ({ at }: { readonly at: number }): boolean => at > now - windowMs && at <= now;
   return {
     ...history,
     sessions: sessions.filter(isRecent),
     offers: offers.filter(isRecent),
+    changes: changes.filter(isRecent),
     team: team && {
       ...team,
       taskTypes: team.taskTypes.map((one) => ({ ...one, tasks: one.tasks.filter(isRecent) })),

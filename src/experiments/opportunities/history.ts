@@ -14,6 +14,16 @@ export interface History {
   readonly machine: readonly Sample[];
   /** Absent (null) where no coordinator answered. */
   readonly team: TeamHistory | null;
+  readonly changes: readonly PastChange[];
+}
+
+/** A change by `shim evolve` on which a person has decided, for each rule that it was about. */
+export interface PastChange {
+  /** Epoch ms. */
+  readonly at: number;
+  /** A tool and its rule. */
+  readonly rule: string;
+  readonly isRejected: boolean;
 }
 
 export interface PastSession {

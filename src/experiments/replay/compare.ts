@@ -1,6 +1,6 @@
 import type { ReplaySession } from "../../contract/replay.ts";
-import { evenGrid, observe, startSequence, type SequencePlan } from "../statistics/betting.ts";
-import { judge, type EffectPlan, type Judgement } from "../statistics/effect.ts";
+import type { Judgement } from "../statistics/effect.ts";
+import { judgeDifferences } from "../statistics/paired.ts";
 import { outcomeOf, type Outcome, type Policy } from "./loss.ts";
 
 /** Means over sessions; rates are per active hour of all sessions together. */
@@ -27,11 +27,6 @@ export interface Comparison {
 const margins = { toolCalls: 0.5, savesPerHour: 3 };
 /** Differences of one session beyond these count as these. */
 const largest = { toolCalls: 6, savesPerHour: 30 };
-const alpha = 0.05;
-const gridSize = 481;
-
-/** A comparison is never based on fewer sessions. */
-const minSessions = 20;
 
 export function meansOf(outcomes: readonly Outcome[]): PolicyMeans {
   const hours = sum(outcomes, ({ activeHours }) => activeHours);
@@ -81,24 +76,6 @@ export function compareWith(
 
 function savesPerHour({ saves, activeHours }: Outcome): number {
   return activeHours === 0 ? 0 : saves / activeHours;
-}
-
-function judgeDifferences(differences: readonly number[], reach: number, margin: number): Judgement {
-  const bounds = { low: -reach, high: reach };
-  const units = Math.max(1, differences.length);
-  const sequence: SequencePlan = {
-    ...bounds,
-    alpha,
-    sides: "both",
-    grid: evenGrid(bounds, gridSize),
-    horizon: units,
-    // Policies that SHIM compares differ by one step: most sessions hardly notice.
-    prior: { mean: 0, variance: margin ** 2, weight: 10 },
-  };
-  const plan: EffectPlan = { goal: "lower", margin, units, sequence };
-  const state = differences.reduce((before, one) => observe(sequence, before, one), startSequence(sequence));
-  const judged = judge(plan, state);
-  return state.n < minSessions ? { ...judged, verdict: "undecided" } : judged;
 }
 
 function sum<T>(list: readonly T[], read: (one: T) => number): number {

@@ -1,3 +1,4 @@
+import type { ExperimentProvider } from "../../contract/config.ts";
 import { planCanary, startCanaryState } from "../../experiments/engine/canary.ts";
 import {
   isRunning,
@@ -18,7 +19,7 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import { settingAt } from "../../shared/setting-keys.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as totals from "../../store/metric-totals.ts";
-import { record } from "../audit/machine-audit.ts";
+import * as audit from "../audit/machine-audit.ts";
 import { advance, startWatch } from "./advance.ts";
 import * as rows from "./experiment-rows.ts";
 
@@ -40,8 +41,19 @@ export type StartError =
 /** Shares, and numbers of sessions and days, of a canary. */
 const canary = { share: 0.5, watchUnits: 200, maxDays: 28 };
 
+/** Source of a decision; absent: it is no decision of its own, and the audit log has no entry. */
+export type By = audit.MachineAction["by"];
+
+/** [EX58] Part of the transaction of what it is about. */
+function log(sql: Sql, at: number, by: By | undefined, kind: audit.MachineAction["kind"], after?: Experiment): void {
+  if (by === undefined) return;
+  const isLeft = after?.state === "rolling_back";
+  const result = after && (isLeft || kind === "experiment.moved") ? after.state : "done";
+  audit.enqueue(sql, at, { kind, session: null, by, result, ...(after ? { experiment: after.id } : {}) });
+}
+
 /** [EX54] One transaction: stored with its first value in force, or refused. */
-export function start(runtime: Runtime, given: NewExperiment): Result<Experiment, StartError> {
+export function start(runtime: Runtime, given: NewExperiment, by?: By): Result<Experiment, StartError> {
   const config = readConfig(runtime.paths.config);
   if (!config.ok) return err({ code: "config_invalid", reason: config.error });
   const from = Number(settingAt(config.value, given.key));
@@ -53,8 +65,9 @@ export function start(runtime: Runtime, given: NewExperiment): Result<Experiment
     if (rows.offSince(sql) !== null) return err({ code: "switched_off" } as const);
     const busy = rows.list(sql).find(({ experiment }) => isBusyWith(experiment, parameter));
     if (busy) return err({ code: "busy", id: busy.experiment.id } as const);
-    const experiment = begin(sql, runtime, parameter, { ...given, from });
+    const experiment = begin(sql, runtime, parameter, { ...given, from, provider: config.value.experiments.provider });
     rows.save(sql, experiment, null);
+    log(sql, runtime.now(), by, "experiment.started", experiment);
     return ok(experiment);
   });
 }
@@ -64,12 +77,18 @@ function isBusyWith(experiment: Experiment, { group }: Parameter): boolean {
   return isRunning(experiment) && findParameter(experiment.key)?.group === group;
 }
 
-function begin(sql: Sql, runtime: Runtime, parameter: Parameter, given: NewExperiment & { from: number }): Experiment {
+interface Beginning extends NewExperiment {
+  readonly from: number;
+  readonly provider: ExperimentProvider;
+}
+
+function begin(sql: Sql, runtime: Runtime, parameter: Parameter, given: Beginning): Experiment {
   const at = runtime.now();
   const hex = (bytes: number): string => Buffer.from(runtime.random(bytes)).toString("hex");
   const { key, from, to, reason, replay } = given;
   const isSet = isConfigured(runtime.paths.config, key);
-  const proposed = propose({ at, id: `exp_${hex(4)}`, key, from, to, isSet, reason, salt: hex(8) });
+  const service = given.provider === "local" ? {} : { provider: given.provider };
+  const proposed = propose({ at, id: `exp_${hex(4)}`, key, from, to, isSet, reason, salt: hex(8), ...service });
   const replayed = replay ? withReplay(proposed, at, replay.evidence, replay.note) : proposed;
   if (!isRunning(replayed)) return replayed;
   const isLive = parameter.method === "live";
@@ -89,14 +108,17 @@ function usualCost(sql: Sql): number | null {
 /** [EX58] Moves each running experiment one step on. @returns those that changed their state */
 export function advanceAll(runtime: Runtime): Experiment[] {
   const running = runtime.store.read((sql) => rows.list(sql), []).filter(({ experiment }) => isRunning(experiment));
-  return running.flatMap(({ experiment: { id } }) => {
-    const moved = change(runtime, id, (sql, before) => advance(sql, runtime.now(), before));
-    const settled = moved && settle(runtime, moved.after);
-    if (!settled || settled.state === moved.before.state) return [];
-    const { state: result } = settled;
-    record(runtime, { kind: "experiment.moved", session: null, experiment: id, by: "kaizen", result });
-    return [settled];
+  const changed = running.flatMap(({ experiment: { id } }) => {
+    const moved = change(runtime, id, (sql, before) => {
+      const after = advance(sql, runtime.now(), before);
+      if (after.state !== before.state) log(sql, runtime.now(), "kaizen", "experiment.moved", after);
+      return after;
+    });
+    const settled = moved && settle(runtime, moved.after, "kaizen");
+    return settled && settled.state !== moved.before.state ? [settled] : [];
   });
+  audit.flush(runtime);
+  return changed;
 }
 
 interface Change {
@@ -118,7 +140,7 @@ function change(runtime: Runtime, id: string, next: (sql: Sql, before: Experimen
  * [EX57] Writes the file that a state waits for, then leaves that state. A process that dies in
  * between leaves it to the next; meanwhile the stored experiment puts its value in force.
  */
-function settle(runtime: Runtime, experiment: Experiment): Experiment {
+function settle(runtime: Runtime, experiment: Experiment, by?: By): Experiment {
   const { id, key, from, to, isSet, state } = experiment;
   if (state !== "deploying" && state !== "rolling_back") return experiment;
   const isBack = state === "rolling_back";
@@ -133,7 +155,10 @@ function settle(runtime: Runtime, experiment: Experiment): Experiment {
     if (before.state !== state) return before;
     const at = runtime.now();
     if (isBack) totals.add(sql, "shim_experiment_rollbacks_total");
-    return isBack ? move(before, "rolled_back", at, written.value) : startWatch(before, at, written.value);
+    const after = isBack ? move(before, "rolled_back", at, written.value) : startWatch(before, at, written.value);
+    // One entry for a decision whose file is written at once.
+    if (!audit.complete(sql, id, state, after.state)) log(sql, at, by, "experiment.moved", after);
+    return after;
   });
   return settled?.after ?? experiment;
 }
@@ -156,25 +181,38 @@ function writeValue(runtime: Runtime, key: string, { value, expected }: NewValue
 }
 
 /** [EX54] @returns null for an unknown experiment */
-export function stopOne(runtime: Runtime, id: string, note: string, isRevert = false): Experiment | null {
-  const stopped = change(runtime, id, (_sql, before) => (isRevert ? revert : stop)(before, runtime.now(), note));
-  return stopped && settle(runtime, stopped.after);
+export function stopOne(runtime: Runtime, id: string, note: string, isRevert = false, by?: By): Experiment | null {
+  const stopped = change(runtime, id, (sql, before) => {
+    const after = (isRevert ? revert : stop)(before, runtime.now(), note);
+    if (after !== before) log(sql, runtime.now(), by, isRevert ? "experiment.reverted" : "experiment.stopped", after);
+    return after;
+  });
+  return stopped && settle(runtime, stopped.after, by);
 }
 
 /** [EX56] Stops all, and lets none start until `allow`. */
-export function stopAll(runtime: Runtime, note: string): Experiment[] {
+export function stopAll(runtime: Runtime, note: string, by?: By): Experiment[] {
   const now = runtime.now();
   const stopped = runtime.store.write((sql) => {
     rows.setOff(sql, now);
-    return rows.list(sql).flatMap(({ experiment, revision }) => {
+    const ended = rows.list(sql).flatMap(({ experiment, revision }) => {
       const after = stop(experiment, now, note);
       if (after !== experiment) rows.save(sql, after, revision);
       return isRunning(experiment) ? [after] : [];
     });
+    for (const one of ended) log(sql, now, by, "experiment.stopped", one);
+    log(sql, now, by, "experiments.off");
+    return ended;
   });
-  return stopped.map((experiment) => settle(runtime, experiment));
+  return stopped.map((experiment) => settle(runtime, experiment, by));
 }
 
-export function allow(runtime: Runtime): void {
-  runtime.store.write((sql) => rows.setOff(sql, null));
+/** @returns false where they were allowed already */
+export function allow(runtime: Runtime, by?: By): boolean {
+  return runtime.store.write((sql) => {
+    const isOff = rows.offSince(sql) !== null;
+    if (isOff) log(sql, runtime.now(), by, "experiments.allowed");
+    rows.setOff(sql, null);
+    return isOff;
+  });
 }

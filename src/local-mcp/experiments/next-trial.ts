@@ -1,10 +1,11 @@
 import { findParameter, lowersSafety } from "../../experiments/parameters.ts";
 import type { Experiment } from "../../experiments/engine/experiment.ts";
 import type { Finding } from "../../experiments/opportunities/finding.ts";
+import type { ReplaySession } from "../../contract/replay.ts";
 import { compare } from "../../experiments/replay/compare.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { withSetting } from "../../shared/setting-keys.ts";
-import { corpus } from "./corpus.ts";
+import { pastSessions } from "./machine-history.ts";
 import * as rows from "./experiment-rows.ts";
 import { decideStart } from "./decisions.ts";
 
@@ -28,21 +29,28 @@ function isAllowed({ parameter: key, from, to }: Finding): boolean {
   return isJudged && from !== null && to !== null && !lowersSafety(parameter, from, to);
 }
 
-/** Replay first, where replay can decide. Null: it may not start now. */
-export function tryFinding(runtime: Runtime, finding: Finding): Experiment | null {
+/**
+ * Replay first, where replay can decide. Null: it may not start now.
+ *
+ * @param recorded sessions as the review has read them, oldest first
+ */
+export function tryFinding(runtime: Runtime, finding: Finding, recorded?: readonly ReplaySession[]): Experiment | null {
   const { parameter: key, to, id } = finding;
   if (key === null || to === null) return null;
-  const replay = findParameter(key)?.method === "replay" ? replayed(runtime, key, to) : null;
+  const replay =
+    findParameter(key)?.method === "replay" ? replayed(runtime, recorded ?? readSessions(runtime), key, to) : null;
   const started = decideStart(runtime, "kaizen", { key, to, reason: id, replay });
   if (!started.ok) runtime.log("info", "a finding was not tried", { id, reason: started.error.code });
   return started.ok ? started.value : null;
 }
 
-function replayed(runtime: Runtime, key: string, to: number) {
+function readSessions(runtime: Runtime): ReplaySession[] {
   const filter = { since: runtime.now() - 30 * dayMs, limit: maxSessions };
-  const recorded = runtime.store.read((sql) => [...corpus(sql, filter)], []);
-  const sessions = recorded.filter((row) => row.type === "session").filter(({ isComplete }) => isComplete);
-  const { config } = runtime;
+  return runtime.store.read((sql) => pastSessions(sql, filter), []).map(({ session }) => session);
+}
+
+function replayed({ config }: Runtime, recorded: readonly ReplaySession[], key: string, to: number) {
+  const sessions = recorded.slice(-maxSessions).filter(({ isComplete }) => isComplete);
   const { toolCalls, sessions: n } = compare(sessions, config, withSetting(config, key, to));
   const { verdict, effect, interval } = toolCalls;
   const figures = `${effect?.toFixed(2) ?? "?"} tool calls lost elsewhere, ${interval.low.toFixed(2)} to ${interval.high.toFixed(2)}`;

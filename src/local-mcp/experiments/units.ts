@@ -31,6 +31,26 @@ export function nextUnits(sql: Sql, now: number, experiment: string, counted: nu
   return measureUntilOpen(sql, now, exposed);
 }
 
+export interface CountedUnit {
+  readonly session: string;
+  readonly arm: string;
+  readonly measured: Measured;
+}
+
+/** Units of these numbers, in the order of assignment, without those that are forgotten. */
+export function countedUnits(sql: Sql, experiment: string, from: number, until: number): CountedUnit[] {
+  const exposed = sql.all<Exposed>(
+    "SELECT unit, arm, at FROM exposures WHERE experiment = ? ORDER BY seq LIMIT ? OFFSET ?",
+    experiment,
+    until - from,
+    from,
+  );
+  return exposed.flatMap(({ unit, arm }) => {
+    const session = sessions.get(sql, unit);
+    return session ? [{ session: unit, arm, measured: measure(sql, session) }] : [];
+  });
+}
+
 /** [EX55] Sessions since a deployment, all with the new value. */
 export function sessionsSince(sql: Sql, now: number, since: number, counted: number, limit = 500): CanaryUnit[] {
   const started = sql.all<Exposed>(

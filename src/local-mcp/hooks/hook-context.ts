@@ -3,6 +3,8 @@ import type { Sql } from "../../shared/sql.ts";
 import { identify, type ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as clients from "../sessions/clients.ts";
+import { askService } from "../assignment/ask-service.ts";
+import type { ServiceArms } from "../recording/exposures.ts";
 import { pathOf } from "../sessions/entries.ts";
 import { projectRoot } from "../sessions/git-head.ts";
 import { isPausedById, pauseReadLimits, setPausedFolder, type PauseReadLimits } from "../sessions/paused-session.ts";
@@ -37,6 +39,8 @@ export interface HookContext {
   readonly transcript: TranscriptRead | null;
   /** File that the tool call would edit. */
   readonly edited: EditedFile | null;
+  /** Arms that a service has given the session that begins. */
+  readonly answered: ServiceArms | null;
 }
 
 export interface TranscriptRead {
@@ -60,8 +64,10 @@ export function readContext(runtime: Runtime, call: HookCall, isDeferred: boolea
   const path = input.transcript_path;
   const maxBytes = isDeferred ? deferredReadBytes : Number.POSITIVE_INFINITY;
   const transcript = path && position ? readTranscript(path, position, maxBytes) : null;
-  const edited = isLate || known.isPaused ? null : guardedFile(runtime, call);
-  return { event, ...source, ...known, isLate, isDeferred, transcript, edited };
+  const isPresent = !isLate && !known.isPaused;
+  const edited = isPresent ? guardedFile(runtime, call) : null;
+  const answered = isPresent && event === "SessionStart" ? askService(runtime, known.knownId) : null;
+  return { event, ...source, ...known, isLate, isDeferred, transcript, edited, answered };
 }
 
 export function guardedFile({ config }: Runtime, { event, input }: HookCall): EditedFile | null {

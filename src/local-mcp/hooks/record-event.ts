@@ -64,13 +64,13 @@ export function recordEvent(sql: Sql, runtime: Runtime, context: HookContext): R
 function recordSessionSettings(
   sql: Sql,
   runtime: Runtime,
-  { event, input }: HookContext,
+  { event, input, answered }: HookContext,
   session: sessions.Session,
 ): void {
   const level = input.effort?.level;
   if (event !== "SessionStart" && level === undefined) return;
   const effort = level === undefined ? null : label(level);
-  recordSettings(sql, runtime.now(), session.id, runtime.config, { model: session.model, effort });
+  recordSettings(sql, runtime.now(), session.id, runtime.config, { model: session.model, effort }, answered);
 }
 
 interface RecordedTranscript {

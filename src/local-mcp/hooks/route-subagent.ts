@@ -20,7 +20,9 @@ export function routeSubagent(
   const isCall = event === "PreToolUse" && !isLate && input.tool_name === "Agent";
   const toolInput = isCall ? findSmallTask(input.tool_input) : null;
   if (!toolInput) return answer;
-  if (subagents === "apply" && !isDeferred && isWithoutUser(env)) {
+  // Hooks of an older configuration have parts of the input, never this one.
+  const isWhole = !isDeferred || toolInput["subagent_type"] !== undefined;
+  if (subagents === "apply" && isWhole && isWithoutUser(env)) {
     const updatedInput = { ...toolInput, model: smallModel };
     return { ...answer, hookSpecificOutput: { hookEventName: event, ...answer.hookSpecificOutput, updatedInput } };
   }

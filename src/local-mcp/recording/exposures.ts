@@ -1,18 +1,33 @@
-import { chooseArm, defineExperiment } from "../../experiments/assignment/experiment.ts";
+import { chooseArm, defineExperiment, type Experiment } from "../../experiments/assignment/experiment.ts";
 import { toUnit } from "../../experiments/assignment/names.ts";
 import type { Sql } from "../../shared/sql.ts";
 
-interface Trial {
+export interface Trial {
   readonly experiment: string;
+  readonly key: string;
   readonly share: number;
   readonly salt: string;
+  /** Assigns its sessions, from its start to its end: `local`, or a service. */
+  readonly provider: string;
 }
 
-/** [EX53] Gives a session that begins its arm in each running experiment, once. */
-export function expose(sql: Sql, now: number, sessionId: string): void {
-  const trials = sql.all<Trial>("SELECT experiment, share, salt FROM trial_values WHERE scope = 'treatment'");
-  for (const trial of trials) {
-    const arm = armOf(trial, sessionId);
+/** Arms of one session by experiment, as a service has answered. */
+export interface ServiceArms {
+  readonly session: string;
+  readonly arms: Readonly<Record<string, string>>;
+}
+
+export function listTrials(sql: Sql): Trial[] {
+  return sql.all<Trial>(
+    `SELECT experiment, t.key AS key, share, salt, coalesce(json_extract(body, '$.provider'), 'local') AS provider
+     FROM trial_values t LEFT JOIN experiments ON id = experiment WHERE scope = 'treatment'`,
+  );
+}
+
+/** [EX53] [EX70] Gives a session that begins its arm in each running experiment, once. */
+export function expose(sql: Sql, now: number, sessionId: string, answered: ServiceArms | null): void {
+  for (const trial of listTrials(sql)) {
+    const arm = trial.provider === "local" ? localArm(trial, sessionId) : answeredArm(trial, sessionId, answered);
     if (arm === null) continue;
     sql.run(
       "INSERT INTO exposures (experiment, unit, arm, at) VALUES (?, ?, ?, ?) ON CONFLICT (experiment, unit) DO NOTHING",
@@ -25,12 +40,20 @@ export function expose(sql: Sql, now: number, sessionId: string): void {
 }
 
 /** Returns null for a session that is not in the experiment. */
-function armOf({ experiment, salt, share }: Trial, sessionId: string): string | null {
+function localArm({ experiment, salt, share }: Trial, sessionId: string): string | null {
+  return chooseArm(toExperiment(experiment, salt, share), toUnit(salt, sessionId));
+}
+
+function answeredArm({ experiment }: Trial, sessionId: string, answered: ServiceArms | null): string | null {
+  return answered?.session === sessionId ? (answered.arms[experiment] ?? null) : null;
+}
+
+export function toExperiment(name: string, salt: string, share: number): Experiment {
   const arms = [
     { name: "control", weight: 1 },
     { name: "treatment", weight: 1 },
   ];
-  return chooseArm(defineExperiment({ name: experiment, salt, share, arms }), toUnit(salt, sessionId));
+  return defineExperiment({ name, salt, share, arms });
 }
 
 /** The row stays, without the id: the experiment has counted the session, or will. */

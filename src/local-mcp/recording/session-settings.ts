@@ -3,7 +3,7 @@ import { defaults, type Config } from "../../contract/config.ts";
 import type { SettingValue } from "../../contract/replay.ts";
 import { listKeys, settingAt } from "../../shared/setting-keys.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { expose } from "./exposures.ts";
+import { expose, type ServiceArms } from "./exposures.ts";
 import { sessionConfig } from "./session-config.ts";
 
 /** Settings in force in a session from that time on. */
@@ -51,9 +51,16 @@ export interface ChatModel {
 }
 
 /** [EX40] Writes only changes of the session's last row. Part of the caller's transaction. */
-export function recordSettings(sql: Sql, now: number, sessionId: string, config: Config, given: ChatModel): void {
+export function recordSettings(
+  sql: Sql,
+  now: number,
+  sessionId: string,
+  config: Config,
+  given: ChatModel,
+  answered: ServiceArms | null = null,
+): void {
   const last = latestSettings(sql, sessionId);
-  if (last === null) expose(sql, now, sessionId);
+  if (last === null) expose(sql, now, sessionId, answered);
   const own = sessionConfig(sql, config, sessionId);
   const next = { hash: settingsHash(own), ...chatModel(given, last) };
   if (last !== null && isSame(last, next)) return;

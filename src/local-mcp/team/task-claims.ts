@@ -15,6 +15,7 @@ export interface TaskClaimsDeps {
   readonly link: CoordinatorClient;
   readonly sessionId: string;
   readonly workspace: string;
+  readonly isLocal: boolean;
   readonly tasks: HeldClaims;
   readonly capabilities: () => readonly string[];
   readonly onTaken: () => void;
@@ -27,6 +28,8 @@ interface AlertRequest {
 
 const claimTimeoutMs = 8_000;
 const searchEveryMs = 2_000;
+/** For a task that came before the watch did. */
+const firstPauseMs = 1_000;
 
 export class TaskClaims {
   readonly #deps: TaskClaimsDeps;
@@ -72,19 +75,29 @@ export class TaskClaims {
     const late = new AbortController();
     const ended = AbortSignal.any([this.#closing.signal, late.signal]);
     let hint = new AbortController();
-    const unsubscribes = [link.onHint(() => hint.abort()), platform.setTimer(() => late.abort(), waitMs)];
+    const unsubscribes = [
+      link.onHint(() => hint.abort()),
+      platform.setTimer(() => late.abort(), waitMs),
+      waitMs === 0 ? () => undefined : this.#watchTasks(),
+    ];
     try {
-      for (;;) {
+      for (let pauseMs = firstPauseMs; ; pauseMs = link.pollEveryMs) {
         // Before the request, so that no hint is missed.
         hint = new AbortController();
         const answer = await this.#claimOnce(types);
         const isEmpty = answer.ok ? answer.value === null : isTransient(answer.error);
         if (!isEmpty || waitMs === 0 || ended.aborted) return answer;
-        await pause(platform, link.pollEveryMs, AbortSignal.any([ended, hint.signal]));
+        await pause(platform, Math.min(pauseMs, link.pollEveryMs), AbortSignal.any([ended, hint.signal]));
       }
     } finally {
       for (const stop of unsubscribes) stop();
     }
+  }
+
+  /** [TE51] An edge hints at free tasks only to chats that watch them. */
+  #watchTasks(): () => void {
+    const { isLocal, link } = this.#deps;
+    return isLocal ? () => undefined : link.onChanges("$task/", () => undefined);
   }
 
   async #claimOnce(types: readonly string[]): Promise<Result<HeldTask | null, CallError>> {

@@ -5,7 +5,7 @@ import { call, useCall } from "../page-state.ts";
 import { ActionButton, type Action } from "../parts/confirm.tsx";
 import { Age, Badge, Command, Empty, Found, Head, Shown, Table } from "../parts/pieces.tsx";
 
-/** Trials of this machine's settings, and how often each pattern was found. */
+/** Trials of the machine's and the workspace's settings; how often each pattern was found. */
 export function ExperimentsView(): JSX.Element {
   const loaded = useCall("page.experiments", {});
   return (
@@ -17,7 +17,7 @@ export function ExperimentsView(): JSX.Element {
 }
 
 function Experiments({ page, at }: { page: PageOutputs["page.experiments"]; at: number }): JSX.Element {
-  const { experiments, offAgeMs, opportunities } = page;
+  const { experiments, offAgeMs, opportunities, trouble } = page;
   const found = opportunities.map(({ pattern, n }) => `${n} × ${words(pattern)}`).join(", ");
   return (
     <>
@@ -26,6 +26,7 @@ function Experiments({ page, at }: { page: PageOutputs["page.experiments"]; at: 
         {offAgeMs !== null && <Age ms={offAgeMs} at={at} />}
         <ActionButton action={offAgeMs === null ? stopAll : allow} />
       </p>
+      {trouble !== null && <p class="trouble">{`Those of the workspace are missing: ${plain(trouble)}`}</p>}
       <Found
         items={experiments}
         textsOf={({ id, change, state, reason }) => [id, change, state, reason]}

@@ -103,23 +103,24 @@ function parseInit(event: JsonObject): ClaudeEvent | null {
   const session = textAt(event, "session_id", 200);
   if (session === null) return null;
   const permissionMode = textAt(event, "permissionMode", 40) ?? "unknown";
-  return { kind: "begun", session, model: textAt(event, "model", 200) ?? "unknown", permissionMode };
+  return { kind: "begun", session, model: textAt(event, "model", 200) ?? unknownModel, permissionMode };
 }
 
 /** Replaces the model's name in an answer that Claude Code made up itself. */
-const synthetic = "<synthetic>";
+export const syntheticModel = "<synthetic>";
+export const unknownModel = "unknown";
 
 function parseAssistant(event: JsonObject): ClaudeEvent | null {
   const message = objectAt(event, "message");
   const id = textAt(message, "id", 200);
   if (!message || id === null) return null;
   const blocks = listAt(message, "content").map(asObject);
-  const model = textAt(message, "model", 200) ?? "unknown";
+  const model = textAt(message, "model", 200) ?? unknownModel;
   return {
     kind: "message",
     id,
     model,
-    counts: { ...zeroCounts, ...(model === synthetic ? {} : readCounts(objectAt(message, "usage"))) },
+    counts: { ...zeroCounts, ...(model === syntheticModel ? {} : readCounts(objectAt(message, "usage"))) },
     isOwn: textAt(event, "parent_tool_use_id", 200) === null,
     texts: blocks.flatMap((block) => (block?.["type"] === "text" ? [textAt(block, "text") ?? ""] : [])),
     tools: blocks.flatMap((block) =>

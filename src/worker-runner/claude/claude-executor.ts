@@ -16,6 +16,8 @@ export interface ClaudeExecutorOptions {
   /** Clock in ms that stops while the machine sleeps, and never jumps. */
   readonly monotonic: () => number;
   readonly launch: Launch;
+  /** Output of `<program> --version`; null when it cannot be run. */
+  readonly versionOf: (program: string) => string | null;
   readonly stopTimeouts?: StopTimeouts;
 }
 

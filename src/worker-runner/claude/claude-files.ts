@@ -1,8 +1,8 @@
 import { join } from "node:path";
-import { hookEvents } from "../../contract/hook-input.ts";
-import { isEventKnown } from "../../contract/hook-tool.ts";
+import { hasHookTool } from "../../contract/hook-tool.ts";
 import { edgeConfigPath } from "../../coordinator-client/edge-config.ts";
-import { hookCommand, hookTimeout, serverCommand, serverName } from "../../installer/entries.ts";
+import { serverCommand, serverName } from "../../installer/entries.ts";
+import { addHooks } from "../../installer/settings-edits.ts";
 import type { Launch } from "../../platform/launch.ts";
 import { digest } from "../../local-mcp/sessions/entries.ts";
 import { createPrivateFolder, inodeOf, writeAtomically } from "../../platform/private-files.ts";
@@ -12,25 +12,22 @@ export interface ClaudeFiles {
   readonly settings: string;
 }
 
-/** [CX3] Changes nothing of the user's; names by content keep two copies of SHIM apart. */
-export function writeClaudeFiles(home: string, launch: Launch): ClaudeFiles {
+/**
+ * [CX3] Changes nothing of the user's; names by content keep two copies of SHIM apart.
+ *
+ * @param version of Claude Code, such as "2.1.328 (Claude Code)"; null: unknown
+ */
+export function writeClaudeFiles(home: string, launch: Launch, version: string | null): ClaudeFiles {
+  const server = hasHookTool(version) ? serverName : null;
+  const { hooks } = JSON.parse(addHooks("{}", launch, { server, version })) as { hooks: object };
   const folder = join(home, "worker-claude");
   createPrivateFolder(folder);
   return {
     mcpConfig: writeByDigest(folder, "mcp", {
       mcpServers: { [serverName]: { type: "stdio", ...serverCommand(launch) } },
     }),
-    settings: writeByDigest(folder, "settings", { hooks: buildHooks(launch), permissions: { deny: denyRules(home) } }),
+    settings: writeByDigest(folder, "settings", { hooks, permissions: { deny: denyRules(home) } }),
   };
-}
-
-function buildHooks(launch: Launch): object {
-  const knownEvents = hookEvents.filter((event) => isEventKnown(event, null));
-  const handlers = knownEvents.map((event) => {
-    const handler = { type: "command", ...hookCommand(launch, event), timeout: hookTimeout(event) };
-    return [event, [{ hooks: [handler] }]];
-  });
-  return Object.fromEntries(handlers) as object;
 }
 
 /** [CX7] Protects this machine's tokens. An absolute path in a rule begins with `//`. */

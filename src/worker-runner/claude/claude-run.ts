@@ -6,7 +6,7 @@ import type { RunOutcome, TaskRun } from "../executor.ts";
 import { runProgram, type ProgramExit, programEnv } from "../run-program.ts";
 import { renderBrief, toCheckpoint, type Continuation } from "./continuation.ts";
 import { claudeEnvironment } from "./environment.ts";
-import { readEvent, type ClaudeEvent, type ResultEvent } from "./claude-events.ts";
+import { readEvent, syntheticModel, unknownModel, type ClaudeEvent, type ResultEvent } from "./claude-events.ts";
 import { isFull, isMachineTrouble, isUnknownSession, outcomeOfResult, toReason } from "./result-outcome.ts";
 import type { ClaudeExecutorOptions, StopTimeouts } from "./claude-executor.ts";
 import { writeClaudeFiles, type ClaudeFiles } from "./claude-files.ts";
@@ -38,6 +38,8 @@ export class ClaudeRun {
   /** Its reason is why the run is stalled. */
   readonly #stall = new AbortController();
   #session: string;
+  /** Model that the client has named last; null: none yet. */
+  #model: string | null = null;
   #hasStarted = false;
   #problem: string | null = null;
   #resetsAtMs: number | null = null;
@@ -71,15 +73,16 @@ export class ClaudeRun {
   }
 
   #startProgram(): Promise<ProgramExit> {
-    const { settings, runtime, launch, stopTimeouts } = this.#options;
+    const { settings, runtime, launch, versionOf, stopTimeouts } = this.#options;
     const { folder, budgetLeft, signal, task, merged } = this.#run;
     const { home } = runtime.paths;
     const continuation = this.#continuation;
+    const files = writeClaudeFiles(home, launch, versionOf(settings.program));
     const fence = Buffer.from(runtime.random(fenceBytes)).toString("hex");
     const brief = continuation.kind === "brief" ? renderBrief(runtime, continuation.restoration) : null;
     return runProgram({
       command: settings.program,
-      args: buildArguments(settings, this.#route, writeClaudeFiles(home, launch), continuation, budgetLeft),
+      args: buildArguments(settings, this.#route, files, continuation, budgetLeft),
       cwd: folder,
       env: programEnv(claudeEnvironment(runtime.env, settings.env, home), task),
       input: buildPrompt({ task, merged, continuation, instruction: settings.instruction, brief, fence }),
@@ -145,6 +148,7 @@ export class ClaudeRun {
   #onStarted({ session, model, permissionMode }: Extract<ClaudeEvent, { kind: "begun" }>): void {
     this.#result = null;
     this.#problem = null;
+    this.#reportModel(model);
     if (this.#hasStarted) return;
     this.#hasStarted = true;
     this.#session = session;
@@ -155,9 +159,18 @@ export class ClaudeRun {
     );
   }
 
-  #onMessage({ isOwn, texts, tools, calls, problem }: Extract<ClaudeEvent, { kind: "message" }>): void {
+  /** [RT23] The client may change to another model on its own. */
+  #reportModel(model: string): void {
+    if (model === this.#model || model === unknownModel || model === syntheticModel) return;
+    this.#model = model;
+    const source = this.#route ? "router" : "default";
+    this.#run.onModel?.({ model, effort: this.#route?.effort ?? null, source });
+  }
+
+  #onMessage({ isOwn, model, texts, tools, calls, problem }: Extract<ClaudeEvent, { kind: "message" }>): void {
     if (problem !== null) this.#problem = problem;
     if (!isOwn) return;
+    this.#reportModel(model);
     for (const text of texts.filter((part) => part.trim() !== "")) {
       this.#writeOutput(redactAndClip(text, maxOutputChars));
       this.#run.onProgress({ note: redactAndClip(text, maxNoteChars).trim() });

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { RemainingBudget, Usage } from "#src/contract/budgets.ts";
-import type { Route, TierCounts } from "#src/contract/routes.ts";
+import type { Ran, Route, TierCounts } from "#src/contract/routes.ts";
 import type { ClaimedTask, Progress } from "#src/contract/tasks.ts";
 import { capture } from "#src/local-mcp/checkpoints/capture.ts";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
@@ -18,6 +18,8 @@ import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts"
 
 /** What the stand-in does each time it is started. */
 export interface Part {
+  /** Files that it writes where it works; null: deletes. */
+  readonly files?: Readonly<Record<string, string | null>>;
   /** Written to stdout as they are, one by one. */
   readonly text: string;
   readonly complaint?: string;
@@ -36,6 +38,7 @@ export interface Started {
 
 const program = (node: string): string => `#!${node}
 const fs = require("node:fs");
+if (process.argv[2] === "--version") { console.log("2.1.328 (Claude Code)"); process.exit(); }
 const parts = JSON.parse(fs.readFileSync(__dirname + "/parts.json", "utf8"));
 const log = __dirname + "/started.jsonl";
 const at = fs.existsSync(log) ? fs.readFileSync(log, "utf8").split("\\n").length - 1 : 0;
@@ -50,11 +53,23 @@ process.stdin.on("data", (text) => (input += text)).on("end", () => {
     if (part.atInterrupt === null) for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => {});
     else process.on("SIGINT", () => { process.stdout.write(part.atInterrupt); clearInterval(timer); });
   }
+  for (const [path, text] of Object.entries(part.files ?? {})) {
+    if (text === null) fs.rmSync(path);
+    else fs.writeFileSync(path, text);
+  }
   // From here on it may be told to stop.
   process.stdout.write(part.text);
   if (part.complaint) process.stderr.write(part.complaint);
 });
 `;
+
+/** @returns the path of the program */
+export function writeFakeClaude(folder: string, parts: readonly Part[]): string {
+  const path = join(folder, "claude");
+  writeFileSync(path, program(process.execPath), { mode: 0o755 });
+  writeFileSync(join(folder, "parts.json"), JSON.stringify(parts));
+  return path;
+}
 
 export interface TaskRun {
   readonly outcome: RunOutcome;
@@ -62,6 +77,7 @@ export interface TaskRun {
   readonly progress: readonly Progress[];
   readonly checkpoints: readonly unknown[];
   readonly routes: readonly Route[];
+  readonly models: readonly Ran[];
   readonly output: string;
 }
 
@@ -78,6 +94,8 @@ export interface RunOptions {
   readonly onUsage?: (usage: Usage) => void;
   /** How the tiers have done; null: the coordinator does not answer. */
   readonly counts?: readonly TierCounts[] | null;
+  /** What `claude --version` prints. */
+  readonly version?: string;
 }
 
 /** A program that stands for Claude Code and prints what the test has written down, a folder to work in, and a SHIM of the test's own. */
@@ -89,8 +107,7 @@ export class FakeClaude {
   constructor(parts: readonly Part[], env: NodeJS.ProcessEnv = {}) {
     this.runtime = tempRuntime({ env: { PATH: process.env["PATH"], ...env } });
     mkdirSync(this.folder);
-    writeFileSync(join(this.root, "claude"), program(process.execPath), { mode: 0o755 });
-    writeFileSync(join(this.root, "parts.json"), JSON.stringify(parts));
+    writeFakeClaude(this.root, parts);
   }
 
   async run({
@@ -107,6 +124,7 @@ export class FakeClaude {
       progress: [] as Progress[],
       checkpoints: [] as unknown[],
       routes: [] as Route[],
+      models: [] as Ran[],
       output: "",
     };
     const executor = claudeExecutor({
@@ -114,6 +132,7 @@ export class FakeClaude {
       runtime: this.runtime,
       monotonic: options.monotonic ?? this.runtime.now,
       launch: launchIn(this.root),
+      versionOf: () => options.version ?? null,
       ...omitUndefined({ stopTimeouts }),
     });
     const outcome = await executor.run({
@@ -129,6 +148,7 @@ export class FakeClaude {
       onProgress: (progress) => void seen.progress.push(progress),
       onCheckpoint: (checkpoint) => void seen.checkpoints.push(checkpoint),
       onRoute: (route) => void seen.routes.push(route),
+      onModel: (ran) => void seen.models.push(ran),
       findRouteCounts: () => Promise.resolve(options.counts ?? null),
       onOutput: (text) => {
         seen.output += text;
@@ -168,11 +188,19 @@ interface Said {
   readonly input?: number;
   readonly output?: number;
   readonly error?: string;
+  readonly model?: string;
 }
 
-export function says({ id = "msg_1", text = "x", input = 100, output = 1, error }: Said): object {
+export function says({
+  id = "msg_1",
+  text = "x",
+  input = 100,
+  output = 1,
+  error,
+  model = "claude-opus-5-5",
+}: Said): object {
   const usage = { input_tokens: input, output_tokens: output };
-  const message = { id, model: error ? "<synthetic>" : "claude-opus-5-5", content: [{ type: "text", text }], usage };
+  const message = { id, model: error ? "<synthetic>" : model, content: [{ type: "text", text }], usage };
   return { type: "assistant", message, parent_tool_use_id: null, ...(error === undefined ? {} : { error }) };
 }
 

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
 import { isRecord, listAt, parseObject } from "#src/shared/json-fields.ts";
 
 export interface ToolCall {
@@ -23,9 +24,13 @@ export interface Step {
   readonly error?: { readonly status: number; readonly type: string; readonly message: string };
   /** The request waits until the test calls `release` with this name. */
   readonly hold?: string;
+  /** The answer comes so much later. */
+  readonly waitMs?: number;
   /** How many requests in a row get this step; 1 when absent. A client repeats a request that was answered with an error. */
   readonly times?: number;
 }
+
+type MakeStep = (request: ModelRequest) => Step;
 
 export interface Thread {
   /**
@@ -33,8 +38,11 @@ export interface Thread {
    * counts. What the assistant wrote does not count: a subagent's prompt stands in the call of the chat that started it.
    */
   readonly match?: string;
-  /** A function makes its step when the request is there: it may hold what the step needs, such as the path of a plan. */
-  readonly steps: readonly (Step | ((request: ModelRequest) => Step))[];
+  /**
+   * A function makes its step when the request is there: it may hold what the step needs, such as the path of a plan. One
+   * function instead of a list makes all steps.
+   */
+  readonly steps: readonly (Step | MakeStep)[] | MakeStep;
 }
 
 export interface Script {
@@ -104,6 +112,7 @@ export async function startScriptedModel(script: Script): Promise<ScriptedModel>
       gate(step.hold).arrival.resolve();
       await gate(step.hold).exit.promise;
     }
+    if (step.waitMs !== undefined) await pause(step.waitMs, undefined, { ref: false });
     if (step.error) sendError(response, step.error.status, step.error.type, step.error.message);
     else if (request.body?.["stream"] === true) sendStream(response, replyTo(request, step, ++serial));
     else sendJson(response, 200, replyTo(request, step, ++serial));
@@ -145,7 +154,9 @@ interface Gate {
 /** Each thread continues with its next step; a request that no thread matches is answered so, for the test to see. */
 function playThreads(threads: readonly Thread[]): (request: ModelRequest) => Step {
   const queues = threads.map(({ steps }) =>
-    steps.flatMap((step) => Array.from({ length: typeof step === "function" ? 1 : (step.times ?? 1) }, () => step)),
+    typeof steps === "function"
+      ? steps
+      : steps.flatMap((step) => Array.from({ length: typeof step === "function" ? 1 : (step.times ?? 1) }, () => step)),
   );
   return (request) => {
     const ofUser = request.messages.filter(({ role }) => role === "user");
@@ -153,7 +164,8 @@ function playThreads(threads: readonly Thread[]): (request: ModelRequest) => Ste
       ({ match }) => match === undefined || ofUser.some(({ text }) => text.includes(match)),
     );
     if (index === -1) return { text: "No thread of the script matches this conversation." };
-    const step = queues[index]?.shift() ?? { text: SCRIPT_ENDED };
+    const queue = queues[index];
+    const step = (typeof queue === "function" ? queue : queue?.shift()) ?? { text: SCRIPT_ENDED };
     return typeof step === "function" ? step(request) : step;
   };
 }

@@ -46,6 +46,10 @@ export class FakeConnection {
     return this.#isBound ? this.#chat : null;
   }
 
+  isWatching(prefix: string): boolean {
+    return [...this.#watches.values()].some((watch) => watch.prefix === prefix);
+  }
+
   isBoundTo(chat: string): boolean {
     return this.#isBound && this.#chat === chat;
   }

@@ -67,6 +67,8 @@ export class FakeEdge {
   /** Headers of each try to open a socket. */
   readonly upgrades: { readonly url: string; readonly headers: Record<string, string> }[] = [];
   #connections: FakeConnection[] = [];
+  /** The tasks with their states, as the connections that watch them were last told. */
+  #tasks = "";
 
   constructor(time = new FakeTime()) {
     this.time = time;
@@ -144,6 +146,16 @@ export class FakeEdge {
     const hints = this.host.hints.splice(0);
     if (hints.some(({ kind }) => kind === "changes")) for (const one of this.#connections) one.tellChanges();
     for (const hint of hints) for (const one of this.#connections) this.#tellOne(one, hint);
+    this.#tellTasks();
+  }
+
+  /** [DO56] Without its limit of one a second. */
+  #tellTasks(): void {
+    const watching = this.#connections.filter((one) => one.isWatching("$task/"));
+    if (watching.length === 0) return;
+    const tasks = JSON.stringify(this.host.sql.all("SELECT task, state FROM tasks"));
+    if (tasks !== this.#tasks) for (const one of watching) one.notify("tasks.changed", {});
+    this.#tasks = tasks;
   }
 
   #tellOne(connection: FakeConnection, hint: Hint): void {

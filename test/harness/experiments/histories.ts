@@ -31,6 +31,7 @@ interface Rates {
   readonly poison: number;
   readonly waiting: number;
   readonly back: number;
+  readonly rejectedChange: number;
   /** Share of tasks that go to the first chat, in units of its fair one. */
   readonly busiest: number;
 }
@@ -50,6 +51,7 @@ const usual: Rates = {
   poison: 0.05,
   waiting: 0.1,
   back: 0.2,
+  rejectedChange: 0.3,
   busiest: 2,
 };
 
@@ -104,6 +106,11 @@ export function aHistory(random: Random, plant: Plant = {}): History {
       },
     ],
     team: plant.rows === undefined && random() < 0.3 ? null : aTeam(random, rates, plant, rows),
+    changes: Array.from({ length: rows() }, () => ({
+      at: timeInWindow(random),
+      rule: "oxlint no-var",
+      isRejected: random() < rates.rejectedChange,
+    })),
   };
 }
 

@@ -76,6 +76,7 @@ export class SupervisorRig {
       folder: this.folder,
       state: this.state,
       launch: launchIn(this.folder),
+      versionOf: () => null,
       self: own,
       previous: null,
       run: (program) => this.#run(program),

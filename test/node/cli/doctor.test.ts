@@ -19,6 +19,7 @@ import {
   withRuntime,
   type CliHome,
 } from "#harness/machine/cli-home.ts";
+import { aServiceRuntime } from "#harness/experiments/service-rig.ts";
 import { readOnlyFile, remount, smallDisk, type DiskOptions } from "#harness/store/small-disk.ts";
 
 interface Line {
@@ -248,4 +249,30 @@ it("[CL130] doctor fails where the file of the store alone is read-only", async 
   const failed = await failures(home);
   expect([...failed.keys()]).toEqual(["store"]);
   expect(failed.get("store")?.text).toContain(`${home.paths.database} is sound, but cannot be written to (EROFS`);
+});
+
+it("[EX76] a service of experiments that cannot assign is shown, with the command that installs its package", async () => {
+  const home = aCliHome();
+  expect((await doctor(home)).lines.has("experiments")).toBe(false);
+  const runtime = aServiceRuntime({ provider: "statsig" });
+  const io = { launch: runtime.launch };
+  expect((await home.shim("config set experiments.provider statsig")).code).toBe(0);
+  expect((await doctor(home, io)).lines.get("experiments")).toMatchObject({ state: "ok", text: holding("statsig") });
+  const missing = "Assignment by Statsig needs a package that is not installed: npm install @statsig/serverless-client";
+  runtime.serve(`answer({ arms: [], problems: ["${missing}"] });`);
+  const { code, lines } = await doctor(home, io);
+  expect(lines.get("experiments")).toMatchObject({
+    state: "warn",
+    text: holding("statsig cannot assign"),
+    fix: `npm install --prefix ${home.paths.home} @statsig/serverless-client`,
+  });
+  expect(code).toBe(0);
+  runtime.serve(`answer({ arms: [], problems: ["The environment has no MY_KEY."] });`);
+  expect((await doctor(home, io)).lines.get("experiments")?.fix).toContain("kaizen.md");
+});
+
+it("[EX72] a key is no name of an environment variable, and is refused", async () => {
+  const home = aCliHome();
+  expect((await home.shim("config set experiments.statsigKeyEnv secret-a1b2")).code).toBe(2);
+  expect((await home.shim("config set experiments.statsigKeyEnv STATSIG_KEY")).code).toBe(0);
 });

@@ -100,6 +100,44 @@ it("[SY73] [SY95] with work of its own a machine joins only with a choice; impor
   expect((await home.shim("state get color")).out).toBe('"red"\n');
 });
 
+it("[SD18] [SY73] schedules are imported with the rest of their runs, once; what the workspace refuses stays", async () => {
+  const server = await SyncServer.listen();
+  const code = await create(aCliHome(), server);
+  const home = aCliHome();
+  const schedule = (name: string, ...more: string[]) =>
+    home.shim(`task schedule --type build --tz UTC --name ${name} ${more.join(" ")}`, "0 3 * * *");
+  await schedule("nightly", "--max-runs 5");
+  await schedule("resting");
+  await home.shim("task schedules pause resting");
+  await schedule("taken");
+  const local = home.coordinator();
+  const tomorrow = 1.5 * 86_400_000;
+  home.now += tomorrow;
+  local.call("tasks.list", {});
+  const runs = (await home.json("task schedules"))["schedules"] as { name: string; runs: number }[];
+  const done = runs.find(({ name }) => name === "nightly")?.runs ?? 0;
+  const task = { type: "other" };
+  await server.host.call("schedules.create", { name: "taken", cron: "0 4 * * *", timeZone: "UTC", task });
+  expect(await joinAs(home, server, [code])).toMatchObject(failed(1, "keys of state, and 3 schedules"));
+  expect(await joinAs(home, server, [code], "--import")).toMatchObject(
+    printed("2 schedules moved there.", /The schedule taken stays here, without times: .*taken/),
+  );
+  const listed = async () => {
+    const there = await server.host.call("schedules.list", {});
+    return there.ok ? there.value.schedules.map(({ name, type, state, maxRuns }) => [name, type, state, maxRuns]) : [];
+  };
+  const expected = [
+    ["nightly", "build", "active", 5 - done],
+    ["resting", "build", "paused", null],
+    ["taken", "other", "active", null],
+  ];
+  expect(await listed()).toEqual(expected);
+  expect(await joinAs(home, server, [code], "--import")).toMatchObject({ code: 0 });
+  expect(await listed()).toEqual(expected);
+  await home.shim("edge leave --yes");
+  expect(await home.json("task schedules")).toMatchObject({ schedules: [{ name: "taken" }] });
+});
+
 it("[SY96] what is kept stays here, and only later changes are sent", async () => {
   const server = await SyncServer.listen();
   const code = await create(aCliHome(), server);

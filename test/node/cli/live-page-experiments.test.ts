@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import type { PageOutputs } from "#src/contract/live-page.ts";
 import * as audit from "#src/local-mcp/audit/machine-audit.ts";
 import { start } from "#src/local-mcp/experiments/experiments.ts";
 import { aSeededHome } from "#harness/machine/cli-home.ts";
@@ -11,11 +12,12 @@ it("[WP22] the experiments have their change, sessions and ages by the server's 
   const page = await servePage(home);
   const cookie = await signIn(page);
   const read = async () => (await callAs(page, cookie, { name: "page.experiments" })).value;
-  expect(await read()).toEqual({ experiments: [], offAgeMs: null, opportunities: [] });
+  expect(await read()).toEqual({ experiments: [], offAgeMs: null, opportunities: [], trouble: null });
   const { running, kept } = seedExperiments(home);
   home.now += 60_000;
   expect(await read()).toEqual({
     offAgeMs: null,
+    trouble: null,
     opportunities: [{ pattern: "waits_with_idle_chats", n: 2 }],
     experiments: expect.arrayContaining([
       {
@@ -72,4 +74,48 @@ it("[WP23] [EX58] experiments are ended and switched from the page once each, wi
     ["experiment.reverted", kept],
     ["experiment.stopped", running],
   ]);
+});
+
+it("[WP22] [WP23] a trial of the workspace is shown and ended like those of the machine, and stopped with all", async () => {
+  const home = aSeededHome();
+  fakeBundle(home);
+  const page = await servePage(home);
+  const cookie = await signIn(page);
+  const read = async () =>
+    (await callAs(page, cookie, { name: "page.experiments" })).value as PageOutputs["page.experiments"];
+  const run = (name: string, input: object, requestId: string) => callAs(page, cookie, { name, input, requestId });
+  const start = () => home.shim("experiments start balancingIntervalMs 2500");
+  const interval = async () => (await home.shim("settings get balancingIntervalMs")).out;
+
+  await start();
+  const { trouble, experiments } = await read();
+  const [first] = experiments;
+  expect([trouble, experiments.length, first]).toEqual([
+    null,
+    1,
+    expect.objectContaining({
+      change: "balancingIntervalMs of the workspace: 5000 -> 2500",
+      state: "deployed",
+      isRunning: true,
+      sessions: null,
+      ending: { isRevert: true, effect: expect.stringContaining("is 5000 again at once") },
+    }),
+  ]);
+  const end = { experiment: first?.id, isRevert: true };
+  expect((await run("page.end-experiment", end, "r1")).value).toEqual({ state: "rolled_back" });
+  expect(await interval()).toBe("5000\n");
+  expect((await read()).experiments[0]).toMatchObject({ isRunning: false, ending: null });
+  expect((await run("page.end-experiment", end, "r2")).value).toEqual({ state: "rolled_back" });
+
+  await start();
+  expect((await run("page.switch-experiments", { isOff: true }, "r3")).value).toEqual({
+    stopped: [expect.stringMatching(/^ws_/)],
+  });
+  expect(await interval()).toBe("5000\n");
+  expect((await read()).offAgeMs).toBe(0);
+  expect((await start()).code).not.toBe(0);
+  await run("page.switch-experiments", { isOff: false }, "r4");
+  expect((await start()).code).toBe(0);
+  const ends = audit.listNewest(home.runtime, 9).filter(({ actor }) => actor === "live page");
+  expect(ends.map(({ kind }) => kind)).toEqual(expect.arrayContaining(["experiment.stopped", "experiment.reverted"]));
 });

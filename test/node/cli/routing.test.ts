@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import type { InputOf, OperationName, OutputOf } from "#src/contract/operations.ts";
 import type { EpisodeSums, TypeRoutes } from "#src/contract/routes.ts";
 import { toReport } from "#src/routing/routing-report.ts";
 import { aCliHome } from "#harness/machine/cli-home.ts";
@@ -51,4 +52,33 @@ it("[RT33] what differs by less than its intervals is no saving", () => {
 it("[RT32] the cost of an accepted task has that of the tasks that were not", () => {
   expect(toReport(routes(sums(40, 1, 20), sums(0, 0))).routed).toMatchObject({ dollars: 2, accepted: 20, n: 40 });
   expect(toReport(routes(sums(0, 0), sums(0, 0))).routed).toMatchObject({ dollars: null, isEnough: false });
+});
+
+it("[RT23] [RT34] the models of a type without a route are shown, and are no report of routing", async () => {
+  const home = aCliHome();
+  const coordinator = home.coordinator();
+  const call = <Name extends OperationName>(name: Name, input: InputOf<Name>): OutputOf<Name> => {
+    const answer = coordinator.call(name, input);
+    if (!answer.ok) throw new Error(`${name}: ${answer.error.message}`);
+    return answer.value;
+  };
+  const { incarnation } = call("chats.register", {
+    chat: "c",
+    session: "s",
+    process: "boot-1:9:s9",
+    machine: "here",
+    client: "test",
+  });
+  const self = { chat: "c", incarnation };
+  call("tasks.submit", { tasks: [{ type: "fix" }] });
+  const [held] = call("tasks.claim", { self, requestId: "r1" }).claims;
+  const ran = { model: "claude-opus-5-5", effort: null, source: "default" } as const;
+  const usage = { wallMs: 1, tokens: 10, costMicros: 2_500 };
+  call("tasks.ack", { self, task: held?.task ?? 0, claim: held?.claim ?? 0, ran, usage });
+  expect((await home.shim("routing")).out).toContain("No routed attempt has ended.");
+  const { out } = await home.shim("routing fix");
+  expect(out).toContain("All attempts of the type fix, by model");
+  expect(out).toMatch(/claude-opus-5-5 +no route +1 +1 +\$0\.0025/);
+  expect(out).not.toContain("first attempts by tier");
+  expect((await home.shim("routing other")).out).toContain("No routed attempt has ended.");
 });

@@ -50,6 +50,7 @@ const planted: Readonly<Record<OpportunityPattern, Plant>> = {
   uneven_load: { rates: { busiest: 8 }, rows: 300 },
   chats_came_back: { rates: { back: 0.7 }, rows: 40 },
   cheaper_model: { rows: 10, models },
+  evolve_rejected: { rates: { rejectedChange: 0.8 }, rows: 60 },
 };
 
 it.each(opportunityPatterns)("[EX61] a history with %s has that finding, run after run", { timeout }, (pattern) => {
@@ -72,7 +73,16 @@ it("[EX62] of random histories without a pattern at most one in a hundred has a 
 const dismissed = { at: now, ageMs: 5 * dayMs, outcome: "dismissed" } as const;
 
 function quiet(changes: Partial<History>): History {
-  const quiet = { now, windowMs: 30 * dayMs, config: defaults, sessions: [], offers: [], machine: [], team: null };
+  const quiet = {
+    now,
+    windowMs: 30 * dayMs,
+    config: defaults,
+    sessions: [],
+    offers: [],
+    machine: [],
+    team: null,
+    changes: [],
+  };
   return { ...quiet, ...changes };
 }
 

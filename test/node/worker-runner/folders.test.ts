@@ -7,7 +7,7 @@ import { fixedFolder } from "#src/worker-runner/task-folder.ts";
 import { removeOldWorktrees } from "#src/worker-runner/old-worktrees.ts";
 import { git, GIT_ENV, temporaryFolder, withGit, write } from "#harness/machine/git-project.ts";
 import { base62, draw, pem } from "#harness/secrets/secret-draw.ts";
-import { aTask, whereOf, RepositoryRig } from "#harness/worker/repository-rig.ts";
+import { aDependent, aTask, whereOf, RepositoryRig } from "#harness/worker/repository-rig.ts";
 
 it("[WK11] [WK43] [WK13] each task gets a worktree of its own; its work is one commit by SHIM on its own branch", async () => {
   const rig = new RepositoryRig();
@@ -289,6 +289,21 @@ it("[WK53] a worktree whose worker was killed before anything was done in it is 
   expect(await sweep(rig, 0)).toEqual([dirname(unused.folder)]);
   expect([unused, changed, saved].map(({ folder }) => existsSync(folder))).toEqual([false, true, true]);
   expect(rig.branches()).toHaveLength(2);
+});
+
+it("[WK53] also one that began with the work of other tasks", async () => {
+  const rig = new RepositoryRig();
+  const [one, two] = [
+    await rig.done(aTask(null, 1), { "one.txt": "1\n" }),
+    await rig.done(aTask(null, 2), { "two.txt": "2\n" }),
+  ];
+  const unused = await rig.open(aDependent({ 1: one, 2: two }, 10), { pid: 2 });
+  const changed = await rig.open(aDependent({ 1: one }, 11), { pid: 2 });
+  write(changed.folder, { "a.txt": "two\n" });
+  git(changed.folder, "commit", "--all", "--quiet", "--message", "half");
+  rig.processes.kill(2);
+  expect(await sweep(rig, 0)).toEqual([dirname(unused.folder)]);
+  expect([existsSync(unused.folder), existsSync(changed.folder), rig.branches().length]).toEqual([false, true, 3]);
 });
 
 it("[WK11] a given folder is worked in as it is", async () => {

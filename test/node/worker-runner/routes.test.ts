@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { Route } from "#src/contract/routes.ts";
+import type { Ran, Route } from "#src/contract/routes.ts";
 import { WorkerRig } from "#harness/worker/worker-rig.ts";
 
 const route: Route = {
@@ -46,4 +46,64 @@ it("[RT19] an attempt that runs out of time has reported its route", async () =>
   made.executor.last.run.onRoute(route);
   await rig.time.untilTrue(() => rig.state(task) === "dead");
   expect(rig.call("tasks.routes", { type: "build" }).routes?.tiers).toMatchObject([{ tier: "small", tried: 1 }]);
+});
+
+const ran: Ran = { model: "claude-opus-5-5", effort: null, source: "default" };
+
+it("[RT23] [RT24] the model of an attempt reaches the coordinator with its end or before, and is no evidence", async () => {
+  const rig = new WorkerRig();
+  const [first, second] = [rig.submit(), rig.submit({ startToCloseMs: 60_000, heartbeatMs: 10_000, maxAttempts: 1 })];
+  const made = await rig.begun();
+  made.executor.last.run.onModel?.(ran);
+  made.executor.last.run.onUsage({ wallMs: 0, tokens: 100, costMicros: 5_000 });
+  made.executor.last.end({ kind: "done", result: null });
+  await rig.time.untilTrue(() => made.executor.attempts.length > 1);
+  expect(rig.call("tasks.history", { task: first }).attempts).toMatchObject([
+    { end: "done", model: { ...ran, tokens: 100, costMicros: 5_000 } },
+  ]);
+  made.executor.last.run.onModel?.(ran);
+  await rig.time.untilTrue(() => rig.state(second) === "dead");
+  expect(rig.call("tasks.history", { task: second }).attempts).toMatchObject([{ model: ran }]);
+  expect(rig.call("tasks.routes", {})).toEqual({ types: [], routes: null });
+  expect(rig.call("tasks.routes", { type: "build" }).routes).toMatchObject({
+    tiers: [],
+    incomparable: 0,
+    models: [{ ...ran, attempts: 2, done: 1, meanCostMicros: 5_000 }],
+  });
+});
+
+it("[RT25] a coordinator of an earlier version gets the same requests without the model", async () => {
+  const rig = new WorkerRig();
+  const tasks = [rig.submit({ heartbeatMs: 10_000 }), rig.submit(), rig.submit({ maxAttempts: 1 })];
+  const made = await rig.begun();
+  let refused = 0;
+  made.link.alter = (_name, given) => {
+    if (!("ran" in given)) return given;
+    refused += 1;
+    return { ...given, unknownField: 1 };
+  };
+  made.executor.last.run.onModel?.(ran);
+  made.executor.last.run.onProgress({ percent: 50 });
+  await rig.time.untilTrue(() => rig.call("tasks.get", { task: tasks[0] ?? 0 }).progress?.percent === 50);
+  expect([refused, made.executor.last.run.signal.aborted]).toEqual([1, false]);
+  made.executor.last.end({ kind: "done", result: null });
+  await rig.time.untilTrue(() => made.executor.attempts.length > 1);
+  made.executor.last.run.onModel?.(ran);
+  made.executor.last.end({ kind: "done", result: null });
+  await rig.time.untilTrue(() => made.executor.attempts.length > 2);
+  made.executor.last.run.onModel?.(ran);
+  made.executor.last.end({ kind: "failed", reason: "broken", isRetryable: false });
+  await rig.time.untilTrue(() => rig.state(tasks[2] ?? 0) === "dead");
+  expect([refused, ...tasks.map((task) => rig.state(task))]).toEqual([1, "done", "done", "dead"]);
+});
+
+it("[RT25] a result that is refused is refused with its model, too", async () => {
+  const rig = new WorkerRig();
+  const task = rig.submit({ maxAttempts: 1 });
+  const made = await rig.begun();
+  made.link.alter = (name, given) => (name === "tasks.ack" ? { ...given, unknownField: 1 } : given);
+  made.executor.last.run.onModel?.(ran);
+  made.executor.last.end({ kind: "done", result: null });
+  await rig.time.untilTrue(() => rig.state(task) === "dead");
+  expect(rig.call("tasks.history", { task }).attempts).toMatchObject([{ end: "failed", model: ran }]);
 });

@@ -1,5 +1,8 @@
 import { accessSync, constants, existsSync, rmSync, statfsSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { defaults } from "../../../contract/config.ts";
+import { runService } from "../../../local-mcp/assignment/service-process.ts";
+import { shellWord } from "../../../platform/launch.ts";
 import { readConfig } from "../../../platform/config-file.ts";
 import { readForeignCallers } from "../../../local-mcp/hooks/foreign-callers.ts";
 import { survey } from "../../../store/spool.ts";
@@ -25,6 +28,7 @@ export function machineChecks(cli: Cli): Check[] {
     disk_space: disk,
     config,
     spool,
+    experiments,
     foreign_callers: foreignCallers,
     clients,
   };
@@ -114,6 +118,26 @@ function config(cli: Cli): Check {
     ? pass("config", `${path} is valid`)
     : fail("config", read.error, "Correct the file; until then the defaults apply.");
 }
+
+/** [EX76] Loads the service as the start of a session does. */
+function experiments(cli: Cli): Check[] {
+  const { io, paths } = cli;
+  const read = readConfig(paths.config);
+  const { provider } = read.ok ? read.value.experiments : defaults.experiments;
+  if (!read.ok || provider === "local") return [];
+  const source = { launch: io.launch, env: io.env, paths, config: read.value };
+  const [problem] = runService(source, { kind: "check" }, serviceMs).problems;
+  if (problem === undefined) return [pass("experiments", `sessions of trials are assigned by ${provider}`)];
+  const text = `${provider} cannot assign: ${problem} Sessions that begin are in no trial.`;
+  const [, missing] = /npm install (\S+)$/.exec(problem) ?? [];
+  const fix =
+    missing === undefined
+      ? "See docs/guide/kaizen.md, or `shim config unset experiments.provider`."
+      : `npm install --prefix ${shellWord(paths.home)} ${missing}`;
+  return [warn("experiments", text, fix)];
+}
+
+const serviceMs = 8_000;
 
 function spool(cli: Cli): Check[] {
   const folder = cli.paths.spool;

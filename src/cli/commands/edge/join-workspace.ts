@@ -15,6 +15,8 @@ import { formatCode } from "../../../local-mcp/sync/workspace-key.ts";
 import { failed, wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
+import { pluralize } from "../../screen-text.ts";
+import { listSchedules, moveSchedules, type MovedSchedules } from "./move-schedules.ts";
 import { keyText, edgeVisibilityText, type FoundKey } from "./workspace-key-input.ts";
 import type { NewTask, TaskState } from "../../../contract/tasks.ts";
 import type { OutputOf } from "../../../contract/operations.ts";
@@ -47,17 +49,13 @@ interface LocalChoice {
   readonly keep?: boolean;
 }
 
-export async function chooseLocalWork(
-  cli: Cli,
-  options: LocalChoice,
-  { sessions, tasks, keys, running }: LocalWork,
-): Promise<CliResult<boolean>> {
+export async function chooseLocalWork(cli: Cli, options: LocalChoice, work: LocalWork): Promise<CliResult<boolean>> {
   if (options.import && options.keep) return wrongUsage("give --import or --keep, not both.");
   if (options.import || options.keep) return ok(options.import === true);
-  if (sessions + tasks.length + keys + running === 0) return ok(true);
-  const description = `On this machine there are ${sessions} sessions, ${tasks.length + running} open tasks and ${keys} keys of state.`;
+  const description = describeWork(work);
+  if (description === null) return ok(true);
   const joinPreferences =
-    "--import sends the sessions and submits the tasks that have not started; --keep leaves everything here, and nothing is lost";
+    "--import sends the sessions and submits the tasks that have not started, and the schedules; --keep leaves everything here, and nothing is lost";
   if (!cli.io.isInteractive)
     return failed("choice_needed", `${description} Choose: ${joinPreferences}. Nothing was changed.`);
   const reply = (await cli.io.ask(`${description}\n${joinPreferences}. import or keep? `)).trim().toLowerCase();
@@ -65,12 +63,20 @@ export async function chooseLocalWork(
   return failed("not_confirmed", "nothing was changed.");
 }
 
+/** Returns null where there is none. */
+function describeWork({ sessions, tasks, schedules, keys, running }: LocalWork): string | null {
+  if (sessions + tasks.length + schedules + keys + running === 0) return null;
+  const more = schedules > 0 ? `, and ${pluralize(schedules, "schedule")}` : "";
+  return `On this machine there are ${sessions} sessions, ${tasks.length + running} open tasks and ${keys} keys of state${more}.`;
+}
+
 export async function completeJoin(cli: Cli, joining: JoinPlan): Promise<CommandResult> {
   const { link, work, isImporting } = joining;
-  const movedTasks = isImporting ? await moveTasks(cli, link, work) : ok(0);
-  if (!movedTasks.ok) return movedTasks;
+  const tasks = isImporting ? await moveTasks(cli, link, work) : ok(0);
+  if (!tasks.ok) return tasks;
+  const schedules = isImporting ? await moveLocalSchedules(cli, link) : { moved: [], left: [] };
   await storeMembership(cli, joining);
-  return ok(toAnswer(joining, movedTasks.value));
+  return ok(toAnswer(joining, { tasks: tasks.value, schedules }));
 }
 
 /** [SY61] A repeated join keeps the device's numbers. Preferences are stored before any send. */
@@ -97,21 +103,36 @@ function knownDevice(sql: Sql, { edge, isMoving: moves }: JoinPlan): devices.Dev
   return device?.workspace === edge.workspace && !moves ? device : null;
 }
 
-function toAnswer(joining: JoinPlan, tasks: number): { data: unknown; text: string } {
+interface MovedWork {
+  readonly tasks: number;
+  readonly schedules: MovedSchedules;
+}
+
+function toAnswer(joining: JoinPlan, imported: MovedWork): { data: unknown; text: string } {
+  const { tasks, schedules } = imported;
   const { edge, found } = joining;
   const { workspace, url, machine } = edge;
-  const data = { workspace, url, machine, keyId: found?.key.id ?? null, importedTasks: tasks };
-  const text = `This machine has joined ${workspace} as ${machine}.\n${localText(joining, tasks)}`;
+  const data = {
+    workspace,
+    url,
+    machine,
+    keyId: found?.key.id ?? null,
+    importedTasks: tasks,
+    importedSchedules: schedules.moved,
+  };
+  const text = `This machine has joined ${workspace} as ${machine}.\n${localText(joining, imported)}`;
   if (!found) return { data, text: `${text}Nothing is synced: this machine only coordinates.\n` };
   const hint = "`shim edge sync` sends the local sessions now; open chats do it automatically.\n";
   if (!found.isNew) return { data, text: text + edgeVisibilityText + hint };
   return { data: { ...data, key: formatCode(found.key) }, text: text + edgeVisibilityText + keyText(found.key) + hint };
 }
 
-function localText({ work, isImporting }: JoinPlan, tasks: number): string {
+function localText({ work, isImporting }: JoinPlan, { tasks, schedules }: MovedWork): string {
   if (!isImporting) return "";
   const lines = [
     tasks > 0 ? [`${tasks} open tasks were submitted there, and cancelled here.`] : [],
+    schedules.moved.length > 0 ? [`${pluralize(schedules.moved.length, "schedule")} moved there.`] : [],
+    schedules.left.map(({ name, reason }) => `The schedule ${name} stays here, without times: ${reason}`),
     work.running > 0 ? [`${work.running} running tasks continue here.`] : [],
     work.keys > 0 ? ["State and messages of this machine stay in its own file."] : [],
   ];
@@ -127,6 +148,7 @@ interface LocalWork {
   /** Running tasks, which finish here in either case. */
   readonly running: number;
   readonly keys: number;
+  readonly schedules: number;
 }
 
 const waitingStates: readonly TaskState[] = ["blocked", "scheduled", "queued", "assigned"];
@@ -155,6 +177,7 @@ export async function readLocalWork(cli: Cli): Promise<LocalWork> {
       sessions: row?.n ?? 0,
       tasks: waiting.flat().toSorted((a, b) => a - b),
       running: running.length,
+      schedules: listSchedules(local).length,
       keys: keys.ok ? keys.value.entries.filter(({ key }) => !key.startsWith("$")).length : 0,
     };
   });
@@ -180,18 +203,25 @@ function moveTasks(cli: Cli, link: CoordinatorLink, { tasks }: LocalWork): Promi
       return one.ok ? [one.value] : [];
     });
     if (found.length === 0) return ok(0);
-    const epoch = store.read(epochOf, 0);
+    const prefix = importPrefix(link, store);
     const moved = new Set(found.map(({ task }) => task));
     const submitted = await link.call("tasks.submit", {
-      tasks: found.map((task) =>
-        toNewTask(task, moved, `import.${link.machine.replaceAll(/[^\w.-]/g, "-").slice(0, 60)}.${epoch}`),
-      ),
+      tasks: found.map((task) => toNewTask(task, moved, prefix)),
     });
     if (!submitted.ok) return submitted;
     const reason = `moved to ${link.where}`.slice(0, 500);
     for (const { task } of found) local.call("tasks.cancel", { task, reason });
     return ok(found.length);
   });
+}
+
+function moveLocalSchedules(cli: Cli, link: CoordinatorLink): Promise<MovedSchedules> {
+  return withLocal(cli, (local, store) => moveSchedules(local, link, importPrefix(link, store)));
+}
+
+/** The same for a repeated import of the same work. */
+function importPrefix({ machine }: CoordinatorLink, store: Store): string {
+  return `import.${machine.replaceAll(/[^\w.-]/g, "-").slice(0, 60)}.${store.read(epochOf, 0)}`;
 }
 
 /** Keeps dependencies on imported tasks only; custom time limits fall back to the defaults. */

@@ -10,6 +10,16 @@ import { settingAt } from "../../../shared/setting-keys.ts";
 import { ambiguous, failed, notFound, wrongUsage, type CliResult, type FailedResult } from "../../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../../cli.ts";
 import { pluralize } from "../../screen-text.ts";
+import { findWorkspaceParameter } from "../../../experiments/queue/workspace-parameters.ts";
+import { isTrialId, trialState } from "./workspace-decisions.ts";
+import {
+  allowTrialsByHand,
+  endTrialByHand,
+  listTrials,
+  showTrial,
+  startTrial,
+  stopTrialsByHand,
+} from "./workspace-experiments.ts";
 
 interface StopOptions extends CommonOptions {
   readonly all?: boolean;
@@ -24,12 +34,14 @@ export function addExperiments(program: Command, cli: Cli): void {
   const command = program.command("experiments").description("trials of settings; show, start, stop, revert, allow");
   cli.define(command, () => list(cli));
   const show = command.command("show <id>").description("plan, figures and steps of one");
-  cli.define(show, (_options: CommonOptions, id: string) => withExperiment(cli, id, (found) => ok(shown(cli, found))));
+  cli.define(show, (_options: CommonOptions, id: string) =>
+    isTrialId(id) ? showTrial(cli, id) : withExperiment(cli, id, (found) => ok(shown(cli, found))),
+  );
   const begin = command
     .command("start <key> <value>")
-    .description("try a value with a share of the sessions that begin from now on")
+    .description("try a value with a share of the sessions that begin from now on; one of the workspace with all chats")
     .option("--reason <text>", "why, for the report", "started by hand")
-    .option("--yes", "do not ask where more may be lost at a death");
+    .option("--yes", "do not ask where more may be lost at a death, or one is noticed later");
   cli.define(begin, (options: StartOptions, key: string, value: string) => startOne(cli, options, key, value));
   const end = command
     .command("stop [id]")
@@ -48,19 +60,37 @@ async function list(cli: Cli): Promise<CommandResult> {
     (sql) => ({ experiments: rows.list(sql).map(({ experiment }) => experiment), off: rows.offSince(sql) }),
     { experiments: [], off: null },
   );
+  const workspace = await listTrials(cli);
+  const lines = [
+    ...experiments.map((one) => ({ ...one, sessions: sessionsText(one), text: stateText(one) })),
+    ...workspace.trials.map((one) => ({ ...one, sessions: "all", text: trialState(one) })),
+  ];
   const table = cli.table(
-    experiments,
+    lines.toSorted((one, other) => (other.steps[0]?.at ?? 0) - (one.steps[0]?.at ?? 0)),
     {
       ID: ({ id }) => id,
       SETTING: ({ key, from, to }) => `${key}: ${from} -> ${to}`,
-      STATE: (one) => stateText(one),
-      SESSIONS: ({ canary }) => (canary ? String(canary.counts[0] + canary.counts[1]) : "-"),
+      STATE: ({ text }) => text,
+      SESSIONS: ({ sessions }) => sessions,
       SINCE: ({ steps }) => cli.ago(steps.at(-1)?.at ?? 0),
     },
     "No experiment yet. `shim opportunities` says what to try.\n",
   );
-  const note = off === null ? "" : `Switched off ${cli.ago(off)}. \`shim experiments allow\` lets them start again.\n`;
-  return ok({ data: { experiments, offSince: off }, text: `${table}${note}` });
+  const since = off ?? workspace.offSince;
+  const note =
+    since === null ? "" : `Switched off ${cli.ago(since)}. \`shim experiments allow\` lets them start again.\n`;
+  return ok({
+    data: { experiments, offSince: off, workspace },
+    text: `${table}${note}${problemText("Trials of the workspace are not listed", workspace.problem)}`,
+  });
+}
+
+function problemText(what: string, problem: string | null): string {
+  return problem === null ? "" : `${what}: ${problem}\n`;
+}
+
+function sessionsText({ canary }: Experiment): string {
+  return canary ? String(canary.counts[0] + canary.counts[1]) : "-";
 }
 
 function stateText({ state, verdict }: Experiment): string {
@@ -108,6 +138,8 @@ function findOne(runtime: Runtime, prefix: string): CliResult<Experiment> {
 async function startOne(cli: Cli, { yes, reason }: StartOptions, key: string, text: string): Promise<CommandResult> {
   const runtime = await cli.runtime();
   const to = Number(text);
+  const ofWorkspace = findWorkspaceParameter(key);
+  if (ofWorkspace) return startTrial(cli, { parameter: ofWorkspace, to, reason, isSure: yes === true });
   const parameter = findParameter(key);
   const from = Number(settingAt(runtime.config, key));
   if (parameter && lowersSafety(parameter, from, to)) {
@@ -153,13 +185,17 @@ async function stop(cli: Cli, { all }: StopOptions, id: string | undefined): Pro
   if (id !== undefined) return endOne(cli, id, false);
   const runtime = await cli.runtime();
   const stopped = decideStopAll(runtime, "command line");
+  const workspace = await stopTrialsByHand(cli);
+  const count = stopped.length + workspace.stopped.length;
+  const text = `${pluralize(count, "experiment")} stopped; none starts until \`shim experiments allow\`.\n`;
   return ok({
-    data: { stopped },
-    text: `${pluralize(stopped.length, "experiment")} stopped; none starts until \`shim experiments allow\`.\n`,
+    data: { stopped, workspace },
+    text: `${text}${problemText("Nothing was stopped in the workspace", workspace.problem)}`,
   });
 }
 
 async function endOne(cli: Cli, id: string, isRevert: boolean): Promise<CommandResult> {
+  if (isTrialId(id)) return endTrialByHand(cli, id, isRevert);
   return withExperiment(cli, id, (found, runtime) => {
     const after = decideEnd(runtime, "command line", found.id, isRevert);
     if (!after) return failed("ended", `${found.id} has ended: ${stateText(found)}.`);
@@ -173,5 +209,9 @@ async function endOne(cli: Cli, id: string, isRevert: boolean): Promise<CommandR
 async function allowAll(cli: Cli): Promise<CommandResult> {
   const runtime = await cli.runtime();
   decideAllow(runtime, "command line");
-  return ok({ data: { offSince: null }, text: "Experiments may start again.\n" });
+  const problem = await allowTrialsByHand(cli);
+  return ok({
+    data: { offSince: null, workspaceProblem: problem },
+    text: `Experiments may start again.\n${problemText("Not in the workspace", problem)}`,
+  });
 }

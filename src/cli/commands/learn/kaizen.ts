@@ -3,10 +3,11 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import type { KaizenSetting } from "../../../contract/config.ts";
 import { findWeek, weekOf } from "../../../experiments/kaizen/week.ts";
-import { weeklyReport } from "../../../experiments/kaizen/weekly-report.ts";
+import { weeklyReport, withTrials } from "../../../experiments/kaizen/weekly-report.ts";
 import type { Experiment } from "../../../experiments/engine/experiment.ts";
 import { describeFinding } from "../../../experiments/opportunities/describe.ts";
 import type { Finding } from "../../../experiments/opportunities/finding.ts";
+import { sendCounted } from "../../../local-mcp/assignment/send-counted.ts";
 import { nextTrial, tryFinding } from "../../../local-mcp/experiments/next-trial.ts";
 import { advanceAll } from "../../../local-mcp/experiments/experiments.ts";
 import { weeklyFacts } from "../../../local-mcp/experiments/weekly-facts.ts";
@@ -17,7 +18,11 @@ import { exitCodes, failed, wrongUsage } from "../../answer.ts";
 import { durationOption } from "../../task-input.ts";
 import type { Cli, CommandResult, CommonOptions } from "../../cli.ts";
 import { pluralize } from "../../screen-text.ts";
+import { openCoordinatorLink } from "../../coordinator-link.ts";
+import { compareQueue } from "./compare-queue.ts";
 import { examine } from "./opportunities.ts";
+import { listTrials } from "./workspace-experiments.ts";
+import { reviewWorkspace, type WorkspaceReview } from "./workspace-review.ts";
 
 interface RunOptions extends CommonOptions {
   readonly dryRun?: boolean;
@@ -50,6 +55,7 @@ interface Review {
   readonly moved: readonly Experiment[];
   readonly trial: Experiment | Finding | null;
   readonly report: string | null;
+  readonly workspace: WorkspaceReview;
 }
 
 /** [EX81] */
@@ -58,20 +64,46 @@ async function review(cli: Cli, { dryRun, timeLimit }: RunOptions): Promise<Comm
   if (timeLimit !== undefined) setTimeout(() => process.exit(exitCodes.failed), timeLimit).unref();
   const runtime = await cli.runtime();
   const mode = runtime.config.kaizen;
-  const { findings } = (await examine(cli, runtime, { isStored: dryRun !== true })).found;
+  const { found, recorded } = await examine(cli, runtime, { isStored: dryRun !== true });
+  const { findings } = found;
   const candidate = mode === "apply" ? nextTrial(runtime, findings) : null;
+  const workspace = await reviewTeam(cli, runtime, findings, dryRun === true);
   if (dryRun === true) {
-    const done: Review = { mode, findings, moved: [], trial: candidate, report: null };
+    const done: Review = { mode, findings, moved: [], trial: candidate, report: null, workspace };
     return ok({ data: done, text: planText(cli, done) });
   }
   const moved = advanceAll(runtime);
-  const trial = candidate && tryFinding(runtime, candidate);
-  const report = writeLastWeek(runtime, findings);
-  const done: Review = { mode, findings, moved, trial, report };
-  return ok({ data: done, text: doneText(done) });
+  sendCounted(runtime);
+  const trial = candidate && tryFinding(runtime, candidate, recorded);
+  const report = await writeLastWeek(cli, runtime, findings);
+  const done: Review = { mode, findings, moved, trial, report, workspace };
+  return ok({ data: done, text: doneText(cli, done) });
 }
 
-function planText(cli: Cli, { mode, findings, trial }: Review): string {
+/** [EX90] */
+async function reviewTeam(
+  cli: Cli,
+  runtime: Runtime,
+  findings: readonly Finding[],
+  isDryRun: boolean,
+): Promise<WorkspaceReview> {
+  const link = await openCoordinatorLink(cli);
+  if (!link.ok) return notReviewed(link.error.message);
+  try {
+    const { kaizen: mode } = runtime.config;
+    const compare = compareQueue(runtime);
+    const reviewed = await reviewWorkspace(runtime, link.value, { mode, findings, isDryRun, compare });
+    return reviewed.ok ? reviewed.value : notReviewed(reviewed.error.message);
+  } finally {
+    link.value.close();
+  }
+}
+
+function notReviewed(reason: string): WorkspaceReview {
+  return { candidate: null, trial: null, note: `Not reviewed: ${reason}` };
+}
+
+function planText(cli: Cli, { mode, findings, trial, workspace }: Review): string {
   const found = findings.map((one) => `- ${ideaOf(one)}\n`).join("");
   const plan =
     mode === "apply"
@@ -79,7 +111,7 @@ function planText(cli: Cli, { mode, findings, trial }: Review): string {
         ? `Would try ${trial.parameter} = ${trial.to}.\n`
         : "Would try nothing.\n"
       : "Would change nothing: `shim config set kaizen apply` allows trials.\n";
-  return `${pluralize(findings.length, "finding")}.\n${cli.verbatim(found)}${plan}`;
+  return `${pluralize(findings.length, "finding")}.\n${cli.verbatim(found)}${plan}${workspaceText(cli, workspace)}`;
 }
 
 function ideaOf(finding: Finding): string {
@@ -87,23 +119,28 @@ function ideaOf(finding: Finding): string {
   return `${title}. ${text} ${advice}`;
 }
 
-function doneText({ findings, moved, trial, report }: Review): string {
+function workspaceText(cli: Cli, { note }: WorkspaceReview): string {
+  return `Workspace: ${cli.verbatim(note)}\n`;
+}
+
+function doneText(cli: Cli, { findings, moved, trial, report, workspace }: Review): string {
   const trialText = trial && "state" in trial ? `${trial.id}: ${trial.key} = ${trial.to}, ${trial.state}.\n` : "";
   const movedText = moved.map(({ id, state }) => `${id}: ${state.replace("_", " ")}.\n`).join("");
   const reportText = report === null ? "" : `Report: ${report}\n`;
-  return `${pluralize(findings.length, "finding")}.\n${movedText}${trialText}${reportText}`;
+  return `${pluralize(findings.length, "finding")}.\n${movedText}${trialText}${workspaceText(cli, workspace)}${reportText}`;
 }
 
 /** [EX83] Each week with chats once, as soon as it has ended. @returns the path if written */
-function writeLastWeek(runtime: Runtime, findings: readonly Finding[]): string | null {
+async function writeLastWeek(cli: Cli, runtime: Runtime, findings: readonly Finding[]): Promise<string | null> {
   const folder = join(runtime.paths.home, "reports");
   const week = weekOf(weekOf(runtime.now()).from - 1);
   const path = join(folder, `${week.name}.md`);
   if (existsSync(path)) return null;
   const facts = runtime.store.read((sql) => weeklyFacts(sql, week), null);
   if (!facts || facts.sessions === 0) return null;
+  const all = withTrials(facts, await listTrials(cli));
   createPrivateFolder(folder);
-  writeAtomically(path, weeklyReport(facts, findings.map(ideaOf)), { mode: 0o600 });
+  writeAtomically(path, weeklyReport(all, findings.map(ideaOf)), { mode: 0o600 });
   return path;
 }
 
@@ -116,6 +153,6 @@ async function showReport(cli: Cli, { week: name }: ReportOptions): Promise<Comm
   const findings = isThisWeek ? (await examine(cli, runtime, { isStored: false })).found.findings : null;
   const facts = runtime.store.read((sql) => weeklyFacts(sql, week), null);
   if (!facts) return failed("nothing_stored", "nothing is stored yet, so there is nothing to report.");
-  const text = weeklyReport(facts, findings && findings.map(ideaOf));
+  const text = weeklyReport(withTrials(facts, await listTrials(cli)), findings && findings.map(ideaOf));
   return ok({ data: { week: week.name, report: text }, text, isVerbatim: true });
 }

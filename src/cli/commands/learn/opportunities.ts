@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import type { ReplaySession } from "../../../contract/replay.ts";
 import { describeFinding } from "../../../experiments/opportunities/describe.ts";
 import {
   findOpportunities,
@@ -13,6 +14,7 @@ import type { Runtime } from "../../../runtime/runtime.ts";
 import { age } from "../../../shared/format.ts";
 import { ok } from "../../../shared/result.ts";
 import type { CliResult } from "../../answer.ts";
+import { pastChanges } from "../../../evolution/past-decisions.ts";
 import { momentOption, type Cli, type CommandResult, type CommonOptions } from "../../cli.ts";
 import { openCoordinatorLink } from "../../coordinator-link.ts";
 import { pluralize } from "../../screen-text.ts";
@@ -36,6 +38,8 @@ export function addOpportunities(program: Command, cli: Cli): void {
 export interface Examination {
   readonly since: number;
   readonly sessions: number;
+  /** Oldest first. */
+  readonly recorded: readonly ReplaySession[];
   readonly team: CliResult<TeamHistory>;
   readonly found: Opportunities;
 }
@@ -72,10 +76,11 @@ export async function examine(
     offers,
     machine: machineMetrics(runtime),
     team: team.ok ? team.value : null,
+    changes: pastChanges(cli.paths.home),
   });
   const patterns = found.findings.map(({ pattern }) => pattern);
   if (isStored) runtime.store.write((sql) => storeRun(sql, now + (now - since), patterns));
-  return { since, sessions: sessions.length, team, found };
+  return { since, sessions: sessions.length, recorded: sessions.map(({ session }) => session), team, found };
 }
 
 async function findTeam(cli: Cli, now: number): Promise<CliResult<TeamHistory>> {

@@ -17,11 +17,14 @@ import { failed, notFound, wrongUsage, type CliResult } from "../../answer.ts";
 import { momentOption, type Cli, type CommandResult, type CommonOptions } from "../../cli.ts";
 import { readFileLines, writeLines } from "../../line-file.ts";
 import { pluralize } from "../../screen-text.ts";
+import { replayWorkspace } from "./workspace-replay.ts";
 
 interface ReplayOptions extends CommonOptions {
   readonly since?: number;
   readonly corpus?: string;
   readonly set?: readonly string[];
+  /** True: without values. */
+  readonly workspace?: readonly string[] | true;
 }
 
 const dayMs = 86_400_000;
@@ -34,8 +37,11 @@ export function addReplay(program: Command, cli: Cli): void {
     .description("what deaths would lose under other settings, by the recorded sessions; export")
     .option("--since <time>", "only sessions seen since (default: 30d)", momentOption(cli.io, "first"))
     .option("--corpus <file>", "sessions of a file that `shim replay export` wrote")
-    .option("--set <key=value...>", "compare with these settings: checkpoint.everyMs=60000");
-  cli.define(command, (options: ReplayOptions) => report(cli, options));
+    .option("--set <key=value...>", "compare with these settings: checkpoint.everyMs=60000")
+    .option("--workspace [key=value...]", "compare settings of the workspace by its own tasks: chatTtlMs=60000");
+  cli.define(command, (options: ReplayOptions) =>
+    options.workspace === undefined ? report(cli, options) : replayWorkspace(cli, options.workspace),
+  );
   const exported = command
     .command("export <file>")
     .description("the sessions as JSON lines: times, kinds and sizes, no texts, names or paths");

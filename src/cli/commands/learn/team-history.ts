@@ -21,7 +21,7 @@ const maxHistories = 300;
 const parallel = 10;
 const perPage = 200;
 /** Longest silence that `chatTtlMs` can allow: no setting waits longer for a sleeping machine. */
-const backWithinMs = 600_000;
+export const backWithinMs = 600_000;
 const maxEntries = 500;
 
 type Caller = Pick<CoordinatorLink, "call">;
@@ -51,7 +51,7 @@ export async function readTeam(link: Caller, now: number): Promise<CliResult<Tea
   });
 }
 
-async function listChats(link: Caller): Promise<CliResult<Chat[]>> {
+export async function listChats(link: Caller): Promise<CliResult<Chat[]>> {
   const chats: Chat[] = [];
   let cursor: string | undefined;
   for (let page = 0; page < maxPages; page++) {
@@ -88,7 +88,7 @@ async function readTaskTypes(link: Caller, chats: readonly Chat[], now: number):
   );
 }
 
-async function listTasks(link: Caller): Promise<CliResult<TaskLine[]>> {
+export async function listTasks(link: Caller): Promise<CliResult<TaskLine[]>> {
   const tasks: TaskLine[] = [];
   let cursor: string | undefined;
   for (let page = 0; page < maxPages; page++) {
@@ -177,6 +177,6 @@ function isReturn(registered: AuditEntry, gone: AuditEntry): boolean {
   );
 }
 
-function detailOf({ detail }: AuditEntry): Readonly<Record<string, unknown>> {
+export function detailOf({ detail }: AuditEntry): Readonly<Record<string, unknown>> {
   return typeof detail === "object" && detail !== null && !Array.isArray(detail) ? detail : {};
 }

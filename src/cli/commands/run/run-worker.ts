@@ -1,11 +1,12 @@
 import { dirname, join, resolve } from "node:path";
 import { MachineHealth } from "../../../worker-runner/machine-health.ts";
+import { worktreesIn } from "../../../worker-runner/work-record.ts";
 import { removeOldWorktrees } from "../../../worker-runner/old-worktrees.ts";
 import { OutputFiles } from "../../../worker-runner/output-files.ts";
 import type { TaskSetup } from "../../../worker-runner/attempt.ts";
 import { WorkerAutomation, type EndCounts } from "../../../worker-runner/worker-automation.ts";
 import { WorkerConfig } from "./worker-config.ts";
-import type { WorkerEvent } from "../../../worker-runner/worker-events.ts";
+import type { EmitWorkerEvent, WorkerEvent } from "../../../worker-runner/worker-events.ts";
 import { newId, type Platform } from "../../../coordinator-client/edge/platform.ts";
 import { nodePlatform } from "../../../coordinator-client/edge/node-platform.ts";
 import { identify } from "../../../platform/processes.ts";
@@ -14,14 +15,15 @@ import { startSync } from "../../../local-mcp/sync/start-sync.ts";
 import { formatIssues } from "../../../shared/problems.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok, type Result } from "../../../shared/result.ts";
-import { failed, wrongUsage, type Answer, type FailedResult } from "../../answer.ts";
+import { failed, wrongUsage, type Answer, type CliResult, type FailedResult } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
 import type { WorkerFlags, WorkerSource } from "./worker.ts";
 import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
 import { readInputFile } from "../../plan-file.ts";
 import { safeText, safeJsonLine, oneLine } from "../../screen-text.ts";
 import { localTime } from "../../times.ts";
-import { createSetups, worktreesIn, type WorkerPlan } from "./worker-setups.ts";
+import { reserveForTask } from "../transform/reserve-changed.ts";
+import { createSetups, type WorkerPlan } from "./worker-setups.ts";
 
 export async function runWorker(cli: Cli, flags: WorkerFlags, source: WorkerSource): Promise<CommandResult> {
   const plan = readPlan(cli, flags, source);
@@ -79,18 +81,49 @@ function fromCommand(
 }
 
 async function work(cli: Cli, flags: WorkerFlags, link: CoordinatorLink, plan: WorkerPlan): Promise<CommandResult> {
+  const emit: EmitWorkerEvent = (event) => printEvent(cli, flags.json === true, event);
+  try {
+    const ended = await doTasks(cli, flags, link, plan, emit);
+    return ended.ok ? ok(toAnswer(flags, ended.value)) : ended;
+  } finally {
+    // Unread output must not keep the process alive.
+    cli.io.leaveWithin(leaveTimeoutMs);
+  }
+}
+
+const leaveTimeoutMs = 2_000;
+
+/** Does tasks until there is none, or until it is asked to end. */
+export async function doTasks(
+  cli: Cli,
+  flags: WorkerFlags,
+  link: CoordinatorLink,
+  plan: WorkerPlan,
+  emit: EmitWorkerEvent,
+): Promise<CliResult<EndCounts>> {
   const runtime = await cli.runtime();
   const platform = nodePlatform();
   const ownProcess = identify(runtime.processes, process.pid);
   if (!ownProcess) return failed("unknown_process", "this system does not report when a process was started.");
   const { random, clock } = platform;
-  const { launch } = cli.io;
-  const deps = { runtime, launch, machine: link.machine, ownProcess, random, monotonic: () => clock.monotonic() };
+  const { launch, versionOf } = cli.io;
+  const deps = {
+    runtime,
+    launch,
+    versionOf,
+    machine: link.machine,
+    ownProcess,
+    random,
+    monotonic: () => clock.monotonic(),
+    reserveFiles: (top: string, paths: readonly string[], files: readonly string[]) =>
+      reserveForTask(cli, link, { top, paths }, files),
+    call: link.call,
+  };
   const setups = await createSetups(deps, plan);
   if (!setups.ok) return setups;
   for (const folder of await removeOldWorktrees(worktreesIn(runtime.paths.home), runtime))
     cli.progress(`A worktree that was unused for a week was removed: ${folder}`);
-  const worker = automation(cli, flags, { link, plan, setups: setups.value, platform });
+  const worker = automation(cli, flags, { link, plan, setups: setups.value, platform, emit });
   let interrupts = 0;
   const subscriptions = [
     cli.io.onInterrupt(() => {
@@ -104,25 +137,23 @@ async function work(cli: Cli, flags: WorkerFlags, link: CoordinatorLink, plan: W
   const sync = startSync(runtime, ownProcess, recordTakeovers);
   try {
     const ended = await worker.run();
-    return ended.ok ? ok(toAnswer(flags, ended.value)) : failed(ended.error.code, `${ended.error.message}.`);
+    return ended.ok ? ended : failed(ended.error.code, `${ended.error.message}.`);
   } finally {
     await sync.stop();
     for (const stop of subscriptions) stop();
-    // Unread output must not keep the process alive.
-    cli.io.leaveWithin(leaveTimeoutMs);
   }
 }
-
-const leaveTimeoutMs = 2_000;
 
 interface AutomationParts {
   readonly link: CoordinatorLink;
   readonly plan: WorkerPlan;
   readonly setups: ReadonlyMap<string, TaskSetup>;
   readonly platform: Platform;
+  readonly emit: EmitWorkerEvent;
 }
 
-function automation(cli: Cli, flags: WorkerFlags, { link, plan, setups, platform }: AutomationParts): WorkerAutomation {
+function automation(cli: Cli, flags: WorkerFlags, parts: AutomationParts): WorkerAutomation {
+  const { link, plan, setups, platform, emit } = parts;
   const { concurrency, capabilities, drainMs } = plan.config;
   const name = `worker-${link.machine.replaceAll(/[^\w.:@-]/g, "-").slice(0, 80)}-${newId(platform).slice(-12)}`;
   const { process, machine } = link;
@@ -135,7 +166,7 @@ function automation(cli: Cli, flags: WorkerFlags, { link, plan, setups, platform
       link: link.client,
       platform,
       health: () => health.check(),
-      emit: (event) => printEvent(cli, flags.json === true, event),
+      emit,
       keepOutput: (task, text) => files.save(task, text),
     },
   );
@@ -164,7 +195,7 @@ function toAnswer({ once, maxTasks }: WorkerFlags, ends: EndCounts): Answer {
 
 const maxEventChars = 400;
 
-function formatEvent(event: WorkerEvent): string {
+export function formatEvent(event: WorkerEvent): string {
   return oneLine(describeEvent(event), maxEventChars);
 }
 

@@ -1,13 +1,19 @@
 import * as z from "zod";
 import { TaskType } from "../../../contract/tasks.ts";
 import { Label } from "../../../contract/values.ts";
+import { AnalyzeSettings } from "../../../tool-runner/analyze-executor.ts";
+import { EvolveSettings } from "../../../evolution/evolve-settings.ts";
+import { TransformSettings } from "../../../transform/transform-executor.ts";
 import { ClaudeSettings } from "../../../worker-runner/claude/claude-settings.ts";
 
-/** Exactly one of `command` and `claude`. */
+/** Exactly one of `command`, `claude`, `analyze`, `transform` and `evolve`. */
 const TypeConfig = z
   .strictObject({
     command: z.tuple([z.string().min(1).max(4_096)], z.string().max(4_096)).optional(),
     claude: ClaudeSettings.optional(),
+    analyze: AnalyzeSettings.optional(),
+    transform: TransformSettings.optional(),
+    evolve: EvolveSettings.optional(),
     finalCodes: z.array(z.int().min(1).max(255)).max(100).optional(),
     /** Shared by all tasks; relative to the settings file. */
     folder: z.string().min(1).max(4_096).optional(),
@@ -29,9 +35,22 @@ const TypeConfig = z
     jobTests: z.tuple([z.string().min(1).max(4_096)], z.string().max(4_096)).optional(),
   })
   .refine(
-    ({ command, claude }) => (command === undefined) !== (claude === undefined),
-    "say how it is done: by a command, or by claude",
+    ({ command, claude, analyze, transform, evolve }) =>
+      [command, claude, analyze, transform, evolve].filter((way) => way !== undefined).length === 1,
+    "say how it is done: by a command, or by claude, or by analyze, or by transform, or by evolve",
   )
+  .refine(({ analyze, folder }) => analyze === undefined || folder !== undefined, {
+    message: "analyze works where the tools are installed: name the folder",
+    path: ["analyze"],
+  })
+  .refine(({ transform, folder }) => transform === undefined || folder === undefined, {
+    message: "a transform works in worktrees of a repository, not in a folder as it is",
+    path: ["folder"],
+  })
+  .refine(({ evolve, folder }) => evolve === undefined || folder === undefined, {
+    message: "evolve works in worktrees of a repository, not in a folder as it is",
+    path: ["folder"],
+  })
   .refine(({ finalCodes, command }) => finalCodes === undefined || command !== undefined, {
     message: "finalCodes are only for a command",
     path: ["finalCodes"],

@@ -5,13 +5,19 @@ import { commandExecutor, testedExecutor } from "../../../worker-runner/command-
 import type { TaskSetup } from "../../../worker-runner/attempt.ts";
 import type { Executor } from "../../../worker-runner/executor.ts";
 import { hasRemote } from "../../../worker-runner/remote-branches.ts";
+import { OutputFiles } from "../../../worker-runner/output-files.ts";
+import { analyzeExecutor } from "../../../tool-runner/analyze-executor.ts";
 import { type TaskFolders, fixedFolder } from "../../../worker-runner/task-folder.ts";
+import { evolveFolders } from "../../../evolution/evolve-folders.ts";
+import type { Caller } from "../../../evolution/run-state.ts";
+import { createEvolve } from "./create-evolve.ts";
+import { createTransform, type TransformSetupDeps } from "./create-transform.ts";
 import type { TypeConfig, WorkerConfig } from "./worker-config.ts";
 import { resolveCommit, gitInFolder, worktreeTop } from "../../../worker-runner/work-git.ts";
 import type { InputSettings } from "../../../worker-runner/worktree-inputs.ts";
+import { worktreesIn } from "../../../worker-runner/work-record.ts";
 import { TaskWorktrees } from "../../../worker-runner/task-worktrees.ts";
 import type { Launch } from "../../../platform/launch.ts";
-import type { ProcessIdentity } from "../../../platform/processes.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { isOnPath } from "../../../platform/program-path.ts";
 import { GitError } from "../../../snapshots/git.ts";
@@ -23,18 +29,14 @@ export interface WorkerPlan {
   readonly folder: string;
 }
 
-export interface SetupDeps {
-  readonly runtime: Runtime;
+export interface SetupDeps extends TransformSetupDeps {
+  readonly call: Caller;
   readonly launch: Launch;
+  /** Output of `<program> --version`; null when it cannot be run. */
+  readonly versionOf: (program: string) => string | null;
   readonly machine: string;
-  readonly ownProcess: ProcessIdentity;
-  readonly random: () => number;
   /** Monotonic ms; does not advance while the machine sleeps. */
   readonly monotonic: () => number;
-}
-
-export function worktreesIn(home: string): string {
-  return join(home, "work");
 }
 
 export async function createSetups(
@@ -44,25 +46,50 @@ export async function createSetups(
   const setups = new Map<string, TaskSetup>();
   for (const [type, typeConfig] of Object.entries(config.types)) {
     // Checked before a task is claimed: each would fail three times.
-    const { command, claude, jobTests } = typeConfig;
-    const programs = [command?.[0], claude?.program, jobTests?.[0]].filter((program) => program !== undefined);
-    const missing = programs.find((program) => !isOnPath(program, deps.runtime.env));
+    const missing = programsOf(typeConfig).find((program) => !isOnPath(program, deps.runtime.env));
     if (missing !== undefined) return wrongUsage(`${type}: there is no program ${missing}.`);
     const folders = await createFolders(deps, type, typeConfig, folder);
     if (!folders.ok) return folders;
-    setups.set(type, { executor: createExecutor(deps, typeConfig), folders: folders.value });
+    const executor = await createExecutor(deps, type, typeConfig, folder);
+    if (!executor.ok) return executor;
+    setups.set(type, { executor: executor.value, folders: folders.value });
   }
   return ok(setups);
 }
 
-function createExecutor({ runtime, launch, monotonic }: SetupDeps, config: TypeConfig): Executor {
-  const { command, finalCodes = [], claude, jobTests } = config;
-  const { env } = runtime;
-  const executor = command
-    ? commandExecutor({ command, finalCodes, env })
-    : claude && claudeExecutor({ settings: claude, runtime, launch, monotonic });
-  if (!executor) throw new Error("a type without a way to do it has passed the check");
-  return jobTests ? testedExecutor(executor, { command: jobTests, env }) : executor;
+function programsOf({ command, claude, transform, evolve, jobTests }: TypeConfig): string[] {
+  const commands = [command, transform?.tests, evolve?.tests, jobTests].flatMap((words) => (words ? words[0] : []));
+  const clients = [claude, evolve?.claude].flatMap((settings) => settings?.program ?? []);
+  return [...commands, ...clients];
+}
+
+async function createExecutor(
+  deps: SetupDeps,
+  type: string,
+  config: TypeConfig,
+  from: string,
+): Promise<Result<Executor, FailedResult["error"]>> {
+  const { jobTests } = config;
+  const { env } = deps.runtime;
+  const executor = config.evolve
+    ? await createEvolve(deps, config, from)
+    : (findExecutor(deps, config) ?? (await createTransform(deps, config, from)));
+  if (executor === null)
+    return wrongUsage(
+      `${type}: tests run code of the repository: set trust to true${config.evolve ? "" : ", or tests to false"}.`,
+    );
+  return ok(jobTests ? testedExecutor(executor, { command: jobTests, env }) : executor);
+}
+
+function findExecutor({ runtime, launch, versionOf, monotonic }: SetupDeps, config: TypeConfig): Executor | null {
+  const { command, finalCodes = [], claude, analyze } = config;
+  const { env, now, paths } = runtime;
+  if (command) return commandExecutor({ command, finalCodes, env });
+  if (claude) return claudeExecutor({ settings: claude, runtime, launch, versionOf, monotonic });
+  if (!analyze) return null;
+  const reports = new OutputFiles(join(worktreesIn(paths.home), "analysis"));
+  const { trusted } = runtime.config.analysis;
+  return analyzeExecutor({ settings: analyze, trusted, reports, env, now, monotonic });
 }
 
 async function createFolders(
@@ -84,7 +111,8 @@ async function createFolders(
   const home = worktreesIn(paths.home);
   const inputs = toInputSettings(config);
   const site = { repository: top.value, base, home, machine, inputs };
-  return ok(new TaskWorktrees({ ...site, processes, self: ownProcess, env, now, random }));
+  const worktrees = new TaskWorktrees({ ...site, processes, self: ownProcess, env, now, random });
+  return ok(config.evolve ? evolveFolders(worktrees, fixedFolder(top.value, machine)) : worktrees);
 }
 
 /** A model can resolve a conflict; a plain program must be configured for it. */

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { TierCounts, TypeRoutes } from "../../../contract/routes.ts";
+import type { ModelAttempts, TierCounts, TypeRoutes } from "../../../contract/routes.ts";
 import {
   minAccepted,
   minEffectiveN,
@@ -16,12 +16,14 @@ import { pluralize } from "../../screen-text.ts";
 interface TypeReport {
   readonly type: string;
   readonly routes: TypeRoutes;
+  /** False: none of its attempts had a route. */
+  readonly isRouted: boolean;
 }
 
 export function addRouting(program: Command, cli: Cli): void {
   const command = program
     .command("routing [type]")
-    .description("which models did routed tasks, how well, and the cost of an accepted task");
+    .description("which models did the tasks of a type, how well, and the cost of an accepted one");
   cli.define(command, (_options: CommonOptions, type?: string) =>
     withCheckedLink(cli, (link) => showRouting(cli, link, type)),
   );
@@ -31,10 +33,13 @@ async function showRouting(cli: Cli, link: CoordinatorLink, type: string | undef
   const known = await link.call("tasks.routes", {});
   if (!known.ok) return known;
   const reports: TypeReport[] = [];
-  for (const name of known.value.types.filter((one) => type === undefined || one === type)) {
+  const { types } = known.value;
+  for (const name of type === undefined ? types : [type]) {
     const found = await link.call("tasks.routes", { type: name });
     if (!found.ok) return found;
-    if (found.value.routes) reports.push({ type: name, routes: found.value.routes });
+    const { routes } = found.value;
+    const isRouted = types.includes(name);
+    if (routes && (isRouted || routes.models)) reports.push({ type: name, routes, isRouted });
   }
   const data = {
     types: reports.map(({ type: name, routes }) => Object.assign({ type: name, report: toReport(routes) }, routes)),
@@ -42,7 +47,7 @@ async function showRouting(cli: Cli, link: CoordinatorLink, type: string | undef
   if (reports.length === 0)
     return ok({
       data,
-      text: "No routed attempt has ended. `claude.route` in the settings of a worker routes tasks.\n",
+      text: "No routed attempt has ended. `claude.route` in the settings of a worker routes tasks; `shim routing <type>` shows the models of others.\n",
     });
   return ok({ data, text: reports.map((report) => reportText(cli, report)).join("\n") });
 }
@@ -54,12 +59,31 @@ const tierColumns: Columns<TierCounts> = {
   TRIED: ({ tried }) => String(tried),
   DONE: ({ tried, succeeded }) => `${((100 * succeeded) / tried).toFixed(0)} %`,
   "AT LEAST": ({ tried, succeeded }) => `${(100 * lowerBound(succeeded, tried)).toFixed(0)} %`,
-  "MEAN COST": ({ meanCostMicros }) =>
-    meanCostMicros === null ? "not known" : `$${(meanCostMicros / 1e6).toFixed(4)}`,
+  "MEAN COST": ({ meanCostMicros }) => meanCost(meanCostMicros),
 };
 
+function meanCost(micros: number | null): string {
+  return micros === null ? "not known" : `$${(micros / 1e6).toFixed(4)}`;
+}
+
+const modelColumns: Columns<ModelAttempts> = {
+  MODEL: ({ model, effort }) => (effort === null ? model : `${model}, ${effort}`),
+  "CHOSEN BY": ({ source }) => (source === "router" ? "the route" : "no route"),
+  ATTEMPTS: ({ attempts }) => String(attempts),
+  DONE: ({ done }) => String(done),
+  "MEAN COST": ({ meanCostMicros }) => meanCost(meanCostMicros),
+};
+
+function reportText(cli: Cli, report: TypeReport): string {
+  const { type, routes, isRouted } = report;
+  const models = routes.models ?? [];
+  const modelText =
+    models.length === 0 ? "" : `All attempts of the type ${type}, by model:\n${cli.table(models, modelColumns)}`;
+  return isRouted ? `${routeText(cli, report)}${modelText === "" ? "" : `\n${modelText}`}` : modelText;
+}
+
 /** [RT32] [RT33] */
-function reportText(cli: Cli, { type, routes }: TypeReport): string {
+function routeText(cli: Cli, { type, routes }: TypeReport): string {
   const report = toReport(routes);
   const rows: readonly (readonly [string, CostPerAccepted])[] = [
     ["as routed", report.routed],

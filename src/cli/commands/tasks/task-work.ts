@@ -2,8 +2,9 @@ import type { OutputOf } from "../../../contract/operations.ts";
 import { WorkResult } from "../../../contract/work-result.ts";
 import { readTaskWork, type InputWork } from "../../../worker-runner/input-work.ts";
 import { mergeCommits, type Conflict } from "../../../worker-runner/merge-commits.ts";
+import { readDiff } from "../../../worker-runner/read-diff.ts";
 import { TaskFolderError } from "../../../worker-runner/task-folder.ts";
-import { lines, run, text } from "../../../snapshots/git.ts";
+import { lines, text } from "../../../snapshots/git.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
 import { failed, type FailedResult, type CliResult } from "../../answer.ts";
@@ -34,28 +35,14 @@ interface WorkRange {
 /** [CL120] Shows the task's own changes; with `--all` also the results that it began with. */
 export function diffTask(cli: Cli, link: CoordinatorLink, task: number, options: WorkOptions): Promise<CommandResult> {
   return withRange(cli, link, task, options, async ({ git }, { work, base }) => {
-    const readable = { ...git, before: [...git.before, "-c", "core.quotePath=false"] };
-    const plain = ["--no-ext-diff", "--no-textconv", "--no-color", "--no-renames"];
-    const { stdout } = await run(readable, ["diff", ...plain, "--stat", "--patch", base, work.commit]);
-    const counts = await lines(readable, ["diff", ...plain, "--numstat", base, work.commit]);
-    const diff = stdout.toString("utf8");
-    const data = { task, branch: work.branch, base, commit: work.commit, files: counts.map(parseFile), diff };
+    const { files, diff } = await readDiff(git, base, work.commit);
+    const data = { task, branch: work.branch, base, commit: work.commit, files, diff };
     return ok({
       data,
       text: diff === "" ? `Task ${task} changed nothing itself; --all shows what it started with.\n` : diff,
       isVerbatim: true,
     });
   });
-}
-
-/** Parses a line of `git diff --numstat`; a binary file has no counts. */
-function parseFile(line: string): { path: string; added: number | null; removed: number | null } {
-  const [added = "-", removed = "-", path = ""] = line.split("\t");
-  return { path, added: parseCount(added), removed: parseCount(removed) };
-}
-
-function parseCount(text: string): number | null {
-  return text === "-" ? null : Number(text);
 }
 
 export function logTask(cli: Cli, link: CoordinatorLink, task: number, options: WorkOptions): Promise<CommandResult> {

@@ -1,5 +1,6 @@
 import { dirname, join, relative, isAbsolute } from "node:path";
 import type { Command } from "commander";
+import type { Self } from "../../../contract/values.ts";
 import { ok } from "../../../shared/result.ts";
 import { age } from "../../../shared/format.ts";
 import { notFound, exitCodes, failed, wrongUsage, type CliResult } from "../../answer.ts";
@@ -7,6 +8,7 @@ import type { Cli, Columns, CommonOptions, CommandResult } from "../../cli.ts";
 import { registerCommandLine, withLink, type CoordinatorLink } from "../../coordinator-link.ts";
 import { oneLine } from "../../screen-text.ts";
 import {
+  type FileScope,
   type ReservationView,
   toView,
   fileScope,
@@ -46,7 +48,7 @@ export function addFiles(program: Command, cli: Cli): void {
 }
 
 async function listFiles(cli: Cli, link: CoordinatorLink): Promise<CommandResult> {
-  const scope = await fileScope(cli, link, true);
+  const scope = await fileScope(cli, link, true, cli.io.cwd);
   if (!scope.ok) return scope;
   const leases = await listLeases(scope.value);
   if (!leases.ok) return leases;
@@ -63,45 +65,52 @@ const columns: Columns<ReservationView> = {
   SINCE: ({ heldForMs }) => `${age(heldForMs)} ago`,
 };
 
+interface Target {
+  readonly scope: FileScope;
+  readonly resources: readonly string[];
+  readonly self: Self;
+}
+
+async function findTarget(cli: Cli, link: CoordinatorLink, paths: readonly string[]): Promise<CliResult<Target>> {
+  const scope = await fileScope(cli, link, false, cli.io.cwd);
+  if (!scope.ok) return scope;
+  const resources = toResources(cli, scope.value, paths);
+  if (!resources.ok) return resources;
+  const self = await registerCommandLine(link);
+  return self.ok ? ok({ scope: scope.value, resources: resources.value, self: self.value }) : self;
+}
+
 async function reserveFiles(
   cli: Cli,
   link: CoordinatorLink,
   paths: readonly string[],
   ttlMs: number,
 ): Promise<CommandResult> {
-  const scope = await fileScope(cli, link, false);
-  if (!scope.ok) return scope;
-  const resources = toResources(cli, scope.value, paths);
-  if (!resources.ok) return resources;
-  const self = await registerCommandLine(link);
-  if (!self.ok) return self;
-  const reserved = await reserve(scope.value, self.value, resources.value, ttlMs);
+  const target = await findTarget(cli, link, paths);
+  if (!target.ok) return target;
+  const { scope, resources, self } = target.value;
+  const reserved = await reserve(scope, self, resources, ttlMs);
   if (!reserved.ok) return reserved;
-  const files = await Promise.all(reserved.value.map((lease) => toView(scope.value, lease)));
+  const files = await Promise.all(reserved.value.map((lease) => toView(scope, lease)));
   const names = files.map(({ path }) => path).join(", ");
   const text = `Reserved for ${age(ttlMs)}: ${names}. The edit tools of chats respect this; writes by a shell are not detected.\n`;
   return ok({ data: { files }, text });
 }
 
 async function releaseFiles(cli: Cli, link: CoordinatorLink, paths: readonly string[]): Promise<CommandResult> {
-  const scope = await fileScope(cli, link, false);
-  if (!scope.ok) return scope;
-  const resources = toResources(cli, scope.value, paths);
-  if (!resources.ok) return resources;
-  const self = await registerCommandLine(link);
-  if (!self.ok) return self;
-  const leases = await listLeases(scope.value, self.value.chat);
+  const target = await findTarget(cli, link, paths);
+  if (!target.ok) return target;
+  const { scope, resources, self } = target.value;
+  const leases = await listLeases(scope, self.chat);
   if (!leases.ok) return leases;
-  const leasesToRelease = leases.value.filter(
-    ({ resource }) => paths.length === 0 || resources.value.includes(resource),
-  );
+  const leasesToRelease = leases.value.filter(({ resource }) => paths.length === 0 || resources.includes(resource));
   if (leasesToRelease.length === 0)
     return notFound("the command line has reserved none of these here; `shim files list` shows who has.");
   for (const lease of leasesToRelease) {
-    const released = await releaseLease(scope.value, self.value, lease);
+    const released = await releaseLease(scope, self, lease);
     if (!released.ok) return released;
   }
-  const released = leasesToRelease.map(({ resource }) => resource.slice(scope.value.prefix.length));
+  const released = leasesToRelease.map(({ resource }) => resource.slice(scope.prefix.length));
   return ok({ data: { released }, text: `Released: ${released.join(", ")}.\n` });
 }
 

@@ -39,9 +39,14 @@ export interface ReservationView {
 }
 
 /** @param isReadOnly [CL8] makes no store just to keep the project's name for its hooks */
-export async function fileScope(cli: Cli, link: CoordinatorLink, isReadOnly: boolean): Promise<CliResult<FileScope>> {
-  const root = projectRoot(cli.io.cwd);
-  if (root === null) return wrongUsage(`${cli.io.cwd} is not in a project: run this in a project's folder.`);
+export async function fileScope(
+  cli: Cli,
+  link: CoordinatorLink,
+  isReadOnly: boolean,
+  folder: string,
+): Promise<CliResult<FileScope>> {
+  const root = projectRoot(folder);
+  if (root === null) return wrongUsage(`${folder} is not in a project: run this in a project's folder.`);
   const edge = readEdgeConfig(cli.paths.home, cli.io.env);
   if (!edge.ok) return failed("edge_unusable", edge.error);
   const runtime = await cli.runtime();

@@ -20,7 +20,7 @@ import { dropMarked } from "../../../snapshots/stored-snapshots.ts";
 import { StoreError } from "../../../store/store-error.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
 import { findSession } from "../../resolve-id.ts";
-import { answerExperiments, type ExperimentCallName } from "./experiments-page.ts";
+import { answerExperiments, isExperimentCall, type ExperimentCallName } from "./experiments-page.ts";
 import { readFleet } from "./fleet.ts";
 import { OtherMachines } from "./other-machines.ts";
 import { readMessages } from "./received-messages.ts";
@@ -109,8 +109,8 @@ export class PageCalls {
     if (name === "page.fleet") return ok(await readFleet(runtime, await this.#deps.link(), this.#others));
     if (name === "page.audit") return ok(await this.#readAudit("kind" in input.data ? input.data.kind : undefined));
     if (name === "page.messages") return ok({ messages: readMessages(runtime) });
-    const session = "session" in input.data ? input.data.session : "";
-    return answerExperiments(runtime, name, given) ?? this.#runOnSession(name, session);
+    if (isExperimentCall(name)) return answerExperiments(this.#deps, name, given);
+    return this.#runOnSession(name, "session" in input.data ? input.data.session : "");
   }
 
   async #runOnSession(name: PageCallName, session: string): Promise<Answer> {

@@ -2,6 +2,7 @@ import { build } from "esbuild";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { InMemoryProvider, OpenFeature, type Provider } from "@openfeature/server-sdk";
 import { anAssignment, experiment } from "#harness/experiments/assignment-rig.ts";
+import { statsigRules } from "#harness/experiments/statsig-rules.ts";
 import { type Name, toName, toUnit, type Unit } from "#src/experiments/assignment/names.ts";
 import { openFeatureAssigner } from "#src/experiments/assignment/open-feature.ts";
 import { loadPackage, MissingPackage } from "#src/experiments/assignment/optional-package.ts";
@@ -29,39 +30,7 @@ afterEach(async () => {
   await OpenFeature.close();
 });
 
-/** A group of an experiment, as Statsig's rules have it. */
-function group(arm: string, below: number, named: boolean) {
-  const bucket = { type: "user_bucket", operator: "lt", targetValue: below, additionalValues: { salt: "arms" } };
-  const rule = { name: arm, groupName: arm, id: `rule-${arm}`, salt: "", passPercentage: 100, isExperimentGroup: true };
-  const conditions = [{ ...bucket, field: null, idType: "userID" }];
-  return { ...rule, idType: "userID", returnValue: named ? { arm } : {}, conditions };
-}
-
-/** Nine tenths of the units are in the experiment. */
-function statsigRules(named = true): string {
-  const excluded = {
-    name: "layerAssignment",
-    id: "layerAssignment",
-    salt: "",
-    passPercentage: 100,
-    idType: "userID",
-    returnValue: {},
-    conditions: [
-      {
-        type: "user_bucket",
-        operator: "gte",
-        targetValue: 900,
-        additionalValues: { salt: "share" },
-        field: null,
-        idType: "userID",
-      },
-    ],
-  };
-  const rules = [excluded, group("control", 500, named), group("short", 1000, named)];
-  const spec = { name: "brief-length", type: "dynamic_config", salt: "arms", enabled: true, defaultValue: {}, rules };
-  const configs = [{ ...spec, entity: "experiment", isActive: true, idType: "userID" }];
-  return JSON.stringify({ has_updates: true, time: 1, feature_gates: [], layer_configs: [], dynamic_configs: configs });
-}
+const rulesOf = (named = true): string => statsigRules("brief-length", ["control", "short"], named);
 
 async function armsOf(choose: (unit: Unit) => Promise<Name | null>): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};
@@ -78,7 +47,7 @@ function expectNoText(sent: unknown): void {
 }
 
 it.each([true, false])("[EX27] Statsig assigns from a file of rules without network, arms named: %s", async (named) => {
-  const assigner = await statsigAssigner({ kind: "rules", rules: statsigRules(named) });
+  const assigner = await statsigAssigner({ kind: "rules", rules: rulesOf(named) });
   const counts = await armsOf((unit) => assigner.choose(experiment, unit));
   expect(counts["null"]).toBeGreaterThan(30);
   expect(counts["null"]).toBeLessThan(90);
@@ -95,14 +64,14 @@ it("[EX27] rules that Statsig cannot read and experiments that it does not know 
   for (const rules of ["", "{}", "none", '{"has_updates":false}']) {
     await expect(statsigAssigner({ kind: "rules", rules })).rejects.toThrow("Statsig has no rules.");
   }
-  const assigner = await statsigAssigner({ kind: "rules", rules: statsigRules() });
+  const assigner = await statsigAssigner({ kind: "rules", rules: rulesOf() });
   const other = { ...experiment, name: toName("interval") };
   await expect(assigner.choose(other, units[0] as Unit)).rejects.toThrow("does not know the experiment interval");
   expect(requests).toEqual([]);
 });
 
 it("[EX27] [EX23] live Statsig is sent hashed units, names and numbers, and later sendings follow", async () => {
-  answer = async (url) => new Response(url.includes("download_config_specs") ? statsigRules() : '{"success":true}');
+  answer = async (url) => new Response(url.includes("download_config_specs") ? rulesOf() : '{"success":true}');
   const { port } = anAssignment(await statsigAssigner({ kind: "live", key: "client-key", waitMs: 1 }));
   const unit = units[3] as Unit;
   for (const value of [1, 2]) {

@@ -3,6 +3,7 @@ import type { Finding } from "#src/experiments/opportunities/finding.ts";
 import { nextTrial, tryFinding } from "#src/local-mcp/experiments/next-trial.ts";
 import { listNewest } from "#src/local-mcp/audit/machine-audit.ts";
 import { stopOne } from "#src/local-mcp/experiments/experiments.ts";
+import { aSession, workingSessions } from "#harness/experiments/sessions.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 function aFinding(overrides: Partial<Finding>): Finding {
@@ -45,4 +46,11 @@ it("[EX82] [EX44] replay decides first: without enough sessions nothing is tried
   const runtime = tempRuntime();
   const finding = aFinding({ parameter: "checkpoint.everyMs", from: 300_000, to: 200_000, test: "replay" });
   expect(tryFinding(runtime, finding)).toMatchObject({ state: "decided", verdict: "undecided", canary: null });
+});
+
+it("[EX82] the sessions that a review has read decide: the newest 500, without a second read of the store", () => {
+  const runtime = tempRuntime();
+  const finding = aFinding({ parameter: "checkpoint.everyMs", from: 300_000, to: 200_000, test: "replay" });
+  const recorded = [...workingSessions(30, 1), ...Array.from({ length: 480 }, () => aSession({ isComplete: false }))];
+  expect(tryFinding(runtime, finding, recorded)?.replay).toMatchObject({ sessions: 20 });
 });

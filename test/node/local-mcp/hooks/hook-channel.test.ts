@@ -197,6 +197,6 @@ it("[HO34] the client waits for no event longer than the time limit of its hook,
   expect(handlers.map(({ timeout }) => timeout)).toEqual(handlers.map(() => 5));
   expect(handlers.flatMap(({ input }) => Object.values(input))).not.toContain("${tool_response}");
   const groups = hookToolGroups("PreToolUse", "shim");
-  expect(groups.map(({ matcher }) => matcher)).toEqual(["^(?!mcp__)", "^mcp__"]);
+  expect(groups.map(({ matcher }) => matcher)).toEqual(["^(?!mcp__|Agent$)", "^(?:mcp__|Agent$)"]);
   expect(groups.map(({ hooks }) => hooks.map(({ input }) => "tool_input" in input))).toEqual([[false], [true]]);
 });

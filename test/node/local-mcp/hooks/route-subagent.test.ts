@@ -37,12 +37,18 @@ it("[RT40] without a user the model of a small subagent task is set, and all els
   });
 });
 
+it("[RT40] the MCP process sets it, too, where it has the whole input", () => {
+  expect(answerEvent(runtimeFor({}), "PreToolUse", eventOf({}), 1_000).answer).toEqual({
+    hookSpecificOutput: { hookEventName: "PreToolUse", updatedInput: { ...whole, model: "haiku" } },
+  });
+});
+
 it("[RT41] with a user, and when only advice is asked for, the user is advised and nothing is changed", () => {
   const advice = { systemMessage: "SHIM: this subagent has a small task; if it names no model, haiku may do." };
   expect(answerTo({ entryPoint: "cli" })).toEqual(advice);
   expect(answerTo({ subagents: "advise" })).toEqual(advice);
-  // The MCP process gets some fields of the input only.
-  expect(answerEvent(runtimeFor({}), "PreToolUse", eventOf({}), 1_000).answer).toEqual(advice);
+  const parts = { description: whole.description, prompt: small };
+  expect(answerEvent(runtimeFor({}), "PreToolUse", eventOf({ input: parts }), 1_000).answer).toEqual(advice);
 });
 
 it("[RT40] a named model, a larger task, one without evidence, another tool and another event stay as they are", () => {

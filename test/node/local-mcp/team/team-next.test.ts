@@ -45,6 +45,32 @@ it("[TE39] with waitMs it takes the first task that comes within the time, and a
   await one.refusal("shim_next", { waitMs: 50_001 });
 });
 
+it("[TE51] a chat that waits on an edge takes a task within a second of its submit, and one that another task has freed", async () => {
+  const { rig, one, other } = await twoChats();
+  const startedAt = rig.edge.count("tasks.claim");
+  const asked = one.ask("shim_next", { types: ["tests"], waitMs: 50_000 });
+  await rig.time.pass(20_000);
+  expect(rig.edge.count("tasks.claim") - startedAt).toBeLessThanOrEqual(4);
+  rig.call("tasks.submit", { tasks: [{ type: "tests" }], requestId: "r1" });
+  await rig.time.pass(1_000);
+  expect((await asked).output["task"]).toMatchObject({ task: 1, isNew: true });
+  await one.ask("shim_report", { outcome: "done" });
+
+  const tasks = [
+    { type: "api", ref: "api" },
+    { type: "tests", dependsOn: ["api"] },
+  ];
+  rig.call("tasks.submit", { tasks, requestId: "r2" });
+  await other.ask("shim_next", { types: ["api"] });
+  const freed = one.ask("shim_next", { types: ["tests"], waitMs: 50_000 });
+  await rig.time.pass(20_000);
+  await other.ask("shim_report", { outcome: "done" });
+  await rig.time.pass(1_000);
+  expect((await freed).output["task"]).toMatchObject({ task: 3, isNew: true });
+  // Nothing is watched any more.
+  expect(rig.edge.connections.some((connection) => connection.isWatching("$task/"))).toBe(false);
+});
+
 it("[TE40] a chat that asked in vain is notified once when a task is there that it could take", async () => {
   const { rig, one, other } = await twoChats();
   await one.ask("shim_next", { types: ["tests"] });

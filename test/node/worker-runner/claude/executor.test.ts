@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { omitUndefined } from "#src/shared/omit-undefined.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import {
   died,
@@ -92,6 +93,29 @@ it("[CX3] server and hooks are in private files of SHIM's own, written once", as
   const before = paths.map((path) => statSync(path).mtimeMs);
   await claude.run();
   expect(paths.map((path) => statSync(path).mtimeMs)).toEqual(before);
+});
+
+/** Kinds of SHIM's hooks for some events, in the settings of a run. */
+async function hookKinds(version?: string): Promise<string[]> {
+  const claude = new FakeClaude([good]);
+  await claude.run(omitUndefined({ version }));
+  const path = valueAfter(claude.started()[0]!, "--settings") ?? "";
+  const { hooks } = JSON.parse(readFileSync(path, "utf8")) as {
+    hooks: Record<string, { hooks: { type: string; server?: string }[] }[]>;
+  };
+  return ["SessionStart", "UserPromptSubmit", "PreToolUse", "Stop", "PreModelSwitch"].map((event) =>
+    [
+      ...new Set(hooks[event]?.flatMap((group) => group.hooks).map(({ type, server = "" }) => `${type} ${server}`)),
+    ].join(),
+  );
+}
+
+it("[CX3] tool events go to SHIM's server from the version that can, and start processes before", async () => {
+  const [process, tool, none] = ["command ", "mcp_tool shim", ""];
+  expect(await hookKinds("2.1.328 (Claude Code)")).toEqual([process, process, tool, tool, tool]);
+  expect(await hookKinds("2.1.118 (Claude Code)")).toEqual([process, process, tool, tool, none]);
+  expect(await hookKinds("2.1.117 (Claude Code)")).toEqual([process, process, process, process, none]);
+  expect(await hookKinds()).toEqual([process, process, process, process, none]);
 });
 
 it("[CX4] [CX1] the checkpoint names the session, and what is no session becomes no argument", async () => {

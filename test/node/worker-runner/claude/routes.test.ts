@@ -220,3 +220,21 @@ it("[RT18] a route that cannot be is refused, with what is wrong", () => {
   expect(problem({ exploration: 0 })).toBeDefined();
   expect(ClaudeSettings.safeParse({ model: "opus", route }).error?.issues[0]?.message).toContain("a model or a route");
 });
+
+it("[RT23] the model of each attempt is reported as the client names it, and again when it changes", async () => {
+  const change = says({ id: "msg_2", model: "claude-sonnet-5-5" });
+  const events = [init({ model: "claude-opus-5-5" }), says({}), says({ id: "msg_0", error: "overloaded" }), change];
+  const claude = new FakeClaude([{ text: lines(...events, result()) }]);
+  const { models: ran } = await claude.run({ settings: { model: "opus" } });
+  expect(ran).toEqual([
+    { model: "claude-opus-5-5", effort: null, source: "default" },
+    { model: "claude-sonnet-5-5", effort: null, source: "default" },
+  ]);
+  const routed = await new FakeClaude([good]).run({
+    settings: { route: { ...route, default: "large" } },
+    task: { payload: "hello" },
+  });
+  expect(routed.models).toEqual([{ model: "claude-opus-5-5", effort: "high", source: "router" }]);
+  const unknown = await new FakeClaude([{ text: lines(init({ model: undefined }), result()) }]).run();
+  expect(unknown.models).toEqual([]);
+});

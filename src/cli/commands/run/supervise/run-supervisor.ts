@@ -70,6 +70,7 @@ async function supervise(
     folder: paths.home,
     state: state.value,
     launch: io.launch,
+    versionOf: io.versionOf,
     self: ownProcess,
     previous: previousSupervisor,
     run: runProgram,

@@ -1,0 +1,99 @@
+import type { ToolCall } from "../../test/harness/claude/scripted-model.ts";
+import { stepsOf, type PlannedTask, type WorkStep } from "./plan.ts";
+import type { Edit } from "./project.ts";
+import type { ToolResult } from "./tool-results.ts";
+
+/** The work on one task, step by step, and what a chat knows of the project. */
+export class Work {
+  readonly task: PlannedTask;
+  /** Edits that are made and tested. */
+  done: number;
+  /** Hash of the commit that ended the work. */
+  commit: string | null = null;
+  /** Paths whose changes are committed. */
+  readonly committed = new Set<string>();
+  readonly #folder: string;
+  readonly #known: Set<string>;
+  readonly #left: WorkStep[];
+  /** The step of the last answer, whose result comes next. */
+  #last: WorkStep | null = null;
+
+  /** @param known files that the chat has read; the work adds to them */
+  constructor(task: PlannedTask, folder: string, known: Set<string>, done = 0) {
+    this.task = task;
+    this.done = done;
+    this.#folder = folder;
+    this.#known = known;
+    this.#left = stepsOf(task, done).filter((step) => step.kind !== "read" || !known.has(step.file));
+  }
+
+  /**
+   * The next step; a read goes before an edit that may not be made yet.
+   *
+   * @returns null where only such edits are left, or nothing
+   */
+  next(mayEdit: (file: string) => boolean): WorkStep | null {
+    const [first] = this.#left;
+    const isHeldUp = first?.kind === "edit" && !mayEdit(first.edit.file);
+    const index = isHeldUp ? this.#left.findIndex(({ kind }) => kind === "read") : 0;
+    const [step = null] = index < 0 ? [] : this.#left.splice(index, 1);
+    this.#last = step;
+    return step;
+  }
+
+  get isOver(): boolean {
+    return this.#left.length === 0;
+  }
+
+  toCall(step: WorkStep): ToolCall {
+    if (step.kind === "run") return { name: "Bash", input: { command: step.command } };
+    if (step.kind === "read") return this.read(step.file);
+    const { file, from, to } = step.edit;
+    const file_path = this.#path(file);
+    if (from === "") return { name: "Write", input: { file_path, content: to } };
+    return { name: "Edit", input: { file_path, old_string: from, new_string: to } };
+  }
+
+  read(file: string): ToolCall {
+    return { name: "Read", input: { file_path: this.#path(file) } };
+  }
+
+  /** What the results of the last answer mean for the steps that are left. */
+  take(results: readonly ToolResult[]): void {
+    const step = this.#last;
+    this.#last = null;
+    const result = results.findLast(({ name }) => ["Bash", "Read", "Edit", "Write"].includes(name));
+    if (!step || !result) return;
+    if (step.kind === "edit") this.#takeEdit(step, result);
+    else if (result.isError) this.#left.unshift(step);
+    else if (step.kind === "read") this.#known.add(step.file);
+    else this.#takeRun(step, result);
+  }
+
+  #takeEdit(step: WorkStep & { readonly kind: "edit" }, { isError, text }: ToolResult): void {
+    const isMade = !isError || text.includes("String to replace not found");
+    if (isMade) {
+      this.#known.add(step.edit.file);
+      this.done = step.done;
+    } else this.#left.unshift(this.#toRead(step.edit, step), step);
+  }
+
+  /** Claude Code changes only what it has read as it is now. */
+  #toRead({ file }: Edit, { task, number }: WorkStep): WorkStep {
+    return { kind: "read", file, task, number };
+  }
+
+  #takeRun({ commits }: WorkStep & { readonly kind: "run" }, { text }: ToolResult): void {
+    if (commits !== null) this.committed.add(commits);
+    this.commit = /\b[0-9a-f]{40}\b/.exec(text)?.[0] ?? this.commit;
+  }
+
+  #path(file: string): string {
+    return `${this.#folder}/${file}`;
+  }
+}
+
+/** How a model's answer to a step of the work is named, for its wait. */
+export function nameOf({ task, number, kind }: WorkStep): string {
+  return `${task} ${number} ${kind}`;
+}

@@ -1,0 +1,88 @@
+import type { Result } from "../shared/result.ts";
+import type { RawFinding } from "./finding.ts";
+
+export const toolNames = ["tsc", "eslint", "oxlint", "biome", "complexity", "knip", "fallow", "jscpd"] as const;
+export type ToolName = (typeof toolNames)[number];
+
+/** Subjects that a project should be analysed for. */
+export const kinds = ["types", "lint", "complexity", "duplicates", "dead code"] as const;
+export type Kind = (typeof kinds)[number];
+
+export interface InstalledTool {
+  /** Absolute. */
+  readonly path: string;
+  /** Run by Node instead of by itself. */
+  readonly isScript: boolean;
+  readonly version: string | null;
+}
+
+/** Read access to the folder that is analysed. Paths are relative to it. */
+export interface ProjectView {
+  /** Absolute, without symbolic links. */
+  readonly root: string;
+  readonly read: (path: string) => string | null;
+  /** A text: why what is installed is not started. Null: nothing is installed. */
+  readonly findTool: (packageName: string, program: string) => InstalledTool | string | null;
+}
+
+export type Detection =
+  | {
+      readonly kind: "ready";
+      readonly tool: InstalledTool;
+      /** How the project's own code would run or write; null: it cannot. */
+      readonly risk: string | null;
+    }
+  /** The project is set up for the tool, or nothing else does its work. */
+  | { readonly kind: "missing"; readonly why: string }
+  | { readonly kind: "unused"; readonly why: string };
+
+export interface CommandContext {
+  readonly project: ProjectView;
+  readonly isTrusted: boolean;
+  /** Private folder of this run, deleted after it. */
+  readonly scratch: string;
+  /** Writes a file into the scratch folder. @returns its path */
+  readonly writeScratch: (name: string, text: string) => string;
+}
+
+export interface ToolOutput {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface ParseContext {
+  readonly project: ProjectView;
+  /** Absolute or relative path of a tool to a path in the project. */
+  readonly toFile: (path: string) => string;
+  /** Tools that run in the same analysis. */
+  readonly selected: readonly ToolName[];
+}
+
+export interface FileComplexity {
+  readonly file: string;
+  /** Sum of the cyclomatic complexity of the functions that have a branch. */
+  readonly complexity: number;
+}
+
+export interface Parsed {
+  readonly findings: readonly RawFinding[];
+  readonly complexity?: readonly FileComplexity[];
+}
+
+export interface ToolCommand {
+  readonly args: readonly string[];
+  /** Name in the scratch folder where the tool writes its report; else stdout. */
+  readonly reportFile?: string;
+  /** Memory that the tool allocates and hardly uses, on top of the limit. */
+  readonly reservedMb?: number;
+}
+
+export interface Adapter {
+  readonly name: ToolName;
+  readonly kinds: readonly Kind[];
+  readonly detect: (project: ProjectView) => Detection;
+  readonly command: (context: CommandContext) => ToolCommand;
+  /** The error says why the output is no report. */
+  readonly parse: (output: ToolOutput, context: ParseContext) => Result<Parsed, string>;
+}

@@ -1,0 +1,25 @@
+import { numberAt, type JsonObject } from "../../shared/json-fields.ts";
+import type { Range } from "../finding.ts";
+
+/** Names of the fields of a range; `columnOffset` is added to columns that count from 0. */
+export interface RangeFields {
+  readonly line: string;
+  readonly column?: string;
+  readonly endLine?: string;
+  readonly endColumn?: string;
+  readonly columnOffset?: number;
+}
+
+/** @returns null where the report has no line, or line 0 for the file as a whole */
+export function rangeAt(from: JsonObject | null, fields: RangeFields): Range | null {
+  const line = numberAt(from, fields.line);
+  if (!line) return null;
+  const column = columnAt(from, fields.column, fields.columnOffset);
+  const endLine = fields.endLine === undefined ? undefined : numberAt(from, fields.endLine) || undefined;
+  return { line, column, endLine, endColumn: columnAt(from, fields.endColumn, fields.columnOffset) };
+}
+
+function columnAt(from: JsonObject | null, field: string | undefined, offset = 0): number | undefined {
+  const column = field === undefined ? null : numberAt(from, field);
+  return column === null ? undefined : column + offset || undefined;
+}

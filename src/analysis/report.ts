@@ -1,0 +1,87 @@
+import * as z from "zod";
+import { kinds, toolNames } from "./adapter.ts";
+import { Finding } from "./finding.ts";
+
+export const ToolRun = z.object({
+  name: z.enum(toolNames),
+  kinds: z.array(z.enum(kinds)),
+  /**
+   * ran: its findings count; failed: it crashed, was stopped, or gave no report; missing: expected
+   * but not installed; untrusted: would run code of a project that is not trusted; unused: the
+   * project does not use it.
+   */
+  status: z.enum(["ran", "failed", "missing", "untrusted", "unused"]),
+  version: z.string().nullable(),
+  /** Null for a tool that ran. */
+  why: z.string().nullable(),
+  /** Number that the tool itself reported, before findings were joined. */
+  findings: z.int(),
+  ms: z.int(),
+});
+export type ToolRun = z.infer<typeof ToolRun>;
+
+export const Hotspot = z.object({
+  file: z.string(),
+  complexity: z.int(),
+  commits: z.int(),
+  lines: z.int(),
+  score: z.int(),
+});
+export type Hotspot = z.infer<typeof Hotspot>;
+
+/** Limits that held while the tools ran. */
+export const Limits = z.object({
+  network: z.enum(["blocked", "open"]),
+  memory: z.enum(["process", "node"]),
+  memoryMb: z.int(),
+  timeMs: z.int(),
+});
+export type Limits = z.infer<typeof Limits>;
+
+export const Report = z.object({
+  version: z.literal(1),
+  folder: z.string(),
+  tools: z.array(ToolRun),
+  findings: z.array(Finding),
+  totals: z.object({
+    error: z.int(),
+    warning: z.int(),
+    note: z.int(),
+    /** Null where nothing was compared. */
+    new: z.int().nullable(),
+  }),
+  comparedWith: z.object({ kind: z.enum(["baseline", "commit"]), name: z.string() }).nullable(),
+  hotspots: z.array(Hotspot),
+  /** Packages to install for the kinds that no tool covered. */
+  advice: z.array(z.string()),
+  /** Reasons why the report is not complete. */
+  notes: z.array(z.string()),
+  limits: Limits,
+});
+export type Report = z.infer<typeof Report>;
+
+export function countTotals(findings: readonly Finding[], isCompared: boolean): Report["totals"] {
+  const count = (level: Finding["level"]): number => findings.filter((one) => one.level === level).length;
+  const fresh = findings.filter(({ isNew }) => isNew === true).length;
+  return { error: count("error"), warning: count("warning"), note: count("note"), new: isCompared ? fresh : null };
+}
+
+const packages: Readonly<Record<(typeof kinds)[number], string>> = {
+  types: "typescript",
+  lint: "oxlint",
+  complexity: "oxlint",
+  duplicates: "fallow",
+  "dead code": "fallow",
+};
+
+/** [AN3] The package to add for each kind that no tool covers. */
+export function adviceFor(tools: readonly ToolRun[]): string[] {
+  const covered = new Set(
+    tools.filter(({ status }) => status !== "missing" && status !== "unused").flatMap((tool) => tool.kinds),
+  );
+  const lacking = kinds.filter((kind) => !covered.has(kind));
+  const byPackage = Map.groupBy(lacking, (kind) => packages[kind]);
+  return [...byPackage].map(
+    ([name, names]) => `${names.join(" and ")}: no tool is installed; \`npm install --save-dev ${name}\` adds one`,
+  );
+}

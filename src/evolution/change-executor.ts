@@ -1,0 +1,230 @@
+import * as z from "zod";
+import type { Json } from "../contract/json.ts";
+import { redact } from "../redaction/redact.ts";
+import { ok, err, type Result } from "../shared/result.ts";
+import { linkModulesInside } from "../transform/link-modules.ts";
+import { resetTo } from "../transform/throwaway-worktree.ts";
+import type { Executor, RunOutcome, TaskRun } from "../worker-runner/executor.ts";
+import { readDiff } from "../worker-runner/read-diff.ts";
+import { commitAll, gitInFolder, gitInWorktree, resolveCommit } from "../worker-runner/work-git.ts";
+import type { Git } from "../snapshots/git.ts";
+import { addTests } from "./add-tests.ts";
+import { applyFixer } from "./apply-fixer.ts";
+import type { ChangeTask, TestWords } from "./candidate.ts";
+import { judge, parsePatch, type FileDelta } from "./judge.ts";
+import { measure, type EvolvedProject, type MeasureDeps } from "./measure.ts";
+import type { Measured } from "./measured.ts";
+import type { MeasuredFiles } from "./measured-files.ts";
+import {
+  cancelOpen,
+  readRun,
+  rejectedPrefix,
+  stoppedPrefix,
+  stopReason,
+  type Caller,
+  type Verdict,
+} from "./run-state.ts";
+import { toWorkerTask } from "./worker-prompt.ts";
+
+export interface ChangeOptions {
+  readonly deps: MeasureDeps;
+  readonly project: EvolvedProject;
+  readonly measuredFiles: MeasuredFiles;
+  /** Does what no tool can; null: not set up. */
+  readonly claude: Executor | null;
+  /** Revision that changes start from. */
+  readonly base: string;
+  /** [EV13] From the worker's settings, never from a task. */
+  readonly tests: TestWords;
+  /** Limit of each tool and of each run of the tests. */
+  readonly limitMs: number;
+  readonly call: Caller;
+}
+
+/** Stored in a checkpoint: where the task's own changes begin. */
+const Started = z.object({ evolve: z.object({ base: z.string() }) });
+
+/** [EV4] Makes one change in the task's worktree, and keeps it only if nothing got worse. */
+export async function runChange(options: ChangeOptions, run: TaskRun, task: ChangeTask): Promise<RunOutcome> {
+  const stopped = await stopRun(options, run, task, null);
+  if (stopped !== null) return failed(`${stoppedPrefix}${stopped}`, false);
+  const { deps, project } = options;
+  const git = gitInWorktree(deps.env, project.repository, run.folder);
+  const base = Started.safeParse(run.task.checkpoint).data?.evolve.base ?? (await resolveCommit(git, "HEAD"));
+  run.onCheckpoint({ evolve: { base } });
+  run.onProgress({ percent: 5, note: "measuring what was there before" });
+  const before = await measureBefore(options, base, run.signal);
+  if (!before.ok) return run.signal.aborted ? { kind: "stopped" } : failed(before.error);
+  const refusal = baselineRefusal(before.value);
+  if (refusal !== null) return failed(refusal, false);
+  if (isGone(task, before.value)) return unchanged(before.value, task);
+  run.onProgress({ percent: 30, note: `changing ${task.candidate.files.join(", ")}`.slice(0, maxNoteChars) });
+  const made = await makeChange(options, run, task, { git, base });
+  if (!made.ok) return made.error;
+  return conclude(options, run, task, { git, base, before: before.value, mutants: made.value });
+}
+
+const maxNoteChars = 400;
+
+export type MeasureOptions = Pick<ChangeOptions, "deps" | "project" | "measuredFiles" | "limitMs" | "tests">;
+
+export function measureBefore(
+  { deps, project, measuredFiles, limitMs, tests }: MeasureOptions,
+  commit: string,
+  signal: AbortSignal,
+  { isRenewed = false } = {},
+): Promise<Result<Measured, string>> {
+  const request = { commit, tests, runs: 2, limitMs, signal } as const;
+  return measuredFiles.get([project, commit, tests], () => measure(deps, project, request), { isRenewed });
+}
+
+/** [EV3] @returns why the tests cannot judge a change */
+export function baselineRefusal({ tests }: Measured): string | null {
+  if (tests.flaky !== null) return `the tests are flaky, and cannot judge: ${tests.flaky}`;
+  return tests.passed ? null : `the tests fail before any change: ${tests.output.trim()}`;
+}
+
+/** Another change has removed the findings. */
+function isGone({ candidate: { findings } }: ChangeTask, before: Measured): boolean {
+  const present = new Set(before.findings.map(({ fingerprint }) => fingerprint));
+  return findings.length > 0 && !findings.some(({ fingerprint }) => present.has(fingerprint));
+}
+
+function unchanged(before: Measured, { candidate }: ChangeTask): RunOutcome {
+  const result = toVerdict({ before, after: before, candidate, changes: [], mutants: null, diff: "" });
+  return { kind: "done", result };
+}
+
+interface Worktree {
+  readonly git: Git;
+  readonly base: string;
+}
+
+type Mutants = Verdict["mutants"];
+
+async function makeChange(
+  options: ChangeOptions,
+  run: TaskRun,
+  task: ChangeTask,
+  { git, base }: Worktree,
+): Promise<Result<Mutants, RunOutcome>> {
+  const { deps, project, claude, limitMs } = options;
+  const { candidate } = task;
+  const tree = run.folder;
+  const { signal } = run;
+  if (candidate.fixer !== null) {
+    await resetTo(git, base);
+    const { fixer, files } = candidate;
+    const findings = [...candidate.findings, ...candidate.cascade];
+    const applied = await applyFixer(deps, project, { fixer, tree, git, files, findings, limitMs, signal });
+    if (applied.ok) return ok(null);
+    return err(signal.aborted ? { kind: "stopped" } : failed(applied.error, false));
+  }
+  await linkModulesInside(git, { top: project.top, tree });
+  if (candidate.subject === "tests") return addTests(options, run, task, base);
+  if (candidate.method !== "worker" || !claude)
+    return err(failed("no worker is set up for it: `claude` of the type", false));
+  const outcome = await claude.run({ ...run, task: toWorkerTask(run.task, task) });
+  return outcome.kind === "done" ? ok(null) : err(outcome);
+}
+
+interface Changed extends Worktree {
+  readonly before: Measured;
+  readonly mutants: Mutants;
+}
+
+async function conclude(
+  options: ChangeOptions,
+  run: TaskRun,
+  task: ChangeTask,
+  { git, base, before, mutants }: Changed,
+): Promise<RunOutcome> {
+  const { deps, project, limitMs, tests } = options;
+  const { signal } = run;
+  const message = `shim: ${task.candidate.subject} in ${task.candidate.files.join(", ")}`;
+  const { commit } = await commitAll(git, { tree: run.folder, message, now: deps.now() });
+  const { diff } = await readDiff(git, base, commit);
+  if (mutants?.survived === 0) return unchanged(before, task);
+  const changes = parsePatch(diff).map((one) => Object.assign(one, { path: inProject(project.prefix, one.path) }));
+  run.onProgress({ percent: 60, note: "measuring what is there now" });
+  const after = await measure(deps, project, { commit, tests, runs: 1, limitMs, signal });
+  if (signal.aborted) return { kind: "stopped" };
+  const input = after.ok ? { before, after: after.value, candidate: task.candidate, rules: task.rules, changes } : null;
+  const reasons = input ? judge(input) : [after.ok ? "" : after.error];
+  if (input && reasons.length === 0) return { kind: "done", result: toVerdict({ ...input, mutants, diff }) };
+  run.onOutput(redact(`${reasons.join("\n")}\n${diff}`).text);
+  // The worker deletes a branch that has nothing beyond the start.
+  await resetTo(git, await resolveCommit(gitInFolder(deps.env, project.top), options.base));
+  const reason = `${rejectedPrefix}${reasons.join("; ")}`;
+  await stopRun(options, run, task, reason);
+  return failed(reason, false);
+}
+
+function inProject(prefix: string, path: string): string {
+  if (prefix === "") return path;
+  return path.startsWith(`${prefix}/`) ? path.slice(prefix.length + 1) : `../${path}`;
+}
+
+const maxTestDiffChars = 20_000;
+
+function toVerdict({
+  before,
+  after,
+  candidate,
+  changes,
+  mutants,
+  diff,
+}: Pick<Changed, "before" | "mutants"> & {
+  readonly after: Measured;
+  readonly candidate: ChangeTask["candidate"];
+  readonly changes: readonly FileDelta[];
+  readonly diff: string;
+}): Json {
+  const isCompared = before.api !== null && after.api !== null;
+  const isEqual = JSON.stringify(before.api) === JSON.stringify(after.api);
+  const tests = new Set([...before.testFiles, ...after.testFiles]);
+  const isTest = new Set(changes.filter(({ path }) => tests.has(path)).map(({ path }) => path));
+  const parts = diff.split(/^(?=diff --git )/m).filter((part) => [...isTest].some((path) => part.includes(`/${path}`)));
+  const verdict: Verdict = {
+    candidate: candidate.id,
+    removed: before.findings.length - after.findings.length,
+    before: toFacts(before),
+    after: toFacts(after),
+    api: isCompared ? (isEqual ? "unchanged" : "changed") : "not compared",
+    mutants,
+    testDiff: parts.join("").slice(0, maxTestDiffChars),
+    notes: [...new Set([...before.notes, ...after.notes])],
+  };
+  return verdict;
+}
+
+function toFacts({ findings, tests, coverage }: Measured): Verdict["before"] {
+  return { findings: findings.length, tests: tests.counts, coverage };
+}
+
+/**
+ * [EV8] Cancels the open tasks of a run that is over.
+ *
+ * @param rejection how the current task ends, which the coordinator does not know yet
+ */
+async function stopRun(
+  { call }: ChangeOptions,
+  { task: { task: number } }: TaskRun,
+  { limits }: ChangeTask,
+  rejection: string | null,
+): Promise<string | null> {
+  const own = await call("tasks.get", { task: number });
+  if (!own.ok || own.value.parent === null) return null;
+  const state = await readRun(call, own.value.parent);
+  if (!state.ok) return null;
+  const changes = state.value.changes.map((one) =>
+    one.task === number && rejection !== null ? { ...one, state: "dead" as const, detail: rejection } : one,
+  );
+  const reason = stopReason(changes, limits, state.value.ageMs);
+  if (reason !== null) await cancelOpen(call, state.value, reason, number);
+  return reason;
+}
+
+function failed(reason: string, isRetryable = true): RunOutcome {
+  return { kind: "failed", reason, isRetryable };
+}

@@ -1,0 +1,158 @@
+import { mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { join, sep } from "node:path";
+import type { InstalledTool } from "../analysis/adapter.ts";
+import { tsc } from "../analysis/adapters/tsc.ts";
+import type { RunTests } from "../mutation/run-tests.ts";
+import { parseObject } from "../shared/json-fields.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import { analyze, defaultMemoryMb, defaultTimeMs } from "../tool-runner/analyze.ts";
+import { probeIsolation } from "../tool-runner/isolation.ts";
+import { openProject } from "../tool-runner/project-folder.ts";
+import { runTool } from "../tool-runner/run-tool.ts";
+import { linkModulesInside } from "../transform/link-modules.ts";
+import { createThrowaway, type ThrowawayDeps, type ThrowawayWorktree } from "../transform/throwaway-worktree.ts";
+import type { TestWords } from "./candidate.ts";
+import { measureTests } from "./measure-tests.ts";
+import type { Measured } from "./measured.ts";
+import { findEntries, namedEntries, publicApi, usualEntries } from "./public-api.ts";
+
+/** A project in a repository whose code may run. */
+export interface EvolvedProject {
+  /** Top of the user's work tree, where packages are installed. */
+  readonly top: string;
+  /** Folder that all work trees of the repository share. */
+  readonly repository: string;
+  /** From the top to the project, with `/`; "" for the top itself. */
+  readonly prefix: string;
+}
+
+export interface MeasureDeps extends ThrowawayDeps {
+  readonly now: () => number;
+  readonly monotonic: () => number;
+  readonly runTests: RunTests;
+}
+
+export interface MeasureRequest {
+  readonly commit: string;
+  readonly tests: TestWords;
+  readonly runs: 1 | 2;
+  /** Limit of each tool and of each run of the tests. */
+  readonly limitMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** [EV3] Runs the project's tools and tests on a commit, in a throwaway worktree. */
+export async function measure(
+  deps: MeasureDeps,
+  project: EvolvedProject,
+  request: MeasureRequest,
+): Promise<Result<Measured, string>> {
+  return inCommit(deps, project, request, async (folder, worktree) => {
+    const scratch = join(worktree.folder, "reports");
+    mkdirSync(scratch, { recursive: true });
+    const { tests, runs, limitMs, signal, commit } = request;
+    const report = await analyze({ ...analysisOptions(deps, folder, signal), only: null });
+    if (!report.ok) return report;
+    const measured = await measureTests(deps.runTests, { folder, scratch, tests, runs, limitMs, signal });
+    if (!measured.ok) return measured;
+    const api = await emitApi(deps, folder, scratch, signal);
+    if (signal.aborted) return err("stopped before it was done");
+    const { tools, findings, hotspots } = report.value;
+    const { notes, ...counted } = measured.value;
+    const states = tools.map(({ name, status, why }) => ({ name, status, why }));
+    return ok({ commit, tools: states, findings, hotspots, ...counted, api: api.api, notes: [...notes, ...api.notes] });
+  });
+}
+
+/** Checks a commit out, with the installed packages, for the time of `body`. */
+export async function inCommit<T>(
+  deps: ThrowawayDeps,
+  { top, repository, prefix }: EvolvedProject,
+  { commit, signal }: Pick<MeasureRequest, "commit" | "signal">,
+  body: (folder: string, worktree: ThrowawayWorktree) => Promise<T>,
+): Promise<T> {
+  const worktree = await createThrowaway(deps, { top, repository, base: commit }, false);
+  try {
+    await linkModulesInside(worktree.git(signal), { top, tree: worktree.tree });
+    return await body(join(worktree.tree, prefix), worktree);
+  } finally {
+    await worktree.remove();
+  }
+}
+
+export function analysisOptions(
+  { env, now, monotonic }: Pick<MeasureDeps, "env" | "now" | "monotonic">,
+  folder: string,
+  signal: AbortSignal,
+): Omit<Parameters<typeof analyze>[0], "only"> {
+  const limits = { timeMs: defaultTimeMs, memoryMb: defaultMemoryMb, isTrusted: true };
+  return { folder, ...limits, since: null, baseline: null, env, now, monotonic, signal };
+}
+
+interface Api {
+  readonly api: string[] | null;
+  readonly notes: readonly string[];
+}
+
+const notMeasured = "The public API is not compared: ";
+
+/** [EV6] Declarations as the project's own compiler writes them. */
+async function emitApi(
+  deps: Pick<MeasureDeps, "env">,
+  folder: string,
+  scratch: string,
+  signal: AbortSignal,
+): Promise<Api> {
+  const project = openProject(folder);
+  const named = namedEntries(parseObject(project.read("package.json") ?? "") ?? {});
+  const entries = named.length > 0 ? named : usualEntries.filter((path) => project.read(path) !== null);
+  if (entries.length === 0) return { api: null, notes: [`${notMeasured}package.json names no entry.`] };
+  const detected = tsc.detect(project);
+  if (detected.kind !== "ready") return { api: null, notes: [`${notMeasured}${detected.why}.`] };
+  const files = await emitDeclarations(deps, detected.tool, { folder, scratch, signal });
+  if (typeof files === "string") return { api: null, notes: [`${notMeasured}${files}.`] };
+  const found = findEntries(entries, new Set(files.keys()));
+  return {
+    api: publicApi(files, found ?? [...files.keys()]),
+    notes: found ? [] : [`The whole of the declarations is compared: ${entries.join(", ")} leads to no single one.`],
+  };
+}
+
+interface Emission {
+  readonly folder: string;
+  readonly scratch: string;
+  readonly signal: AbortSignal;
+}
+
+/** @returns texts by path, or why there are none */
+async function emitDeclarations(
+  { env }: Pick<MeasureDeps, "env">,
+  tool: InstalledTool,
+  { folder, scratch, signal }: Emission,
+): Promise<ReadonlyMap<string, string> | string> {
+  // Files beside the project are written beside the folder of the output.
+  const out = join(scratch, "a", "b", "c", "declarations");
+  mkdirSync(out, { recursive: true });
+  const switches = ["--noEmit", "--composite", "--incremental", "--declarationMap", "--noEmitOnError"];
+  const off = switches.flatMap((name) => [name, "false"]);
+  const args = ["--project", "tsconfig.json", "--declaration", "--emitDeclarationOnly", ...off];
+  const output = await runTool({
+    tool,
+    command: { args: [...args, "--rootDir", ".", "--outDir", out] },
+    folder,
+    scratch,
+    env,
+    isolation: probeIsolation(env["PATH"] ?? ""),
+    memoryMb: defaultMemoryMb,
+    timeMs: defaultTimeMs,
+    signal,
+  });
+  const files = readDeclarations(out);
+  if (files.size > 0) return files;
+  return output.ok ? "the compiler wrote no declarations" : output.error;
+}
+
+function readDeclarations(folder: string): Map<string, string> {
+  const paths = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((path) => /\.d\.[cm]?ts$/.test(path));
+  return new Map(paths.map((path) => [path.split(sep).join("/"), readFileSync(join(folder, path), "utf8")]));
+}

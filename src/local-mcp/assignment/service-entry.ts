@@ -1,0 +1,22 @@
+/**
+ * Reads a request on stdin, and writes its answer to descriptor 3: no output of a module of the
+ * user is read.
+ */
+import { readFileSync, writeSync } from "node:fs";
+import { messageOf } from "../../shared/error.ts";
+import { answerRequest } from "./answer-request.ts";
+import type { ServiceAnswer, ServiceRequest } from "./service-request.ts";
+
+function end(answer: ServiceAnswer): never {
+  writeSync(3, JSON.stringify(answer));
+  // Connections and timers of a service would keep the process.
+  process.exit(0);
+}
+
+process.on("uncaughtException", (error) => end({ arms: [], problems: [messageOf(error)] }));
+const request = JSON.parse(readFileSync(0, "utf8")) as ServiceRequest;
+const setTimer = (work: () => void, ms: number): (() => void) => {
+  const timer = setTimeout(work, ms);
+  return () => clearTimeout(timer);
+};
+void answerRequest(request, { env: process.env, setTimer }).then(end);

@@ -1,0 +1,98 @@
+import { err, ok, type Result } from "../shared/result.ts";
+import type { InstalledTool } from "../analysis/adapter.ts";
+import { type Project, testsOf } from "./project.ts";
+import type { TestCommand } from "./run-tests.ts";
+
+export type FrameworkName = "vitest" | "jest" | "mocha" | "node:test";
+
+export interface Framework {
+  readonly name: FrameworkName;
+  readonly all: TestCommand;
+  readonly only: (testFiles: readonly string[]) => TestCommand;
+  /** [MU14] The tests that reach a file first; the whole suite where they may not be all. */
+  readonly commandsFor: (file: string) => readonly TestCommand[];
+}
+
+const importOf: Readonly<Record<FrameworkName, RegExp>> = {
+  vitest: /["']vitest["']/,
+  jest: /["']@jest\/globals["']|\bjest\.(?:fn|mock|spyOn)\(/,
+  mocha: /["']mocha["']/,
+  "node:test": /["']node:test["']/,
+};
+
+/** [MU20] From the imports of the test files, then the test script, then the packages. */
+export function frameworkName({ manifest, testFiles, read }: Project): FrameworkName | null {
+  const names = Object.keys(importOf) as FrameworkName[];
+  const counts = names.map((name) => testFiles.filter((file) => importOf[name].test(read(file))).length);
+  const most = Math.max(...counts);
+  if (most > 0) return names[counts.indexOf(most)] ?? null;
+  const script = manifest.scripts["test"] ?? "";
+  const inScript = names.find((name) => new RegExp(`\\b${name}\\b`).test(script));
+  if (inScript !== undefined) return inScript;
+  if (/\bnode\b.*--test\b/.test(script)) return "node:test";
+  const packages = { ...manifest.dependencies, ...manifest.devDependencies };
+  return names.find((name) => Object.hasOwn(packages, name)) ?? null;
+}
+
+/** @param node the Node that runs the tests */
+export function findFramework(project: Project, node: InstalledTool): Result<Framework, string> {
+  const name = frameworkName(project);
+  if (name === null) return err("no test framework was found: vitest, jest, mocha or node:test");
+  const flags = scriptFlags(project.manifest.scripts["test"] ?? "");
+  if (name === "node:test") return ok(nodeFramework(project, { tool: node, args: [...flags, "--test"] }));
+  const tool = project.findTool(name, name);
+  if (tool === null) return err(`${name} is not installed in the project: npm install`);
+  if (typeof tool === "string") return err(tool);
+  const run = (...args: string[]): TestCommand => ({ tool, args });
+  if (name === "mocha") return ok(mochaFramework(project, run, flags));
+  return ok(name === "vitest" ? vitestFramework(project, run) : jestFramework(project, run));
+}
+
+type Run = (...args: string[]) => TestCommand;
+type Only = Framework["only"];
+
+function vitestFramework(project: Project, run: Run): Framework {
+  const only: Only = (testFiles) => run("run", ...testFiles);
+  const related = (file: string): TestCommand => run("related", "--run", "--passWithNoTests", file);
+  return { name: "vitest", all: run("run"), only, commandsFor: directFirst(project, only, related) };
+}
+
+function jestFramework(project: Project, run: Run): Framework {
+  const only: Only = (testFiles) => run("--ci", "--runTestsByPath", ...testFiles);
+  const related = (file: string): TestCommand => run("--ci", "--findRelatedTests", "--passWithNoTests", file);
+  return { name: "jest", all: run("--ci"), only, commandsFor: directFirst(project, only, related) };
+}
+
+function mochaFramework(project: Project, run: Run, flags: readonly string[]): Framework {
+  const only: Only = (testFiles) => run(...flags, ...testFiles);
+  const all = only(project.testFiles);
+  return { name: "mocha", all, only, commandsFor: directFirst(project, only, () => all) };
+}
+
+function nodeFramework(project: Project, { tool, args }: TestCommand): Framework {
+  const only: Only = (testFiles) => ({ tool, args: [...args, ...testFiles] });
+  const all = only(project.testFiles);
+  return { name: "node:test", all, only, commandsFor: directFirst(project, only, () => all) };
+}
+
+/** A test may reach a file through another one: what survives its direct tests meets the rest. */
+function directFirst(project: Project, only: Only, rest: (file: string) => TestCommand): Framework["commandsFor"] {
+  return (file) => {
+    const direct = testsOf(project, file);
+    const isAll = direct.length === 0 || direct.length === project.testFiles.length;
+    return isAll ? [rest(file)] : [only(direct), rest(file)];
+  };
+}
+
+const loaderFlag = /^(?:-r|--require|--import|--loader|--experimental-[\w-]+|--conditions|-C|--ui|-u|--config)(=.*)?$/;
+const flagsWithValue = /^(?:-r|--require|--import|--loader|--experimental-loader|--conditions|-C|--ui|-u|--config)$/;
+
+/** Flags of the test script that say how its files are loaded. */
+function scriptFlags(script: string): string[] {
+  const words = script.split(/\s+/).map((word) => word.replaceAll(/^["']|["']$/g, ""));
+  return words.flatMap((word, index) => {
+    if (!loaderFlag.test(word)) return [];
+    const value = words[index + 1];
+    return flagsWithValue.test(word) && value !== undefined ? [word, value] : [word];
+  });
+}

@@ -1,0 +1,220 @@
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
+import { adapters } from "../analysis/adapters/adapters.ts";
+import type { Adapter, FileComplexity, InstalledTool, Parsed, ProjectView, ToolName } from "../analysis/adapter.ts";
+import { compareWithBaseline, toBaseline, type Baseline } from "../analysis/baseline.ts";
+import type { Finding } from "../analysis/finding.ts";
+import { withFingerprints } from "../analysis/fingerprints.ts";
+import { findHotspots } from "../analysis/hotspots.ts";
+import { mergeFindings } from "../analysis/merge.ts";
+import { adviceFor, countTotals, type Report, type ToolRun } from "../analysis/report.ts";
+import { GitError } from "../snapshots/git.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import { copyCommit, findCommit, findRepository, hasTrackedFiles, readChurn, type Repository } from "./history.ts";
+import { probeIsolation, type Isolation } from "./isolation.ts";
+import { modulesOf, openCopy, openProject, projectPath } from "./project-folder.ts";
+import { runTool, systemPath } from "./run-tool.ts";
+
+export interface AnalysisOptions {
+  readonly folder: string;
+  readonly only: readonly ToolName[] | null;
+  readonly isTrusted: boolean;
+  /** Limit of each tool. */
+  readonly timeMs: number;
+  readonly memoryMb: number;
+  /** Commit: only what it does not have is new. */
+  readonly since: string | null;
+  readonly baseline: { readonly name: string; readonly baseline: Baseline } | null;
+  readonly env: NodeJS.ProcessEnv;
+  readonly now: () => number;
+  /** Milliseconds that never jump. */
+  readonly monotonic: () => number;
+  readonly signal: AbortSignal;
+  /** After each tool. */
+  readonly onRun?: (run: ToolRun) => void;
+}
+
+export const defaultTimeMs = 300_000;
+export const defaultMemoryMb = 4_096;
+const maxTools = 4;
+
+/** [AN1] Analyses a folder with the tools of its project. The error is wrong input. */
+export async function analyze(options: AnalysisOptions): Promise<Result<Report, string>> {
+  const repository = await findRepository(options.env, options.folder, options.signal);
+  const commit = await findSince(options, repository);
+  if (!commit.ok) return commit;
+  const scratch = realpathSync(mkdtempSync(join(tmpdir(), "shim-analysis-")));
+  try {
+    return ok(await new Analysis(options, repository, scratch).report(commit.value));
+  } catch (error) {
+    if (error instanceof GitError && error.fault !== "stopped") return err(error.message);
+    throw error;
+  } finally {
+    rmSync(scratch, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+async function findSince(
+  { folder, since }: AnalysisOptions,
+  repository: Repository | null,
+): Promise<Result<string | null, string>> {
+  if (since === null) return ok(null);
+  if (repository === null) return err(`${folder} is in no git repository, which --since needs`);
+  const commit = await findCommit(repository, since);
+  return commit === null ? err(`${since} is not a commit in ${folder}`) : ok(commit);
+}
+
+interface AdapterResult {
+  readonly run: ToolRun;
+  readonly parsed: Parsed | null;
+}
+
+class Analysis {
+  readonly #options: AnalysisOptions;
+  readonly #repository: Repository | null;
+  readonly #scratch: string;
+  readonly #isolation: Isolation;
+  readonly #selected: readonly Adapter[];
+
+  constructor(options: AnalysisOptions, repository: Repository | null, scratch: string) {
+    this.#options = options;
+    this.#repository = repository;
+    this.#scratch = scratch;
+    this.#isolation = probeIsolation(systemPath(options.env));
+    this.#selected = adapters.filter(({ name }) => options.only?.includes(name) ?? true);
+  }
+
+  async report(commit: string | null): Promise<Report> {
+    const { folder, since, baseline, only, timeMs, memoryMb, now } = this.#options;
+    const project = openProject(realpathSync(folder));
+    const results = await this.#runAll(project, "now");
+    const found = toFindings(results, project);
+    const notes: string[] = [];
+    const before = commit === null ? baseline?.baseline : await this.#findingsAt(project, commit, notes);
+    const isPresent = (file: string): boolean => existsSync(join(project.root, file));
+    const findings = before ? compareWithBaseline(found, before, isPresent) : found;
+    const tools = results.map(({ run }) => run);
+    const churn = this.#repository ? await readChurn(this.#repository, now()) : new Map();
+    return {
+      version: 1,
+      folder,
+      tools,
+      findings,
+      totals: countTotals(findings, before !== undefined),
+      comparedWith: comparison(since, baseline),
+      hotspots: findHotspots(complexitiesOf(results), churn),
+      advice: only === null ? adviceFor(tools) : [],
+      notes,
+      limits: { network: this.#isolation.network, memory: this.#isolation.memory, memoryMb, timeMs },
+    };
+  }
+
+  /** [AN9] The same tools, on the files of the commit. */
+  async #findingsAt(project: ProjectView, commit: string, notes: string[]): Promise<Baseline> {
+    if (this.#repository === null) throw new Error("a commit without a repository has passed the check");
+    const root = await copyCommit(this.#repository, commit, join(this.#scratch, "commit"));
+    const copy = openCopy(project, root);
+    const results = await this.#runAll(copy, "then");
+    for (const { run } of results) {
+      if (run.status !== "failed") continue;
+      notes.push(`${run.name} failed on ${this.#options.since ?? commit}, so all it finds counts as new: ${run.why}`);
+    }
+    return toBaseline(toFindings(results, copy));
+  }
+
+  async #runAll(project: ProjectView, phase: string): Promise<AdapterResult[]> {
+    const results: AdapterResult[] = [];
+    let next = 0;
+    const work = async (): Promise<void> => {
+      for (let at = next++; at < this.#selected.length; at = next++) {
+        const adapter = this.#selected[at];
+        if (!adapter) continue;
+        const result = await this.#runAdapter(adapter, project, phase);
+        results[at] = result;
+        if (result.run.status !== "unused") this.#options.onRun?.(result.run);
+      }
+    };
+    const workers = Math.min(maxTools, availableParallelism());
+    await Promise.all(Array.from({ length: workers }, work));
+    return results;
+  }
+
+  async #runAdapter(adapter: Adapter, project: ProjectView, phase: string): Promise<AdapterResult> {
+    const detected = adapter.detect(project);
+    if (detected.kind !== "ready") return notRun(adapter, detected.kind, detected.why, null);
+    const { tool, risk } = detected;
+    const refusal = await this.#findRefusal(tool, risk);
+    if (refusal !== null) return notRun(adapter, "untrusted", refusal, tool.version);
+    const startedAt = this.#options.monotonic();
+    const parsed = await this.#runDetected(adapter, tool, project, phase);
+    const ms = Math.round(this.#options.monotonic() - startedAt);
+    const result = parsed.ok
+      ? { status: "ran" as const, why: null, findings: parsed.value.findings.length }
+      : { status: "failed" as const, why: parsed.error, findings: 0 };
+    const run = { name: adapter.name, kinds: [...adapter.kinds], version: tool.version, ms, ...result };
+    return { run, parsed: parsed.ok ? parsed.value : null };
+  }
+
+  /** [AN11] Why a tool is not started in a project that is not trusted; null: it is. */
+  async #findRefusal(tool: InstalledTool, risk: string | null): Promise<string | null> {
+    if (this.#options.isTrusted) return null;
+    if (risk !== null) return `${risk}, and the project is not trusted (--trust)`;
+    if (this.#repository === null || !(await hasTrackedFiles(this.#repository, modulesOf(tool)))) return null;
+    return "the repository brings its own node_modules, and the project is not trusted (--trust)";
+  }
+
+  async #runDetected(
+    adapter: Adapter,
+    tool: InstalledTool,
+    project: ProjectView,
+    phase: string,
+  ): Promise<Result<Parsed, string>> {
+    const { isTrusted, env, timeMs, memoryMb, signal } = this.#options;
+    const scratch = join(this.#scratch, `${adapter.name}-${phase}`);
+    mkdirSync(scratch, { mode: 0o700 });
+    const writeScratch = (name: string, text: string): string => {
+      writeFileSync(join(scratch, name), text);
+      return join(scratch, name);
+    };
+    const command = adapter.command({ project, isTrusted, scratch, writeScratch });
+    const folder = project.root;
+    const limits = { isolation: this.#isolation, memoryMb, timeMs, signal };
+    const output = await runTool({ tool, command, folder, scratch, env, ...limits });
+    if (!output.ok) return output;
+    const report = command.reportFile === undefined ? null : readReport(join(scratch, command.reportFile));
+    const whole = report === null ? output.value : { ...output.value, stdout: report };
+    const selected = this.#selected.map(({ name }) => name);
+    return adapter.parse(whole, { project, selected, toFile: (path) => projectPath(project.root, path) });
+  }
+}
+
+function readReport(path: string): string | null {
+  return existsSync(path) ? readFileSync(path, "utf8") : null;
+}
+
+function notRun(
+  { name, kinds }: Adapter,
+  status: "missing" | "unused" | "untrusted",
+  why: string,
+  version: string | null,
+): AdapterResult {
+  return { run: { name, kinds: [...kinds], status, version, why, findings: 0, ms: 0 }, parsed: null };
+}
+
+function toFindings(results: readonly AdapterResult[], project: ProjectView): Finding[] {
+  const ran = results.flatMap(({ run, parsed }) =>
+    parsed === null ? [] : [{ tool: run.name, version: run.version, findings: parsed.findings }],
+  );
+  return withFingerprints(mergeFindings(ran), project.read);
+}
+
+/** The rule of a linter comes first, where it ran. */
+function complexitiesOf(results: readonly AdapterResult[]): readonly FileComplexity[] {
+  return results.find(({ parsed }) => parsed?.complexity !== undefined)?.parsed?.complexity ?? [];
+}
+
+function comparison(since: string | null, baseline: AnalysisOptions["baseline"]): Report["comparedWith"] {
+  if (since !== null) return { kind: "commit", name: since };
+  return baseline === null ? null : { kind: "baseline", name: baseline.name };
+}

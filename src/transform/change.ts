@@ -1,0 +1,70 @@
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { extname, join } from "node:path";
+import { codeOf } from "../shared/error.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import { failure, type TransformFailure } from "./failure.ts";
+
+export const linterNames = ["oxlint", "biome", "eslint"] as const;
+export type LinterName = (typeof linterNames)[number];
+
+export const codemodTools = ["jscodeshift", "ts-morph"] as const;
+export type CodemodTool = (typeof codemodTools)[number];
+
+/** A change of code, as the user or a task names it. */
+export type Change =
+  /** Rules of ast-grep: YAML documents. */
+  | { readonly kind: "rules"; readonly text: string }
+  /** Code that changes code. */
+  | { readonly kind: "codemod"; readonly path: string; readonly tool: CodemodTool }
+  | { readonly kind: "lint-fix"; readonly linter: LinterName | null };
+
+const ruleEndings = new Set([".yml", ".yaml"]);
+const codeEndings = new Set([".js", ".mjs", ".cjs", ".ts", ".mts", ".cts"]);
+/** Bounds what is read into memory. */
+const maxRuleBytes = 1_048_576;
+
+/** @returns null for a text that does not name the fixes of a linter */
+export function parseLintFix(text: string): Change | null {
+  const [name, linter, ...rest] = text.split(":");
+  if (name !== "lint-fix" || rest.length > 0) return null;
+  if (linter === undefined) return { kind: "lint-fix", linter: null };
+  const found = linterNames.find((each) => each === linter);
+  return found ? { kind: "lint-fix", linter: found } : null;
+}
+
+/**
+ * [TX4] Reads rules. A codemod is for ts-morph if its text names that package, else for
+ * jscodeshift.
+ *
+ * @param path absolute: a file, or a folder of rules
+ * @param tool overrides what the text says
+ */
+export function readChange(path: string, tool: CodemodTool | null): Result<Change, TransformFailure> {
+  try {
+    const isFolder = statSync(path).isDirectory();
+    if (isFolder || ruleEndings.has(extname(path))) return readRules(path, isFolder);
+    if (!codeEndings.has(extname(path)))
+      return err(failure("bad_transform", `${path} is neither a rule (.yml) nor a codemod (.js, .ts).`));
+    const text = readFileSync(path, "utf8");
+    return ok({ kind: "codemod", path, tool: tool ?? (text.includes("ts-morph") ? "ts-morph" : "jscodeshift") });
+  } catch (error) {
+    const code = codeOf(error);
+    if (code === undefined) throw error;
+    return err(
+      failure("bad_transform", code === "ENOENT" ? `there is no ${path}.` : `${path} cannot be read: ${code}.`),
+    );
+  }
+}
+
+function readRules(path: string, isFolder: boolean): Result<Change, TransformFailure> {
+  const names = isFolder
+    ? readdirSync(path)
+        .filter((name) => ruleEndings.has(extname(name)))
+        .sort()
+    : [];
+  const files = isFolder ? names.map((name) => join(path, name)) : [path];
+  if (files.length === 0) return err(failure("bad_transform", `there is no rule (.yml) in ${path}.`));
+  const bytes = files.reduce((sum, file) => sum + statSync(file).size, 0);
+  if (bytes > maxRuleBytes) return err(failure("bad_transform", `the rules in ${path} have more than 1 MiB.`));
+  return ok({ kind: "rules", text: files.map((file) => readFileSync(file, "utf8")).join("\n---\n") });
+}

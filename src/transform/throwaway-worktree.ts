@@ -1,0 +1,109 @@
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { ProcessIdentity, Processes } from "../platform/processes.ts";
+import { quoteFolder, run, type Git } from "../snapshots/git.ts";
+import { markName, toMark } from "../worker-runner/marked-processes.ts";
+import { gitInFolder, gitInWorktree, worktreeAdminFolder, worktreeCommand } from "../worker-runner/work-git.ts";
+import { isFolderFree, readRecord, worktreePath, writeRecord } from "../worker-runner/work-record.ts";
+
+export interface WorktreeSource {
+  /** Top of the user's work tree. */
+  readonly top: string;
+  /** Folder that all work trees of the repository share. */
+  readonly repository: string;
+  /** Hash of a commit. */
+  readonly base: string;
+}
+
+export interface ThrowawayDeps {
+  readonly env: NodeJS.ProcessEnv;
+  readonly random: () => number;
+  readonly processes: Processes;
+  readonly self: ProcessIdentity;
+  /** Folder of SHIM's worktrees. */
+  readonly home: string;
+}
+
+export interface ThrowawayWorktree {
+  readonly name: string;
+  /** Private folder that holds the worktree, deleted with it. */
+  readonly folder: string;
+  readonly tree: string;
+  /** [TX1] Without `keepsObjects` what it writes is deleted with the worktree. */
+  readonly git: (signal: AbortSignal) => Git;
+  /** Removes everything that `createThrowaway` has made, whatever a program did to it. */
+  readonly remove: () => Promise<void>;
+}
+
+const prefix = "transform-";
+
+/** [TX2] A worktree on no branch. Those whose process has died are removed first. */
+export async function createThrowaway(
+  deps: ThrowawayDeps,
+  source: WorktreeSource,
+  keepsObjects: boolean,
+): Promise<ThrowawayWorktree> {
+  const { env, home, self } = deps;
+  await removeAbandoned(deps);
+  const suffix = Math.floor(deps.random() * 2 ** 32).toString(16);
+  const name = `${prefix}${suffix.padStart(8, "0")}`;
+  const folder = join(home, name);
+  const tree = worktreePath(folder);
+  const { top, repository, base } = source;
+  writeRecord(folder, { task: 0, repository, branch: `shim/${name}`, base, owner: self });
+  try {
+    // Marked, so that one that outlives this process is ended before its worktree is removed.
+    const git = gitInFolder({ ...env, [markName]: toMark(self) }, top);
+    await worktreeCommand(git, ["add", "--quiet", "--detach", tree, base]);
+  } catch (error) {
+    await remove(deps, repository, folder);
+    throw error;
+  }
+  return {
+    name,
+    folder,
+    tree,
+    git: (signal) => {
+      const git = gitInWorktree(env, repository, tree);
+      const ownObjects = keepsObjects ? {} : objectsIn(join(folder, "objects"), repository);
+      return { ...git, env: { ...git.env, ...ownObjects }, signal: AbortSignal.any([git.signal, signal]) };
+    },
+    remove: () => remove(deps, repository, folder),
+  };
+}
+
+function objectsIn(folder: string, repository: string): NodeJS.ProcessEnv {
+  mkdirSync(folder, { recursive: true });
+  const alternate = quoteFolder(join(repository, "objects"));
+  return { GIT_OBJECT_DIRECTORY: folder, GIT_ALTERNATE_OBJECT_DIRECTORIES: alternate };
+}
+
+/** [TX2] Git needs the folder and its `.git` as they were, which a program may have changed. */
+async function remove({ env }: Pick<ThrowawayDeps, "env">, repository: string, folder: string): Promise<void> {
+  const tree = worktreePath(folder);
+  mkdirSync(tree, { recursive: true });
+  const adminFolder = worktreeAdminFolder(repository, tree);
+  if (adminFolder !== null) {
+    rmSync(join(tree, ".git"), { recursive: true, force: true });
+    writeFileSync(join(tree, ".git"), `gitdir: ${adminFolder}\n`);
+    await worktreeCommand(gitInFolder(env, repository), ["remove", "--force", tree]);
+  }
+  rmSync(folder, { recursive: true, force: true });
+}
+
+/** [TX2] Removes the worktrees of processes that have died. */
+export async function removeAbandoned(deps: Omit<ThrowawayDeps, "random" | "self">): Promise<void> {
+  const names = existsSync(deps.home) ? readdirSync(deps.home) : [];
+  for (const name of names.filter((each) => each.startsWith(prefix))) {
+    const folder = join(deps.home, name);
+    const record = readRecord(folder);
+    if (record && existsSync(record.repository) && (await isFolderFree(deps.processes, folder, record)))
+      await remove(deps, record.repository, folder);
+  }
+}
+
+/** Makes the worktree what the commit has; files that git ignores stay. */
+export async function resetTo(git: Git, commit: string): Promise<void> {
+  await run(git, ["reset", "--hard", "--quiet", commit]);
+  await run(git, ["clean", "-ffdq"]);
+}

@@ -1,0 +1,170 @@
+import { join } from "node:path";
+import type { CommandContext, Detection, ProjectView, ToolOutput } from "../analysis/adapter.ts";
+import { biome } from "../analysis/adapters/biome.ts";
+import { detectTool } from "../analysis/adapters/detection.ts";
+import { eslint } from "../analysis/adapters/eslint.ts";
+import { parserMb } from "../analysis/adapters/knip.ts";
+import { oxlint } from "../analysis/adapters/oxlint.ts";
+import { asObject, textAt } from "../shared/json-fields.ts";
+import { detectLibrary } from "./find-library.ts";
+import { linterNames, type Change, type LinterName } from "./change.ts";
+import { jscodeshiftScript, tsMorphScript } from "./scripts.ts";
+
+export interface TransformContext extends Pick<CommandContext, "project" | "isTrusted" | "writeScratch"> {
+  /** Relative to the project, each beginning with `./`. */
+  readonly paths: readonly string[];
+  /** Files that git tracks below the paths, by ending; relative to the project. */
+  readonly listFiles: (endings: readonly string[]) => Promise<readonly string[]>;
+}
+
+export interface TransformCommand {
+  readonly args: readonly string[];
+  /** Started by Node with the tool's path as first argument, instead of the tool itself. */
+  readonly script?: string;
+  readonly reservedMb?: number;
+  /** Other exit codes than these are failures. */
+  readonly codes: readonly number[];
+}
+
+export interface RuleCount {
+  readonly rule: string;
+  readonly matches: number;
+}
+
+export interface Transformer {
+  readonly name: string;
+  /** @param from where the project's packages are installed */
+  readonly detect: (project: ProjectView, from: string) => Detection;
+  /** [TX6] Options of Node, which keeps it from writing elsewhere; null: not a program of Node. */
+  readonly permissions: readonly string[] | null;
+  readonly apply: (context: TransformContext) => Promise<readonly TransformCommand[]>;
+  readonly count?: {
+    readonly command: (context: TransformContext) => TransformCommand;
+    readonly parse: (output: ToolOutput) => readonly RuleCount[];
+  };
+}
+
+/** @returns the tools that can do it, the first that the project has counts */
+export function transformersFor(change: Change): readonly Transformer[] {
+  switch (change.kind) {
+    case "rules":
+      return [astGrep(change.text)];
+    case "codemod":
+      return [change.tool === "ts-morph" ? tsMorph(change.path) : jscodeshift(change.path)];
+    case "lint-fix":
+      return (change.linter === null ? linterNames : [change.linter]).map((name) => linters[name]);
+  }
+}
+
+function astGrep(rules: string): Transformer {
+  const scan = ({ paths, writeScratch }: TransformContext, ...more: string[]): TransformCommand => {
+    // The project's own configuration could name libraries to load.
+    const config = writeScratch("sgconfig.yml", "ruleDirs: []\n");
+    const args = ["scan", "--config", config, "--rule", writeScratch("rules.yml", rules), ...more, ...paths];
+    // 1: a rule of the level error still has matches.
+    return { args, codes: [0, 1] };
+  };
+  return {
+    name: "ast-grep",
+    permissions: null,
+    detect: (project) =>
+      detectTool(project, {
+        packageName: "@ast-grep/cli",
+        program: "ast-grep",
+        setUp: "rules are applied by ast-grep",
+        risk: null,
+      }),
+    apply: (context) => Promise.resolve([scan(context, "--update-all")]),
+    count: { command: (context) => scan(context, "--json=stream"), parse: parseMatches },
+  };
+}
+
+/** One match in each line. */
+function parseMatches({ stdout }: ToolOutput): RuleCount[] {
+  const counts = new Map<string, number>();
+  for (const line of stdout.split("\n").filter(Boolean)) {
+    const rule = textAt(asObject(JSON.parse(line)), "ruleId") ?? "";
+    counts.set(rule, (counts.get(rule) ?? 0) + 1);
+  }
+  return [...counts].map(([rule, matches]) => ({ rule, matches }));
+}
+
+const parsers: Readonly<Record<string, readonly string[]>> = {
+  ts: [".ts", ".mts", ".cts"],
+  tsx: [".tsx"],
+  babel: [".js", ".mjs", ".cjs", ".jsx"],
+};
+
+/** A codemod that names a parser overrides the one of the file's ending. */
+function jscodeshift(codemod: string): Transformer {
+  return {
+    name: "jscodeshift",
+    permissions: [],
+    detect: (project) =>
+      detectTool(project, {
+        packageName: "jscodeshift",
+        program: "jscodeshift",
+        setUp: "the codemod is for jscodeshift",
+        risk: codemodRisk,
+      }),
+    apply: async ({ listFiles, writeScratch }) => {
+      const commands: TransformCommand[] = [];
+      for (const [parser, endings] of Object.entries(parsers)) {
+        const files = await listFiles(endings);
+        const flags = [`--transform=${codemod}`, `--parser=${parser}`, "--run-in-band", "--fail-on-error"];
+        const args = [writeScratch(`files-${parser}`, toLines(files)), ...flags];
+        if (files.length > 0) commands.push({ args, script: jscodeshiftScript, codes: [0] });
+      }
+      return commands;
+    },
+  };
+}
+
+function tsMorph(codemod: string): Transformer {
+  return {
+    name: "ts-morph",
+    permissions: [],
+    detect: (_project, from) => detectLibrary(from, "ts-morph", codemodRisk),
+    apply: async ({ listFiles, project, writeScratch }) => {
+      const files = await listFiles(Object.values(parsers).flat());
+      const config = project.read("tsconfig.json") === null ? "" : join(project.root, "tsconfig.json");
+      const args = [writeScratch("files", toLines(files)), codemod, config];
+      return [{ args, script: tsMorphScript, codes: [0] }];
+    },
+  };
+}
+
+function toLines(files: readonly string[]): string {
+  return files.map((file) => `${file}\n`).join("");
+}
+
+const codemodRisk = "a codemod is code";
+
+/** 1: faults are left that have no fix. */
+const codes = [0, 1];
+
+const linters: Readonly<Record<LinterName, Transformer>> = {
+  oxlint: {
+    name: "oxlint",
+    permissions: null,
+    detect: oxlint.detect,
+    apply: ({ paths, isTrusted }) => {
+      // Configurations in folders below could name plugins, which are code.
+      const nested = isTrusted ? [] : ["--disable-nested-config"];
+      return Promise.resolve([{ args: ["--fix", ...nested, ...paths], codes, reservedMb: parserMb }]);
+    },
+  },
+  biome: {
+    name: "biome",
+    permissions: null,
+    detect: biome.detect,
+    apply: ({ paths }) => Promise.resolve([{ args: ["lint", "--write", ...paths], codes }]),
+  },
+  eslint: {
+    name: "eslint",
+    // Resolvers of plugins are native.
+    permissions: ["--allow-addons"],
+    detect: eslint.detect,
+    apply: ({ paths }) => Promise.resolve([{ args: ["--fix", ...paths], codes }]),
+  },
+};

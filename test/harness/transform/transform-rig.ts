@@ -1,0 +1,98 @@
+import { existsSync, mkdirSync, readdirSync, symlinkSync } from "node:fs";
+import { dirname, join } from "node:path";
+import type { Io } from "#src/cli/io.ts";
+import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
+import { git, makeRepository } from "#harness/machine/git-project.ts";
+
+const modules = join(import.meta.dirname, "..", "..", "..", "node_modules");
+
+/** Packages of this repository that the small projects of the tests have installed. */
+const packages: Readonly<Record<string, string>> = {
+  "@ast-grep/cli": "ast-grep",
+  jscodeshift: "jscodeshift",
+  "ts-morph": "",
+  oxlint: "oxlint",
+};
+
+/** Links the packages and their programs, as npm installs them. */
+export function install(project: string, names: readonly string[] = Object.keys(packages)): void {
+  for (const name of names) {
+    const target = join(project, "node_modules", name);
+    mkdirSync(dirname(target), { recursive: true });
+    symlinkSync(join(modules, name), target);
+    const program = packages[name] ?? "";
+    if (program === "") continue;
+    mkdirSync(join(project, "node_modules", ".bin"), { recursive: true });
+    symlinkSync(join(modules, ".bin", program), join(project, "node_modules", ".bin", program));
+  }
+}
+
+export const varRule = `id: no-var
+language: TypeScript
+rule: { pattern: "var $A = $B" }
+fix: "let $A = $B"
+`;
+
+/** jscodeshift: each var becomes let. */
+const varCodemod = `module.exports = ({ source }, { jscodeshift: j }) =>
+  j(source).find(j.VariableDeclaration, { kind: "var" }).forEach(({ node }) => { node.kind = "let"; }).toSource();
+`;
+
+/** ts-morph: the variable \`a\` is renamed wherever it is used. */
+const renameCodemod = `import { Project } from "ts-morph";
+export default (project: Project): void => {
+  for (const file of project.getSourceFiles()) file.getVariableDeclaration("a")?.rename("renamed");
+};
+`;
+
+const sources: Readonly<Record<string, string>> = {
+  ".gitignore": "node_modules/\n",
+  "package.json": JSON.stringify({ name: "small", type: "module", scripts: { test: "node check.js" } }),
+  "src/a.ts": "export var a = 1;\nvar b = 2;\nconsole.log(a, b);\n",
+  "src/ü b.ts": "import { a } from './a.ts';\r\nvar c: number = a;\r\nvar d = <number>c;\r\n",
+  "check.js":
+    'import { readFileSync } from "node:fs";\nif (!readFileSync("src/a.ts", "utf8").includes("console.log(")) process.exit(1);\n',
+  "rules/no-var.yml": varRule,
+  "codemods/no-var.cjs": varCodemod,
+  "codemods/rename.ts": renameCodemod,
+};
+
+/** A machine with a small project that has its tools, committed once. */
+export function aTransformHome(files: Readonly<Record<string, string>> = {}): TransformHome {
+  const home = aCliHome();
+  home.alive.add(process.pid);
+  makeRepository(home.project, { ...sources, ...files });
+  install(home.project);
+  return withTransform(home);
+}
+
+export type TransformHome = CliHome & {
+  /** `shim transform` with Node's folder on the path, and no Ctrl-C. */
+  transform(command: string, overrides?: Partial<Io>, ...args: string[]): ReturnType<CliHome["shim"]>;
+  /** The same, as JSON. */
+  report(command: string, ...args: string[]): Promise<Record<string, unknown>>;
+  branches(): string[];
+  /** What a transform could leave behind, which is nothing but branches. */
+  leftovers(): string[];
+};
+
+export function withTransform(home: CliHome): TransformHome {
+  const env = { ...home.runtime.env, PATH: `${dirname(process.execPath)}:/usr/bin:/bin` };
+  Object.assign(home.runtime, { env });
+  const io = { env, interrupted: () => new AbortController().signal };
+  const transform: TransformHome["transform"] = (command, overrides = {}, ...args) =>
+    home.shimWith({ ...io, ...overrides }, `transform ${command}`, ...args);
+  return Object.assign(home, {
+    transform,
+    report: async (command: string, ...args: string[]) => (await transform(`--json ${command}`, {}, ...args)).json(),
+    branches: () =>
+      git(home.project, "branch", "--list", "shim/*", "--format=%(refname:short)").split("\n").filter(Boolean),
+    leftovers: () => {
+      const work = join(home.paths.home, "work");
+      const worktrees = git(home.project, "worktree", "list", "--porcelain")
+        .split("\n")
+        .filter((line) => line.startsWith("worktree "));
+      return [...(existsSync(work) ? readdirSync(work) : []), ...worktrees.slice(1)];
+    },
+  });
+}

@@ -1,0 +1,64 @@
+import { spawnSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { expect, it } from "vitest";
+import { boundOf } from "../../../demo/story/bound.ts";
+import { LoneChat } from "../../../demo/story/lone-chat.ts";
+import { edits, firstFiles, lastFiles, testCount } from "../../../demo/story/project.ts";
+import { temporaryFolder } from "#harness/machine/git-project.ts";
+import type { ModelRequest, Step } from "#harness/claude/scripted-model.ts";
+
+const waits = { seed: 1, scale: 1 };
+
+/** The client's next request, in which all calls of the last answer have succeeded. */
+function requestAfter(step: Step | null): ModelRequest {
+  const calls = step?.tools ?? [];
+  const uses = calls.map(({ name, input }, n) => ({ type: "tool_use", id: `t${n}`, name, input }));
+  const results = uses.map(({ id }) => ({ type: "tool_result", tool_use_id: id, content: "0".repeat(40) }));
+  const messages = step
+    ? [
+        { role: "assistant", content: uses },
+        { role: "user", content: results },
+      ]
+    : [{ role: "user", content: "Do the six tasks." }];
+  return { kind: "loop", path: "/v1/messages", body: { messages }, messages: [] };
+}
+
+it("[DE16] the chat that works alone makes each edit once, in order, with the waits of the bound and no call for a team", () => {
+  const chat = new LoneChat({ folder: "/shop", waits, onEvent: () => undefined });
+  const answers: Step[] = [];
+  do answers.push(chat.answer(requestAfter(answers.at(-1) ?? null)));
+  while (answers.at(-1)?.tools);
+  const calls = answers.flatMap(({ tools }) => tools ?? []);
+  const changed = calls
+    .filter(({ name }) => name === "Edit" || name === "Write")
+    .map(({ input }) => input?.["file_path"]);
+  expect(changed).toEqual(Object.values(edits).flatMap((list) => list.map(({ file }) => `/shop/${file}`)));
+  expect(new Set(calls.map(({ name }) => name))).toEqual(new Set(["Bash", "Edit", "Read", "Write"]));
+  const waited = answers.reduce((sum, { waitMs = 0 }) => sum + waitMs, 0);
+  expect(waited).toBeCloseTo(boundOf(waits).aloneMs, 3);
+});
+
+it("[DE16] the waits alone allow three chats more than 2.5 times the speed of one, for each of a hundred seeds", () => {
+  const ratios = Array.from({ length: 100 }, (_, seed) => boundOf({ seed, scale: 1 }).ratio);
+  expect(Math.min(...ratios)).toBeGreaterThan(2.5);
+  expect(Math.max(...ratios)).toBeLessThan(3);
+});
+
+it("[DE13] the project's tests pass before all tasks and after them", () => {
+  const passed = [firstFiles, lastFiles()].map((files) => {
+    const folder = temporaryFolder();
+    for (const [name, text] of Object.entries(files)) {
+      mkdirSync(dirname(join(folder, name)), { recursive: true });
+      writeFileSync(join(folder, name), text);
+    }
+    const args = ["--test", "--test-reporter=tap", "--test-isolation=none"];
+    const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+    const { status, stdout } = spawnSync(process.execPath, args, { cwd: folder, env, encoding: "utf8" });
+    return [status, Number(/^# pass (\d+)$/m.exec(stdout)?.[1])];
+  });
+  expect(passed).toEqual([
+    [0, 20],
+    [0, testCount],
+  ]);
+});

@@ -1,0 +1,136 @@
+import { array, assert, constantFrom, property, uniqueArray } from "fast-check";
+import { expect, it } from "vitest";
+import { aCandidate, aFinding } from "#harness/evolution/measured.ts";
+import type { Finding } from "#src/analysis/finding.ts";
+import { RunLimits } from "#src/evolution/candidate.ts";
+import { toTasks } from "#src/evolution/plan-tasks.ts";
+import { rank, testCandidates, type RankOptions } from "#src/evolution/rank.ts";
+import { rejectedPrefix, stopReason, type Change } from "#src/evolution/run-state.ts";
+
+const none: RankOptions = { fixable: new Map(), only: [], rejected: new Set(), stopped: new Set() };
+
+function hotspot(file: string, score: number) {
+  return { file, complexity: score, commits: 1, lines: 1, score };
+}
+
+it("[EV1] [EV2] the value is severity times hotspot by effort, each number is kept, and the order is fixed", () => {
+  const findings = [
+    aFinding({ tool: "tsc", rule: "TS2322", level: "error", file: "src/cold.ts" }),
+    aFinding({ tool: "tsc", rule: "TS2322", level: "error", file: "src/hot.ts" }),
+    aFinding({ tool: "oxlint", rule: "complexity", file: "src/hot.ts", range: { line: 5 } }),
+    aFinding({ tool: "knip", rule: "files", file: "src/old.ts", range: null }),
+  ];
+  const ranked = rank(findings, [hotspot("src/hot.ts", 20), hotspot("src/cold.ts", 0)], none);
+  expect(
+    ranked.map(({ files, severity, hotspot: by, effort, value }) => [files[0], severity, by, effort, value]),
+  ).toEqual([
+    ["src/hot.ts", 8, 4, 2, 16],
+    ["src/cold.ts", 8, 1, 2, 4],
+    ["src/hot.ts", 3, 4, 5, 2.4],
+    ["src/old.ts", 3, 1, 2, 1.5],
+  ]);
+  expect(ranked.map(({ method }) => method)).toEqual(["worker", "worker", "worker", "person"]);
+  expect(rank(findings.toReversed(), [hotspot("src/hot.ts", 20)], none)).toEqual(
+    rank(findings, [hotspot("src/hot.ts", 20)], none),
+  );
+});
+
+function at(line: number, rule = "no-var"): Finding {
+  return aFinding({ rule, range: { line } });
+}
+
+it("[EV1] findings that one change removes are one candidate; complex functions are one each", () => {
+  const fix = { fixer: "lint-fix", group: "src/a.ts", cascade: [aFinding({ file: "src/b.ts" })] } as const;
+  const fixable = new Map([at(1), at(2), at(3, "prefer-const")].map(({ fingerprint }) => [fingerprint, fix]));
+  const findings = [
+    at(1),
+    at(2),
+    at(3, "prefer-const"),
+    at(4, "complexity"),
+    at(5, "complexity"),
+    at(6, "a"),
+    at(7, "a"),
+  ];
+  const ranked = rank(findings, [], { ...none, fixable });
+  expect(ranked.map(({ fixer, findings: own, files }) => [fixer, own.length, files])).toEqual([
+    ["lint-fix", 3, ["src/a.ts", "src/b.ts"]],
+    [null, 2, ["src/a.ts"]],
+    [null, 1, ["src/a.ts"]],
+    [null, 1, ["src/a.ts"]],
+  ]);
+});
+
+it("[EV14] what a person rejected, a rule that is rejected too often, and what --only leaves out are no candidates", () => {
+  const findings = [1, 2, 3].map((line) => aFinding({ rule: `rule-${line}`, range: { line } }));
+  const count = (options: Partial<RankOptions>): number => rank(findings, [], { ...none, ...options }).length;
+  expect(count({})).toBe(3);
+  expect(count({ rejected: new Set([findings[0]?.fingerprint ?? ""]) })).toBe(2);
+  expect(count({ stopped: new Set(["oxlint rule-2"]) })).toBe(2);
+  expect(count({ only: ["rule-1"] })).toBe(1);
+  expect(count({ only: ["lint"] })).toBe(3);
+  expect(count({ only: ["types"] })).toBe(0);
+});
+
+it("[EV16] tests are proposed for the hottest files", () => {
+  expect(
+    testCandidates([hotspot("src/a.ts", 9), hotspot("src/b.ts", 3)]).map(({ files, value }) => [files, value]),
+  ).toEqual([
+    [["src/a.ts"], 2.4],
+    [["src/b.ts"], 1.2],
+  ]);
+});
+
+const facts = {
+  base: "c",
+  findings: 0,
+  coverage: null,
+  tests: null,
+  tools: [],
+  reported: [],
+  notReported: 0,
+  notes: [],
+};
+
+it("[EV9] of tasks with a file in common each waits for the one before, and one task reports when all have ended", () => {
+  const files = uniqueArray(constantFrom("a", "b", "c", "d"), { minLength: 1, maxLength: 3 });
+  assert(
+    property(array(files, { minLength: 1, maxLength: 12 }), (all) => {
+      const candidates = all.map((one) => aCandidate({ files: one }));
+      const limits = RunLimits.parse({ tokens: 100 });
+      const tasks = toTasks(candidates, { type: "evolve", rules: { allowsApi: false }, limits, facts });
+      const report = tasks.at(-1);
+      expect(report?.dependsOn).toEqual(tasks.slice(0, -1).map(({ ref }) => ref));
+      const before = new Map<string, Set<string>>();
+      for (const { ref = "", dependsOn = [] } of tasks) {
+        const names = dependsOn.map(String);
+        before.set(ref, new Set(names.concat(names.flatMap((name) => Array.from(before.get(name) ?? [])))));
+      }
+      for (const [later, own] of all.entries()) {
+        for (const [earlier, other] of all.slice(0, later).entries()) {
+          const isShared = own.some((file) => other.includes(file));
+          if (isShared) expect(before.get(`change-${later + 1}`)).toContain(`change-${earlier + 1}`);
+        }
+      }
+      expect(tasks.slice(0, -1).every(({ budget }) => budget?.tokens === 100)).toBe(true);
+    }),
+  );
+});
+
+type Ended = Pick<Change, "task" | "state" | "detail" | "used">;
+
+function ended(task: number, outcome: "kept" | "rejected" | "queued", used: Partial<Change["used"]> = {}): Ended {
+  const state = outcome === "kept" ? "done" : outcome === "rejected" ? "dead" : "queued";
+  const detail = outcome === "rejected" ? `${rejectedPrefix}why` : null;
+  return { task, state, detail, used: { wallMs: 0, tokens: 0, costMicros: 0, ...used } };
+}
+
+it("[EV8] a run stops at its time, its budget, or after rejections in a row", () => {
+  const limits = RunLimits.parse({ timeMs: 60_000, tokens: 100, costMicros: 1_000, maxRejected: 2 });
+  const open = [ended(1, "kept", { tokens: 60 }), ended(2, "rejected"), ended(3, "queued")];
+  expect(stopReason(open, limits, 0)).toBeNull();
+  expect(stopReason(open, limits, 60_000)).toMatch(/time/);
+  expect(stopReason([...open, ended(4, "kept", { tokens: 40 })], limits, 0)).toMatch(/100 tokens/);
+  expect(stopReason([...open, ended(4, "kept", { costMicros: 1_000 })], limits, 0)).toMatch(/dollars/);
+  expect(stopReason([...open, ended(4, "rejected")], limits, 0)).toBe("2 changes in a row were rejected");
+  expect(stopReason([...open, ended(4, "rejected"), ended(5, "kept")], limits, 0)).toBeNull();
+});

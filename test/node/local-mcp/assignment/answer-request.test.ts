@@ -1,0 +1,165 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { OpenFeature } from "@openfeature/server-sdk";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { defaults } from "#src/contract/config.ts";
+import { toUnit } from "#src/experiments/assignment/names.ts";
+import { answerRequest } from "#src/local-mcp/assignment/answer-request.ts";
+import type { ServiceAnswer, ServiceWork } from "#src/local-mcp/assignment/service-request.ts";
+import { statsigRules } from "#harness/experiments/statsig-rules.ts";
+import { temporaryFolder } from "#harness/machine/git-project.ts";
+
+const name = "brief.orders";
+const units = Array.from({ length: 60 }, (_, n) => toUnit("salt", `session ${n}`));
+const choose: ServiceWork = { kind: "choose", trials: units.map((unit) => ({ name, share: 1, salt: "s", unit })) };
+const rules = statsigRules(name, ["control", "treatment"]);
+const sdk = pathToFileURL(join(process.cwd(), "node_modules/@openfeature/server-sdk/dist/esm/index.js")).href;
+
+const requests: { url: string; body: string }[] = [];
+let answer: (url: string) => Promise<Response> = async () => Promise.reject(new Error("no network"));
+
+beforeEach(() => {
+  requests.length = 0;
+  answer = async () => Promise.reject(new Error("no network"));
+  vi.stubGlobal("fetch", async (url: string | URL, init?: RequestInit) => {
+    requests.push({ url: String(url), body: typeof init?.body === "string" ? init.body : "" });
+    return answer(String(url));
+  });
+});
+
+afterEach(async () => {
+  vi.unstubAllGlobals();
+  await OpenFeature.close();
+});
+
+function setTimer(run: () => void, ms: number): () => void {
+  const timer = setTimeout(run, ms);
+  return () => clearTimeout(timer);
+}
+
+function ask(
+  experiments: Partial<(typeof defaults)["experiments"]>,
+  work: ServiceWork,
+  { home = temporaryFolder(), env = {} }: { home?: string; env?: NodeJS.ProcessEnv } = {},
+): Promise<ServiceAnswer> {
+  const settings = { ...defaults.experiments, waitMs: 200, ...experiments };
+  return answerRequest({ settings, home, work }, { env, setTimer });
+}
+
+function countArms(arms: readonly (string | null)[]): [control: number, treatment: number, none: number] {
+  const count = (arm: string | null): number => arms.filter((one) => one === arm).length;
+  return [count("control"), count("treatment"), count(null)];
+}
+
+it("[EX70] [EX27] Statsig assigns from a file in SHIM's folder, without network", async () => {
+  const home = temporaryFolder();
+  writeFileSync(join(home, "rules.json"), rules);
+  const { arms, problems } = await ask({ provider: "statsig", statsigRules: "rules.json" }, choose, { home });
+  const [control, treatment, none] = countArms(arms);
+  expect([problems, requests, control + treatment + none]).toEqual([[], [], units.length]);
+  expect(Math.min(control, treatment)).toBeGreaterThan(10);
+  const absolute = await ask({ provider: "statsig", statsigRules: join(home, "rules.json") }, choose);
+  expect(absolute.arms).toEqual(arms);
+});
+
+it("[EX70] [EX73] live Statsig has its key from the environment, and is sent hashed units, names and numbers", async () => {
+  answer = async (url) => new Response(url.includes("download_config_specs") ? rules : '{"success":true}');
+  const settings = { provider: "statsig", statsigKeyEnv: "MY_STATSIG" } as const;
+  const env = { MY_STATSIG: "client-of-mine" };
+  expect((await ask(settings, choose, { env })).problems).toEqual([]);
+  expect(requests.filter(({ body }) => body !== "")).toEqual([]);
+  const unit = units[3] ?? "";
+  const sent = [{ unit, arm: "treatment", measured: { toolErrors: 0.25 } }];
+  expect(await ask(settings, { kind: "send", name, units: sent }, { env })).toEqual({ arms: [], problems: [] });
+  const events = requests
+    .flatMap(({ body }) => (body === "" ? [] : (JSON.parse(body) as { events: Record<string, unknown>[] }).events))
+    .filter(({ user }) => user !== null)
+    .map(({ eventName, user, value }) => [eventName, user, value]);
+  expect(events).toEqual([
+    ["statsig::config_exposure", { userID: unit }, null],
+    ["toolErrors", { userID: unit }, 0.25],
+  ]);
+});
+
+/** A module in SHIM's folder, as a user would write it. */
+function aProviderModule(home: string, exported: string): string {
+  const path = join(home, "flags.mjs");
+  writeFileSync(
+    path,
+    `import { InMemoryProvider } from ${JSON.stringify(sdk)};
+     const variants = { control: "control", treatment: "treatment" };
+     const contextEvaluator = ({ targetingKey }) => (targetingKey < "8" ? "control" : "treatment");
+     const flags = { "${name}": { variants, defaultVariant: "control", disabled: false, contextEvaluator } };
+     class Mine extends InMemoryProvider {
+       kept = [];
+       track(...event) { this.kept.push(event); }
+       onClose() {}
+     }
+     ${exported}`,
+  );
+  return "./flags.mjs";
+}
+
+it.each(["export default new Mine(flags);", "export default async () => new Mine(flags);"])(
+  "[EX70] [EX28] OpenFeature assigns by the user's own module: %s",
+  async (exported) => {
+    const home = temporaryFolder();
+    const openFeatureModule = aProviderModule(home, exported);
+    const { arms, problems } = await ask({ provider: "openfeature", openFeatureModule }, choose, { home });
+    expect(problems).toEqual([]);
+    expect(arms).toEqual(units.map((unit) => (unit < "8" ? "control" : "treatment")));
+  },
+);
+
+it("[EX73] what an OpenFeature provider has kept it sends at its end", async () => {
+  const home = temporaryFolder();
+  const openFeatureModule = aProviderModule(home, "export default new Mine(flags);");
+  const close = vi.fn<(events: unknown) => void>();
+  const mine = (await import(pathToFileURL(join(home, "flags.mjs")).href)) as {
+    default: { kept: unknown; onClose: () => void };
+  };
+  mine.default.onClose = () => close(mine.default.kept);
+  const [unit = ""] = units;
+  const work: ServiceWork = { kind: "send", name, units: [{ unit, arm: "control", measured: { dollars: 2 } }] };
+  expect(await ask({ provider: "openfeature", openFeatureModule }, work, { home })).toEqual({ arms: [], problems: [] });
+  expect(close).toHaveBeenCalledWith([
+    ["exposure", { targetingKey: unit }, { experiment: name, arm: "control" }],
+    ["dollars", { targetingKey: unit }, { experiment: name, value: 2 }],
+  ]);
+});
+
+it("[EX72] a package of the user's is resolved from SHIM's folder, and nothing from the folder of a project", async () => {
+  const home = temporaryFolder();
+  const folder = join(home, "node_modules", "my-flags");
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "my-flags", main: "flags.mjs" }));
+  aProviderModule(folder, "export default new Mine(flags);");
+  const settings = { provider: "openfeature", openFeatureModule: "my-flags" } as const;
+  expect((await ask(settings, choose, { home })).problems).toEqual([]);
+  const project = temporaryFolder();
+  aProviderModule(project, "export default new Mine(flags);");
+  vi.spyOn(process, "cwd").mockReturnValue(project);
+  const { problems } = await ask({ provider: "openfeature", openFeatureModule: "./flags.mjs" }, choose);
+  expect(problems).toEqual([expect.stringContaining("flags.mjs")]);
+  vi.restoreAllMocks();
+});
+
+it.each<[Partial<(typeof defaults)["experiments"]>, string]>([
+  [{ provider: "statsig" }, "Set experiments.statsigRules or experiments.statsigKeyEnv."],
+  [{ provider: "statsig", statsigKeyEnv: "NO_KEY" }, "The environment has no NO_KEY."],
+  [{ provider: "statsig", statsigRules: "none.json" }, "none.json"],
+  [{ provider: "openfeature" }, "Set experiments.openFeatureModule."],
+  [{ provider: "openfeature", openFeatureModule: "not-installed" }, "not-installed"],
+  [{ provider: "local" }, "no service is configured"],
+])("[EX76] what a service lacks is in the answer: %j", async (settings, problem) => {
+  for (const work of [choose, { kind: "check" }] as const)
+    expect(await ask(settings, work)).toEqual({ arms: [], problems: [expect.stringContaining(problem)] });
+});
+
+it("[EX76] a default export that is no provider is named", async () => {
+  const home = temporaryFolder();
+  const openFeatureModule = aProviderModule(home, "export default 7;");
+  const { problems } = await ask({ provider: "openfeature", openFeatureModule }, { kind: "check" }, { home });
+  expect(problems).toEqual(["The default export of ./flags.mjs is no OpenFeature provider."]);
+});

@@ -1,0 +1,114 @@
+import { expect, it } from "vitest";
+import type { Experiment } from "#src/experiments/engine/experiment.ts";
+import { sendCounted } from "#src/local-mcp/assignment/send-counted.ts";
+import type { SentUnit } from "#src/local-mcp/assignment/service-request.ts";
+import * as rows from "#src/local-mcp/experiments/experiment-rows.ts";
+import { advanceAll, start, stopAll, stopOne } from "#src/local-mcp/experiments/experiments.ts";
+import { recordSettings } from "#src/local-mcp/recording/session-settings.ts";
+import { forget } from "#src/local-mcp/retention/forget.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { aServiceRuntime, type ServiceRuntime } from "#harness/experiments/service-rig.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+
+const key = "brief.orders";
+const sentWell = "answer({ arms: [], problems: [] });";
+
+function started(runtime: TempRuntime): Experiment {
+  const result = start(runtime, { key, to: 30, reason: "to see", replay: null });
+  if (!result.ok) throw new Error(result.error.code);
+  return result.value;
+}
+
+let count = 0;
+
+/** A session that has ended, with this arm as the service's answer. @returns its id */
+function aSession(runtime: TempRuntime, experiment: Experiment, arm: string): string {
+  const id = `${String((count += 1)).padStart(8, "0")}-04b4-4fe0-bbd5-6aa531354563`;
+  runtime.wait(1_000);
+  runtime.store.write((sql) => {
+    const now = runtime.now();
+    sessions.recordSighting(sql, now, { id, client: "claude-code", origin: "startup", owner: null, isAlive: true });
+    const answered = { session: id, arms: { [experiment.id]: arm } };
+    recordSettings(sql, now, id, runtime.config, { model: null }, answered);
+    sessions.update(sql, id, { toolCalls: 30, toolErrors: 3 });
+    sessions.end(sql, now, id, "other");
+  });
+  return id;
+}
+
+function sentUnits(runtime: ServiceRuntime): (readonly SentUnit[])[] {
+  return runtime.requests().map(({ work }) => (work.kind === "send" && work.name === key ? work.units : []));
+}
+
+it("[EX73] a review sends each counted session once, hashed, with its outcomes as numbers", () => {
+  const runtime = aServiceRuntime({ provider: "statsig" });
+  runtime.serve(sentWell);
+  const experiment = started(runtime);
+  const chats = ["control", "treatment", "control"].map((arm) => aSession(runtime, experiment, arm));
+  sendCounted(runtime);
+  expect(sentUnits(runtime)).toEqual([]);
+  advanceAll(runtime);
+  for (let review = 0; review < 2; review++) sendCounted(runtime);
+  const unit = expect.stringMatching(/^[0-9a-f]{32}$/);
+  const measured = { unsavedDeath: 0, toolErrors: 0.1 };
+  expect(sentUnits(runtime)).toEqual([
+    [
+      { unit, arm: "control", measured },
+      { unit, arm: "treatment", measured },
+      { unit, arm: "control", measured },
+    ],
+  ]);
+  expect(chats.filter((id) => JSON.stringify(runtime.requests()).includes(id))).toEqual([]);
+  aSession(runtime, experiment, "treatment");
+  advanceAll(runtime);
+  sendCounted(runtime);
+  expect(sentUnits(runtime).at(-1)).toEqual([{ unit, arm: "treatment", measured }]);
+});
+
+it("[EX73] what could not be sent is logged, and sent by the next review; forgotten sessions are not", () => {
+  const runtime = aServiceRuntime({ provider: "statsig" });
+  runtime.serve(`answer({ arms: [], problems: ["no network"] });`);
+  const experiment = started(runtime);
+  const [forgotten = ""] = ["control", "treatment"].map((arm) => aSession(runtime, experiment, arm));
+  advanceAll(runtime);
+  sendCounted(runtime);
+  expect(runtime.logged.join()).toContain("no network");
+  runtime.store.write((sql) => forget(sql, { session: forgotten }));
+  runtime.serve(sentWell);
+  for (let review = 0; review < 2; review++) sendCounted(runtime);
+  expect(sentUnits(runtime).map(({ length }) => length)).toEqual([2, 1]);
+});
+
+it("[EX75] nothing is sent while experiments are off, of one that a person stopped, and of one of another provider", () => {
+  const runtime = aServiceRuntime({ provider: "statsig" });
+  const one = started(runtime);
+  aSession(runtime, one, "control");
+  advanceAll(runtime);
+  sendCounted(aServiceRuntime({}, runtime));
+  const other = aServiceRuntime({ provider: "openfeature" }, runtime);
+  sendCounted(other);
+  expect(other.requests()).toEqual([]);
+  stopOne(runtime, one.id, "enough");
+  sendCounted(runtime);
+  const next = started(runtime);
+  aSession(runtime, next, "control");
+  advanceAll(runtime);
+  stopAll(runtime, "by hand");
+  sendCounted(runtime);
+  expect(runtime.requests()).toEqual([]);
+});
+
+it("[EX73] the position of what was sent is no change of the experiment for others", () => {
+  const runtime = aServiceRuntime({ provider: "statsig" });
+  runtime.serve(sentWell);
+  const experiment = started(runtime);
+  aSession(runtime, experiment, "control");
+  advanceAll(runtime);
+  sendCounted(runtime);
+  const stored = runtime.store.read((sql) => rows.get(sql, experiment.id)?.experiment, undefined);
+  expect(stored).toMatchObject({ state: "canary", sent: 1, canary: { counts: [1, 0] } });
+  const local = tempRuntime();
+  started(local);
+  sendCounted(local);
+  expect(local.logged).toEqual([]);
+});

@@ -1,0 +1,103 @@
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { expect, it } from "vitest";
+import { Report } from "#src/analysis/report.ts";
+import { analyze, anAnalysedProject, install, reportOf, states } from "#harness/analysis/project.ts";
+import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
+import { git, write } from "#harness/machine/git-project.ts";
+import { processesIn } from "#harness/machine/process-tree.ts";
+
+const reporting = (value: string): string =>
+  `const found = ${value}; console.log(JSON.stringify({ diagnostics: [{ message: JSON.stringify(found), code: "x(y)", severity: "warning", filename: "a.js" }] }))`;
+
+async function seenByTool(home: CliHome, value: string, env: NodeJS.ProcessEnv = {}): Promise<Record<string, unknown>> {
+  install(home.project, "oxlint", reporting(value));
+  const ran = await analyze(home, "--json --only oxlint", env);
+  return JSON.parse(Report.parse(ran.json()).findings[0]?.message ?? "null") as Record<string, unknown>;
+}
+
+it("[AN12] a tool gets no variable of the user's but those that programs need, and a home of its own", async () => {
+  const home = aCliHome();
+  const secret = { GITHUB_TOKEN: "ghp_x", NODE_OPTIONS: "--require ./evil.js", SHIM_TOKEN: "t", LANG: "C" };
+  const env = await seenByTool(home, "process.env", secret);
+  expect(Object.keys(env)).toEqual(expect.not.arrayContaining(["GITHUB_TOKEN", "SHIM_TOKEN", "SHIM_HOME"]));
+  expect(env).toMatchObject({ LANG: "C", PATH: home.runtime.env["PATH"], NODE_OPTIONS: "--max-old-space-size=4096" });
+  expect(env["HOME"]).not.toBe(home.folder);
+  expect(existsSync(String(env["HOME"]))).toBe(false);
+});
+
+it("[AN12] a process that a tool leaves behind has ended, and no file of the run is left", async () => {
+  const home = aCliHome();
+  const child =
+    "require('node:child_process').spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore' })";
+  const { scratch } = await seenByTool(home, `{ scratch: process.env.HOME, child: ${child}.unref() }`);
+  expect(processesIn(home.project)).toEqual([]);
+  expect(existsSync(dirname(String(scratch)))).toBe(false);
+});
+
+it("[AN12] a tool that prints without end is stopped", async () => {
+  const home = aCliHome();
+  const folder = anAnalysedProject(home);
+  const endless = "const text = 'x'.repeat(1e6); const more = () => process.stdout.write(text, more); more();";
+  install(folder, "fallow", endless);
+  const { tools } = await reportOf(home, "--only fallow");
+  expect(tools[0]?.why).toMatch(/its output has more than \d+ characters/);
+});
+
+it("[AN13] a tool has no network where the report says so", async () => {
+  const home = aCliHome();
+  const report = await reportOf(home);
+  const names = await seenByTool(home, "Object.keys(require('node:os').networkInterfaces())");
+  if (report.limits.network === "blocked") expect(names).toEqual([]);
+  else expect(names).not.toEqual([]);
+});
+
+it("[AN13] a process above the limit of memory ends where the report says so", async () => {
+  const home = aCliHome();
+  const folder = anAnalysedProject(home);
+  install(folder, "fallow", "const parts = []; for (;;) parts.push(Buffer.allocUnsafeSlow(1e9));");
+  const { tools, limits } = await reportOf(home, "--only fallow --time-limit 20s");
+  if (limits.memory === "process") expect(tools[0]).toMatchObject({ status: "failed", why: /allocation failed/i });
+});
+
+it("[AN11] tools that run the project's code need trust: by the option, or by the settings", async () => {
+  const home = aCliHome();
+  const folder = anAnalysedProject(home, { "eslint.config.js": "export default []" });
+  install(folder, "eslint", "require('node:fs').writeFileSync('ran', ''); console.log('[]')");
+  const state = async (options = ""): Promise<string | undefined> =>
+    states(await reportOf(home, `--only eslint ${options}`))["eslint"];
+  expect(await state()).toBe(
+    "eslint.config.js and the plugins in it are code of the project, and the project is not trusted (--trust)",
+  );
+  expect(existsSync(join(folder, "ran"))).toBe(false);
+  expect(await state("--trust")).toBe("ran 0");
+  const settings = (path: string): void =>
+    write(home.paths.home, { "config.json": JSON.stringify({ analysis: { trusted: [path] } }) });
+  settings(`${home.folder}/proj`);
+  expect(await state()).toContain("not trusted");
+  settings(home.folder);
+  expect(await state()).toBe("ran 0");
+});
+
+it("[AN11] programs of a repository that brings its node_modules need trust too", async () => {
+  const home = aCliHome();
+  const folder = anAnalysedProject(home);
+  install(folder, "fallow", "require('node:fs').writeFileSync('ran', '')");
+  git(folder, "add", "--force", "node_modules/fallow/cli.js");
+  git(folder, "commit", "--quiet", "--message", "committed packages");
+  expect(states(await reportOf(home, "--only fallow"))["fallow"]).toContain(
+    "the repository brings its own node_modules",
+  );
+  expect(existsSync(join(folder, "ran"))).toBe(false);
+});
+
+it("[AN12] when the launcher is killed the tools end", async () => {
+  const home = aCliHome();
+  const folder = anAnalysedProject(home);
+  install(folder, "fallow", "setInterval(() => {}, 50)");
+  let checks = 0;
+  const { signal } = new AbortController();
+  const io = { interrupted: () => signal, parentPid: () => (checks++ < 2 ? 7 : 1) };
+  expect((await home.shimWith(io, "analyze --only fallow")).code).toBe(130);
+  expect(processesIn(folder)).toEqual([]);
+});

@@ -1,0 +1,118 @@
+import { join } from "node:path";
+import * as fc from "fast-check";
+import { expect, it } from "vitest";
+import type { ProjectView } from "#src/analysis/adapter.ts";
+import { parseLintFix, readChange, type Change } from "#src/transform/change.ts";
+import { lineEndsOf, withLineEnds } from "#src/transform/line-ends.ts";
+import { TransformTask } from "#src/transform/transform-task.ts";
+import { transformersFor, type TransformCommand, type TransformContext } from "#src/transform/transformers.ts";
+import { temporaryFolder, write } from "#harness/machine/git-project.ts";
+
+const files = ["src/a.ts", "src/b.tsx", "src/c.js"];
+
+function aContext(read: Readonly<Record<string, string>> = {}, isTrusted = true): TransformContext {
+  const project: ProjectView = { root: "/p", read: (path) => read[path] ?? null, findTool: () => null };
+  return {
+    project,
+    isTrusted,
+    paths: ["./src"],
+    writeScratch: (name) => `/scratch/${name}`,
+    listFiles: (endings) => Promise.resolve(files.filter((file) => endings.some((ending) => file.endsWith(ending)))),
+  };
+}
+
+async function commands(change: Change, context = aContext()): Promise<(readonly string[])[]> {
+  const [transformer] = transformersFor(change);
+  const applied: readonly TransformCommand[] = (await transformer?.apply(context)) ?? [];
+  return applied.map(({ args }) => args);
+}
+
+it("[TX4] each tool gets the paths, or the files for its parser", async () => {
+  const scan = ["scan", "--config", "/scratch/sgconfig.yml", "--rule", "/scratch/rules.yml", "--update-all", "./src"];
+  expect(await commands({ kind: "rules", text: "id: a" })).toEqual([scan]);
+  const jscodeshift = await commands({ kind: "codemod", path: "/p/mod.js", tool: "jscodeshift" });
+  expect(jscodeshift.map(([list, codemod, parser]) => [list, codemod, parser])).toEqual([
+    ["/scratch/files-ts", "--transform=/p/mod.js", "--parser=ts"],
+    ["/scratch/files-tsx", "--transform=/p/mod.js", "--parser=tsx"],
+    ["/scratch/files-babel", "--transform=/p/mod.js", "--parser=babel"],
+  ]);
+  const change: Change = { kind: "codemod", path: "/p/mod.ts", tool: "ts-morph" };
+  expect(await commands(change)).toEqual([["/scratch/files", "/p/mod.ts", ""]]);
+  const configured = await commands(change, aContext({ "tsconfig.json": "{}" }));
+  expect(configured).toEqual([["/scratch/files", "/p/mod.ts", "/p/tsconfig.json"]]);
+});
+
+function fixes(linter: "oxlint" | "biome" | "eslint", isTrusted = true): Promise<(readonly string[])[]> {
+  return commands({ kind: "lint-fix", linter }, aContext({}, isTrusted));
+}
+
+function permissionsOf(change: Change): (readonly string[] | null)[] {
+  return transformersFor(change).map(({ permissions }) => permissions);
+}
+
+it("[TX6] codemods and ESLint run in Node's permission model, in which only plugins of ESLint have native code", () => {
+  expect(permissionsOf({ kind: "codemod", path: "/p/mod.js", tool: "jscodeshift" })).toEqual([[]]);
+  expect(permissionsOf({ kind: "codemod", path: "/p/mod.ts", tool: "ts-morph" })).toEqual([[]]);
+  expect(permissionsOf({ kind: "lint-fix", linter: "eslint" })).toEqual([["--allow-addons"]]);
+});
+
+it("[TX4] lint-fix is the first linter that the project uses, or the one that is named", async () => {
+  expect(transformersFor({ kind: "lint-fix", linter: null }).map(({ name }) => name)).toEqual([
+    "oxlint",
+    "biome",
+    "eslint",
+  ]);
+  expect(await fixes("oxlint")).toEqual([["--fix", "./src"]]);
+  expect(await fixes("oxlint", false)).toEqual([["--fix", "--disable-nested-config", "./src"]]);
+  expect(await fixes("biome")).toEqual([["lint", "--write", "./src"]]);
+  expect(await fixes("eslint")).toEqual([["--fix", "./src"]]);
+  expect([
+    parseLintFix("lint-fix"),
+    parseLintFix("lint-fix:biome"),
+    parseLintFix("lint-fix:x"),
+    parseLintFix("a"),
+  ]).toEqual([{ kind: "lint-fix", linter: null }, { kind: "lint-fix", linter: "biome" }, null, null]);
+});
+
+it("[TX4] a folder's rules are one set, in the order of their names, and have a size limit", () => {
+  const folder = temporaryFolder();
+  write(folder, { "b.yaml": "id: b", "a.yml": "id: a", "note.txt": "" });
+  expect(readChange(folder, null)).toEqual({ ok: true, value: { kind: "rules", text: "id: a\n---\nid: b" } });
+  write(folder, { "c.yml": " ".repeat(1_048_577) });
+  expect(readChange(join(folder, "c.yml"), null)).toMatchObject({ ok: false, error: { code: "bad_transform" } });
+});
+
+it("[TX9] line ends of one kind are restored, whatever a tool wrote; those of both kinds are left", () => {
+  expect([lineEndsOf("a\r\nb\r\n"), lineEndsOf("a\nb"), lineEndsOf("a\r\nb\n"), lineEndsOf("a")]).toEqual([
+    "\r\n",
+    "\n",
+    null,
+    null,
+  ]);
+  const line = fc.stringMatching(/^[a-z ]{0,5}$/);
+  fc.assert(
+    fc.property(
+      fc.array(line, { minLength: 2 }),
+      fc.constantFrom("\n", "\r\n"),
+      fc.constantFrom("\n", "\r\n"),
+      (lines, before, after) => {
+        expect(withLineEnds(lines.join(after), before)).toBe(lines.join(before));
+        expect(lineEndsOf(lines.join(before))).toBe(before);
+      },
+    ),
+  );
+});
+
+function isAccepted(payload: object): boolean {
+  return TransformTask.safeParse(payload).success;
+}
+
+it("[TX13] a payload names no path out of the repository", () => {
+  expect(isAccepted({ codemod: "codemods/a.cjs", paths: ["src/ü b", "..a/b"] })).toBe(true);
+  for (const path of ["/etc", "..", "a/../../b", "a/..", "a\nb", ""])
+    expect([path, isAccepted({ codemod: path }), isAccepted({ lintFix: true, paths: [path] })]).toEqual([
+      path,
+      false,
+      false,
+    ]);
+});
