@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync, readlinkSync } from "node:fs";
+import { basename } from "node:path";
 import { codeOf } from "../shared/error.ts";
 
 /** Unlike a pid, never reused. `start` is opaque (Linux: clock ticks since boot; else a date). */
@@ -30,6 +31,20 @@ export function identify(processes: Processes, pid: number): ProcessIdentity | n
 export function clientPidOf(processes: Processes, env: NodeJS.ProcessEnv, parent: number): number {
   const statedPid = Number(env["SHIM_CLIENT_PID"]);
   return statedPid > 0 && processes.facts(parent)?.parent === statedPid ? statedPid : parent;
+}
+
+const shells: ReadonlySet<string> = new Set(["sh", "bash", "dash", "zsh", "fish", "ksh", "busybox"]);
+const maxShells = 3;
+
+/** The first ancestor, from this process on, that is no shell. */
+export function skipShells(processes: Processes, pid: number): number {
+  let next = pid;
+  for (let steps = 0; steps < maxShells; steps++) {
+    const facts = processes.facts(next);
+    if (!facts || facts.parent <= 1 || !shells.has(basename(facts.command))) return next;
+    next = facts.parent;
+  }
+  return next;
 }
 
 const maxWrappers = 10;

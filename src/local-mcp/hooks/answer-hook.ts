@@ -1,5 +1,8 @@
 import type * as z from "zod/mini";
-import { HookInput, isHookEvent, type HookEvent } from "../../contract/hook-input.ts";
+import { claudeCode } from "../../clients/claude-code.ts";
+import type { ClientAdapter, ClientEvent } from "../../clients/client-adapter.ts";
+import type { HookAnswer } from "../../contract/hook-answer.ts";
+import { HookInput, type HookEvent } from "../../contract/hook-input.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import { isEmpty } from "../../store/spool.ts";
@@ -12,6 +15,7 @@ import { endsWithEvent, runHook, type HookResult } from "./run-hook.ts";
 import { JsonObjectReader } from "./json-object-reader.ts";
 import { drainInto, spoolEvent } from "./spool-hook.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
+import { asObject, type JsonObject } from "../../shared/json-fields.ts";
 
 /** [HO41] Larger input loses the fields that are too large. */
 const maxInputChars = 32_000_000;
@@ -20,23 +24,52 @@ const maxInputChars = 32_000_000;
 export const problemEvents: ReadonlySet<string> = new Set(["SessionStart", "UserPromptSubmit"]);
 
 /** [HO1] Never throws: an event that cannot be stored is spooled, and the user is informed. */
-export function answerHook(runtime: Runtime, event: string, readInput: () => string, clientPid: number): string {
-  if (!isHookEvent(event)) return rejectInput(runtime, `unknown hook event "${label(event)}"`);
+export function answerHook(
+  runtime: Runtime,
+  event: string,
+  readInput: () => string,
+  clientPid: number,
+  client: ClientAdapter = claudeCode,
+): string {
+  if (!client.events.includes(event)) return rejectInput(runtime, `unknown hook event "${label(event)}"`);
   try {
-    const input = parse(readInput());
-    if (typeof input === "string") return rejectInput(runtime, `${event}: ${input}`);
-    const { answer } = runGuarded(runtime, { event, input, clientPid }, false);
+    const payload = parse(readInput(), client);
+    if (typeof payload === "string") return rejectInput(runtime, `${event}: ${payload}`);
+    const events = client.normalise(event, payload, runtime.env);
+    if (events === null) return rejectInput(runtime, `${event}: input is not what ${client.title} sends`);
+    const answers = events.map((one) => answerOne(runtime, client, one, clientPid));
+    const answer = client.answer(event, strictest(answers));
     return Object.keys(answer).length === 0 ? "" : JSON.stringify(answer);
   } catch (error) {
     return rejectInput(runtime, `${event}: ${stackOf(error)}`);
   }
 }
 
+function answerOne(
+  runtime: Runtime,
+  { name, title }: ClientAdapter,
+  { event, input: given }: ClientEvent,
+  clientPid: number,
+): HookAnswer {
+  const input = parseInput(given, title);
+  if (typeof input !== "string")
+    return runGuarded(runtime, { event, input, clientName: name, clientPid }, false).answer;
+  rejectInput(runtime, `${event}: ${input}`);
+  return {};
+}
+
+/** One call may change several files: a refusal of one refuses the call. */
+function strictest(answers: readonly HookAnswer[]): HookAnswer {
+  const refusal = answers.find(({ hookSpecificOutput }) => hookSpecificOutput?.permissionDecision === "deny");
+  return refusal ?? answers.find((answer) => Object.keys(answer).length > 0) ?? {};
+}
+
 /** [HO30] [HO31] Stores only the event before the answer; the rest is left to the caller. */
 export function answerEvent(runtime: Runtime, event: HookEvent, value: unknown, clientPid: number): HookResult {
   try {
-    const input = parseInput(value);
-    if (typeof input !== "string") return runGuarded(runtime, { event, input, clientPid }, true);
+    const input = parseInput(value, claudeCode.title);
+    const clientName = claudeCode.name;
+    if (typeof input !== "string") return runGuarded(runtime, { event, input, clientName, clientPid }, true);
     rejectInput(runtime, `${event}: ${input}`);
   } catch (error) {
     rejectInput(runtime, `${event}: ${stackOf(error)}`);
@@ -117,14 +150,14 @@ function isSurelyPaused(runtime: Runtime, call: HookCall): boolean {
   }
 }
 
-function parse(text: string): HookInput | string {
-  let value: unknown;
+/** @returns what is wrong, for input that is no JSON object */
+function parse(text: string, { title }: ClientAdapter): JsonObject | string {
   try {
-    value = JSON.parse(text.length > maxInputChars ? withoutLargeFields(text) : text);
+    const value: unknown = JSON.parse(text.length > maxInputChars ? withoutLargeFields(text) : text);
+    return asObject(value) ?? `input is not what ${title} sends: a JSON object is required`;
   } catch {
     return "input is not JSON";
   }
-  return parseInput(value);
 }
 
 function withoutLargeFields(text: string): string {
@@ -133,11 +166,9 @@ function withoutLargeFields(text: string): string {
   return reader.isWhole ? reader.text() : "";
 }
 
-function parseInput(value: unknown): HookInput | string {
+function parseInput(value: unknown, client: string): HookInput | string {
   const parsed = HookInput.safeParse(value);
-  return parsed.success
-    ? cleanInput(parsed.data)
-    : `input is not what Claude Code sends: ${describeIssue(parsed.error)}`;
+  return parsed.success ? cleanInput(parsed.data) : `input is not what ${client} sends: ${describeIssue(parsed.error)}`;
 }
 
 const idFields = ["prompt_id", "tool_use_id", "agent_id"] as const;
@@ -168,7 +199,7 @@ function mapFields(
 
 function describeIssue({ issues: [issue] }: z.core.$ZodError): string {
   const field = issue?.path.join(".") ?? "";
-  if (!issue || field === "") return "a JSON object is required";
+  if (!issue) return "an object is required";
   if (issue.code === "too_small") return `${field} is empty`;
   if (issue.code === "too_big") return `${field} has more than ${issue.maximum} characters`;
   return `${field} is missing or is not text`;

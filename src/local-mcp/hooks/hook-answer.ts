@@ -1,3 +1,4 @@
+import type { HookAnswer } from "../../contract/hook-answer.ts";
 import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { effectiveWindow } from "../signals/context-window.ts";
@@ -7,20 +8,6 @@ import type { HookContext } from "./hook-context.ts";
 import { routeSubagent } from "./route-subagent.ts";
 import type { RecordedEvent } from "./record-event.ts";
 import { emptyStart, type StartAnswer } from "./session-start.ts";
-
-export interface HookAnswer {
-  readonly systemMessage?: string;
-  /** Makes the client continue at Stop, and gives the model the reason. */
-  readonly decision?: "block";
-  readonly reason?: string;
-  readonly hookSpecificOutput?: {
-    readonly hookEventName: HookEvent;
-    readonly additionalContext?: string;
-    readonly permissionDecision?: "deny" | "ask";
-    readonly permissionDecisionReason?: string;
-    readonly updatedInput?: Readonly<Record<string, unknown>>;
-  };
-}
 
 /** Other text at a stop would make Claude Code continue, or would not be read. */
 export function toAnswer(

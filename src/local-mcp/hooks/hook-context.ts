@@ -1,3 +1,4 @@
+import type { HookClient } from "../../contract/clients.ts";
 import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { identify, type ProcessIdentity } from "../../platform/processes.ts";
@@ -10,12 +11,14 @@ import { projectRoot } from "../sessions/git-head.ts";
 import { isPausedById, pauseReadLimits, setPausedFolder, type PauseReadLimits } from "../sessions/paused-session.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { markTranscript, transcriptMark } from "../sessions/transcript-mark.ts";
+import { transcriptFormat } from "../signals/transcript-formats.ts";
 import { readAppended, unreadBytes, type TranscriptPart } from "../signals/transcript.ts";
 import { isPaused } from "../../store/pause.ts";
 import { StoreError } from "../../store/store-error.ts";
 import { editedFile, type EditedFile } from "../team/file-guard.ts";
 
 export interface HookCall {
+  readonly clientName: HookClient;
   readonly event: HookEvent;
   readonly input: HookInput;
   readonly clientPid: number;
@@ -29,6 +32,7 @@ export interface HookContext {
   readonly input: HookInput;
   readonly isLate: boolean;
   readonly isDeferred: boolean;
+  readonly clientName: HookClient;
   readonly client: ProcessIdentity | null;
   /** Redacted. */
   readonly cwd: string | null;
@@ -54,7 +58,7 @@ const deferredReadBytes = 262_144;
 
 /** Reads the store once, and then the files: the store is not locked meanwhile. */
 export function readContext(runtime: Runtime, call: HookCall, isDeferred: boolean): HookContext {
-  const { event, input, isLate = false } = call;
+  const { event, input, clientName, isLate = false } = call;
   const source = sourceOf(runtime, call);
   const empty = { knownId: input.session_id, isPaused: false, position: { from: 0, limits: {} } };
   const { position, ...known } = runtime.store.read<StoredContext>(
@@ -63,11 +67,11 @@ export function readContext(runtime: Runtime, call: HookCall, isDeferred: boolea
   );
   const path = input.transcript_path;
   const maxBytes = isDeferred ? deferredReadBytes : Number.POSITIVE_INFINITY;
-  const transcript = path && position ? readTranscript(path, position, maxBytes) : null;
+  const transcript = path && position ? readTranscript(path, clientName, position, maxBytes) : null;
   const isPresent = !isLate && !known.isPaused;
   const edited = isPresent ? guardedFile(runtime, call) : null;
   const answered = isPresent && event === "SessionStart" ? askService(runtime, known.knownId) : null;
-  return { event, ...source, ...known, isLate, isDeferred, transcript, edited, answered };
+  return { event, clientName, ...source, ...known, isLate, isDeferred, transcript, edited, answered };
 }
 
 export function guardedFile({ config }: Runtime, { event, input }: HookCall): EditedFile | null {
@@ -117,9 +121,14 @@ function findPosition(sql: Sql, { transcript_path: path, cwd }: HookInput, id: s
 }
 
 /** @param maxBytes limit of unread bytes, above which the result is null */
-function readTranscript(path: string, { from, limits }: TranscriptPosition, maxBytes: number): TranscriptRead | null {
+function readTranscript(
+  path: string,
+  client: HookClient,
+  { from, limits }: TranscriptPosition,
+  maxBytes: number,
+): TranscriptRead | null {
   if (unreadBytes(path, Math.max(from, limits.minOffset ?? 0)) > maxBytes) return null;
-  return { from, part: readAppended(path, from, limits) };
+  return { from, part: readAppended(path, from, { ...limits, format: transcriptFormat(client) }) };
 }
 
 export function isEventPaused(runtime: Runtime, call: HookCall): boolean {

@@ -1,8 +1,11 @@
-/** `node hook.cjs <Event>`: always exits with 0, since a hook must never break the client. */
+/** `node hook.cjs <Event> [--client <name>]`: always exits with 0, since a hook must never break the client. */
 import { writeSync } from "node:fs";
 import * as z from "zod/mini";
+import { adapterOf } from "../../clients/adapters.ts";
+import { claudeCode } from "../../clients/claude-code.ts";
+import type { ClientAdapter } from "../../clients/client-adapter.ts";
 import { HomeError, homeFrom, pathsIn } from "../../platform/paths.ts";
-import { clientPidOf } from "../../platform/processes.ts";
+import { clientPidOf, skipShells, type Processes } from "../../platform/processes.ts";
 import { findAwaited } from "../../snapshots/awaited-snapshots.ts";
 import { foreignCaller, recordForeignCaller } from "./foreign-callers.ts";
 import { openNodeSqlite } from "../../store/driver-node-sqlite.ts";
@@ -22,14 +25,16 @@ const maxUpkeepBytes = 200_000_000;
 
 const fileChangingEvents: ReadonlySet<string> = new Set(["PreToolUse", "PreCompact"]);
 
-async function main(event: string): Promise<void> {
+async function main(event: string, client: string): Promise<void> {
+  const adapter = adapterOf(client);
+  if (!adapter) throw new HomeError(`"${client}" is not a client that SHIM knows`);
   const { text: input, isCutOff } = await readStdin();
-  await handle(event, input);
+  await handle(event, input, adapter);
   if (isCutOff) exitWithPendingRead();
 }
 
-async function handle(event: string, input: string): Promise<void> {
-  const caller = foreignCaller(process.env, () => parsed(input));
+async function handle(event: string, input: string, client: ClientAdapter): Promise<void> {
+  const caller = client === claudeCode ? foreignCaller(process.env, () => parsed(input)) : null;
   if (caller !== null) {
     recordForeignCaller(pathsIn(homeFrom(process.env)).foreignCallers, caller, Date.now());
     return;
@@ -37,8 +42,7 @@ async function handle(event: string, input: string): Promise<void> {
   // node:sqlite, unlike better-sqlite3, has no binary to load (7 ms on the machine measured).
   const waits = event === "SessionStart" ? { busyMs: startBusyMs, totalBusyMs: startBusyMs } : { busyMs: eventBusyMs };
   const runtime = systemRuntime({ driver: openNodeSqlite, ...waits, maxUpkeepBytes });
-  const clientPid = Number(process.env["CLAUDE_PID"]) || clientPidOf(runtime.processes, process.env, process.ppid);
-  const answer = answerHook(runtime, event, () => input, clientPid);
+  const answer = answerHook(runtime, event, () => input, findClientPid(runtime.processes, client), client);
   // Not process.stdout: making that stream loads node:net.
   if (answer) writeSync(1, answer);
   if (event === "SessionStart" && runtime.durations.isDue) runtime.store.write((sql) => runtime.durations.store(sql));
@@ -47,6 +51,12 @@ async function handle(event: string, input: string): Promise<void> {
     await takeAwaited(runtime);
   }
   // The store stays open: the last close would checkpoint the write-ahead log (four fsyncs).
+}
+
+/** Clients start a hook in a shell, which may stay as its parent. */
+function findClientPid(processes: Processes, client: ClientAdapter): number {
+  if (client !== claudeCode) return skipShells(processes, process.ppid);
+  return Number(process.env["CLAUDE_PID"]) || clientPidOf(processes, process.env, process.ppid);
 }
 
 /** Input that is not JSON is reported when it is read as an event. */
@@ -58,8 +68,8 @@ function parsed(text: string): unknown {
   }
 }
 
-const event = process.argv[2] ?? "";
-main(event).catch((error: unknown) => {
+const [, , event = "", flag, named = ""] = process.argv;
+main(event, flag === "--client" ? named : claudeCode.name).catch((error: unknown) => {
   if (!(error instanceof HomeError)) writeSync(2, `shim hook: ${stackOf(error)}\n`);
   else if (problemEvents.has(event))
     writeSync(1, JSON.stringify({ systemMessage: `SHIM cannot save: ${error.message}` }));

@@ -1,4 +1,4 @@
-import type { HookEvent } from "../../contract/hook-input.ts";
+import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
 import type { JournalEntry, JournalKind } from "../../contract/journal.ts";
 import { uuidv7 } from "../../shared/ids.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -9,7 +9,7 @@ import { recordSettings } from "../recording/session-settings.ts";
 import { recordEarlierDeath } from "../recovery/deaths.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as clients from "../sessions/clients.ts";
-import { label, pathOf } from "../sessions/entries.ts";
+import { digest, label, pathOf } from "../sessions/entries.ts";
 import { readHead } from "../sessions/git-head.ts";
 import { entriesOf } from "../sessions/hook-entries.ts";
 import * as journal from "../sessions/journal.ts";
@@ -42,7 +42,8 @@ export interface RecordedEvent {
 }
 
 /** One transaction. Returns null for the end of a session that the client never had. */
-export function recordEvent(sql: Sql, runtime: Runtime, context: HookContext): RecordedEvent | null {
+export function recordEvent(sql: Sql, runtime: Runtime, given: HookContext): RecordedEvent | null {
+  const context = { ...given, input: withCallId(sql, given) };
   const { event, input } = context;
   if (event === "SessionEnd" && isForeign(sql, runtime, context)) return null;
   const sighted = recordSighting(sql, runtime, context);
@@ -59,6 +60,20 @@ export function recordEvent(sql: Sql, runtime: Runtime, context: HookContext): R
   recordSessionSettings(sql, runtime, context, session);
   const warning = connectionWarning(sql, runtime, context, missedTools);
   return { sessionId: session.id, trigger, started, warning, verdict, news };
+}
+
+const callKinds: Partial<Record<HookEvent, "start" | "end">> = {
+  PreToolUse: "start",
+  PostToolUse: "end",
+  PostToolUseFailure: "end",
+};
+
+/** [CA3] Without a client's id, the nth start of the same call and its nth end belong together. */
+function withCallId(sql: Sql, { event, input, knownId }: HookContext): HookInput {
+  const kind = callKinds[event];
+  if (kind === undefined || input.tool_use_id !== undefined || input.tool_name === undefined) return input;
+  const call = digest(JSON.stringify([input.agent_id, input.tool_name, input.tool_input]));
+  return { ...input, tool_use_id: `call_${call}.${journal.countKeys(sql, knownId, `${kind}:call_${call}.`)}` };
 }
 
 function recordSessionSettings(
@@ -100,7 +115,7 @@ function isForeign(sql: Sql, { processes }: Runtime, { knownId, client }: HookCo
 }
 
 function recordSighting(sql: Sql, runtime: Runtime, context: HookContext): Pick<StartedSession, "session" | "before"> {
-  const { event, input, client, project, cwd, isLate } = context;
+  const { event, input, clientName, client, project, cwd, isLate } = context;
   const { id, parentId } = resolveSession(sql, runtime, context);
   const before = sessions.get(sql, id);
   const isSignOfLife = !isLate && signsOfLife.has(event);
@@ -111,7 +126,7 @@ function recordSighting(sql: Sql, runtime: Runtime, context: HookContext): Pick<
     cwd,
     model: input.model ?? null,
     transcriptPath: input.transcript_path === undefined ? null : pathOf(input.transcript_path),
-    client: "claude-code",
+    client: clientName,
     origin: parentId ? "fork" : sourceOf(context),
     parentId,
     owner: client,

@@ -1,8 +1,8 @@
+import type { HookAnswer } from "../../contract/hook-answer.ts";
 import { analyzePrompt } from "../../routing/prompt-analyzer.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isRecord } from "../../shared/json-fields.ts";
 import { isWithoutUser } from "./end-session.ts";
-import type { HookAnswer } from "./hook-answer.ts";
 import type { HookContext } from "./hook-context.ts";
 
 const maxComplexity = 3;

@@ -1,3 +1,4 @@
+import type { HookAnswer } from "../../contract/hook-answer.ts";
 import type { HookEvent } from "../../contract/hook-input.ts";
 import { capture, type RecentStates } from "../checkpoints/capture.ts";
 import type { Trigger } from "../../contract/checkpoint.ts";
@@ -7,7 +8,7 @@ import { observe } from "../observe/observe.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { toAnswer, type HookAnswer } from "./hook-answer.ts";
+import { toAnswer } from "./hook-answer.ts";
 import { readContext, skipTranscript, type HookCall } from "./hook-context.ts";
 import { recordEvent } from "./record-event.ts";
 import { startSession } from "./session-start.ts";

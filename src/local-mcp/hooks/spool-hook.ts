@@ -1,3 +1,5 @@
+import { adapterOf } from "../../clients/adapters.ts";
+import type { HookClient } from "../../contract/clients.ts";
 import { HookInput, isHookEvent } from "../../contract/hook-input.ts";
 import { redactJson } from "../../redaction/redact.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -12,14 +14,22 @@ import { runHook } from "./run-hook.ts";
 const maxText = 32_000;
 
 /** @throws when not even the spool can be written */
-export function spoolEvent(runtime: Runtime, { event, input, clientPid }: HookCall): void {
+export function spoolEvent(runtime: Runtime, { event, input, clientName, clientPid }: HookCall): void {
   const { tool_response: response, ...rest } = input;
   // The journal reads only these fields of a tool's answer: its kind, and a new task's number.
   const kept = typeof response === "object" && response !== null ? pick(response, ["type", "task"]) : undefined;
   const { value } = redactJson(boundTexts({ ...rest, ...(kept ? { tool_response: kept } : {}) }, maxText));
   const clientStart = identify(runtime.processes, clientPid)?.start ?? null;
   const entryPoint = runtime.env["CLAUDE_CODE_ENTRYPOINT"];
-  append(runtime.paths.spool, { at: runtime.now(), event, clientPid, clientStart, entryPoint, input: value });
+  append(runtime.paths.spool, {
+    at: runtime.now(),
+    event,
+    clientName,
+    clientPid,
+    clientStart,
+    entryPoint,
+    input: value,
+  });
 }
 
 /**
@@ -36,18 +46,24 @@ export function drainInto(runtime: Runtime, maxMs = maxDrainMs): number {
       runtime.log("warn", "spooled entry is not a hook event", { event: label(String(event)) });
       return;
     }
+    const clientName = clientOf(entry);
     const pastRuntime = { ...runtime, env: entryEnv(runtime, entry), now: () => entry.at };
     // If another process has the id by now, the client is gone.
     const isSame = identify(runtime.processes, Number(clientPid))?.start === entry["clientStart"];
     try {
       const ownPid = isSame ? Number(clientPid) : noProcessId;
-      runHook(pastRuntime, { event, input: input.data, clientPid: ownPid, isLate: true });
+      runHook(pastRuntime, { event, input: input.data, clientName, clientPid: ownPid, isLate: true });
     } catch (error) {
       if (error instanceof StoreError) throw error;
       runtime.log("error", `spooled ${event} was dropped`, { error: String(error) });
     }
   };
   return drain(runtime.paths.spool, apply, limits);
+}
+
+/** Entries of older programs name no client: it was Claude Code. */
+function clientOf({ clientName }: SpoolEntry): HookClient {
+  return (typeof clientName === "string" ? adapterOf(clientName)?.name : undefined) ?? "claude-code";
 }
 
 /** [RE106] The event's client decides whether a user attended the session. */

@@ -13,6 +13,7 @@ import { oomKills, share, systemMemory } from "../../platform/memory.ts";
 import { markReading, type RiskMark } from "../../policy/risk-mark.ts";
 import { assess } from "../../policy/risk.ts";
 import { sessionConfig } from "../recording/session-config.ts";
+import { transcriptFormat } from "../signals/transcript-formats.ts";
 import { readAppended, type TranscriptPart } from "../signals/transcript.ts";
 import { pauseReadLimits } from "../sessions/paused-session.ts";
 import { unsavedOf } from "../sessions/unsaved.ts";
@@ -29,7 +30,10 @@ export interface Observation {
 export function refresh(runtime: Runtime, session: sessions.Session, fresh: Readings): Observation {
   const { transcriptPath: path } = session;
   const limits = path === null ? {} : runtime.store.read((sql) => pauseReadLimits(sql, path, session), {});
-  const part = path === null ? null : readAppended(path, session.transcriptOffset, limits);
+  const part =
+    path === null
+      ? null
+      : readAppended(path, session.transcriptOffset, { ...limits, format: transcriptFormat(session.client) });
   return runtime.store.write((sql) => {
     // A hook may have read the same part meanwhile.
     const isNew = sessions.get(sql, session.id)?.transcriptOffset === session.transcriptOffset;

@@ -7,6 +7,7 @@ import { isSessionPaused, pauseReadLimits } from "../sessions/paused-session.ts"
 import * as sessions from "../sessions/sessions.ts";
 import { markTranscript } from "../sessions/transcript-mark.ts";
 import type { TranscriptToolCall, TranscriptToolEnd } from "../signals/transcript-lines.ts";
+import { transcriptFormat } from "../signals/transcript-formats.ts";
 import { readAppended, type TranscriptPart } from "../signals/transcript.ts";
 import { countResponses, type Prices } from "../usage/ledger.ts";
 
@@ -15,7 +16,8 @@ export function catchUp(sql: Sql, now: number, sessionId: string): void {
   const session = sessions.get(sql, sessionId);
   if (!session?.transcriptPath) return;
   const { transcriptPath: path } = session;
-  const part = readAppended(path, session.transcriptOffset, pauseReadLimits(sql, path, session));
+  const limits = { ...pauseReadLimits(sql, path, session), format: transcriptFormat(session.client) };
+  const part = readAppended(path, session.transcriptOffset, limits);
   if (part.offset === session.transcriptOffset) return;
   // [HO10] Text from a pause is skipped even after the pause has ended.
   if (isSessionPaused(sql, now, session)) markTranscript(sql, path, part.size);

@@ -33,6 +33,12 @@ export function has(sql: Sql, sessionId: string, key: string): boolean {
   return sql.all("SELECT 1 FROM journal WHERE session_id = ? AND key = ?", sessionId, key).length > 0;
 }
 
+/** Counts entries whose key is the prefix and one character or more. */
+export function countKeys(sql: Sql, sessionId: string, prefix: string): number {
+  const query = "SELECT count(*) AS count FROM journal WHERE session_id = ? AND key > ? AND key < ?";
+  return sql.all<{ count: number }>(query, sessionId, prefix, `${prefix}\u{10FFFF}`)[0]?.count ?? 0;
+}
+
 export function find(sql: Sql, sessionId: string, key: string): JournalRow | null {
   const [row] = sql.all<StoredRow>(
     "SELECT seq, at, kind, body FROM journal WHERE session_id = ? AND key = ?",

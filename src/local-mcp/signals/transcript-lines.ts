@@ -73,12 +73,12 @@ export interface TranscriptLine {
   readonly position: number;
 }
 
-interface LineOrigin {
+export interface LineOrigin {
   readonly at: number | null;
   readonly uuid: string;
 }
 
-interface TranscriptDraft {
+export interface TranscriptDraft {
   texts: TranscriptText[];
   toolCalls: TranscriptToolCall[];
   toolEnds: TranscriptToolEnd[];
@@ -91,9 +91,13 @@ interface TranscriptDraft {
   invalidLines: number;
 }
 
+/** Adds what one line of a client's transcript says. */
+export type LineFormat = (draft: TranscriptDraft, line: JsonObject, origin: LineOrigin) => void;
+
 export function readLines(
   lines: Iterable<TranscriptLine>,
   isExcluded: (at: number, cwd: string | null) => boolean = () => false,
+  format: LineFormat = readClaudeLine,
 ): TranscriptContent {
   const draft: TranscriptDraft = {
     texts: [],
@@ -118,8 +122,7 @@ export function readLines(
     const origin = originOf(object, line.position);
     newest = origin.at ?? newest;
     if (newest !== null && isExcluded(newest, textAt(object, "cwd", 4_096))) continue;
-    if (object["isSidechain"] === true) readSidechain(draft, object, origin);
-    else readLine(draft, object, origin);
+    format(draft, object, origin);
   }
   return { ...draft, usage: [...draft.usage.values()], subagentUsage: [...draft.subagentUsage.values()] };
 }
@@ -129,7 +132,8 @@ function originOf(line: JsonObject, position: number): LineOrigin {
   return { at: Number.isNaN(at) ? null : at, uuid: textAt(line, "uuid", 100) ?? `@${position}` };
 }
 
-function readLine(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
+function readClaudeLine(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
+  if (line["isSidechain"] === true) return readSidechain(draft, line, origin);
   const message = objectAt(line, "message");
   if (line["type"] === "user") readUser(draft, line, message, origin);
   else if (line["type"] === "assistant") readAssistant(draft, line, message, origin);

@@ -1,5 +1,5 @@
 import { closeSync, constants, fstatSync, openSync, readSync, statSync } from "node:fs";
-import { readLines, type TranscriptLine, type TranscriptContent } from "./transcript-lines.ts";
+import { readLines, type LineFormat, type TranscriptLine, type TranscriptContent } from "./transcript-lines.ts";
 import { codeOf } from "../../shared/error.ts";
 
 export interface TranscriptPart extends TranscriptContent {
@@ -27,6 +27,8 @@ export interface ReadLimits {
   readonly isExcluded?: (at: number, cwd: string | null) => boolean;
   /** Limit of one call, plus one byte to see where a line starts. */
   readonly maxBytes?: number;
+  /** Default: Claude Code's. */
+  readonly format?: LineFormat | undefined;
   /** @throws a system error, or one with `code` "not_a_file" */
   readonly open?: (path: string) => TranscriptFile;
 }
@@ -63,7 +65,7 @@ export function unreadBytes(path: string, offset: number): number {
 function readPart(
   file: TranscriptFile,
   offset: number,
-  { maxBytes = defaultMaxBytes, minOffset = 0, isExcluded }: ReadLimits,
+  { maxBytes = defaultMaxBytes, minOffset = 0, isExcluded, format }: ReadLimits,
 ): TranscriptPart {
   const size = file.size();
   const isRestarted = size < offset;
@@ -78,7 +80,7 @@ function readPart(
   const isInsideLine = start > 0 && begin === 0;
   const end = isInsideLine ? part.length : Math.max(begin, part.lastIndexOf(newline) + 1);
   return {
-    ...readLines(isInsideLine ? [] : linesOf(part, begin, end, base), isExcluded),
+    ...readLines(isInsideLine ? [] : linesOf(part, begin, end, base), isExcluded, format),
     offset: Math.max(from, base + end),
     size,
     skippedBytes: Math.max(0, base + (isInsideLine ? end : begin) - from),

@@ -29,9 +29,9 @@ export class FakeProcesses implements Processes {
   }
 
   /** A new process of this number; an older one of the same number is gone. */
-  start(pid: number, parent = 1): ProcessIdentity {
+  start(pid: number, parent = 1, command = "claude"): ProcessIdentity {
     const start = String((this.#starts += 100));
-    this.#table.set(pid, { parent, start, command: "claude", residentBytes: 200_000_000 });
+    this.#table.set(pid, { parent, start, command, residentBytes: 200_000_000 });
     return { boot: this.#boot, pid, start };
   }
 

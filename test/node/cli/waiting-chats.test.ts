@@ -69,7 +69,7 @@ it("[HO54] a notification that had to wait in the spool marks nothing", () => {
   const claude = new Claude(runtime, { cwd: aProject() });
   claude.prompt("deploy it");
   const input = claude.input("Notification", permission) as HookInput;
-  spoolEvent(runtime, { event: "Notification", input, clientPid: claude.pid });
+  spoolEvent(runtime, { clientName: "claude-code", event: "Notification", input, clientPid: claude.pid });
   drainInto(runtime);
   expect(waiting(runtime, claude)).toBeUndefined();
 });

@@ -133,7 +133,7 @@ it("[HO8] [HO10] an event from the spool is judged by its time, and none is spoo
   claude.turn("before");
   const event = (prompt: string): void => {
     const input = { ...claude.input("UserPromptSubmit", { prompt }), session_id: claude.session } as never;
-    spoolEvent(runtime, { event: "UserPromptSubmit", input, clientPid: claude.pid });
+    spoolEvent(runtime, { clientName: "claude-code", event: "UserPromptSubmit", input, clientPid: claude.pid });
     runtime.wait(20);
   };
   event(open);

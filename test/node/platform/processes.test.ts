@@ -10,6 +10,7 @@ import {
   isInOtherNamespace,
   linuxProcesses,
   portableProcesses,
+  skipShells,
   systemProcesses,
   type Processes,
 } from "#src/platform/processes.ts";
@@ -28,7 +29,8 @@ it("[ID1] a process is known by boot, pid and start; its facts and its parent ca
     expect(facts?.residentBytes, name).toBeGreaterThan(1_000_000);
     const identity = identify(processes, process.pid);
     expect(identity && isAlive(processes, identity), name).toBe(true);
-    expect(identity?.start, name).not.toBe(identify(processes, process.ppid)?.start);
+    // Not the parent: ps counts in seconds, and a parent may have started in the same one.
+    expect(identity?.start, name).not.toBe(identify(processes, 1)?.start);
     expect(processes.facts(-1), name).toBeNull();
     expect(identify(processes, 2 ** 30), name).toBeNull();
   }
@@ -271,4 +273,15 @@ it("[SI11] the machine that runs this test answers", () => {
   expect(systemMemory.file("/nowhere/at/all")).toBeNull();
   const free = systemMemory.freePercent();
   expect(free === null || (free >= 0 && free <= 100)).toBe(true);
+});
+
+it("[CA7] the client of a hook is found behind its shells, and a shell without a parent is the client", () => {
+  const processes = new FakeProcesses();
+  processes.start(10, 1, "codex");
+  processes.start(11, 10, "sh");
+  processes.start(12, 11, "/bin/bash");
+  expect([10, 11, 12].map((pid) => skipShells(processes, pid))).toEqual([10, 10, 10]);
+  processes.start(20, 1, "zsh");
+  expect(skipShells(processes, 20)).toBe(20);
+  expect(skipShells(processes, 99)).toBe(99);
 });

@@ -98,7 +98,12 @@ it("[HO8] no half of a secret that a limit cuts in two is in the spool", () => {
   const runtime = tempRuntime();
   for (let before = 31_960; before < 32_000; before += 8) {
     const prompt = `${"x ".repeat(before / 2)}${token} and more`;
-    spoolEvent(runtime, { event: "UserPromptSubmit", input: { session_id: "s", prompt }, clientPid: 1 });
+    spoolEvent(runtime, {
+      clientName: "claude-code",
+      event: "UserPromptSubmit",
+      input: { session_id: "s", prompt },
+      clientPid: 1,
+    });
   }
   const folder = runtime.paths.spool;
   const spooled = readdirSync(folder).map((name) => readFileSync(join(folder, name), "utf8"));

@@ -123,7 +123,7 @@ it("[RE106] an end that had to wait in the spool counts by the entry point of it
     const { runtime, claude } = aChat({ env: { CLAUDE_CODE_ENTRYPOINT: own } });
     claude.turn("fix the parser");
     const input = claude.input("SessionEnd", { reason: "other" }) as HookInput;
-    spoolEvent(runtime, { event: "SessionEnd", input, clientPid: claude.pid });
+    spoolEvent(runtime, { clientName: "claude-code", event: "SessionEnd", input, clientPid: claude.pid });
     drainInto(tempRuntime({ beside: runtime, env: { CLAUDE_CODE_ENTRYPOINT: draining } }));
     expect(storedSession(runtime, claude.session).endedAt !== null).toBe(isEnded);
   }

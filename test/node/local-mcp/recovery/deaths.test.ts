@@ -135,7 +135,12 @@ it("[RE63] an end mark that comes late shows that there was no death", () => {
   const runtime = tempRuntime();
   const claude = aDeadClaude(runtime);
   const end = claude.input("SessionEnd", { reason: "prompt_input_exit" });
-  spoolEvent(runtime, { event: "SessionEnd", input: { ...end, session_id: claude.session }, clientPid: claude.pid });
+  spoolEvent(runtime, {
+    clientName: "claude-code",
+    event: "SessionEnd",
+    input: { ...end, session_id: claude.session },
+    clientPid: claude.pid,
+  });
   recordDeaths(runtime, () => true);
   expect(deaths(runtime)).toHaveLength(1);
   drainInto(runtime);

@@ -205,7 +205,7 @@ it("[SU5] [SU41] after a usage limit it waits before it opens one; a terminal th
 it("[SU6] a hook that had to wait in the spool is heeded first: it may report that the chat has ended", async () => {
   const rig = await aRig(reopening);
   const input = { session_id: id, reason: "prompt_input_exit" };
-  spoolEvent(rig.runtime, { event: "SessionEnd", input, clientPid: 700 });
+  spoolEvent(rig.runtime, { clientName: "claude-code", event: "SessionEnd", input, clientPid: 700 });
   await die(rig);
   expect([rig.told("died"), sessionOf(rig.runtime, id)?.endReason, rig.opened]).toEqual([[], "prompt_input_exit", []]);
 });

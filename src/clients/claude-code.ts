@@ -1,0 +1,16 @@
+import { hookEvents, isHookEvent } from "../contract/hook-input.ts";
+import type { ClientAdapter } from "./client-adapter.ts";
+
+export const claudeCode: ClientAdapter = {
+  name: "claude-code",
+  title: "Claude Code",
+  verifiedWith: "2.1.328",
+  events: hookEvents,
+  lacks: [],
+  normalise: (event, payload) => (isHookEvent(event) ? [{ event, input: payload }] : []),
+  answer: (_event, answer) => answer,
+  commands: {
+    resume: (session) => ({ command: "claude", args: ["--resume", session] }),
+    start: (prompt) => ({ command: "claude", args: [prompt] }),
+  },
+};

@@ -1,0 +1,40 @@
+import type { HookClient } from "../contract/clients.ts";
+import type { HookAnswer } from "../contract/hook-answer.ts";
+import type { HookEvent } from "../contract/hook-input.ts";
+import type { JsonObject } from "../shared/json-fields.ts";
+
+/** An event in Claude Code's names, which the rest of SHIM reads. */
+export interface ClientEvent {
+  readonly event: HookEvent;
+  /** Checked as a `HookInput` afterwards. */
+  readonly input: JsonObject;
+}
+
+export interface CommandLine {
+  readonly command: string;
+  readonly args: readonly string[];
+}
+
+/** What SHIM knows of one client. Pure, and small: the hook process loads all of them. */
+export interface ClientAdapter {
+  readonly name: HookClient;
+  readonly title: string;
+  /** Version that passed the tests with the real client; null: built from documentation. */
+  readonly verifiedWith: string | null;
+  /** Names of the events that SHIM registers, in the client's own words. */
+  readonly events: readonly string[];
+  /** What the client's interface does not allow, a sentence each. */
+  readonly lacks: readonly string[];
+  /**
+   * One event for each file that a tool call changes, and none for an event that SHIM does not
+   * record. Null: the payload is another client's.
+   */
+  normalise(event: string, payload: JsonObject, env: NodeJS.ProcessEnv): readonly ClientEvent[] | null;
+  /** @param event the client's name of it */
+  answer(event: string, answer: HookAnswer): object;
+  /** Null for a client that cannot be started from a command line. */
+  readonly commands: {
+    resume(session: string): CommandLine;
+    start(prompt: string): CommandLine;
+  } | null;
+}

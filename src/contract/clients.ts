@@ -1,0 +1,3 @@
+/** Clients whose hooks or plugins report their events to SHIM. */
+export const hookClients = ["claude-code", "codex", "copilot", "opencode", "qwen", "gemini", "cursor"] as const;
+export type HookClient = (typeof hookClients)[number];

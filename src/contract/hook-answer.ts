@@ -1,0 +1,16 @@
+import type { HookEvent } from "./hook-input.ts";
+
+/** Answer to a hook event, in Claude Code's form; other clients' adapters translate it. */
+export interface HookAnswer {
+  readonly systemMessage?: string;
+  /** Makes the client continue at Stop, and gives the model the reason. */
+  readonly decision?: "block";
+  readonly reason?: string;
+  readonly hookSpecificOutput?: {
+    readonly hookEventName: HookEvent;
+    readonly additionalContext?: string;
+    readonly permissionDecision?: "deny" | "ask";
+    readonly permissionDecisionReason?: string;
+    readonly updatedInput?: Readonly<Record<string, unknown>>;
+  };
+}

@@ -1,0 +1,51 @@
+import { readFileSync } from "node:fs";
+import { adapterOf } from "#src/clients/adapters.ts";
+import type { ClientAdapter } from "#src/clients/client-adapter.ts";
+import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
+import * as journal from "#src/local-mcp/sessions/journal.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
+
+interface Recording {
+  readonly env: Readonly<Record<string, string>>;
+  readonly payload: Readonly<Record<string, unknown>>;
+}
+
+/** Reads what a real client sent; names of persons and paths are replaced. */
+function recording(client: string, name: string): Recording {
+  const file = new URL(`payloads/${client}/${name}.json`, import.meta.url);
+  return JSON.parse(readFileSync(file, "utf8")) as Recording;
+}
+
+/** A client as its recorded events show it. */
+export class RecordedClient {
+  readonly adapter: ClientAdapter;
+  readonly pid: number;
+  readonly #runtime: TempRuntime;
+
+  constructor(runtime: TempRuntime, client: string, pid = 2_000) {
+    const adapter = adapterOf(client);
+    if (!adapter) throw new Error(`no adapter is named ${client}`);
+    this.adapter = adapter;
+    this.pid = pid;
+    this.#runtime = runtime;
+    runtime.processes.start(pid);
+  }
+
+  /** Sends a recorded event with some fields replaced. @returns the parsed answer; empty for none */
+  send(name: string, changes: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
+    const [event = name] = name.split("-");
+    const { env, payload } = recording(this.adapter.name, name);
+    const runtime = { ...this.#runtime, env: { ...this.#runtime.env, ...env } };
+    const text = answerHook(runtime, event, () => JSON.stringify({ ...payload, ...changes }), this.pid, this.adapter);
+    return text === "" ? {} : (JSON.parse(text) as Record<string, unknown>);
+  }
+
+  session(id: string): sessions.Session | null {
+    return this.#runtime.store.read((sql) => sessions.get(sql, id), null);
+  }
+
+  entries(id: string): journal.JournalRow["entry"][] {
+    return this.#runtime.store.read((sql) => journal.list(sql, id, 0), []).map(({ entry }) => entry);
+  }
+}
