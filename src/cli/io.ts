@@ -7,6 +7,8 @@ export interface ProcessStart {
   readonly command: string;
   readonly args: readonly string[];
   readonly cwd: string;
+  /** Added to the environment of this process. */
+  readonly env?: NodeJS.ProcessEnv;
 }
 
 export interface ProcessGroup {

@@ -114,10 +114,14 @@ export function endWithoutReader(): void {
 
 function leave(): void {}
 
-export function startProcess({ command, args, cwd }: ProcessStart): Promise<number> {
+export function startProcess({ command, args, cwd, env }: ProcessStart): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   process.on("SIGINT", leave);
-  const child = spawn(programPath(command, process.env), args, { cwd, stdio: "inherit" });
+  const child = spawn(programPath(command, process.env), args, {
+    cwd,
+    stdio: "inherit",
+    env: { ...process.env, ...env },
+  });
   child.on("error", reject);
   child.on("close", (code, signal) => resolve(code ?? (signal ? 1 : 0)));
   return promise.finally(() => process.off("SIGINT", leave));

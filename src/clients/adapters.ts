@@ -6,7 +6,7 @@ import { codex } from "./codex.ts";
 const adapters: Partial<Record<HookClient, ClientAdapter>> = { "claude-code": claudeCode, codex };
 
 /** In the order of the table of supported clients. */
-const supportedClients: readonly ClientAdapter[] = hookClients.flatMap((name) => adapters[name] ?? []);
+export const supportedClients: readonly ClientAdapter[] = hookClients.flatMap((name) => adapters[name] ?? []);
 
 /** Returns null for a client that SHIM does not know. */
 export function adapterOf(name: string): ClientAdapter | null {

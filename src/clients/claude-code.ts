@@ -11,6 +11,6 @@ export const claudeCode: ClientAdapter = {
   answer: (_event, answer) => answer,
   commands: {
     resume: (session) => ({ command: "claude", args: ["--resume", session] }),
-    start: (prompt) => ({ command: "claude", args: [prompt] }),
+    start: (prompt, id) => ({ command: "claude", args: ["--session-id", id, prompt] }),
   },
 };

@@ -35,6 +35,7 @@ export interface ClientAdapter {
   /** Null for a client that cannot be started from a command line. */
   readonly commands: {
     resume(session: string): CommandLine;
-    start(prompt: string): CommandLine;
+    /** @param id a UUID that the client may give its new session */
+    start(prompt: string, id: string): CommandLine;
   } | null;
 }

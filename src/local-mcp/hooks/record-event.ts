@@ -7,6 +7,7 @@ import { recordAssistant, recordTranscript } from "../observe/record-transcript.
 import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
 import { recordSettings } from "../recording/session-settings.ts";
 import { recordEarlierDeath } from "../recovery/deaths.ts";
+import { adoptSuccession } from "../recovery/successor.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as clients from "../sessions/clients.ts";
 import { digest, label, pathOf } from "../sessions/entries.ts";
@@ -56,7 +57,7 @@ export function recordEvent(sql: Sql, runtime: Runtime, given: HookContext): Rec
   const news = isNew && missedStart === null ? findNews(sql, runtime, context, session.id) : null;
   const trigger = checkpointTrigger(sql, runtime, context, session, part);
   if (event === "SessionEnd") endSession(sql, runtime, session, input.reason ?? "other");
-  const started = recordStart(sql, runtime.now(), context, sighted) ?? missedStart;
+  const started = recordStart(sql, runtime, context, sighted) ?? missedStart;
   recordSessionSettings(sql, runtime, context, session);
   const warning = connectionWarning(sql, runtime, context, missedTools);
   return { sessionId: session.id, trigger, started, warning, verdict, news };
@@ -243,7 +244,7 @@ function sessionChange(entry: JournalEntry): sessions.SessionChange | null {
 /** [HO5] Hooks registered twice (settings and plugin) run at each start; only the first answers. */
 function recordStart(
   sql: Sql,
-  now: number,
+  runtime: Runtime,
   context: HookContext,
   sighted: Pick<StartedSession, "session" | "before">,
 ): StartedSession | null {
@@ -253,7 +254,13 @@ function recordStart(
   const source = sourceOf(context);
   const git = project === null ? null : readHead(project);
   const details = { ...(git ? { git } : {}), ...(isLate ? ({ isUntold: true } as const) : {}) };
-  const isFirst = journal.append(sql, id, now, startKey(sql, id, context), { kind: "start", source, ...details });
+  const isFirst = journal.append(sql, id, runtime.now(), startKey(sql, id, context), {
+    kind: "start",
+    source,
+    ...details,
+  });
+  // A spooled start is applied by a process with another environment.
+  if (isFirst && !isLate) adoptSuccession(sql, runtime.env, id);
   return isFirst && !isLate ? { ...sighted, source } : null;
 }
 

@@ -50,8 +50,11 @@ export function dismiss(runtime: Runtime, sessionId: string): boolean {
 }
 
 export function withdrawOffer(runtime: Runtime, sessionId: string, newId: string): void {
-  const hasBegun = runtime.store.read((sql) => sessions.get(sql, newId) !== null, false);
-  if (!hasBegun) undo(runtime, sessionId);
+  const isUnused = runtime.store.read(
+    (sql) => sessions.get(sql, newId) === null && sessions.get(sql, sessionId)?.recoveryBy === newId,
+    false,
+  );
+  if (isUnused) undo(runtime, sessionId);
 }
 
 /**

@@ -1,4 +1,6 @@
 import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
+import { adapterOf } from "../../clients/adapters.ts";
+import type { ClientAdapter } from "../../clients/client-adapter.ts";
 import { uuidv7 } from "../../shared/ids.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { Session } from "../sessions/sessions.ts";
@@ -13,30 +15,39 @@ export type TranscriptCheck =
 
 export interface StartPlan {
   readonly kind: "resume" | "new";
+  /** Name of the client for a user. */
+  readonly title: string;
   readonly command: string;
   readonly args: readonly string[];
   readonly reason: string;
-  /** Null when the old session continues. */
+  /** Successor of the session until the new chat names its own; null: the old session continues. */
   readonly newId: string | null;
 }
 
 export interface NewChat {
   readonly brief: string;
-  /** UUID that lets the offer name its successor before it starts. */
+  /** UUID that lets the offer name its successor before the chat starts. */
   readonly id: string;
 }
 
 /** The last line of a transcript may hold a tool's whole output. */
 const tailBytes = 8_388_608;
 
-/** Returns null for a client that cannot be started from a command line. */
-export function planRelaunch({ now, random }: Pick<Runtime, "now" | "random">, from: Restoration): StartPlan | null {
+/**
+ * @param into the client that continues the session; null: its own
+ * @returns null for a client that cannot be started from a command line
+ */
+export function planRelaunch(
+  { now, random }: Pick<Runtime, "now" | "random">,
+  from: Restoration,
+  into: ClientAdapter | null = null,
+): StartPlan | null {
   const { session, elsewhere } = from;
   const transcript: TranscriptCheck = elsewhere
     ? toBroken(`its transcript is on ${elsewhere.machine}`)
-    : checkTranscript(session.transcriptPath, session.id);
+    : checkTranscript(session.transcriptPath, session.id, session.client);
   const at = now();
-  return planStart(session, transcript, { id: uuidv7(at, random(16)), brief: brief(from, at, "resume") });
+  return planStart(session, transcript, { id: uuidv7(at, random(16)), brief: brief(from, at, "resume") }, into);
 }
 
 /** Returns the folder in which to continue the session; null if it is not here. */
@@ -45,29 +56,32 @@ export function folderOf({ session, elsewhere }: Restoration): string | null {
   return [session.cwd, session.project].find((folder) => folder !== null && existsSync(folder)) ?? null;
 }
 
-/** Pure. [CL10] Returns null for a client that cannot be started from a command line. */
+/** Pure. [CL10] [CA8] Returns null for a client that cannot be started from a command line. */
 export function planStart(
   session: Pick<Session, "id" | "client">,
   transcript: TranscriptCheck,
   newChat: NewChat,
+  into: ClientAdapter | null = null,
 ): StartPlan | null {
-  if (session.client !== "claude-code") return null;
-  if (transcript.isWhole) {
-    const reason = "its transcript is whole, so Claude Code continues it";
-    return { kind: "resume", command: "claude", args: ["--resume", session.id], reason, newId: null };
+  const client = into ?? adapterOf(session.client);
+  if (!client?.commands) return null;
+  const { title, commands } = client;
+  const isOther = client.name !== session.client;
+  if (transcript.isWhole && !isOther) {
+    const reason = `its transcript is whole, so ${title} continues it`;
+    return { kind: "resume", title, ...commands.resume(session.id), reason, newId: null };
   }
-  const reason = `a new chat is started with the brief, because ${transcript.reason}`;
-  return {
-    kind: "new",
-    command: "claude",
-    args: ["--session-id", newChat.id, newChat.brief],
-    reason,
-    newId: newChat.id,
-  };
+  const why = isOther || transcript.isWhole ? `the session was ${titleOf(session.client)}'s` : transcript.reason;
+  const reason = `a new chat is started with the brief, because ${why}`;
+  return { kind: "new", title, ...commands.start(newChat.brief, newChat.id), reason, newId: newChat.id };
+}
+
+function titleOf(client: string): string {
+  return adapterOf(client)?.title ?? client;
 }
 
 /** [CL11] Reads only the end, whatever the size; never throws. */
-export function checkTranscript(path: string | null, sessionId: string): TranscriptCheck {
+export function checkTranscript(path: string | null, sessionId: string, client = "claude-code"): TranscriptCheck {
   if (path === null) return toBroken("no transcript of it is known");
   let tail: string;
   try {
@@ -76,16 +90,18 @@ export function checkTranscript(path: string | null, sessionId: string): Transcr
     const isMissing = codeOf(error) === "ENOENT";
     return toBroken(isMissing ? "its transcript is gone" : `its transcript cannot be read (${String(error)})`);
   }
-  const problem = transcriptProblem(tail, sessionId);
+  // Other clients name the session in the path only.
+  const isOfSession =
+    client === "claude-code" ? tail.includes(`"sessionId":${JSON.stringify(sessionId)}`) : path.includes(sessionId);
+  const problem = transcriptProblem(tail, isOfSession);
   return problem === null ? { isWhole: true } : toBroken(problem);
 }
 
-function transcriptProblem(tail: string, sessionId: string): string | null {
+function transcriptProblem(tail: string, isOfSession: boolean): string | null {
   const last = tail.trimEnd().split("\n").at(-1) ?? "";
   if (last === "") return "its transcript is empty";
   if (!isObject(last)) return "its transcript ends in the middle of a line";
-  const namesSession = tail.includes(`"sessionId":${JSON.stringify(sessionId)}`);
-  return namesSession ? null : "its transcript is that of another session";
+  return isOfSession ? null : "its transcript is that of another session";
 }
 
 function toBroken(reason: string): TranscriptCheck {

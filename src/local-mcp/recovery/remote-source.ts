@@ -45,8 +45,11 @@ export function remoteSource(context: RemoteContext, here: ProjectHere | null): 
     },
     reserve: ({ session }, by) => note(session.id, "taken", by),
     withdraw: (session, by) => {
-      const hasBegun = store.read((sql) => sessions.get(sql, by) !== null, false);
-      if (!hasBegun) note(session, "undone");
+      const isUnused = store.read(
+        (sql) => sessions.get(sql, by) === null && recoveries.isTaken(sql, session, by),
+        false,
+      );
+      if (isUnused) note(session, "undone");
     },
     dismiss: (session) => note(session, "dismissed"),
     release: async (session) => {

@@ -56,6 +56,11 @@ export function add(sql: Sql, { at, sessionId, action, by, score, ...detail }: R
   if (typeof score === "number") totals.observe(sql, "shim_restore_score_ratio", score / 100);
 }
 
+/** Names another chat wherever this one is named. */
+export function moveTo(sql: Sql, from: string, to: string): void {
+  sql.run("UPDATE recoveries SET by_session = ? WHERE by_session = ?", to, from);
+}
+
 /** Counts the offers since `at` (epoch ms) and since the user's last undo. */
 export function offersSince(sql: Sql, sessionId: string, at: number): number {
   const [row] = sql.all<{ n: number }>(

@@ -227,6 +227,10 @@ export function setRecovery(sql: Sql, now: number, id: string, recovery: Recover
   sql.run("UPDATE sessions SET recovery = ?, recovery_at = ?, recovery_by = ? WHERE id = ?", recovery, now, by, id);
 }
 
+export function moveOffers(sql: Sql, from: string, to: string): void {
+  sql.run("UPDATE sessions SET recovery_by = ? WHERE recovery = 'offered' AND recovery_by = ?", to, from);
+}
+
 export function setWaiting(sql: Sql, id: string, waiting: Waiting | null): void {
   sql.run(
     "UPDATE sessions SET waiting_for = ?, waiting_since = ? WHERE id = ?",

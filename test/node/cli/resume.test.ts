@@ -1,3 +1,5 @@
+import { codex } from "#src/clients/codex.ts";
+import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
@@ -90,6 +92,31 @@ it("[CL154] without a whole transcript a new chat gets the brief, and the offer 
   // Its first checkpoint made it recovered.
   expect(recoveryOf(home)).toMatchObject({ recovery: "recovered", recoveryBy: newId });
   expect((await home.shim("explain", ids.dead)).out).toEqual(holding(`offered to session ${newId}`, "died: killed"));
+});
+
+it("[CA8] another client gets the brief in a new chat, and the session once its own id is known", async () => {
+  const home = aSeededHome();
+  withTranscript(home);
+  const startProcess: Io["startProcess"] = async (start) => {
+    home.started.push(start);
+    const runtime = { ...home.runtime, env: { ...home.runtime.env, ...start.env } };
+    const event = { session_id: "codex-chat", cwd: home.project, source: "startup" };
+    answerHook(runtime, "SessionStart", () => JSON.stringify(event), 700, codex);
+    return 0;
+  };
+  const ran = await home.shimWith({ ...terminal, startProcess }, `resume --in codex ${ids.dead}`);
+  expect(ran).toMatchObject({ code: 0, err: holding("the session was Claude Code's") });
+  expect(home.started).toMatchObject([{ command: "codex", args: [holding("Continue this work now")] }]);
+  expect(recoveryOf(home)).toMatchObject({ recovery: "offered", recoveryBy: "codex-chat" });
+  const unknown = await home.shim(`resume --in emacs ${ids.dead}`);
+  expect(unknown).toMatchObject(failed(2, "Allowed choices are claude-code, codex"));
+});
+
+it("[CA8] when no chat of the other client begins, the session stays on offer", async () => {
+  const home = aSeededHome();
+  withTranscript(home);
+  expect((await home.shimWith(terminal, `resume --in codex ${ids.dead}`)).code).toBe(0);
+  expect(recoveryOf(home)?.recovery).toBeNull();
 });
 
 function unstarted(why: Error): Partial<Io> {

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
+import { codex } from "#src/clients/codex.ts";
 import { checkTranscript, planStart } from "#src/local-mcp/recovery/relaunch.ts";
 import { aTranscript, aUserLine } from "#harness/machine/transcripts.ts";
 
@@ -26,11 +27,26 @@ it("[CL10] a whole transcript is resumed by the client, any other begins a new c
   });
   expect(planStart(session, { isWhole: false, reason: "its transcript is gone" }, fresh)).toEqual({
     kind: "new",
+    title: "Claude Code",
     command: "claude",
     args: ["--session-id", fresh.id, fresh.brief],
     reason: "a new chat is started with the brief, because its transcript is gone",
     newId: fresh.id,
   });
+});
+
+it("[CA8] another client starts a new chat with the brief, whatever the transcript; its own resumes", () => {
+  expect(planStart({ id, client: "claude-code" }, { isWhole: true }, fresh, codex)).toEqual({
+    kind: "new",
+    title: "Codex",
+    command: "codex",
+    args: [fresh.brief],
+    reason: "a new chat is started with the brief, because the session was Claude Code's",
+    newId: fresh.id,
+  });
+  const own = planStart({ id, client: "codex" }, { isWhole: true }, fresh);
+  expect(own).toMatchObject({ kind: "resume", command: "codex", args: ["resume", id], newId: null });
+  expect(planStart({ id, client: "claude-ai" }, { isWhole: true }, fresh, codex)).toMatchObject({ kind: "new" });
 });
 
 it("[CL10] a client without a command line is not started", () => {

@@ -1,4 +1,5 @@
-import type { Command } from "commander";
+import { Option, type Command } from "commander";
+import { adapterOf, supportedClients } from "../../../clients/adapters.ts";
 import { ok, type Result } from "../../../shared/result.ts";
 import { drainInto } from "../../../local-mcp/hooks/spool-hook.ts";
 import { brief } from "../../../local-mcp/recovery/brief.ts";
@@ -39,13 +40,17 @@ interface ResumeOptions extends CommonOptions {
   readonly print?: boolean;
   readonly undo?: string;
   readonly dismiss?: string;
+  readonly in?: string;
 }
+
+const startable = supportedClients.filter(({ commands }) => commands !== null).map(({ name }) => name);
 
 export function addResume(program: Command, cli: Cli): void {
   const command = program
     .command("resume [session]")
     .description("continue a session that died, or print its brief")
     .option("--print", "only print the brief")
+    .addOption(new Option("--in <client>", "continue it in a new chat of this client").choices(startable))
     .option("--undo <session>", "undo an offer, a recovery or a dismissal: the session counts as incomplete again")
     .option("--dismiss <session>", "never offer this session again");
   cli.define(command, (options: ResumeOptions, id?: string) => run(cli, options, id));
@@ -217,7 +222,8 @@ async function resume(cli: Cli, runtime: Runtime, target: Target, options: Resum
   const found = await source.inspect(session);
   const from = found.ok ? found.value : null;
   if (!from) throw new Error(`session ${session} was deleted meanwhile`);
-  const plan = planRelaunch(runtime, from);
+  const into = options.in === undefined ? null : adapterOf(options.in);
+  const plan = planRelaunch(runtime, from, into);
   if (isPrinting(cli, options)) return toPrintedAnswer(target, from, runtime, plan);
   if (!plan) {
     cli.progress(`${from.session.client} cannot be started from here: give this to a new chat.`);

@@ -1,5 +1,6 @@
 import { codeOf } from "../../../shared/error.ts";
 import { ok } from "../../../shared/result.ts";
+import { successorVariable } from "../../../local-mcp/recovery/successor.ts";
 import { folderOf, type StartPlan } from "../../../local-mcp/recovery/relaunch.ts";
 import type { Restoration } from "../../../local-mcp/recovery/restoration.ts";
 import type { RecoverySource } from "../../../local-mcp/recovery/source.ts";
@@ -44,20 +45,24 @@ function folderRefusal({ session, elsewhere }: Restoration): CommandResult {
 async function startClient(cli: Cli, session: string, plan: StartPlan, cwd: string): Promise<CommandResult> {
   cli.progress(`In ${cwd}: ${plan.reason}.`);
   try {
-    const code = await cli.io.startProcess({ command: plan.command, args: plan.args, cwd });
+    const { command, args, newId } = plan;
+    const successor = newId === null ? {} : { env: { [successorVariable]: newId } };
+    const code = await cli.io.startProcess({ command, args, cwd, ...successor });
     if (code === 0) return ok({ data: { session, exit: code }, text: "" });
-    return failed("client_failed", `claude ended with exit code ${code}. ${printHint(session)}`);
+    return failed("client_failed", `${command} ended with exit code ${code}. ${printHint(session)}`);
   } catch (error) {
     return failed(
       "client_not_started",
-      `${notStarted(error)}. Install Claude Code${manualCommand(plan)}. ${printHint(session)}`,
+      `${notStarted(error, plan)}. Install ${plan.title}${manualCommand(plan)}. ${printHint(session)}`,
     );
   }
 }
 
-function notStarted(error: unknown): string {
+function notStarted(error: unknown, { command }: StartPlan): string {
   const isMissing = codeOf(error) === "ENOENT";
-  return isMissing ? "`claude` was not found on the PATH" : `\`claude\` could not be started (${String(error)})`;
+  return isMissing
+    ? `\`${command}\` was not found on the PATH`
+    : `\`${command}\` could not be started (${String(error)})`;
 }
 
 function manualCommand({ kind, command, args }: StartPlan): string {

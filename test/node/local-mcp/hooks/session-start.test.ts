@@ -224,6 +224,21 @@ it("[RE12] an incomplete session that is older than a week is listed, not offere
   expect(runtime.store.read((sql) => findIncomplete(sql, runtime.processes, runtime.now()), [])).toHaveLength(1);
 });
 
+it("[HO9] [CA8] a chat of any client takes over what `shim resume` gave to the id in its environment, once", () => {
+  const runtime = tempRuntime({ env: { SHIM_SUCCESSOR: "the-next-chat" } });
+  const first = aDeadClaude(runtime);
+  runtime.store.write((sql) => sessions.setRecovery(sql, runtime.now(), first.session, "offered", "the-next-chat"));
+  const next = anotherClaude(runtime, first);
+  expect(next.start()).toBe("");
+  const taken = runtime.store.read((sql) => sessions.get(sql, first.session), null);
+  expect(taken).toMatchObject({ recovery: "offered", recoveryBy: next.session });
+  const inside = anotherClaude(runtime, first);
+  inside.start();
+  expect(runtime.store.read((sql) => sessions.get(sql, first.session), null)).toMatchObject({
+    recoveryBy: next.session,
+  });
+});
+
 it("[HO9] a chat that was started for one dead session is not offered another one as well", () => {
   const runtime = tempRuntime();
   const first = aDeadClaude(runtime);
