@@ -67,3 +67,14 @@ it("[CL23] a large file is read in parts, also where a part ends inside a charac
   );
   expect(row?.body).toContain("ä€😀".repeat(3_000));
 });
+
+it("[PO3] a document needs its session, and goes to stdout or a new private file", async () => {
+  const home = aSeededHome();
+  expect(await home.shim("export --format markdown")).toMatchObject(failed(2, "--format markdown needs --session"));
+  expect((await home.shim("export --format atif --session", ids.dead)).json()).toMatchObject({ session_id: ids.dead });
+  const path = join(home.project, "session.md");
+  expect(await home.shim("export session.md --format markdown --session", ids.dead)).toMatchObject(printed(path));
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+  expect(readFileSync(path, "utf8")).toContain(ids.dead);
+  expect((await home.shim("export session.md --format markdown --session", ids.dead)).code).toBe(1);
+});

@@ -1,9 +1,10 @@
 import { existsSync, statSync } from "node:fs";
 import { resolve } from "node:path";
-import type { Command } from "commander";
+import { Option, type Command } from "commander";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
+import { sessionDocument, type DocumentFormat } from "../../../local-mcp/portable/session-document.ts";
 import { exportLines, type ExportFilter } from "../../../store/export-lines.ts";
 import { importLines } from "../../../store/import-lines.ts";
 import { failed, notFound, wrongUsage, type CliResult } from "../../answer.ts";
@@ -16,7 +17,11 @@ interface ExportOptions extends CommonOptions {
   readonly session?: string;
   readonly project?: string;
   readonly since?: number;
+  readonly format: ExportFormat;
 }
+
+type ExportFormat = "jsonl" | DocumentFormat;
+const formats: readonly ExportFormat[] = ["jsonl", "markdown", "atif"];
 
 export function addExport(program: Command, cli: Cli): void {
   const command = program
@@ -24,7 +29,8 @@ export function addExport(program: Command, cli: Cli): void {
     .description("everything stored, as JSON lines; to stdout without a file")
     .option("--session <id>", "only this session")
     .option("--project <folder>", "only this project")
-    .option("--since <time>", "only sessions seen since", momentOption(cli.io, "first"));
+    .option("--since <time>", "only sessions seen since", momentOption(cli.io, "first"))
+    .addOption(new Option("--format <name>", "one session as a document").choices(formats).default("jsonl"));
   cli.define(command, (options: ExportOptions, file?: string) => exportTo(cli, options, file));
 }
 
@@ -34,15 +40,21 @@ export function addImport(program: Command, cli: Cli): void {
 }
 
 async function exportTo(cli: Cli, options: ExportOptions, file: string | undefined): Promise<CommandResult> {
-  if (file === undefined && options.json) {
-    return wrongUsage("with --json name a file: without one stdout holds the export itself.");
-  }
+  const wrong = findWrongUsage(options, file);
+  if (wrong !== null) return wrongUsage(wrong);
   const path = file === undefined ? null : resolve(cli.io.cwd, file);
   if (path !== null && existsSync(path)) return failed("file_exists", `${path} already exists. Name a new file.`);
+  const { format } = options;
   const runtime = await cli.runtime();
   const filter = toFilter(cli, runtime, options);
   if (!filter.ok) return filter;
+  if (format !== "jsonl") return exportDocument(cli, runtime, { format, path, session: filter.value.session ?? "" });
   return path === null ? print(cli, runtime, filter.value) : writeTo(cli, runtime, filter.value, path);
+}
+
+function findWrongUsage({ json, format, session }: ExportOptions, file: string | undefined): string | null {
+  if (file === undefined && json) return "with --json name a file: without one stdout holds the export itself.";
+  return format !== "jsonl" && session === undefined ? `--format ${format} needs --session <id>.` : null;
 }
 
 /** Reads all lines in one transaction, so they agree; null where nothing is stored. */
@@ -66,6 +78,25 @@ function writeTo(cli: Cli, runtime: Runtime, filter: ExportFilter, path: string)
   if (lines === null) return nothingStored;
   const text = `Exported ${pluralize(lines, "line")} to ${path}. Snapshots of files are not in it.\n`;
   return ok({ data: { file: path, lines }, text });
+}
+
+interface DocumentTarget {
+  readonly format: DocumentFormat;
+  readonly session: string;
+  /** Null: stdout. */
+  readonly path: string | null;
+}
+
+/** [PO3] */
+function exportDocument(cli: Cli, runtime: Runtime, { format, session, path }: DocumentTarget): CommandResult {
+  const text = sessionDocument(runtime, session, format);
+  if (text === null) return nothingStored;
+  if (path === null) {
+    cli.io.stdout(text);
+    return ok({ data: null, text: "" });
+  }
+  writeLines(path, [text.trimEnd()]);
+  return ok({ data: { file: path, session, format }, text: `Exported session ${session} to ${path}.\n` });
 }
 
 function toFilter(cli: Cli, runtime: Runtime, { session, project, since }: ExportOptions): CliResult<ExportFilter> {
