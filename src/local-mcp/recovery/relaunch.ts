@@ -3,6 +3,7 @@ import { adapterOf } from "../../clients/adapters.ts";
 import type { ClientAdapter } from "../../clients/client-adapter.ts";
 import { uuidv7 } from "../../shared/ids.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import { importOrigin } from "../portable/import-transcript.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { codeOf } from "../../shared/error.ts";
 import { brief } from "./brief.ts";
@@ -43,9 +44,11 @@ export function planRelaunch(
   into: ClientAdapter | null = null,
 ): StartPlan | null {
   const { session, elsewhere } = from;
-  const transcript: TranscriptCheck = elsewhere
+  const transcript = elsewhere
     ? toBroken(`its transcript is on ${elsewhere.machine}`)
-    : checkTranscript(session.transcriptPath, session.id, session.client);
+    : session.origin === importOrigin
+      ? toBroken("it was read from a file, which its client may not have")
+      : checkTranscript(session.transcriptPath, session.id, session.client);
   const at = now();
   return planStart(session, transcript, { id: uuidv7(at, random(16)), brief: brief(from, at, "resume") }, into);
 }

@@ -1,3 +1,5 @@
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
 import { Option, type Command } from "commander";
 import { adapterOf, supportedClients } from "../../../clients/adapters.ts";
 import { ok, type Result } from "../../../shared/result.ts";
@@ -12,6 +14,7 @@ import { findElsewhere } from "../../../local-mcp/recovery/remote-candidates.ts"
 import { localClock } from "../../../local-mcp/recovery/remote-session.ts";
 import { findById, remoteSource } from "../../../local-mcp/recovery/remote-source.ts";
 import type { Restoration } from "../../../local-mcp/recovery/restoration.ts";
+import { importTranscript } from "../../../local-mcp/portable/import-transcript.ts";
 import type { RecoverySource } from "../../../local-mcp/recovery/source.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { catchUp } from "../../../local-mcp/observe/record-transcript.ts";
@@ -31,6 +34,7 @@ import {
 } from "../../answer.ts";
 import { printedCode } from "../../coordinator-link.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
+import { readFileLines } from "../../line-file.ts";
 import { findSession, shortSession } from "../../resolve-id.ts";
 import { oneLine } from "../../screen-text.ts";
 import { currentProject, withOtherMachines, type OtherMachines } from "./other-machines.ts";
@@ -41,6 +45,7 @@ interface ResumeOptions extends CommonOptions {
   readonly undo?: string;
   readonly dismiss?: string;
   readonly in?: string;
+  readonly fromTranscript?: string;
 }
 
 const startable = supportedClients.filter(({ commands }) => commands !== null).map(({ name }) => name);
@@ -50,6 +55,7 @@ export function addResume(program: Command, cli: Cli): void {
     .command("resume [session]")
     .description("continue a session that died, or print its brief")
     .option("--print", "only print the brief")
+    .option("--from-transcript <file>", "continue a session that SHIM has not recorded, from its client's transcript")
     .addOption(new Option("--in <client>", "continue it in a new chat of this client").choices(startable))
     .option("--undo <session>", "undo an offer, a recovery or a dismissal: the session counts as incomplete again")
     .option("--dismiss <session>", "never offer this session again");
@@ -57,20 +63,40 @@ export function addResume(program: Command, cli: Cli): void {
 }
 
 async function run(cli: Cli, options: ResumeOptions, id: string | undefined): Promise<CommandResult> {
-  const actions = [id, options.undo, options.dismiss].filter((value) => value !== undefined);
-  if (actions.length > 1) return wrongUsage("give one session: to resume, with --undo, or with --dismiss.");
+  const { undo: undone, dismiss: dismissed, fromTranscript } = options;
+  const actions = [id, undone, dismissed, fromTranscript].filter((value) => value !== undefined);
+  if (actions.length > 1)
+    return wrongUsage("give one session: to resume, with --undo, with --dismiss, or with --from-transcript.");
   const runtime = await cli.runtime();
+  if (fromTranscript !== undefined) return resumeTranscript(cli, runtime, fromTranscript, options);
   if (options.undo !== undefined)
     return withSession(cli, runtime, options.undo, audited(runtime, "session.offered-again", undo));
   if (options.dismiss !== undefined)
     return withSession(cli, runtime, options.dismiss, audited(runtime, "session.dismissed", dismiss));
   tryCatchUp(cli, () => void drainInto(runtime));
   recordFinishedHere(runtime);
-  if (id !== undefined) return withSession(cli, runtime, id, (target) => resume(cli, runtime, target, options));
+  if (id !== undefined) return withSession(cli, runtime, id, (target) => resumeHere(cli, runtime, target, options));
   const found = await choose(cli, runtime, options);
-  if (found.ok) return resume(cli, runtime, { source: localSource(runtime, null), session: found.value.id }, options);
+  if (found.ok)
+    return resumeHere(cli, runtime, { source: localSource(runtime, null), session: found.value.id }, options);
   if (found.error.exit !== exitCodes.notFound) return found;
   return (await withOtherMachines(cli, (others) => resumeNewest(cli, runtime, others, options))) ?? found;
+}
+
+/** [PO5] */
+function resumeTranscript(
+  cli: Cli,
+  runtime: Runtime,
+  file: string,
+  options: ResumeOptions,
+): Promise<CommandResult> | CommandResult {
+  const path = resolve(cli.io.cwd, file);
+  if (!existsSync(path)) return notFound(`there is no file ${path}.`);
+  const imported = importTranscript(runtime, path, readFileLines(path));
+  if (!imported.ok) return failed("transcript_unusable", `${path}: ${imported.error}. Nothing was stored.`);
+  const { session, isNew } = imported.value;
+  cli.progress(isNew ? `Read session ${session} from ${path}.` : `SHIM has recorded session ${session} already.`);
+  return resumeHere(cli, runtime, { source: localSource(runtime, null), session }, options);
 }
 
 interface Target {
@@ -119,7 +145,7 @@ async function resumeNewest(
   const rows = (await findElsewhere(others.context, here.project)).map(({ row }) => row);
   const [first, second] = rows;
   if (!first) return null;
-  if (!second) return resume(cli, runtime, await remoteTarget(cli, others, first), options);
+  if (!second) return resumeHere(cli, runtime, await remoteTarget(cli, others, first), options);
   const lines = rows.map(
     (row) =>
       `${others.short(row.session)}  ${row.machine}  ${cli.ago(localClock(row)(row.content.lastSeenAt))}  ${oneLine(row.content.title ?? "untitled", 60)}`,
@@ -215,7 +241,7 @@ async function askWhich(
   return chosen ? ok(chosen.session) : wrongUsage(`"${reply}" is none of them. Nothing was started.`);
 }
 
-async function resume(cli: Cli, runtime: Runtime, target: Target, options: ResumeOptions): Promise<CommandResult> {
+async function resumeHere(cli: Cli, runtime: Runtime, target: Target, options: ResumeOptions): Promise<CommandResult> {
   const { source, session } = target;
   const now = runtime.now();
   if (target.machine === undefined) tryCatchUp(cli, () => runtime.store.write((sql) => catchUp(sql, now, session)));
