@@ -5,18 +5,16 @@ export interface Said {
   readonly text: string;
 }
 
+const speakers: Partial<Record<JournalEntry["kind"], Said["by"]>> = {
+  prompt: "user",
+  assistant: "assistant",
+  compacted: "compaction",
+  failure: "failure",
+};
+
 /** Returns null for an entry without a text of the conversation. */
 export function saidBy(entry: JournalEntry): Said | null {
-  switch (entry.kind) {
-    case "prompt":
-      return { by: "user", text: entry.text };
-    case "assistant":
-      return { by: "assistant", text: entry.text };
-    case "compacted":
-      return { by: "compaction", text: entry.summary };
-    case "failure":
-      return { by: "failure", text: entry.text };
-    default:
-      return null;
-  }
+  const by = speakers[entry.kind];
+  const text = "text" in entry ? entry.text : entry.kind === "compacted" ? entry.summary : null;
+  return by === undefined || text === null ? null : { by, text };
 }
