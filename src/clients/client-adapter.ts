@@ -37,5 +37,7 @@ export interface ClientAdapter {
     resume(session: string): CommandLine;
     /** @param id a UUID that the client may give its new session */
     start(prompt: string, id: string): CommandLine;
+    /** Without a terminal, to its end. @param args the user's own options */
+    run(prompt: string, args: readonly string[]): CommandLine;
   } | null;
 }

@@ -105,7 +105,7 @@ function phaseAfter(previous: Restarts, ending: ProgramEnding, now: number, poli
     case "failed":
       return { ...base, phase: "failed", reason: ending.reason };
     case "limited":
-      return afterLimit(base, ending.resetsAtMs, now, policy);
+      return afterLimit(base, ending, now, policy);
     case "crashed":
       return afterCrash(previous, ending.reason, now, policy);
   }
@@ -125,10 +125,16 @@ function afterCrash(previous: Restarts, reason: string, now: number, { when, rul
 
 const limitReason = "a usage limit was reached";
 
-/** [SU5] Waits for the reset; a usage limit is no crash. */
-function afterLimit(base: Restarts, resetsAtMs: number | null, now: number, { when }: RestartPolicy): Restarts {
+/** [SU5] Waits for the reset, unless another client continues; a usage limit is no crash. */
+function afterLimit(
+  base: Restarts,
+  { resetsAtMs, continuesIn }: Extract<ProgramEnding, { kind: "limited" }>,
+  now: number,
+  { when }: RestartPolicy,
+): Restarts {
   const reason = limitReason;
   if (when === "never") return { ...base, phase: "failed", reason };
+  if (continuesIn !== undefined) return { ...base, phase: "due", reason: `${reason}; ${continuesIn} continues` };
   if (resetsAtMs !== null && resetsAtMs > now) {
     return { ...base, phase: "due", reason, waitMs: Math.min(maxResetDelayMs, resetsAtMs - now + resetMarginMs) };
   }

@@ -10,8 +10,11 @@ export type ProgramEnding =
   | { readonly kind: "crashed"; readonly reason: string }
   /** Deterministic failure: a restart would end the same way. */
   | { readonly kind: "failed"; readonly reason: string }
-  /** A usage limit; `resetsAtMs`: epoch ms of its end, where known. */
-  | { readonly kind: "limited"; readonly resetsAtMs: number | null };
+  /**
+   * A usage limit; `resetsAtMs`: epoch ms of its end, where known. `continuesIn`: title of a client
+   * that goes on meanwhile.
+   */
+  | { readonly kind: "limited"; readonly resetsAtMs: number | null; readonly continuesIn?: string };
 
 export interface EndEvidence {
   readonly exit: ProgramExit;

@@ -1,3 +1,5 @@
+import { adapterOf } from "../clients/adapters.ts";
+import type { ClientAdapter } from "../clients/client-adapter.ts";
 import { uuidv7 } from "../shared/ids.ts";
 import { claudeEnvironment } from "../worker-runner/claude/environment.ts";
 import { readEvent, type ResultEvent } from "../worker-runner/claude/claude-events.ts";
@@ -17,7 +19,8 @@ import { redact } from "../redaction/redact.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { redactAndClip } from "../local-mcp/sessions/entries.ts";
 import * as sessions from "../local-mcp/sessions/sessions.ts";
-import { StoreError } from "../store/store-error.ts";
+import { logStoreErrors } from "./log-store-errors.ts";
+import { runInstead } from "./other-client.ts";
 import { classifyEnd } from "./program-end.ts";
 import type { WatchedClaude } from "./supervisor-settings.ts";
 import type { ProgramRun, RunEnd, Supervised, NotRun } from "./program-run.ts";
@@ -56,15 +59,17 @@ export class SupervisedClaude implements Supervised {
   next({ chat }: { readonly chat: ProgramChat }): ProgramRun | NotRun {
     const lastSession = this.#findLastSession(chat);
     if (!lastSession) return this.#toRun(this.#startNew("a new session"));
-    if (lastSession.endedAt !== null) return { kind: "finished", reason: `session ${lastSession.id} has ended` };
-    if (lastSession.recovery === "recovered")
-      return { kind: "finished", reason: `session ${lastSession.recoveryBy} continues it` };
-    if (lastSession.recovery === "dismissed")
-      return { kind: "finished", reason: `session ${lastSession.id} was dismissed` };
-    if (lastSession.owner && mayBeAlive(this.#options.runtime.processes, lastSession.owner)) {
-      return { kind: "held", reason: `session ${lastSession.id} is already running (pid ${lastSession.owner.pid})` };
-    }
+    const notRun = whyNotRun(lastSession, this.#options.runtime);
+    if (notRun) return notRun;
+    const other = chat.instead ? this.#findOther() : null;
+    if (other) return runInstead(this.#options, lastSession, other);
     return this.#toRun(this.#continueFrom(lastSession, chat.isUnresumable && lastSession.id === chat.session));
+  }
+
+  /** Null once the settings no longer name one. */
+  #findOther(): ClientAdapter | null {
+    const { atLimit } = this.#options.watched;
+    return atLimit ? adapterOf(atLimit.client) : null;
   }
 
   #findLastSession({ session, before }: ProgramChat): sessions.Session | null {
@@ -89,9 +94,10 @@ export class SupervisedClaude implements Supervised {
 
   #continueFrom(lastSession: sessions.Session, isUnresumable: boolean): ClaudeStart {
     const { runtime, watched } = this.#options;
-    const transcript = isUnresumable
-      ? ({ isWhole: false, reason: "Claude Code cannot resume it" } as const)
-      : checkTranscript(lastSession.transcriptPath, lastSession.id);
+    const transcript =
+      isUnresumable || lastSession.client !== "claude-code"
+        ? ({ isWhole: false, reason: "Claude Code cannot resume it" } as const)
+        : checkTranscript(lastSession.transcriptPath, lastSession.id);
     if (transcript.isWhole) {
       const chat = { session: lastSession.id, before: null, isUnresumable: false };
       return { chat, isResumed: true, how: `session ${lastSession.id} is resumed`, input: interruptedText };
@@ -153,13 +159,29 @@ export class SupervisedClaude implements Supervised {
       result,
     });
     const isUnresumable = result !== null && (isUnknownSession(result) || isFull(result));
-    return { ending, chat: { ...chat, isUnresumable } };
+    return this.#withOther({ ending, chat: { ...chat, isUnresumable } });
+  }
+
+  /** [CA9] */
+  #withOther({ ending, chat }: RunEnd): RunEnd {
+    const other = ending.kind === "limited" ? this.#findOther() : null;
+    if (!other || ending.kind !== "limited") return { ending, chat };
+    return { ending: { ...ending, continuesIn: other.title }, chat: { ...chat, instead: other.name } };
   }
 
   #hasHitLimit(session: sessions.Session): boolean {
     const { runtime } = this.#options;
     return runtime.store.read((sql) => causeOf(sql, session, runtime.processes).cause, null) === "usage_limit";
   }
+}
+
+function whyNotRun(last: sessions.Session, { processes }: Runtime): NotRun | null {
+  const { id, owner, recovery } = last;
+  if (last.endedAt !== null) return { kind: "finished", reason: `session ${id} has ended` };
+  if (recovery === "recovered") return { kind: "finished", reason: `session ${last.recoveryBy} continues it` };
+  if (recovery === "dismissed") return { kind: "finished", reason: `session ${id} was dismissed` };
+  if (!owner || !mayBeAlive(processes, owner)) return null;
+  return { kind: "held", reason: `session ${id} is already running (pid ${owner.pid})` };
 }
 
 const unknownReset = { resetsAtMs: null };
@@ -176,14 +198,5 @@ class ClaudeOutput {
     if (event.kind !== "result") return null;
     this.result = event;
     return redact(redactAndClip(event.text, maxOutputChars)).text;
-  }
-}
-
-function logStoreErrors(runtime: Runtime, work: () => void): void {
-  try {
-    work();
-  } catch (error) {
-    if (!(error instanceof StoreError)) throw error;
-    runtime.log("warn", "supervisor: the previous session could not be updated", { reason: error.message });
   }
 }

@@ -21,6 +21,8 @@ const ProgramState = z.object({
     before: z.string().nullable(),
     /** True: Claude Code cannot resume it; a new session gets its brief. */
     isUnresumable: z.boolean(),
+    /** Client that runs next instead of Claude Code, which has reached a usage limit. */
+    instead: z.string().nullish(),
   }),
 });
 export type ProgramState = z.infer<typeof ProgramState>;

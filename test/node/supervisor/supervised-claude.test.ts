@@ -1,6 +1,8 @@
 import { appendFileSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { codex } from "#src/clients/codex.ts";
+import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
 import { pause } from "#src/store/pause.ts";
 import { dismiss } from "#src/local-mcp/recovery/local-source.ts";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
@@ -12,8 +14,11 @@ import { SupervisorRig } from "#harness/supervisor/supervisor-rig.ts";
 const prompt = "Fix the parser.";
 const fix = { kind: "claude", folder: "project", prompt, args: ["--model", "opus"] } as const;
 
-async function aRig(): Promise<SupervisorRig> {
-  const rig = new SupervisorRig({ watch: { fix } }, { env: { PATH: "/bin", SHIM_X_TOKEN: "t", OTHER: "x" } });
+async function aRig(change: object = {}): Promise<SupervisorRig> {
+  const rig = new SupervisorRig(
+    { watch: { fix: { ...fix, ...change } } },
+    { env: { PATH: "/bin", SHIM_X_TOKEN: "t", OTHER: "x" } },
+  );
   mkdirSync(join(rig.folder, "project"));
   await rig.begin();
   return rig;
@@ -179,6 +184,58 @@ it("[SU5] a usage limit is waited for, as reported by the stream or by the clien
   hooked.runtime.store.write((sql) => journal.append(sql, id, hooked.runtime.now(), "f", { kind: "failure", text }));
   await die(hooked, 1);
   expect(hooked.told("ended").at(-1)).toMatchObject({ phase: "due", againInMs: 300_000 });
+});
+
+/** Its hooks report that Codex has begun, in the process of this run, and has done something. */
+function codexWorks(rig: SupervisorRig): void {
+  const { env = {}, cwd } = rig.runs.at(-1)!.program;
+  const pid = 500 + rig.runs.length;
+  rig.runtime.processes.start(pid);
+  const runtime = { ...rig.runtime, env };
+  const send = (event: string, fields: object): void => {
+    const input = { session_id: "codex-1", cwd, ...fields };
+    answerHook(runtime, event, () => JSON.stringify(input), pid, codex);
+  };
+  send("SessionStart", { source: "startup" });
+  send("UserPromptSubmit", { prompt: "Fix the parser. Codex is at it." });
+  send("PreToolUse", { tool_name: "Bash", tool_use_id: "c1", tool_input: { command: "npm test" } });
+}
+
+function limitIt(rig: SupervisorRig): Promise<void> {
+  prints(rig, init(), says({ error: "rate_limit" }), result({ is_error: true, result: "You've hit your limit" }));
+  return die(rig, 1);
+}
+
+it("[CA9] at a usage limit another client continues at once with the brief, and Claude Code takes over again", async () => {
+  const rig = await aRig({ atLimit: { client: "codex", program: "/opt/codex", args: ["--json"] } });
+  const first = live(rig);
+  await limitIt(rig);
+  const reason = "a usage limit was reached; Codex continues";
+  expect(rig.told("ended").at(-1)).toMatchObject({ phase: "due", reason });
+  await rig.pass(1_000);
+  const { program } = rig.runs[1]!;
+  expect(program).toMatchObject({ command: "/opt/codex", cwd: join(rig.folder, "project"), input: "" });
+  expect(program.args).toEqual(["exec", "--json", expect.stringMatching(/^Fix the parser\.\n\n.*make the parser/s)]);
+  codexWorks(rig);
+  await die(rig, 1);
+  expect(sessionOf(rig.runtime, first)).toMatchObject({ recoveryBy: "codex-1" });
+  await rig.pass(400_000);
+  expect(rig.runs).toHaveLength(3);
+  const { input, command } = rig.runs[2]!.program;
+  expect(command).toBe("claude");
+  expect(valueAfter(rig, "--session-id")).toMatch(/^[0-9a-f-]{36}$/);
+  expect(input).toContain("Codex is at it");
+});
+
+it("[CA9] what the other client has finished is finished, and without its hooks the session stays on offer", async () => {
+  const rig = await aRig({ atLimit: { client: "codex" } });
+  const first = live(rig);
+  await limitIt(rig);
+  await rig.pass(1_000);
+  expect(rig.runs[1]?.program.command).toBe("codex");
+  await rig.end(0);
+  expect(rig.told("ended").at(-1)).toMatchObject({ phase: "finished" });
+  expect(sessionOf(rig.runtime, first)?.recovery).toBeNull();
 });
 
 it("[SU5] a limit that it got past is none", async () => {
