@@ -12,7 +12,7 @@ import { classifyEnd } from "./program-end.ts";
 import type { NotRun, ProgramRun } from "./program-run.ts";
 import type { SupervisedClaudeOptions } from "./supervised-claude.ts";
 
-/** [CA9] One run of another client, which continues a session that has reached a usage limit. */
+/** [CA51] One run of another client, which continues a session that has reached a usage limit. */
 export function runInstead(
   { runtime, watched, folder, recordDeath }: SupervisedClaudeOptions,
   last: sessions.Session,

@@ -162,7 +162,7 @@ export class SupervisedClaude implements Supervised {
     return this.#withOther({ ending, chat: { ...chat, isUnresumable } });
   }
 
-  /** [CA9] */
+  /** [CA51] */
   #withOther({ ending, chat }: RunEnd): RunEnd {
     const other = ending.kind === "limited" ? this.#findOther() : null;
     if (!other || ending.kind !== "limited") return { ending, chat };

@@ -59,7 +59,7 @@ export function folderOf({ session, elsewhere }: Restoration): string | null {
   return [session.cwd, session.project].find((folder) => folder !== null && existsSync(folder)) ?? null;
 }
 
-/** Pure. [CL10] [CA8] Returns null for a client that cannot be started from a command line. */
+/** Pure. [CL10] [CA50] Returns null for a client that cannot be started from a command line. */
 export function planStart(
   session: Pick<Session, "id" | "client">,
   transcript: TranscriptCheck,

@@ -94,7 +94,7 @@ it("[CL154] without a whole transcript a new chat gets the brief, and the offer 
   expect((await home.shim("explain", ids.dead)).out).toEqual(holding(`offered to session ${newId}`, "died: killed"));
 });
 
-it("[CA8] another client gets the brief in a new chat, and the session once its own id is known", async () => {
+it("[CA50] another client gets the brief in a new chat, and the session once its own id is known", async () => {
   const home = aSeededHome();
   withTranscript(home);
   const startProcess: Io["startProcess"] = async (start) => {
@@ -112,7 +112,7 @@ it("[CA8] another client gets the brief in a new chat, and the session once its 
   expect(unknown).toMatchObject(failed(2, "Allowed choices are claude-code, codex"));
 });
 
-it("[CA8] when no chat of the other client begins, the session stays on offer", async () => {
+it("[CA50] when no chat of the other client begins, the session stays on offer", async () => {
   const home = aSeededHome();
   withTranscript(home);
   expect((await home.shimWith(terminal, `resume --in codex ${ids.dead}`)).code).toBe(0);

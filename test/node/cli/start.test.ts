@@ -35,7 +35,7 @@ it("[CL10] a whole transcript is resumed by the client, any other begins a new c
   });
 });
 
-it("[CA8] another client starts a new chat with the brief, whatever the transcript; its own resumes", () => {
+it("[CA50] another client starts a new chat with the brief, whatever the transcript; its own resumes", () => {
   expect(planStart({ id, client: "claude-code" }, { isWhole: true }, fresh, codex)).toEqual({
     kind: "new",
     title: "Codex",

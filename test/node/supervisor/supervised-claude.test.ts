@@ -206,7 +206,7 @@ function limitIt(rig: SupervisorRig): Promise<void> {
   return die(rig, 1);
 }
 
-it("[CA9] at a usage limit another client continues at once with the brief, and Claude Code takes over again", async () => {
+it("[CA51] at a usage limit another client continues at once with the brief, and Claude Code takes over again", async () => {
   const rig = await aRig({ atLimit: { client: "codex", program: "/opt/codex", args: ["--json"] } });
   const first = live(rig);
   await limitIt(rig);
@@ -227,7 +227,7 @@ it("[CA9] at a usage limit another client continues at once with the brief, and 
   expect(input).toContain("Codex is at it");
 });
 
-it("[CA9] what the other client has finished is finished, and without its hooks the session stays on offer", async () => {
+it("[CA51] what the other client has finished is finished, and without its hooks the session stays on offer", async () => {
   const rig = await aRig({ atLimit: { client: "codex" } });
   const first = live(rig);
   await limitIt(rig);

@@ -224,7 +224,7 @@ it("[RE12] an incomplete session that is older than a week is listed, not offere
   expect(runtime.store.read((sql) => findIncomplete(sql, runtime.processes, runtime.now()), [])).toHaveLength(1);
 });
 
-it("[HO9] [CA8] a chat of any client takes over what `shim resume` gave to the id in its environment, once", () => {
+it("[HO9] [CA50] a chat of any client takes over what `shim resume` gave to the id in its environment, once", () => {
   const runtime = tempRuntime({ env: { SHIM_SUCCESSOR: "the-next-chat" } });
   const first = aDeadClaude(runtime);
   runtime.store.write((sql) => sessions.setRecovery(sql, runtime.now(), first.session, "offered", "the-next-chat"));
