@@ -1,4 +1,3 @@
-import * as z from "zod";
 import type { Json } from "../contract/json.ts";
 import { redact } from "../redaction/redact.ts";
 import { ok, err, type Result } from "../shared/result.ts";
@@ -41,17 +40,13 @@ export interface ChangeOptions {
   readonly call: Caller;
 }
 
-/** Stored in a checkpoint: where the task's own changes begin. */
-const Started = z.object({ evolve: z.object({ base: z.string() }) });
-
 /** [EV4] Makes one change in the task's worktree, and keeps it only if nothing got worse. */
 export async function runChange(options: ChangeOptions, run: TaskRun, task: ChangeTask): Promise<RunOutcome> {
   const stopped = await stopRun(options, run, task, null);
   if (stopped !== null) return failed(`${stoppedPrefix}${stopped}`, false);
   const { deps, project } = options;
   const git = gitInWorktree(deps.env, project.repository, run.folder);
-  const base = Started.safeParse(run.task.checkpoint).data?.evolve.base ?? (await resolveCommit(git, "HEAD"));
-  run.onCheckpoint({ evolve: { base } });
+  const base = run.base ?? (await resolveCommit(git, "HEAD"));
   run.onProgress({ percent: 5, note: "measuring what was there before" });
   const before = await measureBefore(options, base, run.signal);
   if (!before.ok) return run.signal.aborted ? { kind: "stopped" } : failed(before.error);

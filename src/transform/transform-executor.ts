@@ -53,7 +53,7 @@ async function runTask(deps: TransformDeps, options: TransformExecutorOptions, r
   const { top, repository, isTrusted, tests, timeoutMs, reserve } = options;
   const git = gitInWorktree(deps.env, repository, run.folder);
   const report = await runTransform(deps, {
-    source: { top, repository, base: await resolveCommit(git, "HEAD") },
+    source: { top, repository, base: run.base ?? (await resolveCommit(git, "HEAD")) },
     change: (tree) => toChange(task, tree),
     paths: task.paths,
     isTrusted,

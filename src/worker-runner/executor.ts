@@ -15,6 +15,8 @@ export interface TaskRun {
   /** Absolute. */
   readonly folder: string;
   readonly merged: MergedInputs;
+  /** Commit after which the changes of all attempts begin; null in a given folder. */
+  readonly base: string | null;
   /** Aborted: stop all processes and settle. The reason is a `Stop`. */
   readonly signal: AbortSignal;
   readonly budgetLeft: RemainingBudget;
