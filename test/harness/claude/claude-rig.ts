@@ -19,6 +19,7 @@ import {
   untilFound,
   type Child,
   type Claude,
+  type Exit,
   type ClaudeOptions,
   type Terminal,
 } from "./claude-code.ts";
@@ -72,9 +73,17 @@ export class ClaudeRig {
   /** `claude -p` from its start to its end, which must be a good one. */
   async printed(prompt: string, options: ChatOptions): Promise<Chat> {
     const chat = await this.print(prompt, options);
-    const exit = await chat.claude.waitForExit();
+    const exit = await this.over(chat);
     if (exit.code !== 0) fail(`claude ended with ${JSON.stringify(exit)}: ${JSON.stringify(chat.claude.output)}`);
     return chat;
+  }
+
+  /** Resolves when neither the client nor anything that it has started runs: all that they store is stored. */
+  async over({ claude, model }: Chat): Promise<Exit> {
+    const exit = await claude.waitForExit();
+    const own = `ANTHROPIC_BASE_URL=${model.url}`;
+    await untilFound(() => this.processes(own).length === 0, "the end of what the client has started");
+    return exit;
   }
 
   async terminal(options: ChatOptions): Promise<Chat<Terminal>> {
@@ -157,10 +166,10 @@ export class ClaudeRig {
     return this.stored(id).journal.map(({ entry }) => entry.kind);
   }
 
-  /** The living processes that were started in this home. */
-  processes(): Child[] {
+  /** The living processes that were started in this home, or with this variable. */
+  processes(variable = `HOME=${this.home}`): Child[] {
     return readdirSync("/proc")
-      .filter((name) => readOrNull(`/proc/${name}/environ`)?.split("\0").includes(`HOME=${this.home}`))
+      .filter((name) => readOrNull(`/proc/${name}/environ`)?.split("\0").includes(variable))
       .map((name) => ({ pid: Number(name), command: commandOf(name) }))
       .filter(({ command }) => command.length > 0);
   }
