@@ -1,9 +1,13 @@
+import { posix } from "node:path";
 import * as z from "zod";
 import type { Json } from "../contract/json.ts";
 import { redact } from "../redaction/redact.ts";
 import { ok, err, type Result } from "../shared/result.ts";
+import type { TransformFailure } from "../transform/failure.ts";
 import { linkModulesInside } from "../transform/link-modules.ts";
+import type { Release } from "../transform/request.ts";
 import { resetTo } from "../transform/throwaway-worktree.ts";
+import { waitForFiles } from "../transform/wait-for-files.ts";
 import type { Executor, RunOutcome, TaskRun } from "../worker-runner/executor.ts";
 import { readDiff } from "../worker-runner/read-diff.ts";
 import { commitAll, gitInFolder, gitInWorktree, resolveCommit } from "../worker-runner/work-git.ts";
@@ -39,6 +43,8 @@ export interface ChangeOptions {
   /** Limit of each tool and of each run of the tests. */
   readonly limitMs: number;
   readonly call: Caller;
+  /** [EV18] Reserves files of the repository, all or none. */
+  readonly reserve: (files: readonly string[]) => Promise<Result<Release, TransformFailure>>;
 }
 
 /** Stored in a checkpoint: where the task's own changes begin. */
@@ -59,9 +65,18 @@ export async function runChange(options: ChangeOptions, run: TaskRun, task: Chan
   if (refusal !== null) return failed(refusal, false);
   if (isGone(task, before.value)) return unchanged(before.value, task);
   run.onProgress({ percent: 30, note: `changing ${task.candidate.files.join(", ")}`.slice(0, maxNoteChars) });
-  const made = await makeChange(options, run, task, { git, base });
-  if (!made.ok) return made.error;
-  return conclude(options, run, task, { git, base, before: before.value, mutants: made.value });
+  const reserved = await options.reserve(task.candidate.files.map((file) => posix.join(project.prefix, file)));
+  if (!reserved.ok) return waitForFiles(run, reserved.error.message);
+  const release = reserved.value;
+  try {
+    // A model is a chat of its own, which has to respect the reservations of others. A repeat does no harm.
+    if (task.candidate.method === "worker") await release();
+    const made = await makeChange(options, run, task, { git, base });
+    if (!made.ok) return made.error;
+    return await conclude(options, run, task, { git, base, before: before.value, mutants: made.value });
+  } finally {
+    await release();
+  }
 }
 
 const maxNoteChars = 400;

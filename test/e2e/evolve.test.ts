@@ -7,10 +7,13 @@ import { init, lines, result, writeFakeClaude, type Part } from "#harness/claude
 import {
   branches,
   complexFiles,
+  duplicated,
   extraWorktrees,
   grading,
   gradingTest,
+  references,
   seeded,
+  shared,
   writeSample,
 } from "#harness/evolution/sample-project.ts";
 import { git } from "#harness/machine/git-project.ts";
@@ -19,9 +22,9 @@ import { MachineHome } from "#harness/machine/real-machine.ts";
 
 const timeout = 300_000;
 
-function aMachine(files: Readonly<Record<string, string>>): MachineHome {
+function aMachine(files: Readonly<Record<string, string>>, tools: readonly "fallow"[] = []): MachineHome {
   const machine = new MachineHome();
-  writeSample(machine.project, files);
+  writeSample(machine.project, files, tools);
   return machine;
 }
 
@@ -94,6 +97,35 @@ it(
     expect(again.out).toContain("5 are not tried again");
   },
 );
+
+it(
+  "[EV1] [EV4] a worker removes a duplicate from both files; one that is only moved is rejected",
+  { timeout },
+  async () => {
+    for (const [outcome, files] of [
+      ["rejected", { "src/second.ts": `// moved\n${duplicated["src/second.ts"]}` }],
+      ["kept", shared],
+    ] as const) {
+      const machine = aMachine(duplicated, ["fallow"]);
+      const settings = withWorker(machine, [{ files }]);
+      const { tried } = await evolved(machine, "--config", settings, "--only", "duplicates");
+      expect(tried).toMatchObject([{ outcome, what: "fallow code-duplication in src/first.ts:1" }]);
+      if (outcome === "rejected") expect(tried[0]?.why).toMatch(/1 of 1 findings are still there: fallow/);
+      expectClean(machine, outcome === "kept" ? 1 : 0);
+    }
+  },
+);
+
+it("[EV6] of a project that only has references the public API is compared, too", { timeout }, async () => {
+  const machine = aMachine({ ...complexFiles(["alpha", "gamma"]), ...references });
+  const changed = grading("gamma", true).replace("value: number", "value: number, extra = 0");
+  const settings = withWorker(machine, [fix("alpha"), { files: { "src/gamma.ts": changed } }]);
+  const { tried } = await evolved(machine, "--config", settings, "--only", "complexity");
+  expect(tried).toMatchObject([
+    { outcome: "kept", verdict: { api: "unchanged" } },
+    { outcome: "rejected", why: expect.stringContaining("the public API changes: - export declare function gamma") },
+  ]);
+});
 
 it("[EV8] a run ends when its budget is used up, or after rejections in a row", { timeout }, async () => {
   const machine = aMachine(complexFiles(names.slice(0, 4)));
