@@ -1,11 +1,9 @@
 /** `npm run bench -- proof`: the tools for code on published packages. Needs npm's registry the first time. */
-import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { compareTools } from "./proof/compare-tools.ts";
 import { proveEvolve, type EvolveProof } from "./proof/evolve.ts";
+import { proveOwn } from "./proof/own.ts";
 import { packages, type ProofPackage } from "./proof/packages.ts";
 import { prove, type Proof } from "./proof/prove.ts";
-import { withShim } from "./proof/shim.ts";
 
 const { values } = parseArgs({
   options: {
@@ -29,10 +27,10 @@ async function showTools(): Promise<void> {
   const columns =
     "package | analyze | findings by tool | joined | seeded found | fixed | branches | mutants survived | time";
   console.log(`\n| ${columns} |\n|${"---|".repeat(9)}`);
-  if (names?.includes("repository") ?? true) showRepository();
-  for (const one of chosen) {
+  const own = (names?.includes("repository") ?? true) ? [() => proveOwn(options.seed)] : [];
+  for (const body of [...own, ...chosen.map((one) => () => prove(one, options))]) {
     const start = performance.now();
-    const proof = await prove(one, options);
+    const proof = await body();
     console.log(row(proof, performance.now() - start));
     showFaults(proof.name, proof.faults);
   }
@@ -90,22 +88,6 @@ function row(proof: Proof, ms: number): string {
     seconds(ms),
   ];
   return `| ${cells.join(" | ")} |`;
-}
-
-/** This repository is only analysed: its tests take minutes. */
-function showRepository(): void {
-  const root = join(import.meta.dirname, "..");
-  const start = performance.now();
-  const report = withShim((shim) => shim.analyze(root));
-  const ms = performance.now() - start;
-  const compared = compareTools(root, report);
-  const tools = compared.map(({ tool, alone }) => `${tool} ${alone}`).join(", ");
-  console.log(`| this repository | ${seconds(ms)} | ${report.findings.length} (${tools}) | | | | | | |`);
-  for (const { tool, differences } of compared)
-    showFaults(
-      "this repository",
-      differences.map((each) => `${tool} ${each}`),
-    );
 }
 
 function seconds(ms: number): string {

@@ -5,7 +5,7 @@ import * as z from "zod";
 import type { ProofPackage, Published } from "./packages.ts";
 
 const own = join(import.meta.dirname, "../../node_modules");
-const store = join(import.meta.dirname, "../../.scratch/packages");
+export const packagesFolder = join(import.meta.dirname, "../../.scratch/packages");
 
 /** Packages of this repository that each project uses as its own. */
 const toolPackages = [
@@ -27,7 +27,7 @@ const Packed = z.array(z.object({ filename: z.string(), integrity: z.string() })
 
 /** Downloads with npm, once; the network is needed the first time only. @returns the unpacked folder */
 function download({ name, version, integrity }: Published): string {
-  const folder = join(store, "published", `${name.replaceAll("/", "+")}@${version}`);
+  const folder = join(packagesFolder, "published", `${name.replaceAll("/", "+")}@${version}`);
   if (existsSync(folder)) return join(folder, "package");
   const temporary = `${folder}.part`;
   rmSync(temporary, { recursive: true, force: true });
@@ -50,7 +50,7 @@ function download({ name, version, integrity }: Published): string {
 
 /** Makes the package a project of its own: its sources and tests, in a repository with one commit. */
 export function prepare(one: ProofPackage): string {
-  const root = join(store, one.folder);
+  const root = join(packagesFolder, one.folder);
   rmSync(root, { recursive: true, force: true });
   const builds = new Set(["dist", "cjs", "esm", "mjs", "lib"].map((name) => join(download(one), name)));
   cpSync(download(one), root, { recursive: true, filter: (path) => !builds.has(path) });

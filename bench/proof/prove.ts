@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Finding } from "../../src/analysis/finding.ts";
 import { compareTools, joinedFindings, type ToolComparison } from "./compare-tools.ts";
 import { writeCodemods, writeRemoval } from "./codemods.ts";
-import { seedDefects, type Defect, type DefectKind, type Seeding } from "./defects.ts";
+import { seedDefects, type Defect, type DefectKind, type Seeding, type SeedRequest } from "./defects.ts";
 import { commitAll, git, prepare, testsPass } from "./fetch.ts";
 import { isOf, matchDefects } from "./match-defects.ts";
 import { proveMutants, type MutantFigures } from "./mutants.ts";
@@ -80,10 +80,14 @@ function proveTools(shim: Shim, one: ProofPackage, setting: Setting): Omit<Proof
 }
 
 /** Adds the defects to the files of the package. */
-export function seedPackage(root: string, one: ProofPackage, seed: number): Seeding {
-  const files = [...new Set([one.entry, one.renamed.file])];
+export function seedPackage(root: string, { entry, renamed }: ProofPackage, seed: number): Seeding {
+  return writeSeeds(root, [entry, renamed.file], { entry, seed });
+}
+
+/** @param files get dead exports; the entry is one of them */
+export function writeSeeds(root: string, files: readonly string[], request: Omit<SeedRequest, "sources">): Seeding {
   const sources = Object.fromEntries(files.map((file) => [file, readFileSync(join(root, file), "utf8")]));
-  const seeding = seedDefects({ entry: one.entry, sources, seed });
+  const seeding = seedDefects({ ...request, sources });
   for (const [file, text] of Object.entries(seeding.texts)) writeFileSync(join(root, file), text);
   return seeding;
 }
@@ -95,7 +99,7 @@ interface Seeded {
 }
 
 /** The defects are found, and nothing else. */
-function findSeeded(shim: Shim, root: string, { defects }: Seeding, faults: string[]): Seeded {
+export function findSeeded(shim: Shim, root: string, { defects }: Seeding, faults: string[]): Seeded {
   const fresh = freshFindings(shim, root, "HEAD");
   const { missed, strays } = matchDefects(fresh, defects);
   faults.push(...missed.map(({ kind, file, symbol }) => `not found: ${kind} ${symbol} in ${file}`));
