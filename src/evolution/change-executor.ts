@@ -162,7 +162,8 @@ async function conclude(
   if (mutants?.survived === 0) return unchanged(before, task);
   const changes = parsePatch(diff).map((one) => Object.assign(one, { path: inProject(project.prefix, one.path) }));
   run.onProgress({ percent: 60, note: "measuring what is there now" });
-  const after = await measure(deps, project, { commit, tests, runs: 1, limitMs, signal });
+  const isSame = changes.length === 0;
+  const after = isSame ? ok(before) : await measure(deps, project, { commit, tests, runs: 1, limitMs, signal });
   if (signal.aborted) return { kind: "stopped" };
   const input = after.ok ? { before, after: after.value, candidate: task.candidate, rules: task.rules, changes } : null;
   const reasons = input ? judge(input) : [after.ok ? "" : after.error];

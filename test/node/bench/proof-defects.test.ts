@@ -1,4 +1,6 @@
+import { stripTypeScriptTypes } from "node:module";
 import { expect, it } from "vitest";
+import { answersFor } from "../../../bench/proof/answers.ts";
 import { counts, defectKinds, seedDefects } from "../../../bench/proof/defects.ts";
 import { matchDefects } from "../../../bench/proof/match-defects.ts";
 import type { Finding } from "#src/analysis/finding.ts";
@@ -39,4 +41,28 @@ it("names defects that no finding reports, and findings that report none", () =>
   });
   const stray = found("src/other.ts");
   expect(matchDefects([found(first.file), stray], [first, ...rest])).toEqual({ missed: rest, strays: [stray] });
+});
+
+it("answers each defect that needs a model by edits of its own text, the last of a kind badly", () => {
+  const seeding = seedDefects({ ...request, seed: 7 });
+  const answers = answersFor(request.entry, seeding);
+  expect(answers).toHaveLength(counts.duplicate + counts["complex function"] + counts["type error"]);
+  const bad = answers.filter(({ refusal }) => refusal !== null).map(({ symbol }) => symbol.replace(/\d+$/, ""));
+  expect(bad.toSorted()).toEqual(["seededComplex", "seededDuplicate", "seededTypeError"]);
+  for (const { edits } of answers)
+    for (const { file, from } of edits) expect((seeding.texts[file] ?? "").split(from).length > 1).toBe(true);
+});
+
+it("answers a complex function by one that does the same", () => {
+  const seeding = seedDefects({ ...request, seed: 7 });
+  const [answer] = answersFor(request.entry, seeding).filter(({ symbol }) => symbol === "seededComplex1");
+  const [edit] = answer?.edits ?? [];
+  if (edit === undefined) throw new Error("there is no edit");
+  const run = (text: string): ((value: number) => number) => {
+    const body = `${stripTypeScriptTypes(text)}; return seededComplex1;`;
+    return (new Function(body) as () => (value: number) => number)();
+  };
+  const [before, after] = [run(edit.from), run(edit.to)];
+  const values = Array.from({ length: 200 }, (_, at) => at * 7_919);
+  expect(values.map((value) => after(value))).toEqual(values.map((value) => before(value)));
 });
