@@ -85,21 +85,24 @@ function writeSettings({ home }: Shim, root: string, script: Script): string {
 
 /** The judge has to keep the good changes, and to refuse the others for the right reason. */
 function unexpected(
-  { outcome, why, what, method }: Tried,
+  tried: Tried,
   answers: readonly Answer[],
   symbols: readonly string[],
   stopped: string | null,
 ): string[] {
-  const text = `${what} by ${method}: ${outcome}${why === null ? "" : `, ${why}`}`;
+  const { outcome, why, what, method } = tried;
   // Another change has removed its findings, too.
-  if (outcome === "unchanged") return [];
-  if (outcome === "stopped") return stopped === null ? [text] : [];
+  const isEnded = outcome === "unchanged" || (outcome === "stopped" && stopped !== null);
   const own = answers.filter(({ symbol }) => symbols.includes(symbol));
-  const refusals = own.flatMap(({ refusal }) => refusal ?? []);
-  const isUntreated = method === "a worker" && own.length === 0;
-  if (isUntreated) return why === "nothing was changed" ? [] : [text];
-  if (refusals.length === 0) return outcome === "kept" ? [] : [text];
-  return outcome === "rejected" && refusals.some((one) => one.test(why ?? "")) ? [] : [text];
+  if (isEnded || isJudgedWell(tried, own)) return [];
+  return [`${what} by ${method}: ${outcome}${why === null ? "" : `, ${why}`}`];
+}
+
+function isJudgedWell({ outcome, why, method }: Tried, answers: readonly Answer[]): boolean {
+  if (method === "a worker" && answers.length === 0) return why === "nothing was changed";
+  const refusals = answers.flatMap(({ refusal }) => refusal ?? []);
+  if (refusals.length === 0) return outcome === "kept";
+  return outcome === "rejected" && refusals.some((one) => one.test(why ?? ""));
 }
 
 /** It ends by itself, and begins nothing once the budget is used up. */
@@ -120,8 +123,8 @@ function leftovers({ home }: Shim, root: string, { tried }: EvolveReport): strin
   const work = join(home, "shim", "work");
   const folders = (existsSync(work) ? readdirSync(work) : []).filter((name) => /^(?:task|transform)-/.test(name));
   const listed = git(root, "for-each-ref", "--format=%(refname:short)", "refs/heads/shim").split("\n").filter(Boolean);
-  const kept = tried.filter(({ outcome }) => outcome === "kept").map(({ branch }) => branch);
-  const stray = listed.filter((branch) => !kept.includes(branch));
+  const kept = new Set(tried.filter(({ outcome }) => outcome === "kept").map(({ branch }) => branch));
+  const stray = listed.filter((branch) => !kept.has(branch));
   return [
     ...(trees > 0 || folders.length > 0 ? [`left behind: ${trees} worktrees, ${folders.join(", ")}`] : []),
     ...(stray.length > 0 ? [`branches that are not offered: ${stray.join(", ")}`] : []),

@@ -65,15 +65,28 @@ export async function runChange(options: ChangeOptions, run: TaskRun, task: Chan
   if (refusal !== null) return failed(refusal, false);
   if (isGone(task, before.value)) return unchanged(before.value, task);
   run.onProgress({ percent: 30, note: `changing ${task.candidate.files.join(", ")}`.slice(0, maxNoteChars) });
-  const reserved = await options.reserve(task.candidate.files.map((file) => posix.join(project.prefix, file)));
+  return withFiles(options, run, task, async () => {
+    const made = await makeChange(options, run, task, { git, base });
+    return made.ok
+      ? conclude(options, run, task, { git, base, before: before.value, mutants: made.value })
+      : made.error;
+  });
+}
+
+/** [EV18] */
+async function withFiles(
+  { project, reserve }: ChangeOptions,
+  run: TaskRun,
+  { candidate }: ChangeTask,
+  body: () => Promise<RunOutcome>,
+): Promise<RunOutcome> {
+  const reserved = await reserve(candidate.files.map((file) => posix.join(project.prefix, file)));
   if (!reserved.ok) return waitForFiles(run, reserved.error.message);
   const release = reserved.value;
   try {
-    // A model is a chat of its own, which has to respect the reservations of others. A repeat does no harm.
-    if (task.candidate.method === "worker") await release();
-    const made = await makeChange(options, run, task, { git, base });
-    if (!made.ok) return made.error;
-    return await conclude(options, run, task, { git, base, before: before.value, mutants: made.value });
+    // A model is a chat of its own, which respects reservations itself. A repeat of the release does no harm.
+    if (candidate.method === "worker") await release();
+    return await body();
   } finally {
     await release();
   }
@@ -162,8 +175,8 @@ async function conclude(
   if (mutants?.survived === 0) return unchanged(before, task);
   const changes = parsePatch(diff).map((one) => Object.assign(one, { path: inProject(project.prefix, one.path) }));
   run.onProgress({ percent: 60, note: "measuring what is there now" });
-  const isSame = changes.length === 0;
-  const after = isSame ? ok(before) : await measure(deps, project, { commit, tests, runs: 1, limitMs, signal });
+  const request = { commit, tests, runs: 1, limitMs, signal } as const;
+  const after = await unlessSame(changes, before, () => measure(deps, project, request));
   if (signal.aborted) return { kind: "stopped" };
   const input = after.ok ? { before, after: after.value, candidate: task.candidate, rules: task.rules, changes } : null;
   const reasons = input ? judge(input) : [after.ok ? "" : after.error];
@@ -174,6 +187,14 @@ async function conclude(
   const reason = `${rejectedPrefix}${reasons.join("; ")}`;
   await stopRun(options, run, task, reason);
   return failed(reason, false);
+}
+
+function unlessSame(
+  changes: readonly FileDelta[],
+  before: Measured,
+  body: () => Promise<Result<Measured, string>>,
+): Result<Measured, string> | Promise<Result<Measured, string>> {
+  return changes.length === 0 ? ok(before) : body();
 }
 
 function inProject(prefix: string, path: string): string {

@@ -1,6 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join, sep } from "node:path";
-import type { InstalledTool } from "../analysis/adapter.ts";
+import type { InstalledTool, ProjectView } from "../analysis/adapter.ts";
 import { hasReferences, tsc } from "../analysis/adapters/tsc.ts";
 import type { RunTests } from "../mutation/run-tests.ts";
 import { parseObject } from "../shared/json-fields.ts";
@@ -111,8 +111,7 @@ async function emitApi(
   if (detected.kind !== "ready") return { api: null, notes: [`${notMeasured}${detected.why}.`] };
   const emission = { folder, scratch, signal };
   const alone = await emitDeclarations(deps, detected.tool, emission);
-  const isSolution = typeof alone === "string" && hasReferences(project);
-  const files = isSolution ? await buildDeclarations(deps, detected.tool, emission) : alone;
+  const files = await orOfReferences(alone, project, () => buildDeclarations(deps, detected.tool, emission));
   if (typeof files === "string") return { api: null, notes: [`${notMeasured}${files}.`] };
   const found = findEntries(entries, new Set(files.keys()));
   return {
@@ -128,6 +127,15 @@ interface Emission {
 }
 
 type Declarations = ReadonlyMap<string, string> | string;
+
+/** A solution has no files of its own. */
+function orOfReferences(
+  alone: Declarations,
+  project: ProjectView,
+  build: () => Promise<Declarations>,
+): Declarations | Promise<Declarations> {
+  return typeof alone === "string" && hasReferences(project) ? build() : alone;
+}
 
 /** @returns texts by path, or why there are none */
 async function emitDeclarations(

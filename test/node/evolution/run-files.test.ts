@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { RunFiles, type RunFile } from "#src/evolution/run-files.ts";
+import { RunFile, RunFiles } from "#src/evolution/run-files.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 
 const project = { top: "/p", repository: "/p/.git", prefix: "" };
@@ -10,9 +10,19 @@ function aRun(requestId: string, at: number, isEnded = true): RunFile {
   const counts = { survivedBefore: 0, survivedAfter: 0 };
   const used = { wallMs: 0, tokens: 0, costMicros: 0 };
   const findings = { before: null, afterAllKept: null };
-  const rest = { version: 1, job: 1, stopped: null, facts: null, tried: [], findings, mutants: counts, used } as const;
+  const rest = { version: 1, job: 1, stopped: null, facts: null, tried: [], findings, mutants: counts, used };
   const report = isEnded ? { ...rest, isEnded, ageMs: 0 } : null;
-  return { version: 1, requestId, type: "evolve", base: "c", at, tasks: [], job: 1, tests: null, report };
+  return RunFile.parse({
+    version: 1,
+    requestId,
+    type: "evolve",
+    base: "c",
+    at,
+    tasks: [],
+    job: 1,
+    tests: null,
+    report,
+  });
 }
 
 it("[EV19] old runs are deleted when one is saved, by number and by age, but none that has not ended", () => {

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
-import { dirname, join, posix, resolve } from "node:path";
+import { join, posix, resolve } from "node:path";
 import { inCommit, type EvolvedProject } from "../../../evolution/measure.ts";
 import { loadAstGrep, MissingAstGrep, sourceExtension, type AstGrep } from "../../../mutation/ast-grep.ts";
 import { findMutants, parses } from "../../../mutation/find-mutants.ts";
@@ -119,6 +119,8 @@ async function findAstGrep(folder: string): Promise<Result<AstGrep, string>> {
   }
 }
 
+const now = (): number => performance.now();
+
 interface Copy {
   readonly copy: string;
   readonly files: readonly string[];
@@ -137,7 +139,6 @@ async function runIn(
   const framework = findFramework(project, { path: process.execPath, isScript: false, version: null });
   if (!framework.ok) return framework;
   const { name, commandsFor } = framework.value;
-  const now = (): number => performance.now();
   const isolation = probeIsolation(io.env["PATH"] ?? "");
   const runTests = testRunner({ env: io.env, isolation, memoryMb: defaultMemoryMb, now });
   const mutants = files.flatMap((file) => findMutants(astGrep, file, project.read(file)));
