@@ -142,7 +142,7 @@ const counters: Partial<Record<AttemptEnd, "failures" | "stalls" | "lost_chats">
   chat_offline: "lost_chats",
 };
 
-/** [TA10] Backoff after a failure; otherwise queued after the given delay, or at once. [TA19] Keeps the progress. */
+/** [TA10] Backoff after a failure, else the given delay or none. [TA19] Keeps the progress. */
 export function requeue(tx: Tx, before: TaskRow, input: RequeueInput): TaskState {
   const { ended, reason } = input;
   const counter = counters[ended];

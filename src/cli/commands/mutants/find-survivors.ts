@@ -24,7 +24,7 @@ import type { MutantsFlags } from "./mutants.ts";
 export interface MutantsReport {
   readonly version: 1;
   readonly folder: string;
-  /** Null: the results are of Stryker's report. */
+  /** Commit that was tried; null: the results are those of Stryker's report. */
   readonly commit: string | null;
   readonly framework: string;
   /** All that there are; where they are more than `tried`, the seed has drawn those. */
