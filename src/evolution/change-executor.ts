@@ -84,7 +84,7 @@ async function withFiles(
   if (!reserved.ok) return waitForFiles(run, reserved.error.message);
   const release = reserved.value;
   try {
-    // A model is a chat of its own, which respects reservations itself. A second release is harmless.
+    // A model is a chat of its own, which respects reservations. A second release is harmless.
     if (candidate.method === "worker") await release();
     return await body();
   } finally {
