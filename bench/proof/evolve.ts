@@ -35,8 +35,8 @@ export interface EvolveProof {
 
 /** What the seeded defects are reported as. */
 const only = "TS2322,complexity,duplicates,dead code,eslint(no-useless-escape),eslint(no-useless-rename)";
-const budgetMicros = 90_000;
-const maxTasks = 16;
+const budgetMicros = 70_000;
+const maxTasks = 12;
 
 /** A run on seeded defects with the scripted model, then one that adds tests to the package as it is. */
 export function proveEvolve(one: ProofPackage, seed: number): EvolveProof {
