@@ -1,6 +1,6 @@
 /** `npm run bench -- proof`: the tools for code on published packages. Needs npm's registry the first time. */
 import { parseArgs } from "node:util";
-import { proveEvolve, type EvolveProof } from "./proof/evolve.ts";
+import { proveEvolve, type EvolveProof, type TestFigures } from "./proof/evolve.ts";
 import { proveOwn } from "./proof/own.ts";
 import { packages, type ProofPackage } from "./proof/packages.ts";
 import { prove, type Proof } from "./proof/prove.ts";
@@ -41,7 +41,7 @@ function showEvolve(some: readonly ProofPackage[]): void {
     "package | changes: kept, rejected, not begun | findings | model | ended by | time | file with tests | mutants survived | tests | time";
   console.log(`\n| ${columns} |\n|${"---|".repeat(10)}`);
   for (const one of some) {
-    const proof = proveEvolve(one, options.seed);
+    const proof = proveEvolve(one, options);
     console.log(evolveRow(one, proof));
     showFaults(one.name, proof.faults);
   }
@@ -49,7 +49,6 @@ function showEvolve(some: readonly ProofPackage[]): void {
 
 function evolveRow({ name, version }: ProofPackage, { changes, tests }: EvolveProof): string {
   const { tried, findings, starts, costMicros, stopped, ms } = changes;
-  const { file, mutants, outcome } = tests;
   const cells = [
     `${name} ${version}`,
     `${tried.kept}, ${tried.rejected}, ${tried.stopped}`,
@@ -57,12 +56,13 @@ function evolveRow({ name, version }: ProofPackage, { changes, tests }: EvolvePr
     `${starts} starts, ${(costMicros / 1e6).toFixed(4)} $`,
     stopped ?? "all was tried",
     seconds(ms),
-    file,
-    `${mutants.survivedBefore} to ${mutants.survivedAfter}`,
-    outcome,
-    seconds(tests.ms),
+    ...(tests ? testCells(tests) : []),
   ];
   return `| ${cells.join(" | ")} |`;
+}
+
+function testCells({ file, mutants, outcome, ms }: TestFigures): string[] {
+  return [file, `${mutants.survivedBefore} to ${mutants.survivedAfter}`, outcome, seconds(ms)];
 }
 
 function showFaults(name: string, faults: readonly string[]): void {

@@ -72,7 +72,7 @@ export function seedDefects({ entry, sources, seed, importEnd = "" }: SeedReques
   for (const [file, declarations] of byFile) {
     const at = added.indexOf(file);
     const used = declarations.filter(({ isUsed }) => isUsed).map(({ symbol }) => symbol);
-    const end = at < 0 ? "" : `\nexport const seededUse${at + 1} = [${used.join(", ")}];\n`;
+    const end = at < 0 ? "" : `\nexport const seededUse${at + 1}: readonly unknown[] = [${used.join(", ")}];\n`;
     const written = append(sources[file] ?? "", declarations, file);
     defects.push(...written.defects);
     if (declarations.length > 0 || at >= 0) texts[file] = written.text + end;

@@ -6,7 +6,7 @@ import type { Defect } from "./defects.ts";
 import { commitAll, git, prepare, testsPass } from "./fetch.ts";
 import { matchDefects } from "./match-defects.ts";
 import type { ProofPackage } from "./packages.ts";
-import { seedPackage } from "./prove.ts";
+import { seedPackage, type ProofOptions } from "./prove.ts";
 import { costMicros, readStarts, writeScriptedClaude, type Script } from "./scripted-claude.ts";
 import { withShim, type Shim } from "./shim.ts";
 
@@ -29,7 +29,8 @@ export interface TestFigures {
 
 export interface EvolveProof {
   readonly changes: EvolveFigures;
-  readonly tests: TestFigures;
+  /** Null where mutants are not asked for. */
+  readonly tests: TestFigures | null;
   readonly faults: readonly string[];
 }
 
@@ -39,10 +40,10 @@ const budgetMicros = 70_000;
 const maxTasks = 12;
 
 /** A run on seeded defects with the scripted model, then one that adds tests to the package as it is. */
-export function proveEvolve(one: ProofPackage, seed: number): EvolveProof {
+export function proveEvolve(one: ProofPackage, { seed, mutants }: ProofOptions): EvolveProof {
   const faults: string[] = [];
   const changes = withShim((shim) => improve(shim, one, seed, faults));
-  const tests = withShim((shim) => addTests(shim, one, faults));
+  const tests = mutants > 0 ? withShim((shim) => addTests(shim, one, faults)) : null;
   return { changes, tests, faults };
 }
 

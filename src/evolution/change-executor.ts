@@ -67,10 +67,20 @@ export async function runChange(options: ChangeOptions, run: TaskRun, task: Chan
   run.onProgress({ percent: 30, note: `changing ${task.candidate.files.join(", ")}`.slice(0, maxNoteChars) });
   return withFiles(options, run, task, async () => {
     const made = await makeChange(options, run, task, { git, base });
-    return made.ok
-      ? conclude(options, run, task, { git, base, before: before.value, mutants: made.value })
-      : made.error;
+    if (!made.ok) return withoutBranch(options, git, made.error);
+    return conclude(options, run, task, { git, base, before: before.value, mutants: made.value });
   });
+}
+
+/** The worker deletes a branch that has nothing beyond the start. */
+async function withoutBranch(
+  { deps, project, base }: ChangeOptions,
+  git: Git,
+  outcome: RunOutcome,
+): Promise<RunOutcome> {
+  const isFinal = outcome.kind === "failed" && !outcome.isRetryable;
+  if (isFinal) await resetTo(git, await resolveCommit(gitInFolder(deps.env, project.top), base));
+  return outcome;
 }
 
 /** [EV18] */
@@ -182,11 +192,9 @@ async function conclude(
   const reasons = input ? judge(input) : [after.ok ? "" : after.error];
   if (input && reasons.length === 0) return { kind: "done", result: toVerdict({ ...input, mutants, diff }) };
   run.onOutput(redact(`${reasons.join("\n")}\n${diff}`).text);
-  // The worker deletes a branch that has nothing beyond the start.
-  await resetTo(git, await resolveCommit(gitInFolder(deps.env, project.top), options.base));
   const reason = `${rejectedPrefix}${reasons.join("; ")}`;
   await stopRun(options, run, task, reason);
-  return failed(reason, false);
+  return withoutBranch(options, git, failed(reason, false));
 }
 
 function unlessSame(
