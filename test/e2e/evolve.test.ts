@@ -170,6 +170,29 @@ test("every other time", () => {
   },
 );
 
+it("[EV4] [EV16] tests of a worker that notice nothing more leave no branch", { timeout }, async () => {
+  const machine = aMachine({
+    "src/index.ts": `export class Gauge {
+  level = 0;
+  add(by: number): boolean {
+    if (by < 0) return false;
+    this.level += by;
+    return this.level > 10;
+  }
+}
+`,
+    "src/index.test.ts": `import { test } from "node:test";
+import { Gauge } from "./index.ts";
+test("is made", () => void new Gauge());
+`,
+  });
+  const idle = 'import { test } from "node:test";\nimport "./index.ts";\ntest("nothing", () => undefined);\n';
+  const settings = withWorker(machine, [{ files: { "src/index.evolve.test.ts": idle } }]);
+  const { tried } = await evolved(machine, "--config", settings, "--only", "tests");
+  expect(tried).toMatchObject([{ outcome: "rejected", why: expect.stringContaining("no test kills a mutant") }]);
+  expectClean(machine, 0);
+});
+
 /** Lines that a run writes about its progress before it ends. */
 const progressLines = 16;
 
