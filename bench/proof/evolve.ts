@@ -6,7 +6,7 @@ import type { Defect } from "./defects.ts";
 import { commitAll, git, prepare, testsPass } from "./fetch.ts";
 import { matchDefects } from "./match-defects.ts";
 import type { ProofPackage } from "./packages.ts";
-import { seedPackage, type ProofOptions } from "./prove.ts";
+import { attempt, seedPackage, type ProofOptions } from "./prove.ts";
 import { costMicros, readStarts, writeScriptedClaude, type Script } from "./scripted-claude.ts";
 import { withShim, type Shim } from "./shim.ts";
 
@@ -144,7 +144,8 @@ interface Seeded {
 /** Accepts every branch; then the tests pass, and the defects of what was kept are gone. */
 function mergeAll(shim: Shim, root: string, { tried }: EvolveReport, seeded: Seeded): string[] {
   const kept = tried.filter(({ outcome }) => outcome === "kept").toSorted((a, b) => a.task - b.task);
-  for (const { task } of kept) shim.accept(root, task);
+  const refused: string[] = [];
+  for (const { task, what } of kept) attempt(refused, `merging ${what}`, () => shim.accept(root, task));
   const gone = new Set(kept.flatMap(({ task }) => seeded.treated.get(task) ?? []));
   const isMechanical = kept.some(({ method }) => method !== "a worker");
   const mechanical: readonly Defect["kind"][] = isMechanical ? ["dead export", "lint"] : [];
@@ -153,6 +154,7 @@ function mergeAll(shim: Shim, root: string, { tried }: EvolveReport, seeded: See
   const { missed } = matchDefects(fresh, solved);
   const left = solved.filter((one) => !missed.includes(one));
   return [
+    ...refused,
     ...(testsPass(root) ? [] : ["the tests fail once all is merged"]),
     ...left.map(({ kind, symbol, file }) => `still there once all is merged: ${kind} ${symbol} in ${file}`),
   ];

@@ -133,7 +133,7 @@ function freshFindings(shim: Shim, root: string, since: string): Finding[] {
 }
 
 /** What throws is a fault, and the proof goes on. */
-function attempt<T>(faults: string[], what: string, body: () => T): T[] {
+export function attempt<T>(faults: string[], what: string, body: () => T): T[] {
   try {
     return [body()];
   } catch (error) {
