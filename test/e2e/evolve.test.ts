@@ -5,7 +5,16 @@ import type { OutputOf } from "#src/contract/operations.ts";
 import type { EvolveReport } from "#src/evolution/report.ts";
 import { init, lines, result, writeFakeClaude, type Part } from "#harness/claude/fake-claude.ts";
 import { aMachine, expectClean } from "#harness/evolution/evolve-machine.ts";
-import { branches, complexFiles, grading, gradingTest, seeded } from "#harness/evolution/sample-project.ts";
+import {
+  branches,
+  complexFiles,
+  duplicated,
+  grading,
+  gradingTest,
+  references,
+  seeded,
+  shared,
+} from "#harness/evolution/sample-project.ts";
 import { git } from "#harness/machine/git-project.ts";
 import type { MachineHome } from "#harness/machine/real-machine.ts";
 
@@ -73,6 +82,35 @@ it(
   },
 );
 
+it(
+  "[EV1] [EV4] a worker removes a duplicate from both files; one that is only moved is rejected",
+  { timeout },
+  async () => {
+    for (const [outcome, files] of [
+      ["rejected", { "src/second.ts": `// moved\n${duplicated["src/second.ts"]}` }],
+      ["kept", shared],
+    ] as const) {
+      const machine = aMachine(duplicated, ["fallow"]);
+      const settings = withWorker(machine, [{ files }]);
+      const { tried } = await evolved(machine, "--config", settings, "--only", "duplicates");
+      expect(tried).toMatchObject([{ outcome, what: "fallow code-duplication in src/first.ts:1" }]);
+      if (outcome === "rejected") expect(tried[0]?.why).toMatch(/1 of 1 findings are still there: fallow/);
+      expectClean(machine, outcome === "kept" ? 1 : 0);
+    }
+  },
+);
+
+it("[EV6] of a project that only has references the public API is compared, too", { timeout }, async () => {
+  const machine = aMachine({ ...complexFiles(["alpha", "gamma"]), ...references });
+  const changed = grading("gamma", true).replace("value: number", "value: number, extra = 0");
+  const settings = withWorker(machine, [fix("alpha"), { files: { "src/gamma.ts": changed } }]);
+  const { tried } = await evolved(machine, "--config", settings, "--only", "complexity");
+  expect(tried).toMatchObject([
+    { outcome: "kept", verdict: { api: "unchanged" } },
+    { outcome: "rejected", why: expect.stringContaining("the public API changes: - export declare function gamma") },
+  ]);
+});
+
 it("[EV8] a run ends when its budget is used up, or after rejections in a row", { timeout }, async () => {
   const machine = aMachine(complexFiles([...names, "gamma"]));
   const settings = withWorker(machine, [fix("alpha"), fix("beta"), { files: {} }]);
@@ -115,6 +153,29 @@ test("every other time", () => {
     expectClean(machine, 0);
   },
 );
+
+it("[EV4] [EV16] tests of a worker that notice nothing more leave no branch", { timeout }, async () => {
+  const machine = aMachine({
+    "src/index.ts": `export class Gauge {
+  level = 0;
+  add(by: number): boolean {
+    if (by < 0) return false;
+    this.level += by;
+    return this.level > 10;
+  }
+}
+`,
+    "src/index.test.ts": `import { test } from "node:test";
+import { Gauge } from "./index.ts";
+test("is made", () => void new Gauge());
+`,
+  });
+  const idle = 'import { test } from "node:test";\nimport "./index.ts";\ntest("nothing", () => undefined);\n';
+  const settings = withWorker(machine, [{ files: { "src/index.evolve.test.ts": idle } }]);
+  const { tried } = await evolved(machine, "--config", settings, "--only", "tests");
+  expect(tried).toMatchObject([{ outcome: "rejected", why: expect.stringContaining("no test kills a mutant") }]);
+  expectClean(machine, 0);
+});
 
 it(
   "[EV12] [EV13] [EV16] a chat's task plans a run, workers do it, and tests come that notice mutants; no task chooses a program",

@@ -26,6 +26,7 @@ import { addKaizen } from "./learn/kaizen.ts";
 import { addReplay } from "./learn/replay.ts";
 import { addLead } from "./team/lead.ts";
 import { addMetrics } from "./care/metrics.ts";
+import { addMutants } from "./mutants/mutants.ts";
 import { addName } from "./sessions/name.ts";
 import { addOpportunities } from "./learn/opportunities.ts";
 import { addPause } from "./care/pause.ts";
@@ -90,7 +91,7 @@ const groups: Readonly<Record<string, readonly AddCommand[]>> = {
     addAudit,
     addEdge,
   ],
-  "Improve code:": [addAnalyze, addTransform, addEvolve],
+  "Improve code:": [addAnalyze, addTransform, addMutants, addEvolve],
   "Learn from records:": [addOpportunities, addKaizen, addReplay, addExperiments],
   "Maintain:": [addDoctor, addMetrics, addConfig, addPause, addForget, addExport, addImport],
   "Started by clients:": [

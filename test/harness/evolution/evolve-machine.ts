@@ -5,9 +5,9 @@ import { MachineHome } from "#harness/machine/real-machine.ts";
 import { branches, extraWorktrees, writeSample } from "./sample-project.ts";
 
 /** A machine whose project is the sample with these files. */
-export function aMachine(files: Readonly<Record<string, string>>): MachineHome {
+export function aMachine(files: Readonly<Record<string, string>>, tools: readonly "fallow"[] = []): MachineHome {
   const machine = new MachineHome();
-  writeSample(machine.project, files);
+  writeSample(machine.project, files, tools);
   return machine;
 }
 
