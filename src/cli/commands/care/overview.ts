@@ -59,6 +59,14 @@ export function readOverview(runtime: Runtime, clients: readonly ClientState[], 
   return { at: now, store: { path, isThere: existsSync(path) }, clients, team, ...views };
 }
 
+export function sessionsAlive(runtime: Runtime): number {
+  const isAlive = ({ state }: SessionView): boolean => state === "alive";
+  return runtime.store.read(
+    (sql) => [...sessions.listOpen(sql)].filter((one) => isAlive(toSessionView(sql, runtime, one))).length,
+    0,
+  );
+}
+
 /** Printed as JSON: fields are only added. */
 export interface TeamOverview {
   readonly where: string;
