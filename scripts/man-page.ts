@@ -46,5 +46,8 @@ function section({ usage, description, options }: CommandRow): string {
 
 /** groff_char(7): a hyphen would be typographic, and a dot or quote at the start of a line a request. */
 function roff(text: string): string {
-  return text.replaceAll("\\", "\\e").replaceAll("-", "\\-").replaceAll(/^([.'])/gm, "\\&$1");
+  return text
+    .replaceAll("\\", "\\e")
+    .replaceAll("-", "\\-")
+    .replaceAll(/^([.'])/gm, "\\&$1");
 }

@@ -82,7 +82,8 @@ it.each(nodes)(
     good(await machine.run(shim, ["uninstall", "--data", "--yes"]));
     good(await machine.run("npm", ["uninstall", "--global", "shim-mcp"]));
     // npm's own folders stay.
-    const npms = (line: string): boolean => /^(lib|lib\/node_modules|bin|share|share\/man|share\/man\/man1) /.test(line);
+    const npms = (line: string): boolean =>
+      /^(lib|lib\/node_modules|bin|share|share\/man|share\/man\/man1) /.test(line);
     expect(machine.tree().filter((line) => !npms(line))).toEqual(before);
     console.log(`Node ${name}: installed in ${installed.ms} ms\n${test.out}`);
   },

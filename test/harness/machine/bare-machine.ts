@@ -78,7 +78,12 @@ function started(
 }
 
 function findOn(path: string, name: string): string {
-  return path.split(delimiter).map((folder) => join(folder, name)).find((one) => existsSync(one)) ?? name;
+  return (
+    path
+      .split(delimiter)
+      .map((folder) => join(folder, name))
+      .find((one) => existsSync(one)) ?? name
+  );
 }
 
 function treeOf(folder: string): string[] {

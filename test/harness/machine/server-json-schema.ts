@@ -22,7 +22,10 @@ const positional: Schema = {
   anyOf: [{ required: ["valueHint"] }, { required: ["value"] }],
 };
 const argument: Schema = {
-  anyOf: [positional, named({ type: { const: "named" }, isRepeated: { type: "boolean" }, name: text }, ["type", "name"])],
+  anyOf: [
+    positional,
+    named({ type: { const: "named" }, isRepeated: { type: "boolean" }, name: text }, ["type", "name"]),
+  ],
 };
 
 /**

@@ -35,7 +35,8 @@ function askNpm({ io }: Cli): CliResult<string> {
   const ran = io.machine.exists(beside)
     ? io.runQuietly(io.launch.node, [beside, ...question])
     : io.runQuietly("npm", question);
-  if (ran === null) return failed("npm_missing", "npm was not found, and only npm is asked. Install it, or see npmjs.com.");
+  if (ran === null)
+    return failed("npm_missing", "npm was not found, and only npm is asked. Install it, or see npmjs.com.");
   const latest = /"(\d+\.\d+\.\d+[^"\s]*)"/.exec(ran.code === 0 ? ran.text : "")?.[1];
   return latest === undefined ? failed(...reasonOf(ran.text)) : ok(latest);
 }

@@ -3,7 +3,9 @@ import { optionsWithChoices, pathOf, pathsOf, quoted } from "./shell-words.ts";
 
 export function zshCompletion(table: CommandRow): string {
   const values = optionsWithChoices(table).flatMap(({ row, option: { names, choices } }) =>
-    names.map((name) => `    ${quoted(`${pathOf(row)} ${name}`)}) compadd -- ${choices.map(quoted).join(" ")}; return ;;`),
+    names.map(
+      (name) => `    ${quoted(`${pathOf(row)} ${name}`)}) compadd -- ${choices.map(quoted).join(" ")}; return ;;`,
+    ),
   );
   const items = allRows(table).map((row) => `    ${quoted(pathOf(row))}) items=(${itemsOf(row).join(" ")}) ;;`);
   return `#compdef shim
