@@ -10,7 +10,7 @@ export function codeCache({ env, homedir }: Pick<Machine, "env" | "homedir">): s
   return join(env["XDG_CACHE_HOME"] || join(homedir, ".cache"), "shim");
 }
 
-/** [IP11] True: each file that SHIM has changed has a text again that an install found, or is gone again. */
+/** [IP11] True: each file that SHIM has changed is again as an install has found it. */
 export function isOriginalAgain(backups: readonly Backup[], read: ReadText): boolean {
   const files = backups.flatMap((backup) => backup.files);
   const found = backups.flatMap((backup) => (backup.action === "install" ? backup.files : []));
@@ -27,7 +27,7 @@ interface LeftoverFolders {
   readonly userHome: string;
 }
 
-/** [IP11] Removes what `init` and the programs have made, but nothing that SHIM has stored of chats. */
+/** [IP11] Removes what `init` and the programs have made, and nothing that is stored of chats. */
 export function removeLeftovers(folders: LeftoverFolders, keepsBackups: boolean): void {
   removeCopy(folders.home);
   if (!keepsBackups) rmSync(folders.clientBackups, { recursive: true, force: true });

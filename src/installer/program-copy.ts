@@ -29,7 +29,7 @@ export function lastingLaunch(launch: Launch, home: string): Launch {
   return { node, script: join(copy.to, "bin", "shim.mjs"), hookScript: join(copy.to, "dist", "hook.cjs") };
 }
 
-/** [IP10] Hooks of open chats start these files: each is there whole, the old one or the new one. */
+/** [IP10] Hooks of open chats start these files: each is whole, the old one or the new one. */
 export function makeCopy({ from, to }: ProgramCopy): void {
   createPrivateFolder(to);
   const wanted = filesIn(from);

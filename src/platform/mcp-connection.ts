@@ -29,7 +29,7 @@ interface Waiting {
 
 const maxErrorChars = 10_000;
 
-/** A minimal client of MCP 2025-11-25 (stdio): the SDK of clients is too large for a self-test and a demo. */
+/** A minimal client of MCP 2025-11-25 (stdio) for tests; the SDK is larger than what uses it. */
 export class McpConnection {
   readonly process: ChildProcessWithoutNullStreams;
   /** Settles when the process has exited and all its output was read. */

@@ -16,7 +16,7 @@ export function originOf(script: string, programFolder: string): Origin {
   return /[\\/]node_modules[\\/]shim-mcp[\\/]/.test(script) ? "npm" : "clone";
 }
 
-/** [IP5] What brings the newest version, as the user types it. */
+/** [IP5] Commands that bring the newest version. */
 export const updateCommands: Readonly<Record<Origin, string>> = {
   clone: "git pull && npm ci && npm run init",
   npm: "npm install --global shim-mcp@latest",

@@ -8,7 +8,10 @@ export interface CommandSource {
   readonly launch: Pick<Launch, "node" | "script">;
 }
 
-/** [CL75] [IP9] `shim` where the PATH's first one is this copy, else npx, or node and launcher; null: none. */
+/**
+ * [CL75] [IP9] Returns `shim` where the PATH's first one is this copy, else npx, or node and the
+ * launcher; null: none of them.
+ */
 export function shimCommand({ env, launch }: CommandSource): string | null {
   const ownScript = findRealPath(launch.script);
   const folders = persistentPathFolders(env);

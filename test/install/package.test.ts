@@ -50,6 +50,9 @@ async function chat(machine: BareMachine, shim: string): Promise<void> {
   expect(out).toContain("keep this prompt");
 }
 
+/** Folders that npm leaves in its prefix. */
+const npmsOwn = /^(lib|lib\/node_modules|bin|share|share\/man|share\/man\/man1) /;
+
 it("[IP1] the package has no dependency, no script and fewer than 120 files, and no file that is not its own", () => {
   expect(Object.keys(manifest)).not.toEqual(expect.arrayContaining(["dependencies"]));
   expect(Object.keys(manifest)).not.toEqual(expect.arrayContaining(["scripts"]));
@@ -81,10 +84,7 @@ it.each(nodes)(
     await hook(machine, "SessionEnd", { reason: "prompt_input_exit" });
     good(await machine.run(shim, ["uninstall", "--data", "--yes"]));
     good(await machine.run("npm", ["uninstall", "--global", "shim-mcp"]));
-    // npm's own folders stay.
-    const npms = (line: string): boolean =>
-      /^(lib|lib\/node_modules|bin|share|share\/man|share\/man\/man1) /.test(line);
-    expect(machine.tree().filter((line) => !npms(line))).toEqual(before);
+    expect(machine.tree().filter((line) => !npmsOwn.test(line))).toEqual(before);
     console.log(`Node ${name}: installed in ${installed.ms} ms\n${test.out}`);
   },
   180_000,

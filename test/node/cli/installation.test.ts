@@ -124,8 +124,9 @@ it("[IP11] uninstall leaves nothing of init, where the clients' files have their
   expect(await home.shimWith(io, "uninstall --yes")).toMatchObject(
     printed("removes the copy of SHIM", "SHIM is removed."),
   );
-  const cache = (name: unknown): boolean => String(name).startsWith(".cache");
-  expect(readdirSync(home.folder, { recursive: true }).toSorted()).toEqual(before.filter((name) => !cache(name)));
+  expect(readdirSync(home.folder, { recursive: true }).toSorted()).toEqual(
+    before.filter((name) => !String(name).startsWith(".cache")),
+  );
 });
 
 it("[IP11] copies of files that somebody changed since are kept with what is stored, and named", async () => {

@@ -15,6 +15,8 @@ const launch = {
   hookScript: join(root, "dist", "hook.cjs"),
 };
 
+const refusing: Io["runQuietly"] = () => ({ code: 1, text: "line 3: unknown key" });
+
 const testFolders = (): string[] => readdirSync(tmpdir()).filter((name) => name.startsWith("shim-self-test-"));
 
 async function selfTest(home: CliHome, io: Partial<Io>): Promise<{ code: number; report: SelfTestReport }> {
@@ -41,9 +43,12 @@ it("[IP7] what does not work is a failed check with its reason, the others run, 
   const home = aCliHome();
   const broken = join(home.folder, "broken-hook.cjs");
   writeFileSync(broken, 'console.error("no such module"); process.exitCode = 1;');
-  const runQuietly: Io["runQuietly"] = () => ({ code: 1, text: "line 3: unknown key" });
   const machine = { ...home.io().machine, platform: "darwin" as const };
-  const { code, report } = await selfTest(home, { launch: { ...launch, hookScript: broken }, runQuietly, machine });
+  const { code, report } = await selfTest(home, {
+    launch: { ...launch, hookScript: broken },
+    runQuietly: refusing,
+    machine,
+  });
   expect([code, report.isPassed]).toEqual([1, false]);
   const failures = report.checks.filter(({ state }) => state === "failed");
   expect(failures.map(({ name, text }) => `${name}: ${text}`)).toEqual([

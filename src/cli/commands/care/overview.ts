@@ -60,11 +60,10 @@ export function readOverview(runtime: Runtime, clients: readonly ClientState[], 
 }
 
 export function sessionsAlive(runtime: Runtime): number {
-  const isAlive = ({ state }: SessionView): boolean => state === "alive";
-  return runtime.store.read(
-    (sql) => [...sessions.listOpen(sql)].filter((one) => isAlive(toSessionView(sql, runtime, one))).length,
-    0,
-  );
+  return runtime.store.read((sql) => {
+    const open = [...sessions.listOpen(sql)].map((one) => toSessionView(sql, runtime, one));
+    return open.filter(({ state }) => state === "alive").length;
+  }, 0);
 }
 
 /** Printed as JSON: fields are only added. */

@@ -8,7 +8,6 @@ import { applyLink, planLink, planLinkRemoval, type LinkPlan } from "../../../in
 import { readText, type ClientRefusal } from "../../../installer/client-files.ts";
 import { serverCommand } from "../../../installer/entries.ts";
 import { planInstall, type Plan } from "../../../installer/plan.ts";
-import { renderPlan } from "../../../installer/render-plan.ts";
 import {
   environmentTelemetry,
   managedTelemetry,
@@ -21,8 +20,8 @@ import { homeFrom } from "../../../platform/paths.ts";
 import { failed, notFound, wrongUsage, type CommandError, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import type { Io } from "../../io.ts";
-import { pluralize, shortPath, table } from "../../screen-text.ts";
-import { clientBackups, dataObstacle, finishUninstall, ownFolders, type OwnFolder } from "./own-folders.ts";
+import { clientBackups, dataObstacle, finishUninstall, ownFolders } from "./own-folders.ts";
+import { formatPreview, hasChanges, type PreparedChanges } from "./preview.ts";
 
 interface InitOptions extends CommonOptions {
   readonly todoTools?: boolean;
@@ -52,7 +51,10 @@ export function addUninstall(program: Command, cli: Cli): void {
     .command("uninstall")
     .description("remove SHIM from the clients; stored data stays")
     .option("--data", "also delete everything that SHIM has stored on this machine");
-  cli.define(withOptions(uninstall), (options: InitOptions) => run(cli, options, "uninstall"));
+  cli.define(withOptions(uninstall), async (options: InitOptions) => {
+    const obstacle = options.data === true ? await dataObstacle(cli, options.client) : null;
+    return obstacle ?? run(cli, options, "uninstall");
+  });
 }
 
 function parsePort(text: string): number {
@@ -68,34 +70,24 @@ function withOptions(command: Command): Command {
     .option("-y, --yes", "do not ask");
 }
 
-interface PreparedChanges {
-  readonly plans: readonly Plan[];
-  readonly link: LinkPlan | null;
-  readonly linkNote: string | null;
-  readonly own: readonly OwnFolder[];
-}
-
 async function run(cli: Cli, options: InitOptions, action: Action): Promise<CommandResult> {
-  const obstacle = options.data === true ? await dataObstacle(cli, options.client) : null;
-  if (obstacle) return obstacle;
   const prepared = prepare(cli, options, action);
   if (!prepared.ok) return prepared;
-  const { plans, link, own } = prepared.value;
-  const hasChanges = link !== null || own.length > 0 || plans.some((plan) => plan.edits.length > 0);
-  const preview = [...plans.map(renderPlan), linkText(prepared.value), formatSummary(prepared.value, cli.io)]
-    .filter((part) => part !== "")
-    .join("\n");
+  const { plans, link } = prepared.value;
+  const preview = formatPreview(prepared.value, cli.io);
   const untouched = { isApplied: false, clients: plans.map((plan) => toData(plan, null)), link };
-  if (!hasChanges) return ok({ data: untouched, text: preview });
+  if (!hasChanges(prepared.value)) return ok({ data: untouched, text: preview });
   if (options.dryRun) return ok({ data: untouched, text: `${preview}Dry run: nothing was changed.\n` });
   if (options.json !== true) cli.io.stdout(cli.format(`${preview}\n`));
-  const reply = await cli.confirm(
-    link === null ? "Change these files?" : "Change these files and the link?",
-    options.yes === true,
-  );
+  const reply = await cli.confirm(question(prepared.value, options), options.yes === true);
   if (reply === "unasked") return wrongUsage(howToConfirm(cli, action));
   if (reply === "no") return ok({ data: untouched, text: "Nothing was changed.\n" });
   return applyAll(cli, prepared.value, action, options);
+}
+
+function question({ link }: PreparedChanges, { data }: InitOptions): string {
+  const what = link === null ? "Change these files" : "Change these files and the link";
+  return data === true ? `${what}, and delete everything that SHIM has stored?` : `${what}?`;
 }
 
 function howToConfirm({ io }: Cli, action: Action): string {
@@ -179,6 +171,11 @@ function toFailure(error: ClientRefusal): { readonly ok: false; readonly error: 
 
 const makeWritable = "Make that folder one that your user can write to, or set SHIM_HOME to one.";
 
+interface AppliedPlan {
+  readonly plan: Plan;
+  readonly backup: string | null;
+}
+
 function applyAll(
   cli: Cli,
   { plans, link }: PreparedChanges,
@@ -187,28 +184,41 @@ function applyAll(
 ): CommandResult {
   const copy = action === "install" ? planCopy(cli.io.launch, cli.paths.home) : null;
   if (copy !== null) makeCopy(copy);
-  const appliedPlans: { plan: Plan; backup: string | null }[] = [];
+  const applied = applyPlans(cli, plans);
+  if (!applied.ok) return applied;
+  const problem = link === null ? null : applyLink(link, linkRecord(cli));
+  const linked = link === null ? [] : linkResult(link, problem, cli.io.env);
+  const isWhole = action === "uninstall" && client === undefined;
+  const stored = isWhole ? finishUninstall(cli, data === true) : [];
+  const kept = applied.value.map(({ plan, backup }) => ({ plan, backup: keptBackup(cli, backup) }));
+  const backupLines = kept.flatMap(({ backup }) => (backup === null ? [] : [`The files as they were: ${backup}`]));
+  return ok({
+    data: {
+      isApplied: true,
+      clients: kept.map(({ plan, backup }) => toData(plan, backup)),
+      link: problem === null ? link : null,
+    },
+    text: [...backupLines, ...linked, ...nextSteps(plans, action), ...stored, ""].join("\n"),
+  });
+}
+
+/** [IP11] A removal that gave all files their first texts deletes the copies. */
+function keptBackup({ io }: Cli, backup: string | null): string | null {
+  return backup !== null && io.machine.exists(backup) ? backup : null;
+}
+
+function applyPlans(cli: Cli, plans: readonly Plan[]): CliResult<AppliedPlan[]> {
+  const done: AppliedPlan[] = [];
   for (const plan of plans) {
     const applied = apply(plan, { now: cli.io.now(), backups: clientBackups(cli) });
     if (!applied.ok) {
       const { code, path, message } = applied.error;
       const advice = path === clientBackups(cli) ? ` ${makeWritable}` : "";
-      return failed(code, `${message}${advice}${unchangedText(appliedPlans.map((one) => one.plan))}`);
+      return failed(code, `${message}${advice}${unchangedText(done.map((one) => one.plan))}`);
     }
-    appliedPlans.push({ plan, backup: applied.value.backup });
+    done.push({ plan, backup: applied.value.backup });
   }
-  const problem = link === null ? null : applyLink(link, linkRecord(cli));
-  const linked = link === null ? [] : linkResult(link, problem, cli.io.env);
-  const isWhole = action === "uninstall" && client === undefined;
-  const stored = isWhole ? finishUninstall(cli, data === true) : null;
-  const kept = appliedPlans.filter(({ backup }) => backup !== null && cli.io.machine.exists(backup));
-  const clients = appliedPlans.map((one) => toData(one.plan, kept.includes(one) ? one.backup : null));
-  const backupLines = kept.map(({ backup }) => `The files as they were: ${backup}`);
-  const next = stored === null ? nextSteps(plans, action) : [...nextSteps(plans, action), ...stored];
-  return ok({
-    data: { isApplied: true, clients, link: problem === null ? link : null },
-    text: [...backupLines, ...linked, ...next, ""].join("\n"),
-  });
+  return ok(done);
 }
 
 function unchangedText(plans: readonly Plan[]): string {
@@ -237,31 +247,6 @@ function noClient(cli: Cli, wanted: string | undefined): string {
   const what = wanted === undefined ? "neither Claude Code nor Claude Desktop was found" : `${wanted} was not found`;
   const { command, args } = serverCommand(cli.io.launch);
   return `${what} on this machine. Any other MCP client can start the server itself: ${JSON.stringify({ mcpServers: { shim: { command, args } } })}`;
-}
-
-function linkText({ link, linkNote }: PreparedChanges): string {
-  if (linkNote !== null) return `Note: ${linkNote}\n`;
-  if (link === null) return "";
-  return link.action === "create"
-    ? `Make \`shim\` a command\n+++ ${link.path} -> ${link.target}\n`
-    : `Remove the command \`shim\`\n--- ${link.path} -> ${link.target}\n`;
-}
-
-function formatSummary({ plans, link, own }: PreparedChanges, { env, size }: Pick<Io, "env" | "size">): string {
-  const home = env["HOME"] ?? "";
-  const edits = plans.flatMap(({ target, edits: all }) => all.map((edit) => ({ label: target.label, edit })));
-  if (edits.length === 0 && link === null && own.length === 0) return "";
-  const rows = edits.map(({ label, edit }) => [` ${label}`, shortPath(edit.path, home), edit.summary.join("; ")]);
-  const linkVerb = link?.action === "create" ? "makes the link" : "removes the link";
-  const linkRow = link === null ? [] : [[" command", shortPath(link.path, home), linkVerb]];
-  const ownRows = own.map(({ path, what }) => [" SHIM", shortPath(path, home), what]);
-  const counts = [
-    edits.length > 0 && pluralize(edits.length, "file"),
-    link !== null && "1 link",
-    own.length > 0 && pluralize(own.length, "folder"),
-  ];
-  const all = [...rows, ...linkRow, ...ownRows];
-  return `Summary: ${counts.filter(Boolean).join(" and ")}\n${table(all, size().columns)}`;
 }
 
 function linkResult({ action, path, isOnPath }: LinkPlan, problem: string | null, env: Io["env"]): string[] {

@@ -9,7 +9,7 @@ import type { Driver } from "../../../../store/driver.ts";
 import { Store } from "../../../../store/store.ts";
 import type { Cli } from "../../../cli.ts";
 
-/** What a chat's client would start: the server and the hooks of this copy, with a store in a temporary folder. */
+/** A client for the server and the hooks of this copy, with a store in a temporary folder. */
 export class SelfTestBench {
   readonly cli: Cli;
   readonly folder: string;

@@ -1,4 +1,4 @@
-/** What one check found. Printed as JSON: names are stable. */
+/** Printed as JSON: names are stable. */
 export interface SelfTestCheck {
   readonly name: string;
   readonly state: "ok" | "failed";

@@ -10,7 +10,7 @@ import type { SelfTestBench } from "./bench.ts";
 /** Its result is what was seen; it throws where SHIM would not save a chat. */
 export type Step = readonly [name: string, run: (bench: SelfTestBench) => Promise<string>];
 
-/** [IP7] The hooks come after the checkpoint: to a server they would make this process a client that lives. */
+/** [IP7] Hooks last: by them a server would know this process as a client that still runs. */
 export const steps: readonly Step[] = [
   ["checkpoint", saveAndRecover],
   ["hooks", answerHooks],
@@ -123,7 +123,7 @@ const serviceFiles: Readonly<Record<System, string>> = {
   "task-scheduler": "supervisor-task.xml",
 };
 
-/** What the system itself has to check such a file; each gets the path as its last word. */
+/** The system's own programs that check such a file; each gets the path as its last word. */
 const checkers: Readonly<Record<System, readonly [program: string, ...args: string[]]>> = {
   systemd: ["systemd-analyze", "--user", "verify"],
   launchd: ["plutil", "-lint"],

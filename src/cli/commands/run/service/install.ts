@@ -183,7 +183,7 @@ interface StartFile {
   readonly textOf: (facts: ServiceFacts) => string;
 }
 
-/** What starts the supervisor on this system. */
+/** The file by which this system starts the supervisor. */
 export function startFile({ io, paths }: Cli): StartFile {
   const { platform, env, homedir } = io.machine;
   if (platform === "win32") {

@@ -2,14 +2,7 @@ import { allRows, type CommandRow, type OptionRow } from "../../../command-table
 import { pathOf, pathsOf } from "./shell-words.ts";
 
 export function fishCompletion(table: CommandRow): string {
-  const lines = allRows(table).flatMap((row) => {
-    const at = `complete -c shim -n ${quotedForFish(`__shim_at ${quotedForFish(pathOf(row))}`)}`;
-    return [
-      ...row.subcommands.map(({ words, description }) => `${at} -f -a ${words.at(-1) ?? ""}${described(description)}`),
-      ...row.choices.map((choice) => `${at} -f -a ${choice}`),
-      ...row.options.map((option) => `${at}${optionText(option)}${described(option.description)}`),
-    ];
-  });
+  const lines = allRows(table).flatMap(linesOf);
   return `# Completion of shim for fish: shim completion fish | source
 function __shim_at
     set -l path
@@ -22,6 +15,16 @@ function __shim_at
 end
 ${lines.join("\n")}
 `;
+}
+
+function linesOf(row: CommandRow): string[] {
+  const at = `complete -c shim -n ${quotedForFish(`__shim_at ${quotedForFish(pathOf(row))}`)}`;
+  const commands = row.subcommands.map(
+    ({ words, description }) => `${at} -f -a ${words.at(-1) ?? ""}${described(description)}`,
+  );
+  const choices = row.choices.map((choice) => `${at} -f -a ${choice}`);
+  const options = row.options.map((option) => `${at}${optionText(option)}${described(option.description)}`);
+  return [commands, choices, options].flat();
 }
 
 function optionText({ names, takesValue, choices }: OptionRow): string {
