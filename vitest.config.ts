@@ -83,6 +83,11 @@ export default defineConfig({
           hookTimeout: 60_000,
         },
       },
+      // The packed package, on machines that have nothing but Node: one at a time, for it is measured.
+      {
+        extends: true,
+        test: { name: "install", include: ["test/install/**/*.test.ts"], testTimeout: 120_000, fileParallelism: false },
+      },
       // Needs Debian's prometheus and prometheus-alertmanager.
       { extends: true, test: { name: "ops", include: ["test/ops/**/*.test.ts"], testTimeout: 60_000 } },
       // A real browser: one at a time, for it is measured.

@@ -6,6 +6,7 @@ import { addAnalyze } from "./analyze/analyze.ts";
 import { addAudit } from "./team/audit.ts";
 import { addChats } from "./team/chats.ts";
 import { addCheckpoints, addSearch } from "./sessions/checkpoints.ts";
+import { addCompletion } from "./setup/completion.ts";
 import { addConfig } from "./setup/config.ts";
 import { addBudget } from "./team/budget.ts";
 import { addInbox } from "./team/inbox.ts";
@@ -37,6 +38,7 @@ import { addSessions } from "./sessions/sessions.ts";
 import { addService } from "./run/service.ts";
 import { addSettings } from "./team/settings.ts";
 import { addStatusline } from "./setup/statusline.ts";
+import { addUpdate } from "./setup/update.ts";
 import { addSupervise } from "./run/supervise.ts";
 import { addTask } from "./tasks/task.ts";
 import { addRouting } from "./tasks/routing.ts";
@@ -64,6 +66,8 @@ const groups: Readonly<Record<string, readonly AddCommand[]>> = {
     addInit,
     addUp,
     launcherOnly("demo", "a chat that works, is killed and continues, with real processes in a temporary folder"),
+    addUpdate,
+    addCompletion,
     addUninstall,
   ],
   "Inspect and recover:": [addSessions, addCheckpoints, addSearch, addResume, addRestore, addExplain, addName],
