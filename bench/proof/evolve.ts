@@ -1,10 +1,9 @@
-import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { EvolveReport, Tried } from "../../src/evolution/report.ts";
 import { answersFor, type Answer } from "./answers.ts";
-import type { Defect } from "./defects.ts";
 import { commitAll, git, prepare, testsPass } from "./fetch.ts";
-import { matchDefects } from "./match-defects.ts";
+import { isOf } from "./match-defects.ts";
 import type { ProofPackage } from "./packages.ts";
 import { attempt, seedPackage, type ProofOptions } from "./prove.ts";
 import { costMicros, readStarts, writeScriptedClaude, type Script } from "./scripted-claude.ts";
@@ -64,7 +63,7 @@ function improve(shim: Shim, one: ProofPackage, seed: number, faults: string[]):
   const { tried, findings, used, stopped } = report;
   faults.push(...tried.flatMap((each) => unexpected(each, answers, treated.get(each.task) ?? [], stopped)));
   faults.push(...judgeBounds(report, starts.length), ...leftovers(shim, root, report));
-  faults.push(...mergeAll(shim, root, report, { clean, defects: seeding.defects, answers, treated }));
+  faults.push(...mergeAll(shim, root, report, { clean, answers, treated }));
   const count = (...outcomes: Tried["outcome"][]): number =>
     tried.filter(({ outcome }) => outcomes.includes(outcome)).length;
   return {
@@ -135,7 +134,6 @@ function leftovers({ home }: Shim, root: string, { tried }: EvolveReport): strin
 interface Seeded {
   /** Commit without the defects. */
   readonly clean: string;
-  readonly defects: readonly Defect[];
   readonly answers: readonly Answer[];
   /** Names of defects by task. */
   readonly treated: ReadonlyMap<number, readonly string[]>;
@@ -146,17 +144,17 @@ function mergeAll(shim: Shim, root: string, { tried }: EvolveReport, seeded: See
   const kept = tried.filter(({ outcome }) => outcome === "kept").toSorted((a, b) => a.task - b.task);
   const refused: string[] = [];
   for (const { task, what } of kept) attempt(refused, `merging ${what}`, () => shim.accept(root, task));
-  const gone = new Set(kept.flatMap(({ task }) => seeded.treated.get(task) ?? []));
-  const isMechanical = kept.some(({ method }) => method !== "a worker");
-  const mechanical: readonly Defect["kind"][] = isMechanical ? ["dead export", "lint"] : [];
-  const fresh = shim.analyze(root, "--since", seeded.clean).findings.filter(({ isNew }) => isNew === true);
-  const solved = seeded.defects.filter(({ kind, symbol }) => gone.has(symbol) || mechanical.includes(kind));
-  const { missed } = matchDefects(fresh, solved);
-  const left = solved.filter((one) => !missed.includes(one));
+  const names = new Set(kept.flatMap(({ task }) => seeded.treated.get(task) ?? []));
+  const edits = seeded.answers.filter(({ symbol }) => names.has(symbol)).flatMap((one) => one.edits);
+  const lost = edits.filter(({ file, to }) => !readFileSync(join(root, file), "utf8").includes(to));
+  const areAllFixed = tried.every(({ method, outcome }) => method === "a worker" || outcome === "kept");
+  const fresh = areAllFixed ? shim.analyze(root, "--since", seeded.clean).findings.filter((one) => one.isNew) : [];
+  const left = fresh.filter((one) => isOf("dead export", one) || isOf("lint", one));
   return [
     ...refused,
     ...(testsPass(root) ? [] : ["the tests fail once all is merged"]),
-    ...left.map(({ kind, symbol, file }) => `still there once all is merged: ${kind} ${symbol} in ${file}`),
+    ...lost.map(({ file, to }) => `not there once all is merged: ${to.slice(0, 60)} in ${file}`),
+    ...left.map(({ rule, file, symbol }) => `still there once all is merged: ${rule} ${symbol ?? ""} in ${file}`),
   ];
 }
 
