@@ -79,6 +79,8 @@ export function isHookToolHandler(value: unknown): boolean {
 }
 
 function isShellHook(command: string, event: string): boolean {
+  const named = /(?:dist[\\/]hook|shim-hook)\.[cm]?js["']?\s+(?<event>\w+)\s+--client\s+[\w-]+\s*$/.exec(command)?.groups;
+  if (named) return named["event"] === event;
   const words = /^(?<program>.*?)["']?\s+hook\s+(?<event>\w+)\s*$/.exec(command)?.groups;
   return words?.["event"] === event && /(^|[\\/\s"'])shim(\.mjs|-mcp)?$/.test(words["program"] ?? "");
 }
@@ -95,5 +97,8 @@ function programIndex({ command, args }: Command): number {
 /** Returns the script that an entry starts; null where a bare name is resolved through PATH. */
 export function findScript(value: unknown): string | null {
   const found = parseCommand(value);
-  return found?.args.find((arg) => /[\\/][^\\/]*\.[cm]?js$/.test(arg)) ?? null;
+  const script = found?.args.find((arg) => /[\\/][^\\/]*\.[cm]?js$/.test(arg));
+  if (script !== undefined || found?.args.length !== 0) return script ?? null;
+  const words = /'(?<single>[^']+\.[cm]?js)'|"(?<double>[^"]+\.[cm]?js)"|(?<plain>\S+\.[cm]?js)/.exec(found.command);
+  return words?.groups?.["single"] ?? words?.groups?.["double"] ?? words?.groups?.["plain"] ?? null;
 }

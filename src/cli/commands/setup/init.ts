@@ -7,16 +7,18 @@ import * as backups from "../../../installer/backups.ts";
 import { applyLink, planLink, planLinkRemoval, type LinkPlan } from "../../../installer/command-link.ts";
 import { readText, type ClientRefusal } from "../../../installer/client-files.ts";
 import { serverCommand } from "../../../installer/entries.ts";
-import { planInstall, type Plan } from "../../../installer/plan.ts";
+import type { Plan } from "../../../installer/file-edits.ts";
+import { planInstall } from "../../../installer/plan.ts";
 import { renderPlan } from "../../../installer/render-plan.ts";
 import {
   environmentTelemetry,
   managedTelemetry,
   type TelemetryRequest,
 } from "../../../installer/telemetry-settings.ts";
-import { detect, type ClientTarget } from "../../../installer/targets.ts";
+import { clientNames, detect, type ClientTarget } from "../../../installer/targets.ts";
 import { planUninstall } from "../../../installer/uninstall.ts";
 import { homeFrom } from "../../../platform/paths.ts";
+import { trust, untrustedPlan } from "./trust-hooks.ts";
 import { failed, notFound, wrongUsage, type CommandError, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import type { Io } from "../../io.ts";
@@ -29,6 +31,7 @@ interface InitOptions extends CommonOptions {
   readonly dryRun?: boolean;
   readonly yes?: boolean;
   readonly link?: boolean;
+  readonly trust?: boolean;
 }
 
 type Action = Plan["action"];
@@ -38,6 +41,7 @@ export function addInit(program: Command, cli: Cli): void {
     .command("init")
     .description("connect SHIM to the clients of this machine, and make `shim` a command")
     .option("--no-link", "make no link to `shim` in ~/.local/bin")
+    .option("--no-trust", "do not have Codex trust SHIM's hooks")
     .option("--todo-tools", "switch Claude Code's to-do tools on, which the newest models lack")
     .option("--telemetry [port]", "receive Claude Code's telemetry on this machine", parsePort)
     .option("--no-telemetry", "receive none any more");
@@ -57,7 +61,7 @@ function parsePort(text: string): number {
 
 function withOptions(command: Command): Command {
   return command
-    .addOption(new Option("--client <name>", "only this client").choices(["claude-code", "claude-desktop"]))
+    .addOption(new Option("--client <name>", "only this client").choices(clientNames))
     .option("--dry-run", "show what would change, and change nothing")
     .option("-y, --yes", "do not ask");
 }
@@ -72,21 +76,27 @@ async function run(cli: Cli, options: InitOptions, action: Action): Promise<Comm
   const prepared = prepare(cli, options, action);
   if (!prepared.ok) return prepared;
   const { plans, link } = prepared.value;
-  const hasChanges = link !== null || plans.some((plan) => plan.edits.length > 0);
+  const untrusted = action === "install" && options.trust !== false ? await untrustedPlan(cli, plans) : null;
+  const hasEdits = link !== null || plans.some((plan) => plan.edits.length > 0);
   const preview = [...plans.map(renderPlan), linkText(prepared.value), formatSummary(prepared.value, cli.io)]
     .filter((part) => part !== "")
     .join("\n");
   const untouched = { isApplied: false, clients: plans.map((plan) => toData(plan, null)), link };
-  if (!hasChanges) return ok({ data: untouched, text: preview });
+  if (!hasEdits && untrusted === null) return ok({ data: untouched, text: preview });
   if (options.dryRun) return ok({ data: untouched, text: `${preview}Dry run: nothing was changed.\n` });
   if (options.json !== true) cli.io.stdout(cli.format(`${preview}\n`));
-  const reply = await cli.confirm(
-    link === null ? "Change these files?" : "Change these files and the link?",
-    options.yes === true,
-  );
+  const isYes = options.yes === true;
+  const question = link === null ? "Change these files?" : "Change these files and the link?";
+  // Without edits only the trust is asked for.
+  const reply = hasEdits || !cli.io.isInteractive ? await cli.confirm(question, isYes) : "yes";
   if (reply === "unasked") return wrongUsage(howToConfirm(cli, action));
   if (reply === "no") return ok({ data: untouched, text: "Nothing was changed.\n" });
-  return applyAll(cli, prepared.value, action);
+  const applied = applyAll(cli, prepared.value, action);
+  if (!applied.ok || untrusted === null) return applied;
+  const outcome = await trust(cli, untrusted, isYes, backupsFolder(cli));
+  const { data, text } = applied.value;
+  const isFailed = isYes && !outcome.isTrusted;
+  return ok({ data: Object.assign({}, data, { areHooksTrusted: outcome.isTrusted }), text: `${text}${outcome.text}\n`, isFailed });
 }
 
 function howToConfirm({ io }: Cli, action: Action): string {
@@ -203,9 +213,9 @@ function unchangedText(plans: readonly Plan[]): string {
 function nextSteps(plans: readonly Plan[], action: Action): string[] {
   const changed = plans.filter((plan) => plan.edits.length > 0);
   const restart = changed.map(({ target }) =>
-    target.client === "claude-code"
-      ? "Claude Code: open chats continue as before; start a new one."
-      : `${target.label}: quit it completely (tray or menu bar), then start it again.`,
+    target.client === "claude-desktop"
+      ? `${target.label}: quit it completely (tray or menu bar), then start it again.`
+      : `${target.label}: open chats continue as before; start a new one.`,
   );
   const followUp =
     action === "install"
@@ -221,7 +231,7 @@ function toData(plan: Plan, backup: string | null): unknown {
 }
 
 function noClient(cli: Cli, wanted: string | undefined): string {
-  const what = wanted === undefined ? "neither Claude Code nor Claude Desktop was found" : `${wanted} was not found`;
+  const what = wanted === undefined ? "no client that SHIM knows was found" : `${wanted} was not found`;
   const { command, args } = serverCommand(cli.io.launch);
   return `${what} on this machine. Any other MCP client can start the server itself: ${JSON.stringify({ mcpServers: { shim: { command, args } } })}`;
 }

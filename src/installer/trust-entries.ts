@@ -1,0 +1,31 @@
+import { findRealPath } from "../platform/shim-command.ts";
+import { isRecord } from "../shared/json-fields.ts";
+import type { FileText } from "./file-edits.ts";
+import { ourHooks } from "./settings-edits.ts";
+import * as toml from "./toml-text.ts";
+
+/** Codex keeps the trust in a hook in its config.toml, under the position of the hook in its file. */
+const statePath = ["hooks", "state"];
+
+/** [IN34] The keys of SHIM's hooks; Codex may have resolved the links of the path. */
+export function trustKeys({ path, text }: FileText, events: readonly string[]): string[] {
+  const files = [...new Set([path, findRealPath(path) ?? path])];
+  return events.flatMap((event) =>
+    ourHooks(text, event).flatMap(({ group, handler }) =>
+      files.map((file) => `${file}:${snakeCase(event)}:${group}:${handler}`),
+    ),
+  );
+}
+
+/** @param text a sound config.toml */
+export function withoutTrust(text: string, keys: readonly string[]): string {
+  const state = toml.valueAt(text, statePath);
+  if (!isRecord(state)) return text;
+  return keys
+    .filter((key) => key in state)
+    .reduce((rest, key) => toml.remove(rest, [...statePath, key]), text);
+}
+
+function snakeCase(name: string): string {
+  return name.replaceAll(/(?<=[a-z])[A-Z]/g, (letter) => `_${letter}`).toLowerCase();
+}
