@@ -49,6 +49,14 @@ export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code
     settingsFile: null,
     pluginsFolder: null,
   };
+  const codex: ClientTarget = {
+    client: "codex",
+    platform: "linux",
+    label: "Codex",
+    serversFile: join(folder, ".codex", "config.toml"),
+    settingsFile: join(folder, ".codex", "hooks.json"),
+    pluginsFolder: null,
+  };
   let now = T0;
   const context = (): PlanContext => {
     const { claudeVersion: version, wantsTodoTools, telemetry } = home;
@@ -58,6 +66,7 @@ export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code
     folder,
     code,
     desktop,
+    codex,
     servers,
     settings,
     config,
