@@ -79,7 +79,9 @@ export function isHookToolHandler(value: unknown): boolean {
 }
 
 function isShellHook(command: string, event: string): boolean {
-  const named = /(?:dist[\\/]hook|shim-hook)\.[cm]?js["']?\s+(?<event>\w+)\s+--client\s+[\w-]+\s*$/.exec(command)?.groups;
+  const named = /(?:dist[\\/]hook|shim-hook)\.[cm]?js["']?\s+(?<event>\w+)\s+--client\s+[\w-]+\s*$/.exec(
+    command,
+  )?.groups;
   if (named) return named["event"] === event;
   const words = /^(?<program>.*?)["']?\s+hook\s+(?<event>\w+)\s*$/.exec(command)?.groups;
   return words?.["event"] === event && /(^|[\\/\s"'])shim(\.mjs|-mcp)?$/.test(words["program"] ?? "");

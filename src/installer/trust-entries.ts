@@ -17,13 +17,22 @@ export function trustKeys({ path, text }: FileText, events: readonly string[]): 
   );
 }
 
-/** @param text a sound config.toml */
-export function withoutTrust(text: string, keys: readonly string[]): string {
-  const state = toml.valueAt(text, statePath);
-  if (!isRecord(state)) return text;
-  return keys
-    .filter((key) => key in state)
-    .reduce((rest, key) => toml.remove(rest, [...statePath, key]), text);
+/**
+ * @param text a sound config.toml
+ * @param original the file before SHIM
+ */
+export function withoutTrust(text: string, keys: readonly string[], original: string): string {
+  const known = statesIn(text);
+  const found = keys.filter((key) => key in known);
+  if (found.length === 0) return text;
+  const rest = found.reduce((left, key) => toml.remove(left, [...statePath, key]), text);
+  const isShims = toml.valueAt(original, statePath) === undefined && Object.keys(statesIn(rest)).length === 0;
+  return isShims ? toml.remove(rest, statePath) : rest;
+}
+
+function statesIn(text: string): Readonly<Record<string, unknown>> {
+  const states = toml.valueAt(text, statePath);
+  return isRecord(states) ? states : {};
 }
 
 function snakeCase(name: string): string {

@@ -50,7 +50,7 @@ function planProcessHooksRemoval(
   const { servers, hooks: current } = loaded.value;
   const list = formatOf(target.client).servers;
   const trusted = trustKeys(current, hooks.events);
-  const withoutServer: RemoveEntries = (text, original) => withoutTrust(list.remove(text, original), trusted);
+  const withoutServer: RemoveEntries = (text, original) => withoutTrust(list.remove(text, original), trusted, original);
   const without = removeEntries(current, backups, (text, original) =>
     settings.removeHooks(text, original, hooks.events),
   );

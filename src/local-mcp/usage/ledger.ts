@@ -53,7 +53,7 @@ function countResponse(sql: Sql, session: Session, usage: Usage, { now, prices, 
   const increase = difference(after, before);
   if (counted && sum(increase) === 0) return;
   const at = Math.min(now, usage.at ?? now);
-  const model = modelOf(usage.model);
+  const model = modelOf(usage.model ?? session.model);
   const task = taskAt(sql, session.id, at);
   insertResponse(sql, session, { key, requestId, at, model, task, isSubagent, counts: after });
   countTokens(sql, model, increase);

@@ -107,4 +107,3 @@ export const endlessShell = shell(`exec ${longTool}`);
 export function shimTool(name: string, input: Readonly<Record<string, unknown>> = {}): Step {
   return { tools: [{ name: `mcp__shim__${name}`, input }] };
 }
-

@@ -42,8 +42,12 @@ function write(params: JsonObject | null): JsonObject {
   const [edit] = listAt(params, "edits");
   const states = objectAt(isRecord(edit) ? edit : null, "value") ?? {};
   if (behavior === "forgets") return { status: "ok" };
+  if (valueAt(textOf(configFile), ["hooks", "state"]) === undefined) appendFileSync(configFile, "\n[hooks.state]\n");
   for (const [key, state] of Object.entries(states).filter(([, one]) => isRecord(one)) as [string, JsonObject][])
-    appendFileSync(configFile, `\n[hooks.state.${JSON.stringify(key)}]\nenabled = true\ntrusted_hash = "${String(state["trusted_hash"])}"\n`);
+    appendFileSync(
+      configFile,
+      `\n[hooks.state.${JSON.stringify(key)}]\nenabled = true\ntrusted_hash = "${String(state["trusted_hash"])}"\n`,
+    );
   return { status: "ok" };
 }
 
@@ -58,7 +62,10 @@ if (behavior !== "ends") {
     const request = parseObject(line);
     const method = methods[String(request?.["method"])];
     if (!method) return;
-    const reply = behavior === "refuses" ? { error: { message: "no such method" } } : { result: method(objectAt(request, "params")) };
+    const reply =
+      behavior === "refuses"
+        ? { error: { message: "no such method" } }
+        : { result: method(objectAt(request, "params")) };
     process.stdout.write(`not JSON\n${JSON.stringify({ id: request?.["id"], ...reply })}\n`);
   });
 }

@@ -6,7 +6,7 @@ export const responsesFormat: WireFormat = {
   isPath: (path) => path.endsWith("/responses"),
   isStream: (_path, body) => body["stream"] === true,
   messages: (body) => listAt(body, "input").filter(isRecord).map(messageOf),
-  hasTools: (body) => listAt(body, "tools").length > 0,
+  hasTools: (body) => toolsIn(body).length > 0,
   whole: responseOf,
   events,
 };
@@ -25,6 +25,13 @@ function textOf(content: unknown): string | null {
     .filter(isRecord)
     .map((part) => textAt(part, "text") ?? "")
     .join("\n");
+}
+
+/** The newest models get their tools in an item of the conversation. */
+function toolsIn(body: JsonObject): JsonObject[] {
+  const items = listAt(body, "input").filter(isRecord);
+  const late = items.filter(({ type }) => type === "additional_tools").flatMap((item) => listAt(item, "tools"));
+  return [...listAt(body, "tools"), ...late].filter(isRecord);
 }
 
 type Call = Reply["calls"][number];
@@ -53,9 +60,8 @@ function responseOf({ serial, model, text, calls, usage }: Reply, body: JsonObje
 
 /** A tool that takes free text is offered as `custom`, those of an MCP server in a namespace. */
 function callItem({ name, input }: Call, id: string, body: JsonObject): JsonObject {
-  const tools = listAt(body, "tools").filter(isRecord);
   const common = { id: `item_${id}`, call_id: `call_${id}`, status: "completed" };
-  if (tools.some((tool) => tool["type"] === "custom" && tool["name"] === name))
+  if (toolsIn(body).some((tool) => tool["type"] === "custom" && tool["name"] === name))
     return { type: "custom_tool_call", ...common, name, input: input["input"] };
   const [, namespace, tool] = /^(mcp__\w+?)__(\w+)$/.exec(name) ?? [];
   const named = namespace === undefined ? { name } : { name: tool, namespace };

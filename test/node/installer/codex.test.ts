@@ -20,7 +20,13 @@ it("[IN32] puts server and hooks into a Codex without settings; twice is once, a
   home.install(home.codex);
   expect(home.read(config(home))).toBe(server);
   const group = (event: string): object => ({
-    hooks: [{ type: "command", command: commandOf(event), timeout: event === "SessionStart" ? 15 : event === "SessionEnd" ? 3 : 10 }],
+    hooks: [
+      {
+        type: "command",
+        command: commandOf(event),
+        timeout: event === "SessionStart" ? 15 : event === "SessionEnd" ? 3 : 10,
+      },
+    ],
   });
   expect(JSON.parse(home.read(hooksFile(home)) ?? "")).toEqual({
     hooks: Object.fromEntries(codex.events.map((event) => [event, [group(event)]])),
@@ -65,7 +71,8 @@ it("[IN5] an entry of another copy is corrected where it is, and keeps the user'
   expect(toml.valueAt(text, ["mcp_servers"])).toEqual({
     mine: { command: launch.node, args: [launch.script, "mcp"], env_vars: ["A"] },
   });
-  for (const kept of ["[mcp_servers.mine] # SHIM\n", 'env_vars = ["A"] # mine\n\n# b\n[b]\nc = 1\n']) expect(text).toContain(kept);
+  for (const kept of ["[mcp_servers.mine] # SHIM\n", 'env_vars = ["A"] # mine\n\n# b\n[b]\nc = 1\n'])
+    expect(text).toContain(kept);
   const hooks = home.read(hooksFile(home)) ?? "";
   expect(hooks).not.toContain("/old/");
   expect(hooks.match(/--client codex/g)).toHaveLength(codex.events.length);
@@ -90,7 +97,10 @@ it.each([
   ["a header in a text", 'text = """\n[mcp_servers.shim]\n"""\n[mcp_servers.other]\ncommand = "x"\n'],
 ])("[IN4] a server is added beside others that are written as %s, and removed again", (_, text) => {
   const added = toml.addTable(text, ["mcp_servers", "shim"], { command: "n", args: ["a"] });
-  expect(toml.valueAt(added, ["mcp_servers"])).toEqual({ other: { command: "x" }, shim: { command: "n", args: ["a"] } });
+  expect(toml.valueAt(added, ["mcp_servers"])).toEqual({
+    other: { command: "x" },
+    shim: { command: "n", args: ["a"] },
+  });
   expect(toml.remove(added, ["mcp_servers", "shim"]).trimEnd()).toBe(text.trimEnd());
 });
 
@@ -102,7 +112,10 @@ it("[IN23] [IN29] a file that is not sound TOML, or has another server of that n
   ] as const) {
     const home = aClientHome();
     home.write(config(home), text);
-    expect(home.planInstall(home.codex)).toMatchObject({ ok: false, error: { message: expect.stringContaining(why) as string } });
+    expect(home.planInstall(home.codex)).toMatchObject({
+      ok: false,
+      error: { message: expect.stringContaining(why) as string },
+    });
     expect(home.read(config(home))).toBe(text);
   }
 });
@@ -140,7 +153,10 @@ it("[IN12] inspection names what is missing, doubled or elsewhere", () => {
 
 it("[IN33] Codex itself is asked for the trust, for SHIM's commands alone, and asked again", async () => {
   const home = aClientHome();
-  home.write(hooksFile(home), JSON.stringify({ hooks: { Stop: [{ hooks: [{ type: "command", command: "say done" }] }] } }));
+  home.write(
+    hooksFile(home),
+    JSON.stringify({ hooks: { Stop: [{ hooks: [{ type: "command", command: "say done" }] }] } }),
+  );
   home.install(home.codex);
   const source = codexSource(home, putCodexOnPath(home.folder));
   const first = await readTrust(source);
@@ -150,7 +166,12 @@ it("[IN33] Codex itself is asked for the trust, for SHIM's commands alone, and a
   expect(readFileSync(config(home), "utf8")).not.toContain(":stop:0:0");
   // The position is part of the key.
   const { hooks } = JSON.parse(home.read(hooksFile(home)) ?? "") as { hooks: Record<string, object[]> };
-  home.write(hooksFile(home), JSON.stringify({ hooks: { ...hooks, PreToolUse: [{ hooks: [{ command: "x" }] }, ...(hooks["PreToolUse"] ?? [])] } }));
+  home.write(
+    hooksFile(home),
+    JSON.stringify({
+      hooks: { ...hooks, PreToolUse: [{ hooks: [{ command: "x" }] }, ...(hooks["PreToolUse"] ?? [])] },
+    }),
+  );
   const moved = await readTrust(source);
   expect(moved.ok && moved.value.filter(({ status }) => status === "untrusted")).toHaveLength(1);
 });
@@ -165,17 +186,20 @@ it.each([
   const source = codexSource(home, { ...putCodexOnPath(home.folder), FAKE_CODEX: behavior });
   const result = await trustHooks(source);
   expect(result.ok ? isTrusted(result.value, source) : isDone).toBe(false);
-  if (typeof why === "string") expect(result).toMatchObject({ ok: false, error: expect.stringContaining(why) as string });
+  if (typeof why === "string")
+    expect(result).toMatchObject({ ok: false, error: expect.stringContaining(why) as string });
 });
 
-it("[IN34] removal takes the trust out too, and keeps that of others", async () => {
+it.each([
+  ["keeps that of others", '\n[hooks.state."/other:stop:0:0"]\nenabled = true\n'],
+  ["leaves no empty table", 'model = "x"\n'],
+])("[IN34] removal takes the trust out too, and %s", async (_, before) => {
   const home = aClientHome();
-  const others = '\n[hooks.state."/other:stop:0:0"]\nenabled = true\n';
   mkdirSync(join(home.folder, ".codex"), { recursive: true });
-  writeFileSync(config(home), others);
+  writeFileSync(config(home), before);
   home.install(home.codex);
   await trustHooks(codexSource(home, putCodexOnPath(home.folder)));
   expect(home.read(config(home))).toContain(`${hooksFile(home)}:stop:0:0`);
   home.uninstall(home.codex);
-  expect(home.read(config(home))).toBe(others);
+  expect(home.read(config(home))).toBe(before);
 });

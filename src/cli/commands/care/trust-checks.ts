@@ -15,7 +15,13 @@ export async function trustChecks(cli: Cli): Promise<Check[]> {
   const byHand = "or start `codex`, type /hooks, and trust those of SHIM";
   const hooks = await readTrust(source);
   if (!hooks.ok)
-    return [warn(name, `Codex could not be asked whether it trusts SHIM's hooks: ${hooks.error}`, `Start \`codex\`, type /hooks, and look at those of SHIM.`)];
+    return [
+      warn(
+        name,
+        `Codex could not be asked whether it trusts SHIM's hooks: ${hooks.error}`,
+        `Start \`codex\`, type /hooks, and look at those of SHIM.`,
+      ),
+    ];
   if (isTrusted(hooks.value, source)) return [pass(name, `Codex trusts SHIM's ${hooks.value.length} hooks`)];
   const text = `Codex does not run SHIM's hooks (${stateText(hooks.value, source)}): a hook that is new, changed or moved needs trust`;
   return [fail(name, text, `Run \`shim init\`, ${byHand}.`)];

@@ -96,7 +96,11 @@ async function run(cli: Cli, options: InitOptions, action: Action): Promise<Comm
   const outcome = await trust(cli, untrusted, isYes, backupsFolder(cli));
   const { data, text } = applied.value;
   const isFailed = isYes && !outcome.isTrusted;
-  return ok({ data: Object.assign({}, data, { areHooksTrusted: outcome.isTrusted }), text: `${text}${outcome.text}\n`, isFailed });
+  return ok({
+    data: Object.assign({}, data, { areHooksTrusted: outcome.isTrusted }),
+    text: `${text}${outcome.text}\n`,
+    isFailed,
+  });
 }
 
 function howToConfirm({ io }: Cli, action: Action): string {

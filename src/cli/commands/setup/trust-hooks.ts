@@ -30,7 +30,8 @@ export interface TrustOutcome {
   readonly text: string;
 }
 
-const byHand = "To trust them by hand: start `codex`, type /hooks, and trust those of SHIM. Until then they do not run.";
+const byHand =
+  "To trust them by hand: start `codex`, type /hooks, and trust those of SHIM. Until then they do not run.";
 
 /** [IN33] Asks the user, lets Codex store the trust, and looks whether it has. */
 export async function trust(cli: Cli, { target }: Plan, isYes: boolean, backups: string): Promise<TrustOutcome> {
