@@ -72,7 +72,10 @@ it("[CA10] [RE1] a client killed in the middle of a tool gives the next chat a c
   await rig.gone(mcp.pid);
   const [dead] = rig.sessions();
   expect(dead).toMatchObject({ client: "codex", endedAt: null, detachReason: "client_gone" });
-  const [brief, ...others] = await nextBriefs(rig);
+  const second = await rig.executed("go on", {
+    steps: [shimTool("shim_check_recovery", { take: true }), { text: "I go on." }],
+  });
+  const [brief, ...others] = briefs(second.model);
   expect(others).toEqual([]);
   for (const line of [
     `(${dead!.id}) died`,
@@ -87,6 +90,25 @@ it("[CA10] [RE1] a client killed in the middle of a tool gives the next chat a c
   ])
     expect(brief).toContain(line);
   expect(await nextBriefs(rig)).toEqual([]);
+});
+
+it("[CA9] calls of a program, as the newest models write them, count once each, with their failures", async () => {
+  const rig = new CodexRig();
+  const program = (code: string): Step => ({
+    tools: [{ name: "exec", input: { input: `text(await tools.${code});` } }],
+  });
+  const { model } = await rig.executed("do a first thing", {
+    modelName: "gpt-6.1-sol",
+    steps: [
+      program('exec_command({ cmd: "echo two; exit 3" })'),
+      program(`apply_patch(${JSON.stringify(patch)})`),
+      program("mcp__shim__shim_session_status({})"),
+      { text: "Done." },
+    ],
+  });
+  const [session] = rig.sessions();
+  expect(received(model, -1)).toContain(session!.id);
+  expect(session).toMatchObject({ toolCalls: 4, toolErrors: 1 });
 });
 
 it("[CA10] a killed MCP process disturbs no chat, and both killed at once leave the brief of the hooks", async () => {
@@ -113,7 +135,8 @@ it("[CA10] without its transcript a dead chat is restored from what the hooks re
   rmSync(rig.transcript(id)!);
   await kill(first);
   const [brief] = await nextBriefs(rig);
-  for (const line of [`goal: ${request}`, "Bash echo one", `Bash exec ${longTool}`]) expect(brief).toContain(line);
+  for (const line of [`goal: ${request}`, "1 tool calls, 0 failed", `Bash exec ${longTool}`])
+    expect(brief).toContain(line);
 });
 
 it("[CA10] two chats at once have a session each, and one's end leaves the other alone", async () => {

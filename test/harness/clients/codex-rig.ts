@@ -9,6 +9,34 @@ import { ChatRig, fail, longTool } from "./chat-rig.ts";
 
 const launcher = join(import.meta.dirname, "..", "..", "..", "bin", "shim.mjs");
 
+/** SHIM's folder where no variable names another. */
+export function usualShimHome(home: string): string {
+  return join(home, ".local", "share", "shim");
+}
+
+/** As a user does it who has never started Codex. */
+export function setUpCodex(home: string, cwd: string): void {
+  mkdirSync(join(home, ".codex"));
+  runShim(home, cwd, ["init", "--client", "codex", "--yes", "--no-link"]);
+}
+
+function runShim(home: string, cwd: string, args: readonly string[]): string {
+  return execFileSync(process.execPath, [launcher, ...args], { cwd, env: codexEnv(home), encoding: "utf8" });
+}
+
+/** Nothing of the caller's environment; what is not on loopback meets a closed port. */
+export function codexEnv(home: string): Record<string, string> {
+  const closed = "http://127.0.0.1:9";
+  return {
+    HOME: home,
+    PATH: `${dirname(programOf(codexClient))}:${dirname(process.execPath)}:/usr/bin:/bin`,
+    HTTP_PROXY: closed,
+    HTTPS_PROXY: closed,
+    NO_PROXY: "127.0.0.1,localhost",
+    STANDIN_KEY: "none",
+  };
+}
+
 /** One run of Codex and the model that it talks to. */
 export interface CodexChat {
   readonly codex: Claude;
@@ -27,31 +55,13 @@ interface CodexOptions {
 export class CodexRig extends ChatRig {
   constructor() {
     // Codex hands no variable on to an MCP server, so SHIM is in its usual folder.
-    super((home) => join(home, ".local", "share", "shim"));
-    mkdirSync(join(this.home, ".codex"));
-    this.shim("init", "--client", "codex", "--yes", "--no-link");
-  }
-
-  get program(): string {
-    return programOf(codexClient);
-  }
-
-  /** Nothing of the caller's environment; what is not on loopback meets a closed port. */
-  get env(): Record<string, string> {
-    const closed = "http://127.0.0.1:9";
-    return {
-      HOME: this.home,
-      PATH: `${dirname(this.program)}:${dirname(process.execPath)}:/usr/bin:/bin`,
-      HTTP_PROXY: closed,
-      HTTPS_PROXY: closed,
-      NO_PROXY: "127.0.0.1,localhost",
-      STANDIN_KEY: "none",
-    };
+    super(usualShimHome);
+    setUpCodex(this.home, this.project);
   }
 
   /** Runs SHIM's command in this home, and gives what it prints. */
   shim(...args: string[]): string {
-    return execFileSync(process.execPath, [launcher, ...args], { cwd: this.project, env: this.env, encoding: "utf8" });
+    return runShim(this.home, this.project, args);
   }
 
   async exec(prompt: string, options: CodexOptions, resumed?: string): Promise<CodexChat> {
@@ -59,10 +69,10 @@ export class CodexRig extends ChatRig {
     onTestFinished(() => model.close());
     const words = resumed === undefined ? ["exec"] : ["exec", "resume"];
     const ids = resumed === undefined ? [] : [resumed];
-    const args = [...words, "--json", "--skip-git-repo-check", ...flags(model.url, options), ...ids, prompt];
-    const child = spawn(this.program, args, {
+    const args = [...words, "--json", "--skip-git-repo-check", ...codexFlags(model.url, options), ...ids, prompt];
+    const child = spawn(programOf(codexClient), args, {
       cwd: this.project,
-      env: this.env,
+      env: codexEnv(this.home),
       stdio: ["ignore", "pipe", "pipe"],
     });
     return { model, codex: watch(child) };
@@ -83,7 +93,10 @@ export class CodexRig extends ChatRig {
   }
 }
 
-function flags(url: string, { modelName = "scripted", settings = [] }: CodexOptions): string[] {
+export function codexFlags(
+  url: string,
+  { modelName = "scripted", settings = [] }: Omit<CodexOptions, "steps">,
+): string[] {
   const pairs = [
     `model="${modelName}"`,
     'model_provider="standin"',

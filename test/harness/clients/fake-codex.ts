@@ -6,13 +6,18 @@ import { launch, type ClientHome } from "#harness/machine/client-home.ts";
 
 type Env = Readonly<Record<string, string>>;
 
-/** @returns an environment in which `codex` is a stand-in that answers as the real one does */
+/** Puts a stand-in into the folder that answers as the real Codex does. */
+export function putCodexInto(bin: string): void {
+  mkdirSync(bin, { recursive: true });
+  const program = join(import.meta.dirname, "fake-codex-child.ts");
+  writeFileSync(join(bin, "codex"), `#!${process.execPath}\nimport(${JSON.stringify(program)});\n`);
+  chmodSync(join(bin, "codex"), 0o755);
+}
+
+/** @returns an environment with a Codex on its PATH */
 export function putCodexOnPath(home: string): Env {
   const bin = join(home, "codex-bin");
-  mkdirSync(bin, { recursive: true });
-  const script = `#!${process.execPath}\nimport(${JSON.stringify(join(import.meta.dirname, "fake-codex-child.ts"))});\n`;
-  writeFileSync(join(bin, "codex"), script);
-  chmodSync(join(bin, "codex"), 0o755);
+  putCodexInto(bin);
   return { HOME: home, PATH: `${bin}:/usr/bin:/bin` };
 }
 
