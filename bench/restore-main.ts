@@ -1,9 +1,11 @@
 /** `npm run bench -- restore`: how much of generated sessions the next chat is given, with the real client. See bench/restore/README.md. */
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { median } from "simple-statistics";
 import { CLAUDE_VERSION } from "../scripts/install-claude.ts";
 import { codexClient } from "../scripts/install-clients.ts";
 import { version } from "../src/platform/version.ts";
+import { hookTimes } from "./restore/codex-chat.ts";
 import { RestoreRig } from "./restore/restore-rig.ts";
 import { inCodexChat, kindNames, makeSession, sessionsOfRound } from "./restore/kinds.ts";
 import { measureAll } from "./restore/measure.ts";
@@ -58,6 +60,8 @@ for (const { name, error } of failed) console.log(`${name}: COULD NOT BE RUN: ${
 if (measured.length > 0) {
   console.log(`\n${tableOfKinds(measured)}\n\n${tableOfFacts(measured)}\n\n${tableOfTargets(measured)}\n`);
 }
+for (const [event, times] of hookTimes)
+  console.log(`hook ${event}: median ${median(times)} ms of ${times.length} (Codex's own measure)`);
 const tookMs = Math.round(performance.now() - startedAt);
 console.log(
   `${about}; ${measured.length} sessions in ${Math.round(tookMs / 1_000)} s, ${failed.length} could not be run`,

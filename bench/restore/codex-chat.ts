@@ -11,12 +11,16 @@ export interface CodexOptions {
   readonly resumed: string | null;
 }
 
+/** What Codex says of the hooks of all its chats, in ms by event. */
+export const hookTimes = new Map<string, number[]>();
+
 const turnTimeoutMs = 90_000;
 
 interface Message {
   readonly id?: number;
   readonly method?: string;
   readonly error?: { readonly message: string };
+  readonly params?: { readonly run?: { readonly eventName: string; readonly durationMs: number } };
   readonly result?: { readonly thread?: { readonly id: string } };
 }
 
@@ -101,7 +105,12 @@ export class CodexChat {
   }
 
   #read(message: Message): void {
-    if (message.method === "turn/completed") this.#turnEnded.resolve();
+    const { method, params } = message;
+    if (method === "hook/completed" && params?.run) {
+      const { eventName, durationMs } = params.run;
+      hookTimes.set(eventName, [...(hookTimes.get(eventName) ?? []), durationMs]);
+    }
+    if (method === "turn/completed") this.#turnEnded.resolve();
     else if (message.id !== undefined) this.#waiting.get(message.id)?.(message);
   }
 
