@@ -44,7 +44,7 @@ function sessionIn(model: ScriptedModel): string {
   return /"session":"([\w-]+)"/.exec(received(model, -1))?.[1] ?? "none";
 }
 
-it("[CA10] [CA8] [IN33] after `shim init` a first chat is recorded, its MCP server knows it, and doctor finds no fault", async () => {
+it("[CA33] [CA31] [IN33] after `shim init` a first chat is recorded, its MCP server knows it, and doctor finds no fault", async () => {
   const rig = new CodexRig();
   const { model } = await rig.executed("do a first thing", {
     steps: [shell("echo one"), shell("echo two; exit 3"), shimTool("shim_session_status"), { text: "Done." }],
@@ -63,7 +63,7 @@ it("[CA10] [CA8] [IN33] after `shim init` a first chat is recorded, its MCP serv
   expect(checks.filter(({ name }) => name.startsWith("codex:"))).toMatchObject([{ state: "ok" }, { state: "ok" }]);
 });
 
-it("[CA10] [RE1] a client killed in the middle of a tool gives the next chat a checked brief", async () => {
+it("[CA33] [RE1] a client killed in the middle of a tool gives the next chat a checked brief", async () => {
   const rig = new CodexRig();
   const first = await rig.exec(request, { modelName: editing, steps: work });
   await endlessTool(first);
@@ -92,7 +92,7 @@ it("[CA10] [RE1] a client killed in the middle of a tool gives the next chat a c
   expect(await nextBriefs(rig)).toEqual([]);
 });
 
-it("[CA9] calls of a program, as the newest models write them, count once each, with their failures", async () => {
+it("[CA32] calls of a program, as the newest models write them, count once each, with their failures", async () => {
   const rig = new CodexRig();
   const program = (code: string): Step => ({
     tools: [{ name: "exec", input: { input: `text(await tools.${code});` } }],
@@ -111,7 +111,7 @@ it("[CA9] calls of a program, as the newest models write them, count once each, 
   expect(session).toMatchObject({ toolCalls: 4, toolErrors: 1 });
 });
 
-it("[CA10] a killed MCP process disturbs no chat, and both killed at once leave the brief of the hooks", async () => {
+it("[CA33] a killed MCP process disturbs no chat, and both killed at once leave the brief of the hooks", async () => {
   const rig = new CodexRig();
   const first = await rig.exec(request, {
     steps: [{ ...shell("echo one"), hold: "first" }, shell("echo two"), endlessShell],
@@ -127,7 +127,7 @@ it("[CA10] a killed MCP process disturbs no chat, and both killed at once leave 
     expect(brief).toContain(line);
 });
 
-it("[CA10] without its transcript a dead chat is restored from what the hooks reported", async () => {
+it("[CA33] without its transcript a dead chat is restored from what the hooks reported", async () => {
   const rig = new CodexRig();
   const first = await rig.exec(request, { steps: [shell("echo one"), endlessShell] });
   await endlessTool(first);
@@ -139,7 +139,7 @@ it("[CA10] without its transcript a dead chat is restored from what the hooks re
     expect(brief).toContain(line);
 });
 
-it("[CA10] two chats at once have a session each, and one's end leaves the other alone", async () => {
+it("[CA33] two chats at once have a session each, and one's end leaves the other alone", async () => {
   const rig = new CodexRig();
   const first = await rig.exec(request, { steps: [endlessShell] });
   await endlessTool(first);
@@ -154,13 +154,13 @@ it("[CA10] two chats at once have a session each, and one's end leaves the other
   expect((await nextBriefs(rig)).join()).toContain(`(${one!.id}) died`);
 });
 
-it("[CA10] a normal end asks nothing of the next chat", async () => {
+it("[CA33] a normal end asks nothing of the next chat", async () => {
   const rig = new CodexRig();
   await rig.executed("say hello", hello);
   expect(await nextBriefs(rig)).toEqual([]);
 });
 
-it("[CA10] a resumed chat stays the same session, and is given what its death left open", async () => {
+it("[CA33] a resumed chat stays the same session, and is given what its death left open", async () => {
   const rig = new CodexRig();
   const first = await rig.exec(request, { steps: [endlessShell] });
   await endlessTool(first);

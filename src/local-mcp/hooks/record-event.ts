@@ -219,7 +219,7 @@ function withRefusal(context: HookContext, verdict: EditVerdict): HookContext {
   return { ...context, event: "PostToolUseFailure", input: { ...context.input, error: verdict.reason } };
 }
 
-/** [CA8] The exit code of a command may stand in the transcript alone. */
+/** [CA31] The exit code of a command may stand in the transcript alone. */
 function withFailure(context: HookContext, part: TranscriptPart | null): HookContext {
   const { event, input } = context;
   const end = event === "PostToolUse" && part?.toolEnds.find(({ toolUseId }) => toolUseId === input.tool_use_id);

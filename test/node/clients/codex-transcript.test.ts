@@ -18,7 +18,7 @@ function read(name: string): TranscriptPart {
   return readAppended(rollout(name), 0, { format: transcriptFormat("codex") });
 }
 
-it("[CA9] texts, calls and ends of a rollout are read once each, with the exit code of a command", () => {
+it("[CA32] texts, calls and ends of a rollout are read once each, with the exit code of a command", () => {
   const { texts, toolCalls, toolEnds, contextUsage, contextWindow, usage } = read("tools");
   expect(texts).toMatchObject([
     { role: "user", text: "do a first thing" },
@@ -37,7 +37,7 @@ it("[CA9] texts, calls and ends of a rollout are read once each, with the exit c
   expect(contextWindow).toBe(258_400);
 });
 
-it("[CA9] a compaction forgets the context's fill, and its summary is no answer of the chat", () => {
+it("[CA32] a compaction forgets the context's fill, and its summary is no answer of the chat", () => {
   const { texts, compactBoundary, contextUsage, toolEnds } = read("compaction");
   expect(compactBoundary?.at).toBeGreaterThan(0);
   expect(contextUsage?.inputTokens).toBe(1_000);
@@ -48,13 +48,13 @@ it("[CA9] a compaction forgets the context's fill, and its summary is no answer 
   ]);
 });
 
-it("[CA9] an error of the API is the end of its turn", () => {
+it("[CA32] an error of the API is the end of its turn", () => {
   const { apiErrors, outcomes } = read("error");
   expect(apiErrors).toMatchObject([{ text: expect.stringContaining("usage limit") as string }]);
   expect(outcomes).toMatchObject([{ isFailed: true }]);
 });
 
-it("[CA8] [CA9] a command that fails is a failure of its call, and no call is counted twice", () => {
+it("[CA31] [CA32] a command that fails is a failure of its call, and no call is counted twice", () => {
   const chat = new RecordedClient(tempRuntime(), "codex");
   const path = join(temporaryFolder(), "rollout.jsonl");
   writeFileSync(path, "");
