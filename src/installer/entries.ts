@@ -99,8 +99,11 @@ function programIndex({ command, args }: Command): number {
 /** Returns the script that an entry starts; null where a bare name is resolved through PATH. */
 export function findScript(value: unknown): string | null {
   const found = parseCommand(value);
-  const script = found?.args.find((arg) => /[\\/][^\\/]*\.[cm]?js$/.test(arg));
-  if (script !== undefined || found?.args.length !== 0) return script ?? null;
-  const words = /'(?<single>[^']+\.[cm]?js)'|"(?<double>[^"]+\.[cm]?js)"|(?<plain>\S+\.[cm]?js)/.exec(found.command);
-  return words?.groups?.["single"] ?? words?.groups?.["double"] ?? words?.groups?.["plain"] ?? null;
+  if (found?.args.length === 0) return findShellScript(found.command);
+  return found?.args.find((arg) => /[\\/][^\\/]*\.[cm]?js$/.test(arg)) ?? null;
+}
+
+function findShellScript(command: string): string | null {
+  const [word] = /'[^']+\.[cm]?js'|"[^"]+\.[cm]?js"|[^\s'"]+\.[cm]?js/.exec(command) ?? [];
+  return word?.replaceAll(/^['"]|['"]$/g, "") ?? null;
 }

@@ -8,8 +8,8 @@ import { err, ok, type Result } from "../shared/result.ts";
 import type { ClientTarget } from "./targets.ts";
 
 /**
- * Codex skips hooks that the user does not trust, without a word. The trust is a hash of Codex's own
- * making, so Codex is asked for it: `codex app-server`, an experimental interface.
+ * Codex skips hooks that the user does not trust, without a word. The trust is a hash that only
+ * Codex can make, so it is asked: `codex app-server`, an experimental interface.
  */
 
 export interface HookTrust {
@@ -21,13 +21,13 @@ export interface HookTrust {
 export interface TrustSource {
   readonly target: ClientTarget;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Of SHIM's hooks; no other command is ever trusted. */
+  /** Commands of SHIM's hooks; no other is ever trusted. */
   readonly commands: readonly string[];
 }
 
 type Call = (method: string, params: object) => Promise<JsonObject>;
 
-/** [IN33] What Codex holds of SHIM's hooks; an error says why it could not be asked. */
+/** [IN33] Reads what Codex holds of SHIM's hooks; an error says why it could not be asked. */
 export function readTrust(source: TrustSource): Promise<Result<HookTrust[], string>> {
   return withAppServer(source, (call) => list(call, source));
 }

@@ -149,9 +149,8 @@ function checkPresence(inspection: Inspection): void {
 }
 
 function checkComplete(inspection: Inspection): void {
-  const { target, claudeVersion, servers, ourServers, hookedEvents, add } = inspection;
-  const isClaudeCode = target.client === "claude-code";
-  const delivery = isClaudeCode ? hookDelivery(servers, claudeVersion) : null;
+  const { target, ourServers, hookedEvents, add } = inspection;
+  const delivery = deliveryIn(inspection);
   const expectedEvents = delivery ? settings.supportedEvents(delivery) : (formatOf(target.client).hooks?.events ?? []);
   const missing = expectedEvents.filter((event) => !hookedEvents.includes(event));
   if (ourServers.length === 0) add("incomplete", "the hooks are installed, but not the MCP server", rerunInit);
@@ -159,6 +158,11 @@ function checkComplete(inspection: Inspection): void {
   if (ourServers.length === 0 || missing.length > 0) return;
   if (delivery) checkDelivery(inspection, delivery);
   else add("installed", "SHIM is installed by `shim init`");
+}
+
+/** Null for a client that has one way alone. */
+function deliveryIn({ target, servers, claudeVersion }: Inspection): settings.HookDelivery | null {
+  return target.client === "claude-code" ? hookDelivery(servers, claudeVersion) : null;
 }
 
 function checkDelivery({ settingsText, add }: Inspection, { server, version }: settings.HookDelivery): void {

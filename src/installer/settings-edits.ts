@@ -97,7 +97,7 @@ export interface Handler {
   readonly timeout: number;
 }
 
-/** [IN5] A new one has a group of its own behind all others; one that is there stays where it is. */
+/** [IN5] A new one has a group of its own behind all others; an old one stays where it is. */
 export function withHandler(text: string, event: string, { command, args, timeout }: Handler): string {
   const [first, ...others] = ourHooks(text, event);
   const words = args === undefined ? { command } : { command, args };
@@ -106,15 +106,18 @@ export function withHandler(text: string, event: string, { command, args, timeou
   return updateCommand(single, handlerPath(event, first), { command, args: args ?? [] });
 }
 
-/** What was done to the hooks, for a person. */
+/** Tells a person what is done to the hooks. */
 export function hooksSummary(before: string, after: string, events: readonly string[] = hookEvents): string {
-  const hasHook = (text: string, event: string): boolean => ourHooks(text, event).length > 0;
   const added = events.filter((event) => !hasHook(before, event) && hasHook(after, event));
   const parts = [
     added.length > 0 && `adds hooks for ${added.join(", ")}`,
     events.some((event) => hasHook(before, event)) && "corrects SHIM's hooks",
   ];
   return parts.filter((part) => part !== false).join("; ");
+}
+
+function hasHook(text: string, event: string): boolean {
+  return ourHooks(text, event).length > 0;
 }
 
 export function removeHooks(text: string, original: string, events: readonly string[] = hookEvents): string {

@@ -41,15 +41,13 @@ export function set(text: string, path: TomlPath, value: unknown): string {
 /** Removes a table with its values, and no comment of a line of its own. */
 export function remove(text: string, path: TomlPath): string {
   const isInPath = (key: readonly string[]): boolean => path.every((part, at) => key[at] === part);
-  const blocks = new TomlDocument(text).cst.flatMap((block) => {
+  const ranges = new TomlDocument(text).cst.flatMap((block) => {
     if (block.type !== "Table" || !isInPath(block.key.item.value)) return [];
-    return [block.key, ...block.items.filter(({ type }) => type === "KeyValue")];
+    const values = block.items.filter(({ type }) => type === "KeyValue").map(rangeOf);
+    return values.concat(rangeOf(block.key));
   });
-  const rest = withoutLines(
-    text,
-    blocks.map(({ loc }) => ({ start: loc.start.line, end: loc.end.line })),
-  );
-  // As an inline table, or by keys with dots.
+  const rest = withoutLines(text, ranges);
+  // A table may be written inline, or by keys with dots.
   return valueAt(rest, path) === undefined ? rest : patch(rest, changed(contentOf(rest), path, undefined));
 }
 
@@ -57,6 +55,10 @@ interface LineRange {
   /** The first line is 1. */
   readonly start: number;
   readonly end: number;
+}
+
+function rangeOf({ loc }: { readonly loc: Record<"start" | "end", { readonly line: number }> }): LineRange {
+  return { start: loc.start.line, end: loc.end.line };
 }
 
 /** The blank line above a range goes with it. */

@@ -4,7 +4,7 @@ import type { FileText } from "./file-edits.ts";
 import { ourHooks } from "./settings-edits.ts";
 import * as toml from "./toml-text.ts";
 
-/** Codex keeps the trust in a hook in its config.toml, under the position of the hook in its file. */
+/** Codex keeps the trust in a hook in its config.toml, by the position of the hook in its file. */
 const statePath = ["hooks", "state"];
 
 /** [IN34] The keys of SHIM's hooks; Codex may have resolved the links of the path. */

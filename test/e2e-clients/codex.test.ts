@@ -92,11 +92,13 @@ it("[CA33] [RE1] a client killed in the middle of a tool gives the next chat a c
   expect(await nextBriefs(rig)).toEqual([]);
 });
 
+/** Code that calls a tool, as the newest models write it. */
+function program(code: string): Step {
+  return { tools: [{ name: "exec", input: { input: `text(await tools.${code});` } }] };
+}
+
 it("[CA32] calls of a program, as the newest models write them, count once each, with their failures", async () => {
   const rig = new CodexRig();
-  const program = (code: string): Step => ({
-    tools: [{ name: "exec", input: { input: `text(await tools.${code});` } }],
-  });
   const { model } = await rig.executed("do a first thing", {
     modelName: "gpt-6.1-sol",
     steps: [

@@ -11,8 +11,8 @@ import { wordAt } from "../sessions/entries.ts";
 import type { LineOrigin, TranscriptDraft } from "./transcript-lines.ts";
 
 /**
- * Codex's rollout files (seen with 0.169.0). What an item says stands there several times: an event
- * `item_completed` says it once, and has the ids that hooks report, also where the model's tools are
+ * [CA32] Reads Codex's rollout files (seen with 0.169.0). An item is there several times: an event
+ * `item_completed` has it once, with the ids that hooks report, also where the model's tools are
  * functions of a program.
  */
 export function readCodexLine(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {

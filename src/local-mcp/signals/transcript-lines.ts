@@ -91,7 +91,7 @@ export interface TranscriptDraft {
   contextUsage: Usage | null;
   compactBoundary: TranscriptContent["compactBoundary"];
   contextWindow: number | null;
-  /** Of the responses that follow, where a line of its own says it. */
+  /** Model of the responses that follow, where a line of its own says it. */
   model: string | null;
   invalidLines: number;
 }

@@ -15,19 +15,15 @@ const commandOf = (event: string): string => `/opt/node/bin/node /src/shim/dist/
 const config = (home: ClientHome): string => home.codex.serversFile;
 const hooksFile = (home: ClientHome): string => home.codex.settingsFile ?? "";
 
+const timeouts: Readonly<Record<string, number>> = { SessionStart: 15, SessionEnd: 3 };
+const group = (event: string): object => ({
+  hooks: [{ type: "command", command: commandOf(event), timeout: timeouts[event] ?? 10 }],
+});
+
 it("[IN32] puts server and hooks into a Codex without settings; twice is once, and removal leaves no file", () => {
   const home = aClientHome();
   home.install(home.codex);
   expect(home.read(config(home))).toBe(server);
-  const group = (event: string): object => ({
-    hooks: [
-      {
-        type: "command",
-        command: commandOf(event),
-        timeout: event === "SessionStart" ? 15 : event === "SessionEnd" ? 3 : 10,
-      },
-    ],
-  });
   expect(JSON.parse(home.read(hooksFile(home)) ?? "")).toEqual({
     hooks: Object.fromEntries(codex.events.map((event) => [event, [group(event)]])),
   });
@@ -120,11 +116,12 @@ it("[IN23] [IN29] a file that is not sound TOML, or has another server of that n
   }
 });
 
+function found(paths: readonly string[], env: Record<string, string> = {}): string[] {
+  const exists = (path: string): boolean => paths.includes(path);
+  return detect({ platform: "linux", env, homedir: "/home/me", exists, list: () => [] }).map((one) => one.serversFile);
+}
+
 it("[IN32] Codex is found by its folder, by CODEX_HOME or on the PATH", () => {
-  const found = (paths: readonly string[], env: Record<string, string> = {}): string[] =>
-    detect({ platform: "linux", env, homedir: "/home/me", exists: (path) => paths.includes(path), list: () => [] }).map(
-      ({ serversFile }) => serversFile,
-    );
   expect(found([])).toEqual([]);
   expect(found(["/home/me/.codex"])).toEqual(["/home/me/.codex/config.toml"]);
   expect(found(["/elsewhere"], { CODEX_HOME: "/elsewhere" })).toEqual(["/elsewhere/config.toml"]);

@@ -76,31 +76,48 @@ async function run(cli: Cli, options: InitOptions, action: Action): Promise<Comm
   const prepared = prepare(cli, options, action);
   if (!prepared.ok) return prepared;
   const { plans, link } = prepared.value;
-  const untrusted = action === "install" && options.trust !== false ? await untrustedPlan(cli, plans) : null;
-  const hasEdits = link !== null || plans.some((plan) => plan.edits.length > 0);
-  const preview = [...plans.map(renderPlan), linkText(prepared.value), formatSummary(prepared.value, cli.io)]
-    .filter((part) => part !== "")
-    .join("\n");
+  const asksTrust = action === "install" && options.trust !== false;
+  const untrusted = asksTrust ? await untrustedPlan(cli, plans) : null;
+  const preview = previewOf(cli, prepared.value);
   const untouched = { isApplied: false, clients: plans.map((plan) => toData(plan, null)), link };
-  if (!hasEdits && untrusted === null) return ok({ data: untouched, text: preview });
+  if (!hasEdits(prepared.value) && untrusted === null) return ok({ data: untouched, text: preview });
   if (options.dryRun) return ok({ data: untouched, text: `${preview}Dry run: nothing was changed.\n` });
   if (options.json !== true) cli.io.stdout(cli.format(`${preview}\n`));
-  const isYes = options.yes === true;
-  const question = link === null ? "Change these files?" : "Change these files and the link?";
-  // Without edits only the trust is asked for.
-  const reply = hasEdits || !cli.io.isInteractive ? await cli.confirm(question, isYes) : "yes";
+  const reply = await confirmEdits(cli, options, prepared.value);
   if (reply === "unasked") return wrongUsage(howToConfirm(cli, action));
   if (reply === "no") return ok({ data: untouched, text: "Nothing was changed.\n" });
-  const applied = applyAll(cli, prepared.value, action);
-  if (!applied.ok || untrusted === null) return applied;
-  const outcome = await trust(cli, untrusted, isYes, backupsFolder(cli));
-  const { data, text } = applied.value;
-  const isFailed = isYes && !outcome.isTrusted;
-  return ok({
-    data: Object.assign({}, data, { areHooksTrusted: outcome.isTrusted }),
-    text: `${text}${outcome.text}\n`,
-    isFailed,
-  });
+  return withTrust(cli, options, untrusted, applyAll(cli, prepared.value, action));
+}
+
+function previewOf(cli: Cli, changes: PreparedChanges): string {
+  return [...changes.plans.map(renderPlan), linkText(changes), formatSummary(changes, cli.io)]
+    .filter((part) => part !== "")
+    .join("\n");
+}
+
+function hasEdits({ plans, link }: PreparedChanges): boolean {
+  return link !== null || plans.some((plan) => plan.edits.length > 0);
+}
+
+/** Without edits only the trust is asked for, later. */
+async function confirmEdits(cli: Cli, options: InitOptions, changes: PreparedChanges): Promise<Reply> {
+  if (!hasEdits(changes) && cli.io.isInteractive) return "yes";
+  const question = changes.link === null ? "Change these files?" : "Change these files and the link?";
+  return cli.confirm(question, options.yes === true);
+}
+
+type Reply = Awaited<ReturnType<Cli["confirm"]>>;
+
+async function withTrust(
+  cli: Cli,
+  { yes = false }: InitOptions,
+  plan: Plan | null,
+  applied: CommandResult,
+): Promise<CommandResult> {
+  if (!applied.ok || plan === null) return applied;
+  const { isTrusted, text } = await trust(cli, plan, yes, backupsFolder(cli));
+  const data = Object.assign({}, applied.value.data, { areHooksTrusted: isTrusted });
+  return ok({ data, text: `${applied.value.text}${text}\n`, isFailed: yes && !isTrusted });
 }
 
 function howToConfirm({ io }: Cli, action: Action): string {
