@@ -76,8 +76,7 @@ async function run(cli: Cli, options: InitOptions, action: Action): Promise<Comm
   const prepared = prepare(cli, options, action);
   if (!prepared.ok) return prepared;
   const { plans, link } = prepared.value;
-  const asksTrust = action === "install" && options.trust !== false;
-  const untrusted = asksTrust ? await untrustedPlan(cli, plans) : null;
+  const untrusted = options.trust === false ? null : await untrustedPlan(cli, plans);
   const preview = previewOf(cli, prepared.value);
   const untouched = { isApplied: false, clients: plans.map((plan) => toData(plan, null)), link };
   if (!hasEdits(prepared.value) && untrusted === null) return ok({ data: untouched, text: preview });

@@ -17,7 +17,7 @@ export function trustSource({ io }: Cli, target: ClientTarget): TrustSource | nu
 
 /** [IN33] The plan whose hooks are not trusted, or will not be when their file has changed. */
 export async function untrustedPlan(cli: Cli, plans: readonly Plan[]): Promise<Plan | null> {
-  const plan = plans.find(({ target }) => target.client === "codex");
+  const plan = plans.find(({ target, action }) => target.client === "codex" && action === "install");
   const source = plan && trustSource(cli, plan.target);
   if (!source) return null;
   if (plan.edits.some(({ path }) => path === plan.target.settingsFile)) return plan;
