@@ -1,4 +1,5 @@
 import type { Step } from "../../test/harness/claude/scripted-model.ts";
+import { textAt } from "../../src/shared/json-fields.ts";
 import type { ToolCall } from "../../test/harness/clients/wire-format.ts";
 
 /** A step that is written in Claude Code's words, in those of Codex. @param project the folder that paths are relative to */
@@ -7,18 +8,18 @@ export function inCodex(step: Step, project: string): Step {
 }
 
 function callInCodex({ name, input = {} }: ToolCall, project: string): ToolCall {
-  const textAt = (key: string): string => String(input[key] ?? "");
-  const path = textAt("file_path").replace(`${project}/`, "");
+  const text = (key: string): string => textAt(input, key) ?? "";
+  const path = text("file_path").replace(`${project}/`, "");
   switch (name) {
     case "Bash":
-      return { name: "exec_command", input: { cmd: textAt("command") } };
+      return { name: "exec_command", input: { cmd: text("command") } };
     case "Read":
       return { name: "exec_command", input: { cmd: `cat '${path}'` } };
     case "Write":
-      return patch(`*** Add File: ${path}\n${marked("+", textAt("content"))}`);
+      return patch(`*** Add File: ${path}\n${marked("+", text("content"))}`);
     case "Edit":
       return patch(
-        `*** Update File: ${path}\n@@\n${marked("-", textAt("old_string"))}\n${marked("+", textAt("new_string"))}`,
+        `*** Update File: ${path}\n@@\n${marked("-", text("old_string"))}\n${marked("+", text("new_string"))}`,
       );
     default:
       if (!name.startsWith(pluginTools)) throw new Error(`Codex has no tool "${name}"`);

@@ -8,7 +8,7 @@ import * as toml from "./toml-text.ts";
 /** The list of MCP servers in a client's file. Texts must be sound. */
 export interface ServerList {
   /** In words; null for a sound text. */
-  problem(text: string): string | null;
+  readonly problem: (text: string) => string | null;
   /** Names of SHIM's entries. */
   ours(text: string): string[];
   entry(text: string, name: string): unknown;

@@ -42,8 +42,8 @@ export function set(text: string, path: TomlPath, value: unknown): string {
 export function remove(text: string, path: TomlPath): string {
   const isInPath = (key: readonly string[]): boolean => path.every((part, at) => key[at] === part);
   const ranges = new TomlDocument(text).cst.flatMap((block) => {
-    if (block.type !== "Table" || !isInPath(block.key.item.value)) return [];
-    const values = block.items.filter(({ type }) => type === "KeyValue").map(rangeOf);
+    if (!("items" in block) || !isInPath(block.key.item.value)) return [];
+    const values = block.items.filter((item) => "key" in item).map(rangeOf);
     return values.concat(rangeOf(block.key));
   });
   const rest = withoutLines(text, ranges);

@@ -27,11 +27,15 @@ function textOf(content: unknown): string | null {
     .join("\n");
 }
 
-/** The newest models get their tools in an item of the conversation. */
+/** The newest models get their tools in an item of the conversation; some are in a namespace. */
 function toolsIn(body: JsonObject): JsonObject[] {
   const items = listAt(body, "input").filter(isRecord);
   const late = items.filter(({ type }) => type === "additional_tools").flatMap((item) => listAt(item, "tools"));
-  return [...listAt(body, "tools"), ...late].filter(isRecord);
+  return [...listAt(body, "tools"), ...late].filter(isRecord).flatMap((tool) => {
+    if (tool["type"] !== "namespace") return [tool];
+    const tools = listAt(tool, "tools").filter(isRecord);
+    return tools.map((one) => Object.assign({ namespace: tool["name"] }, one));
+  });
 }
 
 type Call = Reply["calls"][number];
@@ -58,11 +62,12 @@ function responseOf({ serial, model, text, calls, usage }: Reply, body: JsonObje
   };
 }
 
-/** A tool that takes free text is offered as `custom`, those of an MCP server in a namespace. */
+/** A tool that takes free text is offered as `custom`; those of an MCP server are called in a namespace. */
 function callItem({ name, input }: Call, id: string, body: JsonObject): JsonObject {
   const common = { id: `item_${id}`, call_id: `call_${id}`, status: "completed" };
-  if (toolsIn(body).some((tool) => tool["type"] === "custom" && tool["name"] === name))
-    return { type: "custom_tool_call", ...common, name, input: input["input"] };
+  const custom = toolsIn(body).find((tool) => tool["type"] === "custom" && tool["name"] === name);
+  if (custom)
+    return { type: "custom_tool_call", ...common, name, namespace: custom["namespace"], input: input["input"] };
   const [, namespace, tool] = /^(mcp__\w+?)__(\w+)$/.exec(name) ?? [];
   const named = namespace === undefined ? { name } : { name: tool, namespace };
   return { type: "function_call", ...common, ...named, arguments: JSON.stringify(input) };

@@ -194,10 +194,13 @@ it("speaks the Responses API, in which the tools of an MCP server have a namespa
 });
 
 it("speaks the Responses API of the newest models, whose tools come as an item and take free text", async () => {
-  const late = { type: "additional_tools", tools: [{ type: "custom", name: "exec" }] };
+  const functions = { type: "namespace", name: "functions", tools: [{ type: "custom", name: "exec" }] };
+  const late = { type: "additional_tools", tools: [functions] };
   const model = await play({ threads: [{ steps: [{ tools: [{ name: "exec", input: { input: "code" } }] }] }] });
   const whole: unknown = await (await post(model, { input: [late] }, "/v1/responses")).json();
-  expect(whole).toMatchObject({ output: [{ type: "custom_tool_call", name: "exec", input: "code" }] });
+  expect(whole).toMatchObject({
+    output: [{ type: "custom_tool_call", namespace: "functions", name: "exec", input: "code" }],
+  });
   expect(model.requests[0]?.kind).toBe("loop");
 });
 
