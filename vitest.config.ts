@@ -1,4 +1,7 @@
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
 import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** A folder for one report of each script, which CI sums up. */
 const results = process.env["SHIM_TEST_RESULTS"];
@@ -8,13 +11,43 @@ const report = `${results}/${process.env["npm_lifecycle_event"]?.replaceAll(":",
 const uncovered = ["test/node/coordination/node-sqlite.test.ts", "test/node/redaction/properties.test.ts"];
 const isCovered = process.argv.some((argument) => argument.startsWith("--coverage"));
 
+/** Longer than others of their size, by which vitest sorts: one that begins last would end alone. */
+const long = [
+  "sim/bugs",
+  "e2e/two-machines",
+  "e2e/evolve",
+  "e2e/processes",
+  "e2e-claude/story",
+  "node/cli/evolve",
+  "node/cli/lease-commands",
+  "node/coordination/embedded",
+  "node/coordination/better-sqlite3",
+  "node/coordination/node-sqlite",
+].map((name) => `/test/${name}.test.ts`);
+
+function isLong({ moduleId }: TestSpecification): boolean {
+  return long.some((name) => moduleId.endsWith(name));
+}
+
+class LongFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
+  }
+}
+
+/** Node strips the types of each file once, not for each file of tests. */
+process.env["NODE_COMPILE_CACHE"] ??= join(import.meta.dirname, ".scratch", "compiled");
+
 /** What runs in Node. What runs in workerd has its own file, since coverage is measured differently there. */
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongFirst },
+    setupFiles: ["test/harness/machine/compile-cache.ts"],
     reporters: results ? ["default", ["json", { outputFile: report }]] : ["default"],
     pool: "forks",
-    // By default all but one of the cores: on two that is one file after the other.
-    maxWorkers: 2,
+    // One more than there are cores, since many tests wait for processes. Projects do not get `--maxWorkers`.
+    maxWorkers: availableParallelism() + 1,
     // Node imports TypeScript by itself, in half of the time.
     experimental: { viteModuleRunner: false },
     // Children of the tests never meet the developer's own SHIM.
@@ -50,6 +83,11 @@ export default defineConfig({
           hookTimeout: 60_000,
         },
       },
+      // The packed package, on machines that have nothing but Node: one at a time, for it is measured.
+      {
+        extends: true,
+        test: { name: "install", include: ["test/install/**/*.test.ts"], testTimeout: 120_000, fileParallelism: false },
+      },
       // Needs Debian's prometheus and prometheus-alertmanager.
       { extends: true, test: { name: "ops", include: ["test/ops/**/*.test.ts"], testTimeout: 60_000 } },
       // A real browser: one at a time, for it is measured.
@@ -80,7 +118,9 @@ export default defineConfig({
           // Claude Code alone takes seconds to start on a busy machine.
           testTimeout: 120_000,
           hookTimeout: 60_000,
-          fileParallelism: false,
+          // A client alone leaves half of two cores idle.
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
         },
       },
     ],

@@ -1,7 +1,7 @@
 import { appendFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { McpConnection } from "../demo/mcp-connection.ts";
+import { McpConnection } from "../src/platform/mcp-connection.ts";
 import { familyOf } from "../test/harness/machine/process-tree.ts";
 import { ms, sample, timed, type Row } from "./figures.ts";
 

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, w
 import { basename, join } from "node:path";
 import { build } from "esbuild";
 import { pageHeaders } from "../src/shared/page-security.ts";
+import { licensesOf } from "./third-party-licenses.ts";
 
 /**
  * Loads costly built-in modules at their first call instead of at the start: crypto, zlib and child_process take 3 to 5 ms each, and
@@ -68,6 +69,10 @@ const lazyCron = {
 const loader = (name) => `"use strict";
 const { homedir } = require("node:os");
 const { join } = require("node:path");
+const { emitWarning } = process;
+// Node 22 warns of its own SQLite at each start.
+process.emitWarning = (warning, ...rest) =>
+  String(warning).startsWith("SQLite is an experimental feature") || emitWarning.call(process, warning, ...rest);
 require("node:module").enableCompileCache(join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "shim"));
 module.exports = require("./${name}-main.cjs");
 `;
@@ -103,20 +108,23 @@ const built = await build({
   minifyWhitespace: true,
   minifySyntax: true,
   minifyIdentifiers: true,
+  metafile: true,
   legalComments: "none",
 });
+const page = await buildPage();
 const files = [
   ...built.outputFiles.map(({ path, contents }) => [basename(path), contents]),
   // Loaders last: they need their programs.
   ...Object.keys(programs).map((name) => [`${name}.cjs`, Buffer.from(loader(name))]),
 ];
-fill("dist", files);
+const licenses = ["third-party-licenses.txt", Buffer.from(licensesOf(".", [built.metafile, page.metafile]))];
+fill("dist", [...files, licenses]);
 fill(
   "plugin/dist",
   files.filter(([name]) => /^(mcp|hook)\b/.test(name)),
 );
 
-fill(join("dist", "web"), await buildPage());
+fill(join("dist", "web"), page.files);
 
 /** The live page: a bundle without data, which the machine and the Worker serve as it is. */
 async function buildPage() {
@@ -151,12 +159,13 @@ async function buildPage() {
     .replace("app-entry.tsx", basename(script))
     .replace("app.css", basename(style))
     .replace("<script", () => [...preloads, "<script"].join("\n    "));
-  return [
+  const files = [
     ...assets,
     ["icon.svg", readFileSync(join(folder, "icon.svg"))],
     ["index.html", Buffer.from(page)],
     ["_headers", Buffer.from(headersFile())],
   ];
+  return { files, metafile };
 }
 
 /** For the Worker's static assets, which are answered before its program runs. */

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { packExtension } from "@anthropic-ai/mcpb";
 import { build, type Metafile } from "esbuild";
 import { teamTools, tools } from "../src/local-mcp/server/server.ts";
+import { licensesOf } from "./third-party-licenses.ts";
 
 const root = join(import.meta.dirname, "..");
 const source = join(root, "desktop");
@@ -40,7 +41,7 @@ const { metafile } = await build({
 });
 const foreign = [...notBundled(metafile), ...nativeFiles()];
 if (foreign.length > 0) throw new Error(`The bundle needs what Claude Desktop cannot load: ${foreign.join(", ")}`);
-writeFileSync(join(folder, "server", "third-party-licenses.txt"), licenses(metafile));
+writeFileSync(join(folder, "server", "third-party-licenses.txt"), licensesOf(root, [metafile]));
 // It validates the manifest, and says what is wrong.
 if (!(await packExtension({ extensionPath: folder, outputPath: packed, silent: true }))) {
   throw new Error("The bundle could not be packed.");
@@ -65,23 +66,4 @@ function nativeFiles(): string[] {
   return readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((path) =>
     /\.(node|so|dylib|dll|exe)$/.test(path),
   );
-}
-
-/** The licenses of what is bundled ask that their text goes with it. */
-function licenses({ inputs }: Metafile): string {
-  const packages = Object.keys(inputs).map((path) => /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1]);
-  const found = [...new Set(packages)].filter((path) => path !== undefined).sort();
-  return found.map((path) => `${path.replace(/^.*node_modules\//, "")}\n\n${licenseOf(join(root, path))}\n`).join("\n");
-}
-
-function licenseOf(path: string): string {
-  const name = readdirSync(path).find((one) => /^licen[cs]e/i.test(one));
-  return name === undefined ? licenseSaid(path) : readFileSync(join(path, name), "utf8");
-}
-
-/** A package may come without the text: then what it says of itself goes along. */
-function licenseSaid(path: string): string {
-  const about = JSON.parse(readFileSync(join(path, "package.json"), "utf8")) as Record<string, unknown>;
-  if (typeof about["license"] !== "string") throw new Error(`${path} names no license.`);
-  return `${about["license"]}, as its package.json says: ${JSON.stringify({ author: about["author"], repository: about["repository"] })}`;
 }

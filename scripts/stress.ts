@@ -28,6 +28,15 @@ const runs: Readonly<Record<string, TestRun>> = {
     test: "e2e/supervise-kills.test.ts",
     options: { rounds: { env: "SHIM_KILL_ROUNDS", value: "200" }, seed: { env: "SHIM_KILL_SEED", value: "1" } },
   },
+  "evolve-kill": {
+    about:
+      "shim evolve is killed at random moments, and the next run has to finish it; --rounds 1 --seed N repeats one",
+    test: "e2e/evolve-kill.test.ts",
+    options: {
+      rounds: { env: "SHIM_EVOLVE_KILL_ROUNDS", value: "60" },
+      seed: { env: "SHIM_EVOLVE_KILL_SEED", value: "1" },
+    },
+  },
   processes: {
     about: "the server is started and ended in every way, again and again, with the built programs",
     test: "e2e/processes.test.ts",

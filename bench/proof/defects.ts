@@ -24,6 +24,8 @@ export interface SeedRequest {
   /** Text of the entry and of other modules, which get some of the dead exports. */
   readonly sources: Readonly<Record<string, string>>;
   readonly seed: number;
+  /** Of a path in an import. */
+  readonly importEnd?: string;
 }
 
 export const counts: Readonly<Record<DefectKind, number>> = {
@@ -45,7 +47,7 @@ interface Declaration {
  * Adds defects to the modules of a package: dead exports to those that exist, everything to two new
  * ones, which the entry exports. Same seed, same defects.
  */
-export function seedDefects({ entry, sources, seed }: SeedRequest): Seeding {
+export function seedDefects({ entry, sources, seed, importEnd = "" }: SeedRequest): Seeding {
   const random = seededRandom(seed);
   const draw = (below: number): number => Math.floor(random() * below);
   const folder = posix.dirname(entry);
@@ -70,12 +72,12 @@ export function seedDefects({ entry, sources, seed }: SeedRequest): Seeding {
   for (const [file, declarations] of byFile) {
     const at = added.indexOf(file);
     const used = declarations.filter(({ isUsed }) => isUsed).map(({ symbol }) => symbol);
-    const end = at < 0 ? "" : `\nexport const seededUse${at + 1} = [${used.join(", ")}];\n`;
+    const end = at < 0 ? "" : `\nexport const seededUse${at + 1}: readonly unknown[] = [${used.join(", ")}];\n`;
     const written = append(sources[file] ?? "", declarations, file);
     defects.push(...written.defects);
     if (declarations.length > 0 || at >= 0) texts[file] = written.text + end;
   }
-  const exported = added.map((_, at) => `export { seededUse${at + 1} } from "./seeded-${at + 1}";\n`);
+  const exported = added.map((_, at) => `export { seededUse${at + 1} } from "./seeded-${at + 1}${importEnd}";\n`);
   texts[entry] = withLineEnd(sources[entry] ?? "") + exported.join("");
   return { texts, defects };
 }

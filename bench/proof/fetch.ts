@@ -1,17 +1,18 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
 import * as z from "zod";
 import type { ProofPackage, Published } from "./packages.ts";
 
 const own = join(import.meta.dirname, "../../node_modules");
-const store = join(import.meta.dirname, "../../.scratch/packages");
+export const packagesFolder = join(import.meta.dirname, "../../.scratch/packages");
 
 /** Packages of this repository that each project uses as its own. */
 const toolPackages = [
   "@ast-grep/cli",
   "@ast-grep/napi",
   "@types/node",
+  "@vitest/coverage-v8",
   "fallow",
   "jscodeshift",
   "knip",
@@ -26,7 +27,7 @@ const Packed = z.array(z.object({ filename: z.string(), integrity: z.string() })
 
 /** Downloads with npm, once; the network is needed the first time only. @returns the unpacked folder */
 function download({ name, version, integrity }: Published): string {
-  const folder = join(store, "published", `${name.replaceAll("/", "+")}@${version}`);
+  const folder = join(packagesFolder, "published", `${name.replaceAll("/", "+")}@${version}`);
   if (existsSync(folder)) return join(folder, "package");
   const temporary = `${folder}.part`;
   rmSync(temporary, { recursive: true, force: true });
@@ -49,11 +50,11 @@ function download({ name, version, integrity }: Published): string {
 
 /** Makes the package a project of its own: its sources and tests, in a repository with one commit. */
 export function prepare(one: ProofPackage): string {
-  const root = join(store, one.folder);
+  const root = join(packagesFolder, one.folder);
   rmSync(root, { recursive: true, force: true });
   const builds = new Set(["dist", "cjs", "esm", "mjs", "lib"].map((name) => join(download(one), name)));
   cpSync(download(one), root, { recursive: true, filter: (path) => !builds.has(path) });
-  for (const file of Object.keys(one.leftOut)) rmSync(join(root, file), { force: true });
+  for (const file of Object.keys(one.leftOut)) rmSync(join(root, file), { recursive: true, force: true });
   writeProject(one, root);
   linkTools(root);
   for (const dependency of one.dependencies) {
@@ -80,11 +81,11 @@ const compilerOptions = {
 };
 
 /** The published manifest names tools that are not installed here, and a build that is left out. */
-function writeProject({ entry, tests }: ProofPackage, root: string): void {
+function writeProject({ entry, tests, exports }: ProofPackage, root: string): void {
   const manifest = Manifest.parse(JSON.parse(readFileSync(join(root, "package.json"), "utf8")));
   const { name, version, dependencies } = manifest;
   const test = { scripts: { test: "vitest run" }, devDependencies: { vitest: "*" } };
-  write(root, "package.json", { name, version, main: entry, source: entry, dependencies, ...test });
+  write(root, "package.json", { name, version, main: entry, source: entry, exports, dependencies, ...test });
   // Without it oxlint would find the one of this repository.
   write(root, ".oxlintrc.json", {});
   write(root, "tsconfig.json", { compilerOptions, include: ["src", "__tests__", "*.d.ts"] });
@@ -121,4 +122,9 @@ export function commitAll(root: string, message: string): void {
   const author = ["-c", "user.name=proof", "-c", "user.email=proof@example.invalid", "-c", "core.hooksPath=/dev/null"];
   git(root, "add", "--all");
   git(root, ...author, "commit", "--quiet", "--allow-empty", "-m", message);
+}
+
+export function testsPass(root: string): boolean {
+  const env = { ...process.env, CI: "1", NO_COLOR: "1" };
+  return spawnSync("npm", ["test", "--silent"], { cwd: root, env, stdio: "ignore" }).status === 0;
 }

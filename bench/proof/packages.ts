@@ -1,3 +1,5 @@
+import { cdrTests, sqidsTests } from "./test-answers.ts";
+
 /** A published package: npm's own integrity, which the download must have. */
 export interface Published {
   readonly name: string;
@@ -11,11 +13,17 @@ export interface ProofPackage extends Published {
   /** Source from which everything else is reached; the published build is left out. */
   readonly entry: string;
   readonly tests: readonly string[];
-  /** Test files that cannot run, and why. */
+  /** Files and folders that are not there, and why: builds, and tests that cannot run. */
   readonly leftOut: Readonly<Record<string, string>>;
   readonly dependencies: readonly Published[];
   /** Files whose mutants are tried. */
   readonly mutated: readonly [string, string?];
+  /** What the scripted model writes where it is asked for tests, by the file that they test. */
+  readonly answers: Readonly<Record<string, string>>;
+  /** Paths by which its tests import the package. */
+  readonly exports?: Readonly<Record<string, string>>;
+  /** Too large for the rest: its findings alone, with those of seeded defects. */
+  readonly isAnalysedOnly?: true;
   /** A name that the package declares in `file`, for a rename. */
   readonly renamed: { readonly file: string; readonly name: string };
 }
@@ -23,7 +31,12 @@ export interface ProofPackage extends Published {
 const jestSnapshots = "its inline snapshots are in the format of jest";
 const stricter = "one expectation holds by the equality of jest only";
 const required = "it loads TypeScript with require";
-const notPublished = "it needs files or packages that are not published";
+const ownBuild = "it loads the build of the package, which is left out";
+const built = "it is a build";
+
+function needs(packages: string): string {
+  return `it needs ${packages}, which the package does not depend on`;
+}
 
 export const packages: readonly ProofPackage[] = [
   {
@@ -36,6 +49,7 @@ export const packages: readonly ProofPackage[] = [
     leftOut: { "src/tests/uniques.test.ts": "it encodes millions of numbers, for minutes" },
     dependencies: [],
     mutated: ["src/sqids.ts"],
+    answers: { "src/sqids.ts": sqidsTests },
     renamed: { file: "src/sqids.ts", name: "defaultOptions" },
   },
   {
@@ -48,6 +62,7 @@ export const packages: readonly ProofPackage[] = [
     leftOut: { "src/CdrReader.test.ts": jestSnapshots },
     dependencies: [],
     mutated: ["src/lengthCodes.ts", "src/getEncapsulationKindInfo.ts"],
+    answers: { "src/CdrReader.ts": cdrTests, "src/CdrWriter.ts": cdrTests },
     renamed: { file: "src/lengthCodes.ts", name: "getLengthCodeForObjectSize" },
   },
   {
@@ -58,7 +73,7 @@ export const packages: readonly ProofPackage[] = [
     entry: "src/hashids.ts",
     tests: ["src/tests/*.test.ts"],
     leftOut: {
-      "src/tests/requiring.test.ts": notPublished,
+      "src/tests/requiring.test.ts": ownBuild,
       "src/tests/bad-input.test.ts": jestSnapshots,
       "src/tests/bigint.test.ts": jestSnapshots,
       "src/tests/custom-params-hex.test.ts": required,
@@ -68,6 +83,7 @@ export const packages: readonly ProofPackage[] = [
     },
     dependencies: [],
     mutated: ["src/util.ts", "src/hashids.ts"],
+    answers: {},
     renamed: { file: "src/util.ts", name: "keepUnique" },
   },
   {
@@ -78,9 +94,9 @@ export const packages: readonly ProofPackage[] = [
     entry: "src/index.ts",
     tests: ["__tests__/*.ts"],
     leftOut: {
-      "__tests__/react.tsx": notPublished,
-      "__tests__/promise.ts": notPublished,
-      "__tests__/serialize.ts": notPublished,
+      "__tests__/react.tsx": needs("react, react-dom and prop-types"),
+      "__tests__/promise.ts": needs("bluebird"),
+      "__tests__/serialize.ts": needs("lodash"),
       "__tests__/default.ts": stricter,
       "__tests__/infinite.ts": stricter,
     },
@@ -97,6 +113,7 @@ export const packages: readonly ProofPackage[] = [
       },
     ],
     mutated: ["src/utils.ts", "src/maxAge.ts"],
+    answers: {},
     renamed: { file: "src/utils.ts", name: "combine" },
   },
   {
@@ -130,6 +147,34 @@ export const packages: readonly ProofPackage[] = [
       },
     ],
     mutated: ["src/pipe.ts", "src/combine.ts"],
+    answers: {},
     renamed: { file: "src/helpers.ts", name: "talkbackPlaceholder" },
+  },
+  {
+    folder: "zod",
+    name: "zod",
+    version: "4.6.7",
+    integrity: "sha512-g8W2D2kU6a8untc053fX1uVBKzM7yqAxW/3zwk83+6RyF2+SKOuV+c0wBDhUwzV1PaGapmZH+rmcUzPf+3CGwg==",
+    entry: "src/index.ts",
+    tests: [],
+    leftOut: Object.fromEntries(
+      ["compile", "index"]
+        .flatMap((name) => [".cjs", ".d.cts", ".d.ts", ".js"].map((end) => name + end))
+        .concat("locales", "mini", "v3", "v4", "v4-mini")
+        .map((path) => [path, built]),
+    ),
+    dependencies: [],
+    mutated: ["src/index.ts"],
+    answers: {},
+    exports: {
+      ".": "./src/index.ts",
+      "./locales": "./src/locales/index.ts",
+      "./mini": "./src/mini/index.ts",
+      "./v3": "./src/v3/index.ts",
+      "./v4": "./src/v4/index.ts",
+      "./v4/core": "./src/v4/core/index.ts",
+    },
+    isAnalysedOnly: true,
+    renamed: { file: "src/v4/core/util.ts", name: "assertEqual" },
   },
 ];

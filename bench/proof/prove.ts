@@ -1,12 +1,11 @@
-import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Finding } from "../../src/analysis/finding.ts";
 import { compareTools, joinedFindings, type ToolComparison } from "./compare-tools.ts";
 import { writeCodemods, writeRemoval } from "./codemods.ts";
-import { seedDefects, type DefectKind } from "./defects.ts";
-import { commitAll, git, prepare } from "./fetch.ts";
+import { seedDefects, type Defect, type DefectKind, type Seeding, type SeedRequest } from "./defects.ts";
+import { commitAll, git, prepare, testsPass } from "./fetch.ts";
 import { isOf, matchDefects } from "./match-defects.ts";
 import { proveMutants, type MutantFigures } from "./mutants.ts";
 import type { ProofPackage } from "./packages.ts";
@@ -20,8 +19,8 @@ export interface Proof {
   readonly joined: ReadonlyMap<string, number>;
   readonly seeded: number;
   readonly found: number;
-  readonly fixed: number;
-  readonly mechanical: number;
+  /** Null where it is only analysed. */
+  readonly fixed: { readonly count: number; readonly mechanical: number } | null;
   readonly branches: readonly string[];
   readonly mutants: MutantFigures | null;
   /** What does not hold. */
@@ -41,7 +40,8 @@ export async function prove(one: ProofPackage, options: ProofOptions): Promise<P
   const scratch = mkdtempSync(join(tmpdir(), "shim-proof-"));
   try {
     const proof = withShim((shim) => proveTools(shim, one, { root, scratch, seed: options.seed }));
-    const mutants = options.mutants > 0 ? await proveMutants(prepare(one), one, options) : null;
+    const mutants =
+      options.mutants > 0 && one.isAnalysedOnly !== true ? await proveMutants(prepare(one), one, options) : null;
     return { ...proof, mutants, faults: [...proof.faults, ...(mutants?.faults ?? [])] };
   } finally {
     rmSync(scratch, { recursive: true, force: true });
@@ -56,53 +56,76 @@ interface Setting {
 
 function proveTools(shim: Shim, one: ProofPackage, setting: Setting): Omit<Proof, "mutants"> {
   const { root } = setting;
-  const faults: string[] = testsPass(root) ? [] : ["the tests fail before anything is changed"];
+  const isWhole = one.isAnalysedOnly !== true;
+  const faults: string[] = !isWhole || testsPass(root) ? [] : ["the tests fail before anything is changed"];
   const start = performance.now();
   const report = shim.analyze(root);
   const analyzeMs = performance.now() - start;
   const tools = compareTools(root, report);
   for (const { tool, differences } of tools) faults.push(...differences.map((each) => `${tool} ${each}`));
-  const branches = Object.entries(writeCodemods(setting.scratch, one)).flatMap(([tool, path]) => {
+  const codemods = isWhole ? Object.entries(writeCodemods(setting.scratch, one)) : [];
+  const branches = codemods.flatMap(([tool, path]) => {
     return attempt(faults, tool, () => shim.transform(root, path)?.branch ?? []).flat();
   });
-  const seeded = proveSeeded(shim, one, setting, faults);
+  const clean = git(root, "rev-parse", "HEAD").trim();
+  const seeded = findSeeded(shim, root, seedPackage(root, one, setting.seed), faults);
+  commitAll(root, "seeded");
+  const fixed = isWhole ? fixSeeded(shim, setting, { ...seeded, clean }, faults) : null;
   const { findings } = report;
   const common = { name: `${one.name} ${one.version}`, analyzeMs, findings: findings.length, tools };
-  return { ...common, ...seeded, joined: joinedFindings(report), branches: [...branches, ...seeded.branches], faults };
+  const joined = joinedFindings(report);
+  const { found, defects } = seeded;
+  const all = [...branches, ...(fixed?.branches ?? [])];
+  return { ...common, joined, found, seeded: defects.length, fixed, branches: all, faults };
 }
 
-type Seeded = Pick<Proof, "seeded" | "found" | "fixed" | "mechanical" | "branches">;
+/** Adds the defects to the files of the package. */
+export function seedPackage(root: string, { entry, renamed }: ProofPackage, seed: number): Seeding {
+  return writeSeeds(root, [entry, renamed.file], { entry, seed });
+}
 
-/** Defects are found, and nothing else; what is mechanical is fixed on branches, which are merged. */
-function proveSeeded(shim: Shim, one: ProofPackage, { root, scratch, seed }: Setting, faults: string[]): Seeded {
-  const files = [...new Set([one.entry, one.renamed.file])];
-  const base = git(root, "rev-parse", "HEAD").trim();
+/** @param files get dead exports; the entry is one of them */
+export function writeSeeds(root: string, files: readonly string[], request: Omit<SeedRequest, "sources">): Seeding {
   const sources = Object.fromEntries(files.map((file) => [file, readFileSync(join(root, file), "utf8")]));
-  const { texts, defects } = seedDefects({ entry: one.entry, sources, seed });
-  for (const [file, text] of Object.entries(texts)) writeFileSync(join(root, file), text);
-  const before = freshFindings(shim, root, "HEAD");
-  const { missed, strays } = matchDefects(before, defects);
+  const seeding = seedDefects({ ...request, sources });
+  for (const [file, text] of Object.entries(seeding.texts)) writeFileSync(join(root, file), text);
+  return seeding;
+}
+
+interface Seeded {
+  readonly defects: readonly Defect[];
+  readonly found: number;
+  readonly fresh: readonly Finding[];
+}
+
+/** The defects are found, and nothing else. */
+export function findSeeded(shim: Shim, root: string, { defects }: Seeding, faults: string[]): Seeded {
+  const fresh = freshFindings(shim, root, "HEAD");
+  const { missed, strays } = matchDefects(fresh, defects);
   faults.push(...missed.map(({ kind, file, symbol }) => `not found: ${kind} ${symbol} in ${file}`));
   faults.push(...strays.map(({ tool, rule, file, message }) => `not seeded: ${tool} ${rule} in ${file}: ${message}`));
-  commitAll(root, "seeded");
+  return { defects, found: defects.length - missed.length, fresh };
+}
+
+/** What is mechanical is fixed on branches, which are merged. */
+function fixSeeded(
+  shim: Shim,
+  { root, scratch }: Setting,
+  { defects, fresh, clean }: Seeded & { readonly clean: string },
+  faults: string[],
+): NonNullable<Proof["fixed"]> & { readonly branches: readonly string[] } {
   const branches: string[] = [];
-  for (const what of ["lint-fix:oxlint", writeRemoval(scratch, before)]) {
+  for (const what of ["lint-fix:oxlint", writeRemoval(scratch, fresh)]) {
     const [branch] = attempt(faults, what, () => shim.transform(root, what)?.branch);
     if (!branch) continue;
     git(root, "merge", "--quiet", "--ff-only", branch);
     branches.push(branch);
   }
-  const count = defects.filter(({ kind }) => mechanical.includes(kind)).length;
-  const left = freshFindings(shim, root, base).filter((finding) => mechanical.some((kind) => isOf(kind, finding)));
+  const mechanicalCount = defects.filter(({ kind }) => mechanical.includes(kind)).length;
+  const left = freshFindings(shim, root, clean).filter((finding) => mechanical.some((kind) => isOf(kind, finding)));
   faults.push(...left.map(({ rule, file, symbol }) => `not fixed: ${rule} ${symbol ?? ""} in ${file}`));
   if (!testsPass(root)) faults.push("the tests fail after the fixes");
-  return {
-    seeded: defects.length,
-    found: defects.length - missed.length,
-    fixed: count - left.length,
-    mechanical: count,
-    branches,
-  };
+  return { count: mechanicalCount - left.length, mechanical: mechanicalCount, branches };
 }
 
 function freshFindings(shim: Shim, root: string, since: string): Finding[] {
@@ -110,16 +133,11 @@ function freshFindings(shim: Shim, root: string, since: string): Finding[] {
 }
 
 /** What throws is a fault, and the proof goes on. */
-function attempt<T>(faults: string[], what: string, body: () => T): T[] {
+export function attempt<T>(faults: string[], what: string, body: () => T): T[] {
   try {
     return [body()];
   } catch (error) {
     faults.push(`${what}: ${error instanceof Error ? error.message : String(error)}`);
     return [];
   }
-}
-
-function testsPass(root: string): boolean {
-  const env = { ...process.env, CI: "1", NO_COLOR: "1" };
-  return spawnSync("npm", ["test", "--silent"], { cwd: root, env, stdio: "ignore" }).status === 0;
 }

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as z from "zod";
 import { Report } from "../../src/analysis/report.ts";
+import { EvolveReport } from "../../src/evolution/report.ts";
 
 const launcher = join(import.meta.dirname, "../../bin/shim.mjs");
 
@@ -14,6 +15,11 @@ export interface Shim {
   readonly analyze: (root: string, ...args: string[]) => Report;
   /** Leaves a branch, or null where nothing was to change. @throws {Error} where it was refused */
   readonly transform: (root: string, what: string, ...args: string[]) => Transformed | null;
+  readonly evolve: (root: string, ...args: string[]) => EvolveReport;
+  /** Merges the work of a task that was kept. */
+  readonly accept: (root: string, task: number) => void;
+  /** Folder that is deleted in the end. */
+  readonly home: string;
 }
 
 /** The built command, with a home of its own. */
@@ -35,6 +41,10 @@ export function withShim<T>(body: (shim: Shim) => T): T {
         const { code, out } = run(root, [0, 3], ["transform", what, "--trust", "--branch", "--json", ...args]);
         return code === 3 ? null : Transformed.parse(JSON.parse(out));
       },
+      evolve: (root, ...args) =>
+        EvolveReport.parse(JSON.parse(run(root, [0], ["evolve", "--trust", "--json", ...args]).out)),
+      accept: (root, task) => void run(root, [0], ["evolve", "review", "--accept", String(task)]),
+      home,
     });
   } finally {
     rmSync(home, { recursive: true, force: true });

@@ -266,10 +266,17 @@ export const taskOperations = {
     summary: "Extends the deadline of an attempt to at least the given time from now; never shortens it.",
   }),
   "tasks.release": operation("POST /tasks/release", "work", {
-    input: z.strictObject({ ...claimedTaskFields, usage: used, ...models }),
+    input: z.strictObject({
+      ...claimedTaskFields,
+      reason: Reason.optional(),
+      /** Until it is queued again. */
+      delayMs: z.int().min(0).max(dayMs).default(0),
+      usage: used,
+      ...models,
+    }),
     output: z.object({ state: TaskState }),
     errors: holderErrors,
-    summary: "Returns a task to the queue; costs no attempt.",
+    summary: "Returns a task to the queue, at once or after a delay; costs no attempt.",
   }),
   "tasks.cancel": operation("POST /tasks/cancel", "submit", {
     input: z.strictObject({ task: TaskNumber, reason: Reason, requestId: Id.optional() }),

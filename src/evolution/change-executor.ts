@@ -1,9 +1,12 @@
-import * as z from "zod";
+import { posix } from "node:path";
 import type { Json } from "../contract/json.ts";
 import { redact } from "../redaction/redact.ts";
 import { ok, err, type Result } from "../shared/result.ts";
+import type { TransformFailure } from "../transform/failure.ts";
 import { linkModulesInside } from "../transform/link-modules.ts";
+import type { Release } from "../transform/request.ts";
 import { resetTo } from "../transform/throwaway-worktree.ts";
+import { waitForFiles } from "../transform/wait-for-files.ts";
 import type { Executor, RunOutcome, TaskRun } from "../worker-runner/executor.ts";
 import { readDiff } from "../worker-runner/read-diff.ts";
 import { commitAll, gitInFolder, gitInWorktree, resolveCommit } from "../worker-runner/work-git.ts";
@@ -39,10 +42,9 @@ export interface ChangeOptions {
   /** Limit of each tool and of each run of the tests. */
   readonly limitMs: number;
   readonly call: Caller;
+  /** [EV18] Reserves files of the repository, all or none. */
+  readonly reserve: (files: readonly string[]) => Promise<Result<Release, TransformFailure>>;
 }
-
-/** Stored in a checkpoint: where the task's own changes begin. */
-const Started = z.object({ evolve: z.object({ base: z.string() }) });
 
 /** [EV4] Makes one change in the task's worktree, and keeps it only if nothing got worse. */
 export async function runChange(options: ChangeOptions, run: TaskRun, task: ChangeTask): Promise<RunOutcome> {
@@ -50,8 +52,7 @@ export async function runChange(options: ChangeOptions, run: TaskRun, task: Chan
   if (stopped !== null) return failed(`${stoppedPrefix}${stopped}`, false);
   const { deps, project } = options;
   const git = gitInWorktree(deps.env, project.repository, run.folder);
-  const base = Started.safeParse(run.task.checkpoint).data?.evolve.base ?? (await resolveCommit(git, "HEAD"));
-  run.onCheckpoint({ evolve: { base } });
+  const base = run.base ?? (await resolveCommit(git, "HEAD"));
   run.onProgress({ percent: 5, note: "measuring what was there before" });
   const before = await measureBefore(options, base, run.signal);
   if (!before.ok) return run.signal.aborted ? { kind: "stopped" } : failed(before.error);
@@ -59,9 +60,41 @@ export async function runChange(options: ChangeOptions, run: TaskRun, task: Chan
   if (refusal !== null) return failed(refusal, false);
   if (isGone(task, before.value)) return unchanged(before.value, task);
   run.onProgress({ percent: 30, note: `changing ${task.candidate.files.join(", ")}`.slice(0, maxNoteChars) });
-  const made = await makeChange(options, run, task, { git, base });
-  if (!made.ok) return made.error;
-  return conclude(options, run, task, { git, base, before: before.value, mutants: made.value });
+  return withFiles(options, run, task, async () => {
+    const made = await makeChange(options, run, task, { git, base });
+    if (!made.ok) return withoutBranch(options, git, made.error);
+    return conclude(options, run, task, { git, base, before: before.value, mutants: made.value });
+  });
+}
+
+/** The worker deletes a branch that has nothing beyond the start. */
+async function withoutBranch(
+  { deps, project, base }: ChangeOptions,
+  git: Git,
+  outcome: RunOutcome,
+): Promise<RunOutcome> {
+  const isFinal = outcome.kind === "failed" && !outcome.isRetryable;
+  if (isFinal) await resetTo(git, await resolveCommit(gitInFolder(deps.env, project.top), base));
+  return outcome;
+}
+
+/** [EV18] */
+async function withFiles(
+  { project, reserve }: ChangeOptions,
+  run: TaskRun,
+  { candidate }: ChangeTask,
+  body: () => Promise<RunOutcome>,
+): Promise<RunOutcome> {
+  const reserved = await reserve(candidate.files.map((file) => posix.join(project.prefix, file)));
+  if (!reserved.ok) return waitForFiles(run, reserved.error.message);
+  const release = reserved.value;
+  try {
+    // A model is a chat of its own, which respects reservations. A second release is harmless.
+    if (candidate.method === "worker") await release();
+    return await body();
+  } finally {
+    await release();
+  }
 }
 
 const maxNoteChars = 400;
@@ -147,17 +180,24 @@ async function conclude(
   if (mutants?.survived === 0) return unchanged(before, task);
   const changes = parsePatch(diff).map((one) => Object.assign(one, { path: inProject(project.prefix, one.path) }));
   run.onProgress({ percent: 60, note: "measuring what is there now" });
-  const after = await measure(deps, project, { commit, tests, runs: 1, limitMs, signal });
+  const request = { commit, tests, runs: 1, limitMs, signal } as const;
+  const after = await unlessSame(changes, before, () => measure(deps, project, request));
   if (signal.aborted) return { kind: "stopped" };
   const input = after.ok ? { before, after: after.value, candidate: task.candidate, rules: task.rules, changes } : null;
   const reasons = input ? judge(input) : [after.ok ? "" : after.error];
   if (input && reasons.length === 0) return { kind: "done", result: toVerdict({ ...input, mutants, diff }) };
   run.onOutput(redact(`${reasons.join("\n")}\n${diff}`).text);
-  // The worker deletes a branch that has nothing beyond the start.
-  await resetTo(git, await resolveCommit(gitInFolder(deps.env, project.top), options.base));
   const reason = `${rejectedPrefix}${reasons.join("; ")}`;
   await stopRun(options, run, task, reason);
-  return failed(reason, false);
+  return withoutBranch(options, git, failed(reason, false));
+}
+
+function unlessSame(
+  changes: readonly FileDelta[],
+  before: Measured,
+  body: () => Promise<Result<Measured, string>>,
+): Result<Measured, string> | Promise<Result<Measured, string>> {
+  return changes.length === 0 ? ok(before) : body();
 }
 
 function inProject(prefix: string, path: string): string {

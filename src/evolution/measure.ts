@@ -1,13 +1,13 @@
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join, sep } from "node:path";
-import type { InstalledTool } from "../analysis/adapter.ts";
-import { tsc } from "../analysis/adapters/tsc.ts";
+import type { InstalledTool, ProjectView } from "../analysis/adapter.ts";
+import { hasReferences, tsc } from "../analysis/adapters/tsc.ts";
 import type { RunTests } from "../mutation/run-tests.ts";
 import { parseObject } from "../shared/json-fields.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { analyze, defaultMemoryMb, defaultTimeMs } from "../tool-runner/analyze.ts";
 import { probeIsolation } from "../tool-runner/isolation.ts";
-import { openProject } from "../tool-runner/project-folder.ts";
+import { openProject, projectPath } from "../tool-runner/project-folder.ts";
 import { runTool } from "../tool-runner/run-tool.ts";
 import { linkModulesInside } from "../transform/link-modules.ts";
 import { createThrowaway, type ThrowawayDeps, type ThrowawayWorktree } from "../transform/throwaway-worktree.ts";
@@ -109,7 +109,9 @@ async function emitApi(
   if (entries.length === 0) return { api: null, notes: [`${notMeasured}package.json names no entry.`] };
   const detected = tsc.detect(project);
   if (detected.kind !== "ready") return { api: null, notes: [`${notMeasured}${detected.why}.`] };
-  const files = await emitDeclarations(deps, detected.tool, { folder, scratch, signal });
+  const emission = { folder, scratch, signal };
+  const alone = await emitDeclarations(deps, detected.tool, emission);
+  const files = await orOfReferences(alone, project, () => buildDeclarations(deps, detected.tool, emission));
   if (typeof files === "string") return { api: null, notes: [`${notMeasured}${files}.`] };
   const found = findEntries(entries, new Set(files.keys()));
   return {
@@ -124,21 +126,60 @@ interface Emission {
   readonly signal: AbortSignal;
 }
 
+type Declarations = ReadonlyMap<string, string> | string;
+
+/** A solution has no files of its own. */
+function orOfReferences(
+  alone: Declarations,
+  project: ProjectView,
+  build: () => Promise<Declarations>,
+): Declarations | Promise<Declarations> {
+  return typeof alone === "string" && hasReferences(project) ? build() : alone;
+}
+
 /** @returns texts by path, or why there are none */
 async function emitDeclarations(
-  { env }: Pick<MeasureDeps, "env">,
+  deps: Pick<MeasureDeps, "env">,
   tool: InstalledTool,
-  { folder, scratch, signal }: Emission,
-): Promise<ReadonlyMap<string, string> | string> {
+  emission: Emission,
+): Promise<Declarations> {
+  const { scratch } = emission;
   // Files beside the project are written beside the folder of the output.
   const out = join(scratch, "a", "b", "c", "declarations");
   mkdirSync(out, { recursive: true });
   const switches = ["--noEmit", "--composite", "--incremental", "--declarationMap", "--noEmitOnError"];
   const off = switches.flatMap((name) => [name, "false"]);
   const args = ["--project", "tsconfig.json", "--declaration", "--emitDeclarationOnly", ...off];
-  const output = await runTool({
+  const output = await compile(deps, tool, emission, [...args, "--rootDir", ".", "--outDir", out]);
+  const files = readDeclarations(out);
+  if (files.size > 0) return files;
+  return output.ok ? "the compiler wrote no declarations" : output.error;
+}
+
+/** A project that only has references is built, in the worktree that is thrown away. */
+async function buildDeclarations(
+  deps: Pick<MeasureDeps, "env">,
+  tool: InstalledTool,
+  emission: Emission,
+): Promise<Declarations> {
+  const { folder } = emission;
+  const output = await compile(deps, tool, emission, ["-b", "--force", "--listEmittedFiles", "--pretty", "false"]);
+  if (!output.ok) return output.error;
+  const paths = [...output.value.stdout.matchAll(/^TSFILE: (.+\.d\.[cm]?ts)\r?$/gm)].map(([, path = ""]) => path);
+  if (paths.length === 0)
+    return "none of its projects writes declarations: they have neither composite nor declaration";
+  return new Map(paths.map((path) => [projectPath(folder, path), readFileSync(path, "utf8")]));
+}
+
+function compile(
+  { env }: Pick<MeasureDeps, "env">,
+  tool: InstalledTool,
+  { folder, scratch, signal }: Emission,
+  args: readonly string[],
+): ReturnType<typeof runTool> {
+  return runTool({
     tool,
-    command: { args: [...args, "--rootDir", ".", "--outDir", out] },
+    command: { args: [...args] },
     folder,
     scratch,
     env,
@@ -147,9 +188,6 @@ async function emitDeclarations(
     timeMs: defaultTimeMs,
     signal,
   });
-  const files = readDeclarations(out);
-  if (files.size > 0) return files;
-  return output.ok ? "the compiler wrote no declarations" : output.error;
 }
 
 function readDeclarations(folder: string): Map<string, string> {

@@ -18,24 +18,29 @@ export interface PlanOptions {
 
 const reportRef = "report";
 
+function refOf(index: number): string {
+  return `change-${index + 1}`;
+}
+
 /**
  * [EV9] Pure. One task for each candidate and one that reports, which is their parent. A task waits
- * for the one before it that has a file in common: no two change a file at the same time.
+ * for those before it that have a file in common: no two change a file at the same time.
  */
 export function toTasks(candidates: readonly Candidate[], options: PlanOptions): SubmittedTask[] {
   const { type, rules, limits, budget, facts } = options;
-  const lastOf = new Map<string, string>();
   const changes = candidates.map((candidate, at): SubmittedTask => {
-    const ref = `change-${at + 1}`;
-    const before = candidate.files.flatMap((file) => lastOf.get(file) ?? []);
-    for (const file of candidate.files) lastOf.set(file, ref);
+    const files = new Set(candidate.files);
+    // All of them: the last may be rejected, and its work is not there then.
+    const before = candidates
+      .slice(0, at)
+      .flatMap((one, index) => (one.files.some((file) => files.has(file)) ? refOf(index) : []));
     const payload: ChangeTask = { evolve: "change", candidate, rules, limits };
     return {
       type,
-      ref,
+      ref: refOf(at),
       payload: payload as unknown as Json,
       parent: reportRef,
-      dependsOn: [...new Set(before)],
+      dependsOn: before,
       onDependencyDeath: "ignore",
       startToCloseMs: limits.timeMs,
       tags,

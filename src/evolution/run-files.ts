@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
 import { NewTask } from "../contract/tasks.ts";
@@ -39,6 +39,8 @@ export type Decision = z.infer<typeof Decision>;
 const Decisions = z.object({ version: z.literal(1), decisions: z.array(Decision) });
 
 const maxDecisions = 5_000;
+const maxRuns = 100;
+const maxRunAgeMs = 180 * 86_400_000;
 
 /** This machine's files about the runs in one project. */
 export class RunFiles {
@@ -65,6 +67,14 @@ export class RunFiles {
     const folder = join(this.#folder, "runs");
     createPrivateFolder(folder);
     writeAtomically(join(folder, `${run.requestId}.json`), JSON.stringify(run));
+    this.#prune(folder, run.at);
+  }
+
+  /** [EV19] A run that has not ended is continued, however old it is. */
+  #prune(folder: string, now: number): void {
+    const isOld = ({ at, report }: RunFile, index: number): boolean =>
+      report?.isEnded === true && (index >= maxRuns || at < now - maxRunAgeMs);
+    for (const { requestId } of this.runs().filter(isOld)) rmSync(join(folder, `${requestId}.json`), { force: true });
   }
 
   decisions(): Decision[] {

@@ -138,15 +138,20 @@ function psFacts(pid: number, basicFacts: ProcessFacts): ProcessFacts | null {
       // The date must not depend on the language and zone of this process.
       env: { ...process.env, LC_ALL: "C", TZ: "UTC" },
     });
-    const [, parent, rss, start, command] =
-      /^\s*(\d+)\s+(\d+)\s+(\w+\s+\w+\s+\d+\s+[\d:]+\s+\d+)\s+(.*)$/m.exec(psLine) ?? [];
-    if (!parent || !start) return null;
-    return { parent: Number(parent), residentBytes: Number(rss) * 1024, start, command: command ?? "" };
+    return parsePs(psLine);
   } catch (error) {
     // Only an exit of ps itself proves absence; a slow or missing ps proves nothing.
     const isGone = error instanceof Error && "status" in error && error.status === 1;
     return isGone ? null : { ...basicFacts, start: unknownStart };
   }
+}
+
+/** [IP14] @param text of `ps -o ppid=,rss=,lstart=,comm=` for one process */
+export function parsePs(text: string): ProcessFacts | null {
+  const [, parent, rss, start, command] =
+    /^\s*(\d+)\s+(\d+)\s+(\w+\s+\w+\s+\d+\s+[\d:]+\s+\d+)\s+(.*)$/m.exec(text) ?? [];
+  if (!parent || !start) return null;
+  return { parent: Number(parent), residentBytes: Number(rss) * 1024, start, command: command ?? "" };
 }
 
 function signalFacts(pid: number): ProcessFacts | null {

@@ -1,19 +1,24 @@
 import { existsSync, realpathSync } from "node:fs";
 import { delimiter, isAbsolute, join } from "node:path";
 import { type Launch, shellWord } from "./launch.ts";
+import { isTemporary } from "./origin.ts";
 
 export interface CommandSource {
   readonly env: NodeJS.ProcessEnv;
   readonly launch: Pick<Launch, "node" | "script">;
 }
 
-/** [CL75] `shim` where the PATH's first one is this copy, else node and launcher; null: neither. */
+/**
+ * [CL75] [IP9] Returns `shim` where the PATH's first one is this copy, else npx, or node and the
+ * launcher; null: none of them.
+ */
 export function shimCommand({ env, launch }: CommandSource): string | null {
   const ownScript = findRealPath(launch.script);
   const folders = persistentPathFolders(env);
   const found = folders.map(findShim).find((script) => script !== null);
   if (found !== undefined && found === ownScript) return "shim";
   if (ownScript === null) return null;
+  if (isTemporary(ownScript)) return "npx shim-mcp";
   const hasNode = folders.some((folder) => existsSync(join(folder, "node")));
   return `${hasNode ? "node" : shellWord(launch.node)} ${shellWord(launch.script)}`;
 }

@@ -1,10 +1,11 @@
 import type { Driver, DriverName } from "./driver.ts";
 import { StoreError } from "./store-error.ts";
-import { messageOf } from "../shared/error.ts";
+import { codeOf, messageOf } from "../shared/error.ts";
 
 export interface LoadedDriver {
   readonly driver: DriverName;
   readonly open: Driver;
+  /** Why the first choice of SQLite failed; null when it was used, or is not installed. */
   readonly fallbackReason: string | null;
 }
 
@@ -20,25 +21,33 @@ const loaders: Record<DriverName, LoadDriver> = {
 };
 
 /**
- * [ST8] Falls back to the other SQLite driver.
+ * [ST8] [IP13] Falls back to the other SQLite driver.
  * @throws {StoreError} `store_unavailable` when neither loads
  */
 export async function loadDriver(preferred: DriverName = "better-sqlite3"): Promise<LoadedDriver> {
   const fallback: DriverName = preferred === "better-sqlite3" ? "node:sqlite" : "better-sqlite3";
-  let fallbackReason: string;
+  let reason: string;
+  let isInstalled: boolean;
   try {
     return { driver: preferred, open: await loaders[preferred](), fallbackReason: null };
   } catch (error) {
-    fallbackReason = `${preferred} could not be loaded: ${messageOf(error)}`;
+    reason = `${preferred} could not be loaded: ${messageOf(error)}`;
+    isInstalled = !isNotInstalled(error);
   }
   try {
-    return { driver: fallback, open: await loaders[fallback](), fallbackReason };
+    return { driver: fallback, open: await loaders[fallback](), fallbackReason: isInstalled ? reason : null };
   } catch (error) {
     throw new StoreError(
       "store_unavailable",
-      `no SQLite can be loaded, so nothing can be saved (${fallbackReason}; ${fallback} could not be loaded: ${messageOf(error)}). ` +
+      `no SQLite can be loaded, so nothing can be saved (${reason}; ${fallback} could not be loaded: ${messageOf(error)}). ` +
         `Run shim with Node 22.16 or newer (this is ${process.version}), or repeat \`npm install\` of shim with this Node.`,
       { cause: error },
     );
   }
+}
+
+/** The npm package comes without better-sqlite3, which is 27 MB for all its platforms. */
+function isNotInstalled(error: unknown): boolean {
+  const code = codeOf(error);
+  return code === "MODULE_NOT_FOUND" || code === "ERR_MODULE_NOT_FOUND";
 }

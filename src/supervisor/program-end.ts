@@ -12,7 +12,7 @@ export type ProgramEnding =
   | { readonly kind: "failed"; readonly reason: string }
   /**
    * A usage limit; `resetsAtMs`: epoch ms of its end, where known. `continuesIn`: title of a client
-   * that goes on meanwhile.
+   * that continues meanwhile.
    */
   | { readonly kind: "limited"; readonly resetsAtMs: number | null; readonly continuesIn?: string };
 

@@ -46,7 +46,7 @@ const Claude = z.strictObject({
     )
     .default([]),
   program: Text.default("claude"),
-  /** Another client that goes on while Claude Code has reached its usage limit. */
+  /** Another client that continues while Claude Code has reached its usage limit. */
   atLimit: z
     .strictObject({
       client: z.enum(otherClients),

@@ -11,7 +11,15 @@ import { mergeFindings } from "../analysis/merge.ts";
 import { adviceFor, countTotals, type Report, type ToolRun } from "../analysis/report.ts";
 import { GitError } from "../snapshots/git.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import { copyCommit, findCommit, findRepository, hasTrackedFiles, readChurn, type Repository } from "./history.ts";
+import {
+  copyCommit,
+  findCommit,
+  findRepository,
+  hasTrackedFiles,
+  linkConfigAbove,
+  readChurn,
+  type Repository,
+} from "./history.ts";
 import { probeIsolation, type Isolation } from "./isolation.ts";
 import { modulesOf, openCopy, openProject, projectPath } from "./project-folder.ts";
 import { runTool, systemPath } from "./run-tool.ts";
@@ -114,6 +122,7 @@ class Analysis {
   async #findingsAt(project: ProjectView, commit: string, notes: string[]): Promise<Baseline> {
     if (this.#repository === null) throw new Error("a commit without a repository has passed the check");
     const root = await copyCommit(this.#repository, commit, join(this.#scratch, "commit"));
+    linkConfigAbove(this.#repository, this.#scratch);
     const copy = openCopy(project, root);
     const results = await this.#runAll(copy, "then");
     for (const { run } of results) {

@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { oxlintConfigs } from "../analysis/adapters/oxlint.ts";
 import { parseChurn, type FileChurn } from "../analysis/hotspots.ts";
 import { GitError, run, text, userGit, type Git } from "../snapshots/git.ts";
 
@@ -82,6 +83,15 @@ export async function copyCommit(repository: Repository, commit: string, target:
   const folder = join(target, prefix);
   mkdirSync(folder, { recursive: true });
   return folder;
+}
+
+/** oxlint also obeys a configuration above the repository, which is to be above the copy, too. */
+export function linkConfigAbove({ top }: Repository, target: string): void {
+  for (let folder = dirname(top); ; folder = dirname(folder)) {
+    const name = oxlintConfigs.find((one) => existsSync(join(folder, one)));
+    if (name !== undefined) return symlinkSync(join(folder, name), join(target, name));
+    if (dirname(folder) === folder) return;
+  }
 }
 
 function inBatches(entries: readonly TreeEntry[]): TreeEntry[][] {

@@ -13,6 +13,7 @@ import type { Release, Tests, TransformDeps, TransformReport } from "./request.t
 import { defaultTimeMs, runTransform } from "./run-transform.ts";
 import { resetTo } from "./throwaway-worktree.ts";
 import { TransformTask } from "./transform-task.ts";
+import { waitForFiles } from "./wait-for-files.ts";
 
 /** A worker's settings for tasks that are transforms. */
 export const TransformSettings = z.strictObject({
@@ -35,9 +36,6 @@ export interface TransformExecutorOptions {
   readonly reserve: (paths: readonly string[], files: readonly string[]) => Promise<Result<Release, TransformFailure>>;
 }
 
-/** Until files are asked for again that another chat has reserved. */
-const reservedDelayMs = 30_000;
-
 /** [TX12] The worktree of the task gets the commit once everything has succeeded. */
 export function transformExecutor(deps: TransformDeps, options: TransformExecutorOptions): Executor {
   return { run: (run) => runTask(deps, options, run) };
@@ -53,7 +51,7 @@ async function runTask(deps: TransformDeps, options: TransformExecutorOptions, r
   const { top, repository, isTrusted, tests, timeoutMs, reserve } = options;
   const git = gitInWorktree(deps.env, repository, run.folder);
   const report = await runTransform(deps, {
-    source: { top, repository, base: await resolveCommit(git, "HEAD") },
+    source: { top, repository, base: run.base ?? (await resolveCommit(git, "HEAD")) },
     change: (tree) => toChange(task, tree),
     paths: task.paths,
     isTrusted,
@@ -62,7 +60,7 @@ async function runTask(deps: TransformDeps, options: TransformExecutorOptions, r
     signal: run.signal,
     onOutput: run.onOutput,
   });
-  if (!report.ok) return toOutcome(report.error);
+  if (!report.ok) return toOutcome(run, report.error);
   if (report.value.commit !== null) await resetTo(git, report.value.commit);
   return { kind: "done", result: toResult(report.value) };
 }
@@ -86,10 +84,9 @@ function realPathIn(tree: string, path: string): string | null {
   }
 }
 
-function toOutcome({ code, message, isRetryable }: TransformFailure): RunOutcome {
+function toOutcome(run: TaskRun, { code, message, isRetryable }: TransformFailure): RunOutcome {
   if (code === "stopped") return { kind: "stopped" };
-  const delay = code === "reserved" ? { delayMs: reservedDelayMs } : {};
-  return { kind: "failed", reason: message, isRetryable, ...delay };
+  return code === "reserved" ? waitForFiles(run, message) : { kind: "failed", reason: message, isRetryable };
 }
 
 function toResult({ tool, version, files, insertions, deletions, ...report }: TransformReport): Json {

@@ -92,6 +92,7 @@ export class Attempt {
       this.#emit({ type: "began", attempt: this.task.attempt, folder, isContinued });
       for (const note of taskFolder.notes) this.#note(note);
       this.#heartbeatData.setWork(taskFolder.location());
+      if (taskFolder.isNew) await this.#heartbeat.report();
       return ok(taskFolder);
     } catch (error) {
       if (error instanceof TaskFolderError) return err(error);
@@ -107,6 +108,7 @@ export class Attempt {
         task: this.task,
         folder: taskFolder.folder,
         merged: taskFolder.merged,
+        base: taskFolder.base,
         signal: this.#stopController.signal,
         budgetLeft: this.task.budget,
         onUsage: (usage) => this.#heartbeatData.addUsage(usage),

@@ -15,6 +15,8 @@ export interface TaskRun {
   /** Absolute. */
   readonly folder: string;
   readonly merged: MergedInputs;
+  /** Commit after which the changes of all attempts begin; null in a given folder. */
+  readonly base: string | null;
   /** Aborted: stop all processes and settle. The reason is a `Stop`. */
   readonly signal: AbortSignal;
   readonly budgetLeft: RemainingBudget;
@@ -35,6 +37,8 @@ export interface TaskRun {
 export type RunOutcome =
   | { readonly kind: "done"; readonly result: Json; readonly tests?: { readonly command: string } }
   | { readonly kind: "failed"; readonly reason: string; readonly isRetryable: boolean; readonly delayMs?: number }
+  /** Another chat has a thing that it needs: costs no attempt. */
+  | { readonly kind: "waiting"; readonly reason: string; readonly delayMs: number }
   | { readonly kind: "stopped" }
   | { readonly kind: "over_budget"; readonly reason: string };
 

@@ -90,7 +90,7 @@ export class AttemptFinisher {
   }
 
   async #fail({ end, reason: rawReason, isRetryable, delayMs }: FailedResult): Promise<AttemptEnd> {
-    const reason = redact(rawReason).text.slice(0, maxReasonChars) || "no reason given";
+    const reason = toReason(rawReason);
     const since = readClock(this.#deps.platform.clock);
     const answer = await this.#report("tasks.nack", {
       ...this.#claim,
@@ -120,8 +120,9 @@ export class AttemptFinisher {
     return budgetReason === null ? null : this.#toEnd("budget_exceeded", "dead", budgetReason);
   }
 
-  async #release({ end, reason }: Extract<AttemptResult, { kind: "given_back" }>): Promise<AttemptEnd> {
-    const answer = await this.#report("tasks.release", { ...this.#claim, ...this.#usage });
+  async #release({ end, reason, delayMs }: Extract<AttemptResult, { kind: "given_back" }>): Promise<AttemptEnd> {
+    const wait = delayMs === undefined ? {} : { reason: toReason(reason), delayMs };
+    const answer = await this.#report("tasks.release", { ...this.#claim, ...wait, ...this.#usage });
     return answer.ok ? this.#toEnd(end, answer.value.state, reason) : this.#notReported("lost", answer.error);
   }
 
@@ -148,6 +149,10 @@ export class AttemptFinisher {
   }
 }
 
+function toReason(text: string): string {
+  return redact(text).text.slice(0, maxReasonChars) || "no reason given";
+}
+
 export type AttemptResult =
   | { readonly kind: "done"; readonly result: Json }
   | {
@@ -158,7 +163,12 @@ export type AttemptResult =
       readonly delayMs?: number;
     }
   | { readonly kind: "over_budget"; readonly reason: string }
-  | { readonly kind: "given_back"; readonly end: "cancelled" | "released"; readonly reason: string }
+  | {
+      readonly kind: "given_back";
+      readonly end: "cancelled" | "released";
+      readonly reason: string;
+      readonly delayMs?: number;
+    }
   | { readonly kind: "lost"; readonly reason: string };
 
 export function toAttemptResult(
@@ -171,6 +181,7 @@ export function toAttemptResult(
   if (outcome.kind === "over_budget") return outcome;
   if (stop) return stoppedResult(stop);
   if (outcome.kind === "failed") return { ...outcome, end: "failed" };
+  if (outcome.kind === "waiting") return { ...outcome, kind: "given_back", end: "released" };
   return failedResult("failed", "it stopped on its own");
 }
 

@@ -3,7 +3,7 @@ import { basename, join } from "node:path";
 import type { Processes } from "../platform/processes.ts";
 import { GitError, run } from "../snapshots/git.ts";
 import { currentBranch, resolveCommit, gitInFolder, gitInWorktree, hasCommit, worktreeCommand } from "./work-git.ts";
-import { isFolderFree, readRecord, removeRecord, worktreePath, type WorkRecord } from "./work-record.ts";
+import { firstCommit, isFolderFree, readRecord, removeRecord, worktreePath, type WorkRecord } from "./work-record.ts";
 
 const maxAgeMs = 7 * 86_400_000;
 
@@ -36,7 +36,7 @@ export interface EndedTasks {
   readonly since: number;
 }
 
-/** Removes worktrees of ended tasks that a killed worker has left; git refuses one with changes. */
+/** Removes worktrees that a killed worker has left, and branches without work, of ended tasks. */
 export async function removeEnded(
   home: string,
   { env, processes }: Pick<OldWorktreeDeps, "env" | "processes">,
@@ -44,7 +44,9 @@ export async function removeEnded(
 ): Promise<void> {
   for (const { folder, record } of taskWorktrees(home)) {
     if (!isAmong(ended, record, folder) || !(await isFolderFree(processes, folder, record))) continue;
-    if (await removeWorktree(env, record, worktreePath(folder))) removeRecord(folder);
+    if (!(await removeWorktree(env, record, worktreePath(folder)))) continue;
+    if (record.isOffered !== true) await removeEmptyBranch(env, record);
+    removeRecord(folder);
   }
 }
 
@@ -68,25 +70,34 @@ async function removeIfUnused(
   { env, now, processes }: OldWorktreeDeps,
 ): Promise<boolean> {
   const isOld = now() - (leftAt(folder) ?? now()) >= maxAgeMs;
-  const isUnused = !isOld && (await isUntouched(env, record, folder));
-  if (!isOld && !isUnused) return false;
-  if (!(await isFolderFree(processes, folder, record))) return false;
+  if ((!isOld && !mayBeUnused(record)) || !(await isFolderFree(processes, folder, record))) return false;
+  if (!isOld && !(await isUntouched(env, record, folder))) return false;
   if (!(await removeWorktree(env, record, worktreePath(folder)))) return false;
-  const { repository, branch } = record;
-  // Git refuses if the branch has moved.
-  const deletion = ["update-ref", "-d", `refs/heads/${branch}`, firstCommit(record)];
-  if (isUnused) await run(gitInFolder(env, repository), deletion, "", [0, 1, 128]);
+  if (!isOld) await removeEmptyBranch(env, record);
   removeRecord(folder);
   return true;
 }
 
-/** A worker killed before its first save or commit has reported no worktree. */
-async function isUntouched(env: NodeJS.ProcessEnv, record: WorkRecord, folder: string): Promise<boolean> {
-  const { owner, repository } = record;
+/** Without an owner it was left in good order for the next attempt. */
+function mayBeUnused({ owner, isOffered }: WorkRecord): boolean {
+  return owner !== null && isOffered !== true;
+}
+
+/** Git refuses if the branch has moved. */
+async function removeEmptyBranch(env: NodeJS.ProcessEnv, record: WorkRecord): Promise<void> {
+  const git = gitInFolder(env, record.repository);
+  for (const commit of new Set([firstCommit(record), record.base]))
+    await run(git, ["update-ref", "-d", `refs/heads/${record.branch}`, commit], "", [0, 1, 128]);
+}
+
+/** Nothing was saved or committed in it. */
+async function isUntouched(
+  env: NodeJS.ProcessEnv,
+  { repository, ...record }: WorkRecord,
+  folder: string,
+): Promise<boolean> {
   const tree = worktreePath(folder);
   try {
-    // Left in good order for the next attempt.
-    if (owner === null) return false;
     if (await hasCommit(gitInFolder(env, repository), `refs/shim/${basename(folder)}`)) return false;
     return (
       !existsSync(tree) || (await resolveCommit(gitInWorktree(env, repository, tree), "HEAD")) === firstCommit(record)
@@ -95,11 +106,6 @@ async function isUntouched(env: NodeJS.ProcessEnv, record: WorkRecord, folder: s
     if (!(error instanceof GitError)) throw error;
     return false;
   }
-}
-
-/** The base with the work of other tasks, as SHIM has merged it. */
-function firstCommit({ base, merged }: WorkRecord): string {
-  return merged?.commit ?? base;
 }
 
 async function removeWorktree(

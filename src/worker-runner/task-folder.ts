@@ -26,6 +26,10 @@ export interface TaskFolder {
   readonly isContinued: boolean;
   readonly notes: readonly string[];
   readonly merged: MergedInputs;
+  /** Made for this attempt: the coordinator has to know of it before work in it begins. */
+  readonly isNew: boolean;
+  /** Commit after which the changes of all attempts begin; null in a given folder. */
+  readonly base: string | null;
   location(): Json;
   /** Saves the present work while the task runs. */
   save(): Promise<void>;
@@ -64,6 +68,8 @@ export function fixedFolder(folder: string, machine: string): { open: (task: Cla
         isContinued: checkpoint !== null,
         notes: [],
         merged: noMergedInputs,
+        isNew: false,
+        base: null,
         location: () => ({ machine, folder }),
         save: () => Promise.resolve(),
         problem: () => Promise.resolve(null),

@@ -83,6 +83,13 @@ export class TaskHeartbeat {
     this.#renewal.check();
   }
 
+  /** [WK71] Sends what is new at once; without an answer it stays due. */
+  async report(): Promise<void> {
+    await this.#renewal.renew();
+    // One that was under way has not taken it along.
+    if (this.#data.hasUnsent && !this.#renewal.isStopped) await this.#renewal.renew();
+  }
+
   async flush(): Promise<HeartbeatAnswer> {
     await this.#renewal.stop();
     return this.#send(true);

@@ -4,6 +4,7 @@ import type { ClaimedTask } from "../contract/tasks.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
 import type { ProcessIdentity, Processes } from "../platform/processes.ts";
 import type { InputWork } from "./input-work.ts";
+import { markName, toMark } from "./marked-processes.ts";
 import {
   commonGitFolder,
   gitInFolder,
@@ -80,7 +81,7 @@ export class TaskWorktrees implements TaskFolders {
     const ownedRecord = { ...record, owner: self };
     writeRecord(recordFolder, ownedRecord);
     await unlock(gitInWorktree(env, repository, previous.folder));
-    const start = { commit: previous.commit, isContinued: true, notes: [] };
+    const start = { commit: previous.commit, isContinued: true, isNew: false, notes: [] };
     return new Worktree(this.#options, recordFolder, task, ownedRecord, start);
   }
 
@@ -106,11 +107,13 @@ export class TaskWorktrees implements TaskFolders {
       removeRecord(recordFolder);
       throw error;
     }
-    return new Worktree(this.#options, recordFolder, task, record, startPoint);
+    return new Worktree(this.#options, recordFolder, task, record, { ...startPoint, isNew: true });
   }
 
   async #add(branch: string, tree: string, commit: string): Promise<void> {
-    const git = gitInFolder(this.#options.env, this.#options.repository);
+    const { env, repository, self } = this.#options;
+    // Marked, so that one that outlives this process is ended before its worktree is removed.
+    const git = gitInFolder({ ...env, [markName]: toMark(self) }, repository);
     const add = (make: "-b" | "-B"): string[] => ["add", "--quiet", "--no-track", make, branch, tree, commit];
     // The failed first try may have made the branch, whose name is unique.
     await worktreeCommand(git, add("-b"), add("-B"));

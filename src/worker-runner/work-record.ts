@@ -26,8 +26,15 @@ const StoredRecord = z.object({
   base: z.string(),
   merged: MergedRecord.optional(),
   owner: z.object({ boot: z.string(), pid: z.int(), start: z.string() }).nullable(),
+  /** The branch may be part of a result. */
+  isOffered: z.boolean().optional(),
 });
 export type WorkRecord = z.infer<typeof StoredRecord>;
+
+/** The base with the work of other tasks, as SHIM has merged it. */
+export function firstCommit({ base, merged }: Pick<WorkRecord, "base" | "merged">): string {
+  return merged?.commit ?? base;
+}
 
 /** @param home SHIM's folder */
 export function worktreesIn(home: string): string {

@@ -17,7 +17,14 @@ import {
   type Commit,
 } from "./work-git.ts";
 import { noMergedInputs, type MergedInputs, type CommittedWork, type TaskFolder } from "./task-folder.ts";
-import { removeRecord, worktreePath, writeRecord, type MergedRecord, type WorkRecord } from "./work-record.ts";
+import {
+  firstCommit,
+  removeRecord,
+  worktreePath,
+  writeRecord,
+  type MergedRecord,
+  type WorkRecord,
+} from "./work-record.ts";
 import type { InputDeps } from "./worktree-inputs.ts";
 
 export interface WorktreeDeps extends InputDeps {
@@ -26,24 +33,26 @@ export interface WorktreeDeps extends InputDeps {
 
 const maxLeftOutNamed = 20;
 
+interface WorktreeStart {
+  readonly commit: string;
+  readonly isContinued: boolean;
+  readonly isNew: boolean;
+  readonly notes: readonly string[];
+}
+
 export class Worktree implements TaskFolder {
   readonly folder: string;
   readonly isContinued: boolean;
+  readonly isNew: boolean;
   readonly notes: readonly string[];
   readonly #deps: WorktreeDeps;
   readonly #recordFolder: string;
   readonly #task: ClaimedTask;
-  readonly #record: WorkRecord;
+  #record: WorkRecord;
   #commit: string;
   #jobBranch: string | null = null;
 
-  constructor(
-    deps: WorktreeDeps,
-    recordFolder: string,
-    task: ClaimedTask,
-    record: WorkRecord,
-    start: { readonly commit: string; readonly isContinued: boolean; readonly notes: readonly string[] },
-  ) {
+  constructor(deps: WorktreeDeps, recordFolder: string, task: ClaimedTask, record: WorkRecord, start: WorktreeStart) {
     this.#deps = deps;
     this.#recordFolder = recordFolder;
     this.#task = task;
@@ -51,11 +60,16 @@ export class Worktree implements TaskFolder {
     this.#commit = start.commit;
     this.folder = worktreePath(recordFolder);
     this.isContinued = start.isContinued;
+    this.isNew = start.isNew;
     this.notes = start.notes;
   }
 
   get merged(): MergedInputs {
     return this.#record.merged ?? noMergedInputs;
+  }
+
+  get base(): string {
+    return firstCommit(this.#record);
   }
 
   location(): Json {
@@ -84,11 +98,13 @@ export class Worktree implements TaskFolder {
     this.#commit = commit;
     await run(this.#git, ["update-ref", "-d", this.#ref]);
     const branch = await currentBranch(this.#git);
-    const { base, merged } = this.#record;
-    const isUnchanged = branch === this.#record.branch && commit === base;
+    const isUnchanged = branch === this.#record.branch && commit === this.#record.base;
+    this.#record = { ...this.#record, isOffered: !isUnchanged };
+    // Before the result is reported: no worker removes the branch of a result.
+    writeRecord(this.#recordFolder, this.#record);
     const { machine } = this.#deps;
     const leftOutField = leftOut.length > 0 ? { leftOut: firstLeftOut(leftOut, maxLeftOutNamed) } : {};
-    return { branch: isUnchanged ? null : branch, commit, base: merged?.commit ?? base, machine, ...leftOutField };
+    return { branch: isUnchanged ? null : branch, commit, base: this.base, machine, ...leftOutField };
   }
 
   async publish(work: CommittedWork): Promise<{ readonly work: CommittedWork; readonly note: string | null }> {

@@ -189,6 +189,8 @@ it("[RE13] finds the last words in the transcript where both were killed before 
     () => existsSync(transcript) && readFileSync(transcript, "utf8").includes('"text":"I begin."'),
     "the last words in the transcript",
   );
+  // Else it may start another one before it is killed itself.
+  first.claude.kill("SIGSTOP");
   killWithWorker(mcp);
   await kill(first);
   const [brief] = await rig.nextBriefs();

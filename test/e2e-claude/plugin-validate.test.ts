@@ -1,6 +1,6 @@
-import { spawnSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import { readText } from "#src/installer/client-files.ts";
 import { inspect } from "#src/installer/inspect.ts";
@@ -19,7 +19,8 @@ interface Ran {
 }
 
 function run(home: string, ...args: string[]): Ran {
-  const env = { HOME: home, PATH: "/usr/bin:/bin", CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1" };
+  const path = [dirname(process.execPath), "/usr/bin", "/bin"].join(delimiter);
+  const env = { HOME: home, PATH: path, CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1" };
   return spawnSync(claude, args, { cwd: home, env, encoding: "utf8", timeout: 60_000, input: "" });
 }
 
@@ -33,6 +34,17 @@ it("[IN14] claude plugin validate accepts the plugin and the marketplace", () =>
   expect([plugin.status, report.success]).toEqual([0, true]);
   expect([report.provides.hooks.length, report.provides.mcpServers.length]).toEqual([16, 1]);
   expect(run(home, "plugin", "validate", "--strict", root).status).toBe(0);
+});
+
+it("[IP15] the npm package is a marketplace, and the server of its plugin connects", () => {
+  const home = temporaryFolder();
+  const scratch = temporaryFolder();
+  execFileSync(process.execPath, [join(root, "scripts", "pack.ts"), scratch]);
+  const folder = join(scratch, "package");
+  expect(run(home, "plugin", "validate", "--strict", folder).status).toBe(0);
+  expect(run(home, "plugin", "marketplace", "add", folder).status).toBe(0);
+  expect(run(home, "plugin", "install", "shim@shim").status).toBe(0);
+  expect(run(home, "mcp", "list").stdout).toMatch(/^plugin:shim:shim: .*Connected$/m);
 });
 
 it("[IN13] inspect knows the plugin as claude plugin install leaves it", () => {

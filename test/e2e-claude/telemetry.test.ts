@@ -49,8 +49,7 @@ it("[OB22] [OB25] each request of the real client counts once with its cost, fro
 it("[OB24] requests that the real client has given up are failed tries", async () => {
   const { rig } = await aRigWithTelemetry();
   const error = { status: 400, type: "invalid_request_error", message: "no" };
-  const { claude } = await rig.print("work", { steps: [bash("sleep 1"), { error, times: 20 }] });
-  await claude.waitForExit();
+  await rig.over(await rig.print("work", { steps: [bash("sleep 1"), { error, times: 20 }] }));
   expect(rig.sessions()[0]?.readings.apiErrors?.value).toBeGreaterThanOrEqual(1);
 });
 
@@ -58,8 +57,7 @@ it("[OB24] without telemetry the tries of the real client that failed are counte
   const rig = new ClaudeRig();
   const overloaded = { status: 529, type: "overloaded_error", message: "no" };
   const steps = [bash("sleep 1"), { error: overloaded, times: 20 }];
-  const { claude } = await rig.print("work", { steps, env: { CLAUDE_CODE_MAX_RETRIES: "2" } });
-  await claude.waitForExit();
+  await rig.over(await rig.print("work", { steps, env: { CLAUDE_CODE_MAX_RETRIES: "2" } }));
   const { apiErrors } = rig.sessions()[0]?.readings ?? {};
   expect(apiErrors).toMatchObject({ source: "estimated" });
   // Of three: the client may write its last line after its last event, and the next event would read it.

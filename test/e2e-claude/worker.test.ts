@@ -111,7 +111,12 @@ it("[CX12] a task that passes its budget of tokens, or of cost, is stopped and d
     [{ tokens: 2_500 }, /3060 tokens of 2500/],
     [{ costMicros: 10_000 }, /0\.01 USD/],
   ] as const) {
-    const machine = await WorkerMachine.with([{ ...bash("echo on"), times: 20 }], { allowedTools: ["Bash"] });
+    // The answer that passes the limit is the last one, however late the worker reads it.
+    const steps = [
+      { ...bash("echo on"), times: 3 },
+      { ...bash("echo on"), hold: "beyond" },
+    ];
+    const machine = await WorkerMachine.with(steps, { allowedTools: ["Bash"] });
     const task = machine.submit(request, { budget });
     await machine.worker("--once").ended;
     const found = machine.ask("tasks.get", { task });

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
-import type { McpConnection } from "../../demo/mcp-connection.ts";
+import type { McpConnection } from "#src/platform/mcp-connection.ts";
 import type { Paths } from "#src/platform/paths.ts";
 import {
   answered,

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { sample } from "../../bench/figures.ts";
-import { type McpConnection, type Message, record } from "../../demo/mcp-connection.ts";
+import { type McpConnection, type Message, record } from "#src/platform/mcp-connection.ts";
 import type { Paths } from "#src/platform/paths.ts";
 import { createKey } from "#src/local-mcp/sync/workspace-key.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";

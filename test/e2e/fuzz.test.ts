@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { hookEvents } from "#src/contract/hook-input.ts";
-import { record, type McpConnection, type Message } from "../../demo/mcp-connection.ts";
+import { record, type McpConnection, type Message } from "#src/platform/mcp-connection.ts";
 import type { Paths } from "#src/platform/paths.ts";
 import { built, envOf, integrityOf, setting, startServer, storeOf } from "#harness/machine/mcp-process.ts";
 import { outputOf, type Output } from "#harness/machine/programs.ts";

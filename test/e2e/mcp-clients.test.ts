@@ -8,7 +8,7 @@ import { StdioClientTransport as Transport2 } from "@modelcontextprotocol/client
 import { Client as Client1 } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport as Transport1 } from "@modelcontextprotocol/sdk/client/stdio.js";
 import { expect, it, onTestFinished } from "vitest";
-import { record, type Message } from "../../demo/mcp-connection.ts";
+import { record, type Message } from "#src/platform/mcp-connection.ts";
 import type { Paths } from "#src/platform/paths.ts";
 import {
   answered,

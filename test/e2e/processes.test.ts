@@ -1,6 +1,6 @@
 import { readlinkSync, realpathSync } from "node:fs";
 import { expect, it, vi } from "vitest";
-import type { McpConnection } from "../../demo/mcp-connection.ts";
+import type { McpConnection } from "#src/platform/mcp-connection.ts";
 import type { Paths } from "#src/platform/paths.ts";
 import { isAlive, systemProcesses, type ProcessIdentity } from "#src/platform/processes.ts";
 import type { Store } from "#src/store/store.ts";

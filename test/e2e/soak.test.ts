@@ -3,7 +3,7 @@ import { readdirSync, existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import type { HookEvent } from "#src/contract/hook-input.ts";
-import type { Message } from "../../demo/mcp-connection.ts";
+import type { Message } from "#src/platform/mcp-connection.ts";
 import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
 import type { Paths } from "#src/platform/paths.ts";
 import { systemProcesses } from "#src/platform/processes.ts";

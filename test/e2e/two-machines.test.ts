@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { readProcessKey } from "#src/coordinator-client/local/process-key.ts";
 import { identify, systemProcesses } from "#src/platform/processes.ts";
-import { record, type McpConnection } from "../../demo/mcp-connection.ts";
+import { record, type McpConnection } from "#src/platform/mcp-connection.ts";
 import { CutProxy } from "#harness/edge/cut-proxy.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { git, makeProject } from "#harness/machine/git-project.ts";

@@ -71,6 +71,19 @@ export function taskAttemptRules(it: TaskTest): void {
     ]);
   });
 
+  it("[TA45] a task that is given back with a delay is queued again after it, at no cost", async ({ host, a }) => {
+    const task = await submitOne(host, { maxAttempts: 1 });
+    for (let times = 0; times < 3; times++) {
+      const given = await a.do("tasks.release", await a.take(), { reason: "its files are reserved", delayMs: minute });
+      expect(given).toEqual({ state: "scheduled" });
+      expect(await a.claim()).toEqual([]);
+      await pass(host, minute);
+      expect(await stateOf(host, task)).toBe("queued");
+    }
+    expect(await ask(host, "tasks.get", { task })).toMatchObject({ detail: "its files are reserved" });
+    expect(await a.take()).toMatchObject({ attempt: 1, maxAttempts: 1 });
+  });
+
   it("[TA15] what nobody takes in time is dead, and nobody gets it before the alarm has rung", async ({ host, a }) => {
     const task = await submitOne(host, { scheduleToStartMs: minute });
     const late = await submitOne(host, { scheduleToStartMs: minute, delayMs: minute, priority: 1 });

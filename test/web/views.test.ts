@@ -147,6 +147,24 @@ it("[WP11] with the keyboard alone: skip to the view, find a chat, dismiss it, a
   expect(await page.getByRole("status").textContent()).toBe("Dismissed.");
 });
 
+it("[WP8] [WP11] what was left can be asked again before the page is painted anew", async () => {
+  const rig = await aRig();
+  const { page } = await openTab(rig.served.link());
+  await open(page, `chat/${fleetIds.died}`, "Timeline, newest first");
+  await page.getByRole("button", { name: "Dismiss" }).click();
+  await page.getByRole("dialog").waitFor();
+  const isAsked: unknown = await page.evaluate(`(async () => {
+    const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+    document.querySelector("dialog button").click();
+    document.activeElement.click();
+    for (const wait of [frame, frame, frame]) await wait();
+    return document.querySelector("dialog")?.open === true;
+  })()`);
+  expect(isAsked).toBe(true);
+  for (const key of ["Escape", "Enter"]) await page.keyboard.press(key);
+  await page.getByRole("dialog").waitFor();
+});
+
 it("[WP12] an empty machine says in each view what to do first", async () => {
   const home = aCliHome();
   const served = await servePage(home, { isBuilt: true });

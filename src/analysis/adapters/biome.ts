@@ -1,5 +1,6 @@
 import { asObject, listAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { ok, type Result } from "../../shared/result.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
 import type { Adapter, Parsed, ParseContext, ToolOutput } from "../adapter.ts";
 import type { Level, RawFinding } from "../finding.ts";
 import { detectTool, firstFile } from "./detection.ts";
@@ -37,7 +38,7 @@ function toFinding(diagnostic: JsonObject | null, toFile: (path: string) => stri
     rule: textAt(diagnostic, "category") ?? "biome",
     level: levels[textAt(diagnostic, "severity") ?? ""] ?? "note",
     file: toFile(textAt(location, "path") ?? ""),
-    range: start && { ...start, endLine: end?.line, endColumn: end?.column },
+    range: start && { ...start, ...omitUndefined({ endLine: end?.line, endColumn: end?.column }) },
     message: textAt(diagnostic, "message") ?? "",
   };
 }

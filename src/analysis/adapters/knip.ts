@@ -1,4 +1,5 @@
 import { asObject, isRecord, listAt, numberAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import type { Adapter, Parsed, ParseContext, ProjectView, ToolOutput } from "../adapter.ts";
 import type { RawFinding } from "../finding.ts";
@@ -78,7 +79,7 @@ function toFinding(
   const line = numberAt(first, "line") || lineOf(project, file, symbol);
   const column = numberAt(first, "col") || undefined;
   const message = `${words[rule] ?? rule}: ${symbol}`;
-  return { rule, level: "warning", file, range: line ? { line, column } : null, message, symbol };
+  return { rule, level: "warning", file, range: line ? { line, ...omitUndefined({ column }) } : null, message, symbol };
 }
 
 /** Dependencies have no position in some versions. */

@@ -11,8 +11,10 @@ import { parseReport } from "./report-json.ts";
 const jsonConfigs = [".oxlintrc.json", ".oxlintrc.jsonc"];
 const codeConfigs = ["ts", "mts", "cts", "js", "mjs", "cjs"].map((ending) => `oxlint.config.${ending}`);
 
+export const oxlintConfigs = [...jsonConfigs, ...codeConfigs];
+
 function oxlintConfig(project: ProjectView): string | null {
-  return firstFile(project, [...jsonConfigs, ...codeConfigs]);
+  return firstFile(project, oxlintConfigs);
 }
 
 /** Outside a repository oxlint also reads what is installed. */

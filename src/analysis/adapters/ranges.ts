@@ -1,4 +1,5 @@
 import { numberAt, type JsonObject } from "../../shared/json-fields.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
 import type { Range } from "../finding.ts";
 
 /** Names of the fields of a range; `columnOffset` is added to columns that count from 0. */
@@ -16,7 +17,9 @@ export function rangeAt(from: JsonObject | null, fields: RangeFields): Range | n
   if (!line) return null;
   const column = columnAt(from, fields.column, fields.columnOffset);
   const endLine = fields.endLine === undefined ? undefined : numberAt(from, fields.endLine) || undefined;
-  return { line, column, endLine, endColumn: columnAt(from, fields.endColumn, fields.columnOffset) };
+  const endColumn = columnAt(from, fields.endColumn, fields.columnOffset);
+  // A finding becomes the payload of a task, and an undefined field is no JSON.
+  return { line, ...omitUndefined({ column, endLine, endColumn }) };
 }
 
 function columnAt(from: JsonObject | null, field: string | undefined, offset = 0): number | undefined {

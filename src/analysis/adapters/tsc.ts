@@ -26,7 +26,7 @@ export const tsc: Adapter = {
   parse: parseTsc,
 };
 
-function hasReferences(project: ProjectView): boolean {
+export function hasReferences(project: ProjectView): boolean {
   return listAt(asObject(parse(project.read(settings) ?? "")), "references").length > 0;
 }
 

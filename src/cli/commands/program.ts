@@ -6,6 +6,7 @@ import { addAnalyze } from "./analyze/analyze.ts";
 import { addAudit } from "./team/audit.ts";
 import { addChats } from "./team/chats.ts";
 import { addCheckpoints, addSearch } from "./sessions/checkpoints.ts";
+import { addCompletion } from "./setup/completion.ts";
 import { addConfig } from "./setup/config.ts";
 import { addBudget } from "./team/budget.ts";
 import { addInbox } from "./team/inbox.ts";
@@ -26,6 +27,7 @@ import { addKaizen } from "./learn/kaizen.ts";
 import { addReplay } from "./learn/replay.ts";
 import { addLead } from "./team/lead.ts";
 import { addMetrics } from "./care/metrics.ts";
+import { addMutants } from "./mutants/mutants.ts";
 import { addName } from "./sessions/name.ts";
 import { addOpportunities } from "./learn/opportunities.ts";
 import { addPause } from "./care/pause.ts";
@@ -36,6 +38,7 @@ import { addSessions } from "./sessions/sessions.ts";
 import { addService } from "./run/service.ts";
 import { addSettings } from "./team/settings.ts";
 import { addStatusline } from "./setup/statusline.ts";
+import { addUpdate } from "./setup/update.ts";
 import { addSupervise } from "./run/supervise.ts";
 import { addTask } from "./tasks/task.ts";
 import { addRouting } from "./tasks/routing.ts";
@@ -63,6 +66,8 @@ const groups: Readonly<Record<string, readonly AddCommand[]>> = {
     addInit,
     addUp,
     launcherOnly("demo", "a chat that works, is killed and continues, with real processes in a temporary folder"),
+    addUpdate,
+    addCompletion,
     addUninstall,
   ],
   "Inspect and recover:": [addSessions, addCheckpoints, addSearch, addResume, addRestore, addExplain, addName],
@@ -90,7 +95,7 @@ const groups: Readonly<Record<string, readonly AddCommand[]>> = {
     addAudit,
     addEdge,
   ],
-  "Improve code:": [addAnalyze, addTransform, addEvolve],
+  "Improve code:": [addAnalyze, addTransform, addMutants, addEvolve],
   "Learn from records:": [addOpportunities, addKaizen, addReplay, addExperiments],
   "Maintain:": [addDoctor, addMetrics, addConfig, addPause, addForget, addExport, addImport],
   "Started by clients:": [

@@ -126,6 +126,8 @@ export const handlers = {
     const released = endClaim(tx, input, "released", (row) =>
       lifecycle.requeue(tx, routes.withModels(row, input), {
         ended: "released",
+        reason: input.reason,
+        delayMs: input.delayMs,
         limitReached: budgets.recordFinalUsage(tx, row, input.usage),
       }),
     );

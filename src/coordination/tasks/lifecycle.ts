@@ -128,7 +128,7 @@ export function start<Row extends StartedColumns>(tx: Tx, chat: LivenessRow, row
 
 interface RequeueInput {
   readonly ended: Exclude<AttemptEnd, "done">;
-  readonly reason?: string;
+  readonly reason?: string | undefined;
   readonly isRetryable?: boolean;
   readonly delayMs?: number | undefined;
   readonly limitReached?: string | null;
@@ -142,7 +142,7 @@ const counters: Partial<Record<AttemptEnd, "failures" | "stalls" | "lost_chats">
   chat_offline: "lost_chats",
 };
 
-/** [TA10] Backoff after a failure; otherwise queued at once. [TA19] Keeps the progress. */
+/** [TA10] Backoff after a failure, else the given delay or none. [TA19] Keeps the progress. */
 export function requeue(tx: Tx, before: TaskRow, input: RequeueInput): TaskState {
   const { ended, reason } = input;
   const counter = counters[ended];
@@ -163,7 +163,7 @@ function endOrRetry(tx: Tx, row: TaskRow, input: RequeueInput): TaskState {
   if (row.cancel_reason !== null) return finish(tx, row, { state: "cancelled", detail: row.cancel_reason });
   const death = findDeathReason(tx, row, input);
   if (death) return finish(tx, row, { state: "dead", reason: death, detail: limitReached ?? reason ?? ended });
-  return makeRunnable(tx, row, counters[ended] === "failures" ? tx.now + (delayMs ?? backoffMs(row)) : tx.now);
+  return makeRunnable(tx, row, tx.now + (delayMs ?? (counters[ended] === "failures" ? backoffMs(row) : 0)));
 }
 
 /** [TA10] Limits failures; [TA20] stalls and lost chats count separately. */

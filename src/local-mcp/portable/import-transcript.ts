@@ -19,7 +19,7 @@ export interface ImportedTranscript extends TranscriptHead {
 /** Origin of a session that was read from a file: its own client may not have it. */
 export const importOrigin = "import";
 
-/** [PO4] [PO5] Stores a session as its client's transcript has it. @returns why that is not possible */
+/** [PO4] [PO5] Stores a session as its transcript has it. @returns why that is impossible */
 export function importTranscript(
   runtime: Runtime,
   path: string,

@@ -9,7 +9,7 @@ export interface TranscriptHead {
 
 type Identify = (line: JsonObject) => Omit<TranscriptHead, "client"> | null;
 
-/** What a line must have to be of this client. */
+/** Each reads the session from a line of its client, and null from any other line. */
 const identifiers: Partial<Record<HookClient, Identify>> = {
   codex: (line) => (line["type"] === "session_meta" ? headOf(objectAt(line, "payload"), "id") : null),
   "claude-code": (line) => (objectAt(line, "message") ? headOf(line, "sessionId") : null),

@@ -5,7 +5,7 @@ import * as sessions from "../sessions/sessions.ts";
 /** Set for a client that `shim resume` starts: the id to which the dead session was given. */
 export const successorVariable = "SHIM_SUCCESSOR";
 
-/** [HO9] [CA50] Gives a chat what was given to the id in its environment; a repeat changes nothing. */
+/** [HO9] [CA50] Moves the succession of the environment's id to a chat; repeatable. */
 export function adoptSuccession(sql: Sql, env: NodeJS.ProcessEnv, chat: string): void {
   const expected = env[successorVariable];
   if (expected === undefined || expected === chat) return;

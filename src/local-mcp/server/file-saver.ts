@@ -9,11 +9,11 @@ const maxLastSaveMs = 5_000;
 
 export class FileSaver {
   readonly #runtime: Runtime;
-  readonly #chat: Chat;
+  readonly #chat: Pick<Chat, "servedSessions">;
   readonly #abort = new AbortController();
   #running = Promise.resolve();
 
-  constructor(runtime: Runtime, chat: Chat) {
+  constructor(runtime: Runtime, chat: Pick<Chat, "servedSessions">) {
     this.#runtime = runtime;
     this.#chat = chat;
   }
@@ -24,7 +24,7 @@ export class FileSaver {
 
   /** [GS21] [CP33] Resolves once saved for a risky tool or a compaction, else at once. */
   saveFor(trigger: Trigger | null): Promise<void> {
-    if (trigger === "before_tool" || trigger === "compact") return this.#queue(() => takeAwaited(this.#runtime));
+    if (trigger === "before_tool" || trigger === "compact") return this.#saveNow();
     if (trigger !== null) void this.save();
     return Promise.resolve();
   }
@@ -38,10 +38,23 @@ export class FileSaver {
     return this.#queue(() => takePending(this.#runtime, this.#chat.servedSessions(), signal));
   }
 
+  /** Not behind others in the queue: the client waits, and the files change soon. */
+  #saveNow(): Promise<void> {
+    const saved = this.#logged(() => takeAwaited(this.#runtime));
+    void this.#queue(() => saved);
+    return saved;
+  }
+
   #queue(work: () => Promise<void>): Promise<void> {
-    this.#running = this.#running.then(work).catch((error: unknown) => {
-      this.#runtime.log("error", "the files of a checkpoint were not saved", { error: stackOf(error) });
-    });
+    this.#running = this.#running.then(() => this.#logged(work));
     return this.#running;
+  }
+
+  async #logged(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.#runtime.log("error", "the files of a checkpoint were not saved", { error: stackOf(error) });
+    }
   }
 }

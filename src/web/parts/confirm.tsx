@@ -1,6 +1,6 @@
 import { signal } from "@preact/signals";
 import type { JSX } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Answer } from "../host.ts";
 import { notice, revision } from "../page-state.ts";
 import { Trouble } from "./pieces.tsx";
@@ -16,12 +16,21 @@ export interface Action {
   readonly done: string;
 }
 
-const asked = signal<Action | null>(null);
+interface Asked {
+  readonly action: Action;
+  /** Each time that it is asked is another request. */
+  readonly requestId: string;
+}
+
+const asked = signal<Asked | null>(null);
 
 /** [WP8] Shows the effect of an action, and asks once. */
 export function ActionButton({ action, label }: { action: Action; label?: string }): JSX.Element {
+  const ask = (): void => {
+    asked.value = { action, requestId: crypto.randomUUID() };
+  };
   return (
-    <button type="button" class={action.isFinal ? "final" : ""} onClick={() => (asked.value = action)}>
+    <button type="button" class={action.isFinal ? "final" : ""} onClick={ask}>
       {label ?? action.verb}
     </button>
   );
@@ -38,29 +47,29 @@ export function ActionButtons({ actions }: { actions: readonly Action[] }): JSX.
 }
 
 export function ConfirmDialog(): JSX.Element | null {
-  const action = asked.value;
-  return action && <Question key={action.title} action={action} />;
+  return asked.value && <Question key={asked.value.requestId} {...asked.value} />;
 }
 
-function Question({ action }: { action: Action }): JSX.Element {
+function Question({ action, requestId }: Asked): JSX.Element {
   const dialog = useRef<HTMLDialogElement>(null);
-  const [requestId] = useState(() => crypto.randomUUID());
   const [state, setState] = useState<{ isRunning: boolean; trouble: string | null }>(idle);
-  useEffect(() => {
-    const opener = document.activeElement;
-    dialog.current?.showModal();
-    return () => opener instanceof HTMLElement && opener.isConnected && opener.focus();
-  }, []);
+  // Before the next key: one pressed meanwhile would be for the page behind.
+  useLayoutEffect(() => dialog.current?.showModal(), []);
+  // The event `close` comes a frame later, when the next question may have been asked.
+  const leave = (): void => {
+    dialog.current?.close();
+    if (asked.value?.requestId === requestId) asked.value = null;
+  };
   const run = async (): Promise<void> => {
     setState({ isRunning: true, trouble: null });
     const answer = await action.run(requestId);
     if (!answer.ok) return setState({ isRunning: false, trouble: answer.error.message });
     notice.value = action.done;
-    asked.value = null;
+    leave();
     revision.value++;
   };
   return (
-    <dialog ref={dialog} aria-labelledby="asked" onClose={() => (asked.value = null)}>
+    <dialog ref={dialog} aria-labelledby="asked" onClose={leave}>
       <h2 id="asked">{action.title}</h2>
       <ul>
         {action.effect.map((line) => (

@@ -8,8 +8,10 @@ import {
   startClaude,
   startTerminal,
   transcriptPath,
+  untilFound,
   type Child,
   type Claude,
+  type Exit,
   type ClaudeOptions,
   type Terminal,
 } from "./claude-code.ts";
@@ -48,9 +50,17 @@ export class ClaudeRig extends ChatRig {
   /** `claude -p` from its start to its end, which must be a good one. */
   async printed(prompt: string, options: ChatOptions): Promise<Chat> {
     const chat = await this.print(prompt, options);
-    const exit = await chat.claude.waitForExit();
+    const exit = await this.over(chat);
     if (exit.code !== 0) fail(`claude ended with ${JSON.stringify(exit)}: ${JSON.stringify(chat.claude.output)}`);
     return chat;
+  }
+
+  /** Resolves when neither the client nor anything that it has started runs: all that they store is stored. */
+  async over({ claude, model }: Chat): Promise<Exit> {
+    const exit = await claude.waitForExit();
+    const own = `ANTHROPIC_BASE_URL=${model.url}`;
+    await untilFound(() => this.processes(own).length === 0, "the end of what the client has started");
+    return exit;
   }
 
   async terminal(options: ChatOptions): Promise<Chat<Terminal>> {

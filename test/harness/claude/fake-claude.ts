@@ -139,6 +139,7 @@ export class FakeClaude {
       task: aClaim({ type: "fix", payload: { text: "make the parser accept empty input" }, ...task }),
       folder: this.folder,
       merged: options.merged ?? { tasks: [], conflicts: [] },
+      base: null,
       signal: options.signal ?? new AbortController().signal,
       budgetLeft: { wallMs: null, tokens: null, costMicros: null, ...left },
       onUsage: (usage) => {

@@ -82,10 +82,10 @@ export class ChatRig {
     return this.stored(id).journal.map(({ entry }) => entry.kind);
   }
 
-  /** The living processes that were started in this home. */
-  processes(): Child[] {
+  /** The living processes that were started in this home, or with this variable. */
+  processes(variable = `HOME=${this.home}`): Child[] {
     return readdirSync("/proc")
-      .filter((name) => readOrNull(`/proc/${name}/environ`)?.split("\0").includes(`HOME=${this.home}`))
+      .filter((name) => readOrNull(`/proc/${name}/environ`)?.split("\0").includes(variable))
       .map((name) => ({ pid: Number(name), command: commandOf(name) }))
       .filter(({ command }) => command.length > 0);
   }

@@ -4,6 +4,16 @@ import { git, write } from "#harness/machine/git-project.ts";
 
 const packages = resolve(import.meta.dirname, "../../../node_modules");
 
+const compilerOptions = {
+  target: "es2023",
+  lib: ["es2023"],
+  module: "nodenext",
+  strict: true,
+  allowImportingTsExtensions: true,
+  types: ["node"],
+  skipLibCheck: true,
+};
+
 const settings = {
   "package.json": JSON.stringify({
     name: "sample",
@@ -13,19 +23,7 @@ const settings = {
     scripts: { test: "node --test" },
     devDependencies: { typescript: "*", oxlint: "*", knip: "*" },
   }),
-  "tsconfig.json": JSON.stringify({
-    compilerOptions: {
-      target: "es2023",
-      lib: ["es2023"],
-      module: "nodenext",
-      strict: true,
-      noEmit: true,
-      allowImportingTsExtensions: true,
-      types: ["node"],
-      skipLibCheck: true,
-    },
-    include: ["src"],
-  }),
+  "tsconfig.json": JSON.stringify({ compilerOptions: { ...compilerOptions, noEmit: true }, include: ["src"] }),
   "knip.json": JSON.stringify({
     project: ["src/**/*.ts"],
     ignoreDependencies: ["typescript", "oxlint", "knip"],
@@ -36,6 +34,15 @@ const settings = {
     rules: { complexity: ["warn", 5], "no-var": "error", "no-eval": "error" },
   }),
   ".gitignore": "node_modules\n",
+};
+
+/** Instead of the package's own: a project that only has references. */
+export const references = {
+  "tsconfig.json": JSON.stringify({ files: [], references: [{ path: "src" }] }),
+  "src/tsconfig.json": JSON.stringify({
+    compilerOptions: { ...compilerOptions, composite: true, emitDeclarationOnly: true, outDir: "../types" },
+  }),
+  ".gitignore": "node_modules\ntypes\n",
 };
 
 /** Seeded: an unused import, unused exports, a lint error that a linter fixes, a type error. */
@@ -115,21 +122,64 @@ export function complexFiles(names: readonly string[]): Record<string, string> {
   return { "src/index.ts": index, ...(Object.fromEntries(files) as Record<string, string>) };
 }
 
-/** Without `fallow`: what the tools find is to be the same whatever else this repository uses. */
-function linkTools(target: string): void {
+/** What the tools find is to be the same whatever else this repository uses. */
+function linkTools(target: string, programs: readonly string[]): void {
   mkdirSync(join(target, ".bin"), { recursive: true });
-  for (const name of readdirSync(packages).filter((one) => !one.startsWith(".") && one !== "fallow"))
-    symlinkSync(join(packages, name), join(target, name));
-  for (const name of ["tsc", "oxlint", "knip"]) symlinkSync(join(packages, ".bin", name), join(target, ".bin", name));
+  const isLinked = (name: string): boolean => !name.startsWith(".") && (name !== "fallow" || programs.includes(name));
+  for (const name of readdirSync(packages).filter(isLinked)) symlinkSync(join(packages, name), join(target, name));
+  for (const name of programs) symlinkSync(join(packages, ".bin", name), join(target, ".bin", name));
 }
 
+const tools = ["tsc", "oxlint", "knip"];
+
 /** A package with the tools of this repository, in a repository that has one commit more. */
-export function writeSample(project: string, files: Readonly<Record<string, string>>): void {
+export function writeSample(
+  project: string,
+  files: Readonly<Record<string, string>>,
+  more: readonly "fallow"[] = [],
+): void {
   write(project, { ...settings, ...files });
-  linkTools(join(project, "node_modules"));
+  linkTools(join(project, "node_modules"), [...tools, ...more]);
   git(project, "add", "--all");
   git(project, "commit", "--quiet", "--message", "sample");
 }
+
+/** The same function in two files; fallow calls it a duplicate. */
+const summary = `export function summary(values: readonly number[]): string {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted[Math.floor(sorted.length / 2)] ?? 0;
+  const sum = sorted.reduce((total, value) => total + value, 0);
+  const mean = sorted.length === 0 ? 0 : sum / sorted.length;
+  const spread = sorted.reduce((total, value) => total + (value - mean) ** 2, 0);
+  const lowest = sorted.at(0) ?? 0;
+  const highest = sorted.at(-1) ?? 0;
+  const range = highest - lowest;
+  return [middle, sum, mean, spread, lowest, highest, range].join(" ");
+}
+`;
+const summaryTest = (name: string): string => `import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ${name} } from "./${name}.ts";
+
+test("${name}", () => assert.equal(${name}([1, 3]), "${name}: 3 4 2 2 1 3 2"));
+`;
+const user = (name: string, own: string): string =>
+  `${own}\nexport function ${name}(values: readonly number[]): string {\n  return "${name}: " + summary(values);\n}\n`;
+
+/** Two public functions, each with its own copy of one that both need. */
+export const duplicated = {
+  "src/index.ts": 'export { first } from "./first.ts";\nexport { second } from "./second.ts";\n',
+  "src/first.ts": user("first", summary.replace("export ", "")),
+  "src/second.ts": user("second", summary.replace("export ", "")),
+  "src/first.test.ts": summaryTest("first"),
+  "src/second.test.ts": summaryTest("second"),
+};
+
+/** The second file uses the copy of the first. */
+export const shared = {
+  "src/first.ts": user("first", summary),
+  "src/second.ts": user("second", 'import { summary } from "./first.ts";\n'),
+};
 
 /** Work trees besides the user's. */
 export function extraWorktrees(project: string): number {

@@ -6,7 +6,7 @@ import { getMcpConfigForManifest, MANIFEST_SCHEMAS } from "@anthropic-ai/mcpb";
 import { Client } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { afterAll, onTestFinished } from "vitest";
-import { record } from "../../../demo/mcp-connection.ts";
+import { record } from "#src/platform/mcp-connection.ts";
 import { pathsIn } from "#src/platform/paths.ts";
 import { temporaryFolder } from "./git-project.ts";
 

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { execFileSync } from "node:child_process";
 import { afterAll, expect, onTestFinished } from "vitest";
-import { McpConnection, record, type Message } from "../../../demo/mcp-connection.ts";
+import { McpConnection, record, type Message } from "#src/platform/mcp-connection.ts";
 import * as checkpoints from "#src/local-mcp/checkpoints/checkpoints.ts";
 import type { Paths } from "#src/platform/paths.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";

@@ -47,6 +47,8 @@ export class FakeTaskFolder implements TaskFolder {
   readonly isContinued = false;
   readonly notes = [];
   readonly merged = { tasks: [], conflicts: [] };
+  readonly base = null;
+  isNew = false;
   readonly done: string[] = [];
   commits = 0;
 

@@ -234,3 +234,10 @@ it("[AN11] commands of an untrusted project read no configuration that could nam
   expect(args("tsc")).toContain("--noEmit");
   expect(args("fallow")).toEqual(expect.arrayContaining(["--no-cache", "--no-type-aware"]));
 });
+
+it("[AN1] findings of every tool are JSON: a field without a value is absent", () => {
+  for (const name of ["tsc", "eslint", "oxlint", "biome", "knip", "fallow", "jscpd"] as const) {
+    const { findings } = parseWith(name, { stdout: recorded(name) });
+    expect([name, findings]).toStrictEqual([name, JSON.parse(JSON.stringify(findings))]);
+  }
+});

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
+import type { OutputOf } from "#src/contract/operations.ts";
 import type { EvolveReport } from "#src/evolution/report.ts";
 import { branches, complexFiles, extraWorktrees, seeded, writeSample } from "#harness/evolution/sample-project.ts";
 import { failed, printed, type CliHome } from "#harness/machine/cli-home.ts";
@@ -68,6 +69,28 @@ it(
     await home.shim(`evolve review --reject ${lint} --reason`, "we like var");
     expect(await home.json("evolve review")).toEqual({ offered: [] });
     expect(await evolve(home, "--dry-run")).toMatchObject(printed("0 changes to try"));
+  },
+);
+
+it(
+  "[EV18] a change of a file that another chat has reserved waits until it is free, at no cost",
+  { timeout },
+  async () => {
+    const home = aProject(seeded);
+    await home.shim("files reserve src/math.ts");
+    const waits: string[] = [];
+    const untilFree = async (): Promise<void> => {
+      const { tasks } = (await home.json("task list")) as unknown as OutputOf<"tasks.list">;
+      waits.push(tasks.map(({ state, failures }) => `${state} ${failures}`).join(", "));
+      await home.shim("files release");
+      home.now += 60_000;
+    };
+    const io = { interrupted: () => new AbortController().signal, wait: untilFree };
+    const report = (await home.shimWith(io, "evolve --trust --json")).json() as unknown as EvolveReport;
+    expect(waits).toEqual(["scheduled 0, blocked 0, blocked 0"]);
+    expect(report.tried.map(({ outcome }) => outcome)).toEqual(["kept", "kept"]);
+    expectClean(home, 2);
+    expect(await home.json("files list")).toMatchObject({ files: [] });
   },
 );
 

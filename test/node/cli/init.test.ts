@@ -90,7 +90,7 @@ it("[CL24] init writes absolute paths of this copy and keeps the user's status l
   expect(readFileSync(files.settings, "utf8")).toContain(hookScript);
   expect((await home.shim("config get statusLine")).out).toBe("my-line\n");
   expect(await home.shim("init")).toMatchObject(printed("Nothing to change."));
-  expect(await home.shim("uninstall --yes")).toMatchObject(printed("Stored data stays"));
+  expect(await home.shim("uninstall --yes")).toMatchObject(printed("SHIM is removed."));
   expect(textsOf(files)).toEqual(before);
 });
 

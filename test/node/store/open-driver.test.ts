@@ -24,7 +24,7 @@ it("[ST8] better-sqlite3 is taken where it loads", async () => {
   expect(await loadDriver("node:sqlite")).toMatchObject({ driver: "node:sqlite", fallbackReason: null });
 });
 
-it("[ST8] where no binary may be loaded node:sqlite is taken, with the reason, and nothing else on stdout", () => {
+it("[ST8] [IP13] where no binary may be loaded node:sqlite is taken, with the reason, and nothing else on stdout", () => {
   const { stdout } = run(["--no-addons"], SHOW);
   expect(JSON.parse(stdout)).toEqual({
     driver: "node:sqlite",

@@ -2,11 +2,14 @@ import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { ProjectView } from "#src/analysis/adapter.ts";
+import type { Json } from "#src/contract/json.ts";
 import { parseLintFix, readChange, type Change } from "#src/transform/change.ts";
 import { lineEndsOf, withLineEnds } from "#src/transform/line-ends.ts";
 import { TransformTask } from "#src/transform/transform-task.ts";
 import { transformersFor, type TransformCommand, type TransformContext } from "#src/transform/transformers.ts";
+import { waitForFiles } from "#src/transform/wait-for-files.ts";
 import { temporaryFolder, write } from "#harness/machine/git-project.ts";
+import { aClaim } from "#harness/worker/repository-rig.ts";
 
 const files = ["src/a.ts", "src/b.tsx", "src/c.js"];
 
@@ -115,4 +118,23 @@ it("[TX13] a payload names no path out of the repository", () => {
       false,
       false,
     ]);
+});
+
+it("[TX16] a task waits longer each time for reserved files, and for a day in all", () => {
+  const delays: number[] = [];
+  let checkpoint: Json = null;
+  for (;;) {
+    const outcome = waitForFiles(
+      { task: aClaim({ checkpoint }), onCheckpoint: (one) => void (checkpoint = { ...one }) },
+      "a.ts is reserved",
+    );
+    if (outcome.kind !== "waiting") {
+      expect(outcome).toEqual({ kind: "failed", reason: "it waited for a day: a.ts is reserved", isRetryable: false });
+      break;
+    }
+    delays.push(outcome.delayMs);
+  }
+  expect(delays.slice(0, 7)).toEqual([30_000, 60_000, 120_000, 240_000, 480_000, 600_000, 600_000]);
+  const total = delays.reduce((sum, ms) => sum + ms, 0);
+  expect([total >= 86_400_000, total < 87_000_000]).toEqual([true, true]);
 });

@@ -105,14 +105,19 @@ it("[TX13] without trust a worker runs no code of the repository, and its settin
   });
 });
 
-it("[TX10] a file that another chat has reserved delays a task, and the reason names the chat", async () => {
+it("[TX10] [TX16] [TA45] a file that another chat has reserved delays a task at no cost, and the reason names the chat", async () => {
   const home = aTransformHome();
   await home.shim("files reserve src/a.ts");
-  const { state, attempts } = await done(home, { rule: varRule });
+  const number = await submitted(home, { rule: varRule });
   const reason = expect.stringMatching(/src\/a\.ts is reserved by .*cli-/);
-  expect([state, attempts]).toMatchObject(["scheduled", [{ reason }]]);
+  for (const [times, afterMs] of [30_000, 60_000, 120_000, 240_000].entries()) {
+    await work(home);
+    const { state, detail, attempts, dueInMs } = await home.json("task show", number);
+    expect([state, detail, (attempts as object[]).length, dueInMs]).toEqual(["scheduled", reason, times + 1, afterMs]);
+    expect((attempts as object[])[0]).toMatchObject({ end: "released", reason });
+    home.now += afterMs;
+  }
   await home.shim("files release");
-  home.now += 60_000;
   await work(home);
   expect(home.branches()).toHaveLength(1);
   expect((await home.shim("files list")).out).toBe("Nothing is reserved in this project.\n");

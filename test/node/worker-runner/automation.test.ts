@@ -121,6 +121,22 @@ it("[WK5] an attempt reports progress, checkpoint and usage, and lives as long a
   expect(rig.call("tasks.get", { task }).used.wallMs).toBeGreaterThan(55_000);
 });
 
+it("[WK71] a new worktree is reported before the work in it begins, and where nobody answers it begins all the same", async () => {
+  const rig = new WorkerRig();
+  const made = rig.worker();
+  made.place.isNew = true;
+  const task = rig.submit();
+  await rig.time.untilTrue(() => made.executor.attempts.length === 1);
+  expect(rig.call("tasks.get", { task }).checkpoint).toEqual({ work: { commit: 0 } });
+  made.executor.last.end(done());
+  made.link.alter = (name, given) => {
+    made.link.cut = name === "tasks.heartbeat" ? "answers" : "no";
+    return given;
+  };
+  rig.submit();
+  await rig.time.untilTrue(() => made.executor.attempts.length === 2);
+});
+
 it("[WK40] workers of one machine do not keep each other awake: a heartbeat that only asks writes nothing", async () => {
   const rig = new WorkerRig();
   const tasks = [rig.submit(), rig.submit(), rig.submit()];

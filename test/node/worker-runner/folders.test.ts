@@ -4,10 +4,9 @@ import { once } from "node:events";
 import { dirname, join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { fixedFolder } from "#src/worker-runner/task-folder.ts";
-import { removeOldWorktrees } from "#src/worker-runner/old-worktrees.ts";
-import { git, GIT_ENV, temporaryFolder, withGit, write } from "#harness/machine/git-project.ts";
+import { git, temporaryFolder, withGit, write } from "#harness/machine/git-project.ts";
 import { base62, draw, pem } from "#harness/secrets/secret-draw.ts";
-import { aDependent, aTask, whereOf, RepositoryRig } from "#harness/worker/repository-rig.ts";
+import { aTask, whereOf, RepositoryRig } from "#harness/worker/repository-rig.ts";
 
 it("[WK11] [WK43] [WK13] each task gets a worktree of its own; its work is one commit by SHIM on its own branch", async () => {
   const rig = new RepositoryRig();
@@ -254,56 +253,6 @@ it("[WK52] a task that continues keeps its worktree, with what git ignores", asy
   await place.release(true);
   expect(existsSync(join(place.folder, "ignored", "built.txt"))).toBe(true);
   expect(readdirSync(dirname(place.folder)).toSorted()).toEqual(["record.json", "tree"]);
-});
-
-/** By a worker so many days later. */
-function sweep({ home, processes }: RepositoryRig, days: number): Promise<string[]> {
-  return removeOldWorktrees(home, { env: GIT_ENV, processes, now: () => Date.now() + days * 86_400_000 });
-}
-
-it("[WK53] a worktree unused for a week is removed, unless something in it is not committed", async () => {
-  const rig = new RepositoryRig();
-  const places = [await rig.open(aTask()), await rig.open(aTask(null, 8)), await rig.open(aTask(null, 9))];
-  const [done, dirty, used] = places.map(({ folder }) => folder);
-  for (const place of places) write(place.folder, { "a.txt": "two\n" });
-  for (const place of places.slice(0, 2)) {
-    await place.finish();
-    await place.release(true);
-  }
-  write(dirty ?? "", { "late.txt": "x" });
-  expect(await sweep(rig, 6)).toEqual([]);
-  expect(await sweep(rig, 8)).toEqual([dirname(done ?? "")]);
-  expect([done, dirty, used].map((folder) => existsSync(folder ?? ""))).toEqual([false, true, true]);
-  expect(rig.branches()).toHaveLength(3);
-});
-
-it("[WK53] a worktree whose worker was killed before anything was done in it is removed by the next worker", async () => {
-  const rig = new RepositoryRig();
-  const unused = await rig.open(aTask(), { pid: 2 });
-  const changed = await rig.open(aTask(null, 8), { pid: 2 });
-  const saved = await rig.open(aTask(null, 9), { pid: 2 });
-  for (const place of [changed, saved]) write(place.folder, { "a.txt": "two\n" });
-  await saved.save();
-  expect(await sweep(rig, 0)).toEqual([]);
-  rig.processes.kill(2);
-  expect(await sweep(rig, 0)).toEqual([dirname(unused.folder)]);
-  expect([unused, changed, saved].map(({ folder }) => existsSync(folder))).toEqual([false, true, true]);
-  expect(rig.branches()).toHaveLength(2);
-});
-
-it("[WK53] also one that began with the work of other tasks", async () => {
-  const rig = new RepositoryRig();
-  const [one, two] = [
-    await rig.done(aTask(null, 1), { "one.txt": "1\n" }),
-    await rig.done(aTask(null, 2), { "two.txt": "2\n" }),
-  ];
-  const unused = await rig.open(aDependent({ 1: one, 2: two }, 10), { pid: 2 });
-  const changed = await rig.open(aDependent({ 1: one }, 11), { pid: 2 });
-  write(changed.folder, { "a.txt": "two\n" });
-  git(changed.folder, "commit", "--all", "--quiet", "--message", "half");
-  rig.processes.kill(2);
-  expect(await sweep(rig, 0)).toEqual([dirname(unused.folder)]);
-  expect([existsSync(unused.folder), existsSync(changed.folder), rig.branches().length]).toEqual([false, true, 3]);
 });
 
 it("[WK11] a given folder is worked in as it is", async () => {

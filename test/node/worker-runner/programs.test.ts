@@ -223,6 +223,7 @@ async function execute(script: string, more: Execution = {}): Promise<Done> {
     task,
     folder: temporaryFolder(),
     merged,
+    base: null,
     signal,
     budgetLeft: task.budget,
     findRouteCounts,

@@ -1,13 +1,15 @@
 import { detect } from "../../../installer/targets.ts";
 import { readText } from "../../../installer/client-files.ts";
 import { inspect, type Finding } from "../../../installer/inspect.ts";
+import { lastingLaunch } from "../../../installer/program-copy.ts";
 import type { Cli } from "../../cli.ts";
 import type { ClientState } from "./overview.ts";
 
 const minNodeVersion = [22, 16] as const;
 
 export function clientFindings(cli: Cli): Finding[] {
-  const { machine, launch, versionOf } = cli.io;
+  const { machine, versionOf } = cli.io;
+  const launch = lastingLaunch(cli.io.launch, cli.paths.home);
   return detect(machine).flatMap((target) =>
     inspect(target, {
       read: readText,
@@ -21,7 +23,8 @@ export function clientFindings(cli: Cli): Finding[] {
 }
 
 export function clientStates(cli: Cli): ClientState[] {
-  const { machine, launch } = cli.io;
+  const { machine } = cli.io;
+  const launch = lastingLaunch(cli.io.launch, cli.paths.home);
   const assumedVersion = `v${minNodeVersion.join(".")}.0`;
   return detect(machine).map((target) => {
     const findings = inspect(target, {

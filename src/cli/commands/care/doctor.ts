@@ -11,18 +11,21 @@ import { trustChecks } from "./trust-checks.ts";
 
 interface DoctorOptions extends CommonOptions {
   readonly acknowledge?: boolean;
+  readonly selfTest?: boolean;
 }
 
 export function addDoctor(program: Command, cli: Cli): void {
   const command = program
     .command("doctor")
     .description("check everything, and say how to fix it")
-    .option("--acknowledge", "mark the notices as read: do not show them again");
+    .option("--acknowledge", "mark the notices as read: do not show them again")
+    .option("--self-test", "save and recover a chat in a temporary folder, and print a report to send");
   cli.define(command, (options: DoctorOptions) => doctor(cli, options));
 }
 
 async function doctor(cli: Cli, options: DoctorOptions): Promise<CommandResult> {
   if (options.acknowledge) return acknowledge(cli);
+  if (options.selfTest) return (await import("./self-test.ts")).selfTest(cli);
   cli.progress("Checking ...");
   const checks = [...machineChecks(cli), ...(await trustChecks(cli)), ...(await store(cli))];
   const count = (state: Check["state"]): number => checks.filter((one) => one.state === state).length;

@@ -59,6 +59,13 @@ export function readOverview(runtime: Runtime, clients: readonly ClientState[], 
   return { at: now, store: { path, isThere: existsSync(path) }, clients, team, ...views };
 }
 
+export function sessionsAlive(runtime: Runtime): number {
+  return runtime.store.read((sql) => {
+    const open = [...sessions.listOpen(sql)].map((one) => toSessionView(sql, runtime, one));
+    return open.filter(({ state }) => state === "alive").length;
+  }, 0);
+}
+
 /** Printed as JSON: fields are only added. */
 export interface TeamOverview {
   readonly where: string;

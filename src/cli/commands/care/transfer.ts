@@ -83,7 +83,7 @@ function writeTo(cli: Cli, runtime: Runtime, filter: ExportFilter, path: string)
 interface DocumentTarget {
   readonly format: DocumentFormat;
   readonly session: string;
-  /** Null: stdout. */
+  /** Default: stdout. */
   readonly path: string | null;
 }
 

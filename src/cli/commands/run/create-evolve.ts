@@ -26,7 +26,7 @@ export async function createEvolve(deps: SetupDeps, config: TypeConfig, from: st
 }
 
 export async function evolveOptions(deps: SetupDeps, config: TypeConfig, from: string): Promise<EvolveOptions> {
-  const { runtime, ownProcess, random, call, launch, versionOf, monotonic } = deps;
+  const { runtime, ownProcess, random, call, launch, versionOf, monotonic, reserveFiles } = deps;
   const { env, now, processes, paths } = runtime;
   const { repository = ".", base = "HEAD", evolve = EvolveSettings.parse({}) } = config;
   const { project: prefix = "", claude, tests, timeLimitMs: limitMs } = evolve;
@@ -49,6 +49,7 @@ export async function evolveOptions(deps: SetupDeps, config: TypeConfig, from: s
     limitMs,
     base,
     call,
+    reserve: (files) => reserveFiles(top, [], files),
     decisions: () => pastDecisions(paths.home, project, now()),
   };
 }

@@ -9,20 +9,21 @@ import { readText, type ClientRefusal } from "../../../installer/client-files.ts
 import { serverCommand } from "../../../installer/entries.ts";
 import type { Plan } from "../../../installer/file-edits.ts";
 import { planInstall } from "../../../installer/plan.ts";
-import { renderPlan } from "../../../installer/render-plan.ts";
 import {
   environmentTelemetry,
   managedTelemetry,
   type TelemetryRequest,
 } from "../../../installer/telemetry-settings.ts";
+import { lastingLaunch, makeCopy, planCopy } from "../../../installer/program-copy.ts";
 import { clientNames, detect, type ClientTarget } from "../../../installer/targets.ts";
 import { planUninstall } from "../../../installer/uninstall.ts";
 import { homeFrom } from "../../../platform/paths.ts";
-import { trust, untrustedPlan } from "./trust-hooks.ts";
 import { failed, notFound, wrongUsage, type CommandError, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import type { Io } from "../../io.ts";
-import { pluralize, shortPath, table } from "../../screen-text.ts";
+import { clientBackups, dataObstacle, finishUninstall, ownFolders } from "./own-folders.ts";
+import { formatPreview, hasChanges, type PreparedChanges } from "./preview.ts";
+import { trust, untrustedPlan } from "./trust-hooks.ts";
 
 interface InitOptions extends CommonOptions {
   readonly todoTools?: boolean;
@@ -31,6 +32,7 @@ interface InitOptions extends CommonOptions {
   readonly dryRun?: boolean;
   readonly yes?: boolean;
   readonly link?: boolean;
+  readonly data?: boolean;
   readonly trust?: boolean;
 }
 
@@ -49,8 +51,14 @@ export function addInit(program: Command, cli: Cli): void {
 }
 
 export function addUninstall(program: Command, cli: Cli): void {
-  const uninstall = program.command("uninstall").description("remove SHIM from the clients; stored data stays");
-  cli.define(withOptions(uninstall), (options: InitOptions) => run(cli, options, "uninstall"));
+  const uninstall = program
+    .command("uninstall")
+    .description("remove SHIM from the clients; stored data stays")
+    .option("--data", "also delete everything that SHIM has stored on this machine");
+  cli.define(withOptions(uninstall), async (options: InitOptions) => {
+    const obstacle = options.data === true ? await dataObstacle(cli, options.client) : null;
+    return obstacle ?? run(cli, options, "uninstall");
+  });
 }
 
 function parsePort(text: string): number {
@@ -66,43 +74,26 @@ function withOptions(command: Command): Command {
     .option("-y, --yes", "do not ask");
 }
 
-interface PreparedChanges {
-  readonly plans: readonly Plan[];
-  readonly link: LinkPlan | null;
-  readonly linkNote: string | null;
-}
-
 async function run(cli: Cli, options: InitOptions, action: Action): Promise<CommandResult> {
   const prepared = prepare(cli, options, action);
   if (!prepared.ok) return prepared;
   const { plans, link } = prepared.value;
   const untrusted = options.trust === false ? null : await untrustedPlan(cli, plans);
-  const preview = previewOf(cli, prepared.value);
+  const preview = formatPreview(prepared.value, cli.io);
   const untouched = { isApplied: false, clients: plans.map((plan) => toData(plan, null)), link };
-  if (!hasEdits(prepared.value) && untrusted === null) return ok({ data: untouched, text: preview });
+  if (!hasChanges(prepared.value) && untrusted === null) return ok({ data: untouched, text: preview });
   if (options.dryRun) return ok({ data: untouched, text: `${preview}Dry run: nothing was changed.\n` });
   if (options.json !== true) cli.io.stdout(cli.format(`${preview}\n`));
-  const reply = await confirmEdits(cli, options, prepared.value);
+  const reply = await confirmChanges(cli, options, prepared.value);
   if (reply === "unasked") return wrongUsage(howToConfirm(cli, action));
   if (reply === "no") return ok({ data: untouched, text: "Nothing was changed.\n" });
-  return withTrust(cli, options, untrusted, applyAll(cli, prepared.value, action));
+  return withTrust(cli, options, untrusted, applyAll(cli, prepared.value, action, options));
 }
 
-function previewOf(cli: Cli, changes: PreparedChanges): string {
-  return [...changes.plans.map(renderPlan), linkText(changes), formatSummary(changes, cli.io)]
-    .filter((part) => part !== "")
-    .join("\n");
-}
-
-function hasEdits({ plans, link }: PreparedChanges): boolean {
-  return link !== null || plans.some((plan) => plan.edits.length > 0);
-}
-
-/** Without edits only the trust is asked for, later. */
-async function confirmEdits(cli: Cli, options: InitOptions, changes: PreparedChanges): Promise<Reply> {
-  if (!hasEdits(changes) && cli.io.isInteractive) return "yes";
-  const question = changes.link === null ? "Change these files?" : "Change these files and the link?";
-  return cli.confirm(question, options.yes === true);
+/** Without changes only the trust is asked for, later. */
+async function confirmChanges(cli: Cli, options: InitOptions, changes: PreparedChanges): Promise<Reply> {
+  if (!hasChanges(changes) && cli.io.isInteractive) return "yes";
+  return cli.confirm(question(changes, options), options.yes === true);
 }
 
 type Reply = Awaited<ReturnType<Cli["confirm"]>>;
@@ -114,9 +105,14 @@ async function withTrust(
   applied: CommandResult,
 ): Promise<CommandResult> {
   if (!applied.ok || plan === null) return applied;
-  const { isTrusted, text } = await trust(cli, plan, yes, backupsFolder(cli));
+  const { isTrusted, text } = await trust(cli, plan, yes, clientBackups(cli));
   const data = Object.assign({}, applied.value.data, { areHooksTrusted: isTrusted });
   return ok({ data, text: `${applied.value.text}${text}\n`, isFailed: yes && !isTrusted });
+}
+
+function question({ link }: PreparedChanges, { data }: InitOptions): string {
+  const what = link === null ? "Change these files" : "Change these files and the link";
+  return data === true ? `${what}, and delete everything that SHIM has stored?` : `${what}?`;
 }
 
 function howToConfirm({ io }: Cli, action: Action): string {
@@ -134,15 +130,17 @@ function prepare(cli: Cli, options: InitOptions, action: Action): CliResult<Prep
   }
   const targets = detect(machine).filter((target) => options.client === undefined || target.client === options.client);
   const { link, linkNote } = planLinkChange(cli, options, action);
-  const isLinkLeft = action === "uninstall" && link !== null;
-  if (targets.length === 0 && !isLinkLeft) return notFound(noClient(cli, options.client));
+  const own = ownFolders(cli, options, action);
+  const isOwnLeft = action === "uninstall" && (link !== null || own.length > 0);
+  if (targets.length === 0 && !isOwnLeft) return notFound(noClient(cli, options.client));
   const plans = planAll(cli, targets, action, options);
-  return plans.ok ? ok({ plans: plans.value, link, linkNote }) : plans;
+  return plans.ok ? ok({ plans: plans.value, link, linkNote, own }) : plans;
 }
 
 /** Leaves the link alone for a single client: the others may still need the command. */
 function planLinkChange(cli: Cli, options: InitOptions, action: Action): Pick<PreparedChanges, "link" | "linkNote"> {
-  const context = { machine: cli.io.machine, launch: cli.io.launch, record: linkRecord(cli) };
+  const launch = lastingLaunch(cli.io.launch, cli.paths.home);
+  const context = { machine: cli.io.machine, launch, record: linkRecord(cli) };
   if (action === "uninstall") {
     return { link: options.client === undefined ? planLinkRemoval(context) : null, linkNote: null };
   }
@@ -165,8 +163,8 @@ function planAll(cli: Cli, targets: readonly ClientTarget[], action: Action, opt
   for (const target of targets) {
     const plan =
       action === "install"
-        ? planInstall(target, cli.io.launch, context)
-        : planUninstall(target, { ...context, backups: backups.list(backupsFolder(cli)) });
+        ? planInstall(target, lastingLaunch(cli.io.launch, cli.paths.home), context)
+        : planUninstall(target, { ...context, backups: backups.list(clientBackups(cli)) });
     if (!plan.ok) return toFailure(plan.error);
     plans.push(action === "install" ? { ...plan.value, notes: [...plan.value.notes, ...homeNotes(cli)] } : plan.value);
   }
@@ -196,33 +194,56 @@ function toFailure(error: ClientRefusal): { readonly ok: false; readonly error: 
   return failed(error.code, error.message);
 }
 
-function backupsFolder(cli: Cli): string {
-  return join(cli.paths.home, "client-backups");
-}
-
 const makeWritable = "Make that folder one that your user can write to, or set SHIM_HOME to one.";
 
-function applyAll(cli: Cli, { plans, link }: PreparedChanges, action: Action): CommandResult {
-  const appliedPlans: { plan: Plan; backup: string | null }[] = [];
-  for (const plan of plans) {
-    const applied = apply(plan, { now: cli.io.now(), backups: backupsFolder(cli) });
-    if (!applied.ok) {
-      const { code, path, message } = applied.error;
-      const advice = path === backupsFolder(cli) ? ` ${makeWritable}` : "";
-      return failed(code, `${message}${advice}${unchangedText(appliedPlans.map((one) => one.plan))}`);
-    }
-    appliedPlans.push({ plan, backup: applied.value.backup });
-  }
-  const backupLines = appliedPlans.flatMap(({ backup }) =>
-    backup === null ? [] : [`The files as they were: ${backup}`],
-  );
-  const clients = appliedPlans.map(({ plan, backup }) => toData(plan, backup));
+interface AppliedPlan {
+  readonly plan: Plan;
+  readonly backup: string | null;
+}
+
+function applyAll(
+  cli: Cli,
+  { plans, link }: PreparedChanges,
+  action: Action,
+  { client, data }: InitOptions,
+): CommandResult {
+  const copy = action === "install" ? planCopy(cli.io.launch, cli.paths.home) : null;
+  if (copy !== null) makeCopy(copy);
+  const applied = applyPlans(cli, plans);
+  if (!applied.ok) return applied;
   const problem = link === null ? null : applyLink(link, linkRecord(cli));
   const linked = link === null ? [] : linkResult(link, problem, cli.io.env);
+  const isWhole = action === "uninstall" && client === undefined;
+  const stored = isWhole ? finishUninstall(cli, data === true) : [];
+  const kept = applied.value.map(({ plan, backup }) => ({ plan, backup: keptBackup(cli, backup) }));
+  const backupLines = kept.flatMap(({ backup }) => (backup === null ? [] : [`The files as they were: ${backup}`]));
   return ok({
-    data: { isApplied: true, clients, link: problem === null ? link : null },
-    text: [...backupLines, ...linked, ...nextSteps(plans, action), ""].join("\n"),
+    data: {
+      isApplied: true,
+      clients: kept.map(({ plan, backup }) => toData(plan, backup)),
+      link: problem === null ? link : null,
+    },
+    text: [...backupLines, ...linked, ...nextSteps(plans, action), ...stored, ""].join("\n"),
   });
+}
+
+/** [IP11] A removal that gave all files their first texts deletes the copies. */
+function keptBackup({ io }: Cli, backup: string | null): string | null {
+  return backup !== null && io.machine.exists(backup) ? backup : null;
+}
+
+function applyPlans(cli: Cli, plans: readonly Plan[]): CliResult<AppliedPlan[]> {
+  const done: AppliedPlan[] = [];
+  for (const plan of plans) {
+    const applied = apply(plan, { now: cli.io.now(), backups: clientBackups(cli) });
+    if (!applied.ok) {
+      const { code, path, message } = applied.error;
+      const advice = path === clientBackups(cli) ? ` ${makeWritable}` : "";
+      return failed(code, `${message}${advice}${unchangedText(done.map((one) => one.plan))}`);
+    }
+    done.push({ plan, backup: applied.value.backup });
+  }
+  return ok(done);
 }
 
 function unchangedText(plans: readonly Plan[]): string {
@@ -237,10 +258,7 @@ function nextSteps(plans: readonly Plan[], action: Action): string[] {
       ? `${target.label}: quit it completely (tray or menu bar), then start it again.`
       : `${target.label}: open chats continue as before; start a new one.`,
   );
-  const followUp =
-    action === "install"
-      ? ["Then `shim up` shows the chat, and `shim doctor` checks everything."]
-      : ["Stored data stays; `shim forget` deletes it."];
+  const followUp = action === "install" ? ["Then `shim up` shows the chat, and `shim doctor` checks everything."] : [];
   return [action === "install" ? "SHIM is connected." : "SHIM is removed.", ...restart, ...followUp];
 }
 
@@ -254,27 +272,6 @@ function noClient(cli: Cli, wanted: string | undefined): string {
   const what = wanted === undefined ? "no client that SHIM knows was found" : `${wanted} was not found`;
   const { command, args } = serverCommand(cli.io.launch);
   return `${what} on this machine. Any other MCP client can start the server itself: ${JSON.stringify({ mcpServers: { shim: { command, args } } })}`;
-}
-
-function linkText({ link, linkNote }: PreparedChanges): string {
-  if (linkNote !== null) return `Note: ${linkNote}\n`;
-  if (link === null) return "";
-  return link.action === "create"
-    ? `Make \`shim\` a command\n+++ ${link.path} -> ${link.target}\n`
-    : `Remove the command \`shim\`\n--- ${link.path} -> ${link.target}\n`;
-}
-
-function formatSummary({ plans, link }: PreparedChanges, { env, size }: Pick<Io, "env" | "size">): string {
-  const home = env["HOME"] ?? "";
-  const edits = plans.flatMap(({ target, edits: all }) => all.map((edit) => ({ label: target.label, edit })));
-  if (edits.length === 0 && link === null) return "";
-  const rows = edits.map(({ label, edit }) => [` ${label}`, shortPath(edit.path, home), edit.summary.join("; ")]);
-  const linkVerb = link?.action === "create" ? "makes the link" : "removes the link";
-  const linkRow = link === null ? [] : [[" command", shortPath(link.path, home), linkVerb]];
-  const counts = [edits.length > 0 && pluralize(edits.length, "file"), link !== null && "1 link"]
-    .filter(Boolean)
-    .join(" and ");
-  return `Summary: ${counts}\n${table([...rows, ...linkRow], size().columns)}`;
 }
 
 function linkResult({ action, path, isOnPath }: LinkPlan, problem: string | null, env: Io["env"]): string[] {

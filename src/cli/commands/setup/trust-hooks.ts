@@ -2,16 +2,18 @@ import { create } from "../../../installer/backups.ts";
 import { readText } from "../../../installer/client-files.ts";
 import { formatOf } from "../../../installer/client-formats.ts";
 import { isTrusted, readTrust, trustHooks, type HookTrust, type TrustSource } from "../../../installer/hook-trust.ts";
+import { lastingLaunch } from "../../../installer/program-copy.ts";
 import type { ClientTarget } from "../../../installer/targets.ts";
 import type { Result } from "../../../shared/result.ts";
 import type { Cli } from "../../cli.ts";
 import type { Plan } from "../../../installer/file-edits.ts";
 
 /** Null for a client whose hooks need no trust. */
-export function trustSource({ io }: Cli, target: ClientTarget): TrustSource | null {
+export function trustSource({ io, paths }: Cli, target: ClientTarget): TrustSource | null {
   const { hooks } = formatOf(target.client);
   if (target.client !== "codex" || hooks === null) return null;
-  const commands = hooks.events.map((event) => hooks.handler(io.launch, target.platform, event).command);
+  const launch = lastingLaunch(io.launch, paths.home);
+  const commands = hooks.events.map((event) => hooks.handler(launch, target.platform, event).command);
   return { target, env: io.machine.env, commands };
 }
 

@@ -122,7 +122,7 @@ export async function isProjectTrusted(
   return config.ok ? ok(isTrusted(top, config.value.analysis.trusted)) : failed("bad_config", config.error);
 }
 
-async function transformDeps(cli: Cli): Promise<CliResult<TransformDeps>> {
+export async function transformDeps(cli: Cli): Promise<CliResult<TransformDeps>> {
   const { processes, env, now } = await cli.runtime();
   const self = identify(processes, process.pid);
   if (!self) return failed("unknown_process", "this system does not report when a process was started.");

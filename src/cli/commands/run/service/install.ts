@@ -183,7 +183,8 @@ interface StartFile {
   readonly textOf: (facts: ServiceFacts) => string;
 }
 
-function startFile({ io, paths }: Cli): StartFile {
+/** The file by which this system starts the supervisor. */
+export function startFile({ io, paths }: Cli): StartFile {
   const { platform, env, homedir } = io.machine;
   if (platform === "win32") {
     return { system: "task-scheduler", path: join(paths.home, "supervisor-task.xml"), textOf: scheduledTask };

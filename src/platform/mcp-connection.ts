@@ -29,7 +29,7 @@ interface Waiting {
 
 const maxErrorChars = 10_000;
 
-/** A minimal client of MCP 2025-11-25 (stdio); the SDK would be a dependency of the demo alone. */
+/** A minimal client of MCP 2025-11-25 (stdio) for tests; the SDK is larger than what uses it. */
 export class McpConnection {
   readonly process: ChildProcessWithoutNullStreams;
   /** Settles when the process has exited and all its output was read. */

@@ -1,0 +1,173 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join, posix, resolve } from "node:path";
+import { inCommit, type EvolvedProject } from "../../../evolution/measure.ts";
+import { loadAstGrep, MissingAstGrep, sourceExtension, type AstGrep } from "../../../mutation/ast-grep.ts";
+import { findMutants, parses } from "../../../mutation/find-mutants.ts";
+import { findFramework } from "../../../mutation/framework.ts";
+import { readProject } from "../../../mutation/project.ts";
+import { defaultLimits, runMutants, type MutantResult, type MutationReport } from "../../../mutation/run-mutants.ts";
+import { testRunner, timeLimit } from "../../../mutation/run-tests.ts";
+import { parseStrykerReport } from "../../../mutation/stryker.ts";
+import { survivorReport } from "../../../mutation/survivor-report.ts";
+import { err, ok, type Result } from "../../../shared/result.ts";
+import { defaultMemoryMb } from "../../../tool-runner/analyze.ts";
+import { probeIsolation } from "../../../tool-runner/isolation.ts";
+import { openProject } from "../../../tool-runner/project-folder.ts";
+import { exitCodes, failed, wrongUsage, type CliResult } from "../../answer.ts";
+import type { Cli, CommandResult } from "../../cli.ts";
+import { endSignal } from "../analyze/analyze.ts";
+import { findTarget, isProjectTrusted, transformDeps, type Target } from "../transform/run-transform.ts";
+import { formatSurvivors } from "./format-survivors.ts";
+import type { MutantsFlags } from "./mutants.ts";
+
+/** Printed as JSON: fields are only added. */
+export interface MutantsReport {
+  readonly version: 1;
+  readonly folder: string;
+  /** Commit that was tried; null: the results are those of Stryker's report. */
+  readonly commit: string | null;
+  readonly framework: string;
+  /** All that there are; where they are more than `tried`, the seed has drawn those. */
+  readonly total: number;
+  readonly tried: number;
+  readonly seed: number | null;
+  readonly files: ReturnType<typeof survivorReport>;
+  /** Why some were not run; null: all were. */
+  readonly stoppedBy: MutationReport["stoppedBy"];
+  readonly uncommitted: number;
+}
+
+const defaultSeed = 1;
+
+/** [MU31] Exit code 1 where a mutant survives. */
+export async function findSurvivors(cli: Cli, flags: MutantsFlags, given: readonly string[]): Promise<CommandResult> {
+  const target = await findTarget(cli, given);
+  if (!target.ok) return target;
+  const found = findPackage(target.value);
+  if (!found.ok) return found;
+  const { uncommitted } = target.value;
+  if (flags.stryker !== undefined) return readStryker(cli, flags.stryker, found.value);
+  const report = await tryMutants(cli, flags, target.value, found.value);
+  return report.ok ? answer({ ...report.value, uncommitted }) : report;
+}
+
+interface Package {
+  readonly project: EvolvedProject;
+  readonly folder: string;
+  /** Relative to the package. */
+  readonly files: readonly string[];
+}
+
+/** The package that all of the files are in. */
+function findPackage({ top, repository, paths }: Target): CliResult<Package> {
+  const bad = paths.find((path) => !sourceExtension.test(path));
+  if (bad !== undefined || paths.length === 0)
+    return wrongUsage(`${bad ?? top} is no file of JavaScript or TypeScript.`);
+  const prefixes = [...new Set(paths.map((path) => packageOf(top, path)))];
+  const [prefix = null] = prefixes;
+  if (prefix === null) return wrongUsage(`there is no package.json above ${paths[0]} in ${top}.`);
+  if (prefixes.length > 1) return wrongUsage("the files are of several packages: name those of one.");
+  const files = paths.map((path) => posix.relative(prefix, path));
+  return ok({ project: { top, repository, prefix }, folder: join(top, prefix), files: [...new Set(files)] });
+}
+
+function packageOf(top: string, path: string): string | null {
+  for (let folder = posix.dirname(path); ; folder = posix.dirname(folder)) {
+    if (existsSync(join(top, folder, "package.json"))) return folder === "." ? "" : folder;
+    if (folder === ".") return null;
+  }
+}
+
+type Tried = Omit<MutantsReport, "uncommitted">;
+
+async function tryMutants(
+  cli: Cli,
+  flags: MutantsFlags,
+  { top, base }: Target,
+  { project, folder, files }: Package,
+): Promise<CliResult<Tried>> {
+  const trusted = await isProjectTrusted(cli, flags, top);
+  if (!trusted.ok) return trusted;
+  if (!trusted.value) return notTrusted;
+  const deps = await transformDeps(cli);
+  if (!deps.ok) return deps;
+  const astGrep = await findAstGrep(folder);
+  if (!astGrep.ok) return failed("no_tool", `${astGrep.error}.`);
+  const signal = endSignal(cli);
+  cli.progress(`Trying mutants of ${files.join(", ")} at ${base.slice(0, 12)} ...`);
+  return inCommit(deps.value, project, { commit: base, signal }, async (copy) => {
+    const report = await runIn(cli, flags, { copy, files, astGrep: astGrep.value, signal });
+    if (!report.ok) return signal.aborted ? interrupted : failed("not_judged", `no mutant was tried: ${report.error}.`);
+    const { framework, seed, total, results, stoppedBy } = report.value;
+    const common = { version: 1, folder, commit: base, framework, seed, total, tried: results.length } as const;
+    return ok({ ...common, files: survivorReport(files, results), stoppedBy });
+  });
+}
+
+const notTrusted = failed(
+  "not_trusted",
+  "tests run the project's code. --trust allows that this time, and the setting analysis.trusted always.",
+);
+const interrupted = err({ exit: exitCodes.interrupted, code: "stopped", message: "it was stopped." });
+
+async function findAstGrep(folder: string): Promise<Result<AstGrep, string>> {
+  try {
+    return ok(await loadAstGrep(folder));
+  } catch (error) {
+    if (error instanceof MissingAstGrep) return err(error.message);
+    throw error;
+  }
+}
+
+const now = (): number => performance.now();
+
+interface Copy {
+  readonly copy: string;
+  readonly files: readonly string[];
+  readonly astGrep: AstGrep;
+  readonly signal: AbortSignal;
+}
+
+async function runIn(
+  { io }: Cli,
+  { max, seed = defaultSeed, timeLimit: wallMs }: MutantsFlags,
+  { copy, files, astGrep, signal }: Copy,
+): Promise<Result<MutationReport & { readonly framework: string }, string>> {
+  const project = readProject(openProject(copy));
+  const missing = files.find((file) => !existsSync(join(copy, file)));
+  if (missing !== undefined) return err(`${missing} is not in the last commit`);
+  const framework = findFramework(project, { path: process.execPath, isScript: false, version: null });
+  if (!framework.ok) return framework;
+  const { name, commandsFor } = framework.value;
+  const isolation = probeIsolation(io.env["PATH"] ?? "");
+  const runTests = testRunner({ env: io.env, isolation, memoryMb: defaultMemoryMb, now });
+  const mutants = files.flatMap((file) => findMutants(astGrep, file, project.read(file)));
+  const limits = {
+    ...defaultLimits,
+    maxMutants: max ?? defaultLimits.maxMutants,
+    wallMs: wallMs ?? defaultLimits.wallMs,
+  };
+  const report = await runMutants(
+    { runTests, timeLimit, now, parses: (mutant, source) => parses(astGrep, mutant, source) },
+    { copies: [copy], mutants, commandsFor, limits, seed, signal },
+  );
+  return report.ok ? ok({ ...report.value, framework: name }) : report;
+}
+
+/** [MU6] */
+function readStryker({ io }: Cli, given: string, { folder, files }: Package): CommandResult {
+  const path = resolve(io.cwd, given);
+  if (!existsSync(path)) return wrongUsage(`there is no report ${path}.`);
+  const parsed = parseStrykerReport(readFileSync(path, "utf8"));
+  if (!parsed.ok) return wrongUsage(`${path}: ${parsed.error}.`);
+  const results: MutantResult[] = parsed.value.filter(({ mutant }) => files.includes(mutant.file));
+  const common = { version: 1, folder, commit: null, framework: "Stryker", seed: null, stoppedBy: null } as const;
+  const counts = { total: results.length, tried: results.length, uncommitted: 0 };
+  return answer({ ...common, ...counts, files: survivorReport(files, results) });
+}
+
+function answer(report: MutantsReport): CommandResult {
+  const hasSurvivor = report.files.some(({ survivors }) => survivors.length > 0);
+  const exit = report.stoppedBy === "signal" ? exitCodes.interrupted : hasSurvivor ? exitCodes.failed : exitCodes.ok;
+  return ok({ data: report, text: formatSurvivors(report), isVerbatim: true, exit });
+}

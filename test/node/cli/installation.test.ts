@@ -1,0 +1,255 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import type { Io } from "#src/cli/io.ts";
+import { isTemporary, originOf } from "#src/platform/origin.ts";
+import { parsePs } from "#src/platform/processes.ts";
+import { withoutPersonal } from "#src/cli/commands/care/self-test/report.ts";
+import { aCliHome, failed, printed, seed, type CliHome } from "#harness/machine/cli-home.ts";
+import { write } from "#harness/machine/git-project.ts";
+
+/** npm on this machine answers like this. */
+function npmSays(text: string, code = 0): Partial<Io> {
+  return { runQuietly: (command) => (command === "npm" ? { code, text } : null) };
+}
+
+it("[IP5] update prints the newest version and what brings it; nothing but npm view is started", async () => {
+  const home = aCliHome();
+  const asked: string[][] = [];
+  const runQuietly: Io["runQuietly"] = (command, args) => {
+    asked.push([command, ...args]);
+    return { code: 0, text: '"99.1.0"\n' };
+  };
+  const ran = await home.shimWith({ runQuietly }, "update --json");
+  expect(ran.json()).toMatchObject({ latest: "99.1.0", isNewer: true, command: "git pull && npm ci && npm run init" });
+  expect(asked).toEqual([expect.arrayContaining(["npm", "view", "shim-mcp", "version"])]);
+  expect(await home.shimWith(npmSays('"0.0.9"'), "update")).toMatchObject(printed("is the newest version"));
+});
+
+it("[IP5] without an answer update says why, and answers 1", async () => {
+  const home = aCliHome();
+  const codes: Record<string, Partial<Io>> = {
+    offline: npmSays("npm error code ENOTFOUND", 1),
+    not_published: npmSays("npm error code E404", 1),
+    npm_failed: npmSays("something else", 1),
+    npm_missing: { runQuietly: () => null },
+  };
+  for (const [code, io] of Object.entries(codes)) {
+    const ran = await home.shimWith(io, "update --json");
+    expect([ran.code, ran.json()]).toMatchObject([1, { error: { code } }]);
+  }
+});
+
+it("[IP5] where npm lies beside Node, as on Windows, that one is asked", async () => {
+  const home = aCliHome();
+  const { launch } = home.io();
+  const npm = join(home.folder, "app", "node_modules", "npm", "bin", "npm-cli.js");
+  write("/", { [npm]: "" });
+  const runQuietly: Io["runQuietly"] = (command, [script]) =>
+    command === launch.node && script === npm ? { code: 0, text: '"1.2.3"' } : null;
+  expect((await home.shimWith({ runQuietly }, "update --json")).json()).toMatchObject({ latest: "1.2.3" });
+});
+
+it("[IP5] [IP9] how a copy was installed is known from the path of its launcher, on every system", () => {
+  const program = "/home/a/.local/share/shim/program";
+  const paths = {
+    clone: ["/home/a/shim/bin/shim.mjs", "C:\\src\\shim\\bin\\shim.mjs"],
+    npm: [
+      "/usr/local/lib/node_modules/shim-mcp/bin/shim.mjs",
+      "C:\\Users\\a\\AppData\\Roaming\\npm\\node_modules\\shim-mcp\\bin\\shim.mjs",
+    ],
+    npx: [
+      "/home/a/.npm/_npx/0f3a/node_modules/shim-mcp/bin/shim.mjs",
+      "C:\\Users\\a\\AppData\\Local\\npm-cache\\_npx\\0f3a\\node_modules\\shim-mcp\\bin\\shim.mjs",
+      "/Users/a/Library/Caches/pnpm/dlx/x/1/node_modules/.pnpm/shim-mcp@1.0.0/node_modules/shim-mcp/bin/shim.mjs",
+      "/tmp/bunx-501-shim-mcp@latest/node_modules/shim-mcp/bin/shim.mjs",
+    ],
+    copy: [`${program}/bin/shim.mjs`],
+  };
+  for (const [origin, scripts] of Object.entries(paths))
+    expect(scripts.map((script) => originOf(script, program))).toEqual(scripts.map(() => origin));
+  expect(isTemporary("/home/dlx-fan/shim/bin/shim.mjs")).toBe(false);
+});
+
+/** Started by npx, on a machine with Claude Code. */
+function byNpx(home: CliHome): { io: Partial<Io>; package: string; program: string } {
+  const folder = join(home.folder, ".npm", "_npx", "0f3a", "node_modules", "shim-mcp");
+  const files = { "bin/shim.mjs": "launcher", "dist/hook.cjs": "hook", "dist/web/index.html": "page" };
+  write(folder, files);
+  mkdirSync(join(home.folder, ".claude"), { recursive: true });
+  const launch = {
+    node: "/opt/node",
+    script: join(folder, "bin", "shim.mjs"),
+    hookScript: join(folder, "dist", "hook.cjs"),
+  };
+  const env = { ...home.runtime.env, PATH: "/usr/bin:/bin" };
+  const io = { launch, env, machine: { ...home.io().machine, env } };
+  return { io, package: folder, program: join(home.paths.home, "program") };
+}
+
+it("[IP10] [IP9] init by npx copies SHIM into its own folder, and connects the clients and the link to the copy", async () => {
+  const home = aCliHome();
+  const { io, program } = byNpx(home);
+  const preview = await home.shimWith(io, "init --dry-run");
+  expect(preview).toMatchObject(printed("and 1 folder", "gets a copy of SHIM"));
+  expect(existsSync(program)).toBe(false);
+  expect(await home.shimWith(io, "init --yes")).toMatchObject(printed("`npx shim-mcp up`"));
+  expect(readFileSync(join(program, "dist", "web", "index.html"), "utf8")).toBe("page");
+  expect(readFileSync(join(home.folder, ".claude.json"), "utf8")).toContain(join(program, "bin", "shim.mjs"));
+  expect(readFileSync(join(home.folder, ".claude", "settings.json"), "utf8")).not.toContain("_npx");
+  const { checks } = (await home.shimWith(io, "doctor --json")).json() as { checks: { name: string; state: string }[] };
+  const clients = checks.filter(({ name }) => name.startsWith("claude-code:"));
+  expect(clients.map(({ name, state }) => [name, state])).toContainEqual(["claude-code:installed", "ok"]);
+  expect(clients.map(({ name }) => name)).not.toContain("claude-code:other_copy");
+});
+
+it("[IP10] a later init replaces the copy, and leaves no file of the older version and none half-written", async () => {
+  const home = aCliHome();
+  const { io, package: folder, program } = byNpx(home);
+  await home.shimWith(io, "init --yes");
+  write(program, { "dist/old.cjs": "gone in the new version" });
+  write(folder, { "dist/hook.cjs": "newer hook" });
+  expect((await home.shimWith(io, "init --yes")).code).toBe(0);
+  expect(readFileSync(join(program, "dist", "hook.cjs"), "utf8")).toBe("newer hook");
+  expect(readdirSync(join(program, "dist")).toSorted()).toEqual(["hook.cjs", "web"]);
+});
+
+it("[IP11] uninstall leaves nothing of init, where the clients' files have their first texts again", async () => {
+  const home = aCliHome();
+  const { io } = byNpx(home);
+  write(home.folder, { ".claude/settings.json": "{}\n", ".cache/shim/v8/one": "compiled" });
+  const before = readdirSync(home.folder, { recursive: true }).toSorted();
+  await home.shimWith(io, "init --yes");
+  expect(await home.shimWith(io, "uninstall --yes")).toMatchObject(
+    printed("removes the copy of SHIM", "SHIM is removed."),
+  );
+  expect(readdirSync(home.folder, { recursive: true }).toSorted()).toEqual(
+    before.filter((name) => !String(name).startsWith(".cache")),
+  );
+});
+
+it("[IP11] copies of files that somebody changed since are kept with what is stored, and named", async () => {
+  const home = aCliHome();
+  const { io } = byNpx(home);
+  write(home.folder, { ".claude.json": '{ "a": 1 }\n' });
+  await home.shimWith(io, "init --yes");
+  const path = join(home.folder, ".claude.json");
+  writeFileSync(path, readFileSync(path, "utf8").replace('"a": 1', '"a": 2'));
+  const backups = join(home.paths.home, "client-backups");
+  expect(await home.shimWith(io, "uninstall --yes")).toMatchObject(
+    printed(`The files as they were: ${backups}`, `Stored data stays in ${home.paths.home}`),
+  );
+  expect(readFileSync(path, "utf8")).toBe('{ "a": 2 }\n');
+  expect(readdirSync(home.paths.home)).toEqual(["client-backups"]);
+});
+
+it("[IP12] uninstall --data deletes what is stored, but not under a chat that runs, nor for one client", async () => {
+  const home = aCliHome();
+  mkdirSync(join(home.folder, ".claude"));
+  await home.shim("init --yes");
+  seed(home);
+  expect(await home.shim("uninstall --data --client claude-code --yes")).toMatchObject(failed(2, "leave --client out"));
+  expect(await home.shim("uninstall --data --yes")).toMatchObject(failed(1, "1 chat of SHIM still runs"));
+  expect(existsSync(home.paths.database)).toBe(true);
+  home.alive.clear();
+  expect(await home.shim("uninstall --data --dry-run")).toMatchObject(
+    printed("deletes everything that SHIM has stored"),
+  );
+  expect(await home.shim("uninstall --data --yes")).toMatchObject(
+    printed("Everything that SHIM has stored is deleted."),
+  );
+  expect(existsSync(home.paths.home)).toBe(false);
+});
+
+it("[IP12] a folder that is the user's own, or holds it, is not deleted", async () => {
+  const home = aCliHome();
+  mkdirSync(join(home.folder, ".claude"));
+  for (const SHIM_HOME of [home.folder, "/"]) {
+    const env = { ...home.runtime.env, SHIM_HOME };
+    expect(await home.shimWith({ env }, "uninstall --data --yes")).toMatchObject(
+      failed(1, "holds your own files, too"),
+    );
+  }
+  expect(existsSync(home.project)).toBe(true);
+});
+
+it("[IP6] bash completes commands, options and their values", async () => {
+  const home = aCliHome();
+  const { out } = await home.shim("completion bash");
+  const complete = (...words: string[]): string[] => {
+    const line = words.map((word) => `'${word}'`).join(" ");
+    const script = `${out}\nCOMP_WORDS=(${line}); COMP_CWORD=${words.length - 1}; _shim; printf '%s\\n' "\${COMPREPLY[@]}"`;
+    return execFileSync("bash", ["-euc", script], { encoding: "utf8" }).trim().split("\n").filter(Boolean);
+  };
+  expect(complete("shim", "un")).toEqual(["uninstall"]);
+  expect(complete("shim", "task", "sub")).toEqual(["submit"]);
+  expect(complete("shim", "task", "submit", "--prio")).toEqual(["--priority"]);
+  expect(complete("shim", "init", "--client", "")).toEqual(["claude-code", "claude-desktop"]);
+  expect(complete("shim", "completion", "")).toEqual(expect.arrayContaining(["bash", "zsh", "fish"]));
+  expect(complete("shim", "sessions", "show", "5f0e", "--j")).toEqual(["--json"]);
+});
+
+const has = (shell: string): boolean => spawnSync(shell, ["-c", "true"]).status === 0;
+
+it.skipIf(!has("zsh"))("[IP6] zsh completes commands with their descriptions (needs zsh)", async () => {
+  const { out } = await aCliHome().shim("completion zsh");
+  const stubs = `compdef() {}; _files() {}; _describe() { print -rl -- "\${(P@)4}" }; compadd() { shift; print -rl -- "$@" }`;
+  const complete = (...words: string[]): string[] => {
+    const line = words.map((word) => `'${word}'`).join(" ");
+    const script = `${stubs}\n${out}\nwords=(${line}); CURRENT=${words.length}; _shim`;
+    return execFileSync("zsh", ["-fc", script], { encoding: "utf8" }).trim().split("\n");
+  };
+  expect(complete("shim", "task", "")).toContainEqual(expect.stringMatching(/^submit:/));
+  expect(complete("shim", "")).toContainEqual(expect.stringMatching(/^doctor:check everything/));
+  expect(complete("shim", "init", "--client", "")).toEqual(["claude-code", "claude-desktop"]);
+});
+
+it.skipIf(!has("fish"))("[IP6] fish completes commands with their descriptions (needs fish)", async () => {
+  const home = aCliHome();
+  const path = join(home.folder, "shim.fish");
+  writeFileSync(path, (await home.shim("completion fish")).out);
+  const complete = (line: string): string[] => {
+    const script = `source '${path}'; complete -C '${line}'`;
+    const env = { PATH: process.env["PATH"], HOME: home.folder };
+    return execFileSync("fish", ["--no-config", "-c", script], { encoding: "utf8", env }).trim().split("\n");
+  };
+  expect(complete("shim task sub")).toEqual([expect.stringMatching(/^submit\t/)]);
+  expect(complete("shim init --client ").map((line) => line.split("\t")[0])).toEqual(["claude-code", "claude-desktop"]);
+  expect(complete("shim doctor --sel")).toEqual([expect.stringMatching(/^--self-test\t/)]);
+});
+
+it("[IP6] an unknown shell is wrong usage", async () => {
+  expect(await aCliHome().shim("completion tcsh")).toMatchObject(failed(2, "bash, zsh, fish"));
+});
+
+it("[IP8] names and paths of a person are replaced, the longest first", () => {
+  const words = [
+    ["ann", "<user>"],
+    ["/home/ann", "<home>"],
+    ["", "<machine>"],
+  ] as const;
+  expect(withoutPersonal("EACCES: /home/ann/x, user ann", words)).toBe("EACCES: <home>/x, user <user>");
+});
+
+it("[IP14] what ps prints on macOS gives parent, start, memory and command", () => {
+  const texts = [
+    "  501 104832 Fri Nov 20 10:00:05 2026     /Applications/Claude.app/Contents/MacOS/Claude\n",
+    "    1   2048 Sat Nov  7 09:10:11 2026     /Applications/Claude Helper (Renderer).app/x\n",
+  ];
+  expect(texts.map(parsePs)).toEqual([
+    {
+      parent: 501,
+      residentBytes: 104_832 * 1_024,
+      start: "Fri Nov 20 10:00:05 2026",
+      command: "/Applications/Claude.app/Contents/MacOS/Claude",
+    },
+    {
+      parent: 1,
+      residentBytes: 2_048 * 1_024,
+      start: "Sat Nov  7 09:10:11 2026",
+      command: "/Applications/Claude Helper (Renderer).app/x",
+    },
+  ]);
+  expect(["", "\n", "ps: illegal option\n"].map(parsePs)).toEqual([null, null, null]);
+});
