@@ -78,7 +78,7 @@ it("[IN33] --no-trust leaves it out, and --yes implies it", async () => {
   expect(readFileSync(files.config, "utf8")).toContain("trusted_hash");
 });
 
-it("[IN33] a Codex that does not do it is no success, and doctor says whether it could be asked", async () => {
+it("[IN33] [IN35] a Codex that does not do it is no success, and doctor says whether it could be asked", async () => {
   const home = aCliHome();
   withCodex(home);
   const ran = await home.shimWith(acting(home, "forgets"), "init --client codex --no-link --yes");
@@ -93,7 +93,7 @@ it("[IN33] a Codex that does not do it is no success, and doctor says whether it
   expect(await trustState(home)).toBe("warn");
 });
 
-it("[IN33] doctor sees a hook that another one has moved", async () => {
+it("[IN35] doctor sees a hook that another one has moved", async () => {
   const home = aCliHome();
   const files = withCodex(home);
   await home.shim("init --client codex --no-link --yes");

@@ -5,7 +5,7 @@ import { stateText, trustSource } from "../setup/trust-hooks.ts";
 import { clientStates } from "./client-states.ts";
 import { fail, pass, warn, type Check } from "./doctor-check.ts";
 
-/** [IN33] Whether Codex runs the hooks that stand in its file. */
+/** [IN35] Whether Codex runs the hooks that stand in its file. */
 export async function trustChecks(cli: Cli): Promise<Check[]> {
   const target = detect(cli.io.machine).find(({ client }) => client === "codex");
   const source = target && trustSource(cli, target);
