@@ -1,10 +1,12 @@
 import { spawn } from "node:child_process";
 import { dirname } from "node:path";
 import { createInterface } from "node:readline";
+import type { Launch } from "../platform/launch.ts";
 import { programPath } from "../platform/program-path.ts";
 import { messageOf } from "../shared/error.ts";
 import { asObject, listAt, objectAt, parseObject, textAt, type JsonObject } from "../shared/json-fields.ts";
 import { err, ok, type Result } from "../shared/result.ts";
+import { formatOf } from "./client-formats.ts";
 import type { ClientTarget } from "./targets.ts";
 
 /**
@@ -23,6 +25,24 @@ export interface TrustSource {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Commands of SHIM's hooks; no other is ever trusted. */
   readonly commands: readonly string[];
+}
+
+/** Null for a client whose hooks need no trust. */
+export function trustSource(target: ClientTarget, launch: Launch, env: TrustSource["env"]): TrustSource | null {
+  const { hooks } = formatOf(target.client);
+  if (target.client !== "codex" || hooks === null) return null;
+  const commands = hooks.events.map((event) => hooks.handler(launch, target.platform, event).command);
+  return { target, env, commands };
+}
+
+export function stateText(hooks: readonly HookTrust[], { commands }: TrustSource): string {
+  const missing = commands.length - hooks.length;
+  const states = ["untrusted", "modified", "disabled", "unknown"] as const;
+  const counts = states.map((state) => [state, hooks.filter(({ status }) => status === state).length] as const);
+  return [...counts, ["missing", missing] as const]
+    .filter(([, count]) => count > 0)
+    .map(([state, count]) => `${count} ${state}`)
+    .join(", ");
 }
 
 type Call = (method: string, params: object) => Promise<JsonObject>;

@@ -1,7 +1,6 @@
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { formatOf } from "#src/installer/client-formats.ts";
-import type { TrustSource } from "#src/installer/hook-trust.ts";
+import { trustSource, type TrustSource } from "#src/installer/hook-trust.ts";
 import { launch, type ClientHome } from "#harness/machine/client-home.ts";
 
 type Env = Readonly<Record<string, string>>;
@@ -22,7 +21,7 @@ export function putCodexOnPath(home: string): Env {
 }
 
 export function codexSource({ codex: target }: ClientHome, env: Env): TrustSource {
-  const { hooks } = formatOf("codex");
-  const commands = hooks?.events.map((event) => hooks.handler(launch, "linux", event).command) ?? [];
-  return { target, env, commands };
+  const source = trustSource(target, launch, env);
+  if (!source) throw new Error("Codex's hooks need trust.");
+  return source;
 }

@@ -1,14 +1,15 @@
-import { isTrusted, readTrust } from "../../../installer/hook-trust.ts";
+import { isTrusted, readTrust, stateText, trustSource } from "../../../installer/hook-trust.ts";
+import { lastingLaunch } from "../../../installer/program-copy.ts";
 import { detect } from "../../../installer/targets.ts";
 import type { Cli } from "../../cli.ts";
-import { stateText, trustSource } from "../setup/trust-hooks.ts";
 import { clientStates } from "./client-states.ts";
 import { fail, pass, warn, type Check } from "./doctor-check.ts";
 
 /** [IN35] Whether Codex runs the hooks that stand in its file. */
 export async function trustChecks(cli: Cli): Promise<Check[]> {
   const target = detect(cli.io.machine).find(({ client }) => client === "codex");
-  const source = target && trustSource(cli, target);
+  const launch = lastingLaunch(cli.io.launch, cli.paths.home);
+  const source = target && trustSource(target, launch, cli.io.machine.env);
   const isInstalled = clientStates(cli).some((state) => state.client === "codex" && state.isInstalled);
   if (!source || !isInstalled) return [];
   const name = "codex:hook_trust";

@@ -1,26 +1,27 @@
 import { create } from "../../../installer/backups.ts";
 import { readText } from "../../../installer/client-files.ts";
-import { formatOf } from "../../../installer/client-formats.ts";
-import { isTrusted, readTrust, trustHooks, type HookTrust, type TrustSource } from "../../../installer/hook-trust.ts";
+import {
+  isTrusted,
+  readTrust,
+  stateText,
+  trustHooks,
+  trustSource,
+  type TrustSource,
+} from "../../../installer/hook-trust.ts";
 import { lastingLaunch } from "../../../installer/program-copy.ts";
 import type { ClientTarget } from "../../../installer/targets.ts";
 import type { Result } from "../../../shared/result.ts";
 import type { Cli } from "../../cli.ts";
 import type { Plan } from "../../../installer/file-edits.ts";
 
-/** Null for a client whose hooks need no trust. */
-export function trustSource({ io, paths }: Cli, target: ClientTarget): TrustSource | null {
-  const { hooks } = formatOf(target.client);
-  if (target.client !== "codex" || hooks === null) return null;
-  const launch = lastingLaunch(io.launch, paths.home);
-  const commands = hooks.events.map((event) => hooks.handler(launch, target.platform, event).command);
-  return { target, env: io.machine.env, commands };
+function sourceOf({ io, paths }: Cli, target: ClientTarget): TrustSource | null {
+  return trustSource(target, lastingLaunch(io.launch, paths.home), io.machine.env);
 }
 
 /** [IN33] The plan whose hooks are not trusted, or will not be when their file has changed. */
 export async function untrustedPlan(cli: Cli, plans: readonly Plan[]): Promise<Plan | null> {
   const plan = plans.find(({ target, action }) => target.client === "codex" && action === "install");
-  const source = plan && trustSource(cli, plan.target);
+  const source = plan && sourceOf(cli, plan.target);
   if (!source) return null;
   if (plan.edits.some(({ path }) => path === plan.target.settingsFile)) return plan;
   const hooks = await readTrust(source);
@@ -37,7 +38,7 @@ const byHand =
 
 /** [IN33] Asks the user, lets Codex store the trust, and looks whether it has. */
 export async function trust(cli: Cli, { target }: Plan, isYes: boolean, backups: string): Promise<TrustOutcome> {
-  const source = trustSource(cli, target);
+  const source = sourceOf(cli, target);
   if (!source) return { isTrusted: true, text: "" };
   const question = `${target.label} runs hooks only when you trust them. Trust SHIM's ${source.commands.length} hooks?`;
   if ((await cli.confirm(question, isYes)) !== "yes") return { isTrusted: false, text: byHand };
@@ -48,16 +49,6 @@ export async function trust(cli: Cli, { target }: Plan, isYes: boolean, backups:
     return { isTrusted: true, text: `${target.label} trusts SHIM's ${hooks.value.length} hooks.` };
   const reason = hooks.ok ? stateText(hooks.value, source) : hooks.error;
   return { isTrusted: false, text: `${target.label} does not trust SHIM's hooks: ${reason}. ${byHand}` };
-}
-
-export function stateText(hooks: readonly HookTrust[], { commands }: TrustSource): string {
-  const missing = commands.length - hooks.length;
-  const states = ["untrusted", "modified", "disabled", "unknown"] as const;
-  const counts = states.map((state) => [state, hooks.filter(({ status }) => status === state).length] as const);
-  return [...counts, ["missing", missing] as const]
-    .filter(([, count]) => count > 0)
-    .map(([state, count]) => `${count} ${state}`)
-    .join(", ");
 }
 
 /** [IN34] Codex has changed its file: a removal goes back over this change too. */
