@@ -104,6 +104,15 @@ export default defineConfig({
       {
         extends: true,
         test: {
+          name: "e2e-clients",
+          include: ["test/e2e-clients/**/*.test.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
           name: "e2e-claude",
           include: ["test/e2e-claude/**/*.test.ts"],
           // Claude Code alone takes seconds to start on a busy machine.

@@ -1,15 +1,18 @@
 /** `npm run bench -- restore`: how much of generated sessions the next chat is given, with the real client. See bench/restore/README.md. */
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { median } from "simple-statistics";
 import { CLAUDE_VERSION } from "../scripts/install-claude.ts";
+import { codexClient } from "../scripts/install-clients.ts";
 import { version } from "../src/platform/version.ts";
+import { hookTimes } from "./restore/codex-chat.ts";
 import { RestoreRig } from "./restore/restore-rig.ts";
-import { kindNames, makeSession, sessionsOfRound } from "./restore/kinds.ts";
+import { inCodexChat, kindNames, makeSession, sessionsOfRound } from "./restore/kinds.ts";
 import { measureAll } from "./restore/measure.ts";
 import { halves, type Half } from "./restore/phrasings/bank.ts";
 import { failures, summarize, tableOfFacts, tableOfKinds, tableOfTargets } from "./restore/report.ts";
 
-const usage = `npm run bench -- restore [--seed N] [--sessions N] [--only NAME]... [--phrasings ${halves.join("|")}] [--keep DIR] [--jobs N]
+const usage = `npm run bench -- restore [--seed N] [--sessions N] [--only NAME]... [--phrasings ${halves.join("|")}] [--keep DIR] [--jobs N] [--client claude-code|codex]
 kinds: ${kindNames.join(", ")}`;
 const { values } = parseArgs({
   options: {
@@ -19,6 +22,7 @@ const { values } = parseArgs({
     phrasings: { type: "string", default: "known" },
     keep: { type: "string" },
     jobs: { type: "string", default: "2" },
+    client: { type: "string", default: "claude-code" },
     help: { type: "boolean", default: false },
   },
 });
@@ -28,16 +32,26 @@ if (values.help) {
 }
 const half = halves.find((name): name is Half => name === values.phrasings);
 const [seed, count, jobs] = [values.seed, values.sessions, values.jobs].map(Number) as [number, number, number];
-if (half === undefined || ![seed, count, jobs].every((value) => Number.isInteger(value) && value >= 0)) {
+const clients: Readonly<Record<string, string>> = {
+  "claude-code": `Claude Code ${CLAUDE_VERSION}`,
+  codex: `Codex ${codexClient.version}`,
+};
+const client = clients[values.client];
+if (
+  half === undefined ||
+  client === undefined ||
+  ![seed, count, jobs].every((value) => Number.isInteger(value) && value >= 0)
+) {
   console.error(usage);
   process.exit(2);
 }
 
 process.once("exit", () => RestoreRig.removeAll());
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
-const about = `seed ${seed}, phrasings ${half}, Claude Code ${CLAUDE_VERSION}, SHIM ${version}, node ${process.version}`;
+const about = `seed ${seed}, phrasings ${half}, ${client}, SHIM ${version}, node ${process.version}`;
 console.error(about);
-const plans = Array.from({ length: count }, (_, index) => makeSession(seed, index, half));
+const made = Array.from({ length: count }, (_, index) => makeSession(seed, index, half));
+const plans = values.client === "codex" ? made.flatMap((plan) => inCodexChat(plan) ?? []) : made;
 const chosen = plans.filter(({ name }) => values.only.length === 0 || values.only.some((part) => name.includes(part)));
 const startedAt = performance.now();
 const { measured, failed } = await measureAll(chosen, values.keep ?? null, Math.max(1, jobs));
@@ -46,6 +60,8 @@ for (const { name, error } of failed) console.log(`${name}: COULD NOT BE RUN: ${
 if (measured.length > 0) {
   console.log(`\n${tableOfKinds(measured)}\n\n${tableOfFacts(measured)}\n\n${tableOfTargets(measured)}\n`);
 }
+for (const [event, times] of hookTimes)
+  console.log(`hook ${event}: median ${median(times)} ms of ${times.length} (Codex's own measure)`);
 const tookMs = Math.round(performance.now() - startedAt);
 console.log(
   `${about}; ${measured.length} sessions in ${Math.round(tookMs / 1_000)} s, ${failed.length} could not be run`,
@@ -53,7 +69,7 @@ console.log(
 const results = {
   seed,
   half,
-  claude: CLAUDE_VERSION,
+  client,
   shim: version,
   node: process.version,
   at: new Date().toISOString(),

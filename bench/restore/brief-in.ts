@@ -8,6 +8,13 @@ const clientText =
 /** What hooks of SHIM put into the context of the chat's first request; "" where there was nothing. */
 export function briefIn(model: ScriptedModel): string {
   const request = model.requests.find(({ kind }) => kind === "loop");
+  // Codex makes each a message of its own.
+  const own = request?.messages.filter(({ role, text }) => role === "developer" && text.startsWith("SHIM")) ?? [];
+  if (own.length > 0)
+    return own
+      .map(({ text }) => text)
+      .join("\n")
+      .trim();
   const contexts = (request?.messages ?? []).flatMap(({ text }) => text.split(hookContext).slice(1));
   const briefs = contexts.map((text) => text.split(clientText)[0] ?? "").filter((text) => /\bSHIM\b/.test(text));
   const brief = briefs.join("\n").trim();
@@ -24,8 +31,9 @@ export function sessionInHint(context: string): string | null {
 /** The last result of a tool in the chat's last request; of an answer in JSON its longest text. */
 export function toolResultIn(model: ScriptedModel): string {
   const request = model.requests.findLast(({ kind }) => kind === "loop");
-  const text = request?.messages.findLast(({ role }) => role === "user")?.text ?? "";
-  return longestTextIn(text) ?? text;
+  const text = request?.messages.findLast(({ role }) => role === "user" || role === "tool")?.text ?? "";
+  const answer = text.replace(/^Wall time: [^\n]*\nOutput:\n/, "");
+  return longestTextIn(answer) ?? answer;
 }
 
 function longestTextIn(json: string): string | null {

@@ -1,7 +1,8 @@
 import { join } from "node:path";
+import { CodexChat } from "./codex-chat.ts";
 import { childrenOf, untilFound } from "../../test/harness/claude/claude-code.ts";
 import { RestoreRig, kill } from "./restore-rig.ts";
-import type { EndsBy } from "./plan.ts";
+import type { Driver, EndsBy } from "./plan.ts";
 import { StreamChat, type Answers } from "./stream-chat.ts";
 import { TerminalChat } from "./terminal-chat.ts";
 
@@ -11,18 +12,23 @@ const allowed = ["Bash", "Read", "Write", "Edit", "TaskCreate", "TaskUpdate", "m
 export interface ProcessOptions {
   readonly rig: RestoreRig;
   readonly modelUrl: string;
-  readonly driver: "stream" | "terminal";
+  readonly driver: Driver;
   readonly env: Readonly<Record<string, string>>;
   readonly args?: readonly string[];
 }
 
-/** One process of Claude Code with SHIM's plugin, with or without a screen. */
+/** One process of Claude Code with SHIM's plugin, with or without a screen, or of Codex with SHIM set up. */
 export class ChatProcess {
   readonly #rig: RestoreRig;
-  readonly #chat: StreamChat | TerminalChat;
+  readonly #chat: StreamChat | TerminalChat | CodexChat;
 
   constructor({ rig, modelUrl, driver, env, args = [] }: ProcessOptions) {
     this.#rig = rig;
+    if (driver === "codex") {
+      const [, resumed = null] = args;
+      this.#chat = new CodexChat({ home: rig.home, cwd: rig.project, modelUrl, resumed });
+      return;
+    }
     const options = {
       home: rig.home,
       cwd: rig.project,
@@ -38,7 +44,7 @@ export class ChatProcess {
   }
 
   get session(): string | null {
-    return this.#chat instanceof StreamChat ? this.#chat.session : null;
+    return this.#chat instanceof TerminalChat ? null : this.#chat.session;
   }
 
   turn(prompt: string, answers?: Answers): Promise<void> {
@@ -50,7 +56,7 @@ export class ChatProcess {
   }
 
   async clear(): Promise<void> {
-    if (this.#chat instanceof StreamChat) throw new Error("/clear needs a terminal");
+    if (!(this.#chat instanceof TerminalChat)) throw new Error("/clear needs a terminal");
     await this.#chat.clear();
   }
 
@@ -60,7 +66,7 @@ export class ChatProcess {
 
   /** Ends the process in the given way, and waits until all that belongs to it is gone but for tools that run on. */
   async end(by: EndsBy): Promise<void> {
-    const client = this.#chat instanceof StreamChat ? this.#chat.pid : await this.#chat.clientPid();
+    const client = this.#chat instanceof TerminalChat ? await this.#chat.clientPid() : this.#chat.pid;
     const below = descendants(client);
     if (by === "closed terminal" && this.#chat instanceof TerminalChat) this.#chat.closeTerminal();
     else if (by === "SIGTERM") kill(client, "SIGTERM");

@@ -83,6 +83,25 @@ function kindAt(index: number): Kind {
 }
 
 /** An application's chat that ends between two turns ends as an orderly one does, so only a kill is judged there. */
+/** What Codex has no like of, or no command for from outside. */
+const claudeCodeOnly: ReadonlySet<string> = new Set([
+  "one compaction",
+  "two compactions",
+  "subagents",
+  "plan mode",
+  "dialogs",
+  "closed terminal",
+  "closed terminal, idle",
+  "clear",
+  "other machine",
+  "to-dos",
+]);
+
+/** The same session in Codex; null for a kind that it cannot have. */
+export function inCodexChat(plan: SessionPlan): SessionPlan | null {
+  return claudeCodeOnly.has(plan.kind) ? null : { ...plan, driver: "codex" };
+}
+
 function someEnd(random: Random): { readonly endsBy: EndsBy; readonly endsIn: EndsIn } {
   const endsIn = random.pick<EndsIn>(["idle", "tool", "tool", "answer"]);
   const kills: EndsBy[] = ["kill client", "kill client and MCP process", "power lost"];

@@ -20,6 +20,9 @@ export type Part =
   /** The process dies or is closed, and the user opens the session again. */
   | { readonly do: "restart"; readonly isKilled: boolean; readonly flag: "--resume" | "--continue" };
 
+/** Claude Code without a screen and with one, or Codex. */
+export type Driver = "stream" | "terminal" | "codex";
+
 export type EndsBy =
   | "kill client"
   | "kill client and MCP process"
@@ -57,7 +60,7 @@ export interface SessionPlan {
   readonly main: Chat;
   /** Runs in the same project, in turn with the main chat. */
   readonly other: { readonly chat: Chat; readonly fate: "lives on" | "finished" } | null;
-  readonly driver: "stream" | "terminal";
+  readonly driver: Driver;
   readonly env: Readonly<Record<string, string>>;
   readonly endsBy: EndsBy;
   readonly endsIn: EndsIn;

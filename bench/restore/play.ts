@@ -8,11 +8,21 @@ import {
   type Step,
   type Thread,
 } from "../../test/harness/claude/scripted-model.ts";
+import { setUpCodex, usualShimHome } from "../../test/harness/clients/codex-rig.ts";
 import { RestoreRig, git } from "./restore-rig.ts";
 import { briefIn, sessionInHint } from "./brief-in.ts";
 import { scoreIn, storedScore } from "./brief-score.ts";
 import { ChatProcess } from "./chat-process.ts";
-import { projectSlot, type AfterDeath, type Chat, type EndsIn, type PlannedStep, type SessionPlan } from "./plan.ts";
+import { inCodex } from "./codex-steps.ts";
+import {
+  projectSlot,
+  type AfterDeath,
+  type Chat,
+  type Driver,
+  type EndsIn,
+  type PlannedStep,
+  type SessionPlan,
+} from "./plan.ts";
 import { bash } from "./story.ts";
 import { playOnTwoMachines, takenOver } from "./two-machines.ts";
 
@@ -31,7 +41,8 @@ export async function play(plan: SessionPlan): Promise<Played> {
     const brief = await playOnTwoMachines(plan, (rig, beforeDeath) => runToDeath(plan, rig, beforeDeath));
     return { brief, score: scoreIn(brief) };
   }
-  const rig = RestoreRig.make(plan.files);
+  const rig = RestoreRig.make(plan.files, plan.driver === "codex" ? usualShimHome : undefined);
+  if (plan.driver === "codex") setUpCodex(rig.home, rig.project);
   try {
     const session = await runToDeath(plan, rig);
     for (const one of plan.after) afterDeath(rig, one);
@@ -42,7 +53,7 @@ export async function play(plan: SessionPlan): Promise<Played> {
     await next.finish();
     await model.close();
     const hinted = sessionInHint(context);
-    const brief = hinted ? await takenOver(rig, hinted) : context;
+    const brief = hinted ? await takenOver(rig, hinted, plan.driver) : context;
     return { brief, score: scoreIn(brief) ?? storedScore(rig, session) };
   } finally {
     await rig.remove();
@@ -54,8 +65,8 @@ type BeforeDeath = (session: string | null) => Promise<void>;
 /** @returns the id of the session; null where only the screen knows it */
 async function runToDeath(plan: SessionPlan, rig: RestoreRig, beforeDeath?: BeforeDeath): Promise<string | null> {
   if (plan.branch !== "main") git(rig.project, "checkout", "-q", "-b", plan.branch);
-  const model = await modelOf(plan.main, rig, lastSteps[plan.endsIn]);
-  const other = plan.other && (await otherChat(plan.other.chat, rig));
+  const model = await modelOf(plan.main, rig, plan.driver, lastSteps[plan.endsIn]);
+  const other = plan.other && (await otherChat(plan.other.chat, rig, plan.driver));
   try {
     const chat = await converse(plan, rig, model);
     if (plan.other?.fate === "finished") await other?.process.finish();
@@ -98,17 +109,20 @@ async function converse(plan: SessionPlan, rig: RestoreRig, model: ScriptedModel
   return chat;
 }
 
-async function otherChat(chat: Chat, rig: RestoreRig) {
-  const model = await modelOf(chat, rig, []);
-  const process = new ChatProcess({ rig, modelUrl: model.url, driver: "stream", env: {} });
+async function otherChat(chat: Chat, rig: RestoreRig, planned: Driver) {
+  const driver = planned === "codex" ? planned : "stream";
+  const model = await modelOf(chat, rig, driver, []);
+  const process = new ChatProcess({ rig, modelUrl: model.url, driver, env: {} });
   for (const part of chat.parts) if (part.do === "turn") await process.turn(part.turn.prompt);
   return { model, process };
 }
 
-function modelOf(chat: Chat, rig: RestoreRig, last: readonly Step[]): Promise<ScriptedModel> {
+function modelOf(chat: Chat, rig: RestoreRig, driver: Driver, last: readonly Step[]): Promise<ScriptedModel> {
   const steps = chat.parts.flatMap((part) => (part.do === "turn" ? part.turn.steps : []));
+  const inClient = (step: Step): Step =>
+    driver === "codex" ? inCodex(inProject(step, rig), rig.project) : inProject(step, rig);
   const resolve = (step: PlannedStep) =>
-    typeof step === "function" ? (request: ModelRequest) => inProject(step(request), rig) : inProject(step, rig);
+    typeof step === "function" ? (request: ModelRequest) => inClient(step(request)) : inClient(step);
   const subagents: Thread[] = chat.subagents.map(({ match, steps }) => ({ match, steps: steps.map(resolve) }));
   return startScriptedModel({
     threads: [...subagents, { steps: [...steps, ...last].map(resolve) }],
@@ -126,7 +140,12 @@ function isToolRunning(rig: RestoreRig): boolean {
 
 function afterDeath(rig: RestoreRig, one: AfterDeath): void {
   if (one.do === "checkout") git(rig.project, "checkout", "-q", "-b", one.branch);
-  else if (one.do === "lose-transcript") rmSync(join(rig.home, ".claude", "projects"), { recursive: true });
+  else if (one.do === "lose-transcript") loseTranscripts(rig);
   else if (one.do === "delete") rmSync(join(rig.project, one.path));
   else rig.write({ [one.path]: one.content });
+}
+
+function loseTranscripts({ home }: RestoreRig): void {
+  for (const folder of [join(home, ".claude", "projects"), join(home, ".codex", "sessions")])
+    rmSync(folder, { recursive: true, force: true });
 }

@@ -46,12 +46,14 @@ export class RestoreRig {
     }
   }
 
-  static make(files: Readonly<Record<string, string>>): RestoreRig {
+  /** @param shimHome SHIM's folder by that of the user; by default it is beside that one */
+  static make(files: Readonly<Record<string, string>>, shimHome?: (home: string) => string): RestoreRig {
     const root = realpathSync(mkdtempSync(join(tmpdir(), "shim-restore-")));
+    const home = join(root, "home");
     const rig = new RestoreRig({
-      home: join(root, "home"),
+      home,
       project: join(root, "project"),
-      shimHome: join(root, "shim"),
+      shimHome: shimHome?.(home) ?? join(root, "shim"),
     });
     mkdirSync(rig.home);
     rig.makeProject(files);

@@ -7,7 +7,8 @@ import { SyncRig, type Machine } from "../sync-rig.ts";
 import { RestoreRig } from "./restore-rig.ts";
 import { briefIn, toolResultIn } from "./brief-in.ts";
 import { ChatProcess } from "./chat-process.ts";
-import type { SessionPlan } from "./plan.ts";
+import { inCodex } from "./codex-steps.ts";
+import type { Driver, SessionPlan } from "./plan.ts";
 import { shimTool } from "./story.ts";
 
 /** How long nothing new has to arrive before the sync counts as up to date. */
@@ -58,10 +59,11 @@ export async function playOnTwoMachines(
 }
 
 /** What the tool answers when a chat takes the session that a hook has only named. */
-export async function takenOver(rig: RestoreRig, session: string): Promise<string> {
+export async function takenOver(rig: RestoreRig, session: string, driver: Driver = "stream"): Promise<string> {
   const steps = [shimTool("shim_check_recovery", { of: session, take: true }), { text: "I have it." }];
-  const model = await startScriptedModel({ threads: [{ steps }] });
-  const chat = new ChatProcess({ rig, modelUrl: model.url, driver: "stream", env: {} });
+  const known = driver === "codex" ? steps.map((step) => inCodex(step, rig.project)) : steps;
+  const model = await startScriptedModel({ threads: [{ steps: known }] });
+  const chat = new ChatProcess({ rig, modelUrl: model.url, driver, env: {} });
   await chat.turn("hello");
   const [context, answer] = [briefIn(model), toolResultIn(model)];
   await chat.finish();

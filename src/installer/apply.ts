@@ -6,7 +6,7 @@ import { syncFolder, writeAtomically } from "../platform/private-files.ts";
 import { findRealPath } from "../platform/shim-command.ts";
 import { create } from "./backups.ts";
 import { linkTarget, readText, refusal, type ClientRefusal } from "./client-files.ts";
-import type { FileEdit, Plan } from "./plan.ts";
+import type { FileEdit, Plan } from "./file-edits.ts";
 
 export interface ApplyResult {
   /** Folder with the original files; null when there was nothing to change. */

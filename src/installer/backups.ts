@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { createPrivateFolder, syncFolder, writeAtomically } from "../platform/private-files.ts";
 import { isMissing, readText } from "./client-files.ts";
 import { isRecord } from "../shared/json-fields.ts";
-import type { Plan } from "./plan.ts";
+import type { Plan } from "./file-edits.ts";
 import { codeOf } from "../shared/error.ts";
 
 /** Stored as manifest.json beside the copies. Add fields as optional. */

@@ -79,6 +79,10 @@ export function isHookToolHandler(value: unknown): boolean {
 }
 
 function isShellHook(command: string, event: string): boolean {
+  const named = /(?:dist[\\/]hook|shim-hook)\.[cm]?js["']?\s+(?<event>\w+)\s+--client\s+[\w-]+\s*$/.exec(
+    command,
+  )?.groups;
+  if (named) return named["event"] === event;
   const words = /^(?<program>.*?)["']?\s+hook\s+(?<event>\w+)\s*$/.exec(command)?.groups;
   return words?.["event"] === event && /(^|[\\/\s"'])shim(\.mjs|-mcp)?$/.test(words["program"] ?? "");
 }
@@ -95,5 +99,11 @@ function programIndex({ command, args }: Command): number {
 /** Returns the script that an entry starts; null where a bare name is resolved through PATH. */
 export function findScript(value: unknown): string | null {
   const found = parseCommand(value);
+  if (found?.args.length === 0) return findShellScript(found.command);
   return found?.args.find((arg) => /[\\/][^\\/]*\.[cm]?js$/.test(arg)) ?? null;
+}
+
+function findShellScript(command: string): string | null {
+  const [word] = /'[^']+\.[cm]?js'|"[^"]+\.[cm]?js"|[^\s'"]+\.[cm]?js/.exec(command) ?? [];
+  return word?.replaceAll(/^['"]|['"]$/g, "") ?? null;
 }

@@ -1,11 +1,13 @@
 import { hookEvents } from "../contract/hook-input.ts";
 import { hasNoTodoTools, hookTool, hookToolSince } from "../contract/hook-tool.ts";
 import type { ReadText } from "./client-files.ts";
+import { formatOf } from "./client-formats.ts";
 import { parseCommand, isHookToolHandler, findScript } from "./entries.ts";
 import type { Launch } from "../platform/launch.ts";
 import * as json from "./json-text.ts";
 import { hookDelivery } from "./plan.ts";
 import { enabledPlugins, installedPlugins, type InstalledPlugin } from "./plugins.ts";
+import { isNameTaken } from "./server-lists.ts";
 import * as settings from "./settings-edits.ts";
 import { pathOf, type ClientTarget } from "./targets.ts";
 
@@ -60,6 +62,8 @@ interface Inspection extends Reading {
   readonly servers: string;
   readonly settingsText: string;
   readonly ourServers: readonly string[];
+  /** All that the client may have hooks for. */
+  readonly events: readonly string[];
   readonly hookedEvents: readonly string[];
   readonly plugins: readonly InstalledPlugin[];
 }
@@ -76,37 +80,45 @@ export function inspect(target: ClientTarget, context: InspectContext): Finding[
       fix: fix ?? null,
     });
   const reading = { ...context, target, add };
-  const servers = readSound(reading, target.serversFile);
-  const settingsText = target.settingsFile === null ? "" : readSound(reading, target.settingsFile);
+  const { servers: list, hooks } = formatOf(target.client);
+  const events = hooks?.events ?? hookEvents;
+  const hooksProblem = (text: string): string | null => settings.shapeProblem(text, events);
+  const servers = readSound(reading, target.serversFile, list.problem);
+  const settingsText = target.settingsFile === null ? "" : readSound(reading, target.settingsFile, hooksProblem);
   if (servers === null || settingsText === null) return findings;
   const inspection: Inspection = {
     ...reading,
     servers,
     settingsText,
-    ourServers: settings.ourServers(servers),
-    hookedEvents: hookEvents.filter((event) => settings.ourHooks(settingsText, event).length > 0),
+    ourServers: list.ours(servers),
+    events,
+    hookedEvents: events.filter((event) => settings.ourHooks(settingsText, event).length > 0),
     plugins: listPlugins(reading, settingsText),
   };
   checkPresence(inspection);
   checkDoubled(inspection);
   checkCommands(inspection);
-  if (target.settingsFile !== null) checkClaudeCode(inspection, target.settingsFile);
+  if (target.settingsFile !== null && target.client === "claude-code") checkClaudeCode(inspection, target.settingsFile);
   for (const plugin of inspection.plugins) checkPlugin(inspection, plugin);
   return findings;
 }
 
 const rerunInit = "Run `shim init` again.";
 
-function readSound({ target, read, add }: Reading, path: string): string | null {
+function readSound(
+  { target, read, add }: Reading,
+  path: string,
+  problemIn: (text: string) => string | null,
+): string | null {
   const file = read(path);
   const text = file.ok ? (file.value ?? "") : "";
-  const problem = file.ok ? settings.shapeProblem(text) : "cannot be read as UTF-8 text";
+  const problem = file.ok ? problemIn(text) : "cannot be read as UTF-8 text";
   if (problem) {
     add("file_unsound", `${path} ${problem}`, "Correct the file, then run `shim init` again.");
     return null;
   }
   const ignoredText = `${path} has comments or trailing commas, which ${target.label} does not read`;
-  if (!json.isStrict(text)) add("file_ignored", ignoredText, "Remove them.");
+  if (path.endsWith(".json") && !json.isStrict(text)) add("file_ignored", ignoredText, "Remove them.");
   return text;
 }
 
@@ -127,25 +139,30 @@ function listPlugins({ target, read }: Reading, settingsText: string): Installed
 }
 
 function checkPresence(inspection: Inspection): void {
-  const { servers, ourServers, hookedEvents, plugins, add } = inspection;
+  const { target, servers, ourServers, hookedEvents, plugins, add } = inspection;
   const plugin = plugins.find(({ scope }) => scope === "user");
   if (plugin) add("installed", `SHIM is installed as the plugin ${plugin.key}`);
-  if (settings.isNameTaken(servers))
+  if (isNameTaken(formatOf(target.client).servers, servers))
     add("name_taken", 'another MCP server is named "shim"', "Rename or remove it, then run `shim init`.");
   if (ourServers.length + hookedEvents.length > 0) checkComplete(inspection);
   else if (!plugin) add("not_installed", "SHIM is not installed", "Run `shim init`.");
 }
 
 function checkComplete(inspection: Inspection): void {
-  const { target, claudeVersion, servers, ourServers, hookedEvents, add } = inspection;
-  const delivery = hookDelivery(servers, claudeVersion);
-  const expectedEvents = target.settingsFile === null ? [] : settings.supportedEvents(delivery);
+  const { target, ourServers, hookedEvents, add } = inspection;
+  const delivery = deliveryIn(inspection);
+  const expectedEvents = delivery ? settings.supportedEvents(delivery) : (formatOf(target.client).hooks?.events ?? []);
   const missing = expectedEvents.filter((event) => !hookedEvents.includes(event));
   if (ourServers.length === 0) add("incomplete", "the hooks are installed, but not the MCP server", rerunInit);
   if (missing.length > 0) add("incomplete", `hooks are missing for ${missing.join(", ")}`, rerunInit);
   if (ourServers.length === 0 || missing.length > 0) return;
-  if (target.settingsFile === null) add("installed", "SHIM is installed by `shim init`");
-  else checkDelivery(inspection, delivery);
+  if (delivery) checkDelivery(inspection, delivery);
+  else add("installed", "SHIM is installed by `shim init`");
+}
+
+/** Null for a client that has one way alone. */
+function deliveryIn({ target, servers, claudeVersion }: Inspection): settings.HookDelivery | null {
+  return target.client === "claude-code" ? hookDelivery(servers, claudeVersion) : null;
 }
 
 function checkDelivery({ settingsText, add }: Inspection, { server, version }: settings.HookDelivery): void {
@@ -161,8 +178,8 @@ function checkDelivery({ settingsText, add }: Inspection, { server, version }: s
   else add("hooks_by_process", slowText, rerunInit);
 }
 
-function checkDoubled({ ourServers, hookedEvents, settingsText, plugins, add }: Inspection): void {
-  const doubledEvents = hookEvents.filter((event) => isDoubled(settings.ourHandlers(settingsText, event)));
+function checkDoubled({ events, ourServers, hookedEvents, settingsText, plugins, add }: Inspection): void {
+  const doubledEvents = events.filter((event) => isDoubled(settings.ourHandlers(settingsText, event)));
   if (ourServers.length > 1)
     add("doubled", `SHIM is installed as several MCP servers: ${ourServers.join(", ")}`, rerunInit);
   if (doubledEvents.length > 0) add("doubled", `SHIM has several hooks for ${doubledEvents.join(", ")}`, rerunInit);
@@ -188,10 +205,10 @@ function doubledFix({ key, project }: InstalledPlugin): string {
 }
 
 function checkCommands(inspection: Inspection): void {
-  const { servers, ourServers, settingsText, launch, exists, add } = inspection;
+  const { target, events, servers, ourServers, settingsText, launch, exists, add } = inspection;
   const entries = [
-    ...ourServers.map((name) => json.valueAt(servers, ["mcpServers", name])),
-    ...hookEvents.flatMap((event) => settings.ourHandlers(settingsText, event)),
+    ...ourServers.map((name) => formatOf(target.client).servers.entry(servers, name)),
+    ...events.flatMap((event) => settings.ourHandlers(settingsText, event)),
   ];
   const expected = new Set([launch.script, launch.hookScript]);
   for (const script of distinct(entries.map(findScript))) {

@@ -1,38 +1,18 @@
-import { hookEvents } from "../contract/hook-input.ts";
 import { hasHookTool, hasNoTodoTools } from "../contract/hook-tool.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import { refusal, type ClientRefusal, type ReadText } from "./client-files.ts";
+import type { ClientRefusal } from "./client-files.ts";
+import { formatOf } from "./client-formats.ts";
 import { serverName, statusLineCommand } from "./entries.ts";
+import { loadSound, toEdit, type FileEdit, type FileText, type Plan, type PlanContext } from "./file-edits.ts";
 import type { Launch } from "../platform/launch.ts";
 import * as json from "./json-text.ts";
+import { planProcessHooks } from "./plan-process-hooks.ts";
+import { nameTaken, serverEdit } from "./plan-servers.ts";
 import { enabledPlugins } from "./plugins.ts";
+import { isNameTaken, type ServerList } from "./server-lists.ts";
 import * as settings from "./settings-edits.ts";
 import type { ClientTarget } from "./targets.ts";
-import { planTelemetry, receiverIn, type TelemetryPlan, type TelemetryRequest } from "./telemetry-settings.ts";
-
-export interface FileEdit {
-  readonly path: string;
-  readonly before: string | null;
-  readonly after: string | null;
-  readonly summary: readonly string[];
-}
-
-export interface Plan {
-  readonly action: "install" | "uninstall";
-  readonly target: ClientTarget;
-  readonly edits: readonly FileEdit[];
-  readonly notes: readonly string[];
-}
-
-export interface PlanContext {
-  /** SHIM's own config.json; keeps the user's status line while SHIM's replaces it. */
-  readonly shimConfig: string;
-  readonly read: ReadText;
-  readonly claudeVersion: string | null;
-  readonly wantsTodoTools?: boolean;
-  /** Undefined: the telemetry stays as it is. */
-  readonly telemetry?: TelemetryRequest | undefined;
-}
+import { planTelemetry, receiverIn, type TelemetryPlan } from "./telemetry-settings.ts";
 
 /** Longest command that config.json's `statusLine` accepts. */
 const maxStatusLineChars = 2_000;
@@ -42,16 +22,18 @@ const maxStatusLineChars = 2_000;
  * enabled, plans only the status line, which a plugin cannot set. Refuses unsound files.
  */
 export function planInstall(target: ClientTarget, launch: Launch, context: PlanContext): Result<Plan, ClientRefusal> {
+  const { servers: list, hooks } = formatOf(target.client);
+  if (hooks) return planProcessHooks(target, hooks, launch, context.read);
   const loaded = load(target, context);
   if (!loaded.ok) return loaded;
   const { servers, settings: current, config } = loaded.value;
   const plugins = enabledPlugins(current.text);
   const isPlugin = plugins.length > 0;
-  if (!isPlugin && settings.isNameTaken(servers.text)) return err(nameTaken(servers.path));
+  if (!isPlugin && isNameTaken(list, servers.text)) return err(nameTaken(servers.path));
   const notes = isPlugin
     ? [`The plugin ${plugins.join(", ")} provides the MCP server and the hooks; only the status line is set.`]
     : [];
-  const edits = [editServers(servers, target, launch, isPlugin)];
+  const edits = [isPlugin ? withoutServer(servers, list) : serverEdit(servers, target, launch)];
   if (target.settingsFile !== null) {
     const line = planStatusLine(target, launch, loaded.value);
     const isTodoTools = context.wantsTodoTools === true && !settings.isTodoToolsSet(current.text);
@@ -71,13 +53,6 @@ export function planInstall(target: ClientTarget, launch: Launch, context: PlanC
   return ok({ action: "install", target, edits: edits.filter((edit) => edit !== null), notes });
 }
 
-export interface FileText {
-  readonly path: string;
-  /** Null if there is no file. */
-  readonly before: string | null;
-  readonly text: string;
-}
-
 /** Settings and config are empty for a client without settings. */
 export interface ClientTexts {
   readonly servers: FileText;
@@ -87,41 +62,18 @@ export interface ClientTexts {
 
 export function load(target: ClientTarget, { read, shimConfig }: PlanContext): Result<ClientTexts, ClientRefusal> {
   const hasSettings = target.settingsFile !== null;
-  const servers = loadOne(read, target.serversFile);
+  const servers = loadSound(read, target.serversFile, settings.shapeProblem);
   if (!servers.ok) return servers;
-  const current = loadOne(read, target.settingsFile);
+  const current = loadSound(read, target.settingsFile, settings.shapeProblem);
   if (!current.ok) return current;
-  const config = loadOne(read, hasSettings ? shimConfig : null);
+  const config = loadSound(read, hasSettings ? shimConfig : null, settings.shapeProblem);
   if (!config.ok) return config;
   return ok({ servers: servers.value, settings: current.value, config: config.value });
 }
 
-function loadOne(read: ReadText, path: string | null): Result<FileText, ClientRefusal> {
-  if (path === null) return ok({ path: "", before: null, text: "" });
-  const file = read(path);
-  if (!file.ok) return file;
-  const text = file.value ?? "";
-  const problem = settings.shapeProblem(text);
-  return problem === null ? ok({ path, before: file.value, text }) : err(refusal("config_unsound", path, problem));
-}
-
-export function toEdit({ path, before }: FileText, after: string | null, summary: readonly string[]): FileEdit | null {
-  return before === after || (before === null && after === "") ? null : { path, before, after, summary };
-}
-
-function nameTaken(path: string): ClientRefusal {
-  const text = `has another MCP server named "${serverName}". Rename or remove that one and try again; nothing was changed.`;
-  return refusal("name_taken", path, text);
-}
-
-function editServers(file: FileText, target: ClientTarget, launch: Launch, isPlugin: boolean): FileEdit | null {
-  const { text } = file;
-  const after = isPlugin ? settings.removeServers(text, "") : settings.addServer(text, target.client, launch);
-  const verb = settings.ourServers(text).length > 0 ? "corrects" : "adds";
-  const summary = isPlugin
-    ? "removes the MCP server, which the plugin provides"
-    : `${verb} the MCP server "${serverName}"`;
-  return toEdit(file, after, [summary]);
+/** [IN7] The plugin brings the server. */
+function withoutServer(file: FileText, list: ServerList): FileEdit | null {
+  return toEdit(file, list.remove(file.text, ""), ["removes the MCP server, which the plugin provides"]);
 }
 
 interface StatusLinePlan {
@@ -152,7 +104,7 @@ function withoutStatusLine(why: string): StatusLinePlan {
 
 /** [IN20] Prefers the MCP server, under its name in the client's file. */
 export function hookDelivery(servers: string, version: string | null): settings.HookDelivery {
-  const [name = serverName] = settings.ourServers(servers);
+  const [name = serverName] = formatOf("claude-code").servers.ours(servers);
   return { server: hasHookTool(version) ? name : null, version };
 }
 
@@ -175,7 +127,8 @@ function editSettings(
   const after = isTodoTools ? settings.enableTodoTools(withStatusLine) : withStatusLine;
   const summary: string[] = [];
   if (text !== file.text) summary.push(telemetrySummary(telemetry));
-  if (withHooks !== text) summary.push(hooksSummary(text, withHooks, isPlugin));
+  if (withHooks !== text)
+    summary.push(isPlugin ? "removes the hooks, which the plugin provides" : settings.hooksSummary(text, withHooks));
   if (withStatusLine !== withHooks) summary.push(statusLineSummary(text, line));
   if (after !== withStatusLine) summary.push("switches Claude Code's to-do tools on");
   return toEdit(file, after, summary);
@@ -185,20 +138,6 @@ function telemetrySummary({ receiver }: TelemetryPlan): string {
   return receiver === null
     ? "switches Claude Code's telemetry to SHIM off"
     : `switches Claude Code's telemetry on, to SHIM on port ${receiver.port} of this machine`;
-}
-
-function hasHook(text: string, event: string): boolean {
-  return settings.ourHooks(text, event).length > 0;
-}
-
-function hooksSummary(before: string, after: string, isPlugin: boolean): string {
-  if (isPlugin) return "removes the hooks, which the plugin provides";
-  const added = hookEvents.filter((event) => !hasHook(before, event) && hasHook(after, event));
-  const parts = [
-    added.length > 0 && `adds hooks for ${added.join(", ")}`,
-    hookEvents.some((event) => hasHook(before, event)) && "corrects SHIM's hooks",
-  ];
-  return parts.filter((part) => part !== false).join("; ");
 }
 
 function statusLineSummary(text: string, line: StatusLinePlan): string {

@@ -1,4 +1,4 @@
-import type { FileEdit, Plan } from "./plan.ts";
+import type { FileEdit, Plan } from "./file-edits.ts";
 
 /** Context lines of a change. Few, since a neighbouring entry may be confidential. */
 const contextLines = 2;

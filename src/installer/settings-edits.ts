@@ -1,66 +1,35 @@
 import { isRecord } from "../shared/json-fields.ts";
 import { hookEvents, type HookEvent } from "../contract/hook-input.ts";
 import { hookToolGroups, isEventKnown, isHookToolEvent } from "../contract/hook-tool.ts";
-import type { ClientName } from "./targets.ts";
 import {
+  type Command,
   parseCommand,
   hookCommand,
   hookTimeout,
   isHookToolHandler,
   isOurHook,
-  isOurServer,
   isOurStatusLine,
-  serverCommand,
-  serverName,
 } from "./entries.ts";
 import type { Launch } from "../platform/launch.ts";
 import * as json from "./json-text.ts";
 
-export function shapeProblem(text: string): string | null {
+export function shapeProblem(text: string, events: readonly string[] = hookEvents): string | null {
   const syntax = json.findProblem(text);
   if (syntax) return `${syntax}. Correct it and try again; nothing was changed.`;
-  const wrong = findShapeProblem(text);
+  const wrong = findShapeProblem(text, events);
   return wrong && `has an unexpected "${wrong}". Correct it and try again; nothing was changed.`;
 }
 
-function findShapeProblem(text: string): string | null {
+function findShapeProblem(text: string, events: readonly string[]): string | null {
   for (const key of ["mcpServers", "hooks", "env"]) {
     const value = json.valueAt(text, [key]);
     if (value !== undefined && !isRecord(value)) return key;
   }
-  for (const event of hookEvents) {
+  for (const event of events) {
     const value = json.valueAt(text, ["hooks", event]);
     if (value !== undefined && !Array.isArray(value)) return `hooks.${event}`;
   }
   return null;
-}
-
-export function ourServers(text: string): string[] {
-  const servers = json.valueAt(text, ["mcpServers"]);
-  if (!isRecord(servers)) return [];
-  return Object.keys(servers).filter((name) => isOurServer(servers[name]));
-}
-
-/** Whether another server has the name, and none of SHIM's is there under another one. */
-export function isNameTaken(text: string): boolean {
-  return json.valueAt(text, ["mcpServers", serverName]) !== undefined && ourServers(text).length === 0;
-}
-
-/** [IN5] An existing entry keeps its name and the user's additions, such as `env`. */
-export function addServer(text: string, client: ClientName, launch: Launch): string {
-  const expected = serverCommand(launch);
-  const [first, ...others] = ourServers(text);
-  if (first === undefined) {
-    const entry = client === "claude-code" ? { type: "stdio", ...expected } : expected;
-    return json.set(text, ["mcpServers", serverName], entry);
-  }
-  const single = others.reduce((rest, name) => json.remove(rest, ["mcpServers", name]), text);
-  return updateCommand(single, ["mcpServers", first], expected);
-}
-
-export function removeServers(text: string, original: string): string {
-  const rest = ourServers(text).reduce((rest, name) => json.remove(rest, ["mcpServers", name]), text);
-  return rest === text ? text : removeIfEmptied(rest, ["mcpServers"], original);
 }
 
 export interface HookDelivery {
@@ -118,22 +87,45 @@ function withToolHook(text: string, event: HookEvent, expected: readonly object[
 function withProcessHook(text: string, event: HookEvent, launch: Launch): string {
   const tools = ourHooks(text, event).filter((hook) => isHookToolHandler(json.valueAt(text, handlerPath(event, hook))));
   const rest = removeHandlers(text, event, tools);
-  const [first, ...others] = ourHooks(rest, event);
-  const expected = hookCommand(launch, event);
-  if (!first) {
-    const handler = { type: "command", ...expected, timeout: hookTimeout(event) };
-    return json.append(rest, ["hooks", event], { hooks: [handler] });
-  }
-  const single = removeHandlers(rest, event, others);
-  return updateCommand(single, handlerPath(event, first), expected);
+  return withHandler(rest, event, { ...hookCommand(launch, event), timeout: hookTimeout(event) });
 }
 
-export function removeHooks(text: string, original: string): string {
-  const rest = hookEvents.reduce((rest, event) => withoutHooks(rest, event, original), text);
+export interface Handler {
+  readonly command: string;
+  readonly args?: readonly string[];
+  /** In the client's own unit. */
+  readonly timeout: number;
+}
+
+/** [IN5] A new one has a group of its own behind all others; an old one stays where it is. */
+export function withHandler(text: string, event: string, { command, args, timeout }: Handler): string {
+  const [first, ...others] = ourHooks(text, event);
+  const words = args === undefined ? { command } : { command, args };
+  if (!first) return json.append(text, ["hooks", event], { hooks: [{ type: "command", ...words, timeout }] });
+  const single = removeHandlers(text, event, others);
+  return updateCommand(single, handlerPath(event, first), { command, args: args ?? [] });
+}
+
+/** Tells a person what is done to the hooks. */
+export function hooksSummary(before: string, after: string, events: readonly string[] = hookEvents): string {
+  const added = events.filter((event) => !hasHook(before, event) && hasHook(after, event));
+  const parts = [
+    added.length > 0 && `adds hooks for ${added.join(", ")}`,
+    events.some((event) => hasHook(before, event)) && "corrects SHIM's hooks",
+  ];
+  return parts.filter((part) => part !== false).join("; ");
+}
+
+function hasHook(text: string, event: string): boolean {
+  return ourHooks(text, event).length > 0;
+}
+
+export function removeHooks(text: string, original: string, events: readonly string[] = hookEvents): string {
+  const rest = events.reduce((rest, event) => withoutHooks(rest, event, original), text);
   return rest === text ? text : removeIfEmptied(rest, ["hooks"], original);
 }
 
-function withoutHooks(text: string, event: HookEvent, original: string): string {
+function withoutHooks(text: string, event: string, original: string): string {
   const found = ourHooks(text, event);
   return found.length === 0 ? text : removeIfEmptied(removeHandlers(text, event, found), ["hooks", event], original);
 }
@@ -189,7 +181,7 @@ export function restoreStatusLine(text: string, command: string | null): string 
   return command === null ? json.remove(text, ["statusLine"]) : json.set(text, ["statusLine", "command"], command);
 }
 
-function updateCommand(text: string, path: json.JsonPath, expected: { command: string; args: string[] }): string {
+export function updateCommand(text: string, path: json.JsonPath, expected: Command): string {
   const found = parseCommand(json.valueAt(text, path));
   const isSameCommand = found?.command === expected.command;
   const isSameArgs = found !== null && JSON.stringify(found.args) === JSON.stringify(expected.args);

@@ -1,6 +1,8 @@
 import { posix, win32 } from "node:path";
+import { codex } from "../clients/codex.ts";
 
-export type ClientName = "claude-desktop" | "claude-code";
+export const clientNames = ["claude-desktop", "claude-code", "codex"] as const;
+export type ClientName = (typeof clientNames)[number];
 
 /** Installed client and its settings files, which may not exist yet. */
 export interface ClientTarget {
@@ -8,7 +10,7 @@ export interface ClientTarget {
   readonly platform: NodeJS.Platform;
   readonly label: string;
   readonly serversFile: string;
-  /** File with hooks and the status line; null where the client has neither. */
+  /** File with hooks, and for Claude Code the status line; null where the client has no hooks. */
   readonly settingsFile: string | null;
   readonly pluginsFolder: string | null;
 }
@@ -22,10 +24,10 @@ export interface Machine {
   readonly list: (folder: string) => readonly string[];
 }
 
-/** [IN1] [IN2] A machine can have several Claude Desktops. */
+/** [IN1] [IN2] [IN32] A machine can have several Claude Desktops. */
 export function detect(machine: Machine): ClientTarget[] {
-  const code = claudeCodeTarget(machine);
-  return [...desktopTargets(machine), ...(code ? [code] : [])];
+  const others = [claudeCodeTarget(machine), codexTarget(machine)];
+  return [...desktopTargets(machine), ...others.filter((target) => target !== null)];
 }
 
 function desktopTargets(machine: Machine): ClientTarget[] {
@@ -106,6 +108,21 @@ function claudeCodeTarget(machine: Machine): ClientTarget | null {
     serversFile: machine.exists(first) ? first : current,
     settingsFile: path.join(folder, "settings.json"),
     pluginsFolder: path.join(folder, "plugins"),
+  };
+}
+
+/** `CODEX_HOME` moves its folder. */
+function codexTarget(machine: Machine): ClientTarget | null {
+  const path = pathOf(machine.platform);
+  const folder = machine.env["CODEX_HOME"] || path.join(machine.homedir, ".codex");
+  if (!machine.exists(folder) && !isOnPath(machine, "codex")) return null;
+  return {
+    client: "codex",
+    platform: machine.platform,
+    label: codex.title,
+    serversFile: path.join(folder, "config.toml"),
+    settingsFile: path.join(folder, "hooks.json"),
+    pluginsFolder: null,
   };
 }
 

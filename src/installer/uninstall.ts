@@ -2,11 +2,15 @@ import type { TelemetrySettings } from "../contract/config.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { hashOf, type Backup, type BackupFile } from "./backups.ts";
 import type { ClientRefusal } from "./client-files.ts";
+import { formatOf, type ProcessHooks } from "./client-formats.ts";
 import * as json from "./json-text.ts";
-import { toEdit, load, type ClientTexts, type FileEdit, type FileText, type Plan, type PlanContext } from "./plan.ts";
+import { toEdit, type FileEdit, type FileText, type Plan, type PlanContext } from "./file-edits.ts";
+import { load, type ClientTexts } from "./plan.ts";
+import { loadHookTexts } from "./plan-process-hooks.ts";
 import * as settings from "./settings-edits.ts";
 import type { ClientTarget } from "./targets.ts";
 import { disable, receiverIn } from "./telemetry-settings.ts";
+import { trustKeys, withoutTrust } from "./trust-entries.ts";
 
 export interface UninstallContext extends PlanContext {
   readonly backups: readonly Backup[];
@@ -18,11 +22,14 @@ export interface UninstallContext extends PlanContext {
  */
 export function planUninstall(target: ClientTarget, context: UninstallContext): Result<Plan, ClientRefusal> {
   const { settingsFile } = target;
+  const { hooks } = formatOf(target.client);
+  if (hooks) return planProcessHooksRemoval(target, hooks, context);
   const { shimConfig, backups } = context;
   const loaded = load(target, context);
   if (!loaded.ok) return loaded;
   const { servers, settings: current, config } = loaded.value;
-  const edits = [editServers(servers, backups)];
+  const list = formatOf(target.client).servers;
+  const edits = [editServers(servers, backups, (text, original) => list.remove(text, original))];
   if (settingsFile !== null) {
     const kept = keptStatusLine(loaded.value, listInstalls(settingsFile, backups), listInstalls(shimConfig, backups));
     const isTodoTools = json.valueAt(config.text, ["todoTools"]) === true;
@@ -32,8 +39,30 @@ export function planUninstall(target: ClientTarget, context: UninstallContext): 
   return ok({ action: "uninstall", target, edits: edits.filter((edit) => edit !== null), notes: [] });
 }
 
-function editServers(file: FileText, backups: readonly Backup[]): FileEdit | null {
-  const { text, how } = removeEntries(file, backups, (text, original) => settings.removeServers(text, original));
+/** [IN34] The trust in the hooks stands beside the servers. */
+function planProcessHooksRemoval(
+  target: ClientTarget,
+  hooks: ProcessHooks,
+  { read, backups }: UninstallContext,
+): Result<Plan, ClientRefusal> {
+  const loaded = loadHookTexts(target, hooks, read);
+  if (!loaded.ok) return loaded;
+  const { servers, hooks: current } = loaded.value;
+  const list = formatOf(target.client).servers;
+  const trusted = trustKeys(current, hooks.events);
+  const withoutServer: RemoveEntries = (text, original) => withoutTrust(list.remove(text, original), trusted, original);
+  const without = removeEntries(current, backups, (text, original) =>
+    settings.removeHooks(text, original, hooks.events),
+  );
+  const edits = [
+    editServers(servers, backups, withoutServer),
+    toEdit(current, without.text, [`removes the hooks${without.how}`]),
+  ];
+  return ok({ action: "uninstall", target, edits: edits.filter((edit) => edit !== null), notes: [] });
+}
+
+function editServers(file: FileText, backups: readonly Backup[], without: RemoveEntries): FileEdit | null {
+  const { text, how } = removeEntries(file, backups, without);
   return toEdit(file, text, [`removes the MCP server${how}`]);
 }
 

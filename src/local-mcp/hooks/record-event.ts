@@ -52,7 +52,7 @@ export function recordEvent(sql: Sql, runtime: Runtime, given: HookContext): Rec
   const { part, missedTools } = recordUnread(sql, runtime, context, session);
   const missedStart = findMissedStart(sql, context, session);
   const verdict = toolVerdict(sql, runtime, context, session.id);
-  const isNew = recordEntries(sql, runtime.now(), context, session.id, verdict);
+  const isNew = recordEntries(sql, runtime.now(), withFailure(context, part), session.id, verdict);
   // A start's brief fills what the client takes of a hook.
   const news = isNew && missedStart === null ? findNews(sql, runtime, context, session.id) : null;
   const trigger = checkpointTrigger(sql, runtime, context, session, part);
@@ -217,6 +217,14 @@ function recordEntries(sql: Sql, now: number, context: HookContext, id: string, 
 function withRefusal(context: HookContext, verdict: EditVerdict): HookContext {
   if (verdict.kind !== "refused") return context;
   return { ...context, event: "PostToolUseFailure", input: { ...context.input, error: verdict.reason } };
+}
+
+/** [CA31] The exit code of a command may stand in the transcript alone. */
+function withFailure(context: HookContext, part: TranscriptPart | null): HookContext {
+  const { event, input } = context;
+  const end = event === "PostToolUse" && part?.toolEnds.find(({ toolUseId }) => toolUseId === input.tool_use_id);
+  if (!end || end.error === null) return context;
+  return { ...context, event: "PostToolUseFailure", input: { ...input, error: end.error } };
 }
 
 /** Older clients give no prompt id, so the journal position identifies the turn. */

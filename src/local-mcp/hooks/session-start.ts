@@ -6,7 +6,7 @@ import { hasContent } from "../recovery/detect.ts";
 import { isDead } from "../recovery/liveness.ts";
 import { recordFinishedHere } from "../recovery/finished-tasks.ts";
 import { isScripted, offer, offerable, offerPolicy, type Offer } from "../recovery/offers.ts";
-import { closedContext, offeredLine, resumedLine } from "../recovery/user-lines.ts";
+import { closedContext, offeredLine, resumedLine, speakerOf } from "../recovery/user-lines.ts";
 import { restore, type Restoration } from "../recovery/restoration.ts";
 import { withSessionConfig } from "../recording/session-config.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -71,9 +71,9 @@ function offerAnswer(runtime: Runtime, { session }: StartedSession): StartAnswer
   });
 }
 
-function recoveryAnswer(runtime: Runtime, { id, project }: sessions.Session): StartAnswer {
+function recoveryAnswer(runtime: Runtime, { id, project, client }: sessions.Session): StartAnswer {
   const found = offer(runtime, id, { project });
-  return found ? { context: offeredContext(runtime, found), line: offerLine(runtime, found) } : emptyStart;
+  return found ? { context: offeredContext(runtime, found), line: offerLine(runtime, found, client) } : emptyStart;
 }
 
 function offeredContext(runtime: Runtime, { from, more }: Offer): string {
@@ -82,11 +82,11 @@ function offeredContext(runtime: Runtime, { from, more }: Offer): string {
   return brief(from, runtime.now(), runtime.config.recovery) + others;
 }
 
-function offerLine(runtime: Runtime, { from, more }: Offer): string {
+function offerLine(runtime: Runtime, { from, more }: Offer, client: string): string {
   const { session, cause } = from;
   const shortId = runtime.store.read((sql) => shortSessionId(sql, session.id), session.id);
   const isPlugin = runtime.env["CLAUDE_PLUGIN_ROOT"] !== undefined;
-  return offeredLine({ session, cause, shortId, more }, runtime.now(), runtime.config.recovery, isPlugin);
+  return offeredLine({ session, cause, shortId, more }, runtime.now(), runtime.config.recovery, isPlugin, client);
 }
 
 /** [HO13] Gives a script one line; the offer stays open for a chat with a user. */
@@ -109,17 +109,18 @@ function resumedAnswer(runtime: Runtime, { before }: StartedSession): StartAnswe
   return { context: isUnchanged(from) ? null : brief(from, runtime.now(), "resumed"), line };
 }
 
-function continuedAnswer(runtime: Runtime, { id, recoveryBy }: sessions.Session): StartAnswer {
+function continuedAnswer(runtime: Runtime, { id, client, recoveryBy }: sessions.Session): StartAnswer {
+  const knows = `${speakerOf(client)} knows.`;
   const done = runtime.store.read((sql) => recoveries.finishedTasks(sql, id), []);
   if (done.length > 0) {
     return {
       context: `SHIM: while this session was gone, ${done.map(formatFinishedTask).join("; ")}.`,
-      line: "SHIM: another chat has finished this chat's task in the meantime. Claude knows.",
+      line: `SHIM: another chat has finished this chat's task in the meantime. ${knows}`,
     };
   }
   return {
     context: `SHIM: this session was continued by session ${recoveryBy} in the meantime; its work may be done already. Check before you repeat it.`,
-    line: "SHIM: another chat has continued this one in the meantime; its work may be done already. Claude knows.",
+    line: `SHIM: another chat has continued this one in the meantime; its work may be done already. ${knows}`,
   };
 }
 

@@ -1,3 +1,4 @@
+import { adapterOf } from "../../clients/adapters.ts";
 import type { RecoverySetting } from "../../contract/config.ts";
 import type { CrashCause } from "../../contract/readings.ts";
 import { isClosed, isClosedWithNothingOpen } from "../sessions/closed-sessions.ts";
@@ -28,28 +29,35 @@ export interface OfferedSession {
 }
 
 const actionText: Record<RecoverySetting, string> = {
-  ask: "Claude asks whether to continue it",
-  brief: "Claude has its brief",
-  resume: "Claude continues it",
+  ask: "asks whether to continue it",
+  brief: "has its brief",
+  resume: "continues it",
 };
 
-/** Pure. [RE54] For a session that is offered to this chat. */
+/** The model's name in Claude's clients, else that of the client. */
+export function speakerOf(client: string): string {
+  return client.startsWith("claude") ? "Claude" : (adapterOf(client)?.title ?? "The chat");
+}
+
+/** Pure. [RE54] For a session that is offered to this chat, whose client is the last parameter. */
 export function offeredLine(
   { session, cause, shortId, more }: OfferedSession,
   now: number,
   setting: RecoverySetting,
   isPlugin: boolean,
+  client: string,
 ): string {
+  const speaker = speakerOf(client);
   const title = quotedTitle(displayTitle(session));
   const diedAgo = `${age(now - session.lastSeenAt)} ago`;
   if (isClosedWithNothingOpen(session)) {
     const others = more > 0 ? `, and ${more} more before it` : "";
-    return `SHIM: your last chat here, ${title}, was closed ${diedAgo}${others}. To continue it, ask Claude.`;
+    return `SHIM: your last chat here, ${title}, was closed ${diedAgo}${others}. To continue it, ask ${speaker}.`;
   }
   const end = isClosed(session) ? `was closed ${diedAgo} with work open` : `died ${diedAgo}${formatCause(cause)}`;
-  const dismiss = isPlugin ? "/shim:dismiss" : `Tell Claude, or: \`shim resume --dismiss ${shortId}\``;
+  const dismiss = isPlugin ? "/shim:dismiss" : `Tell ${speaker}, or: \`shim resume --dismiss ${shortId}\``;
   const others = more > 0 ? ` ${more} more died unfinished.` : "";
-  return `SHIM: ${title} ${end}; ${actionText[setting]}.${others} Not this one? ${dismiss}`;
+  return `SHIM: ${title} ${end}; ${speaker} ${actionText[setting]}.${others} Not this one? ${dismiss}`;
 }
 
 /** [RE114] Returns null if nothing has changed. */
@@ -61,7 +69,7 @@ export function resumedLine({ session, cause, files, state }: Restoration, now: 
     ...(tool ? [`${tool.name} was running`] : []),
     ...(changedFiles > 0 ? [`${changedFiles} file${changedFiles === 1 ? "" : "s"} changed since`] : []),
   ];
-  return `SHIM: this chat died ${age(now - session.lastSeenAt)} ago${formatCause(cause)}; ${details.join(", ")}. Claude knows.`;
+  return `SHIM: this chat died ${age(now - session.lastSeenAt)} ago${formatCause(cause)}; ${details.join(", ")}. ${speakerOf(session.client)} knows.`;
 }
 
 function formatCause(cause: CrashCause | null): string {

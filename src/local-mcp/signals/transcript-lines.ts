@@ -65,6 +65,8 @@ export interface TranscriptContent {
   /** Null after a compaction until the next response. */
   readonly contextUsage: Usage | null;
   readonly compactBoundary: { readonly at: number | null } | null;
+  /** Tokens that the context holds, as the client says; null: it does not. */
+  readonly contextWindow: number | null;
   readonly invalidLines: number;
 }
 
@@ -88,6 +90,9 @@ export interface TranscriptDraft {
   subagentUsage: Map<string, Usage>;
   contextUsage: Usage | null;
   compactBoundary: TranscriptContent["compactBoundary"];
+  contextWindow: number | null;
+  /** Model of the responses that follow, where a line of its own says it. */
+  model: string | null;
   invalidLines: number;
 }
 
@@ -109,6 +114,8 @@ export function readLines(
     subagentUsage: new Map(),
     contextUsage: null,
     compactBoundary: null,
+    contextWindow: null,
+    model: null,
     invalidLines: 0,
   };
   let newest: number | null = null;

@@ -1,5 +1,5 @@
 import type { Readings } from "../../contract/readings.ts";
-import { toReadings } from "../../policy/readings.ts";
+import { merge, toReadings } from "../../policy/readings.ts";
 import { effectiveWindow } from "./context-window.ts";
 import { streakAfter } from "./failed-requests.ts";
 import type { Usage } from "./transcript-lines.ts";
@@ -9,7 +9,9 @@ import type { TranscriptPart } from "./transcript.ts";
 export function fromTranscript(part: TranscriptPart, old: Readings, env: NodeJS.ProcessEnv, now: number): Readings {
   const size = toReadings({ transcriptBytes: part.unreadable === null ? part.size : null }, "measured", now);
   const usage = part.contextUsage;
-  return { ...size, ...streakReading(part, old, now), ...(usage ? contextReadings(usage, old, env, now) : {}) };
+  const known =
+    part.contextWindow === null ? old : merge(old, toReadings({ contextWindow: part.contextWindow }, "measured", now));
+  return { ...size, ...streakReading(part, old, now), ...(usage ? contextReadings(usage, known, env, now) : {}) };
 }
 
 /** An estimate, which lacks the tries of sub-agents; the telemetry has all. */

@@ -44,6 +44,11 @@ export interface TokenCounts {
 
 const zeroCounts: TokenCounts = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 };
 
+/** Some clients name the model elsewhere in their transcript. */
+function modelIn(usage: Usage, session: Session): string {
+  return modelOf(usage.model ?? session.model);
+}
+
 function countResponse(sql: Sql, session: Session, usage: Usage, { now, prices, isSubagent }: CountContext): void {
   const requestId = usage.requestId === null ? null : idOf(usage.requestId);
   const key = `${idOf(usage.messageId)}:${requestId ?? ""}`;
@@ -53,7 +58,7 @@ function countResponse(sql: Sql, session: Session, usage: Usage, { now, prices, 
   const increase = difference(after, before);
   if (counted && sum(increase) === 0) return;
   const at = Math.min(now, usage.at ?? now);
-  const model = modelOf(usage.model);
+  const model = modelIn(usage, session);
   const task = taskAt(sql, session.id, at);
   insertResponse(sql, session, { key, requestId, at, model, task, isSubagent, counts: after });
   countTokens(sql, model, increase);

@@ -189,7 +189,7 @@ function skipFirstRunDialogs(home: string, cwd: string): void {
   writeFileSync(path, JSON.stringify({ ...(known as object), ...answers }));
 }
 
-function watch(child: ChildProcess): Claude {
+export function watch(child: ChildProcess): Claude {
   const output = { stdout: "", stderr: "" };
   child.stdout?.setEncoding("utf8").on("data", (text: string) => (output.stdout += text));
   child.stderr?.setEncoding("utf8").on("data", (text: string) => (output.stderr += text));

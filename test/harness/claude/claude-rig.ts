@@ -1,18 +1,10 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import { pathsIn, type Paths } from "#src/platform/paths.ts";
-import * as sessions from "#src/local-mcp/sessions/sessions.ts";
-import { readContent, type SessionContent } from "#src/local-mcp/sessions/session-content.ts";
-import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
-import { Store } from "#src/store/store.ts";
-import { undelivered, type NewsRow } from "#src/local-mcp/sessions/news.ts";
+import { ChatRig, fail, longTool } from "#harness/clients/chat-rig.ts";
 import {
   cleanEnv,
-  commandOf,
   findChild,
-  readOrNull,
   startClaude,
   startTerminal,
   transcriptPath,
@@ -23,7 +15,6 @@ import {
   type ClaudeOptions,
   type Terminal,
 } from "./claude-code.ts";
-import { makeRepository } from "#harness/machine/git-project.ts";
 import { startScriptedModel, type ScriptedModel, type Step } from "./scripted-model.ts";
 
 const plugin = join(import.meta.dirname, "..", "..", "..", "plugin");
@@ -43,24 +34,10 @@ export interface Chat<Process extends Claude = Claude> {
   readonly model: ScriptedModel;
 }
 
-/**
- * One machine: a home, a git project, SHIM's folder, and Claude Code with SHIM's plugin. When the test is
- * over no process may be left but the tools that a killed client leaves behind; those are ended here.
- */
-export class ClaudeRig {
-  readonly root = realpathSync(mkdtempSync(join(tmpdir(), "shim-rig-")));
-  readonly home = join(this.root, "home");
-  readonly project = join(this.root, "project");
-  readonly paths: Paths;
-  readonly #store: Store;
-
+/** One machine with Claude Code and SHIM's plugin. */
+export class ClaudeRig extends ChatRig {
   constructor(shimHome?: string) {
-    this.paths = pathsIn(shimHome ?? join(this.root, "shim"));
-    this.#store = new Store({ path: this.paths.database, driver: openNodeSqlite, now: Date.now });
-    mkdirSync(this.home);
-    const text = "export {};\n";
-    makeRepository(this.project, { "one.ts": text, "two.ts": text, "three.ts": text });
-    onTestFinished(() => this.#leave());
+    super(shimHome === undefined ? undefined : () => shimHome);
   }
 
   /** `claude -p` with the prompt, as an application starts it that shows the chat to a user. */
@@ -119,81 +96,6 @@ export class ClaudeRig {
     return cleanEnv({ home: this.home, modelUrl: url, env });
   }
 
-  path(name: string): string {
-    return join(this.project, name);
-  }
-
-  /** Oldest first. */
-  sessions(): sessions.Session[] {
-    return this.#store.read((sql) => sessions.list(sql), []).toSorted((a, b) => a.startedAt - b.startedAt);
-  }
-
-  /** The first session, once it is stored. */
-  begun(): Promise<sessions.Session> {
-    return untilFound(() => this.sessions()[0], "a session");
-  }
-
-  /** Resolves when so many turns of the session have ended. */
-  turns(id: string, count: number): Promise<sessions.Session> {
-    const ends = (): number => this.kinds(id).filter((kind) => kind === "turn_end").length;
-    return this.until(id, () => ends() === count, `the end of turn ${count}`);
-  }
-
-  /** Resolves when the newest entry of the session's journal is of this kind. */
-  last(id: string, kind: string): Promise<sessions.Session> {
-    return this.until(id, () => this.kinds(id).at(-1) === kind, kind);
-  }
-
-  session(id: string): sessions.Session {
-    return this.#store.read((sql) => sessions.get(sql, id), null) ?? fail(`there is no session ${id}`);
-  }
-
-  /** Waits for what the store holds of a session: hooks and the MCP process write while the test looks. */
-  until(
-    id: string,
-    isThere: (session: sessions.Session, stored: SessionContent) => boolean,
-    what: string,
-  ): Promise<sessions.Session> {
-    return untilFound(() => isThere(this.session(id), this.stored(id)) && this.session(id), what);
-  }
-
-  stored(id: string): SessionContent {
-    return this.#store.read((sql) => readContent(sql, id), null) ?? fail(`there is no store at ${this.#store.path}`);
-  }
-
-  /** The kinds of all that the journal has of a session, oldest first. */
-  kinds(id: string): string[] {
-    return this.stored(id).journal.map(({ entry }) => entry.kind);
-  }
-
-  /** The living processes that were started in this home, or with this variable. */
-  processes(variable = `HOME=${this.home}`): Child[] {
-    return readdirSync("/proc")
-      .filter((name) => readOrNull(`/proc/${name}/environ`)?.split("\0").includes(variable))
-      .map((name) => ({ pid: Number(name), command: commandOf(name) }))
-      .filter(({ command }) => command.length > 0);
-  }
-
-  /** Resolves when the process is no more. */
-  async gone(pid: number): Promise<void> {
-    await untilFound(() => this.processes().every((process) => process.pid !== pid), `the end of process ${pid}`);
-  }
-
-  /** Pids of the MCP processes that hooks watch. */
-  servers(): number[] {
-    return this.#store.read((sql) => sql.all<{ pid: number }>("SELECT pid FROM servers").map(({ pid }) => pid), []);
-  }
-
-  /** Whether its MCP process has registered the chat. */
-  isInTeam(id: string): boolean {
-    return this.#store.read((sql) => sql.all("SELECT 1 FROM team_chats WHERE session_id = ?", id).length > 0, false);
-  }
-
-  /** The notifications that a chat has not received yet. */
-  news(id: string): NewsRow[] {
-    return this.#store.read((sql) => undelivered(sql, id, 100), []);
-  }
-
   /** What hooks have shown the user in this session, by its transcript. */
   shown(id: string): string[] {
     const lines = readFileSync(transcriptPath(this.home, this.project, id), "utf8")
@@ -213,17 +115,6 @@ export class ClaudeRig {
       args: ["--allowedTools", allowed.join(","), ...(args ?? [])],
       env: { SHIM_HOME: this.paths.home, CLAUDE_CODE_MAX_RETRIES: "0", ...env },
     };
-  }
-
-  async #leave(): Promise<void> {
-    this.#store.close();
-    const tools = this.processes().filter(({ command }) => command.join(" ") === longTool);
-    for (const { pid } of tools) process.kill(pid, "SIGKILL");
-    const left = () => this.processes().map(({ pid, command }) => `${pid} ${command.join(" ")}`);
-    await untilFound(() => left().length === 0, "the end of all processes").catch(() =>
-      fail(`processes left: ${left().join("; ")}`),
-    );
-    rmSync(this.root, { recursive: true, force: true, maxRetries: 5 });
   }
 }
 
@@ -249,8 +140,6 @@ export async function kill({ claude }: Chat): Promise<void> {
 
 /** What a chat answers that has nothing to do. */
 export const hello = { steps: [{ text: "Hello." }] };
-
-const longTool = "sleep 600";
 
 /** A tool call that still runs when the test kills the client. */
 export const endless = bash(`exec ${longTool}`);
@@ -286,8 +175,4 @@ export function received(model: ScriptedModel, index = 0): string {
 export function briefs(model: ScriptedModel, index = 0): string[] {
   const brief = /SHIM: [^\n]*recovered data, not instructions\.\n<(shim-recovered-session-\w+)>[\s\S]*?<\/\1>[^\n]*/g;
   return received(model, index).match(brief) ?? [];
-}
-
-function fail(message: string): never {
-  throw new Error(message);
 }

@@ -4,7 +4,8 @@ import { apply, type ApplyResult } from "#src/installer/apply.ts";
 import * as backups from "#src/installer/backups.ts";
 import { readText, type ClientRefusal } from "#src/installer/client-files.ts";
 import type { Launch } from "#src/platform/launch.ts";
-import { planInstall, type PlanContext, type Plan } from "#src/installer/plan.ts";
+import type { PlanContext, Plan } from "#src/installer/file-edits.ts";
+import { planInstall } from "#src/installer/plan.ts";
 import type { TelemetryRequest } from "#src/installer/telemetry-settings.ts";
 import type { ClientTarget } from "#src/installer/targets.ts";
 import { planUninstall } from "#src/installer/uninstall.ts";
@@ -48,6 +49,14 @@ export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code
     settingsFile: null,
     pluginsFolder: null,
   };
+  const codex: ClientTarget = {
+    client: "codex",
+    platform: "linux",
+    label: "Codex",
+    serversFile: join(folder, ".codex", "config.toml"),
+    settingsFile: join(folder, ".codex", "hooks.json"),
+    pluginsFolder: null,
+  };
   let now = T0;
   const context = (): PlanContext => {
     const { claudeVersion: version, wantsTodoTools, telemetry } = home;
@@ -57,6 +66,7 @@ export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code
     folder,
     code,
     desktop,
+    codex,
     servers,
     settings,
     config,

@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { apply } from "#src/installer/apply.ts";
 import { writeAtomically } from "#src/platform/private-files.ts";
-import type { Plan } from "#src/installer/plan.ts";
+import type { Plan } from "#src/installer/file-edits.ts";
 import { renderPlan } from "#src/installer/render-plan.ts";
 import { aClientHome, contents, launch, T0, valueOf, type ClientHome } from "#harness/machine/client-home.ts";
 

@@ -169,3 +169,60 @@ it("keeps what was asked: roles and texts of every message", async () => {
   ]);
   expect(model.requests[1]).toMatchObject({ kind: "loop", messages: [] });
 });
+
+const call = { name: "mcp__shim__brief", input: { of: "x" } };
+
+/** The answer to a request as one JSON value, and as the data of its events. */
+async function answers(path: string, streamPath: string, body: object): Promise<{ whole: unknown; events: unknown[] }> {
+  const model = await play({ threads: [{ match: "hello", steps: () => ({ text: "look", tools: [call] }) }] });
+  const whole: unknown = await (await post(model, body, path)).json();
+  const stream = await (await post(model, { ...body, stream: true }, streamPath)).text();
+  const data = stream.split("\n").filter((line) => line.startsWith("data: {"));
+  expect(model.requests[0]).toMatchObject({ kind: "loop", messages: [{ role: "user", text: "hello" }] });
+  return { whole, events: data.map((line) => JSON.parse(line.slice("data: ".length)) as unknown) };
+}
+
+it("speaks the Responses API, in which the tools of an MCP server have a namespace", async () => {
+  const body = { model: "m", tools: [{ type: "function", name: "x" }], input: [{ role: "user", content: "hello" }] };
+  const { whole, events } = await answers("/v1/responses", "/v1/responses", body);
+  const output = [
+    { type: "message", content: [{ text: "look" }] },
+    { type: "function_call", namespace: "mcp__shim", name: "brief", arguments: '{"of":"x"}' },
+  ];
+  expect(whole).toMatchObject({ status: "completed", output });
+  expect(events.at(-1)).toMatchObject({ type: "response.completed", response: { output } });
+});
+
+it("speaks the Responses API of the newest models, whose tools come as an item and take free text", async () => {
+  const functions = { type: "namespace", name: "functions", tools: [{ type: "custom", name: "exec" }] };
+  const late = { type: "additional_tools", tools: [functions] };
+  const model = await play({ threads: [{ steps: [{ tools: [{ name: "exec", input: { input: "code" } }] }] }] });
+  const whole: unknown = await (await post(model, { input: [late] }, "/v1/responses")).json();
+  expect(whole).toMatchObject({
+    output: [{ type: "custom_tool_call", namespace: "functions", name: "exec", input: "code" }],
+  });
+  expect(model.requests[0]?.kind).toBe("loop");
+});
+
+it("speaks Chat Completions", async () => {
+  const body = { model: "m", tools: [{}], messages: [{ role: "user", content: [{ type: "text", text: "hello" }] }] };
+  const { whole, events } = await answers("/v1/chat/completions", "/v1/chat/completions", body);
+  const message = { content: "look", tool_calls: [{ function: { name: call.name, arguments: '{"of":"x"}' } }] };
+  expect(whole).toMatchObject({ choices: [{ message, finish_reason: "tool_calls" }] });
+  expect(events).toMatchObject([
+    { choices: [{ delta: message }] },
+    { choices: [{ finish_reason: "tool_calls" }] },
+    { usage: { prompt_tokens: 1_000 } },
+  ]);
+});
+
+it("speaks the Gemini API", async () => {
+  const body = { tools: [{}], contents: [{ role: "user", parts: [{ text: "hello" }] }] };
+  const path = "/v1beta/models/gemini-2.5-pro";
+  const { whole, events } = await answers(`${path}:generateContent`, `${path}:streamGenerateContent`, body);
+  const answer = {
+    candidates: [{ content: { parts: [{ text: "look" }, { functionCall: { name: call.name, args: { of: "x" } } }] } }],
+  };
+  expect(whole).toMatchObject(answer);
+  expect(events).toMatchObject([answer]);
+});

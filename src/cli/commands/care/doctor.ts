@@ -7,6 +7,7 @@ import { pluralize } from "../../screen-text.ts";
 import { machineChecks } from "./machine-checks.ts";
 import { storeChecks } from "./store-checks.ts";
 import { telemetryChecks } from "./telemetry-check.ts";
+import { trustChecks } from "./trust-checks.ts";
 
 interface DoctorOptions extends CommonOptions {
   readonly acknowledge?: boolean;
@@ -26,7 +27,7 @@ async function doctor(cli: Cli, options: DoctorOptions): Promise<CommandResult> 
   if (options.acknowledge) return acknowledge(cli);
   if (options.selfTest) return (await import("./self-test.ts")).selfTest(cli);
   cli.progress("Checking ...");
-  const checks = [...machineChecks(cli), ...(await store(cli))];
+  const checks = [...machineChecks(cli), ...(await trustChecks(cli)), ...(await store(cli))];
   const count = (state: Check["state"]): number => checks.filter((one) => one.state === state).length;
   const sum = `${count("ok")} ok, ${pluralize(count("warn"), "warning")}, ${pluralize(count("fail"), "failure")}\n`;
   const isFailed = count("fail") > 0;

@@ -174,7 +174,7 @@ function foreignCallers(cli: Cli): Check[] {
 function clients(cli: Cli): Check[] {
   const findings = clientFindings(cli);
   if (findings.length === 0)
-    return [warn("clients", "neither Claude Code nor Claude Desktop was found", "Install one, then run `shim init`.")];
+    return [warn("clients", "no client that SHIM knows was found", "Install one, then run `shim init`.")];
   const states = { ok: "ok", warning: "warn", error: "fail" } as const;
   return findings.map((one) => ({
     name: `${one.client}:${one.code}`,

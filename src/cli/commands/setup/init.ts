@@ -7,14 +7,15 @@ import * as backups from "../../../installer/backups.ts";
 import { applyLink, planLink, planLinkRemoval, type LinkPlan } from "../../../installer/command-link.ts";
 import { readText, type ClientRefusal } from "../../../installer/client-files.ts";
 import { serverCommand } from "../../../installer/entries.ts";
-import { planInstall, type Plan } from "../../../installer/plan.ts";
+import type { Plan } from "../../../installer/file-edits.ts";
+import { planInstall } from "../../../installer/plan.ts";
 import {
   environmentTelemetry,
   managedTelemetry,
   type TelemetryRequest,
 } from "../../../installer/telemetry-settings.ts";
 import { lastingLaunch, makeCopy, planCopy } from "../../../installer/program-copy.ts";
-import { detect, type ClientTarget } from "../../../installer/targets.ts";
+import { clientNames, detect, type ClientTarget } from "../../../installer/targets.ts";
 import { planUninstall } from "../../../installer/uninstall.ts";
 import { homeFrom } from "../../../platform/paths.ts";
 import { failed, notFound, wrongUsage, type CommandError, type CliResult } from "../../answer.ts";
@@ -22,6 +23,7 @@ import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import type { Io } from "../../io.ts";
 import { clientBackups, dataObstacle, finishUninstall, ownFolders } from "./own-folders.ts";
 import { formatPreview, hasChanges, type PreparedChanges } from "./preview.ts";
+import { trust, untrustedPlan } from "./trust-hooks.ts";
 
 interface InitOptions extends CommonOptions {
   readonly todoTools?: boolean;
@@ -31,6 +33,7 @@ interface InitOptions extends CommonOptions {
   readonly yes?: boolean;
   readonly link?: boolean;
   readonly data?: boolean;
+  readonly trust?: boolean;
 }
 
 type Action = Plan["action"];
@@ -40,6 +43,7 @@ export function addInit(program: Command, cli: Cli): void {
     .command("init")
     .description("connect SHIM to the clients of this machine, and make `shim` a command")
     .option("--no-link", "make no link to `shim` in ~/.local/bin")
+    .option("--no-trust", "do not have Codex trust SHIM's hooks")
     .option("--todo-tools", "switch Claude Code's to-do tools on, which the newest models lack")
     .option("--telemetry [port]", "receive Claude Code's telemetry on this machine", parsePort)
     .option("--no-telemetry", "receive none any more");
@@ -65,7 +69,7 @@ function parsePort(text: string): number {
 
 function withOptions(command: Command): Command {
   return command
-    .addOption(new Option("--client <name>", "only this client").choices(["claude-code", "claude-desktop"]))
+    .addOption(new Option("--client <name>", "only this client").choices(clientNames))
     .option("--dry-run", "show what would change, and change nothing")
     .option("-y, --yes", "do not ask");
 }
@@ -74,15 +78,36 @@ async function run(cli: Cli, options: InitOptions, action: Action): Promise<Comm
   const prepared = prepare(cli, options, action);
   if (!prepared.ok) return prepared;
   const { plans, link } = prepared.value;
+  const untrusted = options.trust === false ? null : await untrustedPlan(cli, plans);
   const preview = formatPreview(prepared.value, cli.io);
   const untouched = { isApplied: false, clients: plans.map((plan) => toData(plan, null)), link };
-  if (!hasChanges(prepared.value)) return ok({ data: untouched, text: preview });
+  if (!hasChanges(prepared.value) && untrusted === null) return ok({ data: untouched, text: preview });
   if (options.dryRun) return ok({ data: untouched, text: `${preview}Dry run: nothing was changed.\n` });
   if (options.json !== true) cli.io.stdout(cli.format(`${preview}\n`));
-  const reply = await cli.confirm(question(prepared.value, options), options.yes === true);
+  const reply = await confirmChanges(cli, options, prepared.value);
   if (reply === "unasked") return wrongUsage(howToConfirm(cli, action));
   if (reply === "no") return ok({ data: untouched, text: "Nothing was changed.\n" });
-  return applyAll(cli, prepared.value, action, options);
+  return withTrust(cli, options, untrusted, applyAll(cli, prepared.value, action, options));
+}
+
+/** Without changes only the trust is asked for, later. */
+async function confirmChanges(cli: Cli, options: InitOptions, changes: PreparedChanges): Promise<Reply> {
+  if (!hasChanges(changes) && cli.io.isInteractive) return "yes";
+  return cli.confirm(question(changes, options), options.yes === true);
+}
+
+type Reply = Awaited<ReturnType<Cli["confirm"]>>;
+
+async function withTrust(
+  cli: Cli,
+  { yes = false }: InitOptions,
+  plan: Plan | null,
+  applied: CommandResult,
+): Promise<CommandResult> {
+  if (!applied.ok || plan === null) return applied;
+  const { isTrusted, text } = await trust(cli, plan, yes, clientBackups(cli));
+  const data = Object.assign({}, applied.value.data, { areHooksTrusted: isTrusted });
+  return ok({ data, text: `${applied.value.text}${text}\n`, isFailed: yes && !isTrusted });
 }
 
 function question({ link }: PreparedChanges, { data }: InitOptions): string {
@@ -229,9 +254,9 @@ function unchangedText(plans: readonly Plan[]): string {
 function nextSteps(plans: readonly Plan[], action: Action): string[] {
   const changed = plans.filter((plan) => plan.edits.length > 0);
   const restart = changed.map(({ target }) =>
-    target.client === "claude-code"
-      ? "Claude Code: open chats continue as before; start a new one."
-      : `${target.label}: quit it completely (tray or menu bar), then start it again.`,
+    target.client === "claude-desktop"
+      ? `${target.label}: quit it completely (tray or menu bar), then start it again.`
+      : `${target.label}: open chats continue as before; start a new one.`,
   );
   const followUp = action === "install" ? ["Then `shim up` shows the chat, and `shim doctor` checks everything."] : [];
   return [action === "install" ? "SHIM is connected." : "SHIM is removed.", ...restart, ...followUp];
@@ -244,7 +269,7 @@ function toData(plan: Plan, backup: string | null): unknown {
 }
 
 function noClient(cli: Cli, wanted: string | undefined): string {
-  const what = wanted === undefined ? "neither Claude Code nor Claude Desktop was found" : `${wanted} was not found`;
+  const what = wanted === undefined ? "no client that SHIM knows was found" : `${wanted} was not found`;
   const { command, args } = serverCommand(cli.io.launch);
   return `${what} on this machine. Any other MCP client can start the server itself: ${JSON.stringify({ mcpServers: { shim: { command, args } } })}`;
 }

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import * as backups from "../../../installer/backups.ts";
 import { readText } from "../../../installer/client-files.ts";
 import { codeCache, isOriginalAgain, isShimsAlone, removeHome, removeLeftovers } from "../../../installer/leftovers.ts";
-import type { Plan } from "../../../installer/plan.ts";
+import type { Plan } from "../../../installer/file-edits.ts";
 import { hasCopy, planCopy, programFolder } from "../../../installer/program-copy.ts";
 import { findSupervisor } from "../../../supervisor/supervisor-lock.ts";
 import { failed, wrongUsage, type FailedResult } from "../../answer.ts";

@@ -1,5 +1,5 @@
 import type { LinkPlan } from "../../../installer/command-link.ts";
-import type { Plan } from "../../../installer/plan.ts";
+import type { Plan } from "../../../installer/file-edits.ts";
 import { renderPlan } from "../../../installer/render-plan.ts";
 import type { Io } from "../../io.ts";
 import { pluralize, shortPath, table } from "../../screen-text.ts";

@@ -1,0 +1,29 @@
+import { isTrusted, readTrust, stateText, trustSource } from "../../../installer/hook-trust.ts";
+import { lastingLaunch } from "../../../installer/program-copy.ts";
+import { detect } from "../../../installer/targets.ts";
+import type { Cli } from "../../cli.ts";
+import { clientStates } from "./client-states.ts";
+import { fail, pass, warn, type Check } from "./doctor-check.ts";
+
+/** [IN35] Whether Codex runs the hooks that stand in its file. */
+export async function trustChecks(cli: Cli): Promise<Check[]> {
+  const target = detect(cli.io.machine).find(({ client }) => client === "codex");
+  const launch = lastingLaunch(cli.io.launch, cli.paths.home);
+  const source = target && trustSource(target, launch, cli.io.machine.env);
+  const isInstalled = clientStates(cli).some((state) => state.client === "codex" && state.isInstalled);
+  if (!source || !isInstalled) return [];
+  const name = "codex:hook_trust";
+  const byHand = "or start `codex`, type /hooks, and trust those of SHIM";
+  const hooks = await readTrust(source);
+  if (!hooks.ok)
+    return [
+      warn(
+        name,
+        `Codex could not be asked whether it trusts SHIM's hooks: ${hooks.error}`,
+        `Start \`codex\`, type /hooks, and look at those of SHIM.`,
+      ),
+    ];
+  if (isTrusted(hooks.value, source)) return [pass(name, `Codex trusts SHIM's ${hooks.value.length} hooks`)];
+  const text = `Codex does not run SHIM's hooks (${stateText(hooks.value, source)}): a hook that is new, changed or moved needs trust`;
+  return [fail(name, text, `Run \`shim init\`, ${byHand}.`)];
+}

@@ -1,0 +1,128 @@
+import { spawn } from "node:child_process";
+import { dirname } from "node:path";
+import { createInterface } from "node:readline";
+import type { Launch } from "../platform/launch.ts";
+import { programPath } from "../platform/program-path.ts";
+import { messageOf } from "../shared/error.ts";
+import { asObject, listAt, objectAt, parseObject, textAt, type JsonObject } from "../shared/json-fields.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import { formatOf } from "./client-formats.ts";
+import type { ClientTarget } from "./targets.ts";
+
+/**
+ * Codex skips hooks that the user does not trust, without a word. The trust is a hash that only
+ * Codex can make, so it is asked: `codex app-server`, an experimental interface.
+ */
+
+export interface HookTrust {
+  readonly key: string;
+  readonly hash: string;
+  readonly status: "trusted" | "untrusted" | "modified" | "disabled" | "unknown";
+}
+
+export interface TrustSource {
+  readonly target: ClientTarget;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Commands of SHIM's hooks; no other is ever trusted. */
+  readonly commands: readonly string[];
+}
+
+/** Null for a client whose hooks need no trust. */
+export function trustSource(target: ClientTarget, launch: Launch, env: TrustSource["env"]): TrustSource | null {
+  const { hooks } = formatOf(target.client);
+  if (target.client !== "codex" || hooks === null) return null;
+  const commands = hooks.events.map((event) => hooks.handler(launch, target.platform, event).command);
+  return { target, env, commands };
+}
+
+export function stateText(hooks: readonly HookTrust[], { commands }: TrustSource): string {
+  const missing = commands.length - hooks.length;
+  const states = ["untrusted", "modified", "disabled", "unknown"] as const;
+  const counts = states.map((state) => [state, hooks.filter(({ status }) => status === state).length] as const);
+  return [...counts, ["missing", missing] as const]
+    .filter(([, count]) => count > 0)
+    .map(([state, count]) => `${count} ${state}`)
+    .join(", ");
+}
+
+type Call = (method: string, params: object) => Promise<JsonObject>;
+
+/** [IN33] Reads what Codex holds of SHIM's hooks; an error says why it could not be asked. */
+export function readTrust(source: TrustSource): Promise<Result<HookTrust[], string>> {
+  return withAppServer(source, (call) => list(call, source));
+}
+
+/** [IN33] Trusts SHIM's hooks and looks again: only the second look counts. */
+export function trustHooks(source: TrustSource): Promise<Result<HookTrust[], string>> {
+  return withAppServer(source, async (call) => {
+    const found = await list(call, source);
+    const value = Object.fromEntries(found.map(({ key, hash }) => [key, { enabled: true, trusted_hash: hash }]));
+    const edits = [{ keyPath: "hooks.state", value, mergeStrategy: "upsert" }];
+    await call("config/batchWrite", { edits, reloadUserConfig: true });
+    return list(call, source);
+  });
+}
+
+export function isTrusted(hooks: readonly HookTrust[], { commands }: TrustSource): boolean {
+  return hooks.length === commands.length && hooks.every(({ status }) => status === "trusted");
+}
+
+async function list(call: Call, { target, commands }: TrustSource): Promise<HookTrust[]> {
+  const answer = await call("hooks/list", { cwds: [dirname(target.serversFile)] });
+  const hooks = listAt(answer, "data").flatMap((folder) => listAt(asObject(folder), "hooks").map(asObject));
+  return hooks
+    .filter((hook) => commands.includes(textAt(hook, "command") ?? ""))
+    .map((hook) => ({
+      key: textAt(hook, "key") ?? "",
+      hash: textAt(hook, "currentHash") ?? "",
+      status: hook?.["enabled"] === false ? "disabled" : statusOf(hook?.["trustStatus"]),
+    }));
+}
+
+function statusOf(status: unknown): HookTrust["status"] {
+  return status === "trusted" || status === "untrusted" || status === "modified" ? status : "unknown";
+}
+
+const answerMs = 15_000;
+
+async function withAppServer<T>(source: TrustSource, use: (call: Call) => Promise<T>): Promise<Result<T, string>> {
+  const { env } = source;
+  const child = spawn(programPath("codex", env), ["app-server"], {
+    env,
+    stdio: ["pipe", "pipe", "ignore"],
+    timeout: answerMs,
+  });
+  // Its end says more than a broken pipe.
+  child.stdin.on("error", () => undefined);
+  const ended = new Promise<never>((_, reject) => {
+    child.once("error", reject);
+    child.once("close", () => reject(new Error("`codex app-server` ended without an answer")));
+  });
+  ended.catch(() => undefined);
+  const waiting = new Map<unknown, (message: JsonObject) => void>();
+  createInterface({ input: child.stdout }).on("line", (line) => {
+    const message = parseObject(line);
+    if (message) waiting.get(message["id"])?.(message);
+  });
+  const send = (message: object): unknown => child.stdin.write(`${JSON.stringify(message)}\n`);
+  const call: Call = async (method, params) => {
+    const id = waiting.size + 1;
+    const answer = new Promise<JsonObject>((resolve) => waiting.set(id, resolve));
+    send({ id, method, params });
+    const message = await Promise.race([answer, ended]);
+    const error = objectAt(message, "error");
+    if (error) throw new Error(`${method}: ${textAt(error, "message") ?? "refused"}`);
+    return objectAt(message, "result") ?? {};
+  };
+  try {
+    const clientInfo = { name: "shim", title: "SHIM", version: "1" };
+    await call("initialize", { clientInfo, capabilities: { experimentalApi: true } });
+    send({ method: "initialized" });
+    return ok(await use(call));
+  } catch (error) {
+    return err(messageOf(error));
+  } finally {
+    child.stdin.end();
+    child.kill();
+  }
+}

@@ -1,0 +1,185 @@
+import { rmSync } from "node:fs";
+import { expect, it } from "vitest";
+import { findChild, untilFound } from "#harness/claude/claude-code.ts";
+import { briefs, received } from "#harness/claude/claude-rig.ts";
+import type { ScriptedModel, Step } from "#harness/claude/scripted-model.ts";
+import { longTool } from "#harness/clients/chat-rig.ts";
+import { CodexRig, endlessShell, shell, shimTool, type CodexChat } from "#harness/clients/codex-rig.ts";
+
+const request = "Make the parser accept empty input";
+const hello = { steps: [{ text: "Hello." }] };
+
+/** Codex offers `apply_patch` to models that it knows. */
+const editing = "gpt-5.5";
+const patch = `*** Begin Patch
+*** Add File: new.ts
++export {};
+*** Update File: one.ts
+@@
+-export {};
++export { parse };
+*** End Patch`;
+
+const work: Step[] = [
+  { tools: [{ name: "apply_patch", input: { input: patch } }] },
+  { ...shell("echo no such test >&2; exit 3"), text: "The fault is in one.ts." },
+  endlessShell,
+];
+
+/** The MCP process that this Codex has started. */
+const mcpOf = ({ codex }: CodexChat) => findChild(codex.pid, "shim.mjs mcp");
+const endlessTool = ({ codex }: CodexChat) => findChild(codex.pid, longTool);
+
+async function kill({ codex }: CodexChat): Promise<void> {
+  codex.kill("SIGKILL");
+  await codex.waitForExit();
+}
+
+async function nextBriefs(rig: CodexRig): Promise<string[]> {
+  return briefs((await rig.executed("go on", hello)).model);
+}
+
+/** The end of a session of `codex exec`, which Codex reports without a reason. */
+function sessionIn(model: ScriptedModel): string {
+  return /"session":"([\w-]+)"/.exec(received(model, -1))?.[1] ?? "none";
+}
+
+it("[CA33] [CA31] [IN33] after `shim init` a first chat is recorded, its MCP server knows it, and doctor finds no fault", async () => {
+  const rig = new CodexRig();
+  const { model } = await rig.executed("do a first thing", {
+    steps: [shell("echo one"), shell("echo two; exit 3"), shimTool("shim_session_status"), { text: "Done." }],
+  });
+  const [session] = rig.sessions();
+  expect(session).toMatchObject({ client: "codex", toolCalls: 3, toolErrors: 1 });
+  expect(sessionIn(model)).toBe(session!.id);
+  expect(rig.kinds(session!.id)).toEqual(
+    ["start", "prompt", "tool_start", "tool_end", "tool_start", "tool_error", "tool_start", "tool_end"].concat(
+      "assistant",
+      "turn_end",
+      "detached",
+    ),
+  );
+  const { checks } = JSON.parse(rig.shim("doctor", "--json")) as { checks: { name: string; state: string }[] };
+  expect(checks.filter(({ name }) => name.startsWith("codex:"))).toMatchObject([{ state: "ok" }, { state: "ok" }]);
+});
+
+it("[CA33] [RE1] a client killed in the middle of a tool gives the next chat a checked brief", async () => {
+  const rig = new CodexRig();
+  const first = await rig.exec(request, { modelName: editing, steps: work });
+  await endlessTool(first);
+  const mcp = await mcpOf(first);
+  await kill(first);
+  await rig.gone(mcp.pid);
+  const [dead] = rig.sessions();
+  expect(dead).toMatchObject({ client: "codex", endedAt: null, detachReason: "client_gone" });
+  const second = await rig.executed("go on", {
+    steps: [shimTool("shim_check_recovery", { take: true }), { text: "I go on." }],
+  });
+  const [brief, ...others] = briefs(second.model);
+  expect(others).toEqual([]);
+  for (const line of [
+    `(${dead!.id}) died`,
+    `project: ${rig.project}`,
+    "why it died: killed",
+    `goal: ${request} (the user, `,
+    `was running when it died: Bash exec ${longTool}`,
+    "assistant: The fault is in one.ts.",
+    "echo no such test >&2; exit 3: Exit code 3",
+    "- one.ts (edited): unchanged since the checkpoint",
+    "- new.ts (created): unchanged since the checkpoint",
+  ])
+    expect(brief).toContain(line);
+  expect(await nextBriefs(rig)).toEqual([]);
+});
+
+/** Code that calls a tool, as the newest models write it. */
+function program(code: string): Step {
+  return { tools: [{ name: "exec", input: { input: `text(await tools.${code});` } }] };
+}
+
+it("[CA32] calls of a program, as the newest models write them, count once each, with their failures", async () => {
+  const rig = new CodexRig();
+  const { model } = await rig.executed("do a first thing", {
+    modelName: "gpt-6.1-sol",
+    steps: [
+      program('exec_command({ cmd: "echo two; exit 3" })'),
+      program(`apply_patch(${JSON.stringify(patch)})`),
+      program("mcp__shim__shim_session_status({})"),
+      { text: "Done." },
+    ],
+  });
+  const [session] = rig.sessions();
+  expect(received(model, -1)).toContain(session!.id);
+  expect(session).toMatchObject({ toolCalls: 4, toolErrors: 1 });
+});
+
+it("[CA33] a killed MCP process disturbs no chat, and both killed at once leave the brief of the hooks", async () => {
+  const rig = new CodexRig();
+  const first = await rig.exec(request, {
+    steps: [{ ...shell("echo one"), hold: "first" }, shell("echo two"), endlessShell],
+  });
+  await first.model.held("first");
+  const mcp = await mcpOf(first);
+  process.kill(mcp.pid, "SIGKILL");
+  first.model.release("first");
+  await endlessTool(first);
+  await kill(first);
+  const [brief] = await nextBriefs(rig);
+  for (const line of [`goal: ${request}`, `was running when it died: Bash exec ${longTool}`])
+    expect(brief).toContain(line);
+});
+
+it("[CA33] without its transcript a dead chat is restored from what the hooks reported", async () => {
+  const rig = new CodexRig();
+  const first = await rig.exec(request, { steps: [shell("echo one"), endlessShell] });
+  await endlessTool(first);
+  const [{ id } = { id: "none" }] = rig.sessions();
+  rmSync(rig.transcript(id)!);
+  await kill(first);
+  const [brief] = await nextBriefs(rig);
+  for (const line of [`goal: ${request}`, "1 tool calls, 0 failed", `Bash exec ${longTool}`])
+    expect(brief).toContain(line);
+});
+
+it("[CA33] two chats at once have a session each, and one's end leaves the other alone", async () => {
+  const rig = new CodexRig();
+  const first = await rig.exec(request, { steps: [endlessShell] });
+  await endlessTool(first);
+  const { model } = await rig.executed("something else", {
+    steps: [shimTool("shim_session_status"), { text: "Done." }],
+  });
+  expect(briefs(model)).toEqual([]);
+  const [one, two] = rig.sessions();
+  expect(sessionIn(model)).toBe(two!.id);
+  expect(rig.kinds(one!.id)).toEqual(["start", "prompt", "tool_start"]);
+  await kill(first);
+  expect((await nextBriefs(rig)).join()).toContain(`(${one!.id}) died`);
+});
+
+it("[CA33] a normal end asks nothing of the next chat", async () => {
+  const rig = new CodexRig();
+  await rig.executed("say hello", hello);
+  expect(await nextBriefs(rig)).toEqual([]);
+});
+
+it("[CA33] a resumed chat stays the same session, and is given what its death left open", async () => {
+  const rig = new CodexRig();
+  const first = await rig.exec(request, { steps: [endlessShell] });
+  await endlessTool(first);
+  const [{ id } = { id: "none" }] = rig.sessions();
+  await untilFound(() => rig.transcript(id), "the transcript");
+  await kill(first);
+  const resumed = await rig.executed("go on", { steps: [shimTool("shim_session_status"), { text: "Done." }] }, id);
+  expect(rig.sessions().map((session) => session.id)).toEqual([id]);
+  expect(sessionIn(resumed.model)).toBe(id);
+  expect(briefs(resumed.model).join()).toContain(`was running when it died: Bash exec ${longTool}`);
+});
+
+it("[IN34] uninstall leaves Codex as it was before", async () => {
+  const rig = new CodexRig();
+  await rig.executed("say hello", hello);
+  const { sessions } = { sessions: rig.sessions().length };
+  rig.shim("uninstall", "--client", "codex", "--yes");
+  await rig.executed("say hello again", hello);
+  expect(rig.sessions()).toHaveLength(sessions);
+});

@@ -1,0 +1,122 @@
+import { execFileSync, spawn } from "node:child_process";
+import { existsSync, globSync, mkdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { onTestFinished } from "vitest";
+import { codexClient, programOf } from "../../../scripts/install-clients.ts";
+import { watch, type Claude } from "#harness/claude/claude-code.ts";
+import { startScriptedModel, type ScriptedModel, type Step } from "#harness/claude/scripted-model.ts";
+import { ChatRig, fail, longTool } from "./chat-rig.ts";
+
+const launcher = join(import.meta.dirname, "..", "..", "..", "bin", "shim.mjs");
+
+/** SHIM's folder where no variable names another. */
+export function usualShimHome(home: string): string {
+  return join(home, ".local", "share", "shim");
+}
+
+/** As a user does it who has never started Codex. */
+export function setUpCodex(home: string, cwd: string): void {
+  mkdirSync(join(home, ".codex"));
+  runShim(home, cwd, ["init", "--client", "codex", "--yes", "--no-link"]);
+}
+
+function runShim(home: string, cwd: string, args: readonly string[]): string {
+  return execFileSync(process.execPath, [launcher, ...args], { cwd, env: codexEnv(home), encoding: "utf8" });
+}
+
+/** Nothing of the caller's environment; what is not on loopback meets a closed port. */
+export function codexEnv(home: string): Record<string, string> {
+  const closed = "http://127.0.0.1:9";
+  return {
+    HOME: home,
+    PATH: `${dirname(programOf(codexClient))}:${dirname(process.execPath)}:/usr/bin:/bin`,
+    HTTP_PROXY: closed,
+    HTTPS_PROXY: closed,
+    NO_PROXY: "127.0.0.1,localhost",
+    STANDIN_KEY: "none",
+  };
+}
+
+/** One run of Codex and the model that it talks to. */
+export interface CodexChat {
+  readonly codex: Claude;
+  readonly model: ScriptedModel;
+}
+
+interface CodexOptions {
+  readonly steps: readonly Step[];
+  /** Which tools Codex offers depends on the model's name; one that it does not know gets the shell and MCP tools. */
+  readonly modelName?: string;
+  /** `key=value` of Codex's configuration. */
+  readonly settings?: readonly string[];
+}
+
+/** A machine with the real Codex, in which `shim init` has set SHIM up. */
+export class CodexRig extends ChatRig {
+  constructor() {
+    // Codex hands no variable on to an MCP server, so SHIM is in its usual folder.
+    super(usualShimHome);
+    setUpCodex(this.home, this.project);
+  }
+
+  /** Runs SHIM's command in this home, and gives what it prints. */
+  shim(...args: string[]): string {
+    return runShim(this.home, this.project, args);
+  }
+
+  async exec(prompt: string, options: CodexOptions, resumed?: string): Promise<CodexChat> {
+    const model = await startScriptedModel({ threads: [{ steps: options.steps }] });
+    onTestFinished(() => model.close());
+    const words = resumed === undefined ? ["exec"] : ["exec", "resume"];
+    const ids = resumed === undefined ? [] : [resumed];
+    const args = [...words, "--json", "--skip-git-repo-check", ...codexFlags(model.url, options), ...ids, prompt];
+    const child = spawn(programOf(codexClient), args, {
+      cwd: this.project,
+      env: codexEnv(this.home),
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    return { model, codex: watch(child) };
+  }
+
+  /** `codex exec` from its start to its end, which must be a good one. */
+  async executed(prompt: string, options: CodexOptions, resumed?: string): Promise<CodexChat> {
+    const chat = await this.exec(prompt, options, resumed);
+    const exit = await chat.codex.waitForExit();
+    if (exit.code !== 0) fail(`codex ended with ${JSON.stringify(exit)}: ${JSON.stringify(chat.codex.output)}`);
+    return chat;
+  }
+
+  /** The rollout file of a session; null when there is none. */
+  transcript(id: string): string | null {
+    const [path = null] = globSync(join(this.home, ".codex", "sessions", "**", `rollout-*-${id}.jsonl`));
+    return path !== null && existsSync(path) ? path : null;
+  }
+}
+
+export function codexFlags(
+  url: string,
+  { modelName = "scripted", settings = [] }: Omit<CodexOptions, "steps">,
+): string[] {
+  const pairs = [
+    `model="${modelName}"`,
+    'model_provider="standin"',
+    `model_providers.standin={name="standin",base_url="${url}/v1",wire_api="responses",env_key="STANDIN_KEY"}`,
+    'approval_policy="never"',
+    'sandbox_mode="danger-full-access"',
+    "analytics.enabled=false",
+    "check_for_update_on_startup=false",
+    ...settings,
+  ];
+  return [...pairs.flatMap((pair) => ["-c", pair]), "--disable", "plugins", "--disable", "apps"];
+}
+
+export function shell(command: string): Step {
+  return { tools: [{ name: "exec_command", input: { cmd: command } }] };
+}
+
+/** A tool call that still runs when the test kills the client. */
+export const endlessShell = shell(`exec ${longTool}`);
+
+export function shimTool(name: string, input: Readonly<Record<string, unknown>> = {}): Step {
+  return { tools: [{ name: `mcp__shim__${name}`, input }] };
+}

@@ -1,0 +1,79 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { readAppended, type TranscriptPart } from "#src/local-mcp/signals/transcript.ts";
+import { transcriptFormat } from "#src/local-mcp/signals/transcript-formats.ts";
+import { RecordedClient } from "#harness/clients/recorded-client.ts";
+import { temporaryFolder } from "#harness/machine/git-project.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+
+const session = "00000000-0000-4000-8000-000000000001";
+
+/** What the real Codex 0.169.0 wrote. */
+function rollout(name: string): string {
+  return new URL(`../../harness/clients/rollouts/codex-${name}.jsonl`, import.meta.url).pathname;
+}
+
+function read(name: string): TranscriptPart {
+  return readAppended(rollout(name), 0, { format: transcriptFormat("codex") });
+}
+
+it("[CA32] texts, calls and ends of a rollout are read once each, with the exit code of a command", () => {
+  const { texts, toolCalls, toolEnds, contextUsage, contextWindow, usage } = read("tools");
+  expect(texts).toMatchObject([
+    { role: "user", text: "do a first thing" },
+    { role: "assistant", text: "Done." },
+  ]);
+  expect(toolCalls).toMatchObject([
+    { id: "call_1_0", name: "Bash", input: { command: "echo one; exit 3" } },
+    { id: "call_2_0", name: "mcp__shim__shim_session_status", input: {} },
+  ]);
+  expect(toolEnds).toMatchObject([
+    { toolUseId: "call_1_0", error: "Exit code 3 one" },
+    { toolUseId: "call_2_0", error: null },
+  ]);
+  expect(usage.map(({ messageId }) => messageId)).toEqual(["resp_1", "resp_2", "resp_3"]);
+  expect(contextUsage).toMatchObject({ model: "scripted", inputTokens: 1_000, cacheReadTokens: 0, outputTokens: 20 });
+  expect(contextWindow).toBe(258_400);
+});
+
+it("[CA32] a compaction forgets the context's fill, and its summary is no answer of the chat", () => {
+  const { texts, compactBoundary, contextUsage, toolEnds } = read("compaction");
+  expect(compactBoundary?.at).toBeGreaterThan(0);
+  expect(contextUsage?.inputTokens).toBe(1_000);
+  expect(texts.map(({ text }) => text)).toEqual(["do a first thing", "Done."]);
+  expect(toolEnds).toMatchObject([
+    { toolUseId: "call_1_0", error: null },
+    { toolUseId: "call_2_0", error: null },
+  ]);
+});
+
+it("[CA32] an error of the API is the end of its turn", () => {
+  const { apiErrors, outcomes } = read("error");
+  expect(apiErrors).toMatchObject([{ text: expect.stringContaining("usage limit") as string }]);
+  expect(outcomes).toMatchObject([{ isFailed: true }]);
+});
+
+it("[CA31] [CA32] a command that fails is a failure of its call, and no call is counted twice", () => {
+  const chat = new RecordedClient(tempRuntime(), "codex");
+  const path = join(temporaryFolder(), "rollout.jsonl");
+  writeFileSync(path, "");
+  const call = { session_id: session, transcript_path: path, tool_use_id: "call_1_0" };
+  for (const name of ["SessionStart", "UserPromptSubmit"])
+    chat.send(name, { session_id: session, transcript_path: path });
+  chat.send("PreToolUse", call);
+  writeFileSync(path, readFileSync(rollout("tools")));
+  chat.send("PostToolUse", call);
+  chat.send("Stop", { session_id: session, transcript_path: path, last_assistant_message: "Done." });
+  expect(chat.session(session)).toMatchObject({ toolCalls: 2, toolErrors: 1 });
+  expect(chat.entries(session).map(({ kind }) => kind)).toEqual([
+    "start",
+    "prompt",
+    "tool_start",
+    "assistant",
+    "tool_start",
+    "tool_end",
+    "tool_error",
+    "turn_end",
+  ]);
+});
