@@ -19,6 +19,7 @@ import {
   type BriefLine,
   type BriefSection,
 } from "./brief-text.ts";
+import { clientTitle } from "../../clients/client-title.ts";
 import { age } from "../../shared/format.ts";
 import {
   goalOf,
@@ -43,7 +44,7 @@ export function aboutSection(from: Restoration, now: number): BriefSection {
   const calls = `${session.toolCalls} tool calls, ${session.toolErrors} failed`;
   return {
     lines: rankedLines(0, [
-      `project: ${oneLine(session.project ?? "none", 300)}`,
+      `client: ${oneLine(clientTitle(session), 80)}; project: ${oneLine(session.project ?? "none", 300)}`,
       ...(elsewhere
         ? [
             `it ran on: ${quotedMachine(elsewhere.machine)}, in ${elsewhere.root?.slice(0, 300) ?? "no project folder"} there`,

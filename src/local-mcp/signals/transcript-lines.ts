@@ -65,6 +65,8 @@ export interface TranscriptContent {
   /** Null after a compaction until the next response. */
   readonly contextUsage: Usage | null;
   readonly compactBoundary: { readonly at: number | null } | null;
+  /** Of the newest line that has one. */
+  readonly clientVersion: string | null;
   readonly invalidLines: number;
 }
 
@@ -88,6 +90,7 @@ export interface TranscriptDraft {
   subagentUsage: Map<string, Usage>;
   contextUsage: Usage | null;
   compactBoundary: TranscriptContent["compactBoundary"];
+  clientVersion: string | null;
   invalidLines: number;
 }
 
@@ -109,6 +112,7 @@ export function readLines(
     subagentUsage: new Map(),
     contextUsage: null,
     compactBoundary: null,
+    clientVersion: null,
     invalidLines: 0,
   };
   let newest: number | null = null;
@@ -133,6 +137,7 @@ function originOf(line: JsonObject, position: number): LineOrigin {
 }
 
 function readClaudeLine(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
+  draft.clientVersion = wordAt(line, "version", 40) ?? draft.clientVersion;
   if (line["isSidechain"] === true) return readSidechain(draft, line, origin);
   const message = objectAt(line, "message");
   if (line["type"] === "user") readUser(draft, line, message, origin);

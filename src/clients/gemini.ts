@@ -1,0 +1,81 @@
+import type { HookClient } from "../contract/clients.ts";
+import type { HookAnswer } from "../contract/hook-answer.ts";
+import type { HookEvent } from "../contract/hook-input.ts";
+import { textAt, type JsonObject } from "../shared/json-fields.ts";
+import { omitUndefined } from "../shared/omit-undefined.ts";
+import { isNewFile } from "./claude-compatible.ts";
+import { withClaudeTool, withNewFile, type ToolNames } from "./claude-tools.ts";
+import type { ClientAdapter } from "./client-adapter.ts";
+
+/** Gemini CLI has events of its own, and its fork Tabnine CLI the same. */
+function geminiLike(name: HookClient, title: string, command: string, lacks: readonly string[]): ClientAdapter {
+  return {
+    name,
+    title,
+    verifiedWith: null,
+    // PreCompress comes before every request, and the events of models carry the whole conversation.
+    events: [...eventNames.keys()],
+    lacks: [
+      "A tool call has no id: the same call made twice at once is paired in the order of its events.",
+      "No event says that a conversation was compressed.",
+      "The transcript loses the call that runs when the client is killed; the journal has it.",
+      ...lacks,
+    ],
+    normalise(event, payload) {
+      const name = eventNames.get(event);
+      if (typeof payload["session_id"] !== "string") return null;
+      return name === undefined ? [] : [{ event: name, input: inputOf(payload) }];
+    },
+    answer,
+    commands: {
+      resume: (session) => ({ command, args: ["--resume", session] }),
+      start: (prompt) => ({ command, args: ["-i", prompt] }),
+    },
+  };
+}
+
+const eventNames: ReadonlyMap<string, HookEvent> = new Map([
+  ["SessionStart", "SessionStart"],
+  ["BeforeAgent", "UserPromptSubmit"],
+  ["BeforeTool", "PreToolUse"],
+  ["AfterTool", "PostToolUse"],
+  ["AfterAgent", "Stop"],
+  ["Notification", "Notification"],
+  ["SessionEnd", "SessionEnd"],
+]);
+
+const tools: ToolNames = new Map([
+  ["run_shell_command", "Bash"],
+  ["write_file", "Write"],
+  ["replace", "Edit"],
+  ["read_file", "Read"],
+]);
+
+/** The context of a start stands before the user's first words. */
+const startContext = /^<hook_context>[\s\S]*?<\/hook_context>\s*/;
+
+function inputOf(payload: JsonObject): JsonObject {
+  const { prompt_response: last, notification_type: notification, ...rest } = payload;
+  const prompt = textAt(payload, "prompt")?.replace(startContext, "");
+  const type = notification === "ToolPermission" ? "permission_prompt" : notification;
+  const given = omitUndefined({ prompt, last_assistant_message: last, notification_type: type });
+  const input = withClaudeTool({ ...rest, ...given }, tools);
+  return isNewFile(input) ? withNewFile(input) : input;
+}
+
+function answer(event: string, { systemMessage, decision, reason, hookSpecificOutput: inner }: HookAnswer): object {
+  const isDenied = inner?.permissionDecision === "deny" || decision === "block";
+  const context = inner?.additionalContext;
+  return omitUndefined({
+    systemMessage,
+    decision: isDenied ? "deny" : undefined,
+    reason: inner?.permissionDecisionReason ?? reason,
+    hookSpecificOutput: context === undefined ? undefined : { hookEventName: event, additionalContext: context },
+  });
+}
+
+export const gemini = geminiLike("gemini", "Gemini CLI", "gemini", []);
+
+export const tabnine = geminiLike("tabnine", "Tabnine CLI", "tabnine", [
+  "Built from documentation, never run with the client itself.",
+]);
