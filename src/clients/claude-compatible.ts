@@ -6,7 +6,7 @@ import type { ClientAdapter } from "./client-adapter.ts";
 import { ofMainChat, perFile, type EventReader } from "./client-events.ts";
 
 /** A client with Claude Code's events, payload and answers, and its differences. */
-interface Quirks extends Pick<ClientAdapter, "title" | "verifiedWith" | "lacks" | "commands"> {
+interface Quirks extends Pick<ClientAdapter, "title" | "verifiedWith" | "lacks" | "commands" | "isTranscriptUnread"> {
   readonly name: HookClient;
   readonly events: readonly HookEvent[];
   readonly tools?: ToolNames;
@@ -72,6 +72,15 @@ const everyEvent: readonly HookEvent[] = [
   "SessionEnd",
 ];
 
+export const qwenTools: ToolNames = new Map([
+  ["run_shell_command", "Bash"],
+  ["write_file", "Write"],
+  ["edit", "Edit"],
+  ["read_file", "Read"],
+  ["agent", "Agent"],
+  ["todo_write", "TodoWrite"],
+]);
+
 export const qwen = claudeCompatible({
   name: "qwen",
   title: "Qwen Code",
@@ -93,16 +102,8 @@ export const qwen = claudeCompatible({
   lacks: [
     "A headless run fires no event at its end.",
     "An API error fires no event.",
-    "A tool call that is refused before it runs fires no event that SHIM reads.",
   ],
-  tools: new Map([
-    ["run_shell_command", "Bash"],
-    ["write_file", "Write"],
-    ["edit", "Edit"],
-    ["read_file", "Read"],
-    ["agent", "Agent"],
-    ["todo_write", "TodoWrite"],
-  ]),
+  tools: qwenTools,
   // `tool_use_id` is made up for each event.
   callId: "tool_call_id",
   versionVariable: "QWEN_CODE_STARTUP_VERSION",
@@ -112,6 +113,7 @@ export const qwen = claudeCompatible({
 export const opencode = claudeCompatible({
   name: "opencode",
   title: "OpenCode",
+  isTranscriptUnread: true,
   commands: {
     resume: (session) => ({ command: "opencode", args: ["-s", session] }),
     start: (prompt) => ({ command: "opencode", args: ["--prompt", prompt] }),
@@ -159,6 +161,7 @@ export const codebuddy = claudeCompatible({
 export const devin = claudeCompatible({
   name: "devin",
   title: "Devin CLI",
+  isTranscriptUnread: true,
   commands: commandsOf("devin", ["--"]),
   verifiedWith: null,
   events: ["SessionStart", "UserPromptSubmit", "PreToolUse", "PostToolUse", "Stop", "SessionEnd"],

@@ -10,6 +10,7 @@ export const cursor: ClientAdapter = {
   name: "cursor",
   title: "Cursor",
   verifiedWith: null,
+  isTranscriptUnread: true,
   events: [
     "sessionStart",
     "beforeSubmitPrompt",

@@ -12,6 +12,7 @@ export const vscode: ClientAdapter = {
   name: "vscode",
   title: "VS Code",
   verifiedWith: null,
+  isTranscriptUnread: true,
   events: ["SessionStart", "UserPromptSubmit", "PreToolUse", "PostToolUse", "PreCompact", "SubagentStop", "Stop"],
   lacks: [
     "Chats cannot be started or resumed by a command.",

@@ -55,7 +55,7 @@ export function toTrajectory(
   return {
     schema_version: "ATIF-v1.7",
     session_id: session.id,
-    agent: { name: session.client, version: "unknown", ...model },
+    agent: { name: session.client, version: session.clientVersion ?? "unknown", ...model },
     notes,
     steps,
     final_metrics: { ...usage, total_steps: steps.length },

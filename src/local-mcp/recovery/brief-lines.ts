@@ -158,9 +158,18 @@ function ruleSections({ state, capacity = defaults.brief }: Restoration, now: nu
   ];
 }
 
+const shellTool = /^(Bash|PowerShell)\b/;
+
+/** [RE120] No client ends its commands when it is killed. */
+function runningText({ name, input }: WorkState["runningTools"][number], hasDied: boolean): string {
+  const call = `${name} ${oneLine(input, maxChars.line)}`;
+  if (!hasDied) return `begun, end not seen: ${call}`;
+  const note = shellTool.test(name) ? " (the command may still be running, or have finished)" : "";
+  return `was running when it died: ${call}${note}`;
+}
+
 export function workSections({ state, cause }: Restoration, now: number): BriefSection[] {
-  const when = cause === null ? "begun, end not seen" : "was running when it died";
-  const running = state.runningTools.map((tool) => `- ${when}: ${tool.name} ${oneLine(tool.input, maxChars.line)}`);
+  const running = state.runningTools.map((tool) => `- ${runningText(tool, cause !== null)}`);
   const inProgressTexts = [...state.inProgress, ...todoTexts(state, "in_progress")].filter(
     (text) => !isDone(state, text),
   );

@@ -196,7 +196,11 @@ function readSidechain(draft: TranscriptDraft, line: JsonObject, origin: LineOri
 
 function readUsage(draft: TranscriptDraft, line: JsonObject, message: JsonObject | null, origin: LineOrigin): void {
   const usage = usageIn(line, message, origin);
-  if (!usage) return;
+  if (usage) addUsage(draft, usage);
+}
+
+/** An answer of the model in the main chat. */
+export function addUsage(draft: TranscriptDraft, usage: Usage): void {
   draft.outcomes.push({ at: usage.at, isFailed: false });
   // Deleted first, so that the map's order is the order of the last lines.
   draft.usage.delete(usage.messageId);
