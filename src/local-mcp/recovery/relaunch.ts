@@ -10,7 +10,7 @@ import { brief } from "./brief.ts";
 import type { Restoration } from "./restoration.ts";
 
 export type TranscriptCheck =
-  | { readonly isWhole: true }
+  | { readonly isWhole: true; readonly reason?: string }
   /** `reason` ends a sentence: "a new chat is started, because ...". */
   | { readonly isWhole: false; readonly reason: string };
 
@@ -71,7 +71,7 @@ export function planStart(
   const { title, commands } = client;
   const isOther = client.name !== session.client;
   if (transcript.isWhole && !isOther) {
-    const reason = `its transcript is whole, so ${title} continues it`;
+    const reason = `${transcript.reason ?? "its transcript is whole"}, so ${title} continues it`;
     return { kind: "resume", title, ...commands.resume(session.id), reason, newId: null };
   }
   const why = isOther || transcript.isWhole ? `the session was ${titleOf(session.client)}'s` : transcript.reason;
@@ -85,6 +85,8 @@ function titleOf(client: string): string {
 
 /** [CL11] Reads only the end, whatever the size; never throws. */
 export function checkTranscript(path: string | null, sessionId: string, client = "claude-code"): TranscriptCheck {
+  // [CA15]
+  if (path === null && adapterOf(client)?.isTranscriptUnread) return { isWhole: true, reason: "it keeps the chat" };
   if (path === null) return toBroken("no transcript of it is known");
   let tail: string;
   try {
@@ -93,9 +95,11 @@ export function checkTranscript(path: string | null, sessionId: string, client =
     const isMissing = codeOf(error) === "ENOENT";
     return toBroken(isMissing ? "its transcript is gone" : `its transcript cannot be read (${String(error)})`);
   }
-  // Other clients name the session in the path only.
+  // Other clients name the session in the path only, some by the first part of its id.
   const isOfSession =
-    client === "claude-code" ? tail.includes(`"sessionId":${JSON.stringify(sessionId)}`) : path.includes(sessionId);
+    client === "claude-code"
+      ? tail.includes(`"sessionId":${JSON.stringify(sessionId)}`)
+      : path.includes(sessionId.slice(0, 8));
   const problem = transcriptProblem(tail, isOfSession);
   return problem === null ? { isWhole: true } : toBroken(problem);
 }
