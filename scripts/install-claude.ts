@@ -1,6 +1,6 @@
-import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { installPackage } from "./install-clients.ts";
 
 /** What the hooks of this version send, and when, was seen by running it; another version is another set of facts. */
 export const CLAUDE_VERSION = "2.1.328";
@@ -8,7 +8,6 @@ export const CLAUDE_VERSION = "2.1.328";
 export const OLDER_CLAUDE_VERSION = "2.1.197";
 
 const CACHE = join(import.meta.dirname, "..", ".scratch", "claude");
-const NPM_TIMEOUT_MS = 300_000;
 
 /**
  * Path of the real Claude Code in the pinned version: `SHIM_TEST_CLAUDE` where it is set, else what `npm run test:e2e:claude`
@@ -29,33 +28,7 @@ export function otherClaudeBinary(version: string): string | null {
 
 /** Installs a version from npm unless it is there already, and gives its path. Needs the registry once (some 360 MB). */
 export function installClaude(cache = CACHE, version = CLAUDE_VERSION): string {
-  const folder = join(cache, version);
-  const installed = binaryIn(folder);
-  if (installed) return installed;
-  mkdirSync(cache, { recursive: true });
-  // Renamed into place when whole: an interrupted download is never taken for an installation.
-  const partial = mkdtempSync(join(cache, "partial-"));
-  try {
-    // No install scripts: theirs only copies the platform's binary, which is started directly here.
-    const options = ["--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"];
-    execFileSync("npm", ["install", "--prefix", partial, ...options, `@anthropic-ai/claude-code@${version}`], {
-      stdio: ["ignore", 2, 2],
-      timeout: NPM_TIMEOUT_MS,
-    });
-    const binary = binaryIn(partial);
-    if (!binary) throw new Error(`npm installed no Claude Code for ${process.platform} ${process.arch}.`);
-    rmSync(folder, { recursive: true, force: true });
-    renameSync(partial, folder);
-  } finally {
-    rmSync(partial, { recursive: true, force: true });
-  }
-  return claudePathOrThrow(folder);
-}
-
-function claudePathOrThrow(folder: string): string {
-  const binary = binaryIn(folder);
-  if (!binary) throw new Error(`${folder} holds no Claude Code. Delete it and install again.`);
-  return binary;
+  return installPackage(join(cache, version), `@anthropic-ai/claude-code@${version}`, binaryIn);
 }
 
 /** The binary stands in a package of its own per platform; npm installs only the one that fits this machine. */

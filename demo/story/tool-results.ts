@@ -1,4 +1,5 @@
-import type { ModelRequest, ToolCall } from "../../test/harness/claude/scripted-model.ts";
+import type { ModelRequest } from "../../test/harness/claude/scripted-model.ts";
+import type { ToolCall } from "../../test/harness/clients/wire-format.ts";
 import { isRecord, listAt, parseObject } from "../../src/shared/json-fields.ts";
 
 /** What one tool call of the model's last answer has returned. */

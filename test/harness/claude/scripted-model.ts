@@ -2,19 +2,12 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
-import { isRecord, listAt, parseObject } from "#src/shared/json-fields.ts";
-
-export interface ToolCall {
-  readonly name: string;
-  readonly input?: Readonly<Record<string, unknown>>;
-}
-
-export interface Usage {
-  readonly input_tokens?: number;
-  readonly output_tokens?: number;
-  readonly cache_creation_input_tokens?: number;
-  readonly cache_read_input_tokens?: number;
-}
+import { parseObject } from "#src/shared/json-fields.ts";
+import { chatCompletionsFormat } from "#harness/clients/chat-completions-format.ts";
+import { geminiFormat } from "#harness/clients/gemini-format.ts";
+import { messagesFormat } from "#harness/clients/messages-format.ts";
+import { responsesFormat } from "#harness/clients/responses-format.ts";
+import type { Message, Reply, SentEvent, ToolCall, Usage, WireFormat } from "#harness/clients/wire-format.ts";
 
 /** What the stand-in does with one request of a conversation's main loop. */
 export interface Step {
@@ -55,11 +48,6 @@ export interface Script {
 
 export type RequestKind = "loop" | "aside" | "summary" | "count" | "unknown";
 
-export interface Message {
-  readonly role: string;
-  readonly text: string;
-}
-
 export interface ModelRequest {
   readonly kind: RequestKind;
   readonly path: string;
@@ -83,7 +71,10 @@ export const SCRIPT_ENDED = "The script has ended.";
 
 const SUMMARY_PROMPT = "create a detailed summary of the conversation";
 
-/** A stand-in of the Messages API on loopback that plays a script. It speaks JSON and server-sent events, as the request asks. */
+/**
+ * A stand-in of the APIs of models on loopback that plays a script; the path of a request chooses the API. It
+ * speaks JSON and server-sent events, as the request asks.
+ */
 export async function startScriptedModel(script: Script): Promise<ScriptedModel> {
   const requests: ModelRequest[] = [];
   const gates = new Map<string, Gate>();
@@ -114,8 +105,7 @@ export async function startScriptedModel(script: Script): Promise<ScriptedModel>
     }
     if (step.waitMs !== undefined) await pause(step.waitMs, undefined, { ref: false });
     if (step.error) sendError(response, step.error.status, step.error.type, step.error.message);
-    else if (request.body?.["stream"] === true) sendStream(response, replyTo(request, step, ++serial));
-    else sendJson(response, 200, replyTo(request, step, ++serial));
+    else send(response, request, replyTo(request, step, ++serial));
   };
 
   const server = createServer((incoming, response) => {
@@ -175,78 +165,53 @@ async function readRequest(incoming: IncomingMessage): Promise<ModelRequest> {
   for await (const chunk of incoming) chunks.push(Buffer.from(chunk));
   const path = new URL(incoming.url ?? "/", "http://stand-in").pathname;
   const body = parseObject(Buffer.concat(chunks).toString("utf8"));
-  const messages = listAt(body, "messages")
-    .filter(isRecord)
-    .map((message) => ({ role: String(message["role"]), text: contentText(message["content"]) }));
+  const messages = (body && formatOf(path)?.messages(body)) ?? [];
   return { kind: kindOf(path, body, messages), path, body, messages };
+}
+
+const formats = [messagesFormat, responsesFormat, chatCompletionsFormat, geminiFormat];
+
+function formatOf(path: string): WireFormat | undefined {
+  return formats.find((format) => format.isPath(path));
 }
 
 function kindOf(path: string, body: ModelRequest["body"], messages: readonly Message[]): RequestKind {
   if (path === "/v1/messages/count_tokens") return "count";
-  if (path !== "/v1/messages" || !body) return "unknown";
+  const format = formatOf(path);
+  if (!format || !body) return "unknown";
   if (messages.findLast(({ role }) => role === "user")?.text.includes(SUMMARY_PROMPT)) return "summary";
-  return listAt(body, "tools").length > 0 ? "loop" : "aside";
+  return format.hasTools(body) ? "loop" : "aside";
 }
 
-/** Text, tool calls and tool results of a message as one string; blocks stand in lines of their own. */
-function contentText(content: unknown): string {
-  if (typeof content === "string") return content;
-  if (!Array.isArray(content)) return "";
-  return content
-    .filter(isRecord)
-    .map((block) => {
-      if (block["type"] === "text") return String(block["text"]);
-      if (block["type"] === "tool_result") return contentText(block["content"]);
-      return JSON.stringify(block);
-    })
-    .join("\n");
-}
-
-type Reply = ReturnType<typeof replyTo>;
-
-function replyTo(request: ModelRequest, step: Step, serial: number) {
-  const calls = (step.tools ?? []).map((call, index) => ({
-    type: "tool_use" as const,
-    id: `toolu_${serial}_${index}`,
-    name: call.name,
-    input: call.input ?? {},
-  }));
-  const texts = step.text === undefined ? [] : [{ type: "text" as const, text: step.text }];
+function replyTo({ body }: ModelRequest, { text, tools = [], usage }: Step, serial: number): Reply {
   return {
-    id: `msg_${serial}`,
-    type: "message",
-    role: "assistant",
-    model: String(request.body?.["model"]),
-    content: [...texts, ...calls],
-    stop_reason: calls.length > 0 ? "tool_use" : "end_turn",
-    stop_sequence: null,
+    serial,
+    model: String(body?.["model"]),
+    text,
+    calls: tools.map(({ name, input = {} }) => ({ name, input })),
     usage: {
       input_tokens: 1_000,
       output_tokens: 20,
       cache_creation_input_tokens: 0,
       cache_read_input_tokens: 0,
-      ...step.usage,
+      ...usage,
     },
   };
 }
 
-function sendStream(response: ServerResponse, reply: Reply): void {
-  const send = (type: string, data: object) =>
-    response.write(`event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`);
-  response.writeHead(200, { "content-type": "text/event-stream", "request-id": `req_of_${reply.id}` });
-  send("message_start", { message: { ...reply, content: [], stop_reason: null } });
-  for (const [index, block] of reply.content.entries()) {
-    const isText = block.type === "text";
-    send("content_block_start", { index, content_block: isText ? { ...block, text: "" } : { ...block, input: {} } });
-    const delta = isText
-      ? { type: "text_delta", text: block.text }
-      : { type: "input_json_delta", partial_json: JSON.stringify(block.input) };
-    send("content_block_delta", { index, delta });
-    send("content_block_stop", { index });
+function send(response: ServerResponse, { path, body }: ModelRequest, reply: Reply): void {
+  const format = formatOf(path);
+  if (!format || !body) throw new Error(`${path} is no request to a model.`);
+  if (format.isStream(path, body)) sendStream(response, format.events(reply, body), reply.serial);
+  else sendJson(response, 200, format.whole(reply, body));
+}
+
+function sendStream(response: ServerResponse, events: readonly SentEvent[], serial: number): void {
+  response.writeHead(200, { "content-type": "text/event-stream", "request-id": `req_of_msg_${serial}` });
+  for (const { event, data } of events) {
+    const name = event === null ? "" : `event: ${event}\n`;
+    response.write(`${name}data: ${typeof data === "string" ? data : JSON.stringify(data)}\n\n`);
   }
-  const { stop_reason, stop_sequence, usage } = reply;
-  send("message_delta", { delta: { stop_reason, stop_sequence }, usage: { output_tokens: usage.output_tokens } });
-  send("message_stop", {});
   response.end();
 }
 

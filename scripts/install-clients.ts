@@ -1,0 +1,84 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+
+const cache = join(import.meta.dirname, "..", ".scratch", "clients");
+const npmTimeoutMs = 300_000;
+
+/** A client in the version that the tests run: what its hooks send was seen with it. */
+interface PinnedClient {
+  readonly name: string;
+  readonly package: string;
+  readonly version: string;
+  /** Path of the native program below the folder of the installation: a launcher would start it as a child. */
+  readonly program: string;
+}
+
+const platform = `${process.platform}-${process.arch}`;
+const codexTriples: Readonly<Record<string, string>> = {
+  "linux-x64": "x86_64-unknown-linux-musl",
+  "linux-arm64": "aarch64-unknown-linux-musl",
+  "darwin-x64": "x86_64-apple-darwin",
+  "darwin-arm64": "aarch64-apple-darwin",
+};
+
+export const codexClient: PinnedClient = {
+  name: "codex",
+  package: "@openai/codex",
+  version: "0.169.0",
+  program: `node_modules/@openai/codex-${platform}/vendor/${codexTriples[platform]}/bin/codex`,
+};
+
+const pinnedClients = [codexClient];
+
+/** Throws when the client is not there; a test never downloads it by itself. */
+export function programOf(client: PinnedClient): string {
+  const path = join(folderOf(client), client.program);
+  if (existsSync(path)) return path;
+  throw new Error(`${client.name} ${client.version} is not installed for the tests. Run "npm run test:e2e:clients".`);
+}
+
+function folderOf({ name, version }: PinnedClient): string {
+  return join(cache, `${name}-${version}`);
+}
+
+/**
+ * Installs a package into the folder unless `find` sees its program there already. Needs the registry once.
+ *
+ * @returns the path of the program
+ */
+export function installPackage(folder: string, spec: string, find: (folder: string) => string | null): string {
+  const installed = find(folder);
+  if (installed !== null) return installed;
+  mkdirSync(dirname(folder), { recursive: true });
+  // Renamed into place when whole: an interrupted download is never taken for an installation.
+  const partial = mkdtempSync(join(dirname(folder), "partial-"));
+  try {
+    // No install scripts: the native programs are in packages of their own and are started directly.
+    const options = ["--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"];
+    execFileSync("npm", ["install", "--prefix", partial, ...options, spec], {
+      stdio: ["ignore", 2, 2],
+      timeout: npmTimeoutMs,
+    });
+    if (find(partial) === null) throw new Error(`${spec} has no program for ${process.platform} ${process.arch}.`);
+    rmSync(folder, { recursive: true, force: true });
+    renameSync(partial, folder);
+  } finally {
+    rmSync(partial, { recursive: true, force: true });
+  }
+  return find(folder) ?? fail(folder);
+}
+
+function fail(folder: string): never {
+  throw new Error(`${folder} holds no client. Delete it and install again.`);
+}
+
+if (import.meta.main) {
+  for (const client of pinnedClients) {
+    const find = (folder: string): string | null => {
+      const path = join(folder, client.program);
+      return existsSync(path) ? path : null;
+    };
+    console.log(installPackage(folderOf(client), `${client.package}@${client.version}`, find));
+  }
+}
