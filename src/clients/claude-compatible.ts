@@ -23,7 +23,9 @@ function claudeCompatible({
   ...quirks
 }: Quirks): ClientAdapter {
   const inputOf = (payload: JsonObject, version: string | undefined): JsonObject => {
-    const input = withClaudeTool({ client_version: version, ...payload, tool_use_id: payload[callId] }, tools);
+    const { transcript_path: transcript, ...rest } = payload;
+    const read = quirks.isTranscriptUnread ? {} : { transcript_path: transcript };
+    const input = withClaudeTool({ client_version: version, ...rest, ...read, tool_use_id: payload[callId] }, tools);
     return isNewFile(input) ? withNewFile(input) : input;
   };
   return {
@@ -99,10 +101,7 @@ export const qwen = claudeCompatible({
     "Stop",
     "SessionEnd",
   ],
-  lacks: [
-    "A headless run fires no event at its end.",
-    "An API error fires no event.",
-  ],
+  lacks: ["A headless run fires no event at its end.", "An API error fires no event."],
   tools: qwenTools,
   // `tool_use_id` is made up for each event.
   callId: "tool_call_id",
@@ -152,6 +151,7 @@ const unseen = "Built from documentation, never run with the client itself.";
 export const codebuddy = claudeCompatible({
   name: "codebuddy",
   title: "CodeBuddy Code",
+  isTranscriptUnread: true,
   commands: commandsOf("codebuddy"),
   verifiedWith: null,
   events: everyEvent,
