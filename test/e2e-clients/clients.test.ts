@@ -36,7 +36,7 @@ it.each(clients)("[CA1] [CA16] %s: a first chat is recorded with its words, call
   expect(entries.filter(({ kind }) => kind === "turn_end")).toHaveLength(1);
 });
 
-it.each(clients)("[RE1] [CA14] %s: the next chat gets the brief of one that was killed", async (name, client) => {
+it.each(clients)("[RE1] [CA8] %s: the next chat gets the brief of one that was killed", async (name, client) => {
   const rig = new ClientRig(client);
   const dead = await rig.killed(request, [{ text: "I look.", tools: [client.shell("echo one")] }]);
   expect(dead).toMatchObject({ client: name, endedAt: null });

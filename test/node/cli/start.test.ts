@@ -49,6 +49,16 @@ it("[CA50] another client starts a new chat with the brief, whatever the transcr
   expect(planStart({ id, client: "claude-ai" }, { isWhole: true }, fresh, codex)).toMatchObject({ kind: "new" });
 });
 
+it("[CA15] a client that keeps its conversations where SHIM does not read them continues its own session", () => {
+  const transcript = checkTranscript(null, id, "opencode");
+  expect(planStart({ id, client: "opencode" }, transcript, fresh)).toMatchObject({
+    kind: "resume",
+    args: ["-s", id],
+    reason: "it keeps the chat, so OpenCode continues it",
+  });
+  expect(checkTranscript(null, id, "qwen")).toMatchObject({ isWhole: false });
+});
+
 it("[CL10] a client without a command line is not started", () => {
   expect(planStart({ id, client: "claude-ai" }, { isWhole: true }, fresh)).toBeNull();
 });

@@ -23,7 +23,7 @@ it("[CA1] [CA3] events of Copilot CLI are recorded under its name; its start cou
   ]);
 });
 
-it("[CA14] context stands at the top of an answer, a refusal also inside", () => {
+it("[CA8] context stands at the top of an answer, a refusal also inside", () => {
   const runtime = tempRuntime();
   const chat = new RecordedClient(runtime, "copilot");
   for (const name of ["SessionStart", "UserPromptSubmit", "PreToolUse"]) chat.send(name, own);

@@ -76,7 +76,7 @@ it("[CA1] [CA10] events of Cursor, as documented", () => {
   expect(cursor.normalise("stop", {}, {})).toBeNull();
 });
 
-it("[CA14] answers to Cursor", () => {
+it("[CA8] answers to Cursor", () => {
   const refusal = { hookEventName: "PreToolUse", permissionDecision: "deny", permissionDecisionReason: "no" } as const;
   const context = { hookEventName: "SessionStart", additionalContext: "brief" } as const;
   expect(cursor.answer("preToolUse", { hookSpecificOutput: refusal })).toEqual({

@@ -26,7 +26,7 @@ it("[CA1] [CA3] [CA10] [CA11] events of Gemini CLI are recorded under its name, 
   ]);
 });
 
-it("[CA14] the brief stands in an answer with Gemini CLI's own name of the event", () => {
+it("[CA8] the brief stands in an answer with Gemini CLI's own name of the event", () => {
   const runtime = tempRuntime();
   const chat = new RecordedClient(runtime, "gemini");
   for (const name of ["SessionStart", "BeforeAgent", "BeforeTool"]) chat.send(name, own);

@@ -78,7 +78,7 @@ it("[CA1] [CA10] [CA12] OpenCode's events are recorded under its name, with the 
   ]);
 });
 
-it("[CA14] [CA12] the next chat gets the brief with its first prompt, once", async () => {
+it("[CA8] [CA12] the next chat gets the brief with its first prompt, once", async () => {
   const runtime = tempRuntime();
   const chat = chatOf(runtime);
   await chat.hooks.event(event("event.session.created"));
@@ -111,7 +111,7 @@ it("[CA5] a subagent's calls are the chat's; what it is asked is no request, and
   expect(chat.recorded.entries(session).at(-1)).toMatchObject({ name: "Bash (subagent)" });
 });
 
-it("[CA14] a compaction is asked to keep what the brief says", async () => {
+it("[CA8] a compaction is asked to keep what the brief says", async () => {
   const chat = chatOf(tempRuntime());
   await chat.hooks.event(event("event.session.created"));
   await prompt(chat);
