@@ -44,13 +44,6 @@ function readerOf(event: HookEvent): EventReader {
   return perFile(event);
 }
 
-function commandsOf(command: string, prompt: readonly string[] = []): ClientAdapter["commands"] {
-  return {
-    resume: (session) => ({ command, args: ["--resume", session] }),
-    start: (text) => ({ command, args: [...prompt, text] }),
-  };
-}
-
 /** Qwen Code reports each batch of tool results as a prompt without text. */
 function isPromptOfClient(event: HookEvent, payload: JsonObject): boolean {
   return event === "UserPromptSubmit" && payload["prompt"] === "";
@@ -86,7 +79,11 @@ export const qwenTools: ToolNames = new Map([
 export const qwen = claudeCompatible({
   name: "qwen",
   title: "Qwen Code",
-  commands: commandsOf("qwen", ["-i"]),
+  commands: {
+    resume: (session) => ({ command: "qwen", args: ["--resume", session] }),
+    run: (prompt, args) => ({ command: "qwen", args: [...args, prompt] }),
+    start: (prompt, id) => ({ command: "qwen", args: ["--session-id", id, "-i", prompt] }),
+  },
   verifiedWith: null,
   events: [
     "SessionStart",
@@ -115,6 +112,7 @@ export const opencode = claudeCompatible({
   isTranscriptUnread: true,
   commands: {
     resume: (session) => ({ command: "opencode", args: ["-s", session] }),
+    run: (prompt, args) => ({ command: "opencode", args: ["run", ...args, prompt] }),
     start: (prompt) => ({ command: "opencode", args: ["--prompt", prompt] }),
   },
   verifiedWith: null,
@@ -152,7 +150,11 @@ export const codebuddy = claudeCompatible({
   name: "codebuddy",
   title: "CodeBuddy Code",
   isTranscriptUnread: true,
-  commands: commandsOf("codebuddy"),
+  commands: {
+    resume: (session) => ({ command: "codebuddy", args: ["--resume", session] }),
+    run: (prompt, args) => ({ command: "codebuddy", args: ["-p", ...args, prompt] }),
+    start: (prompt) => ({ command: "codebuddy", args: [prompt] }),
+  },
   verifiedWith: null,
   events: everyEvent,
   lacks: [unseen],
@@ -162,7 +164,11 @@ export const devin = claudeCompatible({
   name: "devin",
   title: "Devin CLI",
   isTranscriptUnread: true,
-  commands: commandsOf("devin", ["--"]),
+  commands: {
+    resume: (session) => ({ command: "devin", args: ["--resume", session] }),
+    run: (prompt, args) => ({ command: "devin", args: ["-p", ...args, "--", prompt] }),
+    start: (prompt) => ({ command: "devin", args: ["--", prompt] }),
+  },
   verifiedWith: null,
   events: ["SessionStart", "UserPromptSubmit", "PreToolUse", "PostToolUse", "Stop", "SessionEnd"],
   lacks: [unseen, "A tool call has no id, and there is no transcript: answers of the model are not in the journal."],

@@ -40,7 +40,8 @@ export const copilot: ClientAdapter = {
   answer,
   commands: {
     resume: (session) => ({ command: "copilot", args: ["--resume", session] }),
-    start: (prompt) => ({ command: "copilot", args: ["-i", prompt] }),
+    run: (prompt, args) => ({ command: "copilot", args: [...args, "-p", prompt] }),
+    start: (prompt, id) => ({ command: "copilot", args: ["--session-id", id, "-i", prompt] }),
   },
 };
 

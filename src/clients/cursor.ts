@@ -33,6 +33,7 @@ export const cursor: ClientAdapter = {
   answer,
   commands: {
     resume: (session) => ({ command: "cursor-agent", args: ["--resume", session] }),
+    run: (prompt, args) => ({ command: "cursor-agent", args: ["-p", ...args, prompt] }),
     start: (prompt) => ({ command: "cursor-agent", args: [prompt] }),
   },
 };

@@ -29,7 +29,8 @@ function geminiLike(name: HookClient, title: string, command: string, lacks: rea
     answer,
     commands: {
       resume: (session) => ({ command, args: ["--resume", session] }),
-      start: (prompt) => ({ command, args: ["-i", prompt] }),
+      run: (prompt, args) => ({ command, args: [...args, "-p", prompt] }),
+      start: (prompt, id) => ({ command, args: ["--session-id", id, "-i", prompt] }),
     },
   };
 }

@@ -46,7 +46,7 @@ const notes =
 
 /** Pure. [PO2] */
 export function toTrajectory(
-  session: Pick<Session, "id" | "client" | "model">,
+  session: Pick<Session, "id" | "client" | "clientVersion" | "model">,
   rows: readonly JournalRow[],
   usage: Omit<FinalMetrics, "total_steps">,
 ): Trajectory {
