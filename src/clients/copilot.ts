@@ -1,6 +1,6 @@
 import { basename, dirname, join } from "node:path";
 import type { HookAnswer } from "../contract/hook-answer.ts";
-import { objectAt, textAt, type JsonObject } from "../shared/json-fields.ts";
+import { asObject, objectAt, textAt, type JsonObject } from "../shared/json-fields.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
 import { withClaudeTool, withNewFile, type ToolNames } from "./claude-tools.ts";
 import type { ClientAdapter } from "./client-adapter.ts";
@@ -29,7 +29,6 @@ export const copilot: ClientAdapter = {
   ],
   lacks: [
     "A tool call has no id: the same call made twice at once is paired in the order of its events.",
-    "A shell command that fails is reported like one that succeeds.",
     "Messages of SHIM for the user are not shown.",
     "The instructions of an MCP server do not reach the model without --allow-all-mcp-server-instructions.",
   ],
@@ -57,7 +56,7 @@ const readers: EventReaders = new Map<string, EventReader>([
   ],
   ["UserPromptSubmit", ofMainChat("UserPromptSubmit")],
   ["PreToolUse", perFile("PreToolUse")],
-  ["PostToolUse", perFile("PostToolUse")],
+  ["PostToolUse", (input) => perFile(exitCode(input) > 0 ? "PostToolUseFailure" : "PostToolUse")(input)],
   ["PostToolUseFailure", perFile("PostToolUseFailure")],
   ["PreCompact", as("PreCompact")],
   ["Notification", as("Notification")],
@@ -72,6 +71,15 @@ const readers: EventReaders = new Map<string, EventReader>([
   ],
   ["SessionEnd", as("SessionEnd")],
 ]);
+
+/** A command that fails is a success for Copilot CLI; the end of its result has the code. */
+function exitCode(input: JsonObject): number {
+  return Number(/completed with exit code (\d+)>\s*$/.exec(resultOf(input))?.[1] ?? 0);
+}
+
+function resultOf(input: JsonObject): string {
+  return textAt(objectAt(input, "tool_response"), "text_result_for_llm") ?? "";
+}
 
 /** Notifications keep the names of the camelCase form. A subagent's session belongs to its parent's. */
 function sessionOf(payload: JsonObject): string | null {
@@ -97,7 +105,10 @@ function inputOf(payload: JsonObject, session: string, env: NodeJS.ProcessEnv): 
   const input = withClaudeTool(
     {
       ...rest,
-      ...omitUndefined({ tool_response: response }),
+      ...omitUndefined({
+        tool_response: response,
+        error: payload["error"] ?? textAt(asObject(response), "text_result_for_llm") ?? undefined,
+      }),
       session_id: session,
       client_version: env["COPILOT_CLI_BINARY_VERSION"],
       transcript_path: textAt(payload, "transcript_path") ?? join(home, "session-state", session, "events.jsonl"),

@@ -3,7 +3,7 @@
  * and gives its answers to the model. Bundled as one file without dependencies.
  */
 import { execFile } from "node:child_process";
-import { asObject, objectAt, parseObject, textAt, type JsonObject } from "../shared/json-fields.ts";
+import { asObject, numberAt, objectAt, parseObject, textAt, type JsonObject } from "../shared/json-fields.ts";
 
 /** What OpenCode gives a plugin, as far as it is used. */
 interface PluginInput {
@@ -170,11 +170,13 @@ export function openCodeHooks({ client, directory }: PluginInput, sendEvent: Sen
     async "tool.execute.after"(input, output) {
       const id = textAt(input, "sessionID");
       if (id === null) return;
-      const isNew = objectAt({ ...output }, "metadata")?.["exists"] === false;
-      const answer = await send("PostToolUse", id, {
+      const metadata = asObject(output.metadata);
+      const exit = numberAt(metadata, "exit") ?? 0;
+      const answer = await send(exit === 0 ? "PostToolUse" : "PostToolUseFailure", id, {
         ...callOf(input),
         tool_input: input["args"],
-        ...(isNew ? { tool_response: { type: "create" } } : {}),
+        ...(metadata?.["exists"] === false ? { tool_response: { type: "create" } } : {}),
+        ...(exit === 0 ? {} : { error: `Exit code ${exit}\n${String(output.output)}` }),
       });
       const context = contextOf(answer);
       if (context !== null && typeof output.output === "string") output.output += `\n\n${context}`;

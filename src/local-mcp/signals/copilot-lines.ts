@@ -19,7 +19,7 @@ const readers: Readonly<Record<string, Reader>> = {
   "session.resume": readStart,
   "user.message": (draft, data, origin) => addText(draft, "user", data, origin),
   "assistant.message": (draft, data, origin) => addText(draft, "assistant", data, origin),
-  "assistant.usage": readUsage,
+  "session.usage_record": (draft, data, origin, id) => readUsage(draft, objectAt(data, "usage"), origin, id),
   "session.error": (draft, data, origin) => {
     draft.apiErrors.push({ text: textAt(data, "message") ?? "error", ...origin });
     draft.outcomes.push({ at: origin.at, isFailed: true });
@@ -40,7 +40,7 @@ function addText(draft: TranscriptDraft, role: "user" | "assistant", data: JsonO
   if (text !== null) draft.texts.push({ role, text, ...origin });
 }
 
-function readUsage(draft: TranscriptDraft, data: JsonObject, { at, uuid }: LineOrigin, id: string | null): void {
+function readUsage(draft: TranscriptDraft, data: JsonObject | null, { at, uuid }: LineOrigin, id: string | null): void {
   const cacheReadTokens = numberAt(data, "cacheReadTokens") ?? 0;
   addUsage(draft, {
     messageId: id ?? uuid,

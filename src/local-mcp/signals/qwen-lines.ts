@@ -26,8 +26,8 @@ function partsOf(line: JsonObject): (JsonObject | null)[] {
 }
 
 function addText(draft: TranscriptDraft, role: "user" | "assistant", line: JsonObject, origin: LineOrigin): void {
-  const texts = partsOf(line).filter((part) => part?.["thought"] !== true);
-  const text = texts.map((part) => textAt(part, "text") ?? "").join("\n");
+  const texts = partsOf(line).flatMap((part) => (part?.["thought"] === true ? [] : (textAt(part, "text") ?? [])));
+  const text = texts.join("\n");
   if (text.trim() !== "") draft.texts.push({ role, text, ...origin });
 }
 
@@ -60,6 +60,10 @@ function readResult(draft: TranscriptDraft, line: JsonObject, { at }: LineOrigin
   const toolUseId = textAt(result, "callId", 200);
   if (toolUseId === null) return;
   const isFailed = result?.["status"] !== "success";
-  const error = textAt(objectAt(result, "error"), "message") ?? textAt(result, "resultDisplay") ?? "failed";
+  const error =
+    textAt(objectAt(result, "error"), "message") ??
+    textAt(result, "resultDisplay") ??
+    textAt(objectAt(result, "resultDisplay"), "text") ??
+    "failed";
   draft.toolEnds.push({ toolUseId, error: isFailed ? error : null, at });
 }

@@ -89,3 +89,12 @@ it("[CA2] a question to the user marks the chat as waiting, an API error ends it
   ]);
   expect(copilot.normalise("SessionStart", {}, {})).toBeNull();
 });
+
+it("[CA18] a command whose result says a code other than 0 has failed", () => {
+  const chat = new RecordedClient(tempRuntime(), "copilot");
+  const failed = { result_type: "success", text_result_for_llm: "no\n<shellId: 1 completed with exit code 3>" };
+  chat.send("PreToolUse", own);
+  chat.send("PostToolUse", { ...own, tool_result: failed });
+  expect(chat.session(session)).toMatchObject({ toolCalls: 1, toolErrors: 1 });
+  expect(chat.entries(session).at(-1)).toMatchObject({ kind: "tool_error", text: failed.text_result_for_llm });
+});

@@ -148,3 +148,14 @@ it("[CA12] a refusal reaches OpenCode as the call's error, a failing hook does n
   await failing["tool.execute.after"]({ sessionID: session, tool: "edit", callID: "c1" }, { output: "ok" });
   expect(await prompt({ hooks: failing, recorded: new RecordedClient(tempRuntime(), "opencode") })).toHaveLength(1);
 });
+
+it("[CA18] a command that ends with a code other than 0 has failed", async () => {
+  const chat = chatOf(tempRuntime());
+  await prompt(chat);
+  const { i } = call("tool.execute.after");
+  await chat.hooks["tool.execute.after"](i, { output: "no such file", metadata: { exit: 3 } });
+  expect(chat.recorded.entries(session).at(-1)).toMatchObject({
+    kind: "tool_error",
+    text: "Exit code 3\nno such file",
+  });
+});
