@@ -6,7 +6,10 @@ import type { ClientAdapter } from "./client-adapter.ts";
 import { ofMainChat, perFile, type EventReader } from "./client-events.ts";
 
 /** A client with Claude Code's events, payload and answers, and its differences. */
-interface Quirks extends Pick<ClientAdapter, "title" | "verifiedWith" | "lacks" | "commands" | "isTranscriptUnread"> {
+interface Quirks extends Pick<
+  ClientAdapter,
+  "title" | "verifiedWith" | "lacks" | "commands" | "isTranscriptUnread" | "endsSilently"
+> {
   readonly name: HookClient;
   readonly events: readonly HookEvent[];
   readonly tools?: ToolNames;
@@ -79,6 +82,7 @@ export const qwenTools: ToolNames = new Map([
 export const qwen = claudeCompatible({
   name: "qwen",
   title: "Qwen Code",
+  endsSilently: true,
   commands: {
     resume: (session) => ({ command: "qwen", args: ["--resume", session] }),
     run: (prompt, args) => ({ command: "qwen", args: [...args, prompt] }),
@@ -109,6 +113,7 @@ export const qwen = claudeCompatible({
 export const opencode = claudeCompatible({
   name: "opencode",
   title: "OpenCode",
+  endsSilently: true,
   isTranscriptUnread: true,
   commands: {
     resume: (session) => ({ command: "opencode", args: ["-s", session] }),
@@ -129,7 +134,7 @@ export const opencode = claudeCompatible({
     "StopFailure",
   ],
   lacks: [
-    "No event says that a chat was closed: it counts as ended when its process is gone.",
+    "No event says that a chat was closed: it counts as closed when its process is gone after the end of a turn.",
     "The fill of the context window is not known.",
     "Messages of SHIM for the user are not shown.",
   ],

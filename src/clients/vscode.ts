@@ -13,6 +13,7 @@ export const vscode: ClientAdapter = {
   title: "VS Code",
   verifiedWith: null,
   isTranscriptUnread: true,
+  endsSilently: true,
   events: ["SessionStart", "UserPromptSubmit", "PreToolUse", "PostToolUse", "PreCompact", "SubagentStop", "Stop"],
   lacks: [
     "Chats cannot be started or resumed by a command.",

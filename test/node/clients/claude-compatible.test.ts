@@ -79,3 +79,20 @@ it("[CA1] [CA3] CodeBuddy Code and Devin CLI, as documented", () => {
   ]);
   expect(devin.adapter.normalise("Stop", {}, {})).toBeNull();
 });
+
+it("[CA19] a headless run of Qwen Code that is gone after its turn was closed; one in the middle of a call was killed", () => {
+  const runtime = tempRuntime();
+  const start = (pid: number, id: string): RecordedClient => {
+    const chat = new RecordedClient(runtime, "qwen", pid);
+    for (const name of ["SessionStart", "UserPromptSubmit", "PreToolUse"]) chat.send(name, { ...own, session_id: id });
+    return chat;
+  };
+  const done = start(2_001, "done");
+  for (const name of ["PostToolUse", "Stop"]) done.send(name, { ...own, session_id: "done" });
+  runtime.processes.kill(2_001);
+  const killed = start(2_002, "killed");
+  runtime.processes.kill(2_002);
+  start(2_003, "next");
+  expect(done.session("done")).toMatchObject({ detachReason: "closed" });
+  expect(killed.session("killed")).toMatchObject({ detachReason: null, recovery: "offered" });
+});
