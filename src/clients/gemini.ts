@@ -1,7 +1,7 @@
 import type { HookClient } from "../contract/clients.ts";
 import type { HookAnswer } from "../contract/hook-answer.ts";
 import type { HookEvent } from "../contract/hook-input.ts";
-import { textAt, type JsonObject } from "../shared/json-fields.ts";
+import { objectAt, textAt, type JsonObject } from "../shared/json-fields.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
 import { isNewFile } from "./claude-compatible.ts";
 import { withClaudeTool, withNewFile, type ToolNames } from "./claude-tools.ts";
@@ -17,14 +17,16 @@ function geminiLike(name: HookClient, title: string, command: string, lacks: rea
     events: [...eventNames.keys()],
     lacks: [
       "A tool call has no id: the same call made twice at once is paired in the order of its events.",
-      "No event says that a conversation was compressed.",
+      "No event says that a conversation was compressed, or which version runs.",
       "The transcript loses the call that runs when the client is killed; the journal has it.",
       ...lacks,
     ],
     normalise(event, payload) {
       const name = eventNames.get(event);
       if (typeof payload["session_id"] !== "string") return null;
-      return name === undefined ? [] : [{ event: name, input: inputOf(payload) }];
+      if (name === undefined) return [];
+      const input = inputOf(payload);
+      return [{ event: name === "PostToolUse" && input["error"] !== undefined ? "PostToolUseFailure" : name, input }];
     },
     answer,
     commands: {
@@ -59,9 +61,22 @@ function inputOf(payload: JsonObject): JsonObject {
   const { prompt_response: last, notification_type: notification, ...rest } = payload;
   const prompt = textAt(payload, "prompt")?.replace(startContext, "");
   const type = notification === "ToolPermission" ? "permission_prompt" : notification;
-  const given = omitUndefined({ prompt, last_assistant_message: last, notification_type: type });
+  const given = omitUndefined({
+    prompt,
+    // All words of the turn in one: the transcript has them one by one.
+    last_assistant_message: payload["transcript_path"] === undefined ? last : undefined,
+    notification_type: type,
+    error: errorOf(objectAt(payload, "tool_response")) ?? undefined,
+  });
   const input = withClaudeTool({ ...rest, ...given }, tools);
   return isNewFile(input) ? withNewFile(input) : input;
+}
+
+/** A call that fails is reported like one that succeeds, with an error or a code in its result. */
+function errorOf(response: JsonObject | null): string | null {
+  const result = textAt(response, "llmContent");
+  const isFailed = response?.["error"] !== undefined || /^Exit Code: [1-9]/m.test(result ?? "");
+  return isFailed ? (textAt(objectAt(response, "error"), "message") ?? result ?? "failed") : null;
 }
 
 function answer(event: string, { systemMessage, decision, reason, hookSpecificOutput: inner }: HookAnswer): object {

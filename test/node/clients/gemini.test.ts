@@ -59,3 +59,17 @@ it("[CA1] Tabnine CLI has the same events", () => {
   expect(start).toMatchObject({ event: "UserPromptSubmit", input: { prompt: "go on" } });
   expect(tabnine.commands?.resume("t1")).toEqual({ command: "tabnine", args: ["--resume", "t1"] });
 });
+
+it("[CA18] a call with an error or a code other than 0 in its result has failed", () => {
+  const chat = new RecordedClient(tempRuntime(), "gemini");
+  const results = [{ error: { message: "no such file" } }, { llmContent: "Output: no\nExit Code: 3" }];
+  for (const tool_response of results) {
+    chat.send("BeforeTool", own);
+    chat.send("AfterTool", { ...own, tool_response });
+  }
+  expect(chat.session(session)).toMatchObject({ toolCalls: 2, toolErrors: 2 });
+  expect(chat.entries(session).filter(({ kind }) => kind === "tool_error")).toMatchObject([
+    { text: "no such file" },
+    { text: expect.stringContaining("Exit Code: 3") },
+  ]);
+});

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { transcriptFormat } from "#src/local-mcp/signals/transcript-formats.ts";
 import { readLines, type TranscriptContent } from "#src/local-mcp/signals/transcript-lines.ts";
@@ -120,4 +121,36 @@ it("[ID18] lines of Claude Code name its version; a client without a format has 
   const line = { type: "user", version: "2.1.329", message: { content: "hello" }, uuid: "c1", timestamp };
   expect(read("claude-code", [line])).toMatchObject({ clientVersion: "2.1.329", texts: [{ text: "hello" }] });
   expect(transcriptFormat("constructor")).toBeUndefined();
+});
+
+function recorded(client: string): TranscriptContent {
+  const file = new URL(`../../harness/clients/transcripts/${client}.jsonl`, import.meta.url);
+  const lines = readFileSync(file, "utf8").trimEnd().split("\n");
+  return readLines(
+    lines.map((text, position) => ({ text, position })),
+    () => false,
+    transcriptFormat(client),
+  );
+}
+
+it.each([
+  ["qwen", "0.24.4", ["Bash", "Write", "Read", "Bash"]],
+  ["copilot", "1.0.102", []],
+  ["gemini", null, []],
+])("[CA16] a transcript of the real %s: the words of both, five answers, and calls where ids match", (...expected) => {
+  const [client, clientVersion, calls] = expected;
+  const content = recorded(client);
+  expect(content.clientVersion).toBe(clientVersion);
+  expect(new Set(content.texts.map(({ role, text }) => `${role}: ${text}`))).toEqual(
+    new Set([
+      "user: Make the parser accept empty input",
+      "assistant: I look at the parser first.",
+      "assistant: The parser accepts it now.",
+    ]),
+  );
+  expect(content.usage).toHaveLength(5);
+  expect(content.contextUsage).toMatchObject({ inputTokens: 1_000, outputTokens: 20 });
+  expect(content.toolCalls.map(({ name }) => name)).toEqual(calls);
+  const errors = content.toolEnds.map(({ error }) => error !== null);
+  expect(errors).toEqual(calls.length === 0 ? [] : [false, false, true, true]);
 });
