@@ -11,7 +11,7 @@ export interface HookLaunch {
 }
 
 /** Files are below the user's home folder. */
-export interface ClientFiles {
+interface ClientFiles {
   readonly hooks:
     | {
         readonly file: string;

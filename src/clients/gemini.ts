@@ -19,6 +19,7 @@ function geminiLike(name: HookClient, title: string, command: string, lacks: rea
       "A tool call has no id: the same call made twice at once is paired in the order of its events.",
       "No event says that a conversation was compressed, or which version runs.",
       "The transcript loses the call that runs when the client is killed; the journal has it.",
+      "The signs < and > of a brief reach the model escaped.",
       ...lacks,
     ],
     normalise(event, payload) {

@@ -34,7 +34,7 @@ export interface OpenCodeHooks {
 }
 
 /** @returns the hook's answer; empty where there is none */
-export type SendEvent = (event: string, payload: JsonObject) => Promise<JsonObject>;
+type SendEvent = (event: string, payload: JsonObject) => Promise<JsonObject>;
 
 /** @param hook the hook program with its arguments */
 export function openCodePlugin(hook: readonly string[]): (input: PluginInput) => Promise<OpenCodeHooks> {
@@ -58,137 +58,163 @@ interface Session {
   text: string | null;
 }
 
-export function openCodeHooks({ client, directory }: PluginInput, sendEvent: SendEvent): OpenCodeHooks {
-  const sessions = new Map<string, Session>();
-  let queue: Promise<unknown> = Promise.resolve();
-
-  const remember = (info: JsonObject | null, isNew: boolean): Session => {
-    const session = { parent: textAt(info, "parentID"), version: textAt(info, "version"), isNew, isStarted: false };
-    return { ...session, text: null };
-  };
-  const find = async (id: string): Promise<Session> => {
-    const known = sessions.get(id);
-    if (known) return known;
-    const found = await client.session.get({ path: { id } }).catch(() => ({ data: null }));
-    const session = sessions.get(id) ?? remember(asObject(found.data), false);
-    sessions.set(id, session);
-    return session;
-  };
-  const rootOf = async (id: string): Promise<string> => {
-    const { parent } = await find(id);
-    return parent === null ? id : rootOf(parent);
-  };
-  /** One event at a time, in OpenCode's order. */
-  const send = (event: string, id: string, fields: JsonObject): Promise<JsonObject> => {
-    const answer = queue.then(async () => {
-      const { parent, version } = await find(id);
-      const root = await rootOf(id);
-      const agent = parent === null ? {} : { agent_id: id, agent_type: "subagent" };
-      return sendEvent(event, { session_id: root, cwd: directory, client_version: version, ...agent, ...fields });
-    });
-    queue = answer.catch(() => null);
-    return answer.catch(() => ({}));
-  };
-  const takeText = (session: Session): JsonObject => {
-    const { text } = session;
-    session.text = null;
-    return text === null ? {} : { last_assistant_message: text };
-  };
-  const readers: Readonly<Record<string, (id: string, properties: JsonObject) => Promise<unknown>>> = {
-    "session.created": (id, properties) => {
-      sessions.set(id, remember(objectAt(properties, "info"), true));
-      return Promise.resolve();
-    },
-    "message.part.updated": async (id, properties) => {
-      const part = objectAt(properties, "part");
-      const state = objectAt(part, "state");
-      // Only the model's parts have times.
-      if (part?.["type"] === "text" && objectAt(part, "time")?.["end"] !== undefined)
-        (await find(id)).text = textAt(part, "text");
-      if (part?.["type"] === "tool" && state?.["status"] === "error")
-        await send("PostToolUseFailure", id, {
-          tool_name: part["tool"],
-          tool_use_id: part["callID"],
-          tool_input: state["input"],
-          error: textAt(state, "error") ?? "failed",
-        });
-    },
-    "session.idle": async (id) => {
-      const session = await find(id);
-      if (session.parent === null) await send("Stop", id, takeText(session));
-    },
-    "session.error": async (id, properties) => {
-      const error = objectAt(properties, "error");
-      if (error?.["name"] === "MessageAbortedError" || (await find(id)).parent !== null) return;
-      await send("StopFailure", id, {
-        error: textAt(objectAt(error, "data"), "message") ?? textAt(error, "name") ?? "unknown error",
-      });
-    },
-    "session.compacted": (id) => send("PostCompact", id, {}),
-    "permission.asked": (id) => send("Notification", id, { notification_type: "permission_prompt" }),
-  };
-
+export function openCodeHooks(input: PluginInput, sendEvent: SendEvent): OpenCodeHooks {
+  const chats = new OpenCodeChats(input, sendEvent);
   return {
-    async event({ event }) {
-      const properties = objectAt(event, "properties");
-      const id = textAt(properties, "sessionID") ?? textAt(objectAt(properties, "part"), "sessionID");
-      const type = textAt(event, "type") ?? "";
-      if (properties === null || id === null || !Object.hasOwn(readers, type)) return;
-      await readers[type]?.(id, properties);
-    },
-    async "chat.message"(input, { message, parts }) {
-      const id = textAt(input, "sessionID");
-      if (id === null) return;
-      const session = await find(id);
-      if (session.parent !== null) return;
-      const texts = parts.map(asObject).filter((part) => part?.["type"] === "text" && part["synthetic"] !== true);
-      const model = textAt(objectAt(message, "model"), "modelID") ?? undefined;
-      const answers: JsonObject[] = [];
-      if (!session.isStarted) {
-        session.isStarted = true;
-        answers.push(await send("SessionStart", id, { source: session.isNew ? "startup" : "resume", model }));
-      }
-      const prompt = unquoted(texts.map((part) => textAt(part, "text") ?? "").join("\n"));
-      answers.push(await send("UserPromptSubmit", id, { prompt, prompt_id: message["id"], model }));
-      const [first] = texts;
-      const contexts = answers.map(contextOf).filter((text) => text !== null);
-      if (!first) return;
-      for (const [at, text] of contexts.entries())
-        parts.push({ ...first, id: `${String(first["id"])}shim${at}`, text, synthetic: true });
-    },
-    async "tool.execute.before"(input, { args }) {
-      const id = textAt(input, "sessionID");
-      if (id === null) return;
-      const session = await find(id);
-      const words = session.parent === null ? takeText(session) : {};
-      const answer = await send("PreToolUse", id, { ...callOf(input), tool_input: args, ...words });
-      const decision = objectAt(answer, "hookSpecificOutput");
-      // OpenCode's way to refuse a call: the model reads the message.
-      if (decision?.["permissionDecision"] === "deny")
-        throw new Error(textAt(decision, "permissionDecisionReason") ?? "SHIM refuses this call.");
-    },
-    async "tool.execute.after"(input, output) {
-      const id = textAt(input, "sessionID");
-      if (id === null) return;
-      const metadata = asObject(output.metadata);
-      const exit = numberAt(metadata, "exit") ?? 0;
-      const answer = await send(exit === 0 ? "PostToolUse" : "PostToolUseFailure", id, {
-        ...callOf(input),
-        tool_input: input["args"],
-        ...(metadata?.["exists"] === false ? { tool_response: { type: "create" } } : {}),
-        ...(exit === 0 ? {} : { error: `Exit code ${exit}\n${String(output.output)}` }),
-      });
-      const context = contextOf(answer);
-      if (context !== null && typeof output.output === "string") output.output += `\n\n${context}`;
-    },
-    async "experimental.session.compacting"(input, { context }) {
-      const id = textAt(input, "sessionID");
-      if (id === null) return;
-      await send("PreCompact", id, { trigger: "auto" });
-      const text = contextOf(await send("SessionStart", id, { source: "compact" }));
-      if (text !== null) context.push(text);
-    },
+    event: ({ event }) => chats.event(event),
+    "chat.message": (given, output) => chats.prompt(textAt(given, "sessionID"), output),
+    "tool.execute.before": (given, { args }) => chats.toolStart(textAt(given, "sessionID"), given, args),
+    "tool.execute.after": (given, output) => chats.toolEnd(textAt(given, "sessionID"), given, output),
+    "experimental.session.compacting": (given, { context }) => chats.compacting(textAt(given, "sessionID"), context),
   };
+}
+
+type EventReader = (id: string, properties: JsonObject) => Promise<unknown>;
+
+/** The sessions of one process of OpenCode. */
+class OpenCodeChats {
+  readonly #client: PluginInput["client"];
+  readonly #folder: string;
+  readonly #sendEvent: SendEvent;
+  readonly #sessions = new Map<string, Session>();
+  #queue: Promise<unknown> = Promise.resolve();
+  readonly #readers: ReadonlyMap<string, EventReader> = new Map<string, EventReader>([
+    ["session.created", (id, properties) => this.#created(id, objectAt(properties, "info"))],
+    ["message.part.updated", (id, properties) => this.#part(id, objectAt(properties, "part"))],
+    ["session.idle", (id) => this.#idle(id)],
+    ["session.error", (id, properties) => this.#error(id, objectAt(properties, "error"))],
+    ["session.compacted", (id) => this.#send("PostCompact", id, {})],
+    ["permission.asked", (id) => this.#send("Notification", id, { notification_type: "permission_prompt" })],
+  ]);
+
+  constructor({ client, directory }: PluginInput, sendEvent: SendEvent) {
+    this.#client = client;
+    this.#folder = directory;
+    this.#sendEvent = sendEvent;
+  }
+
+  async event(event: JsonObject): Promise<void> {
+    const properties = objectAt(event, "properties");
+    const id = textAt(properties, "sessionID") ?? textAt(objectAt(properties, "part"), "sessionID");
+    if (properties !== null && id !== null) await this.#readers.get(textAt(event, "type") ?? "")?.(id, properties);
+  }
+
+  async prompt(id: string | null, { message, parts }: MessageOutput): Promise<void> {
+    const session = id === null ? null : await this.#find(id);
+    if (id === null || session?.parent !== null) return;
+    const texts = parts.map(asObject).filter((part) => part?.["type"] === "text" && part["synthetic"] !== true);
+    const model = textAt(objectAt(message, "model"), "modelID") ?? undefined;
+    const answers: JsonObject[] = [];
+    if (!session.isStarted) {
+      session.isStarted = true;
+      answers.push(await this.#send("SessionStart", id, { source: session.isNew ? "startup" : "resume", model }));
+    }
+    const prompt = unquoted(texts.map((part) => textAt(part, "text") ?? "").join("\n"));
+    answers.push(await this.#send("UserPromptSubmit", id, { prompt, prompt_id: message["id"], model }));
+    const [first] = texts;
+    if (!first) return;
+    for (const [at, text] of answers.flatMap((answer) => contextOf(answer) ?? []).entries())
+      parts.push({ ...first, id: `${String(first["id"])}shim${at}`, text, synthetic: true });
+  }
+
+  async toolStart(id: string | null, call: JsonObject, args: unknown): Promise<void> {
+    if (id === null) return;
+    const session = await this.#find(id);
+    const words = session.parent === null ? takeText(session) : {};
+    const answer = await this.#send("PreToolUse", id, { ...callOf(call), tool_input: args, ...words });
+    const decision = objectAt(answer, "hookSpecificOutput");
+    // OpenCode's way to refuse a call: the model reads the message.
+    if (decision?.["permissionDecision"] === "deny")
+      throw new Error(textAt(decision, "permissionDecisionReason") ?? "SHIM refuses this call.");
+  }
+
+  async toolEnd(id: string | null, call: JsonObject, output: ToolOutput): Promise<void> {
+    if (id === null) return;
+    const metadata = asObject(output.metadata);
+    const exit = numberAt(metadata, "exit") ?? 0;
+    const answer = await this.#send(exit === 0 ? "PostToolUse" : "PostToolUseFailure", id, {
+      ...callOf(call),
+      tool_input: call["args"],
+      ...(metadata?.["exists"] === false ? { tool_response: { type: "create" } } : {}),
+      ...(exit === 0 ? {} : { error: `Exit code ${exit}\n${String(output.output)}` }),
+    });
+    const context = contextOf(answer);
+    if (context !== null && typeof output.output === "string") output.output += `\n\n${context}`;
+  }
+
+  async compacting(id: string | null, context: string[]): Promise<void> {
+    if (id === null) return;
+    await this.#send("PreCompact", id, { trigger: "auto" });
+    const text = contextOf(await this.#send("SessionStart", id, { source: "compact" }));
+    if (text !== null) context.push(text);
+  }
+
+  #created(id: string, info: JsonObject | null): Promise<unknown> {
+    this.#sessions.set(id, toSession(info, true));
+    return Promise.resolve();
+  }
+
+  async #part(id: string, part: JsonObject | null): Promise<void> {
+    const state = objectAt(part, "state");
+    // Only the model's parts have times.
+    if (part?.["type"] === "text" && objectAt(part, "time")?.["end"] !== undefined)
+      (await this.#find(id)).text = textAt(part, "text");
+    if (part?.["type"] !== "tool" || state?.["status"] !== "error") return;
+    await this.#send("PostToolUseFailure", id, {
+      tool_name: part["tool"],
+      tool_use_id: part["callID"],
+      tool_input: state["input"],
+      error: textAt(state, "error") ?? "failed",
+    });
+  }
+
+  async #idle(id: string): Promise<void> {
+    const session = await this.#find(id);
+    if (session.parent === null) await this.#send("Stop", id, takeText(session));
+  }
+
+  async #error(id: string, error: JsonObject | null): Promise<void> {
+    if (error?.["name"] === "MessageAbortedError" || (await this.#find(id)).parent !== null) return;
+    const text = textAt(objectAt(error, "data"), "message") ?? textAt(error, "name") ?? "unknown error";
+    await this.#send("StopFailure", id, { error: text });
+  }
+
+  async #find(id: string): Promise<Session> {
+    const known = this.#sessions.get(id);
+    if (known) return known;
+    const found = await this.#client.session.get({ path: { id } }).catch(() => ({ data: null }));
+    const session = this.#sessions.get(id) ?? toSession(asObject(found.data), false);
+    this.#sessions.set(id, session);
+    return session;
+  }
+
+  async #rootOf(id: string): Promise<string> {
+    const { parent } = await this.#find(id);
+    return parent === null ? id : this.#rootOf(parent);
+  }
+
+  /** One event at a time, in OpenCode's order. */
+  #send(event: string, id: string, fields: JsonObject): Promise<JsonObject> {
+    const answer = this.#queue.then(async () => {
+      const { parent, version } = await this.#find(id);
+      const root = await this.#rootOf(id);
+      const agent = parent === null ? {} : { agent_id: id, agent_type: "subagent" };
+      const common = { session_id: root, cwd: this.#folder, client_version: version };
+      return this.#sendEvent(event, { ...common, ...agent, ...fields });
+    });
+    this.#queue = answer.catch(() => null);
+    return answer.catch(() => ({}));
+  }
+}
+
+function toSession(info: JsonObject | null, isNew: boolean): Session {
+  return { parent: textAt(info, "parentID"), version: textAt(info, "version"), isNew, isStarted: false, text: null };
+}
+
+function takeText(session: Session): JsonObject {
+  const { text } = session;
+  session.text = null;
+  return text === null ? {} : { last_assistant_message: text };
 }
 
 /** `opencode run` quotes a prompt with blanks. */

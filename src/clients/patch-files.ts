@@ -13,7 +13,7 @@ export function callsOfPatch(input: JsonObject): JsonObject[] {
   return files.length === 0 ? [input] : callsOfFiles(input, files);
 }
 
-export interface ChangedFile {
+interface ChangedFile {
   readonly path: string;
   readonly isNew: boolean;
 }

@@ -13,7 +13,7 @@ import { startScriptedModel, type ScriptedModel, type Step } from "#harness/clau
 import { makeRepository } from "#harness/machine/git-project.ts";
 import { connectClient, type RealClient } from "./real-clients.ts";
 
-export interface ClientRun {
+interface ClientRun {
   readonly pid: number;
   readonly model: ScriptedModel;
   readonly output: { text: string };
