@@ -38,7 +38,7 @@ export function clientsDocs(): string {
 
 Made from the adapters in \`src/clients\` by \`node scripts/clients-docs.ts\`; a test keeps it so. Which clients \`shim init\` installs: [clients](../guide/clients.md).
 
-"Tested with" is the version of the real client that the tests have run, killed and resumed; the others were built from their documentation and from recordings of their events.
+"Tested with" is the version of the real client that was run, killed and resumed with SHIM; the others were built from their documentation.
 
 | client | tested with | its hooks or plugin | transcript is read | continues a session | new chat |
 | --- | --- | --- | --- | --- | --- |

@@ -88,7 +88,7 @@ export const qwen = claudeCompatible({
     run: (prompt, args) => ({ command: "qwen", args: [...args, prompt] }),
     start: (prompt, id) => ({ command: "qwen", args: ["--session-id", id, "-i", prompt] }),
   },
-  verifiedWith: null,
+  verifiedWith: "0.24.4",
   events: [
     "SessionStart",
     "UserPromptSubmit",
@@ -120,7 +120,7 @@ export const opencode = claudeCompatible({
     run: (prompt, args) => ({ command: "opencode", args: ["run", ...args, prompt] }),
     start: (prompt) => ({ command: "opencode", args: ["--prompt", prompt] }),
   },
-  verifiedWith: null,
+  verifiedWith: "1.18.33",
   events: [
     "SessionStart",
     "UserPromptSubmit",

@@ -13,7 +13,7 @@ import { as, ofMainChat, perFile, type EventReader, type EventReaders } from "./
 export const copilot: ClientAdapter = {
   name: "copilot",
   title: "Copilot CLI",
-  verifiedWith: null,
+  verifiedWith: "1.0.102",
   events: [
     "SessionStart",
     "UserPromptSubmit",

@@ -1,4 +1,3 @@
-import type { HookClient } from "../contract/clients.ts";
 import type { HookAnswer } from "../contract/hook-answer.ts";
 import type { HookEvent } from "../contract/hook-input.ts";
 import { objectAt, textAt, type JsonObject } from "../shared/json-fields.ts";
@@ -8,11 +7,14 @@ import { withClaudeTool, withNewFile, type ToolNames } from "./claude-tools.ts";
 import type { ClientAdapter } from "./client-adapter.ts";
 
 /** Gemini CLI has events of its own, and its fork Tabnine CLI the same. */
-function geminiLike(name: HookClient, title: string, command: string, lacks: readonly string[]): ClientAdapter {
+function geminiLike(
+  { name, title, verifiedWith, lacks }: Pick<ClientAdapter, "name" | "title" | "verifiedWith" | "lacks">,
+  command: string,
+): ClientAdapter {
   return {
     name,
     title,
-    verifiedWith: null,
+    verifiedWith,
     // PreCompress comes before every request, and the events of models carry the whole conversation.
     events: [...eventNames.keys()],
     lacks: [
@@ -91,8 +93,14 @@ function answer(event: string, { systemMessage, decision, reason, hookSpecificOu
   });
 }
 
-export const gemini = geminiLike("gemini", "Gemini CLI", "gemini", []);
+export const gemini = geminiLike({ name: "gemini", title: "Gemini CLI", verifiedWith: "0.61.0", lacks: [] }, "gemini");
 
-export const tabnine = geminiLike("tabnine", "Tabnine CLI", "tabnine", [
-  "Built from documentation, never run with the client itself.",
-]);
+export const tabnine = geminiLike(
+  {
+    name: "tabnine",
+    title: "Tabnine CLI",
+    verifiedWith: null,
+    lacks: ["Built from documentation, never run with the client itself."],
+  },
+  "tabnine",
+);
