@@ -13,7 +13,7 @@ export function as(event: HookEvent): EventReader {
   return (input) => [{ event, input }];
 }
 
-/** What a subagent is asked is no request of the user, and its end not that of a turn. */
+/** A subagent's prompt is no request of the user, and its end not that of a turn. */
 export function ofMainChat(event: HookEvent): EventReader {
   return (input) => (isOfSubagent(input) ? [] : [{ event, input }]);
 }

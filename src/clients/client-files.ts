@@ -7,7 +7,7 @@ export interface HookLaunch {
   readonly node: string;
   readonly hookScript: string;
   /** Command line for the user's shell. */
-  commandOf(event: string): string;
+  readonly commandOf: (event: string) => string;
 }
 
 /** Files are below the user's home folder. */
@@ -95,7 +95,7 @@ function copilotHooks({ commandOf }: HookLaunch): string {
   return `${JSON.stringify({ version: 1, hooks: Object.fromEntries(hooks) }, null, 2)}\n`;
 }
 
-/** OpenCode calls every export of the file, and goes on without one that fails to load. */
+/** OpenCode calls every export of the file as a plugin. */
 function openCodePluginFile({ node, hookScript }: HookLaunch): string {
   const plugin = join(dirname(hookScript), "opencode-plugin.mjs");
   return `// Written by shim init; shim uninstall removes it.

@@ -81,7 +81,7 @@ function resultOf(input: JsonObject): string {
   return textAt(objectAt(input, "tool_response"), "text_result_for_llm") ?? "";
 }
 
-/** Notifications keep the names of the camelCase form. A subagent's session belongs to its parent's. */
+/** Notifications keep the camelCase names. A subagent's session belongs to its parent's. */
 function sessionOf(payload: JsonObject): string | null {
   const own = textAt(payload, "session_id") ?? textAt(payload, "sessionId");
   const parent = textAt(payload, "parent_agent_id");

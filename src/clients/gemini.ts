@@ -15,7 +15,7 @@ function geminiLike(
     name,
     title,
     verifiedWith,
-    // PreCompress comes before every request, and the events of models carry the whole conversation.
+    // PreCompress comes before each request; events of models carry the whole conversation.
     events: [...eventNames.keys()],
     lacks: [
       "A tool call has no id: the same call made twice at once is paired in the order of its events.",

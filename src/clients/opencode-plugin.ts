@@ -5,7 +5,7 @@
 import { execFile } from "node:child_process";
 import { asObject, numberAt, objectAt, parseObject, textAt, type JsonObject } from "../shared/json-fields.ts";
 
-/** What OpenCode gives a plugin, as far as it is used. */
+/** OpenCode's input of a plugin, as far as it is used. */
 interface PluginInput {
   readonly directory: string;
   readonly client: {
@@ -104,17 +104,21 @@ class OpenCodeChats {
     if (id === null || session?.parent !== null) return;
     const texts = parts.map(asObject).filter((part) => part?.["type"] === "text" && part["synthetic"] !== true);
     const model = textAt(objectAt(message, "model"), "modelID") ?? undefined;
-    const answers: JsonObject[] = [];
-    if (!session.isStarted) {
-      session.isStarted = true;
-      answers.push(await this.#send("SessionStart", id, { source: session.isNew ? "startup" : "resume", model }));
-    }
     const prompt = unquoted(texts.map((part) => textAt(part, "text") ?? "").join("\n"));
-    answers.push(await this.#send("UserPromptSubmit", id, { prompt, prompt_id: message["id"], model }));
+    const answers = [
+      await this.#start(id, session, model),
+      await this.#send("UserPromptSubmit", id, { prompt, prompt_id: message["id"], model }),
+    ];
     const [first] = texts;
     if (!first) return;
     for (const [at, text] of answers.flatMap((answer) => contextOf(answer) ?? []).entries())
       parts.push({ ...first, id: `${String(first["id"])}shim${at}`, text, synthetic: true });
+  }
+
+  async #start(id: string, session: Session, model: string | undefined): Promise<JsonObject> {
+    if (session.isStarted) return {};
+    session.isStarted = true;
+    return this.#send("SessionStart", id, { source: session.isNew ? "startup" : "resume", model });
   }
 
   async toolStart(id: string | null, call: JsonObject, args: unknown): Promise<void> {
@@ -155,11 +159,15 @@ class OpenCodeChats {
   }
 
   async #part(id: string, part: JsonObject | null): Promise<void> {
-    const state = objectAt(part, "state");
     // Only the model's parts have times.
-    if (part?.["type"] === "text" && objectAt(part, "time")?.["end"] !== undefined)
-      (await this.#find(id)).text = textAt(part, "text");
-    if (part?.["type"] !== "tool" || state?.["status"] !== "error") return;
+    const isWhole = objectAt(part, "time")?.["end"] !== undefined;
+    if (part?.["type"] === "text" && isWhole) (await this.#find(id)).text = textAt(part, "text");
+    if (part?.["type"] === "tool") await this.#toolFailed(id, part, objectAt(part, "state"));
+  }
+
+  /** OpenCode ends no call that fails with a hook. */
+  async #toolFailed(id: string, part: JsonObject, state: JsonObject | null): Promise<void> {
+    if (state?.["status"] !== "error") return;
     await this.#send("PostToolUseFailure", id, {
       tool_name: part["tool"],
       tool_use_id: part["callID"],

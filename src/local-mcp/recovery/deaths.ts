@@ -26,9 +26,7 @@ export function recordDeath(
   if (!session || !isDead(session, processes, now())) return false;
   if (!sessions.markDead(sql, sessionId) || !hasContent(sql, sessionId)) return false;
   const { lastSeenAt: at, savedAt, readings } = session;
-  const closing = silentEnd(sql, session);
-  if (closing !== null) sessions.close(sql, at, sessionId, closing);
-  const endedSession = { ...session, detachReason: closing ?? session.detachReason ?? detachReason };
+  const endedSession = { ...session, detachReason: endOf(sql, session) ?? detachReason };
   const { cause, causeDetail: detail } = causeOf(sql, endedSession, processes);
   const checkpointAgeMs = savedAt === null ? null : Math.max(0, at - savedAt);
   const { events: unsavedEvents, toolCalls: unsavedToolCalls } = unsavedOf(sql, sessionId);
@@ -37,6 +35,12 @@ export function recordDeath(
   totals.add(sql, "shim_deaths_total", { labels: [cause, session.client] });
   totals.add(sql, "shim_unsaved_tool_calls_total", { value: unsavedToolCalls });
   return true;
+}
+
+function endOf(sql: Sql, session: sessions.Session): string | null {
+  const closing = silentEnd(sql, session);
+  if (closing !== null) sessions.close(sql, session.lastSeenAt, session.id, closing);
+  return closing ?? session.detachReason;
 }
 
 /** [CA19] Where no event says that a chat was closed, the end of its last turn does. */

@@ -71,7 +71,8 @@ export function planStart(
   const { title, commands } = client;
   const isOther = client.name !== session.client;
   if (transcript.isWhole && !isOther) {
-    const reason = `${transcript.reason ?? "its transcript is whole"}, so ${title} continues it`;
+    const { reason: known = "its transcript is whole" } = transcript;
+    const reason = `${known}, so ${title} continues it`;
     return { kind: "resume", title, ...commands.resume(session.id), reason, newId: null };
   }
   const why = isOther || transcript.isWhole ? `the session was ${titleOf(session.client)}'s` : transcript.reason;
@@ -85,9 +86,7 @@ function titleOf(client: string): string {
 
 /** [CL11] Reads only the end, whatever the size; never throws. */
 export function checkTranscript(path: string | null, sessionId: string, client = "claude-code"): TranscriptCheck {
-  // [CA15]
-  if (path === null && adapterOf(client)?.isTranscriptUnread) return { isWhole: true, reason: "it keeps the chat" };
-  if (path === null) return toBroken("no transcript of it is known");
+  if (path === null) return checkUnread(client);
   let tail: string;
   try {
     tail = readTail(path);
@@ -102,6 +101,12 @@ export function checkTranscript(path: string | null, sessionId: string, client =
       : path.includes(sessionId.slice(0, 8));
   const problem = transcriptProblem(tail, isOfSession);
   return problem === null ? { isWhole: true } : toBroken(problem);
+}
+
+/** [CA15] */
+function checkUnread(client: string): TranscriptCheck {
+  if (adapterOf(client)?.isTranscriptUnread) return { isWhole: true, reason: "it keeps the chat" };
+  return toBroken("no transcript of it is known");
 }
 
 function transcriptProblem(tail: string, isOfSession: boolean): string | null {

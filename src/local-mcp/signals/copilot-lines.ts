@@ -2,9 +2,7 @@ import { numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-f
 import { wordAt } from "../sessions/entries.ts";
 import { addUsage, type LineFormat, type LineOrigin, type TranscriptDraft } from "./transcript-lines.ts";
 
-/**
- * Events of a session of Copilot CLI. Its hooks give a call no id, so calls come from the hooks alone.
- */
+/** Copilot CLI's events. Its hooks give a call no id, so calls come from the hooks alone. */
 export const readCopilotLine: LineFormat = (draft, line, origin) => {
   // Events of a subagent name it.
   if (textAt(line, "agentId") !== null) return;

@@ -3,7 +3,7 @@ import { wordAt } from "../sessions/entries.ts";
 import { addUsage, type LineFormat, type LineOrigin, type TranscriptDraft } from "./transcript-lines.ts";
 
 /**
- * Messages of Gemini CLI, each written anew when it grows, between lines that only set fields of
+ * Messages of Gemini CLI, each written again when it grows, between lines that only set fields of
  * the file. Its hooks give a call no id, so calls come from the hooks alone.
  */
 export const readGeminiLine: LineFormat = (draft, line, { at, uuid }) => {

@@ -33,25 +33,30 @@ function addText(draft: TranscriptDraft, role: "user" | "assistant", line: JsonO
 
 function readAssistant(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
   addText(draft, "assistant", line, origin);
-  for (const part of partsOf(line)) {
-    const call = objectAt(part, "functionCall");
-    const id = textAt(call, "id", 200);
-    const given = { tool_name: textAt(call, "name", 200), tool_input: call?.["args"] ?? null, cwd: line["cwd"] };
-    const { tool_name: name, tool_input: input } = withClaudeTool(given, qwenTools);
-    if (id !== null && typeof name === "string") draft.toolCalls.push({ id, name, input, ...origin });
-  }
+  for (const part of partsOf(line)) addCall(draft, objectAt(part, "functionCall"), line["cwd"], origin);
+  readUsage(draft, line, origin);
+}
+
+function addCall(draft: TranscriptDraft, call: JsonObject | null, cwd: unknown, origin: LineOrigin): void {
+  const id = textAt(call, "id", 200);
+  const given = { tool_name: textAt(call, "name", 200), tool_input: call?.["args"] ?? null, cwd };
+  const { tool_name: name, tool_input: input } = withClaudeTool(given, qwenTools);
+  if (id !== null && typeof name === "string") draft.toolCalls.push({ id, name, input, ...origin });
+}
+
+function readUsage(draft: TranscriptDraft, line: JsonObject, { at, uuid }: LineOrigin): void {
   const counts = objectAt(line, "usageMetadata");
   if (!counts) return;
   const cached = numberAt(counts, "cachedContentTokenCount") ?? 0;
   addUsage(draft, {
-    messageId: origin.uuid,
+    messageId: uuid,
     requestId: null,
     model: wordAt(line, "model", 200),
     inputTokens: Math.max(0, (numberAt(counts, "promptTokenCount") ?? 0) - cached),
     cacheReadTokens: cached,
     cacheCreationTokens: 0,
     outputTokens: numberAt(counts, "candidatesTokenCount") ?? 0,
-    at: origin.at,
+    at,
   });
 }
 

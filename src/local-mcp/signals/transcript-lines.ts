@@ -65,7 +65,7 @@ export interface TranscriptContent {
   /** Null after a compaction until the next response. */
   readonly contextUsage: Usage | null;
   readonly compactBoundary: { readonly at: number | null } | null;
-  /** Of the newest line that has one. */
+  /** Version in the newest line that has one. */
   readonly clientVersion: string | null;
   readonly invalidLines: number;
 }

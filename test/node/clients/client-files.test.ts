@@ -34,11 +34,12 @@ it("[CA17] a client's own file starts the hook at each event that SHIM reads", (
   });
 });
 
+function handler(name: keyof typeof clientFiles, event: string): unknown {
+  const hooks = clientFiles[name]?.hooks;
+  return hooks && hooks.form !== "own" ? hooks.handler("run", event) : null;
+}
+
 it("[CA17] a handler in a shared file waits in the client's unit of time", () => {
-  const handler = (name: keyof typeof clientFiles, event: string): unknown => {
-    const hooks = clientFiles[name]?.hooks;
-    return hooks && hooks.form !== "own" ? hooks.handler("run", event) : null;
-  };
   expect(handler("qwen", "SessionStart")).toEqual({ type: "command", name: "shim", command: "run", timeout: 15 });
   expect(handler("gemini", "BeforeTool")).toMatchObject({ timeout: 10_000 });
   expect(handler("cursor", "sessionStart")).toEqual({ command: "run", timeout: 15 });

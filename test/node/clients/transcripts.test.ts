@@ -56,14 +56,11 @@ it("[CA16] records of Qwen Code: texts, calls with the ids of the hooks, usage a
   expect(read("qwen", [{ ...frame, type: "system", subtype: "ui_telemetry" }]).compactBoundary).toBeNull();
 });
 
+function event(type: string, data: object, more: object = {}): object {
+  return { type, data, id: type, timestamp, ...more };
+}
+
 it("[CA16] events of Copilot CLI: texts, usage, errors, compaction and version, of the chat alone", () => {
-  const event = (type: string, data: object, more: object = {}): object => ({
-    type,
-    data,
-    id: type,
-    timestamp,
-    ...more,
-  });
   const content = read("copilot", [
     event("session.start", { sessionId: "s1", copilotVersion: "1.0.102" }),
     event("user.message", { content: "fix it" }),

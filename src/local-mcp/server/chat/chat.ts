@@ -40,7 +40,7 @@ export interface ChatOptions {
   readonly server: ProcessIdentity;
   /** The client, or a wrapper that the client started. */
   readonly client: ProcessIdentity | null;
-  /** As the client named itself in the handshake. */
+  /** Name and version that the client gave in the handshake. */
   readonly clientInfo: () => ClientInfo | null;
   readonly team: ChatTeam | null;
   readonly isRestart?: boolean;
@@ -195,8 +195,7 @@ export class Chat {
     const isMinted = known ? known.origin === "handle" : this.#minted.has(id);
     return {
       id,
-      client: known?.client ?? label(this.#info()?.name ?? "unknown"),
-      ...(isMinted ? { clientVersion: this.#version() } : {}),
+      ...this.#clientFields(known, isMinted),
       isAlive: true,
       ...this.#folderFields(target, isMinted),
       ...this.#originOf(isMinted),
@@ -208,9 +207,13 @@ export class Chat {
     return this.#clientInfo ?? this.#options.clientInfo();
   }
 
-  #version(): string | null {
-    const version = this.#info()?.version;
-    return version === undefined ? null : label(version);
+  #clientFields(
+    known: sessions.Session | null,
+    isMinted: boolean,
+  ): Pick<sessions.Sighting, "client" | "clientVersion"> {
+    const info = this.#info();
+    const client = known?.client ?? label(info?.name ?? "unknown");
+    return isMinted && info ? { client, clientVersion: label(info.version) } : { client };
   }
 
   #folderFields(target: SessionTarget, isMinted: boolean): Pick<sessions.Sighting, "project" | "cwd"> {
