@@ -10,7 +10,7 @@ import { brief } from "./brief.ts";
 import type { Restoration } from "./restoration.ts";
 
 export type TranscriptCheck =
-  | { readonly isWhole: true; readonly reason?: string }
+  | { readonly isWhole: true; readonly reason: string }
   /** `reason` ends a sentence: "a new chat is started, because ...". */
   | { readonly isWhole: false; readonly reason: string };
 
@@ -30,6 +30,8 @@ export interface NewChat {
   /** UUID that lets the offer name its successor before the chat starts. */
   readonly id: string;
 }
+
+export const whole: TranscriptCheck = { isWhole: true, reason: "its transcript is whole" };
 
 /** The last line of a transcript may hold a tool's whole output. */
 const tailBytes = 8_388_608;
@@ -71,8 +73,7 @@ export function planStart(
   const { title, commands } = client;
   const isOther = client.name !== session.client;
   if (transcript.isWhole && !isOther) {
-    const { reason: known = "its transcript is whole" } = transcript;
-    const reason = `${known}, so ${title} continues it`;
+    const reason = `${transcript.reason}, so ${title} continues it`;
     return { kind: "resume", title, ...commands.resume(session.id), reason, newId: null };
   }
   const why = isOther || transcript.isWhole ? `the session was ${titleOf(session.client)}'s` : transcript.reason;
@@ -100,7 +101,7 @@ export function checkTranscript(path: string | null, sessionId: string, client =
       ? tail.includes(`"sessionId":${JSON.stringify(sessionId)}`)
       : path.includes(sessionId.slice(0, 8));
   const problem = transcriptProblem(tail, isOfSession);
-  return problem === null ? { isWhole: true } : toBroken(problem);
+  return problem === null ? whole : toBroken(problem);
 }
 
 /** [CA15] */
