@@ -29,6 +29,7 @@ export const copilot: ClientAdapter = {
   ],
   lacks: [
     "A tool call has no id: the same call made twice at once is paired in the order of its events.",
+    "A session that is killed in its first tool call cannot be resumed by the client: the next chat gets its brief.",
     "Messages of SHIM for the user are not shown.",
     "The instructions of an MCP server do not reach the model without --allow-all-mcp-server-instructions.",
   ],

@@ -53,7 +53,8 @@ it.each(clients)("[RE1] [CA8] %s: the next chat gets the brief of one that was k
 
 it.each(clients)("[ID3] %s: a session that was killed is resumed by the client itself", async (_name, client) => {
   const rig = new ClientRig(client);
-  const dead = await rig.killed(request, []);
+  // Copilot CLI knows no session that was killed in its first call.
+  const dead = await rig.killed(request, [{ text: "I look.", tools: [client.shell("echo one")] }]);
   await rig.run("go on", [{ text: "I go on." }], dead.id);
   expect(rig.sessions().map(({ id }) => id)).toEqual([dead.id]);
   const kinds = rig.stored(dead.id).journal.map(({ entry }) => entry);
