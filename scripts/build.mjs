@@ -112,7 +112,21 @@ const built = await build({
   legalComments: "none",
 });
 const page = await buildPage();
+/** OpenCode imports it into its own process. */
+const plugin = await build({
+  entryPoints: { "opencode-plugin": "src/clients/opencode-plugin.ts" },
+  outdir: "dist",
+  outExtension: { ".js": ".mjs" },
+  write: false,
+  bundle: true,
+  platform: "node",
+  format: "esm",
+  target: "es2022",
+  minify: true,
+  legalComments: "none",
+});
 const files = [
+  ...plugin.outputFiles.map(({ path, contents }) => [basename(path), contents]),
   ...built.outputFiles.map(({ path, contents }) => [basename(path), contents]),
   // Loaders last: they need their programs.
   ...Object.keys(programs).map((name) => [`${name}.cjs`, Buffer.from(loader(name))]),

@@ -6,7 +6,7 @@ const cache = join(import.meta.dirname, "..", ".scratch", "clients");
 const npmTimeoutMs = 300_000;
 
 /** A client in the version that the tests run: what its hooks send was seen with it. */
-interface PinnedClient {
+export interface PinnedClient {
   readonly name: string;
   readonly package: string;
   readonly version: string;
@@ -29,7 +29,37 @@ export const codexClient: PinnedClient = {
   program: `node_modules/@openai/codex-${platform}/vendor/${codexTriples[platform]}/bin/codex`,
 };
 
-const pinnedClients = [codexClient];
+export const copilotClient: PinnedClient = {
+  name: "copilot",
+  package: "@github/copilot",
+  version: "1.0.102",
+  program: `node_modules/@github/copilot-${platform}/copilot`,
+};
+
+export const openCodeClient: PinnedClient = {
+  name: "opencode",
+  package: "opencode-ai",
+  version: "1.18.33",
+  program: `node_modules/opencode-${platform}/bin/opencode`,
+};
+
+/** A script, which Node runs. */
+export const qwenClient: PinnedClient = {
+  name: "qwen",
+  package: "@qwen-code/qwen-code",
+  version: "0.24.4",
+  program: "node_modules/@qwen-code/qwen-code/cli.js",
+};
+
+/** A script, which Node runs. */
+export const geminiClient: PinnedClient = {
+  name: "gemini",
+  package: "@google/gemini-cli",
+  version: "0.61.0",
+  program: "node_modules/@google/gemini-cli/bundle/gemini.js",
+};
+
+const pinnedClients = [codexClient, copilotClient, openCodeClient, qwenClient, geminiClient];
 
 /** Throws when the client is not there; a test never downloads it by itself. */
 export function programOf(client: PinnedClient): string {

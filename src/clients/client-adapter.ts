@@ -25,6 +25,10 @@ export interface ClientAdapter {
   readonly events: readonly string[];
   /** What the client's interface does not allow, a sentence each. */
   readonly lacks: readonly string[];
+  /** The client keeps its conversations where SHIM does not read them. */
+  readonly isTranscriptUnread?: true;
+  /** No event says that a chat was closed. */
+  readonly endsSilently?: true;
   /**
    * One event for each file that a tool call changes, and none for an event that SHIM does not
    * record. Null: the payload is another client's.

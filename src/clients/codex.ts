@@ -1,7 +1,6 @@
-import { resolve } from "node:path";
-import type { HookEvent } from "../contract/hook-input.ts";
-import { objectAt, textAt, type JsonObject } from "../shared/json-fields.ts";
-import type { ClientAdapter, ClientEvent } from "./client-adapter.ts";
+import type { JsonObject } from "../shared/json-fields.ts";
+import type { ClientAdapter } from "./client-adapter.ts";
+import { as, isOfSubagent, ofMainChat, perFile, type EventReader, type EventReaders } from "./client-events.ts";
 
 /** Codex has Claude Code's payload, its events and its form of answers, with these differences. */
 export const codex: ClientAdapter = {
@@ -28,7 +27,7 @@ export const codex: ClientAdapter = {
   ],
   normalise(event, payload) {
     if (typeof payload["session_id"] !== "string") return null;
-    return event in readers ? (readers[event]?.(inputOf(payload), payload) ?? []) : [];
+    return readers.get(event)?.(inputOf(payload)) ?? [];
   },
   answer: (_event, answer) => answer,
   commands: {
@@ -38,55 +37,25 @@ export const codex: ClientAdapter = {
   },
 };
 
-type Reader = (input: JsonObject, payload: JsonObject) => ClientEvent[];
-
-function as(event: HookEvent): Reader {
-  return (input) => [{ event, input }];
-}
-
-const readers: Readonly<Record<string, Reader>> = {
-  SessionStart: as("SessionStart"),
-  // A subagent's task is no request of the user.
-  UserPromptSubmit: (input) => (isOfSubagent(input) ? [] : [{ event: "UserPromptSubmit", input }]),
-  PreToolUse: (input) => filesOf(input).map((one) => ({ event: "PreToolUse", input: one })),
-  PostToolUse: (input) => filesOf(input).map((one) => ({ event: "PostToolUse", input: one })),
-  PermissionRequest: (input) => [
-    { event: "Notification", input: { ...input, notification_type: "permission_prompt" } },
+const readers: EventReaders = new Map<string, EventReader>([
+  ["SessionStart", as("SessionStart")],
+  ["UserPromptSubmit", ofMainChat("UserPromptSubmit")],
+  ["PreToolUse", perFile("PreToolUse")],
+  ["PostToolUse", perFile("PostToolUse")],
+  [
+    "PermissionRequest",
+    (input) => [{ event: "Notification", input: { ...input, notification_type: "permission_prompt" } }],
   ],
-  PreCompact: as("PreCompact"),
-  PostCompact: as("PostCompact"),
-  SubagentStop: as("SubagentStop"),
-  Stop: (input) => (isOfSubagent(input) ? [] : [{ event: "Stop", input }]),
-  SessionEnd: as("SessionEnd"),
-};
-
-function isOfSubagent(input: JsonObject): boolean {
-  return typeof input["agent_id"] === "string";
-}
+  ["PreCompact", as("PreCompact")],
+  ["PostCompact", as("PostCompact")],
+  ["SubagentStop", as("SubagentStop")],
+  ["Stop", ofMainChat("Stop")],
+  ["SessionEnd", as("SessionEnd")],
+]);
 
 /** The transcript named in a subagent's events is its own. */
 function inputOf(payload: JsonObject): JsonObject {
   const { turn_id: turn, transcript_path: transcript, ...rest } = payload;
   const own = isOfSubagent(payload) ? {} : { transcript_path: transcript };
   return { ...rest, ...own, prompt_id: turn };
-}
-
-const patchLine = /^\*\*\* (Add File|Update File|Delete File|Move to): (.+)$/gm;
-
-/** A patch changes several files: one call for each, with Claude Code's tools. */
-function filesOf(input: JsonObject): JsonObject[] {
-  if (input["tool_name"] !== "apply_patch") return [input];
-  const patch = textAt(objectAt(input, "tool_input"), "command") ?? "";
-  const files = [...patch.matchAll(patchLine)].map(([, action, path = ""]) => ({ isNew: action === "Add File", path }));
-  if (files.length === 0) return [input];
-  const folder = textAt(input, "cwd") ?? "/";
-  const id = textAt(input, "tool_use_id") ?? "patch";
-  return files.map(({ isNew, path }, at) =>
-    Object.assign({}, input, {
-      tool_use_id: at === 0 ? id : `${id}.${at}`,
-      tool_name: isNew ? "Write" : "Edit",
-      tool_input: { file_path: resolve(folder, path.trim()) },
-      tool_response: isNew ? { type: "create" } : {},
-    }),
-  );
 }

@@ -16,6 +16,8 @@ export const HookInput = z.looseObject({
   prompt_id: text,
   agent_id: text,
   agent_type: text,
+  /** Set by the adapters of clients that report it. */
+  client_version: text,
   source: text,
   model: text,
   context_tokens: number,

@@ -1,3 +1,4 @@
+import { hookClients } from "./clients.ts";
 import { experimentMetrics } from "./experiment-metrics.ts";
 import { hookEvents } from "./hook-input.ts";
 import { age, counter, duration, gauge, share, type MetricDefinition } from "./metric-definition.ts";
@@ -15,16 +16,7 @@ const causes = [
 ] as const satisfies readonly CrashCause[];
 const riskLevels = ["safe", "warning", "danger", "critical"] as const satisfies readonly RiskLevel[];
 const triggers = ["risk", "tools", "time", "compact", "before_tool", "model_switch", "turn_end", "session_end"];
-export const clients = [
-  "claude-code",
-  "claude-ai",
-  "claude-desktop",
-  "cursor",
-  "vscode",
-  "codex",
-  "opencode",
-  "gemini",
-];
+export const clients = [...hookClients, "claude-ai", "claude-desktop"];
 const riskInputs = ["contextFill", "contextTokens", "sinceCheckpointMs", "hostMemory", "rateLimit", "toolErrors"];
 export const modelFamilies = ["opus", "sonnet", "haiku", "fable", "mythos", "gpt", "gemini"];
 

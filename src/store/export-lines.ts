@@ -11,7 +11,7 @@ export interface ExportFilter {
 type ExportRow = Record<string, unknown>;
 
 /** Columns that are valid on other machines, so none of its processes. */
-const sessionColumns = `id, client, project, cwd, title, name, model, transcript_path, transcript_offset, origin, parent_id, started_at,
+const sessionColumns = `id, client, client_version, project, cwd, title, name, model, transcript_path, transcript_offset, origin, parent_id, started_at,
   last_seen_at, saved_at, ended_at, end_reason, detached_at, detach_reason, recovery, recovery_at, recovery_by, tool_calls,
   tool_errors, readings`;
 

@@ -288,4 +288,9 @@ export const migrations: readonly Migration[] = [
   { id: 10, name: "totals of metrics", statements: metricTables },
   { id: 11, name: "telemetry", statements: telemetryTables },
   { id: 12, name: "settings and durations of sessions", statements: recordingTables },
+  {
+    id: 13,
+    name: "version of a session's client",
+    statements: ["ALTER TABLE sessions ADD COLUMN client_version TEXT"],
+  },
 ];

@@ -28,6 +28,7 @@ const session = z.strictObject({
   type: z.literal("session"),
   id,
   client: text,
+  client_version: nullableText.default(null),
   project: nullableText,
   cwd: nullableText,
   title: nullableText,

@@ -26,7 +26,7 @@ export async function conformanceHost(runtime: TempRuntime) {
     runtime,
     server: runtime.processes.start(500, 400),
     client: runtime.processes.start(400),
-    clientName: () => "conformance",
+    clientInfo: () => ({ name: "conformance", version: "1" }),
     team: null,
   });
   const make = (options: McpServerOptions = {}): McpServer => {

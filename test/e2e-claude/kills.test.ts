@@ -75,7 +75,7 @@ it("[RE1] gives the next chat a checked brief when the client was killed in the 
     "10 tool calls, 1 failed",
     `goal: ${request} (the user, `,
     "done:\n- write a test\n",
-    "in progress:\n- fix the parser\n- was running when it died: Bash exec sleep 600\n",
+    "in progress:\n- fix the parser\n- was running when it died: Bash exec sleep 600 (the command may still be running, or have finished)\n",
     "next step: fix the parser (the task in progress, ",
     "to do:\n- tell the team\n",
     "end of the conversation:\n- assistant: The fault is in one.ts. (",

@@ -1,4 +1,5 @@
 import type * as z from "zod/mini";
+import { senderOf } from "../../clients/adapters.ts";
 import { claudeCode } from "../../clients/claude-code.ts";
 import type { ClientAdapter, ClientEvent } from "../../clients/client-adapter.ts";
 import type { HookAnswer } from "../../contract/hook-answer.ts";
@@ -29,12 +30,13 @@ export function answerHook(
   event: string,
   readInput: () => string,
   clientPid: number,
-  client: ClientAdapter = claudeCode,
+  named: ClientAdapter = claudeCode,
 ): string {
-  if (!client.events.includes(event)) return rejectInput(runtime, `unknown hook event "${label(event)}"`);
+  if (!named.events.includes(event)) return rejectInput(runtime, `unknown hook event "${label(event)}"`);
   try {
-    const payload = parse(readInput(), client);
+    const payload = parse(readInput(), named);
     if (typeof payload === "string") return rejectInput(runtime, `${event}: ${payload}`);
+    const client = senderOf(named, payload);
     const events = client.normalise(event, payload, runtime.env);
     if (events === null) return rejectInput(runtime, `${event}: input is not what ${client.title} sends`);
     const answers = events.map((one) => answerOne(runtime, client, one, clientPid));
@@ -172,7 +174,7 @@ function parseInput(value: unknown, client: string): HookInput | string {
 }
 
 const idFields = ["prompt_id", "tool_use_id", "agent_id"] as const;
-const labelFields = ["agent_type", "source", "model", "tool_name", "trigger", "reason"] as const;
+const labelFields = ["client_version", "agent_type", "source", "model", "tool_name", "trigger", "reason"] as const;
 
 /** Pure. [HO6] Texts and paths stay: they are bounded and redacted where they are stored. */
 export function cleanInput(input: HookInput): HookInput {

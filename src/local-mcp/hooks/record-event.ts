@@ -128,6 +128,7 @@ function recordSighting(sql: Sql, runtime: Runtime, context: HookContext): Pick<
     model: input.model ?? null,
     transcriptPath: input.transcript_path === undefined ? null : pathOf(input.transcript_path),
     client: clientName,
+    clientVersion: input.client_version ?? null,
     origin: parentId ? "fork" : sourceOf(context),
     parentId,
     owner: client,
@@ -194,6 +195,9 @@ function findMissedStart(sql: Sql, { event, isLate }: HookContext, session: sess
   return isMissed ? { session, before: null, source: last.entry.source } : null;
 }
 
+/** A client without a transcript sends the model's words with the event that follows them. */
+const carriesWords: ReadonlySet<HookEvent> = new Set(["PreToolUse", "Stop"]);
+
 /** [HO5] Returns whether the event is new, as far as known: some events are not stored. */
 function recordEntries(sql: Sql, now: number, context: HookContext, id: string, verdict: EditVerdict): boolean {
   const { event, input, isLate } = withRefusal(context, verdict);
@@ -201,7 +205,7 @@ function recordEntries(sql: Sql, now: number, context: HookContext, id: string, 
   let isNew = entries.length === 0;
   for (const { key, entry } of entries) {
     // Runs before the end of its turn is stored, and not for a repeat: a later turn may have begun.
-    if (event === "Stop" && !journal.has(sql, id, key))
+    if (carriesWords.has(event) && !journal.has(sql, id, key))
       recordAssistant(sql, id, now, input.last_assistant_message ?? "");
     // Reported after its end: it no longer runs.
     if (entry.kind === "tool_start" && journal.has(sql, id, `end:${entry.id}`)) continue;

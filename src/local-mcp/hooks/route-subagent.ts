@@ -1,3 +1,4 @@
+import { claudeCode } from "../../clients/claude-code.ts";
 import type { HookAnswer } from "../../contract/hook-answer.ts";
 import { analyzePrompt } from "../../routing/prompt-analyzer.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -13,11 +14,12 @@ const maxComplexity = 3;
  */
 export function routeSubagent(
   { env, config }: Runtime,
-  { event, input, isDeferred, isLate }: HookContext,
+  { event, input, isDeferred, isLate, clientName }: HookContext,
   answer: HookAnswer,
 ): HookAnswer {
   const { subagents, smallModel } = config.routing;
-  const isCall = event === "PreToolUse" && !isLate && input.tool_name === "Agent";
+  const isClaudeCodes = clientName === claudeCode.name && input.tool_name === "Agent";
+  const isCall = event === "PreToolUse" && !isLate && isClaudeCodes;
   const toolInput = isCall ? findSmallTask(input.tool_input) : null;
   if (!toolInput) return answer;
   // Hooks of an older configuration have parts of the input, never this one.

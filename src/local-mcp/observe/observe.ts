@@ -102,6 +102,7 @@ function transcriptProgress(
   return {
     transcriptOffset: part.offset,
     model: part.contextUsage?.model ?? null,
+    clientVersion: part.clientVersion,
     ...growth,
   };
 }

@@ -1,3 +1,4 @@
+import { clientTitle } from "../../clients/client-title.ts";
 import type { Statement, WorkState } from "../../contract/work-state.ts";
 import type { JournalRow } from "../sessions/journal.ts";
 import { displayTitle, type Session } from "../sessions/sessions.ts";
@@ -7,7 +8,7 @@ import { saidBy, type Said } from "./said.ts";
 export function toMarkdown(session: Session, state: WorkState | null, rows: readonly JournalRow[]): string {
   const facts = [
     `- Session: \`${session.id}\``,
-    `- Client: ${session.client}${session.model === null ? "" : `, model ${session.model}`}`,
+    `- Client: ${clientTitle(session)}${session.model === null ? "" : `, model ${session.model}`}`,
     `- Project: ${session.project ?? "none"}`,
     `- From ${time(session.startedAt)} to ${time(session.lastSeenAt)}`,
     `- ${endOf(session)}`,

@@ -46,7 +46,7 @@ const notes =
 
 /** Pure. [PO2] */
 export function toTrajectory(
-  session: Pick<Session, "id" | "client" | "model">,
+  session: Pick<Session, "id" | "client" | "clientVersion" | "model">,
   rows: readonly JournalRow[],
   usage: Omit<FinalMetrics, "total_steps">,
 ): Trajectory {
@@ -55,7 +55,7 @@ export function toTrajectory(
   return {
     schema_version: "ATIF-v1.7",
     session_id: session.id,
-    agent: { name: session.client, version: "unknown", ...model },
+    agent: { name: session.client, version: session.clientVersion ?? "unknown", ...model },
     notes,
     steps,
     final_metrics: { ...usage, total_steps: steps.length },

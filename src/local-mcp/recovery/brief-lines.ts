@@ -19,6 +19,7 @@ import {
   type BriefLine,
   type BriefSection,
 } from "./brief-text.ts";
+import { clientTitle } from "../../clients/client-title.ts";
 import { age } from "../../shared/format.ts";
 import {
   goalOf,
@@ -43,7 +44,7 @@ export function aboutSection(from: Restoration, now: number): BriefSection {
   const calls = `${session.toolCalls} tool calls, ${session.toolErrors} failed`;
   return {
     lines: rankedLines(0, [
-      `project: ${oneLine(session.project ?? "none", 300)}`,
+      `client: ${oneLine(clientTitle(session), 80)}; project: ${oneLine(session.project ?? "none", 300)}`,
       ...(elsewhere
         ? [
             `it ran on: ${quotedMachine(elsewhere.machine)}, in ${elsewhere.root?.slice(0, 300) ?? "no project folder"} there`,
@@ -157,9 +158,18 @@ function ruleSections({ state, capacity = defaults.brief }: Restoration, now: nu
   ];
 }
 
+const shellTool = /^(Bash|PowerShell)\b/;
+
+/** [RE120] No client ends its commands when it is killed. */
+function runningText({ name, input }: WorkState["runningTools"][number], hasDied: boolean): string {
+  const call = `${name} ${oneLine(input, maxChars.line)}`;
+  if (!hasDied) return `begun, end not seen: ${call}`;
+  const note = shellTool.test(name) ? " (the command may still be running, or have finished)" : "";
+  return `was running when it died: ${call}${note}`;
+}
+
 export function workSections({ state, cause }: Restoration, now: number): BriefSection[] {
-  const when = cause === null ? "begun, end not seen" : "was running when it died";
-  const running = state.runningTools.map((tool) => `- ${when}: ${tool.name} ${oneLine(tool.input, maxChars.line)}`);
+  const running = state.runningTools.map((tool) => `- ${runningText(tool, cause !== null)}`);
   const inProgressTexts = [...state.inProgress, ...todoTexts(state, "in_progress")].filter(
     (text) => !isDone(state, text),
   );

@@ -1,8 +1,12 @@
+import { adapterOf } from "../../clients/adapters.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { isAlive, isInOtherNamespace } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as totals from "../../store/metric-totals.ts";
+import { currentState } from "../checkpoints/capture.ts";
+import { closedReason, hasOpenWork, isClosed } from "../sessions/closed-sessions.ts";
+import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { unsavedOf } from "../sessions/unsaved.ts";
 import * as history from "../signals/history.ts";
@@ -22,7 +26,7 @@ export function recordDeath(
   if (!session || !isDead(session, processes, now())) return false;
   if (!sessions.markDead(sql, sessionId) || !hasContent(sql, sessionId)) return false;
   const { lastSeenAt: at, savedAt, readings } = session;
-  const endedSession = { ...session, detachReason: session.detachReason ?? detachReason };
+  const endedSession = { ...session, detachReason: endOf(sql, session) ?? detachReason };
   const { cause, causeDetail: detail } = causeOf(sql, endedSession, processes);
   const checkpointAgeMs = savedAt === null ? null : Math.max(0, at - savedAt);
   const { events: unsavedEvents, toolCalls: unsavedToolCalls } = unsavedOf(sql, sessionId);
@@ -31,6 +35,20 @@ export function recordDeath(
   totals.add(sql, "shim_deaths_total", { labels: [cause, session.client] });
   totals.add(sql, "shim_unsaved_tool_calls_total", { value: unsavedToolCalls });
   return true;
+}
+
+function endOf(sql: Sql, session: sessions.Session): string | null {
+  const closing = silentEnd(sql, session);
+  if (closing !== null) sessions.close(sql, session.lastSeenAt, session.id, closing);
+  return closing ?? session.detachReason;
+}
+
+/** [CA19] Where no event says that a chat was closed, the end of its last turn does. */
+function silentEnd(sql: Sql, { id, client, detachReason }: sessions.Session): string | null {
+  if (!adapterOf(client)?.endsSilently || (detachReason !== null && isClosed({ detachReason }))) return null;
+  const [last] = journal.newest(sql, id, ["prompt", "tool_start", "tool_end", "tool_error", "turn_end", "failure"], 1);
+  const state = last?.entry.kind === "turn_end" ? currentState(sql, id) : null;
+  return state && closedReason(hasOpenWork(state));
 }
 
 /** [RE61] Runs before the session lives in another process, which hides its earlier death. */

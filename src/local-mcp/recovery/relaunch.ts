@@ -10,7 +10,7 @@ import { brief } from "./brief.ts";
 import type { Restoration } from "./restoration.ts";
 
 export type TranscriptCheck =
-  | { readonly isWhole: true }
+  | { readonly isWhole: true; readonly reason: string }
   /** `reason` ends a sentence: "a new chat is started, because ...". */
   | { readonly isWhole: false; readonly reason: string };
 
@@ -30,6 +30,8 @@ export interface NewChat {
   /** UUID that lets the offer name its successor before the chat starts. */
   readonly id: string;
 }
+
+export const whole: TranscriptCheck = { isWhole: true, reason: "its transcript is whole" };
 
 /** The last line of a transcript may hold a tool's whole output. */
 const tailBytes = 8_388_608;
@@ -71,7 +73,7 @@ export function planStart(
   const { title, commands } = client;
   const isOther = client.name !== session.client;
   if (transcript.isWhole && !isOther) {
-    const reason = `its transcript is whole, so ${title} continues it`;
+    const reason = `${transcript.reason}, so ${title} continues it`;
     return { kind: "resume", title, ...commands.resume(session.id), reason, newId: null };
   }
   const why = isOther || transcript.isWhole ? `the session was ${titleOf(session.client)}'s` : transcript.reason;
@@ -85,7 +87,7 @@ function titleOf(client: string): string {
 
 /** [CL11] Reads only the end, whatever the size; never throws. */
 export function checkTranscript(path: string | null, sessionId: string, client = "claude-code"): TranscriptCheck {
-  if (path === null) return toBroken("no transcript of it is known");
+  if (path === null) return checkUnread(client);
   let tail: string;
   try {
     tail = readTail(path);
@@ -93,11 +95,19 @@ export function checkTranscript(path: string | null, sessionId: string, client =
     const isMissing = codeOf(error) === "ENOENT";
     return toBroken(isMissing ? "its transcript is gone" : `its transcript cannot be read (${String(error)})`);
   }
-  // Other clients name the session in the path only.
+  // Other clients name the session in the path only, some by the first part of its id.
   const isOfSession =
-    client === "claude-code" ? tail.includes(`"sessionId":${JSON.stringify(sessionId)}`) : path.includes(sessionId);
+    client === "claude-code"
+      ? tail.includes(`"sessionId":${JSON.stringify(sessionId)}`)
+      : path.includes(sessionId.slice(0, 8));
   const problem = transcriptProblem(tail, isOfSession);
-  return problem === null ? { isWhole: true } : toBroken(problem);
+  return problem === null ? whole : toBroken(problem);
+}
+
+/** [CA15] */
+function checkUnread(client: string): TranscriptCheck {
+  if (adapterOf(client)?.isTranscriptUnread) return { isWhole: true, reason: "it keeps the chat" };
+  return toBroken("no transcript of it is known");
 }
 
 function transcriptProblem(tail: string, isOfSession: boolean): string | null {

@@ -12,6 +12,7 @@ export function toSession(row: RemoteSession): Session {
   return {
     id: row.session,
     client: content.client,
+    clientVersion: content.clientVersion ?? null,
     project: content.project,
     cwd: content.cwd,
     title: content.title,

@@ -13,7 +13,7 @@ import type { TelemetryInput } from "../telemetry/telemetry-input.ts";
 import { isSignal } from "../signals/crash-cause.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Background, BackgroundParts } from "./background.ts";
-import { Chat } from "./chat/chat.ts";
+import { Chat, type ClientInfo } from "./chat/chat.ts";
 import { withControl } from "../front/control.ts";
 import { FileSaver } from "./file-saver.ts";
 import { lateTeam } from "./chat/late-team.ts";
@@ -50,11 +50,11 @@ export function serve(options: ServeOptions): void {
   const server = identify(runtime.processes, front?.pid ?? process.pid);
   const client = identify(runtime.processes, clientPid);
   if (!server) throw new Error("this process is not in the process table");
-  let clientName: string | null = null;
+  let clientInfo: ClientInfo | null = null;
   const onSyncHint = (): void => background.pullSoon();
   const team = lateTeam(runtime, server, () => chat.client, onSyncHint);
   const isRestart = front?.isRestart ?? false;
-  const chat: Chat = new Chat({ runtime, server, client, clientName: () => clientName, team, isRestart });
+  const chat: Chat = new Chat({ runtime, server, client, clientInfo: () => clientInfo, team, isRestart });
   const files = new FileSaver(runtime, chat);
   const afterAnswer = batchWork((works) => {
     for (const work of works) work();
@@ -71,7 +71,7 @@ export function serve(options: ServeOptions): void {
   const handle = serveStdio(
     () => {
       const mcpServer = createServer({ chat, version: options.version, afterAnswer });
-      mcpServer.server.oninitialized = () => (clientName = mcpServer.server.getClientVersion()?.name ?? null);
+      mcpServer.server.oninitialized = () => (clientInfo = mcpServer.server.getClientVersion() ?? null);
       return mcpServer;
     },
     {

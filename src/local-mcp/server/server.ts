@@ -66,7 +66,7 @@ function register(server: McpServer, tool: Tool, options: ServerOptions): void {
   };
   server.registerTool(name, config, async (input: unknown, { mcpReq }: ServerContext) => {
     try {
-      readClientName(options.chat, mcpReq.envelope);
+      readClientInfo(options.chat, mcpReq.envelope);
       const result = await call(tool, options.chat, input);
       options.afterAnswer(() => countExchange(options.chat, input, result));
       return result;
@@ -76,13 +76,13 @@ function register(server: McpServer, tool: Tool, options: ServerOptions): void {
   });
 }
 
-const Envelope = z.object({ [CLIENT_INFO_META_KEY]: z.object({ name: z.string() }) });
+const Envelope = z.object({ [CLIENT_INFO_META_KEY]: z.object({ name: z.string(), version: z.string() }) });
 
 /** Requests of protocol revision 2026-07-28 and later name their client. */
-function readClientName(chat: Chat, envelope: unknown): void {
-  if (chat.hasClientName) return;
+function readClientInfo(chat: Chat, envelope: unknown): void {
+  if (chat.hasClientInfo) return;
   const parsed = Envelope.safeParse(envelope);
-  if (parsed.success) chat.setClientName(parsed.data[CLIENT_INFO_META_KEY].name);
+  if (parsed.success) chat.setClientInfo(parsed.data[CLIENT_INFO_META_KEY]);
 }
 
 interface CallResult {

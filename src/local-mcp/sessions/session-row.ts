@@ -13,6 +13,8 @@ export type Recovery = "offered" | "recovered" | "dismissed";
 export interface Session {
   readonly id: string;
   readonly client: string;
+  /** The client's own word; null if it does not say. */
+  readonly clientVersion: string | null;
   /** Root folder; null if the client names none. */
   readonly project: string | null;
   readonly cwd: string | null;
@@ -48,7 +50,7 @@ export interface Session {
 }
 
 /** Columns of a stored session, read as a {@link SessionRow}. */
-export const sessionColumns = `id, client, project, cwd, title, name, model, transcript_path AS transcriptPath,
+export const sessionColumns = `id, client, client_version AS clientVersion, project, cwd, title, name, model, transcript_path AS transcriptPath,
   transcript_offset AS transcriptOffset, origin, parent_id AS parentId, owner_boot AS ownerBoot, owner_pid AS ownerPid,
   owner_start AS ownerStart, started_at AS startedAt, last_seen_at AS lastSeenAt, saved_at AS savedAt,
   ended_at AS endedAt, end_reason AS endReason, detached_at AS detachedAt, detach_reason AS detachReason, recovery,

@@ -9,6 +9,7 @@ export type { Recovery, Session, Waiting } from "./session-row.ts";
 export interface Sighting {
   readonly id: string;
   readonly client: string;
+  readonly clientVersion?: string | null;
   readonly origin: string;
   /** The first value stays: a chat may go to other folders. */
   readonly project?: string | null;
@@ -36,10 +37,10 @@ export function recordSighting(sql: Sql, now: number, sighting: Sighting): Sessi
     );
   }
   const [row] = sql.all<SessionRow>(
-    `INSERT INTO sessions (id, client, project, cwd, model, transcript_path, origin, parent_id, owner_boot, owner_pid, owner_start,
+    `INSERT INTO sessions (id, client, client_version, project, cwd, model, transcript_path, origin, parent_id, owner_boot, owner_pid, owner_start,
        started_at, last_seen_at, worked_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-     ON CONFLICT (id) DO UPDATE SET
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+     ON CONFLICT (id) DO UPDATE SET client_version = coalesce(excluded.client_version, client_version),
        project = coalesce(project, excluded.project), cwd = coalesce(excluded.cwd, cwd),
        model = coalesce(excluded.model, model), transcript_path = coalesce(excluded.transcript_path, transcript_path),
        owner_boot = coalesce(excluded.owner_boot, owner_boot), owner_pid = coalesce(excluded.owner_pid, owner_pid),
@@ -56,7 +57,7 @@ export function recordSighting(sql: Sql, now: number, sighting: Sighting): Sessi
 }
 
 function toValues({ owner, ...sighting }: Sighting): SqlValue[] {
-  const details = [sighting.project, sighting.cwd, sighting.model, sighting.transcriptPath];
+  const details = [sighting.clientVersion, sighting.project, sighting.cwd, sighting.model, sighting.transcriptPath];
   return [
     sighting.id,
     sighting.client,
@@ -174,7 +175,8 @@ export function close(sql: Sql, now: number, id: string, reason: string): void {
 export function update(sql: Sql, id: string, change: SessionChange): void {
   sql.run(
     `UPDATE sessions SET tool_calls = tool_calls + ?, tool_errors = tool_errors + ?, readings = coalesce(?, readings),
-       title = coalesce(title, ?), model = coalesce(?, model), transcript_offset = coalesce(?, transcript_offset),
+       title = coalesce(title, ?), model = coalesce(?, model),
+       client_version = coalesce(?, client_version), transcript_offset = coalesce(?, transcript_offset),
        worked_at = coalesce(?, worked_at)
      WHERE id = ?`,
     change.toolCalls ?? 0,
@@ -182,6 +184,7 @@ export function update(sql: Sql, id: string, change: SessionChange): void {
     change.readings ? JSON.stringify(change.readings) : null,
     change.title ?? null,
     change.model ?? null,
+    change.clientVersion ?? null,
     change.transcriptOffset ?? null,
     change.workedAt ?? null,
     id,
@@ -205,6 +208,7 @@ export interface SessionChange {
   /** Set once. */
   readonly title?: string | null;
   readonly model?: string | null;
+  readonly clientVersion?: string | null;
   readonly transcriptOffset?: number;
   readonly workedAt?: number;
 }

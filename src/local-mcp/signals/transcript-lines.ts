@@ -67,6 +67,8 @@ export interface TranscriptContent {
   readonly compactBoundary: { readonly at: number | null } | null;
   /** Tokens that the context holds, as the client says; null: it does not. */
   readonly contextWindow: number | null;
+  /** Version in the newest line that has one. */
+  readonly clientVersion: string | null;
   readonly invalidLines: number;
 }
 
@@ -93,6 +95,7 @@ export interface TranscriptDraft {
   contextWindow: number | null;
   /** Model of the responses that follow, where a line of its own says it. */
   model: string | null;
+  clientVersion: string | null;
   invalidLines: number;
 }
 
@@ -116,6 +119,7 @@ export function readLines(
     compactBoundary: null,
     contextWindow: null,
     model: null,
+    clientVersion: null,
     invalidLines: 0,
   };
   let newest: number | null = null;
@@ -140,6 +144,7 @@ function originOf(line: JsonObject, position: number): LineOrigin {
 }
 
 function readClaudeLine(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
+  draft.clientVersion = wordAt(line, "version", 40) ?? draft.clientVersion;
   if (line["isSidechain"] === true) return readSidechain(draft, line, origin);
   const message = objectAt(line, "message");
   if (line["type"] === "user") readUser(draft, line, message, origin);
@@ -198,7 +203,11 @@ function readSidechain(draft: TranscriptDraft, line: JsonObject, origin: LineOri
 
 function readUsage(draft: TranscriptDraft, line: JsonObject, message: JsonObject | null, origin: LineOrigin): void {
   const usage = usageIn(line, message, origin);
-  if (!usage) return;
+  if (usage) addUsage(draft, usage);
+}
+
+/** An answer of the model in the main chat. */
+export function addUsage(draft: TranscriptDraft, usage: Usage): void {
   draft.outcomes.push({ at: usage.at, isFailed: false });
   // Deleted first, so that the map's order is the order of the last lines.
   draft.usage.delete(usage.messageId);

@@ -24,7 +24,7 @@ export function buildSessionContent(
   { epoch, now, heads = new Map() }: SealStamp,
   remote: string | null,
 ): SessionContent {
-  const { client, project, cwd, model, origin, startedAt, lastSeenAt, savedAt } = session;
+  const { client, clientVersion, project, cwd, model, origin, startedAt, lastSeenAt, savedAt } = session;
   const { endedAt, endReason, detachedAt, detachReason, toolCalls, toolErrors, readings } = session;
   const newest = checkpoints.latest(sql, session.id);
   const files = sentFiles.get(sql, session.id);
@@ -32,6 +32,7 @@ export function buildSessionContent(
     epoch,
     sealedAt: now,
     client,
+    clientVersion,
     project,
     cwd,
     title: sessions.displayTitle(session),

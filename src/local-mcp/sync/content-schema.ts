@@ -39,6 +39,7 @@ export const SessionContent = z.object({
   epoch: count,
   sealedAt: at,
   client: text,
+  clientVersion: z.optional(nullableText),
   project: nullableText,
   cwd: nullableText,
   title: nullableText,

@@ -11,8 +11,10 @@ interface Recording {
   readonly payload: Readonly<Record<string, unknown>>;
 }
 
+const home = "/home/user";
+
 /** Reads what a real client sent; names of persons and paths are replaced. */
-function recording(client: string, name: string): Recording {
+export function recording(client: string, name: string): Recording {
   const file = new URL(`payloads/${client}/${name}.json`, import.meta.url);
   return JSON.parse(readFileSync(file, "utf8")) as Recording;
 }
@@ -36,8 +38,13 @@ export class RecordedClient {
   send(name: string, changes: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
     const [event = name] = name.split("-");
     const { env, payload } = recording(this.adapter.name, name);
-    const runtime = { ...this.#runtime, env: { ...this.#runtime.env, ...env } };
-    const text = answerHook(runtime, event, () => JSON.stringify({ ...payload, ...changes }), this.pid, this.adapter);
+    return this.report(event, { ...payload, ...changes }, env);
+  }
+
+  /** Sends an event that is not recorded. */
+  report(event: string, payload: object, env: Readonly<Record<string, string>> = {}): Record<string, unknown> {
+    const runtime = { ...this.#runtime, env: { HOME: home, ...this.#runtime.env, ...env } };
+    const text = answerHook(runtime, event, () => JSON.stringify(payload), this.pid, this.adapter);
     return text === "" ? {} : (JSON.parse(text) as Record<string, unknown>);
   }
 

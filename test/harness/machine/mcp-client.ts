@@ -40,7 +40,7 @@ export async function connect(runtime: TempRuntime, options: ConnectOptions = {}
     server,
     client: running(runtime, clientPid, 1),
     team: options.team?.(running(runtime, clientPid, 1), server) ?? null,
-    clientName: () => made?.server.getClientVersion()?.name ?? null,
+    clientInfo: () => made?.server.getClientVersion() ?? null,
   });
   let made: ReturnType<typeof createServer> | null = null;
   /** How often work was asked for after an answer. */

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { codex } from "#src/clients/codex.ts";
-import { checkTranscript, planStart } from "#src/local-mcp/recovery/relaunch.ts";
+import { checkTranscript, planStart, whole } from "#src/local-mcp/recovery/relaunch.ts";
 import { aTranscript, aUserLine } from "#harness/machine/transcripts.ts";
 
 const id = "5f0e0e5e-0000-4000-8000-000000000001";
@@ -19,7 +19,7 @@ function aFile(text: string): string {
 
 it("[CL10] a whole transcript is resumed by the client, any other begins a new chat with the brief", () => {
   const session = { id, client: "claude-code" };
-  expect(planStart(session, { isWhole: true }, fresh)).toMatchObject({
+  expect(planStart(session, whole, fresh)).toMatchObject({
     kind: "resume",
     command: "claude",
     args: ["--resume", id],
@@ -36,7 +36,7 @@ it("[CL10] a whole transcript is resumed by the client, any other begins a new c
 });
 
 it("[CA50] another client starts a new chat with the brief, whatever the transcript; its own resumes", () => {
-  expect(planStart({ id, client: "claude-code" }, { isWhole: true }, fresh, codex)).toEqual({
+  expect(planStart({ id, client: "claude-code" }, whole, fresh, codex)).toEqual({
     kind: "new",
     title: "Codex",
     command: "codex",
@@ -44,18 +44,28 @@ it("[CA50] another client starts a new chat with the brief, whatever the transcr
     reason: "a new chat is started with the brief, because the session was Claude Code's",
     newId: fresh.id,
   });
-  const own = planStart({ id, client: "codex" }, { isWhole: true }, fresh);
+  const own = planStart({ id, client: "codex" }, whole, fresh);
   expect(own).toMatchObject({ kind: "resume", command: "codex", args: ["resume", id], newId: null });
-  expect(planStart({ id, client: "claude-ai" }, { isWhole: true }, fresh, codex)).toMatchObject({ kind: "new" });
+  expect(planStart({ id, client: "claude-ai" }, whole, fresh, codex)).toMatchObject({ kind: "new" });
+});
+
+it("[CA15] a client that keeps its conversations where SHIM does not read them continues its own session", () => {
+  const transcript = checkTranscript(null, id, "opencode");
+  expect(planStart({ id, client: "opencode" }, transcript, fresh)).toMatchObject({
+    kind: "resume",
+    args: ["-s", id],
+    reason: "it keeps the chat, so OpenCode continues it",
+  });
+  expect(checkTranscript(null, id, "qwen")).toMatchObject({ isWhole: false });
 });
 
 it("[CL10] a client without a command line is not started", () => {
-  expect(planStart({ id, client: "claude-ai" }, { isWhole: true }, fresh)).toBeNull();
+  expect(planStart({ id, client: "claude-ai" }, whole, fresh)).toBeNull();
 });
 
 it("[CL11] a transcript is whole when its last line is complete JSON and it names the session", () => {
-  expect(checkTranscript(aFile(aTranscript(aUserLine("hi"), aUserLine("go on"))), id)).toEqual({ isWhole: true });
-  expect(checkTranscript(aFile(aTranscript(aUserLine("hi")).trimEnd()), id)).toEqual({ isWhole: true });
+  expect(checkTranscript(aFile(aTranscript(aUserLine("hi"), aUserLine("go on"))), id)).toEqual(whole);
+  expect(checkTranscript(aFile(aTranscript(aUserLine("hi")).trimEnd()), id)).toEqual(whole);
 });
 
 it("[CL11] a missing, empty, torn, foreign or unreadable transcript is not whole, and says why", () => {
@@ -81,6 +91,6 @@ it("[CL11] of a large transcript only the end is read", () => {
   const filler = `${JSON.stringify({ type: "user", text: "x".repeat(999_950) })}\n`.repeat(20);
   const path = aFile(filler + aTranscript(aUserLine("the end")));
   const began = process.memoryUsage().arrayBuffers;
-  expect(checkTranscript(path, id)).toEqual({ isWhole: true });
+  expect(checkTranscript(path, id)).toEqual(whole);
   expect(process.memoryUsage().arrayBuffers - began).toBeLessThan(15_000_000);
 });

@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import { apiDocs } from "../../../scripts/api-docs.ts";
+import { clientsDocs } from "../../../scripts/clients-docs.ts";
 import { configDocs } from "../../../scripts/config-docs.ts";
 import { metricsDocs } from "../../../scripts/metrics-docs.ts";
 
@@ -113,6 +114,10 @@ it("docs/reference/configuration.md is what the schemas say; else run: node scri
   expect(read("docs/reference/configuration.md").split("\n## ").map(bare)).toEqual(
     configDocs().split("\n## ").map(bare),
   );
+});
+
+it("docs/reference/clients.md is what the adapters say; else run: node scripts/clients-docs.ts && npx oxfmt docs/reference/clients.md", () => {
+  expect(read("docs/reference/clients.md").split("\n## ").map(bare)).toEqual(clientsDocs().split("\n## ").map(bare));
 });
 
 it("docs/reference/metrics.md is what the table of metrics says; else run: node scripts/metrics-docs.ts && npx oxfmt docs/reference/metrics.md", () => {

@@ -17,6 +17,7 @@ export interface SessionView {
   readonly shortId: string;
   readonly state: SessionState;
   readonly client: string;
+  readonly clientVersion: string | null;
   readonly project: string | null;
   readonly title: string | null;
   readonly name: string | null;
@@ -41,10 +42,36 @@ export interface SessionView {
 }
 
 export function toSessionView(sql: Sql, runtime: Runtime, session: Session): SessionView {
-  const { id, client, project, name, model, startedAt, lastSeenAt, savedAt, endedAt, toolCalls, toolErrors } = session;
+  const {
+    id,
+    client,
+    clientVersion,
+    project,
+    name,
+    model,
+    startedAt,
+    lastSeenAt,
+    savedAt,
+    endedAt,
+    toolCalls,
+    toolErrors,
+  } = session;
   const state = sessionState(sql, runtime, session);
   const title = displayTitle(session);
-  const row = { client, project, title, name, model, startedAt, lastSeenAt, savedAt, endedAt, toolCalls, toolErrors };
+  const row = {
+    client,
+    clientVersion,
+    project,
+    title,
+    name,
+    model,
+    startedAt,
+    lastSeenAt,
+    savedAt,
+    endedAt,
+    toolCalls,
+    toolErrors,
+  };
   return {
     id,
     shortId: shortSessionId(sql, id),

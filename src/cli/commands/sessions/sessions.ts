@@ -1,3 +1,4 @@
+import { clientTitle } from "../../../clients/client-title.ts";
 import type { Command } from "commander";
 import { ok } from "../../../shared/result.ts";
 import type { JournalEntry } from "../../../contract/journal.ts";
@@ -88,13 +89,17 @@ function sessionTable(cli: Cli, views: readonly SessionView[]): string {
   const rows = views.map((one) => [
     one.shortId,
     one.activity ?? one.state,
+    clientTitle(one),
     cli.ago(one.lastSeenAt),
     one.savedAt === null ? "never" : cli.ago(one.savedAt),
     String(one.checkpoints),
     shortPath(one.project ?? "-", home),
     oneLine(one.title ?? "-", 60),
   ]);
-  return table([["ID", "STATE", "SEEN", "SAVED", "CHECKPOINTS", "PROJECT", "TITLE"], ...rows], cli.io.size().columns);
+  return table(
+    [["ID", "STATE", "CLIENT", "SEEN", "SAVED", "CHECKPOINTS", "PROJECT", "TITLE"], ...rows],
+    cli.io.size().columns,
+  );
 }
 
 async function showOne(cli: Cli, id: string): Promise<CommandResult> {

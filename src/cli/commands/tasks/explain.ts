@@ -1,3 +1,4 @@
+import { clientTitle } from "../../../clients/client-title.ts";
 import type { Command } from "commander";
 import { ok } from "../../../shared/result.ts";
 import { readContent } from "../../../local-mcp/sessions/session-content.ts";
@@ -32,7 +33,7 @@ async function explain(cli: Cli, id: string): Promise<CommandResult> {
   const { state, cause, causeDetail, title } = now.view;
   const verdict = cause === null ? state : `${state}: ${cause}. ${causeDetail}`;
   const text = [
-    `${session.id} (${title ?? "untitled"})`,
+    `${session.id} (${title ?? "untitled"}, ${clientTitle(session)})`,
     verdict,
     "",
     ...entries.map((entry) => formatLine(cli, entry)),

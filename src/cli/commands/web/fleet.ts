@@ -1,3 +1,4 @@
+import { clientTitle } from "../../../clients/client-title.ts";
 import type { Chat } from "../../../contract/chats.ts";
 import type { Fleet, FleetRow } from "../../../contract/live-page.ts";
 import { findIncomplete } from "../../../local-mcp/recovery/detect.ts";
@@ -93,7 +94,7 @@ export function toFleetRow(view: SessionView, now: number, costUsdToday: number 
     state: view.state,
     activity: view.activity,
     waiting: waiting && { for: waiting.for, ageMs: now - waiting.since },
-    client: view.client,
+    client: clientTitle(view),
     machine: null,
     project: view.project,
     model: view.model,

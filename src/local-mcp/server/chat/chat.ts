@@ -15,12 +15,13 @@ import { brief } from "../../recovery/brief.ts";
 import { recordEarlierDeath } from "../../recovery/deaths.ts";
 import { searchFor } from "../../recovery/detect.ts";
 import { offer } from "../../recovery/offers.ts";
-import { idOf, label, pathOf } from "../../sessions/entries.ts";
+import { label, pathOf } from "../../sessions/entries.ts";
 import { projectRoot } from "../../sessions/git-head.ts";
 import { isSessionPaused } from "../../sessions/paused-session.ts";
 import { estimateLong, sampleChars } from "../../signals/calibrate.ts";
 import { findSessionArgument } from "../../sessions/session-prefix.ts";
 import type { ChatTeam } from "./late-team.ts";
+import { envSessionId } from "./env-session.ts";
 import { MintedSessions } from "./minted-sessions.ts";
 
 /** Why a tool has no result. */
@@ -29,12 +30,18 @@ export interface ToolError {
   readonly message: string;
 }
 
+export interface ClientInfo {
+  readonly name: string;
+  readonly version: string;
+}
+
 export interface ChatOptions {
   readonly runtime: Runtime;
   readonly server: ProcessIdentity;
   /** The client, or a wrapper that the client started. */
   readonly client: ProcessIdentity | null;
-  readonly clientName: () => string | null;
+  /** Name and version that the client gave in the handshake. */
+  readonly clientInfo: () => ClientInfo | null;
   readonly team: ChatTeam | null;
   readonly isRestart?: boolean;
 }
@@ -60,7 +67,7 @@ export class Chat {
   /** Sessions of other chats that calls have continued. */
   readonly #continued = new Set<string>();
   readonly #exchanges = new Map<string, { readonly chars: number; readonly sample: string }>();
-  #clientName: string | null = null;
+  #clientInfo: ClientInfo | null = null;
   #isOfferDue = true;
   #client: ProcessIdentity | null;
   #hasFoundClient = false;
@@ -85,12 +92,12 @@ export class Chat {
     return this.#client;
   }
 
-  get hasClientName(): boolean {
-    return this.#clientName !== null;
+  get hasClientInfo(): boolean {
+    return this.#clientInfo !== null;
   }
 
-  setClientName(clientName: string): void {
-    this.#clientName = label(clientName);
+  setClientInfo(clientInfo: ClientInfo): void {
+    this.#clientInfo = clientInfo;
   }
 
   enter(target: SessionTarget, purpose: Purpose = "work"): Result<sessions.Session, ToolError> {
@@ -188,7 +195,7 @@ export class Chat {
     const isMinted = known ? known.origin === "handle" : this.#minted.has(id);
     return {
       id,
-      client: known?.client ?? this.#clientOf(),
+      ...this.#clientFields(known, isMinted),
       isAlive: true,
       ...this.#folderFields(target, isMinted),
       ...this.#originOf(isMinted),
@@ -196,8 +203,17 @@ export class Chat {
     };
   }
 
-  #clientOf(): string {
-    return this.#clientName ?? label(this.#options.clientName() ?? "unknown");
+  #info(): ClientInfo | null {
+    return this.#clientInfo ?? this.#options.clientInfo();
+  }
+
+  #clientFields(
+    known: sessions.Session | null,
+    isMinted: boolean,
+  ): Pick<sessions.Sighting, "client" | "clientVersion"> {
+    const info = this.#info();
+    const client = known?.client ?? label(info?.name ?? "unknown");
+    return isMinted && info ? { client, clientVersion: label(info.version) } : { client };
   }
 
   #folderFields(target: SessionTarget, isMinted: boolean): Pick<sessions.Sighting, "project" | "cwd"> {
@@ -252,8 +268,7 @@ export class Chat {
   }
 
   #envSessionId(): string | null {
-    const given = this.runtime.env["CLAUDE_CODE_SESSION_ID"];
-    return given === undefined ? null : idOf(given);
+    return envSessionId(this.runtime.env, this.#info()?.name ?? null);
   }
 }
 

@@ -230,7 +230,7 @@ it("[HO56] work that an event has left is asked of the next worker when the firs
 async function answerOfWorker(runtime: TempRuntime, params: Record<string, unknown>): Promise<unknown> {
   const server = runtime.processes.start(500, 400);
   const team = lateTeam(runtime, server, () => null);
-  const chat = new Chat({ runtime, server, client: null, clientName: () => null, team });
+  const chat = new Chat({ runtime, server, client: null, clientInfo: () => null, team });
   const [client, transport] = InMemoryTransport.createLinkedPair();
   const handle = serveStdio(() => createServer({ chat, version, afterAnswer: () => {} }), { transport });
   onTestFinished(() => handle.close());

@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { qwen } from "#src/clients/claude-compatible.ts";
 import { answerEvent, answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
@@ -63,4 +64,11 @@ it("[RT40] a named model, a larger task, one without evidence, another tool and 
     { event: "PostToolUse" },
   ];
   for (const one of cases) expect([one, answerTo(one)]).toEqual([one, {}]);
+});
+
+it("[CA13] a subagent of another client keeps its model, and brings no advice", () => {
+  for (const subagents of ["advise", "apply"] as const) {
+    const call = { session_id: "s1", tool_name: "agent", tool_call_id: "t1", tool_input: whole };
+    expect(answerHook(runtimeFor({ subagents }), "PreToolUse", () => JSON.stringify(call), 1_000, qwen)).toBe("");
+  }
 });

@@ -27,7 +27,7 @@ it("[RE4] after a normal end the next chat is given nothing, also of one that en
   expect(anotherClaude(runtime, first).start()).toBe("");
 });
 
-it("[HO2] killed in the middle of a tool: the next chat of the project gets the request, the tool, the tasks and the files as they are", () => {
+it("[HO2] [RE120] [ID18] killed in the middle of a tool: the next chat of the project gets the request, the tool, the tasks and the files as they are", () => {
   const { runtime, claude: first } = aChat();
   const path = (name: string): string => join(first.cwd, name);
   first.start();
@@ -47,7 +47,8 @@ it("[HO2] killed in the middle of a tool: the next chat of the project gets the 
   for (const part of [
     "died 5 min ago",
     "why it died: killed",
-    "was running when it died: Bash npm run build",
+    "was running when it died: Bash npm run build (the command may still be running, or have finished)",
+    `client: Claude Code; project: ${first.cwd}`,
     "goal: now the code, please (the user, 5 min ago)",
     "request that is perhaps still open: fix the parser (5 min ago)",
     "done:\n- write the test",

@@ -1,0 +1,53 @@
+// Writes docs/reference/clients.md from the adapters of the clients.
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { supportedClients } from "../src/clients/adapters.ts";
+import type { ClientAdapter, CommandLine } from "../src/clients/client-adapter.ts";
+import { clientFiles } from "../src/clients/client-files.ts";
+
+const path = join(import.meta.dirname, "..", "docs", "reference", "clients.md");
+
+function command(line: CommandLine | undefined): string {
+  return line ? `\`${[line.command, ...line.args].join(" ")}\`` : "-";
+}
+
+function row({ name, title, verifiedWith, commands, isTranscriptUnread }: ClientAdapter): string {
+  const hooks = clientFiles[name]?.hooks.file;
+  const cells = [
+    `[${title}](#${title.toLowerCase().replaceAll(" ", "-")})`,
+    verifiedWith ?? "no: built from documentation",
+    hooks === undefined ? "-" : `\`~/${hooks}\``,
+    isTranscriptUnread ? "no" : "yes",
+    command(commands?.resume("<session>")),
+    command(commands?.start("<prompt>", "<id>")),
+  ];
+  return `| ${cells.join(" | ")} |`;
+}
+
+function section({ name, title, events, lacks }: ClientAdapter): string {
+  const limits = lacks.length === 0 ? "It lacks nothing that SHIM uses." : lacks.map((one) => `- ${one}`).join("\n");
+  return `## ${title}
+
+\`--client ${name}\`; events: ${events.map((event) => `\`${event}\``).join(", ")}.
+
+${limits}`;
+}
+
+export function clientsDocs(): string {
+  return `# Clients
+
+Made from the adapters in \`src/clients\` by \`node scripts/clients-docs.ts\`; a test keeps it so. Which clients \`shim init\` installs: [clients](../guide/clients.md).
+
+"Tested with" is the version of the real client that was run, killed and resumed with SHIM; the others were built from their documentation.
+
+| client | tested with | its hooks or plugin | transcript is read | continues a session | new chat |
+| --- | --- | --- | --- | --- | --- |
+${supportedClients.map(row).join("\n")}
+
+Not supported: Kiro, whose hooks name no session; Antigravity, which has no start of a session; Claude Desktop and Cowork have no hooks, and use the MCP server alone.
+
+${supportedClients.map(section).join("\n\n")}
+`;
+}
+
+if (process.argv[1] === import.meta.filename) writeFileSync(path, clientsDocs());

@@ -1,0 +1,186 @@
+import type { HookClient } from "../contract/clients.ts";
+import { isHookEvent, type HookEvent } from "../contract/hook-input.ts";
+import { objectAt, textAt, type JsonObject } from "../shared/json-fields.ts";
+import { withClaudeTool, withNewFile, type ToolNames } from "./claude-tools.ts";
+import type { ClientAdapter } from "./client-adapter.ts";
+import { ofMainChat, perFile, type EventReader } from "./client-events.ts";
+
+/** A client with Claude Code's events, payload and answers, and its differences. */
+interface Quirks extends Pick<
+  ClientAdapter,
+  "title" | "verifiedWith" | "lacks" | "commands" | "isTranscriptUnread" | "endsSilently"
+> {
+  readonly name: HookClient;
+  readonly events: readonly HookEvent[];
+  readonly tools?: ToolNames;
+  /** Field with the id that the start and the end of a tool call share. */
+  readonly callId?: string;
+  /** Variable with the client's version. */
+  readonly versionVariable?: string;
+}
+
+function claudeCompatible({
+  tools = new Map(),
+  callId = "tool_use_id",
+  versionVariable = "",
+  ...quirks
+}: Quirks): ClientAdapter {
+  const inputOf = (payload: JsonObject, version: string | undefined): JsonObject => {
+    const { transcript_path: transcript, ...rest } = payload;
+    const read = quirks.isTranscriptUnread ? {} : { transcript_path: transcript };
+    const input = withClaudeTool({ client_version: version, ...rest, ...read, tool_use_id: payload[callId] }, tools);
+    return isNewFile(input) ? withNewFile(input) : input;
+  };
+  return {
+    ...quirks,
+    normalise(event, payload, env) {
+      if (typeof payload["session_id"] !== "string") return null;
+      if (!isHookEvent(event) || isPromptOfClient(event, payload)) return [];
+      return readerOf(event)(inputOf(payload, env[versionVariable]));
+    },
+    answer: (_event, answer) => answer,
+  };
+}
+
+function readerOf(event: HookEvent): EventReader {
+  if (event === "UserPromptSubmit" || event === "Stop") return ofMainChat(event);
+  return perFile(event);
+}
+
+/** Qwen Code reports each batch of tool results as a prompt without text. */
+function isPromptOfClient(event: HookEvent, payload: JsonObject): boolean {
+  return event === "UserPromptSubmit" && payload["prompt"] === "";
+}
+
+/** The tools that Gemini CLI and its descendants have in common say it in their result. */
+export function isNewFile(input: JsonObject): boolean {
+  const result = textAt(objectAt(input, "tool_response"), "llmContent");
+  return input["tool_name"] === "Write" && (result?.startsWith("Successfully created") ?? false);
+}
+
+const everyEvent: readonly HookEvent[] = [
+  "SessionStart",
+  "UserPromptSubmit",
+  "PreToolUse",
+  "PostToolUse",
+  "PreCompact",
+  "Notification",
+  "SubagentStop",
+  "Stop",
+  "SessionEnd",
+];
+
+export const qwenTools: ToolNames = new Map([
+  ["run_shell_command", "Bash"],
+  ["write_file", "Write"],
+  ["edit", "Edit"],
+  ["read_file", "Read"],
+  ["agent", "Agent"],
+  ["todo_write", "TodoWrite"],
+]);
+
+export const qwen = claudeCompatible({
+  name: "qwen",
+  title: "Qwen Code",
+  endsSilently: true,
+  commands: {
+    resume: (session) => ({ command: "qwen", args: ["--resume", session] }),
+    run: (prompt, args) => ({ command: "qwen", args: [...args, prompt] }),
+    start: (prompt, id) => ({ command: "qwen", args: ["--session-id", id, "-i", prompt] }),
+  },
+  verifiedWith: "0.24.4",
+  events: [
+    "SessionStart",
+    "UserPromptSubmit",
+    "PreToolUse",
+    "PostToolUse",
+    "PostToolUseFailure",
+    "PreCompact",
+    "PostCompact",
+    "Notification",
+    "SubagentStop",
+    "Stop",
+    "SessionEnd",
+  ],
+  lacks: ["A headless run fires no event at its end.", "An API error fires no event."],
+  tools: qwenTools,
+  // `tool_use_id` is made up for each event.
+  callId: "tool_call_id",
+  versionVariable: "QWEN_CODE_STARTUP_VERSION",
+});
+
+/** Events come from SHIM's plugin, which names them as Claude Code does. */
+export const opencode = claudeCompatible({
+  name: "opencode",
+  title: "OpenCode",
+  endsSilently: true,
+  isTranscriptUnread: true,
+  commands: {
+    resume: (session) => ({ command: "opencode", args: ["-s", session] }),
+    run: (prompt, args) => ({ command: "opencode", args: ["run", ...args, prompt] }),
+    start: (prompt) => ({ command: "opencode", args: ["--prompt", prompt] }),
+  },
+  verifiedWith: "1.18.33",
+  events: [
+    "SessionStart",
+    "UserPromptSubmit",
+    "PreToolUse",
+    "PostToolUse",
+    "PostToolUseFailure",
+    "PreCompact",
+    "PostCompact",
+    "Notification",
+    "Stop",
+    "StopFailure",
+  ],
+  lacks: [
+    "No event says that a chat was closed: it counts as closed when its process is gone after the end of a turn.",
+    "The fill of the context window is not known.",
+    "Messages of SHIM for the user are not shown.",
+  ],
+  tools: new Map([
+    ["bash", "Bash"],
+    ["write", "Write"],
+    ["edit", "Edit"],
+    ["read", "Read"],
+    ["patch", "apply_patch"],
+    ["task", "Agent"],
+    ["todowrite", "TodoWrite"],
+  ]),
+});
+
+const unseen = "Built from documentation, never run with the client itself.";
+
+export const codebuddy = claudeCompatible({
+  name: "codebuddy",
+  title: "CodeBuddy Code",
+  isTranscriptUnread: true,
+  commands: {
+    resume: (session) => ({ command: "codebuddy", args: ["--resume", session] }),
+    run: (prompt, args) => ({ command: "codebuddy", args: ["-p", ...args, prompt] }),
+    start: (prompt) => ({ command: "codebuddy", args: [prompt] }),
+  },
+  verifiedWith: null,
+  events: everyEvent,
+  lacks: [unseen],
+});
+
+export const devin = claudeCompatible({
+  name: "devin",
+  title: "Devin CLI",
+  isTranscriptUnread: true,
+  commands: {
+    resume: (session) => ({ command: "devin", args: ["--resume", session] }),
+    run: (prompt, args) => ({ command: "devin", args: ["-p", ...args, "--", prompt] }),
+    start: (prompt) => ({ command: "devin", args: ["--", prompt] }),
+  },
+  verifiedWith: null,
+  events: ["SessionStart", "UserPromptSubmit", "PreToolUse", "PostToolUse", "Stop", "SessionEnd"],
+  lacks: [unseen, "A tool call has no id, and there is no transcript: answers of the model are not in the journal."],
+  tools: new Map([
+    ["exec", "Bash"],
+    ["edit", "Edit"],
+    ["write", "Write"],
+    ["read", "Read"],
+  ]),
+});

@@ -1,0 +1,106 @@
+import { dirname, join } from "node:path";
+import type { HookClient } from "../contract/clients.ts";
+import { copilot } from "./copilot.ts";
+
+/** How an installer starts the hook program. */
+export interface HookLaunch {
+  readonly node: string;
+  readonly hookScript: string;
+  /** Command line for the user's shell. */
+  readonly commandOf: (event: string) => string;
+}
+
+/** Files are below the user's home folder. */
+interface ClientFiles {
+  readonly hooks:
+    | {
+        readonly file: string;
+        /** `groups`: Claude Code's form; `list`: handlers stand directly below their event. */
+        readonly form: "groups" | "list";
+        handler(command: string, event: string): object;
+      }
+    | {
+        readonly file: string;
+        /** The file is SHIM's alone. */
+        readonly form: "own";
+        text(launch: HookLaunch): string;
+      };
+  readonly servers: {
+    readonly file: string;
+    readonly key: string;
+    entry(command: string, args: readonly string[]): object;
+  } | null;
+}
+
+const plainServers = (file: string): ClientFiles["servers"] => ({
+  file,
+  key: "mcpServers",
+  entry: (command, args) => ({ command, args }),
+});
+
+/** @param unit of the client's timeouts, in seconds */
+const settings = (file: string, unit = 1): ClientFiles => ({
+  hooks: {
+    file,
+    form: "groups",
+    handler: (command, event) => ({ type: "command", name: "shim", command, timeout: seconds(event) / unit }),
+  },
+  servers: plainServers(file),
+});
+
+/** A start reads the store and writes the brief. */
+function seconds(event: string): number {
+  return event.toLowerCase() === "sessionstart" ? 15 : 10;
+}
+
+const millisecond = 0.001;
+
+/** Clients that other parts of SHIM install, or that only a project can configure, are not here. */
+export const clientFiles: Partial<Record<HookClient, ClientFiles>> = {
+  copilot: {
+    hooks: { file: ".copilot/hooks/shim.json", form: "own", text: copilotHooks },
+    servers: {
+      file: ".copilot/mcp-config.json",
+      key: "mcpServers",
+      entry: (command, args) => ({ type: "local", command, args, tools: ["*"] }),
+    },
+  },
+  opencode: {
+    hooks: { file: ".config/opencode/plugin/shim.js", form: "own", text: openCodePluginFile },
+    servers: {
+      file: ".config/opencode/opencode.json",
+      key: "mcp",
+      entry: (command, args) => ({ type: "local", command: [command, ...args], enabled: true }),
+    },
+  },
+  qwen: settings(".qwen/settings.json"),
+  gemini: settings(".gemini/settings.json", millisecond),
+  tabnine: settings(".tabnine/agent/settings.json", millisecond),
+  cursor: {
+    hooks: {
+      file: ".cursor/hooks.json",
+      form: "list",
+      handler: (command, event) => ({ command, timeout: seconds(event) }),
+    },
+    servers: plainServers(".cursor/mcp.json"),
+  },
+  codebuddy: { ...settings(".codebuddy/settings.json"), servers: null },
+};
+
+function copilotHooks({ commandOf }: HookLaunch): string {
+  const hooks = copilot.events.map((event) => {
+    const command = commandOf(event);
+    return [event, [{ type: "command", bash: command, powershell: command, timeoutSec: seconds(event) }]] as const;
+  });
+  return `${JSON.stringify({ version: 1, hooks: Object.fromEntries(hooks) }, null, 2)}\n`;
+}
+
+/** OpenCode calls every export of the file as a plugin. */
+function openCodePluginFile({ node, hookScript }: HookLaunch): string {
+  const plugin = join(dirname(hookScript), "opencode-plugin.mjs");
+  return `// Written by shim init; shim uninstall removes it.
+import { openCodePlugin } from ${JSON.stringify(plugin)};
+
+export const Shim = openCodePlugin(${JSON.stringify([node, hookScript])});
+`;
+}

@@ -1,0 +1,127 @@
+import { basename, dirname, join } from "node:path";
+import type { HookAnswer } from "../contract/hook-answer.ts";
+import { asObject, objectAt, textAt, type JsonObject } from "../shared/json-fields.ts";
+import { omitUndefined } from "../shared/omit-undefined.ts";
+import { withClaudeTool, withNewFile, type ToolNames } from "./claude-tools.ts";
+import type { ClientAdapter } from "./client-adapter.ts";
+import { as, ofMainChat, perFile, type EventReader, type EventReaders } from "./client-events.ts";
+
+/**
+ * Copilot CLI, and the chats of VS Code that it runs. Events registered in PascalCase have Claude
+ * Code's payload, but for these differences.
+ */
+export const copilot: ClientAdapter = {
+  name: "copilot",
+  title: "Copilot CLI",
+  verifiedWith: "1.0.102",
+  events: [
+    "SessionStart",
+    "UserPromptSubmit",
+    "PreToolUse",
+    "PostToolUse",
+    "PostToolUseFailure",
+    "PreCompact",
+    "Notification",
+    "SubagentStop",
+    "Stop",
+    "ErrorOccurred",
+    "SessionEnd",
+  ],
+  lacks: [
+    "A tool call has no id: the same call made twice at once is paired in the order of its events.",
+    "A session that is killed in its first tool call cannot be resumed by the client: the next chat gets its brief.",
+    "Messages of SHIM for the user are not shown.",
+    "The instructions of an MCP server do not reach the model without --allow-all-mcp-server-instructions.",
+  ],
+  normalise(event, payload, env) {
+    const session = sessionOf(payload);
+    return session === null ? null : (readers.get(event)?.(inputOf(payload, session, env)) ?? []);
+  },
+  answer,
+  commands: {
+    resume: (session) => ({ command: "copilot", args: ["--resume", session] }),
+    run: (prompt, args) => ({ command: "copilot", args: [...args, "-p", prompt] }),
+    start: (prompt, id) => ({ command: "copilot", args: ["--session-id", id, "-i", prompt] }),
+  },
+};
+
+/** Errors of a tool or of what the user typed end no turn. */
+const turnErrors: ReadonlySet<unknown> = new Set(["model_call", "system"]);
+
+const readers: EventReaders = new Map<string, EventReader>([
+  [
+    "SessionStart",
+    (input) => [
+      { event: "SessionStart", input: { ...input, source: input["source"] === "new" ? "startup" : input["source"] } },
+    ],
+  ],
+  ["UserPromptSubmit", ofMainChat("UserPromptSubmit")],
+  ["PreToolUse", perFile("PreToolUse")],
+  ["PostToolUse", (input) => perFile(exitCode(input) > 0 ? "PostToolUseFailure" : "PostToolUse")(input)],
+  ["PostToolUseFailure", perFile("PostToolUseFailure")],
+  ["PreCompact", as("PreCompact")],
+  ["Notification", as("Notification")],
+  ["SubagentStop", as("SubagentStop")],
+  ["Stop", ofMainChat("Stop")],
+  [
+    "ErrorOccurred",
+    (input) => {
+      const error = textAt(objectAt(input, "error"), "message") ?? "unknown error";
+      return turnErrors.has(input["error_context"]) ? [{ event: "StopFailure", input: { ...input, error } }] : [];
+    },
+  ],
+  ["SessionEnd", as("SessionEnd")],
+]);
+
+/** A command that fails is a success for Copilot CLI; the end of its result has the code. */
+function exitCode(input: JsonObject): number {
+  return Number(/completed with exit code (\d+)>\s*$/.exec(resultOf(input))?.[1] ?? 0);
+}
+
+function resultOf(input: JsonObject): string {
+  return textAt(objectAt(input, "tool_response"), "text_result_for_llm") ?? "";
+}
+
+/** Notifications keep the camelCase names. A subagent's session belongs to its parent's. */
+function sessionOf(payload: JsonObject): string | null {
+  const own = textAt(payload, "session_id") ?? textAt(payload, "sessionId");
+  const parent = textAt(payload, "parent_agent_id");
+  if (parent === null) return own;
+  const transcript = textAt(payload, "transcript_path");
+  return transcript === null ? parent : basename(dirname(transcript));
+}
+
+const tools: ToolNames = new Map([
+  ["bash", "Bash"],
+  ["powershell", "PowerShell"],
+  ["view", "Read"],
+  ["create", "Write"],
+  ["edit", "Edit"],
+  ["task", "Agent"],
+]);
+
+function inputOf(payload: JsonObject, session: string, env: NodeJS.ProcessEnv): JsonObject {
+  const { tool_result: response, ...rest } = payload;
+  const home = env["COPILOT_HOME"] ?? join(env["HOME"] ?? env["USERPROFILE"] ?? "", ".copilot");
+  const input = withClaudeTool(
+    {
+      ...rest,
+      ...omitUndefined({
+        tool_response: response,
+        error: payload["error"] ?? textAt(asObject(response), "text_result_for_llm") ?? undefined,
+      }),
+      session_id: session,
+      client_version: env["COPILOT_CLI_BINARY_VERSION"],
+      transcript_path: textAt(payload, "transcript_path") ?? join(home, "session-state", session, "events.jsonl"),
+    },
+    tools,
+  );
+  // `create` refuses a file that exists.
+  return input["tool_name"] === "Write" && response !== undefined ? withNewFile(input) : input;
+}
+
+/** [CA8] Context stands at the top of an answer, but inside at PreToolUse. */
+function answer(event: string, { decision, reason, hookSpecificOutput: inner }: HookAnswer): object {
+  if (event === "PreToolUse") return inner === undefined ? {} : { ...inner, hookSpecificOutput: inner };
+  return omitUndefined({ decision, reason, additionalContext: inner?.additionalContext });
+}

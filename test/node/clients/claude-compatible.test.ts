@@ -1,0 +1,98 @@
+import { expect, it } from "vitest";
+import { RecordedClient } from "#harness/clients/recorded-client.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+
+const session = "00000000-0000-4000-8000-000000000001";
+const own = { session_id: session, transcript_path: undefined };
+
+it("[CA1] [CA10] events of Qwen Code are recorded under its name, calls paired by the model's id", () => {
+  const chat = new RecordedClient(tempRuntime(), "qwen");
+  for (const name of ["SessionStart", "UserPromptSubmit", "PreToolUse", "PostToolUse"]) chat.send(name, own);
+  for (const name of ["PreToolUse-write", "PostToolUse-write", "PreToolUse-edit", "PostToolUse-edit"])
+    chat.send(name, own);
+  chat.send("PostToolUseFailure", own);
+  chat.send("Stop", own);
+  expect(chat.session(session)).toMatchObject({ client: "qwen", toolCalls: 4, toolErrors: 1, model: "scripted" });
+  expect(chat.entries(session)).toMatchObject([
+    { kind: "start", source: "startup" },
+    { kind: "prompt", text: "do the scripted work" },
+    { kind: "tool_start", id: "call_example0003", name: "Bash" },
+    { kind: "tool_end", id: "call_example0003", name: "Bash" },
+    { kind: "tool_start", name: "Write" },
+    { kind: "tool_end", name: "Write", path: "/home/user/project/final.txt", action: "created" },
+    { kind: "tool_start", name: "Edit" },
+    { kind: "tool_end", name: "Edit", path: "/home/user/project/final.txt", action: "edited" },
+    { kind: "tool_error", name: "Bash", text: expect.stringContaining("Exit Code: 3") },
+    { kind: "assistant", text: "FINAL-TEXT-DONE" },
+    { kind: "turn_end" },
+  ]);
+});
+
+it("[CA11] Qwen Code's report of tool results is no request, and brings no second brief", () => {
+  const runtime = tempRuntime();
+  const chat = new RecordedClient(runtime, "qwen");
+  for (const name of ["SessionStart", "UserPromptSubmit", "PreToolUse"]) chat.send(name, own);
+  runtime.processes.kill(chat.pid);
+  const next = new RecordedClient(runtime, "qwen", 2_001);
+  const other = { ...own, session_id: "s2" };
+  expect(next.send("SessionStart", other)["hookSpecificOutput"]).toMatchObject({
+    additionalContext: expect.stringContaining("do the scripted work"),
+  });
+  next.send("UserPromptSubmit", other);
+  expect(next.send("UserPromptSubmit", { ...other, prompt: "" })).toEqual({});
+  expect(next.entries("s2").filter(({ kind }) => kind === "prompt")).toHaveLength(1);
+});
+
+it("[CA5] a subagent of Qwen Code and its end are known", () => {
+  const chat = new RecordedClient(tempRuntime(), "qwen");
+  for (const name of ["PreToolUse-in-subagent", "PostToolUse-in-subagent", "SubagentStop"]) chat.send(name, own);
+  expect(chat.entries(session)).toMatchObject([
+    { kind: "tool_start", name: "Bash (subagent)" },
+    { kind: "tool_end", name: "Bash (subagent)" },
+    { kind: "subagent_end", text: "SUB-DONE" },
+  ]);
+});
+
+it("[CA2] Qwen Code's notice of a login is no question, its compaction is kept", () => {
+  const chat = new RecordedClient(tempRuntime(), "qwen");
+  chat.send("SessionStart", own);
+  chat.send("Notification", own);
+  expect(chat.session(session)?.waiting).toBeUndefined();
+  for (const name of ["PreCompact", "PostCompact", "SessionStart-compact"]) chat.send(name, own);
+  expect(chat.entries(session).map(({ kind }) => kind)).toEqual(["start", "compacting", "compacted", "start"]);
+});
+
+it("[CA1] [CA3] CodeBuddy Code and Devin CLI, as documented", () => {
+  const runtime = tempRuntime();
+  const codebuddy = new RecordedClient(runtime, "codebuddy");
+  const call = { session_id: "b1", cwd: "/p", tool_name: "Edit", tool_use_id: "t1", tool_input: { file_path: "/p/a" } };
+  codebuddy.report("PreToolUse", call);
+  codebuddy.report("PostToolUse", { ...call, tool_response: {} });
+  expect(codebuddy.session("b1")).toMatchObject({ client: "codebuddy", toolCalls: 1 });
+  const devin = new RecordedClient(runtime, "devin", 2_001);
+  const command = { session_id: "d1", cwd: "/p", tool_name: "exec", tool_input: { command: "npm test" } };
+  devin.report("PreToolUse", command);
+  devin.report("PostToolUse", command);
+  expect(devin.entries("d1")).toMatchObject([
+    { kind: "tool_start", name: "Bash", input: "npm test" },
+    { kind: "tool_end", name: "Bash" },
+  ]);
+  expect(devin.adapter.normalise("Stop", {}, {})).toBeNull();
+});
+
+it("[CA19] a headless run of Qwen Code that is gone after its turn was closed; one in the middle of a call was killed", () => {
+  const runtime = tempRuntime();
+  const start = (pid: number, id: string): RecordedClient => {
+    const chat = new RecordedClient(runtime, "qwen", pid);
+    for (const name of ["SessionStart", "UserPromptSubmit", "PreToolUse"]) chat.send(name, { ...own, session_id: id });
+    return chat;
+  };
+  const done = start(2_001, "done");
+  for (const name of ["PostToolUse", "Stop"]) done.send(name, { ...own, session_id: "done" });
+  runtime.processes.kill(2_001);
+  const killed = start(2_002, "killed");
+  runtime.processes.kill(2_002);
+  start(2_003, "next");
+  expect(done.session("done")).toMatchObject({ detachReason: "closed" });
+  expect(killed.session("killed")).toMatchObject({ detachReason: null, recovery: "offered" });
+});

@@ -1,0 +1,100 @@
+import { expect, it } from "vitest";
+import { copilot } from "#src/clients/copilot.ts";
+import { RecordedClient } from "#harness/clients/recorded-client.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+
+const session = "00000000-0000-4000-8000-000000000001";
+const next = "00000000-0000-4000-8000-000000000009";
+const own = { session_id: session };
+
+it("[CA1] [CA3] events of Copilot CLI are recorded under its name; its start counts as one", () => {
+  const chat = new RecordedClient(tempRuntime(), "copilot");
+  for (const name of ["SessionStart", "UserPromptSubmit", "PreToolUse", "PostToolUse"]) chat.send(name, own);
+  expect(chat.session(session)).toMatchObject({
+    client: "copilot",
+    toolCalls: 1,
+    transcriptPath: `/home/user/.copilot/session-state/${session}/events.jsonl`,
+  });
+  expect(chat.entries(session)).toMatchObject([
+    { kind: "start", source: "startup" },
+    { kind: "prompt", text: "do the scripted work" },
+    { kind: "tool_start", name: "Bash", input: "echo one-$((1+1))" },
+    { kind: "tool_end", name: "Bash" },
+  ]);
+});
+
+it("[CA8] context stands at the top of an answer, a refusal also inside", () => {
+  const runtime = tempRuntime();
+  const chat = new RecordedClient(runtime, "copilot");
+  for (const name of ["SessionStart", "UserPromptSubmit", "PreToolUse"]) chat.send(name, own);
+  runtime.processes.kill(chat.pid);
+  const answer = new RecordedClient(runtime, "copilot", 2_001).send("SessionStart", { session_id: next });
+  expect(answer).toEqual({ additionalContext: expect.stringContaining("do the scripted work") });
+  const refusal = {
+    hookEventName: "PreToolUse",
+    permissionDecision: "deny",
+    permissionDecisionReason: "reserved",
+  } as const;
+  expect(copilot.answer("PreToolUse", { hookSpecificOutput: refusal })).toEqual({
+    ...refusal,
+    hookSpecificOutput: refusal,
+  });
+  expect(copilot.answer("PreToolUse", {})).toEqual({});
+  expect(copilot.answer("Stop", { decision: "block", reason: "news" })).toEqual({ decision: "block", reason: "news" });
+});
+
+it("[CA5] a subagent's calls are the chat's, its end and its prompts are not", () => {
+  const chat = new RecordedClient(tempRuntime(), "copilot");
+  chat.send("SessionStart", own);
+  for (const name of ["PreToolUse-in-subagent", "PostToolUse-in-subagent", "Stop", "SubagentStop"]) chat.send(name);
+  expect(chat.entries(session)).toMatchObject([
+    { kind: "start" },
+    { kind: "tool_start", name: "Bash (subagent)" },
+    { kind: "tool_end", name: "Bash (subagent)" },
+    { kind: "subagent_end", text: "SUB-DONE" },
+  ]);
+});
+
+it("[CA5] a subagent of a subagent belongs to the chat whose transcript it names", () => {
+  const chat = new RecordedClient(tempRuntime(), "copilot");
+  const nested = { parent_agent_id: "another-subagent", transcript_path: `/s/${session}/events.jsonl` };
+  chat.send("SubagentStop", nested);
+  expect(chat.entries(session)).toMatchObject([{ kind: "subagent_end" }]);
+});
+
+it("[CA10] a failed edit names its file, and a created file is new", () => {
+  const chat = new RecordedClient(tempRuntime(), "copilot");
+  chat.send("PreToolUse-edit", own);
+  chat.send("PostToolUseFailure-edit", own);
+  const created = { tool_name: "create", tool_input: { path: "/home/user/project/new.txt", file_text: "a" } };
+  chat.send("PreToolUse", { ...own, ...created });
+  chat.send("PostToolUse", { ...own, ...created });
+  expect(chat.entries(session)).toMatchObject([
+    { kind: "tool_start", name: "Edit", input: "/home/user/project/nothere.txt" },
+    { kind: "tool_error", name: "Edit", text: "Path not absolute" },
+    { kind: "tool_start", name: "Write" },
+    { kind: "tool_end", name: "Write", path: "/home/user/project/new.txt", action: "created" },
+  ]);
+});
+
+it("[CA2] a question to the user marks the chat as waiting, an API error ends its turn", () => {
+  const chat = new RecordedClient(tempRuntime(), "copilot");
+  for (const name of ["SessionStart", "UserPromptSubmit"]) chat.send(name, own);
+  chat.send("Notification", { sessionId: session });
+  expect(chat.session(session)).toMatchObject({ waiting: { for: "permission" } });
+  chat.send("ErrorOccurred", own);
+  chat.send("ErrorOccurred", { ...own, error_context: "tool_execution" });
+  expect(chat.entries(session).slice(2)).toMatchObject([
+    { kind: "failure", text: expect.stringContaining("invalid_request_error") },
+  ]);
+  expect(copilot.normalise("SessionStart", {}, {})).toBeNull();
+});
+
+it("[CA18] a command whose result says a code other than 0 has failed", () => {
+  const chat = new RecordedClient(tempRuntime(), "copilot");
+  const failed = { result_type: "success", text_result_for_llm: "no\n<shellId: 1 completed with exit code 3>" };
+  chat.send("PreToolUse", own);
+  chat.send("PostToolUse", { ...own, tool_result: failed });
+  expect(chat.session(session)).toMatchObject({ toolCalls: 1, toolErrors: 1 });
+  expect(chat.entries(session).at(-1)).toMatchObject({ kind: "tool_error", text: failed.text_result_for_llm });
+});

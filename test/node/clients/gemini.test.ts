@@ -1,0 +1,75 @@
+import { expect, it } from "vitest";
+import { gemini, tabnine } from "#src/clients/gemini.ts";
+import { RecordedClient } from "#harness/clients/recorded-client.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+
+const session = "00000000-0000-4000-8000-000000000001";
+const own = { session_id: session, transcript_path: undefined };
+
+it("[CA1] [CA3] [CA10] [CA11] events of Gemini CLI are recorded under its name, with the user's own words", () => {
+  const chat = new RecordedClient(tempRuntime(), "gemini");
+  const names = ["SessionStart", "BeforeAgent", "BeforeTool", "AfterTool", "BeforeTool-write", "AfterTool-write"];
+  for (const name of [...names, "BeforeTool-edit", "AfterTool-edit", "AfterAgent", "SessionEnd"]) chat.send(name, own);
+  expect(chat.session(session)).toMatchObject({ client: "gemini", toolCalls: 3, endReason: "exit" });
+  expect(chat.entries(session)).toMatchObject([
+    { kind: "start", source: "startup" },
+    { kind: "prompt", text: "do the scripted work" },
+    { kind: "tool_start", name: "Bash" },
+    { kind: "tool_end", name: "Bash" },
+    { kind: "tool_start", name: "Write" },
+    { kind: "tool_end", name: "Write", path: "/home/user/project/final.txt", action: "created" },
+    { kind: "tool_start", name: "Edit" },
+    { kind: "tool_end", name: "Edit", path: "/home/user/project/final.txt", action: "edited" },
+    { kind: "assistant", text: "FINAL-TEXT-DONE" },
+    { kind: "turn_end" },
+    { kind: "end", reason: "exit" },
+  ]);
+});
+
+it("[CA8] the brief stands in an answer with Gemini CLI's own name of the event", () => {
+  const runtime = tempRuntime();
+  const chat = new RecordedClient(runtime, "gemini");
+  for (const name of ["SessionStart", "BeforeAgent", "BeforeTool"]) chat.send(name, own);
+  runtime.processes.kill(chat.pid);
+  const next = new RecordedClient(runtime, "gemini", 2_001);
+  expect(next.send("SessionStart", { ...own, session_id: "s2" })["hookSpecificOutput"]).toEqual({
+    hookEventName: "SessionStart",
+    additionalContext: expect.stringContaining("do the scripted work"),
+  });
+  const refusal = { hookEventName: "PreToolUse", permissionDecision: "deny", permissionDecisionReason: "no" } as const;
+  expect(gemini.answer("BeforeTool", { hookSpecificOutput: refusal })).toEqual({ decision: "deny", reason: "no" });
+  expect(gemini.answer("AfterAgent", { decision: "block", reason: "news" })).toEqual({
+    decision: "deny",
+    reason: "news",
+  });
+});
+
+it("[CA2] a question about a tool marks the chat as waiting; PreCompress is not recorded", () => {
+  const chat = new RecordedClient(tempRuntime(), "gemini");
+  chat.send("SessionStart", own);
+  chat.report("Notification", { ...own, notification_type: "ToolPermission", message: "run it?" });
+  expect(chat.session(session)).toMatchObject({ waiting: { for: "permission" } });
+  expect(gemini.events).not.toContain("PreCompress");
+  expect(gemini.normalise("PreCompress", own, {})).toEqual([]);
+  expect(gemini.normalise("SessionStart", {}, {})).toBeNull();
+});
+
+it("[CA1] Tabnine CLI has the same events", () => {
+  const [start] = tabnine.normalise("BeforeAgent", { session_id: "t1", prompt: "go on" }, {}) ?? [];
+  expect(start).toMatchObject({ event: "UserPromptSubmit", input: { prompt: "go on" } });
+  expect(tabnine.commands?.resume("t1")).toEqual({ command: "tabnine", args: ["--resume", "t1"] });
+});
+
+it("[CA18] a call with an error or a code other than 0 in its result has failed", () => {
+  const chat = new RecordedClient(tempRuntime(), "gemini");
+  const results = [{ error: { message: "no such file" } }, { llmContent: "Output: no\nExit Code: 3" }];
+  for (const tool_response of results) {
+    chat.send("BeforeTool", own);
+    chat.send("AfterTool", { ...own, tool_response });
+  }
+  expect(chat.session(session)).toMatchObject({ toolCalls: 2, toolErrors: 2 });
+  expect(chat.entries(session).filter(({ kind }) => kind === "tool_error")).toMatchObject([
+    { text: "no such file" },
+    { text: expect.stringContaining("Exit Code: 3") },
+  ]);
+});

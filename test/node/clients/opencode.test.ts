@@ -1,0 +1,161 @@
+import { expect, it } from "vitest";
+import { openCodeHooks, type OpenCodeHooks } from "#src/clients/opencode-plugin.ts";
+import { recording, RecordedClient } from "#harness/clients/recorded-client.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+
+const session = "ses_example0002";
+const client = {
+  session: { get: () => Promise.resolve({ data: { version: "1.18.33" } }) },
+  app: { log: () => Promise.resolve(null) },
+};
+
+interface Chat {
+  readonly hooks: OpenCodeHooks;
+  readonly recorded: RecordedClient;
+}
+
+/** The plugin in a process of OpenCode. */
+function chatOf(runtime: TempRuntime, pid = 2_000): Chat {
+  const recorded = new RecordedClient(runtime, "opencode", pid);
+  const send = (event: string, payload: object): Promise<Record<string, unknown>> =>
+    Promise.resolve(recorded.report(event, payload));
+  return { hooks: openCodeHooks({ client, directory: "/home/user/project" }, send), recorded };
+}
+
+function event(name: string, changes: object = {}): { event: Record<string, unknown> } {
+  const payload = structuredClone(recording("opencode", name).payload) as { properties: object };
+  return { event: { ...payload, properties: { ...payload.properties, ...changes } } };
+}
+
+interface Call<Output> {
+  readonly i: Record<string, unknown>;
+  readonly o: Output;
+}
+
+function call<Output>(name: string): Call<Output> {
+  return structuredClone(recording("opencode", name).payload) as unknown as Call<Output>;
+}
+
+async function prompt({ hooks }: Chat, id = session): Promise<readonly unknown[]> {
+  const { o } = call<{ message: Record<string, unknown>; parts: unknown[] }>("chat.message");
+  await hooks["chat.message"]({ sessionID: id }, o);
+  return o.parts;
+}
+
+async function tool({ hooks }: Chat, kind: string, changes: object = {}): Promise<void> {
+  const before = call<{ args: unknown }>(`tool.execute.before${kind}`);
+  await hooks["tool.execute.before"]({ ...before.i, ...changes }, before.o);
+  const after = call<{ output: unknown }>(`tool.execute.after${kind}`);
+  await hooks["tool.execute.after"]({ ...after.i, ...changes }, after.o);
+}
+
+it("[CA1] [CA10] [CA12] OpenCode's events are recorded under its name, with the words of both", async () => {
+  const chat = chatOf(tempRuntime());
+  await chat.hooks.event(event("event.session.created"));
+  await prompt(chat);
+  const said = { part: { type: "text", text: "I look first.", sessionID: session, time: { start: 1, end: 2 } } };
+  await chat.hooks.event(event("event.message.part.updated"));
+  await chat.hooks.event(event("event.message.part.updated", said));
+  await tool(chat, "");
+  await tool(chat, "-write");
+  const failed = { type: "tool", tool: "read", callID: "c9", state: { status: "error", error: "no such file" } };
+  await chat.hooks.event(event("event.message.part.updated", { part: failed }));
+  const last = { part: { type: "text", text: "All done.", sessionID: session, time: { end: 3 } } };
+  await chat.hooks.event(event("event.message.part.updated", last));
+  await chat.hooks.event(event("event.session.idle"));
+  expect(chat.recorded.session(session)).toMatchObject({ client: "opencode", toolCalls: 3, model: "scripted" });
+  expect(chat.recorded.entries(session)).toMatchObject([
+    { kind: "start", source: "startup" },
+    { kind: "prompt", text: "do the scripted work" },
+    { kind: "assistant", text: "I look first." },
+    { kind: "tool_start", name: "Bash", input: "sleep 1; echo one" },
+    { kind: "tool_end", name: "Bash" },
+    { kind: "tool_start", name: "Write" },
+    { kind: "tool_end", path: "/home/user/project/final.txt", action: "created" },
+    { kind: "tool_error", name: "Read", text: "no such file" },
+    { kind: "assistant", text: "All done." },
+    { kind: "turn_end" },
+  ]);
+});
+
+it("[CA8] [CA12] the next chat gets the brief with its first prompt, once", async () => {
+  const runtime = tempRuntime();
+  const chat = chatOf(runtime);
+  await chat.hooks.event(event("event.session.created"));
+  await prompt(chat);
+  runtime.processes.kill(chat.recorded.pid);
+  const next = chatOf(runtime, 2_001);
+  await next.hooks.event(event("event.session.created", { sessionID: "ses_2", info: { id: "ses_2" } }));
+  const parts = await prompt(next, "ses_2");
+  expect(parts.slice(1)).toMatchObject([{ synthetic: true, text: expect.stringContaining("do the scripted work") }]);
+  expect(await prompt(next, "ses_2")).toHaveLength(1);
+});
+
+it("[CA12] a session of an earlier process is resumed", async () => {
+  const chat = chatOf(tempRuntime());
+  await prompt(chat);
+  expect(chat.recorded.entries(session)).toMatchObject([{ kind: "start", source: "resume" }, { kind: "prompt" }]);
+});
+
+it("[CA5] a subagent's calls are the chat's; what it is asked is no request, and it gets no brief", async () => {
+  const chat = chatOf(tempRuntime());
+  await chat.hooks.event(event("event.session.created"));
+  await prompt(chat);
+  const child = { sessionID: "ses_child", info: { id: "ses_child", parentID: session } };
+  await chat.hooks.event(event("event.session.created", child));
+  expect(await prompt(chat, "ses_child")).toHaveLength(1);
+  await tool(chat, "", { sessionID: "ses_child" });
+  await chat.hooks.event(event("event.session.idle", { sessionID: "ses_child" }));
+  await chat.hooks.event(event("event.session.idle", { sessionID: "ses_child" }));
+  expect(chat.recorded.entries(session).map(({ kind }) => kind)).toEqual(["start", "prompt", "tool_start", "tool_end"]);
+  expect(chat.recorded.entries(session).at(-1)).toMatchObject({ name: "Bash (subagent)" });
+});
+
+it("[CA8] a compaction is asked to keep what the brief says", async () => {
+  const chat = chatOf(tempRuntime());
+  await chat.hooks.event(event("event.session.created"));
+  await prompt(chat);
+  const { o } = call<{ context: string[] }>("experimental.session.compacting");
+  await chat.hooks["experimental.session.compacting"]({ sessionID: session }, o);
+  await chat.hooks.event(event("event.session.compacted", { sessionID: session }));
+  expect(o.context).toEqual([expect.stringContaining("do the scripted work")]);
+  expect(chat.recorded.entries(session).slice(2)).toMatchObject([
+    { kind: "compacting", trigger: "auto" },
+    { kind: "start", source: "compact" },
+  ]);
+});
+
+it("[CA2] an API error ends the turn, an interruption by the user does not; a question waits", async () => {
+  const chat = chatOf(tempRuntime());
+  await prompt(chat);
+  const failed = (error: object): { event: Record<string, unknown> } => ({
+    event: { type: "session.error", properties: { sessionID: session, error } },
+  });
+  await chat.hooks.event(failed({ name: "MessageAbortedError" }));
+  await chat.hooks.event(failed({ name: "APIError", data: { message: "overloaded" } }));
+  expect(chat.recorded.entries(session).slice(2)).toMatchObject([{ kind: "failure", text: "overloaded" }]);
+  await chat.hooks.event({ event: { type: "permission.asked", properties: { sessionID: session } } });
+  expect(chat.recorded.session(session)).toMatchObject({ waiting: { for: "permission" } });
+});
+
+it("[CA12] a refusal reaches OpenCode as the call's error, a failing hook does not", async () => {
+  const deny = { permissionDecision: "deny", permissionDecisionReason: "src/a.ts is reserved" };
+  const refusing = openCodeHooks({ client, directory: "/p" }, () => Promise.resolve({ hookSpecificOutput: deny }));
+  const before = refusing["tool.execute.before"]({ sessionID: session, tool: "edit", callID: "c1" }, { args: {} });
+  await expect(before).rejects.toThrow("src/a.ts is reserved");
+  const failing = openCodeHooks({ client, directory: "/p" }, () => Promise.reject(new Error("gone")));
+  await failing["tool.execute.before"]({ sessionID: session, tool: "edit", callID: "c1" }, { args: {} });
+  await failing["tool.execute.after"]({ sessionID: session, tool: "edit", callID: "c1" }, { output: "ok" });
+  expect(await prompt({ hooks: failing, recorded: new RecordedClient(tempRuntime(), "opencode") })).toHaveLength(1);
+});
+
+it("[CA18] a command that ends with a code other than 0 has failed", async () => {
+  const chat = chatOf(tempRuntime());
+  await prompt(chat);
+  const { i } = call("tool.execute.after");
+  await chat.hooks["tool.execute.after"](i, { output: "no such file", metadata: { exit: 3 } });
+  expect(chat.recorded.entries(session).at(-1)).toMatchObject({
+    kind: "tool_error",
+    text: "Exit code 3\nno such file",
+  });
+});
