@@ -12,7 +12,9 @@ export default defineConfig({
         bindings: {
           SHIM_SIGNING_SECRET: "signs-the-tokens-of-all-the-tests",
           SHIM_ADMIN_SECRET: "makes-workspaces-for-all-the-tests",
+          SHIM_PUBLIC_URL: "https://shim.example",
         },
+        kvNamespaces: ["OAUTH_KV"],
       },
     }),
   ],

@@ -36,6 +36,7 @@ export interface LocalRuntimeOptions {
 export const declared = {
   name: "shim-coordinator",
   compatibilityDate: "2026-09-30",
+  compatibilityFlags: ["global_fetch_strictly_public"] as string[],
   durableObjects: {
     COORDINATOR: { className: "ChatCoordinator", useSQLite: true },
     QUARANTINE: { className: "QueueQuarantine", useSQLite: true },
@@ -164,7 +165,9 @@ function assetsIn(directory: string) {
     directory,
     routerConfig: {
       has_user_worker: true,
-      static_routing: { user_worker: ["/v1/*", "/health", "/openapi.json"] },
+      static_routing: {
+        user_worker: ["/v1/*", "/health", "/openapi.json", "/mcp", "/authorize", "/oauth/*", "/.well-known/*"],
+      },
     },
     assetConfig: { headers: { version: 2 as const, rules: { "/*": { set: pageHeaders } } } },
   };

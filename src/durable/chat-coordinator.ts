@@ -158,6 +158,11 @@ export class ChatCoordinator extends DurableObject<Env> {
       : err({ code: "unauthenticated", message: "the token was revoked, has expired, or is unknown" });
   }
 
+  checkToken(credentials: Credentials): Result<null, Refusal> {
+    const bearer = this.#requireBearer(credentials);
+    return bearer.ok ? ok(null) : bearer;
+  }
+
   /** Stores a token signed by the worker; a repeated request derives the same one. */
   addToken(
     credentials: Credentials,

@@ -12,6 +12,12 @@ export interface Env {
   readonly AUTH_FAILURE_LIMITER?: RateLimit;
   /** Gets the samples of each scrape, and some at alarms. */
   readonly METRICS?: AnalyticsEngineDataset;
+  /** Grants and clients of OAuth; without it and an address OAuth is off. */
+  readonly OAUTH_KV?: KVNamespace;
+  /** Address of this deployment as clients reach it, such as `https://shim.example.com`. */
+  readonly SHIM_PUBLIC_URL?: string;
+  /** Origins of web pages that may call the MCP endpoint, besides its own; separated by commas. */
+  readonly SHIM_MCP_ORIGINS?: string;
   /** Set only by the programs that start a local runtime. */
   readonly SHIM_LOCAL?: string;
 }

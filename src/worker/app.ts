@@ -8,7 +8,7 @@ import { Id } from "../contract/values.ts";
 import type { Scope } from "../contract/workspaces.ts";
 import { contentType, toExposition } from "../shared/exposition.ts";
 import { uuidv7 } from "../shared/ids.ts";
-import { errorResponse } from "./error-response.ts";
+import { errorResponse, toRefusal } from "./error-response.ts";
 import {
   requireDeploymentAdmin,
   authenticate,
@@ -22,6 +22,16 @@ import { openApi } from "./open-api.ts";
 import { check, NewWorkspace, parseQuery, readBody, readQuery } from "./inputs.ts";
 import { writeDataPoints } from "../durable/data-points.ts";
 import { quarantineSamples } from "./deployment-metrics.ts";
+import {
+  allowListedOrigins,
+  handleMcp,
+  handleOAuth,
+  oauthPaths,
+  onlyListedOrigins,
+  resourceMetadata,
+  resourceMetadataPath,
+} from "./mcp-endpoint.ts";
+import { mcpPath } from "./oauth-config.ts";
 import { authenticatePage, giveTicket } from "./page-socket.ts";
 import * as tokens from "./tokens.ts";
 
@@ -47,6 +57,12 @@ app.use((context, next) => onlyLoopbackHosts(context, next));
 app.get("/health", (context) => health(context));
 app.get("/metrics", (context) => scrapeDeployment(context));
 app.get("/openapi.json", () => Response.json(openApi()));
+app.use(mcpPath, (context, next) => onlyListedOrigins(context, next), allowListedOrigins);
+app.all(mcpPath, limitBody(), (context) => handleMcp(context));
+for (const path of [resourceMetadataPath, `${resourceMetadataPath}${mcpPath}`]) {
+  app.get(path, allowListedOrigins, (context) => resourceMetadata(context));
+}
+for (const path of oauthPaths) app.all(path, limitBody(), (context) => handleOAuth(context));
 app.post("/v1/workspaces", limitBody(), (context) => createWorkspace(context));
 app.get(`${base}/metrics`, (context) => scrape(context));
 app.post(`${base}/tickets`, limitBody(), (context) => giveTicket(context, randomBytes()));
@@ -70,15 +86,6 @@ async function health(context: AppContext): Promise<Response> {
   const admin = await requireDeploymentAdmin(context);
   if (admin.ok) return Response.json({ ...versions, quarantine: await quarantineOf(context.env).list() });
   return admin.error.code === "unauthenticated" ? Response.json(versions) : errorResponse(admin.error);
-}
-
-/** An overloaded object must not be retried at once (Durable Objects error handling). */
-function toRefusal(error: unknown): Refusal {
-  const isOverloaded =
-    typeof error === "object" && error !== null && "overloaded" in error && error.overloaded === true;
-  return isOverloaded
-    ? { code: "overloaded", message: "the workspace is overloaded", retryAfterMs: 5_000 }
-    : { code: "internal", message: "the coordinator failed", retryAfterMs: 1_000 };
 }
 
 /** [WO1] Only for the holder of the deployment's admin secret. */

@@ -22,22 +22,35 @@ export interface Caller {
   readonly credentials: Credentials;
 }
 
+/** The holder of a token, with what the token says. */
+export interface TokenCaller extends Caller {
+  readonly claims: tokens.Claims;
+}
+
 /** [WO2] Keeps tokens that are unsigned or for another workspace away from the object. */
 export async function authenticate(context: AppContext): Promise<Result<Caller, Refusal>> {
   if (!isProtocolSupported(context)) {
     const served = `${oldestProtocolVersion} to ${protocolVersion}`;
     return err({ code: "unsupported_protocol", message: `protocol ${served} is served; update the older side` });
   }
+  return authenticateToken(context, readBearerToken(context), context.req.param("workspace") ?? "");
+}
+
+/** @param requested workspace that the token must be for; null: the one that it names */
+export async function authenticateToken(
+  context: AppContext,
+  token: string | null,
+  requested: string | null,
+): Promise<Result<TokenCaller, Refusal>> {
   const problem = secretProblem("SHIM_SIGNING_SECRET", context.env.SHIM_SIGNING_SECRET);
   if (problem) return err(misconfigured(problem));
-  const token = readBearerToken(context);
   const claims = token === null ? null : await tokens.read(context.env.SHIM_SIGNING_SECRET, token);
   if (token === null || !claims) return err(await failedAuthentication(context));
-  const refused = checkClaims(claims, context.req.param("workspace")) ?? (await checkRateLimit(context, claims.id));
+  const refused = checkClaims(claims, requested) ?? (await checkRateLimit(context, claims.id));
   if (refused) return err(refused);
   const { workspace, id } = claims;
   const credentials = { id, hash: await tokens.hashOf(token) };
-  return ok({ workspace, stub: coordinatorOf(context, workspace), credentials });
+  return ok({ workspace, stub: coordinatorOf(context, workspace), credentials, claims });
 }
 
 function isProtocolSupported(context: AppContext): boolean {
@@ -45,11 +58,12 @@ function isProtocolSupported(context: AppContext): boolean {
   return version >= oldestProtocolVersion && version <= protocolVersion;
 }
 
-function checkClaims({ expiresAt, workspace }: tokens.Claims, requested: string | undefined): Refusal | null {
+function checkClaims({ expiresAt, workspace }: tokens.Claims, requested: string | null): Refusal | null {
   if (expiresAt !== null && expiresAt <= Date.now()) {
     return { code: "unauthenticated", message: "the token has expired; ask for a new one" };
   }
-  return workspace === requested ? null : { code: "forbidden", message: `this token is for workspace ${workspace}` };
+  if (requested === null || workspace === requested) return null;
+  return { code: "forbidden", message: `this token is for workspace ${workspace}` };
 }
 
 /** Approximate and per location: sheds floods, and is no quota. */
@@ -63,6 +77,14 @@ async function failedAuthentication({ env, req }: AppContext): Promise<Refusal> 
   const key = clientKey(env.SHIM_LOCAL !== undefined, req.header("cf-connecting-ip"));
   if (key === null || !(await isOverLimit(env.AUTH_FAILURE_LIMITER, key))) return unauthenticated;
   const message = "too many requests from this address had no valid token or secret; try again in a minute";
+  return { code: "rate_limited", message, retryAfterMs: 60_000 };
+}
+
+/** [RM14] Anyone may register clients, at an address as often as authentication may fail. */
+export async function isRegistrationLimited({ env, req }: AppContext): Promise<Refusal | null> {
+  const key = clientKey(env.SHIM_LOCAL !== undefined, req.header("cf-connecting-ip"));
+  if (key === null || !(await isOverLimit(env.AUTH_FAILURE_LIMITER, `register ${key}`))) return null;
+  const message = "too many clients were registered from this address; try again in a minute";
   return { code: "rate_limited", message, retryAfterMs: 60_000 };
 }
 
@@ -93,11 +115,16 @@ export function coordinatorOf(context: AppContext, workspace: string): DurableOb
   return context.env.COORDINATOR.getByName(workspace);
 }
 
+/** The runtime routes by Host, so it names this deployment. */
+export function ownOrigin({ req }: AppContext): string {
+  return `${new URL(req.url).protocol}//${req.header("host")}`;
+}
+
 export function quarantineOf({ QUARANTINE }: Pick<Env, "QUARANTINE">): DurableObjectStub<QueueQuarantine> {
   return QUARANTINE.getByName("messages");
 }
 
-function readBearerToken(context: AppContext): string | null {
+export function readBearerToken(context: Pick<AppContext, "req">): string | null {
   return /^Bearer (\S{1,2000})$/.exec(context.req.header("authorization") ?? "")?.[1] ?? null;
 }
 

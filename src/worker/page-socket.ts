@@ -3,7 +3,7 @@ import { ticketLifeMs } from "../contract/protocol.ts";
 import type { Ticket } from "../durable/tickets.ts";
 import { dataHeaders, isFromPage } from "../shared/page-security.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import { authenticate, coordinatorOf, type AppContext, type Caller } from "./callers.ts";
+import { authenticate, coordinatorOf, ownOrigin, type AppContext, type Caller } from "./callers.ts";
 import { errorResponse } from "./error-response.ts";
 import * as tickets from "./tickets.ts";
 
@@ -23,10 +23,8 @@ export interface PageCaller extends Caller {
 /** [WP17] Only this deployment's own page, with a ticket that it has asked for. */
 export async function authenticatePage(context: AppContext): Promise<Result<PageCaller, Refusal>> {
   const { req, env } = context;
-  // The runtime routes by Host, so it names this deployment.
-  const own = `${new URL(req.url).protocol}//${req.header("host")}`;
   const origin = { origin: req.header("origin"), fetchSite: req.header("sec-fetch-site") };
-  if (!isFromPage(origin, [own])) return err(forbidden("sockets are not open to other web pages"));
+  if (!isFromPage(origin, [ownOrigin(context)])) return err(forbidden("sockets are not open to other web pages"));
   const holder = await tickets.read(env.SHIM_SIGNING_SECRET, req.header("sec-websocket-protocol") ?? "");
   if (!holder || holder.workspace !== req.param("workspace")) return err(forbidden("a page needs a ticket"));
   const { workspace, credentials, id, expiresAt } = holder;

@@ -23,7 +23,7 @@ export interface Claims {
   readonly expiresAt: number | null;
 }
 
-const prefix = "shim_";
+export const tokenPrefix = "shim_";
 /** The longest machine name, 200 characters of four bytes, makes about 1,400. */
 const maxTokenChars = 2_000;
 
@@ -37,7 +37,7 @@ export async function make(secret: string, claims: Claims, random: Uint8Array): 
     n: toBase64url(random),
   };
   const text = toBase64url(new TextEncoder().encode(JSON.stringify(payload)));
-  return `${prefix}${text}.${await sign(secret, text)}`;
+  return `${tokenPrefix}${text}.${await sign(secret, text)}`;
 }
 
 export async function sign(secret: string, text: string): Promise<string> {
@@ -73,7 +73,9 @@ export async function deriveFirstToken(
 
 /** [WO2] Answers null unless the worker signed it. Only the workspace knows revoked tokens. */
 export async function read(secret: string, token: string): Promise<Claims | null> {
-  const [text = "", signature = "", ...rest] = token.startsWith(prefix) ? token.slice(prefix.length).split(".") : [];
+  const [text = "", signature = "", ...rest] = token.startsWith(tokenPrefix)
+    ? token.slice(tokenPrefix.length).split(".")
+    : [];
   if (token.length > maxTokenChars || rest.length > 0) return null;
   return (await isSigned(secret, text, signature)) ? claimsOf(text) : null;
 }

@@ -143,6 +143,7 @@ it("[CL89] `npm run dev` on a port that is in use names SHIM_DEV_PORT with anoth
 interface Config {
   readonly name: string;
   readonly compatibility_date: string;
+  readonly compatibility_flags: readonly string[];
   readonly migrations: readonly { readonly new_sqlite_classes?: readonly string[] }[];
   readonly durable_objects: { readonly bindings: readonly { readonly name: string; readonly class_name: string }[] };
   readonly queues: {
@@ -182,11 +183,12 @@ it("the coordinator on this machine has the bindings, the queues, the limits and
   expect(declared).toEqual({
     name: config.name,
     compatibilityDate: config.compatibility_date,
+    compatibilityFlags: config.compatibility_flags,
     durableObjects: Object.fromEntries(classes),
     queueProducers: Object.fromEntries(config.queues.producers.map(({ binding, queue }) => [binding, queue])),
     queueConsumers: Object.fromEntries(config.queues.consumers.map((one) => consumer(one))),
     ratelimits: Object.fromEntries(config.ratelimits.map(({ name, ...one }) => [name, one])),
   });
-  const none = { compatibility_flags: [], kv_namespaces: [], d1_databases: [], r2_buckets: [], services: [], vars: {} };
+  const none = { kv_namespaces: [], d1_databases: [], r2_buckets: [], services: [], vars: {} };
   expect(config).toMatchObject(none);
 });

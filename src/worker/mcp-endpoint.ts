@@ -1,0 +1,113 @@
+import { cors } from "hono/cors";
+import type { Next } from "hono";
+import type { Refusal } from "../contract/errors.ts";
+import type { Scope } from "../contract/workspaces.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import {
+  authenticateToken,
+  isRegistrationLimited,
+  ownOrigin,
+  readBearerToken,
+  type AppContext,
+  type TokenCaller,
+} from "./callers.ts";
+import { errorResponse } from "./error-response.ts";
+import { readBody } from "./inputs.ts";
+import { tokenPrefix } from "./tokens.ts";
+import { mcpPath, readOAuthConfig } from "./oauth-config.ts";
+
+export const resourceMetadataPath = "/.well-known/oauth-protected-resource";
+const authorizePath = "/authorize";
+const registerPath = "/oauth/register";
+export const oauthPaths = [authorizePath, registerPath, "/oauth/token", "/.well-known/oauth-authorization-server"];
+
+/** [RM7] Requests of web pages: only of origins that the deployment names, and of its own. */
+export async function onlyListedOrigins(context: AppContext, next: Next): Promise<Response | void> {
+  const origin = context.req.header("origin");
+  if (origin === undefined || listOrigins(context).includes(origin)) return next();
+  const message = `web pages of ${origin} may not call this endpoint; SHIM_MCP_ORIGINS lists those that may`;
+  return errorResponse({ code: "forbidden", message });
+}
+
+export const allowListedOrigins = cors({
+  origin: (origin, context: AppContext) => (listOrigins(context).includes(origin) ? origin : null),
+  allowMethods: ["POST"],
+  allowHeaders: ["authorization", "content-type", "mcp-protocol-version", "mcp-method", "mcp-name"],
+  exposeHeaders: ["www-authenticate"],
+});
+
+function listOrigins(context: AppContext): string[] {
+  const listed = context.env.SHIM_MCP_ORIGINS?.split(",").map((one) => one.trim()) ?? [];
+  return [ownOrigin(context), ...listed];
+}
+
+/** [RM1] [RM2] */
+export async function handleMcp(context: AppContext): Promise<Response> {
+  const caller = await authenticateHolder(context);
+  if (!caller.ok) return refuse(context, caller.error);
+  const { method, raw } = context.req;
+  const body = method === "POST" ? await readBody(context) : null;
+  if (body && !body.ok) return errorResponse(body.error);
+  // The SDK is larger than all else here, and most requests are for other paths.
+  const { serveMcp } = await import("./mcp-server.ts");
+  return serveMcp(caller.value, raw, body?.value.value);
+}
+
+/** [RM2] Asks the workspace each time: a token may have been revoked since. */
+async function authenticateHolder(context: AppContext): Promise<Result<TokenCaller, Refusal>> {
+  const { token, scope } = await readGrant(context);
+  const caller = await authenticateToken(context, token, null);
+  if (!caller.ok) return caller;
+  const { stub, credentials, claims } = caller.value;
+  const valid = await stub.checkToken(credentials);
+  return valid.ok ? ok({ ...caller.value, claims: { ...claims, scope: scope ?? claims.scope } }) : err(valid.error);
+}
+
+/** [RM12] The workspace's own token: the given one, or the one that a grant holds. */
+async function readGrant({ env, req }: AppContext): Promise<{ readonly token: string | null; readonly scope?: Scope }> {
+  const token = readBearerToken({ req });
+  const config = readOAuthConfig(env);
+  if (token === null || token.startsWith(tokenPrefix) || !config) return { token };
+  const { openGrant } = await import("./oauth-server.ts");
+  return (await openGrant(env, config, token)) ?? { token };
+}
+
+/** [RM11] The endpoints of OAuth, of which the library serves all but the page. */
+export async function handleOAuth(context: AppContext): Promise<Response> {
+  const { env, req } = context;
+  const config = readOAuthConfig(env);
+  if (!config) return context.notFound();
+  if (req.path === authorizePath) {
+    const { authorize } = await import("./consent.ts");
+    return authorize(context, config);
+  }
+  const refused = req.path === registerPath ? await isRegistrationLimited(context) : null;
+  if (refused) return errorResponse(refused);
+  const { serverOf } = await import("./oauth-server.ts");
+  return serverOf(config).fetch(req.raw, env, context.executionCtx as ExecutionContext);
+}
+
+/** [RM2] A client learns from it where the metadata of this resource are (RFC 9728). */
+function refuse(context: AppContext, refusal: Refusal): Response {
+  const response = errorResponse(refusal);
+  if (refusal.code !== "unauthenticated") return response;
+  const isInvalid = readBearerToken(context) !== null;
+  const metadata = `resource_metadata="${originOf(context)}${resourceMetadataPath}${mcpPath}"`;
+  response.headers.set("www-authenticate", `Bearer ${isInvalid ? 'error="invalid_token", ' : ""}${metadata}`);
+  return response;
+}
+
+/** [RM2] */
+export function resourceMetadata(context: AppContext): Response {
+  const config = readOAuthConfig(context.env);
+  return Response.json({
+    resource: `${originOf(context)}${mcpPath}`,
+    ...(config && { authorization_servers: [config.issuer] }),
+    bearer_methods_supported: ["header"],
+    resource_name: "SHIM",
+  });
+}
+
+function originOf(context: AppContext): string {
+  return readOAuthConfig(context.env)?.issuer ?? ownOrigin(context);
+}

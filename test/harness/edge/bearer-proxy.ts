@@ -1,0 +1,25 @@
+import { once } from "node:events";
+import { createServer, request } from "node:http";
+import type { AddressInfo } from "node:net";
+import { onTestFinished } from "vitest";
+
+/** Adds a token to each request: for programs that can send none of their own. @returns its address */
+export async function bearerProxy(target: string, token: string): Promise<string> {
+  const { port, hostname } = new URL(target);
+  const server = createServer((from, to) => {
+    const headers = { ...from.headers, authorization: `Bearer ${token}` };
+    const passed = request({ hostname, port, method: from.method, path: from.url, headers }, (answer) => {
+      to.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.pipe(to);
+    });
+    passed.on("error", () => to.destroy());
+    from.pipe(passed);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
