@@ -15,7 +15,7 @@ export interface CommandLine {
   readonly args: readonly string[];
 }
 
-/** What SHIM knows of one client. Pure, and small: the hook process loads all of them. */
+/** One client as SHIM knows it. Pure, and small: the hook process loads all of them. */
 export interface ClientAdapter {
   readonly name: HookClient;
   readonly title: string;
@@ -23,7 +23,7 @@ export interface ClientAdapter {
   readonly verifiedWith: string | null;
   /** Names of the events that SHIM registers, in the client's own words. */
   readonly events: readonly string[];
-  /** What the client's interface does not allow, a sentence each. */
+  /** Limits of the client's interface, a sentence each. */
   readonly lacks: readonly string[];
   /** The client keeps its conversations where SHIM does not read them. */
   readonly isTranscriptUnread?: true;

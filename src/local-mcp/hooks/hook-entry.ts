@@ -1,4 +1,4 @@
-/** `node hook.cjs <Event> [--client <name>]`: always exits with 0, since a hook must never break the client. */
+/** `node hook.cjs <Event> [--client <name>]`; exit code 0: a hook must not break the client. */
 import { writeSync } from "node:fs";
 import * as z from "zod/mini";
 import { adapterOf } from "../../clients/adapters.ts";

@@ -125,10 +125,8 @@ function recordSighting(sql: Sql, runtime: Runtime, context: HookContext): Pick<
     id,
     project,
     cwd,
-    model: input.model ?? null,
-    transcriptPath: input.transcript_path === undefined ? null : pathOf(input.transcript_path),
+    ...clientFacts(input),
     client: clientName,
-    clientVersion: input.client_version ?? null,
     origin: parentId ? "fork" : sourceOf(context),
     parentId,
     owner: client,
@@ -140,6 +138,11 @@ function recordSighting(sql: Sql, runtime: Runtime, context: HookContext): Pick<
     clearPausedFolder(sql, id);
   }
   return { session: before ? session : withTranscriptMark(sql, session), before };
+}
+
+function clientFacts(input: HookInput): Pick<sessions.Sighting, "model" | "clientVersion" | "transcriptPath"> {
+  const { model = null, client_version: clientVersion = null, transcript_path: path } = input;
+  return { model, clientVersion, transcriptPath: path === undefined ? null : pathOf(path) };
 }
 
 function sourceOf({ input }: HookContext): string {

@@ -12,15 +12,10 @@ const maxComplexity = 3;
  * [RT40] [RT41] Sets the model of a small subagent task without a user, where the hook has the
  * whole input of the tool; otherwise advises the user.
  */
-export function routeSubagent(
-  { env, config }: Runtime,
-  { event, input, isDeferred, isLate, clientName }: HookContext,
-  answer: HookAnswer,
-): HookAnswer {
+export function routeSubagent({ env, config }: Runtime, context: HookContext, answer: HookAnswer): HookAnswer {
+  const { event, input, isDeferred } = context;
   const { subagents, smallModel } = config.routing;
-  const isClaudeCodes = clientName === claudeCode.name && input.tool_name === "Agent";
-  const isCall = event === "PreToolUse" && !isLate && isClaudeCodes;
-  const toolInput = isCall ? findSmallTask(input.tool_input) : null;
+  const toolInput = isSubagentCall(context) ? findSmallTask(input.tool_input) : null;
   if (!toolInput) return answer;
   // Hooks of an older configuration have parts of the input, never this one.
   const isWhole = !isDeferred || toolInput["subagent_type"] !== undefined;
@@ -30,6 +25,10 @@ export function routeSubagent(
   }
   const advice = `SHIM: this subagent has a small task; if it names no model, ${smallModel} may do.`;
   return { ...answer, systemMessage: [answer.systemMessage, advice].filter((line) => line !== undefined).join("\n") };
+}
+
+function isSubagentCall({ event, input, isLate, clientName }: HookContext): boolean {
+  return event === "PreToolUse" && !isLate && clientName === claudeCode.name && input.tool_name === "Agent";
 }
 
 /** The tool's input, if it names no model and its prompt is a small task. */

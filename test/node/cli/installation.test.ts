@@ -119,13 +119,13 @@ it("[IP11] uninstall leaves nothing of init, where the clients' files have their
   const home = aCliHome();
   const { io } = byNpx(home);
   write(home.folder, { ".claude/settings.json": "{}\n", ".cache/shim/v8/one": "compiled" });
-  const before = readdirSync(home.folder, { recursive: true }).toSorted();
+  const before = readdirSync(home.folder, { recursive: true }).map(String).toSorted();
   await home.shimWith(io, "init --yes");
   expect(await home.shimWith(io, "uninstall --yes")).toMatchObject(
     printed("removes the copy of SHIM", "SHIM is removed."),
   );
-  expect(readdirSync(home.folder, { recursive: true }).toSorted()).toEqual(
-    before.filter((name) => !String(name).startsWith(".cache")),
+  expect(readdirSync(home.folder, { recursive: true }).map(String).toSorted()).toEqual(
+    before.filter((name) => !name.startsWith(".cache")),
   );
 });
 

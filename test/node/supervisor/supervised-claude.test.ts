@@ -188,7 +188,7 @@ it("[SU5] a usage limit is waited for, as reported by the stream or by the clien
 
 /** Its hooks report that Codex has begun, in the process of this run, and has done something. */
 function codexWorks(rig: SupervisorRig): void {
-  const { env = {}, cwd } = rig.runs.at(-1)!.program;
+  const { env, cwd } = rig.runs.at(-1)!.program;
   const pid = 500 + rig.runs.length;
   rig.runtime.processes.start(pid);
   const runtime = { ...rig.runtime, env };

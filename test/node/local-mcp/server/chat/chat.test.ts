@@ -45,27 +45,6 @@ it("[MC3] where hooks or the environment know the session, the tools work on it,
   expect(output).toMatchObject({ session: "from-the-environment", project });
 });
 
-it("[ID17] the session is named by the client's own variable, not by that of the chat which started the client", async () => {
-  const env = {
-    CLAUDE_CODE_SESSION_ID: "of-claude",
-    COPILOT_AGENT_SESSION_ID: "of-copilot",
-    QWEN_CODE_SESSION_ID: "of-qwen",
-  };
-  const named = async (name: string): Promise<unknown> => sessionOf(await connect(tempRuntime({ env }), { name }));
-  expect(await named("copilot-cli")).toBe("of-copilot");
-  expect(await named("qwen-cli-mcp-client-shim")).toBe("of-qwen");
-  expect(await named("claude-code")).toBe("of-claude");
-});
-
-it("[ID18] a session without hooks has the version of the handshake", async () => {
-  const runtime = tempRuntime();
-  const session = String(await sessionOf(await desktop(runtime)));
-  expect(storedSession(runtime, session)).toMatchObject({
-    client: "claude-ai",
-    clientVersion: expect.stringMatching(/\d/),
-  });
-});
-
 it("[ID14] behind wrappers the tools follow the client's /clear; a process that is no ancestor is not taken for it", async () => {
   const runtime = tempRuntime();
   const claude = new Claude(runtime, { cwd: aProject(), pid: 400 });
