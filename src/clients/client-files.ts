@@ -10,14 +10,26 @@ export interface HookLaunch {
   readonly commandOf: (event: string) => string;
 }
 
+interface HookHandler {
+  readonly type?: string;
+  readonly name?: string;
+  readonly command: string;
+  /** In the client's own unit. */
+  readonly timeout: number;
+}
+
 /** Files are below the user's home folder. */
-interface ClientFiles {
+export interface ClientFiles {
+  /** Command on the PATH. */
+  readonly program: string;
+  /** Variable that moves a folder, with what is in it. */
+  readonly base?: { readonly variable: string; readonly folder: string };
   readonly hooks:
     | {
         readonly file: string;
         /** `groups`: Claude Code's form; `list`: handlers stand directly below their event. */
         readonly form: "groups" | "list";
-        handler(command: string, event: string): object;
+        handler(command: string, event: string): HookHandler;
       }
     | {
         readonly file: string;
@@ -39,7 +51,8 @@ const plainServers = (file: string): ClientFiles["servers"] => ({
 });
 
 /** @param unit of the client's timeouts, in seconds */
-const settings = (file: string, unit = 1): ClientFiles => ({
+const settings = (program: string, file: string, unit = 1): ClientFiles => ({
+  program,
   hooks: {
     file,
     form: "groups",
@@ -58,6 +71,8 @@ const millisecond = 0.001;
 /** Clients that other parts of SHIM install, or that only a project can configure, are not here. */
 export const clientFiles: Partial<Record<HookClient, ClientFiles>> = {
   copilot: {
+    program: "copilot",
+    base: { variable: "COPILOT_HOME", folder: ".copilot" },
     hooks: { file: ".copilot/hooks/shim.json", form: "own", text: copilotHooks },
     servers: {
       file: ".copilot/mcp-config.json",
@@ -66,6 +81,8 @@ export const clientFiles: Partial<Record<HookClient, ClientFiles>> = {
     },
   },
   opencode: {
+    program: "opencode",
+    base: { variable: "XDG_CONFIG_HOME", folder: ".config" },
     hooks: { file: ".config/opencode/plugin/shim.js", form: "own", text: openCodePluginFile },
     servers: {
       file: ".config/opencode/opencode.json",
@@ -73,10 +90,11 @@ export const clientFiles: Partial<Record<HookClient, ClientFiles>> = {
       entry: (command, args) => ({ type: "local", command: [command, ...args], enabled: true }),
     },
   },
-  qwen: settings(".qwen/settings.json"),
-  gemini: settings(".gemini/settings.json", millisecond),
-  tabnine: settings(".tabnine/agent/settings.json", millisecond),
+  qwen: settings("qwen", ".qwen/settings.json"),
+  gemini: settings("gemini", ".gemini/settings.json", millisecond),
+  tabnine: settings("tabnine", ".tabnine/agent/settings.json", millisecond),
   cursor: {
+    program: "cursor-agent",
     hooks: {
       file: ".cursor/hooks.json",
       form: "list",
@@ -84,7 +102,7 @@ export const clientFiles: Partial<Record<HookClient, ClientFiles>> = {
     },
     servers: plainServers(".cursor/mcp.json"),
   },
-  codebuddy: { ...settings(".codebuddy/settings.json"), servers: null },
+  codebuddy: { ...settings("codebuddy", ".codebuddy/settings.json"), servers: null },
 };
 
 function copilotHooks({ commandOf }: HookLaunch): string {

@@ -1,5 +1,7 @@
+import { adapterOf } from "../clients/adapters.ts";
+import { clientFiles, type ClientFiles } from "../clients/client-files.ts";
 import { codex } from "../clients/codex.ts";
-import { shellWord, type Launch } from "../platform/launch.ts";
+import { groupedHooks, listedHooks, ownHooks, type HookList } from "./hook-lists.ts";
 import { jsonServers, tomlServers, type ServerList } from "./server-lists.ts";
 import type { Handler } from "./settings-edits.ts";
 import type { ClientName } from "./targets.ts";
@@ -7,38 +9,42 @@ import type { ClientName } from "./targets.ts";
 /** How the files of one client hold SHIM's entries. */
 export interface ClientFormat {
   readonly servers: ServerList;
-  /** Hooks that are one process for each event; null: the client has none, or is Claude Code. */
-  readonly hooks: ProcessHooks | null;
-}
-
-export interface ProcessHooks {
-  readonly events: readonly string[];
-  handler(launch: Launch, platform: NodeJS.Platform, event: string): Handler;
+  /** Absent in Claude Desktop, and different in Claude Code: null. */
+  readonly hooks: HookList | null;
 }
 
 export function formatOf(client: ClientName): ClientFormat {
-  return formats[client];
+  return own[client] ?? formatOfFiles(client);
 }
 
-const formats: Readonly<Record<ClientName, ClientFormat>> = {
+const own: Partial<Record<ClientName, ClientFormat>> = {
   "claude-desktop": { servers: jsonServers(), hooks: null },
-  "claude-code": { servers: jsonServers({ type: "stdio" }), hooks: null },
+  "claude-code": {
+    servers: jsonServers({ entry: (command, args) => ({ type: "stdio", command, args }) }),
+    hooks: null,
+  },
   codex: {
     servers: tomlServers,
-    hooks: {
-      events: codex.events,
-      handler: (launch, platform, event) => ({
-        command: shellCommand(launch, platform, [event, "--client", codex.name]),
-        timeout: codexTimeouts[event] ?? 10,
-      }),
-    },
+    hooks: groupedHooks(codex.name, codex.events, (command, event) => ({
+      type: "command",
+      command,
+      timeout: codexTimeouts[event] ?? 10,
+    })),
   },
 };
 
 /** Seconds. Codex cuts longer ones for the end of a session, and says so with each run. */
 const codexTimeouts: Readonly<Record<string, number>> = { SessionStart: 15, SessionEnd: 3 };
 
-function shellCommand({ node, hookScript }: Launch, platform: NodeJS.Platform, args: readonly string[]): string {
-  const word = platform === "win32" ? (text: string): string => `"${text}"` : shellWord;
-  return [word(node), word(hookScript), ...args].join(" ");
+function formatOfFiles(client: ClientName): ClientFormat {
+  const adapter = adapterOf(client);
+  const files = adapter && clientFiles[adapter.name];
+  if (!adapter || !files?.servers) throw new Error(`nothing is known of the files of ${client}`);
+  return { servers: jsonServers(files.servers), hooks: hooksOf(adapter.name, adapter.events, files.hooks) };
+}
+
+function hooksOf(client: string, events: readonly string[], hooks: ClientFiles["hooks"]): HookList {
+  if (hooks.form === "own") return ownHooks(client, events, hooks);
+  const handler = (command: string, event: string): Handler => hooks.handler(command, event);
+  return hooks.form === "list" ? listedHooks(client, events, handler) : groupedHooks(client, events, handler);
 }

@@ -50,9 +50,16 @@ export interface Command {
 
 export function parseCommand(value: unknown): Command | null {
   if (!isRecord(value)) return null;
-  const { command, args = [] } = value;
+  const { args = [] } = value;
+  const command = value["command"];
+  // OpenCode has one list for both.
+  if (isTexts(command)) return { command: command[0] ?? "", args: command.slice(1) };
   if (typeof command !== "string" || !Array.isArray(args)) return null;
-  return args.every((arg) => typeof arg === "string") ? { command, args } : null;
+  return isTexts(args) ? { command, args } : null;
+}
+
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((text) => typeof text === "string");
 }
 
 const program = /(^|[\\/])(shim(\.mjs|\.cmd|\.exe)?|shim-mcp(@[^\\/]*)?)$/;

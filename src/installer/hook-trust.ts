@@ -7,6 +7,7 @@ import { messageOf } from "../shared/error.ts";
 import { asObject, listAt, objectAt, parseObject, textAt, type JsonObject } from "../shared/json-fields.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { formatOf } from "./client-formats.ts";
+import { hookCommandLine } from "./hook-lists.ts";
 import type { ClientTarget } from "./targets.ts";
 
 /**
@@ -31,7 +32,7 @@ export interface TrustSource {
 export function trustSource(target: ClientTarget, launch: Launch, env: TrustSource["env"]): TrustSource | null {
   const { hooks } = formatOf(target.client);
   if (target.client !== "codex" || hooks === null) return null;
-  const commands = hooks.events.map((event) => hooks.handler(launch, target.platform, event).command);
+  const commands = hooks.events.map((event) => hookCommandLine(launch, target.platform, event, target.client));
   return { target, env, commands };
 }
 

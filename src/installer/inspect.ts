@@ -9,7 +9,7 @@ import { hookDelivery } from "./plan.ts";
 import { enabledPlugins, installedPlugins, type InstalledPlugin } from "./plugins.ts";
 import { isNameTaken } from "./server-lists.ts";
 import * as settings from "./settings-edits.ts";
-import { pathOf, type ClientTarget } from "./targets.ts";
+import { isSetUpUnasked, pathOf, type ClientTarget } from "./targets.ts";
 
 /** Findings with their severity. */
 const severities = {
@@ -65,8 +65,11 @@ interface Inspection extends Reading {
   /** All that the client may have hooks for. */
   readonly events: readonly string[];
   readonly hookedEvents: readonly string[];
+  readonly handlersOf: (event: string) => readonly unknown[];
   readonly plugins: readonly InstalledPlugin[];
 }
+
+const claudeHooks = { events: hookEvents, problem: settings.shapeProblem, handlers: settings.ourHandlers };
 
 /** [IN12] [IN13] Reads only. */
 export function inspect(target: ClientTarget, context: InspectContext): Finding[] {
@@ -81,8 +84,7 @@ export function inspect(target: ClientTarget, context: InspectContext): Finding[
     });
   const reading = { ...context, target, add };
   const { servers: list, hooks } = formatOf(target.client);
-  const events = hooks?.events ?? hookEvents;
-  const hooksProblem = (text: string): string | null => settings.shapeProblem(text, events);
+  const { events, problem: hooksProblem, handlers: handlersIn } = hooks ?? claudeHooks;
   const servers = readSound(reading, target.serversFile, list.problem);
   const settingsText = target.settingsFile === null ? "" : readSound(reading, target.settingsFile, hooksProblem);
   if (servers === null || settingsText === null) return findings;
@@ -92,7 +94,8 @@ export function inspect(target: ClientTarget, context: InspectContext): Finding[
     settingsText,
     ourServers: list.ours(servers),
     events,
-    hookedEvents: events.filter((event) => settings.ourHooks(settingsText, event).length > 0),
+    hookedEvents: events.filter((event) => handlersIn(settingsText, event).length > 0),
+    handlersOf: (event) => handlersIn(settingsText, event),
     plugins: listPlugins(reading, settingsText),
   };
   checkPresence(inspection);
@@ -145,7 +148,7 @@ function checkPresence(inspection: Inspection): void {
   if (isNameTaken(formatOf(target.client).servers, servers))
     add("name_taken", 'another MCP server is named "shim"', "Rename or remove it, then run `shim init`.");
   if (ourServers.length + hookedEvents.length > 0) checkComplete(inspection);
-  else if (!plugin) add("not_installed", "SHIM is not installed", "Run `shim init`.");
+  else if (!plugin && isSetUpUnasked(target.client)) add("not_installed", "SHIM is not installed", "Run `shim init`.");
 }
 
 function checkComplete(inspection: Inspection): void {
@@ -178,8 +181,8 @@ function checkDelivery({ settingsText, add }: Inspection, { server, version }: s
   else add("hooks_by_process", slowText, rerunInit);
 }
 
-function checkDoubled({ events, ourServers, hookedEvents, settingsText, plugins, add }: Inspection): void {
-  const doubledEvents = events.filter((event) => isDoubled(settings.ourHandlers(settingsText, event)));
+function checkDoubled({ events, ourServers, hookedEvents, handlersOf, plugins, add }: Inspection): void {
+  const doubledEvents = events.filter((event) => isDoubled(handlersOf(event)));
   if (ourServers.length > 1)
     add("doubled", `SHIM is installed as several MCP servers: ${ourServers.join(", ")}`, rerunInit);
   if (doubledEvents.length > 0) add("doubled", `SHIM has several hooks for ${doubledEvents.join(", ")}`, rerunInit);
@@ -205,10 +208,10 @@ function doubledFix({ key, project }: InstalledPlugin): string {
 }
 
 function checkCommands(inspection: Inspection): void {
-  const { target, events, servers, ourServers, settingsText, launch, exists, add } = inspection;
+  const { target, events, servers, ourServers, handlersOf, launch, exists, add } = inspection;
   const entries = [
     ...ourServers.map((name) => formatOf(target.client).servers.entry(servers, name)),
-    ...events.flatMap((event) => settings.ourHandlers(settingsText, event)),
+    ...events.flatMap(handlersOf),
   ];
   const expected = new Set([launch.script, launch.hookScript]);
   for (const script of distinct(entries.map(findScript))) {

@@ -10,8 +10,14 @@ export function nameTaken(path: string): ClientRefusal {
   return refusal("name_taken", path, text);
 }
 
-export function serverEdit(file: FileText, { client }: ClientTarget, launch: Launch): FileEdit | null {
-  const { servers } = formatOf(client);
-  const verb = servers.ours(file.text).length > 0 ? "corrects" : "adds";
-  return toEdit(file, servers.add(file.text, launch), [`${verb} the MCP server "${serverName}"`]);
+export function serverEdit(file: FileText, target: ClientTarget, launch: Launch): FileEdit | null {
+  const after = formatOf(target.client).servers.add(file.text, launch);
+  return toEdit(file, after, serverSummary(file, target, after));
+}
+
+/** Empty where nothing changes. */
+export function serverSummary({ text }: FileText, { client }: ClientTarget, after: string): string[] {
+  if (after === text) return [];
+  const verb = formatOf(client).servers.ours(text).length > 0 ? "corrects" : "adds";
+  return [`${verb} the MCP server "${serverName}"`];
 }

@@ -27,26 +27,43 @@ function namesOfOurs(servers: unknown): string[] {
   return isRecord(servers) ? Object.keys(servers).filter((name) => isOurServer(servers[name])) : [];
 }
 
-/** @param more what an entry has besides its command */
-export function jsonServers(more: object = {}): ServerList {
-  const key = "mcpServers";
+interface JsonServers {
+  readonly key?: string;
+  readonly entry?: (command: string, args: readonly string[]) => object;
+}
+
+export function jsonServers({
+  key = "mcpServers",
+  entry: entryOf = (command, args) => ({ command, args }),
+}: JsonServers = {}): ServerList {
   const ours = (text: string): string[] => namesOfOurs(json.valueAt(text, [key]));
   return {
-    problem: shapeProblem,
+    problem: (text) => shapeProblem(text) ?? listProblem(text, key),
     ours,
     entry: (text, name) => json.valueAt(text, [key, name]),
     add(text, launch) {
       const expected = serverCommand(launch);
       const [first, ...others] = ours(text);
-      if (first === undefined) return json.set(text, [key, serverName], { ...more, ...expected });
+      if (first === undefined) return json.set(text, [key, serverName], entryOf(expected.command, expected.args));
       const single = others.reduce((rest, name) => json.remove(rest, [key, name]), text);
-      return updateCommand(single, [key, first], expected);
+      // OpenCode has one list for the command and its arguments.
+      if (!Array.isArray(json.valueAt(single, [key, first, "command"])))
+        return updateCommand(single, [key, first], expected);
+      const words = [expected.command, ...expected.args];
+      const isSame = JSON.stringify(json.valueAt(single, [key, first, "command"])) === JSON.stringify(words);
+      return isSame ? single : json.set(single, [key, first, "command"], words);
     },
     remove(text, original) {
       const rest = ours(text).reduce((left, name) => json.remove(left, [key, name]), text);
       return rest === text ? text : removeIfEmptied(rest, [key], original);
     },
   };
+}
+
+function listProblem(text: string, key: string): string | null {
+  const value = json.valueAt(text, [key]);
+  if (value === undefined || isRecord(value)) return null;
+  return `has an unexpected "${key}". Correct it and try again; nothing was changed.`;
 }
 
 export const tomlServers: ServerList = {

@@ -87,10 +87,16 @@ function withToolHook(text: string, event: HookEvent, expected: readonly object[
 function withProcessHook(text: string, event: HookEvent, launch: Launch): string {
   const tools = ourHooks(text, event).filter((hook) => isHookToolHandler(json.valueAt(text, handlerPath(event, hook))));
   const rest = removeHandlers(text, event, tools);
-  return withHandler(rest, event, { ...hookCommand(launch, event), timeout: hookTimeout(event) });
+  return withHandler(rest, event, {
+    type: "command",
+    ...hookCommand(launch, event),
+    timeout: hookTimeout(event),
+  });
 }
 
 export interface Handler {
+  readonly type?: string;
+  readonly name?: string;
   readonly command: string;
   readonly args?: readonly string[];
   /** In the client's own unit. */
@@ -98,26 +104,25 @@ export interface Handler {
 }
 
 /** [IN5] A new one has a group of its own behind all others; an old one stays where it is. */
-export function withHandler(text: string, event: string, { command, args, timeout }: Handler): string {
+export function withHandler(text: string, event: string, handler: Handler): string {
+  const { command, args } = handler;
   const [first, ...others] = ourHooks(text, event);
-  const words = args === undefined ? { command } : { command, args };
-  if (!first) return json.append(text, ["hooks", event], { hooks: [{ type: "command", ...words, timeout }] });
+  if (!first) return json.append(text, ["hooks", event], { hooks: [handler] });
   const single = removeHandlers(text, event, others);
   return updateCommand(single, handlerPath(event, first), { command, args: args ?? [] });
 }
 
-/** Tells a person what is done to the hooks. */
-export function hooksSummary(before: string, after: string, events: readonly string[] = hookEvents): string {
-  const added = events.filter((event) => !hasHook(before, event) && hasHook(after, event));
-  const parts = [
-    added.length > 0 && `adds hooks for ${added.join(", ")}`,
-    events.some((event) => hasHook(before, event)) && "corrects SHIM's hooks",
-  ];
+/** A line for a person. */
+export function hooksSummary(
+  before: string,
+  after: string,
+  events: readonly string[] = hookEvents,
+  handlers: (text: string, event: string) => readonly unknown[] = ourHandlers,
+): string {
+  const had = events.filter((event) => handlers(before, event).length > 0);
+  const added = events.filter((event) => !had.includes(event) && handlers(after, event).length > 0);
+  const parts = [added.length > 0 && `adds hooks for ${added.join(", ")}`, had.length > 0 && "corrects SHIM's hooks"];
   return parts.filter((part) => part !== false).join("; ");
-}
-
-function hasHook(text: string, event: string): boolean {
-  return ourHooks(text, event).length > 0;
 }
 
 export function removeHooks(text: string, original: string, events: readonly string[] = hookEvents): string {

@@ -1,8 +1,16 @@
 import { posix, win32 } from "node:path";
+import { adapterOf } from "../clients/adapters.ts";
+import { clientFiles, type ClientFiles } from "../clients/client-files.ts";
 import { codex } from "../clients/codex.ts";
 
-export const clientNames = ["claude-desktop", "claude-code", "codex"] as const;
+const fileClients = ["copilot", "opencode", "qwen", "gemini", "tabnine", "cursor"] as const;
+export const clientNames = ["claude-desktop", "claude-code", "codex", ...fileClients] as const;
 export type ClientName = (typeof clientNames)[number];
+
+/** [IN36] False for a client that is known from its documentation alone: set up only by name. */
+export function isSetUpUnasked(client: ClientName): boolean {
+  return client === "claude-desktop" || (adapterOf(client)?.verifiedWith ?? null) !== null;
+}
 
 /** Installed client and its settings files, which may not exist yet. */
 export interface ClientTarget {
@@ -26,7 +34,8 @@ export interface Machine {
 
 /** [IN1] [IN2] [IN32] A machine can have several Claude Desktops. */
 export function detect(machine: Machine): ClientTarget[] {
-  const others = [claudeCodeTarget(machine), codexTarget(machine)];
+  const ofFiles = fileClients.map((client) => fileTarget(machine, client));
+  const others = [claudeCodeTarget(machine), codexTarget(machine), ...ofFiles];
   return [...desktopTargets(machine), ...others.filter((target) => target !== null)];
 }
 
@@ -124,6 +133,27 @@ function codexTarget(machine: Machine): ClientTarget | null {
     settingsFile: path.join(folder, "hooks.json"),
     pluginsFolder: null,
   };
+}
+
+/** [IN36] */
+function fileTarget(machine: Machine, client: (typeof fileClients)[number]): ClientTarget | null {
+  const files = clientFiles[client];
+  if (!files?.servers) return null;
+  const settingsFile = fileOf(machine, files, files.hooks.file);
+  const serversFile = fileOf(machine, files, files.servers.file);
+  const folder = fileOf(machine, files, files.hooks.file.split("/").slice(0, -1).join("/"));
+  const path = pathOf(machine.platform);
+  const isThere = [path.dirname(serversFile), folder].some(machine.exists) || isOnPath(machine, files.program);
+  if (!isThere) return null;
+  const label = adapterOf(client)?.title ?? client;
+  return { client, platform: machine.platform, label, serversFile, settingsFile, pluginsFolder: null };
+}
+
+function fileOf({ platform, env, homedir }: Machine, { base }: ClientFiles, file: string): string {
+  const moved = base && env[base.variable];
+  return moved
+    ? pathOf(platform).join(moved, ...file.slice(base.folder.length + 1).split("/"))
+    : pathOf(platform).join(homedir, ...file.split("/"));
 }
 
 function isOnPath(machine: Machine, name: string): boolean {

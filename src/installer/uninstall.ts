@@ -2,7 +2,8 @@ import type { TelemetrySettings } from "../contract/config.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { hashOf, type Backup, type BackupFile } from "./backups.ts";
 import type { ClientRefusal } from "./client-files.ts";
-import { formatOf, type ProcessHooks } from "./client-formats.ts";
+import { formatOf } from "./client-formats.ts";
+import type { HookList } from "./hook-lists.ts";
 import * as json from "./json-text.ts";
 import { toEdit, type FileEdit, type FileText, type Plan, type PlanContext } from "./file-edits.ts";
 import { load, type ClientTexts } from "./plan.ts";
@@ -42,21 +43,26 @@ export function planUninstall(target: ClientTarget, context: UninstallContext): 
 /** [IN34] The trust in the hooks stands beside the servers. */
 function planProcessHooksRemoval(
   target: ClientTarget,
-  hooks: ProcessHooks,
+  hooks: HookList,
   { read, backups }: UninstallContext,
 ): Result<Plan, ClientRefusal> {
   const loaded = loadHookTexts(target, hooks, read);
   if (!loaded.ok) return loaded;
-  const { servers, hooks: current } = loaded.value;
+  const { servers, hooks: current, isOne } = loaded.value;
   const list = formatOf(target.client).servers;
-  const trusted = trustKeys(current, hooks.events);
+  const trusted = target.client === "codex" ? trustKeys(current, hooks.events) : [];
   const withoutServer: RemoveEntries = (text, original) => withoutTrust(list.remove(text, original), trusted, original);
+  const withoutHooks: RemoveEntries = (text, original) => {
+    const isThere = hooks.events.some((event) => hooks.handlers(text, event).length > 0);
+    return isThere ? hooks.remove(text, original) : text;
+  };
   const without = removeEntries(current, backups, (text, original) =>
-    settings.removeHooks(text, original, hooks.events),
+    withoutHooks(isOne ? list.remove(text, original) : text, original),
   );
+  const what = isOne ? "removes the MCP server and the hooks" : "removes the hooks";
   const edits = [
-    editServers(servers, backups, withoutServer),
-    toEdit(current, without.text, [`removes the hooks${without.how}`]),
+    isOne ? null : editServers(servers, backups, withoutServer),
+    toEdit(current, without.text, [`${what}${without.how}`]),
   ];
   return ok({ action: "uninstall", target, edits: edits.filter((edit) => edit !== null), notes: [] });
 }
@@ -160,5 +166,6 @@ function listInstalls(path: string, backups: readonly Backup[]): BackupFile[] {
 }
 
 function isEmptied(text: string): boolean {
+  if (text === "") return true;
   return json.isStrict(text) && Object.keys(json.valueAt(text, []) ?? {}).length === 0;
 }

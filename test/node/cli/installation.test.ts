@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { Io } from "#src/cli/io.ts";
+import { clientNames } from "#src/installer/targets.ts";
 import { isTemporary, originOf } from "#src/platform/origin.ts";
 import { parsePs } from "#src/platform/processes.ts";
 import { withoutPersonal } from "#src/cli/commands/care/self-test/report.ts";
@@ -185,7 +186,7 @@ it("[IP6] bash completes commands, options and their values", async () => {
   expect(complete("shim", "un")).toEqual(["uninstall"]);
   expect(complete("shim", "task", "sub")).toEqual(["submit"]);
   expect(complete("shim", "task", "submit", "--prio")).toEqual(["--priority"]);
-  expect(complete("shim", "init", "--client", "")).toEqual(["claude-code", "claude-desktop"]);
+  expect(complete("shim", "init", "--client", "")).toEqual([...clientNames]);
   expect(complete("shim", "completion", "")).toEqual(expect.arrayContaining(["bash", "zsh", "fish"]));
   expect(complete("shim", "sessions", "show", "5f0e", "--j")).toEqual(["--json"]);
 });
@@ -202,7 +203,7 @@ it.skipIf(!has("zsh"))("[IP6] zsh completes commands with their descriptions (ne
   };
   expect(complete("shim", "task", "")).toContainEqual(expect.stringMatching(/^submit:/));
   expect(complete("shim", "")).toContainEqual(expect.stringMatching(/^doctor:check everything/));
-  expect(complete("shim", "init", "--client", "")).toEqual(["claude-code", "claude-desktop"]);
+  expect(complete("shim", "init", "--client", "")).toEqual([...clientNames]);
 });
 
 it.skipIf(!has("fish"))("[IP6] fish completes commands with their descriptions (needs fish)", async () => {
@@ -215,7 +216,7 @@ it.skipIf(!has("fish"))("[IP6] fish completes commands with their descriptions (
     return execFileSync("fish", ["--no-config", "-c", script], { encoding: "utf8", env }).trim().split("\n");
   };
   expect(complete("shim task sub")).toEqual([expect.stringMatching(/^submit\t/)]);
-  expect(complete("shim init --client ").map((line) => line.split("\t")[0])).toEqual(["claude-code", "claude-desktop"]);
+  expect(complete("shim init --client ").map((line) => line.split("\t")[0])).toEqual(clientNames.toSorted());
   expect(complete("shim doctor --sel")).toEqual([expect.stringMatching(/^--self-test\t/)]);
 });
 

@@ -42,8 +42,8 @@ it("[CL25] each session has one state: alive, incomplete, empty, finished, offer
 it("[CL25] sessions are listed newest first, for people with short ids and ages, filtered by project and limit", async () => {
   const home = aSeededHome();
   const text = (await home.shim("sessions")).out;
-  expect(text).toMatch(/^ID +STATE +SEEN +SAVED +CHECKPOINTS +PROJECT +TITLE\n/);
-  expect(text).toMatch(/bbbb2222 +incomplete +60 s ago +60 s ago +1 +~\/project +work of bbbb/);
+  expect(text).toMatch(/^ID +STATE +CLIENT +SEEN +SAVED +CHECKPOINTS +PROJECT +TITLE\n/);
+  expect(text).toMatch(/bbbb2222 +incomplete +Claude Code +60 s ago +60 s ago +1 +~\/project +work of bbbb/);
   const other = await home.shim("sessions --project ../other --json");
   expect(Object.keys(statesOf(other.json()))).toEqual([ids.elsewhere]);
   expect((await home.shim("sessions --project nowhere")).out).toContain("No sessions in ");

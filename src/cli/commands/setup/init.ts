@@ -15,7 +15,7 @@ import {
   type TelemetryRequest,
 } from "../../../installer/telemetry-settings.ts";
 import { lastingLaunch, makeCopy, planCopy } from "../../../installer/program-copy.ts";
-import { clientNames, detect, type ClientTarget } from "../../../installer/targets.ts";
+import { clientNames, detect, isSetUpUnasked, type ClientTarget } from "../../../installer/targets.ts";
 import { planUninstall } from "../../../installer/uninstall.ts";
 import { homeFrom } from "../../../platform/paths.ts";
 import { failed, notFound, wrongUsage, type CommandError, type CliResult } from "../../answer.ts";
@@ -128,7 +128,9 @@ function prepare(cli: Cli, options: InitOptions, action: Action): CliResult<Prep
   if (action === "install" && missing !== undefined) {
     return failed("not_built", `${missing} is missing. In a clone run: npm ci && npm run build`);
   }
-  const targets = detect(machine).filter((target) => options.client === undefined || target.client === options.client);
+  const targets = detect(machine).filter(({ client }) =>
+    options.client === undefined ? action === "uninstall" || isSetUpUnasked(client) : client === options.client,
+  );
   const { link, linkNote } = planLinkChange(cli, options, action);
   const own = ownFolders(cli, options, action);
   const isOwnLeft = action === "uninstall" && (link !== null || own.length > 0);

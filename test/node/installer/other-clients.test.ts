@@ -1,0 +1,145 @@
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { expect, it } from "vitest";
+import { adapterOf } from "#src/clients/adapters.ts";
+import { readText } from "#src/installer/client-files.ts";
+import { inspect } from "#src/installer/inspect.ts";
+import { detect, isSetUpUnasked, type ClientName, type ClientTarget, type Machine } from "#src/installer/targets.ts";
+import { aClientHome, launch, type ClientHome } from "#harness/machine/client-home.ts";
+
+const clients = ["copilot", "opencode", "qwen", "gemini", "tabnine", "cursor"] as const;
+
+function machineOf(home: ClientHome, env: Machine["env"] = {}): Machine {
+  return { platform: "linux", env, homedir: home.folder, exists: existsSync, list: () => [] };
+}
+
+function targetOf(home: ClientHome, client: ClientName, env?: Machine["env"]): ClientTarget {
+  const found = detect(machineOf(home, env)).find((target) => target.client === client);
+  if (!found) throw new Error(`${client} was not found`);
+  return found;
+}
+
+/** A home in which the client has been started once. */
+function aHomeWith(client: (typeof clients)[number]): { readonly home: ClientHome; readonly target: ClientTarget } {
+  const home = aClientHome();
+  const folders = { copilot: ".copilot", opencode: ".config/opencode", tabnine: ".tabnine/agent" };
+  mkdirSync(join(home.folder, { ...folders, qwen: ".qwen", gemini: ".gemini", cursor: ".cursor" }[client]), {
+    recursive: true,
+  });
+  return { home, target: targetOf(home, client) };
+}
+
+const commandOf = (event: string, client: string): string =>
+  `/opt/node/bin/node /src/shim/dist/hook.cjs ${event} --client ${client}`;
+
+function isThere(path: string): boolean {
+  return path.startsWith("/src/shim") || existsSync(path);
+}
+
+function findings(home: ClientHome, target: ClientTarget): string[] {
+  const nodes = { nodeVersion: () => "v24.0.0", minNodeVersion: [22, 16] as const };
+  return inspect(target, { read: readText, exists: isThere, ...nodes, launch, claudeVersion: null }).map(
+    ({ code }) => code,
+  );
+}
+
+it("[IN36] every client gets its hooks and the server; twice is once, and removal leaves no file", () => {
+  for (const client of clients) {
+    const { home, target } = aHomeWith(client);
+    const before = readdirSync(home.folder, { recursive: true }).map(String).toSorted();
+    expect(findings(home, target), client).toEqual(isSetUpUnasked(client) ? ["not_installed"] : []);
+    home.install(target);
+    const texts = [target.serversFile, target.settingsFile ?? ""].map((path) => home.read(path) ?? "");
+    expect(texts[0], client).toContain("shim.mjs");
+    for (const event of client === "opencode" ? [] : (adapterOf(client)?.events ?? []))
+      expect(texts[1], client).toContain(JSON.stringify(commandOf(event, client)).slice(1, -1));
+    expect(home.install(target).edits, client).toEqual([]);
+    expect(findings(home, target), client).toEqual(["installed"]);
+    home.uninstall(target);
+    const own = new Set([target.serversFile, target.settingsFile ?? ""].map((path) => dirname(path)));
+    expect(namesIn(home, own), client).toEqual(before.filter((name) => !own.has(join(home.folder, name))));
+  }
+});
+
+/** What the home has beside SHIM's own files and these folders. */
+function namesIn({ folder }: ClientHome, left: ReadonlySet<string>): string[] {
+  const names = readdirSync(folder, { recursive: true }).map(String);
+  return names.filter((name) => !name.startsWith("shim") && !left.has(join(folder, name))).toSorted();
+}
+
+interface Written {
+  readonly servers: unknown;
+  readonly hooks: unknown;
+}
+
+function written(client: (typeof clients)[number]): Written {
+  const { home, target } = aHomeWith(client);
+  home.install(target);
+  const read = (path: string): unknown => JSON.parse(home.read(path) ?? "");
+  return { servers: read(target.serversFile), hooks: client === "opencode" ? null : read(target.settingsFile ?? "") };
+}
+
+it("[IN36] forms and units are the client's own, and servers stand in its own list", () => {
+  const server = { command: launch.node, args: [launch.script, "mcp"] };
+  expect(written("qwen").hooks).toMatchObject({
+    hooks: { Stop: [{ hooks: [{ type: "command", name: "shim", command: commandOf("Stop", "qwen"), timeout: 10 }] }] },
+    mcpServers: { shim: server },
+  });
+  expect(written("gemini").hooks).toMatchObject({ hooks: { BeforeTool: [{ hooks: [{ timeout: 10_000 }] }] } });
+  expect(written("cursor")).toMatchObject({
+    servers: { mcpServers: { shim: server } },
+    hooks: { version: 1, hooks: { stop: [{ command: commandOf("stop", "cursor"), timeout: 10 }] } },
+  });
+  expect(written("copilot")).toMatchObject({
+    servers: { mcpServers: { shim: { type: "local", ...server, tools: ["*"] } } },
+    hooks: { version: 1, hooks: { Stop: [{ bash: commandOf("Stop", "copilot") }] } },
+  });
+  expect(written("opencode").servers).toEqual({
+    mcp: { shim: { type: "local", command: [launch.node, launch.script, "mcp"], enabled: true } },
+  });
+});
+
+it("[IN5] [IN10] the user's own entries stay, those of another copy are corrected, and a changed file loses SHIM's alone", () => {
+  const { home, target } = aHomeWith("qwen");
+  const mine =
+    '{\n  // mine\n  "model": { "name": "x" },\n  "hooks": { "Stop": [{ "hooks": [{ "type": "command", "command": "say done" }] }] }\n}\n';
+  home.write(target.serversFile, mine);
+  home.install(target, { ...launch, hookScript: "/old/dist/hook.cjs", script: "/old/bin/shim.mjs" });
+  home.install(target);
+  const text = home.read(target.serversFile) ?? "";
+  expect(text).toContain("// mine");
+  expect(text).toContain("say done");
+  expect(text).not.toContain("/old/");
+  home.write(target.serversFile, text.replace('"x"', '"y"'));
+  home.uninstall(target);
+  expect(home.read(target.serversFile)).toBe(mine.replace('"x"', '"y"'));
+  const { home: other, target: cursor } = aHomeWith("cursor");
+  other.write(cursor.settingsFile ?? "", '{ "version": 1, "hooks": { "stop": [{ "command": "say done" }] } }');
+  other.install(cursor, { ...launch, hookScript: "/old/dist/hook.cjs" });
+  other.install(cursor);
+  const hooks = JSON.parse(other.read(cursor.settingsFile ?? "") ?? "") as { hooks: { stop: object[] } };
+  expect(hooks.hooks.stop).toMatchObject([{ command: "say done" }, { command: commandOf("stop", "cursor") }]);
+  other.uninstall(cursor);
+  expect(other.read(cursor.settingsFile ?? "")).toBe(
+    '{ "version": 1, "hooks": { "stop": [{ "command": "say done" }] } }',
+  );
+});
+
+it("[IN37] a file of SHIM's name that somebody else wrote is refused, and nothing is changed", () => {
+  const { home, target } = aHomeWith("copilot");
+  home.write(target.settingsFile ?? "", '{ "version": 1 }\n');
+  const plan = home.planInstall(target);
+  expect(plan).toMatchObject({ ok: false, error: { message: expect.stringContaining("was not written by SHIM") } });
+  expect(existsSync(target.serversFile)).toBe(false);
+});
+
+it("[IN36] folders that the environment moves are followed", () => {
+  const { home } = aHomeWith("copilot");
+  const moved = join(home.folder, "elsewhere");
+  mkdirSync(join(moved, "opencode"), { recursive: true });
+  expect(targetOf(home, "copilot", { COPILOT_HOME: moved }).settingsFile).toBe(join(moved, "hooks", "shim.json"));
+  expect(targetOf(home, "opencode", { XDG_CONFIG_HOME: moved })).toMatchObject({
+    serversFile: join(moved, "opencode", "opencode.json"),
+    settingsFile: join(moved, "opencode", "plugin", "shim.js"),
+  });
+});
