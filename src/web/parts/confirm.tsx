@@ -16,19 +16,12 @@ export interface Action {
   readonly done: string;
 }
 
-interface Asked {
-  readonly action: Action;
-  /** Each time that it is asked is another request. */
-  readonly requestId: string;
-}
-
-const asked = signal<Asked | null>(null);
+/** Each time that an action is asked for is another request. */
+const asked = signal<{ action: Action; requestId: string } | null>(null);
 
 /** [WP8] Shows the effect of an action, and asks once. */
 export function ActionButton({ action, label }: { action: Action; label?: string }): JSX.Element {
-  const ask = (): void => {
-    asked.value = { action, requestId: crypto.randomUUID() };
-  };
+  const ask = (): void => void (asked.value = { action, requestId: crypto.randomUUID() });
   return (
     <button type="button" class={action.isFinal ? "final" : ""} onClick={ask}>
       {label ?? action.verb}
@@ -50,7 +43,7 @@ export function ConfirmDialog(): JSX.Element | null {
   return asked.value && <Question key={asked.value.requestId} {...asked.value} />;
 }
 
-function Question({ action, requestId }: Asked): JSX.Element {
+function Question({ action, requestId }: { action: Action; requestId: string }): JSX.Element {
   const dialog = useRef<HTMLDialogElement>(null);
   const [state, setState] = useState<{ isRunning: boolean; trouble: string | null }>(idle);
   // Before the next key: one pressed meanwhile would be for the page behind.
