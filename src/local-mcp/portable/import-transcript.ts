@@ -19,15 +19,18 @@ export interface ImportedTranscript extends TranscriptHead {
 /** Origin of a session that was read from a file: its own client may not have it. */
 export const importOrigin = "import";
 
-/** [PO4] [PO5] Stores a session as its transcript has it. @returns why that is impossible */
+/**
+ * [PO4] [PO5] Stores a session as its transcript has it.
+ * @param folder that of the session, where the transcript names none
+ * @returns why that is impossible
+ */
 export function importTranscript(
   runtime: Runtime,
-  path: string,
-  lines: Iterable<string>,
+  { path, lines, folder }: { readonly path: string; readonly lines: Iterable<string>; readonly folder: string },
 ): Result<ImportedTranscript, string> {
   const found = identifyTranscript(lines);
   if (!found) return err("it is not a transcript of a client that SHIM knows");
-  const head = { ...found, session: idOf(found.session) };
+  const head = { ...found, session: idOf(found.session), cwd: found.cwd ?? folder };
   const format = transcriptFormat(head.client);
   const part = readAppended(path, 0, { maxBytes: Number.POSITIVE_INFINITY, format });
   if (part.unreadable !== null) return err(`it cannot be read (${part.unreadable})`);

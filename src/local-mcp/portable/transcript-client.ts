@@ -12,7 +12,14 @@ type Identify = (line: JsonObject) => Omit<TranscriptHead, "client"> | null;
 /** Each reads the session from a line of its client, and null from any other line. */
 const identifiers: Partial<Record<HookClient, Identify>> = {
   codex: (line) => (line["type"] === "session_meta" ? headOf(objectAt(line, "payload"), "id") : null),
-  "claude-code": (line) => (objectAt(line, "message") ? headOf(line, "sessionId") : null),
+  copilot(line) {
+    const data = line["type"] === "session.start" ? objectAt(line, "data") : null;
+    const head = headOf(data, "sessionId");
+    return head && { ...head, cwd: textAt(objectAt(data, "context"), "cwd", 4_096) };
+  },
+  gemini: (line) => (textAt(line, "projectHash") === null ? null : headOf(line, "sessionId")),
+  qwen: (line) => (Array.isArray(objectAt(line, "message")?.["parts"]) ? headOf(line, "sessionId") : null),
+  "claude-code": (line) => (objectAt(line, "message")?.["content"] === undefined ? null : headOf(line, "sessionId")),
 };
 
 function headOf(holder: JsonObject | null, idKey: string): Omit<TranscriptHead, "client"> | null {

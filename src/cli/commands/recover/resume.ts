@@ -92,7 +92,7 @@ function resumeTranscript(
 ): Promise<CommandResult> | CommandResult {
   const path = resolve(cli.io.cwd, file);
   if (!existsSync(path)) return notFound(`there is no file ${path}.`);
-  const imported = importTranscript(runtime, path, readFileLines(path));
+  const imported = importTranscript(runtime, { path, lines: readFileLines(path), folder: cli.io.cwd });
   if (!imported.ok) return failed("transcript_unusable", `${path}: ${imported.error}. Nothing was stored.`);
   const { session, isNew } = imported.value;
   cli.progress(isNew ? `Read session ${session} from ${path}.` : `SHIM has recorded session ${session} already.`);

@@ -1,6 +1,8 @@
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import * as journal from "#src/local-mcp/sessions/journal.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { aSeededHome, failed, type CliHome } from "#harness/machine/cli-home.ts";
 import {
   anApiErrorLine,
@@ -69,6 +71,25 @@ it("[PO4] [PO5] a session that died before SHIM was there is read from its trans
     "failure",
   ]);
   expect((await home.shim("sessions")).out).toContain("Refactor the parser");
+});
+
+it("[PO4] the transcript of each client is known by its lines", async () => {
+  const harness = new URL("../../../harness/clients/", import.meta.url);
+  const files = {
+    codex: "rollouts/codex-tools.jsonl",
+    copilot: "transcripts/copilot.jsonl",
+    gemini: "transcripts/gemini.jsonl",
+    qwen: "transcripts/qwen.jsonl",
+  };
+  for (const [client, file] of Object.entries(files)) {
+    const { home, path } = aHome(readFileSync(new URL(file, harness), "utf8"));
+    const { session, brief } = await home.json(`resume --json --from-transcript ${path}`);
+    const stored = home.runtime.store.read((sql) => sessions.get(sql, String(session)), null);
+    expect(stored, client).toMatchObject({ client, origin: "import", cwd: expect.any(String) });
+    expect(String(brief).length, client).toBeGreaterThan(400);
+    const asked = home.runtime.store.read((sql) => journal.newest(sql, String(session), ["prompt"], 5), []);
+    expect(asked.length, client).toBeGreaterThan(0);
+  }
 });
 
 it("[PO5] a session that is recorded already is not read a second time", async () => {
