@@ -46,8 +46,8 @@ export default defineConfig({
     setupFiles: ["test/harness/machine/compile-cache.ts"],
     reporters: results ? ["default", ["json", { outputFile: report }]] : ["default"],
     pool: "forks",
-    // One more than there are cores, since many tests wait for processes. Projects do not get `--maxWorkers`.
-    maxWorkers: availableParallelism() + 1,
+    // Projects do not get `--maxWorkers`.
+    maxWorkers: availableParallelism(),
     // Node imports TypeScript by itself, in half of the time.
     experimental: { viteModuleRunner: false },
     // Children of the tests never meet the developer's own SHIM.
@@ -69,6 +69,9 @@ export default defineConfig({
           include: ["test/node/**/*.test.ts"],
           exclude: isCovered ? uncovered : [],
           testTimeout: 60_000,
+          // One more than there are cores, since many tests wait for processes.
+          maxWorkers: availableParallelism() + 1,
+          sequence: { groupOrder: 2 },
         },
       },
       { extends: true, test: { name: "uncovered", include: uncovered, testTimeout: 60_000 } },
@@ -104,23 +107,11 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          name: "e2e-clients",
-          include: ["test/e2e-clients/**/*.test.ts"],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
-        },
-      },
-      {
-        extends: true,
-        test: {
           name: "e2e-claude",
           include: ["test/e2e-claude/**/*.test.ts"],
           // Claude Code alone takes seconds to start on a busy machine.
           testTimeout: 120_000,
           hookTimeout: 60_000,
-          // A client alone leaves half of two cores idle.
-          maxWorkers: 2,
-          sequence: { groupOrder: 1 },
         },
       },
       {
