@@ -41,7 +41,7 @@ export class ClientRig {
   async start(prompt: string, steps: readonly Step[], session: string | null = null): Promise<ClientRun> {
     const model = await startScriptedModel({ threads: [{ steps }] });
     onTestFinished(() => model.close());
-    connectClient(this.client, this.home, model.url);
+    connectClient(this.client, this.#env(model), model.url);
     const [program = "", ...args] = this.client.command(prompt, session);
     const child = spawn(program, args, { cwd: this.project, env: this.#env(model), stdio: ["ignore", "pipe", "pipe"] });
     const output = { text: "" };

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import {
@@ -8,9 +9,6 @@ import {
   qwenClient,
   type PinnedClient,
 } from "../../../scripts/install-clients.ts";
-import { adapterOf } from "#src/clients/adapters.ts";
-import { clientFiles, type HookLaunch } from "#src/clients/client-files.ts";
-import { shellWord } from "#src/platform/launch.ts";
 import type { ToolCall } from "./wire-format.ts";
 
 /** How the tests drive a client without a screen, with nothing but the stand-in of a model. */
@@ -27,7 +25,7 @@ export interface RealClient {
   write(path: string, content: string): ToolCall;
 }
 
-const dist = join(import.meta.dirname, "..", "..", "..", "dist");
+const launcher = join(import.meta.dirname, "..", "..", "..", "bin", "shim.mjs");
 
 export const copilot: RealClient = {
   name: "copilot",
@@ -150,30 +148,11 @@ export const gemini: RealClient = {
   write: (path, content) => ({ name: "write_file", input: { file_path: path, content } }),
 };
 
-/** Writes the client's settings and SHIM's hooks into a home, as an installer does. */
-export function connectClient(client: RealClient, home: string, modelUrl: string): void {
-  const adapter = adapterOf(client.name);
-  const files = adapter && clientFiles[adapter.name];
-  if (!files) throw new Error(`nothing is known of the files of ${client.name}`);
-  const hookScript = join(dist, "hook.cjs");
-  const launch: HookLaunch = {
-    node: process.execPath,
-    hookScript,
-    commandOf: (event) => [process.execPath, hookScript, event, "--client", client.name].map(shellWord).join(" "),
-  };
+/** Writes the client's settings into a home, and sets SHIM up as a user does. */
+export function connectClient(client: RealClient, env: Readonly<Record<string, string>>, modelUrl: string): void {
   const { file, content } = client.settings(modelUrl);
-  const { hooks } = files;
-  if (hooks.form === "own") {
-    put(home, file, JSON.stringify(content));
-    put(home, hooks.file, hooks.text(launch));
-    return;
-  }
-  const entries = adapter.events.map((event) => [event, [{ hooks: [hooks.handler(launch.commandOf(event), event)] }]]);
-  put(home, hooks.file, JSON.stringify({ ...content, hooks: Object.fromEntries(entries) as object }));
-}
-
-function put(home: string, file: string, text: string): void {
-  const path = join(home, file);
+  const path = join(env["HOME"] ?? "", file);
   mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, text);
+  writeFileSync(path, JSON.stringify(content));
+  execFileSync(process.execPath, [launcher, "init", "--client", client.name, "--yes", "--no-link"], { env });
 }
