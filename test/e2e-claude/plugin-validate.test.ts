@@ -51,7 +51,8 @@ it("[IN13] inspect knows the plugin as claude plugin install leaves it", () => {
   const home = temporaryFolder();
   expect(run(home, "plugin", "marketplace", "add", root).status).toBe(0);
   expect(run(home, "plugin", "install", "shim@shim").status).toBe(0);
-  const [target] = detect({ platform: "linux", env: {}, homedir: home, exists: () => true, list: () => [] }).slice(-1);
+  const targets = detect({ platform: "linux", env: {}, homedir: home, exists: () => true, list: () => [] });
+  const target = targets.find(({ client }) => client === "claude-code");
   if (!target) throw new Error("Claude Code was not found");
   const seen: string[] = [];
   const exists = (path: string): boolean => seen.push(path) > 0;
