@@ -6,6 +6,7 @@ import { assistant, idOf, pathOf, type KeyedEntry } from "../sessions/entries.ts
 import { projectRoot } from "../sessions/git-head.ts";
 import { entriesOf } from "../sessions/hook-entries.ts";
 import * as journal from "../sessions/journal.ts";
+import { importOrigin } from "../sessions/session-row.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { transcriptFormat } from "../signals/transcript-formats.ts";
 import { readAppended, type TranscriptPart } from "../signals/transcript.ts";
@@ -15,9 +16,6 @@ export interface ImportedTranscript extends TranscriptHead {
   /** False: SHIM has recorded this session before, and nothing was added. */
   readonly isNew: boolean;
 }
-
-/** Origin of a session that was read from a file: its own client may not have it. */
-export const importOrigin = "import";
 
 /**
  * [PO4] [PO5] Stores a session as its transcript has it.

@@ -8,6 +8,9 @@ export interface Waiting {
   readonly since: number;
 }
 
+/** Origin of a session that was read from a file: its own client may not have it. */
+export const importOrigin = "import";
+
 export type Recovery = "offered" | "recovered" | "dismissed";
 
 export interface Session {
@@ -23,7 +26,7 @@ export interface Session {
   readonly model: string | null;
   readonly transcriptPath: string | null;
   readonly transcriptOffset: number;
-  /** startup, resume, clear, compact, fork (by Claude Code) or handle (minted by a tool call). */
+  /** startup, resume, clear, compact, fork (by Claude Code), handle (by a tool call), import. */
   readonly origin: string;
   readonly parentId: string | null;
   readonly owner: ProcessIdentity | null;
