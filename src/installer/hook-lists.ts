@@ -9,6 +9,8 @@ export interface HookList {
   readonly events: readonly string[];
   /** In words; null for a sound text. */
   readonly problem: (text: string) => string | null;
+  /** Whether the file has SHIM's own name, and something else in it. */
+  readonly isTaken: (text: string) => boolean;
   /** SHIM's handlers of an event. */
   readonly handlers: (text: string, event: string) => unknown[];
   /** [IN5] Corrects entries of SHIM in place; the user's own stay unchanged. */
@@ -24,6 +26,7 @@ export function groupedHooks(client: string, events: readonly string[], handler:
   return {
     events,
     problem: (text) => settings.shapeProblem(text, events),
+    isTaken: () => false,
     handlers: settings.ourHandlers,
     add: (text, launch, platform) =>
       events.reduce((rest, event) => {
@@ -39,6 +42,7 @@ export function listedHooks(client: string, events: readonly string[], handler: 
   return {
     events,
     problem: (text) => settings.shapeProblem(text, events),
+    isTaken: () => false,
     handlers: (text, event) => listed(text, event).map((at) => json.valueAt(text, ["hooks", event, at])),
     add: (text, launch, platform) =>
       events.reduce(
@@ -82,8 +86,8 @@ type OwnFile = Extract<ClientFiles["hooks"], { form: "own" }>;
 export function ownHooks(client: string, events: readonly string[], file: OwnFile): HookList {
   return {
     events,
-    problem: (text) =>
-      text === "" || isOwn(text) ? null : "was not written by SHIM. Rename it and try again; nothing was changed.",
+    problem: () => null,
+    isTaken: (text) => text !== "" && !isOwn(text),
     handlers: (text) => (isOwn(text) ? [{ command: commandIn(text) }] : []),
     add: (_text, launch, platform) =>
       file.text({ ...launch, commandOf: (event) => hookCommandLine(launch, platform, event, client) }),

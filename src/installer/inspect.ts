@@ -142,11 +142,14 @@ function listPlugins({ target, read }: Reading, settingsText: string): Installed
 }
 
 function checkPresence(inspection: Inspection): void {
-  const { target, servers, ourServers, hookedEvents, plugins, add } = inspection;
+  const { target, servers, settingsText, ourServers, hookedEvents, plugins, add } = inspection;
   const plugin = plugins.find(({ scope }) => scope === "user");
   if (plugin) add("installed", `SHIM is installed as the plugin ${plugin.key}`);
-  if (isNameTaken(formatOf(target.client).servers, servers))
+  const { servers: list, hooks } = formatOf(target.client);
+  if (isNameTaken(list, servers))
     add("name_taken", 'another MCP server is named "shim"', "Rename or remove it, then run `shim init`.");
+  if (hooks?.isTaken(settingsText))
+    add("name_taken", `${target.settingsFile} was not written by SHIM`, "Rename it, then run `shim init`.");
   if (ourServers.length + hookedEvents.length > 0) checkComplete(inspection);
   else if (!plugin && isSetUpUnasked(target.client)) add("not_installed", "SHIM is not installed", "Run `shim init`.");
 }

@@ -1,6 +1,6 @@
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Launch } from "../platform/launch.ts";
-import type { ClientRefusal, ReadText } from "./client-files.ts";
+import { refusal, type ClientRefusal, type ReadText } from "./client-files.ts";
 import { formatOf } from "./client-formats.ts";
 import { loadSound, toEdit, type FileText, type Plan } from "./file-edits.ts";
 import type { HookList } from "./hook-lists.ts";
@@ -28,6 +28,7 @@ export function planProcessHooks(
   const { servers, hooks: current, isOne } = loaded.value;
   const list = formatOf(target.client).servers;
   if (isNameTaken(list, servers.text)) return err(nameTaken(servers.path));
+  if (hooks.isTaken(current.text)) return err(refusal("name_taken", current.path, notOurs));
   const text = isOne ? list.add(servers.text, launch) : current.text;
   const after = hooks.add(text, launch, target.platform);
   const summary = after === text ? [] : [settings.hooksSummary(text, after, hooks.events, hooks.handlers)];
@@ -36,6 +37,8 @@ export function planProcessHooks(
     : [serverEdit(servers, target, launch), toEdit(current, after, summary)];
   return ok({ action: "install", target, edits: edits.filter((edit) => edit !== null), notes: [] });
 }
+
+const notOurs = "was not written by SHIM. Rename it and try again; nothing was changed.";
 
 export function loadHookTexts(
   target: ClientTarget,

@@ -131,6 +131,19 @@ it("[IN37] a file of SHIM's name that somebody else wrote is refused, and nothin
   const plan = home.planInstall(target);
   expect(plan).toMatchObject({ ok: false, error: { message: expect.stringContaining("was not written by SHIM") } });
   expect(existsSync(target.serversFile)).toBe(false);
+  expect(findings(home, target)).toContain("name_taken");
+});
+
+it("[IN37] removal leaves a file of SHIM's name that somebody else wrote, and removes the server", () => {
+  for (const client of ["copilot", "opencode"] as const) {
+    const { home, target } = aHomeWith(client);
+    home.install(target);
+    const text = "// my own\n";
+    home.write(target.settingsFile ?? "", text);
+    home.uninstall(target);
+    expect(home.read(target.settingsFile ?? ""), client).toBe(text);
+    expect(home.read(target.serversFile) ?? "", client).not.toContain("shim.mjs");
+  }
 });
 
 it("[IN36] folders that the environment moves are followed", () => {

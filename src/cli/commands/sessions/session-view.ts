@@ -57,12 +57,14 @@ export function toSessionView(sql: Sql, runtime: Runtime, session: Session): Ses
     toolErrors,
   } = session;
   const state = sessionState(sql, runtime, session);
-  const title = displayTitle(session);
-  const row = {
+  return {
+    id,
+    shortId: shortSessionId(sql, id),
+    state,
     client,
     clientVersion,
     project,
-    title,
+    title: displayTitle(session),
     name,
     model,
     startedAt,
@@ -71,12 +73,6 @@ export function toSessionView(sql: Sql, runtime: Runtime, session: Session): Ses
     endedAt,
     toolCalls,
     toolErrors,
-  };
-  return {
-    id,
-    shortId: shortSessionId(sql, id),
-    state,
-    ...row,
     pid: session.owner?.pid ?? null,
     checkpoints: countCheckpoints(sql, id),
     contextFill: session.readings.contextFill?.value ?? null,
