@@ -48,10 +48,14 @@ export interface ChangeOptions {
 
 /** [EV4] Makes one change in the task's worktree, and keeps it only if nothing got worse. */
 export async function runChange(options: ChangeOptions, run: TaskRun, task: ChangeTask): Promise<RunOutcome> {
+  const git = gitInWorktree(options.deps.env, options.project.repository, run.folder);
   const stopped = await stopRun(options, run, task, null);
-  if (stopped !== null) return failed(`${stoppedPrefix}${stopped}`, false);
-  const { deps, project } = options;
-  const git = gitInWorktree(deps.env, project.repository, run.folder);
+  const outcome =
+    stopped === null ? await changeAndJudge(options, run, task, git) : failed(`${stoppedPrefix}${stopped}`, false);
+  return withoutBranch(options, git, outcome);
+}
+
+async function changeAndJudge(options: ChangeOptions, run: TaskRun, task: ChangeTask, git: Git): Promise<RunOutcome> {
   const base = run.base ?? (await resolveCommit(git, "HEAD"));
   run.onProgress({ percent: 5, note: "measuring what was there before" });
   const before = await measureBefore(options, base, run.signal);
@@ -62,7 +66,7 @@ export async function runChange(options: ChangeOptions, run: TaskRun, task: Chan
   run.onProgress({ percent: 30, note: `changing ${task.candidate.files.join(", ")}`.slice(0, maxNoteChars) });
   return withFiles(options, run, task, async () => {
     const made = await makeChange(options, run, task, { git, base });
-    if (!made.ok) return withoutBranch(options, git, made.error);
+    if (!made.ok) return made.error;
     return conclude(options, run, task, { git, base, before: before.value, mutants: made.value });
   });
 }
@@ -189,7 +193,7 @@ async function conclude(
   run.onOutput(redact(`${reasons.join("\n")}\n${diff}`).text);
   const reason = `${rejectedPrefix}${reasons.join("; ")}`;
   await stopRun(options, run, task, reason);
-  return withoutBranch(options, git, failed(reason, false));
+  return failed(reason, false);
 }
 
 function unlessSame(

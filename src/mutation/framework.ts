@@ -15,12 +15,15 @@ export interface Framework {
 
 const importOf: Readonly<Record<FrameworkName, RegExp>> = {
   vitest: /["']vitest["']/,
-  jest: /["']@jest\/globals["']|\bjest\.(?:fn|mock|spyOn)\(/,
+  jest: /["']@jest\/globals["']/,
   mocha: /["']mocha["']/,
   "node:test": /["']node:test["']/,
 };
 
-/** [MU20] From the imports of the test files, then the test script, then the packages. */
+/** Other frameworks give their suites a global of this name, too. */
+const jestGlobal = /\bjest\.(?:fn|mock|spyOn)\(/;
+
+/** [MU20] From imports of the test files, the test script, the global of jest, the packages. */
 export function frameworkName({ manifest, testFiles, read }: Project): FrameworkName | null {
   const names = Object.keys(importOf) as FrameworkName[];
   const counts = names.map((name) => testFiles.filter((file) => importOf[name].test(read(file))).length);
@@ -30,6 +33,7 @@ export function frameworkName({ manifest, testFiles, read }: Project): Framework
   const inScript = names.find((name) => new RegExp(`\\b${name}\\b`).test(script));
   if (inScript !== undefined) return inScript;
   if (/\bnode\b.*--test\b/.test(script)) return "node:test";
+  if (testFiles.some((file) => jestGlobal.test(read(file)))) return "jest";
   const packages = { ...manifest.dependencies, ...manifest.devDependencies };
   return names.find((name) => Object.hasOwn(packages, name)) ?? null;
 }

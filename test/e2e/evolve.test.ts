@@ -125,6 +125,21 @@ it("[EV8] a run ends when its budget is used up, or after rejections in a row", 
 });
 
 it(
+  "[EV8] [EV17] a change that is stopped before it begins leaves no branch with the work of others",
+  { timeout },
+  async () => {
+    const both = `${grading("beta", false)}\nexport function first(): number {\n  var one = 1;\n  return one;\n}\n`;
+    const machine = aMachine({ ...complexFiles(["alpha", "beta"]), "src/beta.ts": both });
+    const settings = withWorker(machine, [fix("alpha"), fix("beta")]);
+    const only = "complexity,eslint(no-var)";
+    const { tried } = await evolved(machine, "--config", settings, "--only", only, "--budget-cost", "0.01");
+    const stopped = tried.find(({ outcome }) => outcome === "stopped");
+    expect(stopped?.dependsOn).toHaveLength(1);
+    expectClean(machine, 2);
+  },
+);
+
+it(
   "[EV3] flaky tests, tests that fail and a project that is not trusted end it before any change",
   { timeout },
   async () => {

@@ -39,6 +39,8 @@ it("[MU20] the test script names it where imports do not, then the packages; wha
     "mocha is not installed in the project: npm install",
   );
   expect(frameworkOf({}, { scripts: { test: "node --test" } })).toMatchObject({ name: "node:test" });
+  const globals = { "setup.js": "globalThis.jest = vi;", "a.test.js": "jest.fn();" };
+  expect(frameworkOf(globals, { scripts: { test: "vitest run" } }, "vitest")).toMatchObject({ name: "vitest" });
   expect(frameworkOf({}, { devDependencies: { jest: "1" } }, "jest")).toMatchObject({ name: "jest" });
   expect(frameworkOf({})).toMatch(/^no test framework was found/);
 });
