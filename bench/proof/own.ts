@@ -21,7 +21,7 @@ export function proveOwn(seed: number): Proof {
     const tools = compareTools(root, report);
     const faults = tools.flatMap(({ tool, differences }) => differences.map((each) => `${tool} ${each}`));
     const entry = "src/cli/cli-entry.ts";
-    const seeding = writeSeeds(root, [entry, "src/shared/format.ts"], { entry, seed, importEnd: ".ts" });
+    const seeding = writeSeeds(root, [entry, "src/shared/problems.ts"], { entry, seed, importEnd: ".ts" });
     const { found, defects } = findSeeded(shim, root, seeding, faults);
     const facts = { analyzeMs, findings: report.findings.length, tools, joined: joinedFindings(report) };
     const rest = { seeded: defects.length, found, fixed: null, branches: [], mutants: null, faults };

@@ -175,6 +175,6 @@ export const packages: readonly ProofPackage[] = [
       "./v4/core": "./src/v4/core/index.ts",
     },
     isAnalysedOnly: true,
-    renamed: { file: "src/v4/core/util.ts", name: "assertEqual" },
+    renamed: { file: "src/v4/core/visit.ts", name: "visit" },
   },
 ];
