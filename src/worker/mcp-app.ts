@@ -40,8 +40,8 @@ export function linkApp(tool: Tool): Tool {
 }
 
 /**
- * [RM18] Whether the client shows apps. One of 2026-07-28 says so in each request. An older one says
- * it once, in `initialize`: the session that it gets stands for nothing but this.
+ * [RM18] Whether the client shows apps. One of 2026-07-28 says so in each request, an older one
+ * once, in `initialize`; the session that it gets stands for this alone.
  */
 export function showsApps(request: Request, body: unknown): boolean {
   const params = objectAt(asObject(body), "params");
