@@ -26,6 +26,8 @@ export interface LocalRuntimeOptions {
   readonly isLimited?: boolean;
   /** Besides the bindings of wrangler.toml. */
   readonly bindings?: Readonly<Record<string, string>>;
+  /** Namespaces of KV, by their binding. */
+  readonly namespaces?: readonly string[];
   /** More queues, by the binding of their producer; each is consumed by the worker. */
   readonly queues?: Readonly<Record<string, string>>;
   /** The built live page. */
@@ -132,7 +134,17 @@ export async function bundle(entry: string, outfile: string): Promise<void> {
 }
 
 function workerd(options: LocalRuntimeOptions, secrets: Secrets, restarted: () => void): Miniflare {
-  const { script, state, port = 0, log, isLimited = false, bindings = {}, queues = {}, page } = options;
+  const {
+    script,
+    state,
+    port = 0,
+    log,
+    isLimited = false,
+    bindings = {},
+    namespaces = [],
+    queues = {},
+    page,
+  } = options;
   const { queueProducers, queueConsumers, ratelimits } = declared;
   return new Miniflare(
     convertV4MiniflareOptions({
@@ -148,6 +160,7 @@ function workerd(options: LocalRuntimeOptions, secrets: Secrets, restarted: () =
         ...queueConsumers,
         ...Object.fromEntries(Object.values(queues).map((queue) => [queue, { maxBatchSize: 100, maxBatchTimeout: 0 }])),
       },
+      kvNamespaces: [...namespaces],
       ratelimits: isLimited ? ratelimits : { AUTH_FAILURE_LIMITER: ratelimits.AUTH_FAILURE_LIMITER },
       bindings: { ...secrets, SHIM_LOCAL: "1", ...bindings },
       ...(page === undefined ? {} : { assets: assetsIn(page) }),
