@@ -11,7 +11,7 @@ const workspace = "team";
 
 export interface LocalEdgeOptions extends Pick<
   LocalRuntimeOptions,
-  "log" | "page" | "port" | "bindings" | "namespaces"
+  "log" | "page" | "port" | "bindings" | "namespaces" | "documents"
 > {
   /** What workerd runs: `src/worker/worker-entry.ts`, or something around it. */
   readonly entry: string;

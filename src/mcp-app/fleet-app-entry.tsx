@@ -99,6 +99,13 @@ function followLink(event: MouseEvent): void {
   location.hash = fragment;
 }
 
+/** Most clients let a page write nothing to the clipboard. */
+function onRejection(event: PromiseRejectionEvent): void {
+  if (!(event.reason instanceof DOMException)) return;
+  event.preventDefault();
+  notice.value = "This client lets the page copy nothing: select the text.";
+}
+
 function reportSize(link: ClientLink): void {
   new ResizeObserver(() => {
     const { width, height } = document.documentElement.getBoundingClientRect();
@@ -129,6 +136,7 @@ async function start(): Promise<void> {
     readFragment();
   });
   document.addEventListener("click", followLink);
+  addEventListener("unhandledrejection", onRejection);
   document.addEventListener("visibilitychange", shownAgain);
   setInterval(() => ageTick.value++, ageTickMs);
   render(<App tools={tools} />, document.body.appendChild(document.createElement("div")));

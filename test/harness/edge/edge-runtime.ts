@@ -11,7 +11,7 @@ import type { WorkspaceKey } from "#src/local-mcp/sync/workspace-key.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 
-interface EdgeRuntimeOptions extends Pick<LocalEdgeOptions, "log"> {
+interface EdgeRuntimeOptions extends Pick<LocalEdgeOptions, "log" | "documents"> {
   /** Another one, whose state this one uses, too. */
   readonly beside?: EdgeRuntime;
   /** Clients sign in, as the guide on remote MCP says. */
