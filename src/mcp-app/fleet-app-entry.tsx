@@ -99,6 +99,12 @@ function followLink(event: MouseEvent): void {
   location.hash = fragment;
 }
 
+function onKey(event: KeyboardEvent): void {
+  if (!(event.ctrlKey || event.metaKey) || event.key !== "k") return;
+  event.preventDefault();
+  document.getElementById("search")?.focus();
+}
+
 /** Most clients let a page write nothing to the clipboard. */
 function onRejection(event: PromiseRejectionEvent): void {
   if (!(event.reason instanceof DOMException)) return;
@@ -136,6 +142,7 @@ async function start(): Promise<void> {
     readFragment();
   });
   document.addEventListener("click", followLink);
+  document.addEventListener("keydown", onKey);
   addEventListener("unhandledrejection", onRejection);
   document.addEventListener("visibilitychange", shownAgain);
   setInterval(() => ageTick.value++, ageTickMs);

@@ -46,6 +46,10 @@ it("[RM19] [RM20] the app shows chats, tasks and leases, and text of chats as te
   const { app, page, faults } = await showApp(edge.url, edge.adminToken);
   await app.getByRole("link", { name: `claude-code on ${markup.slice(0, 50)}` }).waitFor();
   expect(await app.getByText("sealed").count()).toBe(0);
+  expect(await app.getByText("no cost").count()).toBe(0);
+  await app.getByRole("link", { name: "Fleet" }).press("Control+k");
+  await app.getByLabel("Search chats").pressSequentially("laptop-none");
+  await app.getByText("No chat matches the search.").waitFor();
   await app.getByRole("link", { name: "Tasks" }).click();
   await app.getByRole("cell", { name: `40 % ${markup}` }).waitFor();
   await app.getByRole("link", { name: `#${task}` }).click();
