@@ -1,11 +1,21 @@
+import { readFile } from "node:fs/promises";
 import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
+
+/** As wrangler takes it. */
+const htmlAsText = {
+  name: "html-as-text",
+  enforce: "pre",
+  load: async (id: string) =>
+    id.endsWith(".html") ? `export default ${JSON.stringify(await readFile(id, "utf8"))};` : null,
+} as const;
 
 const results = process.env["SHIM_TEST_RESULTS"];
 
 /** workerd: the engine in a real Durable Object, and the worker in front of it. */
 export default defineConfig({
   plugins: [
+    htmlAsText,
     cloudflareTest({
       wrangler: { configPath: "./wrangler.toml" },
       miniflare: {

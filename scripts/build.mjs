@@ -1,4 +1,5 @@
 // Bundles the programs into dist/ and plugin/dist/. Only better-sqlite3 (a native module) stays outside.
+import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { build } from "esbuild";
@@ -77,6 +78,18 @@ require("node:module").enableCompileCache(join(process.env.XDG_CACHE_HOME || joi
 module.exports = require("./${name}-main.cjs");
 `;
 
+const browser = {
+  write: false,
+  bundle: true,
+  platform: "browser",
+  format: "esm",
+  target: "es2022",
+  jsx: "automatic",
+  jsxImportSource: "preact",
+  minify: true,
+  legalComments: "none",
+};
+
 const programs = {
   mcp: "src/local-mcp/front/front-entry.ts",
   "mcp-hooks": "src/local-mcp/front/hook-channel.ts",
@@ -112,6 +125,7 @@ const built = await build({
   legalComments: "none",
 });
 const page = await buildPage();
+const fleetApp = await buildFleetApp();
 /** OpenCode imports it into its own process. */
 const plugin = await build({
   entryPoints: { "opencode-plugin": "src/clients/opencode-plugin.ts" },
@@ -132,7 +146,7 @@ const files = [
   ...Object.keys(programs).map((name) => [`${name}.cjs`, Buffer.from(loader(name))]),
 ];
 const licenses = ["third-party-licenses.txt", Buffer.from(licensesOf(".", [built.metafile, page.metafile]))];
-fill("dist", [...files, licenses]);
+fill("dist", [...files, licenses, ["fleet-app.html", fleetApp]]);
 fill(
   "plugin/dist",
   files.filter(([name]) => /^(mcp|hook)\b/.test(name)),
@@ -144,6 +158,7 @@ fill(join("dist", "web"), page.files);
 async function buildPage() {
   const folder = join("src", "web");
   const { outputFiles, metafile } = await build({
+    ...browser,
     entryPoints: [
       { in: join(folder, "app-entry.tsx"), out: "app" },
       { in: join(folder, "app.css"), out: "app" },
@@ -153,15 +168,6 @@ async function buildPage() {
     chunkNames: "app-[name]-[hash]",
     splitting: true,
     metafile: true,
-    write: false,
-    bundle: true,
-    platform: "browser",
-    format: "esm",
-    target: "es2022",
-    jsx: "automatic",
-    jsxImportSource: "preact",
-    minify: true,
-    legalComments: "none",
   });
   const assets = outputFiles.map(({ path, contents }) => [basename(path), contents]);
   const outputs = Object.entries(metafile.outputs);
@@ -180,6 +186,38 @@ async function buildPage() {
     ["_headers", Buffer.from(headersFile())],
   ];
   return { files, metafile };
+}
+
+/** The MCP App: one document, since a client shows it without a server. Its own policy allows what is in it, and nothing else. */
+async function buildFleetApp() {
+  const { outputFiles } = await build({
+    ...browser,
+    entryPoints: [
+      { in: join("src", "mcp-app", "fleet-app-entry.tsx"), out: "app" },
+      { in: join("src", "web", "app.css"), out: "app" },
+    ],
+    outdir: "dist",
+  });
+  const textOf = (ending) => outputFiles.find(({ path }) => path.endsWith(ending)).text.trim();
+  const [script, style] = [textOf(".js"), textOf(".css")];
+  if (/<\/script|<!--|<\/style/i.test(script + style)) throw new Error("the app's code would end its own element");
+  const sources = { "script-src": script, "style-src": style };
+  const allowed = Object.entries(sources).map(([name, text]) => `${name} '${hashOf(text)}'`);
+  const policy = ["default-src 'none'", ...allowed, "base-uri 'none'", "form-action 'none'"].join("; ");
+  return Buffer.from(`<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>SHIM</title>
+<style>${style}</style>
+<body><script type="module">${script}</script></body>
+</html>
+`);
+}
+
+function hashOf(text) {
+  return `sha256-${createHash("sha256").update(text).digest("base64")}`;
 }
 
 /** For the Worker's static assets, which are answered before its program runs. */

@@ -9,7 +9,10 @@ import { bundle, LocalRuntime, type LocalRuntimeOptions, type Secrets } from "./
 
 const workspace = "team";
 
-export interface LocalEdgeOptions extends Pick<LocalRuntimeOptions, "log" | "page"> {
+export interface LocalEdgeOptions extends Pick<
+  LocalRuntimeOptions,
+  "log" | "page" | "port" | "bindings" | "namespaces" | "documents"
+> {
   /** What workerd runs: `src/worker/worker-entry.ts`, or something around it. */
   readonly entry: string;
   /** Holds the built worker and its state, and stays after the end. */
@@ -82,13 +85,14 @@ export class LocalEdge {
 }
 
 /** Rejects, with nothing left running, where it cannot be started. */
-export async function startEdge({ entry, folder, beside, log, page }: LocalEdgeOptions): Promise<Started> {
+export async function startEdge({ entry, folder, beside, ...options }: LocalEdgeOptions): Promise<Started> {
   const script = join(folder, "worker.mjs");
   await bundle(entry, script);
   const runtime = await LocalRuntime.start({
     script,
     state: join(folder, "state"),
-    ...omitUndefined({ log, page, secrets: beside?.secrets }),
+    ...options,
+    ...omitUndefined({ secrets: beside?.secrets }),
   });
   try {
     return { runtime, adminToken: beside?.adminToken ?? (await madeWorkspace(runtime, workspace)) };

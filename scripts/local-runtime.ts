@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { dirname } from "node:path";
 import { build } from "esbuild";
-import { convertV4MiniflareOptions, Miniflare } from "miniflare";
+import { convertV4MiniflareOptions, Miniflare, Response } from "miniflare";
 import { secretNames, type SecretName } from "../src/contract/secrets.ts";
 import { pageHeaders } from "../src/shared/page-security.ts";
 import { RuntimeGuard } from "./runtime-guard.ts";
@@ -26,6 +26,10 @@ export interface LocalRuntimeOptions {
   readonly isLimited?: boolean;
   /** Besides the bindings of wrangler.toml. */
   readonly bindings?: Readonly<Record<string, string>>;
+  /** Namespaces of KV, by their binding. */
+  readonly namespaces?: readonly string[];
+  /** In place of the internet: JSON by address, and nothing else. */
+  readonly documents?: Readonly<Record<string, object>>;
   /** More queues, by the binding of their producer; each is consumed by the worker. */
   readonly queues?: Readonly<Record<string, string>>;
   /** The built live page. */
@@ -124,13 +128,15 @@ export async function bundle(entry: string, outfile: string): Promise<void> {
     mainFields: ["module", "main"],
     conditions: ["workerd", "worker", "browser"],
     external: ["cloudflare:*", "node:*"],
+    // As wrangler takes it.
+    loader: { ".html": "text" },
     target: "es2024",
     outfile,
   });
 }
 
 function workerd(options: LocalRuntimeOptions, secrets: Secrets, restarted: () => void): Miniflare {
-  const { script, state, port = 0, log, isLimited = false, bindings = {}, queues = {}, page } = options;
+  const { script, state, port = 0, isLimited = false, bindings = {}, queues = {} } = options;
   const { queueProducers, queueConsumers, ratelimits } = declared;
   return new Miniflare(
     convertV4MiniflareOptions({
@@ -148,15 +154,31 @@ function workerd(options: LocalRuntimeOptions, secrets: Secrets, restarted: () =
       },
       ratelimits: isLimited ? ratelimits : { AUTH_FAILURE_LIMITER: ratelimits.AUTH_FAILURE_LIMITER },
       bindings: { ...secrets, SHIM_LOCAL: "1", ...bindings },
-      ...(page === undefined ? {} : { assets: assetsIn(page) }),
       resourcePersistencePath: state,
       // Else it asks Cloudflare for the properties of a request.
       cf: false,
       logRequests: false,
       unsafeHandleRuntimeRestart: restarted,
-      ...(log ? { handleStructuredLogs: ({ message }: { message: string }) => log(message) } : {}),
+      ...givenParts(options),
     }),
   );
+}
+
+/** What is left out where it is not asked for. */
+function givenParts({ page, documents, namespaces, log }: LocalRuntimeOptions) {
+  return {
+    ...(page === undefined ? {} : { assets: assetsIn(page) }),
+    ...(documents ? { outboundService: internetOf(documents) } : {}),
+    ...(namespaces ? { kvNamespaces: [...namespaces] } : {}),
+    ...(log ? { handleStructuredLogs: ({ message }: { message: string }) => log(message) } : {}),
+  };
+}
+
+function internetOf(documents: Readonly<Record<string, object>>) {
+  return ({ url }: { readonly url: string }): Response => {
+    const found = documents[url];
+    return Response.json(found ?? {}, { status: found ? 200 : 404 });
+  };
 }
 
 /** As wrangler.toml and the file of headers say it. */

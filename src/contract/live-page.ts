@@ -50,8 +50,8 @@ export interface Fleet {
   /** Chats of the workspace that are not among them. */
   readonly chats: readonly Chat[];
   readonly where: string;
-  /** Cost of this UTC day, as far as clients report it or prices are set. */
-  readonly costUsdToday: number | null;
+  /** Cost of this UTC day, as far as clients report it or prices are set; absent: unknown. */
+  readonly costUsdToday?: number | null;
   readonly unpricedTokensToday: number;
   readonly notices: readonly string[];
   /** Why the team could not be read. */

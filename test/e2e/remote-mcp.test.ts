@@ -13,7 +13,7 @@ const { resolve } = createRequire(import.meta.url);
 const suite = dirname(resolve("@modelcontextprotocol/conformance/package.json"));
 const inspector = resolve("@modelcontextprotocol/inspector/clients/launcher/build/index.js");
 
-/** Scenarios for what this server has: no resources, prompts or tools of the suite's own. Passed checks of each. */
+/** Passed checks of each scenario that needs no tools of the suite's own. */
 const scenarios = {
   "2025-11-25": { "server-initialize": 2, ping: 2, "tools-list": 3, "dns-rebinding-protection": 2 },
   "2026-07-28": { "server-stateless": 22, "tools-list": 4, "dns-rebinding-protection": 2, caching: 4 },
@@ -21,39 +21,76 @@ const scenarios = {
 
 /**
  * Failing ones. Of the first, four call a tool that only fixtures have, and two need a stream of changes, which is refused [RM1]. Those of
- * the second ask for prompts and resources, which there are none of.
+ * the second ask for prompts, which there are none of, and for resources, which only a client that shows apps has [RM18].
  */
-const failing: Readonly<Record<string, readonly string[]>> = {
-  "server-stateless": [
-    "sep-2575-server-rejects-undeclared-capability",
-    "sep-2575-missing-capability-http-400",
-    "sep-2575-http-server-no-independent-requests-on-stream",
-    "sep-2575-server-no-log-without-loglevel",
-    "sep-2575-server-sends-subscription-ack",
-    "sep-2575-server-tags-subscription-id",
-  ],
-  caching: [
-    "sep-2549-prompts-list-caching-hints",
-    "sep-2549-resources-list-caching-hints",
-    "sep-2549-resources-templates-list-caching-hints",
-  ],
-};
+const stateless = [
+  "sep-2575-server-rejects-undeclared-capability",
+  "sep-2575-missing-capability-http-400",
+  "sep-2575-http-server-no-independent-requests-on-stream",
+  "sep-2575-server-no-log-without-loglevel",
+  "sep-2575-server-sends-subscription-ack",
+  "sep-2575-server-tags-subscription-id",
+];
+const prompts = "sep-2549-prompts-list-caching-hints";
+const caching = [prompts, "sep-2549-resources-list-caching-hints", "sep-2549-resources-templates-list-caching-hints"];
+const failing: Readonly<Record<string, readonly string[]>> = { "server-stateless": stateless, caching };
+
+interface Run {
+  readonly revision: string;
+  readonly scenario: string;
+  readonly edit?: (body: string) => string;
+}
+
+/** @returns how many checks have passed, and which have failed */
+async function runSuite(
+  edge: EdgeRuntime,
+  { revision, scenario, edit }: Run,
+): Promise<[passed: number, failed: string[]]> {
+  const url = `${await bearerProxy(edge.url, edge.adminToken, edit)}/mcp`;
+  const args = [join(suite, "dist", "index.js"), "server", "--url", url, "--scenario", scenario];
+  const options = { cwd: edge.folder, env: { ...process.env, NO_COLOR: "1" } };
+  const program = spawn(process.execPath, [...args, "--spec-version", revision], options);
+  const { out, err } = await outputOf(program);
+  const output = stripVTControlCharacters(out + err);
+  const failed = [...output.matchAll(/\[([\w-]+) *\] FAILURE/g)].map(([, id = ""]) => id);
+  return [Number(/Passed: (\d+)/.exec(output)?.[1]), failed];
+}
+
+const quiet = { log: (): void => undefined };
 
 it.each(Object.entries(scenarios))("[RM10] the official suite for %s, against workerd", async (revision, wanted) => {
-  const edge = await EdgeRuntime.open({ log: () => undefined });
-  const url = `${await bearerProxy(edge.url, edge.adminToken)}/mcp`;
-  const passed: Record<string, number> = {};
-  for (const scenario of Object.keys(wanted)) {
-    const args = [join(suite, "dist", "index.js"), "server", "--url", url, "--scenario", scenario];
-    const options = { cwd: edge.folder, env: { ...process.env, NO_COLOR: "1" } };
-    const program = spawn(process.execPath, [...args, "--spec-version", revision], options);
-    const { out, err } = await outputOf(program);
-    const output = stripVTControlCharacters(out + err);
-    const failed = [...output.matchAll(/\[([\w-]+) *\] FAILURE/g)].map(([, id]) => id);
-    expect([scenario, failed], output).toEqual([scenario, failing[scenario] ?? []]);
-    passed[scenario] = Number(/Passed: (\d+)/.exec(output)?.[1]);
+  const edge = await EdgeRuntime.open(quiet);
+  for (const [scenario, count] of Object.entries(wanted)) {
+    const result = await runSuite(edge, { revision, scenario });
+    expect([scenario, ...result]).toEqual([scenario, count, failing[scenario] ?? []]);
   }
-  expect(passed).toEqual(wanted);
+});
+
+const capabilitiesKey = "io.modelcontextprotocol/clientCapabilities";
+
+/** The suite's own client shows no apps. */
+function declareApps(body: string): string {
+  const message = JSON.parse(body || "{}") as { params?: { _meta?: Record<string, unknown> } };
+  const meta = message.params?._meta ?? {};
+  const declared = meta[capabilitiesKey];
+  // Where the suite leaves it out, that is what it checks.
+  if (typeof declared !== "object") return body;
+  const extensions = { "io.modelcontextprotocol/ui": { mimeTypes: ["text/html;profile=mcp-app"] } };
+  meta[capabilitiesKey] = { ...declared, extensions };
+  return JSON.stringify(message);
+}
+
+it("[RM10] [RM18] for a client that shows apps the suite finds the resources, too", async () => {
+  const edge = await EdgeRuntime.open(quiet);
+  const revision = "2026-07-28";
+  for (const [scenario, count, failed] of [
+    ["server-stateless", 22, stateless],
+    ["tools-list", 4, []],
+    ["caching", 7, [prompts]],
+  ] as const) {
+    const result = await runSuite(edge, { revision, scenario, edit: declareApps });
+    expect([scenario, ...result]).toEqual([scenario, count, failed]);
+  }
 });
 
 it("[RM10] MCP Inspector's command line lists and calls the tools over HTTP, in both eras", async () => {

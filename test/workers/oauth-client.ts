@@ -1,71 +1,7 @@
-import {
-  Client,
-  StreamableHTTPClientTransport,
-  type OAuthClientMetadata,
-  type OAuthClientProvider,
-  type OAuthDiscoveryState,
-  type StoredOAuthClientInformation,
-  type StoredOAuthTokens,
-} from "@modelcontextprotocol/client";
+import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { expect, onTestFinished } from "vitest";
+import { Keeper, openForm, redirectUrl, type Form } from "#harness/edge/oauth-keeper.ts";
 import { origin, request } from "./support.ts";
-
-export const redirectUrl = "https://client.example/callback";
-
-/** What a client keeps, and where it sends the user. */
-export class Keeper implements OAuthClientProvider {
-  readonly redirectUrl: string;
-  clientMetadataUrl?: string;
-  readonly clientMetadata: OAuthClientMetadata;
-  sentTo: URL | null = null;
-  #discovered: OAuthDiscoveryState | undefined;
-  #client: StoredOAuthClientInformation | undefined;
-  #tokens: StoredOAuthTokens | undefined;
-  #verifier = "";
-
-  constructor(redirect = redirectUrl) {
-    this.redirectUrl = redirect;
-    this.clientMetadata = {
-      client_name: "Notes <b>& more</b>",
-      redirect_uris: [redirect],
-      token_endpoint_auth_method: "none",
-    };
-  }
-
-  state(): string {
-    return "state-of-the-client";
-  }
-  clientInformation(): StoredOAuthClientInformation | undefined {
-    return this.#client;
-  }
-  saveClientInformation(given: StoredOAuthClientInformation): void {
-    this.#client = given;
-  }
-  tokens(): StoredOAuthTokens | undefined {
-    return this.#tokens;
-  }
-  saveTokens(given: StoredOAuthTokens): void {
-    this.#tokens = given;
-  }
-  saveDiscoveryState(found: OAuthDiscoveryState): void {
-    this.#discovered = found;
-  }
-  discoveryState(): OAuthDiscoveryState | undefined {
-    return this.#discovered;
-  }
-  redirectToAuthorization(url: URL): void {
-    this.sentTo = url;
-  }
-  saveCodeVerifier(verifier: string): void {
-    this.#verifier = verifier;
-  }
-  codeVerifier(): string {
-    return this.#verifier;
-  }
-  get access(): string {
-    return this.#tokens?.access_token ?? "";
-  }
-}
 
 export function pathOf(url: string | URL): string {
   const { pathname, search } = new URL(url);
@@ -80,27 +16,9 @@ function transportOf(authProvider: Keeper): StreamableHTTPClientTransport {
   return new StreamableHTTPClientTransport(new URL(`${origin}/mcp`), { fetch: ask, authProvider });
 }
 
-interface Form {
-  readonly html: string;
-  readonly headers: Headers;
-  readonly status: number;
-  readonly send: (fields: Record<string, string>, cookie?: string) => Promise<Response>;
-}
-
 /** The page, as a browser has it. */
-export async function open(url: URL, before?: Response): Promise<Form> {
-  const page = before ?? (await request(pathOf(url)));
-  const html = await page.text();
-  const handle = /name="handle" value="([^"]*)"/.exec(html)?.[1] ?? "";
-  const own = page.headers.get("set-cookie")?.split(";")[0] ?? "";
-  const send = (fields: Record<string, string>, cookie = own): Promise<Response> =>
-    request(pathOf(url), {
-      method: "POST",
-      redirect: "manual",
-      headers: { "content-type": "application/x-www-form-urlencoded", cookie },
-      body: new URLSearchParams({ handle, ...fields }).toString(),
-    });
-  return { html, headers: page.headers, status: page.status, send };
+export function open(url: URL, before?: Response): Promise<Form> {
+  return openForm(ask, url, before);
 }
 
 /** A client up to the page of consent. */

@@ -1,4 +1,4 @@
-import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import { Client, StreamableHTTPClientTransport, type ClientCapabilities } from "@modelcontextprotocol/client";
 import { onTestFinished } from "vitest";
 import { bearer, origin, request } from "./support.ts";
 
@@ -10,8 +10,12 @@ function ask(url: string | URL, init?: RequestInit): Promise<Response> {
 }
 
 /** The official client, of the era that is asked for. */
-export async function connect(token: string, mode: Mode = eras["2026-07-28"]): Promise<Client> {
-  const client = new Client({ name: "remote", version: "1" }, { versionNegotiation: { mode } });
+export async function connect(
+  token: string,
+  mode: Mode = eras["2026-07-28"],
+  capabilities: ClientCapabilities = {},
+): Promise<Client> {
+  const client = new Client({ name: "remote", version: "1" }, { versionNegotiation: { mode }, capabilities });
   const requestInit = { headers: bearer(token) };
   await client.connect(new StreamableHTTPClientTransport(new URL(`${origin}/mcp`), { fetch: ask, requestInit }));
   onTestFinished(() => client.close());

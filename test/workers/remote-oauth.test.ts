@@ -1,7 +1,8 @@
 import { expect, vi } from "vitest";
 import type { Env } from "#src/durable/env.ts";
 import { app } from "#src/worker/app.ts";
-import { begin, connect, Keeper, open, pathOf, redirectUrl, signIn } from "./oauth-client.ts";
+import { Keeper, redirectUrl } from "#harness/edge/oauth-keeper.ts";
+import { begin, connect, open, pathOf, signIn } from "./oauth-client.ts";
 import { mcpHeaders, ping } from "./remote-client.ts";
 import { bearer, bindings, it, origin, request, wait } from "./support.ts";
 

@@ -26,11 +26,7 @@ function Groups({ fleet, at }: { fleet: Fleet; at: number }): JSX.Element {
         </p>
       ))}
       {fleet.trouble !== null && <p class="trouble">{`The team could not be read: ${plain(fleet.trouble)}`}</p>}
-      <p class="summary">
-        {[...groups.map(({ name, rows }) => `${rows.length} ${groupTitles[name].toLowerCase()}`), costText(fleet)].join(
-          " · ",
-        )}
-      </p>
+      <p class="summary">{summaryOf(groups, fleet)}</p>
       {groups.length === 0 && <NoChats isSearch={query.value !== ""} />}
       {groups.map((group) => (
         <Group key={group.name} group={group} at={at} />
@@ -39,9 +35,12 @@ function Groups({ fleet, at }: { fleet: Fleet; at: number }): JSX.Element {
   );
 }
 
-function costText({ costUsdToday, unpricedTokensToday }: Fleet): string {
+function summaryOf(groups: readonly FleetGroup[], { costUsdToday, unpricedTokensToday }: Fleet): string {
+  const counts = groups.map(({ name, rows }) => `${rows.length} ${groupTitles[name].toLowerCase()}`);
+  if (costUsdToday === undefined) return counts.join(" · ");
   const cost = costUsdToday === null ? "no cost today yet" : `${dollars(costUsdToday)} today`;
-  return unpricedTokensToday === 0 ? cost : `${cost} (and ${count(unpricedTokensToday, "token")} without a price)`;
+  const rest = unpricedTokensToday === 0 ? "" : ` (and ${count(unpricedTokensToday, "token")} without a price)`;
+  return [...counts, `${cost}${rest}`].join(" · ");
 }
 
 function NoChats({ isSearch }: { isSearch: boolean }): JSX.Element {

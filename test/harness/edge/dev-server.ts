@@ -1,11 +1,11 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { parseEnv } from "node:util";
 import { onTestFinished, vi } from "vitest";
 import { descendantsOf } from "../../../scripts/local-edge.ts";
+import { freePort } from "#harness/edge/free-port.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { identify, isAlive, systemProcesses, type ProcessIdentity } from "#src/platform/processes.ts";
 
@@ -19,16 +19,6 @@ interface DevOptions {
 
 const patience = { timeout: 30_000, interval: 1 };
 const script = join(import.meta.dirname, "..", "..", "..", "scripts", "dev.ts");
-
-/** A port that was free a moment ago. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
-}
 
 /** `npm run dev` without npm, in a process group of its own; what is left of it ends with the test. */
 export class DevServer {

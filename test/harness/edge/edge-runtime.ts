@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { onTestFinished } from "vitest";
 import { LocalEdge, startEdge, type LocalEdgeOptions } from "../../../scripts/local-edge.ts";
+import { freePort } from "./free-port.ts";
 import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { addKey } from "#src/local-mcp/sync/key-ring.ts";
 import type { Self } from "#src/contract/values.ts";
@@ -9,6 +10,19 @@ import { omitUndefined } from "#src/shared/omit-undefined.ts";
 import type { WorkspaceKey } from "#src/local-mcp/sync/workspace-key.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
+
+interface EdgeRuntimeOptions extends Pick<LocalEdgeOptions, "log" | "documents"> {
+  /** Another one, whose state this one uses, too. */
+  readonly beside?: EdgeRuntime;
+  /** Clients sign in, as the guide on remote MCP says. */
+  readonly isOAuth?: boolean;
+}
+
+/** Its address has to be known before it starts. */
+async function oauthOptions(): Promise<Pick<LocalEdgeOptions, "port" | "bindings" | "namespaces">> {
+  const port = await freePort();
+  return { port, bindings: { SHIM_PUBLIC_URL: `http://127.0.0.1:${port}` }, namespaces: ["OAUTH_KV"] };
+}
 
 /** The worker under workerd, gone after the test with all that it has kept. */
 export class EdgeRuntime extends LocalEdge {
@@ -20,19 +34,14 @@ export class EdgeRuntime extends LocalEdge {
     this.folder = folder;
   }
 
-  /** @param beside another one, whose state this one uses, too */
-  static async open({
-    beside,
-    log,
-  }: { beside?: EdgeRuntime; log?: LocalEdgeOptions["log"] } = {}): Promise<EdgeRuntime> {
+  static async open({ beside, isOAuth = false, ...options }: EdgeRuntimeOptions = {}): Promise<EdgeRuntime> {
     const scratch = join(root, ".scratch");
     mkdirSync(scratch, { recursive: true });
     const folder = beside ? dirname(beside.folder) : mkdtempSync(join(scratch, "edge-"));
     const entry = join(root, "src", "worker", "worker-entry.ts");
-    const edge = new EdgeRuntime(
-      await startEdge({ entry, folder, ...omitUndefined({ beside, log }) }),
-      join(folder, "state"),
-    );
+    const oauth = isOAuth ? await oauthOptions() : {};
+    const started = await startEdge({ entry, folder, ...omitUndefined({ beside }), ...options, ...oauth });
+    const edge = new EdgeRuntime(started, join(folder, "state"));
     onTestFinished(async () => {
       await edge.close();
       if (!beside) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });

@@ -45,8 +45,8 @@ it("[WP10] the bundle names no other host, and has none of the ways to make code
     expect(read(name)).not.toMatch(/\beval\(|new Function|document\.write|insertAdjacentHTML|outerHTML\s*=/);
 });
 
-it("[WP6] no source of the page renders a text as markup, and it imports types only from the contract", () => {
-  const sources = globSync("src/web/**/*.{ts,tsx}", { cwd: root });
+it("[WP6] [RM20] no source of the page or the app renders a text as markup, and it imports types only from the contract", () => {
+  const sources = globSync("src/{web,mcp-app}/**/*.{ts,tsx}", { cwd: root });
   expect(sources.length).toBeGreaterThan(10);
   for (const path of sources) {
     const source = readFileSync(join(root, path), "utf8");

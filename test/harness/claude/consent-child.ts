@@ -1,0 +1,7 @@
+/** The user's browser, for a program that opens one: pastes the token of the environment, and follows the redirect. */
+import { openForm } from "#harness/edge/oauth-keeper.ts";
+
+const [, , address = ""] = process.argv;
+const form = await openForm(fetch, new URL(address));
+const answer = await form.send({ decision: "allow", token: process.env["SHIM_TEST_TOKEN"] ?? "" });
+await fetch(answer.headers.get("location") ?? "");

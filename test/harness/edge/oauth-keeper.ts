@@ -1,0 +1,94 @@
+import type {
+  OAuthClientMetadata,
+  OAuthClientProvider,
+  OAuthDiscoveryState,
+  StoredOAuthClientInformation,
+  StoredOAuthTokens,
+} from "@modelcontextprotocol/client";
+
+export const redirectUrl = "https://client.example/callback";
+
+/** What a client keeps, and where it sends the user. */
+export class Keeper implements OAuthClientProvider {
+  readonly redirectUrl: string;
+  clientMetadataUrl?: string;
+  readonly clientMetadata: OAuthClientMetadata;
+  sentTo: URL | null = null;
+  #discovered: OAuthDiscoveryState | undefined;
+  #client: StoredOAuthClientInformation | undefined;
+  #tokens: StoredOAuthTokens | undefined;
+  #verifier = "";
+
+  constructor(redirect = redirectUrl) {
+    this.redirectUrl = redirect;
+    this.clientMetadata = {
+      client_name: "Notes <b>& more</b>",
+      redirect_uris: [redirect],
+      token_endpoint_auth_method: "none",
+    };
+  }
+
+  state(): string {
+    return "state-of-the-client";
+  }
+  clientInformation(): StoredOAuthClientInformation | undefined {
+    return this.#client;
+  }
+  saveClientInformation(given: StoredOAuthClientInformation): void {
+    this.#client = given;
+  }
+  tokens(): StoredOAuthTokens | undefined {
+    return this.#tokens;
+  }
+  saveTokens(given: StoredOAuthTokens): void {
+    this.#tokens = given;
+  }
+  /** The client was told that what it keeps is of no use. */
+  invalidateCredentials(which: "all" | "client" | "tokens" | "verifier" | "discovery"): void {
+    if (which === "all" || which === "tokens") this.#tokens = undefined;
+    if (which === "all" || which === "client") this.#client = undefined;
+  }
+  saveDiscoveryState(found: OAuthDiscoveryState): void {
+    this.#discovered = found;
+  }
+  discoveryState(): OAuthDiscoveryState | undefined {
+    return this.#discovered;
+  }
+  redirectToAuthorization(url: URL): void {
+    this.sentTo = url;
+  }
+  saveCodeVerifier(verifier: string): void {
+    this.#verifier = verifier;
+  }
+  codeVerifier(): string {
+    return this.#verifier;
+  }
+  get access(): string {
+    return this.#tokens?.access_token ?? "";
+  }
+}
+
+export interface Form {
+  readonly html: string;
+  readonly headers: Headers;
+  readonly status: number;
+  readonly send: (fields: Record<string, string>, cookie?: string) => Promise<Response>;
+}
+
+type Ask = (url: URL, init?: RequestInit) => Promise<Response>;
+
+/** The page of consent, as a browser has it. */
+export async function openForm(ask: Ask, url: URL, before?: Response): Promise<Form> {
+  const page = before ?? (await ask(url));
+  const html = await page.text();
+  const handle = /name="handle" value="([^"]*)"/.exec(html)?.[1] ?? "";
+  const own = page.headers.get("set-cookie")?.split(";")[0] ?? "";
+  const send = (fields: Record<string, string>, cookie = own): Promise<Response> =>
+    ask(url, {
+      method: "POST",
+      redirect: "manual",
+      headers: { "content-type": "application/x-www-form-urlencoded", cookie },
+      body: new URLSearchParams({ handle, ...fields }).toString(),
+    });
+  return { html, headers: page.headers, status: page.status, send };
+}
