@@ -15,6 +15,11 @@ export interface CommandLine {
   readonly args: readonly string[];
 }
 
+export interface HeadlessRun extends CommandLine {
+  /** Text on stdin; empty where the prompt is an argument, which every user of the machine can read. */
+  readonly input: string;
+}
+
 /** One client as SHIM knows it. Pure, and small: the hook process loads all of them. */
 export interface ClientAdapter {
   readonly name: HookClient;
@@ -42,6 +47,6 @@ export interface ClientAdapter {
     /** @param id a UUID that the client may give its new session */
     start(prompt: string, id: string): CommandLine;
     /** Without a terminal, to its end. @param args the user's own options */
-    run(prompt: string, args: readonly string[]): CommandLine;
+    run(prompt: string, args: readonly string[]): HeadlessRun;
   } | null;
 }

@@ -32,7 +32,7 @@ export const codex: ClientAdapter = {
   answer: (_event, answer) => answer,
   commands: {
     resume: (session) => ({ command: "codex", args: ["resume", session] }),
-    run: (prompt, args) => ({ command: "codex", args: ["exec", ...args, prompt] }),
+    run: (prompt, args) => ({ command: "codex", args: ["exec", ...args, "-"], input: prompt }),
     start: (prompt) => ({ command: "codex", args: [prompt] }),
   },
 };

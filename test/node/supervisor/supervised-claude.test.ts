@@ -214,8 +214,9 @@ it("[CA51] at a usage limit another client continues at once with the brief, and
   expect(rig.told("ended").at(-1)).toMatchObject({ phase: "due", reason });
   await rig.pass(1_000);
   const { program } = rig.runs[1]!;
-  expect(program).toMatchObject({ command: "/opt/codex", cwd: join(rig.folder, "project"), input: "" });
-  expect(program.args).toEqual(["exec", "--json", expect.stringMatching(/^Fix the parser\.\n\n.*make the parser/s)]);
+  expect(program).toMatchObject({ command: "/opt/codex", cwd: join(rig.folder, "project") });
+  expect(program.args).toEqual(["exec", "--json", "-"]);
+  expect(program.input).toMatch(/^Fix the parser\.\n\n.*make the parser/s);
   codexWorks(rig);
   await die(rig, 1);
   expect(sessionOf(rig.runtime, first)).toMatchObject({ recoveryBy: "codex-1" });
