@@ -32,6 +32,8 @@ export interface ClientAdapter {
   readonly lacks: readonly string[];
   /** The client keeps its conversations where SHIM does not read them. */
   readonly isTranscriptUnread?: true;
+  /** One process works in several sessions at a time; its MCP servers serve one each, which calls name. */
+  readonly hasThreads?: true;
   /** No event says that a chat was closed. */
   readonly endsSilently?: true;
   /**

@@ -7,6 +7,7 @@ export const codex: ClientAdapter = {
   name: "codex",
   title: "Codex",
   verifiedWith: "0.169.0",
+  hasThreads: true,
   events: [
     "SessionStart",
     "UserPromptSubmit",

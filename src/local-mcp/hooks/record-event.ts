@@ -1,5 +1,6 @@
 import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
 import type { JournalEntry, JournalKind } from "../../contract/journal.ts";
+import { adapterOf } from "../../clients/adapters.ts";
 import { uuidv7 } from "../../shared/ids.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Trigger } from "../../contract/checkpoint.ts";
@@ -162,18 +163,24 @@ interface HookSession {
 }
 
 /** [ID2] [ID4] An event that may come late, from a session already left, moves no client. */
-function resolveSession(sql: Sql, runtime: Runtime, { event, input, client }: HookContext): HookSession {
+function resolveSession(
+  sql: Sql,
+  runtime: Runtime,
+  { event, input, client, knownId, clientName }: HookContext,
+): HookSession {
   const givenId = input.session_id;
   if (!client) return { id: givenId, parentId: null };
   const current = clients.current(sql, client);
   if (current?.givenId === givenId) return { id: current.sessionId, parentId: null };
-  if (current && !sessionSwitchEvents.has(event)) return { id: givenId, parentId: null };
+  if (current && !sessionSwitchEvents.has(event)) return { id: knownId, parentId: null };
   const now = runtime.now();
-  const isTaken = isHeldByAnother(runtime, sessions.get(sql, givenId), client);
-  const id = isTaken ? `ses_${uuidv7(now, runtime.random(16))}` : givenId;
+  const isFork = knownId !== givenId;
+  const isTaken = !isFork && isHeldByAnother(runtime, sessions.get(sql, givenId), client);
+  const id = isTaken ? `ses_${uuidv7(now, runtime.random(16))}` : knownId;
   clients.moveTo(sql, now, client, { givenId, sessionId: id });
-  if (current) endLeftSession(sql, now, current.sessionId, client);
-  return { id, parentId: isTaken ? givenId : null };
+  // [ID19] A client with threads reports the end of each.
+  if (current && !adapterOf(clientName)?.hasThreads) endLeftSession(sql, now, current.sessionId, client);
+  return { id, parentId: isTaken || isFork ? givenId : null };
 }
 
 function isHeldByAnother(runtime: Runtime, session: sessions.Session | null, client: ProcessIdentity): boolean {
