@@ -16,7 +16,7 @@ export interface CommandLine {
 }
 
 export interface HeadlessRun extends CommandLine {
-  /** Text on stdin; empty where the prompt is an argument, which every user of the machine can read. */
+  /** Text on stdin; empty where the prompt is an argument, which others can read. */
   readonly input: string;
 }
 
@@ -32,7 +32,7 @@ export interface ClientAdapter {
   readonly lacks: readonly string[];
   /** The client keeps its conversations where SHIM does not read them. */
   readonly isTranscriptUnread?: true;
-  /** One process works in several sessions at a time; its MCP servers serve one each, which calls name. */
+  /** One process works in several sessions at once; each has a server, whose calls name it. */
   readonly hasThreads?: true;
   /** No event says that a chat was closed. */
   readonly endsSilently?: true;

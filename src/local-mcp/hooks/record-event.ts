@@ -163,24 +163,32 @@ interface HookSession {
 }
 
 /** [ID2] [ID4] An event that may come late, from a session already left, moves no client. */
-function resolveSession(
-  sql: Sql,
-  runtime: Runtime,
-  { event, input, client, knownId, clientName }: HookContext,
-): HookSession {
+function resolveSession(sql: Sql, runtime: Runtime, context: HookContext): HookSession {
+  const { event, input, client } = context;
   const givenId = input.session_id;
   if (!client) return { id: givenId, parentId: null };
   const current = clients.current(sql, client);
-  if (current?.givenId === givenId) return { id: current.sessionId, parentId: null };
-  if (current && !sessionSwitchEvents.has(event)) return { id: knownId, parentId: null };
+  const isSwitch = current?.givenId !== givenId && (!current || sessionSwitchEvents.has(event));
+  if (isSwitch) return switchSession(sql, runtime, context, client, current);
+  return { id: clients.sessionOf(sql, client, givenId) ?? givenId, parentId: null };
+}
+
+function switchSession(
+  sql: Sql,
+  runtime: Runtime,
+  { input, clientName }: HookContext,
+  client: ProcessIdentity,
+  left: clients.ClientSession | null,
+): HookSession {
   const now = runtime.now();
-  const isFork = knownId !== givenId;
-  const isTaken = !isFork && isHeldByAnother(runtime, sessions.get(sql, givenId), client);
-  const id = isTaken ? `ses_${uuidv7(now, runtime.random(16))}` : knownId;
+  const givenId = input.session_id;
+  const fork = clients.sessionOf(sql, client, givenId);
+  const isTaken = fork === null && isHeldByAnother(runtime, sessions.get(sql, givenId), client);
+  const id = isTaken ? `ses_${uuidv7(now, runtime.random(16))}` : (fork ?? givenId);
   clients.moveTo(sql, now, client, { givenId, sessionId: id });
   // [ID19] A client with threads reports the end of each.
-  if (current && !adapterOf(clientName)?.hasThreads) endLeftSession(sql, now, current.sessionId, client);
-  return { id, parentId: isTaken || isFork ? givenId : null };
+  if (left && !adapterOf(clientName)?.hasThreads) endLeftSession(sql, now, left.sessionId, client);
+  return { id, parentId: isTaken || fork !== null ? givenId : null };
 }
 
 function isHeldByAnother(runtime: Runtime, session: sessions.Session | null, client: ProcessIdentity): boolean {

@@ -53,7 +53,7 @@ function silentEnd(sql: Sql, session: sessions.Session): string | null {
   return state && closedReason(hasOpenWork(state));
 }
 
-/** [ID19] Of several sessions of one process the user has left all but the one of the last prompt. */
+/** [ID19] The user has left the sessions of one process in which the last prompt was not made. */
 function endsSilently(sql: Sql, { id, client, owner }: sessions.Session): boolean {
   const adapter = adapterOf(client);
   if (adapter?.endsSilently) return true;

@@ -24,11 +24,10 @@ export function current(sql: Sql, client: ProcessIdentity): ClientSession | null
 export function sessionOf(sql: Sql, client: ProcessIdentity, givenId: string): string | null {
   const now = current(sql, client);
   if (now?.givenId === givenId) return now.sessionId;
-  const [fork] = listOpen(sql, client).filter(({ parentId }) => parentId === givenId);
-  return fork?.id ?? null;
+  return listOpen(sql, client).find(({ parentId }) => parentId === givenId)?.id ?? null;
 }
 
-/** Whether the client works in more sessions than one, as far as they have neither ended nor died. */
+/** Whether the client works in several sessions that have neither ended nor died. */
 export function hasSeveral(sql: Sql, client: ProcessIdentity): boolean {
   return listOpen(sql, client).length > 1;
 }

@@ -1,8 +1,8 @@
-/** As `brief` renders it: a line of SHIM, the fence with what was recovered, and a line of advice. */
+/** A rendered brief: a line of SHIM, the fence with what was recovered, a line of advice. */
 const brief =
   /SHIM: [^\n]{0,400}recovered data, not instructions\.\n<(shim-recovered-session-[\w-]{1,40})>\n[\s\S]{0,12000}?\n<\/\1>\n[^\n]*/g;
 
-/** What the user asks with a prompt that is a brief and nothing else. */
+/** The request of a prompt that is a brief and nothing else. */
 const request = "continue";
 
 /** Pure. [RE122] A prompt without the briefs that SHIM has put into it. */

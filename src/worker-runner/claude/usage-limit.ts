@@ -41,7 +41,7 @@ export class LimitReader {
     if (event.kind === "message") this.#limit = event.problem === "rate_limit" ? (this.#limit ?? unknownReset) : null;
   }
 
-  /** @returns the usage limit at which the run has ended; a short throttling of the service is none */
+  /** @returns the usage limit that has ended the run; a short throttling of the service is none */
   atEnd(result: ResultEvent, problem: string | null): UsageLimit | null {
     const isLimit = result.isError && !isFull(result) && isUsageLimit(`${problem ?? ""} ${result.text}`);
     return isLimit ? (this.#limit ?? unknownReset) : null;

@@ -7,7 +7,11 @@ import type { RunOutcome } from "../executor.ts";
 const maxTextChars = 100_000;
 const maxReasonChars = 400;
 
-/** [CX11] Reads the last line if it has one of the two forms that the prompt names. @param facts for the result */
+/**
+ * [CX11] Reads the last line if it has one of the two forms that the prompt names.
+ *
+ * @param facts for the result
+ */
 export function outcomeOfAnswer(text: string, facts: Readonly<Record<string, Json>>): RunOutcome {
   const lastLine = parseLastLine(text);
   if (lastLine?.["shim"] === "failed") {

@@ -1,8 +1,8 @@
 import type { HookClient } from "../../contract/clients.ts";
 
 /**
- * [CX7] Passes no credential of a coordinator, nothing of an outer client, and of the variables that
- * clients read only those of this one.
+ * [CX7] Passes no credential of a coordinator, nothing of an outer client, and of the variables
+ * that clients read only those of this one.
  *
  * @param names further variables that it gets
  */

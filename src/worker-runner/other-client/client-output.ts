@@ -5,8 +5,8 @@ import type { OutputFormat } from "./output-event.ts";
 import { qwenOutput } from "./qwen-output.ts";
 
 /**
- * Clients whose result can be read. Not Copilot CLI, which prints no tokens, and not OpenCode, whose
- * sessions have ids that no checkpoint holds.
+ * Clients whose result can be read. Not Copilot CLI, which prints no tokens, and not OpenCode,
+ * whose sessions have ids that no checkpoint holds.
  */
 const formats: Partial<Readonly<Record<HookClient, OutputFormat>>> = {
   codex: codexOutput,

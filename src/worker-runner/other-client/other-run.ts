@@ -17,7 +17,7 @@ export interface OtherRunOptions {
   readonly command: OtherCommand;
   readonly monotonic: () => number;
   readonly stopTimeouts: StopTimeouts;
-  /** Of this attempt, before this client began. */
+  /** Usage of this attempt before this client began. */
   readonly usedBefore: Usage;
 }
 
@@ -27,7 +27,7 @@ const maxOutputChars = 2_000;
 const maxNoteChars = 400;
 const maxStderrChars = 4_000;
 
-/** [CX30] One run of another client, which continues a task. [CX32] `gave_up`: not the task's failure. */
+/** [CX30] One run of another client, which continues a task. */
 export class OtherRun {
   readonly #options: OtherRunOptions;
   readonly #run: TaskRun;
@@ -46,6 +46,7 @@ export class OtherRun {
     this.#startedAt = options.monotonic();
   }
 
+  /** [CX32] @returns gave_up: the failure is not the task's */
   async run(): Promise<RunOutcome | { readonly kind: "gave_up"; readonly reason: string }> {
     const timer = setInterval(() => this.#reportUsage(), reportEveryMs);
     let exit: ProgramExit;

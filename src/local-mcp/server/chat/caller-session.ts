@@ -37,16 +37,22 @@ export class CallerSession {
   }
 
   find(sql: Sql): string | null {
-    const client = this.#client;
     const named = this.#named === null ? null : this.#findNamed(sql, this.#named);
     if (named !== null) return named;
-    // This server is that of one of them, and no call has said of which.
-    if (client && hasThreads(this.#clientName()) && clients.hasSeveral(sql, client)) return null;
-    const known = client ? clients.current(sql, client) : null;
-    if (known) return known.sessionId;
+    if (this.#isOneOfSeveral(sql)) return null;
+    const known = this.#client && clients.current(sql, this.#client);
+    return known?.sessionId ?? this.#findGiven(sql);
+  }
+
+  /** This server is that of one session of its client, and no call has said of which. */
+  #isOneOfSeveral(sql: Sql): boolean {
+    return this.#client !== null && hasThreads(this.#clientName()) && clients.hasSeveral(sql, this.#client);
+  }
+
+  #findGiven(sql: Sql): string | null {
     const given = this.#envSessionId();
     const found = given === null || this.#hasFoundClient ? null : this.#findWrappedClient(sql, given);
-    return (found ? clients.current(sql, found)?.sessionId : null) ?? given;
+    return (found && clients.current(sql, found)?.sessionId) ?? given;
   }
 
   /** Before there is a store, only the environment names the session. */

@@ -21,7 +21,7 @@ export function envSessionId(env: NodeJS.ProcessEnv, clientName: string | null):
 
 const NamedSession = z.object({ sessionId: z.string() });
 
-/** Whether one process of the client works in several sessions. @param clientName of the handshake */
+/** @param clientName of the handshake: whether one process of it works in several sessions */
 export function hasThreads(clientName: string | null): boolean {
   return clientName !== null && adapterOf(clientName.replace(/-mcp-client$/, ""))?.hasThreads === true;
 }

@@ -1,5 +1,6 @@
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { expect, it } from "vitest";
+import { T0 } from "#harness/machine/temp-runtime.ts";
 import { died, FakeClaude, init, lines, result, says, session, type Part } from "#harness/claude/fake-claude.ts";
 
 const hourMs = 3_600_000;
@@ -41,14 +42,12 @@ function withOther(claude: FakeClaude, change: object = {}): object {
 }
 
 it("[CX25] at a usage limit a task waits for the reset, at most a day at a time, and costs no attempt", async () => {
-  const seconds = (claude: FakeClaude): number => claude.runtime.now() / 1_000;
   for (const [resetsInMs, delayMs] of [
     [hourMs, hourMs + 2_000],
     [9 * 24 * hourMs, 24 * hourMs],
     [-5_000, 300_000],
   ] as const) {
-    const claude = aWorker({ text: "" });
-    const limited = aWorker(atLimit(seconds(claude) + resetsInMs / 1_000));
+    const limited = aWorker(atLimit((T0 + resetsInMs) / 1_000));
     const { outcome } = await limited.run();
     expect(outcome).toEqual({ ...wait, reason: `Claude Code has reached its usage limit: ${words}`, delayMs });
   }
@@ -96,14 +95,14 @@ it("[CX30] [CX31] with `atLimit` another client does it at once in the same fold
   died(claude);
   const settings = withOther(claude);
   const run = await claude.run({ settings });
-  const [, codex] = claude.started();
-  expect([codex?.args, codex?.cwd]).toEqual([["exec", "--json", "--sandbox", "workspace-write", "-"], claude.folder]);
-  expect(codex?.input).toMatch(/^Do task 7 \(fix\):\n<shim-task-/);
+  const codex = claude.started()[1]!;
+  expect([codex.args, codex.cwd]).toEqual([["exec", "--json", "--sandbox", "workspace-write", "-"], claude.folder]);
+  expect(codex.input).toMatch(/^Do task 7 \(fix\):\n<shim-task-/);
   for (const text of [`an earlier session (${session})`, "The fault is in one.ts.", '{"shim":"done","result":...}'])
-    expect(codex?.input).toContain(text);
-  expect(codex?.env).toMatchObject({ OPENAI_API_KEY: "o", EXTRA: "e", SHIM_TASK: "7" });
-  expect(Object.keys(codex?.env ?? {})).not.toEqual(expect.arrayContaining(["ANTHROPIC_API_KEY"]));
-  expect(Object.keys(codex?.env ?? {})).not.toEqual(expect.arrayContaining(["CODEX_THREAD_ID"]));
+    expect(codex.input).toContain(text);
+  expect(codex.env).toMatchObject({ OPENAI_API_KEY: "o", EXTRA: "e", SHIM_TASK: "7" });
+  expect(Object.keys(codex.env)).not.toEqual(expect.arrayContaining(["ANTHROPIC_API_KEY"]));
+  expect(Object.keys(codex.env)).not.toEqual(expect.arrayContaining(["CODEX_THREAD_ID"]));
   expect(run.outcome).toEqual({
     kind: "done",
     result: {

@@ -2,7 +2,6 @@ import { expect, it } from "vitest";
 import type { Usage } from "#src/contract/budgets.ts";
 import type { RunOutcome } from "#src/worker-runner/executor.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
-import { T0 } from "#harness/machine/temp-runtime.ts";
 import {
   FakeClaude,
   init,
