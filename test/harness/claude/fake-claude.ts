@@ -240,7 +240,7 @@ export function died(
 ): void {
   const { runtime, root } = claude;
   const { id = session, client = "claude-code" } = change;
-  const transcriptPath = join(root, `transcript-${id}.jsonl`);
+  const transcriptPath = join(root, change.id === undefined ? "transcript.jsonl" : `transcript-${id}.jsonl`);
   writeFileSync(transcriptPath, `${JSON.stringify({ type: "user", sessionId: id })}\n`);
   runtime.store.write((sql) => {
     const cwd = change.cwd ?? claude.folder;
