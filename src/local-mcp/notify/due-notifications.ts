@@ -91,7 +91,7 @@ function findCriticalRisks(sql: Sql, { now, processes, config }: Runtime): UserN
   });
 }
 
-/** [CL150] Sessions that another client continues, because theirs has reached a usage limit. */
+/** [CL167] Sessions that another client continues, because theirs has reached a usage limit. */
 function findSwitches(sql: Sql, { now, processes }: Runtime): UserNotification[] {
   const taken = recoveries.listTaken(sql, now() - maxDeathAgeMs, maxChats);
   return taken.flatMap(({ sessionId, by }): UserNotification[] => {

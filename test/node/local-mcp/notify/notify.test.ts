@@ -214,7 +214,7 @@ it("[CL73] [CL144] the desktop gets the text as data, without a shell and withou
   await expect(notifyDesktop("x", { PATH: "/nonexistent" }, "darwin")).rejects.toThrow("osascript");
 });
 
-it("[CL150] the user is notified once that another client continues a session at its usage limit", async () => {
+it("[CL167] the user is notified once that another client continues a session at its usage limit", async () => {
   const receiver = await aReceiver();
   const runtime = tempRuntime({ config: { notify: { webhook: receiver.url, events: ["usage_limit"] } } });
   const look = looksOf(runtime);
