@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { claudeBinary } from "../../scripts/install-claude.ts";
@@ -7,7 +7,7 @@ import { codexClient, programOf } from "../../scripts/install-clients.ts";
 import { adapterOf } from "#src/clients/adapters.ts";
 import { git } from "#harness/machine/git-project.ts";
 import { connectClient, gemini, qwen, type RealClient } from "#harness/clients/real-clients.ts";
-import { cleanEnv, untilFound } from "#harness/claude/claude-code.ts";
+import { cleanEnv, untilFound, watch, type Claude } from "#harness/claude/claude-code.ts";
 import { bash, call, received } from "#harness/claude/claude-rig.ts";
 import { WorkerProcess } from "#harness/claude/claude-workers.ts";
 import { startScriptedModel, type ScriptedModel, type Step } from "#harness/claude/scripted-model.ts";
@@ -191,3 +191,76 @@ it.each(others)(
     );
   },
 );
+
+/** Codex with its screen in a pseudo terminal, as `shim resume` of the user starts it. */
+function resumeInTerminal(rig: CodexRig, env: Record<string, string>, id: string): Claude {
+  const line = `stty cols 150 rows 40; exec '${process.execPath}' '${built.launcher}' resume --in codex ${id}`;
+  const terminal = { ...env, TERM: "xterm-256color", SHELL: "/bin/sh" };
+  const child = spawn("script", ["-qefc", line, "/dev/null"], { cwd: rig.project, env: terminal });
+  // Codex asks a terminal where its cursor is.
+  child.stdout.on("data", (text: Buffer) => void (text.includes("\u001B[6n") && child.stdin.write("\u001B[1;1R")));
+  onTestFinished(() => void child.kill("SIGKILL"));
+  return watch(child);
+}
+
+it("[CA50] [RE121] `shim resume --in codex` gives Codex what Claude Code had at its limit, also without a supervisor", async () => {
+  const rig = new CodexRig();
+  const write = call("Write", { file_path: rig.path("parser.ts"), content: "export const parse = null;\n" });
+  const claude = await aModel(write, usageLimit);
+  const codex = await aModel({ text: "I go on." });
+  const env = envOf(rig, claude);
+  const ended = spawn(claudeBinary(), ["-p", prompt, "--allowedTools", "Write", ...pluginArgs], {
+    cwd: rig.project,
+    env,
+  });
+  expect((await watch(ended).waitForExit()).code).toBe(1);
+  const [first] = rig.sessions();
+  const config = join(rig.home, ".codex", "config.toml");
+  writeFileSync(config, `${codexSettings(codex.url, rig.project)}\n${readFileSync(config, "utf8")}`);
+  const terminal = resumeInTerminal(rig, env, first!.id);
+  // Codex's screen starts a daemon, which outlives it.
+  onTestFinished(() => {
+    for (const { pid, command } of rig.processes()) if (command.includes("app-server")) process.kill(pid, "SIGKILL");
+  });
+  await untilFound(() => codex.requests.some(({ kind }) => kind === "loop"), "a request of Codex").catch(
+    (error: unknown) => {
+      throw new Error(`${String(error)} ${JSON.stringify(terminal.output).slice(-3000)}`);
+    },
+  );
+  for (const text of [
+    `an earlier session (${first!.id}) died`,
+    `goal: ${prompt}`,
+    "why it died: usage_limit",
+    "parser.ts (created)",
+  ])
+    expect(received(codex, 0)).toContain(text);
+  const second = await untilFound(() => rig.sessions()[1], "the session of Codex");
+  expect(second).toMatchObject({ client: "codex" });
+  await rig.last(second.id, "turn_end");
+  expect(rig.session(first!.id).recoveryBy).toBe(second.id);
+  expect(rig.stored(second.id).journal.map(({ entry }) => entry)).toContainEqual({ kind: "prompt", text: "continue" });
+  terminal.kill("SIGKILL");
+  await terminal.waitForExit();
+});
+
+const pluginArgs = [
+  "--plugin-dir",
+  join(import.meta.dirname, "..", "..", "plugin"),
+  "--mcp-config",
+  '{"mcpServers":{}}',
+];
+
+function codexSettings(url: string, project: string): string {
+  return [
+    'model = "scripted"',
+    'model_provider = "standin"',
+    'approval_policy = "never"',
+    'sandbox_mode = "danger-full-access"',
+    "check_for_update_on_startup = false",
+    `model_providers.standin = { name = "standin", base_url = "${url}/v1", wire_api = "responses", env_key = "STANDIN_KEY" }`,
+    `projects."${project}" = { trust_level = "trusted" }`,
+    "features.plugins = false",
+    "features.apps = false",
+    "analytics.enabled = false",
+  ].join("\n");
+}

@@ -10,3 +10,10 @@ export function withoutBriefs(prompt: string): string {
   const rest = prompt.replaceAll(brief, "").trim();
   return rest === "" && prompt !== "" ? request : rest;
 }
+
+const briefed = /SHIM: an earlier session \(([\w-]{1,200})\)[^\n]{0,400}recovered data, not instructions\.\n</g;
+
+/** The sessions whose briefs stand in the prompt. */
+export function briefedSessions(prompt: string): string[] {
+  return [...prompt.matchAll(briefed)].flatMap(([, id]) => id ?? []);
+}

@@ -249,6 +249,23 @@ it("[RE122] the brief in the other client's prompt is no word of the user in the
   expect(entries.map(({ entry }) => entry)).toEqual([{ kind: "prompt", text: "continue" }]);
 });
 
+it("[CA52] a chat in a process of another environment gets the session by the brief in its prompt, unless the successor has begun", async () => {
+  const rig = await aRig({ atLimit: { client: "codex" } });
+  const first = live(rig);
+  await limitIt(rig);
+  await rig.pass(1_000);
+  const prompt = rig.runs[1]!.program.input;
+  const send = (id: string, pid: number, event: string, fields: object): void => {
+    rig.runtime.processes.start(pid);
+    answerHook(rig.runtime, event, () => JSON.stringify({ session_id: id, ...fields }), pid, codex);
+  };
+  send("of-daemon", 900, "SessionStart", { source: "startup" });
+  send("of-daemon", 900, "UserPromptSubmit", { prompt });
+  expect(sessionOf(rig.runtime, first)).toMatchObject({ recoveryBy: "of-daemon" });
+  send("pasted", 901, "UserPromptSubmit", { prompt });
+  expect(sessionOf(rig.runtime, first)).toMatchObject({ recoveryBy: "of-daemon" });
+});
+
 it("[CA51] after the other client has failed Claude Code waits for the reset that it has reported", async () => {
   const rig = await aRig({ atLimit: { client: "codex" } });
   live(rig);
