@@ -11,7 +11,7 @@ export const claudeCode: ClientAdapter = {
   answer: (_event, answer) => answer,
   commands: {
     resume: (session) => ({ command: "claude", args: ["--resume", session] }),
-    run: (prompt, args) => ({ command: "claude", args: ["-p", ...args, prompt] }),
+    run: (prompt, args) => ({ command: "claude", args: ["-p", ...args], input: prompt }),
     start: (prompt, id) => ({ command: "claude", args: ["--session-id", id, prompt] }),
   },
 };

@@ -85,7 +85,7 @@ export const qwen = claudeCompatible({
   endsSilently: true,
   commands: {
     resume: (session) => ({ command: "qwen", args: ["--resume", session] }),
-    run: (prompt, args) => ({ command: "qwen", args: [...args, prompt] }),
+    run: (prompt, args) => ({ command: "qwen", args, input: prompt }),
     start: (prompt, id) => ({ command: "qwen", args: ["--session-id", id, "-i", prompt] }),
   },
   verifiedWith: "0.24.4",
@@ -117,7 +117,7 @@ export const opencode = claudeCompatible({
   isTranscriptUnread: true,
   commands: {
     resume: (session) => ({ command: "opencode", args: ["-s", session] }),
-    run: (prompt, args) => ({ command: "opencode", args: ["run", ...args, prompt] }),
+    run: (prompt, args) => ({ command: "opencode", args: ["run", ...args], input: prompt }),
     start: (prompt) => ({ command: "opencode", args: ["--prompt", prompt] }),
   },
   verifiedWith: "1.18.33",
@@ -157,7 +157,7 @@ export const codebuddy = claudeCompatible({
   isTranscriptUnread: true,
   commands: {
     resume: (session) => ({ command: "codebuddy", args: ["--resume", session] }),
-    run: (prompt, args) => ({ command: "codebuddy", args: ["-p", ...args, prompt] }),
+    run: (prompt, args) => ({ command: "codebuddy", args: ["-p", ...args, prompt], input: "" }),
     start: (prompt) => ({ command: "codebuddy", args: [prompt] }),
   },
   verifiedWith: null,
@@ -171,7 +171,7 @@ export const devin = claudeCompatible({
   isTranscriptUnread: true,
   commands: {
     resume: (session) => ({ command: "devin", args: ["--resume", session] }),
-    run: (prompt, args) => ({ command: "devin", args: ["-p", ...args, "--", prompt] }),
+    run: (prompt, args) => ({ command: "devin", args: ["-p", ...args, "--", prompt], input: "" }),
     start: (prompt) => ({ command: "devin", args: ["--", prompt] }),
   },
   verifiedWith: null,

@@ -15,6 +15,11 @@ export interface CommandLine {
   readonly args: readonly string[];
 }
 
+export interface HeadlessRun extends CommandLine {
+  /** Text on stdin; empty where the prompt is an argument, which others can read. */
+  readonly input: string;
+}
+
 /** One client as SHIM knows it. Pure, and small: the hook process loads all of them. */
 export interface ClientAdapter {
   readonly name: HookClient;
@@ -27,6 +32,8 @@ export interface ClientAdapter {
   readonly lacks: readonly string[];
   /** The client keeps its conversations where SHIM does not read them. */
   readonly isTranscriptUnread?: true;
+  /** One process works in several sessions at once; each has a server, whose calls name it. */
+  readonly hasThreads?: true;
   /** No event says that a chat was closed. */
   readonly endsSilently?: true;
   /**
@@ -42,6 +49,6 @@ export interface ClientAdapter {
     /** @param id a UUID that the client may give its new session */
     start(prompt: string, id: string): CommandLine;
     /** Without a terminal, to its end. @param args the user's own options */
-    run(prompt: string, args: readonly string[]): CommandLine;
+    run(prompt: string, args: readonly string[]): HeadlessRun;
   } | null;
 }

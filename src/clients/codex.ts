@@ -7,6 +7,7 @@ export const codex: ClientAdapter = {
   name: "codex",
   title: "Codex",
   verifiedWith: "0.169.0",
+  hasThreads: true,
   events: [
     "SessionStart",
     "UserPromptSubmit",
@@ -32,7 +33,7 @@ export const codex: ClientAdapter = {
   answer: (_event, answer) => answer,
   commands: {
     resume: (session) => ({ command: "codex", args: ["resume", session] }),
-    run: (prompt, args) => ({ command: "codex", args: ["exec", ...args, prompt] }),
+    run: (prompt, args) => ({ command: "codex", args: ["exec", ...args, "-"], input: prompt }),
     start: (prompt) => ({ command: "codex", args: [prompt] }),
   },
 };

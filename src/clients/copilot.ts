@@ -40,7 +40,7 @@ export const copilot: ClientAdapter = {
   answer,
   commands: {
     resume: (session) => ({ command: "copilot", args: ["--resume", session] }),
-    run: (prompt, args) => ({ command: "copilot", args: [...args, "-p", prompt] }),
+    run: (prompt, args) => ({ command: "copilot", args, input: prompt }),
     start: (prompt, id) => ({ command: "copilot", args: ["--session-id", id, "-i", prompt] }),
   },
 };

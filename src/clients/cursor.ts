@@ -33,7 +33,7 @@ export const cursor: ClientAdapter = {
   answer,
   commands: {
     resume: (session) => ({ command: "cursor-agent", args: ["--resume", session] }),
-    run: (prompt, args) => ({ command: "cursor-agent", args: ["-p", ...args, prompt] }),
+    run: (prompt, args) => ({ command: "cursor-agent", args: ["-p", ...args, prompt], input: "" }),
     start: (prompt) => ({ command: "cursor-agent", args: [prompt] }),
   },
 };

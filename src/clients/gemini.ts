@@ -34,7 +34,7 @@ function geminiLike(
     answer,
     commands: {
       resume: (session) => ({ command, args: ["--resume", session] }),
-      run: (prompt, args) => ({ command, args: [...args, "-p", prompt] }),
+      run: (prompt, args) => ({ command, args, input: prompt }),
       start: (prompt, id) => ({ command, args: ["--session-id", id, "-i", prompt] }),
     },
   };

@@ -107,7 +107,7 @@ class TestWriter {
     const outcome = await claude.run({ ...this.#run, task: { ...this.#run.task, payload } });
     const path = join(root, write);
     if (outcome.kind !== "done" || !existsSync(path))
-      return { kept: null, reason: outcome.kind === "failed" ? outcome.reason : "the worker wrote no tests" };
+      return { kept: null, reason: "reason" in outcome ? outcome.reason : "the worker wrote no tests" };
     const text = readFileSync(path, "utf8");
     return judgeTests(this.#deps, request, { path: write, count: 1, render: () => text });
   }

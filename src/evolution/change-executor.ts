@@ -162,7 +162,14 @@ async function makeChange(
   if (candidate.method !== "worker" || !claude)
     return err(failed("no worker is set up for it: `claude` of the type", false));
   const outcome = await claude.run({ ...run, task: toWorkerTask(run.task, task) });
-  return outcome.kind === "done" ? ok(null) : err(outcome);
+  return outcome.kind === "done" ? ok(null) : err(ofThisTask(outcome));
+}
+
+/** Fixers do other tasks of the type without a model. */
+function ofThisTask(outcome: RunOutcome): RunOutcome {
+  if (outcome.kind !== "waiting") return outcome;
+  const { kind, reason, delayMs } = outcome;
+  return { kind, reason, delayMs };
 }
 
 interface Changed extends Worktree {

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { waitAtLimit } from "../worker-runner/claude/usage-limit.ts";
 import type { ProgramEnding } from "./program-end.ts";
 
 /** Pure: no clock, no timers. */
@@ -42,15 +43,8 @@ export const Restarts = z.object({
 });
 export type Restarts = z.infer<typeof Restarts>;
 
-/** Bounds of the doubling wait; the last is a plan's longest window except the weekly one. */
-const firstLimitMs = 300_000;
-const maxLimitMs = 18_000_000;
-/** A reported reset time may be years away by mistake. */
-const maxResetDelayMs = 7 * 86_400_000;
 export const holdMs = 30_000;
 const leftReason = "it ended with its supervisor";
-/** The reporter's clock differs from this machine's. */
-const resetMarginMs = 2_000;
 
 export function initial(now: number): Restarts {
   return { phase: "due", since: now, waitMs: 0, failures: 0, limits: 0, crashes: [], reason: null };
@@ -135,9 +129,5 @@ function afterLimit(
   const reason = limitReason;
   if (when === "never") return { ...base, phase: "failed", reason };
   if (continuesIn !== undefined) return { ...base, phase: "due", reason: `${reason}; ${continuesIn} continues` };
-  if (resetsAtMs !== null && resetsAtMs > now) {
-    return { ...base, phase: "due", reason, waitMs: Math.min(maxResetDelayMs, resetsAtMs - now + resetMarginMs) };
-  }
-  const waitMs = Math.min(maxLimitMs, firstLimitMs * 2 ** Math.min(base.limits, 50));
-  return { ...base, phase: "due", reason, waitMs, limits: base.limits + 1 };
+  return { ...base, phase: "due", reason, ...waitAtLimit({ resetsAtMs }, now, base.limits) };
 }

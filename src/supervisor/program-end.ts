@@ -1,5 +1,5 @@
 import type { ProgramExit } from "../worker-runner/run-program.ts";
-import type { ResultEvent } from "../worker-runner/claude/claude-events.ts";
+import type { ResultEvent } from "../worker-runner/client/claude-events.ts";
 
 export type ProgramEnding =
   /** Completed: restarted only under `always`. */

@@ -1,11 +1,11 @@
-import { adapterOf } from "../clients/adapters.ts";
-import type { ClientAdapter } from "../clients/client-adapter.ts";
 import { uuidv7 } from "../shared/ids.ts";
-import { claudeEnvironment } from "../worker-runner/claude/environment.ts";
-import { readEvent, type ResultEvent } from "../worker-runner/claude/claude-events.ts";
+import { clientEnvironment } from "../worker-runner/client/environment.ts";
+import { readEvent, type ResultEvent } from "../worker-runner/client/claude-events.ts";
 import { isFull, isUnknownSession } from "../worker-runner/claude/result-outcome.ts";
 import { writeClaudeFiles } from "../worker-runner/claude/claude-files.ts";
-import { interruptedText } from "../worker-runner/claude/prompt.ts";
+import { clientAtLimit } from "../worker-runner/other-client/at-limit.ts";
+import { LimitReader, type UsageLimit } from "../worker-runner/claude/usage-limit.ts";
+import { interruptedText } from "../worker-runner/client/prompt.ts";
 import type { ProgramExit } from "../worker-runner/run-program.ts";
 import type { Launch } from "../platform/launch.ts";
 import { drainInto } from "../local-mcp/hooks/spool-hook.ts";
@@ -61,15 +61,9 @@ export class SupervisedClaude implements Supervised {
     if (!lastSession) return this.#toRun(this.#startNew("a new session"));
     const notRun = whyNotRun(lastSession, this.#options.runtime);
     if (notRun) return notRun;
-    const other = chat.instead ? this.#findOther() : null;
-    if (other) return runInstead(this.#options, lastSession, other);
+    const other = chat.instead ? clientAtLimit(this.#options.watched.atLimit) : null;
+    if (other) return runInstead(this.#options, lastSession, other, chat.resetsAtMs ?? null);
     return this.#toRun(this.#continueFrom(lastSession, chat.isUnresumable && lastSession.id === chat.session));
-  }
-
-  /** Null once the settings no longer name one. */
-  #findOther(): ClientAdapter | null {
-    const { atLimit } = this.#options.watched;
-    return atLimit ? adapterOf(atLimit.client) : null;
   }
 
   #findLastSession({ session, before }: ProgramChat): sessions.Session | null {
@@ -130,7 +124,7 @@ export class SupervisedClaude implements Supervised {
       isResumed ? "--resume" : "--session-id",
       chat.session,
     ];
-    const env = claudeEnvironment(runtime.env, watched.env, home);
+    const env = clientEnvironment("claude-code", runtime.env, watched.env, home);
     return {
       start: { command: watched.program, args, cwd: folder, env, input, maxLineChars },
       how,
@@ -164,9 +158,10 @@ export class SupervisedClaude implements Supervised {
 
   /** [CA51] */
   #withOther({ ending, chat }: RunEnd): RunEnd {
-    const other = ending.kind === "limited" ? this.#findOther() : null;
+    const other = ending.kind === "limited" ? clientAtLimit(this.#options.watched.atLimit) : null;
     if (!other || ending.kind !== "limited") return { ending, chat };
-    return { ending: { ...ending, continuesIn: other.title }, chat: { ...chat, instead: other.name } };
+    const { resetsAtMs } = ending;
+    return { ending: { ...ending, continuesIn: other.title }, chat: { ...chat, instead: other.name, resetsAtMs } };
   }
 
   #hasHitLimit(session: sessions.Session): boolean {
@@ -184,17 +179,18 @@ function whyNotRun(last: sessions.Session, { processes }: Runtime): NotRun | nul
   return { kind: "held", reason: `session ${id} is already running (pid ${owner.pid})` };
 }
 
-const unknownReset = { resetsAtMs: null };
-
 class ClaudeOutput {
-  limit: { readonly resetsAtMs: number | null } | null = null;
+  readonly #limits = new LimitReader();
   result: ResultEvent | null = null;
+
+  get limit(): UsageLimit | null {
+    return this.#limits.limit;
+  }
 
   onLine(line: string): string | null {
     const event = readEvent(line);
     if (event === null || event === "unreadable") return null;
-    if (event.kind === "limited") this.limit = { resetsAtMs: event.resetsAtMs };
-    if (event.kind === "message") this.limit = event.problem === "rate_limit" ? (this.limit ?? unknownReset) : null;
+    this.#limits.read(event);
     if (event.kind !== "result") return null;
     this.result = event;
     return redact(redactAndClip(event.text, maxOutputChars)).text;

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { supportedClients } from "../clients/adapters.ts";
+import { atLimitSettings } from "../worker-runner/other-client/at-limit.ts";
 import { RestartRules, RestartWhen } from "./auto-restarter.ts";
 
 const Text = z.string().min(1).max(4_096);
@@ -29,10 +29,6 @@ const Worker = z.strictObject({
 const reservedOption =
   /^(-p|--print|-c|--continue|-r|--resume|--session-id|--fork-session|--output-format|--input-format|--verbose)(=|$)/;
 
-const otherClients = supportedClients
-  .filter(({ name, commands }) => name !== "claude-code" && commands !== null)
-  .map(({ name }) => name);
-
 const Claude = z.strictObject({
   kind: z.literal("claude"),
   folder: Text,
@@ -46,15 +42,7 @@ const Claude = z.strictObject({
     )
     .default([]),
   program: Text.default("claude"),
-  /** Another client that continues while Claude Code has reached its usage limit. */
-  atLimit: z
-    .strictObject({
-      client: z.enum(otherClients),
-      /** Default: the client's own command. */
-      program: Text.optional(),
-      args: z.array(z.string().max(10_000)).max(1_000).default([]),
-    })
-    .optional(),
+  atLimit: atLimitSettings(({ commands }) => commands !== null).optional(),
   /** Names of further environment variables that it gets. */
   env: z
     .array(z.string().regex(/^[A-Za-z_]\w*$/, "the name of a variable"))

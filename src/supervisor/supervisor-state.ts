@@ -23,6 +23,8 @@ const ProgramState = z.object({
     isUnresumable: z.boolean(),
     /** Client that runs next instead of Claude Code, which has reached a usage limit. */
     instead: z.string().nullish(),
+    /** Epoch ms of the end of that limit, where it is known. */
+    resetsAtMs: z.number().nullish(),
   }),
 });
 export type ProgramState = z.infer<typeof ProgramState>;

@@ -37,8 +37,11 @@ export interface TaskRun {
 export type RunOutcome =
   | { readonly kind: "done"; readonly result: Json; readonly tests?: { readonly command: string } }
   | { readonly kind: "failed"; readonly reason: string; readonly isRetryable: boolean; readonly delayMs?: number }
-  /** Another chat has a thing that it needs: costs no attempt. */
-  | { readonly kind: "waiting"; readonly reason: string; readonly delayMs: number }
+  /**
+   * Another chat has a thing that it needs, or a limit has to reset: costs no attempt. `isOfType`:
+   * every task of the type would have to wait as long.
+   */
+  | { readonly kind: "waiting"; readonly reason: string; readonly delayMs: number; readonly isOfType?: true }
   | { readonly kind: "stopped" }
   | { readonly kind: "over_budget"; readonly reason: string };
 

@@ -21,6 +21,8 @@ export interface AttemptEnd {
   /** Null if the task is another's or unknown. */
   readonly state: TaskState | null;
   readonly reason: string | null;
+  /** How long no task of the type can be done here; null: not known of any such time. */
+  readonly typeWaitMs: number | null;
   readonly next: { readonly tasks: readonly ClaimedTask[]; readonly since: Instant };
 }
 
@@ -120,10 +122,14 @@ export class AttemptFinisher {
     return budgetReason === null ? null : this.#toEnd("budget_exceeded", "dead", budgetReason);
   }
 
-  async #release({ end, reason, delayMs }: Extract<AttemptResult, { kind: "given_back" }>): Promise<AttemptEnd> {
+  async #release(givenBack: Extract<AttemptResult, { kind: "given_back" }>): Promise<AttemptEnd> {
+    const { end, reason, delayMs, isOfType = false } = givenBack;
     const wait = delayMs === undefined ? {} : { reason: toReason(reason), delayMs };
     const answer = await this.#report("tasks.release", { ...this.#claim, ...wait, ...this.#usage });
-    return answer.ok ? this.#toEnd(end, answer.value.state, reason) : this.#notReported("lost", answer.error);
+    const attemptEnd = answer.ok
+      ? this.#toEnd(end, answer.value.state, reason)
+      : this.#notReported("lost", answer.error);
+    return isOfType ? { ...attemptEnd, typeWaitMs: delayMs ?? null } : attemptEnd;
   }
 
   #report<Name extends ReportName>(name: Name, input: CallInput<Name>): ReturnType<typeof callUntilAnswered<Name>> {
@@ -145,7 +151,7 @@ export class AttemptFinisher {
   }
 
   #toEnd(end: AttemptEndKind, state: TaskState | null, reason: string | null): AttemptEnd {
-    return { end, state, reason, next: { tasks: [], since: readClock(this.#deps.platform.clock) } };
+    return { end, state, reason, typeWaitMs: null, next: { tasks: [], since: readClock(this.#deps.platform.clock) } };
   }
 }
 
@@ -168,6 +174,7 @@ export type AttemptResult =
       readonly end: "cancelled" | "released";
       readonly reason: string;
       readonly delayMs?: number;
+      readonly isOfType?: true;
     }
   | { readonly kind: "lost"; readonly reason: string };
 

@@ -13,7 +13,9 @@ import { Attempt, type AttemptDeps, type TaskSetup } from "./attempt.ts";
 import { ChatStatusReporter } from "../coordinator-client/chat-status.ts";
 import { Claimer, type ClaimResult } from "../coordinator-client/claimer.ts";
 import type { AttemptEnd } from "./finish-attempt.ts";
+import { WaitingTypes } from "./waiting-types.ts";
 import type { AttemptEndKind, EmitWorkerEvent } from "./worker-events.ts";
+import { endOfWork, type WorkerState } from "./worker-state.ts";
 
 export interface WorkerOptions {
   readonly chat: Pick<ChatInput, "chat" | "session" | "process" | "machine" | "client" | "capabilities">;
@@ -34,17 +36,6 @@ export interface WorkerDeps {
 
 export type EndCounts = Partial<Readonly<Record<AttemptEndKind, number>>>;
 
-interface WorkerState {
-  /** paused: too many failures; draining: for good. */
-  readonly phase: "working" | "paused" | "draining";
-  readonly taken: number;
-  /** Consecutive failures of any tasks: the worker itself may be at fault. */
-  readonly failures: number;
-  readonly isQueueEmpty: boolean;
-  readonly claimError: CallError | null;
-  readonly fatalError: CallError | null;
-}
-
 /** [WK9] The first failure may be the task's own fault: no pause. */
 const pauseBackoff = { baseMs: 2_000, capMs: 60_000 };
 const suspiciousFailures = 2;
@@ -64,6 +55,7 @@ export class WorkerAutomation {
   readonly #giveUp = new AbortController();
   readonly #finished = Promise.withResolvers<void>();
   readonly #endCounts = new Map<AttemptEndKind, number>();
+  readonly #types: WaitingTypes;
   #claiming: "no" | "once" | "again" = "no";
   #state: WorkerState = {
     phase: "working",
@@ -79,6 +71,7 @@ export class WorkerAutomation {
     this.#options = options;
     this.#deps = deps;
     this.#attemptLink = withModelReports(link);
+    this.#types = new WaitingTypes(options.setups.keys());
     this.#claimer = new Claimer(link, platform, [...options.setups.keys()]);
     this.#statusReporter = new ChatStatusReporter(link, platform.clock, health);
   }
@@ -153,19 +146,16 @@ export class WorkerAutomation {
 
   #reportStatus(isForced = false): void {
     const { phase, failures } = this.#state;
-    const isPaused = phase === "paused";
-    const state = {
-      status: isPaused ? "stuck" : this.#running.size > 0 ? "busy" : "idle",
-      taskCount: this.#running.size,
-      progress: isPaused ? `${failures} attempts failed in a row; the worker takes no new tasks for a while` : "",
-    } as const;
-    void this.#statusReporter.report(state, isForced);
+    const pause = `${failures} attempts failed in a row; the worker takes no new tasks for a while`;
+    const reason = phase === "paused" ? pause : this.#types.reason;
+    const status = reason !== null ? "stuck" : this.#running.size > 0 ? "busy" : "idle";
+    void this.#statusReporter.report({ status, taskCount: this.#running.size, progress: reason ?? "" }, isForced);
   }
 
   get #freeSlots(): number {
     const { concurrency, maxTasks } = this.#options;
     const { phase, taken } = this.#state;
-    if (phase !== "working") return 0;
+    if (phase !== "working" || this.#types.reason !== null) return 0;
     return Math.min(concurrency - this.#running.size, (maxTasks ?? Number.POSITIVE_INFINITY) - taken);
   }
 
@@ -175,7 +165,7 @@ export class WorkerAutomation {
     if (isClaiming) return;
     while (this.#claiming === "again" && this.#freeSlots > 0) {
       this.#claiming = "once";
-      const claimed = await this.#claimer.claim(this.#freeSlots);
+      const claimed = await this.#claimer.claim(this.#freeSlots, this.#types.open);
       if (claimed.tasks.length > 0) this.#claiming = "again";
       this.#startAll(claimed);
       this.#recordClaimResult(claimed);
@@ -226,21 +216,37 @@ export class WorkerAutomation {
 
   /** [WK3] The answer to an end brings the next task. */
   #nextClaim(isFailed: boolean): ClaimOptions | undefined {
-    const { maxTasks, setups } = this.#options;
+    const { maxTasks } = this.#options;
     const { phase, failures } = this.#state;
-    const isPausing = isFailed && failures + 1 >= suspiciousFailures;
+    const types = this.#types.open;
+    const isPausing = (isFailed && failures + 1 >= suspiciousFailures) || types.length === 0;
     if (phase !== "working" || isPausing || maxTasks !== null) return undefined;
-    return { limit: 1, types: [...setups.keys()], isStarted: true };
+    return { limit: 1, types, isStarted: true };
   }
 
-  #onAttemptEnd(attempt: Attempt, { end, next }: AttemptEnd): void {
+  #onAttemptEnd(attempt: Attempt, { end, next, reason, typeWaitMs }: AttemptEnd): void {
     this.#running.delete(attempt);
     this.#endCounts.set(end, (this.#endCounts.get(end) ?? 0) + 1);
     if (end === "done") this.#change({ failures: 0 });
+    if (typeWaitMs !== null) this.#awaitType(attempt.task.type, reason ?? "it has to wait", typeWaitMs);
     if (end === "failed" || end === "timeout") this.#onFailure(this.#state.failures + 1);
     this.#startAll(next);
+    this.#continue();
+  }
+
+  #continue(): void {
     this.#reportStatus();
     void this.#claimAll();
+  }
+
+  /** [CX29] */
+  #awaitType(taskType: string, reason: string, forMs: number): void {
+    if (!this.#types.add(taskType, reason)) return;
+    this.#deps.emit({ type: "waiting", taskType, reason, forMs });
+    this.#schedule(forMs, () => {
+      this.#types.remove(taskType);
+      this.#continue();
+    });
   }
 
   #onAttemptBug(attempt: Attempt, error: unknown): void {
@@ -258,14 +264,13 @@ export class WorkerAutomation {
     this.#deps.emit({ type: "backoff", failures, forMs });
     this.#schedule(forMs, () => {
       if (!this.#isDraining) this.#change({ phase: "working" });
-      this.#reportStatus();
-      void this.#claimAll();
+      this.#continue();
     });
   }
 
   #finishIfIdle(): void {
     if (this.#running.size > 0 || this.#claiming !== "no") return;
-    const end = endOfWork(this.#options, this.#state);
+    const end = endOfWork(this.#options, this.#state, this.#types.reason !== null);
     if (end === null) return;
     if (end === "queue_empty") this.#fail(this.#state.claimError);
     this.#finished.resolve();
@@ -278,12 +283,4 @@ export class WorkerAutomation {
     }, ms);
     this.#timers.add(cancel);
   }
-}
-
-function endOfWork(
-  { maxTasks, isOnce }: WorkerOptions,
-  { phase, taken, isQueueEmpty }: WorkerState,
-): "asked" | "queue_empty" | null {
-  if (phase === "draining" || (maxTasks !== null && taken >= maxTasks)) return "asked";
-  return isOnce && isQueueEmpty && phase === "working" ? "queue_empty" : null;
 }

@@ -35,6 +35,8 @@ export type WorkerEvent =
     } & TaskFields)
   | ({ readonly type: "note"; readonly message: string } & TaskFields)
   | { readonly type: "backoff"; readonly failures: number; readonly forMs: number }
+  /** No task of the type is taken for `forMs`. */
+  | { readonly type: "waiting"; readonly taskType: string; readonly reason: string; readonly forMs: number }
   | { readonly type: "draining"; readonly reason: string; readonly running: number }
   | { readonly type: "problem"; readonly message: string };
 

@@ -159,6 +159,5 @@ export function skipTranscript(runtime: Runtime, { input, cwd, knownId }: HookCo
 }
 
 function findKnownId(sql: Sql, input: HookInput, client: ProcessIdentity | null): string {
-  const current = client ? clients.current(sql, client) : null;
-  return current?.givenId === input.session_id ? current.sessionId : input.session_id;
+  return (client && clients.sessionOf(sql, client, input.session_id)) ?? input.session_id;
 }

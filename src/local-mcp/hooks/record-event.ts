@@ -1,15 +1,13 @@
 import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
 import type { JournalEntry, JournalKind } from "../../contract/journal.ts";
-import { uuidv7 } from "../../shared/ids.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Trigger } from "../../contract/checkpoint.ts";
 import { recordAssistant, recordTranscript } from "../observe/record-transcript.ts";
-import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
+import { isAlive } from "../../platform/processes.ts";
 import { recordSettings } from "../recording/session-settings.ts";
 import { recordEarlierDeath } from "../recovery/deaths.ts";
-import { adoptSuccession } from "../recovery/successor.ts";
+import { adoptBriefed, adoptSuccession } from "../recovery/successor.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import * as clients from "../sessions/clients.ts";
 import { digest, label, pathOf } from "../sessions/entries.ts";
 import { readHead } from "../sessions/git-head.ts";
 import { entriesOf } from "../sessions/hook-entries.ts";
@@ -25,12 +23,11 @@ import type { EditVerdict } from "../team/file-guard.ts";
 import { endSession } from "./end-session.ts";
 import type { HookContext } from "./hook-context.ts";
 import { checkpointTrigger, connectionWarning, findNews, toolVerdict } from "./hook-decision.ts";
+import { resolveSession } from "./resolve-session.ts";
 import type { StartedSession } from "./session-start.ts";
 
 /** Events that only a living session sends; the others may arrive after its end. */
 const signsOfLife: ReadonlySet<HookEvent> = new Set(["SessionStart", "UserPromptSubmit", "PreToolUse"]);
-/** Events that show a client's session; a subagent of the session before may end later. */
-const sessionSwitchEvents: ReadonlySet<HookEvent> = new Set(["SessionStart", "UserPromptSubmit"]);
 
 /** Consequences of a recorded event. */
 export interface RecordedEvent {
@@ -49,6 +46,7 @@ export function recordEvent(sql: Sql, runtime: Runtime, given: HookContext): Rec
   if (event === "SessionEnd" && isForeign(sql, runtime, context)) return null;
   const sighted = recordSighting(sql, runtime, context);
   const { session } = sighted;
+  adoptBriefed(sql, input.prompt, session.id);
   const { part, missedTools } = recordUnread(sql, runtime, context, session);
   const missedStart = findMissedStart(sql, context, session);
   const verdict = toolVerdict(sql, runtime, context, session.id);
@@ -153,41 +151,6 @@ function withTranscriptMark(sql: Sql, session: sessions.Session): sessions.Sessi
   const transcriptOffset = transcriptMark(sql, session.id);
   if (transcriptOffset > 0) sessions.update(sql, session.id, { transcriptOffset });
   return { ...session, transcriptOffset };
-}
-
-interface HookSession {
-  readonly id: string;
-  /** Set when another live client uses the client's id: this session is a fork of it. */
-  readonly parentId: string | null;
-}
-
-/** [ID2] [ID4] An event that may come late, from a session already left, moves no client. */
-function resolveSession(sql: Sql, runtime: Runtime, { event, input, client }: HookContext): HookSession {
-  const givenId = input.session_id;
-  if (!client) return { id: givenId, parentId: null };
-  const current = clients.current(sql, client);
-  if (current?.givenId === givenId) return { id: current.sessionId, parentId: null };
-  if (current && !sessionSwitchEvents.has(event)) return { id: givenId, parentId: null };
-  const now = runtime.now();
-  const isTaken = isHeldByAnother(runtime, sessions.get(sql, givenId), client);
-  const id = isTaken ? `ses_${uuidv7(now, runtime.random(16))}` : givenId;
-  clients.moveTo(sql, now, client, { givenId, sessionId: id });
-  if (current) endLeftSession(sql, now, current.sessionId, client);
-  return { id, parentId: isTaken ? givenId : null };
-}
-
-function isHeldByAnother(runtime: Runtime, session: sessions.Session | null, client: ProcessIdentity): boolean {
-  const owner = session?.owner;
-  if (!owner || session.endedAt !== null) return false;
-  const isSame = owner.pid === client.pid && owner.start === client.start && owner.boot === client.boot;
-  return !isSame && isAlive(runtime.processes, owner);
-}
-
-function endLeftSession(sql: Sql, now: number, sessionId: string, client: ProcessIdentity): void {
-  // Windows gives no start time: this process may have reused the id of the session's client.
-  if (client.start === "unknown") return;
-  const session = sessions.get(sql, sessionId);
-  if (session && session.endedAt === null) sessions.end(sql, now, sessionId, "moved_on");
 }
 
 /** [HO14] Finds a start that was spooled: the user's next prompt brings its answer. */

@@ -1,10 +1,12 @@
 import type { NotifyEvent } from "../../contract/notify.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { mayBeAlive } from "../../platform/processes.ts";
-import { findIncomplete } from "../recovery/detect.ts";
+import { clientTitle } from "../../clients/client-title.ts";
+import { causeOf, findIncomplete } from "../recovery/detect.ts";
 import { quotedTitle } from "../recovery/user-lines.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isClosed } from "../sessions/closed-sessions.ts";
+import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { assess } from "../../policy/risk.ts";
 
@@ -29,6 +31,7 @@ const readers: Readers = {
   message_waiting: findUnreadMessages,
   risk_critical: findCriticalRisks,
   task_dead: () => [],
+  usage_limit: findSwitches,
 };
 
 /** [CL70] Includes what was already sent. */
@@ -85,5 +88,18 @@ function findCriticalRisks(sql: Sql, { now, processes, config }: Runtime): UserN
     if (assess(readings, config.risk, now()).level !== "critical") return [];
     const key = `risk_critical:${id}:${owner?.pid ?? 0}:${owner?.start ?? ""}`;
     return [{ event: "risk_critical", key, session: id, title, text: `${quotedTitle(title)} is at critical risk` }];
+  });
+}
+
+/** [CL167] Sessions that another client continues, because theirs has reached a usage limit. */
+function findSwitches(sql: Sql, { now, processes }: Runtime): UserNotification[] {
+  const taken = recoveries.listTaken(sql, now() - maxDeathAgeMs, maxChats);
+  return taken.flatMap(({ sessionId, by }): UserNotification[] => {
+    const [session, successor] = [sessions.get(sql, sessionId), sessions.get(sql, by)];
+    if (!session || !successor || successor.client === session.client) return [];
+    if (causeOf(sql, session, processes).cause !== "usage_limit") return [];
+    const { id, title } = session;
+    const text = `${quotedTitle(title)} reached a usage limit; ${clientTitle(successor)} continues`;
+    return [{ event: "usage_limit", key: `usage_limit:${id}:${by}`, session: id, title, text }];
   });
 }

@@ -8,6 +8,7 @@ import { findClosingWords } from "../words/next-step.ts";
 import { isAboutTheSame, sentences } from "../words/sentences.ts";
 import {
   formatFinishedTask,
+  formatOpenTask,
   annotateOutdated,
   formatSourced,
   oneLine,
@@ -40,7 +41,7 @@ const maxChars = { goal: 500, request: 240, line: 220, words: 360, summary: 500,
 const maxLines = { recent: 5, kept: 10, lines: 8, todos: 8, finished: 5 };
 
 export function aboutSection(from: Restoration, now: number): BriefSection {
-  const { session, cause, causeDetail, elsewhere, finished = [] } = from;
+  const { session, cause, causeDetail, elsewhere, finished = [], tasks = [] } = from;
   const calls = `${session.toolCalls} tool calls, ${session.toolErrors} failed`;
   return {
     lines: rankedLines(0, [
@@ -51,6 +52,7 @@ export function aboutSection(from: Restoration, now: number): BriefSection {
           ]
         : []),
       ...finished.slice(-maxLines.finished).map(formatFinishedTask),
+      ...tasks.slice(-maxLines.finished).map(formatOpenTask),
       ...(cause === null ? [] : [`why it died: ${cause} (${oneLine(causeDetail, 300)})`]),
       `last sign of life: ${age(now - from.knownUntil)} ago; started ${age(now - session.startedAt)} ago; ${calls}`,
     ]),

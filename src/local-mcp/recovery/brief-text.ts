@@ -1,6 +1,7 @@
 import { age, clip } from "../../shared/format.ts";
 import type { Remark, Statement, WorkState } from "../../contract/work-state.ts";
 import type { FinishedTask } from "../sessions/recoveries.ts";
+import type { TaskOfSession } from "./tasks-at-death.ts";
 import { outdatedBy } from "../sessions/statements.ts";
 import { neutralize } from "../words/neutralize.ts";
 import type { SourcedText } from "../sessions/current-work.ts";
@@ -73,6 +74,10 @@ export function quotedMachine(machine: string): string {
 
 export function formatEvents(count: number): string {
   return count === 1 ? "1 event" : `${count} events`;
+}
+
+export function formatOpenTask({ task, type }: TaskOfSession): string {
+  return `its task ${task} (${type}) was not finished: it is queued again, and shim_next takes it with what was left of it`;
 }
 
 export function formatFinishedTask({ task, type, state, by }: FinishedTask): string {

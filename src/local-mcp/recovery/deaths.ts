@@ -6,6 +6,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import * as totals from "../../store/metric-totals.ts";
 import { currentState } from "../checkpoints/capture.ts";
 import { closedReason, hasOpenWork, isClosed } from "../sessions/closed-sessions.ts";
+import * as clients from "../sessions/clients.ts";
 import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { unsavedOf } from "../sessions/unsaved.ts";
@@ -44,11 +45,19 @@ function endOf(sql: Sql, session: sessions.Session): string | null {
 }
 
 /** [CA19] Where no event says that a chat was closed, the end of its last turn does. */
-function silentEnd(sql: Sql, { id, client, detachReason }: sessions.Session): string | null {
-  if (!adapterOf(client)?.endsSilently || (detachReason !== null && isClosed({ detachReason }))) return null;
+function silentEnd(sql: Sql, session: sessions.Session): string | null {
+  const { id, detachReason } = session;
+  if (!endsSilently(sql, session) || (detachReason !== null && isClosed({ detachReason }))) return null;
   const [last] = journal.newest(sql, id, ["prompt", "tool_start", "tool_end", "tool_error", "turn_end", "failure"], 1);
   const state = last?.entry.kind === "turn_end" ? currentState(sql, id) : null;
   return state && closedReason(hasOpenWork(state));
+}
+
+/** [ID19] The user has left the sessions of one process in which the last prompt was not made. */
+function endsSilently(sql: Sql, { id, client, owner }: sessions.Session): boolean {
+  const adapter = adapterOf(client);
+  if (adapter?.endsSilently) return true;
+  return adapter?.hasThreads === true && owner !== null && clients.current(sql, owner)?.sessionId !== id;
 }
 
 /** [RE61] Runs before the session lives in another process, which hides its earlier death. */

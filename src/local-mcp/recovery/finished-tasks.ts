@@ -14,6 +14,7 @@ import type { Session } from "../sessions/sessions.ts";
 import * as news from "../sessions/news.ts";
 import { formatFinishedTask } from "./brief-text.ts";
 import { isDead } from "./liveness.ts";
+import { deathWindowMs } from "./tasks-at-death.ts";
 
 interface TaskAtDeath {
   readonly session: string;
@@ -107,8 +108,6 @@ function lostAtDeath(sql: Sql, workspace: string): TaskAtDeath[] {
     maxTasks,
   );
 }
-
-const deathWindowMs = 60_000;
 
 function workerTasks(sql: Sql, work: string): TaskAtDeath[] {
   const rows = sql.all<{ id: string; title: string; cwd: string; started_at: number }>(

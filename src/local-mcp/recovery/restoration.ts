@@ -14,6 +14,7 @@ import { changesIn, type ProjectChanges } from "../../snapshots/changed-files.ts
 import { compareFiles, type FileComparison } from "../../snapshots/file-state.ts";
 import { causeOf } from "./detect.ts";
 import { isDead } from "./liveness.ts";
+import { tasksOf, type TaskOfSession } from "./tasks-at-death.ts";
 import { score, type RestoreScore } from "./score.ts";
 
 export interface SnapshotNote {
@@ -76,6 +77,8 @@ export interface Restoration {
   readonly editedByOthers?: ReadonlyMap<string, number>;
   readonly finished?: readonly recoveries.FinishedTask[];
   readonly elsewhere?: Elsewhere;
+  /** Tasks that it had and that are not finished; absent: not known. */
+  readonly tasks?: readonly TaskOfSession[];
 }
 
 /** Returns null for an unknown session. */
@@ -98,7 +101,7 @@ export function restoration(
     : { cause: null, causeDetail: "" };
   const editedByOthers = filesOfOthers(sql, session);
   const finished = recoveries.finishedTasks(sql, session.id);
-  const at = { knownUntil: session.lastSeenAt, snapshot, editedByOthers, finished };
+  const at = { knownUntil: session.lastSeenAt, snapshot, editedByOthers, finished, tasks: tasksOf(sql, session.id) };
   return { session, cause, causeDetail, ...restorable, ...at, score: score(restorable) };
 }
 

@@ -1,6 +1,7 @@
 import type { Sql } from "../../shared/sql.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
+import { briefedSessions } from "../words/brief-in-prompt.ts";
 
 /** Set for a client that `shim resume` starts: the id to which the dead session was given. */
 export const successorVariable = "SHIM_SUCCESSOR";
@@ -11,4 +12,18 @@ export function adoptSuccession(sql: Sql, env: NodeJS.ProcessEnv, chat: string):
   if (expected === undefined || expected === chat) return;
   sessions.moveOffers(sql, expected, chat);
   recoveries.moveTo(sql, expected, chat);
+}
+
+/**
+ * [CA52] Gives the chat the sessions whose briefs its prompt holds, where the expected successor
+ * never began: chats may run in a process that was started before, with another environment.
+ */
+export function adoptBriefed(sql: Sql, prompt: string | undefined, chat: string): void {
+  for (const id of briefedSessions(prompt ?? "")) {
+    const dead = sessions.get(sql, id);
+    const expected = dead?.recovery === "offered" ? dead.recoveryBy : null;
+    if (expected === null || expected === chat || sessions.get(sql, expected) !== null) continue;
+    sessions.moveOffers(sql, expected, chat);
+    recoveries.moveTo(sql, expected, chat);
+  }
 }

@@ -67,6 +67,7 @@ function register(server: McpServer, tool: Tool, options: ServerOptions): void {
   server.registerTool(name, config, async (input: unknown, { mcpReq }: ServerContext) => {
     try {
       readClientInfo(options.chat, mcpReq.envelope);
+      options.chat.setCaller(mcpReq._meta);
       const result = await call(tool, options.chat, input);
       options.afterAnswer(() => countExchange(options.chat, input, result));
       return result;

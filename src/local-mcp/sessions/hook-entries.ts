@@ -4,6 +4,7 @@ import type { JournalEntry } from "../../contract/journal.ts";
 import type { FileNote, TodoItem } from "../../contract/work-state.ts";
 import { redactJson } from "../../redaction/redact.ts";
 import { asObject } from "../../shared/json-fields.ts";
+import { withoutBriefs } from "../words/brief-in-prompt.ts";
 import { boundTexts, redactAndClip, digest, idOf, limits, pathOf, type KeyedEntry } from "./entries.ts";
 
 /** Pure. Repeated events count once, by the client's own ids. */
@@ -32,7 +33,7 @@ export const wakeLine = "SHIM: news waits for this chat";
 
 /** Skips prompts of the client itself (a finished background task) and SHIM's wake line. */
 function prompt(input: HookInput, turn: string): KeyedEntry[] {
-  const text = input.prompt?.trim();
+  const text = withoutBriefs(input.prompt?.trim() ?? "");
   if (!text || text.startsWith("<task-notification>") || text.startsWith(wakeLine)) return [];
   return [keyed(`prompt:${eventStamp(input, turn)}`, { kind: "prompt", text: redactAndClip(text, limits.prompt) })];
 }

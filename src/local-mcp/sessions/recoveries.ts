@@ -83,6 +83,16 @@ export function listOfferedTo(sql: Sql, by: string, at: number): { readonly sess
   );
 }
 
+/** Lists what chats have taken over since `at` (epoch ms), newest first. */
+export function listTaken(sql: Sql, at: number, limit: number): { readonly sessionId: string; readonly by: string }[] {
+  return sql.all(
+    `SELECT session_id AS sessionId, by_session AS "by" FROM recoveries
+     WHERE action = 'taken' AND at >= ? AND by_session IS NOT NULL ORDER BY seq DESC LIMIT ?`,
+    at,
+    limit,
+  );
+}
+
 export function latestOffer(sql: Sql, sessionId: string, by: string): { seq: number; detail: RecoveryDetail } | null {
   const [row] = sql.all<{ seq: number; detail: string }>(
     `SELECT seq, detail FROM recoveries WHERE session_id = ? AND by_session = ? AND action = 'offered' ORDER BY seq DESC LIMIT 1`,

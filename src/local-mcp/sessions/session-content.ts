@@ -59,6 +59,8 @@ export interface SessionContent {
   readonly signals: readonly StoredSignal[];
   readonly crashes: readonly StoredCrash[];
   readonly recoveries: readonly StoredRecovery[];
+  /** Sessions that this one has continued. */
+  readonly continued: readonly { readonly at: number; readonly session: string; readonly client: string }[];
   readonly clients: readonly { readonly pid: number; readonly givenId: string; readonly at: number }[];
 }
 
@@ -92,6 +94,12 @@ export function readContent(sql: Sql, sessionId: string): SessionContent {
       .map(({ detail, ...row }) =>
         Object.assign(row, { rediscovery: (JSON.parse(detail) as RecoveryDetail).rediscovery ?? null }),
       ),
+    continued: sql.all(
+      `SELECT min(r.at) AS at, r.session_id AS session, s.client FROM recoveries r JOIN sessions s ON s.id = r.session_id
+       WHERE r.by_session = ? AND r.action IN ('taken', 'recovered') AND s.recovery_by = r.by_session
+       GROUP BY r.session_id ORDER BY min(r.seq)`,
+      sessionId,
+    ),
     clients: sql.all("SELECT pid, given_id AS givenId, at FROM clients WHERE session_id = ? ORDER BY at", sessionId),
   };
 }

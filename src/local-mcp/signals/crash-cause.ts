@@ -69,9 +69,14 @@ function fromWords({ lastStopFailure, lastError }: Evidence): Cause | null {
   const words = `${lastStopFailure ?? ""}\n${shown}`;
   if (contextWords.test(words))
     return { cause: "context_full", detail: "The client reported that the context is full." };
-  if (limitWords.test(words) && !throttleWords.test(words))
+  if (isUsageLimit(words))
     return { cause: "usage_limit", detail: "The client reported that a usage limit was reached." };
   return null;
+}
+
+/** Whether a client's words on its failure say that a limit of the plan was reached. */
+export function isUsageLimit(words: string): boolean {
+  return limitWords.test(words) && !throttleWords.test(words);
 }
 
 function fromSignal({ detachReason, isSameBoot }: Evidence): Cause | null {

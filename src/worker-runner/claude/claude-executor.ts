@@ -1,14 +1,18 @@
+import type { Usage } from "../../contract/budgets.ts";
 import type { Route } from "../../contract/routes.ts";
 import { zeroUsage } from "../../contract/usage.ts";
+import { settingsHash } from "../../local-mcp/recording/session-settings.ts";
 import type { Launch } from "../../platform/launch.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { Executor, RunOutcome, TaskRun } from "../executor.ts";
-import { ClaudeRun } from "./claude-run.ts";
-import { chooseContinuation, takeOver, type Continuation } from "./continuation.ts";
-import { findRoute, isSameModel, toRouteCheckpoint } from "./task-route.ts";
-import { settingsHash } from "../../local-mcp/recording/session-settings.ts";
-import { findReachedLimit } from "./usage-meter.ts";
+import { ClaudeRun, type ClaudeOutcome } from "./claude-run.ts";
 import type { ClaudeSettings } from "./claude-settings.ts";
+import { chooseContinuation, otherModel, takeOver, type Continuation } from "../client/continuation.ts";
+import { LimitedTask } from "./limited-task.ts";
+import type { StopTimeouts } from "../client/stop-timeouts.ts";
+import { findRoute, isSameModel, toRouteCheckpoint } from "./task-route.ts";
+import { LimitMemory } from "./usage-limit.ts";
+import { findReachedLimit } from "../client/reached-limit.ts";
 
 export interface ClaudeExecutorOptions {
   readonly settings: ClaudeSettings;
@@ -21,31 +25,51 @@ export interface ClaudeExecutorOptions {
   readonly stopTimeouts?: StopTimeouts;
 }
 
-/** Times after INT and after TERM. */
-export interface StopTimeouts {
-  readonly interruptMs: number;
-  readonly graceMs: number;
-}
-
 export function claudeExecutor(options: ClaudeExecutorOptions): Executor {
-  return { run: (run) => runTask(options, run) };
+  const limits = new LimitMemory();
+  return { run: (run) => runTask(options, run, limits) };
 }
 
-async function runTask(options: ClaudeExecutorOptions, run: TaskRun): Promise<RunOutcome> {
-  const limit = findReachedLimit(zeroUsage, run.budgetLeft);
-  if (limit !== null) return { kind: "over_budget", reason: limit };
+async function runTask(options: ClaudeExecutorOptions, run: TaskRun, limits: LimitMemory): Promise<RunOutcome> {
+  const reached = findReachedLimit(zeroUsage, run.budgetLeft);
+  if (reached !== null) return { kind: "over_budget", reason: reached };
+  const limited = new LimitedTask(options, run, limits);
+  if (limits.remainingMs(options.runtime.now()) > 0) return limited.continue(null, zeroUsage);
+  const used = { last: zeroUsage };
+  const outcome = await runClaude(options, withUsage(run, used));
+  if (outcome.kind !== "limited") {
+    if (outcome.kind === "done") limits.clear();
+    return outcome;
+  }
+  limits.set(outcome.limit, outcome.words, options.runtime.now());
+  return limited.continue(outcome.session, used.last);
+}
+
+function withUsage(run: TaskRun, used: { last: Usage }): TaskRun {
+  return {
+    ...run,
+    onUsage: (usage) => {
+      used.last = usage;
+      run.onUsage(usage);
+    },
+  };
+}
+
+async function runClaude(options: ClaudeExecutorOptions, run: TaskRun): Promise<KnownOutcome> {
   if (options.settings.allowAll) run.onOutput("allowAll: no permission is asked for, every tool may be used\n");
   const route = await reportRoute(options, run);
-  const canResume = isSameModel(run.task, options.settings, route);
-  const continuation = chooseContinuation(options.runtime, run.task, run.folder, canResume);
+  const obstacle = isSameModel(run.task, options.settings, route) ? null : otherModel;
+  const continuation = chooseContinuation(options.runtime, run.task, run.folder, obstacle);
   const firstOutcome = await runSession(options, run, route, continuation);
-  if (firstOutcome !== "unknown_session") return firstOutcome;
+  if (firstOutcome.kind !== "unknown_session") return firstOutcome;
   run.onOutput("Claude Code does not know the session of the previous attempt; a new one is started\n");
   const newSession = chooseContinuation(options.runtime, { ...run.task, checkpoint: null }, run.folder);
   const secondOutcome = await runSession(options, run, route, newSession);
-  if (secondOutcome === "unknown_session") throw new Error("a new session cannot be unknown");
+  if (secondOutcome.kind === "unknown_session") throw new Error("a new session cannot be unknown");
   return secondOutcome;
 }
+
+type KnownOutcome = Exclude<ClaudeOutcome, { kind: "unknown_session" }>;
 
 /** [RT19] Reports it first, so that a worker that dies leaves it with its next heartbeat. */
 async function reportRoute({ settings, runtime }: ClaudeExecutorOptions, run: TaskRun): Promise<Route | null> {
@@ -70,7 +94,7 @@ async function runSession(
   run: TaskRun,
   route: Route | null,
   continuation: Continuation,
-): Promise<RunOutcome | "unknown_session"> {
+): Promise<ClaudeOutcome> {
   if (continuation.kind === "brief")
     run.onOutput(`session ${continuation.restoration.session.id} is not resumed: ${continuation.reason}\n`);
   const release = takeOver(options.runtime, continuation);

@@ -4,27 +4,40 @@ import { StallDetector } from "../../routing/stall-detector.ts";
 import { redactAndClip } from "../../local-mcp/sessions/entries.ts";
 import type { RunOutcome, TaskRun } from "../executor.ts";
 import { runProgram, type ProgramExit, programEnv } from "../run-program.ts";
-import { renderBrief, toCheckpoint, type Continuation } from "./continuation.ts";
-import { claudeEnvironment } from "./environment.ts";
-import { readEvent, syntheticModel, unknownModel, type ClaudeEvent, type ResultEvent } from "./claude-events.ts";
-import { isFull, isMachineTrouble, isUnknownSession, outcomeOfResult, toReason } from "./result-outcome.ts";
-import type { ClaudeExecutorOptions, StopTimeouts } from "./claude-executor.ts";
+import { renderBrief, toCheckpoint, type Continuation } from "../client/continuation.ts";
+import { clientEnvironment } from "../client/environment.ts";
+import {
+  readEvent,
+  syntheticModel,
+  unknownModel,
+  type ClaudeEvent,
+  type ResultEvent,
+} from "../client/claude-events.ts";
+import { toReason } from "../client/answer.ts";
+import { isFull, isMachineTrouble, isUnknownSession, outcomeOfResult } from "./result-outcome.ts";
+import type { ClaudeExecutorOptions } from "./claude-executor.ts";
 import { writeClaudeFiles, type ClaudeFiles } from "./claude-files.ts";
-import { buildPrompt } from "./prompt.ts";
+import { buildPrompt, newFence } from "../client/prompt.ts";
+import { defaultStopTimeouts } from "../client/stop-timeouts.ts";
+import { LimitReader, type UsageLimit } from "./usage-limit.ts";
 import { canEscalate, toRouteCheckpoint } from "./task-route.ts";
-import { UsageMeter, findReachedLimit } from "./usage-meter.ts";
+import { findReachedLimit } from "../client/reached-limit.ts";
+import { UsageMeter } from "./usage-meter.ts";
 import { serverName } from "../../installer/entries.ts";
 import type { ClaudeSettings } from "./claude-settings.ts";
 
-/** SIGINT makes Claude Code report its last event, with the cost. */
-const defaultStopTimeouts: StopTimeouts = { interruptMs: 5_000, graceMs: 5_000 };
 const reportEveryMs = 250;
-const fenceBytes = 8;
 /** The last event repeats what was refused. */
 const maxLineChars = 4_000_000;
 const maxNoteChars = 400;
 const maxOutputChars = 2_000;
 const maxStderrChars = 4_000;
+
+export type ClaudeOutcome =
+  | RunOutcome
+  | { readonly kind: "unknown_session" }
+  /** [CX25] */
+  | { readonly kind: "limited"; readonly limit: UsageLimit; readonly words: string; readonly session: string };
 
 export class ClaudeRun {
   readonly #options: ClaudeExecutorOptions;
@@ -42,7 +55,7 @@ export class ClaudeRun {
   #model: string | null = null;
   #hasStarted = false;
   #problem: string | null = null;
-  #resetsAtMs: number | null = null;
+  readonly #limits = new LimitReader();
   /** Null during a turn; a tool in the background may start another turn. */
   #result: ResultEvent | null = null;
   #stderr = "";
@@ -58,7 +71,7 @@ export class ClaudeRun {
     this.#startedAt = options.monotonic();
   }
 
-  async run(): Promise<RunOutcome | "unknown_session"> {
+  async run(): Promise<ClaudeOutcome> {
     const timer = setInterval(() => this.#reportUsage(), reportEveryMs);
     let exit: ProgramExit;
     try {
@@ -78,14 +91,20 @@ export class ClaudeRun {
     const { home } = runtime.paths;
     const continuation = this.#continuation;
     const files = writeClaudeFiles(home, launch, versionOf(settings.program));
-    const fence = Buffer.from(runtime.random(fenceBytes)).toString("hex");
     const brief = continuation.kind === "brief" ? renderBrief(runtime, continuation.restoration) : null;
     return runProgram({
       command: settings.program,
       args: buildArguments(settings, this.#route, files, continuation, budgetLeft),
       cwd: folder,
-      env: programEnv(claudeEnvironment(runtime.env, settings.env, home), task),
-      input: buildPrompt({ task, merged, continuation, instruction: settings.instruction, brief, fence }),
+      env: programEnv(clientEnvironment("claude-code", runtime.env, settings.env, home), task),
+      input: buildPrompt({
+        task,
+        merged,
+        continuation,
+        instruction: settings.instruction,
+        brief,
+        fence: newFence(runtime),
+      }),
       signal: AbortSignal.any([signal, this.#limit.signal, this.#stall.signal]),
       ...(stopTimeouts ?? defaultStopTimeouts),
       maxLineChars,
@@ -102,6 +121,7 @@ export class ClaudeRun {
     if (event === "unreadable") this.#unreadableLines += 1;
     if (event === null || event === "unreadable") return;
     this.#meter.read(event);
+    this.#limits.read(event);
     this.#onEvent(event);
     this.#reportUsage();
   }
@@ -131,12 +151,10 @@ export class ClaudeRun {
         const seconds = Math.ceil(event.delayMs / 1_000);
         return this.#writeOutput(`the API request is retried in ${seconds} s (${event.problem}, ${event.attempt})`);
       }
-      case "limited":
-        this.#resetsAtMs = event.resetsAtMs;
-        return;
       case "result":
         this.#result = event;
         return;
+      case "limited":
       case "counted":
     }
   }
@@ -199,7 +217,7 @@ export class ClaudeRun {
     this.#run.onOutput(`${text}\n`);
   }
 
-  #toOutcome(exit: ProgramExit, usage: Usage): RunOutcome | "unknown_session" {
+  #toOutcome(exit: ProgramExit, usage: Usage): ClaudeOutcome {
     if (exit.kind === "not_started" || !this.#result) this.#discountRoute();
     if (exit.kind === "not_started") return failedOutcome(`${this.#options.settings.program}: ${exit.message}`);
     if (!this.#result) return failedOutcome(`Claude Code ended with ${exit.code} and no result. ${this.#stderr}`);
@@ -214,15 +232,15 @@ export class ClaudeRun {
     return this.#stall.signal.aborted ? failedOutcome(`stalled: ${String(this.#stall.signal.reason)}`) : null;
   }
 
-  #outcomeOfResult(result: ResultEvent, { tokens, costMicros }: Usage): RunOutcome | "unknown_session" {
-    if (this.#continuation.kind === "resume" && isUnknownSession(result)) return "unknown_session";
+  #outcomeOfResult(result: ResultEvent, { tokens, costMicros }: Usage): ClaudeOutcome {
+    if (this.#continuation.kind === "resume" && isUnknownSession(result)) return { kind: "unknown_session" };
     if (isMachineTrouble(result, this.#problem)) this.#discountRoute();
+    const limit = this.#limits.atEnd(result, this.#problem);
+    if (limit) return { kind: "limited", limit, words: toReason(result.text), session: this.#session };
     if (isFull(result)) this.#run.onCheckpoint(toCheckpoint(this.#session, this.#run.folder, true));
     return outcomeOfResult(result, {
       session: this.#session,
       problem: this.#problem,
-      resetsAtMs: this.#resetsAtMs,
-      now: this.#options.runtime.now(),
       facts: { tokens, costMicros, cost: this.#meter.isMeasured ? "measured" : "estimated" },
     });
   }

@@ -1,4 +1,6 @@
 import * as z from "zod";
+import { atLimitSettings } from "../other-client/at-limit.ts";
+import { outputFormat } from "../other-client/client-output.ts";
 import { RouteSettings } from "./route-settings.ts";
 
 /** Examples: `Read`, `Bash(npm test *)`, `mcp__docs__search`. */
@@ -19,6 +21,8 @@ export const ClaudeSettings = z
     disallowedTools: z.array(ToolRule).max(100).default([]),
     /** Asks for no permission: only for machines that hold nothing but the task. */
     allowAll: z.boolean().default(false),
+    /** Without it tasks wait until the limit resets. */
+    atLimit: atLimitSettings(({ name }) => outputFormat(name) !== null).optional(),
     model: z.string().min(1).max(200).optional(),
     route: RouteSettings.optional(),
     maxTurns: z.int().min(1).max(10_000).optional(),

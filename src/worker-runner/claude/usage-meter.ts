@@ -1,5 +1,5 @@
-import type { Usage, RemainingBudget } from "../../contract/budgets.ts";
-import { totalTokens, type ClaudeEvent, type TokenCounts, type ResultEvent } from "./claude-events.ts";
+import type { Usage } from "../../contract/budgets.ts";
+import { totalTokens, type ClaudeEvent, type TokenCounts, type ResultEvent } from "../client/claude-events.ts";
 import type { ClaudeSettings } from "./claude-settings.ts";
 
 interface ApiResponse {
@@ -78,18 +78,4 @@ export class UsageMeter {
     // Dollars per million tokens are millionths of a dollar per token.
     return input * price.input + output * price.output + cacheRead * price.cacheRead + cacheWrite * price.cacheWrite;
   }
-}
-
-const limitNames: Readonly<Record<keyof RemainingBudget, string>> = {
-  wallMs: "ms of time",
-  tokens: "tokens",
-  costMicros: "millionths of a dollar",
-};
-
-export function findReachedLimit(usage: Usage, budgetLeft: RemainingBudget): string | null {
-  for (const key of ["tokens", "costMicros", "wallMs"] as const) {
-    const limit = budgetLeft[key];
-    if (limit !== null && usage[key] >= limit) return `${usage[key]} of ${limit} ${limitNames[key]} were used`;
-  }
-  return null;
 }

@@ -7,9 +7,10 @@ import { capture } from "#src/local-mcp/checkpoints/capture.ts";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { omitUndefined } from "#src/shared/omit-undefined.ts";
-import { claudeExecutor, type StopTimeouts } from "#src/worker-runner/claude/claude-executor.ts";
+import { claudeExecutor } from "#src/worker-runner/claude/claude-executor.ts";
+import type { StopTimeouts } from "#src/worker-runner/client/stop-timeouts.ts";
 import { ClaudeSettings } from "#src/worker-runner/claude/claude-settings.ts";
-import type { RunOutcome } from "#src/worker-runner/executor.ts";
+import type { Executor, RunOutcome } from "#src/worker-runner/executor.ts";
 import type { MergedInputs } from "#src/worker-runner/task-folder.ts";
 import { aClaim } from "#harness/worker/repository-rig.ts";
 import { launchIn } from "#harness/machine/cli-home.ts";
@@ -96,6 +97,8 @@ export interface RunOptions {
   readonly counts?: readonly TierCounts[] | null;
   /** What `claude --version` prints. */
   readonly version?: string;
+  /** The worker of the run before does it, with its settings. */
+  readonly isSameWorker?: boolean;
 }
 
 /** A program that stands for Claude Code and prints what the test has written down, a folder to work in, and a SHIM of the test's own. */
@@ -103,6 +106,7 @@ export class FakeClaude {
   readonly root = temporaryFolder();
   readonly folder = join(this.root, "project");
   readonly runtime: TempRuntime;
+  #executor: Executor | null = null;
 
   constructor(parts: readonly Part[], env: NodeJS.ProcessEnv = {}) {
     this.runtime = tempRuntime({ env: { PATH: process.env["PATH"], ...env } });
@@ -127,7 +131,8 @@ export class FakeClaude {
       models: [] as Ran[],
       output: "",
     };
-    const executor = claudeExecutor({
+    if (!options.isSameWorker) this.#executor = null;
+    this.#executor ??= claudeExecutor({
       settings: ClaudeSettings.parse({ program: join(this.root, "claude"), ...settings }),
       runtime: this.runtime,
       monotonic: options.monotonic ?? this.runtime.now,
@@ -135,7 +140,7 @@ export class FakeClaude {
       versionOf: () => options.version ?? null,
       ...omitUndefined({ stopTimeouts }),
     });
-    const outcome = await executor.run({
+    const outcome = await this.#executor.run({
       task: aClaim({ type: "fix", payload: { text: "make the parser accept empty input" }, ...task }),
       folder: this.folder,
       merged: options.merged ?? { tasks: [], conflicts: [] },
@@ -225,19 +230,26 @@ export function result(change: object = {}): object {
 /** A session as hooks leave it, of a client that is gone, with a whole transcript. */
 export function died(
   claude: FakeClaude,
-  change: { readonly cwd?: string; readonly pid?: number; readonly first?: string } = {},
+  change: {
+    readonly cwd?: string;
+    readonly pid?: number;
+    readonly first?: string;
+    readonly client?: string;
+    readonly id?: string;
+  } = {},
 ): void {
   const { runtime, root } = claude;
-  const transcriptPath = join(root, "transcript.jsonl");
-  writeFileSync(transcriptPath, `${JSON.stringify({ type: "user", sessionId: session })}\n`);
+  const { id = session, client = "claude-code" } = change;
+  const transcriptPath = join(root, change.id === undefined ? "transcript.jsonl" : `transcript-${id}.jsonl`);
+  writeFileSync(transcriptPath, `${JSON.stringify({ type: "user", sessionId: id })}\n`);
   runtime.store.write((sql) => {
     const cwd = change.cwd ?? claude.folder;
     const owner = change.pid === undefined ? null : runtime.processes.start(change.pid);
-    const seen = { id: session, client: "claude-code", origin: "startup", project: cwd, cwd, transcriptPath };
+    const seen = { id, client, origin: "startup", project: cwd, cwd, transcriptPath };
     sessions.recordSighting(sql, runtime.now(), { ...seen, parentId: null, owner, isAlive: true });
     const text = `${change.first ?? "Do task 7 (fix):"} make the parser accept empty input`;
-    journal.append(sql, session, runtime.now(), "k1", { kind: "prompt", text });
-    journal.append(sql, session, runtime.now(), "k2", { kind: "assistant", text: "The fault is in one.ts." });
+    journal.append(sql, id, runtime.now(), "k1", { kind: "prompt", text });
+    journal.append(sql, id, runtime.now(), "k2", { kind: "assistant", text: "The fault is in one.ts." });
   });
-  capture(runtime, { sessionId: session, trigger: "on_demand" });
+  capture(runtime, { sessionId: id, trigger: "on_demand" });
 }

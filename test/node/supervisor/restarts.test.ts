@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import type { ResultEvent } from "#src/worker-runner/claude/claude-events.ts";
+import type { ResultEvent } from "#src/worker-runner/client/claude-events.ts";
 import * as restarter from "#src/supervisor/auto-restarter.ts";
 import { classifyEnd, type ProgramEnding, type EndEvidence } from "#src/supervisor/program-end.ts";
 

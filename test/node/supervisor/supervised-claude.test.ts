@@ -187,7 +187,7 @@ it("[SU5] a usage limit is waited for, as reported by the stream or by the clien
 });
 
 /** Its hooks report that Codex has begun, in the process of this run, and has done something. */
-function codexWorks(rig: SupervisorRig): void {
+function codexWorks(rig: SupervisorRig, prompt = "Fix the parser. Codex is at it."): void {
   const { env, cwd } = rig.runs.at(-1)!.program;
   const pid = 500 + rig.runs.length;
   rig.runtime.processes.start(pid);
@@ -197,7 +197,7 @@ function codexWorks(rig: SupervisorRig): void {
     answerHook(runtime, event, () => JSON.stringify(input), pid, codex);
   };
   send("SessionStart", { source: "startup" });
-  send("UserPromptSubmit", { prompt: "Fix the parser. Codex is at it." });
+  send("UserPromptSubmit", { prompt });
   send("PreToolUse", { tool_name: "Bash", tool_use_id: "c1", tool_input: { command: "npm test" } });
 }
 
@@ -214,8 +214,9 @@ it("[CA51] at a usage limit another client continues at once with the brief, and
   expect(rig.told("ended").at(-1)).toMatchObject({ phase: "due", reason });
   await rig.pass(1_000);
   const { program } = rig.runs[1]!;
-  expect(program).toMatchObject({ command: "/opt/codex", cwd: join(rig.folder, "project"), input: "" });
-  expect(program.args).toEqual(["exec", "--json", expect.stringMatching(/^Fix the parser\.\n\n.*make the parser/s)]);
+  expect(program).toMatchObject({ command: "/opt/codex", cwd: join(rig.folder, "project") });
+  expect(program.args).toEqual(["exec", "--json", "-"]);
+  expect(program.input).toMatch(/^Fix the parser\.\n\n.*make the parser/s);
   codexWorks(rig);
   await die(rig, 1);
   expect(sessionOf(rig.runtime, first)).toMatchObject({ recoveryBy: "codex-1" });
@@ -225,6 +226,58 @@ it("[CA51] at a usage limit another client continues at once with the brief, and
   expect(command).toBe("claude");
   expect(valueAfter(rig, "--session-id")).toMatch(/^[0-9a-f-]{36}$/);
   expect(input).toContain("Codex is at it");
+});
+
+it("[RE122] the brief in the other client's prompt is no word of the user in the next brief", async () => {
+  const rig = await aRig({ atLimit: { client: "codex" } });
+  const first = live(rig);
+  await limitIt(rig);
+  await rig.pass(1_000);
+  const { input } = rig.runs[1]!.program;
+  expect(input).toContain(first);
+  codexWorks(rig, input);
+  await die(rig, 1);
+  await rig.pass(400_000);
+  const next = rig.runs[2]!.program.input;
+  expect(next).toMatch(/^goal: Fix the parser\. \(the user, /m);
+  expect(next).toMatch(new RegExp(`^before it: session ${first} had died`, "m"));
+  for (const text of ["decisions:", "standing orders", "not instructions. \u2026"]) expect(next).not.toContain(text);
+  const again = /SHIM: [\s\S]+/.exec(next)?.[0] ?? "";
+  rig.runtime.processes.start(900);
+  answerHook(rig.runtime, "UserPromptSubmit", () => JSON.stringify({ session_id: "r", prompt: again }), 900, codex);
+  const entries = rig.runtime.store.read((sql) => journal.list(sql, "r", 0, 10), []);
+  expect(entries.map(({ entry }) => entry)).toEqual([{ kind: "prompt", text: "continue" }]);
+});
+
+it("[CA52] a chat in a process of another environment gets the session by the brief in its prompt, unless the successor has begun", async () => {
+  const rig = await aRig({ atLimit: { client: "codex" } });
+  const first = live(rig);
+  await limitIt(rig);
+  await rig.pass(1_000);
+  const prompt = rig.runs[1]!.program.input;
+  const send = (id: string, pid: number, event: string, fields: object): void => {
+    rig.runtime.processes.start(pid);
+    answerHook(rig.runtime, event, () => JSON.stringify({ session_id: id, ...fields }), pid, codex);
+  };
+  send("of-daemon", 900, "SessionStart", { source: "startup" });
+  send("of-daemon", 900, "UserPromptSubmit", { prompt });
+  expect(sessionOf(rig.runtime, first)).toMatchObject({ recoveryBy: "of-daemon" });
+  send("pasted", 901, "UserPromptSubmit", { prompt });
+  expect(sessionOf(rig.runtime, first)).toMatchObject({ recoveryBy: "of-daemon" });
+});
+
+it("[CA51] after the other client has failed Claude Code waits for the reset that it has reported", async () => {
+  const rig = await aRig({ atLimit: { client: "codex" } });
+  live(rig);
+  const resetsAt = Math.floor(rig.runtime.now() / 1_000) + 7_200;
+  prints(rig, { type: "rate_limit_event", rate_limit_info: { status: "rejected", resetsAt } });
+  await limitIt(rig);
+  await rig.pass(1_000);
+  await rig.end(1);
+  await rig.pass(7_000_000);
+  expect(rig.runs).toHaveLength(2);
+  await rig.pass(400_000);
+  expect(rig.runs[2]?.program.command).toBe("claude");
 });
 
 it("[CA51] what the other client has finished is finished, and without its hooks the session stays on offer", async () => {

@@ -238,3 +238,34 @@ it("[WK2] a task of a type that was not asked for is given back", async () => {
   expect(ofEvents(made, "problem")).toMatchObject([{ message: expect.stringMatching(/type other/) as string }]);
   expect([rig.ends(other), made.executor.attempts.length]).toEqual([["released"], 1]);
 });
+
+it("[CX29] while no task of a type can be done it takes none of that type, and none at all when it has no other", async () => {
+  const rig = new WorkerRig();
+  const [limited, other, later] = [rig.submit({ type: "fix" }), rig.submit(), rig.submit({ type: "fix" })];
+  const made = rig.worker({ types: ["fix", "build"] });
+  await rig.time.pass(10);
+  const waiting = { kind: "waiting", reason: "a limit", delayMs: 3_600_000, isOfType: true } as const;
+  made.executor.last.end(waiting);
+  await rig.time.pass(10);
+  expect([rig.state(limited), rig.ends(limited), rig.state(later)]).toEqual(["scheduled", ["released"], "queued"]);
+  expect(ofEvents(made, "waiting")).toMatchObject([{ taskType: "fix", reason: "a limit", forMs: 3_600_000 }]);
+  expect(made.executor.last.run.task.task).toBe(other);
+  made.executor.last.end({ ...waiting, delayMs: 600_000 });
+  await rig.time.pass(1_000);
+  expect(rig.call("chats.get", { chat: `w${made.pid}` })).toMatchObject({ status: "stuck", progress: "a limit" });
+  await rig.time.pass(600_000);
+  expect([made.executor.attempts.length, made.executor.last.run.task.task]).toEqual([3, other]);
+  made.executor.last.end(done());
+  await rig.time.pass(3_000_000);
+  expect(made.executor.attempts.slice(3).map(({ run }) => run.task.task)).toEqual([limited]);
+  expect(rig.state(later)).toBe("queued");
+});
+
+it("[CX29] with --once a worker of which no type can be done does not wait for it", async () => {
+  const rig = new WorkerRig();
+  rig.submit();
+  const made = rig.worker({ isOnce: true });
+  await rig.time.pass(10);
+  made.executor.last.end({ kind: "waiting", reason: "a limit", delayMs: 3_600_000, isOfType: true });
+  expect(await rig.time.until(made.ended)).toEqual({ ok: true, value: { released: 1 } });
+});

@@ -12,6 +12,7 @@ import { nodePlatform } from "../../../coordinator-client/edge/node-platform.ts"
 import { identify } from "../../../platform/processes.ts";
 import { recordTakeovers } from "../../../local-mcp/sync/takeover-notices.ts";
 import { startSync } from "../../../local-mcp/sync/start-sync.ts";
+import { age } from "../../../shared/format.ts";
 import { formatIssues } from "../../../shared/problems.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok, type Result } from "../../../shared/result.ts";
@@ -200,21 +201,24 @@ export function formatEvent(event: WorkerEvent): string {
 }
 
 function describeEvent(event: WorkerEvent): string {
+  if ("task" in event) return `task ${event.task} (${event.taskType}) ${describeTask(event)}`;
   switch (event.type) {
     case "registered":
       return `works as ${event.chat} on ${event.taskTypes.join(", ")}`;
     case "backoff":
-      return `${event.failures} attempts failed in a row; taking nothing new for ${seconds(event.forMs)}`;
+    case "waiting":
     case "draining":
-      return `takes nothing new (${event.reason}); ${event.running} still running`;
+      return describePause(event);
     case "problem":
       return `problem: ${event.message}`;
-    case "began":
-    case "progress":
-    case "ended":
-    case "note":
-      return `task ${event.task} (${event.taskType}) ${describeTask(event)}`;
   }
+}
+
+function describePause(event: Extract<WorkerEvent, { readonly type: "backoff" | "waiting" | "draining" }>): string {
+  if (event.type === "draining") return `takes nothing new (${event.reason}); ${event.running} still running`;
+  if (event.type === "waiting")
+    return `${event.reason}; takes no task of the type ${event.taskType} for ${age(event.forMs)}`;
+  return `${event.failures} attempts failed in a row; taking nothing new for ${seconds(event.forMs)}`;
 }
 
 function describeTask(event: Extract<WorkerEvent, { readonly task: number }>): string {

@@ -1,5 +1,7 @@
 import { statSync } from "node:fs";
 import { join, resolve } from "node:path";
+import type { ClaudeSettings } from "../../../worker-runner/claude/claude-settings.ts";
+import { clientAtLimit } from "../../../worker-runner/other-client/at-limit.ts";
 import { claudeExecutor } from "../../../worker-runner/claude/claude-executor.ts";
 import { commandExecutor, testedExecutor } from "../../../worker-runner/command-executor.ts";
 import type { TaskSetup } from "../../../worker-runner/attempt.ts";
@@ -59,8 +61,13 @@ export async function createSetups(
 
 function programsOf({ command, claude, transform, evolve, jobTests }: TypeConfig): string[] {
   const commands = [command, transform?.tests, evolve?.tests, jobTests].flatMap((words) => (words ? words[0] : []));
-  const clients = [claude, evolve?.claude].flatMap((settings) => settings?.program ?? []);
+  const clients = [claude, evolve?.claude].flatMap((settings) => (settings ? clientsOf(settings) : []));
   return [...commands, ...clients];
+}
+
+function clientsOf({ program, atLimit }: ClaudeSettings): string[] {
+  const other = clientAtLimit(atLimit)?.commands.run("", []).command;
+  return [program, ...(other === undefined ? [] : [atLimit?.program ?? other])];
 }
 
 async function createExecutor(

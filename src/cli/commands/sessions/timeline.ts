@@ -1,3 +1,4 @@
+import { adapterOf } from "../../../clients/adapters.ts";
 import { describeEntry } from "./describe-entry.ts";
 import type { SessionContent } from "../../../local-mcp/sessions/session-content.ts";
 import { age } from "../../../shared/format.ts";
@@ -31,6 +32,7 @@ export function timeline(stored: SessionContent): TimelineEntry[] {
       from("crash", one.at, one.cause, `died: ${one.cause}. ${one.detail}${unsavedText(one)}`),
     ),
     ...stored.recoveries.map((one) => from("recovery", one.at, one.action, recoveryText(one))),
+    ...stored.continued.map((one) => from("recovery", one.at, "continues", continuedText(one))),
   ];
   // The sort is stable, so the order above decides within one millisecond.
   return entries.sort((a, b) => a.at - b.at);
@@ -55,6 +57,10 @@ function recoveryText({ action, bySession, score, rediscovery }: SessionContent[
     ? `; ${rediscovery.isOver ? "before its first edit" : "so far"} it read ${rediscovery.reads} files that the brief named and repeated ${rediscovery.repeats} calls whose result the brief gave`
     : "";
   return `${action}${by}${score === null ? "" : `, restore score ${score} of 100`}${rediscoveryText}`;
+}
+
+function continuedText({ session, client }: SessionContent["continued"][number]): string {
+  return `continues session ${session} of ${adapterOf(client)?.title ?? client}`;
 }
 
 /** Empty where an older program recorded the death. */

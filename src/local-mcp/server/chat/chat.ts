@@ -3,11 +3,10 @@ import * as notices from "../../../store/notices.ts";
 import type { Readings } from "../../../contract/readings.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import type { Sql } from "../../../shared/sql.ts";
-import { isAlive, isDescendant, type ProcessIdentity } from "../../../platform/processes.ts";
+import { isAlive, type ProcessIdentity } from "../../../platform/processes.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { isPaused } from "../../../store/pause.ts";
 import { isWithin } from "../../../shared/elapsed.ts";
-import * as clients from "../../sessions/clients.ts";
 import * as journal from "../../sessions/journal.ts";
 import * as sessions from "../../sessions/sessions.ts";
 import type { RecentStates } from "../../checkpoints/capture.ts";
@@ -21,7 +20,7 @@ import { isSessionPaused } from "../../sessions/paused-session.ts";
 import { estimateLong, sampleChars } from "../../signals/calibrate.ts";
 import { findSessionArgument } from "../../sessions/session-prefix.ts";
 import type { ChatTeam } from "./late-team.ts";
-import { envSessionId } from "./env-session.ts";
+import { CallerSession } from "./caller-session.ts";
 import { MintedSessions } from "./minted-sessions.ts";
 
 /** Why a tool has no result. */
@@ -69,14 +68,13 @@ export class Chat {
   readonly #exchanges = new Map<string, { readonly chars: number; readonly sample: string }>();
   #clientInfo: ClientInfo | null = null;
   #isOfferDue = true;
-  #client: ProcessIdentity | null;
-  #hasFoundClient = false;
+  readonly #caller: CallerSession;
 
   constructor(options: ChatOptions) {
     this.#options = options;
     this.runtime = options.runtime;
     this.team = options.team;
-    this.#client = options.client;
+    this.#caller = new CallerSession(options, () => this.#info()?.name ?? null);
     this.#minted = new MintedSessions(options.runtime);
     if (options.isRestart) this.#adoptOpenSessions();
   }
@@ -89,7 +87,7 @@ export class Chat {
   }
 
   get client(): ProcessIdentity | null {
-    return this.#client;
+    return this.#caller.client;
   }
 
   get hasClientInfo(): boolean {
@@ -98,6 +96,11 @@ export class Chat {
 
   setClientInfo(clientInfo: ClientInfo): void {
     this.#clientInfo = clientInfo;
+  }
+
+  /** [ID19] @param meta of the request that makes the call */
+  setCaller(meta: unknown): void {
+    this.#caller.name(meta);
   }
 
   enter(target: SessionTarget, purpose: Purpose = "work"): Result<sessions.Session, ToolError> {
@@ -139,18 +142,18 @@ export class Chat {
   }
 
   servedSessions(): string[] {
-    const hooked = this.#servedSession();
+    const hooked = this.#caller.served();
     const continued = [...this.#continued].filter((id) => this.#isOurs(id));
     return [...new Set([...(hooked ? [hooked] : []), ...this.#minted.ids(), ...continued])];
   }
 
   #isOurs(sessionId: string): boolean {
     const owner = this.runtime.store.read((sql) => sessions.get(sql, sessionId)?.owner, null);
-    return [this.#options.server, this.#client].some((one) => isSameProcess(one, owner));
+    return [this.#options.server, this.#caller.client].some((one) => isSameProcess(one, owner));
   }
 
   current(): string | null {
-    return this.#servedSession() ?? this.#minted.last;
+    return this.#caller.served() ?? this.#minted.last;
   }
 
   cancelOffer(): void {
@@ -186,7 +189,7 @@ export class Chat {
 
   #findSession(sql: Sql, target: SessionTarget): Result<sessions.Session | null, ToolError> {
     if (target.session !== undefined) return this.#findNamed(sql, target.session);
-    const id = this.#hookedSession(sql) ?? this.#minted.findFor(target.project);
+    const id = this.#caller.find(sql) ?? this.#minted.findFor(target.project);
     return ok(sessions.get(sql, id ?? this.#minted.findOrMake(target.project)));
   }
 
@@ -225,7 +228,7 @@ export class Chat {
 
   /** Whether another living client owns the session: taking it would end it with this process. */
   #isHeldByAnother({ owner }: sessions.Session): boolean {
-    if (!owner || [this.#options.server, this.#client].some((one) => isSameProcess(one, owner))) return false;
+    if (!owner || [this.#options.server, this.#caller.client].some((one) => isSameProcess(one, owner))) return false;
     return isAlive(this.runtime.processes, owner);
   }
 
@@ -234,7 +237,9 @@ export class Chat {
   }
 
   #originOf(isMinted: boolean): Pick<sessions.Sighting, "origin" | "owner"> {
-    return isMinted ? { origin: "handle", owner: this.#options.server } : { origin: "startup", owner: this.#client };
+    return isMinted
+      ? { origin: "handle", owner: this.#options.server }
+      : { origin: "startup", owner: this.#caller.client };
   }
 
   #findNamed(sql: Sql, handle: string): Result<sessions.Session | null, ToolError> {
@@ -244,31 +249,6 @@ export class Chat {
       code: "unknown_session",
       message: `"${handle}" is not a session that SHIM knows. Leave "session" out, or take it from an earlier answer.`,
     });
-  }
-
-  #hookedSession(sql: Sql): string | null {
-    const known = this.#client ? clients.current(sql, this.#client) : null;
-    if (known) return known.sessionId;
-    const given = this.#envSessionId();
-    const found = given === null || this.#hasFoundClient ? null : this.#findWrappedClient(sql, given);
-    return (found ? clients.current(sql, found)?.sessionId : null) ?? given;
-  }
-
-  /** [ID14] The parent may be a wrapper; the client is then the owner that hooks recorded. */
-  #findWrappedClient(sql: Sql, given: string): ProcessIdentity | null {
-    const owner = sessions.get(sql, given)?.owner ?? null;
-    if (!owner || !isDescendant(this.runtime.processes, this.#options.server.pid, owner)) return null;
-    this.#hasFoundClient = true;
-    return (this.#client = owner);
-  }
-
-  /** Before there is a store, only the environment names the session. */
-  #servedSession(): string | null {
-    return this.runtime.store.read((sql) => this.#hookedSession(sql), this.#envSessionId());
-  }
-
-  #envSessionId(): string | null {
-    return envSessionId(this.runtime.env, this.#info()?.name ?? null);
   }
 }
 

@@ -7,6 +7,9 @@ import { expect, it, onTestFinished } from "vitest";
 import { configSchema } from "#src/contract/config.ts";
 import { deadTasks } from "#src/local-mcp/notify/dead-tasks.ts";
 import { notifyDesktop, Notifier, type NotifierOptions } from "#src/local-mcp/notify/notifier.ts";
+import * as localSource from "#src/local-mcp/recovery/local-source.ts";
+import { restoreById } from "#src/local-mcp/recovery/restoration.ts";
+import * as journal from "#src/local-mcp/sessions/journal.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { anotherClaude, aProject, Claude } from "#harness/machine/claude.ts";
 import { someReadings } from "#harness/machine/readings.ts";
@@ -209,4 +212,29 @@ it("[CL73] [CL144] the desktop gets the text as data, without a shell and withou
   await expect(notifyDesktop("x", aDesktop(3).env, "linux")).rejects.toThrow("notify-send ended with 3");
   await expect(notifyDesktop("x", { PATH: "/nonexistent" }, "linux")).rejects.toThrow("ENOENT");
   await expect(notifyDesktop("x", { PATH: "/nonexistent" }, "darwin")).rejects.toThrow("osascript");
+});
+
+it("[CL167] the user is notified once that another client continues a session at its usage limit", async () => {
+  const receiver = await aReceiver();
+  const runtime = tempRuntime({ config: { notify: { webhook: receiver.url, events: ["usage_limit"] } } });
+  const look = looksOf(runtime);
+  await look();
+  const take = (session: string, client: string, failure: string): void => {
+    die(runtime, session);
+    const successor = { id: `after-${session}`, client, origin: "startup", owner: null, isAlive: true };
+    runtime.store.write((sql) => {
+      journal.append(sql, session, runtime.now(), "f", { kind: "failure", text: failure });
+      sessions.recordSighting(sql, runtime.now(), successor);
+    });
+    localSource.take(runtime, restoreById(runtime, session)!, successor.id);
+  };
+  const limit = "rate_limit: You've hit your session limit";
+  take("same-client", "claude-code", limit);
+  take("other-cause", "codex", "server_error: no");
+  take("at-limit", "codex", limit);
+  await look();
+  await look();
+  expect(receiver.bodies).toMatchObject([
+    { event: "usage_limit", session: "at-limit", text: '"x" reached a usage limit; Codex continues' },
+  ]);
 });

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { readEvent } from "#src/worker-runner/claude/claude-events.ts";
+import { readEvent } from "#src/worker-runner/client/claude-events.ts";
 import { FakeClaude, init, lines, recordedStream, result, says, session } from "#harness/claude/fake-claude.ts";
 
 it("[CX8] a recorded run is read: the session, what is said, used and refused, and how it ends", () => {

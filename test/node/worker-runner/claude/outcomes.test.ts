@@ -2,7 +2,6 @@ import { expect, it } from "vitest";
 import type { Usage } from "#src/contract/budgets.ts";
 import type { RunOutcome } from "#src/worker-runner/executor.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
-import { T0 } from "#harness/machine/temp-runtime.ts";
 import {
   FakeClaude,
   init,
@@ -32,11 +31,6 @@ const turn = (part: object, whole: object): object =>
   result({ model_usage_since_last_result: part, modelUsage: whole, total_cost_usd: 9 });
 
 const ranWith = (text: string, settings: object): Promise<TaskRun> => new FakeClaude([{ text }]).run({ settings });
-
-const limited = (resetsAt: unknown): object => ({
-  type: "rate_limit_event",
-  rate_limit_info: { status: "rejected", resetsAt },
-});
 
 const saying = async (text: string): Promise<RunOutcome> => (await ended(result({ result: text }))).outcome;
 
@@ -95,11 +89,9 @@ it("[CX10] a good end is a result, with what was used", async () => {
 it("[CX26] trouble of the machine or the service is tried again, what the API will never take is not", async () => {
   const reason = "Prompt refused.";
   const cases: readonly [string, object][] = [
-    ["rate_limit", { isRetryable: true }],
     ["server_error", { isRetryable: true }],
     ["unknown", { isRetryable: true }],
     ["authentication_failed", { isRetryable: true, delayMs: 60_000 }],
-    ["billing_error", { isRetryable: true, delayMs: 60_000 }],
     ["model_not_found", { isRetryable: true, delayMs: 60_000 }],
     ["invalid_request", { isRetryable: false }],
   ];
@@ -117,15 +109,6 @@ it("[CX26] trouble of the machine or the service is tried again, what the API wi
     reason: "Reached maximum number of turns (2)",
     isRetryable: true,
   });
-});
-
-it("[CX25] a limit of requests fails the attempt until it ends", async () => {
-  const end = [says({ error: "rate_limit" }), result({ is_error: true, result: "You've hit your limit" })];
-  const hour = (await ended(limited(T0 / 1_000 + 3_600), ...end)).outcome;
-  expect(hour).toEqual({ kind: "failed", reason: "You've hit your limit", isRetryable: true, delayMs: 3_600_000 });
-  expect((await ended(limited(T0 / 1_000 - 5), ...end)).outcome).toMatchObject({ delayMs: 0 });
-  expect((await ended(limited(9e12), ...end)).outcome).toMatchObject({ delayMs: 7 * 86_400_000 });
-  expect((await ended(limited("soon"), ...end)).outcome).not.toHaveProperty("delayMs");
 });
 
 it("[CX27] [CX28] a full session is not resumed, and a run without a result has failed", async () => {

@@ -1,5 +1,6 @@
 import { openingLine } from "../../contract/task-prompt.ts";
 import type { ClaimedTask } from "../../contract/tasks.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import { FailedTests } from "../command-executor.ts";
 import type { MergedInputs } from "../task-folder.ts";
 import type { Continuation } from "./continuation.ts";
@@ -36,6 +37,12 @@ export function buildPrompt({ task, continuation, merged, instruction, brief, fe
 
 export const interruptedText =
   "You were interrupted in the middle of it, by the machine and not by a person. Continue where you stopped; check first what a call has done whose result is missing or was refused.";
+
+const fenceBytes = 8;
+
+export function newFence({ random }: Pick<Runtime, "random">): string {
+  return Buffer.from(random(fenceBytes)).toString("hex");
+}
 
 function inputsSection({ tasks, conflicts }: MergedInputs): string[] {
   if (tasks.length === 0) return [];

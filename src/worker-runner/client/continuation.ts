@@ -10,6 +10,7 @@ import { brief } from "../../local-mcp/recovery/brief.ts";
 import { take, withdrawOffer } from "../../local-mcp/recovery/local-source.ts";
 import { restoreById, type Restoration } from "../../local-mcp/recovery/restoration.ts";
 import { checkTranscript } from "../../local-mcp/recovery/relaunch.ts";
+import { adapterOf } from "../../clients/adapters.ts";
 import { openingLine } from "../../contract/task-prompt.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { catchUp } from "../../local-mcp/observe/record-transcript.ts";
@@ -31,15 +32,19 @@ export function toCheckpoint(session: string, folder: string, isFull = false): R
   return { claude: { session, folder, ...(isFull ? { isFull } : {}) } };
 }
 
+export const otherModel = "another model continues the task";
+
 /**
  * [CX20] Resumes the session if its transcript is whole, of this machine and folder, and no process
  * runs it. [CX5] Otherwise a new session gets its brief, or only progress and checkpoint.
+ *
+ * @param obstacle why none is resumed; null: none is known
  */
 export function chooseContinuation(
   runtime: Runtime,
   task: ClaimedTask,
   folder: string,
-  isSameModel = true,
+  obstacle: string | null = null,
 ): Continuation {
   const session = uuidv7(runtime.now(), runtime.random(16));
   const previous = findPreviousAttempt(runtime, task);
@@ -47,9 +52,7 @@ export function chooseContinuation(
   const { restoration, isFull } = previous;
   const reason = isFull
     ? "it takes no further request"
-    : isSameModel
-      ? findResumeObstacle(runtime, restoration.session, folder)
-      : "another model continues the task";
+    : (obstacle ?? findResumeObstacle(runtime, restoration.session, folder));
   return reason === null
     ? { kind: "resume", session: restoration.session.id }
     : { kind: "brief", session, restoration, reason };
@@ -78,6 +81,7 @@ function findRestoration(runtime: Runtime, id: string): Restoration | null {
 }
 
 function findResumeObstacle(runtime: Runtime, session: sessions.Session, folder: string): string | null {
+  if (session.client !== "claude-code") return `it was ${adapterOf(session.client)?.title ?? session.client}'s`;
   if (session.owner && mayBeAlive(runtime.processes, session.owner)) return "it is still running";
   if (session.cwd === null || resolvePath(session.cwd) !== resolvePath(folder)) return "it worked in another folder";
   const transcript = checkTranscript(session.transcriptPath, session.id);

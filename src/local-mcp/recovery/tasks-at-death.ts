@@ -1,0 +1,27 @@
+import type { ClaimedTask } from "../../contract/tasks.ts";
+import type { Sql } from "../../shared/sql.ts";
+import * as recoveries from "../sessions/recoveries.ts";
+
+export interface TaskOfSession {
+  readonly task: number;
+  readonly type: string;
+}
+
+/** A server may outlive its killed client, and see the claim end. */
+export const deathWindowMs = 60_000;
+
+/** [RE121] The tasks that a session had last, without those that have ended since. */
+export function tasksOf(sql: Sql, session: string): TaskOfSession[] {
+  const held = sql
+    .all<{ body: string }>("SELECT body FROM team_claims WHERE session_id = ? ORDER BY at, task", session)
+    .map(({ body }) => JSON.parse(body) as ClaimedTask);
+  const lost = sql.all<TaskOfSession>(
+    `SELECT json_extract(n.body, '$.task') AS task, json_extract(n.body, '$.title') AS type
+     FROM team_news n JOIN sessions s ON s.id = n.session_id
+     WHERE n.session_id = ? AND n.kind = 'claim_lost' AND n.at >= s.last_seen_at - ? ORDER BY n.seq`,
+    session,
+    deathWindowMs,
+  );
+  const all = new Map([...lost, ...held].map(({ task, type }) => [task, { task, type }]));
+  return [...all.values()].filter(({ task }) => !recoveries.hasFinished(sql, session, task));
+}

@@ -1,0 +1,266 @@
+import { spawn } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it, onTestFinished } from "vitest";
+import { claudeBinary } from "../../scripts/install-claude.ts";
+import { codexClient, programOf } from "../../scripts/install-clients.ts";
+import { adapterOf } from "#src/clients/adapters.ts";
+import { git } from "#harness/machine/git-project.ts";
+import { connectClient, gemini, qwen, type RealClient } from "#harness/clients/real-clients.ts";
+import { cleanEnv, untilFound, watch, type Claude } from "#harness/claude/claude-code.ts";
+import { bash, call, received } from "#harness/claude/claude-rig.ts";
+import { WorkerProcess } from "#harness/claude/claude-workers.ts";
+import { startScriptedModel, type ScriptedModel, type Step } from "#harness/claude/scripted-model.ts";
+import { longTool } from "#harness/clients/chat-rig.ts";
+import { codexEnv, codexFlags, CodexRig, endlessShell, shell, shimTool } from "#harness/clients/codex-rig.ts";
+import { built } from "#harness/machine/mcp-process.ts";
+
+const prompt = "Make the parser accept empty input";
+const usageLimit: Step = {
+  error: { status: 429, type: "rate_limit_error", message: "This request would exceed your account's usage limit." },
+  times: 20,
+};
+
+async function aModel(...steps: readonly Step[]): Promise<ScriptedModel> {
+  const model = await startScriptedModel({ threads: [{ steps }] });
+  onTestFinished(() => model.close());
+  return model;
+}
+
+function envOf(rig: CodexRig, claude: ScriptedModel): Record<string, string> {
+  const env = { SHIM_HOME: rig.paths.home, CLAUDE_CODE_MAX_RETRIES: "0" };
+  return { ...cleanEnv({ home: rig.home, modelUrl: claude.url, env }), ...codexEnv(rig.home) };
+}
+
+function supervise(rig: CodexRig, claude: ScriptedModel, codex: ScriptedModel): WorkerProcess {
+  const atLimit = { client: "codex", program: programOf(codexClient), args: codexFlags(codex.url, {}) };
+  const args = ["--allowedTools", "Bash,Write,mcp__shim"];
+  const own = { folder: rig.project, prompt, program: claudeBinary(), args, stopMs: 2_000 };
+  const fix = { kind: "claude", ...own, atLimit, env: ["STANDIN_KEY"] };
+  writeFileSync(join(rig.paths.home, "supervisor.json"), JSON.stringify({ watch: { fix } }));
+  const env = envOf(rig, claude);
+  return new WorkerProcess(spawn(process.execPath, [built.launcher, "supervise", "--json"], { env }));
+}
+
+it("[CA51] [RE121] Claude Code dies at its usage limit, Codex continues with files, goal and task, and Claude Code takes over again", async () => {
+  const rig = new CodexRig();
+  rig.shim("task", "submit", "fix", "--payload", '{"text":"the parser"}');
+  const claude = await aModel(
+    call("mcp__shim__shim_next", { types: ["fix"] }),
+    call("Write", { file_path: rig.path("parser.ts"), content: "export const parse = null;\n" }),
+    { ...bash("echo tested"), text: "The fault is in one.ts." },
+    { ...usageLimit, times: 1 },
+    { text: "It accepts it now." },
+  );
+  const codex = await aModel(
+    shimTool("shim_next", { types: ["fix"] }),
+    { ...shell("echo 'export {};' > lexer.ts"), text: "The lexer was missing." },
+    endlessShell,
+  );
+  const supervisor = supervise(rig, claude, codex);
+  const ended = await supervisor.until("ended");
+  expect(ended).toMatchObject({ phase: "due", reason: "a usage limit was reached; Codex continues", againInMs: 0 });
+  const isAtTool = () => rig.processes().find(({ command }) => command.join(" ") === longTool);
+  await untilFound(isAtTool, "the tool of Codex");
+  const [first, second] = rig.sessions();
+  const handed = received(codex, 0);
+  for (const text of [
+    `an earlier session (${first!.id}) died`,
+    `goal: ${prompt}`,
+    "why it died: usage_limit",
+    "its task 1 (fix) was not finished",
+    "- parser.ts (created): unchanged since the checkpoint",
+    "The fault is in one.ts.",
+  ])
+    expect(handed).toContain(text);
+  expect(received(codex, 1)).toContain("Taken task 1 (fix");
+  const program = rig.processes().find(({ command: [path] }) => path === programOf(codexClient));
+  process.kill(program!.pid, "SIGKILL");
+  const died = await supervisor.until("ended", 2);
+  expect(died).toMatchObject({ phase: "due", reason: "a usage limit was reached", againInMs: expect.any(Number) });
+  // The user does not wait for the reset.
+  rig.shim("supervise", "retry", "fix");
+  expect(await supervisor.until("ended", 3)).toMatchObject({ phase: "finished" });
+  const back = received(claude, -1);
+  for (const text of [
+    `an earlier session (${second!.id}) died`,
+    `before it: session ${first!.id} had died`,
+    `goal: ${prompt} (the user`,
+    "its task 1 (fix) was not finished",
+    "- parser.ts",
+    "- lexer.ts",
+    "The lexer was missing.",
+  ])
+    expect(back).toContain(text);
+  const [, , third] = rig.sessions();
+  expect(rig.sessions()).toMatchObject([
+    { client: "claude-code", recovery: "recovered", recoveryBy: second!.id },
+    { client: "codex", recovery: "recovered", recoveryBy: third!.id },
+    { client: "claude-code", recovery: null, endReason: expect.any(String) },
+  ]);
+  expect(rig.shim("explain", second!.id)).toContain(`continues session ${first!.id} of Claude Code`);
+  expect(rig.shim("explain", second!.id)).toContain(`taken by session ${third!.id}`);
+  expect(rig.shim("explain", third!.id)).toContain(`continues session ${second!.id} of Codex`);
+  supervisor.kill("SIGTERM");
+  expect(await supervisor.ended).toBe(0);
+});
+
+/** A program of its own, as it stands on a PATH. */
+function wrapped(rig: CodexRig, name: string, words: readonly string[]): string {
+  const path = join(rig.root, name);
+  writeFileSync(path, `#!/bin/sh\nexec ${words.map((word) => `'${word}'`).join(" ")} "$@"\n`, { mode: 0o755 });
+  return path;
+}
+
+interface Other {
+  readonly name: "codex" | "qwen" | "gemini";
+  /** Makes a file of its own. */
+  readonly step: Step;
+  /** @returns what the settings say, and its variables */
+  setUp(rig: CodexRig, url: string): { readonly program: string; readonly args: string[]; readonly env: object };
+}
+
+const makesFile = "echo 'export {};' > lexer.ts";
+
+const codexOther: Other = {
+  name: "codex",
+  step: shell(makesFile),
+  setUp: (_rig, url) => ({ program: programOf(codexClient), args: codexFlags(url, {}), env: {} }),
+};
+
+function other(name: "qwen" | "gemini", client: RealClient): Other {
+  return {
+    name,
+    step: { tools: [client.shell(makesFile)] },
+    setUp: (rig, url) => {
+      const env = client.env(url);
+      connectClient(
+        client,
+        { HOME: rig.home, PATH: process.env["PATH"] ?? "", SHIM_HOME: rig.paths.home, ...env },
+        url,
+      );
+      const words = client.command("", null).filter((word) => word !== "" && word !== "-p");
+      return { program: wrapped(rig, name, words), args: [], env };
+    },
+  };
+}
+
+const others = [codexOther, other("qwen", qwen), other("gemini", gemini)].map((one) => [one.name, one] as const);
+
+it.each(others)(
+  "[CX30] [CX31] a task that Claude Code leaves at its limit is done by the real %s",
+  async (name, client) => {
+    const rig = new CodexRig();
+    rig.shim("task", "submit", "fix", "--payload", '{"text":"Make the parser accept empty input"}');
+    const write = call("Write", { file_path: "parser.ts", content: "export const parse = null;\n" });
+    const claude = await aModel({ ...write, text: "The fault is in one.ts." }, usageLimit);
+    const model = await aModel(client.step, { text: 'It is done.\n{"shim":"done","result":{"files":1}}' });
+    const { env: variables, ...own } = client.setUp(rig, model.url);
+    const atLimit = { client: name, ...own };
+    const fix = { claude: { program: claudeBinary(), allowedTools: ["Write"], atLimit, env: ["STANDIN_KEY"] } };
+    const settings = join(rig.root, "worker.json");
+    writeFileSync(settings, JSON.stringify({ types: { fix: { ...fix, repository: rig.project } } }));
+    const env = { ...envOf(rig, claude), ...variables };
+    const args = [built.launcher, "worker", "--config", settings, "--once", "--json"];
+    const worker = new WorkerProcess(spawn(process.execPath, args, { cwd: rig.project, env }));
+    expect([await worker.ended, worker.named("ended")]).toMatchObject([0, [{ end: "done", state: "done" }]]);
+    const [first, second, ...more] = rig.sessions();
+    expect([first?.client, second?.client, more]).toEqual(["claude-code", name, []]);
+    const handed = received(model, 0);
+    for (const text of [
+      "Do task 1 (fix):",
+      `an earlier session (${first!.id})`,
+      "- parser.ts (created)",
+      "The fault is in one.ts.",
+    ])
+      expect(handed).toContain(text);
+    expect(worker.named("progress").map(({ note }) => note)).toContain(
+      `Claude Code has reached its usage limit; ${adapterOf(name)?.title} continues`,
+    );
+    const { result } = JSON.parse(rig.shim("task", "show", "1", "--json")) as {
+      result: { branch: string; output: object };
+    };
+    expect(result.output).toMatchObject({
+      value: { files: 1 },
+      session: second!.id,
+      client: adapterOf(name)?.title,
+      tokens: expect.any(Number),
+    });
+    expect(git(rig.project, "ls-tree", "--name-only", result.branch).split("\n")).toEqual(
+      expect.arrayContaining(["lexer.ts", "parser.ts"]),
+    );
+  },
+);
+
+/** Codex with its screen in a pseudo terminal, as `shim resume` of the user starts it. */
+function resumeInTerminal(rig: CodexRig, env: Record<string, string>, id: string): Claude {
+  const line = `stty cols 150 rows 40; exec '${process.execPath}' '${built.launcher}' resume --in codex ${id}`;
+  const terminal = { ...env, TERM: "xterm-256color", SHELL: "/bin/sh" };
+  const child = spawn("script", ["-qefc", line, "/dev/null"], { cwd: rig.project, env: terminal });
+  // Codex asks a terminal where its cursor is.
+  child.stdout.on("data", (text: Buffer) => void (text.includes("\u001B[6n") && child.stdin.write("\u001B[1;1R")));
+  onTestFinished(() => void child.kill("SIGKILL"));
+  return watch(child);
+}
+
+it("[CA50] [RE121] `shim resume --in codex` gives Codex what Claude Code had at its limit, also without a supervisor", async () => {
+  const rig = new CodexRig();
+  const write = call("Write", { file_path: rig.path("parser.ts"), content: "export const parse = null;\n" });
+  const claude = await aModel(write, usageLimit);
+  const codex = await aModel({ text: "I go on." });
+  const env = envOf(rig, claude);
+  const ended = spawn(claudeBinary(), ["-p", prompt, "--allowedTools", "Write", ...pluginArgs], {
+    cwd: rig.project,
+    env,
+  });
+  expect((await watch(ended).waitForExit()).code).toBe(1);
+  const [first] = rig.sessions();
+  const config = join(rig.home, ".codex", "config.toml");
+  writeFileSync(config, `${codexSettings(codex.url, rig.project)}\n${readFileSync(config, "utf8")}`);
+  const terminal = resumeInTerminal(rig, env, first!.id);
+  // Codex's screen starts a daemon, which outlives it.
+  onTestFinished(() => {
+    for (const { pid, command } of rig.processes()) if (command.includes("app-server")) process.kill(pid, "SIGKILL");
+  });
+  await untilFound(() => codex.requests.some(({ kind }) => kind === "loop"), "a request of Codex").catch(
+    (error: unknown) => {
+      throw new Error(`${String(error)} ${JSON.stringify(terminal.output).slice(-3000)}`);
+    },
+  );
+  for (const text of [
+    `an earlier session (${first!.id}) died`,
+    `goal: ${prompt}`,
+    "why it died: usage_limit",
+    "parser.ts (created)",
+  ])
+    expect(received(codex, 0)).toContain(text);
+  const second = await untilFound(() => rig.sessions()[1], "the session of Codex");
+  expect(second).toMatchObject({ client: "codex" });
+  await rig.last(second.id, "turn_end");
+  expect(rig.session(first!.id).recoveryBy).toBe(second.id);
+  expect(rig.stored(second.id).journal.map(({ entry }) => entry)).toContainEqual({ kind: "prompt", text: "continue" });
+  terminal.kill("SIGKILL");
+  await terminal.waitForExit();
+});
+
+const pluginArgs = [
+  "--plugin-dir",
+  join(import.meta.dirname, "..", "..", "plugin"),
+  "--mcp-config",
+  '{"mcpServers":{}}',
+];
+
+function codexSettings(url: string, project: string): string {
+  return [
+    'model = "scripted"',
+    'model_provider = "standin"',
+    'approval_policy = "never"',
+    'sandbox_mode = "danger-full-access"',
+    "check_for_update_on_startup = false",
+    `model_providers.standin = { name = "standin", base_url = "${url}/v1", wire_api = "responses", env_key = "STANDIN_KEY" }`,
+    `projects."${project}" = { trust_level = "trusted" }`,
+    "features.plugins = false",
+    "features.apps = false",
+    "analytics.enabled = false",
+  ].join("\n");
+}

@@ -1,0 +1,200 @@
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { expect, it } from "vitest";
+import { T0 } from "#harness/machine/temp-runtime.ts";
+import { died, FakeClaude, init, lines, result, says, session, type Part } from "#harness/claude/fake-claude.ts";
+
+const hourMs = 3_600_000;
+const other = "01a2045f-b750-74a3-8d32-75b263a4244d";
+const words = "You've hit your session limit";
+const wait = { kind: "waiting", isOfType: true } as const;
+
+/** Claude Code ends at its limit. @param resetsAt in seconds */
+function atLimit(resetsAt?: unknown, problem = "rate_limit", text = words): Part {
+  const rejected = { type: "rate_limit_event", rate_limit_info: { status: "rejected", resetsAt } };
+  const end = [says({ error: problem }), result({ is_error: true, terminal_reason: "api_error", result: text })];
+  return { text: lines(init(), ...(resetsAt === undefined ? [] : [rejected]), ...end), code: 1 };
+}
+
+const answer = 'I made it.\n{"shim":"done","result":7}';
+
+/** What Codex prints that does the task. */
+function codexDoes(text = answer): Part {
+  return {
+    text: lines(
+      { type: "thread.started", thread_id: other },
+      { type: "item.started", item: { type: "command_execution", command: "npm test" } },
+      { type: "item.completed", item: { type: "agent_message", text } },
+      { type: "turn.completed", usage: { input_tokens: 2_000, cached_input_tokens: 500, output_tokens: 40 } },
+    ),
+  };
+}
+
+const env = { ANTHROPIC_API_KEY: "a", OPENAI_API_KEY: "o", CODEX_THREAD_ID: "outer", EXTRA: "e" };
+
+function aWorker(...parts: readonly Part[]): FakeClaude {
+  return new FakeClaude(parts, env);
+}
+
+/** Codex is the same stand-in, started after Claude Code. */
+function withOther(claude: FakeClaude, change: object = {}): object {
+  const codex = { client: "codex", program: `${claude.root}/claude`, args: ["--sandbox", "workspace-write"] };
+  return { atLimit: { ...codex, ...change }, env: ["EXTRA"] };
+}
+
+it("[CX25] at a usage limit a task waits for the reset, at most a day at a time, and costs no attempt", async () => {
+  for (const [resetsInMs, delayMs] of [
+    [hourMs, hourMs + 2_000],
+    [9 * 24 * hourMs, 24 * hourMs],
+    [-5_000, 300_000],
+  ] as const) {
+    const limited = aWorker(atLimit((T0 + resetsInMs) / 1_000));
+    const { outcome } = await limited.run();
+    expect(outcome).toEqual({ ...wait, reason: `Claude Code has reached its usage limit: ${words}`, delayMs });
+  }
+  const billing = await aWorker(atLimit(undefined, "billing_error", "Credit balance is too low")).run();
+  expect(billing.outcome).toMatchObject({ ...wait, delayMs: 300_000 });
+});
+
+it("[CX25] a wait for a reset that is not known doubles up to five hours, until a task is done", async () => {
+  const claude = aWorker(...Array.from({ length: 9 }, () => atLimit()), { text: lines(init(), result()) }, atLimit());
+  const delays: unknown[] = [];
+  for (let at = 0; at < 11; at++) {
+    const { outcome } = await claude.run({ isSameWorker: true });
+    delays.push("delayMs" in outcome ? outcome.delayMs : outcome.kind);
+    claude.runtime.wait(24 * hourMs);
+  }
+  expect(delays).toEqual([
+    ...[5, 10, 20, 40, 80, 160, 300, 300, 300].map((minutes) => minutes * 60_000),
+    "done",
+    300_000,
+  ]);
+});
+
+it("[CX25] a short throttling of the service, and a limit that it got past, are none", async () => {
+  const throttled = "API Error: Server is temporarily limiting requests (not your usage limit)";
+  expect((await aWorker(atLimit(undefined, "rate_limit", throttled)).run()).outcome).toMatchObject({ kind: "failed" });
+  const past = lines(init(), says({ error: "rate_limit" }), says({ text: "Go on." }), result());
+  expect((await aWorker({ text: past }).run()).outcome).toMatchObject({ kind: "done" });
+});
+
+it("[CX29] until the reset Claude Code is not started again for another task", async () => {
+  const claude = aWorker(atLimit(), { text: lines(init(), result()) });
+  await claude.run();
+  claude.runtime.wait(100_000);
+  const { outcome } = await claude.run({ isSameWorker: true, task: { task: 8 } });
+  expect([outcome, claude.started().length]).toEqual([
+    { ...wait, reason: `Claude Code has reached its usage limit: ${words}`, delayMs: 200_000 },
+    1,
+  ]);
+  claude.runtime.wait(200_000);
+  expect((await claude.run({ isSameWorker: true })).outcome).toMatchObject({ kind: "done" });
+});
+
+it("[CX30] [CX31] with `atLimit` another client does it at once in the same folder, with the brief, and each task until the reset", async () => {
+  const claude = aWorker(atLimit(), codexDoes(), codexDoes("Again."));
+  died(claude);
+  const settings = withOther(claude);
+  const run = await claude.run({ settings });
+  const codex = claude.started()[1]!;
+  expect([codex.args, codex.cwd]).toEqual([["exec", "--json", "--sandbox", "workspace-write", "-"], claude.folder]);
+  expect(codex.input).toMatch(/^Do task 7 \(fix\):\n<shim-task-/);
+  for (const text of [`an earlier session (${session})`, "The fault is in one.ts.", '{"shim":"done","result":...}'])
+    expect(codex.input).toContain(text);
+  expect(codex.env).toMatchObject({ OPENAI_API_KEY: "o", EXTRA: "e", SHIM_TASK: "7" });
+  expect(Object.keys(codex.env)).not.toEqual(expect.arrayContaining(["ANTHROPIC_API_KEY"]));
+  expect(Object.keys(codex.env)).not.toEqual(expect.arrayContaining(["CODEX_THREAD_ID"]));
+  expect(run.outcome).toEqual({
+    kind: "done",
+    result: {
+      text: answer,
+      value: 7,
+      session: other,
+      turns: 1,
+      refused: 0,
+      client: "Codex",
+      tokens: 120 + 2_040,
+      costMicros: 13_200,
+      cost: "unknown",
+    },
+  });
+  expect(run.checkpoints.at(-1)).toMatchObject({ claude: { session: other, folder: claude.folder } });
+  expect(run.progress).toContainEqual({ note: "Claude Code has reached its usage limit; Codex continues" });
+  expect(run.models.at(-1)).toMatchObject({ model: "Codex" });
+  expect(run.output).toContain("> npm test");
+  const next = await claude.run({ isSameWorker: true, task: { task: 8 } });
+  expect([next.outcome, claude.started().length]).toMatchObject([{ result: { text: "Again." } }, 3]);
+});
+
+it("[CX31] the other client's own statement counts, and a limit on what it does not report keeps the task back", async () => {
+  const failure = '{"shim":"failed","reason":"no such module","isRetryable":false}';
+  const failing = aWorker(atLimit(), codexDoes(failure));
+  expect((await failing.run({ settings: withOther(failing) })).outcome).toEqual({
+    kind: "failed",
+    reason: "no such module",
+    isRetryable: false,
+  });
+  for (const [left, measure] of [
+    [{ tokens: 5_000 }, "tokens"],
+    [{ costMicros: 50_000 }, "cost"],
+  ] as const) {
+    const claude = aWorker(atLimit(), codexDoes());
+    const { outcome } = await claude.run({ settings: withOther(claude), left });
+    const reason = `Claude Code has reached its usage limit, and Codex does not report the ${measure} that the task limits`;
+    expect([outcome, claude.started().length]).toMatchObject([{ ...wait, reason }, 1]);
+  }
+});
+
+it("[CX31] a limit on time, and a stop, end the other client too", async () => {
+  const endless: Part = { text: lines({ type: "thread.started", thread_id: other }), atInterrupt: null };
+  const stopTimeouts = { interruptMs: 10, graceMs: 10 };
+  const stop = new AbortController();
+  const stopped = aWorker(atLimit(), endless);
+  const onOutput = (text: string): void => void (text.startsWith(`session ${other}`) && stop.abort());
+  const settings = withOther(stopped);
+  expect((await stopped.run({ settings, stopTimeouts, signal: stop.signal, onOutput })).outcome).toEqual({
+    kind: "stopped",
+  });
+  const late = aWorker(atLimit(), endless);
+  const times = { now: 0 };
+  const run = await late.run({
+    settings: withOther(late),
+    stopTimeouts,
+    left: { wallMs: 60_000 },
+    monotonic: () => times.now,
+    onOutput: (text) => void (text.startsWith(`session ${other}`) && (times.now = 60_000)),
+  });
+  expect(run.outcome).toMatchObject({ kind: "over_budget" });
+});
+
+it.for([
+  [
+    "is at its own limit",
+    { text: lines({ type: "turn.failed", error: { message: "usage limit" } }), code: 1 },
+    "usage",
+  ],
+  ["ends without a result", { text: "", complaint: "error: not logged in\n", code: 1 }, "not logged in"],
+  ["ends with a code other than 0", { ...codexDoes(), code: 3 }, "it ended with 3"],
+] as const)("[CX32] a client that %s lets the task wait for the reset", async ([, part, reason]) => {
+  const claude = aWorker(atLimit(), part);
+  const { outcome } = await claude.run({ settings: withOther(claude) });
+  expect(outcome).toMatchObject({ ...wait, delayMs: 300_000, reason: expect.stringContaining(reason) as string });
+});
+
+it("[CX32] Claude Code takes over again with the brief of what the other client did", async () => {
+  const claude = aWorker({ text: lines(init(), result()) });
+  died(claude, { client: "codex", id: other });
+  const checkpoint = { claude: { session: other, folder: claude.folder } };
+  const run = await claude.run({ task: { checkpoint } });
+  const [{ args, input } = { args: [], input: "" }] = claude.started();
+  expect(run.output).toContain(`session ${other} is not resumed: it was Codex's`);
+  expect(args).not.toContain("--resume");
+  expect(input).toContain("The fault is in one.ts.");
+  const taken = claude.runtime.store.read((sql) => sessions.get(sql, other), null);
+  expect(taken).toMatchObject({ recovery: null });
+});
+
+it("[CX30] a client that is no Claude Code and whose result cannot be read is refused in the settings", async () => {
+  const claude = aWorker();
+  for (const client of ["claude-code", "copilot", "opencode", "cursor"])
+    await expect(claude.run({ settings: withOther(claude, { client }) })).rejects.toThrow("client");
+});
