@@ -1,4 +1,5 @@
 import type { Readable, Writable } from "node:stream";
+import type { JSONRPCMessage } from "@modelcontextprotocol/server";
 import { setTimeout as pause } from "node:timers/promises";
 import { serveStdio, StdioServerTransport } from "@modelcontextprotocol/server/stdio";
 import { capture } from "../checkpoints/capture.ts";
@@ -17,7 +18,7 @@ import { Chat, type ClientInfo } from "./chat/chat.ts";
 import { withControl } from "../front/control.ts";
 import { FileSaver } from "./file-saver.ts";
 import { lateTeam } from "./chat/late-team.ts";
-import { createServer } from "./server.ts";
+import { clientNameIn, createServer } from "./server.ts";
 import { stackOf } from "../../shared/error.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 
@@ -68,15 +69,20 @@ export function serve(options: ServeOptions): void {
   // The SDK's transport adds a listener for each unread answer.
   options.stdout.setMaxListeners(0);
   const onClosed = (): void => void shutDown("stdin_end");
+  let clientName: string | null = null;
+  // Read before the SDK makes its server, whose texts are for this client.
+  const onMessage = (message: JSONRPCMessage): void => {
+    clientName ??= clientNameIn(message);
+  };
   const handle = serveStdio(
     () => {
-      const mcpServer = createServer({ chat, version: options.version, afterAnswer });
+      const mcpServer = createServer({ chat, version: options.version, clientName, afterAnswer });
       mcpServer.server.oninitialized = () => (clientInfo = mcpServer.server.getClientVersion() ?? null);
       return mcpServer;
     },
     {
       // A transport that cannot write closes itself and pauses stdin, whose end is then never seen.
-      transport: withControl(new StdioServerTransport(options.stdin, options.stdout), afterEvent, onClosed),
+      transport: withControl(new StdioServerTransport(options.stdin, options.stdout), afterEvent, onClosed, onMessage),
       onerror: (error) => runtime.log("warn", "transport", { error: error.message }),
     },
   );

@@ -1,10 +1,11 @@
-import { CLIENT_INFO_META_KEY, McpServer, type ServerContext } from "@modelcontextprotocol/server";
+import { CLIENT_INFO_META_KEY, type JSONRPCMessage, McpServer, type ServerContext } from "@modelcontextprotocol/server";
 import * as z from "zod";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import { StoreError } from "../../store/store-error.ts";
 import type { Chat, ToolError } from "./chat/chat.ts";
-import { serverInfo } from "../front/handshake.ts";
+import { nameOfClient, serverInfo } from "../front/handshake.ts";
 import { instructions } from "../front/instructions.ts";
+import { isWithoutHooks } from "../front/without-hooks.ts";
 import { registerResources } from "./resources.ts";
 import { toListed, type Tool } from "./tools/tool.ts";
 import { autoCheckpoint } from "./tools/auto-checkpoint.ts";
@@ -37,13 +38,15 @@ export const teamTools: readonly Tool[] = [chats, submit, next, report, send, in
 export interface ServerOptions {
   readonly chat: Chat;
   readonly version: string;
+  /** As it was given in the handshake; null: not known yet. */
+  readonly clientName?: string | null;
   readonly afterAnswer: (work: () => void) => void;
 }
 
 export function createServer(options: ServerOptions): McpServer {
   const server = new McpServer(
     { ...serverInfo, version: options.version },
-    { instructions: instructions(options.chat.runtime, options.chat.team !== null) },
+    { instructions: instructions(options.chat.runtime, options.chat.team !== null, options.clientName) },
   );
   registerAll(server, options);
   return server;
@@ -56,12 +59,13 @@ export function registerAll(server: McpServer, options: ServerOptions): void {
 }
 
 function register(server: McpServer, tool: Tool, options: ServerOptions): void {
-  const { name, title, description, annotations } = tool;
+  const { name, title, annotations, withoutHooks } = tool;
+  const isLeading = withoutHooks && isWithoutHooks(options.chat.runtime.env, options.clientName ?? null);
   const config = {
     title,
-    description,
+    description: isLeading ? `${tool.description} ${withoutHooks.description}` : tool.description,
     annotations,
-    inputSchema: toListed(tool.input),
+    inputSchema: toListed(tool.input, isLeading ? [] : withoutHooks?.fields),
     outputSchema: toListed(tool.output),
   };
   server.registerTool(name, config, async (input: unknown, { mcpReq }: ServerContext) => {
@@ -77,6 +81,13 @@ function register(server: McpServer, tool: Tool, options: ServerOptions): void {
 }
 
 const Envelope = z.object({ [CLIENT_INFO_META_KEY]: z.object({ name: z.string(), version: z.string() }) });
+
+/** As `initialize` gives it, or the envelope of later revisions; null in any other message. */
+export function clientNameIn(message: JSONRPCMessage): string | null {
+  if (!("method" in message) || !message.params) return null;
+  const parsed = Envelope.safeParse(message.params["_meta"]);
+  return parsed.success ? parsed.data[CLIENT_INFO_META_KEY].name : nameOfClient(message.params);
+}
 
 /** Requests of protocol revision 2026-07-28 and later name their client. */
 function readClientInfo(chat: Chat, envelope: unknown): void {
@@ -98,8 +109,8 @@ async function call(tool: Tool, chat: Chat, input: unknown): Promise<CallResult>
   if (!result.ok) return toErrorResult(chat, result.error, notices);
   const { text, output } = result.value;
   const structured: Record<string, unknown> = { ...(output as object), ...(notices.length > 0 ? { notices } : {}) };
-  if (tool.name === "shim_check_recovery") chat.cancelOffer();
   const { session } = structured;
+  if (tool.name === "shim_check_recovery" && typeof session === "string") chat.cancelOffer(session);
   // [MC5]
   const offerText = typeof session === "string" ? chat.offerOnce(session) : null;
   const parts = [
@@ -114,7 +125,7 @@ function countExchange(chat: Chat, input: unknown, result: CallResult): void {
   const session = result.structuredContent?.["session"];
   if (typeof session !== "string") return;
   try {
-    chat.countExchange(session, JSON.stringify([input, result.content]));
+    chat.exchanges.count(session, JSON.stringify([input, result.content]));
   } catch (error) {
     chat.runtime.log("warn", "the length of an answer was not counted", { error: String(error) });
   }

@@ -8,6 +8,7 @@ import type { CaptureResult, CaptureError } from "../../checkpoints/capture.ts";
 import type { Trigger } from "../../../contract/checkpoint.ts";
 import { timerTrigger } from "../../../policy/save-triggers.ts";
 import { observe } from "../../observe/observe.ts";
+import { recordUserWords } from "../chat/user-words.ts";
 import { captureNotes, captureRefusal } from "./capture-notes.ts";
 import { formatReason } from "./monitor-signals.ts";
 import { defineTool, type ToolAnswer } from "./tool.ts";
@@ -17,6 +18,10 @@ export const autoCheckpoint = defineTool({
   title: "Checkpoint if due",
   description:
     "Say what you are doing and the next step; saved when that changed, or when risk, time or tool calls make it due.",
+  withoutHooks: {
+    description: "Call it in each of your turns: SHIM knows of this chat only what you pass.",
+    fields: ["user"],
+  },
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...AutoCheckpoint,
   run(chat, input) {
@@ -24,9 +29,10 @@ export const autoCheckpoint = defineTool({
     if (!entered.ok) return entered;
     const session = entered.value;
     const { runtime } = chat;
-    const heard = chat.exchangeReadings(session);
+    const heard = chat.exchanges.readings(session);
     const { risk, facts, config } = runtime.store.write((sql) => observe(sql, runtime, session, null, heard));
-    const isSaid = input.doing !== undefined || input.next !== undefined;
+    const isNews = recordUserWords(runtime, session, input.user ?? []);
+    const isSaid = isNews || input.doing !== undefined || input.next !== undefined;
     // [SI32]
     const due = timerTrigger(facts, config.checkpoint) ?? (risk.level === "critical" ? "risk" : null);
     const trigger = isSaid ? "on_demand" : due;
