@@ -99,7 +99,7 @@ export function callsOfSave(
     ...(known.goal !== null && known.goal !== before.goal ? { goal: known.goal } : {}),
     ...(settled.length > 0 ? { decisions: settled } : {}),
     ...(done.length > 0 ? { done } : {}),
-    ...(guidance.savesErrors && known.error !== before.error ? { state: { lastError: known.error } } : {}),
+    ...(guidance.savesErrors && known.error !== before.error ? { state: { error: known.error } } : {}),
     ...(files.length > 0 ? { files } : {}),
   };
   const isNoted = guidance.savesDecisions && Object.keys(notes).length > 0;

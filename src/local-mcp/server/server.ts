@@ -7,6 +7,7 @@ import { nameOfClient, serverInfo } from "../front/handshake.ts";
 import { instructions } from "../front/instructions.ts";
 import { isWithoutHooks } from "../front/without-hooks.ts";
 import { registerResources } from "./resources.ts";
+import { registerResumePrompt } from "./resume-prompt.ts";
 import { toListed, type Tool } from "./tools/tool.ts";
 import { autoCheckpoint } from "./tools/auto-checkpoint.ts";
 import { chats } from "./tools/chats.ts";
@@ -56,6 +57,7 @@ export function registerAll(server: McpServer, options: ServerOptions): void {
   const { chat } = options;
   for (const tool of chat.team ? [...tools, ...teamTools] : tools) register(server, tool, options);
   registerResources(server, chat);
+  registerResumePrompt(server, chat);
 }
 
 function register(server: McpServer, tool: Tool, options: ServerOptions): void {

@@ -21,7 +21,7 @@ export function recordUserWords(runtime: Runtime, { id, origin }: sessions.Sessi
       const at = now - (texts.length - 1 - index);
       return journal.append(sql, id, at, `prompt:user:${digest(text)}`, { kind: "prompt", text });
     });
-    const title = redactAndClip(fresh.at(-1)?.split("\n")[0] ?? "", limits.label);
+    const title = redactAndClip(fresh[0]?.split("\n")[0] ?? "", limits.label);
     if (title !== "") sessions.update(sql, id, { title });
     return fresh.length > 0;
   });
