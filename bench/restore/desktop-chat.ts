@@ -55,8 +55,8 @@ class DesktopApp {
     else if (by === "power lost") this.#rig.killAll();
     else if (by === "SIGTERM" || by === "SIGHUP") kill(pid, by);
     else {
-      const isServer = ({ command }: { readonly command: string }): boolean => command.includes("shim");
-      const victims = by === "kill client" ? [] : this.#rig.processes().filter(isServer);
+      const servers = this.#rig.processes().filter(({ command }) => command.includes(" mcp"));
+      const victims = by === "kill client" ? [] : servers;
       for (const one of [pid, ...victims.map((victim) => victim.pid)]) kill(one, "SIGKILL");
     }
     await untilFound(() => this.#rig.processes().length === 0 || null, "the end of the app");
@@ -111,8 +111,8 @@ class DesktopChat {
     this.#unsaved.push(seen);
     const pause = turnsBetweenSaves[this.#habit];
     if (pause === null || this.#unsaved.length < pause) return;
-    const calls = callsOfSave(this.#guidance, this.#saved, this.#known, this.#unsaved, this.#changedFiles());
-    for (const call of calls) await this.call(call);
+    const save = { before: this.#saved, known: this.#known, turns: this.#unsaved, files: this.#changedFiles() };
+    for (const call of callsOfSave(this.#guidance, save)) await this.call(call);
     this.#saved = this.#known;
     this.#unsaved = [];
   }

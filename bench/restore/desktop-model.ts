@@ -65,48 +65,56 @@ export interface Known {
 export const nothingKnown: Known = { goal: null, next: null, error: null };
 
 export function knownAfter(known: Known, { sentences, errors }: SeenTurn): Known {
-  const after = sentences.reduce<Known>((before, { means, text }) => {
-    if (means === "goal") return { ...before, goal: text, next: null };
-    if (means === "next") return { ...before, next: text };
-    if (means === "done") return { ...before, next: null };
-    return means === "fixed" ? { ...before, error: null } : before;
-  }, known);
-  return { ...after, error: errors.at(-1) ?? after.error };
+  let { goal, next, error } = known;
+  for (const { means, text } of sentences) {
+    if (means === "goal") [goal, next] = [text, null];
+    if (means === "next") next = text;
+    if (means === "done") next = null;
+    if (means === "fixed") error = null;
+  }
+  return { goal, next, error: errors.at(-1) ?? error };
 }
 
 const decisions: ReadonlySet<Phrase> = new Set(["decision", "ownDecision", "reversal"]);
 const rules: ReadonlySet<Phrase> = new Set(["order", "ban", "name"]);
 const finished: ReadonlySet<Phrase> = new Set(["done", "fixed"]);
 
-/** The calls of one save. @param turns those since the last save @param files what is changed in the project */
-export function callsOfSave(
-  guidance: Guidance,
-  before: Known,
-  known: Known,
-  turns: readonly SeenTurn[],
-  files: readonly string[],
-): ToolCall[] {
-  const sentences = turns.flatMap((turn) => turn.sentences);
-  const textsOf = (means: ReadonlySet<Phrase>): string[] => withMeaning(sentences, means);
-  const step = {
+export interface Save {
+  readonly before: Known;
+  readonly known: Known;
+  /** Those since the save before. */
+  readonly turns: readonly SeenTurn[];
+  /** What is changed in the project. */
+  readonly files: readonly string[];
+}
+
+export function callsOfSave(guidance: Guidance, save: Save): ToolCall[] {
+  const notes = notesOf(guidance, save);
+  const isNoted = guidance.savesDecisions && Object.keys(notes).length > 0;
+  return [
+    ...(guidance.savesSteps ? [{ name: "shim_auto_checkpoint", input: stepOf(guidance, save) }] : []),
+    ...(isNoted ? [{ name: "shim_force_checkpoint", input: notes }] : []),
+  ];
+}
+
+function stepOf(guidance: Guidance, { known, turns }: Save): ToolCall["input"] {
+  return {
     ...(guidance.passesUser ? { user: turns.map(({ prompt }) => prompt) } : {}),
     doing: known.goal ?? "talking with the user",
     ...(known.next === null ? {} : { next: known.next }),
   };
-  const settled = [...textsOf(decisions), ...(guidance.savesRules ? textsOf(rules) : [])];
-  const done = textsOf(finished);
-  const notes = {
+}
+
+function notesOf(guidance: Guidance, { before, known, turns, files }: Save): ToolCall["input"] {
+  const sentences = turns.flatMap((turn) => turn.sentences);
+  const settled = guidance.savesRules ? new Set([...decisions, ...rules]) : decisions;
+  const isNewError = guidance.savesErrors && known.error !== before.error;
+  const lists = { decisions: withMeaning(sentences, settled), done: withMeaning(sentences, finished), files };
+  return {
     ...(known.goal !== null && known.goal !== before.goal ? { goal: known.goal } : {}),
-    ...(settled.length > 0 ? { decisions: settled } : {}),
-    ...(done.length > 0 ? { done } : {}),
-    ...(guidance.savesErrors && known.error !== before.error ? { state: { error: known.error } } : {}),
-    ...(files.length > 0 ? { files } : {}),
+    ...Object.fromEntries(Object.entries(lists).filter(([, texts]) => texts.length > 0)),
+    ...(isNewError ? { state: { error: known.error } } : {}),
   };
-  const isNoted = guidance.savesDecisions && Object.keys(notes).length > 0;
-  return [
-    ...(isNoted ? [{ name: "shim_force_checkpoint", input: notes }] : []),
-    ...(guidance.savesSteps ? [{ name: "shim_auto_checkpoint", input: step }] : []),
-  ];
 }
 
 function withMeaning(sentences: readonly Sentence[], means: ReadonlySet<Phrase>): string[] {

@@ -109,7 +109,8 @@ const clientWithHooksOnly: ReadonlySet<string> = new Set(["resume", "lost transc
 /** The same session in Claude Desktop, once for each habit of its model; none for a kind that it cannot have. */
 export function inDesktopChats(plan: SessionPlan): SessionPlan[] {
   if (claudeCodeOnly.has(plan.kind) || clientWithHooksOnly.has(plan.kind)) return [];
-  return habits.map((habit) => ({ ...plan, habit, name: `${plan.name}, ${habit}`, kind: habit }));
+  const { name } = plan;
+  return habits.map((habit) => Object.assign({}, plan, { habit, name: `${name}, ${habit}`, kind: habit }));
 }
 
 function someEnd(random: Random): { readonly endsBy: EndsBy; readonly endsIn: EndsIn } {

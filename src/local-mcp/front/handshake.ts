@@ -28,7 +28,7 @@ export function initializeResult(runtime: Runtime, params: unknown): object | nu
   };
 }
 
-export function nameOfClient({ clientInfo }: Readonly<Record<string, unknown>>): string | null {
+function nameOfClient({ clientInfo }: Readonly<Record<string, unknown>>): string | null {
   return isRecord(clientInfo) && typeof clientInfo["name"] === "string" ? clientInfo["name"] : null;
 }
 

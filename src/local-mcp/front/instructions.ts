@@ -30,25 +30,27 @@ const teamRules = `
  * names a session that died. Read-only: a client may start a server only to inspect it.
  */
 export function instructions(runtime: Runtime, isTeam = false, clientName: string | null = null): string {
-  const hasHooks = runtime.env["CLAUDE_CODE_SESSION_ID"] !== undefined;
-  const lead = isWithoutHooks(runtime.env, clientName) ? toolsAlone : withoutHooks;
-  const rules = `${hasHooks ? withHooks : lead}${always}${isTeam ? teamRules : ""}`;
-  if (hasHooks) return rules;
+  const { env } = runtime;
+  const team = isTeam ? teamRules : "";
+  if (env["CLAUDE_CODE_SESSION_ID"] !== undefined) return `${withHooks}${always}${team}`;
+  const rules = `${isWithoutHooks(env, clientName) ? toolsAlone : withoutHooks}${always}${team}`;
+  const first = firstLine(runtime);
+  return first === null ? rules : `${first}\n\n${rules}`.slice(0, 2_000);
+}
+
+function firstLine(runtime: Runtime): string | null {
   const now = runtime.now();
   try {
     const [dead] = runtime.store.read(
       (sql) => findIncomplete(sql, runtime.processes, now, { project: null, isLoose: true, limit: 1 }),
       [],
     );
-    if (!dead || now - dead.session.lastSeenAt > runtime.config.offerMaxAgeMs) return rules;
+    if (!dead || now - dead.session.lastSeenAt > runtime.config.offerMaxAgeMs) return null;
     // Untrusted text in SHIM's own words: one line, nothing that ends the quotation.
     const title = (displayTitle(dead.session) ?? "untitled").replaceAll(/[\s"<>`]+/g, " ").slice(0, 80);
-    return `SHIM: an earlier chat ("${title}") died ${age(now - dead.session.lastSeenAt)} ago. Call shim_check_recovery before anything else.\n\n${rules}`;
+    return `SHIM: an earlier chat ("${title}") died ${age(now - dead.session.lastSeenAt)} ago. Call shim_check_recovery before anything else.`;
   } catch (error) {
     runtime.log("error", "recovery could not be checked at start", { error: String(error) });
-    return `SHIM: saving may be broken (${messageOf(error)}). ${withShimCommand("Tell the user to run `shim doctor`.", () => shimCommand(runtime))}\n\n${rules}`.slice(
-      0,
-      2_000,
-    );
+    return `SHIM: saving may be broken (${messageOf(error)}). ${withShimCommand("Tell the user to run `shim doctor`.", () => shimCommand(runtime))}`;
   }
 }

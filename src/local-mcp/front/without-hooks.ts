@@ -4,8 +4,8 @@ import { hookClients } from "../../contract/clients.ts";
 const namesOfHookClients: readonly string[] = [...hookClients, "visual studio code"];
 
 /**
- * [MC26] Whether the tools are all that SHIM sees of the client's chats (Claude Desktop, Cowork, any
- * other MCP client). Where it is uncertain the answer is no: what hooks see is not asked for twice.
+ * [MC26] Whether the tools are all that SHIM sees of the client's chats (Claude Desktop, Cowork,
+ * any other MCP client). Uncertain means no: what hooks see is not asked for twice.
  */
 export function isWithoutHooks(env: NodeJS.ProcessEnv, clientName: string | null): boolean {
   if (clientName === null || env["CLAUDE_CODE_SESSION_ID"] !== undefined) return false;

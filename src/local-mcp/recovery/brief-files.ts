@@ -42,9 +42,9 @@ export function fileSection(from: Restoration): BriefSection {
   return { heading: "files:", lines: lines.length + counts.length === 0 ? [] : rankedLines(1, [...lines, ...counts]) };
 }
 
-/** Git says that it is changed, and not by whom. A file that the chat has only named may be its work. */
+/** Git does not say by whom. A file that the chat has only named may be its work. */
 function changedBy({ action, hash }: RestoredFile): string {
-  return action === "noted" && hash !== null ? "changed; named by the chat" : "changed by a command or by hand";
+  return action === "noted" && hash !== null ? "changed; named by the chat" : "by a command or by hand";
 }
 
 export function listedFiles({ files }: Restoration): RestoredFile[] {

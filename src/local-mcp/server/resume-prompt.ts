@@ -36,7 +36,7 @@ function resumeText(chat: Chat, given: string): string {
   return withShimCommand(text, () => shimCommand(runtime));
 }
 
-/** What makes this chat its successor: the prompt itself has taken nothing. */
+/** Makes this chat the successor: the prompt itself has taken nothing. */
 function claimOf({ session, cause }: Restoration): string {
   if (cause === null) return `Pass "${session.id}" as session in each call of SHIM's tools.`;
   return `First call shim_check_recovery (of "${session.id}", take true), so that no other chat is offered it.`;
@@ -49,7 +49,7 @@ function named({ runtime }: Chat, given: string): sessions.Session {
   return found.value;
 }
 
-/** What this chat was offered, else one of its project, else any other; where none died, what the app's chats have saved. */
+/** The one that this chat was offered, of its project, or any; else what the app's chats saved. */
 function newest(chat: Chat): sessions.Session | null {
   const { store, processes } = chat.runtime;
   const current = chat.current();

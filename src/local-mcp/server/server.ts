@@ -2,8 +2,8 @@ import { CLIENT_INFO_META_KEY, type JSONRPCMessage, McpServer, type ServerContex
 import * as z from "zod";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import { StoreError } from "../../store/store-error.ts";
-import type { Chat, ToolError } from "./chat/chat.ts";
-import { nameOfClient, serverInfo } from "../front/handshake.ts";
+import type { Chat, ClientInfo, ToolError } from "./chat/chat.ts";
+import { serverInfo } from "../front/handshake.ts";
 import { instructions } from "../front/instructions.ts";
 import { isWithoutHooks } from "../front/without-hooks.ts";
 import { registerResources } from "./resources.ts";
@@ -39,7 +39,7 @@ export const teamTools: readonly Tool[] = [chats, submit, next, report, send, in
 export interface ServerOptions {
   readonly chat: Chat;
   readonly version: string;
-  /** As it was given in the handshake; null: not known yet. */
+  /** Given in the handshake; null: not known yet. */
   readonly clientName?: string | null;
   readonly afterAnswer: (work: () => void) => void;
 }
@@ -82,18 +82,20 @@ function register(server: McpServer, tool: Tool, options: ServerOptions): void {
   });
 }
 
-const Envelope = z.object({ [CLIENT_INFO_META_KEY]: z.object({ name: z.string(), version: z.string() }) });
+const Info = z.object({ name: z.string(), version: z.string() });
+const Envelope = z.object({ [CLIENT_INFO_META_KEY]: Info });
+const Initialize = z.object({ clientInfo: Info });
 
-/** As `initialize` gives it, or the envelope of later revisions; null in any other message. */
-export function clientNameIn(message: JSONRPCMessage): string | null {
-  if (!("method" in message) || !message.params) return null;
-  const parsed = Envelope.safeParse(message.params["_meta"]);
-  return parsed.success ? parsed.data[CLIENT_INFO_META_KEY].name : nameOfClient(message.params);
+/** From `initialize`, or the envelope of later revisions; null in any other message. */
+export function clientInfoIn(message: JSONRPCMessage): ClientInfo | null {
+  if (!("method" in message)) return null;
+  const envelope = Envelope.safeParse(message.params?.["_meta"]);
+  if (envelope.success) return envelope.data[CLIENT_INFO_META_KEY];
+  return Initialize.safeParse(message.params).data?.clientInfo ?? null;
 }
 
 /** Requests of protocol revision 2026-07-28 and later name their client. */
 function readClientInfo(chat: Chat, envelope: unknown): void {
-  if (chat.hasClientInfo) return;
   const parsed = Envelope.safeParse(envelope);
   if (parsed.success) chat.setClientInfo(parsed.data[CLIENT_INFO_META_KEY]);
 }

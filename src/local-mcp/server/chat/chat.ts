@@ -51,6 +51,7 @@ export type Purpose = "work" | "look" | "delete";
 export interface SessionTarget {
   readonly session?: string | undefined;
   readonly project?: string | undefined;
+  readonly start?: boolean | undefined;
 }
 
 /**
@@ -93,12 +94,9 @@ export class Chat {
     return this.#client;
   }
 
-  get hasClientInfo(): boolean {
-    return this.#clientInfo !== null;
-  }
-
+  /** The first one counts. */
   setClientInfo(clientInfo: ClientInfo): void {
-    this.#clientInfo = clientInfo;
+    this.#clientInfo ??= clientInfo;
   }
 
   enter(target: SessionTarget, purpose: Purpose = "work"): Result<sessions.Session, ToolError> {
@@ -154,8 +152,13 @@ export class Chat {
     return this.#servedSession() ?? this.#minted.last;
   }
 
-  /** [MC27] Gives a chat that begins a session of its own, where another chat of the app has the present one. */
-  begin({ session, project }: SessionTarget): void {
+  /** [MC27] Gives a chat that begins its own session where another chat has the present one. */
+  begin(target: SessionTarget): Result<sessions.Session, ToolError> {
+    if (target.start) this.#begin(target);
+    return this.enter(target, "look");
+  }
+
+  #begin({ session, project }: SessionTarget): void {
     const present = this.#minted.findFor(project) ?? this.#minted.last;
     if (session !== undefined || present === null || this.#servedSession() !== null) return;
     if (this.runtime.store.read((sql) => hasContent(sql, present), false)) this.#minted.begin(project);

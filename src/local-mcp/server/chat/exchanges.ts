@@ -3,7 +3,7 @@ import type { Runtime } from "../../../runtime/runtime.ts";
 import type { Session } from "../../sessions/sessions.ts";
 import { estimateLong, sampleChars } from "../../signals/calibrate.ts";
 
-/** [SI27] What a chat without hooks has exchanged with the tools: a lower bound of its context. */
+/** [SI27] Texts between a chat without hooks and the tools: a lower bound of its context. */
 export class Exchanges {
   readonly #runtime: Runtime;
   readonly #bySession = new Map<string, { readonly chars: number; readonly sample: string }>();

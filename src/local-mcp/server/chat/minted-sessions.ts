@@ -7,7 +7,7 @@ export class MintedSessions {
   readonly #runtime: Pick<Runtime, "now" | "random">;
   /** Keyed by project; "" for none. */
   readonly #ids = new Map<string, string>();
-  /** Of chats that were followed by another one of the same project. */
+  /** Those of chats that were followed by another one of the same project. */
   readonly #earlier = new Set<string>();
   #last: string | null = null;
 

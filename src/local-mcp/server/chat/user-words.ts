@@ -4,13 +4,17 @@ import * as journal from "../../sessions/journal.ts";
 import * as sessions from "../../sessions/sessions.ts";
 
 /**
- * [MC28] Records what the user has written as a hook would: the goal, the rules and the decisions in
- * it are found by the same means. Hooks see more, so a chat that has them is not recorded twice.
+ * [MC28] Records what the user has written as a hook would: goal, rules and decisions are found by
+ * the same means. A chat that has hooks is not recorded twice.
  *
  * @param words oldest first
  * @returns whether any of it is new: a model may repeat what it has passed before
  */
-export function recordUserWords(runtime: Runtime, { id, origin }: sessions.Session, words: readonly string[]): boolean {
+export function recordUserWords(
+  runtime: Runtime,
+  { id, origin }: sessions.Session,
+  words: readonly string[] = [],
+): boolean {
   const texts = words.map((text) => text.trim()).filter((text) => text !== "");
   if (origin !== "handle" || texts.length === 0) return false;
   const now = runtime.now();

@@ -31,11 +31,10 @@ export const autoCheckpoint = defineTool({
     const { runtime } = chat;
     const heard = chat.exchanges.readings(session);
     const { risk, facts, config } = runtime.store.write((sql) => observe(sql, runtime, session, null, heard));
-    const isNews = recordUserWords(runtime, session, input.user ?? []);
-    const isSaid = isNews || input.doing !== undefined || input.next !== undefined;
+    const isNews = recordUserWords(runtime, session, input.user);
     // [SI32]
     const due = timerTrigger(facts, config.checkpoint) ?? (risk.level === "critical" ? "risk" : null);
-    const trigger = isSaid ? "on_demand" : due;
+    const trigger = isNews || isAnythingSaid(input) ? "on_demand" : due;
     const answer = toAnswer(session.id, risk, input.detail);
     if (!trigger)
       return ok({
@@ -46,6 +45,10 @@ export const autoCheckpoint = defineTool({
     return saved.ok ? toCaptureAnswer(answer, saved.value, trigger) : nothingSaved(answer, saved.error);
   },
 });
+
+function isAnythingSaid({ doing, next }: { doing?: string | undefined; next?: string | undefined }): boolean {
+  return doing !== undefined || next !== undefined;
+}
 
 interface CheckpointAnswer {
   readonly session: string;

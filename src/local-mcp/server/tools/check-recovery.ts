@@ -44,8 +44,7 @@ export const checkRecovery = defineTool({
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...CheckRecovery,
   async run(chat, input) {
-    if (input.start) chat.begin(input);
-    const entered = chat.enter(input, "look");
+    const entered = chat.begin(input);
     if (!entered.ok) return entered;
     const session = entered.value;
     const own = localSource(chat.runtime, session, () => openedLink(chat, session));

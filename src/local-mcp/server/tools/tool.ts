@@ -12,7 +12,7 @@ export interface Tool<Input extends z.ZodType = z.ZodType, Output extends z.ZodT
   readonly name: string;
   readonly title: string;
   readonly description: string;
-  /** [MC26] For clients without hooks alone: what the description says beside, and the fields that others are not shown. */
+  /** [MC26] Clients without hooks alone read these words and see these fields. */
   readonly withoutHooks?: { readonly description: string; readonly fields?: readonly string[] };
   readonly annotations: {
     readonly readOnlyHint: boolean;

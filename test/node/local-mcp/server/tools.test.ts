@@ -4,7 +4,7 @@ import { isPurgePending } from "#src/local-mcp/retention/forget.ts";
 import { tools } from "#src/local-mcp/server/server.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { pause } from "#src/store/pause.ts";
-import { aChat, aProject, rowCount, stateOf, storedSession, aDeadClaude } from "#harness/machine/claude.ts";
+import { aProject, rowCount, storedSession, aDeadClaude } from "#harness/machine/claude.ts";
 import { aDeadChat, connect, desktop } from "#harness/machine/mcp-client.ts";
 import { secretSamples } from "#harness/secrets/secret-corpus.ts";
 import { leaked, tempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -229,32 +229,4 @@ it("[SI27] the tokens of what has passed are estimated for a chat that measures 
   const { readings } = storedSession(runtime, String(first.output["session"]));
   expect(readings.contextTokens).toMatchObject({ source: "estimated" });
   expect(readings.contextTokens?.value).toBeGreaterThan(2_000);
-});
-
-it("[MC28] the user's words that a chat without hooks passes count like prompts: goal, rules and decisions, each once", async () => {
-  const runtime = tempRuntime();
-  const { ask } = await desktop(runtime);
-  const words = ["Please write the importer. Never use the network.", "Let's use csv for the format."];
-  const saved = await ask("shim_auto_checkpoint", { user: words, next: "read the file" });
-  expect(saved.output).toMatchObject({ saved: true, reason: "on_demand" });
-  const id = String(saved.output["session"]);
-  const state = () => stateOf(runtime, id);
-  expect(state()?.requests?.map(({ text }) => text)).toEqual(words);
-  expect(state()?.orders?.map(({ text }) => text)).toEqual(["Never use the network."]);
-  expect(state()?.decided?.map(({ text }) => text)).toEqual(["Let's use csv for the format."]);
-  expect(state()?.nextStep).toBe("read the file");
-  const again = await ask("shim_auto_checkpoint", { user: [words[1], " ", "Now add tests for the importer."] });
-  expect(again.output).toMatchObject({ saved: true });
-  expect(state()?.requests).toHaveLength(3);
-  expect(state()?.nextStep).toBeNull();
-  expect(storedSession(runtime, id).title).toBe(words[0]);
-  expect((await ask("shim_auto_checkpoint", { user: words })).output).toMatchObject({ saved: false });
-});
-
-it("[MC28] words that hooks have seen themselves are not recorded a second time", async () => {
-  const { runtime, claude } = aChat();
-  claude.turn("fix the parser");
-  const { ask } = await connect(runtime, { clientPid: claude.pid });
-  await ask("shim_auto_checkpoint", { user: ["fix the parser, please"], doing: "it" });
-  expect(stateOf(runtime, claude.session)?.requests?.map(({ text }) => text)).toEqual(["fix the parser"]);
 });
