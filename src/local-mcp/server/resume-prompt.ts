@@ -10,20 +10,34 @@ import * as sessions from "../sessions/sessions.ts";
 import type { Chat } from "./chat/chat.ts";
 import { othersOfApp } from "./chat/other-chats.ts";
 
-export const resumePrompt = {
-  name: "resume",
-  title: "Continue an earlier chat",
-  description: "What a chat that died was doing and what comes next, for this chat to continue",
-  argument: { name: "session", description: "Its id or the beginning of it; without it the newest that died" },
+const name = "resume";
+const title = "Continue an earlier chat";
+
+/**
+ * [DX13] Claude Desktop refuses a prompt of an extension that differs from the text in its manifest
+ * (modelcontextprotocol/mcpb#301), so there the user asks, and the tool brings the brief.
+ */
+export const promptOfExtension = {
+  name,
+  description: "Asks SHIM for the chat that ended last, and continues its work",
+  text: "Please continue the work of my earlier chat. Call the tool shim_check_recovery with start true. If it brings the brief of a chat that ended, call it again with take true, summarize for me in one sentence what that chat was doing, and continue with its next step. If it brings none, show me the other chats that it names, and ask me which of them to continue.",
 } as const;
 
-export function registerResumePrompt(server: McpServer, chat: Chat): void {
-  const { name, title, description, argument } = resumePrompt;
-  const argsSchema = z.object({ session: z.string().max(200).optional().describe(argument.description) });
-  server.registerPrompt(name, { title, description, argsSchema }, ({ session }) => {
-    const text = resumeText(chat, session?.trim() ?? "");
-    return { messages: [{ role: "user", content: { type: "text", text } }] };
-  });
+export function registerResumePrompt(server: McpServer, chat: Chat, isExtension: boolean): void {
+  if (isExtension) {
+    const { description, text } = promptOfExtension;
+    server.registerPrompt(name, { title, description }, () => fromUser(text));
+    return;
+  }
+  const description = "The brief of a chat that died, for this chat to continue";
+  const session = z.string().max(200).optional().describe("Its id or the beginning of it; empty: the newest that died");
+  server.registerPrompt(name, { title, description, argsSchema: z.object({ session }) }, (given) =>
+    fromUser(resumeText(chat, given.session?.trim() ?? "")),
+  );
+}
+
+function fromUser(text: string) {
+  return { messages: [{ role: "user" as const, content: { type: "text" as const, text } }] };
 }
 
 /** [MC29] Reads alone: a client may ask for a prompt to show it. */

@@ -35,6 +35,8 @@ export interface FrontInfo {
 export interface ServeOptions {
   readonly runtime: Runtime;
   readonly version: string;
+  /** Started from the bundle of Claude Desktop. */
+  readonly isExtension: boolean;
   /** The client, or a wrapper that the client started. */
   readonly clientPid: number;
   /** Null if the client started this process. */
@@ -71,7 +73,7 @@ export function serve(options: ServeOptions): void {
   const onClosed = (): void => void shutDown("stdin_end");
   const transport = new StdioServerTransport(options.stdin, options.stdout);
   const handle = serveStdio(
-    () => createServer({ chat, version: options.version, clientName: opening.clientInfo?.name ?? null, afterAnswer }),
+    () => createServer({ ...options, chat, clientName: opening.clientInfo?.name ?? null, afterAnswer }),
     {
       // A transport that cannot write closes itself and pauses stdin, whose end is then never seen.
       transport: withControl(transport, afterEvent, onClosed, opening.read),

@@ -41,6 +41,8 @@ export interface ServerOptions {
   readonly version: string;
   /** Given in the handshake; null: not known yet. */
   readonly clientName?: string | null;
+  /** Started from the bundle of Claude Desktop. */
+  readonly isExtension?: boolean;
   readonly afterAnswer: (work: () => void) => void;
 }
 
@@ -57,7 +59,7 @@ export function registerAll(server: McpServer, options: ServerOptions): void {
   const { chat } = options;
   for (const tool of chat.team ? [...tools, ...teamTools] : tools) register(server, tool, options);
   registerResources(server, chat);
-  registerResumePrompt(server, chat);
+  registerResumePrompt(server, chat, options.isExtension ?? false);
 }
 
 function register(server: McpServer, tool: Tool, options: ServerOptions): void {
