@@ -38,10 +38,8 @@ export function selfSigned(): { readonly cert: string; readonly key: string } | 
   const at = temporaryFolder();
   const [cert, key] = [join(at, "cert.pem"), join(at, "key.pem")];
   const subject = ["-subj", "/CN=SHIM test", "-days", "2", "-addext", "extendedKeyUsage=codeSigning"];
-  const made = spawnSync("openssl", [
-    ...["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert],
-    ...subject,
-  ]);
+  const files = ["-keyout", key, "-out", cert];
+  const made = spawnSync("openssl", ["req", "-x509", "-newkey", "rsa:2048", "-nodes", ...files, ...subject]);
   return made.status === 0 ? { cert, key } : null;
 }
 
