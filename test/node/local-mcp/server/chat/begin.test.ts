@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { aChat, aProject } from "#harness/machine/claude.ts";
-import { connect, desktop, type Answer } from "#harness/machine/mcp-client.ts";
+import { aDeadChat, connect, desktop, type Answer } from "#harness/machine/mcp-client.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 function sessionOf({ output }: Answer): string {
@@ -33,4 +33,20 @@ it("[MC27] a chat that hooks have seen keeps its session when it says that it be
   claude.turn("fix it");
   const { ask } = await connect(runtime, { clientPid: claude.pid });
   expect((await ask("shim_check_recovery", { start: true })).output["session"]).toBe(claude.session);
+});
+
+it.each([
+  ["shim_check_recovery", { start: true }],
+  ["shim_auto_checkpoint", { user: ["hello"] }],
+  ["shim_force_checkpoint", { goal: "x" }],
+  ["shim_monitor_signals", {}],
+  ["shim_session_status", {}],
+  ["shim_clear_state", { scope: "notices", confirm: "yes, delete" }],
+])("[MC5] %s as the first call of a chat brings the brief once, also after a refusal", async (tool, input) => {
+  const runtime = tempRuntime();
+  await aDeadChat(runtime);
+  const { ask, refusal } = await desktop(runtime);
+  expect(await refusal("shim_session_status", { session: "unknown" })).not.toContain("goal:");
+  expect((await ask(tool, input)).text.split("goal: write the importer")).toHaveLength(2);
+  expect((await ask("shim_session_status")).text).not.toContain("goal:");
 });
