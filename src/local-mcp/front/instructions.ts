@@ -16,7 +16,7 @@ const withHooks = `SHIM saves this chat automatically; no call is needed at the 
 const toolsAlone = `SHIM saves this chat's work for the next one, and knows only what you pass to its tools.
 - First call of a chat: shim_check_recovery with start true. Pass the session that it names in every later call.
 - In each turn: shim_auto_checkpoint with the user's words, what you do and what comes next.
-- After decisions, changed files and errors, and before risky work: shim_force_checkpoint.`;
+- After decisions, rules of the user, changed files and errors, and before risky work: shim_force_checkpoint.`;
 
 const always = `
 - finish: true only when the user says the work is finished.

@@ -89,7 +89,7 @@ export function withNotes(given: WorkState, notes: WorkNotes, at: number): WorkS
     ...(keptDecisions ? { decided: keptDecisions } : {}),
     ...statedTimes(state, notes, at),
   };
-  const known = new Set((keptDecisions ?? []).map(({ text }) => text));
+  const known = new Set([...(keptDecisions ?? []), ...(state.orders ?? [])].map(({ text }) => text));
   const fresh = decisions.filter((one) => !known.has(one));
   const withDecided = withDecisions(withLists, at, fresh, "tool");
   return isStepOver(state, notes) ? withoutNextStep(withDecided) : withDecided;

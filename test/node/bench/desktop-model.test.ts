@@ -22,8 +22,8 @@ const turn = {
 it("the scripted model gives what the server's texts ask for: to Claude Desktop the user's words and errors", async () => {
   const guidance = await guidanceFor(await desktop(tempRuntime()));
   const asked = Object.entries(guidance).filter(([, isAsked]) => isAsked);
-  // The user's rules come with the user's words.
-  const expected = ["startsChats", "passesSession", "passesUser", "savesSteps", "savesDecisions", "savesErrors"];
+  const ofSaving = ["savesSteps", "savesDecisions", "savesRules", "savesErrors"];
+  const expected = ["startsChats", "passesSession", "passesUser", ...ofSaving];
   expect(asked.map(([name]) => name)).toEqual(expected);
   const known = knownAfter(nothingKnown, turn);
   const calls = callsOfSave(guidance, { before: nothingKnown, known, turns: [turn], files: ["/p/a.ts"] });

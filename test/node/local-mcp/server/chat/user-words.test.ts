@@ -33,3 +33,12 @@ it("[MC28] words that hooks have seen themselves are not recorded a second time"
   await ask("shim_auto_checkpoint", { user: ["fix the parser, please"], doing: "it" });
   expect(stateOf(runtime, claude.session)?.requests?.map(({ text }) => text)).toEqual(["fix the parser"]);
 });
+
+it("[MC28] a rule that the model passes as a decision, in the same words as the user, is kept once", async () => {
+  const runtime = tempRuntime();
+  const { ask } = await desktop(runtime);
+  const { output } = await ask("shim_auto_checkpoint", { user: ["Write the importer. Never use the network."] });
+  await ask("shim_force_checkpoint", { decisions: ["Never use the network.", "I take csv."] });
+  const { orders, decided } = stateOf(runtime, String(output["session"])) ?? emptyState;
+  expect([texts(orders), texts(decided)]).toEqual([["Never use the network."], ["I take csv."]]);
+});
