@@ -14,9 +14,9 @@ const withHooks = `SHIM saves this chat automatically; no call is needed at the 
 - When a decision is made or the goal changes, record it with shim_force_checkpoint.`;
 
 const toolsAlone = `SHIM saves this chat's work for the next one, and knows only what you pass to its tools.
-- First call of a chat: shim_check_recovery with start true. Pass the session that it names in later calls.
+- First call of a chat: shim_check_recovery, start true. Pass the session that it names in later calls.
 - In each turn: shim_auto_checkpoint with the user's words, what you do and what comes next.
-- After decisions, rules of the user, changed files, errors, and before risky work: shim_force_checkpoint.`;
+- After decisions, rules of the user, changed files, errors, before risky work: shim_force_checkpoint.`;
 
 const always = `
 - finish: true only when the user says the work is finished.
