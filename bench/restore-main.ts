@@ -7,12 +7,13 @@ import { codexClient } from "../scripts/install-clients.ts";
 import { version } from "../src/platform/version.ts";
 import { hookTimes } from "./restore/codex-chat.ts";
 import { RestoreRig } from "./restore/restore-rig.ts";
-import { inCodexChat, kindNames, makeSession, sessionsOfRound } from "./restore/kinds.ts";
+import { inCodexChat, inDesktopChats, kindNames, makeSession, sessionsOfRound } from "./restore/kinds.ts";
 import { measureAll } from "./restore/measure.ts";
 import { halves, type Half } from "./restore/phrasings/bank.ts";
+import type { SessionPlan } from "./restore/plan.ts";
 import { failures, summarize, tableOfFacts, tableOfKinds, tableOfTargets } from "./restore/report.ts";
 
-const usage = `npm run bench -- restore [--seed N] [--sessions N] [--only NAME]... [--phrasings ${halves.join("|")}] [--keep DIR] [--jobs N] [--client claude-code|codex]
+const usage = `npm run bench -- restore [--seed N] [--sessions N] [--only NAME]... [--phrasings ${halves.join("|")}] [--keep DIR] [--jobs N] [--client claude-code|codex|desktop]
 kinds: ${kindNames.join(", ")}`;
 const { values } = parseArgs({
   options: {
@@ -35,6 +36,7 @@ const [seed, count, jobs] = [values.seed, values.sessions, values.jobs].map(Numb
 const clients: Readonly<Record<string, string>> = {
   "claude-code": `Claude Code ${CLAUDE_VERSION}`,
   codex: `Codex ${codexClient.version}`,
+  desktop: "a scripted Claude Desktop",
 };
 const client = clients[values.client];
 if (
@@ -51,7 +53,11 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => 
 const about = `seed ${seed}, phrasings ${half}, ${client}, SHIM ${version}, node ${process.version}`;
 console.error(about);
 const made = Array.from({ length: count }, (_, index) => makeSession(seed, index, half));
-const plans = values.client === "codex" ? made.flatMap((plan) => inCodexChat(plan) ?? []) : made;
+const plansOf = (plan: SessionPlan): SessionPlan[] => {
+  if (values.client === "desktop") return inDesktopChats(plan);
+  return values.client === "codex" ? [inCodexChat(plan) ?? []].flat() : [plan];
+};
+const plans = made.flatMap(plansOf);
 const chosen = plans.filter(({ name }) => values.only.length === 0 || values.only.some((part) => name.includes(part)));
 const startedAt = performance.now();
 const { measured, failed } = await measureAll(chosen, values.keep ?? null, Math.max(1, jobs));

@@ -4,6 +4,7 @@ import { isBuiltin } from "node:module";
 import { join } from "node:path";
 import { packExtension } from "@anthropic-ai/mcpb";
 import { build, type Metafile } from "esbuild";
+import { promptOfExtension } from "../src/local-mcp/server/resume-prompt.ts";
 import { teamTools, tools } from "../src/local-mcp/server/server.ts";
 import { licensesOf } from "./third-party-licenses.ts";
 
@@ -18,7 +19,7 @@ const packed = join(scratch, "shim.mcpb");
 rmSync(folder, { recursive: true, force: true });
 rmSync(packed, { force: true });
 mkdirSync(join(folder, "server"), { recursive: true });
-cpSync(join(source, "icon.png"), join(folder, "icon.png"));
+for (const name of ["icon.png", "PRIVACY.md"]) cpSync(join(source, name), join(folder, name));
 cpSync(join(source, "index.cjs"), join(folder, "server", "index.cjs"));
 writeFileSync(join(folder, "manifest.json"), `${JSON.stringify(manifest(), null, 2)}\n`);
 
@@ -52,7 +53,7 @@ console.log(packed);
 function manifest(): Record<string, unknown> {
   const written = JSON.parse(readFileSync(join(source, "manifest.json"), "utf8")) as Record<string, unknown>;
   const listed = [...tools, ...teamTools].map(({ name, title }) => ({ name, description: title }));
-  return { ...written, version, license, tools: listed, prompts_generated: true };
+  return { ...written, version, license, tools: listed, prompts: [promptOfExtension] };
 }
 
 /** Modules that would be looked for beside the bundle, where somebody else's may lie. */

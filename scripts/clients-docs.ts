@@ -44,7 +44,7 @@ Made from the adapters in \`src/clients\` by \`node scripts/clients-docs.ts\`; a
 | --- | --- | --- | --- | --- | --- |
 ${supportedClients.map(row).join("\n")}
 
-Not supported: Kiro, whose hooks name no session; Antigravity, which has no start of a session; Claude Desktop and Cowork have no hooks, and use the MCP server alone.
+Not supported: Kiro, whose hooks name no session; Antigravity, which has no start of a session; [Claude Desktop and Cowork](../guide/claude-desktop.md) have no hooks, and use the MCP server alone.
 
 ${supportedClients.map(section).join("\n\n")}
 `;

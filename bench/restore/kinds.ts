@@ -3,7 +3,7 @@ import type { Fact } from "./facts.ts";
 import * as client from "./kinds-client.ts";
 import * as talk from "./kinds-talk.ts";
 import type { Half } from "./phrasings/bank.ts";
-import type { AfterDeath, EndsBy, EndsIn, SessionPlan } from "./plan.ts";
+import { habits, type AfterDeath, type EndsBy, type EndsIn, type SessionPlan } from "./plan.ts";
 import { Random } from "./random.ts";
 import { Story } from "./story.ts";
 
@@ -69,6 +69,7 @@ export function makeSession(seed: number, index: number, half: Half): SessionPla
     main: story.chat(),
     other: null,
     driver: "stream",
+    habit: null,
     env: {},
     ...someEnd(random),
     after: [],
@@ -100,6 +101,16 @@ const claudeCodeOnly: ReadonlySet<string> = new Set([
 /** The same session in Codex; null for a kind that it cannot have. */
 export function inCodexChat(plan: SessionPlan): SessionPlan | null {
   return claudeCodeOnly.has(plan.kind) ? null : { ...plan, driver: "codex" };
+}
+
+/** Kinds that a chat of Claude Desktop cannot have either; it has no transcript, and its model saves by tool in all of them. */
+const clientWithHooksOnly: ReadonlySet<string> = new Set(["resume", "lost transcript", "saves by tool"]);
+
+/** The same session in Claude Desktop, once for each habit of its model; none for a kind that it cannot have. */
+export function inDesktopChats(plan: SessionPlan): SessionPlan[] {
+  if (claudeCodeOnly.has(plan.kind) || clientWithHooksOnly.has(plan.kind)) return [];
+  const { name } = plan;
+  return habits.map((habit) => Object.assign({}, plan, { habit, name: `${name}, ${habit}`, kind: habit }));
 }
 
 function someEnd(random: Random): { readonly endsBy: EndsBy; readonly endsIn: EndsIn } {
@@ -162,7 +173,7 @@ function branchSwitched({ random }: Story, facts: readonly Fact[]): Changes {
 
 /** Another chat of the project with a goal, an order and a decision of its own. */
 function twoChats({ random, phrases }: Story, facts: readonly Fact[]): Changes {
-  const other = new Story(random, "all");
+  const other = new Story(random, "all", false, phrases);
   const words = Array.from({ length: 7 }, () => random.word());
   const [a = "", b = "", c = "", d = "", e = "", f = "", g = ""] = words;
   other.turn({

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { estimateTokenCount } from "tokenx";
 import { describe } from "./facts.ts";
 import { judge, type Verdict } from "./judge.ts";
+import { playInDesktop } from "./desktop-chat.ts";
 import type { SessionPlan } from "./plan.ts";
 import { play } from "./play.ts";
 
@@ -25,7 +26,7 @@ export interface Failed {
 /** Runs a session and judges what the next chat was given. @param keep a folder for the brief, or null */
 async function measure(plan: SessionPlan, keep: string | null): Promise<Measured> {
   const startedAt = performance.now();
-  const { brief, score } = await play(plan);
+  const { brief, score } = await (plan.habit === null ? play(plan) : playInDesktop(plan, plan.habit));
   const verdict = judge(brief, plan.facts);
   if (keep !== null) keepBrief(keep, plan, brief, verdict);
   return {

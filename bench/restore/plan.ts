@@ -1,14 +1,22 @@
 import type { ModelRequest, Step } from "../../test/harness/claude/scripted-model.ts";
 import type { Fact } from "./facts.ts";
+import type { Phrase } from "./phrasings/bank.ts";
 import type { Answers } from "./stream-chat.ts";
 
 /** A step whose text or input is known only when the request is there, such as the path of a plan. */
 export type PlannedStep = Step | ((request: ModelRequest) => Step);
 
+export interface Sentence {
+  readonly means: Phrase;
+  readonly text: string;
+}
+
 export interface Turn {
   readonly prompt: string;
   readonly steps: readonly PlannedStep[];
   readonly answers?: Answers;
+  /** What user and chat say in it, as far as it means something. */
+  readonly sentences: readonly Sentence[];
 }
 
 export type Part =
@@ -19,6 +27,10 @@ export type Part =
   | { readonly do: "clear" }
   /** The process dies or is closed, and the user opens the session again. */
   | { readonly do: "restart"; readonly isKilled: boolean; readonly flag: "--resume" | "--continue" };
+
+/** How often the scripted model of a client without hooks saves; see bench/restore/README.md. */
+export const habits = ["diligent", "typical", "forgetful"] as const;
+export type Habit = (typeof habits)[number];
 
 /** Claude Code without a screen and with one, or Codex. */
 export type Driver = "stream" | "terminal" | "codex";
@@ -61,6 +73,8 @@ export interface SessionPlan {
   /** Runs in the same project, in turn with the main chat. */
   readonly other: { readonly chat: Chat; readonly fate: "lives on" | "finished" } | null;
   readonly driver: Driver;
+  /** Null: a client with hooks. */
+  readonly habit: Habit | null;
   readonly env: Readonly<Record<string, string>>;
   readonly endsBy: EndsBy;
   readonly endsIn: EndsIn;

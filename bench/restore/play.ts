@@ -138,7 +138,7 @@ function isToolRunning(rig: RestoreRig): boolean {
   return rig.processes().some(({ command }) => command.startsWith("sleep 600"));
 }
 
-function afterDeath(rig: RestoreRig, one: AfterDeath): void {
+export function afterDeath(rig: RestoreRig, one: AfterDeath): void {
   if (one.do === "checkout") git(rig.project, "checkout", "-q", "-b", one.branch);
   else if (one.do === "lose-transcript") loseTranscripts(rig);
   else if (one.do === "delete") rmSync(join(rig.project, one.path));

@@ -41,9 +41,9 @@ export class Story {
   #next: readonly string[] | null = null;
   #openError: readonly string[] | null = null;
 
-  constructor(random: Random, half: Half, isForeign = false) {
+  constructor(random: Random, half: Half, isForeign = false, phrases = new Phrases(random, half, isForeign)) {
     this.random = random;
-    this.phrases = new Phrases(random, half, isForeign);
+    this.phrases = phrases;
     this.files = new Files(random);
     this.#isEnglish = !isForeign;
   }
@@ -64,7 +64,11 @@ export class Story {
 
   turn({ say, work = [], reply = [this.random.pick(smallTalk)], answers }: TurnParts): void {
     const steps = [...work.flat(), { text: reply.filter((text) => text !== "").join(" ") }];
-    const turn = { prompt: say.join(" "), steps, ...(answers ? { answers } : {}) };
+    const sentences = [...say, ...reply].flatMap((text) => {
+      const means = this.phrases.meaningOf(text);
+      return means === null ? [] : [{ means, text }];
+    });
+    const turn = { prompt: say.join(" "), steps, sentences, ...(answers ? { answers } : {}) };
     this.parts.push({ do: "turn", turn });
   }
 

@@ -15,6 +15,11 @@ export const AutoCheckpoint = {
   input: z.strictObject({
     doing: z.string().max(2_000).optional(),
     next: z.string().max(4_000).optional(),
+    user: z
+      .array(z.string().max(20_000))
+      .max(50)
+      .optional()
+      .describe("What the user has written since your last call, word for word"),
     ...common,
     detail,
   }),
@@ -32,6 +37,7 @@ export const AutoCheckpoint = {
 export const CheckRecovery = {
   input: z.strictObject({
     ...common,
+    start: z.boolean().optional().describe("First call of this chat"),
     of: id.optional().describe("Brief of this session instead"),
     take: z.boolean().optional().describe("Continue it here"),
     dismiss: z.boolean().optional().describe("User does not want it: never offer it again"),

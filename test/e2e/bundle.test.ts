@@ -1,10 +1,20 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { MANIFEST_SCHEMAS } from "@anthropic-ai/mcpb";
 import { expect, it, onTestFinished } from "vitest";
 import { readEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { teamTools, tools } from "#src/local-mcp/server/server.ts";
-import { connected, manifestOf, mcpb, startOf, unpackedBundle, type Mode } from "#harness/machine/claude-desktop.ts";
+import {
+  connected,
+  manifestOf,
+  mcpb,
+  selfSigned,
+  startOf,
+  unpackedBundle,
+  verifiedBy,
+  type Mode,
+} from "#harness/machine/claude-desktop.ts";
 import { makeProject } from "#harness/machine/git-project.ts";
 import { integrityOf, oldNode, storeOf } from "#harness/machine/mcp-process.ts";
 
@@ -18,11 +28,60 @@ it("[DX1] the bundle is valid, has no native file, and lists the tools of the se
   expect(mcpb("info", packed)).toContain("shim.mcpb");
   const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name !== "server");
   const inServer = ["index.cjs", "mcp.cjs", "third-party-licenses.txt"].map((name) => join("server", name));
-  expect(files.sort()).toEqual(["icon.png", "manifest.json", ...inServer]);
+  expect(files.sort()).toEqual(["PRIVACY.md", "icon.png", "manifest.json", ...inServer]);
   const { version, tools: listed } = manifestOf(folder);
   const { version: current } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string };
   expect(version).toBe(current);
   expect(listed?.map(({ name }) => name)).toEqual([...tools, ...teamTools].map(({ name }) => name));
+});
+
+it("[DX1] the manifest is valid as one of the newest schema, too, and its icon has the size that it states", () => {
+  const written = JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8")) as Record<string, unknown>;
+  const newest = MANIFEST_SCHEMAS["0.4"].parse({ ...written, manifest_version: "0.4" });
+  const header = readFileSync(join(folder, newest.icons?.[0]?.src ?? ""));
+  const size = `${header.readUInt32BE(16)}x${header.readUInt32BE(20)}`;
+  expect(newest.icons).toEqual([{ src: newest.icon, size }]);
+});
+
+it("[DX13] the prompts are those of the manifest, word for word, as Claude Desktop demands, and need no argument", async () => {
+  const running = await connected(await startOf(folder));
+  const declared = manifestOf(folder).prompts ?? [];
+  const listed = await running.prompts();
+  expect(listed.map(({ name, description, arguments: given }) => [name, description, given])).toEqual(
+    declared.map(({ name, description }) => [name, description, undefined]),
+  );
+  expect(declared.map(({ name }) => name)).toEqual(["resume"]);
+  for (const { name, text } of declared) expect(await running.prompt(name)).toEqual([text]);
+});
+
+it("[DX13] what the prompt asks for brings the brief of a chat that died", async () => {
+  const start = await startOf(folder);
+  const first = await connected(start);
+  await first.ask("shim_force_checkpoint", work);
+  process.kill(first.pid, "SIGKILL");
+  await first.ended;
+  const second = await connected(start);
+  expect((await second.prompt("resume")).join("")).toMatch(/shim_check_recovery with start true.*take true/);
+  expect((await second.ask("shim_check_recovery", { start: true })).text).toContain(work.nextStep);
+  expect((await second.ask("shim_check_recovery", { take: true })).text).toContain(work.nextStep);
+});
+
+it("[DX14] a signed bundle can be verified and unpacked, and without its signature it is the same file", ({ skip }) => {
+  const own = selfSigned();
+  if (own === null) return skip("no openssl");
+  const signed = join(dirname(own.cert), "signed.mcpb");
+  copyFileSync(packed, signed);
+  mcpb("sign", "--cert", own.cert, "--key", own.key, signed);
+  const content = readFileSync(packed);
+  expect(verifiedBy(own.cert, signed, content)).toMatch(/successful/);
+  const changed = Buffer.from(content);
+  changed.writeUInt8(1 + changed.readUInt8(0), 0);
+  expect(verifiedBy(own.cert, signed, changed)).toMatch(/failure/);
+  const unpacked = join(dirname(own.cert), "unpacked");
+  mcpb("unpack", signed, unpacked);
+  expect(manifestOf(unpacked)).toEqual(manifestOf(folder));
+  mcpb("unsign", signed);
+  expect(readFileSync(signed).equals(readFileSync(packed))).toBe(true);
 });
 
 it("[DX1] settings that are secret are kept as such, and none is required", () => {

@@ -69,8 +69,8 @@ it.each(Object.entries(clients))("[PR4] %s: tools, resources and the prompt over
   for (const uri of uris)
     expect(textOf((await client.readResource({ uri })).contents)).toMatchObject({ work: { goal } });
   await expect(client.readResource({ uri: "shim://sessions/nobody" })).rejects.toThrow(/not found/i);
-  expect((await client.listPrompts()).prompts.map((prompt) => prompt.name)).toEqual(["shim_recover"]);
-  const prompt = await client.getPrompt({ name: "shim_recover", arguments: { session: String(session) } });
+  expect((await client.listPrompts()).prompts.map((prompt) => prompt.name)).toEqual(["resume"]);
+  const prompt = await client.getPrompt({ name: "resume", arguments: { session: String(session) } });
   expect(prompt.messages).toEqual([{ role: "user", content: { type: "text", text: expect.stringContaining(goal) } }]);
   expect(integrityOf(storeOf(paths))).toEqual(["ok"]);
 });
@@ -93,8 +93,8 @@ it("[PR4] MCP Inspector's command line: tools, resources and the prompt, in both
   const { resources } = (await inspect("resources/list")) as { resources: { uri: string }[] };
   const uri = resources.find((one) => one.uri.startsWith("shim://checkpoints/"))?.uri ?? "none";
   expect(textOf((await inspect("resources/read", "--uri", uri))["contents"])).toMatchObject({ work: { goal } });
-  expect(await inspect("prompts/list")).toMatchObject({ prompts: [{ name: "shim_recover" }] });
-  const prompt = await inspect("prompts/get", "--prompt-name", "shim_recover");
+  expect(await inspect("prompts/list")).toMatchObject({ prompts: [{ name: "resume" }] });
+  const prompt = await inspect("prompts/get", "--prompt-name", "resume");
   expect(JSON.stringify(prompt["messages"])).toContain(`goal: ${goal}`);
 });
 

@@ -63,6 +63,7 @@ export class Phrases {
   readonly #half: Half;
   /** Null: English. */
   readonly #language: number | null;
+  readonly #said = new Map<string, Phrase>();
 
   constructor(random: Random, half: Half, isForeign = false) {
     this.#random = random;
@@ -72,7 +73,14 @@ export class Phrases {
 
   say(phrase: Phrase, { a = "", b = "", c = "", n = 0 }: Slots = {}): string {
     const template = this.#random.pick(this.#templates(phrase));
-    return template.replaceAll("$a", a).replaceAll("$b", b).replaceAll("$c", c).replaceAll("$n", String(n));
+    const text = template.replaceAll("$a", a).replaceAll("$b", b).replaceAll("$c", c).replaceAll("$n", String(n));
+    this.#said.set(text, phrase);
+    return text;
+  }
+
+  /** What a sentence says; null of one that nobody said. */
+  meaningOf(text: string): Phrase | null {
+    return this.#said.get(text) ?? null;
   }
 
   #templates(phrase: Phrase): readonly string[] {

@@ -34,6 +34,7 @@ export function withControl(
   inner: Transport,
   run: (work: DeferredWork) => Promise<void>,
   onClosed: () => void,
+  onMessage: (message: JSONRPCMessage) => void,
 ): Transport {
   const outer: Transport = {
     async start() {
@@ -41,7 +42,10 @@ export function withControl(
       inner.onmessage = (message, extra) => {
         if ("method" in message && "id" in message && message.method === afterEventMethod)
           void answer(inner, message, run);
-        else outer.onmessage?.(message, extra);
+        else {
+          onMessage(message);
+          outer.onmessage?.(message, extra);
+        }
       };
       inner.onclose = () => {
         outer.onclose?.();

@@ -24,8 +24,12 @@ export function initializeResult(runtime: Runtime, params: unknown): object | nu
     protocolVersion: olderVersions.has(params["protocolVersion"]) ? params["protocolVersion"] : newestVersion,
     capabilities: { tools: listChanged, resources: listChanged, prompts: listChanged },
     serverInfo,
-    instructions: instructions(runtime, mayJoinTeam(runtime)),
+    instructions: instructions(runtime, mayJoinTeam(runtime), nameOfClient(params)),
   };
+}
+
+function nameOfClient({ clientInfo }: Readonly<Record<string, unknown>>): string | null {
+  return isRecord(clientInfo) && typeof clientInfo["name"] === "string" ? clientInfo["name"] : null;
 }
 
 function isComplete(params: unknown): params is Record<string, unknown> {

@@ -30,7 +30,7 @@ export function fileSection(from: Restoration): BriefSection {
   const words = elsewhere ? elsewhereStateText : fileStateText;
   const openFiles = listedFiles(from);
   const lines = openFiles.slice(0, maxFiles).map((file) => {
-    const how = file.isFoundByGit ? "by a command or by hand" : file.action;
+    const how = file.isFoundByGit ? changedBy(file) : file.action;
     const why = file.now === "unknown" && file.skipped ? ` (${file.skipped})` : "";
     return `- ${oneLine(projectPath(session.project, file.path), maxPathChars)} (${how}): ${file.now === "same" && file.stamp ? "as the chat left it" : words[file.now]}${why}`;
   });
@@ -40,6 +40,11 @@ export function fileSection(from: Restoration): BriefSection {
     ...(others > 0 ? [`- ${others} more: committed or unchanged`] : []),
   ];
   return { heading: "files:", lines: lines.length + counts.length === 0 ? [] : rankedLines(1, [...lines, ...counts]) };
+}
+
+/** Git does not say by whom. A file that the chat has only named may be its work. */
+function changedBy({ action, hash }: RestoredFile): string {
+  return action === "noted" && hash !== null ? "changed; named by the chat" : "by a command or by hand";
 }
 
 export function listedFiles({ files }: Restoration): RestoredFile[] {

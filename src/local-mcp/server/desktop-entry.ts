@@ -7,7 +7,7 @@ import { serveSystem } from "./serve-system.ts";
 import { messageOf } from "../../shared/error.ts";
 
 try {
-  serveSystem({ open: openNodeSqlite, fallbackReason: null });
+  serveSystem({ open: openNodeSqlite, fallbackReason: null }, true);
 } catch (error) {
   process.stderr.write(`shim: ${messageOf(error)}\n`);
   process.exitCode = 1;

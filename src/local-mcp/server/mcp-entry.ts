@@ -4,7 +4,7 @@ import { serveSystem } from "./serve-system.ts";
 import { messageOf } from "../../shared/error.ts";
 
 void loadDriver()
-  .then(serveSystem)
+  .then((driver) => serveSystem(driver, false))
   .catch((error: unknown) => {
     process.stderr.write(`shim mcp: ${messageOf(error)}\n`);
     process.exitCode = 1;

@@ -1,13 +1,7 @@
 import { type McpServer, ResourceNotFoundError, ResourceTemplate } from "@modelcontextprotocol/server";
-import * as z from "zod";
 import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
-import type { Sql } from "../../shared/sql.ts";
 import { currentState } from "../checkpoints/capture.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
-import { brief } from "../recovery/brief.ts";
-import { findIncomplete } from "../recovery/detect.ts";
-import { restore } from "../recovery/restoration.ts";
-import { findSession } from "../sessions/session-prefix.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Chat } from "./chat/chat.ts";
 
@@ -15,17 +9,6 @@ export function registerResources(server: McpServer, chat: Chat): void {
   if (chat.team) registerState(server, chat);
   registerResource(server, chat, "sessions", "A session: its current state", readSession, listSessions);
   registerResource(server, chat, "checkpoints", "A checkpoint's whole state", readCheckpoint, listCheckpoints);
-  server.registerPrompt(
-    "shim_recover",
-    {
-      title: "Continue a session that died",
-      description: "What the named session, or the newest that died, was doing, and what comes next",
-      argsSchema: z.object({ session: z.string().max(200).optional() }),
-    },
-    ({ session }) => ({
-      messages: [{ role: "user", content: { type: "text", text: recoverPrompt(chat, session) } }],
-    }),
-  );
 }
 
 type ReadResource = (chat: Chat, id: string) => string | null;
@@ -75,28 +58,6 @@ function listCheckpoints(chat: Chat): { name: string; uri: string }[] {
   return chat.runtime.store
     .read((sql) => checkpoints.search(sql, { limit: maxListed }), [])
     .map(({ id, summary }) => ({ name: summary.split("\n")[0] || id, uri: `shim://checkpoints/${id}` }));
-}
-
-function recoverPrompt(chat: Chat, sessionId: string | undefined): string {
-  const { runtime } = chat;
-  const now = runtime.now();
-  const except = chat.current() ?? "";
-  const session = runtime.store.read(
-    (sql) =>
-      sessionId
-        ? findNamed(sql, sessionId)
-        : (findIncomplete(sql, runtime.processes, now, { limit: 1, except })[0]?.session ?? null),
-    null,
-  );
-  const from = session && restore(runtime, session);
-  if (!from)
-    return sessionId ? `SHIM knows no session "${sessionId}".` : "SHIM knows of no session that died unfinished.";
-  return `Continue this work.\n\n${brief(from, now, "resume")}`;
-}
-
-function findNamed(sql: Sql, given: string): sessions.Session | null {
-  const found = findSession(sql, given);
-  return found.kind === "one" ? found.session : null;
 }
 
 const callTimeoutMs = 5_000;

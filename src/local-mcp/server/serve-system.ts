@@ -6,7 +6,10 @@ import { systemRuntime } from "../../runtime/system-runtime.ts";
 import { version } from "../../platform/version.ts";
 import { serve } from "./serve.ts";
 
-export function serveSystem({ open, fallbackReason }: Pick<LoadedDriver, "open" | "fallbackReason">): void {
+export function serveSystem(
+  { open, fallbackReason }: Pick<LoadedDriver, "open" | "fallbackReason">,
+  isExtension: boolean,
+): void {
   const runtime = systemRuntime({ driver: open, busyMs: 5_000 });
   if (fallbackReason) runtime.log("warn", "second choice of SQLite", { reason: fallbackReason });
   const edge = edgeConfigFromEnv(process.env);
@@ -19,6 +22,7 @@ export function serveSystem({ open, fallbackReason }: Pick<LoadedDriver, "open" 
   serve({
     runtime,
     version,
+    isExtension,
     clientPid: front?.clientPid ?? clientPidOf(runtime.processes, process.env, process.ppid),
     front,
     stdin: process.stdin,

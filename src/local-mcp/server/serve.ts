@@ -1,4 +1,5 @@
 import type { Readable, Writable } from "node:stream";
+import type { JSONRPCMessage } from "@modelcontextprotocol/server";
 import { setTimeout as pause } from "node:timers/promises";
 import { serveStdio, StdioServerTransport } from "@modelcontextprotocol/server/stdio";
 import { capture } from "../checkpoints/capture.ts";
@@ -17,7 +18,7 @@ import { Chat, type ClientInfo } from "./chat/chat.ts";
 import { withControl } from "../front/control.ts";
 import { FileSaver } from "./file-saver.ts";
 import { lateTeam } from "./chat/late-team.ts";
-import { createServer } from "./server.ts";
+import { clientInfoIn, createServer } from "./server.ts";
 import { stackOf } from "../../shared/error.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 
@@ -34,6 +35,8 @@ export interface FrontInfo {
 export interface ServeOptions {
   readonly runtime: Runtime;
   readonly version: string;
+  /** Started from the bundle of Claude Desktop. */
+  readonly isExtension: boolean;
   /** The client, or a wrapper that the client started. */
   readonly clientPid: number;
   /** Null if the client started this process. */
@@ -50,11 +53,11 @@ export function serve(options: ServeOptions): void {
   const server = identify(runtime.processes, front?.pid ?? process.pid);
   const client = identify(runtime.processes, clientPid);
   if (!server) throw new Error("this process is not in the process table");
-  let clientInfo: ClientInfo | null = null;
+  const opening = new Opening();
   const onSyncHint = (): void => background.pullSoon();
   const team = lateTeam(runtime, server, () => chat.client, onSyncHint);
   const isRestart = front?.isRestart ?? false;
-  const chat: Chat = new Chat({ runtime, server, client, clientInfo: () => clientInfo, team, isRestart });
+  const chat: Chat = new Chat({ runtime, server, client, clientInfo: () => opening.clientInfo, team, isRestart });
   const files = new FileSaver(runtime, chat);
   const afterAnswer = batchWork((works) => {
     for (const work of works) work();
@@ -68,15 +71,12 @@ export function serve(options: ServeOptions): void {
   // The SDK's transport adds a listener for each unread answer.
   options.stdout.setMaxListeners(0);
   const onClosed = (): void => void shutDown("stdin_end");
+  const transport = new StdioServerTransport(options.stdin, options.stdout);
   const handle = serveStdio(
-    () => {
-      const mcpServer = createServer({ chat, version: options.version, afterAnswer });
-      mcpServer.server.oninitialized = () => (clientInfo = mcpServer.server.getClientVersion() ?? null);
-      return mcpServer;
-    },
+    () => createServer({ ...options, chat, clientName: opening.clientInfo?.name ?? null, afterAnswer }),
     {
       // A transport that cannot write closes itself and pauses stdin, whose end is then never seen.
-      transport: withControl(new StdioServerTransport(options.stdin, options.stdout), afterEvent, onClosed),
+      transport: withControl(transport, afterEvent, onClosed, opening.read),
       onerror: (error) => runtime.log("warn", "transport", { error: error.message }),
     },
   );
@@ -108,6 +108,14 @@ export function serve(options: ServeOptions): void {
     else if (!isWithin(runtime.now() - startedAt, settleMs)) void background.tick().catch(logFailure(runtime, "tick"));
   }, tickMs);
   onClientEnd(options.stdin, (reason) => void shutDown(reason));
+}
+
+/** Reads who connects before the SDK makes its server, whose texts are for this client. */
+class Opening {
+  clientInfo: ClientInfo | null = null;
+  readonly read = (message: JSONRPCMessage): void => {
+    this.clientInfo ??= clientInfoIn(message);
+  };
 }
 
 interface LateBackground {

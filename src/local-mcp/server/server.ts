@@ -1,11 +1,13 @@
-import { CLIENT_INFO_META_KEY, McpServer, type ServerContext } from "@modelcontextprotocol/server";
+import { CLIENT_INFO_META_KEY, type JSONRPCMessage, McpServer, type ServerContext } from "@modelcontextprotocol/server";
 import * as z from "zod";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import { StoreError } from "../../store/store-error.ts";
-import type { Chat, ToolError } from "./chat/chat.ts";
+import type { Chat, ClientInfo, ToolError } from "./chat/chat.ts";
 import { serverInfo } from "../front/handshake.ts";
 import { instructions } from "../front/instructions.ts";
+import { isWithoutHooks } from "../front/without-hooks.ts";
 import { registerResources } from "./resources.ts";
+import { registerResumePrompt } from "./resume-prompt.ts";
 import { toListed, type Tool } from "./tools/tool.ts";
 import { autoCheckpoint } from "./tools/auto-checkpoint.ts";
 import { chats } from "./tools/chats.ts";
@@ -37,13 +39,17 @@ export const teamTools: readonly Tool[] = [chats, submit, next, report, send, in
 export interface ServerOptions {
   readonly chat: Chat;
   readonly version: string;
+  /** Given in the handshake; null: not known yet. */
+  readonly clientName?: string | null;
+  /** Started from the bundle of Claude Desktop. */
+  readonly isExtension?: boolean;
   readonly afterAnswer: (work: () => void) => void;
 }
 
 export function createServer(options: ServerOptions): McpServer {
   const server = new McpServer(
     { ...serverInfo, version: options.version },
-    { instructions: instructions(options.chat.runtime, options.chat.team !== null) },
+    { instructions: instructions(options.chat.runtime, options.chat.team !== null, options.clientName) },
   );
   registerAll(server, options);
   return server;
@@ -53,15 +59,17 @@ export function registerAll(server: McpServer, options: ServerOptions): void {
   const { chat } = options;
   for (const tool of chat.team ? [...tools, ...teamTools] : tools) register(server, tool, options);
   registerResources(server, chat);
+  registerResumePrompt(server, chat, options.isExtension ?? false);
 }
 
 function register(server: McpServer, tool: Tool, options: ServerOptions): void {
-  const { name, title, description, annotations } = tool;
+  const { name, title, annotations, withoutHooks } = tool;
+  const isLeading = withoutHooks && isWithoutHooks(options.chat.runtime.env, options.clientName ?? null);
   const config = {
     title,
-    description,
+    description: isLeading ? `${tool.description} ${withoutHooks.description}` : tool.description,
     annotations,
-    inputSchema: toListed(tool.input),
+    inputSchema: toListed(tool.input, isLeading ? [] : withoutHooks?.fields),
     outputSchema: toListed(tool.output),
   };
   server.registerTool(name, config, async (input: unknown, { mcpReq }: ServerContext) => {
@@ -77,11 +85,20 @@ function register(server: McpServer, tool: Tool, options: ServerOptions): void {
   });
 }
 
-const Envelope = z.object({ [CLIENT_INFO_META_KEY]: z.object({ name: z.string(), version: z.string() }) });
+const Info = z.object({ name: z.string(), version: z.string() });
+const Envelope = z.object({ [CLIENT_INFO_META_KEY]: Info });
+const Initialize = z.object({ clientInfo: Info });
+
+/** From `initialize`, or the envelope of later revisions; null in any other message. */
+export function clientInfoIn(message: JSONRPCMessage): ClientInfo | null {
+  if (!("method" in message)) return null;
+  const envelope = Envelope.safeParse(message.params?.["_meta"]);
+  if (envelope.success) return envelope.data[CLIENT_INFO_META_KEY];
+  return Initialize.safeParse(message.params).data?.clientInfo ?? null;
+}
 
 /** Requests of protocol revision 2026-07-28 and later name their client. */
 function readClientInfo(chat: Chat, envelope: unknown): void {
-  if (chat.hasClientInfo) return;
   const parsed = Envelope.safeParse(envelope);
   if (parsed.success) chat.setClientInfo(parsed.data[CLIENT_INFO_META_KEY]);
 }
@@ -99,8 +116,8 @@ async function call(tool: Tool, chat: Chat, input: unknown): Promise<CallResult>
   if (!result.ok) return toErrorResult(chat, result.error, notices);
   const { text, output } = result.value;
   const structured: Record<string, unknown> = { ...(output as object), ...(notices.length > 0 ? { notices } : {}) };
-  if (tool.name === "shim_check_recovery") chat.cancelOffer();
   const { session } = structured;
+  if (tool.name === "shim_check_recovery" && typeof session === "string") chat.cancelOffer(session);
   // [MC5]
   const offerText = typeof session === "string" ? chat.offerOnce(session) : null;
   const parts = [
@@ -115,7 +132,7 @@ function countExchange(chat: Chat, input: unknown, result: CallResult): void {
   const session = result.structuredContent?.["session"];
   if (typeof session !== "string") return;
   try {
-    chat.countExchange(session, JSON.stringify([input, result.content]));
+    chat.exchanges.count(session, JSON.stringify([input, result.content]));
   } catch (error) {
     chat.runtime.log("warn", "the length of an answer was not counted", { error: String(error) });
   }

@@ -89,10 +89,14 @@ export function withNotes(given: WorkState, notes: WorkNotes, at: number): WorkS
     ...(keptDecisions ? { decided: keptDecisions } : {}),
     ...statedTimes(state, notes, at),
   };
-  const known = new Set((keptDecisions ?? []).map(({ text }) => text));
-  const fresh = decisions.filter((one) => !known.has(one));
-  const withDecided = withDecisions(withLists, at, fresh, "tool");
+  const withDecided = withDecisions(withLists, at, notYetKnown(withLists, decisions), "tool");
   return isStepOver(state, notes) ? withoutNextStep(withDecided) : withDecided;
+}
+
+/** A chat may pass in the user's words what was found in them already. */
+function notYetKnown({ decided = [], orders = [] }: WorkState, texts: readonly string[]): string[] {
+  const known = new Set([...decided, ...orders].map(({ text }) => text));
+  return texts.filter((one) => !known.has(one));
 }
 
 function isStepOver(state: WorkState, { nextStep, done = [] }: WorkNotes): boolean {

@@ -27,6 +27,8 @@ export interface ConnectOptions {
   readonly name?: string;
   readonly serverPid?: number;
   readonly clientPid?: number;
+  /** The server knows by the client's name that tools are all it has. */
+  readonly isWithoutHooks?: boolean;
   /** Without it the chat works alone. */
   readonly team?: (client: ProcessIdentity, server: ProcessIdentity) => ChatTeam | null;
 }
@@ -50,7 +52,8 @@ export async function connect(runtime: TempRuntime, options: ConnectOptions = {}
     setImmediate(work);
   };
   const [near, far] = InMemoryTransport.createLinkedPair();
-  const factory = (): ReturnType<typeof createServer> => (made = createServer({ chat, version: "1.2.3", afterAnswer }));
+  const factory = (): ReturnType<typeof createServer> =>
+    (made = createServer({ chat, version: "1.2.3", clientName: options.isWithoutHooks ? name : null, afterAnswer }));
   const handle = serveStdio(factory, { transport: far });
   const client = await open(era, name, near);
   onTestFinished(async () => {
@@ -92,7 +95,7 @@ async function open(era: Era, name: string, transport: InMemoryTransport): Promi
 
 /** A client without hooks and session ids, one process for the whole app. */
 export async function desktop(runtime: TempRuntime, pid = 500): Promise<Connected> {
-  return connect(runtime, { serverPid: pid, clientPid: pid + 100, name: "claude-ai" });
+  return connect(runtime, { serverPid: pid, clientPid: pid + 100, name: "claude-ai", isWithoutHooks: true });
 }
 
 /** A chat of a client without hooks that has died with work in it; its handle. */

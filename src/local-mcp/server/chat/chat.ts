@@ -1,6 +1,5 @@
 import { isAbsolute } from "node:path";
 import * as notices from "../../../store/notices.ts";
-import type { Readings } from "../../../contract/readings.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import { isAlive, type ProcessIdentity } from "../../../platform/processes.ts";
@@ -12,15 +11,15 @@ import * as sessions from "../../sessions/sessions.ts";
 import type { RecentStates } from "../../checkpoints/capture.ts";
 import { brief } from "../../recovery/brief.ts";
 import { recordEarlierDeath } from "../../recovery/deaths.ts";
-import { searchFor } from "../../recovery/detect.ts";
+import { hasContent, searchFor } from "../../recovery/detect.ts";
 import { offer } from "../../recovery/offers.ts";
 import { label, pathOf } from "../../sessions/entries.ts";
 import { projectRoot } from "../../sessions/git-head.ts";
 import { isSessionPaused } from "../../sessions/paused-session.ts";
-import { estimateLong, sampleChars } from "../../signals/calibrate.ts";
 import { findSessionArgument } from "../../sessions/session-prefix.ts";
 import type { ChatTeam } from "./late-team.ts";
 import { CallerSession } from "./caller-session.ts";
+import { Exchanges } from "./exchanges.ts";
 import { MintedSessions } from "./minted-sessions.ts";
 
 /** Why a tool has no result. */
@@ -51,6 +50,7 @@ export type Purpose = "work" | "look" | "delete";
 export interface SessionTarget {
   readonly session?: string | undefined;
   readonly project?: string | undefined;
+  readonly start?: boolean | undefined;
 }
 
 /**
@@ -61,14 +61,15 @@ export class Chat {
   readonly runtime: Runtime;
   readonly team: ChatTeam | null;
   readonly recent: RecentStates = new Map();
+  readonly exchanges: Exchanges;
   readonly #options: ChatOptions;
   readonly #minted: MintedSessions;
   /** Sessions of other chats that calls have continued. */
   readonly #continued = new Set<string>();
-  readonly #exchanges = new Map<string, { readonly chars: number; readonly sample: string }>();
   #clientInfo: ClientInfo | null = null;
-  #isOfferDue = true;
   readonly #caller: CallerSession;
+  /** Sessions to which nothing is offered any more. */
+  readonly #offered = new Set<string>();
 
   constructor(options: ChatOptions) {
     this.#options = options;
@@ -76,26 +77,24 @@ export class Chat {
     this.team = options.team;
     this.#caller = new CallerSession(options, () => this.#info()?.name ?? null);
     this.#minted = new MintedSessions(options.runtime);
+    this.exchanges = new Exchanges(options.runtime);
     if (options.isRestart) this.#adoptOpenSessions();
   }
 
   /** [MC18] Minted sessions survive a restart of the worker; nothing is offered a second time. */
   #adoptOpenSessions(): void {
-    this.#isOfferDue = false;
     const open = this.runtime.store.read((sql) => sessions.listOpenOf(sql, this.#options.server), []);
     this.#minted.adoptOpen(open);
+    for (const { id } of open) this.cancelOffer(id);
   }
 
   get client(): ProcessIdentity | null {
     return this.#caller.client;
   }
 
-  get hasClientInfo(): boolean {
-    return this.#clientInfo !== null;
-  }
-
+  /** The first one counts. */
   setClientInfo(clientInfo: ClientInfo): void {
-    this.#clientInfo = clientInfo;
+    this.#clientInfo ??= clientInfo;
   }
 
   /** [ID19] @param meta of the request that makes the call */
@@ -156,31 +155,33 @@ export class Chat {
     return this.#caller.served() ?? this.#minted.last;
   }
 
-  cancelOffer(): void {
-    this.#isOfferDue = false;
+  /** [MC27] Gives a chat that begins its own session where another chat has the present one. */
+  begin(target: SessionTarget): Result<sessions.Session, ToolError> {
+    if (target.start) this.#begin(target);
+    return this.enter(target, "look");
   }
 
-  /** [MC5] The first tool answer makes the offer where no hook does. */
+  #begin({ session, project }: SessionTarget): void {
+    const present = this.#minted.findFor(project) ?? this.#minted.last;
+    if (session !== undefined || present === null || this.#caller.served() !== null) return;
+    if (this.runtime.store.read((sql) => hasContent(sql, present), false)) this.#minted.begin(project);
+  }
+
+  cancelOffer(sessionId: string): void {
+    this.#offered.add(sessionId);
+  }
+
+  /** [MC5] The first answer to a session of this process makes the offer where no hook does. */
   offerOnce(sessionId: string): string | null {
-    if (!this.#isOfferDue) return null;
-    this.#isOfferDue = false;
+    if (this.#offered.has(sessionId) || !this.#isOwn(sessionId)) return null;
+    this.cancelOffer(sessionId);
     const session = this.runtime.store.read((sql) => withoutHooks(sql, sessionId), null);
     const found = session ? offer(this.runtime, session.id, searchFor(session)) : null;
     return found ? brief(found.from, this.runtime.now(), this.runtime.config.recovery) : null;
   }
 
-  /** [SI27] A lower bound of the chat's context. */
-  countExchange(sessionId: string, text: string): void {
-    const { chars, sample } = this.#exchanges.get(sessionId) ?? { chars: 0, sample: "" };
-    const head = text.slice(0, sampleChars);
-    this.#exchanges.set(sessionId, { chars: chars + text.length, sample: head.length > sample.length ? head : sample });
-  }
-
-  exchangeReadings(session: sessions.Session): Readings {
-    const found = this.#exchanges.get(session.id);
-    if (found === undefined || session.origin !== "handle") return {};
-    const tokens = this.runtime.store.read((sql) => estimateLong(sql, found.sample, found.chars, session.model), 0);
-    return { contextTokens: { value: tokens, source: "estimated", at: this.runtime.now() } };
+  #isOwn(sessionId: string): boolean {
+    return this.#minted.has(sessionId) || this.#caller.served() === sessionId;
   }
 
   notices(): string[] {

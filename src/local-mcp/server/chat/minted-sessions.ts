@@ -7,6 +7,8 @@ export class MintedSessions {
   readonly #runtime: Pick<Runtime, "now" | "random">;
   /** Keyed by project; "" for none. */
   readonly #ids = new Map<string, string>();
+  /** Those of chats that were followed by another one of the same project. */
+  readonly #earlier = new Set<string>();
   #last: string | null = null;
 
   constructor(runtime: Pick<Runtime, "now" | "random">) {
@@ -15,7 +17,7 @@ export class MintedSessions {
 
   /** @param open in the order of their creation */
   adoptOpen(open: readonly Session[]): void {
-    for (const { id, project } of open) this.#ids.set(project ?? "", id);
+    for (const { id, project } of open) this.#set(project ?? "", id);
     this.#last = open.at(-1)?.id ?? null;
   }
 
@@ -24,7 +26,7 @@ export class MintedSessions {
   }
 
   ids(): string[] {
-    return [...this.#ids.values()];
+    return [...this.#earlier, ...this.#ids.values()];
   }
 
   has(id: string): boolean {
@@ -37,10 +39,23 @@ export class MintedSessions {
 
   findOrMake(project: string | undefined): string {
     const known = project === undefined ? this.#last : (this.findFor(project) ?? this.#adopt(project));
-    const id = known ?? `ses_${uuidv7(this.#runtime.now(), this.#runtime.random(16))}`;
-    if (!known) this.#ids.set(project ?? "", id);
+    if (known === null) return this.begin(project);
+    this.#last = known;
+    return known;
+  }
+
+  /** A new session, also where the project has one. */
+  begin(project: string | undefined): string {
+    const id = `ses_${uuidv7(this.#runtime.now(), this.#runtime.random(16))}`;
+    this.#set(project ?? "", id);
     this.#last = id;
     return id;
+  }
+
+  #set(project: string, id: string): void {
+    const before = this.#ids.get(project);
+    if (before !== undefined) this.#earlier.add(before);
+    this.#ids.set(project, id);
   }
 
   #adopt(project: string): string | null {

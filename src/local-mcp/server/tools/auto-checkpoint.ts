@@ -8,6 +8,7 @@ import type { CaptureResult, CaptureError } from "../../checkpoints/capture.ts";
 import type { Trigger } from "../../../contract/checkpoint.ts";
 import { timerTrigger } from "../../../policy/save-triggers.ts";
 import { observe } from "../../observe/observe.ts";
+import { recordUserWords } from "../chat/user-words.ts";
 import { captureNotes, captureRefusal } from "./capture-notes.ts";
 import { formatReason } from "./monitor-signals.ts";
 import { defineTool, type ToolAnswer } from "./tool.ts";
@@ -17,6 +18,10 @@ export const autoCheckpoint = defineTool({
   title: "Checkpoint if due",
   description:
     "Say what you are doing and the next step; saved when that changed, or when risk, time or tool calls make it due.",
+  withoutHooks: {
+    description: "Call it in each of your turns: SHIM knows of this chat only what you pass.",
+    fields: ["user"],
+  },
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...AutoCheckpoint,
   run(chat, input) {
@@ -24,12 +29,12 @@ export const autoCheckpoint = defineTool({
     if (!entered.ok) return entered;
     const session = entered.value;
     const { runtime } = chat;
-    const heard = chat.exchangeReadings(session);
+    const heard = chat.exchanges.readings(session);
     const { risk, facts, config } = runtime.store.write((sql) => observe(sql, runtime, session, null, heard));
-    const isSaid = input.doing !== undefined || input.next !== undefined;
+    const isNews = recordUserWords(runtime, session, input.user);
     // [SI32]
     const due = timerTrigger(facts, config.checkpoint) ?? (risk.level === "critical" ? "risk" : null);
-    const trigger = isSaid ? "on_demand" : due;
+    const trigger = isNews || isAnythingSaid(input) ? "on_demand" : due;
     const answer = toAnswer(session.id, risk, input.detail);
     if (!trigger)
       return ok({
@@ -40,6 +45,10 @@ export const autoCheckpoint = defineTool({
     return saved.ok ? toCaptureAnswer(answer, saved.value, trigger) : nothingSaved(answer, saved.error);
   },
 });
+
+function isAnythingSaid({ doing, next }: { doing?: string | undefined; next?: string | undefined }): boolean {
+  return doing !== undefined || next !== undefined;
+}
 
 interface CheckpointAnswer {
   readonly session: string;

@@ -11,6 +11,7 @@ import type { Restoration } from "../../recovery/restoration.ts";
 import type { RecoverySource } from "../../recovery/source.ts";
 import { quotedTitle } from "../../recovery/user-lines.ts";
 import type { Session } from "../../sessions/sessions.ts";
+import { linesOfOtherChats } from "../chat/other-chats.ts";
 import { Id } from "../../../contract/values.ts";
 import { projectHere, remoteContext, type ProjectHere, type RemoteContext } from "../../recovery/remote-context.ts";
 import { remoteSource } from "../../recovery/remote-source.ts";
@@ -36,10 +37,14 @@ export const checkRecovery = defineTool({
   name: "shim_check_recovery",
   title: "Find work of sessions that died",
   description: "Lists sessions that died unfinished, with a brief of the newest of this project.",
+  withoutHooks: {
+    description: "Call it first in each chat, with start true.",
+    fields: ["start"],
+  },
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...CheckRecovery,
   async run(chat, input) {
-    const entered = chat.enter(input, "look");
+    const entered = chat.begin(input);
     if (!entered.ok) return entered;
     const session = entered.value;
     const own = localSource(chat.runtime, session, () => openedLink(chat, session));
@@ -111,12 +116,13 @@ function dismissedAnswer({ id }: Session, { from }: Choice): Answer {
 }
 
 function briefAnswer(
-  { runtime }: Chat,
+  chat: Chat,
   { id }: Session,
   choice: Choice | null,
   incomplete: Answer["output"]["incomplete"],
 ): Answer {
   const { length } = incomplete;
+  const { runtime } = chat;
   if (choice) {
     const plain = brief(choice.from, runtime.now(), runtime.config.recovery);
     const text = withShimCommand(plain, () => shimCommand(runtime));
@@ -126,7 +132,7 @@ function briefAnswer(
     length === 0
       ? "No session died unfinished."
       : `No session of this project died unfinished; ${length} elsewhere (pass "of" for a brief).`;
-  return { text, output: { session: id, incomplete } };
+  return { text: [text, ...linesOfOtherChats(chat, id)].join("\n"), output: { session: id, incomplete } };
 }
 
 /**

@@ -8,6 +8,10 @@ export const forceCheckpoint = defineTool({
   name: "shim_force_checkpoint",
   title: "Checkpoint now",
   description: "Saves a checkpoint now, in your words; what you leave out keeps its last value. Secrets are removed.",
+  withoutHooks: {
+    description:
+      "Call it when something is decided (rules and limits of the user, too) or finished, when files changed, and on errors (in state).",
+  },
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...ForceCheckpoint,
   run(chat, input) {

@@ -20,7 +20,7 @@ export const monitorSignals = defineTool({
     const { contextTokens: tokens } = input;
     const reported: Readings =
       tokens === undefined ? {} : { contextTokens: { value: tokens, source: "reported", at: runtime.now() } };
-    const fresh = { ...chat.exchangeReadings(session), ...reported };
+    const fresh = { ...chat.exchanges.readings(session), ...reported };
     const { risk } = refresh(runtime, session, fresh);
     const storedReadings = runtime.store.read((sql) => sessions.get(sql, session.id)?.readings ?? {}, {});
     const reasons = risk.reasons.map(formatReason);

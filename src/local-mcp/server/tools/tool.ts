@@ -12,6 +12,8 @@ export interface Tool<Input extends z.ZodType = z.ZodType, Output extends z.ZodT
   readonly name: string;
   readonly title: string;
   readonly description: string;
+  /** [MC26] Clients without hooks alone read these words and see these fields. */
+  readonly withoutHooks?: { readonly description: string; readonly fields?: readonly string[] };
   readonly annotations: {
     readonly readOnlyHint: boolean;
     readonly destructiveHint: boolean;
@@ -39,18 +41,24 @@ export function defineTool<Input extends z.ZodType, Output extends z.ZodType>(to
  * [MC2] Shortens a schema for the tool list, where every word costs each chat tokens. What is
  * omitted is still checked, and a refusal names the limit.
  */
-export function toListed(schema: z.ZodType): StandardSchemaWithJSON {
+export function toListed(schema: z.ZodType, hiddenFields: readonly string[] = []): StandardSchemaWithJSON {
   const standard = schema["~standard"];
   const { input, output } = standard.jsonSchema;
   return {
     "~standard": {
       ...standard,
       jsonSchema: {
-        input: (options) => shorten(input(options), omittedFromInput) as Record<string, unknown>,
+        input: (options) =>
+          shorten(withoutFields(input(options), hiddenFields), omittedFromInput) as Record<string, unknown>,
         output: (options) => shorten(output(options), omittedFromAnswer) as Record<string, unknown>,
       },
     },
   };
+}
+
+function withoutFields(schema: Record<string, unknown>, hidden: readonly string[]): Record<string, unknown> {
+  const kept = Object.entries(schema["properties"] ?? {}).filter(([name]) => !hidden.includes(name));
+  return { ...schema, properties: Object.fromEntries(kept) };
 }
 
 const omittedFromInput: ReadonlySet<string> = new Set(["$schema", "default"]);

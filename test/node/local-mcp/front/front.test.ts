@@ -4,7 +4,7 @@ import { serveStdio } from "@modelcontextprotocol/server/stdio";
 import { Chat } from "#src/local-mcp/server/chat/chat.ts";
 import { initializeResult } from "#src/local-mcp/front/handshake.ts";
 import { lateTeam } from "#src/local-mcp/server/chat/late-team.ts";
-import { createServer } from "#src/local-mcp/server/server.ts";
+import { clientInfoIn, createServer } from "#src/local-mcp/server/server.ts";
 import { version } from "#src/platform/version.ts";
 import { aFrontRig, settled, type FrontRig } from "#harness/machine/front-rig.ts";
 import { aDeadChat } from "#harness/machine/mcp-client.ts";
@@ -232,12 +232,14 @@ async function answerOfWorker(runtime: TempRuntime, params: Record<string, unkno
   const team = lateTeam(runtime, server, () => null);
   const chat = new Chat({ runtime, server, client: null, clientInfo: () => null, team });
   const [client, transport] = InMemoryTransport.createLinkedPair();
-  const handle = serveStdio(() => createServer({ chat, version, afterAnswer: () => {} }), { transport });
+  const initialize = { jsonrpc: "2.0" as const, id: 1, method: "initialize", params };
+  const clientName = clientInfoIn(initialize)?.name ?? null;
+  const handle = serveStdio(() => createServer({ chat, version, clientName, afterAnswer: () => {} }), { transport });
   onTestFinished(() => handle.close());
   return new Promise((resolve) => {
     // oxlint-disable-next-line unicorn/prefer-add-event-listener -- a transport of the SDK is no EventTarget
     client.onmessage = (message: JSONRPCMessage) => resolve("result" in message ? message.result : null);
-    void client.start().then(() => client.send({ jsonrpc: "2.0", id: 1, method: "initialize", params }));
+    void client.start().then(() => client.send(initialize));
   });
 }
 

@@ -36,7 +36,7 @@ async function aServer(runtime: TempRuntime) {
   /** The exit code, when the process would end. */
   const ended = new Promise<number>((resolve) => {
     const exit = (code: number): void => (exits.push(code), resolve(code));
-    serve({ runtime, version: "1", clientPid, front: null, stdin, stdout, exit });
+    serve({ runtime, version: "1", isExtension: false, clientPid, front: null, stdin, stdout, exit });
   });
   const added = signals.flatMap((signal) =>
     process.listeners(signal).flatMap((listener) => (before.get(signal)?.has(listener) ? [] : [{ signal, listener }])),

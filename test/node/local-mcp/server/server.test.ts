@@ -3,10 +3,11 @@ import { instructions } from "#src/local-mcp/front/instructions.ts";
 import { estimateTokens } from "#src/routing/tokens.ts";
 import { add } from "#src/store/notices.ts";
 import { openTeam } from "#src/local-mcp/server/chat/open-team.ts";
-import { rowCount, aDeadClaude, aChat } from "#harness/machine/claude.ts";
+import { rowCount, aDeadClaude, aChat, anotherClaude, aProject, storedSession } from "#harness/machine/claude.ts";
 import {
   aDeadChat,
   connect,
+  desktop,
   eras,
   type Connected,
   type ConnectOptions,
@@ -231,21 +232,88 @@ it("[MC15] each session and each checkpoint is a resource: listed by name, read 
   }
 });
 
-it("[MC15] the prompt brings the brief of the session that is named, else of the newest that died", async () => {
+it("[MC29] the prompt brings the brief of the session that is named, else of the newest that died, and takes nothing", async () => {
   for (const era of eras) {
     const { runtime, claude: dead } = aChat();
     const { client } = await connect(runtime, { era });
-    const prompt = async (args: Record<string, string>): Promise<string> => {
-      const { messages } = await client.getPrompt({ name: "shim_recover", arguments: args });
+    const prompt = async (given?: Record<string, string>): Promise<string> => {
+      const { messages } = await client.getPrompt({ name: "resume", ...(given ? { arguments: given } : {}) });
+      expect(messages.map(({ role }) => role)).toEqual(["user"]);
       const content = messages[0]?.content;
       return content && "text" in content ? content.text : "";
     };
-    expect(await prompt({})).toBe("SHIM knows of no session that died unfinished.");
-    expect(await prompt({ session: "unknown" })).toBe('SHIM knows no session "unknown".');
+    for (const given of [undefined, {}, { session: " " }])
+      await expect(prompt(given), era).rejects.toThrow(/nothing to continue/);
+    await expect(prompt({ session: "unknown" })).rejects.toThrow(/knows no session "unknown"/);
     dead.turn("fix the parser");
+    expect(await prompt({ session: dead.session })).toMatch(/^Continue this work\. Pass ".*is still open.*goal: fix/s);
     dead.kill();
-    expect(await prompt({})).toMatch(/^Continue this work\.\n\nSHIM: an earlier session .*goal: fix the parser/s);
-    expect(await prompt({ session: dead.session })).toContain("goal: fix the parser");
-    expect((await client.listPrompts()).prompts.map(({ name }) => name)).toEqual(["shim_recover"]);
+    const take = `First call shim_check_recovery (of "${dead.session}", take true)`;
+    for (const given of [undefined, {}, { session: dead.session.slice(0, 12) }]) {
+      const text = await prompt(given);
+      expect(text, era).toContain(take);
+      expect(text.split("goal: fix the parser"), era).toHaveLength(2);
+    }
+    expect(storedSession(runtime, dead.session).recovery).toBeNull();
+    const [listed, ...more] = (await client.listPrompts()).prompts;
+    expect([listed?.name, more]).toEqual(["resume", []]);
+    expect(listed?.arguments).toMatchObject([{ name: "session", required: false }]);
+  }
+});
+
+it("[MC29] the prompt prefers a dead session of the chat's project, and refuses a beginning that several ids have", async () => {
+  const runtime = tempRuntime();
+  const dead = aDeadClaude(runtime, "fix the parser");
+  const other = anotherClaude(runtime, dead, { session: `${dead.session.slice(0, 8)}-other`, cwd: aProject() });
+  other.turn("write the lexer");
+  other.kill();
+  const { ask, client } = await connect(runtime);
+  const { project } = storedSession(runtime, dead.session);
+  await ask("shim_session_status", { project });
+  const { messages } = await client.getPrompt({ name: "resume" });
+  expect(JSON.stringify(messages)).toContain("goal: fix the parser");
+  const several = client.getPrompt({ name: "resume", arguments: { session: dead.session.slice(0, 8) } });
+  await expect(several).rejects.toThrow(/matches several sessions/);
+});
+
+it("[MC29] where nothing died, the prompt brings what another chat of the same app has saved", async () => {
+  const { ask, client } = await desktop(tempRuntime());
+  const { output } = await ask("shim_force_checkpoint", { goal: "write the importer" });
+  await ask("shim_check_recovery", { start: true });
+  const { messages } = await client.getPrompt({ name: "resume" });
+  const session = String(output["session"]);
+  expect(JSON.stringify(messages)).toMatch(new RegExp(`Pass .{1,2}${session}.*goal: write the importer`, "s"));
+});
+
+it.each([
+  ["claude-ai", {}, true],
+  ["some other client", {}, true],
+  ["claude-code", {}, false],
+  ["codex-mcp-client", {}, false],
+  ["Visual Studio Code", {}, false],
+  ["claude-ai", { CLAUDE_CODE_SESSION_ID: "s" }, false],
+])("[MC26] whether the texts lead %s with %o to save in each turn: %s", async (name, env, isLed) => {
+  const runtime = tempRuntime({ env });
+  for (const era of eras) {
+    const { client } = await connect(runtime, { era, name, isWithoutHooks: true });
+    const { tools } = await client.listTools();
+    const input = (tool: string): object => tools.find((one) => one.name === tool)?.inputSchema.properties ?? {};
+    expect("user" in input("shim_auto_checkpoint"), era).toBe(isLed);
+    expect("start" in input("shim_check_recovery"), era).toBe(isLed);
+    expect(
+      tools.some(({ description }) => /in each of your turns/.test(description ?? "")),
+      era,
+    ).toBe(isLed);
+    expect(/In each turn: shim_auto_checkpoint/.test(client.getInstructions() ?? ""), era).toBe(isLed);
+  }
+});
+
+it("[MC26] [MC2] [TE30] what leads a model to save has its bounds: six tools under 2,800 tokens, instructions under 250", async () => {
+  const { client } = await desktop(tempRuntime());
+  const listed = JSON.stringify(await client.listTools());
+  expect(estimateTokens(listed, "claude-opus-5-5")).toBeLessThan(2_800);
+  for (const isTeam of [false, true]) {
+    const text = instructions(tempRuntime(), isTeam, "claude-ai");
+    expect(estimateTokens(text, "claude-opus-5-5"), text).toBeLessThan(250);
   }
 });

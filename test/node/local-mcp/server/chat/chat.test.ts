@@ -117,6 +117,18 @@ it("[MC5] without hooks the first answer of the process has the brief of a sessi
   expect(storedSession(runtime, dead).recoveryBy).not.toBe(first.output["session"]);
 });
 
+it("[MC5] each session of one process is offered another dead one, once; a call that names a foreign session is not", async () => {
+  const runtime = tempRuntime();
+  const dead = await aDeadChat(runtime);
+  await aDeadChat(runtime, "an older one");
+  const { call } = await desktop(runtime);
+  expect((await call("shim_session_status", { session: dead })).text).not.toContain("goal:");
+  expect((await call("shim_session_status", { project: aProject() })).text).toContain("goal: an older one");
+  const second = { project: aProject() };
+  expect((await call("shim_auto_checkpoint", { ...second, doing: "x" })).text).toContain("goal: write the importer");
+  expect((await call("shim_session_status", second)).text).not.toContain("goal:");
+});
+
 it("[MC5] where hooks have seen the start of the session, the tools offer nothing by themselves", async () => {
   const runtime = tempRuntime();
   const claude = anotherClaude(runtime, aDeadClaude(runtime), { pid: 400, session: "next-session" });
