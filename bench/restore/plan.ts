@@ -1,6 +1,7 @@
 import type { ModelRequest, Step } from "../../test/harness/claude/scripted-model.ts";
 import type { Fact } from "./facts.ts";
-import type { Answers } from "./stream-chat.ts";
+import type { OtherClientName } from "./other-clients.ts";
+import type { Answers } from "./client-chat.ts";
 
 /** A step whose text or input is known only when the request is there, such as the path of a plan. */
 export type PlannedStep = Step | ((request: ModelRequest) => Step);
@@ -20,8 +21,8 @@ export type Part =
   /** The process dies or is closed, and the user opens the session again. */
   | { readonly do: "restart"; readonly isKilled: boolean; readonly flag: "--resume" | "--continue" };
 
-/** Claude Code without a screen and with one, or Codex. */
-export type Driver = "stream" | "terminal" | "codex";
+/** Claude Code without a screen and with one, or another client. */
+export type Driver = "stream" | "terminal" | OtherClientName;
 
 export type EndsBy =
   | "kill client"

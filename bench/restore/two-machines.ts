@@ -7,7 +7,8 @@ import { SyncRig, type Machine } from "../sync-rig.ts";
 import { RestoreRig } from "./restore-rig.ts";
 import { briefIn, toolResultIn } from "./brief-in.ts";
 import { ChatProcess } from "./chat-process.ts";
-import { inCodex } from "./codex-steps.ts";
+import { inClient } from "./client-steps.ts";
+import { isOtherClient, otherClients } from "./other-clients.ts";
 import type { Driver, SessionPlan } from "./plan.ts";
 import { shimTool } from "./story.ts";
 
@@ -61,7 +62,8 @@ export async function playOnTwoMachines(
 /** What the tool answers when a chat takes the session that a hook has only named. */
 export async function takenOver(rig: RestoreRig, session: string, driver: Driver = "stream"): Promise<string> {
   const steps = [shimTool("shim_check_recovery", { of: session, take: true }), { text: "I have it." }];
-  const known = driver === "codex" ? steps.map((step) => inCodex(step, rig.project)) : steps;
+  const tools = isOtherClient(driver) ? otherClients[driver].tools(rig.project) : null;
+  const known = tools ? steps.map((step) => inClient(step, tools)) : steps;
   const model = await startScriptedModel({ threads: [{ steps: known }] });
   const chat = new ChatProcess({ rig, modelUrl: model.url, driver, env: {} });
   await chat.turn("hello");

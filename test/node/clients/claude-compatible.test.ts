@@ -80,6 +80,16 @@ it("[CA1] [CA3] CodeBuddy Code and Devin CLI, as documented", () => {
   expect(devin.adapter.normalise("Stop", {}, {})).toBeNull();
 });
 
+it("[CA41] the end of a session that Qwen Code never began leaves no session", () => {
+  const chat = new RecordedClient(tempRuntime(), "qwen");
+  const end = { cwd: "/p", reason: "prompt_input_exit" };
+  chat.report("SessionEnd", { ...end, session_id: "never-begun", transcript_path: "" });
+  expect(chat.session("never-begun")).toBeNull();
+  chat.send("SessionStart", { ...own, session_id: "begun" });
+  chat.report("SessionEnd", { ...end, session_id: "begun", transcript_path: "/t/begun.jsonl" });
+  expect(chat.session("begun")).toMatchObject({ endedAt: expect.any(Number) });
+});
+
 it("[CA19] a headless run of Qwen Code that is gone after its turn was closed; one in the middle of a call was killed", () => {
   const runtime = tempRuntime();
   const start = (pid: number, id: string): RecordedClient => {
