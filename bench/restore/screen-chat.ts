@@ -69,6 +69,7 @@ export class ScreenChat implements ClientChat {
 
   async send(prompt: string): Promise<void> {
     await untilFound(() => this.#screen().includes(this.#promptSign), "the prompt of the client");
+    await screenAtRest(() => this.#screen());
     this.#child.stdin?.write(`\u001B[200~${prompt}\u001B[201~`);
     await screenAtRest(() => this.#screen());
     await pause(pastePauseMs);
@@ -76,7 +77,7 @@ export class ScreenChat implements ClientChat {
   }
 
   async finish(): Promise<void> {
-    this.#child.kill("SIGKILL");
+    await this.send("/quit");
     await this.#exit;
   }
 

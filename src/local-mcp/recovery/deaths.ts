@@ -43,12 +43,15 @@ function endOf(sql: Sql, session: sessions.Session): string | null {
   return closing ?? session.detachReason;
 }
 
-/** [CA19] Where no event says that a chat was closed, the end of its last turn does. */
+/** Reasons of an MCP process that was ended by a client which was alive. */
+const orderlyReasons: ReadonlySet<string | null> = new Set(["stdin_end", "sigterm"]);
+
+/** [CA19] [CA43] Where no event says that a chat was closed, the end of its last turn does. */
 function silentEnd(sql: Sql, { id, client, detachReason }: sessions.Session): string | null {
   if (!adapterOf(client)?.endsSilently || (detachReason !== null && isClosed({ detachReason }))) return null;
   const [last] = journal.newest(sql, id, ["prompt", "tool_start", "tool_end", "tool_error", "turn_end", "failure"], 1);
   const state = last?.entry.kind === "turn_end" ? currentState(sql, id) : null;
-  return state && closedReason(hasOpenWork(state));
+  return state && closedReason(hasOpenWork(state) && !orderlyReasons.has(detachReason));
 }
 
 /** [RE61] Runs before the session lives in another process, which hides its earlier death. */

@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { RecordedClient } from "#harness/clients/recorded-client.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
@@ -105,4 +106,26 @@ it("[CA19] a headless run of Qwen Code that is gone after its turn was closed; o
   start(2_003, "next");
   expect(done.session("done")).toMatchObject({ detachReason: "closed" });
   expect(killed.session("killed")).toMatchObject({ detachReason: null, recovery: "offered" });
+});
+
+it("[CA43] a chat whose user ended it in order, with a question open, is offered after one that was killed", () => {
+  const runtime = tempRuntime();
+  const turn = (pid: number, id: string, last: string): void => {
+    const chat = new RecordedClient(runtime, "qwen", pid);
+    for (const name of ["SessionStart", "UserPromptSubmit"]) chat.send(name, { ...own, session_id: id });
+    chat.send("Stop", { ...own, session_id: id, last_assistant_message: last });
+  };
+  const quit = (id: string, reason: string): void =>
+    runtime.store.write((sql) => sessions.detach(sql, runtime.now(), id, reason));
+  turn(2_001, "killed", "Shall I do the tests now?");
+  quit("killed", "client_gone");
+  runtime.clock.now += 1_000;
+  turn(2_002, "ended", "Shall I do the tests now?");
+  quit("ended", "stdin_end");
+  for (const pid of [2_001, 2_002]) runtime.processes.kill(pid);
+  const next = new RecordedClient(runtime, "qwen", 2_003);
+  const answer = JSON.stringify(next.send("SessionStart", { ...own, session_id: "next" }));
+  expect(answer).toContain("(killed) died");
+  expect(next.session("ended")).toMatchObject({ detachReason: "closed" });
+  expect(next.session("killed")).toMatchObject({ detachReason: "closed_open", recovery: "offered" });
 });
