@@ -23,7 +23,7 @@ export function recordDeath(
   detachReason: string | null = null,
 ): boolean {
   const session = sessions.get(sql, sessionId);
-  if (!session || !isDead(session, processes, now())) return false;
+  if (!session || !isDead(session, processes, now()) || endsInOrder(sql, session)) return false;
   if (!sessions.markDead(sql, sessionId) || !hasContent(sql, sessionId)) return false;
   const { lastSeenAt: at, savedAt, readings } = session;
   const endedSession = { ...session, detachReason: endOf(sql, session) ?? detachReason };
@@ -46,12 +46,23 @@ function endOf(sql: Sql, session: sessions.Session): string | null {
 /** Reasons of an MCP process that was ended by a client which was alive. */
 const orderlyReasons: ReadonlySet<string | null> = new Set(["stdin_end", "sigterm"]);
 
-/** [CA19] [CA43] Where no event says that a chat was closed, the end of its last turn does. */
+/** [CA43] Its MCP process has seen what the client does not report. */
+function endsInOrder(sql: Sql, { id, client, detachReason, lastSeenAt }: sessions.Session): boolean {
+  if (!adapterOf(client)?.endsSilently || !orderlyReasons.has(detachReason) || !isAfterTurn(sql, id)) return false;
+  sessions.end(sql, lastSeenAt, id, "quit");
+  return true;
+}
+
+function isAfterTurn(sql: Sql, id: string): boolean {
+  const [last] = journal.newest(sql, id, ["prompt", "tool_start", "tool_end", "tool_error", "turn_end", "failure"], 1);
+  return last?.entry.kind === "turn_end";
+}
+
+/** [CA19] Where no event says that a chat was closed, the end of its last turn does. */
 function silentEnd(sql: Sql, { id, client, detachReason }: sessions.Session): string | null {
   if (!adapterOf(client)?.endsSilently || (detachReason !== null && isClosed({ detachReason }))) return null;
-  const [last] = journal.newest(sql, id, ["prompt", "tool_start", "tool_end", "tool_error", "turn_end", "failure"], 1);
-  const state = last?.entry.kind === "turn_end" ? currentState(sql, id) : null;
-  return state && closedReason(hasOpenWork(state) && !orderlyReasons.has(detachReason));
+  const state = isAfterTurn(sql, id) ? currentState(sql, id) : null;
+  return state && closedReason(hasOpenWork(state));
 }
 
 /** [RE61] Runs before the session lives in another process, which hides its earlier death. */

@@ -108,7 +108,7 @@ it("[CA19] a headless run of Qwen Code that is gone after its turn was closed; o
   expect(killed.session("killed")).toMatchObject({ detachReason: null, recovery: "offered" });
 });
 
-it("[CA43] a chat whose user ended it in order, with a question open, is offered after one that was killed", () => {
+it("[CA43] a chat of a client without an event of its end is over when its MCP process saw the client end it after a turn", () => {
   const runtime = tempRuntime();
   const turn = (pid: number, id: string, last: string): void => {
     const chat = new RecordedClient(runtime, "qwen", pid);
@@ -126,6 +126,6 @@ it("[CA43] a chat whose user ended it in order, with a question open, is offered
   const next = new RecordedClient(runtime, "qwen", 2_003);
   const answer = JSON.stringify(next.send("SessionStart", { ...own, session_id: "next" }));
   expect(answer).toContain("(killed) died");
-  expect(next.session("ended")).toMatchObject({ detachReason: "closed" });
+  expect(next.session("ended")).toMatchObject({ endedAt: expect.any(Number), recovery: null });
   expect(next.session("killed")).toMatchObject({ detachReason: "closed_open", recovery: "offered" });
 });
