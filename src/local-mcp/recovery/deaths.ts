@@ -24,8 +24,20 @@ export function recordDeath(
 ): boolean {
   const session = sessions.get(sql, sessionId);
   if (!session || !isDead(session, processes, now()) || endsInOrder(sql, session)) return false;
-  if (!sessions.markDead(sql, sessionId) || !hasContent(sql, sessionId)) return false;
-  const { lastSeenAt: at, savedAt, readings } = session;
+  return (
+    sessions.markDead(sql, sessionId) &&
+    hasContent(sql, sessionId) &&
+    recordCrash(sql, processes, session, detachReason)
+  );
+}
+
+function recordCrash(
+  sql: Sql,
+  processes: Runtime["processes"],
+  session: sessions.Session,
+  detachReason: string | null,
+): boolean {
+  const { id: sessionId, lastSeenAt: at, savedAt, readings } = session;
   const endedSession = { ...session, detachReason: endOf(sql, session) ?? detachReason };
   const { cause, causeDetail: detail } = causeOf(sql, endedSession, processes);
   const checkpointAgeMs = savedAt === null ? null : Math.max(0, at - savedAt);
