@@ -6,6 +6,7 @@ const suites = {
   fleet: () => import("./fleet-main.ts"),
   page: () => import("./page-main.ts"),
   restore: () => import("./restore-main.ts"),
+  hooks: () => import("./hooks-main.ts"),
   story: () => import("./story-main.ts"),
   proof: () => import("./proof-main.ts"),
 } as const;

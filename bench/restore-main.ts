@@ -3,17 +3,17 @@ import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { median } from "simple-statistics";
 import { CLAUDE_VERSION } from "../scripts/install-claude.ts";
-import { codexClient } from "../scripts/install-clients.ts";
 import { version } from "../src/platform/version.ts";
 import { hookTimes } from "./restore/codex-chat.ts";
 import { RestoreRig } from "./restore/restore-rig.ts";
-import { inCodexChat, inDesktopChats, kindNames, makeSession, sessionsOfRound } from "./restore/kinds.ts";
+import { inDesktopChats, inOtherClient, kindNames, makeSession, sessionsOfRound } from "./restore/kinds.ts";
 import { measureAll } from "./restore/measure.ts";
+import { isOtherClient, otherClientNames, otherClients } from "./restore/other-clients.ts";
 import { halves, type Half } from "./restore/phrasings/bank.ts";
 import type { SessionPlan } from "./restore/plan.ts";
 import { failures, summarize, tableOfFacts, tableOfKinds, tableOfTargets } from "./restore/report.ts";
 
-const usage = `npm run bench -- restore [--seed N] [--sessions N] [--only NAME]... [--phrasings ${halves.join("|")}] [--keep DIR] [--jobs N] [--client claude-code|codex|desktop]
+const usage = `npm run bench -- restore [--seed N] [--sessions N] [--only NAME]... [--phrasings ${halves.join("|")}] [--keep DIR] [--jobs N] [--client claude-code|${otherClientNames.join("|")}|desktop]
 kinds: ${kindNames.join(", ")}`;
 const { values } = parseArgs({
   options: {
@@ -33,29 +33,29 @@ if (values.help) {
 }
 const half = halves.find((name): name is Half => name === values.phrasings);
 const [seed, count, jobs] = [values.seed, values.sessions, values.jobs].map(Number) as [number, number, number];
-const clients: Readonly<Record<string, string>> = {
-  "claude-code": `Claude Code ${CLAUDE_VERSION}`,
-  codex: `Codex ${codexClient.version}`,
-  desktop: "a scripted Claude Desktop",
-};
-const client = clients[values.client];
+const other = isOtherClient(values.client) ? values.client : null;
+const isDesktop = values.client === "desktop";
 if (
   half === undefined ||
-  client === undefined ||
+  (other === null && !isDesktop && values.client !== "claude-code") ||
   ![seed, count, jobs].every((value) => Number.isInteger(value) && value >= 0)
 ) {
   console.error(usage);
   process.exit(2);
 }
 
+const realClient = other
+  ? `${otherClients[other].title} ${otherClients[other].pinned.version}`
+  : `Claude Code ${CLAUDE_VERSION}`;
+const client = isDesktop ? "a scripted Claude Desktop" : realClient;
 process.once("exit", () => RestoreRig.removeAll());
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
 const about = `seed ${seed}, phrasings ${half}, ${client}, SHIM ${version}, node ${process.version}`;
 console.error(about);
 const made = Array.from({ length: count }, (_, index) => makeSession(seed, index, half));
 const plansOf = (plan: SessionPlan): SessionPlan[] => {
-  if (values.client === "desktop") return inDesktopChats(plan);
-  return values.client === "codex" ? [inCodexChat(plan) ?? []].flat() : [plan];
+  if (isDesktop) return inDesktopChats(plan);
+  return other ? [inOtherClient(plan, other) ?? []].flat() : [plan];
 };
 const plans = made.flatMap(plansOf);
 const chosen = plans.filter(({ name }) => values.only.length === 0 || values.only.some((part) => name.includes(part)));

@@ -1,3 +1,4 @@
+import { parseObject } from "../../src/shared/json-fields.ts";
 import type { ScriptedModel } from "../../test/harness/claude/scripted-model.ts";
 
 const hookContext = /(?:SessionStart|UserPromptSubmit)(?::\w+)? hook additional context: /;
@@ -5,17 +6,15 @@ const hookContext = /(?:SessionStart|UserPromptSubmit)(?::\w+)? hook additional 
 const clientText =
   /\n+# Environment\n|\n<\/?system-reminder>|\n+(?:\w+)(?::\w+)? hook (?:additional context|success): /;
 
+/** SHIM's words in a message of another client, up to the mark with which the client ends what a hook gave. */
+const ownWords = /(?<=^|\n|>)SHIM(?: notice)?: [^]*?(?=<\/hook_context>|<\/qwen:session-start-context>|$)/;
+
 /** What hooks of SHIM put into the context of the chat's first request; "" where there was nothing. */
 export function briefIn(model: ScriptedModel): string {
   const request = model.requests.find(({ kind }) => kind === "loop");
-  // Codex makes each a message of its own.
-  const own = request?.messages.filter(({ role, text }) => role === "developer" && text.startsWith("SHIM")) ?? [];
-  if (own.length > 0)
-    return own
-      .map(({ text }) => text)
-      .join("\n")
-      .trim();
   const contexts = (request?.messages ?? []).flatMap(({ text }) => text.split(hookContext).slice(1));
+  if (contexts.length === 0)
+    return (request?.messages ?? []).flatMap(({ text }) => ownWords.exec(text)?.[0].trim() ?? []).join("\n");
   const briefs = contexts.map((text) => text.split(clientText)[0] ?? "").filter((text) => /\bSHIM\b/.test(text));
   const brief = briefs.join("\n").trim();
   if (brief.includes("You have been invoked in the following environment")) throw new Error("the brief has no end");
@@ -33,11 +32,11 @@ export function toolResultIn(model: ScriptedModel): string {
   const request = model.requests.findLast(({ kind }) => kind === "loop");
   const text = request?.messages.findLast(({ role }) => role === "user" || role === "tool")?.text ?? "";
   const answer = text.replace(/^Wall time: [^\n]*\nOutput:\n/, "");
-  return longestTextIn(answer) ?? answer;
+  const texts = [answer, ...answer.split("\n")].flatMap((line) => textsIn(parseObject(line)));
+  return texts.toSorted((a, b) => b.length - a.length)[0] ?? answer;
 }
 
-function longestTextIn(json: string): string | null {
-  if (!json.startsWith("{")) return null;
-  const texts = Object.values(JSON.parse(json) as object).filter((value) => typeof value === "string");
-  return texts.toSorted((a, b) => b.length - a.length)[0] ?? null;
+function textsIn(value: unknown): string[] {
+  if (typeof value === "string") return [value];
+  return typeof value === "object" && value !== null ? Object.values(value).flatMap(textsIn) : [];
 }

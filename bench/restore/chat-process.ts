@@ -1,9 +1,10 @@
 import { join } from "node:path";
-import { CodexChat } from "./codex-chat.ts";
 import { childrenOf, untilFound } from "../../test/harness/claude/claude-code.ts";
 import { RestoreRig, kill } from "./restore-rig.ts";
 import type { Driver, EndsBy } from "./plan.ts";
-import { StreamChat, type Answers } from "./stream-chat.ts";
+import type { Answers, ClientChat } from "./client-chat.ts";
+import { isOtherClient, otherClients } from "./other-clients.ts";
+import { StreamChat } from "./stream-chat.ts";
 import { TerminalChat } from "./terminal-chat.ts";
 
 const plugin = join(import.meta.dirname, "..", "..", "plugin");
@@ -17,16 +18,16 @@ export interface ProcessOptions {
   readonly args?: readonly string[];
 }
 
-/** One process of Claude Code with SHIM's plugin, with or without a screen, or of Codex with SHIM set up. */
+/** One process of Claude Code with SHIM's plugin, with or without a screen, or of another client with SHIM set up. */
 export class ChatProcess {
   readonly #rig: RestoreRig;
-  readonly #chat: StreamChat | TerminalChat | CodexChat;
+  readonly #chat: ClientChat;
 
   constructor({ rig, modelUrl, driver, env, args = [] }: ProcessOptions) {
     this.#rig = rig;
-    if (driver === "codex") {
+    if (isOtherClient(driver)) {
       const [, resumed = null] = args;
-      this.#chat = new CodexChat({ home: rig.home, cwd: rig.project, modelUrl, resumed });
+      this.#chat = otherClients[driver].start({ ...rig.folders, cwd: rig.project, modelUrl, resumed });
       return;
     }
     const options = {
@@ -44,15 +45,15 @@ export class ChatProcess {
   }
 
   get session(): string | null {
-    return this.#chat instanceof TerminalChat ? null : this.#chat.session;
+    return this.#chat.session;
   }
 
   turn(prompt: string, answers?: Answers): Promise<void> {
     return this.#chat.turn(prompt, answers);
   }
 
-  async send(prompt: string): Promise<void> {
-    await this.#chat.send(prompt);
+  send(prompt: string): Promise<void> {
+    return this.#chat.send(prompt);
   }
 
   async clear(): Promise<void> {
@@ -66,7 +67,7 @@ export class ChatProcess {
 
   /** Ends the process in the given way, and waits until all that belongs to it is gone but for tools that run on. */
   async end(by: EndsBy): Promise<void> {
-    const client = this.#chat instanceof TerminalChat ? await this.#chat.clientPid() : this.#chat.pid;
+    const client = await this.#chat.clientPid();
     const below = descendants(client);
     if (by === "closed terminal" && this.#chat instanceof TerminalChat) this.#chat.closeTerminal();
     else if (by === "SIGTERM") kill(client, "SIGTERM");

@@ -3,6 +3,7 @@ import type { Fact } from "./facts.ts";
 import * as client from "./kinds-client.ts";
 import * as talk from "./kinds-talk.ts";
 import type { Half } from "./phrasings/bank.ts";
+import type { OtherClientName } from "./other-clients.ts";
 import { habits, type AfterDeath, type EndsBy, type EndsIn, type SessionPlan } from "./plan.ts";
 import { Random } from "./random.ts";
 import { Story } from "./story.ts";
@@ -83,8 +84,7 @@ function kindAt(index: number): Kind {
   return round[index % round.length] ?? fail(`no kind ${index}`);
 }
 
-/** An application's chat that ends between two turns ends as an orderly one does, so only a kill is judged there. */
-/** What Codex has no like of, or no command for from outside. */
+/** What the other clients have no like of, or no command for from outside. */
 const claudeCodeOnly: ReadonlySet<string> = new Set([
   "one compaction",
   "two compactions",
@@ -98,9 +98,9 @@ const claudeCodeOnly: ReadonlySet<string> = new Set([
   "to-dos",
 ]);
 
-/** The same session in Codex; null for a kind that it cannot have. */
-export function inCodexChat(plan: SessionPlan): SessionPlan | null {
-  return claudeCodeOnly.has(plan.kind) ? null : { ...plan, driver: "codex" };
+/** The same session in another client; null for a kind that it cannot have. */
+export function inOtherClient(plan: SessionPlan, driver: OtherClientName): SessionPlan | null {
+  return claudeCodeOnly.has(plan.kind) ? null : { ...plan, driver };
 }
 
 /** Kinds that a chat of Claude Desktop cannot have either; it has no transcript, and its model saves by tool in all of them. */
@@ -113,6 +113,7 @@ export function inDesktopChats(plan: SessionPlan): SessionPlan[] {
   return habits.map((habit) => Object.assign({}, plan, { habit, name: `${name}, ${habit}`, kind: habit }));
 }
 
+/** An application's chat that ends between two turns ends as an orderly one does, so only a kill is judged there. */
 function someEnd(random: Random): { readonly endsBy: EndsBy; readonly endsIn: EndsIn } {
   const endsIn = random.pick<EndsIn>(["idle", "tool", "tool", "answer"]);
   const kills: EndsBy[] = ["kill client", "kill client and MCP process", "power lost"];

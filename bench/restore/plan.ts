@@ -1,7 +1,8 @@
 import type { ModelRequest, Step } from "../../test/harness/claude/scripted-model.ts";
 import type { Fact } from "./facts.ts";
 import type { Phrase } from "./phrasings/bank.ts";
-import type { Answers } from "./stream-chat.ts";
+import type { OtherClientName } from "./other-clients.ts";
+import type { Answers } from "./client-chat.ts";
 
 /** A step whose text or input is known only when the request is there, such as the path of a plan. */
 export type PlannedStep = Step | ((request: ModelRequest) => Step);
@@ -32,8 +33,8 @@ export type Part =
 export const habits = ["diligent", "typical", "forgetful"] as const;
 export type Habit = (typeof habits)[number];
 
-/** Claude Code without a screen and with one, or Codex. */
-export type Driver = "stream" | "terminal" | "codex";
+/** Claude Code without a screen and with one, or another client. */
+export type Driver = "stream" | "terminal" | OtherClientName;
 
 export type EndsBy =
   | "kill client"

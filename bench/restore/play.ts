@@ -8,12 +8,12 @@ import {
   type Step,
   type Thread,
 } from "../../test/harness/claude/scripted-model.ts";
-import { setUpCodex, usualShimHome } from "../../test/harness/clients/codex-rig.ts";
 import { RestoreRig, git } from "./restore-rig.ts";
 import { briefIn, sessionInHint } from "./brief-in.ts";
 import { scoreIn, storedScore } from "./brief-score.ts";
 import { ChatProcess } from "./chat-process.ts";
-import { inCodex } from "./codex-steps.ts";
+import { inClient } from "./client-steps.ts";
+import { isOtherClient, otherClients } from "./other-clients.ts";
 import {
   projectSlot,
   type AfterDeath,
@@ -41,9 +41,10 @@ export async function play(plan: SessionPlan): Promise<Played> {
     const brief = await playOnTwoMachines(plan, (rig, beforeDeath) => runToDeath(plan, rig, beforeDeath));
     return { brief, score: scoreIn(brief) };
   }
-  const rig = RestoreRig.make(plan.files, plan.driver === "codex" ? usualShimHome : undefined);
-  if (plan.driver === "codex") setUpCodex(rig.home, rig.project);
+  const client = isOtherClient(plan.driver) ? otherClients[plan.driver] : null;
+  const rig = RestoreRig.make(plan.files, client?.shimHome);
   try {
+    client?.setUp(rig);
     const session = await runToDeath(plan, rig);
     for (const one of plan.after) afterDeath(rig, one);
     const model = await startScriptedModel({ threads: [{ steps: [{ text: "Hello." }] }] });
@@ -69,6 +70,7 @@ async function runToDeath(plan: SessionPlan, rig: RestoreRig, beforeDeath?: Befo
   const other = plan.other && (await otherChat(plan.other.chat, rig, plan.driver));
   try {
     const chat = await converse(plan, rig, model);
+    if (isOtherClient(plan.driver)) checkSteps(plan.main, model);
     if (plan.other?.fate === "finished") await other?.process.finish();
     await bringToEnd(plan.endsIn, chat, model, rig);
     await beforeDeath?.(chat.session);
@@ -78,6 +80,13 @@ async function runToDeath(plan: SessionPlan, rig: RestoreRig, beforeDeath?: Befo
     await model.close();
     await other?.model.close();
   }
+}
+
+/** A request of the client's own that offers tools would take a step of the script, and shift all that follow. */
+function checkSteps({ parts }: Chat, model: ScriptedModel): void {
+  const steps = parts.flatMap((part) => (part.do === "turn" ? part.turn.steps : [])).length;
+  const asked = model.requests.filter(({ kind }) => kind === "loop").length;
+  if (asked !== steps) throw new Error(`the client made ${asked} requests for a script of ${steps} steps`);
 }
 
 const lastSteps: Record<EndsIn, readonly Step[]> = {
@@ -110,7 +119,7 @@ async function converse(plan: SessionPlan, rig: RestoreRig, model: ScriptedModel
 }
 
 async function otherChat(chat: Chat, rig: RestoreRig, planned: Driver) {
-  const driver = planned === "codex" ? planned : "stream";
+  const driver = isOtherClient(planned) ? planned : "stream";
   const model = await modelOf(chat, rig, driver, []);
   const process = new ChatProcess({ rig, modelUrl: model.url, driver, env: {} });
   for (const part of chat.parts) if (part.do === "turn") await process.turn(part.turn.prompt);
@@ -119,10 +128,10 @@ async function otherChat(chat: Chat, rig: RestoreRig, planned: Driver) {
 
 function modelOf(chat: Chat, rig: RestoreRig, driver: Driver, last: readonly Step[]): Promise<ScriptedModel> {
   const steps = chat.parts.flatMap((part) => (part.do === "turn" ? part.turn.steps : []));
-  const inClient = (step: Step): Step =>
-    driver === "codex" ? inCodex(inProject(step, rig), rig.project) : inProject(step, rig);
+  const tools = isOtherClient(driver) ? otherClients[driver].tools(rig.project) : null;
+  const inOwnWords = (step: Step): Step => (tools ? inClient(inProject(step, rig), tools) : inProject(step, rig));
   const resolve = (step: PlannedStep) =>
-    typeof step === "function" ? (request: ModelRequest) => inClient(step(request)) : inClient(step);
+    typeof step === "function" ? (request: ModelRequest) => inOwnWords(step(request)) : inOwnWords(step);
   const subagents: Thread[] = chat.subagents.map(({ match, steps }) => ({ match, steps: steps.map(resolve) }));
   return startScriptedModel({
     threads: [...subagents, { steps: [...steps, ...last].map(resolve) }],
@@ -146,6 +155,6 @@ export function afterDeath(rig: RestoreRig, one: AfterDeath): void {
 }
 
 function loseTranscripts({ home }: RestoreRig): void {
-  for (const folder of [join(home, ".claude", "projects"), join(home, ".codex", "sessions")])
-    rmSync(folder, { recursive: true, force: true });
+  const folders = [".claude/projects", ...Object.values(otherClients).flatMap(({ conversations }) => conversations)];
+  for (const folder of folders) rmSync(join(home, folder), { recursive: true, force: true });
 }

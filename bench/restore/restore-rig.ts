@@ -60,6 +60,10 @@ export class RestoreRig {
     return rig;
   }
 
+  get folders(): { readonly home: string; readonly shimHome: string } {
+    return { home: this.home, shimHome: this.shimHome };
+  }
+
   makeProject(files: Readonly<Record<string, string>>): void {
     mkdirSync(this.project);
     git(this.project, "init", "-q", "-b", "main");

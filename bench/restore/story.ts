@@ -4,7 +4,7 @@ import { fileAt, Files } from "./files.ts";
 import { type Half, Phrases } from "./phrasings/bank.ts";
 import type { Chat, Part, PlannedStep, SubagentThread } from "./plan.ts";
 import { Random } from "./random.ts";
-import type { Answers } from "./stream-chat.ts";
+import type { Answers } from "./client-chat.ts";
 
 export interface TurnParts {
   readonly say: readonly string[];

@@ -2,6 +2,7 @@ import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { createInterface } from "node:readline";
 import { claudeBinary } from "../../scripts/install-claude.ts";
 import { cleanEnv } from "../../test/harness/claude/claude-code.ts";
+import type { Answers, ClientChat } from "./client-chat.ts";
 
 export interface ChatOptions {
   readonly home: string;
@@ -11,16 +12,13 @@ export interface ChatOptions {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** What the user answers in a dialog, by question. */
-export type Answers = Readonly<Record<string, string>>;
-
 const turnTimeoutMs = 90_000;
 
 /**
  * Claude Code as the Agent SDK runs it: one process, user turns over stdin, dialogs answered over the control protocol.
  * Each prompt, tool and hook is the one that a terminal would have had; only the screen is missing.
  */
-export class StreamChat {
+export class StreamChat implements ClientChat {
   readonly #child: ChildProcessWithoutNullStreams;
   readonly #exit: Promise<void>;
   #results = 0;
@@ -43,8 +41,8 @@ export class StreamChat {
     });
   }
 
-  get pid(): number {
-    return this.#child.pid ?? 0;
+  clientPid(): Promise<number> {
+    return Promise.resolve(this.#child.pid ?? 0);
   }
 
   /** As the client names it; null before the first event. */
@@ -55,14 +53,14 @@ export class StreamChat {
   /** Sends a prompt. @returns when the turn has ended */
   async turn(prompt: string, answers: Answers = {}): Promise<void> {
     const ended = this.#nextResult();
-    this.send(prompt, answers);
+    await this.send(prompt, answers);
     await ended;
   }
 
-  /** Sends a prompt without waiting for the end of its turn. */
-  send(prompt: string, answers: Answers = {}): void {
+  send(prompt: string, answers: Answers = {}): Promise<void> {
     this.#answers = answers;
     this.#write({ type: "user", message: { role: "user", content: [{ type: "text", text: prompt }] } });
+    return Promise.resolve();
   }
 
   /** Ends the chat as an application does that closes it. */

@@ -1,14 +1,16 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { startTerminal, untilFound, type Terminal } from "../../test/harness/claude/claude-code.ts";
+import type { ClientChat } from "./client-chat.ts";
+import { screenAtRest } from "./screen-rest.ts";
 import type { ChatOptions } from "./stream-chat.ts";
 
 type Mark = "stop" | "clear";
 
-const restMs = 600;
-
 /** Claude Code with its full screen. The ends of its turns are seen by a Stop hook of the bench's own. */
-export class TerminalChat {
+export class TerminalChat implements ClientChat {
+  /** Only the screen knows it. */
+  readonly session = null;
   readonly #terminal: Terminal;
   readonly #marks: string;
 
@@ -38,7 +40,7 @@ export class TerminalChat {
     const before = this.#count("stop");
     await this.send(prompt);
     await this.#marked("stop", before + 1, prompt);
-    await this.#screenAtRest();
+    await screenAtRest(() => this.#terminal.screen());
   }
 
   /** Sends it as one line: the terminal types lines, and a list would not be shown as it was typed. */
@@ -49,7 +51,7 @@ export class TerminalChat {
   async clear(): Promise<void> {
     await this.send("/clear");
     await this.#marked("clear", 1, "/clear");
-    await this.#screenAtRest();
+    await screenAtRest(() => this.#terminal.screen());
   }
 
   /** Closes the window: the client gets a hangup. */
@@ -64,17 +66,6 @@ export class TerminalChat {
 
   async waitForExit(): Promise<void> {
     await this.#terminal.waitForExit();
-  }
-
-  /** A client at work paints; the mark of the bench's own hook says nothing about the other hooks of the event. */
-  async #screenAtRest(): Promise<void> {
-    let [last, since] = ["", performance.now()];
-    const isAtRest = (): boolean => {
-      const now = this.#terminal.screen();
-      if (now !== last) [last, since] = [now, performance.now()];
-      return performance.now() - since > restMs;
-    };
-    await untilFound(() => isAtRest() || null, "a screen at rest");
   }
 
   async #marked(what: Mark, count: number, prompt: string): Promise<void> {

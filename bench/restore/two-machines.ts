@@ -2,18 +2,20 @@ import { mkdtempSync, realpathSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { startScriptedModel } from "../../test/harness/claude/scripted-model.ts";
+import { startScriptedModel, type ModelRequest, type Step } from "../../test/harness/claude/scripted-model.ts";
 import { SyncRig, type Machine } from "../sync-rig.ts";
 import { RestoreRig } from "./restore-rig.ts";
 import { briefIn, toolResultIn } from "./brief-in.ts";
 import { ChatProcess } from "./chat-process.ts";
-import { inCodex } from "./codex-steps.ts";
+import { inClient } from "./client-steps.ts";
+import { isOtherClient, otherClients } from "./other-clients.ts";
 import type { Driver, SessionPlan } from "./plan.ts";
 import { shimTool } from "./story.ts";
 
 /** How long nothing new has to arrive before the sync counts as up to date. */
 const settledMs = 4_000;
 const patienceMs = 60_000;
+const serverStartMs = 500;
 /** The coordinator takes a chat that was not heard of for 5 s for offline. */
 const chatTtlMs = 5_000;
 const offlineMs = chatTtlMs + 1_500;
@@ -60,9 +62,18 @@ export async function playOnTwoMachines(
 
 /** What the tool answers when a chat takes the session that a hook has only named. */
 export async function takenOver(rig: RestoreRig, session: string, driver: Driver = "stream"): Promise<string> {
-  const steps = [shimTool("shim_check_recovery", { of: session, take: true }), { text: "I have it." }];
-  const known = driver === "codex" ? steps.map((step) => inCodex(step, rig.project)) : steps;
-  const model = await startScriptedModel({ threads: [{ steps: known }] });
+  const tools = isOtherClient(driver) ? otherClients[driver].tools(rig.project) : null;
+  const take = shimTool("shim_check_recovery", { of: session, take: true });
+  const call = tools ? inClient(take, tools) : take;
+  let isCalled = false;
+  const nextStep = ({ messages }: ModelRequest): Step => {
+    // Qwen Code begins a chat before its MCP servers are connected; a model calls again.
+    const isTooEarly = messages.at(-1)?.text.includes("not found in registry");
+    if (isCalled && !isTooEarly) return { text: "I have it." };
+    isCalled = true;
+    return isTooEarly ? { ...call, waitMs: serverStartMs } : call;
+  };
+  const model = await startScriptedModel({ threads: [{ steps: nextStep }] });
   const chat = new ChatProcess({ rig, modelUrl: model.url, driver, env: {} });
   await chat.turn("hello");
   const [context, answer] = [briefIn(model), toolResultIn(model)];

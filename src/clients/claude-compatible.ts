@@ -35,7 +35,7 @@ function claudeCompatible({
     ...quirks,
     normalise(event, payload, env) {
       if (typeof payload["session_id"] !== "string") return null;
-      if (!isHookEvent(event) || isPromptOfClient(event, payload)) return [];
+      if (!isHookEvent(event) || isPromptOfClient(event, payload) || isEndOfNothing(event, payload)) return [];
       return readerOf(event)(inputOf(payload, env[versionVariable]));
     },
     answer: (_event, answer) => answer,
@@ -50,6 +50,11 @@ function readerOf(event: HookEvent): EventReader {
 /** Qwen Code reports each batch of tool results as a prompt without text. */
 function isPromptOfClient(event: HookEvent, payload: JsonObject): boolean {
   return event === "UserPromptSubmit" && payload["prompt"] === "";
+}
+
+/** Qwen Code as an editor's agent ends, beside the editor's sessions, one that never began. */
+function isEndOfNothing(event: HookEvent, payload: JsonObject): boolean {
+  return event === "SessionEnd" && payload["transcript_path"] === "";
 }
 
 /** The tools that Gemini CLI and its descendants have in common say it in their result. */
@@ -102,7 +107,11 @@ export const qwen = claudeCompatible({
     "Stop",
     "SessionEnd",
   ],
-  lacks: ["A headless run fires no event at its end.", "An API error fires no event."],
+  lacks: [
+    "A headless run fires no event at its end.",
+    "An API error fires no event.",
+    "The calls of its memory agent, which works after a turn, cannot be distinguished from those of the chat.",
+  ],
   tools: qwenTools,
   // `tool_use_id` is made up for each event.
   callId: "tool_call_id",

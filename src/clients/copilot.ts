@@ -14,6 +14,7 @@ export const copilot: ClientAdapter = {
   name: "copilot",
   title: "Copilot CLI",
   verifiedWith: "1.0.102",
+  endsSilently: true,
   events: [
     "SessionStart",
     "UserPromptSubmit",
@@ -28,6 +29,7 @@ export const copilot: ClientAdapter = {
     "SessionEnd",
   ],
   lacks: [
+    "No event says that an editor has closed a chat, or that a headless run is over: it counts as closed when its process is gone after the end of a turn.",
     "A tool call has no id: the same call made twice at once is paired in the order of its events.",
     "A session that is killed in its first tool call cannot be resumed by the client: the next chat gets its brief.",
     "Messages of SHIM for the user are not shown.",
@@ -70,7 +72,8 @@ const readers: EventReaders = new Map<string, EventReader>([
       return turnErrors.has(input["error_context"]) ? [{ event: "StopFailure", input: { ...input, error } }] : [];
     },
   ],
-  ["SessionEnd", as("SessionEnd")],
+  // Comes after each prompt of an editor's chat, and after the one of a headless run.
+  ["SessionEnd", (input) => (input["reason"] === "complete" ? ofMainChat("Stop") : as("SessionEnd"))(input)],
 ]);
 
 /** A command that fails is a success for Copilot CLI; the end of its result has the code. */

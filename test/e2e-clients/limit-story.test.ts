@@ -6,7 +6,7 @@ import { claudeBinary } from "../../scripts/install-claude.ts";
 import { codexClient, programOf } from "../../scripts/install-clients.ts";
 import { adapterOf } from "#src/clients/adapters.ts";
 import { git } from "#harness/machine/git-project.ts";
-import { connectClient, gemini, qwen, type RealClient } from "#harness/clients/real-clients.ts";
+import { connectClient, environmentOf, gemini, qwen, type RealClient } from "#harness/clients/real-clients.ts";
 import { cleanEnv, untilFound, watch, type Claude } from "#harness/claude/claude-code.ts";
 import { bash, call, received } from "#harness/claude/claude-rig.ts";
 import { WorkerProcess } from "#harness/claude/claude-workers.ts";
@@ -134,11 +134,7 @@ function other(name: "qwen" | "gemini", client: RealClient): Other {
     step: { tools: [client.shell(makesFile)] },
     setUp: (rig, url) => {
       const env = client.env(url);
-      connectClient(
-        client,
-        { HOME: rig.home, PATH: process.env["PATH"] ?? "", SHIM_HOME: rig.paths.home, ...env },
-        url,
-      );
+      connectClient(client, environmentOf(client, { home: rig.home, shimHome: rig.paths.home, modelUrl: url }));
       const words = client.command("", null).filter((word) => word !== "" && word !== "-p");
       return { program: wrapped(rig, name, words), args: [], env };
     },

@@ -11,14 +11,14 @@ export function isWithoutUser(env: NodeJS.ProcessEnv): boolean {
   return userlessEntryPoint.test(env["CLAUDE_CODE_ENTRYPOINT"] ?? "");
 }
 
-/** [RE74] [RE50] The reason `other` means that the client was asked to end. */
+/** [RE74] [RE50] */
 export function endSession(sql: Sql, runtime: Runtime, session: sessions.Session, reason: string): void {
   const now = runtime.now();
   const [last] = journal.newest(sql, session.id, turnKinds, 1);
   // [HO5] Two hooks report one end: the start before it and the last event identify it.
   const [start] = journal.newest(sql, session.id, ["start"], 1);
   const key = `over:${start?.seq ?? 0}:${reason}:${last?.seq ?? 0}`;
-  const detached = reason === "other" ? detachReason(sql, runtime, session.id, last) : null;
+  const detached = detachReason(sql, runtime, session.id, { reason, last });
   if (detached === null) {
     journal.append(sql, session.id, now, key, { kind: "end", reason });
     return sessions.end(sql, now, session.id, reason);
@@ -30,10 +30,21 @@ export function endSession(sql: Sql, runtime: Runtime, session: sessions.Session
 
 const turnKinds = ["prompt", "tool_start", "tool_end", "tool_error", "turn_end", "failure"] as const;
 
+interface End {
+  readonly reason: string;
+  readonly last: journal.JournalRow | undefined;
+}
+
+/** The client was asked to end. */
+const askedReason = "other";
+/** Gemini CLI's reason of every end, also where it was asked. */
+const anyReason = "exit";
+
 /** @returns null for a normal end, also of a chat without a prompt */
-function detachReason(sql: Sql, runtime: Runtime, id: string, last: journal.JournalRow | undefined): string | null {
-  if (!last) return null;
+function detachReason(sql: Sql, runtime: Runtime, id: string, { reason, last }: End): string | null {
+  if (!last || (reason !== askedReason && reason !== anyReason)) return null;
   if (last.entry.kind !== "turn_end") return sessions.interruptedReason;
+  if (reason === anyReason) return null;
   // The ordinary end of a run has the same reason as a closed terminal.
   if (isWithoutUser(runtime.env)) return null;
   const state = currentState(sql, id);

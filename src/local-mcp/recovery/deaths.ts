@@ -24,9 +24,21 @@ export function recordDeath(
   detachReason: string | null = null,
 ): boolean {
   const session = sessions.get(sql, sessionId);
-  if (!session || !isDead(session, processes, now())) return false;
-  if (!sessions.markDead(sql, sessionId) || !hasContent(sql, sessionId)) return false;
-  const { lastSeenAt: at, savedAt, readings } = session;
+  if (!session || !isDead(session, processes, now()) || endsInOrder(sql, session)) return false;
+  return (
+    sessions.markDead(sql, sessionId) &&
+    hasContent(sql, sessionId) &&
+    recordCrash(sql, processes, session, detachReason)
+  );
+}
+
+function recordCrash(
+  sql: Sql,
+  processes: Runtime["processes"],
+  session: sessions.Session,
+  detachReason: string | null,
+): boolean {
+  const { id: sessionId, lastSeenAt: at, savedAt, readings } = session;
   const endedSession = { ...session, detachReason: endOf(sql, session) ?? detachReason };
   const { cause, causeDetail: detail } = causeOf(sql, endedSession, processes);
   const checkpointAgeMs = savedAt === null ? null : Math.max(0, at - savedAt);
@@ -44,12 +56,26 @@ function endOf(sql: Sql, session: sessions.Session): string | null {
   return closing ?? session.detachReason;
 }
 
+/** Reasons of an MCP process that was ended by a client which was alive. */
+const orderlyReasons: ReadonlySet<string | null> = new Set(["stdin_end", "sigterm"]);
+
+/** [CA43] Its MCP process has seen what the client does not report. */
+function endsInOrder(sql: Sql, { id, client, detachReason, lastSeenAt }: sessions.Session): boolean {
+  if (!adapterOf(client)?.endsSilently || !orderlyReasons.has(detachReason) || !isAfterTurn(sql, id)) return false;
+  sessions.end(sql, lastSeenAt, id, "quit");
+  return true;
+}
+
+function isAfterTurn(sql: Sql, id: string): boolean {
+  const [last] = journal.newest(sql, id, ["prompt", "tool_start", "tool_end", "tool_error", "turn_end", "failure"], 1);
+  return last?.entry.kind === "turn_end";
+}
+
 /** [CA19] Where no event says that a chat was closed, the end of its last turn does. */
 function silentEnd(sql: Sql, session: sessions.Session): string | null {
   const { id, detachReason } = session;
   if (!endsSilently(sql, session) || (detachReason !== null && isClosed({ detachReason }))) return null;
-  const [last] = journal.newest(sql, id, ["prompt", "tool_start", "tool_end", "tool_error", "turn_end", "failure"], 1);
-  const state = last?.entry.kind === "turn_end" ? currentState(sql, id) : null;
+  const state = isAfterTurn(sql, id) ? currentState(sql, id) : null;
   return state && closedReason(hasOpenWork(state));
 }
 

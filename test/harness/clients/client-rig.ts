@@ -11,7 +11,7 @@ import { Store } from "#src/store/store.ts";
 import { commandOf, readOrNull, untilFound, type Exit } from "#harness/claude/claude-code.ts";
 import { startScriptedModel, type ScriptedModel, type Step } from "#harness/claude/scripted-model.ts";
 import { makeRepository } from "#harness/machine/git-project.ts";
-import { connectClient, type RealClient } from "./real-clients.ts";
+import { connectClient, environmentOf, type RealClient } from "./real-clients.ts";
 
 interface ClientRun {
   readonly pid: number;
@@ -41,9 +41,10 @@ export class ClientRig {
   async start(prompt: string, steps: readonly Step[], session: string | null = null): Promise<ClientRun> {
     const model = await startScriptedModel({ threads: [{ steps }] });
     onTestFinished(() => model.close());
-    connectClient(this.client, this.#env(model), model.url);
+    const env = environmentOf(this.client, { home: this.home, shimHome: this.paths.home, modelUrl: model.url });
+    connectClient(this.client, env);
     const [program = "", ...args] = this.client.command(prompt, session);
-    const child = spawn(program, args, { cwd: this.project, env: this.#env(model), stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(program, args, { cwd: this.project, env, stdio: ["ignore", "pipe", "pipe"] });
     const output = { text: "" };
     for (const stream of [child.stdout, child.stderr])
       stream.setEncoding("utf8").on("data", (text: string) => (output.text += text));
@@ -88,20 +89,6 @@ export class ClientRig {
       .filter((name) => readOrNull(`/proc/${name}/environ`)?.split("\0").includes(`HOME=${this.home}`))
       .map((name) => ({ pid: Number(name), command: commandOf(name) }))
       .filter(({ command }) => command.length > 0);
-  }
-
-  /** Nothing of the caller's environment but PATH, and no way to any other host. */
-  #env({ url }: ScriptedModel): Record<string, string> {
-    const closed = "http://127.0.0.1:9";
-    return {
-      HOME: this.home,
-      PATH: process.env["PATH"] ?? "",
-      SHIM_HOME: this.paths.home,
-      HTTP_PROXY: closed,
-      HTTPS_PROXY: closed,
-      NO_PROXY: "127.0.0.1,localhost",
-      ...this.client.env(url),
-    };
   }
 
   async #leave(): Promise<void> {

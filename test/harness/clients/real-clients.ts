@@ -11,18 +11,25 @@ import {
 } from "../../../scripts/install-clients.ts";
 import type { ToolCall } from "./wire-format.ts";
 
-/** How the tests drive a client without a screen, with nothing but the stand-in of a model. */
-export interface RealClient {
+/** Calls of a client's own tools; paths are absolute. */
+export interface ClientTools {
+  shell(command: string): ToolCall;
+  read(path: string): ToolCall;
+  write(path: string, content: string): ToolCall;
+  edit(path: string, before: string, after: string): ToolCall;
+  /** A tool of SHIM's MCP server. */
+  ofShim(name: string, input: Readonly<Record<string, unknown>>): ToolCall;
+}
+
+/** How the tests drive a client, with nothing but the stand-in of a model. */
+export interface RealClient extends ClientTools {
   readonly name: string;
   readonly pinned: PinnedClient;
   /** Program with its arguments. @param session to resume; null: a new one */
   command(prompt: string, session: string | null): string[];
   env(modelUrl: string): Record<string, string>;
-  /** Settings in the client's home, beside SHIM's. */
-  settings(modelUrl: string): { readonly file: string; readonly content: object };
-  /** Calls of the client's own tools. */
-  shell(command: string): ToolCall;
-  write(path: string, content: string): ToolCall;
+  /** In the client's home, beside SHIM's. */
+  readonly settings: { readonly file: string; readonly content: object };
 }
 
 const launcher = join(import.meta.dirname, "..", "..", "..", "bin", "shim.mjs");
@@ -45,9 +52,12 @@ export const copilot: RealClient = {
     COPILOT_OFFLINE: "true",
     COPILOT_AUTO_UPDATE: "false",
   }),
-  settings: () => ({ file: ".copilot/config.json", content: {} }),
+  settings: { file: ".copilot/config.json", content: {} },
   shell: (command) => ({ name: "bash", input: { command, description: "scripted", mode: "sync" } }),
+  read: (path) => ({ name: "view", input: { path } }),
   write: (path, content) => ({ name: "create", input: { path, file_text: content } }),
+  edit: (path, before, after) => ({ name: "edit", input: { path, old_str: before, new_str: after } }),
+  ofShim: (name, input) => ({ name: `shim-${name}`, input }),
 };
 
 export const qwen: RealClient = {
@@ -66,7 +76,7 @@ export const qwen: RealClient = {
     OPENAI_MODEL: "scripted",
     QWEN_CODE_NO_RELAUNCH: "true",
   }),
-  settings: () => ({
+  settings: {
     file: ".qwen/settings.json",
     content: {
       $version: 3,
@@ -74,10 +84,16 @@ export const qwen: RealClient = {
       model: { name: "scripted" },
       privacy: { usageStatisticsEnabled: false },
       telemetry: { enabled: false },
+      // Each is a request with tools after a turn: it would take a step of the script.
+      ui: { enableFollowupSuggestions: false },
+      memory: { enableManagedAutoMemory: false },
     },
-  }),
+  },
   shell: (command) => ({ name: "run_shell_command", input: { command, is_background: false } }),
+  read: (path) => ({ name: "read_file", input: { file_path: path } }),
   write: (path, content) => ({ name: "write_file", input: { file_path: path, content } }),
+  edit: (path, before, after) => ({ name: "edit", input: { file_path: path, old_string: before, new_string: after } }),
+  ofShim: (name, input) => ({ name: `mcp__shim__${name}`, input }),
 };
 
 export const opencode: RealClient = {
@@ -89,13 +105,14 @@ export const opencode: RealClient = {
     ...(session === null ? [] : ["-s", session]),
     prompt,
   ],
-  env: () => ({
+  env: (url) => ({
+    STANDIN_URL: `${url}/v1`,
     OPENCODE_DISABLE_AUTOUPDATE: "1",
     OPENCODE_DISABLE_MODELS_FETCH: "1",
     OPENCODE_DISABLE_LSP_DOWNLOAD: "1",
     npm_config_fetch_retries: "0",
   }),
-  settings: (url) => ({
+  settings: {
     file: ".config/opencode/opencode.json",
     content: {
       model: "standin/scripted",
@@ -107,14 +124,17 @@ export const opencode: RealClient = {
         standin: {
           npm: "@ai-sdk/openai-compatible",
           name: "standin",
-          options: { baseURL: `${url}/v1`, apiKey: "dummy" },
+          options: { baseURL: "{env:STANDIN_URL}", apiKey: "dummy" },
           models: { scripted: { name: "scripted", tool_call: true, limit: { context: 200_000, output: 8_000 } } },
         },
       },
     },
-  }),
+  },
   shell: (command) => ({ name: "bash", input: { command, description: "scripted" } }),
+  read: (path) => ({ name: "read", input: { filePath: path } }),
   write: (path, content) => ({ name: "write", input: { filePath: path, content } }),
+  edit: (path, before, after) => ({ name: "edit", input: { filePath: path, oldString: before, newString: after } }),
+  ofShim: (name, input) => ({ name: `shim_${name}`, input }),
 };
 
 export const gemini: RealClient = {
@@ -136,23 +156,49 @@ export const gemini: RealClient = {
     GEMINI_CLI_TRUST_WORKSPACE: "true",
     GEMINI_CLI_NO_RELAUNCH: "true",
   }),
-  settings: () => ({
+  settings: {
     file: ".gemini/settings.json",
     content: {
       security: { auth: { selectedType: "gemini-api-key" }, folderTrust: { enabled: false } },
       privacy: { usageStatisticsEnabled: false },
       general: { enableAutoUpdate: false },
     },
-  }),
+  },
   shell: (command) => ({ name: "run_shell_command", input: { command } }),
+  read: (path) => ({ name: "read_file", input: { file_path: path } }),
   write: (path, content) => ({ name: "write_file", input: { file_path: path, content } }),
+  edit: (path, before, after) => ({
+    name: "replace",
+    input: { file_path: path, instruction: "as asked", old_string: before, new_string: after },
+  }),
+  ofShim: (name, input) => ({ name: `mcp_shim_${name}`, input }),
 };
 
-/** Writes the client's settings into a home, and sets SHIM up as a user does. */
-export function connectClient(client: RealClient, env: Readonly<Record<string, string>>, modelUrl: string): void {
-  const { file, content } = client.settings(modelUrl);
-  const path = join(env["HOME"] ?? "", file);
+/** Nothing of the caller's environment but PATH, and no way to any other host. */
+export function environmentOf(
+  client: RealClient,
+  { home, shimHome, modelUrl }: { readonly home: string; readonly shimHome: string; readonly modelUrl: string },
+): Record<string, string> {
+  const closed = "http://127.0.0.1:9";
+  return {
+    HOME: home,
+    PATH: process.env["PATH"] ?? "",
+    SHIM_HOME: shimHome,
+    HTTP_PROXY: closed,
+    HTTPS_PROXY: closed,
+    NO_PROXY: "127.0.0.1,localhost",
+    ...client.env(modelUrl),
+  };
+}
+
+export function writeSettings({ settings }: RealClient, home: string): void {
+  const path = join(home, settings.file);
   mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, JSON.stringify(content));
+  writeFileSync(path, JSON.stringify(settings.content));
+}
+
+/** Writes the client's settings into a home, and sets SHIM up as a user does. */
+export function connectClient(client: RealClient, env: Readonly<Record<string, string>>): void {
+  writeSettings(client, env["HOME"] ?? "");
   execFileSync(process.execPath, [launcher, "init", "--client", client.name, "--yes", "--no-link"], { env });
 }

@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { RecordedClient } from "#harness/clients/recorded-client.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
@@ -80,6 +81,16 @@ it("[CA1] [CA3] CodeBuddy Code and Devin CLI, as documented", () => {
   expect(devin.adapter.normalise("Stop", {}, {})).toBeNull();
 });
 
+it("[CA41] the end of a session that Qwen Code never began leaves no session", () => {
+  const chat = new RecordedClient(tempRuntime(), "qwen");
+  const end = { cwd: "/p", reason: "prompt_input_exit" };
+  chat.report("SessionEnd", { ...end, session_id: "never-begun", transcript_path: "" });
+  expect(chat.session("never-begun")).toBeNull();
+  chat.send("SessionStart", { ...own, session_id: "begun" });
+  chat.report("SessionEnd", { ...end, session_id: "begun", transcript_path: "/t/begun.jsonl" });
+  expect(chat.session("begun")).toMatchObject({ endedAt: expect.any(Number) });
+});
+
 it("[CA19] a headless run of Qwen Code that is gone after its turn was closed; one in the middle of a call was killed", () => {
   const runtime = tempRuntime();
   const start = (pid: number, id: string): RecordedClient => {
@@ -95,4 +106,26 @@ it("[CA19] a headless run of Qwen Code that is gone after its turn was closed; o
   start(2_003, "next");
   expect(done.session("done")).toMatchObject({ detachReason: "closed" });
   expect(killed.session("killed")).toMatchObject({ detachReason: null, recovery: "offered" });
+});
+
+it("[CA43] a chat of a client without an event of its end is over when its MCP process saw the client end it after a turn", () => {
+  const runtime = tempRuntime();
+  const turn = (pid: number, id: string, last: string): void => {
+    const chat = new RecordedClient(runtime, "qwen", pid);
+    for (const name of ["SessionStart", "UserPromptSubmit"]) chat.send(name, { ...own, session_id: id });
+    chat.send("Stop", { ...own, session_id: id, last_assistant_message: last });
+  };
+  const quit = (id: string, reason: string): void =>
+    runtime.store.write((sql) => sessions.detach(sql, runtime.now(), id, reason));
+  turn(2_001, "killed", "Shall I do the tests now?");
+  quit("killed", "client_gone");
+  runtime.clock.now += 1_000;
+  turn(2_002, "ended", "Shall I do the tests now?");
+  quit("ended", "stdin_end");
+  for (const pid of [2_001, 2_002]) runtime.processes.kill(pid);
+  const next = new RecordedClient(runtime, "qwen", 2_003);
+  const answer = JSON.stringify(next.send("SessionStart", { ...own, session_id: "next" }));
+  expect(answer).toContain("(killed) died");
+  expect(next.session("ended")).toMatchObject({ endedAt: expect.any(Number), recovery: null });
+  expect(next.session("killed")).toMatchObject({ detachReason: "closed_open", recovery: "offered" });
 });

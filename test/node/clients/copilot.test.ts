@@ -43,6 +43,27 @@ it("[CA8] context stands at the top of an answer, a refusal also inside", () => 
   expect(copilot.answer("Stop", { decision: "block", reason: "news" })).toEqual({ decision: "block", reason: "news" });
 });
 
+it("[CA40] the end of a prompt ends no chat of Copilot CLI in an editor; one whose process is gone was closed", () => {
+  const runtime = tempRuntime();
+  const chat = new RecordedClient(runtime, "copilot");
+  for (const name of ["SessionStart", "UserPromptSubmit", "Stop", "SessionEnd"]) chat.send(name, own);
+  expect(chat.session(session)).toMatchObject({ endedAt: null, detachReason: null });
+  chat.send("UserPromptSubmit", { ...own, prompt: "and now the tests" });
+  chat.send("Stop", own);
+  chat.send("SessionEnd", own);
+  expect(chat.entries(session).map(({ kind }) => kind)).toEqual(["start", "prompt", "turn_end", "prompt", "turn_end"]);
+  runtime.processes.kill(chat.pid);
+  new RecordedClient(runtime, "copilot", 2_001).send("SessionStart", { session_id: next });
+  expect(chat.session(session)).toMatchObject({ detachReason: "closed" });
+});
+
+it("[CA40] a chat of Copilot CLI that its user ends is over", () => {
+  const chat = new RecordedClient(tempRuntime(), "copilot");
+  for (const name of ["SessionStart", "UserPromptSubmit", "Stop"]) chat.send(name, own);
+  chat.send("SessionEnd", { ...own, reason: "user_exit" });
+  expect(chat.session(session)).toMatchObject({ endedAt: expect.any(Number) });
+});
+
 it("[CA5] a subagent's calls are the chat's, its end and its prompts are not", () => {
   const chat = new RecordedClient(tempRuntime(), "copilot");
   chat.send("SessionStart", own);

@@ -73,3 +73,13 @@ it("[CA18] a call with an error or a code other than 0 in its result has failed"
     { text: expect.stringContaining("Exit Code: 3") },
   ]);
 });
+
+it("[CA42] a chat of Gemini CLI that is asked to end in the middle of a turn was interrupted; after it, it is over", () => {
+  const chat = new RecordedClient(tempRuntime(), "gemini");
+  for (const name of ["SessionStart", "BeforeAgent", "BeforeTool", "SessionEnd"])
+    chat.send(name, { session_id: "cut-off", reason: "exit" });
+  expect(chat.session("cut-off")).toMatchObject({ endedAt: null, detachReason: "interrupted" });
+  for (const name of ["SessionStart", "BeforeAgent", "AfterAgent", "SessionEnd"])
+    chat.send(name, { session_id: "done", reason: "exit" });
+  expect(chat.session("done")).toMatchObject({ endedAt: expect.any(Number), detachReason: null });
+});
