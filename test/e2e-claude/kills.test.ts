@@ -1,6 +1,6 @@
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import { childrenOf, transcriptPath, untilFound, type Child } from "#harness/claude/claude-code.ts";
+import { childrenOf, untilFound, type Child } from "#harness/claude/claude-code.ts";
 import type { Step } from "#harness/claude/scripted-model.ts";
 import {
   bash,
@@ -16,6 +16,7 @@ import {
 } from "#harness/claude/claude-rig.ts";
 
 const request = "Make the parser accept empty input";
+const fault = "The fault is in one.ts.";
 
 /** A list of tasks, work on some files, a failure, then a tool that never ends. */
 const work = (rig: ClaudeRig): Step[] => [
@@ -34,7 +35,7 @@ const work = (rig: ClaudeRig): Step[] => [
   call("Edit", { file_path: rig.path("one.ts"), old_string: "{}", new_string: "{ parse }" }),
   call("Write", { file_path: rig.path("new.ts"), content: "export {};\n" }),
   call("Write", { file_path: rig.path("kept.ts"), content: "export {};\n" }),
-  { ...bash("echo no such test >&2; exit 3"), text: "The fault is in one.ts." },
+  { ...bash("echo no such test >&2; exit 3"), text: fault },
   endless,
 ];
 
@@ -47,6 +48,7 @@ it("[RE1] gives the next chat a checked brief when the client was killed in the 
   const first = await rig.print(request, { steps: work(rig) });
   const mcp = await mcpOf(first.claude.pid);
   await endlessTool(first.claude);
+  await rig.written(fault);
   await kill(first);
   await rig.gone(mcp.pid);
   const [dead] = rig.sessions();
@@ -78,7 +80,7 @@ it("[RE1] gives the next chat a checked brief when the client was killed in the 
     "in progress:\n- fix the parser\n- was running when it died: Bash exec sleep 600 (the command may still be running, or have finished)\n",
     "next step: fix the parser (the task in progress, ",
     "to do:\n- tell the team\n",
-    "end of the conversation:\n- assistant: The fault is in one.ts. (",
+    `end of the conversation:\n- assistant: ${fault} (`,
     "Bash echo no such test >&2; exit 3: Exit code 3 no such test",
     "- one.ts (edited): CHANGED since the checkpoint",
     "- new.ts (created): MISSING",
@@ -184,11 +186,7 @@ it("[RE13] finds the last words in the transcript where both were killed before 
   const first = await rig.print(request, { steps: [{ ...endless, text: "I begin." }] });
   const mcp = await mcpOf(first.claude.pid);
   await endlessTool(first.claude);
-  const transcript = transcriptPath(rig.home, rig.project, rig.sessions()[0]!.id);
-  await untilFound(
-    () => existsSync(transcript) && readFileSync(transcript, "utf8").includes('"text":"I begin."'),
-    "the last words in the transcript",
-  );
+  await rig.written('"text":"I begin."');
   // Else it may start another one before it is killed itself.
   first.claude.kill("SIGSTOP");
   killWithWorker(mcp);

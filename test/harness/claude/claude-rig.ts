@@ -81,8 +81,15 @@ export class ClaudeRig extends ChatRig {
   async killed(prompt: string, options: Partial<ChatOptions> = {}): Promise<Chat & { readonly id: string }> {
     const chat = await this.print(prompt, { ...options, steps: [...(options.steps ?? []), endless] });
     await endlessTool(chat.claude);
+    await this.written(longTool);
     await kill(chat);
     return { ...chat, id: this.sessions().at(-1)?.id ?? fail("no session was stored") };
+  }
+
+  /** Until the transcript of the newest session has these words: the client writes it every 100 ms, and loses the rest when killed. */
+  written(words: string): Promise<string> {
+    const path = this.sessions().at(-1)?.transcriptPath ?? fail("no session with a transcript was stored");
+    return untilFound(() => existsSync(path) && readFileSync(path, "utf8").includes(words) && path, words);
   }
 
   /** What a new chat is given. */
