@@ -20,8 +20,15 @@ export function groupOf(pid: number): ProcessGroup {
   return identify(systemProcesses, pid) ?? { boot: systemProcesses.boot(), pid, start: unknownStart };
 }
 
-export async function endGroup(group: ProcessGroup, graceMs: number, interruptMs = 0): Promise<void> {
-  await endAll((signal) => sendSignal(group, signal), graceMs, interruptMs);
+/** `interrupt` replaces INT where it returns true. */
+export async function endGroup(
+  group: ProcessGroup,
+  graceMs: number,
+  interruptMs = 0,
+  interrupt: () => boolean = () => false,
+): Promise<void> {
+  const send: SendSignal = (signal) => (signal === "SIGINT" && interrupt()) || sendSignal(group, signal);
+  await endAll(send, graceMs, interruptMs);
 }
 
 function sendSignal(group: ProcessGroup, signal: NodeJS.Signals | 0): boolean {

@@ -15,10 +15,12 @@ export interface Program {
   readonly cwd: string;
   readonly env: NodeJS.ProcessEnv;
   readonly input: string;
+  /** Keeps stdin open for `interruptLine`, which replaces INT, until a line after which it `isOver`. */
+  readonly dialog?: { readonly interruptLine: string; readonly isOver: () => boolean };
   /** Aborted: TERM to all processes, then KILL after `graceMs`. */
   readonly signal: AbortSignal;
   readonly graceMs: number;
-  /** Time between INT and TERM after an abort. */
+  /** Time between the interrupt and TERM after an abort. */
   readonly interruptMs?: number;
   /** Default: 300,000. */
   readonly maxLineChars?: number;
@@ -53,7 +55,10 @@ export async function runProgram(program: Program): Promise<ProgramExit> {
   if (child.pid === undefined) return whenNotSpawned(child, program.cwd);
   const group = groupOf(child.pid);
   let groupEnd: Promise<void> | null = null;
-  const stop = (): void => void (groupEnd = endGroup(group, program.graceMs, program.interruptMs));
+  const stop = (): void => {
+    const interrupt = (): boolean => writeInterrupt(child, program);
+    groupEnd = endGroup(group, program.graceMs, program.interruptMs, interrupt);
+  };
   program.signal.addEventListener("abort", stop, { once: true });
   const closed = new Promise<void>((resolve) => void child.once("close", () => resolve()));
   readOutput(child, program);
@@ -101,8 +106,21 @@ function waitForExit(child: ChildProcess): Promise<number> {
   });
 }
 
-function readOutput(child: ChildProcess, { input, onLine, onText, onStderr, maxLineChars, pace }: Program): void {
-  const lines = new LineReader(onLine, maxLineChars);
+function writeInterrupt({ stdin }: ChildProcess, { dialog }: Program): boolean {
+  if (!dialog || !stdin?.writable) return false;
+  stdin.write(`${dialog.interruptLine}\n`);
+  return true;
+}
+
+function readOutput(
+  child: ChildProcess,
+  { input, dialog, onLine, onText, onStderr, maxLineChars, pace }: Program,
+): void {
+  const onDialogLine = (line: string): void => {
+    onLine(line);
+    if (dialog?.isOver()) child.stdin?.end();
+  };
+  const lines = new LineReader(onDialogLine, maxLineChars);
   const readStream = (stream: Readable | null, onText: (text: string) => void): void => {
     stream?.setEncoding("utf8").on("data", (text: string) => {
       onText(text);
@@ -121,7 +139,8 @@ function readOutput(child: ChildProcess, { input, onLine, onText, onStderr, maxL
   readStream(child.stderr, onStderr);
   // The program may end before it has read everything.
   child.stdin?.on("error", () => undefined);
-  child.stdin?.end(input);
+  child.stdin?.write(input);
+  if (!dialog) child.stdin?.end();
 }
 
 function collectReport(child: ChildProcess): () => WatchdogReport | null {

@@ -1,4 +1,4 @@
-import type { Usage, RemainingBudget } from "../../contract/budgets.ts";
+import type { Usage } from "../../contract/budgets.ts";
 import type { Route } from "../../contract/routes.ts";
 import { StallDetector } from "../../routing/stall-detector.ts";
 import { redactAndClip } from "../../local-mcp/sessions/entries.ts";
@@ -16,15 +16,14 @@ import {
 import { toReason } from "../client/answer.ts";
 import { isFull, isMachineTrouble, isUnknownSession, outcomeOfResult } from "./result-outcome.ts";
 import type { ClaudeExecutorOptions } from "./claude-executor.ts";
-import { writeClaudeFiles, type ClaudeFiles } from "./claude-files.ts";
+import { buildArguments, interruptLine, userMessage } from "./claude-command.ts";
+import { writeClaudeFiles } from "./claude-files.ts";
 import { buildPrompt, newFence } from "../client/prompt.ts";
 import { defaultStopTimeouts } from "../client/stop-timeouts.ts";
 import { LimitReader, type UsageLimit } from "./usage-limit.ts";
 import { canEscalate, toRouteCheckpoint } from "./task-route.ts";
 import { findReachedLimit } from "../client/reached-limit.ts";
 import { UsageMeter } from "./usage-meter.ts";
-import { serverName } from "../../installer/entries.ts";
-import type { ClaudeSettings } from "./claude-settings.ts";
 
 const reportEveryMs = 250;
 /** The last event repeats what was refused. */
@@ -81,6 +80,7 @@ export class ClaudeRun {
     }
     const stopOutcome = this.#stopOutcome();
     const usage = this.#reportUsage();
+    this.#run.onUsage(usage);
     if (this.#unreadableLines > 0) this.#writeOutput(`${this.#unreadableLines} lines of Claude Code could not be read`);
     return stopOutcome ?? this.#toOutcome(exit, usage);
   }
@@ -97,14 +97,10 @@ export class ClaudeRun {
       args: buildArguments(settings, this.#route, files, continuation, budgetLeft),
       cwd: folder,
       env: programEnv(clientEnvironment("claude-code", runtime.env, settings.env, home), task),
-      input: buildPrompt({
-        task,
-        merged,
-        continuation,
-        instruction: settings.instruction,
-        brief,
-        fence: newFence(runtime),
-      }),
+      input: userMessage(
+        buildPrompt({ task, merged, continuation, instruction: settings.instruction, brief, fence: newFence(runtime) }),
+      ),
+      dialog: { interruptLine, isOver: () => this.#result !== null },
       signal: AbortSignal.any([signal, this.#limit.signal, this.#stall.signal]),
       ...(stopTimeouts ?? defaultStopTimeouts),
       maxLineChars,
@@ -126,14 +122,14 @@ export class ClaudeRun {
     this.#reportUsage();
   }
 
-  /** [CX12] Stops the run at a limit. */
+  /** [CX12] Stops the run at a limit, and reports what passed it only at the end, with the cost. */
   #reportUsage(): Usage {
     const usage = this.#meter.usage(Math.round(this.#options.monotonic() - this.#startedAt));
-    this.#run.onUsage(usage);
     const { budgetLeft } = this.#run;
     const { wallMs } = budgetLeft;
     const limit = findReachedLimit(usage, this.#result ? { wallMs, tokens: null, costMicros: null } : budgetLeft);
     if (limit !== null && !this.#limit.signal.aborted) this.#limit.abort(limit);
+    if (!this.#limit.signal.aborted) this.#run.onUsage(usage);
     return usage;
   }
 
@@ -248,61 +244,4 @@ export class ClaudeRun {
 
 function failedOutcome(text: string): RunOutcome {
   return { kind: "failed", reason: toReason(text), isRetryable: true };
-}
-
-const shimTools = `mcp__${serverName}`;
-const shimDeletingTool = `${shimTools}__shim_clear_state`;
-
-/** [CX1] [CX2] Contains nothing of the task; denies what is not allowed without a question. */
-function buildArguments(
-  settings: ClaudeSettings,
-  route: Route | null,
-  files: ClaudeFiles,
-  continuation: Continuation,
-  budgetLeft: RemainingBudget,
-): string[] {
-  const { maxTurns, settingSources } = settings;
-  const { model, effort } = route ?? { model: settings.model, effort: null };
-  const session = continuation.kind === "resume" ? "--resume" : "--session-id";
-  return [
-    "-p",
-    ...pair("--output-format", "stream-json"),
-    "--verbose",
-    "--include-partial-messages",
-    ...pair("--mcp-config", files.mcpConfig),
-    "--strict-mcp-config",
-    ...pair("--settings", files.settings),
-    ...pair("--setting-sources", settingSources.join(",")),
-    ...permissions(settings),
-    ...pair("--model", model),
-    ...pair("--effort", effort ?? undefined),
-    ...pair("--max-turns", maxTurns),
-    ...pair(
-      "--max-budget-usd",
-      budgetLeft.costMicros === null ? undefined : (budgetLeft.costMicros / 1_000_000).toFixed(6),
-    ),
-    ...pair(session, continuation.session),
-  ];
-}
-
-function pair(option: string, value: string | number | undefined): string[] {
-  return value === undefined ? [] : [option, String(value)];
-}
-
-function permissions({ allowAll, allowedTools, disallowedTools }: ClaudeSettings): string[] {
-  const denied = ["--disallowedTools", shimDeletingTool, ...disallowedTools];
-  if (allowAll) return [...pair("--permission-mode", "bypassPermissions"), ...denied];
-  const names = allowedTools.map((rule) => rule.replace(/\(.*$/s, ""));
-  const tools = [...new Set(names)].filter((name) => !name.startsWith("mcp__"));
-  // Without it, a sub-agent's tokens are not reported.
-  const forwarded = tools.some((name) => name === "Agent" || name === "Task") ? ["--forward-subagent-text"] : [];
-  return [
-    ...pair("--permission-mode", "dontAsk"),
-    ...pair("--tools", tools.join(",")),
-    "--allowedTools",
-    shimTools,
-    ...allowedTools,
-    ...denied,
-    ...forwarded,
-  ];
 }

@@ -1,8 +1,8 @@
-/** Times after INT and after TERM. */
+/** Times after the interrupt and after TERM. */
 export interface StopTimeouts {
   readonly interruptMs: number;
   readonly graceMs: number;
 }
 
-/** SIGINT makes a client report its last event, with the usage. */
+/** An interrupted client reports its last event, with the usage. */
 export const defaultStopTimeouts: StopTimeouts = { interruptMs: 5_000, graceMs: 5_000 };

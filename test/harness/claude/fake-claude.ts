@@ -25,7 +25,7 @@ export interface Part {
   readonly text: string;
   readonly complaint?: string;
   readonly code?: number;
-  /** It goes on until it is told to stop, and writes this at SIGINT; null: it does not heed signals. */
+  /** It works until it is interrupted, and then writes this; null: it heeds neither the interrupt nor signals. */
   readonly atInterrupt?: string | null;
 }
 
@@ -44,15 +44,20 @@ const parts = JSON.parse(fs.readFileSync(__dirname + "/parts.json", "utf8"));
 const log = __dirname + "/started.jsonl";
 const at = fs.existsSync(log) ? fs.readFileSync(log, "utf8").split("\\n").length - 1 : 0;
 const part = parts[Math.min(at, parts.length - 1)];
-let input = "";
-process.stdin.on("data", (text) => (input += text)).on("end", () => {
+// Claude Code is given lines of JSON; other clients a text and signals.
+const isDialog = process.argv.includes("--input-format");
+const lines = isDialog ? require("node:readline").createInterface({ input: process.stdin }) : null;
+if (lines) lines.once("line", (line) => begin(JSON.parse(line).message.content));
+else begin(fs.readFileSync(0, "utf8"));
+function begin(input) {
   const env = { ...process.env, FAKE_PID: String(process.pid) };
   fs.appendFileSync(log, JSON.stringify({ args: process.argv.slice(2), input, env, cwd: process.cwd() }) + "\\n");
   process.exitCode = part.code ?? 0;
-  if (part.atInterrupt !== undefined) {
+  if (part.atInterrupt === undefined) process.stdin.destroy();
+  else {
     const timer = setInterval(() => {}, 1000);
     if (part.atInterrupt === null) for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => {});
-    else process.on("SIGINT", () => { process.stdout.write(part.atInterrupt); clearInterval(timer); });
+    else (lines ?? process).once(lines ? "line" : "SIGINT", () => { process.stdout.write(part.atInterrupt); clearInterval(timer); });
   }
   for (const [path, text] of Object.entries(part.files ?? {})) {
     if (text === null) fs.rmSync(path);
@@ -61,7 +66,7 @@ process.stdin.on("data", (text) => (input += text)).on("end", () => {
   // From here on it may be told to stop.
   process.stdout.write(part.text);
   if (part.complaint) process.stderr.write(part.complaint);
-});
+}
 `;
 
 /** @returns the path of the program */
