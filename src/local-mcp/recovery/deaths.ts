@@ -58,7 +58,7 @@ export function recordEarlierDeath(sql: Sql, machine: DeathDeps, session: sessio
 }
 
 /** Silence alone is no proof of a death: only a process that is gone counts. */
-function isOwnerGone({ owner }: sessions.Session, { processes }: DeathDeps): boolean {
+export function isOwnerGone({ owner }: sessions.Session, { processes }: Pick<Runtime, "processes">): boolean {
   return owner !== null && !isInOtherNamespace(processes, owner) && !isAlive(processes, owner);
 }
 
