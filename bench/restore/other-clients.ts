@@ -24,8 +24,8 @@ export interface OtherClient {
   readonly pinned: PinnedClient;
   /** Where SHIM's folder is, by the user's. */
   readonly shimHome?: (home: string) => string;
-  /** Folders below the home that hold the client's conversations. */
-  readonly conversations: readonly string[];
+  /** Folder below the home that holds the client's conversations. */
+  readonly conversations: string;
   tools(project: string): real.ClientTools;
   /** The client alone. */
   prepare(rig: RestoreRig): void;
@@ -38,20 +38,15 @@ export const otherClientNames = ["codex", "copilot", "opencode", "qwen", "gemini
 export type OtherClientName = (typeof otherClientNames)[number];
 
 /** One that an editor can run. */
-function byProtocol(
-  title: string,
-  client: real.RealClient,
-  conversations: readonly string[],
-  command: () => readonly string[],
-): OtherClient {
-  return { ...common(title, client, conversations), start: (options) => new AcpChat(client, command(), options) };
+function byProtocol(title: string, client: real.RealClient, command: () => readonly string[]): OtherClient {
+  return { ...common(title, client), start: (options) => new AcpChat(client, command(), options) };
 }
 
-function common(title: string, client: real.RealClient, conversations: readonly string[]): Omit<OtherClient, "start"> {
+function common(title: string, client: real.RealClient): Omit<OtherClient, "start"> {
   return {
     title,
     pinned: client.pinned,
-    conversations,
+    conversations: client.conversations,
     tools: () => client,
     prepare: ({ home }) => real.writeSettings(client, home),
     setUp: (rig) =>
@@ -64,7 +59,7 @@ const codex: OtherClient = {
   pinned: codexClient,
   // Codex hands no variable on to an MCP server.
   shimHome: usualShimHome,
-  conversations: [".codex/sessions"],
+  conversations: ".codex/sessions",
   tools: codexTools,
   prepare({ home }) {
     mkdirSync(join(home, ".codex"));
@@ -87,21 +82,16 @@ const screenGemini: real.RealClient = {
 
 export const otherClients: Readonly<Record<OtherClientName, OtherClient>> = {
   codex,
-  copilot: byProtocol("Copilot CLI", real.copilot, [".copilot/session-state"], () => [
+  copilot: byProtocol("Copilot CLI", real.copilot, () => [
     programOf(copilotClient),
     "--acp",
     "--allow-all-tools",
     "--allow-all-paths",
   ]),
-  opencode: byProtocol("OpenCode", real.opencode, [".local/share/opencode"], () => [programOf(openCodeClient), "acp"]),
-  qwen: byProtocol("Qwen Code", real.qwen, [".qwen/projects"], () => [
-    process.execPath,
-    programOf(qwenClient),
-    "--acp",
-    "--yolo",
-  ]),
+  opencode: byProtocol("OpenCode", real.opencode, () => [programOf(openCodeClient), "acp"]),
+  qwen: byProtocol("Qwen Code", real.qwen, () => [process.execPath, programOf(qwenClient), "--acp", "--yolo"]),
   gemini: {
-    ...common("Gemini CLI", screenGemini, [".gemini/tmp"]),
+    ...common("Gemini CLI", screenGemini),
     start: (options) => {
       const resumed = options.resumed === null ? [] : ["--resume", options.resumed];
       const command = [process.execPath, programOf(geminiClient), "-y", "-m", "gemini-2.5-pro", ...resumed];

@@ -155,6 +155,6 @@ export function afterDeath(rig: RestoreRig, one: AfterDeath): void {
 }
 
 function loseTranscripts({ home }: RestoreRig): void {
-  const folders = [".claude/projects", ...Object.values(otherClients).flatMap(({ conversations }) => conversations)];
+  const folders = [".claude/projects", ...Object.values(otherClients).map(({ conversations }) => conversations)];
   for (const folder of folders) rmSync(join(home, folder), { recursive: true, force: true });
 }

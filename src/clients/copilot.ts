@@ -31,6 +31,7 @@ export const copilot: ClientAdapter = {
   lacks: [
     "No event says that an editor has closed a chat, or that a headless run is over: it counts as closed when its process is gone after the end of a turn.",
     "A tool call has no id: the same call made twice at once is paired in the order of its events.",
+    "The hooks of a session's start and of its first prompt run at once: the journal may have the prompt first.",
     "A session that is killed in its first tool call cannot be resumed by the client: the next chat gets its brief.",
     "Messages of SHIM for the user are not shown.",
     "The instructions of an MCP server do not reach the model without --allow-all-mcp-server-instructions.",

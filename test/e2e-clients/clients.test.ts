@@ -1,63 +1,101 @@
-import { join } from "node:path";
 import { expect, it } from "vitest";
 import { adapterOf } from "#src/clients/adapters.ts";
-import { ClientRig, firstRequest } from "#harness/clients/client-rig.ts";
-import { copilot, gemini, opencode, qwen } from "#harness/clients/real-clients.ts";
+import { ClientRig, firstRequest, offered } from "#harness/clients/client-rig.ts";
+import { longTool } from "#harness/clients/chat-rig.ts";
+import { gemini, otherClients } from "#harness/clients/real-clients.ts";
 
-const clients = [qwen, copilot, opencode, gemini].map((client) => [client.name, client] as const);
+const clients = otherClients.map((client) => [client.name, client] as const);
 const request = "Make the parser accept empty input";
+const hello = [{ text: "Hello." }];
 
-it.each(clients)("[CA1] [CA16] %s: a first chat is recorded with its words, calls and files", async (name, client) => {
-  const rig = new ClientRig(client);
-  const file = join(rig.project, "new.ts");
-  await rig.run(request, [
-    { text: "I look at the parser first.", tools: [client.shell("echo one")] },
-    { tools: [client.write(file, "export {};\n")] },
-    { text: "The parser accepts it now." },
-  ]);
-  const [session, ...others] = rig.sessions();
-  expect(others).toEqual([]);
-  expect(session).toMatchObject({
-    client: name,
-    // Gemini CLI names its version nowhere.
-    clientVersion: client === gemini ? null : adapterOf(name)?.verifiedWith,
-    project: rig.project,
-    title: request,
-    toolCalls: 2,
-    toolErrors: 0,
-  });
-  const entries = rig.stored(session!.id).journal.map(({ entry }) => entry);
-  expect(entries.map(({ kind }) => kind).slice(0, 2)).toEqual(["start", "prompt"]);
-  expect(entries).toContainEqual(expect.objectContaining({ kind: "tool_end", name: "Bash", input: "echo one" }));
-  expect(entries).toContainEqual(
-    expect.objectContaining({ kind: "tool_end", name: "Write", path: file, action: "created" }),
-  );
-  for (const text of ["I look at the parser first.", "The parser accepts it now."])
-    expect(entries).toContainEqual(expect.objectContaining({ kind: "assistant", text }));
-  expect(entries.filter(({ kind }) => kind === "turn_end")).toHaveLength(1);
-});
+it.each(clients)(
+  "[CA1] [CA16] [CA33] %s: a first chat is recorded with its words, calls and files, and its end asks nothing of the next",
+  async (name, client) => {
+    const rig = new ClientRig(client);
+    const file = rig.path("new.ts");
+    await rig.run(request, [
+      { text: "I look at the parser first.", tools: [client.shell("echo one")] },
+      { tools: [client.write(file, "export {};\n")] },
+      { text: "The parser accepts it now." },
+    ]);
+    const [session, ...others] = rig.sessions();
+    expect(others).toEqual([]);
+    expect(session).toMatchObject({
+      client: name,
+      // Gemini CLI names its version nowhere.
+      clientVersion: client === gemini ? null : adapterOf(name)?.verifiedWith,
+      project: rig.project,
+      title: request,
+      toolCalls: 2,
+      toolErrors: 0,
+    });
+    const entries = rig.stored(session!.id).journal.map(({ entry }) => entry);
+    // Copilot CLI runs both hooks at once.
+    expect(
+      entries
+        .map(({ kind }) => kind)
+        .slice(0, 2)
+        .toSorted(),
+    ).toEqual(["prompt", "start"]);
+    expect(entries).toContainEqual(expect.objectContaining({ kind: "tool_end", name: "Bash", input: "echo one" }));
+    expect(entries).toContainEqual(
+      expect.objectContaining({ kind: "tool_end", name: "Write", path: file, action: "created" }),
+    );
+    for (const text of ["I look at the parser first.", "The parser accepts it now."])
+      expect(entries).toContainEqual(expect.objectContaining({ kind: "assistant", text }));
+    expect(entries.filter(({ kind }) => kind === "turn_end")).toHaveLength(1);
+    expect(rig.states()).toEqual(["finished"]);
+    expect(offered(await rig.run("hello", hello))).toEqual([]);
+  },
+);
 
-it.each(clients)("[RE1] [CA8] %s: the next chat gets the brief of one that was killed", async (name, client) => {
-  const rig = new ClientRig(client);
-  const dead = await rig.killed(request, [{ text: "I look.", tools: [client.shell("echo one")] }]);
-  expect(dead).toMatchObject({ client: name, endedAt: null });
-  const next = firstRequest(await rig.run("hello", [{ text: "Hello." }]));
-  for (const text of [
-    `(${dead.id}) died`,
-    `client: ${adapterOf(name)?.title}`,
-    `goal: ${request}`,
-    "was running when it died: Bash exec sleep 600 (the command may still be running, or have finished)",
-  ])
-    expect(next).toContain(text);
-});
+it.each(clients)(
+  "[CA33] %s: a killed MCP process disturbs no chat, and what it had acknowledged is in the brief",
+  async (_name, client) => {
+    const rig = new ClientRig(client);
+    const shell = (command: string) => ({ tools: [client.shell(command)] });
+    const run = await rig.start(request, [
+      { tools: [client.ofShim("shim_force_checkpoint", { nextStep: "write the lexer" })] },
+      { ...shell("echo one"), hold: "acknowledged" },
+      shell("echo two"),
+      rig.endless(),
+    ]);
+    await run.model.held("acknowledged");
+    const { pid } = await rig.mcp();
+    process.kill(pid, "SIGKILL");
+    await rig.gone(pid);
+    run.model.release("acknowledged");
+    await rig.tool(run);
+    expect(rig.states()).toEqual(["alive"]);
+    const [{ id } = { id: "none" }] = rig.sessions();
+    const entries = rig.stored(id).journal.map(({ entry }) => entry);
+    for (const input of ["echo one", "echo two"])
+      expect(entries).toContainEqual(expect.objectContaining({ kind: "tool_end", name: "Bash", input }));
+    await rig.kill(run);
+    const next = await rig.run("hello", hello);
+    expect(offered(next)).toEqual([id]);
+    for (const text of ["write the lexer", `was running when it died: Bash exec ${longTool}`])
+      expect(firstRequest(next)).toContain(text);
+  },
+);
 
-it.each(clients)("[ID3] %s: a session that was killed is resumed by the client itself", async (_name, client) => {
-  const rig = new ClientRig(client);
-  // Copilot CLI knows no session that was killed in its first call.
-  const dead = await rig.killed(request, [{ text: "I look.", tools: [client.shell("echo one")] }]);
-  await rig.run("go on", [{ text: "I go on." }], dead.id);
-  expect(rig.sessions().map(({ id }) => id)).toEqual([dead.id]);
-  const kinds = rig.stored(dead.id).journal.map(({ entry }) => entry);
-  expect(kinds.filter(({ kind }) => kind === "start")).toMatchObject([{ source: "startup" }, { source: "resume" }]);
-  expect(kinds.filter(({ kind }) => kind === "prompt")).toMatchObject([{ text: request }, { text: "go on" }]);
-});
+it.each(clients)(
+  "[CA33] [RE5] %s: two chats at once have a session each, with its own calls, and neither is offered the other",
+  async (_name, client) => {
+    const rig = new ClientRig(client);
+    const first = await rig.atTool(request);
+    const other = await rig.run("something else", [
+      { text: "I look.", tools: [client.shell("echo two")] },
+      { text: "Done." },
+    ]);
+    expect(offered(other)).toEqual([]);
+    const [one, two, ...others] = rig.sessions();
+    expect(others).toEqual([]);
+    expect([one, two]).toMatchObject([
+      { title: request, toolCalls: 0 },
+      { title: "something else", toolCalls: 1 },
+    ]);
+    expect(rig.kinds(one!.id).toSorted()).toEqual(["prompt", "start", "tool_start"]);
+    await rig.kill(first);
+  },
+);

@@ -5,7 +5,7 @@ import type { Trigger } from "../../contract/checkpoint.ts";
 import { recordAssistant, recordTranscript } from "../observe/record-transcript.ts";
 import { isAlive } from "../../platform/processes.ts";
 import { recordSettings } from "../recording/session-settings.ts";
-import { recordEarlierDeath } from "../recovery/deaths.ts";
+import { isOwnerGone, recordEarlierDeath } from "../recovery/deaths.ts";
 import { adoptBriefed, adoptSuccession } from "../recovery/successor.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { digest, label, pathOf } from "../sessions/entries.ts";
@@ -48,7 +48,7 @@ export function recordEvent(sql: Sql, runtime: Runtime, given: HookContext): Rec
   const { session } = sighted;
   adoptBriefed(sql, input.prompt, session.id);
   const { part, missedTools } = recordUnread(sql, runtime, context, session);
-  const missedStart = findMissedStart(sql, context, session);
+  const missedStart = findMissedStart(sql, runtime, context, sighted);
   const verdict = toolVerdict(sql, runtime, context, session.id);
   const isNew = recordEntries(sql, runtime.now(), withFailure(context, part), session.id, verdict);
   // A start's brief fills what the client takes of a hook.
@@ -153,9 +153,18 @@ function withTranscriptMark(sql: Sql, session: sessions.Session): sessions.Sessi
   return { ...session, transcriptOffset };
 }
 
-/** [HO14] Finds a start that was spooled: the user's next prompt brings its answer. */
-function findMissedStart(sql: Sql, { event, isLate }: HookContext, session: sessions.Session): StartedSession | null {
+/**
+ * [HO14] Finds a start that was spooled: the user's next prompt brings its answer.
+ * [CA44] So it does where it comes before the start, which then finds the session alive.
+ */
+function findMissedStart(
+  sql: Sql,
+  runtime: Runtime,
+  { event, isLate, client }: HookContext,
+  { session, before }: Pick<StartedSession, "session" | "before">,
+): StartedSession | null {
   if (event !== "UserPromptSubmit" || isLate) return null;
+  if (before && client && isOwnerGone(before, runtime)) return { session, before, source: "resume" };
   const [last] = journal.newest(sql, session.id, ["start", "prompt"], 1);
   const isMissed = last?.entry.kind === "start" && last.entry.isUntold === true;
   return isMissed ? { session, before: null, source: last.entry.source } : null;

@@ -1,18 +1,14 @@
-import { adapterOf } from "../../clients/adapters.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { isAlive, isInOtherNamespace } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as totals from "../../store/metric-totals.ts";
-import { currentState } from "../checkpoints/capture.ts";
-import { closedReason, hasOpenWork, isClosed } from "../sessions/closed-sessions.ts";
-import * as clients from "../sessions/clients.ts";
-import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { unsavedOf } from "../sessions/unsaved.ts";
 import * as history from "../signals/history.ts";
 import { causeOf, hasContent } from "./detect.ts";
 import { isDead } from "./liveness.ts";
+import { withSilentEnd } from "./silent-end.ts";
 
 type DeathDeps = Pick<Runtime, "processes" | "now">;
 
@@ -24,23 +20,20 @@ export function recordDeath(
   detachReason: string | null = null,
 ): boolean {
   const session = sessions.get(sql, sessionId);
-  if (!session || !isDead(session, processes, now()) || endsInOrder(sql, session)) return false;
+  if (!session || !isDead(session, processes, now())) return false;
+  const dead = withSilentEnd(sql, session);
+  storeEnd(sql, session, dead);
   return (
+    dead.endedAt === null &&
     sessions.markDead(sql, sessionId) &&
     hasContent(sql, sessionId) &&
-    recordCrash(sql, processes, session, detachReason)
+    recordCrash(sql, processes, { ...dead, detachReason: dead.detachReason ?? detachReason })
   );
 }
 
-function recordCrash(
-  sql: Sql,
-  processes: Runtime["processes"],
-  session: sessions.Session,
-  detachReason: string | null,
-): boolean {
+function recordCrash(sql: Sql, processes: Runtime["processes"], session: sessions.Session): boolean {
   const { id: sessionId, lastSeenAt: at, savedAt, readings } = session;
-  const endedSession = { ...session, detachReason: endOf(sql, session) ?? detachReason };
-  const { cause, causeDetail: detail } = causeOf(sql, endedSession, processes);
+  const { cause, causeDetail: detail } = causeOf(sql, session, processes);
   const checkpointAgeMs = savedAt === null ? null : Math.max(0, at - savedAt);
   const { events: unsavedEvents, toolCalls: unsavedToolCalls } = unsavedOf(sql, sessionId);
   const crash = { sessionId, at, cause, detail, readings, checkpointAgeMs, unsavedEvents, unsavedToolCalls };
@@ -50,40 +43,13 @@ function recordCrash(
   return true;
 }
 
-function endOf(sql: Sql, session: sessions.Session): string | null {
-  const closing = silentEnd(sql, session);
-  if (closing !== null) sessions.close(sql, session.lastSeenAt, session.id, closing);
-  return closing ?? session.detachReason;
-}
-
-/** Reasons of an MCP process that was ended by a client which was alive. */
-const orderlyReasons: ReadonlySet<string | null> = new Set(["stdin_end", "sigterm"]);
-
-/** [CA43] Its MCP process has seen what the client does not report. */
-function endsInOrder(sql: Sql, { id, client, detachReason, lastSeenAt }: sessions.Session): boolean {
-  if (!adapterOf(client)?.endsSilently || !orderlyReasons.has(detachReason) || !isAfterTurn(sql, id)) return false;
-  sessions.end(sql, lastSeenAt, id, "quit");
-  return true;
-}
-
-function isAfterTurn(sql: Sql, id: string): boolean {
-  const [last] = journal.newest(sql, id, ["prompt", "tool_start", "tool_end", "tool_error", "turn_end", "failure"], 1);
-  return last?.entry.kind === "turn_end";
-}
-
-/** [CA19] Where no event says that a chat was closed, the end of its last turn does. */
-function silentEnd(sql: Sql, session: sessions.Session): string | null {
-  const { id, detachReason } = session;
-  if (!endsSilently(sql, session) || (detachReason !== null && isClosed({ detachReason }))) return null;
-  const state = isAfterTurn(sql, id) ? currentState(sql, id) : null;
-  return state && closedReason(hasOpenWork(state));
-}
-
-/** [ID19] The user has left the sessions of one process in which the last prompt was not made. */
-function endsSilently(sql: Sql, { id, client, owner }: sessions.Session): boolean {
-  const adapter = adapterOf(client);
-  if (adapter?.endsSilently) return true;
-  return adapter?.hasThreads === true && owner !== null && clients.current(sql, owner)?.sessionId !== id;
+function storeEnd(
+  sql: Sql,
+  before: sessions.Session,
+  { id, lastSeenAt, endedAt, detachReason }: sessions.Session,
+): void {
+  if (endedAt !== before.endedAt) sessions.end(sql, lastSeenAt, id, "quit");
+  if (detachReason !== null && detachReason !== before.detachReason) sessions.close(sql, lastSeenAt, id, detachReason);
 }
 
 /** [RE61] Runs before the session lives in another process, which hides its earlier death. */
@@ -92,7 +58,7 @@ export function recordEarlierDeath(sql: Sql, machine: DeathDeps, session: sessio
 }
 
 /** Silence alone is no proof of a death: only a process that is gone counts. */
-function isOwnerGone({ owner }: sessions.Session, { processes }: DeathDeps): boolean {
+export function isOwnerGone({ owner }: sessions.Session, { processes }: Pick<Runtime, "processes">): boolean {
   return owner !== null && !isInOtherNamespace(processes, owner) && !isAlive(processes, owner);
 }
 

@@ -7,6 +7,7 @@ import { isClosed } from "../sessions/closed-sessions.ts";
 import { inferCause } from "../signals/crash-cause.ts";
 import { oomKills, systemMemory } from "../../platform/memory.ts";
 import { isDead } from "./liveness.ts";
+import { withSilentEnd } from "./silent-end.ts";
 import { hasContentSql } from "../../store/session-content-sql.ts";
 
 export interface IncompleteSession {
@@ -37,15 +38,16 @@ export function findIncomplete(
 ): IncompleteSession[] {
   // Read once, not for each session: they are files of the system.
   const kills = memoize(() => oomKills(systemMemory));
-  const isMatch = (session: sessions.Session): boolean =>
-    matchesSearch(session, search) &&
-    isDead(session, processes, now) &&
-    hasContent(sql, session.id) &&
-    (search.accepts?.(session) ?? true);
+  const match = (session: sessions.Session): sessions.Session | null => {
+    if (!matchesSearch(session, search) || !isDead(session, processes, now)) return null;
+    const dead = withSilentEnd(sql, session);
+    const isMatch = dead.endedAt === null && hasContent(sql, dead.id) && (search.accepts?.(dead) ?? true);
+    return isMatch ? dead : null;
+  };
   const limit = search.limit ?? 20;
   const matches = [
-    ...firstMatching(sessions.listOpen(sql, projectsOf(search)), isMatch, limit),
-    ...lapsedOffers(sql, processes, now).filter(isMatch),
+    ...firstMatching(sessions.listOpen(sql, projectsOf(search)), match, limit),
+    ...firstMatching(lapsedOffers(sql, processes, now), match, Infinity),
   ];
   return matches
     .sort((a, b) => b.lastSeenAt - a.lastSeenAt)
@@ -56,13 +58,14 @@ export function findIncomplete(
     });
 }
 
-function* firstMatching<T>(all: Iterable<T>, isMatch: (one: T) => boolean, limit: number): Generator<T, void> {
+function* firstMatching<T>(all: Iterable<T>, match: (one: T) => T | null, limit: number): Generator<T, void> {
   let remaining = limit;
   for (const one of all) {
     if (remaining <= 0) return;
-    if (!isMatch(one)) continue;
+    const found = match(one);
+    if (found === null) continue;
     remaining -= 1;
-    yield one;
+    yield found;
   }
 }
 

@@ -1,109 +1,110 @@
 import { spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import { pathsIn, type Paths } from "#src/platform/paths.ts";
-import { readContent, type SessionContent } from "#src/local-mcp/sessions/session-content.ts";
-import * as sessions from "#src/local-mcp/sessions/sessions.ts";
-import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
-import { Store } from "#src/store/store.ts";
-import { commandOf, readOrNull, untilFound, type Exit } from "#harness/claude/claude-code.ts";
+import { untilFound, watch, type Child, type Claude } from "#harness/claude/claude-code.ts";
 import { startScriptedModel, type ScriptedModel, type Step } from "#harness/claude/scripted-model.ts";
-import { makeRepository } from "#harness/machine/git-project.ts";
-import { connectClient, environmentOf, type RealClient } from "./real-clients.ts";
+import { ChatRig, fail, longTool } from "./chat-rig.ts";
+import { connectClient, environmentOf, runShim, type RealClient } from "./real-clients.ts";
 
-interface ClientRun {
-  readonly pid: number;
+/** One run of a client and the model that it talks to. */
+export interface ClientRun {
+  readonly process: Claude;
   readonly model: ScriptedModel;
-  readonly output: { text: string };
-  waitForExit(): Promise<Exit>;
 }
 
-const longTool = "sleep 600";
+const noModel = "http://127.0.0.1:9";
 
-/** A machine with one of the other clients: its home, a git project and SHIM's folder. */
-export class ClientRig {
-  readonly root = realpathSync(mkdtempSync(join(tmpdir(), "shim-client-")));
-  readonly home = join(this.root, "home");
-  readonly project = join(this.root, "project");
-  readonly paths: Paths = pathsIn(join(this.root, "shim"));
+/** A machine with one of the other clients, in which `shim init` has set SHIM up. */
+export class ClientRig extends ChatRig {
   readonly client: RealClient;
-  readonly #store = new Store({ path: this.paths.database, driver: openNodeSqlite, now: Date.now });
 
   constructor(client: RealClient) {
+    super();
     this.client = client;
-    mkdirSync(this.home);
-    makeRepository(this.project, { "one.ts": "export {};\n" });
-    onTestFinished(() => this.#leave());
+    connectClient(client, this.#env(noModel));
   }
 
   async start(prompt: string, steps: readonly Step[], session: string | null = null): Promise<ClientRun> {
     const model = await startScriptedModel({ threads: [{ steps }] });
     onTestFinished(() => model.close());
-    const env = environmentOf(this.client, { home: this.home, shimHome: this.paths.home, modelUrl: model.url });
-    connectClient(this.client, env);
     const [program = "", ...args] = this.client.command(prompt, session);
-    const child = spawn(program, args, { cwd: this.project, env, stdio: ["ignore", "pipe", "pipe"] });
-    const output = { text: "" };
-    for (const stream of [child.stdout, child.stderr])
-      stream.setEncoding("utf8").on("data", (text: string) => (output.text += text));
-    const exit = new Promise<Exit>((resolve, reject) => {
-      child.once("error", reject);
-      child.once("close", (code, signal) => resolve({ code, signal }));
+    const child = spawn(program, args, {
+      cwd: this.project,
+      env: this.#env(model.url),
+      stdio: ["ignore", "pipe", "pipe"],
     });
-    if (child.pid === undefined) throw new Error(`could not start ${program}`);
-    return { pid: child.pid, model, output, waitForExit: () => exit };
+    return { model, process: watch(child) };
   }
 
-  /** From its start to its good end. */
+  /** From its start to its end, which must be a good one. */
   async run(prompt: string, steps: readonly Step[], session: string | null = null): Promise<ClientRun> {
     const run = await this.start(prompt, steps, session);
-    const { code } = await run.waitForExit();
-    if (code !== 0) throw new Error(`${this.client.name} ended with ${code}: ${run.output.text}`);
+    const { code } = await run.process.waitForExit();
+    if (code !== 0) fail(`${this.client.name} ended with ${code}: ${JSON.stringify(run.process.output)}`);
     return run;
   }
 
-  /** Killed with -9 in the middle of a shell command that does not end. */
-  async killed(prompt: string, steps: readonly Step[]): Promise<sessions.Session> {
-    const endless = { tools: [this.client.shell(`exec ${longTool}`)] };
-    const run = await this.start(prompt, [...steps, endless]);
-    const isRunning = (): boolean => this.processes().some(({ command }) => command.join(" ") === longTool);
-    await untilFound(isRunning, `the command in ${this.client.name}: ${run.output.text}`);
-    for (const { pid, command } of this.processes()) if (command.join(" ") !== longTool) process.kill(pid, "SIGKILL");
-    await run.waitForExit();
-    return this.sessions().at(-1) ?? fail("no session was stored");
+  /** A run in the middle of a shell command that does not end. */
+  async atTool(prompt: string, steps: readonly Step[] = []): Promise<ClientRun> {
+    const run = await this.start(prompt, [...steps, this.endless()]);
+    await this.tool(run);
+    return run;
   }
 
-  /** Oldest first. */
-  sessions(): sessions.Session[] {
-    return this.#store.read((sql) => sessions.list(sql), []).toSorted((a, b) => a.startedAt - b.startedAt);
+  endless(): Step {
+    return { tools: [this.client.shell(`exec ${longTool}`)] };
   }
 
-  stored(id: string): SessionContent {
-    return this.#store.read((sql) => readContent(sql, id), null) ?? fail(`there is no session ${id}`);
+  /** Resolves when the shell command runs that does not end. */
+  async tool({ process: { output } }: ClientRun): Promise<void> {
+    const isThere = (): boolean => this.processes().some(isLongTool);
+    await untilFound(isThere, `the command in ${this.client.name}`).catch(() =>
+      fail(`${this.client.name} runs no command: ${JSON.stringify(output)}`),
+    );
   }
 
-  processes(): { readonly pid: number; readonly command: readonly string[] }[] {
-    return readdirSync("/proc")
-      .filter((name) => readOrNull(`/proc/${name}/environ`)?.split("\0").includes(`HOME=${this.home}`))
-      .map((name) => ({ pid: Number(name), command: commandOf(name) }))
-      .filter(({ command }) => command.length > 0);
+  async kill(run: ClientRun): Promise<void> {
+    run.process.kill("SIGKILL");
+    await run.process.waitForExit();
   }
 
-  async #leave(): Promise<void> {
-    this.#store.close();
-    for (const { pid } of this.processes()) process.kill(pid, "SIGKILL");
-    await untilFound(() => this.processes().length === 0, "the end of all processes");
-    rmSync(this.root, { recursive: true, force: true, maxRetries: 5 });
+  /** The one MCP process that runs. */
+  mcp(): Promise<Child> {
+    return untilFound(() => this.processes().find(isMcp), "SHIM's MCP process");
+  }
+
+  loseConversations(): void {
+    rmSync(join(this.home, this.client.conversations), { recursive: true });
+  }
+
+  /** Of each session, as `shim sessions` shows it, oldest first. */
+  states(): string[] {
+    const { sessions } = JSON.parse(runShim(["sessions", "--json"], { cwd: this.project, env: this.#env(noModel) }));
+    return (sessions as { state: string; startedAt: number }[])
+      .toSorted((a, b) => a.startedAt - b.startedAt)
+      .map(({ state }) => state);
+  }
+
+  #env(modelUrl: string): Record<string, string> {
+    return environmentOf(this.client, { home: this.home, shimHome: this.paths.home, modelUrl });
   }
 }
 
-/** What the model received with its first request of the conversation. */
+function isMcp({ command }: Child): boolean {
+  return command.join(" ").endsWith("shim.mjs mcp");
+}
+
+function isLongTool({ command }: Child): boolean {
+  return command.join(" ") === longTool;
+}
+
+/** The model's first request of the conversation. */
 export function firstRequest({ model }: ClientRun): string {
-  return JSON.stringify(model.requests.find(({ kind }) => kind === "loop")?.body ?? null);
+  return JSON.stringify(model.requests.find(({ kind }) => kind === "loop")?.body ?? fail("there is no request"));
 }
 
-function fail(message: string): never {
-  throw new Error(message);
+/** The sessions whose briefs are in the first request. */
+export function offered(run: ClientRun): string[] {
+  return [...new Set(Array.from(firstRequest(run).matchAll(/\(([\w-]+)\) died/g), ([, id = ""]) => id))];
 }

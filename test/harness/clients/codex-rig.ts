@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { existsSync, globSync, mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { onTestFinished } from "vitest";
@@ -6,8 +6,7 @@ import { codexClient, programOf } from "../../../scripts/install-clients.ts";
 import { watch, type Claude } from "#harness/claude/claude-code.ts";
 import { startScriptedModel, type ScriptedModel, type Step } from "#harness/claude/scripted-model.ts";
 import { ChatRig, fail, longTool } from "./chat-rig.ts";
-
-const launcher = join(import.meta.dirname, "..", "..", "..", "bin", "shim.mjs");
+import { runShim } from "./real-clients.ts";
 
 /** SHIM's folder where no variable names another. */
 export function usualShimHome(home: string): string {
@@ -17,11 +16,7 @@ export function usualShimHome(home: string): string {
 /** As a user does it who has never started Codex. */
 export function setUpCodex(home: string, cwd: string): void {
   mkdirSync(join(home, ".codex"));
-  runShim(home, cwd, ["init", "--client", "codex", "--yes", "--no-link"]);
-}
-
-function runShim(home: string, cwd: string, args: readonly string[]): string {
-  return execFileSync(process.execPath, [launcher, ...args], { cwd, env: codexEnv(home), encoding: "utf8" });
+  runShim(["init", "--client", "codex", "--yes", "--no-link"], { cwd, env: codexEnv(home) });
 }
 
 /** Nothing of the caller's environment; what is not on loopback meets a closed port. */
@@ -61,7 +56,7 @@ export class CodexRig extends ChatRig {
 
   /** Runs SHIM's command in this home, and gives what it prints. */
   shim(...args: string[]): string {
-    return runShim(this.home, this.project, args);
+    return runShim(args, { cwd: this.project, env: codexEnv(this.home) });
   }
 
   async exec(prompt: string, options: CodexOptions, resumed?: string): Promise<CodexChat> {

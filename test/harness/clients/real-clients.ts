@@ -30,6 +30,10 @@ export interface RealClient extends ClientTools {
   env(modelUrl: string): Record<string, string>;
   /** In the client's home, beside SHIM's. */
   readonly settings: { readonly file: string; readonly content: object };
+  /** JSON files below the home that a first start writes where it reaches the network. */
+  readonly installed?: Readonly<Record<string, object>>;
+  /** Folder below the home that holds the client's conversations. */
+  readonly conversations: string;
 }
 
 const launcher = join(import.meta.dirname, "..", "..", "..", "bin", "shim.mjs");
@@ -53,6 +57,7 @@ export const copilot: RealClient = {
     COPILOT_AUTO_UPDATE: "false",
   }),
   settings: { file: ".copilot/config.json", content: {} },
+  conversations: ".copilot/session-state",
   shell: (command) => ({ name: "bash", input: { command, description: "scripted", mode: "sync" } }),
   read: (path) => ({ name: "view", input: { path } }),
   write: (path, content) => ({ name: "create", input: { path, file_text: content } }),
@@ -76,6 +81,7 @@ export const qwen: RealClient = {
     OPENAI_MODEL: "scripted",
     QWEN_CODE_NO_RELAUNCH: "true",
   }),
+  conversations: ".qwen/projects",
   settings: {
     file: ".qwen/settings.json",
     content: {
@@ -110,8 +116,13 @@ export const opencode: RealClient = {
     OPENCODE_DISABLE_AUTOUPDATE: "1",
     OPENCODE_DISABLE_MODELS_FETCH: "1",
     OPENCODE_DISABLE_LSP_DOWNLOAD: "1",
-    npm_config_fetch_retries: "0",
   }),
+  conversations: ".local/share/opencode",
+  // A start without them tries to install them under a lock, which it holds for a minute when it is killed.
+  installed: {
+    ".config/opencode/node_modules/.package-lock.json": {},
+    ".config/opencode/package-lock.json": { packages: { "": { dependencies: { "@opencode-ai/plugin": "*" } } } },
+  },
   settings: {
     file: ".config/opencode/opencode.json",
     content: {
@@ -156,6 +167,7 @@ export const gemini: RealClient = {
     GEMINI_CLI_TRUST_WORKSPACE: "true",
     GEMINI_CLI_NO_RELAUNCH: "true",
   }),
+  conversations: ".gemini/tmp",
   settings: {
     file: ".gemini/settings.json",
     content: {
@@ -174,6 +186,9 @@ export const gemini: RealClient = {
   ofShim: (name, input) => ({ name: `mcp_shim_${name}`, input }),
 };
 
+/** All but Codex, which has a rig of its own. */
+export const otherClients: readonly RealClient[] = [copilot, opencode, qwen, gemini];
+
 /** Nothing of the caller's environment but PATH, and no way to any other host. */
 export function environmentOf(
   client: RealClient,
@@ -191,14 +206,24 @@ export function environmentOf(
   };
 }
 
-export function writeSettings({ settings }: RealClient, home: string): void {
-  const path = join(home, settings.file);
-  mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, JSON.stringify(settings.content));
+export function writeSettings({ settings, installed = {} }: RealClient, home: string): void {
+  for (const [file, content] of [[settings.file, settings.content] as const, ...Object.entries(installed)]) {
+    const path = join(home, file);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, JSON.stringify(content));
+  }
 }
 
 /** Writes the client's settings into a home, and sets SHIM up as a user does. */
 export function connectClient(client: RealClient, env: Readonly<Record<string, string>>): void {
   writeSettings(client, env["HOME"] ?? "");
-  execFileSync(process.execPath, [launcher, "init", "--client", client.name, "--yes", "--no-link"], { env });
+  runShim(["init", "--client", client.name, "--yes", "--no-link"], { env });
+}
+
+/** @returns the text that SHIM's command prints */
+export function runShim(
+  args: readonly string[],
+  options: { readonly env: Readonly<Record<string, string>>; readonly cwd?: string },
+): string {
+  return execFileSync(process.execPath, [launcher, ...args], { ...options, encoding: "utf8" });
 }

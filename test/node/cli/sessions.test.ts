@@ -7,6 +7,7 @@ import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { record } from "#src/local-mcp/signals/history.ts";
 import {
   addSession,
+  aCliHome,
   addSnapshot,
   aSeededHome,
   checkpointOf,
@@ -37,6 +38,21 @@ it("[CL25] each session has one state: alive, incomplete, empty, finished, offer
   });
   const dead = await home.shim("sessions --incomplete --json");
   expect(Object.keys(statesOf(dead.json())).toSorted()).toEqual([ids.dead, ids.elsewhere]);
+});
+
+it("[CA19] [CA43] what a client did not report of a chat's end is seen before anything has stored it", async () => {
+  const home = aCliHome();
+  const turn: JournalEntry[] = [{ kind: "prompt", text: "say hello" }, { kind: "turn_end" }];
+  const detachments = { over: "stdin_end", gone: null, killed: "client_gone", working: "stdin_end" };
+  for (const [at, [id, reason]] of Object.entries(detachments).entries()) {
+    addSession(home, { id, client: "qwen", pid: 500 + at, entries: id === "working" ? turn.slice(0, 1) : turn });
+    if (reason !== null) home.runtime.store.write((sql) => sessions.detach(sql, home.now, id, reason));
+  }
+  const incomplete = { working: "incomplete", gone: "closed", killed: "closed" };
+  expect(statesOf(await home.json("sessions"))).toEqual({ over: "finished", ...incomplete });
+  expect(statesOf(await home.json("sessions --incomplete"))).toEqual(incomplete);
+  expect((await home.json("sessions show over"))["session"]).toMatchObject({ state: "finished" });
+  expect(home.runtime.store.read((sql) => sessions.get(sql, "over"), null)).toMatchObject({ endedAt: null });
 });
 
 it("[CL25] sessions are listed newest first, for people with short ids and ages, filtered by project and limit", async () => {

@@ -43,6 +43,20 @@ it("[CA8] context stands at the top of an answer, a refusal also inside", () => 
   expect(copilot.answer("Stop", { decision: "block", reason: "news" })).toEqual({ decision: "block", reason: "news" });
 });
 
+it.each([
+  ["SessionStart-resume", "UserPromptSubmit"],
+  ["UserPromptSubmit", "SessionStart-resume"],
+])("[CA44] a resumed chat gets once how it died, with the first of %s and %s", (first, second) => {
+  const runtime = tempRuntime();
+  const chat = new RecordedClient(runtime, "copilot");
+  for (const name of ["SessionStart", "UserPromptSubmit", "PreToolUse"]) chat.send(name, own);
+  runtime.processes.kill(chat.pid);
+  const resumed = new RecordedClient(runtime, "copilot", 2_001);
+  const context = expect.stringContaining("was running when it died: Bash");
+  expect(resumed.send(first, own)).toEqual({ additionalContext: context });
+  for (const name of [second, "UserPromptSubmit"]) expect(resumed.send(name, { ...own, prompt: "go on" })).toEqual({});
+});
+
 it("[CA40] the end of a prompt ends no chat of Copilot CLI in an editor; one whose process is gone was closed", () => {
   const runtime = tempRuntime();
   const chat = new RecordedClient(runtime, "copilot");

@@ -3,6 +3,7 @@ import type { CrashCause, Risk } from "../../../contract/readings.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import { causeOf, hasContent } from "../../../local-mcp/recovery/detect.ts";
 import { isDead } from "../../../local-mcp/recovery/liveness.ts";
+import { withSilentEnd } from "../../../local-mcp/recovery/silent-end.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { activityOf, factsOf, type Activity } from "../../../local-mcp/sessions/activity.ts";
 import { isClosedWithNothingOpen } from "../../../local-mcp/sessions/closed-sessions.ts";
@@ -41,7 +42,8 @@ export interface SessionView {
   readonly causeDetail: string | null;
 }
 
-export function toSessionView(sql: Sql, runtime: Runtime, session: Session): SessionView {
+export function toSessionView(sql: Sql, runtime: Runtime, stored: Session): SessionView {
+  const session = asSeen(sql, runtime, stored);
   const {
     id,
     client,
@@ -94,7 +96,13 @@ function findCause(
   return hasDied ? causeOf(sql, session, runtime.processes) : { cause: null, causeDetail: null };
 }
 
-export function sessionState(sql: Sql, runtime: Runtime, session: Session): SessionState {
+/** [CA43] A command that only reads does not store the end that a client did not report. */
+function asSeen(sql: Sql, runtime: Runtime, session: Session): Session {
+  return isDead(session, runtime.processes, runtime.now()) ? withSilentEnd(sql, session) : session;
+}
+
+export function sessionState(sql: Sql, runtime: Runtime, stored: Session): SessionState {
+  const session = asSeen(sql, runtime, stored);
   if (session.endedAt !== null) return "finished";
   if (session.recovery !== null) return session.recovery;
   if (!isDead(session, runtime.processes, runtime.now())) return "alive";
