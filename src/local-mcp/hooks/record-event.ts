@@ -155,7 +155,7 @@ function withTranscriptMark(sql: Sql, session: sessions.Session): sessions.Sessi
 
 /**
  * [HO14] Finds a start that was spooled: the user's next prompt brings its answer.
- * [CA44] So it does where it comes before the start, which then finds the session alive.
+ * [CA46] So it does where it comes before the start, which then finds the session alive.
  */
 function findMissedStart(
   sql: Sql,

@@ -46,7 +46,7 @@ it("[CA8] context stands at the top of an answer, a refusal also inside", () => 
 it.each([
   ["SessionStart-resume", "UserPromptSubmit"],
   ["UserPromptSubmit", "SessionStart-resume"],
-])("[CA44] a resumed chat gets once how it died, with the first of %s and %s", (first, second) => {
+])("[CA46] a resumed chat gets once how it died, with the first of %s and %s", (first, second) => {
   const runtime = tempRuntime();
   const chat = new RecordedClient(runtime, "copilot");
   for (const name of ["SessionStart", "UserPromptSubmit", "PreToolUse"]) chat.send(name, own);
