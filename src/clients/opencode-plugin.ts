@@ -1,9 +1,9 @@
 /**
- * SHIM's plugin for OpenCode, which has no hook commands: it starts the hook program for each event
- * and gives its answers to the model. Bundled as one file without dependencies.
+ * SHIM's plugin for OpenCode, which has no hook commands: it sends each event to the hook program
+ * and gives the answers to the model. Bundled as one file without dependencies.
  */
-import { execFile } from "node:child_process";
-import { asObject, numberAt, objectAt, parseObject, textAt, type JsonObject } from "../shared/json-fields.ts";
+import { asObject, numberAt, objectAt, textAt, type JsonObject } from "../shared/json-fields.ts";
+import { HookProgram, type SendEvent } from "./hook-program.ts";
 
 /** OpenCode's input of a plugin, as far as it is used. */
 interface PluginInput {
@@ -33,17 +33,13 @@ export interface OpenCodeHooks {
   "experimental.session.compacting"(input: JsonObject, output: { readonly context: string[] }): Promise<void>;
 }
 
-/** @returns the hook's answer; empty where there is none */
-type SendEvent = (event: string, payload: JsonObject) => Promise<JsonObject>;
-
-/** @param hook the hook program with its arguments */
+/** @param hook the program with its arguments */
 export function openCodePlugin(hook: readonly string[]): (input: PluginInput) => Promise<OpenCodeHooks> {
+  // OpenCode calls the plugin for each of its projects; they share one stream.
+  const program = new HookProgram(hook, "opencode");
   return (input) =>
     Promise.resolve(
-      openCodeHooks(
-        input,
-        hookSender(hook, (message) => logOnce(input, message)),
-      ),
+      openCodeHooks(input, (event, payload) => program.send(event, payload, (message) => logOnce(input, message))),
     );
 }
 
@@ -236,24 +232,6 @@ function callOf(input: JsonObject): JsonObject {
 
 function contextOf(answer: JsonObject): string | null {
   return textAt(objectAt(answer, "hookSpecificOutput"), "additionalContext");
-}
-
-/** OpenCode waits for a hook: one that hangs is ended. */
-const maxMs = 5_000;
-const maxStartMs = 15_000;
-
-function hookSender([command = "node", ...args]: readonly string[], report: (message: string) => void): SendEvent {
-  return (event, payload) =>
-    new Promise((resolve) => {
-      const timeout = event === "SessionStart" ? maxStartMs : maxMs;
-      const child = execFile(command, [...args, event, "--client", "opencode"], { timeout }, (error, answer) => {
-        if (error) report(`SHIM's hook did not answer at ${event}: ${error.message}`);
-        resolve(parseObject(answer) ?? {});
-      });
-      // A hook that has ended closes its input; the error is the call's.
-      child.stdin?.on("error", () => undefined);
-      child.stdin?.end(JSON.stringify(payload));
-    });
 }
 
 const reported = new WeakSet<PluginInput>();

@@ -11,8 +11,8 @@ export async function takePending(runtime: Runtime, sessionIds: readonly string[
 }
 
 /** [GS21] [CP33] Takes what a hook waits for; no other process takes a tool's meanwhile. */
-export async function takeAwaited(runtime: Runtime): Promise<void> {
-  await takeAll(runtime, findAwaited, AbortSignal.timeout(maxAwaitMs));
+export async function takeAwaited(runtime: Runtime, maxMs = maxAwaitMs): Promise<void> {
+  await takeAll(runtime, findAwaited, AbortSignal.timeout(maxMs));
 }
 
 const maxPendingMs = 60_000;

@@ -3,6 +3,7 @@ import type { Readable } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
 import type { ClaimedTask } from "../contract/tasks.ts";
 import { codeOf } from "../shared/error.ts";
+import { LineReader } from "../shared/line-reader.ts";
 import { endGroup, exitCode, groupOf, hasGroups } from "../platform/process-group.ts";
 import { programPath } from "../platform/program-path.ts";
 import { withoutSecrets } from "../platform/secret-env.ts";
@@ -106,6 +107,8 @@ function waitForExit(child: ChildProcess): Promise<number> {
   });
 }
 
+const defaultMaxChars = 300_000;
+
 function writeInterrupt({ stdin }: ChildProcess, { dialog }: Program): boolean {
   if (!dialog || !stdin?.writable) return false;
   stdin.write(`${dialog.interruptLine}\n`);
@@ -120,7 +123,7 @@ function readOutput(
     onLine(line);
     if (dialog?.isOver()) child.stdin?.end();
   };
-  const lines = new LineReader(onDialogLine, maxLineChars);
+  const lines = new LineReader(onDialogLine, maxLineChars ?? defaultMaxChars);
   const readStream = (stream: Readable | null, onText: (text: string) => void): void => {
     stream?.setEncoding("utf8").on("data", (text: string) => {
       onText(text);
@@ -155,44 +158,6 @@ function toExit(report: WatchdogReport | null, code: number): ProgramExit {
   if (report === null) return { kind: "exited", code };
   if ("problem" in report) return notStarted(report.problem, report.message);
   return { kind: "exited", code: exitCode(report.code, report.signal) };
-}
-
-const defaultMaxChars = 300_000;
-
-/** Skips the rest of a line that is too long. */
-class LineReader {
-  readonly #onLine: (line: string) => void;
-  readonly #maxChars: number;
-  #buffer = "";
-
-  constructor(onLine: (line: string) => void, maxChars = defaultMaxChars) {
-    this.#maxChars = maxChars;
-    this.#onLine = onLine;
-  }
-
-  push(text: string): void {
-    let from = 0;
-    for (let end = text.indexOf("\n"); end !== -1; end = text.indexOf("\n", from)) {
-      this.#append(text.slice(from, end));
-      this.#emitLine();
-      from = end + 1;
-    }
-    this.#append(text.slice(from));
-  }
-
-  end(): void {
-    if (this.#buffer !== "") this.#emitLine();
-  }
-
-  #append(text: string): void {
-    if (this.#buffer.length < this.#maxChars) this.#buffer = (this.#buffer + text).slice(0, this.#maxChars);
-  }
-
-  #emitLine(): void {
-    const line = this.#buffer;
-    this.#buffer = "";
-    this.#onLine(line.endsWith("\r") ? line.slice(0, -1) : line);
-  }
 }
 
 /** Variables that would point git away from the worktree. */

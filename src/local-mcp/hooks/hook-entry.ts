@@ -1,17 +1,21 @@
-/** `node hook.cjs <Event> [--client <name>]`; exit code 0: a hook must not break the client. */
+/**
+ * `node hook.cjs <Event> [--client <name>]`; exit code 0: a hook must not break the client.
+ * `node hook.cjs stream --client <name>` answers the events on its lines until stdin ends.
+ */
 import { writeSync } from "node:fs";
 import * as z from "zod/mini";
 import { adapterOf } from "../../clients/adapters.ts";
 import { claudeCode } from "../../clients/claude-code.ts";
 import type { ClientAdapter } from "../../clients/client-adapter.ts";
 import { HomeError, homeFrom, pathsIn } from "../../platform/paths.ts";
-import { clientPidOf, skipShells, type Processes } from "../../platform/processes.ts";
-import { findAwaited } from "../../snapshots/awaited-snapshots.ts";
+import { clientPidOf, skipShells, systemProcesses, type Processes } from "../../platform/processes.ts";
 import { foreignCaller, recordForeignCaller } from "./foreign-callers.ts";
 import { openNodeSqlite } from "../../store/driver-node-sqlite.ts";
 import { systemRuntime } from "../../runtime/system-runtime.ts";
 import { answerHook, problemEvents } from "./answer-hook.ts";
+import { finishEvent } from "./finish-event.ts";
 import { exitWithPendingRead, readStdin } from "./hook-stdin.ts";
+import { answerStdin } from "./hook-stream.ts";
 import { stackOf } from "../../shared/error.ts";
 
 // For a single input zod's compiled parsers take longer to compile (8 ms) than they save.
@@ -23,14 +27,18 @@ const startBusyMs = 5_000;
 /** A repair takes up to 20 ms for each megabyte, and the client kills a hook after ten seconds. */
 const maxUpkeepBytes = 200_000_000;
 
-const fileChangingEvents: ReadonlySet<string> = new Set(["PreToolUse", "PreCompact"]);
-
 async function main(event: string, client: string): Promise<void> {
   const adapter = adapterOf(client);
   if (!adapter) throw new HomeError(`"${client}" is not a client that SHIM knows`);
+  if (event === "stream") return answerStream(adapter);
   const { text: input, isCutOff } = await readStdin();
   await handle(event, input, adapter);
   if (isCutOff) exitWithPendingRead();
+}
+
+async function answerStream(client: ClientAdapter): Promise<void> {
+  const options = { driver: openNodeSqlite, busyMs: eventBusyMs, maxUpkeepBytes };
+  await answerStdin(client, skipShells(systemProcesses, process.ppid), options);
 }
 
 async function handle(event: string, input: string, client: ClientAdapter): Promise<void> {
@@ -45,11 +53,7 @@ async function handle(event: string, input: string, client: ClientAdapter): Prom
   const answer = answerHook(runtime, event, () => input, findClientPid(runtime.processes, client), client);
   // Not process.stdout: making that stream loads node:net.
   if (answer) writeSync(1, answer);
-  if (event === "SessionStart" && runtime.durations.isDue) runtime.store.write((sql) => runtime.durations.store(sql));
-  if (fileChangingEvents.has(event) && runtime.store.read((sql) => findAwaited(sql, runtime.now()) !== null, false)) {
-    const { takeAwaited } = await import("../../snapshots/pending-snapshots.ts");
-    await takeAwaited(runtime);
-  }
+  await finishEvent(runtime, event);
   // The store stays open: the last close would checkpoint the write-ahead log (four fsyncs).
 }
 

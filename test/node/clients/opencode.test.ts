@@ -14,11 +14,14 @@ interface Chat {
   readonly recorded: RecordedClient;
 }
 
-/** The plugin in a process of OpenCode. */
-function chatOf(runtime: TempRuntime, pid = 2_000): Chat {
+/** The plugin in a process of OpenCode. @param isRepeated each event comes twice */
+function chatOf(runtime: TempRuntime, pid = 2_000, isRepeated = false): Chat {
   const recorded = new RecordedClient(runtime, "opencode", pid);
-  const send = (event: string, payload: object): Promise<Record<string, unknown>> =>
-    Promise.resolve(recorded.report(event, payload));
+  const send = (event: string, payload: object): Promise<Record<string, unknown>> => {
+    const answer = recorded.report(event, payload);
+    if (isRepeated) recorded.report(event, payload);
+    return Promise.resolve(answer);
+  };
   return { hooks: openCodeHooks({ client, directory: "/home/user/project" }, send), recorded };
 }
 
@@ -36,8 +39,9 @@ function call<Output>(name: string): Call<Output> {
   return structuredClone(recording("opencode", name).payload) as unknown as Call<Output>;
 }
 
-async function prompt({ hooks }: Chat, id = session): Promise<readonly unknown[]> {
+async function prompt({ hooks }: Chat, id = session, messageId?: string): Promise<readonly unknown[]> {
   const { o } = call<{ message: Record<string, unknown>; parts: unknown[] }>("chat.message");
+  if (messageId !== undefined) o.message["id"] = messageId;
   await hooks["chat.message"]({ sessionID: id }, o);
   return o.parts;
 }
@@ -158,4 +162,39 @@ it("[CA18] a command that ends with a code other than 0 has failed", async () =>
     kind: "tool_error",
     text: "Exit code 3\nno such file",
   });
+});
+
+async function wholeChat(isRepeated: boolean): Promise<unknown> {
+  const chat = chatOf(tempRuntime(), 2_000, isRepeated);
+  const part = (fields: object): Promise<void> =>
+    chat.hooks.event(event("event.message.part.updated", { part: { sessionID: session, ...fields } }));
+  const { hooks } = chat;
+  await hooks.event(event("event.session.created"));
+  for (const turn of [1, 2]) {
+    await prompt(chat, session, `prompt_${turn}`);
+    await part({ type: "text", text: "I look first.", time: { end: 1 } });
+    await tool(chat, "", { callID: `shell_${turn}` });
+    await tool(chat, "-write", { callID: `write_${turn}` });
+    await part({
+      type: "tool",
+      tool: "read",
+      callID: `read_${turn}`,
+      state: { status: "error", error: "no such file" },
+    });
+    await hooks.event({ event: { type: "permission.asked", properties: { sessionID: session } } });
+    await hooks["experimental.session.compacting"]({ sessionID: session }, { context: [] });
+    await hooks.event(event("event.session.compacted", { sessionID: session }));
+    const error = { name: "APIError", data: { message: "overloaded" } };
+    await hooks.event({ event: { type: "session.error", properties: { sessionID: session, error } } });
+    await part({ type: "text", text: "All done.", time: { end: 2 } });
+    await hooks.event(event("event.session.idle"));
+  }
+  const { toolCalls, toolErrors, title, waiting } = chat.recorded.session(session) ?? {};
+  return { entries: chat.recorded.entries(session), toolCalls, toolErrors, title, waiting };
+}
+
+it("[CA44] each event of the plugin that comes a second time counts once", async () => {
+  const once = await wholeChat(false);
+  expect(once).toMatchObject({ toolCalls: 6, toolErrors: 2 });
+  expect(await wholeChat(true)).toEqual(once);
 });
