@@ -1,7 +1,8 @@
 /**
  * `npm run bench -- hooks`: what SHIM's hooks cost in the real clients, as the client waits for them, and what a tool call takes
- * from one request of the client to its next, with SHIM and without it.
+ * from one request of the client to its next, with SHIM and without it. `--before <dist>` measures another build of SHIM as well, in turns.
  */
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { median } from "simple-statistics";
 import { startScriptedModel, type Step } from "../test/harness/claude/scripted-model.ts";
@@ -12,24 +13,35 @@ import { RestoreRig } from "./restore/restore-rig.ts";
 const { values } = parseArgs({
   options: {
     turns: { type: "string", default: "10" },
+    rounds: { type: "string", default: "1" },
+    before: { type: "string" },
     client: { type: "string", multiple: true, default: [...timedClients] },
   },
 });
-const turns = Number(values.turns);
+const [turns, rounds] = [Number(values.turns), Number(values.rounds)];
 const chosen = timedClients.filter((client) => values.client.includes(client));
-if (chosen.length < values.client.length || !Number.isInteger(turns) || turns < 2) {
-  console.error(`npm run bench -- hooks [--turns N] [--client ${timedClients.join("|")}]...`);
+if (chosen.length < values.client.length || !Number.isInteger(turns) || turns < 2 || !(rounds >= 1)) {
+  console.error(
+    `npm run bench -- hooks [--turns N] [--rounds N] [--before <dist>] [--client ${timedClients.join("|")}]...`,
+  );
   process.exit(2);
 }
 
 interface Costs {
   /** Of the hooks in ms, by event. */
-  readonly hooks: ReadonlyMap<string, readonly number[]>;
+  readonly hooks: Map<string, number[]>;
   /** Of the tool calls in ms. */
-  readonly calls: readonly number[];
+  readonly calls: number[];
 }
 
-async function costsOf(name: TimedClient, isWithShim: boolean): Promise<Costs> {
+/** Builds of SHIM; null: the client alone. */
+const builds = {
+  "without SHIM": null,
+  ...(values.before === undefined ? {} : { before: resolve(values.before) }),
+  "with SHIM": undefined,
+} as const;
+
+async function measure(name: TimedClient, dist: string | undefined | null, { hooks, calls }: Costs): Promise<void> {
   const client = otherClients[name];
   const rig = RestoreRig.make({ "one.ts": "value = 0;\n" });
   const arrivals: number[] = [];
@@ -38,11 +50,11 @@ async function costsOf(name: TimedClient, isWithShim: boolean): Promise<Costs> {
     onRequest: () => void arrivals.push(performance.now()),
   });
   try {
-    if (isWithShim) {
+    if (dist === null) client.prepare(rig);
+    else {
       client.setUp(rig);
-      timeHooks(name, rig);
-    } else client.prepare(rig);
-    const calls: number[] = [];
+      timeHooks(name, rig, dist);
+    }
     const chat = client.start({ ...rig.folders, cwd: rig.project, modelUrl: model.url, resumed: null });
     for (let turn = 0; turn < turns; turn++) {
       arrivals.splice(0);
@@ -51,7 +63,7 @@ async function costsOf(name: TimedClient, isWithShim: boolean): Promise<Costs> {
       if (turn > 0) calls.push(...arrivals.slice(1).map((at, index) => at - (arrivals[index] ?? 0)));
     }
     await chat.finish();
-    return { hooks: hookTimesOf(rig), calls };
+    for (const [event, times] of hookTimesOf(rig)) hooks.set(event, [...(hooks.get(event) ?? []), ...times]);
   } finally {
     await model.close();
     await rig.remove();
@@ -71,16 +83,16 @@ function stepsIn(tools: Tools, path: string): Step[] {
 
 process.once("exit", () => RestoreRig.removeAll());
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
-const rounded = (times: readonly number[]): string => `${median([...times]).toFixed(0)} ms`;
-console.log("| client | hook | median | n |\n| --- | --- | --- | --- |");
-const lines: string[] = [];
+const rounded = (times: readonly number[]): string =>
+  times.length === 0 ? "-" : `${median([...times]).toFixed(0)} ms (${times.length})`;
+const row = (...cells: readonly string[]): void => console.log(`| ${cells.join(" | ")} |`);
+row("client", "median (n) of", ...Object.keys(builds));
+row(...Array.from({ length: 2 + Object.keys(builds).length }, () => "---"));
 for (const name of chosen) {
+  const costs = Object.values(builds).map((dist) => ({ dist, hooks: new Map<string, number[]>(), calls: [] }));
+  for (let round = 0; round < rounds; round++) for (const one of costs) await measure(name, one.dist, one);
   const { title, pinned } = otherClients[name];
-  const [without, withShim] = [await costsOf(name, false), await costsOf(name, true)];
-  for (const [event, times] of withShim.hooks)
-    console.log(`| ${title} ${pinned.version} | ${event} | ${rounded(times)} | ${times.length} |`);
-  lines.push(
-    `| ${title} | ${rounded(without.calls)} | ${rounded(withShim.calls)} | ${without.calls.length} + ${withShim.calls.length} |`,
-  );
+  for (const event of new Set(costs.flatMap(({ hooks }) => [...hooks.keys()])))
+    row(`${title} ${pinned.version}`, event, ...costs.map(({ hooks }) => rounded(hooks.get(event) ?? [])));
+  row(`${title} ${pinned.version}`, "a tool call", ...costs.map(({ calls }) => rounded(calls)));
 }
-console.log(`\n| tool call in | without SHIM | with SHIM | n |\n| --- | --- | --- | --- |\n${lines.join("\n")}`);

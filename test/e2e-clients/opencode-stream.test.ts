@@ -6,6 +6,9 @@ import { opencode } from "#harness/clients/real-clients.ts";
 import type { ToolCall } from "#harness/clients/wire-format.ts";
 import { untilFound } from "#harness/claude/claude-code.ts";
 
+/** A command that ends when there is such a file. */
+const until = (file: string): ToolCall => opencode.shell(`until [ -e ${file} ]; do sleep 0.1; done`);
+
 const isHook = ({ command }: { readonly command: readonly string[] }): boolean =>
   command.some((word) => word.endsWith("hook.cjs"));
 
@@ -28,7 +31,6 @@ it("[CA44] OpenCode has one hook process, which ends with it, also after kill -9
 
 it("[CA44] a killed hook process of OpenCode loses nothing, and another one follows it", async () => {
   const rig = new ClientRig(opencode);
-  const until = (file: string): ToolCall => opencode.shell(`until [ -e ${file} ]; do sleep 0.1; done`);
   const run = await rig.start("Make the parser accept empty input", [
     { tools: [opencode.shell("echo one")] },
     { tools: [until("first")] },
