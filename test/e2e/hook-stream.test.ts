@@ -7,7 +7,7 @@ import { maxEventLineChars } from "#src/contract/hook-stream.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { untilFound } from "#harness/claude/claude-code.ts";
-import { RawStream, session, StreamRig } from "#harness/clients/stream-rig.ts";
+import { call, limits, RawStream, session, StreamRig } from "#harness/clients/stream-rig.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { built, envOf, integrityOf, setting } from "#harness/machine/mcp-process.ts";
@@ -16,13 +16,6 @@ import { openStore } from "#harness/store/temp-store.ts";
 
 const kills = setting("SHIM_STREAM_KILLS", 25);
 const seed = setting("SHIM_STREAM_SEED", 1);
-const limits = { eventMs: 3_000, startMs: 15_000, restartMs: 60_000 };
-
-const call = (n: number): object => ({
-  tool_name: "bash",
-  tool_use_id: `call_${n}`,
-  tool_input: { command: `echo ${n}` },
-});
 
 it("[CA44] each reply follows the commit, a bad line gets its error and ends nothing", async () => {
   const rig = new StreamRig();
@@ -63,73 +56,9 @@ it("[CA44] each reply follows the commit, a bad line gets its error and ends not
   for (const [line, reply] of bad) expect(await stream.ask(line)).toEqual(reply);
   expect(await stream.ask(prompt(8))).toMatchObject({ id: 8, answer: {} });
   expect(rig.entries()).toHaveLength(2);
-  stream.child.stdin?.end();
+  stream.child.stdin?.end(JSON.stringify(prompt(9)));
   expect(await stream.ended).toEqual([0, null]);
-});
-
-it("[CA44] one process answers all events but a start and a large one", async () => {
-  const rig = new StreamRig();
-  const program = rig.program();
-  await rig.send(program, "SessionStart", { source: "startup" });
-  await rig.send(program, "UserPromptSubmit", { prompt: "begin", prompt_id: "p1" });
-  for (const n of [1, 2]) {
-    await rig.send(program, "PreToolUse", call(n));
-    await rig.send(program, "PostToolUse", call(n));
-  }
-  await rig.send(program, "UserPromptSubmit", { prompt: "y".repeat(maxEventLineChars), prompt_id: "p2" });
-  await rig.send(program, "Stop", {});
-  expect(rig.starts().toSorted()).toEqual(["SessionStart", "UserPromptSubmit", "stream"]);
-  expect(rig.entries().map(({ kind }) => kind)).toEqual([
-    "start",
-    "prompt",
-    "tool_start",
-    "tool_end",
-    "tool_start",
-    "tool_end",
-    "prompt",
-    "turn_end",
-  ]);
-  expect(rig.reports).toEqual([]);
-});
-
-const failing = {
-  "cannot start": "exit 1",
-  "does not answer": "exec cat > /dev/null",
-  "answers with rubbish": "echo rubbish; exec cat > /dev/null",
-  "refuses each event": `exec sed -u 's/.*"id":\\([0-9]*\\).*/{"id":\\1,"error":"no"}/'`,
-  "records, and its replies are lost": `${process.execPath} ${built.hook} "$@" > /dev/null; exit`,
-};
-
-it.each(Object.entries(failing))("[CA44] a stream that %s: each event counts once", async (_kind, lines) => {
-  const rig = new StreamRig();
-  const program = rig.program(limits, () => 0, lines);
-  // Those behind the event that is not answered wait no longer than it.
-  await Promise.all([1, 2].map((n) => rig.send(program, "PreToolUse", call(n))));
-  for (const n of [1, 2]) await rig.send(program, "PostToolUse", call(n));
-  await rig.send(program, "Stop", { last_assistant_message: "Done." });
-  expect(rig.session()?.toolCalls).toBe(2);
-  const kinds = rig.entries().map(({ kind }) => kind);
-  expect(kinds.toSorted()).toEqual(["assistant", "tool_end", "tool_end", "tool_start", "tool_start", "turn_end"]);
-  expect(rig.reports).toEqual([]);
-});
-
-it("[CA44] a stream that ends is replaced at the next event; before its first answer, not at once", async () => {
-  const rig = new StreamRig();
-  let now = 0;
-  const marker = join(rig.paths.home, "works");
-  const program = rig.program(limits, () => now, `[ -e ${marker} ] || exit 1`);
-  const streams = (): number => rig.starts().filter((one) => one === "stream").length;
-  for (const n of [1, 2]) await rig.send(program, "PreToolUse", call(n));
-  expect(streams()).toBe(1);
-  now += limits.restartMs;
-  writeFileSync(marker, "");
-  for (const n of [3, 4]) await rig.send(program, "PreToolUse", call(n));
-  expect(streams()).toBe(2);
-  for (const pid of rig.streams()) process.kill(pid, "SIGKILL");
-  await untilFound(() => rig.streams().length === 0, "the end of the stream");
-  for (const n of [5, 6]) await rig.send(program, "PreToolUse", call(n));
-  expect(streams()).toBe(3);
-  expect(rig.entries()).toHaveLength(6);
+  expect(rig.entries()).toHaveLength(3);
 });
 
 it(
@@ -168,7 +97,7 @@ it(
   },
 );
 
-it("[CA44] the stream ends when its client was killed, also while a child of the client lives", async () => {
+it("[CA45] the stream ends when its client was killed, also while a child of the client lives", async () => {
   const rig = new StreamRig();
   const folder = temporaryFolder();
   const script = `import { spawn } from "node:child_process";
@@ -188,7 +117,7 @@ it("[CA44] the stream ends when its client was killed, also while a child of the
   await untilFound(() => children.every((pid) => systemProcesses.facts(pid) === null), "the end of the stream");
 });
 
-it("[CA44] a client that is done ends, and its stream with it", async () => {
+it("[CA45] a client that is done ends, and its stream with it", async () => {
   const rig = new StreamRig();
   const script = `import { HookProgram } from ${JSON.stringify(join(import.meta.dirname, "../../src/clients/hook-program.ts"))};
     const program = new HookProgram([process.execPath, ${JSON.stringify(built.hook)}], "opencode");
@@ -200,7 +129,7 @@ it("[CA44] a client that is done ends, and its stream with it", async () => {
   expect(rig.entries()).toMatchObject([{ kind: "turn_end" }]);
 });
 
-it("[CA44] a newer SHIM: the process answers with its own code, until the store needs the newer one", async () => {
+it("[CA45] a newer SHIM: the process answers with its own code, until the store needs the newer one", async () => {
   const rig = new StreamRig();
   const folder = join(temporaryFolder(), "dist");
   cpSync(dirname(built.hook), folder, { recursive: true });

@@ -15,24 +15,31 @@ import { finishEvent } from "./finish-event.ts";
 const maxSnapshotMs = 4_000;
 
 /**
- * [CA44] Answers the events on the lines of stdin until it ends, one at a time.
+ * [CA44] [CA45] Answers the events on the lines of stdin until it ends, one at a time.
  * @throws {StoreError} `store_newer`: the next process has the new program
  */
 export async function answerStdin(client: ClientAdapter, clientPid: number, options: SystemOptions): Promise<void> {
   const { store } = systemRuntime(options);
   // The client is gone; what it sent before that is recorded all the same.
   process.stdout.on("error", () => undefined);
+  for await (const line of stdinLines()) {
+    const reply = await answerLine(line, client, (event, payload) =>
+      answerStreamed(eventRuntime(options, store), event, payload, clientPid, client),
+    );
+    process.stdout.write(`${JSON.stringify(reply)}\n`);
+  }
+}
+
+/** One character more than allowed shows that a line is too long. */
+async function* stdinLines(): AsyncGenerator<string> {
   const read: string[] = [];
   const lines = new LineReader((line) => read.push(line), maxEventLineChars + 1);
   for await (const part of process.stdin.setEncoding("utf8")) {
     lines.push(String(part));
-    for (const line of read.splice(0)) {
-      const reply = await answerLine(line, client, (event, payload) =>
-        answerStreamed(eventRuntime(options, store), event, payload, clientPid, client),
-      );
-      process.stdout.write(`${JSON.stringify(reply)}\n`);
-    }
+    yield* read.splice(0);
   }
+  lines.end();
+  yield* read;
 }
 
 /** The settings and the durations are those of a process that ran for this event. */

@@ -11,6 +11,12 @@ import { childrenOf, readOrNull } from "#harness/claude/claude-code.ts";
 import { built, envOf, homeWithoutRetention, storeOf } from "#harness/machine/mcp-process.ts";
 
 export const session = "ses_streamed";
+export const limits: HookLimits = { eventMs: 3_000, startMs: 15_000, restartMs: 60_000 };
+
+/** Fields of the events of a tool call. */
+export function call(n: number): object {
+  return { tool_name: "bash", tool_use_id: `call_${n}`, tool_input: { command: `echo ${n}` } };
+}
 
 /** A home with the hook program, as OpenCode's plugin uses it. */
 export class StreamRig {
