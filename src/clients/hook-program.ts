@@ -16,8 +16,8 @@ export interface HookLimits {
 const defaultLimits: HookLimits = { eventMs: 5_000, startMs: 15_000, restartMs: 60_000 };
 
 /**
- * [CA44] [CA45] Delivers events by one long-lived process. A process of its own repeats each event that
- * this one does not answer: an event that was recorded all the same counts once, by its ids.
+ * [CA44] [CA45] Delivers events by one long-lived process. A process of its own repeats each event
+ * that this one does not answer: an event that was recorded all the same counts once, by its ids.
  */
 export class HookProgram {
   readonly #command: readonly string[];

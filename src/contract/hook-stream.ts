@@ -3,7 +3,7 @@
  * The plugin ends the process by closing its stdin.
  */
 export interface StreamedEvent {
-  /** Of the plugin's choice; the reply has it too. */
+  /** Chosen by the plugin, and repeated in the reply. */
   readonly id: number;
   readonly event: string;
   readonly payload: object;
