@@ -19,6 +19,9 @@ const maxSnapshotMs = 4_000;
  * @throws {StoreError} `store_newer`: the next process has the new program
  */
 export async function answerStdin(client: ClientAdapter, clientPid: number, options: SystemOptions): Promise<void> {
+  // V8 keeps many times what lives here: it sizes its heap by the memory of the machine. Not by an
+  // import, which each hook would load.
+  process.getBuiltinModule("node:v8").setFlagsFromString("--optimize-for-size");
   const { store } = systemRuntime(options);
   // The client is gone; what it sent before that is recorded all the same.
   process.stdout.on("error", () => undefined);
