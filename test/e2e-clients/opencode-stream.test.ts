@@ -20,11 +20,11 @@ it("[CA44] [CA45] OpenCode has one hook process, which ends with it, also after 
     { tools: [opencode.shell("exec sleep 600")] },
   ]);
   const isRunning = (): boolean => rig.processes().some(({ command }) => command[0] === "sleep");
-  await untilFound(isRunning, `the command: ${run.output.text}`);
+  await untilFound(isRunning, `the command: ${JSON.stringify(run.process.output)}`);
   const [session] = rig.sessions();
   expect(rig.stored(session!.id).journal.filter(({ entry }) => entry.kind === "tool_start")).toHaveLength(3);
   expect(rig.processes().filter(isHook)).toMatchObject([{ command: expect.arrayContaining(["stream"]) }]);
-  process.kill(run.pid, "SIGKILL");
+  process.kill(run.process.pid, "SIGKILL");
   await untilFound(() => !rig.processes().some(isHook), "the end of the hook process");
   expect(isRunning()).toBe(true);
 });
@@ -40,7 +40,7 @@ it("[CA44] [CA45] a killed hook process of OpenCode loses nothing, and another o
   const waiting = (file: string): Promise<unknown> =>
     untilFound(
       () => rig.processes().some(({ command }) => command.join(" ").includes(`until [ -e ${file} ]`)),
-      `the wait for ${file}: ${run.output.text}`,
+      `the wait for ${file}: ${JSON.stringify(run.process.output)}`,
     );
   await waiting("first");
   const [killed, ...others] = rig.processes().filter(isHook);
@@ -52,7 +52,7 @@ it("[CA44] [CA45] a killed hook process of OpenCode loses nothing, and another o
   expect(hooks).toMatchObject([{ command: expect.arrayContaining(["stream"]) }]);
   expect(hooks).not.toMatchObject([{ pid: killed!.pid }]);
   writeFileSync(join(rig.project, "second"), "");
-  expect(await run.waitForExit()).toMatchObject({ code: 0 });
+  expect(await run.process.waitForExit()).toMatchObject({ code: 0 });
   const [session] = rig.sessions();
   expect(session).toMatchObject({ toolCalls: 3, toolErrors: 0 });
   expect(rig.stored(session!.id).journal.map(({ entry }) => entry.kind)).toEqual([
