@@ -16,7 +16,7 @@ export interface Program {
   readonly cwd: string;
   readonly env: NodeJS.ProcessEnv;
   readonly input: string;
-  /** Keeps stdin open for `interruptLine`, which replaces INT, until a line after which it `isOver`. */
+  /** Keeps stdin open for `interruptLine`, which replaces INT, until `isOver` after a line. */
   readonly dialog?: { readonly interruptLine: string; readonly isOver: () => boolean };
   /** Aborted: TERM to all processes, then KILL after `graceMs`. */
   readonly signal: AbortSignal;
