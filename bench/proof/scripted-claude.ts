@@ -30,9 +30,9 @@ const namesOf = ({ message, file, range }) => {
   const own = range ? lines.slice(range.line - 1, range.endLine ?? range.line).join("\\n") : "";
   return words(message + "\\n" + own);
 };
-let input = "";
-process.stdin.on("data", (text) => (input += text)).on("end", () => {
-  const [, , data] = /<(shim-task-[\\w-]+)>\\n([^]*?)\\n<\\/\\1>/.exec(input);
+require("node:readline").createInterface({ input: process.stdin }).once("line", (line) => {
+  const { content } = JSON.parse(line).message;
+  const [, , data] = /<(shim-task-[\\w-]+)>\\n([^]*?)\\n<\\/\\1>/.exec(content);
   const { task, payload } = JSON.parse(data);
   if (payload.write && tests[payload.file]) fs.writeFileSync(payload.write, tests[payload.file]);
   const named = (payload.findings ?? []).map(namesOf);

@@ -121,12 +121,16 @@ it("[CA45] a client that is done ends, and its stream with it", async () => {
   const rig = new StreamRig();
   const script = `import { HookProgram } from ${JSON.stringify(join(import.meta.dirname, "../../src/clients/hook-program.ts"))};
     const program = new HookProgram([process.execPath, ${JSON.stringify(built.hook)}], "opencode");
-    await program.send("Stop", ${JSON.stringify(rig.payload({}))}, console.error);`;
+    await program.send("Stop", ${JSON.stringify(rig.payload({}))}, console.error);
+    await new Promise((resolve) => process.once("SIGUSR2", resolve));`;
   const args = ["--no-warnings", "--input-type=module-typescript", "-e", script];
   const client = spawn(process.execPath, args, { env: envOf(rig.paths), stdio: "ignore" });
-  const ended = await new Promise((resolve) => void client.once("exit", resolve));
-  expect(ended).toBe(0);
+  const ended = new Promise((resolve) => void client.once("exit", resolve));
+  const stream = await untilFound(() => (rig.entries().length === 1 ? rig.streams(client.pid)[0] : null), "the stream");
+  client.kill("SIGUSR2");
+  expect(await ended).toBe(0);
   expect(rig.entries()).toMatchObject([{ kind: "turn_end" }]);
+  await untilFound(() => systemProcesses.facts(stream) === null, "the end of the stream");
 });
 
 it("[CA45] a newer SHIM: the process answers with its own code, until the store needs the newer one", async () => {

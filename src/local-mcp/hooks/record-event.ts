@@ -5,7 +5,7 @@ import type { Trigger } from "../../contract/checkpoint.ts";
 import { recordAssistant, recordTranscript } from "../observe/record-transcript.ts";
 import { isAlive } from "../../platform/processes.ts";
 import { recordSettings } from "../recording/session-settings.ts";
-import { isOwnerGone, recordEarlierDeath } from "../recovery/deaths.ts";
+import { isOwnerGone, recordDeath } from "../recovery/deaths.ts";
 import { adoptBriefed, adoptSuccession } from "../recovery/successor.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { digest, label, pathOf } from "../sessions/entries.ts";
@@ -116,9 +116,11 @@ function isForeign(sql: Sql, { processes }: Runtime, { knownId, client }: HookCo
 function recordSighting(sql: Sql, runtime: Runtime, context: HookContext): Pick<StartedSession, "session" | "before"> {
   const { event, input, clientName, client, project, cwd, isLate } = context;
   const { id, parentId } = resolveSession(sql, runtime, context);
-  const before = sessions.get(sql, id);
+  const known = sessions.get(sql, id);
   const isSignOfLife = !isLate && signsOfLife.has(event);
-  if (before && isSignOfLife) recordEarlierDeath(sql, runtime, before);
+  const isBack = known !== null && isSignOfLife && isOwnerGone(known, runtime);
+  if (isBack) recordDeath(sql, runtime, id);
+  const before = isBack ? sessions.get(sql, id) : known;
   const session = sessions.recordSighting(sql, runtime.now(), {
     id,
     project,

@@ -10,7 +10,9 @@ import type { Session } from "../sessions/sessions.ts";
 export function withSilentEnd(sql: Sql, session: Session): Session {
   if (session.endedAt !== null || !endsSilently(sql, session) || !isAfterTurn(sql, session.id)) return session;
   if (endsInOrder(session)) return { ...session, endedAt: session.lastSeenAt };
-  return isClosed(session) ? session : { ...session, detachReason: closing(sql, session) };
+  if (isClosed(session)) return session;
+  const detachReason = closing(sql, session);
+  return detachReason === null ? session : { ...session, detachReason, detachedAt: session.lastSeenAt };
 }
 
 /** Reasons of an MCP process that was ended by a client which was alive. */
@@ -27,9 +29,9 @@ function isAfterTurn(sql: Sql, id: string): boolean {
 }
 
 /** [CA19] Where no event says that a chat was closed, the end of its last turn does. */
-function closing(sql: Sql, { id, detachReason }: Session): string | null {
+function closing(sql: Sql, { id }: Session): string | null {
   const state = currentState(sql, id);
-  return state ? closedReason(hasOpenWork(state)) : detachReason;
+  return state && closedReason(hasOpenWork(state));
 }
 
 /** [ID19] The user has left the sessions of one process in which the last prompt was not made. */

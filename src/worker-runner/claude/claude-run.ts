@@ -100,7 +100,8 @@ export class ClaudeRun {
       input: userMessage(
         buildPrompt({ task, merged, continuation, instruction: settings.instruction, brief, fence: newFence(runtime) }),
       ),
-      dialog: { interruptLine, isOver: () => this.#result !== null },
+      // A line that could not be read may have been the last event.
+      dialog: { interruptLine, isOver: () => this.#result !== null || this.#unreadableLines > 0 },
       signal: AbortSignal.any([signal, this.#limit.signal, this.#stall.signal]),
       ...(stopTimeouts ?? defaultStopTimeouts),
       maxLineChars,

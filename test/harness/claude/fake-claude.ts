@@ -53,11 +53,16 @@ function begin(input) {
   const env = { ...process.env, FAKE_PID: String(process.pid) };
   fs.appendFileSync(log, JSON.stringify({ args: process.argv.slice(2), input, env, cwd: process.cwd() }) + "\\n");
   process.exitCode = part.code ?? 0;
-  if (part.atInterrupt === undefined) process.stdin.destroy();
-  else {
+  // After its last event Claude Code waits for the end of its input; without one it has failed, and ends.
+  if (!/"type":"result".*\\n/.test(part.text) && part.atInterrupt === undefined) process.stdin.destroy();
+  if (part.atInterrupt !== undefined) {
     const timer = setInterval(() => {}, 1000);
     if (part.atInterrupt === null) for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => {});
-    else (lines ?? process).once(lines ? "line" : "SIGINT", () => { process.stdout.write(part.atInterrupt); clearInterval(timer); });
+    else (lines ?? process).once(lines ? "line" : "SIGINT", (line) => {
+      if (lines && JSON.parse(line).request.subtype !== "interrupt") process.exit(9);
+      process.stdout.write(part.atInterrupt);
+      clearInterval(timer);
+    });
   }
   for (const [path, text] of Object.entries(part.files ?? {})) {
     if (text === null) fs.rmSync(path);

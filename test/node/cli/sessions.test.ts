@@ -52,6 +52,7 @@ it("[CA19] [CA43] what a client did not report of a chat's end is seen before an
   expect(statesOf(await home.json("sessions"))).toEqual({ over: "finished", ...incomplete });
   expect(statesOf(await home.json("sessions --incomplete"))).toEqual(incomplete);
   expect((await home.json("sessions show over"))["session"]).toMatchObject({ state: "finished" });
+  expect(await home.json("up --once --json")).toMatchObject({ finished: [{ id: "over" }] });
   expect(home.runtime.store.read((sql) => sessions.get(sql, "over"), null)).toMatchObject({ endedAt: null });
 });
 

@@ -129,3 +129,14 @@ it("[CA43] a chat of a client without an event of its end is over when its MCP p
   expect(next.session("ended")).toMatchObject({ endedAt: expect.any(Number), recovery: null });
   expect(next.session("killed")).toMatchObject({ detachReason: "closed_open", recovery: "offered" });
 });
+
+it("[CA43] [CA46] a chat that was over is resumed without a word of a death", () => {
+  const runtime = tempRuntime();
+  const chat = new RecordedClient(runtime, "qwen", 2_001);
+  for (const name of ["SessionStart", "UserPromptSubmit", "PostToolUse", "Stop"]) chat.send(name, own);
+  runtime.store.write((sql) => sessions.detach(sql, runtime.now(), own.session_id, "stdin_end"));
+  runtime.processes.kill(2_001);
+  const resumed = new RecordedClient(runtime, "qwen", 2_002);
+  for (const name of ["SessionStart", "UserPromptSubmit"])
+    expect(resumed.send(name, { ...own, source: "resume" })).toEqual({});
+});

@@ -6,7 +6,7 @@ import { hasDied } from "../../../local-mcp/sessions/closed-sessions.ts";
 import * as sessions from "../../../local-mcp/sessions/sessions.ts";
 import * as notices from "../../../store/notices.ts";
 import * as pauses from "../../../store/pause.ts";
-import { toSessionView, type SessionView } from "../sessions/session-view.ts";
+import { sessionState, toSessionView, type SessionView } from "../sessions/session-view.ts";
 import type { Chat } from "../../../contract/chats.ts";
 import type { Lease } from "../../../contract/leases.ts";
 import type { OutputOf } from "../../../contract/operations.ts";
@@ -47,11 +47,12 @@ export function readOverview(runtime: Runtime, clients: readonly ClientState[], 
   const views = runtime.store.read((sql) => {
     const open = [...sessions.listOpen(sql)].map((one) => toSessionView(sql, runtime, one));
     const dead = findIncomplete(sql, runtime.processes, now, { limit: maxShown.incomplete, accepts: hasDied });
-    const recent = sessions.list(sql, { since: now - recentMs, limit: 200 }).filter((one) => one.endedAt !== null);
+    const recent = sessions.list(sql, { since: now - recentMs, limit: 200 });
+    const finished = recent.filter((one) => sessionState(sql, runtime, one) === "finished");
     return {
       alive: open.filter((one) => one.state === "alive"),
       incomplete: dead.map((one) => toSessionView(sql, runtime, one.session)),
-      finished: recent.slice(0, maxShown.finished).map((one) => toSessionView(sql, runtime, one)),
+      finished: finished.slice(0, maxShown.finished).map((one) => toSessionView(sql, runtime, one)),
       notices: notices.list(sql),
       pauses: pauses.list(sql, now),
     };

@@ -98,7 +98,8 @@ function findCause(
 
 /** [CA43] A command that only reads does not store the end that a client did not report. */
 function asSeen(sql: Sql, runtime: Runtime, session: Session): Session {
-  return isDead(session, runtime.processes, runtime.now()) ? withSilentEnd(sql, session) : session;
+  const isOpen = session.endedAt === null;
+  return isOpen && isDead(session, runtime.processes, runtime.now()) ? withSilentEnd(sql, session) : session;
 }
 
 export function sessionState(sql: Sql, runtime: Runtime, stored: Session): SessionState {

@@ -12,7 +12,7 @@ import * as notices from "../../../store/notices.ts";
 import * as pauses from "../../../store/pause.ts";
 import { commandLine, type CoordinatorLink } from "../../coordinator-link.ts";
 import { localTime } from "../../times.ts";
-import { toSessionView, type SessionView } from "../sessions/session-view.ts";
+import { sessionState, toSessionView, type SessionView } from "../sessions/session-view.ts";
 import { allChats } from "../team/chat-names.ts";
 import type { OtherMachines } from "./other-machines.ts";
 
@@ -69,9 +69,10 @@ function readOwn(
   const total = usage.reduce(sum, emptyLine);
   const open = [...sessions.listOpen(sql)];
   const dead = findIncomplete(sql, runtime.processes, now, { limit: maxIncomplete, accepts: hasDied });
-  const recent = sessions.list(sql, { since: now - dayMs, limit: 200 }).filter(({ endedAt }) => endedAt !== null);
+  const recent = sessions.list(sql, { since: now - dayMs, limit: 200 });
+  const finished = recent.filter((one) => sessionState(sql, runtime, one) === "finished");
   const alive = open.map((one) => toSessionView(sql, runtime, one)).filter(({ state }) => state === "alive");
-  const others = [...dead.map((one) => one.session), ...recent.slice(0, maxFinished)];
+  const others = [...dead.map((one) => one.session), ...finished.slice(0, maxFinished)];
   const views = [...alive, ...others.map((one) => toSessionView(sql, runtime, one))];
   return {
     rows: views.map((view) => toFleetRow(view, now, costs.get(view.id) ?? null, chats.get(view.id))),
