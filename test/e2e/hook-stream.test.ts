@@ -121,8 +121,9 @@ it("[CA45] a client that is done ends, and its stream with it", async () => {
   const rig = new StreamRig();
   const script = `import { HookProgram } from ${JSON.stringify(join(import.meta.dirname, "../../src/clients/hook-program.ts"))};
     const program = new HookProgram([process.execPath, ${JSON.stringify(built.hook)}], "opencode");
-    await program.send("Stop", ${JSON.stringify(rig.payload({}))}, console.error);
-    await new Promise((resolve) => process.once("SIGUSR2", resolve));`;
+    const working = setInterval(() => undefined, 1_000);
+    process.once("SIGUSR2", () => clearInterval(working));
+    await program.send("Stop", ${JSON.stringify(rig.payload({}))}, console.error);`;
   const args = ["--no-warnings", "--input-type=module-typescript", "-e", script];
   const client = spawn(process.execPath, args, { env: envOf(rig.paths), stdio: "ignore" });
   const ended = new Promise((resolve) => void client.once("exit", resolve));
