@@ -76,8 +76,10 @@ it("[ID19] [ID20] threads of one Codex process that take turns are a session eac
   await server.begin();
   const [one, two] = [await server.thread(rig.project), await server.thread(rig.project)];
   await server.prompt(one, "fix the parser");
+  // Its hook has run by then: the newest prompt decides which thread the user is in.
+  await model.held("one");
   await server.prompt(two, "fix the lexer");
-  await Promise.all([model.held("one"), model.held("two")]);
+  await model.held("two");
   model.release("two");
   await model.held("end");
   model.release("one");
