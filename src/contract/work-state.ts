@@ -88,6 +88,8 @@ export interface WorkState {
   readonly conversation: readonly ConversationTurn[];
   readonly runningTools: readonly ToolRun[];
   readonly lastError: ErrorNote | null;
+  /** The newest call that was interrupted; `errorBefore` is the last error without it. */
+  readonly cutOff?: { readonly run: ToolRun; readonly at: number; readonly errorBefore: ErrorNote | null };
   readonly compactSummary: string | null;
   readonly git?: { readonly branch: string | null; readonly commit: string | null };
   /** Session that died and that this one continues; absent where there was none. */

@@ -69,7 +69,8 @@ export class Front {
     const { stdin, stdout } = this.#options;
     this.#startWorker();
     eachLine(stdin, (line) => this.#onClientLine(line));
-    for (const event of ["end", "close", "error"]) stdin.on(event, () => this.end(null));
+    // [SI47] Node reports the end of stdin before a signal that preceded it.
+    for (const event of ["end", "close", "error"]) stdin.on(event, () => setImmediate(() => this.end(null)));
     stdout.on("error", () => this.end(null));
   }
 

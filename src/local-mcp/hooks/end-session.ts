@@ -1,9 +1,11 @@
 import type { Sql } from "../../shared/sql.ts";
 import { currentState } from "../checkpoints/capture.ts";
+import { causeOf } from "../recovery/detect.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { closedReason, hasOpenWork } from "../sessions/closed-sessions.ts";
 import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
+import { correctCause } from "../signals/history.ts";
 
 const userlessEntryPoint = /^(sdk-|mcp$|claude-code-github-action$)/;
 
@@ -26,6 +28,9 @@ export function endSession(sql: Sql, runtime: Runtime, session: sessions.Session
   journal.append(sql, session.id, now, key, { kind: "detached", reason: detached });
   if (detached === sessions.interruptedReason) sessions.detach(sql, now, session.id, detached);
   else sessions.close(sql, now, session.id, detached);
+  const ended = sessions.get(sql, session.id) ?? session;
+  const { cause, causeDetail: detail } = causeOf(sql, ended, runtime.processes);
+  correctCause(sql, session.id, { cause, detail });
 }
 
 const turnKinds = ["prompt", "tool_start", "tool_end", "tool_error", "turn_end", "failure"] as const;

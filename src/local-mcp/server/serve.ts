@@ -1,6 +1,6 @@
 import type { Readable, Writable } from "node:stream";
 import type { JSONRPCMessage } from "@modelcontextprotocol/server";
-import { setTimeout as pause } from "node:timers/promises";
+import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
 import { serveStdio, StdioServerTransport } from "@modelcontextprotocol/server/stdio";
 import { capture } from "../checkpoints/capture.ts";
 import type { DeferredWork } from "../hooks/run-hook.ts";
@@ -81,17 +81,19 @@ export function serve(options: ServeOptions): void {
     },
   );
   const background = lateBackground({ runtime, chat, server, team, files });
-  let isOver = false;
+  let ending: string | null = null;
   const shutDown = async (reason: string): Promise<void> => {
-    if (isOver) return;
-    isOver = true;
+    const before = ending;
+    ending = before === null || isOrderly(reason) ? reason : before;
+    if (before !== null) return;
     // Bounds the shutdown if a disk or git hangs.
     setTimeout(() => options.exit(1), maxEndMs).unref();
     clearInterval(timer);
     files.stop();
+    // [SI47] Node reports the end of stdin before a signal that preceded it.
+    await nextTurn();
     const isClientGone = chat.client !== null && (await isGone(runtime, chat.client, reason));
-    // A killed client that led its terminal's session causes SIGHUP here without a closed terminal.
-    saveAndDetach(runtime, chat, server, isClientGone ? "client_gone" : reason);
+    saveAndDetach(runtime, chat, server, { isClientGone, reason: ending ?? reason });
     const teamEnd = team?.end(isClientGone ? "client_gone" : "goes_on").catch(logFailure(runtime, "leaving the team"));
     if (isClientGone) await files.saveLast();
     await Promise.all([teamEnd, background.stop().catch(logFailure(runtime, "sync"))]);
@@ -187,8 +189,21 @@ function batchWork(run: (works: readonly (() => void)[]) => void): (work: () => 
   };
 }
 
+interface Ending {
+  readonly isClientGone: boolean;
+  /** The end of stdin, a signal, or the death of a parent. */
+  readonly reason: string;
+}
+
+/** A killed client causes no such signal; one that led its terminal's session causes SIGHUP. */
+function isOrderly(reason: string): boolean {
+  return reason === "sigint" || reason === "sigterm";
+}
+
 /** [RE3] Neither the end of stdin nor a signal means that the work is finished. */
-function saveAndDetach(runtime: Runtime, chat: Chat, server: ProcessIdentity, reason: string): void {
+function saveAndDetach(runtime: Runtime, chat: Chat, server: ProcessIdentity, end: Ending): void {
+  const { isClientGone } = end;
+  const reason = isClientGone && !isOrderly(end.reason) ? "client_gone" : end.reason;
   try {
     servers.leave(runtime, server);
     for (const sessionId of chat.servedSessions()) {
@@ -196,7 +211,7 @@ function saveAndDetach(runtime: Runtime, chat: Chat, server: ProcessIdentity, re
       runtime.store.write((sql) => {
         catchUp(sql, runtime.now(), sessionId);
         // [RE60] The last checkpoint would hide what the death has lost.
-        if (reason === "client_gone") recordDeath(sql, runtime, sessionId, reason);
+        if (isClientGone) recordDeath(sql, runtime, sessionId, reason);
       });
       const isPaused = runtime.store.read((sql) => isPausedById(sql, runtime.now(), sessionId), false);
       if (!isPaused) capture(runtime, { sessionId, trigger: "detached" }, chat.recent);

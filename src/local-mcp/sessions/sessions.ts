@@ -151,19 +151,22 @@ export function end(sql: Sql, now: number, id: string, reason: string): void {
 /** Written by the SessionEnd hook when the client ends in the middle of a turn. */
 export const interruptedReason = "interrupted";
 
+/** The connection ended, which a client that was closed and one that was killed both cause. */
+const connectionEnds = ["stdin_end", "client_gone", "parent_death"];
+
 /**
  * [RE3] The end of stdin, or a signal, is not the session's end: a killed client causes both.
- * @param isSignal a signal says more than an interruption, and comes before or after it
+ * @param isSignal [SI47] says more than the client's report, which says more than a connection's end
  */
 export function detach(sql: Sql, now: number, id: string, reason: string, isSignal = false): void {
+  const weaker = isSignal || reason === interruptedReason ? connectionEnds : [];
   sql.run(
-    `UPDATE sessions SET detached_at = ?, detach_reason = ?
-     WHERE id = ? AND ended_at IS NULL AND (detached_at IS NULL OR (? AND detach_reason = ?))`,
+    `UPDATE sessions SET detached_at = ?, detach_reason = ? WHERE id = ? AND ended_at IS NULL
+       AND (detached_at IS NULL OR detach_reason IN (SELECT value FROM json_each(?)))`,
     now,
     reason,
     id,
-    isSignal ? 1 : 0,
-    interruptedReason,
+    JSON.stringify(isSignal ? [...weaker, interruptedReason] : weaker),
   );
 }
 

@@ -129,7 +129,7 @@ type EntryOf<Kind extends JournalKind> = Extract<JournalEntry, { kind: Kind }>;
 type Appliers = { readonly [Kind in JournalKind]: (state: WorkState, at: number, entry: EntryOf<Kind>) => WorkState };
 
 const unchanged = (state: WorkState): WorkState => state;
-const withoutRunningTools = (state: WorkState): WorkState => ({ ...state, runningTools: [] });
+const withoutRunningTools = ({ cutOff: _cutOff, ...state }: WorkState): WorkState => ({ ...state, runningTools: [] });
 
 const appliers: Appliers = {
   prompt: (state, at, { text }) => applyPrompt(state, at, text),
@@ -148,10 +148,13 @@ const appliers: Appliers = {
     return isNamedIn(state.nextStep, tool) ? { ...ended, said: { ...ended.said, isBegun: true } } : ended;
   },
   tool_error: (state, at, tool) => {
-    const runningTools = withoutTool(state, tool.id);
+    const ended = { ...state, runningTools: withoutTool(state, tool.id) };
+    const error = { at, text: `${describeCall(tool)}: ${tool.text}` };
+    if (!interruptedOutput.test(tool.text)) return { ...ended, lastError: error };
+    const { id, name, input } = tool;
+    const cutOff = { run: { id, name, input, startedAt: at }, at, errorBefore: state.lastError };
     // An interrupted call says nothing of the work: the error before it stays.
-    if (state.lastError !== null && interruptedOutput.test(tool.text)) return { ...state, runningTools };
-    return { ...state, runningTools, lastError: { at, text: `${describeCall(tool)}: ${tool.text}` } };
+    return { ...ended, cutOff, lastError: state.lastError ?? error };
   },
   todos: (state, at, { todos }) => afterTodoChange({ ...state, todos }, at),
   todo: (state, at, { todo }) => afterTodoChange({ ...state, todos: changeTodo(state.todos, todo) }, at),
@@ -176,7 +179,7 @@ const appliers: Appliers = {
   start: (state, _at, { git }) => (git && !state.firstGit ? { ...state, firstGit: git } : state),
   compacting: unchanged,
   subagent_end: unchanged,
-  detached: unchanged,
+  detached: (state, at) => withCutOffTool(state, at),
 };
 
 function apply(state: WorkState, at: number, entry: JournalEntry): WorkState {
@@ -191,8 +194,18 @@ function describeCall({ name, input }: EntryOf<"tool_end" | "tool_error">): stri
   return `${name} ${input}`;
 }
 
+/** 144 is what Claude Code reports of a command that SIGTERM has ended. */
 const interruptedOutput =
-  /^\W*(?:error: )?(?:exit code (?:130|137|143)(?!\d)|(?:\[request )?interrupted|aborted|cancell?ed)/i;
+  /^\W*(?:error: )?(?:exit code (?:129|130|137|143|144)(?!\d)|(?:\[request )?interrupted|aborted|cancell?ed)/i;
+
+/** A client that is asked to end stops its tools first, and may report them. */
+const maxEndMs = 3_000;
+
+/** [RE120] A call that was stopped as the client ended is unfinished work, not an error. */
+function withCutOffTool({ cutOff, ...state }: WorkState, at: number): WorkState {
+  if (!cutOff || at - cutOff.at > maxEndMs) return state;
+  return { ...state, runningTools: [...state.runningTools, cutOff.run], lastError: cutOff.errorBefore };
+}
 
 function withoutTool(state: WorkState, toolId: string): ToolRun[] {
   return state.runningTools.filter((tool) => tool.id !== toolId);
@@ -200,7 +213,7 @@ function withoutTool(state: WorkState, toolId: string): ToolRun[] {
 
 /** [CP8] Neither slash commands nor words that only let the work continue are requests. */
 function applyPrompt(state: WorkState, at: number, text: string): WorkState {
-  const turn = addTurn({ ...state, runningTools: [] }, { role: "user", text, at });
+  const turn = addTurn(withoutRunningTools(state), { role: "user", text, at });
   if (isSlashCommand(text)) return withClientGoal(turn, at, text);
   const before = state.conversation.at(-1);
   const lastQuestion = before?.role === "assistant" ? before.text : "";

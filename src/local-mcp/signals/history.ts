@@ -113,6 +113,17 @@ export function recordCrash(sql: Sql, crash: Crash): boolean {
   return added > 0;
 }
 
+/** [SI47] An end may be reported after its death was recorded. */
+export function correctCause(sql: Sql, sessionId: string, { cause, detail }: Pick<Crash, "cause" | "detail">): void {
+  sql.run(
+    "UPDATE crashes SET cause = ?, detail = ? WHERE session_id = ? AND at = (SELECT death_at FROM sessions WHERE id = ?)",
+    cause,
+    detail,
+    sessionId,
+    sessionId,
+  );
+}
+
 export function listCrashes(sql: Sql, options: ListOptions & { readonly sessionId?: string } = {}): Crash[] {
   const { sessionId = null, since = 0 } = options;
   return sql

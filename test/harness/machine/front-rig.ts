@@ -1,9 +1,13 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { EventEmitter } from "node:events";
 import { PassThrough } from "node:stream";
 import { Front, type Worker } from "#src/local-mcp/front/front.ts";
 
 /** All that follows from an event has happened by then. */
-export const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+export async function settled(): Promise<void> {
+  await nextTurn();
+  await nextTurn();
+}
 
 export type FrontRig = ReturnType<typeof aFrontRig>;
 

@@ -156,6 +156,14 @@ it.each([
   expect([rig.exits, rig.workers.length]).toEqual([[0], 1]);
 });
 
+it("[SI47] a signal that arrives with the end of stdin is passed on to the worker", async () => {
+  const rig = await greeted();
+  rig.stdin.once("end", () => rig.front.end("SIGINT"));
+  rig.stdin.end();
+  await settled();
+  expect(rig.workers[0]?.signals).toEqual(["SIGINT"]);
+});
+
 it("[PR11] [PR14] a worker that ends in good order ends the front where its client is gone, else it is started again", async () => {
   for (const isClientAlive of [false, true]) {
     const rig = await greeted();

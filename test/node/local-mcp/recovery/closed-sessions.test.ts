@@ -6,6 +6,8 @@ import { drainInto, spoolEvent } from "#src/local-mcp/hooks/spool-hook.ts";
 import { findIncomplete } from "#src/local-mcp/recovery/detect.ts";
 import { undo } from "#src/local-mcp/recovery/local-source.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { recordDeath } from "#src/local-mcp/recovery/deaths.ts";
+import * as history from "#src/local-mcp/signals/history.ts";
 import { prune } from "#src/local-mcp/retention/retention.ts";
 import type { HookInput } from "#src/contract/hook-input.ts";
 import { quotedTitle } from "#src/local-mcp/recovery/user-lines.ts";
@@ -73,19 +75,37 @@ it.each(["sdk-cli", "sdk-ts", "sdk-py", "mcp", "claude-code-github-action"])(
   },
 );
 
-it.each([true, false])(
-  "[SI35] the signal is the cause whether SessionEnd reports the end first (%s) or last",
-  (isHookFirst) => {
-    const { runtime, claude } = aChat();
-    claude.prompt("fix the parser");
-    claude.begin("Bash", { command: "make" });
-    if (isHookFirst) claude.end("other");
-    runtime.store.write((sql) => sessions.detach(sql, runtime.now(), claude.session, "sigint", true));
-    if (!isHookFirst) claude.end("other");
-    runtime.store.write((sql) => sessions.detach(sql, runtime.now(), claude.session, "stdin_end"));
-    expect(storedSession(runtime, claude.session).detachReason).toBe("sigint");
-  },
-);
+type Report = "hook" | "sigint" | "stdin_end" | "client_gone" | "parent_death";
+
+it.each<[Report[], string]>([
+  [["hook", "sigint", "stdin_end"], "sigint"],
+  [["sigint", "hook", "client_gone"], "sigint"],
+  [["stdin_end", "hook", "sigint"], "sigint"],
+  [["client_gone", "hook"], "interrupted"],
+  [["hook", "parent_death"], "interrupted"],
+])("[SI35] [SI47] the report that says most of the end of a turn is its cause, in any order: %j", (reports, reason) => {
+  const { runtime, claude } = aChat();
+  claude.prompt("fix the parser");
+  claude.begin("Bash", { command: "make" });
+  for (const report of reports) {
+    if (report === "hook") claude.end("other");
+    else runtime.store.write((sql) => sessions.detach(sql, runtime.now(), claude.session, report, report === "sigint"));
+  }
+  expect(storedSession(runtime, claude.session).detachReason).toBe(reason);
+  expect(incomplete(runtime)).toEqual([`${claude.session} closed`]);
+});
+
+it("[SI47] a client's report that comes after the death was recorded corrects its cause", () => {
+  const { runtime, claude } = aChat();
+  claude.start();
+  claude.prompt("fix the parser");
+  runtime.processes.kill(claude.pid);
+  runtime.store.write((sql) => recordDeath(sql, runtime, claude.session, "client_gone"));
+  const causes = (): string[] => runtime.store.read((sql) => history.listCrashes(sql), []).map(({ cause }) => cause);
+  expect(causes()).toEqual(["killed"]);
+  claude.end("other");
+  expect(causes()).toEqual(["closed"]);
+});
 
 it.each(["prompt_input_exit", "logout", "clear", "resume", "bypass_permissions_disabled"])(
   "[RE2] SessionEnd %s is the user's own action, and the end, also in the middle of a turn",

@@ -113,6 +113,18 @@ it("[MC8] when the client is gone without a word, the server ends, and a hang-up
   }
 });
 
+it.each(["SIGTERM", "SIGINT"] as const)(
+  "[SI47] %s is the reason although the end of stdin comes first and the client is gone by then",
+  async (signal) => {
+    const { runtime, raise, stdin, ended, stored } = await aServerAtWork();
+    runtime.processes.kill(clientPid);
+    stdin.once("end", () => raise(signal));
+    stdin.end();
+    expect(await ended).toBe(0);
+    expect(stored().detachReason).toBe(signal.toLowerCase());
+  },
+);
+
 it("[MC8] for a client that only lists the tools nothing is written", async () => {
   const runtime = tempRuntime();
   const { ask, stdin, ended } = await aServer(runtime);

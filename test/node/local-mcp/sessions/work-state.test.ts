@@ -200,6 +200,26 @@ it("[CP14] a tool runs from its start to its end, its error, the end of the turn
   expect(running(begun("a"), begun("a"))).toEqual(["a"]);
 });
 
+it.each(["Exit code 144", "[Request interrupted by user for tool use]", "Exit code 2"])(
+  "[RE120] a call that ends with '%s' as the client is asked to end is unfinished, unless it had failed by itself",
+  (text) => {
+    const failed: JournalEntry = { kind: "tool_error", id: "a", name: "Bash", input: "make", text: "Exit code 2" };
+    const ended: JournalEntry = { kind: "tool_error", id: "b", name: "Bash", input: "make test", text };
+    const detached: JournalEntry = { kind: "detached", reason: "interrupted" };
+    const before = stateAfter(failed, begun("b"), ended);
+    const at = (ms: number): WorkState => fold(before, [{ seq: 9, at: T0 + 2 + ms, entry: detached }]);
+    const isInterrupted = text !== "Exit code 2";
+    const lastError = `Bash make${isInterrupted ? "" : " test"}: Exit code 2`;
+    expect(at(3_000)).toMatchObject({
+      runningTools: isInterrupted ? [{ id: "b" }] : [],
+      lastError: { text: lastError },
+    });
+    expect(at(3_001).runningTools).toEqual([]);
+    expect(running(begun("b"), ended, prompt("stop that"), detached)).toEqual([]);
+    expect(running(begun("b"), ended, { kind: "turn_end" }, detached)).toEqual([]);
+  },
+);
+
 it("[CP52] the newest error is kept, of a tool or of the client", () => {
   const error: JournalEntry = { kind: "tool_error", id: "a", name: "Bash", input: "make", text: "Exit code 2" };
   expect(stateAfter(error).lastError).toEqual({ at: T0, text: "Bash make: Exit code 2" });
