@@ -156,7 +156,7 @@ const connectionEnds = ["stdin_end", "client_gone", "parent_death"];
 
 /**
  * [RE3] The end of stdin, or a signal, is not the session's end: a killed client causes both.
- * @param isSignal [SI47] says more than the client's report, which says more than a connection's end
+ * @param isSignal [SI47] says more than the client's report, and that more than a closed connection
  */
 export function detach(sql: Sql, now: number, id: string, reason: string, isSignal = false): void {
   const weaker = isSignal || reason === interruptedReason ? connectionEnds : [];
