@@ -62,6 +62,8 @@ export default defineConfig({
       reporter: ["text-summary", "json-summary", "html"],
       thresholds: { lines: 97 },
     },
+    // A failure on another machine is known by its message alone.
+    chaiConfig: { truncateThreshold: 2_000 },
     projects: [
       // Properties run for seconds, on a loaded machine for many: a timeout is for what hangs.
       {

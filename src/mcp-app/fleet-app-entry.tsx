@@ -3,13 +3,12 @@ import { useEffect } from "preact/hooks";
 import {
   ageTick,
   changed,
-  hasMoved,
   host,
   isLive,
   linkTo,
   notice,
+  openView,
   query,
-  readFragment,
   route,
   shownAgain,
 } from "../web/page-state.ts";
@@ -96,7 +95,7 @@ function followLink(event: MouseEvent): void {
   const fragment = link?.getAttribute("href");
   if (!fragment?.startsWith("#")) return;
   event.preventDefault();
-  location.hash = fragment;
+  openView(fragment);
 }
 
 function onKey(event: KeyboardEvent): void {
@@ -136,11 +135,6 @@ async function start(): Promise<void> {
   tools = new ToolHost(link, hostCapabilities?.serverTools !== undefined);
   link.notify("ui/notifications/initialized", {});
   host.value = tools;
-  readFragment();
-  addEventListener("hashchange", () => {
-    hasMoved.value = true;
-    readFragment();
-  });
   document.addEventListener("click", followLink);
   document.addEventListener("keydown", onKey);
   addEventListener("unhandledrejection", onRejection);

@@ -5,14 +5,13 @@ import { localHost, signInHere } from "./local-host.ts";
 import {
   ageTick,
   changed,
-  hasMoved,
+  followAddress,
   host,
   isEdge,
   isLive,
   linkTo,
   notice,
   query,
-  readFragment,
   route,
   shownAgain,
 } from "./page-state.ts";
@@ -156,11 +155,7 @@ async function start(): Promise<void> {
   }
   // Without a cookie the first call is refused, which shows how to sign in.
   host.value = isEdge.value || trouble.value !== null ? null : localHost;
-  readFragment();
-  addEventListener("hashchange", () => {
-    hasMoved.value = true;
-    readFragment();
-  });
+  followAddress();
   document.addEventListener("keydown", onKey);
   document.addEventListener("visibilitychange", shownAgain);
   setInterval(() => ageTick.value++, ageTickMs);

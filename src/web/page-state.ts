@@ -30,8 +30,20 @@ export const route = computed<Route>(() => {
   return { view: view || "fleet", id: decodeURIComponent(id) };
 });
 
-export function readFragment(): void {
+let hasAddress = false;
+
+/** From now on the view is part of the page's address; a page in a client's frame has none. */
+export function followAddress(): void {
+  hasAddress = true;
   fragment.value = location.hash;
+  addEventListener("hashchange", () => openView(location.hash));
+}
+
+/** @param link as {@link linkTo} gives it */
+export function openView(link: string): void {
+  hasMoved.value = true;
+  fragment.value = link;
+  if (hasAddress && location.hash !== link) location.hash = link;
 }
 
 export function linkTo(view: string, id?: string | number): string {

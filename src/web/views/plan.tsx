@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import { count, plain } from "../format.ts";
-import { linkTo, useCall } from "../page-state.ts";
+import { linkTo, openView, useCall } from "../page-state.ts";
 import { Badge, Empty, Field, Head, Shown, Table } from "../parts/pieces.tsx";
 import { layOut, type PlanLayout, type PlanTask } from "../plan-layout.ts";
 
@@ -30,7 +30,7 @@ export function PlanView({ id }: { id: string }): JSX.Element {
 }
 
 function show(task: string): void {
-  if (/^\d+$/.test(task)) location.hash = linkTo("plan", task);
+  if (/^\d+$/.test(task)) openView(linkTo("plan", task));
 }
 
 function Plan({ task }: { task: number }): JSX.Element {
