@@ -73,6 +73,8 @@ export interface Restoration {
   readonly score: RestoreScore;
   /** Orders and decisions that its brief shows; absent: the default. */
   readonly capacity?: Config["brief"];
+  /** Start of the oldest session whose work it continues, epoch ms; absent: its own. */
+  readonly workSince?: number;
   /** Times of the last edits, epoch ms: git cannot tell whose a change is. */
   readonly editedByOthers?: ReadonlyMap<string, number>;
   readonly finished?: readonly recoveries.FinishedTask[];
@@ -91,7 +93,8 @@ export function restoration(
   const stored = currentState(sql, session.id);
   if (!stored) return null;
   const state = upgradeState(stored);
-  const files = compareFiles(state.files);
+  const predecessors = predecessorsOf(sql, { session, state });
+  const files = compareFiles([...inheritedFiles(predecessors, state), ...state.files]);
   const head = session.project ? readHead(session.project) : null;
   const snapshot = newestSnapshot(sql, session.id);
   const capacity = config.brief;
@@ -99,21 +102,63 @@ export function restoration(
   const { cause, causeDetail } = isDead(session, processes, now)
     ? causeOf(sql, session, processes)
     : { cause: null, causeDetail: "" };
-  const editedByOthers = filesOfOthers(sql, session);
+  const chain = [session, ...predecessors.map((one) => one.session)];
+  const workSince = Math.min(...chain.map(({ startedAt }) => startedAt));
+  const editedByOthers = filesOfOthers(sql, chain, workSince);
   const finished = recoveries.finishedTasks(sql, session.id);
-  const at = { knownUntil: session.lastSeenAt, snapshot, editedByOthers, finished, tasks: tasksOf(sql, session.id) };
+  const tasks = tasksOf(sql, session.id);
+  const at = { knownUntil: session.lastSeenAt, snapshot, workSince, editedByOthers, finished, tasks };
   return { session, cause, causeDetail, ...restorable, ...at, score: score(restorable) };
 }
 
-function filesOfOthers(sql: Sql, { id, project, startedAt }: Session): ReadonlyMap<string, number> {
+interface PastWork {
+  readonly session: Session;
+  readonly state: WorkState;
+}
+
+const maxPredecessors = 10;
+
+/** [RE43] Newest first; those that were pruned, or are of another machine, are not known. */
+function predecessorsOf(sql: Sql, last: PastWork): PastWork[] {
+  const chain = [last];
+  for (let newest = last; chain.length <= maxPredecessors;) {
+    const id = newest.state.continues?.session;
+    const session = id === undefined || chain.some((one) => one.session.id === id) ? null : sessions.get(sql, id);
+    const state = session && isContinuedBy(sql, session, newest.session) ? currentState(sql, session.id) : null;
+    if (!session || !state) break;
+    newest = { session, state };
+    chain.push(newest);
+  }
+  return chain.slice(1);
+}
+
+/** An offer alone is no succession. */
+function isContinuedBy(sql: Sql, { id, recovery, recoveryBy }: Session, { id: successor }: Session): boolean {
+  return recoveryBy === successor && (recovery === "recovered" || recoveries.isTaken(sql, id, successor));
+}
+
+const maxInheritedFiles = 100;
+
+/** Edited files that the session has not touched itself, newest last. */
+function inheritedFiles(predecessors: readonly PastWork[], { files }: WorkState): FileNote[] {
+  const own = new Set(files.map(({ path }) => path));
+  const edited = predecessors.toReversed().flatMap(({ state }) => state.files.filter(isEdited));
+  const newest = new Map(edited.map((file) => [file.path, file]));
+  return [...newest.values()].filter(({ path }) => !own.has(path)).slice(-maxInheritedFiles);
+}
+
+/** @param chain the session, and those whose work it continues */
+function filesOfOthers(sql: Sql, chain: readonly Session[], workSince: number): ReadonlyMap<string, number> {
+  const project = chain[0]?.project ?? null;
   if (project === null) return new Map();
   const rows = sql.all<{ path: string; at: number }>(
     `SELECT json_extract(body, '$.path') AS path, max(at) AS at FROM journal
-     WHERE session_id IN (SELECT id FROM sessions WHERE project = ? AND id <> ? AND last_seen_at >= ?)
+     WHERE session_id IN (SELECT id FROM sessions WHERE project = ? AND last_seen_at >= ?
+         AND id NOT IN (SELECT value FROM json_each(?)))
        AND kind = 'tool_end' AND json_extract(body, '$.action') IN ('edited', 'created') GROUP BY path`,
     project,
-    id,
-    startedAt,
+    workSince,
+    JSON.stringify(chain.map(({ id }) => id)),
   );
   return new Map(rows.map(({ path, at }) => [path, at]));
 }
@@ -134,11 +179,13 @@ export function restoreById(runtime: Runtime, id: string): Restoration | null {
 }
 
 /** Not to be called in a transaction, which would wait for git. Null: git gave no answer. */
-export function changesSince(env: NodeJS.ProcessEnv, { session, state }: Restoration): ProjectChanges | null {
-  if (session.project === null) return null;
-  const edited = state.files.filter(isEdited).map(({ path }) => path);
+export function changesSince(env: NodeJS.ProcessEnv, from: Restoration): ProjectChanges | null {
+  const { session, state, files } = from;
   const { project, startedAt } = session;
-  return changesIn(env, { project, startedAt, commit: state.firstGit?.commit ?? null, edited });
+  if (project === null) return null;
+  const edited = files.filter(isEdited).map(({ path }) => path);
+  const commit = state.firstGit?.commit ?? null;
+  return changesIn(env, { project, startedAt: from.workSince ?? startedAt, commit, edited });
 }
 
 /** [CP27] Adds files that changed by any means, newest last. */

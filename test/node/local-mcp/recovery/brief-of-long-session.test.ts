@@ -259,6 +259,35 @@ it("[RE42] what another chat of the project has edited is not named as a change 
   expect(names?.toSorted()).toEqual(["both.txt", "later.txt", "mine.txt"]);
 });
 
+it.each([true, false])(
+  "[RE43] files that a chat has inherited are named with its own, if it has continued the dead one (%s)",
+  (isContinued) => {
+    const { runtime, claude: first, path } = aChatInRepository(Date.now());
+    first.start();
+    first.prompt("Tidy up the files");
+    for (const name of ["parser.ts", "done.ts", "lexer.ts"]) first.write(path(name), name);
+    first.stop();
+    git(first.cwd, "add", "done.ts");
+    git(first.cwd, "commit", "-q", "-m", "two");
+    first.kill();
+    runtime.wait(600_000);
+    const second = anotherClaude(runtime, first, { session: "second-session" });
+    second.start();
+    second.prompt(isContinued ? "go on" : "write the songs");
+    if (isContinued) second.write(path("parser.ts"), "longer");
+    second.write(path("song.txt"), "la");
+    second.stop();
+    second.kill();
+    runtime.wait(600_000);
+    const from = restore(runtime, storedSession(runtime, second.session));
+    const names = from?.files.filter((one) => !one.isCommitted).map(({ path: of }) => of.slice(first.cwd.length + 1));
+    expect(names).toEqual(isContinued ? ["lexer.ts", "parser.ts", "song.txt"] : ["song.txt"]);
+    const brief = anotherClaude(runtime, second, { session: "third-session" }).start();
+    expect(brief.includes("- lexer.ts (created): unchanged since the checkpoint")).toBe(isContinued);
+    expect(brief).not.toContain("done.ts");
+  },
+);
+
 function errorAfter(...entries: JournalEntry[]): string | undefined {
   const rows = entries.map((entry, n) => ({ seq: n + 1, at: n + 1, entry }));
   return fold(emptyState, rows).lastError?.text;
