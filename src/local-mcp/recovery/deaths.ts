@@ -21,13 +21,14 @@ export function recordDeath(
 ): boolean {
   const session = sessions.get(sql, sessionId);
   if (!session || !isDead(session, processes, now())) return false;
-  const dead = withSilentEnd(sql, session);
-  storeEnd(sql, session, dead);
+  const seen = { ...session, detachReason: session.detachReason ?? detachReason };
+  const dead = withSilentEnd(sql, seen);
+  storeEnd(sql, seen, dead);
   return (
     dead.endedAt === null &&
     sessions.markDead(sql, sessionId) &&
     hasContent(sql, sessionId) &&
-    recordCrash(sql, processes, { ...dead, detachReason: dead.detachReason ?? detachReason })
+    recordCrash(sql, processes, dead)
   );
 }
 

@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { recordDeath } from "#src/local-mcp/recovery/deaths.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { RecordedClient } from "#harness/clients/recorded-client.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -129,6 +130,20 @@ it("[CA43] a chat of a client without an event of its end is over when its MCP p
   expect(next.session("ended")).toMatchObject({ endedAt: expect.any(Number), recovery: null });
   expect(next.session("killed")).toMatchObject({ detachReason: "closed_open", recovery: "offered" });
 });
+
+it.each(["sigterm", "client_gone"])(
+  "[CA43] the end that the MCP process has just seen (%s) counts although nothing of it is stored yet",
+  (reason) => {
+    const runtime = tempRuntime();
+    const chat = new RecordedClient(runtime, "qwen", 2_001);
+    for (const name of ["SessionStart", "UserPromptSubmit", "PostToolUse", "Stop"]) chat.send(name, own);
+    runtime.processes.kill(2_001);
+    runtime.store.write((sql) => recordDeath(sql, runtime, own.session_id, reason));
+    expect(chat.session(own.session_id)).toMatchObject(
+      reason === "sigterm" ? { endedAt: expect.any(Number) } : { endedAt: null, detachReason: "closed" },
+    );
+  },
+);
 
 it("[CA43] [CA46] a chat that was over is resumed without a word of a death", () => {
   const runtime = tempRuntime();
