@@ -41,9 +41,8 @@ export function followAddress(): void {
 
 /** @param link as {@link linkTo} gives it */
 export function openView(link: string): void {
-  hasMoved.value = true;
-  fragment.value = link;
   if (hasAddress && location.hash !== link) location.hash = link;
+  else [hasMoved.value, fragment.value] = [true, link];
 }
 
 export function linkTo(view: string, id?: string | number): string {

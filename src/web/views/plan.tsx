@@ -13,7 +13,7 @@ export function PlanView({ id }: { id: string }): JSX.Element {
     <>
       <Head title={id === "" ? "Plan" : `Plan of task #${id}`} />
       <div class="filters">
-        <Field label="Number of the job's task" value={id} onChange={show} />
+        <Field label="Number of the job's task" value={id} onChange={openPlan} />
       </div>
       {id === "" ? (
         <Empty title="Choose a job.">
@@ -29,7 +29,7 @@ export function PlanView({ id }: { id: string }): JSX.Element {
   );
 }
 
-function show(task: string): void {
+function openPlan(task: string): void {
   if (/^\d+$/.test(task)) openView(linkTo("plan", task));
 }
 
