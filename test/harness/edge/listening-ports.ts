@@ -17,13 +17,18 @@ export function listeningPorts(pids: readonly number[]): number[] {
 const listening = "0A";
 
 function socketsOf(pid: number): string[] {
+  const folder = `/proc/${pid}/fd`;
+  const links = unlessGone(() => readdirSync(folder), []).map((fd) =>
+    unlessGone(() => readlinkSync(`${folder}/${fd}`), ""),
+  );
+  return links.flatMap((link) => /^socket:\[(\d+)\]$/.exec(link)?.[1] ?? []);
+}
+
+/** A process may end, and close a file, at any moment. */
+function unlessGone<T>(read: () => T, otherwise: T): T {
   try {
-    return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
-      const link = readlinkSync(`/proc/${pid}/fd/${fd}`);
-      return /^socket:\[(\d+)\]$/.exec(link)?.[1] ?? [];
-    });
+    return read();
   } catch {
-    // It has ended, or has closed one in the same moment.
-    return [];
+    return otherwise;
   }
 }
