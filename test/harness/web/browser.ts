@@ -11,8 +11,10 @@ let running: Promise<Browser> | null = null;
 function theBrowser(): Promise<Browser> {
   if (!existsSync(executablePath))
     throw new Error(`${executablePath} is not there: install chromium, or name one in SHIM_CHROMIUM`);
-  // Containers give no user namespaces, and /dev/shm has 64 MB there.
-  running ??= chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-dev-shm-usage"] });
+  // Containers give no user namespaces, and /dev/shm has 64 MB there. A sandboxed frame in a process of
+  // its own gets clicks by what was painted last: one right after a change may be lost.
+  const args = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-site-isolation-trials"];
+  running ??= chromium.launch({ executablePath, args });
   return running;
 }
 
