@@ -6,6 +6,7 @@ import {
   existsSync,
   fstatSync,
   fsyncSync,
+  linkSync,
   lstatSync,
   openSync,
   readdirSync,
@@ -176,7 +177,7 @@ function readOrSetAside(path: string): SpoolEntry[] | null {
   try {
     return entriesOf(path);
   } catch {
-    tryRename(path, unusedName(path.replace(takenName, ""), unreadableSuffix));
+    moveToUnused(path, path.replace(takenName, ""), unreadableSuffix);
     return null;
   }
 }
@@ -205,7 +206,21 @@ function applyAll(files: readonly ClaimedFile[], apply: (entry: SpoolEntry) => v
 
 /** The writer may have started a new file of the original name. */
 function releaseFile(path: string): void {
-  tryRename(path, unusedName(path.replace(takenName, ""), ""));
+  moveToUnused(path, path.replace(takenName, ""), "");
+}
+
+/** Where a writer makes such a file in the same moment link(2) fails; rename(2) would replace it. */
+function moveToUnused(from: string, to: string, suffix: string): void {
+  const target = unusedName(to, suffix);
+  try {
+    linkSync(from, target);
+  } catch (error) {
+    if (codeOf(error) === "EEXIST") moveToUnused(from, to, suffix);
+    // A file system without links.
+    else if (codeOf(error) !== missingCode) tryRename(from, target);
+    return;
+  }
+  tryRemove(from);
 }
 
 export function isEmpty(folder: string): boolean {
