@@ -209,7 +209,7 @@ function releaseFile(path: string): void {
   moveToUnused(path, path.replace(takenName, ""), "");
 }
 
-/** Where a writer makes such a file in the same moment link(2) fails; rename(2) would replace it. */
+/** Where a writer makes such a file in the same moment link(2) fails; rename(2) replaces it. */
 function moveToUnused(from: string, to: string, suffix: string): void {
   const target = unusedName(to, suffix);
   try {
