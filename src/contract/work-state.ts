@@ -66,6 +66,10 @@ export interface ToolRun {
   readonly startedAt: number;
 }
 
+export interface CutOffRun extends ToolRun {
+  readonly cutOffAt: number;
+}
+
 export interface ErrorNote {
   readonly at: number;
   readonly text: string;
@@ -88,8 +92,8 @@ export interface WorkState {
   readonly conversation: readonly ConversationTurn[];
   readonly runningTools: readonly ToolRun[];
   readonly lastError: ErrorNote | null;
-  /** The newest call that was interrupted; `errorBefore` is the last error without it. */
-  readonly cutOff?: { readonly run: ToolRun; readonly at: number; readonly errorBefore: ErrorNote | null };
+  /** Calls of this turn that were interrupted, oldest first. */
+  readonly cutOff?: readonly CutOffRun[];
   readonly compactSummary: string | null;
   readonly git?: { readonly branch: string | null; readonly commit: string | null };
   /** Session that died and that this one continues; absent where there was none. */

@@ -15,7 +15,6 @@ const todo = z.looseObject({ id: z.exactOptional(text), text, status });
 const remark = { text, at: number };
 const git = z.looseObject({ branch: maybeText, commit: maybeText });
 const toolRun = z.looseObject({ id: text, name: text, input: text, startedAt: number });
-const errorNote = z.looseObject({ at: number, text });
 const stamp = z.looseObject({ bytes: number, modifiedMs: number });
 const statement = z.looseObject({
   text,
@@ -62,8 +61,8 @@ export const StoredState: z.ZodType<WorkState> = z.looseObject({
   ),
   conversation: z.array(z.looseObject({ role: z.enum(["user", "assistant"]), text, at: number })),
   runningTools: z.array(toolRun),
-  lastError: z.nullable(errorNote),
-  cutOff: z.exactOptional(z.looseObject({ run: toolRun, at: number, errorBefore: z.nullable(errorNote) })),
+  lastError: z.nullable(z.looseObject({ at: number, text })),
+  cutOff: z.exactOptional(z.array(toolRun.extend({ cutOffAt: number }))),
   compactSummary: maybeText,
   git: z.exactOptional(git),
   continues: z.exactOptional(

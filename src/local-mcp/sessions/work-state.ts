@@ -1,6 +1,6 @@
 import type { WorkNotes } from "../../contract/checkpoint.ts";
 import type { JournalEntry, JournalKind } from "../../contract/journal.ts";
-import type { ConversationTurn, FileNote, TodoItem, ToolRun, WorkState } from "../../contract/work-state.ts";
+import type { ConversationTurn, ErrorNote, FileNote, TodoItem, ToolRun, WorkState } from "../../contract/work-state.ts";
 import type { JournalRow } from "./journal.ts";
 import { omitUndefined as withoutUndefined } from "../../shared/omit-undefined.ts";
 import { closingQuestion } from "../words/decision.ts";
@@ -140,8 +140,7 @@ const appliers: Appliers = {
   },
   tool_end: (state, _at, tool) => {
     const files = tool.path ? withFile(state.files, tool.path, tool.action ?? "noted", tool.stamp) : state.files;
-    const isSolved = state.lastError?.text.startsWith(`${describeCall(tool)}: `) === true;
-    const lastError = isSolved ? null : state.lastError;
+    const lastError = isErrorOf(state.lastError, tool) ? null : state.lastError;
     const ended = { ...state, runningTools: withoutTool(state, tool.id), files, lastError };
     const isStep = state.nextStep !== null && tool.name === "Bash" && isDoneBy(state.nextStep, tool.input);
     if (isStep) return withoutNextStep(ended);
@@ -152,7 +151,9 @@ const appliers: Appliers = {
     const error = { at, text: `${describeCall(tool)}: ${tool.text}` };
     if (!interruptedOutput.test(tool.text)) return { ...ended, lastError: error };
     const { id, name, input } = tool;
-    const cutOff = { run: { id, name, input, startedAt: at }, at, errorBefore: state.lastError };
+    const { startedAt = at } = state.runningTools.find((one) => one.id === id) ?? {};
+    const run = { id, name, input, startedAt, cutOffAt: at };
+    const cutOff = [...(state.cutOff ?? []), run].slice(-maxRunningTools);
     // An interrupted call says nothing of the work: the error before it stays.
     return { ...ended, cutOff, lastError: state.lastError ?? error };
   },
@@ -179,7 +180,7 @@ const appliers: Appliers = {
   start: (state, _at, { git }) => (git && !state.firstGit ? { ...state, firstGit: git } : state),
   compacting: unchanged,
   subagent_end: unchanged,
-  detached: (state, at) => withCutOffTool(state, at),
+  detached: withCutOffTools,
 };
 
 function apply(state: WorkState, at: number, entry: JournalEntry): WorkState {
@@ -190,8 +191,14 @@ function apply(state: WorkState, at: number, entry: JournalEntry): WorkState {
   return applier ? applier(state, at, entry) : state;
 }
 
-function describeCall({ name, input }: EntryOf<"tool_end" | "tool_error">): string {
+type Call = Pick<ToolRun, "name" | "input">;
+
+function describeCall({ name, input }: Call): string {
   return `${name} ${input}`;
+}
+
+function isErrorOf(error: ErrorNote | null, call: Call): boolean {
+  return error?.text.startsWith(`${describeCall(call)}: `) === true;
 }
 
 /** 144 is what Claude Code reports of a command that SIGTERM has ended. */
@@ -201,10 +208,12 @@ const interruptedOutput =
 /** A client that is asked to end stops its tools first, and may report them. */
 const maxEndMs = 3_000;
 
-/** [RE120] A call that was stopped as the client ended is unfinished work, not an error. */
-function withCutOffTool({ cutOff, ...state }: WorkState, at: number): WorkState {
-  if (!cutOff || at - cutOff.at > maxEndMs) return state;
-  return { ...state, runningTools: [...state.runningTools, cutOff.run], lastError: cutOff.errorBefore };
+/** [RE120] Calls that were stopped as the client ended are unfinished work, not errors. */
+function withCutOffTools({ cutOff = [], ...state }: WorkState, at: number): WorkState {
+  const runs = cutOff.filter(({ cutOffAt }) => at - cutOffAt <= maxEndMs);
+  const { lastError } = state;
+  const isOfRun = runs.some((run) => run.cutOffAt === lastError?.at && isErrorOf(lastError, run));
+  return { ...state, runningTools: [...state.runningTools, ...runs], lastError: isOfRun ? null : lastError };
 }
 
 function withoutTool(state: WorkState, toolId: string): ToolRun[] {

@@ -220,6 +220,18 @@ it.each(["Exit code 144", "[Request interrupted by user for tool use]", "Exit co
   },
 );
 
+function stopped(id: string): JournalEntry {
+  return { kind: "tool_error", id, name: "Bash", input: `make ${id}`, text: "Exit code 144" };
+}
+
+it("[RE120] all calls that were stopped together are unfinished; an error that came after them stays", () => {
+  const detached: JournalEntry = { kind: "detached", reason: "interrupted" };
+  const both = stateAfter(begun("a"), begun("b"), stopped("a"), stopped("b"), detached);
+  expect(both).toMatchObject({ runningTools: [{ id: "a", startedAt: T0 }, { id: "b" }], lastError: null });
+  const failed: JournalEntry = { kind: "failure", text: "overloaded" };
+  expect(stateAfter(begun("a"), stopped("a"), failed, detached).lastError?.text).toBe("overloaded");
+});
+
 it("[CP52] the newest error is kept, of a tool or of the client", () => {
   const error: JournalEntry = { kind: "tool_error", id: "a", name: "Bash", input: "make", text: "Exit code 2" };
   expect(stateAfter(error).lastError).toEqual({ at: T0, text: "Bash make: Exit code 2" });
