@@ -28,8 +28,8 @@ export function endSession(sql: Sql, runtime: Runtime, session: sessions.Session
   journal.append(sql, session.id, now, key, { kind: "detached", reason: detached });
   if (detached === sessions.interruptedReason) sessions.detach(sql, now, session.id, detached);
   else sessions.close(sql, now, session.id, detached);
-  const ended = sessions.get(sql, session.id) ?? session;
-  const { cause, causeDetail: detail } = causeOf(sql, ended, runtime.processes);
+  const detachedSession = sessions.get(sql, session.id) ?? session;
+  const { cause, causeDetail: detail } = causeOf(sql, detachedSession, runtime.processes);
   correctCause(sql, session.id, { cause, detail });
 }
 

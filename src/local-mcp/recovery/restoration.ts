@@ -119,17 +119,14 @@ interface PastWork {
 const maxPredecessors = 10;
 
 /** [RE43] Newest first; those that were pruned, or are of another machine, are not known. */
-function predecessorsOf(sql: Sql, last: PastWork): PastWork[] {
-  const chain = [last];
-  for (let newest = last; chain.length <= maxPredecessors;) {
-    const id = newest.state.continues?.session;
-    const session = id === undefined || chain.some((one) => one.session.id === id) ? null : sessions.get(sql, id);
-    const state = session && isContinuedBy(sql, session, newest.session) ? currentState(sql, session.id) : null;
-    if (!session || !state) break;
-    newest = { session, state };
-    chain.push(newest);
-  }
-  return chain.slice(1);
+function predecessorsOf(sql: Sql, { session, state }: PastWork, max = maxPredecessors): PastWork[] {
+  const id = state.continues?.session;
+  if (id === undefined || max === 0) return [];
+  const dead = sessions.get(sql, id);
+  const deadState = dead && isContinuedBy(sql, dead, session) ? currentState(sql, id) : null;
+  if (!dead || !deadState) return [];
+  const past = { session: dead, state: deadState };
+  return [past, ...predecessorsOf(sql, past, max - 1)];
 }
 
 /** An offer alone is no succession. */
@@ -141,10 +138,10 @@ const maxInheritedFiles = 100;
 
 /** Edited files that the session has not touched itself, newest last. */
 function inheritedFiles(predecessors: readonly PastWork[], { files }: WorkState): FileNote[] {
-  const own = new Set(files.map(({ path }) => path));
+  const ownPaths = new Set(files.map(({ path }) => path));
   const edited = predecessors.toReversed().flatMap(({ state }) => state.files.filter(isEdited));
   const newest = new Map(edited.map((file) => [file.path, file]));
-  return [...newest.values()].filter(({ path }) => !own.has(path)).slice(-maxInheritedFiles);
+  return [...newest.values()].filter(({ path }) => !ownPaths.has(path)).slice(-maxInheritedFiles);
 }
 
 /** @param chain the session, and those whose work it continues */
