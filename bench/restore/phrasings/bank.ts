@@ -2,6 +2,10 @@ import type { Random } from "../random.ts";
 import { blindLanguageCount, blindOtherLanguages } from "./blind-other-languages.ts";
 import { blind } from "./blind.ts";
 import { english } from "./english.ts";
+import { fifthLanguageCount, fifthOtherLanguages } from "./fifth-other-languages.ts";
+import { fifth } from "./fifth.ts";
+import { fourthLanguageCount, fourthOtherLanguages } from "./fourth-other-languages.ts";
+import { fourth } from "./fourth.ts";
 import { freshOtherLanguages } from "./fresh-other-languages.ts";
 import { fresh } from "./fresh.ts";
 import { languageCount, otherLanguages } from "./other-languages.ts";
@@ -27,10 +31,10 @@ export type Phrase =
 export type Bank = Partial<Record<Phrase, readonly string[]>>;
 
 /**
- * Which half of each list is used: `known` the first, `held-out` the second, `all` both. `fresh`, `blind` and `third` are sets of
- * their own, used whole.
+ * Which half of each list is used: `known` the first, `held-out` the second, `all` both. `fresh`, `blind`, `third`, `fourth` and
+ * `fifth` are sets of their own, used whole.
  */
-export const halves = ["known", "held-out", "all", "fresh", "blind", "third"] as const;
+export const halves = ["known", "held-out", "all", "fresh", "blind", "third", "fourth", "fifth"] as const;
 export type Half = (typeof halves)[number];
 
 /** Sentences in English and in `languages` other languages, which take turns in each list. */
@@ -48,6 +52,8 @@ const setOf: Readonly<Record<Half, PhraseSet>> = {
   fresh: { inEnglish: fresh, inOthers: freshOtherLanguages, languages: languageCount },
   blind: { inEnglish: blind, inOthers: blindOtherLanguages, languages: blindLanguageCount },
   third: { inEnglish: third, inOthers: thirdOtherLanguages, languages: thirdLanguageCount },
+  fourth: { inEnglish: fourth, inOthers: fourthOtherLanguages, languages: fourthLanguageCount },
+  fifth: { inEnglish: fifth, inOthers: fifthOtherLanguages, languages: fifthLanguageCount },
 };
 
 export interface Slots {
@@ -92,7 +98,7 @@ export class Phrases {
 }
 
 function halfOf(list: readonly string[], half: Half): readonly string[] {
-  if (half === "all" || half === "fresh" || half === "blind" || half === "third") return list;
+  if (half !== "known" && half !== "held-out") return list;
   const middle = list.length / 2;
   return half === "known" ? list.slice(0, middle) : list.slice(middle);
 }
