@@ -1,6 +1,8 @@
+import { sessionVariables } from "../../clients/session-variables.ts";
 import { namesAbove } from "../../contract/resource-paths.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { identify, type ProcessIdentity, type Processes } from "../../platform/processes.ts";
+import { idOf } from "../sessions/entries.ts";
 import * as clients from "../sessions/clients.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { isReservedByOther, findProjects, type EditContext } from "./file-guard.ts";
@@ -42,8 +44,12 @@ const maxAncestors = 20;
 /** [FI21] Prefers the nearest client above the process to the environment. */
 export function enclosingChat(sql: Sql, processes: Processes, env: NodeJS.ProcessEnv, parent: number): string | null {
   const ancestors = listAncestors(processes, parent).flatMap((process) => clients.current(sql, process) ?? []);
-  const environmentSession = env["CLAUDE_CODE_SESSION_ID"] ?? "";
-  return ancestors[0]?.sessionId ?? sessions.get(sql, environmentSession)?.id ?? null;
+  return ancestors[0]?.sessionId ?? environmentSession(sql, env);
+}
+
+function environmentSession(sql: Sql, env: NodeJS.ProcessEnv): string | null {
+  const ids = sessionVariables.flatMap(([, variable]) => env[variable] ?? []);
+  return ids.map((id) => sessions.get(sql, idOf(id))).find((session) => session !== null)?.id ?? null;
 }
 
 function listAncestors(processes: Processes, pid: number, limit = maxAncestors): ProcessIdentity[] {

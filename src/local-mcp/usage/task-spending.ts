@@ -1,4 +1,5 @@
 import type { Usage } from "../../contract/budgets.ts";
+import { isWayToOwnTool } from "../../contract/own-tools.ts";
 import type { ClaimedTask } from "../../contract/tasks.ts";
 import type { Sql } from "../../shared/sql.ts";
 
@@ -106,11 +107,9 @@ function measure(used: number, limit: number | null, show: (value: number) => st
 }
 
 /** SHIM's own tools stay open: the chat has to report what it has. */
-const ownTool = /^mcp__.*__shim_\w+$/;
-
 export function refusal(sql: Sql, sessionId: string, toolName: string | undefined, now: number): string | null {
   const spending = get(sql, sessionId);
-  if (!spending || ownTool.test(toolName ?? "")) return null;
+  if (!spending || isWayToOwnTool(toolName ?? "")) return null;
   const over = spending.exceeded ?? measureAll(spending, now).find(({ used, limit }) => used >= limit)?.text ?? null;
   if (over === null) return null;
   return `SHIM: the budget of task ${spending.task} is used up (${over}). Do not continue it by other means. Report what is done with shim_report, and tell the user, who can raise the limit with \`shim budget set\` or say how to continue.`;

@@ -251,6 +251,10 @@ it("[FI21] the chat itself commits what it has reserved, known by its process or
   expect(await commit(home, ["src/a.ts"], { parentPid: 100 })).toEqual({ isRefused: false, text: "" });
   expect((await commit(home, ["src/a.ts"], { env: inChat(holder) })).isRefused).toBe(false);
   expect((await commit(home, ["src/a.ts"], { env: inChat(ids.elsewhere) })).isRefused).toBe(true);
+  for (const client of ["CODEX", "COPILOT_AGENT", "QWEN_CODE", "GEMINI"]) {
+    const env = { [`${client}_SESSION_ID`]: holder };
+    expect((await commit(home, ["src/a.ts"], { env })).isRefused).toBe(false);
+  }
 });
 
 it("[FI21] what the command line has reserved keeps chats from committing it, not the user", async () => {

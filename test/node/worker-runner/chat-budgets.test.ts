@@ -1,6 +1,13 @@
 import { appendFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { statusOf } from "#src/cli/commands/setup/statusline/status-line.ts";
+import { hookClients, type HookClient } from "#src/contract/clients.ts";
+import { ownTools } from "#src/contract/own-tools.ts";
+import { teamTools, tools } from "#src/local-mcp/server/server.ts";
+import * as spending from "#src/local-mcp/usage/task-spending.ts";
+import { RecordedClient, recording } from "#harness/clients/recorded-client.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+import { aClaim } from "#harness/worker/repository-rig.ts";
 import { twoChats, type TeamChat, type TeamRig } from "#harness/team/team-rig.ts";
 import { anAssistantLine } from "#harness/machine/transcripts.ts";
 
@@ -77,6 +84,60 @@ it("[BU11] [BU12] at the limit the next tool call is denied, but for SHIM's own 
   expect(denied(one)).toBe("deny");
   one.claude.prompt("never mind the task, go on");
   expect(denied(one)).toBeUndefined();
+});
+
+/** As the recorded and documented hooks of each client name SHIM's tools. */
+const toolForms = [
+  ["claude-code", "mcp__shim__TOOL"],
+  ["claude-code", "mcp__plugin_shim_shim__TOOL"],
+  ["codex", "mcp__shim__TOOL"],
+  ["copilot", "shim-TOOL"],
+  ["copilot", "shim/TOOL"],
+  ["vscode", "TOOL"],
+  ["vscode", "mcp_shim_TOOL"],
+  ["opencode", "shim_TOOL"],
+  ["qwen", "mcp__shim__TOOL"],
+  ["gemini", "mcp_shim_TOOL"],
+  ["tabnine", "mcp_shim_TOOL"],
+  ["cursor", "MCP:TOOL"],
+  ["codebuddy", "mcp__shim__TOOL"],
+  ["devin", "mcp__shim__TOOL"],
+] as const satisfies readonly (readonly [HookClient, string])[];
+
+it("[BU11] at the limit each tool of SHIM stays open under the name of every client, and so does the search for it", async () => {
+  expect(new Set(toolForms.map(([client]) => client))).toEqual(new Set(hookClients));
+  expect([...tools, ...teamTools].map(({ name }) => name)).toEqual(ownTools);
+  const { one } = await withTask({ tokens: 1_000 });
+  answered(one, 1_000);
+  const given = toolForms.flatMap(([, form]) => ownTools.map((tool) => form.replace("TOOL", tool)));
+  expect([...given, "ToolSearch", "tool_search"].filter((tool) => denied(one, tool) !== undefined)).toEqual([]);
+});
+
+it("[BU11] at the limit a tool is denied that only looks like one of SHIM's", async () => {
+  const { one } = await withTask({ tokens: 1_000 });
+  answered(one, 1_000);
+  const foreign = "evil_shim_report_x mcp__other__shimmer mcp__shim__run xshim_report shim_ shim_hook shim_report()";
+  for (const tool of [...foreign.split(" "), "Bash", "mcp__shim__shim_report\n"])
+    expect(denied(one, tool)).toBe("deny");
+});
+
+it.each([
+  ["codex", "PreToolUse", "mcp__shim__shim_brief"],
+  ["copilot", "PreToolUse", "shim-shim_brief"],
+  ["qwen", "PreToolUse", "mcp__shim__shim_brief"],
+  ["gemini", "BeforeTool", "mcp_shim_shim_brief"],
+] as const)("[BU11] a chat of %s at its limit may report, as its own hooks say", (client, start, recordedName) => {
+  const recordings = { gemini: "AfterTool-mcp" } as Readonly<Record<string, string>>;
+  expect(recording(client, recordings[client] ?? "PreToolUse-mcp").payload["tool_name"]).toBe(recordedName);
+  const runtime = tempRuntime();
+  const chat = new RecordedClient(runtime, client);
+  chat.send("SessionStart");
+  const session = String(recording(client, "SessionStart").payload["session_id"]);
+  const budget = { wallMs: null, tokens: 0, costMicros: null };
+  runtime.store.write((sql) => spending.begin(sql, session, aClaim({ budget }), runtime.now()));
+  const ask = (tool: string): string => JSON.stringify(chat.send(start, { tool_name: tool, tool_input: {} }));
+  expect(ask(recordedName.replace("shim_brief", "shim_report"))).not.toContain("deny");
+  expect(ask(recordedName)).toContain("deny");
 });
 
 it("[BU12] a prompt does not lift the denial of a task that the chat still has", async () => {

@@ -1,21 +1,15 @@
 import * as z from "zod";
 import { adapterOf } from "../../../clients/adapters.ts";
+import { sessionVariables } from "../../../clients/session-variables.ts";
 import { idOf } from "../../sessions/entries.ts";
-
-/** By the beginning of the name that a client gives in the handshake. */
-const variables: readonly (readonly [client: string, variable: string])[] = [
-  ["copilot", "COPILOT_AGENT_SESSION_ID"],
-  ["qwen", "QWEN_CODE_SESSION_ID"],
-  ["gemini", "GEMINI_SESSION_ID"],
-];
 
 /**
  * [ID17] A client started from another's chat inherits that chat's variable, so the client's own
- * name decides which one counts.
+ * name decides which one counts: the handshake has it, or a name that begins with it.
  */
 export function envSessionId(env: NodeJS.ProcessEnv, clientName: string | null): string | null {
-  const variable = variables.find(([client]) => clientName?.startsWith(client))?.[1] ?? "CLAUDE_CODE_SESSION_ID";
-  const given = env[variable];
+  const own = sessionVariables.find(([client]) => clientName?.startsWith(client));
+  const given = env[own?.[1] ?? "CLAUDE_CODE_SESSION_ID"];
   return given === undefined ? null : idOf(given);
 }
 

@@ -1,5 +1,6 @@
 import type { StandardSchemaWithJSON } from "@modelcontextprotocol/server";
 import type * as z from "zod";
+import type { OwnTool } from "../../../contract/own-tools.ts";
 import type { Result } from "../../../shared/result.ts";
 import type { Chat, ToolError } from "../chat/chat.ts";
 
@@ -9,7 +10,7 @@ export interface ToolAnswer<Output> {
 }
 
 export interface Tool<Input extends z.ZodType = z.ZodType, Output extends z.ZodType = z.ZodType> {
-  readonly name: string;
+  readonly name: OwnTool;
   readonly title: string;
   readonly description: string;
   /** [MC26] Clients without hooks alone read these words and see these fields. */
