@@ -1,6 +1,7 @@
 import type { Sql } from "../../shared/sql.ts";
+import { mayBeAlive, type Processes } from "../../platform/processes.ts";
 import * as journal from "./journal.ts";
-import type { Session } from "./sessions.ts";
+import * as sessions from "./sessions.ts";
 
 export type Activity = "idle" | "busy" | "waiting" | "stuck" | "dead";
 
@@ -57,7 +58,7 @@ export interface LivenessFacts {
   readonly now: number;
 }
 
-export function factsOf(sql: Sql, session: Session, { isDead, now }: LivenessFacts): ActivityFacts {
+export function factsOf(sql: Sql, session: sessions.Session, { isDead, now }: LivenessFacts): ActivityFacts {
   const waitsFor = session.waiting?.for;
   return {
     isDead,
@@ -68,6 +69,14 @@ export function factsOf(sql: Sql, session: Session, { isDead, now }: LivenessFac
     workedAt: session.workedAt ?? session.lastSeenAt,
     now,
   };
+}
+
+/** [CL67] Living chats whose turn shows no sign of work. */
+export function countStuck(sql: Sql, processes: Processes, now: number, except: string | null): number {
+  return sessions
+    .listSilent(sql, now - maxSilenceMs)
+    .filter(({ id, owner }) => id !== except && owner !== null && mayBeAlive(processes, owner))
+    .filter((session) => activityOf(factsOf(sql, session, { isDead: false, now })) === "stuck").length;
 }
 
 function isInTurn(sql: Sql, sessionId: string): boolean | null {

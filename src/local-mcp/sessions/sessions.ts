@@ -252,6 +252,13 @@ export function listWaiting(sql: Sql): Session[] {
   return sql.all<SessionRow>(query).map(fromRow);
 }
 
+/** Not ended, not known to be dead, and without a sign of work since then. */
+export function listSilent(sql: Sql, since: number): Session[] {
+  const query = `${select} WHERE ended_at IS NULL AND death_at IS NULL AND owner_pid IS NOT NULL
+     AND coalesce(worked_at, last_seen_at) <= ? ORDER BY last_seen_at DESC LIMIT 100`;
+  return sql.all<SessionRow>(query, since).map(fromRow);
+}
+
 /** @returns false when its death is recorded already, or it has ended */
 export function markDead(sql: Sql, id: string): boolean {
   const query = "UPDATE sessions SET death_at = last_seen_at WHERE id = ? AND death_at IS NULL AND ended_at IS NULL";

@@ -87,6 +87,26 @@ it("[CL67] the status line counts other living chats that wait for their user, n
   expect(statusFor(runtime, first)).not.toContain("waiting");
 });
 
+it("[CL67] the status line counts other living chats that are stuck, not those with a tool at work", () => {
+  const runtime = tempRuntime();
+  const first = new Claude(runtime, { cwd: aProject() });
+  const second = anotherClaude(runtime, first);
+  first.prompt("deploy it");
+  second.prompt("deploy it");
+  runtime.wait(14 * 60_000);
+  expect(statusFor(runtime, first)).not.toContain("stuck");
+  runtime.wait(60_000);
+  expect(statusFor(runtime, first)).toContain("| 1 stuck");
+  const call = second.begin("Bash", { command: "make" });
+  runtime.wait(20 * 60_000);
+  expect(statusFor(runtime, first)).not.toContain("stuck");
+  second.done(call, "Bash");
+  runtime.wait(15 * 60_000);
+  expect(statusFor(runtime, first)).toContain("| 1 stuck");
+  second.kill();
+  expect(statusFor(runtime, first)).not.toContain("stuck");
+});
+
 it("[CL67] for ten minutes the status line names what the chat was given to continue, unless it is dismissed", () => {
   const runtime = tempRuntime();
   const dead = aDeadClaude(runtime, "Make the parser \u001b[2J faster");

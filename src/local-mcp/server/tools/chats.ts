@@ -86,6 +86,7 @@ function formatChat({
   status,
   isSelf,
   capabilities,
+  capacity,
   progress,
   tasks,
   lastSeenMsAgo,
@@ -96,9 +97,12 @@ function formatChat({
     const share = percent === undefined ? "" : ` ${percent} %`;
     return `task ${task} (${type})${share}${note === undefined ? "" : `: ${oneLine(note)}`}`;
   });
-  const work = [...taskTexts, ...(progress && taskTexts.length === 0 ? [oneLine(progress)] : [])].join("; ");
+  // A task's note is often the chat's progress too; that it waits for its user stands in no task.
+  const isSaid = tasks.some(({ note }) => note === progress);
+  const work = [...(progress && !isSaid ? [oneLine(progress)] : []), ...taskTexts].join("; ");
+  const load = `tasks ${tasks.length}/${capacity}`;
   const can = capabilities.length === 0 ? "" : `; can ${capabilities.join(", ")}`;
-  return `${chat} "${name}" on ${machine}${self}: ${status}${lastSeen}${can}${work === "" ? "" : `; ${work}`}`;
+  return `${chat} "${name}" on ${machine}${self}: ${status}${lastSeen}, ${load}${can}${work === "" ? "" : `; ${work}`}`;
 }
 
 function oneLine(text: string): string {

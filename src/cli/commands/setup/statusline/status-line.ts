@@ -20,6 +20,7 @@ import { StoreError } from "../../../../store/store-error.ts";
 import { countCost } from "../../../../local-mcp/usage/costs.ts";
 import { oneLine, pluralize } from "../../../screen-text.ts";
 import { quotedTitle } from "../../../../local-mcp/recovery/user-lines.ts";
+import { countStuck } from "../../../../local-mcp/sessions/activity.ts";
 import { waitingSessions } from "../../../../local-mcp/sessions/waiting.ts";
 
 /** Printed as JSON by `shim statusline --json`: fields are only added. */
@@ -28,9 +29,10 @@ interface ChatFacts {
   /** Undelivered messages of other chats. */
   readonly messages: number;
   readonly waiting: number;
+  readonly stuck: number;
 }
 
-const noChatFacts: ChatFacts = { recovered: [], messages: 0, waiting: 0 };
+const noChatFacts: ChatFacts = { recovered: [], messages: 0, waiting: 0, stuck: 0 };
 
 /** Printed as JSON by `shim statusline --json`: fields are only added. */
 export interface Status extends ChatFacts {
@@ -173,11 +175,13 @@ const recoveredForMs = 600_000;
 
 function chatFacts(sql: Sql, { processes, now }: Runtime, sessionId: string | null): ChatFacts {
   const waiting = waitingSessions(sql, processes, sessionId).length;
-  if (sessionId === null) return { ...noChatFacts, waiting };
+  const stuck = countStuck(sql, processes, now(), sessionId);
+  if (sessionId === null) return { ...noChatFacts, waiting, stuck };
   return {
     recovered: recoveredTitles(sql, sessionId, now() - recoveredForMs),
     messages: news.countUndelivered(sql, sessionId, "message"),
     waiting,
+    stuck,
   };
 }
 
@@ -189,10 +193,11 @@ function recoveredTitles(sql: Sql, sessionId: string, since: number): string[] {
     .map(({ title }) => quotedTitle(title, 40));
 }
 
-function chatParts({ recovered, messages, waiting }: ChatFacts): string[] {
+function chatParts({ recovered, messages, waiting, stuck }: ChatFacts): string[] {
   return [
     ...(recovered.length > 0 ? [`recovered: ${recovered.join(", ")}`] : []),
     ...(messages > 0 ? [pluralize(messages, "message")] : []),
     ...(waiting > 0 ? [`${waiting} waiting`] : []),
+    ...(stuck > 0 ? [`${stuck} stuck`] : []),
   ];
 }
