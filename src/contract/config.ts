@@ -1,3 +1,4 @@
+import { savedCommands } from "./saved-commands.ts";
 import * as z from "zod/mini";
 import { notifyDefaults, notifyShape } from "./notify.ts";
 
@@ -66,53 +67,10 @@ export const defaults = {
     beforeTools: [] as string[],
     /**
      * Shell commands that get the same: command and subcommands in order, then required options,
-     * `|` between alternatives, `*` as wildcard; `text:` matches anywhere, ignoring case.
+     * `|` between alternatives, `*` as wildcard, `**` for any words, `!` in front of what makes it
+     * harmless; `text:` matches in any command but those that only search, show or record it.
      */
-    beforeCommands: [
-      "git push -f|--force|--force-with-lease|--mirror|--delete",
-      "git push * +*",
-      "git reset --hard",
-      "git clean -f|--force",
-      "git checkout --",
-      "git checkout .",
-      "git checkout -f|--force",
-      "git switch -f|--force|--discard-changes",
-      "git restore",
-      "git stash drop|clear",
-      "git branch -D",
-      "git rebase",
-      "git filter-branch|filter-repo",
-      "git worktree remove",
-      "rm -r|-R|--recursive",
-      "find -delete",
-      "shred|dropdb|mkfs*",
-      "dd of=*",
-      "prisma migrate|db",
-      "knex|sequelize|sequelize-cli|typeorm|drizzle-kit migrat*|db:*|push",
-      "rails|rake db:*",
-      "alembic upgrade|downgrade",
-      "flyway migrate|clean|undo",
-      "liquibase update|rollback|drop-all",
-      "dbmate|goose up|down|drop|migrate|reset",
-      "npm|pnpm|yarn|bun run *migrat*",
-      "yarn|pnpm|make *migrat*",
-      "manage.py migrate|flush",
-      "artisan migrate*|db:*",
-      "terraform|tofu|terragrunt apply|destroy",
-      "pulumi up|destroy",
-      "cdk|sst|serverless|sls deploy|destroy|remove",
-      "kubectl delete|drain|replace",
-      "helm uninstall|delete|rollback",
-      "docker|podman system|volume|image prune|rm",
-      "docker|podman compose down -v|--volumes",
-      "aws s3 rm|rb",
-      "redis-cli flushall|flushdb|FLUSHALL|FLUSHDB",
-      "text:drop table",
-      "text:drop database",
-      "text:drop schema",
-      "text:truncate table",
-      "text:delete from",
-    ],
+    beforeCommands: savedCommands,
     maxBytes: 1_048_576,
   },
   /** Newest standing orders and decisions that a brief shows. */

@@ -1,18 +1,40 @@
 import type { Config } from "../../contract/config.ts";
+import { matchesAny, patternList, type PatternList } from "./command-patterns.ts";
+import { shellCommands, substitutions, type Heredoc, type ShellCommand } from "./shell-commands.ts";
 
 const shellTools: ReadonlySet<string> = new Set(["Bash", "PowerShell"]);
 
+function setOf(names: string): ReadonlySet<string> {
+  return new Set(names.split(" "));
+}
+
 /** Commands that run another command given in their words. */
-const runners: ReadonlySet<string> = new Set(
-  "sudo doas env nohup nice time timeout command builtin exec xargs watch npx bunx pnpm yarn npm bun bundle poetry uv pipx python python3 node php ruby docker podman kubectl ssh do then else".split(
-    " ",
-  ),
+const runners = setOf(
+  "sudo doas env nohup nice ionice time timeout stdbuf setsid flock strace command builtin exec xargs parallel watch find fd npx bunx pnpx pnpm yarn npm bun bundle poetry uv uvx pipx python python3 py node deno php ruby docker podman kubectl ssh do then else elif if while until cmd cmd.exe",
 );
-/** Commands that run a text given as a word. */
-const interpreters: ReadonlySet<string> = new Set(["bash", "sh", "zsh", "dash", "ksh", "eval", "ssh", "su", "xargs"]);
+/** Commands that run a text given as a word, or on their input. */
+const interpreters = setOf("bash sh zsh dash ksh eval ssh su runuser parallel cmd cmd.exe powershell pwsh");
+/** Words after which a runner manages packages or containers, and runs nothing. */
+const managing = setOf(
+  "add install i ci rm remove un uninstall update upgrade up why info view show ls list outdated audit config init create publish pack link unlink search build pull push images ps logs inspect rmi tag",
+);
+const executing = setOf("exec x dlx run run-script");
+const packageManagers = setOf("npm pnpm yarn bun poetry uv pipx docker podman");
+
+/** Commands that search, show, write or record the text in their words and their input. */
+const quietCommands = setOf(
+  "grep egrep fgrep zgrep rg ag ack echo printf cat bat tee head tail less more sort uniq wc cut tr sed awk jq diff comm cp mv ls mkdir touch chmod man which export vitest jest mocha pytest select-string write-output write-host set-content add-content out-file get-content",
+);
+const quietSubcommands: ReadonlyMap<string, ReadonlySet<string>> = new Map([
+  ["git", setOf("grep log show diff commit blame notes tag add status")],
+  ["gh", setOf("pr issue release search")],
+]);
+
 const maxNesting = 3;
 /** More words are what the runner works on. */
 const maxRunnerWords = 30;
+/** Bounds the search for the commands that use a text. */
+const maxFollowing = 200;
 
 /** Pure. [CP30] Compares words, not text, so that a quoted mention is no command. [CP31] */
 export function isRiskyCommand(
@@ -23,8 +45,9 @@ export function isRiskyCommand(
   if (toolName === null || !shellTools.has(toolName) || config.beforeCommands.length === 0) return false;
   const text = commandText(toolInput);
   if (text === null) return false;
-  const list = patternList(config.beforeCommands);
-  return hasText(text, list) || hasCommand(text, list, maxNesting);
+  // PowerShell's escape is the backtick; its backslash stands in paths alone.
+  const posix = toolName === "PowerShell" ? text.replaceAll("\\", "/") : text;
+  return isRiskyText(posix, patternList(config.beforeCommands), maxNesting);
 }
 
 function commandText(toolInput: unknown): string | null {
@@ -32,195 +55,135 @@ function commandText(toolInput: unknown): string | null {
   return typeof toolInput.command === "string" ? toolInput.command : null;
 }
 
-interface Pattern {
-  readonly subcommands: readonly Matcher[];
-  readonly flags: readonly Matcher[];
+function isRiskyText(text: string, list: PatternList, nested: number): boolean {
+  const commands = shellCommands(text);
+  return commands.some((command, at) => {
+    const rest = (): readonly ShellCommand[] => commands.slice(at, at + maxFollowing);
+    return (
+      isRisky(command.words, list, nested) ||
+      isTextRun(command, rest, list) ||
+      command.heredocs.some((heredoc) => isRiskyHeredoc(heredoc, rest(), list, nested))
+    );
+  });
 }
 
-type Matcher = (word: string) => boolean;
+type Words = readonly string[];
 
-/** Most commands begin no pattern: they cost one lookup in the map. */
-interface PatternList {
-  readonly texts: readonly string[];
-  readonly byName: ReadonlyMap<string, readonly Pattern[]>;
-  readonly others: readonly { readonly name: Matcher; readonly pattern: Pattern }[];
-}
-
-const patternCache = new WeakMap<readonly string[], PatternList>();
-
-function patternList(sources: readonly string[]): PatternList {
-  const list = patternCache.get(sources) ?? readPatterns(sources);
-  patternCache.set(sources, list);
-  return list;
-}
-
-const textMark = /^text:\s*/i;
-
-function readPatterns(sources: readonly string[]): PatternList {
-  const byName = new Map<string, Pattern[]>();
-  const others: { name: Matcher; pattern: Pattern }[] = [];
-  for (const source of sources.filter((one) => !textMark.test(one))) {
-    const words = source.trim().split(/\s+/);
-    const [names = "", ...subcommands] = words.filter((word) => !isFlag(word));
-    const pattern = {
-      subcommands: subcommands.map((word) => matchAny(word.split("|").map(glob))),
-      flags: words.filter(isFlag).map((word) => matchAny(word.split("|").map(flagMatcher))),
-    };
-    for (const name of names.split("|")) {
-      if (name.includes("*")) others.push({ name: glob(name), pattern });
-      else byName.set(name, [...(byName.get(name) ?? []), pattern]);
-    }
-  }
-  const texts = sources.filter((one) => textMark.test(one)).map((one) => one.replace(textMark, "").toLowerCase());
-  return { texts, byName, others };
-}
-
-function isFlag(word: string): boolean {
-  return word.startsWith("-");
-}
-
-function matchAny(matchers: readonly Matcher[]): Matcher {
-  return (word) => matchers.some((matches) => matches(word));
-}
-
-function glob(pattern: string): Matcher {
-  if (!pattern.includes("*")) return (word) => word === pattern;
-  const parts = pattern.split("*").map((part) => part.replaceAll(/[.+?^${}()|[\]\\]/g, "\\$&"));
-  const expression = new RegExp(`^${parts.join(".*")}$`, "s");
-  return (word) => expression.test(word);
-}
-
-/** Finds `-r` in `-fr`, and `--force` in `--force=yes`. */
-function flagMatcher(flag: string): Matcher {
-  if (/^-\w$/.test(flag)) return (word) => /^-\w+$/.test(word) && word.includes(flag.charAt(1));
-  return (word) => word === flag || word.startsWith(`${flag}=`);
-}
-
-function hasText(text: string, { texts }: PatternList): boolean {
-  if (texts.length === 0) return false;
-  const plain = text.toLowerCase().replaceAll(/\s+/g, " ");
-  return texts.some((subcommandMatchers) => plain.includes(subcommandMatchers));
-}
-
-function hasCommand(text: string, list: PatternList, nested: number): boolean {
-  return simpleCommands(text).some((words) => isRisky(words, list, nested));
-}
-
-function isRisky(all: SimpleCommand, list: PatternList, nested: number): boolean {
-  const words = all.slice(all.findIndex((word) => !/^\w+=/.test(word)));
+function isRisky(all: Words, list: PatternList, nested: number): boolean {
+  const words = withoutVariables(all);
   if (all.some((word) => runsSubstituted(word, list, nested))) return true;
   // Options and operands of a runner precede what it runs.
-  const starts = runners.has(baseName(words[0] ?? "")) ? Math.min(words.length, maxRunnerWords) : 1;
+  const starts = isRunning(words) ? Math.min(words.length, maxRunnerWords) : 1;
   return Array.from({ length: starts }, (_, at) => words.slice(at)).some(
-    (rest) => matchesAny(rest, list) || runsText(rest, list, nested),
+    (rest) => isListed(rest, list) || runsText(rest, list, nested),
   );
 }
 
-function matchesAny(words: SimpleCommand, { byName, others }: PatternList): boolean {
-  const [command = "", ...rest] = words;
-  const name = baseName(command);
-  const isMatch = (pattern: Pattern): boolean => matches(rest, pattern);
-  const isFound = byName.get(name)?.some(isMatch) || others.some((one) => one.name(name) && isMatch(one.pattern));
-  return isFound && !isRemovalOfGenerated(words);
+function withoutVariables(words: Words): Words {
+  return words.slice(words.findIndex((word) => !/^\w+=/.test(word)));
 }
 
-function runsText([first = "", ...rest]: SimpleCommand, list: PatternList, nested: number): boolean {
-  if (nested === 0 || !interpreters.has(baseName(first))) return false;
-  return rest.some((word) => /\s/.test(word) && hasCommand(word, list, nested - 1));
+function nameOf([command = ""]: Words): string {
+  return command.slice(command.lastIndexOf("/") + 1);
+}
+
+function isRunning(words: Words): boolean {
+  const name = nameOf(words);
+  if (name === "command") return !/^-[vV]$/.test(words[1] ?? "");
+  return runners.has(name) && !(packageManagers.has(name) && isManaging(words.slice(1)));
+}
+
+/** The value of an option may stand before the word that says what to do. */
+function isManaging(words: Words): boolean {
+  const at = words.findIndex((word) => !word.startsWith("-"));
+  const [first = "", second = ""] = words.slice(at);
+  if (managing.has(first)) return true;
+  return at > 0 && !executing.has(first) && managing.has(second);
+}
+
+function isListed(words: Words, list: PatternList): boolean {
+  return matchesAny(nameOf(words), words.slice(1), list) && !isRemovalOfGenerated(words);
+}
+
+function runsText([first = "", ...rest]: Words, list: PatternList, nested: number): boolean {
+  if (nested === 0 || !interpreters.has(nameOf([first]))) return false;
+  return rest.some((word) => /\s/.test(word) && isRiskyText(word, list, nested - 1));
 }
 
 function runsSubstituted(word: string, list: PatternList, nested: number): boolean {
   const at = word.search(/\$\(|`/);
-  return at >= 0 && nested > 0 && hasCommand(word.slice(at + 1), list, nested - 1);
+  return at >= 0 && nested > 0 && isRiskyText(word.slice(at + (word[at] === "$" ? 2 : 1)), list, nested - 1);
 }
 
-function baseName(word: string): string {
-  return word.slice(word.lastIndexOf("/") + 1);
+/** [CP56] @param rest begins with the command; a quiet one passes its text to a later one */
+function isTextRun({ words }: ShellCommand, rest: () => readonly ShellCommand[], list: PatternList): boolean {
+  if (list.texts.length === 0 || !hasText(words.filter((word) => !isNested(word, words)).join(" "), list)) return false;
+  return consumers(rest()).some((one) => !isQuiet(one.words));
 }
 
-function matches(words: readonly string[], { subcommands, flags }: Pattern): boolean {
-  return hasSubcommands(words, subcommands) && flags.every((flag) => words.some(flag));
+/** The text of an interpreter is judged by the commands in it. */
+function isNested(word: string, words: Words): boolean {
+  return /\s/.test(word) && words.some((one) => interpreters.has(nameOf([one])));
 }
 
-/** Allows only options, and what may be the value of one, between the subcommands. */
-function hasSubcommands(words: readonly string[], subcommandMatchers: readonly Matcher[]): boolean {
-  let matched = 0;
-  let isAfterOption = false;
-  for (const word of words) {
-    const next = subcommandMatchers[matched];
-    if (!next) return true;
-    if (next(word)) matched += 1;
-    else if (!word.startsWith("-") && !isAfterOption) return false;
-    isAfterOption = word.startsWith("-") && !word.includes("=");
-  }
-  return matched === subcommandMatchers.length;
+function hasText(text: string, { texts }: PatternList): boolean {
+  const plain = text.toLowerCase().replaceAll(/\s+/g, " ");
+  return texts.some((one) => plain.includes(one));
 }
 
+/** The command and those that its output reaches. */
+function consumers(rest: readonly ShellCommand[]): readonly ShellCommand[] {
+  const last = rest.findIndex(({ isPiped }) => !isPiped);
+  return last === -1 ? rest : rest.slice(0, last + 1);
+}
+
+function isQuiet(all: Words): boolean {
+  const words = withoutVariables(all);
+  const at = words.findIndex((word) => !word.startsWith("-") && !runners.has(nameOf([word])));
+  const name = nameOf(words.slice(Math.max(0, at))).toLowerCase();
+  return quietCommands.has(name) || (quietSubcommands.get(name)?.has(words[at + 1] ?? "") ?? false);
+}
+
+/** [CP56] A text that is only written or shown is no risk, unless a later command runs the file. */
+function isRiskyHeredoc(heredoc: Heredoc, rest: readonly ShellCommand[], list: PatternList, nested: number): boolean {
+  if (nested === 0) return false;
+  const inner = heredoc.isLiteral ? [] : substitutions(heredoc.text);
+  if (inner.some((text) => isRiskyText(text, list, nested - 1))) return true;
+  const readers = consumers(rest);
+  const users = [
+    ...readers,
+    ...rest.slice(readers.length).filter(({ words }) => isUseOf(writtenFiles(readers), words)),
+  ];
+  if (users.some(({ words }) => runsScript(words))) return isRiskyText(heredoc.text, list, nested - 1);
+  return users.some(({ words }) => !isQuiet(words)) && hasText(heredoc.text, list);
+}
+
+function runsScript(words: Words): boolean {
+  const names = words.slice(0, maxRunnerWords).map((word) => nameOf([word]));
+  return /^\.{0,2}\//.test(words[0] ?? "") || names.some((name) => interpreters.has(name) || name === "source");
+}
+
+/** Files behind `>`, and those that `tee` writes. */
+function writtenFiles(commands: readonly ShellCommand[]): readonly string[] {
+  return commands.flatMap(({ words }) =>
+    words.flatMap((word, at) => {
+      const isTarget = /^\d?>{1,2}$/.test(words[at - 1] ?? "") || words.slice(0, at).includes("tee");
+      return isTarget ? nameOf([word]) : (/^\d?>{1,2}(?<file>.+)$/.exec(word)?.groups?.["file"] ?? []);
+    }),
+  );
+}
+
+function isUseOf(files: readonly string[], words: Words): boolean {
+  return !isQuiet(words) && words.some((word) => files.includes(nameOf([word])));
+}
+
+const removers = setOf("rm rimraf remove-item ri rd rmdir del erase");
 const generatedFolder =
   /^(?:\.\/)?(?:[\w@.-]+\/)*(?:node_modules|dist|build|out|target|coverage|\.cache|\.next|\.turbo|__pycache__|\.pytest_cache)(?:\/|$)/;
 
 /** [CP32] `rm -rf node_modules/.cache` is no risk. */
-function isRemovalOfGenerated([command = "", ...rest]: SimpleCommand): boolean {
-  if (baseName(command) !== "rm") return false;
-  const operands = rest.filter((word) => !word.startsWith("-"));
+function isRemovalOfGenerated(words: Words): boolean {
+  if (!removers.has(nameOf(words).toLowerCase())) return false;
+  const operands = words.slice(1).filter((word) => !/^-|^(?:\/\w)+$|^\d?>/.test(word));
   return operands.length > 0 && operands.every((path) => generatedFolder.test(path) && !path.split("/").includes(".."));
-}
-
-type SimpleCommand = readonly string[];
-
-const separators = new Set([";", "&", "|", "\n", "(", ")", "`"]);
-const space = /\s/;
-/** A longer text is a file that is being written, not a list of commands. */
-const maxTextChars = 20_000;
-
-interface ShellReader {
-  readonly commands: string[][];
-  words: string[];
-  /** Null between two words. */
-  word: string | null;
-  quote: string | null;
-}
-
-/** Splits at `;`, `&`, `|`, lines, groups and substitutions. A quoted text is one word. */
-function simpleCommands(text: string): SimpleCommand[] {
-  const reader: ShellReader = { commands: [], words: [], word: null, quote: null };
-  const source = text.slice(0, maxTextChars);
-  for (let at = 0; at < source.length; at++) {
-    const char = source[at] ?? "";
-    if (char === "\\" && reader.quote !== "'") {
-      at += 1;
-      if (source[at] !== "\n") appendChar(reader, source[at] ?? "");
-    } else readChar(reader, char);
-  }
-  endCommand(reader);
-  return reader.commands;
-}
-
-function readChar(reader: ShellReader, char: string): void {
-  const { quote } = reader;
-  if (quote !== null) {
-    if (char === quote) reader.quote = null;
-    else appendChar(reader, char);
-  } else if (char === "'" || char === '"') {
-    reader.quote = char;
-    reader.word ??= "";
-  } else if (separators.has(char)) endCommand(reader);
-  else if (space.test(char)) endWord(reader);
-  else appendChar(reader, char);
-}
-
-function appendChar(reader: ShellReader, char: string): void {
-  reader.word = (reader.word ?? "") + char;
-}
-
-function endWord(reader: ShellReader): void {
-  // Lone `{`, `}`, `!` and `$` (of a substitution) are no words.
-  if (reader.word !== null && !/^[{}!$]?$/.test(reader.word)) reader.words.push(reader.word);
-  reader.word = null;
-}
-
-function endCommand(reader: ShellReader): void {
-  endWord(reader);
-  if (reader.words.length > 0) reader.commands.push(reader.words);
-  reader.words = [];
 }

@@ -7,6 +7,7 @@ import * as checkpoints from "#src/local-mcp/checkpoints/checkpoints.ts";
 import { isRiskyCommand } from "#src/local-mcp/checkpoints/risky-commands.ts";
 import { findAwaited } from "#src/snapshots/awaited-snapshots.ts";
 import { aChat } from "#harness/machine/claude.ts";
+import { harmlessCommands, riskyCommands } from "#harness/machine/shell-corpus.ts";
 import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const config = { ...defaults.checkpoint, beforeTools: ["Bash", "mcp__*__delete_*", "a.b"] };
@@ -102,7 +103,7 @@ it("[CP30] the list is the user's to change, and a wrong pattern matches nothing
     beforeCommands: ["deploy.sh prod", "make *", "--", "text:launch missiles", "a("],
   };
   const ran = (command: string): boolean => isRiskyCommand("Bash", { command }, own);
-  expect(["./deploy.sh prod", "make all", "echo LAUNCH  missiles"].map(ran)).toEqual([true, true, true]);
+  expect(["./deploy.sh prod", "make all", "./run LAUNCH  missiles"].map(ran)).toEqual([true, true, true]);
   expect(["./deploy.sh test", "rm -rf src", "make", "a("].map(ran)).toEqual([false, false, false, false]);
 });
 
@@ -112,10 +113,41 @@ it("[CP55] a long text is searched in bounded time for any content", () => {
     `sudo ${"word ".repeat(20_000)}`,
     "$(".repeat(40_000),
     "`'\"\\".repeat(20_000),
+    "a|".repeat(50_000),
+    "psql <<E | ".repeat(9_000),
+    `cat <<E\n${"$(a".repeat(30_000)}`,
+    "echo drop table|".repeat(6_000),
   ];
   const began = performance.now();
   for (const text of texts) isRisky(text);
   expect(performance.now() - began).toBeLessThan(2_000);
+});
+
+it("[CP30] [CP31] [CP56] of a corpus of commands the risky ones are found, also behind wrappers, and no others", () => {
+  expect([riskyCommands.length, harmlessCommands.length].every((count) => count >= 120)).toBe(true);
+  expect(riskyCommands.filter((command) => !isRisky(command))).toEqual([]);
+  expect(harmlessCommands.filter(isRisky)).toEqual([]);
+});
+
+it("[CP31] in PowerShell a backslash stands in a path and escapes nothing", () => {
+  const risky = ["Remove-Item -Recurse -Force .\\src\\lib", "C:\\Windows\\System32\\cmd.exe /c rd /s /q src"];
+  expect(risky.filter(isRiskyInPowerShell)).toEqual(risky);
+  expect(["Remove-Item -Recurse .\\node_modules", "rd /s /q web\\dist"].filter(isRiskyInPowerShell)).toEqual([]);
+});
+
+function isRiskyInPowerShell(command: string): boolean {
+  return isRiskyCommand("PowerShell", { command }, defaults.checkpoint);
+}
+
+it("[CP56] a text of the list is found where a program gets it, and not where it is only searched, shown or written", () => {
+  const own = { ...defaults.checkpoint, beforeCommands: ["text:launch missiles"] };
+  const ran = (command: string): boolean => isRiskyCommand("Bash", { command }, own);
+  expect(["./run launch missiles", "echo Launch  missiles | sh", "sh -c 'run \"launch missiles\"'"].map(ran)).toEqual([
+    true,
+    true,
+    true,
+  ]);
+  expect(["echo launch missiles", "rg 'launch missiles'", "cat > a <<E\nlaunch missiles\nE"].filter(ran)).toEqual([]);
 });
 
 function newest(runtime: TempRuntime): string | undefined {
