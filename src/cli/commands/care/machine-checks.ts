@@ -7,6 +7,7 @@ import { readConfig } from "../../../platform/config-file.ts";
 import { readForeignCallers } from "../../../local-mcp/hooks/foreign-callers.ts";
 import { survey } from "../../../store/spool.ts";
 import type { Cli } from "../../cli.ts";
+import { howLost, lostGuard } from "../team/commit-guard/guard-commands.ts";
 import { clientFindings } from "./client-states.ts";
 import { pluralize } from "../../screen-text.ts";
 import { runCheck, fail, pass, warn, type Check } from "./doctor-check.ts";
@@ -30,6 +31,7 @@ export function machineChecks(cli: Cli): Check[] {
     spool,
     experiments,
     foreign_callers: foreignCallers,
+    commit_guard: commitGuard,
     clients,
   };
   return Object.entries(checks).flatMap(([name, check]) => runCheck(name, () => check(cli)));
@@ -169,6 +171,14 @@ function foreignCallers(cli: Cli): Check[] {
   if (names.length === 0) return [];
   const text = `${names.join(", ")} runs the hooks of Claude Code's settings; SHIM answers with nothing and saves none of its chats`;
   return [warn("foreign_callers", text, "Switch off Claude Code's hooks in that client's settings.")];
+}
+
+/** [FI31] Of the repository in which the doctor runs. */
+function commitGuard(cli: Cli): Check[] {
+  const lost = lostGuard(cli);
+  if (lost === null) return [];
+  const text = `the commit guard of ${dirname(lost.path)} is in force no more: chats can commit files that others have reserved`;
+  return [warn("commit_guard", text, howLost(lost))];
 }
 
 function clients(cli: Cli): Check[] {

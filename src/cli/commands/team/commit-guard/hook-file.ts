@@ -1,4 +1,4 @@
-import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { lstatSync, mkdirSync, readFileSync, readlinkSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { writeAtomically } from "../../../../platform/private-files.ts";
 
@@ -13,6 +13,10 @@ export interface GuardState {
   /** Earlier hook, kept and run first; null: none. */
   readonly kept: string | null;
   /** stale: of another copy of SHIM; other: another hook. */
+  /** Whether the kept hook equals the present one, byte for byte: a hook manager made it again. */
+  readonly isKeptCurrent: boolean;
+  /** SHIM's hook, which lefthook renames when it installs its own; null: none. */
+  readonly movedGuard: string | null;
   readonly kind: "installed" | "stale" | "other" | "none";
 }
 
@@ -21,18 +25,35 @@ export const refusedExit = 9;
 
 const mark = "# SHIM commit guard";
 const suffix = ".before-shim";
+const movedSuffix = ".old";
 
 export function guardState(hooks: string, command: GuardCommand): GuardState {
   const path = join(hooks, "pre-commit");
   const kept = exists(path + suffix) ? path + suffix : null;
-  if (!exists(path)) return { path, kept, kind: "none" };
+  const moved = path + movedSuffix;
+  const movedGuard = exists(moved) && isGuardText(readText(moved)) ? moved : null;
+  const found = { path, kept, movedGuard, isKeptCurrent: kept !== null && exists(path) && isSameHook(path, kept) };
+  if (!exists(path)) return { ...found, kind: "none" };
   const text = readText(path);
-  if (!text.includes(`\n${mark}`)) return { path, kept, kind: "other" };
-  return { path, kept, kind: text === hookText(command, findInterpreter(kept)) ? "installed" : "stale" };
+  if (!isGuardText(text)) return { ...found, kind: "other" };
+  return { ...found, kind: text === hookText(command, findInterpreter(kept)) ? "installed" : "stale" };
 }
 
-/** [FI23] @throws the system's error when the folder is not writable; nothing has changed then */
-export function installGuard({ path, kind }: GuardState, command: GuardCommand): void {
+function isGuardText(text: string): boolean {
+  return text.includes(`\n${mark}`);
+}
+
+function isSameHook(path: string, kept: string): boolean {
+  const [now, earlier] = [lstatSync(path), lstatSync(kept)];
+  if (now.isSymbolicLink() && earlier.isSymbolicLink()) return readlinkSync(path) === readlinkSync(kept);
+  return now.isFile() && earlier.isFile() && readFileSync(path).equals(readFileSync(kept));
+}
+
+/**
+ * [FI23] [FI31] A kept hook that equals the present one is replaced by it.
+ * @throws the system's error when the folder is not writable; nothing has changed then
+ */
+export function installGuard({ path, kind, movedGuard }: GuardState, command: GuardCommand): void {
   const kept = path + suffix;
   mkdirSync(dirname(path), { recursive: true });
   if (kind === "other") renameSync(path, kept);
@@ -42,12 +63,17 @@ export function installGuard({ path, kind }: GuardState, command: GuardCommand):
     if (kind === "other") renameSync(kept, path);
     throw error;
   }
+  if (movedGuard !== null) rmSync(movedGuard);
 }
 
-/** [FI23] Restores the earlier hook by renaming it back: it is the same file. */
-export function removeGuard({ path, kept }: GuardState): void {
-  if (kept === null) rmSync(path);
-  else renameSync(kept, path);
+/**
+ * [FI23] Restores the earlier hook by renaming it back: it is the same file. [FI31] Where a hook
+ * manager has put it back already, what is left of the guard is deleted.
+ */
+export function removeGuard({ path, kept, kind, movedGuard }: GuardState): void {
+  if (kept !== null) renameSync(kept, path);
+  else if (kind === "installed" || kind === "stale") rmSync(path);
+  if (movedGuard !== null) rmSync(movedGuard);
 }
 
 function exists(path: string): boolean {
