@@ -1,6 +1,6 @@
 /** Program of `shim statusline`: runs after every step, so it loads little. Never fails. */
 import { fstatSync, writeSync } from "node:fs";
-import { exitWithPendingRead, readStdin } from "../local-mcp/hooks/hook-stdin.ts";
+import { exitWithPendingRead, ownLimits, readStdin } from "../local-mcp/hooks/hook-stdin.ts";
 import { HomeError, homeFrom, pathsIn } from "../platform/paths.ts";
 import { openNodeSqlite } from "../store/driver-node-sqlite.ts";
 import { systemRuntime } from "../runtime/system-runtime.ts";
@@ -14,7 +14,7 @@ async function main(): Promise<void> {
     makeRuntime: async () => systemRuntime({ driver: openNodeSqlite, busyMs: 200 }),
   };
   // A terminal sends no input by itself.
-  const stdin = fstatSync(0).isCharacterDevice() ? { text: "", isCutOff: false } : await readStdin();
+  const stdin = fstatSync(0).isCharacterDevice() ? { text: "", isCutOff: false } : await readStdin(ownLimits);
   const line = await chainedLine(host, stdin.text);
   // Not process.stdout: making that stream loads node:net.
   writeSync(1, process.argv.includes("--json") ? `${JSON.stringify(line)}\n` : renderLine(line));

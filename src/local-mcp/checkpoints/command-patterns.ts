@@ -63,7 +63,7 @@ function isException(word: string): boolean {
   return word.startsWith("!") && word.length > 1;
 }
 
-/** Also the options of Windows: `/s`, `/s/q`. */
+/** Includes the options of Windows: `/s`, `/s/q`. */
 function isOption(word: string): boolean {
   return word.startsWith("-") || /^(?:\/\w)+$/.test(word);
 }

@@ -3,54 +3,83 @@ import { dirname } from "node:path";
 
 /** Other clients run the hooks of Claude Code's settings too, with their own payloads. */
 
-/** Variables set for child processes. A VS Code terminal passes those of VS Code to Claude Code. */
-const clientMarks: readonly (readonly [variable: RegExp, name: string])[] = [
-  [/^CURSOR_/, "Cursor"],
-  [/^COPILOT_/, "Copilot"],
-  [/^QWEN_/, "Qwen Code"],
-  [/^GEMINI_/, "Gemini CLI"],
-  [/^CODEX_/, "Codex"],
-  [/^OPENCODE/, "OpenCode"],
-  [/^VSCODE_/, "VS Code"],
+/**
+ * Variables that a client itself sets for its hooks and shells, none that a user sets. Qwen Code
+ * sets some of Gemini CLI's too, and in a terminal of VS Code every client has those of VS Code.
+ */
+const clientMarks: readonly (readonly [name: string, variables: readonly string[]])[] = [
+  ["Copilot", ["COPILOT_CLI", "COPILOT_HOOK_DIR", "COPILOT_AGENT_SESSION_ID"]],
+  ["Qwen Code", ["QWEN_CODE_SESSION_ID", "QWEN_PROJECT_DIR"]],
+  ["Gemini CLI", ["GEMINI_SESSION_ID", "GEMINI_CWD", "GEMINI_CLI"]],
+  ["Codex", ["CODEX_SESSION_ID", "CODEX_THREAD_ID", "CODEX_MANAGED_BY_NPM"]],
+  ["OpenCode", ["OPENCODE", "OPENCODE_PID"]],
+  ["Cursor", ["CURSOR_VERSION", "CURSOR_PROJECT_DIR", "CURSOR_AGENT", "CURSOR_TRACE_ID"]],
+  ["VS Code", ["VSCODE_PID", "VSCODE_IPC_HOOK", "VSCODE_CWD"]],
 ];
 
-const foreignFields = ["sessionId", "sessionID", "hookEventName", "conversation_id", "turn_id", "timestamp"];
+/** Fields that Claude Code's payloads never have; null: of several clients. */
+const foreignFields: readonly (readonly [field: string, name: string | null])[] = [
+  ["hookEventName", "VS Code"],
+  ["conversation_id", "Cursor"],
+  ["turn_id", "Codex"],
+  ["sessionID", "OpenCode"],
+  ["sessionId", null],
+  ["timestamp", null],
+];
+
+/** Claude Code sets both for its hooks; a client started from a chat inherits them. */
+export function hasClaudeVariables(env: NodeJS.ProcessEnv): boolean {
+  return env["CLAUDECODE"] === "1" || env["CLAUDE_CODE_ENTRYPOINT"] !== undefined;
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** [HO36] Returns null for Claude Code. The payload shows who calls better than the environment. */
+export function foreignCaller(env: NodeJS.ProcessEnv, payload: unknown): string | null {
+  const fields: Fields = typeof payload === "object" && payload !== null ? { ...payload } : {};
+  if (hasClaudeVariables(env) && isClaudeCodes(fields, env["CLAUDE_CODE_SESSION_ID"])) return null;
+  const shape = foreignFields.find(([field, name]) => name !== null && field in fields)?.[1];
+  const mark = clientMarks.find(([, variables]) => variables.some((variable) => env[variable] !== undefined));
+  return shape ?? mark?.[0] ?? "an unknown client";
+}
 
 /**
- * [HO36] Returns null for Claude Code, which sets CLAUDECODE for its hooks and, since 2.1.197, the
- * session's id. A client started from a chat inherits both, but has another session.
+ * Claude Code names the session to its hooks since 2.1.197. After `/clear` the payload may be of
+ * the next session, whose transcript then has its id.
  */
-export function foreignCaller(env: NodeJS.ProcessEnv, payload: () => unknown): string | null {
-  const name = clientMarks.find(([mark]) => Object.keys(env).some((variable) => mark.test(variable)))?.[1] ?? null;
-  const isClaudeCode = env["CLAUDECODE"] === "1" || env["CLAUDE_CODE_ENTRYPOINT"] !== undefined;
-  if (!isClaudeCode) return name ?? "an unknown client";
-  return name === null || isClaudeCodes(payload(), env["CLAUDE_CODE_SESSION_ID"]) ? null : name;
+function isClaudeCodes(fields: Fields, session: string | undefined): boolean {
+  const { session_id: own, transcript_path: transcript } = fields;
+  if (session !== undefined && session === own) return true;
+  if (foreignFields.some(([field]) => field in fields)) return false;
+  if (session === undefined || typeof own !== "string") return true;
+  return typeof transcript === "string" && /[^/\\]*$/.exec(transcript)?.[0] === `${own}.jsonl`;
 }
 
-function isClaudeCodes(payload: unknown, session: string | undefined): boolean {
-  const fields: Readonly<Record<string, unknown>> =
-    typeof payload === "object" && payload !== null ? { ...payload } : {};
-  const isOfSession = session !== undefined && session === fields["session_id"];
-  return isOfSession || !foreignFields.some((field) => field in fields);
-}
+/** Clients seen to run SHIM's hooks, with the last call (epoch ms). A file avoids the store. */
+type ForeignCallers = Readonly<Record<string, number>>;
 
-/** Clients seen to run SHIM's hooks, with the first call (epoch ms). A file avoids the store. */
-export type ForeignCallers = Readonly<Record<string, number>>;
+const dayMs = 86_400_000;
+/** A client that was set right, or removed, is soon forgotten. */
+const rememberedMs = 7 * dayMs;
 
-export function readForeignCallers(path: string): ForeignCallers {
+/** Those of the last week. */
+export function readForeignCallers(path: string, now: number): ForeignCallers {
   try {
-    return JSON.parse(readFileSync(path, "utf8")) as ForeignCallers;
+    const callers = JSON.parse(readFileSync(path, "utf8")) as ForeignCallers;
+    return Object.fromEntries(Object.entries(callers).filter(([, at]) => now - at < rememberedMs));
   } catch {
     return {};
   }
 }
 
 /**
- * [HO36] Written once per client. A lost concurrent write is repeated at the client's next call.
+ * [HO36] At most one write a day for each client. A lost concurrent write is repeated at the
+ * client's next call.
  */
 export function recordForeignCaller(path: string, name: string, now: number): void {
-  const known = readForeignCallers(path);
-  if (known[name] !== undefined) return;
+  const known = readForeignCallers(path, now);
+  const seenAt = known[name];
+  if (seenAt !== undefined && Math.abs(now - seenAt) < dayMs) return;
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   writeFileSync(path, JSON.stringify({ ...known, [name]: now }), { mode: 0o600 });
 }

@@ -9,12 +9,12 @@ import { claudeCode } from "../../clients/claude-code.ts";
 import type { ClientAdapter } from "../../clients/client-adapter.ts";
 import { HomeError, homeFrom, pathsIn } from "../../platform/paths.ts";
 import { clientPidOf, skipShells, systemProcesses, type Processes } from "../../platform/processes.ts";
-import { foreignCaller, recordForeignCaller } from "./foreign-callers.ts";
+import { foreignCaller, hasClaudeVariables, recordForeignCaller } from "./foreign-callers.ts";
 import { openNodeSqlite } from "../../store/driver-node-sqlite.ts";
 import { systemRuntime } from "../../runtime/system-runtime.ts";
 import { answerHook, problemEvents } from "./answer-hook.ts";
 import { finishEvent } from "./finish-event.ts";
-import { exitWithPendingRead, readStdin } from "./hook-stdin.ts";
+import { exitWithPendingRead, foreignLimits, ownLimits, readStdin } from "./hook-stdin.ts";
 import { answerStdin } from "./hook-stream.ts";
 import { stackOf } from "../../shared/error.ts";
 
@@ -31,7 +31,8 @@ async function main(event: string, client: string): Promise<void> {
   const adapter = adapterOf(client);
   if (!adapter) throw new HomeError(`"${client}" is not a client that SHIM knows`);
   if (event === "stream") return answerStream(adapter);
-  const { text: input, isCutOff } = await readStdin();
+  const isOwn = adapter !== claudeCode || hasClaudeVariables(process.env);
+  const { text: input, isCutOff } = await readStdin(isOwn ? ownLimits : foreignLimits);
   await handle(event, input, adapter);
   if (isCutOff) exitWithPendingRead();
 }
@@ -42,7 +43,7 @@ async function answerStream(client: ClientAdapter): Promise<void> {
 }
 
 async function handle(event: string, input: string, client: ClientAdapter): Promise<void> {
-  const caller = client === claudeCode ? foreignCaller(process.env, () => parsed(input)) : null;
+  const caller = client === claudeCode ? foreignCaller(process.env, parsed(input)) : null;
   if (caller !== null) {
     recordForeignCaller(pathsIn(homeFrom(process.env)).foreignCallers, caller, Date.now());
     return;

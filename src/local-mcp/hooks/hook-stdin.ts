@@ -2,10 +2,19 @@ import { read } from "node:fs";
 import { codeOf } from "../../shared/error.ts";
 import { JsonObjectReader } from "./json-object-reader.ts";
 
-/** A client silent for so long while its input is incomplete sends no more. */
-const maxSilenceMs = 3_000;
+interface Limits {
+  /** A client silent for so long while its input is incomplete sends no more. */
+  readonly silenceMs: number;
+  readonly totalMs: number;
+}
+
 /** Below the ten seconds that the client gives a hook. */
-const maxTotalMs = 6_000;
+export const ownLimits: Limits = { silenceMs: 3_000, totalMs: 6_000 };
+/**
+ * [HO63] Another client does not wait: its input tells no more than its name. What it has sent is
+ * read all the same, since some clients fail where a hook ends before it has read.
+ */
+export const foreignLimits: Limits = { silenceMs: 30, totalMs: 200 };
 const partBytes = 65_536;
 const emptyPipePollMs = 10;
 const maxBytes = 32_000_000;
@@ -19,6 +28,7 @@ export interface HookStdin {
 export function readHookInput(
   nextPart: (onPart: (part: Buffer | null) => void) => void,
   schedule: (work: () => void, ms: number) => () => void,
+  { silenceMs, totalMs }: Limits = ownLimits,
 ): Promise<HookStdin> {
   const reader = new JsonObjectReader();
   const parts: Buffer[] = [];
@@ -34,9 +44,9 @@ export function readHookInput(
       const isWhole = !isCutOff && bytes <= maxBytes;
       resolve({ text: isWhole ? Buffer.concat(parts).toString() : reader.text(), isCutOff });
     };
-    const waitForMore = (): (() => void) => schedule(() => finish(true), maxSilenceMs);
+    const waitForMore = (): (() => void) => schedule(() => finish(true), silenceMs);
     let cancelSilence = waitForMore();
-    const cancelAll = schedule(() => finish(true), maxTotalMs);
+    const cancelAll = schedule(() => finish(true), totalMs);
     const onPart = (part: Buffer | null): void => {
       if (isOver) return;
       if (part === null) return finish(false);
@@ -53,11 +63,13 @@ export function readHookInput(
   });
 }
 
-export function readStdin(): Promise<HookStdin> {
-  return readHookInput(nextPart, (work, ms) => {
-    const timer = setTimeout(work, ms);
-    return () => clearTimeout(timer);
-  });
+export function readStdin(limits: Limits): Promise<HookStdin> {
+  return readHookInput(nextPart, schedule, limits);
+}
+
+function schedule(work: () => void, ms: number): () => void {
+  const timer = setTimeout(work, ms);
+  return () => clearTimeout(timer);
 }
 
 /** `process.exit` would wait for the pending read's thread, so the process is replaced. */

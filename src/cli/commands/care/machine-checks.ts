@@ -167,13 +167,13 @@ function unreadableEvents(path: string, isFolder: boolean, reason: string): Chec
 }
 
 function foreignCallers(cli: Cli): Check[] {
-  const names = Object.keys(readForeignCallers(cli.paths.foreignCallers));
+  const names = Object.keys(readForeignCallers(cli.paths.foreignCallers, cli.io.now()));
   if (names.length === 0) return [];
   const text = `${names.join(", ")} runs the hooks of Claude Code's settings; SHIM answers with nothing and saves none of its chats`;
   return [warn("foreign_callers", text, "Switch off Claude Code's hooks in that client's settings.")];
 }
 
-/** [FI31] Of the repository in which the doctor runs. */
+/** [FI31] Looks at the repository in which the doctor runs. */
 function commitGuard(cli: Cli): Check[] {
   const lost = lostGuard(cli);
   if (lost === null) return [];

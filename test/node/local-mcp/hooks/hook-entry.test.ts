@@ -5,7 +5,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { build } from "esbuild";
 import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
-import { readHookInput } from "#src/local-mcp/hooks/hook-stdin.ts";
+import { foreignLimits, ownLimits, readHookInput } from "#src/local-mcp/hooks/hook-stdin.ts";
 import { JsonObjectReader } from "#src/local-mcp/hooks/json-object-reader.ts";
 import type { Connection, OpenOptions } from "#src/store/driver.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
@@ -152,9 +152,43 @@ const event = { session_id: session, transcript_path: "/t.jsonl", cwd: "/p", hoo
 
 it("[HO36] Claude Code is known, also in a terminal of another client", () => {
   const surroundings = [{}, { VSCODE_PID: "7" }, { CURSOR_TRACE_ID: "x" }, { GEMINI_API_KEY: "k" }];
-  for (const more of surroundings) expect(foreignCaller({ ...claude, ...more }, () => event)).toBeNull();
+  for (const more of surroundings) expect(foreignCaller({ ...claude, ...more }, event)).toBeNull();
   const { CLAUDE_CODE_SESSION_ID: _, ...old } = claude;
-  expect(foreignCaller({ ...old, VSCODE_PID: "7" }, () => event)).toBeNull();
+  expect(foreignCaller({ ...old, VSCODE_PID: "7" }, event)).toBeNull();
+});
+
+it("[HO36] Claude Code is never refused: after /clear, as a subagent, headless, by the SDK, in VS Code, and an older one started from a chat", () => {
+  const next = "00000000-0000-4000-8000-000000000002";
+  const cleared = { ...event, session_id: next, transcript_path: `/home/a/.claude/projects/-p/${next}.jsonl` };
+  const windows = { ...cleared, transcript_path: `C:\\Users\\a\\.claude\\projects\\p\\${next}.jsonl` };
+  const payloads = [event, { ...event, agent_id: "a1", agent_type: "Explore" }, cleared, windows, {}, null, "x"];
+  const entryPoints = ["cli", "sdk-cli", "sdk-ts", "sdk-py", "claude-vscode", "claude-desktop", "mcp"];
+  const surroundings = [{}, { VSCODE_PID: "7", GEMINI_API_KEY: "k" }, { CODEX_HOME: "/c" }, { OPENCODE_CONFIG: "/o" }];
+  for (const payload of payloads)
+    for (const entryPoint of entryPoints)
+      for (const more of surroundings) {
+        const env = { ...claude, ...more, CLAUDE_CODE_ENTRYPOINT: entryPoint };
+        expect(foreignCaller(env, payload)).toBeNull();
+        const { CLAUDE_CODE_SESSION_ID: _, ...old } = env;
+        expect(foreignCaller(old, payload)).toBeNull();
+      }
+});
+
+it("[HO36] a client without known variables that was started from a chat is known by its session and transcript", () => {
+  const own = { session_id: "s2", hook_event_name: "PreToolUse", cwd: "/p" };
+  for (const more of [{}, { transcript_path: "/home/a/.devin/s2/log.json" }, { timestamp: "2026-11-21" }])
+    expect(foreignCaller(claude, { ...own, ...more })).toBe("an unknown client");
+});
+
+it("[HO36] a client is named by its payload, then by variables that it alone sets, not by those of the user or of a terminal", () => {
+  const terminal = { VSCODE_PID: "7", GEMINI_API_KEY: "k", GEMINI_MODEL: "m", CODEX_HOME: "/c", QWEN_API_KEY: "q" };
+  expect(foreignCaller(terminal, null)).toBe("VS Code");
+  expect(foreignCaller({ GEMINI_API_KEY: "k", COPILOT_MODEL: "m", CURSOR_API_KEY: "c" }, null)).toBe(
+    "an unknown client",
+  );
+  expect(foreignCaller({ ...terminal, QWEN_PROJECT_DIR: "/p", GEMINI_CWD: "/p" }, event)).toBe("Qwen Code");
+  expect(foreignCaller({ ...terminal, GEMINI_CWD: "/p" }, { ...event, turn_id: "t" })).toBe("Codex");
+  expect(foreignCaller({ COPILOT_CLI: "1" }, { sessionId: "s", hookEventName: "Stop" })).toBe("VS Code");
 });
 
 /** Environment and payload of a hook, as each client gave them when it ran a hook of Claude Code's settings. */
@@ -172,21 +206,49 @@ const foreign: readonly (readonly [name: string, env: NodeJS.ProcessEnv, payload
 it("[HO36] other clients are known by their names, also when they were started from a chat of Claude Code", () => {
   const inherited = { ...claude, CLAUDE_CODE_SESSION_ID: "another" };
   for (const [n, [name, env, payload]] of foreign.entries()) {
-    expect(foreignCaller(env, () => payload)).toBe(name);
-    if (n < 5) expect(foreignCaller({ ...inherited, ...env }, () => payload)).toBe(name);
+    expect(foreignCaller(env, payload)).toBe(name);
+    if (n < 5) expect(foreignCaller({ ...inherited, ...env }, payload)).toBe(name);
   }
 });
 
-it("[HO36] each is noted once, and the doctor names them", async () => {
+it("[HO36] a client is noted once a day, and the doctor names it for a week", async () => {
   const home = aCliHome();
   const path = home.paths.foreignCallers;
-  expect(readForeignCallers(path)).toEqual({});
-  recordForeignCaller(path, "VS Code", 1);
-  recordForeignCaller(path, "Cursor", 2);
-  recordForeignCaller(path, "VS Code", 3);
-  expect(readForeignCallers(path)).toEqual({ "VS Code": 1, Cursor: 2 });
-  const { out } = await home.shim("doctor");
-  expect(out).toContain("VS Code, Cursor runs the hooks of Claude Code's settings");
+  const day = 86_400_000;
+  const begin = home.now - 6 * day;
+  expect(readForeignCallers(path, begin)).toEqual({});
+  recordForeignCaller(path, "VS Code", begin);
+  recordForeignCaller(path, "Cursor", begin + 2);
+  recordForeignCaller(path, "VS Code", begin + day - 1);
+  expect(readForeignCallers(path, begin + day)).toEqual({ "VS Code": begin, Cursor: begin + 2 });
+  recordForeignCaller(path, "VS Code", begin + day);
+  expect(readForeignCallers(path, begin + day)).toEqual({ "VS Code": begin + day, Cursor: begin + 2 });
+  expect((await home.shim("doctor")).out).toContain("VS Code, Cursor runs the hooks of Claude Code's settings");
+  expect(readForeignCallers(path, begin + 7 * day)).toEqual({ "VS Code": begin + day, Cursor: begin + 2 });
+  expect(readForeignCallers(path, begin + 7 * day + 3)).toEqual({ "VS Code": begin + day });
+  home.now += 3 * day;
+  expect((await home.shim("doctor")).out).not.toContain("runs the hooks of Claude Code's settings");
+});
+
+it("[HO63] to a client without Claude Code's variables the answer comes while its stdin is open, and its input is read", async () => {
+  const home = aCliHome();
+  const env = { PATH: process.env["PATH"], SHIM_HOME: home.paths.home, NODE_NO_WARNINGS: "1" };
+  const start = (more: NodeJS.ProcessEnv): ReturnType<typeof spawn> =>
+    spawn(process.execPath, [join(src, "local-mcp/hooks/hook-entry.ts"), "PreToolUse"], {
+      env: { ...env, ...more },
+      stdio: ["pipe", "pipe", "pipe"],
+    });
+  const silent = start({ GEMINI_SESSION_ID: "s" });
+  expect(await once(silent, "exit")).toEqual([0, null]);
+  const talking = start({ COPILOT_CLI: "1" });
+  talking.stdin?.write(JSON.stringify({ ...event, conversation_id: "c", tool_input: "x".repeat(200_000) }));
+  expect(await once(talking, "exit")).toEqual([0, null]);
+  expect(Object.keys(readForeignCallers(home.paths.foreignCallers, Date.now()))).toEqual(["Gemini CLI", "Cursor"]);
+});
+
+it("[HO63] another client's silence is waited for a hundredth of what Claude Code's is", () => {
+  expect(foreignLimits.silenceMs * 100).toBeLessThanOrEqual(ownLimits.silenceMs);
+  expect(foreignLimits.totalMs).toBeLessThan(ownLimits.totalMs / 10);
 });
 
 it("a hook process loads no part of the full schema library, which takes longer to start than most hooks to run", async () => {

@@ -87,7 +87,7 @@ function installIn(cli: Cli, { hooks, isShared }: HooksRepository, { shared }: O
   return ok({ data: toData(stateAfter), text: `Installed: ${stateAfter.path}\n${kept}` });
 }
 
-/** Which of two different hooks is the repository's is for the user to say. */
+/** The user alone knows which of two different hooks is to be the repository's. */
 function isKeptUndecided(state: GuardState): boolean {
   return !isGuard(state) && state.kept !== null && !state.isKeptCurrent;
 }
