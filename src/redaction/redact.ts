@@ -26,7 +26,7 @@ export function redact(text: string): RedactResult {
 const tag = /(?:<|\\u003c)(?:(\\?\/)private\s{0,20}|private(?:\s[^>]{0,300}?)?)(?<!\/)(?:>|\\u003e)/gi;
 
 /** [RD1] Tags nest and may have attributes; without a closing tag, the rest is private. */
-function stripPrivate(text: string): RedactResult {
+export function stripPrivate(text: string): RedactResult {
   const parts: string[] = [];
   let keptUntil = 0;
   let depth = 0;

@@ -4,6 +4,7 @@ import { HookInput, isHookEvent } from "../../contract/hook-input.ts";
 import { redactJson } from "../../redaction/redact.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { identify } from "../../platform/processes.ts";
+import { redactAndKeepEnds } from "../sessions/both-ends.ts";
 import { boundTexts, label } from "../sessions/entries.ts";
 import { append, drain, type SpoolEntry } from "../../store/spool.ts";
 import { StoreError } from "../../store/store-error.ts";
@@ -12,13 +13,16 @@ import { runHook } from "./run-hook.ts";
 
 /** Limit of a spooled text, in characters: the store keeps no more. */
 const maxText = 32_000;
+const wordEnds = { head: 20_000, tail: 10_000 };
 
 /** @throws when not even the spool can be written */
 export function spoolEvent(runtime: Runtime, { event, input, clientName, clientPid }: HookCall): void {
   const { tool_response: response, ...rest } = input;
   // The journal reads only these fields of a tool's answer: its kind, and a new task's number.
   const kept = typeof response === "object" && response !== null ? pick(response, ["type", "task"]) : undefined;
-  const { value } = redactJson(boundTexts({ ...rest, ...(kept ? { tool_response: kept } : {}) }, maxText));
+  const words = keepEnds({ prompt: input.prompt, last_assistant_message: input.last_assistant_message });
+  const fields = { ...rest, ...words, ...(kept ? { tool_response: kept } : {}) };
+  const { value } = redactJson(boundTexts(fields, maxText));
   const clientStart = identify(runtime.processes, clientPid)?.start ?? null;
   const entryPoint = runtime.env["CLAUDE_CODE_ENTRYPOINT"];
   append(runtime.paths.spool, {
@@ -30,6 +34,14 @@ export function spoolEvent(runtime: Runtime, { event, input, clientName, clientP
     entryPoint,
     input: value,
   });
+}
+
+function keepEnds(words: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(words).flatMap(([name, text]) =>
+      text === undefined ? [] : [[name, redactAndKeepEnds(text, wordEnds)]],
+    ),
+  );
 }
 
 /**

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { JournalEntry } from "../../contract/journal.ts";
 import { redact } from "../../redaction/redact.ts";
 import { textAt, type JsonObject } from "../../shared/json-fields.ts";
+import { redactAndKeepEnds } from "./both-ends.ts";
 
 export interface KeyedEntry<Entry extends JournalEntry = JournalEntry> {
   readonly key: string;
@@ -9,8 +10,10 @@ export interface KeyedEntry<Entry extends JournalEntry = JournalEntry> {
 }
 
 export const limits = {
-  prompt: 8_000,
-  assistant: 6_000,
+  /** A request stands before what was pasted, or after it. */
+  prompt: { head: 8_000, tail: 4_000 },
+  /** A long answer gives its status at the end. */
+  assistant: { head: 2_000, tail: 4_000 },
   input: 300,
   error: 1_500,
   summary: 16_000,
@@ -21,7 +24,7 @@ export const limits = {
 
 export function assistant(text: string): KeyedEntry<Extract<JournalEntry, { kind: "assistant" }>> | null {
   if (!text.trim()) return null;
-  const kept = redactAndClip(text, limits.assistant);
+  const kept = redactAndKeepEnds(text, limits.assistant);
   return { key: `assistant:${digest(kept)}`, entry: { kind: "assistant", text: kept } };
 }
 

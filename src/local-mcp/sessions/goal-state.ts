@@ -1,7 +1,7 @@
 import type { UserRequest, WorkState } from "../../contract/work-state.ts";
 import { findCompletion } from "../words/next-step.ts";
 import type { PromptContext } from "./request-kind.ts";
-import { lastGoalRequest } from "./requests.ts";
+import { lastGoalRequest, withoutMarks } from "./requests.ts";
 import { decisionsNamedIn } from "./statements.ts";
 
 export function beforePrompt(state: WorkState, question: string, prompt: string): PromptContext {
@@ -18,7 +18,8 @@ export function goalReached(
 ): string | null {
   if (goal === null) return null;
   const since = conversation.filter(({ role, at }) => role === "assistant" && at >= (goal.at ?? 0));
-  return since.map(({ text }) => findCompletion(goal.text, text, 0.4)).findLast((one) => one !== null) ?? null;
+  const words = withoutMarks(goal.text);
+  return since.map(({ text }) => findCompletion(words, text, 0.4)).findLast((one) => one !== null) ?? null;
 }
 
 export function goalRequestBefore(requests: readonly UserRequest[]): UserRequest | null {

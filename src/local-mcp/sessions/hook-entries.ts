@@ -5,6 +5,7 @@ import type { FileNote, TodoItem } from "../../contract/work-state.ts";
 import { redactJson } from "../../redaction/redact.ts";
 import { asObject } from "../../shared/json-fields.ts";
 import { withoutBriefs } from "../words/brief-in-prompt.ts";
+import { redactAndKeepEnds } from "./both-ends.ts";
 import { boundTexts, redactAndClip, digest, idOf, limits, pathOf, type KeyedEntry } from "./entries.ts";
 
 /** Pure. Repeated events count once, by the client's own ids. */
@@ -35,7 +36,8 @@ export const wakeLine = "SHIM: news waits for this chat";
 function prompt(input: HookInput, turn: string): KeyedEntry[] {
   const text = withoutBriefs(input.prompt?.trim() ?? "");
   if (!text || text.startsWith("<task-notification>") || text.startsWith(wakeLine)) return [];
-  return [keyed(`prompt:${eventStamp(input, turn)}`, { kind: "prompt", text: redactAndClip(text, limits.prompt) })];
+  const kept = redactAndKeepEnds(text, limits.prompt);
+  return [keyed(`prompt:${eventStamp(input, turn)}`, { kind: "prompt", text: kept })];
 }
 
 function toolStart(input: HookInput): KeyedEntry[] {

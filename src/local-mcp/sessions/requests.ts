@@ -1,10 +1,12 @@
 import type { UserRequest, WorkState } from "../../contract/work-state.ts";
 import { isAcknowledgement } from "../words/acknowledgement.ts";
-import { sentences, withoutCode } from "../words/sentences.ts";
-import { asksForWork } from "../words/work-request.ts";
+import { isPastedLine } from "../words/pasted-text.ts";
+import { isQuestion, sentences, withoutCode } from "../words/sentences.ts";
+import { asksForWork, tellsProblem } from "../words/work-request.ts";
+import { cutChars } from "./both-ends.ts";
 import { carriesDetail, isGeneralRule, isTask, requestKind, type PromptContext } from "./request-kind.ts";
 
-const limits = { gist: 500, whole: 320, all: 32_000 };
+const limits = { gist: 500, whole: 320, first: 200, last: 120, introduction: 80, all: 32_000 };
 /** [CP19] Requests kept; the first ones and the newest are never dropped. */
 const counts = { plain: 60, all: 200, first: 3, newest: 30 };
 
@@ -18,20 +20,55 @@ export function isRequest(prompt: string): boolean {
 }
 
 function gist(prompt: string): string {
-  const plain = withoutCode(prompt).replaceAll(/\s+/g, " ").trim();
+  const cut = cutChars(prompt);
+  return cut === null ? gistOfKept(prompt) : `${gistOfKept(prompt)} … [cut, ${cut} more characters]`;
+}
+
+function gistOfKept(prompt: string): string {
+  const spoken = spokenIn(prompt);
+  if (spoken === null) return shortened(sentences(prompt), withoutCode(prompt).replaceAll(/\s+/g, " ").trim());
+  const { own, introduction } = spoken;
+  const pasted = introduction ? `pasted: ${introduction.slice(0, limits.introduction)}` : "pasted";
+  return `${shortened(own, own.join(" "))} … [${pasted}]`;
+}
+
+const marks = / … \[(?:pasted|cut,)[^\]]*\]/g;
+
+/** The request's own words. */
+export function withoutMarks(request: string): string {
+  return request.replaceAll(marks, "");
+}
+
+function asksForSomething(sentence: string): boolean {
+  return asksForWork(sentence) || tellsProblem(sentence) || isQuestion(sentence);
+}
+
+/** [CP60] Beside what was pasted, the sentences that ask are the request. */
+function spokenIn(prompt: string): { own: string[]; introduction: string } | null {
+  const lines = prompt.split("\n");
+  const pastedAt = lines.findIndex((line) => line.startsWith("```") || isPastedLine(line));
+  const all = pastedAt < 0 ? [] : sentences(prompt);
+  const [first = "", ...rest] = all;
+  if ((pastedAt > 0 && asksForSomething(first)) || !all.some(asksForSomething)) return null;
+  const isIntroduction = /[:：]$/.test(first) && !asksForSomething(first);
+  return { own: isIntroduction ? rest : all, introduction: isIntroduction ? first.slice(0, -1) : "" };
+}
+
+function shortened(all: readonly string[], plain: string): string {
   if (plain.length <= limits.whole) return plain;
-  const all = sentences(prompt);
   const [first = plain, last = ""] = [all[0], all.length > 1 ? all.at(-1) : ""];
   const keptSentences = new Set<string>();
-  let remainingChars = limits.gist - Math.min(first.length, 200) - Math.min(last.length, 120);
   const between = all.slice(1, -1);
+  let remainingChars = limits.gist - Math.min(first.length, limits.first) - Math.min(last.length, limits.last);
   for (const one of [isGeneralRule, asksForWork, isTask, carriesDetail].flatMap((isOne) => between.filter(isOne))) {
     if (keptSentences.has(one) || one.length > remainingChars) continue;
     keptSentences.add(one);
     remainingChars -= one.length + 1;
   }
   const betweenKept = between.filter((one) => keptSentences.delete(one));
-  return [first.slice(0, 200), ...betweenKept, last.slice(0, 120)].filter((one) => one !== "").join(" … ");
+  return [first.slice(0, limits.first), ...betweenKept, last.slice(0, limits.last)]
+    .filter((one) => one !== "")
+    .join(" … ");
 }
 
 /** Pure. [CP18] */

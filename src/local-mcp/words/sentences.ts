@@ -1,10 +1,8 @@
+import { isPastedLine } from "./pasted-text.ts";
 import { LazyRegExp } from "./pattern.ts";
 
 /** Pure. */
 
-/** Log lines, stack traces, quotations, diffs. */
-const pasted =
-  /^\s*(?:>|at .+:\d+|\[?\d{4}-\d\d-\d\d[ T]\d|\[?\d\d:\d\d:\d\d|[+-]{3} |@@ |\w*(?:Error|Exception|Warning):)/;
 /** Table cells may precede a sentence where line ends were lost. */
 const cells = /^\s*(?:\|[^|]*(?=\|))+\|\s*/;
 const abbreviated = String.raw`(?<!\b(?:e\.g|i\.e|etc|vs|cf|approx|resp|bzw|ca|nr|mr|mrs|dr|z\.\s?b|p\.\s?ej|par ex)\.)`;
@@ -21,8 +19,10 @@ export function withoutCode(text: string): string {
   return text.replaceAll(/```[\s\S]*?(?:```|$)/g, " [code] ");
 }
 
+const placeholder = /^\[(?:code|cut, \d+ more characters)\]$/;
+
 /** The patterns that read a sentence take their time from its length. */
-const limits = { chars: 400, sentences: 300 };
+const limits = { chars: 400, first: 200, last: 100 };
 
 const sentenceAfterLog = new LazyRegExp(String.raw`(?<=[\p{Ll}\p{N})] )\p{Lu}\p{Ll}+ \p{Ll}[^\n]*[.!?。！？]$`, "u");
 
@@ -32,7 +32,7 @@ const nextEntry = /(?=\[?\d{4}-\d\d-\d\d[ T]\d)/;
 
 function withoutLog(text: string): string[] {
   const start = text.slice(0, limits.chars);
-  if (!pasted.test(start)) return [text];
+  if (!isPastedLine(start)) return [text];
   return logLine.test(start)
     ? start.split(nextEntry).flatMap((entry) => sentenceAfterLog.exec(entry.trim()) ?? [])
     : [];
@@ -48,11 +48,11 @@ export function sentences(text: string): string[] {
     .replace(lostEnd, "\n")
     .split(sentenceEnd)
     .flatMap(withoutLog)
-    .slice(0, limits.sentences)
+    .filter((_, at, all) => at < limits.first || at >= all.length - limits.last)
     .map((sentence) =>
       sentence.slice(0, limits.chars).replace(cells, "").replaceAll(listMarks, "").replaceAll(/\s+/g, " ").trim(),
     )
-    .filter((sentence) => /[\p{L}\p{N}]/u.test(sentence));
+    .filter((sentence) => !placeholder.test(sentence) && /[\p{L}\p{N}]/u.test(sentence));
 }
 
 const clauseEnd = /[,;:]\s+|\s+[–—-]\s+|\s+(?:and|but|so|then|und|aber|et|mais|pero|ma|mas|maar|но|а)\s+|[，；、：]/iu;

@@ -1,4 +1,5 @@
 import type { Runtime } from "../../../runtime/runtime.ts";
+import { redactAndKeepEnds } from "../../sessions/both-ends.ts";
 import { digest, limits, redactAndClip } from "../../sessions/entries.ts";
 import * as journal from "../../sessions/journal.ts";
 import * as sessions from "../../sessions/sessions.ts";
@@ -20,7 +21,7 @@ export function recordUserWords(
   const now = runtime.now();
   return runtime.store.write((sql) => {
     const fresh = texts.filter((given, index) => {
-      const text = redactAndClip(given, limits.prompt);
+      const text = redactAndKeepEnds(given, limits.prompt);
       // Each a moment after the one before: the newest request counts as the goal.
       const at = now - (texts.length - 1 - index);
       return journal.append(sql, id, at, `prompt:user:${digest(text)}`, { kind: "prompt", text });

@@ -44,6 +44,8 @@ it("[RE75] what is missing lowers its probe: files, branch, next step, requests 
   expect(share(having({ nextStep: null }), "continuation")).toBe(0.5);
   const thinned = having({ thinned: { plain: 0, kept: 3 } });
   expect(share(thinned, "recall")).toBeLessThan(share(whole, "recall") ?? 0);
+  const cut = having({ requests: [{ text: "fix the parser … [cut, 900 more characters]", at: 1 }] });
+  expect(share(cut, "recall")).toBeLessThan(share(whole, "recall") ?? 0);
   expect(share(having({ missing: 9 }), "decisions")).toBeLessThan(0.5);
   // A goal that only the chat has stated is not the user's.
   expect(share(having({ requests: [], goal: "g" }), "recall")).toBeLessThan(0.8);

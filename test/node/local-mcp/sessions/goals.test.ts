@@ -5,7 +5,7 @@ import { goalReached, goalRequestBefore } from "#src/local-mcp/sessions/goal-sta
 import { lastGoalRequest } from "#src/local-mcp/sessions/requests.ts";
 import { emptyState, fold } from "#src/local-mcp/sessions/work-state.ts";
 
-import { anotherClaude, aChat } from "#harness/machine/claude.ts";
+import { anotherClaude, aChat, stateOf } from "#harness/machine/claude.ts";
 
 const noise = [
   "The second tab shows what the kiln did that week.",
@@ -200,4 +200,49 @@ it("[CP43] a request that holds a decision is shown with what was said later of 
   expect(brief).not.toContain("\n- Decided at noon: (");
   for (const line of brief.split("\n").filter((one) => one.includes("done in oak")))
     expect(line).toMatch(/(?:said|changed) later: Beech it has to be/);
+});
+
+const ask = "Find out why job 140 is taken twice and fix it. Never restart the queue while you do that.";
+const log = Array.from({ length: 300 }, (_, line) => `2031-02-03T04:05:06Z INFO worker ${line} took job ${line * 7}`);
+const trace = ["Error: you must set FOO", "    at load (/a/b.js:1:2)", "    at main (node:internal/main:3:4)"];
+const diagnostics = [
+  "$ make all",
+  "src/a.ts:3:5 - error TS2322: no",
+  "npm ERR! Use --force to proceed",
+  "make: *** [all] 2",
+];
+const source = ["function take(job) {", "  const left = job.size;", "  // never use this", "  return left;", "}"];
+const quoted = ["> Please rebuild the shop", "> and delete the cellar"];
+
+it.each([
+  ["a log", log, "Here is the log of the failed night run:\n"],
+  ["a short log", log.slice(0, 20), ""],
+  ["a fenced log", ["```", ...log, "```"], ""],
+  ["a stack trace", trace, "This is what it prints:\n"],
+  ["output", diagnostics, ""],
+  ["code", source, ""],
+  ["fenced code", ["```js", ...source, "```"], ""],
+  ["a quotation", quoted, "A customer wrote:\n"],
+])("[CP60] the request below %s is the goal, and its rule an order", (_, pasted, announced) => {
+  const claude = aChat();
+  claude.claude.prompt(`${announced}${pasted.join("\n")}\n${ask}`);
+  const state = stateOf(claude.runtime, claude.claude.session) ?? emptyState;
+  expect(goalOf(state)).toMatch(new RegExp(`^${ask}`));
+  expect(goalOf(state)).toContain(" … [pasted");
+  expect((state.orders ?? []).map(({ text }) => text)).toEqual(["Never restart the queue while you do that."]);
+});
+
+it("[CP60] a request that was cut says how much is missing; its completion is seen all the same", () => {
+  const state = after(
+    user(`Paint the shelf blue.\n${"It is so. ".repeat(40)}\n[cut, 700 more characters]\nThen call me.`),
+  );
+  expect(goalOf(state)).toMatch(/^Paint the shelf blue\..*Then call me\. … \[cut, 700 more characters\]$/);
+  expect(
+    goalReached(after(user(`\`\`\`\nx\n\`\`\`\n${goal}`), chat("The shelf for the kitchen is built."))),
+  ).not.toBeNull();
+});
+
+it("[CP60] where nothing asks, what was pasted is all there is", () => {
+  expect(goalAfter("```\nx = 1\n```")).toBe("[code]");
+  expect(goalAfter("Fix this: ```\nx = 1\n```")).toBe("Fix this: [code]");
 });

@@ -3,6 +3,7 @@ import { expect, it } from "vitest";
 import { HookInput, type HookEvent } from "#src/contract/hook-input.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import { cleanInput } from "#src/local-mcp/hooks/answer-hook.ts";
+import { cutChars, redactAndKeepEnds } from "#src/local-mcp/sessions/both-ends.ts";
 import { boundTexts, redactAndClip, idOf, label, limits, pathOf } from "#src/local-mcp/sessions/entries.ts";
 import { describeInput, entriesOf } from "#src/local-mcp/sessions/hook-entries.ts";
 import { secretSamples } from "#harness/secrets/secret-corpus.ts";
@@ -157,6 +158,50 @@ it("[JO3] bounded texts are never longer than their limit and its mark, and coun
       expect(kept).toBe(length <= max ? text : cut);
     }),
   );
+});
+
+const ends = { head: 300, tail: 200 };
+
+it("[JO23] both ends of a long text have no secret in them, wherever the cuts fall", () => {
+  for (const { text, secrets } of secretSamples(11)) {
+    for (const around of [280, 190, 3_000, 60_000]) {
+      for (const padding of [0, 15, 3_990]) {
+        const filler = "word ".repeat(Math.ceil(around / 5)).slice(0, around);
+        const kept = redactAndKeepEnds(`${filler}\n${text}\n${filler}${" ".repeat(padding)}`, ends);
+        expect(secrets.filter((secret) => kept.includes(secret))).toEqual([]);
+      }
+    }
+  }
+});
+
+it.each([2_000, 200_000])("[JO23] what is private in the cut part of %i characters is not kept in halves", (length) => {
+  const kept = redactAndKeepEnds(
+    `Fix it. <private>${"p".repeat(length)}</private> ${"Then test it. ".repeat(60)}`,
+    ends,
+  );
+  expect(kept).not.toMatch(/pp|private>/);
+  expect(kept).toMatch(/^Fix it\. \[private\] Then test it\..*Then test it\.\s*$/s);
+  const token = `ghp_${"a1B2".repeat(9)}`;
+  const tokens = redactAndKeepEnds(`${token} `.repeat(length / 40), ends);
+  expect(tokens).not.toMatch(/ghp_|a1B2/);
+});
+
+it("[JO23] the cut falls between lines, counts what is missing, and leaves no fence open", () => {
+  const log = Array.from({ length: 900 }, (_, line) => `line ${line} of the log`).join("\n");
+  const whole = `Never delete a row.\n\`\`\`\n${log}\n\`\`\`\nWhy does it stop?`;
+  const kept = redactAndKeepEnds(whole, ends);
+  expect(kept).toMatch(/line \d+ of the log\n```\n\[cut, \d+ more characters\]\n```\nline \d+ of the log\n/);
+  expect(kept).toMatch(/^Never delete a row\.[^]*Why does it stop\?$/);
+  const added = "\n```".length + "\n```".length + "\n\n".length + `[cut, ${cutChars(kept)} more characters]`.length;
+  expect(kept.length - added + (cutChars(kept) ?? 0)).toBe(whole.length);
+  expect(cutChars(whole)).toBeNull();
+  expect(redactAndKeepEnds(whole.slice(0, 500), ends)).toBe(whole.slice(0, 500));
+});
+
+it("[JO23] a prompt and an answer keep both ends", () => {
+  const filler = "Much was said in between. ".repeat(1_000);
+  const [said] = entries("UserPromptSubmit", { prompt: `First words. ${filler}Last words.` });
+  expect(said).toMatchObject({ text: expect.stringMatching(/^First words\.[^]*Last words\.$/) });
 });
 
 it("[HO43] an id is kept as it is when it can be one; else it is stored as its digest, the same each time", () => {
