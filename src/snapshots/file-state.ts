@@ -9,7 +9,8 @@ export interface NoteLimits {
   readonly maxFileBytes: number;
 }
 
-export type FileComparison = "same" | "changed" | "missing" | "unknown";
+/** "deleted": absent at the note, and still. */
+export type FileComparison = "same" | "changed" | "missing" | "deleted" | "unknown";
 
 export interface FileFacts {
   readonly isThere: boolean | null;
@@ -72,7 +73,7 @@ function compareStamp(then: FileStamp, now: FileStamp | null): FileComparison {
 /** Without a hash only the file's existence can be compared, if it was noted. */
 function compareUnhashed({ skipped }: FileNote, { isThere }: FileFacts): FileComparison {
   if (isThere === null || skipped === undefined) return "unknown";
-  if (skipped === absentReason) return isThere ? "changed" : "same";
+  if (skipped === absentReason) return isThere ? "changed" : "deleted";
   return isThere ? "unknown" : "missing";
 }
 

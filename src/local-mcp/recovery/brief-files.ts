@@ -14,15 +14,17 @@ const fileStateText: Record<FileComparison, string> = {
   same: "unchanged since the checkpoint",
   changed: "CHANGED since the checkpoint",
   missing: "MISSING",
+  deleted: "deleted, as the chat left it",
   unknown: "not verified",
 };
 const elsewhereStateText: Record<FileComparison, string> = {
   same: "the same here",
   changed: "DIFFERENT here",
   missing: "NOT HERE",
+  deleted: "deleted there, and not here",
   unknown: "not verified",
 };
-const fileOrder: Record<FileComparison, number> = { missing: 0, changed: 0, unknown: 1, same: 1 };
+const fileOrder: Record<FileComparison, number> = { missing: 0, changed: 0, deleted: 1, unknown: 1, same: 1 };
 
 /** Pure. [RE31] Newest first; files that are not as they were come before the rest. */
 export function fileSection(from: Restoration): BriefSection {

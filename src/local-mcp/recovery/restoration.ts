@@ -207,7 +207,7 @@ export function withChanges(from: Restoration, changes: ProjectChanges | null): 
       return { path, hash: null, action: "noted", now, isFoundByGit: true };
     });
   const committed = [...changes.committed]
-    .filter((path) => !knownPaths.has(path) && !isOfAnother(path, null))
+    .filter((path) => !knownPaths.has(path) && !dirty.has(path) && !isOfAnother(path, null))
     .map((path): RestoredFile => ({ path, hash: null, action: "noted", now: "same", isCommitted: true }));
   const files = [...committed, ...notedFiles, ...uncommittedFiles];
   return { ...from, files, score: score({ ...from, files }) };

@@ -125,14 +125,17 @@ function goalItem(state: WorkState): ScoreItem {
 
 function artifactsPart({ state, files, head }: Restorable): ScorePart | null {
   const ownFiles = files.filter((file) => file.action !== "read" && !file.isCommitted);
-  const same = ownFiles.filter((file) => file.now === "same").length;
-  const unknown = ownFiles.filter((file) => file.now === "unknown").length;
-  const filesText = `${same} of ${ownFiles.length} files as the chat left them${unknown > 0 ? `, ${unknown} not verified` : ""}`;
+  const asLeft = ownFiles.filter(({ now }) => now === "same" || now === "deleted").length;
+  const unknown = ownFiles.filter(({ now }) => now === "unknown").length;
+  // A file that was only named may never have been there.
+  const deleted = ownFiles.filter(({ now, action }) => now === "deleted" && action !== "noted").length;
+  const notes = `${deleted > 0 ? `, ${deleted} of them deleted` : ""}${unknown > 0 ? `, ${unknown} not verified` : ""}`;
+  const filesText = `${asLeft} of ${ownFiles.length} files as the chat left them${notes}`;
   return toScorePart(
     "artifacts",
     25,
     [
-      ...(ownFiles.length > 0 ? [{ name: filesText, weight: 3, share: same / ownFiles.length }] : []),
+      ...(ownFiles.length > 0 ? [{ name: filesText, weight: 3, share: asLeft / ownFiles.length }] : []),
       ...branchItem(state.git, head),
     ],
     contradiction(files),

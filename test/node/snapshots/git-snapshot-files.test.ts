@@ -77,7 +77,7 @@ it("[GS51] distinguishes same, changed and missing files, and what it cannot kno
   write(at, { changed: "C", back: "b again", ".env": "A=2" });
   rmSync(join(at, "gone"));
   rmSync(join(at, ".env.gone"));
-  expect(states(notes)).toEqual(["same", "changed", "missing", "changed", "same", "unknown", "missing"]);
+  expect(states(notes)).toEqual(["same", "changed", "missing", "changed", "deleted", "unknown", "missing"]);
   expect(compareFiles(notes.slice(0, 1))).toEqual([{ ...notes[0], now: "same" }]);
 });
 

@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { mkdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { JournalEntry } from "#src/contract/journal.ts";
@@ -58,6 +58,41 @@ it("[RE31] files that changed by any means are named by their path in the projec
   expect(brief).toContain("- open.txt (created): ");
   expect(brief).toMatch(/- \d more: committed or unchanged/);
   for (const name of ["done.txt", "kept.txt", "before.txt", "old.txt"]) expect(brief).not.toContain(name);
+});
+
+it("[RE31] a file that the chat removed or moved is deleted, as the chat left it, not unchanged", () => {
+  const { runtime, claude, path } = aChatInRepository();
+  claude.start();
+  claude.prompt("Tidy up the files");
+  for (const name of ["gone.txt", "before-move.txt", "back.txt"]) claude.write(path(name), name);
+  rmSync(path("gone.txt"));
+  rmSync(path("back.txt"));
+  renameSync(path("before-move.txt"), path("after-move.txt"));
+  claude.use("Bash", { command: "rm gone.txt" });
+  claude.stop();
+  claude.kill();
+  writeFileSync(path("back.txt"), "by hand, after its death");
+  const brief = briefAfter(runtime, claude);
+  for (const name of ["gone.txt", "before-move.txt"])
+    expect(brief).toContain(`- ${name} (created): deleted, as the chat left it`);
+  expect(brief).toContain("- after-move.txt (by a command or by hand): not verified");
+  expect(brief).toContain("- back.txt (created): CHANGED");
+  expect(brief).not.toContain("unchanged since");
+});
+
+it("[RE31] [RE30] a file that was committed in the session and then removed by a command is in one place", () => {
+  const { runtime, claude, path } = aChatInRepository();
+  claude.start();
+  claude.prompt("Tidy up the files");
+  writeFileSync(path("s.txt"), "by a command");
+  git(claude.cwd, "add", "s.txt");
+  git(claude.cwd, "commit", "-q", "-m", "two");
+  rmSync(path("s.txt"));
+  claude.use("Bash", { command: "make s.txt; git commit; rm s.txt" });
+  claude.kill();
+  const from = restore(runtime, storedSession(runtime, claude.session));
+  expect(from?.files.map(({ path: of, now }) => [of, now])).toEqual([[path("s.txt"), "missing"]]);
+  expect(from?.score.parts.map(({ falseClaim }) => falseClaim)).not.toContainEqual(expect.any(String));
 });
 
 it("[JO15] [RE33] an edit by hand shows although no checkpoint had hashed the file, and what the chat left is said to be so", () => {

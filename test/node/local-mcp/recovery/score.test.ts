@@ -40,6 +40,8 @@ it("[RE75] what is missing lowers its probe: files, branch, next step, requests 
   const files = ["same", "changed", "missing", "unknown"].map((now, n) => ({ now, path: `/${n}`, action: "edited" }));
   expect(share({ ...whole, files: files as never }, "artifacts")).toBeCloseTo((3 / 4 + 1) / 4);
   expect(share({ ...whole, head: { branch: "other", commit: "c" } }, "artifacts")).toBeCloseTo(3 / 4);
+  const deleted = { ...whole, files: [{ now: "deleted", path: "/p/a", action: "created" }] as const };
+  expect(JSON.stringify(score(deleted))).toContain("1 of 1 files as the chat left them, 1 of them deleted");
   const having = (state: Partial<WorkState>): Restorable => ({ ...whole, state: { ...whole.state, ...state } });
   expect(share(having({ nextStep: null }), "continuation")).toBe(0.5);
   const thinned = having({ thinned: { plain: 0, kept: 3 } });
