@@ -73,6 +73,10 @@ export interface CutOffRun extends ToolRun {
 export interface ErrorNote {
   readonly at: number;
   readonly text: string;
+  /** Absent in rows from before it was stored, and for errors of the client. */
+  readonly call?: Pick<ToolRun, "name" | "input">;
+  /** The command ran again since, in a way that hides whether it failed. */
+  readonly isRunAgain?: true;
 }
 
 /** Everything known of a session at one moment. Stored. Add fields as optional. */

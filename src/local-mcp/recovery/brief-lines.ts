@@ -1,7 +1,8 @@
 import { defaults } from "../../contract/config.ts";
-import type { ConversationTurn, Statement, UserRequest, WorkState } from "../../contract/work-state.ts";
+import type { ConversationTurn, ErrorNote, Statement, UserRequest, WorkState } from "../../contract/work-state.ts";
 import { pathOf } from "../sessions/entries.ts";
 import { goalReached } from "../sessions/goal-state.ts";
+import { saidSince } from "../sessions/last-error.ts";
 import { lastGoalRequest } from "../sessions/requests.ts";
 import { outdatedBy } from "../sessions/statements.ts";
 import { findClosingWords } from "../words/next-step.ts";
@@ -37,7 +38,7 @@ import type { Restoration } from "./restoration.ts";
 
 /** Pure. */
 
-const maxChars = { goal: 500, request: 240, line: 220, words: 360, summary: 500, state: 400 };
+const maxChars = { goal: 500, request: 240, line: 220, words: 360, summary: 500, state: 400, since: 140 };
 const maxLines = { recent: 5, kept: 10, lines: 8, todos: 8, finished: 5 };
 
 export function aboutSection(from: Restoration, now: number): BriefSection {
@@ -241,9 +242,7 @@ function listLines(rank: BriefLine["rank"], state: WorkState, texts: readonly st
 
 export function tailSections({ state }: Restoration, now: number): BriefSection[] {
   const { lastError, compactSummary } = state;
-  const error = lastError
-    ? [`last error (${age(now - lastError.at)} ago): ${oneLine(lastError.text, maxChars.words)}`]
-    : [];
+  const error = lastError ? [lastErrorLine(lastError, state.conversation, now)] : [];
   return [
     { lines: rankedLines(2, error) },
     {
@@ -252,6 +251,15 @@ export function tailSections({ state }: Restoration, now: number): BriefSection[
     },
     { lines: rankedLines(4, compactSummary ? [summaryLine(state, compactSummary, now)] : []) },
   ];
+}
+
+function lastErrorLine(error: ErrorNote, conversation: readonly ConversationTurn[], now: number): string {
+  const said = saidSince(
+    error,
+    conversation.filter(({ role }) => role === "assistant"),
+  );
+  const since = said === null ? "" : ` [said since: ${oneLine(said, maxChars.since)}]`;
+  return `last error (${age(now - error.at)} ago): ${oneLine(error.text, maxChars.words)}${since}`;
 }
 
 function lastAnswerLines(state: WorkState, now: number): string[] {

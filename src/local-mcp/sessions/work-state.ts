@@ -1,6 +1,6 @@
 import type { WorkNotes } from "../../contract/checkpoint.ts";
 import type { JournalEntry, JournalKind } from "../../contract/journal.ts";
-import type { ConversationTurn, ErrorNote, FileNote, TodoItem, ToolRun, WorkState } from "../../contract/work-state.ts";
+import type { ConversationTurn, FileNote, TodoItem, ToolRun, WorkState } from "../../contract/work-state.ts";
 import type { JournalRow } from "./journal.ts";
 import { omitUndefined as withoutUndefined } from "../../shared/omit-undefined.ts";
 import { closingQuestion } from "../words/decision.ts";
@@ -8,6 +8,7 @@ import { isDoneBy, isReportedDone, findNextStep } from "../words/next-step.ts";
 import { isAboutTheSame } from "../words/sentences.ts";
 import { withFile } from "./file-notes.ts";
 import { beforePrompt } from "./goal-state.ts";
+import { errorAfterCall, errorAfterWords, errorOf, isErrorOf } from "./last-error.ts";
 import { earlierRequests, isRequest, isSlashCommand, withRequest } from "./requests.ts";
 import { withChatStatements, withDecisions, withSummary, withUserStatements } from "./statements.ts";
 
@@ -140,7 +141,7 @@ const appliers: Appliers = {
   },
   tool_end: (state, _at, tool) => {
     const files = tool.path ? withFile(state.files, tool.path, tool.action ?? "noted", tool.stamp) : state.files;
-    const lastError = isErrorOf(state.lastError, tool) ? null : state.lastError;
+    const lastError = errorAfterCall(state.lastError, tool);
     const ended = { ...state, runningTools: withoutTool(state, tool.id), files, lastError };
     const isStep = state.nextStep !== null && tool.name === "Bash" && isDoneBy(state.nextStep, tool.input);
     if (isStep) return withoutNextStep(ended);
@@ -148,7 +149,7 @@ const appliers: Appliers = {
   },
   tool_error: (state, at, tool) => {
     const ended = { ...state, runningTools: withoutTool(state, tool.id) };
-    const error = { at, text: `${describeCall(tool)}: ${tool.text}` };
+    const error = errorOf(at, tool, tool.text);
     if (!interruptedOutput.test(tool.text)) return { ...ended, lastError: error };
     const { id, name, input } = tool;
     const { startedAt = at } = state.runningTools.find((one) => one.id === id) ?? {};
@@ -189,16 +190,6 @@ function apply(state: WorkState, at: number, entry: JournalEntry): WorkState {
     | ((state: WorkState, at: number, entry: JournalEntry) => WorkState)
     | undefined;
   return applier ? applier(state, at, entry) : state;
-}
-
-type Call = Pick<ToolRun, "name" | "input">;
-
-function describeCall({ name, input }: Call): string {
-  return `${name} ${input}`;
-}
-
-function isErrorOf(error: ErrorNote | null, call: Call): boolean {
-  return error?.text.startsWith(`${describeCall(call)}: `) === true;
 }
 
 /** 144 is what Claude Code reports of a command that SIGTERM has ended. */
@@ -256,7 +247,8 @@ function withClientGoal(state: WorkState, at: number, text: string): WorkState {
 
 /** [CP25] Takes the next step and its completion from the chat's closing words. */
 function applyAssistant(before: WorkState, at: number, text: string): WorkState {
-  const state = withChatStatements(addTurn(before, { role: "assistant", text, at }), at, text);
+  const turn = addTurn(before, { role: "assistant", text, at });
+  const state = withChatStatements({ ...turn, lastError: errorAfterWords(before.lastError, text) }, at, text);
   const nextStep = findNextStep(text);
   if (nextStep !== null) {
     const { isBegun: _begun, ...fresh } = state.said ?? {};

@@ -146,6 +146,13 @@ function isFinishedOrOffer(sentence: string): boolean {
   );
 }
 
+/** Says that something works or is done, and not that it does not. */
+export function isSuccess(clause: string): boolean {
+  return (
+    (isFinishedOrOffer(clause) || achievement.test(clause)) && !/(?<!\p{L})(?:not|never)(?!\p{L})|n['’]t/iu.test(clause)
+  );
+}
+
 export function isReportedDone(step: string, message: string): boolean {
   return findCompletion(step, message) !== null;
 }

@@ -1,8 +1,6 @@
 import { mkdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import type { JournalEntry } from "#src/contract/journal.ts";
-import { emptyState, fold } from "#src/local-mcp/sessions/work-state.ts";
 import { readContent } from "#src/local-mcp/sessions/session-content.ts";
 import { renderBrief, toDelivered, toStoredOffer } from "#src/local-mcp/recovery/offers.ts";
 import { changesIn } from "#src/snapshots/changed-files.ts";
@@ -322,17 +320,3 @@ it.each([true, false])(
     expect(brief).not.toContain("done.ts");
   },
 );
-
-function errorAfter(...entries: JournalEntry[]): string | undefined {
-  const rows = entries.map((entry, n) => ({ seq: n + 1, at: n + 1, entry }));
-  return fold(emptyState, rows).lastError?.text;
-}
-
-it("[RE41] a call that was cut off leaves the error before it; the same call ending well solves it", () => {
-  const kind = "tool_error";
-  const cold = { kind, id: "1", name: "Bash", input: "bake", text: "Exit code 2: the oven is cold" } as const;
-  const cut = { kind, id: "2", name: "Bash", input: "sleep 9", text: "Exit code 137" } as const;
-  expect(errorAfter(cold, cut)).toBe("Bash bake: Exit code 2: the oven is cold");
-  expect(errorAfter(cold, cut, { kind: "tool_end", id: "3", name: "Bash", input: "bake" })).toBeUndefined();
-  expect(errorAfter(cut)).toContain("137");
-});

@@ -234,7 +234,11 @@ it("[RE120] all calls that were stopped together are unfinished; an error that c
 
 it("[CP52] the newest error is kept, of a tool or of the client", () => {
   const error: JournalEntry = { kind: "tool_error", id: "a", name: "Bash", input: "make", text: "Exit code 2" };
-  expect(stateAfter(error).lastError).toEqual({ at: T0, text: "Bash make: Exit code 2" });
+  expect(stateAfter(error).lastError).toEqual({
+    at: T0,
+    text: "Bash make: Exit code 2",
+    call: { name: "Bash", input: "make" },
+  });
   const later = stateAfter(error, { kind: "failure", text: "rate_limit" });
   expect(later.lastError).toEqual({ at: T0 + 1, text: "rate_limit" });
 });
