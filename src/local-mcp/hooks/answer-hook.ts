@@ -11,7 +11,7 @@ import { idOf, label } from "../sessions/entries.ts";
 import { StoreError } from "../../store/store-error.ts";
 import { refusalOf } from "./hook-answer.ts";
 import { isEventPaused, type HookCall } from "./hook-context.ts";
-import { readEditVerdict } from "./hook-decision.ts";
+import { readVerdict } from "./hook-decision.ts";
 import { endsWithEvent, runHook, type HookResult } from "./run-hook.ts";
 import { JsonObjectReader } from "./json-object-reader.ts";
 import { drainInto, spoolEvent } from "./spool-hook.ts";
@@ -105,12 +105,13 @@ function storeOrSpool(runtime: Runtime, call: HookCall, isDeferred: boolean): Ho
   }
 }
 
-/** [HO32] Reservations can still be read while the store takes no write. */
+/** [HO32] Budgets and reservations can still be read while the store takes no write. */
 function guardOnly(runtime: Runtime, call: HookCall): HookResult {
+  if (call.event !== "PreToolUse" || isSurelyPaused(runtime, call)) return { answer: {}, work: null };
   try {
-    return { answer: refusalOf(call.event, readEditVerdict(runtime, call)), work: null };
+    return { answer: refusalOf(call.event, readVerdict(runtime, call)), work: null };
   } catch (error) {
-    runtime.log("error", `${call.event}: reservations cannot be read`, { error: stackOf(error) });
+    runtime.log("error", `${call.event}: budgets and reservations cannot be read`, { error: stackOf(error) });
     return { answer: {}, work: null };
   }
 }

@@ -158,6 +158,11 @@ export function skipTranscript(runtime: Runtime, { input, cwd, knownId }: HookCo
   }
 }
 
+/** Session that has the client's id now. */
+export function sessionOfCall(sql: Sql, { processes }: Runtime, { input, clientPid }: HookCall): string {
+  return findKnownId(sql, input, identify(processes, clientPid));
+}
+
 function findKnownId(sql: Sql, input: HookInput, client: ProcessIdentity | null): string {
   return (client && clients.sessionOf(sql, client, input.session_id)) ?? input.session_id;
 }

@@ -10,7 +10,7 @@ import type { TranscriptPart } from "../signals/transcript.ts";
 import { deliverAtPrompt, deliverAtStop } from "../team/deliver-news.ts";
 import { checkEdit, type EditVerdict } from "../team/file-guard.ts";
 import * as spending from "../usage/task-spending.ts";
-import { guardedFile, type HookCall, type HookContext } from "./hook-context.ts";
+import { guardedFile, sessionOfCall, type HookCall, type HookContext } from "./hook-context.ts";
 
 /** Decisions about an event, in the transaction that records it. */
 
@@ -23,12 +23,14 @@ function budgetVerdict(sql: Sql, now: number, context: HookContext, session: str
   const { event, input, isLate } = context;
   if (isLate) return null;
   if (event === "UserPromptSubmit") spending.release(sql, session);
-  if (event === "PreToolUse") {
-    const reason = spending.refusal(sql, session, input.tool_name, now);
-    return reason === null ? null : { kind: "refused", reason };
-  }
+  if (event === "PreToolUse") return budgetRefusal(sql, now, input, session);
   const text = event === "PostToolUse" ? spending.warning(sql, session, now) : null;
   return text === null ? null : { kind: "warned", text };
+}
+
+function budgetRefusal(sql: Sql, now: number, input: HookCall["input"], session: string): EditVerdict | null {
+  const reason = spending.refusal(sql, session, input.tool_name, now);
+  return reason === null ? null : { kind: "refused", reason };
 }
 
 function editVerdict(
@@ -41,13 +43,14 @@ function editVerdict(
   return checkEdit(sql, { now: now(), processes, session, isStrict: config.team.strictFiles }, edited);
 }
 
-/** [HO32] Reads the reservations alone, while the store takes no write. */
-export function readEditVerdict(runtime: Runtime, call: HookCall): EditVerdict {
-  const edited = guardedFile(runtime, call);
+/** [HO32] For a tool call that waits: reads the budget and the reservations, and writes nothing. */
+export function readVerdict(runtime: Runtime, call: HookCall): EditVerdict {
   const free: EditVerdict = { kind: "free" };
-  return edited
-    ? runtime.store.read((sql) => editVerdict(sql, runtime, { edited }, call.input.session_id), free)
-    : free;
+  const edited = guardedFile(runtime, call);
+  return runtime.store.read((sql) => {
+    const session = sessionOfCall(sql, runtime, call);
+    return budgetRefusal(sql, runtime.now(), call.input, session) ?? editVerdict(sql, runtime, { edited }, session);
+  }, free);
 }
 
 /** [HO18] Skips a sub-agent's stop, a chat that a hook already continued, and a worker's run. */

@@ -2,6 +2,7 @@ import { mkdirSync, rmSync, writeFileSync, readdirSync, readFileSync } from "nod
 import { join, dirname } from "node:path";
 import { expect, it } from "vitest";
 import { systemProcesses } from "#src/platform/processes.ts";
+import { pause } from "#src/store/pause.ts";
 import * as notices from "#src/store/notices.ts";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
 import * as spool from "#src/store/spool.ts";
@@ -17,6 +18,7 @@ import {
   storedSession,
 } from "#harness/machine/claude.ts";
 import { tempRuntime, storedBytes, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { insert } from "#harness/store/store-rows.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { type Connection, type OpenOptions } from "#src/store/driver.ts";
 
@@ -53,6 +55,25 @@ it("[HO8] while another process applies the spool, an event waits behind it, exc
   rmSync(taken);
   claude.done(`toolu_${claude.session.slice(0, 8)}_1`, "Bash");
   expect(journalKinds(runtime, claude.session).slice(-2)).toEqual(["tool_start", "tool_end"]);
+});
+
+it("[HO32] [BU11] a budget at its limit denies tool calls while the store is locked, and none in a pause", () => {
+  const { runtime, claude } = aChat({ busyMs: 10 });
+  claude.start();
+  runtime.store.write((sql) => {
+    const row = { session_id: claude.session, task: 7, claim: 1, started_at: 0, exceeded: "1,000 tokens" };
+    insert(sql, "task_spending", { ...row, tokens: 0, cost_micros: 0 });
+  });
+  const decision = (tool_name: string): string | undefined =>
+    claude.tell("PreToolUse", { tool_name, tool_input: {}, tool_use_id: `toolu_${tool_name}` }).hookSpecificOutput
+      ?.permissionDecision;
+  const unlock = lock(runtime);
+  expect([decision("Bash"), decision("mcp__shim__shim_report")]).toEqual(["deny", undefined]);
+  unlock();
+  runtime.store.write((sql) => pause(sql, runtime.now(), null, claude.cwd));
+  const unlockAgain = lock(runtime);
+  expect(decision("Read")).toBeUndefined();
+  unlockAgain();
 });
 
 it("[HO14] a start that found the store locked is answered with the next prompt, once", () => {
