@@ -118,7 +118,7 @@ it("[PR9] the client works on undisturbed when the worker was killed, in the ter
   await first.claude.waitForExit();
 });
 
-it("[HO4] [HO37] the death of the front is reported with the next prompt, and what tools did is read from the transcript", async () => {
+it("[HO4] [HO37] [JO23] the death of the front is reported with the next prompt, and what tools did and which turns ended is read from the transcript", async () => {
   const rig = new ClaudeRig();
   const first = await rig.terminal({
     steps: [
@@ -156,8 +156,10 @@ it("[HO4] [HO37] the death of the front is reported with the next prompt, and wh
   process.kill(claudePid, "SIGKILL");
   await first.claude.waitForExit();
 
+  expect(rig.kinds(id).filter((kind) => kind === "turn_end")).toHaveLength(3);
   const [brief] = await rig.nextBriefs();
-  for (const text of ["do the fourth thing", "do the second thing"]) expect(brief).toContain(text);
+  for (const text of ["do the fourth thing", "do the second thing", "the chat's last words: Three."])
+    expect(brief).toContain(text);
 });
 
 it("continues in the same session with the MCP process that the client starts in place of a killed one", async () => {

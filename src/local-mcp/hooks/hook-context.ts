@@ -4,6 +4,7 @@ import type { Sql } from "../../shared/sql.ts";
 import { identify, type ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as clients from "../sessions/clients.ts";
+import { isTurnOpen, readTurnEnd } from "../observe/record-turn-end.ts";
 import { askService } from "../assignment/ask-service.ts";
 import type { ServiceArms } from "../recording/exposures.ts";
 import { pathOf } from "../sessions/entries.ts";
@@ -11,6 +12,7 @@ import { projectRoot } from "../sessions/git-head.ts";
 import { isPausedById, pauseReadLimits, setPausedFolder, type PauseReadLimits } from "../sessions/paused-session.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { markTranscript, transcriptMark } from "../sessions/transcript-mark.ts";
+import type { TranscriptTurnEnd } from "../signals/transcript-lines.ts";
 import { transcriptFormat } from "../signals/transcript-formats.ts";
 import { readAppended, unreadBytes, type TranscriptPart } from "../signals/transcript.ts";
 import { isPaused } from "../../store/pause.ts";
@@ -51,6 +53,8 @@ export interface TranscriptRead {
   /** Session's offset at the read: the part begins there, or after what is skipped. */
   readonly from: number;
   readonly part: TranscriptPart;
+  /** Null for an event within a turn. */
+  readonly turnEnd: TranscriptTurnEnd | null;
 }
 
 /** About 1 ms of reading and parsing. */
@@ -60,14 +64,14 @@ const deferredReadBytes = 262_144;
 export function readContext(runtime: Runtime, call: HookCall, isDeferred: boolean): HookContext {
   const { event, input, clientName, isLate = false } = call;
   const source = sourceOf(runtime, call);
-  const empty = { knownId: input.session_id, isPaused: false, position: { from: 0, limits: {} } };
+  const empty = { knownId: input.session_id, isPaused: false, position: { from: 0, limits: {}, isTurnOpen: false } };
   const { position, ...known } = runtime.store.read<StoredContext>(
-    (sql) => readStored(sql, runtime, source, isLate),
+    (sql) => readStored(sql, runtime, event, source, isLate),
     empty,
   );
   const path = input.transcript_path;
   const maxBytes = isDeferred ? deferredReadBytes : Number.POSITIVE_INFINITY;
-  const transcript = path && position ? readTranscript(path, clientName, position, maxBytes) : null;
+  const transcript = path && position ? readTranscript(path, call, position, maxBytes) : null;
   const isPresent = !isLate && !known.isPaused;
   const edited = isPresent ? guardedFile(runtime, call) : null;
   const answered = isPresent && event === "SessionStart" ? askService(runtime, known.knownId) : null;
@@ -86,6 +90,8 @@ interface StoredContext extends Pick<HookContext, "knownId" | "isPaused"> {
 interface TranscriptPosition {
   readonly from: number;
   readonly limits: PauseReadLimits;
+  /** Whether the turn before the event, now over, has no stored end. */
+  readonly isTurnOpen: boolean;
 }
 
 type EventSource = Pick<HookContext, "input" | "client" | "cwd" | "project">;
@@ -99,6 +105,7 @@ function sourceOf({ processes }: Runtime, { input, clientPid }: HookCall): Event
 function readStored(
   sql: Sql,
   { now, store }: Pick<Runtime, "now" | "store">,
+  event: HookEvent,
   source: EventSource,
   isLate: boolean,
 ): StoredContext {
@@ -107,28 +114,40 @@ function readStored(
   const isPausedThen = isPausedAt(sql, now(), source, knownId);
   // An event from before a pause: its transcript may hold more.
   const isSkipped = isPausedThen || (isLate && isPausedAt(sql, store.context.now(), source, knownId));
-  return { knownId, isPaused: isPausedThen, position: isSkipped ? null : findPosition(sql, input, knownId) };
+  return { knownId, isPaused: isPausedThen, position: isSkipped ? null : findPosition(sql, event, input, knownId) };
 }
 
-function findPosition(sql: Sql, { transcript_path: path, cwd }: HookInput, id: string): TranscriptPosition | null {
+/** Events that come when no turn runs. */
+const betweenTurns: ReadonlySet<HookEvent> = new Set(["UserPromptSubmit", "SessionEnd"]);
+
+function findPosition(
+  sql: Sql,
+  event: HookEvent,
+  { transcript_path: path, cwd }: HookInput,
+  id: string,
+): TranscriptPosition | null {
   if (!path) return null;
   const session = sessions.get(sql, id);
   const { project = null, cwd: lastCwd = null } = session ?? {};
   return {
     from: session?.transcriptOffset ?? transcriptMark(sql, id),
     limits: pauseReadLimits(sql, path, { id, project, cwd: cwd ?? lastCwd }),
+    isTurnOpen: betweenTurns.has(event) && isTurnOpen(sql, id),
   };
 }
 
 /** @param maxBytes limit of unread bytes, above which the result is null */
 function readTranscript(
   path: string,
-  client: HookClient,
-  { from, limits }: TranscriptPosition,
+  { event, clientName }: HookCall,
+  { from, limits: pauseLimits, isTurnOpen: hasNoEnd }: TranscriptPosition,
   maxBytes: number,
 ): TranscriptRead | null {
-  if (unreadBytes(path, Math.max(from, limits.minOffset ?? 0)) > maxBytes) return null;
-  return { from, part: readAppended(path, from, { ...limits, format: transcriptFormat(client) }) };
+  if (unreadBytes(path, Math.max(from, pauseLimits.minOffset ?? 0)) > maxBytes) return null;
+  const limits = { ...pauseLimits, format: transcriptFormat(clientName) };
+  const part = readAppended(path, from, limits);
+  if (!betweenTurns.has(event)) return { from, part, turnEnd: null };
+  return { from, part, turnEnd: part.turnEnd ?? (hasNoEnd ? readTurnEnd(path, limits) : null) };
 }
 
 export function isEventPaused(runtime: Runtime, call: HookCall): boolean {

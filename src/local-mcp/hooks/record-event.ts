@@ -3,6 +3,7 @@ import type { JournalEntry, JournalKind } from "../../contract/journal.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Trigger } from "../../contract/checkpoint.ts";
 import { recordAssistant, recordTranscript } from "../observe/record-transcript.ts";
+import { recordTurnEnd } from "../observe/record-turn-end.ts";
 import { isAlive } from "../../platform/processes.ts";
 import { recordSettings } from "../recording/session-settings.ts";
 import { isOwnerGone, recordDeath } from "../recovery/deaths.ts";
@@ -100,9 +101,11 @@ function recordUnread(
 ): RecordedTranscript {
   // A concurrent hook has read the same part before.
   if (transcript?.from !== session.transcriptOffset) return { part: null, missedTools: 0 };
-  const { part } = transcript;
+  const { part, turnEnd } = transcript;
   const options = { current: input.tool_use_id ?? null, isOver: event === "SessionEnd", prices: config.usage.prices };
-  return { part, missedTools: recordTranscript(sql, session, part, now(), options) };
+  const missedTools = recordTranscript(sql, session, part, now(), options);
+  recordTurnEnd(sql, session.id, now(), turnEnd);
+  return { part, missedTools };
 }
 
 /** [HO7] A client asked to resume an unknown session ends with that id, without having had it. */

@@ -10,6 +10,7 @@ import type { TranscriptToolCall, TranscriptToolEnd } from "../signals/transcrip
 import { transcriptFormat } from "../signals/transcript-formats.ts";
 import { readAppended, type TranscriptPart } from "../signals/transcript.ts";
 import { countResponses, type Prices } from "../usage/ledger.ts";
+import { isTurnOpen, readTurnEnd, recordTurnEnd } from "./record-turn-end.ts";
 
 /** [RE13] Stores what a client wrote into its transcript after the last hook; the readings stay. */
 export function catchUp(sql: Sql, now: number, sessionId: string): void {
@@ -18,11 +19,15 @@ export function catchUp(sql: Sql, now: number, sessionId: string): void {
   const { transcriptPath: path } = session;
   const limits = { ...pauseReadLimits(sql, path, session), format: transcriptFormat(session.client) };
   const part = readAppended(path, session.transcriptOffset, limits);
-  if (part.offset === session.transcriptOffset) return;
   // [HO10] Text from a pause is skipped even after the pause has ended.
-  if (isSessionPaused(sql, now, session)) markTranscript(sql, path, part.size);
-  else recordTranscript(sql, session, part, now, { isOver: true });
-  sessions.update(sql, sessionId, { transcriptOffset: part.offset });
+  const isPaused = isSessionPaused(sql, now, session);
+  if (part.offset !== session.transcriptOffset) {
+    if (isPaused) markTranscript(sql, path, part.size);
+    else recordTranscript(sql, session, part, now, { isOver: true });
+    sessions.update(sql, sessionId, { transcriptOffset: part.offset });
+  }
+  if (!isPaused && isTurnOpen(sql, sessionId))
+    recordTurnEnd(sql, sessionId, now, part.turnEnd ?? readTurnEnd(path, limits));
 }
 
 export interface RecordOptions {

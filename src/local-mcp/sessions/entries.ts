@@ -23,8 +23,10 @@ export const limits = {
 };
 
 export function assistant(text: string): KeyedEntry<Extract<JournalEntry, { kind: "assistant" }>> | null {
-  if (!text.trim()) return null;
-  const kept = redactAndKeepEnds(text, limits.assistant);
+  // A hook has the text without the blanks that it has in the transcript.
+  const trimmed = text.trim();
+  if (!trimmed) return null;
+  const kept = redactAndKeepEnds(trimmed, limits.assistant);
   return { key: `assistant:${digest(kept)}`, entry: { kind: "assistant", text: kept } };
 }
 

@@ -71,10 +71,21 @@ export function newest(sql: Sql, sessionId: string, kinds: readonly JournalKind[
     .map(toJournalRow);
 }
 
-/** Returns 0 without a prompt. Has its own index: a turn may hold thousands of entries. */
+/** Returns 0 without a prompt. */
 export function newestPromptSeq(sql: Sql, sessionId: string): number {
-  const query = "SELECT seq FROM journal WHERE session_id = ? AND kind = 'prompt' ORDER BY seq DESC LIMIT 1";
-  return sql.all<{ seq: number }>(query, sessionId)[0]?.seq ?? 0;
+  return newestPrompt(sql, sessionId)?.seq ?? 0;
+}
+
+interface PromptRow {
+  readonly seq: number;
+  readonly at: number;
+  readonly key: string;
+}
+
+/** Has its own index: a turn may hold thousands of entries. */
+export function newestPrompt(sql: Sql, sessionId: string): PromptRow | null {
+  const query = "SELECT seq, at, key FROM journal WHERE session_id = ? AND kind = 'prompt' ORDER BY seq DESC LIMIT 1";
+  return sql.all<PromptRow>(query, sessionId)[0] ?? null;
 }
 
 function toJournalRow(row: StoredRow): JournalRow {

@@ -34,6 +34,12 @@ export interface TranscriptToolEnd {
   readonly at: number | null;
 }
 
+/** Last words of a turn that the model itself ended. */
+export interface TranscriptTurnEnd {
+  readonly text: string;
+  readonly at: number;
+}
+
 /** Answer of the client instead of the model: a limit reached, a prompt too long. */
 export interface TranscriptApiError {
   readonly text: string;
@@ -57,6 +63,8 @@ export interface TranscriptContent {
   readonly toolCalls: readonly TranscriptToolCall[];
   readonly toolEnds: readonly TranscriptToolEnd[];
   readonly apiErrors: readonly TranscriptApiError[];
+  /** Null if no turn ended, or the model has answered again since. */
+  readonly turnEnd: TranscriptTurnEnd | null;
   /** Tries and answers of the main chat, in order; `at` is null for a line without a time. */
   readonly outcomes: readonly { readonly at: number | null; readonly isFailed: boolean }[];
   /** One per message id: the client repeats a response, and the last line is complete. */
@@ -87,6 +95,7 @@ export interface TranscriptDraft {
   toolCalls: TranscriptToolCall[];
   toolEnds: TranscriptToolEnd[];
   apiErrors: TranscriptApiError[];
+  turnEnd: TranscriptTurnEnd | null;
   outcomes: { at: number | null; isFailed: boolean }[];
   usage: Map<string, Usage>;
   subagentUsage: Map<string, Usage>;
@@ -112,6 +121,7 @@ export function readLines(
     toolCalls: [],
     toolEnds: [],
     apiErrors: [],
+    turnEnd: null,
     outcomes: [],
     usage: new Map(),
     subagentUsage: new Map(),
@@ -184,6 +194,7 @@ function readAssistant(draft: TranscriptDraft, line: JsonObject, message: JsonOb
   }
   if (message?.["model"] === "<synthetic>") return;
   if (text !== "") draft.texts.push({ role: "assistant", text, ...origin });
+  draft.turnEnd = origin.at !== null && message?.["stop_reason"] === "end_turn" ? { text, at: origin.at } : null;
   for (const block of listAt(message, "content")) readToolUse(draft, asObject(block), origin);
   readUsage(draft, line, message, origin);
 }

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
 import { timerTrigger } from "#src/policy/save-triggers.ts";
-import { observe } from "#src/local-mcp/observe/observe.ts";
+import { observe, refresh } from "#src/local-mcp/observe/observe.ts";
 import { recordTranscript, catchUp } from "#src/local-mcp/observe/record-transcript.ts";
 import * as history from "#src/local-mcp/signals/history.ts";
 import { readAppended } from "#src/local-mcp/signals/transcript.ts";
@@ -104,6 +104,7 @@ function aChat() {
   writeFileSync(claude.transcript, "");
   const tools = (): string[] => journalKinds(runtime, claude.session).filter((kind) => kind.startsWith("tool_"));
   return {
+    runtime,
     claude,
     tools,
     write: (...lines: string[]) => claude.transcribe(...lines),
@@ -195,4 +196,58 @@ it("[JO22] the calls that a fork has copied from the session before are not its 
   claude.tell("SessionEnd", { reason: "prompt_input_exit" });
   expect(tools()).toEqual([]);
   expect(stored()).toMatchObject({ toolCalls: 0, toolErrors: 0 });
+});
+
+const words = (text: string, second: number, stop_reason = "end_turn"): string =>
+  anAssistantLine(
+    { content: [{ type: "text", text }], stop_reason },
+    { timestamp: `2030-01-01T00:00:0${second}.000Z` },
+  );
+
+function aChatWithoutEvents() {
+  const chat = aChat();
+  chat.runtime.wait(Date.parse("2030-01-01") - chat.runtime.now());
+  const kinds = (): string[] => journalKinds(chat.runtime, chat.claude.session).slice(2);
+  return { ...chat, kinds };
+}
+
+it("[JO23] ends of turns whose events never came are read from the transcript, each with the next prompt", () => {
+  const { claude, runtime, write, kinds, readOn, state } = aChatWithoutEvents();
+  claude.prompt("write the parser");
+  write(use("toolu_a", "Bash", { command: "npm test" }), words("The parser is written.", 1));
+  runtime.wait(2_000);
+  claude.prompt("write the lexer");
+  // An interrupted turn has no end.
+  claude.prompt("write the printer");
+  write(words("The printer is written.", 3));
+  runtime.wait(2_000);
+  readOn();
+  const first = ["assistant", "tool_start", "turn_end", "prompt"];
+  expect(kinds()).toEqual(["prompt", ...first, "prompt", "assistant", "turn_end"]);
+  expect(state()?.said?.turnEnd).toBe(Date.parse("2030-01-01T00:00:03.000Z"));
+});
+
+it("[JO2] [JO23] the end of a turn counts once, also when its event comes after all, and never takes that event's place", () => {
+  const { claude, runtime, write, kinds, readOn } = aChatWithoutEvents();
+  claude.prompt("write the parser");
+  write(words("I test it.", 1, "tool_use"), words("It is written. \n", 2));
+  runtime.wait(3_000);
+  claude.begin("Bash", { command: "a call of a sub-agent, say" });
+  expect(kinds()).not.toContain("turn_end");
+  for (const tell of [readOn, () => claude.stop("It is written."), () => claude.end()]) tell();
+  expect(kinds()).toEqual(["prompt", "assistant", "assistant", "tool_start", "turn_end", "end"]);
+});
+
+it("[JO23] [RE13] the end of a turn is found where a timer has read its line before", () => {
+  for (const closing of ["the next prompt", "the end"]) {
+    const { claude, runtime, write, kinds, stored } = aChatWithoutEvents();
+    claude.prompt("write the parser");
+    write(words("It is written.", 1));
+    runtime.wait(2_000);
+    refresh(runtime, stored(), {});
+    expect(kinds()).toEqual(["prompt", "assistant"]);
+    if (closing === "the end") claude.end();
+    else claude.prompt("write the lexer");
+    expect(kinds()[2]).toBe("turn_end");
+  }
 });
