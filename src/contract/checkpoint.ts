@@ -36,7 +36,7 @@ const Todo = z.strictObject({
 /** Notes of a chat. Omitted fields keep their value; done, decisions and openQuestions add up. */
 export const WorkNotes = z.strictObject({
   goal: z.string().max(4_000).optional(),
-  replace: z.boolean().optional().describe("done, decisions, openQuestions replace instead of adding"),
+  replace: z.boolean().optional().describe("done, decisions, openQuestions replace, not add"),
   done: lines.optional(),
   inProgress: lines.optional(),
   nextStep: z.string().max(4_000).optional(),
@@ -44,10 +44,6 @@ export const WorkNotes = z.strictObject({
   openQuestions: lines.optional(),
   files: z.array(z.string().min(1).max(4_096)).max(200).optional(),
   todos: z.array(Todo).max(200).optional(),
-  state: z
-    .unknown()
-    .refine(isShallow, `nested deeper than ${maxDepth} levels`)
-    .optional()
-    .describe("Anything else, as JSON"),
+  state: z.unknown().refine(isShallow, `nested deeper than ${maxDepth} levels`).optional().describe("Anything else"),
 });
 export type WorkNotes = z.infer<typeof WorkNotes>;

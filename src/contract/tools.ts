@@ -3,7 +3,8 @@ import { WorkNotes } from "./checkpoint.ts";
 
 /** Every word costs each chat tokens: descriptions say only what a model cannot guess. */
 const id = z.string().max(200);
-const session = id.optional().describe("Default: this chat's");
+/** Default: the chat's own; the instructions say when to pass it. */
+const session = id.optional();
 const project = z.string().max(4_096).optional().describe("Absolute folder");
 const detail = z.enum(["concise", "detailed"]).default("concise");
 const common = { session, project };
@@ -38,9 +39,9 @@ export const CheckRecovery = {
   input: z.strictObject({
     ...common,
     start: z.boolean().optional().describe("First call of this chat"),
-    of: id.optional().describe("Brief of this session instead"),
+    of: id.optional().describe("Brief of this session"),
     take: z.boolean().optional().describe("Continue it here"),
-    dismiss: z.boolean().optional().describe("User does not want it: never offer it again"),
+    dismiss: z.boolean().optional().describe("The user does not want it"),
     detail,
   }),
   output: z.object({
@@ -94,7 +95,7 @@ export const ForceCheckpoint = {
   input: z.strictObject({
     ...WorkNotes.shape,
     ...common,
-    finish: z.boolean().optional().describe("Only when the user says the work is finished"),
+    finish: z.boolean().optional().describe("Only when the user says so"),
     detail,
   }),
   output: z.object({
@@ -111,7 +112,7 @@ export const ClearState = {
   input: z.strictObject({
     scope: z
       .enum(["checkpoint", "session", "offer", "notices"])
-      .describe("offer: never offer that session again; notices: acknowledge them"),
+      .describe("offer: stop offering that session; notices: acknowledge"),
     id: id.optional(),
     confirm: z.literal("yes, delete").describe("Only after the user agreed"),
     forget: z.boolean().optional().describe("No backup, purge every copy"),

@@ -17,7 +17,7 @@ export const autoCheckpoint = defineTool({
   name: "shim_auto_checkpoint",
   title: "Checkpoint if due",
   description:
-    "Say what you are doing and the next step; saved when that changed, or when risk, time or tool calls make it due.",
+    "Say what you do and what is next; saved when that changed, or when risk, time or tool calls make it due.",
   withoutHooks: {
     description: "Call it in each of your turns: SHIM knows of this chat only what you pass.",
     fields: ["user"],

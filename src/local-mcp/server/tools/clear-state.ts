@@ -14,7 +14,7 @@ import { forget, purge, type ForgetTarget } from "../../retention/forget.ts";
 export const clearState = defineTool({
   name: "shim_clear_state",
   title: "Delete saved state",
-  description: "Deletes what scope and id name, after a backup. Irreversible; only when the user asked for it.",
+  description: "Deletes what scope and id name, after a backup. Irreversible.",
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
   ...ClearState,
   async run(chat, input) {

@@ -7,7 +7,7 @@ import { defineTool } from "./tool.ts";
 export const forceCheckpoint = defineTool({
   name: "shim_force_checkpoint",
   title: "Checkpoint now",
-  description: "Saves a checkpoint now, in your words; what you leave out keeps its last value. Secrets are removed.",
+  description: "Saves a checkpoint now, in your words; what you leave out keeps its value. Secrets are removed.",
   withoutHooks: {
     description:
       "Call it when something is decided (rules and limits of the user, too) or finished, when files changed, and on errors (in state).",

@@ -8,8 +8,7 @@ import { defineTool } from "./tool.ts";
 export const monitorSignals = defineTool({
   name: "shim_monitor_signals",
   title: "Crash risk now",
-  description:
-    "Crash risk, 0 to 1, with reasons such as context fill, memory and rate limit. From danger on, call shim_force_checkpoint.",
+  description: "Crash risk, 0 to 1, with its reasons. From danger on, call shim_force_checkpoint.",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...MonitorSignals,
   run(chat, input) {

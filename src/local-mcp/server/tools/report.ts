@@ -18,7 +18,7 @@ const maxResultChars = 262_144;
 export const report = defineTeamTool({
   name: "shim_report",
   title: "Report on your task",
-  description: "Progress or end of your task. Your newest checkpoint is sent with it, so checkpoint first.",
+  description: "Progress or end of your task. Checkpoint first: the newest one goes with it.",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...Report,
   async act({ member }, input) {

@@ -5,7 +5,7 @@ import { defineTeamTool, toRefusal } from "./team-tool.ts";
 export const submit = defineTeamTool({
   name: "shim_submit",
   title: "Give tasks to the team",
-  description: "Submits tasks that other chats and workers take by type, all or none. The payload is any JSON.",
+  description: "Submits tasks that other chats and workers take by type, all or none.",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: false },
   ...Submit,
   async act({ session, member }, { tasks }) {

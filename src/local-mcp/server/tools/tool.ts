@@ -49,8 +49,10 @@ export function toListed(schema: z.ZodType, hiddenFields: readonly string[] = []
     "~standard": {
       ...standard,
       jsonSchema: {
-        input: (options) =>
-          shorten(withoutFields(input(options), hiddenFields), omittedFromInput) as Record<string, unknown>,
+        input: (options) => ({
+          ...(shorten(withoutFields(input(options), hiddenFields), omittedFromInput) as Record<string, unknown>),
+          additionalProperties: false,
+        }),
         output: (options) => shorten(output(options), omittedFromAnswer) as Record<string, unknown>,
       },
     },
@@ -62,7 +64,7 @@ function withoutFields(schema: Record<string, unknown>, hidden: readonly string[
   return { ...schema, properties: Object.fromEntries(kept) };
 }
 
-const omittedFromInput: ReadonlySet<string> = new Set(["$schema", "default"]);
+const omittedFromInput: ReadonlySet<string> = new Set(["$schema", "default", "additionalProperties"]);
 const omittedFromAnswer: ReadonlySet<string> = new Set(["$schema", "required", "additionalProperties"]);
 
 function shorten(schema: unknown, omitted: ReadonlySet<string>): unknown {
