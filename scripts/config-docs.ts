@@ -198,7 +198,7 @@ ${settingsTable()}
 | \`NO_COLOR\` | no colors |
 | \`SHIM_DEBUG=1\` | adds the stack to an error |
 
-Programs that SHIM starts get: \`SHIM_LEASE_TOKEN\` (\`shim lease run\`), \`SHIM_ELECTION\` and \`SHIM_TERM\` (\`shim lead\`), \`SHIM_TASK\` and \`SHIM_CLAIM\` (\`shim worker\`).
+Programs that SHIM starts get: \`SHIM_LEASE_TOKEN\` (\`shim lease run ...\`), \`SHIM_ELECTION\` and \`SHIM_TERM\` (\`shim lead ...\`), \`SHIM_TASK\` and \`SHIM_CLAIM\` (\`shim worker\`).
 `;
 }
 

@@ -54,7 +54,7 @@ export function edgeConfigFromEnv(env: NodeJS.ProcessEnv): Result<EdgeConfig | n
   ];
   const address = parseAddress(url, workspace);
   if (!address.ok) return err(`SHIM_EDGE_URL and SHIM_WORKSPACE: ${address.error}`);
-  if (!isMachineToken(token)) return err("SHIM_TOKEN is not a token as shown by `shim edge token create`");
+  if (!isMachineToken(token)) return err("SHIM_TOKEN is not a token as shown by `shim edge token create ...`");
   const machine = machineOf(env, token);
   return machine.ok ? ok({ url, workspace, machine: machine.value, token }) : machine;
 }

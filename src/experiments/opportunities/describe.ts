@@ -89,7 +89,7 @@ const texts: Readonly<Record<OpportunityPattern, (finding: Finding) => PatternTe
     title: `Tasks of the type ${finding.subject} fail and are tried again`,
     seen: `${counted(finding)} ended tasks had a failed attempt.`,
     advice:
-      "`shim explain` and the reasons of the attempts say why; a longer backoff helps only where the cause passes.",
+      "`shim explain <task>` and the reasons of the attempts say why; a longer backoff helps only where the cause passes.",
   }),
   task_timeouts: (finding) => ({
     title: `Tasks of the type ${finding.subject} exceed their time`,
@@ -110,7 +110,7 @@ const texts: Readonly<Record<OpportunityPattern, (finding: Finding) => PatternTe
     title: `Tasks of the type ${finding.subject} wait while chats are idle`,
     seen: `${counted(finding)} queued tasks have waited for over a minute, the longest ${time(figure(finding, "longestMs"))}, while ${figure(finding, "idleChats")} chats with free capacity take this type.`,
     advice:
-      "Seen at one moment. Compare the capabilities that the tasks require with those of the chats: `shim explain`.",
+      "Seen at one moment. Compare the capabilities that the tasks require with those of the chats: `shim explain <task>`.",
   }),
   uneven_load: (finding) => ({
     title: "One chat does most of the work",

@@ -41,7 +41,7 @@ export function startSession(machine: Runtime, started: StartedSession): StartAn
   const { context, line } = startContext(runtime, started);
   const withCommand = (text: string): string => withShimCommand(text, () => shimCommand(runtime));
   const warnings = runtime.store.read((sql) => notices.list(sql), []).map((notice) => `SHIM notice: ${notice.text}`);
-  const all = [clip(warnings.join("\n"), maxNoticeChars), withCommand(context ?? "")].filter((part) => part !== "");
+  const all = [clip(warnings.join("\n"), maxNoticeChars), context ?? ""].map(withCommand).filter((part) => part !== "");
   return {
     context: all.length > 0 ? all.join("\n\n") : null,
     line: line === null || isScripted(runtime.env) ? null : withCommand(line),

@@ -112,7 +112,7 @@ interface CallResult {
 
 async function call(tool: Tool, chat: Chat, input: unknown): Promise<CallResult> {
   const result = await tool.run(chat, input);
-  const notices = chat.notices();
+  const notices = chat.notices().map((notice) => withCommand(chat, notice));
   if (!result.ok) return toErrorResult(chat, result.error, notices);
   const { text, output } = result.value;
   const structured: Record<string, unknown> = { ...(output as object), ...(notices.length > 0 ? { notices } : {}) };

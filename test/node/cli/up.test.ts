@@ -189,7 +189,7 @@ it("[CL63] the view shows the chats, the tasks with their chats, and the files w
       "tasks: 1 queued, 1 under way, 0 done, 2 in all",
       / test {2}running by c0ffee11: half of it\n/,
       "src/parser/**  reserved by c0ffee11 for 0 s",
-      "A second machine: docs/guide/two-machines.md",
+      "A second machine: a coordinator that both can reach",
     ),
   );
   expect(await home.json("up")).toMatchObject({

@@ -17,11 +17,14 @@ const pages = ["README.md", "SECURITY.md", "plugin/README.md"].concat(
 interface Shown {
   readonly page: string;
   readonly words: readonly string[];
-  /** Named in a sentence: what it needs may be left out. */
-  readonly isInText: boolean;
+  /** A sentence of a document only names it; in a message the reader must see what is left out. */
+  readonly mayLackArguments: boolean;
   /** Several commands written as one. */
   readonly hasChoices: boolean;
 }
+
+/** What stands for something that the reader puts in. */
+const placeholder = /^(\.{3}|<.*>|n|.*\|.*)$/;
 
 /** A word of a shell, quoted or not. */
 const word = /"[^"]*"|'[^']*'|[^\s"']+/g;
@@ -32,16 +35,20 @@ function wordsOf(line: string): string[] {
   return all.slice(0, end < 0 ? undefined : end);
 }
 
+function shownInBlock(page: string, words: readonly string[]): Shown {
+  return { page, words, mayLackArguments: false, hasChoices: false };
+}
+
 function inBlocks(page: string, text: string): Shown[] {
   const blocks = text.match(/^```(?:sh)?\n[\s\S]*?^```$/gm) ?? [];
   const lines = blocks.flatMap((block) => block.split("\n").slice(1, -1));
   return lines.flatMap((line) => {
     const found = /^\s*(?:[A-Z_]+=\S+ )*(?:npx shim|node bin\/shim\.mjs|shim) (.+)$/.exec(line);
-    return found?.[1] === undefined ? [] : [{ page, words: wordsOf(found[1]), isInText: false, hasChoices: false }];
+    return found?.[1] === undefined ? [] : [shownInBlock(page, wordsOf(found[1]))];
   });
 }
 
-function inSentences(page: string, text: string): Shown[] {
+function inSentences(page: string, text: string, isDocument: boolean): Shown[] {
   const withoutBlocks = text.replaceAll(/^```[\s\S]*?^```$/gm, "");
   return (withoutBlocks.match(/`shim [a-z][^`]*`/g) ?? []).map((span) => {
     // What may be left out, and what stands for one of several.
@@ -50,14 +57,15 @@ function inSentences(page: string, text: string): Shown[] {
       .replaceAll(/[[\]]/g, "")
       .replaceAll(/ \\?\| /g, " ");
     const words = wordsOf(line);
+    const mayLackArguments = isDocument || words.some((one) => placeholder.test(one));
     if (words.at(-1) === "...") words.pop();
-    return { page, words, isInText: true, hasChoices: / \\?\| /.test(span) };
+    return { page, words, mayLackArguments, hasChoices: / \\?\| /.test(span) };
   });
 }
 
 const shown = pages.flatMap((page) => {
   const text = readFileSync(join(root, page), "utf8");
-  return inBlocks(page, text).concat(inSentences(page, text));
+  return inBlocks(page, text).concat(inSentences(page, text, true));
 });
 
 /** The program, with commands that do nothing. */
@@ -72,20 +80,16 @@ function program(complain: (text: string) => void): Command {
   return built.exitOverride();
 }
 
-const leftOut = new Set([
+const missing = new Set([
   "commander.missingArgument",
   "commander.missingMandatoryOptionValue",
   "commander.optionMissingArgument",
-  // A group of commands.
-  "commander.help",
-  "commander.helpDisplayed",
 ]);
-/** What stands for something that the reader puts in. */
-const placeholder = /^(\.{3}|<.*>|n|.*\|.*)$/;
-
+/** A group of commands. */
+const groups = new Set(["commander.help", "commander.helpDisplayed"]);
 /** What is only left open in the text, and no mistake. */
-function isMeant({ words, isInText, hasChoices }: Shown, { code }: CommanderError): boolean {
-  if (isInText && leftOut.has(code)) return true;
+function isMeant({ words, mayLackArguments, hasChoices }: Shown, { code }: CommanderError): boolean {
+  if (groups.has(code) || (mayLackArguments && missing.has(code))) return true;
   if (hasChoices && code === "commander.excessArguments") return true;
   // The value of an option that stands for one.
   return code === "commander.invalidArgument" && words.some((one) => placeholder.test(one));
@@ -151,10 +155,10 @@ function inSource(page: string, text: string): Shown[] {
     .replaceAll("\\`", "`")
     .replaceAll(/\$\{[^`{}]*\}/g, "<x>")
     .replaceAll(/\$\{[^`]*/g, "");
-  return inSentences(page, plain).filter(({ words: [first = ""] }) => !otherWords.has(first.replace(/:$/, "")));
+  return inSentences(page, plain, false).filter(({ words: [first = ""] }) => !otherWords.has(first.replace(/:$/, "")));
 }
 
-it("[CL77] every command that a text of the source names is one of the program's, with options that it has", async () => {
+it("[CL77] every command that a text of the source names is one of the program's, with the arguments it needs", async () => {
   const named = sources.flatMap((page) => inSource(page, readFileSync(join(root, page), "utf8")));
   expect(named.length).toBeGreaterThan(80);
   const wrong = [];

@@ -3,6 +3,8 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { shimCommand, withShimCommand } from "#src/platform/shim-command.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import * as notices from "#src/store/notices.ts";
+import { renderStatus, statusOf } from "#src/cli/commands/setup/statusline/status-line.ts";
 import { programPath } from "#src/platform/program-path.ts";
 import { aProject, anotherClaude, Claude } from "#harness/machine/claude.ts";
 import { aDeadChat, connect, desktop } from "#harness/machine/mcp-client.ts";
@@ -67,9 +69,23 @@ it("[CL75] answers and refusals of the tools name commands that can be typed", a
   const brief = await call("shim_check_recovery", { of: dead });
   expect(brief.text).not.toContain("`shim ");
   expect(brief.output["brief"]).toBe(brief.text);
+  const dismissed = await call("shim_check_recovery", { of: dead, dismiss: true });
+  expect(dismissed.text).toContain(`\`/opt/node ${script} resume --undo ${dead.slice(0, 12)}\`.`);
+  expect(dismissed.output["message"]).toBe(dismissed.text);
   runtime.store.write((sql) => sessions.setRecovery(sql, runtime.now(), dead, "recovered", "another"));
   const refused = await call("shim_check_recovery", { of: dead, take: true });
   expect(refused.text).toContain(`\`/opt/node ${script} resume --undo ${dead}\``);
+});
+
+it("[CL75] notices name commands that can be typed, for the model, the tools and the status line", async () => {
+  const { runtime, script } = anInstallation();
+  runtime.store.write((sql) => notices.add(sql, runtime.now(), "sync", "`shim edge status` counts such cases."));
+  const typed = `\`/opt/node ${script} edge status\``;
+  const claude = new Claude(runtime, { cwd: aProject() });
+  expect(claude.start()).toContain(typed);
+  const { call } = await desktop(runtime);
+  expect((await call("shim_session_status")).text).toContain(typed);
+  expect(renderStatus(statusOf(runtime, "{}"))).toContain(typed);
 });
 
 it("[CL79] a tool takes the beginning of an id; one that fits several is refused with their titles", async () => {

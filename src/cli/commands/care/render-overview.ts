@@ -210,6 +210,6 @@ function teamFacts(team: TeamOverview): [string, string][] {
 function howToJoin({ isEdge, chats }: TeamOverview): string[] {
   if (isEdge || chats.length === 0) return [];
   return [
-    "A second machine: docs/guide/two-machines.md (a coordinator both can reach, then `shim edge join` on each).",
+    "A second machine: a coordinator that both can reach, then `shim edge join ...` on each (`shim edge --help`).",
   ];
 }

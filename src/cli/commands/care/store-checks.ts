@@ -121,7 +121,7 @@ function content(runtime: Runtime): Check[] {
         warn("paused", `nothing is stored for ${one.project ?? "every project"}`, "`shim pause --off` ends it."),
       ),
       ...(isPurgePending(sql)
-        ? [fail("forget", "traces of forgotten data are left", "Repeat `shim forget` with the same argument.")]
+        ? [fail("forget", "traces of forgotten data are left", "Repeat `shim forget ...` with the same argument.")]
         : []),
       dead.length > 0
         ? warn(

@@ -36,7 +36,7 @@ export function addReplay(program: Command, cli: Cli): void {
     .command("replay")
     .description("what deaths would lose under other settings, by the recorded sessions; export")
     .option("--since <time>", "only sessions seen since (default: 30d)", momentOption(cli.io, "first"))
-    .option("--corpus <file>", "sessions of a file that `shim replay export` wrote")
+    .option("--corpus <file>", "sessions of a file that `shim replay export ...` wrote")
     .option("--set <key=value...>", "compare with these settings: checkpoint.everyMs=60000")
     .option("--workspace [key=value...]", "compare settings of the workspace by its own tasks: chatTtlMs=60000");
   cli.define(command, (options: ReplayOptions) =>
@@ -76,7 +76,7 @@ function readCorpus(path: string): CliResult<ReplaySession[]> {
   for (const [index, line] of lines.entries()) {
     const parsed = (index === 0 ? ReplayHeader : ReplaySession).safeParse(parseLine(line));
     if (!parsed.success)
-      return failed("invalid_corpus", `${path}, line ${index + 1}: not what \`shim replay export\` writes.`);
+      return failed("invalid_corpus", `${path}, line ${index + 1}: not what \`shim replay export ...\` writes.`);
     if (parsed.data.type === "session") sessions.push(parsed.data);
   }
   return ok(sessions);

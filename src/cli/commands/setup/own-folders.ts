@@ -67,5 +67,5 @@ export function finishUninstall(cli: Cli, deletesData: boolean): string[] {
   if (deletesData) removeHome(home, userHome);
   removeLeftovers(folders, keepsBackups);
   if (!existsSync(home)) return deletesData ? ["Everything that SHIM has stored is deleted."] : [];
-  return [`Stored data stays in ${home}; \`shim forget\` deletes some of it, \`shim uninstall --data\` all of it.`];
+  return [`Stored data stays in ${home}; \`shim forget ...\` deletes some of it, \`shim uninstall --data\` all of it.`];
 }

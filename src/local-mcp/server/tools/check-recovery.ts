@@ -10,7 +10,8 @@ import { localSource } from "../../recovery/local-source.ts";
 import type { Restoration } from "../../recovery/restoration.ts";
 import type { RecoverySource } from "../../recovery/source.ts";
 import { quotedTitle } from "../../recovery/user-lines.ts";
-import type { Session } from "../../sessions/sessions.ts";
+import { displayTitle, type Session } from "../../sessions/sessions.ts";
+import { shortSessionId } from "../../sessions/short-ids.ts";
 import { linesOfOtherChats } from "../chat/other-chats.ts";
 import { Id } from "../../../contract/values.ts";
 import { projectHere, remoteContext, type ProjectHere, type RemoteContext } from "../../recovery/remote-context.ts";
@@ -55,7 +56,7 @@ export const checkRecovery = defineTool({
     if (!chosen.ok) return chosen;
     const refusal = await act(chosen.value, input);
     if (refusal !== null) return err(refusal);
-    if (input.dismiss && chosen.value) return ok(dismissedAnswer(session, chosen.value));
+    if (input.dismiss && chosen.value) return ok(dismissedAnswer(chat, session, chosen.value));
     const limit = maxListed[input.detail];
     const listed = await Promise.all(sources.map((source) => source.list(limit)));
     const incomplete = listed.flat().slice(0, limit);
@@ -110,8 +111,12 @@ async function dismissOffer({ source, from }: Choice): Promise<ToolError | null>
   return null;
 }
 
-function dismissedAnswer({ id }: Session, { from }: Choice): Answer {
-  const text = `${quotedTitle(from.session.title)} (${from.session.id}) is no longer offered. The user can undo this: \`shim resume --undo\`.`;
+function dismissedAnswer({ runtime }: Chat, { id }: Session, { from }: Choice): Answer {
+  const { session } = from;
+  // Only ids of this machine can be shortened here.
+  const given = from.elsewhere ? session.id : runtime.store.read((sql) => shortSessionId(sql, session.id), session.id);
+  const undo = withShimCommand(`\`shim resume --undo ${given}\``, () => shimCommand(runtime));
+  const text = `${quotedTitle(displayTitle(session))} (${session.id}) is no longer offered. The user can undo this: ${undo}.`;
   return { text, output: { session: id, incomplete: [], message: text } };
 }
 

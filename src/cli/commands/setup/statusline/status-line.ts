@@ -96,7 +96,7 @@ function readStatus(sql: Sql, runtime: Runtime, session: sessions.Session | null
     savedMsAgo: elapsed(session?.savedAt ?? null, now),
     incomplete: findIncomplete(sql, runtime.processes, now, { ...searchFilter, limit: 99, accepts: hasDied }).length,
     ...chatFacts(sql, runtime, id),
-    notices: notices.list(sql).map((one) => one.text),
+    notices: notices.list(sql).map((one) => withCommand(runtime, one.text)),
   };
   return { status, isPaused: session ? isSessionPaused(sql, now, session) : isPaused(sql, now, null) };
 }
@@ -128,7 +128,11 @@ function storeReadings(runtime: Runtime, session: sessions.Session | null, input
 }
 
 function adviceFor(runtime: Runtime): string {
-  return withShimCommand("run `shim doctor`", () => shimCommand(runtime));
+  return withCommand(runtime, "run `shim doctor`");
+}
+
+function withCommand(runtime: Runtime, text: string): string {
+  return withShimCommand(text, () => shimCommand(runtime));
 }
 
 function currentRisk(runtime: Runtime, session: sessions.Session | null, input: StatusLineInput): Status["risk"] {
@@ -190,7 +194,7 @@ function recoveredTitles(sql: Sql, sessionId: string, since: number): string[] {
     .listOfferedTo(sql, sessionId, since)
     .flatMap((given) => sessions.get(sql, given.sessionId) ?? [])
     .filter((dead) => hasDied(dead) && dead.recovery !== null && dead.recovery !== "dismissed")
-    .map(({ title }) => quotedTitle(title, 40));
+    .map((dead) => quotedTitle(sessions.displayTitle(dead), 40));
 }
 
 function chatParts({ recovered, messages, waiting, stuck }: ChatFacts): string[] {

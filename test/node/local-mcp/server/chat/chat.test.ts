@@ -282,7 +282,9 @@ it("[RE55] when the user says no the model dismisses the offer, and the next cha
   const { ask, refusal } = await connect(runtime, { clientPid: chat.pid });
   expect(await refusal("shim_check_recovery", { of, dismiss: true, take: true })).toContain("not both");
   const { text, output } = await ask("shim_check_recovery", { of: of.slice(0, 8), dismiss: true });
-  expect(text).toContain("is no longer offered");
+  expect(text).toContain(
+    `(${of}) is no longer offered. The user can undo this: \`shim resume --undo ${of.slice(0, 8)}\`.`,
+  );
   expect(output["brief"]).toBeUndefined();
   expect(storedSession(runtime, of).recovery).toBe("dismissed");
   expect(anotherClaude(runtime, dead, { pid: 6_000, session: "next-session" }).start()).toBe("");
