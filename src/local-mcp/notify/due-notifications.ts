@@ -2,6 +2,7 @@ import type { NotifyEvent } from "../../contract/notify.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { mayBeAlive } from "../../platform/processes.ts";
 import { clientTitle } from "../../clients/client-title.ts";
+import { isOwnerGone } from "../recovery/deaths.ts";
 import { causeOf, findIncomplete } from "../recovery/detect.ts";
 import { quotedTitle } from "../recovery/user-lines.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -19,7 +20,7 @@ export interface UserNotification {
   readonly text: string;
 }
 
-const maxDeathAgeMs = 86_400_000;
+const maxEventAgeMs = 86_400_000;
 /** A chat in its turn reads a message by itself within this time. */
 const unreadAfterMs = 30_000;
 const maxChats = 20;
@@ -40,15 +41,49 @@ export function dueNotifications(sql: Sql, runtime: Runtime): UserNotification[]
 }
 
 function findDeaths(sql: Sql, runtime: Runtime): UserNotification[] {
+  return [...recordedDeaths(sql, runtime.now()), ...silentDeaths(sql, runtime)];
+}
+
+interface DeathRow {
+  readonly id: string;
+  readonly at: number;
+  readonly cause: string;
+  readonly isLast: number;
+}
+
+/** Holds those that were offered as well: a chat that starts may be faster than any notifier. */
+function recordedDeaths(sql: Sql, now: number): UserNotification[] {
+  const rows = sql.all<DeathRow>(
+    `SELECT c.session_id AS id, c.at AS at, c.cause AS cause, coalesce(s.death_at = c.at, 0) AS "isLast" FROM crashes c JOIN sessions s ON s.id = c.session_id
+     WHERE max(c.at, coalesce(s.detached_at, 0)) >= ? ORDER BY c.at DESC LIMIT ?`,
+    now - maxEventAgeMs,
+    maxChats,
+  );
+  return rows.flatMap(({ id, at, cause, isLast }) => {
+    const session = sessions.get(sql, id);
+    const isDeath = cause !== "closed" || (isLast === 1 && session !== null && !isClosed(session));
+    return session && isDeath ? deathOf(session, at, cause) : [];
+  });
+}
+
+/** Nobody records the death of a chat whose process cannot be seen before it is offered. */
+function silentDeaths(sql: Sql, runtime: Runtime): UserNotification[] {
   const now = runtime.now();
   const accepts = (session: sessions.Session): boolean =>
-    !isClosed(session) && now - Math.max(session.lastSeenAt, session.detachedAt ?? 0) <= maxDeathAgeMs;
-  return findIncomplete(sql, runtime.processes, now, { limit: maxChats, accepts }).map(({ session, cause }) => {
-    const { id, title, owner, startedAt } = session;
-    const causeText = cause === "unknown" ? "" : ` (${cause.replaceAll("_", " ")})`;
-    const key = `chat_died:${id}:${owner?.pid ?? 0}:${owner?.start ?? startedAt}`;
-    return { event: "chat_died", key, session: id, title, text: `${quotedTitle(title)} died${causeText}` };
-  });
+    !isOwnerGone(session, runtime) &&
+    !isClosed(session) &&
+    now - Math.max(session.lastSeenAt, session.detachedAt ?? 0) <= maxEventAgeMs;
+  return findIncomplete(sql, runtime.processes, now, { limit: maxChats, accepts }).map(({ session, cause }) =>
+    deathOf(session, session.lastSeenAt, cause),
+  );
+}
+
+/** @param at the last sign of life, the same before and after the death is recorded */
+function deathOf(session: sessions.Session, at: number, cause: string): UserNotification {
+  const title = sessions.displayTitle(session);
+  const causeText = cause === "unknown" ? "" : ` (${cause.replaceAll("_", " ")})`;
+  const text = `${quotedTitle(title)} died${causeText}`;
+  return { event: "chat_died", key: `chat_died:${session.id}:${at}`, session: session.id, title, text };
 }
 
 interface UnreadRow {
@@ -59,7 +94,7 @@ interface UnreadRow {
 
 function findUnreadMessages(sql: Sql, { now, processes }: Runtime): UserNotification[] {
   const rows = sql.all<UnreadRow>(
-    `SELECT min(n.seq) AS seq, n.session_id AS session, s.title AS title FROM team_news n JOIN sessions s ON s.id = n.session_id
+    `SELECT min(n.seq) AS seq, n.session_id AS session, coalesce(s.name, s.title) AS title FROM team_news n JOIN sessions s ON s.id = n.session_id
      WHERE n.kind = 'message' AND n.told_at IS NULL AND n.at <= ? AND s.ended_at IS NULL GROUP BY n.session_id LIMIT ?`,
     now() - unreadAfterMs,
     maxChats,
@@ -84,7 +119,9 @@ function findCriticalRisks(sql: Sql, { now, processes, config }: Runtime): UserN
   const liveSessions = [...sessions.listOpen(sql)].filter(
     ({ owner }) => owner !== null && mayBeAlive(processes, owner),
   );
-  return liveSessions.flatMap(({ id, title, owner, readings }): UserNotification[] => {
+  return liveSessions.flatMap((session): UserNotification[] => {
+    const { id, owner, readings } = session;
+    const title = sessions.displayTitle(session);
     if (assess(readings, config.risk, now()).level !== "critical") return [];
     const key = `risk_critical:${id}:${owner?.pid ?? 0}:${owner?.start ?? ""}`;
     return [{ event: "risk_critical", key, session: id, title, text: `${quotedTitle(title)} is at critical risk` }];
@@ -93,12 +130,13 @@ function findCriticalRisks(sql: Sql, { now, processes, config }: Runtime): UserN
 
 /** [CL167] Sessions that another client continues, because theirs has reached a usage limit. */
 function findSwitches(sql: Sql, { now, processes }: Runtime): UserNotification[] {
-  const taken = recoveries.listTaken(sql, now() - maxDeathAgeMs, maxChats);
+  const taken = recoveries.listTaken(sql, now() - maxEventAgeMs, maxChats);
   return taken.flatMap(({ sessionId, by }): UserNotification[] => {
     const [session, successor] = [sessions.get(sql, sessionId), sessions.get(sql, by)];
     if (!session || !successor || successor.client === session.client) return [];
     if (causeOf(sql, session, processes).cause !== "usage_limit") return [];
-    const { id, title } = session;
+    const { id } = session;
+    const title = sessions.displayTitle(session);
     const text = `${quotedTitle(title)} reached a usage limit; ${clientTitle(successor)} continues`;
     return [{ event: "usage_limit", key: `usage_limit:${id}:${by}`, session: id, title, text }];
   });

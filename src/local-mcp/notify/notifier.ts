@@ -26,7 +26,7 @@ export class Notifier {
   /** Channels whose failure is already logged. */
   readonly #failing = new Set<Channel>();
   #checkedAt = Number.NEGATIVE_INFINITY;
-  #isChecking = false;
+  #checking: Promise<void> | null = null;
   /** Set if there was no store at first: no event is older than the channel. */
   #hasBegunEmpty = false;
 
@@ -42,18 +42,28 @@ export class Notifier {
 
   /** May be called often; never rejects. */
   async check(): Promise<void> {
-    const { runtime } = this.#options;
-    const now = runtime.now();
-    if (this.#channels.length === 0 || this.#isChecking || isWithin(now - this.#checkedAt, pollEveryMs)) return;
+    const now = this.#options.runtime.now();
+    if (this.#checking !== null || isWithin(now - this.#checkedAt, pollEveryMs)) return;
     this.#checkedAt = now;
-    this.#isChecking = true;
+    this.#checking = this.#notify(() => this.#deadTasks());
+    await this.#checking;
+    this.#checking = null;
+  }
+
+  /** [CL180] For a process that ends: at once, and without a question to the coordinator. */
+  async checkLast(): Promise<void> {
+    await this.#checking;
+    await this.#notify(() => Promise.resolve([]));
+  }
+
+  async #notify(deadTasks: () => Promise<readonly UserNotification[]>): Promise<void> {
+    if (this.#channels.length === 0) return;
+    const { runtime } = this.#options;
     try {
-      const due = [...runtime.store.read((sql) => dueNotifications(sql, runtime), []), ...(await this.#deadTasks())];
+      const due = [...runtime.store.read((sql) => dueNotifications(sql, runtime), []), ...(await deadTasks())];
       for (const channel of this.#channels) await this.#send(channel, this.#claim(channel, due));
     } catch (error) {
       runtime.log("error", "notifications", { error: messageOf(error) });
-    } finally {
-      this.#isChecking = false;
     }
   }
 

@@ -79,7 +79,10 @@ export class Background {
     (await this.#sync)?.pullSoon();
   }
 
-  async stop(): Promise<void> {
+  /** @param isClientGone then the user learns of the death from this process, the only one that may be left */
+  async stop(isClientGone: boolean): Promise<void> {
+    const notified = isClientGone ? this.#notifier.checkLast() : null;
     await (await this.#sync)?.stop();
+    await notified;
   }
 }

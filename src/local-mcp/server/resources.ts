@@ -51,7 +51,7 @@ function readCheckpoint(chat: Chat, id: string): string | null {
 function listSessions(chat: Chat): { name: string; uri: string }[] {
   return chat.runtime.store
     .read((sql) => sessions.list(sql, { limit: maxListed }), [])
-    .map(({ id, title }) => ({ name: title ?? id, uri: `shim://sessions/${id}` }));
+    .map((one) => ({ name: sessions.displayTitle(one) ?? one.id, uri: `shim://sessions/${one.id}` }));
 }
 
 function listCheckpoints(chat: Chat): { name: string; uri: string }[] {

@@ -96,7 +96,7 @@ export function serve(options: ServeOptions): void {
     saveAndDetach(runtime, chat, server, { isClientGone, reason: ending ?? reason });
     const teamEnd = team?.end(isClientGone ? "client_gone" : "goes_on").catch(logFailure(runtime, "leaving the team"));
     if (isClientGone) await files.saveLast();
-    await Promise.all([teamEnd, background.stop().catch(logFailure(runtime, "sync"))]);
+    await Promise.all([teamEnd, background.stop(isClientGone).catch(logFailure(runtime, "sync"))]);
     runtime.store.close();
     await handle.close().catch(logFailure(runtime, "close"));
     options.exit(0);
@@ -123,7 +123,7 @@ class Opening {
 interface LateBackground {
   tick(): Promise<void>;
   pullSoon(): void;
-  stop(): Promise<void>;
+  stop(isClientGone: boolean): Promise<void>;
 }
 
 /** Loads the background work at its first tick: the client waits for an answer. */
@@ -137,8 +137,9 @@ function lateBackground(parts: BackgroundParts): LateBackground {
       (await loading).tick();
     },
     pullSoon: () => void loading?.then((loaded) => loaded.pullSoon()).catch(logFailure(parts.runtime, "sync")),
-    stop: async () => {
-      await Promise.all([telemetry?.stop(parts.chat.client), loading?.then((background) => background.stop())]);
+    stop: async (isClientGone) => {
+      const stopped = loading?.then((background) => background.stop(isClientGone));
+      await Promise.all([telemetry?.stop(parts.chat.client), stopped]);
     },
   };
 }

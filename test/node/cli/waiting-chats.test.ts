@@ -107,12 +107,14 @@ it("[CL67] the status line counts other living chats that are stuck, not those w
   expect(statusFor(runtime, first)).not.toContain("stuck");
 });
 
-it("[CL67] for ten minutes the status line names what the chat was given to continue, unless it is dismissed", () => {
+it("[CL67] [CL81] for ten minutes the status line names what the chat was given to continue, unless it is dismissed", () => {
   const runtime = tempRuntime();
   const dead = aDeadClaude(runtime, "Make the parser \u001b[2J faster");
   const next = anotherClaude(runtime, dead);
   next.start();
   expect(statusFor(runtime, next)).toContain('| recovered: "Make the parser faster"\n');
+  runtime.store.write((sql) => sessions.rename(sql, dead.session, "the parser"));
+  expect(statusFor(runtime, next)).toContain('| recovered: "the parser"\n');
   dismiss(runtime, dead.session);
   expect(statusFor(runtime, next)).not.toContain("recovered");
   runtime.store.write((sql) => sessions.setRecovery(sql, runtime.now(), dead.session, "recovered", next.session));

@@ -7,6 +7,7 @@ import { expect, it, onTestFinished } from "vitest";
 import { configSchema } from "#src/contract/config.ts";
 import { deadTasks } from "#src/local-mcp/notify/dead-tasks.ts";
 import { notifyDesktop, Notifier, type NotifierOptions } from "#src/local-mcp/notify/notifier.ts";
+import { recordDeaths } from "#src/local-mcp/recovery/deaths.ts";
 import * as localSource from "#src/local-mcp/recovery/local-source.ts";
 import { restoreById } from "#src/local-mcp/recovery/restoration.ts";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
@@ -41,11 +42,12 @@ function die(runtime: TempRuntime, session = "dead-chat"): void {
   claude.kill();
 }
 
-/** Each call lets the time pass until the next look. */
+/** Each call lets the time pass until the next look, before which the timer records who has died. */
 function looksOf(runtime: TempRuntime, options: Omit<NotifierOptions, "runtime"> = {}): () => Promise<void> {
   const notifier = new Notifier({ runtime, ...options });
   return async () => {
     runtime.wait(10_000);
+    recordDeaths(runtime, () => true);
     await notifier.check();
   };
 }
@@ -94,6 +96,70 @@ it("[CL70] [CL146] a death, a waiting message and a critical risk are sent once;
   ]);
   expect(JSON.stringify(receiver.bodies)).not.toMatch(/secret answer|words of another|shim-project/);
   expect(Object.keys(receiver.bodies[0] ?? {})).toEqual(["event", "at", "session", "title", "text"]);
+});
+
+it("[CL180] a death is sent once, also when the next chat was offered the dead one before anybody looked", async () => {
+  const receiver = await aReceiver();
+  const runtime = tempRuntime({ config: { notify: { webhook: receiver.url } } });
+  const look = looksOf(runtime);
+  await look();
+  const dead = new Claude(runtime, { cwd: aProject(), session: "dead-chat" });
+  dead.turn("fix the parser");
+  dead.kill();
+  expect(anotherClaude(runtime, dead).start()).toContain("fix the parser");
+  for (let n = 0; n < 2; n++) await look();
+  expect(receiver.bodies.map(({ event, session }) => [event, session])).toEqual([["chat_died", "dead-chat"]]);
+});
+
+it("[CL180] the last look of a process that ends does not wait for the time of the next one", async () => {
+  const receiver = await aReceiver();
+  const runtime = tempRuntime({ config: { notify: { webhook: receiver.url } } });
+  const notifier = new Notifier({ runtime, deadTasks: () => Promise.reject(new Error("asked at the end")) });
+  await notifier.checkLast();
+  die(runtime);
+  recordDeaths(runtime, () => true);
+  await Promise.all([notifier.checkLast(), notifier.checkLast()]);
+  expect(receiver.bodies).toMatchObject([{ event: "chat_died" }]);
+  expect(runtime.logged).toEqual([]);
+});
+
+it("[CL70] a chat whose process cannot be seen from here died when it is silent for ten minutes, once", async () => {
+  const receiver = await aReceiver();
+  const runtime = tempRuntime({ config: { notify: { webhook: receiver.url } } });
+  const look = looksOf(runtime);
+  await look();
+  const silent = new Claude(runtime, { cwd: aProject(), session: "silent-chat" });
+  silent.turn("fix the parser");
+  runtime.store.write((sql) => sql.run("UPDATE sessions SET owner_pid = NULL, owner_start = NULL, owner_boot = NULL"));
+  await look();
+  expect(receiver.bodies).toEqual([]);
+  runtime.wait(601_000);
+  await look();
+  expect(anotherClaude(runtime, silent).start()).toContain("fix the parser");
+  await look();
+  expect(receiver.bodies).toMatchObject([{ event: "chat_died", session: "silent-chat" }]);
+});
+
+it("[CL81] a notification calls a chat by the name that its user has given it", async () => {
+  const receiver = await aReceiver();
+  const runtime = tempRuntime({ config: { notify: { webhook: receiver.url } } });
+  const look = looksOf(runtime);
+  await look();
+  const living = new Claude(runtime, { cwd: aProject(), session: "living-chat", pid: 9_000 });
+  living.turn("write the lexer");
+  hear(runtime, living, aMessage("words of another"));
+  die(runtime);
+  runtime.store.write((sql) => {
+    for (const id of ["living-chat", "dead-chat"]) sessions.rename(sql, id, `named ${id}`);
+    const high = { contextFill: 1, sinceCheckpointMs: 10_000_000, hostMemory: 1, rateLimit: 1 };
+    sessions.update(sql, living.session, { readings: someReadings(high, runtime.now()) });
+  });
+  for (let n = 0; n < 5; n++) await look();
+  expect(receiver.bodies.map(({ event, title, text }) => [event, title, text])).toEqual([
+    ["chat_died", "named dead-chat", '"named dead-chat" died (killed)'],
+    ["risk_critical", "named living-chat", '"named living-chat" is at critical risk'],
+    ["message_waiting", "named living-chat", 'a message waits for "named living-chat"'],
+  ]);
 });
 
 it("[CL145] without settings nothing is checked, and only the named events are sent", async () => {
@@ -227,6 +293,7 @@ it("[CL167] the user is notified once that another client continues a session at
       sessions.recordSighting(sql, runtime.now(), successor);
     });
     localSource.take(runtime, restoreById(runtime, session)!, successor.id);
+    runtime.store.write((sql) => sessions.rename(sql, session, "the parser"));
   };
   const limit = "rate_limit: You've hit your session limit";
   take("same-client", "claude-code", limit);
@@ -235,6 +302,6 @@ it("[CL167] the user is notified once that another client continues a session at
   await look();
   await look();
   expect(receiver.bodies).toMatchObject([
-    { event: "usage_limit", session: "at-limit", text: '"x" reached a usage limit; Codex continues' },
+    { event: "usage_limit", session: "at-limit", text: '"the parser" reached a usage limit; Codex continues' },
   ]);
 });
