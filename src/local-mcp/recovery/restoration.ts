@@ -94,7 +94,7 @@ export function restoration(
   if (!stored) return null;
   const state = upgradeState(stored);
   const predecessors = predecessorsOf(sql, { session, state });
-  const files = compareFiles([...inheritedFiles(predecessors, state), ...state.files]);
+  const files = compareFiles(withInherited(predecessors, state));
   const head = session.project ? readHead(session.project) : null;
   const snapshot = newestSnapshot(sql, session.id);
   const capacity = config.brief;
@@ -136,12 +136,26 @@ function isContinuedBy(sql: Sql, { id, recovery, recoveryBy }: Session, { id: su
 
 const maxInheritedFiles = 100;
 
-/** Edited files that the session has not touched itself, newest last. */
-function inheritedFiles(predecessors: readonly PastWork[], { files }: WorkState): FileNote[] {
-  const ownPaths = new Set(files.map(({ path }) => path));
+/** Adds edited files that the session has not edited itself, oldest first. */
+function withInherited(predecessors: readonly PastWork[], { files }: WorkState): FileNote[] {
+  const own = new Map(files.map((file) => [file.path, file]));
   const edited = predecessors.toReversed().flatMap(({ state }) => state.files.filter(isEdited));
-  const newest = new Map(edited.map((file) => [file.path, file]));
-  return [...newest.values()].filter(({ path }) => !ownPaths.has(path)).slice(-maxInheritedFiles);
+  const newest = [...new Map(edited.map((file) => [file.path, file])).values()];
+  const inherited = newest.filter(({ path }) => !isOwnEdit(own.get(path))).slice(-maxInheritedFiles);
+  const inheritedPaths = new Set(inherited.map(({ path }) => path));
+  return [
+    ...inherited.map((file) => withOwnHash(file, own.get(file.path))),
+    ...files.filter(({ path }) => !inheritedPaths.has(path)),
+  ];
+}
+
+function isOwnEdit(file: FileNote | undefined): boolean {
+  return file !== undefined && isEdited(file);
+}
+
+/** A file that the session has only named was hashed again by its checkpoint. */
+function withOwnHash(file: FileNote, own: FileNote | undefined): FileNote {
+  return own && own.hash !== null ? { ...own, action: file.action } : file;
 }
 
 /** @param chain the session, and those whose work it continues */
