@@ -6,6 +6,7 @@ import { saidSince } from "../sessions/last-error.ts";
 import { lastGoalRequest } from "../sessions/requests.ts";
 import { outdatedBy } from "../sessions/statements.ts";
 import { findClosingWords } from "../words/next-step.ts";
+import { joinLines } from "../words/neutralize.ts";
 import { isAboutTheSame, sentences } from "../words/sentences.ts";
 import {
   formatFinishedTask,
@@ -282,7 +283,7 @@ function lastReplyLines({ conversation, requests = [] }: WorkState): string[] {
 
 /** A long answer gives its status at the end. */
 function closingSentences(text: string): string {
-  const plain = text.replaceAll(/\s+/g, " ").trim();
+  const plain = joinLines(text);
   if (plain.length <= maxChars.words) return plain;
   const keptSentences: string[] = [];
   let remainingChars = maxChars.words;

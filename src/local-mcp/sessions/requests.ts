@@ -1,5 +1,6 @@
 import type { UserRequest, WorkState } from "../../contract/work-state.ts";
 import { isAcknowledgement } from "../words/acknowledgement.ts";
+import { isSpokenByRole, joinLines } from "../words/neutralize.ts";
 import { isPastedLine } from "../words/pasted-text.ts";
 import { isQuestion, sentences, withoutCode } from "../words/sentences.ts";
 import { asksForWork, tellsProblem } from "../words/work-request.ts";
@@ -26,7 +27,7 @@ function gist(prompt: string): string {
 
 function gistOfKept(prompt: string): string {
   const spoken = spokenIn(prompt);
-  if (spoken === null) return shortened(sentences(prompt), withoutCode(prompt).replaceAll(/\s+/g, " ").trim());
+  if (spoken === null) return shortened(sentences(prompt), joinLines(withoutCode(prompt)));
   const { own, introduction } = spoken;
   const pasted = introduction ? `pasted: ${introduction.slice(0, limits.introduction)}` : "pasted";
   return `${shortened(own, own.join(" "))} … [${pasted}]`;
@@ -46,7 +47,7 @@ function asksForSomething(sentence: string): boolean {
 /** [CP60] Beside what was pasted, the sentences that ask are the request. */
 function spokenIn(prompt: string): { own: string[]; introduction: string } | null {
   const lines = prompt.split("\n");
-  const pastedAt = lines.findIndex((line) => line.startsWith("```") || isPastedLine(line));
+  const pastedAt = lines.findIndex((line) => line.startsWith("```") || isPastedLine(line) || isSpokenByRole(line));
   const all = pastedAt < 0 ? [] : sentences(prompt);
   const [first = "", ...rest] = all;
   if ((pastedAt > 0 && asksForSomething(first)) || !all.some(asksForSomething)) return null;

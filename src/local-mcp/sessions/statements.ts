@@ -9,6 +9,7 @@ import {
   retracts,
 } from "../words/change-of-mind.ts";
 import { decisionsOfChat, decisionsOfUser } from "../words/decision.ts";
+import { joinLines } from "../words/neutralize.ts";
 import { contentWords, coverage, isQuestion, isWholeWord, sentences } from "../words/sentences.ts";
 import { ordersIn } from "../words/standing-order.ts";
 import { asksForWork } from "../words/work-request.ts";
@@ -29,7 +30,7 @@ export function withUserStatements(state: WorkState, at: number, prompt: string)
 
 /** [CP43] Attaches a short prompt to a decision of which it names a third: it may change it. */
 function withRemark(state: WorkState, at: number, prompt: string): WorkState {
-  const text = prompt.replaceAll(/\s+/g, " ").trim();
+  const text = joinLines(prompt);
   const isLater = (one: Statement): boolean => one.at !== at && one.followedBy?.at !== at && isNearer(one, text);
   const namedDecisions = new Set(decisionsNamedIn(state, prompt).filter(isLater));
   if (namedDecisions.size === 0) return state;
@@ -122,7 +123,7 @@ function isStated({ orders = [], decided = [] }: WorkState, text: string): boole
 }
 
 function addStatement(state: WorkState, list: "orders" | "decided", given: Statement): WorkState {
-  const statement = { ...given, text: given.text.replaceAll(/\s+/g, " ").trim().slice(0, limits.chars) };
+  const statement = { ...given, text: joinLines(given.text).slice(0, limits.chars) };
   const remark: Remark = { text: statement.text, at: statement.at ?? 0 };
   const before = { orders: state.orders ?? [], decided: state.decided ?? [] };
   const reinstated = reinstatedBy(before, statement.text);

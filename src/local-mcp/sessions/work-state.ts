@@ -4,6 +4,7 @@ import type { ConversationTurn, FileNote, TodoItem, ToolRun, WorkState } from ".
 import type { JournalRow } from "./journal.ts";
 import { omitUndefined as withoutUndefined } from "../../shared/omit-undefined.ts";
 import { closingQuestion } from "../words/decision.ts";
+import { joinLines } from "../words/neutralize.ts";
 import { isDoneBy, isReportedDone, findNextStep } from "../words/next-step.ts";
 import { isAboutTheSame } from "../words/sentences.ts";
 import { withFile } from "./file-notes.ts";
@@ -242,7 +243,7 @@ function withClientGoal(state: WorkState, at: number, text: string): WorkState {
   if (condition === undefined) return state;
   const { clientGoal: _before, ...rest } = state;
   const isOver = /^(?:clear|off|stop|done|none|reset|cancel)$/i.test(condition);
-  return isOver ? rest : { ...rest, clientGoal: { text: condition.replaceAll(/\s+/g, " ").slice(0, 500), at } };
+  return isOver ? rest : { ...rest, clientGoal: { text: joinLines(condition).slice(0, 500), at } };
 }
 
 /** [CP25] Takes the next step and its completion from the chat's closing words. */

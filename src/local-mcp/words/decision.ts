@@ -118,7 +118,8 @@ const named = new LazyRegExp(
   "iu",
 );
 /** "The store: Parquet": a name and a value, and no verb. */
-const pair = /^(?:the |our )?[^:,]{1,40}:\s+\S+(?:\s+\S+){0,2}$/iu;
+const pair =
+  /^(?!(?:human|assistant|system|user|developer|tool)\s*:)(?:the |our )?[^:,]{1,40}:\s+\S+(?:\s+\S+){0,2}$/iu;
 const label = new LazyRegExp(
   pattern`
     ^(?:next|new|todo|to do|task|topic|bug|issue|problem|error|feature|goal|note|fyi|ps|question|idea|example|done|

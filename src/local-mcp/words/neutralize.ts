@@ -4,12 +4,34 @@ import { visible } from "./visible-text.ts";
 
 const tags =
   /<(?=\s*\/)|<(?=[!?|])|<(?=\s*(?:system|user|assistant|human|developer|tool|function|invoke|parameter|thinking|instructions?|context|document|command|local-command|task-notification|important|admin|antml|s>)\b)|<(?=[a-z]\w*[-_:])/giu;
-const roles = /^([ \t>*#-]*)(human|assistant|system|user|developer|tool)([ \t]*)[:：]/gimu;
+const speakers = "human|assistant|system|user|developer|tool";
+const others = "model|ai|bot|agent|claude|chatgpt|gpt(?:-\\w+)?|gemini|copilot|operator|function|system prompt";
+const mark = String.raw`([ \t]*[*_]{0,2}[ \t]*)[:：]`;
+const roles = new RegExp(String.raw`^([ \t>*_#"'([-]*)(${speakers}|${others})${mark}`, "gimu");
+const roleStart = new RegExp(String.raw`^[ \t>*_#-]*(?:${speakers})${mark}`, "iu");
 
-const speakers = /(?<=\s)(human|assistant)(\s*)[:：](?=\s|$)/gi;
+/** Within a line a small word is prose: "for the user: a list". */
+const rolesWithin = new RegExp(
+  String.raw`(?<![\p{L}\p{N}_-])([Hh]uman|[Aa]ssistant|HUMAN|ASSISTANT|System|SYSTEM|User|USER|Developer|DEVELOPER|Tool|TOOL)${mark}(?=[\s*_]|$)`,
+  "gu",
+);
 
 export function neutralize(text: string): string {
-  return removeMarks(text).replaceAll(roles, "$1$2$3 -").replaceAll(speakers, "$1$2 -");
+  return withoutRoles(removeMarks(text));
+}
+
+/** Joins lines. A role that began a line is gone before it stands within one. */
+export function joinLines(text: string): string {
+  return withoutRoles(text).replaceAll(/\s+/g, " ").trim();
+}
+
+function withoutRoles(text: string): string {
+  return text.replaceAll(roles, "$1$2$3 -").replaceAll(rolesWithin, "$1$2 -");
+}
+
+/** A line of another conversation. */
+export function isSpokenByRole(line: string): boolean {
+  return roleStart.test(line);
 }
 
 /** Keeps the first words of lines that SHIM has made of neutralized parts. */

@@ -1,3 +1,4 @@
+import { isSpokenByRole } from "./neutralize.ts";
 import { isPastedLine } from "./pasted-text.ts";
 import { LazyRegExp } from "./pattern.ts";
 
@@ -41,6 +42,7 @@ function withoutLog(text: string): string[] {
 export function sentences(text: string): string[] {
   const written = withoutCode(text)
     .split("\n")
+    .filter((line) => !isSpokenByRole(line))
     .flatMap((line) => (line.length > limits.chars ? [line] : withoutLog(line)))
     .join("\n");
   return written
