@@ -3,7 +3,7 @@ import type { HookEvent } from "./hook-input.ts";
 /** Answer to a hook event, in Claude Code's form; other clients' adapters translate it. */
 export interface HookAnswer {
   readonly systemMessage?: string;
-  /** Makes the client continue at Stop, and gives the model the reason. */
+  /** At Stop the client continues and the model gets the reason; a prompt goes back to the user. */
   readonly decision?: "block";
   readonly reason?: string;
   readonly hookSpecificOutput?: {

@@ -11,7 +11,8 @@ import type { HookEvent } from "../../contract/hook-input.ts";
 import { hookToolFields, isHookToolEvent, type HookToolEvent } from "../../contract/hook-tool.ts";
 import { answerEvent } from "../hooks/answer-hook.ts";
 import { observeAfter, type DeferredWork } from "../hooks/run-hook.ts";
-import { isDescendant } from "../../platform/processes.ts";
+import { identify, isDescendant } from "../../platform/processes.ts";
+import * as servers from "../sessions/servers.ts";
 import * as sessions from "../sessions/sessions.ts";
 
 /** Wait for a locked store before an event goes to the spool. */
@@ -69,6 +70,7 @@ const maxWaitMs = 4_000;
 export class HookChannel {
   readonly #options: HookChannelOptions;
   readonly #clients = new Map<string, number>();
+  #isNoted = false;
 
   constructor(options: HookChannelOptions) {
     this.#options = options;
@@ -83,12 +85,30 @@ export class HookChannel {
       return { content: [] };
     }
     const { event, input } = toolInput;
-    const { answer, work } = answerEvent(runtime, event, input, this.#clientOf(input["session_id"]));
+    const clientPid = this.#clientOf(input["session_id"]);
+    const { answer, work } = answerEvent(runtime, event, input, clientPid);
+    this.#note(clientPid);
     const saved = work && this.#deferWork(event, work);
     // [HO33] The files are saved before a risky tool or a compaction.
     if (saved && work.trigger !== null && (event === "PreToolUse" || event === "PreCompact"))
       await Promise.race([saved, pause(maxWaitMs)]);
     return reply(event, answer);
+  }
+
+  /** [HO4] [HO63] At the first event: the worker registers this process some seconds later. */
+  #note(clientPid: number): void {
+    if (this.#isNoted) return;
+    this.#isNoted = true;
+    const { runtime, pid, afterAnswer } = this.#options;
+    afterAnswer(() => {
+      try {
+        const [self, client] = [pid, clientPid].map((one) => identify(runtime.processes, one));
+        if (self && client) servers.noteEvents(runtime, self, client);
+      } catch (error) {
+        this.#isNoted = false;
+        runtime.log("warn", "the way of the events could not be noted", { error: messageOf(error) });
+      }
+    });
   }
 
   /** Returns null if the worker has nothing to do. */

@@ -17,7 +17,8 @@ export function toAnswer(
   start: StartAnswer | null,
 ): HookAnswer {
   const { event, input } = context;
-  const { verdict, news } = recorded;
+  const { verdict, news, refusal } = recorded;
+  if (refusal !== null) return { decision: "block", reason: refusal };
   if (event === "Stop") return news === null ? {} : { decision: "block", reason: news };
   if (verdict.kind === "refused") return refusalOf(event, verdict);
   if (event === "PreModelSwitch") return modelSwitch(runtime, event, input);

@@ -1,10 +1,8 @@
 import type { Sql } from "../../shared/sql.ts";
 import type { Trigger } from "../../contract/checkpoint.ts";
 import { dueTrigger, eventTrigger } from "../checkpoints/triggers.ts";
-import { isAlive } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { clearContextReadings, observe, takeReadings } from "../observe/observe.ts";
-import * as servers from "../sessions/servers.ts";
 import type { Session } from "../sessions/sessions.ts";
 import type { TranscriptPart } from "../signals/transcript.ts";
 import { deliverAtPrompt, deliverAtStop } from "../team/deliver-news.ts";
@@ -82,30 +80,4 @@ export function checkpointTrigger(
   }
   if (part) takeReadings(sql, runtime, session, part);
   return eventTrigger(event, call, runtime.config.checkpoint);
-}
-
-export function connectionWarning(
-  sql: Sql,
-  runtime: Runtime,
-  context: HookContext,
-  missedTools: number,
-): string | null {
-  if (context.event !== "UserPromptSubmit") return null;
-  return deadServerWarning(sql, runtime, context) ?? missedWarning(missedTools);
-}
-
-/** [HO4] Shown once, with the next prompt, which also deletes the row of the dead process. */
-function deadServerWarning(sql: Sql, { processes }: Runtime, { client }: HookContext): string | null {
-  if (!client || !isAlive(processes, client)) return null;
-  const { dead, isServed } = servers.check(sql, processes, client);
-  for (const server of dead) servers.unregister(sql, server);
-  if (dead.length === 0 || isServed) return null;
-  return "SHIM: the MCP process has died. Reconnect it with /mcp: until then its tools are missing, reserved files are not guarded, and tool calls are saved with your next prompt.";
-}
-
-/** [HO37] All tool events have arrived by the end of a turn. */
-function missedWarning(missed: number): string | null {
-  if (missed === 0) return null;
-  const calls = missed === 1 ? "One tool call" : `${missed} tool calls`;
-  return `SHIM: ${calls} did not reach the MCP process; what the transcript has of ${missed === 1 ? "it" : "them"} is saved now. If this happens again: /mcp shows the process.`;
 }

@@ -23,7 +23,8 @@ import { stampOf } from "../../snapshots/file-state.ts";
 import type { EditVerdict } from "../team/file-guard.ts";
 import { endSession } from "./end-session.ts";
 import type { HookContext } from "./hook-context.ts";
-import { checkpointTrigger, connectionWarning, findNews, toolVerdict } from "./hook-decision.ts";
+import { checkConnection, promptWarning } from "./connection.ts";
+import { checkpointTrigger, findNews, toolVerdict } from "./hook-decision.ts";
 import { resolveSession } from "./resolve-session.ts";
 import type { StartedSession } from "./session-start.ts";
 
@@ -36,6 +37,8 @@ export interface RecordedEvent {
   readonly trigger: Trigger | null;
   readonly started: StartedSession | null;
   readonly warning: string | null;
+  /** [HO63] Why the prompt goes back to the user. */
+  readonly refusal: string | null;
   readonly verdict: EditVerdict;
   readonly news: string | null;
 }
@@ -49,6 +52,8 @@ export function recordEvent(sql: Sql, runtime: Runtime, given: HookContext): Rec
   const { session } = sighted;
   adoptBriefed(sql, input.prompt, session.id);
   const { part, missedTools } = recordUnread(sql, runtime, context, session);
+  const connection = checkConnection(sql, runtime, context, session.id);
+  if (connection.kind === "refused") return { ...nothing, sessionId: session.id, refusal: connection.reason };
   const missedStart = findMissedStart(sql, runtime, context, sighted);
   const verdict = toolVerdict(sql, runtime, context, session.id);
   const isNew = recordEntries(sql, runtime.now(), withFailure(context, part), session.id, verdict);
@@ -58,9 +63,18 @@ export function recordEvent(sql: Sql, runtime: Runtime, given: HookContext): Rec
   if (event === "SessionEnd") endSession(sql, runtime, session, input.reason ?? "other");
   const started = recordStart(sql, runtime, context, sighted) ?? missedStart;
   recordSessionSettings(sql, runtime, context, session);
-  const warning = connectionWarning(sql, runtime, context, missedTools);
-  return { sessionId: session.id, trigger, started, warning, verdict, news };
+  const warning = promptWarning(connection, context, missedTools);
+  return { sessionId: session.id, trigger, started, warning, refusal: null, verdict, news };
 }
+
+const nothing: Omit<RecordedEvent, "sessionId"> = {
+  trigger: null,
+  started: null,
+  warning: null,
+  refusal: null,
+  verdict: { kind: "free" },
+  news: null,
+};
 
 const callKinds: Partial<Record<HookEvent, "start" | "end">> = {
   PreToolUse: "start",

@@ -1,6 +1,7 @@
 import type { Sql } from "../../shared/sql.ts";
 import { isAlive, type Processes, type ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import * as meta from "../../store/meta.ts";
 
 function isRegistered(
   runtime: Runtime,
@@ -34,12 +35,42 @@ export function leave(runtime: Runtime, server: ProcessIdentity): void {
 }
 
 export function unregister(sql: Sql, server: ProcessIdentity): void {
+  meta.remove(sql, eventsKey(server));
   sql.run("DELETE FROM servers WHERE boot = ? AND pid = ? AND start = ?", server.boot, server.pid, server.start);
+}
+
+/** [HO63] Records that the client delivers its events to this server. */
+export function noteEvents(runtime: Runtime, server: ProcessIdentity, client: ProcessIdentity): void {
+  register(runtime, server, client);
+  runtime.store.write((sql) => meta.write(sql, eventsKey(server), "1"));
+}
+
+export function takesEvents(sql: Sql, server: ProcessIdentity): boolean {
+  return meta.read(sql, eventsKey(server)) !== null;
+}
+
+const marks = { events: "events_to", refusedPrompt: "prompt_refused" };
+
+function eventsKey(server: ProcessIdentity): string {
+  return markKey(marks.events, server);
+}
+
+/** Key of the last prompt of this client that was refused, in the table of marks. */
+export function refusedPromptKey(client: ProcessIdentity): string {
+  return markKey(marks.refusedPrompt, client);
+}
+
+function markKey(mark: string, { boot, pid, start }: ProcessIdentity): string {
+  return `${mark}:${boot}:${pid}:${start}`;
 }
 
 /** [ID11] Deletes rows of an earlier boot: their clients are gone too. */
 export function prune(sql: Sql, boot: string, before: number): void {
   sql.run("DELETE FROM servers WHERE boot <> ? AND at < ?", boot, before);
+  // ";" sorts behind ":".
+  const ofOtherBoots = "DELETE FROM meta WHERE key >= ? AND key < ? AND NOT (key >= ? AND key < ?)";
+  for (const mark of Object.values(marks))
+    sql.run(ofOtherBoots, `${mark}:`, `${mark};`, `${mark}:${boot}:`, `${mark}:${boot};`);
 }
 
 export function clientOf(sql: Sql, { boot, pid, start }: ProcessIdentity): ProcessIdentity | null {

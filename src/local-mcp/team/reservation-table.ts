@@ -79,6 +79,11 @@ export function listByResource(sql: Sql, workspace: string, resources: readonly 
     .map(toReservation);
 }
 
+export function listByProject(sql: Sql, workspace: string, project: string): Reservation[] {
+  const prefix = `file:${project}/`;
+  return list(sql).filter((one) => one.workspace === workspace && one.resource.startsWith(prefix));
+}
+
 export interface NamedProject {
   readonly workspace: string;
   readonly project: string;

@@ -6,6 +6,7 @@ import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
 import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
 import type { DeferredWork } from "#src/local-mcp/hooks/run-hook.ts";
 import { hookToolGroups, type HookToolEvent } from "#src/contract/hook-tool.ts";
+import * as servers from "#src/local-mcp/sessions/servers.ts";
 import * as spool from "#src/store/spool.ts";
 import { aProject, journalKinds, storedSession, rowCount } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -144,6 +145,16 @@ it("[HO55] readings that cannot be stored are logged, and the event stays answer
   write.mockRestore();
   expect(runtime.logged).toEqual([expect.stringContaining("the disk is full")]);
   expect(journalKinds(runtime, session)).toEqual(["tool_end"]);
+});
+
+it("[HO4] [HO63] the front is registered at its first event, and once", async () => {
+  const runtime = tempRuntime();
+  const { event } = aChannel(runtime);
+  const [front, client] = [runtime.processes.start(2_000, clientPid), runtime.processes.start(clientPid)];
+  for (const tool_use_id of ["toolu_1", "toolu_2"]) await event("PreToolUse", { ...bash, tool_use_id });
+  const served = runtime.store.read((sql) => servers.check(sql, runtime.processes, client).isServed, false);
+  const takesEvents = runtime.store.read((sql) => servers.takesEvents(sql, front), false);
+  expect([served, takesEvents, rowCount(runtime, "servers")]).toEqual([true, true, 1]);
 });
 
 it("[HO56] events behind the spool wait in it, and are applied in their order by the worker", async () => {
