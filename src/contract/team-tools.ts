@@ -18,8 +18,8 @@ export const Chats = {
   output: z.object({
     ...answer,
     /**
-     * chat, name, machine, status, isSelf, capabilities, capacity, progress, tasks [{task, type,
-     * percent, note}], lastSeenMsAgo
+     * chat, name, machine, project, status, isSelf, capabilities, capacity, progress, waitsFor,
+     * waitingMs, tasks [{task, type, percent, note}], lastSeenMsAgo
      */
     chats: items,
     /** name, chat, term */

@@ -58,6 +58,14 @@ export function findIncomplete(
     });
 }
 
+/** [MC40] Sessions that `findIncomplete` leaves out, since this chat was offered them. */
+export function findOfferedTo(sql: Sql, processes: Processes, chat: string): IncompleteSession[] {
+  return sessions.listOfferedTo(sql, chat).map((session) => {
+    const { cause, causeDetail } = causeOf(sql, session, processes);
+    return { session, cause, causeDetail };
+  });
+}
+
 function* firstMatching<T>(all: Iterable<T>, match: (one: T) => T | null, limit: number): Generator<T, void> {
   let remaining = limit;
   for (const one of all) {

@@ -6,12 +6,12 @@ import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { neutralize } from "../words/neutralize.ts";
 import { recordDeath } from "./deaths.ts";
-import { findIncomplete, searchFor } from "./detect.ts";
+import { findIncomplete, findOfferedTo, searchFor, type IncompleteSession } from "./detect.ts";
 import { recordFinishedHere } from "./finished-tasks.ts";
 import { offer, recordOffer } from "./offers.ts";
 import { restore, type Restoration } from "./restoration.ts";
 import { acquireLease } from "./session-lease.ts";
-import type { RecoverySource } from "./source.ts";
+import type { ListedSession, RecoverySource } from "./source.ts";
 import { leaseRefusal, verdict, type Refusal, type SessionFacts, type Successor } from "./verdict.ts";
 
 /** No other chat is offered the session while the chat `by` lives. */
@@ -72,15 +72,15 @@ export function localSource(
     list: (limit) => {
       const search = { limit, ...(chat ? { except: chat.id } : {}) };
       const now = runtime.now();
-      const incomplete = store.read((sql) => findIncomplete(sql, processes, now, search), []);
       return Promise.resolve(
-        incomplete.map(({ session, cause }) => ({
-          session: session.id,
-          title: neutralize(sessions.displayTitle(session) ?? "untitled"),
-          diedMsAgo: now - session.lastSeenAt,
-          cause,
-          project: session.project ?? "",
-        })),
+        store.read((sql) => {
+          const offered = chat ? findOfferedTo(sql, processes, chat.id) : [];
+          const others = findIncomplete(sql, processes, now, search);
+          return [
+            ...offered.map((one) => Object.assign(toListed(one, now), { offeredHere: true as const })),
+            ...others.map((one) => toListed(one, now)),
+          ].slice(0, limit);
+        }, []),
       );
     },
     offer: () => Promise.resolve(chat && findOffer(runtime, chat)),
@@ -97,6 +97,16 @@ export function localSource(
     withdraw: (session, by) => withdrawOffer(runtime, session, by),
     dismiss: (session) => void dismiss(runtime, session),
     release: (session) => Promise.resolve(ok(undo(runtime, session))),
+  };
+}
+
+function toListed({ session, cause }: IncompleteSession, now: number): ListedSession {
+  return {
+    session: session.id,
+    title: neutralize(sessions.displayTitle(session) ?? "untitled"),
+    diedMsAgo: now - session.lastSeenAt,
+    cause,
+    project: session.project ?? "",
   };
 }
 

@@ -10,6 +10,8 @@ export interface ListedSession {
   readonly project: string;
   /** Absent: this one. */
   readonly machine?: string;
+  /** The chat that asks was offered it. */
+  readonly offeredHere?: true;
 }
 
 /** Sessions of this machine, or of other machines, for a chat or a command of this one. */

@@ -79,7 +79,7 @@ export class Background {
     (await this.#sync)?.pullSoon();
   }
 
-  /** @param isClientGone then the user learns of the death from this process, the only one that may be left */
+  /** @param isClientGone then the user may learn of the death from no other process */
   async stop(isClientGone: boolean): Promise<void> {
     const notified = isClientGone ? this.#notifier.checkLast() : null;
     await (await this.#sync)?.stop();

@@ -13,6 +13,8 @@ export interface ChatIdentity {
   readonly name: string;
   readonly machine: string;
   readonly checkout: string;
+  /** Null also for a chat of another machine, whose progress says it a little later. */
+  readonly waiting: sessions.Waiting | null;
 }
 
 const validForMs = 60_000;
@@ -40,7 +42,7 @@ export class ChatDirectory {
     if (local) return this.#remember(chat, local);
     const answer = await this.#link.call("chats.get", { chat }, timeoutMs);
     if (answer.ok) return this.fromChat(answer.value);
-    return cached?.identity ?? { name: this.#shortName(chat), machine: "", checkout: "" };
+    return cached?.identity ?? { name: this.#shortName(chat), machine: "", checkout: "", waiting: null };
   }
 
   fromChat({ chat, machine, client, metadata }: Pick<Chat, "chat" | "machine" | "client" | "metadata">): ChatIdentity {
@@ -53,6 +55,7 @@ export class ChatDirectory {
       name,
       machine: toLabel(machine),
       checkout: typeof checkout === "string" ? checkout : "",
+      waiting: null,
     });
   }
 
@@ -61,7 +64,8 @@ export class ChatDirectory {
     if (!session) return null;
     const title = sessions.displayTitle(session);
     const name = title === null ? this.#shortName(chat) : toLabel(title);
-    return { name, machine: this.#machine, checkout: session.project ?? "" };
+    const { project, waiting = null } = session;
+    return { name, machine: this.#machine, checkout: project ?? "", waiting };
   }
 
   /** [CL78] Unique among this machine's sessions and the chats named so far. */

@@ -18,6 +18,11 @@ export interface Naming {
   titleOf(chat: Pick<Chat, "chat" | "machine" | "metadata">): string | null;
 }
 
+/** @param checkout of a chat's metadata; a keyed hash of an edge's machine names no folder */
+export function folderOf(checkout: unknown): string | null {
+  return typeof checkout === "string" && /^([\\/]|[A-Za-z]:)/.test(checkout) ? checkout : null;
+}
+
 type MachineInWorkspace = Pick<OpenedLink, "workspace" | "machine" | "edge">;
 
 export function createNaming(runtime: Runtime, identity: MachineInWorkspace): Naming {

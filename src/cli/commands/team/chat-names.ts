@@ -3,7 +3,7 @@ import { readEdgeConfig } from "../../../coordinator-client/edge-config.ts";
 import { localWorkspace } from "../../../coordinator-client/open-link.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import * as sessions from "../../../local-mcp/sessions/sessions.ts";
-import { createNaming, type Naming } from "../../../local-mcp/team/chat-naming.ts";
+import { createNaming, folderOf, type Naming } from "../../../local-mcp/team/chat-naming.ts";
 import { ok } from "../../../shared/result.ts";
 import { shortIds } from "../../../shared/short-id.ts";
 import { ambiguous, type CliResult } from "../../answer.ts";
@@ -39,9 +39,7 @@ export class ChatNames {
 
   /** @returns the root of its project; null where this machine does not know it */
   project(chat: Chat): string | null {
-    const { checkout } = chat.metadata;
-    const isPath = typeof checkout === "string" && /^([\\/]|[A-Za-z]:)/.test(checkout);
-    return this.#session(chat)?.project ?? (isPath ? checkout : null);
+    return this.#session(chat)?.project ?? folderOf(chat.metadata["checkout"]);
   }
 
   #session({ chat }: Chat): sessions.Session | null {

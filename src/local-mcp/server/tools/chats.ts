@@ -4,6 +4,7 @@ import { Chats } from "../../../contract/team-tools.ts";
 import type { Lease } from "../../../contract/leases.ts";
 import { ok } from "../../../shared/result.ts";
 import { age } from "../../../shared/format.ts";
+import { folderOf } from "../../team/chat-naming.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
 import { defineTeamTool, toRefusal } from "./team-tool.ts";
 
@@ -19,7 +20,7 @@ export const chats = defineTeamTool({
   description: "Chats of the workspace with status and tasks; leaders; counts of tasks.",
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...Chats,
-  async act({ member }, { all }) {
+  async act({ chat: { runtime }, member }, { all }) {
     const { link } = member.openedLink;
     const found = await link.call("chats.list", { limit: pageSize }, callTimeoutMs);
     if (!found.ok) return toRefusal(found.error);
@@ -32,7 +33,7 @@ export const chats = defineTeamTool({
     const leaders = leading.value.leases.map(toLeader);
     const { activeChats: _chats, isAll: _isAll, ...tasks } = summary.value;
     const here = found.value.chats.filter(({ status }) => all === true || status !== "offline");
-    const listed = here.map((chat) => toChatLine(member, chat, running.value.tasks));
+    const listed = here.map((chat) => toChatLine(member, chat, running.value.tasks, runtime.now()));
     const counts = `${tasks.queuedTasks} queued, ${tasks.inProgressTasks} in progress, ${tasks.completedTasks} done, of ${tasks.totalTasks}`;
     return ok({
       message: `Tasks: ${counts}. Chats: ${listed.length}.`,
@@ -52,18 +53,24 @@ function formatLeader({ name, chat }: ReturnType<typeof toLeader>): string {
 
 type ChatLine = ReturnType<typeof toChatLine>;
 
-function toChatLine(member: TeamChat, chat: Chat, running: readonly TaskLine[]) {
-  const { name, machine } = member.directory.fromChat(chat);
+function toChatLine(member: TeamChat, chat: Chat, running: readonly TaskLine[], now: number) {
+  const { name, machine, checkout, waiting } = member.directory.fromChat(chat);
+  const project = folderOf(checkout);
+  const waitingMs = waiting && Math.max(0, now - waiting.since);
+  // The chat itself reports this with its next heartbeat.
+  const progress = waitingMs === null ? chat.progress : `waits for its user since ${age(waitingMs)}`;
   const tasks = running.filter((task) => task.chat === chat.chat).map(toTask);
   return {
     chat: chat.chat,
     name,
     machine,
+    ...(project === null ? {} : { project }),
     status: chat.status,
     isSelf: chat.chat === member.sessionId,
     capabilities: chat.capabilities,
     capacity: chat.capacity,
-    ...(chat.progress ? { progress: chat.progress.slice(0, maxNoteChars) } : {}),
+    ...(progress ? { progress: progress.slice(0, maxNoteChars) } : {}),
+    ...(waiting && waitingMs !== null ? { waitsFor: waiting.for, waitingMs } : {}),
     tasks,
     lastSeenMsAgo: chat.lastSeenAgeMs,
   };
@@ -83,6 +90,7 @@ function formatChat({
   chat,
   name,
   machine,
+  project,
   status,
   isSelf,
   capabilities,
@@ -92,7 +100,7 @@ function formatChat({
   lastSeenMsAgo,
 }: ChatLine): string {
   const lastSeen = status === "offline" ? `, seen ${age(lastSeenMsAgo)} ago` : "";
-  const self = isSelf ? " (this chat)" : "";
+  const self = `${project === undefined ? "" : ` in ${oneLine(project)}`}${isSelf ? " (this chat)" : ""}`;
   const taskTexts = tasks.map(({ task, type, percent, note }) => {
     const share = percent === undefined ? "" : ` ${percent} %`;
     return `task ${task} (${type})${share}${note === undefined ? "" : `: ${oneLine(note)}`}`;

@@ -1,5 +1,6 @@
 import type * as z from "zod";
 import { CheckRecovery } from "../../../contract/tools.ts";
+import { age } from "../../../shared/format.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import { shimCommand, withShimCommand } from "../../../platform/shim-command.ts";
 import type { Chat, ToolError } from "../chat/chat.ts";
@@ -20,6 +21,8 @@ import { pullSome } from "../../sync/pull.ts";
 
 type Answer = ToolAnswer<z.infer<typeof CheckRecovery.output>>;
 
+type Incomplete = Answer["output"]["incomplete"];
+
 interface Choice {
   readonly source: RecoverySource;
   readonly from: Restoration;
@@ -34,6 +37,8 @@ const nothingToTake: ToolError = {
   message: 'No session of this project died unfinished; pass "of" to name another.',
 };
 
+const listAlone: ToolError = { code: "contradiction", message: "Pass list alone: it neither takes nor dismisses." };
+
 export const checkRecovery = defineTool({
   name: "shim_check_recovery",
   title: "Find work of sessions that died",
@@ -45,26 +50,53 @@ export const checkRecovery = defineTool({
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...CheckRecovery,
   async run(chat, input) {
+    if (input.list) return listOnly(chat, input);
     const entered = chat.begin(input);
     if (!entered.ok) return entered;
     const session = entered.value;
-    const own = localSource(chat.runtime, session, () => openedLink(chat, session));
-    const elsewhere = await otherSessions(chat, session, input.of);
-    // A session of this machine comes first: more is known of it.
-    const sources = elsewhere === "unreachable" || elsewhere === null ? [own] : [own, elsewhere];
-    const chosen = await choose(sources, input.of);
+    const reached = await reach(chat, session, input.of);
+    const chosen = await choose(reached.sources, input.of);
     if (!chosen.ok) return chosen;
     const refusal = await act(chosen.value, input);
     if (refusal !== null) return err(refusal);
     if (input.dismiss && chosen.value) return ok(dismissedAnswer(chat, session, chosen.value));
-    const limit = maxListed[input.detail];
-    const listed = await Promise.all(sources.map((source) => source.list(limit)));
-    const incomplete = listed.flat().slice(0, limit);
-    const { text, output } = briefAnswer(chat, session, chosen.value, incomplete);
-    if (elsewhere !== "unreachable") return ok({ text, output });
-    return ok({ text: `${text}\n${unreachableNote}`, output: { ...output, message: unreachableNote } });
+    const incomplete = await listFrom(reached, input.detail);
+    return ok(withReach(briefAnswer(chat, session, chosen.value, incomplete), reached));
   },
 });
+
+/** [MC40] Makes no offer. */
+async function listOnly(chat: Chat, input: z.infer<typeof CheckRecovery.input>): Promise<Result<Answer, ToolError>> {
+  const entered = chat.enter(input, "look");
+  if (!entered.ok) return entered;
+  if (input.of !== undefined || input.take || input.dismiss) return err(listAlone);
+  const reached = await reach(chat, entered.value);
+  return ok(withReach(listAnswer(entered.value, await listFrom(reached, input.detail)), reached));
+}
+
+interface Reached {
+  readonly sources: readonly RecoverySource[];
+  readonly isUnreachable: boolean;
+}
+
+async function reach(chat: Chat, session: Session, of?: string): Promise<Reached> {
+  const own = localSource(chat.runtime, session, () => openedLink(chat, session));
+  const elsewhere = await otherSessions(chat, session, of);
+  const isUnreachable = elsewhere === "unreachable";
+  // A session of this machine comes first: more is known of it.
+  return { sources: isUnreachable || elsewhere === null ? [own] : [own, elsewhere], isUnreachable };
+}
+
+async function listFrom({ sources }: Reached, detail: keyof typeof maxListed): Promise<Incomplete> {
+  const limit = maxListed[detail];
+  const listed = await Promise.all(sources.map((source) => source.list(limit)));
+  return listed.flat().slice(0, limit);
+}
+
+function withReach({ text, output }: Answer, { isUnreachable }: Reached): Answer {
+  if (!isUnreachable) return { text, output };
+  return { text: `${text}\n${unreachableNote}`, output: { ...output, message: unreachableNote } };
+}
 
 async function openedLink(chat: Chat, session: Session): Promise<OpenedLink | null> {
   const member = await chat.team?.chatFor(session);
@@ -120,12 +152,17 @@ function dismissedAnswer({ runtime }: Chat, { id }: Session, { from }: Choice): 
   return { text, output: { session: id, incomplete: [], message: text } };
 }
 
-function briefAnswer(
-  chat: Chat,
-  { id }: Session,
-  choice: Choice | null,
-  incomplete: Answer["output"]["incomplete"],
-): Answer {
+function listAnswer({ id }: Session, incomplete: Incomplete): Answer {
+  const lines = incomplete.map(({ session, title, diedMsAgo, cause, project, machine, offeredHere }) => {
+    const where = `${machine === undefined ? "" : ` on ${machine}`}${project === "" ? "" : ` in ${project}`}`;
+    const offered = offeredHere === true ? "; offered to this chat" : "";
+    return `- ${quotedTitle(title)} (${session})${where}, ${age(diedMsAgo)} ago: ${cause.replaceAll("_", " ")}${offered}`;
+  });
+  const text = lines.length === 0 ? "No session died unfinished." : "Sessions that died unfinished:";
+  return { text: [text, ...lines].join("\n"), output: { session: id, incomplete } };
+}
+
+function briefAnswer(chat: Chat, { id }: Session, choice: Choice | null, incomplete: Incomplete): Answer {
   const { length } = incomplete;
   const { runtime } = chat;
   if (choice) {

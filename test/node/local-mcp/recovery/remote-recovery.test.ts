@@ -182,8 +182,7 @@ it("[RE20] one of this machine comes first, and those of others are listed with 
   const { call } = await open(one);
   const { text, output } = await call("shim_check_recovery");
   expect(text).toContain("write the docs");
-  // The one that it is briefed on is on offer by now.
-  expect(output["incomplete"]).toMatchObject([{ session: one.dead.session, machine: "desk" }]);
+  expect(output["incomplete"]).toMatchObject([{ offeredHere: true }, { session: one.dead.session, machine: "desk" }]);
   const named = await call("shim_check_recovery", { of: one.dead.session.slice(0, 8) });
   expect(named.text).toContain("fix the parser");
   expect((await call("shim_check_recovery", { of: "aaa" })).text).toContain("SHIM knows no session");

@@ -188,7 +188,8 @@ it("[MC13] asked for recovery, a chat gets the newest session of its project, st
   const { call, refusal } = await desktop(runtime);
   const recover = (input = {}): Promise<Answer> => call("shim_check_recovery", input);
   const { text, output } = await recover();
-  expect(output["incomplete"]).toMatchObject([{ session, title: "other project", cause: "killed" }]);
+  const others = [{ session, title: "other project", cause: "killed" }];
+  expect(output["incomplete"]).toMatchObject([{ session: dead, offeredHere: true }, ...others]);
   expect(output["brief"]).toBe(text);
   expect(text).toContain("goal: write the importer");
   expect((await recover()).text).toContain("goal: write the importer");

@@ -1,0 +1,38 @@
+import { expect, it } from "vitest";
+import { bash, ClaudeRig, received, shimTool } from "#harness/claude/claude-rig.ts";
+
+const begun = { steps: [bash("echo begun")] };
+
+it("[CL69] /shim:resume instructs the model, and the chat continues the dead one", async () => {
+  const rig = new ClaudeRig();
+  const { id } = await rig.killed("fix the parser", begun);
+  const steps = [shimTool("shim_check_recovery", { take: true }), bash("echo on"), { text: "I go on." }];
+  const { model } = await rig.printed("/shim:resume", { steps });
+  expect(received(model)).toContain("The user wants to continue an earlier chat that SHIM has saved.");
+  expect(received(model, -1)).toContain("goal: fix the parser");
+  const [, successor] = rig.sessions();
+  expect(rig.session(id)).toMatchObject({ recovery: "recovered", recoveryBy: successor!.id });
+});
+
+it("[CL69] /shim:save instructs the model, and the note of the user is in the checkpoint", async () => {
+  const rig = new ClaudeRig();
+  const notes = { goal: "fix the parser", nextStep: "the lexer comes next" };
+  const steps = [bash("echo begun"), shimTool("shim_force_checkpoint", notes), { text: "It is saved." }];
+  const { model } = await rig.printed("/shim:save the lexer comes next", { steps });
+  expect(received(model)).toContain('What the user wants noted: "the lexer comes next"');
+  const [session] = rig.sessions();
+  expect(rig.stored(session!.id).checkpoints.map(({ trigger }) => trigger)).toContain("on_demand");
+});
+
+it("[CL69] [MC40] /shim:who instructs the model, which is told of the chat that was just offered, and nothing changes", async () => {
+  const rig = new ClaudeRig();
+  const { id } = await rig.killed("fix the parser", begun);
+  const list = { list: true, detail: "detailed" };
+  const steps = [shimTool("shim_session_status"), shimTool("shim_check_recovery", list), { text: "These." }];
+  const { model } = await rig.printed("/shim:who", { steps });
+  expect(received(model)).toContain("Tell the user which chats SHIM knows, without changing anything.");
+  expect(received(model, -1)).toMatch(/"incomplete":1,"offeredHere":1/);
+  expect(received(model, -1)).toMatch(/"title":"fix the parser"[^}]*"offeredHere":true/);
+  expect(rig.session(id).recovery).toBe("offered");
+  expect(rig.stored(id).recoveries.map(({ action }) => action)).toEqual(["offered"]);
+});
