@@ -99,7 +99,7 @@ export const Send = {
 
 export const Inbox = {
   input: z.strictObject({
-    topics: z.array(z.string().max(500)).max(10).optional().describe("Subscribe to these too, such as build.*"),
+    topics: z.array(z.string().max(500)).max(10).optional().describe("Also subscribe, such as build.*"),
     ...common,
   }),
   output: z.object({

@@ -42,7 +42,7 @@ export const CheckRecovery = {
     of: id.optional().describe("Brief of this session"),
     take: z.boolean().optional().describe("Continue it here"),
     dismiss: z.boolean().optional().describe("The user does not want it"),
-    list: z.boolean().optional().describe("Only list, offer none"),
+    list: z.boolean().optional().describe("Offer none"),
     detail,
   }),
   output: z.object({

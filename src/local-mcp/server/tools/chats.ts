@@ -17,7 +17,7 @@ const leaderPrefix = "leader:";
 export const chats = defineTeamTool({
   name: "shim_chats",
   title: "Chats of the team",
-  description: "Chats of the workspace with status and tasks; leaders; counts of tasks.",
+  description: "Chats with status and tasks; leaders; task counts.",
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...Chats,
   async act({ chat: { runtime }, member }, { all }) {

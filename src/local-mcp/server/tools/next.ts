@@ -17,8 +17,7 @@ const maxChars = 4_000;
 export const next = defineTeamTool({
   name: "shim_next",
   title: "Take a task",
-  description:
-    "Takes a task, or returns the one you have, with the progress of earlier attempts. End it with shim_report.",
+  description: "Takes a task, or returns yours, with the progress of earlier attempts. End it with shim_report.",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...Next,
   async act({ member }, { types = [], capabilities, capacity, waitMs = 0 }) {

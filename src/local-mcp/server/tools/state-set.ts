@@ -18,7 +18,7 @@ export const stateSet = defineTeamTool({
   name: "shim_state_set",
   title: "Shared state and elections",
   description:
-    'Sets a key that all chats share, deletes it, or reads it (no value). "$leader/NAME": true campaigns, delete resigns, no value returns the leader.',
+    'Sets, deletes or (no value) reads a key that all chats share. "$leader/NAME": true campaigns, delete resigns, no value returns the leader.',
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
   ...StateSet,
   async act(caller, input): Promise<StateResult> {

@@ -89,7 +89,7 @@ it("[TE33] shim_chats shows that a chat waits for its user also while it has a t
   await one.tick();
   await rig.time.pass(1_000);
   const { text } = await other.ask("shim_chats");
-  expect(text).toMatch(/busy, tasks 1\/2; waits for its user; task 1 \(train\)/);
+  expect(text).toMatch(/busy, tasks 1\/2; waits for its user since \d+ s; task 1 \(train\)/);
 });
 
 it("[TE34] a chat has the abilities of the settings until it states its own, which its next process keeps", async () => {
