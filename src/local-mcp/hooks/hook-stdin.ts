@@ -3,18 +3,20 @@ import { codeOf } from "../../shared/error.ts";
 import { JsonObjectReader } from "./json-object-reader.ts";
 
 interface Limits {
+  /** For the first part of the input. */
+  readonly firstMs: number;
   /** A client silent for so long while its input is incomplete sends no more. */
   readonly silenceMs: number;
   readonly totalMs: number;
 }
 
 /** Below the ten seconds that the client gives a hook. */
-export const ownLimits: Limits = { silenceMs: 3_000, totalMs: 6_000 };
+export const ownLimits: Limits = { firstMs: 3_000, silenceMs: 3_000, totalMs: 6_000 };
 /**
- * [HO63] Another client does not wait: its input tells no more than its name. What it has sent is
- * read all the same, since some clients fail where a hook ends before it has read.
+ * [HO63] Another client that sends nothing does not wait for an answer that is empty. What it has
+ * begun to send is read to its end: some clients fail where a hook ends before it has read.
  */
-export const foreignLimits: Limits = { silenceMs: 30, totalMs: 200 };
+export const foreignLimits: Limits = { ...ownLimits, firstMs: 100 };
 const partBytes = 65_536;
 const emptyPipePollMs = 10;
 const maxBytes = 32_000_000;
@@ -28,7 +30,7 @@ export interface HookStdin {
 export function readHookInput(
   nextPart: (onPart: (part: Buffer | null) => void) => void,
   schedule: (work: () => void, ms: number) => () => void,
-  { silenceMs, totalMs }: Limits = ownLimits,
+  { firstMs, silenceMs, totalMs }: Limits = ownLimits,
 ): Promise<HookStdin> {
   const reader = new JsonObjectReader();
   const parts: Buffer[] = [];
@@ -44,14 +46,13 @@ export function readHookInput(
       const isWhole = !isCutOff && bytes <= maxBytes;
       resolve({ text: isWhole ? Buffer.concat(parts).toString() : reader.text(), isCutOff });
     };
-    const waitForMore = (): (() => void) => schedule(() => finish(true), silenceMs);
-    let cancelSilence = waitForMore();
+    let cancelSilence = schedule(() => finish(true), firstMs);
     const cancelAll = schedule(() => finish(true), totalMs);
     const onPart = (part: Buffer | null): void => {
       if (isOver) return;
       if (part === null) return finish(false);
       cancelSilence();
-      cancelSilence = waitForMore();
+      cancelSilence = schedule(() => finish(true), silenceMs);
       bytes += part.length;
       if (bytes <= maxBytes) parts.push(part);
       else parts.length = 0;

@@ -15,6 +15,7 @@ import type { Session } from "../sessions/sessions.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { StoreError } from "../../store/store-error.ts";
 import { ChatActivity } from "./chat-activity.ts";
+import { DayBudgetWatch } from "./day-budget-watch.ts";
 import { ChatDirectory } from "./chat-directory.ts";
 import { FileReservations } from "./file-reservations.ts";
 import { ChatAbilities, type Abilities } from "./chat-abilities.ts";
@@ -53,6 +54,7 @@ export class TeamChat {
   readonly #abilities: ChatAbilities;
   readonly #inbox: MessageInbox;
   readonly #leaders: LeaderWatch;
+  readonly #dayBudget: DayBudgetWatch;
   readonly #deps: TeamChatDeps;
   readonly #process: string;
   readonly #activity: ChatActivity;
@@ -92,6 +94,7 @@ export class TeamChat {
     this.files = new FileReservations(parts);
     this.#inbox = new MessageInbox(parts);
     this.#leaders = new LeaderWatch(parts);
+    this.#dayBudget = new DayBudgetWatch(parts);
     this.leadership = new Leadership(parts);
     this.#abilities = new ChatAbilities(parts);
     this.#activity = new ChatActivity(
@@ -256,6 +259,7 @@ export class TeamChat {
     this.files.check();
     this.#leaders.check();
     this.#runSafely("the leadership", () => this.leadership.check());
+    this.#runSafely("the budget of the day", () => this.#dayBudget.check());
     this.#runSafely("a check", () => this.#onHint("any"));
   }
 

@@ -70,7 +70,7 @@ function costText(line: UsageLine): string {
 function notes({ estimatedCostUsd, unpricedTokens }: UsageLine, asOf: string | null): string {
   const date = asOf === null ? "" : ` of ${asOf}`;
   return [
-    "Days are UTC days, as for budgets.\n",
+    "Days are UTC days, as for budgets. Counted are all chats of this machine; `shim budget` counts the tasks of the workspace, on every machine.\n",
     ...(estimatedCostUsd > 0
       ? [`Of the total $${estimatedCostUsd.toFixed(2)} is estimated by your prices${date} (usage.prices).\n`]
       : []),

@@ -6,6 +6,7 @@ import { ok } from "../../../shared/result.ts";
 import { wrongUsage } from "../../answer.ts";
 import type { Cli, Columns, CommonOptions, CommandResult } from "../../cli.ts";
 import { withCheckedLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import { tasklessUsage } from "../../../local-mcp/usage/day-budget.ts";
 import { needsAdmin } from "../../needs-admin.ts";
 
 type BudgetOwner = keyof Budgets;
@@ -72,7 +73,18 @@ function dollars(micros: number): string {
 
 async function showBudgets(cli: Cli, link: CoordinatorLink): Promise<CommandResult> {
   const found = await link.call("budgets.get", {});
-  return found.ok ? ok({ data: found.value, text: formatBudgets(cli, found.value) }) : found;
+  if (!found.ok) return found;
+  const { store, config, now } = await cli.runtime();
+  const none = { tokens: 0, costMicros: 0 };
+  const taskless = store.read((sql) => tasklessUsage(sql, config.usage, now()), none);
+  const text = `${formatBudgets(cli, found.value)}${formatTaskless(taskless)}`;
+  return ok({ data: { ...found.value, taskless }, text });
+}
+
+/** [BU17] `shim cost` counts the chats of a machine, the coordinator the tasks of a workspace. */
+function formatTaskless({ tokens, costMicros }: Pick<Usage, "tokens" | "costMicros">): string {
+  const used = `${tokens.toLocaleString("en-US")} tokens, ${dollars(costMicros)}`;
+  return `Without a task the chats of this machine have used today: ${used}. That is in \`shim cost\` and not in the table: a limit stops tasks, and chats without a task are only warned.\n`;
 }
 
 function formatBudgets(cli: Cli, { limits, today, dayEndsInMs, isDaySpent, chats }: OutputOf<"budgets.get">): string {

@@ -20,6 +20,7 @@ import { StoreError } from "../../../../store/store-error.ts";
 import { countCost } from "../../../../local-mcp/usage/costs.ts";
 import { oneLine, pluralize } from "../../../screen-text.ts";
 import { quotedTitle } from "../../../../local-mcp/recovery/user-lines.ts";
+import { currentDayBudget, type DayBudget } from "../../../../local-mcp/usage/day-budget.ts";
 import { countStuck } from "../../../../local-mcp/sessions/activity.ts";
 import { waitingSessions } from "../../../../local-mcp/sessions/waiting.ts";
 
@@ -30,9 +31,11 @@ interface ChatFacts {
   readonly messages: number;
   readonly waiting: number;
   readonly stuck: number;
+  /** Null while the limit of the day is far. */
+  readonly dayBudget: Pick<DayBudget, "isReached" | "text"> | null;
 }
 
-const noChatFacts: ChatFacts = { recovered: [], messages: 0, waiting: 0, stuck: 0 };
+const noChatFacts: ChatFacts = { recovered: [], messages: 0, waiting: 0, stuck: 0, dayBudget: null };
 
 /** Printed as JSON by `shim statusline --json`: fields are only added. */
 export interface Status extends ChatFacts {
@@ -180,12 +183,15 @@ const recoveredForMs = 600_000;
 function chatFacts(sql: Sql, { processes, now }: Runtime, sessionId: string | null): ChatFacts {
   const waiting = waitingSessions(sql, processes, sessionId).length;
   const stuck = countStuck(sql, processes, now(), sessionId);
-  if (sessionId === null) return { ...noChatFacts, waiting, stuck };
+  const budget = currentDayBudget(sql, now());
+  const dayBudget = budget && { isReached: budget.isReached, text: budget.text };
+  if (sessionId === null) return { ...noChatFacts, waiting, stuck, dayBudget };
   return {
     recovered: recoveredTitles(sql, sessionId, now() - recoveredForMs),
     messages: news.countUndelivered(sql, sessionId, "message"),
     waiting,
     stuck,
+    dayBudget,
   };
 }
 
@@ -197,11 +203,12 @@ function recoveredTitles(sql: Sql, sessionId: string, since: number): string[] {
     .map((dead) => quotedTitle(sessions.displayTitle(dead), 40));
 }
 
-function chatParts({ recovered, messages, waiting, stuck }: ChatFacts): string[] {
+function chatParts({ recovered, messages, waiting, stuck, dayBudget }: ChatFacts): string[] {
   return [
     ...(recovered.length > 0 ? [`recovered: ${recovered.join(", ")}`] : []),
     ...(messages > 0 ? [pluralize(messages, "message")] : []),
     ...(waiting > 0 ? [`${waiting} waiting`] : []),
     ...(stuck > 0 ? [`${stuck} stuck`] : []),
+    ...(dayBudget ? [`day ${dayBudget.text}${dayBudget.isReached ? ", limit reached" : ""}`] : []),
   ];
 }

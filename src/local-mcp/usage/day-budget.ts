@@ -1,0 +1,76 @@
+import type { Budget, Usage } from "../../contract/budgets.ts";
+import type { Config } from "../../contract/config.ts";
+import * as meta from "../../store/meta.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { dayOf } from "./costs.ts";
+import { totalCost, usageBy } from "./usage-report.ts";
+
+/** [BU17] The day's limit of the workspace beside what chats use without a task. */
+
+type Spent = Pick<Usage, "tokens" | "costMicros">;
+
+/** Without a task, by the chats of this machine on this day of UTC. */
+export function tasklessUsage(sql: Sql, usage: Config["usage"], now: number): Spent {
+  const line = usageBy(sql, { by: "task", since: now }, usage).find(({ key }) => key === null);
+  if (!line) return { tokens: 0, costMicros: 0 };
+  const { input, output, cacheRead, cacheWrite } = line;
+  return { tokens: input + output + cacheRead + cacheWrite, costMicros: Math.round(totalCost(line) * 1e6) };
+}
+
+/** Stored as JSON: add fields as optional. */
+export interface DayBudget {
+  readonly day: string;
+  readonly isReached: boolean;
+  /** The measure that is nearest to its limit. */
+  readonly text: string;
+  readonly isShown: boolean;
+}
+
+const warnShare = 0.8;
+
+const shows: Readonly<Record<keyof Spent, (value: number) => string>> = {
+  tokens: (value) => `${value.toLocaleString("en-US")} tokens`,
+  costMicros: (value) => `$${(value / 1e6).toFixed(2)}`,
+};
+
+/** @returns null below four fifths of each limit */
+export function judgeDay(limits: Budget, ofTasks: Spent, taskless: Spent, now: number): DayBudget | null {
+  const [nearest] = (["tokens", "costMicros"] as const)
+    .map((measure) => {
+      const limit = limits[measure] ?? Number.POSITIVE_INFINITY;
+      const used = ofTasks[measure] + taskless[measure];
+      return { share: used / limit, text: `${shows[measure](used)} of ${shows[measure](limit)}` };
+    })
+    .toSorted((a, b) => b.share - a.share);
+  if (!nearest || nearest.share < warnShare) return null;
+  return { day: dayOf(now), isReached: nearest.share >= 1, text: nearest.text, isShown: false };
+}
+
+const key = "day_budget";
+
+/** Null where the limit is far, or nothing was judged today. */
+export function currentDayBudget(sql: Sql, now: number): DayBudget | null {
+  const value = meta.read(sql, key);
+  const found = value === null ? null : (JSON.parse(value) as DayBudget);
+  return found?.day === dayOf(now) ? found : null;
+}
+
+/** The user gets one message at each of the two: near, and reached. */
+export function storeDayBudget(sql: Sql, judged: DayBudget | null, now: number): void {
+  const before = currentDayBudget(sql, now);
+  if (judged === null) {
+    if (before) meta.remove(sql, key);
+    return;
+  }
+  const isShown = before?.isShown === true && before.isReached === judged.isReached;
+  meta.write(sql, key, JSON.stringify({ ...judged, isShown }));
+}
+
+/** [BU17] Once for all chats of the machine. */
+export function takeDayWarning(sql: Sql, now: number): string | null {
+  const found = currentDayBudget(sql, now);
+  if (!found || found.isShown) return null;
+  meta.write(sql, key, JSON.stringify({ ...found, isShown: true }));
+  const state = found.isReached ? "The limit of the day is reached" : "The limit of the day is near";
+  return `SHIM: ${state}: ${found.text} used today (UTC), by the tasks of the workspace and by the chats of this machine without a task. It stops tasks, not this chat; \`shim budget\` shows it.`;
+}
