@@ -1,6 +1,6 @@
 import type { Config } from "../../contract/config.ts";
 import { matchesAny, patternList, type PatternList } from "./command-patterns.ts";
-import { shellCommands, substitutions, type Heredoc, type ShellCommand } from "./shell-commands.ts";
+import { maxTextChars, shellCommands, substitutions, type Heredoc, type ShellCommand } from "./shell-commands.ts";
 
 const shellTools: ReadonlySet<string> = new Set(["Bash", "PowerShell"]);
 
@@ -57,6 +57,7 @@ function commandText(toolInput: unknown): string | null {
 
 function isRiskyText(text: string, list: PatternList, nested: number): boolean {
   const commands = shellCommands(text);
+  if (isLongTextRun(text, commands, list)) return true;
   return commands.some((command, at) => {
     const rest = (): readonly ShellCommand[] => commands.slice(at, at + maxFollowing);
     return (
@@ -65,6 +66,12 @@ function isRiskyText(text: string, list: PatternList, nested: number): boolean {
       command.heredocs.some((heredoc) => isRiskyHeredoc(heredoc, rest(), list, nested))
     );
   });
+}
+
+/** Behind the limit the text is that of a heredoc, as far as its reader tells. */
+function isLongTextRun(text: string, commands: readonly ShellCommand[], list: PatternList): boolean {
+  if (text.length <= maxTextChars || !hasText(text.slice(maxTextChars), list)) return false;
+  return commands.some(({ words }) => !isQuiet(words));
 }
 
 type Words = readonly string[];

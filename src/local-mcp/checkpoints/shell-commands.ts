@@ -14,7 +14,7 @@ export interface Heredoc {
 }
 
 /** A longer text is a file that is being written, not a list of commands. */
-const maxTextChars = 100_000;
+export const maxTextChars = 20_000;
 
 /** Splits at `;`, `&`, `|`, lines, groups and substitutions. A quoted text is one word. */
 export function shellCommands(text: string): ShellCommand[] {

@@ -139,6 +139,11 @@ function isRiskyInPowerShell(command: string): boolean {
   return isRiskyCommand("PowerShell", { command }, defaults.checkpoint);
 }
 
+it("[CP56] a heredoc that is longer than what is read counts where a program gets it", () => {
+  const sql = `${"insert into t values (1);\n".repeat(2_000)}drop table t;\nEOF`;
+  expect(["psql <<EOF\n", "cat > a.sql <<EOF\n"].map((start) => isRisky(start + sql))).toEqual([true, false]);
+});
+
 it("[CP56] a text of the list is found where a program gets it, and not where it is only searched, shown or written", () => {
   const own = { ...defaults.checkpoint, beforeCommands: ["text:launch missiles"] };
   const ran = (command: string): boolean => isRiskyCommand("Bash", { command }, own);
