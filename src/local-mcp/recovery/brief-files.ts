@@ -1,10 +1,11 @@
 import { isAbsolute, relative } from "node:path";
 import { pathOf } from "../sessions/entries.ts";
+import { isEdited } from "../sessions/file-notes.ts";
 import type { GitHead } from "../sessions/git-head.ts";
 import type { FileComparison } from "../../snapshots/file-state.ts";
 import { formatEvents, oneLine, quotedMachine, rankedLines, type BriefSection } from "./brief-text.ts";
 import { age } from "../../shared/format.ts";
-import { isEdited, type Elsewhere, type Restoration, type RestoredFile } from "./restoration.ts";
+import type { Elsewhere, Restoration, RestoredFile } from "./restoration.ts";
 
 const maxFiles = 15;
 const maxPathChars = 160;

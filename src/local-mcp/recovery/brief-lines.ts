@@ -1,9 +1,6 @@
-import { defaults } from "../../contract/config.ts";
-import type { ConversationTurn, ErrorNote, Statement, UserRequest, WorkState } from "../../contract/work-state.ts";
+import type { ConversationTurn, ErrorNote, WorkState } from "../../contract/work-state.ts";
 import { pathOf } from "../sessions/entries.ts";
-import { goalReached } from "../sessions/goal-state.ts";
 import { saidSince } from "../sessions/last-error.ts";
-import { lastGoalRequest } from "../sessions/requests.ts";
 import { outdatedBy } from "../sessions/statements.ts";
 import { findClosingWords } from "../words/next-step.ts";
 import { joinLines } from "../words/neutralize.ts";
@@ -16,7 +13,6 @@ import {
   oneLine,
   quotedMachine,
   rankedLines,
-  formatSource,
   formatWhen,
   newestLast,
   type BriefLine,
@@ -24,23 +20,13 @@ import {
 } from "./brief-text.ts";
 import { clientTitle } from "../../clients/client-title.ts";
 import { age } from "../../shared/format.ts";
-import {
-  goalOf,
-  isDone,
-  nextStepOf,
-  possiblyOpenGoal,
-  requestsBetween,
-  rulesOf,
-  takenBackBy,
-  todoTexts,
-  type SourcedText,
-} from "../sessions/current-work.ts";
+import { isDone, nextStepOf, todoTexts, type SourcedText } from "../sessions/current-work.ts";
 import type { Restoration } from "./restoration.ts";
 
 /** Pure. */
 
-const maxChars = { goal: 500, request: 240, line: 220, words: 360, summary: 500, state: 400, since: 140 };
-const maxLines = { recent: 5, kept: 10, lines: 8, todos: 8, finished: 5 };
+const maxChars = { step: 500, line: 220, words: 360, summary: 500, state: 400, since: 140 };
+const maxLines = { lines: 8, todos: 8, finished: 5 };
 
 export function aboutSection(from: Restoration, now: number): BriefSection {
   const { session, cause, causeDetail, elsewhere, finished = [], tasks = [] } = from;
@@ -59,107 +45,6 @@ export function aboutSection(from: Restoration, now: number): BriefSection {
       `last sign of life: ${age(now - from.knownUntil)} ago; started ${age(now - session.startedAt)} ago; ${calls}`,
     ]),
   };
-}
-
-export function goalSections(from: Restoration, now: number): BriefSection[] {
-  const { state } = from;
-  const { requests = [] } = state;
-  const goal = goalOf(state);
-  const possiblyOpen = possiblyOpenGoal(state) ?? undefined;
-  const others = [requests[0], requests.at(-1)].filter(
-    (one) => one !== undefined && one.text !== goal?.text && one !== possiblyOpen,
-  );
-  const last = others.find((one) => one === requests.at(-1));
-  const first = others.find((one) => one !== last);
-  const formatRequest = (name: string, one: UserRequest | undefined, width: number): string[] =>
-    one ? [`${name}: ${annotateOutdated(state, one, width)}${formatWhen(now, one.at)}`] : [];
-  return [
-    {
-      lines: [
-        ...rankedLines(0, [
-          goal
-            ? `goal: ${formatSourced(state, goal, now, maxChars.goal)}${goalReachedNote(state, goal)}`
-            : "goal: not known",
-        ]),
-        ...rankedLines(1, formatRequest("request that is perhaps still open", possiblyOpen, maxChars.request)),
-        ...rankedLines(1, formatRequest("last request", last, maxChars.goal)),
-        ...rankedLines(2, formatRequest("first request", first, maxChars.request)),
-        ...rankedLines(1, predecessorLines(state)),
-      ],
-    },
-    ...requestSections(state, now, [goal?.text, first?.text, last?.text, possiblyOpen?.text]),
-    ...ruleSections(from, now),
-  ];
-}
-
-function predecessorLines({ continues }: WorkState): string[] {
-  if (!continues) return [];
-  const { session, goal, nextStep } = continues;
-  const next = nextStep === null ? "" : `; next step: ${oneLine(nextStep, maxChars.line)}`;
-  return [
-    `before it: session ${session} had died and was handed to it; goal: ${oneLine(goal ?? "not known", maxChars.line)}${next}`,
-  ];
-}
-
-function goalReachedNote(state: WorkState, goal: SourcedText): string {
-  const words = goal.at === null ? null : goalReached(state, goal);
-  return words === null ? "" : ` [said to be done: ${oneLine(words, 100)}]`;
-}
-
-/** Requests after the goal may change it; earlier ones are done or part of it. */
-function requestSections(state: WorkState, now: number, shown: readonly (string | undefined)[]): BriefSection[] {
-  const all = requestsBetween(state, shown);
-  const recentRequests = all
-    .filter((one) => (one.at ?? 0) > (lastGoalRequest(state.requests ?? [])?.at ?? 0))
-    .slice(-maxLines.recent);
-  const olderRequests = all.filter((one) => !recentRequests.includes(one));
-  const formatRequest = (one: UserRequest): string =>
-    `- ${annotateOutdated(state, one, maxChars.request)}${formatWhen(now, one.at)}`;
-  return [
-    olderRequestsSection(state, olderRequests, formatRequest),
-    newestLast("later requests, newest last:", rankedLines(2, recentRequests.map(formatRequest))),
-  ];
-}
-
-function olderRequestsSection(
-  state: WorkState,
-  between: readonly UserRequest[],
-  formatRequest: (one: UserRequest) => string,
-): BriefSection {
-  const recent = between.slice(-maxLines.recent);
-  const keptRequests = between
-    .slice(0, -maxLines.recent)
-    .filter((one) => one.isKept)
-    .slice(-maxLines.kept);
-  const thinned = state.thinned ?? { plain: 0, kept: 0 };
-  const omittedCount = thinned.kept + thinned.plain + between.length - recent.length - keptRequests.length;
-  return newestLast(`requests in between, newest last${omittedCount > 0 ? ` (${omittedCount} more left out)` : ""}:`, [
-    ...rankedLines(3, keptRequests.map(formatRequest)),
-    ...rankedLines(2, recent.map(formatRequest)),
-  ]);
-}
-
-function ruleSections({ state, capacity = defaults.brief }: Restoration, now: number): BriefSection[] {
-  const { orders, decided } = rulesOf(state);
-  const formatRule = (one: Statement): string => {
-    const takenBack = takenBackBy(state, one);
-    const changed = takenBack ? ` (before: ${oneLine(takenBack.text, 80)})` : "";
-    const later = one.followedBy ? `; said later: ${oneLine(one.followedBy.text, 120)}` : "";
-    const source = one.source === "user" ? "" : `${one.source}, `;
-    return `- ${oneLine(one.text, maxChars.line)}${changed}${later}${formatSource(source, now, one.at)}`;
-  };
-  const inherited = (state.continues?.orders ?? []).filter((text) => !orders.some((one) => one.text === text));
-  const missing = state.missing ? [`- ${state.missing} older rules or decisions had no room`] : [];
-  return [
-    newestLast(
-      "standing orders of the user:",
-      rankedLines(1, [
-        ...inherited.slice(-maxLines.lines).map((text) => `- ${oneLine(text, maxChars.line)} (in the session before)`),
-        ...orders.slice(-capacity.orders).map(formatRule),
-      ]),
-    ),
-    newestLast("decisions:", rankedLines(1, [...decided.slice(-capacity.decided).map(formatRule), ...missing])),
-  ];
 }
 
 const shellTool = /^(Bash|PowerShell)\b/;
@@ -200,7 +85,7 @@ export function workSections({ state, cause }: Restoration, now: number): BriefS
 }
 
 function nextStepLine(state: WorkState, next: SourcedText | null, now: number): string {
-  const step = next ? formatSourced(state, next, now, maxChars.goal) : "not stated";
+  const step = next ? formatSourced(state, next, now, maxChars.step) : "not stated";
   return next && next.at === state.said?.nextStep ? step : `${step}${closingRemark(state, now)}`;
 }
 
@@ -229,7 +114,7 @@ function planSections({ plan, clientGoal }: WorkState, now: number): BriefSectio
     },
     {
       heading: plan ? `plan (${path}approved ${age(now - plan.at)} ago):` : "plan:",
-      lines: lines.slice(0, 6).map((line, index) => ({ text: `  ${oneLine(line, 140)}`, rank: index < 3 ? 1 : 3 })),
+      lines: lines.slice(0, 6).map((line, index) => ({ text: `  ${oneLine(line, 140)}`, rank: index < 3 ? 1 : 4 })),
     },
   ];
 }
@@ -250,7 +135,7 @@ export function tailSections({ state }: Restoration, now: number): BriefSection[
       heading: "end of the conversation:",
       lines: rankedLines(2, [...lastAnswerLines(state, now), ...lastReplyLines(state)]),
     },
-    { lines: rankedLines(4, compactSummary ? [summaryLine(state, compactSummary, now)] : []) },
+    { lines: rankedLines(5, compactSummary ? [summaryLine(state, compactSummary, now)] : []) },
   ];
 }
 

@@ -9,16 +9,18 @@ import type { SourcedText } from "../sessions/current-work.ts";
 /** Lines of the highest rank are left out first, of one rank the last of their part. */
 export interface BriefLine {
   readonly text: string;
-  readonly rank: 0 | 1 | 2 | 3 | 4;
+  readonly rank: 0 | 1 | 2 | 3 | 4 | 5;
+  /** The user's or the chat's words that it shows. */
+  readonly shows?: string;
 }
 
 export interface BriefSection {
-  readonly heading?: string;
+  readonly heading?: string | ((shown: number) => string);
   readonly lines: readonly BriefLine[];
   readonly isNewestLast?: boolean;
 }
 
-export function newestLast(heading: string, lines: readonly BriefLine[]): BriefSection {
+export function newestLast(heading: NonNullable<BriefSection["heading"]>, lines: readonly BriefLine[]): BriefSection {
   return { heading, lines, isNewestLast: true };
 }
 

@@ -1,24 +1,38 @@
 import { estimateTokens } from "../../routing/tokens.ts";
 import { removeMarks } from "../words/neutralize.ts";
 import { fileSection, verifiedSection } from "./brief-files.ts";
-import { aboutSection, tailSections, goalSections, workSections } from "./brief-lines.ts";
+import { aboutSection, tailSections, workSections } from "./brief-lines.ts";
+import { goalSections } from "./brief-requests.ts";
 import { quotedMachine, type BriefLine, type BriefSection } from "./brief-text.ts";
 import { age, clip } from "../../shared/format.ts";
 import type { Restoration } from "./restoration.ts";
 import { upgradeState } from "../sessions/work-state.ts";
 
 /** Estimated tokens. Claude Code cuts a hook's context at 10,000 characters. */
-const budget = { most: 2_000, tokens: 1_950, aim: 950, chars: 9_400, least: 300 };
-const optionalRank = 3;
+const budget = { most: 2_000, tokens: 1_950, full: 1_900, aim: 950, chars: 9_400, least: 300 };
+/** Requests that carry something, older than the newest. */
+const fullRank = 3;
+const optionalRank = 4;
 
 /** Reader: a new chat under one of three settings, or the session after a resume or compaction. */
 export type Occasion = "ask" | "brief" | "resume" | "resumed" | "compacted";
 
 /** [RE7] The values in it come from an earlier chat: never instructions. */
 export function brief(given: Restoration, now: number, occasion: Occasion): string {
+  const { frame, layout } = layoutOf(given, now, occasion);
+  return [...frame.slice(0, 2), ...layout.texts, ...frame.slice(2)].join("\n");
+}
+
+/** The words of the user and of the chat that its brief shows. */
+export function shownTexts(given: Restoration): ReadonlySet<string> {
+  const { layout } = layoutOf(given, given.knownUntil, "ask");
+  return new Set(layout.lines.flatMap(({ shows }) => shows ?? []));
+}
+
+function layoutOf(given: Restoration, now: number, occasion: Occasion): { frame: string[]; layout: Layout } {
   const from = { ...given, state: upgradeState(given.state) };
   const fence = `shim-recovered-session-${from.session.id.slice(0, 8)}`;
-  const [first, last] = [leadText(from, now, occasion), closingText(from, occasion)];
+  const frame = [leadText(from, now, occasion), `<${fence}>`, `</${fence}>`, closingText(from, occasion)];
   const sections = [
     aboutSection(from, now),
     ...goalSections(from, now),
@@ -27,37 +41,48 @@ export function brief(given: Restoration, now: number, occasion: Occasion): stri
     fileSection(from),
     verifiedSection(from, now),
   ].map(sanitizeSection);
-  const frame = [first, fence, fence, last].join("\n");
-  const render = (limit: number): string =>
-    [first, `<${fence}>`, ...fitLines(sections, frame, limit), `</${fence}>`, last].join("\n");
+  const fit = (limit: number): Layout => fitLines(sections, frame.join("\n"), limit);
+  const cost = ({ texts }: Layout): number => tokenCost([...frame, ...texts].join("\n"));
   // The costs of lines need not add up to the cost of the whole.
   let limit = budget.tokens;
-  let text = render(limit);
-  while (tokenCost(text) > budget.most && limit > budget.least) text = render((limit *= 0.9));
-  return text;
+  let layout = fit(limit);
+  while (cost(layout) > budget.most && limit > budget.least) layout = fit((limit *= 0.9));
+  return { frame, layout };
 }
 
 /** [RE34] No line ends the fence, acts on a screen or passes for another speaker. */
 function sanitizeSection(section: BriefSection): BriefSection {
   const lines = section.lines.map((line) => ({ ...line, text: sanitizeText(line.text) }));
-  return { ...section, lines, ...(section.heading ? { heading: sanitizeText(section.heading) } : {}) };
+  return section.heading === undefined
+    ? { ...section, lines }
+    : { ...section, lines, heading: (shown) => sanitizeText(headingOf(section, shown)) };
+}
+
+function headingOf({ heading = "" }: BriefSection, shown: number): string {
+  return typeof heading === "string" ? heading : heading(shown);
 }
 
 function sanitizeText(text: string): string {
   return removeMarks(text).replaceAll("\n", " ");
 }
 
-function fitLines(sections: readonly BriefSection[], frame: string, limit: number): string[] {
+interface Layout {
+  readonly texts: readonly string[];
+  readonly lines: readonly BriefLine[];
+}
+
+function fitLines(sections: readonly BriefSection[], frame: string, limit: number): Layout {
   const all = sections.flatMap((section) => {
     const lines = section.isNewestLast ? section.lines.toReversed() : section.lines;
     return lines.map((line) => ({ line, section }));
   });
   const builder = new BriefBuilder(frame, limit, all.filter(({ line }) => line.rank === 0).length);
   for (const { line, section } of all.toSorted((a, b) => a.line.rank - b.line.rank)) builder.offer(line, section);
-  return sections.flatMap((section) => {
+  const texts = sections.flatMap((section) => {
     const lines = section.lines.flatMap((line) => builder.keptLines.get(line) ?? []);
-    return section.heading !== undefined && lines.length > 0 ? [section.heading, ...lines] : lines;
+    return section.heading !== undefined && lines.length > 0 ? [headingOf(section, lines.length), ...lines] : lines;
   });
+  return { texts, lines: [...builder.keptLines.keys()] };
 }
 
 class BriefBuilder {
@@ -76,7 +101,8 @@ class BriefBuilder {
   }
 
   offer(line: BriefLine, section: BriefSection): void {
-    const heading = section.heading !== undefined && !this.#headingsWritten.has(section) ? `${section.heading}\n` : "";
+    const isFirst = section.heading !== undefined && !this.#headingsWritten.has(section);
+    const heading = isFirst ? `${headingOf(section, 0)}\n` : "";
     const lineText = line.rank === 0 ? this.#truncateRequired(line.text) : line.text;
     const text = `${heading}${lineText}\n`;
     const cost = tokenCost(text);
@@ -95,7 +121,8 @@ class BriefBuilder {
   }
 
   #fits({ rank }: BriefLine, cost: number, length: number): boolean {
-    const maxTokens = rank >= optionalRank ? Math.min(budget.aim, this.#limit) : this.#limit;
+    const most = rank >= optionalRank ? budget.aim : rank === fullRank ? budget.full : this.#limit;
+    const maxTokens = Math.min(most, this.#limit);
     return this.#tokens + cost <= maxTokens && this.#chars + length <= budget.chars;
   }
 }

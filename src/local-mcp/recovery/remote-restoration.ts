@@ -21,6 +21,7 @@ import type { RemoteContext } from "./remote-context.ts";
 import { localClock, toSession, unsavedSince } from "./remote-session.ts";
 import type { FilesElsewhere, Restoration } from "./restoration.ts";
 import { score } from "./score.ts";
+import { withShownScore } from "./shown-score.ts";
 import { callTimeoutMs } from "./session-lease.ts";
 
 const gitTimeoutMs = 5_000;
@@ -47,7 +48,7 @@ export async function inspectElsewhere(
     filesOf(context, row, here),
     tasksOf(context, row.session),
   ]);
-  return {
+  return withShownScore({
     session: { ...session, project: here },
     ...causeOf(row, state, unsaved, liveness),
     ...restorable,
@@ -65,7 +66,7 @@ export async function inspectElsewhere(
       uncommitted,
       tasks,
     },
-  };
+  });
 }
 
 function commitOf({ content }: RemoteSession, newest: RemoteCheckpoint | null): string | null {

@@ -5,6 +5,7 @@ import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { currentState } from "../checkpoints/capture.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
+import { isEdited } from "../sessions/file-notes.ts";
 import { readHead, type GitHead } from "../sessions/git-head.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -16,6 +17,7 @@ import { causeOf } from "./detect.ts";
 import { isDead } from "./liveness.ts";
 import { tasksOf, type TaskOfSession } from "./tasks-at-death.ts";
 import { score, type RestoreScore } from "./score.ts";
+import { withShownScore } from "./shown-score.ts";
 
 export interface SnapshotNote {
   readonly checkpointId: string;
@@ -199,9 +201,9 @@ export function changesSince(env: NodeJS.ProcessEnv, from: Restoration): Project
   return changesIn(env, { project, startedAt: from.workSince ?? startedAt, commit, edited });
 }
 
-/** [CP27] Adds files that changed by any means, newest last. */
+/** [CP27] [RE6] Adds files that changed by any means, newest last. */
 export function withChanges(from: Restoration, changes: ProjectChanges | null): Restoration {
-  if (changes === null) return from;
+  if (changes === null) return withShownScore(from);
   const knownPaths = new Set(from.files.map(({ path }) => path));
   const dirty = new Set(changes.open.map(({ path }) => path));
   const notedFiles = from.files.map((file): RestoredFile => {
@@ -224,11 +226,7 @@ export function withChanges(from: Restoration, changes: ProjectChanges | null): 
     .filter((path) => !knownPaths.has(path) && !dirty.has(path) && !isOfAnother(path, null))
     .map((path): RestoredFile => ({ path, hash: null, action: "noted", now: "same", isCommitted: true }));
   const files = [...committed, ...notedFiles, ...uncommittedFiles];
-  return { ...from, files, score: score({ ...from, files }) };
-}
-
-export function isEdited({ action }: FileNote): boolean {
-  return action === "edited" || action === "created";
+  return withShownScore({ ...from, files });
 }
 
 function newestSnapshot(sql: Sql, sessionId: string): SnapshotNote | null {

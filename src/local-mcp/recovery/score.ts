@@ -1,5 +1,5 @@
 import { defaults, type Config } from "../../contract/config.ts";
-import type { WorkState } from "../../contract/work-state.ts";
+import type { Statement, UserRequest, WorkState } from "../../contract/work-state.ts";
 import type { Checkpoint } from "../checkpoints/checkpoints.ts";
 import type { GitHead } from "../sessions/git-head.ts";
 import { outdatedBy } from "../sessions/statements.ts";
@@ -10,6 +10,7 @@ import {
   isDone,
   nextStepOf,
   possiblyOpenGoal,
+  requestsBetween,
   rulesOf,
   type SourcedText,
   type Rules,
@@ -49,6 +50,8 @@ export interface Restorable {
   readonly checkpoint: Checkpoint | null;
   /** Orders and decisions that its brief shows; absent: the default. */
   readonly capacity?: Config["brief"];
+  /** Words that its brief shows; absent: all that it may show. */
+  readonly shown?: ReadonlySet<string>;
 }
 
 export interface Claims {
@@ -96,22 +99,41 @@ function toScorePart(
   return { name, weight, share: falseClaim === null ? share : 0, items: shown, falseClaim };
 }
 
-function recallPart({ state, capacity = defaults.brief }: Restorable, { rules }: Claims): ScorePart | null {
-  const { requests = [], thinned = { plain: 0, kept: 0 }, conversation } = state;
-  const thinnedWeight = thinned.kept + thinned.plain / 4;
-  const cut = requests.filter(({ text }) => text.includes(" … ")).length;
-  const whole = requests.length === 0 ? 0 : (requests.length - cut / 2) / (requests.length + thinnedWeight);
-  const speakers = new Set(conversation.map(({ role }) => role));
+function recallPart({ state, shown, capacity = defaults.brief }: Restorable, { rules }: Claims): ScorePart | null {
+  const { orders } = rules;
+  const shownOrders = countShown(orders, shown, capacity.orders);
+  const speakers = new Set(state.conversation.map(({ role }) => role));
   return toScorePart("recall", 30, [
     { ...goalItem(state), weight: 4 },
-    {
-      name: `${requests.length} requests of the user${thinnedWeight > 0 ? ", some thinned out" : ""}${cut > 0 ? `, ${cut} shortened` : ""}`,
-      weight: 3,
-      share: whole,
-    },
+    { ...requestsItem(state, rules, shown), weight: 3 },
     { name: "the end of the conversation", weight: 2, share: speakers.size / 2 },
-    ...capacityItems("standing orders", rules.orders.length, capacity.orders),
+    ...shownItems("standing orders", orders.length, shownOrders),
   ]);
+}
+
+/** A request that carries nothing weighs a quarter. */
+function requestsItem(state: WorkState, rules: Rules, shown: Restorable["shown"]): ScoreItem {
+  const { requests = [], thinned = { plain: 0, kept: 0 } } = state;
+  const thinnedWeight = thinned.kept + thinned.plain / 4;
+  const cut = requests.filter(({ text }) => text.includes(" … ")).length;
+  const hidden = shown ? hiddenRequests(state, rules, shown) : [];
+  const hiddenWeight = hidden.reduce((sum, { isKept }) => sum + (isKept ? 1 : 1 / 4), 0);
+  const notes = [
+    ...(thinnedWeight > 0 ? [", some thinned out"] : []),
+    ...(cut > 0 ? [`, ${cut} shortened`] : []),
+    ...(hidden.length > 0 ? [`, ${hidden.length} not shown`] : []),
+  ];
+  const present = requests.length - cut / 2 - hiddenWeight;
+  return {
+    name: `${requests.length} requests of the user${notes.join("")}`,
+    share: requests.length === 0 ? 0 : Math.max(0, present) / (requests.length + thinnedWeight),
+  };
+}
+
+/** Rules and answers are shown as orders and decisions. */
+function hiddenRequests(state: WorkState, { orders, decided }: Rules, shown: ReadonlySet<string>): UserRequest[] {
+  const ruleTexts = new Set([...orders, ...decided].map(({ text }) => text));
+  return requestsBetween(state, []).filter(({ text }) => !shown.has(text) && !ruleTexts.has(text));
 }
 
 function goalItem(state: WorkState): ScoreItem {
@@ -165,7 +187,7 @@ function continuationPart(state: WorkState, { next }: Claims): ScorePart | null 
   return toScorePart("continuation", 25, [{ name, weight: 1, share }], falseClaim);
 }
 
-function decisionsPart({ state, capacity = defaults.brief }: Restorable, { rules }: Claims): ScorePart | null {
+function decisionsPart({ state, shown, capacity = defaults.brief }: Restorable, { rules }: Claims): ScorePart | null {
   const falseClaim = staleRule(state, rules);
   const { missing = 0, requests = [] } = state;
   const count = rules.decided.length;
@@ -176,7 +198,8 @@ function decisionsPart({ state, capacity = defaults.brief }: Restorable, { rules
       : null;
   }
   const kept = { name: `${count} decisions`, weight: 2, share: count === 0 ? 0 : count / (count + missing) };
-  return toScorePart("decisions", 20, [kept, ...capacityItems("shown", count, capacity.decided)], falseClaim);
+  const shownCount = countShown(rules.decided, shown, capacity.decided);
+  return toScorePart("decisions", 20, [kept, ...shownItems("shown", count, shownCount)], falseClaim);
 }
 
 function staleRule(state: WorkState, { decided, orders }: Rules): string | null {
@@ -186,8 +209,10 @@ function staleRule(state: WorkState, { decided, orders }: Rules): string | null 
   return stale ? `taken back, and stated as current: ${stale.text}` : null;
 }
 
-function capacityItems(name: string, count: number, capacity: number): WeightedItem[] {
-  return count === 0
-    ? []
-    : [{ name: `${Math.min(count, capacity)} of ${count} ${name}`, weight: 1, share: Math.min(1, capacity / count) }];
+function countShown(all: readonly Statement[], shown: Restorable["shown"], most: number): number {
+  return shown ? all.filter(({ text }) => shown.has(text)).length : Math.min(all.length, most);
+}
+
+function shownItems(name: string, count: number, shown: number): WeightedItem[] {
+  return count === 0 ? [] : [{ name: `${shown} of ${count} ${name}`, weight: 1, share: shown / count }];
 }

@@ -19,3 +19,7 @@ export function withFile(
       : { path, hash: null, action, ...(isWeaker ? {} : { skipped: editedSinceText, ...(stamp ? { stamp } : {}) }) };
   return [...files.filter((file) => file !== existing), note].slice(-maxFiles);
 }
+
+export function isEdited({ action }: FileNote): boolean {
+  return action === "edited" || action === "created";
+}

@@ -5,6 +5,7 @@ import { brief, type Occasion } from "#src/local-mcp/recovery/brief.ts";
 import { age, clip } from "#src/shared/format.ts";
 import type { Restoration } from "#src/local-mcp/recovery/restoration.ts";
 import { score } from "#src/local-mcp/recovery/score.ts";
+import { withShownScore } from "#src/local-mcp/recovery/shown-score.ts";
 import type { Session } from "#src/local-mcp/sessions/sessions.ts";
 import { estimateTokens } from "#src/routing/tokens.ts";
 import { T0 } from "#harness/store/temp-store.ts";
@@ -126,6 +127,44 @@ it("[RE78] of many files those that changed come first, and the rest is counted"
   const text = brief(restored({}, { files: [...same, gone] }), now, "brief");
   expect(text).toMatch(/files:\n- gone \(edited\): MISSING\n/);
   expect(text).toContain("- and 56 more");
+});
+
+const beds = Array.from({ length: 150 }, (_, n) => `Give the bed B${n}x a limit of ${n + 20} plants`);
+
+function aGarden(count: number): Restoration {
+  const requests = beds.slice(0, count).map((request, n) => ({ text: request, at: T0 + n, isKept: true as const }));
+  const goal = { text: "Print the overview of the year", at: T0 + 1_000 };
+  return withShownScore(restored({ requests: [...requests, goal] }));
+}
+
+it("[RE131] all that carries something is shown while there is room, and scored as shown", () => {
+  const from = aGarden(26);
+  const shown = brief(from, now, "ask");
+  for (const bed of beds.slice(0, 26)) expect(shown).toContain(`${bed} (`);
+  expect(shown).not.toContain("left out");
+  expect(estimateTokens(shown, null)).toBeLessThan(1_900);
+  expect(JSON.stringify(from.score)).toContain('"27 requests of the user"');
+});
+
+it("[RE131] what has no room is counted in the heading, and lowers the recall probe", () => {
+  const from = aGarden(150);
+  const shown = brief(from, now, "ask");
+  const missing = beds.filter((bed) => !shown.includes(`${bed} (`));
+  expect(missing.length).toBeGreaterThan(50);
+  expect(shown).toContain(`requests in between, newest last (${missing.length} more left out):`);
+  expect(estimateTokens(shown, null)).toBeGreaterThan(1_750);
+  const recall = from.score.parts.find(({ name }) => name === "recall");
+  const requests = recall?.items.find(({ name }) => name.includes("requests of the user"));
+  expect(Math.abs((requests?.share ?? 0) - (151 - missing.length) / 151)).toBeLessThan(0.02);
+  expect(recall?.share).toBeLessThan(aGarden(26).score.parts.find(({ name }) => name === "recall")?.share ?? 0);
+});
+
+it("[RE131] orders and decisions that have no room lower their probes", () => {
+  const rules = beds.slice(0, 30).map((rule, n) => ({ text: rule, at: T0 + n, source: "user" as const }));
+  const from = withShownScore(restored({ orders: rules, decided: [] }));
+  const shown = brief(from, now, "ask");
+  expect(shown).toContain("standing orders of the user (10 more left out):");
+  expect(JSON.stringify(from.score)).toContain("20 of 30 standing orders");
 });
 
 const text = fc.oneof(
