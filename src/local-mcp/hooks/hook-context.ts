@@ -118,7 +118,7 @@ function readStored(
 }
 
 /** Events that come when no turn runs. */
-const betweenTurns: ReadonlySet<HookEvent> = new Set(["UserPromptSubmit", "SessionEnd"]);
+export const betweenTurns: ReadonlySet<HookEvent> = new Set(["UserPromptSubmit", "SessionEnd"]);
 
 function findPosition(
   sql: Sql,

@@ -43,8 +43,12 @@ export interface RecordedEvent {
   readonly news: string | null;
 }
 
+interface EventContext extends HookContext {
+  readonly missedBySubagents: number;
+}
+
 /** One transaction. Returns null for the end of a session that the client never had. */
-export function recordEvent(sql: Sql, runtime: Runtime, given: HookContext): RecordedEvent | null {
+export function recordEvent(sql: Sql, runtime: Runtime, given: EventContext): RecordedEvent | null {
   const context = { ...given, input: withCallId(sql, given) };
   const { event, input } = context;
   if (event === "SessionEnd" && isForeign(sql, runtime, context)) return null;
@@ -63,7 +67,7 @@ export function recordEvent(sql: Sql, runtime: Runtime, given: HookContext): Rec
   if (event === "SessionEnd") endSession(sql, runtime, session, input.reason ?? "other");
   const started = recordStart(sql, runtime, context, sighted) ?? missedStart;
   recordSessionSettings(sql, runtime, context, session);
-  const warning = promptWarning(connection, context, missedTools);
+  const warning = promptWarning(connection, context, missedTools + given.missedBySubagents);
   return { sessionId: session.id, trigger, started, warning, refusal: null, verdict, news };
 }
 

@@ -7,9 +7,11 @@ import { timerTrigger } from "../../policy/save-triggers.ts";
 import { observe } from "../observe/observe.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";
+import * as servers from "../sessions/servers.ts";
 import * as sessions from "../sessions/sessions.ts";
+import { readSubagents } from "../observe/subagent-files.ts";
 import { toAnswer } from "./hook-answer.ts";
-import { readContext, skipTranscript, type HookCall } from "./hook-context.ts";
+import { betweenTurns, readContext, skipTranscript, type HookCall, type HookContext } from "./hook-context.ts";
 import { recordEvent } from "./record-event.ts";
 import { startSession } from "./session-start.ts";
 
@@ -40,9 +42,10 @@ export function runHook(runtime: Runtime, call: HookCall, isDeferred = false): H
   const { durations } = runtime;
   if (endsWithEvent(call, isDeferred))
     durations.observe("shim_hook_duration_seconds", durations.sinceStart(), [call.event]);
+  const missedBySubagents = readUnserved(runtime, context);
   const recorded = runtime.store.write((sql) => {
     if (durations.isDue) durations.store(sql);
-    return recordEvent(sql, runtime, context);
+    return recordEvent(sql, runtime, { ...context, missedBySubagents });
   });
   if (!recorded) return { answer: {}, work: null };
   const { sessionId, trigger, started } = recorded;
@@ -50,6 +53,15 @@ export function runHook(runtime: Runtime, call: HookCall, isDeferred = false): H
   const answer = toAnswer(runtime, context, recorded, started && startSession(runtime, started));
   const isTranscriptBehind = context.transcript === null && call.input.transcript_path !== undefined;
   return { answer, work: isDeferred ? { sessionId, trigger, isTranscriptBehind } : null };
+}
+
+/** [JO24] Reads the transcripts of sub-agents where no timer does. Returns the missed calls. */
+function readUnserved(runtime: Runtime, { event, isLate, client, knownId }: HookContext): number {
+  if (!betweenTurns.has(event) || isLate || !client) return 0;
+  const session = runtime.store.read((sql) => {
+    return servers.check(sql, runtime.processes, client).isServed ? null : sessions.get(sql, knownId);
+  }, null);
+  return session ? readSubagents(runtime, session) : 0;
 }
 
 /** The process of such an event ends with it, so its duration is stored with the event. */

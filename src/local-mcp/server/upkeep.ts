@@ -18,7 +18,7 @@ import { prune } from "../retention/retention.ts";
 import * as textIndex from "../../store/text-index.ts";
 import { checkpoint, type DeferredWork } from "../hooks/run-hook.ts";
 import { drainInto } from "../hooks/spool-hook.ts";
-import { readSubagents } from "../usage/subagent-files.ts";
+import { readSubagents } from "../observe/subagent-files.ts";
 import type { Chat } from "./chat/chat.ts";
 
 const refreshIntervalMs = 15_000;

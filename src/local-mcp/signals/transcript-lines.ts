@@ -156,6 +156,11 @@ function originOf(line: JsonObject, position: number): LineOrigin {
 function readClaudeLine(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
   draft.clientVersion = wordAt(line, "version", 40) ?? draft.clientVersion;
   if (line["isSidechain"] === true) return readSidechain(draft, line, origin);
+  readSubagentLine(draft, line, origin);
+}
+
+/** A line of the transcript that a sub-agent has of its own: there it is the main chat. */
+export function readSubagentLine(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
   const message = objectAt(line, "message");
   if (line["type"] === "user") readUser(draft, line, message, origin);
   else if (line["type"] === "assistant") readAssistant(draft, line, message, origin);

@@ -1,0 +1,83 @@
+import type { HookInput } from "../../contract/hook-input.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { idOf } from "../sessions/entries.ts";
+import { entriesOf } from "../sessions/hook-entries.ts";
+import * as journal from "../sessions/journal.ts";
+import * as sessions from "../sessions/sessions.ts";
+import type { TranscriptToolCall, TranscriptToolEnd } from "../signals/transcript-lines.ts";
+import type { TranscriptPart } from "../signals/transcript.ts";
+
+export interface MissedToolOptions {
+  /** Tool call whose event is being recorded; null for other events. */
+  readonly current?: string | null;
+  /** The client has ended: nothing follows this part. */
+  readonly isOver?: boolean;
+  /** Sub-agent whose transcript this is. */
+  readonly agentId?: string;
+}
+
+/** Stores tool calls whose events never came, since hooks fail open. [JO20] [JO22] */
+export function recordMissedTools(
+  sql: Sql,
+  { id: sessionId, startedAt }: sessions.Session,
+  now: number,
+  part: TranscriptPart,
+  { current = null, isOver = false, agentId }: MissedToolOptions,
+): number {
+  const caller = { session_id: sessionId, ...(agentId === undefined ? {} : { agent_id: agentId }) };
+  const callsSinceStart = part.toolCalls.filter(({ at }) => (at ?? now) >= startedAt);
+  const calls = new Map(callsSinceStart.map((call) => [call.id, call]));
+  const newStarts = callsSinceStart.filter(({ id }) => id !== current && recordStart(sql, caller, now, id, calls));
+  const startedIds = new Set(newStarts.map(({ id }) => id));
+  const ends = isOver ? part.toolEnds.filter((end) => !isCutOff(part, end)) : part.toolEnds;
+  const newEnds = ends.filter((end) => end.toolUseId !== current && recordEnd(sql, caller, now, end, calls));
+  return newEnds.filter(({ toolUseId, error }) => error === null && startedIds.has(toolUseId)).length;
+}
+
+/** [JO21] A client asked to end kills its tools and writes their failure as its last words. */
+function isCutOff({ texts, toolCalls }: TranscriptPart, { error, at }: TranscriptToolEnd): boolean {
+  return error !== null && at !== null && [...texts, ...toolCalls].every((other) => (other.at ?? 0) <= at);
+}
+
+type Caller = Pick<HookInput, "session_id" | "agent_id">;
+type CallsById = ReadonlyMap<string, TranscriptToolCall>;
+
+function recordStart(sql: Sql, caller: Caller, now: number, toolUseId: string, calls: CallsById): boolean {
+  const { session_id: sessionId } = caller;
+  const call = calls.get(toolUseId);
+  const id = idOf(toolUseId);
+  if (!call || journal.has(sql, sessionId, `start:${id}`) || journal.has(sql, sessionId, `end:${id}`)) return false;
+  return recordAll(sql, sessionId, call.at ?? now, entriesOf("PreToolUse", inputOf(caller, call), ""));
+}
+
+function recordEnd(sql: Sql, caller: Caller, now: number, end: TranscriptToolEnd, calls: CallsById): boolean {
+  const { session_id: sessionId } = caller;
+  const { toolUseId, error, at } = end;
+  const id = idOf(toolUseId);
+  if (journal.has(sql, sessionId, `end:${id}`)) return false;
+  const call = calls.get(toolUseId) ?? startedCall(sql, sessionId, id);
+  if (!call) return false;
+  const event = error === null ? "PostToolUse" : "PostToolUseFailure";
+  const input = { ...inputOf(caller, call), ...(error === null ? {} : { error }) };
+  const isRecorded = recordAll(sql, sessionId, at ?? now, entriesOf(event, input, ""));
+  if (isRecorded) sessions.update(sql, sessionId, { toolCalls: 1, toolErrors: error === null ? 0 : 1 });
+  return isRecorded;
+}
+
+function recordAll(sql: Sql, sessionId: string, at: number, entries: ReturnType<typeof entriesOf>): boolean {
+  return entries.map(({ key, entry }) => journal.append(sql, sessionId, at, key, entry)).includes(true);
+}
+
+function startedCall(
+  sql: Sql,
+  sessionId: string,
+  id: string,
+): Pick<TranscriptToolCall, "id" | "name" | "input"> | null {
+  const entry = journal.find(sql, sessionId, `start:${id}`)?.entry;
+  if (entry?.kind !== "tool_start") return null;
+  return { id, name: entry.name, input: { file_path: entry.input } };
+}
+
+function inputOf(caller: Caller, call: Pick<TranscriptToolCall, "id" | "name" | "input">): HookInput {
+  return { ...caller, tool_name: call.name, tool_use_id: idOf(call.id), tool_input: call.input };
+}
