@@ -1,5 +1,5 @@
 import { hookEvents } from "../contract/hook-input.ts";
-import { hasNoTodoTools, hookTool, hookToolSince } from "../contract/hook-tool.ts";
+import { hasHookTool, hasNoTodoTools, hookTool, hookToolSince } from "../contract/hook-tool.ts";
 import type { ReadText } from "./client-files.ts";
 import { formatOf } from "./client-formats.ts";
 import { parseCommand, isHookToolHandler, findScript } from "./entries.ts";
@@ -30,6 +30,7 @@ const severities = {
   no_status_line: "warning",
   todo_tools_off: "ok",
   plugin_not_built: "error",
+  plugin_too_new: "warning",
 } as const;
 
 type FindingCode = keyof typeof severities;
@@ -144,7 +145,7 @@ function listPlugins({ target, read }: Reading, settingsText: string): Installed
 function checkPresence(inspection: Inspection): void {
   const { target, servers, settingsText, ourServers, hookedEvents, plugins, add } = inspection;
   const plugin = plugins.find(({ scope }) => scope === "user");
-  if (plugin) add("installed", `SHIM is installed as the plugin ${plugin.key}`);
+  if (plugin) add("installed", `SHIM is installed as the plugin ${plugin.key}${pluginDelivery(inspection)}`);
   const { servers: list, hooks } = formatOf(target.client);
   if (isNameTaken(list, servers))
     add("name_taken", 'another MCP server is named "shim"', "Rename or remove it, then run `shim init`.");
@@ -171,10 +172,21 @@ function deliveryIn({ target, servers, claudeVersion }: Inspection): settings.Ho
   return target.client === "claude-code" ? hookDelivery(servers, claudeVersion) : null;
 }
 
+/** Says nothing of a client whose version is not known. */
+function pluginDelivery({ claudeVersion }: Inspection): string {
+  if (claudeVersion === null) return "";
+  const text = hasHookTool(claudeVersion) ? "go through its MCP process" : "are read from the transcript";
+  return `; tool events ${text} (${titleOf(claudeVersion)})`;
+}
+
+function titleOf(version: string | null): string {
+  return `Claude Code ${/\d+\.\d+\.\d+/.exec(version ?? "")?.[0] ?? "of unknown version"}`;
+}
+
 function checkDelivery({ settingsText, add }: Inspection, { server, version }: settings.HookDelivery): void {
   const groups = JSON.stringify(json.valueAt(settingsText, ["hooks", "PreToolUse"]) ?? []);
   const isTool = groups.includes(`"tool":"${hookTool}"`);
-  const client = `Claude Code ${/\d+\.\d+\.\d+/.exec(version ?? "")?.[0] ?? "of unknown version"}`;
+  const client = titleOf(version);
   const deliveryText = isTool ? "tool events go through its MCP process" : "each tool event starts a process";
   add("installed", `SHIM is installed by \`shim init\`; ${deliveryText} (${client})`);
   if (version === null || isTool === (server !== null)) return;
@@ -252,7 +264,16 @@ function checkClaudeCode({ settingsText, hookedEvents, claudeVersion, add }: Ins
     add("no_status_line", otherLineText, rerunInit);
 }
 
-function checkPlugin({ target, exists, add }: Inspection, { folder }: InstalledPlugin): void {
+function checkPlugin(inspection: Inspection, { key, folder }: InstalledPlugin): void {
+  const { target, exists, claudeVersion, add } = inspection;
+  if (claudeVersion !== null && !hasHookTool(claudeVersion)) {
+    const tooNewText = `${titleOf(claudeVersion)} does not support hooks of type mcp_tool (${hookToolSince} does): no tool event of the plugin arrives, and reserved files are not guarded`;
+    add(
+      "plugin_too_new",
+      tooNewText,
+      `Update Claude Code, or: \`claude plugin uninstall ${key}\`, then \`shim init\`.`,
+    );
+  }
   if (folder === null) return;
   const built = ["dist", "../dist"].map((dist) => pathOf(target.platform).join(folder, dist, "hook.cjs"));
   if (built.some(exists)) return;

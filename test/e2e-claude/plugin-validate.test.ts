@@ -59,7 +59,7 @@ it("[IN13] inspect knows the plugin as claude plugin install leaves it", () => {
   const node = { nodeVersion: () => process.version, minNodeVersion: [22, 16] } as const;
   const context = { ...node, read: readText, exists, launch, claudeVersion: CLAUDE_VERSION };
   expect(inspect({ ...target, serversFile: join(home, ".claude.json") }, context).map(({ text }) => text)).toEqual([
-    "Claude Code: SHIM is installed as the plugin shim@shim",
+    expect.stringContaining("as the plugin shim@shim; tool events go through its MCP process"),
     expect.stringContaining("shim init --todo-tools"),
   ]);
   expect(seen).toEqual([join(root, "plugin", "dist", "hook.cjs")]);

@@ -124,6 +124,9 @@ function lookAt(home: ClientHome, overrides?: Partial<InspectContext>): Finding[
   return inspect(home.code, aContext(overrides));
 }
 
+/** The version of the client cannot be asked. */
+const unasked = { claudeVersion: null };
+
 const codes = (findings: Finding[]): string[] => findings.map(({ severity, code }) => `${severity} ${code}`);
 
 function change(home: ClientHome, path: string, edit: (text: string) => string): void {
@@ -162,6 +165,21 @@ it("[IN21] says how tool events reach SHIM, and what to do where the client and 
   expect(codes(lookAt(home, updated))).toEqual(["ok installed", "ok todo_tools_off"]);
   expect(codes(lookAt(home))).toEqual(["ok installed", "error hooks_too_new"]);
   expect(codes(lookAt(home, { claudeVersion: null }))).toEqual(["ok installed"]);
+});
+
+it("[IN21] says how the plugin's tool events reach SHIM, and warns of a client that delivers none", () => {
+  const home = aClientHome();
+  change(home, home.settings, (text) => set(text, ["enabledPlugins", "shim@mine"], true));
+  const found = (claudeVersion: string | null): string[] => lookAt(home, { claudeVersion }).map(({ text }) => text);
+  const installed = "Claude Code: SHIM is installed as the plugin shim@mine";
+  expect(found(null)).toEqual([installed]);
+  expect(found("2.1.118 (Claude Code)")).toEqual([
+    `${installed}; tool events go through its MCP process (Claude Code 2.1.118)`,
+  ]);
+  const [first, second] = lookAt(home, { claudeVersion: "2.1.117 (Claude Code)" });
+  expect(first?.text).toBe(`${installed}; tool events are read from the transcript (Claude Code 2.1.117)`);
+  expect(second).toMatchObject({ severity: "warning", code: "plugin_too_new" });
+  expect(second?.fix).toContain("`claude plugin uninstall shim@mine`");
 });
 
 it("[IN12] finds what is missing", () => {
@@ -260,14 +278,14 @@ function withPlugin(home: ClientHome, entry: object, source = "directory"): void
 it("[IN13] finds the plugin, and warns when init is there too", () => {
   const home = aClientHome();
   withPlugin(home, { scope: "user", installPath: "/cache/shim" });
-  expect(codes(lookAt(home))).toEqual(["ok installed"]);
-  expect(lookAt(home)[0]?.text).toContain("as the plugin shim@shim");
+  expect(codes(lookAt(home, unasked))).toEqual(["ok installed"]);
+  expect(lookAt(home, unasked)[0]?.text).toContain("as the plugin shim@shim");
   home.install();
-  expect(codes(lookAt(home))).toEqual(["ok installed"]);
+  expect(codes(lookAt(home, unasked))).toEqual(["ok installed"]);
   change(home, home.servers, (text) =>
     set(text, ["mcpServers", "shim"], { command: "node", args: [launch.script, "mcp"] }),
   );
-  const found = lookAt(home);
+  const found = lookAt(home, unasked);
   expect(codes(found)).toContain("warning doubled");
   expect(found.find(({ code }) => code === "doubled")?.fix).toContain("claude plugin uninstall shim@shim");
 });
@@ -284,19 +302,23 @@ it("[IN13] warns of a plugin in one project beside init", () => {
 it("[IN13] finds a plugin that was not built, in the folder that is read", () => {
   const home = aClientHome();
   withPlugin(home, { scope: "user", installPath: "/cache/shim" }, "github");
-  expect(codes(lookAt(home))).toEqual(["ok installed", "error plugin_not_built"]);
-  expect(codes(lookAt(home, { exists: (path) => path === "/cache/shim/dist/hook.cjs" }))).toEqual(["ok installed"]);
+  expect(codes(lookAt(home, unasked))).toEqual(["ok installed", "error plugin_not_built"]);
+  expect(codes(lookAt(home, { ...unasked, exists: (path) => path === "/cache/shim/dist/hook.cjs" }))).toEqual([
+    "ok installed",
+  ]);
   withPlugin(home, { scope: "user" }, "github");
-  expect(codes(lookAt(home))).toEqual(["ok installed"]);
+  expect(codes(lookAt(home, unasked))).toEqual(["ok installed"]);
 });
 
 it("[IN13] takes the settings' word for a plugin where the lists are missing or odd, and ignores a disabled one", () => {
   const home = aClientHome();
   home.write(home.settings, '{"enabledPlugins": {"shim@mine": true, "shim@off": false, "other@mine": true}}');
-  expect(lookAt(home).map(({ text }) => text)).toEqual(["Claude Code: SHIM is installed as the plugin shim@mine"]);
+  expect(lookAt(home, unasked).map(({ text }) => text)).toEqual([
+    "Claude Code: SHIM is installed as the plugin shim@mine",
+  ]);
   home.write(join(home.code.pluginsFolder ?? "", "installed_plugins.json"), '{"plugins": {"shim@off": {"scope": 1}}}');
   home.write(join(home.code.pluginsFolder ?? "", "known_marketplaces.json"), "{");
-  expect(codes(lookAt(home))).toEqual(["ok installed"]);
+  expect(codes(lookAt(home, unasked))).toEqual(["ok installed"]);
   home.write(join(home.code.pluginsFolder ?? "", "installed_plugins.json"), '{"plugins": {"shim@off": [{}, 1]}}');
-  expect(codes(lookAt(home))).toEqual(["ok installed"]);
+  expect(codes(lookAt(home, unasked))).toEqual(["ok installed"]);
 });
