@@ -24,6 +24,8 @@ export interface ChatOptions extends Partial<
   Pick<ClaudeOptions, "args" | "env" | "settings" | "cwd" | "binary" | "mcpServers">
 > {
   readonly steps: readonly Step[];
+  /** Without it the client has what `mcpServers` and its home's settings name. */
+  readonly hasPlugin?: boolean;
   /** What the model answers when the client asks for a summary to compact. */
   readonly summary?: string;
 }
@@ -112,12 +114,12 @@ export class ClaudeRig extends ChatRig {
   }
 
   #options(model: ScriptedModel, options: ChatOptions): ClaudeOptions {
-    const { steps: _steps, summary: _summary, env, args, ...rest } = options;
+    const { steps: _steps, summary: _summary, hasPlugin = true, env, args, ...rest } = options;
     return {
       home: this.home,
       cwd: this.project,
       modelUrl: model.url,
-      pluginDir: plugin,
+      ...(hasPlugin ? { pluginDir: plugin } : {}),
       ...rest,
       args: ["--allowedTools", allowed.join(","), ...(args ?? [])],
       env: { SHIM_HOME: this.paths.home, CLAUDE_CODE_MAX_RETRIES: "0", ...env },

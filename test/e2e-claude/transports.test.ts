@@ -1,0 +1,47 @@
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readFileSync, symlinkSync } from "node:fs";
+import { delimiter, dirname, join } from "node:path";
+import { expect, it } from "vitest";
+import { CLAUDE_VERSION, OLDER_CLAUDE_VERSION, claudeBinary, otherClaudeBinary } from "../../scripts/install-claude.ts";
+import { bash, ClaudeRig } from "#harness/claude/claude-rig.ts";
+
+const shim = join(import.meta.dirname, "..", "..", "bin", "shim.mjs");
+
+/** `shim init` in the rig's home. @returns the servers that it has written */
+function initialise(rig: ClaudeRig, claude: string | null): Record<string, object> {
+  const folder = join(rig.root, "bin");
+  mkdirSync(join(rig.home, ".claude"), { recursive: true });
+  mkdirSync(folder);
+  if (claude !== null) symlinkSync(claude, join(folder, "claude"));
+  const path = [folder, dirname(process.execPath), "/usr/bin", "/bin"].join(delimiter);
+  const env = { HOME: rig.home, SHIM_HOME: rig.paths.home, PATH: path };
+  execFileSync(process.execPath, [shim, "init", "--yes"], { env, cwd: rig.project });
+  const { mcpServers } = JSON.parse(readFileSync(join(rig.home, ".claude.json"), "utf8")) as {
+    mcpServers: Record<string, object>;
+  };
+  return mcpServers;
+}
+
+const clients = [
+  [CLAUDE_VERSION, claudeBinary()],
+  [OLDER_CLAUDE_VERSION, otherClaudeBinary(OLDER_CLAUDE_VERSION)],
+] as const;
+const ways = ["the plugin", "init", "init and the plugin", "processes alone"] as const;
+const cases = clients.flatMap(([version, binary]) => ways.map((way) => ({ version, binary, way })));
+
+it.each(cases)(
+  "[HO5] [HO30] [JO20] [JO23] with $way Claude Code $version reports a prompt, a tool call and its ends once each",
+  async ({ binary, way }) => {
+    if (binary === null) throw new Error("not installed: node scripts/install-claude.ts");
+    const rig = new ClaudeRig();
+    const mcpServers = way === "the plugin" ? {} : initialise(rig, way === "processes alone" ? null : binary);
+    const hooks = way === "the plugin" ? "" : readFileSync(join(rig.home, ".claude", "settings.json"), "utf8");
+    expect(hooks.includes("mcp_tool")).toBe(way.startsWith("init"));
+    const hasPlugin = way.endsWith("plugin");
+    await rig.printed("fix it", { steps: [bash("echo fixed"), { text: "Fixed." }], binary, mcpServers, hasPlugin });
+    const [session, ...others] = rig.sessions();
+    expect([others, session?.toolCalls, session?.endReason]).toEqual([[], 1, "other"]);
+    const kinds = ["assistant", "end", "prompt", "start", "tool_end", "tool_start", "turn_end"];
+    expect(rig.kinds(session!.id).toSorted()).toEqual(kinds);
+  },
+);
