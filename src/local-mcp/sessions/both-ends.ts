@@ -14,7 +14,7 @@ const maxSecretChars = 33_000;
 /** Read beyond the kept characters: what is redacted may shrink a window to a quarter. */
 const windowFactor = 4;
 
-/** [JO23] Keeps both ends of a long text, each redacted as a whole window before it is cut. */
+/** [JO25] Keeps both ends of a long text, each redacted as a whole window before it is cut. */
 export function redactAndKeepEnds(text: string, ends: Ends): string {
   // A private part may begin in one window and end in the other.
   const open = stripPrivate(text).text;

@@ -162,7 +162,7 @@ it("[JO3] bounded texts are never longer than their limit and its mark, and coun
 
 const ends = { head: 300, tail: 200 };
 
-it("[JO23] both ends of a long text have no secret in them, wherever the cuts fall", () => {
+it("[JO25] both ends of a long text have no secret in them, wherever the cuts fall", () => {
   for (const { text, secrets } of secretSamples(11)) {
     for (const around of [280, 190, 3_000, 60_000]) {
       for (const padding of [0, 15, 3_990]) {
@@ -174,7 +174,7 @@ it("[JO23] both ends of a long text have no secret in them, wherever the cuts fa
   }
 });
 
-it.each([2_000, 200_000])("[JO23] what is private in the cut part of %i characters is not kept in halves", (length) => {
+it.each([2_000, 200_000])("[JO25] what is private in the cut part of %i characters is not kept in halves", (length) => {
   const kept = redactAndKeepEnds(
     `Fix it. <private>${"p".repeat(length)}</private> ${"Then test it. ".repeat(60)}`,
     ends,
@@ -186,7 +186,7 @@ it.each([2_000, 200_000])("[JO23] what is private in the cut part of %i characte
   expect(tokens).not.toMatch(/ghp_|a1B2/);
 });
 
-it("[JO23] the cut falls between lines, counts what is missing, and leaves no fence open", () => {
+it("[JO25] the cut falls between lines, counts what is missing, and leaves no fence open", () => {
   const log = Array.from({ length: 900 }, (_, line) => `line ${line} of the log`).join("\n");
   const whole = `Never delete a row.\n\`\`\`\n${log}\n\`\`\`\nWhy does it stop?`;
   const kept = redactAndKeepEnds(whole, ends);
@@ -198,7 +198,7 @@ it("[JO23] the cut falls between lines, counts what is missing, and leaves no fe
   expect(redactAndKeepEnds(whole.slice(0, 500), ends)).toBe(whole.slice(0, 500));
 });
 
-it("[JO23] a prompt and an answer keep both ends", () => {
+it("[JO25] a prompt and an answer keep both ends", () => {
   const filler = "Much was said in between. ".repeat(1_000);
   const [said] = entries("UserPromptSubmit", { prompt: `First words. ${filler}Last words.` });
   expect(said).toMatchObject({ text: expect.stringMatching(/^First words\.[^]*Last words\.$/) });
