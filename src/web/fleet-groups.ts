@@ -1,6 +1,6 @@
 import type { Chat } from "../contract/chats.ts";
 import type { Fleet, FleetRow } from "../contract/live-page.ts";
-import { matches } from "./format.ts";
+import { matches, shortIn } from "./format.ts";
 
 /** Pure. The order in which a user has to act. */
 
@@ -48,12 +48,12 @@ const orders: readonly ((row: FleetRow) => number)[] = [
 ];
 
 /** A chat of another machine: the content of its session is there. */
-function toRow(chat: Chat): FleetRow {
+function toRow(chat: Chat, short: (id: string) => string): FleetRow {
   const unknown = { activity: null, waiting: null, project: null, model: null, risk: null, cause: null };
   return {
     ...unknown,
     id: chat.chat,
-    shortId: chat.chat.slice(0, 8),
+    shortId: short(chat.chat),
     title: typeof chat.metadata["title"] === "string" ? chat.metadata["title"] : null,
     state: chat.isRecoverable ? "incomplete" : chat.status,
     client: chat.client,
@@ -65,12 +65,17 @@ function toRow(chat: Chat): FleetRow {
     costUsdToday: null,
     taskCount: chat.taskCount,
     progress: chat.progress,
-    resumeCommand: chat.isRecoverable ? `shim resume ${chat.session}` : null,
+    resumeCommand: chat.isRecoverable ? `shim resume ${short(chat.session)}` : null,
   };
 }
 
-export function toGroups({ rows, chats }: Pick<Fleet, "rows" | "chats">, query: string): FleetGroup[] {
-  const fitting = [...rows, ...chats.map(toRow)].filter((row) =>
+export function rowsOf({ rows, chats }: Pick<Fleet, "rows" | "chats">): FleetRow[] {
+  const short = shortIn(chats.flatMap(({ chat, session }) => [chat, session]));
+  return [...rows, ...chats.map((chat) => toRow(chat, short))];
+}
+
+export function toGroups(fleet: Pick<Fleet, "rows" | "chats">, query: string): FleetGroup[] {
+  const fitting = rowsOf(fleet).filter((row) =>
     matches(query, [row.id, row.title, row.project, row.machine, row.model, row.client, row.state, row.activity]),
   );
   const byName = Map.groupBy(fitting, groupOf);

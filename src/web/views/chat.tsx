@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { FleetRow, SessionPage, TimelineLine } from "../../contract/live-page.ts";
-import { activityText } from "../fleet-groups.ts";
+import { activityText, rowsOf } from "../fleet-groups.ts";
 import { matches, percent, plain, words } from "../format.ts";
 import { call, host, query, useCall } from "../page-state.ts";
 import { ActionButton, ActionButtons, type Action } from "../parts/confirm.tsx";
@@ -158,6 +158,8 @@ function Timeline({ page: { timeline, isAll }, at }: { page: SessionPage; at: nu
 /** A chat of the workspace, without the content that only its own machine has. */
 function MemberView({ id }: { id: string }): JSX.Element {
   const loaded = useCall("chats.get", { chat: id });
+  const fleet = useCall("page.fleet", {}).value;
+  const command = fleet && rowsOf(fleet).find((row) => row.id === id)?.resumeCommand;
   return (
     <>
       <Head title={`Chat ${plain(id)}`} />
@@ -175,7 +177,7 @@ function MemberView({ id }: { id: string }): JSX.Element {
                 ["Progress", plain(chat.progress ?? "-")],
               ]}
             />
-            {chat.isRecoverable && <Command purpose="To continue it" command={`shim resume ${chat.session}`} />}
+            {command && <Command purpose="To continue it" command={command} />}
             {chat.status !== "offline" && chat.status !== "draining" && <ActionButton action={drainAction(id)} />}
           </>
         )}

@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { Attempt } from "../../contract/task-views.ts";
-import { age, dollars, plain, words } from "../format.ts";
+import { age, dollars, plain, shortIn, words } from "../format.ts";
 import { call, linkTo, useCall } from "../page-state.ts";
 import { ActionButtons, type Action } from "../parts/confirm.tsx";
 import { Age, Code, Empty, Facts, Head, Left, Shown, Table } from "../parts/pieces.tsx";
@@ -113,7 +113,11 @@ function Attempts({ task }: { task: number }): JSX.Element {
               keyOf={({ claim }) => claim}
               columns={[
                 { head: "Attempt", cell: ({ attempt }) => attempt, isNumber: true },
-                { head: "Chat", cell: ({ chat }) => (chat === null ? "the coordinator" : plain(chat.slice(0, 8))) },
+                {
+                  head: "Chat",
+                  cell: ({ chat }) =>
+                    chat === null ? "the coordinator" : shortIn(attempts.map((one) => one.chat))(chat),
+                },
                 { head: "End", cell: ({ end }) => words(end) },
                 { head: "Reason", cell: ({ reason }) => plain(reason ?? "-") },
                 { head: "Waited", cell: ({ waitedMs }) => age(waitedMs) },

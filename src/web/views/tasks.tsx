@@ -2,7 +2,7 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { TaskLine, TypeStats } from "../../contract/task-views.ts";
-import { age, count, percent, plain, words } from "../format.ts";
+import { age, count, percent, plain, shortIn, words } from "../format.ts";
 import { linkTo, useCall, useLoaded } from "../page-state.ts";
 import { Age, Badge, Empty, Field, Found, Head, Select, Shown, Table, type Column } from "../parts/pieces.tsx";
 import { findTasks, type TaskFilter } from "../task-reads.ts";
@@ -72,14 +72,15 @@ function Lanes({ types }: { types: readonly TypeStats[] }): JSX.Element | null {
   );
 }
 
-function taskColumns(at: number): readonly Column<TaskLine>[] {
+function taskColumns(at: number, tasks: readonly TaskLine[]): readonly Column<TaskLine>[] {
+  const short = shortIn(tasks.map(({ chat }) => chat));
   return [
     { head: "Task", cell: ({ task }) => <a href={linkTo("task", task)}>{`#${task}`}</a> },
     { head: "Type", cell: ({ type }) => plain(type) },
     { head: "State", cell: (task) => <StateBadge task={task} /> },
     { head: "Age", cell: ({ ageMs }) => <Age ms={ageMs} at={at} suffix="" /> },
     { head: "Failures", cell: ({ failures, maxAttempts }) => `${failures} of ${maxAttempts}` },
-    { head: "Chat", cell: ({ chat }) => chat !== null && <a href={linkTo("chat", chat)}>{plain(chat.slice(0, 8))}</a> },
+    { head: "Chat", cell: ({ chat }) => chat !== null && <a href={linkTo("chat", chat)}>{short(chat)}</a> },
     { head: "Note", cell: noteOf },
   ];
 }
@@ -124,7 +125,7 @@ function List(): JSX.Element {
                 <Table
                   caption="Tasks"
                   items={fitting.slice(0, least)}
-                  columns={taskColumns(loaded.at)}
+                  columns={taskColumns(loaded.at, fitting)}
                   keyOf={({ task }) => task}
                 />
                 {(cursor !== null || least < fitting.length) && (

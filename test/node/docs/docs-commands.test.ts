@@ -43,7 +43,7 @@ function inBlocks(page: string, text: string): Shown[] {
   const blocks = text.match(/^```(?:sh)?\n[\s\S]*?^```$/gm) ?? [];
   const lines = blocks.flatMap((block) => block.split("\n").slice(1, -1));
   return lines.flatMap((line) => {
-    const found = /^\s*(?:[A-Z_]+=\S+ )*(?:npx shim|node bin\/shim\.mjs|shim) (.+)$/.exec(line);
+    const found = /^\s*(?:[A-Z_]+=\S+ )*(?:node bin\/shim\.mjs|shim) (.+)$/.exec(line);
     return found?.[1] === undefined ? [] : [shownInBlock(page, wordsOf(found[1]))];
   });
 }
@@ -116,6 +116,15 @@ it("[CL64] every command that the documents show is one of the program's, with o
   expect(wrong).toEqual([]);
 });
 
+it("[CL64] the documents call the program by its own name: `npx shim` is a package of somebody else", () => {
+  const wrong = pages
+    .concat(sources)
+    .filter((page) => /\bnpx shim(?![\w-])/.test(readFileSync(join(root, page), "utf8")));
+  expect(wrong).toEqual([]);
+  const guides = pages.filter((page) => page.startsWith("docs/guide/") || page === "README.md");
+  expect(guides.filter((page) => /node bin\/shim\.mjs/.test(readFileSync(join(root, page), "utf8")))).toEqual([]);
+});
+
 /** Each command by its whole name, with the long names of its options. */
 function described(command: Command, prefix: string): { name: string; words: string[] }[] {
   return command.commands.flatMap((one) => {
@@ -175,7 +184,7 @@ it("[CL77] a command in double quotes or at the beginning of a line is in the ta
     .filter((page) => page.endsWith(".ts"))
     .flatMap((page) => {
       const text = readFileSync(join(root, page), "utf8");
-      return [...text.matchAll(/["'`\n] *(?:npx )?shim ([a-z-]+) /g)].map(([, word = ""]) => ({ page, word }));
+      return [...text.matchAll(/["'`\n] *shim ([a-z-]+) /g)].map(([, word = ""]) => ({ page, word }));
     });
   expect(typed.filter(({ word }) => !names.has(word) && !otherWords.has(word))).toEqual([]);
 });

@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { shortIn } from "#src/web/format.ts";
 import type { Chat } from "#src/contract/chats.ts";
 import type { FleetRow } from "#src/contract/live-page.ts";
 import { activityText, groupOf, toGroups } from "#src/web/fleet-groups.ts";
@@ -105,4 +106,16 @@ it.each([
   ["alive", { activity: null }],
 ] as const)("[WP13] a chat's activity is shown as %s", (text, row) => {
   expect(activityText(aRow(row))).toBe(text);
+});
+
+it("[CL78] the page shortens ids as the command does: at least 8 characters, and as many more as they need", () => {
+  const ids = ["01a1fbb6-1111-7aaa", "01a1fbb6-1112-7bbb", "ses_018bcfe5-6800", "ffffffff-1", "s1", null];
+  const short = shortIn(ids);
+  expect(ids.flatMap((id) => (id === null ? [] : [short(id)]))).toEqual([
+    "01a1fbb6-1111",
+    "01a1fbb6-1112",
+    "ses_018bcfe5",
+    "ffffffff",
+    "s1",
+  ]);
 });

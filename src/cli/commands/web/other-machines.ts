@@ -38,7 +38,7 @@ export class OtherMachines {
     const dead = await findElsewhere(context, undefined, maxSessions);
     const short = shortener(this.#runtime, context.mirror.workspace);
     const now = this.#runtime.now();
-    return dead.map((one) => toRow(one, now, `${this.#command} resume ${short(one.row.session)}`));
+    return dead.map((one) => toRow(one, now, short(one.row.session), this.#command));
   }
 
   #contextOf({ client }: CoordinatorLink, chats: readonly Chat[]): RemoteContext | null {
@@ -68,11 +68,11 @@ export class OtherMachines {
   }
 }
 
-function toRow({ row, liveness }: DeadRemoteSession, now: number, resumeCommand: string): FleetRow {
+function toRow({ row, liveness }: DeadRemoteSession, now: number, shortId: string, command: string): FleetRow {
   const { id, client, project, title, model, readings, lastSeenAt, savedAt } = toSession(row);
   return {
     id,
-    shortId: id.slice(0, 8),
+    shortId,
     title,
     state: liveness.isCertain ? "incomplete" : "unheard",
     activity: null,
@@ -90,6 +90,6 @@ function toRow({ row, liveness }: DeadRemoteSession, now: number, resumeCommand:
     costUsdToday: null,
     taskCount: null,
     progress: null,
-    resumeCommand,
+    resumeCommand: `${command} resume ${shortId}`,
   };
 }
