@@ -11,7 +11,7 @@ import {
 } from "../coordinator-client/fetch-pages.ts";
 import { ok } from "../shared/result.ts";
 import { countUpTo, type Cli, type Columns } from "./cli.ts";
-import { withCheckedLink, withLink } from "./coordinator-link.ts";
+import { withCheckedLink, withLink, type CoordinatorLink } from "./coordinator-link.ts";
 
 export function withPageOptions(command: Command, name: PagedOperation): Command {
   const max = maxPerPage(name);
@@ -22,7 +22,7 @@ export function withPageOptions(command: Command, name: PagedOperation): Command
 
 interface PagedList<Name extends PagedOperation> {
   readonly operation: Name;
-  readonly columns: Columns<ItemOf<Name>>;
+  readonly columns: Columns<ItemOf<Name>> | ((link: CoordinatorLink) => Promise<Columns<ItemOf<Name>>>);
   /** Printed where there are no items. */
   readonly empty: string;
   /** @param argument of the command line, where the command has one */
@@ -43,7 +43,10 @@ export function defineList<Name extends PagedOperation>(
       const listed = await fetchPages(link, operation, input(argument), options);
       if (!listed.ok) return listed;
       const { [itemFields[operation]]: items, cursor } = listed.value as PageOf<Name>;
-      return ok({ data: listed.value, text: cli.table(items, columns, empty) + moreText(cursor) });
+      return ok({
+        data: listed.value,
+        text: cli.table(items, typeof columns === "function" ? await columns(link) : columns, empty) + moreText(cursor),
+      });
     }),
   );
 }

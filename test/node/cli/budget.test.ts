@@ -42,7 +42,7 @@ it("[CL61] limits are set one by one, those that are not named stay, and none ta
   );
 });
 
-it("[CL61] shows what was used, by which chat, and which limit is reached", async () => {
+it("[CL61] [CL181] shows what was used, by which chat, and which limit is reached", async () => {
   const home = aCliHome();
   await home.shim("budget set --day-usd 1 --chat-tokens 900");
   await submit(home, "build");
@@ -56,7 +56,7 @@ it("[CL61] shows what was used, by which chat, and which limit is reached", asyn
     holding(
       /^cost +\$1\.25 +\$1\.00 /m,
       "The limit of the day is reached: nothing new starts before the day ends or the limit is raised.",
-      /^w +m1 +\$1\.25 +1,000 +2 min +limit reached$/m,
+      /^w test +m1 +\$1\.25 +1,000 +2 min +limit reached$/m,
     ),
   );
 });

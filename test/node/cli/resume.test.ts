@@ -174,10 +174,11 @@ it("[CL9] what is in the spool or in the transcript only is in the brief; a stor
 it("[CL153] --dismiss and --undo remove a session from the offers and put it back", async () => {
   const home = aSeededHome();
   expect((await home.shim("resume --undo", ids.dead)).code).toBe(1);
-  expect((await home.shim("resume --dismiss bbbb2")).out).toContain("not offered any more");
+  const titled = `"work of bbbb" (${ids.dead})`;
+  expect((await home.shim("resume --dismiss bbbb2")).out).toContain(`${titled} is not offered any more`);
   expect(recoveryOf(home)?.recovery).toBe("dismissed");
   expect((await home.shim("resume")).code).toBe(3);
-  expect((await home.shim("resume --undo bbbb2")).out).toContain("counts as incomplete again");
+  expect((await home.shim("resume --undo bbbb2")).out).toContain(`${titled} counts as incomplete again`);
   expect((await home.shim("resume")).code).toBe(0);
   expect(await home.codes("resume --dismiss nope", `resume ${ids.dead} --undo ${ids.dead}`)).toEqual([3, 2]);
 });

@@ -56,11 +56,11 @@ it("[CA19] [CA43] what a client did not report of a chat's end is seen before an
   expect(home.runtime.store.read((sql) => sessions.get(sql, "over"), null)).toMatchObject({ endedAt: null });
 });
 
-it("[CL25] sessions are listed newest first, for people with short ids and ages, filtered by project and limit", async () => {
+it("[CL25] [CL82] sessions are listed newest first, for people with short ids and ages, filtered by project and limit", async () => {
   const home = aSeededHome();
   const text = (await home.shim("sessions")).out;
-  expect(text).toMatch(/^ID +STATE +CLIENT +SEEN +SAVED +CHECKPOINTS +PROJECT +TITLE\n/);
-  expect(text).toMatch(/bbbb2222 +incomplete +Claude Code +60 s ago +60 s ago +1 +~\/project +work of bbbb/);
+  expect(text).toMatch(/^ID +STATE +CLIENT +SEEN +SAVED +CHECKPOINTS +CAUSE +PROJECT +TITLE\n/);
+  expect(text).toMatch(/bbbb2222 +incomplete +Claude Code +60 s ago +60 s ago +1 +killed +~\/project +work of bbbb/);
   const other = await home.shim("sessions --project ../other --json");
   expect(Object.keys(statesOf(other.json()))).toEqual([ids.elsewhere]);
   expect((await home.shim("sessions --project nowhere")).out).toContain("No sessions in ");

@@ -2,7 +2,7 @@ import { age } from "../../../shared/format.ts";
 import type { RiskLevel } from "../../../contract/readings.ts";
 import type { Overview, TeamOverview } from "./overview.ts";
 import { pluralize, oneLine, shortPath, type Paint } from "../../screen-text.ts";
-import type { SessionView } from "../sessions/session-view.ts";
+import { causeText, type SessionView } from "../sessions/session-view.ts";
 import { localTime } from "../../times.ts";
 import { chatStatusText } from "../team/chat-names.ts";
 
@@ -82,10 +82,6 @@ function activityText({ activity, waiting }: SessionView, now: number, { paint }
 function deadLine(one: SessionView, now: number, style: OverviewStyle): string {
   const death = style.paint("red", `${causeText(one)}, ${age(now - one.lastSeenAt)} ago`);
   return `${formatHead(one, style)}  ${death}: ${style.command} resume ${one.shortId}`;
-}
-
-function causeText({ cause }: SessionView): string {
-  return cause === null || cause === "unknown" ? "cause unknown" : cause;
 }
 
 function finishedLine(one: SessionView, now: number, style: OverviewStyle): string {

@@ -35,6 +35,7 @@ import {
 import { printedCode } from "../../coordinator-link.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { readFileLines } from "../../line-file.ts";
+import { quotedTitle } from "../../../local-mcp/recovery/user-lines.ts";
 import { findSession, shortSession } from "../../resolve-id.ts";
 import { oneLine } from "../../screen-text.ts";
 import { currentProject, withOtherMachines, type OtherMachines } from "./other-machines.ts";
@@ -77,8 +78,7 @@ async function run(cli: Cli, options: ResumeOptions, id: string | undefined): Pr
   recordFinishedHere(runtime);
   if (id !== undefined) return withSession(cli, runtime, id, (target) => resumeHere(cli, runtime, target, options));
   const found = await choose(cli, runtime, options);
-  if (found.ok)
-    return resumeHere(cli, runtime, { source: localSource(runtime, null), session: found.value.id }, options);
+  if (found.ok) return resumeHere(cli, runtime, localTarget(runtime, found.value), options);
   if (found.error.exit !== exitCodes.notFound) return found;
   return (await withOtherMachines(cli, (others) => resumeNewest(cli, runtime, others, options))) ?? found;
 }
@@ -96,12 +96,13 @@ function resumeTranscript(
   if (!imported.ok) return failed("transcript_unusable", `${path}: ${imported.error}. Nothing was stored.`);
   const { session, isNew } = imported.value;
   cli.progress(isNew ? `Read session ${session} from ${path}.` : `SHIM has recorded session ${session} already.`);
-  return resumeHere(cli, runtime, { source: localSource(runtime, null), session }, options);
+  return resumeHere(cli, runtime, { source: localSource(runtime, null), session, title: null }, options);
 }
 
 interface Target {
   readonly source: RecoverySource;
   readonly session: string;
+  readonly title: string | null;
   /** Absent: this one. */
   readonly machine?: string;
 }
@@ -121,7 +122,7 @@ function audited(runtime: Runtime, kind: audit.MachineAction["kind"], act: Act):
 /** [RE27] The session may be on another machine. */
 async function withSession(cli: Cli, runtime: Runtime, id: string, act: Act): Promise<CommandResult> {
   const found = findSession(runtime, id);
-  if (found.ok) return act({ source: localSource(runtime, null), session: found.value.id });
+  if (found.ok) return act(localTarget(runtime, found.value));
   if (found.error.exit !== exitCodes.notFound) return found;
   const elsewhere = await withOtherMachines(cli, async (others) => {
     const row = others && findById(others.context, id);
@@ -130,8 +131,13 @@ async function withSession(cli: Cli, runtime: Runtime, id: string, act: Act): Pr
   return elsewhere ?? found;
 }
 
-async function remoteTarget(cli: Cli, others: OtherMachines, { session, machine }: RemoteSession): Promise<Target> {
-  return { source: remoteSource(others.context, await currentProject(cli, others)), session, machine };
+function localTarget(runtime: Runtime, session: sessions.Session): Target {
+  return { source: localSource(runtime, null), session: session.id, title: sessions.displayTitle(session) };
+}
+
+async function remoteTarget(cli: Cli, others: OtherMachines, row: RemoteSession): Promise<Target> {
+  const source = remoteSource(others.context, await currentProject(cli, others));
+  return { source, session: row.session, title: row.content.title, machine: row.machine };
 }
 
 async function resumeNewest(
@@ -181,8 +187,8 @@ async function dismiss(target: Target): Promise<CommandResult> {
   });
 }
 
-function nameOf({ session, machine }: Target): string {
-  return machine === undefined ? session : `${session} of ${machine}`;
+function nameOf({ session, title, machine }: Target): string {
+  return `${quotedTitle(title)} (${session}${machine === undefined ? "" : ` of ${machine}`})`;
 }
 
 function dataOf({ session, machine }: Target): { readonly session: string; readonly machine?: string } {

@@ -85,6 +85,11 @@ export function toSessionView(sql: Sql, runtime: Runtime, stored: Session): Sess
   };
 }
 
+/** [CL82] */
+export function causeText({ cause }: Pick<SessionView, "cause">): string {
+  return cause === "unknown" ? "cause unknown" : (cause ?? "-");
+}
+
 const diedStates: ReadonlySet<SessionState> = new Set(["incomplete", "closed", "offered", "recovered", "dismissed"]);
 
 function findCause(

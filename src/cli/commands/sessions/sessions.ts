@@ -13,7 +13,7 @@ import { limitOption, type Cli, type CommonOptions, type CommandResult } from ".
 import { describeEntry } from "./describe-entry.ts";
 import { findSession, projectOfFolder } from "../../resolve-id.ts";
 import { oneLine, shortPath, table } from "../../screen-text.ts";
-import { toSessionView, type SessionView } from "./session-view.ts";
+import { causeText, toSessionView, type SessionView } from "./session-view.ts";
 import { unsavedText } from "./timeline.ts";
 import { localTime } from "../../times.ts";
 import { findElsewhere, isTaken, assessLiveness } from "../../../local-mcp/recovery/remote-candidates.ts";
@@ -93,11 +93,12 @@ function sessionTable(cli: Cli, views: readonly SessionView[]): string {
     cli.ago(one.lastSeenAt),
     one.savedAt === null ? "never" : cli.ago(one.savedAt),
     String(one.checkpoints),
+    causeText(one),
     shortPath(one.project ?? "-", home),
     oneLine(one.title ?? "-", 60),
   ]);
   return table(
-    [["ID", "STATE", "CLIENT", "SEEN", "SAVED", "CHECKPOINTS", "PROJECT", "TITLE"], ...rows],
+    [["ID", "STATE", "CLIENT", "SEEN", "SAVED", "CHECKPOINTS", "CAUSE", "PROJECT", "TITLE"], ...rows],
     cli.io.size().columns,
   );
 }

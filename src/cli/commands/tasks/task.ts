@@ -3,6 +3,7 @@ import type { OutputOf } from "../../../contract/operations.ts";
 import { ok } from "../../../shared/result.ts";
 import type { Answer } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult, Columns } from "../../cli.ts";
+import { chatLabels } from "../team/chat-names.ts";
 import { withCheckedLink, type CoordinatorLink } from "../../coordinator-link.ts";
 import { taskNumber } from "../../task-input.ts";
 import { addSchedules } from "./schedules.ts";
@@ -102,19 +103,20 @@ async function showTask(cli: Cli, link: CoordinatorLink, task: number): Promise<
   const history = await historyOf(link, task);
   if (!history.ok) return history;
   const { attempts } = history.value;
-  const facts = table(toFacts(response.value), cli.io.size().columns);
-  const text = `${facts}\n${cli.table(attempts, attemptColumns, "No attempt has ended.\n")}`;
+  const label = await chatLabels(cli, link);
+  const facts = table(toFacts(response.value, label), cli.io.size().columns);
+  const text = `${facts}\n${cli.table(attempts, attemptColumns(label), "No attempt has ended.\n")}`;
   return ok({ data: { ...response.value, attempts }, text });
 }
 
-function toFacts(task: Task): [string, string][] {
+function toFacts(task: Task, label: (chat: string) => string): [string, string][] {
   const facts: [string, string | null][] = [
     ["task", String(task.task)],
     ["type", task.type],
     ["state", stateText(task)],
     ["detail", task.detail],
     ["progress", progressText(task.progress) || null],
-    ["chat", task.chat],
+    ["chat", task.chat === null ? null : label(task.chat)],
     ["priority", String(task.priority)],
     ["submitted", `${age(task.ageMs)} ago`],
     ["schedule", task.schedule],
@@ -146,11 +148,13 @@ function jsonText(value: Task["payload"]): string | null {
   return value === null ? null : JSON.stringify(value);
 }
 
-const attemptColumns: Columns<Attempt> = {
-  ATTEMPT: ({ attempt }) => String(attempt),
-  CHAT: ({ chat }) => chat ?? "coordinator",
-  END: ({ end }) => end,
-  RAN: ({ ranMs }) => (ranMs === null ? "not started" : age(ranMs)),
-  ENDED: ({ endedAgeMs }) => `${age(endedAgeMs)} ago`,
-  DETAIL: ({ reason, progress }) => oneLine(reason ?? (progressText(progress) || "-"), 80),
-};
+function attemptColumns(label: (chat: string) => string): Columns<Attempt> {
+  return {
+    ATTEMPT: ({ attempt }) => String(attempt),
+    CHAT: ({ chat }) => (chat === null ? "coordinator" : label(chat)),
+    END: ({ end }) => end,
+    RAN: ({ ranMs }) => (ranMs === null ? "not started" : age(ranMs)),
+    ENDED: ({ endedAgeMs }) => `${age(endedAgeMs)} ago`,
+    DETAIL: ({ reason, progress }) => oneLine(reason ?? (progressText(progress) || "-"), 80),
+  };
+}

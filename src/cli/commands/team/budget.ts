@@ -4,6 +4,7 @@ import type { OutputOf } from "../../../contract/operations.ts";
 import { age } from "../../../shared/format.ts";
 import { ok } from "../../../shared/result.ts";
 import { wrongUsage } from "../../answer.ts";
+import { chatLabels } from "./chat-names.ts";
 import type { Cli, Columns, CommonOptions, CommandResult } from "../../cli.ts";
 import { withCheckedLink, type CoordinatorLink } from "../../coordinator-link.ts";
 import { tasklessUsage } from "../../../local-mcp/usage/day-budget.ts";
@@ -77,7 +78,8 @@ async function showBudgets(cli: Cli, link: CoordinatorLink): Promise<CommandResu
   const { store, config, now } = await cli.runtime();
   const none = { tokens: 0, costMicros: 0 };
   const taskless = store.read((sql) => tasklessUsage(sql, config.usage, now()), none);
-  const text = `${formatBudgets(cli, found.value)}${formatTaskless(taskless)}`;
+  const label = await chatLabels(cli, link);
+  const text = `${formatBudgets(cli, found.value, label)}${formatTaskless(taskless)}`;
   return ok({ data: { ...found.value, taskless }, text });
 }
 
@@ -87,7 +89,13 @@ function formatTaskless({ tokens, costMicros }: Pick<Usage, "tokens" | "costMicr
   return `Without a task the chats of this machine have used today: ${used}. That is in \`shim cost\` and not in the table: a limit stops tasks, and chats without a task are only warned.\n`;
 }
 
-function formatBudgets(cli: Cli, { limits, today, dayEndsInMs, isDaySpent, chats }: OutputOf<"budgets.get">): string {
+type BudgetsNow = OutputOf<"budgets.get">;
+
+function formatBudgets(
+  cli: Cli,
+  { limits, today, dayEndsInMs, isDaySpent, chats }: BudgetsNow,
+  label: (chat: string) => string,
+): string {
   const limitColumn = (owner: BudgetOwner) => (unit: Unit) => limitText(limits[owner][unit.measure], unit.show);
   const limitTable = cli.table(units, {
     "": ({ name }) => name,
@@ -99,7 +107,7 @@ function formatBudgets(cli: Cli, { limits, today, dayEndsInMs, isDaySpent, chats
   const state = isDaySpent
     ? "The limit of the day is reached: nothing new starts before the day ends or the limit is raised. "
     : "";
-  const chatTable = chats.length === 0 ? "" : `\n${cli.table(chats, chatColumns)}`;
+  const chatTable = chats.length === 0 ? "" : `\n${cli.table(chats, chatColumns(label))}`;
   return `${limitTable}${state}The day (UTC) ends in ${age(dayEndsInMs)}.\n${chatTable}`;
 }
 
@@ -107,14 +115,16 @@ function limitText(limit: number | undefined, show: (value: number) => string): 
   return limit === undefined ? "none" : show(limit);
 }
 
-const chatColumns: Columns<OutputOf<"budgets.get">["chats"][number]> = {
-  CHAT: ({ chat }) => chat,
-  MACHINE: ({ machine }) => machine ?? "-",
-  ...Object.fromEntries(
-    units.map(({ name, measure, show }) => [name.toUpperCase(), ({ used }: { used: Usage }) => show(used[measure])]),
-  ),
-  "": ({ isSpent }) => (isSpent ? "limit reached" : ""),
-};
+function chatColumns(label: (chat: string) => string): Columns<BudgetsNow["chats"][number]> {
+  return {
+    CHAT: ({ chat }) => label(chat),
+    MACHINE: ({ machine }) => machine ?? "-",
+    ...Object.fromEntries(
+      units.map(({ name, measure, show }) => [name.toUpperCase(), ({ used }: { used: Usage }) => show(used[measure])]),
+    ),
+    "": ({ isSpent }) => (isSpent ? "limit reached" : ""),
+  };
+}
 
 async function setBudgets(cli: Cli, link: CoordinatorLink, options: SetOptions): Promise<CommandResult> {
   const changes = budgetOwners.flatMap((owner) =>

@@ -51,6 +51,18 @@ export function allChats(link: CoordinatorLink): Promise<CliResult<readonly Chat
   return fetchPages(link, "chats.list", {}).then((listed) => (listed.ok ? ok(listed.value.chats) : listed));
 }
 
+/** [CL181] @returns short id and title of a chat; the whole id of one that is not known any more */
+export async function chatLabels(cli: Cli, link: CoordinatorLink): Promise<(chat: string) => string> {
+  const listed = await allChats(link);
+  const chats = listed.ok ? listed.value : [];
+  const names = await ChatNames.load(cli, link, chats);
+  const known = new Map(chats.map((one) => [one.chat, one]));
+  return (id) => {
+    const chat = known.get(id);
+    return chat ? `${names.short(id)} ${oneLine(names.title(chat) ?? chat.client, 40)}` : id;
+  };
+}
+
 /** [CL79] Resolves a prefix of a chat id; the coordinator answers for an unknown one. */
 export async function findChat(cli: Cli, link: CoordinatorLink, idOrPrefix: string): Promise<CliResult<string>> {
   const chats = await allChats(link);

@@ -5,6 +5,7 @@ import { notFound } from "../../answer.ts";
 import type { Cli, CommonOptions } from "../../cli.ts";
 import { withLink } from "../../coordinator-link.ts";
 import { defineList } from "../../list-command.ts";
+import { chatLabels } from "./chat-names.ts";
 import { addLeaseRun } from "./lease-run.ts";
 
 export function addLease(program: Command, cli: Cli): void {
@@ -12,12 +13,15 @@ export function addLease(program: Command, cli: Cli): void {
   defineList(cli, command.command("list [prefix]").description("leases that are held"), {
     operation: "leases.list",
     input: (prefix = "") => ({ prefix }),
-    columns: {
-      RESOURCE: ({ resource }) => resource,
-      HOLDER: ({ holder }) => holder,
-      TOKEN: ({ token }) => String(token),
-      UNTIL: ({ isBound, remainingMs }) => (isBound ? "while it lives" : `${age(remainingMs)} left`),
-      "HELD FOR": ({ heldForMs }) => age(heldForMs),
+    columns: async (link) => {
+      const label = await chatLabels(cli, link);
+      return {
+        RESOURCE: ({ resource }) => resource,
+        HOLDER: ({ holder }) => label(holder),
+        TOKEN: ({ token }) => String(token),
+        UNTIL: ({ isBound, remainingMs }) => (isBound ? "while it lives" : `${age(remainingMs)} left`),
+        "HELD FOR": ({ heldForMs }) => age(heldForMs),
+      };
     },
     empty: "No leases are held.\n",
   });
