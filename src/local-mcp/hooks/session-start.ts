@@ -6,7 +6,7 @@ import { hasContent } from "../recovery/detect.ts";
 import { isDead } from "../recovery/liveness.ts";
 import { recordFinishedHere } from "../recovery/finished-tasks.ts";
 import { isScripted, offer, offerable, offerPolicy, type Offer } from "../recovery/offers.ts";
-import { closedContext, offeredLine, resumedLine, speakerOf } from "../recovery/user-lines.ts";
+import { closedContext, offeredLine, resumedLine, speakerOf, vainContext } from "../recovery/user-lines.ts";
 import { restore, type Restoration } from "../recovery/restoration.ts";
 import { withSessionConfig } from "../recording/session-config.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -76,17 +76,28 @@ function recoveryAnswer(runtime: Runtime, { id, project, client }: sessions.Sess
   return found ? { context: offeredContext(runtime, found), line: offerLine(runtime, found, client) } : emptyStart;
 }
 
-function offeredContext(runtime: Runtime, { from, more }: Offer): string {
+/** [RE130] After so many chats that did not take it, a brief costs more than it helps. */
+const maxVainBriefs = 3;
+
+function offeredContext(runtime: Runtime, { from, vainOffers, more }: Offer): string {
   if (isClosedWithNothingOpen(from.session)) return closedContext(from, runtime.now(), more);
+  if (vainOffers >= maxVainBriefs) return vainContext(from, runtime.now(), vainOffers);
   const others = more > 0 ? `\n${more} more incomplete: \`shim sessions --incomplete\`.` : "";
   return brief(from, runtime.now(), runtime.config.recovery) + others;
 }
 
-function offerLine(runtime: Runtime, { from, more }: Offer, client: string): string {
+function offerLine(runtime: Runtime, { from, vainOffers, more }: Offer, client: string): string {
   const { session, cause } = from;
+  const isVain = vainOffers >= maxVainBriefs;
   const shortId = runtime.store.read((sql) => shortSessionId(sql, session.id), session.id);
   const isPlugin = runtime.env["CLAUDE_PLUGIN_ROOT"] !== undefined;
-  return offeredLine({ session, cause, shortId, more }, runtime.now(), runtime.config.recovery, isPlugin, client);
+  return offeredLine(
+    { session, cause, shortId, more, isVain },
+    runtime.now(),
+    runtime.config.recovery,
+    isPlugin,
+    client,
+  );
 }
 
 /** [HO13] Gives a script one line; the offer stays open for a chat with a user. */

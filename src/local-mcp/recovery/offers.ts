@@ -28,6 +28,8 @@ export function isScripted(env: NodeJS.ProcessEnv): boolean {
 
 export interface Offer {
   readonly from: Restoration;
+  /** Chats that were offered it before, and did not take it. */
+  readonly vainOffers: number;
   readonly more: number;
 }
 
@@ -48,6 +50,7 @@ export function offer(runtime: Runtime, to: string, search: SessionSearch): Offe
     const known = restoration(sql, runtime, first.session, now);
     if (!known) return null;
     const from = withChanges(known, first.session.id === likely.session.id ? changes : null);
+    const vainOffers = recoveries.vainOffers(sql, from.session.id, from.session.lastSeenAt);
     recordOffer(sql, runtime, from, to);
     if (isClosedWithNothingOpen(first.session)) {
       for (const { session } of offerableSessions) {
@@ -59,7 +62,7 @@ export function offer(runtime: Runtime, to: string, search: SessionSearch): Offe
       // Under this setting the brief makes the chat continue the session.
       recoveries.add(sql, { at: now, sessionId: first.session.id, action: "taken", by: to });
     }
-    return { from, more: offerableSessions.length - 1 };
+    return { from, vainOffers, more: offerableSessions.length - 1 };
   });
 }
 

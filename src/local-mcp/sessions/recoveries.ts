@@ -73,6 +73,18 @@ export function offersSince(sql: Sql, sessionId: string, at: number): number {
   return row?.n ?? 0;
 }
 
+/** Offers since `at` (epoch ms) after which no chat took the session and nobody undid anything. */
+export function vainOffers(sql: Sql, sessionId: string, at: number): number {
+  const [row] = sql.all<{ n: number }>(
+    `SELECT count(*) AS n FROM recoveries WHERE session_id = ? AND action = 'offered' AND at >= ?
+       AND seq > coalesce((SELECT max(seq) FROM recoveries WHERE session_id = ? AND action IN ('undone', 'taken')), 0)`,
+    sessionId,
+    at,
+    sessionId,
+  );
+  return row?.n ?? 0;
+}
+
 /** Lists what a chat was given to continue since `at` (epoch ms), newest first. */
 export function listOfferedTo(sql: Sql, by: string, at: number): { readonly sessionId: string; readonly at: number }[] {
   return sql.all(

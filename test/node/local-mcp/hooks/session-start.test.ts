@@ -2,6 +2,7 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { findIncomplete } from "#src/local-mcp/recovery/detect.ts";
+import * as recoveries from "#src/local-mcp/sessions/recoveries.ts";
 import { dismiss, undo } from "#src/local-mcp/recovery/local-source.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { add } from "#src/store/notices.ts";
@@ -190,6 +191,30 @@ it("[RE8] two successors that start at the same time: one gets the offer", () =>
   const second = anotherClaude(runtime, first);
   const third = anotherClaude(tempRuntime({ beside: runtime }), first, { pid: 3_000, session: "third-session" });
   expect([second.start(), third.start()].filter((text) => text.includes("fix the parser"))).toHaveLength(1);
+});
+
+it("[RE130] after three chats that did not take it, a dead session is mentioned in one sentence; who takes it begins anew", () => {
+  const runtime = tempRuntime();
+  const dead = aDeadClaude(runtime);
+  const start = (n: number): { context: string; line: string } => {
+    const chat = anotherClaude(runtime, dead, { pid: 3_000 + n, session: `chat-${n}` });
+    const { systemMessage = "", hookSpecificOutput } = chat.tell("SessionStart", { source: "startup" });
+    chat.end();
+    return { context: hookSpecificOutput?.additionalContext ?? "", line: systemMessage };
+  };
+  for (const n of [1, 2, 3]) expect(start(n).context).toContain("goal: fix the parser");
+  const { context, line } = start(4);
+  expect(context).toMatch(
+    /^SHIM: "fix the parser" \(.*\) died unfinished .*; 3 chats were offered it and did not take it\./,
+  );
+  expect(context).toContain("with dismiss true");
+  expect(context).not.toContain("goal:");
+  expect(line).toContain(
+    "; to continue it, ask Claude. Never again? Tell Claude, or: `shim resume --dismiss 20487890`",
+  );
+  const taken = { at: runtime.now(), sessionId: dead.session, action: "taken", by: "chat-4" } as const;
+  runtime.store.write((sql) => recoveries.add(sql, taken));
+  expect(start(5).context).toContain("goal: fix the parser");
 });
 
 it("[RE118] an offer that is undone is made again; a dismissed session is not", () => {
