@@ -13,7 +13,7 @@ interface Limits {
 /** Below the ten seconds that the client gives a hook. */
 export const ownLimits: Limits = { firstMs: 3_000, silenceMs: 3_000, totalMs: 6_000 };
 /**
- * [HO63] Another client that sends nothing does not wait for an answer that is empty. What it has
+ * [HO65] Another client that sends nothing does not wait for an answer that is empty. What it has
  * begun to send is read to its end: some clients fail where a hook ends before it has read.
  */
 export const foreignLimits: Limits = { ...ownLimits, firstMs: 100 };

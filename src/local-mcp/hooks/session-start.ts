@@ -76,7 +76,7 @@ function recoveryAnswer(runtime: Runtime, { id, project, client }: sessions.Sess
   return found ? { context: offeredContext(runtime, found), line: offerLine(runtime, found, client) } : emptyStart;
 }
 
-/** [RE130] After so many chats that did not take it, a brief costs more than it helps. */
+/** [RE132] After so many chats that did not take it, a brief costs more than it helps. */
 const maxVainBriefs = 3;
 
 function offeredContext(runtime: Runtime, { from, vainOffers, more }: Offer): string {

@@ -79,7 +79,7 @@ function formatCause(cause: CrashCause | null): string {
   return cause === null || cause === "unknown" ? "" : ` (${cause.replaceAll("_", " ")})`;
 }
 
-/** [RE130] For a session that several chats were offered in vain. */
+/** [RE132] For a session that several chats were offered in vain. */
 export function vainContext({ session }: Restoration, now: number, offers: number): string {
   return (
     `SHIM: ${quotedTitle(displayTitle(session))} (${session.id}) died unfinished ${age(now - session.lastSeenAt)} ago; ${offers} chats were offered it and did not take it. ` +

@@ -231,7 +231,7 @@ it("[HO36] a client is noted once a day, and the doctor names it for a week", as
   expect((await home.shim("doctor")).out).not.toContain("runs the hooks of Claude Code's settings");
 });
 
-it("[HO63] to a client without Claude Code's variables the answer comes while its stdin is open, and its input is read", async () => {
+it("[HO65] to a client without Claude Code's variables the answer comes while its stdin is open, and its input is read", async () => {
   const home = aCliHome();
   const env = { PATH: process.env["PATH"], SHIM_HOME: home.paths.home, NODE_NO_WARNINGS: "1" };
   const start = (more: NodeJS.ProcessEnv): ReturnType<typeof spawn> =>
@@ -247,7 +247,7 @@ it("[HO63] to a client without Claude Code's variables the answer comes while it
   expect(Object.keys(readForeignCallers(home.paths.foreignCallers, Date.now()))).toEqual(["Gemini CLI", "Cursor"]);
 });
 
-it("[HO63] of another client that has sent nothing the input is not waited for; what it has begun to send is", async () => {
+it("[HO65] of another client that has sent nothing the input is not waited for; what it has begun to send is", async () => {
   const silent = reading(foreignLimits);
   const [first] = [...silent.timers].toSorted((a, b) => a[1] - b[1]);
   expect(first?.[1]).toBeLessThanOrEqual(100);

@@ -193,7 +193,7 @@ it("[RE8] two successors that start at the same time: one gets the offer", () =>
   expect([second.start(), third.start()].filter((text) => text.includes("fix the parser"))).toHaveLength(1);
 });
 
-it("[RE130] after three chats that did not take it, a dead session is mentioned in one sentence; who takes it begins anew", () => {
+it("[RE132] after three chats that did not take it, a dead session is mentioned in one sentence; who takes it begins anew", () => {
   const runtime = tempRuntime();
   const dead = aDeadClaude(runtime);
   const start = (n: number): { context: string; line: string } => {
