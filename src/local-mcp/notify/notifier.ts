@@ -135,12 +135,17 @@ const timeoutMs = 5_000;
 /** osascript must not run the text as a script. */
 const script = ["on run argv", 'display notification (item 1 of argv) with title "SHIM"', "end run"];
 
+export function desktopProgram(platform: NodeJS.Platform): string {
+  return platform === "darwin" ? "osascript" : "notify-send";
+}
+
 /** Rejects if the desktop cannot be reached. Uses no shell. */
 export async function notifyDesktop(text: string, env: NodeJS.ProcessEnv, platform = process.platform): Promise<void> {
-  const [command, args] =
-    platform === "darwin"
-      ? (["osascript", [...script.flatMap((line) => ["-e", line]), text]] as const)
-      : (["notify-send", ["--app-name=SHIM", "--", "SHIM", escapeMarkup(text)]] as const);
+  const command = desktopProgram(platform);
+  const args =
+    command === "osascript"
+      ? [...script.flatMap((line) => ["-e", line]), text]
+      : ["--app-name=SHIM", "--", "SHIM", escapeMarkup(text)];
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const child = spawn(command, args, {
     env: withoutSecrets(env),

@@ -26,7 +26,7 @@ export interface OfferedSession {
   readonly cause: CrashCause | null;
   readonly shortId: string;
   readonly more: number;
-  /** It is only mentioned, since chats did not take it. */
+  /** Whether several chats did not take the session, so that it is only mentioned. */
   readonly isVain: boolean;
 }
 
@@ -79,7 +79,7 @@ function formatCause(cause: CrashCause | null): string {
   return cause === null || cause === "unknown" ? "" : ` (${cause.replaceAll("_", " ")})`;
 }
 
-/** [RE132] For a session that several chats were offered in vain. */
+/** [RE132] For a session that several chats were offered and did not take. */
 export function vainContext({ session }: Restoration, now: number, offers: number): string {
   return (
     `SHIM: ${quotedTitle(displayTitle(session))} (${session.id}) died unfinished ${age(now - session.lastSeenAt)} ago; ${offers} chats were offered it and did not take it. ` +

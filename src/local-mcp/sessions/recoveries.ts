@@ -73,7 +73,7 @@ export function offersSince(sql: Sql, sessionId: string, at: number): number {
   return row?.n ?? 0;
 }
 
-/** Offers since `at` (epoch ms) after which no chat took the session and nobody undid anything. */
+/** Offers since `at` (epoch ms), and since the last that a chat took or the user undid. */
 export function vainOffers(sql: Sql, sessionId: string, at: number): number {
   const [row] = sql.all<{ n: number }>(
     `SELECT count(*) AS n FROM recoveries WHERE session_id = ? AND action = 'offered' AND at >= ?

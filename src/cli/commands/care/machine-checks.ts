@@ -6,10 +6,13 @@ import { shellWord } from "../../../platform/launch.ts";
 import { readConfig } from "../../../platform/config-file.ts";
 import { readForeignCallers } from "../../../local-mcp/hooks/foreign-callers.ts";
 import { survey } from "../../../store/spool.ts";
+import { claudeCode } from "../../../clients/claude-code.ts";
+import type { Finding } from "../../../installer/inspect.ts";
 import type { Cli } from "../../cli.ts";
 import { howLost, lostGuard } from "../team/commit-guard/guard-commands.ts";
 import { clientFindings } from "./client-states.ts";
 import { pluralize } from "../../screen-text.ts";
+import { channelChecks } from "./channel-checks.ts";
 import { runCheck, fail, pass, warn, type Check } from "./doctor-check.ts";
 import { messageOf } from "../../../shared/error.ts";
 
@@ -29,6 +32,7 @@ export function machineChecks(cli: Cli): Check[] {
     disk_space: disk,
     config,
     spool,
+    notifications: channelChecks,
     experiments,
     foreign_callers: foreignCallers,
     commit_guard: commitGuard,
@@ -186,10 +190,21 @@ function clients(cli: Cli): Check[] {
   if (findings.length === 0)
     return [warn("clients", "no client that SHIM knows was found", "Install one, then run `shim init`.")];
   const states = { ok: "ok", warning: "warn", error: "fail" } as const;
-  return findings.map((one) => ({
+  const checks = findings.map((one) => ({
     name: `${one.client}:${one.code}`,
     state: states[one.severity],
     text: one.text,
     fix: one.fix,
   }));
+  return [...checks, ...untestedVersion(cli, findings)];
+}
+
+/** [CL183] A note: another version usually works as well. */
+function untestedVersion(cli: Cli, findings: readonly Finding[]): Check[] {
+  const { title, verifiedWith } = claudeCode;
+  if (!findings.some(({ client }) => client === claudeCode.name)) return [];
+  const version = /\d+\.\d+\.\d+/.exec(cli.io.versionOf("claude") ?? "")?.[0];
+  if (version === undefined || version === verifiedWith) return [];
+  const text = `${title} here is ${version}, and SHIM was tested with ${verifiedWith}`;
+  return [pass("claude-code:version", text)];
 }

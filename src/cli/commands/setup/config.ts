@@ -7,6 +7,7 @@ import { failed, wrongUsage, type CliResult } from "../../answer.ts";
 import { listKeys, settingAt } from "../../../shared/setting-keys.ts";
 import { unknownKey } from "../../setting-keys.ts";
 import { parseJsonOrText } from "../../task-input.ts";
+import { channelsOf } from "../care/channel-checks.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 
 export function addConfig(program: Command, cli: Cli): void {
@@ -56,6 +57,11 @@ function getOne(cli: Cli, key: string): CommandResult {
   return ok({ data: { key, value }, text: `${typeof value === "string" ? value : JSON.stringify(value, null, 2)}\n` });
 }
 
+/** [CL182] */
+function warnOfChannels(cli: Cli, { notify }: Config): void {
+  for (const { state, text, fix } of channelsOf(cli, notify)) if (state === "warn") cli.progress(`${text}. ${fix}`);
+}
+
 function change(cli: Cli, key: string, value: unknown): CommandResult {
   if (settingAt(defaults, key) === undefined) return unknownKey(key, listKeys(defaults));
   const edited = editConfig(cli.paths.config, key, value);
@@ -64,5 +70,6 @@ function change(cli: Cli, key: string, value: unknown): CommandResult {
     return before.ok ? wrongUsage(`${edited.error}\nNothing was changed.`) : before;
   }
   const newValue = settingAt(withoutToken(edited.value), key);
+  if (value !== undefined && key.startsWith("notify")) warnOfChannels(cli, edited.value);
   return ok({ data: { key, value: newValue }, text: `${key} is ${JSON.stringify(newValue)}\n` });
 }

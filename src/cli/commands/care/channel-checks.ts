@@ -1,0 +1,33 @@
+import type { NotifySettings } from "../../../contract/notify.ts";
+import { readConfig } from "../../../platform/config-file.ts";
+import { desktopProgram } from "../../../local-mcp/notify/notifier.ts";
+import { isOnPath } from "../../../platform/program-path.ts";
+import { findLastSupervisor } from "../../../supervisor/supervisor-lock.ts";
+import type { Cli } from "../../cli.ts";
+import { pass, warn, type Check } from "./doctor-check.ts";
+
+/** [CL182] A channel that the settings name and that cannot reach the user from here. */
+export function channelChecks(cli: Cli): Check[] {
+  const read = readConfig(cli.paths.config);
+  return read.ok ? channelsOf(cli, read.value.notify) : [];
+}
+
+export function channelsOf(cli: Cli, { desktop, bell }: NotifySettings): Check[] {
+  return [...(desktop ? [desktopCheck(cli)] : []), ...(bell ? [bellCheck(cli)] : [])];
+}
+
+function desktopCheck({ io }: Cli): Check {
+  const { platform } = io.machine;
+  const program = desktopProgram(platform);
+  if (isOnPath(program, io.env)) return pass("notify_desktop", `${program} shows notifications`);
+  const text = `notify.desktop is on, and ${program} was not found: nothing is shown`;
+  const fix = platform === "linux" ? "Install notify-send (package libnotify-bin or libnotify)" : "Set notify.webhook";
+  return warn("notify_desktop", text, `${fix}, or \`shim config unset notify.desktop\`.`);
+}
+
+/** Only the supervisor has a terminal of its own. */
+function bellCheck({ paths }: Cli): Check {
+  if (findLastSupervisor(paths.home) !== null) return pass("notify_bell", "`shim supervise` rings in its terminal");
+  const text = "notify.bell is on, and no `shim supervise` runs: only its terminal rings";
+  return warn("notify_bell", text, "Run `shim supervise` in a terminal, or `shim config unset notify.bell`.");
+}

@@ -1,0 +1,45 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { claudeCode } from "#src/clients/claude-code.ts";
+import type { Io } from "#src/cli/io.ts";
+import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
+
+interface Line {
+  readonly name: string;
+  readonly state: string;
+  readonly text: string;
+}
+
+async function doctor(home: CliHome, io: Partial<Io> = {}): Promise<Map<string, Line>> {
+  const ran = await home.shimWith(io, "doctor --json");
+  const { checks } = ran.json() as { checks: Line[] };
+  return new Map(checks.map((line) => [line.name, line]));
+}
+
+it("[CL182] a channel of notify that cannot work here is a line of doctor, and config set says so at once", async () => {
+  const home = aCliHome();
+  const set = await home.shim("config set notify.desktop true");
+  expect(set).toMatchObject({ code: 0, out: "notify.desktop is true\n" });
+  expect(set.err).toContain("notify-send was not found: nothing is shown");
+  expect((await home.shim("config set notify.bell true")).err).toContain("no `shim supervise` runs");
+  const lines = await doctor(home);
+  for (const name of ["notify_desktop", "notify_bell"]) expect(lines.get(name)?.state).toBe("warn");
+  const bin = join(home.paths.home, "bin");
+  mkdirSync(bin, { recursive: true });
+  writeFileSync(join(bin, "notify-send"), "", { mode: 0o755 });
+  const withDesktop = await doctor(home, { env: { ...home.runtime.env, PATH: bin } });
+  expect(withDesktop.get("notify_desktop")?.state).toBe("ok");
+});
+
+it("[CL183] another version of Claude Code than the tested one is a note that names both", async () => {
+  const home = aCliHome();
+  mkdirSync(join(home.folder, ".claude"));
+  const at = async (version: string): Promise<Line | undefined> =>
+    (await doctor(home, { versionOf: () => version })).get("claude-code:version");
+  expect(await at("2.9.1 (Claude Code)")).toMatchObject({
+    state: "ok",
+    text: expect.stringMatching(/is 2\.9\.1, and SHIM was tested with \d+\.\d+\.\d+$/) as string,
+  });
+  expect(await at(`${claudeCode.verifiedWith} (Claude Code)`)).toBeUndefined();
+});
