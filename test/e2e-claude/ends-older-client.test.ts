@@ -34,3 +34,22 @@ it.each([
     expect([session.endedAt, hasDied(session)]).toEqual([null, isDeath]);
   },
 );
+
+it("[RE2] [RE50] an older client: the user's own exit finishes the chat, SIGTERM in an idle terminal does not", async () => {
+  for (const keys of ["/exit", "\u0004", null]) {
+    const rig = new ClaudeRig();
+    const { claude, id } = await rig.typed("fix the parser", { steps: [{ text: "Fixed." }], binary });
+    await rig.last(id, "turn_end");
+    if (keys === null) process.kill(await claude.claudePid(), "SIGTERM");
+    else if (keys.startsWith("/")) await claude.send(keys);
+    else {
+      await claude.shows("Fixed.");
+      claude.type(keys);
+      await claude.shows("againtoexit");
+      claude.type(keys);
+    }
+    await claude.waitForExit();
+    const reason = keys === null ? null : "prompt_input_exit";
+    expect([keys, rig.session(id).endReason]).toEqual([keys, reason]);
+  }
+});
