@@ -14,7 +14,7 @@ import { readHead } from "../sessions/git-head.ts";
 import { entriesOf } from "../sessions/hook-entries.ts";
 import * as journal from "../sessions/journal.ts";
 import { clearPausedFolder } from "../sessions/paused-session.ts";
-import { isSlashCommand } from "../sessions/requests.ts";
+import { isSlashCommand } from "../sessions/slash-command.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { transcriptMark } from "../sessions/transcript-mark.ts";
 import { updateWaiting } from "../sessions/waiting.ts";

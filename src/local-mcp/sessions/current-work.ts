@@ -1,6 +1,7 @@
 import type { Statement, UserRequest, WorkState } from "../../contract/work-state.ts";
 import { goalReached, goalRequestBefore } from "./goal-state.ts";
-import { isSlashCommand, lastGoalRequest } from "./requests.ts";
+import { lastGoalRequest } from "./requests.ts";
+import { isSlashCommand } from "./slash-command.ts";
 import { outdatedBy } from "./statements.ts";
 import { contentWords, isAboutTheSame } from "../words/sentences.ts";
 
@@ -10,16 +11,21 @@ export interface SourcedText {
   readonly at: number | null;
 }
 
-/** Pure. [CP8] The last request that sets a goal, unless the chat worded a goal after it. */
+/** Pure. [CP8] The last request that sets a goal, unless the chat or [CP62] `/goal` worded one after it. */
 export function goalOf(state: WorkState): SourcedText | null {
   const request = lastGoalRequest(state.requests ?? []);
-  const goal = statedGoal(state);
+  const given = [statedGoal(state), conditionGiven(state)].filter((one) => one !== null);
+  const goal = given.toSorted((one, other) => (other.at ?? 0) - (one.at ?? 0))[0];
   if (goal && (goal.at ?? 0) >= (request?.at ?? 0)) return goal;
   return request ? { text: request.text, source: "the user", at: request.at } : inheritedGoal(state);
 }
 
 function statedGoal({ goal, said }: WorkState): SourcedText | null {
   return goal === null ? null : { text: goal, source: "the chat", at: said?.goal ?? null };
+}
+
+function conditionGiven({ clientGoal }: WorkState): SourcedText | null {
+  return clientGoal ? { text: clientGoal.text, source: "/goal", at: clientGoal.at } : null;
 }
 
 function inheritedGoal({ continues, conversation }: WorkState): SourcedText | null {

@@ -1,8 +1,8 @@
 import type { UserRequest, WorkState } from "../../contract/work-state.ts";
-import { findCompletion } from "../words/next-step.ts";
+import { findCompletion } from "../words/completion.ts";
+import { decisionsNamedIn } from "./remarks.ts";
 import type { PromptContext } from "./request-kind.ts";
 import { lastGoalRequest, withoutMarks } from "./requests.ts";
-import { decisionsNamedIn } from "./statements.ts";
 
 export function beforePrompt(state: WorkState, question: string, prompt: string): PromptContext {
   return {

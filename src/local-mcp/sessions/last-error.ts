@@ -1,5 +1,5 @@
 import type { ErrorNote, ToolRun } from "../../contract/work-state.ts";
-import { isSuccess } from "../words/next-step.ts";
+import { isSuccess } from "../words/completion.ts";
 import { clauses, contentWords, sentences } from "../words/sentences.ts";
 import { tellsProblem } from "../words/work-request.ts";
 import { repeats } from "./command-runs.ts";

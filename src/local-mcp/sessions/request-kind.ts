@@ -1,11 +1,12 @@
 import { LazyRegExp, pattern } from "../words/pattern.ts";
 import type { UserRequest } from "../../contract/work-state.ts";
-import { isAcknowledgement } from "../words/acknowledgement.ts";
+import { isAcknowledgement, namesNothing } from "../words/acknowledgement.ts";
 import { isChangeOfMind } from "../words/change-of-mind.ts";
 import { isOnlyDecision } from "../words/decision.ts";
+import { isForeign } from "../words/language.ts";
 import { clauses, contentWords, isQuestion, sentences } from "../words/sentences.ts";
 import { isOrder, isOrderFirst } from "../words/standing-order.ts";
-import { asksForWork, isExchange, isForeign, tellsProblem } from "../words/work-request.ts";
+import { asksForWork, isExchange, tellsProblem } from "../words/work-request.ts";
 
 export function isGeneralRule(sentence: string): boolean {
   return isOrder(sentence) || isOnlyDecision(sentence);
@@ -20,9 +21,11 @@ export function carriesDetail(text: string): boolean {
 
 const additionStart = new LazyRegExp(
   pattern`
-    ^(?:also|and|plus|still|again|nope|additionally|oh,? and|one more thing|while you(?:'re| are) at it|
-    (?:please )?(?:continue|go on|proceed|carry on|resume)(?: with)?|then also|und|auch|außerdem|noch|weiter mit|et|
-    aussi|y|también|además|e|anche|também|ook|и|ещё|еще|также)(?!\p{L})|^(?:还有|另外|也|あと|それから|また|그리고|또)
+    ^(?:also|(?:and|und|et|y|e|и)(?! (?:now|then|next|jetzt|nun|maintenant|ahora|adesso|ora|nu|теперь))|
+    plus|still|again|nope|additionally|oh,? and|one more thing|while you(?:'re| are) at it|
+    (?:please )?(?:continue|go on|proceed|carry on|resume)(?: with)?|then also|auch|außerdem|noch|
+    weiter mit|
+    aussi|también|además|anche|também|ook|и|ещё|еще|также)(?!\p{L})|^(?:还有|另外|也|あと|それから|また|그리고|또)
   `,
   "iu",
 );
@@ -36,8 +39,10 @@ const backReference = new LazyRegExp(
 );
 const questionStart = new LazyRegExp(
   pattern`
-    ^(?:what|why|how(?! about)|where|when|who|which|is|are|does|did|was|were|was|warum|wieso|wie|wo|wann|wer|que|
-    quoi|pourquoi|comment|où|quand|qué|por qué|cómo|dónde|cuándo|perché|come|dove|por que|como|onde|что|почему|как|
+    ^(?:what|why|how(?! about)|where|when|who|which|is|are|does|did|was|were|was|warum|wieso|wie|wo|wann|
+    wer|que|
+    quoi|pourquoi|comment|où|quand|qué|por qué|cómo|dónde|cuándo|perché|come|dove|por que|como|onde|что|
+    почему|как|
     где|когда)(?!\p{L})|^(?:什么|为什么|怎么|哪|何|なぜ|どう|무엇|왜|어떻게)
   `,
   "iu",
@@ -83,10 +88,14 @@ function isOnlyQuestion([only, ...others]: readonly string[]): boolean {
 
 const showRequest = new LazyRegExp(
   pattern`
-    ^(?:(?:please|ok|now|just|and)[\s,]+)*(?:(?:can|could|would|will) you (?:please |just |quickly )?)?(?:(?:show|
-    tell|remind|give) (?:me|us) (?:the|what|why|how|where|which|who|when|if|whether|that|your)|explain (?:what|why|
-    how|that|this)|summari[sz]e (?:what|where|that|this|everything|your|the (?:conversation|session|changes|state|
-    status|progress|plan))|zeig(?:e)? (?:mir|uns)|montre(?:-| )moi|muéstrame|mostrami|pokaż mi|покажи)(?!\p{L})
+    ^(?:(?:please|ok|now|just|and)[\s,]+)*(?:(?:can|could|would|will) you (?:please |just |
+    quickly )?)?(?:(?:show|
+    tell|remind|give) (?:me|us) (?:the|what|why|how|where|which|who|when|if|whether|that|your)|
+    explain (?:what|why|
+    how|that|this)|summari[sz]e (?:what|where|that|this|everything|your|the (?:conversation|session|changes|
+    state|
+    status|progress|plan))|zeig(?:e)? (?:mir|uns)|montre(?:-| )moi|muéstrame|mostrami|pokaż mi|
+    покажи)(?!\p{L})
   `,
   "iu",
 );
@@ -108,6 +117,7 @@ function pointsBack(prompt: string): boolean {
 }
 
 function isAddition(prompt: string, size: number): boolean {
+  if (namesNothing(prompt)) return true;
   const isTouch = size <= 8 && pointsBack(prompt) && !abandonment.test(prompt) && !carriesDetail(prompt);
   return isTouch || (size <= 14 && (additionStart.test(prompt.trim()) || additionWord.test(prompt.trim())));
 }
@@ -129,10 +139,26 @@ function isLikelyGoal(prompt: string, all: readonly string[], { isGoalReached = 
   return (isGoalReached && !isRemark(prompt)) || isLong || (isForeign(prompt) && !isTerse(prompt));
 }
 
+/** [CP49] Praise and exclamations have no article and no preposition: a few such words name nothing to work on. */
 function isRemark(prompt: string): boolean {
-  const wordsLeft = prompt.split(/\s+/).filter((word) => !isAcknowledgement(word));
-  return contentWords(wordsLeft.join(" ")).size < 2 && !specificDetail.test(prompt);
+  if (specificDetail.test(prompt)) return false;
+  const unknownWords = prompt.split(/\s+/).filter((word) => !isAcknowledgement(word));
+  if (contentWords(unknownWords.join(" ")).size < 2) return true;
+  return isTerse(prompt) && !topicMark.test(prompt);
 }
+
+/** What stands before the name of a thing, or beside it in a request without a verb. */
+const topicMark = new LazyRegExp(
+  pattern`
+    (?<!\p{L})(?:the|an?|for|of|in|by|with|on|from|into|next|then|now|please|pls|der|die|das|den|dem|des|
+    eine?[nmrs]?|
+    für|mit|im|jetzt|bitte|noch|les?|la|l['’]|une?|des|du|pour|avec|dans|maintenant|ensuite|el|los|las|una?|
+    para|con|
+    ahora|luego|il|lo|gli|uno|per|adesso|poi|teraz|dla|het|een|voor|met|nu|och|för|um|uma|agora|теперь|для|
+    с)(?!\p{L})
+  `,
+  "iu",
+);
 
 function isTerse(prompt: string): boolean {
   const words = prompt.trim().split(/\s+/).length;
@@ -144,9 +170,12 @@ const maxRemarkWords = 24;
 
 const descriptionStart = new LazyRegExp(
   pattern`
-    ^(?:the|a|an|there|here|it|its|this|that|these|those|they|he|she|one|some|most|many|several|both|all|at|on|
-    during|since|yesterday|today|for comparison|as|we (?:saw|see|had|have|got|were|noticed|found)|i (?:attach|see|
-    saw|had|have|think|guess|noticed|found|got)|you (?:see|saw)|der|die|das|ein|eine|es|hier|le|la|les|un|une|il|
+    ^(?:the|a|an|there|here|it|its|this|that|these|those|they|he|she|one|some|most|many|several|both|all|at|
+    on|
+    during|since|yesterday|today|for comparison|as|we (?:saw|see|had|have|got|were|noticed|found)|
+    i (?:attach|see|
+    saw|had|have|think|guess|noticed|found|got)|you (?:see|saw)|der|die|das|ein|eine|es|hier|le|la|les|un|
+    une|il|
     elle|voici|el|los|las|una|hay|il|lo|gli)(?!\p{L})|^[\p{N}|[({]
   `,
   "iu",

@@ -6,15 +6,11 @@ import { isQuestion, sentences, withoutCode } from "../words/sentences.ts";
 import { asksForWork, tellsProblem } from "../words/work-request.ts";
 import { cutChars } from "./both-ends.ts";
 import { carriesDetail, isGeneralRule, isTask, requestKind, type PromptContext } from "./request-kind.ts";
+import { isSlashCommand, requestOfCommand } from "./slash-command.ts";
 
 const limits = { gist: 500, whole: 320, first: 200, last: 120, introduction: 80, all: 32_000 };
 /** [CP19] Requests kept; the first ones and the newest are never dropped. */
 const counts = { plain: 60, all: 200, first: 3, newest: 30 };
-
-/** Commands of the client and of SHIM are not requests. */
-export function isSlashCommand(prompt: string): boolean {
-  return /^\/[\w:-]+(\s|$)/.test(prompt);
-}
 
 export function isRequest(prompt: string): boolean {
   return prompt.trim() !== "" && !isSlashCommand(prompt) && !isAcknowledgement(prompt);
@@ -44,7 +40,7 @@ function asksForSomething(sentence: string): boolean {
   return asksForWork(sentence) || tellsProblem(sentence) || isQuestion(sentence);
 }
 
-/** [CP60] Beside what was pasted, the sentences that ask are the request. */
+/** [CP64] Beside what was pasted, the sentences that ask are the request. */
 function spokenIn(prompt: string): { own: string[]; introduction: string } | null {
   const lines = prompt.split("\n");
   const pastedAt = lines.findIndex((line) => line.startsWith("```") || isPastedLine(line) || isSpokenByRole(line));
@@ -74,7 +70,7 @@ function shortened(all: readonly string[], plain: string): string {
 
 /** Pure. [CP18] */
 export function withRequest(state: WorkState, at: number, prompt: string, before: PromptContext): WorkState {
-  const request = toRequest(prompt, at, requestKind(prompt, before));
+  const request = toRequest(prompt, at, kindOf(prompt, before));
   const { requests, plain, kept } = thin([...(state.requests ?? []), request]);
   const thinnedBefore = state.thinned ?? { plain: 0, kept: 0 };
   return {
@@ -84,6 +80,13 @@ export function withRequest(state: WorkState, at: number, prompt: string, before
       ? {}
       : { thinned: { plain: thinnedBefore.plain + plain, kept: thinnedBefore.kept + kept } }),
   };
+}
+
+/** [CP62] A command is the user's way to ask for work, so that only a rule or a question in it keeps the goal. */
+function kindOf(prompt: string, before: PromptContext): UserRequest["kind"] {
+  const inCommand = requestOfCommand(prompt);
+  const kind = requestKind(inCommand ?? prompt, before);
+  return inCommand !== null && kind === "follow_up" ? undefined : kind;
 }
 
 /** [CP19] Drops the oldest plain requests after the first ones, and detailed ones last. */
@@ -134,7 +137,7 @@ export function earlierRequests(state: WorkState): readonly UserRequest[] {
     ...[...new Set(unspoken)].map((text) => ({ text: text ?? "", at: null })),
     ...userTurns.map(({ text, at }) => ({ text, at })),
   ];
-  return all.map(({ text, at }) => toRequest(text, at, requestKind(text, {})));
+  return all.map(({ text, at }) => toRequest(text, at, kindOf(text, {})));
 }
 
 function toRequest(prompt: string, at: number | null, kind: UserRequest["kind"]): UserRequest {

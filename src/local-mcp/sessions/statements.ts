@@ -10,9 +10,9 @@ import {
 } from "../words/change-of-mind.ts";
 import { decisionsOfChat, decisionsOfUser } from "../words/decision.ts";
 import { joinLines } from "../words/neutralize.ts";
-import { contentWords, coverage, isQuestion, isWholeWord, sentences } from "../words/sentences.ts";
+import { contentWords, coverage, isQuestion, sentences } from "../words/sentences.ts";
 import { ordersIn } from "../words/standing-order.ts";
-import { asksForWork } from "../words/work-request.ts";
+import { withChatRemarks, withLaterSentences, withRemark } from "./remarks.ts";
 
 const limits = { chars: 300, orders: 80, decided: 100, takenBack: 60 };
 
@@ -25,66 +25,15 @@ export function withUserStatements(state: WorkState, at: number, prompt: string)
   const decisions = decisionsOfUser(prompt).filter((one) => !orders.has(one));
   const first = [...orders].reduce((known, text) => addStatement(known, "orders", { text, at, source: "user" }), state);
   const all = decisions.reduce((known, text) => addStatement(known, "decided", { text, at, source: "user" }), first);
-  return withRemark(all, at, prompt);
+  return withLaterSentences(withRemark(all, at, prompt), at, prompt);
 }
-
-/** [CP43] Attaches a short prompt to a decision of which it names a third: it may change it. */
-function withRemark(state: WorkState, at: number, prompt: string): WorkState {
-  const text = joinLines(prompt);
-  const isLater = (one: Statement): boolean => one.at !== at && one.followedBy?.at !== at && isNearer(one, text);
-  const namedDecisions = new Set(decisionsNamedIn(state, prompt).filter(isLater));
-  if (namedDecisions.size === 0) return state;
-  const withFollowUp = (one: Statement): Statement => ({ ...one, followedBy: { text, at } });
-  return { ...state, decided: (state.decided ?? []).map((one) => (namedDecisions.has(one) ? withFollowUp(one) : one)) };
-}
-
-function isNearer({ text, followedBy }: Statement, later: string): boolean {
-  const own = sharedLength(text, later);
-  if (own === 0 || !followedBy) return own > 0;
-  return own >= sharedLength(text, followedBy.text) || sharedLength(followedBy.text, later) >= 2;
-}
-
-function sharedLength(one: string, other: string): number {
-  return sharedWords(one, other).length;
-}
-
-function sharedWords(one: string, other: string): string[] {
-  const words = contentWords(other);
-  return [...contentWords(one)].filter((word) => words.has(word));
-}
-
-/** Returns valid decisions named in a short prompt; one word suffices if it settles something. */
-export function decisionsNamedIn({ decided = [] }: WorkState, prompt: string): Statement[] {
-  const promptSentences = sentences(prompt);
-  if (
-    promptSentences.length > remarkLimits.sentences ||
-    prompt.length > remarkLimits.chars ||
-    promptSentences.every(isQuestion)
-  )
-    return [];
-  const isSettling = promptSentences.some(isChangeOfMind) || decisionsOfUser(prompt).length > 0;
-  const minSharedWords = !isSettling && promptSentences.some(asksForWork) ? 2 : 1;
-  const isNamed = (text: string): boolean => {
-    const words = sharedWords(text, prompt);
-    const isNear =
-      words.filter(isWholeWord).length >= remarkLimits.words ||
-      words.length >= contentWords(text).size * remarkLimits.share;
-    return words.length >= minSharedWords && (isSettling || isNear);
-  };
-  return decided.filter(
-    ({ text, takenBack, followedBy }) =>
-      !takenBack && (isNamed(text) || (followedBy !== undefined && sharedLength(followedBy.text, prompt) >= 2)),
-  );
-}
-
-/** Bounds of a short prompt, and the whole words or the share of a decision that it has to name. */
-const remarkLimits = { sentences: 3, chars: 200, words: 2, share: 0.3 };
 
 export function withChatStatements(state: WorkState, at: number, message: string): WorkState {
-  return decisionsOfChat(message).reduce(
+  const all = decisionsOfChat(message).reduce(
     (known, text) => addStatement(known, "decided", { text, at, source: "chat" }),
     state,
   );
+  return withChatRemarks(all, at, message);
 }
 
 export function withDecisions(

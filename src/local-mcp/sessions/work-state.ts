@@ -3,14 +3,16 @@ import type { JournalEntry, JournalKind } from "../../contract/journal.ts";
 import type { ConversationTurn, FileNote, TodoItem, ToolRun, WorkState } from "../../contract/work-state.ts";
 import type { JournalRow } from "./journal.ts";
 import { omitUndefined as withoutUndefined } from "../../shared/omit-undefined.ts";
+import { isDoneBy, isReportedDone } from "../words/completion.ts";
 import { closingQuestion } from "../words/decision.ts";
 import { joinLines } from "../words/neutralize.ts";
-import { isDoneBy, isReportedDone, findNextStep } from "../words/next-step.ts";
+import { findNextStep } from "../words/next-step.ts";
 import { isAboutTheSame } from "../words/sentences.ts";
 import { withFile } from "./file-notes.ts";
 import { beforePrompt } from "./goal-state.ts";
 import { errorAfterCall, errorAfterWords, errorOf, isErrorOf } from "./last-error.ts";
-import { earlierRequests, isRequest, isSlashCommand, withRequest } from "./requests.ts";
+import { earlierRequests, isRequest, withRequest } from "./requests.ts";
+import { isSlashCommand, requestOfCommand } from "./slash-command.ts";
 import { withChatStatements, withDecisions, withSummary, withUserStatements } from "./statements.ts";
 
 /** Pure: no storage, no clock. */
@@ -224,7 +226,8 @@ function applyPrompt(state: WorkState, at: number, text: string): WorkState {
 
 function applyRequest(state: WorkState, at: number, text: string, lastQuestion: string): WorkState {
   const before = beforePrompt(state, lastQuestion, text);
-  const withRequested = withUserStatements(withRequest(state, at, text, before), at, text);
+  const said = requestOfCommand(text) ?? text;
+  const withRequested = withUserStatements(withRequest(state, at, text, before), at, said);
   const next = withRequested.requests?.at(-1)?.kind === undefined ? withoutNextStep(withRequested) : withRequested;
   return { ...next, firstPrompt: state.firstPrompt ?? text, lastPrompt: text };
 }

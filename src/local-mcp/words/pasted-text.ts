@@ -9,8 +9,9 @@ const record = new LazyRegExp(
     (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\s{1,2}\d{1,2} \d\d:\d\d|\d{1,3}(?:\.\d{1,3}){3} - |
     [+-]{3} |@@ |diff --git |(?:TRACE|DEBUG|INFO|NOTICE|WARN|ERROR|FATAL)(?:\]|:?\s{2,}| ?[|[])|
     \[(?:trace|debug|info|notice|warn|warning|error|fatal)\]|\w*(?:Error|Exception|Warning):|
-    npm (?:ERR!|error|warn)|Traceback \(most|File ".+", line \d|Caused by:|goroutine \d|panic:|\.{3} \d+ more$|
-    \$ [a-z.\/]|at .+:\d|at \S+ \(.*\)$|#\d+ +0x|[\w.\/-]+(?::\d+:\d+|\(\d+,\d+\))(?::| -) |[\w.-]+: \*\*\* )
+    npm (?:ERR!|error|warn|notice)|
+    (?:fatal|error|warning|warn|hint|info|debug|remote|usage|err|stderr|stdout):\s|Traceback \(most|File ".+", line \d|Caused by:|goroutine \d|panic:|\.{3} \d+ more$|
+    [$%] [a-z.\/]|at .+:\d|at \S+ \(.*\)$|#\d+ +0x|[\w.\/-]+(?::\d+:\d+|\(\d+,\d+\))(?::| -) |[\w.-]+: \*\*\* )
   `,
   "u",
 );

@@ -2,6 +2,7 @@ import { expect, it } from "vitest";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import type { WorkState } from "#src/contract/work-state.ts";
 import { goalReached, goalRequestBefore } from "#src/local-mcp/sessions/goal-state.ts";
+import { goalOf as currentGoal } from "#src/local-mcp/sessions/current-work.ts";
 import { lastGoalRequest } from "#src/local-mcp/sessions/requests.ts";
 import { emptyState, fold } from "#src/local-mcp/sessions/work-state.ts";
 
@@ -223,7 +224,7 @@ it.each([
   ["code", source, ""],
   ["fenced code", ["```js", ...source, "```"], ""],
   ["a quotation", quoted, "A customer wrote:\n"],
-])("[CP60] the request below %s is the goal, and its rule an order", (_, pasted, announced) => {
+])("[CP64] the request below %s is the goal, and its rule an order", (_, pasted, announced) => {
   const claude = aChat();
   claude.claude.prompt(`${announced}${pasted.join("\n")}\n${ask}`);
   const state = stateOf(claude.runtime, claude.claude.session) ?? emptyState;
@@ -232,7 +233,7 @@ it.each([
   expect((state.orders ?? []).map(({ text }) => text)).toEqual(["Never restart the queue while you do that."]);
 });
 
-it("[CP60] a request that was cut says how much is missing; its completion is seen all the same", () => {
+it("[CP64] a request that was cut says how much is missing; its completion is seen all the same", () => {
   const state = after(
     user(`Paint the shelf blue.\n${"It is so. ".repeat(40)}\n[cut, 700 more characters]\nThen call me.`),
   );
@@ -242,7 +243,85 @@ it("[CP60] a request that was cut says how much is missing; its completion is se
   ).not.toBeNull();
 });
 
-it("[CP60] where nothing asks, what was pasted is all there is", () => {
+it("[CP64] where nothing asks, what was pasted is all there is", () => {
   expect(goalAfter("```\nx = 1\n```")).toBe("[code]");
   expect(goalAfter("Fix this: ```\nx = 1\n```")).toBe("Fix this: [code]");
+});
+
+it.each(
+  [
+    ["Jetzt bitte den Deckel", "Als Nächstes die Griffe für den Schrank", "Maintenant la porte", "Ahora la puerta"],
+    ["Now the hinge, please", "next: a knob for the drawer", "Adesso il cassetto"],
+  ].flat(),
+)("[CP35] a word of order and the name of a thing is a request: %s", (prompt) => {
+  expect(goalAfter(goal, prompt)).toBe(prompt);
+});
+
+it.each([
+  "makes sense",
+  "crystal clear",
+  "tusen takk",
+  "no worries",
+  "great, merge now",
+  "yes continue with the next one",
+])("[CP49] words that name nothing never change the goal: %s", (prompt) => {
+  const state = after(shelf, chat("The shelf for the kitchen is built."), user(prompt));
+  expect(goalOf(state)).toBe(goal);
+  expect(state.decided ?? []).toEqual([]);
+});
+
+const long = "We looked at it with the whole family this morning, and it took us a good while to get through it all. ";
+
+it.each([
+  ["Use Redis for the cache.", "Remove Redis again."],
+  ["Use Redis for the cache.", `${long}${long}In the end Redis is too dear. Build a drawer.`],
+  ["Use Redis for the cache.", "Kick Redis out, and add a drawer to the table."],
+  ["We use Postgres as the database.", "The boss wants MySQL."],
+  ["The invoices should be sent as PDF.", "Skip the PDF, plain paper will do."],
+  ["Always indent with tabs.", "spaces are fine now"],
+  ["Never touch the hinges.", "Paint the hinges of the door, and oil them."],
+  ["Wir nehmen Eiche für den Tisch.", "Eiche fliegt raus."],
+])("[CP59] what was settled is never shown without what may take it back: %s | %s", (settled, later) => {
+  const { orders = [], decided = [] } = after(shelf, user(settled), chat("Ok."), user(later));
+  const one = [...orders, ...decided].find(({ text }) => text === settled);
+  expect(one?.takenBack ?? one?.followedBy).toBeDefined();
+});
+
+it("[CP59] a bare value corrects the newest decision that has one, and the chat its own choice", () => {
+  const corrected = after(shelf, chat("How many screws?"), user("500, and long ones"), chat("Ok."), user("Rather 200"));
+  expect(corrected.decided?.[0]?.followedBy?.text).toBe("Rather 200");
+  const words = "Walnut could not hold the screws, so I moved everything to birch.";
+  const own = after(shelf, chat("I decided on walnut because it is strong."), user("paint it"), chat(words));
+  const walnut = own.decided?.find(({ text }) => text.includes("walnut because"));
+  expect((walnut?.takenBack ?? walnut?.followedBy)?.text).toBe(words);
+});
+
+it("[CP59] a sentence about something else leaves a decision alone", () => {
+  for (const later of [
+    "Remove the old paint again.",
+    "My boss wants the report sorted.",
+    "You can oil the door now.",
+  ]) {
+    const { orders = [], decided = [] } = after(
+      shelf,
+      user("Use Redis for the cache."),
+      user("Never touch glass."),
+      user(later),
+    );
+    expect([...orders, ...decided].filter((one) => one.takenBack ?? one.followedBy)).toEqual([]);
+  }
+});
+
+it("[CP62] the arguments of the user's own command are a request with its rules, those of the client's are not", () => {
+  const command = "/feature Build a drawer for the table; never use more than 500 screws";
+  const state = after(shelf, user(command), user("/model opus large"), user("/compact keep the drawer"));
+  expect(goalOf(state)).toBe(command);
+  expect(state.orders?.[0]?.text).toContain("never use more than 500 screws");
+  expect(after(user("/feature")).requests ?? []).toEqual([]);
+});
+
+it("[CP62] the condition of /goal is the goal where no request follows it", () => {
+  const condition = user("/goal all doors are white");
+  expect(currentGoal(after(condition))).toMatchObject({ text: "all doors are white", source: "/goal" });
+  expect(currentGoal(after(condition, shelf))).toMatchObject({ text: goal });
 });

@@ -1,9 +1,10 @@
 import { expect, it } from "vitest";
 import { isAcknowledgement } from "#src/local-mcp/words/acknowledgement.ts";
 import { abandonedTerms, retracts } from "#src/local-mcp/words/change-of-mind.ts";
+import { isDoneBy, isReportedDone } from "#src/local-mcp/words/completion.ts";
 import { closingQuestion, decisionsOfChat, decisionsOfUser } from "#src/local-mcp/words/decision.ts";
 import { neutralize } from "#src/local-mcp/words/neutralize.ts";
-import { findClosingWords, isDoneBy, isReportedDone, findNextStep } from "#src/local-mcp/words/next-step.ts";
+import { findClosingWords, findNextStep } from "#src/local-mcp/words/next-step.ts";
 import { ordersIn } from "#src/local-mcp/words/standing-order.ts";
 import { sentences } from "#src/local-mcp/words/sentences.ts";
 

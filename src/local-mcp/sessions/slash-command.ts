@@ -1,0 +1,28 @@
+/** Pure: commands of a prompt's first word. */
+
+/** Commands that the clients bring along: their arguments are settings and names, not work. */
+const builtIn = new Set(
+  `add-dir agents allowed-tools approvals app apps auth bashes branch bug cancel cd chat clear compact compress config connect context copy corgi cost cwd
+  debug diff directory docs doctor editor effort exit experimental export extensions extra-usage fast feedback files fork goal help hooks ide init install
+  install-github-app install-slack-app keybindings language keymap list-dirs list-tools login logout logs mcp memory migrate-installer mobile model models new
+  output-style passes permissions permission-mode personality plan plugin plugins pr-comments privacy-settings privacy provider providers quit
+  rate-limit-options read-only release-notes reload reload-plugins remote remote-control remote-env rename reset-allowed-tools reset resume rewind rollout
+  sandbox save session sessions set settings setup setup-github setup-token share skills stats status statusline stop stickers subagents summary
+  tag tasks teleport terminal-setup terms test-approval theme themes thinkback title todos tools trust undo unshare upgrade usage user vim vimode
+  voice web yolo`.split(/\s+/),
+);
+
+const command = /^\/([\w:.-]+)(?:\s+([\s\S]*))?$/;
+
+/** [CP62] The arguments of a command that is not the client's own; null where there is no request in it. */
+export function requestOfCommand(prompt: string): string | null {
+  const [, name = "", given = ""] = command.exec(prompt) ?? [];
+  if (builtIn.has(name.toLowerCase()) || name.startsWith("shim")) return null;
+  const words = given.trim();
+  return /\S\s+\S/u.test(words) ? words : null;
+}
+
+/** Commands of the client and of SHIM, and those without a request in them. */
+export function isSlashCommand(prompt: string): boolean {
+  return /^\/[\w:.-]+(\s|$)/.test(prompt) && requestOfCommand(prompt) === null;
+}
