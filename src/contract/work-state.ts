@@ -51,6 +51,9 @@ export interface TakenBack extends Remark {
 
 export interface ApprovedPlan extends Remark {
   readonly path?: string;
+  /** The chat's words that all of it is done. */
+  readonly done?: Remark;
+  readonly doneSteps?: readonly string[];
 }
 
 export interface ConversationTurn {

@@ -61,7 +61,14 @@ export const StoredState: z.ZodType<WorkState> = z.looseObject({
   ),
   conversation: z.array(z.looseObject({ role: z.enum(["user", "assistant"]), text, at: number })),
   runningTools: z.array(toolRun),
-  lastError: z.nullable(z.looseObject({ at: number, text })),
+  lastError: z.nullable(
+    z.looseObject({
+      at: number,
+      text,
+      call: z.exactOptional(z.looseObject({ name: text, input: text })),
+      isRunAgain: z.exactOptional(z.literal(true)),
+    }),
+  ),
   cutOff: z.exactOptional(z.array(toolRun.extend({ cutOffAt: number }))),
   compactSummary: maybeText,
   git: z.exactOptional(git),
@@ -74,7 +81,14 @@ export const StoredState: z.ZodType<WorkState> = z.looseObject({
   decided: z.exactOptional(z.array(statement)),
   takenBack: z.exactOptional(z.array(z.looseObject({ ...remark, terms: texts }))),
   missing: z.exactOptional(number),
-  plan: z.exactOptional(z.looseObject({ ...remark, path: z.exactOptional(text) })),
+  plan: z.exactOptional(
+    z.looseObject({
+      ...remark,
+      path: z.exactOptional(text),
+      done: z.exactOptional(z.looseObject(remark)),
+      doneSteps: z.exactOptional(texts),
+    }),
+  ),
   clientGoal: z.exactOptional(z.looseObject(remark)),
   said: z.exactOptional(said),
   firstGit: z.exactOptional(git),

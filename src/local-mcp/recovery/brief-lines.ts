@@ -1,4 +1,5 @@
-import type { ConversationTurn, ErrorNote, WorkState } from "../../contract/work-state.ts";
+import type { ApprovedPlan, ConversationTurn, ErrorNote, WorkState } from "../../contract/work-state.ts";
+import { stepIn } from "../sessions/approved-plan.ts";
 import { pathOf } from "../sessions/entries.ts";
 import { saidSince } from "../sessions/last-error.ts";
 import { outdatedBy } from "../sessions/statements.ts";
@@ -20,13 +21,20 @@ import {
 } from "./brief-text.ts";
 import { clientTitle } from "../../clients/client-title.ts";
 import { age } from "../../shared/format.ts";
-import { isDone, nextStepOf, todoTexts, type SourcedText } from "../sessions/current-work.ts";
+import {
+  isDone,
+  isPlanDone,
+  isStepOfPlanDone,
+  nextStepOf,
+  todoTexts,
+  type SourcedText,
+} from "../sessions/current-work.ts";
 import type { Restoration } from "./restoration.ts";
 
 /** Pure. */
 
 const maxChars = { step: 500, line: 220, words: 360, summary: 500, state: 400, since: 140 };
-const maxLines = { lines: 8, todos: 8, finished: 5 };
+const maxLines = { plan: 6, lines: 8, todos: 8, finished: 5 };
 
 export function aboutSection(from: Restoration, now: number): BriefSection {
   const { session, cause, causeDetail, elsewhere, finished = [], tasks = [] } = from;
@@ -102,9 +110,8 @@ function lastTurnEnd({ conversation, said }: WorkState): ConversationTurn | unde
   return conversation.findLast(({ role, at }) => role === "assistant" && at <= (said?.turnEnd ?? 0));
 }
 
-function planSections({ plan, clientGoal }: WorkState, now: number): BriefSection[] {
-  const lines = plan ? plan.text.split("\n").filter((line) => line.trim() !== "") : [];
-  const path = plan?.path ? `${pathOf(plan.path)}, ` : "";
+function planSections(state: WorkState, now: number): BriefSection[] {
+  const { plan, clientGoal } = state;
   return [
     {
       lines: rankedLines(
@@ -112,11 +119,25 @@ function planSections({ plan, clientGoal }: WorkState, now: number): BriefSectio
         clientGoal ? [`/goal: ${oneLine(clientGoal.text, maxChars.line)}${formatWhen(now, clientGoal.at)}`] : [],
       ),
     },
-    {
-      heading: plan ? `plan (${path}approved ${age(now - plan.at)} ago):` : "plan:",
-      lines: lines.slice(0, 6).map((line, index) => ({ text: `  ${oneLine(line, 140)}`, rank: index < 3 ? 1 : 4 })),
-    },
+    ...(plan ? [planSection(state, plan, now)] : []),
   ];
+}
+
+/** [CP61] A plan that is done is one line. */
+function planSection(state: WorkState, plan: ApprovedPlan, now: number): BriefSection {
+  const [first = "", ...rest] = plan.text.split("\n").filter((line) => line.trim() !== "");
+  const path = plan.path ? `${pathOf(plan.path)}, ` : "";
+  const heading = `plan (${path}approved ${age(now - plan.at)} ago):`;
+  if (isPlanDone(state, plan)) {
+    const words = plan.done ? `said to be done: ${oneLine(plan.done.text, 100)}` : "all steps done";
+    return { lines: rankedLines(2, [`${heading} ${oneLine(first, 140)} [${words}]`]) };
+  }
+  const lines = [first, ...rest].slice(0, maxLines.plan).map((line, index): BriefLine => {
+    const step = stepIn(line);
+    const done = step !== null && isStepOfPlanDone(state, plan, step) ? " [said to be done]" : "";
+    return { text: `  ${annotateOutdated(state, { text: line, at: plan.at }, 140)}${done}`, rank: index < 3 ? 1 : 4 };
+  });
+  return { heading, lines };
 }
 
 function listLines(rank: BriefLine["rank"], state: WorkState, texts: readonly string[]): BriefLine[] {

@@ -1,4 +1,5 @@
-import type { Statement, UserRequest, WorkState } from "../../contract/work-state.ts";
+import type { ApprovedPlan, Statement, UserRequest, WorkState } from "../../contract/work-state.ts";
+import { stepsOf } from "./approved-plan.ts";
 import { goalReached, goalRequestBefore } from "./goal-state.ts";
 import { lastGoalRequest } from "./requests.ts";
 import { isSlashCommand } from "./slash-command.ts";
@@ -78,9 +79,14 @@ function announcedSteps({ nextStep, said = {} }: WorkState): SourcedText[] {
   return toSourcedTexts(nextStep === null ? [] : [nextStep], source, said.nextStep);
 }
 
-function agreedSteps({ plan, clientGoal }: WorkState): SourcedText[] {
+function agreedSteps(state: WorkState): SourcedText[] {
+  const { plan, clientGoal } = state;
   return [
-    ...toSourcedTexts(plan ? ["carry on with the approved plan"] : [], "the plan", plan?.at),
+    ...toSourcedTexts(
+      plan && !isPlanDone(state, plan) ? ["carry on with the approved plan"] : [],
+      "the plan",
+      plan?.at,
+    ),
     ...toSourcedTexts(clientGoal ? [clientGoal.text] : [], "/goal", clientGoal?.at),
   ];
 }
@@ -97,6 +103,16 @@ function unansweredRequests({ requests = [], said }: WorkState): SourcedText[] {
 
 export function isDone(state: WorkState, step: string): boolean {
   return [...state.done, ...todoTexts(state, "completed")].some((done) => isAboutTheSame(step, done, 0.75));
+}
+
+export function isStepOfPlanDone(state: WorkState, { doneSteps = [] }: ApprovedPlan, step: string): boolean {
+  return doneSteps.includes(step) || isDone(state, step);
+}
+
+/** [CP61] */
+export function isPlanDone(state: WorkState, plan: ApprovedPlan): boolean {
+  const steps = stepsOf(plan);
+  return plan.done !== undefined || (steps.length > 0 && steps.every((step) => isStepOfPlanDone(state, plan, step)));
 }
 
 export function todoTexts({ todos }: WorkState, status: WorkState["todos"][number]["status"]): string[] {

@@ -8,6 +8,7 @@ import { closingQuestion } from "../words/decision.ts";
 import { joinLines } from "../words/neutralize.ts";
 import { findNextStep } from "../words/next-step.ts";
 import { isAboutTheSame } from "../words/sentences.ts";
+import { planAfterWords } from "./approved-plan.ts";
 import { withFile } from "./file-notes.ts";
 import { beforePrompt } from "./goal-state.ts";
 import { errorAfterCall, errorAfterWords, errorOf, isErrorOf } from "./last-error.ts";
@@ -251,8 +252,12 @@ function withClientGoal(state: WorkState, at: number, text: string): WorkState {
 
 /** [CP25] Takes the next step and its completion from the chat's closing words. */
 function applyAssistant(before: WorkState, at: number, text: string): WorkState {
-  const turn = addTurn(before, { role: "assistant", text, at });
-  const state = withChatStatements({ ...turn, lastError: errorAfterWords(before.lastError, text) }, at, text);
+  const reported = {
+    lastError: errorAfterWords(before.lastError, text),
+    ...(before.plan ? { plan: planAfterWords(before.plan, text, at) } : {}),
+  };
+  const turn = addTurn({ ...before, ...reported }, { role: "assistant", text, at });
+  const state = withChatStatements(turn, at, text);
   const nextStep = findNextStep(text);
   if (nextStep !== null) {
     const { isBegun: _begun, ...fresh } = state.said ?? {};

@@ -55,9 +55,9 @@ const counted = /(\d+) ?(?:of|out of|\/|von|de|из) ?(\d+)/giu;
 const nothingMissing =
   /(?<!\p{L})(?:nothing|no \p{L}+|nichts|rien|nada|niente)(?: \p{L}+){0,3} (?:missing|left|open|remains?|fehlt|offen)(?!\p{L})/giu;
 
-/** Says that something works or is done, and not that it does not. */
+/** Says that something works or is done, not that it does not or will. */
 export function isSuccess(clause: string): boolean {
-  return isCompletion(clause) && !/(?<!\p{L})(?:not|never)(?!\p{L})|n['’]t/iu.test(clause);
+  return isCompletion(clause) && !isAhead(clause) && !/(?<!\p{L})(?:not|never)(?!\p{L})|n['’]t/iu.test(clause);
 }
 
 export function isReportedDone(step: string, message: string): boolean {
