@@ -43,9 +43,10 @@ function finishGoal(story: Story): void {
   story.turn({ say: [story.ack()], work: [commit], reply: [step, summary].filter((text) => text !== "") });
 }
 
-export function shift(story: Story): void {
+/** @param before text above the request */
+export function shift(story: Story, before = ""): void {
   finishGoal(story);
-  story.turn({ say: [story.goal()], work: [story.files.edit()], reply: [story.next()] });
+  story.turn({ say: [`${before}${story.goal()}`], work: [story.files.edit()], reply: [story.next()] });
 }
 
 /** What the session ends with: changes of two or all three ways, and the words about the next step. */

@@ -27,3 +27,10 @@ const sentences = [
 export function filler(random: Random, count: number): string {
   return Array.from({ length: count }, () => random.pick(sentences)).join(random.isLucky(0.5) ? "\n" : " ");
 }
+
+/** A log of more characters than a prompt keeps, pasted above what is asked. */
+export function pastedLog(random: Random): string {
+  const line = (n: number): string =>
+    `2026-11-03T04:${String(n % 60).padStart(2, "0")}:09Z INFO worker-${random.between(1, 9)}: picked up batch ${n}`;
+  return `Here is the log of last night:\n${Array.from({ length: 250 }, (_, n) => line(n)).join("\n")}\n`;
+}

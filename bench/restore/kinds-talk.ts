@@ -1,5 +1,5 @@
 import { busywork, closing, middle, opening, shift } from "./arcs.ts";
-import { filler } from "./filler.ts";
+import { filler, pastedLog } from "./filler.ts";
 import { shimTool, type Story } from "./story.ts";
 
 /** Kinds of sessions that differ in what is said. */
@@ -97,7 +97,7 @@ export function languages(story: Story): void {
   closing(story);
 }
 
-/** Prompts of thousands of characters, such as pasted logs, with a rule in the middle. */
+/** Prompts of thousands of characters: a rule in the middle, a request below a pasted log. */
 export function longPrompts(story: Story): void {
   const { random } = story;
   const say = [story.goal(), filler(random, 30), story.order(), filler(random, 30)];
@@ -108,6 +108,7 @@ export function longPrompts(story: Story): void {
   story.turn({ say: more, work: [busywork(story)] });
   middle(story, 2);
   if (random.isLucky(0.5)) story.turn({ say: [filler(random, 12), story.name(), filler(random, 20)] });
+  shift(story, pastedLog(random));
   closing(story);
 }
 
