@@ -123,7 +123,7 @@ function planSections(state: WorkState, now: number): BriefSection[] {
   ];
 }
 
-/** [CP61] A plan that is done is one line. */
+/** [CP65] A plan that is done is one line. */
 function planSection(state: WorkState, plan: ApprovedPlan, now: number): BriefSection {
   const [first = "", ...rest] = plan.text.split("\n").filter((line) => line.trim() !== "");
   const path = plan.path ? `${pathOf(plan.path)}, ` : "";

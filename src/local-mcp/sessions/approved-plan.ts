@@ -18,7 +18,7 @@ const wholePlan =
   /(?<!\p{L})(?:(?:all|every|each|both|whole|entire|complete(?:ly)?|fully|alle|ganze)(?!\p{L}).{0,60}(?<!\p{L})plan|plan(?!\p{L}).{0,40}(?:done|finished|completed?|implemented|carried out|executed|abgearbeitet|umgesetzt|fertig))(?!\p{L})/iu;
 const partOfPlan = /(?<!\p{L})(?:half|part|most|almost|nearly|first|\d+ of|(?:step|point|phase|part) \d+)(?!\p{L})/iu;
 
-/** [CP61] Notes the steps that the chat reports as done, or the whole plan. */
+/** [CP65] Notes the steps that the chat reports as done, or the whole plan. */
 export function planAfterWords(plan: ApprovedPlan, message: string, at: number): ApprovedPlan {
   const { done, doneSteps = [] } = plan;
   if (done) return plan;

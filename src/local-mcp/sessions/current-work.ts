@@ -109,7 +109,7 @@ export function isStepOfPlanDone(state: WorkState, { doneSteps = [] }: ApprovedP
   return doneSteps.includes(step) || isDone(state, step);
 }
 
-/** [CP61] */
+/** [CP65] */
 export function isPlanDone(state: WorkState, plan: ApprovedPlan): boolean {
   const steps = stepsOf(plan);
   return plan.done !== undefined || (steps.length > 0 && steps.every((step) => isStepOfPlanDone(state, plan, step)));

@@ -19,7 +19,7 @@ function planAfter(work: (claude: Claude) => void): { text: string; isNext: bool
   return { text: /^plan \([^]*?(?=^next step)/m.exec(shown)?.[0] ?? "", isNext };
 }
 
-it("[CP61] a step of a plan is marked once the chat or a task says that it is done", () => {
+it("[CP65] a step of a plan is marked once the chat or a task says that it is done", () => {
   const { text, isNext } = planAfter((claude) => {
     claude.stop("The shelf is fixed.");
     claude.use("TodoWrite", { todos: [{ content: "Fix the lamp", status: "completed" }] });
@@ -32,7 +32,7 @@ it("[CP61] a step of a plan is marked once the chat or a task says that it is do
   expect(isNext).toBe(true);
 });
 
-it("[CP61] a step that names what was taken back says what changed it", () => {
+it("[CP65] a step that names what was taken back says what changed it", () => {
   const { text } = planAfter((claude) => {
     claude.stop("I begin.");
     claude.prompt("Use Lazurite for the wall.");
@@ -47,7 +47,7 @@ it.each([
   "All steps of the plan are finished: the kitchen can be used.",
   "The kitchen plan is completely implemented.",
   "The shelf is fixed. Lazurite is added to the wall. The lamp is fixed.",
-])("[CP61] a plan that is carried out is one line, and no next step: %s", (words) => {
+])("[CP65] a plan that is carried out is one line, and no next step: %s", (words) => {
   const { text, isNext } = planAfter((claude) => {
     claude.stop(words);
     claude.prompt("Now write the letter to the landlord");
@@ -64,6 +64,6 @@ it.each([
   "The plan is not finished.",
   "The plan is approved, I begin.",
   "Next I will finish all of the plan.",
-])("[CP61] a plan is open after: %s", (words) => {
+])("[CP65] a plan is open after: %s", (words) => {
   expect(planAfter((claude) => claude.stop(words)).text).toContain("Fix the shelf");
 });
