@@ -3,9 +3,9 @@ import { isChangeOfMind } from "../words/change-of-mind.ts";
 import { decisionsOfUser } from "../words/decision.ts";
 import { isBareCorrection, isDoubting, isPermitting, objectsOf } from "../words/doubt.ts";
 import { joinLines } from "../words/neutralize.ts";
-import { nameRivals } from "../words/rivals.ts";
+import { areRivals } from "../words/rivals.ts";
 import { contentWords, coverage, isQuestion, isWholeWord, sentences } from "../words/sentences.ts";
-import { isForbidding } from "../words/standing-order.ts";
+import { isForbidding, isOrder } from "../words/standing-order.ts";
 import { asksForWork } from "../words/work-request.ts";
 
 /** Pure: what was said later of a rule or a decision, where it is not certain that it takes it back. */
@@ -72,15 +72,39 @@ export function withLaterSentences(state: WorkState, at: number, prompt: string)
 }
 
 function withLaterSentence(state: WorkState, at: number, text: string): WorkState {
-  const mark = (all: readonly Statement[], isMeant: (one: Statement) => boolean): readonly Statement[] =>
-    all.map((one) => (isOpen(one, at) && isMeant(one) && !isFarther(one, text) ? followed(one, text, at) : one));
+  const later = readLater(text);
   const { orders, decided } = state;
   const last = isBareCorrection(text) ? corrected(decided ?? [], text) : undefined;
+  if (!later.mayChange && !last) return state;
+  const mark = (all: readonly Statement[], isMeant: (one: Statement) => boolean): readonly Statement[] =>
+    all.map((one) => (isOpen(one, at) && isMeant(one) && !isFarther(one, text) ? followed(one, text, at) : one));
   return {
     ...state,
-    ...(orders ? { orders: mark(orders, (one) => isOrderDoubted(one.text, text)) } : {}),
-    ...(decided ? { decided: mark(decided, (one) => one === last || isDecisionDoubted(one.text, text)) } : {}),
+    ...(orders ? { orders: mark(orders, (one) => isOrderDoubted(one.text, later)) } : {}),
+    ...(decided ? { decided: mark(decided, (one) => one === last || isDecisionDoubted(one.text, later)) } : {}),
   };
+}
+
+/** Read once, for it is compared with all that is known. */
+interface Later {
+  readonly words: ReadonlySet<string>;
+  readonly isDoubting: boolean;
+  readonly isPermitting: boolean;
+  readonly isForbidding: boolean;
+  readonly isSettling: boolean;
+  readonly isRequest: boolean;
+  readonly mayChange: boolean;
+}
+
+function readLater(text: string): Later {
+  const signs = {
+    isDoubting: isDoubting(text),
+    isPermitting: isPermitting(text),
+    isSettling: isOrder(text) || decisionsOfUser(text).length > 0,
+    isRequest: asksForWork(text),
+  };
+  const mayChange = Object.values(signs).includes(true);
+  return { ...signs, words: contentWords(text), isForbidding: isForbidding(text), mayChange };
 }
 
 function followed(one: Statement, text: string, at: number): Statement {
@@ -95,18 +119,31 @@ function isOpen({ at, takenBack, followedBy }: Statement, now: number): boolean 
   return at !== now && !takenBack && followedBy?.at !== now;
 }
 
-function isDecisionDoubted(decision: string, later: string): boolean {
-  if (!isDoubting(later) && decisionsOfUser(later).length === 0) return false;
-  return nameRivals(later, decision) || sharedWords(decision, later).filter(isWholeWord).length > 0;
+function isDecisionDoubted(decision: string, later: Later): boolean {
+  if (!later.isDoubting && !later.isSettling) return false;
+  const words = wordsOf(decision);
+  return areRivals(later.words, words) || [...words].some((one) => later.words.has(one) && isWholeWord(one));
 }
 
 /** A permission, work on what was forbidden, or a doubt about what was wanted. */
-function isOrderDoubted(order: string, later: string): boolean {
-  if (nameRivals(later, order)) return isPermitting(later) || isDoubting(later) || sharedWords(order, later).length > 0;
-  if (isForbidding(later) && !isPermitting(later)) return false;
-  const objects = objectsOf(contentWords(order));
-  const isNamed = coverage(objects, contentWords(later)) >= 0.5;
-  return isNamed && (isPermitting(later) || (isForbidding(order) ? asksForWork(later) : isDoubting(later)));
+function isOrderDoubted(order: string, later: Later): boolean {
+  const words = wordsOf(order);
+  const { isDoubting: isDoubt, isPermitting: isPermit, isForbidding: isBan, isRequest } = later;
+  if (areRivals(later.words, words)) return isPermit || isDoubt || [...words].some((one) => later.words.has(one));
+  if ((isBan && !isPermit) || coverage(objectsOf(words), later.words) < 0.5) return false;
+  return isPermit || (isForbidding(order) ? isRequest : isDoubt);
+}
+
+const knownWords = new Map<string, ReadonlySet<string>>();
+const maxKnownWords = 500;
+
+function wordsOf(statement: string): ReadonlySet<string> {
+  const known = knownWords.get(statement);
+  if (known) return known;
+  const words = contentWords(statement);
+  if (knownWords.size >= maxKnownWords) knownWords.clear();
+  knownWords.set(statement, words);
+  return words;
 }
 
 /** A value without a name corrects the newest decision that has a value of its kind. */

@@ -71,15 +71,16 @@ export function isPermitting(sentence: string): boolean {
 }
 
 /** Verbs of an order say what is forbidden to do, not to which thing. */
-const actions = contentWords(
-  `touch touches edit edits change changes modify alter write rewrite commit commits push merge delete remove move rename add use
+const actionNames = `touch touches edit edits change changes modify alter write rewrite commit commits push merge delete remove move rename add use
   adjust update fix ask check allow permission fine free feel rule ban freeze lifted migrate run deploy install
-  anfassen fass ändern ändere ändert verändern toucher touche modifier modifie tocar toques cambiar modificar toccare`,
-);
+  anfassen fass ändern ändere ändert verändern toucher touche modifier modifie tocar toques cambiar modificar toccare`;
+
+let actions: ReadonlySet<string> | null = null;
 
 /** [CP21] The things that a rule is about; all of its words where it names only actions. */
 export function objectsOf(words: ReadonlySet<string>): ReadonlySet<string> {
-  const objects = new Set([...words].filter((one) => !actions.has(one)));
+  const verbs = (actions ??= contentWords(actionNames));
+  const objects = new Set([...words].filter((one) => !verbs.has(one)));
   return objects.size > 0 ? objects : words;
 }
 

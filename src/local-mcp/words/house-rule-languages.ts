@@ -99,8 +99,13 @@ const inLanguage = pattern`
 
 const foreignRules = [german, romance, others, inLanguage].map((source) => new LazyRegExp(source, "iu"));
 
+/** Saves the time of these patterns; words that other languages also have are left out. */
+const englishWord =
+  /(?<!\p{L})(?:the|and|of|that|this|with|you|our|your|please|not|should|must|have|are|it|all|any)(?!\p{L})/iu;
+
 export function isForeignHouseRule(sentence: string): boolean {
-  return !found.test(sentence) && foreignRules.some((one) => one.test(sentence));
+  if (englishWord.test(sentence) || found.test(sentence)) return false;
+  return foreignRules.some((one) => one.test(sentence));
 }
 
 /** What was found or is missing is reported, and no rule. */

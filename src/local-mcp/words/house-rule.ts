@@ -7,7 +7,7 @@ import { asksForWork } from "./work-request.ts";
 /** "X is off limits", "X has no place in Y", "X is a must": a state that only a rule gives to a thing. */
 const status = new LazyRegExp(
   pattern`
-    (?<!\p{L})(?:    (?:is|are) a (?:hard |clear |definite |strict )?no(?=[ .,!]|$)|
+    (?<!\p{L})(?:(?:is|are) a (?:hard |clear |definite |strict )?no(?=[ .,!]|$)|
     (?:is|are|stays?|remains?|['’]s|['’]re)(?: (?:absolutely|strictly|completely|totally|simply|always|also|
     all|
     considered|a|an|our|the))* (?:sacrosanct|immutable|untouchable|inviolable|off[- ]limits|no[- ]go(?:es)?|

@@ -1,7 +1,7 @@
 import { contentWords } from "./sentences.ts";
 
 /** Pure: things of which a project takes one, so that another one of them takes the first back without naming it. */
-const kinds = [
+const names = [
   "postgres postgresql mysql mariadb sqlite mongodb mongo dynamodb cassandra cockroachdb oracle mssql firestore couchdb duckdb",
   "redis memcached valkey dragonfly keydb hazelcast",
   "kafka rabbitmq nats sqs pulsar kinesis zeromq activemq",
@@ -27,13 +27,16 @@ const kinds = [
   "docker podman kubernetes nomad swarm",
   "jwt sessions session cookies cookie oauth",
   "pdf html docx markdown epub",
-].map((kind) => Array.from(contentWords(kind)));
+];
 
-/** The sentences name different things of one kind, and neither names the other's. */
-export function nameRivals(later: string, earlier: string): boolean {
-  const [now, then] = [contentWords(later), contentWords(earlier)];
+let kinds: readonly (readonly string[])[] | null = null;
+
+/** The words name different things of one kind, and neither the other's. */
+export function areRivals(now: ReadonlySet<string>, then: ReadonlySet<string>): boolean {
+  kinds ??= names.map((kind) => Array.from(contentWords(kind)));
   return kinds.some((kind) => {
-    const [named, before] = [kind.filter((one) => now.has(one)), kind.filter((one) => then.has(one))];
-    return named.length > 0 && before.length > 0 && !named.some((one) => before.includes(one));
+    const named = kind.filter((one) => now.has(one));
+    const before = named.length === 0 ? [] : kind.filter((one) => then.has(one));
+    return before.length > 0 && !named.some((one) => before.includes(one));
   });
 }

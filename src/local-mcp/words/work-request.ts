@@ -83,31 +83,22 @@ const otherImperative = new LazyRegExp(`${opener}${otherVerb}`, "iu");
 const framedRequest = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:(?:can|could|would|will) (?:you|we)(?! please (?:always|never|only|keep)| (?:always|never|
-    only|
-    keep))|would you mind|(?:i|we)(?: really| also| now| still| just| only)* (?:need|want|would (?:like|
-    love)|wish|
-    require)|(?:i|we)(?:['’]d| would)(?: really| also| now)? (?:like|love)|help (?:me|us)|
-    let(?:['’]?s| us) (?:${verbs})|(?:we|i)(?:['’](?:re|m|
-    ll)| are| am| will)(?: going to| gonna)?(?: now)? (?:${verbs})|(?:i|we)(?:['’]d| would) (?:appreciate|
-    be (?:happy|glad|grateful))|there (?:should|must|has to|needs to|ought to) be|(?:can|
-    could) .{1,40} be (?:made|
-    taught|\p{L}+ed)|(?:we|you)(?:['’]ve)? (?:have|need|got|ought|want) to (?:${verbs})|
-    we should (?:${verbs})|
+    only|keep))|would you mind|(?:i|we)(?: really| also| now| still| just| only)* (?:need|want|
+    would (?:like|love)|wish|require)|(?:i|we)(?:['’]d| would)(?: really| also| now)? (?:like|love)|
+    help (?:me|us)|(?:i|we)(?:['’]d| would) (?:appreciate|be (?:happy|glad|grateful))|there (?:should|must|
+    has to|needs to|ought to) be|(?:can|could) .{1,40} be (?:made|taught|\p{L}+ed)|we should (?:${verbs})|
     (?:your|the|my|our|this|next|new|today['’]s|first|second|third|last)\s+(?:[\p{L}-]+\s+)?(?:task|job|
-    goal|
-    assignment|aim|objective|mission|ticket|challenge|topic|feature|item|
-    thing)s?(?: now| today| here| then)?(?: is|
-    :|,|\.|!| for | on | in | about |$)|^(?:would|i['’]d|we['’]d)(?: really)? (?:love|like)|^(?:can|could|
-    should|
-    would|will) (?!i |we |you |it be)(?:the |our )?\S+ (?:${verbs})|it (?:would|['’]d) be (?:great|nice|
-    good|cool|
-    helpful|useful|awesome|lovely)|time (?:to|we|for)|^(?:the |our )?(?:goal|objective|aim|task|job|mission|
-    plan|
-    assignment)(?: \p{L}+){0,4}(?: is|:)|what (?:would|will) it take to|how (?:can|could|do|would) (?:i|we|
-    you) (?:${verbs})|is (?:it possible|there (?:a|any) (?:way|chance|possibility))|how (?:about|
-    hard would)|(?:feature|change) request|what (?:we|i)(?:['’]m| am| are| want| need|['’]d like)|(?:i|
-    we)(?:['’]m|
-    ['’]re| am| are) (?:looking for|after|trying to|hoping)|please (?:${verbs}|do|have))(?!\p{L})
+    goal|assignment|aim|objective|mission|ticket|challenge|topic|feature|item|
+    thing)s?(?: now| today| here| then)?(?: is|:|,|\.|!| for | on | in | about |$)|^(?:would|i['’]d|
+    we['’]d)(?: really)? (?:love|like)|it (?:would|['’]d) be (?:great|nice|good|cool|helpful|useful|awesome|
+    lovely)|time (?:to|we|for)|^(?:the |our )?(?:goal|objective|aim|task|job|mission|plan|
+    assignment)(?: \p{L}+){0,4}(?: is|:)|what (?:would|will) it take to|is (?:it possible|there (?:a|
+    any) (?:way|chance|possibility))|how (?:about|hard would)|(?:feature|change) request|what (?:we|
+    i)(?:['’]m| am| are| want| need|['’]d like)|(?:i|we)(?:['’]m|['’]re| am| are) (?:looking for|after|
+    trying to|hoping)|please (?:do|have)|(?:let(?:['’]?s| us)|(?:we|i)(?:['’](?:re|m|
+    ll)| are| am| will)(?: going to| gonna)?(?: now)?|(?:we|you)(?:['’]ve)? (?:have|need|got|ought|want) to|
+    ^(?:can|could|should|would|will) (?!i |we |you |it be)(?:the |our )?\S+|how (?:can|could|do|would) (?:i|
+    we|you)|please) (?:${verbs}))(?!\p{L})
   `,
   "iu",
 );
