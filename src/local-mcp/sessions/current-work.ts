@@ -12,7 +12,7 @@ export interface SourcedText {
   readonly at: number | null;
 }
 
-/** Pure. [CP8] The last request that sets a goal, unless the chat or [CP62] `/goal` worded one after it. */
+/** Pure. [CP8] The last request that sets a goal, unless the chat or `/goal` named one later. */
 export function goalOf(state: WorkState): SourcedText | null {
   const request = lastGoalRequest(state.requests ?? []);
   const given = [statedGoal(state), conditionGiven(state)].filter((one) => one !== null);

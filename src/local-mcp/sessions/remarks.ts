@@ -8,7 +8,7 @@ import { contentWords, coverage, isQuestion, isWholeWord, sentences } from "../w
 import { isForbidding, isOrder } from "../words/standing-order.ts";
 import { asksForWork } from "../words/work-request.ts";
 
-/** Pure: what was said later of a rule or a decision, where it is not certain that it takes it back. */
+/** Pure: later sentences about a rule or a decision that may revoke it, without certainty. */
 
 /** [CP43] Attaches a short prompt to a decision of which it names a third: it may change it. */
 export function withRemark(state: WorkState, at: number, prompt: string): WorkState {

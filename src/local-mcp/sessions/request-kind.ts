@@ -139,7 +139,7 @@ function isLikelyGoal(prompt: string, all: readonly string[], { isGoalReached = 
   return (isGoalReached && !isRemark(prompt)) || isLong || (isForeign(prompt) && !isTerse(prompt));
 }
 
-/** [CP49] Praise and exclamations have no article and no preposition: a few such words name nothing to work on. */
+/** [CP49] A few words without article and preposition, such as praise, name nothing to work on. */
 function isRemark(prompt: string): boolean {
   if (specificDetail.test(prompt)) return false;
   const unknownWords = prompt.split(/\s+/).filter((word) => !isAcknowledgement(word));
@@ -147,7 +147,7 @@ function isRemark(prompt: string): boolean {
   return isTerse(prompt) && !topicMark.test(prompt);
 }
 
-/** What stands before the name of a thing, or beside it in a request without a verb. */
+/** Words before the name of a thing, or beside it in a request without a verb. */
 const topicMark = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:the|an?|for|of|in|by|with|on|from|into|next|then|now|please|pls|der|die|das|den|dem|des|

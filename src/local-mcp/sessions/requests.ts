@@ -82,7 +82,7 @@ export function withRequest(state: WorkState, at: number, prompt: string, before
   };
 }
 
-/** [CP62] A command is the user's way to ask for work, so that only a rule or a question in it keeps the goal. */
+/** [CP62] A command asks for work: only a rule or a question in it keeps the goal. */
 function kindOf(prompt: string, before: PromptContext): UserRequest["kind"] {
   const inCommand = requestOfCommand(prompt);
   const kind = requestKind(inCommand ?? prompt, before);

@@ -14,7 +14,7 @@ const builtIn = new Set(
 
 const command = /^\/([\w:.-]+)(?:\s+([\s\S]*))?$/;
 
-/** [CP62] The arguments of a command that is not the client's own; null where there is no request in it. */
+/** [CP62] The arguments of a command that is not the client's own; null without a request. */
 export function requestOfCommand(prompt: string): string | null {
   const [, name = "", given = ""] = command.exec(prompt) ?? [];
   if (builtIn.has(name.toLowerCase()) || name.startsWith("shim")) return null;

@@ -1,8 +1,8 @@
 import { LazyRegExp, pattern } from "./pattern.ts";
 
-/** Pure: what a product does from now on is no work of the chat, though it is told with the same words. */
+/** Pure: the behavior of a product from now on, which is no work of the chat. */
 
-const told = new LazyRegExp(
+const behavior = new LazyRegExp(
   pattern`
     ^(?:(?:please )?note|keep in mind|be aware|beware|remember|caution|mind|important|fyi|bitte beachten|
     beachte|à noter|attention|ten en cuenta|nota|attenzione)(?!\p{L})|
@@ -47,5 +47,5 @@ const ownWork = new LazyRegExp(
 
 /** [CP61] */
 export function isBehavior(sentence: string): boolean {
-  return told.test(sentence) && !ownWork.test(sentence);
+  return behavior.test(sentence) && !ownWork.test(sentence);
 }

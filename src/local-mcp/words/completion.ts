@@ -33,7 +33,7 @@ const past = new LazyRegExp(
   `,
   "iu",
 );
-/** What is done in part is not done. */
+/** A thing that is done in part is not done. */
 const partial = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:half|halfway|partly|partially|in parts?|almost|nearly|mostly|most of|some of|

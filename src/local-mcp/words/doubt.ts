@@ -1,7 +1,7 @@
 import { LazyRegExp, pattern } from "./pattern.ts";
 import { contentWords } from "./sentences.ts";
 
-/** Pure: sentences that may take back what was settled, though they do not say so in so many words. */
+/** Pure: sentences that may take back a decision without saying so. */
 
 const doubting = new LazyRegExp(
   pattern`

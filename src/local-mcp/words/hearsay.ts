@@ -25,7 +25,7 @@ const reported = new LazyRegExp(
   "iu",
 );
 
-/** [CP57] What somebody or something else has said is no word of the user. */
+/** [CP57] Reported speech is no word of the user. */
 export function isReported(sentence: string): boolean {
   return reported.test(sentence);
 }

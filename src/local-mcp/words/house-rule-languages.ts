@@ -1,6 +1,6 @@
 import { LazyRegExp, pattern } from "./pattern.ts";
 
-/** Pure: rules of other languages by their shape; words such as "immer" are in `standing-order.ts`. */
+/** Pure: rules of other languages by shape; `standing-order.ts` has words such as "immer". */
 
 const language = pattern`
   (?:deutsch|englisch|französisch|spanisch|italienisch|français|anglais|allemand|espagnol|italien|español|
@@ -108,7 +108,7 @@ export function isForeignHouseRule(sentence: string): boolean {
   return foreignRules.some((one) => one.test(sentence));
 }
 
-/** What was found or is missing is reported, and no rule. */
+/** A report of something found or missing is no rule. */
 const found = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:gefunden|bisher|warum|wieso|noch übrig|fehlt|fehlen|geht(?! vor)|funktioniert|klappt|läuft|

@@ -4,7 +4,7 @@ import { asksForWork } from "./work-request.ts";
 
 /** Pure: the many ways to say how all of the work is to be done, each by its shape. */
 
-/** "X is off limits", "X has no place in Y", "X is a must": a state that only a rule gives to a thing. */
+/** "X is off limits", "X has no place in Y", "X is a must": states that only a rule gives. */
 const status = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:(?:is|are) a (?:hard |clear |definite |strict )?no(?=[ .,!]|$)|
@@ -107,7 +107,7 @@ const treatment = new LazyRegExp(
   "iu",
 );
 
-/** Who decides, who does it, and when to ask. */
+/** The person who decides or acts, and when to ask. */
 const approval = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:(?:ask|consult|check with|talk to|confirm with|clear it with|run (?:it|them|that|this|
@@ -169,7 +169,7 @@ const manner = new LazyRegExp(
   "iu",
 );
 
-/** A sentence without a verb that names a bound or a manner: "All dates in ISO 8601", "Stdlib only", "Under 300 lines per file". */
+/** A bound or a manner without a verb: "All dates in ISO 8601", "Stdlib only". */
 const verbless = new LazyRegExp(
   pattern`
     ^(?:(?:and|also|but|please|again|oh|remember|note|rule|important)[\s,:]+)*(?:
@@ -204,7 +204,7 @@ const verbless = new LazyRegExp(
   "iu",
 );
 
-/** "Errors should bubble up", "Commits go to develop": of all things of a kind that all work has. */
+/** "Errors should bubble up", "Commits go to develop": all things of a common kind. */
 const ofEveryKind = new LazyRegExp(
   pattern`
     ^(?:(?:and|also|but|please|note|remember|i (?:want|expect|like|prefer)|we (?:want|expect|like|
@@ -264,7 +264,7 @@ const counted = new LazyRegExp(
 const statements = [status, teamHabit];
 const forms = [treatment, precedence, approval, manner, ofEveryKind];
 
-/** [CP20] Rules that are known by their shape, not by words such as "always"; `sentence` is the whole, or a clause of it. */
+/** [CP20] Rules known by their shape, not by words such as "always". @param sentence or a clause */
 export function isHouseRule(sentence: string, whole = sentence): boolean {
   if (sentence.split(/\s+/).length > maxWords) return false;
   if (statements.some((one) => one.test(sentence))) return !clauses(whole).some(asksForWork);

@@ -1,6 +1,6 @@
 import { contentWords } from "./sentences.ts";
 
-/** Pure: things of which a project takes one, so that another one of them takes the first back without naming it. */
+/** Pure: things of which a project has one, so that naming another takes the first back. */
 const names = [
   "postgres postgresql mysql mariadb sqlite mongodb mongo dynamodb cassandra cockroachdb oracle mssql firestore couchdb duckdb",
   "redis memcached valkey dragonfly keydb hazelcast",

@@ -1,6 +1,6 @@
 /**
- * Words that name nothing of the work: a prompt of these alone asks for nothing new and settles nothing, whatever the order in
- * which they stand. Verbs that change things (fix, undo, stop, use) and the plain "no" are left out on purpose.
+ * Words that name nothing of the work: a prompt of these alone, in any order, asks for nothing new
+ * and settles nothing. Left out: verbs that change things (fix, undo, stop, use) and "no".
  */
 const english = `
   y yes yeah yep yup ya yay yess yus ok okay okey oki okie dokie dokey k kk kewl sure surely fine
@@ -154,7 +154,7 @@ function notDrawnOut(word: string): readonly string[] {
   return [word.replaceAll(/(\p{L})\1{2,}/gu, "$1"), word.replaceAll(/(\p{L})\1{2,}/gu, "$1$1")];
 }
 
-/** Pure. Misspelt ones count; a changed letter does not, for it makes another word (clear, clean). */
+/** Pure. Misspelt ones count, but for a changed letter, which makes another word (clear, clean). */
 export function isSmallTalkWord(word: string): boolean {
   const { words } = vocabulary();
   return [word, word.replace(/['’]s$/u, ""), ...notDrawnOut(word)].some((one) => words.has(one)) || isMisspelt(word);
