@@ -5,6 +5,7 @@ import { isChangeOfMind } from "../words/change-of-mind.ts";
 import { isOnlyDecision } from "../words/decision.ts";
 import { isForeign } from "../words/language.ts";
 import { clauses, contentWords, isQuestion, sentences } from "../words/sentences.ts";
+import { withoutSettledLists } from "../words/orders.ts";
 import { isOrder, isOrderFirst } from "../words/standing-order.ts";
 import { asksForWork, isExchange, tellsProblem } from "../words/work-request.ts";
 
@@ -70,7 +71,9 @@ export interface PromptContext {
 
 /** Pure. [CP35] [CP48] Returns undefined for a goal. */
 export function requestKind(prompt: string, context: PromptContext): UserRequest["kind"] {
-  const all = sentences(prompt);
+  const remaining = withoutSettledLists(prompt);
+  if (remaining.trim() === "" && prompt.trim() !== "") return "rule";
+  const all = sentences(remaining);
   const size = prompt.slice(0, 400).trim().split(/\s+/).length;
   if (context.isAsked && size <= 6 && prompt.length <= 60) return "answer";
   if (isOnlyRules(all) && !all.some((one) => isWork(one, context))) return "rule";

@@ -11,7 +11,7 @@ import {
 import { decisionsOfChat, decisionsOfUser } from "../words/decision.ts";
 import { joinLines } from "../words/neutralize.ts";
 import { contentWords, coverage, isQuestion, sentences } from "../words/sentences.ts";
-import { ordersIn } from "../words/standing-order.ts";
+import { ordersIn } from "../words/orders.ts";
 import { withChatRemarks, withLaterSentences, withRemark } from "./remarks.ts";
 
 const limits = { chars: 300, orders: 80, decided: 100, takenBack: 60 };

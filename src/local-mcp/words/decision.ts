@@ -1,8 +1,10 @@
 import { isAcknowledgement } from "./acknowledgement.ts";
 import { LazyRegExp, pattern } from "./pattern.ts";
 import { abandonedTerms, isChangeOfMind } from "./change-of-mind.ts";
+import { isDecisionsHeading, splitLists } from "./headed-list.ts";
 import { isReported } from "./hearsay.ts";
 import { clauses, contentWords, isQuestion, sentences } from "./sentences.ts";
+import { withoutSettledLists } from "./orders.ts";
 import { isOrder } from "./standing-order.ts";
 import { asksForWork, tellsProblem } from "./work-request.ts";
 
@@ -187,6 +189,11 @@ const considered = new LazyRegExp(
 );
 
 export function decisionsOfUser(text: string): string[] {
+  const { lists } = splitLists(text, isDecisionsHeading);
+  return [...decisionsBeside(withoutSettledLists(text)), ...lists.flatMap(({ items }) => items)];
+}
+
+function decisionsBeside(text: string): string[] {
   const all = sentences(text);
   const decisions: string[] = [];
   for (let index = 0; index < all.length; index++) {

@@ -57,7 +57,8 @@ const openWork = new LazyRegExp(
     (?:i|
     we)(?:['’]m|['’]re| am| are)? (?:about to|ready (?:to|for)|set to|planning|turning to|starting|
     continuing|
-    proceeding|heading|moving)|ready (?:to|for)|about to|to be continued|pending|outstanding|
+    proceeding|heading|moving)|(?:left|leaving|skipp(?:ed|ing)|deferr(?:ed|ing)|postpon(?:ed|ing)|parked|
+    held off(?: on)?|holding off(?: on)?) .{1,80}(?:for (?:now|later)|until)|(?:can|could|should|will) follow(?: now| next)?|ready (?:to|for)|about to|to be continued|pending|outstanding|
     open(?: items?| points?| tasks?| issues?)?:|(?:i|we) (?:suggest|propose|recommend|plan|intend|aim|want|
     hope|
     expect|mean) (?:that|to|we|doing|going|starting)|(?:i|we)(?:['’]d| would)(?! be (?:happy|glad))|(?:i|
@@ -124,6 +125,8 @@ const closingSentences = 4;
 const maxListSentences = 12;
 
 export function findNextStep(message: string): string | null {
+  const rows = findOpenRows(message);
+  if (rows !== null) return rows;
   const all = sentences(message);
   const listed = findSteps(all.slice(-maxListSentences));
   if (listed !== null) return listed;
@@ -131,7 +134,7 @@ export function findNextStep(message: string): string | null {
   const from = last.findIndex((one) => isAhead(one) && !offer.test(one));
   if (from >= 0) {
     return last
-      .slice(from)
+      .slice(from > 0 && pointsBack(last[from] ?? "") ? from - 1 : from)
       .filter((one) => !offer.test(one))
       .join(" ");
   }
@@ -140,6 +143,49 @@ export function findNextStep(message: string): string | null {
     ? `asked the user: ${question}`
     : null;
 }
+
+/** "I'll start with it.", "That would be next.": the sentence before names the work. */
+const backReference = new LazyRegExp(
+  pattern`
+    ^(?:(?:so|then|and|now),? )*(?:(?:i|we)(?:['’]ll| will| can|['’]m going to| am going to)? (?:now |
+    then |next )?(?:start|begin|do|take|pick|continue|get|go on|tackle|handle)(?: \p{L}+){0,2} (?:it|that|
+    this|these|those|them)(?: \p{L}+){0,2}|(?:it|that|this|these)(?:['’]s|['’]d| is| are| would| will)(?: be)?
+    (?: \p{L}+){0,3} (?:next|follows?|step|logical|missing|left|open))(?: step| now)?[.!]*$
+  `,
+  "iu",
+);
+
+function pointsBack(sentence: string): boolean {
+  return backReference.test(sentence);
+}
+
+const openState =
+  /^[\s*_`~]*(?:pending|open|to-?do|to do|not (?:yet )?(?:started|begun|done)|in progress|wip|planned|next|outstanding|remaining|offen|ausstehend|à faire|en cours|pendiente|da fare|do zrobienia|未着手|待办|⏳|🔲|⬜|☐|🚧|❌|\[ \])[\s*_`~.!]*$/iu;
+
+/** The rows of the message's last table with a state that is not done. */
+function findOpenRows(message: string): string | null {
+  const lines = message.trimEnd().split("\n");
+  const end = lines.findLastIndex((line) => line.trim().startsWith("|"));
+  if (end < 0 || lines.length - end > maxLinesBelow) return null;
+  const begin = lines.slice(0, end).findLastIndex((line) => !line.trim().startsWith("|")) + 1;
+  const rows = lines.slice(begin, end + 1).map((line) =>
+    line
+      .split("|")
+      .map((cell) => cell.trim())
+      .filter(Boolean),
+  );
+  const open = rows.flatMap((cells) =>
+    cells.some((cell) => openState.test(cell)) ? [cells.filter((cell) => !/^\d+$/.test(cell))] : [],
+  );
+  const texts = open.map(
+    (cells) =>
+      `${cells.filter((cell) => !openState.test(cell)).join(", ")} (${cells.find((cell) => openState.test(cell)) ?? ""})`,
+  );
+  return texts.length === 0 ? null : texts.slice(0, closingSentences).join("; ");
+}
+
+/** A table further above is not the end of the message. */
+const maxLinesBelow = 4;
 
 function findSteps(last: readonly string[]): string | null {
   const at = last.findLastIndex((one) => stepsHeading.test(one));

@@ -24,7 +24,8 @@ const narrative = new LazyRegExp(
     the|some|
     because|due|related|caused|something|wrong|broken|missing))|must be why|it (?:always|never|only|must)|
     (?:you|
-    we) (?:must|have to) have|don't (?:know|think|stop|panic|give up|worry|mind|care|believe|see|
+    we) (?:must|have to) have|having to|(?:drives?|driving) \p{L}+ (?:mad|crazy|nuts|insane|bonkers|up the wall)|annoys?|annoying|tedious|
+    a (?:pain|nightmare)|don't (?:know|think|stop|panic|give up|worry|mind|care|believe|see|
     get me wrong)|ich (?:habe|hab|muss|
     weiß|war)|no idea|no problem|no worries|no need|no clue|no doubt|no luck|no way|no one|no rush|
     never ?mind|
@@ -185,20 +186,6 @@ const foreignOrder = new LazyRegExp(
   `,
   "iu",
 );
-
-export function ordersIn(text: string): string[] {
-  const orders: string[] = [];
-  const all = sentences(text);
-  let isAfterOrder = false;
-  for (const [index, one] of all.entries()) {
-    const isOne = isOrder(one);
-    // "It is frozen. No edits there.": a few words belong to the sentence before them.
-    if (isOne && isAfterOrder && one.split(/\s+/).length <= 3) orders.push(`${orders.pop() ?? ""} ${one}`);
-    else if (isOne) orders.push(contentWords(one).size === 0 ? `${all[index - 1] ?? ""} ${one}`.trim() : one);
-    isAfterOrder = isOne;
-  }
-  return orders;
-}
 
 export function isOrder(sentence: string): boolean {
   const isAsked = isQuestion(sentence);

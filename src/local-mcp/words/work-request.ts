@@ -90,8 +90,8 @@ const framedRequest = new LazyRegExp(
     (?:your|the|my|our|this|next|new|today['’]s|first|second|third|last)\s+(?:[\p{L}-]+\s+)?(?:task|job|
     goal|assignment|aim|objective|mission|ticket|challenge|topic|feature|item|
     thing)s?(?: now| today| here| then)?(?: is|:|,|\.|!| for | on | in | about |$)|^(?:would|i['’]d|
-    we['’]d)(?: really)? (?:love|like)|it (?:would|['’]d) be (?:great|nice|good|cool|helpful|useful|awesome|
-    lovely)|time (?:to|we|for)|^(?:the |our )?(?:goal|objective|aim|task|job|mission|plan|
+    we['’]d)(?: really)? (?:love|like)|(?:it(?: would|['’]?d)|^would)(?: really| also)? be (?:really |very |so )?(?:great|nice|good|cool|helpful|useful|
+    awesome|lovely|handy|neat|ideal|amazing|perfect|super|sweet|wonderful|fantastic) (?:if|to)|time (?:to|we|for)|^(?:the |our )?(?:goal|objective|aim|task|job|mission|plan|
     assignment)(?: \p{L}+){0,4}(?: is|:)|what (?:would|will) it take to|is (?:it possible|there (?:a|
     any) (?:way|chance|possibility))|how (?:about|hard would)|(?:feature|change) request|what (?:we|
     i)(?:['’]m| am| are| want| need|['’]d like)|(?:i|we)(?:['’]m|['’]re| am| are) (?:looking for|after|
@@ -267,8 +267,13 @@ export function asksForWork(sentence: string): boolean {
   return requirement.test(sentence) || (!isQuestion(sentence) && clauses(sentence).some(isImperative));
 }
 
+/** "Port 4371" names a thing by its number. */
+const numbered =
+  /^(?:port|record|index|package|model|map|store|plan|draft|patch|batch|build|test|track|register) #?\d/iu;
+
 /** "Nice one" is no request: an unknown verb needs an object. */
 function isImperative(clause: string): boolean {
+  if (numbered.test(clause)) return false;
   return imperative.test(clause) || (otherImperative.test(clause) && contentWords(clause).size > 1);
 }
 

@@ -12,7 +12,7 @@ import type { JournalRow } from "#src/local-mcp/sessions/journal.ts";
 import type { Session } from "#src/local-mcp/sessions/sessions.ts";
 import { isRequest } from "#src/local-mcp/sessions/requests.ts";
 import { emptyState, fold } from "#src/local-mcp/sessions/work-state.ts";
-import { ordersIn } from "#src/local-mcp/words/standing-order.ts";
+import { ordersIn } from "#src/local-mcp/words/orders.ts";
 import { Claude, storedSession, aChat, stateOf } from "#harness/machine/claude.ts";
 import { type TempRuntime } from "#harness/machine/temp-runtime.ts";
 

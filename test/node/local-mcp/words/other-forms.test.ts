@@ -4,7 +4,7 @@ import { retracts } from "#src/local-mcp/words/change-of-mind.ts";
 import { findCompletion } from "#src/local-mcp/words/completion.ts";
 import { decisionsOfUser } from "#src/local-mcp/words/decision.ts";
 import { findNextStep } from "#src/local-mcp/words/next-step.ts";
-import { ordersIn } from "#src/local-mcp/words/standing-order.ts";
+import { ordersIn } from "#src/local-mcp/words/orders.ts";
 
 it.each(
   [

@@ -5,7 +5,7 @@ import { isDoneBy, isReportedDone } from "#src/local-mcp/words/completion.ts";
 import { closingQuestion, decisionsOfChat, decisionsOfUser } from "#src/local-mcp/words/decision.ts";
 import { neutralize } from "#src/local-mcp/words/neutralize.ts";
 import { findClosingWords, findNextStep } from "#src/local-mcp/words/next-step.ts";
-import { ordersIn } from "#src/local-mcp/words/standing-order.ts";
+import { ordersIn } from "#src/local-mcp/words/orders.ts";
 import { sentences } from "#src/local-mcp/words/sentences.ts";
 
 it.each(
