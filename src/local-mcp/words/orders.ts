@@ -10,7 +10,7 @@ export function ordersIn(text: string): string[] {
 }
 
 /** [CP66] Makes rules of the items: "House rules:", "Leave these alone:". */
-export function isOrderHeading(heading: string): boolean {
+function isOrderHeading(heading: string): boolean {
   return isRulesHeading(heading) || isOrderFirst(heading);
 }
 

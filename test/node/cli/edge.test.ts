@@ -125,7 +125,8 @@ it("[CL30] the admin token is used where it is needed, kept by a new token, and 
   await home.shim("lease list");
   expect((await home.shim("lease force-release x --reason test")).code).toBe(0);
   const used = server.seen.map(({ headers }) => headers.authorization);
-  expect(used).toEqual(["Bearer shim_a.b", "Bearer shim_c.d"]);
+  expect([...new Set(used.slice(0, -1))]).toEqual(["Bearer shim_a.b"]);
+  expect(used.at(-1)).toBe("Bearer shim_c.d");
   expect((await home.shim("edge leave")).err).toContain("The admin token is deleted too");
   expect((await home.shim("edge join other --url", server.url)).err).toContain("The admin token is deleted too");
   const counts = { overdueRows: 0, outboxDepth: 0, sockets: 0, chats: 0, schemaVersion: 1, epoch: 0, revision: 0 };

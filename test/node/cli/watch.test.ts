@@ -105,7 +105,7 @@ it("[CL49] [CL160] dead tasks are listed with their reason, replayed with anothe
   expect((await home.shim("queue replay", task, "--payload", "2")).out).toBe(`Task ${task} was replayed: queued.\n`);
   const replayed = { payload: 2, failures: 0, attempts: [{ end: "failed", chat: "w", reason: "no\ndisk" }] };
   expect(await home.json("task show", task)).toMatchObject(replayed);
-  expect((await home.shim("task show", task)).out).toMatch(/\nATTEMPT .*\n1 +w +failed .* no disk\n$/);
+  expect((await home.shim("task show", task)).out).toMatch(/\nATTEMPT .*\n1 +w test +failed .* no disk\n$/);
   expect(await home.shim("queue discard", task, "--reason", "x")).toMatchObject({ code: 1 });
   expect((await home.shim("queue discard", dependent, "--reason", "old")).out).toBe(
     `Task ${dependent} is discarded.\n`,

@@ -125,16 +125,26 @@ const commands = readdirSync(folder);
 
 interface Listed {
   readonly name: string;
-  readonly inputSchema: { readonly properties?: object | undefined };
+  readonly inputSchema: object;
+  readonly outputSchema?: object | undefined;
 }
 
-/** All tools that a chat can have, with the names of their arguments. */
+/** Names of the fields of a JSON schema, at any depth. */
+function fieldsOf(schema: unknown): string[] {
+  if (typeof schema !== "object" || schema === null) return [];
+  return Object.entries(schema).flatMap(([key, value]) => [
+    ...(key === "properties" && typeof value === "object" && value !== null ? Object.keys(value) : []),
+    ...fieldsOf(value),
+  ]);
+}
+
+/** All tools that a chat can have, with the names of their arguments and of the fields of their answers. */
 async function listedTools(): Promise<Map<string, string[]>> {
   const alone = await connect(tempRuntime());
   const { one } = await twoChats();
   const listed = await Promise.all([alone, one].map(({ client }) => client.listTools()));
   const all = listed.flatMap((answer): readonly Listed[] => answer.tools);
-  return new Map(all.map(({ name, inputSchema }) => [name, Object.keys(inputSchema.properties ?? {})]));
+  return new Map(all.map(({ name, inputSchema, outputSchema }) => [name, fieldsOf([inputSchema, outputSchema])]));
 }
 
 it("[CL69] the plugin brings the commands resume, dismiss, save and who", () => {
@@ -150,10 +160,10 @@ it.each(commands)(
     const allowed = /^allowed-tools: (.*)$/m.exec(text)?.[1]?.split(", ") ?? [];
     expect(allowed.toSorted()).toEqual(named.map((name) => `mcp__plugin_shim_shim__${name}`).toSorted());
     for (const name of named) expect([...known.keys()]).toContain(name);
-    const knownArguments = named.flatMap((name) => known.get(name) ?? []);
+    const knownFields = named.flatMap((name) => known.get(name) ?? []);
     const given = [...text.matchAll(/`([a-z]\w*)(?:: [^`]+)?`/g)].map(([, name]) => name ?? "");
     for (const name of given.filter((one) => !one.startsWith("shim_") && one !== "incomplete")) {
-      expect(knownArguments).toContain(name);
+      expect(knownFields).toContain(name);
     }
     expect(text).not.toMatch(/!`|\bshim (resume|up|sessions|explain)\b/);
   },

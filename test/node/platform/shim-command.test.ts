@@ -122,7 +122,10 @@ it("[CL81] what a tool lists as incomplete, and the first line of the instructio
   runtime.wait(1_000);
   const { call, client } = await desktop(runtime);
   expect(client.getInstructions()).toContain('an earlier chat ("Importer of March") died');
-  expect((await call("shim_check_recovery")).output["incomplete"]).toMatchObject([{ title: "Parser of April" }]);
+  expect((await call("shim_check_recovery")).output["incomplete"]).toMatchObject([
+    { title: "Importer of March", offeredHere: true },
+    { title: "Parser of April" },
+  ]);
 });
 
 const everywhere = (): boolean => true;

@@ -115,18 +115,18 @@ it("[CP3] a damaged checkpoint is found out; the state is made from the one befo
   const runtime = begun();
   say(runtime, "one");
   save(runtime, { goal: "the goal" });
-  say(runtime, "two");
+  say(runtime, "two lids");
   save(runtime);
   const seq = all(runtime)[0]?.seq ?? 0;
   const required = (of: number) => () => runtime.store.read((sql) => checkpoints.requireState(sql, of), null);
   for (const damage of ["zeroblob(40)", "substr(body, 1, 10)"]) {
     runtime.store.write((sql) => sql.run(`UPDATE checkpoints SET body = ${damage} WHERE seq = ?`, seq));
     expect(required(seq)).toThrow(/is damaged/);
-    expect(stateOf(runtime, "s1")).toMatchObject({ goal: "the goal", lastPrompt: "two" });
+    expect(stateOf(runtime, "s1")).toMatchObject({ goal: "the goal", lastPrompt: "two lids" });
   }
   expect(save(runtime)).toMatchObject({ value: { isNew: true } });
   runtime.store.write((sql) => sql.run("UPDATE checkpoints SET body = zeroblob(40)"));
-  expect(stateOf(runtime, "s1")).toMatchObject({ goal: null, lastPrompt: "two" });
+  expect(stateOf(runtime, "s1")).toMatchObject({ goal: null, lastPrompt: "two lids" });
   expect(required(999)).toThrow(/no checkpoint number 999/);
   expect(runtime.store.read((sql) => checkpoints.findState(sql, 999), null)).toBeNull();
 });

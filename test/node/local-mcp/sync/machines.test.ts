@@ -44,7 +44,7 @@ it("[SY60] [SY50] [SY54] what one machine stores another one of the workspace re
   const { project } = makeProject({ "a.txt": "a" });
   git(project, "remote", "add", "origin", "git@example.com:a/b.git");
   one.work("s1", "first", project);
-  const newest = one.work("s1", "second", project);
+  const newest = one.work("s1", "second lid", project);
   one.note("s1", "not saved", project);
   one.work("s2", "other");
   one.end("s2");
@@ -69,7 +69,7 @@ it("[SY60] [SY50] [SY54] what one machine stores another one of the workspace re
   const fetched = await fetchCheckpoint(aroundOf(two), first);
   expect(fetched).toMatchObject({
     ok: true,
-    value: { isBehind: false, content: { id: newest, project, state: { lastPrompt: "second" } } },
+    value: { isBehind: false, content: { id: newest, project, state: { lastPrompt: "second lid" } } },
   });
   const asked = world.asked.length;
   expect(await fetchCheckpoint(aroundOf(two), first)).toEqual(fetched);
