@@ -22,14 +22,12 @@ export function catchUp(sql: Sql, now: number, sessionId: string): void {
   const isPaused = isSessionPaused(sql, now, session);
   if (part.offset !== session.transcriptOffset) {
     if (isPaused) markTranscript(sql, path, part.size);
-    else {
-      recordTranscript(sql, session, part, now, { isOver: true });
-      recordSubagents(sql, session, now);
-    }
+    else recordTranscript(sql, session, part, now, { isOver: true });
     sessions.update(sql, sessionId, { transcriptOffset: part.offset });
   }
-  if (!isPaused && isTurnOpen(sql, sessionId))
-    recordTurnEnd(sql, sessionId, now, part.turnEnd ?? readTurnEnd(path, limits));
+  if (isPaused) return;
+  recordSubagents(sql, session, now);
+  if (isTurnOpen(sql, sessionId)) recordTurnEnd(sql, sessionId, now, part.turnEnd ?? readTurnEnd(path, limits));
 }
 
 export interface RecordOptions extends MissedToolOptions {

@@ -50,7 +50,9 @@ export function offer(runtime: Runtime, to: string, search: SessionSearch): Offe
     const known = restoration(sql, runtime, first.session, now);
     if (!known) return null;
     const from = withChanges(known, first.session.id === likely.session.id ? changes : null);
-    const vainOffers = recoveries.vainOffers(sql, from.session.id, from.session.lastSeenAt);
+    const { id, lastSeenAt } = from.session;
+    // Under "resume" each chat gets the whole brief, and continues the session.
+    const vainOffers = runtime.config.recovery === "resume" ? 0 : recoveries.vainOffers(sql, id, lastSeenAt);
     recordOffer(sql, runtime, from, to);
     if (isClosedWithNothingOpen(first.session)) {
       for (const { session } of offerableSessions) {

@@ -77,7 +77,7 @@ function isCompletion(sentence: string): boolean {
 }
 
 /** A word of the step itself says nothing of how far it is. */
-function isPartial(sentence: string, step: string): boolean {
+export function isPartial(sentence: string, step = ""): boolean {
   const counts = [...sentence.matchAll(counted)];
   if (counts.some(([, done, all]) => done !== all)) return true;
   const [found] = partial.exec(sentence.replaceAll(nothingMissing, " ")) ?? [];

@@ -217,6 +217,18 @@ it("[RE132] after three chats that did not take it, a dead session is mentioned 
   expect(start(5).context).toContain("goal: fix the parser");
 });
 
+it("[RE132] where each chat continues by itself it gets the whole brief, however often it was offered", () => {
+  const runtime = tempRuntime();
+  const dead = aDeadClaude(runtime);
+  for (const n of [1, 2, 3]) {
+    const chat = anotherClaude(runtime, dead, { pid: 3_000 + n, session: `chat-${n}` });
+    chat.start();
+    chat.end();
+  }
+  const next = tempRuntime({ beside: runtime, config: { recovery: "resume" } });
+  expect(anotherClaude(next, dead, { pid: 4_000, session: "chat-4" }).start()).toContain("goal: fix the parser");
+});
+
 it("[RE118] an offer that is undone is made again; a dismissed session is not", () => {
   const runtime = tempRuntime();
   const first = aDeadClaude(runtime);

@@ -53,10 +53,13 @@ it("[JO24] [SI42] a hook leaves the sub-agents' transcripts to the MCP process t
   expect(names()).toEqual([]);
 });
 
-it("[JO24] [RE13] after a death a sub-agent's calls are read with the last words", () => {
-  const { runtime, claude, calls, names } = aChatWithSubagent();
-  calls("one");
-  claude.transcribe(anAssistantLine({}, { timestamp: written.timestamp }));
-  runtime.store.write((sql) => catchUp(sql, runtime.now(), claude.session));
-  expect(names()).toEqual(["one: Write (subagent)"]);
-});
+it.each([true, false])(
+  "[JO24] [RE13] after a death a sub-agent's calls are read; new words of the chat: %s",
+  (isNew) => {
+    const { runtime, claude, calls, names } = aChatWithSubagent();
+    calls("one");
+    if (isNew) claude.transcribe(anAssistantLine({}, { timestamp: written.timestamp }));
+    runtime.store.write((sql) => catchUp(sql, runtime.now(), claude.session));
+    expect(names()).toEqual(["one: Write (subagent)"]);
+  },
+);

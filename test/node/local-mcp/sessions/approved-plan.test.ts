@@ -64,6 +64,11 @@ it.each([
   "The plan is not finished.",
   "The plan is approved, I begin.",
   "Next I will finish all of the plan.",
+  "The complete plan is saved in kitchen.md.",
+  "I wrote the complete plan down.",
+  "The whole plan runs over two days.",
+  "All of the plan except the lamp is done.",
+  "The walls are dry; the plan is finished except the lamp.",
 ])("[CP65] a plan is open after: %s", (words) => {
   expect(planAfter((claude) => claude.stop(words)).text).toContain("Fix the shelf");
 });
