@@ -1,6 +1,6 @@
 import type { Config } from "../../contract/config.ts";
 import { matchesAny, patternList, type PatternList } from "./command-patterns.ts";
-import { maxTextChars, shellCommands, substitutions, type Heredoc, type ShellCommand } from "./shell-commands.ts";
+import { maxTextChars, shellCommands, substitutions, type ShellCommand } from "./shell-commands.ts";
 
 const shellTools: ReadonlySet<string> = new Set(["Bash", "PowerShell"]);
 
@@ -63,7 +63,7 @@ function isRiskyText(text: string, list: PatternList, nested: number): boolean {
     return (
       isRisky(command.words, list, nested) ||
       isTextRun(command, rest, list) ||
-      command.heredocs.some((heredoc) => isRiskyHeredoc(heredoc, rest(), list, nested))
+      isRiskyInput(command, rest, list, nested)
     );
   });
 }
@@ -124,13 +124,13 @@ function runsSubstituted(word: string, list: PatternList, nested: number): boole
 
 /** [CP56] @param rest begins with the command; a quiet one passes its text to a later one */
 function isTextRun({ words }: ShellCommand, rest: () => readonly ShellCommand[], list: PatternList): boolean {
-  if (list.texts.length === 0 || !hasText(words.filter((word) => !isNested(word, words)).join(" "), list)) return false;
+  if (list.texts.length === 0 || !hasText(ownWords(words).join(" "), list)) return false;
   return consumers(rest()).some((one) => !isQuiet(one.words));
 }
 
 /** The text of an interpreter is judged by the commands in it. */
-function isNested(word: string, words: Words): boolean {
-  return /\s/.test(word) && words.some((one) => interpreters.has(nameOf([one])));
+function ownWords(words: Words): Words {
+  return words.some((one) => interpreters.has(nameOf([one]))) ? words.filter((word) => !/\s/.test(word)) : words;
 }
 
 function hasText(text: string, { texts }: PatternList): boolean {
@@ -151,18 +151,30 @@ function isQuiet(all: Words): boolean {
   return quietCommands.has(name) || (quietSubcommands.get(name)?.has(words[at + 1] ?? "") ?? false);
 }
 
-/** [CP56] A text that is only written or shown is no risk, unless a later command runs the file. */
-function isRiskyHeredoc(heredoc: Heredoc, rest: readonly ShellCommand[], list: PatternList, nested: number): boolean {
-  if (nested === 0) return false;
-  const inner = heredoc.isLiteral ? [] : substitutions(heredoc.text);
+/**
+ * [CP56] A text that is only written or shown is no risk, unless a later command runs the file.
+ * @param rest begins with the command
+ */
+function isRiskyInput(
+  { heredocs }: ShellCommand,
+  rest: () => readonly ShellCommand[],
+  list: PatternList,
+  nested: number,
+): boolean {
+  if (nested === 0 || heredocs.length === 0) return false;
+  const inner = heredocs.flatMap(({ text, isLiteral }) => (isLiteral ? [] : substitutions(text)));
   if (inner.some((text) => isRiskyText(text, list, nested - 1))) return true;
+  const users = usersOfInput(rest());
+  if (users.some(runsScript)) return heredocs.some(({ text }) => isRiskyText(text, list, nested - 1));
+  return users.some((words) => !isQuiet(words)) && heredocs.some(({ text }) => hasText(text, list));
+}
+
+/** The commands that read the input, and the later ones that use a file which those write. */
+function usersOfInput(rest: readonly ShellCommand[]): readonly Words[] {
   const readers = consumers(rest);
-  const users = [
-    ...readers,
-    ...rest.slice(readers.length).filter(({ words }) => isUseOf(writtenFiles(readers), words)),
-  ];
-  if (users.some(({ words }) => runsScript(words))) return isRiskyText(heredoc.text, list, nested - 1);
-  return users.some(({ words }) => !isQuiet(words)) && hasText(heredoc.text, list);
+  const files = writtenFiles(readers);
+  const later = files.size === 0 ? [] : rest.slice(readers.length).filter(({ words }) => isUseOf(files, words));
+  return [...readers, ...later].map(({ words }) => words);
 }
 
 function runsScript(words: Words): boolean {
@@ -171,17 +183,20 @@ function runsScript(words: Words): boolean {
 }
 
 /** Files behind `>`, and those that `tee` writes. */
-function writtenFiles(commands: readonly ShellCommand[]): readonly string[] {
-  return commands.flatMap(({ words }) =>
-    words.flatMap((word, at) => {
-      const isTarget = /^\d?>{1,2}$/.test(words[at - 1] ?? "") || words.slice(0, at).includes("tee");
-      return isTarget ? nameOf([word]) : (/^\d?>{1,2}(?<file>.+)$/.exec(word)?.groups?.["file"] ?? []);
-    }),
-  );
+function writtenFiles(commands: readonly ShellCommand[]): ReadonlySet<string> {
+  return new Set(commands.flatMap(({ words }) => filesWrittenBy(words)));
 }
 
-function isUseOf(files: readonly string[], words: Words): boolean {
-  return !isQuiet(words) && words.some((word) => files.includes(nameOf([word])));
+function filesWrittenBy(words: Words): readonly string[] {
+  const tee = words.indexOf("tee");
+  return words.flatMap((word, at) => {
+    const isTarget = /^\d?>{1,2}$/.test(words[at - 1] ?? "") || (tee !== -1 && at > tee);
+    return isTarget ? nameOf([word]) : (/^\d?>{1,2}(?<file>.+)$/.exec(word)?.groups?.["file"] ?? []);
+  });
+}
+
+function isUseOf(files: ReadonlySet<string>, words: Words): boolean {
+  return !isQuiet(words) && words.some((word) => files.has(nameOf([word])));
 }
 
 const removers = setOf("rm rimraf remove-item ri rd rmdir del erase");

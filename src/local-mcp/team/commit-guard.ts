@@ -5,7 +5,7 @@ import { identify, type ProcessIdentity, type Processes } from "../../platform/p
 import { idOf } from "../sessions/entries.ts";
 import * as clients from "../sessions/clients.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { isReservedByOther, findProjects, type EditContext } from "./file-guard.ts";
+import { findProjects, isHeld } from "./file-guard.ts";
 import * as reservationTable from "./reservation-table.ts";
 
 export interface ReservedFile {
@@ -13,10 +13,15 @@ export interface ReservedFile {
   readonly reservation: reservationTable.Reservation;
 }
 
-/** [FI20] Counts any checkout. @param paths relative to `root`. @throws {StoreError} */
+/**
+ * [FI20] Counts any checkout.
+ * @param chats those that commit
+ * @param paths relative to `root`
+ * @throws {StoreError}
+ */
 export function reservedByOthers(
   sql: Sql,
-  context: Pick<EditContext, "session" | "processes">,
+  { chats, processes }: { readonly chats: readonly string[]; readonly processes: Processes },
   root: string,
   paths: readonly string[],
 ): ReservedFile[] {
@@ -30,7 +35,7 @@ export function reservedByOthers(
       const names = namesAbove(`file:${project}/${path}`);
       const reservation = names
         .flatMap((name) => byResource.get(name) ?? [])
-        .find((one) => isReservedByOther(sql, context, one));
+        .find((one) => !chats.includes(one.holder) && isHeld(sql, processes, one));
       return reservation ? [{ path, reservation }] : [];
     });
     if (reserved.length > 0) return reserved;
@@ -41,15 +46,19 @@ export function reservedByOthers(
 /** Covers the chat's shell, git and the hook. */
 const maxAncestors = 20;
 
-/** [FI21] Prefers the nearest client above the process to the environment. */
-export function enclosingChat(sql: Sql, processes: Processes, env: NodeJS.ProcessEnv, parent: number): string | null {
+/**
+ * [FI21] Prefers the nearest client above the process to the environment, which may name several:
+ * a client inherits the variables of the one it was started from.
+ */
+export function enclosingChats(sql: Sql, processes: Processes, env: NodeJS.ProcessEnv, parent: number): string[] {
   const ancestors = listAncestors(processes, parent).flatMap((process) => clients.current(sql, process) ?? []);
-  return ancestors[0]?.sessionId ?? environmentSession(sql, env);
+  const [nearest] = ancestors;
+  return nearest ? [nearest.sessionId] : environmentChats(sql, env);
 }
 
-function environmentSession(sql: Sql, env: NodeJS.ProcessEnv): string | null {
+function environmentChats(sql: Sql, env: NodeJS.ProcessEnv): string[] {
   const ids = sessionVariables.flatMap(([, variable]) => env[variable] ?? []);
-  return ids.map((id) => sessions.get(sql, idOf(id))).find((session) => session !== null)?.id ?? null;
+  return ids.flatMap((id) => sessions.get(sql, idOf(id))?.id ?? []);
 }
 
 function listAncestors(processes: Processes, pid: number, limit = maxAncestors): ProcessIdentity[] {

@@ -98,13 +98,16 @@ export function findProjects(sql: Sql, { roots }: EditedFile): KnownProject[] {
     .map(({ workspace, project }) => ({ workspace, project, root }));
 }
 
-/** [FI5] Drops the reservation of a chat of this machine whose process is proved dead. */
-export function isReservedByOther(
+function isReservedByOther(
   sql: Sql,
   { session, processes }: Pick<EditContext, "session" | "processes">,
-  { resource, holder }: reservationTable.Reservation,
+  reservation: reservationTable.Reservation,
 ): boolean {
-  if (holder === session) return false;
+  return reservation.holder !== session && isHeld(sql, processes, reservation);
+}
+
+/** [FI5] Drops the reservation of a chat of this machine whose process is proved dead. */
+export function isHeld(sql: Sql, processes: Processes, { resource, holder }: reservationTable.Reservation): boolean {
   const [chat] = sql.all<{ process: string }>("SELECT process FROM team_chats WHERE session_id = ?", holder);
   const owner = chat ? readProcessKey(chat.process) : null;
   if (owner === null || mayBeAlive(processes, owner)) return true;

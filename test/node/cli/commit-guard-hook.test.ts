@@ -228,7 +228,13 @@ it("[FI31] a guard that was the only hook is found where lefthook has moved it",
   rmSync(rig.hook);
   await rig.guard("install");
   renameSync(rig.hook, `${rig.hook}.old`);
-  expect((await rig.guard("remove")).code).toBe(0);
+  const gone = holding(`${rig.hook} is gone`, `${rig.hook}.old`, "files guard install");
+  for (const command of ["files guard status", "doctor"]) {
+    const { out } = await rig.shim(command);
+    expect(out).toEqual(gone);
+    expect(out).not.toContain("in its place");
+  }
+  expect(await rig.guard("remove")).toMatchObject({ code: 0, out: "Removed. What was left of the guard is gone.\n" });
   expect(existsSync(`${rig.hook}.old`)).toBe(false);
 });
 

@@ -78,6 +78,16 @@ it("[FI21] the chat itself commits what it has reserved, known by its process or
   }
 });
 
+it("[FI21] of several known chats in the environment each commits what any of them has reserved", async () => {
+  const home = withReservation();
+  home.alive.add(200);
+  addSession(home, { id: ids.elsewhere, pid: 200 });
+  const started = { CODEX_SESSION_ID: ids.elsewhere, CLAUDE_CODE_SESSION_ID: holder };
+  expect((await commit(home, ["src/a.ts"], { env: started })).isRefused).toBe(false);
+  const others = { CODEX_SESSION_ID: "unknown", CLAUDE_CODE_SESSION_ID: ids.elsewhere };
+  expect((await commit(home, ["src/a.ts"], { env: others })).isRefused).toBe(true);
+});
+
 it("[FI21] what the command line has reserved keeps chats from committing it, not the user", async () => {
   const home = aCliHome();
   expect((await home.shim("files reserve a.ts")).code).toBe(0);

@@ -32,6 +32,18 @@ it("[CL182] a channel of notify that cannot work here is a line of doctor, and c
   expect(withDesktop.get("notify_desktop")?.state).toBe("ok");
 });
 
+it("[CL182] a supervisor that was killed rings no bell; one that runs does", async () => {
+  const home = aCliHome();
+  mkdirSync(join(home.paths.home, "supervisor"), { recursive: true });
+  const owner = { boot: "boot-1", pid: 4_000, start: "s4000" };
+  writeFileSync(join(home.paths.home, "supervisor", "owner.json"), JSON.stringify(owner));
+  expect((await home.shim("config set notify.bell true")).err).toContain("no `shim supervise` runs");
+  expect((await doctor(home)).get("notify_bell")?.state).toBe("warn");
+  home.alive.add(4_000);
+  expect((await home.shim("config set notify.bell true")).err).not.toContain("shim supervise");
+  expect((await doctor(home)).get("notify_bell")?.state).toBe("ok");
+});
+
 it("[CL183] another version of Claude Code than the tested one is a note that names both", async () => {
   const home = aCliHome();
   mkdirSync(join(home.folder, ".claude"));

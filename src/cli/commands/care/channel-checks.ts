@@ -2,18 +2,19 @@ import type { NotifySettings } from "../../../contract/notify.ts";
 import { readConfig } from "../../../platform/config-file.ts";
 import { desktopProgram } from "../../../local-mcp/notify/notifier.ts";
 import { isOnPath } from "../../../platform/program-path.ts";
-import { findLastSupervisor } from "../../../supervisor/supervisor-lock.ts";
+import { findSupervisor } from "../../../supervisor/supervisor-lock.ts";
 import type { Cli } from "../../cli.ts";
-import { pass, warn, type Check } from "./doctor-check.ts";
+import { failedCheck, pass, warn, type Check } from "./doctor-check.ts";
 
 /** [CL182] A channel that the settings name and that cannot reach the user from here. */
-export function channelChecks(cli: Cli): Check[] {
+export async function channelChecks(cli: Cli): Promise<Check[]> {
   const read = readConfig(cli.paths.config);
   return read.ok ? channelsOf(cli, read.value.notify) : [];
 }
 
-export function channelsOf(cli: Cli, { desktop, bell }: NotifySettings): Check[] {
-  return [...(desktop ? [desktopCheck(cli)] : []), ...(bell ? [bellCheck(cli)] : [])];
+export async function channelsOf(cli: Cli, { desktop, bell }: NotifySettings): Promise<Check[]> {
+  const bellChecks = bell ? [await bellCheck(cli).catch((error: unknown) => failedCheck("notify_bell", error))] : [];
+  return [...(desktop ? [desktopCheck(cli)] : []), ...bellChecks];
 }
 
 function desktopCheck({ io }: Cli): Check {
@@ -26,8 +27,10 @@ function desktopCheck({ io }: Cli): Check {
 }
 
 /** Only the supervisor has a terminal of its own. */
-function bellCheck({ paths }: Cli): Check {
-  if (findLastSupervisor(paths.home) !== null) return pass("notify_bell", "`shim supervise` rings in its terminal");
+async function bellCheck(cli: Cli): Promise<Check> {
+  const { processes } = await cli.runtime();
+  const supervisor = findSupervisor(cli.paths.home, processes);
+  if (supervisor !== null) return pass("notify_bell", "`shim supervise` rings in its terminal");
   const text = "notify.bell is on, and no `shim supervise` runs: only its terminal rings";
   return warn("notify_bell", text, "Run `shim supervise` in a terminal, or `shim config unset notify.bell`.");
 }

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { ok } from "../../../shared/result.ts";
 import * as notices from "../../../store/notices.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
+import { channelChecks } from "./channel-checks.ts";
 import { failedCheck, type Check } from "./doctor-check.ts";
 import { pluralize } from "../../screen-text.ts";
 import { machineChecks } from "./machine-checks.ts";
@@ -27,7 +28,7 @@ async function doctor(cli: Cli, options: DoctorOptions): Promise<CommandResult> 
   if (options.acknowledge) return acknowledge(cli);
   if (options.selfTest) return (await import("./self-test.ts")).selfTest(cli);
   cli.progress("Checking ...");
-  const checks = [...machineChecks(cli), ...(await trustChecks(cli)), ...(await store(cli))];
+  const checks = [...machineChecks(cli), ...(await channels(cli)), ...(await trustChecks(cli)), ...(await store(cli))];
   const count = (state: Check["state"]): number => checks.filter((one) => one.state === state).length;
   const sum = `${count("ok")} ok, ${pluralize(count("warn"), "warning")}, ${pluralize(count("fail"), "failure")}\n`;
   const isFailed = count("fail") > 0;
@@ -41,6 +42,10 @@ async function acknowledge(cli: Cli): Promise<CommandResult> {
   if (open.length > 0) runtime.store.write((sql) => notices.acknowledge(sql, runtime.now(), null));
   const lines = open.map((one) => `${one.text}\n`).join("");
   return ok({ data: { acknowledged: open }, text: `${lines}${pluralize(open.length, "notice")} acknowledged.\n` });
+}
+
+async function channels(cli: Cli): Promise<Check[]> {
+  return channelChecks(cli).catch((error: unknown) => [failedCheck("notifications", error)]);
 }
 
 async function store(cli: Cli): Promise<Check[]> {

@@ -12,7 +12,6 @@ import type { Cli } from "../../cli.ts";
 import { howLost, lostGuard } from "../team/commit-guard/guard-commands.ts";
 import { clientFindings } from "./client-states.ts";
 import { pluralize } from "../../screen-text.ts";
-import { channelChecks } from "./channel-checks.ts";
 import { runCheck, fail, pass, warn, type Check } from "./doctor-check.ts";
 import { messageOf } from "../../../shared/error.ts";
 
@@ -32,7 +31,6 @@ export function machineChecks(cli: Cli): Check[] {
     disk_space: disk,
     config,
     spool,
-    notifications: channelChecks,
     experiments,
     foreign_callers: foreignCallers,
     commit_guard: commitGuard,

@@ -58,11 +58,12 @@ function getOne(cli: Cli, key: string): CommandResult {
 }
 
 /** [CL182] */
-function warnOfChannels(cli: Cli, { notify }: Config): void {
-  for (const { state, text, fix } of channelsOf(cli, notify)) if (state === "warn") cli.progress(`${text}. ${fix}`);
+async function warnOfChannels(cli: Cli, { notify }: Config): Promise<void> {
+  for (const { state, text, fix } of await channelsOf(cli, notify))
+    if (state === "warn") cli.progress(`${text}. ${fix}`);
 }
 
-function change(cli: Cli, key: string, value: unknown): CommandResult {
+async function change(cli: Cli, key: string, value: unknown): Promise<CommandResult> {
   if (settingAt(defaults, key) === undefined) return unknownKey(key, listKeys(defaults));
   const edited = editConfig(cli.paths.config, key, value);
   if (!edited.ok) {
@@ -70,6 +71,6 @@ function change(cli: Cli, key: string, value: unknown): CommandResult {
     return before.ok ? wrongUsage(`${edited.error}\nNothing was changed.`) : before;
   }
   const newValue = settingAt(withoutToken(edited.value), key);
-  if (value !== undefined && key.startsWith("notify")) warnOfChannels(cli, edited.value);
+  if (value !== undefined && key.startsWith("notify")) await warnOfChannels(cli, edited.value);
   return ok({ data: { key, value: newValue }, text: `${key} is ${JSON.stringify(newValue)}\n` });
 }

@@ -117,6 +117,10 @@ it("[CP55] a long text is searched in bounded time for any content", () => {
     "psql <<E | ".repeat(9_000),
     `cat <<E\n${"$(a".repeat(30_000)}`,
     "echo drop table|".repeat(6_000),
+    `cat <<E | tee ${"w ".repeat(4_000)}\nx\nE\n${"b w\n".repeat(2_000)}`,
+    `a ${"<<E ".repeat(2_000)}${"\n".repeat(10_000)}`,
+    `echo ${"'a b' ".repeat(3_000)} drop table`,
+    "((".repeat(9_000),
   ];
   const began = performance.now();
   for (const text of texts) isRisky(text);

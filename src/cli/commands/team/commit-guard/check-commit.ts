@@ -1,7 +1,7 @@
 import { age } from "../../../../shared/format.ts";
 import type { Runtime } from "../../../../runtime/runtime.ts";
 import { StoreError } from "../../../../store/store-error.ts";
-import { enclosingChat, reservedByOthers, type ReservedFile } from "../../../../local-mcp/team/commit-guard.ts";
+import { enclosingChats, reservedByOthers, type ReservedFile } from "../../../../local-mcp/team/commit-guard.ts";
 import type { CliResult } from "../../../answer.ts";
 import { commandLineChat, type CoordinatorLink } from "../../../coordinator-link.ts";
 import { oneLine, safeText } from "../../../screen-text.ts";
@@ -48,10 +48,10 @@ export async function checkCommit(
 function findReserved({ store, processes, env }: Runtime, { root, staged, parentPid }: CommitToCheck): ReservedFile[] {
   const paths = staged.split("\0").filter((path) => path !== "");
   return store.write((sql) => {
-    const session = enclosingChat(sql, processes, env, parentPid);
-    const found = reservedByOthers(sql, { session: session ?? "", processes }, root, paths);
+    const chats = enclosingChats(sql, processes, env, parentPid);
+    const found = reservedByOthers(sql, { chats, processes }, root, paths);
     // The user's own reservations restrict chats, not the user.
-    return session === null
+    return chats.length === 0
       ? found.filter(({ reservation }) => reservation.holder !== commandLineChat(reservation.machine))
       : found;
   });

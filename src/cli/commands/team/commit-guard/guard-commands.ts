@@ -110,6 +110,7 @@ function removeFrom(cli: Cli, { hooks }: HooksRepository): CommandResult {
 }
 
 function whatStays(before: GuardState): string {
+  if (before.kind === "none") return " What was left of the guard is gone.";
   if (!isGuard(before)) return ` What was left of the guard is gone; ${before.path} stays.`;
   return before.kept === null ? "" : ` The earlier hook is restored: ${before.path}`;
 }
@@ -130,7 +131,11 @@ function showStatus(cli: Cli, { hooks }: HooksRepository): CommandResult {
 /** [FI31] Why a guard that was installed is not in force, and what brings it back. */
 export function howLost(state: GuardState): string {
   if (isKeptUndecided(state)) return howToDecide(state);
-  return `A hook manager has put ${state.path} in its place. \`shim files guard install\` brings it back, \`remove\` clears what is left of it.`;
+  const why =
+    state.kind === "none"
+      ? `${state.path} is gone: the guard was renamed to ${state.movedGuard ?? "another name"}.`
+      : `A hook manager has put ${state.path} in its place.`;
+  return `${why} \`shim files guard install\` brings it back, \`remove\` clears what is left of it.`;
 }
 
 function isGuard({ kind }: GuardState): boolean {
