@@ -50,9 +50,7 @@ export function offer(runtime: Runtime, to: string, search: SessionSearch): Offe
     const known = restoration(sql, runtime, first.session, now);
     if (!known) return null;
     const from = withChanges(known, first.session.id === likely.session.id ? changes : null);
-    const { id, lastSeenAt } = from.session;
-    // Under "resume" each chat gets the whole brief, and continues the session.
-    const vainOffers = runtime.config.recovery === "resume" ? 0 : recoveries.vainOffers(sql, id, lastSeenAt);
+    const vainOffers = countVainOffers(sql, runtime, from);
     recordOffer(sql, runtime, from, to);
     if (isClosedWithNothingOpen(first.session)) {
       for (const { session } of offerableSessions) {
@@ -66,6 +64,11 @@ export function offer(runtime: Runtime, to: string, search: SessionSearch): Offe
     }
     return { from, vainOffers, more: offerableSessions.length - 1 };
   });
+}
+
+/** Under the setting "resume" each chat gets the whole brief, and continues the session. */
+function countVainOffers(sql: Sql, { config }: Runtime, { session }: Restoration): number {
+  return config.recovery === "resume" ? 0 : recoveries.vainOffers(sql, session.id, session.lastSeenAt);
 }
 
 export function recordOffer(sql: Sql, runtime: Runtime, from: Restoration, to: string): void {

@@ -125,12 +125,11 @@ const closingSentences = 4;
 const maxListSentences = 12;
 
 export function findNextStep(message: string): string | null {
-  const rows = findOpenRows(message);
-  if (rows !== null) return rows;
   const all = sentences(message);
-  const listed = findSteps(all.slice(-maxListSentences));
-  if (listed !== null) return listed;
-  const last = all.slice(-closingSentences);
+  return findOpenRows(message) ?? findSteps(all.slice(-maxListSentences)) ?? findLastStep(all.slice(-closingSentences));
+}
+
+function findLastStep(last: readonly string[]): string | null {
   const from = last.findIndex((one) => isAhead(one) && !offer.test(one));
   if (from >= 0) {
     return last

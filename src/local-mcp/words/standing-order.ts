@@ -1,6 +1,6 @@
 import { isAcknowledgement } from "./acknowledgement.ts";
 import { LazyRegExp, pattern } from "./pattern.ts";
-import { clauses, contentWords, isQuestion, sentences } from "./sentences.ts";
+import { clauses, isQuestion } from "./sentences.ts";
 import { isMomentary, isReported } from "./hearsay.ts";
 import { isForeignHouseRule } from "./house-rule-languages.ts";
 import { isCounted, isHouseRule } from "./house-rule.ts";
