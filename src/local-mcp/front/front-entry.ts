@@ -53,6 +53,7 @@ const front: Front = new Front({
   stdout: process.stdout,
   startWorker,
   onInitialize: (params) => loadHooks().answerInitialize(params),
+  onInitialized: () => void setImmediate(() => loadHooks().systemHookChannel(front, clientPid).replaceDead()),
   onHook: (given) => loadHooks().systemHookChannel(front, clientPid).answer(given),
   isClientAlive: () => client !== null && isAlive(systemProcesses, client),
   now: Date.now,

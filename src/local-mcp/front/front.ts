@@ -19,6 +19,8 @@ export interface FrontOptions {
   readonly startWorker: (isRestart: boolean) => Worker;
   /** Answers the handshake without the worker; null leaves it to the worker. */
   readonly onInitialize: (params: unknown) => object | null;
+  /** The client has all that it needs to begin. Never throws. */
+  readonly onInitialized: () => void;
   /** Maps the hook tool's arguments to its result. Never rejects. */
   readonly onHook: (given: unknown) => Promise<object>;
   readonly isClientAlive: () => boolean;
@@ -130,7 +132,10 @@ export class Front {
 
   #track(line: string, message: Message | null): void {
     const { id, method, params } = message ?? {};
-    if (method === "notifications/initialized") this.#initialized = line;
+    if (method === "notifications/initialized") {
+      this.#initialized = line;
+      this.#options.onInitialized();
+    }
     if (method === "notifications/cancelled") this.#pending.delete(requestKey(params?.requestId));
     if (id === undefined || method === undefined) return;
     const pending = { line, method, deaths: 0 };

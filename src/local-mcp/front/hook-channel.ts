@@ -64,6 +64,7 @@ interface HookChannelOptions {
   readonly pause: (ms: number) => Promise<void>;
 }
 
+const unserved: servers.ServerStatus = { dead: [], isServed: false };
 /** Below the client's time limit for a hook. */
 const maxWaitMs = 4_000;
 
@@ -93,6 +94,22 @@ export class HookChannel {
     if (saved && work.trigger !== null && (event === "PreToolUse" || event === "PreCompact"))
       await Promise.race([saved, pause(maxWaitMs)]);
     return reply(event, answer);
+  }
+
+  /**
+   * [HO66] After a reconnection: the next prompt may come before the worker registers this process.
+   * Every other start writes nothing here. Never throws.
+   */
+  replaceDead(): void {
+    const { runtime, pid, clientPid } = this.#options;
+    try {
+      const [self, client] = [pid, clientPid].map((one) => identify(runtime.processes, one));
+      if (!self || !client) return;
+      const { dead, isServed } = runtime.store.read((sql) => servers.check(sql, runtime.processes, client), unserved);
+      if (dead.length > 0 && !isServed) servers.register(runtime, self, client);
+    } catch (error) {
+      runtime.log("warn", "the new process could not be registered yet", { error: messageOf(error) });
+    }
   }
 
   /** [HO4] [HO63] At the first event: the worker registers this process some seconds later. */

@@ -23,7 +23,8 @@ function budgetVerdict(sql: Sql, now: number, context: HookContext, session: str
   if (isLate) return null;
   if (event === "UserPromptSubmit") spending.release(sql, session);
   if (event === "PreToolUse") return budgetRefusal(sql, now, input, session);
-  const text = event === "PostToolUse" ? (spending.warning(sql, session, now) ?? takeDayWarning(sql, now)) : null;
+  const text =
+    event === "PostToolUse" ? (spending.warning(sql, session, now) ?? takeDayWarning(sql, session, now)) : null;
   return text === null ? null : { kind: "warned", text };
 }
 

@@ -68,9 +68,22 @@ function recordedDeaths(sql: Sql, now: number): UserNotification[] {
 
 /** Nobody records the death of a chat whose process cannot be seen before it is offered. */
 function silentDeaths(sql: Sql, runtime: Runtime): UserNotification[] {
+  return unrecordedDeaths(sql, runtime, (session) => !isOwnerGone(session, runtime));
+}
+
+/** [CL146] Deaths that a process is about to record. */
+export function comingDeaths(sql: Sql, runtime: Runtime): UserNotification[] {
+  return unrecordedDeaths(sql, runtime, (session) => isOwnerGone(session, runtime));
+}
+
+function unrecordedDeaths(
+  sql: Sql,
+  runtime: Runtime,
+  isMeant: (session: sessions.Session) => boolean,
+): UserNotification[] {
   const now = runtime.now();
   const accepts = (session: sessions.Session): boolean =>
-    !isOwnerGone(session, runtime) &&
+    isMeant(session) &&
     !isClosed(session) &&
     now - Math.max(session.lastSeenAt, session.detachedAt ?? 0) <= maxEventAgeMs;
   return findIncomplete(sql, runtime.processes, now, { limit: maxChats, accepts }).map(({ session, cause }) =>

@@ -5,7 +5,7 @@ import { messageOf } from "../../shared/error.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 import { withoutSecrets } from "../../platform/secret-env.ts";
-import { dueNotifications, type UserNotification } from "./due-notifications.ts";
+import { comingDeaths, dueNotifications, type UserNotification } from "./due-notifications.ts";
 
 type Channel = "desktop" | "webhook" | "bell";
 
@@ -75,11 +75,16 @@ export class Notifier {
 
   /** [CL71] Skips events from before the channel's first use. */
   #claim(channel: Channel, due: readonly UserNotification[]): UserNotification[] {
-    const { store, now } = this.#options.runtime;
+    const { runtime } = this.#options;
+    const { store, now } = runtime;
     const keyOf = ({ key }: UserNotification): string => `${channel}:${key}`;
-    const startKey = `${channel}:begun`;
+    // An earlier version sent deaths under other keys: its channel begins anew with them.
+    const [startKey, deathsKey] = [`${channel}:begun`, `${channel}:begun:chat_died`];
     const hasUnsent = store.read<boolean | null>(
-      (sql) => !isSent(sql, startKey) || due.some((notification) => !isSent(sql, keyOf(notification))),
+      (sql) =>
+        !isSent(sql, startKey) ||
+        !isSent(sql, deathsKey) ||
+        due.some((notification) => !isSent(sql, keyOf(notification))),
       null,
     );
     if (hasUnsent === null) this.#hasBegunEmpty = true;
@@ -87,9 +92,12 @@ export class Notifier {
     return store.write((sql) => {
       // Never pruned.
       const isFirst = claim(sql, Number.MAX_SAFE_INTEGER, startKey);
+      const isFirstOfDeaths = claim(sql, Number.MAX_SAFE_INTEGER, deathsKey);
       sql.run("DELETE FROM sent_notifications WHERE at < ?", now() - retentionMs);
       const claimed = due.filter((notification) => claim(sql, now(), keyOf(notification)));
-      return isFirst && !this.#hasBegunEmpty ? [] : claimed;
+      if (this.#hasBegunEmpty) return claimed;
+      if (isFirstOfDeaths) for (const death of comingDeaths(sql, runtime)) claim(sql, now(), keyOf(death));
+      return claimed.filter(({ event }) => !isFirst && !(isFirstOfDeaths && event === "chat_died"));
     });
   }
 

@@ -64,13 +64,23 @@ function markKey(mark: string, { boot, pid, start }: ProcessIdentity): string {
   return `${mark}:${boot}:${pid}:${start}`;
 }
 
-/** [ID11] Deletes rows of an earlier boot: their clients are gone too. */
+/** [ID11] Another boot may also be a container that shares the home, and lives. */
 export function prune(sql: Sql, boot: string, before: number): void {
   sql.run("DELETE FROM servers WHERE boot <> ? AND at < ?", boot, before);
-  // ";" sorts behind ":".
-  const ofOtherBoots = "DELETE FROM meta WHERE key >= ? AND key < ? AND NOT (key >= ? AND key < ?)";
-  for (const mark of Object.values(marks))
-    sql.run(ofOtherBoots, `${mark}:`, `${mark};`, `${mark}:${boot}:`, `${mark}:${boot};`);
+  sql.run(
+    `${deleteMarks} AND key NOT IN (SELECT ? || boot || ':' || pid || ':' || start FROM servers)`,
+    ...rangeOf(marks.events),
+    `${marks.events}:`,
+  );
+  // Its value begins with the time of the refusal.
+  sql.run(`${deleteMarks} AND CAST(value AS INTEGER) < ?`, ...rangeOf(marks.refusedPrompt), before);
+}
+
+const deleteMarks = "DELETE FROM meta WHERE key >= ? AND key < ?";
+
+/** ";" sorts behind ":". */
+function rangeOf(mark: string): [from: string, to: string] {
+  return [`${mark}:`, `${mark};`];
 }
 
 export function clientOf(sql: Sql, { boot, pid, start }: ProcessIdentity): ProcessIdentity | null {

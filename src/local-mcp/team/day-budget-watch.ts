@@ -6,6 +6,7 @@ import { currentDayBudget, judgeDay, storeDayBudget, tasklessUsage } from "../us
 interface Deps {
   readonly runtime: Runtime;
   readonly link: CoordinatorClient;
+  readonly workspace: string;
   readonly isLocal: boolean;
   /** A chat that does nothing uses nothing. */
   readonly isActive: () => boolean;
@@ -36,12 +37,13 @@ export class DayBudgetWatch {
 
   /** Most days are far from any limit and need no write. */
   #judge({ limits: { day }, today }: OutputOf<"budgets.get">, now: number): void {
-    const { store, config } = this.#deps.runtime;
-    const isKnown = store.read((sql) => currentDayBudget(sql, now) !== null, false);
+    const { runtime, workspace } = this.#deps;
+    const { store, config } = runtime;
+    const isKnown = store.read((sql) => currentDayBudget(sql, workspace, now) !== null, false);
     const hasLimit = day.tokens !== undefined || day.costMicros !== undefined;
     if (!hasLimit && !isKnown) return;
     const taskless = store.read((sql) => tasklessUsage(sql, config.usage, now), { tokens: 0, costMicros: 0 });
     const judged = judgeDay(day, today, taskless, now);
-    if (judged !== null || isKnown) store.write((sql) => storeDayBudget(sql, judged, now));
+    if (judged !== null || isKnown) store.write((sql) => storeDayBudget(sql, workspace, judged, now));
   }
 }

@@ -32,6 +32,11 @@ export function inWorkspace(sql: Sql, workspace: string): Member[] {
   return sql.all<Member>(`SELECT ${columns} FROM team_chats WHERE workspace = ?`, workspace);
 }
 
+export function workspaceOf(sql: Sql, sessionId: string): string | null {
+  const sought = "SELECT workspace FROM team_chats WHERE session_id = ?";
+  return sql.all<{ workspace: string }>(sought, sessionId)[0]?.workspace ?? null;
+}
+
 export function has(sql: Sql, sessionId: string): boolean {
   return sql.all("SELECT 1 FROM team_chats WHERE session_id = ?", sessionId).length > 0;
 }

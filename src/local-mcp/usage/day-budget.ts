@@ -2,6 +2,7 @@ import type { Budget, Usage } from "../../contract/budgets.ts";
 import type { Config } from "../../contract/config.ts";
 import * as meta from "../../store/meta.ts";
 import type { Sql } from "../../shared/sql.ts";
+import * as members from "../team/members.ts";
 import { dayOf } from "./costs.ts";
 import { totalCost, usageBy } from "./usage-report.ts";
 
@@ -46,31 +47,66 @@ export function judgeDay(limits: Budget, ofTasks: Spent, taskless: Spent, now: n
   return { day: dayOf(now), isReached: nearest.share >= 1, text: nearest.text, isShown: false };
 }
 
-const key = "day_budget";
+const mark = "day_budget:";
 
 /** Null where the limit is far, or nothing was judged today. */
-export function currentDayBudget(sql: Sql, now: number): DayBudget | null {
-  const value = meta.read(sql, key);
-  const found = value === null ? null : (JSON.parse(value) as DayBudget);
-  return found?.day === dayOf(now) ? found : null;
+export function currentDayBudget(sql: Sql, workspace: string, now: number): DayBudget | null {
+  const value = meta.read(sql, mark + workspace);
+  return value === null ? null : ofToday(value, now);
+}
+
+function ofToday(value: string, now: number): DayBudget | null {
+  const budget = JSON.parse(value) as DayBudget;
+  return budget.day === dayOf(now) ? budget : null;
+}
+
+interface Found {
+  readonly workspace: string;
+  readonly budget: DayBudget;
+}
+
+/** That of the chat's workspace; of a chat in no team any, a reached one first. */
+function findDayBudget(sql: Sql, session: string | null, now: number): Found | null {
+  const own = session === null ? null : members.workspaceOf(sql, session);
+  const workspaces = own === null ? judgedWorkspaces(sql) : [own];
+  const found = workspaces.flatMap((workspace) => {
+    const budget = currentDayBudget(sql, workspace, now);
+    return budget ? [{ workspace, budget }] : [];
+  });
+  return found.find(({ budget }) => budget.isReached) ?? found[0] ?? null;
+}
+
+function judgedWorkspaces(sql: Sql): string[] {
+  // ";" sorts behind ":".
+  const rows = sql.all<{ key: string }>(
+    "SELECT key FROM meta WHERE key >= ? AND key < ? ORDER BY key",
+    mark,
+    "day_budget;",
+  );
+  return rows.map(({ key }) => key.slice(mark.length));
+}
+
+export function dayBudgetOf(sql: Sql, session: string | null, now: number): DayBudget | null {
+  return findDayBudget(sql, session, now)?.budget ?? null;
 }
 
 /** The user gets one message at each of the two: near, and reached. */
-export function storeDayBudget(sql: Sql, judged: DayBudget | null, now: number): void {
-  const before = currentDayBudget(sql, now);
+export function storeDayBudget(sql: Sql, workspace: string, judged: DayBudget | null, now: number): void {
   if (judged === null) {
-    if (before) meta.remove(sql, key);
+    meta.remove(sql, mark + workspace);
     return;
   }
+  const before = currentDayBudget(sql, workspace, now);
   const isShown = before?.isShown === true && before.isReached === judged.isReached;
-  meta.write(sql, key, JSON.stringify({ ...judged, isShown }));
+  meta.write(sql, mark + workspace, JSON.stringify({ ...judged, isShown }));
 }
 
-/** [BU17] Once for all chats of the machine. */
-export function takeDayWarning(sql: Sql, now: number): string | null {
-  const found = currentDayBudget(sql, now);
-  if (!found || found.isShown) return null;
-  meta.write(sql, key, JSON.stringify({ ...found, isShown: true }));
-  const state = found.isReached ? "The limit of the day is reached" : "The limit of the day is near";
-  return `SHIM: ${state}: ${found.text} used today (UTC), by the tasks of the workspace and by the chats of this machine without a task. It stops tasks, not this chat; \`shim budget\` shows it.`;
+/** [BU17] Once for all chats of the workspace on this machine. */
+export function takeDayWarning(sql: Sql, session: string, now: number): string | null {
+  const found = findDayBudget(sql, session, now);
+  if (!found || found.budget.isShown) return null;
+  const { workspace, budget } = found;
+  meta.write(sql, mark + workspace, JSON.stringify({ ...budget, isShown: true }));
+  const state = budget.isReached ? "The limit of the day is reached" : "The limit of the day is near";
+  return `SHIM: ${state}: ${budget.text} used today (UTC), by the tasks of the workspace and by the chats of this machine without a task. It stops tasks, not this chat; \`shim budget\` shows it.`;
 }

@@ -57,6 +57,8 @@ export function aFrontRig(
   const [stdin, stdout] = [new PassThrough(), new PassThrough()];
   const workers: ReturnType<typeof aFakeWorker>[] = [];
   const exits: number[] = [];
+  /** Number of lines that the client had read when it said that it is ready. */
+  const initialized: number[] = [];
   /** With the delay in ms. */
   const later: { readonly work: () => void; readonly ms: number }[] = [];
   let written = "";
@@ -70,6 +72,7 @@ export function aFrontRig(
       return made.worker(workers.push(made));
     },
     onInitialize,
+    onInitialized: () => void initialized.push(parsed(written).length),
     onHook,
     isClientAlive: () => state.isClientAlive,
     now: () => state.now,
@@ -84,5 +87,5 @@ export function aFrontRig(
   };
   /** @returns all that the client has read */
   const heard = (): Record<string, unknown>[] => parsed(written);
-  return Object.assign(state, { front, stdin, stdout, workers, exits, later, say, heard });
+  return Object.assign(state, { front, stdin, stdout, workers, exits, initialized, later, say, heard });
 }

@@ -4,6 +4,8 @@ import { renderStatus, statusOf } from "#src/cli/commands/setup/statusline/statu
 import { hookClients, type HookClient } from "#src/contract/clients.ts";
 import { ownTools } from "#src/contract/own-tools.ts";
 import { teamTools, tools } from "#src/local-mcp/server/server.ts";
+import { dayOf } from "#src/local-mcp/usage/costs.ts";
+import { storeDayBudget, type DayBudget } from "#src/local-mcp/usage/day-budget.ts";
 import * as spending from "#src/local-mcp/usage/task-spending.ts";
 import { RecordedClient, recording } from "#harness/clients/recorded-client.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -212,6 +214,26 @@ it("[BU17] what chats use without a task counts towards the day's limit: the use
   expect(lineOf(other)).toContain("| day 11,500 tokens of 10,000 tokens, limit reached");
   expect([denied(one), denied(other)]).toEqual([undefined, undefined]);
   expect(rig.call("budgets.get", {})).toMatchObject({ today: { tokens: 0 }, isDaySpent: false });
+});
+
+it("[BU17] each workspace of a machine has its own day: a far one ends no warning of another, and repeats none", async () => {
+  const { rig, one } = await withDayLimit({ tokens: 10_000 });
+  answered(one, 9_000);
+  one.claude.use("Bash");
+  await rig.time.pass(60_000);
+  expect(one.claude.use("Bash").systemMessage).toContain("limit of the day is near");
+  const judge = (judged: DayBudget | null): void =>
+    one.runtime.store.write((sql) => storeDayBudget(sql, "w1", judged, one.runtime.now()));
+  judge(null);
+  expect(lineOf(one)).toContain("| day 9,000 tokens of 10,000 tokens");
+  const day = dayOf(one.runtime.now());
+  judge({ day, isReached: true, text: "2 tokens of 1 tokens", isShown: false });
+  one.claude.use("Bash");
+  await rig.time.pass(60_000);
+  expect(one.claude.use("Bash").systemMessage).toBeUndefined();
+  expect(lineOf(one)).toContain("| day 9,000 tokens of 10,000 tokens");
+  const alone = renderStatus(statusOf(one.runtime, JSON.stringify({ session_id: "in-no-team" })));
+  expect(alone).toContain("| day 2 tokens of 1 tokens, limit reached");
 });
 
 it("[BU17] tasks of the workspace count as well, each once; a raised limit and the next day end the warning", async () => {

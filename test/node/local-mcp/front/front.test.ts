@@ -41,6 +41,12 @@ it("[PR9] the client talks to the worker through the front, byte for byte", asyn
   ]);
 });
 
+it("[HO66] that the client has begun is told once, after the answer to its handshake", async () => {
+  const rig = await greeted(undefined, () => ({ serverInfo: {} }));
+  await rig.workers[0]?.die();
+  expect(rig.initialized).toEqual([1]);
+});
+
 it("[HO30] hook events are answered by the front; the worker never sees them, and a slow one delays no other", async () => {
   const waiting: ((answer: object) => void)[] = [];
   const rig = await greeted(

@@ -79,15 +79,16 @@ it.each<[string, Given, string]>([
   expect(outcome(aDeadFront(given).claude.prompt("fix the parser"))).toBe(expected);
 });
 
-it("[HO63] the marks of an earlier boot are deleted", () => {
+it("[HO63] [ID11] the marks of another boot, such as a container's, are deleted with its rows", () => {
   const { runtime, claude } = aDeadFront();
   claude.prompt("fix the parser");
   const marks = (): unknown[] =>
     runtime.store.read((sql) => column(sql, "SELECT key FROM meta WHERE key GLOB '*boot-1*' ORDER BY key"), []);
   expect(marks()).toEqual([expect.stringMatching(/^events_to:/), expect.stringMatching(/^prompt_refused:/)]);
-  runtime.store.write((sql) => {
-    meta.write(sql, "other:boot-1", "stays");
-    servers.prune(sql, "boot-2", runtime.now());
-  });
+  const prune = (before: number): void => runtime.store.write((sql) => servers.prune(sql, "boot-2", before));
+  runtime.store.write((sql) => meta.write(sql, "other:boot-1", "stays"));
+  prune(runtime.now() - 60_000);
+  expect(marks()).toHaveLength(3);
+  prune(runtime.now() + 1);
   expect(marks()).toEqual(["other:boot-1"]);
 });

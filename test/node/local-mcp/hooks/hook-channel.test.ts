@@ -6,6 +6,7 @@ import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
 import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
 import type { DeferredWork } from "#src/local-mcp/hooks/run-hook.ts";
 import { hookToolGroups, type HookToolEvent } from "#src/contract/hook-tool.ts";
+import { identify } from "#src/platform/processes.ts";
 import * as servers from "#src/local-mcp/sessions/servers.ts";
 import * as spool from "#src/store/spool.ts";
 import { aProject, journalKinds, storedSession, rowCount } from "#harness/machine/claude.ts";
@@ -79,6 +80,26 @@ it("[HO30] an event that the MCP process takes is stored as the same event of a 
   }
   expect(rows(byTool)).toEqual(rows(byProcess));
   expect(rows(byTool)).toHaveLength(7);
+});
+
+it("[HO66] a front that takes the place of a dead one is registered when the client begins; no other start writes", () => {
+  const runtime = tempRuntime();
+  const { channel } = aChannel(runtime);
+  const self = runtime.processes.start(2_000, clientPid);
+  channel.replaceDead();
+  expect(runtime.store.exists()).toBe(false);
+  const client = identify(runtime.processes, clientPid)!;
+  const status = (): servers.ServerStatus | null =>
+    runtime.store.read((sql) => servers.check(sql, runtime.processes, client), null);
+  const before = runtime.processes.start(1_900, clientPid);
+  servers.noteEvents(runtime, before, client);
+  channel.replaceDead();
+  expect(rowCount(runtime, "servers")).toBe(1);
+  runtime.processes.kill(1_900);
+  expect(status()).toEqual({ dead: [before], isServed: false });
+  channel.replaceDead();
+  expect(status()).toEqual({ dead: [before], isServed: true });
+  expect(runtime.store.read((sql) => servers.takesEvents(sql, self), true)).toBe(false);
 });
 
 it("[HO62] an input that is no event of a hook changes nothing, and is answered", async () => {

@@ -1,56 +1,21 @@
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { configSchema } from "#src/contract/config.ts";
 import { deadTasks } from "#src/local-mcp/notify/dead-tasks.ts";
-import { notifyDesktop, Notifier, type NotifierOptions } from "#src/local-mcp/notify/notifier.ts";
+import { notifyDesktop, Notifier } from "#src/local-mcp/notify/notifier.ts";
 import { recordDeaths } from "#src/local-mcp/recovery/deaths.ts";
 import * as localSource from "#src/local-mcp/recovery/local-source.ts";
 import { restoreById } from "#src/local-mcp/recovery/restoration.ts";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { anotherClaude, aProject, Claude } from "#harness/machine/claude.ts";
+import { aReceiver, die, looksOf } from "#harness/machine/notified.ts";
 import { someReadings } from "#harness/machine/readings.ts";
 import { twoChats } from "#harness/team/team-rig.ts";
-import { storedBytes, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { storedBytes, tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { aMessage, hear } from "#harness/team/team-rows.ts";
-
-/** A webhook on this machine. */
-async function aReceiver() {
-  const receiver = { url: "", bodies: [] as Record<string, unknown>[], status: 204 };
-  const server = createServer((request, response) => {
-    let body = "";
-    request.setEncoding("utf8").on("data", (text: string) => (body += text));
-    request.on("end", () => {
-      receiver.bodies.push(JSON.parse(body) as Record<string, unknown>);
-      response.writeHead(receiver.status, { location: "/elsewhere" }).end();
-    });
-  });
-  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
-  onTestFinished(() => void server.close());
-  receiver.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`;
-  return receiver;
-}
-
-/** A chat of one turn that was killed. */
-function die(runtime: TempRuntime, session = "dead-chat"): void {
-  const claude = new Claude(runtime, { cwd: aProject(), session });
-  claude.turn("x");
-  claude.kill();
-}
-
-/** Each call lets the time pass until the next look, before which the timer records who has died. */
-function looksOf(runtime: TempRuntime, options: Omit<NotifierOptions, "runtime"> = {}): () => Promise<void> {
-  const notifier = new Notifier({ runtime, ...options });
-  return async () => {
-    runtime.wait(10_000);
-    recordDeaths(runtime, () => true);
-    await notifier.check();
-  };
-}
 
 /** Folder with a notify-send that writes down what it is given. */
 function aDesktop(exit = 0): { readonly env: NodeJS.ProcessEnv; readonly shown: () => string[][] } {
@@ -90,8 +55,8 @@ it("[CL70] [CL146] a death, a waiting message and a critical risk are sent once;
   hear(runtime, living, aMessage("words of another"));
   for (let n = 0; n < 5; n++) await look();
   expect(receiver.bodies.map(({ event, session, title, text }) => [event, session, title, text])).toEqual([
-    ["chat_died", "dead-chat", "Make the parser faster", '"Make the parser faster" died (killed)'],
     ["risk_critical", "living-chat", "write the lexer", '"write the lexer" is at critical risk'],
+    ["chat_died", "dead-chat", "Make the parser faster", '"Make the parser faster" died (killed)'],
     ["message_waiting", "living-chat", "write the lexer", 'a message waits for "write the lexer"'],
   ]);
   expect(JSON.stringify(receiver.bodies)).not.toMatch(/secret answer|words of another|shim-project/);
@@ -156,8 +121,8 @@ it("[CL81] a notification calls a chat by the name that its user has given it", 
   });
   for (let n = 0; n < 5; n++) await look();
   expect(receiver.bodies.map(({ event, title, text }) => [event, title, text])).toEqual([
-    ["chat_died", "named dead-chat", '"named dead-chat" died (killed)'],
     ["risk_critical", "named living-chat", '"named living-chat" is at critical risk'],
+    ["chat_died", "named dead-chat", '"named dead-chat" died (killed)'],
     ["message_waiting", "named living-chat", 'a message waits for "named living-chat"'],
   ]);
 });

@@ -6,7 +6,7 @@ import { becomeSupervisor, findLastSupervisor, resign } from "../../../../superv
 import { SupervisorDaemon, type SupervisorEnd } from "../../../../supervisor/supervisor-daemon.ts";
 import type { SupervisorEvent } from "../../../../supervisor/supervisor-events.ts";
 import { SupervisorState } from "../../../../supervisor/supervisor-state.ts";
-import { Notifier } from "../../../../local-mcp/notify/notifier.ts";
+import { DeathNotifier } from "../../../../local-mcp/notify/death-notifier.ts";
 import { recordTakeovers } from "../../../../local-mcp/sync/takeover-notices.ts";
 import { startSync } from "../../../../local-mcp/sync/start-sync.ts";
 import type { SupervisorSettings } from "../../../../supervisor/supervisor-settings.ts";
@@ -83,7 +83,7 @@ async function supervise(
   const sync = startSync(runtime, ownProcess, recordTakeovers);
   // A bell in a file or in JSON is a stray character.
   const bell = io.isTty && flags.json !== true ? { ring: () => io.stdout("\u0007") } : {};
-  const notifier = new Notifier({ runtime, ...bell });
+  const notifier = new DeathNotifier({ runtime, ...bell });
   const notifying = setInterval(() => void notifier.check(), notifyIntervalMs);
   try {
     return toAnswer(await runUntilInterrupted(cli, daemon), settings);

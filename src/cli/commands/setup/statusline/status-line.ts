@@ -20,7 +20,7 @@ import { StoreError } from "../../../../store/store-error.ts";
 import { countCost } from "../../../../local-mcp/usage/costs.ts";
 import { oneLine, pluralize } from "../../../screen-text.ts";
 import { quotedTitle } from "../../../../local-mcp/recovery/user-lines.ts";
-import { currentDayBudget, type DayBudget } from "../../../../local-mcp/usage/day-budget.ts";
+import { dayBudgetOf, type DayBudget } from "../../../../local-mcp/usage/day-budget.ts";
 import { countStuck } from "../../../../local-mcp/sessions/activity.ts";
 import { waitingSessions } from "../../../../local-mcp/sessions/waiting.ts";
 
@@ -183,7 +183,7 @@ const recoveredForMs = 600_000;
 function chatFacts(sql: Sql, { processes, now }: Runtime, sessionId: string | null): ChatFacts {
   const waiting = waitingSessions(sql, processes, sessionId).length;
   const stuck = countStuck(sql, processes, now(), sessionId);
-  const budget = currentDayBudget(sql, now());
+  const budget = dayBudgetOf(sql, sessionId, now());
   const dayBudget = budget && { isReached: budget.isReached, text: budget.text };
   if (sessionId === null) return { ...noChatFacts, waiting, stuck, dayBudget };
   return {
