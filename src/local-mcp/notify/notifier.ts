@@ -78,7 +78,7 @@ export class Notifier {
     const { runtime } = this.#options;
     const { store, now } = runtime;
     const keyOf = ({ key }: UserNotification): string => `${channel}:${key}`;
-    // An earlier version sent deaths under other keys: its channel begins anew with them.
+    // An earlier version sent deaths under other keys: these begin with the next death.
     const [startKey, deathsKey] = [`${channel}:begun`, `${channel}:begun:chat_died`];
     const hasUnsent = store.read<boolean | null>(
       (sql) =>

@@ -72,8 +72,10 @@ export interface PromptContext {
 /** Pure. [CP35] [CP48] Returns undefined for a goal. */
 export function requestKind(prompt: string, context: PromptContext): UserRequest["kind"] {
   const remaining = withoutSettledLists(prompt);
-  if (remaining.trim() === "" && prompt.trim() !== "") return "rule";
-  const all = sentences(remaining);
+  return remaining.trim() === "" && prompt.trim() !== "" ? "rule" : kindOf(prompt, sentences(remaining), context);
+}
+
+function kindOf(prompt: string, all: readonly string[], context: PromptContext): UserRequest["kind"] {
   const size = prompt.slice(0, 400).trim().split(/\s+/).length;
   if (context.isAsked && size <= 6 && prompt.length <= 60) return "answer";
   if (isOnlyRules(all) && !all.some((one) => isWork(one, context))) return "rule";

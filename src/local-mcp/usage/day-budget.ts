@@ -65,7 +65,7 @@ interface Found {
   readonly budget: DayBudget;
 }
 
-/** That of the chat's workspace; of a chat in no team any, a reached one first. */
+/** The budget of the chat's workspace; for a chat in no team any, a reached one first. */
 function findDayBudget(sql: Sql, session: string | null, now: number): Found | null {
   const own = session === null ? null : members.workspaceOf(sql, session);
   const workspaces = own === null ? judgedWorkspaces(sql) : [own];

@@ -45,21 +45,24 @@ export function splitLists(
   text: string,
   isWanted: (heading: string) => boolean,
 ): { readonly lists: readonly HeadedList[]; readonly rest: string } {
-  const lists: { heading: string; items: string[] }[] = [];
+  const lists: HeadedList[] = [];
   const rest: string[] = [];
-  let current: { heading: string; items: string[] } | null = null;
   const lines = text.split("\n");
-  for (const [at, line] of lines.entries()) {
-    if (current && item.test(line)) {
-      current.items.push(line.replace(item, "").trim());
-      continue;
-    }
-    if (current && line.trim() === "") continue;
+  for (let at = 0; at < lines.length; at++) {
+    const line = lines[at] ?? "";
     const heading = line.replaceAll(/[#*_]/g, "").trim();
-    const isHeading = headingEnd.test(line) && item.test(lines[at + 1] ?? "") && isWanted(heading);
-    current = isHeading ? { heading, items: [] } : null;
-    if (current) lists.push(current);
-    else rest.push(line);
+    const below = headingEnd.test(line) && isWanted(heading) ? itemsFrom(lines, at + 1) : [];
+    if (below.length === 0) rest.push(line);
+    else lists.push({ heading, items: below.filter((one) => one !== "") });
+    at += below.length;
   }
   return { lists, rest: rest.join("\n") };
+}
+
+/** The items of a list that begins at this line, with "" for its empty lines. */
+function itemsFrom(lines: readonly string[], from: number): string[] {
+  if (!item.test(lines[from] ?? "")) return [];
+  const after = lines.slice(from);
+  const end = after.findIndex((line) => line.trim() !== "" && !item.test(line));
+  return (end < 0 ? after : after.slice(0, end)).map((line) => line.replace(item, "").trim());
 }

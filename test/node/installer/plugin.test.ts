@@ -132,10 +132,10 @@ interface Listed {
 /** Names of the fields of a JSON schema, at any depth. */
 function fieldsOf(schema: unknown): string[] {
   if (typeof schema !== "object" || schema === null) return [];
-  return Object.entries(schema).flatMap(([key, value]) => [
-    ...(key === "properties" && typeof value === "object" && value !== null ? Object.keys(value) : []),
-    ...fieldsOf(value),
-  ]);
+  return Object.entries(schema).flatMap(([key, value]) => {
+    const names = key === "properties" && typeof value === "object" && value !== null ? Object.keys(value) : [];
+    return names.concat(fieldsOf(value));
+  });
 }
 
 /** All tools that a chat can have, with the names of their arguments and of the fields of their answers. */
