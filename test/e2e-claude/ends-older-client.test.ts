@@ -39,11 +39,12 @@ it("[RE2] [RE50] an older client: the user's own exit finishes the chat, SIGTERM
   for (const keys of ["/exit", "\u0004", null]) {
     const rig = new ClaudeRig();
     const { claude, id } = await rig.typed("fix the parser", { steps: [{ text: "Fixed." }], binary });
-    await rig.last(id, "turn_end");
+    // This version sends no event before its MCP process is connected.
+    await claude.shows("Fixed.");
+    await rig.written("Fixed.");
     if (keys === null) process.kill(await claude.claudePid(), "SIGTERM");
     else if (keys.startsWith("/")) await claude.send(keys);
     else {
-      await claude.shows("Fixed.");
       claude.type(keys);
       await claude.shows("againtoexit");
       claude.type(keys);

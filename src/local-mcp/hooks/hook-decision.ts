@@ -7,6 +7,7 @@ import type { Session } from "../sessions/sessions.ts";
 import type { TranscriptPart } from "../signals/transcript.ts";
 import { deliverAtPrompt, deliverAtStop } from "../team/deliver-news.ts";
 import { checkEdit, type EditVerdict } from "../team/file-guard.ts";
+import * as members from "../team/members.ts";
 import { takeDayWarning } from "../usage/day-budget.ts";
 import * as spending from "../usage/task-spending.ts";
 import { guardedFile, sessionOfCall, type HookCall, type HookContext } from "./hook-context.ts";
@@ -24,7 +25,9 @@ function budgetVerdict(sql: Sql, now: number, context: HookContext, session: str
   if (event === "UserPromptSubmit") spending.release(sql, session);
   if (event === "PreToolUse") return budgetRefusal(sql, now, input, session);
   const text =
-    event === "PostToolUse" ? (spending.warning(sql, session, now) ?? takeDayWarning(sql, session, now)) : null;
+    event === "PostToolUse"
+      ? (spending.warning(sql, session, now) ?? takeDayWarning(sql, members.workspaceOf(sql, session), now))
+      : null;
   return text === null ? null : { kind: "warned", text };
 }
 

@@ -2,7 +2,6 @@ import type { Budget, Usage } from "../../contract/budgets.ts";
 import type { Config } from "../../contract/config.ts";
 import * as meta from "../../store/meta.ts";
 import type { Sql } from "../../shared/sql.ts";
-import * as members from "../team/members.ts";
 import { dayOf } from "./costs.ts";
 import { totalCost, usageBy } from "./usage-report.ts";
 
@@ -66,8 +65,7 @@ interface Found {
 }
 
 /** The budget of the chat's workspace; for a chat in no team any, a reached one first. */
-function findDayBudget(sql: Sql, session: string | null, now: number): Found | null {
-  const own = session === null ? null : members.workspaceOf(sql, session);
+function findDayBudget(sql: Sql, own: string | null, now: number): Found | null {
   const workspaces = own === null ? judgedWorkspaces(sql) : [own];
   const found = workspaces.flatMap((workspace) => {
     const budget = currentDayBudget(sql, workspace, now);
@@ -86,8 +84,8 @@ function judgedWorkspaces(sql: Sql): string[] {
   return rows.map(({ key }) => key.slice(mark.length));
 }
 
-export function dayBudgetOf(sql: Sql, session: string | null, now: number): DayBudget | null {
-  return findDayBudget(sql, session, now)?.budget ?? null;
+export function dayBudgetOf(sql: Sql, workspace: string | null, now: number): DayBudget | null {
+  return findDayBudget(sql, workspace, now)?.budget ?? null;
 }
 
 /** The user gets one message at each of the two: near, and reached. */
@@ -102,8 +100,8 @@ export function storeDayBudget(sql: Sql, workspace: string, judged: DayBudget | 
 }
 
 /** [BU17] Once for all chats of the workspace on this machine. */
-export function takeDayWarning(sql: Sql, session: string, now: number): string | null {
-  const found = findDayBudget(sql, session, now);
+export function takeDayWarning(sql: Sql, own: string | null, now: number): string | null {
+  const found = findDayBudget(sql, own, now);
   if (!found || found.budget.isShown) return null;
   const { workspace, budget } = found;
   meta.write(sql, mark + workspace, JSON.stringify({ ...budget, isShown: true }));

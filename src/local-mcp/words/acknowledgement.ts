@@ -35,7 +35,8 @@ const sign = /^(?:\+1|10-4|100 ?%|💯)[.!]*$/u;
 
 /** Pure. [CP8] Says nothing new, and asks for nothing. */
 export function isAcknowledgement(prompt: string): boolean {
-  return namesNothing(prompt) && !change.test(spoken(prompt));
+  const words = spoken(prompt);
+  return namesNothing(prompt) && !change.test(words) && !choice.test(words);
 }
 
 /** Pure. [CP49] [CP63] Short, and each word of it one that names nothing of the work. */
@@ -58,6 +59,11 @@ function spoken(prompt: string): string {
     .trim();
 }
 
+/** "do the second one", "the latter": chooses from a list. */
+const choice = new LazyRegExp(
+  String.raw`(?<!\p{L})the (?:first|second|third|fourth|last|other|latter|former)(?: (?:one|thing|option|part|step|idea|way))?(?!\p{L}| \p{L}+ (?:is|was|looks?))`,
+  "iu",
+);
 /** "make it better", "merge now", "what now?": no names, but something is asked for. */
 const change = new LazyRegExp(
   pattern`

@@ -19,12 +19,19 @@ it.each(
   expect(decisionsOfUser(prompt)).toEqual([]);
 });
 
-it.each(["merge now", "clean", "make it better", "what now?", "keep it simple", "dark mode", "next: the footer"])(
-  "[CP63] asks for something: %s",
-  (prompt) => {
-    expect(isAcknowledgement(prompt)).toBe(false);
-  },
-);
+it.each([
+  "merge now",
+  "clean",
+  "make it better",
+  "what now?",
+  "keep it simple",
+  "dark mode",
+  "next: the footer",
+  "do the second thing",
+  "the latter, please",
+])("[CP63] asks for something: %s", (prompt) => {
+  expect(isAcknowledgement(prompt)).toBe(false);
+});
 
 it.each(
   [

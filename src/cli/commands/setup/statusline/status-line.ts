@@ -1,3 +1,4 @@
+import * as members from "../../../../local-mcp/team/members.ts";
 import * as clients from "../../../../local-mcp/sessions/clients.ts";
 import * as sessions from "../../../../local-mcp/sessions/sessions.ts";
 import * as notices from "../../../../store/notices.ts";
@@ -183,7 +184,7 @@ const recoveredForMs = 600_000;
 function chatFacts(sql: Sql, { processes, now }: Runtime, sessionId: string | null): ChatFacts {
   const waiting = waitingSessions(sql, processes, sessionId).length;
   const stuck = countStuck(sql, processes, now(), sessionId);
-  const budget = dayBudgetOf(sql, sessionId, now());
+  const budget = dayBudgetOf(sql, sessionId && members.workspaceOf(sql, sessionId), now());
   const dayBudget = budget && { isReached: budget.isReached, text: budget.text };
   if (sessionId === null) return { ...noChatFacts, waiting, stuck, dayBudget };
   return {
