@@ -4,6 +4,13 @@ export function read(sql: Sql, key: string): string | null {
   return sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", key)[0]?.value ?? null;
 }
 
+/** Values whose keys are `<name>:...`, in the order of their keys. */
+export function listOf(sql: Sql, name: string): { readonly key: string; readonly value: string }[] {
+  const query = "SELECT key, value FROM meta WHERE key >= ? AND key < ? ORDER BY key";
+  // ";" sorts behind ":".
+  return sql.all(query, `${name}:`, `${name};`);
+}
+
 /** Writes no page where the value is there already. */
 export function write(sql: Sql, key: string, value: string): void {
   sql.run(

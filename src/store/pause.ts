@@ -9,9 +9,8 @@ export interface Pause {
   readonly until: number | null;
 }
 
-const keyPrefix = "pause:";
-/** Sorts after every key with the prefix. */
-const afterKeyPrefix = "pause;";
+const name = "pause";
+const keyPrefix = `${name}:`;
 const forever = "forever";
 
 /** [ST50] Replaces an earlier pause of the same project (or of all). */
@@ -110,8 +109,7 @@ function dropExpired(sql: Sql, now: number): void {
 }
 
 function readPauses(sql: Sql): Pause[] {
-  const query = "SELECT key, value FROM meta WHERE key >= ? AND key < ? ORDER BY key";
-  return sql.all<{ key: string; value: string }>(query, keyPrefix, afterKeyPrefix).map(({ key, value }) => ({
+  return meta.listOf(sql, name).map(({ key, value }) => ({
     project: key.slice(keyPrefix.length) || null,
     until: value === forever ? null : Number(value),
   }));

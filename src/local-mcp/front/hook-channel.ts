@@ -11,7 +11,7 @@ import type { HookEvent } from "../../contract/hook-input.ts";
 import { hookToolFields, isHookToolEvent, type HookToolEvent } from "../../contract/hook-tool.ts";
 import { answerEvent } from "../hooks/answer-hook.ts";
 import { observeAfter, type DeferredWork } from "../hooks/run-hook.ts";
-import { identify, isDescendant } from "../../platform/processes.ts";
+import { identify, isDescendant, type ProcessIdentity } from "../../platform/processes.ts";
 import * as servers from "../sessions/servers.ts";
 import * as sessions from "../sessions/sessions.ts";
 
@@ -101,9 +101,9 @@ export class HookChannel {
    * Every other start writes nothing here. Never throws.
    */
   replaceDead(): void {
-    const { runtime, pid, clientPid } = this.#options;
+    const { runtime, clientPid } = this.#options;
     try {
-      const [self, client] = [pid, clientPid].map((one) => identify(runtime.processes, one));
+      const { self, client } = this.#identify(clientPid);
       if (!self || !client) return;
       const { dead, isServed } = runtime.store.read((sql) => servers.check(sql, runtime.processes, client), unserved);
       if (dead.length > 0 && !isServed) servers.register(runtime, self, client);
@@ -112,14 +112,19 @@ export class HookChannel {
     }
   }
 
+  #identify(clientPid: number): Record<"self" | "client", ProcessIdentity | null> {
+    const { runtime, pid } = this.#options;
+    return { self: identify(runtime.processes, pid), client: identify(runtime.processes, clientPid) };
+  }
+
   /** [HO4] [HO63] At the first event: the worker registers this process some seconds later. */
   #note(clientPid: number): void {
     if (this.#isNoted) return;
     this.#isNoted = true;
-    const { runtime, pid, afterAnswer } = this.#options;
+    const { runtime, afterAnswer } = this.#options;
     afterAnswer(() => {
       try {
-        const [self, client] = [pid, clientPid].map((one) => identify(runtime.processes, one));
+        const { self, client } = this.#identify(clientPid);
         if (self && client) servers.noteEvents(runtime, self, client);
       } catch (error) {
         this.#isNoted = false;

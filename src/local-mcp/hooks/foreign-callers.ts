@@ -62,7 +62,7 @@ const dayMs = 86_400_000;
 /** A client that was set right, or removed, is soon forgotten. */
 const rememberedMs = 7 * dayMs;
 
-/** Those of the last week. */
+/** The callers of the last week. */
 export function readForeignCallers(path: string, now: number): ForeignCallers {
   try {
     const callers = JSON.parse(readFileSync(path, "utf8")) as ForeignCallers;

@@ -3,6 +3,7 @@ import type { Config } from "../../contract/config.ts";
 import * as meta from "../../store/meta.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { dayOf } from "./costs.ts";
+import { measure, showCost, showTokens } from "./task-spending.ts";
 import { totalCost, usageBy } from "./usage-report.ts";
 
 /** [BU17] The day's limit of the workspace beside what chats use without a task. */
@@ -28,29 +29,27 @@ export interface DayBudget {
 
 const warnShare = 0.8;
 
-const shows: Readonly<Record<keyof Spent, (value: number) => string>> = {
-  tokens: (value) => `${value.toLocaleString("en-US")} tokens`,
-  costMicros: (value) => `$${(value / 1e6).toFixed(2)}`,
-};
-
 /** @returns null below four fifths of each limit */
 export function judgeDay(limits: Budget, ofTasks: Spent, taskless: Spent, now: number): DayBudget | null {
-  const [nearest] = (["tokens", "costMicros"] as const)
-    .map((measure) => {
-      const limit = limits[measure] ?? Number.POSITIVE_INFINITY;
-      const used = ofTasks[measure] + taskless[measure];
-      return { share: used / limit, text: `${shows[measure](used)} of ${shows[measure](limit)}` };
-    })
+  const [nearest] = [
+    ...measure(ofTasks.tokens + taskless.tokens, limits.tokens ?? null, showTokens),
+    ...measure(ofTasks.costMicros + taskless.costMicros, limits.costMicros ?? null, showCost),
+  ]
+    .map(({ used, limit, text }) => ({ share: used / limit, text }))
     .toSorted((a, b) => b.share - a.share);
   if (!nearest || nearest.share < warnShare) return null;
   return { day: dayOf(now), isReached: nearest.share >= 1, text: nearest.text, isShown: false };
 }
 
-const mark = "day_budget:";
+const mark = "day_budget";
+
+function keyOf(workspace: string): string {
+  return `${mark}:${workspace}`;
+}
 
 /** Null where the limit is far, or nothing was judged today. */
 export function currentDayBudget(sql: Sql, workspace: string, now: number): DayBudget | null {
-  const value = meta.read(sql, mark + workspace);
+  const value = meta.read(sql, keyOf(workspace));
   return value === null ? null : ofToday(value, now);
 }
 
@@ -60,28 +59,18 @@ function ofToday(value: string, now: number): DayBudget | null {
 }
 
 interface Found {
-  readonly workspace: string;
+  /** Its key in the store. */
+  readonly key: string;
   readonly budget: DayBudget;
 }
 
 /** The budget of the chat's workspace; for a chat in no team any, a reached one first. */
 function findDayBudget(sql: Sql, own: string | null, now: number): Found | null {
-  const workspaces = own === null ? judgedWorkspaces(sql) : [own];
-  const found = workspaces.flatMap((workspace) => {
-    const budget = currentDayBudget(sql, workspace, now);
-    return budget ? [{ workspace, budget }] : [];
+  const found = meta.listOf(sql, mark).flatMap(({ key, value }) => {
+    const budget = own === null || key === keyOf(own) ? ofToday(value, now) : null;
+    return budget ? [{ key, budget }] : [];
   });
   return found.find(({ budget }) => budget.isReached) ?? found[0] ?? null;
-}
-
-function judgedWorkspaces(sql: Sql): string[] {
-  // ";" sorts behind ":".
-  const rows = sql.all<{ key: string }>(
-    "SELECT key FROM meta WHERE key >= ? AND key < ? ORDER BY key",
-    mark,
-    "day_budget;",
-  );
-  return rows.map(({ key }) => key.slice(mark.length));
 }
 
 export function dayBudgetOf(sql: Sql, workspace: string | null, now: number): DayBudget | null {
@@ -91,20 +80,20 @@ export function dayBudgetOf(sql: Sql, workspace: string | null, now: number): Da
 /** The user gets one message at each of the two: near, and reached. */
 export function storeDayBudget(sql: Sql, workspace: string, judged: DayBudget | null, now: number): void {
   if (judged === null) {
-    meta.remove(sql, mark + workspace);
+    meta.remove(sql, keyOf(workspace));
     return;
   }
   const before = currentDayBudget(sql, workspace, now);
   const isShown = before?.isShown === true && before.isReached === judged.isReached;
-  meta.write(sql, mark + workspace, JSON.stringify({ ...judged, isShown }));
+  meta.write(sql, keyOf(workspace), JSON.stringify({ ...judged, isShown }));
 }
 
 /** [BU17] Once for all chats of the workspace on this machine. */
 export function takeDayWarning(sql: Sql, own: string | null, now: number): string | null {
   const found = findDayBudget(sql, own, now);
   if (!found || found.budget.isShown) return null;
-  const { workspace, budget } = found;
-  meta.write(sql, mark + workspace, JSON.stringify({ ...budget, isShown: true }));
+  const { key, budget } = found;
+  meta.write(sql, key, JSON.stringify({ ...budget, isShown: true }));
   const state = budget.isReached ? "The limit of the day is reached" : "The limit of the day is near";
   return `SHIM: ${state}: ${budget.text} used today (UTC), by the tasks of the workspace and by the chats of this machine without a task. It stops tasks, not this chat; \`shim budget\` shows it.`;
 }

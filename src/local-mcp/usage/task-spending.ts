@@ -103,13 +103,22 @@ function measureAll(spending: TaskSpending, now: number): LimitMeasure[] {
   const { wallMs, tokens, costMicros } = toUsage(spending, now);
   const { limitWallMs, limitTokens, limitCostMicros } = spending;
   return [
-    ...measure(tokens, limitTokens, (value) => `${value.toLocaleString("en-US")} tokens`),
-    ...measure(costMicros, limitCostMicros, (value) => `$${(value / 1_000_000).toFixed(2)}`),
+    ...measure(tokens, limitTokens, showTokens),
+    ...measure(costMicros, limitCostMicros, showCost),
     ...measure(wallMs, limitWallMs, (value) => `${Math.round(value / 60_000)} min`),
   ];
 }
 
-function measure(used: number, limit: number | null, show: (value: number) => string): LimitMeasure[] {
+export function showTokens(tokens: number): string {
+  return `${tokens.toLocaleString("en-US")} tokens`;
+}
+
+export function showCost(costMicros: number): string {
+  return `$${(costMicros / 1_000_000).toFixed(2)}`;
+}
+
+/** Empty without a limit. */
+export function measure(used: number, limit: number | null, show: (value: number) => string): LimitMeasure[] {
   return limit === null ? [] : [{ used, limit, text: `${show(used)} of ${show(limit)}` }];
 }
 
