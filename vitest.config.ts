@@ -7,10 +7,6 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 const results = process.env["SHIM_TEST_RESULTS"];
 const report = `${results}/${process.env["npm_lifecycle_event"]?.replaceAll(":", "-")}.json`;
 
-/** Engine and properties: coverage makes them twice as slow, and other tests reach the same lines. */
-const uncovered = ["test/node/coordination/node-sqlite.test.ts", "test/node/redaction/properties.test.ts"];
-const isCovered = process.argv.some((argument) => argument.startsWith("--coverage"));
-
 /** Longer than others of their size, by which vitest sorts: one that begins last would end alone. */
 const long = [
   "sim/bugs",
@@ -24,7 +20,9 @@ const long = [
   "node/cli/lease-commands",
   "node/coordination/embedded",
   "node/coordination/better-sqlite3",
-  "node/coordination/node-sqlite",
+  "node/demo/chat-demo",
+  "node/transform/worker",
+  "node/transform/hostile",
 ].map((name) => `/test/${name}.test.ts`);
 
 function isLong({ moduleId }: TestSpecification): boolean {
@@ -71,14 +69,12 @@ export default defineConfig({
         test: {
           name: "node",
           include: ["test/node/**/*.test.ts"],
-          exclude: isCovered ? uncovered : [],
           testTimeout: 60_000,
           // One more than there are cores, since many tests wait for processes.
           maxWorkers: availableParallelism() + 1,
           sequence: { groupOrder: 2 },
         },
       },
-      { extends: true, test: { name: "uncovered", include: uncovered, testTimeout: 60_000 } },
       // Apart from the others, because coverage makes it half as slow again.
       { extends: true, test: { name: "sim", include: ["test/sim/**/*.test.ts"], testTimeout: 60_000 } },
       {
@@ -89,6 +85,11 @@ export default defineConfig({
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
+      },
+      // Measures time, or needs minutes: no condition for a change to land.
+      {
+        extends: true,
+        test: { name: "night", include: ["test/night/**/*.test.ts"], testTimeout: 300_000, fileParallelism: false },
       },
       // The packed package, on machines that have nothing but Node: one at a time, for it is measured.
       {

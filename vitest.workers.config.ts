@@ -10,7 +10,21 @@ const htmlAsText = {
     id.endsWith(".html") ? `export default ${JSON.stringify(await readFile(id, "utf8"))};` : null,
 } as const;
 
+/** Failures that tests cause in an object: workerd reports each, although its test expects it. */
+const planned = /no such table: (?:outbox|messages)\b|written by a newer program/;
+for (const stream of [process.stdout, process.stderr]) {
+  const write = stream.write.bind(stream);
+  stream.write = (chunk: string | Uint8Array, ...rest: never[]) =>
+    planned.test(String(chunk)) && /^(?:uncaught exception|Annotating with brokenness);/.test(String(chunk))
+      ? true
+      : write(chunk, ...rest);
+}
+
 const results = process.env["SHIM_TEST_RESULTS"];
+
+/** The engine's rules over each transport; those of the object itself run with every change. */
+const nightly = ["test/workers/rules-http.test.ts", "test/workers/rules-socket.test.ts"];
+const isNightly = process.env["npm_lifecycle_event"] === "test:night" || process.argv.includes("--coverage");
 
 /** workerd: the engine in a real Durable Object, and the worker in front of it. */
 export default defineConfig({
@@ -32,6 +46,7 @@ export default defineConfig({
     name: "workers",
     setupFiles: ["test/workers/check-copies.ts"],
     include: ["test/workers/**/*.test.ts"],
+    exclude: isNightly ? [] : nightly,
     reporters: results ? ["default", ["json", { outputFile: `${results}/test-workers.json` }]] : ["default"],
     pool: "forks",
     maxWorkers: 2,

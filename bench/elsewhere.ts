@@ -1,134 +1,194 @@
-import { join } from "node:path";
+import { randomUUID } from "node:crypto";
+import { readdirSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
-import { ms, ratio, sample, timed, type Row, type Sample } from "./figures.ts";
-import { connect, type Stdio } from "./stdio-client.ts";
-import { mostMs, SyncRig, type Machine } from "./sync-rig.ts";
+import { join } from "node:path";
+import { McpConnection } from "../src/platform/mcp-connection.ts";
+import { systemProcesses } from "../src/platform/processes.ts";
+import * as recoveries from "../src/local-mcp/sessions/recoveries.ts";
+import { range, sample, type Row } from "./figures.ts";
+import { storeOf, SyncRig, type Machine } from "./sync-rig.ts";
 
-const rounds = Math.min(10, Number(process.env["SHIM_BENCH_ROUNDS"] ?? 10));
-/** The least that a workspace may say: what is waited for then is the rest. */
-const settings = { chatTtlMs: 5_000, interactiveGraceMs: 0, workerGraceMs: 0, lostSocketGraceMs: 0 };
-/** How often it is asked whether a wait is over, in ms. */
-const askEveryMs = 50;
+const rounds = Math.min(5, Number(process.env["SHIM_BENCH_ROUNDS"] ?? 5));
 const group = "elsewhere";
+/** Interval at which it is asked whether an offer is there, in ms. */
+const pollMs = 50;
+/** Longer than every grace of the coordinator and the time after which it gives up a silent chat. */
+const maxOfferMs = 120_000;
+/** How long a living chat is watched; a false offer came after 29 s. */
+const livingMs = 60_000;
 
-type Times = Record<"gone" | "free" | "nothing" | "known" | "brief" | "take" | "bare", number>;
+/** A chat, in a client that is a process of its own. */
+interface BenchChat {
+  readonly session: string;
+  readonly client: McpConnection;
+  readonly front: number;
+}
 
-/** A chat on one machine is killed, and one on another goes on with its session. */
+interface Kind {
+  readonly name: string;
+  /** Without them the client has no session ids. */
+  readonly hasHooks: boolean;
+  /** Another chat of the machine lives, and can attest the death. */
+  readonly hasNeighbor?: boolean;
+  /** The chat must not be offered. */
+  readonly isLiving?: boolean;
+  readonly isCut?: boolean;
+  readonly goalS?: number;
+  readonly end: (chat: BenchChat) => unknown;
+}
+
+const killClient = ({ client }: BenchChat): unknown => client.process.kill("SIGKILL");
+const killFront = ({ front }: BenchChat): unknown => process.kill(front, "SIGKILL");
+const killWorkers = ({ front }: BenchChat): unknown => childrenOf(front).map((pid) => process.kill(pid, "SIGKILL"));
+const killServer = ({ front }: BenchChat): unknown =>
+  [...childrenOf(front), front].map((pid) => process.kill(pid, "SIGKILL"));
+const killAll = (chat: BenchChat): unknown => [killServer(chat), killClient(chat)];
+const endFront = ({ front }: BenchChat): unknown => process.kill(front, "SIGTERM");
+const endClient = ({ client }: BenchChat): unknown => client.process.kill("SIGTERM");
+const closeStdin = ({ client }: BenchChat): unknown => client.request("bench/close");
+
+function kindsOf(hasHooks: boolean): Kind[] {
+  const kind = hasHooks ? "a client with hooks" : "a client without hooks";
+  const living = { hasHooks, isLiving: true };
+  // Where the client has no session ids, its server is the session's owner.
+  const server = hasHooks ? living : { hasHooks, goalS: 5 };
+  const neighbor = "another chat of the machine lives";
+  return [
+    { name: `${kind}: killed`, hasHooks, goalS: 5, end: killClient },
+    { name: `${kind}: ended by TERM`, hasHooks, goalS: 5, end: endClient },
+    { name: `${kind}: killed with its server, ${neighbor}`, hasHooks, hasNeighbor: true, goalS: 5, end: killAll },
+    { name: `${kind}: killed with its server`, hasHooks, goalS: 30, end: killAll },
+    { name: `${kind}: the machine vanished`, hasHooks, isCut: true, goalS: 30, end: killAll },
+    { ...server, name: `${kind}: its front killed`, end: killFront },
+    { ...server, name: `${kind}: its front ended by TERM`, end: endFront },
+    { ...server, name: `${kind}: stdin of its front closed`, end: closeStdin },
+    { ...living, name: `${kind}: its worker killed`, end: killWorkers },
+  ];
+}
+
+const kinds: readonly Kind[] = [
+  ...kindsOf(true),
+  {
+    name: "a client with hooks: its server killed, another chat of the machine lives",
+    hasHooks: true,
+    hasNeighbor: true,
+    isLiving: true,
+    end: killServer,
+  },
+  ...kindsOf(false),
+];
+
+/** A chat of one machine dies, or lives on, and an open chat of another machine is offered its session, or not. */
 export async function benchElsewhere(folder: string): Promise<Row[]> {
   const rig = await SyncRig.open(join(folder, "elsewhere"));
   try {
-    await rig.edge.call("settings.set", { settings });
-    const times: Times[] = [];
-    for (let round = -1; round < rounds; round++) {
-      const origin = rig.origin(`project-${round}`);
-      const one = await goneOn(
-        rig,
-        await rig.machine(`there-${round}`, origin),
-        await rig.machine(`here-${round}`, origin),
-      );
-      if (round >= 0) times.push(one);
+    const rows: Row[] = [];
+    for (const kind of kinds) {
+      const name = (round: number): string => `${kinds.indexOf(kind)}-${round}`;
+      // Rounds at once: each waits nearly all of its time.
+      const times = await Promise.all(range(rounds, (round) => offeredAfter(rig, kind, name(round))));
+      rows.push(toRow(kind, times));
+      console.error(`${kind.name}: ${rows.at(-1)?.figure}`);
     }
-    return rowsOf(times);
+    return rows;
   } finally {
     await rig.close();
   }
 }
 
-async function goneOn(rig: SyncRig, there: Machine, here: Machine): Promise<Times> {
-  const { server, session } = await aSession(rig, there);
-  const heir = await connect(["dist/mcp.cjs"], here.env);
-  const { project } = here;
+/** @returns ms from the end to the offer; null: none came in its time */
+async function offeredAfter(rig: SyncRig, kind: Kind, name: string): Promise<number | null> {
+  const origin = rig.origin(`project-${name}`);
+  const link = await rig.cutLink();
+  const there = await rig.machine(`there-${name}`, origin, link.url);
+  const here = await rig.machine(`here-${name}`, origin);
+  const chats: BenchChat[] = [];
+  const store = storeOf(here.paths);
   try {
-    // It is one of the team, and knows how the workspace calls its project.
-    await heir.call("shim_chats", {});
-    await briefOf(heir, project);
-    const nothing = await timed(() => briefOf(heir, project));
-    const killed = performance.now();
-    process.kill(server.pid, "SIGKILL");
-    const isGone = async (): Promise<boolean> =>
-      (await rig.edge.call("chats.get", { chat: session })).status === "offline";
-    const gone = await since(killed, isGone);
-    let brief = NaN;
-    const known = await since(killed, async () => {
-      let found = "";
-      brief = await timed(async () => void (found = await briefOf(heir, project)));
-      return found.includes(session);
-    });
-    const free = await since(killed, async () => {
-      const { leases } = await rig.edge.call("leases.list", { prefix: `session:${session}` });
-      return leases.length === 0;
-    });
-    const take = await timed(() => heir.call("shim_check_recovery", { project, of: session, take: true }));
-    const bare = await rig.roundTrip(here);
-    return { gone, free, nothing, known, brief, take, bare };
+    if (kind.hasNeighbor) chats.push(await open(there, true, "another chat"));
+    const chat = await savedChat(rig, kind, there, here);
+    chats.push(chat, await open(here, true, "hello"));
+    for (const { session } of chats) await untilRegistered(rig, session);
+    // An open chat asks by itself every 15 s: the end comes at any moment of that.
+    await pause(Math.random() * 15_000);
+    const ended = performance.now();
+    if (kind.isCut) link.cut();
+    await kind.end(chat);
+    const isOffered = (): boolean => store.read((sql) => recoveries.noteOf(sql, chat.session) !== null, false);
+    return await until(isOffered, ended, kind.isLiving ? livingMs : maxOfferMs);
   } finally {
-    await Promise.all([server.close(), heir.close()]);
+    for (const { client } of chats) client.process.kill("SIGKILL");
+    store.close();
+    link.close();
   }
 }
 
-/** @returns "" where there is nothing to go on with */
-async function briefOf(chat: Stdio, project: string): Promise<string> {
-  const { brief } = await chat.call("shim_check_recovery", { project });
-  return typeof brief === "string" ? brief : "";
+/** Another machine can read what it has saved. */
+async function savedChat(rig: SyncRig, { hasHooks }: Kind, there: Machine, here: Machine): Promise<BenchChat> {
+  const chat = await open(there, hasHooks, "the parser");
+  const { data } = await chat.client.callTool("shim_force_checkpoint", { goal: "the parser", nextStep: "the lexer" });
+  await rig.untilReadable(here, String(data["checkpoint"]));
+  return chat;
 }
 
-/** One of the team, and all that it has saved is at the coordinator. */
-async function aSession(rig: SyncRig, machine: Machine): Promise<{ session: string; server: Stdio }> {
-  const server = await connect(["dist/mcp.cjs"], machine.env);
-  const { project } = machine;
-  const work = { project, goal: "the parser", nextStep: "the lexer", files: [join(project, "one.ts")] };
-  const { session, checkpoint } = await server.call("shim_force_checkpoint", work);
-  await server.call("shim_chats", {});
-  await rig.untilReadable(machine, String(checkpoint));
-  return { session: String(session), server };
-}
-
-/** @returns ms from then on until it is so */
-async function since(start: number, isSo: () => Promise<boolean>): Promise<number> {
-  while (!(await isSo())) {
-    if (performance.now() - start > mostMs) throw new Error(`not within ${mostMs} ms`);
-    await pause(askEveryMs);
+/** @returns ms since the start; null after the limit */
+async function until(isSo: () => boolean, start: number, limitMs: number): Promise<number | null> {
+  while (!isSo()) {
+    if (performance.now() - start > limitMs) return null;
+    await pause(pollMs);
   }
   return performance.now() - start;
 }
 
-function both({ p50, p99 }: Sample): string {
-  return `${ms(p50)} / ${ms(p99)}`;
+async function open(machine: Machine, hasHooks: boolean, prompt: string): Promise<BenchChat> {
+  const id = randomUUID();
+  const env = {
+    PATH: process.env["PATH"],
+    ...machine.env,
+    ...(hasHooks ? { CLAUDECODE: "1", CLAUDE_CODE_SESSION_ID: id } : {}),
+  };
+  const args = [join(import.meta.dirname, "elsewhere-client.ts")];
+  const client = new McpConnection({ command: process.execPath, args, env, cwd: process.cwd() });
+  await client.initialize(hasHooks ? "claude-code" : "bench");
+  const input = {
+    session_id: id,
+    cwd: machine.project,
+    transcript_path: join(machine.project, `${id}.jsonl`),
+    prompt_id: "p1",
+  };
+  if (hasHooks) {
+    await client.request("bench/hook", { ...input, hook_event_name: "SessionStart", source: "startup" });
+    await client.request("bench/hook", { ...input, hook_event_name: "UserPromptSubmit", prompt });
+  }
+  const saved = await client.callTool("shim_force_checkpoint", { goal: prompt, project: machine.project });
+  const { pid } = await client.request("bench/server");
+  return { session: String(saved.data["session"]), client, front: Number(pid) };
 }
 
-function rowsOf(times: readonly Times[]): Row[] {
-  const of = (name: keyof Times): Sample => sample(times.map((one) => one[name]));
-  const [bare, brief] = [of("bare"), of("brief")];
-  return [
-    {
-      group,
-      name: "shim_check_recovery that answers with the brief of another machine's session, p50 / most",
-      figure: both(brief),
-      against: `the same call while that chat lives ${both(of("nothing"))}; bare HTTP round trip ${both(bare)}: ${ratio(brief.p50 / bare.p50)}`,
-    },
-    {
-      group,
-      name: "the call that takes it, p50 / most",
-      figure: both(of("take")),
-      against: `${ratio(of("take").p50 / bare.p50)} the round trip`,
-    },
-    {
-      group,
-      name: "from kill -9 until the other machine's chat has the brief, p50 / most",
-      figure: both(of("known")),
-      against: "the graces of the workspace are 0 here",
-    },
-    {
-      group,
-      name: "waiting: from kill -9 until the coordinator counts the chat as gone, p50 / most",
-      figure: both(of("gone")),
-      against: `interactiveGraceMs and lostSocketGraceMs ${settings.lostSocketGraceMs}`,
-    },
-    {
-      group,
-      name: "waiting: from kill -9 until its session is free to be taken, p50 / most",
-      figure: both(of("free")),
-      against: `its lease lives for chatTtlMs, ${settings.chatTtlMs}, here`,
-    },
-  ];
+async function untilRegistered(rig: SyncRig, chat: string): Promise<void> {
+  while ((await rig.edge.call("leases.list", { prefix: `session:${chat}` })).leases.length === 0) await pause(pollMs);
+}
+
+function childrenOf(parent: number): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name) && systemProcesses.facts(Number(name))?.parent === parent)
+    .map(Number);
+}
+
+function toRow({ name, isLiving = false, goalS }: Kind, times: readonly (number | null)[]): Row {
+  if (isLiving) {
+    const offers = times.filter((time) => time !== null).length;
+    const figure = offers === 0 ? `not offered in ${livingMs / 1_000} s` : `offered after ${seconds(times[0] ?? NaN)}`;
+    return { group, name: `${name}, the chat lives`, figure, goal: "never offered", isReached: offers === 0 };
+  }
+  const offered = times.filter((time) => time !== null);
+  const { p50, p99 } = sample(offered);
+  const missing = times.length - offered.length;
+  const figure = `${seconds(p50)} / ${seconds(p99)}${missing > 0 ? `, ${missing} not in ${maxOfferMs / 1_000} s` : ""}`;
+  const isReached = missing === 0 && p99 <= (goalS ?? 0) * 1_000;
+  return { group, name: `${name}, offered after, p50 / most`, figure, goal: `at most ${goalS} s`, isReached };
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(1)} s`;
 }

@@ -1,7 +1,9 @@
 /** A coordinator under workerd, with its state on the disk, and machines of one workspace that hold its key. */
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
+import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { join } from "node:path";
 import { LocalEdge, startEdge } from "../scripts/local-edge.ts";
 import type { Call } from "../src/coordinator-client/coordinator-client.ts";
@@ -30,7 +32,7 @@ export interface Machine {
 }
 
 /** How long anything is waited for, in ms. */
-export const mostMs = 60_000;
+const mostMs = 60_000;
 
 export class SyncRig {
   readonly edge: LocalEdge;
@@ -65,8 +67,8 @@ export class SyncRig {
   }
 
   /** As `shim edge join` leaves a machine that has cloned the project. */
-  async machine(name: string, origin: string): Promise<Machine> {
-    const { url, workspace } = this.edge;
+  async machine(name: string, origin: string, url = this.edge.url): Promise<Machine> {
+    const { workspace } = this.edge;
     const home = join(this.#folder, name);
     const paths = pathsIn(join(home, "shim"));
     mkdirSync(home);
@@ -77,7 +79,7 @@ export class SyncRig {
     const store = storeOf(paths);
     store.write((sql) => devices.join(sql, workspace, devices.newId(Date.now(), randomBytes), 0));
     store.close();
-    const options = { edge: url, workspace, token, connectsFor: "chat", signal: this.#ended.signal } as const;
+    const options = { edge: this.edge.url, workspace, token, connectsFor: "chat", signal: this.#ended.signal } as const;
     const { call } = taken(WorkspaceClient.open(options, nodePlatform()));
     return { paths, env: { HOME: home, SHIM_HOME: paths.home }, project: join(home, "project"), token, call };
   }
@@ -106,6 +108,33 @@ export class SyncRig {
     const content = decodeContent(CheckpointContent, taken(open(new Map([[this.key.id, this.key]]), about, envelope)));
     if (content?.id !== checkpoint) throw new Error(`${checkpoint} does not say what was saved`);
     return true;
+  }
+
+  /** A way to the coordinator that can be cut: both sides keep their connections, and nothing comes through. */
+  async cutLink(): Promise<{ url: string; cut: () => void; close: () => void }> {
+    const { hostname, port } = new URL(this.edge.url);
+    const sockets: Socket[] = [];
+    let isCut = false;
+    const server = createServer((near) => {
+      const far = connect(Number(port), hostname);
+      for (const [from, to] of [
+        [near, far],
+        [far, near],
+      ] as const) {
+        sockets.push(from);
+        from.on("data", (data) => isCut || to.write(data));
+        from.on("error", () => undefined).on("close", () => isCut || to.destroy());
+      }
+    });
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    return {
+      url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+      cut: () => (isCut = true),
+      close: () => {
+        for (const socket of sockets) socket.destroy();
+        server.close();
+      },
+    };
   }
 
   /** The least that a question to this coordinator takes, in ms. */

@@ -74,7 +74,9 @@ const { emitWarning } = process;
 // Node 22 warns of its own SQLite at each start.
 process.emitWarning = (warning, ...rest) =>
   String(warning).startsWith("SQLite is an experimental feature") || emitWarning.call(process, warning, ...rest);
-require("node:module").enableCompileCache(join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "shim"));
+// Node writes the cache when it ends: after \`uninstall\` has deleted it.
+if (process.argv[2] !== "uninstall")
+  require("node:module").enableCompileCache(join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "shim"));
 module.exports = require("./${name}-main.cjs");
 `;
 

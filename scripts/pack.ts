@@ -1,7 +1,7 @@
 // `npm run pack`: the package for npm, in .scratch/package and packed beside it; it needs nothing but Node.
 import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { manPage } from "./man-page.ts";
 import { serverJson, type PackageFacts } from "./server-json.ts";
 
@@ -31,9 +31,10 @@ if (existsSync(licence)) cpSync(licence, join(folder, "LICENSE"));
 writeFileSync(join(folder, "man", "shim.1"), await manPage());
 writeJson("server.json", serverJson(facts));
 writeJson("package.json", manifest());
-process.stdout.write(
-  execFileSync("npm", ["pack", "--silent", "--pack-destination", ".."], { cwd: folder, encoding: "utf8" }),
-);
+const options = { cwd: folder, encoding: "utf8" } as const;
+const name = execFileSync("npm", ["pack", "--silent", "--pack-destination", ".."], options).trim();
+// As npm takes a file: without a folder before it a name would be asked of the registry.
+process.stdout.write(`./${relative(process.cwd(), join(folder, "..", name))}\n`);
 
 /** [IP1] Everything is in the bundles. npm does not publish it before the owner has decided what is still open. */
 function manifest(): Record<string, unknown> {
@@ -50,7 +51,8 @@ function manifest(): Record<string, unknown> {
     keywords: ["mcp", "claude", "claude-code", "recovery", "checkpoint", "session", "crash"],
     type,
     bin,
-    man: "./man/shim.1",
+    // npm installs no man page of a package that names it in a text.
+    man: ["./man/shim.1"],
     files: [...new Set(parts.map((part) => part.split("/")[0])), "man", "server.json"],
     engines,
     // Found where the user has installed them, and done without elsewhere.

@@ -80,9 +80,19 @@ const runs: Readonly<Record<string, TestRun>> = {
       seed: { env: "SHIM_ROUTING_SEED", value: "1" },
     },
   },
+  "planted-bugs": {
+    about: "bugs planted in host and client are found by the simulation, each from several seeds",
+    test: "sim/bugs.test.ts",
+    options: { seeds: { env: "SHIM_BUG_SEEDS", value: "3" } },
+  },
+  soak: {
+    about: "servers and clients' hooks work on one home at once",
+    test: "night/soak.test.ts",
+    options: { ms: { env: "SHIM_SOAK_MS", value: "60000" } },
+  },
   crowd: {
     about: "chats with an MCP process each work as one team, a third of them on one machine; --pause: ms between calls",
-    test: "e2e/crowd.test.ts",
+    test: "night/crowd.test.ts",
     options: {
       chats: { env: "SHIM_CROWD_CHATS", value: "30" },
       seconds: { env: "SHIM_CROWD_SECONDS", value: "120" },

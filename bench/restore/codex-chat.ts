@@ -1,64 +1,44 @@
 import { codexClient, programOf } from "../../scripts/install-clients.ts";
 import { numberAt, objectAt, textAt } from "../../src/shared/json-fields.ts";
 import { codexEnv, codexFlags } from "../../test/harness/clients/codex-rig.ts";
-import type { ChatStart, ClientChat } from "./client-chat.ts";
-import { RpcProcess, type RpcMessage } from "./rpc-process.ts";
+import type { ChatStart } from "./client-chat.ts";
+import { RpcChat, type RpcMessage } from "./rpc-process.ts";
 
 /** What Codex says of the hooks of all its chats, in ms by event. */
 export const hookTimes = new Map<string, number[]>();
 
 /** Codex as an editor runs it (`codex app-server`): one process, many turns, the hooks of a terminal. */
-export class CodexChat implements ClientChat {
-  readonly #process: RpcProcess;
-  readonly #opened: Promise<void>;
-  #session: string | null = null;
+export class CodexChat extends RpcChat {
   #turnEnded = Promise.withResolvers<void>();
 
-  constructor({ home, cwd, modelUrl, resumed }: ChatStart) {
+  constructor(start: ChatStart) {
     // Codex offers apply_patch to models that it knows.
-    const flags = codexFlags(modelUrl, { modelName: "gpt-5.5" });
+    const flags = codexFlags(start.modelUrl, { modelName: "gpt-5.5" });
     const command = [programOf(codexClient), ...flags, "app-server"];
-    this.#process = new RpcProcess({ command, cwd, env: codexEnv(home), onMessage: (message) => this.#read(message) });
-    this.#opened = this.#open(cwd, resumed);
-    this.#opened.catch(() => undefined);
-  }
-
-  get session(): string | null {
-    return this.#session;
-  }
-
-  clientPid(): Promise<number> {
-    return Promise.resolve(this.#process.pid);
+    const onMessage = (message: RpcMessage): object => this.#read(message);
+    super({ command, cwd: start.cwd, env: codexEnv(start.home), onMessage }, start);
   }
 
   async turn(prompt: string): Promise<void> {
     this.#turnEnded = Promise.withResolvers();
     await this.send(prompt);
-    await this.#process.within(this.#turnEnded.promise, "a turn");
+    await this.process.within(this.#turnEnded.promise, "a turn");
   }
 
   async send(prompt: string): Promise<void> {
-    await this.#opened;
-    await this.#process.call("turn/start", { threadId: this.#session, input: [{ type: "text", text: prompt }] });
+    await this.opened;
+    await this.process.call("turn/start", { threadId: this.session, input: [{ type: "text", text: prompt }] });
   }
 
-  finish(): Promise<void> {
-    return this.#process.finish();
-  }
-
-  waitForExit(): Promise<void> {
-    return this.#process.waitForExit();
-  }
-
-  async #open(cwd: string, resumed: string | null): Promise<void> {
+  protected async open(cwd: string, resumed: string | null): Promise<string | null> {
     const clientInfo = { name: "bench", title: "Bench", version: "1" };
-    await this.#process.call("initialize", { clientInfo, capabilities: { experimentalApi: true } });
-    this.#process.notify("initialized");
+    await this.process.call("initialize", { clientInfo, capabilities: { experimentalApi: true } });
+    this.process.notify("initialized");
     const { thread } =
       resumed === null
-        ? await this.#process.call("thread/start", { cwd })
-        : await this.#process.call("thread/resume", { threadId: resumed });
-    this.#session = textAt({ ...(thread as object) }, "id");
+        ? await this.process.call("thread/start", { cwd })
+        : await this.process.call("thread/resume", { threadId: resumed });
+    return textAt({ ...(thread as object) }, "id");
   }
 
   #read({ method, params }: RpcMessage): object {

@@ -1,5 +1,5 @@
-import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
-import { createInterface } from "node:readline";
+import type { ChatStart, ClientChat } from "./client-chat.ts";
+import { LineProcess, type LineOptions } from "./line-process.ts";
 
 const answerTimeoutMs = 90_000;
 
@@ -11,33 +11,18 @@ export interface RpcMessage {
   readonly result?: Readonly<Record<string, unknown>>;
 }
 
-export interface RpcOptions {
-  readonly command: readonly string[];
-  readonly cwd: string;
-  readonly env: Readonly<Record<string, string>>;
+interface RpcOptions extends LineOptions {
   /** Notifications, and requests: what is returned answers them. */
   readonly onMessage: (message: RpcMessage) => object;
 }
 
 /** A client that is driven as an editor does it: JSON-RPC in lines over its standard input and output. */
 export class RpcProcess {
-  readonly #child: ChildProcessWithoutNullStreams;
+  readonly lines: LineProcess;
   readonly #waiting = new Map<number | string, (message: RpcMessage) => void>();
-  readonly #exit: Promise<void>;
-  #stderr = "";
 
-  constructor({ command: [program = "", ...args], cwd, env, onMessage }: RpcOptions) {
-    this.#child = spawn(program, args, { cwd, env });
-    this.#child.stdin.on("error", () => undefined);
-    this.#child.stderr.setEncoding("utf8").on("data", (text: string) => (this.#stderr += text));
-    createInterface({ input: this.#child.stdout }).on("line", (line) => this.#read(line, onMessage));
-    this.#exit = new Promise((resolve) => {
-      this.#child.once("close", () => resolve());
-    });
-  }
-
-  get pid(): number {
-    return this.#child.pid ?? 0;
+  constructor({ onMessage, ...options }: RpcOptions) {
+    this.lines = new LineProcess(options, (line) => this.#read(line, onMessage));
   }
 
   async call(method: string, params: object): Promise<NonNullable<RpcMessage["result"]>> {
@@ -56,20 +41,11 @@ export class RpcProcess {
   /** Fails when the process ends before, or when it takes too long. */
   within<T>(promise: Promise<T>, what: string): Promise<T> {
     const failed = Promise.withResolvers<never>();
-    const fail = (how: string): void => failed.reject(new Error(`${how}: ${what}. ${this.#stderr.slice(-500)}`));
+    const fail = (how: string): void => failed.reject(new Error(`${how}: ${what}. ${this.lines.stderr.slice(-500)}`));
     const timer = setTimeout(() => fail(`took more than ${answerTimeoutMs} ms`), answerTimeoutMs);
-    void this.#exit.then(() => fail("the client has ended"));
+    void this.lines.exit.then(() => fail("the client has ended"));
     failed.promise.catch(() => undefined);
     return Promise.race([promise, failed.promise]).finally(() => clearTimeout(timer));
-  }
-
-  async finish(): Promise<void> {
-    this.#child.stdin.end();
-    await this.#exit;
-  }
-
-  waitForExit(): Promise<void> {
-    return this.#exit;
   }
 
   #read(line: string, onMessage: RpcOptions["onMessage"]): void {
@@ -82,6 +58,42 @@ export class RpcProcess {
   }
 
   #write(message: object): void {
-    this.#child.stdin.write(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`);
+    this.lines.write({ jsonrpc: "2.0", ...message });
   }
+}
+
+/** A chat over such a process. */
+export abstract class RpcChat implements ClientChat {
+  protected readonly process: RpcProcess;
+  protected readonly opened: Promise<void>;
+  #session: string | null;
+
+  constructor(options: RpcOptions, { cwd, resumed }: Pick<ChatStart, "cwd" | "resumed">) {
+    this.process = new RpcProcess(options);
+    this.#session = resumed;
+    this.opened = this.open(cwd, resumed).then((session) => void (this.#session = session));
+    this.opened.catch(() => undefined);
+  }
+
+  get session(): string | null {
+    return this.#session;
+  }
+
+  clientPid(): Promise<number> {
+    return Promise.resolve(this.process.lines.pid);
+  }
+
+  abstract turn(prompt: string): Promise<void>;
+  abstract send(prompt: string): Promise<void>;
+
+  finish(): Promise<void> {
+    return this.process.lines.finish();
+  }
+
+  waitForExit(): Promise<void> {
+    return this.process.lines.exit;
+  }
+
+  /** @returns the session as the client names it */
+  protected abstract open(cwd: string, resumed: string | null): Promise<string | null>;
 }

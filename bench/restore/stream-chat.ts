@@ -1,8 +1,7 @@
-import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
-import { createInterface } from "node:readline";
 import { claudeBinary } from "../../scripts/install-claude.ts";
 import { cleanEnv } from "../../test/harness/claude/claude-code.ts";
 import type { Answers, ClientChat } from "./client-chat.ts";
+import { LineProcess } from "./line-process.ts";
 
 export interface ChatOptions {
   readonly home: string;
@@ -19,30 +18,21 @@ const turnTimeoutMs = 90_000;
  * Each prompt, tool and hook is the one that a terminal would have had; only the screen is missing.
  */
 export class StreamChat implements ClientChat {
-  readonly #child: ChildProcessWithoutNullStreams;
-  readonly #exit: Promise<void>;
+  readonly #process: LineProcess;
   #results = 0;
   #waiting: { readonly count: number; readonly done: () => void }[] = [];
-  #stderr = "";
   #session: string | null = null;
   #answers: Answers = {};
 
   constructor({ home, cwd, modelUrl, args, env }: ChatOptions) {
     const stream = ["--input-format", "stream-json", "--output-format", "stream-json", "--verbose"];
-    this.#child = spawn(claudeBinary(), ["-p", ...stream, "--permission-prompt-tool", "stdio", ...args], {
-      cwd,
-      env: cleanEnv({ home, modelUrl, env: { CLAUDE_CODE_ENTRYPOINT: "sdk-ts", ...env } }),
-    });
-    this.#child.stdin.on("error", () => undefined);
-    this.#child.stderr.setEncoding("utf8").on("data", (text: string) => (this.#stderr += text));
-    createInterface({ input: this.#child.stdout }).on("line", (line) => this.#read(line));
-    this.#exit = new Promise((resolve) => {
-      this.#child.once("close", () => resolve());
-    });
+    const command = [claudeBinary(), "-p", ...stream, "--permission-prompt-tool", "stdio", ...args];
+    const clean = cleanEnv({ home, modelUrl, env: { CLAUDE_CODE_ENTRYPOINT: "sdk-ts", ...env } });
+    this.#process = new LineProcess({ command, cwd, env: clean }, (line) => this.#read(line));
   }
 
   clientPid(): Promise<number> {
-    return Promise.resolve(this.#child.pid ?? 0);
+    return Promise.resolve(this.#process.pid);
   }
 
   /** As the client names it; null before the first event. */
@@ -59,28 +49,29 @@ export class StreamChat implements ClientChat {
 
   send(prompt: string, answers: Answers = {}): Promise<void> {
     this.#answers = answers;
-    this.#write({ type: "user", message: { role: "user", content: [{ type: "text", text: prompt }] } });
+    this.#process.write({ type: "user", message: { role: "user", content: [{ type: "text", text: prompt }] } });
     return Promise.resolve();
   }
 
   /** Ends the chat as an application does that closes it. */
-  async finish(): Promise<void> {
-    this.#child.stdin.end();
-    await this.#exit;
+  finish(): Promise<void> {
+    return this.#process.finish();
   }
 
   waitForExit(): Promise<void> {
-    return this.#exit;
+    return this.#process.exit;
   }
 
   #nextResult(): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const timer = setTimeout(
-      () => reject(new Error(`a turn did not end within ${turnTimeoutMs} ms: ${this.#stderr}`)),
+      () => reject(new Error(`a turn did not end within ${turnTimeoutMs} ms: ${this.#process.stderr}`)),
       turnTimeoutMs,
     );
     this.#waiting.push({ count: this.#results + 1, done: resolve });
-    void this.#exit.then(() => reject(new Error(`Claude Code ended in the middle of a turn: ${this.#stderr}`)));
+    void this.#process.exit.then(() =>
+      reject(new Error(`Claude Code ended in the middle of a turn: ${this.#process.stderr}`)),
+    );
     return promise.finally(() => clearTimeout(timer));
   }
 
@@ -99,11 +90,7 @@ export class StreamChat implements ClientChat {
     const input = request?.input ?? {};
     const updatedInput = request?.tool_name === "AskUserQuestion" ? { ...input, answers: this.#answers } : input;
     const response = { subtype: "success", request_id, response: { behavior: "allow", updatedInput } };
-    this.#write({ type: "control_response", response });
-  }
-
-  #write(message: object): void {
-    this.#child.stdin.write(`${JSON.stringify(message)}\n`);
+    this.#process.write({ type: "control_response", response });
   }
 }
 

@@ -198,6 +198,39 @@ const inbox: Attack = async ({ workspace, tokens }, tally, isOver) => {
   await hammer(again, () => range(50, () => send("elsewhere")), tally, isOver);
 };
 
+function acquire(self: object, requestId: string, resource: string, waitMs = 0): Call {
+  return { method: "leases.acquire", params: { self, resource, requestId, ttlMs: 3_600_000, waitMs } };
+}
+
+/** One chat holds folders, another has all its waits and asks for more, five frames at a time. */
+const leases: Attack = async ({ workspace, tokens }, tally, isOver) => {
+  const holder = await aChat(workspace, tokens.work, attacker, "holder");
+  await holder.socket.frame(range(90, (at) => acquire(holder.self, "q", `file:p/folder${at}/**`)));
+  const waiter = await aChat(workspace, tokens.work, attacker, "waiter");
+  await waiter.socket.frame(
+    range(100, (at) => acquire(waiter.self, `q${at}`, `file:p/folder${at % 90}/file`, 3_600_000)),
+  );
+  const frame = (n: number): readonly Call[] =>
+    range(20, (at) => acquire(waiter.self, `more${20 * n + at}`, "file:p/**", 3_600_000));
+  const open = (): Promise<StressSocket | null> => StressSocket.open(workspace, tokens.work);
+  await Promise.all(range(5, () => hammer(open, frame, tally, isOver)));
+  for (const { socket } of [holder, waiter]) socket.close();
+};
+
+/** Messages of 1,000 items, each of which the topic's schema describes. */
+const bodies: Attack = async (target, tally, isOver) => {
+  const { workspace, tokens } = target;
+  const item = { type: "object", required: ["id"], properties: { id: { type: "integer" }, name: { type: "string" } } };
+  const schema = { type: "array", items: item };
+  await once(target, [{ method: "messages.set-topic-schema", params: { topic: "items", schema } }]);
+  const { socket, self } = await aChat(workspace, tokens.work, attacker, "sender");
+  const body = range(1_000, (id) => ({ id, name: "x" }));
+  const send = { method: "messages.send", params: { self, target: { to: "topic", topic: "items" }, body } };
+  const open = (): Promise<StressSocket | null> => StressSocket.open(workspace, tokens.work);
+  await Promise.all(range(5, () => hammer(open, () => range(20, () => send), tally, isOver)));
+  socket.close();
+};
+
 /** First the socket that is there. */
 function keptOpen(first: StressSocket, open: () => Promise<StressSocket | null>): () => Promise<StressSocket | null> {
   let isFirst = true;
@@ -208,7 +241,7 @@ function keptOpen(first: StressSocket, open: () => Promise<StressSocket | null>)
   };
 }
 
-export const attacks = { schema, waiters, answers, watches, lanes, storage, frames, inbox } as const;
+export const attacks = { schema, waiters, answers, watches, lanes, storage, frames, inbox, leases, bodies } as const;
 export type AttackName = keyof typeof attacks;
 
 export function isAttack(name: string): name is AttackName {

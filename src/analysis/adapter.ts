@@ -1,7 +1,7 @@
 import type { Result } from "../shared/result.ts";
 import type { RawFinding } from "./finding.ts";
 
-export const toolNames = ["tsc", "eslint", "oxlint", "biome", "complexity", "knip", "fallow", "jscpd"] as const;
+export const toolNames = ["tsc", "eslint", "xo", "oxlint", "biome", "complexity", "knip", "fallow", "jscpd"] as const;
 export type ToolName = (typeof toolNames)[number];
 
 /** Subjects that a project should be analysed for. */
@@ -74,8 +74,6 @@ export interface ToolCommand {
   readonly args: readonly string[];
   /** Name in the scratch folder where the tool writes its report; else stdout. */
   readonly reportFile?: string;
-  /** Memory that the tool allocates and hardly uses, on top of the limit. */
-  readonly reservedMb?: number;
 }
 
 export interface Adapter {

@@ -1,6 +1,6 @@
 import type { ToolName } from "./adapter.ts";
 
-const lintTools: readonly string[] = ["eslint", "oxlint", "biome", "complexity"] satisfies ToolName[];
+const lintTools: readonly string[] = ["eslint", "xo", "oxlint", "biome", "complexity"] satisfies ToolName[];
 
 /**
  * Rules of different tools that report the same thing. Rules of linters stand without their plugin,
@@ -56,6 +56,6 @@ export function conceptOf(tool: string, rule: string): string {
 
 /** `@typescript-eslint/no-x`, `typescript(no-x)` and `lint/style/noX` are all `no-x`. */
 function lintName(rule: string): string {
-  const name = /\(([^)]+)\)$/.exec(rule)?.[1] ?? rule.split("/").at(-1) ?? rule;
+  const name = /\(([^()]+)\)$/.exec(rule)?.[1] ?? rule.split("/").at(-1) ?? rule;
   return name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { kinds, toolNames } from "./adapter.ts";
+import { kinds, toolNames, type Kind } from "./adapter.ts";
 import { Finding } from "./finding.ts";
 
 export const ToolRun = z.object({
@@ -52,6 +52,8 @@ export const Report = z.object({
   }),
   comparedWith: z.object({ kind: z.enum(["baseline", "commit"]), name: z.string() }).nullable(),
   hotspots: z.array(Hotspot),
+  /** Kinds of which no tool has run, so that nothing is known of them. */
+  notCovered: z.array(z.enum(kinds)).default([]),
   /** Packages to install for the kinds that no tool covered. */
   advice: z.array(z.string()),
   /** Reasons why the report is not complete. */
@@ -74,14 +76,26 @@ const packages: Readonly<Record<(typeof kinds)[number], string>> = {
   "dead code": "fallow",
 };
 
-/** [AN3] The package to add for each kind that no tool covers. */
-export function adviceFor(tools: readonly ToolRun[]): string[] {
-  const covered = new Set(
-    tools.filter(({ status }) => status !== "missing" && status !== "unused").flatMap((tool) => tool.kinds),
-  );
-  const lacking = kinds.filter((kind) => !covered.has(kind));
-  const byPackage = Map.groupBy(lacking, (kind) => packages[kind]);
-  return [...byPackage].map(
-    ([name, names]) => `${names.join(" and ")}: no tool is installed; \`npm install --save-dev ${name}\` adds one`,
-  );
+/** [AN101] Kinds of which no tool has run; none where tools are asked for by name. */
+export function notCovered(tools: readonly ToolRun[], only: readonly string[] | null): Kind[] {
+  const ran = new Set(tools.filter(({ status }) => status === "ran").flatMap((tool) => tool.kinds));
+  // Tools that are asked for by name cover what they can; the other kinds are no question.
+  return only === null ? kinds.filter((kind) => !ran.has(kind)) : [];
+}
+
+/**
+ * [AN3] What to do for each kind that no tool covered: add a package, or set up the one that is
+ * there.
+ */
+export function adviceFor(tools: readonly ToolRun[], isInstalled: (packageName: string) => boolean): string[] {
+  const lacking = notCovered(tools, null).map((kind): [string, string] => {
+    const stopped = tools.find((one) => ["failed", "untrusted"].includes(one.status) && one.kinds.includes(kind));
+    if (stopped) return [`${stopped.name} ${stopped.status === "failed" ? "failed" : "was not run"}`, kind];
+    const name = packages[kind];
+    if (!isInstalled(name)) return [`no tool is installed; \`npm install --save-dev ${name}\` adds one`, kind];
+    const why = tools.find((one) => one.kinds.includes(kind) && one.why !== null)?.why;
+    return [`${name} is installed, but not used: ${why ?? "it is not set up"}`, kind];
+  });
+  const byReason = Map.groupBy(lacking, ([reason]) => reason);
+  return [...byReason].map(([reason, found]) => `${found.map(([, kind]) => kind).join(" and ")}: ${reason}`);
 }

@@ -6,6 +6,7 @@ export const exitCodes = {
   failed: 1,
   wrongUsage: 2,
   notFound: 3,
+  incomplete: 4,
   leaseNotGot: 75,
   leaseLost: 76,
   unusableNode: 78,
@@ -46,6 +47,13 @@ export type FailedResult = { readonly ok: false; readonly error: CommandError };
 export function failed(code: string, message: string): FailedResult {
   return err({ exit: exitCodes.failed, code, message });
 }
+
+/** Ends a command after Ctrl-C that had nothing to show yet. */
+export const interrupted: FailedResult = err({
+  exit: exitCodes.interrupted,
+  code: "stopped",
+  message: "it was stopped.",
+});
 
 export function wrongUsage(message: string): FailedResult {
   return err({ exit: exitCodes.wrongUsage, code: "wrong_usage", message });

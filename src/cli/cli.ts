@@ -8,8 +8,9 @@ import { homeFrom, pathsIn, type Paths } from "../platform/paths.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { shimCommand, withShimCommand } from "../platform/shim-command.ts";
 import * as notices from "../store/notices.ts";
+import { GitError } from "../snapshots/git.ts";
 import { StoreError } from "../store/store-error.ts";
-import { exitCodes, failed, type Answer, type CommandError, type FailedResult } from "./answer.ts";
+import { exitCodes, failed, interrupted, type Answer, type CommandError, type FailedResult } from "./answer.ts";
 import type { Io, LoadedRuntime } from "./io.ts";
 import { safeJson, safeJsonLine, createScreen, table, type Paint, type Screen } from "./screen-text.ts";
 import { parseTime } from "./times.ts";
@@ -29,6 +30,17 @@ const commandsShowingNotices: ReadonlySet<string> = new Set(["up", "doctor", "st
 type CommandBody = (options: never, ...args: string[]) => Promise<CommandResult>;
 
 const parentCheckMs = 2_000;
+
+/** [CL251] Without a refusal commander drops the first of two values. */
+function refuseSecondValue(command: Command, option: Option): void {
+  let first: string | null = null;
+  command.on(`option:${option.name()}`, (text: unknown) => {
+    if (typeof text !== "string" || first === text) return;
+    if (first !== null)
+      command.error(`error: option '${option.flags}' takes one value, and got '${first}' and '${text}'`);
+    first = text;
+  });
+}
 
 export class Cli {
   readonly io: Io;
@@ -73,6 +85,7 @@ export class Cli {
   /** Adds `--json` where the command lacks it; passes declared options and arguments to `body`. */
   define(command: Command, body: CommandBody): Command {
     const hasOwn = command.options.some(({ long }) => long === "--json");
+    for (const option of command.options) if (!option.variadic) refuseSecondValue(command, option);
     return (hasOwn ? command : command.option("--json", "print JSON")).action(async (...all: unknown[]) => {
       const args = all.slice(0, -2) as string[];
       const given = (all.at(-1) as Command).optsWithGlobals<CommonOptions>();
@@ -158,6 +171,7 @@ export class Cli {
 }
 
 function toFailure(error: unknown, home: string): FailedResult {
+  if (error instanceof GitError && error.fault === "stopped") return interrupted;
   if (error instanceof StoreError) return failed(error.code, error.message);
   const fileError = fileErrorText(error, home);
   if (fileError !== null) return failed("file_unusable", fileError);
@@ -253,7 +267,7 @@ export function fileErrorText(error: unknown, home: string): string | null {
 
 /** Maps the temporary file of writeWhole to the file that it replaces. */
 function intendedPath(path: string): string {
-  return path.replace(/\.([^/\\]+)\.shim-\d+\.tmp$/, "$1");
+  return path.replace(/(?<![^/\\])\.([^/\\]+)\.shim-\d+\.tmp$/, "$1");
 }
 
 interface FileError extends Error {

@@ -1,3 +1,4 @@
+import { parse as parseJson, type ParseError } from "jsonc-parser";
 import {
   isMap,
   isPair,
@@ -15,6 +16,7 @@ import type * as z from "zod";
 import type { Json } from "../contract/json.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { checkJsonShape } from "../shared/json-shape.ts";
+import { formatErrorCode } from "../platform/json-problem.ts";
 import { formatIssues } from "../shared/problems.ts";
 import { wrongUsage, type CliResult } from "./answer.ts";
 import type { Cli } from "./cli.ts";
@@ -42,7 +44,7 @@ function readPlan(text: string, maxChars: number): Result<Plan, PlanProblem> {
   if (deepAt !== null) return err({ line: lineAt(deepAt), message: `nested more than ${maxDepth} deep` });
   const document = parseDocument(text, { prettyErrors: false });
   const [problem] = [...document.errors, ...document.warnings];
-  if (problem) return err({ line: lineAt(problem.pos[0]), message: problem.message });
+  if (problem) return err(jsonProblem(text) ?? { line: lineAt(problem.pos[0]), message: problem.message });
   const unfit = findUnfit(document);
   if (unfit) return err({ line: lineAt(startOffset(unfit.node)), message: unfit.message });
   // Aliases share their value, so only what is read of it later can be too large.
@@ -52,6 +54,16 @@ function readPlan(text: string, maxChars: number): Result<Plan, PlanProblem> {
     return err({ line: lineAt(startOffset(document.contents)), message });
   }
   return ok({ value, lineOf: (path) => lineAt(startOffset(nodeAt(document.contents, path))) });
+}
+
+/** JSON is YAML, whose parser names braces and brackets in words of its own. */
+function jsonProblem(text: string): PlanProblem | null {
+  if (!/^\s*[[{]\s*["[{]/.test(text)) return null;
+  const errors: ParseError[] = [];
+  parseJson(text, errors);
+  const [first] = errors;
+  if (!first) return null;
+  return { line: text.slice(0, first.offset).split("\n").length, message: formatErrorCode(first) };
 }
 
 /** Finds too deep nesting before a recursive parser reads it. */

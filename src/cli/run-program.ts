@@ -3,6 +3,7 @@ import { HomeError } from "../platform/paths.ts";
 import { version } from "../platform/version.ts";
 import { exitCodes, wrongUsage } from "./answer.ts";
 import { Cli } from "./cli.ts";
+import { isClose } from "./close-words.ts";
 import type { Io } from "./io.ts";
 
 const helpEnding = `
@@ -61,32 +62,6 @@ function keepCloseSuggestions(message: string): string {
   });
 }
 
-/** [CL1] One edit, in longer words one per four letters typed: not "install" for "uninstall". */
-function isClose(typed: string, knownWord: string): boolean {
-  return editDistance(typed, knownWord) <= Math.max(1, Math.floor(typed.length / 4));
-}
-
-/** Optimal string alignment distance: insertions, deletions, substitutions and transpositions. */
-function editDistance(from: string, to: string): number {
-  let older: number[] = [];
-  let last = Array.from({ length: to.length + 1 }, (_, at) => at);
-  for (let i = 1; i <= from.length; i++) {
-    const row = [i];
-    for (let j = 1; j <= to.length; j++) {
-      const changed = from[i - 1] === to[j - 1] ? 0 : 1;
-      const isSwap = i > 1 && j > 1 && from[i - 1] === to[j - 2] && from[i - 2] === to[j - 1];
-      const swapped = isSwap ? cellAt(older, j - 2) + 1 : Infinity;
-      row.push(Math.min(cellAt(last, j) + 1, cellAt(row, j - 1) + 1, cellAt(last, j - 1) + changed, swapped));
-    }
-    [older, last] = [last, row];
-  }
-  return cellAt(last, to.length);
-}
-
-function cellAt(row: readonly number[], index: number): number {
-  return row[index] ?? Infinity;
-}
-
 /** Makes the program without commands. @param complain gets what commander writes of errors */
 export function newProgram(cli: Cli, complain: (text: string) => void): Command {
   const { io } = cli;
@@ -96,7 +71,8 @@ export function newProgram(cli: Cli, complain: (text: string) => void): Command 
     .exitOverride()
     .showHelpAfterError("`shim --help` lists the commands, `shim help <command>` its options.")
     .configureOutput({
-      writeOut: (text) => io.stdout(cli.format(text)),
+      // Help names commands as the manual does: `shim`, however this copy is started.
+      writeOut: (text) => io.stdout(cli.verbatim(text)),
       writeErr: complain,
       getOutHelpWidth: () => Math.min(100, io.size().columns),
       getOutHasColors: () => false,

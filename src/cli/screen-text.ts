@@ -7,6 +7,8 @@ import type { Io } from "./io.ts";
 type TextFormat = "bold" | "dim" | "red" | "yellow" | "green" | "cyan";
 export type Paint = (format: TextFormat, text: string) => string;
 
+const colour = /[\uE000-\uF8FF](?=\[(?:[12]|22|3[0-9])m)/g;
+
 export interface Screen {
   readonly paint: Paint;
   readonly format: (text: string) => string;
@@ -21,10 +23,9 @@ export function createScreen({ isTty, env, now }: Pick<Io, "isTty" | "env" | "no
   if (isPlain) return { paint: (_format, text) => text, format: safeText };
   // One of the 6,400 characters for private use.
   const mark = String.fromCharCode(0xe000 + (Math.trunc(now()) % 6_400));
-  const colour = new RegExp(`${mark}(?=\\[(?:[12]|22|3[0-9])m)`, "g");
   return {
     paint: (format, text) => styleText(format, safeText(text), { validateStream: false }).replaceAll("\u001b", mark),
-    format: (text) => safeText(text).replaceAll(colour, "\u001b"),
+    format: (text) => safeText(text).replaceAll(colour, (found) => (found === mark ? "\u001b" : found)),
   };
 }
 

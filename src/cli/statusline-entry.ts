@@ -3,7 +3,7 @@ import { fstatSync, writeSync } from "node:fs";
 import { exitWithPendingRead, ownLimits, readStdin } from "../local-mcp/hooks/hook-stdin.ts";
 import { HomeError, homeFrom, pathsIn } from "../platform/paths.ts";
 import { openNodeSqlite } from "../store/driver-node-sqlite.ts";
-import { systemRuntime } from "../runtime/system-runtime.ts";
+import { maxUpkeepBytes, systemRuntime } from "../runtime/system-runtime.ts";
 import { chainedLine, renderLine } from "./commands/setup/statusline/chained-line.ts";
 
 async function main(): Promise<void> {
@@ -11,7 +11,7 @@ async function main(): Promise<void> {
     env: process.env,
     cwd: process.cwd(),
     configPath: pathsIn(homeFrom(process.env)).config,
-    makeRuntime: async () => systemRuntime({ driver: openNodeSqlite, busyMs: 200 }),
+    makeRuntime: async () => systemRuntime({ driver: openNodeSqlite, busyMs: 200, maxUpkeepBytes }),
   };
   // A terminal sends no input by itself.
   const stdin = fstatSync(0).isCharacterDevice() ? { text: "", isCutOff: false } : await readStdin(ownLimits);

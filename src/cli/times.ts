@@ -11,7 +11,7 @@ const units: Readonly<Record<string, number>> = {
 export function parseDuration(text: string): number | null {
   const trimmed = text.trim().toLowerCase();
   if (!/^(?:\d{1,6}(?:\.\d{1,3})?(?:s|min|m|h|d|w)\s*)+$/.test(trimmed)) return null;
-  const parts = [...trimmed.matchAll(/([\d.]+)(s|min|m|h|d|w)/g)];
+  const parts = [...trimmed.matchAll(/(?<![\d.])([\d.]+)(s|min|m|h|d|w)/g)];
   const total = parts.reduce((sum, [, count, unit]) => sum + Number(count) * (units[unit ?? ""] ?? 0), 0);
   return total > 0 ? Math.round(total) : null;
 }

@@ -18,10 +18,15 @@ interface HookHandler {
   readonly timeout: number;
 }
 
+export const jsonExtensions = ["a byte order mark", "comments", "trailing commas"] as const;
+export type JsonExtension = (typeof jsonExtensions)[number];
+
 /** Files are below the user's home folder. */
 export interface ClientFiles {
   /** Command on the PATH. */
   readonly program: string;
+  /** Extensions of JSON that its parser reads, as far as was tried. */
+  readonly reads?: readonly JsonExtension[];
   /** Variable that moves a folder, with what is in it. */
   readonly base?: { readonly variable: string; readonly folder: string };
   readonly hooks:
@@ -72,6 +77,7 @@ const millisecond = 0.001;
 export const clientFiles: Partial<Record<HookClient, ClientFiles>> = {
   copilot: {
     program: "copilot",
+    reads: jsonExtensions,
     base: { variable: "COPILOT_HOME", folder: ".copilot" },
     hooks: { file: ".copilot/hooks/shim.json", form: "own", text: copilotHooks },
     servers: {
@@ -82,6 +88,7 @@ export const clientFiles: Partial<Record<HookClient, ClientFiles>> = {
   },
   opencode: {
     program: "opencode",
+    reads: jsonExtensions,
     base: { variable: "XDG_CONFIG_HOME", folder: ".config" },
     hooks: { file: ".config/opencode/plugin/shim.js", form: "own", text: openCodePluginFile },
     servers: {
@@ -90,9 +97,10 @@ export const clientFiles: Partial<Record<HookClient, ClientFiles>> = {
       entry: (command, args) => ({ type: "local", command: [command, ...args], enabled: true }),
     },
   },
-  qwen: settings("qwen", ".qwen/settings.json"),
-  gemini: settings("gemini", ".gemini/settings.json", millisecond),
-  tabnine: settings("tabnine", ".tabnine/agent/settings.json", millisecond),
+  qwen: { ...settings("qwen", ".qwen/settings.json"), reads: ["a byte order mark", "comments"] },
+  gemini: { ...settings("gemini", ".gemini/settings.json", millisecond), reads: ["comments"] },
+  // Made from Gemini CLI.
+  tabnine: { ...settings("tabnine", ".tabnine/agent/settings.json", millisecond), reads: ["comments"] },
   cursor: {
     program: "cursor-agent",
     hooks: {

@@ -74,7 +74,7 @@ export function hasNoTodoTools(version: string | null): boolean {
 }
 
 function isAtLeast(version: string | null, minVersion: string): boolean {
-  const [, ...found] = /(\d+)\.(\d+)\.(\d+)/.exec(version ?? "") ?? [];
+  const [, ...found] = /(?<!\d)(\d+)\.(\d+)\.(\d+)/.exec(version ?? "") ?? [];
   const minParts = minVersion.split(".").map(Number);
   const difference = found.map((part, at) => Number(part) - (minParts[at] ?? 0)).find((one) => one !== 0);
   return found.length > 0 && (difference ?? 0) >= 0;

@@ -41,6 +41,8 @@ export type JournalEntry =
   | ({ readonly kind: "continues" } & Predecessor)
   | { readonly kind: "subagent_end"; readonly text: string }
   | { readonly kind: "failure"; readonly text: string }
+  /** Over its budget of time: kept as it came, redacted. `of`: the event, or the entry's kind. */
+  | { readonly kind: "unread"; readonly of: string; readonly text: string }
   | { readonly kind: "detached"; readonly reason: string }
   | { readonly kind: "end"; readonly reason: string };
 

@@ -35,6 +35,8 @@ export interface FleetRow {
   readonly risk: Risk | null;
   readonly cause: CrashCause | null;
   readonly causeDetail: string | null;
+  /** In words: the living chat that a dead session was offered to, and how long ago. */
+  readonly offer: string | null;
   readonly seenAgeMs: number;
   readonly savedAgeMs: number | null;
   readonly costUsdToday: number | null;

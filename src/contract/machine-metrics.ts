@@ -131,7 +131,7 @@ const safetyMetrics = {
     ...counter,
     ...machine,
     group: "Deaths and recovery",
-    help: "What became of sessions that died: offered, taken, recovered, undone, dismissed.",
+    help: "Recovery events of dead sessions, one per offer, continuation or decision; a session may have several.",
     labels: { action: ["offered", "taken", "recovered", "undone", "dismissed", "finished"] },
   },
   shim_restore_score_ratio: {

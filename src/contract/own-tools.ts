@@ -15,6 +15,20 @@ export const ownTools = [
   "shim_files",
   "shim_state_set",
 ] as const;
+/**
+ * [IN81] Tools that only read, or save what the chat knows. None of them deletes, assigns work or
+ * speaks to other chats.
+ */
+export const harmlessTools = [
+  "shim_auto_checkpoint",
+  "shim_check_recovery",
+  "shim_monitor_signals",
+  "shim_session_status",
+  "shim_force_checkpoint",
+  "shim_chats",
+  "shim_inbox",
+] as const satisfies readonly (typeof ownTools)[number][];
+
 export type OwnTool = (typeof ownTools)[number];
 
 /** Tools by which a chat loads the definition of a deferred one, such as SHIM's. */

@@ -47,4 +47,5 @@ export interface Risk {
   readonly reasons: readonly RiskReason[];
 }
 
-export type CrashCause = "closed" | "killed" | "out_of_memory" | "context_full" | "usage_limit" | "unknown";
+export const crashCauses = ["closed", "killed", "out_of_memory", "context_full", "usage_limit", "unknown"] as const;
+export type CrashCause = (typeof crashCauses)[number];

@@ -110,10 +110,15 @@ export const syncOperations = {
     summary: "Stores sealed changes of a device in order; refused unless they begin with the number after the newest.",
   }),
   "sync.rekey": operation("POST /sync/rekey", "work", {
-    input: z.strictObject({ keyId: KeyId, from: KeyId, requestId: Id.optional() }),
+    input: z.strictObject({
+      keyId: KeyId,
+      /** The present key; null registers the first one. */
+      from: KeyId.nullable(),
+      requestId: Id.optional(),
+    }),
     output: z.object({ keyId: KeyId }),
     errors: ["key_reused", "wrong_key"],
-    summary: "Changes the key under which the workspace seals.",
+    summary: "Registers the workspace's first key, or changes the key under which the workspace seals.",
   }),
   "sync.list": operation("GET /sync/sessions", "work", {
     input: z.strictObject({

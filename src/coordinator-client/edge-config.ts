@@ -23,7 +23,7 @@ export type EdgeConfig = z.infer<typeof EdgeConfig>;
 export type EdgeWorkspace = Pick<EdgeConfig, "url" | "workspace">;
 
 export function isSameWorkspace(a: EdgeWorkspace, b: EdgeWorkspace): boolean {
-  return a.workspace === b.workspace && a.url.replace(/\/+$/, "") === b.url.replace(/\/+$/, "");
+  return a.workspace === b.workspace && a.url.replace(/(?<!\/)\/+$/, "") === b.url.replace(/(?<!\/)\/+$/, "");
 }
 
 export function edgeConfigPath(home: string): string {

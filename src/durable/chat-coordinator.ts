@@ -32,6 +32,7 @@ import { StorageSql } from "./storage-sql.ts";
 import { sweepDue } from "./sweep-due.ts";
 import { Throttle } from "./throttle.ts";
 import { TokenExpiry } from "./token-expiry.ts";
+import type { Ticket } from "./tickets.ts";
 import { Transactions } from "./transactions.ts";
 import { Watches } from "./watches.ts";
 
@@ -45,7 +46,7 @@ export class ChatCoordinator extends DurableObject<Env> {
   readonly #throttle = new Throttle();
   readonly #watches = new Watches(this.#sql, this.#outgoing, {
     isSpent: (token) => this.#isSpent(token),
-    charge: (token, chars) => this.#throttle.charge(token, { chars, rows: 1 }),
+    charge: (token, chars) => this.#throttle.charge(token, "usual", { chars, rows: 1, micros: 0 }),
   });
   readonly #sockets = new Sockets(this.ctx, this.#sql, this.#outgoing, this.#watches, () => this.now());
   readonly #tokenExpiry = new TokenExpiry(this.#sql);
@@ -137,17 +138,17 @@ export class ChatCoordinator extends DurableObject<Env> {
    * @returns the JSON text of the answer, which the worker passes on
    */
   call(credentials: Credentials, name: string, input: unknown): CallAnswer | Promise<CallAnswer> {
-    const work = (): Result<unknown, Refusal> => this.#call(credentials, name, input);
-    return this.#groupCommit.run(() => this.#requests.toText(credentials.id, work));
+    return this.#groupCommit.run(() => withErrorBoundary(() => this.#call(credentials, name, input)));
   }
 
-  #call(credentials: Credentials, name: string, input: unknown): Result<unknown, Refusal> {
+  #call(credentials: Credentials, name: string, input: unknown): CallAnswer {
     const bearer = this.#requireBearer(credentials);
     if (!bearer.ok) return bearer;
-    const checked = checkFields(name, typeof input === "string" ? (JSON.parse(input) as unknown) : input);
-    return this.#requests.runCall(bearer.value, name, () =>
-      checked.ok ? this.#operations.run(bearer.value, checked.value) : checked,
-    );
+    const chars = typeof input === "string" ? input.length : 0;
+    return this.#requests.runCall(bearer.value, name, chars, () => {
+      const checked = checkFields(name, typeof input === "string" ? (JSON.parse(input) as unknown) : input);
+      return checked.ok ? this.#operations.run(bearer.value, checked.value) : checked;
+    });
   }
 
   #requireBearer({ id, hash }: Credentials): Result<tokens.Bearer, Refusal> {
@@ -161,6 +162,11 @@ export class ChatCoordinator extends DurableObject<Env> {
   checkToken(credentials: Credentials): Result<null, Refusal> {
     const bearer = this.#requireBearer(credentials);
     return bearer.ok ? ok(null) : bearer;
+  }
+
+  /** [RM46] Whether this is its first use. */
+  useTicket(ticket: Ticket): boolean {
+    return this.#event(() => this.#connections.useTicket(ticket));
   }
 
   /** Stores a token signed by the worker; a repeated request derives the same one. */

@@ -41,7 +41,7 @@ export class Connections {
     });
     if (refused) return Response.json(refused, { status: errorTable[refused.code].status });
     const ticket = fields.get("ticket");
-    if (ticket !== null && !this.#useTicket(JSON.parse(ticket) as tickets.Ticket))
+    if (ticket !== null && !this.useTicket(JSON.parse(ticket) as tickets.Ticket))
       return Response.json(tickets.refusal, { status: 401 });
     const chat = fields.get("chat");
     const { 0: client, 1: server } = new WebSocketPair();
@@ -53,7 +53,7 @@ export class Connections {
     return new Response(null, { status: 101, webSocket: client, headers });
   }
 
-  #useTicket(ticket: tickets.Ticket): boolean {
+  useTicket(ticket: tickets.Ticket): boolean {
     const used = this.#deps.transactions.run((tx) => ok(tickets.use(tx.sql, tx.now, ticket)));
     return used.ok && used.value;
   }

@@ -1,6 +1,7 @@
 import type { Refusal } from "../contract/errors.ts";
 import { isOperation, operations, type OperationName } from "../contract/operations.ts";
 import { keepsWork } from "./effects.ts";
+import type { Cost } from "./throttle.ts";
 
 /** Waits from which on an operation is refused, in ms. */
 const maxWaitMs = { postponable: 1_000, usual: 4_000 } as const;
@@ -30,12 +31,6 @@ const postponable: ReadonlySet<string> = new Set<OperationName>([
   "sync.put-files",
 ]);
 
-interface Work {
-  readonly requests: number;
-  readonly chars: number;
-  readonly rows: number;
-}
-
 /**
  * [DO54] Estimates how long requests wait, in memory only: what the oldest request of the event has
  * waited, and what the event has done since. The clock stands still during an event.
@@ -53,8 +48,8 @@ export class LoadShedder {
     this.#refused = 0;
   }
 
-  add({ requests, chars, rows }: Work): void {
-    this.#doneMs += requests * msPerRequest + chars * msPerChar + rows * msPerRow;
+  add({ requests, chars, rows, micros }: Cost & { readonly requests: number }): void {
+    this.#doneMs += requests * msPerRequest + chars * msPerChar + rows * msPerRow + micros / 1_000;
   }
 
   /** @param tookMs of the last event with its commit */

@@ -1,7 +1,8 @@
 import { type RequestFrame, type RpcRequest, toAnswer } from "../contract/frames.ts";
 import type { Refusal } from "../contract/errors.ts";
-import { isOperation, type OperationName } from "../contract/operations.ts";
+import { isOperation } from "../contract/operations.ts";
 import { flowReadMethod, maxAnswerChars } from "../contract/protocol.ts";
+import { hasSet } from "../coordination/engine.ts";
 import { checkInput, type OperationRequest } from "../shared/check-input.ts";
 import type { Bearer } from "../coordination/workspace/tokens.ts";
 import { err, ok, type Result } from "../shared/result.ts";
@@ -26,16 +27,29 @@ interface RequestsOptions {
   readonly outgoing: Outgoing;
 }
 
+/** A request of a frame with its verdict so far: a second run does not judge it again. */
 interface FrameRequest {
   readonly request: RpcRequest | null;
-  /** By the throttle, or for the load. */
-  readonly refused: Refusal | null;
-  /** Input of an operation; null for a receipt, and where the request is refused or is none. */
-  readonly checked: Result<OperationRequest, Refusal> | null;
+  /** By the throttle, or for the load; null: it may run. */
+  refused?: Refusal | null;
+  /** Input of an operation; null for a receipt, and where the request is none. */
+  checked?: Result<OperationRequest, Refusal> | null;
+}
+
+interface FrameCaller {
+  readonly socket: WebSocket;
+  readonly bearer: Bearer;
+  /** Operations that the token may do in a second. */
+  readonly perSecond: number;
+  readonly now: number;
+  /** Characters of the frame for each request. */
+  readonly chars: number;
 }
 
 export class Requests {
   readonly #options: RequestsOptions;
+  /** Rows written and processor time up to which all is charged. */
+  #charged = { rows: 0, micros: 0 };
 
   constructor(options: RequestsOptions) {
     this.#options = options;
@@ -43,35 +57,49 @@ export class Requests {
 
   /** @returns the text of the answer; null: nothing in the frame is answered */
   runFrame(socket: WebSocket, bearer: Bearer, { requests, isBatch, chars }: RequestFrame): Answered {
-    const { throttle, load, sql, transactions } = this.#options;
+    const { throttle, transactions } = this.#options;
     const { settings, now } = transactions.tx();
-    const checked = requests.map((request): FrameRequest => {
-      const throttled = throttle.take(bearer.id, shareOf(request), settings.maxOperationsPerSecond, now);
-      const refused = throttled ?? load.refuse(request?.method ?? "");
-      return { request, refused, checked: refused ? null : check(request) };
-    });
-    const groups = groupsOf(checked);
-    const before = sql.written;
-    const answerAll = (): string[] => this.#answerAll(socket, bearer, groups);
+    const perSecond = settings.maxOperationsPerSecond;
+    const caller = { socket, bearer, perSecond, now, chars: chars / requests.length };
+    const all = requests.map((request): FrameRequest => ({ request }));
+    const groups = groupsOf(all);
+    this.#beginCharge();
+    const answerAll = (): string[] => this.#answerAll(caller, groups);
     const isTogether = requests.length > 1 && requests.every(canRollBack);
     const texts = isTogether ? transactions.together(answerAll) : answerAll();
     const text = isBatch ? `[${texts.join(",")}]` : (texts[0] ?? "");
-    const cost = { chars: chars + text.length, rows: sql.written - before };
-    throttle.charge(bearer.id, cost);
-    load.add({ requests: requests.length, ...cost });
-    const isThrottled = checked.some(({ refused }) => refused?.code === "throttled");
+    const isThrottled = all.some(({ refused }) => refused?.code === "throttled");
     const isFlooding = isThrottled && throttle.isFlooding(bearer.id, chars);
     return { text: texts.length === 0 ? null : text, isFlooding };
   }
 
+  #beginCharge(): void {
+    const { written: rows, micros } = this.#options.sql;
+    this.#charged = { rows, micros };
+  }
+
+  /** Charges for requests what was done since the last charge, whatever came of them. */
+  #charge(token: string, share: Share, requests: number, chars: number): void {
+    const { throttle, load, sql } = this.#options;
+    const { rows, micros } = this.#charged;
+    const cost = {
+      chars,
+      rows: sql.written - rows,
+      micros: Math.max(0, sql.micros - micros - requests * microsInRequest),
+    };
+    this.#beginCharge();
+    throttle.charge(token, share, cost);
+    load.add({ requests, ...cost });
+  }
+
   /** [DO25] Refuses the remaining requests once the answers are too long. */
-  #answerAll(socket: WebSocket, bearer: Bearer, groups: readonly (readonly FrameRequest[])[]): string[] {
+  #answerAll(caller: FrameCaller, groups: readonly (readonly FrameRequest[])[]): string[] {
     const texts: string[] = [];
     let chars = 0;
     for (const group of groups) {
-      const set = this.#answerSet(bearer, group, chars);
+      const set = this.#answerSet(caller, group, chars);
       for (const one of set ?? group) {
-        const text = typeof one === "string" ? one : this.#answer(socket, bearer, one, chars);
+        const text = typeof one === "string" ? one : this.#answer(caller, one, chars);
         if (text === null) continue;
         texts.push(text);
         chars += text.length;
@@ -81,11 +109,19 @@ export class Requests {
   }
 
   /** Returns null, without an effect, where the requests must be answered one by one. */
-  #answerSet(bearer: Bearer, group: readonly FrameRequest[], chars: number): string[] | null {
-    if (group.length === 1) return null;
-    const requests = group.flatMap(({ checked }) => (checked?.ok ? [checked.value] : []));
+  #answerSet(caller: FrameCaller, group: readonly FrameRequest[], before: number): string[] | null {
+    const { throttle, operations } = this.#options;
+    const { bearer, perSecond, now, chars } = caller;
+    if (group.length === 1 || !this.#hasRoom(caller, group)) return null;
+    const requests = group.map(checkOnce).flatMap((checked) => (checked?.ok ? [checked.value] : []));
+    if (requests.length < group.length) return null;
     try {
-      return this.#options.operations.runSet(bearer, requests, (values) => answerTexts(group, values, chars));
+      const texts = operations.runSet(bearer, requests, (values) => answerTexts(group, values, before));
+      if (texts === null) return null;
+      const share = shareOf(group[0]);
+      throttle.take(bearer.id, share, perSecond, now, group.length);
+      this.#charge(bearer.id, share, group.length, group.length * chars + lengthOf(texts));
+      return texts;
     } catch (error) {
       if (error === rollbackSignal) throw error;
       // Logged when the request that fails runs on its own.
@@ -93,10 +129,29 @@ export class Requests {
     }
   }
 
-  #answer(socket: WebSocket, bearer: Bearer, one: FrameRequest, chars: number): string | null {
-    const { request, refused, checked } = one;
-    const refusal = refused ?? (request?.id !== null && chars >= maxAnswerChars ? tooLong : null);
+  /** Whether the group may run as one; else each request of it is admitted on its own. */
+  #hasRoom({ bearer, perSecond, now }: FrameCaller, group: readonly FrameRequest[]): boolean {
+    const { throttle, load } = this.#options;
+    const isAdmitted = throttle.hasRoom(bearer.id, shareOf(group[0]), perSecond, now, group.length);
+    return isAdmitted && load.refuse(group[0]?.request?.method ?? "") === null;
+  }
+
+  #answer(caller: FrameCaller, one: FrameRequest, before: number): string | null {
+    const { throttle, load } = this.#options;
+    const { bearer, perSecond, now } = caller;
+    const share = shareOf(one);
+    if (one.refused === undefined)
+      one.refused = throttle.take(bearer.id, share, perSecond, now) ?? load.refuse(one.request?.method ?? "");
+    const text = this.#textOf(caller, one, before);
+    this.#charge(bearer.id, share, 1, caller.chars + (text?.length ?? 0));
+    return text;
+  }
+
+  #textOf({ socket, bearer }: FrameCaller, one: FrameRequest, before: number): string | null {
+    const { request } = one;
+    const refusal = one.refused ?? (request?.id !== null && before >= maxAnswerChars ? tooLong : null);
     if (refusal) return answerText(request, err(refusal));
+    const checked = checkOnce(one);
     if (request && !checked) return this.#receive(socket, request);
     return answerText(request, this.#run(socket, bearer, checked ?? err(notARequest)));
   }
@@ -113,25 +168,18 @@ export class Requests {
     return null;
   }
 
-  toText(token: string, work: () => Result<unknown, Refusal>): CallAnswer {
-    const result = withErrorBoundary(work);
-    const text = JSON.stringify(result.ok ? result.value : result.error);
-    this.#options.throttle.charge(token, { chars: text.length, rows: 0 });
-    return result.ok ? ok(text) : result;
-  }
-
-  runCall(bearer: Bearer, name: string, work: () => Result<unknown, Refusal>): Result<unknown, Refusal> {
-    const { throttle, load, sql, transactions } = this.#options;
+  /** @param chars of the input; what was stored of it is charged by its rows */
+  runCall(bearer: Bearer, name: string, chars: number, work: () => Result<unknown, Refusal>): CallAnswer {
+    const { sql, throttle, load, transactions } = this.#options;
     const { settings, now } = transactions.tx();
-    const throttled = throttle.take(bearer.id, shareOfName(name), settings.maxOperationsPerSecond, now);
+    const share = shareOfName(name);
+    const throttled = throttle.take(bearer.id, share, settings.maxOperationsPerSecond, now);
     const refused = throttled ?? load.refuse(name);
-    if (refused) return err(refused);
-    const before = sql.written;
-    const result = work();
-    const cost = { chars: 0, rows: sql.written - before };
-    throttle.charge(bearer.id, cost);
-    load.add({ requests: 1, ...cost });
-    return result;
+    this.#beginCharge();
+    const answer = toText(refused ? err(refused) : withErrorBoundary(work));
+    const unstored = refused || sql.written > this.#charged.rows ? 0 : chars;
+    this.#charge(bearer.id, share, 1, unstored + (answer.ok ? answer.value.length : 0));
+    return answer;
   }
 }
 
@@ -143,6 +191,8 @@ interface Answered {
   readonly isFlooding: boolean;
 }
 
+/** Processor time that counting a request as one covers. */
+const microsInRequest = 100;
 const notARequest: Refusal = { code: "bad_input", message: "not a JSON-RPC 2.0 request" };
 const tooLong: Refusal = {
   code: "too_large",
@@ -155,18 +205,21 @@ function isReceipt({ method }: RpcRequest): boolean {
   return method === watchAckMethod || method === flowReadMethod;
 }
 
-function check(request: RpcRequest | null): FrameRequest["checked"] {
-  if (!request || isReceipt(request)) return null;
-  return withErrorBoundary(() => checkInput(request.method, request.params));
+/** Nothing is checked of a request that is refused. */
+function checkOnce(one: FrameRequest): NonNullable<FrameRequest["checked"]> | null {
+  const { request } = one;
+  if (one.checked !== undefined) return one.checked;
+  if (!request || isReceipt(request)) return (one.checked = null);
+  return (one.checked = withErrorBoundary(() => checkInput(request.method, request.params)));
 }
 
-/** Requests of one operation that follow each other are one group. */
+/** Requests of one operation that follow each other, and may run as a set, are one group. */
 function groupsOf(requests: readonly FrameRequest[]): FrameRequest[][] {
   const groups: FrameRequest[][] = [];
-  let last: OperationName | null = null;
+  let last: string | null = null;
   for (const one of requests) {
-    const name = one.checked?.ok ? one.checked.value.name : null;
-    if (name !== null && name === last) groups.at(-1)?.push(one);
+    const name = one.request?.method ?? null;
+    if (name !== null && name === last && hasSet(name)) groups.at(-1)?.push(one);
     else groups.push([one]);
     last = name;
   }
@@ -191,7 +244,16 @@ function answerText(request: RpcRequest | null, result: Result<unknown, Refusal>
   return request?.id === null ? null : JSON.stringify(toAnswer(request?.id ?? null, result));
 }
 
-function shareOf(request: RpcRequest | null): Share {
+function toText(result: Result<unknown, Refusal>): CallAnswer {
+  return result.ok ? ok(JSON.stringify(result.value)) : result;
+}
+
+function lengthOf(texts: readonly string[]): number {
+  return texts.reduce((sum, text) => sum + text.length, 0);
+}
+
+function shareOf(one: FrameRequest | undefined): Share {
+  const request = one?.request;
   if (!request) return "usual";
   return isReceipt(request) ? "keep" : shareOfName(request.method);
 }

@@ -2,15 +2,25 @@ import type { Refusal } from "../contract/errors.ts";
 
 /** Burst, as seconds of the sustained rate. */
 const burstSeconds = 3;
-/** Characters or rows written that count as one operation. */
+/** Characters, rows written or microseconds that count as one operation. */
 const charsPerOperation = 2_500;
 const rowsPerOperation = 4;
+const microsPerOperation = 100;
 /** Characters of a refused frame that count as another refusal: they were read anyway. */
 const charsPerRefusal = 50_000;
 const minRetryMs = 100;
 
 /** keep: operations that keep or end work, budgeted apart from the rest. */
 export type Share = "usual" | "keep";
+
+/** Cost of requests beyond their number. */
+export interface Cost {
+  readonly chars: number;
+  /** Written. */
+  readonly rows: number;
+  /** Estimated processor time. */
+  readonly micros: number;
+}
 
 interface Level {
   usual: number;
@@ -39,10 +49,15 @@ export class Throttle {
     };
   }
 
+  /** Whether as many operations may run. */
+  hasRoom(token: string, share: Share, perSecond: number, now: number, count: number): boolean {
+    return this.#level(token, perSecond, now)[share] >= count;
+  }
+
   /** Charges the cost beyond the number of operations; the next ones wait for it. */
-  charge(token: string, { chars, rows }: { readonly chars: number; readonly rows: number }): void {
+  charge(token: string, share: Share, { chars, rows, micros }: Cost): void {
     const level = this.#levels.get(token);
-    if (level) level.usual -= chars / charsPerOperation + rows / rowsPerOperation;
+    if (level) level[share] -= chars / charsPerOperation + rows / rowsPerOperation + micros / microsPerOperation;
   }
 
   isSpent(token: string, perSecond: number, now: number): boolean {

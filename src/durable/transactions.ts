@@ -134,6 +134,7 @@ export class Transactions {
       isFull,
       cache: this.#cache,
       tell: (hint) => this.#hints.push(hint),
+      spend: (micros) => sql.spend(micros),
       requestDispatch: () => void (this.#needsDispatch = true),
     };
   }

@@ -44,6 +44,14 @@ export const Candidate = z.object({
 });
 export type Candidate = z.infer<typeof Candidate>;
 
+const toolSettings =
+  /^(?:\..*(?:rc|ignore|attributes|config)(?:\.\w+)?|.+\.config\.\w+|[jt]sconfig.*\.json|package(?:-lock)?\.json|(?:biome|deno|turbo|nx|fallow|jscpd)\.(?:jsonc?|toml)|knip\.(?:jsonc?|[jt]s)|(?:vitest|jest)\.\w+\.\w+|.*(?:baseline|suppressions)\.json)$/;
+
+/** [EV104] Files that say what tools report: thresholds, exceptions, scripts. */
+export function isToolSettings(path: string): boolean {
+  return toolSettings.test(path.slice(path.lastIndexOf("/") + 1)) && !/\.test\.\w+$/.test(path);
+}
+
 /** Exceptions of the judge. */
 export const JudgeRules = z.object({ allowsApi: z.boolean().default(false) });
 export type JudgeRules = z.infer<typeof JudgeRules>;

@@ -1,8 +1,9 @@
-import { posix } from "node:path";
+import { join, posix } from "node:path";
 import type { Json } from "../contract/json.ts";
 import { redact } from "../redaction/redact.ts";
 import { ok, err, type Result } from "../shared/result.ts";
 import type { TransformFailure } from "../transform/failure.ts";
+import { findAstGrep } from "../mutation/ast-grep.ts";
 import { linkModulesInside } from "../transform/link-modules.ts";
 import type { Release } from "../transform/request.ts";
 import { resetTo } from "../transform/throwaway-worktree.ts";
@@ -14,7 +15,8 @@ import type { Git } from "../snapshots/git.ts";
 import { addTests } from "./add-tests.ts";
 import { applyFixer } from "./apply-fixer.ts";
 import type { ChangeTask, TestWords } from "./candidate.ts";
-import { judge, parsePatch, type FileDelta } from "./judge.ts";
+import { changedFiles } from "./changed-files.ts";
+import { judge, type FileDelta } from "./judge.ts";
 import { measure, type EvolvedProject, type MeasureDeps } from "./measure.ts";
 import type { Measured } from "./measured.ts";
 import type { MeasuredFiles } from "./measured-files.ts";
@@ -189,12 +191,14 @@ async function conclude(
   const { commit } = await commitAll(git, { tree: run.folder, message, now: deps.now() });
   const { diff } = await readDiff(git, base, commit);
   if (mutants?.survived === 0) return unchanged(before, task);
-  const changes = parsePatch(diff).map((one) => Object.assign(one, { path: inProject(project.prefix, one.path) }));
+  const changes = await changedFiles(git, base, commit, project.prefix);
   run.onProgress({ percent: 60, note: "measuring what is there now" });
   const request = { commit, tests, runs: 1, limitMs, signal } as const;
   const after = await unlessSame(changes, before, () => measure(deps, project, request));
   if (signal.aborted) return { kind: "stopped" };
-  const input = after.ok ? { before, after: after.value, candidate: task.candidate, rules: task.rules, changes } : null;
+  const astGrep = await findAstGrep(join(project.top, project.prefix));
+  const { candidate, rules } = task;
+  const input = after.ok ? { before, after: after.value, candidate, rules, changes, astGrep } : null;
   const reasons = input ? judge(input) : [after.ok ? "" : after.error];
   if (input && reasons.length === 0) return { kind: "done", result: toVerdict({ ...input, mutants, diff }) };
   run.onOutput(redact(`${reasons.join("\n")}\n${diff}`).text);
@@ -209,11 +213,6 @@ function unlessSame(
   body: () => Promise<Result<Measured, string>>,
 ): Result<Measured, string> | Promise<Result<Measured, string>> {
   return changes.length === 0 ? ok(before) : body();
-}
-
-function inProject(prefix: string, path: string): string {
-  if (prefix === "") return path;
-  return path.startsWith(`${prefix}/`) ? path.slice(prefix.length + 1) : `../${path}`;
 }
 
 const maxTestDiffChars = 20_000;

@@ -5,7 +5,7 @@ import { resetTo, type ThrowawayWorktree } from "../transform/throwaway-worktree
 import { readDiff } from "../worker-runner/read-diff.ts";
 import { resolveCommit } from "../worker-runner/work-git.ts";
 import { applyFixer, isUnusedName } from "./apply-fixer.ts";
-import { Fixer } from "./candidate.ts";
+import { Fixer, isToolSettings } from "./candidate.ts";
 import { newFindings } from "./judge.ts";
 import { analysisOptions, inCommit, type EvolvedProject, type MeasureDeps } from "./measure.ts";
 import type { Measured } from "./measured.ts";
@@ -38,7 +38,9 @@ export async function tryFixers(deps: MeasureDeps, project: EvolvedProject, requ
   const fixable = new Map<string, Fix>();
   const notes: string[] = [];
   for (const fixer of Fixer.options) {
-    const open = request.findings.filter((one) => !fixable.has(one.fingerprint) && canFix[fixer](one));
+    const open = request.findings.filter(
+      (one) => !fixable.has(one.fingerprint) && !isToolSettings(one.file) && canFix[fixer](one),
+    );
     if (open.length === 0 || request.signal.aborted) continue;
     const trial = await new Trial(deps, project, { ...request, findings: open }, fixer).run();
     if (typeof trial === "string") notes.push(`${fixer} was not tried: ${trial}`);

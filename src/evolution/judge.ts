@@ -1,14 +1,18 @@
 import { conceptOf } from "../analysis/equivalences.ts";
 import type { Finding } from "../analysis/finding.ts";
-import type { Candidate, JudgeRules } from "./candidate.ts";
+import { sourceExtension, type AstGrep } from "../mutation/ast-grep.ts";
+import { isToolSettings, type Candidate, type JudgeRules } from "./candidate.ts";
 import type { Coverage, Measured, TestCounts } from "./measured.ts";
+import { findAssertions, findSilencers, plainCast, suppressions, typeSilencers, type Silencer } from "./silencers.ts";
 
 export interface FileDelta {
   /** Relative to the project, with `/`; begins with `../` for a file beside it. */
   readonly path: string;
-  readonly kind: "added" | "deleted" | "changed";
-  /** Lines of the diff without their sign. */
-  readonly addedLines: readonly string[];
+  /** retyped: it has become a link, a module, or a file instead of one. */
+  readonly kind: "added" | "deleted" | "changed" | "retyped";
+  /** Texts; null: there is none, or it is no text. */
+  readonly before: string | null;
+  readonly after: string | null;
 }
 
 export interface JudgeInput {
@@ -17,6 +21,8 @@ export interface JudgeInput {
   readonly candidate: Candidate;
   readonly rules: JudgeRules;
   readonly changes: readonly FileDelta[];
+  /** The parser; null where it is not installed. */
+  readonly astGrep: AstGrep | null;
 }
 
 /** [EV4] Pure. Lists why a change is not kept; none: it is. */
@@ -28,7 +34,7 @@ export function judge(input: JudgeInput): string[] {
     ...judgeCoverage(input.before.coverage, input.after.coverage),
     ...judgeApi(input),
     ...judgeFiles(input),
-    ...judgeLines(input),
+    ...judgeSilencers(input),
   ];
 }
 
@@ -124,47 +130,79 @@ function judgeApi({ before, after, rules }: JudgeInput): string[] {
 function judgeFiles({ before, after, candidate, changes }: JudgeInput): string[] {
   const tests = new Set([...before.testFiles, ...after.testFiles]);
   const mayChangeTests = candidate.method === "worker" || candidate.subject === "tests";
-  const isAllowed = ({ path, kind }: FileDelta): boolean =>
-    candidate.files.includes(path) || (mayChangeTests && tests.has(path) && kind !== "deleted");
+  const mayDelete = candidate.subject === "duplicates" || candidate.subject === "dead code";
+  const isAllowed = ({ path, kind }: FileDelta): boolean => {
+    if (kind === "retyped" || isToolSettings(path)) return false;
+    if (kind === "deleted") return mayDelete && !tests.has(path) && candidate.files.includes(path);
+    return candidate.files.includes(path) || (mayChangeTests && tests.has(path));
+  };
   const stray = changes.filter((one) => !isAllowed(one));
-  const deleted = stray.filter(({ path, kind }) => kind === "deleted" && before.testFiles.includes(path));
-  const others = stray.filter((one) => !deleted.includes(one));
+  const reasons = Map.groupBy(stray, ({ path, kind }) => {
+    if (isToolSettings(path)) return "settings of tools were changed";
+    if (kind === "deleted") return tests.has(path) ? "tests were deleted" : "files were deleted";
+    return "files of no concern were changed";
+  });
+  return [...reasons].map(([reason, files]) => `${reason}: ${files.map(({ path }) => path).join(", ")}`);
+}
+
+/** [EV101] A way to silence a checker that is there more often than before; code may move. */
+function judgeSilencers({ before, after, candidate, changes, astGrep }: JudgeInput): string[] {
+  const tests = new Set([...before.testFiles, ...after.testFiles]);
+  const parsed = changes.filter(({ path }) => sourceExtension.test(path));
+  if (astGrep === null && parsed.length > 0 && candidate.method === "worker") return [needsParser];
+  const find = (side: "before" | "after"): FoundSilencer[] =>
+    changes.flatMap(({ path, [side]: text }) => {
+      if (text === null) return [];
+      const isParsed = astGrep !== null && sourceExtension.test(path);
+      const found = isParsed ? findSilencers(astGrep, path, text, tests.has(path)) : suppressions(text);
+      return found.map(({ kind, text: words }) => ({ kind, text: words, path }));
+    });
+  const added = addedSilencers(find("before"), find("after"));
+  const own = astGrep ? parsed.filter(({ path }) => tests.has(path)) : [];
   return [
-    ...(deleted.length > 0 ? [`tests were deleted: ${deleted.map(({ path }) => path).join(", ")}`] : []),
-    ...(others.length > 0 ? [`files of no concern were changed: ${others.map(({ path }) => path).join(", ")}`] : []),
+    ...added.map(({ kind, path, text }) => `${silencedBy(kind)} in ${path}: ${text}`),
+    ...(astGrep ? judgeAssertions(astGrep, own, new Set(candidate.files)) : []),
   ];
 }
 
-const skips =
-  /(?:\b(?:it|test|describe|suite|context|t)\s*(?:\.\w+)*\.(?:skip|only|todo|fails|failing|skipIf|runIf)\b|\b(?:xit|xtest|xdescribe|fit|fdescribe)\s*\(|\b(?:skip|only|todo)\s*:\s*(?!false))/;
-const suppressions =
-  /(?:(?:eslint|oxlint|biome|tslint|prettier|fallow|knip|jscpd|Stryker)[-:](?:disable|ignore)|biome-ignore|@ts-(?:ignore|expect-error|nocheck)|\b(?:c8|v8|istanbul|node:coverage)\s+(?:ignore|disable))/;
+export const needsParser =
+  "what silences a checker is found by syntax, which needs a package: npm install --save-dev @ast-grep/napi";
 
-/** [EV7] Lines that hide a finding or a test instead of removing the cause. */
-function judgeLines({ before, after, changes }: JudgeInput): string[] {
-  const tests = new Set([...before.testFiles, ...after.testFiles]);
-  return changes.flatMap(({ path, addedLines }) => {
-    const hidden = addedLines.find((line) => suppressions.test(line));
-    const skipped = tests.has(path) ? addedLines.find((line) => skips.test(line)) : undefined;
-    return [
-      ...(hidden === undefined ? [] : [`a finding is suppressed in ${path}: ${hidden.trim().slice(0, 100)}`]),
-      ...(skipped === undefined ? [] : [`a test is skipped in ${path}: ${skipped.trim().slice(0, 100)}`]),
-    ];
+type FoundSilencer = Silencer & Pick<FileDelta, "path">;
+
+function silencedBy(kind: string): string {
+  if (kind === "skipped test") return "a test is skipped";
+  return kind.startsWith("suppression ") ? "a finding is suppressed" : `a checker is silenced (${kind})`;
+}
+
+/** [EV102] A plain cast may replace what checks less than it. */
+function addedSilencers(before: readonly FoundSilencer[], after: readonly FoundSilencer[]): FoundSilencer[] {
+  const [old, now] = [Map.groupBy(before, kindOf), Map.groupBy(after, kindOf)];
+  const growth = (kind: string): number => (now.get(kind)?.length ?? 0) - (old.get(kind)?.length ?? 0);
+  const replaced = typeSilencers.reduce((sum, kind) => sum + Math.max(0, -growth(kind)), 0);
+  const known = new Set(before.map(({ text }) => text));
+  return [...now].flatMap(([kind, all]) => {
+    if (growth(kind) <= (kind === plainCast ? replaced : 0)) return [];
+    return all.find(({ text }) => !known.has(text)) ?? all.at(-1) ?? [];
   });
 }
 
-/** Parses a patch: what was added to each file. Paths are as git has them. */
-export function parsePatch(patch: string): FileDelta[] {
-  return patch
-    .split(/^(?=diff --git )/m)
-    .filter((part) => part.startsWith("diff --git "))
-    .map(parseFile);
+function kindOf({ kind }: Silencer): string {
+  return kind;
 }
 
-function parseFile(part: string): FileDelta {
-  const names = [/^\+\+\+ "?b\/(.+?)"?$/m, /^--- "?a\/(.+?)"?$/m, /^diff --git "?a\/(.+?)"? "?b\//];
-  const path = names.map((name) => name.exec(part)?.[1]).find((name) => name !== undefined) ?? "";
-  const kind = /^deleted file/m.test(part) ? "deleted" : /^new file/m.test(part) ? "added" : "changed";
-  const body = part.slice(Math.max(0, part.search(/^@@/m)));
-  return { path, kind, addedLines: body.match(/^\+(?!\+\+ ).*$/gm)?.map((line) => line.slice(1)) ?? [] };
+/** [EV103] Assertions stay, word by word where their test has no finding of its own. */
+function judgeAssertions(astGrep: AstGrep, tests: readonly FileDelta[], own: ReadonlySet<string>): string[] {
+  const find = (side: "before" | "after", files = tests): string[] =>
+    files.flatMap(({ path, [side]: text }) => (text === null ? [] : findAssertions(astGrep, path, text)));
+  const left = find("after");
+  const count = find("before").length;
+  if (left.length < count) return [`the tests assert ${left.length} times, ${count} times before`];
+  const others = tests.filter(({ path }) => !own.has(path));
+  const lost = find("before", others).find((text) => {
+    const at = left.indexOf(text);
+    if (at >= 0) left.splice(at, 1);
+    return at < 0;
+  });
+  return lost === undefined ? [] : [`an assertion of a test was changed: ${lost.slice(0, maxOutputChars)}`];
 }

@@ -1,6 +1,9 @@
+import { join } from "node:path";
+import { findAstGrep } from "../mutation/ast-grep.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { baselineRefusal, measureBefore, type ChangeOptions, type MeasureOptions } from "./change-executor.ts";
 import type { Candidate, PlanRequest } from "./candidate.ts";
+import { needsParser } from "./judge.ts";
 import { tryFixers } from "./find-candidates.ts";
 import { byValue, rank, testCandidates } from "./rank.ts";
 import type { RunFacts } from "./run-state.ts";
@@ -46,7 +49,9 @@ export async function makePlan(plan: PlanDeps, input: PlanInput): Promise<Result
   const ranked = rank(findings, hotspots, { ...filters, fixable: trials.fixable });
   const all = [...ranked, ...(only.includes("tests") ? testCandidates(hotspots) : [])].toSorted(byValue);
   const fresh = all.filter(({ id }) => !decisions.candidates.has(id));
-  const isDone = ({ method }: Candidate): boolean => method === "fix" || (method === "worker" && claude !== null);
+  const canJudge = (await findAstGrep(join(project.top, project.prefix))) !== null;
+  const hasWorker = claude !== null && canJudge;
+  const isDone = ({ method }: Candidate): boolean => method === "fix" || (method === "worker" && hasWorker);
   const doable = fresh.filter(isDone);
   const candidates = doable.slice(0, maxTasks);
   const others = fresh.filter((one) => !isDone(one));
@@ -73,7 +78,13 @@ export async function makePlan(plan: PlanDeps, input: PlanInput): Promise<Result
         .slice(0, maxReported)
         .map((one) => ({ method: one.method, subject: one.subject, what: describe(one) })),
       notReported: Math.max(0, others.length - maxReported),
-      notes: [...notes, ...trials.notes, ...broken, ...left].slice(0, maxNotes),
+      notes: [
+        ...notes,
+        ...(claude && !canJudge ? [`No worker was used: ${needsParser}.`] : []),
+        ...trials.notes,
+        ...broken,
+        ...left,
+      ].slice(0, maxNotes),
     },
   });
 }

@@ -41,7 +41,7 @@ export type Measured = z.infer<typeof Measured>;
 /** Parses LCOV: `LF` and `LH` of all files. */
 export function parseLcov(text: string): Coverage | null {
   const sum = (name: string): number =>
-    [...text.matchAll(new RegExp(`^${name}:(\\d+)$`, "gm"))].reduce((total, [, count]) => total + Number(count), 0);
+    [...text.matchAll(/^(LF|LH):(\d+)$/gm)].reduce((total, [, of, n]) => total + (of === name ? Number(n) : 0), 0);
   const lines = sum("LF");
   return lines === 0 ? null : { lines, covered: sum("LH") };
 }
@@ -49,8 +49,8 @@ export function parseLcov(text: string): Coverage | null {
 /** Parses the end of what node:test prints as TAP. */
 export function parseTap(text: string): TestCounts | null {
   const count = (name: string): number | null => {
-    const found = [...text.matchAll(new RegExp(`^# ${name} (\\d+)$`, "gm"))].at(-1)?.[1];
-    return found === undefined ? null : Number(found);
+    const found = [...text.matchAll(/^# (\w+) (\d+)$/gm)].findLast(([, of]) => of === name);
+    return found === undefined ? null : Number(found[2]);
   };
   const [passed, failed] = [count("pass"), count("fail")];
   if (passed === null || failed === null) return null;
@@ -59,7 +59,7 @@ export function parseTap(text: string): TestCounts | null {
 
 /** Names of the tests that failed, from any of these reports. */
 export function failedTests(text: string): string[] {
-  const lines = [...text.matchAll(/^\s*not ok \d+ - (.+?)(?: # .*)?$/gm)].map(([, name = ""]) => name);
+  const lines = [...text.matchAll(/^[ \t]*not ok \d+ - (.+?)(?: # .*)?$/gm)].map(([, name = ""]) => name);
   if (lines.length > 0) return lines;
   const value = parseJson(text);
   const suites = FailedSuites.safeParse(value).data?.testResults ?? [];

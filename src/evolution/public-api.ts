@@ -87,7 +87,7 @@ const declaration =
 
 /** Declaration files have each statement at the start of a line. */
 function parseModule(text: string): Module {
-  const lines = text.replaceAll(/\/\*[\s\S]*?\*\//g, "").split("\n");
+  const lines = text.replaceAll(/\/\*[\s\S]*?(?:\*\/|$)/g, "").split("\n");
   const statements: string[] = [];
   for (const line of lines.filter((one) => one.trim() !== "" && !one.trimStart().startsWith("//"))) {
     if (statementStart.test(line) || statements.length === 0) statements.push(line);
@@ -122,7 +122,7 @@ function withExportLists(statements: readonly Statement[], texts: readonly strin
 function parseImport(text: string): Binding[] {
   const [, what = "", specifier = ""] = /^import (?:type )?(.+) from "([^"]+)"/.exec(text) ?? [];
   if (specifier === "") return [];
-  const names = parseNames(/\{([^}]*)\}/.exec(what)?.[1] ?? "", specifier);
+  const names = parseNames(/\{([^{}]*)\}/.exec(what)?.[1] ?? "", specifier);
   const whole = [
     { local: /\* as ([\w$]+)/.exec(what)?.[1], imported: all },
     { local: /^([\w$]+)/.exec(what)?.[1], imported: "default" },
@@ -135,7 +135,7 @@ function parseImport(text: string): Binding[] {
 function parseReexport(text: string): Binding[] {
   const [, what = "", specifier = ""] = /^export (?:type )?(.+) from "([^"]+)"/.exec(text) ?? [];
   if (specifier === "") return [];
-  const list = /\{([^}]*)\}/.exec(what)?.[1];
+  const list = /\{([^{}]*)\}/.exec(what)?.[1];
   if (list !== undefined) return parseNames(list, specifier);
   return [{ local: /\* as ([\w$]+)/.exec(what)?.[1] ?? all, imported: all, specifier }];
 }

@@ -3,7 +3,7 @@ import { conceptOf } from "../analysis/equivalences.ts";
 import type { Finding, Level } from "../analysis/finding.ts";
 import type { Hotspot } from "../analysis/report.ts";
 import { compare } from "../shared/compare.ts";
-import type { Candidate, CandidateFinding, Fixer, Subject } from "./candidate.ts";
+import { isToolSettings, type Candidate, type CandidateFinding, type Fixer, type Subject } from "./candidate.ts";
 
 const severities: Readonly<Record<Level, number>> = { error: 8, warning: 3, note: 1 };
 
@@ -71,9 +71,17 @@ export function ruleName({ tool, rule }: Pick<Finding, "tool" | "rule">): string
 function groupKey(finding: Finding, fixable: RankOptions["fixable"]): string {
   const { file, fingerprint, tool, rule } = finding;
   const fix = fixable.get(fingerprint);
-  if (fix !== undefined) return JSON.stringify([fix.fixer, fix.group]);
+  if (fix !== undefined) return JSON.stringify([fix.fixer, fix.group, needsOwnChange(finding, fix)]);
   const isSingle = single.has(subjectOf(finding));
   return JSON.stringify([conceptOf(tool, rule), file, isSingle ? fingerprint : ""]);
+}
+
+/**
+ * [EV106] What one tool alone reports may be wrong, and would spoil a change. Names that become
+ * unused in turn are those of the whole group.
+ */
+function needsOwnChange({ others = [] }: Finding, { fixer, cascade }: Fix): boolean {
+  return fixer === "unused" && cascade.length === 0 && others.length === 0;
 }
 
 const single: ReadonlySet<Subject> = new Set(["complexity", "duplicates"]);
@@ -93,7 +101,9 @@ const personConcepts = new Set(["unused-file", "unused-dependency", "unlisted-de
 const sourceFile = /\.[cm]?[jt]sx?$/;
 
 function methodOf({ tool, rule, file }: Finding): Candidate["method"] {
-  return sourceFile.test(file) && !personConcepts.has(conceptOf(tool, rule)) ? "worker" : "person";
+  return sourceFile.test(file) && !isToolSettings(file) && !personConcepts.has(conceptOf(tool, rule))
+    ? "worker"
+    : "person";
 }
 
 function toCandidate(

@@ -161,7 +161,9 @@ function endOfLine(text: string, end: number): number {
 }
 
 function startWithComment(text: string, start: number): number {
-  const comment = /(?:^|\n)((?:[ \t]*\/\*\*(?:(?!\*\/)[\s\S])*\*\/[ \t]*\r?\n)[ \t]*)$/.exec(text.slice(0, start))?.[1];
+  const comment = /(?:^|\n)((?:[ \t]*\/\*\*(?:(?!\*\/|\/\*\*)[\s\S])*\*\/[ \t]*\r?\n)[ \t]*)$/.exec(
+    text.slice(0, start),
+  )?.[1];
   const from = start - (comment?.length ?? 0);
   const isSpaced = /(?:^|\n)\r?\n$/.test(text.slice(0, from));
   return isSpaced ? from - (text.slice(0, from).endsWith("\r\n") ? 2 : 1) : from;

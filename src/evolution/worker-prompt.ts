@@ -6,7 +6,7 @@ import type { ChangeTask } from "./candidate.ts";
 export const workerRules = [
   "The payload names findings of the project's own tools. Remove their cause, and nothing else.",
   "Change only the files it lists; new or changed tests are allowed, but no test may be deleted, skipped or made weaker.",
-  "Keep the public API of the package. Suppress no finding with a comment or a setting.",
+  "Keep the public API of the package. Silence no finding: no comment, setting, `any`, cast, `!`, `void`, name with an underscore or empty catch.",
   "Run the tests before you end. A judge then analyses the code again, runs the tests and measures their coverage: a change that adds a finding, breaks a test or lowers the coverage is thrown away.",
 ].join("\n");
 

@@ -5,7 +5,7 @@ import { err, ok, type Result } from "../shared/result.ts";
 import { syncFolder, writeAtomically } from "../platform/private-files.ts";
 import { findRealPath } from "../platform/shim-command.ts";
 import { create } from "./backups.ts";
-import { linkTarget, readText, refusal, type ClientRefusal } from "./client-files.ts";
+import { linkTarget, readText, refusal, removeEmptied, type ClientRefusal } from "./client-files.ts";
 import type { FileEdit, Plan } from "./file-edits.ts";
 
 export interface ApplyResult {
@@ -67,6 +67,7 @@ function applyEdit(edit: FileEdit): ClientRefusal | null {
     if (after === null) {
       rmSync(file);
       syncFolder(dirname(file));
+      removeEmptied(edit.folders ?? []);
       return null;
     }
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { createPrivateFolder, syncFolder, writeAtomically } from "../platform/private-files.ts";
-import { isMissing, readText } from "./client-files.ts";
+import { isMissing, missingFolders, readText } from "./client-files.ts";
 import { isRecord } from "../shared/json-fields.ts";
 import type { Plan } from "./file-edits.ts";
 import { codeOf } from "../shared/error.ts";
@@ -20,6 +20,8 @@ interface Manifest {
     readonly before: { readonly copy: string; readonly hash: string } | null;
     /** SHA-256 of the new text; null when the file was deleted. */
     readonly after: string | null;
+    /** Made for the file, outermost first. */
+    readonly folders?: readonly string[];
   }[];
 }
 
@@ -27,6 +29,8 @@ export interface BackupFile {
   readonly path: string;
   readonly after: string | null;
   readonly before: string | null;
+  /** Made for the file, outermost first. */
+  readonly folders: readonly string[];
 }
 
 export interface Backup {
@@ -50,6 +54,7 @@ export function create(backups: string, plan: Plan, now: number): string {
       path,
       before: before === null ? null : { copy, hash: hashOf(before) },
       after: after === null ? null : hashOf(after),
+      folders: missingFolders(dirname(path)),
     };
   });
   const manifest: Manifest = { version: 1, action: plan.action, client: plan.target.client, at: now, files };
@@ -85,11 +90,11 @@ export function list(backups: string): Backup[] {
 }
 
 function readFiles(folder: string, manifest: Manifest): BackupFile[] {
-  return manifest.files.flatMap(({ path, before, after }): BackupFile[] => {
-    if (before === null) return [{ path, before: null, after }];
+  return manifest.files.flatMap(({ path, before, after, folders = [] }): BackupFile[] => {
+    if (before === null) return [{ path, before: null, after, folders }];
     const text = readText(join(folder, before.copy));
     return text.ok && text.value !== null && hashOf(text.value) === before.hash
-      ? [{ path, before: text.value, after }]
+      ? [{ path, before: text.value, after, folders }]
       : [];
   });
 }

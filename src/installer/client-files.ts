@@ -1,10 +1,17 @@
-import { lstatSync, readFileSync, readlinkSync, type Stats } from "node:fs";
+import { lstatSync, readFileSync, readlinkSync, rmdirSync, type Stats } from "node:fs";
+import { dirname } from "node:path";
 import { codeOf, messageOf } from "../shared/error.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 
 /** Refusal to edit a client's settings. `message` is for people and says what to do. */
 export interface ClientRefusal {
-  readonly code: "config_unreadable" | "config_unsound" | "name_taken" | "config_changed" | "write_failed";
+  readonly code:
+    | "config_unreadable"
+    | "config_unsound"
+    | "config_ignored"
+    | "name_taken"
+    | "config_changed"
+    | "write_failed";
   readonly path: string;
   readonly message: string;
 }
@@ -50,4 +57,21 @@ export function statLink(path: string): Stats | null {
 
 export function linkTarget(path: string): string | null {
   return statLink(path)?.isSymbolicLink() === true ? readlinkSync(path) : null;
+}
+
+/** Outermost first. */
+export function missingFolders(folder: string): string[] {
+  if (statLink(folder) !== null) return [];
+  return [...missingFolders(dirname(folder)), folder];
+}
+
+/** @param folders outermost first; those that hold something else stay */
+export function removeEmptied(folders: readonly string[]): void {
+  for (const folder of folders.toReversed()) {
+    try {
+      rmdirSync(folder);
+    } catch {
+      // Something else has been put there since.
+    }
+  }
 }

@@ -1,5 +1,5 @@
 import { adapterOf } from "../clients/adapters.ts";
-import { clientFiles, type ClientFiles } from "../clients/client-files.ts";
+import { clientFiles, type ClientFiles, type JsonExtension } from "../clients/client-files.ts";
 import { codex } from "../clients/codex.ts";
 import { groupedHooks, listedHooks, ownHooks, type HookList } from "./hook-lists.ts";
 import { jsonServers, tomlServers, type ServerList } from "./server-lists.ts";
@@ -11,6 +11,8 @@ export interface ClientFormat {
   readonly servers: ServerList;
   /** Absent in Claude Desktop, and different in Claude Code: null. */
   readonly hooks: HookList | null;
+  /** Extensions of JSON that its parser reads. */
+  readonly reads: readonly JsonExtension[];
 }
 
 export function formatOf(client: ClientName): ClientFormat {
@@ -18,13 +20,15 @@ export function formatOf(client: ClientName): ClientFormat {
 }
 
 const own: Partial<Record<ClientName, ClientFormat>> = {
-  "claude-desktop": { servers: jsonServers(), hooks: null },
+  "claude-desktop": { servers: jsonServers(), hooks: null, reads: [] },
   "claude-code": {
     servers: jsonServers({ entry: (command, args) => ({ type: "stdio", command, args }) }),
     hooks: null,
+    reads: ["a byte order mark"],
   },
   codex: {
     servers: tomlServers,
+    reads: [],
     hooks: groupedHooks(codex.name, codex.events, (command, event) => ({
       type: "command",
       command,
@@ -40,7 +44,8 @@ function formatOfFiles(client: ClientName): ClientFormat {
   const adapter = adapterOf(client);
   const files = adapter && clientFiles[adapter.name];
   if (!adapter || !files?.servers) throw new Error(`nothing is known of the files of ${client}`);
-  return { servers: jsonServers(files.servers), hooks: hooksOf(adapter.name, adapter.events, files.hooks) };
+  const hooks = hooksOf(adapter.name, adapter.events, files.hooks);
+  return { servers: jsonServers(files.servers), hooks, reads: files.reads ?? [] };
 }
 
 function hooksOf(client: string, events: readonly string[], hooks: ClientFiles["hooks"]): HookList {

@@ -1,10 +1,10 @@
-import { mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, symlinkSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { messageOf } from "../shared/error.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { persistentPathFolders, findRealPath } from "../platform/shim-command.ts";
 import { writeAtomically } from "../platform/private-files.ts";
-import { linkTarget, statLink } from "./client-files.ts";
+import { linkTarget, missingFolders, removeEmptied, statLink } from "./client-files.ts";
 import { isRecord } from "../shared/json-fields.ts";
 import type { Launch } from "../platform/launch.ts";
 import type { Machine } from "./targets.ts";
@@ -76,21 +76,8 @@ function createLink({ path, target }: LinkPlan, record: string): void {
 function removeLink({ path }: LinkPlan, record: string): void {
   const folders = readRecord(record)?.folders ?? [];
   rmSync(path);
-  for (const folder of folders.toReversed()) removeIfEmpty(folder);
+  removeEmptied(folders);
   rmSync(record);
-}
-
-function removeIfEmpty(folder: string): void {
-  try {
-    rmdirSync(folder);
-  } catch {
-    // Something else has been put there since.
-  }
-}
-
-function missingFolders(folder: string): string[] {
-  if (exists(folder)) return [];
-  return [...missingFolders(dirname(folder)), folder];
 }
 
 function isStaleLink(path: string, record: string): boolean {

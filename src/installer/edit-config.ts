@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, realpathSync } from "node:fs";
 import { dirname } from "node:path";
-import { parse } from "jsonc-parser";
+import { findNodeAtLocation, parse, parseTree } from "jsonc-parser";
 import type { Config } from "../contract/config.ts";
 import { codeOf } from "../shared/error.ts";
 import { err, ok, type Result } from "../shared/result.ts";
@@ -21,11 +21,26 @@ export function editConfig(path: string, key: string, value: unknown): Result<Co
   const before = readConfig(path);
   if (!before.ok) return before;
   const keys = key.split(".");
-  const editedText = value === undefined ? json.remove(text, keys) : json.set(text, keys, value);
+  const editedText = value === undefined ? removed(text, keys) : json.set(text, keys, value);
   const after = parseConfig(withoutBom(editedText), path);
   if (!after.ok) return err(after.error.replace(`${path}: `, ""));
   if (editedText !== text) write(path, editedText.endsWith("\n") ? editedText : `${editedText}\n`);
   return ok(after.value);
+}
+
+/** With the sections that are empty without it; one with a comment in it stays. */
+function removed(text: string, keys: readonly string[]): string {
+  const without = json.remove(text, [...keys]);
+  const sections = keys.slice(0, -1);
+  const tree = sections.length > 0 ? parseTree(without) : undefined;
+  const section = tree && findNodeAtLocation(tree, sections);
+  const isEmpty =
+    section &&
+    without
+      .slice(section.offset, section.offset + section.length)
+      .slice(1, -1)
+      .trim() === "";
+  return isEmpty ? removed(without, sections) : without;
 }
 
 /** Returns whether the file itself has the setting; false for a file that is not valid. */

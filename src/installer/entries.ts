@@ -90,7 +90,7 @@ function isShellHook(command: string, event: string): boolean {
     command,
   )?.groups;
   if (named) return named["event"] === event;
-  const words = /^(?<program>.*?)["']?\s+hook\s+(?<event>\w+)\s*$/.exec(command)?.groups;
+  const words = /^(?<program>.*?)["']?(?<!\s)\s+hook\s+(?<event>\w+)\s*$/.exec(command)?.groups;
   return words?.["event"] === event && /(^|[\\/\s"'])shim(\.mjs|-mcp)?$/.test(words["program"] ?? "");
 }
 
@@ -111,6 +111,6 @@ export function findScript(value: unknown): string | null {
 }
 
 function findShellScript(command: string): string | null {
-  const [word] = /'[^']+\.[cm]?js'|"[^"]+\.[cm]?js"|[^\s'"]+\.[cm]?js/.exec(command) ?? [];
+  const [word] = /'[^']+\.[cm]?js'|"[^"]+\.[cm]?js"|(?<![^\s'"])[^\s'"]+\.[cm]?js/.exec(command) ?? [];
   return word?.replaceAll(/^['"]|['"]$/g, "") ?? null;
 }

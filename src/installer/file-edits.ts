@@ -8,6 +8,8 @@ export interface FileEdit {
   readonly before: string | null;
   readonly after: string | null;
   readonly summary: readonly string[];
+  /** Made for a file that is deleted, outermost first; the empty ones go with it. */
+  readonly folders?: readonly string[];
 }
 
 export interface Plan {
@@ -23,6 +25,8 @@ export interface PlanContext {
   readonly read: ReadText;
   readonly claudeVersion: string | null;
   readonly wantsTodoTools?: boolean;
+  /** [IN81] Whether the client is to run SHIM's harmless tools without asking. */
+  readonly allowsTools?: boolean;
   /** Undefined: the telemetry stays as it is. */
   readonly telemetry?: TelemetryRequest | undefined;
 }

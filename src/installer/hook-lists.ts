@@ -101,7 +101,7 @@ function isOwn(text: string): boolean {
 
 /** The path of the hook program, which both forms of file hold as text. */
 function commandIn(text: string): string {
-  const script = /[^"'\s]+(?:dist[\\/]+hook|shim-hook)\.[cm]?js/.exec(text)?.[0] ?? "";
+  const script = /(?<![^"'\s])[^"'\s]+(?:dist[\\/]+hook|shim-hook)\.[cm]?js/.exec(text)?.[0] ?? "";
   return JSON.parse(`"${script}"`) as string;
 }
 

@@ -4,6 +4,7 @@ import type { ReadText } from "./client-files.ts";
 import { formatOf } from "./client-formats.ts";
 import { parseCommand, isHookToolHandler, findScript } from "./entries.ts";
 import type { Launch } from "../platform/launch.ts";
+import { findIgnoredFiles } from "./ignored-files.ts";
 import * as json from "./json-text.ts";
 import { hookDelivery } from "./plan.ts";
 import { enabledPlugins, installedPlugins, type InstalledPlugin } from "./plugins.ts";
@@ -18,6 +19,7 @@ const severities = {
   file_unsound: "error",
   file_ignored: "error",
   incomplete: "error",
+  hooks_outdated: "warning",
   doubled: "warning",
   name_taken: "error",
   script_missing: "error",
@@ -99,6 +101,7 @@ export function inspect(target: ClientTarget, context: InspectContext): Finding[
     handlersOf: (event) => handlersIn(settingsText, event),
     plugins: listPlugins(reading, settingsText),
   };
+  for (const { message } of findIgnoredFiles(target, context.read)) add("file_ignored", message);
   checkPresence(inspection);
   checkDoubled(inspection);
   checkCommands(inspection);
@@ -109,11 +112,7 @@ export function inspect(target: ClientTarget, context: InspectContext): Finding[
 
 const rerunInit = "Run `shim init` again.";
 
-function readSound(
-  { target, read, add }: Reading,
-  path: string,
-  problemIn: (text: string) => string | null,
-): string | null {
+function readSound({ read, add }: Reading, path: string, problemIn: (text: string) => string | null): string | null {
   const file = read(path);
   const text = file.ok ? (file.value ?? "") : "";
   const problem = file.ok ? problemIn(text) : "cannot be read as UTF-8 text";
@@ -121,8 +120,6 @@ function readSound(
     add("file_unsound", `${path} ${problem}`, "Correct the file, then run `shim init` again.");
     return null;
   }
-  const ignoredText = `${path} has comments or trailing commas, which ${target.label} does not read`;
-  if (path.endsWith(".json") && !json.isStrict(text)) add("file_ignored", ignoredText, "Remove them.");
   return text;
 }
 
@@ -158,13 +155,18 @@ function checkPresence(inspection: Inspection): void {
 function checkComplete(inspection: Inspection): void {
   const { target, ourServers, hookedEvents, add } = inspection;
   const delivery = deliveryIn(inspection);
-  const expectedEvents = delivery ? settings.supportedEvents(delivery) : (formatOf(target.client).hooks?.events ?? []);
-  const missing = expectedEvents.filter((event) => !hookedEvents.includes(event));
+  const missing = expectedEvents(target, delivery).filter((event) => !hookedEvents.includes(event));
+  const newer = delivery ? missing.filter((event) => !settings.isInEveryVersion(event)) : [];
+  const lost = missing.filter((event) => !newer.includes(event));
   if (ourServers.length === 0) add("incomplete", "the hooks are installed, but not the MCP server", rerunInit);
-  if (missing.length > 0) add("incomplete", `hooks are missing for ${missing.join(", ")}`, rerunInit);
-  if (ourServers.length === 0 || missing.length > 0) return;
-  if (delivery) checkDelivery(inspection, delivery);
+  if (lost.length > 0) add("incomplete", `hooks are missing for ${lost.join(", ")}`, rerunInit);
+  if (ourServers.length === 0 || lost.length > 0) return;
+  if (delivery) checkDelivery(inspection, delivery, newer);
   else add("installed", "SHIM is installed by `shim init`");
+}
+
+function expectedEvents({ client }: ClientTarget, delivery: settings.HookDelivery | null): readonly string[] {
+  return delivery ? settings.supportedEvents(delivery) : (formatOf(client).hooks?.events ?? []);
 }
 
 /** Null for a client that has one way alone. */
@@ -180,15 +182,22 @@ function pluginDelivery({ claudeVersion }: Inspection): string {
 }
 
 function titleOf(version: string | null): string {
-  return `Claude Code ${/\d+\.\d+\.\d+/.exec(version ?? "")?.[0] ?? "of unknown version"}`;
+  return `Claude Code ${/(?<!\d)\d+\.\d+\.\d+/.exec(version ?? "")?.[0] ?? "of unknown version"}`;
 }
 
-function checkDelivery({ settingsText, add }: Inspection, { server, version }: settings.HookDelivery): void {
+/** @param newer events that only the client's present version has, and no hooks yet */
+function checkDelivery(
+  { settingsText, add }: Inspection,
+  { server, version }: settings.HookDelivery,
+  newer: readonly string[],
+): void {
   const groups = JSON.stringify(json.valueAt(settingsText, ["hooks", "PreToolUse"]) ?? []);
   const isTool = groups.includes(`"tool":"${hookTool}"`);
   const client = titleOf(version);
   const deliveryText = isTool ? "tool events go through its MCP process" : "each tool event starts a process";
   add("installed", `SHIM is installed by \`shim init\`; ${deliveryText} (${client})`);
+  const newerText = `hooks for ${newer.join(", ")}, which ${client} also has, can be added`;
+  if (newer.length > 0) add("hooks_outdated", newerText, rerunInit);
   if (version === null || isTool === (server !== null)) return;
   const slowText = "a process for each event makes tool calls slow, and is no longer needed";
   const unknownText = `${client} does not support hooks of type mcp_tool (${hookToolSince} does) and ignores all hooks of its settings`;

@@ -3,11 +3,13 @@ import {
   findNodeAtLocation,
   getNodeValue,
   parseTree,
-  printParseErrorCode,
   type Edit,
   type Node,
   type ParseError,
+  type ParseOptions,
 } from "jsonc-parser";
+import { jsonExtensions, type JsonExtension } from "../clients/client-files.ts";
+import { formatJsonProblem, formatPosition } from "../platform/json-problem.ts";
 
 /**
  * Edits JSON(C) texts and leaves every other byte alone. `modify` of jsonc-parser is not used: it
@@ -28,7 +30,7 @@ export function findProblem(text: string): string | null {
   const errors: ParseError[] = [];
   const root = parseTree(body, errors, { allowTrailingComma: true });
   const [first] = errors;
-  if (first) return `is not valid JSON: ${printParseErrorCode(first.error)} at ${formatPosition(body, first.offset)}`;
+  if (first) return `is not valid JSON: ${formatJsonProblem(body, first)}`;
   if (root?.type !== "object") return "is valid JSON, but not an object";
   const repeated = repeatedKey(root);
   return (
@@ -45,6 +47,26 @@ export function isStrict(text: string): boolean {
   } catch {
     return blank.test(body);
   }
+}
+
+/**
+ * [IN24] What stands in a text beyond the client's JSON, in words; null where the client reads it.
+ * @param read what the client's own parser reads beyond strict JSON
+ */
+export function findUnread(text: string, read: readonly JsonExtension[]): string | null {
+  const body = withoutBom(text);
+  const hasErrors = (options: ParseOptions): boolean => {
+    const errors: ParseError[] = [];
+    parseTree(body, errors, options);
+    return !blank.test(body) && errors.length > 0;
+  };
+  const found: Readonly<Record<JsonExtension, boolean>> = {
+    "a byte order mark": text.startsWith(bom),
+    comments: hasErrors({ disallowComments: true, allowTrailingComma: true }),
+    "trailing commas": hasErrors({ allowTrailingComma: false }),
+  };
+  const unread = jsonExtensions.filter((extension) => found[extension] && !read.includes(extension));
+  return unread.length === 0 ? null : unread.join(" and ");
 }
 
 export function valueAt(text: string, path: JsonPath): unknown {
@@ -132,11 +154,6 @@ function repeatedKey(node: Node): Node | null {
   return null;
 }
 
-function formatPosition(body: string, offset: number): string {
-  const lines = body.slice(0, offset).split("\n");
-  return `line ${lines.length}, column ${(lines.at(-1) ?? "").length + 1}`;
-}
-
 interface JsonStyle {
   readonly unit: string;
   readonly eol: string;
@@ -189,7 +206,7 @@ function detectLayout(body: string, container: Node, style: JsonStyle): { hasOwn
 
 function firstItem(body: string, container: Node, style: JsonStyle, text: (indent: string) => string): Edit[] {
   const close = endOf(container) - 1;
-  const kept = body.slice(container.offset + 1, close).replace(/[ \t\r\n]+$/, "");
+  const kept = body.slice(container.offset + 1, close).replace(/(?<![ \t\r\n])[ \t\r\n]+$/, "");
   const offset = container.offset + 1 + kept.length;
   const outer = indentAt(body, container.offset);
   const before = style.isMultiLine ? style.eol + outer + style.unit : "";
@@ -231,7 +248,7 @@ function commaBefore(body: string, item: Node, container: Node): number | null {
 }
 
 function rangeOf(body: string, start: number, end: number, hasComma: boolean): Edit {
-  const lineStart = start - (/[ \t]*$/.exec(body.slice(0, start)) ?? [""])[0].length;
+  const lineStart = start - (/(?<![ \t])[ \t]*$/.exec(body.slice(0, start)) ?? [""])[0].length;
   const blanksEnd = end + (/^[ \t]*/.exec(body.slice(end)) ?? [""])[0].length;
   const startsLine = body[lineStart - 1] === "\n";
   if (startsLine && /^(\r?\n|$)/.test(body.slice(blanksEnd)))
@@ -246,7 +263,7 @@ interface ItemTail {
 }
 
 const blanksAndComments = /(?:[ \t\r\n]|\/\/[^\r\n]*|\/\*[\s\S]*?\*\/)*/y;
-const lineTail = /(?:[ \t]*(?:\/\*(?:[^*]|\*(?!\/))*\*\/|(\/\/[^\r\n]*)))*/y;
+const lineTail = /(?:[ \t]*\/\*(?:[^*]|\*(?!\/))*\*\/)*(?:[ \t]*(\/\/[^\r\n]*))?/y;
 
 function tailOf(body: string, itemEnd: number): ItemTail {
   blanksAndComments.lastIndex = itemEnd;

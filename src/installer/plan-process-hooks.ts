@@ -5,11 +5,12 @@ import { formatOf } from "./client-formats.ts";
 import { loadSound, toEdit, type FileText, type Plan } from "./file-edits.ts";
 import type { HookList } from "./hook-lists.ts";
 import { nameTaken, serverEdit, serverSummary } from "./plan-servers.ts";
-import { isNameTaken } from "./server-lists.ts";
+import { isNameTaken, type ServerList } from "./server-lists.ts";
 import * as settings from "./settings-edits.ts";
 import type { ClientTarget } from "./targets.ts";
 
 export interface HookTexts {
+  readonly list: ServerList;
   readonly servers: FileText;
   readonly hooks: FileText;
   /** Servers and hooks are in one file. */
@@ -25,8 +26,7 @@ export function planProcessHooks(
 ): Result<Plan, ClientRefusal> {
   const loaded = loadHookTexts(target, hooks, read);
   if (!loaded.ok) return loaded;
-  const { servers, hooks: current, isOne } = loaded.value;
-  const list = formatOf(target.client).servers;
+  const { list, servers, hooks: current, isOne } = loaded.value;
   if (isNameTaken(list, servers.text)) return err(nameTaken(servers.path));
   if (hooks.isTaken(current.text)) return err(refusal("name_taken", current.path, notOurs));
   const text = isOne ? list.add(servers.text, launch) : current.text;
@@ -45,9 +45,10 @@ export function loadHookTexts(
   { problem }: HookList,
   read: ReadText,
 ): Result<HookTexts, ClientRefusal> {
-  const servers = loadSound(read, target.serversFile, formatOf(target.client).servers.problem);
+  const list = formatOf(target.client).servers;
+  const servers = loadSound(read, target.serversFile, list.problem);
   if (!servers.ok) return servers;
   const hooks = loadSound(read, target.settingsFile, problem);
   if (!hooks.ok) return hooks;
-  return ok({ servers: servers.value, hooks: hooks.value, isOne: target.serversFile === target.settingsFile });
+  return ok({ list, servers: servers.value, hooks: hooks.value, isOne: target.serversFile === target.settingsFile });
 }

@@ -5,6 +5,7 @@ import { formatOf } from "./client-formats.ts";
 import { serverName, statusLineCommand } from "./entries.ts";
 import { loadSound, toEdit, type FileEdit, type FileText, type Plan, type PlanContext } from "./file-edits.ts";
 import type { Launch } from "../platform/launch.ts";
+import { findIgnoredFiles } from "./ignored-files.ts";
 import * as json from "./json-text.ts";
 import { planProcessHooks } from "./plan-process-hooks.ts";
 import { nameTaken, serverEdit } from "./plan-servers.ts";
@@ -22,8 +23,15 @@ const maxStatusLineChars = 2_000;
  * enabled, plans only the status line, which a plugin cannot set. Refuses unsound files.
  */
 export function planInstall(target: ClientTarget, launch: Launch, context: PlanContext): Result<Plan, ClientRefusal> {
-  const { servers: list, hooks } = formatOf(target.client);
-  if (hooks) return planProcessHooks(target, hooks, launch, context.read);
+  const { hooks } = formatOf(target.client);
+  const plan = hooks ? planProcessHooks(target, hooks, launch, context.read) : planEntries(target, launch, context);
+  if (!plan.ok) return plan;
+  const ignored = findIgnoredFiles(target, context.read).map(({ message }) => message);
+  return ok({ ...plan.value, notes: [...plan.value.notes, ...ignored] });
+}
+
+function planEntries(target: ClientTarget, launch: Launch, context: PlanContext): Result<Plan, ClientRefusal> {
+  const { servers: list } = formatOf(target.client);
   const loaded = load(target, context);
   if (!loaded.ok) return loaded;
   const { servers, settings: current, config } = loaded.value;
@@ -41,14 +49,10 @@ export function planInstall(target: ClientTarget, launch: Launch, context: PlanC
     const { path: settingsFile, text } = current;
     const receiver = receiverIn(config.text);
     const telemetry = planTelemetry({ settings: text, settingsFile, receiver }, context.telemetry);
-    edits.push(editSettings(current, launch, { isPlugin, isTodoTools, delivery, line, telemetry }));
+    const allowed = findAllowed(context, isPlugin, servers.text);
+    edits.push(editSettings(current, launch, { isPlugin, isTodoTools, delivery, line, telemetry, allowed }));
     edits.push(editConfig(config, line, isTodoTools, telemetry));
-    notes.push(
-      ...telemetry.notes,
-      ...line.notes,
-      ...strictnessNotes(target, loaded.value),
-      ...todoNotes(current.text, context),
-    );
+    notes.push(...telemetry.notes, ...line.notes, ...versionNotes(context), ...todoNotes(current.text, context));
   }
   return ok({ action: "install", target, edits: edits.filter((edit) => edit !== null), notes });
 }
@@ -104,8 +108,11 @@ function withoutStatusLine(why: string): StatusLinePlan {
 
 /** [IN20] Prefers the MCP server, under its name in the client's file. */
 export function hookDelivery(servers: string, version: string | null): settings.HookDelivery {
-  const [name = serverName] = formatOf("claude-code").servers.ours(servers);
-  return { server: hasHookTool(version) ? name : null, version };
+  return { server: hasHookTool(version) ? serverIn(servers) : null, version };
+}
+
+export function serverIn(servers: string): string {
+  return formatOf("claude-code").servers.ours(servers)[0] ?? serverName;
 }
 
 interface SettingsPlan {
@@ -114,24 +121,38 @@ interface SettingsPlan {
   readonly delivery: settings.HookDelivery;
   readonly line: StatusLinePlan;
   readonly telemetry: TelemetryPlan;
+  /** The server whose tools are allowed; null: the rules stay as they are. */
+  readonly allowed: string | null;
 }
 
 function editSettings(
   file: FileText,
   launch: Launch,
-  { isPlugin, isTodoTools, delivery, line, telemetry }: SettingsPlan,
+  { isPlugin, isTodoTools, delivery, line, telemetry, allowed }: SettingsPlan,
 ): FileEdit | null {
   const text = telemetry.settings;
   const withHooks = isPlugin ? settings.removeHooks(text, "") : settings.addHooks(text, launch, delivery);
   const withStatusLine = line.command === null ? withHooks : settings.setStatusLine(withHooks, line.command);
-  const after = isTodoTools ? settings.enableTodoTools(withStatusLine) : withStatusLine;
+  const withTodoTools = isTodoTools ? settings.enableTodoTools(withStatusLine) : withStatusLine;
+  const after = settings.allowTools(withTodoTools, allowed);
   const summary: string[] = [];
   if (text !== file.text) summary.push(telemetrySummary(telemetry));
   if (withHooks !== text)
     summary.push(isPlugin ? "removes the hooks, which the plugin provides" : settings.hooksSummary(text, withHooks));
   if (withStatusLine !== withHooks) summary.push(statusLineSummary(text, line));
-  if (after !== withStatusLine) summary.push("switches Claude Code's to-do tools on");
-  return toEdit(file, after, summary);
+  return toEdit(file, after, [...summary, ...toolSummaries(withStatusLine, withTodoTools, after)]);
+}
+
+function toolSummaries(before: string, withTodoTools: string, after: string): string[] {
+  return [
+    ...(withTodoTools === before ? [] : ["switches Claude Code's to-do tools on"]),
+    ...(after === withTodoTools ? [] : ["allows SHIM's tools that only read or save, without a question"]),
+  ];
+}
+
+function findAllowed({ allowsTools }: PlanContext, isPlugin: boolean, servers: string): string | null {
+  if (allowsTools !== true) return null;
+  return isPlugin ? settings.pluginServer : serverIn(servers);
 }
 
 function telemetrySummary({ receiver }: TelemetryPlan): string {
@@ -168,6 +189,14 @@ function withReceiver(text: string, { receiver }: TelemetryPlan): string {
   return receiver === null ? json.remove(text, ["telemetry"]) : json.set(text, ["telemetry"], receiver);
 }
 
+/** [IN25] */
+function versionNotes({ claudeVersion }: PlanContext): string[] {
+  if (claudeVersion !== null) return [];
+  return [
+    "`claude` is not on the PATH, so the version of Claude Code is not known, and each event starts a process: hooks that every version has, but slower. With `claude` on the PATH `shim init` changes them.",
+  ];
+}
+
 /** [IN22] SHIM does not need the to-do tools, so a person decides. */
 function todoNotes(text: string, { claudeVersion, wantsTodoTools }: PlanContext): string[] {
   const isMissing = hasNoTodoTools(claudeVersion) && !settings.isTodoToolsSet(text);
@@ -175,14 +204,4 @@ function todoNotes(text: string, { claudeVersion, wantsTodoTools }: PlanContext)
   return [
     "With the newest models this Claude Code has no to-do tools. SHIM does without them; `shim init --todo-tools` switches them on.",
   ];
-}
-
-/** Claude Code ignores settings that are not strict JSON and fails to start with such servers. */
-function strictnessNotes(target: ClientTarget, texts: ClientTexts): string[] {
-  return [texts.servers, texts.settings]
-    .filter(({ text }) => !json.isStrict(text))
-    .map(
-      ({ path }) =>
-        `${path} has comments or trailing commas, which ${target.label} does not read: remove them, or the whole file is ignored.`,
-    );
 }

@@ -6,18 +6,22 @@ const contextLines = 2;
 const maxTableCells = 4_000_000;
 const maxLineChars = 160;
 
-export function renderPlan(plan: Plan): string {
+/** @param maxLines of the changes of one file */
+export function renderPlan(plan: Plan, maxLines = Infinity): string {
   const head = `${plan.action === "install" ? "Set up" : "Remove from"} ${plan.target.label}`;
-  const edits = plan.edits.length === 0 ? ["Nothing to change."] : plan.edits.map(renderEdit);
+  const edits = plan.edits.length === 0 ? ["Nothing to change."] : plan.edits.map((edit) => renderEdit(edit, maxLines));
   const notes = plan.notes.map((note) => `Note: ${note}`);
   return `${[head, ...edits, ...notes].join("\n")}\n`;
 }
 
-function renderEdit({ path, before, after, summary }: FileEdit): string {
+function renderEdit({ path, before, after, summary }: FileEdit, maxLines: number): string {
   const from = before === null ? "(no file)" : path;
   const to = after === null ? "(deleted)" : path;
   const changes = after === null ? [] : diff(linesOf(before ?? ""), linesOf(after));
-  return [`--- ${from}`, `+++ ${to}`, ...summary.map((line) => `# ${line}`), ...changes].join("\n");
+  const left = changes.length - maxLines;
+  const rest = left > 0 ? [`… ${left} more lines; --dry-run shows all`] : [];
+  const shown = left > 0 ? changes.slice(0, maxLines) : changes;
+  return [`--- ${from}`, `+++ ${to}`, ...summary.map((line) => `# ${line}`), ...shown, ...rest].join("\n");
 }
 
 function linesOf(text: string): string[] {

@@ -15,7 +15,7 @@ export function findProblem(text: string): string | null {
     contentOf(text);
     return null;
   } catch (error) {
-    return `is not valid TOML: ${messageOf(error).replaceAll(/\s*\n\s*/g, " ")}`;
+    return `is not valid TOML: ${messageOf(error).replaceAll(/(?<!\s)\s*\n\s*/g, " ")}`;
   }
 }
 

@@ -6,7 +6,7 @@ import { formatOf } from "./client-formats.ts";
 import type { HookList } from "./hook-lists.ts";
 import * as json from "./json-text.ts";
 import { toEdit, type FileEdit, type FileText, type Plan, type PlanContext } from "./file-edits.ts";
-import { load, type ClientTexts } from "./plan.ts";
+import { load, serverIn, type ClientTexts } from "./plan.ts";
 import { loadHookTexts } from "./plan-process-hooks.ts";
 import * as settings from "./settings-edits.ts";
 import type { ClientTarget } from "./targets.ts";
@@ -35,9 +35,22 @@ export function planUninstall(target: ClientTarget, context: UninstallContext): 
     const kept = keptStatusLine(loaded.value, listInstalls(settingsFile, backups), listInstalls(shimConfig, backups));
     const isTodoTools = json.valueAt(config.text, ["todoTools"]) === true;
     const receiver = receiverIn(config.text);
-    edits.push(editSettings(current, backups, { kept, isTodoTools, receiver }), editConfig(config, backups, kept));
+    const server = serverIn(servers.text);
+    edits.push(
+      editSettings(current, backups, { kept, isTodoTools, receiver, server }),
+      editConfig(config, backups, kept),
+    );
   }
-  return ok({ action: "uninstall", target, edits: edits.filter((edit) => edit !== null), notes: [] });
+  return ok(toPlan(target, edits, backups));
+}
+
+function toPlan(target: ClientTarget, edits: readonly (FileEdit | null)[], backups: readonly Backup[]): Plan {
+  const foldersOf = (path: string): string[] => listInstalls(path, backups).flatMap(({ folders }) => folders);
+  const found = edits.flatMap((edit) => {
+    if (edit?.after !== null) return edit ?? [];
+    return [Object.assign({}, edit, { folders: foldersOf(edit.path) })];
+  });
+  return { action: "uninstall", target, edits: found, notes: [] };
 }
 
 /** [IN34] The trust in the hooks stands beside the servers. */
@@ -48,10 +61,11 @@ function planProcessHooksRemoval(
 ): Result<Plan, ClientRefusal> {
   const loaded = loadHookTexts(target, hooks, read);
   if (!loaded.ok) return loaded;
-  const { servers, hooks: current, isOne } = loaded.value;
-  const list = formatOf(target.client).servers;
-  const trusted = target.client === "codex" ? trustKeys(current, hooks.events) : [];
-  const withoutServer: RemoveEntries = (text, original) => withoutTrust(list.remove(text, original), trusted, original);
+  const { list, servers, hooks: current, isOne } = loaded.value;
+  const withoutServer: RemoveEntries = (text, original) => {
+    const rest = list.remove(text, original);
+    return target.client === "codex" ? withoutTrust(rest, trustKeys(current, hooks.events), original) : rest;
+  };
   const withoutHooks: RemoveEntries = (text, original) => {
     const isThere = hooks.events.some((event) => hooks.handlers(text, event).length > 0);
     return isThere ? hooks.remove(text, original) : text;
@@ -64,7 +78,7 @@ function planProcessHooksRemoval(
     isOne ? null : editServers(servers, backups, withoutServer),
     toEdit(current, without.text, [`${what}${without.how}`]),
   ];
-  return ok({ action: "uninstall", target, edits: edits.filter((edit) => edit !== null), notes: [] });
+  return ok(toPlan(target, edits, backups));
 }
 
 function editServers(file: FileText, backups: readonly Backup[], without: RemoveEntries): FileEdit | null {
@@ -77,16 +91,19 @@ interface AddedSettings {
   readonly kept: string | null;
   readonly isTodoTools: boolean;
   readonly receiver: TelemetrySettings | null;
+  /** Name of SHIM's MCP server. */
+  readonly server: string;
 }
 
 function editSettings(
   file: FileText,
   backups: readonly Backup[],
-  { kept, isTodoTools, receiver }: AddedSettings,
+  { kept, isTodoTools, receiver, server }: AddedSettings,
 ): FileEdit | null {
   const { text, how } = removeEntries(file, backups, (text, original) => {
     const withoutTelemetry = receiver ? disable(text, receiver, original) : text;
-    const rest = settings.restoreStatusLine(settings.removeHooks(withoutTelemetry, original), kept);
+    const withoutRules = settings.removeAllowedTools(withoutTelemetry, server, original);
+    const rest = settings.restoreStatusLine(settings.removeHooks(withoutRules, original), kept);
     return isTodoTools ? settings.removeTodoTools(rest, original) : rest;
   });
   const summary = [`removes the hooks and SHIM's status line${how}`];

@@ -32,6 +32,16 @@ export async function loadAstGrep(root: string, packageName: string = defaultNam
   }
 }
 
+/** @returns null where neither has it */
+export async function findAstGrep(root: string): Promise<AstGrep | null> {
+  try {
+    return await loadAstGrep(root);
+  } catch (error) {
+    if (error instanceof MissingAstGrep) return null;
+    throw error;
+  }
+}
+
 /** Extensions of files that can be mutated and parsed. */
 export const sourceExtension = /\.[cm]?[jt]sx?$/;
 

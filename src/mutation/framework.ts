@@ -30,9 +30,9 @@ export function frameworkName({ manifest, testFiles, read }: Project): Framework
   const most = Math.max(...counts);
   if (most > 0) return names[counts.indexOf(most)] ?? null;
   const script = manifest.scripts["test"] ?? "";
-  const inScript = names.find((name) => new RegExp(`\\b${name}\\b`).test(script));
+  const inScript = names.find((name) => script.split(/\W/).includes(name));
   if (inScript !== undefined) return inScript;
-  if (/\bnode\b.*--test\b/.test(script)) return "node:test";
+  if (/\bnode\b/.test(script) && /\s--test\b/.test(script)) return "node:test";
   if (testFiles.some((file) => jestGlobal.test(read(file)))) return "jest";
   const packages = { ...manifest.dependencies, ...manifest.devDependencies };
   return names.find((name) => Object.hasOwn(packages, name)) ?? null;

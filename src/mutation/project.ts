@@ -38,7 +38,7 @@ export function readProject(view: ProjectView): Project {
 }
 
 function hasTests(text: string): boolean {
-  return /^\s*(?:test|it|describe)(?:\.\w+)*\(/m.test(text);
+  return /^[ \t]*(?:test|it|describe)(?:\.\w+)*\(/m.test(text);
 }
 
 function listSources(root: string, folder: string): string[] {
@@ -56,7 +56,7 @@ export function testsOf(project: Project, file: string): string[] {
   return project.testFiles.filter((test) => specifierOf(project, test, file) !== null);
 }
 
-const projectImport = /(?:from|import|require)\s*\(?\s*["']([.#][^"']*)["']/g;
+const projectImport = /(?:from|import|require)\s*(?:\(\s*)?["']([.#][^"']*)["']/g;
 
 /** Specifiers of files of the project. */
 export function projectImports(text: string): string[] {

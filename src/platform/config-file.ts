@@ -1,9 +1,10 @@
 import { readFileSync } from "node:fs";
-import { parse, printParseErrorCode, type ParseError } from "jsonc-parser";
+import { parse, type ParseError } from "jsonc-parser";
 import type * as z from "zod/mini";
 import { configSchema, defaults, type Config } from "../contract/config.ts";
 import { codeOf } from "../shared/error.ts";
 import { err, ok, type Result } from "../shared/result.ts";
+import { formatJsonProblem } from "./json-problem.ts";
 
 export function readConfig(path: string): Result<Config, string> {
   let text: string;
@@ -20,7 +21,7 @@ export function parseConfig(text: string, path: string): Result<Config, string> 
   const errors: ParseError[] = [];
   const value: unknown = parse(text, errors, { allowTrailingComma: true });
   const [first] = errors;
-  if (first) return err(`${path}: not valid JSON at character ${first.offset}: ${printParseErrorCode(first.error)}`);
+  if (first) return err(`${path}: not valid JSON: ${formatJsonProblem(text, first)}`);
   const parsed = configSchema().safeParse(value ?? {});
   return parsed.success ? ok(parsed.data) : err(`${path}: ${parsed.error.issues.map(formatIssue).join("; ")}`);
 }

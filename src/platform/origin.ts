@@ -2,7 +2,10 @@
 
 export type Origin = "clone" | "npm" | "npx" | "copy";
 
-/** Folders that npx, pnpm dlx, yarn dlx and bunx empty when they like. */
+/**
+ * Folders that npx, pnpm dlx, yarn dlx and bunx empty when they like.
+ * Reads at most 4,096 characters: the path of a program that runs.
+ */
 const temporary = /[\\/](_npx|dlx(-[^\\/]*)?|bunx-[^\\/]*)[\\/](.*[\\/])?node_modules[\\/]/;
 
 export function isTemporary(script: string): boolean {

@@ -74,6 +74,22 @@ function groupStates(pids: readonly string[], group: number): string[] {
   });
 }
 
+/** Resident bytes of the largest process of a group. Linux only: 0 elsewhere. */
+export function largestProcess(group: number): number {
+  if (process.platform !== "linux") return 0;
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && groupStates([name], group).length > 0);
+  return Math.max(0, ...pids.map(residentBytes));
+}
+
+/** proc(5) */
+function residentBytes(pid: string): number {
+  try {
+    return 1_024 * Number(/^VmRSS:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0);
+  } catch {
+    return 0;
+  }
+}
+
 /** Sends INT (if `interruptMs` > 0), TERM, then KILL. Resolves when no process is left. */
 export async function endAll(sendSignal: SendSignal, graceMs: number, interruptMs = 0): Promise<void> {
   const isGone = (): boolean => !sendSignal(0);

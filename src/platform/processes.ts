@@ -148,8 +148,7 @@ function psFacts(pid: number, basicFacts: ProcessFacts): ProcessFacts | null {
 
 /** [IP14] @param text of `ps -o ppid=,rss=,lstart=,comm=` for one process */
 export function parsePs(text: string): ProcessFacts | null {
-  const [, parent, rss, start, command] =
-    /^\s*(\d+)\s+(\d+)\s+(\w+\s+\w+\s+\d+\s+[\d:]+\s+\d+)\s+(.*)$/m.exec(text) ?? [];
+  const [, parent, rss, start, command] = /^ *(\d+) +(\d+) +(\w+ +\w+ +\d+ +[\d:]+ +\d+) +(.*)$/m.exec(text) ?? [];
   if (!parent || !start) return null;
   return { parent: Number(parent), residentBytes: Number(rss) * 1024, start, command: command ?? "" };
 }

@@ -17,6 +17,8 @@ interface Notation {
   readonly isHere?: (name: TellingName) => boolean;
   readonly isLiteral?: (name: TellingName, text: string) => boolean;
   readonly unquoted?: Unquoted;
+  /** Nothing but the value can follow, so that a word with digits is enough. */
+  readonly isClear?: true;
 }
 
 const aloneOnLine = /[^\s:={}[\]<>()"'`#,;-][^\s:={}[\]<>"'`,;]{5,63}[ \t]{0,8}(?:[\r\n]|\\[nr]|$)/;
@@ -35,9 +37,13 @@ const notations: readonly Notation[] = [
   // A prompt, and the answer on the next line
   {
     starts: " \t:：",
-    pattern: new RegExp(String.raw`[ \t]?[:：][ \t]{0,4}(?:\r?\n|\\n)(?=${aloneOnLine.source})`, "y"),
+    pattern: new RegExp(
+      String.raw`(?: for (?:key )?["']?[\w./@~-]{1,80}["']?)?[ \t]?[:：][ \t]{0,4}(?:\r?\n|\\r\\n|\\n)[ \t]{0,8}(?=${aloneOnLine.source})`,
+      "y",
+    ),
     only: "password",
     unquoted: "spaced",
+    isClear: true,
   },
   // <input type="password" ... value="...">
   {
@@ -45,11 +51,11 @@ const notations: readonly Notation[] = [
     only: "password",
     pattern: /(?<=type\s?=\s?["']?\w{4,12})["']?[^<>"']{0,8}(?:["'][^<>]{0,200}?)?\svalue\s?=\s?(?=["'])/iy,
   },
-  // name = value, "name": "value", name["x"] := value, **name**: value, first item of a list
+  // name = value, "name": "value", name["x"] := value, **name**: value, name 1: value, a list
   {
     starts: "\\\"'`])}*?! \t:=：",
     pattern:
-      /\\{0,8}["'`]?[\])}*]{0,2}[?!]?(?:[ \t]string)?[ \t]{0,20}(?::=|\?=|=>|={1,3}|[:：])(?!:)\*{0,2}[ \t]{0,20}(?:[[(]\s{0,8})?/y,
+      /\\{0,8}["'`]?[\])}*]{0,2}[?!]?(?:[ \t]string|[ \t]\d{1,2})?[ \t]{0,20}(?::=|\?=|=>|={1,3}|[:：])(?!:)\*{0,2}[ \t]{0,20}(?:[[(]\s{0,8})?/y,
     isLiteral: isLiteralValue,
   },
   // set("name", "value"), ["--name", "value"]
@@ -73,12 +79,15 @@ const notations: readonly Notation[] = [
     isHere: ({ before }) => /<[\w:.-]*$/.test(before),
     unquoted: "element",
   },
-  // WITH PASSWORD 'value', #define API_KEY "value"
+  // WITH PASSWORD 'value', #define API_KEY "value", requirepass "value"
   {
     starts: " \t",
     pattern: /[ \t]{1,4}(?=\\{0,8}["'])/y,
-    isHere: ({ before, word }) =>
-      word.includes(" ") ? /\b(?:user|grant|role)\b/i.test(before) : word === word.toUpperCase(),
+    isHere: (name) => {
+      const { before, strength, word } = name;
+      if (word.includes(" ")) return /\b(?:user|grant|role)\b/i.test(before);
+      return word === word.toUpperCase() || (strength === "password" && isFirstOnLine(name));
+    },
   },
   // --name value, Bearer value
   {
@@ -100,11 +109,20 @@ const notations: readonly Notation[] = [
     isHere: ({ before }) => setting.test(before),
     unquoted: "literal",
   },
-  // requirepass value, psk value: a line of its own in a settings file
+  // requirepass value, masterauth value: a line of its own in a settings file
   {
     starts: " \t",
     pattern: new RegExp(String.raw`[ \t]{1,8}["']?(?=${aloneOnLine.source})`, "y"),
-    isHere: ({ before }) => /(?:^|[\r\n]|\\n)[ \t]{0,20}[\w.-]*$/.test(before),
+    only: "password",
+    isHere: isFirstOnLine,
+    unquoted: "spaced",
+    isClear: true,
+  },
+  // token value, psk value
+  {
+    starts: " \t",
+    pattern: new RegExp(String.raw`[ \t]{1,8}["']?(?=${aloneOnLine.source})`, "y"),
+    isHere: isFirstOnLine,
     unquoted: "spaced",
   },
   // tool ... password value
@@ -147,7 +165,6 @@ export function assignments(text: string): Finding[] {
 
 function valuesFrom(text: string, word: TellingWord, reader: ValueReader): Finding[] {
   const { start } = word;
-  if (text.startsWith("sshpass", start - 3)) return sshPassword(text, word.end, reader);
   const key = keyNameAt(text, word);
   if (!key) return [];
   const before = text.slice(Math.max(0, start - 160), start);
@@ -157,13 +174,15 @@ function valuesFrom(text: string, word: TellingWord, reader: ValueReader): Findi
 interface ValueStart {
   readonly at: number;
   readonly unquoted: Unquoted;
+  readonly isClear: boolean;
 }
 
 function valueStart(text: string, name: TellingName): ValueStart | null {
   for (const notation of byStart.get(text.charAt(name.end)) ?? []) {
     const at = startByNotation(notation, text, name);
     if (at === null) continue;
-    return { at, unquoted: notation.isLiteral?.(name, text) ? "literal" : (notation.unquoted ?? "bare") };
+    const unquoted = notation.isLiteral?.(name, text) ? "literal" : (notation.unquoted ?? "bare");
+    return { at, unquoted, isClear: (notation.isClear ?? false) || isOptionOrHeader(name) };
   }
   return null;
 }
@@ -172,6 +191,17 @@ function startByNotation({ only, pattern, isHere }: Notation, text: string, name
   if (only !== undefined && only !== name.strength) return null;
   const at = matchEnd(pattern, text, name.end);
   return at === null || isHere?.(name) === false ? null : at;
+}
+
+function isFirstOnLine({ before }: TellingName): boolean {
+  return /(?:^|[\r\n]|\\n)[ \t]{0,20}[\w.-]*$/.test(before);
+}
+
+/** `--target-token`, `-storepass`, `-H "X-Api-Key`, `--set app.token`. */
+function isOptionOrHeader({ before }: TellingName): boolean {
+  const own = endOfName(before);
+  const outside = before.slice(0, before.length - own.length);
+  return own.startsWith("-") || /[ \t]-(?:H|-?[a-z][\w-]{0,30}[ =]|H )\\{0,8}["']?$/.test(outside.slice(-48));
 }
 
 /** Env files, shell and ini lines, connection strings. */
@@ -195,15 +225,15 @@ function valuesAt(text: string, name: TellingName, reader: ValueReader): Finding
   const found = valueStart(text, name);
   if (!found) return findInProse(text, name);
   if (found.unquoted === "spaced") {
-    const spaced = checkValue(text, reader.bare(found.at, "spaced"), name.strength);
+    const spaced = checkValue(text, reader.bare(found.at, "spaced"), name.strength, found.isClear);
     return spaced.length > 0 ? spaced : findInProse(text, name);
   }
   if (name.strength === "cookie") return cookieAt(text, found.at, reader);
   const phrase = name.strength === "mnemonic" ? phraseAt(text, found.at) : [];
   if (phrase.length > 0) return phrase;
   const credentials = name.strength === "password" ? null : matchEnd(scheme, text, found.at);
-  if (credentials !== null) return checkValue(text, reader.bare(credentials, "bare"), "authorization");
-  return readValues(text, found, reader).flatMap((value) => checkValue(text, value, name.strength));
+  if (credentials !== null) return checkValue(text, reader.bare(credentials, "bare"), "authorization", false);
+  return readValues(text, found, reader).flatMap((value) => checkValue(text, value, name.strength, found.isClear));
 }
 
 /** Reads only as many items of a list as a person would write. */
@@ -219,12 +249,13 @@ function readValues(text: string, found: ValueStart, reader: ValueReader): Value
   return values;
 }
 
-function checkValue(text: string, value: Value | null, strength: Strength): Finding[] {
+export function checkValue(text: string, value: Value | null, strength: Strength, isClear: boolean): Finding[] {
   if (!value || isMarkerAt(text, value.start)) return [];
   const { start, end, shape } = codeValue(text, value);
   // A call or an index: the value is code.
   if ((shape === "bare" || shape === "spaced") && /[([]/.test(text.charAt(end))) return [];
-  if (!isSecretValue(text.slice(start, Math.min(end, start + 600)), strength, shape)) return [];
+  if (!isSecretValue(text.slice(start, Math.min(end, start + 600)), strength, shape, isClear || shape === "literal"))
+    return [];
   return [{ start, end, kind: strength }];
 }
 
@@ -249,13 +280,6 @@ function phraseAt(text: string, at: number): Finding[] {
   return words === undefined ? [] : [{ start: end - words.length, end, kind: "mnemonic" }];
 }
 
-const passwordOption = / -p ?/y;
-
-function sshPassword(text: string, at: number, reader: ValueReader): Finding[] {
-  const start = matchEnd(passwordOption, text, at);
-  return start === null ? [] : checkValue(text, reader.read(start, "literal"), "password");
-}
-
 const statedPassword = /s?(?: for [\w.@-]{1,40})? (?:is|was|to|=|lautet|ist|est|es)(?: now)?:? ["'`]?(?=[^\s"'`]{5})/iy;
 const nearToken = /[^\n\r\\{}<>;"'`]{0,60}?[ \t:=(]["'`]?(?=[A-Za-z0-9_+/-]{16})/y;
 const tokenRun = /[\w+/.~-]+={0,2}/y;
@@ -270,7 +294,7 @@ function findStatedPassword(text: string, from: number): Finding[] {
   if (start === null) return [];
   const [value = ""] = /^[^\s"'`\\,;[\]]{5,200}/.exec(text.slice(start, start + 200)) ?? [];
   const isTelling = (/\d/.test(value) && /[A-Za-z]/.test(value)) || isGibberish(value);
-  if (!isTelling || !isSecretValue(value.replace(/[.):]+$/, ""), "password", "quoted")) return [];
+  if (!isTelling || !isSecretValue(value.replace(/(?<![.):])[.):]+$/, ""), "password", "quoted")) return [];
   return [{ start, end: start + value.length, kind: "password" }];
 }
 

@@ -147,6 +147,7 @@ export const formats: readonly TokenFormat[] = [
   { kind: "firecrawl-key", prefix: "fc-", token: () => /fc-[0-9a-f]{32}(?![\w-])/y },
   { kind: "flutterwave-key", prefix: "FLWSECK(?:_TEST)?-", token: () => /FLWSECK(?:_TEST)?-[0-9a-zA-Z]{12,}(?:-X)?/y },
   { kind: "frameio-token", prefix: "fio-u-", token: () => /fio-u-[\w-]{50,}/y },
+  { kind: "cloudflare-token", prefix: "eyJ", token: () => /eyJhIjoi[A-Za-z0-9+/]{60,}={0,2}/y },
   { kind: "grafana-key", prefix: "eyJ", token: () => /eyJrIjoi[A-Za-z0-9+/]{60,}={0,2}/y },
   { kind: "harness-token", prefix: "[ps]at\\.", token: () => /[ps]at\.[\w-]{22}\.[0-9a-zA-Z]{24}\.[0-9a-zA-Z]{20}/y },
   { kind: "honeycomb-key", prefix: "hc[abx](?:ik|lk|mk)_", token: () => /hc[a-z]{3}_[0-9a-z]{50,}/y },

@@ -46,12 +46,12 @@ const sessionStem = /(?:ion)?[-_ .]?id/iy;
 const restOfName = /[A-Za-z0-9_-]{1,40}/y;
 /** Suffixes that do not change what the name means. */
 const neutralEnd =
-  /^(?:s|[-_]?\d{1,3}|[-_]?(?:value|string|str|text|plain|raw|data|base|base64|b64|hex|pair|prod|production|dev|development|staging|stage|test|live|default|old|new|prev|previous|current|primary|secondary|main|backup|admin|root|user|db|v\d))*$/i;
+  /^(?:s|[-_]?(?<!\d)\d{1,3}(?!\d)|[-_]?(?:value|string|str|text|plain|raw|data|base|base64|b64|hex|pair|prod|production|dev|development|staging|stage|test|live|default|old|new|prev|previous|current|primary|secondary|main|backup|admin|root|user|db|v\d))*$/i;
 /** Secret whatever the value is. */
 const secretKinds =
-  /(?:api|access|priv(?:ate)?|secret|sign(?:ing)?|encrypt(?:ion)?|decrypt(?:ion)?|account|master|auth|service|shared|pre[-_]?shared|admin|app|application|license|storage|webhook|session|hmac|jwt|ssh|deploy|subscription|functions?|host|sas|aes|crypto|cipher|fernet|server|write|ingest|consumer|sdk|nonce|logged[-_]in|(?<![a-z])[sp])[-_ .]?$/i;
+  /(?:api|access|priv(?:ate)?|secret|sign(?:ing)?|encrypt(?:ion)?|decrypt(?:ion)?|account|master|auth|service|shared|pre[-_]?shared|admin|app|application|license|storage|webhook|session|hmac|jwt|ssh|deploy|subscription|functions?|host|sas|aes|crypto|cipher|fernet|server|write|ingest|unseal|recovery|consumer|sdk|nonce|logged[-_]in|(?<![a-z])[sp])[-_ .]?$/i;
 /** The last word before `key`: `publicKey`, `cache_key`, `STRIPE-KEY`. */
-const kindOfKey = /([A-Z]?[a-z]+|[A-Z]+)\d{0,2}[-_ .]?$/;
+const kindOfKey = /((?<![a-z])[a-z]+|[A-Z][a-z]+|(?<![A-Z])[A-Z]+)\d{0,2}[-_ .]?$/;
 /** Issuers whose keys go by their name alone, as `STRIPE_KEY`. */
 const issuers = new Set(
   `algolia alchemy amplitude anthropic assemblyai aws azure binance bugsnag clerk cloudflare cohere coinbase datadog deepgram
@@ -72,7 +72,7 @@ const harmlessKinds = new Set(
 );
 /** Tokens that are counted or point into a list. */
 const harmlessTokens =
-  /(?:page|next|continuation|cursor|sync|fencing|design|max|min|num|total|prompt|completion|input|output|context|cached?|stop|eos|bos|pad|unk|sep|start|end|special|mask|reserved|thinking|reasoning)[-_ .]?$/i;
+  /(?:page|next|continuation|cursor|sync|fencing|design|max|(?<!ad)min|num|total|prompt|completion|input|output|context|cached?|stop|eos|bos|pad|unk|sep|start|end|special|mask|reserved|thinking|reasoning)[-_ .]?$/i;
 /** Words that end in `pass`. */
 const notPassword =
   /(?:com|encom|by|tres|over|under|sur|im|multi|one|two|first|second|sub|pre|render|low|high|band|all)$/i;
@@ -137,9 +137,11 @@ const strengths: Readonly<Record<string, (context: NameContext) => Strength | nu
   auth: (context) =>
     context.word.length > "auth".length
       ? "authorization"
-      : isSeparateWord(context) || isCompound(context)
-        ? "token"
-        : null,
+      : settingOfPassword.test(context.before)
+        ? "password"
+        : isSeparateWord(context) || isCompound(context)
+          ? "token"
+          : null,
   pass: passStrength,
   pwd: passStrength,
   pw: (context) => (isSeparateWord(context) ? "password" : null),
@@ -161,7 +163,11 @@ function foreignPasswordStrength(): Strength {
   return "password";
 }
 
+/** `requirepass`, `-storepass`, `masterauth` */
+const settingOfPassword = /(?<![A-Za-z])(?:require|store|key|master)$/;
+
 function passStrength(context: NameContext): Strength | null {
+  if (settingOfPassword.test(context.before)) return "password";
   if (context.word.length > "pass".length || isSeparateWord(context)) return "password";
   return isCompound(context) && !notPassword.test(context.before) ? "token" : null;
 }

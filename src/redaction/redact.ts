@@ -3,6 +3,7 @@ import { replace, type Finding, type RedactResult } from "./findings.ts";
 import { keyNameAt, tellingWordFrom, type Strength } from "./key-names.ts";
 import { privateKeys } from "./private-keys.ts";
 import { knownTokens } from "./token-formats.ts";
+import { passwordOptions } from "./program-options.ts";
 import { urlCredentials, webCommands } from "./user-passwords.ts";
 import { isSecretValue } from "./values.ts";
 
@@ -50,7 +51,7 @@ export function stripPrivate(text: string): RedactResult {
   return { text: parts.join(""), count };
 }
 
-const rules = [knownTokens, urlCredentials, webCommands, assignments];
+const rules = [knownTokens, urlCredentials, webCommands, passwordOptions, assignments];
 
 function findSecrets(text: string): Finding[] {
   const findings = privateKeys(text);

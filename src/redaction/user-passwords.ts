@@ -65,6 +65,7 @@ function endBefore(pattern: RegExp, text: string): number | null {
 const commands = ["curl", "wget", "http ", "https "];
 /** A backslash or an open list continues the line. The bound keeps it cheap. */
 const command = /(?<![\w.-])(?:curl|wget|https?)(?=["' \t])(?:\\\r?\n|[,([][ \t]{0,8}\r?\n|[^\r\n|]){1,2000}/y;
+/** Reads at most 2,001 characters: a command. */
 const user =
   /(?:[\s"'`]|\\n)(?:-[a-zA-Z]{0,8}[uU]|--(?:proxy-)?user|-a|--auth)(?:["'],\s{0,8}["']|[ \t]*=?[ \t]*\\{0,4}["']?)([^\s:"'@\\-][^\s:"'@\\]{0,63})?:(?!\/\/)([^\s"'\\]{3,256})/g;
 
@@ -84,6 +85,7 @@ function passwordsIn(line: string, at: number): Finding[] {
   return [...line.matchAll(user)].flatMap(({ 0: option, 1: name = "", 2: given = "", index }) => {
     const start = at + index + option.length - given.length;
     // A backtick ends a command that is quoted in Markdown; bold type may end behind it.
+    // Reads at most 256 characters: what was found.
     const password = given.replace(/`\W*$/, "");
     const end = start + password.length;
     // `--user 1000:1000` and `-u www-data:www-data` are a user and a group of another command.

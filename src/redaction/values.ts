@@ -95,13 +95,26 @@ const maxJudgedChars = 160;
 const secretWord = /pass|secret|token|key|credential|auth/i;
 const sentence = /\b(?:must|your|the|is|are|please|enter|at least|characters?|and|or|for|with|not|to|of|a)\b/i;
 const algorithm =
-  /^(?:sha|base|md|argon|utf|pbkdf|scrypt|bcrypt|hs|rs|es|ps|aes|oauth|ed|p)-?\d[\w.]{0,6}(?:-[a-z]+){0,3}$|^(?:[~^]|[<>]=?)?v?\d+\.\d+\.\d+[\w.+-]*$/i;
+  /^(?:sha|base|md|argon|utf|pbkdf|scrypt|bcrypt|hs|rs|es|ps|aes|oauth|ed|p)-?\d[\w.]{0,6}(?:-[a-z]+){0,3}$|^(?:[~^]|[<>]=?)?v?\d+\.\d+\.\d+(?!\d)[\w.+-]*$/i;
 
-export function isSecretValue(value: string, strength: Strength, shape: Shape): boolean {
+/** @param isClear nothing else can be written here, so that a chosen word with digits is enough */
+export function isSecretValue(value: string, strength: Strength, shape: Shape, isClear = false): boolean {
   if (strength === "cookie") return hasRandomPart(value);
   const short = value.slice(0, maxJudgedChars);
   if (isPlaceholder(short) || algorithm.test(short)) return false;
+  if (isClear && isChosen(short, strength)) return true;
   return shape === "spaced" ? isMixedCharacters(short) : checksByStrength[strength](short, shape);
+}
+
+const choosable = new Set<Strength>(["password", "secret", "token"]);
+
+/** [RD5] By a person, as `winter2024!`; not a name with parts, as `db-secret2` or `key1.pem`. */
+function isChosen(value: string, strength: Strength): boolean {
+  if (!choosable.has(strength)) return false;
+  if (!/^[^\s/\\:,;()<>{}[\]|]{6,}$/.test(value) || isHexOrUuid(value)) return false;
+  if (isNameOfSecret(value)) return false;
+  if (!hasLetterAndDigit(value)) return isGibberish(value);
+  return !/[-_.]/.test(value) || !isWordy(value);
 }
 
 const checksByStrength: Readonly<Record<Exclude<Strength, "cookie">, (value: string, shape: Shape) => boolean>> = {
@@ -128,7 +141,7 @@ function isPassword(value: string, shape: Shape): boolean {
 /** Unquoted words are likely code or prose, unless longer than any word. */
 function isBarePassword(value: string): boolean {
   if (/^(?:0x[0-9a-fA-F]{1,8}|[\d.,%]+)$/.test(value)) return /^\d{6,}$/.test(value);
-  const core = value.replace(/^[^A-Za-z0-9]+|[^A-Za-z0-9]+$/g, "");
+  const core = value.replace(/^[^A-Za-z0-9]+|(?<![^A-Za-z0-9])[^A-Za-z0-9]+$/g, "");
   const isMember =
     /^[A-Za-z_$][\w$]*(?:[?!]?[.:][A-Za-z_$][\w$]*)+$/.test(core) && (isWordy(core) || isNameInCode(core));
   const isWords = /^[A-Za-z_$.:-]*$/.test(core) && isWordy(core);
@@ -175,6 +188,7 @@ function isRandomKey(value: string): boolean {
 
 function isMixedCharacters(value: string): boolean {
   if (!/^\S{8,}$/.test(value) || !hasLetterAndDigit(value)) return false;
+  if (/^[A-Za-z]{4,}\d{2,}[!?*.]?$/.test(value)) return true;
   if (isWordy(value) || isHexOrUuid(value)) return false;
   const changes = value.match(/(?<=[a-z])[^a-z]|(?<=[A-Z])[^A-Z]|(?<=\d)\D/g)?.length ?? 0;
   return changes >= Math.max(3, value.length * 0.3) && !/[/\\:()]/.test(value);
@@ -202,20 +216,23 @@ function isDateOrNumber(value: string): boolean {
 }
 
 function isNameOfSecret(value: string): boolean {
-  return /^[A-Za-z_$][A-Za-z_$./: -]*$/.test(value) && secretWord.test(value);
+  return /^(?:[A-Za-z_$][A-Za-z_$./: -]*|[A-Z_]+\d)$/.test(value) && secretWord.test(value);
 }
 
 /** Base64 of `user:password`, as Basic authorization and Docker's config.json have it. */
 function isBasicCredential(value: string): boolean {
   if (!/^[A-Za-z0-9+/]{8,}={0,2}$/.test(value)) return false;
-  const whole = value.slice(0, value.length - (value.replace(/=+$/, "").length % 4 === 1 ? 1 : 0));
+  const whole = value.slice(0, value.length - (value.replace(/(?<!=)=+$/, "").length % 4 === 1 ? 1 : 0));
   try {
-    return /^[\x20-\x7e]+:[\x20-\x7e]+$/.test(atob(whole));
+    return /^(?=.+:.)[\x20-\x7e]+$/.test(atob(whole));
   } catch {
     return false;
   }
 }
 
 function hasRandomPart(value: string): boolean {
-  return (value.match(/[A-Za-z0-9_%.+/=-]{16,}/g) ?? []).some((part) => isRandom(part.slice(part.indexOf("=") + 1)));
+  return (value.match(/[A-Za-z0-9_%.+/=-]{16,}/g) ?? []).some((part) => {
+    const value = part.slice(part.indexOf("=") + 1);
+    return isRandom(value) || (value.length >= 16 && isHexOrUuid(value) && hasLetterAndDigit(value));
+  });
 }

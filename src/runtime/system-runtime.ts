@@ -12,6 +12,12 @@ import { findRealPath } from "../platform/shim-command.ts";
 import type { Driver } from "../store/driver.ts";
 import { Store } from "../store/store.ts";
 
+/**
+ * [ST22] For programs that a client starts with each event: a repair takes up to 20 ms for each
+ * megabyte, and the client kills a hook after ten seconds.
+ */
+export const maxUpkeepBytes = 200_000_000;
+
 export interface SystemOptions {
   readonly driver: Driver;
   readonly busyMs: number;

@@ -35,7 +35,7 @@ function formatUnit(origin: string): string {
 }
 
 function formatUnion({ message, errors }: z.core.$ZodIssueInvalidUnion): string {
-  const expected = /Expected (.*)$/.exec(message)?.[1];
+  const [, expected] = message.split("Expected ", 2);
   if (expected !== undefined) return `one of ${expected.replaceAll(" | ", ", ")}`;
   const [one, other] = errors.map(([first]) => (first ? formatConstraint(first) : ""));
   return errors.length === 2 && one !== other ? `${one}, or ${other}` : "is missing, or not a JSON value";

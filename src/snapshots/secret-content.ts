@@ -14,9 +14,9 @@ const weakKinds = new Set(["jwt", "url-signature"]);
 
 const credentialFiles: readonly RegExp[] = [
   // A kubeconfig with a token or a password
-  /^kind:[ \t]*Config\b[\s\S]*^[ \t-]*(?:token|password):[ \t]*\S/m,
+  /^kind:[ \t]*Config\b(?:(?!^kind:)[\s\S])*?^[ \t-]*(?:token|password):[ \t]*\S/m,
   // Docker's config.json
-  /"auths"[ \t]*:[\s\S]{0,4000}?"(?:auth|identitytoken)"[ \t]*:[ \t]*"[\w+/=.-]{8,}"/,
+  /"auths"[ \t]*:(?:(?!"auths")[\s\S]){0,4000}?"(?:auth|identitytoken)"[ \t]*:[ \t]*"[\w+/=.-]{8,}"/,
   // .netrc
   /^[ \t]*machine[ \t]+\S+\s+login[ \t]+\S+\s+password[ \t]+\S/m,
   /^[ \t]*aws_secret_access_key[ \t]*=[ \t]*[A-Za-z0-9/+]{40}/im,

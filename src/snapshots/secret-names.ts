@@ -1,5 +1,6 @@
 const dataSuffix = String.raw`\.(json|ya?ml|toml|ini|xml|csv|txt|conf|cfg|properties|db|enc|bak)`;
 
+/** Each expression reads at most 255 characters: no file has a longer name. */
 const secretNames: readonly RegExp[] = [
   /^\.env/,
   /(\.env|^env(?=\.))(\.(bak|old|orig|save|local|dev|development|prod|production|stag(e|ing)|test))*$/,
@@ -37,16 +38,18 @@ const secretFolders = new Set([".ssh", ".gnupg", ".aws", ".kube", ".azure", ".gc
 
 export const secretName = "its name suggests that it holds a secret";
 
+const maxNameChars = 255;
+
 /** [GS7] Matches names that are neither copied nor read. */
 export function isSecretName(path: string): boolean {
   const parts = path.toLowerCase().split(/[/\\]/);
-  const name = parts.pop() ?? "";
+  const name = (parts.pop() ?? "").slice(-maxNameChars);
   return parts.some((part) => secretFolders.has(part)) || secretNames.some((pattern) => pattern.test(name));
 }
 
 /** [GS24] Returns true when the content must decide. */
 export function mayHoldSecrets(path: string): boolean {
-  const name = path.toLowerCase().split(/[/\\]/).at(-1) ?? "";
+  const name = (path.toLowerCase().split(/[/\\]/).at(-1) ?? "").slice(-maxNameChars);
   return unsureNames.some((pattern) => pattern.test(name));
 }
 

@@ -80,7 +80,9 @@ function parseRawDiff(stdout: Buffer): { path: RawPath; entry: GitEntry | null }
 }
 
 function parseClosedFolders(stderr: string): string[] {
-  return [...stderr.matchAll(/could not open directory '(.*)':/g)].map(([, folder = ""]) => folder);
+  return [...stderr.matchAll(/could not open directory '((?:(?!could not open).)*)':/g)].map(
+    ([, folder = ""]) => folder,
+  );
 }
 
 export interface Attributes {

@@ -18,7 +18,7 @@ export interface WorkTree {
 /** Accepts settings that shape content and name no file and no command. */
 export function isContentSetting(setting: string): boolean {
   const [key = ""] = setting.split("=", 1);
-  return new RegExp(contentSettings).test(key) && !/^core\.(excludesfile|attributesfile)$/.test(key);
+  return contentSetting.test(key) && !/^core\.(excludesfile|attributesfile)$/.test(key);
 }
 
 export type Discovery = { readonly found: WorkTree } | { readonly skipped: string };
@@ -28,6 +28,7 @@ const minGitVersion = [2, 32] as const;
 
 const contentSettings =
   "^core\\.(autocrlf|eol|filemode|symlinks|ignorecase|precomposeunicode|trustctime|checkstat|protecthfs|protectntfs|excludesfile|attributesfile|checkroundtripencoding)$";
+const contentSetting = new RegExp(contentSettings);
 
 /**
  * [GS1] Returns why there is no work tree.
@@ -59,7 +60,7 @@ function isHome(top: string, env: NodeJS.ProcessEnv): boolean {
 
 async function findTooOld(git: Git): Promise<string | null> {
   const version = await text(git, ["version"]);
-  const [, major, minor] = /(\d+)\.(\d+)/.exec(version) ?? [];
+  const [, major, minor] = /(?<!\d)(\d+)\.(\d+)/.exec(version) ?? [];
   const number = Number(major) * 1_000 + Number(minor);
   if (number >= minGitVersion[0] * 1_000 + minGitVersion[1]) return null;
   return `${version} is too old: snapshots need git ${minGitVersion.join(".")} or newer`;

@@ -70,16 +70,34 @@ export class Store {
   }
 
   /**
-   * [ST1] Returns `empty` without a database or with an older schema, and creates none. [ST91]
-   * Reads a temporary copy where nothing can be written, if the options allow.
+   * [ST1] Returns `empty` without a database, and creates none. An older schema is migrated first.
+   * [ST91] Reads a temporary copy where nothing can be written, if the options allow.
    * @throws {StoreError} when the file cannot be read or is newer than this program
    */
   read<T>(body: (sql: Sql) => T, empty: T): T {
     return this.#withRepair(() => {
-      const connection = this.#findReadableConnection();
-      if (!connection) return empty;
-      return transaction(connection, "BEGIN", () => (this.#isReady(connection) ? body(connection) : empty));
+      for (;;) {
+        const connection = this.#findReadableConnection();
+        if (!connection) return empty;
+        const answer = this.#readReady(connection, body) ?? this.#readUnmigrated(connection, body);
+        if (answer) return answer.value;
+      }
     });
+  }
+
+  /** Null for an older schema. */
+  #readReady<T>(connection: Connection, body: (sql: Sql) => T): { readonly value: T } | null {
+    return transaction(connection, "BEGIN", () => (this.#isReady(connection) ? { value: body(connection) } : null));
+  }
+
+  /** Null once it is migrated. */
+  #readUnmigrated<T>(connection: Connection, body: (sql: Sql) => T): { readonly value: T } | null {
+    try {
+      this.#migrate(connection);
+      return null;
+    } catch (error) {
+      return this.#readReady(this.#copyInstead(error), body);
+    }
   }
 
   /** Calls `listener` after each {@link write} of this object. Returns a function that ends it. */
@@ -202,11 +220,16 @@ export class Store {
     try {
       return this.#currentConnection();
     } catch (error) {
-      const mapped = toStoreError(error, this.path);
-      const isReadOnly = mapped instanceof StoreError && mapped.code === "store_readonly";
-      if (!isReadOnly || this.#options.canReadCopy !== true) throw error;
-      return (this.#copy ??= openCopy(this.context));
+      return this.#copyInstead(error);
     }
+  }
+
+  /** @throws the error, unless nothing can be written and a copy may be read */
+  #copyInstead(error: unknown): Connection {
+    const mapped = toStoreError(error, this.path);
+    const isReadOnly = mapped instanceof StoreError && mapped.code === "store_readonly";
+    if (!isReadOnly || this.#options.canReadCopy !== true) throw error;
+    return (this.#copy ??= openCopy(this.context));
   }
 
   /** Null unless the open file still has its name. */

@@ -138,6 +138,7 @@ export const StoredEntry: z.ZodType<JournalEntry> = z.discriminatedUnion("kind",
   }),
   z.looseObject({ ...kind("subagent_end"), text }),
   z.looseObject({ ...kind("failure"), text }),
+  z.looseObject({ ...kind("unread"), of: text, text }),
   z.looseObject({ ...kind("detached"), reason: text }),
   z.looseObject({ ...kind("end"), reason: text }),
 ]);

@@ -8,7 +8,7 @@ import type { Finding } from "../analysis/finding.ts";
 import { withFingerprints } from "../analysis/fingerprints.ts";
 import { findHotspots } from "../analysis/hotspots.ts";
 import { mergeFindings } from "../analysis/merge.ts";
-import { adviceFor, countTotals, type Report, type ToolRun } from "../analysis/report.ts";
+import { adviceFor, countTotals, notCovered, type Report, type ToolRun } from "../analysis/report.ts";
 import { GitError } from "../snapshots/git.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import {
@@ -16,6 +16,7 @@ import {
   findCommit,
   findRepository,
   hasTrackedFiles,
+  ignoredFiles,
   linkConfigAbove,
   readChurn,
   type Repository,
@@ -97,7 +98,7 @@ class Analysis {
     const { folder, since, baseline, only, timeMs, memoryMb, now } = this.#options;
     const project = openProject(realpathSync(folder));
     const results = await this.#runAll(project, "now");
-    const found = toFindings(results, project);
+    const found = await this.#ownFindings(results, project);
     const notes: string[] = [];
     const before = commit === null ? baseline?.baseline : await this.#findingsAt(project, commit, notes);
     const isPresent = (file: string): boolean => existsSync(join(project.root, file));
@@ -112,7 +113,8 @@ class Analysis {
       totals: countTotals(findings, before !== undefined),
       comparedWith: comparison(since, baseline),
       hotspots: findHotspots(complexitiesOf(results), churn),
-      advice: only === null ? adviceFor(tools) : [],
+      notCovered: notCovered(tools, only),
+      advice: only === null ? adviceFor(tools, (name) => project.findTool(name, name) !== null) : [],
       notes,
       limits: { network: this.#isolation.network, memory: this.#isolation.memory, memoryMb, timeMs },
     };
@@ -129,7 +131,15 @@ class Analysis {
       if (run.status !== "failed") continue;
       notes.push(`${run.name} failed on ${this.#options.since ?? commit}, so all it finds counts as new: ${run.why}`);
     }
-    return toBaseline(toFindings(results, copy));
+    return toBaseline(await this.#ownFindings(results, copy));
+  }
+
+  /** [AN102] Neither installed packages nor what git ignores is the project's code. */
+  async #ownFindings(results: readonly AdapterResult[], project: ProjectView): Promise<Finding[]> {
+    const findings = toFindings(results, project).filter(({ file }) => !file.split("/").includes("node_modules"));
+    const files = [...new Set(findings.map(({ file }) => file))];
+    const ignored = this.#repository ? await ignoredFiles(this.#repository, files) : new Set<string>();
+    return findings.filter(({ file }) => !ignored.has(file));
   }
 
   async #runAll(project: ProjectView, phase: string): Promise<AdapterResult[]> {

@@ -48,6 +48,14 @@ export async function hasTrackedFiles({ git }: Repository, folder: string): Prom
   return code === 0;
 }
 
+/** @returns those that git ignores, and does not track */
+export async function ignoredFiles({ git }: Repository, files: readonly string[]): Promise<Set<string>> {
+  const inside = files.filter((file) => file !== "" && !file.startsWith("../"));
+  // 128: a path behind a link, or in a module.
+  const { code, stdout } = await run(git, ["check-ignore", "-z", "--stdin"], inside.join("\0"), [0, 1, 128]);
+  return new Set(code === 0 ? stdout.toString("utf8").split("\0") : []);
+}
+
 /** @returns null: names no commit */
 export async function findCommit({ git }: Repository, name: string): Promise<string | null> {
   const args = ["rev-parse", "--verify", "--quiet", "--end-of-options", `${name}^{commit}`];

@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import type { Limits } from "../analysis/report.ts";
 
-/** How programs are kept from the network and from too much memory on this system. */
+/** How programs are kept from the network on this system, and whether their memory is limited. */
 export interface Isolation {
   /** Words before a command, which then has no network. */
   readonly namespace: readonly string[];
@@ -10,11 +10,10 @@ export interface Isolation {
 }
 
 const probeMs = 5_000;
-const bytesPerMb = 1_048_576;
 
 /**
- * [AN13] Asks the system once what it allows: a network namespace without interfaces, and a limit
- * of the data of each process. Linux only.
+ * [AN13] Asks the system once what it allows: a network namespace without interfaces. Linux only,
+ * as is the limit of memory.
  *
  * @param path where programs are searched
  */
@@ -27,19 +26,9 @@ export function probeIsolation(path: string): Isolation {
     // Files of other users cannot be written in a namespace of users, whatever the user may do.
     ["unshare", "--map-root-user", "--net"],
   ].find(canRun);
-  const hasLimit = canRun(limitWords(1_024));
   return {
     namespace: namespace ?? [],
     network: namespace ? "blocked" : "open",
-    memory: hasLimit ? "process" : "node",
+    memory: process.platform === "linux" ? "process" : "node",
   };
-}
-
-/** Words before a command whose processes cannot have more than so much memory each. */
-export function isolationWords({ namespace, memory }: Isolation, memoryMb: number): string[] {
-  return [...namespace, ...(memory === "process" ? limitWords(memoryMb) : [])];
-}
-
-function limitWords(memoryMb: number): string[] {
-  return ["prlimit", `--data=${memoryMb * bytesPerMb}`];
 }

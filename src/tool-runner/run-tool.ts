@@ -2,13 +2,16 @@ import { delimiter, isAbsolute } from "node:path";
 import type { InstalledTool, ToolCommand, ToolOutput } from "../analysis/adapter.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { runProgram, type ProgramExit } from "../worker-runner/run-program.ts";
-import { isolationWords, type Isolation } from "./isolation.ts";
+import { largestProcess } from "../platform/process-group.ts";
+import type { Isolation } from "./isolation.ts";
 
 /** Characters; above it a tool is stopped. */
 const maxOutputChars = 100_000_000;
 const maxStderrChars = 20_000;
 /** Between TERM and KILL. */
 const graceMs = 2_000;
+const memoryCheckMs = 250;
+const bytesPerMb = 1_048_576;
 
 export interface ToolStart {
   readonly tool: InstalledTool;
@@ -18,6 +21,7 @@ export interface ToolStart {
   readonly scratch: string;
   readonly env: NodeJS.ProcessEnv;
   readonly isolation: Isolation;
+  /** Limit of what is resident in each process: runtimes reserve many times what they use. */
   readonly memoryMb: number;
   readonly timeMs: number;
   readonly signal: AbortSignal;
@@ -34,13 +38,12 @@ export async function runTool(start: ToolStart): Promise<Result<ToolOutput, stri
   const parts: string[] = [];
   let chars = 0;
   let stderr = "";
-  const dataMb = memoryMb + (command.reservedMb ?? 0);
-  const words = [
-    ...isolationWords(isolation, dataMb),
-    ...(tool.isScript ? [process.execPath] : []),
-    tool.path,
-    ...command.args,
-  ];
+  const full = new AbortController();
+  const checkMemory = (group: number): void => {
+    if (largestProcess(group) > memoryMb * bytesPerMb) full.abort();
+  };
+  let memoryTimer: NodeJS.Timeout | undefined;
+  const words = [...isolation.namespace, ...(tool.isScript ? [process.execPath] : []), tool.path, ...command.args];
   const [program = tool.path, ...args] = words;
   const exit = await runProgram({
     command: program,
@@ -48,8 +51,10 @@ export async function runTool(start: ToolStart): Promise<Result<ToolOutput, stri
     cwd: folder,
     env: toolEnv(start),
     input: "",
-    signal: AbortSignal.any([timeout, capped.signal, start.signal]),
+    signal: AbortSignal.any([timeout, capped.signal, full.signal, start.signal]),
     graceMs,
+    onStart: (group) => (memoryTimer = setInterval(checkMemory, memoryCheckMs, group)),
+    onEnd: () => clearInterval(memoryTimer),
     onLine: () => undefined,
     onText: (text) => {
       chars += text.length;
@@ -58,17 +63,14 @@ export async function runTool(start: ToolStart): Promise<Result<ToolOutput, stri
     },
     onStderr: (text) => (stderr = (stderr + text).slice(0, maxStderrChars)),
   });
-  const stopped = stopReason({ isCapped: capped.signal.aborted, isLate: timeout.aborted, timeMs }, start.signal);
-  return stopped === null ? toOutput(exit, parts.join(""), stderr) : err(stopped);
-}
-
-function stopReason(
-  { isCapped, isLate, timeMs }: { readonly isCapped: boolean; readonly isLate: boolean; readonly timeMs: number },
-  signal: AbortSignal,
-): string | null {
-  if (signal.aborted) return "stopped before it was done";
-  if (isCapped) return `its output has more than ${maxOutputChars} characters`;
-  return isLate ? `took longer than ${timeMs / 1_000} s` : null;
+  const stops = [
+    [start.signal, "stopped before it was done"],
+    [capped.signal, `its output has more than ${maxOutputChars} characters`],
+    [full.signal, `one of its processes used more than ${memoryMb} MB of memory`],
+    [timeout, `took longer than ${timeMs / 1_000} s`],
+  ] as const;
+  const stopped = stops.find(([{ aborted }]) => aborted);
+  return stopped ? err(stopped[1]) : toOutput(exit, parts.join(""), stderr);
 }
 
 function toOutput(exit: ProgramExit, stdout: string, stderr: string): Result<ToolOutput, string> {
@@ -79,7 +81,7 @@ function toOutput(exit: ProgramExit, stdout: string, stderr: string): Result<Too
 /** Variables that programs need to run at all; none is a token, a key or an address. */
 const passedVariables = /^(?:PATHEXT|SYSTEMROOT|WINDIR|COMSPEC|LANG|LANGUAGE|LC_\w+|TZ)$/i;
 
-/** Without folders of a project: `git` or `prlimit` is never a file of one. */
+/** Without folders of a project: `git` or `unshare` is never a file of one. */
 export function systemPath(env: NodeJS.ProcessEnv): string {
   const folders = (env["PATH"] ?? "").split(delimiter);
   return folders.filter((folder) => isAbsolute(folder) && !folder.includes("node_modules")).join(delimiter);

@@ -6,7 +6,6 @@ import { hasTrackedFiles } from "../tool-runner/history.ts";
 import { probeIsolation, type Isolation } from "../tool-runner/isolation.ts";
 import { modulesOf, openCopy, openProject } from "../tool-runner/project-folder.ts";
 import { runTool, systemPath } from "../tool-runner/run-tool.ts";
-import { omitUndefined } from "../shared/omit-undefined.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { displayPath, rawList } from "../snapshots/git.ts";
 import { gitInFolder } from "../worker-runner/work-git.ts";
@@ -225,7 +224,7 @@ class ToolProcess {
     }
   }
 
-  async #start({ args, script, codes, reservedMb }: TransformCommand): Promise<Result<ToolOutput, TransformFailure>> {
+  async #start({ args, script, codes }: TransformCommand): Promise<Result<ToolOutput, TransformFailure>> {
     const { transformer, tool, view } = this.#chosen;
     const { timeoutMs, signal } = this.#request;
     const { permissions } = transformer;
@@ -233,7 +232,6 @@ class ToolProcess {
       tool: permissions ? { ...tool, path: process.execPath, isScript: false } : tool,
       command: {
         args: permissions ? [...this.#confine(permissions), ...nodeWords(tool, script), ...args] : args,
-        ...omitUndefined({ reservedMb }),
       },
       folder: view.root,
       scratch: this.#scratch,

@@ -3,7 +3,6 @@ import type { CommandContext, Detection, ProjectView, ToolOutput } from "../anal
 import { biome } from "../analysis/adapters/biome.ts";
 import { detectTool } from "../analysis/adapters/detection.ts";
 import { eslint } from "../analysis/adapters/eslint.ts";
-import { parserMb } from "../analysis/adapters/knip.ts";
 import { oxlint } from "../analysis/adapters/oxlint.ts";
 import { asObject, textAt } from "../shared/json-fields.ts";
 import { detectLibrary } from "./find-library.ts";
@@ -21,7 +20,6 @@ export interface TransformCommand {
   readonly args: readonly string[];
   /** Started by Node with the tool's path as first argument, instead of the tool itself. */
   readonly script?: string;
-  readonly reservedMb?: number;
   /** Other exit codes than these are failures. */
   readonly codes: readonly number[];
 }
@@ -151,7 +149,7 @@ const linters: Readonly<Record<LinterName, Transformer>> = {
     apply: ({ paths, isTrusted }) => {
       // Configurations in folders below could name plugins, which are code.
       const nested = isTrusted ? [] : ["--disable-nested-config"];
-      return Promise.resolve([{ args: ["--fix", ...nested, ...paths], codes, reservedMb: parserMb }]);
+      return Promise.resolve([{ args: ["--fix", ...nested, ...paths], codes }]);
     },
   },
   biome: {

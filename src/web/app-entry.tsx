@@ -1,7 +1,7 @@
 import { signal } from "@preact/signals";
 import { render, type ComponentType, type JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { localHost, signInHere } from "./local-host.ts";
+import { localHost, signIn } from "./local-host.ts";
 import {
   ageTick,
   changed,
@@ -56,7 +56,7 @@ function View({ name, id }: ViewProps & { readonly name: string }): JSX.Element 
   }, []);
   const Known = name === "chat" ? ChatView : Later;
   if (Known) return <Known id={id} />;
-  return name in laterViews ? <p class="muted">Reading …</p> : <FleetView />;
+  return name === "fleet" ? <FleetView /> : <p class="muted">Reading …</p>;
 }
 
 /** The navigation's entry of a view that has none of its own. */
@@ -64,7 +64,8 @@ const sections: Readonly<Record<string, string>> = { chat: "fleet", task: "tasks
 
 function App(): JSX.Element {
   const present = host.value;
-  const { view, id } = route.value;
+  const { view: asked, id } = route.value;
+  const view = asked === "chat" || Object.hasOwn(laterViews, asked) ? asked : "fleet";
   useEffect(() => present?.follow(changed, (state) => (isLive.value = state)), [present]);
   useEffect(() => {
     query.value = "";
@@ -73,9 +74,7 @@ function App(): JSX.Element {
   if (!present) return isEdge.value ? <View key="edge" name="edge" id="" /> : <SignInHere trouble={trouble.value} />;
   return (
     <>
-      <a class="skip" href="#main" onClick={skip}>
-        Skip to the view
-      </a>
+      <a class="skip" href="#main" onClick={skip} children="Skip to the view" />
       <Navigation section={sections[view] ?? view} />
       <main id="main">
         <View key={`${view} ${id}`} name={view} id={id} />
@@ -103,9 +102,7 @@ function Navigation({ section }: { section: string }): JSX.Element {
         </a>
       ))}
       <span class={`live ${isLive.value ? "on" : "off"}`}>{isLive.value ? "live" : "not live"}</span>
-      <button type="button" onClick={() => void signOut()}>
-        Sign out
-      </button>
+      <button type="button" onClick={() => void signOut()} children="Sign out" />
     </nav>
   );
 }
@@ -142,19 +139,14 @@ function moveInList(event: KeyboardEvent): void {
 
 async function start(): Promise<void> {
   const [, token] = /^#t=([\w-]+)$/.exec(location.hash) ?? [];
-  if (token !== undefined) {
-    history.replaceState(null, "", location.pathname);
-    const answer = await signInHere(token);
-    trouble.value = answer.ok ? null : answer.error.message;
-  } else {
-    // Only the Worker answers this.
-    isEdge.value = await fetch("/health").then(
-      ({ ok }) => ok,
-      () => false,
-    );
+  if (token !== undefined) history.replaceState(null, "", location.pathname);
+  // Only the Worker answers this.
+  else isEdge.value = (await fetch("/health").catch(() => null))?.ok ?? false;
+  if (!isEdge.value) {
+    trouble.value = await signIn(token);
+    // Without a secret the first call is refused, which shows how to sign in.
+    host.value = trouble.value === null ? localHost : null;
   }
-  // Without a cookie the first call is refused, which shows how to sign in.
-  host.value = isEdge.value || trouble.value !== null ? null : localHost;
   followAddress();
   document.addEventListener("keydown", onKey);
   document.addEventListener("visibilitychange", shownAgain);

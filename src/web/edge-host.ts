@@ -106,10 +106,7 @@ export class EdgeHost implements Host {
     const chats: Chat[] = [];
     for (let cursor: string | null = ""; cursor !== null;) {
       const from: object = cursor === "" ? {} : { cursor };
-      const page: Answer<{ chats: Chat[]; cursor: string | null }> = await this.#ask(routeOf("chats.list"), {
-        limit: 200,
-        ...from,
-      });
+      const page: Answer<OutputOf<"chats.list">> = await this.#ask(routeOf("chats.list"), { limit: 200, ...from });
       if (!page.ok) return page;
       chats.push(...page.value.chats);
       cursor = page.value.cursor;

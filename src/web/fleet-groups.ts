@@ -49,7 +49,7 @@ const orders: readonly ((row: FleetRow) => number)[] = [
 
 /** A chat of another machine: the content of its session is there. */
 function toRow(chat: Chat, short: (id: string) => string): FleetRow {
-  const unknown = { activity: null, waiting: null, project: null, model: null, risk: null, cause: null };
+  const unknown = { activity: null, waiting: null, project: null, model: null, risk: null, cause: null, offer: null };
   return {
     ...unknown,
     id: chat.chat,
@@ -91,9 +91,9 @@ const waitingTexts = {
   prompt: "waits for your next prompt",
 };
 
-export function activityText({ waiting, activity, state, progress }: FleetRow): string {
+export function activityText({ waiting, activity, state, progress, offer }: FleetRow): string {
   if (waiting) return waitingTexts[waiting.for];
   if (activity === "waiting" || progress === waitingProgress) return "waits for you";
-  if (state !== "alive") return state;
+  if (state !== "alive") return offer ?? state;
   return activity === "busy" ? "works" : (activity ?? state);
 }

@@ -2,11 +2,23 @@ import type { LiveLine } from "../contract/live-page.ts";
 import { refused, toAnswer, type Answer, type Host } from "./host.ts";
 
 const retryMs = 2_000;
+const otherTabsMs = 300;
+const storedAs = "shim-secret";
+
+/**
+ * [WP54] No cookie: a browser sends those of 127.0.0.1 to every port, so to servers of others too.
+ * The storage is that of this tab and this port.
+ */
+let secret = sessionStorage.getItem(storedAs) ?? "";
+
+function keep(given: string): void {
+  sessionStorage.setItem(storedAs, (secret = given));
+}
 
 function post(path: string, body: unknown, signal?: AbortSignal): Promise<Response> {
   return fetch(path, {
     method: "POST",
-    headers: { "content-type": "application/json" },
+    headers: { "content-type": "application/json", authorization: `Bearer ${secret}` },
     body: JSON.stringify(body),
     ...(signal ? { signal } : {}),
   });
@@ -20,9 +32,29 @@ async function ask<T>(path: string, body: unknown): Promise<Answer<T>> {
   }
 }
 
-/** Exchanges the one-time token of the link for a cookie that no script can read. */
-export function signInHere(token: string): Promise<Answer<object>> {
-  return ask("/api/sign-in", { token });
+/** Shared by the tabs of this port only. Null asks for the secret. */
+const tabs = new BroadcastChannel(storedAs);
+// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a channel has one origin
+const send = (data: string | null): void => tabs.postMessage(data);
+
+/** [WP52] @param token of the link, if one was opened. @returns why this tab is not signed in */
+export async function signIn(token?: string): Promise<string | null> {
+  const answer = token === undefined ? null : await ask<{ secret: string }>("/api/sign-in", { token });
+  const { promise, resolve } = Promise.withResolvers<string>();
+  tabs.addEventListener("message", ({ data }) => (data === null ? secret && send(secret) : resolve(String(data))));
+  if (answer?.ok) keep(answer.value.secret);
+  else if (secret === "") {
+    send(null);
+    setTimeout(() => resolve(""), otherTabsMs);
+    keep(await promise);
+  }
+  return answer?.ok === false && secret === "" ? answer.error.message : null;
+}
+
+/** The terminal prints a link, unless one that it has printed is still good. */
+export function requestLink(): void {
+  keep("");
+  void ask("/api/sign-in", {});
 }
 
 export const localHost: Host = {
@@ -35,6 +67,7 @@ export const localHost: Host = {
   },
   async signOut() {
     await ask("/api/sign-out", {});
+    keep("");
   },
 };
 
@@ -47,7 +80,8 @@ async function followUntil(
     try {
       const response = await post("/api/live", {}, end);
       onState(response.ok);
-      if (response.status === 401) return;
+      // The next read of the view is refused, which shows how to sign in.
+      if (response.status === 401) return onChange("all");
       for await (const line of linesOf(response)) onChange(line.changed);
     } catch {
       // The process has ended, or the page follows no longer.

@@ -27,7 +27,8 @@ const fragment = signal("");
 
 export const route = computed<Route>(() => {
   const [, view = "", id = ""] = /^#\/([a-z]+)(?:\/(.+))?$/.exec(fragment.value) ?? [];
-  return { view: view || "fleet", id: decodeURIComponent(id) };
+  // An address may be typed, or cut: unlike decodeURIComponent this throws at none.
+  return { view: view || "fleet", id: new URLSearchParams(`id=${id}`).get("id") ?? "" };
 });
 
 let hasAddress = false;

@@ -21,11 +21,8 @@ export async function findTasks(
   const tasks: TaskLine[] = [];
   let cursor: string | null = null;
   for (let pages = 0; pages < maxPages; pages++) {
-    const page: Answer<FoundTasks> = await call("tasks.list", {
-      ...filter,
-      limit: 200,
-      ...(cursor === null ? {} : { cursor }),
-    });
+    const from: { cursor?: string } = cursor === null ? {} : { cursor };
+    const page: Answer<FoundTasks> = await call("tasks.list", { ...filter, limit: 200, ...from });
     if (!page.ok) return page;
     tasks.push(...page.value.tasks.filter(fits));
     cursor = page.value.cursor;

@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from "node:util";
 import * as z from "zod";
 import { Progress } from "../contract/tasks.ts";
 import { Json } from "../contract/json.ts";
@@ -17,7 +18,8 @@ export interface CommandOptions {
 const temporaryFailure = 75;
 /** Between TERM and KILL. */
 const graceMs = 5_000;
-const maxStderrChars = 300;
+const maxReasonChars = 300;
+const maxTailChars = 4_000;
 
 /** [WK16] Task on stdin as one line of JSON. [WK64] [WK65] Outcome by exit code and last line. */
 export function commandExecutor(options: CommandOptions): Executor {
@@ -45,7 +47,7 @@ async function runCommand({ command, env, finalCodes }: CommandOptions, run: Tas
     },
     onStderr: (text) => {
       run.onOutput(text);
-      lastLines.stderr = lastLine(lastLines.stderr + text);
+      lastLines.stderr = (lastLines.stderr + text).slice(-maxTailChars);
     },
     onEnd: () => (hasEnded = !run.signal.aborted),
   });
@@ -69,7 +71,7 @@ function toOutcome(
   }
   const { code } = exit;
   if (code === 0) return { kind: "done", result: result === null ? null : parseResult(result) };
-  const message = (stderr.trim() || (result ?? "").trim()).slice(0, maxStderrChars);
+  const message = (lastLine(stderr) || lastLine(result ?? "")).slice(-maxReasonChars);
   const reason = message === "" ? `exit code ${code}` : `exit code ${code}: ${message}`;
   return { kind: "failed", reason, isRetryable: code === temporaryFailure || !finalCodes.includes(code) };
 }
@@ -82,10 +84,10 @@ function parseResult(line: string): Json {
   }
 }
 
+/** [WK65] A line of nothing but colors is none. */
 function lastLine(text: string): string {
-  const lines = text.split("\n").filter((line) => line.trim() !== "");
-  const end = text.endsWith("\n") ? "\n" : "";
-  return `${(lines.at(-1) ?? "").slice(-maxStderrChars)}${end}`;
+  const lines = stripVTControlCharacters(text).split(/[\r\n]/);
+  return lines.findLast((line) => line.trim() !== "")?.trim() ?? "";
 }
 
 export type OutputLine =

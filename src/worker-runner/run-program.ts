@@ -32,6 +32,8 @@ export interface Program {
   readonly onStderr: (text: string) => void;
   /** Backpressure: pauses reading until the promise resolves. */
   readonly pace?: () => Promise<unknown> | null;
+  /** Gets the number of its process group. */
+  readonly onStart?: (group: number) => void;
   /** Called before leftover processes are ended. */
   readonly onEnd?: () => void;
 }
@@ -55,6 +57,7 @@ export async function runProgram(program: Program): Promise<ProgramExit> {
   const child = spawnProgram(program);
   if (child.pid === undefined) return whenNotSpawned(child, program.cwd);
   const group = groupOf(child.pid);
+  program.onStart?.(group.pid);
   let groupEnd: Promise<void> | null = null;
   const stop = (): void => {
     const interrupt = (): boolean => writeInterrupt(child, program);

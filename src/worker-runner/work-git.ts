@@ -125,7 +125,7 @@ async function gitPath(git: Git, name: string): Promise<string> {
 }
 
 /** Caused by another git process at work. */
-const transientError = /failed to read|could not lock|unable to create '.*\.lock'/i;
+const transientError = /failed to read|could not lock|unable to create '[^']*\.lock'/i;
 const pausesMs = [50, 100, 200, 400, 800];
 
 /**

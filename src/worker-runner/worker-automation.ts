@@ -34,6 +34,7 @@ export interface WorkerDeps {
   readonly keepOutput: AttemptDeps["keepOutput"];
 }
 
+/** Tasks by the end of their last attempt here. */
 export type EndCounts = Partial<Readonly<Record<AttemptEndKind, number>>>;
 
 /** [WK9] The first failure may be the task's own fault: no pause. */
@@ -55,6 +56,8 @@ export class WorkerAutomation {
   readonly #giveUp = new AbortController();
   readonly #finished = Promise.withResolvers<void>();
   readonly #endCounts = new Map<AttemptEndKind, number>();
+  /** Tasks that may come back, with their last end. */
+  readonly #unfinished = new Map<number, AttemptEndKind>();
   readonly #types: WaitingTypes;
   #claiming: "no" | "once" | "again" = "no";
   #state: WorkerState = {
@@ -97,7 +100,7 @@ export class WorkerAutomation {
     for (const stop of [...unsubscribes, ...this.#timers]) stop();
     await link.leave(leaveTimeoutMs);
     const { fatalError } = this.#state;
-    return fatalError ? err(fatalError) : ok(Object.fromEntries(this.#endCounts));
+    return fatalError ? err(fatalError) : ok(Object.fromEntries([...this.#endCounts].filter(([, count]) => count > 0)));
   }
 
   drain(reason: string): void {
@@ -226,12 +229,32 @@ export class WorkerAutomation {
 
   #onAttemptEnd(attempt: Attempt, { end, next, reason, typeWaitMs }: AttemptEnd): void {
     this.#running.delete(attempt);
-    this.#endCounts.set(end, (this.#endCounts.get(end) ?? 0) + 1);
+    this.#countEnd(attempt.task, end);
     if (end === "done") this.#change({ failures: 0 });
     if (typeWaitMs !== null) this.#awaitType(attempt.task.type, reason ?? "it has to wait", typeWaitMs);
     if (end === "failed" || end === "timeout") this.#onFailure(this.#state.failures + 1);
     this.#startAll(next);
     this.#continue();
+    if (this.#options.isOnce && this.#state.phase === "paused" && this.#running.size === 0) void this.#endIfEmpty();
+  }
+
+  /** [WK271] A task of several attempts counts once. */
+  #countEnd({ task }: ClaimedTask, end: AttemptEndKind): void {
+    const before = this.#unfinished.get(task);
+    if (before) this.#endCounts.set(before, (this.#endCounts.get(before) ?? 0) - 1);
+    this.#endCounts.set(end, (this.#endCounts.get(end) ?? 0) + 1);
+    if (end === "done") this.#unfinished.delete(task);
+    else this.#unfinished.set(task, end);
+  }
+
+  /** [WK272] A pause claims nothing, so the queue is read. */
+  async #endIfEmpty(): Promise<void> {
+    for (const type of this.#types.open) {
+      const queued = await this.#deps.link.call("tasks.list", { type, state: "queued", limit: 1 }, askTimeoutMs);
+      if (!queued.ok || queued.value.tasks.length > 0 || queued.value.cursor !== null) return;
+    }
+    this.#change({ isQueueEmpty: true });
+    this.#finishIfIdle();
   }
 
   #continue(): void {
@@ -251,13 +274,13 @@ export class WorkerAutomation {
 
   #onAttemptBug(attempt: Attempt, error: unknown): void {
     this.#running.delete(attempt);
-    this.#endCounts.set("untold", (this.#endCounts.get("untold") ?? 0) + 1);
+    this.#countEnd(attempt.task, "untold");
     this.#deps.emit({ type: "problem", message: `a bug in SHIM: ${stackOf(error)}` });
     this.#finishIfIdle();
   }
 
   #onFailure(failures: number): void {
-    this.#change({ failures });
+    this.#change({ failures, isQueueEmpty: false });
     if (failures < suspiciousFailures) return;
     const forMs = fullJitter(pauseBackoff, failures - suspiciousFailures, this.#deps.platform.random);
     if (!this.#isDraining) this.#change({ phase: "paused" });

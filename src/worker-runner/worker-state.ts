@@ -17,5 +17,5 @@ export function endOfWork(
   isWaiting: boolean,
 ): "asked" | "queue_empty" | null {
   if (phase === "draining" || (maxTasks !== null && taken >= maxTasks)) return "asked";
-  return isOnce && (isQueueEmpty || isWaiting) && phase === "working" ? "queue_empty" : null;
+  return isOnce && (isQueueEmpty || (isWaiting && phase === "working")) ? "queue_empty" : null;
 }

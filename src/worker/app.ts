@@ -53,6 +53,7 @@ app.notFound((context) =>
   }),
 );
 
+app.use((context, next) => storeNothing(context, next));
 app.use((context, next) => onlyLoopbackHosts(context, next));
 app.get("/health", (context) => health(context));
 app.get("/metrics", (context) => scrapeDeployment(context));
@@ -208,6 +209,13 @@ function newId(): string {
 
 function randomBytes(): Uint8Array {
   return crypto.getRandomValues(new Uint8Array(16));
+}
+
+/** [WP4] Every answer is for its caller alone. */
+async function storeNothing(context: AppContext, next: Next): Promise<void> {
+  await next();
+  // The headers of an upgrade cannot be changed.
+  if (context.res.status !== 101) context.header("cache-control", "no-store");
 }
 
 const loopback = /^(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?$/i;

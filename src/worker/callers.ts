@@ -80,11 +80,14 @@ async function failedAuthentication({ env, req }: AppContext): Promise<Refusal> 
   return { code: "rate_limited", message, retryAfterMs: 60_000 };
 }
 
-/** [RM14] Anyone may register clients, at an address as often as authentication may fail. */
-export async function isRegistrationLimited({ env, req }: AppContext): Promise<Refusal | null> {
+/** [RM14] [RM45] Anyone may ask for these, at an address as often as authentication may fail. */
+export async function checkClientLimit(
+  { env, req }: AppContext,
+  kind: "register" | "authorize" | "exchange",
+): Promise<Refusal | null> {
   const key = clientKey(env.SHIM_LOCAL !== undefined, req.header("cf-connecting-ip"));
-  if (key === null || !(await isOverLimit(env.AUTH_FAILURE_LIMITER, `register ${key}`))) return null;
-  const message = "too many clients were registered from this address; try again in a minute";
+  if (key === null || !(await isOverLimit(env.AUTH_FAILURE_LIMITER, `${kind} ${key}`))) return null;
+  const message = "too many requests of clients from this address; try again in a minute";
   return { code: "rate_limited", message, retryAfterMs: 60_000 };
 }
 
@@ -95,14 +98,18 @@ async function isOverLimit(limiter: RateLimit | undefined, key: string): Promise
 /** [WO11] Refuses where the deployment's secret is too weak. */
 export async function requireDeploymentAdmin(context: AppContext): Promise<Result<void, Refusal>> {
   const { SHIM_ADMIN_SECRET: secret, SHIM_SIGNING_SECRET: signing } = context.env;
-  const given = readBearerToken(context);
-  if (!secret || given === null || !(await tokens.isSameSecret(given, secret))) {
-    // A token signed by this deployment is no guess.
-    const isToken = given !== null && signing && (await tokens.read(signing, given)) !== null;
-    return err(isToken ? unauthenticated : await failedAuthentication(context));
-  }
   const problem = secretProblem("SHIM_ADMIN_SECRET", secret) ?? secretProblem("SHIM_SIGNING_SECRET", signing);
+  const given = readBearerToken(context);
+  const isAdmin = given !== null && secret && (await tokens.isSameSecret(given, secret));
+  // Where no secret is set there is none to guess: the caller is answered with the problem.
+  if (secret && !isAdmin) return err(await refuseGuess(context, given, signing));
   return problem ? err(misconfigured(problem)) : ok(undefined);
+}
+
+/** A token signed by this deployment is no guess. */
+async function refuseGuess(context: AppContext, given: string | null, signing: string): Promise<Refusal> {
+  const isToken = given !== null && signing && (await tokens.read(signing, given)) !== null;
+  return isToken ? unauthenticated : failedAuthentication(context);
 }
 
 function misconfigured(problem: string): Refusal {

@@ -1,5 +1,6 @@
-import type { ConsentDescription } from "@cloudflare/workers-oauth-provider";
+import type { ConsentDescription, ConsentTransaction } from "@cloudflare/workers-oauth-provider";
 import { html } from "hono/html";
+import type { Scope } from "../contract/workspaces.ts";
 
 interface Page {
   readonly title: string;
@@ -12,16 +13,75 @@ input{font:inherit;width:100%;box-sizing:border-box;padding:.4rem}button{font:in
 
 type Markup = ReturnType<typeof html>;
 
-/** [RM13] All that comes from the client is escaped by the template. */
-export async function consentPage(
+type Consent = Pick<ConsentTransaction, "handle" | "headers">;
+
+const meanings: Readonly<Record<Scope, string>> = {
+  observe: "read chats, tasks, shared state, messages and reservations",
+  submit: "read all, submit and change tasks, write shared state, drain chats",
+  work: "read all, submit and change tasks, write shared state, drain chats, and send messages",
+  admin: "all that tools can do, and take leases from their holders",
+};
+
+/** [RM13] First the token. @param asked null: the client names no scope */
+export function tokenPage(
   details: ConsentDescription,
-  consent: { readonly handle: string; readonly headers: Headers },
+  consent: Consent,
+  asked: Scope | null,
   problem: string | null,
 ): Promise<Response> {
-  const { clientName, clientDomain, redirectHost, redirectIsLoopback, redirectUri, scope } = details;
+  const body = html`${problem === null ? "" : html`<p role="alert"><strong>${problem}</strong></p>`}
+    <p>It asks for ${asked === null ? "all that your token permits" : meaningOf(asked)}.</p>
+    ${form(
+      consent,
+      "Continue",
+      html`<label>
+        SHIM token of the workspace <input name="token" type="password" autocomplete="off" autofocus />
+      </label>`,
+    )}`;
+  return consentPage(details, consent, body, problem === null ? 200 : 403);
+}
+
+interface Shown {
+  readonly workspace: string;
+  /** To the token. */
+  readonly permitted: Scope;
+  readonly granted: Scope;
+}
+
+/** [RM42] Then what is granted. */
+export function grantPage(
+  details: ConsentDescription,
+  consent: Consent,
+  { workspace, permitted, granted }: Shown,
+): Promise<Response> {
+  const body = html`<p>
+      Your token is for the workspace <strong>${workspace}</strong>, with the scope <strong>${permitted}</strong>.
+    </p>
+    <p>The application gets ${meaningOf(granted)}. Revoking the token ends it at once.</p>
+    ${form(consent, "Allow")}`;
+  return consentPage(details, consent, body);
+}
+
+function meaningOf(scope: Scope): Markup {
+  return html`<strong>${scope}</strong>: ${meanings[scope]}`;
+}
+
+function form({ handle }: Consent, verb: string, fields: Markup | string = ""): Markup {
+  return html`<form method="post">
+    <input type="hidden" name="handle" value="${handle}" />${fields}
+    <button name="decision" value="allow">${verb}</button><button name="decision" value="deny">Deny</button>
+  </form>`;
+}
+
+/** All that comes from the client is escaped by the template. */
+function consentPage(
+  { clientName, clientDomain, redirectHost, redirectIsLoopback, redirectUri }: ConsentDescription,
+  { headers }: Consent,
+  rest: Markup,
+  status = 200,
+): Promise<Response> {
   const publisher = clientDomain ?? "unknown: the application registered itself, and its name is not verified";
-  const body = html`<h1>Connect ${clientName} to SHIM?</h1>
-    ${problem === null ? "" : html`<p role="alert"><strong>${problem}</strong></p>`}
+  const body = html`<h1>Connect ${plainName(clientName)} to SHIM?</h1>
     <p>Published by: <strong>${publisher}</strong></p>
     <p>Access is sent to: <strong>${redirectHost}</strong></p>
     ${
@@ -29,25 +89,29 @@ export async function consentPage(
         ? html`<p><strong>That is a program on your computer.</strong> Continue only if you have just started it.</p>`
         : ""
     }
-    <p>
-      It can then do what your token
-      can${scope.length === 0 ? "" : html`, at most: <strong>${scope.join(", ")}</strong>`}. Revoking the token ends it
-      at once.
-    </p>
-    <form method="post">
-      <input type="hidden" name="handle" value="${consent.handle}" />
-      <label>SHIM token of the workspace <input name="token" type="password" autocomplete="off" autofocus /></label>
-      <button name="decision" value="allow">Allow</button><button name="decision" value="deny">Deny</button>
-    </form>`;
-  const { origin } = new URL(redirectUri);
-  const { headers } = consent;
-  return page(body, { title: "Connect to SHIM", headers, status: problem === null ? 200 : 403 }, origin);
+    ${rest}`;
+  return page(body, { title: "Connect to SHIM", headers, status }, new URL(redirectUri).origin);
 }
 
-export function problemPage(problem: string): Promise<Response> {
+const maxNameChars = 100;
+/** Controls, marks of direction, zero-width and unassigned characters hide or reorder text. */
+const unseen = /[\p{C}\p{Default_Ignorable_Code_Point}\p{Zl}\p{Zp}]/gu;
+
+/** [RM43] */
+function plainName(name: string): string {
+  const chars = Array.from(
+    name
+      .slice(0, 4 * maxNameChars)
+      .replaceAll(/[ \t\r\n]+/g, " ")
+      .replaceAll(unseen, "\uFFFD"),
+  );
+  return chars.length <= maxNameChars ? chars.join("") : `${chars.slice(0, maxNameChars - 1).join("")}…`;
+}
+
+export function problemPage(problem: string, status = 400): Promise<Response> {
   const body = html`<h1>This application cannot be connected</h1>
     <p>${problem}</p>`;
-  return page(body, { title: "SHIM", headers: new Headers(), status: 400 });
+  return page(body, { title: "SHIM", headers: new Headers(), status });
 }
 
 /** @param redirectOrigin browsers apply form-action to the redirect after the form, too */

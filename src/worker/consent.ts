@@ -1,11 +1,22 @@
-import { AuthorizationError, CimdFetchError, type OAuthHelpers } from "@cloudflare/workers-oauth-provider";
-import { authenticateToken, type AppContext, type TokenCaller } from "./callers.ts";
-import { consentPage, problemPage } from "./consent-page.ts";
-import { narrowest, serverOf, type GrantProps } from "./oauth-server.ts";
+import {
+  AuthorizationError,
+  authorizationErrorRedirect,
+  CimdFetchError,
+  type AuthRequest,
+  type OAuthHelpers,
+} from "@cloudflare/workers-oauth-provider";
+import { errorTable } from "../contract/errors.ts";
+import { scopes } from "../contract/workspaces.ts";
+import { authenticateToken, checkClientLimit, type AppContext, type TokenCaller } from "./callers.ts";
+import { grantPage, problemPage, tokenPage } from "./consent-page.ts";
+import { readForm, textOf } from "./inputs.ts";
+import { narrowest, scopesWithin, serverOf, type GrantProps } from "./oauth-server.ts";
 import type { OAuthConfig } from "./oauth-config.ts";
 
-/** [RM13] The page on which a person lets a client act with a token of the workspace. */
+/** [RM13] The pages on which a person lets a client act with a token of the workspace. */
 export async function authorize(context: AppContext, config: OAuthConfig): Promise<Response> {
+  const refused = await checkClientLimit(context, "authorize");
+  if (refused) return problemPage(refused.message, errorTable[refused.code].status);
   const oauth = serverOf(config).getOAuthApi(context.env);
   try {
     return await (context.req.method === "POST" ? decide(context, oauth) : ask(context, oauth, null));
@@ -17,42 +28,72 @@ export async function authorize(context: AppContext, config: OAuthConfig): Promi
   }
 }
 
+/** [RM42] */
 async function ask(context: AppContext, oauth: OAuthHelpers, problem: string | null): Promise<Response> {
   const request = await oauth.parseAuthRequest(new Request(context.req.url));
+  const most = narrowest(scopesAskedBy(request), "admin");
+  if (most === null)
+    return redirect(authorizationErrorRedirect(request, "invalid_scope", `the scopes are ${scopes.join(", ")}`));
   const details = await oauth.describeConsent(request);
-  return consentPage(details, await oauth.beginConsent(request), problem);
+  const asked = request.scope.length === 0 ? null : most;
+  return tokenPage(details, await oauth.beginConsent(request), asked, problem);
+}
+
+/** A client that names none asks for what the token permits. */
+function scopesAskedBy({ scope }: AuthRequest): readonly string[] {
+  return scope.length === 0 ? scopes : scope;
 }
 
 async function decide(context: AppContext, oauth: OAuthHelpers): Promise<Response> {
   const { raw } = context.req;
-  const form = await context.req.parseBody();
+  const form = await readForm(raw);
+  if (!form) return problemPage("The form could not be read.");
   const handle = textOf(form, "handle");
   if (textOf(form, "decision") !== "allow") {
     const denied = await oauth.denyConsent(raw, handle);
     return redirect(denied.redirectTo, denied.headers);
   }
-  const token = textOf(form, "token").trim();
+  return form.has("token")
+    ? confirm(context, oauth, handle, textOf(form, "token").trim())
+    : allow(context, oauth, handle);
+}
+
+/**
+ * The request that the second page has shown. The library seals it under the handle of that
+ * page's form, so neither the token nor the scope can be another one when it is sent.
+ */
+interface ShownRequest extends AuthRequest {
+  readonly token?: string;
+}
+
+/** [RM42] Shows what this token makes of the request. */
+async function confirm(context: AppContext, oauth: OAuthHelpers, handle: string, token: string): Promise<Response> {
   const holder = await findHolder(context, token);
   if (typeof holder === "string") return ask(context, oauth, holder);
-  return allow(oauth, { raw, handle, token, holder });
-}
-
-interface Approval {
-  readonly raw: Request;
-  readonly handle: string;
-  readonly token: string;
-  readonly holder: TokenCaller;
-}
-
-async function allow(oauth: OAuthHelpers, { raw, handle, token, holder }: Approval): Promise<Response> {
-  const approved = await oauth.approveConsent(raw, handle);
+  const { request } = await oauth.approveConsent(context.req.raw, handle);
   const { workspace, claims } = holder;
-  const props: GrantProps = { token };
+  const granted = narrowest(scopesAskedBy(request), claims.scope);
+  if (granted === null) return problemPage("It asks for a scope that does not exist.");
+  const shown: ShownRequest = { ...request, scope: [granted], token };
+  const details = await oauth.describeConsent(request);
+  return grantPage(details, await oauth.beginConsent(shown), { workspace, permitted: claims.scope, granted });
+}
+
+/** [RM41] [RM42] */
+async function allow(context: AppContext, oauth: OAuthHelpers, handle: string): Promise<Response> {
+  const approved = await oauth.approveConsent(context.req.raw, handle);
+  const { token = "", ...request }: ShownRequest = approved.request;
+  const holder = await findHolder(context, token);
+  if (typeof holder === "string") return problemPage(holder, 403);
+  const { workspace, claims } = holder;
+  const scope = narrowest(request.scope, claims.scope);
+  if (scope === null) return problemPage("Nothing was to be granted.");
+  const props: GrantProps = { token, scope };
   const { redirectTo } = await oauth.completeAuthorization({
-    request: approved.request,
+    request,
     userId: claims.id,
     metadata: { workspace },
-    scope: [narrowest(approved.request.scope, claims.scope)],
+    scope: scopesWithin(scope),
     props,
   });
   return redirect(redirectTo, approved.headers);
@@ -64,11 +105,6 @@ async function findHolder(context: AppContext, token: string): Promise<TokenCall
   if (!holder.ok) return `The token was not accepted: ${holder.error.message}.`;
   const valid = await holder.value.stub.checkToken(holder.value.credentials);
   return valid.ok ? holder.value : `The token was not accepted: ${valid.error.message}.`;
-}
-
-function textOf(form: Readonly<Record<string, unknown>>, name: string): string {
-  const value = form[name];
-  return typeof value === "string" ? value : "";
 }
 
 function redirect(location: string, headers = new Headers()): Response {

@@ -77,6 +77,16 @@ export async function readBody(context: AppContext): Promise<Result<Body, Refusa
   }
 }
 
+/** @returns null for a body that is no form */
+export async function readForm(request: Request): Promise<FormData | null> {
+  return request.formData().catch(() => null);
+}
+
+export function textOf(form: FormData, name: string): string {
+  const value = form.get(name);
+  return typeof value === "string" ? value : "";
+}
+
 export const NewWorkspace = z.strictObject({
   workspace: Workspace,
   requestId: Id.optional(),

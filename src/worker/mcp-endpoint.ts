@@ -5,7 +5,7 @@ import type { Scope } from "../contract/workspaces.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import {
   authenticateToken,
-  isRegistrationLimited,
+  checkClientLimit,
   ownOrigin,
   readBearerToken,
   type AppContext,
@@ -19,7 +19,8 @@ import { mcpPath, readOAuthConfig } from "./oauth-config.ts";
 export const resourceMetadataPath = "/.well-known/oauth-protected-resource";
 const authorizePath = "/authorize";
 const registerPath = "/oauth/register";
-export const oauthPaths = [authorizePath, registerPath, "/oauth/token", "/.well-known/oauth-authorization-server"];
+const tokenPath = "/oauth/token";
+export const oauthPaths = [authorizePath, registerPath, tokenPath, "/.well-known/oauth-authorization-server"];
 
 /** [RM7] Requests of web pages: only of origins that the deployment names, and of its own. */
 export async function onlyListedOrigins(context: AppContext, next: Next): Promise<Response | void> {
@@ -81,9 +82,10 @@ export async function handleOAuth(context: AppContext): Promise<Response> {
     const { authorize } = await import("./consent.ts");
     return authorize(context, config);
   }
-  const refused = req.path === registerPath ? await isRegistrationLimited(context) : null;
+  const { exchange, serverOf } = await import("./oauth-server.ts");
+  if (req.path === tokenPath) return exchange(context, config);
+  const refused = req.path === registerPath ? await checkClientLimit(context, "register") : null;
   if (refused) return errorResponse(refused);
-  const { serverOf } = await import("./oauth-server.ts");
   return serverOf(config).fetch(req.raw, env, context.executionCtx as ExecutionContext);
 }
 

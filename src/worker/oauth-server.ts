@@ -1,6 +1,17 @@
-import { OAuthAuthorizationServer, OAuthError } from "@cloudflare/workers-oauth-provider";
+import {
+  GrantType,
+  OAuthAuthorizationServer,
+  OAuthError,
+  type TokenExchangeCallbackOptions,
+  type TokenExchangeCallbackResult,
+} from "@cloudflare/workers-oauth-provider";
 import { scopes, type Scope } from "../contract/workspaces.ts";
+import type { ChatCoordinator } from "../durable/chat-coordinator.ts";
 import type { Env } from "../durable/env.ts";
+import { checkClientLimit, type AppContext } from "./callers.ts";
+import { guardFetch } from "./client-documents.ts";
+import { errorResponse } from "./error-response.ts";
+import { readForm, textOf } from "./inputs.ts";
 import * as tokens from "./tokens.ts";
 import type { OAuthConfig } from "./oauth-config.ts";
 
@@ -8,15 +19,22 @@ const daySeconds = 86_400;
 /** [RM15] Life of a grant and of a client's registration after their last use. */
 const idleSeconds = 30 * daySeconds;
 
+/** The library's own bound: after it the namespace has no grant for the code. */
+const codeLifeMs = 600_000;
+const codeUsed = "code_used";
+
 /** The library encrypts it under the access token, which is stored only as a hash. */
 export interface GrantProps {
   /** The workspace's own token, whose state decides at each request. */
   readonly token: string;
+  /** [RM41] The scope that the person has consented to. */
+  readonly scope: Scope;
 }
 
 let made: { readonly issuer: string; readonly server: OAuthAuthorizationServer<Env> } | null = null;
 
 export function serverOf({ issuer, resource }: OAuthConfig): OAuthAuthorizationServer<Env> {
+  guardFetch();
   if (made?.issuer === issuer) return made.server;
   const server = new OAuthAuthorizationServer<Env>({
     issuer,
@@ -28,35 +46,81 @@ export function serverOf({ issuer, resource }: OAuthConfig): OAuthAuthorizationS
     refreshTokenTTL: idleSeconds,
     refreshTokenIdleTTL: idleSeconds,
     clientRegistrationTTL: idleSeconds,
-    tokenExchangeCallback: async ({ env, props }) => {
-      if (await isTokenValid(env, (props as GrantProps).token)) return;
-      // The library revokes the grant, too.
-      throw new OAuthError("invalid_grant", { description: "the SHIM token of this grant is no longer valid" });
+    tokenExchangeCallback: checkExchange,
+    onError: ({ internal, description, status, headers }) => {
+      if (internal.reason !== codeUsed) return undefined;
+      return Response.json({ error: "invalid_grant", error_description: description }, { status, headers });
     },
   });
   made = { issuer, server };
   return server;
 }
 
-async function isTokenValid(env: Env, token: string): Promise<boolean> {
-  const claims = await tokens.read(env.SHIM_SIGNING_SECRET, token);
-  if (!claims) return false;
-  const credentials = { id: claims.id, hash: await tokens.hashOf(token) };
-  return (await env.COORDINATOR.getByName(claims.workspace).checkToken(credentials)).ok;
+/** [RM12] [RM41] [RM46] */
+async function checkExchange(options: TokenExchangeCallbackOptions<Env>): Promise<TokenExchangeCallbackResult> {
+  const { env, grantType, grantId, requestedScope } = options;
+  const { token, scope } = options.props as GrantProps;
+  const coordinator = await coordinatorOfToken(env, token);
+  const description = "the SHIM token of this grant is no longer valid";
+  // The library revokes the grant, too.
+  if (!coordinator) throw new OAuthError("invalid_grant", { description });
+  const ticket = { id: `code ${grantId}`, expiresAt: Date.now() + codeLifeMs };
+  if (grantType === GrantType.AUTHORIZATION_CODE && !(await coordinator.useTicket(ticket))) {
+    // Not invalid_grant: the library would revoke what the exchange that came first has just got.
+    const internal = { category: "authorization-code-grant", reason: codeUsed };
+    throw new OAuthError("invalid_request", { description: "the code was used already", internal });
+  }
+  return { accessTokenScope: [narrowest(requestedScope, scope) ?? scope] };
 }
 
-export interface Grant extends GrantProps {
-  readonly scope: Scope;
+/** Null where the token is no longer valid. */
+async function coordinatorOfToken(env: Env, token: string): Promise<DurableObjectStub<ChatCoordinator> | null> {
+  const claims = await tokens.read(env.SHIM_SIGNING_SECRET, token);
+  if (!claims) return null;
+  const coordinator = env.COORDINATOR.getByName(claims.workspace);
+  const valid = await coordinator.checkToken({ id: claims.id, hash: await tokens.hashOf(token) });
+  return valid.ok ? coordinator : null;
+}
+
+/**
+ * [RM47] Serves the endpoint for tokens. The library only refuses a refresh token that was
+ * replaced; if one is used again, it or its successor was stolen, so the grant ends.
+ */
+export async function exchange(context: AppContext, config: OAuthConfig): Promise<Response> {
+  const { env, req, executionCtx } = context;
+  const form = (await readForm(req.raw.clone())) ?? new FormData();
+  // Only the id of a registered client has no document, which the library would ask for.
+  const isRegistered = /^[^:]+$/.test(textOf(form, "client_id"));
+  const refused = isRegistered ? null : await checkClientLimit(context, "exchange");
+  if (refused) return errorResponse(refused);
+  const server = serverOf(config);
+  const response = await server.fetch(req.raw, env, executionCtx as ExecutionContext);
+  const isRefused = response.status === 400 && textOf(form, "grant_type") === "refresh_token";
+  if (isRefused && (await errorOf(response)) === "invalid_grant") {
+    const [user = "", grant = ""] = textOf(form, "refresh_token").split(":");
+    await server.getOAuthApi(env).revokeGrant(grant, user);
+  }
+  return response;
+}
+
+async function errorOf(response: Response): Promise<string | undefined> {
+  return (await response.clone().json<{ error?: string }>()).error;
 }
 
 /** [RM12] Returns null for what is not, or no longer, an access token for this resource. */
-export async function openGrant(env: Env, config: OAuthConfig, accessToken: string): Promise<Grant | null> {
+export async function openGrant(env: Env, config: OAuthConfig, accessToken: string): Promise<GrantProps | null> {
   const valid = await serverOf(config).validateToken<GrantProps>(config.resource, accessToken, env);
-  return valid && { token: valid.props.token, scope: narrowest(valid.scope, "admin") };
+  const scope = valid && narrowest(valid.scope, valid.props.scope);
+  return scope && { token: valid.props.token, scope };
 }
 
-/** The highest scope that was asked for, or else the given one; never above that. */
-export function narrowest(asked: readonly string[], most: Scope): Scope {
-  const named = scopes.findLast((scope) => asked.includes(scope)) ?? most;
-  return scopes.indexOf(named) < scopes.indexOf(most) ? named : most;
+/** [RM41] The highest scope that is named, at most the given one; null: none is named. */
+export function narrowest(named: readonly string[], most: Scope): Scope | null {
+  const highest = scopes.findLastIndex((scope) => named.includes(scope));
+  return scopes[Math.min(highest, scopes.indexOf(most))] ?? null;
+}
+
+/** The scopes that a client may name to narrow its access. */
+export function scopesWithin(most: Scope): Scope[] {
+  return scopes.slice(0, scopes.indexOf(most) + 1);
 }

@@ -25,6 +25,15 @@ it("[HO13] prints one line for a script and keeps the offer for a chat with a us
   expect(await rig.nextBriefs()).toHaveLength(1);
 });
 
+it('[RE186] "continue" gives the chat the dead session, without a call of SHIM\'s tools', async () => {
+  const rig = new ClaudeRig();
+  const { id } = await rig.killed("fix the parser", begun);
+  const next = await rig.printed("continue", { steps: [bash("echo on"), { text: "I go on." }] });
+  expect(briefs(next.model)).toHaveLength(1);
+  expect(received(next.model)).toContain(`the user continues session ${id}, and this chat has it now`);
+  expect(rig.session(id).recovery).toBe("recovered");
+});
+
 it("[HO2] gives a dead session to a chat of its own project only, in whatever folder of it", async () => {
   const rig = new ClaudeRig();
   await rig.killed("fix the parser", begun);

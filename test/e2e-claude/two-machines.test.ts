@@ -97,3 +97,27 @@ it("[MA1] Claude Code works on a task, its machine loses power; on the other mac
   expect(received(back.model)).toMatch(/continued by .*|went on elsewhere/);
   expect(received(back.model)).toContain(heir);
 });
+
+it("[RE192] Claude Code is killed in the middle of a tool: the next chat of the other machine has its session, with the cause", async () => {
+  const { edge, a, b } = await twoMachines();
+  const first = await a.print("make the parser accept comments", {
+    steps: [shimTool("shim_force_checkpoint", { goal: "the parser accepts comments" }), endless],
+  });
+  await endlessTool(first.claude);
+  const dead = a.sessions()[0]!.id;
+  await vi.waitFor(async () => {
+    const { status } = await edge.call("chats.get", { chat: dead });
+    const { sessions } = await edge.call("sync.list", { session: dead });
+    expect([status, sessions[0]?.checkpoints]).toEqual(["busy", expect.any(Number)]);
+    expect(sessions[0]?.checkpoints).toBeGreaterThan(0);
+  }, patience);
+  first.claude.kill("SIGKILL");
+  await first.claude.waitForExit();
+  await vi.waitFor(async () => {
+    expect(await edge.call("chats.get", { chat: dead })).toMatchObject({ status: "offline", reason: "attested" });
+  }, patience);
+  const second = await b.printed("go on with what died", {
+    steps: [shimTool("shim_check_recovery"), { text: "I see." }],
+  });
+  expect(received(second.model, -1)).toContain("why it died: killed");
+});

@@ -4,7 +4,6 @@ import { expect, it } from "vitest";
 import { hookEvents } from "#src/contract/hook-input.ts";
 import { hookCommand } from "#src/installer/entries.ts";
 import type { Launch } from "#src/platform/launch.ts";
-import { defaultSettings } from "#src/contract/workspaces.ts";
 import { findChild, untilFound } from "#harness/claude/claude-code.ts";
 import { WorkerMachine } from "#harness/claude/claude-workers.ts";
 import { built } from "#harness/machine/mcp-process.ts";
@@ -60,17 +59,13 @@ it.for([
   // No worker continues from what the coordinator has not received.
   const checkpoint = (): string => JSON.stringify(machine.ask("tasks.get", { task }).checkpoint);
   await untilFound(() => checkpoint().includes("session"), "the session in the checkpoint");
-  const killedAt = Date.now();
   process.kill(first!.pid, "SIGKILL");
   if (isWithClaude) process.kill(claude.pid, "SIGKILL");
   await second!.until("ended");
 
   const { state, result } = machine.ask("tasks.get", { task });
-  const readAt = Date.now();
   const { attempts } = machine.ask("tasks.history", { task, limit: 10 });
   expect(attempts.map(({ end }) => end)).toEqual(["done", "chat_offline"]);
-  const backAfterMs = readAt - (attempts[1]?.endedAgeMs ?? 0) - killedAt;
-  expect(backAfterMs).toBeLessThan(defaultSettings.workerGraceMs + 1_000);
   const [session, ...others] = machine.rig.sessions();
   expect(others).toEqual([]);
   expect([state, result]).toMatchObject(["done", { output: { session: session?.id, text: done.text } }]);

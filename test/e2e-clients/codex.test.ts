@@ -36,7 +36,7 @@ async function kill({ codex }: CodexChat): Promise<void> {
 }
 
 async function nextBriefs(rig: CodexRig): Promise<string[]> {
-  return briefs((await rig.executed("go on", hello)).model);
+  return briefs((await rig.executed("say hello again", hello)).model);
 }
 
 /** The end of a session of `codex exec`, which Codex reports without a reason. */

@@ -7,7 +7,7 @@ import { given } from "#harness/coordinator/state-calls.ts";
 import { realEdgeClient } from "#harness/edge/real-edge-client.ts";
 
 /** `npm run stress -- race --rounds 1000` */
-const rounds = setting("SHIM_RACE_ROUNDS", 100);
+const rounds = setting("SHIM_RACE_ROUNDS", 20);
 const overSockets = 80;
 const overHttp = 20;
 const deadline = 30_000;

@@ -82,6 +82,29 @@ it(
   },
 );
 
+function wrong(value: string): string {
+  return `export const count: number = ${value};\n`;
+}
+
+it(
+  "[EV101] a worker that silences the compiler is rejected; one that mends the type is kept",
+  { timeout },
+  async () => {
+    for (const [value, outcome] of [
+      ['"no" as any', "rejected"],
+      ['"no" as unknown as number', "rejected"],
+      ["2", "kept"],
+    ] as const) {
+      const machine = aMachine({ ...complexFiles(["alpha"]), "src/count.ts": wrong('"no"') });
+      const settings = withWorker(machine, [{ files: { "src/count.ts": wrong(value) } }]);
+      const { tried } = await evolved(machine, "--config", settings, "--only", "types");
+      expect(tried).toMatchObject([{ outcome }]);
+      if (outcome === "rejected") expect(tried[0]?.why).toContain("a checker is silenced (cast that checks nothing)");
+      expectClean(machine, outcome === "kept" ? 1 : 0);
+    }
+  },
+);
+
 it(
   "[EV1] [EV4] a worker removes a duplicate from both files; one that is only moved is rejected",
   { timeout },

@@ -51,7 +51,7 @@ class Rig {
 
   /** The user pastes the token. @returns what comes back to the client's address */
   async consent(url: URL, token: string): Promise<URLSearchParams> {
-    const answer = await (await openForm(fetch, url)).send({ decision: "allow", token });
+    const answer = await (await openForm(fetch, url)).allow(token);
     const location = new URL(answer.headers.get("location") ?? "");
     expect([answer.status, `${location.origin}${location.pathname}`]).toEqual([302, redirectUrl]);
     return location.searchParams;

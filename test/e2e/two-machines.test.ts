@@ -7,6 +7,7 @@ import { identify, systemProcesses } from "#src/platform/processes.ts";
 import { record, type McpConnection } from "#src/platform/mcp-connection.ts";
 import { CutProxy } from "#harness/edge/cut-proxy.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
+import { familyOf } from "#harness/machine/process-tree.ts";
 import { git, makeProject } from "#harness/machine/git-project.ts";
 import { MachineHome } from "#harness/machine/real-machine.ts";
 import { answered, killAll, startServer, storeOf } from "#harness/machine/mcp-process.ts";
@@ -95,6 +96,44 @@ it("[MA1] a machine loses power in mid-task: a chat of the other one takes over 
   const late = await startServer(a.machine.paths);
   const answer = await answered(late, "shim_check_recovery", { project: a.machine.project });
   expect(JSON.stringify(answer)).not.toContain("half of the lexer");
+});
+
+it("[SY162] the first checkpoint of a chat is sent, and its chat registered, before its server's first interval", async () => {
+  const { edge, a } = await twoMachines();
+  const server = await startServer(a.machine.paths);
+  const { session } = await answered(server, "shim_force_checkpoint", { goal: "first", project: a.machine.project });
+  await vi.waitFor(async () => {
+    const { sessions } = await edge.call("sync.list", { session: String(session) });
+    expect(sessions[0]?.checkpoints).toBeGreaterThan(0);
+  }, patience);
+  const { chats } = await edge.call("chats.list", {});
+  expect(chats.map(({ chat }) => chat)).toEqual([session]);
+});
+
+it("[TE111] a client without hooks is killed: the other machine has its session at once, and a worker that is killed loses nothing", async () => {
+  const { edge, a, b } = await twoMachines();
+  const one = await aChat(a, "the parser");
+  const statusOf = async (): Promise<string> => {
+    const { status, reason } = await edge.call("chats.get", { chat: one.session });
+    return status === "offline" ? `offline: ${reason}` : "alive";
+  };
+  await vi.waitFor(async () => expect(await statusOf()).toBe("alive"), patience);
+  const [, worker] = familyOf(one.server.pid);
+  process.kill(worker?.pid ?? 0, "SIGKILL");
+  // Answered by its next worker, which registers the chat again.
+  await one.server.request("tools/list");
+  await vi.waitFor(async () => {
+    const { isConnected } = await edge.call("chats.get", { chat: one.session });
+    expect([await statusOf(), isConnected]).toEqual(["alive", true]);
+  }, patience);
+  await a.machine.run(["shim edge sync"]);
+  one.server.process.kill("SIGKILL");
+  await vi.waitFor(async () => expect(await statusOf()).toBe("offline: attested"), patience);
+  const other = await aChat(b, "hello");
+  await vi.waitFor(async () => {
+    const { brief } = await answered(other.server, "shim_check_recovery", { project: b.machine.project });
+    expect(brief).toContain(one.session);
+  }, patience);
 });
 
 it("[MA2] what a chat reports while its network is away is kept, and counts once when the network returns in time", async () => {

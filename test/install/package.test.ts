@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { aBareMachine, withClaudeCode, type BareMachine, type Ended } from "#harness/machine/bare-machine.ts";
 import { nodes } from "#harness/machine/node-versions.ts";
@@ -9,7 +9,9 @@ import { aRegistry } from "#harness/machine/npm-registry.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "shim-pack-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
-const packed = execFileSync(process.execPath, ["scripts/pack.ts", scratch], { encoding: "utf8" }).trim();
+const script = join(import.meta.dirname, "..", "..", "scripts", "pack.ts");
+const printed = execFileSync(process.execPath, [script, "."], { cwd: scratch, encoding: "utf8" }).trim();
+const packed = basename(printed);
 const tarball = join(scratch, packed);
 const folder = join(scratch, "package");
 const manifest = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as {
@@ -89,6 +91,21 @@ it.each(nodes)(
   },
   180_000,
 );
+
+it("[IP81] what `npm run pack` prints is the file that npx and npm take, and the manual is installed with it", async () => {
+  const registry = await aRegistry(tarball, manifest);
+  const machine = aBareMachine(process.execPath, registry.url);
+  const run = (command: string): Promise<Ended> => machine.run("sh", ["-c", `cd '${scratch}' && ${command}`]);
+  expect(good(await run(`npx --yes ${printed} --version`)).out.trim()).toBe(manifest.version);
+  good(await run(`npm install --global ${printed}`));
+  const shim = join(machine.prefix, "bin", "shim");
+  expect(good(await machine.run(shim, ["--version"])).out.trim()).toBe(manifest.version);
+  const manual = join(machine.prefix, "share", "man", "man1", "shim.1");
+  expect(readFileSync(manual, "utf8")).toMatch(/^\.TH SHIM 1 /);
+  expect(good(await machine.run(shim, ["--help"])).out).toContain("Usage: shim ");
+  good(await run("npm uninstall --global shim-mcp"));
+  expect([existsSync(shim), existsSync(manual)]).toEqual([false, false]);
+});
 
 it.each(nodes)(
   "[IP10] Node $name: npx shim-mcp init protects the next chat, also when npx has emptied its folder",

@@ -19,11 +19,21 @@ export function storeRules(driver: Driver): void {
     expect(store.driver).toBe(null);
   });
 
-  it("[ST1] reading an older schema answers the empty value and does not migrate", ({ store, paths }) => {
+  it("[ST1] reading an older schema migrates it, with a backup, and answers with its rows", ({ store, paths }) => {
     store.write(addSetting("a"));
     const newer = openStore(driver, paths, { migrations: [...migrations, step()] });
-    expect(newer.read(count, -1)).toBe(-1);
-    expect(store.read(schemaVersion, -1)).toBe(migrations.length);
+    expect(newer.read(count, -1)).toBe(1);
+    expect(store.read(schemaVersion, -1)).toBe(migrations.length + 1);
+    expect(readdirSync(paths.backups)).toHaveLength(1);
+  });
+
+  it("[ST1] [ST22] a process that leaves the migration to others is refused, and gets no empty value", ({
+    store,
+    paths,
+  }) => {
+    store.write(addSetting("a"));
+    const newer = openStore(driver, paths, { migrations: [...migrations, step()], maxUpkeepBytes: 0 });
+    expect(refusal(() => newer.read(count, -1))).toMatchObject({ code: "store_upkeep" });
   });
 
   it("[ST2] folder and files are for their user alone, whatever the umask", () => {

@@ -68,6 +68,17 @@ export function syncRules(it: RuleTest): void {
     expect(await envelopes(host)).toEqual(["of-s1"]);
   });
 
+  it("[SY161] the first key is registered once, before any device", async ({ host }) => {
+    const first = { keyId: otherKey, from: null };
+    for (let times = 0; times < 2; times++)
+      expect(given(await host.call("sync.rekey", first))).toEqual({ keyId: otherKey });
+    const late = refused(await host.call("sync.rekey", { keyId: key, from: null }));
+    expect(late).toMatchObject({ code: "wrong_key", details: { keyId: otherKey } });
+    const device = new Device(host, "d1");
+    expect(refused(await device.tryBegin())).toMatchObject({ code: "wrong_key", details: { keyId: otherKey } });
+    expect(given(await device.tryBegin(otherKey))).toMatchObject({ keyId: otherKey });
+  });
+
   it("[SY7] a push is stored whole or not at all", async ({ host, device }) => {
     given(await host.call("settings.set", { settings: { maxSyncChars: 1_000 } }, { machine: "m1", isAdmin: true }));
     expect((await device.refusal(session("s1"), session("s2", "x".repeat(1_000)))).code).toBe("quota_exceeded");

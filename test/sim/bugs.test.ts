@@ -1,19 +1,21 @@
 import { expect, it } from "vitest";
+import { setting } from "#harness/machine/mcp-process.ts";
 import { bugNamed, bugs } from "./bugs.ts";
 import { simulate } from "./run.ts";
 
 const timeout = 180_000;
+const seeds = setting("SHIM_BUG_SEEDS", 1);
 
 it.each(bugs.map((bug) => Object.assign({ within: 30_000 }, bug)))(
-  "[SM12] is caught within $within events from each of three seeds: $name, $about",
+  "[SM12] is caught within $within events from each seed: $name, $about",
   { timeout },
   async (bug) => {
     const caught: boolean[] = [];
-    for (const from of [1, 2, 3]) {
+    for (let from = 1; from <= seeds; from++) {
       const { violation } = await simulate({ seed: from, events: bug.within, bug, day: 3_000 });
       caught.push(violation !== null);
     }
-    expect(caught).toEqual([true, true, true]);
+    expect(caught).toEqual(caught.map(() => true));
   },
 );
 

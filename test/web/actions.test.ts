@@ -1,4 +1,4 @@
-import type { Page } from "playwright-core";
+import type { Page, Request } from "playwright-core";
 import { afterAll, expect, it } from "vitest";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
@@ -123,27 +123,41 @@ it("[WP9] the page follows what other processes write, without a reload", async 
   await page.getByText("2 ended in the last day").waitFor();
 });
 
+/** Loads the page again, with timers that {@link askedDuring} can move, and lets it read what it reads at first. */
+async function withOwnClock(page: Page): Promise<void> {
+  await page.clock.install();
+  await page.reload();
+  await page.getByText("live", { exact: true }).waitFor();
+  // A page that polls never gets there.
+  while ((await askedDuring(page, "10:00")).length > 0);
+}
+
+/** The page's own timers pass so long. @returns the addresses that the page asked for meanwhile */
+async function askedDuring(page: Page, time: string): Promise<string[]> {
+  const asked: string[] = [];
+  const note = (request: Request): void => void asked.push(request.url());
+  page.on("request", note);
+  await page.clock.runFor(time);
+  page.off("request", note);
+  return asked;
+}
+
 it("[WP9] a page asks nothing while nothing changes", async () => {
   const { page } = await aRig();
-  await page.getByText("live", { exact: true }).waitFor();
-  const asked: string[] = [];
-  // What the page reads after it was opened is over by then.
-  await page.waitForTimeout(1_500);
-  page.on("request", (request) => asked.push(request.url()));
-  await page.waitForTimeout(2_000);
-  expect(asked).toEqual([]);
+  await withOwnClock(page);
+  expect(await askedDuring(page, "01:00:00")).toEqual([]);
 });
 
 it("[WP9] a hidden page reads nothing until it is shown again", async () => {
   const { home, page } = await aRig();
-  await page.getByText("live", { exact: true }).waitFor();
+  await withOwnClock(page);
   await page.evaluate(`Object.defineProperty(document, "hidden", { value: true, configurable: true, writable: true })`);
-  const asked: string[] = [];
-  await page.waitForTimeout(1_500);
-  page.on("request", (request) => asked.push(request.url()));
+  const network = await page.context().newCDPSession(page);
+  await network.send("Network.enable");
+  const hint = new Promise((resolve) => network.once("Network.dataReceived", resolve));
   home.runtime.store.write((sql) => sessions.rename(sql, fleetIds.works, "Renamed"));
-  await page.waitForTimeout(1_500);
-  expect(asked).toEqual([]);
+  await hint;
+  expect(await askedDuring(page, "01:00:00")).toEqual([]);
   await page.evaluate(`document.hidden = false; document.dispatchEvent(new Event("visibilitychange"))`);
   await page.getByText("Renamed").waitFor();
 });

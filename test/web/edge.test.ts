@@ -146,6 +146,20 @@ it("[WP17] the page follows the workspace over its socket, opened with a ticket 
   expect(faults).toEqual([]);
 });
 
+it("[WP51] signing out at the edge closes the socket", async () => {
+  const edge = await theEdge();
+  const { page } = await openTab(edge.url);
+  const opened = page.waitForEvent("websocket");
+  await page.getByLabel("Access token").fill(edge.adminToken);
+  await page.keyboard.press("Enter");
+  const socket = await opened;
+  await page.getByText("live", { exact: true }).waitFor();
+  const closed = socket.waitForEvent("close");
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await closed;
+  await page.getByLabel("Access token").waitFor();
+});
+
 it("[WP9] on a machine that has joined a workspace the fleet has the chats of the others, and follows them", async () => {
   const edge = await theEdge();
   const home = aCliHome();

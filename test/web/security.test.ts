@@ -1,23 +1,29 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { Page } from "playwright-core";
 import { afterAll, expect, it, onTestFinished } from "vitest";
 import { aCliHome, addSession } from "#harness/machine/cli-home.ts";
 import { closeBrowser, openTab } from "#harness/web/browser.ts";
 import { fleetIds, seedFleet } from "#harness/web/fleet-seed.ts";
-import { servePage } from "#harness/web/live-page.ts";
+import { servePage, type ServedPage } from "#harness/web/live-page.ts";
 
 afterAll(closeBrowser);
 
-it("[WP5] the token leaves the address at once, no script has the cookie, and the link does not work in another browser", async () => {
+async function aSignedInPage(): Promise<{ served: ServedPage; link: string; page: Page }> {
   const home = aCliHome();
   seedFleet(home);
   const served = await servePage(home, { isBuilt: true });
   const link = served.link();
   const { page } = await openTab(link);
   await page.getByText("Payments").waitFor();
+  return { served, link, page };
+}
+
+it("[WP5] [WP54] the token leaves the address at once, no cookie is set, and the link does not work in another browser", async () => {
+  const { served, link, page } = await aSignedInPage();
   expect(page.url()).toBe(`${served.origin}/`);
-  expect(await page.evaluate("document.cookie")).toBe("");
-  expect(await page.evaluate("JSON.stringify([localStorage.length, sessionStorage.length])")).toBe("[0,0]");
+  expect(await page.context().cookies()).toEqual([]);
+  expect(await page.evaluate("localStorage.length")).toBe(0);
   await page.reload();
   await page.getByText("Payments").waitFor();
   const other = await openTab(link);
@@ -30,6 +36,59 @@ it("[WP5] the token leaves the address at once, no script has the cookie, and th
   await page.getByText("This page is not signed in").waitFor();
   await page.reload();
   await page.getByText("This page is not signed in").waitFor();
+});
+
+it("[WP52] [WP51] a second tab of the same browser is signed in by the first, with the used link or without, and signed out with it", async () => {
+  const { served, link, page } = await aSignedInPage();
+  const tabs = [page];
+  for (const address of [link, served.origin]) {
+    const tab = await page.context().newPage();
+    tabs.push(tab);
+    await tab.goto(address);
+    await tab.getByText("Payments").waitFor();
+    await tab.reload();
+    await tab.getByText("live", { exact: true }).waitFor();
+  }
+  expect(served.out().match(/#t=/g)).toHaveLength(1);
+  await page.getByRole("button", { name: "Sign out" }).click();
+  for (const tab of tabs) await tab.getByText("This page is not signed in").waitFor();
+});
+
+it("[WP54] a server at another port of this machine is sent nothing by which it could act as the page", async () => {
+  const home = aCliHome();
+  seedFleet(home);
+  const served = await servePage(home, { isBuilt: true });
+  const heard: string[] = [];
+  const evil = createServer((request, response) => {
+    heard.push(JSON.stringify(request.headers));
+    response.writeHead(200, { "content-type": "text/html" });
+    response.end("<!doctype html><title>evil</title>");
+  });
+  await new Promise<void>((done) => evil.listen(0, "127.0.0.1", done));
+  onTestFinished(() => void evil.close());
+  const { page } = await openTab(served.link());
+  await page.getByText("Payments").waitFor();
+  const stored = await page.evaluate("Object.values(sessionStorage)[0]");
+  await page.goto(`http://127.0.0.1:${(evil.address() as AddressInfo).port}/`);
+  expect(await page.evaluate("sessionStorage.length")).toBe(0);
+  expect([heard.length > 0, heard.join().includes(String(stored)), heard.join().includes("cookie")]).toEqual([
+    true,
+    false,
+    false,
+  ]);
+});
+
+it("[WP53] an address that was typed or cut shows a view, and throws nothing", async () => {
+  const home = aCliHome();
+  seedFleet(home);
+  const served = await servePage(home, { isBuilt: true });
+  const { page, faults } = await openTab(served.link());
+  for (const address of ["#/chat/%", "#/chat/%E0%A4", "#/task/%ff", "#/constructor", "#/none", "#/", "#%"]) {
+    await page.evaluate(`location.hash = ${JSON.stringify(address)}`);
+    await page.getByRole("heading", { level: 1 }).waitFor();
+  }
+  await page.getByText("Payments").waitFor();
+  expect(faults).toEqual([]);
 });
 
 it("[WP6] markup, scripts and marks of direction in the text of a chat are shown, not run", async () => {

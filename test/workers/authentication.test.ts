@@ -74,6 +74,16 @@ it("[WO11] an admin secret that could be guessed, or that no header can hold, ma
   expect((await ask({ SHIM_ADMIN_SECRET: long }, making("long-enough", long))).status).toBe(200);
 });
 
+it("[WO11] a deployment without an admin secret says that it is not set, whoever asks for a workspace", async () => {
+  for (const secret of [undefined as never, ""]) {
+    const { status, error } = await ask({ SHIM_ADMIN_SECRET: secret }, making("unset", "any"));
+    expect([status, error?.message]).toEqual([
+      500,
+      expect.stringMatching(/^SHIM_ADMIN_SECRET is not set; .*\.dev\.vars/),
+    ]);
+  }
+});
+
 it("[WO11] a signing secret that could be found from a token makes none valid", async () => {
   const getByName = vi.fn();
   const weak = "found-from-one-token";

@@ -76,6 +76,29 @@ it("[LE21] a path costs no more than in proportion to those who wait for paths o
   expect(found["elsewhere"]?.[1]).toBe(found["elsewhere"]?.[0]);
 });
 
+it("[LE61] a wait beyond a limit costs the same, however many leases overlap", async () => {
+  const one = { resource: "file:p/**", waitMs: 1_000 };
+  const { refused } = await reads(
+    async (at, count) => {
+      const { chat, incarnation } = await at.workspace.register("holder");
+      const calls = times(count, (n) => ({
+        method: "leases.acquire" as const,
+        params: { self: { chat, incarnation }, resource: `file:p/${n}/**`, requestId: "q", ttlMs: 3_600_000 },
+      }));
+      await all(at, calls);
+      await at.connection.ask("leases.acquire", { ...one, self: at.self, requestId: "first" });
+    },
+    {
+      refused: async ({ connection, self }) => {
+        expect(await connection.refusal("leases.acquire", { ...one, self, requestId: "more" })).toBe("quota_exceeded");
+      },
+    },
+    [10, 90],
+    { maxWaitersPerChat: 1 },
+  );
+  expect(refused?.[1]).toBe(refused?.[0]);
+});
+
 /** Tasks of so many types, and some of one more. */
 async function manyLanes({ workspace }: Place, count: number): Promise<void> {
   for (let from = 0; from < count; from += 100) {

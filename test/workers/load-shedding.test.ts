@@ -34,9 +34,9 @@ it("[DO52] [DO53] first what adds and can come later is refused, then the rest, 
 it("[DO54] work that was done in the event counts as a wait, and only in this event", () => {
   const load = new LoadShedder();
   load.beginEvent(0);
-  load.add({ requests: 4_000, chars: 5_000_000, rows: 64_000 - 160 });
+  load.add({ requests: 4_000, chars: 5_000_000, rows: 64_000 - 160, micros: 0 });
   expect(load.refuse("tasks.submit")).toBeNull();
-  load.add({ requests: 0, chars: 0, rows: 160 });
+  load.add({ requests: 0, chars: 0, rows: 160, micros: 0 });
   const refused = Array.from({ length: 3 }, () => load.refuse("tasks.submit"));
   expect(refused).toMatchObject([1_001, 1_002, 1_003].map((retryAfterMs) => ({ code: "overloaded", retryAfterMs })));
   for (let times = 0; times < 20_000; times++) load.refuse("tasks.submit");
@@ -50,7 +50,7 @@ it("[DO54] on a slow machine fewer requests are a long wait", () => {
   const acceptedOf = (): number => {
     load.beginEvent(0);
     let accepted = 0;
-    for (; load.refuse("tasks.submit") === null; accepted++) load.add({ requests: 1, chars: 0, rows: 144 });
+    for (; load.refuse("tasks.submit") === null; accepted++) load.add({ requests: 1, chars: 0, rows: 144, micros: 0 });
     return accepted;
   };
   expect(acceptedOf()).toBe(1_000);

@@ -35,7 +35,7 @@ export async function begin(
 /** A client that has been given its tokens, and has not connected yet. */
 export async function signIn(token: string, keeper = new Keeper()): Promise<Keeper> {
   const { url, transport } = await begin(keeper);
-  const answer = await (await open(url)).send({ decision: "allow", token });
+  const answer = await (await open(url)).allow(token);
   const location = new URL(answer.headers.get("location") ?? "");
   expect([answer.status, location.origin + location.pathname]).toEqual([302, redirectUrl]);
   expect(Object.fromEntries(location.searchParams)).toMatchObject({ state: keeper.state(), iss: origin });
@@ -48,4 +48,56 @@ export async function connect(keeper: Keeper): Promise<Client> {
   await client.connect(transportOf(keeper));
   onTestFinished(() => client.close());
   return client;
+}
+
+export interface Tokens {
+  readonly access_token: string;
+  readonly refresh_token: string;
+  readonly scope: string;
+}
+
+/** A client that sends what it likes to the endpoint for tokens. */
+export class HandmadeClient {
+  readonly keeper = new Keeper();
+  #refresh = "";
+
+  /** @returns the code, after a consent to `asked` with the token */
+  async consent(token: string, asked: string | null): Promise<string> {
+    const { url } = await begin(this.keeper);
+    if (asked !== null) url.searchParams.set("scope", asked);
+    const answer = await (await open(url)).allow(token);
+    return new URL(answer.headers.get("location") ?? "").searchParams.get("code") ?? "";
+  }
+
+  send(fields: Record<string, string>): Promise<Response> {
+    const { client_id: client = "" } = this.keeper.clientInformation() ?? {};
+    return request("/oauth/token", {
+      method: "POST",
+      headers: { "content-type": "application/x-www-form-urlencoded" },
+      body: new URLSearchParams({ client_id: client, ...fields }).toString(),
+    });
+  }
+
+  exchange(code: string, more: Record<string, string> = {}): Promise<Response> {
+    const verifier = this.keeper.codeVerifier();
+    const fields = { grant_type: "authorization_code", code, redirect_uri: redirectUrl, code_verifier: verifier };
+    return this.send({ ...fields, ...more });
+  }
+
+  refresh(token: string, more: Record<string, string> = {}): Promise<Response> {
+    return this.send({ grant_type: "refresh_token", refresh_token: token, ...more });
+  }
+
+  /** @returns null where the scope was refused, which must end nothing */
+  async ask(code: string, scope: string): Promise<Tokens | null> {
+    const isFirst = this.#refresh === "";
+    const answer = await (isFirst ? this.exchange(code, { scope }) : this.refresh(this.#refresh, { scope }));
+    const body = await answer.json<Tokens & { error?: string }>();
+    if (answer.status !== 200) {
+      expect([answer.status, body.error]).toEqual([400, "invalid_scope"]);
+      return null;
+    }
+    this.#refresh = body.refresh_token;
+    return body;
+  }
 }

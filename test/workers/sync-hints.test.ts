@@ -1,5 +1,5 @@
-import { expect } from "vitest";
-import { it, type Joined } from "./support.ts";
+import { expect, vi } from "vitest";
+import { it, stopClock, wait, type Joined } from "./support.ts";
 
 async function methods({ connection }: Joined): Promise<unknown[]> {
   return (await connection.told()).map(({ method }) => method);
@@ -27,4 +27,50 @@ it("[SY101] a push is hinted to the chats of other machines, once for several, a
   expect(await methods(late)).toEqual([]);
   await push(4);
   expect(await methods(late)).toEqual(["sync.changed"]);
+});
+
+it("[SY163] the end of a chat whose session can be taken over is hinted when the session's lease is free", async ({
+  workspace,
+}) => {
+  stopClock();
+  const { token } = await workspace.tokenOf("work", "m2");
+  const other = await workspace.join("c1");
+  const ends = {
+    attested: ({ self }: Joined) =>
+      workspace.ask("chats.attest-death", { chat: self.chat, machine: "m2", process: "boot-1/1/100" }, token),
+    silent: async ({ connection }: Joined) => {
+      connection.close();
+      await vi.waitFor(async () => {
+        expect((await workspace.ask("chats.get", { chat: "silent" })).isConnected).toBe(false);
+      });
+      wait(20_000);
+      await other.connection.ask("chats.heartbeat", { self: other.self });
+      await workspace.ring();
+      expect(await methods(other)).toEqual([]);
+      wait(11_000);
+      await workspace.ring();
+    },
+    left: ({ self }: Joined) => workspace.ask("chats.unregister", { self }, token),
+  };
+  const { epoch } = await workspace.ask("sync.begin", { device: "d2", keyId: "0123456789abcdef" }, token);
+  const hinted: Record<string, unknown> = {};
+  for (const [at, [name, end]] of Object.entries(ends).entries()) {
+    const joined = await workspace.join(name, { machine: "m2", session: name });
+    const { self } = joined;
+    await workspace.ask("leases.acquire", { self, resource: `session:${name}`, requestId: "q", isBound: true }, token);
+    const op = {
+      seq: at + 1,
+      hash: "a".repeat(64),
+      kind: "session" as const,
+      session: name,
+      ageMs: 0,
+      envelope: "AAAA",
+    };
+    await workspace.ask("sync.push", { device: "d2", epoch, ops: [op] }, token);
+    wait(3_000);
+    await other.connection.told();
+    await end(joined);
+    hinted[name] = await methods(other);
+  }
+  expect(hinted).toEqual({ attested: ["sync.changed"], silent: ["sync.changed"], left: [] });
 });

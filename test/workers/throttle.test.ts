@@ -5,7 +5,7 @@ import { effectOf } from "#src/durable/effects.ts";
 import { Throttle } from "#src/durable/throttle.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { samples } from "#harness/coordinator/samples.ts";
-import { it, wait } from "./support.ts";
+import { aChat, it, wait } from "./support.ts";
 
 interface Part {
   readonly id: number;
@@ -98,13 +98,65 @@ it("[DO32] what an operation writes and answers counts, not only that it was ask
   const throttle = new Throttle();
   const take = (now: number): boolean => throttle.take("t", "usual", 100, now) === null;
   expect(take(0)).toBe(true);
-  throttle.charge("t", { chars: 500_000, rows: 400 });
+  throttle.charge("t", "usual", { chars: 500_000, rows: 400, micros: 0 });
   // 300 less 1, less 200 for the characters, less 100 for the rows.
   expect(take(0)).toBe(false);
   expect(take(10)).toBe(false);
   expect(take(20)).toBe(true);
   // A clock that was set back takes nothing and gives nothing.
   expect(take(-1_000_000)).toBe(false);
+});
+
+it("[DO34] what renewals cost is taken from their own share", () => {
+  const throttle = new Throttle();
+  const refuses = (share: "usual" | "keep"): boolean => throttle.take("t", share, 100, 0) !== null;
+  expect(refuses("keep")).toBe(false);
+  throttle.charge("t", "keep", { chars: 0, rows: 0, micros: 1_000_000 });
+  expect([refuses("keep"), refuses("usual")]).toEqual([true, false]);
+});
+
+it("[DO91] [DO92] refusals count by what they cost; a frame with costly ones is throttled in its midst", async ({
+  workspace,
+}) => {
+  const { token } = await workspace.tokenOf("work");
+  const { connection: holder, self: other } = await workspace.join("holder");
+  for (let n = 0; n < 90; n++)
+    await holder.ask("leases.acquire", { self: other, resource: `file:p/${n}/**`, requestId: "q", ttlMs: 60_000 });
+  const item = { type: "object", properties: { id: { type: "integer" } } };
+  await workspace.ask("messages.set-topic-schema", { topic: "items", schema: { type: "array", items: item } });
+  const connection = await workspace.connect("c1", token);
+  const { incarnation } = await connection.ask("chats.register", aChat("c1"));
+  const self = { chat: "c1", incarnation };
+  await workspace.ask("settings.set", { settings: { maxOperationsPerSecond: 20, chatTtlMs: 600_000 } });
+  /** Codes of a frame of which no request changes anything; the token has all its share. */
+  const codesOf = async (method: string, params: object): Promise<Record<string, number>> => {
+    wait(10_000);
+    connection.send(frame(40, method, params));
+    let parts: unknown = null;
+    while (!Array.isArray(parts)) parts = await connection.next();
+    const codes: Record<string, number> = {};
+    for (const { error } of parts as readonly Part[])
+      codes[error?.data.code ?? "ok"] = (codes[error?.data.code ?? "ok"] ?? 0) + 1;
+    return codes;
+  };
+  expect(await codesOf("state.get", { key: "k" })).toEqual({ ok: 40 });
+  const held = await codesOf("leases.acquire", { self, resource: "file:p/**", requestId: "r" });
+  expect(held).toEqual({ lease_held: expect.any(Number) as number, throttled: expect.any(Number) as number });
+  const body = [...Array.from({ length: 1_000 }, (_, id) => ({ id })), { id: "none" }];
+  const sent = await codesOf("messages.send", { self, target: { to: "topic", topic: "items" }, body });
+  expect(sent).toEqual({ schema_mismatch: expect.any(Number) as number, throttled: expect.any(Number) as number });
+  expect(sent["schema_mismatch"]).toBeLessThan(held["lease_held"] ?? 0);
+});
+
+it("[DO91] over HTTP the body of a refused request counts", async ({ workspace }) => {
+  const { token } = await workspace.tokenOf("work");
+  await workspace.ask("settings.set", { settings: slow });
+  const refusalsOf = async (tasks: unknown): Promise<number> => {
+    wait(10_000);
+    for (let times = 0; ; times++)
+      if ((await workspace.refusal("tasks.submit", { tasks } as never, token)) === "throttled") return times;
+  };
+  expect(await refusalsOf("x".repeat(10_000))).toBeLessThan(await refusalsOf("x"));
 });
 
 /** A workspace without rows. */

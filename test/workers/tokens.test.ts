@@ -85,7 +85,7 @@ it("[WO1] no other secret, token or name makes a workspace, and no object is ask
   }
   expect(await codeOf(make({ workspace: "team-2", settings: {} }, admin, env))).toBe("bad_input");
   const unset = { ...env, SHIM_ADMIN_SECRET: "" };
-  expect(await codeOf(make({ workspace: "team-2" }, { authorization: "Bearer " }, unset))).toBe("unauthenticated");
+  expect(await codeOf(make({ workspace: "team-2" }, { authorization: "Bearer " }, unset))).toBe("internal");
   expect(asked).not.toHaveBeenCalled();
 });
 

@@ -7,6 +7,7 @@ import { jscpd } from "./jscpd.ts";
 import { knip } from "./knip.ts";
 import { oxlint } from "./oxlint.ts";
 import { tsc } from "./tsc.ts";
+import { xo } from "./xo.ts";
 
 /** The tool that comes first names a finding that several report. */
-export const adapters: readonly Adapter[] = [tsc, eslint, oxlint, biome, complexity, knip, fallow, jscpd];
+export const adapters: readonly Adapter[] = [tsc, eslint, xo, oxlint, biome, complexity, knip, fallow, jscpd];

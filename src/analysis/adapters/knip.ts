@@ -8,9 +8,6 @@ import { parseReport } from "./report-json.ts";
 
 const configs = ["knip.json", "knip.jsonc", ".knip.json", ".knip.jsonc", "knip.ts", "knip.js", "knip.config.ts"];
 
-/** Buffer of oxc's parser, of which the parsed files use a small part. */
-export const parserMb = 8_192;
-
 /** Dead code by knip, which loads configurations of many other tools to find what they use. */
 export const knip: Adapter = {
   name: "knip",
@@ -21,7 +18,7 @@ export const knip: Adapter = {
     const risk = "it loads the configurations of the project's tools, which may be code";
     return detectTool(project, { packageName: "knip", program: "knip", setUp, risk });
   },
-  command: () => ({ args: ["--reporter", "json", "--no-progress"], reservedMb: parserMb }),
+  command: () => ({ args: ["--reporter", "json", "--no-progress"] }),
   parse: parseKnip,
 };
 

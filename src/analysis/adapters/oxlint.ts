@@ -4,7 +4,6 @@ import { ok, type Result } from "../../shared/result.ts";
 import type { Adapter, Parsed, ParseContext, ProjectView, ToolOutput } from "../adapter.ts";
 import type { Level, RawFinding, Range } from "../finding.ts";
 import { detectTool, firstFile } from "./detection.ts";
-import { parserMb } from "./knip.ts";
 import { rangeAt } from "./ranges.ts";
 import { parseReport } from "./report-json.ts";
 
@@ -35,7 +34,7 @@ export const oxlint: Adapter = {
   },
   command: ({ project, isTrusted, writeScratch }) => {
     const args = ["-f", "json", notPackages];
-    if (isTrusted) return { args, reservedMb: parserMb };
+    if (isTrusted) return { args };
     // Configurations in other folders could name plugins, which are code.
     const config = oxlintConfig(project) ?? writeScratch("oxlint.json", "{}");
     return { args: [...args, "-c", config, "--disable-nested-config"] };

@@ -6,6 +6,7 @@ const schema = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schem
 const homepages: Readonly<Record<ToolRun["name"], string>> = {
   tsc: "https://www.typescriptlang.org",
   eslint: "https://eslint.org",
+  xo: "https://github.com/xojs/xo",
   oxlint: "https://oxc.rs",
   biome: "https://biomejs.dev",
   complexity: "https://eslint.org/docs/latest/rules/complexity",

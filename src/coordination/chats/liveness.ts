@@ -8,6 +8,7 @@ import * as leases from "../leases/leases.ts";
 import * as messages from "../messages/messages.ts";
 import * as chatPerformance from "../tasks/chat-performance.ts";
 import { requeueAllOf } from "../tasks/lifecycle.ts";
+import * as syncRows from "../sync/sync-rows.ts";
 import * as taskRows from "../tasks/task-rows.ts";
 import type { Tx } from "../kernel/tx.ts";
 import { newestExpiry } from "../messages/unread.ts";
@@ -32,6 +33,7 @@ export function goOffline(tx: Tx, row: LivenessRow, reason: OfflineReason): numb
   else leases.freezeAllOf(tx, row.chat);
   requeueAllOf(tx, row.chat, reason);
   const seenAt = chatRows.lastSeen(tx, row);
+  const lease = grants.expireHeldBy(tx, row.chat);
   chatRows.write(
     tx,
     `UPDATE chats SET status = 'offline', reason = ?, status_at = ?, is_connected = 0, grace_until = NULL, last_seen_at = ?,
@@ -39,13 +41,20 @@ export function goOffline(tx: Tx, row: LivenessRow, reason: OfflineReason): numb
     reason,
     tx.now,
     seenAt,
-    grants.expireHeldBy(tx, row.chat) ?? tx.now + keepOfflineMs,
+    lease ?? tx.now + keepOfflineMs,
     row.chat,
   );
   audit.append(tx, { kind: "chat.offline", subject: row.chat, detail: { reason, incarnation: row.incarnation } });
   announceStatus(tx, row.chat, "offline", reason, row.incarnation);
   tx.tell({ kind: "offline", chat: row.chat });
+  if (lease === null) hintIfUnfinished(tx, chatRows.find(tx, row.chat));
   return released;
+}
+
+/** [SY163] Its session can be taken over: it is unfinished, and its lease is free. */
+function hintIfUnfinished(tx: Tx, row: ChatRow | null): void {
+  const isGone = row?.status === "offline" && row.reason !== "left";
+  if (isGone && syncRows.isUnfinished(tx.sql, row.session)) tx.tell({ kind: "sync", machine: row.machine });
 }
 
 export function markConnected(tx: Tx, chat: string): void {
@@ -105,6 +114,7 @@ export function checkChat(tx: Tx, chat: string): void {
   const row = chatRows.find(tx, chat) ?? found;
   const next = row.status === "offline" ? (lease ?? keptUntil(tx, row)) : nextCheckAt(tx, row, lease, ownWaits.next);
   if (row.status === "offline" && next !== null && next <= tx.now) return deleteChat(tx, row);
+  if (lease === null) hintIfUnfinished(tx, found);
   chatRows.write(tx, "UPDATE chats SET due_at = ? WHERE chat = ?", next, chat);
 }
 

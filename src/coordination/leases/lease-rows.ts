@@ -104,18 +104,35 @@ export function findOverlapping<Row extends { readonly resource: string }>(
   return [...found, ...below.filter((row) => !seen.has(row.resource) && overlap(row.resource, resource))];
 }
 
-/** Reads at most the first blocker. An expired lease blocks until handled: it may leave a delay. */
-export function isBlocked({ sql, now }: Pick<Tx, "sql" | "now">, resource: string): boolean {
+interface Condition {
+  readonly text: string;
+  readonly values: readonly SqlValue[];
+}
+
+/** One for names above, one for those below a pattern; each uses the index. */
+function overlapConditions(resource: string): Condition[] {
   const range = rangeBelow(resource);
   const isFolder = resource.endsWith("/*");
-  const wheres: { text: string; values: SqlValue[] }[] = [
-    { text: "resource IN (SELECT value FROM json_each(?))", values: [JSON.stringify(namesAbove(resource))] },
+  const above = "resource IN (SELECT value FROM json_each(?))";
+  const below = `resource >= ? AND resource < ?${isFolder ? " AND instr(substr(resource, length(?) + 1), '/') = 0" : ""}`;
+  return [
+    { text: above, values: [JSON.stringify(namesAbove(resource))] },
+    ...(range ? [{ text: below, values: [range.from, range.to, ...(isFolder ? [range.from] : [])] }] : []),
   ];
-  if (range) {
-    const text = `resource >= ? AND resource < ?${isFolder ? " AND instr(substr(resource, length(?) + 1), '/') = 0" : ""}`;
-    wheres.push({ text, values: [range.from, range.to, ...(isFolder ? [range.from] : [])] });
+}
+
+/** One of the leases that overlap the resource, expired or not. */
+export function findBlocker(sql: Sql, resource: string): LeaseRow | null {
+  for (const { text, values } of overlapConditions(resource)) {
+    const [row] = sql.all<LeaseRow>(`SELECT * FROM leases WHERE ${text} LIMIT 1`, ...values);
+    if (row) return row;
   }
-  const checks = wheres.flatMap(({ text, values }) => [
+  return null;
+}
+
+/** Reads at most the first blocker. An expired lease blocks until handled: it may leave a delay. */
+export function isBlocked({ sql, now }: Pick<Tx, "sql" | "now">, resource: string): boolean {
+  const checks = overlapConditions(resource).flatMap(({ text, values }) => [
     { text: `EXISTS (SELECT 1 FROM leases WHERE ${text})`, values },
     { text: `EXISTS (SELECT 1 FROM lock_delays WHERE ${text} AND until > ?)`, values: [...values, now] },
   ]);

@@ -5,7 +5,7 @@ import type { Guard } from "../../contract/state.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import * as audit from "../kernel/audit.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
-import { findCovering, expiresAt, heldBy, isLive, findLease, type LeaseRow } from "./lease-rows.ts";
+import { findBlocker, findCovering, expiresAt, heldBy, isLive, findLease, type LeaseRow } from "./lease-rows.ts";
 import * as grants from "./lease-grants.ts";
 import type { Overlap, LeaseRequest } from "./lease-grants.ts";
 import { byLiveChat, repeatable, type Handlers } from "../kernel/handlers.ts";
@@ -97,10 +97,10 @@ export function renew({ now }: Tx, row: LeaseRow, newTtlMs: number | undefined):
 
 export function acquireFor(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest): Result<Acquired, Refusal> {
   const { resource, requestId } = request;
-  const isMine = (row: LeaseRow): boolean =>
-    row.resource === resource && row.request_id === requestId && isHeldBy(row, chat) && isLive(tx, row);
+  const full = checkNewWait(tx, chat, request);
+  if (full) return err(full);
   const overlap = grants.resolveOverlap(tx, resource);
-  const mine = overlap.held.find(isMine);
+  const mine = overlap.held.find((row) => isGrantOf(tx, row, chat, request));
   if (mine) return toGranted(tx, mine);
   const waiter = overlap.hasWaiters ? waiters.findActive(tx, resource, chat.chat, requestId) : null;
   const ahead = overlap.hasWaiters ? waiters.countAhead(tx, resource, waiter?.seq) : 0;
@@ -109,6 +109,23 @@ export function acquireFor(tx: Tx, chat: chatRows.LivenessRow, request: LeaseReq
   if (waiter) waiters.remove(tx.sql, waiter.seq);
   const refused = checkLeaseLimit(tx, chat.chat);
   return refused ? err(refused) : toGranted(tx, grants.grant(tx, chat, request));
+}
+
+function isGrantOf(tx: Tx, row: LeaseRow, chat: chatRows.LivenessRow, request: LeaseRequest): boolean {
+  const isSame = row.resource === request.resource && row.request_id === request.requestId;
+  return isSame && isHeldBy(row, chat) && isLive(tx, row);
+}
+
+/** [LE61] Refuses a wait beyond a limit before all that overlaps is read. */
+function checkNewWait(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest): Refusal | null {
+  const { resource, requestId, waitMs } = request;
+  const blocker = waitMs > 0 ? findBlocker(tx.sql, resource) : null;
+  if (!blocker || !isLive(tx, blocker) || isGrantOf(tx, blocker, chat, request)) return null;
+  return waiters.find(tx.sql, resource, chat.chat, requestId) ? null : checkWaitLimits(tx, chat.chat, resource);
+}
+
+function checkWaitLimits(tx: Tx, chat: string, resource: string): Refusal | null {
+  return checkLeaseLimit(tx, chat) ?? waiters.checkLimits(tx, chat, resource);
 }
 
 interface WaitContext {
@@ -126,7 +143,7 @@ function enqueue(
   const position = ahead + 1;
   if (waiter) return ok({ state: "waiting", position, waitMs: waiter.until - tx.now });
   if (request.waitMs === 0) return err(leaseHeld(tx, request.resource, overlap));
-  const refused = checkLeaseLimit(tx, chat.chat) ?? waiters.checkLimits(tx, chat.chat, request.resource);
+  const refused = checkWaitLimits(tx, chat.chat, request.resource);
   if (refused) return err(refused);
   waiters.enqueue(tx, chat, request);
   return ok({ state: "waiting", position, waitMs: request.waitMs });

@@ -10,11 +10,18 @@ export function findSchemaProblem(schema: Json): string | null {
   return messageIfThrown(() => void new SchemaSteps(schema));
 }
 
-/** [MS5] [MS23] Position and reason of a mismatch; null: the body fits. */
-export function findBodyProblem(schema: Json, body: Json): string | null {
+/**
+ * [MS5] [MS23] Position and reason of a mismatch; null: the body fits.
+ * @param spend is called with the steps of the check
+ */
+export function findBodyProblem(schema: Json, body: Json, spend?: (steps: number) => void): string | null {
   return messageIfThrown(() => {
     const steps = prepareSteps(schema);
-    steps.count(schema, body);
+    try {
+      steps.count(schema, body);
+    } finally {
+      spend?.(steps.spent);
+    }
     const { valid, errors } = validate(body, schema as Schema, "2019-09", steps.refs);
     const { instanceLocation = "#", error = "it does not match" } = errors.at(-1) ?? {};
     if (!valid) throw new Error(`${instanceLocation}: ${error}`);

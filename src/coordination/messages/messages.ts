@@ -65,7 +65,7 @@ function sendOnce(
 ): Result<{ id: number }, Refusal> {
   const text = JSON.stringify(body);
   const refused =
-    tooLarge(text) ?? checkReceiver(tx, target) ?? unfit(tx.sql, target, body) ?? checkLoop(tx, self.chat, target);
+    tooLarge(text) ?? checkReceiver(tx, target) ?? unfit(tx, target, body) ?? checkLoop(tx, self.chat, target);
   if (refused) return err(refused);
   const before = inboxes.readRange(tx.sql);
   const id = Math.max(before.newest, meta.numberFloor(tx)) + 1;

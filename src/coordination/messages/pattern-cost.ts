@@ -25,6 +25,7 @@ export function patternSteps(source: string): PatternSteps {
   );
 }
 
+/** Reads at most 1,000 characters: a longer pattern is refused before. */
 const token =
   /\\(?:[pPu]\{[^}]*\}|.)|\[(?:\\.|[^\]\\])*\]|\((?:\?(?:[:=!]|<[=!]?))?|(?:[*+?]|\{(?<least>\d+)(?<more>,?)(?<most>\d*)\})\??|./gsu;
 const unitCost: Cost = { size: 1, ways: 1, degree: 0 };

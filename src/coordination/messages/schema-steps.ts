@@ -21,6 +21,7 @@ export class SchemaSteps {
   readonly #sizes = new Map<JsonObject, number>();
   readonly #patterns = new Map<Json | undefined, PatternSteps>();
   #stepsLeft = maxSteps;
+  #spent = 0;
 
   constructor(root: Json) {
     const parts = [root];
@@ -102,7 +103,13 @@ export class SchemaSteps {
     return this.#patterns.get(pattern)?.(text.length) ?? 0;
   }
 
+  /** Steps counted so far, those of the schema itself included. */
+  get spent(): number {
+    return this.#spent;
+  }
+
   #spend(steps: number): void {
+    this.#spent += steps;
     this.#stepsLeft -= steps;
     if (this.#stepsLeft < 0)
       throw new Error(`checking it may take more than ${maxSteps} steps; send less, or simplify the schema`);

@@ -2,16 +2,21 @@ import type { Refusal } from "../../contract/errors.ts";
 import { maxMessageBodyChars, type Target } from "../../contract/messages.ts";
 import type { Json } from "../../contract/json.ts";
 import { err, ok } from "../../shared/result.ts";
-import type { Sql } from "../../shared/sql.ts";
 import { findSchemaProblem, findBodyProblem } from "./body-schema.ts";
 import { page } from "../kernel/pages.ts";
 import type { Handlers } from "../kernel/handlers.ts";
+import type { Tx } from "../kernel/tx.ts";
 
-export function unfit(sql: Sql, target: Target, body: Json): Refusal | null {
+/** About what a step of a check takes, and reading a character of the schema. */
+const microsPerStep = 0.4;
+const microsPerChar = 0.04;
+
+export function unfit({ sql, spend }: Tx, target: Target, body: Json): Refusal | null {
   if (target.to !== "topic") return null;
   const [row] = sql.all<{ json_schema: string }>("SELECT json_schema FROM topics WHERE topic = ?", target.topic);
   if (!row) return null;
-  const why = findBodyProblem(JSON.parse(row.json_schema) as Json, body);
+  spend?.(row.json_schema.length * microsPerChar);
+  const why = findBodyProblem(JSON.parse(row.json_schema) as Json, body, (steps) => spend?.(steps * microsPerStep));
   if (why === null) return null;
   return { code: "schema_mismatch", message: `topic ${target.topic} does not accept the body: ${short(why)}` };
 }

@@ -68,7 +68,7 @@ export const handlers = {
     return ok({ epoch: sums.epoch, keyId });
   }),
 
-  /** [SY6] Concurrent changes of the key: one succeeds; the other gets the present key. */
+  /** [SY6] [SY161] Concurrent requests: one succeeds, the others get the present key. */
   "sync.rekey": repeatable("sync.rekey", (tx, { keyId, from }, actor) => {
     const sums = rows.totals(tx.sql);
     const currentKey = sums.key_id;
@@ -76,7 +76,7 @@ export const handlers = {
     if (currentKey !== from) {
       return err({
         code: "wrong_key",
-        message: `the workspace seals under key ${currentKey ?? "(none yet)"}, not under ${from}; nothing was changed`,
+        message: `the workspace seals under key ${currentKey ?? "(none yet)"}, not under ${from ?? "none"}; nothing was changed`,
         details: { keyId: currentKey },
       });
     }

@@ -1,3 +1,4 @@
+import { atLeast, shareInterval } from "../opportunities/exact-tests.ts";
 import { observe, startSequence, type SequenceState } from "../statistics/betting.ts";
 import { rate, spread } from "../statistics/distribution.ts";
 import {
@@ -29,6 +30,18 @@ export const measures = [
 ] as const;
 export type Measure = (typeof measures)[number];
 export type Measured = Partial<Record<Measure, number>>;
+
+/** Outcomes of sessions without the new value; a measure that none of them had is absent. */
+export type Past = Partial<Record<Measure, { readonly n: number; readonly mean: number }>>;
+
+export function pastOf(sessions: readonly Measured[]): Past {
+  const summary = measures.map((measure) => {
+    const values = sessions.flatMap((one) => one[measure] ?? []);
+    const mean = values.reduce((total, value) => total + value, 0) / values.length;
+    return [measure, { n: values.length, mean }] as const;
+  });
+  return Object.fromEntries(summary.filter(([, { n }]) => n > 0));
+}
 
 export interface CanaryUnit {
   readonly isTreated: boolean;
@@ -72,13 +85,13 @@ export interface CanaryState {
 const probability = 0.5;
 const power = 0.8;
 /** Six guardrails together stop an arm without harm in 3 % of canaries at most. */
-const alpha = { primary: 0.05, guardrail: 0.005, ratio: 0.001 };
+const alpha = { primary: 0.05, guardrail: 0.005, ratio: 0.001, ratioAtEnd: 0.01, past: 0.005 };
 const unit = { low: 0, high: 1 };
 
 export interface PlanInput {
   readonly share: number;
-  /** Mean cost of a session in dollars before; null: not known, and not guarded. */
-  readonly dollars: number | null;
+  /** Sessions of this machine. The cost is guarded only where one of them has it. */
+  readonly past: Past;
   /** True: only live sessions can decide. */
   readonly isLive: boolean;
   /** Sessions of a canary that only watches. */
@@ -87,8 +100,9 @@ export interface PlanInput {
 }
 
 /** Pure. [EX55] */
-export function planCanary({ share, dollars, isLive, watchUnits, maxDays }: PlanInput): CanaryPlan {
+export function planCanary({ share, past, isLive, watchUnits, maxDays }: PlanInput): CanaryPlan {
   const primary = isLive ? planRediscovery() : null;
+  const dollars = past.dollars?.mean ?? 0;
   return {
     share,
     isRandomized: true,
@@ -96,18 +110,18 @@ export function planCanary({ share, dollars, isLive, watchUnits, maxDays }: Plan
     maxDays,
     primary,
     guardrails: [
-      limit("slowSaves", 0.01, 0.1),
-      limit("slowRecoveries", 0.01, 0.1),
+      slowGuardrail("slowSaves", past),
+      slowGuardrail("slowRecoveries", past),
       control("unsavedDeath", { usual: 0.1, harmed: 0.3, margin: 0.05, worse: "higher" }),
       control("restoreScore", { usual: 0.9, harmed: 0.6, margin: 0.05, worse: "lower" }),
       control("toolErrors", { usual: 0.1, harmed: 0.3, margin: 0.05, worse: "higher" }),
-      ...(dollars === null || dollars <= 0 ? [] : [costGuardrail(dollars)]),
+      ...(dollars > 0 ? [costGuardrail(dollars)] : []),
     ],
   };
 }
 
-/** After the deployment there is no control: all limits are absolute. */
-export function planWatch(): CanaryPlan {
+/** [EX172] Without a control the machine's own past says what is usual. */
+export function planWatch(past: Past): CanaryPlan {
   return {
     share: 1,
     isRandomized: false,
@@ -115,11 +129,11 @@ export function planWatch(): CanaryPlan {
     maxDays: watchDays,
     primary: null,
     guardrails: [
-      limit("slowSaves", 0.01, 0.1),
-      limit("slowRecoveries", 0.01, 0.1),
-      limit("unsavedDeath", 0.2, 0.4),
-      limit("restoreScore", 0.6, 0.4, "lower"),
-      limit("toolErrors", 0.3, 0.5),
+      ...limit("slowSaves", past, 0.01, 0.1),
+      ...limit("slowRecoveries", past, 0.01, 0.1),
+      ...limit("unsavedDeath", past, 0.2, 0.4),
+      ...limit("restoreScore", past, 0.6, 0.4),
+      ...limit("toolErrors", past, 0.3, 0.5),
     ],
   };
 }
@@ -142,9 +156,48 @@ function planRediscovery(): CanaryPlan["primary"] {
   return { measure: "rediscovery", plan: planned.plan };
 }
 
-function limit(measure: Measure, allowed: number, harmed: number, worse: "higher" | "lower" = "higher"): PlannedLimit {
-  const question = { bounds: unit, limit: allowed, worse, harmed: rate(harmed) };
-  return { measure, kind: "limit", plan: planLimit({ ...question, alpha: alpha.guardrail, power }) };
+/**
+ * Worse than the allowed mean, and worse by a margin than the past can have been. None where the
+ * past leaves no room for anything worse.
+ */
+function limit(measure: Measure, past: Past, allowed: number, harmed: number): PlannedLimit[] {
+  const worse = harmed > allowed ? "higher" : "lower";
+  const sign = worse === "higher" ? 1 : -1;
+  // Weeks differ by that much without any harm.
+  const margin = Math.abs(harmed - allowed) / 4;
+  const usual = worstMean(past[measure], worse) + sign * margin;
+  const raised = worse === "higher" ? Math.max(allowed, usual) : Math.min(allowed, usual);
+  const shown = Math.min(Math.max(raised + harmed - allowed, 0), 1);
+  if (sign * (shown - raised) < margin) return [];
+  const question = { bounds: unit, limit: raised, worse, harmed: rate(shown) } as const;
+  return [{ measure, kind: "limit", plan: planLimit({ ...question, alpha: alpha.guardrail, power }) }];
+}
+
+/** Bound of the mean of outcomes from 0 to 1 by Clopper and Pearson; the best mean if unknown. */
+function worstMean(past: Past[Measure], worse: "higher" | "lower"): number {
+  if (!past) return worse === "higher" ? 0 : 1;
+  const interval = shareInterval(Math.min(past.n, past.n * past.mean), past.n, 2 * alpha.past);
+  return worse === "higher" ? interval.high : interval.low;
+}
+
+/**
+ * [EX172] Where few operations are slow, a session counts at most as one with a fifth of them slow:
+ * wide bounds would find a harm several times later.
+ */
+function slowGuardrail(measure: "slowSaves" | "slowRecoveries", past: Past): PlannedControl {
+  const usual = past[measure]?.mean ?? 0.01;
+  const high = Math.min(1, Math.max(0.2, 4 * usual));
+  const plan = planAgainstControl({
+    bounds: { low: 0, high },
+    control: spread(usual, usual),
+    harmed: spread(usual + high / 4, high / 4),
+    margin: high / 20,
+    worse: "higher",
+    probability,
+    alpha: alpha.guardrail,
+    power,
+  });
+  return { measure, kind: "control", plan };
 }
 
 interface ControlRates {
@@ -250,6 +303,17 @@ export function judgeCanary(plan: CanaryPlan, state: CanaryState, days: number):
   const judged = judge(plan.primary.plan, state.primary.sequence);
   if (judged.verdict !== "undecided") return judged.verdict;
   return judged.isOver || days >= plan.maxDays ? "undecided" : "running";
+}
+
+/**
+ * [EX173] The one look at the shares of the arms when a canary has ended, by the exact binomial
+ * test: it finds smaller deviations than a look after each session.
+ */
+export function atEnd(plan: CanaryPlan, state: CanaryState, days: number): CanaryState {
+  const isLast = plan.isRandomized && state.violated === null && judgeCanary(plan, state, days) !== "running";
+  const [controls, treated] = state.counts;
+  const pValue = 2 * atLeast(Math.max(controls, treated), controls + treated, probability);
+  return isLast && pValue <= alpha.ratioAtEnd ? { ...state, violated: "sampleRatio" } : state;
 }
 
 /** Too few sessions have shown no harm: that is no proof of none. */

@@ -1,4 +1,5 @@
 import { sum } from "simple-statistics";
+import type { Experiment } from "../engine/experiment.ts";
 import type { WorkspaceTrial } from "../../contract/workspace-trials.ts";
 import type { Week } from "./week.ts";
 
@@ -6,7 +7,10 @@ export interface WeeklyFacts {
   readonly week: Week;
   readonly sessions: number;
   readonly deaths: readonly { readonly cause: string; readonly count: number; readonly unsavedCalls: number }[];
-  readonly recoveries: Readonly<Record<"offered" | "recovered" | "dismissed", number>>;
+  /** Chats of those deaths, and how many of them another chat has continued. */
+  readonly died: { readonly chats: number; readonly continued: number };
+  /** Dead chats that were offered or decided, by resolution; `chats` counts those offered one. */
+  readonly recoveries: Readonly<Record<"continued" | "dismissed" | "open" | "chats", number>>;
   /** Mean score of the briefs that were offered, 0 to 100; null: none. */
   readonly meanScore: number | null;
   /** Continued chats that were counted, and facts of their briefs that they read or ran again. */
@@ -28,17 +32,23 @@ interface Trials {
 
 /** [EX96] Together with the week's steps of trials of the workspace. */
 export function withTrials(facts: WeeklyFacts, { trials, problem }: Trials): WeeklyFacts {
-  const { from, until } = facts.week;
-  const steps = trials.flatMap(({ key, from: before, to, reason: why, steps: all }) =>
-    all
-      .filter(({ at }) => at >= from && at < until)
-      .map(({ at, state, note }) => ({
-        at,
-        text: `\`${key}\` of the workspace ${before} -> ${to}: ${state.replace("_", " ")} (${note})`,
-        why,
-      })),
-  );
+  const steps = trials.flatMap((trial) => stepsInWeek(facts.week, trial, `\`${trial.key}\` of the workspace`));
   return { ...facts, problem, steps: [...facts.steps, ...steps].toSorted((one, other) => one.at - other.at) };
+}
+
+/** @param name of the setting that the experiment changes */
+export function stepsInWeek(
+  { from, until }: WeeklyFacts["week"],
+  { from: before, to, reason: why, steps }: WorkspaceTrial | Experiment,
+  name: string,
+): WeeklyFacts["steps"] {
+  return steps
+    .filter(({ at }) => at >= from && at < until)
+    .map(({ at, state, note }) => ({
+      at,
+      text: `${name} ${before} -> ${to}: ${state.replace("_", " ")} (${note})`,
+      why,
+    }));
 }
 
 const causeWords: Readonly<Record<string, string>> = {
@@ -81,13 +91,12 @@ function day(at: number): string {
 }
 
 function summary(facts: WeeklyFacts): string {
-  const dead = sum(facts.deaths.map(({ count }) => count));
+  const { chats: dead, continued } = facts.died;
   const dollars = sum(facts.costs.map((one) => one.dollars));
   const money = facts.costs.length === 0 ? "" : ` They cost $${dollars.toFixed(2)}.`;
   if (facts.sessions === 0) return "**No chat worked on this machine.**";
   if (dead === 0) return `**${count(facts.sessions, "chat")}, and none died.**${money}`;
-  const { recovered } = facts.recoveries;
-  return `**Of ${count(facts.sessions, "chat")} ${dead} died; ${recovered} of those that died were continued by another.**${money}`;
+  return `**Of ${count(facts.sessions, "chat")} ${dead} died; another chat has continued ${continued} of these.**${money}`;
 }
 
 function deathTable({ deaths }: WeeklyFacts): string {
@@ -98,11 +107,11 @@ function deathTable({ deaths }: WeeklyFacts): string {
   return ["| cause | chats | tool calls since the last checkpoint |", "| --- | ---: | ---: |", ...rows].join("\n");
 }
 
-function saved({ checkpoints, recoveries, meanScore }: WeeklyFacts): string {
-  const score = meanScore === null ? "" : `, with a mean score of ${Math.round(meanScore)} of 100`;
+function saved({ checkpoints, recoveries: { chats, continued, dismissed, open }, meanScore }: WeeklyFacts): string {
+  const score = meanScore === null ? "" : ` with a mean score of ${Math.round(meanScore)} of 100`;
   return [
     `- ${count(checkpoints.count, "checkpoint")} of this week are kept, ${(checkpoints.bytes / 1e6).toFixed(1)} MB before compression.`,
-    `- ${count(recoveries.offered, "brief")} offered${score}; ${recoveries.recovered} continued, ${recoveries.dismissed} dismissed.`,
+    `- ${count(continued + dismissed + open, "dead chat")} offered to ${count(chats, "chat")}${score}, or decided by you: ${continued} continued, ${dismissed} dismissed, ${open} open.`,
   ].join("\n");
 }
 
@@ -122,7 +131,7 @@ function cost({ costs, saves, hooks }: WeeklyFacts): string {
   const models = costs.map(({ model, dollars }) => `- ${model}: $${dollars.toFixed(2)}`);
   return [
     ...(models.length === 0 ? ["- No client reported a cost."] : models),
-    `- SHIM itself: ${timeText("save", saves)}; ${timeText("hook event", hooks)}.`,
+    `- SHIM itself, as far as it was timed (a hook's own process times no save): ${timeText("save", saves)}; ${timeText("hook event", hooks)}.`,
   ].join("\n");
 }
 

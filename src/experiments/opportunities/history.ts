@@ -32,13 +32,13 @@ export interface PastSession {
   readonly session: ReplaySession;
 }
 
-/** A dead session that was offered to a chat, or listed as one that can be continued. */
+/** A dead session that was offered to a chat in which the user wrote, or decided by the user. */
 export interface PastOffer {
   /** Epoch ms. */
   readonly at: number;
   /** Time from the death to the offer. */
   readonly ageMs: number;
-  readonly outcome: "taken" | "dismissed" | "open";
+  readonly resolution: "open" | "continued" | "dismissed";
 }
 
 export interface TeamHistory {

@@ -19,12 +19,12 @@ export function examineRecoveries(history: History): Examined[] {
 
 /** An offer of today may still be taken. */
 function decided({ offers, now }: History): PastOffer[] {
-  return offers.filter(({ at, outcome }) => outcome !== "open" || now - at >= dayMs);
+  return offers.filter(({ at, resolution }) => resolution !== "open" || now - at >= dayMs);
 }
 
 function dismissedOffers(history: History): Examined {
   const offers = decided(history);
-  const dismissed = offers.filter(({ outcome }) => outcome === "dismissed");
+  const dismissed = offers.filter(({ resolution }) => resolution === "dismissed");
   return examineShare({
     pattern: "offers_dismissed",
     subject: "offerMaxAgeMs",
@@ -54,7 +54,7 @@ function ignoredOffers(history: History): Examined {
     minimum: 10,
     usual: 0.5,
     n: offers.length,
-    hits: offers.filter(({ outcome }) => outcome === "open").length,
+    hits: offers.filter(({ resolution }) => resolution === "open").length,
     toFinding: () => byPerson(null, {}),
   });
 }

@@ -1,6 +1,5 @@
 import type { ReplaySession } from "../../contract/replay.ts";
-import type { Judgement } from "../statistics/effect.ts";
-import { judgeDifferences } from "../statistics/paired.ts";
+import { judgePairs, type PairsJudgement } from "../statistics/randomization-test.ts";
 import { outcomeOf, type Outcome, type Policy } from "./loss.ts";
 
 /** Means over sessions; rates are per active hour of all sessions together. */
@@ -18,9 +17,9 @@ export interface Comparison {
   readonly sessions: number;
   readonly means: PolicyMeans;
   /** Unsaved tool calls of a death elsewhere, other policy minus the present one. */
-  readonly toolCalls: Judgement;
+  readonly toolCalls: PairsJudgement;
   /** Checkpoints per active hour, other minus present. */
-  readonly saves: Judgement;
+  readonly saves: PairsJudgement;
 }
 
 /** Differences of at most this size make no difference that matters. */
@@ -65,12 +64,12 @@ export function compareWith(
   return {
     sessions: sessions.length,
     means: meansOf(treated),
-    toolCalls: judgeDifferences(
+    toolCalls: judgePairs(
       differences(({ unsaved }) => unsaved.toolCalls),
       largest.toolCalls,
       margins.toolCalls,
     ),
-    saves: judgeDifferences(differences(savesPerHour), largest.savesPerHour, margins.savesPerHour),
+    saves: judgePairs(differences(savesPerHour), largest.savesPerHour, margins.savesPerHour),
   };
 }
 

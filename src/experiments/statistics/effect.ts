@@ -49,12 +49,6 @@ export interface UnitOutcome {
   readonly outcome: number;
 }
 
-/** One unit under both policies, as replay has it. */
-export interface PairedOutcome {
-  readonly treated: number;
-  readonly control: number;
-}
-
 export type Verdict = "better" | "equivalent" | "worse" | "undecided";
 
 export interface Judgement {
@@ -92,23 +86,6 @@ export function observeUnit(
   };
 }
 
-/**
- * The state after one more pair. A difference beyond the reach of the plan counts as the reach.
- *
- * @throws {RangeError} for an outcome that is NaN
- */
-export function observePair(
-  plan: EffectPlan,
-  state: SequenceState,
-  { treated, control }: PairedOutcome,
-): SequenceState {
-  return observe(plan.sequence, state, treated - control);
-}
-
-/**
- * Better or worse only where the interval excludes 0, equivalent only where it lies within the
- * margin; where both hold, equivalent: there is a difference, and it is too small to matter.
- */
 export function judge(plan: EffectPlan, state: SequenceState): Judgement {
   const interval = intervalOf(plan.sequence, state);
   const verdict = verdictOf(plan, interval);
@@ -121,7 +98,11 @@ export function judge(plan: EffectPlan, state: SequenceState): Judgement {
   };
 }
 
-function verdictOf({ margin, goal }: EffectPlan, { low, high }: Interval): Verdict {
+/**
+ * Better or worse only where the interval excludes 0, equivalent only where it lies within the
+ * margin; where both hold, equivalent: there is a difference, and it is too small to matter.
+ */
+export function verdictOf({ margin, goal }: Pick<EffectPlan, "margin" | "goal">, { low, high }: Interval): Verdict {
   if (low > high) return "undecided";
   if (low >= -margin && high <= margin) return "equivalent";
   if (low >= 0) return goal === "higher" ? "better" : "worse";

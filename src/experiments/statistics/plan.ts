@@ -22,15 +22,6 @@ export interface RandomizedQuestion extends Question {
   readonly probability: number;
 }
 
-export interface PairedQuestion extends Question {
-  /**
-   * The largest difference that counts; the closer to the usual ones, the fewer pairs are needed.
-   */
-  readonly reach: number;
-  /** Differences, arm minus control, with the smallest effect that is to be found. */
-  readonly differences: Distribution;
-}
-
 export interface Planned<Plan extends EffectPlan> {
   readonly plan: Plan;
   /**
@@ -66,17 +57,6 @@ function scores(control: Distribution, treated: Distribution, share: number): Di
       probability: probability * (1 - share),
     })),
   ];
-}
-
-/** @throws {RangeError} for an effect that ten million pairs do not find */
-export function planPaired(question: PairedQuestion): Planned<EffectPlan> {
-  const { reach } = question;
-  const differences = shifted(question.differences, 0, { low: -reach, high: reach });
-  return planEffect(question, reach, differences, shiftedToZero(differences));
-}
-
-function shiftedToZero(distribution: Distribution): Distribution {
-  return shifted(distribution, -meanOfDistribution(distribution), { low: -Infinity, high: Infinity });
 }
 
 /** @param reach largest absolute value of an observation */

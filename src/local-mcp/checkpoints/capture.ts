@@ -3,6 +3,7 @@ import * as sessions from "../sessions/sessions.ts";
 import * as checkpoints from "./checkpoints.ts";
 import type { Trigger, WorkNotes } from "../../contract/checkpoint.ts";
 import type { WorkState } from "../../contract/work-state.ts";
+import { repeatWithinBudget } from "../../platform/time-budget.ts";
 import { uuidv7 } from "../../shared/ids.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -11,7 +12,8 @@ import { readHead } from "../sessions/git-head.ts";
 import { countRediscovery, toPredecessor, markRecovered, type InheritedWork } from "./succession.ts";
 import { recordSettings } from "../recording/session-settings.ts";
 import { withoutSomeRequests } from "../sessions/requests.ts";
-import { emptyState, fold, withNotes } from "../sessions/work-state.ts";
+import { foldWithinBudget } from "../sessions/fold-rows.ts";
+import { emptyState, withNotes } from "../sessions/work-state.ts";
 import { noteFile } from "../../snapshots/file-state.ts";
 import { encode, type EncodedBody } from "../../store/checkpoint-body.ts";
 
@@ -43,6 +45,7 @@ interface CaptureBasis {
   readonly state: WorkState;
   readonly journalSeq: number;
   readonly inheritedWork: readonly InheritedWork[];
+  readonly unread: readonly UnreadRow[];
 }
 
 /** Spares unpacking the last checkpoint. Trusted only while it is still the newest. */
@@ -67,6 +70,7 @@ function save(runtime: Runtime, input: CaptureInput, recent: RecentStates): Resu
   for (;;) {
     const basis = runtime.store.read((sql) => readBasis(sql, input.sessionId, recent), null);
     if (!basis) return err({ code: "unknown_session" });
+    markUnread(runtime, basis.unread);
     const state = presentState(runtime, basis, input.notes);
     if (isEmpty(state)) return err({ code: "nothing_to_save" });
     const fitted = fit(state, runtime.config.checkpoint.maxBytes);
@@ -84,32 +88,61 @@ function readBasis(sql: Sql, sessionId: string, recent: RecentStates): CaptureBa
   const session = sessions.get(sql, sessionId);
   if (!session) return null;
   const last = checkpoints.latest(sql, sessionId);
-  const { state, ...known } = foldJournal(sql, sessionId, findBase(sql, sessionId, last, recent));
-  const inheritedWork = findInherited(sql, sessionId);
+  const unread: UnreadRow[] = [];
+  const { state, ...known } = foldJournal(sql, sessionId, findBase(sql, sessionId, last, recent), unread);
+  const inheritedWork = findInherited(sql, sessionId, unread);
   const [dead] = inheritedWork;
-  return { session, last, ...known, inheritedWork, state: dead ? { ...state, continues: toPredecessor(dead) } : state };
+  return {
+    session,
+    last,
+    ...known,
+    unread,
+    inheritedWork,
+    state: dead ? { ...state, continues: toPredecessor(dead) } : state,
+  };
 }
 
-function foldJournal(sql: Sql, sessionId: string, base: BaseState): BaseState {
+interface UnreadRow {
+  readonly sessionId: string;
+  readonly seq: number;
+}
+
+function foldJournal(sql: Sql, sessionId: string, base: BaseState, unread: UnreadRow[]): BaseState {
   let { state, journalSeq } = base;
   for (;;) {
     const rows = journal.list(sql, sessionId, journalSeq);
     const newest = rows.at(-1);
     if (!newest) return { ...base, state, journalSeq };
-    state = fold(state, rows);
+    const folded = foldWithinBudget(state, rows);
+    state = folded.state;
+    unread.push(...folded.unread.map((seq) => ({ sessionId, seq })));
     journalSeq = newest.seq;
   }
+}
+
+/** [JO42] The next fold, here or in a process after this one, skips them. */
+function markUnread({ store, log }: Runtime, rows: readonly UnreadRow[]): void {
+  if (rows.length === 0) return;
+  store.write((sql) => {
+    for (const { sessionId, seq } of rows) journal.markUnread(sql, sessionId, seq);
+  });
+  log("warn", "entries were not interpreted: they took too long", { entries: rows });
 }
 
 const maxChain = 200;
 
 /** [CP41] A session that died before its first checkpoint has stored nothing that it inherited. */
-function findInherited(sql: Sql, sessionId: string, later: readonly string[] = []): InheritedWork[] {
+function findInherited(
+  sql: Sql,
+  sessionId: string,
+  unread: UnreadRow[],
+  later: readonly string[] = [],
+): InheritedWork[] {
   const chain = [...later, sessionId];
   const dead = sessions.listOfferedTo(sql, sessionId).filter(({ id }) => !chain.includes(id));
   return dead.map(({ id }) => {
-    const { state } = foldJournal(sql, id, findBase(sql, id, checkpoints.latest(sql, id), new Map()));
-    const [before] = chain.length < maxChain ? findInherited(sql, id, chain) : [];
+    const { state } = foldJournal(sql, id, findBase(sql, id, checkpoints.latest(sql, id), new Map()), unread);
+    const [before] = chain.length < maxChain ? findInherited(sql, id, unread, chain) : [];
     return { session: id, state: before ? { ...state, continues: toPredecessor(before) } : state };
   });
 }
@@ -135,7 +168,8 @@ export function currentState(sql: Sql, sessionId: string): WorkState | null {
 }
 
 function presentState(runtime: Runtime, basis: CaptureBasis, notes: WorkNotes | undefined): WorkState {
-  const state = notes ? withNotes(basis.state, notes, runtime.now()) : basis.state;
+  const now = runtime.now();
+  const state = notes ? repeatWithinBudget((bound) => bound(() => withNotes(basis.state, notes, now))) : basis.state;
   const limits = { maxFileBytes: runtime.config.snapshots.maxFileBytes };
   const files = state.files.map((file) => (file.action === "read" ? file : noteFile(file.path, file.action, limits)));
   const head = basis.session.project ? readHead(basis.session.project) : null;

@@ -216,5 +216,5 @@ export function clip(text: string, bytes: number): string {
   return encoded
     .subarray(0, bytes)
     .toString()
-    .replace(/\uFFFD+$/u, "");
+    .replace(/(?<!\uFFFD)\uFFFD+$/u, "");
 }

@@ -1,3 +1,5 @@
+import { matchesWildcard } from "../../shared/wildcard.ts";
+
 /** Pure. The form of `checkpoint.beforeCommands`. */
 
 type Matcher = (word: string) => boolean;
@@ -74,10 +76,7 @@ function matchAny(alternatives: string, toMatcher: (one: string) => Matcher): Ma
 }
 
 function glob(pattern: string): Matcher {
-  if (!pattern.includes("*")) return (word) => word === pattern;
-  const parts = pattern.split("*").map((part) => part.replaceAll(/[.+?^${}()|[\]\\]/g, "\\$&"));
-  const expression = new RegExp(`^${parts.join(".*")}$`, "s");
-  return (word) => expression.test(word);
+  return (word) => matchesWildcard(word, pattern);
 }
 
 function exceptionMatcher(pattern: string): Matcher {

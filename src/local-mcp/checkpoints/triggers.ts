@@ -2,6 +2,7 @@ import type { Config } from "../../contract/config.ts";
 import type { Trigger } from "../../contract/checkpoint.ts";
 import type { HookEvent } from "../../contract/hook-input.ts";
 import { timerTrigger, type SaveFacts } from "../../policy/save-triggers.ts";
+import { matchesWildcard } from "../../shared/wildcard.ts";
 import { isRiskyCommand } from "./risky-commands.ts";
 
 /** Pure: no storage, no clock. */
@@ -40,8 +41,5 @@ function isRiskyCall({ toolName, toolInput }: ToolCall, config: Config["checkpoi
 
 function isRisky(tool: string | null, patterns: readonly string[]): boolean {
   if (tool === null) return false;
-  return patterns.some((pattern) => {
-    const parts = pattern.split("*").map((part) => part.replaceAll(/[.+?^${}()|[\]\\]/g, "\\$&"));
-    return new RegExp(`^${parts.join(".*")}$`).test(tool);
-  });
+  return patterns.some((pattern) => matchesWildcard(tool, pattern));
 }

@@ -1,6 +1,8 @@
 import {
+  atEnd,
   judgeCanary,
   observeSession,
+  pastOf,
   planWatch,
   startCanaryState,
   type CanaryPlan,
@@ -11,7 +13,7 @@ import { move, type Experiment } from "../../experiments/engine/experiment.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as totals from "../../store/metric-totals.ts";
 import * as notices from "../../store/notices.ts";
-import { nextUnits, sessionsSince } from "./units.ts";
+import { nextUnits, sessionsSince, untreatedBefore } from "./units.ts";
 
 /**
  * One step of a running experiment by the sessions that have ended since; the same one where there
@@ -32,9 +34,11 @@ function daysIn(experiment: Experiment, now: number): number {
 function advanceCanary(sql: Sql, now: number, experiment: Experiment): Experiment {
   const { plan, canary: before } = experiment;
   if (!plan || !before) return move(experiment, "stopped", now, "its plan is missing");
-  const canary = observeAll(plan, before, nextUnits(sql, now, experiment.id, countOf(before)));
+  const units = nextUnits(sql, now, experiment.id, countOf(before), unitsLeft(plan, before));
+  const days = daysIn(experiment, now);
+  const canary = atEnd(plan, observeAll(plan, before, units), days);
   const counted = { ...experiment, canary };
-  const verdict = judgeCanary(plan, canary, daysIn(experiment, now));
+  const verdict = judgeCanary(plan, canary, days);
   const sessions = `${countOf(canary)} sessions, ${canary.counts[1]} of them with the new value`;
   switch (verdict) {
     case "running":
@@ -50,9 +54,15 @@ function advanceCanary(sql: Sql, now: number, experiment: Experiment): Experimen
   }
 }
 
-/** Starts when the new value holds for all. */
-export function startWatch(experiment: Experiment, now: number, note: string): Experiment {
-  const plan = planWatch();
+/** A canary that only watches ends with its planned sessions, however many have ended meanwhile. */
+function unitsLeft({ primary, units }: CanaryPlan, state: CanaryState): number | undefined {
+  return primary === null ? Math.max(0, units - countOf(state)) : undefined;
+}
+
+/** Starts when the new value holds for all, which it has since the last step. */
+export function startWatch(sql: Sql, experiment: Experiment, now: number, note: string): Experiment {
+  const deployedAt = experiment.steps.at(-1)?.at ?? now;
+  const plan = planWatch(pastOf(untreatedBefore(sql, deployedAt, experiment.id)));
   return move({ ...experiment, watch: { plan, state: startCanaryState(plan) } }, "deployed", now, note);
 }
 

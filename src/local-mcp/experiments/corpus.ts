@@ -19,10 +19,10 @@ import * as sessionDurations from "../../store/session-durations.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import { rulesOf } from "../sessions/current-work.ts";
 import * as journal from "../sessions/journal.ts";
-import type { RecoveryDetail } from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { emptyState, fold, upgradeState } from "../sessions/work-state.ts";
 import { latestSettings, settingsOfHash } from "../recording/session-settings.ts";
+import { progressOf, rediscoveryOf } from "./continued-briefs.ts";
 
 export interface CorpusFilter {
   /** Epoch ms: sessions seen since. */
@@ -203,12 +203,12 @@ function endOf(sql: Sql, session: sessions.Session, clock: SessionClock, lastEve
 }
 
 function recoveryOf(sql: Sql, id: string): ReplaySession["recovery"] {
-  const [row] = sql.all<{ score: number | null; detail: string }>(
-    "SELECT score, detail FROM recoveries WHERE session_id = ? AND action = 'offered' ORDER BY seq DESC LIMIT 1",
+  const [row] = sql.all<{ score: number | null }>(
+    "SELECT score FROM recoveries WHERE session_id = ? AND action = 'offered' ORDER BY seq DESC LIMIT 1",
     id,
   );
   if (!row) return null;
-  const { rediscovery } = JSON.parse(row.detail) as RecoveryDetail;
+  const rediscovery = rediscoveryOf(sql, progressOf(sql, id));
   return {
     score: row.score === null ? null : row.score / 100,
     reads: rediscovery?.reads ?? null,

@@ -1,5 +1,5 @@
 import type { ExperimentProvider } from "../../contract/config.ts";
-import { planCanary, startCanaryState } from "../../experiments/engine/canary.ts";
+import { pastOf, planCanary, startCanaryState, type CanaryPlan, type Past } from "../../experiments/engine/canary.ts";
 import {
   isRunning,
   move,
@@ -22,6 +22,7 @@ import * as totals from "../../store/metric-totals.ts";
 import * as audit from "../audit/machine-audit.ts";
 import { advance, startWatch } from "./advance.ts";
 import * as rows from "./experiment-rows.ts";
+import { untreatedBefore } from "./units.ts";
 
 export interface NewExperiment {
   readonly key: string;
@@ -91,19 +92,31 @@ function begin(sql: Sql, runtime: Runtime, parameter: Parameter, given: Beginnin
   const proposed = propose({ at, id: `exp_${hex(4)}`, key, from, to, isSet, reason, salt: hex(8), ...service });
   const replayed = replay ? withReplay(proposed, at, replay.evidence, replay.note) : proposed;
   if (!isRunning(replayed)) return replayed;
-  const isLive = parameter.method === "live";
-  const plan = planCanary({ ...canary, isLive, dollars: usualCost(sql), share: isLive ? 1 : canary.share });
+  const past = pastOf(untreatedBefore(sql, at, replayed.id));
+  const plan = planFor(parameter, past);
   return startCanary(replayed, at, plan, startCanaryState(plan));
 }
 
-/** Mean over the newest sessions whose cost is known. */
-function usualCost(sql: Sql): number | null {
-  const [row] = sql.all<{ mean: number | null }>(
-    `SELECT avg(cost) AS mean FROM (
-       SELECT sum(cost_micros) AS cost FROM usage_costs GROUP BY session_id ORDER BY max(at) DESC LIMIT 100)`,
-  );
-  return row?.mean === null || row === undefined ? null : row.mean / 1e6;
+function planFor({ method }: Parameter, past: Past): CanaryPlan {
+  const isLive = method === "live";
+  return planCanary({ ...canary, isLive, past, share: isLive ? 1 : canary.share });
 }
+
+/** [EX174] Why its canary could not have its units in its days on this machine; null: it could. */
+export function whyNoEnd(runtime: Runtime, parameter: Parameter): string | null {
+  const { units, share, primary, maxDays } = planFor(parameter, {});
+  const since = runtime.now() - maxDays * 86_400_000;
+  const counted = primary === null ? chatsSql : briefsSql;
+  const had = runtime.store.read((sql) => sql.all<{ n: number }>(counted, since)[0]?.n ?? 0, 0);
+  const needed = Math.ceil(units / share);
+  const unit = primary === null ? "new chats" : "new chats that are given a brief";
+  if (had >= needed) return null;
+  return `its trial needs ${needed} ${unit} in ${maxDays} days, and this machine had ${had} in the last ${maxDays}`;
+}
+
+const chatsSql = "SELECT count(*) AS n FROM sessions WHERE started_at >= ?";
+const briefsSql = `SELECT count(DISTINCT r.by_session) AS n FROM recoveries r JOIN sessions s ON s.id = r.by_session
+  WHERE s.started_at >= ? AND r.action = 'offered' AND json_extract(r.detail, '$.rediscovery') IS NOT NULL`;
 
 /** [EX58] Moves each running experiment one step on. @returns those that changed their state */
 export function advanceAll(runtime: Runtime): Experiment[] {
@@ -155,7 +168,7 @@ function settle(runtime: Runtime, experiment: Experiment, by?: By): Experiment {
     if (before.state !== state) return before;
     const at = runtime.now();
     if (isBack) totals.add(sql, "shim_experiment_rollbacks_total");
-    const after = isBack ? move(before, "rolled_back", at, written.value) : startWatch(before, at, written.value);
+    const after = isBack ? move(before, "rolled_back", at, written.value) : startWatch(sql, before, at, written.value);
     // One entry for a decision whose file is written at once.
     if (!audit.complete(sql, id, state, after.state)) log(sql, at, by, "experiment.moved", after);
     return after;

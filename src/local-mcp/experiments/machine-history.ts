@@ -1,6 +1,7 @@
 import type { PastOffer, PastSession } from "../../experiments/opportunities/history.ts";
 import type { Sql } from "../../shared/sql.ts";
-import type { RecoveryAction } from "../sessions/recoveries.ts";
+import { resolve } from "../recovery/resolution.ts";
+import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { newestSessions, toReplaySession, type CorpusFilter } from "./corpus.ts";
 
@@ -12,32 +13,12 @@ export function pastSessions(sql: Sql, filter: CorpusFilter): PastSession[] {
   });
 }
 
-interface RecoveryRow {
-  readonly session: string;
-  readonly at: number;
-  readonly action: RecoveryAction;
-  readonly died: number;
-}
-
-const outcomes: Partial<Record<RecoveryAction, PastOffer["outcome"]>> = {
-  taken: "taken",
-  recovered: "taken",
-  dismissed: "dismissed",
-  undone: "open",
-};
-
-/** Dead sessions that were offered or decided since then, each with its last outcome. */
+/** Dead sessions that were offered or decided since then, each with its resolution. */
 export function pastOffers(sql: Sql, since: number): PastOffer[] {
-  const rows = sql.all<RecoveryRow>(
-    `SELECT session_id AS session, recoveries.at AS at, action, coalesce(death_at, last_seen_at, recoveries.at) AS died
-     FROM recoveries LEFT JOIN sessions ON sessions.id = session_id
-     WHERE recoveries.at >= ? AND action <> 'finished' ORDER BY seq`,
-    since,
-  );
-  const offers = new Map<string, PastOffer>();
-  for (const { session, at, action, died } of rows) {
-    const first = offers.get(session) ?? { at, ageMs: Math.max(0, at - died), outcome: "open" };
-    offers.set(session, { ...first, outcome: outcomes[action] ?? first.outcome });
-  }
-  return [...offers.values()];
+  const known = resolve(recoveries.listEvents(sql, { since }));
+  const seen = known.filter(({ resolution, offeredTo }) => resolution !== "open" || offeredTo.length > 0);
+  return seen.map(({ session, at, resolution }) => {
+    const dead = sessions.get(sql, session);
+    return { at, ageMs: Math.max(0, at - (dead?.deathAt ?? dead?.lastSeenAt ?? at)), resolution };
+  });
 }

@@ -1,8 +1,9 @@
 import type { CanaryUnit, Measured } from "../../experiments/engine/canary.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as sessionDurations from "../../store/session-durations.ts";
-import type { RecoveryDetail } from "../sessions/recoveries.ts";
+import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
+import { progressOf, rediscoveryOf } from "./continued-briefs.ts";
 
 /** A session that has not ended by then counts as it is. */
 const outcomeAfterMs = 86_400_000;
@@ -63,6 +64,27 @@ export function sessionsSince(sql: Sql, now: number, since: number, counted: num
   return measureUntilOpen(sql, now, started);
 }
 
+/**
+ * [EX172] Outcomes of the newest sessions that began before `until`, are over, and did not have the
+ * experiment's new value.
+ */
+export function untreatedBefore(sql: Sql, until: number, experiment: string, limit = 500): Measured[] {
+  const started = sql.all<{ id: string }>(
+    `SELECT id FROM sessions WHERE started_at < ?
+       AND (ended_at IS NOT NULL OR death_at IS NOT NULL OR started_at <= ?)
+       AND id NOT IN (SELECT unit FROM exposures WHERE experiment = ? AND arm = 'treatment')
+     ORDER BY started_at DESC, id LIMIT ?`,
+    until,
+    until - outcomeAfterMs,
+    experiment,
+    limit,
+  );
+  return started.flatMap(({ id }) => {
+    const session = sessions.get(sql, id);
+    return session ? [measure(sql, session)] : [];
+  });
+}
+
 function measureUntilOpen(sql: Sql, now: number, exposed: readonly Exposed[]): CanaryUnit[] {
   const units: CanaryUnit[] = [];
   for (const { unit, arm, at } of exposed) {
@@ -117,12 +139,12 @@ function dollars(sql: Sql, id: string): number | undefined {
   return row?.cost === null || row === undefined ? undefined : row.cost / 1e6;
 }
 
-/** Undefined for a session that was given no brief. */
+/** Counts for the first brief with which the session continued another; undefined without one. */
 function rediscovery(sql: Sql, id: string): number | undefined {
-  const [row] = sql.all<{ detail: string }>(
-    "SELECT detail FROM recoveries WHERE by_session = ? AND action = 'offered' ORDER BY seq LIMIT 1",
-    id,
-  );
-  const found = row && (JSON.parse(row.detail) as RecoveryDetail).rediscovery;
-  return found && found.reads + found.repeats;
+  for (const { sessionId } of recoveries.listOfferedTo(sql, id, 0).toReversed()) {
+    const progress = progressOf(sql, sessionId);
+    const found = progress.continuedBy === id ? rediscoveryOf(sql, progress) : null;
+    if (found) return found.reads + found.repeats;
+  }
+  return undefined;
 }

@@ -1,8 +1,10 @@
 import { sum } from "simple-statistics";
 import type { Week } from "../../experiments/kaizen/week.ts";
-import type { WeeklyFacts } from "../../experiments/kaizen/weekly-report.ts";
+import { stepsInWeek, type WeeklyFacts } from "../../experiments/kaizen/weekly-report.ts";
 import type { Sql } from "../../shared/sql.ts";
-import type { RecoveryDetail } from "../sessions/recoveries.ts";
+import { resolve, type Resolution } from "../recovery/resolution.ts";
+import * as recoveries from "../sessions/recoveries.ts";
+import { rediscoveryOf } from "./continued-briefs.ts";
 import * as rows from "./experiment-rows.ts";
 
 /** [EX83] Rows of the week that are still stored. */
@@ -38,17 +40,38 @@ function count(sql: Sql, query: string, week: Week): number {
   return one<{ n: number }>(sql, query, week, { n: 0 }).n;
 }
 
-function recoveriesOf(sql: Sql, { from, until }: Week): Pick<WeeklyFacts, "recoveries" | "meanScore" | "rediscovery"> {
-  const found = sql.all<{ action: string; score: number | null; detail: string }>(
-    "SELECT action, score, detail FROM recoveries WHERE at >= ? AND at < ? ORDER BY seq",
+function recoveriesOf(
+  sql: Sql,
+  { from, until }: Week,
+): Pick<WeeklyFacts, "died" | "recoveries" | "meanScore" | "rediscovery"> {
+  const known = resolve(recoveries.listEvents(sql, { since: from, until }));
+  const seen = known.filter(({ resolution, offeredTo }) => resolution !== "open" || offeredTo.length > 0);
+  const countOf = (resolution: Resolution): number => seen.filter((one) => one.resolution === resolution).length;
+  const scores = sql
+    .all<{ score: number }>(
+      "SELECT score FROM recoveries WHERE at >= ? AND at < ? AND action = 'offered' AND score IS NOT NULL",
+      from,
+      until,
+    )
+    .map(({ score }) => score);
+  const died = sql.all<{ session: string }>(
+    "SELECT DISTINCT session_id AS session FROM crashes WHERE at >= ? AND at < ?",
     from,
     until,
   );
-  const countOf = (action: string): number => found.filter((row) => row.action === action).length;
-  const scores = found.flatMap(({ score }) => score ?? []);
-  const counted = found.flatMap(({ detail }) => (JSON.parse(detail) as RecoveryDetail).rediscovery ?? []);
+  const continuedBy = new Map(seen.map((one) => [one.session, one.continuedBy]));
+  const counted = seen.flatMap((one) => rediscoveryOf(sql, one) ?? []);
   return {
-    recoveries: { offered: countOf("offered"), recovered: countOf("recovered"), dismissed: countOf("dismissed") },
+    died: {
+      chats: died.length,
+      continued: died.filter(({ session }) => (continuedBy.get(session) ?? null) !== null).length,
+    },
+    recoveries: {
+      chats: new Set(seen.flatMap(({ offeredTo }) => offeredTo)).size,
+      continued: countOf("continued"),
+      dismissed: countOf("dismissed"),
+      open: countOf("open"),
+    },
     meanScore: scores.length === 0 ? null : sum(scores) / scores.length,
     rediscovery: { chats: counted.length, repeats: sum(counted.map(({ reads, repeats }) => reads + repeats)) },
   };
@@ -77,15 +100,7 @@ function costsOf(sql: Sql, { from, until }: Week): WeeklyFacts["costs"] {
   return costs.map(({ model, micros }) => ({ model, dollars: micros / 1e6 }));
 }
 
-function stepsOf(sql: Sql, { from, until }: Week): WeeklyFacts["steps"] {
-  const all = rows.list(sql).flatMap(({ experiment: { key, from: before, to, reason, steps } }) =>
-    steps
-      .filter(({ at }) => at >= from && at < until)
-      .map(({ at, state, note }) => ({
-        at,
-        text: `\`${key}\` ${before} -> ${to}: ${state.replace("_", " ")} (${note})`,
-        why: reason,
-      })),
-  );
+function stepsOf(sql: Sql, week: Week): WeeklyFacts["steps"] {
+  const all = rows.list(sql).flatMap(({ experiment }) => stepsInWeek(week, experiment, `\`${experiment.key}\``));
   return all.toSorted((a, b) => a.at - b.at);
 }

@@ -5,6 +5,9 @@ import type { DeferredWork } from "../hooks/run-hook.ts";
 
 export const afterEventMethod = "shim/after-event";
 
+/** [TE112] Sent by a worker that stays, without its front, until the client ends. */
+export const witnessMethod = "shim/witness";
+
 /** Marks control requests, whose answers must not reach the client. */
 export const controlPrefix = "shim-front:";
 

@@ -2,7 +2,7 @@ import type { Readable, Writable } from "node:stream";
 import { hookTool } from "../../contract/hook-tool.ts";
 import { parseObject } from "../../shared/json-fields.ts";
 import type { Log } from "../../platform/log-file.ts";
-import { controlPrefix } from "./control.ts";
+import { controlPrefix, witnessMethod } from "./control.ts";
 
 export interface Worker {
   readonly pid: number;
@@ -43,6 +43,8 @@ const maxDeaths = 2;
 const stableMs = 10_000;
 const maxPauseMs = 10_000;
 const maxEndMs = 15_000;
+/** [SI47] Node would report an end of stdin that comes with a signal before the signal. */
+const endOfInputMs = 50;
 
 /**
  * Owns the client's connection and restarts the worker. [PR9] The client sees one connection: the
@@ -84,8 +86,11 @@ export class Front {
       this.#options.exit(0);
       return;
     }
-    if (signal) worker.kill(signal);
-    else worker.stdin.end();
+    if (signal) {
+      worker.kill(signal);
+      // A signal to the worker alone is not the end of the server.
+      this.#options.schedule(() => worker.stdin.end(), endOfInputMs);
+    } else worker.stdin.end();
     // A gone client reads nothing, and a worker with unread output would not count as ended.
     worker.stdout.resume();
     this.#options.schedule(() => {
@@ -145,6 +150,10 @@ export class Front {
 
   #onWorkerLine(line: string): void {
     const message = parseMessage(line);
+    if (message?.method === witnessMethod) {
+      this.#options.exit(0);
+      return;
+    }
     if (message?.id === undefined || message.method !== undefined) {
       this.#sendToClient(line);
       return;

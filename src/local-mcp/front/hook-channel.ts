@@ -4,7 +4,7 @@ import { stackOf, messageOf } from "../../shared/error.ts";
 import { initializeResult } from "./handshake.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { openNodeSqlite } from "../../store/driver-node-sqlite.ts";
-import { systemRuntime } from "../../runtime/system-runtime.ts";
+import { maxUpkeepBytes, systemRuntime } from "../../runtime/system-runtime.ts";
 import { afterEventMethod } from "./control.ts";
 import type { Front } from "./front.ts";
 import type { HookEvent } from "../../contract/hook-input.ts";
@@ -17,8 +17,6 @@ import * as sessions from "../sessions/sessions.ts";
 
 /** Wait for a locked store before an event goes to the spool. */
 const busyMs = 100;
-/** The worker repairs a larger file. */
-const maxUpkeepBytes = 200_000_000;
 
 let cachedRuntime: Runtime | null = null;
 let cachedChannel: HookChannel | null = null;

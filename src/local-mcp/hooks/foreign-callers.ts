@@ -52,7 +52,7 @@ function isClaudeCodes(fields: Fields, session: string | undefined): boolean {
   if (session !== undefined && session === own) return true;
   if (foreignFields.some(([field]) => field in fields)) return false;
   if (session === undefined || typeof own !== "string") return true;
-  return typeof transcript === "string" && /[^/\\]*$/.exec(transcript)?.[0] === `${own}.jsonl`;
+  return typeof transcript === "string" && /(?<![^/\\])[^/\\]*$/.exec(transcript)?.[0] === `${own}.jsonl`;
 }
 
 /** Clients seen to run SHIM's hooks, with the last call (epoch ms). A file avoids the store. */

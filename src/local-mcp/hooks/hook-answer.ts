@@ -2,6 +2,8 @@ import type { HookAnswer } from "../../contract/hook-answer.ts";
 import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { effectiveWindow } from "../signals/context-window.ts";
+import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
+import { acceptedContext } from "../recovery/accept-offer.ts";
 import type { EditVerdict } from "../team/file-guard.ts";
 import { isWithoutUser } from "./end-session.ts";
 import type { HookContext } from "./hook-context.ts";
@@ -19,10 +21,10 @@ export function toAnswer(
   const { event, input } = context;
   const { verdict, news, refusal } = recorded;
   if (refusal !== null) return { decision: "block", reason: refusal };
-  if (event === "Stop") return news === null ? {} : { decision: "block", reason: news };
+  if (event === "Stop") return news === null ? {} : { decision: "block", reason: news.context };
   if (verdict.kind === "refused") return refusalOf(event, verdict);
   if (event === "PreModelSwitch") return modelSwitch(runtime, event, input);
-  const answer = toText(event, recorded, start ?? emptyStart);
+  const answer = toText(event, recorded, start ?? emptyStart, acceptedAnswer(runtime, recorded));
   return runtime.config.routing.subagents === "off" ? answer : routeSubagent(runtime, context, answer);
 }
 
@@ -33,10 +35,28 @@ export function refusalOf(event: HookEvent, verdict: EditVerdict): HookAnswer {
   return { hookSpecificOutput: { hookEventName: event, ...refusal } };
 }
 
-function toText(event: HookEvent, { verdict, news, warning }: RecordedEvent, start: StartAnswer): HookAnswer {
+/** A brief that comes as news says already that the chat has the session. */
+function acceptedAnswer(runtime: Runtime, { accepted, news }: RecordedEvent): StartAnswer {
+  if (accepted === null) return emptyStart;
+  const withCommand = (text: string): string => withShimCommand(text, () => shimCommand(runtime));
+  const isBriefed = news?.brief === accepted.session;
+  return {
+    context: isBriefed ? null : withCommand(acceptedContext(runtime, accepted)),
+    line: accepted.line && withCommand(accepted.line),
+  };
+}
+
+function toText(
+  event: HookEvent,
+  { verdict, news, warning }: RecordedEvent,
+  start: StartAnswer,
+  accepted: StartAnswer,
+): HookAnswer {
   const verdictText = verdict.kind === "warned" ? verdict.text : null;
-  const context = start.context ?? news ?? verdictText;
-  const lines = [start.line, warning ?? verdictText].filter((text) => text !== null);
+  const { context: newsContext, line: newsLine } = news ?? emptyStart;
+  const given = [start.context ?? newsContext ?? verdictText, accepted.context].filter((text) => text !== null);
+  const context = given.join("\n\n");
+  const lines = [start.line, newsLine, accepted.line, warning ?? verdictText].filter((text) => text !== null);
   return {
     ...(lines.length > 0 ? { systemMessage: lines.join("\n") } : {}),
     ...(context ? { hookSpecificOutput: { hookEventName: event, additionalContext: context } } : {}),

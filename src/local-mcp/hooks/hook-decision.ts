@@ -3,9 +3,10 @@ import type { Trigger } from "../../contract/checkpoint.ts";
 import { dueTrigger, eventTrigger } from "../checkpoints/triggers.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { clearContextReadings, observe, takeReadings } from "../observe/observe.ts";
+import { acceptOffer, type Acceptance } from "../recovery/accept-offer.ts";
 import type { Session } from "../sessions/sessions.ts";
 import type { TranscriptPart } from "../signals/transcript.ts";
-import { deliverAtPrompt, deliverAtStop } from "../team/deliver-news.ts";
+import { deliverAtPrompt, deliverAtStop, type Delivery } from "../team/deliver-news.ts";
 import { checkEdit, type EditVerdict } from "../team/file-guard.ts";
 import * as members from "../team/members.ts";
 import { takeDayWarning } from "../usage/day-budget.ts";
@@ -56,17 +57,31 @@ export function readVerdict(runtime: Runtime, call: HookCall): EditVerdict {
   }, free);
 }
 
+/** [RE186] For the user's own prompt in a chat that no worker runs. */
+export function findAcceptance(
+  sql: Sql,
+  runtime: Runtime,
+  { event, input, isLate }: HookContext,
+  session: string,
+): Acceptance | null {
+  const isUsers = event === "UserPromptSubmit" && !isLate && input.agent_id === undefined && !runtime.env["SHIM_TASK"];
+  return isUsers ? acceptOffer(sql, runtime, session, input.prompt ?? "") : null;
+}
+
 /** [HO18] Skips a sub-agent's stop, a chat that a hook already continued, and a worker's run. */
 export function findNews(
   sql: Sql,
-  { now, env, config }: Runtime,
+  runtime: Runtime,
   { event, input, isLate }: HookContext,
   session: string,
-): string | null {
+  accepted: Acceptance | null,
+): Delivery | null {
+  const { now, env, config } = runtime;
   if (isLate) return null;
-  if (event === "UserPromptSubmit") return deliverAtPrompt(sql, now(), session);
+  if (event === "UserPromptSubmit") return deliverAtPrompt(sql, runtime, session, accepted);
   if (event !== "Stop" || input.stop_hook_active || input.agent_id || env["SHIM_TASK"]) return null;
-  return deliverAtStop(sql, now(), session, config.team.maxContinuationsPerHour);
+  const context = deliverAtStop(sql, now(), session, config.team.maxContinuationsPerHour);
+  return context === null ? null : { context, line: null };
 }
 
 /** Takes the readings; those of a deferred event follow its answer. */

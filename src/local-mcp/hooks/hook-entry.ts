@@ -11,7 +11,7 @@ import { HomeError, homeFrom, pathsIn } from "../../platform/paths.ts";
 import { clientPidOf, skipShells, systemProcesses, type Processes } from "../../platform/processes.ts";
 import { foreignCaller, hasClaudeVariables, recordForeignCaller } from "./foreign-callers.ts";
 import { openNodeSqlite } from "../../store/driver-node-sqlite.ts";
-import { systemRuntime } from "../../runtime/system-runtime.ts";
+import { maxUpkeepBytes, systemRuntime } from "../../runtime/system-runtime.ts";
 import { answerHook, problemEvents } from "./answer-hook.ts";
 import { finishEvent } from "./finish-event.ts";
 import { exitWithPendingRead, foreignLimits, ownLimits, readStdin } from "./hook-stdin.ts";
@@ -24,8 +24,6 @@ z.config({ jitless: true });
 /** Wait for a locked store before an event is spooled; a start waits longer [HO14]. */
 const eventBusyMs = 200;
 const startBusyMs = 5_000;
-/** A repair takes up to 20 ms for each megabyte, and the client kills a hook after ten seconds. */
-const maxUpkeepBytes = 200_000_000;
 
 async function main(event: string, client: string): Promise<void> {
   const adapter = adapterOf(client);

@@ -2,10 +2,11 @@ import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
 import type { JournalEntry, JournalKind } from "../../contract/journal.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Trigger } from "../../contract/checkpoint.ts";
-import { recordAssistant, recordTranscript } from "../observe/record-transcript.ts";
+import { recordAssistant, recordTranscript, recordUnreadPart } from "../observe/record-transcript.ts";
 import { recordTurnEnd } from "../observe/record-turn-end.ts";
 import { isAlive } from "../../platform/processes.ts";
 import { recordSettings } from "../recording/session-settings.ts";
+import type { Acceptance } from "../recovery/accept-offer.ts";
 import { isOwnerGone, recordDeath } from "../recovery/deaths.ts";
 import { adoptBriefed, adoptSuccession } from "../recovery/successor.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -20,11 +21,12 @@ import { transcriptMark } from "../sessions/transcript-mark.ts";
 import { updateWaiting } from "../sessions/waiting.ts";
 import type { TranscriptPart } from "../signals/transcript.ts";
 import { stampOf } from "../../snapshots/file-state.ts";
+import type { Delivery } from "../team/deliver-news.ts";
 import type { EditVerdict } from "../team/file-guard.ts";
 import { endSession } from "./end-session.ts";
 import type { HookContext } from "./hook-context.ts";
 import { checkConnection, promptWarning } from "./connection.ts";
-import { checkpointTrigger, findNews, toolVerdict } from "./hook-decision.ts";
+import { checkpointTrigger, findAcceptance, findNews, toolVerdict } from "./hook-decision.ts";
 import { resolveSession } from "./resolve-session.ts";
 import type { StartedSession } from "./session-start.ts";
 
@@ -40,7 +42,8 @@ export interface RecordedEvent {
   /** [HO63] Why the prompt goes back to the user. */
   readonly refusal: string | null;
   readonly verdict: EditVerdict;
-  readonly news: string | null;
+  readonly news: Delivery | null;
+  readonly accepted: Acceptance | null;
 }
 
 interface EventContext extends HookContext {
@@ -60,15 +63,29 @@ export function recordEvent(sql: Sql, runtime: Runtime, given: EventContext): Re
   if (connection.kind === "refused") return { ...nothing, sessionId: session.id, refusal: connection.reason };
   const missedStart = findMissedStart(sql, runtime, context, sighted);
   const verdict = toolVerdict(sql, runtime, context, session.id);
+  const accepted = findAcceptance(sql, runtime, context, session.id);
   const isNew = recordEntries(sql, runtime.now(), withFailure(context, part), session.id, verdict);
   // A start's brief fills what the client takes of a hook.
-  const news = isNew && missedStart === null ? findNews(sql, runtime, context, session.id) : null;
+  const news = isNew && missedStart === null ? findNews(sql, runtime, context, session.id, accepted) : null;
   const trigger = checkpointTrigger(sql, runtime, context, session, part);
   if (event === "SessionEnd") endSession(sql, runtime, session, input.reason ?? "other");
   const started = recordStart(sql, runtime, context, sighted) ?? missedStart;
   recordSessionSettings(sql, runtime, context, session);
   const warning = promptWarning(connection, context, missedTools + given.missedBySubagents);
-  return { sessionId: session.id, trigger, started, warning, refusal: null, verdict, news };
+  return { sessionId: session.id, trigger, started, warning, refusal: null, verdict, news, accepted };
+}
+
+/** [JO42] Records that the event came, with its redacted text, and interprets nothing of it. */
+export function recordUnreadEvent(sql: Sql, runtime: Runtime, context: HookContext, text: string): RecordedEvent {
+  const { session } = recordSighting(sql, runtime, context);
+  const { event, transcript } = context;
+  if (transcript?.from === session.transcriptOffset && transcript.part.offset !== transcript.from) {
+    recordUnreadPart(sql, session, transcript.part, runtime.now());
+    sessions.update(sql, session.id, { transcriptOffset: transcript.part.offset });
+  }
+  const key = `unread:${event}:${digest(text)}`;
+  journal.append(sql, session.id, runtime.now(), key, { kind: "unread", of: event, text });
+  return { ...nothing, sessionId: session.id };
 }
 
 const nothing: Omit<RecordedEvent, "sessionId"> = {
@@ -78,6 +95,7 @@ const nothing: Omit<RecordedEvent, "sessionId"> = {
   refusal: null,
   verdict: { kind: "free" },
   news: null,
+  accepted: null,
 };
 
 const callKinds: Partial<Record<HookEvent, "start" | "end">> = {

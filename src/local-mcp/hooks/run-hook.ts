@@ -12,7 +12,9 @@ import * as sessions from "../sessions/sessions.ts";
 import { readSubagents } from "../observe/subagent-files.ts";
 import { toAnswer } from "./hook-answer.ts";
 import { betweenTurns, readContext, skipTranscript, type HookCall, type HookContext } from "./hook-context.ts";
-import { recordEvent } from "./record-event.ts";
+import { interpret, OverBudgetError, repeatWithinBudget, shortText } from "../../platform/time-budget.ts";
+import { limits, redactAndClip } from "../sessions/entries.ts";
+import { recordEvent, recordUnreadEvent, type RecordedEvent } from "./record-event.ts";
 import { startSession } from "./session-start.ts";
 
 export interface DeferredWork {
@@ -43,16 +45,41 @@ export function runHook(runtime: Runtime, call: HookCall, isDeferred = false): H
   if (endsWithEvent(call, isDeferred))
     durations.observe("shim_hook_duration_seconds", durations.sinceStart(), [call.event]);
   const missedBySubagents = readUnserved(runtime, context);
-  const recorded = runtime.store.write((sql) => {
-    if (durations.isDue) durations.store(sql);
-    return recordEvent(sql, runtime, { ...context, missedBySubagents });
-  });
+  const recorded = recordWithinBudget(runtime, { ...context, missedBySubagents });
   if (!recorded) return { answer: {}, work: null };
   const { sessionId, trigger, started } = recorded;
   if (!isDeferred) checkpoint(runtime, { sessionId, trigger });
   const answer = toAnswer(runtime, context, recorded, started && startSession(runtime, started));
   const isTranscriptBehind = context.transcript === null && call.input.transcript_path !== undefined;
   return { answer, work: isDeferred ? { sessionId, trigger, isTranscriptBehind } : null };
+}
+
+/** [JO42] An event that takes too long is stored as it came, and the session continues. */
+function recordWithinBudget(runtime: Runtime, context: Parameters<typeof recordEvent>[2]): RecordedEvent | null {
+  const { store, durations, log } = runtime;
+  const record = (bound: (work: () => RecordedEvent | null) => RecordedEvent | null): RecordedEvent | null =>
+    store.write((sql) => {
+      if (durations.isDue) durations.store(sql);
+      return bound(() => recordEvent(sql, runtime, context));
+    });
+  if (isShortCall(context)) return record((work) => work());
+  try {
+    return repeatWithinBudget(record);
+  } catch (error) {
+    if (!(error instanceof OverBudgetError)) throw error;
+    log("warn", `${context.event} was stored without being interpreted`, { reason: error.message });
+    const text = interpret(() => redactAndClip(JSON.stringify(context.input), limits.summary));
+    return store.write((sql) => recordUnreadEvent(sql, runtime, context, text ?? "[its redaction took too long]"));
+  }
+}
+
+/** [JO43] Most events are tool calls with a short input, and nothing is read of the output. */
+function isShortCall({ input, transcript, isLate }: HookContext): boolean {
+  const { tool_name: tool, tool_input: fields, error, last_assistant_message: words } = input;
+  const unread = transcript ? transcript.part.offset - transcript.from : 0;
+  if (tool === undefined || isLate || unread > shortText) return false;
+  const texts = [...Object.values(Object(fields) as object), error, words];
+  return texts.every((one) => typeof one !== "object" && String(one).length < shortText / texts.length);
 }
 
 /** [JO24] Reads the transcripts of sub-agents where no timer does. Returns the missed calls. */

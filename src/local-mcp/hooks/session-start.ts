@@ -5,13 +5,12 @@ import { recordDeaths } from "../recovery/deaths.ts";
 import { hasContent } from "../recovery/detect.ts";
 import { isDead } from "../recovery/liveness.ts";
 import { recordFinishedHere } from "../recovery/finished-tasks.ts";
-import { isScripted, offer, offerable, offerPolicy, type Offer } from "../recovery/offers.ts";
-import { closedContext, offeredLine, resumedLine, speakerOf, vainContext } from "../recovery/user-lines.ts";
+import { isScripted, offer, offerable, offerPolicy, maxVainBriefs, userLine, type Offer } from "../recovery/offers.ts";
+import { closedContext, resumedLine, speakerOf, vainContext } from "../recovery/user-lines.ts";
 import { restore, type Restoration } from "../recovery/restoration.ts";
 import { withSessionConfig } from "../recording/session-config.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isClosed, isClosedWithNothingOpen } from "../sessions/closed-sessions.ts";
-import { shortSessionId } from "../sessions/short-ids.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
@@ -76,9 +75,6 @@ function recoveryAnswer(runtime: Runtime, { id, project, client }: sessions.Sess
   return found ? { context: offeredContext(runtime, found), line: offerLine(runtime, found, client) } : emptyStart;
 }
 
-/** [RE132] After so many chats that did not take it, a brief costs more than it helps. */
-const maxVainBriefs = 3;
-
 function offeredContext(runtime: Runtime, { from, vainOffers, more }: Offer): string {
   if (isClosedWithNothingOpen(from.session)) return closedContext(from, runtime.now(), more);
   if (vainOffers >= maxVainBriefs) return vainContext(from, runtime.now(), vainOffers);
@@ -86,18 +82,9 @@ function offeredContext(runtime: Runtime, { from, vainOffers, more }: Offer): st
   return brief(from, runtime.now(), runtime.config.recovery) + others;
 }
 
-function offerLine(runtime: Runtime, { from, vainOffers, more }: Offer, client: string): string {
-  const { session, cause } = from;
-  const isVain = vainOffers >= maxVainBriefs;
-  const shortId = runtime.store.read((sql) => shortSessionId(sql, session.id), session.id);
-  const isPlugin = runtime.env["CLAUDE_PLUGIN_ROOT"] !== undefined;
-  return offeredLine(
-    { session, cause, shortId, more, isVain },
-    runtime.now(),
-    runtime.config.recovery,
-    isPlugin,
-    client,
-  );
+function offerLine(runtime: Runtime, { from, vainOffers, more }: Offer, client: string): string | null {
+  const offered = { ...from, more, isVain: vainOffers >= maxVainBriefs };
+  return runtime.store.read((sql) => userLine(sql, runtime, offered, client), null);
 }
 
 /** [HO13] Gives a script one line; the offer stays open for a chat with a user. */

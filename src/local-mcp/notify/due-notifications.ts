@@ -86,8 +86,8 @@ function unrecordedDeaths(
     isMeant(session) &&
     !isClosed(session) &&
     now - Math.max(session.lastSeenAt, session.detachedAt ?? 0) <= maxEventAgeMs;
-  return findIncomplete(sql, runtime.processes, now, { limit: maxChats, accepts }).map(({ session, cause }) =>
-    deathOf(session, session.lastSeenAt, cause),
+  return findIncomplete(sql, runtime.processes, now, { limit: maxChats, isFree: true, accepts }).map(
+    ({ session, cause }) => deathOf(session, session.lastSeenAt, cause),
   );
 }
 

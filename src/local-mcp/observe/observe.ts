@@ -17,7 +17,7 @@ import { transcriptFormat } from "../signals/transcript-formats.ts";
 import { readAppended, type TranscriptPart } from "../signals/transcript.ts";
 import { pauseReadLimits } from "../sessions/paused-session.ts";
 import { unsavedOf } from "../sessions/unsaved.ts";
-import { recordTranscript } from "./record-transcript.ts";
+import { recordWithinBudget } from "./record-transcript.ts";
 
 export interface Observation {
   readonly risk: Risk;
@@ -37,7 +37,7 @@ export function refresh(runtime: Runtime, session: sessions.Session, fresh: Read
   return runtime.store.write((sql) => {
     // A hook may have read the same part meanwhile.
     const isNew = sessions.get(sql, session.id)?.transcriptOffset === session.transcriptOffset;
-    if (part && isNew) recordTranscript(sql, session, part, runtime.now(), { prices: runtime.config.usage.prices });
+    if (part && isNew) recordWithinBudget(sql, session, part, runtime.now(), { prices: runtime.config.usage.prices });
     return observe(sql, runtime, session, isNew ? part : null, fresh);
   });
 }

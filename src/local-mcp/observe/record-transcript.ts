@@ -7,6 +7,7 @@ import { markTranscript } from "../sessions/transcript-mark.ts";
 import { transcriptFormat } from "../signals/transcript-formats.ts";
 import { readAppended, type TranscriptPart } from "../signals/transcript.ts";
 import { countResponses, type Prices } from "../usage/ledger.ts";
+import { budgetMs, OverBudgetError, withinBudget } from "../../platform/time-budget.ts";
 import { recordSubagents } from "./subagent-files.ts";
 import { recordMissedTools, type MissedToolOptions } from "./missed-tools.ts";
 import { isTurnOpen, readTurnEnd, recordTurnEnd } from "./record-turn-end.ts";
@@ -22,7 +23,7 @@ export function catchUp(sql: Sql, now: number, sessionId: string): void {
   const isPaused = isSessionPaused(sql, now, session);
   if (part.offset !== session.transcriptOffset) {
     if (isPaused) markTranscript(sql, path, part.size);
-    else recordTranscript(sql, session, part, now, { isOver: true });
+    else recordWithinBudget(sql, session, part, now, { isOver: true });
     sessions.update(sql, sessionId, { transcriptOffset: part.offset });
   }
   if (isPaused) return;
@@ -42,9 +43,34 @@ export function recordTranscript(
   now: number,
   options: RecordOptions = {},
 ): number {
+  if (part.isOverBudget) recordUnreadPart(sql, session, part, now);
   recordTexts(sql, session.id, now, part);
   countResponses(sql, session, part, now, options.prices);
   return recordMissedTools(sql, session, now, part, options);
+}
+
+/** [JO42] Entries that were recorded before the time was over stay. */
+export function recordWithinBudget(...[sql, session, part, now, options]: Parameters<typeof recordTranscript>): void {
+  try {
+    withinBudget(() => recordTranscript(sql, session, part, now, options), recordMs);
+  } catch (error) {
+    if (!(error instanceof OverBudgetError)) throw error;
+    recordUnreadPart(sql, session, part, now);
+  }
+}
+
+/** A busy machine may keep the processor from it, and it is not repeated. */
+const recordMs = 10 * budgetMs;
+
+/** [JO42] The client keeps the part itself. */
+export function recordUnreadPart(
+  sql: Sql,
+  { id, transcriptOffset }: Pick<sessions.Session, "id" | "transcriptOffset">,
+  { offset }: Pick<TranscriptPart, "offset">,
+  now: number,
+): void {
+  const text = `bytes ${transcriptOffset} to ${offset}`;
+  journal.append(sql, id, now, `unread:transcript:${offset}`, { kind: "unread", of: "transcript", text });
 }
 
 /** [JO4] Runs before the hook's event is stored: the transcript describes what came before. */

@@ -31,6 +31,7 @@ export function importTranscript(
   const head = { ...found, session: idOf(found.session), cwd: found.cwd ?? folder };
   const format = transcriptFormat(head.client);
   const part = readAppended(path, 0, { maxBytes: Number.POSITIVE_INFINITY, format });
+  if (part.isOverBudget) return err("it takes too long to read");
   if (part.unreadable !== null) return err(`it cannot be read (${part.unreadable})`);
   const events = eventsOf(part);
   if (events.length === 0) return err("nothing was said in it");

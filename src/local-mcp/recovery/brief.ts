@@ -6,7 +6,8 @@ import { goalSections } from "./brief-requests.ts";
 import { quotedMachine, type BriefLine, type BriefSection } from "./brief-text.ts";
 import { age, clip } from "../../shared/format.ts";
 import type { Restoration } from "./restoration.ts";
-import { upgradeState } from "../sessions/work-state.ts";
+import { interpret } from "../../platform/time-budget.ts";
+import { emptyState, upgradeState } from "../sessions/work-state.ts";
 
 /** Estimated tokens. Claude Code cuts a hook's context at 10,000 characters. */
 const budget = { most: 2_000, tokens: 1_950, full: 1_900, aim: 950, chars: 9_400, least: 300 };
@@ -19,7 +20,9 @@ export type Occasion = "ask" | "brief" | "resume" | "resumed" | "compacted";
 
 /** [RE7] The values in it come from an earlier chat: never instructions. */
 export function brief(given: Restoration, now: number, occasion: Occasion): string {
-  const { frame, layout } = layoutOf(given, now, occasion);
+  // [JO42] Without what takes too long the next chat is given at least the session's facts.
+  const { frame, layout } =
+    interpret(() => layoutOf(given, now, occasion)) ?? layoutOf({ ...given, state: emptyState }, now, occasion);
   return [...frame.slice(0, 2), ...layout.texts, ...frame.slice(2)].join("\n");
 }
 
@@ -179,6 +182,6 @@ function offerInstructions(occasion: Occasion, id: string, isElsewhere: boolean)
   if (occasion === "resume") return [`Not for this chat: \`shim resume --undo ${id}\`.`, more];
   if (occasion !== "ask" && occasion !== "brief") return [more];
   return [
-    `When you continue it, call shim_check_recovery (of "${id}", take true); when the user does not want it, with dismiss true. Else the next chat is offered it.`,
+    `When you continue it, call shim_check_recovery (of "${id}", take true), unless SHIM says that this chat has it; when the user does not want it, with dismiss true. Else the next chat is offered it.`,
   ];
 }

@@ -1,4 +1,5 @@
 import * as journal from "../sessions/journal.ts";
+import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { CrashCause } from "../../contract/readings.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -14,6 +15,17 @@ export interface IncompleteSession {
   readonly session: sessions.Session;
   readonly cause: CrashCause;
   readonly causeDetail: string;
+  /** The chat that has the session in its context; null: the session is free. */
+  readonly offer: OpenOffer | null;
+}
+
+/** A living chat has the session in its context. */
+export interface OpenOffer {
+  readonly chat: string;
+  /** Epoch ms. */
+  readonly at: number;
+  /** Whether the chat continues it; its first checkpoint completes that. */
+  readonly isTaken: boolean;
 }
 
 export interface SessionSearch {
@@ -23,6 +35,8 @@ export interface SessionSearch {
   readonly isLoose?: boolean;
   readonly except?: string;
   readonly limit?: number;
+  /** Leaves out those that a living chat was offered. */
+  readonly isFree?: true;
   readonly accepts?: (session: sessions.Session) => boolean;
 }
 
@@ -47,23 +61,30 @@ export function findIncomplete(
   const limit = search.limit ?? 20;
   const matches = [
     ...firstMatching(sessions.listOpen(sql, projectsOf(search)), match, limit),
-    ...firstMatching(lapsedOffers(sql, processes, now), match, Infinity),
+    ...firstMatching(listOffered(sql, processes, now, search), match, Infinity),
   ];
   return matches
     .sort((a, b) => b.lastSeenAt - a.lastSeenAt)
     .slice(0, limit)
     .map((session) => {
       const { cause, causeDetail } = causeOf(sql, session, processes, kills);
-      return { session, cause, causeDetail };
+      return { session, cause, causeDetail, offer: offerOf(sql, processes, now, session) };
     });
 }
 
-/** [MC40] Sessions that `findIncomplete` leaves out, since this chat was offered them. */
-export function findOfferedTo(sql: Sql, processes: Processes, chat: string): IncompleteSession[] {
-  return sessions.listOfferedTo(sql, chat).map((session) => {
-    const { cause, causeDetail } = causeOf(sql, session, processes);
-    return { session, cause, causeDetail };
-  });
+/** Null for a session that no living chat was offered. */
+export function offerOf(sql: Sql, processes: Processes, now: number, session: sessions.Session): OpenOffer | null {
+  return session.recovery === "offered" ? findOpenOffer(sql, processes, now, session.id) : null;
+}
+
+/** [RE11] For a session of any machine. An offer ends with its chat, or if that never begins. */
+export function findOpenOffer(sql: Sql, processes: Processes, now: number, session: string): OpenOffer | null {
+  const note = recoveries.noteOf(sql, session);
+  const isOpen = note?.action === "offered" || note?.action === "taken";
+  if (!isOpen || !note.by) return null;
+  const chat = sessions.get(sql, note.by);
+  const isOver = chat ? chat.endedAt !== null || isDead(chat, processes, now) : now - note.at > maxStartMs;
+  return isOver ? null : { chat: note.by, at: note.at, isTaken: note.action === "taken" };
 }
 
 function* firstMatching<T>(all: Iterable<T>, match: (one: T) => T | null, limit: number): Generator<T, void> {
@@ -87,12 +108,11 @@ function memoize<T>(read: () => T): () => T {
   return () => (found ??= { value: read() }).value;
 }
 
-/** [RE11] Offers to chats that have ended, or never began, are open again. */
-function lapsedOffers(sql: Sql, processes: Processes, now: number): sessions.Session[] {
-  return sessions.listOffered(sql).filter(({ recoveryBy, recoveryAt }) => {
-    const successor = recoveryBy === null ? null : sessions.get(sql, recoveryBy);
-    if (!successor) return now - (recoveryAt ?? 0) > maxStartMs;
-    return successor.endedAt !== null || isDead(successor, processes, now);
+/** [RE183] A session that a living chat has taken is not listed any more. */
+function listOffered(sql: Sql, processes: Processes, now: number, { isFree }: SessionSearch): sessions.Session[] {
+  return sessions.listOffered(sql).filter((session) => {
+    const offer = offerOf(sql, processes, now, session);
+    return offer === null || (isFree !== true && !offer.isTaken);
   });
 }
 

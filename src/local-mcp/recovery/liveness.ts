@@ -24,6 +24,8 @@ export interface Liveness {
   readonly isOver: boolean;
   /** The coordinator says that the chat is gone. */
   readonly isCertain: boolean;
+  /** A process of its machine has seen that its process is gone. */
+  readonly isAttested: boolean;
   readonly detail: string;
 }
 
@@ -33,28 +35,37 @@ const offlineReasonText: Readonly<Record<string, string>> = {
   timeout: "the coordinator heard nothing more of it",
 };
 
-/** [RE90] [RE91] Pure. @param silenceMs time since the last news of the session, in ms */
-export function livenessOf(observation: ChatObservation, silenceMs: number): Liveness {
-  if ("lastSeenAgeMs" in observation) return livenessByStatus(observation, silenceMs);
-  if (observation.status === "unknown") return livenessBySilence(silenceMs, "The coordinator knows no chat of it");
+/** News that its machine has sent of a session. */
+interface Sent {
+  /** Time since the last of them, in ms. */
+  readonly silenceMs: number;
+  readonly hasDied: boolean;
+}
+
+/** [RE90] [RE91] [RE191] Pure. */
+export function livenessOf(observation: ChatObservation, sent: Sent): Liveness {
+  if ("lastSeenAgeMs" in observation) return livenessByStatus(observation, sent);
+  if (observation.status === "unknown") return livenessAsSent(sent, "The coordinator knows no chat of it");
   const detail = `Whether it lives is not known now: ${observation.why}.`;
-  return { isOver: false, isCertain: false, detail };
+  return { isOver: false, isCertain: false, isAttested: false, detail };
 }
 
-function livenessByStatus({ status, reason, lastSeenAgeMs }: ChatStatus, silenceMs: number): Liveness {
-  if (status === "offline") return offlineLiveness(reason ?? "", lastSeenAgeMs, silenceMs);
-  return { isOver: false, isCertain: true, detail: `It is ${status}, and was heard ${age(lastSeenAgeMs)} ago.` };
+function livenessByStatus({ status, reason, lastSeenAgeMs }: ChatStatus, sent: Sent): Liveness {
+  if (status === "offline") return offlineLiveness(reason ?? "", lastSeenAgeMs, sent);
+  const detail = `It is ${status}, and was heard ${age(lastSeenAgeMs)} ago.`;
+  return { isOver: false, isCertain: true, isAttested: false, detail };
 }
 
-function offlineLiveness(reason: string, lastSeenAgeMs: number, silenceMs: number): Liveness {
+function offlineLiveness(reason: string, lastSeenAgeMs: number, sent: Sent): Liveness {
   const words = offlineReasonText[reason];
   // The chat left, and its machine has not reported yet how the session ended.
-  if (words === undefined)
-    return livenessBySilence(silenceMs, "Its chat left the workspace without an end of the session");
-  return { isOver: true, isCertain: true, detail: `Last heard ${age(lastSeenAgeMs)} ago: ${words}.` };
+  if (words === undefined) return livenessAsSent(sent, "Its chat left the workspace without an end of the session");
+  const detail = `Last heard ${age(lastSeenAgeMs)} ago: ${words}.`;
+  return { isOver: true, isCertain: true, isAttested: reason === "attested", detail };
 }
 
-function livenessBySilence(silenceMs: number, what: string): Liveness {
+function livenessAsSent({ silenceMs, hasDied }: Sent, what: string): Liveness {
+  if (hasDied) return { isOver: true, isCertain: true, isAttested: true, detail: "Its machine reported its death." };
   const detail = `${what}; its machine sent nothing more of it for ${age(silenceMs)}.`;
-  return { isOver: silenceMs > maxSilenceMs, isCertain: false, detail };
+  return { isOver: silenceMs > maxSilenceMs, isCertain: false, isAttested: false, detail };
 }

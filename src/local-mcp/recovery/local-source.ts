@@ -2,11 +2,12 @@ import { ok, type Result } from "../../shared/result.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { findSessionArgument } from "../sessions/session-prefix.ts";
+import * as news from "../sessions/news.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { neutralize } from "../words/neutralize.ts";
 import { recordDeath } from "./deaths.ts";
-import { findIncomplete, findOfferedTo, searchFor, type IncompleteSession } from "./detect.ts";
+import { findIncomplete, findOpenOffer, searchFor, type IncompleteSession, type OpenOffer } from "./detect.ts";
 import { recordFinishedHere } from "./finished-tasks.ts";
 import { offer, recordOffer } from "./offers.ts";
 import { restore, type Restoration } from "./restoration.ts";
@@ -20,8 +21,13 @@ export function take(runtime: Runtime, from: Restoration, by: string): void {
   const { id: sessionId } = from.session;
   runtime.store.write((sql) => {
     const known = sessions.get(sql, sessionId);
+    const offer = findOpenOffer(sql, runtime.processes, at, sessionId);
+    if (offer !== null && offer.chat !== by) {
+      const text = `Session ${sessionId}, which this chat was offered, is continued by chat ${by} now: leave it alone.`;
+      news.add(sql, at, offer.chat, `taken:${sessionId}:${by}`, { kind: "notice", text });
+    }
     if (known?.recovery !== "offered" || known.recoveryBy !== by) recordOffer(sql, runtime, from, by);
-    recoveries.add(sql, { at, sessionId, action: "taken", by });
+    if (!recoveries.isTaken(sql, sessionId, by)) recoveries.add(sql, { at, sessionId, action: "taken", by });
   });
 }
 
@@ -74,12 +80,8 @@ export function localSource(
       const now = runtime.now();
       return Promise.resolve(
         store.read((sql) => {
-          const offered = chat ? findOfferedTo(sql, processes, chat.id) : [];
-          const others = findIncomplete(sql, processes, now, search);
-          return [
-            ...offered.map((one) => Object.assign(toListed(one, now), { offeredHere: true as const })),
-            ...others.map((one) => toListed(one, now)),
-          ].slice(0, limit);
+          const listed = findIncomplete(sql, processes, now, search).map((one) => toListed(one, now, chat?.id));
+          return listed.toSorted((one, other) => Number(other.offeredHere ?? 0) - Number(one.offeredHere ?? 0));
         }, []),
       );
     },
@@ -100,14 +102,24 @@ export function localSource(
   };
 }
 
-function toListed({ session, cause }: IncompleteSession, now: number): ListedSession {
+function toListed({ session, cause, offer }: IncompleteSession, now: number, chat?: string): ListedSession {
   return {
     session: session.id,
     title: neutralize(sessions.displayTitle(session) ?? "untitled"),
     diedMsAgo: now - session.lastSeenAt,
     cause,
     project: session.project ?? "",
+    ...offerFields(offer, now, chat),
   };
+}
+
+export function offerFields(
+  offer: OpenOffer | null,
+  now: number,
+  chat?: string,
+): Pick<ListedSession, "offeredHere" | "offeredTo" | "offeredMsAgo"> {
+  if (offer === null) return {};
+  return offer.chat === chat ? { offeredHere: true } : { offeredTo: offer.chat, offeredMsAgo: now - offer.at };
 }
 
 /** The offer stands until this chat's first checkpoint completes the succession. */

@@ -5,10 +5,13 @@ import { isClosed, isClosedWithNothingOpen } from "../sessions/closed-sessions.t
 import type { News } from "../sessions/news.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
+import { shortSessionId } from "../sessions/short-ids.ts";
 import { brief, type Occasion } from "./brief.ts";
 import { listedFiles } from "./brief-files.ts";
 import { recordDeath } from "./deaths.ts";
 import { findIncomplete, type IncompleteSession, type SessionSearch } from "./detect.ts";
+import { resolve } from "./resolution.ts";
+import { offeredLine, type OfferedSession } from "./user-lines.ts";
 import { changesSince, restoration, withChanges, type Restoration } from "./restoration.ts";
 
 /**
@@ -50,7 +53,7 @@ export function offer(runtime: Runtime, to: string, search: SessionSearch): Offe
     const known = restoration(sql, runtime, first.session, now);
     if (!known) return null;
     const from = withChanges(known, first.session.id === likely.session.id ? changes : null);
-    const vainOffers = countVainOffers(sql, runtime, from);
+    const vainOffers = countVainOffers(sql, runtime, from.session, to);
     recordOffer(sql, runtime, from, to);
     if (isClosedWithNothingOpen(first.session)) {
       for (const { session } of offerableSessions) {
@@ -66,9 +69,23 @@ export function offer(runtime: Runtime, to: string, search: SessionSearch): Offe
   });
 }
 
+/** [RE132] After so many chats that did not take it, a brief costs more than it helps. */
+export const maxVainBriefs = 3;
+
+/** Whether the chat gets a sentence about the session instead of its brief. */
+export function isMentioned(sql: Sql, runtime: Runtime, session: sessions.Session, chat: string): boolean {
+  return isClosedWithNothingOpen(session) || countVainOffers(sql, runtime, session, chat) >= maxVainBriefs;
+}
+
 /** Under the setting "resume" each chat gets the whole brief, and continues the session. */
-function countVainOffers(sql: Sql, { config }: Runtime, { session }: Restoration): number {
-  return config.recovery === "resume" ? 0 : recoveries.vainOffers(sql, session.id, session.lastSeenAt);
+function countVainOffers(sql: Sql, { config }: Runtime, session: sessions.Session, chat: string): number {
+  return config.recovery === "resume" ? 0 : countDeclined(sql, session.id, session.lastSeenAt, chat);
+}
+
+/** @param since the session's end: what it was offered for before is another matter */
+function countDeclined(sql: Sql, session: string, since: number, except?: string): number {
+  const [progress] = resolve(recoveries.listEvents(sql, { session, since }));
+  return progress?.declinedBy.filter((chat) => chat !== except).length ?? 0;
 }
 
 export function recordOffer(sql: Sql, runtime: Runtime, from: Restoration, to: string): void {
@@ -104,7 +121,7 @@ function findOfferable(sql: Sql, runtime: Runtime, search: SessionSearch): Incom
       now - session.lastSeenAt <= runtime.config.offerMaxAgeMs &&
       isClosedWithNothingOpen(session) === isCalm &&
       isOfferDue(sql, session);
-    return findIncomplete(sql, runtime.processes, now, { ...search, accepts });
+    return findIncomplete(sql, runtime.processes, now, { ...search, isFree: true, accepts });
   };
   const dead = findWith(false);
   return dead.length > 0 ? dead : findWith(true);
@@ -116,7 +133,7 @@ const maxOffers = { withNothingOpen: 1, withOpenWork: 3 };
 function isOfferDue(sql: Sql, session: sessions.Session): boolean {
   if (!isClosed(session)) return true;
   const maxOffersOfSession = isClosedWithNothingOpen(session) ? maxOffers.withNothingOpen : maxOffers.withOpenWork;
-  return recoveries.offersSince(sql, session.id, session.detachedAt ?? 0) < maxOffersOfSession;
+  return countDeclined(sql, session.id, session.detachedAt ?? 0) < maxOffersOfSession;
 }
 
 type StoredOffer = Extract<News, { kind: "offer" }>;
@@ -133,6 +150,25 @@ export function toStoredOffer(from: Restoration, machine: string, occasion: Occa
     compactSummary: state.compactSummary?.slice(0, keptLimits.summary) ?? null,
   };
   return { kind: "offer", session: from.session.id, machine, from: { ...from, state: slim }, occasion };
+}
+
+type OfferOfLine = Pick<Restoration, "session" | "cause"> &
+  Pick<OfferedSession, "more" | "isVain"> & { readonly elsewhere?: Restoration["elsewhere"] };
+
+/** [RE54] [RE115] The line that the chat's user reads; null for a script. */
+export function userLine(sql: Sql, { config, env, now }: Runtime, offered: OfferOfLine, client: string): string | null {
+  if (isScripted(env)) return null;
+  const { session, cause, elsewhere, more, isVain } = offered;
+  const origin = { machine: elsewhere?.machine ?? null, isCertain: elsewhere?.isCertain ?? true };
+  const shortId = shortSessionId(sql, session.id);
+  const isPlugin = env["CLAUDE_PLUGIN_ROOT"] !== undefined;
+  return offeredLine({ session, cause, shortId, more, isVain, ...origin }, now(), config.recovery, isPlugin, client);
+}
+
+/** The same line for an offer of another machine, which comes with a prompt. */
+export function storedLine(sql: Sql, runtime: Runtime, { from }: StoredOffer, chat: string): string | null {
+  const client = sessions.get(sql, chat)?.client ?? "";
+  return from ? userLine(sql, runtime, { ...(from as Restoration), more: 0, isVain: false }, client) : null;
 }
 
 export function toDelivered(news: News, now: number): News {

@@ -58,7 +58,7 @@ export async function assessLiveness(
   row: RemoteSession,
 ): Promise<Liveness> {
   const silenceMs = runtime.now() - localClock(row)(row.content.lastSeenAt);
-  return livenessOf(await observeChat(link, row.session), silenceMs);
+  return livenessOf(await observeChat(link, row.session), { silenceMs, hasDied: row.content.death !== undefined });
 }
 
 async function observeChat(link: Pick<CoordinatorClient, "call">, chat: string): Promise<ChatObservation> {

@@ -3,8 +3,7 @@ import type { Sql } from "../../shared/sql.ts";
 import { isClosedWithNothingOpen } from "../sessions/closed-sessions.ts";
 import * as news from "../sessions/news.ts";
 import * as recoveries from "../sessions/recoveries.ts";
-import * as sessions from "../sessions/sessions.ts";
-import { isDead } from "./liveness.ts";
+import { findOpenOffer } from "./detect.ts";
 import { noteOffered, offerPolicy, toStoredOffer } from "./offers.ts";
 import { findElsewhere, type DeadRemoteSession } from "./remote-candidates.ts";
 import type { ProjectHere, RemoteContext } from "./remote-context.ts";
@@ -92,9 +91,7 @@ function isFree(
   session: string,
   chatId: string,
 ): boolean {
-  const note = recoveries.noteOf(sql, session);
-  if (note?.action === "dismissed") return false;
-  if (!note?.by || note.by === chatId) return true;
-  const other = sessions.get(sql, note.by);
-  return other === null || other.endedAt !== null || isDead(other, processes, now());
+  if (recoveries.noteOf(sql, session)?.action === "dismissed") return false;
+  const offer = findOpenOffer(sql, processes, now(), session);
+  return offer === null || offer.chat === chatId;
 }

@@ -41,10 +41,15 @@ export class RemoteRecovery {
     if (!this.#isOfferDue) return;
     const now = this.#runtime.now();
     this.#firstCheckAt ??= now;
-    const root = this.#runtime.store.read((sql) => sessions.get(sql, session)?.project, null);
-    const chatProject = await projectHere(naming, root ?? null);
+    const chatProject = await projectHere(naming, this.#projectToOffer(session));
     const isOver = chatProject === null || now - this.#firstCheckAt > maxOfferSearchMs;
     if (isOver || (await offerElsewhere(context, chatProject)) !== null) this.#isOfferDue = false;
+  }
+
+  /** No hook brings an offer to a chat without hooks; it asks by its tool. */
+  #projectToOffer(session: string): string | null {
+    const chat = this.#runtime.store.read((sql) => sessions.get(sql, session), null);
+    return chat && chat.origin !== "handle" ? chat.project : null;
   }
 }
 

@@ -8,7 +8,8 @@ import type { Checkpoint } from "../checkpoints/checkpoints.ts";
 import type { Trigger } from "../../contract/checkpoint.ts";
 import { readHead } from "../sessions/git-head.ts";
 import type { JournalRow } from "../sessions/journal.ts";
-import { emptyState, fold, upgradeState } from "../sessions/work-state.ts";
+import { foldWithinBudget } from "../sessions/fold-rows.ts";
+import { emptyState, upgradeState } from "../sessions/work-state.ts";
 import { inferCause } from "../signals/crash-cause.ts";
 import type { SessionContent } from "../sync/content-schema.ts";
 import { fetchCheckpoint, type RemoteCheckpoint } from "../sync/fetch-checkpoint.ts";
@@ -85,7 +86,7 @@ async function fetchNewest({ mirror, runtime }: RemoteContext, row: RemoteSessio
 export function stateOf(row: RemoteSession, newest: RemoteCheckpoint | null): WorkState {
   // Without a checkpoint only the title says something of the goal.
   const base = newest?.content.state ?? { ...emptyState, goal: row.content.title };
-  const state = upgradeState(fold(base, unsavedSince(row, newest?.content ?? null)));
+  const state = upgradeState(foldWithinBudget(base, unsavedSince(row, newest?.content ?? null)).state);
   return withLocalTimes(state, localClock(row));
 }
 
@@ -130,6 +131,9 @@ function causeOf(
   liveness: Liveness,
 ): Pick<Restoration, "cause" | "causeDetail"> {
   if (!liveness.isOver) return { cause: null, causeDetail: liveness.detail };
+  const { death } = content;
+  // [RE192] Its machine has seen more of it than what it has sent.
+  if (death) return { cause: death.cause, causeDetail: `${death.detail} ${liveness.detail}` };
   const last = unsaved.findLast(({ entry }) => ["failure", "turn_end", "prompt"].includes(entry.kind))?.entry;
   const { cause, detail } = inferCause({
     readings: content.readings,
@@ -137,7 +141,7 @@ function causeOf(
     lastStopFailure: last?.kind === "failure" ? last.text : null,
     lastError: null,
     detachReason: content.detachReason,
-    isSameBoot: null,
+    isSameBoot: liveness.isAttested ? true : null,
     oomKillsBefore: null,
     oomKillsNow: null,
     hadRunningTool: state.runningTools.length > 0,
@@ -236,7 +240,7 @@ interface Roots {
 /** Pure. [RE21] Counts both separators, since the other machine may run Windows. */
 export function mapPath(path: string, { there, here }: Roots): string | null {
   if (there === null || here === null) return null;
-  const root = there.replace(/[/\\]+$/, "");
+  const root = there.replace(/(?<![/\\])[/\\]+$/, "");
   const rest = path.slice(root.length);
   if (root === "" || !path.startsWith(root) || !/^[/\\]/.test(rest)) return null;
   const parts = rest.split(isWindows(root) ? /[/\\]+/ : /\/+/).filter((part) => part !== "");

@@ -3,6 +3,8 @@ import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import * as remoteSessions from "../sync/remote-sessions.ts";
 import type { RemoteSession } from "../sync/remote-sessions.ts";
+import { findOpenOffer } from "./detect.ts";
+import { offerFields } from "./local-source.ts";
 import { assessLiveness, findElsewhere, isTaken, type DeadRemoteSession } from "./remote-candidates.ts";
 import type { ProjectHere, RemoteContext } from "./remote-context.ts";
 import { offerNewest } from "./remote-offer.ts";
@@ -24,7 +26,7 @@ export function remoteSource(context: RemoteContext, here: ProjectHere | null): 
   const note = (session: string, action: recoveries.RecoveryAction, by: string | null = null): void =>
     store.write((sql) => recoveries.add(sql, { at: now(), sessionId: session, action, by }));
   return {
-    list: async (limit) => (await findDead()).slice(0, limit).map((one) => toListed(one, now())),
+    list: async (limit) => (await findDead()).slice(0, limit).map((one) => toListed(context, one)),
     offer: async () => here && offerNewest(context, await findDead(), here),
     inspect: async (id) => {
       const row = findById(context, id);
@@ -63,8 +65,10 @@ export function remoteSource(context: RemoteContext, here: ProjectHere | null): 
   };
 }
 
-function toListed({ row, liveness }: DeadRemoteSession, now: number): ListedSession {
+function toListed({ runtime, chatId }: RemoteContext, { row, liveness }: DeadRemoteSession): ListedSession {
   const { session, machine, content } = row;
+  const now = runtime.now();
+  const offer = runtime.store.read((sql) => findOpenOffer(sql, runtime.processes, now, session), null);
   return {
     session,
     title: content.title ?? "untitled",
@@ -72,6 +76,7 @@ function toListed({ row, liveness }: DeadRemoteSession, now: number): ListedSess
     cause: liveness.isCertain ? "died" : "not heard of",
     project: content.project ?? "",
     machine,
+    ...offerFields(offer, now, chatId),
   };
 }
 

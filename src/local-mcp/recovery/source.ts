@@ -12,6 +12,9 @@ export interface ListedSession {
   readonly machine?: string;
   /** The chat that asks was offered it. */
   readonly offeredHere?: true;
+  /** [RE183] Another living chat of this machine was offered it, and how long ago. */
+  readonly offeredTo?: string;
+  readonly offeredMsAgo?: number;
 }
 
 /** Sessions of this machine, or of other machines, for a chat or a command of this one. */

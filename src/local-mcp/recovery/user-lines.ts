@@ -5,6 +5,7 @@ import { isClosed, isClosedWithNothingOpen } from "../sessions/closed-sessions.t
 import { displayTitle, type Session } from "../sessions/sessions.ts";
 import { visible } from "../words/visible-text.ts";
 import { age } from "../../shared/format.ts";
+import { quotedMachine } from "./brief-text.ts";
 import type { Restoration } from "./restoration.ts";
 
 const maxTitleChars = 60;
@@ -21,10 +22,19 @@ export function quotedTitle(title: string | null, max = maxTitleChars): string {
   return `"${chars.length <= max ? line : `${start.trimEnd()} ...`}"`;
 }
 
+/** [RE183] How the offer of a session to another chat is named, wherever the session is listed. */
+export function offeredText(chat: string, msAgo: number): string {
+  return `offered to chat ${chat}, ${age(msAgo)} ago`;
+}
+
 export interface OfferedSession {
   readonly session: Session;
   readonly cause: CrashCause | null;
   readonly shortId: string;
+  /** Where it ran; null: here. */
+  readonly machine: string | null;
+  /** False: it may only be silent. */
+  readonly isCertain: boolean;
   readonly more: number;
   /** Whether several chats did not take the session, so that it is only mentioned. */
   readonly isVain: boolean;
@@ -43,24 +53,30 @@ export function speakerOf(client: string): string {
 
 /** Pure. [RE54] For a session that is offered to this chat, whose client is the last parameter. */
 export function offeredLine(
-  { session, cause, shortId, more, isVain }: OfferedSession,
+  offered: OfferedSession,
   now: number,
   setting: RecoverySetting,
   isPlugin: boolean,
   client: string,
 ): string {
+  const { session, shortId, more, isVain } = offered;
   const speaker = speakerOf(client);
   const title = quotedTitle(displayTitle(session));
-  const diedAgo = `${age(now - session.lastSeenAt)} ago`;
   if (isClosedWithNothingOpen(session)) {
     const others = more > 0 ? `, and ${more} more before it` : "";
-    return `SHIM: your last chat here, ${title}, was closed ${diedAgo}${others}. To continue it, ask ${speaker}.`;
+    return `SHIM: your last chat here, ${title}, was closed ${age(now - session.lastSeenAt)} ago${others}. To continue it, ask ${speaker}.`;
   }
-  const end = isClosed(session) ? `was closed ${diedAgo} with work open` : `died ${diedAgo}${formatCause(cause)}`;
   const dismiss = isPlugin ? "/shim:dismiss" : `Tell ${speaker}, or: \`shim resume --dismiss ${shortId}\``;
   const others = more > 0 ? ` ${more} more died unfinished.` : "";
   const action = isVain ? `to continue it, ask ${speaker}` : `${speaker} ${actionText[setting]}`;
-  return `SHIM: ${title} ${end}; ${action}.${others} ${isVain ? "Never again?" : "Not this one?"} ${dismiss}`;
+  return `SHIM: ${title} ${endOf(offered, now)}; ${action}.${others} ${isVain ? "Never again?" : "Not this one?"} ${dismiss}`;
+}
+
+function endOf({ session, cause, machine, isCertain }: OfferedSession, now: number): string {
+  const where = machine === null ? "" : ` on ${quotedMachine(machine)}`;
+  const ago = `${age(now - session.lastSeenAt)} ago${where}`;
+  if (isClosed(session)) return `was closed ${ago} with work open`;
+  return `${isCertain ? "died" : "was last heard of"} ${ago}${formatCause(cause)}`;
 }
 
 /** [RE114] Returns null if nothing has changed. */

@@ -1,4 +1,6 @@
 import { statSync } from "node:fs";
+import { forgetChats } from "../../coordinator-client/local/forget-chats.ts";
+import { createLocalStore } from "../../coordinator-client/local/local-store.ts";
 import type { Sql, SqlValue } from "../../shared/sql.ts";
 import type { Paths } from "../../platform/paths.ts";
 import { backUp, listBackups } from "../../store/backup.ts";
@@ -177,12 +179,13 @@ export function isPurgePending(sql: Sql): boolean {
  * @throws {StoreError} when another process holds the file for too long; names the step that is
  * left
  */
-export async function purge(store: Store, paths: Pick<Paths, "spool">): Promise<void> {
+export async function purge(store: Store, paths: Pick<Paths, "home" | "spool">): Promise<void> {
   const targets = store.read(targetsOf, { sessions: [], projects: [] });
   const hadBackups = listBackups(store.context.files.backups).length > 0;
   store.connection().all("PRAGMA secure_delete = ON");
   await retryStep("the search index", store, () => store.write(rebuild));
   await retryStep("the spool", store, () => spool.remove(paths.spool, (entry) => matchesTargets(entry, targets)));
+  await purgeChats(store, paths.home, targets.sessions);
   await retryStep("backups and set-aside files", store, () => removeCopies(store));
   await retryStep("free pages", store, () => store.connection().run("VACUUM"));
   await retryStep("the write-ahead log", store, () => {
@@ -191,6 +194,19 @@ export async function purge(store: Store, paths: Pick<Paths, "spool">): Promise<
   });
   if (hadBackups) await backUp(store, store.context.now(), 1);
   store.write((sql) => meta.remove(sql, pendingKey));
+}
+
+async function purgeChats(store: Store, home: string, sessions: readonly string[]): Promise<void> {
+  const { driver, busyMs, now } = store.context;
+  const chats = createLocalStore({ home, driver, now, busyMs });
+  try {
+    await retryStep("the list of chats", store, () => forgetChats(chats, sessions));
+    await retryStep("the log of the list of chats", store, () => {
+      if (chats.exists()) truncateLog(chats.connection());
+    });
+  } finally {
+    chats.close();
+  }
 }
 
 async function retryStep(remainder: string, store: Store, work: () => unknown): Promise<void> {

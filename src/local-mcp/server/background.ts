@@ -45,6 +45,7 @@ export class Background {
   tick(): void {
     const { store, paths, now } = this.#parts.runtime;
     const at = now();
+    void this.#parts.team?.watch();
     if (store.version() !== this.#version || !isEmpty(paths.spool)) this.#changedAt = at;
     const isQuiet = isWithin(at - this.#ranAt, quietIntervalMs) && !isWithin(at - this.#changedAt, quietIntervalMs);
     if (isQuiet) return;

@@ -1,31 +1,25 @@
 import type { Readable, Writable } from "node:stream";
 import type { JSONRPCMessage } from "@modelcontextprotocol/server";
-import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
+import { setTimeout as pause } from "node:timers/promises";
 import { serveStdio, StdioServerTransport } from "@modelcontextprotocol/server/stdio";
-import { capture } from "../checkpoints/capture.ts";
+import { mayBeJoined } from "../../coordinator-client/edge-config.ts";
 import type { DeferredWork } from "../hooks/run-hook.ts";
 import { identify, isAlive, type ProcessIdentity } from "../../platform/processes.ts";
-import { recordDeath } from "../recovery/deaths.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { catchUp } from "../observe/record-transcript.ts";
-import { isPausedById } from "../sessions/paused-session.ts";
-import * as servers from "../sessions/servers.ts";
 import type { TelemetryInput } from "../telemetry/telemetry-input.ts";
 import { isSignal } from "../signals/crash-cause.ts";
-import * as sessions from "../sessions/sessions.ts";
 import type { Background, BackgroundParts } from "./background.ts";
 import { Chat, type ClientInfo } from "./chat/chat.ts";
-import { withControl } from "../front/control.ts";
+import { withControl, witnessMethod } from "../front/control.ts";
 import { FileSaver } from "./file-saver.ts";
 import { lateTeam } from "./chat/late-team.ts";
+import { logFailure, ServerEnd } from "./server-end.ts";
 import { clientInfoIn, createServer } from "./server.ts";
-import { stackOf } from "../../shared/error.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 
 const tickMs = 2_000;
 /** Nothing is written for a client that only inspects the server and leaves. */
 const settleMs = 3_000;
-const maxEndMs = 10_000;
 
 export interface FrontInfo {
   readonly pid: number;
@@ -62,15 +56,17 @@ export function serve(options: ServeOptions): void {
   const afterAnswer = batchWork((works) => {
     for (const work of works) work();
     void files.save();
+    background.begin();
   });
   const afterEvent = async (work: DeferredWork): Promise<void> => {
     const { afterHookEvent } = await import("./upkeep.ts");
     afterHookEvent(chat, work);
     await files.saveFor(work.trigger);
+    background.begin();
   };
   // The SDK's transport adds a listener for each unread answer.
   options.stdout.setMaxListeners(0);
-  const onClosed = (): void => void shutDown("stdin_end");
+  const onClosed = (): void => shutDown("stdin_end");
   const transport = new StdioServerTransport(options.stdin, options.stdout);
   const handle = serveStdio(
     () => createServer({ ...options, chat, clientName: opening.clientInfo?.name ?? null, afterAnswer }),
@@ -81,35 +77,44 @@ export function serve(options: ServeOptions): void {
     },
   );
   const background = lateBackground({ runtime, chat, server, team, files });
-  let ending: string | null = null;
-  const shutDown = async (reason: string): Promise<void> => {
-    const before = ending;
-    ending = before === null || isOrderly(reason) ? reason : before;
-    if (before !== null) return;
-    // Bounds the shutdown if a disk or git hangs.
-    setTimeout(() => options.exit(1), maxEndMs).unref();
+  // A signal to the worker alone does not end its server: the front starts the next one.
+  const isServerGone = async (reason: string): Promise<boolean> =>
+    front === null || !isSignal(reason) || (await hasEnded(options.stdin));
+  const onWitness = (): void => {
+    if (front?.pid === process.ppid)
+      options.stdout.write(`${JSON.stringify({ jsonrpc: "2.0", method: witnessMethod })}\n`);
+  };
+  const close = async (reason: string): Promise<void> => {
+    if (reason === "parent_death") await endHungFront(options, server);
+    await handle.close();
+  };
+  const { exit } = options;
+  const end = new ServerEnd({ runtime, chat, server, files, background, isServerGone, onWitness, close, exit });
+  const shutDown = (reason: string): void => {
     clearInterval(timer);
-    files.stop();
-    // [SI47] Node reports the end of stdin before a signal that preceded it.
-    await nextTurn();
-    const isClientGone = chat.client !== null && (await isGone(runtime, chat.client, reason));
-    saveAndDetach(runtime, chat, server, { isClientGone, reason: ending ?? reason });
-    const teamEnd = team?.end(isClientGone ? "client_gone" : "goes_on").catch(logFailure(runtime, "leaving the team"));
-    if (isClientGone) await files.saveLast();
-    await Promise.all([teamEnd, background.stop(isClientGone).catch(logFailure(runtime, "sync"))]);
-    runtime.store.close();
-    await handle.close().catch(logFailure(runtime, "close"));
-    options.exit(0);
+    void end.begin(reason);
   };
   const startedAt = runtime.now();
   // Behind a launcher or a wrapper the parent is not the client.
   const parent = identify(runtime.processes, process.ppid);
   const timer = setInterval(() => {
     const isOrphan = [chat.client, parent].some((one) => one !== null && !isAlive(runtime.processes, one));
-    if (isOrphan) void shutDown("parent_death");
-    else if (!isWithin(runtime.now() - startedAt, settleMs)) void background.tick().catch(logFailure(runtime, "tick"));
+    if (isOrphan) shutDown("parent_death");
+    else if (background.hasBegun || !isWithin(runtime.now() - startedAt, settleMs))
+      void background.tick().catch(logFailure(runtime, "tick"));
   }, tickMs);
-  onClientEnd(options.stdin, (reason) => void shutDown(reason));
+  onClientEnd(options.stdin, (reason) => shutDown(reason));
+}
+
+/** A front ends the input of its worker together with a signal, which may arrive first. */
+const endOfInputMs = 200;
+
+function hasEnded(stdin: Readable): Promise<boolean> {
+  if (stdin.readableEnded || stdin.destroyed) return Promise.resolve(true);
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  for (const event of ["end", "close"]) stdin.once(event, () => resolve(true));
+  setTimeout(() => resolve(false), endOfInputMs);
+  return promise;
 }
 
 /** Reads who connects before the SDK makes its server, whose texts are for this client. */
@@ -121,21 +126,38 @@ class Opening {
 }
 
 interface LateBackground {
+  readonly hasBegun: boolean;
+  /** Called when something was stored. */
+  begin(): void;
   tick(): Promise<void>;
   pullSoon(): void;
   stop(isClientGone: boolean): Promise<void>;
 }
 
+/** [SY162] A chat's first checkpoint is sent soon, but not before what follows its answer. */
+const beginAfterMs = 250;
+
 /** Loads the background work at its first tick: the client waits for an answer. */
 function lateBackground(parts: BackgroundParts): LateBackground {
+  const { runtime } = parts;
   let loading: Promise<Background> | null = null;
-  const telemetry = lateTelemetry(parts.runtime, parts.server);
+  let hasBegun = false;
+  const telemetry = lateTelemetry(runtime, parts.server);
+  const tick = async (): Promise<void> => {
+    void telemetry?.tick();
+    loading ??= import("./background.ts").then(({ Background: Loaded }) => new Loaded(parts));
+    (await loading).tick();
+  };
   return {
-    tick: async () => {
-      void telemetry?.tick();
-      loading ??= import("./background.ts").then(({ Background: Loaded }) => new Loaded(parts));
-      (await loading).tick();
+    get hasBegun() {
+      return hasBegun;
     },
+    begin: () => {
+      if (hasBegun || !mayBeJoined(runtime.paths.home, runtime.env)) return;
+      hasBegun = true;
+      setTimeout(() => void tick().catch(logFailure(runtime, "tick")), beginAfterMs).unref();
+    },
+    tick,
     pullSoon: () => void loading?.then((loaded) => loaded.pullSoon()).catch(logFailure(parts.runtime, "sync")),
     stop: async (isClientGone) => {
       const stopped = loading?.then((background) => background.stop(isClientGone));
@@ -190,52 +212,20 @@ function batchWork(run: (works: readonly (() => void)[]) => void): (work: () => 
   };
 }
 
-interface Ending {
-  readonly isClientGone: boolean;
-  /** The end of stdin, a signal, or the death of a parent. */
-  readonly reason: string;
-}
+const hungChecks = 30;
+const hungPauseMs = 100;
 
-/** A killed client causes no such signal; one that led its terminal's session causes SIGHUP. */
-function isOrderly(reason: string): boolean {
-  return reason === "sigint" || reason === "sigterm";
-}
-
-/** [RE3] Neither the end of stdin nor a signal means that the work is finished. */
-function saveAndDetach(runtime: Runtime, chat: Chat, server: ProcessIdentity, end: Ending): void {
-  const { isClientGone } = end;
-  const reason = isClientGone && !isOrderly(end.reason) ? "client_gone" : end.reason;
-  try {
-    servers.leave(runtime, server);
-    for (const sessionId of chat.servedSessions()) {
-      if (runtime.store.read((sql) => sessions.get(sql, sessionId), null) === null) continue;
-      runtime.store.write((sql) => {
-        catchUp(sql, runtime.now(), sessionId);
-        // [RE60] The last checkpoint would hide what the death has lost.
-        if (isClientGone) recordDeath(sql, runtime, sessionId, reason);
-      });
-      const isPaused = runtime.store.read((sql) => isPausedById(sql, runtime.now(), sessionId), false);
-      if (!isPaused) capture(runtime, { sessionId, trigger: "detached" }, chat.recent);
-      runtime.store.write((sql) => sessions.detach(sql, runtime.now(), sessionId, reason, isSignal(reason)));
-    }
-  } catch (error) {
-    logFailure(runtime, "last checkpoint")(error);
+/** [PR21] A front that hangs does not see that its client is gone. Another passes a signal on. */
+async function endHungFront({ runtime, front, stdin }: ServeOptions, server: ProcessIdentity): Promise<void> {
+  const { processes, log } = runtime;
+  if (front === null || !isAlive(processes, server)) return;
+  let isPassedOn = false;
+  process.once("SIGTERM", () => (isPassedOn = true));
+  process.kill(server.pid, "SIGTERM");
+  for (let checks = hungChecks; checks > 0; checks--) {
+    if (isPassedOn || stdin.readableEnded || !isAlive(processes, server)) return;
+    await pause(hungPauseMs);
   }
-}
-
-const dyingChecks = 20;
-const dyingPauseMs = 10;
-
-/** A killed process closes stdin and hangs up before it leaves the process table. */
-async function isGone(runtime: Runtime, client: ProcessIdentity, reason: string): Promise<boolean> {
-  const isDying = reason === "stdin_end" || reason === "sighup";
-  for (let checks = isDying ? dyingChecks : 1; checks > 0; checks--) {
-    if (!isAlive(runtime.processes, client)) return true;
-    if (checks > 1) await pause(dyingPauseMs);
-  }
-  return false;
-}
-
-function logFailure(runtime: Runtime, what: string): (error: unknown) => void {
-  return (error) => runtime.log("error", what, { error: stackOf(error) });
+  log("error", "the front hung and was ended", { pid: server.pid });
+  process.kill(server.pid, "SIGKILL");
 }

@@ -71,7 +71,7 @@ export function factsOf(sql: Sql, session: sessions.Session, { isDead, now }: Li
   };
 }
 
-/** [CL67] Living chats whose turn shows no sign of work. */
+/** [CL231] Living chats whose turn shows no sign of work. */
 export function countStuck(sql: Sql, processes: Processes, now: number, except: string | null): number {
   return sessions
     .listSilent(sql, now - maxSilenceMs)

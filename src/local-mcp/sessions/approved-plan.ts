@@ -5,7 +5,7 @@ import { sentences } from "../words/sentences.ts";
 
 /** Pure. */
 
-const step = /^\s*(?:[-*•+]|\d+[.)])\s+(?:\[[ x]\]\s*)?(.*\p{L}.*)$/iu;
+const step = /^\s*(?:[-*•+]|\d+[.)])\s+(?:\[[ x]\]\s*)?(?=\S)(?=.*\p{L})(.*)$/iu;
 
 export function stepIn(line: string): string | null {
   return step.exec(line)?.[1]?.trim() ?? null;

@@ -11,7 +11,7 @@ interface Run {
 const token =
   /"(?:\\.|[^"\\])*"?|'[^']*'?|\\.|(?:\d+|&)?>{1,2}(?:&\d|\s*[^\s;&|]*)|<{1,3}\s*[^\s;&|]+|(&&|\|\||\|&?|[;&\n])|[^\s"'\\;&|<>]+|\s/gs;
 const redirection = /^(?:\d+|&)?[<>]/;
-const assignments = /^(?:\w+=(?:"[^"]*"|'[^']*'|[^\s"']*)+ )+/;
+const assignments = /^(?:\w+=(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\])* )+/;
 const changeOfFolder = /^(?:cd|pushd) (?:-- )?(.+)$/;
 /** Commands that do none of the work. */
 const accessory = /^(?:cd|pushd|popd|export|set|source|\.|echo|printf|true|:|sleep|clear)(?: |$)/;

@@ -82,9 +82,15 @@ function compacting(input: HookInput, turn: string): KeyedEntry[] {
   return [keyed(`compacting:${eventStamp(input, turn)}`, { kind: "compacting", trigger: input.trigger ?? "unknown" })];
 }
 
+/** The client's own reasoning before its summary. */
+function withoutAnalysis(summary: string): string {
+  const [from, to] = [summary.indexOf("<analysis>"), summary.indexOf("</analysis>")];
+  return from < 0 || to < from ? summary : summary.slice(0, from) + summary.slice(to + "</analysis>".length);
+}
+
 function compacted(input: HookInput): KeyedEntry[] {
   if (!input.compact_summary) return [];
-  const text = input.compact_summary.replace(/<analysis>[\s\S]*?<\/analysis>/, "").replaceAll(/<\/?summary>/g, "");
+  const text = withoutAnalysis(input.compact_summary).replaceAll(/<\/?summary>/g, "");
   const summary = redactAndClip(text.trim(), limits.summary);
   return [keyed(`compacted:${digest(summary)}`, { kind: "compacted", summary })];
 }

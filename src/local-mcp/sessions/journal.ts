@@ -29,6 +29,15 @@ export function append(sql: Sql, sessionId: string, at: number, key: string, ent
   );
 }
 
+/** [JO42] Keeps an entry whose interpretation took too long out of every later one. */
+export function markUnread(sql: Sql, sessionId: string, seq: number): void {
+  sql.run(
+    "UPDATE journal SET kind = 'unread', body = json_object('of', kind, 'text', body) WHERE session_id = ? AND seq = ?",
+    sessionId,
+    seq,
+  );
+}
+
 export function has(sql: Sql, sessionId: string, key: string): boolean {
   return sql.all("SELECT 1 FROM journal WHERE session_id = ? AND key = ?", sessionId, key).length > 0;
 }

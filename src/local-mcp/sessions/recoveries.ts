@@ -61,28 +61,41 @@ export function moveTo(sql: Sql, from: string, to: string): void {
   sql.run("UPDATE recoveries SET by_session = ? WHERE by_session = ?", to, from);
 }
 
-/** Counts the offers since `at` (epoch ms) and since the user's last undo. */
-export function offersSince(sql: Sql, sessionId: string, at: number): number {
-  const [row] = sql.all<{ n: number }>(
-    `SELECT count(*) AS n FROM recoveries WHERE session_id = ? AND action = 'offered' AND at >= ?
-       AND seq > coalesce((SELECT max(seq) FROM recoveries WHERE session_id = ? AND action = 'undone'), 0)`,
-    sessionId,
-    at,
-    sessionId,
-  );
-  return row?.n ?? 0;
+/** A row as `recovery/resolution.ts` counts it. */
+export interface RecoveryEvent {
+  readonly session: string;
+  readonly at: number;
+  readonly action: Exclude<RecoveryAction, "finished">;
+  readonly chat: string | null;
+  /** Whether the user wrote in the chat: one that was opened and closed again decided nothing. */
+  readonly hasPrompt: boolean;
 }
 
-/** Offers since `at` (epoch ms), and since the last that a chat took or the user undid. */
-export function vainOffers(sql: Sql, sessionId: string, at: number): number {
-  const [row] = sql.all<{ n: number }>(
-    `SELECT count(*) AS n FROM recoveries WHERE session_id = ? AND action = 'offered' AND at >= ?
-       AND seq > coalesce((SELECT max(seq) FROM recoveries WHERE session_id = ? AND action IN ('undone', 'taken')), 0)`,
-    sessionId,
-    at,
-    sessionId,
-  );
-  return row?.n ?? 0;
+/** A chat of a client without hooks exists by its calls, which follow a prompt. */
+const promptSql = `EXISTS (SELECT 1 FROM journal WHERE session_id = r.by_session AND kind = 'prompt')
+   OR EXISTS (SELECT 1 FROM sessions WHERE id = r.by_session AND origin = 'handle')`;
+
+/** In the order of storage. Both times are epoch ms; `until` is exclusive. */
+export function listEvents(
+  sql: Sql,
+  { session, since = 0, until = Number.MAX_SAFE_INTEGER }: EventFilter = {},
+): RecoveryEvent[] {
+  return sql
+    .all<Omit<RecoveryEvent, "hasPrompt"> & { hasPrompt: number }>(
+      `SELECT session_id AS session, at, action, by_session AS chat, (${promptSql}) AS hasPrompt FROM recoveries r
+       WHERE (? IS NULL OR session_id = ?) AND at >= ? AND at < ? AND action <> 'finished' ORDER BY seq`,
+      session ?? null,
+      session ?? null,
+      since,
+      until,
+    )
+    .map((row) => Object.assign(row, { hasPrompt: row.hasPrompt === 1 }));
+}
+
+interface EventFilter {
+  readonly session?: string;
+  readonly since?: number;
+  readonly until?: number;
 }
 
 /** Lists what a chat was given to continue since `at` (epoch ms), newest first. */
@@ -119,9 +132,10 @@ export function setDetail(sql: Sql, seq: number, detail: RecoveryDetail): void {
 }
 
 /** Returns null for none, or an undone one. */
-export function noteOf(sql: Sql, sessionId: string): Pick<RecoveryNote, "action" | "by"> | null {
-  const [row] = sql.all<Pick<RecoveryNote, "action" | "by">>(
-    'SELECT action, by_session AS "by" FROM recoveries WHERE session_id = ? ORDER BY seq DESC LIMIT 1',
+export function noteOf(sql: Sql, sessionId: string): Pick<RecoveryNote, "at" | "action" | "by"> | null {
+  const [row] = sql.all<Pick<RecoveryNote, "at" | "action" | "by">>(
+    `SELECT at, action, by_session AS "by" FROM recoveries WHERE session_id = ? AND action <> 'finished'
+     ORDER BY seq DESC LIMIT 1`,
     sessionId,
   );
   return row === undefined || row.action === "undone" ? null : row;

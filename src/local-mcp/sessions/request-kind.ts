@@ -13,6 +13,7 @@ export function isGeneralRule(sentence: string): boolean {
   return isOrder(sentence) || isOnlyDecision(sentence);
 }
 
+/** Reads at most 400 characters: a sentence. */
 const specificDetail =
   /\d|[\w-]+\.[a-z]{1,5}(?![\w.])|[\w.-]*\/[\w.-]+|`[^`]+`|["“«„][^"”»“]+["”»“]|(?<!\p{L})[a-z]+[A-Z]\w*|\w+_\w+|(?<!\p{L})\p{Lu}{2,}(?!\p{L})|(?<=\p{L}[\p{L},]*\s)\p{Lu}\p{L}+/u;
 

@@ -29,7 +29,7 @@ function gistOfKept(prompt: string): string {
   return `${shortened(own, own.join(" "))} … [${pasted}]`;
 }
 
-const marks = / … \[(?:pasted|cut,)[^\]]*\]/g;
+const marks = / … \[(?:pasted|cut,)[^\]…]*\]/g;
 
 /** The request's own words. */
 export function withoutMarks(request: string): string {

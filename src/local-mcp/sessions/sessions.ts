@@ -85,6 +85,11 @@ export function displayTitle({ name, title }: Pick<Session, "name" | "title">): 
   return name ?? title;
 }
 
+/** For a session of which no event comes any more. */
+export function touch(sql: Sql, now: number, id: string): void {
+  sql.run("UPDATE sessions SET last_seen_at = max(last_seen_at, ?) WHERE id = ? AND death_at IS NULL", now, id);
+}
+
 /** [CL80] @param name redacted; null removes the name */
 export function rename(sql: Sql, id: string, name: string | null): void {
   sql.run("UPDATE sessions SET name = ? WHERE id = ?", name, id);

@@ -2,9 +2,10 @@ import { shortIdAmong } from "../../shared/short-id.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { displayTitle, type Session } from "./sessions.ts";
 
-/** [CL78] Unique among all sessions of this machine. */
+/** [CL78] Unique among all sessions of this machine, and those of others that it mirrors. */
 export function shortSessionId(sql: Sql, id: string): string {
-  return shortIdAmong(id, neighbours(sql, "sessions", id));
+  const mirrored = neighbours(sql, "remote_sessions", id, "session_id");
+  return shortIdAmong(id, [...neighbours(sql, "sessions", id), ...mirrored]);
 }
 
 export function shortCheckpointId(sql: Sql, id: string): string {
@@ -23,8 +24,8 @@ function sanitizeTitle(title: string): string {
 }
 
 /** Neighbours in id order share the longest common prefix. */
-function neighbours(sql: Sql, table: "sessions" | "checkpoints", id: string): string[] {
-  const before = `SELECT id FROM ${table} WHERE id < ? ORDER BY id DESC LIMIT 1`;
-  const after = `SELECT id FROM ${table} WHERE id > ? ORDER BY id LIMIT 1`;
+function neighbours(sql: Sql, table: "sessions" | "checkpoints" | "remote_sessions", id: string, key = "id"): string[] {
+  const before = `SELECT ${key} AS id FROM ${table} WHERE ${key} < ? ORDER BY ${key} DESC LIMIT 1`;
+  const after = `SELECT ${key} AS id FROM ${table} WHERE ${key} > ? ORDER BY ${key} LIMIT 1`;
   return [before, after].flatMap((query) => sql.all<{ id: string }>(query, id)).map((row) => row.id);
 }

@@ -185,6 +185,7 @@ const appliers: Appliers = {
   start: (state, _at, { git }) => (git && !state.firstGit ? { ...state, firstGit: git } : state),
   compacting: unchanged,
   subagent_end: unchanged,
+  unread: unchanged,
   detached: withCutOffTools,
 };
 
@@ -252,6 +253,7 @@ function withClientGoal(state: WorkState, at: number, text: string): WorkState {
 
 /** [CP25] Takes the next step and its completion from the chat's closing words. */
 function applyAssistant(before: WorkState, at: number, text: string): WorkState {
+  if (isEarlier(before.conversation.at(-1), at)) return withEarlierText(before, at, text);
   const reported = {
     lastError: errorAfterWords(before.lastError, text),
     ...(before.plan ? { plan: planAfterWords(before.plan, text, at) } : {}),
@@ -264,6 +266,24 @@ function applyAssistant(before: WorkState, at: number, text: string): WorkState 
     return { ...state, nextStep: nextStep.slice(0, 600), said: { ...fresh, nextStep: at, nextBy: "chat" } };
   }
   return state.nextStep !== null && isReportedDone(state.nextStep, text) ? withoutNextStep(state) : state;
+}
+
+/** Some transcripts give whole seconds, so that an answer may seem to precede its prompt. */
+const clockStepMs = 1_000;
+
+function isEarlier(last: ConversationTurn | undefined, at: number): boolean {
+  return last !== undefined && at < last.at - (last.role === "user" ? clockStepMs : 0);
+}
+
+/**
+ * [CP111] A transcript may be read after the end of its turn: what was said earlier is neither the
+ * last word nor the next step, which the later words have decided.
+ */
+function withEarlierText(state: WorkState, at: number, text: string): WorkState {
+  const { conversation } = state;
+  const position = conversation.findLastIndex((turn) => turn.at <= at) + 1;
+  const turns = conversation.toSpliced(position, 0, { role: "assistant", text, at }).slice(-maxTurns);
+  return withChatStatements({ ...state, conversation: turns }, at, text);
 }
 
 function withoutStaleNextStep(state: WorkState): WorkState {

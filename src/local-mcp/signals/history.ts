@@ -124,6 +124,12 @@ export function correctCause(sql: Sql, sessionId: string, { cause, detail }: Pic
   );
 }
 
+/** Cause of the session's present death; null while it lives. */
+export function findCause(sql: Sql, sessionId: string): Pick<Crash, "cause" | "detail"> | null {
+  const query = `SELECT cause, detail FROM crashes WHERE session_id = ? AND at = (SELECT death_at FROM sessions WHERE id = ?)`;
+  return sql.all<Pick<Crash, "cause" | "detail">>(query, sessionId, sessionId)[0] ?? null;
+}
+
 export function listCrashes(sql: Sql, options: ListOptions & { readonly sessionId?: string } = {}): Crash[] {
   const { sessionId = null, since = 0 } = options;
   return sql

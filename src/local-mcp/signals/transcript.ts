@@ -1,5 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readSync, statSync } from "node:fs";
 import { readLines, type LineFormat, type TranscriptLine, type TranscriptContent } from "./transcript-lines.ts";
+import { budgetMs, interpret, shortText } from "../../platform/time-budget.ts";
 import { codeOf } from "../../shared/error.ts";
 
 export interface TranscriptPart extends TranscriptContent {
@@ -10,6 +11,8 @@ export interface TranscriptPart extends TranscriptContent {
   readonly skippedBytes: number;
   /** The file became smaller than the offset: it was cut or replaced. */
   readonly isRestarted: boolean;
+  /** [JO42] The part was skipped: it took too long. */
+  readonly isOverBudget: boolean;
   /** Error code (`ENOENT`, `EACCES`, `not_a_file` ...); null: readable. */
   readonly unreadable: string | null;
 }
@@ -47,7 +50,7 @@ export function readAppended(path: string, offset: number, limits: ReadLimits = 
   } catch (error) {
     const unreadable = codeOf(error);
     if (unreadable === null) throw error;
-    return { ...readLines([]), offset, size: 0, skippedBytes: 0, isRestarted: false, unreadable };
+    return { ...readLines([]), offset, size: 0, skippedBytes: 0, isRestarted: false, isOverBudget: false, unreadable };
   } finally {
     file?.close();
   }
@@ -79,8 +82,14 @@ function readPart(
   // Without a newline all of it lies inside one long line: its rest is dropped next time.
   const isInsideLine = start > 0 && begin === 0;
   const end = isInsideLine ? part.length : Math.max(begin, part.lastIndexOf(newline) + 1);
+  // An import reads all of a file at once.
+  const megabytes = Math.max(1, part.length / defaultMaxBytes);
+  const read = (): TranscriptContent =>
+    readLines(isInsideLine ? [] : linesOf(part, begin, end, base), isExcluded, format);
+  const content = part.length < shortText ? read() : interpret(read, megabytes * budgetMs);
   return {
-    ...readLines(isInsideLine ? [] : linesOf(part, begin, end, base), isExcluded, format),
+    ...(content ?? readLines([])),
+    isOverBudget: content === null,
     offset: Math.max(from, base + end),
     size,
     skippedBytes: Math.max(0, base + (isInsideLine ? end : begin) - from),

@@ -5,6 +5,7 @@ import * as journal from "../sessions/journal.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { CheckpointContent, SessionContent } from "./content-schema.ts";
+import * as history from "../signals/history.ts";
 import * as sentFiles from "./sent-files.ts";
 
 /** Bounds of the newest unfolded journal entries: number, and characters of JSON. */
@@ -28,6 +29,7 @@ export function buildSessionContent(
   const { endedAt, endReason, detachedAt, detachReason, toolCalls, toolErrors, readings } = session;
   const newest = checkpoints.latest(sql, session.id);
   const files = sentFiles.get(sql, session.id);
+  const death = history.findCause(sql, session.id);
   return {
     epoch,
     sealedAt: now,
@@ -53,6 +55,7 @@ export function buildSessionContent(
     remote,
     newest: newest && { checkpoint: newest.id, at: newest.at },
     unsaved: findUnsaved(sql, session.id, newest?.journalSeq ?? 0),
+    ...(death ? { death } : {}),
     ...(files ? { files: sentFiles.toContent(files) } : {}),
   };
 }

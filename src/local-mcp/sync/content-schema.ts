@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { crashCauses } from "../../contract/readings.ts";
 import { StoredEntry, StoredState } from "../../store/stored-shapes.ts";
 
 /**
@@ -53,6 +54,8 @@ export const SessionContent = z.object({
   detachedAt: nullableAt,
   detachReason: nullableText,
   recovery: nullableText,
+  /** Its death as its machine has recorded it; another version may know other causes. */
+  death: z.optional(z.object({ cause: z.enum(crashCauses).catch("unknown"), detail: text })),
   toolCalls: count,
   toolErrors: count,
   readings: z.record(text, z.unknown()),

@@ -40,13 +40,28 @@ export function readKeys(
 
 /** Makes the key current; earlier ones stay, to open what they sealed. */
 export function addKey(home: string, edge: EdgeWorkspace, key: WorkspaceKey): Result<void, string> {
+  const code = formatCode(key);
+  return changeCodes(home, edge, (codes) => [...codes.filter((earlier) => earlier !== code), code]);
+}
+
+/** Only for a key under which nothing was sealed. */
+export function removeKey(home: string, edge: EdgeWorkspace, key: WorkspaceKey): Result<void, string> {
+  const code = formatCode(key);
+  return changeCodes(home, edge, (codes) => codes.filter((other) => other !== code));
+}
+
+function changeCodes(
+  home: string,
+  edge: EdgeWorkspace,
+  change: (codes: readonly string[]) => string[],
+): Result<void, string> {
   const file = readKeyFile(home);
   if (!file.ok) return file;
-  const earlierCodes = file.value.workspaces[workspaceName(edge)] ?? [];
-  const code = formatCode(key);
-  const codes = [...earlierCodes.filter((earlier) => earlier !== code), code];
+  const name = workspaceName(edge);
+  const { [name]: earlierCodes = [], ...workspaces } = file.value.workspaces;
+  const codes = change(earlierCodes);
   createPrivateFolder(home);
-  const nextFile: KeyFile = { workspaces: { ...file.value.workspaces, [workspaceName(edge)]: codes } };
+  const nextFile: KeyFile = { workspaces: codes.length === 0 ? workspaces : { ...workspaces, [name]: codes } };
   writeAtomically(keyFilePath(home), `${JSON.stringify(nextFile, null, 2)}\n`);
   return ok(undefined);
 }
@@ -89,5 +104,5 @@ function damagedError(home: string): Result<never, string> {
 }
 
 function workspaceName({ url, workspace }: EdgeWorkspace): string {
-  return `${url.replace(/\/+$/, "")} ${workspace}`;
+  return `${url.replace(/(?<!\/)\/+$/, "")} ${workspace}`;
 }

@@ -46,5 +46,5 @@ export function normalizeRemote(url: string): string | null {
   const asScp = /^(?:[^/@:]+@)?([^/:]{2,}):(?!\/\/)\/*(.+)$/.exec(url);
   const [, host, path] = (/^file:/i.test(url) ? null : (asUrl ?? asScp)) ?? [];
   if (host === undefined || path === undefined) return null;
-  return `${host.toLowerCase()}/${path.replace(/\/+$/, "").replace(/\.git$/i, "")}`;
+  return `${host.toLowerCase()}/${path.replace(/(?<!\/)\/+$/, "").replace(/\.git$/i, "")}`;
 }

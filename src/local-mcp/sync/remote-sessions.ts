@@ -55,6 +55,15 @@ export function get(sql: Sql, workspace: string, device: string, session: string
   return list(sql, workspace, { device, session })[0] ?? null;
 }
 
+export function findTitle(
+  sql: Sql,
+  session: string,
+): (Pick<RemoteSession, "machine"> & { title: string | null }) | null {
+  const query = `SELECT machine, json_extract(body, '$.content.title') AS title FROM remote_sessions
+     WHERE session_id = ? ORDER BY at DESC LIMIT 1`;
+  return sql.all<{ machine: string; title: string | null }>(query, session)[0] ?? null;
+}
+
 export type RemoteKey = Pick<RemoteSession, "device" | "session">;
 
 export function listKeys(sql: Sql, workspace: string): RemoteKey[] {

@@ -101,11 +101,11 @@ function sessionsWithCheckpoint(batch: readonly PendingChange[]): ReadonlySet<st
   return new Set(batch.filter(({ kind }) => kind === "checkpoint").map(({ session }) => session));
 }
 
-/** [SY64] An ended session, or one with a checkpoint, does not wait. */
+/** [SY64] A session that ended or died, or one with a checkpoint, does not wait. */
 function isThrottled(sql: Sql, { kind, session }: PendingChange, withCheckpoint: ReadonlySet<string>): boolean {
   if (kind !== "session" || withCheckpoint.has(session)) return false;
   const row = sessions.get(sql, session);
-  return row !== null && !isFinished(sql, row);
+  return row !== null && row.deathAt === null && !isFinished(sql, row);
 }
 
 function readLogSize(sql: Sql, sentUpTo: number): { readonly ops: number; readonly chars: number } {

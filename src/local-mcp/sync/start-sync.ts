@@ -39,9 +39,6 @@ export function createSynchronizer(
   });
 }
 
-/** Delay in ms: a client that only lists the tools and exits finds nothing written. */
-const startDelayMs = 3_000;
-
 /** [SY63] `stop` sends what is left if that is quick. */
 export function startSync(
   runtime: Runtime,
@@ -49,7 +46,7 @@ export function startSync(
   onPulled: OnPulled,
 ): Pick<StateSynchronizer, "pullSoon" | "stop"> {
   const synchronizer = createSynchronizer(runtime, process, onPulled);
-  synchronizer.start(startDelayMs);
+  synchronizer.start();
   return synchronizer;
 }
 

@@ -1,7 +1,10 @@
 import * as continuations from "./continuations.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { age, clip } from "../../shared/format.ts";
-import { renderBrief } from "../recovery/offers.ts";
+import type { Acceptance } from "../recovery/accept-offer.ts";
+import { renderBrief, storedLine } from "../recovery/offers.ts";
+import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import { neutralize } from "../words/neutralize.ts";
 import { markDelivered, undelivered, type News, type NewsRow } from "../sessions/news.ts";
 
@@ -22,9 +25,24 @@ export function isUrgent({ kind }: News): boolean {
   return urgentKinds.has(kind);
 }
 
-export function deliverAtPrompt(sql: Sql, now: number, session: string): string | null {
+export interface Delivery {
+  readonly context: string;
+  /** For the user; null: the model alone is notified. */
+  readonly line: string | null;
+  /** The session that `context` is the brief of; absent: none. */
+  readonly brief?: string;
+}
+
+/** @param accepted what the user's words have just taken: its brief says so */
+export function deliverAtPrompt(
+  sql: Sql,
+  runtime: Runtime,
+  session: string,
+  accepted: Acceptance | null,
+): Delivery | null {
   const rows = undelivered(sql, session, maxDelivery.items);
-  return deliver(sql, now, session, rows, "SHIM: news from this chat's team.") ?? deliverOffer(sql, now, rows);
+  const context = deliver(sql, runtime.now(), session, rows, "SHIM: news from this chat's team.");
+  return context === null ? deliverOffer(sql, runtime, session, rows, accepted) : { context, line: null };
 }
 
 /** [HO17] Returns null to let the chat stop. */
@@ -37,11 +55,22 @@ export function deliverAtStop(sql: Sql, now: number, session: string, maxPerHour
 }
 
 /** A brief has its own fence and fills what a client accepts from a hook. */
-function deliverOffer(sql: Sql, now: number, rows: readonly NewsRow[]): string | null {
+function deliverOffer(
+  sql: Sql,
+  runtime: Runtime,
+  session: string,
+  rows: readonly NewsRow[],
+  accepted: Acceptance | null,
+): Delivery | null {
+  const now = runtime.now();
+  const withCommand = (text: string): string => withShimCommand(text, () => shimCommand(runtime));
   for (const row of rows) {
     if (row.news.kind !== "offer") continue;
     markDelivered(sql, now, [row]);
-    return renderBrief(row.news, now);
+    const isAccepted = accepted?.session === row.news.session;
+    const line = isAccepted ? null : storedLine(sql, runtime, row.news, session);
+    const text = renderBrief(isAccepted ? { ...row.news, occasion: "resume" } : row.news, now);
+    return { context: withCommand(text), line: line && withCommand(line), brief: row.news.session };
   }
   return null;
 }

@@ -29,7 +29,11 @@ export function remove(sql: Sql, sessionId: string, process: string): void {
 }
 
 export function inWorkspace(sql: Sql, workspace: string): Member[] {
-  return sql.all<Member>(`SELECT ${columns} FROM team_chats WHERE workspace = ?`, workspace);
+  return sql.all<Member>(`SELECT ${columns} FROM team_chats WHERE workspace = ? ORDER BY session_id`, workspace);
+}
+
+export function listOf(sql: Sql, process: string): Member[] {
+  return sql.all<Member>(`SELECT ${columns} FROM team_chats WHERE process = ?`, process);
 }
 
 export function workspaceOf(sql: Sql, sessionId: string): string | null {

@@ -5,6 +5,7 @@ import * as news from "../sessions/news.ts";
 import type { ChatInput } from "../../coordinator-client/edge/registration.ts";
 import type { HintKind } from "../../coordinator-client/coordinator-client.ts";
 import type { CallError } from "../../contract/errors.ts";
+import { syncHintEveryMs } from "../../contract/sync.ts";
 import type { Message } from "../../contract/messages.ts";
 import { Id } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
@@ -37,6 +38,8 @@ export interface TeamChatDeps {
 
 const pollEveryMs = 15_000;
 const leaseTimeoutMs = 10_000;
+/** After the pull at a hint, and the one that follows it [SY102]. */
+const afterHintMs = [500, syncHintEveryMs + 500] as const;
 const rejoinAfterMs = 10_000;
 /** Limit for a tool that waits for the registration. */
 const joinTimeoutMs = 5_000;
@@ -63,7 +66,9 @@ export class TeamChat {
   /** The incarnation last seen to hold the session's lease. */
   #owner: number | null = null;
   #isClosed = false;
+  #isWitness = false;
   #cancelTimer: () => void = () => undefined;
+  #cancelHintTimers: () => void = () => undefined;
   #unsubscribes: (() => void)[] = [];
 
   constructor(deps: TeamChatDeps, sessionId: string, process: string) {
@@ -184,6 +189,7 @@ export class TeamChat {
   #stop(): void {
     this.#isClosed = true;
     this.#cancelTimer();
+    this.#cancelHintTimers();
     for (const stop of this.#unsubscribes) stop();
     const { outbox, tasks, claims, files, leadership } = this;
     for (const part of [outbox, tasks, claims, files, this.#inbox, this.#leaders, leadership]) part.close();
@@ -243,6 +249,7 @@ export class TeamChat {
     if (this.#unsubscribes.length > 0 || this.#isClosed) return;
     const { link } = this.openedLink;
     this.#unsubscribes = [
+      link.onSyncHint(() => this.#onSyncHint()),
       link.onHint((hint, message) => this.#runSafely("a hint", () => this.#onHint(hint, message))),
       link.onLost((reason) => this.#runSafely("the loss of the chat", () => this.#onLost(reason))),
     ];
@@ -300,8 +307,26 @@ export class TeamChat {
     news.notify(this.#deps.runtime, this.sessionId, `continued:${this.sessionId}:${holder}`, notice);
   }
 
+  /** [RE193] Another machine may have reported a death; its changes are pulled first. */
+  #onSyncHint(): void {
+    this.#cancelHintTimers();
+    const timers = afterHintMs.map((ms) =>
+      this.#deps.platform.setTimer(
+        () => this.#runSafely("sessions of other machines", () => this.checkOtherMachines()),
+        ms,
+      ),
+    );
+    this.#cancelHintTimers = () => timers.forEach((cancel) => cancel());
+  }
+
+  /** [TE112] The chat lives on without its server, and the next one takes it over. */
+  witness(): void {
+    this.#isWitness = true;
+  }
+
   #onLost(reason: string): void {
     this.#registered = null;
+    if (this.#isWitness) return this.close();
     this.tasks.loseAll(reason);
     const text = `This chat is no longer in the team: ${reason}`;
     news.notify(this.#deps.runtime, this.sessionId, `lost:${reason}`, { kind: "notice", text });

@@ -1,7 +1,7 @@
 import { isTransient, type CallError } from "../../contract/errors.ts";
 import { stackOf } from "../../shared/error.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { type Platform, within } from "../../coordinator-client/edge/platform.ts";
+import { type Platform } from "../../coordinator-client/edge/platform.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isClosed } from "../sessions/closed-sessions.ts";
@@ -11,13 +11,8 @@ import type { Session } from "../sessions/sessions.ts";
 import { StoreError } from "../../store/store-error.ts";
 import type { Naming } from "./chat-naming.ts";
 import { TeamChat } from "./team-chat.ts";
-import { isWithin } from "../../shared/elapsed.ts";
-import * as queuedCalls from "./queued-calls.ts";
 import * as members from "./members.ts";
-import { readProcessKey } from "../../coordinator-client/local/process-key.ts";
-import { mayBeAlive } from "../../platform/processes.ts";
-import type { Member } from "./members.ts";
-import { Outbox } from "./outbox.ts";
+import { MemberWatch } from "./member-watch.ts";
 
 export interface TeamConnection {
   readonly openedLink: OpenedLink;
@@ -33,28 +28,36 @@ export interface TeamOptions {
   /** Key of the process whose end is the session's end. */
   readonly processOf: (session: Session) => string;
   readonly isDead: (session: Session) => boolean;
-  /** Called after chats that died on this machine have left the workspace. */
-  readonly onCleanedUp: (openedLink: OpenedLink) => Promise<void>;
+  /** Called after chats that died on this machine were attested. */
+  readonly onCleanedUp: (openedLink: OpenedLink, died: readonly string[]) => Promise<void>;
 }
 
-/** goes_on: a later process continues the chats; over: they end with this one. */
-export type TeamEnding = "goes_on" | "client_gone" | "over";
+/**
+ * goes_on: a later worker continues the chats; server_gone: their client lives on without a server;
+ * over: they end with this process.
+ */
+export type TeamEnding = "goes_on" | "server_gone" | "client_gone" | "over";
 
 const leaveTimeoutMs = 2_000;
-const cleanUpEveryMs = 10_000;
 
 export class Team {
   readonly #options: TeamOptions;
   readonly #chats = new Map<string, TeamChat>();
+  readonly #members: MemberWatch;
   #followed: string | null = null;
   #isFollowing = false;
   #problem: string | null = null;
   #reader: OpenedLink | null = null;
-  #cleanedUpAt = Number.NEGATIVE_INFINITY;
+  #hasRejoined = false;
   #hasEnded = false;
 
   constructor(options: TeamOptions) {
     this.#options = options;
+    const open = (): OpenedLink | null => {
+      const connection = options.open();
+      return connection.ok ? connection.value.openedLink : null;
+    };
+    this.#members = new MemberWatch({ ...options, open }, this.#chats);
   }
 
   async chatFor(session: Session): Promise<Result<TeamChat, CallError>> {
@@ -86,10 +89,16 @@ export class Team {
     return this.#reader;
   }
 
-  async end(ending: TeamEnding): Promise<void> {
-    this.#hasEnded = true;
-    this.#reader?.link.close();
+  /** [TE112] Returns whether chats are left whose life only this process can witness. */
+  async end(ending: TeamEnding): Promise<boolean> {
+    this.#hasEnded = ending !== "server_gone";
+    if (this.#hasEnded) this.#reader?.link.close();
     await Promise.all([...this.#chats.keys()].map((id) => this.#end(id, ending)));
+    return this.#chats.size > 0;
+  }
+
+  watch(): Promise<void> {
+    return this.#hasEnded ? Promise.resolve() : this.#members.check();
   }
 
   #createChat(session: Session): Result<TeamChat, CallError> {
@@ -103,7 +112,7 @@ export class Team {
     if (this.#hasEnded) return;
     const session = sessionId === null ? null : this.#sessionToFollow(sessionId);
     await this.#leaveOld(session);
-    await this.#cleanUpDead();
+    await this.watch();
     for (const chat of this.#chats.values()) chat.tasks.sendNewCheckpoint();
     if (session === null || this.#hasEnded) return;
     const followed = this.#followed === session.id ? this.#chats.get(session.id) : undefined;
@@ -111,6 +120,19 @@ export class Team {
     this.#followed = session.id;
     const joined = await this.chatFor(session);
     this.#logProblem(joined.ok ? null : joined.error.message);
+    await this.#rejoin(session);
+  }
+
+  /** [TE111] An earlier worker of this server may have registered several chats. */
+  async #rejoin(session: Session): Promise<void> {
+    if (this.#hasRejoined || !isOfServer(session)) return;
+    this.#hasRejoined = true;
+    const process = this.#options.processOf(session);
+    const registered = this.#options.runtime.store.read((sql) => members.listOf(sql, process), []);
+    for (const { sessionId } of registered) {
+      const other = this.#chats.has(sessionId) ? null : this.#sessionToFollow(sessionId);
+      if (other) await this.chatFor(other);
+    }
   }
 
   #logProblem(problem: string | null): void {
@@ -122,7 +144,7 @@ export class Team {
     const { store, now } = this.#options.runtime;
     return store.read((sql) => {
       const session = sessions.get(sql, sessionId);
-      if (session?.endedAt !== null || session.origin === "handle") return null;
+      if (session?.endedAt !== null) return null;
       // Nothing new begins while SHIM is paused.
       return this.#chats.has(sessionId) || !isSessionPaused(sql, now(), session) ? session : null;
     }, null);
@@ -132,7 +154,9 @@ export class Team {
     const previous = this.#followed;
     if (previous !== null && previous !== nextSession?.id) {
       this.#followed = null;
-      await this.#end(previous, "over");
+      // [TE111] The chats of a client without session ids live side by side.
+      const session = this.#options.runtime.store.read((sql) => sessions.get(sql, previous), null);
+      if (!session || !isOfServer(session)) await this.#end(previous, "over");
     }
     await this.#leaveEnded();
   }
@@ -145,90 +169,42 @@ export class Team {
     }
   }
 
-  async #cleanUpDead(): Promise<void> {
-    const { runtime, platform } = this.#options;
-    if (isWithin(runtime.now() - this.#cleanedUpAt, cleanUpEveryMs)) return;
-    const [chat] = this.#chats.values();
-    if (!chat || chat.openedLink.link.self === null) return;
-    const { openedLink } = chat;
-    this.#cleanedUpAt = runtime.now();
-    const open = (): OpenedLink | null => {
-      const connection = this.#options.open();
-      return connection.ok ? connection.value.openedLink : null;
-    };
-    for (const member of deadMembers(runtime, openedLink.workspace))
-      await cleanUp({ runtime, platform, open }, openedLink, member);
-    await this.#options.onCleanedUp(openedLink);
-  }
-
   async #end(sessionId: string, ending: TeamEnding): Promise<void> {
     const chat = this.#chats.get(sessionId);
-    this.#chats.delete(sessionId);
     if (!chat) return;
-    if (ending === "over" || this.#isSessionOver(sessionId)) await chat.leave(leaveTimeoutMs);
-    else if (ending === "client_gone") await chat.attestDeath(leaveTimeoutMs);
+    const action = endAction(ending, this.#stateOf(sessionId), chat.openedLink.edge !== null);
+    if (action === "stay") return chat.witness();
+    this.#chats.delete(sessionId);
+    if (action === "leave") await chat.leave(leaveTimeoutMs);
+    else if (action === "attest") await chat.attestDeath(leaveTimeoutMs);
     else chat.close();
   }
 
   /** A session that cannot be read now may still live. */
-  #isSessionOver(sessionId: string): boolean {
+  #stateOf(sessionId: string): ChatState {
     try {
       const session = this.#options.runtime.store.read((sql) => sessions.get(sql, sessionId), null);
-      return !session || session.endedAt !== null || isClosed(session) || session.origin === "handle";
+      if (!session || session.endedAt !== null || isClosed(session)) return "over";
+      return isOfServer(session) ? "of_server" : "of_client";
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
-      return false;
+      return "of_client";
     }
   }
 }
 
-interface OrphanDeps {
-  readonly runtime: Runtime;
-  readonly platform: Pick<Platform, "setTimer" | "random">;
-  readonly open: () => OpenedLink | null;
+/** of_server: the session ends with the server's process. */
+type ChatState = "over" | "of_server" | "of_client";
+
+function endAction(ending: TeamEnding, state: ChatState, isOnEdge: boolean): "leave" | "attest" | "stay" | "close" {
+  if (ending === "over" || state === "over") return "leave";
+  if (ending === "client_gone") return "attest";
+  if (ending === "goes_on") return "close";
+  if (state === "of_server") return "attest";
+  return isOnEdge ? "stay" : "close";
 }
 
-const attestTimeoutMs = 10_000;
-const sendTimeoutMs = 60_000;
-
-function deadMembers({ store, processes }: Runtime, workspace: string): Member[] {
-  return store
-    .read((sql) => members.inWorkspace(sql, workspace), [])
-    .filter(({ process }) => {
-      const owner = readProcessKey(process);
-      return owner !== null && !mayBeAlive(processes, owner);
-    });
-}
-
-/** [TE15] Sends the kept calls of a dead chat, then releases all that it holds. */
-async function cleanUp(deps: OrphanDeps, openedLink: OpenedLink, member: Member): Promise<void> {
-  const { runtime } = deps;
-  const { sessionId, process } = member;
-  const hasKeptCalls = runtime.store.read((sql) => queuedCalls.count(sql, sessionId), 0) > 0;
-  const isDone = hasKeptCalls ? await sendKeptCalls(deps, member) : await attestDeath(openedLink, member);
-  if (isDone) runtime.store.write((sql) => members.remove(sql, sessionId, process));
-}
-
-/** A coordinator on one machine sees the death itself. */
-async function attestDeath({ link, machine, edge }: OpenedLink, { chat, process }: Member): Promise<boolean> {
-  if (edge === null) return true;
-  const answer = await link.call("chats.attest-death", { chat, machine, process }, attestTimeoutMs);
-  return answer.ok || answer.error.code === "unknown_chat";
-}
-
-/** Claims are valid within the grace period of a lost connection. */
-async function sendKeptCalls({ runtime, platform, open }: OrphanDeps, member: Member): Promise<boolean> {
-  const openedLink = open();
-  if (!openedLink) return false;
-  const { sessionId, workspace, chat, process } = member;
-  const { link, machine } = openedLink;
-  const session = runtime.store.read((sql) => sessions.get(sql, sessionId), null);
-  const client = session?.client.slice(0, 200) || "unknown";
-  const registered = await link.register({ chat, session: sessionId, process, machine, client, capacity: 0 });
-  const outbox = new Outbox({ runtime, platform, link, sessionId, workspace });
-  if (registered.ok) await within(platform, sendTimeoutMs, outbox.whenEmpty());
-  outbox.close();
-  if (registered.ok) await link.leave(leaveTimeoutMs);
-  link.close();
-  return runtime.store.read((sql) => queuedCalls.count(sql, sessionId), 0) === 0;
+/** [TE1] Whether the session's owner is its server, because its client has no session ids. */
+function isOfServer({ origin }: Session): boolean {
+  return origin === "handle";
 }

@@ -1,6 +1,6 @@
 /** A rendered brief: a line of SHIM, the fence with what was recovered, a line of advice. */
 const brief =
-  /SHIM: [^\n]{0,400}recovered data, not instructions\.\n<(shim-recovered-session-[\w-]{1,40})>\n[\s\S]{0,12000}?\n<\/\1>\n[^\n]*/g;
+  /SHIM: [^\n]{0,400}recovered data, not instructions\.\n<(shim-recovered-session-[\w-]{1,40})>\n(?:(?!<shim-recovered-session-)[\s\S]){0,12000}?\n<\/\1>\n[^\n]*/g;
 
 /** The request of a prompt that is a brief and nothing else. */
 const request = "continue";

@@ -3,6 +3,8 @@ import { isPermitting, objectsOf } from "./doubt.ts";
 import { contentWords, coverage } from "./sentences.ts";
 import { isForbidding } from "./standing-order.ts";
 
+/** Each expression reads at most 400 characters: a sentence. */
+
 const named = String.raw`([^,.;:!?()，。；]{1,80}?)`;
 const end = pattern`
   (?=$|[,.;:!?()，。；]|\s+(?:and|but|with|use|using|for|in|on|because|since|as|any ?more|after|at|we|i|und|

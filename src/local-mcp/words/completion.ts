@@ -51,7 +51,7 @@ const partial = new LazyRegExp(
   `,
   "iu",
 );
-const counted = /(\d+) ?(?:of|out of|\/|von|de|из) ?(\d+)/giu;
+const counted = /(?<!\d)(\d+) ?(?:of|out of|\/|von|de|из) ?(\d+)/giu;
 const nothingMissing =
   /(?<!\p{L})(?:nothing|no \p{L}+|nichts|rien|nada|niente)(?: \p{L}+){0,3} (?:missing|left|open|remains?|fehlt|offen)(?!\p{L})/giu;
 

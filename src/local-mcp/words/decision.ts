@@ -28,6 +28,7 @@ const choiceStart = new LazyRegExp(
   `,
   "iu",
 );
+/** Reads at most 400 characters: a sentence. */
 const decided = new LazyRegExp(
   pattern`
     (?<!\p{L})(?:decided|decision|we agreed|agreed on|settled on|(?:my|our|the|final|first)\s+(?:choice|

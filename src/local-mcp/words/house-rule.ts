@@ -2,7 +2,10 @@ import { LazyRegExp, pattern } from "./pattern.ts";
 import { clauses } from "./sentences.ts";
 import { asksForWork } from "./work-request.ts";
 
-/** Pure: the many ways to say how all of the work is to be done, each by its shape. */
+/**
+ * Pure: the many ways to say how all of the work is to be done, each by its shape.
+ * Each expression reads at most 400 characters: a sentence.
+ */
 
 /** "X is off limits", "X has no place in Y", "X is a must": states that only a rule gives. */
 const status = new LazyRegExp(
@@ -224,7 +227,7 @@ const ofEveryKind = new LazyRegExp(
 
 const noThing = new LazyRegExp(
   pattern`
-    ^(?:(?:please|and|but|also|so|ok|then|,)[\s,]+)*(?:(?:absolutely|strictly|definitely) )?(?:no|zero|
+    ^[\s,]*(?:(?:please|and|but|also|so|ok|then)[\s,]+)*(?:(?:absolutely|strictly|definitely) )?(?:no|zero|
     none of)
     (?! (?:one|longer|more than one way|thanks|wait|it|that|i|this|you|not|is|was|idea|clue|luck|problem|
     need|error|change|result|data|output|match|response|answer|news|progress|way|sign|trace|difference|

@@ -6,7 +6,7 @@ const tags =
   /<(?=\s*\/)|<(?=[!?|])|<(?=\s*(?:system|user|assistant|human|developer|tool|function|invoke|parameter|thinking|instructions?|context|document|command|local-command|task-notification|important|admin|antml|s>)\b)|<(?=[a-z]\w*[-_:])/giu;
 const speakers = "human|assistant|system|user|developer|tool";
 const others = "model|ai|bot|agent|claude|chatgpt|gpt(?:-\\w+)?|gemini|copilot|operator|function|system prompt";
-const mark = String.raw`([ \t]*[*_]{0,2}[ \t]*)[:：]`;
+const mark = String.raw`([ \t]*(?:[*_]{1,2}[ \t]*)?)[:：]`;
 const roles = new RegExp(String.raw`^([ \t>*_#"'([-]*)(${speakers}|${others})${mark}`, "gimu");
 const roleStart = new RegExp(String.raw`^[ \t>*_#-]*(?:${speakers})${mark}`, "iu");
 

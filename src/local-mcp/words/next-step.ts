@@ -103,6 +103,7 @@ const offer = new LazyRegExp(
   `,
   "iu",
 );
+/** Reads at most 400 characters: a sentence. */
 const stepsHeading = new LazyRegExp(
   pattern`
     ^[#*_\s]*(?:(?:the |my |our )?(?:next|remaining|further|upcoming|open|outstanding|pending)(?: (?:steps?|

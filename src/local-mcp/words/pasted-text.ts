@@ -16,6 +16,7 @@ const record = new LazyRegExp(
   "u",
 );
 
+/** Reads at most 1,000 characters: a line is cut. */
 const code = new LazyRegExp(
   pattern`
     ^[\s{}()[\];,]+$|\{\s*$|(?:\w\(| = |^\s*return )[^\n]*;\s*$|^\s*(?:\/\/|\/\*|\*\/|#include |<\/?\w+[^>]*>\s*$|
@@ -25,6 +26,9 @@ const code = new LazyRegExp(
   "u",
 );
 
-export function isPastedLine(line: string): boolean {
+const maxChars = 1_000;
+
+export function isPastedLine(whole: string): boolean {
+  const line = whole.slice(0, maxChars);
   return record.test(line) || code.test(line);
 }

@@ -13,7 +13,7 @@ const lostEnd = new LazyRegExp(
   String.raw`(?<=[\p{Ll}\p{N})]) (?=(?:You|We|Please|Never|Always|Don['’]t|Do not|Nothing|Nobody|Every|Each|Also|From now on|Under no|Make sure|Keep|Avoid|Only|Whatever|Absolutely) \p{Ll})`,
   "gu",
 );
-const listMarks = /^\s*(?:[-*•–+#]+|\d+[.)])\s+/gm;
+const listMarks = /^[^\S\n]*(?:[-*•–+#]+|\d+[.)])\s+/gm;
 
 /** Code is data, not speech. */
 export function withoutCode(text: string): string {
@@ -57,6 +57,7 @@ export function sentences(text: string): string[] {
     .filter((sentence) => !placeholder.test(sentence) && /[\p{L}\p{N}]/u.test(sentence));
 }
 
+/** Reads at most 400 characters: a sentence. */
 const clauseEnd = /[,;:]\s+|\s+[–—-]\s+|\s+(?:and|but|so|then|und|aber|et|mais|pero|ma|mas|maar|но|а)\s+|[，；、：]/iu;
 
 export function clauses(sentence: string): string[] {
@@ -102,7 +103,7 @@ export function isWholeWord(one: string): boolean {
 export function contentWords(text: string): Set<string> {
   const found = new Set<string>();
   for (const [raw] of word.matchAll(text.toLowerCase())) {
-    const plain = raw.replace(/[./'’@#-]+$/u, "");
+    const plain = raw.replace(/(?<![./'’@#-])[./'’@#-]+$/u, "");
     if (unspaced.test(plain)) for (let at = 0; at < plain.length - 1; at++) found.add(plain.slice(at, at + 2));
     else if (plain.length > 0 && !stopWords.has(plain)) found.add(stem(plain));
   }

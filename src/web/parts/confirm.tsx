@@ -71,9 +71,7 @@ function Question({ action, requestId }: { action: Action; requestId: string }):
       </ul>
       <Trouble text={state.trouble} />
       <div class="buttons">
-        <button type="button" onClick={() => dialog.current?.close()}>
-          Leave it
-        </button>
+        <button type="button" onClick={() => dialog.current?.close()} children="Leave it" />
         <button
           type="button"
           class={action.isFinal ? "final" : "main"}

@@ -35,11 +35,8 @@ export function Meter({ share, label }: { share: number; label: string }): Node 
 export function RiskNote({ risk }: { risk: Risk }): Node {
   if (risk.level === "safe" && risk.reasons.length === 0) return null;
   const reasons = risk.reasons.map(({ name }) => words(name)).join(", ");
-  return (
-    <span
-      class={`risk ${risk.level}`}
-    >{`risk ${risk.score.toFixed(2)} ${risk.level}${reasons ? `: ${reasons}` : ""}`}</span>
-  );
+  const text = `risk ${risk.score.toFixed(2)} ${risk.level}${reasons ? `: ${reasons}` : ""}`;
+  return <span class={`risk ${risk.level}`}>{text}</span>;
 }
 
 export function Trouble({ text }: { text: string | null }): Node {
@@ -60,9 +57,7 @@ export function Shown<T>({ loaded, children }: { loaded: Loaded<T>; children: (v
 export function Empty({ title, children }: { title: string; children?: ComponentChildren }): Node {
   return (
     <div class="empty">
-      <p>
-        <strong>{title}</strong>
-      </p>
+      <p children={<strong>{title}</strong>} />
       {children}
     </div>
   );
@@ -79,9 +74,7 @@ export function Head({ title, search }: HeadProps): Node {
   }, []);
   return (
     <header class="head">
-      <h1 tabIndex={-1} ref={heading}>
-        {title}
-      </h1>
+      <h1 tabIndex={-1} ref={heading} children={title} />
       {search && (
         <label class="search">
           {search}

@@ -93,9 +93,7 @@ function Bulk({ filter, found }: { filter: Filter; found: FoundTasks }): JSX.Ele
       <div class="line" role="group" aria-label="Replay">
         <progress value={run.done} max={run.most} aria-label="Replayed tasks" />
         <span>{`${run.done} of ${run.most} replayed`}</span>
-        <button type="button" onClick={() => stop.current?.abort()}>
-          Stop
-        </button>
+        <button type="button" onClick={() => stop.current?.abort()} children="Stop" />
       </div>
     );
   }

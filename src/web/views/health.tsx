@@ -71,10 +71,7 @@ function Tokens(): JSX.Element {
               { head: "Machine", cell: ({ machine }) => plain(machine) },
               { head: "Scope", cell: ({ scope }) => scope },
               { head: "Age", cell: ({ ageMs }) => <Age ms={ageMs} at={loaded.at} suffix="" /> },
-              {
-                head: "Left",
-                cell: ({ expiresInMs }) => expiresInMs !== null && <Left ms={expiresInMs} at={loaded.at} />,
-              },
+              { head: "Left", cell: ({ expiresInMs: ms }) => ms !== null && <Left ms={ms} at={loaded.at} /> },
               { head: "State", cell: ({ isRevoked }) => (isRevoked ? <Badge kind="dead">revoked</Badge> : "good") },
               { head: "Id", cell: ({ id }) => id },
               { head: "", cell: (token) => !token.isRevoked && <ActionButton action={revoke(token)} /> },

@@ -1,11 +1,11 @@
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
-import { signInHere } from "../local-host.ts";
+import { requestLink } from "../local-host.ts";
 import { Trouble } from "../parts/pieces.tsx";
 
-/** A page without a cookie of this process: its link was used, or the process is a new one. */
+/** A page without a secret of this process: its link was used, or the process is a new one. */
 export function SignInHere({ trouble }: { trouble: string | null }): JSX.Element {
-  useEffect(() => void signInHere(""), []);
+  useEffect(requestLink, []);
   return (
     <main id="main" class="narrow">
       <h1 tabIndex={-1}>SHIM</h1>

@@ -56,13 +56,14 @@ const outerClientVariables = new RegExp(
   ].join("|")})$`,
 );
 
-const secretSuffix = "(TOKEN|SECRET|PASSWORD|CREDENTIALS?|KEY)$";
+const settingVariables =
+  /^(?!\w*(TOKEN|SECRET|PASSWORD|CREDENTIALS?|KEY)$)((DISABLE|ENABLE|MAX|MCP)_\w+|BASH_\w+_(MS|LENGTH))$/;
 
 /** Cloud credentials are passed only if Claude Code is set to use that cloud. */
 function claudeVariables(env: NodeJS.ProcessEnv): RegExp[] {
   return [
     /^(ANTHROPIC_\w+|CLAUDE_\w+)$/,
-    new RegExp(`^(?!.*${secretSuffix})((DISABLE|ENABLE|MAX|MCP)_\\w+|BASH_\\w+_(MS|LENGTH))$`),
+    settingVariables,
     ...(env["CLAUDE_CODE_USE_BEDROCK"] ? [/^AWS_\w+$/] : []),
     ...(env["CLAUDE_CODE_USE_VERTEX"] ? [/^(GOOGLE_\w+|GCLOUD_\w+|CLOUDSDK_\w+|CLOUD_ML_REGION|VERTEX_\w+)$/] : []),
     ...(env["CLAUDE_CODE_USE_FOUNDRY"] ? [/^AZURE_\w+$/] : []),

@@ -3,5 +3,5 @@ import { openForm } from "#harness/edge/oauth-keeper.ts";
 
 const [, , address = ""] = process.argv;
 const form = await openForm(fetch, new URL(address));
-const answer = await form.send({ decision: "allow", token: process.env["SHIM_TEST_TOKEN"] ?? "" });
+const answer = await form.allow(process.env["SHIM_TEST_TOKEN"] ?? "");
 await fetch(answer.headers.get("location") ?? "");

@@ -65,6 +65,12 @@ export const copilot: RealClient = {
   ofShim: (name, input) => ({ name: `shim-${name}`, input }),
 };
 
+/** Qwen Code began as a copy of Gemini CLI. */
+const fileTools: Pick<RealClient, "read" | "write"> = {
+  read: (path) => ({ name: "read_file", input: { file_path: path } }),
+  write: (path, content) => ({ name: "write_file", input: { file_path: path, content } }),
+};
+
 export const qwen: RealClient = {
   name: "qwen",
   pinned: qwenClient,
@@ -96,8 +102,7 @@ export const qwen: RealClient = {
     },
   },
   shell: (command) => ({ name: "run_shell_command", input: { command, is_background: false } }),
-  read: (path) => ({ name: "read_file", input: { file_path: path } }),
-  write: (path, content) => ({ name: "write_file", input: { file_path: path, content } }),
+  ...fileTools,
   edit: (path, before, after) => ({ name: "edit", input: { file_path: path, old_string: before, new_string: after } }),
   ofShim: (name, input) => ({ name: `mcp__shim__${name}`, input }),
 };
@@ -177,8 +182,7 @@ export const gemini: RealClient = {
     },
   },
   shell: (command) => ({ name: "run_shell_command", input: { command } }),
-  read: (path) => ({ name: "read_file", input: { file_path: path } }),
-  write: (path, content) => ({ name: "write_file", input: { file_path: path, content } }),
+  ...fileTools,
   edit: (path, before, after) => ({
     name: "replace",
     input: { file_path: path, instruction: "as asked", old_string: before, new_string: after },

@@ -1,4 +1,5 @@
 import type { Platform } from "#src/coordinator-client/edge/platform.ts";
+import { seededRandom as randomOfSeed } from "#src/mutation/mutant.ts";
 import { T0 } from "#harness/store/temp-store.ts";
 
 interface FakeTimer {
@@ -149,14 +150,7 @@ function settled(): Promise<void> {
   return new Promise((resolve) => void setImmediate(resolve));
 }
 
-/** At least 0, below 1, the same in every run. */
+/** The same in every run. */
 export function seededRandom(seed = 1): () => number {
-  let state = seed >>> 0;
-  return () => {
-    // mulberry32
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
+  return randomOfSeed(seed);
 }

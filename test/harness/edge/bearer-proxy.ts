@@ -1,8 +1,6 @@
-import { once } from "node:events";
 import { createServer, request } from "node:http";
-import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
-import { onTestFinished } from "vitest";
+import { serveInTest } from "./local-server.ts";
 
 /**
  * Adds a token to each request: for programs that can send none of their own.
@@ -23,11 +21,5 @@ export async function bearerProxy(target: string, token: string, edit?: (body: s
     if (edit) void text(from).then((body) => passed.end(edit(body)));
     else from.pipe(passed);
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return serveInTest(server);
 }

@@ -73,11 +73,15 @@ export interface Form {
   readonly headers: Headers;
   readonly status: number;
   readonly send: (fields: Record<string, string>, cookie?: string) => Promise<Response>;
+  /** Pastes the token. @returns the next page */
+  readonly paste: (token: string) => Promise<Form>;
+  /** Pastes the token, and allows what the next page shows. */
+  readonly allow: (token: string) => Promise<Response>;
 }
 
 type Ask = (url: URL, init?: RequestInit) => Promise<Response>;
 
-/** The page of consent, as a browser has it. */
+/** A page of consent, as a browser has it. */
 export async function openForm(ask: Ask, url: URL, before?: Response): Promise<Form> {
   const page = before ?? (await ask(url));
   const html = await page.text();
@@ -90,5 +94,7 @@ export async function openForm(ask: Ask, url: URL, before?: Response): Promise<F
       headers: { "content-type": "application/x-www-form-urlencoded", cookie },
       body: new URLSearchParams({ handle, ...fields }).toString(),
     });
-  return { html, headers: page.headers, status: page.status, send };
+  const paste = async (token: string): Promise<Form> => openForm(ask, url, await send({ decision: "allow", token }));
+  const allow = async (token: string): Promise<Response> => (await paste(token)).send({ decision: "allow" });
+  return { html, headers: page.headers, status: page.status, send, paste, allow };
 }

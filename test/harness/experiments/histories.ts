@@ -123,8 +123,8 @@ function anOffer(random: Random, rates: Rates, { dismissedAgeMs }: Plant): PastO
   const age = heavy(random, 3_600_000, 7 * dayMs);
   // Those of the last day may still be taken.
   const at = timeInWindow(random) - dayMs;
-  if (draw < rates.dismissed) return { at, ageMs: dismissedAgeMs ?? age, outcome: "dismissed" };
-  return { at, ageMs: age, outcome: draw < rates.dismissed + rates.open ? "open" : "taken" };
+  if (draw < rates.dismissed) return { at, ageMs: dismissedAgeMs ?? age, resolution: "dismissed" };
+  return { at, ageMs: age, resolution: draw < rates.dismissed + rates.open ? "open" : "continued" };
 }
 
 function aTeam(random: Random, rates: Rates, { models, rows: planted }: Plant, rows: () => number): TeamHistory {

@@ -2,7 +2,6 @@ import { hasExcluded, observe, type SequencePlan, startSequence } from "#src/exp
 import {
   type EffectPlan,
   judge,
-  observePair,
   observeUnit,
   type Randomization,
   type RandomizedPlan,
@@ -32,20 +31,6 @@ export function runRandomized(plan: RandomizedPlan, draw: Draw, random: () => nu
     if (isOver) return { verdict, n };
     const isTreated = random() < plan.probability;
     state = observeUnit(plan, state, { isTreated, outcome: draw(random, isTreated, n) });
-  }
-}
-
-/** The same units under two policies: a pair shares the random numbers of its unit. */
-export function runPaired(
-  plan: EffectPlan,
-  pair: (random: () => number, unit: number) => { treated: number; control: number },
-  random: () => number,
-): Ended {
-  let state = startSequence(plan.sequence);
-  for (;;) {
-    const { verdict, isOver, n } = judge(plan, state);
-    if (isOver) return { verdict, n };
-    state = observePair(plan, state, pair(random, n));
   }
 }
 

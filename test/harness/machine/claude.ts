@@ -166,7 +166,8 @@ export class Claude {
 
   /** Words of the model, which only the transcript has. */
   say(text: string): void {
-    this.transcribe(anAssistantLine({ content: [{ type: "text", text }] }));
+    const timestamp = new Date(this.#runtime.now()).toISOString();
+    this.transcribe(anAssistantLine({ content: [{ type: "text", text }], stop_reason: "tool_use" }, { timestamp }));
   }
 
   /** /clear: the same process continues with a new session. */

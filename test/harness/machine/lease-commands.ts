@@ -2,6 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Io } from "#src/cli/io.ts";
+import { startGroup } from "#src/cli/system-io.ts";
 import type { Lease } from "#src/contract/leases.ts";
 import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { aCliHome, type CliHome } from "./cli-home.ts";
@@ -17,7 +18,19 @@ export class LeaseCommandRig {
   readonly real: Partial<Io> = {
     interrupted: () => this.stop.signal,
     wait: (ms, signal) => pause(ms, undefined, { signal }).catch(() => undefined),
+    startGroup: (start) => {
+      const group = startGroup(start);
+      return {
+        ended: group.ended,
+        end: (graceMs) => {
+          this.graces.push(graceMs);
+          return group.end(graceMs / 100);
+        },
+      };
+    },
   };
+  /** Time in ms that each ended group was given; the test gives it a hundredth. */
+  readonly graces: number[] = [];
   /** Written by the programs, read by the test. */
   readonly #file = join(this.home.folder, "written");
   readonly #exit = join(this.home.folder, "exit");

@@ -80,7 +80,7 @@ export async function connect(runtime: TempRuntime, options: ConnectOptions = {}
   return { client, chat, server, answers: () => answers, call, ask, refusal };
 }
 
-function running(runtime: TempRuntime, pid: number, parent: number): ProcessIdentity {
+export function running(runtime: TempRuntime, pid: number, parent: number): ProcessIdentity {
   const facts = runtime.processes.facts(pid);
   return facts ? { boot: runtime.processes.boot(), pid, start: facts.start } : runtime.processes.start(pid, parent);
 }

@@ -1,10 +1,10 @@
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { onTestFinished, vi } from "vitest";
 import { parse, stringify } from "yaml";
+import { freePort } from "#harness/edge/free-port.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 
 /** The files of ops/, and Debian's Prometheus with them. */
@@ -47,15 +47,6 @@ export function check(command: string, args: readonly string[], cwd = ops, input
   const { status, stdout, stderr, error } = spawnSync(command, args, { cwd, input, encoding: "utf8" });
   if (error) throw new Error(`${command} cannot be started (apt-get install prometheus prometheus-alertmanager)`);
   return { code: status ?? -1, said: `${stdout}${stderr}` };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 interface Series {

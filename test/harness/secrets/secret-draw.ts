@@ -66,6 +66,15 @@ export function password({ chars }: Draw): string {
   return `${chars(base62, 7)}${chars(symbols, 1)}${chars(base62, 6)}`;
 }
 
+const plainWords = "summer winter welcome dragon monkey garden orange letmein hunter coffee".split(" ");
+
+/** A password as people choose it: a word, digits, seldom a capital or a sign. */
+function weak(d: Draw): string {
+  const chosen = pick(d, plainWords);
+  const named = d.int(3) === 0 ? chosen.charAt(0).toUpperCase() + chosen.slice(1) : chosen;
+  return `${named}${d.chars(digits, 2 + d.int(3))}${d.int(4) === 0 ? "!" : ""}`;
+}
+
 /** Each line behind its number. */
 export function numbered(text: string, number: (at: number) => string): string {
   return text
@@ -104,7 +113,7 @@ const alphabets: Partial<Record<string, string>> = {
   low: lower + digits,
   letters: upper + lower,
 };
-const values: Partial<Record<string, (d: Draw) => string>> = { uuid, jwt, password };
+const values: Partial<Record<string, (d: Draw) => string>> = { uuid, jwt, password, weak };
 
 function filled(d: Draw, pattern: string, secret: string): string {
   return pattern.replaceAll(/«([^» ]+)(?: (\d+))?»|§/g, (sign, kind: string, length?: string) =>

@@ -1,5 +1,6 @@
 import { isEnv, isIdentifier, isOption, isPlain, type Families, type Harmless, type Notation } from "./secret-cases.ts";
 import { base64, encode } from "./secret-draw.ts";
+import { commandLookAlikes, commandSamples } from "./secret-commands.ts";
 import { samples } from "./secret-samples.ts";
 
 /** The families that the rules were made with. */
@@ -55,7 +56,7 @@ const notations: readonly Notation[] = [
   ["full-width colon", (name, value) => `${name}：${value}`],
 ];
 
-export const tuned: Families = { passwords, tokens, notations, samples };
+export const tuned: Families = { passwords, tokens, notations, samples: [...samples, ...commandSamples] };
 
 export const tunedPlaceholders = [
   "<password>, <your-token>, ${VALUE}, $VALUE, xxxxxxxx, ********, changeme, your-secret-here",
@@ -78,6 +79,7 @@ export const tunedCode: readonly ((name: string, other: string) => string)[] = [
 ];
 
 export const tunedHarmless: readonly Harmless[] = [
+  ...commandLookAlikes,
   ["git log", "commit «hex 40»\n    store the token key in the vault"],
   ["git hash", "the password check came with «hex 40»"],
   ["lock file", '"node_modules/passport": {\n  "integrity": "sha512-«base64 86»=="\n}'],

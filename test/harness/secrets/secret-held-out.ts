@@ -1,5 +1,6 @@
 import { isEnv, isIdentifier, isOption, isPlain } from "./secret-cases.ts";
 import type { Families, Harmless, Notation, Sample } from "./secret-cases.ts";
+import { heldOutCommandLookAlikes, heldOutCommandSamples } from "./secret-commands-held-out.ts";
 import { base62, encode, numbered, pem, pick, surrounded } from "./secret-draw.ts";
 
 /**
@@ -52,6 +53,7 @@ const issuers: readonly (readonly [family: string, secret: string])[] = [
 ];
 
 const samples: readonly Sample[] = [
+  ...heldOutCommandSamples,
   ...issuers.map(([family, secret]): Sample => [family, secret, (s, d) => surrounded(d, pick(d, anywhere), s)]),
   ["plaid", "access-production-«uuid»", 'client.accounts({"access_token":"§"})'],
   ["curl, short options together", "«base62 16»", "curl -fsSLu deploy:§ https://nexus.acme.dev/a.tgz"],
@@ -93,6 +95,7 @@ export const heldOutCode: readonly ((name: string, other: string) => string)[] =
 ];
 
 export const heldOutHarmless: readonly Harmless[] = [
+  ...heldOutCommandLookAlikes,
   ["git reflog", "«hex 7» HEAD@{0}: commit: rotate the signing key\n«hex 40»"],
   ["pnpm lock", "  /jsonwebtoken@9.0.2:\n    resolution: {integrity: sha512-«base64 86»==}"],
   ["poetry lock", '    {file = "secretstorage-3.3.3.tar.gz", hash = "sha256:«hex 64»"},'],

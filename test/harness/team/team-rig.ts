@@ -76,7 +76,7 @@ export class TeamRig {
     });
     if (team === null) throw new Error("the team is switched off");
     const own: Team = team;
-    onTestFinished(() => own.end("goes_on"));
+    onTestFinished(() => void own.end("goes_on"));
     const tick = (): Promise<void> => own.follow(connected.chat.current());
     const news = async (): Promise<unknown> => (await connected.ask("shim_inbox")).output["news"];
     return { ...connected, claude, team: own, runtime, tick, news };

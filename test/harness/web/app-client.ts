@@ -1,12 +1,11 @@
-import { once } from "node:events";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import type { McpUiHostCapabilities, McpUiHostContext } from "@modelcontextprotocol/ext-apps";
 import { build } from "esbuild";
 import type { FrameLocator, Page } from "playwright-core";
 import { onTestFinished } from "vitest";
+import { serveInTest } from "#harness/edge/local-server.ts";
 import { openTab } from "./browser.ts";
 
 const mimeType = "text/html;profile=mcp-app";
@@ -61,13 +60,7 @@ async function serveClientPage(): Promise<string> {
     if (url === "/") response.writeHead(200, headers).end(html);
     else response.writeHead(204).end();
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  return `${await serveInTest(server)}/`;
 }
 
 /** The official client of the SDK, which says that it shows apps. */

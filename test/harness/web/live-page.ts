@@ -122,26 +122,25 @@ export function ownHeaders(
   };
 }
 
-/** Exchanges the token of the newest link. @returns the cookie */
+/** Exchanges the token of the newest link. @returns the header that a page sends from then on */
 export async function signIn(page: ServedPage): Promise<string> {
-  const { headers } = await sendRaw(page.port, {
+  const { text } = await sendRaw(page.port, {
     path: "/api/sign-in",
     headers: ownHeaders(page),
     body: { token: page.token() },
   });
-  const [cookie = ""] = headers["set-cookie"]?.[0]?.split(";") ?? [];
-  return cookie;
+  return `Bearer ${(JSON.parse(text) as { secret?: string }).secret}`;
 }
 
 /** What a call of the page answers. */
 export async function callAs(
   page: ServedPage,
-  cookie: string,
+  authorization: string,
   call: { readonly name: string; readonly input?: object; readonly requestId?: string },
 ): Promise<{ readonly status: number; readonly value: Record<string, unknown> }> {
   const { status, text } = await sendRaw(page.port, {
     path: "/api/call",
-    headers: ownHeaders(page, { cookie }),
+    headers: ownHeaders(page, { authorization }),
     body: { input: {}, ...call },
   });
   return { status, value: JSON.parse(text) as Record<string, unknown> };

@@ -15,10 +15,19 @@ import { adviceFor, countTotals, Report, type ToolRun } from "#src/analysis/repo
 import { adapters } from "#src/analysis/adapters/adapters.ts";
 import { parseWith, recorded, sampleFiles } from "#harness/analysis/recorded.ts";
 
-const outputs = { tsc: "tsc", eslint: "eslint", oxlint: "oxlint", biome: "biome", complexity: "complexity-oxlint" };
+const outputs = {
+  tsc: "tsc",
+  eslint: "eslint",
+
+  oxlint: "oxlint",
+  biome: "biome",
+  complexity: "complexity-oxlint",
+};
 const recordings = { ...outputs, knip: "knip", fallow: "fallow", jscpd: "jscpd" };
 
-const sampleResults = adapters.map(({ name: tool }) => {
+/** XO prints what ESLint prints. */
+const sampleResults = adapters.flatMap(({ name: tool }) => {
+  if (tool === "xo") return [];
   const { findings } = parseWith(tool, { stdout: recorded(recordings[tool]) });
   return { tool, version: "1.0.0", findings };
 });
@@ -266,7 +275,7 @@ it("[AN7] after a comparison only what is new is listed, and the rest is counted
 });
 
 function advice(...tools: ToolRun[]): string[] {
-  return adviceFor(tools).map((one) => one.replace(/:.*dev/, ":"));
+  return adviceFor(tools, () => false).map((one) => one.replace(/:.*dev/, ":"));
 }
 
 it("[AN3] the package to add is named for each kind that no tool covers", () => {
@@ -280,5 +289,10 @@ it("[AN3] the package to add is named for each kind that no tool covers", () => 
   expect(advice(aRun(), untrusted, missing)).toEqual([
     "lint and complexity: oxlint` adds one",
     "duplicates: fallow` adds one",
+    "dead code: knip was not run",
   ]);
+  const unused = aRun({ name: "tsc", kinds: ["types"], status: "unused", why: "there is no tsconfig.json" });
+  expect(adviceFor([unused], (name) => name === "typescript")[0]).toBe(
+    "types: typescript is installed, but not used: there is no tsconfig.json",
+  );
 });

@@ -72,6 +72,15 @@ it("[CL79] a chat may be named by the beginning of its id, and an ambiguous one 
   expect(await home.codes("send cccc hello --json", "task list --chat aaaa", "send zzzz hello")).toEqual([0, 2, 3]);
 });
 
+it("[CL252] a chat may be named by its title or the start of it, where one alone has it", async () => {
+  const { home, coordinator } = aTeam();
+  register(coordinator, "dddd1111-0000-4000-8000-000000000009", 700, { metadata: { title: "Fix the printer" } });
+  for (const title of ["fix the parser", "Fix the PARSER", "fix the pr"])
+    expect([title, (await home.shim("send", title, "hello")).code]).toEqual([title, 0]);
+  expect(await home.shim("send", "fix the", "hello")).toMatchObject(failed(2, '"fix the" matches several chats'));
+  expect((await home.shim("send", "no such title", "hello")).code).toBe(3);
+});
+
 it("[CL86] a team row of `up` has the title, and no colon with nothing behind it", async () => {
   const { home, coordinator } = aTeam();
   for (const progress of ["", "half of it"]) {

@@ -47,8 +47,6 @@ it("[SY93] another machine gives the key; without it, or with another one, nothi
   const first = aCliHome();
   await joinAs(first, server, [code]);
   expect(readEdgeConfig(first.paths.home)).toMatchObject({ ok: true, value: { machine: "m2" } });
-  // The workspace knows its key from the first that syncs.
-  expect(await first.shim("edge sync")).toMatchObject({ code: 0 });
   const home = aCliHome();
   const other = formatCode(createKey((bytes) => new Uint8Array(bytes).fill(3)));
   for (const [lines, why] of [
@@ -77,6 +75,41 @@ it("[SY93] another machine gives the key; without it, or with another one, nothi
   expect((await third.shimWith(line, "edge key")).out).toContain("This machine has key");
 });
 
+it("[SY161] a machine that joins before anything was synced makes no second key", async () => {
+  const server = await SyncServer.listen();
+  const code = await create(aCliHome(), server);
+  const home = aCliHome();
+  const refused = await joinAs(home, server, []);
+  expect(refused).toMatchObject({ code: 1, out: "" });
+  expect(refused.err).toContain("`shim edge rekey --code` shows it on a machine that does");
+  expect(existsSync(keyFilePath(home.paths.home))).toBe(false);
+  expect(await joinAs(home, server, [code])).toMatchObject({ code: 0 });
+});
+
+it("[SY161] of machines that join a workspace without a key at once one makes the key, and the others are asked for it", async () => {
+  const server = await SyncServer.listen();
+  const homes = [aCliHome(), aCliHome(), aCliHome()];
+  const joined = await Promise.all(homes.map((home) => joinAs(home, server, [])));
+  expect(joined.filter(({ code }) => code === 0).length).toBe(1);
+  const [code = ""] = aCode.exec(joined.map(({ out }) => out).join("")) ?? [];
+  for (const [at, home] of homes.entries()) {
+    expect(aCode.test(readFileSync(keyFilePath(home.paths.home), "utf8"))).toBe(joined[at]?.code === 0);
+    if (joined[at]?.code === 0) continue;
+    expect(joined[at]?.err).toContain("the workspace has a key");
+    expect(await joinAs(home, server, [code])).toMatchObject({ code: 0 });
+  }
+});
+
+it("[SY161] a registration whose answer was lost is repeated with the same key", async () => {
+  const server = await SyncServer.listen();
+  const home = aCliHome();
+  server.losesAnswersOf = "/sync/rekey";
+  expect((await joinAs(home, server, [])).code).toBe(1);
+  server.losesAnswersOf = null;
+  expect(await joinAs(home, server, [])).toMatchObject({ code: 0 });
+  expect((await home.shim("edge sync")).code).toBe(0);
+});
+
 it("[SY73] [SY95] with work of its own a machine joins only with a choice; import sends it", async () => {
   const server = await SyncServer.listen();
   const code = await create(aCliHome(), server);
@@ -94,7 +127,7 @@ it("[SY73] [SY95] with work of its own a machine joins only with a choice; impor
   expect(await joinAs(home, server, [code], "--import")).toMatchObject({ code: 0 });
   const again = await server.host.call("tasks.list", {});
   expect(again.ok && again.value.tasks.length).toBe(1);
-  expect(await home.shim("edge sync")).toMatchObject(printed("Sent: 1 sessions, 1 checkpoints"));
+  expect(await home.shim("edge sync")).toMatchObject(printed("Sent: 1 session, 1 checkpoint"));
   await home.shim("edge leave --yes");
   expect(await home.json("task list")).toMatchObject({ tasks: [{ state: "cancelled" }] });
   expect((await home.shim("state get color")).out).toBe('"red"\n');
@@ -148,9 +181,9 @@ it("[SY96] what is kept stays here, and only later changes are sent", async () =
   expect((await home.shim("edge sync")).out).toContain("Sent: 0 sessions, 0 checkpoints");
   home.now += 1_000;
   addSession(home, { id: ids.elsewhere });
-  expect((await home.shim("edge sync")).out).toContain("Sent: 1 sessions, 1 checkpoints");
+  expect((await home.shim("edge sync")).out).toContain("Sent: 1 session, 1 checkpoint");
   // Also where all is sent again.
-  expect((await home.shim("edge rekey --yes")).out).toContain("Sent: 1 sessions, 1 checkpoints");
+  expect((await home.shim("edge rekey --yes")).out).toContain("Sent: 1 session, 1 checkpoint");
   const there = await server.host.call("tasks.list", {});
   expect(there.ok && there.value.tasks).toEqual([]);
   await home.shim("edge leave --yes");
@@ -173,7 +206,7 @@ it("[SY94] [SY96] with --no-sync nothing is sent though the key is here, and wha
   addSession(home, { id: ids.elsewhere });
   const line = { readInput: () => Promise.resolve(code) };
   expect(await home.shimWith(line, "edge key")).toMatchObject({ code: 0 });
-  expect((await home.shim("edge sync")).out).toContain("Sent: 1 sessions, 1 checkpoints");
+  expect((await home.shim("edge sync")).out).toContain("Sent: 1 session, 1 checkpoint");
 });
 
 it("[SY96] what one coordinator was sent stays away from another one with a workspace of the same name", async () => {
@@ -181,7 +214,7 @@ it("[SY96] what one coordinator was sent stays away from another one with a work
   const home = aCliHome();
   addSession(home, { id: ids.dead });
   await create(home, first, "--import");
-  expect((await home.shim("edge sync")).out).toContain("Sent: 1 sessions, 1 checkpoints");
+  expect((await home.shim("edge sync")).out).toContain("Sent: 1 session, 1 checkpoint");
   const code = await create(aCliHome(), second);
   expect(await joinAs(home, second, [code], "--keep", "--yes")).toMatchObject({ code: 0 });
   expect((await home.shim("edge sync")).out).toContain("Sent: 0 sessions, 0 checkpoints");
@@ -203,7 +236,7 @@ it("[SY74] a machine that leaves chooses what becomes of the copies; keys and se
   expect(existsSync(edgeConfigPath(home.paths.home))).toBe(true);
   server.isDown = false;
   const left = await home.shim("edge leave --yes --forget");
-  expect(left.out).toContain("1 sessions and 1 checkpoints of this machine were deleted there");
+  expect(left.out).toContain("1 session and 1 checkpoint of this machine were deleted there");
   expect(await stored()).toEqual([0, 0]);
   expect(existsSync(keyFilePath(home.paths.home))).toBe(true);
   expect((await home.shim("sessions --json")).out).toContain(ids.dead);
@@ -224,12 +257,10 @@ it("[SY75] [SY77] a round is reported, and without a coordinator what waits is c
     out: holding("does not answer", /Synced: never; 2 changes wait, the oldest 2 min ago/, "Last problem"),
   });
   server.isDown = false;
-  expect((await home.shim("edge sync")).out).toContain("Sent: 1 sessions, 1 checkpoints, 0 deletions");
-  expect((await other.shim("edge sync")).out).toContain("Received: 1 sessions");
+  expect((await home.shim("edge sync")).out).toContain("Sent: 1 session, 1 checkpoint, 0 deletions");
+  expect((await other.shim("edge sync")).out).toContain("Received: 1 session");
   expect(other.runtime.store.read((sql) => remote.list(sql, "team").length, 0)).toBe(1);
-  expect((await home.shim("edge status")).out).toMatch(
-    /Device dev_\S+, epoch \d+, key [0-9a-f]{16}\.\n.*0 changes wait/,
-  );
+  expect((await home.shim("edge status")).out).toMatch(/Device dev_\S+, key [0-9a-f]{16}\.\n.*0 changes wait/);
   expect(await home.json("edge status")).toMatchObject({ sync: { backlog: 0, notes: { trouble: null } } });
 });
 
@@ -243,14 +274,14 @@ it("[SY76] another key is made only when it is confirmed, and other machines con
   expect(await home.codes("edge rekey", "edge rekey --code")).toEqual([1, 1]);
   expect((await home.shim("edge rekey --code --yes")).out).toContain(code);
   const changed = await home.shim("edge rekey --yes");
-  expect([changed.code, changed.out]).toEqual([0, expect.stringContaining("Sent: 1 sessions, 1 checkpoints")]);
+  expect([changed.code, changed.out]).toEqual([0, expect.stringContaining("Sent: 1 session, 1 checkpoint")]);
   const [next = ""] = aCode.exec(changed.out) ?? [];
   expect(next).not.toBe(code);
   addSession(other, { id: ids.elsewhere });
   expect(await other.shim("edge sync")).toMatchObject(failed(1, "nothing is lost"));
   const line = { readInput: () => Promise.resolve(next) };
   expect((await other.shimWith(line, "edge key")).code).toBe(0);
-  expect((await other.shim("edge sync")).out).toMatch(/Sent: 1 sessions, 1 checkpoints.*Received: 1 sessions/);
+  expect((await other.shim("edge sync")).out).toMatch(/Sent: 1 session, 1 checkpoint.*Received: 1 session/);
   server.isDown = true;
   expect((await home.shim("edge rekey --yes")).code).toBe(1);
   server.isDown = false;

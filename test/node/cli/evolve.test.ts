@@ -34,7 +34,7 @@ function expectClean({ project, paths }: CliHome, kept: number): void {
 }
 
 it(
-  "[EV1] [EV4] [EV10] [EV11] [EV12] [EV15] seeded defects are fixed on branches, which a person accepts or rejects",
+  "[EV1] [EV4] [EV10] [EV11] [EV12] [EV15] [EV201] seeded defects are fixed on branches, which a person accepts or rejects",
   { timeout },
   async () => {
     const home = aProject(seeded);
@@ -63,7 +63,8 @@ it(
     expect(await home.shim("evolve report")).toMatchObject(printed("2 kept"));
 
     expect(await home.shim("evolve review")).toMatchObject(printed(`${unused}`, `${lint}`));
-    await home.shim(`evolve review --accept ${unused}`);
+    expect(await home.shim(`evolve review --accept ${unused}`)).toMatchObject(printed("is deleted"));
+    expect(branches(project)).toEqual([report.tried[1]?.branch]);
     expect(readFileSync(join(project, "src/math.ts"), "utf8")).not.toContain("dead");
     expect(await home.shim(`evolve review --reject ${lint}`)).toMatchObject(failed(2, "reason"));
     await home.shim(`evolve review --reject ${lint} --reason`, "we like var");
@@ -71,6 +72,21 @@ it(
     expect(await evolve(home, "--dry-run")).toMatchObject(printed("0 changes to try"));
   },
 );
+
+it("[EV201] the branch of an accepted change stays while it has other commits", { timeout }, async () => {
+  const home = aProject(seeded);
+  const { project } = home;
+  const { tried } = (await evolve(home, "--json")).json() as unknown as EvolveReport;
+  const [one, other] = tried.map(({ task, branch }) => ({ task, branch: branch ?? "" }));
+  const head = git(project, "symbolic-ref", "--short", "HEAD").trim();
+  git(project, "switch", "--quiet", one?.branch ?? "");
+  git(project, "commit", "--quiet", "--allow-empty", "-m", "more");
+  git(project, "switch", "--quiet", head);
+  expect(await home.shim(`evolve review --accept ${one?.task}`)).toMatchObject(printed("is left"));
+  git(project, "worktree", "add", "--quiet", join(home.paths.home, "tree-of-a-user"), other?.branch ?? "");
+  expect(await home.shim(`evolve review --accept ${other?.task}`)).toMatchObject(printed("is left"));
+  expect(new Set(branches(project))).toEqual(new Set([one?.branch, other?.branch]));
+});
 
 it(
   "[EV18] a change of a file that another chat has reserved waits until it is free, at no cost",
@@ -93,6 +109,18 @@ it(
     expect(await home.json("files list")).toMatchObject({ files: [] });
   },
 );
+
+it("[EV105] Ctrl-C while a run is planned ends it, says so, and leaves nothing", { timeout }, async () => {
+  const home = aProject(seeded);
+  const end = new AbortController();
+  const stderr = (text: string): void => {
+    if (text.includes("Analysing")) end.abort();
+  };
+  const stopped = await home.shimWith({ interrupted: () => end.signal, wait, stderr }, "evolve --trust --json");
+  expect(stopped.code).toBe(130);
+  expect(stopped.out + stopped.err).not.toContain("bug in SHIM");
+  expectClean(home, 0);
+});
 
 it("[EV16] tests come that notice mutants of the hottest files", { timeout }, async () => {
   const home = aProject(complexFiles(["alpha"]));

@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { openLocalCoordinator } from "#src/coordinator-client/open-link.ts";
 import { takePending } from "#src/snapshots/pending-snapshots.ts";
 import { backUp } from "#src/store/backup.ts";
 import { isPaused } from "#src/store/pause.ts";
@@ -42,6 +43,46 @@ it("[CL16] forgetting a session leaves none of it in any file: rows, index, log,
   expect(filesWith(home, "unforgettable")).toEqual([]);
   expect(await sessionsOf(home)).toEqual([ids.alive, ids.dead, ids.elsewhere, ids.finished]);
   expect((await home.shim("forget dddd --yes")).code).toBe(3);
+});
+
+it("[ST261] forgetting an open chat leaves nothing of its title with the coordinator of this machine either", async () => {
+  const home = aSeededHome();
+  const { runtime } = home;
+  addSession(home, { id: "dddd", pid: 500, title: "unforgettable-title", entries: [] });
+  const { driver, busyMs } = runtime.store.context;
+  const open = openLocalCoordinator({
+    home: home.paths.home,
+    driver,
+    busyMs,
+    processes: runtime.processes,
+    now: runtime.now,
+  });
+  for (const [chat, title] of [
+    ["dddd", "unforgettable-title"],
+    ["eeee", "another-title"],
+  ] as const) {
+    const row = {
+      chat,
+      session: chat,
+      process: "p",
+      machine: "m",
+      client: "claude-code",
+      metadata: { title, checkout: "c" },
+    };
+    const registered = open.coordinator.call("chats.register", row);
+    const incarnation = registered.ok ? registered.value.incarnation : -1;
+    const report = { self: { chat, incarnation }, status: "busy", progress: title } as const;
+    expect(open.coordinator.call("chats.heartbeat", report)).toMatchObject({ ok: true });
+  }
+  expect(filesWith(home, "unforgettable").some((path) => path.includes("coordination"))).toBe(true);
+  expect(await home.json("forget dddd --yes")).toMatchObject({ isForgotten: true });
+  expect(filesWith(home, "unforgettable")).toEqual([]);
+  const kept = open.coordinator.call("chats.list", {});
+  expect(kept.ok && kept.value.chats.map(({ metadata }) => metadata)).toEqual([
+    { checkout: "c" },
+    { title: "another-title", checkout: "c" },
+  ]);
+  open.close();
 });
 
 it("[CL16] forgetting a project takes all its sessions and the snapshots of its files", async () => {

@@ -145,6 +145,13 @@ it("[IP11] copies of files that somebody changed since are kept with what is sto
   expect(readdirSync(home.paths.home)).toEqual(["client-backups"]);
 });
 
+it("[IP11] compiled code is removed also where no client has SHIM any more", async () => {
+  const home = aCliHome();
+  write(home.folder, { ".cache/shim/v8/one": "compiled" });
+  expect(await home.shim("uninstall --yes")).toMatchObject(printed("removes the compiled code"));
+  expect(existsSync(join(home.folder, ".cache"))).toBe(false);
+});
+
 it("[IP12] uninstall --data deletes what is stored, but not under a chat that runs, nor for one client", async () => {
   const home = aCliHome();
   mkdirSync(join(home.folder, ".claude"));

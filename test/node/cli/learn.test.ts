@@ -33,6 +33,13 @@ it("[EX51] a step after which a death may lose more asks a person first", async 
   expect(await home.shim(`${risky} --yes`)).toMatchObject(printed("50 % of the sessions that begin from now on"));
 });
 
+it("[EX174] a person may start a trial that has too few chats, and reads so", async () => {
+  const home = aSeededHome();
+  expect(await home.shim("experiments start checkpoint.everyMs 250000")).toMatchObject(
+    printed("may end without a verdict", "400 new chats in 28 days"),
+  );
+});
+
 it("[EX54] [EX56] trials are listed, shown, stopped one by one or all, and allowed again", async () => {
   const home = aSeededHome();
   expect(await home.shim("experiments")).toMatchObject(printed("No experiment yet"));

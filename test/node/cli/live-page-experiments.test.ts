@@ -10,8 +10,8 @@ it("[WP22] the experiments have their change, sessions and ages by the server's 
   const home = aSeededHome();
   fakeBundle(home);
   const page = await servePage(home);
-  const cookie = await signIn(page);
-  const read = async () => (await callAs(page, cookie, { name: "page.experiments" })).value;
+  const authorization = await signIn(page);
+  const read = async () => (await callAs(page, authorization, { name: "page.experiments" })).value;
   expect(await read()).toEqual({ experiments: [], offAgeMs: null, opportunities: [], trouble: null });
   const { running, kept } = seedExperiments(home);
   home.now += 60_000;
@@ -47,9 +47,10 @@ it("[WP23] [EX58] experiments are ended and switched from the page once each, wi
   const home = aSeededHome();
   fakeBundle(home);
   const page = await servePage(home);
-  const cookie = await signIn(page);
+  const authorization = await signIn(page);
   const { running, kept } = seedExperiments(home);
-  const run = (name: string, input: object, requestId: string) => callAs(page, cookie, { name, input, requestId });
+  const run = (name: string, input: object, requestId: string) =>
+    callAs(page, authorization, { name, input, requestId });
   const end = (experiment: string, isRevert: boolean, requestId: string) =>
     run("page.end-experiment", { experiment, isRevert }, requestId);
   expect((await end(kept, false, "r0")).value).toEqual({ state: "kept" });
@@ -63,7 +64,7 @@ it("[WP23] [EX58] experiments are ended and switched from the page once each, wi
   const id = again.ok ? again.value.id : "";
   for (const requestId of ["r7", "r7"])
     expect((await run("page.switch-experiments", { isOff: true }, requestId)).value).toEqual({ stopped: [id] });
-  expect((await callAs(page, cookie, { name: "page.experiments" })).value).toMatchObject({ offAgeMs: 0 });
+  expect((await callAs(page, authorization, { name: "page.experiments" })).value).toMatchObject({ offAgeMs: 0 });
   for (const requestId of ["r8", "r9"]) await run("page.switch-experiments", { isOff: false }, requestId);
   const entries = audit.listNewest(home.runtime, 20);
   expect(new Set(entries.map(({ actor }) => actor))).toEqual(new Set(["live page"]));
@@ -80,10 +81,11 @@ it("[WP22] [WP23] a trial of the workspace is shown and ended like those of the 
   const home = aSeededHome();
   fakeBundle(home);
   const page = await servePage(home);
-  const cookie = await signIn(page);
+  const authorization = await signIn(page);
   const read = async () =>
-    (await callAs(page, cookie, { name: "page.experiments" })).value as PageOutputs["page.experiments"];
-  const run = (name: string, input: object, requestId: string) => callAs(page, cookie, { name, input, requestId });
+    (await callAs(page, authorization, { name: "page.experiments" })).value as PageOutputs["page.experiments"];
+  const run = (name: string, input: object, requestId: string) =>
+    callAs(page, authorization, { name, input, requestId });
   const start = () => home.shim("experiments start balancingIntervalMs 2500");
   const interval = async () => (await home.shim("settings get balancingIntervalMs")).out;
 

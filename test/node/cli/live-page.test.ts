@@ -43,13 +43,13 @@ it("[WP1] a copy of SHIM without the built page, and options that do not fit, sa
 
 it("[WP2] a Host that is not this server's is answered with 421 before anything else, for every path and method", async () => {
   const page = await aPage();
-  const cookie = await signIn(page);
+  const authorization = await signIn(page);
   const hosts = ["evil.test", `evil.test:${page.port}`, "127.0.0.1", `127.0.0.1:${page.port + 1}`, "0.0.0.0", ""];
   for (const host of hosts) {
     for (const path of ["/", "/api/call", "/api/sign-in", "/..%2fweb.json"]) {
       for (const method of ["GET", "POST", "OPTIONS", "PUT"]) {
         // Origin and Host that are equal prove nothing.
-        const headers = ownHeaders(page, { cookie, origin: `http://${host}`, host });
+        const headers = ownHeaders(page, { authorization, origin: `http://${host}`, host });
         const { status, text } = await sendRaw(page.port, { method, path, headers, body: {} });
         // Node itself refuses an empty Host of HTTP/1.1.
         expect([host, path, method, status]).toEqual([host, path, method, host === "" ? expect.any(Number) : 421]);
@@ -69,9 +69,9 @@ it("[WP2] a Host that is not this server's is answered with 421 before anything 
 
 it("[WP3] a change is refused without this server's Origin: none, null, another site, another port, a rebound name", async () => {
   const page = await aPage();
-  const cookie = await signIn(page);
+  const authorization = await signIn(page);
   const body = { name: "page.fleet", input: {} };
-  const own = ownHeaders(page, { cookie });
+  const own = ownHeaders(page, { authorization });
   const { origin: _origin, ...withoutOrigin } = own;
   const cases = [
     withoutOrigin,
@@ -103,9 +103,9 @@ it("[WP3] a change is refused without this server's Origin: none, null, another 
 
 it("[WP3] only JSON is taken, and no other site is allowed to read: a form of another site cannot send it", async () => {
   const page = await aPage();
-  const cookie = await signIn(page);
+  const authorization = await signIn(page);
   for (const type of ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""]) {
-    const headers = ownHeaders(page, { cookie, "content-type": type });
+    const headers = ownHeaders(page, { authorization, "content-type": type });
     const { status } = await sendRaw(page.port, {
       path: "/api/call",
       headers,
@@ -120,7 +120,7 @@ it("[WP3] only JSON is taken, and no other site is allowed to read: a form of an
 
 it("[WP4] every answer has the strict headers, and no data is ever stored by the browser", async () => {
   const page = await aPage();
-  const cookie = await signIn(page);
+  const authorization = await signIn(page);
   const requests = [
     { method: "GET", path: "/" },
     { method: "GET", path: "/app-12345678.js" },
@@ -131,7 +131,7 @@ it("[WP4] every answer has the strict headers, and no data is ever stored by the
     { path: "/api/call", headers: { host: "evil.test" } },
   ];
   for (const request of requests) {
-    const { headers } = await sendRaw(page.port, { headers: ownHeaders(page, { cookie }), ...request });
+    const { headers } = await sendRaw(page.port, { headers: ownHeaders(page, { authorization }), ...request });
     expect(headers["content-security-policy"]).toMatch(/^default-src 'none'; .*require-trusted-types-for 'script'/);
     expect(headers).toMatchObject({
       "x-content-type-options": "nosniff",
@@ -143,24 +143,45 @@ it("[WP4] every answer has the strict headers, and no data is ever stored by the
   }
 });
 
-it("[WP5] the link's token works once, within a minute, and makes a cookie that no script and no other site has", async () => {
+it("[WP5] [WP54] the link's token works once, within a minute, and is exchanged for a secret; nothing sets a cookie or takes one", async () => {
   const home = aSeededHome();
   const page = await aPage(home);
   const exchange = (token: unknown) =>
     sendRaw(page.port, { path: "/api/sign-in", headers: ownHeaders(page), body: { token } });
   const token = page.token();
   const first = await exchange(token);
-  expect(first.status).toBe(200);
-  expect(first.headers["set-cookie"]).toEqual([
-    expect.stringMatching(new RegExp(`^shim-${page.port}=[\\w-]{43}; HttpOnly; SameSite=Strict; Path=/$`)),
-  ]);
-  const replayed = await exchange(token);
-  expect([replayed.status, replayed.headers["set-cookie"]]).toEqual([401, undefined]);
+  expect([first.status, first.headers["set-cookie"]]).toEqual([200, undefined]);
+  const { secret } = JSON.parse(first.text) as { secret: string };
+  expect(secret).toMatch(/^[\w-]{43}$/);
+  const body = { name: "page.fleet", input: {} };
+  for (const name of [`shim-${page.port}`, "shim-secret", "authorization"]) {
+    const headers = ownHeaders(page, { cookie: `${name}=${secret}` });
+    expect((await sendRaw(page.port, { path: "/api/call", headers, body })).status).toBe(401);
+  }
+  expect((await callAs(page, `Bearer ${secret}`, body)).status).toBe(200);
+  expect((await exchange(token)).status).toBe(401);
+  expect((await exchange("")).status).toBe(401);
   expect(page.token()).not.toBe(token);
   home.now += 60_000;
   expect((await exchange(page.token())).status).toBe(401);
   for (const wrong of ["", "x", 7, null, { $ne: "" }]) expect((await exchange(wrong)).status).toBe(401);
   expect((await exchange(page.token())).status).toBe(200);
+});
+
+it("[WP51] signing out ends the stream of hints that was opened under its secret, and no other", async () => {
+  const page = await aPage();
+  const authorization = await signIn(page);
+  await sendRaw(page.port, { path: "/api/sign-in", headers: ownHeaders(page), body: {} });
+  const other = await signIn(page);
+  const follow = (one: string) =>
+    sendRaw(page.port, { path: "/api/live", headers: ownHeaders(page, { authorization: one }), body: {} });
+  const [ended, kept] = [follow(authorization), follow(other)];
+  await sendRaw(page.port, { path: "/api/sign-out", headers: ownHeaders(page, { authorization }), body: {} });
+  expect((await ended).text.trim()).toBe('{"changed":"all"}');
+  const signOut = { path: "/api/sign-out", headers: ownHeaders(page, { authorization: other }), body: {} };
+  expect(await Promise.race([kept, callAs(page, other, { name: "page.fleet" })])).toMatchObject({ value: {} });
+  await sendRaw(page.port, signOut);
+  expect((await kept).status).toBe(200);
 });
 
 it("[WP5] a page that needs to sign in makes the terminal print a new link once the last one is used or too old", async () => {
@@ -179,26 +200,25 @@ it("[WP5] a page that needs to sign in makes the terminal print a new link once 
   home.now += 60_000;
   await ask();
   expect(links()).toBe(3);
-  expect(await signIn(page)).toContain("shim-");
+  expect((await callAs(page, await signIn(page), { name: "page.fleet" })).status).toBe(200);
 });
 
-it("[WP5] without the cookie of this server nothing is answered; signing out ends it", async () => {
+it("[WP5] without a secret of this server nothing is answered; signing out ends it", async () => {
   const page = await aPage();
   const call = { name: "page.fleet" };
-  const cookie = await signIn(page);
-  const [, secret = ""] = cookie.split("=");
-  const wrong = ["", `shim-${page.port + 1}=${secret}`, `shim-${page.port}=${secret}x`, `shim-${page.port}=`];
-  for (const one of wrong) expect((await callAs(page, one, call)).status).toBe(401);
-  expect((await callAs(page, `a=b; ${cookie}; c=d`, call)).status).toBe(200);
+  const authorization = await signIn(page);
+  const wrong = ["", "Bearer", "Bearer ", `${authorization}x`, authorization.slice(0, -1), authorization.slice(7)];
+  for (const one of wrong) expect([one, (await callAs(page, one, call)).status]).toEqual([one, 401]);
+  expect((await callAs(page, authorization, call)).status).toBe(200);
   for (const path of ["/api/live", "/api/sign-out"])
     expect((await sendRaw(page.port, { path, headers: ownHeaders(page), body: {} })).status).toBe(401);
-  await sendRaw(page.port, { path: "/api/sign-out", headers: ownHeaders(page, { cookie }), body: {} });
-  expect((await callAs(page, cookie, call)).status).toBe(401);
+  await sendRaw(page.port, { path: "/api/sign-out", headers: ownHeaders(page, { authorization }), body: {} });
+  expect((await callAs(page, authorization, call)).status).toBe(401);
 });
 
 it("[WP5] GET answers the files of the bundle only: no path leaves it, and none holds a token or data", async () => {
   const page = await aPage();
-  const cookie = await signIn(page);
+  const authorization = await signIn(page);
   const paths = [
     "/..%2f..%2fweb.json",
     "/../../shim/web.json",
@@ -213,24 +233,25 @@ it("[WP5] GET answers the files of the bundle only: no path leaves it, and none 
     "/?t=1",
   ];
   for (const path of paths) {
-    const { status, text } = await sendRaw(page.port, { method: "GET", path, headers: ownHeaders(page, { cookie }) });
+    const headers = ownHeaders(page, { authorization });
+    const { status, text } = await sendRaw(page.port, { method: "GET", path, headers });
     expect([path, status]).toEqual([path, 404]);
     expect(text).toBe('{"error":{"code":"unknown_operation","message":"there is nothing here"}}');
   }
-  const root = await sendRaw(page.port, { method: "GET", path: "/", headers: ownHeaders(page, { cookie }) });
+  const root = await sendRaw(page.port, { method: "GET", path: "/", headers: ownHeaders(page, { authorization }) });
   expect(root.text).toBe("<!doctype html><title>SHIM</title>");
 });
 
 it("[WP7] the page may call what its views need: operations that make tokens, tasks or messages are refused", async () => {
   const page = await aPage();
-  const cookie = await signIn(page);
+  const authorization = await signIn(page);
   for (const name of ["tokens.create", "tasks.submit", "state.set", "messages.send", "settings.set", "toString"]) {
-    const { status, value } = await callAs(page, cookie, { name });
+    const { status, value } = await callAs(page, authorization, { name });
     expect([name, status, value]).toMatchObject([name, 404, { error: { code: "unknown_operation" } }]);
   }
-  expect(await callAs(page, cookie, { name: "tasks.list", input: { limit: 0 } })).toMatchObject({ status: 400 });
-  expect(await callAs(page, cookie, { name: "page.session", input: {} })).toMatchObject({ status: 400 });
-  const headers = ownHeaders(page, { cookie });
+  expect(await callAs(page, authorization, { name: "tasks.list", input: { limit: 0 } })).toMatchObject({ status: 400 });
+  expect(await callAs(page, authorization, { name: "page.session", input: {} })).toMatchObject({ status: 400 });
+  const headers = ownHeaders(page, { authorization });
   for (const body of ["[]", "{", "null", '{"name":1}', `"${"x".repeat(1_100_000)}"`])
     expect((await sendRaw(page.port, { path: "/api/call", headers, body })).status).toBe(400);
 });

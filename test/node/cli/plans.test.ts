@@ -48,6 +48,8 @@ it("[CL50] what is wrong is reported with its line, all of it at once, and nothi
   const home = aCliHome();
   for (const [text, why] of [
     ["- type: a\n  ref: [b\n", "plan.yaml, line 3: Flow sequence in block collection"],
+    ['[\n{"type": "a"', "plan.yaml, line 2: closing brace expected."],
+    ['[{"type": "a"},\n{"type" "b"}]', "plan.yaml, line 2: colon expected."],
     ["- type: a\n  type: b\n", "plan.yaml, line 2: Map keys must be unique."],
     ["- type: a\n\tref: b\n", "plan.yaml, line 2: "],
     ["- type: a\n---\n- type: b\n", "line 2: Source contains multiple documents"],

@@ -1,7 +1,9 @@
 import { existsSync, mkdirSync, statSync, writeFileSync, closeSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { fileErrorText } from "#src/cli/cli.ts";
+import { Cli, fileErrorText } from "#src/cli/cli.ts";
+import { allRows, commandTable } from "#src/cli/command-table.ts";
+import { build } from "#src/cli/commands/program.ts";
 import { StoreError } from "#src/store/store-error.ts";
 import { version } from "#src/platform/version.ts";
 import * as notices from "#src/store/notices.ts";
@@ -46,6 +48,38 @@ it("[CL1] wrong commands, options and arguments answer 2, say what is wrong and 
   expect((await home.shim("sessions --limt 3")).err).toContain("Did you mean --limit?");
   expect((await home.shim("sessions --limit many --json")).error).toBe("wrong_usage");
   expect(existsSync(home.paths.home)).toBe(false);
+});
+
+it("[CL251] of two values of one option none is dropped: it is wrong usage, and the same value twice is one", async () => {
+  const home = aCliHome();
+  const table = allRows(commandTable(build(new Cli(home.io()), () => undefined)));
+  const refused = await home.shim("worker --type a --type b -- true");
+  expect(refused).toMatchObject(failed(2, "'--type <type>' takes one value, and got 'a' and 'b'"));
+  for (const { words, options } of table.filter(({ subcommands }) => subcommands.length === 0)) {
+    const single = options.find(
+      ({ takesValue, flags, choices }) => takesValue && !/\.\.\.|\[/.test(flags) && choices.length === 0,
+    );
+    if (!single || words.length === 0) continue;
+    const option = single.names.at(-1) ?? "";
+    // Values that every option takes: some are numbers, some durations.
+    const ran = await home.shim("", ...words, option, "1024", option, "1025");
+    expect([words, ran.code]).toEqual([words, 2]);
+  }
+  expect((await home.shim("sessions --limit 3 --limit 3")).code).toBe(0);
+});
+
+it("[CL253] a setting that does not exist is answered with a similar one", async () => {
+  const home = aCliHome();
+  expect(await home.shim("config set recoverry ask")).toMatchObject(failed(2, "Did you mean recovery?"));
+  expect(await home.shim("config get everyMs")).toMatchObject(failed(2, "Did you mean checkpoint.everyMs?"));
+  expect((await home.shim("config set nothing-like-it 1")).err).not.toContain("Did you mean");
+});
+
+it("help names commands as `shim`, also where this copy is not on the PATH", async () => {
+  const home = aCliHome();
+  const env = { ...home.runtime.env, PATH: "/usr/bin:/bin" };
+  for (const command of ["--help", "help task submit", "help worker", "help init"])
+    expect((await home.shimWith({ env }, command)).out).not.toContain("shim.mjs");
 });
 
 it("[CL2] [CL79] an unknown id answers 3 and says how to list, an ambiguous one 2 with what each candidate is", async () => {

@@ -225,7 +225,7 @@ it("[RE116] [RE26] it starts a new chat in the project's folder and records it; 
   const start = here.started.at(-1);
   expect(start).toMatchObject({ command: "claude", cwd: here.project });
   expect(start?.args[2]).toContain("Continue this work now");
-  expect(note()).toEqual({ action: "taken", by: start?.args[1] });
+  expect(note()).toMatchObject({ action: "taken", by: start?.args[1] });
 });
 
 it("[RE104] one whose chat lives, that was finished or is continued elsewhere, or has no project here, is not started", async () => {

@@ -3,6 +3,7 @@ import { renderStatus, statusOf } from "#src/cli/commands/setup/statusline/statu
 import type { HookEvent, HookInput } from "#src/contract/hook-input.ts";
 import { drainInto, spoolEvent } from "#src/local-mcp/hooks/spool-hook.ts";
 import { dismiss } from "#src/local-mcp/recovery/local-source.ts";
+import * as recoveries from "#src/local-mcp/sessions/recoveries.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import * as news from "#src/local-mcp/sessions/news.ts";
 import { aDeadClaude, anotherClaude, aProject, Claude, storedSession } from "#harness/machine/claude.ts";
@@ -74,7 +75,7 @@ it("[HO54] a notification that had to wait in the spool marks nothing", () => {
   expect(waiting(runtime, claude)).toBeUndefined();
 });
 
-it("[CL67] the status line counts other living chats that wait for their user, not itself and not the dead", () => {
+it("[CL231] the status line counts other living chats that wait for their user, not itself and not the dead", () => {
   const runtime = tempRuntime();
   const first = new Claude(runtime, { cwd: aProject() });
   const second = anotherClaude(runtime, first);
@@ -87,7 +88,7 @@ it("[CL67] the status line counts other living chats that wait for their user, n
   expect(statusFor(runtime, first)).not.toContain("waiting");
 });
 
-it("[CL67] the status line counts other living chats that are stuck, not those with a tool at work", () => {
+it("[CL231] the status line counts other living chats that are stuck, not those with a tool at work", () => {
   const runtime = tempRuntime();
   const first = new Claude(runtime, { cwd: aProject() });
   const second = anotherClaude(runtime, first);
@@ -112,18 +113,19 @@ it("[CL67] [CL81] for ten minutes the status line names what the chat was given 
   const dead = aDeadClaude(runtime, "Make the parser \u001b[2J faster");
   const next = anotherClaude(runtime, dead);
   next.start();
-  expect(statusFor(runtime, next)).toContain('| recovered: "Make the parser faster"\n');
+  expect(statusFor(runtime, next)).toContain('can be continued: "Make the parser faster"\n');
   runtime.store.write((sql) => sessions.rename(sql, dead.session, "the parser"));
-  expect(statusFor(runtime, next)).toContain('| recovered: "the parser"\n');
+  expect(statusFor(runtime, next)).toContain('can be continued: "the parser"\n');
   dismiss(runtime, dead.session);
-  expect(statusFor(runtime, next)).not.toContain("recovered");
-  runtime.store.write((sql) => sessions.setRecovery(sql, runtime.now(), dead.session, "recovered", next.session));
-  expect(statusFor(runtime, next)).toContain("recovered:");
+  expect(statusFor(runtime, next)).not.toContain("the parser");
+  const taken = { sessionId: dead.session, action: "taken", by: next.session } as const;
+  runtime.store.write((sql) => recoveries.add(sql, { at: runtime.now(), ...taken }));
+  expect(statusFor(runtime, next)).toContain('continues "the parser"\n');
   runtime.wait(600_001);
-  expect(statusFor(runtime, next)).not.toContain("recovered");
+  expect(statusFor(runtime, next)).not.toContain("the parser");
 });
 
-it("[CL67] messages that the chat has not been given yet are counted", () => {
+it("[CL231] messages that the chat has not been given yet are counted", () => {
   const runtime = tempRuntime();
   const claude = new Claude(runtime, { cwd: aProject() });
   claude.prompt("hello");

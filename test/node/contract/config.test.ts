@@ -33,7 +33,7 @@ it("[ID6] without a file all settings have their defaults; a file may give some,
 it("[ID15] a file that cannot be used is refused with its path and what is wrong, never half used", () => {
   const cases: [string, RegExp][] = [
     ["", /not valid JSON/],
-    ["{,}", /not valid JSON at character 1/],
+    ["{,}", /not valid JSON: value expected at line 1, column 2/],
     ['{"recovry": "ask"}', /recovry/],
     ['{"recovery": "now"}', /recovery/],
     ['{"checkpoint": {"everyMs": 0}}', /everyMs/],

@@ -1,14 +1,23 @@
+import * as astGrep from "@ast-grep/napi";
 import { expect, it } from "vitest";
 import { aCandidate, aFinding, aMeasurement } from "#harness/evolution/measured.ts";
-import { judge, newFindings, parsePatch, type JudgeInput } from "#src/evolution/judge.ts";
+import { judge, newFindings, type FileDelta, type JudgeInput } from "#src/evolution/judge.ts";
 import { parseLcov, parseTap, parseTestReport } from "#src/evolution/measured.ts";
 
-const change = { path: "src/a.ts", kind: "changed", addedLines: ["let a = 1;"] } as const;
+const change: FileDelta = { path: "src/a.ts", kind: "changed", before: "var a = 1;", after: "let a = 1;" };
 
 function judged(changes: Partial<JudgeInput> = {}): string[] {
   const before = aMeasurement({ findings: [aFinding(), aFinding({ rule: "other" })] });
   const after = aMeasurement({ findings: [aFinding({ rule: "other" })] });
-  return judge({ before, after, candidate: aCandidate(), rules: { allowsApi: false }, changes: [change], ...changes });
+  return judge({
+    before,
+    after,
+    candidate: aCandidate(),
+    rules: { allowsApi: false },
+    changes: [change],
+    astGrep,
+    ...changes,
+  });
 }
 
 const fine = [aFinding({ rule: "other" })];
@@ -66,66 +75,215 @@ it("[EV6] a change of the public API is kept only where that is allowed", () => 
   expect(judged({ after, rules: { allowsApi: true } })).toEqual([]);
 });
 
-it("[EV7] other files, deleted tests, skipped tests and suppressed findings reject a change", () => {
-  const worker = aCandidate({ method: "worker", fixer: null });
-  const with_ = (path: string, kind: "added" | "deleted" | "changed", line = "") =>
-    judged({ candidate: worker, changes: [change, { path, kind, addedLines: [line] }] });
-  expect(with_("src/a.test.ts", "changed", "assert.equal(a, 1);")).toEqual([]);
-  expect(with_("src/b.ts", "changed")).toEqual(["files of no concern were changed: src/b.ts"]);
-  expect(with_("../other/a.ts", "added")).toHaveLength(1);
-  expect(with_("src/a.test.ts", "deleted")).toEqual(["tests were deleted: src/a.test.ts"]);
+const worker = aCandidate({ method: "worker", fixer: null });
+
+/** What the judge says of a worker's change of one file. */
+function reasons(before: string | null, after: string | null, rest: Partial<FileDelta> = {}): string[] {
+  const kind = before === null ? "added" : after === null ? "deleted" : "changed";
+  const one: FileDelta = { path: "src/a.ts", kind, before, after, ...rest };
+  return judged({ candidate: worker, changes: [change, one] });
+}
+
+it("[EV7] other files, deleted files and tests, and links instead of files reject a change", () => {
+  const test = { path: "src/a.test.ts" };
+  expect(reasons("", "assert.equal(a, 1);", test)).toEqual([]);
+  expect(reasons("", "", { path: "src/b.ts" })).toEqual(["files of no concern were changed: src/b.ts"]);
+  expect(reasons(null, "", { path: "../other/a.ts" })).toHaveLength(1);
+  expect(reasons("", null, test)).toEqual(["tests were deleted: src/a.test.ts"]);
+  const ofTest = aCandidate({ method: "worker", fixer: null, files: ["src/a.test.ts"] });
+  const deleted: FileDelta = { ...test, kind: "deleted", before: "", after: null };
+  expect(judged({ candidate: ofTest, changes: [deleted] })).toEqual(["tests were deleted: src/a.test.ts"]);
+  expect(reasons("let a;", null)).toEqual(["files were deleted: src/a.ts"]);
+  const double = aCandidate({ method: "worker", fixer: null, subject: "duplicates" });
+  expect(judged({ candidate: double, changes: [{ ...change, kind: "deleted", after: null }] })).toEqual([]);
+  expect(reasons("let a;", null, { kind: "retyped" })).toHaveLength(1);
+  // A mechanical change has no business in the tests.
+  expect(judged({ changes: [change, { ...test, kind: "changed", before: "", after: "" }] })).toHaveLength(1);
+});
+
+it("[EV104] settings of tools are never changed, even where they have a finding", () => {
+  for (const path of [
+    "tsconfig.json",
+    "tsconfig.build.json",
+    ".oxlintrc.json",
+    "eslint.config.js",
+    "packages/a/vitest.config.ts",
+    "package.json",
+    ".gitignore",
+    ".eslintignore",
+    "knip.ts",
+    "biome.jsonc",
+    "analysis-baseline.json",
+  ]) {
+    const candidate = aCandidate({ files: [path] });
+    const changes = [{ ...change, path, before: "{}", after: "{ }" }];
+    expect(judged({ candidate, changes }), path).toEqual([`settings of tools were changed: ${path}`]);
+  }
+  for (const path of ["src/config.ts", "src/knip.test.ts", "src/package.ts"])
+    expect(judged({ candidate: aCandidate({ files: [path] }), changes: [{ ...change, path }] }), path).toEqual([]);
+});
+
+it("[EV101] each way to silence a checker rejects a change, by its syntax", () => {
+  for (const after of [
+    'const a: number = "no" as any;',
+    "const a = <any>b;",
+    "const a = b as unknown as Foo;",
+    "const a = (b as Foo) as Bar;",
+    "const a = b as never;",
+    "const a: any = b;",
+    "function f(a: Map<string, any>) {}",
+    "type A = any;",
+    "type A = Function;",
+    "const a = b as string;",
+    "const a = b!;",
+    "b!.c();",
+    "let a!: string;",
+    "class A { b!: string }",
+    'declare module "a";',
+    "declare const b: Foo;",
+    "function isA(b: unknown): b is A { return true; }",
+    "function isA(b: unknown): asserts b is A {}",
+    "void b;",
+    "b;",
+    "b.c;",
+    "f(function (_b) {});",
+    "const { b: _b } = c;",
+    'import { b as _b } from "b";',
+    "try { f(); } catch {}",
+    "try { f(); } catch (error) { /* never */ }",
+    "p.catch(() => {});",
+    "p.catch(() => undefined);",
+    "if (b) { /* nothing to do */ }",
+    'eval("b");',
+    'globalThis.eval("b");',
+    'new Function("b");',
+    'setTimeout("b", 1);',
+    "// eslint-disable-next-line\nf();",
+    "/* oxlint-disable no-var */",
+    "/* eslint no-var: 0 */",
+    "// @ts-ignore",
+    "// @ts-expect-error because",
+    "// @ts-nocheck",
+    "/* c8 ignore next */",
+    "/* v8 ignore start */",
+    "/* istanbul ignore else */",
+    "// biome-ignore lint: x",
+    "// prettier-ignore",
+    "f(); // NOSONAR",
+    "/** @public */\nexport const a = 1;",
+  ])
+    expect(reasons("let a;", after), after).toContainEqual(
+      expect.stringMatching(/^a (?:checker is silenced|finding is suppressed)/),
+    );
+  for (const after of [
+    "/** @type {any} */\nlet a;",
+    "const a = /** @type {Foo} */ (b);",
+    "/** @param {*} a */\nfunction f(a) {}",
+  ])
+    expect(
+      judged({ candidate: aCandidate({ files: ["src/a.js"] }), changes: [{ ...change, path: "src/a.js", after }] }),
+      after,
+    ).toHaveLength(1);
+  expect(reasons("let a;", "const a = <b>{/* eslint-disable */}</b>;", { path: "src/a.ts" })).not.toEqual([]);
+});
+
+it("[EV101] texts, types that check and code that moves are no way to silence a checker", () => {
+  for (const after of [
+    'const a = "as any // @ts-ignore";',
+    "const a = `b!`;",
+    "const a = [1] as const;",
+    "const a = b satisfies Foo;",
+    "const a: unknown = b;",
+    "// Any eslint rule would object: it ignores this.",
+    "if (!b) f();",
+    "const a = b !== c;",
+    "const a = void 0;",
+    "try { f(); } catch (error) { log(error); }",
+    "p.catch((error) => log(error));",
+    "const a = {};",
+    '"use strict";',
+    "a ? f() : g();",
+    "await p;",
+    "function isA(b: unknown): b is A { return typeof b === 'string'; }",
+    "const any = 1; const eval1 = any;",
+  ])
+    expect(reasons("let a;", after), after).toEqual([]);
+  expect(reasons("const a = b!;\n// @ts-ignore\nc;", "const a = 1;")).toEqual([]);
+  expect(reasons("const a = b!;\n", "\n\nfunction f() {\n  const c = d!;\n}\n")).toEqual([]);
+  const files = ["src/a.ts", "src/b.ts"];
+  const moved: FileDelta[] = [
+    { ...change, before: "const a = b!;", after: "" },
+    { ...change, path: "src/b.ts", before: "", after: "const a = b!;" },
+  ];
+  expect(judged({ candidate: aCandidate({ files }), changes: moved })).toEqual([]);
+});
+
+it("[EV101] a suppression that hides more than before rejects a change", () => {
+  for (const [before, after] of [
+    ["// eslint-disable-next-line a", "// eslint-disable-next-line a, b"],
+    ["// eslint-disable-next-line a", "// eslint-disable-next-line"],
+    ["// eslint-disable-next-line a", "/* eslint-disable a */"],
+    ["/* c8 ignore next 1 */", "/* c8 ignore next 30 */"],
+    ["const a: any = 1;", "const a = 1 as any;"],
+    ["try { f(); } catch {}", "try { f(); } catch { /* fine */ }"],
+  ] as const)
+    expect(reasons(before, after), after).not.toEqual([]);
+  expect(reasons("// eslint-disable-next-line a, b -- why", "// eslint-disable-next-line a -- why")).toEqual([]);
+});
+
+it("[EV102] a cast to a type may replace what checks less than it, and nothing else", () => {
+  expect(reasons("const a: any = f();", "const a = f() as Foo;")).toEqual([]);
+  expect(reasons("const a = f() as any;", "const a = f() as Foo;")).toEqual([]);
+  expect(reasons("const a: any = f();", "const a = f() as Foo; const b = g() as Foo;")).toHaveLength(1);
+});
+
+it("[EV7] [EV101] tests that are skipped reject a change, whatever they are called", () => {
+  const test = { path: "src/a.test.ts" };
   for (const line of [
     "test.skip('a', f)",
     "describe.only('b', f)",
     "xit('c', f)",
     "test('d', { todo: true }, f)",
     "it.skip.each(x)('e', f)",
+    "it['skip']('f', f)",
+    "test('g', (t) => { t.skip(); })",
+    "const later = it.skip; later('h', f)",
   ])
-    expect(with_("src/a.test.ts", "changed", line), line).toHaveLength(1);
-  for (const line of [
-    "// eslint-disable-next-line",
-    "/* oxlint-disable */",
-    "// @ts-ignore",
-    "/* c8 ignore next */",
-    "// biome-ignore lint: x",
-  ])
-    expect(judged({ changes: [{ ...change, addedLines: [line] }] }), line).toHaveLength(1);
-  // A mechanical change has no business in the tests.
-  expect(judged({ changes: [change, { path: "src/a.test.ts", kind: "changed", addedLines: [] }] })).toHaveLength(1);
+    expect(reasons("test('a', f)", line, test), line).toHaveLength(1);
+  expect(reasons("", "cursor.skip(3); test('skip', () => f({ only: 1 }));", test)).toEqual([]);
 });
 
-it("[EV7] a patch names each file, what became of it, and the lines it adds", () => {
-  const patch = `summary
-diff --git a/src/a.ts b/src/a.ts
-index 1..2 100644
---- a/src/a.ts
-+++ b/src/a.ts
-@@ -1,2 +1,2 @@
--var a = 1;
-+let a = 1;
-+++counter;
-diff --git a/b.test.ts b/b.test.ts
-deleted file mode 100644
---- a/b.test.ts
-+++ /dev/null
-@@ -1 +0,0 @@
--gone
-diff --git a/c.ts b/c.ts
-new file mode 100644
---- /dev/null
-+++ b/c.ts
-@@ -0,0 +1 @@
-+here
-diff --git a/d.png b/d.png
-new file mode 100644
-Binary files /dev/null and b/d.png differ
-`;
-  expect(parsePatch(patch)).toEqual([
-    { path: "src/a.ts", kind: "changed", addedLines: ["let a = 1;", "++counter;"] },
-    { path: "b.test.ts", kind: "deleted", addedLines: [] },
-    { path: "c.ts", kind: "added", addedLines: ["here"] },
-    { path: "d.png", kind: "added", addedLines: [] },
+it("[EV103] assertions of a test stay, word by word but for white space, also in another file", () => {
+  const test = { path: "src/a.test.ts" };
+  const before = "test('a', () => { assert.equal(f(1), 2); expect(g()).toBe(3); });";
+  const checks = (after: string): string[] => reasons(before, after, test);
+  expect(
+    checks("test('a', () => {\n  assert.equal(\n    f(1), 2,\n  );\n  expect(g()).toBe(3);\n  assert(h());\n});"),
+  ).toEqual([]);
+  expect(checks("test('a', () => { assert.equal(f(1), 2); g(); });")).toEqual([
+    "the tests assert 1 times, 2 times before",
   ]);
+  expect(checks("test('a', () => { assert.equal(f(1), 2); assert(true); });")).toHaveLength(1);
+  expect(checks("test('a', () => { assert.equal(f(1), 9); expect(g()).toBe(3); });")).toEqual([
+    "an assertion of a test was changed: assert.equal(f(1),2)",
+  ]);
+  // A finding in the test itself may need another assertion.
+  const candidate = aCandidate({ method: "worker", fixer: null, files: ["src/a.test.ts"] });
+  const changed = {
+    ...test,
+    kind: "changed",
+    before: "expect(a.length).toBe(1);",
+    after: "expect(a).toHaveLength(1);",
+  } as const;
+  expect(judged({ candidate, changes: [changed] })).toEqual([]);
+});
+
+it("[EV101] without a parser no worker's change is kept, and suppressions of other languages are found all the same", () => {
+  const changes = [change];
+  expect(judged({ candidate: worker, changes, astGrep: null })).toEqual([expect.stringContaining("@ast-grep/napi")]);
+  expect(judged({ changes, astGrep: null })).toEqual([]);
+  const style = { ...change, path: "src/a.css", before: "", after: "/* biome-ignore lint: x */" };
+  expect(judged({ candidate: aCandidate({ files: ["src/a.css"] }), changes: [style] })).toHaveLength(1);
 });
 
 it("[EV3] counts and coverage are read from the reports of the frameworks", () => {

@@ -130,3 +130,19 @@ it("[EV8] a run stops at its time, its budget, or after rejections in a row", ()
   expect(stopReason([...open, ended(4, "rejected")], limits, 0)).toBe("2 changes in a row were rejected");
   expect(stopReason([...open, ended(4, "rejected"), ended(5, "kept")], limits, 0)).toBeNull();
 });
+
+it("[EV106] what several tools report is removed apart from what one tool alone reports", () => {
+  const others = [{ tool: "fallow", version: null, rule: "unused-export" }];
+  const [first, second, alone] = [1, 2, 3].map((line) =>
+    aFinding({ tool: "knip", rule: "exports", range: { line }, ...(line < 3 ? { others } : {}) }),
+  );
+  if (!first || !second || !alone) throw new Error("there are three");
+  const planned = (cascade: readonly Finding[]): number[] => {
+    const fix = { fixer: "unused", group: "src/a.ts", cascade } as const;
+    const fixable = new Map([first, second, alone].map(({ fingerprint }) => [fingerprint, fix]));
+    const options = { fixable, only: [], rejected: new Set<string>(), stopped: new Set<string>() };
+    return rank([first, second, alone], [], options).map(({ findings }) => findings.length);
+  };
+  expect(planned([])).toEqual([2, 1]);
+  expect(planned([aFinding({ file: "src/b.ts" })])).toEqual([3]);
+});

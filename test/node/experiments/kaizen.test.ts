@@ -6,7 +6,8 @@ const quiet: WeeklyFacts = {
   week: weekOf(Date.UTC(2026, 10, 22)),
   sessions: 0,
   deaths: [],
-  recoveries: { offered: 0, recovered: 0, dismissed: 0 },
+  died: { chats: 0, continued: 0 },
+  recoveries: { chats: 0, continued: 0, dismissed: 0, open: 0 },
   meanScore: null,
   rediscovery: { chats: 0, repeats: 0 },
   checkpoints: { count: 0, bytes: 0 },
@@ -52,7 +53,8 @@ it("[EX83] a full week has its figures", () => {
         { cause: "killed", count: 7, unsavedCalls: 20 },
         { cause: "context_full", count: 5, unsavedCalls: 11 },
       ],
-      recoveries: { offered: 12, recovered: 11, dismissed: 1 },
+      died: { chats: 12, continued: 11 },
+      recoveries: { chats: 14, continued: 11, dismissed: 1, open: 2 },
       meanScore: 93.4,
       rediscovery: { chats: 11, repeats: 23 },
       checkpoints: { count: 1_240, bytes: 12_345_678 },
@@ -64,9 +66,12 @@ it("[EX83] a full week has its figures", () => {
     },
     ["Save  more\noften."],
   );
-  expect(text).toContain("**Of 84 chats 12 died; 11 of those that died were continued by another.** They cost $41.20.");
+  expect(text).toContain("**Of 84 chats 12 died; another chat has continued 11 of these.** They cost $41.20.");
   expect(text).toContain("| the context was full | 5 | 11 |");
   expect(text).toContain("1,240 checkpoints of this week are kept, 12.3 MB");
+  expect(text).toContain(
+    "14 dead chats offered to 14 chats with a mean score of 93 of 100, or decided by you: 11 continued, 1 dismissed, 2 open.",
+  );
   expect(text).toContain("31 tool calls of dead chats were in no checkpoint");
   expect(text).toContain("11 continued chats read or ran 23 facts again");
   expect(text).toContain("1,300 saves of 4.3 ms on average, 2 above 100 ms; no hook event was timed");

@@ -70,7 +70,7 @@ it("[EX62] of random histories without a pattern at most one in a hundred has a 
   expect(wrong.length, JSON.stringify(wrong)).toBeLessThanOrEqual(runs / 100);
 });
 
-const dismissed = { at: now, ageMs: 5 * dayMs, outcome: "dismissed" } as const;
+const dismissed = { at: now, ageMs: 5 * dayMs, resolution: "dismissed" } as const;
 
 function quiet(changes: Partial<History>): History {
   const quiet = {

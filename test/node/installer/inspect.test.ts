@@ -158,7 +158,12 @@ it("[IN21] says how tool events reach SHIM, and what to do where the client and 
     "Claude Code: SHIM is installed by `shim init`; each tool event starts a process (Claude Code 2.1.117)",
   );
   const updated = { claudeVersion: "2.1.328 (Claude Code)" };
-  expect(codes(lookAt(home, updated))).toEqual(["error incomplete", "ok todo_tools_off"]);
+  expect(codes(lookAt(home, updated))).toEqual([
+    "ok installed",
+    "warning hooks_outdated",
+    "warning hooks_by_process",
+    "ok todo_tools_off",
+  ]);
   home.claudeVersion = updated.claudeVersion;
   home.install();
   expect(lookAt(home, updated)[0]?.text).toContain("tool events go through its MCP process");

@@ -160,7 +160,7 @@ it("[IN29] refuses to take the name of another server", () => {
 it("[IN24] [IN4] says when a client will not read the file for its comments", () => {
   const home = aClientHome();
   home.write(home.settings, '{\n  // mine\n  "model": "opus"\n}\n');
-  expect(home.install().notes).toEqual([expect.stringContaining("has comments or trailing commas")]);
+  expect(home.install().notes).toEqual([expect.stringContaining("has comments, which Claude Code does not read")]);
   expect(home.read(home.settings)).toContain('{\n  // mine\n  "model": "opus",\n  "hooks": {');
 });
 

@@ -88,7 +88,7 @@ it("[IN11] takes a property out with its line and leaves the comments", () => {
 });
 
 it("[IN23] says what is wrong with a text, and where", () => {
-  expect(json.findProblem('{\n  "a": 1\n  "b": 2\n}')).toBe("is not valid JSON: CommaExpected at line 3, column 3");
+  expect(json.findProblem('{\n  "a": 1\n  "b": 2\n}')).toBe("is not valid JSON: comma expected at line 3, column 3");
   expect(json.findProblem("[1]")).toBe("is valid JSON, but not an object");
   expect(json.findProblem('{"a": {"b": 1, "c": 2, "b": 3}}')).toBe(
     'has the key "b" a second time at line 1, column 24',

@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { expect, it } from "vitest";
 import { adapterOf } from "#src/clients/adapters.ts";
 import { readText } from "#src/installer/client-files.ts";
@@ -43,10 +43,10 @@ function findings(home: ClientHome, target: ClientTarget): string[] {
   );
 }
 
-it("[IN36] every client gets its hooks and the server; twice is once, and removal leaves no file", () => {
+it("[IN36] every client gets its hooks and the server; twice is once, and removal leaves no file and no folder", () => {
   for (const client of clients) {
     const { home, target } = aHomeWith(client);
-    const before = readdirSync(home.folder, { recursive: true }).map(String).toSorted();
+    const before = namesIn(home);
     expect(findings(home, target), client).toEqual(isSetUpUnasked(client) ? ["not_installed"] : []);
     home.install(target);
     const texts = [target.serversFile, target.settingsFile ?? ""].map((path) => home.read(path) ?? "");
@@ -56,15 +56,14 @@ it("[IN36] every client gets its hooks and the server; twice is once, and remova
     expect(home.install(target).edits, client).toEqual([]);
     expect(findings(home, target), client).toEqual(["installed"]);
     home.uninstall(target);
-    const own = new Set([target.serversFile, target.settingsFile ?? ""].map((path) => dirname(path)));
-    expect(namesIn(home, own), client).toEqual(before.filter((name) => !own.has(join(home.folder, name))));
+    expect(namesIn(home), client).toEqual(before);
   }
 });
 
-/** What the home has beside SHIM's own files and these folders. */
-function namesIn({ folder }: ClientHome, left: ReadonlySet<string>): string[] {
+/** What the home has beside SHIM's own files. */
+function namesIn({ folder }: ClientHome): string[] {
   const names = readdirSync(folder, { recursive: true }).map(String);
-  return names.filter((name) => !name.startsWith("shim") && !left.has(join(folder, name))).toSorted();
+  return names.filter((name) => !name.startsWith("shim")).toSorted();
 }
 
 interface Written {

@@ -30,7 +30,16 @@ function calls(count: number, overrides: Partial<ToolOutcome> = {}): ToolOutcome
 
 function aPart(line: string, overrides: Partial<TranscriptPart> = {}): TranscriptPart {
   const content = readLines([{ text: line, position: 0 }]);
-  return { ...content, offset: 100, size: 100, skippedBytes: 0, isRestarted: false, unreadable: null, ...overrides };
+  return {
+    ...content,
+    offset: 100,
+    size: 100,
+    skippedBytes: 0,
+    isRestarted: false,
+    isOverBudget: false,
+    unreadable: null,
+    ...overrides,
+  };
 }
 
 const of =

@@ -123,6 +123,7 @@ const nearMisses = [
   ),
   ..."seed phrase: a |mnemonic: abandon |sess|session_id=|Signature=|--token |token is |define('AUTH_KEY', ".split("|"),
   ..."key_|.atlasv1.|Q~|shim_|cio|dapi|eyJ|oy2|sk.|M.aaaaaa.|A3-|\\n\\n|\\\\\\\\n".split("|"),
+  ..."mysql -p |docker login -p |-p |:oracle:a/|sqlplus |Password for |Unseal Key 1|--set a.token=|curl -b ".split("|"),
   "abandon ability able about above absent absorb abstract ",
   "a".repeat(39),
 ];

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { maxDepth, redact, redactJson } from "#src/redaction/redact.ts";
 import { secretSamples } from "#harness/secrets/secret-corpus.ts";
-import { base62, base64, draw, hex, password, pem } from "#harness/secrets/secret-draw.ts";
+import { base62, base64, digits, draw, hex, password, pem } from "#harness/secrets/secret-draw.ts";
 import { lookAlikes } from "#harness/secrets/secret-look-alikes.ts";
 
 const seed = 20_251;
@@ -115,6 +115,36 @@ it("[RD5] words that only a password may be are taken out where no code can be",
   expect(redact("    password=correct_horse,\n").count).toBe(0);
   expect(redact("password: correcthorsebatterystaple").count).toBe(1);
   expect(redact("pin_password: 493817").count).toBe(1);
+});
+
+it("[RD61] a chosen word with digits goes where only a value can stand, and stays elsewhere", () => {
+  const chosen = `winter${d.chars(digits, 4)}`;
+  const places = [
+    "./migrate --target-token § --source a",
+    "keytool -storepass § -alias a",
+    "mysql -u root -p§ shop",
+    "docker login -u ci -p § registry.acme.dev",
+    "ADMIN_TOKEN=§ ./deploy.sh",
+    'curl -H "X-Api-Key: §" https://acme.dev',
+    "helm install a --set app.token=§",
+    "requirepass §\nport 1\n",
+    "Password:\n§\n",
+    "jdbc:oracle:thin:app/§@db.internal:1521:ORCL",
+  ];
+  for (const place of places) {
+    expect(redact(place.replace("§", chosen)).text).toMatch(/\[redacted:[a-z-]+\]/);
+    expect(redact(place.replace("§", chosen)).text).not.toContain(chosen);
+    for (const text of [place.replace("§", "<token>"), place.replace("§", "$TOKEN")])
+      expect(redact(text).text).toBe(text);
+  }
+  for (const text of [
+    `const token = ${chosen};`,
+    `--tokenizer ${chosen}`,
+    `token ${chosen}: read`,
+    `cp -p ${chosen} b`,
+  ]) {
+    expect(redact(text).count).toBe(0);
+  }
 });
 
 it("[RD5] basic credentials are known by their decoded form", () => {

@@ -5,9 +5,11 @@ import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import type { Connection, OpenOptions } from "#src/store/driver.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
+import { schemaState } from "#src/shared/migrate.ts";
+import { migrations } from "#src/store/schema.ts";
 import { Store } from "#src/store/store.ts";
 import { backUp, isBackupDue } from "#src/store/backup.ts";
-import { aCliHome, ids, seed } from "#harness/machine/cli-home.ts";
+import { aCliHome, ids, seed, withRuntime, type CliHome } from "#harness/machine/cli-home.ts";
 import { T0, tempHome, tempStore } from "#harness/store/temp-store.ts";
 import * as rows from "#harness/store/store-rows.ts";
 
@@ -18,6 +20,46 @@ function readOnlyBelow(home: string): (options: OpenOptions) => Connection {
     throw Object.assign(new Error("attempt to write a readonly database"), { code: "ERR_SQLITE_ERROR", errcode: 8 });
   };
 }
+
+const readingCommands = [
+  ["sessions"],
+  ["sessions", "--json"],
+  ["sessions", "show", ids.dead],
+  ["checkpoints"],
+  ["search", "work"],
+  ["explain", ids.dead],
+  ["resume", ids.dead, "--print"],
+  ["export"],
+  ["up", "--once"],
+];
+
+/** The store as an update of SHIM finds it: with one more step than it has. */
+function afterUpdate({ paths, runtime }: CliHome, driver = openNodeSqlite): Store {
+  const { version } = runtime.store.read(schemaState, { version: 0, minReader: 0 });
+  const added = Array.from({ length: version + 1 - migrations.length }, (_, at) => {
+    const id = migrations.length + at + 1;
+    return { id, name: `step ${id}`, statements: [`CREATE TABLE step_${id} (a TEXT)`] };
+  });
+  const options = { path: paths.database, driver, now: runtime.now, canReadCopy: true, busyMs: 0 };
+  return new Store({ ...options, migrations: [...migrations, ...added] });
+}
+
+it("[ST1] after an update each command that reads has what was stored before, also where nothing can be written", async () => {
+  const home = aCliHome();
+  seed(home);
+  for (const argv of readingCommands) {
+    const before = await home.shim("", ...argv);
+    for (const driver of [readOnlyBelow(home.paths.home), openNodeSqlite]) {
+      const store = afterUpdate(home, driver);
+      const after = await home.shimWith(withRuntime({ ...home.runtime, store }), "", ...argv);
+      // Each migration makes a backup more.
+      const rest = [before, after].map(({ out }) => out.replace(/^copies: .*/m, ""));
+      expect([argv, after.code, rest[1]]).toEqual([argv, 0, rest[0]]);
+      store.close();
+    }
+  }
+  expect(readdirSync(home.paths.backups)).not.toEqual([]);
+});
 
 it("[ST91] on a read-only disk everything that is stored can be read, with its newest rows, and nothing is left behind", async () => {
   const home = aCliHome();
@@ -36,17 +78,7 @@ it("[ST91] on a read-only disk everything that is stored can be read, with its n
     driver: "node:sqlite" as const,
     fallbackReason: null,
   });
-  const commands = [
-    ["sessions", "--json"],
-    ["sessions", "show", ids.dead],
-    ["checkpoints"],
-    ["search", "work"],
-    ["explain", ids.dead],
-    ["resume", ids.dead, "--print"],
-    ["export"],
-    ["up", "--once"],
-  ];
-  for (const argv of commands) {
+  for (const argv of readingCommands) {
     const ran = await home.shimWith({ makeRuntime }, ...argv);
     expect([argv, ran.code, ran.out.length > 50]).toEqual([argv, 0, true]);
   }

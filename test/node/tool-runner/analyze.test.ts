@@ -32,8 +32,26 @@ it("[AN1] [AN3] `shim analyze` reports what the installed tools find, and names 
       "1 errors, 0 warnings, 0 notes\n",
     ),
   ]);
+});
+
+it("[AN101] [AN14] what no tool covered is named, and the exit code is not 0; --only makes it no question", async () => {
+  const home = aCliHome();
+  anAnalysedProject(home);
   write(home.project, { "src/a.js": "ok();\n" });
-  expect((await analyze(home)).code).toBe(0);
+  const ran = await analyze(home, "--json");
+  expect(ran.code).toBe(4);
+  expect(Report.parse(ran.json()).notCovered).toEqual(expect.arrayContaining(["duplicates", "dead code"]));
+  expect(await analyze(home, "--only oxlint")).toMatchObject({ code: 0 });
+});
+
+it("[AN102] findings in installed packages and in files that git ignores are left out", async () => {
+  const home = aCliHome();
+  anAnalysedProject(home, { ".gitignore": "node_modules\nmade\n" });
+  const files = ["src/a.js", "node_modules/b/c.js", "src/node_modules/d.js", "made/e.js", "src/f.js"];
+  const found = files.map((filename) => ({ message: "m", code: "x(y)", severity: "warning", filename }));
+  install(home.project, "oxlint", `console.log(${JSON.stringify(JSON.stringify({ diagnostics: found }))})`);
+  const { findings } = await reportOf(home, "--only oxlint");
+  expect(findings.map(({ file }) => file)).toEqual(["src/a.js", "src/f.js"]);
 });
 
 it("[AN14] a folder, a commit, a baseline, a tool or a time that does not exist is wrong use", async () => {

@@ -4,6 +4,7 @@ import { expect, it } from "vitest";
 import { Report } from "#src/analysis/report.ts";
 import { analyze, anAnalysedProject, install, reportOf, states } from "#harness/analysis/project.ts";
 import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
+import { runTool } from "#src/tool-runner/run-tool.ts";
 import { git, write } from "#harness/machine/git-project.ts";
 import { processesIn } from "#harness/machine/process-tree.ts";
 
@@ -55,9 +56,27 @@ it("[AN13] a tool has no network where the report says so", async () => {
 it("[AN13] a process above the limit of memory ends where the report says so", async () => {
   const home = aCliHome();
   const folder = anAnalysedProject(home);
-  install(folder, "fallow", "const parts = []; for (;;) parts.push(Buffer.allocUnsafeSlow(1e9));");
-  const { tools, limits } = await reportOf(home, "--only fallow --time-limit 20s");
-  if (limits.memory === "process") expect(tools[0]).toMatchObject({ status: "failed", why: /allocation failed/i });
+  const limit = (await reportOf(home)).limits;
+  const start = async (code: string, memoryMb: number): Promise<Awaited<ReturnType<typeof runTool>>> => {
+    write(folder, { "tool.cjs": code });
+    const tool = { path: join(folder, "tool.cjs"), isScript: true, version: null };
+    const isolation = { namespace: [], network: "open", memory: limit.memory } as const;
+    const { signal } = new AbortController();
+    const bounds = { isolation, memoryMb, timeMs: 60_000, signal };
+    return runTool({ tool, command: { args: [] }, folder, scratch: folder, env: process.env, ...bounds });
+  };
+  if (limit.memory !== "process") return;
+  // A process of its own counts as well.
+  const full = "const held = Buffer.alloc(5e8, 1); setInterval(() => held.length, 1e3);";
+  const child = `require("node:child_process").spawnSync(process.execPath, ["-e", ${JSON.stringify(full)}])`;
+  for (const code of [full, child])
+    expect(await start(code, 300)).toEqual({
+      ok: false,
+      error: "one of its processes used more than 300 MB of memory",
+    });
+  // Reserved, but never written to: as the parsers and the WebAssembly of runtimes do.
+  const reserved = "const held = new WebAssembly.Memory({ initial: 30000 }); console.log(held.buffer.byteLength > 1e9)";
+  expect(await start(reserved, 300)).toMatchObject({ ok: true, value: { code: 0, stdout: "true\n" } });
 });
 
 it("[AN11] tools that run the project's code need trust: by the option, or by the settings", async () => {

@@ -25,6 +25,7 @@ function aRow(more: Partial<FleetRow> = {}): FleetRow {
     costUsdToday: null,
     taskCount: null,
     progress: null,
+    offer: null,
     resumeCommand: null,
     ...more,
   };

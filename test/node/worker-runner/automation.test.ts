@@ -42,7 +42,7 @@ it("[WK37] [WK38] a worker whose chat counted as gone registers it again; draine
   await rig.time.pass(1_000);
   expect(rig.state(task)).toBe("done");
   rig.call("chats.drain", { chat, reason: "maintenance" });
-  expect(await rig.time.until(made.ended)).toEqual({ ok: true, value: { lost: 1, done: 1 } });
+  expect(await rig.time.until(made.ended)).toEqual({ ok: true, value: { done: 1 } });
   expect(ofEvents(made, "problem")).toEqual([]);
 });
 

@@ -165,6 +165,31 @@ it("[WK9] when attempts fail one after the other it takes nothing new for a whil
   expect(ofEvents(made, "backoff")).toHaveLength(3);
 });
 
+it("[WK272] with --once a worker ends in a pause when no task of its types is queued", async () => {
+  const rig = new WorkerRig();
+  for (let n = 0; n < 3; n++) rig.submit({ maxAttempts: 1 });
+  const made = rig.worker({ isOnce: true });
+  for (let n = 0; n < 3; n++) {
+    await rig.time.untilTrue(() => made.executor.attempts.length === n + 1);
+    made.executor.last.end(failed);
+  }
+  await rig.time.untilTrue(() => ofEvents(made, "backoff").length === 2);
+  const pausedAt = rig.time.now;
+  expect(await rig.time.until(made.ended)).toMatchObject({ value: { failed: 3 } });
+  expect(rig.time.now - pausedAt).toBeLessThan(ofEvents(made, "backoff")[1]?.forMs ?? 0);
+});
+
+it("[WK271] a task of several attempts counts once, by the end of the last", async () => {
+  const rig = new WorkerRig();
+  for (let n = 0; n < 2; n++) rig.submit();
+  const made = rig.worker({ maxTasks: 4 });
+  for (const [n, end] of [failed, failed, done(), done()].entries()) {
+    await rig.time.untilTrue(() => made.executor.attempts.length === n + 1);
+    made.executor.last.end(end);
+  }
+  expect(await rig.time.until(made.ended)).toEqual({ ok: true, value: { done: 2 } });
+});
+
 it("[WK3] [BU4] a worker with --once that is refused a task fails", async () => {
   const rig = new WorkerRig();
   rig.call("settings.set", { settings: { budgets: { day: { wallMs: 1_000 }, chat: {}, task: {} } } });

@@ -283,6 +283,11 @@ it("[WK65] exit code 75 is repeated, others fail with the last line; those that 
     [fail(3), [2], { kind: "failed", isRetryable: true }],
     [fail(2), [2], { kind: "failed", isRetryable: false }],
     ["console.log('only stdout'); process.exitCode = 4", [], { reason: "exit code 4: only stdout" }],
+    [
+      "console.error('\\u001b[31mboom\\u001b[0m\\n\\n\\u001b[0m'); process.exitCode = 4",
+      [],
+      { reason: "exit code 4: boom" },
+    ],
     ["process.exitCode = 4", [], { reason: "exit code 4" }],
   ] as const)
     expect((await execute(script, { finalCodes })).outcome).toMatchObject(wanted);

@@ -67,7 +67,7 @@ function timeOption(text: string): number {
   return ms;
 }
 
-/** [AN14] Ends with 0 when nothing is new and no tool failed, with 2 for wrong use. */
+/** [AN14] Ends with 0 when nothing is new, no tool failed and each kind was covered. */
 async function runAnalysis(cli: Cli, options: AnalyzeOptions, given: string): Promise<CommandResult> {
   const checked = checkInput(cli, options, given);
   if (!checked.ok) return checked;
@@ -160,8 +160,8 @@ function answer(cli: Cli, options: AnalyzeOptions, report: Report, { output, bas
   if (options.writeBaseline) cli.progress(`The baseline is in ${relative(cli.io.cwd, baseline)}.`);
   if (output === null) return ok({ data: report, text, isVerbatim: true, exit });
   writeAtomically(output, text, { mode: fileMode });
-  const { totals, tools } = report;
-  return ok({ data: { output, totals, tools }, text: `The report is in ${output}.\n`, exit });
+  const { totals, tools, notCovered } = report;
+  return ok({ data: { output, totals, tools, notCovered }, text: `The report is in ${output}.\n`, exit });
 }
 
 function render(report: Report, format: Exclude<AnalyzeOptions["format"], "json" | undefined>): string {
@@ -169,8 +169,9 @@ function render(report: Report, format: Exclude<AnalyzeOptions["format"], "json"
   return format === "markdown" ? toMarkdown(report) : `${JSON.stringify(toSarif(report), null, 2)}\n`;
 }
 
-function exitOf({ findings, tools }: Report, isWritten: boolean): number {
+function exitOf({ findings, tools, notCovered }: Report, isWritten: boolean): number {
   const hasFailed = tools.some(({ status }) => status === "failed") || !tools.some(({ status }) => status === "ran");
   const hasNew = !isWritten && findings.some(({ isNew }) => isNew !== false);
-  return hasFailed || hasNew ? exitCodes.failed : exitCodes.ok;
+  if (hasFailed || hasNew) return exitCodes.failed;
+  return notCovered.length > 0 && !isWritten ? exitCodes.incomplete : exitCodes.ok;
 }

@@ -1,4 +1,4 @@
-import { detect } from "../../../installer/targets.ts";
+import { detect, pathOf } from "../../../installer/targets.ts";
 import { readText } from "../../../installer/client-files.ts";
 import { inspect, type Finding } from "../../../installer/inspect.ts";
 import { lastingLaunch } from "../../../installer/program-copy.ts";
@@ -17,9 +17,22 @@ export function clientFindings(cli: Cli): Finding[] {
       nodeVersion: versionOf,
       minNodeVersion,
       launch,
-      claudeVersion: target.client === "claude-code" ? versionOf("claude") : null,
+      claudeVersion: target.client === "claude-code" ? claudeVersion(cli) : null,
     }),
   );
+}
+
+/** [IN102] Where Claude Code's own installers put it, the PATH may not lead. */
+export function claudeVersion({ io: { machine, versionOf } }: Cli): string | null {
+  const { homedir, exists, platform } = machine;
+  const path = pathOf(platform);
+  const name = platform === "win32" ? "claude.exe" : "claude";
+  const installed = [
+    [".local", "bin"],
+    [".claude", "local"],
+  ].map((folder) => path.join(homedir, ...folder, name));
+  const program = installed.find(exists);
+  return versionOf("claude") ?? (program === undefined ? null : versionOf(program));
 }
 
 export function clientStates(cli: Cli): ClientState[] {
@@ -38,7 +51,11 @@ export function clientStates(cli: Cli): ClientState[] {
     return {
       client: target.client,
       label: target.label,
-      isInstalled: findings.some(({ code }) => code === "installed"),
+      isInstalled: findings.some(({ code }) => code === "installed") && !findings.some(isIgnored),
     };
   });
+}
+
+function isIgnored({ code }: Finding): boolean {
+  return code === "file_ignored";
 }

@@ -32,7 +32,7 @@ export function machineChecks(cli: Cli): Check[] {
     config,
     spool,
     experiments,
-    foreign_callers: foreignCallers,
+    other_clients: foreignCallers,
     commit_guard: commitGuard,
     clients,
   };
@@ -172,7 +172,7 @@ function foreignCallers(cli: Cli): Check[] {
   const names = Object.keys(readForeignCallers(cli.paths.foreignCallers, cli.io.now()));
   if (names.length === 0) return [];
   const text = `${names.join(", ")} runs the hooks of Claude Code's settings; SHIM answers with nothing and saves none of its chats`;
-  return [warn("foreign_callers", text, "Switch off Claude Code's hooks in that client's settings.")];
+  return [warn("other_clients", text, "Switch off Claude Code's hooks in that client's settings.")];
 }
 
 /** [FI31] Looks at the repository in which the doctor runs. */
@@ -201,7 +201,7 @@ function clients(cli: Cli): Check[] {
 function untestedVersion(cli: Cli, findings: readonly Finding[]): Check[] {
   const { title, verifiedWith } = claudeCode;
   if (!findings.some(({ client }) => client === claudeCode.name)) return [];
-  const version = /\d+\.\d+\.\d+/.exec(cli.io.versionOf("claude") ?? "")?.[0];
+  const version = /(?<!\d)\d+\.\d+\.\d+/.exec(cli.io.versionOf("claude") ?? "")?.[0];
   if (version === undefined || version === verifiedWith) return [];
   const text = `${title} here is ${version}, and SHIM was tested with ${verifiedWith}`;
   return [pass("claude-code:version", text)];

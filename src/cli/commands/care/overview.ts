@@ -7,6 +7,8 @@ import * as sessions from "../../../local-mcp/sessions/sessions.ts";
 import * as notices from "../../../store/notices.ts";
 import * as pauses from "../../../store/pause.ts";
 import { sessionState, toSessionView, type SessionView } from "../sessions/session-view.ts";
+import type { FleetRow } from "../../../contract/live-page.ts";
+import { OtherMachines } from "../web/other-machines.ts";
 import type { Chat } from "../../../contract/chats.ts";
 import type { Lease } from "../../../contract/leases.ts";
 import type { OutputOf } from "../../../contract/operations.ts";
@@ -79,6 +81,8 @@ export interface TeamOverview {
   readonly underWay: readonly TaskLine[];
   readonly names: Readonly<Record<string, ChatName>>;
   readonly files: readonly Lease[];
+  /** Sessions of other machines that died and can be continued here. */
+  readonly elsewhere: readonly FleetRow[];
 }
 
 interface ChatName {
@@ -90,17 +94,19 @@ const maxItems = 50;
 
 export class TeamReader {
   readonly #cli: Cli;
+  readonly #others: OtherMachines;
   #link: CoordinatorLink | null = null;
 
-  constructor(cli: Cli) {
+  constructor(cli: Cli, runtime: Runtime) {
     this.#cli = cli;
+    this.#others = new OtherMachines(runtime, cli.command);
   }
 
   async read(): Promise<TeamOverview> {
     const link = await this.#open();
     if (typeof link === "string") return { ...emptyOverview, where: "edge.json", isEdge: true, trouble: link };
     try {
-      return await readTeam(this.#cli, link);
+      return await readTeam(this.#cli, link, this.#others);
     } catch (error) {
       // A busy or damaged file must not hide the rest of the view.
       if (!(error instanceof StoreError)) throw error;
@@ -129,9 +135,10 @@ const emptyOverview: TeamOverview = {
   tasks: null,
   underWay: [],
   files: [],
+  elsewhere: [],
 };
 
-async function readTeam(cli: Cli, link: CoordinatorLink): Promise<TeamOverview> {
+async function readTeam(cli: Cli, link: CoordinatorLink, others: OtherMachines): Promise<TeamOverview> {
   const base = { where: link.where, isEdge: link.isEdge };
   const chats = await allChats(link);
   const tasks = await link.call("tasks.progress", {});
@@ -147,6 +154,7 @@ async function readTeam(cli: Cli, link: CoordinatorLink): Promise<TeamOverview> 
       tasks: tasks.value,
       underWay: [...running.value.tasks, ...assigned.value.tasks],
       files: leases.value.leases,
+      elsewhere: link.isEdge ? await others.listDead(link, chats.value) : [],
     };
   }
   const [trouble] = [chats, tasks, assigned, running, leases].flatMap((one) => (one.ok ? [] : [one.error.message]));

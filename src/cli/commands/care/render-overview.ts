@@ -1,8 +1,9 @@
 import { age } from "../../../shared/format.ts";
+import type { FleetRow } from "../../../contract/live-page.ts";
 import type { RiskLevel } from "../../../contract/readings.ts";
 import type { Overview, TeamOverview } from "./overview.ts";
 import { pluralize, oneLine, shortPath, type Paint } from "../../screen-text.ts";
-import { causeText, type SessionView } from "../sessions/session-view.ts";
+import { causeText, offerText, stateText, type SessionView } from "../sessions/session-view.ts";
 import { localTime } from "../../times.ts";
 import { chatStatusText } from "../team/chat-names.ts";
 
@@ -22,7 +23,8 @@ const levelColours: Record<RiskLevel, "green" | "yellow" | "red"> = {
 
 export function overviewLines(overview: Overview, style: OverviewStyle): string[] {
   const { paint } = style;
-  const { alive, incomplete, finished, notices, pauses } = overview;
+  const { alive, incomplete, finished, notices, pauses, team } = overview;
+  const { elsewhere } = team;
   return [
     paint("bold", `SHIM at ${localTime(overview.at)}, ${shortPath(overview.store.path, style.home)}`),
     ...notices.map((one) => paint("yellow", `notice ${one.id}: ${one.text}`)),
@@ -38,12 +40,11 @@ export function overviewLines(overview: Overview, style: OverviewStyle): string[
       `Alive (${alive.length})`,
       alive.map((one) => aliveLine(one, overview.at, style)),
     ),
-    ...section(
-      style,
-      `Died unfinished (${incomplete.length})`,
-      incomplete.map((one) => deadLine(one, overview.at, style)),
-    ),
-    ...teamLines(overview.team, paint),
+    ...section(style, `Died unfinished (${incomplete.length + elsewhere.length})`, [
+      ...incomplete.map((one) => deadLine(one, overview.at, style)),
+      ...elsewhere.map((one) => elsewhereLine(one, style)),
+    ]),
+    ...teamLines(team, paint),
     ...section(
       style,
       "Finished in the last day",
@@ -81,7 +82,17 @@ function activityText({ activity, waiting }: SessionView, now: number, { paint }
 
 function deadLine(one: SessionView, now: number, style: OverviewStyle): string {
   const death = style.paint("red", `${causeText(one)}, ${age(now - one.lastSeenAt)} ago`);
-  return `${formatHead(one, style)}  ${death}: ${style.command} resume ${one.shortId}`;
+  const offer = offerText(one, now);
+  return `${formatHead(one, style)}  ${death}${offer === null ? "" : `, ${offer}`}: ${style.command} resume ${one.shortId}`;
+}
+
+/** [RE184] */
+function elsewhereLine(one: FleetRow, style: OverviewStyle): string {
+  const room = Math.max(10, Math.min(40, style.columns - 80));
+  const end = one.state === "unheard" ? "not heard of" : "died";
+  const death = style.paint("red", `${end} on ${one.machine ?? ""}, ${age(one.seenAgeMs)} ago`);
+  const offer = one.offer === null ? "" : `, ${one.offer}`;
+  return `${one.shortId}  ${oneLine(one.title ?? "untitled", room)}  ${death}${offer}: ${one.resumeCommand ?? ""}`;
 }
 
 function finishedLine(one: SessionView, now: number, style: OverviewStyle): string {
@@ -100,7 +111,10 @@ function formatHead(one: SessionView, style: OverviewStyle): string {
 function nextStepLines(overview: Overview, command: string): string[] {
   const isInstalled = overview.clients.some((one) => one.isInstalled);
   const hasSessions = overview.alive.length + overview.incomplete.length + overview.finished.length > 0;
-  const nothing = overview.store.isThere ? "No session is running." : "Nothing is stored on this machine yet.";
+  const nothing =
+    overview.store.isThere || hasTeam(overview.team)
+      ? "No session is running on this machine."
+      : "Nothing is stored on this machine yet.";
   const state = overview.alive.length > 0 ? [] : [nothing];
   if (isInstalled) return hasSessions || state.length === 0 ? state : [...state, "Start a chat; it appears here."];
   const clientNames = overview.clients.map((one) => one.label).join(" and ");
@@ -126,6 +140,10 @@ export function overviewFacts(overview: Overview, command: string): Map<string, 
       `pause ${one.project}`,
       `paused: ${one.project ?? "every project"}`,
     ]),
+    ...overview.team.elsewhere.map((one): [string, string] => [
+      one.id,
+      `${one.id} ${one.state} on ${one.machine ?? ""} (${one.resumeCommand ?? ""}), ${oneLine(one.title ?? "untitled", 60)}`,
+    ]),
     ...teamFacts(overview.team),
   ]);
 }
@@ -134,8 +152,10 @@ function formatFact(one: SessionView, command: string): string {
   const waits = one.waiting ? `, ${waitingText[one.waiting.for]}` : "";
   const risk = one.risk ? `, risk ${one.risk.score} ${one.risk.level}` : "";
   const activity = one.activity === null ? "" : `, ${one.activity}`;
-  const cause = one.state === "incomplete" ? ` (${causeText(one)}; ${command} resume ${one.shortId})` : "";
-  return `${one.id} ${one.state}${activity}${cause}${waits}${risk}, ${pluralize(one.checkpoints, "checkpoint")}, ${oneLine(one.title ?? "untitled", 60)}`;
+  const isOpen = one.state === "incomplete" || one.state === "offered";
+  const offer = one.offer === null ? "" : `, offered to chat ${one.offer.shortId}`;
+  const cause = isOpen ? ` (${causeText(one)}${offer}; ${command} resume ${one.shortId})` : "";
+  return `${one.id} ${stateText(one)}${activity}${cause}${waits}${risk}, ${pluralize(one.checkpoints, "checkpoint")}, ${oneLine(one.title ?? "untitled", 60)}`;
 }
 
 /** [CL63] Formats chats, tasks and files with their holders; empty where there is no team. */

@@ -48,7 +48,8 @@ function since(startedAt: number): number {
 
 /** Versions only: what is found first in a line of words may be a person's. */
 function aboutMachine({ io }: Cli, driver: string): Readonly<Record<string, string>> {
-  const versionIn = (program: string): string => /\d+\.\d+[\w.]*/.exec(io.versionOf(program) ?? "")?.[0] ?? "none";
+  const versionIn = (program: string): string =>
+    /(?<!\d)\d+\.\d+[\w.]*/.exec(io.versionOf(program) ?? "")?.[0] ?? "none";
   return {
     shim: version,
     system: `${io.machine.platform} ${release()} ${arch()}`,

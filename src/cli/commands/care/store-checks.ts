@@ -64,12 +64,8 @@ function writability(path: string): Check {
 }
 
 function schema(runtime: Runtime): Check {
-  const { version } = schemaState(runtime.store.connection());
+  const { version } = runtime.store.read(schemaState, { version: 0, minReader: 0 });
   const knownVersion = runtime.store.context.migrations.length;
-  if (version < knownVersion) {
-    runtime.store.write(() => undefined);
-    return pass("schema", `version ${knownVersion}, just migrated from ${version}`);
-  }
   if (version > knownVersion)
     return warn(
       "schema",
@@ -115,6 +111,10 @@ function content(runtime: Runtime): Check[] {
       "SELECT count(*) AS n, max(reason) AS reason FROM snapshots WHERE state = 'failed' AND at >= ?",
       now - failuresSinceMs,
     );
+    const [unread] = sql.all<{ n: number; session: string | null }>(
+      "SELECT count(*) AS n, max(session_id) AS session FROM journal WHERE kind = 'unread' AND at >= ?",
+      now - failuresSinceMs,
+    );
     return [
       ...openNotices.map((one) => warn("notice", one.text, "When you have read it: `shim doctor --acknowledge`.")),
       ...paused.map((one) =>
@@ -137,6 +137,16 @@ function content(runtime: Runtime): Check[] {
             "`shim sessions show <id>` names each.",
           )
         : pass("snapshots", "no failure this week"),
+      // [JO42]
+      ...(unread && unread.n > 0
+        ? [
+            warn(
+              "unread",
+              `${pluralize(unread.n, "event")} took too long to read this week and were only stored`,
+              `\`shim explain ${unread.session ?? ""}\` shows them; please report what they have in common.`,
+            ),
+          ]
+        : []),
     ];
   }, []);
 }

@@ -50,7 +50,7 @@ async function up(cli: Cli, options: UpOptions): Promise<CommandResult> {
     home: cli.io.env["HOME"] ?? "",
     command: cli.command,
   });
-  const team = new TeamReader(cli);
+  const team = new TeamReader(cli, runtime);
   try {
     const first = readOverview(runtime, clientStates(cli), await team.read());
     const isFresh = !first.store.isThere && !cli.io.isTty;

@@ -8,7 +8,7 @@ import type { CoordinatorLink } from "../../coordinator-link.ts";
 import { checkNames, keptAdminToken as keptAdmin, confirmReplace, withEdgeLink } from "./edge-membership.ts";
 import { readTokenClaim, isMachineToken } from "../../../coordinator-client/edge/machine-token.ts";
 import { completeJoin, isMoving, chooseLocalWork, readLocalWork } from "./join-workspace.ts";
-import { findKey, storeKey, type FoundKey } from "./workspace-key-input.ts";
+import { findKey, saveKey, type FoundKey } from "./workspace-key-input.ts";
 
 export interface JoinOptions extends CommonOptions {
   readonly url: string;
@@ -83,8 +83,8 @@ async function joinWith(
   const choice = await chooseLocalWork(cli, options, work);
   if (!choice.ok) return choice;
   // The key must be on the disk before anything is sealed under it.
-  const written = foundKey ? storeKey(cli, edge, foundKey.key) : ok(undefined);
-  if (!written.ok) return written;
+  const saved = foundKey ? await saveKey(cli, edge, link, foundKey) : ok(undefined);
+  if (!saved.ok) return saved;
   return completeJoin(cli, {
     edge,
     link,

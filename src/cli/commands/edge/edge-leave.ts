@@ -6,6 +6,7 @@ import * as devices from "../../../local-mcp/sync/device.ts";
 import { forgetNotes } from "../../../local-mcp/sync/sync-status.ts";
 import { failed, notFound, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
+import { pluralize } from "../../screen-text.ts";
 import { adminLossText, environmentConflict, requireYes, withEdgeLink } from "./edge-membership.ts";
 
 export interface LeaveOptions extends CommonOptions {
@@ -63,7 +64,7 @@ async function purgeCopies(cli: Cli, options: LeaveOptions, edge: EdgeConfig | n
   const { sessions, checkpoints } = purged.value;
   return ok({
     purged: purged.value,
-    text: `${sessions} sessions and ${checkpoints} checkpoints of this machine were deleted there.\n`,
+    text: `${pluralize(sessions, "session")} and ${pluralize(checkpoints, "checkpoint")} of this machine were deleted there.\n`,
   });
 }
 

@@ -18,8 +18,13 @@ export async function status(cli: Cli): Promise<CommandResult> {
   const machineStatus = await readMachineStatus(cli);
   const { where } = link.value;
   if (!health.ok) return machineStatus ? unreachable(where, health.error.message, machineStatus) : health;
-  const { chats, epoch, revision, overdueRows, sockets, storage } = health.value;
-  const text = `Coordinator: ${where}; ${chats} chats, revision ${revision}, epoch ${epoch}, ${sockets} connections, ${overdueRows} rows overdue${storage?.state === "full" ? ", its storage is full: delete what is not needed" : ""}.\n`;
+  const { chats, revision, overdueRows, sockets, storage } = health.value;
+  const late =
+    overdueRows > 0
+      ? `, late with ${pluralize(overdueRows, "change")} that ${overdueRows === 1 ? "is" : "are"} due`
+      : "";
+  const full = storage?.state === "full" ? ", its storage is full: delete what is not needed" : "";
+  const text = `Coordinator: ${where}; ${pluralize(chats, "chat")}, revision ${revision}, ${pluralize(sockets, "connection")}${late}${full}.\n`;
   if (!machineStatus) return ok({ data: { where, ...health.value }, text });
   return ok({ data: { where, ...health.value, sync: machineStatus.data }, text: text + machineStatus.text });
 }
@@ -68,13 +73,13 @@ function filesText({ sync }: Config, { sessions, bytes, notSent, reason }: SyncS
 }
 
 function formatStatus(cli: Cli, config: Config, key: string, status: SyncStatus): string {
-  const { device, epoch, keyId, backlog, oldestAt, notes, files } = status;
+  const { device, keyId, backlog, oldestAt, notes, files } = status;
   const oldest = backlog > 0 && oldestAt !== null ? `, the oldest ${cli.ago(oldestAt)}` : "";
   const synced = notes.syncedAt === undefined ? "never" : cli.ago(notes.syncedAt);
   const other = keyId !== "" && keyId !== key ? ` (what was sent is sealed under ${keyId})` : "";
   return [
-    `Device ${device}, epoch ${epoch}, key ${key}${other}.\n`,
-    `Synced: ${synced}; ${backlog} changes wait${oldest}.\n`,
+    `Device ${device}, key ${key}${other}.\n`,
+    `Synced: ${synced}; ${pluralize(backlog, "change")} ${backlog === 1 ? "waits" : "wait"}${oldest}.\n`,
     notes.trouble ? `Last problem, ${cli.ago(notes.trouble.at)}: ${notes.trouble.message}\n` : "",
     formatCount(notes.refused, "envelopes of other machines were refused; shim.log names them."),
     formatCount(notes.passedOver, "older checkpoints were skipped, and are here only."),

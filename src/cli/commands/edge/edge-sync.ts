@@ -12,7 +12,15 @@ import { failed, notFound, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { requireEdge, requireYes, withEdgeLink } from "./edge-membership.ts";
 import { pluralize } from "../../screen-text.ts";
-import { generateKey, findKey, storeKey, keyText, type GivenKey } from "./workspace-key-input.ts";
+import {
+  generateKey,
+  findKey,
+  saveKey,
+  storeKey,
+  keyText,
+  type FoundKey,
+  type GivenKey,
+} from "./workspace-key-input.ts";
 
 interface KeyOptions extends CommonOptions {
   readonly yes?: boolean;
@@ -31,10 +39,13 @@ export async function syncNow(cli: Cli): Promise<CommandResult> {
   if (trouble?.code === "not_uploader")
     return failed(
       "not_synced",
-      `another process of this machine is sending, and ${left} changes are left; \`shim edge status\` shows how many remain.`,
+      `another process of this machine is sending, and ${pluralize(left, "change")} left to send; \`shim edge status\` shows how many remain.`,
     );
   if (trouble)
-    return failed(trouble.code, `${trouble.message}. ${left} changes wait on this machine; nothing is lost.`);
+    return failed(
+      trouble.code,
+      `${trouble.message}. ${pluralize(left, "change")} ${left === 1 ? "waits" : "wait"} on this machine; nothing is lost.`,
+    );
   return ok({ data: report, text: reportText(report) });
 }
 
@@ -60,9 +71,9 @@ function isSentByOther({ trouble }: SyncReport): boolean {
 
 function reportText({ sessions, checkpoints, forgotten, files, received, refused, left }: SyncReport): string {
   const withFiles = files > 0 ? `, uncommitted files of ${pluralize(files, "session")}` : "";
-  const sent = `Sent: ${sessions} sessions, ${checkpoints} checkpoints, ${forgotten} deletions${withFiles}. Received: ${received} sessions of other machines.\n`;
+  const sent = `Sent: ${pluralize(sessions, "session")}, ${pluralize(checkpoints, "checkpoint")}, ${pluralize(forgotten, "deletion")}${withFiles}. Received: ${pluralize(received, "session")} of other machines.\n`;
   const wrong = refused > 0 ? `${refused} envelopes of other machines were refused; shim.log names them.\n` : "";
-  const remainderText = left > 0 ? `${left} changes are left.\n` : "";
+  const remainderText = left > 0 ? `Left: ${pluralize(left, "change")}.\n` : "";
   return sent + wrong + remainderText;
 }
 
@@ -134,12 +145,14 @@ async function changeKey(cli: Cli, edge: EdgeConfig, from: WorkspaceKey): Promis
 export async function adoptKey(cli: Cli, options: KeyOptions): Promise<CommandResult> {
   const edge = requireEdge(cli);
   if (!edge.ok) return edge;
-  const syncStatus = await withEdgeLink(edge.value, (link) => link.call("sync.status", {}));
-  if (!syncStatus.ok) return syncStatus;
-  const foundKey = await findKey(cli, edge.value, await givenKey(cli, options), syncStatus.value.keyId);
+  const foundKey = await withEdgeLink<FoundKey>(edge.value, async (link) => {
+    const syncStatus = await link.call("sync.status", {});
+    if (!syncStatus.ok) return syncStatus;
+    const found = await findKey(cli, edge.value, await givenKey(cli, options), syncStatus.value.keyId);
+    const saved = found.ok ? await saveKey(cli, edge.value, link, found.value) : found;
+    return saved.ok ? found : saved;
+  });
   if (!foundKey.ok) return foundKey;
-  const written = storeKey(cli, edge.value, foundKey.value.key);
-  if (!written.ok) return written;
   const { workspace } = edge.value;
   (await cli.runtime()).store.write((sql) => {
     const choice = joinPreferences.read(sql, workspace);

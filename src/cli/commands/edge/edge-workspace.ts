@@ -14,7 +14,7 @@ import { failed, wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { checkNames, confirmReplace, withEdgeLink } from "./edge-membership.ts";
 import { completeJoin, isMoving, chooseLocalWork, readLocalWork } from "./join-workspace.ts";
-import { findKey, storeKey } from "./workspace-key-input.ts";
+import { findKey, saveKey, type FoundKey } from "./workspace-key-input.ts";
 import { WireError } from "../../../contract/wire-error.ts";
 import { newId } from "../../../coordinator-client/edge/platform.ts";
 import { nodePlatform } from "../../../coordinator-client/edge/node-platform.ts";
@@ -60,10 +60,8 @@ async function createAndJoin(
   const choice = await chooseLocalWork(cli, options, work);
   if (!choice.ok) return choice;
   const moves = isMoving(cli, requestedEdge);
-  const made = await createWorkspace(cli.paths.home, requestedEdge, secret);
+  const made = await createWorkspace(cli, requestedEdge, secret, foundKey.value);
   if (!made.ok) return made;
-  const written = storeKey(cli, requestedEdge, foundKey.value.key);
-  if (!written.ok) return written;
   cli.progress(
     `Workspace ${requestedEdge.workspace} is ready. For another machine: \`shim edge token create --machine <name>\`.`,
   );
@@ -96,10 +94,12 @@ function isDevServer(url: string, ports: readonly (string | undefined)[]): boole
 
 /** [CL32] Creates and joins a workspace; idempotent. @param secret of the deployment */
 async function createWorkspace(
-  home: string,
+  cli: Cli,
   edge: Pick<EdgeConfig, "url" | "workspace" | "machine">,
   secret: string,
+  foundKey: FoundKey,
 ): Promise<CliResult<void>> {
+  const { home } = cli.paths;
   const requestId = startRequest(home, edge, () => newId(nodePlatform()));
   const adminToken = await firstToken(edge, secret, requestId);
   if (!adminToken.ok) {
@@ -108,6 +108,9 @@ async function createWorkspace(
   }
   const admin = edgeLink(edge, adminToken.value);
   if (!admin.ok) return admin;
+  // Before any machine has a token: none can be first with another key.
+  const saved = await saveKey(cli, edge, admin.value, foundKey);
+  if (!saved.ok) return saved;
   const { machine } = edge;
   // The machine may have another name by the next try.
   const named = `${requestId}:${machine.replaceAll(/[^\w.-]/g, "-").slice(0, 80)}`;
@@ -139,7 +142,7 @@ async function firstToken(
 
 async function postWorkspace(url: string, secret: string, body: object): Promise<Response | null> {
   try {
-    return await fetch(`${url.replace(/\/+$/, "")}/v1/workspaces`, {
+    return await fetch(`${url.replace(/(?<!\/)\/+$/, "")}/v1/workspaces`, {
       method: "POST",
       headers: { authorization: `Bearer ${secret}`, "content-type": "application/json" },
       body: JSON.stringify(body),

@@ -1,11 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { EdgeWorkspace } from "../../../coordinator-client/edge-config.ts";
-import { addKey, readKeys, type KeyRing } from "../../../local-mcp/sync/key-ring.ts";
+import { addKey, readKeys, removeKey, type KeyRing } from "../../../local-mcp/sync/key-ring.ts";
 import { formatCode, createKey, parseCode, type WorkspaceKey } from "../../../local-mcp/sync/workspace-key.ts";
 import { ok } from "../../../shared/result.ts";
 import { failed, wrongUsage, type FailedResult, type CliResult } from "../../answer.ts";
 import type { Cli } from "../../cli.ts";
+import type { CoordinatorLink } from "../../coordinator-link.ts";
 
 export interface GivenKey {
   readonly keyFile?: string;
@@ -16,6 +17,8 @@ export interface FoundKey {
   readonly key: WorkspaceKey;
   /** True: made here for a workspace without a key; its code must be shown once. */
   readonly isNew: boolean;
+  /** False: the workspace has no key yet, as far as is known. */
+  readonly isRegistered: boolean;
 }
 
 /**
@@ -35,8 +38,36 @@ export async function findKey(
   if (!code.ok) return code;
   if (code.value !== null) return checkKey(code.value, expectedKeyId);
   const own = ring.value && findOwnKey(ring.value, expectedKeyId);
-  if (own) return ok({ key: own, isNew: false });
-  return expectedKeyId === null ? ok({ key: createKey(randomBytes), isNew: true }) : promptForKey(cli, expectedKeyId);
+  if (own) return ok({ key: own, isNew: false, isRegistered: expectedKeyId !== null });
+  if (expectedKeyId !== null) return promptForKey(cli, expectedKeyId);
+  return ok({ key: createKey(randomBytes), isNew: true, isRegistered: false });
+}
+
+/** [SY161] Stores the key, and registers it where it is the workspace's first. */
+export async function saveKey(
+  cli: Cli,
+  edge: EdgeWorkspace,
+  link: Pick<CoordinatorLink, "call">,
+  { key, isRegistered }: FoundKey,
+): Promise<CliResult<void>> {
+  const ring = readKeys(cli.paths.home, edge, cli.io.env);
+  const wasStored = ring.ok && ring.value?.keys.has(key.id) === true;
+  // Before its registration: a registered key that no machine has is lost for ever.
+  const stored = storeKey(cli, edge, key);
+  if (!stored.ok || isRegistered) return stored;
+  const registered = await registerKey(link, key);
+  const hasLost = !registered.ok && registered.error.code === "key_needed" && !wasStored;
+  const removed = hasLost ? removeKey(cli.paths.home, edge, key) : ok(undefined);
+  return removed.ok ? registered : failed("key_unusable", `${removed.error}.`);
+}
+
+/** Answers `key_needed` where another machine has registered a key meanwhile. */
+async function registerKey(link: Pick<CoordinatorLink, "call">, { id }: WorkspaceKey): Promise<CliResult<void>> {
+  const registered = await link.call("sync.rekey", { keyId: id, from: null });
+  if (registered.ok) return ok(undefined);
+  if (registered.error.code !== "wrong_key") return registered;
+  const status = await link.call("sync.status", {});
+  return status.ok && status.value.keyId !== null ? keyNeeded(status.value.keyId) : registered;
 }
 
 function findOwnKey({ current, keys }: KeyRing, expectedKeyId: string | null): WorkspaceKey | undefined {
@@ -64,7 +95,8 @@ function readKeyCode({ keyFile, line }: GivenKey): CliResult<string | null> {
 function checkKey(code: string, expectedKeyId: string | null): CliResult<FoundKey> {
   const key = parseCode(code);
   if (!key.ok) return wrongUsage(`${key.error}. Nothing was changed.`);
-  if (expectedKeyId === null || key.value.id === expectedKeyId) return ok({ key: key.value, isNew: false });
+  if (expectedKeyId === null || key.value.id === expectedKeyId)
+    return ok({ key: key.value, isNew: false, isRegistered: expectedKeyId !== null });
   return failed(
     "wrong_key",
     `this is key ${key.value.id}, but the workspace has ${expectedKeyId}: \`shim edge rekey --code\` shows the right one on a machine that has it. Nothing was changed.`,

@@ -12,12 +12,16 @@ export function formatPlan(
   limits: RunLimits,
   { folder }: Pick<FoundProject, "folder">,
 ): string {
-  const head = `Plan for ${folder} at ${facts.base.slice(0, 12)}: ${pluralize(facts.findings, "finding")} of ${facts.tools.join(", ") || "no tool"}, ${pluralize(candidates.length, "change")} to try.\n`;
+  const head = `Plan for ${folder} at ${facts.base.slice(0, 12)}: ${findingsText(facts)}, ${pluralize(candidates.length, "change")} to try.\n`;
   const lines = candidates.map((one, at) => {
     const value = `${one.value} = severity ${one.severity} × hotspot ${one.hotspot} ÷ effort ${one.effort}`;
     return `${String(at + 1).padStart(3)}. ${describe(one)}\n     by ${methodText(one)}; value ${value}\n`;
   });
   return [head, ...lines, `${limitsText(limits)}\n`, factsText(facts)].join("");
+}
+
+function findingsText({ findings, tools }: Plan["facts"]): string {
+  return tools.length === 0 ? "no tool of the project ran" : `${pluralize(findings, "finding")} of ${tools.join(", ")}`;
 }
 
 function limitsText({ timeMs, tokens, costMicros, maxRejected }: RunLimits): string {

@@ -4,6 +4,7 @@ import { parseChange, type Change } from "../../../evolution/run-state.ts";
 import type { Decision } from "../../../evolution/run-files.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
+import { lines, run, type Git } from "../../../snapshots/git.ts";
 import { gitInFolder, hasCommit } from "../../../worker-runner/work-git.ts";
 import { failed, notFound, wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
@@ -99,8 +100,20 @@ async function acceptChange({ cli, link, found }: Context, one: Offered): Promis
       `task ${one.task} began with the work of task ${spoiled}, which was rejected. Reject it, or merge by hand.`,
     );
   const merged = await mergeTask(cli, link, one.task, {});
-  if (merged.ok) found.files.addDecision(toDecision(cli, one, null));
-  return merged;
+  if (!merged.ok) return merged;
+  found.files.addDecision(toDecision(cli, one, null));
+  const { branch } = one.result;
+  const isDeleted = await deleteMerged(gitInFolder(cli.io.env, found.project.top), branch);
+  const text = isDeleted ? `Its branch ${branch} is deleted.\n` : `Its branch ${branch} is left.\n`;
+  return ok({ ...merged.value, text: merged.value.text + text });
+}
+
+/** Git refuses where the branch is checked out. */
+async function deleteMerged(git: Git, branch: string): Promise<boolean> {
+  const ref = `refs/heads/${branch}`;
+  const merged = await lines(git, ["for-each-ref", "--merged=HEAD", "--format=%(refname)", ref]);
+  if (!merged.includes(ref)) return false;
+  return (await run(git, ["branch", "--quiet", "-D", "--", branch], "", [0, 1])).code === 0;
 }
 
 async function rejectChange({ cli, found }: Context, one: Offered, reason: string): Promise<CommandResult> {

@@ -12,8 +12,9 @@ import { NewTask } from "../../../contract/tasks.ts";
 import { identify } from "../../../platform/processes.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
-import { exitCodes, failed, notFound, wrongUsage, type CliResult } from "../../answer.ts";
+import { exitCodes, failed, interrupted, notFound, wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
+import { pluralize } from "../../screen-text.ts";
 import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
 import { readInputFile } from "../../plan-file.ts";
 import { removeEnded } from "../../../worker-runner/old-worktrees.ts";
@@ -141,7 +142,7 @@ async function planRun(
     call: link.call,
   };
   cli.progress(`Analysing ${folder} at ${base.slice(0, 12)}, and running its tests twice ...`);
-  if (uncommitted > 0) cli.progress(`Changes that are not committed are left out: ${uncommitted} files.`);
+  if (uncommitted > 0) cli.progress(`Changes that are not committed are left out: ${pluralize(uncommitted, "file")}.`);
   const options = await evolveOptions(deps, settings.config, settings.folder);
   const decisions = options.decisions();
   const signal = cli.io.interrupted();
@@ -149,6 +150,7 @@ async function planRun(
     { ...options, decisions: flags.retry ? { ...decisions, candidates: new Set() } : decisions },
     { commit: base, signal, only: [...(flags.only ?? [])], maxTasks: flags.maxTasks ?? defaultMaxTasks },
   );
+  if (!plan.ok && signal.aborted) return interrupted;
   return plan.ok ? plan : failed("not_judged", `nothing was changed: ${plan.error}.`);
 }
 

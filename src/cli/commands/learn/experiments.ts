@@ -3,7 +3,7 @@ import type { Experiment } from "../../../experiments/engine/experiment.ts";
 import { findParameter, lowersSafety, parameters, type Refusal } from "../../../experiments/parameters.ts";
 import * as rows from "../../../local-mcp/experiments/experiment-rows.ts";
 import { decideAllow, decideEnd, decideStart, decideStopAll } from "../../../local-mcp/experiments/decisions.ts";
-import type { StartError } from "../../../local-mcp/experiments/experiments.ts";
+import { whyNoEnd, type StartError } from "../../../local-mcp/experiments/experiments.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { ok } from "../../../shared/result.ts";
 import { settingAt } from "../../../shared/setting-keys.ts";
@@ -11,7 +11,7 @@ import { ambiguous, failed, notFound, wrongUsage, type CliResult, type FailedRes
 import type { Cli, CommandResult, CommonOptions } from "../../cli.ts";
 import { pluralize } from "../../screen-text.ts";
 import { findWorkspaceParameter } from "../../../experiments/queue/workspace-parameters.ts";
-import { isTrialId, trialState } from "./workspace-decisions.ts";
+import { isTrialId, stepLines, trialState } from "./workspace-decisions.ts";
 import {
   allowTrialsByHand,
   endTrialByHand,
@@ -105,9 +105,7 @@ function shown(cli: Cli, experiment: Experiment) {
       ? `Plan, fixed before the start: ${Math.round(plan.share * 100)} % of new sessions, half of them with the new value; at most ${pluralize(plan.units, "session")} and ${plan.maxDays} days; decided by ${plan.primary?.measure ?? "replay"}; guardrails: ${plan.guardrails.map(({ measure }) => measure).join(", ")}.\n`
       : "",
     canary ? `Sessions: ${canary.counts[1]} with the new value, ${canary.counts[0]} without.\n` : "",
-    ...steps.map(
-      ({ at, state, note }) => `  ${new Date(at).toISOString().slice(0, 16)}  ${state.replace("_", " ")}: ${note}\n`,
-    ),
+    ...stepLines(steps),
   ];
   return { data: { experiment }, text: parts.map((part) => cli.verbatim(part)).join("") };
 }
@@ -149,10 +147,16 @@ async function startOne(cli: Cli, { yes, reason }: StartOptions, key: string, te
   }
   const started = decideStart(runtime, "command line", { key, to, reason: reason.slice(0, 500), replay: null });
   if (!started.ok) return refused(started.error, key, from);
-  const { id, plan } = started.value;
+  return ok({ data: { experiment: started.value }, text: startText(runtime, started.value) });
+}
+
+/** [EX174] */
+function startText(runtime: Runtime, { id, key, to, plan }: Experiment): string {
   const share = Math.round((plan?.share ?? 1) * 100);
-  const textOf = `${id}: ${share} % of the sessions that begin from now on take part, half of them with ${key} = ${to}.\n`;
-  return ok({ data: { experiment: started.value }, text: textOf });
+  const parameter = findParameter(key);
+  const shortage = parameter && whyNoEnd(runtime, parameter);
+  const warning = shortage === null ? "" : `It may end without a verdict: ${shortage}.\n`;
+  return `${id}: ${share} % of the sessions that begin from now on take part, half of them with ${key} = ${to}.\n${warning}`;
 }
 
 function refused(error: StartError, key: string, from: number): FailedResult {

@@ -2,13 +2,14 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
 import type { KaizenSetting } from "../../../contract/config.ts";
+import type { ReplaySession } from "../../../contract/replay.ts";
 import { findWeek, weekOf } from "../../../experiments/kaizen/week.ts";
 import { weeklyReport, withTrials } from "../../../experiments/kaizen/weekly-report.ts";
 import type { Experiment } from "../../../experiments/engine/experiment.ts";
 import { describeFinding } from "../../../experiments/opportunities/describe.ts";
 import type { Finding } from "../../../experiments/opportunities/finding.ts";
 import { sendCounted } from "../../../local-mcp/assignment/send-counted.ts";
-import { nextTrial, tryFinding } from "../../../local-mcp/experiments/next-trial.ts";
+import { nextTrial, tryNext, type NextTrial } from "../../../local-mcp/experiments/next-trial.ts";
 import { advanceAll } from "../../../local-mcp/experiments/experiments.ts";
 import { weeklyFacts } from "../../../local-mcp/experiments/weekly-facts.ts";
 import { createPrivateFolder, writeAtomically } from "../../../platform/private-files.ts";
@@ -54,6 +55,8 @@ interface Review {
   readonly findings: readonly Finding[];
   readonly moved: readonly Experiment[];
   readonly trial: Experiment | Finding | null;
+  /** Why findings that are more certain are not tried yet. */
+  readonly waits: readonly string[];
   readonly report: string | null;
   readonly workspace: WorkspaceReview;
 }
@@ -66,18 +69,24 @@ async function review(cli: Cli, { dryRun, timeLimit }: RunOptions): Promise<Comm
   const mode = runtime.config.kaizen;
   const { found, recorded } = await examine(cli, runtime, { isStored: dryRun !== true });
   const { findings } = found;
-  const candidate = mode === "apply" ? nextTrial(runtime, findings) : null;
+  const next = nextOf(runtime, findings, recorded);
+  const { waits } = next;
   const workspace = await reviewTeam(cli, runtime, findings, dryRun === true);
   if (dryRun === true) {
-    const done: Review = { mode, findings, moved: [], trial: candidate, report: null, workspace };
+    const done: Review = { mode, findings, moved: [], trial: next.finding, waits, report: null, workspace };
     return ok({ data: done, text: planText(cli, done) });
   }
   const moved = advanceAll(runtime);
   sendCounted(runtime);
-  const trial = candidate && tryFinding(runtime, candidate, recorded);
-  const report = await writeLastWeek(cli, runtime, findings);
-  const done: Review = { mode, findings, moved, trial, report, workspace };
+  const trial = tryNext(runtime, next);
+  const report = await writeLastWeek(cli, runtime, ideas(findings, waits));
+  const done: Review = { mode, findings, moved, trial, waits, report, workspace };
   return ok({ data: done, text: doneText(cli, done) });
+}
+
+function nextOf(runtime: Runtime, findings: readonly Finding[], recorded: readonly ReplaySession[]): NextTrial {
+  const isAllowed = runtime.config.kaizen === "apply";
+  return isAllowed ? nextTrial(runtime, findings, recorded) : { finding: null, replay: null, waits: [] };
 }
 
 /** [EX90] */
@@ -103,7 +112,7 @@ function notReviewed(reason: string): WorkspaceReview {
   return { candidate: null, trial: null, note: `Not reviewed: ${reason}` };
 }
 
-function planText(cli: Cli, { mode, findings, trial, workspace }: Review): string {
+function planText(cli: Cli, { mode, findings, trial, waits, workspace }: Review): string {
   const found = findings.map((one) => `- ${ideaOf(one)}\n`).join("");
   const plan =
     mode === "apply"
@@ -111,7 +120,15 @@ function planText(cli: Cli, { mode, findings, trial, workspace }: Review): strin
         ? `Would try ${trial.parameter} = ${trial.to}.\n`
         : "Would try nothing.\n"
       : "Would change nothing: `shim config set kaizen apply` allows trials.\n";
-  return `${pluralize(findings.length, "finding")}.\n${cli.verbatim(found)}${plan}${workspaceText(cli, workspace)}`;
+  return `${pluralize(findings.length, "finding")}.\n${cli.verbatim(found)}${plan}${linesOf(waits)}${workspaceText(cli, workspace)}`;
+}
+
+function linesOf(sentences: readonly string[]): string {
+  return sentences.map((one) => `${one}\n`).join("");
+}
+
+function ideas(findings: readonly Finding[], waits: readonly string[]): string[] {
+  return [...findings.map(ideaOf), ...waits];
 }
 
 function ideaOf(finding: Finding): string {
@@ -123,15 +140,15 @@ function workspaceText(cli: Cli, { note }: WorkspaceReview): string {
   return `Workspace: ${cli.verbatim(note)}\n`;
 }
 
-function doneText(cli: Cli, { findings, moved, trial, report, workspace }: Review): string {
+function doneText(cli: Cli, { findings, moved, trial, waits, report, workspace }: Review): string {
   const trialText = trial && "state" in trial ? `${trial.id}: ${trial.key} = ${trial.to}, ${trial.state}.\n` : "";
   const movedText = moved.map(({ id, state }) => `${id}: ${state.replace("_", " ")}.\n`).join("");
   const reportText = report === null ? "" : `Report: ${report}\n`;
-  return `${pluralize(findings.length, "finding")}.\n${movedText}${trialText}${workspaceText(cli, workspace)}${reportText}`;
+  return `${pluralize(findings.length, "finding")}.\n${movedText}${trialText}${linesOf(waits)}${workspaceText(cli, workspace)}${reportText}`;
 }
 
 /** [EX83] Each week with chats once, as soon as it has ended. @returns the path if written */
-async function writeLastWeek(cli: Cli, runtime: Runtime, findings: readonly Finding[]): Promise<string | null> {
+async function writeLastWeek(cli: Cli, runtime: Runtime, texts: readonly string[]): Promise<string | null> {
   const folder = join(runtime.paths.home, "reports");
   const week = weekOf(weekOf(runtime.now()).from - 1);
   const path = join(folder, `${week.name}.md`);
@@ -140,7 +157,7 @@ async function writeLastWeek(cli: Cli, runtime: Runtime, findings: readonly Find
   if (!facts || facts.sessions === 0) return null;
   const all = withTrials(facts, await listTrials(cli));
   createPrivateFolder(folder);
-  writeAtomically(path, weeklyReport(all, findings.map(ideaOf)), { mode: 0o600 });
+  writeAtomically(path, weeklyReport(all, texts), { mode: 0o600 });
   return path;
 }
 
@@ -150,9 +167,11 @@ async function showReport(cli: Cli, { week: name }: ReportOptions): Promise<Comm
     return wrongUsage(`"${(name ?? "").slice(0, 40)}" is no week. Name one such as ${weekOf(cli.io.now()).name}.`);
   const runtime = await cli.runtime();
   const isThisWeek = week.until > cli.io.now();
-  const findings = isThisWeek ? (await examine(cli, runtime, { isStored: false })).found.findings : null;
+  const examined = isThisWeek ? await examine(cli, runtime, { isStored: false }) : null;
+  const texts =
+    examined && ideas(examined.found.findings, nextOf(runtime, examined.found.findings, examined.recorded).waits);
   const facts = runtime.store.read((sql) => weeklyFacts(sql, week), null);
   if (!facts) return failed("nothing_stored", "nothing is stored yet, so there is nothing to report.");
-  const text = weeklyReport(withTrials(facts, await listTrials(cli)), findings && findings.map(ideaOf));
+  const text = weeklyReport(withTrials(facts, await listTrials(cli)), texts);
   return ok({ data: { week: week.name, report: text }, text, isVerbatim: true });
 }

@@ -5,12 +5,11 @@ import type { QueueChat, QueueRecord, QueueTask } from "../../../experiments/que
 import { ok } from "../../../shared/result.ts";
 import type { CliResult } from "../../answer.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
-import { backWithinMs, detailOf, listChats, listTasks } from "./team-history.ts";
+import { backWithinMs, detailOf, listChats, listTasks, readPresenceLog } from "./team-history.ts";
 
 /** Calls are billed on the edge: one history for each task. */
 const maxTasks = 1_000;
 const parallel = 10;
-const maxEntries = 500;
 
 type Caller = Pick<CoordinatorLink, "call">;
 
@@ -85,10 +84,9 @@ type Presences = ReadonlyMap<string, readonly Presence[]>;
 
 /** @returns null where the audit log may not be read */
 async function readPresences(link: Caller, chatTtlMs: number): Promise<Presences | null> {
-  const gone = await link.call("audit.list", { kind: "chat.offline", limit: maxEntries });
-  const registered = await link.call("audit.list", { kind: "chat.registered", limit: maxEntries });
-  if (!gone.ok || !registered.ok) return null;
-  const entries = [...gone.value.entries, ...registered.value.entries].toSorted((one, other) => one.seq - other.seq);
+  const log = await readPresenceLog(link);
+  if (log === null) return null;
+  const entries = [...log.gone, ...log.registered].toSorted((one, other) => one.seq - other.seq);
   const presences = new Map<string, Presence[]>();
   for (const entry of entries) {
     const before = presences.get(entry.subject) ?? [];

@@ -154,17 +154,27 @@ function toOutcomes(type: string, tier: TierCounts): ModelOutcomes[] {
   return [{ type: `${type}, ${band}`, model: name, tasks: tried, accepted: succeeded, costMicros: meanCostMicros }];
 }
 
-/** @returns null if the token may not read the audit log */
 async function readDepartures(link: Caller, now: number): Promise<Departure[] | null> {
+  const log = await readPresenceLog(link);
+  if (log === null) return null;
+  const { gone, registered } = log;
+  // Whether older ones came back is not known.
+  const oldestMs = registered.length < maxEntries ? Infinity : (registered.at(-1)?.ageMs ?? 0);
+  return gone
+    .filter((entry) => detailOf(entry)["reason"] === "timeout" && entry.ageMs < oldestMs && entry.ageMs >= backWithinMs)
+    .map((entry) => ({ at: now - entry.ageMs, isBack: registered.some((one) => isReturn(one, entry)) }));
+}
+
+interface PresenceLog {
+  readonly gone: readonly AuditEntry[];
+  readonly registered: readonly AuditEntry[];
+}
+
+/** Newest first. @returns null if the token may not read the audit log */
+export async function readPresenceLog(link: Caller): Promise<PresenceLog | null> {
   const gone = await link.call("audit.list", { kind: "chat.offline", limit: maxEntries });
   const registered = await link.call("audit.list", { kind: "chat.registered", limit: maxEntries });
-  if (!gone.ok || !registered.ok) return null;
-  const { entries } = registered.value;
-  // Whether older ones came back is not known.
-  const oldestMs = entries.length < maxEntries ? Infinity : (entries.at(-1)?.ageMs ?? 0);
-  return gone.value.entries
-    .filter((entry) => detailOf(entry)["reason"] === "timeout" && entry.ageMs < oldestMs && entry.ageMs >= backWithinMs)
-    .map((entry) => ({ at: now - entry.ageMs, isBack: entries.some((one) => isReturn(one, entry)) }));
+  return gone.ok && registered.ok ? { gone: gone.value.entries, registered: registered.value.entries } : null;
 }
 
 /** A new process would have the next incarnation. */

@@ -45,6 +45,15 @@ export function trialState({ state, verdict }: WorkspaceTrial): string {
   return state === "decided" && verdict !== null ? `decided: ${verdict}` : state.replace("_", " ");
 }
 
+/** Steps of a trial, or of an experiment on this machine. */
+export function stepLines(
+  steps: readonly { readonly at: number; readonly state: string; readonly note: string }[],
+): string[] {
+  return steps.map(
+    ({ at, state, note }) => `  ${new Date(at).toISOString().slice(0, 16)}  ${state.replace("_", " ")}: ${note}\n`,
+  );
+}
+
 export async function endOneTrial(
   decision: TrialDecision,
   prefix: string,

@@ -13,6 +13,7 @@ import {
   findTrial,
   logTrial,
   onTrials,
+  stepLines,
   stopAllTrials,
   trialState,
   type TrialDecision,
@@ -55,9 +56,7 @@ export async function showTrial(cli: Cli, prefix: string): Promise<CommandResult
   const { id, key, from, to, reason, steps } = found.value;
   const lines = [
     `${id}: ${key} of the workspace from ${from} to ${to}, ${trialState(found.value)}\nWhy: ${reason}\n`,
-    ...steps.map(
-      ({ at, state, note }) => `  ${new Date(at).toISOString().slice(0, 16)}  ${state.replace("_", " ")}: ${note}\n`,
-    ),
+    ...stepLines(steps),
   ];
   return ok({ data: { experiment: found.value }, text: lines.map((line) => cli.verbatim(line)).join("") });
 }

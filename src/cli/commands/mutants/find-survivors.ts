@@ -13,7 +13,7 @@ import { err, ok, type Result } from "../../../shared/result.ts";
 import { defaultMemoryMb } from "../../../tool-runner/analyze.ts";
 import { probeIsolation } from "../../../tool-runner/isolation.ts";
 import { openProject } from "../../../tool-runner/project-folder.ts";
-import { exitCodes, failed, wrongUsage, type CliResult } from "../../answer.ts";
+import { exitCodes, failed, interrupted, wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
 import { endSignal } from "../analyze/analyze.ts";
 import { findTarget, isProjectTrusted, transformDeps, type Target } from "../transform/run-transform.ts";
@@ -108,7 +108,6 @@ const notTrusted = failed(
   "not_trusted",
   "tests run the project's code. --trust allows that this time, and the setting analysis.trusted always.",
 );
-const interrupted = err({ exit: exitCodes.interrupted, code: "stopped", message: "it was stopped." });
 
 async function findAstGrep(folder: string): Promise<Result<AstGrep, string>> {
   try {

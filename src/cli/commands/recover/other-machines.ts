@@ -1,4 +1,3 @@
-import * as remoteSessions from "../../../local-mcp/sync/remote-sessions.ts";
 import { readEdgeConfig } from "../../../coordinator-client/edge-config.ts";
 import { isRefusal } from "../../../contract/errors.ts";
 import type { Call } from "../../../coordinator-client/coordinator-client.ts";
@@ -6,9 +5,7 @@ import { type RemoteContext, remoteContext, type ProjectHere } from "../../../lo
 import { projectRoot } from "../../../local-mcp/sessions/git-head.ts";
 import { findProject } from "../../../local-mcp/sync/find-project.ts";
 import { pull } from "../../../local-mcp/sync/pull.ts";
-import type { Runtime } from "../../../runtime/runtime.ts";
 import { err } from "../../../shared/result.ts";
-import { shortIds } from "../../../shared/short-id.ts";
 import type { Cli } from "../../cli.ts";
 import { openCoordinatorLink } from "../../coordinator-link.ts";
 import { shortSession } from "../../resolve-id.ts";
@@ -45,20 +42,11 @@ export async function withOtherMachines<T>(cli: Cli, body: (others: OtherMachine
     return await body({
       context: { ...context, isStale: !pulled.ok },
       projectOf: (root) => findProject(runtime, sharedProject, root),
-      short: shortener(runtime, workspace),
+      short: (session) => shortSession(runtime, session),
     });
   } finally {
     opened.value.close();
   }
-}
-
-export function shortener(runtime: Runtime, workspace: string): (session: string) => string {
-  const rows = runtime.store.read((sql) => remoteSessions.list(sql, workspace), []);
-  const amongRemote = shortIds(rows.map(({ session }) => session));
-  return (session) => {
-    const [remote, local] = [amongRemote(session), shortSession(runtime, session)];
-    return local.length > remote.length ? local : remote;
-  };
 }
 
 export async function currentProject(cli: Cli, others: OtherMachines): Promise<ProjectHere | null> {

@@ -5,7 +5,12 @@ import { adapterOf, supportedClients } from "../../../clients/adapters.ts";
 import { ok, type Result } from "../../../shared/result.ts";
 import { drainInto } from "../../../local-mcp/hooks/spool-hook.ts";
 import { brief } from "../../../local-mcp/recovery/brief.ts";
-import { findIncomplete, type IncompleteSession } from "../../../local-mcp/recovery/detect.ts";
+import {
+  findIncomplete,
+  findOpenOffer,
+  type IncompleteSession,
+  type OpenOffer,
+} from "../../../local-mcp/recovery/detect.ts";
 import { recordFinishedHere } from "../../../local-mcp/recovery/finished-tasks.ts";
 import { localSource } from "../../../local-mcp/recovery/local-source.ts";
 import { planRelaunch, type StartPlan } from "../../../local-mcp/recovery/relaunch.ts";
@@ -35,7 +40,7 @@ import {
 import { printedCode } from "../../coordinator-link.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { readFileLines } from "../../line-file.ts";
-import { quotedTitle } from "../../../local-mcp/recovery/user-lines.ts";
+import { offeredText, quotedTitle } from "../../../local-mcp/recovery/user-lines.ts";
 import { findSession, shortSession } from "../../resolve-id.ts";
 import { oneLine } from "../../screen-text.ts";
 import { currentProject, withOtherMachines, type OtherMachines } from "./other-machines.ts";
@@ -212,10 +217,10 @@ async function choose(
   const [first] = candidates;
   if (!first) return notFound(nothingHere(project, incomplete.length));
   if (candidates.length === 1) return ok(first.session);
-  const lines = candidates.map(
-    (one, at) =>
-      `${at + 1}  ${shortSession(runtime, one.session.id)}  ${cli.ago(one.session.lastSeenAt)}  ${oneLine(sessions.displayTitle(one.session) ?? "untitled", 70)}`,
-  );
+  const lines = candidates.map((one, at) => {
+    const offer = one.offer === null ? "" : `  (${offerNote(runtime, one.offer)})`;
+    return `${at + 1}  ${shortSession(runtime, one.session.id)}  ${cli.ago(one.session.lastSeenAt)}  ${oneLine(sessions.displayTitle(one.session) ?? "untitled", 70)}${offer}`;
+  });
   const isAsking = cli.io.isInteractive && options.json !== true && options.print !== true;
   if (isAsking) return askWhich(cli, candidates, lines);
   return severalDied(
@@ -227,6 +232,11 @@ async function choose(
 
 function severalDied(where: string, lines: readonly string[], ids: readonly string[]): FailedResult {
   return ambiguous(`several sessions of this project died unfinished${where}; name one:\n${lines.join("\n")}`, ids);
+}
+
+/** [RE183] */
+function offerNote(runtime: Runtime, { chat, at }: OpenOffer): string {
+  return offeredText(shortSession(runtime, chat), runtime.now() - at);
 }
 
 function nothingHere(project: string | null, elsewhere: number): string {
@@ -254,6 +264,8 @@ async function resumeHere(cli: Cli, runtime: Runtime, target: Target, options: R
   const found = await source.inspect(session);
   const from = found.ok ? found.value : null;
   if (!from) throw new Error(`session ${session} was deleted meanwhile`);
+  const offer = runtime.store.read((sql) => findOpenOffer(sql, runtime.processes, now, session), null);
+  if (offer !== null) cli.progress(`${nameOf(target)} was ${offerNote(runtime, offer)}.`);
   const into = options.in === undefined ? null : adapterOf(options.in);
   const plan = planRelaunch(runtime, from, into);
   if (isPrinting(cli, options)) return toPrintedAnswer(target, from, runtime, plan);

@@ -17,6 +17,7 @@ import { failed, type CommandError } from "../../answer.ts";
 import { limitOption, momentOption, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
 import { findCheckpoint, findSession, projectOfFolder, shortCheckpoint } from "../../resolve-id.ts";
 import { oneLine, shortPath, table } from "../../screen-text.ts";
+import { triggerText } from "./describe-entry.ts";
 import { localTime } from "../../times.ts";
 
 interface FilterOptions extends CommonOptions {
@@ -142,7 +143,7 @@ async function showOne(cli: Cli, id: string): Promise<CommandResult> {
   const snapshot = runtime.store.read((sql) => findSnapshot(sql, checkpoint.id), null);
   const text = [
     checkpoint.id,
-    `saved: ${localTime(checkpoint.at)} (${cli.ago(checkpoint.at)}), because: ${checkpoint.trigger}`,
+    `saved: ${localTime(checkpoint.at)} (${cli.ago(checkpoint.at)}), because: ${triggerText(checkpoint.trigger)}`,
     `session: ${checkpoint.sessionId}`,
     `size: ${checkpoint.rawBytes} bytes, ${checkpoint.redactions} secrets removed, sha256 ${checkpoint.hash}`,
     cli.format(`files: ${filesText(shortCheckpoint(runtime, checkpoint.id), snapshot)}`),
@@ -244,7 +245,7 @@ function toRow(cli: Cli, one: ListedCheckpoint, columns: number): string[] {
   return [
     `  ${one.shortId}`,
     cli.ago(one.at),
-    one.trigger,
+    triggerText(one.trigger),
     oneLine(request, room),
     oneLine(tool, room),
     oneLine(fileNames(changedFiles), room),

@@ -10,6 +10,11 @@ export function describeEntry(entry: JournalEntry, max: number): string {
   return (descriptions[entry.kind] as (entry: JournalEntry, max: number) => string)(entry, max);
 }
 
+/** Why a checkpoint was made, in words. */
+export function triggerText(trigger: string): string {
+  return trigger === "detached" ? "cut off" : trigger.replaceAll("_", " ");
+}
+
 const descriptions: { readonly [K in Kind]: (entry: EntryOf<K>, max: number) => string } = {
   start: ({ source }) => `started (${source})`,
   continues: ({ session }) => `continues session ${session} of another machine`,
@@ -19,6 +24,7 @@ const descriptions: { readonly [K in Kind]: (entry: EntryOf<K>, max: number) => 
   assistant: ({ text }, max) => `assistant: ${oneLine(text, max)}`,
   subagent_end: ({ text }, max) => `subagent ended: ${oneLine(text, max)}`,
   failure: ({ text }, max) => `failed: ${oneLine(text, max)}`,
+  unread: ({ of, text }, max) => `not interpreted, since it took too long (${of}): ${oneLine(text, max)}`,
   turn_end: () => "answer complete",
   plan: ({ text }, max) => `user approved a plan: ${oneLine(text, max)}`,
   answers: ({ answers }, max) => {

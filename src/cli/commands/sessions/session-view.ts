@@ -1,9 +1,10 @@
 import type { SessionState } from "../../../contract/live-page.ts";
 import type { CrashCause, Risk } from "../../../contract/readings.ts";
 import type { Sql } from "../../../shared/sql.ts";
-import { causeOf, hasContent } from "../../../local-mcp/recovery/detect.ts";
+import { causeOf, hasContent, offerOf, type OpenOffer } from "../../../local-mcp/recovery/detect.ts";
 import { isDead } from "../../../local-mcp/recovery/liveness.ts";
 import { withSilentEnd } from "../../../local-mcp/recovery/silent-end.ts";
+import { offeredText } from "../../../local-mcp/recovery/user-lines.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { activityOf, factsOf, type Activity } from "../../../local-mcp/sessions/activity.ts";
 import { isClosedWithNothingOpen } from "../../../local-mcp/sessions/closed-sessions.ts";
@@ -40,6 +41,8 @@ export interface SessionView {
   /** Null unless the session died or was closed. */
   readonly cause: CrashCause | null;
   readonly causeDetail: string | null;
+  /** The living chat that has it in its context; null: none. */
+  readonly offer: (OpenOffer & { readonly shortId: string }) | null;
 }
 
 export function toSessionView(sql: Sql, runtime: Runtime, stored: Session): SessionView {
@@ -82,12 +85,30 @@ export function toSessionView(sql: Sql, runtime: Runtime, stored: Session): Sess
     risk: state === "alive" ? assess(session.readings, runtime.config.risk, runtime.now()) : null,
     waiting: (state === "alive" ? session.waiting : null) ?? null,
     ...findCause(diedStates.has(state), sql, runtime, session),
+    offer: findOffer(sql, runtime, session),
   };
+}
+
+function findOffer(sql: Sql, { processes, now }: Runtime, session: Session): SessionView["offer"] {
+  const offer = offerOf(sql, processes, now(), session);
+  return offer && { ...offer, shortId: shortSessionId(sql, offer.chat) };
 }
 
 /** [CL82] */
 export function causeText({ cause }: Pick<SessionView, "cause">): string {
   return cause === "unknown" ? "cause unknown" : (cause ?? "-");
+}
+
+/** [RE183] Names the chat that has it now; null: none. */
+export function offerText({ offer }: Pick<SessionView, "offer">, now: number): string | null {
+  if (offer === null) return null;
+  return offer.isTaken ? `continued by chat ${offer.shortId}` : offeredText(offer.shortId, now - offer.at);
+}
+
+/** For a user: an offer to a chat leaves the session unfinished. */
+export function stateText({ state, offer }: SessionView): string {
+  if (state !== "offered") return state;
+  return offer?.isTaken === true ? "continued" : "incomplete";
 }
 
 const diedStates: ReadonlySet<SessionState> = new Set(["incomplete", "closed", "offered", "recovered", "dismissed"]);
@@ -110,7 +131,9 @@ function asSeen(sql: Sql, runtime: Runtime, session: Session): Session {
 export function sessionState(sql: Sql, runtime: Runtime, stored: Session): SessionState {
   const session = asSeen(sql, runtime, stored);
   if (session.endedAt !== null) return "finished";
-  if (session.recovery !== null) return session.recovery;
+  const isOpenAgain =
+    session.recovery === "offered" && offerOf(sql, runtime.processes, runtime.now(), session) === null;
+  if (session.recovery !== null && !isOpenAgain) return session.recovery;
   if (!isDead(session, runtime.processes, runtime.now())) return "alive";
   if (!hasContent(sql, session.id)) return "empty";
   return isClosedWithNothingOpen(session) ? "closed" : "incomplete";

@@ -10,10 +10,10 @@ import * as sessions from "../../../local-mcp/sessions/sessions.ts";
 import { readContent, type SessionContent } from "../../../local-mcp/sessions/session-content.ts";
 import { listBackups } from "../../../store/backup.ts";
 import { limitOption, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
-import { describeEntry } from "./describe-entry.ts";
+import { describeEntry, triggerText } from "./describe-entry.ts";
 import { findSession, projectOfFolder } from "../../resolve-id.ts";
 import { oneLine, shortPath, table } from "../../screen-text.ts";
-import { causeText, toSessionView, type SessionView } from "./session-view.ts";
+import { causeText, offerText, stateText, toSessionView, type SessionView } from "./session-view.ts";
 import { unsavedText } from "./timeline.ts";
 import { localTime } from "../../times.ts";
 import { findElsewhere, isTaken, assessLiveness } from "../../../local-mcp/recovery/remote-candidates.ts";
@@ -88,12 +88,12 @@ function sessionTable(cli: Cli, views: readonly SessionView[]): string {
   const home = cli.io.env["HOME"] ?? "";
   const rows = views.map((one) => [
     one.shortId,
-    one.activity ?? one.state,
+    one.activity ?? stateText(one),
     clientTitle(one),
     cli.ago(one.lastSeenAt),
     one.savedAt === null ? "never" : cli.ago(one.savedAt),
     String(one.checkpoints),
-    causeText(one),
+    [causeText(one), offerText(one, cli.io.now()) ?? []].flat().join("; "),
     shortPath(one.project ?? "-", home),
     oneLine(one.title ?? "-", 60),
   ]);
@@ -170,7 +170,7 @@ function formatRow({ at, ...row }: { readonly at: number }): string {
 
 function checkpointText(one: SessionContent["checkpoints"][number]): string {
   const sizes = `${one.rawBytes} bytes, ${one.storedBytes} stored, ${one.redactions} secrets removed`;
-  return `${localTime(one.at)} ${one.id} (${one.trigger}; ${sizes})\n${one.summary}`;
+  return `${localTime(one.at)} ${one.id} (${triggerText(one.trigger)}; ${sizes})\n${one.summary}`;
 }
 
 function fieldText(name: string, value: string | number | null): string {

@@ -1,5 +1,5 @@
 import { adapterOf } from "../../../clients/adapters.ts";
-import { describeEntry } from "./describe-entry.ts";
+import { describeEntry, triggerText } from "./describe-entry.ts";
 import type { SessionContent } from "../../../local-mcp/sessions/session-content.ts";
 import { age } from "../../../shared/format.ts";
 import { pluralize, oneLine } from "../../screen-text.ts";
@@ -25,17 +25,24 @@ export function timeline(stored: SessionContent): TimelineEntry[] {
     ...stored.journal.map(({ at, entry }) => from("journal", at, entry.kind, describeEntry(entry, maxLineChars))),
     ...stored.signals.map((one) => from("signal", one.at, one.level, signalText(one))),
     ...stored.checkpoints.map(({ at, id, trigger, rawBytes }) =>
-      from("checkpoint", at, trigger, `saved ${id} (${trigger}, ${rawBytes} bytes)`),
+      from("checkpoint", at, trigger, `saved ${id} (${triggerText(trigger)}, ${rawBytes} bytes)`),
     ),
     ...stored.snapshots.map((one) => from("snapshot", one.at, one.state, snapshotText(one))),
     ...stored.crashes.map((one) =>
-      from("crash", one.at, one.cause, `died: ${one.cause}. ${one.detail}${unsavedText(one)}`),
+      from("crash", diedAt(one.at, stored.journal), one.cause, `died: ${one.cause}. ${one.detail}${unsavedText(one)}`),
     ),
     ...stored.recoveries.map((one) => from("recovery", one.at, one.action, recoveryText(one))),
     ...stored.continued.map((one) => from("recovery", one.at, "continues", continuedText(one))),
   ];
   // The sort is stable, so the order above decides within one millisecond.
   return entries.sort((a, b) => a.at - b.at);
+}
+
+/** [RE187] Events of the same life after the last sighting came before the death. */
+function diedAt(at: number, journal: SessionContent["journal"]): number {
+  const later = journal.filter((row) => row.at > at);
+  const nextLife = later.findIndex(({ entry }) => entry.kind === "start" || entry.kind === "prompt");
+  return (nextLife < 0 ? later : later.slice(0, nextLife)).reduce((last, row) => Math.max(last, row.at), at);
 }
 
 function signalText({ risk, level, readings }: SessionContent["signals"][number]): string {
@@ -54,7 +61,7 @@ function snapshotText({ checkpointId, state, reason, branch, commit }: SessionCo
 function recoveryText({ action, bySession, score, rediscovery }: SessionContent["recoveries"][number]): string {
   const by = bySession ? ` ${action === "offered" ? "to" : "by"} session ${bySession}` : "";
   const rediscoveryText = rediscovery
-    ? `; ${rediscovery.isOver ? "before its first edit" : "so far"} it read ${rediscovery.reads} files that the brief named and repeated ${rediscovery.repeats} calls whose result the brief gave`
+    ? `; ${rediscovery.isOver ? "before its first edit" : "so far"} it read ${pluralize(rediscovery.reads, "file")} that the brief named and repeated ${pluralize(rediscovery.repeats, "call")} whose result the brief gave`
     : "";
   return `${action}${by}${score === null ? "" : `, restore score ${score} of 100`}${rediscoveryText}`;
 }

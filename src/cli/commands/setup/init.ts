@@ -1,11 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { join } from "node:path";
 import { InvalidArgumentError, Option, type Command } from "commander";
 import { ok } from "../../../shared/result.ts";
-import { apply } from "../../../installer/apply.ts";
 import * as backups from "../../../installer/backups.ts";
-import { applyLink, planLink, planLinkRemoval, type LinkPlan } from "../../../installer/command-link.ts";
-import { readText, type ClientRefusal } from "../../../installer/client-files.ts";
+import { planLink, planLinkRemoval } from "../../../installer/command-link.ts";
+import { readText } from "../../../installer/client-files.ts";
 import { serverCommand } from "../../../installer/entries.ts";
 import type { Plan } from "../../../installer/file-edits.ts";
 import { planInstall } from "../../../installer/plan.ts";
@@ -14,19 +12,29 @@ import {
   managedTelemetry,
   type TelemetryRequest,
 } from "../../../installer/telemetry-settings.ts";
-import { lastingLaunch, makeCopy, planCopy } from "../../../installer/program-copy.ts";
+import { lastingLaunch } from "../../../installer/program-copy.ts";
 import { clientNames, detect, isSetUpUnasked, type ClientTarget } from "../../../installer/targets.ts";
 import { planUninstall } from "../../../installer/uninstall.ts";
 import { homeFrom } from "../../../platform/paths.ts";
-import { failed, notFound, wrongUsage, type CommandError, type CliResult } from "../../answer.ts";
+import { failed, notFound, wrongUsage, type Answer, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import type { Io } from "../../io.ts";
-import { clientBackups, dataObstacle, finishUninstall, ownFolders } from "./own-folders.ts";
-import { formatPreview, hasChanges, type PreparedChanges } from "./preview.ts";
+import { claudeVersion } from "../care/client-states.ts";
+import {
+  applyInstall,
+  applyRemoval,
+  connectionProblems,
+  linkRecord,
+  problemLines,
+  toProblem,
+  withoutChanges,
+} from "./apply-changes.ts";
+import { clientBackups, dataObstacle, ownFolders } from "./own-folders.ts";
+import { formatPreview, hasChanges, type ClientProblem, type PreparedChanges } from "./preview.ts";
 import { trust, untrustedPlan } from "./trust-hooks.ts";
 
 interface InitOptions extends CommonOptions {
   readonly todoTools?: boolean;
+  readonly allow?: boolean;
   readonly telemetry?: boolean | number;
   readonly client?: string;
   readonly dryRun?: boolean;
@@ -44,6 +52,7 @@ export function addInit(program: Command, cli: Cli): void {
     .description("connect SHIM to the clients of this machine, and make `shim` a command")
     .option("--no-link", "make no link to `shim` in ~/.local/bin")
     .option("--no-trust", "do not have Codex trust SHIM's hooks")
+    .option("--no-allow", "let Claude Code ask before SHIM's tools that only read or save")
     .option("--todo-tools", "switch Claude Code's to-do tools on, which the newest models lack")
     .option("--telemetry [port]", "receive Claude Code's telemetry on this machine", parsePort)
     .option("--no-telemetry", "receive none any more");
@@ -77,21 +86,34 @@ function withOptions(command: Command): Command {
 async function run(cli: Cli, options: InitOptions, action: Action): Promise<CommandResult> {
   const prepared = prepare(cli, options, action);
   if (!prepared.ok) return prepared;
-  const { plans, link } = prepared.value;
-  const untrusted = options.trust === false ? null : await untrustedPlan(cli, plans);
-  const preview = formatPreview(prepared.value, cli.io);
-  const untouched = { isApplied: false, clients: plans.map((plan) => toData(plan, null)), link };
-  if (!hasChanges(prepared.value) && untrusted === null) return ok({ data: untouched, text: preview });
-  if (options.dryRun) return ok({ data: untouched, text: `${preview}Dry run: nothing was changed.\n` });
-  if (options.json !== true) cli.io.stdout(cli.format(`${preview}\n`));
-  const reply = await confirmChanges(cli, options, prepared.value);
+  const changes = prepared.value;
+  const untrusted = options.trust === false ? null : await untrustedPlan(cli, changes.plans);
+  const preview = formatPreview(changes, cli.io, options.dryRun === true);
+  if (!hasChanges(changes) && untrusted === null) return ok(unchanged(cli, changes, action, preview));
+  if (options.dryRun) return ok(withoutChanges(changes, `${preview}Dry run: nothing was changed.\n`));
+  const reply = await confirmChanges(cli, options, changes, preview);
   if (reply === "unasked") return wrongUsage(howToConfirm(cli, action));
-  if (reply === "no") return ok({ data: untouched, text: "Nothing was changed.\n" });
-  return withTrust(cli, options, untrusted, applyAll(cli, prepared.value, action, options));
+  if (reply === "no") return ok(withoutChanges(changes, "Nothing was changed.\n"));
+  const applied = action === "install" ? applyInstall(cli, changes) : applyRemoval(cli, changes, options);
+  return withTrust(cli, options, untrusted, applied);
+}
+
+/** [IN24] A client may be set up, and not connected. */
+function unchanged(cli: Cli, changes: PreparedChanges, action: Action, preview: string): Answer {
+  if (action === "uninstall") return withoutChanges(changes, preview);
+  const problems = connectionProblems(cli, changes.plans);
+  const lines = problemLines("is not connected", problems).map((line) => `${line}\n`);
+  return withoutChanges({ ...changes, problems }, [preview, ...lines].join(""));
 }
 
 /** Without changes only the trust is asked for, later. */
-async function confirmChanges(cli: Cli, options: InitOptions, changes: PreparedChanges): Promise<Reply> {
+async function confirmChanges(
+  cli: Cli,
+  options: InitOptions,
+  changes: PreparedChanges,
+  preview: string,
+): Promise<Reply> {
+  if (options.json !== true) cli.io.stdout(cli.format(`${preview}\n`));
   if (!hasChanges(changes) && cli.io.isInteractive) return "yes";
   return cli.confirm(question(changes, options), options.yes === true);
 }
@@ -107,7 +129,8 @@ async function withTrust(
   if (!applied.ok || plan === null) return applied;
   const { isTrusted, text } = await trust(cli, plan, yes, clientBackups(cli));
   const data = Object.assign({}, applied.value.data, { areHooksTrusted: isTrusted });
-  return ok({ data, text: `${applied.value.text}${text}\n`, isFailed: yes && !isTrusted });
+  const isFailed = applied.value.isFailed === true || (yes && !isTrusted);
+  return ok({ data, text: `${applied.value.text}${text}\n`, isFailed });
 }
 
 function question({ link }: PreparedChanges, { data }: InitOptions): string {
@@ -131,12 +154,14 @@ function prepare(cli: Cli, options: InitOptions, action: Action): CliResult<Prep
   const targets = detect(machine).filter(({ client }) =>
     options.client === undefined ? action === "uninstall" || isSetUpUnasked(client) : client === options.client,
   );
+  const planned = planAll(cli, targets, action, options);
+  if (!planned.ok) return planned;
+  if (planned.value.problems.length > 0) return ok({ ...planned.value, link: null, linkNote: null, own: [] });
   const { link, linkNote } = planLinkChange(cli, options, action);
   const own = ownFolders(cli, options, action);
   const isOwnLeft = action === "uninstall" && (link !== null || own.length > 0);
   if (targets.length === 0 && !isOwnLeft) return notFound(noClient(cli, options.client));
-  const plans = planAll(cli, targets, action, options);
-  return plans.ok ? ok({ plans: plans.value, link, linkNote, own }) : plans;
+  return ok({ ...planned.value, link, linkNote, own });
 }
 
 /** Leaves the link alone for a single client: the others may still need the command. */
@@ -152,25 +177,31 @@ function planLinkChange(cli: Cli, options: InitOptions, action: Action): Pick<Pr
   return { link: null, linkNote: `${planned.error} is another program; it stays. SHIM is started by: ${cli.command}` };
 }
 
-function linkRecord(cli: Cli): string {
-  return join(cli.paths.home, "command-link.json");
-}
-
-function planAll(cli: Cli, targets: readonly ClientTarget[], action: Action, options: InitOptions): CliResult<Plan[]> {
-  const claudeVersion = cli.io.versionOf("claude");
+/** [IN101] A client that refuses keeps `init` from all, and `uninstall` from itself alone. */
+function planAll(
+  cli: Cli,
+  targets: readonly ClientTarget[],
+  action: Action,
+  options: InitOptions,
+): CliResult<Pick<PreparedChanges, "plans" | "problems">> {
+  const version = claudeVersion(cli);
   const wantsTodoTools = options.todoTools === true;
   const telemetry = telemetryRequest(cli, options);
-  const context = { shimConfig: cli.paths.config, read: readText, claudeVersion, wantsTodoTools, telemetry };
+  const asked = { wantsTodoTools, allowsTools: options.allow !== false, telemetry };
+  const context = { shimConfig: cli.paths.config, read: readText, claudeVersion: version, ...asked };
   const plans: Plan[] = [];
+  const problems: ClientProblem[] = [];
   for (const target of targets) {
     const plan =
       action === "install"
         ? planInstall(target, lastingLaunch(cli.io.launch, cli.paths.home), context)
         : planUninstall(target, { ...context, backups: backups.list(clientBackups(cli)) });
-    if (!plan.ok) return toFailure(plan.error);
-    plans.push(action === "install" ? { ...plan.value, notes: [...plan.value.notes, ...homeNotes(cli)] } : plan.value);
+    if (!plan.ok && (action === "install" || targets.length === 1)) return failed(plan.error.code, plan.error.message);
+    if (!plan.ok) problems.push(toProblem(target, plan.error));
+    else if (action === "uninstall") plans.push(plan.value);
+    else plans.push({ ...plan.value, notes: [...plan.value.notes, ...homeNotes(cli)] });
   }
-  return ok(plans);
+  return ok({ plans, problems });
 }
 
 function telemetryRequest({ io }: Cli, { telemetry }: InitOptions): TelemetryRequest | undefined {
@@ -192,102 +223,8 @@ function homeNotes({ io, paths }: Cli): string[] {
   ];
 }
 
-function toFailure(error: ClientRefusal): { readonly ok: false; readonly error: CommandError } {
-  return failed(error.code, error.message);
-}
-
-const makeWritable = "Make that folder one that your user can write to, or set SHIM_HOME to one.";
-
-interface AppliedPlan {
-  readonly plan: Plan;
-  readonly backup: string | null;
-}
-
-function applyAll(
-  cli: Cli,
-  { plans, link }: PreparedChanges,
-  action: Action,
-  { client, data }: InitOptions,
-): CommandResult {
-  const copy = action === "install" ? planCopy(cli.io.launch, cli.paths.home) : null;
-  if (copy !== null) makeCopy(copy);
-  const applied = applyPlans(cli, plans);
-  if (!applied.ok) return applied;
-  const problem = link === null ? null : applyLink(link, linkRecord(cli));
-  const linked = link === null ? [] : linkResult(link, problem, cli.io.env);
-  const isWhole = action === "uninstall" && client === undefined;
-  const stored = isWhole ? finishUninstall(cli, data === true) : [];
-  const kept = applied.value.map(({ plan, backup }) => ({ plan, backup: keptBackup(cli, backup) }));
-  const backupLines = kept.flatMap(({ backup }) => (backup === null ? [] : [`The files as they were: ${backup}`]));
-  return ok({
-    data: {
-      isApplied: true,
-      clients: kept.map(({ plan, backup }) => toData(plan, backup)),
-      link: problem === null ? link : null,
-    },
-    text: [...backupLines, ...linked, ...nextSteps(plans, action), ...stored, ""].join("\n"),
-  });
-}
-
-/** [IP11] A removal that gave all files their first texts deletes the copies. */
-function keptBackup({ io }: Cli, backup: string | null): string | null {
-  return backup !== null && io.machine.exists(backup) ? backup : null;
-}
-
-function applyPlans(cli: Cli, plans: readonly Plan[]): CliResult<AppliedPlan[]> {
-  const done: AppliedPlan[] = [];
-  for (const plan of plans) {
-    const applied = apply(plan, { now: cli.io.now(), backups: clientBackups(cli) });
-    if (!applied.ok) {
-      const { code, path, message } = applied.error;
-      const advice = path === clientBackups(cli) ? ` ${makeWritable}` : "";
-      return failed(code, `${message}${advice}${unchangedText(done.map((one) => one.plan))}`);
-    }
-    done.push({ plan, backup: applied.value.backup });
-  }
-  return ok(done);
-}
-
-function unchangedText(plans: readonly Plan[]): string {
-  const changed = plans.filter((plan) => plan.edits.length > 0).map((plan) => plan.target.label);
-  return changed.length === 0 ? "" : ` Already changed: ${changed.join(", ")}.`;
-}
-
-function nextSteps(plans: readonly Plan[], action: Action): string[] {
-  const changed = plans.filter((plan) => plan.edits.length > 0);
-  const restart = changed.map(({ target }) =>
-    target.client === "claude-desktop"
-      ? `${target.label}: quit it completely (tray or menu bar), then start it again.`
-      : `${target.label}: open chats continue as before; start a new one.`,
-  );
-  const followUp = action === "install" ? ["Then `shim up` shows the chat, and `shim doctor` checks everything."] : [];
-  return [action === "install" ? "SHIM is connected." : "SHIM is removed.", ...restart, ...followUp];
-}
-
-function toData(plan: Plan, backup: string | null): unknown {
-  const { target, edits, notes } = plan;
-  const changes = edits.map(({ path, summary }) => ({ path, summary }));
-  return { client: target.client, label: target.label, edits: changes, notes, backup };
-}
-
 function noClient(cli: Cli, wanted: string | undefined): string {
   const what = wanted === undefined ? "no client that SHIM knows was found" : `${wanted} was not found`;
   const { command, args } = serverCommand(cli.io.launch);
   return `${what} on this machine. Any other MCP client can start the server itself: ${JSON.stringify({ mcpServers: { shim: { command, args } } })}`;
-}
-
-function linkResult({ action, path, isOnPath }: LinkPlan, problem: string | null, env: Io["env"]): string[] {
-  if (problem !== null) return [`The link ${path} was not ${action === "create" ? "made" : "removed"}: ${problem}`];
-  if (action === "remove") return [`Removed the link ${path}.`];
-  if (isOnPath) return ["`shim` is a command now."];
-  const { line, file } = pathLine(env["SHELL"] ?? "");
-  return [
-    `~/.local/bin is not on your PATH yet. For \`shim\` as a command add this line to ${file}, and open a new terminal:`,
-    `  ${line}`,
-  ];
-}
-
-function pathLine(shell: string): { readonly line: string; readonly file: string } {
-  if (shell.endsWith("fish")) return { line: "fish_add_path ~/.local/bin", file: "~/.config/fish/config.fish" };
-  return { line: 'export PATH="$HOME/.local/bin:$PATH"', file: shell.endsWith("zsh") ? "~/.zshrc" : "~/.bashrc" };
 }

@@ -21,21 +21,24 @@ export function clientBackups(cli: Cli): string {
   return join(cli.paths.home, "client-backups");
 }
 
-interface Wanted {
+export interface Scope {
   readonly client?: string;
   readonly data?: boolean;
 }
 
 /** [IP10] [IP11] [IP12] */
-export function ownFolders(cli: Cli, { client, data }: Wanted, action: Plan["action"]): OwnFolder[] {
+export function ownFolders(cli: Cli, { client, data }: Scope, action: Plan["action"]): OwnFolder[] {
   const { home } = cli.paths;
   if (action === "install") {
     const copy = planCopy(cli.io.launch, home);
     return copy === null ? [] : [{ path: copy.to, what: "gets a copy of SHIM: npx does not keep its own" }];
   }
   if (client !== undefined) return [];
-  if (data === true && existsSync(home)) return [{ path: home, what: "deletes everything that SHIM has stored" }];
-  return hasCopy(home) ? [{ path: programFolder(home), what: "removes the copy of SHIM" }] : [];
+  const cache = codeCache(cli.io.machine);
+  const compiled = existsSync(cache) ? [{ path: cache, what: "removes the compiled code" }] : [];
+  if (data === true && existsSync(home))
+    return [{ path: home, what: "deletes everything that SHIM has stored" }, ...compiled];
+  return hasCopy(home) ? [{ path: programFolder(home), what: "removes the copy of SHIM" }, ...compiled] : compiled;
 }
 
 /** [IP12] Nothing is deleted under a chat or a supervisor that would write it again. */

@@ -1,13 +1,22 @@
 import type { LinkPlan } from "../../../installer/command-link.ts";
 import type { Plan } from "../../../installer/file-edits.ts";
 import { renderPlan } from "../../../installer/render-plan.ts";
+import type { ClientTarget } from "../../../installer/targets.ts";
 import type { Io } from "../../io.ts";
 import { pluralize, shortPath, table } from "../../screen-text.ts";
 import type { OwnFolder } from "./own-folders.ts";
 
+/** Why SHIM is not connected to a client, or not removed from it. */
+export interface ClientProblem {
+  readonly client: ClientTarget["client"];
+  readonly label: string;
+  readonly message: string;
+}
+
 /** All that `init` or `uninstall` would change. */
 export interface PreparedChanges {
   readonly plans: readonly Plan[];
+  readonly problems: readonly ClientProblem[];
   readonly link: LinkPlan | null;
   readonly linkNote: string | null;
   readonly own: readonly OwnFolder[];
@@ -17,9 +26,13 @@ export function hasChanges({ plans, link, own }: PreparedChanges): boolean {
   return link !== null || own.length > 0 || plans.some((plan) => plan.edits.length > 0);
 }
 
+const maxLinesOfFile = 12;
+
 /** [CL76] The diffs, then one line for each file, the link and each folder. */
-export function formatPreview(changes: PreparedChanges, io: Pick<Io, "env" | "size">): string {
-  return [...changes.plans.map(renderPlan), linkText(changes), formatSummary(changes, io)]
+export function formatPreview(changes: PreparedChanges, io: Pick<Io, "env" | "size">, isWhole: boolean): string {
+  const plans = changes.plans.map((plan) => renderPlan(plan, isWhole ? Infinity : maxLinesOfFile));
+  const problems = changes.problems.map(({ label, message }) => `${label}: ${message}\n`);
+  return [...plans, ...problems, linkText(changes), formatSummary(changes, io)]
     .filter((part) => part !== "")
     .join("\n");
 }

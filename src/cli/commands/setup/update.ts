@@ -37,7 +37,7 @@ function askNpm({ io }: Cli): CliResult<string> {
     : io.runQuietly("npm", question);
   if (ran === null)
     return failed("npm_missing", "npm was not found, and only npm is asked. Install it, or see npmjs.com.");
-  const latest = /"(\d+\.\d+\.\d+[^"\s]*)"/.exec(ran.code === 0 ? ran.text : "")?.[1];
+  const latest = /"(\d+\.\d+\.\d+(?!\d)[^"\s]*)"/.exec(ran.code === 0 ? ran.text : "")?.[1];
   return latest === undefined ? failed(...reasonOf(ran.text)) : ok(latest);
 }
 

@@ -101,6 +101,6 @@ export async function fastForward(git: Git, commit: string): Promise<string | nu
 /** Returns the user's committer identity; null: git knows none. */
 export async function readIdentity(git: Git): Promise<{ readonly name: string; readonly email: string } | null> {
   const { code, stdout } = await run(git, ["var", "GIT_COMMITTER_IDENT"], "", [0, 1, 128]);
-  const found = /^(.+) <([^>]*)> \d+ [+-]\d{4}$/.exec(stdout.toString("utf8").trim());
+  const found = /^(.+) <([^<>]*)> \d+ [+-]\d{4}$/.exec(stdout.toString("utf8").trim());
   return code === 0 && found?.[1] && found[2] ? { name: found[1], email: found[2] } : null;
 }

@@ -6,7 +6,7 @@ import * as sessions from "../../../local-mcp/sessions/sessions.ts";
 import { createNaming, folderOf, type Naming } from "../../../local-mcp/team/chat-naming.ts";
 import { ok } from "../../../shared/result.ts";
 import { shortIds } from "../../../shared/short-id.ts";
-import { ambiguous, type CliResult } from "../../answer.ts";
+import { ambiguous, notFound, type CliResult } from "../../answer.ts";
 import type { Cli } from "../../cli.ts";
 import { commandLine, type CoordinatorLink } from "../../coordinator-link.ts";
 import { fetchPages } from "../../../coordinator-client/fetch-pages.ts";
@@ -63,15 +63,22 @@ export async function chatLabels(cli: Cli, link: CoordinatorLink): Promise<(chat
   };
 }
 
-/** [CL79] Resolves a prefix of a chat id; the coordinator answers for an unknown one. */
+/**
+ * [CL79] [CL252] Resolves a prefix of a chat id, else a title or its start; the coordinator answers
+ * for an unknown one.
+ */
 export async function findChat(cli: Cli, link: CoordinatorLink, idOrPrefix: string): Promise<CliResult<string>> {
   const chats = await allChats(link);
   if (!chats.ok) return chats;
-  const isWhole = chats.value.some(({ chat }) => chat === idOrPrefix);
-  const matching = isWhole ? [] : chats.value.filter(({ chat }) => chat.startsWith(idOrPrefix));
-  const [first, second] = matching;
-  if (!second) return ok(first?.chat ?? idOrPrefix);
+  if (chats.value.some(({ chat }) => chat === idOrPrefix)) return ok(idOrPrefix);
   const names = await ChatNames.load(cli, link, chats.value);
+  const withPrefix = chats.value.filter(({ chat }) => chat.startsWith(idOrPrefix));
+  const matching = withPrefix.length > 0 ? withPrefix : findTitled(chats.value, names, idOrPrefix);
+  const [first, second] = matching;
+  // No id has a blank.
+  if (!first && /\s/.test(idOrPrefix))
+    return notFound(`no chat has the title "${idOrPrefix}". \`shim chats\` lists them.`);
+  if (!second) return ok(first?.chat ?? idOrPrefix);
   const lines = matching
     .slice(0, maxCandidates)
     .map((one) => `\n  ${names.short(one.chat)}  ${one.status}  ${oneLine(names.title(one) ?? one.client, 60)}`);
@@ -79,6 +86,15 @@ export async function findChat(cli: Cli, link: CoordinatorLink, idOrPrefix: stri
     `"${idOrPrefix}" matches several chats; give more of the id:${lines.join("")}`,
     matching.map(({ chat }) => chat),
   );
+}
+
+/** Chats of this title, else those whose title begins so, in any case of the letters. */
+function findTitled(chats: readonly Chat[], names: ChatNames, given: string): Chat[] {
+  const text = given.trim().toLowerCase();
+  const titled = chats.map((chat) => ({ chat, title: names.title(chat)?.toLowerCase() ?? "" }));
+  const whole = titled.filter(({ title }) => title === text);
+  const found = whole.length > 0 ? whole : titled.filter(({ title }) => text !== "" && title.startsWith(text));
+  return found.map(({ chat }) => chat);
 }
 
 const maxCandidates = 8;

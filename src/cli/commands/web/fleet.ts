@@ -12,7 +12,7 @@ import * as notices from "../../../store/notices.ts";
 import * as pauses from "../../../store/pause.ts";
 import { commandLine, type CoordinatorLink } from "../../coordinator-link.ts";
 import { localTime } from "../../times.ts";
-import { sessionState, toSessionView, type SessionView } from "../sessions/session-view.ts";
+import { offerText, sessionState, toSessionView, type SessionView } from "../sessions/session-view.ts";
 import { allChats } from "../team/chat-names.ts";
 import type { OtherMachines } from "./other-machines.ts";
 
@@ -103,6 +103,7 @@ export function toFleetRow(view: SessionView, now: number, costUsdToday: number 
     risk: view.risk,
     cause: view.cause,
     causeDetail: view.causeDetail,
+    offer: offerText(view, now),
     seenAgeMs: now - lastSeenAt,
     savedAgeMs: savedAt === null ? null : now - savedAt,
     costUsdToday,

@@ -31,10 +31,17 @@ export class LiveFeed {
     this.#write(response, { changed: "all" });
     this.#open.set(response, () => undefined);
     this.#pulse(response);
-    response.on("close", () => {
-      this.#open.get(response)?.();
-      this.#open.delete(response);
-    });
+    response.on("close", () => this.#forget(response));
+  }
+
+  end(response: ServerResponse): void {
+    this.#forget(response);
+    response.end();
+  }
+
+  #forget(response: ServerResponse): void {
+    this.#open.get(response)?.();
+    this.#open.delete(response);
   }
 
   changed(part: LiveLine["changed"]): void {

@@ -3,6 +3,7 @@ import type { FleetRow } from "../../../contract/live-page.ts";
 import type { InputOf } from "../../../contract/operations.ts";
 import { readEdgeConfig } from "../../../coordinator-client/edge-config.ts";
 import type { Call } from "../../../coordinator-client/coordinator-client.ts";
+import { findOpenOffer, type OpenOffer } from "../../../local-mcp/recovery/detect.ts";
 import { findElsewhere, type DeadRemoteSession } from "../../../local-mcp/recovery/remote-candidates.ts";
 import { remoteContext, type RemoteContext } from "../../../local-mcp/recovery/remote-context.ts";
 import { toSession } from "../../../local-mcp/recovery/remote-session.ts";
@@ -11,7 +12,8 @@ import type { Runtime } from "../../../runtime/runtime.ts";
 import { isWithin } from "../../../shared/elapsed.ts";
 import { err, ok } from "../../../shared/result.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
-import { shortener } from "../recover/other-machines.ts";
+import { offerText } from "../sessions/session-view.ts";
+import { shortSession } from "../../resolve-id.ts";
 
 const callTimeoutMs = 15_000;
 const maxSessions = 50;
@@ -36,9 +38,13 @@ export class OtherMachines {
     if (!context) return [];
     await this.#pull(context);
     const dead = await findElsewhere(context, undefined, maxSessions);
-    const short = shortener(this.#runtime, context.mirror.workspace);
+    const short = (session: string): string => shortSession(this.#runtime, session);
     const now = this.#runtime.now();
-    return dead.map((one) => toRow(one, now, short(one.row.session), this.#command));
+    const { store, processes } = this.#runtime;
+    return dead.map((one) => {
+      const offer = store.read((sql) => findOpenOffer(sql, processes, now, one.row.session), null);
+      return toRow(one, { now, short, command: this.#command, offer });
+    });
   }
 
   #contextOf({ client }: CoordinatorLink, chats: readonly Chat[]): RemoteContext | null {
@@ -68,7 +74,15 @@ export class OtherMachines {
   }
 }
 
-function toRow({ row, liveness }: DeadRemoteSession, now: number, shortId: string, command: string): FleetRow {
+interface RowContext {
+  readonly now: number;
+  readonly short: (session: string) => string;
+  readonly command: string;
+  readonly offer: OpenOffer | null;
+}
+
+function toRow({ row, liveness }: DeadRemoteSession, { now, short, command, offer }: RowContext): FleetRow {
+  const shortId = short(row.session);
   const { id, client, project, title, model, readings, lastSeenAt, savedAt } = toSession(row);
   return {
     id,
@@ -85,6 +99,7 @@ function toRow({ row, liveness }: DeadRemoteSession, now: number, shortId: strin
     risk: null,
     cause: null,
     causeDetail: liveness.detail,
+    offer: offer && offerText({ offer: { ...offer, shortId: short(offer.chat) } }, now),
     seenAgeMs: Math.max(0, now - lastSeenAt),
     savedAgeMs: savedAt === null ? null : Math.max(0, now - savedAt),
     costUsdToday: null,

@@ -13,7 +13,7 @@ import * as loopbackServer from "../../../platform/loopback-server.ts";
 import type { Result } from "../../../shared/result.ts";
 import type { LiveFeed } from "./live-feed.ts";
 import type { PageFile } from "./page-files.ts";
-import { SignIn } from "./sign-in.ts";
+import { SignIn, type SignedIn } from "./sign-in.ts";
 
 const maxBodyBytes = 1_048_576;
 
@@ -33,15 +33,16 @@ export interface PageServerDeps {
   readonly onProblem: (message: string) => void;
 }
 
-/** [WP1] Serves the live page on loopback. GET has the bundle only; all data takes the cookie. */
+/** [WP1] Serves the live page on loopback. GET has the bundle only; all data takes the secret. */
 export class PageServer {
   readonly #deps: PageServerDeps;
   readonly #server: Server;
+  readonly #signIn: SignIn;
   #origins: readonly string[] = [];
-  #signIn: SignIn | null = null;
 
   constructor(deps: PageServerDeps) {
     this.#deps = deps;
+    this.#signIn = new SignIn(deps);
     this.#server = createServer((request, response) => {
       this.#handle(request, response).catch((error: unknown) => {
         deps.onProblem(messageOf(error));
@@ -59,13 +60,12 @@ export class PageServer {
   async listen(port: number): Promise<number> {
     const bound = await loopbackServer.listen(this.#server, "127.0.0.1", port);
     this.#origins = loopbackOrigins(bound);
-    this.#signIn = new SignIn(this.#deps, bound);
     return bound;
   }
 
   /** A link that signs in once, within a minute. The fragment is never sent, so never logged. */
   newLink(): string {
-    return `${this.#origins[0]}/#t=${this.#signIn?.newToken()}`;
+    return `${this.#origins[0]}/#t=${this.#signIn.newToken()}`;
   }
 
   async close(): Promise<void> {
@@ -83,12 +83,13 @@ export class PageServer {
 
   async #handlePost(url: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (url === "/api/sign-in") return this.#exchange(request, response);
-    const { cookie } = request.headers;
-    if (!this.#signIn?.isSignedIn(cookie)) return unauthenticated(response, "this page is not signed in");
+    const signedIn = this.#signIn.find(request.headers.authorization);
+    if (!signedIn) return unauthenticated(response, "this page is not signed in");
     if (url === "/api/call") return this.#call(request, response);
-    if (url === "/api/live") return this.#follow(response);
+    if (url === "/api/live") return this.#follow(response, signedIn);
     if (url !== "/api/sign-out") return notFound(response);
-    return sendJson(response, 200, {}, { "set-cookie": this.#signIn.signOut(cookie) });
+    this.#signIn.signOut(signedIn);
+    return sendJson(response, 200, {});
   }
 
   #sendFile(method: string, url: string, response: ServerResponse): void {
@@ -102,9 +103,10 @@ export class PageServer {
   async #exchange(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const body = await readBody(request);
     const token = body !== null && "token" in body && typeof body["token"] === "string" ? body["token"] : "";
-    const cookie = this.#signIn?.exchange(token) ?? null;
-    if (cookie !== null) return sendJson(response, 200, {}, { "set-cookie": cookie });
-    if (this.#signIn?.hasToken === false) this.#deps.onLinkNeeded();
+    const secret = this.#signIn.exchange(token);
+    if (secret !== null) return sendJson(response, 200, { secret });
+    // A page that has a link first asks the other tabs, then again without it.
+    if (token === "" && !this.#signIn.hasToken) this.#deps.onLinkNeeded();
     return unauthenticated(response, "the link was used already, or is older than a minute");
   }
 
@@ -118,9 +120,13 @@ export class PageServer {
     sendJson(response, statusOf(result.error), { error: { code, message } });
   }
 
-  #follow(response: ServerResponse): void {
+  /** [WP51] Ends when its secret does. */
+  #follow(response: ServerResponse, { ended }: SignedIn): void {
     response.writeHead(200, { ...dataHeaders, "content-type": "application/x-ndjson" });
     this.#deps.feed.add(response);
+    const end = (): void => this.#deps.feed.end(response);
+    ended.signal.addEventListener("abort", end);
+    response.on("close", () => ended.signal.removeEventListener("abort", end));
   }
 }
 
@@ -145,13 +151,8 @@ function unauthenticated(response: ServerResponse, message: string): void {
   sendJson(response, 401, { error: { code: "unauthenticated", message } });
 }
 
-function sendJson(
-  response: ServerResponse,
-  status: number,
-  value: unknown,
-  more: Readonly<Record<string, string>> = {},
-): void {
-  response.writeHead(status, { ...dataHeaders, ...more, "content-type": "application/json" });
+function sendJson(response: ServerResponse, status: number, value: unknown): void {
+  response.writeHead(status, { ...dataHeaders, "content-type": "application/json" });
   response.end(JSON.stringify(value));
 }
 

@@ -62,7 +62,7 @@ export async function servePage(cli: Cli, options: WebOptions): Promise<CommandR
   return ok({ data: { isEnded: true }, text: "", isOneLine: true });
 }
 
-/** [WP1] The port is remembered, so that a bookmark and its cookie stay good. */
+/** [WP1] The port is remembered, so that a bookmark stays good. */
 async function listen(server: PageServer, file: string, given: number | undefined): Promise<void> {
   if (given !== undefined) return void (await server.listen(given));
   const known = readPort(file);

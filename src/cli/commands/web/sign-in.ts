@@ -10,17 +10,20 @@ interface SignInDeps {
   readonly random: (bytes: number) => Uint8Array;
 }
 
-/** [WP5] One-time tokens of links, and the cookies that they were exchanged for. In memory only. */
+/** One exchanged link. The signal is aborted when its secret is no longer valid. */
+export interface SignedIn {
+  readonly hash: Buffer;
+  readonly ended: AbortController;
+}
+
+/** [WP5] One-time tokens of links, and the secrets that they were exchanged for. In memory only. */
 export class SignIn {
   readonly #deps: SignInDeps;
-  readonly #cookieName: string;
   #token: { readonly hash: Buffer; readonly at: number } | null = null;
-  #signedIn: Buffer[] = [];
+  #signedIn: readonly SignedIn[] = [];
 
-  /** @param port cookies of 127.0.0.1 are sent to every port, so their name has it */
-  constructor(deps: SignInDeps, port: number) {
+  constructor(deps: SignInDeps) {
     this.#deps = deps;
-    this.#cookieName = `shim-${port}`;
   }
 
   /** A new token; the one before is no longer valid. */
@@ -39,32 +42,28 @@ export class SignIn {
     return isWithin(this.#deps.now() - at, tokenLifeMs);
   }
 
-  /** @returns the header of the cookie; null: the token is unknown, used or too old */
+  /** @returns a new secret; null: the token is unknown, used or too old */
   exchange(given: string): string | null {
     const token = this.#token;
     if (!token || !timingSafeEqual(token.hash, hashOf(given))) return null;
     this.#token = null;
     if (!this.#isFresh(token.at)) return null;
     const secret = this.#secret();
-    this.#signedIn = [...this.#signedIn, hashOf(secret)].slice(-maxSignedIn);
-    return `${this.#cookieName}=${secret}; HttpOnly; SameSite=Strict; Path=/`;
+    this.#signedIn = [...this.#signedIn, { hash: hashOf(secret), ended: new AbortController() }];
+    if (this.#signedIn.length > maxSignedIn) this.signOut(this.#signedIn[0]);
+    return secret;
   }
 
-  isSignedIn(cookies: string | undefined): boolean {
-    const hash = this.#hashOfCookie(cookies);
-    return hash !== null && this.#signedIn.some((one) => timingSafeEqual(one, hash));
+  /** @param authorization header of a request */
+  find(authorization = ""): SignedIn | undefined {
+    const [, secret] = /^Bearer ([\w-]+)$/.exec(authorization) ?? [];
+    const hash = hashOf(secret ?? "");
+    return this.#signedIn.find((one) => timingSafeEqual(one.hash, hash));
   }
 
-  signOut(cookies: string | undefined): string {
-    const hash = this.#hashOfCookie(cookies);
-    if (hash !== null) this.#signedIn = this.#signedIn.filter((one) => !timingSafeEqual(one, hash));
-    return `${this.#cookieName}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0`;
-  }
-
-  #hashOfCookie(cookies = ""): Buffer | null {
-    const prefix = `${this.#cookieName}=`;
-    const found = cookies.split(/; */).find((one) => one.startsWith(prefix));
-    return found === undefined ? null : hashOf(found.slice(prefix.length));
+  signOut(signedIn: SignedIn | undefined): void {
+    this.#signedIn = this.#signedIn.filter((one) => one !== signedIn);
+    signedIn?.ended.abort();
   }
 
   #secret(): string {

@@ -4,7 +4,7 @@ import type { Runtime } from "../../../runtime/runtime.ts";
 import { mayJoinTeam } from "../../team/may-join.ts";
 import type { Team } from "../../team/team.ts";
 
-export interface ChatTeam extends Pick<Team, "chatFor" | "follow" | "end"> {
+export interface ChatTeam extends Pick<Team, "chatFor" | "follow" | "watch" | "end"> {
   reader(): OpenedLink | null | Promise<OpenedLink | null>;
 }
 
@@ -27,8 +27,9 @@ export function lateTeam(
       if (loading !== null || session !== null) await (await load()).follow(session);
     },
     reader: async () => (await load()).reader(),
-    end: async (ending) => {
-      if (loading !== null) await (await loading).end(ending);
+    watch: async () => {
+      if (loading !== null) await (await loading).watch();
     },
+    end: async (ending) => loading !== null && (await (await loading).end(ending)),
   };
 }

@@ -5,6 +5,7 @@ import { processKey } from "../../../coordinator-client/local/process-key.ts";
 import type { Platform } from "../../../coordinator-client/edge/platform.ts";
 import { nodePlatform } from "../../../coordinator-client/edge/node-platform.ts";
 import type { ProcessIdentity } from "../../../platform/processes.ts";
+import { recordDeath } from "../../recovery/deaths.ts";
 import { isDead } from "../../recovery/liveness.ts";
 import { recordFinishedTasks } from "../../recovery/finished-tasks.ts";
 import { RemoteRecovery } from "../../recovery/remote-recovery.ts";
@@ -48,6 +49,10 @@ export function createTeam(
       return ok({ openedLink, naming, checkOtherMachines: (id) => remoteRecovery.check(openedLink, id, naming) });
     },
     isDead: (session) => isDead(session, runtime.processes, runtime.now()),
-    onCleanedUp: ({ workspace, link }) => recordFinishedTasks(runtime, workspace, link),
+    onCleanedUp: async ({ workspace, link }, died) => {
+      // Its cause travels to the other machines with the session.
+      for (const id of died) runtime.store.write((sql) => recordDeath(sql, runtime, id));
+      await recordFinishedTasks(runtime, workspace, link);
+    },
   });
 }

@@ -1,4 +1,5 @@
 import type { WorkNotes } from "../../../contract/checkpoint.ts";
+import { repeatWithinBudget } from "../../../platform/time-budget.ts";
 import { redactJson } from "../../../redaction/redact.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import { capture, type CaptureError, type CaptureResult } from "../../checkpoints/capture.ts";
@@ -12,7 +13,7 @@ export function captureNotes(
   trigger: Trigger,
   given: WorkNotes,
 ): Result<CaptureResult & { readonly redactions: number }, CaptureError> {
-  const { value, count: redactions } = redactJson(given);
+  const { value, count: redactions } = repeatWithinBudget((bound) => bound(() => redactJson(given)));
   // Redaction keeps the shape; a path of only private text becomes empty.
   const { files, ...rest } = value as WorkNotes;
   const notes = { ...rest, ...(files ? { files: files.filter((path) => path.trim() !== "") } : {}) };

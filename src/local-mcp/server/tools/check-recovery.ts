@@ -10,7 +10,7 @@ import { brief } from "../../recovery/brief.ts";
 import { localSource } from "../../recovery/local-source.ts";
 import type { Restoration } from "../../recovery/restoration.ts";
 import type { RecoverySource } from "../../recovery/source.ts";
-import { quotedTitle } from "../../recovery/user-lines.ts";
+import { offeredText, quotedTitle } from "../../recovery/user-lines.ts";
 import { displayTitle, type Session } from "../../sessions/sessions.ts";
 import { shortSessionId } from "../../sessions/short-ids.ts";
 import { linesOfOtherChats } from "../chat/other-chats.ts";
@@ -153,11 +153,14 @@ function dismissedAnswer({ runtime }: Chat, { id }: Session, { from }: Choice): 
 }
 
 function listAnswer({ id }: Session, incomplete: Incomplete): Answer {
-  const lines = incomplete.map(({ session, title, diedMsAgo, cause, project, machine, offeredHere }) => {
-    const where = `${machine === undefined ? "" : ` on ${machine}`}${project === "" ? "" : ` in ${project}`}`;
-    const offered = offeredHere === true ? "; offered to this chat" : "";
-    return `- ${quotedTitle(title)} (${session})${where}, ${age(diedMsAgo)} ago: ${cause.replaceAll("_", " ")}${offered}`;
-  });
+  const lines = incomplete.map(
+    ({ session, title, diedMsAgo, cause, project, machine, offeredHere, offeredTo, offeredMsAgo }) => {
+      const where = `${machine === undefined ? "" : ` on ${machine}`}${project === "" ? "" : ` in ${project}`}`;
+      const toOther = offeredTo === undefined ? "" : `; ${offeredText(offeredTo, offeredMsAgo ?? 0)}`;
+      const offered = offeredHere === true ? "; offered to this chat" : toOther;
+      return `- ${quotedTitle(title)} (${session})${where}, ${age(diedMsAgo)} ago: ${cause.replaceAll("_", " ")}${offered}`;
+    },
+  );
   const text = lines.length === 0 ? "No session died unfinished." : "Sessions that died unfinished:";
   return { text: [text, ...lines].join("\n"), output: { session: id, incomplete } };
 }

@@ -44,7 +44,7 @@ function toAnswer(
 ): Result<TeamAnswer<z.infer<typeof Report.output>>, ToolError> {
   if (!answer.ok) return toRefusal(answer.error);
   const { state, isCancelled, reason } = answer.value;
-  const output = { task, state: "told", ...(state === undefined ? {} : { taskState: state }) };
+  const output = { task, state: "reported", ...(state === undefined ? {} : { taskState: state }) };
   if (isCancelled)
     return ok({
       message: `Task ${task} was cancelled (${reason ?? "no reason given"}): stop, and report it as failed.`,

@@ -3,7 +3,7 @@ import { SessionStatus } from "../../../contract/tools.ts";
 import { ok } from "../../../shared/result.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import { findIncomplete } from "../../recovery/detect.ts";
-import { displayTitle, listOfferedTo, type Session } from "../../sessions/sessions.ts";
+import { displayTitle, type Session } from "../../sessions/sessions.ts";
 import { neutralize } from "../../words/neutralize.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { age } from "../../../shared/format.ts";
@@ -60,13 +60,12 @@ interface StatusFacts {
 const noFacts: StatusFacts = { count: 0, latest: null, incomplete: 0, offeredHere: 0 };
 
 function readFacts(sql: Sql, { processes, now }: Runtime, id: string): StatusFacts {
-  const others = findIncomplete(sql, processes, now(), { except: id, limit: 100 }).length;
-  const offeredHere = listOfferedTo(sql, id).length;
+  const incomplete = findIncomplete(sql, processes, now(), { except: id, limit: 100 });
   return {
     count: countCheckpoints(sql, id),
     latest: checkpoints.latest(sql, id),
-    incomplete: others + offeredHere,
-    offeredHere,
+    incomplete: incomplete.length,
+    offeredHere: incomplete.filter(({ offer }) => offer?.chat === id).length,
   };
 }
 

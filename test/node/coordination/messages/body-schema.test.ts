@@ -1,9 +1,12 @@
-import { validate } from "@cfworker/json-schema";
+import { readFileSync } from "node:fs";
+import { Lang, parse } from "@ast-grep/napi";
+import { format as formats, validate } from "@cfworker/json-schema";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { Json } from "#src/contract/json.ts";
 import { findSchemaProblem, findBodyProblem } from "#src/coordination/messages/body-schema.ts";
 import { processorMs } from "#harness/machine/processor-time.ts";
+import { faultOf } from "../../../../scripts/check-expressions.ts";
 
 const value = fc.letrec<{ value: Json }>((tie) => ({
   value: fc.oneof(
@@ -126,8 +129,8 @@ const hostile: [what: string, largest: number, of: (size: number) => [schema: Js
     1_000,
     (size) => [{ allOf: list(size, () => ref), $defs: { one: { dependentSchemas: { [long]: true } } } }, { [long]: 1 }],
   ],
-  ..."uri uri-reference uri-template email hostname date-time duration ipv6 json-pointer"
-    .split(" ")
+  ...Object.keys(formats)
+    .filter((format) => findSchemaProblem({ format }) === null)
     .flatMap((format) =>
       ["a:/", "a@", "a.", "{a,", "t", "P1", "1:", "/~0"].map((part): (typeof hostile)[number] => [
         `${format} of ${part}`,
@@ -246,6 +249,24 @@ it.each<[Json, RegExp]>([
   [{ properties: { a: { anyOf: [{ $ref: "#/properties/a" }] } } }, /refer to itself/],
 ])("[MS21] [MS27] an unusable schema is refused with the keyword: %j", (one, why) => {
   expect(findSchemaProblem(one)).toMatch(why);
+});
+
+it("[MS16] [MS27] a format of the library is refused or takes linear time, those of its next version too", () => {
+  const refused = Object.keys(formats).filter((format) => findSchemaProblem({ format }) !== null);
+  expect(refused).toEqual(["url", "regex"]);
+  const path = new URL("format.js", import.meta.resolve("@cfworker/json-schema"));
+  const literals = parse(Lang.JavaScript, readFileSync(path, "utf8"))
+    .root()
+    .findAll({ rule: { kind: "regex" } });
+  expect(literals.length).toBeGreaterThan(refused.length);
+  const slow = literals
+    .map((literal) => literal.text())
+    .filter((literal) => {
+      const [, source = "", flags = ""] = /^\/(.*)\/(\w*)$/su.exec(literal) ?? [];
+      return faultOf({ path: path.pathname, line: 1, source, flags, bound: null }) !== null;
+    });
+  // The expression of `url`.
+  expect(slow).toEqual([expect.stringContaining("(?:https?|ftp)")]);
 });
 
 it("[MS5] references lead to any part of the schema", () => {

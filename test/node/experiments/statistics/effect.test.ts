@@ -1,15 +1,9 @@
 import { expect, it } from "vitest";
 import { observe, type SequenceState, startSequence } from "#src/experiments/statistics/betting.ts";
-import {
-  judge,
-  observePair,
-  observeUnit,
-  type RandomizedPlan,
-  startRandomized,
-} from "#src/experiments/statistics/effect.ts";
+import { judge, observeUnit, type RandomizedPlan, startRandomized } from "#src/experiments/statistics/effect.ts";
 import { isViolated } from "#src/experiments/statistics/guardrail.ts";
-import { rate, spread } from "#src/experiments/statistics/distribution.ts";
-import { planAgainstControl, planLimit, planPaired, planRandomized } from "#src/experiments/statistics/plan.ts";
+import { rate } from "#src/experiments/statistics/distribution.ts";
+import { planAgainstControl, planLimit, planRandomized } from "#src/experiments/statistics/plan.ts";
 
 function aPlan(overrides: Partial<RandomizedPlan> = {}): RandomizedPlan {
   const { plan } = planRandomized({
@@ -89,12 +83,6 @@ it("[EX5] an outcome beyond its bounds counts as the bound, and one that is none
   expect(at(1e9)).toEqual(at(1));
   expect(at(-Infinity)).toEqual(at(0));
   expect(() => at(NaN)).toThrow("An observation is a number.");
-  const question = { differences: spread(0.1, 0.1), margin: 0.1, goal: "higher", alpha: 0.05, power: 0.8 } as const;
-  const paired = planPaired({ ...question, reach: 0.5 }).plan;
-  const pair = (treated: number, control: number) =>
-    observePair(paired, startSequence(paired.sequence), { treated, control });
-  expect(pair(7, -3)).toEqual(pair(1, 0.5));
-  expect(() => pair(NaN, 0)).toThrow("An observation is a number.");
 });
 
 it("[EX10] a guardrail is violated once the limit is excluded, and stays so", () => {

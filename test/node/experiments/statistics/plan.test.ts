@@ -9,7 +9,7 @@ import {
   spread,
   varianceOf,
 } from "#src/experiments/statistics/distribution.ts";
-import { planLimit, planPaired, planRandomized, type RandomizedQuestion } from "#src/experiments/statistics/plan.ts";
+import { planLimit, planRandomized, type RandomizedQuestion } from "#src/experiments/statistics/plan.ts";
 
 const bounds = { low: 0, high: 1 };
 
@@ -47,13 +47,6 @@ it("[EX9] smaller effects, higher power, smaller alpha and uneven shares need mo
   expect(units({ alpha: 0.001 })).toBeGreaterThan(basis);
   expect(units({ probability: 0.1 })).toBeGreaterThan(2 * basis);
   expect(units({ treated: rate(0.4) })).toBe(basis);
-});
-
-it("[EX9] pairs that agree need a small part of the units", () => {
-  const question = { reach: 0.5, margin: 0.1, goal: "higher", alpha: 0.05, power: 0.8 } as const;
-  const paired = planPaired({ ...question, differences: spread(0.1, 0.15) });
-  const randomized = planRandomized(aQuestion());
-  expect(paired.difference.units).toBeLessThan(randomized.difference.units / 15);
 });
 
 it("[EX9] the grid has 0, the margin on both sides, and the bounds", () => {

@@ -2,17 +2,17 @@ import { afterAll, expect, it } from "vitest";
 import { seededRandom } from "#harness/clock/fake-time.ts";
 import {
   type Draw,
+  type Ended,
   excludedAfter,
   normal,
-  runPaired,
   runRandomized,
   stoppedAfter,
   verdictOnly,
 } from "#harness/experiments/simulated-trials.ts";
 import { vaguePrior } from "#src/experiments/statistics/betting.ts";
 import { boundsOf, type Distribution, history, rate, shifted } from "#src/experiments/statistics/distribution.ts";
-import type { EffectPlan } from "#src/experiments/statistics/effect.ts";
-import { planAgainstControl, planLimit, planPaired, planRandomized } from "#src/experiments/statistics/plan.ts";
+import { planAgainstControl, planLimit, planRandomized } from "#src/experiments/statistics/plan.ts";
+import { judgePairs } from "#src/experiments/statistics/randomization-test.ts";
 import { isImbalanced } from "#src/experiments/statistics/sample-ratio.ts";
 
 /** 10,000 in `npm run stress -- experiments`. */
@@ -169,33 +169,34 @@ function averageOf(ended: readonly { readonly n: number }[]): number {
   return Math.round(ended.reduce((total, { n }) => total + n, 0) / ended.length);
 }
 
-/** The same heavy-tailed session under two policies, each with a small error of its own. */
-function pairOf(effect: number): (random: () => number) => { treated: number; control: number } {
-  return (random) => {
-    const outcome = Math.min(0.8, heavy(random));
-    return { treated: outcome + effect + 0.03 * normal(random), control: outcome + 0.03 * normal(random) };
-  };
+const margin = 0.5;
+
+/** Differences of 20 sessions, and of four more at each reading until the sample decides. */
+function judgeGrowing(draw: () => number): Ended {
+  const differences = Array.from({ length: 20 }, draw);
+  for (;;) {
+    const { verdict, isOver, n } = judgePairs(differences, 12 * margin, margin);
+    if (isOver) return { verdict, n };
+    differences.push(draw(), draw(), draw(), draw());
+  }
 }
 
-function pairedPlan(): EffectPlan {
-  const random = seededRandom(99);
-  const pairs = Array.from({ length: 5000 }, () => pairOf(0.02)(random));
-  const differences = history(
-    pairs.map(({ treated, control }) => treated - control),
-    { low: -0.15, high: 0.15 },
-  );
-  const question = { reach: 0.15, differences, margin: 0.02, goal: "higher", alpha: 0.05, power: 0.8 } as const;
-  return verdictOnly(planPaired(question).plan);
-}
+it.each([
+  { what: "deviation 1", draw: normal },
+  { what: "deviation 1.5", draw: (random: () => number) => 1.5 * normal(random) },
+  { what: "most of them 0", draw: (random: () => number) => (random() < 0.1 ? 4 * normal(random) : 0) },
+])("[EX44] pairs without an effect, read while they grow: $what", { timeout }, ({ what, draw }) => {
+  const ended = repeated((random) => judgeGrowing(() => draw(random)));
+  const ends = ended.map(({ verdict, n }) => (verdict === "better" || verdict === "worse" ? n : null));
+  const average = averageOf(ended);
+  expectAtMost({ what: `A/A: pairs, ${what}`, units: average, ends, average }, 0.05);
+});
 
-it("[EX8], [EX9] pairs: no false verdict, and the planned effect is found", { timeout }, () => {
-  const plan = pairedPlan();
-  const none = repeated((random) => runPaired(plan, pairOf(0), random));
-  const wrong = none.map(({ verdict, n }) => (verdict === "better" || verdict === "worse" ? n : null));
-  expectAtMost({ what: "A/A: pairs", units: plan.units, ends: wrong, average: averageOf(none) }, 0.05);
-  const some = repeated((random) => runPaired(plan, pairOf(0.02), random));
-  const found = some.map(({ verdict, n }) => (verdict === "better" ? n : null));
-  expectAtLeast({ what: "effect: pairs", units: plan.units, ends: found, average: averageOf(some) }, 0.8);
+it("[EX44] pairs with an effect of two margins are found better", { timeout }, () => {
+  const ended = repeated((random) => judgeGrowing(() => normal(random) - 2 * margin));
+  const ends = ended.map(({ verdict, n }) => (verdict === "better" ? n : null));
+  const average = averageOf(ended);
+  expectAtLeast({ what: "effect: pairs", units: average, ends, average }, 0.9);
 });
 
 it.each([

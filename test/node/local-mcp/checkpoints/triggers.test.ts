@@ -107,26 +107,6 @@ it("[CP30] the list is the user's to change, and a wrong pattern matches nothing
   expect(["./deploy.sh test", "rm -rf src", "make", "a("].map(ran)).toEqual([false, false, false, false]);
 });
 
-it("[CP55] a long text is searched in bounded time for any content", () => {
-  const texts = [
-    "echo 'a b c' && cd x/y/z; ".repeat(4_000),
-    `sudo ${"word ".repeat(20_000)}`,
-    "$(".repeat(40_000),
-    "`'\"\\".repeat(20_000),
-    "a|".repeat(50_000),
-    "psql <<E | ".repeat(9_000),
-    `cat <<E\n${"$(a".repeat(30_000)}`,
-    "echo drop table|".repeat(6_000),
-    `cat <<E | tee ${"w ".repeat(4_000)}\nx\nE\n${"b w\n".repeat(2_000)}`,
-    `a ${"<<E ".repeat(2_000)}${"\n".repeat(10_000)}`,
-    `echo ${"'a b' ".repeat(3_000)} drop table`,
-    "((".repeat(9_000),
-  ];
-  const began = performance.now();
-  for (const text of texts) isRisky(text);
-  expect(performance.now() - began).toBeLessThan(2_000);
-});
-
 it("[CP30] [CP31] [CP56] of a corpus of commands the risky ones are found, also behind wrappers, and no others", () => {
   expect([riskyCommands.length, harmlessCommands.length].every((count) => count >= 120)).toBe(true);
   expect(riskyCommands.filter((command) => !isRisky(command))).toEqual([]);

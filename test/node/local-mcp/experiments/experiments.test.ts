@@ -82,9 +82,9 @@ function reload(runtime: TempRuntime, { id }: Experiment): Experiment {
 }
 
 /** Sessions until the experiment leaves its canary. */
-function runCanary(runtime: TempRuntime, experiment: Experiment, errorsIfTreated = 0): Experiment {
+function runCanary(runtime: TempRuntime, experiment: Experiment, errorsIfTreated = 0, errors = 0): Experiment {
   const toolErrors = (sql: Sql, id: string): number =>
-    sessionConfig(sql, defaults, id).checkpoint.everyToolCalls === experiment.to ? errorsIfTreated : 0;
+    sessionConfig(sql, defaults, id).checkpoint.everyToolCalls === experiment.to ? errorsIfTreated : errors;
   for (let session = 1; session < 1_000; session++) {
     aSession(runtime, toolErrors);
     if (session % 10 === 0) advanceAll(runtime);
@@ -196,8 +196,7 @@ it("[EX55] [EX57] a canary without harm is deployed as by shim config, watched, 
   expect(reload(runtime, experiment).state).toBe("kept");
   expect(stopOne(runtime, experiment.id, "I want it back", true)?.state).toBe("rolled_back");
   expect(readBack(runtime).checkpoint.everyToolCalls).toBe(10);
-  expect(JSON.parse(readFileSync(runtime.paths.config, "utf8").replace("// mine", ""))).toMatchObject({
-    checkpoint: {},
+  expect(JSON.parse(readFileSync(runtime.paths.config, "utf8").replace("// mine", ""))).toEqual({
     offerMaxAgeMs: 86_400_000,
   });
 });
@@ -214,6 +213,22 @@ it("[EX55] [EX57] [EX58] an arm that does harm is stopped, reported, audited, an
   expect(listNewest(runtime, 5)).toMatchObject([
     { kind: "experiment.moved", subject: experiment.id, actor: "kaizen", detail: { result: "stopped" } },
   ]);
+});
+
+/** State after a week in which each session had so many failed calls, and each before the deployment. */
+function afterWeek(before: number, after: number): string {
+  const runtime = tempRuntime();
+  const experiment = started(runtime);
+  expect(runCanary(runtime, experiment, before, before).state).toBe("deployed");
+  for (let session = 0; session < 100; session++) aSession(runtime, () => after);
+  runtime.wait(8 * 86_400_000);
+  advanceAll(runtime);
+  return reload(runtime, experiment).state;
+}
+
+it("[EX172] a machine where most calls fail, as before the deployment, keeps the value; one where they begin to does not", () => {
+  expect(afterWeek(18, 18)).toBe("kept");
+  expect(afterWeek(0, 18)).toBe("rolled_back");
 });
 
 it("[EX57] a process that dies while it writes the file leaves the rest to the next", () => {
@@ -239,6 +254,15 @@ it("[EX57] a process that dies while it writes the file leaves the rest to the n
   advanceAll(runtime);
   expect(reload(runtime, experiment).state).toBe("rolled_back");
   expect(readBack(runtime).checkpoint.everyToolCalls).toBe(10);
+});
+
+it("[EX55] sessions beyond the planned ones are not counted, however many end between two reviews", () => {
+  const runtime = tempRuntime();
+  const experiment = started(runtime);
+  for (let session = 0; session < 500; session++) aSession(runtime, () => 0);
+  advanceAll(runtime);
+  const { canary, plan } = reload(runtime, experiment);
+  expect((canary?.counts[0] ?? 0) + (canary?.counts[1] ?? 0)).toBe(plan?.units);
 });
 
 it("[EX57] a value that a person has set since the deployment stays", () => {

@@ -1,10 +1,11 @@
 import { expect, it } from "vitest";
 import type { Finding } from "#src/experiments/opportunities/finding.ts";
-import { nextTrial, tryFinding } from "#src/local-mcp/experiments/next-trial.ts";
+import { nextTrial, tryNext } from "#src/local-mcp/experiments/next-trial.ts";
 import { listNewest } from "#src/local-mcp/audit/machine-audit.ts";
 import { stopOne } from "#src/local-mcp/experiments/experiments.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { aSession, workingSessions } from "#harness/experiments/sessions.ts";
-import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 function aFinding(overrides: Partial<Finding>): Finding {
   return {
@@ -23,34 +24,90 @@ function aFinding(overrides: Partial<Finding>): Finding {
   };
 }
 
+/** So many chats that begin now, each with a brief after a death. */
+function startChats(runtime: TempRuntime, count: number): void {
+  const now = runtime.now();
+  const detail = JSON.stringify({ rediscovery: { reads: 1, repeats: 0 } });
+  runtime.store.write((sql) => {
+    for (let chat = 0; chat < count; chat++) {
+      const id = `chat-${now}-${count}-${chat}`;
+      sessions.recordSighting(sql, now, { id, client: "claude-code", origin: "startup", owner: null, isAlive: true });
+      const offer =
+        "INSERT INTO recoveries (at, session_id, action, by_session, detail) VALUES (?, ?, 'offered', ?, ?)";
+      sql.run(offer, now, "dead", id, detail);
+    }
+  });
+}
+
+const enough = 1_000;
+
+const replayable = { parameter: "checkpoint.everyMs", from: 300_000, to: 200_000, test: "replay" } as const;
+
 it("[EX82] [EX58] the most certain finding with a step that SHIM may take is tried, and not again for 30 days", () => {
   const runtime = tempRuntime();
+  startChats(runtime, enough);
   const byPerson = aFinding({ parameter: "checkpoint.everyMs", from: 300_000, to: null });
   const riskier = aFinding({ parameter: "checkpoint.everyMs", from: 300_000, to: 450_000 });
   const unknown = aFinding({ parameter: "team.strictFiles", from: 0, to: 1 });
   const possible = aFinding({});
-  expect(nextTrial(runtime, [byPerson, riskier, unknown])).toBeNull();
-  expect(nextTrial(runtime, [byPerson, riskier, possible])).toBe(possible);
-  const tried = tryFinding(runtime, possible);
+  expect(nextTrial(runtime, [byPerson, riskier, unknown], []).finding).toBeNull();
+  const next = nextTrial(runtime, [byPerson, riskier, possible], []);
+  expect(next.finding).toBe(possible);
+  const tried = tryNext(runtime, next);
   expect(tried).toMatchObject({ state: "canary", key: "brief.orders", from: 20, to: 30, replay: null });
   expect(listNewest(runtime, 5)).toMatchObject([
     { kind: "experiment.started", subject: tried?.id, actor: "kaizen", detail: { result: "done" } },
   ]);
   stopOne(runtime, tried?.id ?? "", "enough");
-  expect(nextTrial(runtime, [possible])).toBeNull();
+  expect(nextTrial(runtime, [possible], []).finding).toBeNull();
   runtime.wait(31 * 86_400_000);
-  expect(nextTrial(runtime, [possible])).toBe(possible);
+  startChats(runtime, enough);
+  expect(nextTrial(runtime, [possible], []).finding).toBe(possible);
 });
 
-it("[EX82] [EX44] replay decides first: without enough sessions nothing is tried with chats", () => {
+it("[EX171] a replay with too few sessions decides and blocks nothing: it waits, with its reason, and the next is tried", () => {
   const runtime = tempRuntime();
-  const finding = aFinding({ parameter: "checkpoint.everyMs", from: 300_000, to: 200_000, test: "replay" });
-  expect(tryFinding(runtime, finding)).toMatchObject({ state: "decided", verdict: "undecided", canary: null });
+  startChats(runtime, enough);
+  const [finding, possible] = [aFinding(replayable), aFinding({})];
+  const alone = nextTrial(runtime, [finding], workingSessions(19, 1));
+  expect(alone).toMatchObject({ finding: null, waits: [expect.stringContaining("checkpoint.everyMs")] });
+  expect(tryNext(runtime, alone)).toBeNull();
+  expect(nextTrial(runtime, [finding, possible], []).finding).toBe(possible);
+  expect(nextTrial(runtime, [finding], workingSessions(200, 1))).toMatchObject({ finding, waits: [] });
 });
 
 it("[EX82] the sessions that a review has read decide: the newest 500, without a second read of the store", () => {
   const runtime = tempRuntime();
-  const finding = aFinding({ parameter: "checkpoint.everyMs", from: 300_000, to: 200_000, test: "replay" });
-  const recorded = [...workingSessions(30, 1), ...Array.from({ length: 480 }, () => aSession({ isComplete: false }))];
-  expect(tryFinding(runtime, finding, recorded)?.replay).toMatchObject({ sessions: 20 });
+  const recorded = [
+    ...workingSessions(200, 1),
+    ...workingSessions(20, 2),
+    ...Array.from({ length: 480 }, () => aSession({ isComplete: false })),
+  ];
+  const next = nextTrial(runtime, [aFinding(replayable)], recorded);
+  const sessions = next.replay?.evidence.sessions ?? Number(/and (\d+) are/.exec(next.waits[0] ?? "")?.[1]);
+  expect(sessions).toBe(20);
+});
+
+it("[EX174] a trial that could not have its chats in its days waits, with the figures of this machine", () => {
+  const runtime = tempRuntime();
+  const live = aFinding({});
+  const lessLost = aFinding({ parameter: "checkpoint.everyToolCalls", from: 10, to: 7, test: "replay" });
+  startChats(runtime, 399);
+  expect(nextTrial(runtime, [live], [])).toMatchObject({
+    finding: null,
+    waits: [expect.stringMatching(/`brief\.orders` = 30 .* chats that are given a brief in 28 days, .* had 399 in/)],
+  });
+  const recorded = workingSessions(200, 1);
+  expect(nextTrial(runtime, [lessLost], recorded)).toMatchObject({
+    finding: null,
+    waits: [expect.stringContaining("400 new chats in 28 days, and this machine had 399")],
+  });
+  startChats(runtime, 1);
+  expect(nextTrial(runtime, [lessLost], recorded)).toMatchObject({
+    finding: lessLost,
+    replay: { evidence: { verdict: "better" } },
+  });
+  runtime.wait(29 * 86_400_000);
+  startChats(runtime, enough);
+  expect(nextTrial(runtime, [live], []).finding).toBe(live);
 });

@@ -1,8 +1,10 @@
+import { join } from "node:path";
 import { expect, it } from "vitest";
 import { weekOf } from "#src/experiments/kaizen/week.ts";
 import { claimReview } from "#src/local-mcp/experiments/review-schedule.ts";
+import { dismiss } from "#src/local-mcp/recovery/local-source.ts";
 import { weeklyFacts } from "#src/local-mcp/experiments/weekly-facts.ts";
-import { aDeadClaude, anotherClaude } from "#harness/machine/claude.ts";
+import { aDeadClaude, anotherClaude, aProject, Claude } from "#harness/machine/claude.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 it("[EX80] one process a day gets the review, and none on the first day", () => {
@@ -16,6 +18,34 @@ it("[EX80] one process a day gets the review, and none on the first day", () => 
   expect(claim()).toBe(true);
 });
 
+it("[EX83] [RE182] a week's figures of recoveries add up: each dead chat once, by its resolution, and only who continued it counts as a continued chat", () => {
+  const runtime = tempRuntime();
+  const dead = ["one", "two", "three", "four"].map((name, n) => {
+    const chat = new Claude(runtime, { cwd: aProject(), session: `${name}-session`, pid: 3_000 + n });
+    chat.start();
+    chat.write(join(chat.cwd, "parser.ts"), name);
+    chat.stop();
+    chat.prompt(`and the ${name} test`);
+    chat.kill();
+    return chat;
+  });
+  const next = dead.slice(0, 3).map((one, n) => {
+    const chat = anotherClaude(runtime, one, { session: `next-${n}`, pid: 4_000 + n });
+    chat.start();
+    chat.turn("what is this file?");
+    return chat;
+  });
+  const [continued] = next;
+  continued?.write(join(continued.cwd, "parser.ts"), "continued");
+  continued?.stop();
+  for (const { session } of dead.slice(2)) dismiss(runtime, session);
+  expect(runtime.store.read((sql) => weeklyFacts(sql, weekOf(runtime.now())), null)).toMatchObject({
+    died: { chats: 4, continued: 1 },
+    recoveries: { chats: 3, continued: 1, dismissed: 2, open: 1 },
+    rediscovery: { chats: 1 },
+  });
+});
+
 it("[EX83] the facts of a week are those of its rows", () => {
   const runtime = tempRuntime();
   const dead = aDeadClaude(runtime);
@@ -27,12 +57,18 @@ it("[EX83] the facts of a week are those of its rows", () => {
   expect(facts).toMatchObject({
     sessions: 2,
     deaths: [{ cause: "killed", count: 1 }],
-    recoveries: { offered: 1, dismissed: 0 },
+    died: { chats: 1, continued: 1 },
+    recoveries: { chats: 1, continued: 1, dismissed: 0, open: 0 },
     costs: [],
     steps: [],
   });
   expect(facts?.checkpoints.count).toBeGreaterThan(0);
   runtime.wait(14 * 86_400_000);
   const later = runtime.store.read((sql) => weeklyFacts(sql, weekOf(runtime.now())), null);
-  expect(later).toMatchObject({ sessions: 0, deaths: [], recoveries: { offered: 0 }, checkpoints: { count: 0 } });
+  expect(later).toMatchObject({
+    sessions: 0,
+    deaths: [],
+    recoveries: { chats: 0, open: 0 },
+    checkpoints: { count: 0 },
+  });
 });

@@ -1,6 +1,7 @@
 import { expect, it, onTestFinished } from "vitest";
 import { InMemoryTransport, SUPPORTED_PROTOCOL_VERSIONS, type JSONRPCMessage } from "@modelcontextprotocol/server";
 import { serveStdio } from "@modelcontextprotocol/server/stdio";
+import { witnessMethod } from "#src/local-mcp/front/control.ts";
 import { Chat } from "#src/local-mcp/server/chat/chat.ts";
 import { initializeResult } from "#src/local-mcp/front/handshake.ts";
 import { lateTeam } from "#src/local-mcp/server/chat/late-team.ts";
@@ -158,8 +159,19 @@ it.each([
   expect(rig.exits).toEqual([]);
   expect(rig.workers[0]).toMatchObject({ signals });
   expect(rig.workers[0]?.isEnded()).toBe(signals.length === 0);
+  for (const { work, ms } of rig.later) if (ms < 1_000) work();
+  expect(rig.workers[0]?.isEnded()).toBe(true);
   await rig.workers[0]?.die(0);
   expect([rig.exits, rig.workers.length]).toEqual([[0], 1]);
+});
+
+it("[TE112] a worker that stays as the witness of its client outlives the front", async () => {
+  const rig = await greeted();
+  rig.stdin.end();
+  await settled();
+  await rig.workers[0]?.answer({ jsonrpc: "2.0", method: witnessMethod });
+  await settled();
+  expect([rig.exits, rig.workers[0]?.signals]).toEqual([[0], []]);
 });
 
 it("[SI47] a signal that arrives with the end of stdin is passed on to the worker", async () => {

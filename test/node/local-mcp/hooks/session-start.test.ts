@@ -196,14 +196,15 @@ it("[RE8] two successors that start at the same time: one gets the offer", () =>
 it("[RE132] after three chats that did not take it, a dead session is mentioned in one sentence; who takes it begins anew", () => {
   const runtime = tempRuntime();
   const dead = aDeadClaude(runtime);
-  const start = (n: number): { context: string; line: string } => {
+  const start = (n: number, hasPrompt = true): { context: string; line: string } => {
     const chat = anotherClaude(runtime, dead, { pid: 3_000 + n, session: `chat-${n}` });
     const { systemMessage = "", hookSpecificOutput } = chat.tell("SessionStart", { source: "startup" });
+    if (hasPrompt) chat.turn("something else first");
     chat.end();
     return { context: hookSpecificOutput?.additionalContext ?? "", line: systemMessage };
   };
   for (const n of [1, 2, 3]) expect(start(n).context).toContain("goal: fix the parser");
-  const { context, line } = start(4);
+  const { context, line } = start(4, false);
   expect(context).toMatch(
     /^SHIM: "fix the parser" \(.*\) died unfinished .*; 3 chats were offered it and did not take it\./,
   );
@@ -217,12 +218,24 @@ it("[RE132] after three chats that did not take it, a dead session is mentioned 
   expect(start(5).context).toContain("goal: fix the parser");
 });
 
+it("[RE132] [RE181] a chat that was opened and closed without a prompt does not count as one that did not take it", () => {
+  const runtime = tempRuntime();
+  const dead = aDeadClaude(runtime);
+  for (const n of [1, 2, 3, 4, 5]) {
+    const chat = anotherClaude(runtime, dead, { pid: 3_000 + n, session: `chat-${n}` });
+    expect(chat.start()).toContain("goal: fix the parser");
+    if (n % 2 === 0) chat.kill();
+    else chat.end();
+  }
+});
+
 it("[RE132] where each chat continues by itself it gets the whole brief, however often it was offered", () => {
   const runtime = tempRuntime();
   const dead = aDeadClaude(runtime);
   for (const n of [1, 2, 3]) {
     const chat = anotherClaude(runtime, dead, { pid: 3_000 + n, session: `chat-${n}` });
     chat.start();
+    chat.turn("something else first");
     chat.end();
   }
   const next = tempRuntime({ beside: runtime, config: { recovery: "resume" } });

@@ -31,6 +31,29 @@ it("[ID10] each event brings the readings up to date: tools, errors, age, and of
   expect(rowCount(runtime, "signals")).toBeGreaterThan(0);
 });
 
+it("[CP111] a text that is read from the transcript after the end of its turn stands before the last words, and is no next step", () => {
+  const runtime = tempRuntime();
+  const claude = aLiveClaude(runtime, "fix the parser");
+  const before = new Date(runtime.now()).toISOString();
+  runtime.wait(5_000);
+  claude.use("Bash", { command: "npm test" });
+  claude.stop("The parser is fixed, and 12 tests pass.");
+  const early = "Next I will rewrite the lexer from scratch.";
+  claude.transcribe(anAssistantLine({ content: [{ type: "text", text: early }] }, { timestamp: before }));
+  runtime.wait(1_000);
+  claude.prompt("thanks");
+  claude.stop("You are welcome.");
+  const state = stateOf(runtime, claude.session);
+  expect(state?.conversation.map(({ text }) => text)).toEqual([
+    "fix the parser",
+    early,
+    "The parser is fixed, and 12 tests pass.",
+    "thanks",
+    "You are welcome.",
+  ]);
+  expect(state?.nextStep).toBeNull();
+});
+
 it("[ID10] a figure that the chat reports counts where nothing is measured, and is kept in the history with its risk", () => {
   const runtime = tempRuntime({ config: { risk: { weights: { memory: 0, sinceCheckpoint: 0 } } } });
   const claude = aLiveClaude(runtime);

@@ -144,7 +144,7 @@ it("[RE37] after a recovery the reads and repeats of what the brief had said are
   const rediscovery = { reads: 1, repeats: 1, isOver: true };
   expect(stored?.recoveries[0]).toMatchObject({ action: "offered", rediscovery });
   expect(JSON.stringify(stored && timeline(stored))).toContain(
-    "before its first edit it read 1 files that the brief named and repeated 1 calls whose result the brief gave",
+    "before its first edit it read 1 file that the brief named and repeated 1 call whose result the brief gave",
   );
 });
 

@@ -156,6 +156,7 @@ it("[RE51] [RE109] a closed chat with a question to the user is offered with its
     const { claude, text, line } = nextChat(runtime, closed, name);
     expect(text).toContain("goal: fix the parser");
     expect(line).toMatch(/^SHIM: "fix the parser" was closed \d+ (s|min) ago with work open; Claude has its brief\./);
+    claude.prompt("something else");
     claude.end();
   }
   expect(nextChat(runtime, closed, "fourth---")).toMatchObject({ text: "", line: "" });
@@ -198,6 +199,7 @@ it("[RE52] chats closed with nothing open are mentioned once, the newest by titl
   expect(text).toContain("1 more chats of this project were closed before it.");
   expect(text.length).toBeLessThan(600);
   expect(text).not.toContain("recovered data");
+  claude.prompt("something else");
   claude.end();
   expect(nextChat(runtime, first, "later-")).toMatchObject({ text: "", line: "" });
   expect(incomplete(runtime)).toEqual([`${last.session} closed`, `${first.session} closed`]);

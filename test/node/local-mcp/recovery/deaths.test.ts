@@ -22,6 +22,8 @@ import {
   storedSession,
   aChat,
 } from "#harness/machine/claude.ts";
+import { timeline } from "#src/cli/commands/sessions/timeline.ts";
+import { readContent } from "#src/local-mcp/sessions/session-content.ts";
 import { connect } from "#harness/machine/mcp-client.ts";
 import { T0, tempHome } from "#harness/store/temp-store.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -84,6 +86,19 @@ it("[RE60] a session in which nothing happened, one that lives and one that ende
   anotherClaude(runtime, empty, { session: "living-session" }).turn("fix it");
   expect(recordDeaths(runtime, () => true)).toBe(0);
   expect(deaths(runtime)).toEqual([]);
+});
+
+it("[RE187] what was recorded of a life after its last sighting is above its death in the timeline, a later life below", () => {
+  const { runtime, claude } = aChat();
+  claude.prompt("fix the parser");
+  claude.begin("Bash", { command: "make" });
+  runtime.store.write((sql) => sql.run("UPDATE sessions SET last_seen_at = last_seen_at - 5"));
+  claude.kill();
+  claude.resume();
+  claude.prompt("go on");
+  const content = runtime.store.read((sql) => readContent(sql, claude.session), null);
+  const kinds = content && timeline(content).filter(({ source }) => source === "journal" || source === "crash");
+  expect(kinds?.map(({ kind }) => kind)).toEqual(["prompt", "tool_start", "killed", "start", "prompt"]);
 });
 
 it("[RE61] a session that died, was resumed and died again has two deaths, also when it was resumed at once", () => {

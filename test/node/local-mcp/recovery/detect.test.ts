@@ -3,6 +3,7 @@ import { causeOf, findIncomplete, type SessionSearch } from "#src/local-mcp/reco
 import { isDead } from "#src/local-mcp/recovery/liveness.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
+import * as recoveries from "#src/local-mcp/sessions/recoveries.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { storedSession } from "#harness/machine/claude.ts";
 import { T0, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -105,15 +106,22 @@ it("[RE72] a long history costs nothing: finished sessions are not read", () => 
   expect(scans).toEqual([]);
 });
 
-it("[RE11] an offer to a chat that is still to be started holds for a minute; a chat that lives keeps it", () => {
+it("[RE11] [RE183] an offer to a chat that is still to be started holds for a minute; a chat that lives keeps it", () => {
   const runtime = tempRuntime();
   aSession(runtime, { id: "dead", pid: 1 });
   runtime.processes.kill(1);
-  runtime.store.write((sql) => sessions.setRecovery(sql, runtime.now(), "dead", "offered", "later"));
-  expect(found(runtime)).toEqual([]);
+  const record = (action: "offered" | "taken"): void =>
+    runtime.store.write((sql) => {
+      sessions.setRecovery(sql, runtime.now(), "dead", "offered", "later");
+      recoveries.add(sql, { at: runtime.now(), sessionId: "dead", action, by: "later" });
+    });
+  record("offered");
+  expect(found(runtime, { isFree: true })).toEqual([]);
   runtime.wait(60_001);
-  expect(found(runtime)).toEqual(["dead"]);
+  expect(found(runtime, { isFree: true })).toEqual(["dead"]);
   aSession(runtime, { id: "later", pid: 2 });
+  expect([found(runtime), found(runtime, { isFree: true })]).toEqual([["dead"], []]);
+  record("taken");
   expect(found(runtime)).toEqual([]);
   runtime.store.write((sql) => sessions.setRecovery(sql, runtime.now(), "dead", "dismissed", null));
   runtime.processes.kill(2);

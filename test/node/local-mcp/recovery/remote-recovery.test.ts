@@ -1,10 +1,12 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { renderStatus, statusOf } from "#src/cli/commands/setup/statusline/status-line.ts";
 import { brief } from "#src/local-mcp/recovery/brief.ts";
 import { findElsewhere } from "#src/local-mcp/recovery/remote-candidates.ts";
 import { offerableElsewhere } from "#src/local-mcp/recovery/remote-offer.ts";
 import { inspectElsewhere } from "#src/local-mcp/recovery/remote-restoration.ts";
+import { recordDeath } from "#src/local-mcp/recovery/deaths.ts";
 import { TeamChat } from "#src/local-mcp/team/team-chat.ts";
 import { takeOver } from "#src/local-mcp/recovery/takeover.ts";
 import { project } from "#harness/sync/machines.ts";
@@ -40,6 +42,30 @@ it("[RE91] a session without a chat counts as ended after ten silent minutes, an
   const text = await briefElsewhere(one);
   expect(text).toContain("was last heard of 11 min ago (whether it died is not certain)");
   expect(text).toContain("The coordinator knows no chat of it");
+});
+
+it("[RE191] [RE192] a death that its machine recorded is found at once, with its cause", async () => {
+  const { reach, there, here, dead, chat } = await aWorld({ isKnown: false });
+  expect(await findElsewhere(reach, project)).toEqual([]);
+  there.runtime.store.write((sql) => recordDeath(sql, there.runtime, dead.session));
+  await there.mirror(dead.session);
+  await here.pull();
+  const [found] = await findElsewhere(reach, project);
+  const from = found && (await inspectElsewhere(reach, found, chat.cwd));
+  expect(from).toMatchObject({ cause: "killed", causeDetail: expect.stringContaining("no orderly end was seen") });
+});
+
+async function causeOf({ reach, chat }: World, reason: string): Promise<string | null | undefined> {
+  const [found] = await findElsewhere(reach, project);
+  expect(found?.liveness.detail).toContain(reason);
+  return found && (await inspectElsewhere(reach, found, chat.cwd)).cause;
+}
+
+it("[RE192] a client that vanished was killed where its machine attested it, and nothing is known where it only fell silent", async () => {
+  expect(await causeOf(await aWorld(), "another SHIM process of its machine")).toBe("killed");
+  const silent = await aWorld({ isDead: false });
+  silent.world.wait(5 * minute);
+  expect(await causeOf(silent, "heard nothing more")).toBe("unknown");
 });
 
 it("[RE20] one that ended, was recovered or dismissed where it ran, or holds nothing, is not found", async () => {
@@ -155,7 +181,7 @@ it("[RE20] the tool lists and briefs on sessions of other machines, with the mac
   const { text, output } = await call("shim_check_recovery");
   const { session, cwd: project } = one.dead;
   const death = { title: "fix the parser", diedMsAgo: expect.any(Number) as number, cause: "died" };
-  expect(output["incomplete"]).toEqual([{ session, ...death, project, machine: "desk" }]);
+  expect(output["incomplete"]).toEqual([{ session, ...death, project, machine: "desk", offeredHere: true }]);
   expect(text).toContain("on another machine (desk) died 5 min ago");
   expect(text).toContain("- parser.ts (created): the same here");
   expect(output["score"]).toBeGreaterThan(50);
@@ -239,7 +265,7 @@ it("[RE96] a session of this machine that another one continues cannot be taken 
   expect(storedSession(one.there.runtime, one.dead.session)).toMatchObject(offered);
 });
 
-it("[RE24] a chat that joins is offered it by a notification, also where the death becomes known a while later", async () => {
+it("[RE24] [RE185] a chat that joins is offered it by a notification, and its user reads the line and the status line, also where the death becomes known a while later", async () => {
   const one = await aWorld({ isDead: false });
   const team = one.here.team();
   const joined = await team.chatFor(storedSession(one.here.runtime, one.chat.session));
@@ -252,7 +278,14 @@ it("[RE24] a chat that joins is offered it by a notification, also where the dea
   expect(await news()).toEqual([]);
   await one.there.attest(one.dead.session);
   expect(await news()).toMatchObject([{ kind: "offer", session: one.dead.session }]);
-  expect(JSON.stringify(one.chat.prompt("what was I doing?"))).toContain("on another machine (desk)");
+  const status = (): string =>
+    renderStatus(statusOf(one.here.runtime, JSON.stringify({ session_id: one.chat.session })));
+  expect(status()).toBe('SHIM: can be continued: "fix the parser" of desk\n');
+  const { systemMessage, hookSpecificOutput } = one.chat.prompt("what was I doing?");
+  expect(hookSpecificOutput?.additionalContext).toContain("on another machine (desk)");
+  expect(systemMessage).toMatch(
+    /^SHIM: "fix the parser" died \d+ min ago on desk.*; Claude has its brief\. Not this one\? Tell Claude, or: `shim resume --dismiss aaaa1111`$/,
+  );
   one.world.wait(minute);
   expect(await news()).toEqual([]);
   await team.end("over");

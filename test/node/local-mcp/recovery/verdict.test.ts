@@ -61,9 +61,16 @@ it.each<[string, Parameters<typeof livenessOf>[0], number, object]>([
     { isOver: false, isCertain: false },
   ],
 ])("[RE90] [RE91] [RE92] a chat is %s: %j after %i silent minutes", (_, seen, minutes, expected) => {
-  const found = livenessOf(seen, minutes * minute);
+  const found = livenessOf(seen, { silenceMs: minutes * minute, hasDied: false });
   expect(found).toMatchObject(expected);
   if (seen.status === "unreachable") expect(found.detail).toContain("no network");
+});
+
+it("[RE191] a death that its machine has reported counts at once where no chat is registered, and never while it lives", () => {
+  const sent = { silenceMs: 0, hasDied: true };
+  for (const seen of [{ status: "unknown" } as const, offline("left")])
+    expect(livenessOf(seen, sent)).toMatchObject({ isOver: true, isCertain: true });
+  expect(livenessOf(alive("idle"), sent).isOver).toBe(false);
 });
 
 it.each([

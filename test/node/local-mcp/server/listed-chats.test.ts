@@ -5,7 +5,7 @@ import { connect } from "#harness/machine/mcp-client.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { twoChats } from "#harness/team/team-rig.ts";
 
-it("[MC40] what the chat was offered is listed and counted first, and is marked so", async () => {
+it("[MC40] [RE183] what the chat was offered is listed and counted first, and is marked so", async () => {
   const runtime = tempRuntime();
   const dead = aDeadClaude(runtime, "fix the parser");
   const elsewhere = new Claude(runtime, { cwd: aProject(), session: "lexer-chat" });
@@ -24,6 +24,14 @@ it("[MC40] what the chat was offered is listed and counted first, and is marked 
   const { text, output } = await ask("shim_session_status");
   expect(text).toContain("other sessions that died unfinished: 2, 1 of them offered to this chat.");
   expect(output).toMatchObject({ incomplete: 2, offeredHere: 1 });
+  runtime.wait(120_000);
+  const third = anotherClaude(runtime, dead, { session: "third-chat", pid: 3_000 });
+  third.start();
+  const other = await connect(runtime, { clientPid: third.pid });
+  const offered = { session: dead.session, offeredTo: chat.session, offeredMsAgo: 120_020 };
+  const seen = await other.ask("shim_check_recovery", { list: true });
+  expect(seen.output["incomplete"]).toContainEqual(expect.objectContaining(offered));
+  expect(seen.text).toContain(`killed; offered to chat ${chat.session}, 2 min ago`);
 });
 
 it("[MC40] a list makes no offer, and goes with no other choice", async () => {

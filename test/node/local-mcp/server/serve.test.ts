@@ -1,6 +1,7 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
+import { listCrashes } from "#src/local-mcp/signals/history.ts";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
 import { serve } from "#src/local-mcp/server/serve.ts";
@@ -111,6 +112,19 @@ it("[MC8] when the client is gone without a word, the server ends, and a hang-up
     expect(await ended).toBe(0);
     expect(stored().detachReason).toBe("client_gone");
   }
+});
+
+it("[RE187] a client that is killed in the middle of a tool has died then, and not at its last event", async () => {
+  const { runtime, claude } = aChat({ pid: clientPid });
+  claude.prompt("fix it");
+  claude.begin("Bash", { command: "make" });
+  const { ended } = await aServer(runtime);
+  runtime.wait(35_000);
+  runtime.processes.kill(clientPid);
+  vi.advanceTimersByTime(2_000);
+  expect(await ended).toBe(0);
+  const [death] = runtime.store.read((sql) => listCrashes(sql), []);
+  expect(death).toMatchObject({ sessionId: claude.session, at: runtime.now() });
 });
 
 it.each(["SIGTERM", "SIGINT"] as const)(

@@ -37,6 +37,8 @@ it.each([
   ["npm run build", "set -o pipefail; npm run build | tail -3"],
   ["npm run build; echo $?", "time npm run build"],
   ["a && b", "a && b && c"],
+  ["docker push $IMAGE", `IMAGE=registry.example.com/${"team/".repeat(20)}service:latest; docker push $IMAGE`],
+  ["make", String.raw`A="say \"a b\"" B=c\ d E= make`],
   ['grep "a && b" x', 'grep "a && b" x >/dev/null'],
 ])("[RE130] %s is solved by %s", (before, later) => {
   expect(errorAfter(failed(before), ended(later))).toBeUndefined();

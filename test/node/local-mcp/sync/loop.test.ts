@@ -37,7 +37,7 @@ function aMachine(options: SyncMachineOptions = {}) {
   return { world, machine, notes, forgetSession, notified };
 }
 
-it("[SY64] a checkpoint is at the coordinator within two seconds, a session without a checkpoint within five", async () => {
+it("[SY64] [SY162] a checkpoint is at the coordinator within two seconds, a session without a checkpoint within five, its death at once", async () => {
   const { world, machine } = await begun();
   machine.work("s1", "saved");
   await world.time.pass(2_000);
@@ -50,6 +50,10 @@ it("[SY64] a checkpoint is at the coordinator within two seconds, a session with
   }
   expect(pushes(world) - before).toBeGreaterThanOrEqual(2);
   expect(pushes(world) - before).toBeLessThanOrEqual(3);
+  machine.runtime.store.write((sql) => sessions.markDead(sql, "s1"));
+  const alive = pushes(world);
+  await world.time.pass(300);
+  expect(pushes(world) - alive).toBe(1);
   machine.end("s1");
   await world.time.pass(1_000);
   const listed = await world.host.call("sync.list", { session: "s1" });

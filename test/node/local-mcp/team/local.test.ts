@@ -5,8 +5,8 @@ import { readProcessKey } from "#src/coordinator-client/local/process-key.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { pause } from "#src/store/pause.ts";
-import { rowCount } from "#harness/machine/claude.ts";
-import { connect, desktop, type ConnectOptions } from "#harness/machine/mcp-client.ts";
+import { aProject, rowCount } from "#harness/machine/claude.ts";
+import { connect, desktop, running, type ConnectOptions } from "#harness/machine/mcp-client.ts";
 import { lateTeam } from "#src/local-mcp/server/chat/late-team.ts";
 import { openTeam } from "#src/local-mcp/server/chat/open-team.ts";
 import { platformOf } from "#harness/edge/edge-clients.ts";
@@ -47,19 +47,30 @@ it("[TE1] [CL81] other chats see the title of a session when it is known, and it
   expect(await seen((sql) => sessions.rename(sql, chat.claude.session, "Plan of March"))).toEqual([1, "Plan of March"]);
 });
 
-it("[TE1] an app with many chats registers each at its first use of the team, for as long as the server lives", async () => {
+it("[TE1] [TE111] the chats of an app without session ids are registered side by side, with its server", async () => {
   const rig = new TeamRig();
   const platform = platformOf(rig.edge, rig.machine);
   const team: ConnectOptions["team"] = (client, server) => openTeam(rig.base, server, () => client, platform);
   const { ask, chat } = await connect(rig.base, { serverPid: 500, clientPid: 600, name: "claude-ai", team });
-  await ask("shim_force_checkpoint", { goal: "one" });
   await chat.team?.follow(chat.current());
   expect(rowCount(rig.base, "team_chats")).toBe(0);
+  const statuses = (): string[] => rig.call("chats.list", {}).chats.map(({ status }) => status);
+  for (const project of [rig.project, aProject()]) {
+    await ask("shim_force_checkpoint", { goal: "one", project });
+    await chat.team?.follow(chat.current());
+  }
+  expect(statuses()).toEqual(["busy", "busy"]);
   const { output } = await ask("shim_chats");
-  expect(output["chats"]).toMatchObject([{ isSelf: true, chat: output["session"] }]);
+  expect(output["chats"]).toContainEqual(expect.objectContaining({ isSelf: true, chat: output["session"] }));
   expect(processIn(rig)).toMatchObject({ pid: 500 });
+  // The worker alone was killed; the next one of the same server continues both.
   await chat.team?.end("goes_on");
-  expect(rig.call("chats.list", {}).chats).toMatchObject([{ status: "offline", reason: "left" }]);
+  const next = openTeam(rig.base, running(rig.base, 500, 600), () => running(rig.base, 600, 1), platform);
+  await next.follow(chat.current());
+  expect(statuses()).toEqual(["busy", "busy"]);
+  await next.end("server_gone");
+  rig.base.processes.kill(500);
+  expect(statuses()).toEqual(["offline", "offline"]);
 });
 
 it("[TE2] a session that another chat continues is reported to the one that returns, once", async () => {

@@ -3,6 +3,8 @@ import * as clients from "../../../../local-mcp/sessions/clients.ts";
 import * as sessions from "../../../../local-mcp/sessions/sessions.ts";
 import * as notices from "../../../../store/notices.ts";
 import * as recoveries from "../../../../local-mcp/sessions/recoveries.ts";
+import { quotedMachine } from "../../../../local-mcp/recovery/brief-text.ts";
+import * as remoteSessions from "../../../../local-mcp/sync/remote-sessions.ts";
 import * as news from "../../../../local-mcp/sessions/news.ts";
 import type { Risk } from "../../../../contract/readings.ts";
 import type { Sql } from "../../../../shared/sql.ts";
@@ -27,7 +29,9 @@ import { waitingSessions } from "../../../../local-mcp/sessions/waiting.ts";
 
 /** Printed as JSON by `shim statusline --json`: fields are only added. */
 interface ChatFacts {
-  readonly recovered: readonly string[];
+  /** [CL67] Titles of dead sessions that the chat was offered, and of those that it continues. */
+  readonly offered: readonly string[];
+  readonly continued: readonly string[];
   /** Undelivered messages of other chats. */
   readonly messages: number;
   readonly waiting: number;
@@ -36,7 +40,7 @@ interface ChatFacts {
   readonly dayBudget: Pick<DayBudget, "isReached" | "text"> | null;
 }
 
-const noChatFacts: ChatFacts = { recovered: [], messages: 0, waiting: 0, stuck: 0, dayBudget: null };
+const noChatFacts: ChatFacts = { offered: [], continued: [], messages: 0, waiting: 0, stuck: 0, dayBudget: null };
 
 /** Printed as JSON by `shim statusline --json`: fields are only added. */
 export interface Status extends ChatFacts {
@@ -94,11 +98,12 @@ function readStatus(sql: Sql, runtime: Runtime, session: sessions.Session | null
   const now = runtime.now();
   const searchFilter = session ? { project: session.project, except: session.id } : {};
   const id = session?.id ?? null;
+  const dead = findIncomplete(sql, runtime.processes, now, { ...searchFilter, limit: 99, accepts: hasDied });
   const status: Status = {
     ...unknownStatus,
     session: id,
     savedMsAgo: elapsed(session?.savedAt ?? null, now),
-    incomplete: findIncomplete(sql, runtime.processes, now, { ...searchFilter, limit: 99, accepts: hasDied }).length,
+    incomplete: dead.filter(({ offer }) => offer === null || offer.chat !== id).length,
     ...chatFacts(sql, runtime, id),
     notices: notices.list(sql).map((one) => withCommand(runtime, one.text)),
   };
@@ -166,20 +171,25 @@ function formatProblem(runtime: Runtime, error: unknown): string {
 }
 
 export function renderStatus(status: Status): string {
-  const { savedMsAgo, session, risk, incomplete, trouble } = status;
-  const saved = savedMsAgo === null ? "not saved yet" : `saved ${age(savedMsAgo)} ago`;
+  const { session, incomplete, trouble } = status;
   const parts = [
     ...(trouble === null ? [] : [trouble]),
-    ...(trouble !== null && session === null ? [] : [saved]),
-    ...(risk ? [`risk ${risk.score} ${risk.level}`] : []),
+    ...(trouble !== null && session === null ? [] : ownParts(status)),
     ...chatParts(status),
     ...(incomplete > 0 ? [`${incomplete} died unfinished`] : []),
   ];
   const said = status.notices.map((text) => `\nSHIM: ${oneLine(text, 150)}`).join("");
-  return `${parts.join(" | ")}${said}\n`;
+  return `SHIM: ${parts.join(" | ")}${said}\n`;
 }
 
-const recoveredForMs = 600_000;
+/** Empty for a chat that has an offer and nothing of its own that could be lost. */
+function ownParts({ savedMsAgo, risk, offered, continued }: Status): string[] {
+  const riskParts = risk ? [`risk ${risk.score} ${risk.level}`] : [];
+  if (savedMsAgo !== null) return [`saved ${age(savedMsAgo)} ago`, ...riskParts];
+  return offered.length + continued.length > 0 ? [] : ["not saved yet", ...riskParts];
+}
+
+const namedForMs = 600_000;
 
 function chatFacts(sql: Sql, { processes, now }: Runtime, sessionId: string | null): ChatFacts {
   const waiting = waitingSessions(sql, processes, sessionId).length;
@@ -188,7 +198,7 @@ function chatFacts(sql: Sql, { processes, now }: Runtime, sessionId: string | nu
   const dayBudget = budget && { isReached: budget.isReached, text: budget.text };
   if (sessionId === null) return { ...noChatFacts, waiting, stuck, dayBudget };
   return {
-    recovered: recoveredTitles(sql, sessionId, now() - recoveredForMs),
+    ...givenTitles(sql, sessionId, now() - namedForMs),
     messages: news.countUndelivered(sql, sessionId, "message"),
     waiting,
     stuck,
@@ -196,17 +206,30 @@ function chatFacts(sql: Sql, { processes, now }: Runtime, sessionId: string | nu
   };
 }
 
-function recoveredTitles(sql: Sql, sessionId: string, since: number): string[] {
-  return recoveries
-    .listOfferedTo(sql, sessionId, since)
-    .flatMap((given) => sessions.get(sql, given.sessionId) ?? [])
-    .filter((dead) => hasDied(dead) && dead.recovery !== null && dead.recovery !== "dismissed")
-    .map((dead) => quotedTitle(sessions.displayTitle(dead), 40));
+function givenTitles(sql: Sql, chat: string, since: number): Pick<ChatFacts, "offered" | "continued"> {
+  const given = recoveries.listOfferedTo(sql, chat, since).flatMap(({ sessionId }) => {
+    const note = recoveries.noteOf(sql, sessionId);
+    const title = note?.by === chat ? titleOf(sql, sessionId) : null;
+    return title === null ? [] : [{ title, isOffered: note?.action === "offered" }];
+  });
+  return {
+    offered: given.filter(({ isOffered }) => isOffered).map(({ title }) => title),
+    continued: given.filter(({ isOffered }) => !isOffered).map(({ title }) => title),
+  };
 }
 
-function chatParts({ recovered, messages, waiting, stuck, dayBudget }: ChatFacts): string[] {
+/** Null for a chat that was only closed. */
+function titleOf(sql: Sql, id: string): string | null {
+  const here = sessions.get(sql, id);
+  if (here) return hasDied(here) ? quotedTitle(sessions.displayTitle(here), 40) : null;
+  const there = remoteSessions.findTitle(sql, id);
+  return there && `${quotedTitle(there.title, 40)} of ${quotedMachine(there.machine)}`;
+}
+
+function chatParts({ offered, continued, messages, waiting, stuck, dayBudget }: ChatFacts): string[] {
   return [
-    ...(recovered.length > 0 ? [`recovered: ${recovered.join(", ")}`] : []),
+    ...(offered.length > 0 ? [`can be continued: ${offered.join(", ")}`] : []),
+    ...(continued.length > 0 ? [`continues ${continued.join(", ")}`] : []),
     ...(messages > 0 ? [pluralize(messages, "message")] : []),
     ...(waiting > 0 ? [`${waiting} waiting`] : []),
     ...(stuck > 0 ? [`${stuck} stuck`] : []),

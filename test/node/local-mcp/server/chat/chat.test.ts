@@ -278,7 +278,7 @@ it("[RE55] when the user says no the model dismisses the offer, and the next cha
   const of = dead.session;
   const chat = anotherClaude(runtime, dead);
   expect(chat.start()).toContain(
-    `shim_check_recovery (of "${of}", take true); when the user does not want it, with dismiss true`,
+    `shim_check_recovery (of "${of}", take true), unless SHIM says that this chat has it; when the user does not want it, with dismiss true`,
   );
   const { ask, refusal } = await connect(runtime, { clientPid: chat.pid });
   expect(await refusal("shim_check_recovery", { of, dismiss: true, take: true })).toContain("not both");

@@ -58,7 +58,7 @@ class Member {
     if (typeof number !== "number") return false;
     await this.call("shim_report", { outcome: "progress", task: number, percent: 50, note: "half of it" });
     const { state } = await this.call("shim_report", { outcome: "done", task: number, result: { by: this.#name } });
-    expect(state).toBe("told");
+    expect(state).toBe("reported");
     this.reported.push(number);
     return true;
   }

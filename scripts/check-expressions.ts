@@ -1,0 +1,203 @@
+/**
+ * `npm run lint` runs it: no regular expression of `src` takes more than linear time, unless the
+ * text that it reads is short. Prints each fault as `file:line: why`.
+ *
+ * An expression that is not linear needs a comment `reads at most N characters: <what bounds it>`
+ * above it, or one for the whole file: `Each expression reads at most N characters: ...`.
+ */
+import { globSync, readFileSync } from "node:fs";
+import { registerHooks } from "node:module";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { Script } from "node:vm";
+import { Lang, parse } from "@ast-grep/napi";
+import { analyse } from "scslre";
+import { attacksOn, type Attack } from "./attack-strings.ts";
+
+const root = join(import.meta.dirname, "..");
+
+export interface Expression {
+  readonly path: string;
+  readonly line: number;
+  readonly source: string;
+  readonly flags: string;
+  /** Characters that the expression reads at most; null: any number. */
+  readonly bound: number | null;
+}
+
+/** Expressions of `src`, literal or composed: the modules that compose some are loaded. */
+export async function expressionsOf(folder = "src"): Promise<{ expressions: Expression[]; faults: string[] }> {
+  const paths = globSync(`${folder}/**/*.{ts,tsx}`, { cwd: root }).toSorted();
+  const files = paths.map((path) => readFile(path));
+  const composed = await loadComposed(files.filter(({ sites }) => sites.length > 0));
+  const faults = files.flatMap(({ path, sites }) =>
+    sites.flatMap((line) =>
+      composed.some((one) => one.path === path && one.line === line)
+        ? []
+        : [`${path}:${line}: the expression is composed where the check cannot see it; compose it as the module loads`],
+    ),
+  );
+  const unbound = files.flatMap(({ literals }) => literals);
+  const boundOf = (path: string, line: number): number | null =>
+    files.find((file) => file.path === path)?.bounds.get(line) ?? null;
+  const expressions = [...unbound, ...composed].map(({ path, line, source, flags }) => {
+    return { path, line, source, flags, bound: boundOf(path, line) };
+  });
+  return { expressions, faults };
+}
+
+type Found = Omit<Expression, "bound">;
+
+interface SourceFile {
+  readonly path: string;
+  readonly literals: readonly Found[];
+  /** Lines that make an expression from a text. */
+  readonly sites: readonly number[];
+  readonly bounds: ReadonlyMap<number, number | null>;
+}
+
+const boundComment = /^\s*(?:\/\/|\/?\*+).*?\breads at most (\d[\d,]*) characters: \S/i;
+const comment = /^\s*(?:\/\/|\/?\*)/;
+
+function readFile(path: string): SourceFile {
+  const text = readFileSync(join(root, path), "utf8");
+  const tree = parse(path.endsWith("x") ? Lang.Tsx : Lang.TypeScript, text).root();
+  const literals = tree.findAll({ rule: { kind: "regex" } }).map((node) => {
+    const [source, flags] = [node.field("pattern")?.text() ?? "", node.field("flags")?.text() ?? ""];
+    return { path, line: node.range().start.line + 1, source, flags };
+  });
+  const calls = tree.findAll({
+    rule: { kind: "new_expression", has: { field: "constructor", regex: "^(Lazy)?RegExp$" } },
+  });
+  const made = isWrapper(path) ? [] : calls.filter((node) => node.parent()?.kind() !== "unary_expression");
+  const sites = made.map((node) => node.range().start.line + 1);
+  const lines = text.split("\n");
+  const ofFile = Number(
+    /^(?:\/\/|\/?\*+| \*) .*Each expression reads at most (\d+) characters: \S/m.exec(text)?.[1] ?? NaN,
+  );
+  const bounds = new Map(
+    [...literals.map(({ line }) => line), ...sites].map((line) => [line, boundAt(lines, line) ?? (ofFile || null)]),
+  );
+  return { path, literals, sites, bounds };
+}
+
+/** Compiles what others compose; its own line composes nothing. */
+function isWrapper(path: string): boolean {
+  return path.endsWith("words/pattern.ts");
+}
+
+function boundAt(lines: readonly string[], line: number): number | null {
+  const isBroken = lines[line - 2]?.endsWith(" =") === true;
+  const above = lines.slice(0, line - (isBroken ? 2 : 1)).toReversed();
+  const comments = above.slice(
+    0,
+    above.findIndex((one) => !comment.test(one)),
+  );
+  const [, digits] = boundComment.exec(comments.find((one) => boundComment.test(one)) ?? "") ?? [];
+  return digits === undefined ? null : Number(digits.replaceAll(",", ""));
+}
+
+declare global {
+  // oxlint-disable-next-line vars-on-top -- how TypeScript declares a global
+  var recordExpression: ((path: string, line: number) => typeof RegExp) | undefined;
+}
+
+/** Loads modules with their constructors of expressions replaced by one that records. */
+async function loadComposed(files: readonly SourceFile[]): Promise<Found[]> {
+  const found: Found[] = [];
+  globalThis.recordExpression = (path, line) =>
+    class extends RegExp {
+      constructor(source: RegExp | string, flags?: string) {
+        super(source, flags);
+        found.push({ path, line, source: this.source, flags: this.flags });
+      }
+    } as typeof RegExp;
+  const folder = pathToFileURL(`${root}/`).href;
+  const paths = new Set(files.map(({ path }) => path));
+  const hooks = registerHooks({
+    load(url, context, next) {
+      const loaded = next(url, context);
+      const path = url.startsWith(folder) ? fileURLToPath(url).slice(root.length + 1) : "";
+      return paths.has(path) ? { ...loaded, source: recorded(path, readFileSync(join(root, path), "utf8")) } : loaded;
+    },
+  });
+  for (const path of paths) await import(pathToFileURL(join(root, path)).href);
+  // Composes its expressions at its first use.
+  const { redact } = (await import("../src/redaction/redact.ts")) as { redact: (text: string) => unknown };
+  redact("a");
+  hooks.deregister();
+  return found;
+}
+
+function recorded(path: string, source: string): string {
+  const replaced = (line: number): string => `new (globalThis.recordExpression("${path}", ${line}))(`;
+  return source
+    .split("\n")
+    .map((line, index) => line.replaceAll(/(?<!void )\bnew (?:Lazy)?RegExp\(/g, replaced(index + 1)))
+    .join("\n");
+}
+
+const maxBound = 32_000;
+/** Of the processor, for the longest text that a bounded expression reads. */
+const boundedMs = 100;
+const [shortLength, longLength] = [8_000, 32_000];
+/** Four times the text: linear time grows four times, quadratic sixteen. */
+const linearGrowth = 9;
+/** For the short text: what is linear takes less, or shows it by the long text. */
+const leastMs = 1;
+const hopelessMs = 100;
+const givenUpMs = 1_000;
+
+/** Why the expression must not stay as it is; null: nothing found. */
+export function faultOf({ path, line, source, flags, bound }: Expression): string | null {
+  const where = `${path}:${line}:`;
+  const isExponential = analyse(new RegExp(source, flags)).reports.some((report) => report.exponential);
+  if (isExponential) return `${where} exponential time: repetitions of the same text within each other`;
+  if (bound !== null && bound > maxBound) return `${where} reads up to ${bound} characters: at most ${maxBound}`;
+  const slow = attacksOn(source, flags).find((attack) =>
+    bound === null ? isSuperLinear(source, flags, attack) : cpuMs(source, flags, attack(bound)) > boundedMs,
+  );
+  if (slow === undefined) return null;
+  const text = JSON.stringify(slow(30).slice(0, 60));
+  if (bound !== null) return `${where} takes over ${boundedMs} ms for ${bound} characters such as ${text}`;
+  return `${where} more than linear time for a text such as ${text}; rewrite it, or state above it "reads at most N characters: ..."`;
+}
+
+function isSuperLinear(source: string, flags: string, attack: Attack): boolean {
+  const short = cpuMs(source, flags, attack(shortLength));
+  if (short < leastMs) return false;
+  if (short > hopelessMs) return true;
+  const [shorts, longs] = [shortLength, longLength].map((length) =>
+    Math.min(...[0, 1].map(() => cpuMs(source, flags, attack(length)))),
+  ) as [number, number];
+  return longs > linearGrowth * Math.max(shorts, leastMs);
+}
+
+const search = new Script("globalThis.searchText()");
+
+/** Time on the processor until the first match; infinite for a search that is given up. */
+function cpuMs(source: string, flags: string, text: string): number {
+  const expression = new RegExp(source, flags);
+  Object.assign(globalThis, { searchText: () => expression.exec(text) });
+  // A busy machine keeps the processor from it, and the watchdog counts all of the time.
+  for (let timeout = givenUpMs; ; timeout *= 4) {
+    const before = process.threadCpuUsage();
+    try {
+      search.runInThisContext({ timeout });
+    } catch (error) {
+      if ((error as { code?: string }).code !== "ERR_SCRIPT_EXECUTION_TIMEOUT") throw error;
+      const spent = process.threadCpuUsage(before);
+      if (spent.user + spent.system < givenUpMs * 500) continue;
+      return Number.POSITIVE_INFINITY;
+    }
+    const { user, system } = process.threadCpuUsage(before);
+    return (user + system) / 1_000;
+  }
+}
+
+if (import.meta.main) {
+  const { expressions, faults } = await expressionsOf();
+  const all = [...faults, ...expressions.flatMap((one) => faultOf(one) ?? [])];
+  for (const fault of all) console.error(fault);
+  if (all.length > 0) process.exitCode = 1;
+}

@@ -1,0 +1,55 @@
+import type { RecoveryEvent } from "../sessions/recoveries.ts";
+
+/**
+ * Pure. The one definition of what is counted and shown of a session that died:
+ *
+ * - died: its death is recorded (a row of `crashes`);
+ * - offered: a chat in which the user wrote had it in its context, as a brief or in a sentence;
+ * - continued: a chat has taken it, or worked on its files;
+ * - dismissed: the user does not want it.
+ *
+ * An undo takes the last two back. What is neither continued nor dismissed is open.
+ */
+export type Resolution = "open" | "continued" | "dismissed";
+
+export interface RecoveryProgress {
+  readonly session: string;
+  /** Time of the first event, epoch ms. */
+  readonly at: number;
+  readonly resolution: Resolution;
+  readonly offeredTo: readonly string[];
+  /** [RE132] Chats that did not take it, since the last that did or the user's undo. */
+  readonly declinedBy: readonly string[];
+  /** Null unless continued. */
+  readonly continuedBy: string | null;
+}
+
+/** @param events in the order in which they were stored */
+export function resolve(events: readonly RecoveryEvent[]): RecoveryProgress[] {
+  const bySession = Map.groupBy(events, ({ session }) => session);
+  return [...bySession].map(([session, own]) => own.reduce(next, startOf(session, own[0]?.at ?? 0)));
+}
+
+function startOf(session: string, at: number): RecoveryProgress {
+  return { session, at, resolution: "open", offeredTo: [], declinedBy: [], continuedBy: null };
+}
+
+function next(known: RecoveryProgress, { action, chat, hasPrompt }: RecoveryEvent): RecoveryProgress {
+  const open = { ...known, resolution: "open", continuedBy: null } as const;
+  switch (action) {
+    case "offered":
+      if (chat === null || !hasPrompt) return open;
+      return { ...open, offeredTo: withChat(known.offeredTo, chat), declinedBy: withChat(known.declinedBy, chat) };
+    case "taken":
+    case "recovered":
+      return { ...known, resolution: "continued", continuedBy: chat, declinedBy: [] };
+    case "dismissed":
+      return { ...open, resolution: "dismissed" };
+    case "undone":
+      return { ...open, declinedBy: [] };
+  }
+}
+
+function withChat(chats: readonly string[], chat: string): readonly string[] {
+  return chats.includes(chat) ? chats : [...chats, chat];
+}

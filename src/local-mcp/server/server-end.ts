@@ -1,0 +1,173 @@
+import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
+import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { isWithin } from "../../shared/elapsed.ts";
+import { stackOf } from "../../shared/error.ts";
+import { capture } from "../checkpoints/capture.ts";
+import { catchUp } from "../observe/record-transcript.ts";
+import { isTurnOpen } from "../observe/record-turn-end.ts";
+import { recordDeath } from "../recovery/deaths.ts";
+import { isPausedById } from "../sessions/paused-session.ts";
+import * as servers from "../sessions/servers.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { isSignal } from "../signals/crash-cause.ts";
+import type { TeamEnding } from "../team/team.ts";
+import type { Chat } from "./chat/chat.ts";
+import type { FileSaver } from "./file-saver.ts";
+
+const maxEndMs = 10_000;
+const witnessTickMs = 2_000;
+
+interface ServerEndOptions {
+  readonly runtime: Runtime;
+  readonly chat: Chat;
+  readonly server: ProcessIdentity;
+  readonly files: FileSaver;
+  readonly background: { stop(isClientGone: boolean): Promise<void> };
+  /** False if another worker follows this one. */
+  readonly isServerGone: (reason: string) => Promise<boolean>;
+  /** Called when this process stays without its server. */
+  readonly onWitness: () => void;
+  readonly close: (reason: string) => Promise<void>;
+  readonly exit: (code: number) => void;
+}
+
+/** [MC8] Ends the server once. */
+export class ServerEnd {
+  readonly #options: ServerEndOptions;
+  #reason: string | null = null;
+  #witnessSince: number | null = null;
+  #isWitnessOver = false;
+
+  constructor(options: ServerEndOptions) {
+    this.#options = options;
+  }
+
+  async begin(reason: string): Promise<void> {
+    const before = this.#reason;
+    this.#reason = before === null || isOrderly(reason) ? reason : before;
+    if (before !== null) return this.#endWitness();
+    const { runtime, chat, server, files, isServerGone } = this.#options;
+    const limit = this.#limit();
+    files.stop();
+    // [SI47] Node reports the end of stdin before a signal that preceded it.
+    await nextTurn();
+    const isClientGone = chat.client !== null && (await isGone(runtime, chat.client, reason));
+    saveAndDetach(runtime, chat, server, { isClientGone, reason: this.#reason });
+    const isWitness = !isClientGone && (await isServerGone(reason)) && (await this.#leave("server_gone"));
+    if (!isWitness) return this.#finish(isClientGone, reason);
+    clearTimeout(limit);
+    const isGoneNow = await this.#witness();
+    this.#limit();
+    saveAndDetach(runtime, chat, server, { isClientGone: isGoneNow, reason: "parent_death" });
+    return this.#finish(isGoneNow, reason);
+  }
+
+  /** Bounds the end if a disk or git hangs. */
+  #limit(): NodeJS.Timeout {
+    return setTimeout(() => this.#options.exit(1), maxEndMs).unref();
+  }
+
+  async #finish(isClientGone: boolean, reason: string): Promise<void> {
+    const { runtime, files, background, close, exit } = this.#options;
+    const left = this.#leave(isClientGone ? "client_gone" : "goes_on");
+    if (isClientGone) await files.saveLast();
+    // First: at the hint of this machine's changes the other machines ask whether the chat lives.
+    await left;
+    await background.stop(isClientGone).catch(logFailure(runtime, "sync"));
+    runtime.store.close();
+    await close(reason).catch(logFailure(runtime, "close"));
+    exit(0);
+  }
+
+  async #leave(ending: TeamEnding): Promise<boolean> {
+    const { runtime, chat } = this.#options;
+    try {
+      return (await chat.team?.end(ending)) ?? false;
+    } catch (error) {
+      logFailure(runtime, "leaving the team")(error);
+      return false;
+    }
+  }
+
+  /**
+   * [TE112] Shows the other machines that the client of a server that is gone lives on.
+   *
+   * @returns whether the client is gone; else it has another server, or this process is to end
+   */
+  async #witness(): Promise<boolean> {
+    const { runtime, chat, onWitness } = this.#options;
+    this.#witnessSince = runtime.now();
+    onWitness();
+    const { client, team } = chat;
+    if (client === null) return false;
+    while (!this.#isWitnessOver && isAlive(runtime.processes, client) && !this.#isServed(client)) {
+      await team?.follow(chat.current()).catch(logFailure(runtime, "the team"));
+      await pause(witnessTickMs);
+    }
+    return !isAlive(runtime.processes, client);
+  }
+
+  #isServed(client: ProcessIdentity): boolean {
+    const { store, processes } = this.#options.runtime;
+    return store.read((sql) => servers.check(sql, processes, client).isServed, false);
+  }
+
+  /** A front passes on the signals that its whole process group gets, so that each comes twice. */
+  #endWitness(): void {
+    const since = this.#witnessSince;
+    if (since !== null && !isWithin(this.#options.runtime.now() - since, witnessTickMs)) this.#isWitnessOver = true;
+  }
+}
+
+interface Ending {
+  readonly isClientGone: boolean;
+  /** The end of stdin, a signal, or the death of a parent. */
+  readonly reason: string;
+}
+
+/** A killed client causes no such signal; one that led its terminal's session causes SIGHUP. */
+function isOrderly(reason: string): boolean {
+  return reason === "sigint" || reason === "sigterm";
+}
+
+/** [RE3] Neither the end of stdin nor a signal means that the work is finished. */
+function saveAndDetach(runtime: Runtime, chat: Chat, server: ProcessIdentity, end: Ending): void {
+  const { isClientGone } = end;
+  const reason = isClientGone && !isOrderly(end.reason) ? "client_gone" : end.reason;
+  try {
+    servers.leave(runtime, server);
+    for (const sessionId of chat.servedSessions()) {
+      if (runtime.store.read((sql) => sessions.get(sql, sessionId), null) === null) continue;
+      runtime.store.write((sql) => {
+        catchUp(sql, runtime.now(), sessionId);
+        // [RE187] Its work went on until this moment, whatever its last event was.
+        if (isClientGone && isTurnOpen(sql, sessionId)) sessions.touch(sql, runtime.now(), sessionId);
+        // [RE60] The last checkpoint would hide what the death has lost.
+        if (isClientGone) recordDeath(sql, runtime, sessionId, reason);
+      });
+      const isPaused = runtime.store.read((sql) => isPausedById(sql, runtime.now(), sessionId), false);
+      if (!isPaused) capture(runtime, { sessionId, trigger: "detached" }, chat.recent);
+      runtime.store.write((sql) => sessions.detach(sql, runtime.now(), sessionId, reason, isSignal(reason)));
+    }
+  } catch (error) {
+    logFailure(runtime, "last checkpoint")(error);
+  }
+}
+
+const dyingChecks = 20;
+const dyingPauseMs = 10;
+
+/** A killed process closes stdin and hangs up before it leaves the process table. */
+async function isGone(runtime: Runtime, client: ProcessIdentity, reason: string): Promise<boolean> {
+  const isDying = reason === "stdin_end" || reason === "sighup";
+  for (let checks = isDying ? dyingChecks : 1; checks > 0; checks--) {
+    if (!isAlive(runtime.processes, client)) return true;
+    if (checks > 1) await pause(dyingPauseMs);
+  }
+  return false;
+}
+
+export function logFailure(runtime: Runtime, what: string): (error: unknown) => void {
+  return (error) => runtime.log("error", what, { error: stackOf(error) });
+}

@@ -1,0 +1,149 @@
+import { readProcessKey } from "../../coordinator-client/local/process-key.ts";
+import { type Platform, within } from "../../coordinator-client/edge/platform.ts";
+import type { OpenedLink } from "../../coordinator-client/open-link.ts";
+import { mayBeAlive } from "../../platform/processes.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { isWithin } from "../../shared/elapsed.ts";
+import { stackOf } from "../../shared/error.ts";
+import * as servers from "../sessions/servers.ts";
+import * as sessions from "../sessions/sessions.ts";
+import * as members from "./members.ts";
+import type { Member } from "./members.ts";
+import { Outbox } from "./outbox.ts";
+import * as queuedCalls from "./queued-calls.ts";
+
+interface MemberWatchDeps {
+  readonly runtime: Runtime;
+  readonly platform: Pick<Platform, "setTimer" | "random">;
+  readonly open: () => OpenedLink | null;
+  readonly onCleanedUp: (openedLink: OpenedLink, died: readonly string[]) => Promise<void>;
+}
+
+type OwnChats = ReadonlyMap<string, { readonly openedLink: OpenedLink }>;
+
+const cleanUpEveryMs = 10_000;
+/** The same in the one process of the machine that watches the others. */
+const watchEveryMs = 2_000;
+const leaveTimeoutMs = 2_000;
+
+/** [TE112] [TE113] Reports whether the machine's chats without a server of their own live. */
+export class MemberWatch {
+  readonly #deps: MemberWatchDeps;
+  readonly #chats: OwnChats;
+  #cleanedUpAt = Number.NEGATIVE_INFINITY;
+  #checkedAt = Number.NEGATIVE_INFINITY;
+  #isRunning = false;
+
+  /** @param chats of this process, which may change */
+  constructor(deps: MemberWatchDeps, chats: OwnChats) {
+    this.#deps = deps;
+    this.#chats = chats;
+  }
+
+  /** May be called often; never rejects. */
+  async check(): Promise<void> {
+    const { now, log } = this.#deps.runtime;
+    if (this.#isRunning || isWithin(now() - this.#checkedAt, watchEveryMs)) return;
+    this.#checkedAt = now();
+    this.#isRunning = true;
+    try {
+      await this.#check();
+    } catch (error) {
+      log("error", "team", { error: stackOf(error) });
+    } finally {
+      this.#isRunning = false;
+    }
+  }
+
+  async #check(): Promise<void> {
+    const [chat] = this.#chats.values();
+    if (!chat || chat.openedLink.link.self === null) return;
+    const { now, store } = this.#deps.runtime;
+    const { openedLink } = chat;
+    const registered = store.read((sql) => members.inWorkspace(sql, openedLink.workspace), []);
+    const isFull = !isWithin(now() - this.#cleanedUpAt, cleanUpEveryMs);
+    const isWatch = this.#isWatch(registered);
+    if (isFull) this.#cleanedUpAt = now();
+    if (isFull && isWatch) await this.#keepAlive(openedLink, registered);
+    if (isFull || isWatch) await this.#cleanUp(openedLink, registered, isFull);
+  }
+
+  async #cleanUp(openedLink: OpenedLink, registered: readonly Member[], isFull: boolean): Promise<void> {
+    const dead = registered.filter((member) => this.#isGone(member) && !this.#isServed(member));
+    for (const member of dead) await cleanUp(this.#deps, openedLink, member);
+    const died = dead.map(({ sessionId }) => sessionId);
+    if (isFull || died.length > 0) await this.#deps.onCleanedUp(openedLink, died);
+  }
+
+  /** Whether this process has the first chat of the machine that lives: one process is enough. */
+  #isWatch(registered: readonly Member[]): boolean {
+    const isCandidate = (member: Member): boolean => this.#isOwn(member) || this.#isServed(member);
+    const first = registered.find((member) => !this.#isGone(member) && isCandidate(member));
+    return first !== undefined && this.#isOwn(first);
+  }
+
+  /** [TE112] Chats whose client lives, and whose server was killed with its worker. */
+  async #keepAlive({ link, edge }: OpenedLink, registered: readonly Member[]): Promise<void> {
+    if (edge === null) return;
+    for (const member of registered) {
+      if (this.#isOwn(member) || this.#isGone(member) || this.#isServed(member)) continue;
+      const { chat, incarnation } = member;
+      const answer = await link.call("chats.heartbeat", { self: { chat, incarnation } }, callTimeoutMs);
+      if (!answer.ok) this.#deps.runtime.log("info", "a chat without a server", { chat, code: answer.error.code });
+    }
+  }
+
+  #isOwn({ sessionId }: Member): boolean {
+    return this.#chats.has(sessionId);
+  }
+
+  #isGone({ process }: Member): boolean {
+    const owner = readProcessKey(process);
+    return owner !== null && !mayBeAlive(this.#deps.runtime.processes, owner);
+  }
+
+  /** Whether a living server of the chat reports its life and its death itself. */
+  #isServed({ process }: Member): boolean {
+    const { store, processes } = this.#deps.runtime;
+    const owner = readProcessKey(process);
+    if (owner === null) return true;
+    if (store.read((sql) => servers.clientOf(sql, owner), null) !== null) return mayBeAlive(processes, owner);
+    return store.read((sql) => servers.check(sql, processes, owner).isServed, false);
+  }
+}
+
+const callTimeoutMs = 10_000;
+const sendTimeoutMs = 60_000;
+
+/** [TE15] Sends the kept calls of a dead chat, then releases all that it holds. */
+async function cleanUp(deps: MemberWatchDeps, openedLink: OpenedLink, member: Member): Promise<void> {
+  const { runtime } = deps;
+  const { sessionId, process } = member;
+  const hasKeptCalls = runtime.store.read((sql) => queuedCalls.count(sql, sessionId), 0) > 0;
+  const isDone = hasKeptCalls ? await sendKeptCalls(deps, member) : await attestDeath(openedLink, member);
+  if (isDone) runtime.store.write((sql) => members.remove(sql, sessionId, process));
+}
+
+/** A coordinator on one machine sees the death itself. */
+async function attestDeath({ link, machine, edge }: OpenedLink, { chat, process }: Member): Promise<boolean> {
+  if (edge === null) return true;
+  const answer = await link.call("chats.attest-death", { chat, machine, process }, callTimeoutMs);
+  return answer.ok || answer.error.code === "unknown_chat";
+}
+
+/** Claims are valid within the grace period of a lost connection. */
+async function sendKeptCalls({ runtime, platform, open }: MemberWatchDeps, member: Member): Promise<boolean> {
+  const openedLink = open();
+  if (!openedLink) return false;
+  const { sessionId, workspace, chat, process } = member;
+  const { link, machine } = openedLink;
+  const session = runtime.store.read((sql) => sessions.get(sql, sessionId), null);
+  const client = session?.client.slice(0, 200) || "unknown";
+  const registered = await link.register({ chat, session: sessionId, process, machine, client, capacity: 0 });
+  const outbox = new Outbox({ runtime, platform, link, sessionId, workspace });
+  if (registered.ok) await within(platform, sendTimeoutMs, outbox.whenEmpty());
+  outbox.close();
+  if (registered.ok) await link.leave(leaveTimeoutMs);
+  link.close();
+  return runtime.store.read((sql) => queuedCalls.count(sql, sessionId), 0) === 0;
+}

@@ -1,0 +1,78 @@
+import { expect, it } from "vitest";
+import { readFleet } from "#src/cli/commands/web/fleet.ts";
+import { OtherMachines } from "#src/cli/commands/web/other-machines.ts";
+import type { Io } from "#src/cli/io.ts";
+import * as news from "#src/local-mcp/sessions/news.ts";
+import * as recoveries from "#src/local-mcp/sessions/recoveries.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { aSeededHome, holding, ids, type CliHome } from "#harness/machine/cli-home.ts";
+import { loseSession, sync, twoCliHomes } from "#harness/machine/cli-machines.ts";
+
+function offer(home: CliHome, action: "offered" | "taken" = "offered"): void {
+  home.runtime.store.write((sql) => {
+    sessions.setRecovery(sql, home.now, ids.dead, "offered", ids.alive);
+    recoveries.add(sql, { at: home.now, sessionId: ids.dead, action, by: ids.alive });
+  });
+  home.now += 120_000;
+}
+
+/** [RE183] A living chat of the project was offered the session two minutes ago. */
+function anOfferedHome(): CliHome {
+  const home = aSeededHome();
+  offer(home);
+  return home;
+}
+
+const note = "offered to chat aaaa1111, 2 min ago";
+
+it("[RE183] a session that an open chat was offered is in every list, with that chat", async () => {
+  const home = anOfferedHome();
+  for (const list of ["sessions --incomplete", "sessions", "up --once"])
+    expect([list, (await home.shim(list)).out]).toEqual([list, holding("bbbb2222", note)]);
+  expect((await home.shim("sessions")).out).toMatch(/bbbb2222 +incomplete/);
+  expect((await home.shim("doctor")).out).toContain("2 sessions died unfinished");
+  const { rows } = await readFleet(home.runtime, "no coordinator", new OtherMachines(home.runtime, "shim"));
+  expect(rows.find(({ id }) => id === ids.dead)).toMatchObject({ state: "offered", offer: note });
+});
+
+it("[RE183] [RE188] `shim resume` prints and continues it, says who was offered it, and that chat is notified", async () => {
+  const home = anOfferedHome();
+  const printed = await home.shim("resume --print");
+  expect(printed).toMatchObject({ code: 0, out: holding("fix the parser"), err: holding(note) });
+  const startProcess: Io["startProcess"] = async ({ args }) => {
+    home.runtime.store.write((sql) =>
+      sessions.recordSighting(sql, home.now, {
+        id: args[1] ?? "",
+        client: "claude-code",
+        origin: "startup",
+        owner: null,
+        isAlive: true,
+      }),
+    );
+    return 0;
+  };
+  const ran = await home.shimWith({ isTty: true, isInteractive: true, startProcess }, "resume");
+  expect(ran).toMatchObject({ code: 0, err: holding(note) });
+  const told = home.runtime.store.read((sql) => news.undelivered(sql, ids.alive, 10), []);
+  expect(told.map((one) => one.news)).toEqual([{ kind: "notice", text: holding(ids.dead, "is continued by chat") }]);
+});
+
+it("[RE188] once that chat has taken it, it is listed as continued by it and not as unfinished; when that chat is over it is free", async () => {
+  const home = anOfferedHome();
+  offer(home, "taken");
+  expect((await home.shim("sessions")).out).toMatch(/bbbb2222 +continued .*continued by chat aaaa1111/);
+  expect((await home.shim("sessions --incomplete")).out).not.toContain("bbbb2222");
+  home.alive.delete(100);
+  const free = (await home.shim("sessions --incomplete")).out;
+  expect(free).toMatch(/bbbb2222 +incomplete/);
+  expect(free).not.toContain("by chat");
+});
+
+it("[RE184] `shim up` shows what died on another machine, with the command that continues it here", async () => {
+  const machines = await twoCliHomes(() => undefined);
+  const { here, there } = machines;
+  await loseSession(machines, () => sync(there));
+  const { out } = await here.shim("up --once");
+  expect(out).toContain("Died unfinished (1)");
+  expect(out).toMatch(/bbbb2222 {2}fix the parser {2}died on desk, .* ago: shim resume bbbb2222\n/);
+});

@@ -1,0 +1,105 @@
+import { Script } from "node:vm";
+import { expect, it, onTestFinished, vi } from "vitest";
+import { capture, currentState } from "#src/local-mcp/checkpoints/capture.ts";
+import * as journal from "#src/local-mcp/sessions/journal.ts";
+import { aChat } from "#harness/machine/claude.ts";
+
+/** A new expression that nobody has checked; it hangs at the word, and counts how often. */
+const bad = vi.hoisted(() => {
+  const expression = new RegExp("^(?:a+)+$");
+  const found = { calls: 0, reads: (_text: string): void => undefined };
+  found.reads = (text) => {
+    if (!text.includes("hang")) return;
+    found.calls += 1;
+    expression.test(`${"a".repeat(60)}!`);
+  };
+  return found;
+});
+
+vi.mock("#src/local-mcp/sessions/command-runs.ts", () => ({
+  repeats: (succeeded: string) => {
+    bad.reads(succeeded);
+    return "no";
+  },
+}));
+vi.mock("#src/local-mcp/checkpoints/risky-commands.ts", () => ({
+  isRiskyCommand: (_tool: string, input: unknown) => {
+    bad.reads(JSON.stringify(input));
+    return false;
+  },
+}));
+
+type Chat = ReturnType<typeof aChat>;
+
+function rows({ runtime, claude }: Chat): readonly journal.JournalRow[] {
+  return runtime.store.read((sql) => journal.list(sql, claude.session, 0), []);
+}
+
+it(
+  "[JO42] an event that takes too long is stored as it came, redacted and marked, and the session goes on",
+  { timeout: 120_000 },
+  () => {
+    const chat = aChat();
+    const { runtime, claude } = chat;
+    claude.start();
+    claude.prompt("Bake the bread");
+    const token = `ghp_${"a1B2".repeat(9)}`;
+    expect(
+      claude.tell("PreToolUse", {
+        tool_name: "Bash",
+        tool_use_id: "t1",
+        tool_input: { command: `hang ${token} ${"x ".repeat(1_000)}` },
+      }),
+    ).toEqual({});
+    claude.stop("The bread is baked.");
+    const unread = rows(chat).flatMap(({ entry }) => (entry.kind === "unread" ? [entry] : []));
+    expect(unread).toMatchObject([{ of: "PreToolUse", text: expect.stringContaining("hang [redacted") as unknown }]);
+    expect(JSON.stringify(rows(chat))).not.toContain(token);
+    expect(runtime.logged.join()).toContain("PreToolUse was stored without being interpreted");
+    expect(runtime.store.read((sql) => currentState(sql, claude.session), null)).toMatchObject({
+      conversation: [{ text: "Bake the bread" }, { text: "The bread is baked." }],
+    });
+  },
+);
+
+it("[JO42] an entry that takes too long to fold is skipped, and by every later process", { timeout: 120_000 }, () => {
+  const chat = aChat();
+  const { runtime, claude } = chat;
+  claude.start();
+  claude.prompt("Bake the bread");
+  claude.fail("Bash", { command: "bake" }, "Exit code 2: the oven is cold");
+  runtime.store.write((sql) => {
+    journal.append(sql, claude.session, runtime.now(), "one", {
+      kind: "tool_end",
+      id: "x",
+      name: "Bash",
+      input: "hang",
+    });
+  });
+  claude.prompt("Paint the shelf");
+  claude.stop("The shelf is white.");
+  expect(rows(chat).find((row) => row.entry.kind === "unread")?.entry).toMatchObject({
+    of: "tool_end",
+    text: expect.stringContaining('"input":"hang"'),
+  });
+  const { calls } = bad;
+  const saved = capture(runtime, { sessionId: claude.session, trigger: "on_demand" });
+  expect(saved.ok).toBe(true);
+  expect(bad.calls).toBe(calls);
+  expect(runtime.store.read((sql) => currentState(sql, claude.session), null)).toMatchObject({
+    lastPrompt: "Paint the shelf",
+    lastError: { text: expect.stringContaining("the oven is cold") },
+  });
+});
+
+it("[JO43] a short tool event is interpreted without a budget, a long one and a prompt with one", () => {
+  const { claude } = aChat();
+  claude.start();
+  const budgets = vi.spyOn(Script.prototype, "runInThisContext");
+  onTestFinished(() => budgets.mockRestore());
+  claude.begin("Bash", { command: "bake" });
+  expect(budgets).toHaveBeenCalledTimes(0);
+  claude.begin("Bash", { command: "bake ".repeat(1_000) });
+  claude.prompt("Bake the bread");
+  expect(budgets.mock.calls.length).toBeGreaterThanOrEqual(2);
+});
