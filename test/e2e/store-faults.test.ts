@@ -1,17 +1,8 @@
-import {
-  closeSync,
-  existsSync,
-  openSync,
-  readdirSync,
-  rmSync,
-  statSync,
-  truncateSync,
-  writeFileSync,
-  writeSync,
-} from "node:fs";
+import { closeSync, openSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
+import { codeOf } from "#src/shared/error.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { backUp, listBackups } from "#src/store/backup.ts";
 import { setAside } from "#src/store/repair.ts";
@@ -20,10 +11,10 @@ import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { epochOf } from "#src/store/meta.ts";
 import * as notices from "#src/store/notices.ts";
 import { inodeOf } from "#src/platform/private-files.ts";
+import { pathsIn, type Paths } from "#src/platform/paths.ts";
 import { migrations } from "#src/store/schema.ts";
 import * as spool from "#src/store/spool.ts";
 import type { Store } from "#src/store/store.ts";
-import { pathsIn, type Paths } from "#src/platform/paths.ts";
 import { setting } from "#harness/machine/mcp-process.ts";
 import { refusal } from "#harness/store/store-refusal.ts";
 import { remount, smallDisk } from "#harness/store/small-disk.ts";
@@ -305,10 +296,13 @@ function flipHead(paths: Paths): void {
 
 /** Not while this process has the file open: closing it here would drop its locks. In the middle of a swap nothing has the name. */
 function overwrite({ database }: Paths, at: number, bytes: number): void {
-  if (!existsSync(database)) return;
-  const file = openSync(database, "r+");
-  writeSync(file, Buffer.alloc(bytes, 0xa5), 0, bytes, at);
-  closeSync(file);
+  try {
+    const file = openSync(database, "r+");
+    writeSync(file, Buffer.alloc(bytes, 0xa5), 0, bytes, at);
+    closeSync(file);
+  } catch (error) {
+    if (codeOf(error) !== "ENOENT") throw error;
+  }
 }
 
 async function fileGrows(path: string, bytes: number): Promise<void> {
