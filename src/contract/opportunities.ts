@@ -1,6 +1,7 @@
 /** Kinds of findings in SHIM's own records: the labels of a metric, so a closed set. */
 export const opportunityPatterns = [
   "old_checkpoint_at_death",
+  "overdue_checkpoints",
   "context_full_unseen",
   "out_of_memory_unseen",
   "reason_without_death",

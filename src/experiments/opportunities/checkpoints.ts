@@ -1,6 +1,7 @@
 import type { ReplaySession } from "../../contract/replay.ts";
 import { withSetting } from "../../shared/setting-keys.ts";
 import { replay, type ReplayedSave, type SavePolicy } from "../replay/replay.ts";
+import { checkpointAges, overdueFactor } from "./checkpoint-ages.ts";
 import { meanInterval } from "./exact-tests.ts";
 import { byPerson, examineShare, stepOf, steppedTo, type Examined, type Found } from "./finding.ts";
 import type { History, PastSession } from "./history.ts";
@@ -16,10 +17,37 @@ export function examineCheckpoints(history: History): Examined[] {
   const past = sessionsWith(history, Object.values(keys)).slice(-maxReplayed);
   const saves = past.map(({ session }) => replay(session, history.config).saves);
   return [
+    overdueCheckpoints(history, past),
     unchangedSaves(history, past, saves, "time"),
     unchangedSaves(history, past, saves, "tools"),
     largeStore(history),
   ];
+}
+
+/** A session that was active for fewer intervals says nothing. */
+const minIntervals = 3;
+
+/**
+ * [EX283] Sessions in which most of the time a checkpoint was overdue. Apart from deaths: whether
+ * chats die or not, something keeps checkpoints from being made, and no interval changes that.
+ */
+function overdueCheckpoints({ config }: History, past: readonly PastSession[]): Examined {
+  const { everyMs } = config.checkpoint;
+  const shares = past.flatMap(({ session }) => {
+    // Of a full set the older ones were pruned.
+    if (!session.isComplete || session.saves.length >= config.retention.checkpointsPerSession) return [];
+    const { activeMs, oldShare } = checkpointAges(session, everyMs, overdueFactor * everyMs);
+    return activeMs < minIntervals * everyMs ? [] : [oldShare];
+  });
+  return examineShare({
+    pattern: "overdue_checkpoints",
+    subject: keys.time,
+    minimum: 10,
+    usual: 0.1,
+    n: shares.length,
+    hits: shares.filter((share) => share > 0.5).length,
+    toFinding: () => byPerson(null, {}),
+  });
 }
 
 type Timer = keyof typeof keys;

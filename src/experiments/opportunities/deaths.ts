@@ -1,7 +1,8 @@
 import type { ReplaySession } from "../../contract/replay.ts";
 import { withSetting } from "../../shared/setting-keys.ts";
 import { outcomeOf } from "../replay/loss.ts";
-import { meanInterval, shareInterval } from "./exact-tests.ts";
+import { checkpointAges, overdueFactor } from "./checkpoint-ages.ts";
+import { meanInterval, shareInterval, unequalTails } from "./exact-tests.ts";
 import { byPerson, examineShare, stepOf, steppedTo, type Examined, type Expected, type Found } from "./finding.ts";
 import type { History, PastSession } from "./history.ts";
 import { sessionsWith } from "./in-force.ts";
@@ -9,8 +10,8 @@ import { sessionsWith } from "./in-force.ts";
 const intervalKeys = ["checkpoint.everyMs", "checkpoint.everyToolCalls"] as const;
 /** Sessions that are replayed for the expected effect: the newest. */
 const maxReplayed = 200;
-/** Older than that the checkpoint was due and did not come. */
-const overdueFactor = 1.5;
+/** Deaths that find an old checkpoint by a delay of any other cause. */
+const lateShare = 0.1;
 const memoryReadingMs = 300_000;
 
 export function examineDeaths(history: History): Examined[] {
@@ -31,29 +32,34 @@ export function examineDeaths(history: History): Examined[] {
   ];
 }
 
-/** Deaths with something unsaved and a checkpoint older than half of the interval. */
+/**
+ * [EX281] Deaths with something unsaved for longer than half of the interval. If a death comes at a
+ * random active moment, it does so with the share of such moments in its own session: the number of
+ * deaths is a sum of coins with known probabilities. A death in a pause is no such moment.
+ */
 function oldCheckpoints(history: History): Examined {
   const { everyMs } = history.config.checkpoint;
-  const dead = sessionsWith(history, intervalKeys).filter(({ session }) => session.end.kind === "died");
-  const old = dead.map(({ session }) => unsavedAgeMs(session)).filter((age) => age > everyMs / 2);
+  const died = sessionsWith(history, intervalKeys).flatMap((past) => {
+    const { end, isComplete } = past.session;
+    const ages = end.kind === "died" && isComplete ? checkpointAges(past.session, everyMs, everyMs / 2) : null;
+    return ages?.isActiveAtEnd === true ? [{ past, ages }] : [];
+  });
+  const dead = died.map(({ past }) => past);
+  const old = died.map(({ ages }) => ages.atEndMs).filter((age) => age > everyMs / 2);
+  // The share of its own time is too low for a session that dies in its first intervals.
+  const shares = died.map(({ ages }) => Math.max(lateShare, ages.oldShare, ages.lastOldShare));
   const overdue = old.filter((age) => age > overdueFactor * everyMs).length;
-  const figures = { oldestMs: Math.max(0, ...old), overdue };
-  return examineShare({
+  const usual = shares.reduce((sum, share) => sum + share, 0);
+  const figures = { hits: old.length, usual, oldestMs: Math.max(0, ...old), overdue };
+  return {
     pattern: "old_checkpoint_at_death",
     subject: "checkpoint.everyMs",
+    n: died.length,
     minimum: 10,
-    usual: 0.25,
-    n: dead.length,
-    hits: old.length,
+    pValue: unequalTails(shares, old.length).atLeast,
     // Where checkpoints did not come when they were due, a shorter interval changes nothing.
     toFinding: () => (overdue > old.length / 2 ? byPerson(null, figures) : shorterInterval(history, dead, figures)),
-  });
-}
-
-/** Time since the last checkpoint at the death; 0: nothing was unsaved. */
-function unsavedAgeMs({ events, saves, end }: ReplaySession): number {
-  const savedAt = saves.findLast(({ at }) => at <= end.at)?.at ?? 0;
-  return events.some(({ at }) => at > savedAt) ? end.at - savedAt : 0;
+  };
 }
 
 /** The setting of the two whose step saves more tool calls at a death, by replay. */

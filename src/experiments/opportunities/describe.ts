@@ -24,12 +24,18 @@ interface PatternText {
 
 const texts: Readonly<Record<OpportunityPattern, (finding: Finding) => PatternText>> = {
   old_checkpoint_at_death: (finding) => ({
-    title: "Chats die long after their last checkpoint",
-    seen: `${counted(finding)} deaths had unsaved events and a checkpoint older than half of checkpoint.everyMs, at most ${time(figure(finding, "oldestMs"))} old.`,
+    title: "Chats die when their checkpoint is old",
+    seen: `At ${counted(finding)} deaths something had been unsaved for longer than half of checkpoint.everyMs, at most for ${time(figure(finding, "oldestMs"))}; by the pace of these chats up to ${round(figure(finding, "usual"))} were expected.`,
     advice:
       finding.parameter === null
         ? "A shorter interval would not help: checkpoints did not come when they were due, or nothing more would be saved. See `shim doctor`."
         : "On this machine the journal has the events since; another machine that continues the chat has the checkpoint only.",
+  }),
+  overdue_checkpoints: (finding) => ({
+    title: "Checkpoints do not come when they are due",
+    seen: `In ${counted(finding)} chats something had been unsaved for longer than one and a half times checkpoint.everyMs most of the time.`,
+    advice:
+      "A shorter interval would not help. `shim doctor` says whether hooks, the disk or the process are the cause.",
   }),
   context_full_unseen: (finding) => ({
     title: "Contexts are full before the risk counts it",

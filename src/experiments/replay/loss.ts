@@ -42,7 +42,7 @@ export interface Outcome {
   readonly atDeath: Unsaved | null;
 }
 
-const idleAfterMs = 300_000;
+export const idleAfterMs = 300_000;
 const nothing: Unsaved = { toolCalls: 0, edits: 0, prompts: 0, seconds: 0 };
 
 /** Pure. Takes each active moment of the session as the moment of its death. */

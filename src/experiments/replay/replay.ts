@@ -35,7 +35,7 @@ export interface Replayed {
 }
 
 /** The shipped process takes its readings this often while it lives. */
-const tickMs = 15_000;
+export const tickMs = 15_000;
 const recentTools = 50;
 
 const alwaysDue: Partial<Record<ReplayEvent["kind"], Trigger>> = {

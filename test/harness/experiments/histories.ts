@@ -18,7 +18,10 @@ const causes = ["killed", "closed", "context_full", "out_of_memory", "usage_limi
 
 /** Shares of what is planted; in a history without a pattern each is at most the usual one. */
 interface Rates {
-  readonly oldCheckpoint: number;
+  /** Deaths before which checkpoints failed for a while. */
+  readonly failedSaves: number;
+  /** Sessions without any checkpoint. */
+  readonly noSaves: number;
   readonly unseen: number;
   readonly unchanged: number;
   readonly cutBrief: number;
@@ -38,7 +41,8 @@ interface Rates {
 
 /** What is still usual, by the detector's own bounds. */
 const usual: Rates = {
-  oldCheckpoint: 0.25,
+  failedSaves: 0,
+  noSaves: 0.1,
   unseen: 0.1,
   unchanged: 0.3,
   cutBrief: 0.2,
@@ -219,7 +223,7 @@ class SessionMaker {
         ? ({ at: endAt, kind: random() < 0.9 ? "ended" : "open", cause: null } as const)
         : ({ at: endAt, kind: "died", cause } as const);
     const samples = [...this.#samples(events), ...this.#lastSample(end)];
-    const saves = this.#saves(end);
+    const saves = this.#saves(events, end);
     return { at: timeInWindow(random), session: aSession({ events, samples, saves, end, recovery: this.#recovery() }) };
   }
 
@@ -270,14 +274,29 @@ class SessionMaker {
     return [{ at, readings: { [cause === "context_full" ? "contextFill" : "hostMemory"]: { value, at } } }];
   }
 
-  #saves({ at }: ReplaySession["end"]): ReplaySession["saves"] {
+  /** When they are due, and some seconds late. */
+  #saves(events: readonly ReplayEvent[], end: ReplaySession["end"]): ReplaySession["saves"] {
     const random = this.#random;
-    const every = defaults.checkpoint.everyMs;
-    const age = random() < this.#rates.oldCheckpoint ? every * (0.51 + 0.9 * random()) : (every / 2) * random();
+    const { everyMs, everyToolCalls } = defaults.checkpoint;
     const isCut = random() < this.#rates.cutBrief;
     const orders = isCut ? 21 + heavy(random, 5, 200) : Math.floor(random() * 20);
     const counts = { requests: 3, orders, decided: Math.floor(random() * 14), files: 4 };
-    return [{ at: Math.max(0, at - age), trigger: "turn_end", bytes: 1_000 + heavy(random, 4_000, 1e6), counts }];
+    const saves: ReplaySession["saves"] = [];
+    if (random() < this.#rates.noSaves) return saves;
+    const isFailing = end.kind === "died" && random() < this.#rates.failedSaves;
+    const failsFrom = isFailing ? end.at - everyMs * (1 + 2 * random()) : Infinity;
+    let [calls, savedAt] = [0, -everyMs];
+    const save = (at: number, trigger: string): void => {
+      [calls, savedAt] = [0, at];
+      if (at < failsFrom) saves.push({ at, trigger, bytes: 1_000 + heavy(random, 4_000, 1e6), counts });
+    };
+    events.forEach(({ at, kind }, index) => {
+      calls += kind === "prompt" ? 0 : 1;
+      if (calls >= everyToolCalls) return save(at, "tools");
+      const dueAt = Math.max(at, savedAt + everyMs) + Math.floor(random() * 15_000);
+      if (dueAt < (events[index + 1]?.at ?? end.at)) save(dueAt, "time");
+    });
+    return saves;
   }
 
   #recovery(): ReplaySession["recovery"] {

@@ -31,7 +31,8 @@ const models = [
 
 /** Size and strength that a month of work can have. */
 const planted: Readonly<Record<OpportunityPattern, Plant>> = {
-  old_checkpoint_at_death: { rates: { oldCheckpoint: 0.8 }, sessions: 120, events: 60, hazard: 0.01 },
+  old_checkpoint_at_death: { rates: { failedSaves: 0.95 }, sessions: 200, events: 200, hazard: 0.004 },
+  overdue_checkpoints: { rates: { noSaves: 0.5 }, sessions: 120, events: 60, hazard: 0.001 },
   context_full_unseen: { rates: { unseen: 0.8 }, sessions: 120, events: 60, hazard: 0.01, cause: "context_full" },
   out_of_memory_unseen: { rates: { unseen: 0.8 }, sessions: 120, events: 60, hazard: 0.01, cause: "out_of_memory" },
   reason_without_death: { sessions: 250, events: 60, hazard: 0.02, isCalm: true, cause: "killed", toolErrorHazard: 0 },
@@ -149,15 +150,24 @@ it("[EX65] each parameter has a next value from its default in both directions, 
 });
 
 it("[EX65] checkpoints that did not come when they were due are no reason for a shorter interval", () => {
-  const events = Array.from({ length: 30 }, (_, index) => ({ at: index * 60_000, kind: "tool_end" as const, tool: 0 }));
-  const died = (savedAt: number): PastSession[] => {
-    const saves = [{ at: savedAt, trigger: "time", bytes: 1_000, counts: null }];
-    const end = { at: 1_740_000, kind: "died", cause: "killed" } as const;
-    return Array.from({ length: 20 }, () => ({ at: now, session: aSession({ events, saves, end }) }));
+  const events = Array.from({ length: 300 }, (_, index) => ({
+    at: index * 60_000,
+    kind: "tool_end" as const,
+    tool: 0,
+  }));
+  const died = (ageMs: number): PastSession[] => {
+    const end = { at: 7_200_000, kind: "died", cause: "killed" } as const;
+    // Every two minutes, up to the last one.
+    const saves = Array.from({ length: 49 }, (_, index) => ({
+      at: end.at - ageMs - index * 120_000,
+      trigger: "tools",
+    }));
+    const known = saves.toReversed().map((save) => Object.assign(save, { bytes: 1_000, counts: null }));
+    return Array.from({ length: 40 }, () => ({ at: now, session: aSession({ events, saves: known, end }) }));
   };
-  const overdue = findOpportunities(quiet({ sessions: died(60_000) })).findings;
+  const overdue = findOpportunities(quiet({ sessions: died(1_200_000) })).findings;
   expect(overdue).toMatchObject([{ pattern: "old_checkpoint_at_death", parameter: null, to: null }]);
-  const late = findOpportunities(quiet({ sessions: died(1_500_000) })).findings;
+  const late = findOpportunities(quiet({ sessions: died(280_000) })).findings;
   expect(late).toMatchObject([{ parameter: "checkpoint.everyMs", to: 200_000, expected: { figure: "toolCallsLost" } }]);
   expect(late[0]?.expected?.high).toBeLessThan(0);
 });
