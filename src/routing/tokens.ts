@@ -124,7 +124,7 @@ function hasOldTokenizer(model: string): boolean {
   return major !== undefined && Number(major) * 10 + Number(minor ?? 0) < 47;
 }
 
-/** What tokenx takes for few long words: keys, hashes, encoded files. */
+/** Keys, hashes and encoded files, which tokenx takes for a few long words. */
 const denseRuns: readonly LanguageConfig[] = [
   { pattern: /^(?=[0-9a-f]{4,}$|[0-9A-F]{4,}$)(?=.*\d)(?=.*[a-f])/i, averageCharsPerToken: 1.75 },
   {

@@ -5,7 +5,7 @@ import { tickMs } from "../replay/replay.ts";
 /** Older than that, in intervals, a checkpoint was due and did not come. */
 export const overdueFactor = 1.5;
 
-/** For how long something had been unsaved: the age of a session's first event after its last checkpoint. */
+/** For how long something had been unsaved: the age of the first event after a checkpoint. */
 export interface CheckpointAges {
   /** 0: nothing was unsaved. */
   readonly atEndMs: number;
@@ -14,7 +14,7 @@ export interface CheckpointAges {
   readonly activeMs: number;
   /** Share of the active time with an age above the bound. */
   readonly oldShare: number;
-  /** The same share of the time since the last checkpoint, completed up to the moment when the next one is due. */
+  /** The same share of the last interval, completed up to when its checkpoint is due. */
   readonly lastOldShare: number;
 }
 
@@ -32,7 +32,7 @@ export function checkpointAges(session: ReplaySession, everyMs: number, boundMs:
   return { ...common, ...lastInterval(unsaved, end.at, dueAt, boundMs) };
 }
 
-/** What is left until the checkpoint is due counts as active. */
+/** The time that is left until the checkpoint is due counts as active. */
 function lastInterval(
   unsaved: readonly ReplayEvent[],
   end: number,

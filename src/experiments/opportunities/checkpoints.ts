@@ -34,7 +34,7 @@ const minIntervals = 3;
 function overdueCheckpoints({ config }: History, past: readonly PastSession[]): Examined {
   const { everyMs } = config.checkpoint;
   const shares = past.flatMap(({ session }) => {
-    // Of a full set the older ones were pruned.
+    // A full set has lost its older ones.
     if (!session.isComplete || session.saves.length >= config.retention.checkpointsPerSession) return [];
     const { activeMs, oldShare } = checkpointAges(session, everyMs, overdueFactor * everyMs);
     return activeMs < minIntervals * everyMs ? [] : [oldShare];
