@@ -151,7 +151,7 @@ const scripts: readonly LanguageConfig[] = [
 
 /**
  * [RT201] Tokens of o200k (OpenAI since GPT-4o) without its vocabulary of 2.4 MB, which takes 0.4 s
- * and 70 MB to load. Linear. At most 15 % off for 500 characters and more of English, code, JSON,
+ * and 70 MB to load. Linear. Mostly within 15 % for 500 characters and more of English, code, JSON,
  * Arabic, Japanese or base64; up to 20 % too few for some languages, 30 % for listings and logs.
  * For a limit take `estimateTokens(text, null)`, which is a half more.
  */
