@@ -6,6 +6,7 @@ import type { Result } from "../shared/result.ts";
 import { age } from "../shared/format.ts";
 import { homeFrom, pathsIn, type Paths } from "../platform/paths.ts";
 import type { Runtime } from "../runtime/runtime.ts";
+import { storeDurations } from "../runtime/store-durations.ts";
 import { shimCommand, withShimCommand } from "../platform/shim-command.ts";
 import * as notices from "../store/notices.ts";
 import { GitError } from "../snapshots/git.ts";
@@ -149,7 +150,9 @@ export class Cli {
 
   async close(): Promise<void> {
     const loaded = await this.#loaded?.catch(() => null);
-    loaded?.runtime.store.close();
+    if (!loaded) return;
+    storeDurations(loaded.runtime);
+    loaded.runtime.store.close();
   }
 
   /** [CL27] Runs after the command, which may be the one that found the damage. */

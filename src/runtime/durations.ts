@@ -93,8 +93,12 @@ export class Durations {
     this.#sessions.set(key, total);
   }
 
+  get hasPending(): boolean {
+    return this.#pending.size > 0;
+  }
+
   get isDue(): boolean {
-    return this.#pending.size > 0 && this.#monotonicMs() - this.#storedAt >= minIntervalMs;
+    return this.hasPending && this.#monotonicMs() - this.#storedAt >= minIntervalMs;
   }
 
   /** Part of the caller's transaction. */

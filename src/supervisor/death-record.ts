@@ -1,6 +1,7 @@
 import * as sessions from "../local-mcp/sessions/sessions.ts";
 import type { Result } from "../shared/result.ts";
 import type { Runtime } from "../runtime/runtime.ts";
+import { storeDurations } from "../runtime/store-durations.ts";
 import { capture } from "../local-mcp/checkpoints/capture.ts";
 import { catchUp } from "../local-mcp/observe/record-transcript.ts";
 import { drainInto } from "../local-mcp/hooks/spool-hook.ts";
@@ -37,6 +38,7 @@ export async function saveLastCheckpoint(
   if (runtime.store.read((sql) => isSessionPaused(sql, runtime.now(), session), false)) return null;
   const saved = capture(runtime, { sessionId, trigger: "detached" });
   if (!saved.ok) return null;
+  storeDurations(runtime);
   const limit = AbortSignal.any([hurrySignal, AbortSignal.timeout(filesTimeoutMs)]);
   if (saved.value.isNew) await takePending(runtime, [sessionId], limit);
   return saved.value.checkpoint.id;

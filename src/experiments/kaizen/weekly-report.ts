@@ -131,7 +131,7 @@ function cost({ costs, saves, hooks }: WeeklyFacts): string {
   const models = costs.map(({ model, dollars }) => `- ${model}: $${dollars.toFixed(2)}`);
   return [
     ...(models.length === 0 ? ["- No client reported a cost."] : models),
-    `- SHIM itself, as far as it was timed (a hook's own process times no save): ${timeText("save", saves)}; ${timeText("hook event", hooks)}.`,
+    `- SHIM itself, in these chats: ${timeText("save", saves)}; ${timeText("hook event", hooks)} in a chat's server.`,
   ].join("\n");
 }
 

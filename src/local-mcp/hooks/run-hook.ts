@@ -41,9 +41,6 @@ export function runHook(runtime: Runtime, call: HookCall, isDeferred = false): H
     skipTranscript(runtime, context);
     return { answer: {}, work: null };
   }
-  const { durations } = runtime;
-  if (endsWithEvent(call, isDeferred))
-    durations.observe("shim_hook_duration_seconds", durations.sinceStart(), [call.event]);
   const missedBySubagents = readUnserved(runtime, context);
   const recorded = recordWithinBudget(runtime, { ...context, missedBySubagents });
   if (!recorded) return { answer: {}, work: null };
@@ -59,6 +56,8 @@ function recordWithinBudget(runtime: Runtime, context: Parameters<typeof recordE
   const { store, durations, log } = runtime;
   const record = (bound: (work: () => RecordedEvent | null) => RecordedEvent | null): RecordedEvent | null =>
     store.write((sql) => {
+      if (endsWithEvent(context, context.isDeferred))
+        durations.observe("shim_hook_duration_seconds", durations.sinceStart(), [context.event]);
       if (durations.isDue) durations.store(sql);
       return bound(() => recordEvent(sql, runtime, context));
     });
@@ -92,8 +91,8 @@ function readUnserved(runtime: Runtime, { event, isLate, client, knownId }: Hook
 }
 
 /** The process of such an event ends with it, so its duration is stored with the event. */
-export function endsWithEvent({ event }: HookCall, isDeferred: boolean): boolean {
-  return !isDeferred && event !== "SessionStart";
+export function endsWithEvent({ event, isLate }: Pick<HookCall, "event" | "isLate">, isDeferred: boolean): boolean {
+  return !isDeferred && isLate !== true && event !== "SessionStart";
 }
 
 /** [HO55] Throws StoreError when nothing could be stored; the next event or the timer does it. */

@@ -148,7 +148,10 @@ function saveAndDetach(runtime: Runtime, chat: Chat, server: ProcessIdentity, en
       });
       const isPaused = runtime.store.read((sql) => isPausedById(sql, runtime.now(), sessionId), false);
       if (!isPaused) capture(runtime, { sessionId, trigger: "detached" }, chat.recent);
-      runtime.store.write((sql) => sessions.detach(sql, runtime.now(), sessionId, reason, isSignal(reason)));
+      runtime.store.write((sql) => {
+        sessions.detach(sql, runtime.now(), sessionId, reason, isSignal(reason));
+        runtime.durations.store(sql);
+      });
     }
   } catch (error) {
     logFailure(runtime, "last checkpoint")(error);

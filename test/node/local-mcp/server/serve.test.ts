@@ -73,6 +73,14 @@ async function aServerAtWork() {
   return { ...server, runtime, stored: () => storedSession(runtime, id) };
 }
 
+it("[TE121] a server stores the durations of its last saves before it ends", async () => {
+  const { runtime, stdin, ended } = await aServerAtWork();
+  stdin.end();
+  expect(await ended).toBe(0);
+  const saves = runtime.store.read((sql) => column(sql, "SELECT count FROM session_durations"), []);
+  expect(saves).toEqual([rowCount(runtime, "checkpoints")]);
+});
+
 it("[MC8] the end of stdin ends the process once; its session is saved and detached, not ended", async () => {
   const { stdin, ended, exits, stored, written } = await aServerAtWork();
   stdin.end();
