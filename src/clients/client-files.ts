@@ -47,6 +47,11 @@ export interface ClientFiles {
     readonly key: string;
     entry(command: string, args: readonly string[]): object;
   } | null;
+  /**
+   * Form of the rules, beside the servers, by which single tools of a server run without a question:
+   * `permissions.allow` or `permission`. Absent: there are none, or only in a file that SHIM has no part in.
+   */
+  readonly rules?: "list" | "keys";
 }
 
 const plainServers = (file: string): ClientFiles["servers"] => ({
@@ -96,8 +101,9 @@ export const clientFiles: Partial<Record<HookClient, ClientFiles>> = {
       key: "mcp",
       entry: (command, args) => ({ type: "local", command: [command, ...args], enabled: true }),
     },
+    rules: "keys",
   },
-  qwen: { ...settings("qwen", ".qwen/settings.json"), reads: ["a byte order mark", "comments"] },
+  qwen: { ...settings("qwen", ".qwen/settings.json"), reads: ["a byte order mark", "comments"], rules: "list" },
   gemini: { ...settings("gemini", ".gemini/settings.json", millisecond), reads: ["comments"] },
   // Made from Gemini CLI.
   tabnine: { ...settings("tabnine", ".tabnine/agent/settings.json", millisecond), reads: ["comments"] },

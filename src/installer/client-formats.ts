@@ -1,6 +1,7 @@
 import { adapterOf } from "../clients/adapters.ts";
 import { clientFiles, type ClientFiles, type JsonExtension } from "../clients/client-files.ts";
 import { codex } from "../clients/codex.ts";
+import { keyedRules, listedRules, type AllowRules } from "./allow-rules.ts";
 import { groupedHooks, listedHooks, ownHooks, type HookList } from "./hook-lists.ts";
 import { jsonServers, tomlServers, type ServerList } from "./server-lists.ts";
 import type { Handler } from "./settings-edits.ts";
@@ -11,6 +12,8 @@ export interface ClientFormat {
   readonly servers: ServerList;
   /** Absent in Claude Desktop, and different in Claude Code: null. */
   readonly hooks: HookList | null;
+  /** [IN91] Beside the servers, but in the settings of Claude Code; null: the client's files take none. */
+  readonly rules: AllowRules | null;
   /** Extensions of JSON that its parser reads. */
   readonly reads: readonly JsonExtension[];
 }
@@ -20,14 +23,17 @@ export function formatOf(client: ClientName): ClientFormat {
 }
 
 const own: Partial<Record<ClientName, ClientFormat>> = {
-  "claude-desktop": { servers: jsonServers(), hooks: null, reads: [] },
+  "claude-desktop": { servers: jsonServers(), hooks: null, rules: null, reads: [] },
   "claude-code": {
     servers: jsonServers({ entry: (command, args) => ({ type: "stdio", command, args }) }),
     hooks: null,
+    rules: listedRules,
     reads: ["a byte order mark"],
   },
   codex: {
     servers: tomlServers,
+    // By its tools' annotations Codex asks before none of the harmless ones.
+    rules: null,
     reads: [],
     hooks: groupedHooks(codex.name, codex.events, (command, event) => ({
       type: "command",
@@ -45,7 +51,8 @@ function formatOfFiles(client: ClientName): ClientFormat {
   const files = adapter && clientFiles[adapter.name];
   if (!adapter || !files?.servers) throw new Error(`nothing is known of the files of ${client}`);
   const hooks = hooksOf(adapter.name, adapter.events, files.hooks);
-  return { servers: jsonServers(files.servers), hooks, reads: files.reads ?? [] };
+  const rules = files.rules === undefined ? null : { list: listedRules, keys: keyedRules }[files.rules];
+  return { servers: jsonServers(files.servers), hooks, rules, reads: files.reads ?? [] };
 }
 
 function hooksOf(client: string, events: readonly string[], hooks: ClientFiles["hooks"]): HookList {

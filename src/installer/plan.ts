@@ -1,4 +1,5 @@
 import { hasHookTool, hasNoTodoTools } from "../contract/hook-tool.ts";
+import { allowSummary, listedRules, pluginServer } from "./allow-rules.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { ClientRefusal } from "./client-files.ts";
 import { formatOf } from "./client-formats.ts";
@@ -24,7 +25,7 @@ const maxStatusLineChars = 2_000;
  */
 export function planInstall(target: ClientTarget, launch: Launch, context: PlanContext): Result<Plan, ClientRefusal> {
   const { hooks } = formatOf(target.client);
-  const plan = hooks ? planProcessHooks(target, hooks, launch, context.read) : planEntries(target, launch, context);
+  const plan = hooks ? planProcessHooks(target, hooks, launch, context) : planEntries(target, launch, context);
   if (!plan.ok) return plan;
   const ignored = findIgnoredFiles(target, context.read).map(({ message }) => message);
   return ok({ ...plan.value, notes: [...plan.value.notes, ...ignored] });
@@ -134,7 +135,7 @@ function editSettings(
   const withHooks = isPlugin ? settings.removeHooks(text, "") : settings.addHooks(text, launch, delivery);
   const withStatusLine = line.command === null ? withHooks : settings.setStatusLine(withHooks, line.command);
   const withTodoTools = isTodoTools ? settings.enableTodoTools(withStatusLine) : withStatusLine;
-  const after = settings.allowTools(withTodoTools, allowed);
+  const after = allowed === null ? withTodoTools : listedRules.add(withTodoTools, allowed);
   const summary: string[] = [];
   if (text !== file.text) summary.push(telemetrySummary(telemetry));
   if (withHooks !== text)
@@ -146,13 +147,13 @@ function editSettings(
 function toolSummaries(before: string, withTodoTools: string, after: string): string[] {
   return [
     ...(withTodoTools === before ? [] : ["switches Claude Code's to-do tools on"]),
-    ...(after === withTodoTools ? [] : ["allows SHIM's tools that only read or save, without a question"]),
+    ...allowSummary(withTodoTools, after),
   ];
 }
 
 function findAllowed({ allowsTools }: PlanContext, isPlugin: boolean, servers: string): string | null {
   if (allowsTools !== true) return null;
-  return isPlugin ? settings.pluginServer : serverIn(servers);
+  return isPlugin ? pluginServer : serverIn(servers);
 }
 
 function telemetrySummary({ receiver }: TelemetryPlan): string {

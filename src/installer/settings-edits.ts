@@ -1,6 +1,5 @@
 import { isRecord } from "../shared/json-fields.ts";
 import { hookEvents, type HookEvent } from "../contract/hook-input.ts";
-import { harmlessTools } from "../contract/own-tools.ts";
 import { hookToolGroups, isEventKnown, isHookToolEvent } from "../contract/hook-tool.ts";
 import {
   type Command,
@@ -178,42 +177,6 @@ export function removeTodoTools(text: string, original: string): string {
   return json.valueAt(text, todoTools) === "1"
     ? removeIfEmptied(json.remove(text, todoTools), ["env"], original)
     : text;
-}
-
-const allowRules = ["permissions", "allow"];
-
-/** Claude Code puts the server's name before that of the tool. */
-function rulesOf(server: string): string[] {
-  return harmlessTools.map((tool) => `mcp__${server.replaceAll(/[^\w-]/g, "_")}__${tool}`);
-}
-
-/** Claude Code's name of the plugin's server. */
-export const pluginServer = "plugin:shim:shim";
-
-/** [IN81] Leaves rules of another shape as they are. @param server null: none */
-export function allowTools(text: string, server: string | null): string {
-  const [permissions = {}, rules = []] = [["permissions"], allowRules].map((path) => json.valueAt(text, path));
-  if (server === null || !isRecord(permissions) || !Array.isArray(rules)) return text;
-  const known = allowedIn(text);
-  return rulesOf(server)
-    .filter((rule) => !known.includes(rule))
-    .reduce((rest, rule) => json.append(rest, allowRules, rule), text);
-}
-
-/** Keeps a rule that the user had before. */
-export function removeAllowedTools(text: string, server: string, original: string): string {
-  const before = allowedIn(original);
-  const ours = new Set([...rulesOf(server), ...rulesOf(pluginServer)].filter((rule) => !before.includes(rule)));
-  const rest = allowedIn(text).reduceRight<string>(
-    (without, rule, at) => (ours.has(String(rule)) ? json.remove(without, [...allowRules, at]) : without),
-    text,
-  );
-  return rest === text ? text : removeIfEmptied(removeIfEmptied(rest, allowRules, original), ["permissions"], original);
-}
-
-function allowedIn(text: string): readonly unknown[] {
-  const rules = json.valueAt(text, allowRules);
-  return Array.isArray(rules) ? rules : [];
 }
 
 export function setStatusLine(text: string, command: string): string {

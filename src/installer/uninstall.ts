@@ -2,7 +2,9 @@ import type { TelemetrySettings } from "../contract/config.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { hashOf, type Backup, type BackupFile } from "./backups.ts";
 import type { ClientRefusal } from "./client-files.ts";
+import { listedRules, pluginServer } from "./allow-rules.ts";
 import { formatOf } from "./client-formats.ts";
+import { serverName } from "./entries.ts";
 import type { HookList } from "./hook-lists.ts";
 import * as json from "./json-text.ts";
 import { toEdit, type FileEdit, type FileText, type Plan, type PlanContext } from "./file-edits.ts";
@@ -62,8 +64,10 @@ function planProcessHooksRemoval(
   const loaded = loadHookTexts(target, hooks, read);
   if (!loaded.ok) return loaded;
   const { list, servers, hooks: current, isOne } = loaded.value;
+  const { rules } = formatOf(target.client);
   const withoutServer: RemoveEntries = (text, original) => {
-    const rest = list.remove(text, original);
+    const withoutRules = rules?.remove(text, list.ours(text)[0] ?? serverName, original) ?? text;
+    const rest = list.remove(withoutRules, original);
     return target.client === "codex" ? withoutTrust(rest, trustKeys(current, hooks.events), original) : rest;
   };
   const withoutHooks: RemoveEntries = (text, original) => {
@@ -71,7 +75,7 @@ function planProcessHooksRemoval(
     return isThere ? hooks.remove(text, original) : text;
   };
   const without = removeEntries(current, backups, (text, original) =>
-    withoutHooks(isOne ? list.remove(text, original) : text, original),
+    withoutHooks(isOne ? withoutServer(text, original) : text, original),
   );
   const what = isOne ? "removes the MCP server and the hooks" : "removes the hooks";
   const edits = [
@@ -102,7 +106,10 @@ function editSettings(
 ): FileEdit | null {
   const { text, how } = removeEntries(file, backups, (text, original) => {
     const withoutTelemetry = receiver ? disable(text, receiver, original) : text;
-    const withoutRules = settings.removeAllowedTools(withoutTelemetry, server, original);
+    const withoutRules = [server, pluginServer].reduce(
+      (left, name) => listedRules.remove(left, name, original),
+      withoutTelemetry,
+    );
     const rest = settings.restoreStatusLine(settings.removeHooks(withoutRules, original), kept);
     return isTodoTools ? settings.removeTodoTools(rest, original) : rest;
   });

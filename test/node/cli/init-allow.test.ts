@@ -1,5 +1,5 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import { harmlessTools, ownTools } from "#src/contract/own-tools.ts";
 import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
@@ -59,6 +59,61 @@ it.each([{}, { permissions: { allow: "all" } }])(
     expect(rulesIn(path)).toBe(isOdd ? "all" : undefined);
   },
 );
+
+function aHomeOf(file: string, text: string): { home: CliHome; path: string } {
+  const home = aCliHome();
+  const path = join(home.folder, file);
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, text);
+  return { home, path };
+}
+
+it("[IN91] Qwen Code gets the rules in its settings, and its file is as it was after uninstall", async () => {
+  const text = '{\n  // mine\n  "permissions": { "allow": ["Bash(ls)"] }\n}\n';
+  const { home, path } = aHomeOf(".qwen/settings.json", text);
+  expect((await home.shim("init --client qwen --dry-run")).out).toContain("allows SHIM's tools that only read or save");
+  for (let n = 0; n < 2; n++) expect((await home.shim("init --client qwen --yes")).code).toBe(0);
+  for (const rule of rules) expect(readFileSync(path, "utf8").split(`"${rule}"`)).toHaveLength(2);
+  writeFileSync(path, readFileSync(path, "utf8").replace("// mine", "// mine, changed"));
+  await home.shim("uninstall --client qwen --yes");
+  expect(readFileSync(path, "utf8")).toBe(text.replace("// mine", "// mine, changed"));
+});
+
+const openCodeFile = ".config/opencode/opencode.json";
+const openCodeRules = harmlessTools.map((tool) => `shim_${tool}`);
+
+it("[IN91] OpenCode gets the rules behind the user's own, since the last that matches counts", async () => {
+  const own = '{\n  "permission": {\n    "*": "ask",\n    "shim_shim_inbox": "deny"\n  }\n}\n';
+  const { home, path } = aHomeOf(openCodeFile, own);
+  for (let n = 0; n < 2; n++) expect((await home.shim("init --client opencode --yes")).code).toBe(0);
+  const { permission } = JSON.parse(readFileSync(path, "utf8")) as { permission: Record<string, string> };
+  const added = openCodeRules.filter((name) => name !== "shim_shim_inbox");
+  expect(Object.entries(permission)).toEqual([
+    ["*", "ask"],
+    ["shim_shim_inbox", "deny"],
+    ...added.map((name) => [name, "allow"]),
+  ]);
+  writeFileSync(path, readFileSync(path, "utf8").replace('"*": "ask"', '"*": "deny"'));
+  await home.shim("uninstall --client opencode --yes");
+  expect(readFileSync(path, "utf8")).toBe(own.replace('"*": "ask"', '"*": "deny"'));
+});
+
+it.each(["{}", '{ "permission": "ask" }', '{ "permission": { "*": "allow", "shim_*": "ask" } }'])(
+  "[IN91] OpenCode gets no rules where it asks nothing, has another form, or the user has decided: %s",
+  async (text) => {
+    const { home, path } = aHomeOf(openCodeFile, text);
+    expect((await home.shim("init --client opencode --yes")).code).toBe(0);
+    const { permission } = JSON.parse(readFileSync(path, "utf8")) as { permission?: unknown };
+    expect(permission).toEqual((JSON.parse(text) as { permission?: unknown }).permission);
+  },
+);
+
+it("[IN91] --no-allow leaves the rules of other clients as they are", async () => {
+  const { home, path } = aHomeOf(openCodeFile, '{ "permission": { "*": "ask" } }');
+  await home.shim("init --client opencode --yes --no-allow");
+  expect(JSON.parse(readFileSync(path, "utf8"))).toMatchObject({ permission: { "*": "ask" } });
+  expect(readFileSync(path, "utf8")).not.toContain("shim_shim");
+});
 
 it("[IN82] no tool that deletes, assigns work or speaks to other chats is allowed", () => {
   const asked = ownTools.filter((tool) => !(harmlessTools as readonly string[]).includes(tool));

@@ -52,7 +52,7 @@ export function addInit(program: Command, cli: Cli): void {
     .description("connect SHIM to the clients of this machine, and make `shim` a command")
     .option("--no-link", "make no link to `shim` in ~/.local/bin")
     .option("--no-trust", "do not have Codex trust SHIM's hooks")
-    .option("--no-allow", "let Claude Code ask before SHIM's tools that only read or save")
+    .option("--no-allow", "let clients ask before SHIM's tools that only read or save")
     .option("--todo-tools", "switch Claude Code's to-do tools on, which the newest models lack")
     .option("--telemetry [port]", "receive Claude Code's telemetry on this machine", parsePort)
     .option("--no-telemetry", "receive none any more");
