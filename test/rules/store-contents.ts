@@ -11,7 +11,7 @@ import { addCheckpoint, addSession, plant, searched } from "#harness/store/store
 import { openStore, T0, tempStore } from "#harness/store/temp-store.ts";
 import { found, storeTest } from "./store-test.ts";
 import * as fc from "fast-check";
-import type { Sql } from "#src/shared/sql.ts";
+import type { Sql, SqlValue } from "#src/shared/sql.ts";
 import { migrations } from "#src/store/schema.ts";
 import { hasPending, rebuild } from "#src/store/text-index.ts";
 
@@ -94,6 +94,25 @@ export function storeContentRules(driver: Driver): void {
     expect(other.write((sql) => searched(sql, "kept"))).toHaveLength(1);
     expect(listBackups(paths.backups)).toHaveLength(1);
     expect(spool.drain(paths.spool, (entry) => expect(entry).toMatchObject({ input: { session_id: "kept" } }))).toBe(1);
+  });
+
+  it("[ST61] a purge waits while another process moves the log into the file, which SQLite itself does not", async () => {
+    let conflicts = 5;
+    const { store, paths } = tempStore((options) => {
+      const connection = driver(options);
+      return {
+        ...connection,
+        all: (query: string, ...values: SqlValue[]) =>
+          query.includes("wal_checkpoint(TRUNCATE)") && conflicts-- > 0
+            ? ([{ busy: 1, log: -1, checkpointed: -1 }] as never[])
+            : connection.all(query, ...values),
+      };
+    });
+    store.write((sql) => plant(sql, MARK, "/p", MARK));
+    store.write((sql) => snapshotDrops.remove(sql, forget(sql, { session: MARK }).checkpoints));
+    await purge(store, paths);
+    expect(conflicts).toBeLessThan(0);
+    expect(filesWith(paths.home, MARK)).toEqual([]);
   });
 
   it("[ST61] a purge that another process holds up says what is left, and succeeds when repeated", async () => {

@@ -1,4 +1,5 @@
 import { statSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
 import { forgetChats } from "../../coordinator-client/local/forget-chats.ts";
 import { createLocalStore } from "../../coordinator-client/local/local-store.ts";
 import type { Sql, SqlValue } from "../../shared/sql.ts";
@@ -60,6 +61,9 @@ const ownedTables = [
   "session_durations",
 ];
 const maxAttempts = 3;
+/** Five seconds in all. */
+const checkpointWaitMs = 20;
+const maxCheckpointWaits = 250;
 
 /**
  * [ST60] Deletes the target's rows but not a pause, which is a setting. Traces stay until
@@ -188,9 +192,9 @@ export async function purge(store: Store, paths: Pick<Paths, "home" | "spool">):
   await purgeChats(store, paths.home, targets.sessions);
   await retryStep("backups and set-aside files", store, () => removeCopies(store));
   await retryStep("free pages", store, () => store.connection().run("VACUUM"));
-  await retryStep("the write-ahead log", store, () => {
+  await retryStep("the write-ahead log", store, async () => {
     store.write((sql) => meta.remove(sql, targetsKey));
-    truncateLog(store.connection());
+    await truncateLog(store.connection());
   });
   if (hadBackups) await backUp(store, store.context.now(), 1);
   store.write((sql) => meta.remove(sql, pendingKey));
@@ -201,8 +205,8 @@ async function purgeChats(store: Store, home: string, sessions: readonly string[
   const chats = createLocalStore({ home, driver, now, busyMs });
   try {
     await retryStep("the list of chats", store, () => forgetChats(chats, sessions));
-    await retryStep("the log of the list of chats", store, () => {
-      if (chats.exists()) truncateLog(chats.connection());
+    await retryStep("the log of the list of chats", store, async () => {
+      if (chats.exists()) await truncateLog(chats.connection());
     });
   } finally {
     chats.close();
@@ -212,7 +216,7 @@ async function purgeChats(store: Store, home: string, sessions: readonly string[
 async function retryStep(remainder: string, store: Store, work: () => unknown): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
-      work();
+      await work();
       return;
     } catch (error) {
       const mapped = toStoreError(error, store.path);
@@ -239,9 +243,19 @@ function removeCopies(store: Store): void {
   });
 }
 
-function truncateLog(connection: Connection): void {
-  const [row] = connection.all<{ busy: number }>("PRAGMA wal_checkpoint(TRUNCATE)");
-  if (row?.busy) throw new StoreError("store_locked", "another process still reads an older state of the store");
+/**
+ * [ST61] Waits for a checkpoint of another process, such as that of an open chat: SQLite answers
+ * then at once (`log` is -1), and waits by itself only for readers and writers.
+ */
+async function truncateLog(connection: Connection): Promise<void> {
+  for (let waits = 0; ; waits++) {
+    const [row] = connection.all<{ busy: number; log: number }>("PRAGMA wal_checkpoint(TRUNCATE)");
+    if (!row?.busy) return;
+    if (row.log !== -1) throw new StoreError("store_locked", "another process still reads an older state of the store");
+    if (waits === maxCheckpointWaits)
+      throw new StoreError("store_locked", "another process still moves the log into the store");
+    await pause(checkpointWaitMs);
+  }
 }
 
 function matchesTargets(entry: spool.SpoolEntry, { sessions, projects }: PurgeTargets): boolean {
