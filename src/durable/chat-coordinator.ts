@@ -138,7 +138,7 @@ export class ChatCoordinator extends DurableObject<Env> {
    * @returns the JSON text of the answer, which the worker passes on
    */
   call(credentials: Credentials, name: string, input: unknown): CallAnswer | Promise<CallAnswer> {
-    return this.#groupCommit.run(() => withErrorBoundary(() => this.#call(credentials, name, input)));
+    return this.#groupCommit.run(() => this.#call(credentials, name, input));
   }
 
   #call(credentials: Credentials, name: string, input: unknown): CallAnswer {
@@ -164,7 +164,7 @@ export class ChatCoordinator extends DurableObject<Env> {
     return bearer.ok ? ok(null) : bearer;
   }
 
-  /** [RM46] Whether this is its first use. */
+  /** [RM46] Whether the ticket had not been used before. */
   useTicket(ticket: Ticket): boolean {
     return this.#event(() => this.#connections.useTicket(ticket));
   }

@@ -30,7 +30,7 @@ interface RequestsOptions {
 /** A request of a frame with its verdict so far: a second run does not judge it again. */
 interface FrameRequest {
   readonly request: RpcRequest | null;
-  /** By the throttle, or for the load; null: it may run. */
+  /** Refusal by the throttle, or for the load; null: the request may run. */
   refused?: Refusal | null;
   /** Input of an operation; null for a receipt, and where the request is none. */
   checked?: Result<OperationRequest, Refusal> | null;

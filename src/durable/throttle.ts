@@ -16,7 +16,7 @@ export type Share = "usual" | "keep";
 /** Cost of requests beyond their number. */
 export interface Cost {
   readonly chars: number;
-  /** Written. */
+  /** Rows written. */
   readonly rows: number;
   /** Estimated processor time. */
   readonly micros: number;

@@ -28,7 +28,7 @@ export function editConfig(path: string, key: string, value: unknown): Result<Co
   return ok(after.value);
 }
 
-/** With the sections that are empty without it; one with a comment in it stays. */
+/** The text without the key and the sections that this empties; a section with a comment stays. */
 function removed(text: string, keys: readonly string[]): string {
   const without = json.remove(text, [...keys]);
   const sections = keys.slice(0, -1);

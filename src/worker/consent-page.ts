@@ -22,7 +22,7 @@ const meanings: Readonly<Record<Scope, string>> = {
   admin: "all that tools can do, and take leases from their holders",
 };
 
-/** [RM13] First the token. @param asked null: the client names no scope */
+/** [RM13] The first page asks for the token. @param asked null: the client names no scope */
 export function tokenPage(
   details: ConsentDescription,
   consent: Consent,
@@ -43,12 +43,12 @@ export function tokenPage(
 
 interface Shown {
   readonly workspace: string;
-  /** To the token. */
+  /** The scope of the pasted token. */
   readonly permitted: Scope;
   readonly granted: Scope;
 }
 
-/** [RM42] Then what is granted. */
+/** [RM42] The second page: what is granted. */
 export function grantPage(
   details: ConsentDescription,
   consent: Consent,

@@ -59,7 +59,7 @@ function unitsLeft({ primary, units }: CanaryPlan, state: CanaryState): number |
   return primary === null ? Math.max(0, units - countOf(state)) : undefined;
 }
 
-/** Starts when the new value holds for all, which it has since the last step. */
+/** The watch begins when the new value holds for all chats, which it has since the last step. */
 export function startWatch(sql: Sql, experiment: Experiment, now: number, note: string): Experiment {
   const deployedAt = experiment.steps.at(-1)?.at ?? now;
   const plan = planWatch(pastOf(untreatedBefore(sql, deployedAt, experiment.id)));

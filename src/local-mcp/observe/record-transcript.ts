@@ -59,10 +59,10 @@ export function recordWithinBudget(...[sql, session, part, now, options]: Parame
   }
 }
 
-/** A busy machine may keep the processor from it, and it is not repeated. */
+/** Time on the clock: a busy machine may keep the processor from a part, whose recording is not repeated. */
 const recordMs = 10 * budgetMs;
 
-/** [JO42] The client keeps the part itself. */
+/** [JO42] The part's text is not stored: the client's transcript keeps it. */
 export function recordUnreadPart(
   sql: Sql,
   { id, transcriptOffset }: Pick<sessions.Session, "id" | "transcriptOffset">,

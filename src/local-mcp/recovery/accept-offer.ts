@@ -12,7 +12,7 @@ import { quotedTitle } from "./user-lines.ts";
 
 export interface Acceptance {
   readonly session: string;
-  /** Whether the chat has had no more than a sentence about it. */
+  /** Whether the chat has had no more than a sentence about the session. */
   readonly needsBrief: boolean;
   /** For the user; null for a script. */
   readonly line: string | null;
@@ -56,7 +56,7 @@ function isGoAhead(prompt: string): boolean {
   return words !== "" && words.length <= maxPromptChars && goAhead.test(words);
 }
 
-/** In a chat with work of its own the same words mean that. */
+/** In a chat with work of its own the same words mean that work. */
 function hasBegun(sql: Sql, chat: string): boolean {
   return journal.newest(sql, chat, workKinds, 1).length > 0 || journal.newest(sql, chat, ["prompt"], 2).length > 1;
 }
@@ -65,7 +65,7 @@ function acceptedLine(title: string | null, shortId: string): string {
   return `SHIM: this chat continues ${quotedTitle(title)} now. Not meant? \`shim resume --undo ${shortId}\``;
 }
 
-/** The newest that is still open. One of this machine that lives again is none. */
+/** The newest offer that is still open. A session of this machine that lives again is not offered. */
 function findOffered(sql: Sql, chat: string): string | null {
   const given = recoveries.listOfferedTo(sql, chat, 0).find(({ sessionId }) => {
     const note = recoveries.noteOf(sql, sessionId);

@@ -24,7 +24,7 @@ export interface OpenOffer {
   readonly chat: string;
   /** Epoch ms. */
   readonly at: number;
-  /** Whether the chat continues it; its first checkpoint completes that. */
+  /** Whether the chat continues the session; the chat's first checkpoint completes that. */
   readonly isTaken: boolean;
 }
 
@@ -35,7 +35,7 @@ export interface SessionSearch {
   readonly isLoose?: boolean;
   readonly except?: string;
   readonly limit?: number;
-  /** Leaves out those that a living chat was offered. */
+  /** Sessions that a living chat was offered are left out. */
   readonly isFree?: true;
   readonly accepts?: (session: sessions.Session) => boolean;
 }

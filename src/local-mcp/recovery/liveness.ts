@@ -42,30 +42,25 @@ interface Sent {
   readonly hasDied: boolean;
 }
 
+const noEndSeen = { isOver: false, isCertain: false, isAttested: false };
+
 /** [RE90] [RE91] [RE191] Pure. */
 export function livenessOf(observation: ChatObservation, sent: Sent): Liveness {
-  if ("lastSeenAgeMs" in observation) return livenessByStatus(observation, sent);
-  if (observation.status === "unknown") return livenessAsSent(sent, "The coordinator knows no chat of it");
-  const detail = `Whether it lives is not known now: ${observation.why}.`;
-  return { isOver: false, isCertain: false, isAttested: false, detail };
-}
-
-function livenessByStatus({ status, reason, lastSeenAgeMs }: ChatStatus, sent: Sent): Liveness {
-  if (status === "offline") return offlineLiveness(reason ?? "", lastSeenAgeMs, sent);
-  const detail = `It is ${status}, and was heard ${age(lastSeenAgeMs)} ago.`;
-  return { isOver: false, isCertain: true, isAttested: false, detail };
-}
-
-function offlineLiveness(reason: string, lastSeenAgeMs: number, sent: Sent): Liveness {
-  const words = offlineReasonText[reason];
+  const { status } = observation;
+  if (status === "unknown") return livenessAsSent(sent, "The coordinator knows no chat of it");
+  if (status === "unreachable")
+    return { ...noEndSeen, detail: `Whether it lives is not known now: ${observation.why}.` };
+  const heard = `heard ${age(observation.lastSeenAgeMs)} ago`;
+  if (status !== "offline") return { ...noEndSeen, isCertain: true, detail: `It is ${status}, and was ${heard}.` };
+  const { reason } = observation;
+  const words = offlineReasonText[reason ?? ""];
   // The chat left, and its machine has not reported yet how the session ended.
   if (words === undefined) return livenessAsSent(sent, "Its chat left the workspace without an end of the session");
-  const detail = `Last heard ${age(lastSeenAgeMs)} ago: ${words}.`;
-  return { isOver: true, isCertain: true, isAttested: reason === "attested", detail };
+  return { isOver: true, isCertain: true, isAttested: reason === "attested", detail: `Last ${heard}: ${words}.` };
 }
 
 function livenessAsSent({ silenceMs, hasDied }: Sent, what: string): Liveness {
   if (hasDied) return { isOver: true, isCertain: true, isAttested: true, detail: "Its machine reported its death." };
   const detail = `${what}; its machine sent nothing more of it for ${age(silenceMs)}.`;
-  return { isOver: silenceMs > maxSilenceMs, isCertain: false, isAttested: false, detail };
+  return { ...noEndSeen, isOver: silenceMs > maxSilenceMs, detail };
 }

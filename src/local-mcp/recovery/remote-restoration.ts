@@ -132,7 +132,7 @@ function causeOf(
 ): Pick<Restoration, "cause" | "causeDetail"> {
   if (!liveness.isOver) return { cause: null, causeDetail: liveness.detail };
   const { death } = content;
-  // [RE192] Its machine has seen more of it than what it has sent.
+  // [RE192] The session's own machine has seen more of the death than it has sent.
   if (death) return { cause: death.cause, causeDetail: `${death.detail} ${liveness.detail}` };
   const last = unsaved.findLast(({ entry }) => ["failure", "turn_end", "prompt"].includes(entry.kind))?.entry;
   const { cause, detail } = inferCause({

@@ -12,7 +12,7 @@ export interface ListedSession {
   readonly machine?: string;
   /** The chat that asks was offered it. */
   readonly offeredHere?: true;
-  /** [RE183] Another living chat of this machine was offered it, and how long ago. */
+  /** [RE183] Another living chat of this machine was offered the session, and how long ago. */
   readonly offeredTo?: string;
   readonly offeredMsAgo?: number;
 }

@@ -31,9 +31,9 @@ export interface OfferedSession {
   readonly session: Session;
   readonly cause: CrashCause | null;
   readonly shortId: string;
-  /** Where it ran; null: here. */
+  /** Where the session ran; null: here. */
   readonly machine: string | null;
-  /** False: it may only be silent. */
+  /** False: the session may only be silent. */
   readonly isCertain: boolean;
   readonly more: number;
   /** Whether several chats did not take the session, so that it is only mentioned. */

@@ -21,7 +21,7 @@ export interface Successor {
 
 export interface SessionFacts {
   readonly session: string;
-  /** Where it ran; null: here. */
+  /** Where the session ran; null: here. */
   readonly machine: string | null;
   readonly isThisChat?: boolean;
   readonly isEnded: boolean;

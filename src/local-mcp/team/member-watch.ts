@@ -22,7 +22,7 @@ interface MemberWatchDeps {
 type OwnChats = ReadonlyMap<string, { readonly openedLink: OpenedLink }>;
 
 const cleanUpEveryMs = 10_000;
-/** The same in the one process of the machine that watches the others. */
+/** In the one process of the machine that watches the chats of others. */
 const watchEveryMs = 2_000;
 const leaveTimeoutMs = 2_000;
 

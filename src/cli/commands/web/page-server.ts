@@ -120,7 +120,7 @@ export class PageServer {
     sendJson(response, statusOf(result.error), { error: { code, message } });
   }
 
-  /** [WP51] Ends when its secret does. */
+  /** [WP51] The stream ends when the secret of its tab does. */
   #follow(response: ServerResponse, { ended }: SignedIn): void {
     response.writeHead(200, { ...dataHeaders, "content-type": "application/x-ndjson" });
     this.#deps.feed.add(response);
