@@ -48,8 +48,8 @@ export interface ClientFiles {
     entry(command: string, args: readonly string[]): object;
   } | null;
   /**
-   * Form of the rules, beside the servers, by which single tools of a server run without a question:
-   * `permissions.allow` or `permission`. Absent: there are none, or only in a file that SHIM has no part in.
+   * Form of the rules in the servers' file by which single tools run without a question: a list in
+   * `permissions.allow`, or keys of `permission`. Absent: that file takes none.
    */
   readonly rules?: "list" | "keys";
 }

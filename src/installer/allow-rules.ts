@@ -3,9 +3,9 @@ import { isRecord } from "../shared/json-fields.ts";
 import * as json from "./json-text.ts";
 import { removeIfEmptied } from "./settings-edits.ts";
 
-/** [IN81] Rules by which a client runs SHIM's harmless tools without a question. Texts must be sound. */
+/** [IN81] By these rules a client runs harmless tools without a question. Texts must be sound. */
 export interface AllowRules {
-  /** Leaves settings of another shape as they are. @param server SHIM's name in the client's file */
+  /** Settings of another shape stay. @param server SHIM's name in the client's file */
   add(text: string, server: string): string;
   /** Keeps a rule that the user had before. @param original the file before SHIM */
   remove(text: string, server: string, original: string): string;
@@ -48,9 +48,9 @@ function listedIn(text: string): readonly unknown[] {
 }
 
 /**
- * OpenCode's form: an answer for each pattern of tools, of which the last that matches counts. Without
- * any it asks before no tool of a server, so rules are added only to those of the user, and none where
- * these name SHIM's tools.
+ * OpenCode's form: an answer for each pattern of tools, of which the last that matches counts.
+ * Without any OpenCode asks before no tool of a server, so rules are added only to those of the
+ * user, and none where these name SHIM's tools.
  */
 export const keyedRules: AllowRules = {
   add(text, server) {

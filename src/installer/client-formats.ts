@@ -12,7 +12,7 @@ export interface ClientFormat {
   readonly servers: ServerList;
   /** Absent in Claude Desktop, and different in Claude Code: null. */
   readonly hooks: HookList | null;
-  /** [IN91] Beside the servers, but in the settings of Claude Code; null: the client's files take none. */
+  /** [IN91] In the servers' file, in Claude Code in its settings; null: its files take none. */
   readonly rules: AllowRules | null;
   /** Extensions of JSON that its parser reads. */
   readonly reads: readonly JsonExtension[];

@@ -1,7 +1,7 @@
 import { stackOf } from "../shared/error.ts";
 import type { Runtime } from "./runtime.ts";
 
-/** [TE121] For a process that may end before its next transaction. A failure is logged: the work itself is stored. */
+/** [TE121] For a process that may end before its next transaction. A failure is only logged. */
 export function storeDurations({ store, durations, log }: Runtime): void {
   if (!durations.hasPending) return;
   try {

@@ -59,7 +59,7 @@ export function recordWithinBudget(...[sql, session, part, now, options]: Parame
   }
 }
 
-/** Time on the clock: a busy machine may keep the processor from a part, whose recording is not repeated. */
+/** More than one budget: a busy machine may withhold the processor, and there is no second try. */
 const recordMs = 10 * budgetMs;
 
 /** [JO42] The part's text is not stored: the client's transcript keeps it. */

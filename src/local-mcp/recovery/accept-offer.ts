@@ -65,7 +65,7 @@ function acceptedLine(title: string | null, shortId: string): string {
   return `SHIM: this chat continues ${quotedTitle(title)} now. Not meant? \`shim resume --undo ${shortId}\``;
 }
 
-/** The newest offer that is still open. A session of this machine that lives again is not offered. */
+/** The newest offer still open, unless its session is one of this machine that lives again. */
 function findOffered(sql: Sql, chat: string): string | null {
   const given = recoveries.listOfferedTo(sql, chat, 0).find(({ sessionId }) => {
     const note = recoveries.noteOf(sql, sessionId);
