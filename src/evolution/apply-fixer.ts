@@ -9,6 +9,7 @@ import { runTransform } from "../transform/run-transform.ts";
 import { commitAll, resolveCommit } from "../worker-runner/work-git.ts";
 import type { Fixer } from "./candidate.ts";
 import type { EvolvedProject, MeasureDeps } from "./measure.ts";
+import { hunksOf } from "./hunks-of.ts";
 import { removeUnused } from "./remove-unused.ts";
 
 export type FixedFinding = Pick<Finding, "tool" | "rule" | "file" | "range" | "symbol" | "message">;
@@ -21,6 +22,8 @@ export interface FixRequest {
   /** Relative to the project: no other file is changed. */
   readonly files: readonly string[];
   readonly findings: readonly FixedFinding[];
+  /** [EV214] Findings of the same files that stay. */
+  readonly left: readonly FixedFinding[];
   readonly limitMs: number;
   readonly signal: AbortSignal;
 }
@@ -76,7 +79,7 @@ function nameOf({ symbol, message }: FixedFinding): string[] {
 async function fixLint(
   deps: MeasureDeps,
   { top, repository, prefix }: EvolvedProject,
-  { git, files, limitMs, signal }: FixRequest,
+  { git, files, findings, left, limitMs, signal }: FixRequest,
 ): Promise<Result<null, string>> {
   const paths = files.length === 0 ? (prefix === "" ? [] : [prefix]) : files.map((file) => inRepository(prefix, file));
   const report = await runTransform(deps, {
@@ -92,8 +95,26 @@ async function fixLint(
   if (!report.ok) return err(report.error.message);
   const { diff } = report.value;
   const patch = diff.slice(Math.max(0, diff.search(/^diff --git /m)));
-  if (patch !== "") await run(git, ["apply", "--whitespace=nowarn", "-"], patch);
+  if (patch === "") return ok(null);
+  await run(git, ["apply", "--whitespace=nowarn", "-"], patch);
+  if (left.length > 0) await undoLines(git, prefix, findings, left);
   return ok(null);
+}
+
+/** A linter fixes all that it can in a file, so the lines of what is to stay are taken back. */
+async function undoLines(
+  git: Git,
+  prefix: string,
+  findings: readonly FixedFinding[],
+  left: readonly FixedFinding[],
+): Promise<void> {
+  const plain = ["--no-ext-diff", "--no-textconv", "--no-color", "--no-renames", "--unified=0"];
+  const readable = { ...git, before: [...git.before, "-c", "core.quotePath=false"] };
+  const { stdout } = await run(readable, ["diff", ...plain, "HEAD"]);
+  const inTop = (one: FixedFinding): FixedFinding => ({ ...one, file: inRepository(prefix, one.file) });
+  const undone = hunksOf(stdout.toString("utf8"), findings.map(inTop), left.map(inTop));
+  const args = ["apply", "--reverse", "--unidiff-zero", "--whitespace=nowarn", "-"];
+  if (undone !== "") await run(git, args, undone);
 }
 
 function inRepository(prefix: string, file: string): string {

@@ -1,5 +1,6 @@
 import type { ToolName } from "../analysis/adapter.ts";
 import type { Finding } from "../analysis/finding.ts";
+import { err, ok, type Result } from "../shared/result.ts";
 import { analyze } from "../tool-runner/analyze.ts";
 import { resetTo, type ThrowawayWorktree } from "../transform/throwaway-worktree.ts";
 import { readDiff } from "../worker-runner/read-diff.ts";
@@ -47,6 +48,19 @@ export async function tryFixers(deps: MeasureDeps, project: EvolvedProject, requ
     else for (const [fingerprint, fix] of trial) fixable.set(fingerprint, fix);
   }
   return { fixable, notes };
+}
+
+/** [EV211] Names that become unused once these findings are gone; the error: why they stay. */
+export async function findCascade(
+  deps: MeasureDeps,
+  project: EvolvedProject,
+  request: TrialRequest,
+): Promise<Result<Finding[], string>> {
+  const fixes = await new Trial(deps, project, request, "unused").run();
+  if (typeof fixes === "string") return err(fixes);
+  if (fixes.size < request.findings.length) return err("removing it leaves new findings behind");
+  const cascade = [...fixes.values()].flatMap((fix) => fix.cascade);
+  return ok([...new Map(cascade.map((one) => [one.fingerprint, one])).values()]);
 }
 
 /** Removing unused code makes more code unused. */
@@ -99,7 +113,7 @@ class Trial {
     const files = this.#fixer === "unused" ? [...new Set(findings.map(({ file }) => file))] : [];
     const git = open(signal);
     await resetTo(git, measured.commit);
-    const request = { fixer: this.#fixer, tree, git, files, findings, limitMs, signal };
+    const request = { fixer: this.#fixer, tree, git, files, findings, left: [], limitMs, signal };
     const applied = await applyFixer(this.#deps, this.#project, request);
     if (!applied.ok) return applied.error;
     if ((await resolveCommit(git, "HEAD")) === measured.commit) return [...measured.findings];

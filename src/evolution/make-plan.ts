@@ -12,10 +12,17 @@ import type { RunFacts } from "./run-state.ts";
 export interface PastDecisions {
   /** Fingerprints of findings whose change a person rejected, or has yet to review. */
   readonly fingerprints: ReadonlySet<string>;
-  /** Candidates that the judge rejected, or that wait for a review. */
-  readonly candidates: ReadonlySet<string>;
+  readonly judged: JudgedBefore;
   /** Rules whose changes people reject more often than usual. */
   readonly rules: ReadonlySet<string>;
+}
+
+/** Decisions of the judge, which a person may ask to try again. */
+export interface JudgedBefore {
+  /** Ids of candidates that were rejected, or that wait for a review. */
+  readonly candidates: ReadonlySet<string>;
+  /** Fingerprints of findings whose change was rejected alone. */
+  readonly findings: ReadonlySet<string>;
 }
 
 export interface PlanDeps extends MeasureOptions, Pick<ChangeOptions, "claude"> {
@@ -41,14 +48,15 @@ export async function makePlan(plan: PlanDeps, input: PlanInput): Promise<Result
   const refusal = baselineRefusal(measured.value);
   if (refusal !== null) return err(refusal);
   const { findings, hotspots, tools, notes, coverage, tests } = measured.value;
-  const filters = { only, rejected: decisions.fingerprints, stopped: decisions.rules };
+  const { fingerprints, rules, judged } = decisions;
+  const filters = { only, rejected: fingerprints, stopped: rules, spoilers: judged.findings };
   const open = new Set(rank(findings, hotspots, { ...filters, fixable: new Map() }).flatMap((one) => prints(one)));
   const worth = findings.filter(({ fingerprint }) => open.has(fingerprint));
   const trials = await tryFixers(deps, project, { measured: measured.value, findings: worth, limitMs, signal });
   if (signal.aborted) return err("stopped before it was done");
   const ranked = rank(findings, hotspots, { ...filters, fixable: trials.fixable });
   const all = [...ranked, ...(only.includes("tests") ? testCandidates(hotspots) : [])].toSorted(byValue);
-  const fresh = all.filter(({ id }) => !decisions.candidates.has(id));
+  const fresh = all.filter(({ id }) => !judged.candidates.has(id));
   const canJudge = (await findAstGrep(join(project.top, project.prefix))) !== null;
   const hasWorker = claude !== null && canJudge;
   const isDone = ({ method }: Candidate): boolean => method === "fix" || (method === "worker" && hasWorker);

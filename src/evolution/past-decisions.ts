@@ -1,7 +1,6 @@
-import { EvolveTask, type Candidate } from "./candidate.ts";
 import type { PastDecisions } from "./make-plan.ts";
 import type { EvolvedProject } from "./measure.ts";
-import { allDecisions, RunFiles, type RunFile } from "./run-files.ts";
+import { allDecisions, RunFiles } from "./run-files.ts";
 import { rulesToStop } from "../experiments/opportunities/find-opportunities.ts";
 import type { PastChange } from "../experiments/opportunities/history.ts";
 
@@ -18,22 +17,17 @@ export function pastDecisions(home: string, project: EvolvedProject, now: number
   const tried = runs.flatMap(({ report }) => report?.tried ?? []);
   const judged = tried.filter(({ outcome }) => outcome === "rejected");
   const waiting = tried.filter(({ outcome, task }) => outcome === "kept" && !decided.has(task));
-  const waitingIds = new Set(waiting.map(({ candidate }) => candidate));
-  const offered = runs.flatMap(candidatesOf).filter(({ id }) => waitingIds.has(id));
-  const findings = offered.flatMap((one) => one.findings.concat(one.cascade));
   return {
     fingerprints: new Set([
       ...rejected.flatMap(({ fingerprints }) => fingerprints),
-      ...findings.map(({ fingerprint }) => fingerprint),
+      ...waiting.flatMap(({ fingerprints }) => fingerprints),
     ]),
-    candidates: new Set([...judged.map(({ candidate }) => candidate), ...waitingIds]),
+    judged: {
+      candidates: new Set([...judged, ...waiting].map(({ candidate }) => candidate)),
+      findings: new Set(judged.flatMap(({ fingerprints }) => (fingerprints.length === 1 ? fingerprints : []))),
+    },
     rules: rulesToStop(pastChanges(home).filter(({ at }) => at > now - windowMs)),
   };
-}
-
-function candidatesOf({ tasks }: RunFile): Candidate[] {
-  const payloads = tasks.map(({ payload }) => EvolveTask.safeParse(payload).data);
-  return payloads.flatMap((payload) => (payload?.evolve === "change" ? [payload.candidate] : []));
 }
 
 /** Decisions on all projects of this machine. */

@@ -37,12 +37,14 @@ export interface RankOptions {
   readonly rejected: ReadonlySet<string>;
   /** Rules that are rejected more often than usual, as `tool rule`. */
   readonly stopped: ReadonlySet<string>;
+  /** [EV213] Fingerprints of findings that were rejected alone: each would spoil other changes. */
+  readonly spoilers: ReadonlySet<string>;
 }
 
 /** [EV1] [EV2] Pure. A candidate is all that one change removes; the most valuable first. */
 export function rank(findings: readonly Finding[], hotspots: readonly Hotspot[], options: RankOptions): Candidate[] {
   const open = findings.filter((one) => isOpen(one, options));
-  const groups = Map.groupBy(open, (one) => groupKey(one, options.fixable));
+  const groups = Map.groupBy(open, (one) => groupKey(one, options));
   const factors = hotspotFactors(hotspots);
   const candidates = [...groups.values()].flatMap((group) =>
     chunks(group, maxFindings).map((part) => toCandidate(part, factors, options.fixable)),
@@ -68,20 +70,27 @@ export function ruleName({ tool, rule }: Pick<Finding, "tool" | "rule">): string
 }
 
 /** A fixer gets all it can remove in a file; a worker one rule in it, or one complex function. */
-function groupKey(finding: Finding, fixable: RankOptions["fixable"]): string {
+function groupKey(finding: Finding, { fixable, spoilers }: Pick<RankOptions, "fixable" | "spoilers">): string {
   const { file, fingerprint, tool, rule } = finding;
   const fix = fixable.get(fingerprint);
-  if (fix !== undefined) return JSON.stringify([fix.fixer, fix.group, needsOwnChange(finding, fix)]);
-  const isSingle = single.has(subjectOf(finding));
-  return JSON.stringify([conceptOf(tool, rule), file, isSingle ? fingerprint : ""]);
+  const isSingle = spoilers.has(fingerprint) || (fix === undefined && single.has(subjectOf(finding)));
+  const part = [isSingle ? fingerprint : "", isUnconfirmed(finding, fix)];
+  return JSON.stringify(fix ? [fix.fixer, fix.group, ...part] : [conceptOf(tool, rule), file, ...part]);
 }
 
 /**
- * [EV106] What one tool alone reports may be wrong, and would spoil a change. Names that become
- * unused in turn are those of the whole group.
+ * [EV106] That code is unused may be wrong where one tool alone reports it, and would spoil a
+ * change. Names that become unused in turn are those of the whole group. Other rules see all that
+ * they report in the file itself, so a second tool confirms nothing.
  */
-function needsOwnChange({ others = [] }: Finding, { fixer, cascade }: Fix): boolean {
-  return fixer === "unused" && cascade.length === 0 && others.length === 0;
+function isUnconfirmed(finding: Finding, fix: Fix | undefined): boolean {
+  const { others = [] } = finding;
+  return isUnused(finding) && fix?.fixer !== "lint-fix" && !fix?.cascade.length && others.length === 0;
+}
+
+/** Code that nothing seems to use. */
+function isUnused({ tool, rule }: Finding): boolean {
+  return conceptOf(tool, rule).startsWith("unused-");
 }
 
 const single: ReadonlySet<Subject> = new Set(["complexity", "duplicates"]);
@@ -117,11 +126,11 @@ function toCandidate(
   const method = fixer === null ? methodOf(first) : "fix";
   const subject = subjectOf(first);
   const files = [...new Set([...group, ...cascade].flatMap(filesOf))];
-  const severity = group.reduce((sum, { level }) => sum + severities[level], 0);
+  const severity = sumSeverities(group);
   const hotspot = Math.max(...files.map((file) => factors.get(file) ?? 1));
   const effort = efforts[fixer === null ? subject : "fix"];
   return {
-    id: candidateId([method, fixer ?? "", ...group.map(({ fingerprint }) => fingerprint).toSorted()]),
+    id: idOf(method, fixer, group),
     subject,
     method,
     fixer,
@@ -133,6 +142,32 @@ function toCandidate(
     hotspot,
     effort,
   };
+}
+
+/** Some of a candidate's findings, changed in the same way. */
+export function partOf(
+  whole: Candidate,
+  findings: readonly CandidateFinding[],
+  cascade: readonly CandidateFinding[] = [],
+): Candidate {
+  const { method, fixer, hotspot, effort } = whole;
+  const severity = sumSeverities(findings);
+  return {
+    ...whole,
+    id: idOf(method, fixer, findings),
+    findings: findings.map(toStored),
+    cascade: cascade.slice(0, maxCascade).map(toStored),
+    value: round((severity * hotspot) / effort),
+    severity,
+  };
+}
+
+function sumSeverities(findings: readonly Pick<Finding, "level">[]): number {
+  return findings.reduce((sum, { level }) => sum + severities[level], 0);
+}
+
+function idOf(method: Candidate["method"], fixer: Fixer | null, findings: readonly CandidateFinding[]): string {
+  return candidateId([method, fixer ?? "", ...findings.map(({ fingerprint }) => fingerprint).toSorted()]);
 }
 
 /** [EV16] Tests for the hottest files, which stand beside the findings. */
@@ -167,7 +202,16 @@ function filesOf({ file, related = [] }: Finding): string[] {
   return [file].concat(related.map((one) => one.file));
 }
 
-function toStored({ tool, rule, level, file, range, message, symbol, fingerprint }: Finding): CandidateFinding {
+function toStored({
+  tool,
+  rule,
+  level,
+  file,
+  range,
+  message,
+  symbol,
+  fingerprint,
+}: CandidateFinding): CandidateFinding {
   const stored = { tool, rule, level, file, range, message: message.slice(0, maxMessageChars), fingerprint };
   return symbol === undefined ? stored : { ...stored, symbol };
 }

@@ -1,5 +1,7 @@
 import * as z from "zod";
 import { Usage } from "../contract/budgets.ts";
+import { zeroUsage } from "../contract/usage.ts";
+import type { Candidate } from "./candidate.ts";
 import { describe, methodText } from "./make-plan.ts";
 import {
   isOpen,
@@ -9,14 +11,16 @@ import {
   stoppedPrefix,
   stopReason,
   Verdict,
+  type LeftPart,
   type RunState,
 } from "./run-state.ts";
 
-const ShortVerdict = Verdict.omit({ testDiff: true });
+const ShortVerdict = Verdict.omit({ testDiff: true, left: true });
 
 const Tried = z.object({
   task: z.int(),
   candidate: z.string(),
+  fingerprints: z.array(z.string()).default([]),
   what: z.string(),
   method: z.string(),
   value: z.number(),
@@ -51,7 +55,7 @@ export type EvolveReport = z.infer<typeof EvolveReport>;
 
 /** Pure. */
 export function toReport(run: RunState): EvolveReport {
-  const tried = run.changes.map(toTried);
+  const tried = run.changes.flatMap((change) => [toTried(change), ...leftOf(change)]);
   const kept = tried.filter(({ outcome }) => outcome === "kept");
   const removed = kept.reduce((sum, { verdict }) => sum + (verdict?.removed ?? 0), 0);
   const mutants = kept.flatMap(({ verdict }) => verdict?.mutants ?? []);
@@ -91,10 +95,7 @@ function toTried(change: RunState["changes"][number]): Tried {
   const { branch = null, commit = null, base = null } = result ?? {};
   return {
     task,
-    candidate: candidate.id,
-    what: describe(candidate),
-    method: methodText(candidate),
-    value: candidate.value,
+    ...toDescription(candidate),
     outcome: outcomeOf(change),
     why: detail?.replace(rejectedPrefix, "").replace(stoppedPrefix, "") ?? null,
     branch,
@@ -104,6 +105,23 @@ function toTried(change: RunState["changes"][number]): Tried {
     verdict: result ? ShortVerdict.parse(result.output) : null,
     used,
   };
+}
+
+/** [EV213] */
+function leftOf(change: RunState["changes"][number]): Tried[] {
+  return change.result?.output.left.map((part) => toTriedPart(change, part)) ?? [];
+}
+
+function toTriedPart({ task, dependsOn }: RunState["changes"][number], { candidate, why, isTried }: LeftPart): Tried {
+  const outcome = isTried ? "rejected" : "stopped";
+  const nothing = { branch: null, commit: null, base: null, verdict: null, used: zeroUsage };
+  return { task, ...toDescription(candidate), outcome, why, dependsOn: [...dependsOn], ...nothing };
+}
+
+function toDescription(candidate: Candidate): Pick<Tried, "candidate" | "fingerprints" | "what" | "method" | "value"> {
+  const { id, findings, value } = candidate;
+  const fingerprints = findings.map(({ fingerprint }) => fingerprint);
+  return { candidate: id, fingerprints, what: describe(candidate), method: methodText(candidate), value };
 }
 
 function outcomeOf(change: RunState["changes"][number]): Tried["outcome"] {

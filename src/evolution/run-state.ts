@@ -7,6 +7,7 @@ import { WorkResult } from "../contract/work-result.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { Candidate, EvolveTask, type RunLimits } from "./candidate.ts";
 import { Coverage, TestCounts } from "./measured.ts";
+import { partOf } from "./rank.ts";
 
 /** Facts from the time of the plan; part of the payload of the task that reports. */
 export const RunFacts = z.object({
@@ -22,6 +23,15 @@ export const RunFacts = z.object({
 });
 export type RunFacts = z.infer<typeof RunFacts>;
 
+/** [EV213] Part of a change of which another part was kept. */
+const LeftPart = z.object({
+  candidate: Candidate,
+  why: z.string(),
+  /** False: the run, or the attempts for this change, were over before. */
+  isTried: z.boolean(),
+});
+export type LeftPart = z.infer<typeof LeftPart>;
+
 /** [EV12] Result of a change that was kept. */
 export const Verdict = z.object({
   candidate: z.string(),
@@ -31,6 +41,8 @@ export const Verdict = z.object({
   api: z.enum(["unchanged", "changed", "not compared"]),
   /** Mutants of the task's files that no test noticed, and how many the new tests notice. */
   mutants: z.object({ survived: z.int(), killed: z.int() }).nullable().default(null),
+  /** Parts that were not kept. */
+  left: z.array(LeftPart).readonly().default([]),
   /** Patch of the test files. */
   testDiff: z.string(),
   notes: z.array(z.string()),
@@ -42,6 +54,7 @@ const ChangeResult = WorkResult.extend({ output: Verdict });
 export interface Change {
   readonly task: number;
   readonly state: TaskState;
+  /** Without what was left of it once it is done. */
   readonly candidate: Candidate;
   /** Null until it is done. */
   readonly result: z.infer<typeof ChangeResult> | null;
@@ -112,7 +125,15 @@ export function parseChange(task: OutputOf<"tasks.get">): ParsedChange | null {
 function toChange(task: OutputOf<"tasks.get">, candidate: Candidate): Change {
   const { state, result, detail, used, dependsOn } = task;
   const done = state === "done" ? (ChangeResult.safeParse(result).data ?? null) : null;
-  return { task: task.task, state, candidate, result: done, dependsOn, detail, used };
+  return { task: task.task, state, candidate: keptOf(candidate, done), result: done, dependsOn, detail, used };
+}
+
+function keptOf(candidate: Candidate, done: Change["result"]): Candidate {
+  const left = done?.output.left.flatMap((part) => part.candidate.findings) ?? [];
+  if (left.length === 0) return candidate;
+  const isLeft = new Set(left.map(({ fingerprint }) => fingerprint));
+  const kept = candidate.findings.filter(({ fingerprint }) => !isLeft.has(fingerprint));
+  return partOf(candidate, kept, candidate.cascade);
 }
 
 /** Begins the reason of a change that the judge did not keep. */
@@ -145,6 +166,31 @@ export function stopReason(
   const last = judged.slice(0, limits.maxRejected);
   const isHopeless = last.length === limits.maxRejected && last.every(isRejected);
   return isHopeless ? `${limits.maxRejected} changes in a row were rejected` : null;
+}
+
+/**
+ * [EV8] Cancels the open tasks of a run that is over.
+ *
+ * @param task one of them, which is not cancelled
+ * @param rejection how it ends, which the coordinator does not know yet
+ * @returns why the run is over; null: it continues
+ */
+export async function stopRun(
+  call: Caller,
+  task: number,
+  limits: RunLimits,
+  rejection: string | null,
+): Promise<string | null> {
+  const own = await call("tasks.get", { task });
+  if (!own.ok || own.value.parent === null) return null;
+  const state = await readRun(call, own.value.parent);
+  if (!state.ok) return null;
+  const changes = state.value.changes.map((one) =>
+    one.task === task && rejection !== null ? { ...one, state: "dead" as const, detail: rejection } : one,
+  );
+  const reason = stopReason(changes, limits, state.value.ageMs);
+  if (reason !== null) await cancelOpen(call, state.value, reason, task);
+  return reason;
 }
 
 /** Cancels what has not begun. */

@@ -7,7 +7,13 @@ import { toTasks } from "#src/evolution/plan-tasks.ts";
 import { rank, testCandidates, type RankOptions } from "#src/evolution/rank.ts";
 import { rejectedPrefix, stopReason, type Change } from "#src/evolution/run-state.ts";
 
-const none: RankOptions = { fixable: new Map(), only: [], rejected: new Set(), stopped: new Set() };
+const none: RankOptions = {
+  fixable: new Map(),
+  only: [],
+  rejected: new Set(),
+  stopped: new Set(),
+  spoilers: new Set(),
+};
 
 function hotspot(file: string, score: number) {
   return { file, complexity: score, commits: 1, lines: 1, score };
@@ -140,8 +146,7 @@ it("[EV106] what several tools report is removed apart from what one tool alone 
   const planned = (cascade: readonly Finding[]): number[] => {
     const fix = { fixer: "unused", group: "src/a.ts", cascade } as const;
     const fixable = new Map([first, second, alone].map(({ fingerprint }) => [fingerprint, fix]));
-    const options = { fixable, only: [], rejected: new Set<string>(), stopped: new Set<string>() };
-    return rank([first, second, alone], [], options).map(({ findings }) => findings.length);
+    return rank([first, second, alone], [], { ...none, fixable }).map(({ findings }) => findings.length);
   };
   expect(planned([])).toEqual([2, 1]);
   expect(planned([aFinding({ file: "src/b.ts" })])).toEqual([3]);

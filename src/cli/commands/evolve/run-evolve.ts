@@ -147,7 +147,10 @@ async function planRun(
   const decisions = options.decisions();
   const signal = cli.io.interrupted();
   const plan = await makePlan(
-    { ...options, decisions: flags.retry ? { ...decisions, candidates: new Set() } : decisions },
+    {
+      ...options,
+      decisions: flags.retry ? { ...decisions, judged: { candidates: new Set(), findings: new Set() } } : decisions,
+    },
     { commit: base, signal, only: [...(flags.only ?? [])], maxTasks: flags.maxTasks ?? defaultMaxTasks },
   );
   if (!plan.ok && signal.aborted) return interrupted;
