@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { pastBriefs } from "#harness/experiments/past-chats.ts";
 import { statsigRules } from "#harness/experiments/statsig-rules.ts";
 import { built } from "#harness/machine/mcp-process.ts";
 import { MachineHome } from "#harness/machine/real-machine.ts";
@@ -35,6 +36,7 @@ async function withTrial(experiments: object): Promise<MachineHome> {
   const home = new MachineHome();
   mkdirSync(home.paths.home, { recursive: true, mode: 0o700 });
   writeFileSync(home.paths.config, JSON.stringify({ experiments }));
+  pastBriefs({ store: storeOf(home.paths), now: Date.now });
   await home.ask("experiments", "start", key, "30");
   return home;
 }

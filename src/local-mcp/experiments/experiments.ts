@@ -37,6 +37,7 @@ export type StartError =
   | { readonly code: "switched_off" }
   | { readonly code: "by_person" }
   | { readonly code: "config_invalid"; readonly reason: string }
+  | { readonly code: "cannot_end"; readonly reason: string }
   | { readonly code: "busy"; readonly id: string };
 
 /** Shares, and numbers of sessions and days, of a canary. */
@@ -53,7 +54,7 @@ function log(sql: Sql, at: number, by: By | undefined, kind: audit.MachineAction
   audit.enqueue(sql, at, { kind, session: null, by, result, ...(after ? { experiment: after.id } : {}) });
 }
 
-/** [EX54] One transaction: stored with its first value in force, or refused. */
+/** [EX54] [EX291] One transaction: stored with its first value in force, or refused. */
 export function start(runtime: Runtime, given: NewExperiment, by?: By): Result<Experiment, StartError> {
   const config = readConfig(runtime.paths.config);
   if (!config.ok) return err({ code: "config_invalid", reason: config.error });
@@ -67,6 +68,8 @@ export function start(runtime: Runtime, given: NewExperiment, by?: By): Result<E
     const busy = rows.list(sql).find(({ experiment }) => isBusyWith(experiment, parameter));
     if (busy) return err({ code: "busy", id: busy.experiment.id } as const);
     const experiment = begin(sql, runtime, parameter, { ...given, from, provider: config.value.experiments.provider });
+    const reason = isRunning(experiment) ? shortageOf(sql, runtime.now(), parameter) : null;
+    if (reason !== null) return err({ code: "cannot_end", reason } as const);
     rows.save(sql, experiment, null);
     log(sql, runtime.now(), by, "experiment.started", experiment);
     return ok(experiment);
@@ -103,11 +106,14 @@ function planFor({ method }: Parameter, past: Past): CanaryPlan {
 }
 
 /** [EX174] Why its canary could not have its units in its days on this machine; null: it could. */
-export function whyNoEnd(runtime: Runtime, parameter: Parameter): string | null {
+export function whyNoEnd({ store, now }: Runtime, parameter: Parameter): string | null {
+  return store.read((sql) => shortageOf(sql, now(), parameter), null);
+}
+
+function shortageOf(sql: Sql, now: number, parameter: Parameter): string | null {
   const { units, share, primary, maxDays } = planFor(parameter, {});
-  const since = runtime.now() - maxDays * 86_400_000;
   const counted = primary === null ? chatsSql : briefsSql;
-  const had = runtime.store.read((sql) => sql.all<{ n: number }>(counted, since)[0]?.n ?? 0, 0);
+  const had = sql.all<{ n: number }>(counted, now - maxDays * 86_400_000)[0]?.n ?? 0;
   const needed = Math.ceil(units / share);
   const unit = primary === null ? "new chats" : "new chats that are given a brief";
   if (had >= needed) return null;

@@ -6,6 +6,7 @@ import { start, stopOne } from "#src/local-mcp/experiments/experiments.ts";
 import { storeRun } from "#src/local-mcp/experiments/last-opportunities.ts";
 import { aProject, Claude } from "#harness/machine/claude.ts";
 import { anAssistantLine } from "#harness/machine/transcripts.ts";
+import { pastChats } from "#harness/experiments/past-chats.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import type { Paths } from "#src/platform/paths.ts";
 import type { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
@@ -35,6 +36,7 @@ export function workAndDie(paths: Paths): void {
 /** On one machine: a trial is running, a kept value was taken back, and one opportunity was found. */
 export function experiment(paths: Paths): void {
   const runtime = tempRuntime({ paths, now: Date.now() });
+  pastChats(runtime);
   const kept = begin("checkpoint.everyToolCalls", 8);
   runtime.store.write((sql) => experimentRows.save(sql, move(kept, "kept", runtime.now(), "after 40 sessions"), 1));
   stopOne(runtime, kept.id, "reverted by hand", true);

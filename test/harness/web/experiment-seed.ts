@@ -1,3 +1,4 @@
+import { pastChats } from "#harness/experiments/past-chats.ts";
 import type { CliHome } from "#harness/machine/cli-home.ts";
 import { move, type Experiment } from "#src/experiments/engine/experiment.ts";
 import * as rows from "#src/local-mcp/experiments/experiment-rows.ts";
@@ -6,6 +7,7 @@ import { storeRun } from "#src/local-mcp/experiments/last-opportunities.ts";
 
 /** An experiment that runs, one whose value was deployed and kept, and two opportunities. @returns ids */
 export function seedExperiments({ runtime }: CliHome): { running: string; kept: string } {
+  pastChats(runtime);
   const kept = begin("checkpoint.everyToolCalls", 8);
   runtime.store.write((sql) => rows.save(sql, move(kept, "kept", runtime.now(), "after 40 sessions"), 1));
   const running = begin("checkpoint.everyMs", 250_000);

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import * as audit from "#src/local-mcp/audit/machine-audit.ts";
 import { readConfig } from "#src/platform/config-file.ts";
+import { pastChats } from "#harness/experiments/past-chats.ts";
 import { aCliHome, aSeededHome, failed, printed, type CliHome } from "#harness/machine/cli-home.ts";
 
 function count(home: CliHome, table: string): number {
@@ -25,6 +26,7 @@ it("[EX50] a setting that no experiment changes, a step too far and a value that
 
 it("[EX51] a step after which a death may lose more asks a person first", async () => {
   const home = aSeededHome();
+  pastChats(home.runtime);
   const risky = "experiments start checkpoint.everyMs 400000";
   expect(await home.shim(risky)).toMatchObject(failed(2, "may lose more", "--yes"));
   expect(await home.shimWith({ isInteractive: true, ask: async () => "n" }, risky)).toMatchObject(
@@ -33,15 +35,28 @@ it("[EX51] a step after which a death may lose more asks a person first", async 
   expect(await home.shim(`${risky} --yes`)).toMatchObject(printed("50 % of the sessions that begin from now on"));
 });
 
-it("[EX174] a person may start a trial that has too few chats, and reads so", async () => {
+it("[EX291] a trial that could not end on this machine is refused, with its figures and what to do instead", async () => {
   const home = aSeededHome();
   expect(await home.shim("experiments start checkpoint.everyMs 250000")).toMatchObject(
-    printed("may end without a verdict", "400 new chats in 28 days"),
+    failed(
+      1,
+      "nothing was started",
+      "needs 400 new chats in 28 days, and this machine had 4 in the last 28",
+      "shim replay --set checkpoint.everyMs=250000",
+      "shim config set checkpoint.everyMs 250000",
+    ),
   );
+  const brief = await home.shim("experiments start brief.orders 30");
+  expect(brief).toMatchObject(
+    failed(1, "needs 972 new chats that are given a brief", "shim config set brief.orders 30"),
+  );
+  expect(brief.err).not.toContain("shim replay");
+  expect(count(home, "experiments")).toBe(0);
 });
 
 it("[EX54] [EX56] trials are listed, shown, stopped one by one or all, and allowed again", async () => {
   const home = aSeededHome();
+  pastChats(home.runtime);
   expect(await home.shim("experiments")).toMatchObject(printed("No experiment yet"));
   await home.shim("experiments start checkpoint.everyMs 250000 --reason", "to see");
   const { experiments } = (await home.json("experiments")) as { experiments: { id: string }[] };
@@ -65,6 +80,7 @@ it("[EX54] [EX56] trials are listed, shown, stopped one by one or all, and allow
 
 it("[EX58] [WP20] starts, stops and the switch are in the audit log; what was refused or over already is not", async () => {
   const home = aSeededHome();
+  pastChats(home.runtime);
   const entries = (): unknown[] =>
     audit.listNewest(home.runtime, 20).map(({ kind, subject, actor, detail }) => [kind, subject, actor, detail]);
   const begin = async (): Promise<string> => {

@@ -4,6 +4,7 @@ import { trialsKey } from "#src/contract/workspace-trials.ts";
 import { listNewest } from "#src/local-mcp/audit/machine-audit.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { aHomeOnEdge } from "#harness/machine/cli-machines.ts";
+import { pastChats } from "#harness/experiments/past-chats.ts";
 import { aCliHome, aSeededHome, failed, printed, type CliHome } from "#harness/machine/cli-home.ts";
 
 const dayMs = 86_400_000;
@@ -98,6 +99,7 @@ it("[EX95] `stop --all` takes the workspace's value back, and no machine starts 
 
 it("[EX95] without the coordinator the machine's own trials are listed and stopped, and it is said what to do", async () => {
   const home = aSeededHome();
+  pastChats(home.runtime);
   await home.shim("experiments start checkpoint.everyMs 250000");
   home.join("http://127.0.0.1:1");
   const advice = "Repeat the command once the coordinator answers";

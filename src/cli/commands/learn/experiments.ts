@@ -3,7 +3,7 @@ import type { Experiment } from "../../../experiments/engine/experiment.ts";
 import { findParameter, lowersSafety, parameters, type Refusal } from "../../../experiments/parameters.ts";
 import * as rows from "../../../local-mcp/experiments/experiment-rows.ts";
 import { decideAllow, decideEnd, decideStart, decideStopAll } from "../../../local-mcp/experiments/decisions.ts";
-import { whyNoEnd, type StartError } from "../../../local-mcp/experiments/experiments.ts";
+import type { StartError } from "../../../local-mcp/experiments/experiments.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { ok } from "../../../shared/result.ts";
 import { settingAt } from "../../../shared/setting-keys.ts";
@@ -146,28 +146,35 @@ async function startOne(cli: Cli, { yes, reason }: StartOptions, key: string, te
     if (answer === "no") return failed("not_confirmed", "nothing was started.");
   }
   const started = decideStart(runtime, "command line", { key, to, reason: reason.slice(0, 500), replay: null });
-  if (!started.ok) return refused(started.error, key, from);
-  return ok({ data: { experiment: started.value }, text: startText(runtime, started.value) });
+  if (!started.ok) return refused(started.error, { key, from, to });
+  return ok({ data: { experiment: started.value }, text: startText(started.value) });
 }
 
-/** [EX174] */
-function startText(runtime: Runtime, { id, key, to, plan }: Experiment): string {
+function startText({ id, key, to, plan }: Experiment): string {
   const share = Math.round((plan?.share ?? 1) * 100);
-  const parameter = findParameter(key);
-  const shortage = parameter && whyNoEnd(runtime, parameter);
-  const warning = shortage === null ? "" : `It may end without a verdict: ${shortage}.\n`;
-  return `${id}: ${share} % of the sessions that begin from now on take part, half of them with ${key} = ${to}.\n${warning}`;
+  return `${id}: ${share} % of the sessions that begin from now on take part, half of them with ${key} = ${to}.\n`;
 }
 
-function refused(error: StartError, key: string, from: number): FailedResult {
+type Step = Pick<Experiment, "key" | "from" | "to">;
+
+function refused(error: StartError, step: Step): FailedResult {
+  const { key, from } = step;
   if (error.code === "switched_off")
     return failed(error.code, "experiments are switched off. `shim experiments allow` lets them start again.");
   if (error.code === "by_person")
     return failed(error.code, `no trial can judge ${key}: change it with \`shim config set ${key} <value>\`.`);
   if (error.code === "busy")
     return failed(error.code, `${error.id} runs on a setting of the same group. Stop it first.`);
+  if (error.code === "cannot_end") return failed(error.code, endlessText(error.reason, step));
   if (error.code === "config_invalid") return failed(error.code, `${error.reason}\nCorrect the file first.`);
   return wrongUsage(refusalText(error.code, key, from));
+}
+
+/** [EX291] */
+function endlessText(reason: string, { key, to }: Step): string {
+  const replayed = findParameter(key)?.method === "replay";
+  const instead = replayed ? `\`shim replay --set ${key}=${to}\` compares it on the recorded sessions; ` : "";
+  return `it could not end here, so nothing was started: ${reason}.\n${instead}\`shim config set ${key} ${to}\` sets it without a trial.`;
 }
 
 function refusalText(refusal: Refusal, key: string, from: number): string {

@@ -4,6 +4,7 @@ import type { Experiment } from "#src/experiments/engine/experiment.ts";
 import { start, stopAll } from "#src/local-mcp/experiments/experiments.ts";
 import * as pauses from "#src/store/pause.ts";
 import * as notices from "#src/store/notices.ts";
+import { pastBriefs } from "#harness/experiments/past-chats.ts";
 import { aServiceRuntime, type ServiceRuntime } from "#harness/experiments/service-rig.ts";
 import { aProject, Claude } from "#harness/machine/claude.ts";
 import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -11,6 +12,7 @@ import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
 const key = "brief.orders";
 
 function started(runtime: TempRuntime, to = 30): Experiment {
+  pastBriefs(runtime);
   const result = start(runtime, { key, to, reason: "to see", replay: null });
   if (!result.ok) throw new Error(result.error.code);
   return result.value;

@@ -7,6 +7,7 @@ import { advanceAll, start, stopAll, stopOne } from "#src/local-mcp/experiments/
 import { recordSettings } from "#src/local-mcp/recording/session-settings.ts";
 import { forget } from "#src/local-mcp/retention/forget.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { pastBriefs } from "#harness/experiments/past-chats.ts";
 import { aServiceRuntime, type ServiceRuntime } from "#harness/experiments/service-rig.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
@@ -14,6 +15,7 @@ const key = "brief.orders";
 const sentWell = "answer({ arms: [], problems: [] });";
 
 function started(runtime: TempRuntime): Experiment {
+  pastBriefs(runtime);
   const result = start(runtime, { key, to: 30, reason: "to see", replay: null });
   if (!result.ok) throw new Error(result.error.code);
   return result.value;

@@ -5,9 +5,10 @@ import { decideAllow, decideEnd, decideStart, decideStopAll } from "#src/local-m
 import { advanceAll, start, stopOne } from "#src/local-mcp/experiments/experiments.ts";
 import { createPrivateFolder } from "#src/platform/private-files.ts";
 import * as meta from "#src/store/meta.ts";
+import { pastChats } from "#harness/experiments/past-chats.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
-const trial = { key: "brief.orders", to: 30, reason: "to see", replay: null };
+const trial = { key: "checkpoint.everyToolCalls", to: 8, reason: "to see", replay: null };
 
 function entries(runtime: TempRuntime): (readonly [kind: string, actor: string | null, result: unknown])[] {
   return listNewest(runtime, 50).map(({ kind, actor, detail }) => [kind, actor, (detail as { result: string }).result]);
@@ -19,6 +20,7 @@ function outbox(runtime: TempRuntime): string {
 
 it("[EX77] an entry that its process could not write any more is written by another, with the time of the decision", () => {
   const runtime = tempRuntime();
+  pastChats(runtime);
   // The process dies after the commit: nothing follows.
   const started = start(runtime, trial, "live page");
   if (!started.ok) throw new Error(started.error.code);
@@ -65,6 +67,7 @@ it("[EX77] while the file cannot be written decisions are made, and their entrie
   const runtime = tempRuntime();
   createPrivateFolder(runtime.paths.home);
   mkdirSync(runtime.paths.audit);
+  pastChats(runtime);
   expect(decideStart(runtime, "kaizen", trial).ok).toBe(true);
   expect(decideStopAll(runtime, "command line")).toHaveLength(1);
   expect(runtime.logged.join()).toContain("entries of the audit log are pending");
@@ -81,6 +84,7 @@ it("[EX77] while the file cannot be written decisions are made, and their entrie
 
 it("[EX58] a decision whose file is written at once is one entry; one that waits for the next process is two", () => {
   const runtime = tempRuntime();
+  pastChats(runtime);
   const started = decideStart(runtime, "kaizen", trial);
   if (!started.ok) throw new Error(started.error.code);
   const { id } = started.value;

@@ -13,6 +13,7 @@ import { createPrivateFolder } from "#src/platform/private-files.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { readConfig } from "#src/platform/config-file.ts";
 import * as notices from "#src/store/notices.ts";
+import { enoughChats, pastBriefs, pastChats } from "#harness/experiments/past-chats.ts";
 import { aProject, Claude, rowCount } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
@@ -20,6 +21,7 @@ const key = "checkpoint.everyToolCalls";
 const better: ReplayEvidence = { sessions: 100, verdict: "better", effect: -1, interval: { low: -1.4, high: -0.6 } };
 
 function started(runtime: TempRuntime, to = 8): Experiment {
+  pastChats(runtime);
   const result = start(runtime, { key, to, reason: "deaths lose ten calls", replay: { evidence: better, note: "" } });
   if (!result.ok) throw new Error(result.error.code);
   return result.value;
@@ -139,6 +141,30 @@ it("[EX53] a forgotten session leaves no id in an experiment, and still counts",
   advanceAll(runtime);
   const { canary } = reload(runtime, experiment);
   expect(canary?.counts).toEqual([before["control"] ?? 0, before["treatment"] ?? 0]);
+});
+
+it("[EX291] a trial that this machine could not end is refused, with its figures; one that replay has decided is not", () => {
+  const runtime = tempRuntime();
+  const begin = (name: string, to: number, replay: Parameters<typeof start>[1]["replay"] = null) =>
+    start(runtime, { key: name, to, reason: "", replay });
+  pastChats(runtime, enoughChats - 1);
+  const figures = "its trial needs 400 new chats in 28 days, and this machine had 399 in the last 28";
+  expect(begin(key, 8)).toEqual({ ok: false, error: { code: "cannot_end", reason: figures } });
+  expect(begin("brief.orders", 30)).toMatchObject({
+    ok: false,
+    error: { code: "cannot_end", reason: expect.stringMatching(/needs 972 new chats that are given a brief/) },
+  });
+  expect([rowCount(runtime, "experiments"), rowCount(runtime, "trial_values")]).toEqual([0, 0]);
+  const worse = { evidence: { ...better, verdict: "worse" }, note: "" } as const;
+  expect(begin(key, 8, worse)).toMatchObject({ ok: true, value: { state: "decided" } });
+  runtime.wait(1_000);
+  pastChats(runtime, 1);
+  expect(begin(key, 8)).toMatchObject({ ok: true, value: { state: "canary" } });
+  runtime.wait(1_000);
+  pastBriefs(runtime);
+  expect(begin("brief.orders", 30)).toMatchObject({ ok: true, value: { state: "canary" } });
+  runtime.wait(29 * 86_400_000);
+  expect(begin("risk.thresholds.memory", 0.7)).toMatchObject({ ok: false, error: { code: "cannot_end" } });
 });
 
 it("[EX51] one experiment of a group at a time", () => {

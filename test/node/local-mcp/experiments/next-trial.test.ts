@@ -3,9 +3,9 @@ import type { Finding } from "#src/experiments/opportunities/finding.ts";
 import { nextTrial, tryNext } from "#src/local-mcp/experiments/next-trial.ts";
 import { listNewest } from "#src/local-mcp/audit/machine-audit.ts";
 import { stopOne } from "#src/local-mcp/experiments/experiments.ts";
-import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { pastBriefs } from "#harness/experiments/past-chats.ts";
 import { aSession, workingSessions } from "#harness/experiments/sessions.ts";
-import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 function aFinding(overrides: Partial<Finding>): Finding {
   return {
@@ -24,28 +24,11 @@ function aFinding(overrides: Partial<Finding>): Finding {
   };
 }
 
-/** So many chats that begin now, each with a brief after a death. */
-function startChats(runtime: TempRuntime, count: number): void {
-  const now = runtime.now();
-  const detail = JSON.stringify({ rediscovery: { reads: 1, repeats: 0 } });
-  runtime.store.write((sql) => {
-    for (let chat = 0; chat < count; chat++) {
-      const id = `chat-${now}-${count}-${chat}`;
-      sessions.recordSighting(sql, now, { id, client: "claude-code", origin: "startup", owner: null, isAlive: true });
-      const offer =
-        "INSERT INTO recoveries (at, session_id, action, by_session, detail) VALUES (?, ?, 'offered', ?, ?)";
-      sql.run(offer, now, "dead", id, detail);
-    }
-  });
-}
-
-const enough = 1_000;
-
 const replayable = { parameter: "checkpoint.everyMs", from: 300_000, to: 200_000, test: "replay" } as const;
 
 it("[EX82] [EX58] the most certain finding with a step that SHIM may take is tried, and not again for 30 days", () => {
   const runtime = tempRuntime();
-  startChats(runtime, enough);
+  pastBriefs(runtime);
   const byPerson = aFinding({ parameter: "checkpoint.everyMs", from: 300_000, to: null });
   const riskier = aFinding({ parameter: "checkpoint.everyMs", from: 300_000, to: 450_000 });
   const unknown = aFinding({ parameter: "team.strictFiles", from: 0, to: 1 });
@@ -61,13 +44,13 @@ it("[EX82] [EX58] the most certain finding with a step that SHIM may take is tri
   stopOne(runtime, tried?.id ?? "", "enough");
   expect(nextTrial(runtime, [possible], []).finding).toBeNull();
   runtime.wait(31 * 86_400_000);
-  startChats(runtime, enough);
+  pastBriefs(runtime);
   expect(nextTrial(runtime, [possible], []).finding).toBe(possible);
 });
 
 it("[EX171] a replay with too few sessions decides and blocks nothing: it waits, with its reason, and the next is tried", () => {
   const runtime = tempRuntime();
-  startChats(runtime, enough);
+  pastBriefs(runtime);
   const [finding, possible] = [aFinding(replayable), aFinding({})];
   const alone = nextTrial(runtime, [finding], workingSessions(19, 1));
   expect(alone).toMatchObject({ finding: null, waits: [expect.stringContaining("checkpoint.everyMs")] });
@@ -92,7 +75,7 @@ it("[EX174] a trial that could not have its chats in its days waits, with the fi
   const runtime = tempRuntime();
   const live = aFinding({});
   const lessLost = aFinding({ parameter: "checkpoint.everyToolCalls", from: 10, to: 7, test: "replay" });
-  startChats(runtime, 399);
+  pastBriefs(runtime, 399);
   expect(nextTrial(runtime, [live], [])).toMatchObject({
     finding: null,
     waits: [expect.stringMatching(/`brief\.orders` = 30 .* chats that are given a brief in 28 days, .* had 399 in/)],
@@ -102,12 +85,12 @@ it("[EX174] a trial that could not have its chats in its days waits, with the fi
     finding: null,
     waits: [expect.stringContaining("400 new chats in 28 days, and this machine had 399")],
   });
-  startChats(runtime, 1);
+  pastBriefs(runtime, 1);
   expect(nextTrial(runtime, [lessLost], recorded)).toMatchObject({
     finding: lessLost,
     replay: { evidence: { verdict: "better" } },
   });
   runtime.wait(29 * 86_400_000);
-  startChats(runtime, enough);
+  pastBriefs(runtime);
   expect(nextTrial(runtime, [live], []).finding).toBe(live);
 });
