@@ -150,4 +150,21 @@ it("[EV106] what several tools report is removed apart from what one tool alone 
   };
   expect(planned([])).toEqual([2, 1]);
   expect(planned([aFinding({ file: "src/b.ts" })])).toEqual([3]);
+  expect(rank([first, second, alone], [], none).map(({ method, findings }) => [method, findings.length])).toEqual([
+    ["worker", 2],
+    ["worker", 1],
+  ]);
+  const lint = [at(1), { ...at(2), others: [{ tool: "eslint", version: null, rule: "no-var" }] }];
+  const fix = { fixer: "lint-fix", group: "src/a.ts", cascade: [] } as const;
+  const fixable = new Map(lint.map(({ fingerprint }) => [fingerprint, fix]));
+  expect(rank(lint, [], { ...none, fixable })).toHaveLength(1);
+});
+
+it("[EV213] a finding that was rejected alone is in no change of several", () => {
+  const findings = [at(1), at(2), at(3)];
+  const fix = { fixer: "lint-fix", group: "src/a.ts", cascade: [] } as const;
+  const fixable = new Map(findings.map(({ fingerprint }) => [fingerprint, fix]));
+  const spoilers = new Set([at(2).fingerprint]);
+  const ranked = rank(findings, [], { ...none, fixable, spoilers });
+  expect(ranked.map((one) => one.findings.map(({ range }) => range?.line))).toEqual([[1, 3], [2]]);
 });

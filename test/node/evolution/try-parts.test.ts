@@ -1,7 +1,7 @@
 import { array, assert, asyncProperty, boolean, integer, record } from "fast-check";
 import { expect, it } from "vitest";
 import { aCandidate, aFinding, aMeasurement } from "#harness/evolution/measured.ts";
-import { ok } from "#src/shared/result.ts";
+import { err, ok } from "#src/shared/result.ts";
 import { tryInParts, type Attempt, type PartTrial, type Standing } from "#src/evolution/try-parts.ts";
 
 interface Kind {
@@ -68,6 +68,27 @@ it("[EV211] [EV212] all but what is rejected alone is kept, in a bounded number 
       expect(attempts.length).toBeLessThanOrEqual(1 + 2 * most * (1 + Math.ceil(Math.log2(kinds.length))));
     }),
   );
+});
+
+it("[EV211] a part removes what it makes unused in turn, and no more; one that cannot be removed is rejected", async () => {
+  const findings = [1, 2, 3].map((line) => aFinding({ tool: "knip", rule: "exports", range: { line } }));
+  const inTurn = [7, 8].map((line) => aFinding({ tool: "knip", rule: "exports", range: { line } }));
+  const attempts: number[][] = [];
+  const whole = aCandidate({ fixer: "unused", subject: "dead code", findings, cascade: inTurn });
+  const result = await tryInParts(whole, { commit: "base", measured: aMeasurement({ findings }) }, 3, {
+    attempt: async (candidate, { commit, measured }) => {
+      attempts.push(lines([...candidate.findings, ...candidate.cascade]));
+      if (candidate.findings.length === 3) return { kind: "rejected", why: "a test fails" };
+      return { kind: "kept", standing: { commit: `${commit}+`, measured } };
+    },
+    cascadeOf: async (own) => (lines(own).includes(3) ? err("it stays") : ok(inTurn.slice(1))),
+    whyOver: async () => null,
+  });
+  expect(attempts).toEqual([
+    [1, 2, 3, 7, 8],
+    [1, 2, 8],
+  ]);
+  expect(result).toMatchObject({ ok: true, value: { left: [{ why: "it stays", isTried: true }] } });
 });
 
 it("[EV212] once the run is over the rest is left, and what was kept stays", async () => {
