@@ -3,25 +3,25 @@ import type { Store } from "#src/store/store.ts";
 
 /** As many as the trial of a setting that replay judges needs, and as one of the brief needs. */
 export const enoughChats = 400;
-export const enoughBriefs = 972;
+const enoughBriefs = 972;
 
 interface Machine {
   readonly store: Pick<Store, "write">;
   readonly now: () => number;
 }
 
-/** So many chats that begin and end now. */
+/** So many chats that began and ended ten days ago: no list of today has them. */
 export function pastChats(machine: Machine, count = enoughChats): void {
   insertChats(machine, count, false);
 }
 
-/** So many chats that begin and end now, each with a brief after a death. */
+/** So many chats of ten days ago, each with a brief after a death. */
 export function pastBriefs(machine: Machine, count = enoughBriefs): void {
   insertChats(machine, count, true);
 }
 
 function insertChats({ store, now }: Machine, count: number, areBriefed: boolean): void {
-  const at = now();
+  const at = now() - 10 * 86_400_000;
   const detail = JSON.stringify({ rediscovery: { reads: 1, repeats: 0 } });
   const offer = "INSERT INTO recoveries (at, session_id, action, by_session, detail) VALUES (?, ?, 'offered', ?, ?)";
   store.write((sql) => {
