@@ -118,6 +118,16 @@ export const qwen = claudeCompatible({
   versionVariable: "QWEN_CODE_STARTUP_VERSION",
 });
 
+export const opencodeTools: ToolNames = new Map([
+  ["bash", "Bash"],
+  ["write", "Write"],
+  ["edit", "Edit"],
+  ["read", "Read"],
+  ["patch", "apply_patch"],
+  ["task", "Agent"],
+  ["todowrite", "TodoWrite"],
+]);
+
 /** Events come from SHIM's plugin, which names them as Claude Code does. */
 export const opencode = claudeCompatible({
   name: "opencode",
@@ -147,15 +157,7 @@ export const opencode = claudeCompatible({
     "The fill of the context window is not known.",
     "Messages of SHIM for the user are not shown.",
   ],
-  tools: new Map([
-    ["bash", "Bash"],
-    ["write", "Write"],
-    ["edit", "Edit"],
-    ["read", "Read"],
-    ["patch", "apply_patch"],
-    ["task", "Agent"],
-    ["todowrite", "TodoWrite"],
-  ]),
+  tools: opencodeTools,
 });
 
 const unseen = "Built from documentation, never run with the client itself.";

@@ -95,7 +95,7 @@ function sessionOf(payload: JsonObject): string | null {
   return transcript === null ? parent : basename(dirname(transcript));
 }
 
-const tools: ToolNames = new Map([
+export const copilotTools: ToolNames = new Map([
   ["bash", "Bash"],
   ["powershell", "PowerShell"],
   ["view", "Read"],
@@ -118,7 +118,7 @@ function inputOf(payload: JsonObject, session: string, env: NodeJS.ProcessEnv): 
       client_version: env["COPILOT_CLI_BINARY_VERSION"],
       transcript_path: textAt(payload, "transcript_path") ?? join(home, "session-state", session, "events.jsonl"),
     },
-    tools,
+    copilotTools,
   );
   // `create` refuses a file that exists.
   return input["tool_name"] === "Write" && response !== undefined ? withNewFile(input) : input;

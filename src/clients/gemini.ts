@@ -50,7 +50,7 @@ const eventNames: ReadonlyMap<string, HookEvent> = new Map([
   ["SessionEnd", "SessionEnd"],
 ]);
 
-const tools: ToolNames = new Map([
+export const geminiTools: ToolNames = new Map([
   ["run_shell_command", "Bash"],
   ["write_file", "Write"],
   ["replace", "Edit"],
@@ -71,7 +71,7 @@ function inputOf(payload: JsonObject): JsonObject {
     notification_type: type,
     error: errorOf(objectAt(payload, "tool_response")) ?? undefined,
   });
-  const input = withClaudeTool({ ...rest, ...given }, tools);
+  const input = withClaudeTool({ ...rest, ...given }, geminiTools);
   return isNewFile(input) ? withNewFile(input) : input;
 }
 

@@ -37,7 +37,8 @@ export type JournalEntry =
   | { readonly kind: "plan"; readonly text: string; readonly path?: string }
   | { readonly kind: "compacting"; readonly trigger: string }
   | { readonly kind: "compacted"; readonly summary: string }
-  | { readonly kind: "turn_end" }
+  /** `isInterrupted`: the user stopped the model. */
+  | { readonly kind: "turn_end"; readonly isInterrupted?: true }
   | ({ readonly kind: "continues" } & Predecessor)
   | { readonly kind: "subagent_end"; readonly text: string }
   | { readonly kind: "failure"; readonly text: string }

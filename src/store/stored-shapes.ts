@@ -128,7 +128,7 @@ export const StoredEntry: z.ZodType<JournalEntry> = z.discriminatedUnion("kind",
   z.looseObject({ ...kind("plan"), text, path: z.exactOptional(text) }),
   z.looseObject({ ...kind("compacting"), trigger: text }),
   z.looseObject({ ...kind("compacted"), summary: text }),
-  z.looseObject({ ...kind("turn_end") }),
+  z.looseObject({ ...kind("turn_end"), isInterrupted: z.exactOptional(z.literal(true)) }),
   z.looseObject({
     ...kind("continues"),
     session: text,

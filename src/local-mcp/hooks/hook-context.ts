@@ -12,7 +12,7 @@ import { projectRoot } from "../sessions/git-head.ts";
 import { isPausedById, pauseReadLimits, setPausedFolder, type PauseReadLimits } from "../sessions/paused-session.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { markTranscript, transcriptMark } from "../sessions/transcript-mark.ts";
-import type { TranscriptTurnEnd } from "../signals/transcript-lines.ts";
+import type { TranscriptTurnEnd } from "../signals/transcript-draft.ts";
 import { transcriptFormat } from "../signals/transcript-formats.ts";
 import { readAppended, unreadBytes, type TranscriptPart } from "../signals/transcript.ts";
 import { isPaused } from "../../store/pause.ts";

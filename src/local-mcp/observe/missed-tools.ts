@@ -4,7 +4,7 @@ import { idOf } from "../sessions/entries.ts";
 import { entriesOf } from "../sessions/hook-entries.ts";
 import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
-import type { TranscriptToolCall, TranscriptToolEnd } from "../signals/transcript-lines.ts";
+import type { TranscriptToolCall, TranscriptToolEnd } from "../signals/transcript-draft.ts";
 import type { TranscriptPart } from "../signals/transcript.ts";
 
 export interface MissedToolOptions {
@@ -25,11 +25,13 @@ export function recordMissedTools(
   { current = null, isOver = false, agentId }: MissedToolOptions,
 ): number {
   const caller = { session_id: sessionId, ...(agentId === undefined ? {} : { agent_id: agentId }) };
-  const callsSinceStart = part.toolCalls.filter(({ at }) => (at ?? now) >= startedAt);
+  const hooked = part.toolCalls.filter(({ isUnhooked }) => !isUnhooked);
+  const callsSinceStart = hooked.filter(({ at }) => (at ?? now) >= startedAt);
   const calls = new Map(callsSinceStart.map((call) => [call.id, call]));
   const newStarts = callsSinceStart.filter(({ id }) => id !== current && recordStart(sql, caller, now, id, calls));
   const startedIds = new Set(newStarts.map(({ id }) => id));
-  const ends = isOver ? part.toolEnds.filter((end) => !isCutOff(part, end)) : part.toolEnds;
+  const hookedEnds = part.toolEnds.filter((end) => !end.isUnhooked);
+  const ends = isOver ? hookedEnds.filter((end) => !isCutOff(part, end)) : hookedEnds;
   const newEnds = ends.filter((end) => end.toolUseId !== current && recordEnd(sql, caller, now, end, calls));
   return newEnds.filter(({ toolUseId, error }) => error === null && startedIds.has(toolUseId)).length;
 }
@@ -52,13 +54,14 @@ function recordStart(sql: Sql, caller: Caller, now: number, toolUseId: string, c
 
 function recordEnd(sql: Sql, caller: Caller, now: number, end: TranscriptToolEnd, calls: CallsById): boolean {
   const { session_id: sessionId } = caller;
-  const { toolUseId, error, at } = end;
+  const { toolUseId, error, at, response } = end;
   const id = idOf(toolUseId);
   if (journal.has(sql, sessionId, `end:${id}`)) return false;
   const call = calls.get(toolUseId) ?? startedCall(sql, sessionId, id);
   if (!call) return false;
   const event = error === null ? "PostToolUse" : "PostToolUseFailure";
-  const input = { ...inputOf(caller, call), ...(error === null ? {} : { error }) };
+  const outcome = error === null ? { tool_response: response } : { error };
+  const input = { ...inputOf(caller, call), ...outcome };
   const isRecorded = recordAll(sql, sessionId, at ?? now, entriesOf(event, input, ""));
   if (isRecorded) sessions.update(sql, sessionId, { toolCalls: 1, toolErrors: error === null ? 0 : 1 });
   return isRecorded;

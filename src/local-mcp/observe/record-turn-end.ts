@@ -1,7 +1,7 @@
 import type { Sql } from "../../shared/sql.ts";
 import { entriesOf } from "../sessions/hook-entries.ts";
 import * as journal from "../sessions/journal.ts";
-import type { TranscriptTurnEnd } from "../signals/transcript-lines.ts";
+import type { TranscriptTurnEnd } from "../signals/transcript-draft.ts";
 import { readAppended, unreadBytes, type ReadLimits } from "../signals/transcript.ts";
 
 const turnKinds = ["prompt", "tool_start", "tool_end", "tool_error", "turn_end", "failure"] as const;

@@ -7,7 +7,7 @@ import type { Sql } from "../../shared/sql.ts";
 import { idOf } from "../sessions/entries.ts";
 import { pauseReadLimits, type PauseReadLimits } from "../sessions/paused-session.ts";
 import type { Session } from "../sessions/sessions.ts";
-import { readSubagentLine } from "../signals/transcript-lines.ts";
+import { readSubagentLine } from "../signals/claude-lines.ts";
 import { readAppended, type TranscriptPart } from "../signals/transcript.ts";
 import { countResponses, type Prices } from "../usage/ledger.ts";
 

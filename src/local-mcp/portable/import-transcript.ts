@@ -1,4 +1,7 @@
 import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
+import { callsOfPatch } from "../../clients/patch-files.ts";
+import { withClaudeTool } from "../../clients/claude-tools.ts";
+import type { JsonObject } from "../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -8,9 +11,15 @@ import { entriesOf } from "../sessions/hook-entries.ts";
 import * as journal from "../sessions/journal.ts";
 import { importOrigin } from "../sessions/session-row.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { transcriptFormat } from "../signals/transcript-formats.ts";
-import { readAppended, type TranscriptPart } from "../signals/transcript.ts";
-import { identifyTranscript, type TranscriptHead } from "./transcript-client.ts";
+import type {
+  TranscriptCompaction,
+  TranscriptContent,
+  TranscriptText,
+  TranscriptToolCall,
+  TranscriptToolEnd,
+} from "../signals/transcript-draft.ts";
+import { readTranscript } from "./read-transcript.ts";
+import type { TranscriptHead } from "./transcript-client.ts";
 
 export interface ImportedTranscript extends TranscriptHead {
   /** False: SHIM has recorded this session before, and nothing was added. */
@@ -24,114 +33,157 @@ export interface ImportedTranscript extends TranscriptHead {
  */
 export function importTranscript(
   runtime: Runtime,
-  { path, lines, folder }: { readonly path: string; readonly lines: Iterable<string>; readonly folder: string },
+  { path, folder }: { readonly path: string; readonly folder: string },
 ): Result<ImportedTranscript, string> {
-  const found = identifyTranscript(lines);
-  if (!found) return err("it is not a transcript of a client that SHIM knows");
-  const head = { ...found, session: idOf(found.session), cwd: found.cwd ?? folder };
-  const format = transcriptFormat(head.client);
-  const part = readAppended(path, 0, { maxBytes: Number.POSITIVE_INFINITY, format });
-  if (part.isOverBudget) return err("it takes too long to read");
-  if (part.unreadable !== null) return err(`it cannot be read (${part.unreadable})`);
-  const events = eventsOf(part);
-  if (events.length === 0) return err("nothing was said in it");
-  return ok(runtime.store.write((sql) => store(sql, runtime, { head, path, part, events })));
-}
-
-interface Event {
-  readonly at: number | null;
-  /** Entries depend on the number of the turn. */
-  readonly entries: (turn: string) => readonly KeyedEntry[];
-  readonly isPrompt: boolean;
-  readonly count?: "call" | "error";
+  const read = readTranscript(path);
+  if (!read.ok) return read;
+  const { content, bytes } = read.value;
+  const head = { ...read.value.head, session: idOf(read.value.head.session), cwd: read.value.head.cwd ?? folder };
+  const isSaid = [content.texts, content.toolCalls, content.apiErrors].some(({ length }) => length > 0);
+  if (!isSaid) return err("nothing was said in it");
+  return ok(runtime.store.write((sql) => store(sql, runtime, { head, path, content, bytes })));
 }
 
 interface Reading {
-  readonly head: TranscriptHead;
+  readonly head: TranscriptHead & { readonly cwd: string };
   readonly path: string;
-  readonly part: TranscriptPart;
-  readonly events: readonly Event[];
+  readonly content: TranscriptContent;
+  readonly bytes: number;
 }
 
-function store(sql: Sql, { now }: Runtime, { head, path, part, events }: Reading): ImportedTranscript {
+function store(sql: Sql, { now }: Runtime, reading: Reading): ImportedTranscript {
+  const { head, path, content, bytes } = reading;
   const { client, session: id, cwd } = head;
   if (sessions.get(sql, id)) return { ...head, isNew: false };
+  const events = eventsOf(content, cwd);
   const times = events.flatMap(({ at }) => at ?? []);
   const [first = now(), last = first] = [times[0], times.at(-1)];
   sessions.recordSighting(sql, first, {
     id,
     client,
+    clientVersion: content.clientVersion,
     origin: importOrigin,
-    project: cwd === null ? null : projectRoot(cwd),
-    cwd: cwd === null ? null : pathOf(cwd),
-    model: part.usage.at(-1)?.model ?? null,
+    project: projectRoot(cwd),
+    cwd: pathOf(cwd),
+    model: content.usage.at(-1)?.model ?? content.model,
     transcriptPath: pathOf(path),
     owner: null,
     isAlive: false,
   });
   record(sql, id, events, first);
   sessions.detach(sql, last, id, importOrigin);
-  sessions.update(sql, id, { transcriptOffset: part.offset, workedAt: last, title: titleOf(events) });
+  const counts = countsOf(content);
+  sessions.update(sql, id, { ...counts, transcriptOffset: bytes, workedAt: last, title: titleOf(content) });
   return { ...head, isNew: true };
 }
 
+function countsOf({ toolEnds }: TranscriptContent): { readonly toolCalls: number; readonly toolErrors: number } {
+  return { toolCalls: toolEnds.length, toolErrors: toolEnds.filter(({ error }) => error !== null).length };
+}
+
+function titleOf({ texts }: TranscriptContent): string | null {
+  const first = texts.find(({ role }) => role === "user");
+  const [entry] = first ? prompt(first.text)("1") : [];
+  return entry?.entry.kind === "prompt" ? (entry.entry.text.split("\n")[0]?.slice(0, 100) ?? null) : null;
+}
+
+/** Entries depend on the number of the turn. */
+type Entries = (turn: string) => readonly KeyedEntry[];
+
+interface Event {
+  readonly at: number | null;
+  readonly entries: Entries;
+  /** `joins`: a prompt in the middle of a turn, or one that needs none. */
+  readonly turn?: "starts" | "joins" | "ends" | "fails" | "interrupts";
+}
+
+/** [TR205] A turn is over when the model, an error or the user ended it, or the next one begins. */
 function record(sql: Sql, id: string, events: readonly Event[], startedAt: number): void {
   journal.append(sql, id, startedAt, `start:${importOrigin}`, { kind: "start", source: importOrigin });
-  let turn = 0;
-  let at = startedAt;
+  let [turn, at, isOpen] = [0, startedAt, false];
+  const end = (how: Event["turn"]): void => {
+    const entry = how === "interrupts" ? ({ isInterrupted: true } as const) : {};
+    journal.append(sql, id, at, `turn:${turn}:${importOrigin}`, { kind: "turn_end", ...entry });
+  };
   for (const event of events) {
     at = event.at ?? at;
-    if (event.isPrompt && turn > 0) endTurn(sql, id, at, turn);
-    if (event.isPrompt) turn += 1;
+    if (event.turn === "starts" && isOpen) end("ends");
+    if (event.turn === "starts" || event.turn === "joins") turn += 1;
     for (const { key, entry } of event.entries(String(turn))) journal.append(sql, id, at, key, entry);
-    if (event.count) sessions.update(sql, id, { toolCalls: 1, toolErrors: event.count === "error" ? 1 : 0 });
+    if (isEndedBy(event.turn, isOpen)) end(event.turn);
+    isOpen = isOpenAfter(event.turn, isOpen);
   }
 }
 
-function endTurn(sql: Sql, id: string, at: number, turn: number): void {
-  journal.append(sql, id, at, `turn:${turn}:${importOrigin}`, { kind: "turn_end" });
+function isEndedBy(turn: Event["turn"], isOpen: boolean): boolean {
+  return turn === "joins" ? !isOpen : isOpen && (turn === "ends" || turn === "interrupts");
 }
 
-function titleOf(events: readonly Event[]): string | null {
-  const first = events.find(({ isPrompt }) => isPrompt)?.entries("1")[0]?.entry;
-  return first?.kind === "prompt" ? (first.text.split("\n")[0]?.slice(0, 100) ?? null) : null;
+function isOpenAfter(turn: Event["turn"], isOpen: boolean): boolean {
+  return turn === undefined || turn === "joins" ? isOpen : turn === "starts";
 }
 
 /** In the order of their times; what one line says stays in the order of texts, calls, ends. */
-function eventsOf({ texts, toolCalls, toolEnds, apiErrors }: TranscriptPart): Event[] {
+function eventsOf(content: TranscriptContent, cwd: string): Event[] {
+  const { texts, toolCalls, toolEnds, apiErrors, compactions, interruptions, turnEnd } = content;
   const calls = new Map(toolCalls.map((call) => [call.id, call]));
   const all: Event[] = [
-    ...texts.map(({ role, text, at }) =>
-      role === "user"
-        ? { at, isPrompt: true, entries: hook("UserPromptSubmit", { prompt: text }) }
-        : { at, isPrompt: false, entries: (turn: string) => saidIn(turn, text) },
-    ),
-    ...toolCalls.map(({ id, name, input, at }) => {
-      const fields = { tool_name: name, tool_use_id: idOf(id), tool_input: input };
-      return { at, isPrompt: false, entries: hook("PreToolUse", fields) };
-    }),
-    ...toolEnds.flatMap(({ toolUseId, error, at }): Event[] => {
-      const call = calls.get(toolUseId);
-      if (!call) return [];
-      const fields = { tool_name: call.name, tool_use_id: idOf(toolUseId), tool_input: call.input };
-      if (error === null) return [{ at, isPrompt: false, entries: hook("PostToolUse", fields), count: "call" }];
-      return [{ at, isPrompt: false, entries: hook("PostToolUseFailure", { ...fields, error }), count: "error" }];
-    }),
-    ...apiErrors.map(({ text, at }) => ({ at, isPrompt: false, entries: hook("StopFailure", { error: text }) })),
+    ...texts.map((text) => said(text)),
+    ...toolCalls.map((call) => ({ at: call.at, entries: hooks("PreToolUse", inputsOf(call, cwd)) })),
+    ...toolEnds.flatMap((end) => ended(end, calls.get(end.toolUseId), cwd)),
+    ...compactions.map(compacted),
+    ...apiErrors.map(({ text, at }) => ({ at, turn: "fails" as const, entries: hook("StopFailure", { error: text }) })),
+    ...interruptions.map(({ at }) => ({ at, turn: "interrupts" as const, entries: none })),
+    ...(turnEnd ? [{ at: turnEnd.at, turn: "ends" as const, entries: none }] : []),
   ];
   return sortedByTime(all);
 }
 
-function hook(event: HookEvent, fields: Omit<HookInput, "session_id">): Event["entries"] {
-  return (turn) => entriesOf(event, { session_id: importOrigin, ...fields }, turn);
+const none: Entries = () => [];
+
+function said({ role, text, at, startsNoTurn }: TranscriptText): Event {
+  if (role === "user") return { at, turn: startsNoTurn ? "joins" : "starts", entries: prompt(text) };
+  return { at, entries: (turn) => saidIn(turn, text) };
+}
+
+function prompt(text: string): Entries {
+  return hook("UserPromptSubmit", { prompt: text });
 }
 
 function saidIn(turn: string, text: string): KeyedEntry[] {
-  const said = assistant(text);
-  return said ? [{ ...said, key: `${said.key}:${turn}` }] : [];
+  const entry = assistant(text);
+  return entry ? [{ ...entry, key: `${entry.key}:${turn}` }] : [];
 }
 
-/** Stable, so events of one time, or of none, keep the order in which they are given. */
+/** A patch is a call for each of its files. */
+function inputsOf({ id, name, input }: TranscriptToolCall, cwd: string): JsonObject[] {
+  return callsOfPatch(withClaudeTool({ tool_use_id: idOf(id), tool_name: name, tool_input: input, cwd }, new Map()));
+}
+
+function ended({ error, at, response }: TranscriptToolEnd, call: TranscriptToolCall | undefined, cwd: string): Event[] {
+  if (!call) return [];
+  const inputs = inputsOf(call, cwd);
+  if (error !== null) return [{ at, entries: hooks("PostToolUseFailure", inputs, { error }) }];
+  return [{ at, entries: hooks("PostToolUse", inputs, response ? { tool_response: response } : {}) }];
+}
+
+function compacted({ summary, trigger, at }: TranscriptCompaction): Event {
+  const begun = hook("PreCompact", { trigger });
+  const done = hook("PostCompact", summary === null ? {} : { compact_summary: summary });
+  return { at, entries: (turn) => [...begun(turn), ...done(turn)] };
+}
+
+function hook(event: HookEvent, fields: Omit<HookInput, "session_id">): Entries {
+  return (turn) => entriesOf(event, { session_id: importOrigin, ...fields }, turn);
+}
+
+function hooks(event: HookEvent, inputs: readonly JsonObject[], outcome: JsonObject = {}): Entries {
+  return (turn) => inputs.flatMap((fields) => hook(event, { ...fields, ...outcome })(turn));
+}
+
+/** Stable, so events of one time keep the order in which they are given; one without a time follows the one before it. */
 function sortedByTime(events: readonly Event[]): Event[] {
-  return events.toSorted((a, b) => (a.at ?? 0) - (b.at ?? 0));
+  let newest = 0;
+  const timed = events.map((event) => ({ event, at: (newest = event.at ?? newest) }));
+  return timed.toSorted((a, b) => a.at - b.at).map(({ event }) => event);
 }

@@ -1,8 +1,8 @@
-import type { HookClient } from "../../contract/clients.ts";
 import { objectAt, parseObject, textAt, type JsonObject } from "../../shared/json-fields.ts";
+import type { TranscriptClient } from "../signals/transcript-formats.ts";
 
 export interface TranscriptHead {
-  readonly client: HookClient;
+  readonly client: TranscriptClient;
   readonly session: string;
   readonly cwd: string | null;
 }
@@ -10,17 +10,21 @@ export interface TranscriptHead {
 type Identify = (line: JsonObject) => Omit<TranscriptHead, "client"> | null;
 
 /** Each reads the session from a line of its client, and null from any other line. */
-const identifiers: Partial<Record<HookClient, Identify>> = {
-  codex: (line) => (line["type"] === "session_meta" ? headOf(objectAt(line, "payload"), "id") : null),
-  copilot(line) {
-    const data = line["type"] === "session.start" ? objectAt(line, "data") : null;
-    const head = headOf(data, "sessionId");
-    return head && { ...head, cwd: textAt(objectAt(data, "context"), "cwd", 4_096) };
-  },
-  gemini: (line) => (textAt(line, "projectHash") === null ? null : headOf(line, "sessionId")),
-  qwen: (line) => (Array.isArray(objectAt(line, "message")?.["parts"]) ? headOf(line, "sessionId") : null),
-  "claude-code": (line) => (objectAt(line, "message")?.["content"] === undefined ? null : headOf(line, "sessionId")),
-};
+const identifiers: readonly (readonly [TranscriptClient, Identify])[] = [
+  ["codex", (line) => (line["type"] === "session_meta" ? headOf(objectAt(line, "payload"), "id") : null)],
+  [
+    "copilot",
+    (line) => {
+      const data = line["type"] === "session.start" ? objectAt(line, "data") : null;
+      const head = headOf(data, "sessionId");
+      return head && { ...head, cwd: textAt(objectAt(data, "context"), "cwd", 4_096) };
+    },
+  ],
+  ["gemini", (line) => (textAt(line, "projectHash") === null ? null : headOf(line, "sessionId"))],
+  ["pi", (line) => (line["type"] === "session" ? headOf(line, "id") : null)],
+  ["qwen", (line) => (Array.isArray(objectAt(line, "message")?.["parts"]) ? headOf(line, "sessionId") : null)],
+  ["claude-code", (line) => (objectAt(line, "message")?.["content"] === undefined ? null : headOf(line, "sessionId"))],
+];
 
 function headOf(holder: JsonObject | null, idKey: string): Omit<TranscriptHead, "client"> | null {
   const session = textAt(holder, idKey, 200);
@@ -35,11 +39,34 @@ export function identifyTranscript(lines: Iterable<string>): TranscriptHead | nu
   let count = 0;
   for (const text of lines) {
     const line = parseObject(text);
-    for (const [client, identify] of Object.entries(identifiers) as [HookClient, Identify][]) {
-      const head = line && identify(line);
-      if (head) return { client, ...head };
+    // One with all messages in it is a document.
+    if (line && !("messages" in line)) {
+      for (const [client, identify] of identifiers) {
+        const head = identify(line);
+        if (head) return { client, ...head };
+      }
     }
     if (++count >= maxHeadLines) return null;
   }
   return null;
+}
+
+export interface TranscriptDocument {
+  readonly head: TranscriptHead;
+  readonly messages: readonly unknown[];
+}
+
+/** A transcript that is one JSON document: `opencode export`, and Gemini CLI before its lines. */
+export function readDocument(text: string): TranscriptDocument | null {
+  const document = parseObject(text);
+  const messages = document?.["messages"];
+  if (!document || !Array.isArray(messages)) return null;
+  const info = objectAt(document, "info");
+  const opencode = headOf(info, "id");
+  if (opencode) {
+    const head = { client: "opencode" as const, ...opencode, cwd: textAt(info, "directory", 4_096) };
+    return { head, messages };
+  }
+  const gemini = textAt(document, "projectHash") === null ? null : headOf(document, "sessionId");
+  return gemini && { head: { client: "gemini", ...gemini }, messages };
 }

@@ -1,103 +1,125 @@
-import {
-  asObject,
-  listAt,
-  numberAt,
-  objectAt,
-  parseObject,
-  textAt,
-  type JsonObject,
-} from "../../shared/json-fields.ts";
+import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { wordAt } from "../sessions/entries.ts";
-import type { LineOrigin, TranscriptDraft } from "./transcript-lines.ts";
+import { callRows, endItem } from "./codex-calls.ts";
+import { userWords, withAttachments } from "./harness-text.ts";
+import { addCompaction, addFailure, addUsage, type LineOrigin, type TranscriptDraft } from "./transcript-draft.ts";
+
+type RowReader = (draft: TranscriptDraft, payload: JsonObject, origin: LineOrigin) => void;
 
 /**
- * [CA32] Reads Codex's rollout files (seen with 0.169.0). An item is there several times: an event
- * `item_completed` has it once, with the ids that hooks report, also where the model's tools are
- * functions of a program.
+ * [TR201] [CA32] Rows of Codex's rollouts by `type` and the type of the payload. 0.118 to 0.147 write
+ * messages as events of their own; since 0.169 `item_completed` has them once, with the ids that
+ * hooks report. `response_item/message` repeats both, between texts of the client.
  */
+const rows: ReadonlyMap<string, RowReader> = new Map<string, RowReader>([
+  ...callRows,
+  ["turn_context", (draft, payload) => void (draft.model = wordAt(payload, "model", 200) ?? draft.model)],
+  ["session_meta", (draft, payload) => void (draft.clientVersion ??= wordAt(payload, "cli_version", 40))],
+  ["token_usage_record", readUsage],
+  ["compacted", readCompacted],
+  ["event_msg/user_message", readUserMessage],
+  ["event_msg/agent_message", (draft, payload, origin) => says(draft, textAt(payload, "message"), origin)],
+  ["event_msg/item_completed", (draft, payload, origin) => readItem(draft, objectAt(payload, "item"), origin)],
+  ["event_msg/token_count", readWindow],
+  ["event_msg/task_complete", readEnd],
+  ["event_msg/turn_aborted", (draft, _payload, { at }) => void draft.interruptions.push({ at })],
+  ["event_msg/thread_rolled_back", readRollback],
+]);
+
 export function readCodexLine(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
   const payload = objectAt(line, "payload");
-  const type = textAt(payload, "type");
-  if (line["type"] === "response_item") readCall(draft, payload, origin);
-  else if (line["type"] === "turn_context") draft.model = wordAt(payload, "model", 200);
-  else if (line["type"] === "token_usage_record") readUsage(draft, payload, origin);
-  else if (type === "item_completed") readItem(draft, objectAt(payload, "item"), origin);
-  else if (type === "token_count") draft.contextWindow = numberAt(objectAt(payload, "info"), "model_context_window");
-  else if (type === "task_complete") readEnd(draft, objectAt(payload, "error"), origin);
+  const type = textAt(line, "type") ?? "";
+  const row = rows.get(type) ?? rows.get(`${type}/${textAt(payload, "type") ?? ""}`);
+  if (payload) row?.(draft, payload, origin);
 }
 
-type ItemReader = (draft: TranscriptDraft, item: JsonObject, origin: LineOrigin) => void;
+function readUserMessage(draft: TranscriptDraft, payload: JsonObject, origin: LineOrigin): void {
+  const images = listAt(payload, "images").map(() => "image");
+  const files = listAt(payload, "local_images").filter((path) => typeof path === "string");
+  asks(draft, textAt(payload, "message") ?? "", [...images, ...files], origin);
+}
 
-const items: Readonly<Record<string, ItemReader>> = {
-  UserMessage: (draft, item, origin) => addText(draft, "user", item, origin),
-  AgentMessage: (draft, item, origin) => addText(draft, "assistant", item, origin),
-  CommandExecution: (draft, item, origin) => {
-    const code = numberAt(item, "exit_code");
-    addEnd(
-      draft,
-      item,
-      origin,
-      code === null || code === 0 ? null : `Exit code ${code} ${textAt(item, "aggregated_output") ?? ""}`.trim(),
-    );
-  },
-  McpToolCall: addFailable,
-  FileChange: addFailable,
-  ContextCompaction: (draft, _item, { at }) => {
-    draft.contextUsage = null;
-    draft.compactBoundary = { at };
-  },
-};
+/** An automation of the desktop app writes in the user's place. */
+const automation = /^<heartbeat\b/;
+
+function asks(draft: TranscriptDraft, message: string, attached: readonly string[], origin: LineOrigin): void {
+  const text = withAttachments(userWords(message), attached);
+  if (text !== "" && !automation.test(text)) draft.texts.push({ role: "user", text, ...origin });
+}
+
+function says(draft: TranscriptDraft, text: string | null, origin: LineOrigin): void {
+  if (text === null || text.trim() === "") return;
+  draft.texts.push({ role: "assistant", text, ...origin });
+  draft.turnEnd = null;
+}
+
+const items: ReadonlyMap<string, RowReader> = new Map<string, RowReader>([
+  ["UserMessage", (draft, item, origin) => asks(draft, textOf(item), imagesOf(item), origin)],
+  ["AgentMessage", (draft, item, origin) => says(draft, textOf(item), origin)],
+  ["Plan", (draft, item, origin) => says(draft, textAt(item, "text"), origin)],
+  ["CommandExecution", endItem],
+  ["McpToolCall", endItem],
+  ["FileChange", endItem],
+  // `compacted` has more, and a live read may begin between the two.
+  ["ContextCompaction", (draft, _item, { at }) => compacts(draft, null, at)],
+]);
 
 function readItem(draft: TranscriptDraft, item: JsonObject | null, origin: LineOrigin): void {
-  const type = textAt(item, "type") ?? "";
-  if (item && type in items) items[type]?.(draft, item, origin);
+  if (item) items.get(textAt(item, "type") ?? "")?.(draft, item, origin);
 }
 
-function addText(draft: TranscriptDraft, role: "user" | "assistant", item: JsonObject, origin: LineOrigin): void {
+function textOf(item: JsonObject): string {
   const parts = listAt(item, "content").map((part) => textAt(asObject(part), "text") ?? "");
-  const text = parts.filter((part) => part !== "").join("\n");
-  if (text !== "") draft.texts.push({ role, text, ...origin });
+  return parts.filter((part) => part !== "").join("\n");
 }
 
-function addFailable(draft: TranscriptDraft, item: JsonObject, origin: LineOrigin): void {
-  addEnd(
-    draft,
-    item,
-    origin,
-    item["status"] === "failed" ? (textAt(objectAt(item, "error"), "message") ?? "failed") : null,
-  );
+function imagesOf(item: JsonObject): string[] {
+  const types = listAt(item, "content").map((part) => textAt(asObject(part), "type") ?? "");
+  return types.filter((type) => /image/i.test(type)).map(() => "image");
 }
 
-function addEnd(draft: TranscriptDraft, item: JsonObject, { at }: LineOrigin, error: string | null): void {
-  const toolUseId = textAt(item, "id", 200);
-  if (toolUseId !== null) draft.toolEnds.push({ toolUseId, error, at });
+/** Newer summaries are encrypted. */
+function readCompacted(draft: TranscriptDraft, payload: JsonObject, { at }: LineOrigin): void {
+  compacts(draft, textAt(payload, "message"), at);
 }
 
-/** Those that a program calls are reported by hooks alone, under ids of their own. */
-function readCall(draft: TranscriptDraft, payload: JsonObject | null, origin: LineOrigin): void {
-  const id = textAt(payload, "call_id", 200);
-  const name = textAt(payload, "name", 200);
-  if (payload?.["type"] !== "function_call" || id === null || name === null) return;
-  const input = parseObject(textAt(payload, "arguments") ?? "");
-  const server = textAt(payload, "namespace", 200);
-  if (name === "exec_command")
-    draft.toolCalls.push({ id, name: "Bash", input: { command: input?.["cmd"] }, ...origin });
-  else if (server !== null) draft.toolCalls.push({ id, name: `${server}__${name}`, input, ...origin });
+/** Rows that follow each other tell of the same compaction. */
+const sameCompactionMs = 1_000;
+
+function compacts(draft: TranscriptDraft, summary: string | null, at: number | null): void {
+  const last = draft.compactions.at(-1);
+  const isSame = last !== undefined && Math.abs((at ?? 0) - (last.at ?? 0)) < sameCompactionMs;
+  if (isSame) draft.compactions.pop();
+  addCompaction(draft, { summary: summary ?? (isSame ? last.summary : null), trigger: "unknown", at });
+}
+
+/** The user took turns back: neither their prompts nor the answers stand any more. What tools did stays done. */
+function readRollback(draft: TranscriptDraft, payload: JsonObject): void {
+  for (let count = numberAt(payload, "num_turns", 1_000) ?? 0; count > 0; count -= 1) {
+    const at = draft.texts.findLastIndex(({ role }) => role === "user");
+    if (at < 0) return;
+    draft.texts = draft.texts.slice(0, at);
+  }
+}
+
+function readWindow(draft: TranscriptDraft, payload: JsonObject): void {
+  draft.contextWindow = numberAt(objectAt(payload, "info"), "model_context_window");
 }
 
 /** A turn that an error of the API ends has no other trace. */
-function readEnd(draft: TranscriptDraft, error: JsonObject | null, origin: LineOrigin): void {
-  if (!error) return;
-  draft.apiErrors.push({ text: textAt(error, "message") ?? "error", ...origin });
-  draft.outcomes.push({ at: origin.at, isFailed: true });
+function readEnd(draft: TranscriptDraft, payload: JsonObject, origin: LineOrigin): void {
+  const error = objectAt(payload, "error");
+  if (error) return addFailure(draft, textAt(error, "message") ?? "error", origin);
+  const text = textAt(payload, "last_agent_message") ?? "";
+  if (origin.at !== null) draft.turnEnd = { text, at: origin.at };
 }
 
-function readUsage(draft: TranscriptDraft, payload: JsonObject | null, { at }: LineOrigin): void {
+function readUsage(draft: TranscriptDraft, payload: JsonObject, { at }: LineOrigin): void {
   const counts = objectAt(payload, "usage");
   const messageId = textAt(payload, "response_id", 200);
   if (!counts || messageId === null) return;
   const cached = numberAt(counts, "cached_input_tokens") ?? 0;
-  const usage = {
+  addUsage(draft, {
     messageId,
     requestId: null,
     model: draft.model,
@@ -107,8 +129,5 @@ function readUsage(draft: TranscriptDraft, payload: JsonObject | null, { at }: L
     cacheCreationTokens: numberAt(counts, "cache_write_input_tokens") ?? 0,
     outputTokens: numberAt(counts, "output_tokens") ?? 0,
     at,
-  };
-  draft.outcomes.push({ at, isFailed: false });
-  draft.usage.set(messageId, usage);
-  draft.contextUsage = usage;
+  });
 }

@@ -2,9 +2,18 @@ import { withClaudeTool } from "../../clients/claude-tools.ts";
 import { qwenTools } from "../../clients/claude-compatible.ts";
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { wordAt } from "../sessions/entries.ts";
-import { addUsage, type LineFormat, type LineOrigin, type TranscriptDraft } from "./transcript-lines.ts";
+import { userWords } from "./harness-text.ts";
+import {
+  addCall as addToolCall,
+  addCompaction,
+  addEnd,
+  addUsage,
+  type LineFormat,
+  type LineOrigin,
+  type TranscriptDraft,
+} from "./transcript-draft.ts";
 
-/** Records of Qwen Code: Gemini's messages, with its own frame. */
+/** [TR201] Records of Qwen Code: Gemini's messages, with its own frame. */
 export const readQwenLine: LineFormat = (draft, line, origin) => {
   draft.clientVersion = wordAt(line, "version", 40) ?? draft.clientVersion;
   readers[textAt(line, "type") ?? ""]?.(draft, line, origin);
@@ -15,9 +24,7 @@ const readers: Readonly<Record<string, (draft: TranscriptDraft, line: JsonObject
   assistant: readAssistant,
   tool_result: readResult,
   system: (draft, line, { at }) => {
-    if (line["subtype"] !== "chat_compression") return;
-    draft.contextUsage = null;
-    draft.compactBoundary = { at };
+    if (line["subtype"] === "chat_compression") addCompaction(draft, { summary: null, trigger: "unknown", at });
   },
 };
 
@@ -27,7 +34,7 @@ function partsOf(line: JsonObject): (JsonObject | null)[] {
 
 function addText(draft: TranscriptDraft, role: "user" | "assistant", line: JsonObject, origin: LineOrigin): void {
   const texts = partsOf(line).flatMap((part) => (part?.["thought"] === true ? [] : (textAt(part, "text") ?? [])));
-  const text = texts.join("\n");
+  const text = role === "user" ? userWords(texts.join("\n")) : texts.join("\n");
   if (text.trim() !== "") draft.texts.push({ role, text, ...origin });
 }
 
@@ -41,7 +48,7 @@ function addCall(draft: TranscriptDraft, call: JsonObject | null, cwd: unknown, 
   const id = textAt(call, "id", 200);
   const given = { tool_name: textAt(call, "name", 200), tool_input: call?.["args"] ?? null, cwd };
   const { tool_name: name, tool_input: input } = withClaudeTool(given, qwenTools);
-  if (id !== null && typeof name === "string") draft.toolCalls.push({ id, name, input, ...origin });
+  if (id !== null && typeof name === "string") addToolCall(draft, { id, name, input, ...origin });
 }
 
 function readUsage(draft: TranscriptDraft, line: JsonObject, { at, uuid }: LineOrigin): void {
@@ -70,5 +77,5 @@ function readResult(draft: TranscriptDraft, line: JsonObject, { at }: LineOrigin
     textAt(result, "resultDisplay") ??
     textAt(objectAt(result, "resultDisplay"), "text") ??
     "failed";
-  draft.toolEnds.push({ toolUseId, error: isFailed ? error : null, at });
+  addEnd(draft, { toolUseId, error: isFailed ? error : null, at });
 }

@@ -2,7 +2,7 @@ import type { Readings } from "../../contract/readings.ts";
 import { merge, toReadings } from "../../policy/readings.ts";
 import { effectiveWindow } from "./context-window.ts";
 import { streakAfter } from "./failed-requests.ts";
-import type { Usage } from "./transcript-lines.ts";
+import type { Usage } from "./transcript-draft.ts";
 import type { TranscriptPart } from "./transcript.ts";
 
 /** [SI19] Prefers the window in `old`, which came from the client. */

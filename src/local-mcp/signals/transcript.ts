@@ -1,5 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readSync, statSync } from "node:fs";
-import { readLines, type LineFormat, type TranscriptLine, type TranscriptContent } from "./transcript-lines.ts";
+import { readLines, type TranscriptLine } from "./transcript-lines.ts";
+import type { LineFormat, TranscriptContent } from "./transcript-draft.ts";
 import { budgetMs, interpret, shortText } from "../../platform/time-budget.ts";
 import { codeOf } from "../../shared/error.ts";
 
@@ -104,9 +105,10 @@ function startOffset(size: number, offset: number, minOffset: number): number {
 }
 
 /** Cut at bytes, before decoding: a newline byte is never a part of another UTF-8 character. */
-function* linesOf(bytes: Buffer, begin: number, end: number, base: number): Generator<TranscriptLine> {
+export function* linesOf(bytes: Buffer, begin: number, end: number, base: number): Generator<TranscriptLine> {
   for (let at = begin; at < end;) {
-    const next = bytes.indexOf(newline, at);
+    const found = bytes.indexOf(newline, at);
+    const next = found < 0 ? end : found;
     yield { text: bytes.toString("utf8", at, next), position: base + at };
     at = next + 1;
   }

@@ -4,7 +4,7 @@ import type { Sql } from "../../shared/sql.ts";
 import * as totals from "../../store/metric-totals.ts";
 import { idOf } from "../sessions/entries.ts";
 import type { Session } from "../sessions/sessions.ts";
-import type { Usage } from "../signals/transcript-lines.ts";
+import type { Usage } from "../signals/transcript-draft.ts";
 import { countRequestCost, dayOf, modelOf } from "./costs.ts";
 import * as spending from "./task-spending.ts";
 

@@ -143,7 +143,7 @@ it(
       ].map((line) => JSON.stringify(line));
       writeFileSync(path, lines.join("\n"));
       await spend(`import ${describe(text)}`, () => {
-        if (importTranscript(runtime, { path, lines, folder: "/p" }).ok) imported += 1;
+        if (importTranscript(runtime, { path, folder: "/p" }).ok) imported += 1;
       });
     }
     // White space alone, or private text, says nothing.

@@ -39,7 +39,6 @@ import {
 } from "../../answer.ts";
 import { printedCode } from "../../coordinator-link.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import { readFileLines } from "../../line-file.ts";
 import { offeredText, quotedTitle } from "../../../local-mcp/recovery/user-lines.ts";
 import { findSession, shortSession } from "../../resolve-id.ts";
 import { oneLine } from "../../screen-text.ts";
@@ -97,7 +96,7 @@ function resumeTranscript(
 ): Promise<CommandResult> | CommandResult {
   const path = resolve(cli.io.cwd, file);
   if (!existsSync(path)) return notFound(`there is no file ${path}.`);
-  const imported = importTranscript(runtime, { path, lines: readFileLines(path), folder: cli.io.cwd });
+  const imported = importTranscript(runtime, { path, folder: cli.io.cwd });
   if (!imported.ok) return failed("transcript_unusable", `${path}: ${imported.error}. Nothing was stored.`);
   const { session, isNew } = imported.value;
   cli.progress(isNew ? `Read session ${session} from ${path}.` : `SHIM has recorded session ${session} already.`);

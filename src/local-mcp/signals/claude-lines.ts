@@ -1,0 +1,205 @@
+import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
+import { wordAt } from "../sessions/entries.ts";
+import { commandIn, userWords, withAttachments } from "./harness-text.ts";
+import {
+  addCall,
+  addCompaction,
+  addEnd,
+  addFailure,
+  addUsage,
+  type LineOrigin,
+  type TranscriptDraft,
+  type TranscriptTurnEnd,
+  type Usage,
+} from "./transcript-draft.ts";
+
+type RowReader = (draft: TranscriptDraft, line: JsonObject, origin: LineOrigin) => void;
+
+/** [TR201] Rows of Claude Code 2.0.64 to 2.1.328; what no reader is named for says nothing of the work. */
+const rows: ReadonlyMap<string, RowReader> = new Map<string, RowReader>([
+  ["user", readUser],
+  ["assistant", readAssistant],
+  ["system", readSystem],
+  ["attachment", readAttachment],
+  ["queue-operation", readQueue],
+]);
+
+export function readClaudeLine(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
+  draft.clientVersion = wordAt(line, "version", 40) ?? draft.clientVersion;
+  if (line["isSidechain"] === true) return readSidechain(draft, line, origin);
+  readSubagentLine(draft, line, origin);
+}
+
+/** A line of the transcript that a sub-agent has of its own: there it is the main chat. */
+export function readSubagentLine(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
+  rows.get(textAt(line, "type") ?? "")?.(draft, line, origin);
+}
+
+const systemRows: ReadonlyMap<string, RowReader> = new Map<string, RowReader>([
+  [
+    "compact_boundary",
+    (draft, line, { at }) => {
+      const trigger = textAt(objectAt(line, "compactMetadata"), "trigger", 40) ?? "unknown";
+      addCompaction(draft, { summary: null, trigger, at });
+    },
+  ],
+  // A failed try that is repeated; the last one is an answer of the client.
+  ["api_error", (draft, _line, { at }) => void draft.outcomes.push({ at, isFailed: true })],
+]);
+
+function readSystem(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
+  systemRows.get(textAt(line, "subtype") ?? "")?.(draft, line, origin);
+}
+
+const interruption = "[Request interrupted by user";
+
+function readUser(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
+  const message = objectAt(line, "message");
+  for (const block of listAt(message, "content")) readToolResult(draft, asObject(block), line, origin);
+  const text = textOf(message).trim();
+  if (line["isCompactSummary"] === true) return addSummary(draft, text, origin);
+  if (line["isMeta"] === true || isOfClient(line)) return;
+  if (text.startsWith(interruption)) draft.interruptions.push({ at: origin.at });
+  else addPrompt(draft, withAttachments(wordsOf(text), imagesOf(message)), isLocalCommand(text), origin);
+}
+
+function wordsOf(text: string): string {
+  return commandIn(text)?.text ?? userWords(text);
+}
+
+function isLocalCommand(text: string): boolean {
+  return commandIn(text)?.isLocal ?? false;
+}
+
+/** Newer versions name who wrote a message. */
+function isOfClient(line: JsonObject): boolean {
+  const by = textAt(objectAt(line, "origin"), "kind");
+  return by !== null && by !== "human";
+}
+
+function addPrompt(draft: TranscriptDraft, text: string, startsNoTurn: boolean, origin: LineOrigin): void {
+  if (text === "") return;
+  draft.texts.push({ role: "user", text, ...origin, ...(startsNoTurn ? { startsNoTurn } : {}) });
+}
+
+/** Its row follows that of the compaction. */
+function addSummary(draft: TranscriptDraft, summary: string, { at }: LineOrigin): void {
+  const last = draft.compactions.at(-1);
+  if (last?.summary === null) draft.compactions[draft.compactions.length - 1] = { ...last, summary };
+  else draft.compactions.push({ summary, trigger: "unknown", at });
+}
+
+/** A command in the queue has been read from the queue's own rows, where the client writes those. */
+function readAttachment(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
+  const attachment = objectAt(line, "attachment");
+  if (attachment?.["type"] !== "queued_command") return;
+  const text = textOf(attachment, "prompt").trim();
+  if ((attachment["commandMode"] ?? "prompt") === "prompt" && !draft.dequeued.has(text))
+    addPrompt(draft, withAttachments(wordsOf(text), imagesOf(attachment, "prompt")), true, origin);
+}
+
+/** Prompts typed while the model worked. */
+const queueOperations: ReadonlyMap<string, RowReader> = new Map<string, RowReader>([
+  ["enqueue", (draft, line, { at }) => void draft.queue.push({ text: queuedText(line), at })],
+  // Submitted as usual: a row of the user follows.
+  ["dequeue", (draft) => void draft.queue.shift()],
+  // Back into the input field.
+  ["popAll", (draft) => void (draft.queue = [])],
+  ["remove", readJoined],
+]);
+
+function readQueue(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
+  queueOperations.get(textAt(line, "operation") ?? "")?.(draft, line, origin);
+}
+
+/** One that the model got in its turn. Older versions write nothing else of it. */
+function readJoined(draft: TranscriptDraft, line: JsonObject, { at, uuid }: LineOrigin): void {
+  const text = queuedText(line);
+  const index = text === "" ? 0 : draft.queue.findIndex((one) => one.text === text);
+  const [taken] = index < 0 ? [] : draft.queue.splice(index, 1);
+  if (!taken) return;
+  draft.dequeued.add(taken.text);
+  addPrompt(draft, wordsOf(taken.text), true, { at: taken.at ?? at, uuid });
+}
+
+function queuedText(line: JsonObject): string {
+  return (textAt(line, "content") ?? "").trim();
+}
+
+function readToolResult(draft: TranscriptDraft, result: JsonObject | null, line: JsonObject, { at }: LineOrigin): void {
+  if (result?.["type"] !== "tool_result") return;
+  const toolUseId = textAt(result, "tool_use_id", 200);
+  const error = result["is_error"] === true ? textOf(result) : null;
+  if (toolUseId !== null) addEnd(draft, { toolUseId, error, at, ...responseOf(objectAt(line, "toolUseResult")) });
+}
+
+/** The whole result may be megabytes. */
+function responseOf(result: JsonObject | null): { readonly response?: JsonObject } {
+  if (!result) return {};
+  const { type, answers, plan, filePath, task } = result;
+  return { response: omitUndefined({ type, answers, plan, filePath, task }) };
+}
+
+function readAssistant(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
+  const message = objectAt(line, "message");
+  const text = textOf(message);
+  if (line["isApiErrorMessage"] === true) return addFailure(draft, text, origin);
+  if (message?.["model"] === "<synthetic>") return;
+  if (text !== "") draft.texts.push({ role: "assistant", text, ...origin });
+  draft.turnEnd = turnEndOf(message, text, origin);
+  for (const block of listAt(message, "content")) readToolUse(draft, asObject(block), origin);
+  const usage = usageIn(line, message, origin);
+  if (usage) addUsage(draft, usage);
+}
+
+function turnEndOf(message: JsonObject | null, text: string, { at }: LineOrigin): TranscriptTurnEnd | null {
+  return at !== null && message?.["stop_reason"] === "end_turn" ? { text, at } : null;
+}
+
+function readToolUse(draft: TranscriptDraft, block: JsonObject | null, origin: LineOrigin): void {
+  const id = textAt(block, "id", 200);
+  const name = textAt(block, "name", 200);
+  if (block?.["type"] !== "tool_use" || id === null || name === null) return;
+  addCall(draft, { id, name, input: block["input"] ?? null, ...origin });
+}
+
+function readSidechain(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
+  const message = objectAt(line, "message");
+  const usage = line["type"] === "assistant" ? usageIn(line, message, origin) : null;
+  if (usage && usage.model !== "<synthetic>") draft.subagentUsage.set(usage.messageId, usage);
+}
+
+function usageIn(line: JsonObject, message: JsonObject | null, origin: LineOrigin): Usage | null {
+  const counts = objectAt(message, "usage");
+  const messageId = textAt(message, "id", 200);
+  if (!counts || messageId === null) return null;
+  return {
+    messageId,
+    requestId: textAt(line, "requestId", 200),
+    model: wordAt(message, "model", 200),
+    inputTokens: numberAt(counts, "input_tokens") ?? 0,
+    cacheReadTokens: numberAt(counts, "cache_read_input_tokens") ?? 0,
+    cacheCreationTokens: numberAt(counts, "cache_creation_input_tokens") ?? 0,
+    outputTokens: numberAt(counts, "output_tokens") ?? 0,
+    at: origin.at,
+  };
+}
+
+function textOf(holder: JsonObject | null, key = "content"): string {
+  const plain = textAt(holder, key);
+  if (plain !== null) return plain;
+  return blocksOf(holder, key, "text")
+    .map((block) => textAt(block, "text") ?? "")
+    .join("\n");
+}
+
+function imagesOf(holder: JsonObject | null, key = "content"): string[] {
+  return blocksOf(holder, key, "image").map((block) => textAt(objectAt(block, "source"), "media_type", 100) ?? "image");
+}
+
+function blocksOf(holder: JsonObject | null, key: string, type: string): (JsonObject | null)[] {
+  return listAt(holder, key)
+    .map(asObject)
+    .filter((block) => block?.["type"] === type);
+}

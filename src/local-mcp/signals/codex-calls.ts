@@ -1,0 +1,184 @@
+import {
+  asObject,
+  listAt,
+  numberAt,
+  objectAt,
+  parseObject,
+  textAt,
+  type JsonObject,
+} from "../../shared/json-fields.ts";
+import { addCall, addEnd, type LineOrigin, type TranscriptDraft, type TranscriptToolCall } from "./transcript-draft.ts";
+
+type RowReader = (draft: TranscriptDraft, payload: JsonObject, origin: LineOrigin) => void;
+
+/** [TR201] Rows of Codex's rollouts about calls of tools. */
+export const callRows: readonly (readonly [string, RowReader])[] = [
+  ["response_item/function_call", readFunctionCall],
+  ["response_item/custom_tool_call", readCustomCall],
+  ["response_item/local_shell_call", readShellCall],
+  ["response_item/function_call_output", readOutput],
+  ["response_item/custom_tool_call_output", readOutput],
+  ["response_item/local_shell_call_output", readOutput],
+  ["event_msg/patch_apply_end", readPatchEnd],
+  ["event_msg/mcp_tool_call_end", readMcpEnd],
+];
+
+type Call = Pick<TranscriptToolCall, "name" | "input" | "isUnhooked">;
+
+const isUnhooked = true;
+
+function add(draft: TranscriptDraft, payload: JsonObject, call: Call, { at, uuid }: LineOrigin): void {
+  const id = textAt(payload, "call_id", 200);
+  if (id !== null) addCall(draft, { id, at, uuid, ...call });
+}
+
+/** Functions in Claude Code's words. Calls inside of a program are reported by hooks alone, under ids of their own. */
+const functions: ReadonlyMap<string, (input: JsonObject | null) => Call> = new Map<
+  string,
+  (input: JsonObject | null) => Call
+>([
+  ["exec_command", (input) => ({ name: "Bash", input: { command: input?.["cmd"] } })],
+  ["shell", (input) => shellCall(input?.["command"])],
+  ["shell_command", (input) => shellCall(input?.["command"])],
+  ["update_plan", (input) => ({ name: "TodoWrite", input: { todos: todosOf(input) }, isUnhooked })],
+  ["request_user_input", (input) => ({ name: "AskUserQuestion", input, isUnhooked })],
+  ["apply_patch", (input) => ({ name: "apply_patch", input, isUnhooked })],
+]);
+
+function readFunctionCall(draft: TranscriptDraft, payload: JsonObject, origin: LineOrigin): void {
+  const name = textAt(payload, "name", 200);
+  if (name === null) return;
+  const input = parseObject(textAt(payload, "arguments") ?? "");
+  const server = textAt(payload, "namespace", 200);
+  const call = server === null ? (functions.get(name)?.(input) ?? { name, input, isUnhooked }) : null;
+  add(draft, payload, call ?? { name: `${server}__${name}`, input }, origin);
+}
+
+/** A command is a list of words, the last of which is a shell's script. */
+function shellCall(command: unknown): Call {
+  const words = Array.isArray(command) ? command.filter((word) => typeof word === "string") : [];
+  const isScript = words.length === 3 && /^-\w*c$/.test(words[1] ?? "");
+  const line = typeof command === "string" ? command : isScript ? words[2] : words.join(" ");
+  return { name: "Bash", input: { command: line } };
+}
+
+function todosOf(input: JsonObject | null): JsonObject[] {
+  return listAt(input, "plan").map((step) => {
+    const { step: content, status } = asObject(step) ?? {};
+    return { content, status };
+  });
+}
+
+function readShellCall(draft: TranscriptDraft, payload: JsonObject, origin: LineOrigin): void {
+  add(draft, payload, shellCall(objectAt(payload, "action")?.["command"]), origin);
+}
+
+/** `apply_patch`, and `exec`: a program whose functions are the tools. */
+function readCustomCall(draft: TranscriptDraft, payload: JsonObject, origin: LineOrigin): void {
+  const name = textAt(payload, "name", 200);
+  const input = textAt(payload, "input") ?? "";
+  if (name === null) return;
+  if (name !== "exec") return add(draft, payload, { name, input: { input }, isUnhooked }, origin);
+  const commands = commandsIn(input);
+  const isShell = commands.length > 0;
+  const command = isShell ? commands.join("\n") : input;
+  add(draft, payload, { name: isShell ? "Bash" : name, input: { command }, isUnhooked }, origin);
+}
+
+/** Programs are longer than what is kept of a call. */
+const maxProgramChars = 4_000;
+const commandField = /\bcmd["']?:\s*("(?:[^"\\]|\\.){1,1000}")/g;
+
+/** Commands that a program names in full. */
+function commandsIn(program: string): string[] {
+  return [...program.slice(0, maxProgramChars).matchAll(commandField)].flatMap(([, literal = ""]) => {
+    const command = parseObject(`{"text":${literal}}`);
+    return textAt(command, "text") ?? [];
+  });
+}
+
+/** Output of a tool as the model reads it. A live read takes the ends from hooks where those report the call. */
+function readOutput(draft: TranscriptDraft, payload: JsonObject, { at }: LineOrigin): void {
+  const toolUseId = textAt(payload, "call_id", 200);
+  if (toolUseId === null) return;
+  const call = draft.calls.get(toolUseId);
+  const output = textAt(payload, "output") ?? partsOf(payload);
+  const response = call?.name === "AskUserQuestion" ? { response: answersOf(call.input, output) } : {};
+  const unhooked = call && !call.isUnhooked ? {} : ({ isUnhooked } as const);
+  addEnd(draft, { toolUseId, error: errorIn(output), at, ...response, ...unhooked });
+}
+
+function partsOf(payload: JsonObject): string {
+  return listAt(payload, "output")
+    .map((part) => textAt(asObject(part), "text") ?? "")
+    .join("\n");
+}
+
+/** Lines that the client puts before a command's output. */
+const headChars = 300;
+const exitCode = /^(?:Process exited with code|Exit code:?) (\d+)$/m;
+const failure = /^(?:Script failed|aborted|patch rejected|apply_patch verification failed|execution error)\b/;
+
+function errorIn(output: string): string | null {
+  const head = output.slice(0, headChars);
+  const code = exitCode.exec(head)?.[1] ?? (head.startsWith('{"output":') ? codeInJson(output) : undefined);
+  if (code !== undefined && code !== "0") return `Exit code ${code} ${output}`;
+  return failure.test(head) ? output : null;
+}
+
+/** `{"output": "...", "metadata": {"exit_code": 1}}` */
+function codeInJson(output: string): string | undefined {
+  return /"exit_code":\s*(\d+)/.exec(output.slice(-headChars))?.[1];
+}
+
+/** The answers name the question by its id. */
+function answersOf(input: unknown, output: string): JsonObject {
+  const given = objectAt(parseObject(output), "answers");
+  const answers = listAt(asObject(input), "questions").flatMap((one) => {
+    const question = asObject(one);
+    const answer = objectAt(given, textAt(question, "id") ?? "");
+    return answer ? [[textAt(question, "question") ?? "", answer["answers"]]] : [];
+  });
+  return { answers: Object.fromEntries(answers) };
+}
+
+/** Of a patch inside of a program this is the only trace. */
+function readPatchEnd(draft: TranscriptDraft, payload: JsonObject, origin: LineOrigin): void {
+  const toolUseId = textAt(payload, "call_id", 200);
+  if (toolUseId === null) return;
+  add(draft, payload, { name: "apply_patch", input: { input: patchOf(payload) }, isUnhooked }, origin);
+  const error = payload["success"] === false ? (textAt(payload, "stderr") ?? "failed") : null;
+  addEnd(draft, { toolUseId, error, at: origin.at });
+}
+
+/** The headings of a patch, by which its files are known. */
+function patchOf(payload: JsonObject): string {
+  const changes = Object.entries(objectAt(payload, "changes") ?? {});
+  return changes
+    .map(([path, change]) => `*** ${asObject(change)?.["type"] === "add" ? "Add" : "Update"} File: ${path}`)
+    .join("\n");
+}
+
+function readMcpEnd(draft: TranscriptDraft, payload: JsonObject, origin: LineOrigin): void {
+  const toolUseId = textAt(payload, "call_id", 200);
+  const { server, tool, arguments: input } = objectAt(payload, "invocation") ?? {};
+  if (toolUseId === null || typeof server !== "string" || typeof tool !== "string") return;
+  add(draft, payload, { name: `mcp__${server}__${tool}`, input, isUnhooked }, origin);
+  const result = objectAt(payload, "result");
+  const answer = objectAt(result, "Ok");
+  const isFailed = answer === null || answer["isError"] === true;
+  const text = listAt(answer, "content").map((part) => textAt(asObject(part), "text") ?? "");
+  const error = isFailed ? (textAt(result, "Err") ?? (text.join("\n") || "failed")) : null;
+  addEnd(draft, { toolUseId, error, at: origin.at });
+}
+
+/** An item of 0.169 and later: the end of a call under the id that hooks report. */
+export function endItem(draft: TranscriptDraft, item: JsonObject, { at }: LineOrigin): void {
+  const toolUseId = textAt(item, "id", 200);
+  if (toolUseId === null) return;
+  const code = numberAt(item, "exit_code") ?? 0;
+  const failed = item["status"] === "failed" ? (textAt(objectAt(item, "error"), "message") ?? "failed") : null;
+  const isCommand = item["type"] === "CommandExecution";
+  const exited = code === 0 ? null : `Exit code ${code} ${textAt(item, "aggregated_output") ?? ""}`.trim();
+  addEnd(draft, { toolUseId, error: isCommand ? exited : failed, at });
+}

@@ -1,0 +1,98 @@
+import { withClaudeTool, type ToolNames } from "../../clients/claude-tools.ts";
+import { asObject, listAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
+import { wordAt } from "../sessions/entries.ts";
+import { userWords, withAttachments } from "./harness-text.ts";
+import {
+  addCall,
+  addCompaction,
+  addEnd,
+  addFailure,
+  type LineOrigin,
+  type TranscriptDraft,
+} from "./transcript-draft.ts";
+
+type RowReader = (draft: TranscriptDraft, from: JsonObject, origin: LineOrigin) => void;
+
+/** [TR201] Entries of Pi's session files; its commands, custom messages and labels are no words of the user. */
+const rows: ReadonlyMap<string, RowReader> = new Map<string, RowReader>([
+  ["message", (draft, line, origin) => readMessage(draft, objectAt(line, "message"), origin)],
+  [
+    "compaction",
+    (draft, line, { at }) => addCompaction(draft, { summary: textAt(line, "summary"), trigger: "unknown", at }),
+  ],
+]);
+
+export function readPiLine(draft: TranscriptDraft, line: JsonObject, { at, uuid }: LineOrigin): void {
+  rows.get(textAt(line, "type") ?? "")?.(draft, line, { at, uuid: textAt(line, "id", 100) ?? uuid });
+}
+
+const messages: ReadonlyMap<string, RowReader> = new Map<string, RowReader>([
+  ["user", readUser],
+  ["assistant", readAssistant],
+  ["toolResult", readResult],
+]);
+
+function readMessage(draft: TranscriptDraft, message: JsonObject | null, origin: LineOrigin): void {
+  if (message) messages.get(textAt(message, "role") ?? "")?.(draft, message, origin);
+}
+
+/** A skill that the user called stands before the user's own words. */
+const skill = /^<skill name="[^"]{0,200}"[^>]{0,1000}>/;
+
+function readUser(draft: TranscriptDraft, message: JsonObject, origin: LineOrigin): void {
+  const given = textOf(message).trim();
+  const end = skill.test(given) ? given.indexOf("</skill>") : -1;
+  const words = userWords(end < 0 ? given : given.slice(end + "</skill>".length));
+  const images = blocksOf(message, "image").map((block) => textAt(block, "mimeType", 100) ?? "image");
+  const text = withAttachments(words, images);
+  if (text !== "") draft.texts.push({ role: "user", text, ...origin });
+}
+
+const tools: ToolNames = new Map([
+  ["bash", "Bash"],
+  ["read", "Read"],
+  ["edit", "Edit"],
+  ["write", "Write"],
+]);
+
+function readAssistant(draft: TranscriptDraft, message: JsonObject, origin: LineOrigin): void {
+  draft.model = wordAt(message, "model", 200) ?? draft.model;
+  const text = textOf(message);
+  if (text.trim() !== "") draft.texts.push({ role: "assistant", text, ...origin });
+  for (const block of blocksOf(message, "toolCall")) addCallOf(draft, block, origin);
+  const reason = message["stopReason"];
+  draft.turnEnd = reason === "stop" && origin.at !== null ? { text, at: origin.at } : null;
+  if (reason === "aborted") draft.interruptions.push({ at: origin.at });
+  if (reason === "error") addFailure(draft, textAt(message, "errorMessage") ?? "error", origin);
+}
+
+function addCallOf(draft: TranscriptDraft, block: JsonObject, origin: LineOrigin): void {
+  const id = textAt(block, "id", 200);
+  const name = textAt(block, "name", 200);
+  if (id === null || name === null) return;
+  const call = withClaudeTool({ tool_name: name, tool_input: block["arguments"] }, tools);
+  addCall(draft, {
+    id,
+    name: textAt(call, "tool_name") ?? name,
+    input: block["arguments"],
+    isUnhooked: true,
+    ...origin,
+  });
+}
+
+function readResult(draft: TranscriptDraft, message: JsonObject, { at }: LineOrigin): void {
+  const toolUseId = textAt(message, "toolCallId", 200);
+  if (toolUseId !== null) addEnd(draft, { toolUseId, error: message["isError"] === true ? textOf(message) : null, at });
+}
+
+function textOf(message: JsonObject): string {
+  const texts = blocksOf(message, "text").map((block) => textAt(block, "text") ?? "");
+  return textAt(message, "content") ?? texts.join("\n");
+}
+
+function blocksOf(message: JsonObject, type: string): JsonObject[] {
+  return listAt(message, "content").flatMap((value) => {
+    const block = asObject(value);
+    return block?.["type"] === type ? [block] : [];
+  });
+}

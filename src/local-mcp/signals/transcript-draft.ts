@@ -1,0 +1,190 @@
+import type { JsonObject } from "../../shared/json-fields.ts";
+
+/** Pure. The format is the client's own and changes; what is unknown is skipped. */
+
+export interface TranscriptText {
+  /** `user`: the user's own words, without what a client adds to them. */
+  readonly role: "user" | "assistant";
+  readonly text: string;
+  /** A prompt typed while the model worked, or one that the client itself carried out. */
+  readonly startsNoTurn?: true;
+  /** Epoch ms; null: the line has no time. */
+  readonly at: number | null;
+  /** Line's own id, else `@` and its position in the file. */
+  readonly uuid: string;
+}
+
+export interface TranscriptToolCall {
+  readonly id: string;
+  readonly name: string;
+  readonly input: unknown;
+  readonly at: number | null;
+  readonly uuid: string;
+  /** Hooks report it under another id, or not at all. */
+  readonly isUnhooked?: true;
+}
+
+export interface TranscriptToolEnd {
+  readonly toolUseId: string;
+  readonly error: string | null;
+  readonly at: number | null;
+  /** Of a result only what says more than its call: the user's answers, a plan, a new file or task. */
+  readonly response?: JsonObject;
+  /** {@link TranscriptToolCall.isUnhooked} */
+  readonly isUnhooked?: true;
+}
+
+export interface TranscriptCompaction {
+  /** Null: encrypted, or written nowhere. */
+  readonly summary: string | null;
+  readonly trigger: string;
+  readonly at: number | null;
+}
+
+/** The user stopped the model. */
+export interface TranscriptInterruption {
+  readonly at: number | null;
+}
+
+/** Last words of a turn that the model itself ended. */
+export interface TranscriptTurnEnd {
+  readonly text: string;
+  readonly at: number;
+}
+
+/** Answer of the client instead of the model: a limit reached, a prompt too long. */
+export interface TranscriptApiError {
+  readonly text: string;
+  readonly at: number | null;
+  readonly uuid: string;
+}
+
+export interface Usage {
+  readonly messageId: string;
+  readonly requestId: string | null;
+  readonly model: string | null;
+  readonly inputTokens: number;
+  readonly cacheReadTokens: number;
+  readonly cacheCreationTokens: number;
+  readonly outputTokens: number;
+  readonly at: number | null;
+}
+
+export interface TranscriptContent {
+  readonly texts: readonly TranscriptText[];
+  readonly toolCalls: readonly TranscriptToolCall[];
+  readonly toolEnds: readonly TranscriptToolEnd[];
+  readonly apiErrors: readonly TranscriptApiError[];
+  readonly compactions: readonly TranscriptCompaction[];
+  readonly interruptions: readonly TranscriptInterruption[];
+  /** Null if no turn ended, or the model has answered again since. */
+  readonly turnEnd: TranscriptTurnEnd | null;
+  /** Tries and answers of the main chat, in order; `at` is null for a line without a time. */
+  readonly outcomes: readonly { readonly at: number | null; readonly isFailed: boolean }[];
+  /** One per message id: the client repeats a response, and the last line is complete. */
+  readonly usage: readonly Usage[];
+  readonly subagentUsage: readonly Usage[];
+  /** Null after a compaction until the next response. */
+  readonly contextUsage: Usage | null;
+  readonly compactBoundary: { readonly at: number | null } | null;
+  /** Tokens that the context holds, as the client says; null: it does not. */
+  readonly contextWindow: number | null;
+  /** Model of the newest line that names one by itself. */
+  readonly model: string | null;
+  /** Version in the newest line that has one. */
+  readonly clientVersion: string | null;
+  readonly invalidLines: number;
+}
+
+export interface LineOrigin {
+  readonly at: number | null;
+  readonly uuid: string;
+}
+
+export interface TranscriptDraft {
+  texts: TranscriptText[];
+  toolCalls: TranscriptToolCall[];
+  toolEnds: TranscriptToolEnd[];
+  apiErrors: TranscriptApiError[];
+  compactions: TranscriptCompaction[];
+  interruptions: TranscriptInterruption[];
+  turnEnd: TranscriptTurnEnd | null;
+  outcomes: { at: number | null; isFailed: boolean }[];
+  usage: Map<string, Usage>;
+  subagentUsage: Map<string, Usage>;
+  contextUsage: Usage | null;
+  compactBoundary: TranscriptContent["compactBoundary"];
+  contextWindow: number | null;
+  model: string | null;
+  clientVersion: string | null;
+  invalidLines: number;
+  calls: Map<string, TranscriptToolCall>;
+  ended: Set<string>;
+  /** Prompts that wait until the model has time for them. */
+  queue: { readonly text: string; readonly at: number | null }[];
+  /** Taken from the queue into a running turn. */
+  dequeued: Set<string>;
+}
+
+/** Adds what one line of a client's transcript says. */
+export type LineFormat = (draft: TranscriptDraft, line: JsonObject, origin: LineOrigin) => void;
+
+export function emptyDraft(): TranscriptDraft {
+  return {
+    texts: [],
+    toolCalls: [],
+    toolEnds: [],
+    apiErrors: [],
+    compactions: [],
+    interruptions: [],
+    turnEnd: null,
+    outcomes: [],
+    usage: new Map(),
+    subagentUsage: new Map(),
+    contextUsage: null,
+    compactBoundary: null,
+    contextWindow: null,
+    model: null,
+    clientVersion: null,
+    invalidLines: 0,
+    calls: new Map(),
+    ended: new Set(),
+    queue: [],
+    dequeued: new Set(),
+  };
+}
+
+/** An answer of the model in the main chat. */
+export function addUsage(draft: TranscriptDraft, usage: Usage): void {
+  draft.outcomes.push({ at: usage.at, isFailed: false });
+  // Deleted first, so that the map's order is the order of the last lines.
+  draft.usage.delete(usage.messageId);
+  draft.usage.set(usage.messageId, usage);
+  draft.contextUsage = usage;
+}
+
+/** A client may write the same call twice. */
+export function addCall(draft: TranscriptDraft, call: TranscriptToolCall): void {
+  if (draft.calls.has(call.id)) return;
+  draft.calls.set(call.id, call);
+  draft.toolCalls.push(call);
+}
+
+/** The first end of a call counts. */
+export function addEnd(draft: TranscriptDraft, end: TranscriptToolEnd): void {
+  if (draft.ended.has(end.toolUseId)) return;
+  draft.ended.add(end.toolUseId);
+  draft.toolEnds.push(end);
+}
+
+export function addFailure(draft: TranscriptDraft, text: string, origin: LineOrigin): void {
+  draft.apiErrors.push({ text, ...origin });
+  draft.outcomes.push({ at: origin.at, isFailed: true });
+}
+
+/** The context begins anew. */
+export function addCompaction(draft: TranscriptDraft, compaction: TranscriptCompaction): void {
+  draft.contextUsage = null;
+  draft.compactBoundary = { at: compaction.at };
+  draft.compactions.push(compaction);
+}
