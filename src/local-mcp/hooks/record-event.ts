@@ -138,7 +138,8 @@ function recordUnread(
   // A concurrent hook has read the same part before.
   if (transcript?.from !== session.transcriptOffset) return { part: null, missedTools: 0 };
   const { part, turnEnd } = transcript;
-  const options = { current: input.tool_use_id ?? null, isOver: event === "SessionEnd", prices: config.usage.prices };
+  const { tool_use_id: current = null, prompt } = input;
+  const options = { current, prompt, isOver: event === "SessionEnd", prices: config.usage.prices };
   const missedTools = recordTranscript(sql, session, part, now(), options);
   recordTurnEnd(sql, session.id, now(), turnEnd);
   return { part, missedTools };

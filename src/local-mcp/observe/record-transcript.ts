@@ -1,9 +1,11 @@
 import type { Sql } from "../../shared/sql.ts";
 import { assistant, redactAndClip, idOf, limits } from "../sessions/entries.ts";
+import { entriesOf } from "../sessions/hook-entries.ts";
 import * as journal from "../sessions/journal.ts";
 import { isSessionPaused, pauseReadLimits } from "../sessions/paused-session.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { markTranscript } from "../sessions/transcript-mark.ts";
+import type { TranscriptText } from "../signals/transcript-draft.ts";
 import { transcriptFormat } from "../signals/transcript-formats.ts";
 import { readAppended, type TranscriptPart } from "../signals/transcript.ts";
 import { countResponses, type Prices } from "../usage/ledger.ts";
@@ -33,6 +35,8 @@ export function catchUp(sql: Sql, now: number, sessionId: string): void {
 
 export interface RecordOptions extends MissedToolOptions {
   readonly prices?: Prices;
+  /** Prompt whose event is being recorded. */
+  readonly prompt?: string | undefined;
 }
 
 /** Records texts, usage and missed tool calls. Returns the number of unreported calls. */
@@ -44,7 +48,7 @@ export function recordTranscript(
   options: RecordOptions = {},
 ): number {
   if (part.isOverBudget) recordUnreadPart(sql, session, part, now);
-  recordTexts(sql, session.id, now, part);
+  recordTexts(sql, session.id, now, part, options.prompt?.trim());
   countResponses(sql, session, part, now, options.prices);
   return recordMissedTools(sql, session, now, part, options);
 }
@@ -74,9 +78,10 @@ export function recordUnreadPart(
 }
 
 /** [JO4] Runs before the hook's event is stored: the transcript describes what came before. */
-function recordTexts(sql: Sql, sessionId: string, now: number, part: TranscriptPart): void {
+function recordTexts(sql: Sql, sessionId: string, now: number, part: TranscriptPart, prompt?: string): void {
   for (const text of part.texts) {
     if (text.role === "assistant") recordAssistant(sql, sessionId, text.at ?? now, text.text);
+    else if (text.startsNoTurn === "queued" && text.text !== prompt) recordQueued(sql, sessionId, now, text);
   }
   for (const { uuid, text, at } of part.apiErrors) {
     journal.append(sql, sessionId, at ?? now, `failure:${idOf(uuid)}`, {
@@ -92,3 +97,19 @@ export function recordAssistant(sql: Sql, sessionId: string, at: number, text: s
   if (!keyedEntry) return;
   journal.append(sql, sessionId, at, `${keyedEntry.key}:${journal.newestPromptSeq(sql, sessionId)}`, keyedEntry.entry);
 }
+
+/** Between the event of a prompt and its row. */
+const reportedMs = 5_000;
+
+/** [TR206] A prompt that the model got in its turn may have no event. */
+function recordQueued(sql: Sql, sessionId: string, now: number, { text, uuid, at: typedAt }: TranscriptText): void {
+  const at = typedAt ?? now;
+  const reported = journal.newest(sql, sessionId, ["prompt"], maxQueued).filter((row) => row.at >= at - reportedMs);
+  const texts = new Set(reported.map(({ entry }) => (entry.kind === "prompt" ? entry.text : "")));
+  const input = { session_id: sessionId, prompt: text };
+  for (const { key, entry } of entriesOf("UserPromptSubmit", input, `queued:${idOf(uuid)}`))
+    if (entry.kind === "prompt" && !texts.has(entry.text)) journal.append(sql, sessionId, at, key, entry);
+}
+
+/** More prompts than anybody types during one turn. */
+const maxQueued = 50;

@@ -4,6 +4,7 @@ import type { JournalEntry } from "../../contract/journal.ts";
 import type { FileNote, TodoItem } from "../../contract/work-state.ts";
 import { redactJson } from "../../redaction/redact.ts";
 import { asObject } from "../../shared/json-fields.ts";
+import { userWords } from "../signals/harness-text.ts";
 import { withoutBriefs } from "../words/brief-in-prompt.ts";
 import { redactAndKeepEnds } from "./both-ends.ts";
 import { boundTexts, redactAndClip, digest, idOf, limits, pathOf, type KeyedEntry } from "./entries.ts";
@@ -32,10 +33,10 @@ const readers: Record<HookEvent, (input: HookInput, turn: string) => KeyedEntry[
 /** Prompt that wakes an idle chat; the journal does not store it. */
 export const wakeLine = "SHIM: news waits for this chat";
 
-/** Skips prompts of the client itself (a finished background task) and SHIM's wake line. */
+/** [TR202] Skips prompts of the client itself (a finished background task) and SHIM's wake line. */
 function prompt(input: HookInput, turn: string): KeyedEntry[] {
-  const text = withoutBriefs(input.prompt?.trim() ?? "");
-  if (!text || text.startsWith("<task-notification>") || text.startsWith(wakeLine)) return [];
+  const text = withoutBriefs(userWords(input.prompt ?? ""));
+  if (!text || text.startsWith(wakeLine)) return [];
   const kept = redactAndKeepEnds(text, limits.prompt);
   return [keyed(`prompt:${eventStamp(input, turn)}`, { kind: "prompt", text: kept })];
 }

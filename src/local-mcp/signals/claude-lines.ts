@@ -10,6 +10,7 @@ import {
   addUsage,
   type LineOrigin,
   type TranscriptDraft,
+  type TranscriptText,
   type TranscriptTurnEnd,
   type Usage,
 } from "./transcript-draft.ts";
@@ -61,15 +62,15 @@ function readUser(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin):
   if (line["isCompactSummary"] === true) return addSummary(draft, text, origin);
   if (line["isMeta"] === true || isOfClient(line)) return;
   if (text.startsWith(interruption)) draft.interruptions.push({ at: origin.at });
-  else addPrompt(draft, withAttachments(wordsOf(text), imagesOf(message)), isLocalCommand(text), origin);
+  else addPrompt(draft, withAttachments(wordsOf(text), imagesOf(message)), localOf(text), origin);
 }
 
 function wordsOf(text: string): string {
   return commandIn(text)?.text ?? userWords(text);
 }
 
-function isLocalCommand(text: string): boolean {
-  return commandIn(text)?.isLocal ?? false;
+function localOf(text: string): TranscriptText["startsNoTurn"] {
+  return commandIn(text)?.isLocal === true ? "local" : undefined;
 }
 
 /** Newer versions name who wrote a message. */
@@ -78,9 +79,13 @@ function isOfClient(line: JsonObject): boolean {
   return by !== null && by !== "human";
 }
 
-function addPrompt(draft: TranscriptDraft, text: string, startsNoTurn: boolean, origin: LineOrigin): void {
-  if (text === "") return;
-  draft.texts.push({ role: "user", text, ...origin, ...(startsNoTurn ? { startsNoTurn } : {}) });
+function addPrompt(
+  draft: TranscriptDraft,
+  text: string,
+  startsNoTurn: TranscriptText["startsNoTurn"],
+  origin: LineOrigin,
+): void {
+  if (text !== "") draft.texts.push({ role: "user", text, ...origin, ...(startsNoTurn ? { startsNoTurn } : {}) });
 }
 
 /** Its row follows that of the compaction. */
@@ -96,7 +101,7 @@ function readAttachment(draft: TranscriptDraft, line: JsonObject, origin: LineOr
   if (attachment?.["type"] !== "queued_command") return;
   const text = textOf(attachment, "prompt").trim();
   if ((attachment["commandMode"] ?? "prompt") === "prompt" && !draft.dequeued.has(text))
-    addPrompt(draft, withAttachments(wordsOf(text), imagesOf(attachment, "prompt")), true, origin);
+    addPrompt(draft, withAttachments(wordsOf(text), imagesOf(attachment, "prompt")), "queued", origin);
 }
 
 /** Prompts typed while the model worked. */
@@ -120,7 +125,7 @@ function readJoined(draft: TranscriptDraft, line: JsonObject, { at, uuid }: Line
   const [taken] = index < 0 ? [] : draft.queue.splice(index, 1);
   if (!taken) return;
   draft.dequeued.add(taken.text);
-  addPrompt(draft, wordsOf(taken.text), true, { at: taken.at ?? at, uuid });
+  addPrompt(draft, wordsOf(taken.text), "queued", { at: taken.at ?? at, uuid });
 }
 
 function queuedText(line: JsonObject): string {

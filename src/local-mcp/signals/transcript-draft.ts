@@ -6,8 +6,8 @@ export interface TranscriptText {
   /** `user`: the user's own words, without what a client adds to them. */
   readonly role: "user" | "assistant";
   readonly text: string;
-  /** A prompt typed while the model worked, or one that the client itself carried out. */
-  readonly startsNoTurn?: true;
+  /** A prompt that starts no turn: typed while the model worked, or a command of the client itself. */
+  readonly startsNoTurn?: "queued" | "local";
   /** Epoch ms; null: the line has no time. */
   readonly at: number | null;
   /** Line's own id, else `@` and its position in the file. */

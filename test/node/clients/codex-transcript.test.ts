@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { readAppended, type TranscriptPart } from "#src/local-mcp/signals/transcript.ts";
 import { transcriptFormat } from "#src/local-mcp/signals/transcript-formats.ts";
+import { codexOfFunctions } from "#harness/clients/invented-transcripts.ts";
 import { RecordedClient } from "#harness/clients/recorded-client.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -75,5 +76,29 @@ it("[CA31] [CA32] a command that fails is a failure of its call, and no call is 
     "tool_end",
     "tool_error",
     "turn_end",
+  ]);
+});
+
+it("[TR201] [CA32] a live chat of Codex 0.118 has its answers, failures and the end of its turn from the rollout, and calls from its hooks", () => {
+  const runtime = tempRuntime({ now: Date.parse("2026-05-04T09:59:59Z") });
+  const chat = new RecordedClient(runtime, "codex");
+  const path = join(temporaryFolder(), "rollout.jsonl");
+  writeFileSync(path, "");
+  const common = { session_id: session, transcript_path: path };
+  for (const name of ["SessionStart", "UserPromptSubmit"]) chat.send(name, common);
+  runtime.wait(60_000);
+  writeFileSync(path, codexOfFunctions.map((row) => `${JSON.stringify(row)}\n`).join(""));
+  chat.send("UserPromptSubmit", { ...common, turn_id: "second", prompt: "thanks" });
+  expect(chat.entries(session).map(({ kind }) => kind)).toEqual([
+    "start",
+    "prompt",
+    "assistant",
+    "assistant",
+    "tool_start",
+    "tool_start",
+    "tool_error",
+    "tool_end",
+    "turn_end",
+    "prompt",
   ]);
 });

@@ -54,6 +54,36 @@ it("[CP111] a text that is read from the transcript after the end of its turn st
   expect(state?.nextStep).toBeNull();
 });
 
+it("[TR206] a prompt that the model got in its turn is taken from the transcript, and once where its event came too", () => {
+  const runtime = tempRuntime();
+  const claude = aLiveClaude(runtime, "rename it");
+  const row = (prompt: string): string => {
+    const attachment = { type: "queued_command", prompt, commandMode: "prompt" };
+    return JSON.stringify({
+      type: "attachment",
+      attachment,
+      uuid: prompt,
+      timestamp: new Date(runtime.now()).toISOString(),
+    });
+  };
+  runtime.wait(60_000);
+  claude.transcribe(row("also the tests"));
+  claude.use("Bash", { command: "ls" });
+  claude.prompt("and the docs");
+  claude.transcribe(row("and the docs"));
+  claude.use("Bash", { command: "ls docs" });
+  claude.transcribe(row("then commit"));
+  claude.prompt("then commit");
+  claude.use("Bash", { command: "git status" });
+  const prompts = runtime.store.read((sql) => journal.newest(sql, claude.session, ["prompt"], 9), []);
+  expect(prompts.map(({ entry }) => entry.kind === "prompt" && entry.text).toReversed()).toEqual([
+    "rename it",
+    "also the tests",
+    "and the docs",
+    "then commit",
+  ]);
+});
+
 it("[ID10] a figure that the chat reports counts where nothing is measured, and is kept in the history with its risk", () => {
   const runtime = tempRuntime({ config: { risk: { weights: { memory: 0, sinceCheckpoint: 0 } } } });
   const claude = aLiveClaude(runtime);

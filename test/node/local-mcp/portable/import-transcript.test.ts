@@ -3,7 +3,15 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import {
+  codexOfFunctions,
+  codexOfPrograms,
+  geminiDocument,
+  openCodeDocument,
+  piSession,
+} from "#harness/clients/invented-transcripts.ts";
 import { aSeededHome, failed, type CliHome } from "#harness/machine/cli-home.ts";
+import { importTranscript } from "#src/local-mcp/portable/import-transcript.ts";
 import {
   anApiErrorLine,
   anAssistantLine,
@@ -110,4 +118,131 @@ it("[PO4] a file that is no transcript, is empty, or is missing stores nothing, 
   expect((await home.shim("resume --from-transcript missing.jsonl")).code).toBe(3);
   expect((await home.shim(`resume ${session} --from-transcript ${path}`)).code).toBe(2);
   expect((await home.shim(`resume ${session}`)).code).toBe(3);
+});
+
+type Entry = journal.JournalRow["entry"];
+
+/** Entries of the journal after the import of a file. */
+function imported(text: string): { readonly client: string; readonly entries: readonly Entry[] } {
+  const { home, path } = aHome(text);
+  const result = importTranscript(home.runtime, { path, folder: "/home/ann/app" });
+  if (!result.ok) throw new Error(result.error);
+  const { client, session: id } = result.value;
+  return { client, entries: home.runtime.store.read((sql) => journal.list(sql, id, 0), []).map(({ entry }) => entry) };
+}
+
+function outline({ entries }: { readonly entries: readonly Entry[] }): string[] {
+  return entries.map((entry) => {
+    if (entry.kind === "turn_end") return entry.isInterrupted ? "interrupted" : "turn end";
+    if ("name" in entry)
+      return `${entry.kind} ${entry.name} ${"path" in entry ? `${entry.action} ${entry.path}` : ""}`.trim();
+    return "text" in entry ? `${entry.kind} ${entry.text.split("\n")[0]}` : entry.kind;
+  });
+}
+
+function jsonLines(rows: readonly object[]): string {
+  return rows.map((row) => JSON.stringify(row)).join("\n");
+}
+
+it("[TR201] [TR205] a rollout of Codex 0.118 is stored with its words, calls, files of patches and the end of its turn", () => {
+  const { client, entries } = imported(jsonLines(codexOfFunctions));
+  expect(client).toBe("codex");
+  expect(outline({ entries })).toEqual([
+    "start",
+    "prompt sort the imports",
+    "assistant I look at the imports.",
+    "tool_start Bash",
+    "tool_error Bash",
+    "tool_start Bash",
+    "tool_end Bash",
+    "tool_start Write",
+    "tool_start Edit",
+    "tool_end Write created /p/src/new.ts",
+    "tool_end Edit edited /p/src/old.ts",
+    "tool_start TodoWrite",
+    "tool_end TodoWrite",
+    "todos",
+    "assistant They are sorted.",
+    "turn end",
+  ]);
+});
+
+it("[TR205] a turn that the user stopped is marked, a call without an end runs, and answers of a dialog are the user's", () => {
+  const { entries } = imported(jsonLines(codexOfPrograms));
+  expect(outline({ entries }).slice(-4)).toEqual(["turn end", "prompt yes", "tool_start exec", "interrupted"]);
+  expect(entries.find(({ kind }) => kind === "answers")).toMatchObject({
+    answers: [{ question: "Which one?", answer: "the first" }],
+  });
+  expect(entries.map(({ kind }) => kind)).toContain("compacting");
+});
+
+it("[PO4] [TR201] documents of OpenCode and Gemini CLI, and sessions of Pi, are stored with their words", () => {
+  const opencode = imported(JSON.stringify(openCodeDocument, null, 2));
+  expect(opencode.client).toBe("opencode");
+  expect(outline(opencode)).toEqual([
+    "start",
+    "prompt build it",
+    "assistant I build it.",
+    "tool_start Bash",
+    "tool_error Bash",
+    "tool_start Edit",
+    "tool_end Edit edited /p/src/a.ts",
+    "tool_start AskUserQuestion",
+    "tool_end AskUserQuestion",
+    "answers",
+    "compacting",
+    "compacted",
+    "assistant It is built.",
+    "turn end",
+    "prompt and test it",
+    "tool_start Bash",
+    "interrupted",
+  ]);
+  const pi = imported(jsonLines(piSession));
+  expect(pi.client).toBe("pi");
+  expect(outline(pi).slice(-4)).toEqual([
+    "assistant There is no lexer.",
+    "turn end",
+    "prompt then write one",
+    "tool_start Write",
+  ]);
+  const gemini = imported(JSON.stringify(geminiDocument));
+  expect(outline(gemini)).toEqual([
+    "start",
+    "prompt write a note",
+    "tool_start Write",
+    "tool_end Write created /home/ann/app/note.txt",
+    "assistant The note is written.",
+  ]);
+});
+
+it("[TR205] a prompt typed during a turn ends nothing, and a command of the client leaves no turn open", () => {
+  const attachment = { type: "queued_command", prompt: "also the tests", commandMode: "prompt" };
+  const command = "<command-name>/compact</command-name>\n<command-args>keep the plan</command-args>";
+  const { entries } = imported(
+    aTranscript(
+      aUserLine("rename it", after(1)),
+      JSON.stringify({ type: "attachment", attachment, uuid: "q", ...after(2) }),
+      anAssistantLine({ content: [{ type: "text", text: "Renamed." }] }, after(3)),
+      aUserLine(command, after(4)),
+      aUserLine("<local-command-stdout>Compacted</local-command-stdout>", after(5)),
+    ),
+  );
+  expect(outline({ entries })).toEqual([
+    "start",
+    "prompt rename it",
+    "prompt also the tests",
+    "assistant Renamed.",
+    "turn end",
+    "prompt /compact keep the plan",
+    "turn end",
+  ]);
+});
+
+it("[TR207] a prompt of up to 12,000 characters is stored whole, also on a last line without its end", () => {
+  const text = `${"word ".repeat(2_399)}last!`;
+  const { entries } = imported(aUserLine(text, after(1)));
+  expect(entries.at(-1)).toEqual({ kind: "prompt", text });
+  const longer = imported(aUserLine(`${text} ${text}`, after(1))).entries.at(-1);
+  expect(longer).toMatchObject({ text: expect.stringMatching(/^word [^]*\[cut, \d+ more characters\][^]*last!$/) });
 });
