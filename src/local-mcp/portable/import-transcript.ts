@@ -181,7 +181,7 @@ function hooks(event: HookEvent, inputs: readonly JsonObject[], outcome: JsonObj
   return (turn) => inputs.flatMap((fields) => hook(event, { ...fields, ...outcome })(turn));
 }
 
-/** Stable, so events of one time keep the order in which they are given; one without a time follows the one before it. */
+/** Stable: events of one time keep their order; one without a time follows its predecessor. */
 function sortedByTime(events: readonly Event[]): Event[] {
   let newest = 0;
   const timed = events.map((event) => ({ event, at: (newest = event.at ?? newest) }));

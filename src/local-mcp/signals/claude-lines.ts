@@ -1,7 +1,7 @@
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { wordAt } from "../sessions/entries.ts";
-import { commandIn, userWords, withAttachments } from "./harness-text.ts";
+import { commandIn, userWords, withAttachments } from "../sessions/harness-text.ts";
 import {
   addCall,
   addCompaction,
@@ -17,7 +17,7 @@ import {
 
 type RowReader = (draft: TranscriptDraft, line: JsonObject, origin: LineOrigin) => void;
 
-/** [TR201] Rows of Claude Code 2.0.64 to 2.1.328; what no reader is named for says nothing of the work. */
+/** [TR201] Rows of Claude Code 2.0.64 to 2.1.328; others say nothing of the work. */
 const rows: ReadonlyMap<string, RowReader> = new Map<string, RowReader>([
   ["user", readUser],
   ["assistant", readAssistant],
@@ -95,7 +95,7 @@ function addSummary(draft: TranscriptDraft, summary: string, { at }: LineOrigin)
   else draft.compactions.push({ summary, trigger: "unknown", at });
 }
 
-/** A command in the queue has been read from the queue's own rows, where the client writes those. */
+/** The queue's own rows come first, where the client writes those. */
 function readAttachment(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
   const attachment = objectAt(line, "attachment");
   if (attachment?.["type"] !== "queued_command") return;

@@ -32,7 +32,7 @@ function add(draft: TranscriptDraft, payload: JsonObject, call: Call, { at, uuid
   if (id !== null) addCall(draft, { id, at, uuid, ...call });
 }
 
-/** Functions in Claude Code's words. Calls inside of a program are reported by hooks alone, under ids of their own. */
+/** Functions in Claude Code's words. */
 const functions: ReadonlyMap<string, (input: JsonObject | null) => Call> = new Map<
   string,
   (input: JsonObject | null) => Call
@@ -73,7 +73,10 @@ function readShellCall(draft: TranscriptDraft, payload: JsonObject, origin: Line
   add(draft, payload, shellCall(objectAt(payload, "action")?.["command"]), origin);
 }
 
-/** `apply_patch`, and `exec`: a program whose functions are the tools. */
+/**
+ * `apply_patch`, and `exec`: a program whose functions are the tools. Hooks report what the program
+ * calls, under other ids.
+ */
 function readCustomCall(draft: TranscriptDraft, payload: JsonObject, origin: LineOrigin): void {
   const name = textAt(payload, "name", 200);
   const input = textAt(payload, "input") ?? "";
@@ -97,7 +100,7 @@ function commandsIn(program: string): string[] {
   });
 }
 
-/** Output of a tool as the model reads it. A live read takes the ends from hooks where those report the call. */
+/** Output of a tool as the model reads it. */
 function readOutput(draft: TranscriptDraft, payload: JsonObject, { at }: LineOrigin): void {
   const toolUseId = textAt(payload, "call_id", 200);
   if (toolUseId === null) return;
@@ -142,7 +145,7 @@ function answersOf(input: unknown, output: string): JsonObject {
   return { answers: Object.fromEntries(answers) };
 }
 
-/** Of a patch inside of a program this is the only trace. */
+/** The only trace of a patch inside of a program. */
 function readPatchEnd(draft: TranscriptDraft, payload: JsonObject, origin: LineOrigin): void {
   const toolUseId = textAt(payload, "call_id", 200);
   if (toolUseId === null) return;

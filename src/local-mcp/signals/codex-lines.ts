@@ -1,15 +1,15 @@
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { wordAt } from "../sessions/entries.ts";
 import { callRows, endItem } from "./codex-calls.ts";
-import { userWords, withAttachments } from "./harness-text.ts";
+import { userWords, withAttachments } from "../sessions/harness-text.ts";
 import { addCompaction, addFailure, addUsage, type LineOrigin, type TranscriptDraft } from "./transcript-draft.ts";
 
 type RowReader = (draft: TranscriptDraft, payload: JsonObject, origin: LineOrigin) => void;
 
 /**
- * [TR201] [CA32] Rows of Codex's rollouts by `type` and the type of the payload. 0.118 to 0.147 write
- * messages as events of their own; since 0.169 `item_completed` has them once, with the ids that
- * hooks report. `response_item/message` repeats both, between texts of the client.
+ * [TR201] [CA32] Rows of Codex's rollouts by `type` and the type of the payload. 0.118 to 0.147
+ * write messages as events; since 0.169 `item_completed` has them once, with the ids that hooks
+ * report. `response_item/message` repeats both, between texts of the client.
  */
 const rows: ReadonlyMap<string, RowReader> = new Map<string, RowReader>([
   ...callRows,
@@ -93,7 +93,7 @@ function compacts(draft: TranscriptDraft, summary: string | null, at: number | n
   addCompaction(draft, { summary: summary ?? (isSame ? last.summary : null), trigger: "unknown", at });
 }
 
-/** The user took turns back: neither their prompts nor the answers stand any more. What tools did stays done. */
+/** The user took turns back, with their prompts and answers. What tools did stays done. */
 function readRollback(draft: TranscriptDraft, payload: JsonObject): void {
   for (let count = numberAt(payload, "num_turns", 1_000) ?? 0; count > 0; count -= 1) {
     const at = draft.texts.findLastIndex(({ role }) => role === "user");

@@ -1,7 +1,7 @@
 import { copilotTools } from "../../clients/copilot.ts";
 import { numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { wordAt } from "../sessions/entries.ts";
-import { userWords } from "./harness-text.ts";
+import { userWords } from "../sessions/harness-text.ts";
 import {
   addCall,
   addCompaction,
@@ -13,7 +13,10 @@ import {
   type TranscriptDraft,
 } from "./transcript-draft.ts";
 
-/** [TR201] Copilot CLI's events. Its hooks give a call no id, so a live read takes calls from the hooks alone. */
+/**
+ * [TR201] Copilot CLI's events. Its hooks give a call no id, so a live read takes calls from the
+ * hooks alone.
+ */
 export const readCopilotLine: LineFormat = (draft, line, origin) => {
   // Events of a subagent name it.
   if (textAt(line, "agentId") !== null) return;

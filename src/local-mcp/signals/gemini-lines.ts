@@ -1,7 +1,7 @@
 import { geminiTools } from "../../clients/gemini.ts";
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { wordAt } from "../sessions/entries.ts";
-import { userWords } from "./harness-text.ts";
+import { userWords } from "../sessions/harness-text.ts";
 import {
   addCall,
   addEnd,

@@ -2,7 +2,7 @@ import { opencodeTools } from "../../clients/claude-compatible.ts";
 import type { ToolNames } from "../../clients/claude-tools.ts";
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { wordAt } from "../sessions/entries.ts";
-import { userWords, withAttachments } from "./harness-text.ts";
+import { userWords, withAttachments } from "../sessions/harness-text.ts";
 import {
   addCall,
   addCompaction,
@@ -13,7 +13,7 @@ import {
   type TranscriptToolCall,
 } from "./transcript-draft.ts";
 
-/** [TR201] Messages of `opencode export`: each has its parts. Nothing reads them live: there is no such file. */
+/** [TR201] Messages of `opencode export`, each with its parts; a live chat has no such file. */
 export function readOpenCodeMessage(draft: TranscriptDraft, row: JsonObject, { uuid }: LineOrigin): void {
   const info = objectAt(row, "info");
   const origin = { at: numberAt(objectAt(info, "time"), "created"), uuid: textAt(info, "id", 100) ?? uuid };
@@ -36,7 +36,7 @@ function readUser(draft: TranscriptDraft, parts: readonly JsonObject[], origin: 
   if (text !== "") draft.texts.push({ role: "user", text, ...origin });
 }
 
-/** Synthetic parts are OpenCode's own: the content of a file, the request to go on after a compaction. */
+/** Synthetic parts are OpenCode's own: the content of a file, a request to go on. */
 function textOf(parts: readonly JsonObject[]): string {
   const texts = parts.filter(({ type, synthetic, ignored }) => type === "text" && !synthetic && !ignored);
   return texts.map((part) => textAt(part, "text") ?? "").join("\n");

@@ -1,7 +1,7 @@
 import { withClaudeTool, type ToolNames } from "../../clients/claude-tools.ts";
 import { asObject, listAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { wordAt } from "../sessions/entries.ts";
-import { userWords, withAttachments } from "./harness-text.ts";
+import { userWords, withAttachments } from "../sessions/harness-text.ts";
 import {
   addCall,
   addCompaction,
@@ -13,7 +13,7 @@ import {
 
 type RowReader = (draft: TranscriptDraft, from: JsonObject, origin: LineOrigin) => void;
 
-/** [TR201] Entries of Pi's session files; its commands, custom messages and labels are no words of the user. */
+/** [TR201] Entries of Pi's session files. Commands and custom messages are no words of the user. */
 const rows: ReadonlyMap<string, RowReader> = new Map<string, RowReader>([
   ["message", (draft, line, origin) => readMessage(draft, objectAt(line, "message"), origin)],
   [

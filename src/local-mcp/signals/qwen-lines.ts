@@ -2,7 +2,7 @@ import { withClaudeTool } from "../../clients/claude-tools.ts";
 import { qwenTools } from "../../clients/claude-compatible.ts";
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { wordAt } from "../sessions/entries.ts";
-import { userWords } from "./harness-text.ts";
+import { userWords } from "../sessions/harness-text.ts";
 import {
   addCall as addToolCall,
   addCompaction,

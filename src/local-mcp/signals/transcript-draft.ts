@@ -6,7 +6,7 @@ export interface TranscriptText {
   /** `user`: the user's own words, without what a client adds to them. */
   readonly role: "user" | "assistant";
   readonly text: string;
-  /** A prompt that starts no turn: typed while the model worked, or a command of the client itself. */
+  /** `queued`: typed while the model worked; `local`: a command that the client carried out. */
   readonly startsNoTurn?: "queued" | "local";
   /** Epoch ms; null: the line has no time. */
   readonly at: number | null;
@@ -28,14 +28,14 @@ export interface TranscriptToolEnd {
   readonly toolUseId: string;
   readonly error: string | null;
   readonly at: number | null;
-  /** Of a result only what says more than its call: the user's answers, a plan, a new file or task. */
+  /** Fields of the result: the user's answers, a plan, a new file or task. */
   readonly response?: JsonObject;
   /** {@link TranscriptToolCall.isUnhooked} */
   readonly isUnhooked?: true;
 }
 
 export interface TranscriptCompaction {
-  /** Null: encrypted, or written nowhere. */
+  /** Some clients encrypt it, or write none. */
   readonly summary: string | null;
   readonly trigger: string;
   readonly at: number | null;
@@ -182,7 +182,7 @@ export function addFailure(draft: TranscriptDraft, text: string, origin: LineOri
   draft.outcomes.push({ at: origin.at, isFailed: true });
 }
 
-/** The context begins anew. */
+/** The context's content is replaced. */
 export function addCompaction(draft: TranscriptDraft, compaction: TranscriptCompaction): void {
   draft.contextUsage = null;
   draft.compactBoundary = { at: compaction.at };

@@ -8,7 +8,6 @@ export interface TranscriptLine {
 }
 
 export interface TranscriptRow {
-  /** Null: no JSON object. */
   readonly row: JsonObject | null;
   readonly position: number;
 }

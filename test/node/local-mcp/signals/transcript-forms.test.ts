@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { commandIn, userWords } from "#src/local-mcp/signals/harness-text.ts";
+import { commandIn, userWords } from "#src/local-mcp/sessions/harness-text.ts";
 import type { TranscriptContent } from "#src/local-mcp/signals/transcript-draft.ts";
 import { transcriptFormat } from "#src/local-mcp/signals/transcript-formats.ts";
 import { readRows } from "#src/local-mcp/signals/transcript-lines.ts";

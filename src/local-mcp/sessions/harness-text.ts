@@ -1,6 +1,6 @@
-/** Pure. What clients, their hooks and wrappers write where a user's words stand. */
+/** Pure. Texts that clients, their hooks and wrappers write where a user's words stand. */
 
-/** What begins with one of them is the client's as a whole: a notice and what the model shall do with it. */
+/** Elements at the beginning of a notice: all of it is the client's, also what follows them. */
 const notices = [
   // Claude Code
   "local-command-caveat",
