@@ -79,9 +79,13 @@ function withoutElement(text: string, name: string): string {
 const reminder = "system-reminder";
 
 function withoutReminderAtEnd(text: string): string {
-  if (!text.endsWith(`</${reminder}>`)) return text;
-  const at = text.lastIndexOf(`<${reminder}>`);
-  return at < 0 ? text : withoutReminderAtEnd(text.slice(0, at).trimEnd());
+  let rest = text;
+  while (rest.endsWith(`</${reminder}>`)) {
+    const at = rest.lastIndexOf(`<${reminder}>`);
+    if (at < 0) return rest;
+    rest = rest.slice(0, at).trimEnd();
+  }
+  return rest;
 }
 
 /** Codex's desktop app and its editors put what the user has open, or gives, before the request. */

@@ -44,7 +44,17 @@ const automation = /^<heartbeat\b/;
 
 function asks(draft: TranscriptDraft, message: string, attached: readonly string[], origin: LineOrigin): void {
   const text = withAttachments(userWords(message), attached);
-  if (text !== "" && !automation.test(text)) draft.texts.push({ role: "user", text, ...origin });
+  if (text === "" || automation.test(text) || isRepeated(draft, text, origin)) return;
+  draft.texts.push({ role: "user", text, ...origin });
+}
+
+/** Rows that follow each other tell of the same event. */
+const sameEventMs = 1_000;
+
+function isRepeated({ texts }: TranscriptDraft, text: string, { at }: LineOrigin): boolean {
+  const last = texts.at(-1);
+  const isSame = last?.role === "user" && last.text === text;
+  return isSame && Math.abs((at ?? 0) - (last.at ?? 0)) < sameEventMs;
 }
 
 function says(draft: TranscriptDraft, text: string | null, origin: LineOrigin): void {
@@ -83,12 +93,9 @@ function readCompacted(draft: TranscriptDraft, payload: JsonObject, { at }: Line
   compacts(draft, textAt(payload, "message"), at);
 }
 
-/** Rows that follow each other tell of the same compaction. */
-const sameCompactionMs = 1_000;
-
 function compacts(draft: TranscriptDraft, summary: string | null, at: number | null): void {
   const last = draft.compactions.at(-1);
-  const isSame = last !== undefined && Math.abs((at ?? 0) - (last.at ?? 0)) < sameCompactionMs;
+  const isSame = last !== undefined && Math.abs((at ?? 0) - (last.at ?? 0)) < sameEventMs;
   if (isSame) draft.compactions.pop();
   addCompaction(draft, { summary: summary ?? (isSame ? last.summary : null), trigger: "unknown", at });
 }

@@ -93,6 +93,7 @@ function item(second: number, fields: Row): Row {
 it("[TR201] Codex 0.169: an item has a message once, and a readable summary stays", () => {
   const content = read("codex", [
     codexHead("0.169.0"),
+    codexRow(1, "event_msg/user_message", { message: "go", images: ["data:"] }),
     item(1, { type: "UserMessage", content: [{ type: "text", text: "go" }, { type: "local_image" }] }),
     item(2, { type: "AgentMessage", content: [{ type: "Text", text: "I go." }] }),
     codexRow(3, "compacted", { message: "The work so far." }),
@@ -170,6 +171,11 @@ it("[TR202] the user's words stay: after an editor's context, before a reminder,
 function local(name: string, words: string): string {
   return `<command-name>/${name}</command-name>\n<command-message>${name}</command-message>\n<command-args>${words}</command-args>`;
 }
+
+it("[TR202] many reminders in a row cost little", () => {
+  expect(userWords(`fix it\n${"<system-reminder>x</system-reminder>\n".repeat(50_000)}`)).toBe("fix it");
+  expect(userWords(`${"<system-reminder>x</system-reminder>\n".repeat(50_000)}fix it`)).toBe("fix it");
+});
 
 it("[TR203] a command keeps its name and the user's words; one that the client carries out without words is none", () => {
   const custom = "<command-message>deploy is running…</command-message>\n<command-name>/deploy</command-name>";
