@@ -246,3 +246,13 @@ it("[TR207] a prompt of up to 12,000 characters is stored whole, also on a last 
   const longer = imported(aUserLine(`${text} ${text}`, after(1))).entries.at(-1);
   expect(longer).toMatchObject({ text: expect.stringMatching(/^word [^]*\[cut, \d+ more characters\][^]*last!$/) });
 });
+
+it("[PO5] a chat that was read from a file stays on offer, also where its last turn was over", async () => {
+  const messages = [openCodeDocument.messages[0], openCodeDocument.messages[5]];
+  const finished = { ...openCodeDocument, messages };
+  for (const text of [JSON.stringify(finished), jsonLines(codexOfFunctions), jsonLines(piSession.slice(0, 7))]) {
+    const { home, path } = aHome(text);
+    const { session: id } = await home.json(`resume --json --from-transcript ${path}`);
+    expect((await home.shim("sessions --incomplete")).out).toContain(String(id).slice(0, 8));
+  }
+});
