@@ -36,16 +36,21 @@ function readMessage(draft: TranscriptDraft, message: JsonObject | null, origin:
   if (message) messages.get(textAt(message, "role") ?? "")?.(draft, message, origin);
 }
 
-/** A skill that the user called stands before the user's own words. */
-const skill = /^<skill name="[^"]{0,200}"[^>]{0,1000}>/;
-
 function readUser(draft: TranscriptDraft, message: JsonObject, origin: LineOrigin): void {
   const given = textOf(message).trim();
-  const end = skill.test(given) ? given.indexOf("</skill>") : -1;
-  const words = userWords(end < 0 ? given : given.slice(end + "</skill>".length));
   const images = blocksOf(message, "image").map((block) => textAt(block, "mimeType", 100) ?? "image");
-  const text = withAttachments(words, images);
+  const text = withAttachments(skillCommand(given) ?? userWords(given), images);
   if (text !== "") draft.texts.push({ role: "user", text, ...origin });
+}
+
+const skill = /^<skill name="([^"]{1,200})" location="/;
+const skillEnd = "\n</skill>";
+
+/** [TR203] Pi replaces the command of a skill by the skill's text. */
+function skillCommand(text: string): string | null {
+  const name = skill.exec(text)?.[1];
+  const end = name === undefined ? -1 : text.indexOf(skillEnd);
+  return end < 0 ? null : `/skill:${name} ${text.slice(end + skillEnd.length).trim()}`.trim();
 }
 
 const tools: ToolNames = new Map([

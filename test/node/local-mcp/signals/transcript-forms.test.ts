@@ -117,10 +117,10 @@ it("[TR201] OpenCode: parts of messages, without its own; a failed command, an a
   expect(content.interruptions.map(({ at }) => secondOf(at))).toEqual([16]);
 });
 
-it("[TR201] Pi: entries of messages; the skill before the user's words, and the user's own commands, are none", () => {
+it("[TR201] [TR203] Pi: entries of messages; a skill is a command with the user's words, and shell commands are none", () => {
   const content = read("pi", piSession);
   expect(said(content)).toEqual([
-    "user: only the lexer\n[attached: image/png]",
+    "user: /skill:review only the lexer\n[attached: image/png]",
     "assistant: I read the lexer.",
     "assistant: There is no lexer.",
     "user: then write one",
