@@ -1,115 +1,81 @@
-/** `npm run bench -- real <folder>`: transcripts of real sessions, event by event through the built hook program. Prints figures only. */
-import { appendFileSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+/** `npm run bench -- real <folder>`: recorded sessions die at drawn moments; their briefs against what followed. Prints figures only. See bench/real/README.md. */
+import { existsSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { version } from "../src/platform/version.ts";
-import { ms, sample, table, type Row } from "./figures.ts";
-import { HookProcess, type SentEvent } from "./real/hook-process.ts";
-import { readSession, type RecordedSession } from "./real/transcript-events.ts";
+import { table } from "./figures.ts";
+import { sessionPaths, textAtPath } from "./real/choose-sessions.ts";
+import { Gradings } from "./real/gradings.ts";
+import { measure, type MeasuredCut } from "./real/measured.ts";
+import { playSession, type PlayedCut } from "./real/play.ts";
+import { readSession } from "./real/read-session.ts";
+import { report } from "./real/report.ts";
+import { isSessionClient, sessionClients } from "./real/session-events.ts";
+import { Speed } from "./real/speed.ts";
+import { Random } from "./restore/random.ts";
 
-const usage = "npm run bench -- real <folder with *.jsonl of Claude Code or Codex> [--sessions N]";
+const usage = `npm run bench -- real <folder with transcripts> [--sessions N] [--cuts N] [--seed N] [--client ${sessionClients.join("|")}] [--speed N] [--show N]`;
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { sessions: { type: "string", default: "1000" } },
+  options: {
+    sessions: { type: "string", default: "170" },
+    cuts: { type: "string", default: "4" },
+    seed: { type: "string", default: "1" },
+    client: { type: "string" },
+    speed: { type: "string", default: "20" },
+    show: { type: "string", default: "0" },
+  },
 });
 const [folder = ""] = positionals;
-const most = Number(values.sessions);
-if (!existsSync(folder) || !Number.isInteger(most)) {
+const numbers = [values.sessions, values.cuts, values.seed, values.speed, values.show].map(Number);
+const [mostSessions = 0, mostCuts = 0, seed = 0, mostTimed = 0, shown = 0] = numbers;
+const client = values.client ?? null;
+if (!existsSync(folder) || numbers.some((value) => !Number.isInteger(value)) || !isClientOrAll(client)) {
   console.error(usage);
   process.exit(2);
 }
 
-interface Measured {
-  sessions: number;
-  /** Longer than the plugin sends to a running process. */
-  tooLong: number;
-  readonly hung: string[];
-  /** Beyond half of the bound. */
-  readonly slow: string[];
-  readonly times: Map<string, number[]>;
-  readonly problems: Map<string, number>;
-}
-
-const boundMs = 1_000;
-const found: Measured = { sessions: 0, tooLong: 0, hung: [], slow: [], times: new Map(), problems: new Map() };
-const paths = evenly(globSync("**/*.jsonl", { cwd: folder }).toSorted());
-for (const path of paths) {
-  if (found.sessions >= most) break;
-  const session = readSession(readFileSync(join(folder, path), "utf8"));
+const startedAt = performance.now();
+const random = new Random(seed);
+const measured: MeasuredCut[] = [];
+const speed = new Speed();
+const gradings = new Gradings(shown, random);
+const failed: string[] = [];
+let sessions = 0;
+for (const path of sessionPaths(folder, random, client)) {
+  if (sessions >= mostSessions) break;
+  const text = textAtPath(folder, path);
+  const session = readSession(text);
   if (session === null) continue;
-  found.sessions += 1;
-  await play(session, path);
+  sessions += 1;
+  await playSession(text, random, mostCuts, (played) => take(sessions, played)).catch((error: unknown) => {
+    failed.push(`${path}: ${String(error)}`);
+  });
+  if (sessions <= mostTimed) await speed.play(session, path);
+  if (sessions % 10 === 0) console.error(`${sessions} sessions, ${measured.length} briefs`);
 }
-console.log(table(rowsOf(found)));
-console.log(`\nSHIM ${version}, node ${process.version}, ${new Date().toISOString().slice(0, 10)}`);
-for (const [problem, count] of found.problems) console.error(`${count} x ${problem}`);
-for (const where of found.hung) console.error(`hung: ${where}`);
-for (const where of found.slow) console.error(`slow: ${where}`);
-if (rowsOf(found).some(({ isReached }) => isReached === false)) process.exitCode = 1;
+if (measured.length > 0) console.log(`${report(measured, seed)}\n`);
+console.log(table(speed.rows()));
+const seconds = Math.round((performance.now() - startedAt) / 1_000);
+const about = `seed ${seed}, SHIM ${version}, node ${process.version}, ${new Date().toISOString().slice(0, 10)}`;
+console.log(`\n${about}; ${sessions} sessions, ${measured.length} briefs in ${seconds} s`);
+for (const [problem, count] of speed.problems) console.error(`${count} x ${problem}`);
+for (const where of [...speed.hung.map((one) => `hung: ${one}`), ...speed.slow.map((one) => `slow: ${one}`)])
+  console.error(where);
+for (const why of failed) console.error(`could not be played: ${why}`);
+const place = gradings.write();
+if (place !== null) console.error(`briefs for grading: ${place}`);
+writeFileSync(
+  "bench/results-real.json",
+  `${JSON.stringify({ seed, at: new Date().toISOString(), measured }, null, 2)}\n`,
+);
+if (failed.length > 0 || sessions === 0 || speed.rows().some(({ isReached }) => isReached === false))
+  process.exitCode = 1;
 
-/** Fewer sessions than there are come from the whole folder. */
-function evenly(all: readonly string[]): string[] {
-  const every = Math.max(1, all.length / most);
-  const first = Array.from({ length: Math.min(most, all.length) }, (_, n) => all[Math.floor(n * every)] ?? "");
-  return [...first, ...all.filter((path) => !first.includes(path))];
-}
-
-async function play({ client, rows, steps }: RecordedSession, path: string): Promise<void> {
-  const home = mkdtempSync(join(tmpdir(), "shim-real-"));
-  const hooks = new HookProcess(client, join(home, "shim"));
-  const transcript = join(home, "transcript.jsonl");
-  writeFileSync(transcript, "");
-  const common = { session_id: path.replaceAll(/[^\w-]/g, "-").slice(-80), transcript_path: transcript, cwd: home };
-  let written = 0;
-  for (const { rows: until, event, fields } of steps) {
-    if (until > written) appendFileSync(transcript, `${rows.slice(written, until).join("\n")}\n`);
-    written = until;
-    const sent = await hooks.send(event, { ...common, hook_event_name: event, ...fields });
-    if (sent === null) found.tooLong += 1;
-    else record(event, `${path} at row ${until}, ${event}`, sent);
-  }
-  await hooks.end();
-  countProblems(join(home, "shim"));
-  rmSync(home, { recursive: true });
+function take(session: number, played: PlayedCut): void {
+  measured.push(measure(session, played));
+  gradings.offer(played);
 }
 
-function record(event: string, where: string, { cpuMs, answer }: SentEvent): void {
-  const times = found.times.get(event) ?? [];
-  times.push(cpuMs);
-  found.times.set(event, times);
-  if (answer === null) found.hung.push(where);
-  else if (cpuMs > boundMs / 2) found.slow.push(`${where}: ${ms(cpuMs)}`);
-  if (typeof answer === "object" && answer !== null && "error" in answer) count(`answer: ${String(answer.error)}`);
-}
-
-/** Messages of the log without what they are about: that may be a user's text. */
-function countProblems(home: string): void {
-  for (const log of globSync("**/*.log", { cwd: home })) {
-    for (const line of readFileSync(join(home, log), "utf8").split("\n")) {
-      const [, level, message] = /"level":"(\w+)".*?"msg":"([^"]{1,80})"/.exec(line) ?? [];
-      if (level === "error" || level === "warn") count(`${level}: ${message}`);
-    }
-  }
-}
-
-function count(problem: string): void {
-  found.problems.set(problem, (found.problems.get(problem) ?? 0) + 1);
-}
-
-function rowsOf({ sessions, tooLong, hung, times, problems }: Measured): Row[] {
-  const all = [...times.values()].flat();
-  const errors = [...problems.values()].reduce((total, one) => total + one, 0);
-  const group = "real sessions";
-  const slowest = Math.max(...all);
-  return [
-    { group, name: "sessions, events", figure: `${sessions}, ${all.length} (${tooLong} too long for the stream)` },
-    { group, name: "hung", figure: String(hung.length), goal: "0", isReached: hung.length === 0 },
-    { group, name: "errors in answers and log", figure: String(errors), goal: "0", isReached: errors === 0 },
-    { group, name: "slowest event", figure: ms(slowest), goal: "under 1 s", isReached: slowest < boundMs },
-    ...[["all events", all] as const, ...times].map(([name, some]) => {
-      const { p50, p99 } = sample(some);
-      return { group, name: `${name}: p50 / p99 / most`, figure: [p50, p99, Math.max(...some)].map(ms).join(" / ") };
-    }),
-  ];
+function isClientOrAll(name: string | null): name is (typeof sessionClients)[number] | null {
+  return name === null || isSessionClient(name);
 }

@@ -1,0 +1,22 @@
+import { asObject, textAt, type JsonObject } from "../../src/shared/json-fields.ts";
+
+const textTypes: ReadonlySet<unknown> = new Set(["text", "input_text", "output_text"]);
+
+export function blocksOf(content: unknown): JsonObject[] {
+  return Array.isArray(content) ? content.flatMap((block: unknown) => asObject(block) ?? []) : [];
+}
+
+export function textsOf(content: unknown): string[] {
+  if (typeof content === "string") return [content];
+  return blocksOf(content).flatMap((block) => (textTypes.has(block["type"]) ? (textAt(block, "text") ?? []) : []));
+}
+
+export function textOf(content: unknown): string {
+  return textsOf(content).join("\n").trim();
+}
+
+const patchLine = /^\*\*\* (?:Add File|Update File|Delete File|Move to): (.+)$/gm;
+
+export function filesInPatch(patch: string): string[] {
+  return [...patch.matchAll(patchLine)].map(([, path = ""]) => path.trim());
+}

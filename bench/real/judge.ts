@@ -1,0 +1,144 @@
+import { estimateTokenCount } from "tokenx";
+import { falseClaims, isNamed, type FalseClaim } from "./claims.ts";
+import { harnessFormIn } from "./harness-text.ts";
+import type { PlayedCut } from "./play.ts";
+import { isKind, type EventOf, type SessionEvent } from "./session-events.ts";
+import { gramLength, normalized, presentShare, requestShare, shareIn } from "./text-match.ts";
+
+/** Shares are from 0 to 1; null where the cut has none of it. */
+export interface Measures {
+  readonly isRefused: number;
+  readonly filesNext: number | null;
+  readonly lastRequest: number | null;
+  readonly olderPrompts: number | null;
+  readonly lastWords: number | null;
+  readonly harnessText: number;
+  readonly falseClaims: readonly FalseClaim[];
+  /** Of the lines that quote calls, errors, files or answers, those on work before the two newest prompts. */
+  readonly oldLines: number | null;
+  readonly tokens: number | null;
+}
+
+const nextCalls = 20;
+const substantialChars = 30;
+const olderChars = 20;
+const olderPrefix = 60;
+const lastWordsChars = 160;
+const harnessChars = { least: 7, most: 40 };
+
+export function judge(played: PlayedCut): Measures {
+  const { resumed, before } = played;
+  const brief = normalized(resumed.brief);
+  const prompts = before.filter(isKind("prompt")).map(({ text }) => text);
+  const newest = lastSubstantial(prompts);
+  return {
+    isRefused: Number(resumed.refusal !== null),
+    filesNext: share(filesEditedNext(played), (path) => isNamed(resumed.brief, path, played.session.cwd)),
+    lastRequest: newest === null ? null : Number(requestShare(newest.text, brief) >= presentShare),
+    olderPrompts: share(olderPrompts(prompts, newest?.index ?? prompts.length - 1), (prefix) => brief.includes(prefix)),
+    lastWords: lastWordsIn(before, brief),
+    harnessText: Number(showsHarness(before, resumed.brief, brief)),
+    falseClaims: falseClaims(played),
+    oldLines: share(quotingLines(played), ({ isOld }) => isOld),
+    tokens: resumed.refusal === null ? estimateTokenCount(resumed.brief) : null,
+  };
+}
+
+function share<T>(all: readonly T[], has: (one: T) => boolean): number | null {
+  return all.length === 0 ? null : all.filter(has).length / all.length;
+}
+
+/** The newest prompt that says enough to be understood alone, else the newest. */
+export function lastSubstantial(prompts: readonly string[]): { readonly text: string; readonly index: number } | null {
+  const weight = (text: string): number => normalized(text).length * (gramLength(text) < 10 ? 3 : 1);
+  const found = prompts.findLastIndex((text) => weight(text) >= substantialChars);
+  const index = found === -1 ? prompts.length - 1 : found;
+  const text = prompts[index];
+  return text === undefined ? null : { text, index };
+}
+
+function olderPrompts(prompts: readonly string[], newest: number): string[] {
+  return prompts
+    .slice(0, newest)
+    .map(normalized)
+    .filter((text) => text.length > olderChars)
+    .map((text) => text.slice(0, olderPrefix));
+}
+
+/** Files of the next calls, up to the next prompt that is not the first thing to follow; edited before, too. */
+function filesEditedNext({ before, after }: PlayedCut): string[] {
+  const known = new Set(successfulEdits(before, before));
+  const start = after.findIndex(({ kind }) => kind === "prompt" || kind === "call");
+  const end = after.findIndex(({ kind }, index) => kind === "prompt" && index > start);
+  const turn = end === -1 ? after : after.slice(0, end);
+  const last = turn.filter(isKind("call")).at(nextCalls);
+  const window = last === undefined ? turn : turn.slice(0, turn.indexOf(last));
+  return [...new Set(successfulEdits(window, after))].filter((path) => known.has(path));
+}
+
+function successfulEdits(events: readonly SessionEvent[], ends: readonly SessionEvent[]): string[] {
+  const failed = new Set(ends.filter(isKind("end")).flatMap(({ id, error }) => (error === null ? [] : [id])));
+  return events.filter(isKind("call")).flatMap(({ id, edits }) => (failed.has(id) ? [] : edits));
+}
+
+function lastWordsIn(before: readonly SessionEvent[], brief: string): number | null {
+  const last = before.findLast(isKind("answer"));
+  if (last === undefined) return null;
+  return Number(shareIn(normalized(last.text).slice(-lastWordsChars), brief) >= presentShare);
+}
+
+/** A summary of the client's own may be shown, named as such. */
+function showsHarness(before: readonly SessionEvent[], raw: string, brief: string): boolean {
+  if (harnessFormIn(raw) !== null) return true;
+  const own = normalized(
+    before.flatMap((event) => (event.kind === "prompt" || event.kind === "answer" ? [event.text] : [])).join("\n"),
+  );
+  const texts = before.filter(isKind("harness")).map(({ text }) => normalized(text.replaceAll(/<[^>]*>/g, "")));
+  return texts.some((text) => {
+    const wanted = text.slice(0, harnessChars.most);
+    return wanted.length >= harnessChars.least && brief.includes(wanted) && !own.includes(wanted);
+  });
+}
+
+interface QuotingLine {
+  readonly isOld: boolean;
+}
+
+const quoteChars = 24;
+const quoteStep = 4;
+
+/** Lines that quote the chat's work, each by the newest event that it quotes. The user's words are never too old. */
+function quotingLines({ before, resumed }: PlayedCut): QuotingLine[] {
+  const prompts = before.flatMap(({ kind }, index) => (kind === "prompt" ? [index] : []));
+  const border = prompts.at(-2) ?? 0;
+  const asked = normalized(
+    before
+      .filter(isKind("prompt"))
+      .map(({ text }) => text)
+      .join("\n"),
+  );
+  const work = (events: readonly SessionEvent[]): string => normalized(events.flatMap(workTexts).join("\n"));
+  const [old, fresh] = [work(before.slice(0, border)), work(before.slice(border))];
+  return resumed.brief.split("\n").flatMap((line): QuotingLine[] => {
+    const grams = gramsOf(normalized(line));
+    if (grams.some((gram) => asked.includes(gram))) return [];
+    if (grams.some((gram) => fresh.includes(gram))) return [{ isOld: false }];
+    return grams.some((gram) => old.includes(gram)) ? [{ isOld: true }] : [];
+  });
+}
+
+function gramsOf(line: string): string[] {
+  const size = gramLength(line) < 10 ? quoteChars / 2 : quoteChars;
+  const count = Math.floor((line.length - size) / quoteStep) + 1;
+  return Array.from({ length: Math.max(0, count) }, (_, n) => line.slice(n * quoteStep, n * quoteStep + size));
+}
+
+function workTexts(event: SessionEvent): string[] {
+  if (event.kind === "answer") return [event.text];
+  if (event.kind === "end") return event.error === null ? [] : [event.error];
+  return event.kind === "call" ? textsOfCall(event) : [];
+}
+
+function textsOfCall({ input, edits }: EventOf<"call">): string[] {
+  return [...edits, ...Object.values(input).flatMap((value) => (typeof value === "string" ? [value] : []))];
+}

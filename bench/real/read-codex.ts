@@ -1,0 +1,94 @@
+import { objectAt, parseObject, textAt, type JsonObject } from "../../src/shared/json-fields.ts";
+import { filesInPatch, textOf } from "./content.ts";
+import { isHarnessText } from "./harness-text.ts";
+import type { RowReader } from "./read-session.ts";
+import type { EventBody } from "./session-events.ts";
+
+/** The IDE's extension puts what is open there before the user's words. */
+const requestInIde = /## My request for Codex:\s*([^]*)$/;
+const failedExit = /(?:exited with code|Exit code:) [1-9]/;
+const statusChars = 400;
+
+export class CodexReader implements RowReader {
+  readonly client = "codex";
+  id = "";
+  cwd = "";
+  readonly #patches = new Set<string>();
+
+  read(row: JsonObject): ReturnType<RowReader["read"]> {
+    const payload = objectAt(row, "payload");
+    if (payload === null) return [];
+    if (row["type"] === "session_meta") {
+      this.id ||= textAt(payload, "id") ?? "";
+      this.cwd ||= textAt(payload, "cwd") ?? "";
+    }
+    if (row["type"] === "compacted")
+      return [
+        { kind: "compacting", isBeforeRow: true },
+        { kind: "compaction", summary: textAt(payload, "message") ?? "" },
+      ];
+    return this.#readers[`${String(row["type"])} ${String(payload["type"])}`]?.(payload) ?? [];
+  }
+
+  readonly #readers: Readonly<Record<string, (payload: JsonObject) => EventBody[]>> = {
+    "event_msg user_message": (payload) => promptIn(textAt(payload, "message") ?? ""),
+    "event_msg agent_message": (payload) => answerIn(textAt(payload, "message") ?? ""),
+    "event_msg turn_aborted": () => [{ kind: "interruption" }],
+    "event_msg task_complete": () => [{ kind: "turnEnd" }],
+    "event_msg patch_apply_end": (payload) => this.#patched(payload),
+    "response_item message": (payload) => (payload["role"] === "user" ? harnessIn(textOf(payload["content"])) : []),
+    "response_item function_call": (payload) => [this.#call(payload)],
+    "response_item custom_tool_call": (payload) => [this.#call(payload)],
+    "response_item function_call_output": (payload) => [endIn(payload)],
+    "response_item custom_tool_call_output": (payload) => [endIn(payload)],
+  };
+
+  #call(payload: JsonObject): EventBody {
+    const [id, name] = [textAt(payload, "call_id") ?? "", textAt(payload, "name") ?? ""];
+    const input = parseObject(textAt(payload, "arguments") ?? "") ?? { input: payload["input"] };
+    if (name === "apply_patch") this.#patches.add(id);
+    const edits = name === "apply_patch" ? filesInPatch(String(input["input"] ?? "")) : [];
+    const command = input["cmd"] ?? input["command"];
+    if (command === undefined) return { kind: "call", id, name, input, edits: edits.map((path) => this.#whole(path)) };
+    const shell = { command: Array.isArray(command) ? String(command.at(-1)) : command };
+    return { kind: "call", id, name: "Bash", input: shell, edits: [] };
+  }
+
+  /** A patch within another call has no call of its own. */
+  #patched(payload: JsonObject): EventBody[] {
+    const id = textAt(payload, "call_id") ?? "";
+    if (this.#patches.has(id)) return [];
+    const paths = Object.keys(objectAt(payload, "changes") ?? {});
+    const patch = ["*** Begin Patch", ...paths.map((path) => `*** Update File: ${path}`), "*** End Patch"].join("\n");
+    const error = payload["success"] === true ? null : (textAt(payload, "stderr") ?? "failed");
+    return [
+      { kind: "call", id, name: "apply_patch", input: { input: patch }, edits: paths.map((path) => this.#whole(path)) },
+      { kind: "end", id, error, response: textAt(payload, "stdout") ?? "" },
+    ];
+  }
+
+  #whole(path: string): string {
+    return path.startsWith("/") ? path : `${this.cwd}/${path}`;
+  }
+}
+
+function promptIn(message: string): EventBody[] {
+  const text = (requestInIde.exec(message)?.[1] ?? message).trim();
+  if (text === "") return [];
+  return [isHarnessText(text) ? { kind: "harness", text } : { kind: "prompt", text }];
+}
+
+function answerIn(text: string): EventBody[] {
+  return text.trim() === "" ? [] : [{ kind: "answer", text: text.trim() }];
+}
+
+function harnessIn(text: string): EventBody[] {
+  return isHarnessText(text) ? [{ kind: "harness", text }] : [];
+}
+
+function endIn(payload: JsonObject): EventBody {
+  const { output } = payload;
+  const text = typeof output === "string" ? output : textOf(output);
+  const error = failedExit.test(text.slice(0, statusChars)) ? text : null;
+  return { kind: "end", id: textAt(payload, "call_id") ?? "", error, response: output };
+}

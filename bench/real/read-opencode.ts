@@ -1,0 +1,97 @@
+import { numberAt, objectAt, parseObject, textAt, type JsonObject } from "../../src/shared/json-fields.ts";
+import { blocksOf, filesInPatch } from "./content.ts";
+import { isHarnessText } from "./harness-text.ts";
+import type { EventBody, RecordedSession, SessionEvent } from "./session-events.ts";
+
+/** Each part of a message is two units: a call begins with the first and ends with the second. */
+interface Part {
+  readonly message: number;
+  readonly info: JsonObject;
+  readonly fields: JsonObject;
+}
+
+const ended: ReadonlySet<unknown> = new Set(["completed", "error"]);
+
+export function readOpenCode(text: string): RecordedSession | null {
+  const document = parseObject(text);
+  const info = objectAt(document, "info");
+  if (info === null) return null;
+  const messages = blocksOf(document?.["messages"]);
+  const parts = messages.flatMap((message, index): Part[] => {
+    const about = objectAt(message, "info") ?? {};
+    return blocksOf(message["parts"]).map((fields) => ({ message: index, info: about, fields }));
+  });
+  return {
+    client: "opencode",
+    id: textAt(info, "id") ?? "",
+    cwd: textAt(info, "directory") ?? "",
+    events: parts.flatMap(eventsOf),
+    written: (_from, to) => JSON.stringify({ ...document, messages: messagesUpTo(messages, parts, to) }, null, 2),
+  };
+}
+
+function messagesUpTo(messages: readonly JsonObject[], parts: readonly Part[], unit: number): JsonObject[] {
+  const kept = parts.slice(0, Math.ceil(unit / 2));
+  const isHalf = unit % 2 === 1;
+  return messages.flatMap((message, index) => {
+    const own = kept.flatMap((part, at) =>
+      part.message !== index ? [] : [isHalf && at === kept.length - 1 ? asRunning(part.fields) : part.fields],
+    );
+    return own.length === 0 ? [] : [{ ...message, parts: own }];
+  });
+}
+
+function asRunning(part: JsonObject): JsonObject {
+  const state = objectAt(part, "state");
+  if (part["type"] !== "tool" || state === null) return part;
+  const { start } = objectAt(state, "time") ?? {};
+  return { ...part, state: { status: "running", input: state["input"], title: state["title"], time: { start } } };
+}
+
+function eventsOf(part: Part, index: number): SessionEvent[] {
+  const { info, fields } = part;
+  const at =
+    numberAt(objectAt(objectAt(fields, "state") ?? fields, "time"), "start") ??
+    numberAt(objectAt(info, "time"), "created");
+  const [first, second] = [2 * index + 1, 2 * index + 2];
+  if (fields["type"] === "tool") {
+    const [call, end] = toolEvents(fields);
+    return [call ? [{ ...call, unit: first, at }] : [], end ? [{ ...end, unit: second, at }] : []].flat();
+  }
+  const body = info["role"] === "user" ? saidByUser(fields) : saidByChat(info, fields);
+  return body.map((one) => ({ ...one, unit: one.kind === "compacting" ? first - 1 : second, at }));
+}
+
+function saidByUser(fields: JsonObject): EventBody[] {
+  if (fields["type"] === "compaction") return [{ kind: "compacting" }];
+  const text = textAt(fields, "text")?.trim() ?? "";
+  if (fields["type"] !== "text" || text === "") return [];
+  return [fields["synthetic"] === true || isHarnessText(text) ? { kind: "harness", text } : { kind: "prompt", text }];
+}
+
+function saidByChat(info: JsonObject, fields: JsonObject): EventBody[] {
+  const text = textAt(fields, "text")?.trim() ?? "";
+  if (fields["type"] !== "text" || text === "") return [];
+  const isSummary = info["summary"] === true || info["mode"] === "compaction";
+  return [isSummary ? { kind: "compaction", summary: text } : { kind: "answer", text }];
+}
+
+const names: Readonly<Record<string, string>> = { bash: "Bash", read: "Read", edit: "Edit", write: "Write" };
+const editTools: ReadonlySet<string> = new Set(["edit", "write"]);
+
+function toolEvents(fields: JsonObject): EventBody[] {
+  const [id, tool] = [textAt(fields, "callID") ?? "", textAt(fields, "tool") ?? ""];
+  const state = objectAt(fields, "state");
+  const input = objectAt(state, "input") ?? {};
+  const path = textAt(input, "filePath");
+  const edits =
+    tool === "apply_patch"
+      ? filesInPatch(textAt(input, "patchText") ?? "")
+      : path !== null && editTools.has(tool)
+        ? [path]
+        : [];
+  const call: EventBody = { kind: "call", id, name: names[tool] ?? tool, input, edits };
+  if (!ended.has(state?.["status"])) return [call];
+  const error = state?.["status"] === "error" ? (textAt(state, "error") ?? "failed") : null;
+  return [call, { kind: "end", id, error, response: state?.["output"] ?? "" }];
+}

@@ -1,0 +1,70 @@
+import { parseObject, type JsonObject } from "../../src/shared/json-fields.ts";
+import { ClaudeReader } from "./read-claude.ts";
+import { CodexReader } from "./read-codex.ts";
+import { readOpenCode } from "./read-opencode.ts";
+import { PiReader } from "./read-pi.ts";
+import {
+  withTurnEnds,
+  type EventBody,
+  type RecordedSession,
+  type SessionClient,
+  type SessionEvent,
+} from "./session-events.ts";
+
+/** Reads the rows of one client's transcripts, one after the other. */
+export interface RowReader {
+  readonly client: SessionClient;
+  readonly id: string;
+  readonly cwd: string;
+  read(row: JsonObject): readonly (EventBody & { readonly isBeforeRow?: true })[];
+}
+
+const headChars = 20_000;
+
+/** By the beginning of the file. Null: none that this bench reads. */
+export function clientOf(head: string): SessionClient | null {
+  const text = head.slice(0, headChars);
+  if (/^\s*\{\s*"info"\s*:/.test(text)) return "opencode";
+  if (/"type":\s*"session_meta"/.test(text)) return "codex";
+  if (/^\{"type":"session",/.test(text)) return "pi";
+  return /"sessionId"/.test(text) && !/"projectHash"/.test(text) ? "claude-code" : null;
+}
+
+const readers = {
+  "claude-code": () => new ClaudeReader(),
+  codex: () => new CodexReader(),
+  pi: () => new PiReader(),
+} satisfies Partial<Record<SessionClient, () => RowReader>>;
+
+/** Null: of no known client, or the user said nothing in it. */
+export function readSession(text: string): RecordedSession | null {
+  const client = clientOf(text);
+  if (client === null) return null;
+  const session = client === "opencode" ? readOpenCode(text) : readRows(text, readers[client]());
+  if (!session?.events.some(({ kind }) => kind === "prompt")) return null;
+  return { ...session, events: withTurnEnds(session.events) };
+}
+
+function readRows(text: string, reader: RowReader): RecordedSession {
+  const rows = text.split("\n").filter((row) => row.trim() !== "");
+  const events = rows.flatMap((row, index): SessionEvent[] => {
+    const fields = parseObject(row);
+    if (fields === null) return [];
+    const at = timeOf(fields);
+    return reader
+      .read(fields)
+      .map(({ isBeforeRow, ...body }) => ({ ...body, unit: isBeforeRow === true ? index : index + 1, at }));
+  });
+  const { client, id, cwd } = reader;
+  const written = (from: number, to: number): string =>
+    rows
+      .slice(from, to)
+      .map((row) => `${row}\n`)
+      .join("");
+  return { client, id, cwd, events, written };
+}
+
+function timeOf({ timestamp }: JsonObject): number | null {
+  const at = typeof timestamp === "number" ? timestamp : Date.parse(String(timestamp ?? ""));
+  return Number.isNaN(at) ? null : at;
+}

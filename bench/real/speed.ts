@@ -1,0 +1,87 @@
+import { appendFileSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ms, sample, type Row } from "../figures.ts";
+import { HookProcess, type SentEvent } from "./hook-process.ts";
+import { hookSteps } from "./hook-steps.ts";
+import { hookClients } from "./play.ts";
+import type { RecordedSession } from "./session-events.ts";
+
+const boundMs = 1_000;
+
+/** Whole sessions, event by event, through the built hook program: what each event costs, and what hangs. */
+export class Speed {
+  /** Longer than the plugin sends to a running process. */
+  #tooLong = 0;
+  #sessions = 0;
+  readonly hung: string[] = [];
+  /** Beyond half of the bound. */
+  readonly slow: string[] = [];
+  readonly #times = new Map<string, number[]>();
+  readonly problems = new Map<string, number>();
+
+  async play(session: RecordedSession, name: string): Promise<void> {
+    const client = hookClients[session.client];
+    if (client === undefined) return;
+    this.#sessions += 1;
+    const home = mkdtempSync(join(tmpdir(), "shim-real-"));
+    const hooks = new HookProcess(client, join(home, "shim"));
+    const transcript = join(home, "transcript.jsonl");
+    writeFileSync(transcript, "");
+    const common = { session_id: session.id, transcript_path: transcript, cwd: home };
+    let written = 0;
+    for (const { unit, event, fields } of hookSteps(session)) {
+      if (unit > written) appendFileSync(transcript, session.written(written, unit));
+      written = Math.max(written, unit);
+      const sent = await hooks.send(event, { ...common, hook_event_name: event, ...fields });
+      if (sent === null) this.#tooLong += 1;
+      else this.#record(event, `${name} at row ${unit}, ${event}`, sent);
+    }
+    await hooks.end();
+    this.#countProblems(join(home, "shim"));
+    rmSync(home, { recursive: true });
+  }
+
+  rows(): Row[] {
+    const all = [...this.#times.values()].flat();
+    if (all.length === 0) return [];
+    const errors = [...this.problems.values()].reduce((total, one) => total + one, 0);
+    const group = "hook events of real sessions";
+    const slowest = Math.max(...all);
+    const counts = `${this.#sessions}, ${all.length} (${this.#tooLong} too long for the stream)`;
+    return [
+      { group, name: "sessions, events", figure: counts },
+      { group, name: "hung", figure: String(this.hung.length), goal: "0", isReached: this.hung.length === 0 },
+      { group, name: "errors in answers and log", figure: String(errors), goal: "0", isReached: errors === 0 },
+      { group, name: "slowest event", figure: ms(slowest), goal: "under 1 s", isReached: slowest < boundMs },
+      ...[["all events", all] as const, ...this.#times].map(([name, some]) => {
+        const { p50, p99 } = sample(some);
+        return { group, name: `${name}: p50 / p99 / most`, figure: [p50, p99, Math.max(...some)].map(ms).join(" / ") };
+      }),
+    ];
+  }
+
+  #record(event: string, where: string, { cpuMs, answer }: SentEvent): void {
+    const times = this.#times.get(event) ?? [];
+    times.push(cpuMs);
+    this.#times.set(event, times);
+    if (answer === null) this.hung.push(where);
+    else if (cpuMs > boundMs / 2) this.slow.push(`${where}: ${ms(cpuMs)}`);
+    if (typeof answer === "object" && answer !== null && "error" in answer)
+      this.#count(`answer: ${String(answer.error)}`);
+  }
+
+  /** Messages of the log without what they are about: that may be a user's text. */
+  #countProblems(home: string): void {
+    for (const log of globSync("**/*.log", { cwd: home })) {
+      for (const line of readFileSync(join(home, log), "utf8").split("\n")) {
+        const [, level, message] = /"level":"(\w+)".*?"msg":"([^"]{1,80})"/.exec(line) ?? [];
+        if (level === "error" || level === "warn") this.#count(`${level}: ${message}`);
+      }
+    }
+  }
+
+  #count(problem: string): void {
+    this.problems.set(problem, (this.problems.get(problem) ?? 0) + 1);
+  }
+}

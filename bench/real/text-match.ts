@@ -1,0 +1,64 @@
+/** Pure: whether a text stands in another, whatever marks, line breaks or quotation stand between its words. */
+
+const gramChars = { letters: 12, signs: 5 };
+const signs = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}]/u;
+/** For texts that are long in a brief. */
+const firstChars = 200;
+const prohibition =
+  /\b(?:do not|don['’]t|never|only if|must not|without|except|instead of|avoid)\b|ない(?:で|こと)|するな|禁止|不要|않|마세요|말고|금지/i;
+const minSentenceChars = 15;
+/** Of what is looked for. */
+export const presentShare = 0.7;
+
+/** Letters and digits alone, in lower case. */
+export function normalized(text: string): string {
+  return text
+    .normalize("NFKC")
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N}]+/gu, "");
+}
+
+/** Share of the character sequences of `wanted` that stand in `held`; both normalized. */
+export function shareIn(wanted: string, held: string): number {
+  const size = gramLength(wanted);
+  if (wanted.length <= size) return held.includes(wanted) ? 1 : 0;
+  let found = 0;
+  const count = wanted.length - size + 1;
+  for (let at = 0; at < count; at++) if (held.includes(wanted.slice(at, at + size))) found += 1;
+  return found / count;
+}
+
+export function gramLength(text: string): number {
+  return signs.test(text) ? gramChars.signs : gramChars.letters;
+}
+
+/** Of a long request the beginning and its key sentence count, half each. @param brief normalized */
+export function requestShare(request: string, brief: string): number {
+  if (normalized(request).length <= firstChars) return shareIn(normalized(request), brief);
+  const first = shareIn(normalized(request.slice(0, firstChars)), brief);
+  return (first + shareIn(normalized(keySentence(request)), brief)) / 2;
+}
+
+/** The last sentence that forbids something, else the last one. */
+export function keySentence(text: string): string {
+  const all = text.split(/(?<=[.!?])\s+|(?<=[。！？])|\n+/).filter((one) => normalized(one).length >= minSentenceChars);
+  return all.findLast((one) => prohibition.test(one)) ?? all.at(-1) ?? text;
+}
+
+export const languages = ["Latin script", "Japanese", "Korean", "other"] as const;
+export type Language = (typeof languages)[number];
+
+/** By the script of most letters; Chinese characters beside kana are Japanese. */
+export function languageOf(texts: readonly string[]): Language {
+  const all = texts.join("\n");
+  const count = (pattern: RegExp): number => all.match(pattern)?.length ?? 0;
+  const kana = count(/[\p{Script=Hiragana}\p{Script=Katakana}]/gu);
+  const japanese = kana === 0 ? 0 : kana + count(/\p{Script=Han}/gu);
+  const hangul = count(/\p{Script=Hangul}/gu);
+  const latin = count(/\p{Script=Latin}/gu);
+  const letters = count(/\p{L}/gu);
+  // A sentence in Japanese or Korean has fewer signs than the paths and names beside it.
+  if (japanese > letters / 5) return "Japanese";
+  if (hangul > letters / 5) return "Korean";
+  return latin > letters / 2 ? "Latin script" : "other";
+}
