@@ -51,10 +51,11 @@ for (const path of sessionPaths(folder, random, client)) {
     failed.push(`${path}: ${String(error)}`);
   });
   if (sessions <= mostTimed) await speed.play(session, path);
+  if (sessions % 10 === 0) writeResults();
   if (sessions % 10 === 0) console.error(`${sessions} sessions, ${measured.length} briefs`);
 }
 if (measured.length > 0) console.log(`${report(measured, seed)}\n`);
-console.log(table(speed.rows()));
+if (mostTimed > 0) console.log(table(speed.rows()));
 const seconds = Math.round((performance.now() - startedAt) / 1_000);
 const about = `seed ${seed}, SHIM ${version}, node ${process.version}, ${new Date().toISOString().slice(0, 10)}`;
 console.log(`\n${about}; ${sessions} sessions, ${measured.length} briefs in ${seconds} s`);
@@ -64,10 +65,7 @@ for (const where of [...speed.hung.map((one) => `hung: ${one}`), ...speed.slow.m
 for (const why of failed) console.error(`could not be played: ${why}`);
 const place = gradings.write();
 if (place !== null) console.error(`briefs for grading: ${place}`);
-writeFileSync(
-  "bench/results-real.json",
-  `${JSON.stringify({ seed, at: new Date().toISOString(), measured }, null, 2)}\n`,
-);
+writeResults();
 if (failed.length > 0 || sessions === 0 || speed.rows().some(({ isReached }) => isReached === false))
   process.exitCode = 1;
 
@@ -78,4 +76,10 @@ function take(session: number, played: PlayedCut): void {
 
 function isClientOrAll(name: string | null): name is (typeof sessionClients)[number] | null {
   return name === null || isSessionClient(name);
+}
+
+/** Also on the way: a run of hundreds of sessions takes its time. */
+function writeResults(): void {
+  const results = { seed, shim: version, node: process.version, at: new Date().toISOString(), sessions, measured };
+  writeFileSync("bench/results-real.json", `${JSON.stringify(results, null, 2)}\n`);
 }

@@ -1,6 +1,7 @@
 import { basename, dirname } from "node:path";
+import type { JsonObject } from "../../src/shared/json-fields.ts";
 import type { PlayedCut } from "./play.ts";
-import { isKind } from "./session-events.ts";
+import { isKind, type SessionEvent } from "./session-events.ts";
 import { gramLength, normalized } from "./text-match.ts";
 
 /** Phrases by which a brief states something of its own. The only ones that depend on its wording. */
@@ -27,13 +28,13 @@ export type FalseClaim =
 
 /** Share of a line's sequences that stand in what was said. */
 const quotedShare = 0.5;
-const callChars = 30;
+const callChars = { least: 6, most: 30 };
 
 /** Statements of the brief's own that what the bench knows contradicts, each once a line. */
 export function falseClaims(played: PlayedCut): FalseClaim[] {
   const said = normalized(saidTexts(played).join("\n"));
   const own = played.resumed.brief.split("\n").filter((line) => !isQuoted(normalized(line), said));
-  return own.flatMap((line) => [...aboutTurn(line, played), ...aboutFiles(line, played), ...aboutBranch(line, played)]);
+  return own.flatMap((line) => [aboutTurn(line, played), aboutFiles(line, played), aboutBranch(line, played)].flat());
 }
 
 function saidTexts({ before }: PlayedCut): string[] {
@@ -56,57 +57,56 @@ function isQuoted(line: string, said: string): boolean {
 
 export type TurnState = "running" | "waiting" | "interrupted" | "unanswered";
 
-export function turnState({ before }: Pick<PlayedCut, "before">): TurnState {
-  const kinds = new Set(["prompt", "answer", "call", "end", "turnEnd", "interruption"]);
-  switch (before.findLast(({ kind }) => kinds.has(kind))?.kind) {
-    case "turnEnd":
-      return "waiting";
-    case "interruption":
-      return "interrupted";
-    case "prompt":
-      return "unanswered";
-    default:
-      return "running";
-  }
-}
+const stateAfter: Partial<Record<SessionEvent["kind"], TurnState>> = {
+  prompt: "unanswered",
+  answer: "running",
+  call: "running",
+  end: "running",
+  turnEnd: "waiting",
+  interruption: "interrupted",
+};
 
-function openCalls({ before }: PlayedCut) {
-  const ended = new Set(before.filter(isKind("end")).map(({ id }) => id));
-  const all = before.filter(isKind("call"));
-  return { open: all.filter(({ id }) => !ended.has(id)), ended: all.filter(({ id }) => ended.has(id)) };
+export function turnState({ before }: Pick<PlayedCut, "before">): TurnState {
+  return before.flatMap(({ kind }) => stateAfter[kind] ?? []).at(-1) ?? "running";
 }
 
 function aboutTurn(line: string, played: PlayedCut): FalseClaim[] {
-  const state = turnState(played);
-  const found: FalseClaim[] = [];
-  if (phrases.running.test(line)) {
-    const { open, ended } = openCalls(played);
-    const text = normalized(line);
-    const isOf = (input: object): boolean =>
-      Object.values(input).some((value) => {
-        const part = typeof value === "string" ? normalized(value).slice(0, callChars) : "";
-        return part.length >= 6 && text.includes(part);
-      });
-    if (state === "waiting" && open.length === 0) found.push("in mid-turn after its end");
-    else if (!open.some(({ input }) => isOf(input)) && ended.some(({ input }) => isOf(input)))
-      found.push("a call runs that had ended");
-  }
-  if (phrases.waiting.test(line) && state === "running") found.push("waits in mid-turn");
-  if (phrases.interrupted.test(line) && !played.before.some(({ kind }) => kind === "interruption"))
-    found.push("interrupted by nobody");
-  return found;
+  const isRunning = turnState(played) === "running";
+  const wasInterrupted = played.before.some(({ kind }) => kind === "interruption");
+  return [
+    phrases.running.test(line) ? aboutRunning(normalized(line), played) : [],
+    phrases.waiting.test(line) && isRunning ? (["waits in mid-turn"] as const) : [],
+    phrases.interrupted.test(line) && !wasInterrupted ? (["interrupted by nobody"] as const) : [],
+  ].flat();
 }
 
-function aboutFiles(line: string, { before, tampered, has, session }: PlayedCut): FalseClaim[] {
+/** @param line normalized */
+function aboutRunning(line: string, played: PlayedCut): FalseClaim[] {
+  const calls = played.before.filter(isKind("call"));
+  const over = new Set(played.before.filter(isKind("end")).map(({ id }) => id));
+  const open = calls.filter(({ id }) => !over.has(id));
+  if (turnState(played) === "waiting" && open.length === 0) return ["in mid-turn after its end"];
+  const isOfEnded = calls.some(({ id, input }) => over.has(id) && quotesInput(line, input));
+  return isOfEnded && !open.some(({ input }) => quotesInput(line, input)) ? ["a call runs that had ended"] : [];
+}
+
+function quotesInput(line: string, input: JsonObject): boolean {
+  return Object.values(input).some((value) => {
+    const part = typeof value === "string" ? normalized(value).slice(0, callChars.most) : "";
+    return part.length >= callChars.least && line.includes(part);
+  });
+}
+
+function aboutFiles(line: string, { before, changedFile, has, session }: PlayedCut): FalseClaim[] {
   if (phrases.branch.test(line)) return [];
   const paths = [...new Set(before.filter(isKind("call")).flatMap(({ edits }) => edits))].filter(has);
   const named = paths.filter((path) => isNamed(line, path, session.cwd));
   // A line on several files does not say which of them it means.
   const [path] = named;
   if (path === undefined || named.length > 1) return [];
-  if (phrases.fileChanged.test(line)) return tampered.has(path) ? [] : ["an unchanged file is changed"];
+  if (phrases.fileChanged.test(line)) return changedFile === path ? [] : ["an unchanged file is changed"];
   if (phrases.fileMissing.test(line)) return ["a file is missing that is there"];
-  return phrases.fileSame.test(line) && tampered.has(path) ? ["a changed file is unchanged"] : [];
+  return phrases.fileSame.test(line) && changedFile === path ? ["a changed file is unchanged"] : [];
 }
 
 function aboutBranch(line: string, { isBranchChanged, branch }: PlayedCut): FalseClaim[] {

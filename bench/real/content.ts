@@ -3,7 +3,9 @@ import { asObject, textAt, type JsonObject } from "../../src/shared/json-fields.
 const textTypes: ReadonlySet<unknown> = new Set(["text", "input_text", "output_text"]);
 
 export function blocksOf(content: unknown): JsonObject[] {
-  return Array.isArray(content) ? content.flatMap((block: unknown) => asObject(block) ?? []) : [];
+  return Array.isArray(content)
+    ? content.map((block: unknown) => asObject(block)).filter((block) => block !== null)
+    : [];
 }
 
 export function textsOf(content: unknown): string[] {

@@ -40,7 +40,7 @@ export function allCuts({ events }: RecordedSession): Cut[] {
         ? [{ kind: "before a prompt", unit: event.unit - 1 }]
         : [];
     const isOver = event.kind === "call" && ends.get(event.id) === event.unit;
-    return kind === undefined || isOver ? before : [...before, { kind, unit: event.unit }];
+    return kind === undefined || isOver ? before : before.concat({ kind, unit: event.unit });
   });
 }
 

@@ -41,9 +41,9 @@ export class Gradings {
 }
 
 function textOf(played: PlayedCut): string {
-  const { session, cut, way, before, after, resumed, tampered, isBranchChanged } = played;
+  const { session, cut, way, before, after, resumed, changedFile, isBranchChanged } = played;
   const prompts = before.filter(({ kind }) => kind === "prompt").slice(-promptsBefore);
-  const hand = [...tampered, ...(isBranchChanged ? ["the branch"] : [])].join(", ") || "nothing";
+  const hand = [changedFile ?? [], isBranchChanged ? "the branch" : []].flat().join(", ") || "nothing";
   return [
     `# ${session.client}, ${way}, ${cut.kind} (${turnState(played)})`,
     `${before.length} events before, ${after.length} after; changed by hand since: ${hand}`,
@@ -60,22 +60,8 @@ function textOf(played: PlayedCut): string {
 }
 
 function lineOf(event: SessionEvent): string {
-  switch (event.kind) {
-    case "prompt":
-    case "answer":
-    case "harness":
-      return `${event.kind}: ${event.text.slice(0, textChars)}`;
-    case "call":
-      return `call: ${event.name} ${JSON.stringify(event.input).slice(0, inputChars)}`;
-    case "end":
-      return event.error === null ? "end" : `failed: ${event.error.slice(0, inputChars)}`;
-    case "compaction":
-      return `compaction: ${event.summary.slice(0, textChars)}`;
-    case "branch":
-      return `branch: ${event.name}`;
-    case "turnEnd":
-    case "interruption":
-    case "compacting":
-      return event.kind;
-  }
+  if (event.kind === "call") return `call: ${event.name} ${JSON.stringify(event.input).slice(0, inputChars)}`;
+  if (event.kind === "end" && event.error !== null) return `failed: ${event.error.slice(0, inputChars)}`;
+  const text = "text" in event ? event.text : event.kind === "compaction" ? event.summary : "";
+  return `${event.kind}: ${text.slice(0, textChars)}`;
 }

@@ -48,9 +48,13 @@ function share<T>(all: readonly T[], has: (one: T) => boolean): number | null {
   return all.length === 0 ? null : all.filter(has).length / all.length;
 }
 
+/** A sign of Japanese, Korean or Chinese says as much as three letters. */
+function weight(text: string): number {
+  return normalized(text).length * (gramLength(text) < 10 ? 3 : 1);
+}
+
 /** The newest prompt that says enough to be understood alone, else the newest. */
 export function lastSubstantial(prompts: readonly string[]): { readonly text: string; readonly index: number } | null {
-  const weight = (text: string): number => normalized(text).length * (gramLength(text) < 10 ? 3 : 1);
   const found = prompts.findLastIndex((text) => weight(text) >= substantialChars);
   const index = found === -1 ? prompts.length - 1 : found;
   const text = prompts[index];
@@ -117,14 +121,17 @@ function quotingLines({ before, resumed }: PlayedCut): QuotingLine[] {
       .map(({ text }) => text)
       .join("\n"),
   );
-  const work = (events: readonly SessionEvent[]): string => normalized(events.flatMap(workTexts).join("\n"));
-  const [old, fresh] = [work(before.slice(0, border)), work(before.slice(border))];
+  const [old, fresh] = [before.slice(0, border), before.slice(border)].map(workIn) as [string, string];
   return resumed.brief.split("\n").flatMap((line): QuotingLine[] => {
     const grams = gramsOf(normalized(line));
     if (grams.some((gram) => asked.includes(gram))) return [];
     if (grams.some((gram) => fresh.includes(gram))) return [{ isOld: false }];
     return grams.some((gram) => old.includes(gram)) ? [{ isOld: true }] : [];
   });
+}
+
+function workIn(events: readonly SessionEvent[]): string {
+  return normalized(events.flatMap(workTexts).join("\n"));
 }
 
 function gramsOf(line: string): string[] {

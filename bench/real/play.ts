@@ -24,7 +24,7 @@ export interface PlayedCut {
   readonly briefMs: number;
   readonly bytes: number;
   /** Changed by hand after the death. */
-  readonly tampered: ReadonlySet<string>;
+  readonly changedFile: string | null;
   readonly isBranchChanged: boolean;
   readonly branch: string | null;
   readonly has: (path: string) => boolean;
@@ -59,11 +59,10 @@ class Player {
   readonly #random: Random;
   readonly #onCut: (played: PlayedCut) => void;
   readonly #recorder: Machine;
-  readonly #steps = new HookSteps();
+  readonly #steps: HookSteps;
   readonly #transcript: string;
   #written = 0;
   #branch: string | null = null;
-  readonly #tampered = new Set<string>();
   #imports = 0;
 
   constructor(session: RecordedSession, world: World, random: Random, onCut: (played: PlayedCut) => void) {
@@ -71,6 +70,7 @@ class Player {
     this.#world = world;
     this.#random = random;
     this.#onCut = onCut;
+    this.#steps = new HookSteps(session.client);
     const startedAt = session.events.find(({ at }) => at !== null)?.at ?? Date.UTC(2026, 0);
     this.#recorder = new Machine(join(world.root, "shim"), world.project, startedAt);
     this.#transcript = join(world.root, "home", "transcripts", `${session.id}.jsonl`);
@@ -96,7 +96,7 @@ class Player {
 
   #happen(event: SessionEvent): void {
     this.#recorder.now = Math.max(this.#recorder.now, event.at ?? 0);
-    for (const path of this.#world.apply(event)) this.#tampered.delete(path);
+    this.#world.apply(event);
     if (event.kind === "branch") this.#branch = event.name;
     for (const step of this.#steps.of(event)) this.#send(step);
   }
@@ -119,27 +119,33 @@ class Player {
   async #die(cut: Cut, next: number): Promise<void> {
     const { events, client } = this.#session;
     const before = events.slice(0, next);
-    const tampered = this.#tamper(before);
-    const isBranchChanged = this.#branch !== null && this.#random.isLucky(0.25);
+    const changedFile = this.#fileToChange(before);
+    const branch = this.#branch;
+    const isBranchChanged = branch !== null && this.#random.isLucky(0.25);
+    const undo = changedFile === null ? null : this.#world.changeByHand(changedFile);
     if (isBranchChanged) this.#world.switchTo(otherBranch);
-    const about = { session: this.#session, cut, before, after: events.slice(next), tampered, isBranchChanged };
-    for (const way of hookClients[client] === undefined ? (["import"] as const) : ways) {
-      const result = way === "import" ? await this.#import(cut) : await this.#resume();
-      this.#onCut({ ...about, way, ...result, branch: this.#branch, has: (path) => this.#world.has(path) });
-    }
-    if (isBranchChanged && this.#branch !== null) this.#world.switchTo(this.#branch);
+    const has = (path: string): boolean => this.#world.has(path);
+    const about = {
+      session: this.#session,
+      cut,
+      before,
+      after: events.slice(next),
+      changedFile,
+      isBranchChanged,
+      branch,
+      has,
+    };
+    this.#onCut({ ...about, way: "import", ...(await this.#import(cut)) });
+    if (hookClients[client] !== undefined) this.#onCut({ ...about, way: "hooks", ...(await this.#resume()) });
+    undo?.();
+    if (isBranchChanged) this.#world.switchTo(branch);
   }
 
-  /** One file of the chat's is changed by hand after its death, in every second cut; the chat may write it later. */
-  #tamper(before: readonly SessionEvent[]): ReadonlySet<string> {
+  /** In every second cut somebody changes a file of the chat's after its death. */
+  #fileToChange(before: readonly SessionEvent[]): string | null {
     const edited = before.flatMap((event) => (event.kind === "call" ? event.edits : []));
     const there = [...new Set(edited)].filter((path) => this.#world.has(path));
-    if (there.length > 0 && this.#random.isLucky(0.5)) {
-      const path = this.#random.pick(there);
-      this.#world.edit(path);
-      this.#tampered.add(path);
-    }
-    return new Set(this.#tampered);
+    return there.length > 0 && this.#random.isLucky(0.5) ? this.#random.pick(there) : null;
   }
 
   async #import(cut: Cut): Promise<Pick<PlayedCut, "resumed" | "briefMs" | "bytes">> {

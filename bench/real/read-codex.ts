@@ -1,4 +1,4 @@
-import { objectAt, parseObject, textAt, type JsonObject } from "../../src/shared/json-fields.ts";
+import { listAt, objectAt, parseObject, textAt, type JsonObject } from "../../src/shared/json-fields.ts";
 import { filesInPatch, textOf } from "./content.ts";
 import { isHarnessText } from "./harness-text.ts";
 import type { RowReader } from "./read-session.ts";
@@ -18,16 +18,15 @@ export class CodexReader implements RowReader {
   read(row: JsonObject): ReturnType<RowReader["read"]> {
     const payload = objectAt(row, "payload");
     if (payload === null) return [];
-    if (row["type"] === "session_meta") {
-      this.id ||= textAt(payload, "id") ?? "";
-      this.cwd ||= textAt(payload, "cwd") ?? "";
-    }
-    if (row["type"] === "compacted")
-      return [
-        { kind: "compacting", isBeforeRow: true },
-        { kind: "compaction", summary: textAt(payload, "message") ?? "" },
-      ];
-    return this.#readers[`${String(row["type"])} ${String(payload["type"])}`]?.(payload) ?? [];
+    if (row["type"] === "session_meta") this.#begin(payload);
+    if (row["type"] === "compacted") return compaction(payload);
+    return this.#readers[`${textAt(row, "type")} ${textAt(payload, "type")}`]?.(payload) ?? [];
+  }
+
+  /** A session that continues another one repeats that one's row after its own. */
+  #begin(payload: JsonObject): void {
+    this.id ||= textAt(payload, "id") ?? "";
+    this.cwd ||= textAt(payload, "cwd") ?? "";
   }
 
   readonly #readers: Readonly<Record<string, (payload: JsonObject) => EventBody[]>> = {
@@ -46,12 +45,11 @@ export class CodexReader implements RowReader {
   #call(payload: JsonObject): EventBody {
     const [id, name] = [textAt(payload, "call_id") ?? "", textAt(payload, "name") ?? ""];
     const input = parseObject(textAt(payload, "arguments") ?? "") ?? { input: payload["input"] };
+    const shell = commandIn(input);
+    if (shell !== null) return { kind: "call", id, name: "Bash", input: { command: shell }, edits: [] };
+    const files = name === "apply_patch" ? filesInPatch(textAt(input, "input") ?? "") : [];
     if (name === "apply_patch") this.#patches.add(id);
-    const edits = name === "apply_patch" ? filesInPatch(String(input["input"] ?? "")) : [];
-    const command = input["cmd"] ?? input["command"];
-    if (command === undefined) return { kind: "call", id, name, input, edits: edits.map((path) => this.#whole(path)) };
-    const shell = { command: Array.isArray(command) ? String(command.at(-1)) : command };
-    return { kind: "call", id, name: "Bash", input: shell, edits: [] };
+    return { kind: "call", id, name, input, edits: files.map((path) => this.#whole(path)) };
   }
 
   /** A patch within another call has no call of its own. */
@@ -70,6 +68,19 @@ export class CodexReader implements RowReader {
   #whole(path: string): string {
     return path.startsWith("/") ? path : `${this.cwd}/${path}`;
   }
+}
+
+/** The last word of `bash -lc …`. */
+function commandIn(input: JsonObject): string | null {
+  const last = listAt(input, "command").at(-1);
+  return textAt(input, "cmd") ?? textAt(input, "command") ?? (typeof last === "string" ? last : null);
+}
+
+function compaction(payload: JsonObject): ReturnType<RowReader["read"]> {
+  return [
+    { kind: "compacting", isBeforeRow: true },
+    { kind: "compaction", summary: textAt(payload, "message") ?? "" },
+  ];
 }
 
 function promptIn(message: string): EventBody[] {

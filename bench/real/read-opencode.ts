@@ -10,8 +10,6 @@ interface Part {
   readonly fields: JsonObject;
 }
 
-const ended: ReadonlySet<unknown> = new Set(["completed", "error"]);
-
 export function readOpenCode(text: string): RecordedSession | null {
   const document = parseObject(text);
   const info = objectAt(document, "info");
@@ -59,7 +57,7 @@ function eventsOf(part: Part, index: number): SessionEvent[] {
     return [call ? [{ ...call, unit: first, at }] : [], end ? [{ ...end, unit: second, at }] : []].flat();
   }
   const body = info["role"] === "user" ? saidByUser(fields) : saidByChat(info, fields);
-  return body.map((one) => ({ ...one, unit: one.kind === "compacting" ? first - 1 : second, at }));
+  return body.map((one) => Object.assign({ unit: one.kind === "compacting" ? first - 1 : second, at }, one));
 }
 
 function saidByUser(fields: JsonObject): EventBody[] {
@@ -83,15 +81,18 @@ function toolEvents(fields: JsonObject): EventBody[] {
   const [id, tool] = [textAt(fields, "callID") ?? "", textAt(fields, "tool") ?? ""];
   const state = objectAt(fields, "state");
   const input = objectAt(state, "input") ?? {};
+  const call: EventBody = { kind: "call", id, name: names[tool] ?? tool, input, edits: editsOf(tool, input) };
+  return [call, ...endIn(state, id)];
+}
+
+function endIn(state: JsonObject | null, id: string): EventBody[] {
+  const status = textAt(state, "status");
+  if (status === "completed") return [{ kind: "end", id, error: null, response: state?.["output"] }];
+  return status === "error" ? [{ kind: "end", id, error: textAt(state, "error") ?? "failed", response: "" }] : [];
+}
+
+function editsOf(tool: string, input: JsonObject): string[] {
+  if (tool === "apply_patch") return filesInPatch(textAt(input, "patchText") ?? "");
   const path = textAt(input, "filePath");
-  const edits =
-    tool === "apply_patch"
-      ? filesInPatch(textAt(input, "patchText") ?? "")
-      : path !== null && editTools.has(tool)
-        ? [path]
-        : [];
-  const call: EventBody = { kind: "call", id, name: names[tool] ?? tool, input, edits };
-  if (!ended.has(state?.["status"])) return [call];
-  const error = state?.["status"] === "error" ? (textAt(state, "error") ?? "failed") : null;
-  return [call, { kind: "end", id, error, response: state?.["output"] ?? "" }];
+  return path !== null && editTools.has(tool) ? [path] : [];
 }

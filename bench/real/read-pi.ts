@@ -12,29 +12,34 @@ export class PiReader implements RowReader {
   cwd = "";
 
   read(row: JsonObject): ReturnType<RowReader["read"]> {
-    if (row["type"] === "session") {
-      this.id = textAt(row, "id") ?? "";
-      this.cwd = textAt(row, "cwd") ?? "";
-    }
+    if (row["type"] === "session") this.#begin(row);
     if (row["type"] === "compaction")
       return [
         { kind: "compacting", isBeforeRow: true },
         { kind: "compaction", summary: textAt(row, "summary") ?? "" },
       ];
-    const message = objectAt(row, "message");
-    if (row["type"] !== "message" || message === null) return [];
-    const text = textOf(message["content"]);
-    if (message["role"] === "user") {
-      if (text === "") return [];
-      return [isHarnessText(text) ? { kind: "harness", text } : { kind: "prompt", text }];
-    }
-    if (message["role"] === "assistant")
-      return [...(text === "" ? [] : [{ kind: "answer", text } as const]), ...callsIn(message)];
-    if (message["role"] !== "toolResult") return [];
-    const error = message["isError"] === true ? text : null;
-    return [{ kind: "end", id: textAt(message, "toolCallId") ?? "", error, response: text }];
+    const message = row["type"] === "message" ? objectAt(row, "message") : null;
+    const role = textAt(message, "role") ?? "";
+    return message === null ? [] : (readers[role]?.(message, textOf(message["content"])) ?? []);
+  }
+
+  #begin(row: JsonObject): void {
+    this.id = textAt(row, "id") ?? "";
+    this.cwd = textAt(row, "cwd") ?? "";
   }
 }
+
+const readers: Readonly<Record<string, (message: JsonObject, text: string) => EventBody[]>> = {
+  user(_message, text) {
+    if (text === "") return [];
+    return [isHarnessText(text) ? { kind: "harness", text } : { kind: "prompt", text }];
+  },
+  assistant: (message, text) => [...(text === "" ? [] : [{ kind: "answer", text } as const]), ...callsIn(message)],
+  toolResult(message, text) {
+    const error = message["isError"] === true ? text : null;
+    return [{ kind: "end", id: textAt(message, "toolCallId") ?? "", error, response: text }];
+  },
+};
 
 function callsIn(message: JsonObject): EventBody[] {
   return blocksOf(message["content"])

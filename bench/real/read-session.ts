@@ -26,7 +26,7 @@ export function clientOf(head: string): SessionClient | null {
   const text = head.slice(0, headChars);
   if (/^\s*\{\s*"info"\s*:/.test(text)) return "opencode";
   if (/"type":\s*"session_meta"/.test(text)) return "codex";
-  if (/^\{"type":"session",/.test(text)) return "pi";
+  if (text.startsWith('{"type":"session",')) return "pi";
   return /"sessionId"/.test(text) && !/"projectHash"/.test(text) ? "claude-code" : null;
 }
 
@@ -53,7 +53,7 @@ function readRows(text: string, reader: RowReader): RecordedSession {
     const at = timeOf(fields);
     return reader
       .read(fields)
-      .map(({ isBeforeRow, ...body }) => ({ ...body, unit: isBeforeRow === true ? index : index + 1, at }));
+      .map((body) => Object.assign({ unit: body.isBeforeRow === true ? index : index + 1, at }, body));
   });
   const { client, id, cwd } = reader;
   const written = (from: number, to: number): string =>
@@ -65,6 +65,6 @@ function readRows(text: string, reader: RowReader): RecordedSession {
 }
 
 function timeOf({ timestamp }: JsonObject): number | null {
-  const at = typeof timestamp === "number" ? timestamp : Date.parse(String(timestamp ?? ""));
+  const at = typeof timestamp === "number" ? timestamp : Date.parse(typeof timestamp === "string" ? timestamp : "");
   return Number.isNaN(at) ? null : at;
 }

@@ -108,17 +108,15 @@ function tableOfKinds(cuts: Cuts, seed: number): string {
     ...sessionLengths.map((name) => groupOf(name, cuts, (cut) => cut.length === name)),
   ].filter(isFilled);
   const measures = [...recall, ...faults];
-  const rows = groups.map((group) => [
-    group.title,
-    `${group.cuts.length} (${sessionsOf(group.cuts).length})`,
-    ...measures.map((measure) => cell(group.cuts, measure, seed)),
-  ]);
+  const rows = groups.map(({ title, cuts: some }) => {
+    const size = `${some.length} (${sessionsOf(some).length})`;
+    return [title, size].concat(measures.map((measure) => cell(some, measure, seed)));
+  });
   return markdown([["", "cuts (sessions)", ...measures.map(({ title }) => title)], ...rows]);
 }
 
 function markdown([head = [], ...rows]: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
-  return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
+  return [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
 
 function sessionsOf(cuts: Cuts): number[] {

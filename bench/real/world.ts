@@ -1,6 +1,17 @@
-import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, sep } from "node:path";
+import { textAt } from "../../src/shared/json-fields.ts";
 import { git } from "../restore/restore-rig.ts";
 import type { EventOf, SessionEvent } from "./session-events.ts";
 
@@ -40,23 +51,32 @@ export class World {
     return this.#paths.reduce((text, [recorded, here]) => text.replaceAll(recorded, here), transcript);
   }
 
-  /** @returns the files that the chat has written */
-  apply(event: SessionEvent): readonly string[] {
+  apply(event: SessionEvent): void {
     if (event.kind === "call") this.#calls.set(event.id, event);
     if (event.kind === "branch") this.switchTo(event.name);
-    if (event.kind !== "end" || event.error !== null) return [];
-    const call = this.#calls.get(event.id);
-    const edits = call?.edits ?? [];
-    for (const path of edits) this.edit(path);
-    if (commitCommand.test(String(call?.input["command"] ?? ""))) this.#commit();
-    return edits;
+    if (event.kind === "end" && event.error === null) this.#succeed(this.#calls.get(event.id));
+  }
+
+  #succeed(call: EventOf<"call"> | undefined): void {
+    for (const path of call?.edits ?? []) this.#edit(path);
+    if (commitCommand.test(textAt(call?.input ?? null, "command") ?? "")) this.#commit();
   }
 
   has(path: string): boolean {
     return path.startsWith(this.root + sep) && existsSync(path);
   }
 
-  edit(path: string): void {
+  /** @returns undoes it */
+  changeByHand(path: string): () => void {
+    const [content, { atimeMs, mtimeMs }] = [readFileSync(path), statSync(path)];
+    writeFileSync(path, `${content.toString()}changed by hand\n`);
+    return () => {
+      writeFileSync(path, content);
+      utimesSync(path, atimeMs / 1_000, mtimeMs / 1_000);
+    };
+  }
+
+  #edit(path: string): void {
     if (!path.startsWith(this.root + sep) || path.includes(`${sep}..${sep}`)) return;
     try {
       mkdirSync(dirname(path), { recursive: true });
