@@ -1,10 +1,12 @@
 /** `npm run bench -- real <folder>`: recorded sessions die at drawn moments; their briefs against what followed. Prints figures only. See bench/real/README.md. */
 import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { version } from "../src/platform/version.ts";
 import { table } from "./figures.ts";
 import { sessionPaths, textAtPath } from "./real/choose-sessions.ts";
 import { Gradings } from "./real/gradings.ts";
+import { ImportCost } from "./real/import-cost.ts";
 import { measure, type MeasuredCut } from "./real/measured.ts";
 import { playSession, type PlayedCut } from "./real/play.ts";
 import { readSession } from "./real/read-session.ts";
@@ -38,6 +40,7 @@ const startedAt = performance.now();
 const random = new Random(seed);
 const measured: MeasuredCut[] = [];
 const speed = new Speed();
+const importCost = new ImportCost();
 const gradings = new Gradings(shown, random);
 const failed: string[] = [];
 let sessions = 0;
@@ -47,6 +50,7 @@ for (const path of sessionPaths(folder, random, client)) {
   const session = readSession(text);
   if (session === null) continue;
   sessions += 1;
+  importCost.offer(session.client, join(folder, path), text.length);
   await playSession(text, random, mostCuts, (played) => take(sessions, played)).catch((error: unknown) => {
     failed.push(`${path}: ${String(error)}`);
   });
@@ -55,7 +59,7 @@ for (const path of sessionPaths(folder, random, client)) {
   if (sessions % 10 === 0) console.error(`${sessions} sessions, ${measured.length} briefs`);
 }
 if (measured.length > 0) console.log(`${report(measured, seed)}\n`);
-if (mostTimed > 0) console.log(table(speed.rows()));
+if (mostTimed > 0) console.log(table([...speed.rows(), ...importCost.rows()]));
 const seconds = Math.round((performance.now() - startedAt) / 1_000);
 const about = `seed ${seed}, SHIM ${version}, node ${process.version}, ${new Date().toISOString().slice(0, 10)}`;
 console.log(`\n${about}; ${sessions} sessions, ${measured.length} briefs in ${seconds} s`);

@@ -2,7 +2,7 @@ import { basename, dirname } from "node:path";
 import type { JsonObject } from "../../src/shared/json-fields.ts";
 import type { PlayedCut } from "./play.ts";
 import { isKind, type SessionEvent } from "./session-events.ts";
-import { gramLength, normalized } from "./text-match.ts";
+import { normalized } from "./text-match.ts";
 
 /** Phrases by which a brief states something of its own. The only ones that depend on its wording. */
 const phrases = {
@@ -26,33 +26,37 @@ export type FalseClaim =
   | "a file is missing that is there"
   | "another branch";
 
-/** Share of a line's sequences that stand in what was said. */
-const quotedShare = 0.5;
+/** Around a phrase: what the chat or the user said is no statement of the brief's. */
+const contextChars = 12;
 const callChars = { least: 6, most: 30 };
+
+/** A line of the brief, with what anybody said in the session, normalized. */
+interface Line {
+  readonly text: string;
+  readonly said: string;
+}
 
 /** Statements of the brief's own that what the bench knows contradicts, each once a line. */
 export function falseClaims(played: PlayedCut): FalseClaim[] {
   const said = normalized(saidTexts(played).join("\n"));
-  const own = played.resumed.brief.split("\n").filter((line) => !isQuoted(normalized(line), said));
-  return own.flatMap((line) => [aboutTurn(line, played), aboutFiles(line, played), aboutBranch(line, played)].flat());
+  const lines = played.resumed.brief.split("\n").map((text): Line => ({ text, said }));
+  return lines.flatMap((line) => [aboutTurn(line, played), aboutFiles(line, played), aboutBranch(line, played)].flat());
 }
 
+/** What calls were given, too: a brief may show it. */
 function saidTexts({ before }: PlayedCut): string[] {
   return before.flatMap((event) => {
     if (event.kind === "prompt" || event.kind === "answer" || event.kind === "harness") return [event.text];
+    if (event.kind === "call") return Object.values(event.input).filter((value) => typeof value === "string");
     return event.kind === "compaction" ? [event.summary] : [];
   });
 }
 
-function isQuoted(line: string, said: string): boolean {
-  const size = gramLength(line);
-  let count = 0;
-  let found = 0;
-  for (let at = 0; at + size <= line.length; at += 3) {
-    count += 1;
-    if (said.includes(line.slice(at, at + size))) found += 1;
-  }
-  return count > 0 && found / count >= quotedShare;
+function states({ text, said }: Line, name: keyof typeof phrases): boolean {
+  const found = phrases[name].exec(text);
+  if (found === null) return false;
+  const from = Math.max(0, found.index - contextChars);
+  return !said.includes(normalized(text.slice(from, found.index + found[0].length + contextChars)));
 }
 
 export type TurnState = "running" | "waiting" | "interrupted" | "unanswered";
@@ -70,13 +74,13 @@ export function turnState({ before }: Pick<PlayedCut, "before">): TurnState {
   return before.flatMap(({ kind }) => stateAfter[kind] ?? []).at(-1) ?? "running";
 }
 
-function aboutTurn(line: string, played: PlayedCut): FalseClaim[] {
+function aboutTurn(line: Line, played: PlayedCut): FalseClaim[] {
   const isRunning = turnState(played) === "running";
   const wasInterrupted = played.before.some(({ kind }) => kind === "interruption");
   return [
-    phrases.running.test(line) ? aboutRunning(normalized(line), played) : [],
-    phrases.waiting.test(line) && isRunning ? (["waits in mid-turn"] as const) : [],
-    phrases.interrupted.test(line) && !wasInterrupted ? (["interrupted by nobody"] as const) : [],
+    states(line, "running") ? aboutRunning(normalized(line.text), played) : [],
+    states(line, "waiting") && isRunning ? (["waits in mid-turn"] as const) : [],
+    states(line, "interrupted") && !wasInterrupted ? (["interrupted by nobody"] as const) : [],
   ].flat();
 }
 
@@ -97,21 +101,21 @@ function quotesInput(line: string, input: JsonObject): boolean {
   });
 }
 
-function aboutFiles(line: string, { before, changedFile, has, session }: PlayedCut): FalseClaim[] {
-  if (phrases.branch.test(line)) return [];
+function aboutFiles(line: Line, { before, changedFile, has, session }: PlayedCut): FalseClaim[] {
+  if (phrases.branch.test(line.text)) return [];
   const paths = [...new Set(before.filter(isKind("call")).flatMap(({ edits }) => edits))].filter(has);
-  const named = paths.filter((path) => isNamed(line, path, session.cwd));
+  const named = paths.filter((path) => isNamed(line.text, path, session.cwd));
   // A line on several files does not say which of them it means.
   const [path] = named;
   if (path === undefined || named.length > 1) return [];
-  if (phrases.fileChanged.test(line)) return changedFile === path ? [] : ["an unchanged file is changed"];
-  if (phrases.fileMissing.test(line)) return ["a file is missing that is there"];
-  return phrases.fileSame.test(line) && changedFile === path ? ["a changed file is unchanged"] : [];
+  if (states(line, "fileChanged")) return changedFile === path ? [] : ["an unchanged file is changed"];
+  if (states(line, "fileMissing")) return ["a file is missing that is there"];
+  return states(line, "fileSame") && changedFile === path ? ["a changed file is unchanged"] : [];
 }
 
-function aboutBranch(line: string, { isBranchChanged, branch }: PlayedCut): FalseClaim[] {
-  if (!phrases.branch.test(line) || branch === null || !line.includes(branch)) return [];
-  return phrases.branchSame.test(line) === isBranchChanged ? ["another branch"] : [];
+function aboutBranch(line: Line, { isBranchChanged, branch }: PlayedCut): FalseClaim[] {
+  if (!phrases.branch.test(line.text) || branch === null || !line.text.includes(branch)) return [];
+  return states(line, "branchSame") === isBranchChanged ? ["another branch"] : [];
 }
 
 /** By its name and the folder that it is in. */

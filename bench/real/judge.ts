@@ -9,7 +9,9 @@ import { gramLength, normalized, presentShare, requestShare, shareIn } from "./t
 export interface Measures {
   readonly isRefused: number;
   readonly filesNext: number | null;
+  /** Whether most of it stands in the brief, and how much does. */
   readonly lastRequest: number | null;
+  readonly lastRequestShare: number | null;
   readonly olderPrompts: number | null;
   readonly lastWords: number | null;
   readonly harnessText: number;
@@ -31,10 +33,12 @@ export function judge(played: PlayedCut): Measures {
   const brief = normalized(resumed.brief);
   const prompts = before.filter(isKind("prompt")).map(({ text }) => text);
   const newest = lastSubstantial(prompts);
+  const newestShare = newest && requestShare(newest.text, brief);
   return {
     isRefused: Number(resumed.refusal !== null),
     filesNext: share(filesEditedNext(played), (path) => isNamed(resumed.brief, path, played.session.cwd)),
-    lastRequest: newest === null ? null : Number(requestShare(newest.text, brief) >= presentShare),
+    lastRequest: newestShare && Number(newestShare >= presentShare),
+    lastRequestShare: newestShare,
     olderPrompts: share(olderPrompts(prompts, newest?.index ?? prompts.length - 1), (prefix) => brief.includes(prefix)),
     lastWords: lastWordsIn(before, brief),
     harnessText: Number(showsHarness(before, resumed.brief, brief)),

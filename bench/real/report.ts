@@ -50,7 +50,9 @@ const most: Measure = {
 };
 const all: readonly Measure[] = [
   shareOf("refused", (cut) => cut.isRefused),
-  ...recall,
+  ...recall.slice(0, 2),
+  shareOf("how much of that request", (cut) => cut.lastRequestShare),
+  ...recall.slice(2),
   ...faults,
   most,
   shareOf("of the lines on the chat's work, those on work before the last two prompts", (cut) => cut.oldLines),
@@ -123,7 +125,7 @@ function sessionsOf(cuts: Cuts): number[] {
   return [...new Set(cuts.map(({ session }) => session))];
 }
 
-/** The statistic with the interval of 95 % of it over sessions drawn with replacement. */
+/** The statistic with its interval of 95 %, over sessions drawn with replacement; and of how many cuts, if not of all. */
 function cell(cuts: Cuts, { valueOf, statistic, format }: Measure, seed: number): string {
   const bySession = sessionsOf(cuts)
     .map((session) => cuts.flatMap((cut) => (cut.session === session ? (valueOf(cut) ?? []) : [])))
@@ -133,8 +135,10 @@ function cell(cuts: Cuts, { valueOf, statistic, format }: Measure, seed: number)
   const drawn = Array.from({ length: resamples }, () =>
     statistic(Array.from(bySession, () => random.pick(bySession)).flat()),
   );
+  const values = bySession.flat();
   const [low, high] = interval.map((share) => format(quantile(drawn, share)));
-  return `${format(statistic(bySession.flat()))} (${low} to ${high})`;
+  const count = values.length === cuts.length ? "" : ` of ${values.length}`;
+  return `${format(statistic(values))} (${low} to ${high})${count}`;
 }
 
 function claimCounts(cuts: Cuts): string {
