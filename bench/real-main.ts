@@ -7,15 +7,15 @@ import { table } from "./figures.ts";
 import { sessionPaths, textAtPath } from "./real/choose-sessions.ts";
 import { Gradings } from "./real/gradings.ts";
 import { ImportCost } from "./real/import-cost.ts";
-import { measure, type MeasuredCut } from "./real/measured.ts";
-import { playSession, type PlayedCut } from "./real/play.ts";
+import type { MeasuredCut } from "./real/measured.ts";
+import { playAll, type Job, type Played } from "./real/players.ts";
 import { readSession } from "./real/read-session.ts";
 import { report } from "./real/report.ts";
 import { isSessionClient, sessionClients } from "./real/session-events.ts";
 import { Speed } from "./real/speed.ts";
 import { Random } from "./restore/random.ts";
 
-const usage = `npm run bench -- real <folder with transcripts> [--sessions N] [--cuts N] [--seed N] [--client ${sessionClients.join("|")}] [--speed N] [--show N]`;
+const usage = `npm run bench -- real <folder with transcripts> [--sessions N] [--cuts N] [--seed N] [--client ${sessionClients.join("|")}] [--speed N] [--show N] [--jobs N]`;
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
@@ -25,11 +25,12 @@ const { values, positionals } = parseArgs({
     client: { type: "string" },
     speed: { type: "string", default: "20" },
     show: { type: "string", default: "0" },
+    jobs: { type: "string", default: "2" },
   },
 });
 const [folder = ""] = positionals;
-const numbers = [values.sessions, values.cuts, values.seed, values.speed, values.show].map(Number);
-const [mostSessions = 0, mostCuts = 0, seed = 0, mostTimed = 0, shown = 0] = numbers;
+const numbers = [values.sessions, values.cuts, values.seed, values.speed, values.show, values.jobs].map(Number);
+const [mostSessions = 0, mostCuts = 0, seed = 0, mostTimed = 0, shown = 0, processes = 0] = numbers;
 const client = values.client ?? null;
 if (!existsSync(folder) || numbers.some((value) => !Number.isInteger(value)) || !isClientOrAll(client)) {
   console.error(usage);
@@ -37,26 +38,25 @@ if (!existsSync(folder) || numbers.some((value) => !Number.isInteger(value)) || 
 }
 
 const startedAt = performance.now();
-const random = new Random(seed);
 const measured: MeasuredCut[] = [];
 const speed = new Speed();
 const importCost = new ImportCost();
-const gradings = new Gradings(shown, random);
+const gradings = new Gradings(shown, new Random(seed));
 const failed: string[] = [];
-let sessions = 0;
-for (const path of sessionPaths(folder, random, client)) {
-  if (sessions >= mostSessions) break;
+const jobs: Job[] = [];
+for (const path of sessionPaths(folder, new Random(seed), client)) {
+  if (jobs.length >= mostSessions) break;
   const text = textAtPath(folder, path);
   const session = readSession(text);
   if (session === null) continue;
-  sessions += 1;
   importCost.offer(session.client, join(folder, path), text.length);
-  await playSession(text, random, mostCuts, (played) => take(sessions, played)).catch((error: unknown) => {
-    failed.push(`${path}: ${String(error)}`);
-  });
-  if (sessions <= mostTimed) await speed.play(session, path);
-  if (sessions % 10 === 0) writeResults();
-  if (sessions % 10 === 0) console.error(`${sessions} sessions, ${measured.length} briefs`);
+  jobs.push({ folder, path, session: jobs.length + 1, seed, mostCuts, isShown: shown > 0 });
+}
+let sessions = 0;
+await playAll(jobs, Math.max(1, processes), take);
+for (const { path } of jobs.slice(0, mostTimed)) {
+  const session = readSession(textAtPath(folder, path));
+  if (session) await speed.play(session, path);
 }
 if (measured.length > 0) console.log(`${report(measured, seed)}\n`);
 if (mostTimed > 0) console.log(table([...speed.rows(), ...importCost.rows()]));
@@ -67,15 +67,22 @@ for (const [problem, count] of speed.problems) console.error(`${count} x ${probl
 for (const where of [...speed.hung.map((one) => `hung: ${one}`), ...speed.slow.map((one) => `slow: ${one}`)])
   console.error(where);
 for (const why of failed) console.error(`could not be played: ${why}`);
-const place = gradings.write();
-if (place !== null) console.error(`briefs for grading: ${place}`);
+const kept = gradings.write();
+if (kept !== null) console.error(`briefs for grading: ${kept}`);
 writeResults();
 if (failed.length > 0 || sessions === 0 || speed.rows().some(({ isReached }) => isReached === false))
   process.exitCode = 1;
 
-function take(session: number, played: PlayedCut): void {
-  measured.push(measure(session, played));
-  gradings.offer(played);
+function take({ briefs, error }: Played): void {
+  sessions += 1;
+  if (error !== null) failed.push(error);
+  for (const { measured: one, grading } of briefs) {
+    measured.push(one);
+    if (grading !== null) gradings.offer(grading);
+  }
+  if (sessions % 10 !== 0) return;
+  writeResults();
+  console.error(`${sessions} sessions, ${measured.length} briefs`);
 }
 
 function isClientOrAll(name: string | null): name is (typeof sessionClients)[number] | null {

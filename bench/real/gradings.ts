@@ -20,15 +20,14 @@ export class Gradings {
 
   constructor(most: number, random: Random) {
     this.#most = most;
-    // A source of its own: the cuts of a seed are the same with and without gradings.
-    this.#random = random.fork();
+    this.#random = random;
   }
 
   /** Each brief that is offered is kept with the same chance (reservoir sampling). */
-  offer(played: PlayedCut): void {
+  offer(text: string): void {
     this.#offered += 1;
     const at = this.#offered <= this.#most ? this.#kept.length : this.#random.between(0, this.#offered - 1);
-    if (at < this.#most) this.#kept[at] = textOf(played);
+    if (at < this.#most) this.#kept[at] = text;
   }
 
   /** @returns the folder, outside of the repository; null if nothing was to be kept */
@@ -40,7 +39,7 @@ export class Gradings {
   }
 }
 
-function textOf(played: PlayedCut): string {
+export function textOfGrading(played: PlayedCut): string {
   const { session, cut, way, before, after, resumed, changedFile, isBranchChanged } = played;
   const prompts = before.filter(({ kind }) => kind === "prompt").slice(-promptsBefore);
   const hand = [changedFile ?? [], isBranchChanged ? "the branch" : []].flat().join(", ") || "nothing";

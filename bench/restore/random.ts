@@ -10,11 +10,6 @@ export class Random {
     this.#state = seed >>> 0;
   }
 
-  /** A source of its own, whose choices change none of this one's later. */
-  fork(): Random {
-    return new Random(Math.floor(this.share() * 4_294_967_296));
-  }
-
   /** From 0 up to but not including 1 (mulberry32). */
   share(): number {
     this.#state = (this.#state + 0x6d_2b_79_f5) >>> 0;

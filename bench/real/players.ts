@@ -1,0 +1,51 @@
+import { fork, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import type { MeasuredCut } from "./measured.ts";
+
+/** A session to play. Its cuts depend on nothing but this. */
+export interface Job {
+  readonly folder: string;
+  readonly path: string;
+  /** Number in this run. */
+  readonly session: number;
+  readonly seed: number;
+  readonly mostCuts: number;
+  /** Whether a text for grading by hand is wanted of each brief. */
+  readonly isShown: boolean;
+}
+
+export interface Played {
+  readonly briefs: readonly { readonly measured: MeasuredCut; readonly grading: string | null }[];
+  /** Why the session could not be played to its end. */
+  readonly error: string | null;
+}
+
+const program = join(import.meta.dirname, "play-child.ts");
+
+/** Plays the jobs in so many processes, and gives each result in the order of the jobs. */
+export async function playAll(
+  jobs: readonly Job[],
+  processes: number,
+  onPlayed: (played: Played) => void,
+): Promise<void> {
+  const results: (Played | undefined)[] = [];
+  let next = 0;
+  let given = 0;
+  const work = async (): Promise<void> => {
+    const child = fork(program, { stdio: ["ignore", "ignore", "inherit", "ipc"] });
+    for (let at = next++; at < jobs.length; at = next++) {
+      results[at] = await play(child, jobs[at] as Job);
+      for (let done = results[given]; done; done = results[(given += 1)]) onPlayed(done);
+    }
+    child.disconnect();
+  };
+  await Promise.all(Array.from({ length: processes }, work));
+}
+
+async function play(child: ChildProcess, job: Job): Promise<Played> {
+  child.send(job);
+  const gone = once(child, "exit").then((): Played => ({ briefs: [], error: `${job.path}: its process ended` }));
+  const answer = once(child, "message").then(([played]) => played as Played);
+  return Promise.race([answer, gone]);
+}
