@@ -58,7 +58,7 @@ function weight(text: string): number {
 }
 
 /** The newest prompt that says enough to be understood alone, else the newest. */
-export function lastSubstantial(prompts: readonly string[]): { readonly text: string; readonly index: number } | null {
+function lastSubstantial(prompts: readonly string[]): { readonly text: string; readonly index: number } | null {
   const found = prompts.findLastIndex((text) => weight(text) >= substantialChars);
   const index = found === -1 ? prompts.length - 1 : found;
   const text = prompts[index];

@@ -44,8 +44,11 @@ export async function playAll(
 }
 
 async function play(child: ChildProcess, job: Job): Promise<Played> {
+  const answered = new AbortController();
+  const { signal } = answered;
   child.send(job);
-  const gone = once(child, "exit").then((): Played => ({ briefs: [], error: `${job.path}: its process ended` }));
-  const answer = once(child, "message").then(([played]) => played as Played);
-  return Promise.race([answer, gone]);
+  const gone = once(child, "exit", { signal }).then(() => ({ briefs: [], error: `${job.path}: its process ended` }));
+  const answer = once(child, "message", { signal }).then(([played]) => played as Played);
+  // The listener of what did not happen goes with the answer.
+  return Promise.race([answer, gone]).finally(() => answered.abort());
 }

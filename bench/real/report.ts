@@ -55,7 +55,7 @@ const all: readonly Measure[] = [
   ...recall.slice(2),
   ...faults,
   most,
-  shareOf("of the lines on the chat's work, those on work before the last two prompts", (cut) => cut.oldLines),
+  shareOf("lines on older work, of those on the chat's work", (cut) => cut.oldLines),
   { title: "tokens, median", valueOf: (cut) => cut.tokens, statistic: median, format: whole },
   { title: "tokens, p90", valueOf: (cut) => cut.tokens, statistic: p90, format: whole },
   { title: "processor ms of a brief, median", valueOf: briefMs, statistic: median, format: whole },
