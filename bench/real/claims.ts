@@ -95,10 +95,15 @@ function aboutRunning(line: string, played: PlayedCut): FalseClaim[] {
 }
 
 function quotesInput(line: string, input: JsonObject): boolean {
-  return Object.values(input).some((value) => {
-    const part = typeof value === "string" ? normalized(value).slice(0, callChars.most) : "";
+  return textsIn(input).some((text) => {
+    const part = normalized(text).slice(0, callChars.most);
     return part.length >= callChars.least && line.includes(part);
   });
+}
+
+function textsIn(value: unknown): string[] {
+  if (typeof value === "string") return [value];
+  return typeof value === "object" && value !== null ? Object.values(value).flatMap(textsIn) : [];
 }
 
 function aboutFiles(line: Line, { before, changedFile, has, session }: PlayedCut): FalseClaim[] {
@@ -115,7 +120,8 @@ function aboutFiles(line: Line, { before, changedFile, has, session }: PlayedCut
 
 function aboutBranch(line: Line, { isBranchChanged, branch }: PlayedCut): FalseClaim[] {
   if (!phrases.branch.test(line.text) || branch === null || !line.text.includes(branch)) return [];
-  return states(line, "branchSame") === isBranchChanged ? ["another branch"] : [];
+  // What SHIM saw last may have changed before the death, too: only "unchanged" can be wrong for certain.
+  return isBranchChanged && states(line, "branchSame") ? ["another branch"] : [];
 }
 
 /** By its name and the folder that it is in. */
