@@ -73,8 +73,8 @@ export const defaults = {
     beforeCommands: savedCommands,
     maxBytes: 1_048_576,
   },
-  /** Newest standing orders and decisions that a brief shows. */
-  brief: { orders: 20, decided: 14 },
+  /** Newest prompts that a brief may quote, besides the first. */
+  brief: { prompts: 50 },
   snapshots: { isEnabled: true, maxFileBytes: 1_048_576, maxTotalBytes: 268_435_456, timeoutMs: 10_000 },
   sync: {
     files: false,
@@ -143,8 +143,7 @@ export function configSchema(): z.ZodMiniType<Config> {
       maxBytes: positive(),
     }),
     brief: section(defaults.brief, {
-      orders: z.int().check(z.minimum(1), z.maximum(100)),
-      decided: z.int().check(z.minimum(1), z.maximum(100)),
+      prompts: z.int().check(z.minimum(6), z.maximum(200)),
     }),
     snapshots: section(defaults.snapshots, {
       isEnabled: z.boolean(),

@@ -1,9 +1,9 @@
-import type { FileNote, FileStamp, Predecessor, TodoItem, WorkState } from "./work-state.ts";
+import type { FileNote, FileStamp, GitPosition, Predecessor, TodoItem } from "./work-state.ts";
 
 /** Stored as JSON, redacted and bounded. Add kinds and optional fields only. */
 export type JournalEntry =
   /** `isUntold`: stored after the client had stopped waiting for an answer. */
-  | { readonly kind: "start"; readonly source: string; readonly isUntold?: true; readonly git?: WorkState["git"] }
+  | { readonly kind: "start"; readonly source: string; readonly isUntold?: true; readonly git?: GitPosition }
   | { readonly kind: "prompt"; readonly text: string }
   | { readonly kind: "assistant"; readonly text: string }
   | {
@@ -37,8 +37,9 @@ export type JournalEntry =
   | { readonly kind: "plan"; readonly text: string; readonly path?: string }
   | { readonly kind: "compacting"; readonly trigger: string }
   | { readonly kind: "compacted"; readonly summary: string }
-  /** `isInterrupted`: the user stopped the model. */
-  | { readonly kind: "turn_end"; readonly isInterrupted?: true }
+  | { readonly kind: "turn_end" }
+  /** The user stopped the turn. */
+  | { readonly kind: "interrupted" }
   | ({ readonly kind: "continues" } & Predecessor)
   | { readonly kind: "subagent_end"; readonly text: string }
   | { readonly kind: "failure"; readonly text: string }

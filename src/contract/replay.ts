@@ -56,7 +56,7 @@ export const ReplaySample = z.strictObject({
 export type ReplaySample = z.infer<typeof ReplaySample>;
 
 /** Entries of a checkpoint's state that a brief shows, up to a number of each. */
-export const StateCounts = z.strictObject({ requests: count, orders: count, decided: count, files: count });
+export const StateCounts = z.strictObject({ prompts: count, files: count });
 export type StateCounts = z.infer<typeof StateCounts>;
 
 export const ReplaySave = z.strictObject({

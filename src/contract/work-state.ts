@@ -22,44 +22,28 @@ export interface FileStamp {
   readonly modifiedMs: number;
 }
 
-export interface UserRequest {
-  readonly text: string;
-  /** Time; null in rows from before times were stored. */
-  readonly at: number | null;
-  /** Reason why it is not the current subject. */
-  readonly kind?: "follow_up" | "question" | "answer" | "rule";
-  /** Carries a rule, a limit, a name, a number or a change of mind; thinning skips it. */
-  readonly isKept?: true;
-}
-
+/** A text of someone at a time (epoch ms). */
 export interface Remark {
   readonly text: string;
   readonly at: number;
 }
 
-export interface Statement {
-  readonly text: string;
-  readonly at: number | null;
-  readonly source: "user" | "chat" | "dialog" | "plan" | "tool" | "summary";
-  readonly takenBack?: Remark;
-  readonly followedBy?: Remark;
+/** A prompt of the user. Older ones are shortened. */
+export interface UserPrompt extends Remark {
+  /** Characters of the whole prompt; absent: the text is whole. */
+  readonly chars?: number;
+  /** End of the chat's words that a short prompt answers. */
+  readonly answers?: string;
 }
 
-export interface TakenBack extends Remark {
-  readonly terms: readonly string[];
+export interface DialogAnswer {
+  readonly question: string;
+  readonly answer: string;
+  readonly at: number;
 }
 
 export interface ApprovedPlan extends Remark {
   readonly path?: string;
-  /** The chat's words that all of it is done. */
-  readonly done?: Remark;
-  readonly doneSteps?: readonly string[];
-}
-
-export interface ConversationTurn {
-  readonly role: "user" | "assistant";
-  readonly text: string;
-  readonly at: number;
 }
 
 export interface ToolRun {
@@ -73,66 +57,75 @@ export interface CutOffRun extends ToolRun {
   readonly cutOffAt: number;
 }
 
-export interface ErrorNote {
+/** A call that has ended. */
+export interface EndedCall {
+  readonly name: string;
+  readonly input: string;
   readonly at: number;
-  readonly text: string;
-  /** Absent in rows from before it was stored, and for errors of the client. */
-  readonly call?: Pick<ToolRun, "name" | "input">;
-  /** The command ran again since, in a way that hides whether it failed. */
-  readonly isRunAgain?: true;
+  /** Output of a call that failed. */
+  readonly error?: string;
 }
 
-/** Everything known of a session at one moment. Stored. Add fields as optional. */
+/** Fields whose time is kept, each with the time (epoch ms) when it last changed. */
+export type StatedField =
+  | "goal"
+  | "done"
+  | "inProgress"
+  | "nextStep"
+  | "decisions"
+  | "openQuestions"
+  | "state"
+  | "todos"
+  | "summary";
+
+/** Everything known of a session at one moment. Stored. */
 export interface WorkState {
-  /** Goal in the chat's own words; null until stated. */
+  /** Saved by the chat through a tool, in its words. */
   readonly goal: string | null;
-  /** First and newest request of the user; never a slash command or an acknowledgement. */
-  readonly firstPrompt: string | null;
-  readonly lastPrompt: string | null;
   readonly done: readonly string[];
   readonly inProgress: readonly string[];
   readonly nextStep: string | null;
   readonly decisions: readonly string[];
   readonly openQuestions: readonly string[];
-  readonly todos: readonly TodoItem[];
-  readonly files: readonly FileNote[];
-  readonly conversation: readonly ConversationTurn[];
-  readonly runningTools: readonly ToolRun[];
-  readonly lastError: ErrorNote | null;
-  /** Calls of this turn that were interrupted, oldest first. */
-  readonly cutOff?: readonly CutOffRun[];
-  readonly compactSummary: string | null;
-  readonly git?: { readonly branch: string | null; readonly commit: string | null };
-  /** Session that died and that this one continues; absent where there was none. */
-  readonly continues?: Predecessor;
-  /** Substantial requests, oldest first; `thinned` counts removed ones, `kept` despite `isKept`. */
-  readonly requests?: readonly UserRequest[];
-  readonly thinned?: { readonly plain: number; readonly kept: number };
-  readonly orders?: readonly Statement[];
-  /** Oldest first; `decisions` has the texts of those from a tool. */
-  readonly decided?: readonly Statement[];
-  readonly takenBack?: readonly TakenBack[];
-  readonly missing?: number;
-  readonly plan?: ApprovedPlan;
-  readonly clientGoal?: Remark;
-  /** Times when the chat stated these fields, and how the next step was given. */
-  readonly said?: {
-    readonly goal?: number;
-    readonly inProgress?: number;
-    readonly nextStep?: number;
-    readonly nextBy?: "tool" | "chat";
-    readonly isBegun?: true;
-    readonly todos?: number;
-    readonly summary?: number;
-    readonly turnEnd?: number;
-  };
-  readonly firstGit?: { readonly branch: string | null; readonly commit: string | null };
   readonly state: unknown;
+  readonly todos: readonly TodoItem[];
+  readonly statedAt: { readonly [Field in StatedField]?: number };
+  /** In the order of their time; the first and the newest are never dropped. */
+  readonly prompts: readonly UserPrompt[];
+  /** Prompts that made room for newer ones. */
+  readonly droppedPrompts: number;
+  /** Newest texts of the chat, in the order of their time. */
+  readonly words: readonly Remark[];
+  readonly answers: readonly DialogAnswer[];
+  readonly files: readonly FileNote[];
+  readonly runningTools: readonly ToolRun[];
+  /** Newest calls that have ended, in the order of their ends. */
+  readonly calls: readonly EndedCall[];
+  /** Calls of this turn that were interrupted, oldest first. */
+  readonly cutOff: readonly CutOffRun[];
+  /** Last failure of the client itself. */
+  readonly failure: Remark | null;
+  /** Epoch ms of the last end and the last interruption of a turn. */
+  readonly turnEndedAt: number | null;
+  readonly interruptedAt: number | null;
+  readonly compactSummary: string | null;
+  readonly compactions: number;
+  readonly plan: ApprovedPlan | null;
+  readonly clientGoal: Remark | null;
+  /** Absent: the project has no repository. */
+  readonly git?: GitPosition;
+  readonly firstGit?: GitPosition;
+  /** Session that died and that this one continues. */
+  readonly continues?: Predecessor;
+}
+
+export interface GitPosition {
+  readonly branch: string | null;
+  readonly commit: string | null;
 }
 
 export interface Predecessor {
   readonly session: string;
-  readonly goal: string | null;
-  readonly nextStep: string | null;
-  readonly orders?: readonly string[];
+  /** Of it and of those before it, shortened, oldest first. */
+  readonly prompts: readonly UserPrompt[];
 }

@@ -31,16 +31,6 @@ const interval = { group: "interval", maxFactor: 1.5, isWhole: true, risky: "up"
 const threshold = { group: "risk", maxFactor: 1.5, isWhole: false, risky: "up", method: "replay" } as const;
 const wholeThreshold = { ...threshold, isWhole: true } as const;
 const weight = { ...threshold, risky: "down", min: 0.05, max: 0.6 } as const;
-const brief = {
-  group: "brief",
-  min: 5,
-  max: 60,
-  maxFactor: 1.5,
-  isWhole: true,
-  risky: "down",
-  method: "live",
-} as const;
-
 export const parameters: readonly Parameter[] = [
   { ...interval, key: "checkpoint.everyToolCalls", min: 2, max: 40 },
   { ...interval, key: "checkpoint.everyMs", min: 30_000, max: 1_200_000 },
@@ -61,8 +51,16 @@ export const parameters: readonly Parameter[] = [
   { ...weight, key: "risk.weights.latencyTrend" },
   { ...weight, key: "risk.weights.apiErrors" },
   { ...weight, key: "risk.weights.transcriptSize" },
-  { ...brief, key: "brief.orders" },
-  { ...brief, key: "brief.decided" },
+  {
+    key: "brief.prompts",
+    group: "brief",
+    min: 6,
+    max: 150,
+    maxFactor: 1.5,
+    isWhole: true,
+    risky: "down",
+    method: "live",
+  },
   {
     key: "offerMaxAgeMs",
     group: "offers",

@@ -16,40 +16,33 @@ const remark = { text, at: number };
 const git = z.looseObject({ branch: maybeText, commit: maybeText });
 const toolRun = z.looseObject({ id: text, name: text, input: text, startedAt: number });
 const stamp = z.looseObject({ bytes: number, modifiedMs: number });
-const statement = z.looseObject({
-  text,
-  at: z.nullable(number),
-  source: z.enum(["user", "chat", "dialog", "plan", "tool", "summary"]),
-  takenBack: z.exactOptional(z.looseObject(remark)),
-  followedBy: z.exactOptional(z.looseObject(remark)),
-});
-const request = z.looseObject({
-  text,
-  at: z.nullable(number),
-  kind: z.exactOptional(z.enum(["follow_up", "question", "answer", "rule"])),
-  isKept: z.exactOptional(z.literal(true)),
-});
-const said = z.looseObject({
-  goal: z.exactOptional(number),
-  inProgress: z.exactOptional(number),
-  nextStep: z.exactOptional(number),
-  nextBy: z.exactOptional(z.enum(["tool", "chat"])),
-  isBegun: z.exactOptional(z.literal(true)),
-  todos: z.exactOptional(number),
-  summary: z.exactOptional(number),
-  turnEnd: z.exactOptional(number),
-});
+const prompt = z.looseObject({ ...remark, chars: z.exactOptional(number), answers: z.exactOptional(text) });
+const predecessor = { session: text, prompts: z.array(prompt) };
 
 export const StoredState: z.ZodType<WorkState> = z.looseObject({
   goal: maybeText,
-  firstPrompt: maybeText,
-  lastPrompt: maybeText,
   done: texts,
   inProgress: texts,
   nextStep: maybeText,
   decisions: texts,
   openQuestions: texts,
+  state: z.unknown(),
   todos: z.array(todo),
+  statedAt: z.looseObject({
+    goal: z.exactOptional(number),
+    done: z.exactOptional(number),
+    inProgress: z.exactOptional(number),
+    nextStep: z.exactOptional(number),
+    decisions: z.exactOptional(number),
+    openQuestions: z.exactOptional(number),
+    state: z.exactOptional(number),
+    todos: z.exactOptional(number),
+    summary: z.exactOptional(number),
+  }),
+  prompts: z.array(prompt),
+  droppedPrompts: number,
+  words: z.array(z.looseObject(remark)),
+  answers: z.array(z.looseObject({ question: text, answer: text, at: number })),
   files: z.array(
     z.looseObject({
       path: text,
@@ -59,40 +52,19 @@ export const StoredState: z.ZodType<WorkState> = z.looseObject({
       stamp: z.exactOptional(stamp),
     }),
   ),
-  conversation: z.array(z.looseObject({ role: z.enum(["user", "assistant"]), text, at: number })),
   runningTools: z.array(toolRun),
-  lastError: z.nullable(
-    z.looseObject({
-      at: number,
-      text,
-      call: z.exactOptional(z.looseObject({ name: text, input: text })),
-      isRunAgain: z.exactOptional(z.literal(true)),
-    }),
-  ),
-  cutOff: z.exactOptional(z.array(toolRun.extend({ cutOffAt: number }))),
+  calls: z.array(z.looseObject({ name: text, input: text, at: number, error: z.exactOptional(text) })),
+  cutOff: z.array(toolRun.extend({ cutOffAt: number })),
+  failure: z.nullable(z.looseObject(remark)),
+  turnEndedAt: z.nullable(number),
+  interruptedAt: z.nullable(number),
   compactSummary: maybeText,
+  compactions: number,
+  plan: z.nullable(z.looseObject({ ...remark, path: z.exactOptional(text) })),
+  clientGoal: z.nullable(z.looseObject(remark)),
   git: z.exactOptional(git),
-  continues: z.exactOptional(
-    z.looseObject({ session: text, goal: maybeText, nextStep: maybeText, orders: z.exactOptional(texts) }),
-  ),
-  requests: z.exactOptional(z.array(request)),
-  thinned: z.exactOptional(z.looseObject({ plain: number, kept: number })),
-  orders: z.exactOptional(z.array(statement)),
-  decided: z.exactOptional(z.array(statement)),
-  takenBack: z.exactOptional(z.array(z.looseObject({ ...remark, terms: texts }))),
-  missing: z.exactOptional(number),
-  plan: z.exactOptional(
-    z.looseObject({
-      ...remark,
-      path: z.exactOptional(text),
-      done: z.exactOptional(z.looseObject(remark)),
-      doneSteps: z.exactOptional(texts),
-    }),
-  ),
-  clientGoal: z.exactOptional(z.looseObject(remark)),
-  said: z.exactOptional(said),
   firstGit: z.exactOptional(git),
-  state: z.unknown(),
+  continues: z.exactOptional(z.looseObject(predecessor)),
 });
 
 const tool = { id: text, name: text, input: text };
@@ -128,14 +100,9 @@ export const StoredEntry: z.ZodType<JournalEntry> = z.discriminatedUnion("kind",
   z.looseObject({ ...kind("plan"), text, path: z.exactOptional(text) }),
   z.looseObject({ ...kind("compacting"), trigger: text }),
   z.looseObject({ ...kind("compacted"), summary: text }),
-  z.looseObject({ ...kind("turn_end"), isInterrupted: z.exactOptional(z.literal(true)) }),
-  z.looseObject({
-    ...kind("continues"),
-    session: text,
-    goal: maybeText,
-    nextStep: maybeText,
-    orders: z.exactOptional(texts),
-  }),
+  z.looseObject({ ...kind("turn_end") }),
+  z.looseObject({ ...kind("interrupted") }),
+  z.looseObject({ ...kind("continues"), ...predecessor }),
   z.looseObject({ ...kind("subagent_end"), text }),
   z.looseObject({ ...kind("failure"), text }),
   z.looseObject({ ...kind("unread"), of: text, text }),

@@ -58,7 +58,7 @@ export class ChatWatch {
     const { watched } = this.#options;
     if (!watched.restartWith || session.recovery !== null) return null;
     // The worker continues the task itself.
-    if (state.firstPrompt?.startsWith("Do task ")) return null;
+    if (state.prompts[0]?.text.startsWith("Do task ")) return null;
     if (cause === "usage_limit") return { kind: "limited", resetsAtMs: null };
     return cause !== null && crashCauses.has(cause) ? { kind: "crashed", reason: cause.replaceAll("_", " ") } : null;
   }

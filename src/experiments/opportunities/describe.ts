@@ -82,14 +82,14 @@ const texts: Readonly<Record<OpportunityPattern, (finding: Finding) => PatternTe
     advice: "`shim config get recovery` shows how they are offered; `shim sessions` lists them.",
   }),
   brief_cut: (finding) => ({
-    title: "A brief has no room for all entries",
-    seen: `${counted(finding)} sessions have more entries than ${finding.subject} lets a brief show.`,
+    title: "A brief does not quote all prompts",
+    seen: `${counted(finding)} sessions have more prompts than ${finding.subject} lets a brief quote.`,
     advice: "Whether a longer brief helps the next chat only chats can show.",
   }),
   rediscovery: (finding) => ({
     title: "Chats read again what their brief says",
     seen: `${counted(finding)} chats repeated three or more facts of their brief before their first edit, ${round(figure(finding, "mean"))} on average.`,
-    advice: "A longer brief does not help, since it had the facts; try a shorter one (brief.orders, brief.decided).",
+    advice: "A longer brief does not help, since it had the facts; try a shorter one (brief.prompts).",
   }),
   task_retries: (finding) => ({
     title: `Tasks of the type ${finding.subject} fail and are tried again`,

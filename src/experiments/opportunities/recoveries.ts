@@ -8,13 +8,7 @@ const dayMs = 86_400_000;
 const manyRepeats = 3;
 
 export function examineRecoveries(history: History): Examined[] {
-  return [
-    dismissedOffers(history),
-    ignoredOffers(history),
-    cutBriefs(history, "orders"),
-    cutBriefs(history, "decided"),
-    rediscovery(history),
-  ];
+  return [dismissedOffers(history), ignoredOffers(history), cutBriefs(history), rediscovery(history)];
 }
 
 /** An offer of today may still be taken. */
@@ -59,11 +53,11 @@ function ignoredOffers(history: History): Examined {
   });
 }
 
-/** Sessions whose newest counted checkpoint has more entries than a brief shows. */
-function cutBriefs(history: History, kind: "orders" | "decided"): Examined {
-  const key = `brief.${kind}`;
-  const entries = sessionsWith(history, [key]).flatMap((past) => countEntries(past, kind) ?? []);
-  const cut = entries.filter((count) => count > history.config.brief[kind]);
+/** Sessions whose newest counted checkpoint has more prompts than a brief quotes. */
+function cutBriefs(history: History): Examined {
+  const key = "brief.prompts";
+  const entries = sessionsWith(history, [key]).flatMap((past) => countPrompts(past) ?? []);
+  const cut = entries.filter((count) => count > history.config.brief.prompts);
   return examineShare({
     pattern: "brief_cut",
     subject: key,
@@ -82,8 +76,10 @@ function cutBriefs(history: History, kind: "orders" | "decided"): Examined {
   });
 }
 
-function countEntries({ session: { saves } }: PastSession, kind: "orders" | "decided"): number | null {
-  return saves.findLast(({ counts }) => counts !== null)?.counts?.[kind] ?? null;
+/** Without the first, which is always quoted. */
+function countPrompts({ session: { saves } }: PastSession): number | null {
+  const prompts = saves.findLast(({ counts }) => counts !== null)?.counts?.prompts;
+  return prompts === undefined ? null : Math.max(0, prompts - 1);
 }
 
 /** The brief had the facts: a longer one is no answer, so a person decides what to try. */

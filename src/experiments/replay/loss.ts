@@ -2,10 +2,9 @@ import type { RiskLevel } from "../../contract/readings.ts";
 import type { ReplayEvent, ReplaySave, ReplaySession, StateCounts } from "../../contract/replay.ts";
 import { replay, type Replayed, type ReplayedSave, type SavePolicy } from "./replay.ts";
 
-/** Entries of each kind that a brief shows. */
+/** Prompts that a brief may quote, besides the first. */
 export interface BriefCapacity {
-  readonly orders: number;
-  readonly decided: number;
+  readonly prompts: number;
 }
 
 export interface Policy extends SavePolicy {
@@ -29,7 +28,7 @@ export interface Outcome {
   readonly activeHours: number;
   /** Means over every active moment as the moment of death. */
   readonly unsaved: Unsaved;
-  /** Mean number of orders and decisions that a brief of that moment has no room for. */
+  /** Mean number of prompts that a brief of that moment does not quote. */
   readonly notShown: number;
   readonly saves: number;
   /** Estimated by the recorded checkpoints nearest in time. */
@@ -132,7 +131,7 @@ function addTime(sums: Unsaved, unsaved: Unsaved, savedAt: number, from: number,
   };
 }
 
-/** Entries of the newest recorded checkpoint that the brief has no room for, times ms. */
+/** Prompts of the newest recorded checkpoint that the brief does not quote, times ms. */
 class Shown {
   readonly #saves: readonly ReplaySave[];
   readonly #brief: BriefCapacity;
@@ -152,8 +151,8 @@ class Shown {
   }
 }
 
-function notShown({ orders, decided }: StateCounts, brief: BriefCapacity): number {
-  return Math.max(0, orders - brief.orders) + Math.max(0, decided - brief.decided);
+function notShown({ prompts }: StateCounts, brief: BriefCapacity): number {
+  return Math.max(0, prompts - 1 - brief.prompts);
 }
 
 /** @param saves in the order of time */

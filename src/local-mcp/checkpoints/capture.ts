@@ -11,7 +11,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { readHead } from "../sessions/git-head.ts";
 import { countRediscovery, toPredecessor, markRecovered, type InheritedWork } from "./succession.ts";
 import { recordSettings } from "../recording/session-settings.ts";
-import { withoutSomeRequests } from "../sessions/requests.ts";
+import { firstPrompt, withoutSomePrompts } from "../sessions/prompts.ts";
 import { foldWithinBudget } from "../sessions/fold-rows.ts";
 import { emptyState, withNotes } from "../sessions/work-state.ts";
 import { noteFile } from "../../snapshots/file-state.ts";
@@ -177,8 +177,10 @@ function presentState(runtime: Runtime, basis: CaptureBasis, notes: WorkNotes | 
 }
 
 function isEmpty(state: WorkState): boolean {
-  const { git: _git, firstGit: _first, continues: _continues, ...rest } = state;
-  return Object.values(rest).every((value) => value === null || (Array.isArray(value) && value.length === 0));
+  const { git: _git, firstGit: _first, continues: _continues, statedAt: _times, ...rest } = state;
+  return Object.values(rest).every(
+    (value) => value === null || value === 0 || (Array.isArray(value) && value.length === 0),
+  );
 }
 
 interface FittedState {
@@ -186,7 +188,7 @@ interface FittedState {
   readonly packed: EncodedBody;
 }
 
-/** [CP7] Cuts the conversation first, then the requests; never the chat's own notes. */
+/** [CP7] Cuts the chat's words first, then the prompts; never the chat's own notes. */
 function fit(state: WorkState, maxBytes: number): Result<FittedState, CaptureError> {
   let fitting = state;
   for (;;) {
@@ -199,12 +201,11 @@ function fit(state: WorkState, maxBytes: number): Result<FittedState, CaptureErr
 }
 
 function shorten(state: WorkState): WorkState | null {
-  const { conversation, requests = [] } = state;
-  const isLastTurn = conversation.length === 1;
-  if (conversation.length > 1)
-    return { ...state, conversation: conversation.slice(Math.ceil(conversation.length / 2)) };
-  if (requests.length > 4) return withoutSomeRequests(state, Math.ceil(requests.length / 4));
-  return isLastTurn ? { ...state, conversation: [] } : null;
+  const { words } = state;
+  if (words.length > 1) return { ...state, words: words.slice(Math.ceil(words.length / 2)) };
+  const shorter = withoutSomePrompts(state);
+  if (shorter) return shorter;
+  return words.length === 1 ? { ...state, words: [] } : null;
 }
 
 function largestField(state: WorkState): string {
@@ -268,7 +269,7 @@ function insertCheckpoint(
 }
 
 function sessionTitle(state: WorkState): string | null {
-  return (state.goal ?? state.firstPrompt)?.split("\n")[0]?.slice(0, 100) ?? null;
+  return (state.goal ?? firstPrompt(state))?.split("\n")[0]?.slice(0, 100) ?? null;
 }
 
 /** The files follow after the answer; only the newest waiting snapshot of a session counts. */

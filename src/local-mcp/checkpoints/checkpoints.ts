@@ -192,16 +192,14 @@ export function summarize(title: string | null, state: WorkState): string {
   const parts = [
     title,
     state.goal,
-    state.lastPrompt,
+    ...state.prompts.slice(-4).map(({ text }) => text),
     state.nextStep,
-    ...(state.requests ?? []).slice(-4).map(({ text }) => text),
     ...state.inProgress,
     ...state.todos.filter((todo) => todo.status !== "completed").map((todo) => todo.text),
     ...state.done.slice(-5),
     ...state.decisions.slice(-5),
-    ...(state.decided ?? []).slice(-5).map(({ text }) => text),
-    ...(state.orders ?? []).slice(-5).map(({ text }) => text),
-    state.lastError?.text,
+    ...state.answers.slice(-5).map(({ question, answer }) => `${question} -> ${answer}`),
+    ...state.calls.flatMap(({ name, input, error }) => (error === undefined ? [] : [`${name} ${input}: ${error}`])),
     ...state.files.slice(-20).map((file) => file.path.split(/[\\/]/).at(-1)),
   ];
   const seen = new Set(parts.filter((part): part is string => Boolean(part)).map((part) => clip(part, 300)));

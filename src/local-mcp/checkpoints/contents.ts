@@ -1,6 +1,7 @@
 import type { WorkState } from "../../contract/work-state.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
 import type { Sql } from "../../shared/sql.ts";
+import { lastRequest } from "../sessions/prompts.ts";
 import { findState, type Checkpoint } from "./checkpoints.ts";
 
 /** Printed as JSON: fields are only added. */
@@ -16,7 +17,7 @@ export interface CheckpointContents {
 export function readContents(sql: Sql, checkpoint: Checkpoint): CheckpointContents {
   const state = findState(sql, checkpoint.seq);
   return {
-    lastRequest: state?.lastPrompt ?? null,
+    lastRequest: (state && lastRequest(state)?.text) ?? null,
     lastTool: toolBefore(sql, checkpoint) ?? runningTool(state),
     changedFiles: changedFiles(state),
     isDamaged: state === null,

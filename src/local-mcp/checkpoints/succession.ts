@@ -7,35 +7,22 @@ import type { JournalRow } from "../sessions/journal.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import type { BriefFacts, Rediscovery } from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { upgradeState } from "../sessions/work-state.ts";
-import { goalOf, nextStepOf, rulesOf } from "../sessions/current-work.ts";
+import { shortened } from "../sessions/prompts.ts";
 
 export interface InheritedWork {
   readonly session: string;
   readonly state: WorkState;
 }
 
-/** [CP41] Keeps the first goal of a chain of deaths. */
+/** [CP41] Keeps the prompts of a chain of deaths: the first, and the newest. */
 export function toPredecessor({ session, state }: InheritedWork): Predecessor {
-  const current = upgradeState(state);
-  const goal = firstGoal(state) ?? goalOf(current)?.text ?? null;
-  const own = rulesOf(current).orders.map(({ text }) => text);
-  const orders = [...new Set([...(state.continues?.orders ?? []), ...own])].slice(-maxOrders);
-  const next = nextStepOf(current)?.text ?? null;
-  return { session, goal: shorten(goal), nextStep: shorten(next), ...(orders.length > 0 ? { orders } : {}) };
+  const all = [...(state.continues?.prompts ?? []), ...state.prompts];
+  const kept = [...all.slice(0, 1), ...all.slice(1).slice(-maxPrompts)];
+  return { session, prompts: kept.map((prompt) => shortened(prompt, maxPromptChars)) };
 }
 
-function firstGoal({ goal, continues }: WorkState): string | null {
-  return goal ?? continues?.goal ?? null;
-}
-
-const maxOrders = 20;
-
-const maxTextChars = 600;
-
-function shorten(text: string | null): string | null {
-  return text === null ? null : text.slice(0, maxTextChars);
-}
+const maxPrompts = 12;
+const maxPromptChars = 500;
 
 /** [RE82] Work on a file of the dead session counts as continuing it; an offer alone does not. */
 export function markRecovered(

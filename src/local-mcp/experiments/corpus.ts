@@ -17,10 +17,9 @@ import type { Sql } from "../../shared/sql.ts";
 import { hasContentSql } from "../../store/session-content-sql.ts";
 import * as sessionDurations from "../../store/session-durations.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
-import { rulesOf } from "../sessions/current-work.ts";
 import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { emptyState, fold, upgradeState } from "../sessions/work-state.ts";
+import { emptyState, fold } from "../sessions/work-state.ts";
 import { latestSettings, settingsOfHash } from "../recording/session-settings.ts";
 import { progressOf, rediscoveryOf } from "./continued-briefs.ts";
 
@@ -182,12 +181,8 @@ function readSaves(sql: Sql, id: string, clock: SessionClock): ReplaySave[] {
 }
 
 function countsOf(sql: Sql, seq: number): StateCounts | null {
-  const stored = checkpoints.findState(sql, seq);
-  if (!stored) return null;
-  const state = upgradeState(stored);
-  const { orders, decided } = rulesOf(state);
-  const requests = state.requests?.length ?? 0;
-  return { requests, orders: orders.length, decided: decided.length, files: state.files.length };
+  const state = checkpoints.findState(sql, seq);
+  return state && { prompts: state.prompts.length + state.droppedPrompts, files: state.files.length };
 }
 
 function endOf(sql: Sql, session: sessions.Session, clock: SessionClock, lastEvent: number): ReplaySession["end"] {

@@ -1,6 +1,7 @@
 import { clientTitle } from "../../clients/client-title.ts";
-import type { Statement, WorkState } from "../../contract/work-state.ts";
+import type { WorkState } from "../../contract/work-state.ts";
 import type { JournalRow } from "../sessions/journal.ts";
+import { lastRequest } from "../sessions/prompts.ts";
 import { displayTitle, type Session } from "../sessions/sessions.ts";
 import { saidBy, type Said } from "./said.ts";
 
@@ -31,9 +32,8 @@ function endOf({ endedAt, endReason, deathAt }: Session): string {
 
 function stateSections(state: WorkState): string[] {
   return [
-    section("Goal", [state.goal ?? state.lastPrompt ?? ""]),
-    section("Standing orders", texts(state.orders)),
-    section("Decisions", [...new Set([...texts(state.decided), ...state.decisions])]),
+    section("Goal", [state.goal ?? lastRequest(state)?.text ?? ""]),
+    section("Decisions", state.decisions),
     section("Done", state.done),
     section("In progress", state.inProgress),
     section("Next step", [state.nextStep ?? ""]),
@@ -43,10 +43,6 @@ function stateSections(state: WorkState): string[] {
       state.files.map(({ path, action }) => `\`${path}\` (${action})`),
     ),
   ].flat();
-}
-
-function texts(statements: readonly Statement[] = []): string[] {
-  return statements.map(({ text }) => text);
 }
 
 function section(title: string, items: readonly string[]): string[] {

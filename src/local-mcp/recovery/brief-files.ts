@@ -3,7 +3,8 @@ import { pathOf } from "../sessions/entries.ts";
 import { isEdited } from "../sessions/file-notes.ts";
 import type { GitHead } from "../sessions/git-head.ts";
 import type { FileComparison } from "../../snapshots/file-state.ts";
-import { formatEvents, oneLine, quotedMachine, rankedLines, type BriefSection } from "./brief-text.ts";
+import type { BriefLine } from "./brief-quotes.ts";
+import { formatEvents, oneLine, quotedMachine } from "./brief-text.ts";
 import { age } from "../../shared/format.ts";
 import type { Elsewhere, Restoration, RestoredFile } from "./restoration.ts";
 
@@ -28,7 +29,7 @@ const elsewhereStateText: Record<FileComparison, string> = {
 const fileOrder: Record<FileComparison, number> = { missing: 0, changed: 0, deleted: 1, unknown: 1, same: 1 };
 
 /** Pure. [RE31] Newest first; files that are not as they were come before the rest. */
-export function fileSection(from: Restoration): BriefSection {
+export function fileLines(from: Restoration): BriefLine[] {
   const { files, elsewhere, session } = from;
   const words = elsewhere ? elsewhereStateText : fileStateText;
   const openFiles = listedFiles(from);
@@ -42,7 +43,8 @@ export function fileSection(from: Restoration): BriefSection {
     ...(hidden > 0 ? [`- and ${hidden} more`] : []),
     ...(others > 0 ? [`- ${others} more: committed or unchanged`] : []),
   ];
-  return { heading: "files:", lines: lines.length + counts.length === 0 ? [] : rankedLines(1, [...lines, ...counts]) };
+  const all = [...lines, ...counts];
+  return all.length === 0 ? [] : ["files, newest first:", ...all].map((text) => ({ text, rank: 0 }));
 }
 
 /** Git does not say by whom. A file that the chat has only named may be its work. */
@@ -68,25 +70,17 @@ function projectPath(project: string | null, path: string): string {
   return inside === "" || inside.startsWith("..") || isAbsolute(inside) ? clean : inside;
 }
 
-export function verifiedSection(from: Restoration, now: number): BriefSection {
-  const { score, checkpoint, elsewhere } = from;
-  const probes = score.parts.map(({ name, share, items, falseClaim }) => {
-    const weakItems = items.filter((item) => item.share < 1).map((item) => item.name);
-    const why = falseClaim ?? weakItems.join("; ");
-    return `${name} ${Math.round(share * 100)} %${why === "" ? "" : `: ${oneLine(why, 120)}`}`;
-  });
+export function verifiedLines(from: Restoration, now: number): BriefLine[] {
+  const { checkpoint, elsewhere } = from;
   const saved = checkpoint
     ? `last checkpoint: ${checkpoint.id}, ${age(now - checkpoint.at)} ago (${checkpoint.trigger}); later events come from the journal`
     : "last checkpoint: none; all of this comes from the journal";
-  return {
-    lines: rankedLines(0, [
-      ...branchLine(from),
-      saved,
-      ...(elsewhere ? syncLines(elsewhere, from.session.id, now) : snapshotLine(from)),
-      `restore score: ${score.total} of 100 (${probes.join(", ")})`,
-      "unverified: whether steps marked done are right, and what happened after the last sign of life",
-    ]),
-  };
+  const texts = [
+    ...branchLine(from),
+    saved,
+    ...(elsewhere ? syncLines(elsewhere, from.session.id, now) : snapshotLine(from)),
+  ];
+  return texts.map((text) => ({ text, rank: 0 }));
 }
 
 /** Omits an unchanged branch without a commit. */

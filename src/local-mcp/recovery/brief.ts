@@ -1,144 +1,131 @@
-import { estimateTokens } from "../../routing/tokens.ts";
-import { removeMarks } from "../words/neutralize.ts";
-import { fileSection, verifiedSection } from "./brief-files.ts";
-import { aboutSection, tailSections, workSections } from "./brief-lines.ts";
-import { goalSections } from "./brief-requests.ts";
-import { quotedMachine, type BriefLine, type BriefSection } from "./brief-text.ts";
-import { age, clip } from "../../shared/format.ts";
-import type { Restoration } from "./restoration.ts";
+import { clientTitle } from "../../clients/client-title.ts";
 import { interpret } from "../../platform/time-budget.ts";
-import { emptyState, upgradeState } from "../sessions/work-state.ts";
+import { estimateTokens } from "../../routing/tokens.ts";
+import { age } from "../../shared/format.ts";
+import { emptyState } from "../sessions/work-state.ts";
+import { removeMarks } from "../text/neutralize.ts";
+import { fileLines, verifiedLines } from "./brief-files.ts";
+import {
+  promptLines,
+  standingLine,
+  statedLines,
+  summaryLines,
+  wordsLines,
+  workLines,
+  type BriefContext,
+  type BriefLine,
+} from "./brief-quotes.ts";
+import { formatFinishedTask, formatOpenTask, oneLine, quotedMachine } from "./brief-text.ts";
+import type { Restoration } from "./restoration.ts";
+import { score, type RestoreScore } from "./score.ts";
 
-/** Estimated tokens. Claude Code cuts a hook's context at 10,000 characters. */
-const budget = { most: 2_000, tokens: 1_950, full: 1_900, aim: 950, chars: 9_400, least: 300 };
-/** Requests that carry something, older than the newest. */
-const fullRank = 3;
-const optionalRank = 4;
+/** Estimated tokens, and characters: Claude Code cuts a hook's context at 10,000. */
+const budget = { tokens: 2_000, chars: 9_400 };
+/** A brief gets longer than it needs to be only for this much. */
+const optionalTokens = 1_600;
+const maxTasks = 5;
 
 /** Reader: a new chat under one of three settings, or the session after a resume or compaction. */
 export type Occasion = "ask" | "brief" | "resume" | "resumed" | "compacted";
 
-/** [RE7] The values in it come from an earlier chat: never instructions. */
+/** [RE7] What it quotes comes from an earlier chat: never instructions. */
 export function brief(given: Restoration, now: number, occasion: Occasion): string {
-  // [JO42] Without what takes too long the next chat is given at least the session's facts.
-  const { frame, layout } =
-    interpret(() => layoutOf(given, now, occasion)) ?? layoutOf({ ...given, state: emptyState }, now, occasion);
-  return [...frame.slice(0, 2), ...layout.texts, ...frame.slice(2)].join("\n");
+  return composeWithinBudget(given, now, occasion).text;
 }
 
-/** The words of the user and of the chat that its brief shows. */
-export function shownTexts(given: Restoration): ReadonlySet<string> {
-  const { layout } = layoutOf(given, given.knownUntil, "ask");
-  return new Set(layout.lines.flatMap(({ shows }) => shows ?? []));
+/** [RE6] Of what the brief quotes. */
+export function scoreOf(from: Restoration): RestoreScore {
+  return composeWithinBudget(from, from.knownUntil, "ask").score;
 }
 
-function layoutOf(given: Restoration, now: number, occasion: Occasion): { frame: string[]; layout: Layout } {
-  const from = { ...given, state: upgradeState(given.state) };
+interface Composed {
+  readonly text: string;
+  readonly score: RestoreScore;
+}
+
+/** [JO42] Without what takes too long the next chat is given at least the session's facts. */
+function composeWithinBudget(from: Restoration, now: number, occasion: Occasion): Composed {
+  return interpret(() => compose(from, now, occasion)) ?? compose({ ...from, state: emptyState }, now, occasion);
+}
+
+/** Shrinks what must stand in the brief until it fits, then adds the rest by rank while there is room. */
+function compose(from: Restoration, now: number, occasion: Occasion): Composed {
   const fence = `shim-recovered-session-${from.session.id.slice(0, 8)}`;
   const frame = [leadText(from, now, occasion), `<${fence}>`, `</${fence}>`, closingText(from, occasion)];
-  const sections = [
-    aboutSection(from, now),
-    ...goalSections(from, now),
-    ...workSections(from, now),
-    ...tailSections(from, now),
-    fileSection(from),
-    verifiedSection(from, now),
-  ].map(sanitizeSection);
-  const fit = (limit: number): Layout => fitLines(sections, frame.join("\n"), limit);
-  const cost = ({ texts }: Layout): number => tokenCost([...frame, ...texts].join("\n"));
-  // The costs of lines need not add up to the cost of the whole.
-  let limit = budget.tokens;
-  let layout = fit(limit);
-  while (cost(layout) > budget.most && limit > budget.least) layout = fit((limit *= 0.9));
-  return { frame, layout };
+  for (let scale = 1; ; scale *= 0.75) {
+    const lines = linesOf(from, { now, scale }).map((line) => ({ ...line, text: sanitize(line.text) }));
+    const kept = fitted(lines, frame.join("\n"));
+    const shown = lines.filter((line) => kept.has(line));
+    const known = score(from.state, from.files, new Set(shown.flatMap(({ prompt }) => prompt ?? [])));
+    const texts = [...shown.map(({ text }) => text), scoreLine(known)];
+    const text = [...frame.slice(0, 2), ...texts, ...frame.slice(2)].join("\n");
+    if ((tokenCost(text) <= budget.tokens && text.length <= budget.chars) || scale < 0.05)
+      return { text, score: known };
+  }
+}
+
+function linesOf(from: Restoration, context: BriefContext): BriefLine[] {
+  return [
+    ...aboutLines(from, context),
+    ...statedLines(from, context),
+    ...summaryLines(from, context),
+    ...promptLines(from, context),
+    ...wordsLines(from, context),
+    ...workLines(from, context),
+    ...fileLines(from),
+    ...verifiedLines(from, context.now),
+  ];
+}
+
+function fitted(lines: readonly BriefLine[], frame: string): ReadonlySet<BriefLine> {
+  const needed = lines.filter(({ rank }) => rank === 0);
+  const kept = new Set(needed);
+  let tokens = tokenCost([frame, ...needed.map(({ text }) => text)].join("\n"));
+  let chars = frame.length + needed.reduce((sum, { text }) => sum + text.length + 1, 0);
+  // The newest of one rank come last, and matter most.
+  for (const line of lines.toReversed().toSorted((a, b) => a.rank - b.rank)) {
+    if (kept.has(line)) continue;
+    const cost = tokenCost(line.text) + 1;
+    if (tokens + cost > optionalTokens || chars + line.text.length + 1 > budget.chars - 200) continue;
+    kept.add(line);
+    tokens += cost;
+    chars += line.text.length + 1;
+  }
+  return kept;
+}
+
+function tokenCost(text: string): number {
+  return estimateTokens(text, "gpt-5");
 }
 
 /** [RE34] No line ends the fence, acts on a screen or passes for another speaker. */
-function sanitizeSection(section: BriefSection): BriefSection {
-  const lines = section.lines.map((line) => ({ ...line, text: sanitizeText(line.text) }));
-  return section.heading === undefined
-    ? { ...section, lines }
-    : { ...section, lines, heading: (shown) => sanitizeText(headingOf(section, shown)) };
-}
-
-function headingOf({ heading = "" }: BriefSection, shown: number): string {
-  return typeof heading === "string" ? heading : heading(shown);
-}
-
-function sanitizeText(text: string): string {
+function sanitize(text: string): string {
   return removeMarks(text).replaceAll("\n", " ");
 }
 
-interface Layout {
-  readonly texts: readonly string[];
-  readonly lines: readonly BriefLine[];
+function aboutLines(from: Restoration, context: BriefContext): BriefLine[] {
+  const { session, cause, causeDetail, elsewhere, finished = [], tasks = [] } = from;
+  const started = age(context.now - session.startedAt);
+  const calls = `${session.toolCalls} tool calls, ${session.toolErrors} failed`;
+  const texts = [
+    `client: ${oneLine(clientTitle(session), 80)}; project: ${oneLine(session.project ?? "none", 300)}; started ${started} ago; ${calls}`,
+    ...(elsewhere
+      ? [
+          `it ran on: ${quotedMachine(elsewhere.machine)}, in ${elsewhere.root?.slice(0, 300) ?? "no project folder"} there`,
+        ]
+      : []),
+    ...finished.slice(-maxTasks).map(formatFinishedTask),
+    ...tasks.slice(-maxTasks).map(formatOpenTask),
+    ...(cause === null ? [] : [`why it died: ${cause} (${oneLine(causeDetail, 300)})`]),
+    standingLine(from, context),
+  ];
+  return texts.map((text) => ({ text, rank: 0 }));
 }
 
-function fitLines(sections: readonly BriefSection[], frame: string, limit: number): Layout {
-  const all = sections.flatMap((section) => {
-    const lines = section.isNewestLast ? section.lines.toReversed() : section.lines;
-    return lines.map((line) => ({ line, section }));
-  });
-  const builder = new BriefBuilder(frame, limit, all.filter(({ line }) => line.rank === 0).length);
-  for (const { line, section } of all.toSorted((a, b) => a.line.rank - b.line.rank)) builder.offer(line, section);
-  const texts = sections.flatMap((section) => {
-    const lines = section.lines.flatMap((line) => builder.keptLines.get(line) ?? []);
-    return section.heading !== undefined && lines.length > 0 ? [headingOf(section, lines.length), ...lines] : lines;
-  });
-  return { texts, lines: [...builder.keptLines.keys()] };
-}
-
-class BriefBuilder {
-  readonly keptLines = new Map<BriefLine, string>();
-  readonly #headingsWritten = new Set<BriefSection>();
-  readonly #limit: number;
-  #requiredLines: number;
-  #tokens: number;
-  #chars: number;
-
-  constructor(frame: string, limit: number, requiredLines: number) {
-    this.#limit = limit;
-    this.#requiredLines = requiredLines;
-    this.#tokens = tokenCost(frame);
-    this.#chars = frame.length + 10;
-  }
-
-  offer(line: BriefLine, section: BriefSection): void {
-    const isFirst = section.heading !== undefined && !this.#headingsWritten.has(section);
-    const heading = isFirst ? `${headingOf(section, 0)}\n` : "";
-    const lineText = line.rank === 0 ? this.#truncateRequired(line.text) : line.text;
-    const text = `${heading}${lineText}\n`;
-    const cost = tokenCost(text);
-    if (line.rank > 0 && !this.#fits(line, cost, text.length)) return;
-    this.keptLines.set(line, lineText);
-    this.#headingsWritten.add(section);
-    this.#tokens += cost;
-    this.#chars += text.length;
-  }
-
-  #truncateRequired(text: string): string {
-    const left = this.#limit - this.#tokens;
-    const share = Math.min(left, (2 * left) / this.#requiredLines);
-    this.#requiredLines -= 1;
-    return truncateText(text, share);
-  }
-
-  #fits({ rank }: BriefLine, cost: number, length: number): boolean {
-    const most = rank >= optionalRank ? budget.aim : rank === fullRank ? budget.full : this.#limit;
-    const maxTokens = Math.min(most, this.#limit);
-    return this.#tokens + cost <= maxTokens && this.#chars + length <= budget.chars;
-  }
-}
-
-function truncateText(text: string, tokens: number): string {
-  let shown = text;
-  while (shown.length > 60 && tokenCost(shown) > tokens) shown = clip(text, Math.floor(shown.length * 0.8));
-  return shown;
-}
-
-/** Assumes the tokenizer that makes the most tokens of a text. */
-function tokenCost(text: string): number {
-  return estimateTokens(text, null);
+function scoreLine({ parts }: RestoreScore): string {
+  const counted =
+    parts.length === 0 ? "nothing of the conversation is known" : parts.map(({ text }) => text).join("; ");
+  return `of the session: ${counted}. Not verified: whether the work is right, and what happened after the last event`;
 }
 
 function leadText(from: Restoration, now: number, occasion: Occasion): string {
@@ -169,7 +156,7 @@ function closingText(from: Restoration, occasion: Occasion): string {
   const act = {
     ask: "Ask the user first.",
     brief: "Tell the user in one sentence that you have it, and continue from it if the user's request is about it.",
-    resume: "Continue this work now from its next step, after checking what is marked unverified.",
+    resume: "Continue this work now from where it stood, after checking what is marked unverified.",
     resumed: "Check what is marked CHANGED, MISSING or was running before you continue.",
     compacted: "Continue the work.",
   }[occasion];

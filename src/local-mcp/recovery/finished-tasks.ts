@@ -12,6 +12,7 @@ import type { FinishedTask } from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
 import * as news from "../sessions/news.ts";
+import { isNod } from "../text/excerpt.ts";
 import { formatFinishedTask } from "./brief-text.ts";
 import { isDead } from "./liveness.ts";
 import { deathWindowMs } from "./tasks-at-death.ts";
@@ -146,13 +147,13 @@ function recordFinishedFor(sql: Sql, now: number, id: string, finished: readonly
   recoveries.add(sql, { at: now, sessionId: id, action: "finished", by, finished });
   notifySuccessor(sql, now, session, finished);
   // Requests of the user since then are not done by that.
-  if (hasLaterGoal(sql, id, at)) return;
+  if (hasLaterRequest(sql, id, at)) return;
   sessions.setRecovery(sql, now, id, by === null ? "dismissed" : "recovered", by);
 }
 
-function hasLaterGoal(sql: Sql, id: string, at: number): boolean {
-  const requests = currentState(sql, id)?.requests ?? [];
-  return requests.some((one) => one.kind === undefined && one.at !== null && one.at > at);
+function hasLaterRequest(sql: Sql, id: string, at: number): boolean {
+  const prompts = currentState(sql, id)?.prompts ?? [];
+  return prompts.some((one) => one.at > at && !isNod(one.text));
 }
 
 /** The chat that was offered the session may be about to repeat the work. */

@@ -5,7 +5,7 @@ import { findSessionArgument } from "../sessions/session-prefix.ts";
 import * as news from "../sessions/news.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { neutralize } from "../words/neutralize.ts";
+import { neutralize } from "../text/neutralize.ts";
 import { recordDeath } from "./deaths.ts";
 import { findIncomplete, findOpenOffer, searchFor, type IncompleteSession, type OpenOffer } from "./detect.ts";
 import { recordFinishedHere } from "./finished-tasks.ts";

@@ -6,7 +6,8 @@ import type { News } from "../sessions/news.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/short-ids.ts";
-import { brief, type Occasion } from "./brief.ts";
+import { brief, scoreOf, type Occasion } from "./brief.ts";
+import type { EndedCall } from "../../contract/work-state.ts";
 import { listedFiles } from "./brief-files.ts";
 import { recordDeath } from "./deaths.ts";
 import { findIncomplete, type IncompleteSession, type SessionSearch } from "./detect.ts";
@@ -97,7 +98,7 @@ export function recordOffer(sql: Sql, runtime: Runtime, from: Restoration, to: s
 
 export function noteOffered(sql: Sql, at: number, from: Restoration, by: string): void {
   const named = briefFacts(from);
-  recoveries.add(sql, { at, sessionId: from.session.id, action: "offered", by, score: from.score.total, named });
+  recoveries.add(sql, { at, sessionId: from.session.id, action: "offered", by, score: scoreOf(from).total, named });
 }
 
 const maxFiles = 40;
@@ -106,7 +107,11 @@ function briefFacts(from: Restoration): recoveries.BriefFacts {
   const files = listedFiles(from)
     .slice(0, maxFiles)
     .map(({ path }) => path);
-  return { files, results: from.state.lastError ? [from.state.lastError.text.slice(0, 400)] : [] };
+  return { files, results: from.state.calls.flatMap(failureText) };
+}
+
+function failureText({ name, input, error }: EndedCall): string[] {
+  return error === undefined ? [] : [`${name} ${input}: ${error}`.slice(0, 400)];
 }
 
 /** [RE12] Newest first; [RE52] those closed with nothing open only where there are no others. */
@@ -138,15 +143,15 @@ function isOfferDue(sql: Sql, session: sessions.Session): boolean {
 
 type StoredOffer = Extract<News, { kind: "offer" }>;
 
-/** Turns and characters of the client's summary that a brief may need. */
-const keptLimits = { turns: 6, summary: 4_000 };
+/** Prompts after the first, and characters of the client's summary that a brief may need. */
+const keptLimits = { prompts: 40, summary: 8_000 };
 
 /** For an offer of another machine. Keeps the data of the brief, which is written at delivery. */
 export function toStoredOffer(from: Restoration, machine: string, occasion: Occasion): StoredOffer {
   const { state } = from;
   const slim = {
     ...state,
-    conversation: state.conversation.slice(-keptLimits.turns),
+    prompts: [...state.prompts.slice(0, 1), ...state.prompts.slice(1).slice(-keptLimits.prompts)],
     compactSummary: state.compactSummary?.slice(0, keptLimits.summary) ?? null,
   };
   return { kind: "offer", session: from.session.id, machine, from: { ...from, state: slim }, occasion };

@@ -9,7 +9,7 @@ import type { Trigger } from "../../contract/checkpoint.ts";
 import { readHead } from "../sessions/git-head.ts";
 import type { JournalRow } from "../sessions/journal.ts";
 import { foldWithinBudget } from "../sessions/fold-rows.ts";
-import { emptyState, upgradeState } from "../sessions/work-state.ts";
+import { emptyState } from "../sessions/work-state.ts";
 import { inferCause } from "../signals/crash-cause.ts";
 import type { SessionContent } from "../sync/content-schema.ts";
 import { fetchCheckpoint, type RemoteCheckpoint } from "../sync/fetch-checkpoint.ts";
@@ -21,8 +21,6 @@ import type { DeadRemoteSession } from "./remote-candidates.ts";
 import type { RemoteContext } from "./remote-context.ts";
 import { localClock, toSession, unsavedSince } from "./remote-session.ts";
 import type { FilesElsewhere, Restoration } from "./restoration.ts";
-import { score } from "./score.ts";
-import { withShownScore } from "./shown-score.ts";
 import { callTimeoutMs } from "./session-lease.ts";
 
 const gitTimeoutMs = 5_000;
@@ -42,20 +40,21 @@ export async function inspectElsewhere(
   const { inside, external } = mapFiles(state.files, { there: session.project, here });
   const files = [...compareFiles(inside), ...external];
   const head = here === null ? null : readHead(here);
-  const capacity = context.runtime.config.brief;
-  const restorable = { state, files, head, checkpoint: newest && toCheckpoint(newest), capacity };
   const [hasCommit, uncommitted, tasks] = await Promise.all([
     isHere(context, here, commitOf(row, newest)),
     filesOf(context, row, here),
     tasksOf(context, row.session),
   ]);
-  return withShownScore({
+  return {
     session: { ...session, project: here },
     ...causeOf(row, state, unsaved, liveness),
-    ...restorable,
+    state,
+    files,
+    head,
+    checkpoint: newest && toCheckpoint(newest),
+    maxPrompts: context.runtime.config.brief.prompts,
     knownUntil: session.lastSeenAt,
     snapshot: null,
-    score: score(restorable),
     elsewhere: {
       machine: row.machine,
       root: row.content.project,
@@ -67,7 +66,7 @@ export async function inspectElsewhere(
       uncommitted,
       tasks,
     },
-  });
+  };
 }
 
 function commitOf({ content }: RemoteSession, newest: RemoteCheckpoint | null): string | null {
@@ -86,19 +85,19 @@ async function fetchNewest({ mirror, runtime }: RemoteContext, row: RemoteSessio
 export function stateOf(row: RemoteSession, newest: RemoteCheckpoint | null): WorkState {
   // Without a checkpoint only the title says something of the goal.
   const base = newest?.content.state ?? { ...emptyState, goal: row.content.title };
-  const state = upgradeState(foldWithinBudget(base, unsavedSince(row, newest?.content ?? null)).state);
+  const { state } = foldWithinBudget(base, unsavedSince(row, newest?.content ?? null));
   return withLocalTimes(state, localClock(row));
 }
 
-/** Every `at` of a work state is a time; `state` is the chat's own data. */
-function withLocalTimes({ state, said, ...work }: WorkState, clock: (at: number) => number): WorkState {
+/** Every `at`, and every name that ends in `At`, is a time; `state` is the chat's own data. */
+function withLocalTimes({ state, statedAt, ...work }: WorkState, clock: (at: number) => number): WorkState {
   const toLocal = (name: string, value: unknown): unknown =>
-    name === "at" && typeof value === "number" ? clock(value) : value;
-  const times = Object.entries(said ?? {}).map(([name, at]) => [name, typeof at === "number" ? clock(at) : at]);
+    typeof value === "number" && (name === "at" || name.endsWith("At")) ? clock(value) : value;
+  const times = Object.entries(statedAt).map(([name, at]) => [name, clock(at)]);
   return {
-    ...(JSON.parse(JSON.stringify(work), toLocal) as Omit<WorkState, "state" | "said">),
+    ...(JSON.parse(JSON.stringify(work), toLocal) as Omit<WorkState, "state" | "statedAt">),
     state,
-    ...(said ? { said: Object.fromEntries(times) } : {}),
+    statedAt: Object.fromEntries(times),
   };
 }
 

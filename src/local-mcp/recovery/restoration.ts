@@ -1,4 +1,3 @@
-import type { Config } from "../../contract/config.ts";
 import type { CrashCause } from "../../contract/readings.ts";
 import type { FileNote, WorkState } from "../../contract/work-state.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -10,14 +9,11 @@ import { readHead, type GitHead } from "../sessions/git-head.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
-import { upgradeState } from "../sessions/work-state.ts";
 import { changesIn, type ProjectChanges } from "../../snapshots/changed-files.ts";
 import { compareFiles, type FileComparison } from "../../snapshots/file-state.ts";
 import { causeOf } from "./detect.ts";
 import { isDead } from "./liveness.ts";
 import { tasksOf, type TaskOfSession } from "./tasks-at-death.ts";
-import { score, type RestoreScore } from "./score.ts";
-import { withShownScore } from "./shown-score.ts";
 
 export interface SnapshotNote {
   readonly checkpointId: string;
@@ -72,9 +68,8 @@ export interface Restoration {
   readonly files: readonly RestoredFile[];
   readonly head: GitHead | null;
   readonly snapshot: SnapshotNote | null;
-  readonly score: RestoreScore;
-  /** Orders and decisions that its brief shows; absent: the default. */
-  readonly capacity?: Config["brief"];
+  /** Newest prompts that its brief may quote, besides the first; absent: the default. */
+  readonly maxPrompts?: number;
   /** Start of the oldest session whose work it continues, epoch ms; absent: its own. */
   readonly workSince?: number;
   /** Times of the last edits, epoch ms: git cannot tell whose a change is. */
@@ -92,15 +87,13 @@ export function restoration(
   session: Session,
   now: number,
 ): Restoration | null {
-  const stored = currentState(sql, session.id);
-  if (!stored) return null;
-  const state = upgradeState(stored);
+  const state = currentState(sql, session.id);
+  if (!state) return null;
   const predecessors = predecessorsOf(sql, { session, state });
   const files = compareFiles(withInherited(predecessors, state));
   const head = session.project ? readHead(session.project) : null;
   const snapshot = newestSnapshot(sql, session.id);
-  const capacity = config.brief;
-  const restorable = { state, files, head, checkpoint: checkpoints.latest(sql, session.id), capacity };
+  const checkpoint = checkpoints.latest(sql, session.id);
   const { cause, causeDetail } = isDead(session, processes, now)
     ? causeOf(sql, session, processes)
     : { cause: null, causeDetail: "" };
@@ -109,8 +102,22 @@ export function restoration(
   const editedByOthers = filesOfOthers(sql, chain, workSince);
   const finished = recoveries.finishedTasks(sql, session.id);
   const tasks = tasksOf(sql, session.id);
-  const at = { knownUntil: session.lastSeenAt, snapshot, workSince, editedByOthers, finished, tasks };
-  return { session, cause, causeDetail, ...restorable, ...at, score: score(restorable) };
+  return {
+    session,
+    cause,
+    causeDetail,
+    state,
+    files,
+    head,
+    checkpoint,
+    maxPrompts: config.brief.prompts,
+    knownUntil: session.lastSeenAt,
+    snapshot,
+    workSince,
+    editedByOthers,
+    finished,
+    tasks,
+  };
 }
 
 interface PastWork {
@@ -201,9 +208,9 @@ export function changesSince(env: NodeJS.ProcessEnv, from: Restoration): Project
   return changesIn(env, { project, startedAt: from.workSince ?? startedAt, commit, edited });
 }
 
-/** [CP27] [RE6] Adds files that changed by any means, newest last. */
+/** [CP27] Adds files that changed by any means, newest last. */
 export function withChanges(from: Restoration, changes: ProjectChanges | null): Restoration {
-  if (changes === null) return withShownScore(from);
+  if (changes === null) return from;
   const knownPaths = new Set(from.files.map(({ path }) => path));
   const dirty = new Set(changes.open.map(({ path }) => path));
   const notedFiles = from.files.map((file): RestoredFile => {
@@ -226,7 +233,7 @@ export function withChanges(from: Restoration, changes: ProjectChanges | null): 
     .filter((path) => !knownPaths.has(path) && !dirty.has(path) && !isOfAnother(path, null))
     .map((path): RestoredFile => ({ path, hash: null, action: "noted", now: "same", isCommitted: true }));
   const files = [...committed, ...notedFiles, ...uncommittedFiles];
-  return withShownScore({ ...from, files });
+  return { ...from, files };
 }
 
 function newestSnapshot(sql: Sql, sessionId: string): SnapshotNote | null {

@@ -3,7 +3,7 @@ import type { RecoverySetting } from "../../contract/config.ts";
 import type { CrashCause } from "../../contract/readings.ts";
 import { isClosed, isClosedWithNothingOpen } from "../sessions/closed-sessions.ts";
 import { displayTitle, type Session } from "../sessions/sessions.ts";
-import { visible } from "../words/visible-text.ts";
+import { visible } from "../text/visible-text.ts";
 import { age } from "../../shared/format.ts";
 import { quotedMachine } from "./brief-text.ts";
 import type { Restoration } from "./restoration.ts";

@@ -24,11 +24,11 @@ export function hasDied(session: DetachedSession): boolean {
 }
 
 /** [RE51] Returns whether the last turn ended with work left or a question to the user. */
-export function hasOpenWork({ todos, inProgress, openQuestions, conversation }: WorkState): boolean {
+export function hasOpenWork({ todos, inProgress, openQuestions, words, prompts }: WorkState): boolean {
   if (inProgress.length > 0 || openQuestions.length > 0) return true;
   if (todos.some(({ status }) => status !== "completed")) return true;
-  const last = conversation.at(-1);
-  return last?.role === "assistant" && endsInQuestion(last.text);
+  const last = words.at(-1);
+  return last !== undefined && last.at >= (prompts.at(-1)?.at ?? 0) && endsInQuestion(last.text);
 }
 
 /** Markdown marks and quotes may follow the question mark. */

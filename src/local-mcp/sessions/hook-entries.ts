@@ -4,8 +4,8 @@ import type { JournalEntry } from "../../contract/journal.ts";
 import type { FileNote, TodoItem } from "../../contract/work-state.ts";
 import { redactJson } from "../../redaction/redact.ts";
 import { asObject } from "../../shared/json-fields.ts";
+import { withoutBriefs } from "../text/brief-in-prompt.ts";
 import { userWords } from "./harness-text.ts";
-import { withoutBriefs } from "../words/brief-in-prompt.ts";
 import { redactAndKeepEnds } from "./both-ends.ts";
 import { boundTexts, redactAndClip, digest, idOf, limits, pathOf, type KeyedEntry } from "./entries.ts";
 

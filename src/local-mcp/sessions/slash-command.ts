@@ -14,15 +14,23 @@ const builtIn = new Set(
 
 const command = /^\/([\w:.-]+)(?:\s+([\s\S]*))?$/;
 
-/** [CP62] The arguments of a command that is not the client's own; null without a request. */
-export function requestOfCommand(prompt: string): string | null {
+/** [CP62] The user's words in a command: those of any command but a client's own, and of `/compact`. */
+function wordsOfCommand(prompt: string): string | null {
   const [, name = "", given = ""] = command.exec(prompt) ?? [];
-  if (builtIn.has(name.toLowerCase()) || name.startsWith("shim")) return null;
-  const words = given.trim();
-  return /\S\s+\S/u.test(words) ? words : null;
+  const isOwn = name.toLowerCase() === "compact" || (!builtIn.has(name.toLowerCase()) && !name.startsWith("shim"));
+  return isOwn && given.trim() !== "" ? given.trim() : null;
 }
 
-/** Commands of the client and of SHIM, and those without a request in them. */
+/** Commands of the client and of SHIM, and those without words of the user. */
 export function isSlashCommand(prompt: string): boolean {
-  return /^\/[\w:.-]+(\s|$)/.test(prompt) && requestOfCommand(prompt) === null;
+  return command.test(prompt) && wordsOfCommand(prompt) === null;
+}
+
+const clearing = /^(?:clear|off|stop|done|none|reset|cancel)$/i;
+
+/** What `/goal` sets: a condition, or null where it is cleared. Null for any other prompt. */
+export function goalOfCommand(prompt: string): { readonly condition: string | null } | null {
+  const condition = /^\/goal\s+([\s\S]+)$/.exec(prompt)?.[1]?.trim();
+  if (condition === undefined) return null;
+  return { condition: clearing.test(condition) ? null : condition.replaceAll(/\s+/g, " ") };
 }

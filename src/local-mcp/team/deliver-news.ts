@@ -5,7 +5,7 @@ import type { Acceptance } from "../recovery/accept-offer.ts";
 import { renderBrief, storedLine } from "../recovery/offers.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { neutralize } from "../words/neutralize.ts";
+import { neutralize } from "../text/neutralize.ts";
 import { markDelivered, undelivered, type News, type NewsRow } from "../sessions/news.ts";
 
 /** The rest comes with the next delivery. */

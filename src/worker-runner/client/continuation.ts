@@ -65,7 +65,7 @@ function findPreviousAttempt(
 ): { readonly restoration: Restoration; readonly isFull: boolean } | null {
   const storedCheckpoint = StoredCheckpoint.safeParse(task.checkpoint).data?.claude;
   const restoration = storedCheckpoint ? findRestoration(runtime, storedCheckpoint.session) : null;
-  const isSameTask = restoration?.state.firstPrompt?.startsWith(openingLine(task)) === true;
+  const isSameTask = restoration?.state.prompts[0]?.text.startsWith(openingLine(task)) === true;
   return storedCheckpoint && restoration && isSameTask ? { restoration, isFull: storedCheckpoint.isFull } : null;
 }
 

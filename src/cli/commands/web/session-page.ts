@@ -1,10 +1,10 @@
 import type { Chat } from "../../../contract/chats.ts";
 import type { SessionBrief, SessionPage } from "../../../contract/live-page.ts";
-import { brief } from "../../../local-mcp/recovery/brief.ts";
+import { brief, scoreOf } from "../../../local-mcp/recovery/brief.ts";
 import { localSource } from "../../../local-mcp/recovery/local-source.ts";
 import { readContent } from "../../../local-mcp/sessions/session-content.ts";
 import type { Session } from "../../../local-mcp/sessions/sessions.ts";
-import { visible } from "../../../local-mcp/words/visible-text.ts";
+import { visible } from "../../../local-mcp/text/visible-text.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { timeline } from "../sessions/timeline.ts";
 import { toSessionView } from "../sessions/session-view.ts";
@@ -46,5 +46,5 @@ export async function readBrief(runtime: Runtime, session: Session): Promise<Ses
   const found = await localSource(runtime, null).inspect(session.id);
   if (!found.ok || found.value === null) return null;
   const { config, now } = runtime;
-  return { brief: brief(found.value, now(), config.recovery), score: found.value.score.total };
+  return { brief: brief(found.value, now(), config.recovery), score: scoreOf(found.value).total };
 }

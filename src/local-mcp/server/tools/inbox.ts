@@ -4,7 +4,7 @@ import { ok } from "../../../shared/result.ts";
 import { age } from "../../../shared/format.ts";
 import { toDelivered } from "../../recovery/offers.ts";
 import type { News, NewsRow } from "../../sessions/news.ts";
-import { neutralize } from "../../words/neutralize.ts";
+import { neutralize } from "../../text/neutralize.ts";
 import { indentLines } from "../../team/deliver-news.ts";
 import { defineTeamTool, toRefusal } from "./team-tool.ts";
 

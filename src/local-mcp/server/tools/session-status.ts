@@ -4,7 +4,7 @@ import { ok } from "../../../shared/result.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import { findIncomplete } from "../../recovery/detect.ts";
 import { displayTitle, type Session } from "../../sessions/sessions.ts";
-import { neutralize } from "../../words/neutralize.ts";
+import { neutralize } from "../../text/neutralize.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { age } from "../../../shared/format.ts";
 import { defineTool } from "./tool.ts";

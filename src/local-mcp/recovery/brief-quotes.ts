@@ -1,0 +1,225 @@
+import { defaults } from "../../contract/config.ts";
+import type { UserPrompt } from "../../contract/work-state.ts";
+import { age } from "../../shared/format.ts";
+import { pathOf } from "../sessions/entries.ts";
+import { excerpt, isNod, tail } from "../text/excerpt.ts";
+import { joinLines, neutralize } from "../text/neutralize.ts";
+import { formatWhen, oneLine } from "./brief-text.ts";
+import type { Restoration } from "./restoration.ts";
+import { standingOf } from "./standing.ts";
+
+/** Pure: what a brief quotes. */
+
+/**
+ * A line, and whether it is needed. Optional lines go in from rank 1 up while there is room; of one
+ * rank, the first of `sections` first. `prompt`: the index of the prompt that it quotes.
+ */
+export interface BriefLine {
+  readonly text: string;
+  readonly rank: number;
+  readonly prompt?: number;
+}
+
+/** @param scale shrinks quotations until the needed lines fit, 0 to 1 */
+export interface BriefContext {
+  readonly now: number;
+  readonly scale: number;
+}
+
+const chars = {
+  onlyPrompt: 4_000,
+  newestPrompt: 1_500,
+  recentPrompt: 500,
+  firstPrompt: 600,
+  olderPrompt: 300,
+  leastPrompt: 70,
+  answered: 140,
+  words: 1_000,
+  wordsBefore: 300,
+  note: 400,
+  call: 160,
+  error: 300,
+  plan: 160,
+  summary: 2_400,
+};
+const counts = { recent: 6, notes: 8, answers: 8, planLines: 8, todos: 8, calls: 5, wordsInTurn: 3 };
+/** Characters that all older prompts share. */
+const olderRoom = 3_000;
+
+export function standingLine({ state, cause, knownUntil }: Restoration, { now }: BriefContext): string {
+  const runs = state.runningTools.map(
+    ({ name, input, startedAt }) =>
+      `${name} ${oneLine(input, chars.call)} (begun ${age(knownUntil - startedAt)} before; no result was seen${cause === null ? "" : ", it may still run or have finished"})`,
+  );
+  const text = {
+    running: `in mid-turn, running ${runs.join("; ")}`,
+    interrupted: "the user had interrupted the turn",
+    waiting: "the turn was over, and the chat waited for the user",
+    unanswered: "the user's last prompt had no answer yet",
+    working: "in mid-turn, between two calls",
+    unknown: "nothing had been asked yet",
+  }[standingOf(state)];
+  return `how it stood${formatWhen(now, knownUntil)}: ${text}`;
+}
+
+/** [RE201] Prompts in their order, each cut to whole sentences; old nods are left out. */
+export function promptLines(
+  { session, state, maxPrompts = defaults.brief.prompts }: Restoration,
+  context: BriefContext,
+): BriefLine[] {
+  const earlier = state.continues?.prompts ?? [];
+  const { prompts, droppedPrompts } = state;
+  const all = [...earlier, ...prompts];
+  const newest = all.length - 1;
+  const olderCount = Math.max(1, all.length - counts.recent - 1);
+  const older = Math.max(chars.leastPrompt, Math.min(chars.olderPrompt, Math.floor(olderRoom / olderCount)));
+  const limitOf = (index: number): number => {
+    if (index === newest) return newest === 0 ? chars.onlyPrompt : chars.newestPrompt;
+    if (index > newest - counts.recent) return chars.recentPrompt;
+    return index === 0 ? chars.firstPrompt : older;
+  };
+  const rankOf = (index: number): number => {
+    if (index === newest) return 0;
+    if (index > newest - counts.recent) return 1;
+    return index === 0 ? 2 : 4;
+  };
+  const lines = all.flatMap((prompt, index): BriefLine[] => {
+    const rank = rankOf(index);
+    if (rank === 4 && (isNod(prompt.text) || index <= newest - maxPrompts)) return [];
+    const text = promptText(prompt, Math.floor(limitOf(index) * context.scale), session.id);
+    const when = age(context.now - prompt.at);
+    const own = index - earlier.length;
+    return [{ text: `- ${when} ago: ${text}`, rank, ...(own >= 0 ? { prompt: own } : {}) }];
+  });
+  if (lines.length === 0) return [];
+  const dropped = droppedPrompts > 0 ? `; ${droppedPrompts} more are no longer kept` : "";
+  return [{ text: `the user's prompts, oldest first${dropped}:`, rank: 0 }, ...lines];
+}
+
+/** Over so many characters nothing short replaces the text. */
+const longPromptChars = 1_500;
+
+function promptText({ text, chars: whole = text.length, answers }: UserPrompt, max: number, session: string): string {
+  const shown = excerpt(neutralize(text), max);
+  const isCut = whole > longPromptChars && shown.length < whole / 2;
+  const way = isCut ? ` [${whole} characters; all of them: \`shim sessions show ${session}\`]` : "";
+  const question = answers === undefined ? "" : `(after "${oneLine(tail(neutralize(answers), chars.answered), 200)}") `;
+  return `${question}${shown}${way}`;
+}
+
+/** What the chat saved by a tool, the plan, `/goal` and dialogs: events, each with its age. */
+export function statedLines({ state }: Restoration, { now, scale }: BriefContext): BriefLine[] {
+  const note = Math.floor(chars.note * scale);
+  const { statedAt, plan, clientGoal } = state;
+  const one = (name: string, text: string | null, at: number | undefined): BriefLine[] =>
+    text === null || text === "" ? [] : [{ text: `- ${name}${formatWhen(now, at)}: ${oneLine(text, note)}`, rank: 1 }];
+  const list = (name: string, texts: readonly string[], at: number | undefined): BriefLine[] =>
+    one(
+      name,
+      texts
+        .slice(-counts.notes)
+        .map((text) => oneLine(text, 200))
+        .join(" | "),
+      at,
+    );
+  const notes = [
+    ...one("goal", state.goal, statedAt.goal),
+    ...list("done", state.done, statedAt.done),
+    ...list("in progress", state.inProgress, statedAt.inProgress),
+    ...one("next step", state.nextStep, statedAt.nextStep),
+    ...list("decisions", state.decisions, statedAt.decisions),
+    ...list("open questions", state.openQuestions, statedAt.openQuestions),
+    ...one("state", state.state === null ? null : JSON.stringify(state.state), statedAt.state),
+  ];
+  const answers = state.answers.slice(-counts.answers).map(({ question, answer, at }): BriefLine => ({
+    text: `- ${oneLine(question, note)} -> ${oneLine(answer, note)}${formatWhen(now, at)}`,
+    rank: 1,
+  }));
+  return [
+    ...(clientGoal
+      ? [{ text: `/goal${formatWhen(now, clientGoal.at)}: ${oneLine(clientGoal.text, note)}`, rank: 1 }]
+      : []),
+    ...headed("saved by the chat with SHIM's tools:", notes),
+    ...(plan
+      ? planLines(plan.text, `plan (${plan.path ? `${pathOf(plan.path)}, ` : ""}approved ${age(now - plan.at)} ago):`)
+      : []),
+    ...headed("the user's answers to questions of the chat:", answers),
+  ];
+}
+
+function planLines(text: string, heading: string): BriefLine[] {
+  const lines = text.split("\n").filter((line) => line.trim() !== "");
+  const shown = lines
+    .slice(0, counts.planLines)
+    .map((line, index): BriefLine => ({ text: `  ${oneLine(line, chars.plan)}`, rank: index < 3 ? 1 : 3 }));
+  return headed(heading, shown);
+}
+
+function headed(heading: string, lines: readonly BriefLine[]): BriefLine[] {
+  return lines.length === 0 ? [] : [{ text: heading, rank: Math.min(...lines.map(({ rank }) => rank)) }, ...lines];
+}
+
+/** The chat's last words; in mid-turn also those before them in the turn. */
+export function wordsLines({ state }: Restoration, { now, scale }: BriefContext): BriefLine[] {
+  const { words, prompts } = state;
+  const last = words.at(-1);
+  if (!last) return [];
+  const standing = standingOf(state);
+  const isOpen = standing === "running" || standing === "working" || standing === "interrupted";
+  const since = prompts.at(-1)?.at ?? 0;
+  const before = isOpen ? words.slice(0, -1).filter(({ at }) => at >= since) : [];
+  return [
+    { text: "the chat's last words:", rank: 0 },
+    ...before.slice(-counts.wordsInTurn).map(({ text, at }) => ({
+      text: `- ${age(now - at)} ago: ${tail(neutralize(text), chars.wordsBefore)}`,
+      rank: 2,
+    })),
+    { text: `- ${age(now - last.at)} ago: ${tail(neutralize(last.text), Math.floor(chars.words * scale))}`, rank: 0 },
+  ];
+}
+
+export function workLines({ state }: Restoration, { now }: BriefContext): BriefLine[] {
+  const { todos, statedAt, calls, failure, words } = state;
+  const open = todos.filter(({ status }) => status !== "completed");
+  const shownTodos = open.slice(0, counts.todos).map(({ text, status }) => ({
+    text: `- ${status === "in_progress" ? "in progress: " : ""}${oneLine(text, 200)}`,
+    rank: 1,
+  }));
+  const done = todos.length - open.length;
+  const hidden = open.length - shownTodos.length;
+  const more = hidden > 0 ? [{ text: `- and ${hidden} more`, rank: 2 }] : [];
+  const shownCalls = calls.slice(-counts.calls).map(({ name, input, error }) => ({
+    text: `- ${name} ${oneLine(input, chars.call)}${error === undefined ? "" : ` FAILED: ${oneLine(tail(error, chars.error), chars.error + 2)}`}`,
+    rank: error === undefined ? 3 : 2,
+  }));
+  const isLast = failure !== null && failure.at >= (words.at(-1)?.at ?? 0);
+  return [
+    ...headed(
+      `open to-dos of the chat's list${formatWhen(now, statedAt.todos)}, ${done} of ${todos.length} are done:`,
+      [...shownTodos, ...more],
+    ),
+    ...headed(`its last calls${formatWhen(now, calls.at(-1)?.at)}:`, shownCalls),
+    ...(isLast
+      ? [{ text: `the client failed${formatWhen(now, failure.at)}: ${oneLine(failure.text, chars.error)}`, rank: 1 }]
+      : []),
+  ];
+}
+
+const forward =
+  /(?:pending|next step|current work|open (?:task|question|item)|remaining|to ?do|user messages|all user|still to|未|残|次)/i;
+
+/** The client's summary of what it compacted: its parts that point ahead first. */
+export function summaryLines({ state }: Restoration, { now, scale }: BriefContext): BriefLine[] {
+  const { compactSummary, statedAt } = state;
+  if (compactSummary === null || compactSummary.trim() === "") return [];
+  const parts = neutralize(compactSummary).split(/\n(?=\s*(?:#{1,4} |\d+\. |\*\*[^\n*]{2,60}\*\*:?))/);
+  const ahead = parts.filter((part) => forward.test(part.split("\n", 1)[0] ?? ""));
+  const text = ahead.length > 0 ? ahead.join("\n") : compactSummary;
+  const shown = excerpt(neutralize(text), Math.floor(chars.summary * scale));
+  return [
+    {
+      text: `the client's own summary of what it compacted${formatWhen(now, statedAt.summary)}, perhaps outdated: ${joinLines(shown)}`,
+      rank: 2,
+    },
+  ];
+}

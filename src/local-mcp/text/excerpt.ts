@@ -1,0 +1,118 @@
+/** Pure. Shortens a text to whole sentences of it, in their order. Nothing is labelled or reworded. */
+
+/** Ranks sentences of a long prompt: limits are lost most easily, and cost most. */
+const prohibition =
+  /(?<!\p{L})(?:do not|don['’]t|never|must(?:n['’]t| not)|only if|except|unless|without|not allowed|nicht|niemals|kein\p{L}{0,2}|nie|nur wenn|ne pas|jamais|sauf|nunca|jamás|sólo si|solo si|não|mai|non devi|nooit|niet|nigdy|nie wolno|никогда|нельзя|не надо)(?!\p{L})|しないで|しない(?:こと|ように)|禁止|だけ|ではなく|不要|不得|禁止|切勿|只能|하지 ?마|말고|금지|않도록/iu;
+
+/** Ranks prompts that only let the work go on; read in prompts of up to 40 characters. */
+const nod =
+  /^(?:y|yes|yep|yeah|ok|okay|sure|go|go ahead|go on|continue|proceed|carry on|do it|please do|please continue|next|lgtm|looks good|sounds good|great|good|nice|perfect|thanks|thank you|ja|weiter|mach weiter|genau|passt|gut|danke|oui|vas-y|merci|sí|si|sigue|gracias|sim|continua|はい|お願いします|続けて(?:ください)?|ありがとう(?:ございます)?|好|好的|继续|可以|네|계속|응)[\s.!,。！、]*(?:please|thanks|thank you|bitte)?[\s.!。！]*$/iu;
+
+const maxNodChars = 40;
+
+/** A prompt that adds nothing once it is old. It may rank a prompt, never decide what it means. */
+export function isNod(prompt: string): boolean {
+  const text = prompt.trim();
+  return text.length <= maxNodChars && nod.test(text);
+}
+
+/** Lines of a pasted block beyond which it is named, not quoted. */
+const maxPastedLines = 3;
+const fencedBlock = /```[^\n]*\n([\s\S]*?)(?:```|$)/g;
+
+/** Replaces pasted blocks by their size: code fences and long runs of quoted lines. */
+export function withoutPasted(text: string): string {
+  return text
+    .replaceAll(fencedBlock, (block: string, content: string) => pastedNote(content.split("\n").length - 1) ?? block)
+    .replaceAll(/(?:^>.*(?:\n|$)){4,}/gm, (block) => `${pastedNote(block.trimEnd().split("\n").length) ?? block}\n`);
+}
+
+function pastedNote(lines: number): string | null {
+  return lines > maxPastedLines ? `[pasted: ${lines} lines]` : null;
+}
+
+/** A line, or a part of one that ends like a sentence. */
+const sentenceEnd = /\n+|(?<=[.!?…]["')\]]?)\s+|(?<=[。！？])/;
+const maxSentences = 400;
+
+function sentencesOf(text: string): string[] {
+  const all = text.split(sentenceEnd).map((one) => one.replaceAll(/\s+/g, " ").trim());
+  const named = all.filter((one) => one !== "");
+  return named.length <= maxSentences
+    ? named
+    : [...named.slice(0, maxSentences / 2), ...named.slice(-maxSentences / 2)];
+}
+
+const gap = " … ";
+/** Shares of the room that the first and the last sentence may take. */
+const share = { first: 0.5, last: 0.35 };
+
+/**
+ * At most `max` characters of a text, on one line: without pasted blocks where the text is too
+ * long, then the first and the last sentence, sentences with a prohibition, and the rest from both
+ * ends. Left-out parts are marked by "…".
+ */
+export function excerpt(text: string, max: number): string {
+  const plain = text.replaceAll(/\s+/g, " ").trim();
+  if (plain.length <= max) return plain;
+  const own = withoutPasted(text);
+  const short = own.replaceAll(/\s+/g, " ").trim();
+  if (short.length <= max) return short;
+  const all = sentencesOf(own);
+  const last = all.length - 1;
+  const kept = new Map<number, string>();
+  let left = max;
+  const keep = (index: number, most: number): void => {
+    const sentence = all[index];
+    if (sentence === undefined || kept.has(index)) return;
+    const limit = Math.min(most, left);
+    // Half a sentence may say the opposite of the whole.
+    if (sentence.length > limit && index !== 0 && index !== last) return;
+    const shown = cut(sentence, limit);
+    if (shown === "") return;
+    kept.set(index, shown);
+    left -= shown.length + gap.length;
+  };
+  keep(0, last === 0 ? max : Math.floor(max * share.first));
+  if (last > 0) keep(last, Math.floor(max * share.last));
+  for (const [index, sentence] of all.entries()) if (prohibition.test(sentence.slice(0, 400))) keep(index, left);
+  for (let step = 1; step <= last / 2; step++) {
+    keep(step, left);
+    keep(last - step, left);
+  }
+  return joined(all, kept);
+}
+
+function cut(text: string, max: number): string {
+  if (text.length <= max) return text;
+  const short = text.slice(0, Math.max(0, max - 2));
+  const space = short.lastIndexOf(" ");
+  // Scripts without spaces are cut anywhere.
+  const whole = space > short.length * 0.6 ? short.slice(0, space) : short;
+  return whole === "" ? "" : `${whole.replace(/[\uD800-\uDBFF]$/, "")} …`;
+}
+
+function joined(all: readonly string[], kept: ReadonlyMap<number, string>): string {
+  let text = "";
+  let before = -1;
+  for (const index of [...kept.keys()].toSorted((a, b) => a - b)) {
+    const isNext = index === before + 1;
+    const separator = text === "" ? (isNext ? "" : "… ") : isNext || text.endsWith("…") ? " " : gap;
+    text += `${separator}${kept.get(index) ?? ""}`;
+    before = index;
+  }
+  return before < all.length - 1 && !text.endsWith("…") ? `${text} …` : text;
+}
+
+/** The end of a text, from the beginning of a sentence where one fits. */
+export function tail(text: string, max: number): string {
+  const plain = withoutPasted(text).replaceAll(/\s+/g, " ").trim();
+  if (plain.length <= max) return plain;
+  const all = sentencesOf(plain);
+  let kept = "";
+  for (const one of all.toReversed()) {
+    if (one.length + kept.length + 1 > max - 2) break;
+    kept = kept === "" ? one : `${one} ${kept}`;
+  }
+  return `… ${kept === "" ? plain.slice(-(max - 2)) : kept}`;
+}
