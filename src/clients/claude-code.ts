@@ -7,6 +7,8 @@ export const claudeCode: ClientAdapter = {
   verifiedWith: "2.1.328",
   events: hookEvents,
   lacks: [],
+  // The summary comes after the start that follows a compaction.
+  compaction: { keepsPrompts: false, showsSummary: true },
   normalise: (event, payload) => (isHookEvent(event) ? [{ event, input: payload }] : []),
   answer: (_event, answer) => answer,
   commands: {

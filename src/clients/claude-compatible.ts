@@ -8,7 +8,7 @@ import { ofMainChat, perFile, type EventReader } from "./client-events.ts";
 /** A client with Claude Code's events, payload and answers, and its differences. */
 interface Quirks extends Pick<
   ClientAdapter,
-  "title" | "verifiedWith" | "lacks" | "commands" | "isTranscriptUnread" | "endsSilently"
+  "title" | "verifiedWith" | "lacks" | "commands" | "isTranscriptUnread" | "endsSilently" | "compaction"
 > {
   readonly name: HookClient;
   readonly events: readonly HookEvent[];
@@ -94,6 +94,7 @@ export const qwen = claudeCompatible({
     start: (prompt, id) => ({ command: "qwen", args: ["--session-id", id, "-i", prompt] }),
   },
   verifiedWith: "0.24.4",
+  compaction: { keepsPrompts: false, showsSummary: true },
   events: [
     "SessionStart",
     "UserPromptSubmit",

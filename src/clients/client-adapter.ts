@@ -34,6 +34,13 @@ export interface ClientAdapter {
   readonly isTranscriptUnread?: true;
   /** One process works in several sessions at once; each has a server, whose calls name it. */
   readonly hasThreads?: true;
+  /** What is known of its compactions; absent: it keeps no prompt and shows no summary. */
+  readonly compaction?: {
+    /** It keeps the user's prompts beside its summary. */
+    readonly keepsPrompts: boolean;
+    /** An event after the compaction brings the summary. */
+    readonly showsSummary: boolean;
+  };
   /** No event says that a chat was closed. */
   readonly endsSilently?: true;
   /**

@@ -8,6 +8,8 @@ export const codex: ClientAdapter = {
   title: "Codex",
   verifiedWith: "0.169.0",
   hasThreads: true,
+  // Its summary is encrypted.
+  compaction: { keepsPrompts: true, showsSummary: false },
   events: [
     "SessionStart",
     "UserPromptSubmit",

@@ -37,6 +37,8 @@ export type JournalEntry =
   | { readonly kind: "plan"; readonly text: string; readonly path?: string }
   | { readonly kind: "compacting"; readonly trigger: string }
   | { readonly kind: "compacted"; readonly summary: string }
+  /** What a compaction had dropped, as the chat received it from SHIM. */
+  | { readonly kind: "given_back"; readonly text: string }
   | { readonly kind: "turn_end" }
   /** The user stopped the turn. */
   | { readonly kind: "interrupted" }

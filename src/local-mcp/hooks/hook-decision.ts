@@ -4,6 +4,7 @@ import { dueTrigger, eventTrigger } from "../checkpoints/triggers.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { clearContextReadings, observe, takeReadings } from "../observe/observe.ts";
 import { acceptOffer, type Acceptance } from "../recovery/accept-offer.ts";
+import { giveBack } from "../recovery/give-back.ts";
 import type { Session } from "../sessions/sessions.ts";
 import type { TranscriptPart } from "../signals/transcript.ts";
 import { deliverAtPrompt, deliverAtStop, type Delivery } from "../team/deliver-news.ts";
@@ -78,10 +79,22 @@ export function findNews(
 ): Delivery | null {
   const { now, env, config } = runtime;
   if (isLate) return null;
+  const missing = carriesMissing(event, input) ? giveBack(sql, now(), session) : null;
+  if (missing !== null) return { context: missing, line: null };
   if (event === "UserPromptSubmit") return deliverAtPrompt(sql, runtime, session, accepted);
-  if (event !== "Stop" || input.stop_hook_active || input.agent_id || env["SHIM_TASK"]) return null;
+  if (event !== "Stop" || isContinued(input) || env["SHIM_TASK"]) return null;
   const context = deliverAtStop(sql, now(), session, config.team.maxContinuationsPerHour);
   return context === null ? null : { context, line: null };
+}
+
+/** By a hook before, or a sub-agent's. */
+function isContinued({ stop_hook_active: isActive, agent_id: agent }: HookContext["input"]): boolean {
+  return isActive === true || agent !== undefined;
+}
+
+/** Events of the chat itself whose answer its model reads. */
+function carriesMissing(event: HookContext["event"], { agent_id: agent }: HookContext["input"]): boolean {
+  return event === "UserPromptSubmit" || (event === "PostToolUse" && agent === undefined);
 }
 
 /** Takes the readings; those of a deferred event follow its answer. */

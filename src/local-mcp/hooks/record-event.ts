@@ -10,7 +10,7 @@ import type { Acceptance } from "../recovery/accept-offer.ts";
 import { isOwnerGone, recordDeath } from "../recovery/deaths.ts";
 import { adoptBriefed, adoptSuccession } from "../recovery/successor.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { digest, label, pathOf } from "../sessions/entries.ts";
+import { digest, label, pathOf, type KeyedEntry } from "../sessions/entries.ts";
 import { readHead } from "../sessions/git-head.ts";
 import { entriesOf } from "../sessions/hook-entries.ts";
 import * as journal from "../sessions/journal.ts";
@@ -22,6 +22,7 @@ import { updateWaiting } from "../sessions/waiting.ts";
 import type { TranscriptPart } from "../signals/transcript.ts";
 import { stampOf } from "../../snapshots/file-state.ts";
 import type { Delivery } from "../team/deliver-news.ts";
+import { noteCompaction } from "../recovery/give-back.ts";
 import type { EditVerdict } from "../team/file-guard.ts";
 import { endSession } from "./end-session.ts";
 import type { HookContext } from "./hook-context.ts";
@@ -228,10 +229,15 @@ function recordEntries(sql: Sql, now: number, context: HookContext, id: string, 
     if (entry.kind === "tool_start" && journal.has(sql, id, `end:${entry.id}`)) continue;
     if (!journal.append(sql, id, now, key, withStamp(entry, isLate))) continue;
     isNew = true;
-    const change = sessionChange(entry);
-    if (change) sessions.update(sql, id, change);
+    recordEffects(sql, now, id, { key, entry });
   }
   return isNew;
+}
+
+function recordEffects(sql: Sql, now: number, id: string, { key, entry }: KeyedEntry): void {
+  if (entry.kind === "compacted") noteCompaction(sql, now, id, key);
+  const change = sessionChange(entry);
+  if (change) sessions.update(sql, id, change);
 }
 
 /** [FI7] A refused call never runs, and the client reports no end of it. */

@@ -2,7 +2,9 @@ import { brief } from "../recovery/brief.ts";
 import { age, clip } from "../../shared/format.ts";
 import { formatFinishedTask } from "../recovery/brief-text.ts";
 import { recordDeaths } from "../recovery/deaths.ts";
+import { missingFrom } from "../recovery/compaction.ts";
 import { hasContent } from "../recovery/detect.ts";
+import { compactionOf, recordGivenBack } from "../recovery/give-back.ts";
 import { isDead } from "../recovery/liveness.ts";
 import { recordFinishedHere } from "../recovery/finished-tasks.ts";
 import { isScripted, offer, offerable, offerPolicy, maxVainBriefs, userLine, type Offer } from "../recovery/offers.ts";
@@ -127,8 +129,11 @@ function isUnchanged({ session, files }: Restoration): boolean {
   return isClosed(session) && files.every(({ now }) => now !== "changed" && now !== "missing");
 }
 
-/** [HO3] Returns what a compaction may drop: goal, decisions, open work. */
+/** [HO3] Where a summary follows, what it lacks is given back after it. */
 function compactedContext(runtime: Runtime, { session }: StartedSession): string | null {
-  const from = restore(runtime, session);
-  return from ? brief(from, runtime.now(), "compacted") : null;
+  const { keepsPrompts, showsSummary } = compactionOf(session.client);
+  const from = showsSummary ? null : restore(runtime, session);
+  const text = from && missingFrom(from, null, keepsPrompts);
+  if (text !== null) runtime.store.write((sql) => recordGivenBack(sql, runtime.now(), session.id, text));
+  return text;
 }

@@ -5,14 +5,18 @@ export type Standing = "running" | "interrupted" | "waiting" | "unanswered" | "w
 
 /** Pure. Decided by the order of events alone. */
 export function standingOf(state: WorkState): Standing {
-  const { prompts, words, calls, runningTools, turnEndedAt, interruptedAt } = state;
-  if (runningTools.length > 0) return "running";
-  const prompted = prompts.at(-1)?.at ?? -1;
-  const worked = Math.max(words.at(-1)?.at ?? -1, calls.at(-1)?.at ?? -1);
-  const ended = turnEndedAt ?? -1;
-  const interrupted = interruptedAt ?? -1;
-  if (interrupted >= 0 && interrupted >= prompted && interrupted >= ended) return "interrupted";
-  if (ended >= 0 && ended >= prompted) return "waiting";
+  if (state.runningTools.length > 0) return "running";
+  const prompted = newest(state.prompts);
+  const worked = Math.max(newest(state.words), newest(state.calls));
+  const interrupted = state.interruptedAt ?? never;
+  const over = Math.max(state.turnEndedAt ?? never, interrupted);
+  if (over > never && over >= prompted) return interrupted === over ? "interrupted" : "waiting";
   if (prompted > worked) return "unanswered";
-  return worked >= 0 ? "working" : "unknown";
+  return worked > never ? "working" : "unknown";
+}
+
+const never = -1;
+
+function newest(all: readonly { readonly at: number }[]): number {
+  return all.at(-1)?.at ?? never;
 }

@@ -32,6 +32,8 @@ export type News =
       readonly brief?: string;
     }
   | { readonly kind: "continued_elsewhere"; readonly session: string; readonly by: string; readonly machine: string }
+  /** A client's summary has come, and what it lacks is to be given back. */
+  | { readonly kind: "compaction" }
   | { readonly kind: "notice"; readonly text: string };
 
 export interface NewsRow {
@@ -71,11 +73,19 @@ export function has(sql: Sql, sessionId: string, key: string): boolean {
   return sql.all("SELECT 1 FROM team_news WHERE session_id = ? AND key = ?", sessionId, key).length > 0;
 }
 
+/** In lists; a chat is given what its compaction dropped instead. */
+export const compactionText = "the conversation was compacted";
+
 export function undelivered(sql: Sql, sessionId: string, limit: number): NewsRow[] {
   const query =
-    "SELECT seq, key, at, body FROM team_news WHERE session_id = ? AND told_at IS NULL ORDER BY seq LIMIT ?";
+    "SELECT seq, key, at, body FROM team_news WHERE session_id = ? AND told_at IS NULL AND kind <> 'compaction' ORDER BY seq LIMIT ?";
   const rows = sql.all<{ seq: number; key: string; at: number; body: string }>(query, sessionId, limit);
   return rows.map(({ seq, key, at, body }) => ({ seq, key, at, news: JSON.parse(body) as News }));
+}
+
+export function undeliveredOf(sql: Sql, sessionId: string, kind: News["kind"]): Pick<NewsRow, "seq">[] {
+  const query = "SELECT seq FROM team_news WHERE session_id = ? AND kind = ? AND told_at IS NULL ORDER BY seq";
+  return sql.all<{ seq: number }>(query, sessionId, kind);
 }
 
 export interface DeliveredNews extends NewsRow {

@@ -123,6 +123,7 @@ const appliers: Appliers = {
   end: (state) => withoutRuns(state),
   start: (state, _at, { git }) => (git && !state.firstGit ? { ...state, firstGit: git } : state),
   compacting: unchanged,
+  given_back: unchanged,
   subagent_end: unchanged,
   unread: unchanged,
   detached: withCutOffTools,

@@ -6,7 +6,7 @@ import { renderBrief, storedLine } from "../recovery/offers.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { neutralize } from "../text/neutralize.ts";
-import { markDelivered, undelivered, type News, type NewsRow } from "../sessions/news.ts";
+import { compactionText, markDelivered, undelivered, type News, type NewsRow } from "../sessions/news.ts";
 
 /** The rest comes with the next delivery. */
 const maxDelivery = { items: 20, chars: 4_000 };
@@ -155,6 +155,8 @@ function formatNews(news: News): string {
       return `session ${quotable(news.session, maxChars.name)} is worked on by chat ${quotable(news.by, maxChars.name)} on ${quotable(news.machine, maxChars.name)} now`;
     case "offer":
       return `session ${quotable(news.session, maxChars.name)} of ${quotable(news.machine, maxChars.name)} died unfinished`;
+    case "compaction":
+      return compactionText;
     case "notice":
       return clip(indentLines(news.text), maxChars.notice);
   }

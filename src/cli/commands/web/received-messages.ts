@@ -42,6 +42,7 @@ const texts: TextOf = {
   leader_changed: ({ name, leader }) => `the leader of ${name} is now ${leader ?? "no chat"}`,
   offer: ({ session, machine }) => `session ${session} of ${machine} is offered to it`,
   continued_elsewhere: ({ by, machine }) => `chat ${by} on ${machine} continues it`,
+  compaction: () => news.compactionText,
   notice: ({ text }) => text,
 };
 

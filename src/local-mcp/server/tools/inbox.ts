@@ -97,6 +97,8 @@ function formatNews(item: News): string {
       return `session ${item.session} died unfinished on ${item.machine}: ${item.brief}`;
     case "continued_elsewhere":
       return `session ${item.session} is continued by ${item.by} on ${item.machine}; do not continue it here`;
+    case "compaction":
+      return news.compactionText;
     case "notice":
       return item.text;
   }
