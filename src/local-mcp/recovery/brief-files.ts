@@ -3,7 +3,7 @@ import { pathOf } from "../sessions/entries.ts";
 import { isEdited } from "../sessions/file-notes.ts";
 import type { GitHead } from "../sessions/git-head.ts";
 import type { FileComparison } from "../../snapshots/file-state.ts";
-import type { BriefLine } from "./brief-quotes.ts";
+import { headed, type BriefLine } from "./brief-quotes.ts";
 import { formatEvents, oneLine, quotedMachine } from "./brief-text.ts";
 import { age } from "../../shared/format.ts";
 import type { Elsewhere, Restoration, RestoredFile } from "./restoration.ts";
@@ -44,7 +44,10 @@ export function fileLines(from: Restoration): BriefLine[] {
     ...(others > 0 ? [`- ${others} more: committed or unchanged`] : []),
   ];
   const all = [...lines, ...counts];
-  return all.length === 0 ? [] : ["files, newest first:", ...all].map((text) => ({ text, rank: 0 }));
+  return headed(
+    "files, newest first:",
+    all.map((text) => ({ text, rank: 0 })),
+  );
 }
 
 /** Git does not say by whom. A file that the chat has only named may be its work. */

@@ -3,7 +3,7 @@ import type { UserPrompt } from "../../contract/work-state.ts";
 import { age } from "../../shared/format.ts";
 import { pathOf } from "../sessions/entries.ts";
 import { excerpt, isNod, tail } from "../text/excerpt.ts";
-import { joinLines, neutralize } from "../text/neutralize.ts";
+import { neutralize } from "../text/neutralize.ts";
 import { formatWhen, oneLine } from "./brief-text.ts";
 import type { Restoration } from "./restoration.ts";
 import { standingOf } from "./standing.ts";
@@ -17,6 +17,8 @@ import { standingOf } from "./standing.ts";
 export interface BriefLine {
   readonly text: string;
   readonly rank: number;
+  /** Stands before the first line of it that goes in. */
+  readonly heading?: string;
   readonly prompt?: number;
 }
 
@@ -40,7 +42,7 @@ const chars = {
   call: 160,
   error: 300,
   plan: 160,
-  summary: 2_400,
+  summary: 1_600,
 };
 const counts = { recent: 6, notes: 8, answers: 8, planLines: 8, todos: 8, calls: 5, wordsInTurn: 3 };
 /** Characters that all older prompts share. */
@@ -91,9 +93,8 @@ export function promptLines(
     const own = index - earlier.length;
     return [{ text: `- ${when} ago: ${text}`, rank, ...(own >= 0 ? { prompt: own } : {}) }];
   });
-  if (lines.length === 0) return [];
   const dropped = droppedPrompts > 0 ? `; ${droppedPrompts} more are no longer kept` : "";
-  return [{ text: `the user's prompts, oldest first${dropped}:`, rank: 0 }, ...lines];
+  return headed(`the user's prompts, oldest first${dropped}:`, lines);
 }
 
 /** Over so many characters nothing short replaces the text. */
@@ -103,7 +104,8 @@ function promptText({ text, chars: whole = text.length, answers }: UserPrompt, m
   const shown = excerpt(neutralize(text), max);
   const isCut = whole > longPromptChars && shown.length < whole / 2;
   const way = isCut ? ` [${whole} characters; all of them: \`shim sessions show ${session}\`]` : "";
-  const question = answers === undefined ? "" : `(after "${oneLine(tail(neutralize(answers), chars.answered), 200)}") `;
+  const question =
+    answers === undefined ? "" : `(after "${tail(neutralize(answers), Math.min(chars.answered, max))}") `;
   return `${question}${shown}${way}`;
 }
 
@@ -155,8 +157,8 @@ function planLines(text: string, heading: string): BriefLine[] {
   return headed(heading, shown);
 }
 
-function headed(heading: string, lines: readonly BriefLine[]): BriefLine[] {
-  return lines.length === 0 ? [] : [{ text: heading, rank: Math.min(...lines.map(({ rank }) => rank)) }, ...lines];
+export function headed(heading: string, lines: readonly BriefLine[]): BriefLine[] {
+  return lines.map(({ ...line }) => Object.assign(line, { heading }));
 }
 
 /** The chat's last words; in mid-turn also those before them in the turn. */
@@ -168,14 +170,12 @@ export function wordsLines({ state }: Restoration, { now, scale }: BriefContext)
   const isOpen = standing === "running" || standing === "working" || standing === "interrupted";
   const since = prompts.at(-1)?.at ?? 0;
   const before = isOpen ? words.slice(0, -1).filter(({ at }) => at >= since) : [];
-  return [
-    { text: "the chat's last words:", rank: 0 },
-    ...before.slice(-counts.wordsInTurn).map(({ text, at }) => ({
-      text: `- ${age(now - at)} ago: ${tail(neutralize(text), chars.wordsBefore)}`,
-      rank: 2,
-    })),
-    { text: `- ${age(now - last.at)} ago: ${tail(neutralize(last.text), Math.floor(chars.words * scale))}`, rank: 0 },
-  ];
+  const earlier = before.slice(-counts.wordsInTurn).map(({ text, at }) => ({
+    text: `- ${age(now - at)} ago: ${tail(neutralize(text), chars.wordsBefore)}`,
+    rank: 2,
+  }));
+  const newest = `- ${age(now - last.at)} ago: ${tail(neutralize(last.text), Math.floor(chars.words * scale))}`;
+  return headed("the chat's last words:", [...earlier, { text: newest, rank: 0 }]);
 }
 
 export function workLines({ state }: Restoration, { now }: BriefContext): BriefLine[] {
@@ -205,21 +205,16 @@ export function workLines({ state }: Restoration, { now }: BriefContext): BriefL
   ];
 }
 
-const forward =
-  /(?:pending|next step|current work|open (?:task|question|item)|remaining|to ?do|user messages|all user|still to|未|残|次)/i;
+/** Parts of a summary by their headings: what points ahead. Prompts stand in the brief anyway. */
+const ahead = /(?:pending|next step|current work|open (?:task|question|item)|remaining|to ?do|未|残|次)/i;
+const partStart = /\n(?=\s*(?:#{1,4} |\d+\. |\*\*[^\n*]{2,60}\*\*:?))/;
 
-/** The client's summary of what it compacted: its parts that point ahead first. */
 export function summaryLines({ state }: Restoration, { now, scale }: BriefContext): BriefLine[] {
   const { compactSummary, statedAt } = state;
   if (compactSummary === null || compactSummary.trim() === "") return [];
-  const parts = neutralize(compactSummary).split(/\n(?=\s*(?:#{1,4} |\d+\. |\*\*[^\n*]{2,60}\*\*:?))/);
-  const ahead = parts.filter((part) => forward.test(part.split("\n", 1)[0] ?? ""));
-  const text = ahead.length > 0 ? ahead.join("\n") : compactSummary;
-  const shown = excerpt(neutralize(text), Math.floor(chars.summary * scale));
-  return [
-    {
-      text: `the client's own summary of what it compacted${formatWhen(now, statedAt.summary)}, perhaps outdated: ${joinLines(shown)}`,
-      rank: 2,
-    },
-  ];
+  const parts = compactSummary.split(partStart).filter((part) => ahead.test(part.trim().split("\n", 1)[0] ?? ""));
+  const text = neutralize(parts.length > 0 ? parts.join("\n") : compactSummary);
+  const source = parts.length > 0 ? "the parts that point ahead, " : "";
+  const heading = `of the client's own summary of what it compacted${formatWhen(now, statedAt.summary)}, ${source}perhaps outdated:`;
+  return headed(heading, [{ text: `- ${excerpt(text, Math.floor(chars.summary * scale))}`, rank: 1 }]);
 }

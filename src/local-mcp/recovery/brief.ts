@@ -1,6 +1,6 @@
 import { clientTitle } from "../../clients/client-title.ts";
 import { interpret } from "../../platform/time-budget.ts";
-import { estimateTokens } from "../../routing/tokens.ts";
+import { plainTokens } from "../../routing/tokens.ts";
 import { age } from "../../shared/format.ts";
 import { emptyState } from "../sessions/work-state.ts";
 import { removeMarks } from "../text/neutralize.ts";
@@ -23,6 +23,8 @@ import { score, type RestoreScore } from "./score.ts";
 const budget = { tokens: 2_000, chars: 9_400 };
 /** A brief gets longer than it needs to be only for this much. */
 const optionalTokens = 1_600;
+/** For the line of the score. */
+const reservedChars = 300;
 const maxTasks = 5;
 
 /** Reader: a new chat under one of three settings, or the session after a resume. */
@@ -59,7 +61,7 @@ function compose(from: Restoration, now: number, occasion: Occasion): Composed {
     const kept = fitted(lines, frame.join("\n"));
     const shown = lines.filter((line) => kept.has(line));
     const known = score(from.state, from.files, new Set(shown.flatMap(({ prompt }) => prompt ?? [])));
-    const texts = [...shown.map(({ text }) => text), scoreLine(known)];
+    const texts = [...shown.flatMap((line, at) => textsOf(line, shown[at - 1])), scoreLine(known)];
     const text = [...frame.slice(0, 2), ...texts, ...frame.slice(2)].join("\n");
     if ((tokenCost(text) <= budget.tokens && text.length <= budget.chars) || scale < 0.05)
       return { text, score: known };
@@ -79,25 +81,31 @@ function linesOf(from: Restoration, context: BriefContext): BriefLine[] {
   ];
 }
 
+function textsOf({ heading, text }: BriefLine, before: BriefLine | undefined): string[] {
+  return heading === undefined || heading === before?.heading ? [text] : [heading, text];
+}
+
+/** Needed lines, then the others by rank while there is room; the last ones of a rank first. */
 function fitted(lines: readonly BriefLine[], frame: string): ReadonlySet<BriefLine> {
-  const needed = lines.filter(({ rank }) => rank === 0);
-  const kept = new Set(needed);
-  let tokens = tokenCost([frame, ...needed.map(({ text }) => text)].join("\n"));
-  let chars = frame.length + needed.reduce((sum, { text }) => sum + text.length + 1, 0);
-  // The newest of one rank come last, and matter most.
+  const kept = new Set<BriefLine>();
+  const headings = new Set<string | undefined>([undefined]);
+  let tokens = tokenCost(frame);
+  let chars = frame.length;
   for (const line of lines.toReversed().toSorted((a, b) => a.rank - b.rank)) {
-    if (kept.has(line)) continue;
-    const cost = tokenCost(line.text) + 1;
-    if (tokens + cost > optionalTokens || chars + line.text.length + 1 > budget.chars - 200) continue;
+    const text = headings.has(line.heading) ? line.text : `${line.heading}\n${line.text}`;
+    const cost = tokenCost(text) + 1;
+    const isRoom = tokens + cost <= optionalTokens && chars + text.length < budget.chars - reservedChars;
+    if (line.rank > 0 && !isRoom) continue;
     kept.add(line);
+    headings.add(line.heading);
     tokens += cost;
-    chars += line.text.length + 1;
+    chars += text.length + 1;
   }
   return kept;
 }
 
 function tokenCost(text: string): number {
-  return estimateTokens(text, "gpt-5");
+  return plainTokens(text);
 }
 
 /** [RE34] No line ends the fence, acts on a screen or passes for another speaker. */

@@ -43,6 +43,8 @@ function sentencesOf(text: string): string[] {
     : [...named.slice(0, maxSentences / 2), ...named.slice(-maxSentences / 2)];
 }
 
+/** Shorter excerpts would be fragments of sentences: they are the beginning of the text. */
+const leastExcerpt = 160;
 const gap = " … ";
 /** Shares of the room that the first and the last sentence may take. */
 const share = { first: 0.5, last: 0.35 };
@@ -58,6 +60,7 @@ export function excerpt(text: string, max: number): string {
   const own = withoutPasted(text);
   const short = own.replaceAll(/\s+/g, " ").trim();
   if (short.length <= max) return short;
+  if (max < leastExcerpt) return cut(short, max);
   const all = sentencesOf(own);
   const last = all.length - 1;
   const kept = new Map<number, string>();
