@@ -39,9 +39,8 @@ export type JournalEntry =
   | { readonly kind: "compacted"; readonly summary: string }
   /** What a compaction had dropped, as the chat received it from SHIM. */
   | { readonly kind: "given_back"; readonly text: string }
-  | { readonly kind: "turn_end" }
-  /** The user stopped the turn. */
-  | { readonly kind: "interrupted" }
+  /** `isInterrupted`: the user stopped the model. */
+  | { readonly kind: "turn_end"; readonly isInterrupted?: true }
   | ({ readonly kind: "continues" } & Predecessor)
   | { readonly kind: "subagent_end"; readonly text: string }
   | { readonly kind: "failure"; readonly text: string }

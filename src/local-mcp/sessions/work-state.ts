@@ -112,8 +112,10 @@ const appliers: Appliers = {
     compactions: state.compactions + 1,
   }),
   failure: (state, at, { text }) => ({ ...state, failure: { text, at } }),
-  turn_end: (state, at) => ({ ...withoutRuns(state), turnEndedAt: at }),
-  interrupted: (state, at) => ({ ...withoutRuns(state), interruptedAt: at }),
+  turn_end: (state, at, { isInterrupted }) => ({
+    ...withoutRuns(state),
+    ...(isInterrupted ? { interruptedAt: at } : { turnEndedAt: at }),
+  }),
   continues: (state, _at, { kind: _kind, ...continues }) => ({ ...state, continues }),
   answers: (state, at, { answers }) => ({
     ...state,
