@@ -9,6 +9,8 @@ import { age } from "../../shared/format.ts";
 import type { Elsewhere, Restoration, RestoredFile } from "./restoration.ts";
 
 const maxFiles = 15;
+/** Of those that are committed, and of those that were only read. */
+const maxOthers = 8;
 const maxPathChars = 160;
 const maxTasks = 8;
 
@@ -38,16 +40,22 @@ export function fileLines(from: Restoration): BriefLine[] {
     const why = file.now === "unknown" && file.skipped ? ` (${file.skipped})` : "";
     return `- ${oneLine(projectPath(session.project, file.path), maxPathChars)} (${how}): ${file.now === "same" && file.stamp ? "as the chat left it" : words[file.now]}${why}`;
   });
-  const [hidden, others] = [openFiles.length - lines.length, files.length - openFiles.length];
-  const counts = [
-    ...(hidden > 0 ? [`- and ${hidden} more`] : []),
-    ...(others > 0 ? [`- ${others} more: committed or unchanged`] : []),
-  ];
-  const all = [...lines, ...counts];
-  return headed(
-    "files, newest first:",
-    all.map((text) => ({ text, rank: 0 })),
-  );
+  const hidden = openFiles.length - lines.length;
+  const more = hidden > 0 ? [`- and ${hidden} more`] : [];
+  const open = new Set(openFiles);
+  const others = files.filter((file) => !open.has(file)).toReversed();
+  const names = (chosen: readonly RestoredFile[]): string =>
+    chosen
+      .slice(0, maxOthers)
+      .map(({ path }) => oneLine(projectPath(session.project, path), maxPathChars))
+      .join(", ");
+  const committed = names(others.filter((file) => file.action !== "read"));
+  const read = names(others.filter(({ action }) => action === "read"));
+  return headed("files, newest first:", [
+    ...[...lines, ...more].map((text) => ({ text, rank: 0 })),
+    ...(committed === "" ? [] : [{ text: `- committed or unchanged: ${committed}`, rank: 2 }]),
+    ...(read === "" ? [] : [{ text: `- read: ${read}`, rank: 2 }]),
+  ]);
 }
 
 /** Git does not say by whom. A file that the chat has only named may be its work. */
@@ -66,7 +74,7 @@ function isUncommitted(file: RestoredFile): boolean {
   return !file.isCommitted && (isEdited(file) || file.isFoundByGit === true);
 }
 
-function projectPath(project: string | null, path: string): string {
+export function projectPath(project: string | null, path: string): string {
   const clean = pathOf(path);
   if (project === null || !isAbsolute(clean)) return clean;
   const inside = relative(project, clean);

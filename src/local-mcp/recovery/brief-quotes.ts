@@ -48,10 +48,10 @@ const counts = { recent: 6, notes: 8, answers: 8, planLines: 8, todos: 8, calls:
 /** Characters that all older prompts share. */
 const olderRoom = 3_000;
 
-export function standingLine({ state, cause, knownUntil }: Restoration, { now }: BriefContext): string {
+export function standingLine({ session, state, cause, knownUntil }: Restoration, { now }: BriefContext): string {
   const runs = state.runningTools.map(
     ({ name, input, startedAt }) =>
-      `${name} ${oneLine(input, chars.call)} (begun ${age(knownUntil - startedAt)} before; no result was seen${cause === null ? "" : ", it may still run or have finished"})`,
+      `${name} ${callInput(input, session.project)} (begun ${age(knownUntil - startedAt)} before; no result was seen${cause === null ? "" : "; it may still run, or have finished"})`,
   );
   const text = {
     running: `in mid-turn, running ${runs.join("; ")}`,
@@ -178,7 +178,12 @@ export function wordsLines({ state }: Restoration, { now, scale }: BriefContext)
   return headed("the chat's last words:", [...earlier, { text: newest, rank: 0 }]);
 }
 
-export function workLines({ state }: Restoration, { now }: BriefContext): BriefLine[] {
+/** Paths inside of the project stand without its folder. */
+function callInput(input: string, project: string | null): string {
+  return oneLine(project === null ? input : input.replaceAll(`${project}/`, ""), chars.call);
+}
+
+export function workLines({ session, state }: Restoration, { now }: BriefContext): BriefLine[] {
   const { todos, statedAt, calls, failure, words } = state;
   const open = todos.filter(({ status }) => status !== "completed");
   const shownTodos = open.slice(0, counts.todos).map(({ text, status }) => ({
@@ -189,7 +194,7 @@ export function workLines({ state }: Restoration, { now }: BriefContext): BriefL
   const hidden = open.length - shownTodos.length;
   const more = hidden > 0 ? [{ text: `- and ${hidden} more`, rank: 2 }] : [];
   const shownCalls = calls.slice(-counts.calls).map(({ name, input, error }) => ({
-    text: `- ${name} ${oneLine(input, chars.call)}${error === undefined ? "" : ` FAILED: ${oneLine(tail(error, chars.error), chars.error + 2)}`}`,
+    text: `- ${name} ${callInput(input, session.project)}${error === undefined ? "" : ` FAILED: ${oneLine(tail(error, chars.error), chars.error + 2)}`}`,
     rank: error === undefined ? 3 : 2,
   }));
   const isLast = failure !== null && failure.at >= (words.at(-1)?.at ?? 0);
