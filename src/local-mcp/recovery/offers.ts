@@ -13,7 +13,7 @@ import { recordDeath } from "./deaths.ts";
 import { findIncomplete, type IncompleteSession, type SessionSearch } from "./detect.ts";
 import { resolve } from "./resolution.ts";
 import { offeredLine, type OfferedSession } from "./user-lines.ts";
-import { changesSince, restoration, withChanges, type Restoration } from "./restoration.ts";
+import { observeFiles, restoration, withObserved, type Restoration } from "./restoration.ts";
 
 /**
  * [HO9] Nothing for a chat that has an offer, as one that `shim resume` started with a brief, and
@@ -45,7 +45,7 @@ export function offer(runtime: Runtime, to: string, search: SessionSearch): Offe
   if (!likely) return null;
   // Git is asked before the transaction, which must not wait for it.
   const expected = runtime.store.read((sql) => restoration(sql, runtime, likely.session, now), null);
-  const changes = expected && changesSince(runtime.env, expected);
+  const observed = expected && observeFiles(runtime.env, expected);
   return runtime.store.write((sql) => {
     const offerableSessions = findOfferable(sql, runtime, searchOfOthers);
     const first = offerableSessions.find((one) => one.session.project === search.project) ?? offerableSessions[0];
@@ -53,7 +53,7 @@ export function offer(runtime: Runtime, to: string, search: SessionSearch): Offe
     catchUp(sql, now, first.session.id);
     const known = restoration(sql, runtime, first.session, now);
     if (!known) return null;
-    const from = withChanges(known, first.session.id === likely.session.id ? changes : null);
+    const from = withObserved(known, first.session.id === likely.session.id ? observed : null);
     const vainOffers = countVainOffers(sql, runtime, from.session, to);
     recordOffer(sql, runtime, from, to);
     if (isClosedWithNothingOpen(first.session)) {

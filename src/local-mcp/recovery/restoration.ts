@@ -10,6 +10,7 @@ import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { changesIn, type ProjectChanges } from "../../snapshots/changed-files.ts";
+import { compareWithSnapshot } from "../../snapshots/compare-snapshot.ts";
 import { compareFiles, type FileComparison } from "../../snapshots/file-state.ts";
 import { causeOf } from "./detect.ts";
 import { isDead } from "./liveness.ts";
@@ -20,6 +21,8 @@ export interface SnapshotNote {
   readonly state: string;
   readonly reason: string | null;
   readonly commit: string | null;
+  /** SHIM's repository that holds it; null: none was made. */
+  readonly repository: string | null;
 }
 
 export interface FilesElsewhere {
@@ -186,11 +189,11 @@ function filesOfOthers(sql: Sql, chain: readonly Session[], workSince: number): 
 /** An edit is on the disk before its event is recorded; clocks of files are coarse. */
 const editSlackMs = 2_000;
 
-/** Adds the changes that git reports. */
+/** With what git and the newest snapshot say of its files. */
 export function restore(runtime: Runtime, session: Session): Restoration | null {
   const { store, now, env } = runtime;
   const from = store.read((sql) => restoration(sql, runtime, session, now()), null);
-  return from && withChanges(from, changesSince(env, from));
+  return from && withObserved(from, observeFiles(env, from));
 }
 
 export function restoreById(runtime: Runtime, id: string): Restoration | null {
@@ -198,8 +201,41 @@ export function restoreById(runtime: Runtime, id: string): Restoration | null {
   return session && restore(runtime, session);
 }
 
-/** Not to be called in a transaction, which would wait for git. Null: git gave no answer. */
-export function changesSince(env: NodeJS.ProcessEnv, from: Restoration): ProjectChanges | null {
+export interface ObservedFiles {
+  /** Null: git gave no answer. */
+  readonly changes: ProjectChanges | null;
+  /** [RE232] Of files that no checkpoint has hashed, such as those that a command wrote. */
+  readonly verified: ReadonlyMap<string, FileComparison>;
+}
+
+/** Not to be called in a transaction, which would wait for git. */
+export function observeFiles(env: NodeJS.ProcessEnv, from: Restoration): ObservedFiles {
+  const changes = changesSince(env, from);
+  return { changes, verified: compareUnknown(env, withChanges(from, changes)) };
+}
+
+/** @param observed null: nothing could be observed */
+export function withObserved(from: Restoration, observed: ObservedFiles | null): Restoration {
+  if (observed === null) return from;
+  const { changes, verified } = observed;
+  const changed = withChanges(from, changes);
+  return { ...changed, files: changed.files.map((file) => verifiedFile(file, verified.get(file.path))) };
+}
+
+function verifiedFile(file: RestoredFile, now: FileComparison | undefined): RestoredFile {
+  return file.now === "unknown" && now !== undefined ? { ...file, now } : file;
+}
+
+function compareUnknown(env: NodeJS.ProcessEnv, from: Restoration): ObservedFiles["verified"] {
+  const { session, snapshot, files, knownUntil } = from;
+  const { repository = null, commit = null } = snapshot ?? {};
+  const unknown = files.filter(({ now, isCommitted }) => now === "unknown" && !isCommitted).map(({ path }) => path);
+  if (session.project === null || repository === null || commit === null || unknown.length === 0) return new Map();
+  const known = { repository, commit, project: session.project };
+  return compareWithSnapshot(env, known, unknown, knownUntil) ?? new Map<string, FileComparison>();
+}
+
+function changesSince(env: NodeJS.ProcessEnv, from: Restoration): ProjectChanges | null {
   const { session, state, files } = from;
   const { project, startedAt } = session;
   if (project === null) return null;
@@ -209,7 +245,7 @@ export function changesSince(env: NodeJS.ProcessEnv, from: Restoration): Project
 }
 
 /** [CP27] Adds files that changed by any means, newest last. */
-export function withChanges(from: Restoration, changes: ProjectChanges | null): Restoration {
+function withChanges(from: Restoration, changes: ProjectChanges | null): Restoration {
   if (changes === null) return from;
   const knownPaths = new Set(from.files.map(({ path }) => path));
   const dirty = new Set(changes.open.map(({ path }) => path));
@@ -238,7 +274,7 @@ export function withChanges(from: Restoration, changes: ProjectChanges | null): 
 
 function newestSnapshot(sql: Sql, sessionId: string): SnapshotNote | null {
   const [row] = sql.all<SnapshotNote>(
-    `SELECT checkpoint_id AS checkpointId, state, reason, commit_id AS "commit" FROM snapshots
+    `SELECT checkpoint_id AS checkpointId, state, reason, commit_id AS "commit", repository FROM snapshots
      WHERE session_id = ? ORDER BY state = 'done' DESC, at DESC LIMIT 1`,
     sessionId,
   );
