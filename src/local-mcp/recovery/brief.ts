@@ -1,6 +1,6 @@
 import { clientTitle } from "../../clients/client-title.ts";
 import { interpret } from "../../platform/time-budget.ts";
-import { plainTokens } from "../../routing/tokens.ts";
+import { o200kTokens } from "../../routing/tokens.ts";
 import { age } from "../../shared/format.ts";
 import { emptyState } from "../sessions/work-state.ts";
 import { removeMarks } from "../text/neutralize.ts";
@@ -105,7 +105,7 @@ function fitted(lines: readonly BriefLine[], frame: string): ReadonlySet<BriefLi
 }
 
 function tokenCost(text: string): number {
-  return plainTokens(text);
+  return o200kTokens(text);
 }
 
 /** [RE34] No line ends the fence, acts on a screen or passes for another speaker. */

@@ -1,4 +1,4 @@
-import { plainTokens } from "../../routing/tokens.ts";
+import { o200kTokens } from "../../routing/tokens.ts";
 import { excerpt, isNod, tail } from "../text/excerpt.ts";
 import { neutralize, removeMarks } from "../text/neutralize.ts";
 import { isEdited } from "../sessions/file-notes.ts";
@@ -74,7 +74,7 @@ export function missingFrom(from: Compacted, summary: string | null, keepsPrompt
     const before = shown.length;
     for (const line of lines) {
       const next = [...shown, ...(shown.length === before ? [heading] : []), clean(line)];
-      if (plainTokens(next.join("\n")) > maxTokens) break;
+      if (o200kTokens(next.join("\n")) > maxTokens) break;
       shown.splice(0, shown.length, ...next);
     }
   }
