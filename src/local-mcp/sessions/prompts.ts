@@ -8,8 +8,8 @@ import { cutChars } from "./both-ends.ts";
 const maxAnswerChars = 60;
 const answeredChars = 200;
 
-/** Characters kept of a prompt: of the newest ones and the first, and of the rest. */
-const limits = { recent: 12_000, older: 1_000, all: 60_000 };
+/** Characters kept: of a prompt that is neither the first nor among the newest, and of all. */
+const limits = { older: 1_000, all: 60_000 };
 const counts = { recent: 6, all: 300 };
 
 /** Adds a prompt in the order of its time: a queued one may be read after later ones. */
@@ -60,7 +60,7 @@ function fitted(all: readonly UserPrompt[]): readonly UserPrompt[] {
 export function withoutSomePrompts(state: WorkState): WorkState | null {
   const [first, ...rest] = state.prompts;
   if (!first || rest.length <= counts.recent) return null;
-  const dropped = Math.ceil(rest.length / 4);
+  const dropped = Math.min(Math.ceil(rest.length / 4), rest.length - counts.recent);
   return {
     ...state,
     prompts: [first, ...rest.slice(dropped)],

@@ -2,7 +2,7 @@
 
 /** Ranks sentences of a long prompt: limits are lost most easily, and cost most. */
 const prohibition =
-  /(?<!\p{L})(?:do not|don['’]t|never|must(?:n['’]t| not)|only if|except|unless|without|not allowed|nicht|niemals|kein\p{L}{0,2}|nie|nur wenn|ne pas|jamais|sauf|nunca|jamás|sólo si|solo si|não|mai|non devi|nooit|niet|nigdy|nie wolno|никогда|нельзя|не надо)(?!\p{L})|しないで|しない(?:こと|ように)|禁止|だけ|ではなく|不要|不得|禁止|切勿|只能|하지 ?마|말고|금지|않도록/iu;
+  /(?<!\p{L})(?:do not|don['’]t|never|must(?:n['’]t| not)|only if|except|unless|without|not allowed|nicht|niemals|kein\p{L}{0,2}|nie|nur wenn|ne pas|jamais|sauf|nunca|jamás|sólo si|solo si|não|mai|non devi|nooit|niet|nigdy|nie wolno|никогда|нельзя|не надо)(?!\p{L})|ないで(?![すしあ])|ない(?:こと|ように)|禁止|だけ|ではなく|不要|不得|禁止|切勿|只能|하지 ?마|말고|금지|않도록/iu;
 
 /** Ranks prompts that only let the work go on; read in prompts of up to 40 characters. */
 const nod =
@@ -117,5 +117,5 @@ export function tail(text: string, max: number): string {
     if (one.length + kept.length + 1 > max - 2) break;
     kept = kept === "" ? one : `${one} ${kept}`;
   }
-  return `… ${kept === "" ? plain.slice(-(max - 2)) : kept}`;
+  return `… ${kept === "" ? plain.slice(-(max - 2)).replace(/^[\uDC00-\uDFFF]/, "") : kept}`;
 }

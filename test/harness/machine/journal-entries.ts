@@ -30,6 +30,12 @@ export function anEntry(): fc.Arbitrary<JournalEntry> {
     fc.record({ kind: fc.constant("compacting"), trigger: text }),
     fc.record({ kind: fc.constant("compacted"), summary: text }),
     fc.record({ kind: fc.constant("turn_end") }),
+    fc.record({ kind: fc.constant("interrupted") }),
+    fc.record({
+      kind: fc.constant("answers"),
+      answers: fc.array(fc.record({ question: text, answer: text }), { maxLength: 3 }),
+    }),
+    fc.record({ kind: fc.constant("plan"), text, path }, { requiredKeys: ["kind", "text"] }),
     fc.record({ kind: fc.constant("subagent_end"), text }),
     fc.record({ kind: fc.constant("failure"), text }),
     fc.record({ kind: fc.constant("detached"), reason: text }),

@@ -1,18 +1,13 @@
 import { writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { expect, it } from "vitest";
-import { defaults } from "#src/contract/config.ts";
 import type { WorkState } from "#src/contract/work-state.ts";
-import { brief, shownTexts } from "#src/local-mcp/recovery/brief.ts";
+import { brief } from "#src/local-mcp/recovery/brief.ts";
 import { restore } from "#src/local-mcp/recovery/restoration.ts";
-import { score } from "#src/local-mcp/recovery/score.ts";
-import { requestsBetween, rulesOf } from "#src/local-mcp/sessions/current-work.ts";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
 import type { JournalRow } from "#src/local-mcp/sessions/journal.ts";
 import type { Session } from "#src/local-mcp/sessions/sessions.ts";
-import { isRequest } from "#src/local-mcp/sessions/requests.ts";
 import { emptyState, fold } from "#src/local-mcp/sessions/work-state.ts";
-import { ordersIn } from "#src/local-mcp/words/orders.ts";
 import { Claude, storedSession, aChat, stateOf } from "#harness/machine/claude.ts";
 import { type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
@@ -26,30 +21,17 @@ const prompts = [
   "continue",
   "What is the longest chapter?",
   "Now prepare the audio script for room 12, at most 90 seconds",
+  `Here is the log:\n${"2031-02-03T04:05:06Z pump: on\n".repeat(2)}Find out why the pump stops. Never restart it.`,
   "ok",
-  "use short sentences from now on",
   "Let's go with a female voice instead of the male voice",
   "weiter",
   "Write the label for the statue of Ariadne",
 ];
 
-/** Limits, decisions that are taken back, and a request below what was pasted. */
-const otherPrompts = [
-  "Build the greenhouse planner in Dart",
-  "Give the bed named Alder at most 20 plants",
-  "We use Postgres for the store.",
-  `Here is the log:\n${"2031-02-03T04:05:06Z pump: on\n".repeat(9)}Find out why the pump stops. Never restart it.`,
-  "go on",
-  "Use SQLite instead of Postgres for the store.",
-  "Give the bed named Birch at most 30 plants",
-  "Why is the door open at night?",
-  "Now print the overview of the year, on 2 pages",
-];
-
-/** A session as hooks report it: turns with tools, errors, tasks, a dialog, a plan, subagents, two compactions. One event per step. */
-function* events(claude: Claude, said = [...prompts, ...prompts.slice(3)]): Generator {
+/** A session as hooks report it: turns with tools, errors, tasks, a dialog, a plan, subagents, compactions. One event per step. */
+function* events(claude: Claude): Generator {
   yield claude.start();
-  for (const [index, prompt] of said.entries()) {
+  for (const [index, prompt] of [...prompts, ...prompts.slice(3)].entries()) {
     const file = join(claude.cwd, `part-${index % 4}.txt`);
     const todo = { content: `proofread part ${index}`, status: index % 2 ? "completed" : "pending" };
     yield claude.prompt(prompt);
@@ -65,8 +47,7 @@ function* events(claude: Claude, said = [...prompts, ...prompts.slice(3)]): Gene
       yield claude.tell("SubagentStop", { ...subagent, last_assistant_message: "found" });
     }
     if (index === 4) yield claude.use("ExitPlanMode", { plan: "# Guide\n1. rooms" }, { plan: "# Guide\n1. rooms" });
-    const decision = `I decided on variant ${index} because it is shorter.`;
-    yield claude.stop(`Part ${index} stands. ${decision} Next I will read part ${index + 1}.`);
+    yield claude.stop(`Part ${index} stands. Shall I read part ${index + 1} next?`);
     if (index % 6 === 3) yield claude.compact(`6. All user messages:\n- guide ${index}`);
   }
 }
@@ -75,101 +56,68 @@ function rowsOf(runtime: TempRuntime, session: string): JournalRow[] {
   return runtime.store.read((sql) => journal.list(sql, session, 0, 100_000), []);
 }
 
-function texts(all: readonly { readonly text: string }[] | undefined): string[] {
-  return (all ?? []).map(({ text }) => text);
+function said(rows: readonly JournalRow[]): string[] {
+  return rows.flatMap(({ entry }) => (entry.kind === "prompt" ? [entry.text] : []));
 }
 
-/** What a state has of the user's words and of decisions, whether it still holds or not. */
-function knowledge(state: WorkState): string[] {
-  const kept = (state.requests ?? []).filter((one) => one.isKept);
-  return [...texts(kept), ...texts(state.orders), ...texts(state.decided), state.plan?.text ?? ""];
-}
-
-interface Acknowledged {
-  readonly requests: Set<string>;
-  readonly orders: Set<string>;
-  readonly files: Set<string>;
-}
-
-/** What holds of that knowledge. */
-function current(state: WorkState): string[] {
-  const { orders, decided } = rulesOf(state);
-  const { orders: mostOrders, decided: mostDecided } = defaults.brief;
-  const kept = requestsBetween(state, []).filter((one) => one.isKept);
-  return texts([...kept, ...orders.slice(-mostOrders), ...decided.slice(-mostDecided)]);
-}
-
-/** What the brief after this row shows. */
-function shownAfter(session: Session, state: WorkState): ReadonlySet<string> {
-  const files = state.files.map((file) => ({ ...file, now: "changed" as const }));
-  const known = { state, files, head: null, checkpoint: null };
-  const death = { cause: "killed" as const, causeDetail: "", knownUntil: session.lastSeenAt, snapshot: null };
-  const from = { session, ...known, ...death, score: score(known) };
-  const paths = brief(from, session.lastSeenAt, "resume").matchAll(/^- (part-\d\.txt) \(/gm);
-  return new Set([...shownTexts(from), ...[...paths].map(([, path = ""]) => path)]);
-}
-
-function acknowledge({ requests, orders, files }: Acknowledged, entry: JournalRow["entry"]): void {
-  if (entry.kind === "prompt" && isRequest(entry.text)) {
-    requests.add(entry.text);
-    for (const order of ordersIn(entry.text)) orders.add(order);
-  }
-  if (entry.kind === "tool_end" && entry.path) files.add(entry.path);
+function texts({ prompts: all }: WorkState): string[] {
+  return all.map(({ text }) => text);
 }
 
 /** What an entry alone adds to the state. */
-function expectItsOwn(state: WorkState, entry: JournalRow["entry"]): void {
+function expectItsOwn(state: WorkState, { entry, at }: JournalRow): void {
   if (entry.kind === "tool_start") expect(state.runningTools.at(-1)?.id).toBe(entry.id);
+  if (entry.kind === "prompt") expect(state.prompts.at(-1)).toMatchObject({ text: entry.text, at });
+  if (entry.kind === "assistant") expect(state.words).toContainEqual({ text: entry.text, at });
+  if (entry.kind === "plan") expect(state.plan).toMatchObject({ text: entry.text, at });
+  if (entry.kind === "todos") expect(state.todos).toEqual(entry.todos);
   if (entry.kind !== "answers") return;
-  const chosen = entry.answers.map(({ question, answer }) => `${question} -> ${answer}`);
-  expect(texts(state.decided)).toEqual(expect.arrayContaining(chosen));
+  expect(state.answers).toEqual(expect.arrayContaining(entry.answers.map((one) => ({ ...one, at }))));
 }
 
-it.each([[prompts], [otherPrompts]])(
-  "[CP29] cut at every row of the journal: nothing acknowledged is missing, a later cut knows no less, and parts give the whole: %#",
-  (said) => {
-    const { runtime, claude } = aChat();
-    expect([...events(claude, said)].length).toBeGreaterThan(60);
-    const rows = rowsOf(runtime, claude.session);
-    let before = emptyState;
-    const acknowledged = { requests: new Set<string>(), orders: new Set<string>(), files: new Set<string>() };
-    for (const [index, row] of rows.entries()) {
-      const { entry } = row;
-      const state = fold(before, [row]);
-      expect(knowledge(state)).toEqual(expect.arrayContaining(knowledge(before).filter(Boolean)));
-      acknowledge(acknowledged, entry);
-      expect(state.requests?.length ?? 0).toBe(acknowledged.requests.size);
-      const ofOneLine = [...acknowledged.requests].filter((request) => !request.includes("\n"));
-      expect(texts(state.requests)).toEqual(expect.arrayContaining(ofOneLine));
-      expect(texts(state.orders)).toEqual(expect.arrayContaining([...acknowledged.orders]));
-      expect(state.files.map(({ path }) => path).toSorted()).toEqual([...acknowledged.files].toSorted());
-      expectItsOwn(state, entry);
-      if (index % 7 === 0) expect(fold(emptyState, rows.slice(0, index + 1))).toEqual(state);
-      before = state;
-    }
-  },
-);
+it("[CP29] cut at every row of the journal: nothing acknowledged is missing, and parts give the whole", () => {
+  const { runtime, claude } = aChat();
+  expect([...events(claude)].length).toBeGreaterThan(150);
+  const rows = rowsOf(runtime, claude.session);
+  const kinds = new Set(rows.map(({ entry }) => entry.kind));
+  expect([...kinds]).toEqual(expect.arrayContaining(["answers", "plan", "compacted", "tool_error", "turn_end"]));
+  let before = emptyState;
+  for (const [index, row] of rows.entries()) {
+    const state = fold(before, [row]);
+    const until = rows.slice(0, index + 1);
+    expect(texts(state)).toEqual(said(until));
+    const touched = until.flatMap(({ entry }) => (entry.kind === "tool_end" && entry.path ? [entry.path] : []));
+    expect(state.files.map(({ path }) => path).toSorted()).toEqual([...new Set(touched)].toSorted());
+    expectItsOwn(state, row);
+    if (index % 7 === 0) expect(fold(emptyState, until)).toEqual(state);
+    before = state;
+  }
+});
 
-it.each([[prompts], [otherPrompts]])(
-  "[CP29] the brief at every cut shows all that holds, so a later one no less than an earlier one: %#",
-  (said) => {
-    const { runtime, claude } = aChat();
-    for (const _ of events(claude, said));
-    const session = storedSession(runtime, claude.session);
-    let state = emptyState;
-    let before = new Set<string>();
-    for (const row of rowsOf(runtime, claude.session)) {
-      state = fold(state, [row]);
-      if (row.entry.kind !== "prompt" && row.entry.kind !== "tool_end" && row.entry.kind !== "answers") continue;
-      const shown = shownAfter(session, state);
-      const holds = new Set([...current(state), ...state.files.map(({ path }) => basename(path))]);
-      expect([...before].filter((one) => holds.has(one) && !shown.has(one))).toEqual([]);
-      expect([...holds].filter((one) => !shown.has(one))).toEqual([]);
-      before = new Set([...before, ...shown]);
-    }
-    expect(before.size).toBeGreaterThan(15);
-  },
-);
+/** The brief after a row: what was touched has changed since. */
+function shownAfter(session: Session, state: WorkState): string {
+  const files = state.files.map((file) => ({ ...file, now: "changed" as const }));
+  const from = { session, state, files, head: null, checkpoint: null, knownUntil: session.lastSeenAt };
+  return brief({ ...from, cause: "killed", causeDetail: "", snapshot: null }, session.lastSeenAt, "resume");
+}
+
+it("[CP29] the brief at every cut quotes the prompts but old nods, the chat's last words and every changed file", () => {
+  const { runtime, claude } = aChat();
+  for (const _ of events(claude));
+  const session = storedSession(runtime, claude.session);
+  let state = emptyState;
+  for (const row of rowsOf(runtime, claude.session)) {
+    state = fold(state, [row]);
+    if (row.entry.kind !== "prompt" && row.entry.kind !== "tool_end" && row.entry.kind !== "answers") continue;
+    const shown = shownAfter(session, state);
+    const nods = new Set(["yes", "continue", "ok", "weiter"]);
+    const own = texts(state).filter((text, index, all) => !nods.has(text) || index >= all.length - 6);
+    const quoted = own.map((text) => text.replaceAll(/\s+/g, " "));
+    const held = [...quoted, state.words.at(-1)?.text ?? "", ...state.files.map(({ path }) => basename(path))];
+    expect(held.filter((text) => !shown.includes(text))).toEqual([]);
+  }
+  expect(state.prompts.length).toBeGreaterThan(20);
+});
 
 it("[CP29] killed after any event: checkpoint and journal give what the journal alone gives, and restoring twice gives the same", () => {
   const { runtime, claude } = aChat();
@@ -179,7 +127,7 @@ it("[CP29] killed after any event: checkpoint and journal give what the journal 
     cuts += 1;
     const { files, git: _git, firstGit: _first, ...known } = stateOf(runtime, claude.session) ?? emptyState;
     const { files: noted, firstGit: _begun, ...told } = fold(emptyState, rowsOf(runtime, claude.session));
-    expect({ ...known, requests: known.requests ?? [] }).toEqual({ ...told, requests: told.requests ?? [] });
+    expect(known).toEqual(told);
     expect(files.map(({ path, action }) => [path, action])).toEqual(noted.map(({ path, action }) => [path, action]));
     if (cuts % 4 !== 0) continue;
     const restored = (): string => {
@@ -199,6 +147,7 @@ it("[CP29] /clear begins with nothing of the session before, which keeps all of 
   const whole = fold(emptyState, rowsOf(runtime, first));
   claude.clear("5c1e0000-0000-4000-8000-000000000001");
   claude.prompt("Plan the opening party");
-  expect(texts(fold(emptyState, rowsOf(runtime, claude.session)).requests)).toEqual(["Plan the opening party"]);
-  expect(knowledge(fold(emptyState, rowsOf(runtime, first)))).toEqual(knowledge(whole));
+  const later = fold(emptyState, rowsOf(runtime, claude.session));
+  expect([texts(later), later.words, later.files]).toEqual([["Plan the opening party"], [], []]);
+  expect(fold(emptyState, rowsOf(runtime, first))).toMatchObject({ prompts: whole.prompts, words: whole.words });
 });

@@ -183,7 +183,7 @@ it("[ST62] a chat that continues after it was forgotten begins anew: its transcr
   runtime.store.write((sql) => forget(sql, { session: claude.session }));
   claude.say("the new talk");
   claude.use("Bash");
-  const talk = JSON.stringify(stateOf(runtime, claude.session)?.conversation);
+  const talk = JSON.stringify(stateOf(runtime, claude.session)?.words);
   expect([talk.includes("old talk"), talk.includes("the new talk")]).toEqual([false, true]);
 });
 

@@ -97,14 +97,14 @@ it("[CP15] a session that is deleted while its state is put together is not stor
   expect(rowCount(runtime, "checkpoints")).toBe(0);
 });
 
-it("[CP7] over the limit the tail of the conversation is shortened; what the chat gave is refused with its size, never cut", () => {
+it("[CP7] over the limit older prompts go; what the chat gave is refused with its size, never cut", () => {
   const runtime = begun({ config: { checkpoint: { maxBytes: 8_000 } } });
   for (let turn = 0; turn < 20; turn++) say(runtime, `${turn} ${"x".repeat(1_000)}`);
   expect(save(runtime)).toMatchObject({ ok: true });
   const seq = all(runtime)[0]?.seq ?? 0;
   const state = runtime.store.read((sql) => checkpoints.requireState(sql, seq), null);
-  expect(state?.conversation.at(-1)?.text).toMatch(/^19 /);
-  expect(state?.conversation.length).toBeLessThan(10);
+  expect(state?.prompts.map(({ text }) => text.split(" ", 1)[0])).toEqual(["0", "14", "15", "16", "17", "18", "19"]);
+  expect(state?.droppedPrompts).toBe(13);
   const decisions = Array.from({ length: 10 }, (_, index) => `${index} ${"d".repeat(1_000)}`);
   const error = { code: "too_large", maxBytes: 8_000, largest: "decisions" };
   expect(save(runtime, { decisions })).toMatchObject({ ok: false, error });
@@ -122,11 +122,14 @@ it("[CP3] a damaged checkpoint is found out; the state is made from the one befo
   for (const damage of ["zeroblob(40)", "substr(body, 1, 10)"]) {
     runtime.store.write((sql) => sql.run(`UPDATE checkpoints SET body = ${damage} WHERE seq = ?`, seq));
     expect(required(seq)).toThrow(/is damaged/);
-    expect(stateOf(runtime, "s1")).toMatchObject({ goal: "the goal", lastPrompt: "two lids" });
+    expect(stateOf(runtime, "s1")).toMatchObject({
+      goal: "the goal",
+      prompts: [{ text: "one" }, { text: "two lids" }],
+    });
   }
   expect(save(runtime)).toMatchObject({ value: { isNew: true } });
   runtime.store.write((sql) => sql.run("UPDATE checkpoints SET body = zeroblob(40)"));
-  expect(stateOf(runtime, "s1")).toMatchObject({ goal: null, lastPrompt: "two lids" });
+  expect(stateOf(runtime, "s1")).toMatchObject({ goal: null, prompts: [{ text: "one" }, { text: "two lids" }] });
   expect(required(999)).toThrow(/no checkpoint number 999/);
   expect(runtime.store.read((sql) => checkpoints.findState(sql, 999), null)).toBeNull();
 });

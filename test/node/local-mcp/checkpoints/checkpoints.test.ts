@@ -67,16 +67,22 @@ it("[CP4] the beginning of an id names a checkpoint; of two that fit both are gi
 it("[CP5] the summary says what it was about, what comes next and which files, each once, in at most 2 KB", () => {
   const state = aState({
     goal: "fix the parser",
-    lastPrompt: "fix the parser",
+    prompts: [{ text: "fix the parser", at: T0 }],
     nextStep: "write the test",
     todos: [
       { text: "open one", status: "pending" },
       { text: "done one", status: "completed" },
     ],
-    lastError: { at: T0, text: "Exit code 2" },
+    answers: [{ question: "Which colour?", answer: "Green", at: T0 }],
+    calls: [
+      { name: "Bash", input: "ls", at: T0 },
+      { name: "Bash", input: "make", at: T0, error: "Exit code 2" },
+    ],
     files: [{ path: "/a/b/parser.ts", hash: null, action: "edited" }],
   });
-  expect(summarize("fix the parser", state)).toBe("fix the parser\nwrite the test\nopen one\nExit code 2\nparser.ts");
+  expect(summarize("fix the parser", state)).toBe(
+    "fix the parser\nwrite the test\nopen one\nWhich colour? -> Green\nBash make: Exit code 2\nparser.ts",
+  );
   expect(summarize(null, aState())).toBe("");
   const huge = aState({
     goal: "\u{1F600}".repeat(2_000),

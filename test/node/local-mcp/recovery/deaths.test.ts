@@ -11,6 +11,7 @@ import { drainInto, spoolEvent } from "#src/local-mcp/hooks/spool-hook.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { migrations } from "#src/store/schema.ts";
 import { upkeep } from "#src/local-mcp/server/upkeep.ts";
+import { scoreOf } from "#src/local-mcp/recovery/brief.ts";
 import { restoration, type Restoration } from "#src/local-mcp/recovery/restoration.ts";
 import type { Session } from "#src/local-mcp/sessions/sessions.ts";
 import {
@@ -200,7 +201,10 @@ function actions(runtime: TempRuntime): unknown[] {
 it("[RE117] an offer is stored with its score, and the death with its cause and last signals", () => {
   const { runtime, claude: dead } = aChatKilledInMidTurn();
   const found = offer(runtime, "next", { project: dead.cwd });
-  expect(found).toMatchObject({ more: 0, from: { cause: "killed", state: { lastPrompt: "and the lexer" } } });
+  expect(found).toMatchObject({
+    more: 0,
+    from: { cause: "killed", state: { prompts: [{}, { text: "and the lexer" }] } },
+  });
   const stored = { recovery: "offered", recoveryBy: "next", recoveryAt: runtime.now() };
   expect(storedSession(runtime, dead.session)).toMatchObject(stored);
   expect(actions(runtime)).toEqual([{ action: "offered", by: "next" }]);
@@ -228,6 +232,6 @@ it("[RE15] a restoration is made of a session that lives, too: without a cause o
   const living = made(session);
   expect(living).toMatchObject({ cause: null, causeDetail: "", head: { branch: "main" } });
   expect(living?.snapshot?.state).toBe("pending");
-  expect(living?.score.total).toBeGreaterThan(50);
+  expect(living && scoreOf(living).total).toBe(100);
   expect(made({ ...session, id: "unknown" })).toBeNull();
 });

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { renderStatus, statusOf } from "#src/cli/commands/setup/statusline/status-line.ts";
-import { brief } from "#src/local-mcp/recovery/brief.ts";
+import { brief, scoreOf } from "#src/local-mcp/recovery/brief.ts";
 import { findElsewhere } from "#src/local-mcp/recovery/remote-candidates.ts";
 import { offerableElsewhere } from "#src/local-mcp/recovery/remote-offer.ts";
 import { inspectElsewhere } from "#src/local-mcp/recovery/remote-restoration.ts";
@@ -110,7 +110,9 @@ it("[RE21] its files are compared with the project here: the same, different, or
     [join(chat.cwd, "gone.ts")]: "missing",
     "/tmp/shim-outside-of-the-project.txt": "unknown",
   });
-  expect(from?.score.parts.find(({ name }) => name === "artifacts")?.share).toBeCloseTo((3 / 4 + 1) / 4);
+  expect(from && scoreOf(from).parts.find(({ name }) => name === "files")?.text).toBe(
+    "1 of 4 files as left, 1 not verified",
+  );
   const text = from ? brief(from, here.runtime.now(), "brief") : "";
   expect(text).toContain(`- ${join("src", "lexer.ts")} (created): DIFFERENT here`);
   expect(text).toContain("NOT HERE");
@@ -125,7 +127,7 @@ it("[RE22] [RE93] [RE94] the brief says on which machine it was, how old all is,
     `it ran on: desk, in ${one.dead.cwd} there`,
     `project: ${one.chat.cwd}`,
     "another SHIM process of its machine saw that its process is gone",
-    "last request: and the lexer",
+    "s ago: and the lexer",
     "not synced: whatever it did after 5 min ago; 1 event after the checkpoint came with it, and is in this",
     "files as they were: on desk only",
     "git: main at a1a1a1a1a1a1, the same here",
