@@ -26,8 +26,7 @@ const configMeanings: Record<string, string> = {
   "checkpoint.beforeCommands":
     "shell commands before which a checkpoint with files is taken: [the form](#commands-that-are-saved-before)",
   "checkpoint.maxBytes": "the largest state of one checkpoint, before compression",
-  "brief.orders": "the newest standing orders that a brief shows",
-  "brief.decided": "the newest decisions that a brief shows",
+  "brief.prompts": "the newest prompts that a brief may quote, besides the first",
   "snapshots.isEnabled": "whether the files of a project are kept with its checkpoints",
   "snapshots.maxFileBytes": "larger files are left out",
   "snapshots.maxTotalBytes": "the largest snapshot",

@@ -3,16 +3,15 @@ import { pathOf } from "../sessions/entries.ts";
 import { isEdited } from "../sessions/file-notes.ts";
 import type { GitHead } from "../sessions/git-head.ts";
 import type { FileComparison } from "../../snapshots/file-state.ts";
-import { headed, type BriefLine } from "./brief-quotes.ts";
+import { headed, type BriefContext, type BriefLine } from "./brief-quotes.ts";
 import { formatEvents, oneLine, quotedMachine } from "./brief-text.ts";
 import { age } from "../../shared/format.ts";
 import type { Elsewhere, Restoration, RestoredFile } from "./restoration.ts";
 
-const maxFiles = 15;
+const most = { files: 15, pathChars: 160, tasks: 8 };
+const least = { files: 4, pathChars: 40 };
 /** Of those that are committed, and of those that were only read. */
 const maxOthers = 8;
-const maxPathChars = 160;
-const maxTasks = 8;
 
 const fileStateText: Record<FileComparison, string> = {
   same: "unchanged since the checkpoint",
@@ -31,11 +30,14 @@ const elsewhereStateText: Record<FileComparison, string> = {
 const fileOrder: Record<FileComparison, number> = { missing: 0, changed: 0, deleted: 1, unknown: 1, same: 1 };
 
 /** Pure. [RE31] Newest first; files that are not as they were come before the rest. */
-export function fileLines(from: Restoration): BriefLine[] {
+export function fileLines(from: Restoration, { scale }: BriefContext): BriefLine[] {
   const { files, elsewhere, session } = from;
   const words = elsewhere ? elsewhereStateText : fileStateText;
   const openFiles = listedFiles(from);
-  const lines = openFiles.slice(0, maxFiles).map((file) => {
+  // Files go last when there is no room.
+  const share = Math.min(1, 2 * scale);
+  const maxPathChars = Math.max(least.pathChars, Math.floor(most.pathChars * share));
+  const lines = openFiles.slice(0, Math.max(least.files, Math.floor(most.files * share))).map((file) => {
     const how = file.isFoundByGit ? changedBy(file) : file.action;
     const why = file.now === "unknown" && file.skipped ? ` (${file.skipped})` : "";
     return `- ${oneLine(projectPath(session.project, file.path), maxPathChars)} (${how}): ${file.now === "same" && file.stamp ? "as the chat left it" : words[file.now]}${why}`;
@@ -134,11 +136,11 @@ function syncLines(elsewhere: Elsewhere, session: string, now: number): string[]
     unsaved === 0
       ? ""
       : `; ${formatEvents(unsaved)} after the checkpoint came with it, and ${unsaved === 1 ? "is" : "are"} in this`;
-  const hidden = tasks.length - maxTasks;
+  const hidden = tasks.length - most.tasks;
   return [
     `not synced: ${lost === null ? "" : `${lost}; `}whatever it did after ${age(now - syncedUntil)} ago${later}`,
     filesLine(elsewhere, session, now),
-    ...tasks.slice(0, maxTasks).map((line) => `its task: ${line}`),
+    ...tasks.slice(0, most.tasks).map((line) => `its task: ${line}`),
     ...(hidden > 0 ? [`and ${hidden} more tasks`] : []),
   ];
 }

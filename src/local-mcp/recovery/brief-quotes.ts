@@ -1,5 +1,5 @@
 import { defaults } from "../../contract/config.ts";
-import type { UserPrompt } from "../../contract/work-state.ts";
+import type { EndedCall, UserPrompt } from "../../contract/work-state.ts";
 import { age } from "../../shared/format.ts";
 import { pathOf } from "../sessions/entries.ts";
 import { excerpt, isNod, tail } from "../text/excerpt.ts";
@@ -12,7 +12,8 @@ import { standingOf } from "./standing.ts";
 
 /**
  * A line, and whether it is needed. Optional lines go in from rank 1 up while there is room; of one
- * rank, the first of `sections` first. `prompt`: the index of the prompt that it quotes.
+ * rank, the last first. `heading` stands once above the lines that share it. `prompt`: the index of
+ * the prompt that it quotes.
  */
 export interface BriefLine {
   readonly text: string;
@@ -40,21 +41,27 @@ const chars = {
   wordsBefore: 300,
   note: 400,
   call: 160,
+  leastCall: 40,
+  tool: 60,
   error: 300,
   plan: 160,
   summary: 1_600,
 };
-const counts = { recent: 6, notes: 8, answers: 8, planLines: 8, todos: 8, calls: 5, wordsInTurn: 3 };
+const counts = { recent: 6, notes: 8, answers: 8, planLines: 8, todos: 8, calls: 5, runs: 5, wordsInTurn: 3 };
 /** Characters that all older prompts share. */
 const olderRoom = 3_000;
 
-export function standingLine({ session, state, cause, knownUntil }: Restoration, { now }: BriefContext): string {
-  const runs = state.runningTools.map(
-    ({ name, input, startedAt }) =>
-      `${name} ${callInput(input, session.project)} (begun ${age(knownUntil - startedAt)} before; no result was seen${cause === null ? "" : "; it may still run, or have finished"})`,
+export function standingLine({ session, state, cause, knownUntil }: Restoration, { now, scale }: BriefContext): string {
+  const { runningTools } = state;
+  const shown = runningTools.slice(-Math.ceil(counts.runs * scale));
+  const maxCall = Math.max(chars.leastCall, chars.call * scale);
+  const runs = shown.map(
+    ({ startedAt, ...call }) =>
+      `${callText(call, session.project, maxCall)} (begun ${age(knownUntil - startedAt)} before; no result was seen${cause === null ? "" : "; it may still run, or have finished"})`,
   );
+  const hidden = runningTools.length - shown.length;
   const text = {
-    running: `in mid-turn, running ${runs.join("; ")}`,
+    running: `in mid-turn, running ${runs.join("; ")}${hidden > 0 ? `; and ${hidden} calls more` : ""}`,
     interrupted: "the user had interrupted the turn",
     waiting: "the turn was over, and the chat waited for the user",
     unanswered: "the user's last prompt had no answer yet",
@@ -62,6 +69,12 @@ export function standingLine({ session, state, cause, knownUntil }: Restoration,
     unknown: "nothing had been asked yet",
   }[standingOf(state)];
   return `how it stood${formatWhen(now, knownUntil)}: ${text}`;
+}
+
+/** Paths inside of the project stand without its folder. */
+function callText({ name, input }: Pick<EndedCall, "name" | "input">, project: string | null, max: number): string {
+  const inside = project === null ? input : input.replaceAll(`${project}/`, "");
+  return `${oneLine(name, chars.tool)} ${oneLine(inside, Math.floor(max))}`;
 }
 
 /** [RE201] Prompts in their order, each cut to whole sentences; old nods are left out. */
@@ -143,7 +156,10 @@ export function statedLines({ state }: Restoration, { now, scale }: BriefContext
       : []),
     ...headed("saved by the chat with SHIM's tools:", notes),
     ...(plan
-      ? planLines(plan.text, `plan (${plan.path ? `${pathOf(plan.path)}, ` : ""}approved ${age(now - plan.at)} ago):`)
+      ? planLines(
+          plan.text,
+          `plan (${plan.path ? `${oneLine(pathOf(plan.path), chars.plan)}, ` : ""}approved ${age(now - plan.at)} ago):`,
+        )
       : []),
     ...headed("the user's answers to questions of the chat:", answers),
   ];
@@ -178,11 +194,6 @@ export function wordsLines({ state }: Restoration, { now, scale }: BriefContext)
   return headed("the chat's last words:", [...earlier, { text: newest, rank: 0 }]);
 }
 
-/** Paths inside of the project stand without its folder. */
-function callInput(input: string, project: string | null): string {
-  return oneLine(project === null ? input : input.replaceAll(`${project}/`, ""), chars.call);
-}
-
 export function workLines({ session, state }: Restoration, { now }: BriefContext): BriefLine[] {
   const { todos, statedAt, calls, failure, words } = state;
   const open = todos.filter(({ status }) => status !== "completed");
@@ -194,7 +205,7 @@ export function workLines({ session, state }: Restoration, { now }: BriefContext
   const hidden = open.length - shownTodos.length;
   const more = hidden > 0 ? [{ text: `- and ${hidden} more`, rank: 2 }] : [];
   const shownCalls = calls.slice(-counts.calls).map(({ name, input, error }) => ({
-    text: `- ${name} ${callInput(input, session.project)}${error === undefined ? "" : ` FAILED: ${oneLine(tail(error, chars.error), chars.error + 2)}`}`,
+    text: `- ${callText({ name, input }, session.project, chars.call)}${error === undefined ? "" : ` FAILED: ${oneLine(tail(error, chars.error), chars.error + 2)}`}`,
     rank: error === undefined ? 3 : 2,
   }));
   const isLast = failure !== null && failure.at >= (words.at(-1)?.at ?? 0);

@@ -26,6 +26,8 @@ const optionalTokens = 1_600;
 /** For the line of the score. */
 const reservedChars = 300;
 const maxTasks = 5;
+/** Characters of a folder, and of the reason of a death. */
+const about = { most: 300, least: 60 };
 
 /** Reader: a new chat under one of three settings, or the session after a resume. */
 export type Occasion = "ask" | "brief" | "resume" | "resumed";
@@ -55,13 +57,11 @@ function compose(from: Restoration, now: number, occasion: Occasion): Composed {
   const fence = `shim-recovered-session-${from.session.id.slice(0, 8)}`;
   const frame = [leadText(from, now, occasion), `<${fence}>`, `</${fence}>`, closingText(from, occasion)];
   for (let scale = 1; ; scale *= 0.75) {
-    const lines = linesOf(from, { now, scale }).map(({ text, ...line }) =>
-      Object.assign(line, { text: sanitize(text) }),
-    );
+    const lines = linesOf(from, { now, scale }).map(sanitized);
     const kept = fitted(lines, frame.join("\n"));
     const shown = lines.filter((line) => kept.has(line));
     const known = score(from.state, from.files, new Set(shown.flatMap(({ prompt }) => prompt ?? [])));
-    const texts = [...shown.flatMap((line, at) => textsOf(line, shown[at - 1])), scoreLine(known)];
+    const texts = [...withHeadings(shown), scoreLine(known)];
     const text = [...frame.slice(0, 2), ...texts, ...frame.slice(2)].join("\n");
     if ((tokenCost(text) <= budget.tokens && text.length <= budget.chars) || scale < 0.05)
       return { text, score: known };
@@ -76,13 +76,9 @@ function linesOf(from: Restoration, context: BriefContext): BriefLine[] {
     ...promptLines(from, context),
     ...wordsLines(from, context),
     ...workLines(from, context),
-    ...fileLines(from),
+    ...fileLines(from, context),
     ...verifiedLines(from, context.now),
   ];
-}
-
-function textsOf({ heading, text }: BriefLine, before: BriefLine | undefined): string[] {
-  return heading === undefined || heading === before?.heading ? [text] : [heading, text];
 }
 
 /** Needed lines, then the others by rank while there is room; the last ones of a rank first. */
@@ -104,11 +100,23 @@ function fitted(lines: readonly BriefLine[], frame: string): ReadonlySet<BriefLi
   return kept;
 }
 
+/** A line without its heading would pass for one of the section before it. */
+function withHeadings(lines: readonly BriefLine[]): string[] {
+  return lines.flatMap(({ text, heading = "" }, index) =>
+    heading === "" || lines[index - 1]?.heading === heading ? [text] : [heading, text],
+  );
+}
+
 function tokenCost(text: string): number {
   return o200kTokens(text);
 }
 
 /** [RE34] No line ends the fence, acts on a screen or passes for another speaker. */
+function sanitized(line: BriefLine): BriefLine {
+  const { text, heading } = line;
+  return { ...line, text: sanitize(text), ...(heading === undefined ? {} : { heading: sanitize(heading) }) };
+}
+
 function sanitize(text: string): string {
   return removeMarks(text).replaceAll("\n", " ");
 }
@@ -116,17 +124,18 @@ function sanitize(text: string): string {
 function aboutLines(from: Restoration, context: BriefContext): BriefLine[] {
   const { session, cause, causeDetail, elsewhere, finished = [], tasks = [] } = from;
   const started = age(context.now - session.startedAt);
+  const room = Math.max(about.least, Math.floor(about.most * context.scale));
   const calls = `${session.toolCalls} tool calls, ${session.toolErrors} failed`;
   const texts = [
-    `client: ${oneLine(clientTitle(session), 80)}; project: ${oneLine(session.project ?? "none", 300)}; started ${started} ago; ${calls}`,
+    `client: ${oneLine(clientTitle(session), 80)}; project: ${oneLine(session.project ?? "none", room)}; started ${started} ago; ${calls}`,
     ...(elsewhere
       ? [
-          `it ran on: ${quotedMachine(elsewhere.machine)}, in ${elsewhere.root?.slice(0, 300) ?? "no project folder"} there`,
+          `it ran on: ${quotedMachine(elsewhere.machine)}, in ${elsewhere.root?.slice(0, room) ?? "no project folder"} there`,
         ]
       : []),
     ...finished.slice(-maxTasks).map(formatFinishedTask),
     ...tasks.slice(-maxTasks).map(formatOpenTask),
-    ...(cause === null ? [] : [`why it died: ${cause} (${oneLine(causeDetail, 300)})`]),
+    ...(cause === null ? [] : [`why it died: ${cause} (${oneLine(causeDetail, room)})`]),
     standingLine(from, context),
   ];
   return texts.map((text) => ({ text, rank: 0 }));

@@ -33,7 +33,7 @@ function pastedNote(lines: number): string | null {
 
 /** A line, or a part of one that ends like a sentence. */
 const sentenceEnd = /\n+|(?<=[.!?…]["')\]]?)\s+|(?<=[。！？])/;
-const maxSentences = 400;
+const maxSentences = 2_000;
 
 function sentencesOf(text: string): string[] {
   const all = text.split(sentenceEnd).map((one) => one.replaceAll(/\s+/g, " ").trim());

@@ -8,7 +8,7 @@ import { aState } from "./work-states.ts";
 export function aSession(overrides: Partial<Session> = {}): Session {
   const id = "20487890-04b4-4fe0-bbd5-6aa531354563";
   const times = { startedAt: T0, lastSeenAt: T0 + 60_000, endedAt: null };
-  return { id, project: "/p", ...times, toolCalls: 3, toolErrors: 1, ...overrides } as Session;
+  return { id, client: "claude-code", project: "/p", ...times, toolCalls: 3, toolErrors: 1, ...overrides } as Session;
 }
 
 /** A session that was killed a minute after its start. */

@@ -21,15 +21,11 @@ it("[RE13] the last words that only the transcript has are in the brief, and the
   appendFileSync(first.transcript, '{"type":"assistant","message":{"role":"assi');
   first.kill();
   const second = anotherClaude(runtime, first);
-  expect(second.start()).toContain("- assistant: The fault is in one.ts.");
+  expect(second.start()).toContain("the chat's last words:\n- 0 s ago: The fault is in one.ts.");
   expect(storedSession(runtime, first.session).readings).toEqual(readings);
 });
 
-function chainLine(id: string): string {
-  return `before it: session ${id} had died and was handed to it; goal: fix the parser`;
-}
-
-it("[CP41] [CP12] the goal of the first survives a chain of deaths", () => {
+it("[CP41] [CP12] the prompt of the first survives a chain of deaths", () => {
   const { runtime, claude: first } = aChat();
   const parser = join(first.cwd, "parser.ts");
   first.prompt("fix the parser");
@@ -44,17 +40,19 @@ it("[CP41] [CP12] the goal of the first survives a chain of deaths", () => {
   expect(storedSession(runtime, first.session).recovery).toBe("recovered");
   second.kill();
   const third = anotherClaude(runtime, second, { session: "third-session" });
-  expect(third.start()).toContain(`goal: fix the parser (the session before)\n${chainLine(first.session)}`);
+  expect(third.start()).toMatch(/prompts, oldest first:\n- \d s ago: fix the parser\n- \d s ago: [^\n]*go on\n/);
   third.turn("go on again");
   third.kill();
-  expect(anotherClaude(runtime, third, { session: "fourth-session" }).start()).toContain(chainLine("second-session"));
+  expect(anotherClaude(runtime, third, { session: "fourth-session" }).start()).toMatch(
+    /- \d s ago: fix the parser\n- \d s ago: [^\n]*go on\n- \d s ago: [^\n]*go on again\n/,
+  );
 });
 
 /** The rule says 200. */
 const deaths = Number(process.env["SHIM_EARLY_DEATHS"] ?? 30);
 
 it(
-  `[CP41] the goal of the first survives ${deaths} early deaths, each before a first checkpoint`,
+  `[CP41] the prompt of the first survives ${deaths} early deaths, each before a first checkpoint`,
   { timeout: 30_000 + deaths * 2_000 },
   () => {
     const runtime = tempRuntime();
@@ -63,7 +61,7 @@ it(
     claude.kill();
     for (let n = 1; n <= deaths; n++) {
       claude = anotherClaude(runtime, claude, { session: `session-${n}` });
-      expect(claude.start()).toContain("goal: write the parser");
+      expect(claude.start()).toContain("s ago: write the parser");
       claude.prompt(`go on ${n}`);
       claude.kill();
     }
@@ -80,7 +78,7 @@ it("[HO11] the next start's brief holds what the store could not take at the end
   other.run("COMMIT");
   expect(journalKinds(runtime, first.session).at(-1)).toBe("turn_end");
   first.kill();
-  expect(anotherClaude(runtime, first).start()).toContain("last request: and its tests");
+  expect(anotherClaude(runtime, first).start()).toContain("s ago: and its tests");
 });
 
 it("[HO5] an end that two hooks report one after the other is recorded once", () => {
@@ -140,7 +138,7 @@ it("[HO13] a run without a user is given one line, and the offer waits for a cha
   second.turn("write a commit message");
   expect(storedSession(runtime, first.session).recovery).toBeNull();
   const third = anotherClaude(runtime, first, { pid: 3_000, session: "third-session" });
-  expect(third.start()).toContain("goal: fix the parser");
+  expect(third.start()).toContain("s ago: fix the parser");
 });
 
 it("[HO13] under the setting resume such a run continues, too; where nothing died it is given nothing", () => {

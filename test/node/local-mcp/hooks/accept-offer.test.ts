@@ -31,7 +31,7 @@ it("[RE186] [RE189] a user who says to continue has the session without a tool c
   );
   const context = hookSpecificOutput?.additionalContext ?? "";
   expect(context).toContain(`the user continues session ${dead.session}, and this chat has it now`);
-  expect(context).not.toContain("goal:");
+  expect(context).not.toContain("recovered data");
   expect(isTaken(offered)).toBe(true);
   expect(chat.prompt("continue")).toEqual({});
   chat.stop("Done.");
@@ -107,7 +107,7 @@ it("[RE189] a chat that had a sentence about the session, since three did not ta
   }
   expect(fourth?.start()).toContain("3 chats were offered it and did not take it");
   const { hookSpecificOutput } = fourth?.prompt("continue") ?? {};
-  expect(hookSpecificOutput?.additionalContext).toMatch(/goal: fix the parser[^]*Continue this work now/);
+  expect(hookSpecificOutput?.additionalContext).toMatch(/ago: fix the parser[^]*Continue this work now/);
 });
 
 it("[RE189] so does a chat that was told of one that was closed with nothing open", () => {

@@ -48,13 +48,12 @@ it("[HO2] [RE120] [ID18] killed in the middle of a tool: the next chat of the pr
   for (const part of [
     "died 5 min ago",
     "why it died: killed",
-    "was running when it died: Bash npm run build (the command may still be running, or have finished)",
+    "how it stood (5 min ago): in mid-turn, running Bash npm run build (begun 0 s before; no result was seen, it may still",
     `client: Claude Code; project: ${first.cwd}`,
-    "goal: now the code, please (the user, 5 min ago)",
-    "request that is perhaps still open: fix the parser (5 min ago)",
-    "done:\n- write the test",
-    "to do:\n- write the code",
-    "- assistant: The test stands.",
+    "oldest first:\n- 5 min ago: fix the parser\n",
+    "min ago: now the code, please\n",
+    "1 of 2 are done:\n- write the code\n",
+    "the chat's last words:\n- 5 min ago: The test stands.",
     "- kept.ts (created): unchanged since the checkpoint",
     "- changed.ts (created): CHANGED",
     "- gone.ts (created): MISSING",
@@ -71,8 +70,8 @@ it("[HO57] the brief does not depend on the transcript, and uses it where it is"
   first.begin("Read", { file_path: join(first.cwd, "lexer.ts") });
   first.kill();
   const brief = anotherClaude(runtime, first).start();
-  expect(brief).toContain("- assistant: I look at the lexer first.");
-  expect(brief).toContain("was running when it died: Read");
+  expect(brief).toContain("s ago: I look at the lexer first.");
+  expect(brief).toContain("in mid-turn, running Read");
 });
 
 it("[RE74] a turn that failed is not finished work: a usage limit is the cause in the next chat's brief", () => {
@@ -94,7 +93,7 @@ it("[RE10] resumed after a kill, a session is given how it died and what has cha
   claude.begin("Bash", { command: "make" });
   claude.kill();
   writeFileSync(path, "new");
-  expect(claude.resume()).toMatch(/this session died[^]*was running when it died: Bash make[^]*CHANGED/);
+  expect(claude.resume()).toMatch(/this session died[^]*in mid-turn, running Bash make[^]*CHANGED/);
   expect(storedSession(runtime, claude.session)).toMatchObject({ recovery: null, owner: { pid: claude.pid } });
 });
 
@@ -124,9 +123,9 @@ it("[HO3] after a compaction the chat gets back what it knew, each time, also tw
   claude.use("TaskCreate", { subject: "write the code" }, { task: { id: "1", subject: "write the code" } });
   const first = claude.compact("A first summary.");
   expect(first).toContain("this conversation was compacted");
-  expect(first).toContain("next step: write the code (the task list");
+  expect(first).toContain("0 of 1 are done:\n- write the code\n");
   const second = claude.compact("A second summary.");
-  expect(second).toContain("summary of the compacted part: A first summary.");
+  expect(second).toContain("perhaps outdated: A first summary.");
   expect(second).not.toContain("thoughts");
   expect(journalKinds(runtime, claude.session)).not.toContain("subagent_end");
   expect(storedSession(runtime, claude.session).endedAt).toBeNull();
@@ -177,7 +176,7 @@ it("[RE11] [CP42] a successor that ends or dies without continuing it has not ta
     anotherClaude(runtime, first, { session: `${name}-session`, pid: 3_000 + n }),
   );
   for (const [n, chat] of chats.entries()) {
-    expect(chat.start()).toContain("goal: fix the parser");
+    expect(chat.start()).toContain("ago: fix the parser");
     if (n === 0) chat.turn("something else first");
     if (n === 1) chat.kill();
     else chat.end();
@@ -203,19 +202,19 @@ it("[RE132] after three chats that did not take it, a dead session is mentioned 
     chat.end();
     return { context: hookSpecificOutput?.additionalContext ?? "", line: systemMessage };
   };
-  for (const n of [1, 2, 3]) expect(start(n).context).toContain("goal: fix the parser");
+  for (const n of [1, 2, 3]) expect(start(n).context).toContain("ago: fix the parser");
   const { context, line } = start(4, false);
   expect(context).toMatch(
     /^SHIM: "fix the parser" \(.*\) died unfinished .*; 3 chats were offered it and did not take it\./,
   );
   expect(context).toContain("with dismiss true");
-  expect(context).not.toContain("goal:");
+  expect(context).not.toContain("recovered data");
   expect(line).toContain(
     "; to continue it, ask Claude. Never again? Tell Claude, or: `shim resume --dismiss 20487890`",
   );
   const taken = { at: runtime.now(), sessionId: dead.session, action: "taken", by: "chat-4" } as const;
   runtime.store.write((sql) => recoveries.add(sql, taken));
-  expect(start(5).context).toContain("goal: fix the parser");
+  expect(start(5).context).toContain("ago: fix the parser");
 });
 
 it("[RE132] [RE181] a chat that was opened and closed without a prompt does not count as one that did not take it", () => {
@@ -223,7 +222,7 @@ it("[RE132] [RE181] a chat that was opened and closed without a prompt does not 
   const dead = aDeadClaude(runtime);
   for (const n of [1, 2, 3, 4, 5]) {
     const chat = anotherClaude(runtime, dead, { pid: 3_000 + n, session: `chat-${n}` });
-    expect(chat.start()).toContain("goal: fix the parser");
+    expect(chat.start()).toContain("ago: fix the parser");
     if (n % 2 === 0) chat.kill();
     else chat.end();
   }
@@ -239,7 +238,7 @@ it("[RE132] where each chat continues by itself it gets the whole brief, however
     chat.end();
   }
   const next = tempRuntime({ beside: runtime, config: { recovery: "resume" } });
-  expect(anotherClaude(next, dead, { pid: 4_000, session: "chat-4" }).start()).toContain("goal: fix the parser");
+  expect(anotherClaude(next, dead, { pid: 4_000, session: "chat-4" }).start()).toContain("ago: fix the parser");
 });
 
 it("[RE118] an offer that is undone is made again; a dismissed session is not", () => {
@@ -263,7 +262,7 @@ it("[HO58] notices of the store come at the start, and leave the brief its room"
     runtime.store.write((sql) => add(sql, runtime.now(), "test", "The file was damaged. ".repeat(20)));
   const given = anotherClaude(runtime, first).start();
   expect(given).toContain("SHIM notice: The file was damaged.");
-  expect(given).toContain("restore score");
+  expect(given).toContain("of the session: 1 of 1 prompts quoted");
   expect(given.length).toBeLessThan(10_000);
 });
 

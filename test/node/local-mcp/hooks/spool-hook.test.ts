@@ -84,7 +84,7 @@ it("[HO14] a start that found the store locked is answered with the next prompt,
   unlock();
   const { hookSpecificOutput: given } = next.prompt("go on");
   expect(given?.hookEventName).toBe("UserPromptSubmit");
-  expect(given?.additionalContext).toContain("goal: fix the parser");
+  expect(given?.additionalContext).toContain("s ago: fix the parser");
   expect(next.prompt("and now?")).toEqual({});
 });
 

@@ -154,7 +154,7 @@ it("[RE51] [RE109] a closed chat with a question to the user is offered with its
   expect(storedSession(runtime, closed.session).detachReason).toBe("closed_open");
   for (const name of ["first", "second-", "third--"]) {
     const { claude, text, line } = nextChat(runtime, closed, name);
-    expect(text).toContain("goal: fix the parser");
+    expect(text).toContain("ago: fix the parser");
     expect(line).toMatch(/^SHIM: "fix the parser" was closed \d+ (s|min) ago with work open; Claude has its brief\./);
     claude.prompt("something else");
     claude.end();
@@ -225,7 +225,7 @@ it("[RE52] a session that died comes before one that was closed later, however m
     close(runtime, claude);
   }
   const { text, line } = nextChat(runtime, dead, "next");
-  expect(text).toContain("goal: the important one");
+  expect(text).toContain("ago: the important one");
   expect(line).toContain('"the important one" died');
   expect(line).not.toContain("more");
 });

@@ -57,13 +57,13 @@ it.each(["leases.acquire", "sync.take"])(
   },
 );
 
-it("[RE98] a successor keeps the next step; when it dies with a checkpoint, it is found itself", async () => {
+it("[RE98] a successor keeps the prompts; when it dies with a checkpoint, it is found itself", async () => {
   const one = await aWorld();
   expect(await takeOver(one.reach, rowOf(one, one.dead))).toMatchObject({ ok: true });
   const { store } = one.here.runtime;
   expect(store.read((sql) => currentState(sql, one.chat.session)?.continues, null)).toMatchObject({
     session: one.dead.session,
-    goal: "fix the parser",
+    prompts: [{ text: "fix the parser" }, { text: "and the lexer" }],
   });
   // Dead before it has saved anything: the first one is open again.
   await one.here.attest(one.chat.session);

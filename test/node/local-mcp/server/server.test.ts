@@ -248,13 +248,13 @@ it("[MC29] the prompt brings the brief of the session that is named, else of the
       await expect(prompt(given), era).rejects.toThrow(/nothing to continue/);
     await expect(prompt({ session: "unknown" })).rejects.toThrow(/knows no session "unknown"/);
     dead.turn("fix the parser");
-    expect(await prompt({ session: dead.session })).toMatch(/^Continue this work\. Pass ".*is still open.*goal: fix/s);
+    expect(await prompt({ session: dead.session })).toMatch(/^Continue this work\. Pass ".*is still open.*ago: fix/s);
     dead.kill();
     const take = `First call shim_check_recovery (of "${dead.session}", take true)`;
     for (const given of [undefined, {}, { session: dead.session.slice(0, 12) }]) {
       const text = await prompt(given);
       expect(text, era).toContain(take);
-      expect(text.split("goal: fix the parser"), era).toHaveLength(2);
+      expect(text.split("ago: fix the parser"), era).toHaveLength(2);
     }
     expect(storedSession(runtime, dead.session).recovery).toBeNull();
     const [listed, ...more] = (await client.listPrompts()).prompts;
@@ -273,7 +273,7 @@ it("[MC29] the prompt prefers a dead session of the chat's project, and refuses 
   const { project } = storedSession(runtime, dead.session);
   await ask("shim_session_status", { project });
   const { messages } = await client.getPrompt({ name: "resume" });
-  expect(JSON.stringify(messages)).toContain("goal: fix the parser");
+  expect(JSON.stringify(messages)).toContain("ago: fix the parser");
   const several = client.getPrompt({ name: "resume", arguments: { session: dead.session.slice(0, 8) } });
   await expect(several).rejects.toThrow(/matches several sessions/);
 });
@@ -284,7 +284,7 @@ it("[MC29] where nothing died, the prompt brings what another chat of the same a
   await ask("shim_check_recovery", { start: true });
   const { messages } = await client.getPrompt({ name: "resume" });
   const session = String(output["session"]);
-  expect(JSON.stringify(messages)).toMatch(new RegExp(`Pass .{1,2}${session}.*goal: write the importer`, "s"));
+  expect(JSON.stringify(messages)).toMatch(new RegExp(`Pass .{1,2}${session}.*s ago\\): write the importer`, "s"));
 });
 
 it.each([

@@ -291,7 +291,8 @@ it("[SY68] what a forgotten session had handed on is taken out of the checkpoint
     const [row] = sql.all<{ body: Uint8Array; hash: string }>("SELECT body, hash FROM checkpoints");
     if (!row) throw new Error("no checkpoint");
     const state = decode(row.body, row.hash) as object;
-    const { body, hash } = encode({ ...state, continues: { session: "s0", goal: "the secret goal", nextStep: null } });
+    const continues = { session: "s0", prompts: [{ text: "the secret goal", at: 1 }] };
+    const { body, hash } = encode({ ...state, continues });
     sql.run("UPDATE checkpoints SET body = ?, hash = ?", body, hash);
     sessions.recordSighting(sql, 0, { id: "s0", client: "test", origin: "startup", owner: null, isAlive: true });
     sql.run("INSERT INTO recoveries (at, session_id, action, by_session) VALUES (0, 's0', 'recovered', 's1')");

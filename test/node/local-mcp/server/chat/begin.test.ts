@@ -18,7 +18,7 @@ it("[MC27] a chat that begins in an app whose session has work gets one of its o
   const second = sessionOf(answer);
   expect(second).not.toBe(first);
   expect(answer.text).toContain(`"write the importer" (${first})`);
-  expect((await ask("shim_check_recovery", { of: first })).text).toContain("goal: write the importer");
+  expect((await ask("shim_check_recovery", { of: first })).text).toContain("ago): write the importer");
   expect(sessionOf(await ask("shim_force_checkpoint", { goal: "test it" }))).toBe(second);
   expect(sessionOf(await ask("shim_force_checkpoint", { session: first, done: ["it"] }))).toBe(first);
   // A chat that names a project does not get the session of one that names none.
@@ -46,7 +46,7 @@ it.each([
   const runtime = tempRuntime();
   await aDeadChat(runtime);
   const { ask, refusal } = await desktop(runtime);
-  expect(await refusal("shim_session_status", { session: "unknown" })).not.toContain("goal:");
-  expect((await ask(tool, input)).text.split("goal: write the importer")).toHaveLength(2);
-  expect((await ask("shim_session_status")).text).not.toContain("goal:");
+  expect(await refusal("shim_session_status", { session: "unknown" })).not.toContain("recovered data");
+  expect((await ask(tool, input)).text.split("ago): write the importer")).toHaveLength(2);
+  expect((await ask("shim_session_status")).text).not.toContain("recovered data");
 });

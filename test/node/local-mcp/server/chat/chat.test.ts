@@ -110,7 +110,7 @@ it("[MC5] without hooks the first answer of the process has the brief of a sessi
   await aDeadChat(runtime, "an older one");
   const { call } = await desktop(runtime);
   const first = await call("shim_session_status");
-  expect(first.text).toContain("goal: an older one");
+  expect(first.text).toContain("ago): an older one");
   expect((await call("shim_session_status")).text).not.toContain("shim-recovered-session");
   await call("shim_auto_checkpoint", { doing: "going on" });
   expect((await call("shim_session_status")).text).not.toContain("shim-recovered-session");
@@ -122,11 +122,11 @@ it("[MC5] each session of one process is offered another dead one, once; a call 
   const dead = await aDeadChat(runtime);
   await aDeadChat(runtime, "an older one");
   const { call } = await desktop(runtime);
-  expect((await call("shim_session_status", { session: dead })).text).not.toContain("goal:");
-  expect((await call("shim_session_status", { project: aProject() })).text).toContain("goal: an older one");
+  expect((await call("shim_session_status", { session: dead })).text).not.toContain("recovered data");
+  expect((await call("shim_session_status", { project: aProject() })).text).toContain("ago): an older one");
   const second = { project: aProject() };
-  expect((await call("shim_auto_checkpoint", { ...second, doing: "x" })).text).toContain("goal: write the importer");
-  expect((await call("shim_session_status", second)).text).not.toContain("goal:");
+  expect((await call("shim_auto_checkpoint", { ...second, doing: "x" })).text).toContain("ago): write the importer");
+  expect((await call("shim_session_status", second)).text).not.toContain("recovered data");
 });
 
 it("[MC5] where hooks have seen the start of the session, the tools offer nothing by themselves", async () => {
@@ -135,7 +135,7 @@ it("[MC5] where hooks have seen the start of the session, the tools offer nothin
   claude.clear("after-clear");
   const { call } = await connect(runtime, { clientPid: 400 });
   expect((await call("shim_session_status")).text).not.toContain("fix the parser");
-  expect((await call("shim_check_recovery")).text).toContain("goal: fix the parser");
+  expect((await call("shim_check_recovery")).text).toContain("ago: fix the parser");
 });
 
 it("[MC17] a chat continues a dead session by its name, also one that another chat was offered", async () => {
@@ -147,7 +147,7 @@ it("[MC17] a chat continues a dead session by its name, also one that another ch
   claude.start();
   const { ask } = await connect(runtime, { clientPid: 400 });
   const take = { of: dead.session, take: true };
-  expect((await ask("shim_check_recovery", take)).text).toContain("goal: fix the parser");
+  expect((await ask("shim_check_recovery", take)).text).toContain("ago: fix the parser");
   offered.turn("something else");
   const by = { recoveryBy: "next-session" };
   expect(storedSession(runtime, dead.session)).toMatchObject({ recovery: "offered", ...by });
@@ -191,16 +191,16 @@ it("[MC13] asked for recovery, a chat gets the newest session of its project, st
   const others = [{ session, title: "other project", cause: "killed" }];
   expect(output["incomplete"]).toMatchObject([{ session: dead, offeredHere: true }, ...others]);
   expect(output["brief"]).toBe(text);
-  expect(text).toContain("goal: write the importer");
-  expect((await recover()).text).toContain("goal: write the importer");
+  expect(text).toContain("ago): write the importer");
+  expect((await recover()).text).toContain("ago): write the importer");
   await call("shim_auto_checkpoint", { doing: "something else" });
   expect(storedSession(runtime, dead).recovery).toBe("offered");
-  expect((await recover({ take: true })).text).toContain("goal: write the importer");
+  expect((await recover({ take: true })).text).toContain("ago): write the importer");
   await call("shim_auto_checkpoint", { doing: "going on" });
   expect(storedSession(runtime, dead).recovery).toBe("recovered");
   const none = 'No session of this project died unfinished; 1 elsewhere (pass "of" for a brief).';
   expect((await recover()).text).toBe(none);
-  expect((await recover({ of: session })).text).toContain("goal: other project");
+  expect((await recover({ of: session })).text).toContain("ago): other project");
   expect(storedSession(runtime, session).recovery).toBeNull();
   expect(await refusal("shim_check_recovery", { of: "unknown" })).toContain('Call without "of"');
 });
@@ -226,8 +226,8 @@ it.each([
   }
   const input = "project" in chats.next ? { project: folders["p"] } : {};
   const { text } = await (await desktop(runtime, 700)).ask("shim_session_status", input);
-  expect(text.includes("goal: work 0")).toBe(isOffered);
-  expect(text.includes("goal:")).toBe(isOffered);
+  expect(text.includes("ago): work 0")).toBe(isOffered);
+  expect(text.includes("recovered data")).toBe(isOffered);
 });
 
 it("[RE38] titles in the list of sessions that died carry no tag, fence or control character", async () => {
