@@ -110,6 +110,9 @@ function lostAtDeath(sql: Sql, workspace: string): TaskAtDeath[] {
   );
 }
 
+/** The prompt with which a worker gives a client its task. */
+const workerPrompt = /^Do task (\d{1,16}) \(([\w.:-]{1,64})\):/;
+
 function workerTasks(sql: Sql, work: string): TaskAtDeath[] {
   const rows = sql.all<{ id: string; title: string; cwd: string; started_at: number }>(
     `SELECT id, title, cwd, started_at FROM sessions WHERE ended_at IS NULL AND (recovery IS NULL OR recovery = 'offered')
@@ -117,7 +120,7 @@ function workerTasks(sql: Sql, work: string): TaskAtDeath[] {
     maxTasks,
   );
   return rows.flatMap(({ id: session, title, cwd, started_at: at }) => {
-    const [, task, type] = /^Do task (\d{1,16}) \(([\w.:-]{1,64})\):/.exec(title) ?? [];
+    const [, task, type] = workerPrompt.exec(title) ?? [];
     const isOwn = cwd.startsWith(`${work}${sep}`) && task !== undefined && type !== undefined;
     return isOwn ? [{ session, task: Number(task), type, at }] : [];
   });
@@ -153,7 +156,7 @@ function recordFinishedFor(sql: Sql, now: number, id: string, finished: readonly
 
 function hasLaterRequest(sql: Sql, id: string, at: number): boolean {
   const prompts = currentState(sql, id)?.prompts ?? [];
-  return prompts.some((one) => one.at > at && !isNod(one.text));
+  return prompts.some((one) => one.at > at && !isNod(one.text) && !workerPrompt.test(one.text));
 }
 
 /** The chat that was offered the session may be about to repeat the work. */

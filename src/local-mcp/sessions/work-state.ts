@@ -180,8 +180,9 @@ function stillRunning({ runningTools }: WorkState, { id, name, startedAt }: Tool
   return others.filter((one) => ofSubagent.test(one.name) || one.startedAt >= startedAt - batchMs);
 }
 
-/** The to-do list says what these have changed, and SHIM's own calls are no work. */
-const bookkeeping = /^(?:TodoWrite|Task(?:Create|Update|List|Get)|update_plan|(?:mcp__)?(?:plugin_)?shim_)/;
+/** The to-do list, the plan and the answers say what these have changed, and SHIM's own calls are no work. */
+const bookkeeping =
+  /^(?:AskUserQuestion|ExitPlanMode|TodoWrite|Task(?:Create|Update|List|Get)|update_plan|(?:mcp__)?(?:plugin_)?shim_)/;
 
 function withEndedCall(state: WorkState, id: string, call: EndedCall): WorkState {
   const runningTools = state.runningTools.filter((one) => one.id !== id);

@@ -10,9 +10,9 @@ const mark = String.raw`([ \t]*(?:[*_]{1,2}[ \t]*)?)[:：]`;
 const roles = new RegExp(String.raw`^([ \t>*_#"'([-]*)(${speakers}|${others})${mark}`, "gimu");
 const roleStart = new RegExp(String.raw`^[ \t>*_#-]*(?:${speakers})${mark}`, "iu");
 
-/** Within a line a small word is prose: "for the user: a list". */
+/** Within a line a small word is prose: "for the user: a list". In JSON a line may begin behind `\n`. */
 const rolesWithin = new RegExp(
-  String.raw`(?<![\p{L}\p{N}_-])([Hh]uman|[Aa]ssistant|HUMAN|ASSISTANT|System|SYSTEM|User|USER|Developer|DEVELOPER|Tool|TOOL)${mark}(?=[\s*_]|$)`,
+  String.raw`(?:(?<![\p{L}\p{N}_-])|(?<=\\[nrt]))([Hh]uman|[Aa]ssistant|HUMAN|ASSISTANT|System|SYSTEM|User|USER|Developer|DEVELOPER|Tool|TOOL)${mark}(?=[\s*_]|$)`,
   "gu",
 );
 

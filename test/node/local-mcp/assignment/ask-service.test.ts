@@ -9,7 +9,7 @@ import { aServiceRuntime, type ServiceRuntime } from "#harness/experiments/servi
 import { aProject, Claude } from "#harness/machine/claude.ts";
 import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
 
-const key = "brief.orders";
+const key = "brief.prompts";
 
 function started(runtime: TempRuntime, to = 30): Experiment {
   pastBriefs(runtime);

@@ -11,7 +11,7 @@ import { pastBriefs } from "#harness/experiments/past-chats.ts";
 import { aServiceRuntime, type ServiceRuntime } from "#harness/experiments/service-rig.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
-const key = "brief.orders";
+const key = "brief.prompts";
 const sentWell = "answer({ arms: [], problems: [] });";
 
 function started(runtime: TempRuntime): Experiment {

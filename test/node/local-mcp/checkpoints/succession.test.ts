@@ -78,7 +78,7 @@ it("[HO11] the next start's brief holds what the store could not take at the end
   other.run("COMMIT");
   expect(journalKinds(runtime, first.session).at(-1)).toBe("turn_end");
   first.kill();
-  expect(anotherClaude(runtime, first).start()).toContain("s ago: and its tests");
+  expect(anotherClaude(runtime, first).start()).toContain(") and its tests\n");
 });
 
 it("[HO5] an end that two hooks report one after the other is recorded once", () => {

@@ -11,11 +11,11 @@ function aFinding(overrides: Partial<Finding>): Finding {
   return {
     id: "context_full_unseen:risk.thresholds.contextFill",
     pattern: "context_full_unseen",
-    subject: "brief.orders",
+    subject: "brief.prompts",
     evidence: { n: 40, windowMs: 1, figures: {} },
-    parameter: "brief.orders",
-    from: 20,
-    to: 30,
+    parameter: "brief.prompts",
+    from: 50,
+    to: 75,
     direction: "up",
     expected: null,
     test: "live",
@@ -37,7 +37,7 @@ it("[EX82] [EX58] the most certain finding with a step that SHIM may take is tri
   const next = nextTrial(runtime, [byPerson, riskier, possible], []);
   expect(next.finding).toBe(possible);
   const tried = tryNext(runtime, next);
-  expect(tried).toMatchObject({ state: "canary", key: "brief.orders", from: 20, to: 30, replay: null });
+  expect(tried).toMatchObject({ state: "canary", key: "brief.prompts", from: 50, to: 75, replay: null });
   expect(listNewest(runtime, 5)).toMatchObject([
     { kind: "experiment.started", subject: tried?.id, actor: "kaizen", detail: { result: "done" } },
   ]);

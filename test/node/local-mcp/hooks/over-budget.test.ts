@@ -16,10 +16,11 @@ const bad = vi.hoisted(() => {
   return found;
 });
 
-vi.mock("#src/local-mcp/sessions/command-runs.ts", () => ({
-  repeats: (succeeded: string) => {
-    bad.reads(succeeded);
-    return "no";
+vi.mock("#src/local-mcp/sessions/slash-command.ts", () => ({
+  isSlashCommand: () => false,
+  goalOfCommand: (prompt: string) => {
+    bad.reads(prompt);
+    return null;
   },
 }));
 vi.mock("#src/local-mcp/checkpoints/risky-commands.ts", () => ({
@@ -57,7 +58,8 @@ it(
     expect(JSON.stringify(rows(chat))).not.toContain(token);
     expect(runtime.logged.join()).toContain("PreToolUse was stored without being interpreted");
     expect(runtime.store.read((sql) => currentState(sql, claude.session), null)).toMatchObject({
-      conversation: [{ text: "Bake the bread" }, { text: "The bread is baked." }],
+      prompts: [{ text: "Bake the bread" }],
+      words: [{ text: "The bread is baked." }],
     });
   },
 );
@@ -69,26 +71,21 @@ it("[JO42] an entry that takes too long to fold is skipped, and by every later p
   claude.prompt("Bake the bread");
   claude.fail("Bash", { command: "bake" }, "Exit code 2: the oven is cold");
   runtime.store.write((sql) => {
-    journal.append(sql, claude.session, runtime.now(), "one", {
-      kind: "tool_end",
-      id: "x",
-      name: "Bash",
-      input: "hang",
-    });
+    journal.append(sql, claude.session, runtime.now(), "one", { kind: "prompt", text: "hang" });
   });
   claude.prompt("Paint the shelf");
   claude.stop("The shelf is white.");
   expect(rows(chat).find((row) => row.entry.kind === "unread")?.entry).toMatchObject({
-    of: "tool_end",
-    text: expect.stringContaining('"input":"hang"'),
+    of: "prompt",
+    text: expect.stringContaining('"text":"hang"'),
   });
   const { calls } = bad;
   const saved = capture(runtime, { sessionId: claude.session, trigger: "on_demand" });
   expect(saved.ok).toBe(true);
   expect(bad.calls).toBe(calls);
   expect(runtime.store.read((sql) => currentState(sql, claude.session), null)).toMatchObject({
-    lastPrompt: "Paint the shelf",
-    lastError: { text: expect.stringContaining("the oven is cold") },
+    prompts: [{ text: "Bake the bread" }, { text: "Paint the shelf" }],
+    calls: [{ error: expect.stringContaining("the oven is cold") }],
   });
 });
 

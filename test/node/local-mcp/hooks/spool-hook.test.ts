@@ -36,7 +36,7 @@ it("[HO8] a prompt that had to wait in the spool stays before the next one: the 
   expect(claude.prompt("fix the parser")).toEqual({});
   unlock();
   claude.prompt("write the changelog");
-  const prompts = { firstPrompt: "fix the parser", lastPrompt: "write the changelog" };
+  const prompts = { prompts: [{ text: "fix the parser" }, { text: "write the changelog" }] };
   expect(stateOf(runtime, claude.session)).toMatchObject(prompts);
 });
 

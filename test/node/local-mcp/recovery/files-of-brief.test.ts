@@ -23,7 +23,7 @@ it("[RE31] files that changed by any means are named by their path in the projec
   claude.kill();
   writeFileSync(path("edited-later.txt"), "by hand, after its death");
   const brief = briefAfter(runtime, claude);
-  expect(brief).toMatch(/files:\n- edited-later\.txt \(created\): CHANGED/);
+  expect(brief).toMatch(/files, newest first:\n- edited-later\.txt \(created\): CHANGED/);
   expect(brief).toContain("- gen.txt (by a command or by hand): not verified");
   expect(brief).toContain("- open.txt (created): ");
   expect(brief).toMatch(/- \d more: committed or unchanged/);

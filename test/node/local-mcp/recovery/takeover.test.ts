@@ -98,7 +98,12 @@ it("[RE24] [RE101] a chat is offered the newest of its project once; a second ch
   expect(await offered(one)).toBe(one.dead.session);
   expect(await offered(one)).toBeNull();
   expect(newsOf(one.here, one.chat.session)).toMatchObject([
-    { kind: "offer", session: one.dead.session, machine: "desk", from: { state: { firstPrompt: "fix the parser" } } },
+    {
+      kind: "offer",
+      session: one.dead.session,
+      machine: "desk",
+      from: { state: { prompts: [{ text: "fix the parser" }, {}] } },
+    },
   ]);
   const second = anotherClaude(one.here.runtime, one.chat, { session: "dddd4444" });
   second.start();

@@ -229,7 +229,7 @@ it("[MC15] each session and each checkpoint is a resource: listed by name, read 
       const { contents } = await client.readResource({ uri });
       const [content] = contents;
       const read = JSON.parse(content && "text" in content ? content.text : "") as Record<string, unknown>;
-      expect(read, uri).toMatchObject({ work: { firstPrompt: "fix the parser" } });
+      expect(read, uri).toMatchObject({ work: { prompts: [{ text: "fix the parser" }] } });
     }
   }
 });

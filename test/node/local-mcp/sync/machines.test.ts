@@ -69,7 +69,7 @@ it("[SY60] [SY50] [SY54] what one machine stores another one of the workspace re
   const fetched = await fetchCheckpoint(aroundOf(two), first);
   expect(fetched).toMatchObject({
     ok: true,
-    value: { isBehind: false, content: { id: newest, project, state: { lastPrompt: "second lid" } } },
+    value: { isBehind: false, content: { id: newest, project, state: { prompts: [{}, { text: "second lid" }] } } },
   });
   const asked = world.asked.length;
   expect(await fetchCheckpoint(aroundOf(two), first)).toEqual(fetched);
