@@ -9,18 +9,16 @@ import { RestoreRig } from "./restore/restore-rig.ts";
 import { inDesktopChats, inOtherClient, kindNames, makeSession, sessionsOfRound } from "./restore/kinds.ts";
 import { measureAll } from "./restore/measure.ts";
 import { isOtherClient, otherClientNames, otherClients } from "./restore/other-clients.ts";
-import { halves, type Half } from "./restore/phrasings/bank.ts";
 import type { SessionPlan } from "./restore/plan.ts";
 import { failures, summarize, tableOfFacts, tableOfKinds, tableOfTargets } from "./restore/report.ts";
 
-const usage = `npm run bench -- restore [--seed N] [--sessions N] [--only NAME]... [--phrasings ${halves.join("|")}] [--keep DIR] [--jobs N] [--client claude-code|${otherClientNames.join("|")}|desktop]
+const usage = `npm run bench -- restore [--seed N] [--sessions N] [--only NAME]... [--keep DIR] [--jobs N] [--client claude-code|${otherClientNames.join("|")}|desktop]
 kinds: ${kindNames.join(", ")}`;
 const { values } = parseArgs({
   options: {
     seed: { type: "string", default: String(Math.floor(Math.random() * 100_000)) },
     sessions: { type: "string", default: String(sessionsOfRound) },
     only: { type: "string", multiple: true, default: [] },
-    phrasings: { type: "string", default: "known" },
     keep: { type: "string" },
     jobs: { type: "string", default: "2" },
     client: { type: "string", default: "claude-code" },
@@ -31,12 +29,10 @@ if (values.help) {
   console.log(usage);
   process.exit(0);
 }
-const half = halves.find((name): name is Half => name === values.phrasings);
 const [seed, count, jobs] = [values.seed, values.sessions, values.jobs].map(Number) as [number, number, number];
 const other = isOtherClient(values.client) ? values.client : null;
 const isDesktop = values.client === "desktop";
 if (
-  half === undefined ||
   (other === null && !isDesktop && values.client !== "claude-code") ||
   ![seed, count, jobs].every((value) => Number.isInteger(value) && value >= 0)
 ) {
@@ -50,9 +46,9 @@ const realClient = other
 const client = isDesktop ? "a scripted Claude Desktop" : realClient;
 process.once("exit", () => RestoreRig.removeAll());
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
-const about = `seed ${seed}, phrasings ${half}, ${client}, SHIM ${version}, node ${process.version}`;
+const about = `seed ${seed}, ${client}, SHIM ${version}, node ${process.version}`;
 console.error(about);
-const made = Array.from({ length: count }, (_, index) => makeSession(seed, index, half));
+const made = Array.from({ length: count }, (_, index) => makeSession(seed, index));
 const plansOf = (plan: SessionPlan): SessionPlan[] => {
   if (isDesktop) return inDesktopChats(plan);
   return other ? [inOtherClient(plan, other) ?? []].flat() : [plan];
@@ -74,7 +70,6 @@ console.log(
 );
 const results = {
   seed,
-  half,
   client,
   shim: version,
   node: process.version,

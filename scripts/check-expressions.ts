@@ -67,9 +67,9 @@ function readFile(path: string): SourceFile {
     return { path, line: node.range().start.line + 1, source, flags };
   });
   const calls = tree.findAll({
-    rule: { kind: "new_expression", has: { field: "constructor", regex: "^(Lazy)?RegExp$" } },
+    rule: { kind: "new_expression", has: { field: "constructor", regex: "^RegExp$" } },
   });
-  const made = isWrapper(path) ? [] : calls.filter((node) => node.parent()?.kind() !== "unary_expression");
+  const made = calls.filter((node) => node.parent()?.kind() !== "unary_expression");
   const sites = made.map((node) => node.range().start.line + 1);
   const lines = text.split("\n");
   const ofFile = Number(
@@ -79,11 +79,6 @@ function readFile(path: string): SourceFile {
     [...literals.map(({ line }) => line), ...sites].map((line) => [line, boundAt(lines, line) ?? (ofFile || null)]),
   );
   return { path, literals, sites, bounds };
-}
-
-/** Compiles what others compose; its own line composes nothing. */
-function isWrapper(path: string): boolean {
-  return path.endsWith("words/pattern.ts");
 }
 
 function boundAt(lines: readonly string[], line: number): number | null {
@@ -133,7 +128,7 @@ function recorded(path: string, source: string): string {
   const replaced = (line: number): string => `new (globalThis.recordExpression("${path}", ${line}))(`;
   return source
     .split("\n")
-    .map((line, index) => line.replaceAll(/(?<!void )\bnew (?:Lazy)?RegExp\(/g, replaced(index + 1)))
+    .map((line, index) => line.replaceAll(/(?<!void )\bnew RegExp\(/g, replaced(index + 1)))
     .join("\n");
 }
 

@@ -71,7 +71,7 @@ export class ChatProcess {
     const below = descendants(client);
     if (by === "closed terminal" && this.#chat instanceof TerminalChat) this.#chat.closeTerminal();
     else if (by === "SIGTERM") kill(client, "SIGTERM");
-    else if (by === "SIGHUP" || by === "closed terminal") kill(client, "SIGHUP");
+    else if (by === "closed terminal") kill(client, "SIGHUP");
     else this.#killTree(client, below, by);
     await this.#chat.waitForExit();
     const isLeft = (): boolean => {

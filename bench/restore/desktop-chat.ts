@@ -1,25 +1,21 @@
 import { execFileSync, spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { untilFound } from "../../test/harness/claude/claude-code.ts";
 import type { Step } from "../../test/harness/claude/scripted-model.ts";
 import { textAt } from "../../src/shared/json-fields.ts";
-import { scoreIn, storedScore } from "./brief-score.ts";
 import {
   callsOfSave,
   guidanceIn,
-  knownAfter,
-  nothingKnown,
   turnsBetweenSaves,
   type Guidance,
-  type Known,
   type SeenTurn,
   type ToolCall,
 } from "./desktop-model.ts";
 import type { AppAnswer, AppOrder } from "./desktop-orders.ts";
 import { projectSlot, type Chat, type EndsBy, type Habit, type SessionPlan, type Turn } from "./plan.ts";
-import { afterDeath, type Played } from "./play.ts";
+import { afterDeath } from "./play.ts";
 import { RestoreRig, git, kill } from "./restore-rig.ts";
 
 const root = join(import.meta.dirname, "..", "..");
@@ -53,7 +49,7 @@ class DesktopApp {
     const pid = this.#child.pid ?? 0;
     if (by === "quit") this.#child.stdin.end();
     else if (by === "power lost") this.#rig.killAll();
-    else if (by === "SIGTERM" || by === "SIGHUP") kill(pid, by);
+    else if (by === "SIGTERM") kill(pid, by);
     else {
       const servers = this.#rig.processes().filter(({ command }) => command.includes(" mcp"));
       const victims = by === "kill client" ? [] : servers;
@@ -70,8 +66,6 @@ class DesktopChat {
   readonly #guidance: Guidance;
   readonly #habit: Habit;
   #session: string | null = null;
-  #known: Known = nothingKnown;
-  #saved: Known = nothingKnown;
   #unsaved: SeenTurn[] = [];
 
   private constructor(app: DesktopApp, rig: RestoreRig, guidance: Guidance, habit: Habit) {
@@ -101,33 +95,24 @@ class DesktopChat {
     return text;
   }
 
-  async turn({ prompt, sentences, steps }: Turn): Promise<void> {
-    const errors = steps.flatMap((step) => {
-      if (typeof step === "function") throw new Error("no kind of session in Claude Desktop has such steps");
-      return this.#work(step);
-    });
-    const seen = { prompt, sentences, errors };
-    this.#known = knownAfter(this.#known, seen);
-    this.#unsaved.push(seen);
+  async turn({ prompt, reply, steps }: Turn): Promise<void> {
+    for (const step of steps) this.#work(step);
+    this.#unsaved.push({ prompt, reply });
     const pause = turnsBetweenSaves[this.#habit];
     if (pause === null || this.#unsaved.length < pause) return;
-    const save = { before: this.#saved, known: this.#known, turns: this.#unsaved, files: this.#changedFiles() };
-    for (const call of callsOfSave(this.#guidance, save)) await this.call(call);
-    this.#saved = this.#known;
+    for (const call of callsOfSave(this.#guidance, this.#unsaved, this.#changedFiles())) await this.call(call);
     this.#unsaved = [];
   }
 
-  /** @returns what a command wrote as it failed */
-  #work({ tools = [] }: Step): string[] {
-    return tools.flatMap(({ name, input = {} }) => {
+  #work({ tools = [] }: Step): void {
+    for (const { name, input = {} } of tools) {
       const field = (key: string): string => (textAt(input, key) ?? "").replaceAll(projectSlot, this.#rig.project);
       const path = field("file_path");
-      if (name === "Bash") return runCommand(this.#rig, field("command"));
-      if (name === "Write") write(path, field("content"));
+      if (name === "Bash") runCommand(this.#rig, field("command"));
+      else if (name === "Write") write(path, field("content"));
       else if (name === "Edit")
         write(path, readFileSync(path, "utf8").replace(field("old_string"), field("new_string")));
-      return [];
-    });
+    }
   }
 
   #changedFiles(): string[] {
@@ -141,18 +126,13 @@ function write(path: string, content: string): void {
   writeFileSync(path, content);
 }
 
-function runCommand({ project, home }: RestoreRig, command: string): string[] {
-  try {
-    const env = { HOME: home, PATH: process.env["PATH"] ?? "" };
-    execFileSync("sh", ["-c", command], { cwd: project, env, stdio: "pipe", encoding: "utf8" });
-    return [];
-  } catch (error) {
-    return [String((error as { stderr?: string }).stderr ?? error).trim()];
-  }
+function runCommand({ project, home }: RestoreRig, command: string): void {
+  const env = { HOME: home, PATH: process.env["PATH"] ?? "" };
+  execFileSync("sh", ["-c", command], { cwd: project, env, stdio: "pipe" });
 }
 
 /** Runs a session to its death in the scripted app, starts app and chat again, and reads what SHIM gives to it. */
-export async function playInDesktop(plan: SessionPlan, habit: Habit): Promise<Played> {
+export async function playInDesktop(plan: SessionPlan, habit: Habit): Promise<string> {
   const rig = RestoreRig.make(plan.files);
   try {
     if (plan.branch !== "main") git(rig.project, "checkout", "-q", "-b", plan.branch);
@@ -165,8 +145,7 @@ export async function playInDesktop(plan: SessionPlan, habit: Habit): Promise<Pl
     const chat = await DesktopChat.open(next, rig, habit);
     const brief = await firstAnswer(chat, habit);
     await next.end("quit");
-    const isOffered = brief.includes("shim-recovered-session") && existsSync(join(rig.shimHome, "shim.db"));
-    return { brief, score: scoreIn(brief) ?? (isOffered ? storedScore(rig, null) : null) };
+    return brief;
   } finally {
     await rig.remove();
   }

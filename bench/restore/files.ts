@@ -25,8 +25,10 @@ export class Files {
   }
 
   facts(): Fact[] {
-    const changed = [...this.#changed].map(([path, by]) => ({ kind: "changed-file", path, by }) as const);
-    const same = this.#untouched().map((path) => ({ kind: "unchanged-file", path }) as const);
+    const changed = [...this.#changed].map(
+      ([path, by]) => ({ kind: "changed file", path, by, isElsewhere: false }) as const,
+    );
+    const same = this.#untouched().map((path) => ({ kind: "unchanged file", path }) as const);
     return [...changed, ...same];
   }
 
@@ -37,12 +39,6 @@ export class Files {
 
   edit(): Step[] {
     const path = this.#anyFile();
-    return [readStep(path), this.#editStep(path)];
-  }
-
-  /** A further edit of a file that was changed before. */
-  editAgain(): Step[] {
-    const path = this.#random.pick([...this.#changed.keys()].filter((path) => this.#versions.has(path)));
     return [readStep(path), this.#editStep(path)];
   }
 
@@ -67,18 +63,6 @@ export class Files {
         ])
       : this.#random.pick([`sed -i 's/value = 0/value = ${value}/' ${path}`, `echo 'more = ${value};' >> ${path}`]);
     return [{ tools: [{ name: "Bash", input: { command: change } }] }];
-  }
-
-  /** Commits everything: what was changed so far need not be named any more, and may be. */
-  commit(message: string): Step[] {
-    for (const path of this.#changed.keys()) this.#ignored.add(path);
-    this.#changed.clear();
-    return [{ tools: [{ name: "Bash", input: { command: `git add -A && git commit -q -m '${message}'` } }] }];
-  }
-
-  /** Nothing is judged about this file. */
-  ignore(path: string): void {
-    this.#ignored.add(path);
   }
 
   /** The changes so far belong to another session. */

@@ -1,12 +1,9 @@
-import { closing, middle, opening } from "./arcs.ts";
-import type { Fact } from "./facts.ts";
-import * as client from "./kinds-client.ts";
-import * as talk from "./kinds-talk.ts";
-import type { Half } from "./phrasings/bank.ts";
+import type { Step } from "../../test/harness/claude/scripted-model.ts";
+import type { Fact, Standing } from "./facts.ts";
 import type { OtherClientName } from "./other-clients.ts";
 import { habits, type AfterDeath, type EndsBy, type EndsIn, type SessionPlan } from "./plan.ts";
 import { Random } from "./random.ts";
-import { Story } from "./story.ts";
+import { shimTool, Story } from "./story.ts";
 
 type Changes = Partial<Omit<SessionPlan, "name" | "kind" | "main" | "files">>;
 
@@ -15,54 +12,39 @@ interface Kind {
   readonly tell: (story: Story) => void;
   /** What is special about the session beside its chat. */
   readonly change?: (story: Story, facts: readonly Fact[]) => Changes;
-  readonly isForeign?: true;
 }
 
 const kinds: readonly Kind[] = [
-  { name: "long", tell: talk.long },
-  { name: "shifting goals", tell: talk.shiftingGoals },
-  { name: "reversed decisions", tell: talk.reversedDecisions },
-  { name: "solved errors", tell: talk.solvedErrors },
-  { name: "one compaction", tell: client.compaction(1) },
-  { name: "two compactions", tell: client.compaction(2) },
-  { name: "resume", tell: client.resume },
-  { name: "subagents", tell: client.subagents },
-  { name: "plan mode", tell: client.planMode },
-  { name: "dialogs", tell: client.dialogs },
+  { name: "killed between two turns", tell: ordinary, change: killedIn("idle") },
+  { name: "killed in a tool", tell: ordinary, change: killedIn("tool") },
+  { name: "killed in an answer", tell: ordinary, change: killedIn("answer") },
   { name: "lost transcript", tell: ordinary, change: () => ({ after: [{ do: "lose-transcript" }] }) },
   { name: "edited by hand", tell: ordinary, change: editedByHand },
-  { name: "two chats", tell: ordinary, change: twoChats },
-  { name: "closed terminal", tell: inTerminal, change: closedTerminal("tool") },
-  { name: "saves by tool", tell: talk.saves },
-  { name: "other language", tell: talk.languages, isForeign: true },
-  { name: "long prompts", tell: talk.longPrompts },
-  { name: "acknowledgements", tell: talk.acknowledgements },
-  { name: "clear", tell: client.cleared, change: () => ({ driver: "terminal" }) },
-  { name: "other machine", tell: ordinary, change: () => ({ isOnOtherMachine: true, endsBy: "power lost" }) },
   { name: "branch switched", tell: ordinary, change: branchSwitched },
   { name: "files by shell", tell: filesByShell },
-  { name: "to-dos", tell: client.todos, change: () => ({ env: { CLAUDE_CODE_ENABLE_TODO_TOOLS: "1" } }) },
+  { name: "two chats", tell: ordinary, change: twoChats },
+  { name: "resume", tell: resumed },
+  { name: "saves by tool", tell: saves },
+  { name: "dialogs", tell: dialogs },
+  { name: "to-dos", tell: toDos, change: () => ({ env: { CLAUDE_CODE_ENABLE_TODO_TOOLS: "1" } }) },
+  { name: "clear", tell: cleared, change: () => ({ driver: "terminal" }) },
+  { name: "closed terminal", tell: ordinary, change: closedTerminal("tool") },
+  { name: "closed terminal, idle", tell: ordinary, change: closedTerminal("idle") },
+  { name: "other machine", tell: ordinary, change: onOtherMachine },
 ];
 
-/** The first 23 are one of each kind, then those come again that differ most from one to the next. */
-const round: readonly Kind[] = [
-  ...kinds,
-  ...kinds.slice(0, 13),
-  { name: "closed terminal, idle", tell: inTerminal, change: closedTerminal("idle") },
-];
+export const sessionsOfRound = kinds.length;
+export const kindNames = kinds.map(({ name }) => name);
 
-export const sessionsOfRound = round.length;
-export const kindNames = [...new Set(round.map(({ name }) => name))];
-
-/** Session `index` of a run. The same seed, half and index give the same session, whichever others are run. */
-export function makeSession(seed: number, index: number, half: Half): SessionPlan {
-  const kind = kindAt(index);
+/** Session `index` of a run. The same seed and index give the same session, whichever others are run. */
+export function makeSession(seed: number, index: number): SessionPlan {
+  const kind = kinds[index % kinds.length] ?? fail(`no kind ${index}`);
   const random = new Random(seed * 1_000 + index);
-  const story = new Story(random, half, kind.isForeign);
+  const story = new Story(random);
   kind.tell(story);
   const facts = story.facts();
   const changes = kind.change?.(story, facts) ?? {};
-  return {
+  const plan: SessionPlan = {
     name: `${String(index + 1).padStart(2, "0")} ${kind.name}`,
     kind: kind.name,
     files: story.files.initial,
@@ -78,18 +60,20 @@ export function makeSession(seed: number, index: number, half: Half): SessionPla
     facts,
     ...changes,
   };
+  return { ...plan, facts: [...plan.facts, ...factsOfEnd(plan.endsIn)] };
 }
 
-function kindAt(index: number): Kind {
-  return round[index % round.length] ?? fail(`no kind ${index}`);
+/** What the last tool runs, in a session that ends in it. */
+export const endlessCommand = "exec sleep 600";
+const standings: Readonly<Record<EndsIn, Standing>> = { idle: "waiting", tool: "running", answer: "unanswered" };
+
+function factsOfEnd(endsIn: EndsIn): Fact[] {
+  const running: Fact[] = endsIn === "tool" ? [{ kind: "running", words: [endlessCommand] }] : [];
+  return [{ kind: "standing", is: standings[endsIn] }, ...running];
 }
 
 /** What the other clients have no like of, or no command for from outside. */
 const claudeCodeOnly: ReadonlySet<string> = new Set([
-  "one compaction",
-  "two compactions",
-  "subagents",
-  "plan mode",
   "dialogs",
   "closed terminal",
   "closed terminal, idle",
@@ -105,44 +89,26 @@ export function inOtherClient(plan: SessionPlan, driver: OtherClientName): Sessi
 
 /** Kinds that a chat of Claude Desktop cannot have either; it has no transcript, and its model saves by tool in all of them. */
 const clientWithHooksOnly: ReadonlySet<string> = new Set(["resume", "lost transcript", "saves by tool"]);
+/** Nothing reports calls and ends of turns there. */
+const reportedByHooks: ReadonlySet<Fact["kind"]> = new Set(["standing", "running"]);
 
 /** The same session in Claude Desktop, once for each habit of its model; none for a kind that it cannot have. */
 export function inDesktopChats(plan: SessionPlan): SessionPlan[] {
   if (claudeCodeOnly.has(plan.kind) || clientWithHooksOnly.has(plan.kind)) return [];
+  const facts = plan.facts.filter(({ kind }) => !reportedByHooks.has(kind));
   const { name } = plan;
-  return habits.map((habit) => Object.assign({}, plan, { habit, name: `${name}, ${habit}`, kind: habit }));
+  return habits.map((habit) => Object.assign({}, plan, { facts, habit, name: `${name}, ${habit}`, kind: habit }));
 }
 
-/** An application's chat that ends between two turns ends as an orderly one does, so only a kill is judged there. */
+const kills: readonly EndsBy[] = ["kill client", "kill client and MCP process", "power lost"];
+
+/** An application's chat that ends between two turns ends as an orderly one does, so it is only killed. */
 function someEnd(random: Random): { readonly endsBy: EndsBy; readonly endsIn: EndsIn } {
-  const endsIn = random.pick<EndsIn>(["idle", "tool", "tool", "answer"]);
-  const kills: EndsBy[] = ["kill client", "kill client and MCP process", "power lost"];
-  return { endsIn, endsBy: random.pick(endsIn === "idle" ? kills : [...kills, "SIGTERM", "SIGHUP"]) };
+  return { endsIn: random.pick<EndsIn>(["idle", "tool", "answer"]), endsBy: random.pick(kills) };
 }
 
-function ordinary(story: Story): void {
-  opening(story);
-  story.turn({ say: [story.decision().text], work: [story.files.edit()] });
-  middle(story, story.random.between(1, 3));
-  story.turn({ say: [story.ban()], work: [story.files.read()] });
-  if (story.random.isLucky(0.4)) story.turn({ say: [story.ack()], work: [story.failing().steps] });
-  closing(story);
-}
-
-/** Each prompt fits into a line of the screen. */
-function inTerminal(story: Story): void {
-  story.turn({ say: [story.goal()], work: [story.files.edit()], reply: [story.next()] });
-  story.turn({ say: [story.order()] });
-  story.turn({ say: [story.decision().text], work: [story.files.write()] });
-  story.turn({ say: [story.ack()], work: [story.files.shell()], reply: [story.done(), story.next()] });
-}
-
-function filesByShell(story: Story): void {
-  opening(story);
-  for (let round = 0; round < 4; round++)
-    story.turn({ say: [story.ack()], work: [story.files.shell(), story.files.read()] });
-  story.turn({ say: [story.ban()] });
-  story.turn({ say: [story.ack()], work: [story.files.shell()], reply: [story.done(), story.next()] });
+function killedIn(endsIn: EndsIn): (story: Story) => Changes {
+  return ({ random }) => ({ endsIn, endsBy: random.pick(kills) });
 }
 
 /** Between two turns as well: the user has not said that the work is over. */
@@ -154,6 +120,114 @@ function closedTerminal(endsIn: EndsIn): (story: Story) => Changes {
   });
 }
 
+/** Each prompt fits into a line of the screen. */
+function ordinary(story: Story): void {
+  opening(story);
+  middle(story, story.random.between(1, 4));
+  closing(story);
+}
+
+function opening(story: Story): void {
+  story.turn({ say: story.prompt(), work: [story.files.read(), story.files.edit()] });
+}
+
+function middle(story: Story, turns: number): void {
+  for (let turn = 0; turn < turns; turn++) {
+    const say = story.random.isLucky(0.5) ? story.prompt() : story.nod();
+    story.turn({ say, work: [story.random.isLucky(0.5) ? story.files.read() : story.files.edit()] });
+  }
+}
+
+/** Changes of two or all three ways. */
+function closing(story: Story): void {
+  const { files, random } = story;
+  story.turn({
+    say: story.prompt(),
+    work: [files.edit(), files.write(), ...(random.isLucky(0.7) ? [files.shell()] : [])],
+  });
+}
+
+function filesByShell(story: Story): void {
+  opening(story);
+  for (let round = 0; round < 4; round++)
+    story.turn({ say: story.nod(), work: [story.files.shell(), story.files.read()] });
+  story.turn({ say: story.prompt(), work: [story.files.shell()] });
+}
+
+function resumed(story: Story): void {
+  const { random, parts } = story;
+  opening(story);
+  for (let time = 0; time < 2; time++) {
+    middle(story, 2);
+    parts.push({ do: "restart", isKilled: random.isLucky(0.6), flag: random.pick(["--resume", "--continue"]) });
+  }
+  closing(story);
+}
+
+/** The user starts over; nothing of before is current after that. */
+function cleared(story: Story): void {
+  opening(story);
+  middle(story, 1);
+  story.clear();
+  opening(story);
+  closing(story);
+}
+
+/** The model saves by SHIM's tool: once with everything, later with the new alone. */
+function saves(story: Story): void {
+  const { random } = story;
+  const note = (): string => {
+    const words = [random.word(), random.word()];
+    story.plant({ kind: "note", words });
+    return `${words[0]} by way of ${words[1]}`;
+  };
+  opening(story);
+  const all = shimTool("shim_force_checkpoint", { goal: note(), decisions: [note()], openQuestions: [note()] });
+  story.turn({ say: story.nod(), work: [story.files.edit(), [all]] });
+  middle(story, 2);
+  story.turn({ say: story.prompt(), work: [[shimTool("shim_force_checkpoint", { decisions: [note()] })]] });
+  closing(story);
+}
+
+/** The chat asks, the user chooses in a dialog. */
+function dialogs(story: Story): void {
+  const { random } = story;
+  opening(story);
+  for (let dialog = 0; dialog < random.between(1, 3); dialog++) {
+    const [subject, chosen, rejected] = [random.word(), random.word(), random.word()];
+    const question = `Which one for the ${subject}?`;
+    const labels = random.isLucky(0.5) ? [chosen, rejected] : [rejected, chosen];
+    const options = labels.map((label) => ({ label, description: "An option." }));
+    const input = { questions: [{ question, header: "Choice", options, multiSelect: false }] };
+    story.plant({ kind: "answer", words: [subject, chosen], rejected });
+    story.turn({
+      say: story.nod(),
+      work: [[{ tools: [{ name: "AskUserQuestion", input }] }], story.files.edit()],
+      answers: { [question]: chosen },
+    });
+  }
+  closing(story);
+}
+
+/** To-dos by the client's own tools, where the model has them. */
+function toDos(story: Story): void {
+  const { random } = story;
+  opening(story);
+  const items = Array.from({ length: 3 }, () => [random.word(), random.word()] as const);
+  const create = items.map(([a, b]) => ({
+    name: "TaskCreate",
+    input: { subject: `Build ${a} for ${b}`, description: "Part of it." },
+  }));
+  story.turn({ say: story.nod(), work: [[{ tools: create }, update("1", "in_progress")], story.files.edit()] });
+  story.turn({ say: story.nod(), work: [[update("1", "completed"), update("2", "in_progress")]] });
+  for (const [index, words] of items.entries()) story.plant({ kind: "to-do", words, isDone: index === 0 });
+  closing(story);
+}
+
+function update(taskId: string, status: string): Step {
+  return { tools: [{ name: "TaskUpdate", input: { taskId, status } }] };
+}
+
 /** One changed file is changed again, one is deleted, and one that the chat left alone is changed. */
 function editedByHand(story: Story, facts: readonly Fact[]): Changes {
   const [again, deleted] = story.files.changed;
@@ -162,29 +236,31 @@ function editedByHand(story: Story, facts: readonly Fact[]): Changes {
   if (again !== undefined) after.push({ do: "write", path: again, content: "by hand too;\n" });
   if (deleted !== undefined) after.push({ do: "delete", path: deleted });
   const touched = after.flatMap((one) => ("path" in one ? [one.path] : []));
-  const edited = touched.map((path) => ({ kind: "hand-edited", path, wasChangedBefore: path !== fresh }) as const);
+  const edited = touched.map((path) => ({ kind: "edited by hand", path, wasChangedBefore: path !== fresh }) as const);
   return { after, facts: [...facts.filter((fact) => !("path" in fact && touched.includes(fact.path))), ...edited] };
 }
 
 function branchSwitched({ random }: Story, facts: readonly Fact[]): Changes {
   const [before, after] = [random.word(), random.word()];
-  const left = { kind: "left-branch", words: [before] } as const;
+  const left = { kind: "left branch", words: [before, after] } as const;
   return { branch: before, after: [{ do: "checkout", branch: after }], facts: [...facts, left] };
 }
 
-/** Another chat of the project with a goal, an order and a decision of its own. */
-function twoChats({ random, phrases }: Story, facts: readonly Fact[]): Changes {
-  const other = new Story(random, "all", false, phrases);
-  const words = Array.from({ length: 7 }, () => random.word());
-  const [a = "", b = "", c = "", d = "", e = "", f = "", g = ""] = words;
-  other.turn({
-    say: [phrases.say("goal", { a, b }), phrases.say("order", { a: c })],
-    reply: [phrases.say("next", { a: d, b: e })],
-  });
-  other.turn({ say: [phrases.say("decision", { a: f, b: g })] });
-  const foreign = words.map((word) => ({ kind: "foreign", words: [word], of: "other chat" }) as const);
+/** What was not committed is not on the machine of the next chat. */
+function onOtherMachine(_: Story, facts: readonly Fact[]): Changes {
+  const there = facts.map((fact) => (fact.kind === "changed file" ? { ...fact, isElsewhere: true } : fact));
+  return { isOnOtherMachine: true, endsBy: "power lost", facts: there };
+}
+
+/** Another chat of the project. */
+function twoChats({ random }: Story, facts: readonly Fact[]): Changes {
+  const other = new Story(random);
+  other.turn({ say: other.prompt() });
+  other.turn({ say: other.prompt() });
+  const foreign = other.facts().flatMap((fact) => ("words" in fact ? fact.words : []));
+  const planted = foreign.map((word) => ({ kind: "foreign", words: [word], of: "other chat" }) as const);
   const fate = random.pick(["lives on", "finished"] as const);
-  return { other: { chat: other.chat(), fate }, facts: [...facts, ...foreign] };
+  return { other: { chat: other.chat(), fate }, facts: [...facts, ...planted] };
 }
 
 function fail(message: string): never {

@@ -13,8 +13,6 @@ export interface Measured extends Verdict {
   readonly kind: string;
   readonly ended: string;
   readonly tokens: number;
-  /** SHIM's own, of 100; null where there was none. */
-  readonly score: number | null;
   readonly tookMs: number;
 }
 
@@ -26,7 +24,7 @@ export interface Failed {
 /** Runs a session and judges what the next chat was given. @param keep a folder for the brief, or null */
 async function measure(plan: SessionPlan, keep: string | null): Promise<Measured> {
   const startedAt = performance.now();
-  const { brief, score } = await (plan.habit === null ? play(plan) : playInDesktop(plan, plan.habit));
+  const brief = await (plan.habit === null ? play(plan) : playInDesktop(plan, plan.habit));
   const verdict = judge(brief, plan.facts);
   if (keep !== null) keepBrief(keep, plan, brief, verdict);
   return {
@@ -34,7 +32,6 @@ async function measure(plan: SessionPlan, keep: string | null): Promise<Measured
     kind: plan.kind,
     ended: `${plan.endsBy}, ${plan.endsIn}`,
     tokens: estimateTokenCount(brief),
-    score,
     tookMs: performance.now() - startedAt,
     ...verdict,
   };

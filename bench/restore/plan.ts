@@ -1,29 +1,18 @@
-import type { ModelRequest, Step } from "../../test/harness/claude/scripted-model.ts";
+import type { Step } from "../../test/harness/claude/scripted-model.ts";
 import type { Fact } from "./facts.ts";
-import type { Phrase } from "./phrasings/bank.ts";
 import type { OtherClientName } from "./other-clients.ts";
 import type { Answers } from "./client-chat.ts";
 
-/** A step whose text or input is known only when the request is there, such as the path of a plan. */
-export type PlannedStep = Step | ((request: ModelRequest) => Step);
-
-export interface Sentence {
-  readonly means: Phrase;
-  readonly text: string;
-}
-
 export interface Turn {
   readonly prompt: string;
-  readonly steps: readonly PlannedStep[];
+  readonly steps: readonly Step[];
+  /** The chat's last words in it. */
+  readonly reply: string;
   readonly answers?: Answers;
-  /** What user and chat say in it, as far as it means something. */
-  readonly sentences: readonly Sentence[];
 }
 
 export type Part =
   | { readonly do: "turn"; readonly turn: Turn }
-  /** `/compact` of the user. */
-  | { readonly do: "compact" }
   /** `/clear` of the user; needs the terminal. */
   | { readonly do: "clear" }
   /** The process dies or is closed, and the user opens the session again. */
@@ -36,13 +25,7 @@ export type Habit = (typeof habits)[number];
 /** Claude Code without a screen and with one, or another client. */
 export type Driver = "stream" | "terminal" | OtherClientName;
 
-export type EndsBy =
-  | "kill client"
-  | "kill client and MCP process"
-  | "power lost"
-  | "SIGTERM"
-  | "SIGHUP"
-  | "closed terminal";
+export type EndsBy = "kill client" | "kill client and MCP process" | "power lost" | "SIGTERM" | "closed terminal";
 /** Between two turns, in a tool that runs, or while the model answers. */
 export type EndsIn = "idle" | "tool" | "answer";
 
@@ -52,17 +35,8 @@ export type AfterDeath =
   | { readonly do: "delete"; readonly path: string }
   | { readonly do: "checkout"; readonly branch: string };
 
-/** A subagent's own conversation, found by a word of its prompt. */
-export interface SubagentThread {
-  readonly match: string;
-  readonly steps: readonly Step[];
-}
-
 export interface Chat {
   readonly parts: readonly Part[];
-  readonly subagents: readonly SubagentThread[];
-  /** What the client is given each time that it asks for a summary. */
-  readonly summary: string;
 }
 
 export interface SessionPlan {

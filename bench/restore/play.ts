@@ -1,51 +1,28 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { untilFound } from "../../test/harness/claude/claude-code.ts";
-import {
-  startScriptedModel,
-  type ModelRequest,
-  type ScriptedModel,
-  type Step,
-  type Thread,
-} from "../../test/harness/claude/scripted-model.ts";
+import { startScriptedModel, type ScriptedModel, type Step } from "../../test/harness/claude/scripted-model.ts";
 import { RestoreRig, git } from "./restore-rig.ts";
 import { briefIn, sessionInHint } from "./brief-in.ts";
-import { scoreIn, storedScore } from "./brief-score.ts";
 import { ChatProcess } from "./chat-process.ts";
 import { inClient } from "./client-steps.ts";
 import { isOtherClient, otherClients } from "./other-clients.ts";
-import {
-  projectSlot,
-  type AfterDeath,
-  type Chat,
-  type Driver,
-  type EndsIn,
-  type PlannedStep,
-  type SessionPlan,
-} from "./plan.ts";
+import { projectSlot, type AfterDeath, type Chat, type Driver, type EndsIn, type SessionPlan } from "./plan.ts";
+import { endlessCommand } from "./kinds.ts";
 import { bash } from "./story.ts";
 import { playOnTwoMachines, takenOver } from "./two-machines.ts";
 
-export interface Played {
-  readonly brief: string;
-  /** SHIM's own score of the recovery, of 100; null where it gave none. */
-  readonly score: number | null;
-}
-
-const endless = bash("exec sleep 600");
+const endless = bash(endlessCommand);
 const held = "the end";
 
 /** Runs a session to its death with the real client, starts the next chat, and reads what SHIM gave to it. */
-export async function play(plan: SessionPlan): Promise<Played> {
-  if (plan.isOnOtherMachine) {
-    const brief = await playOnTwoMachines(plan, (rig, beforeDeath) => runToDeath(plan, rig, beforeDeath));
-    return { brief, score: scoreIn(brief) };
-  }
+export async function play(plan: SessionPlan): Promise<string> {
+  if (plan.isOnOtherMachine) return playOnTwoMachines(plan, (rig, beforeDeath) => runToDeath(plan, rig, beforeDeath));
   const client = isOtherClient(plan.driver) ? otherClients[plan.driver] : null;
   const rig = RestoreRig.make(plan.files, client?.shimHome);
   try {
     client?.setUp(rig);
-    const session = await runToDeath(plan, rig);
+    await runToDeath(plan, rig);
     for (const one of plan.after) afterDeath(rig, one);
     const model = await startScriptedModel({ threads: [{ steps: [{ text: "Hello." }] }] });
     const next = new ChatProcess({ rig, modelUrl: model.url, driver: plan.driver, env: plan.env });
@@ -54,8 +31,7 @@ export async function play(plan: SessionPlan): Promise<Played> {
     await next.finish();
     await model.close();
     const hinted = sessionInHint(context);
-    const brief = hinted ? await takenOver(rig, hinted, plan.driver) : context;
-    return { brief, score: scoreIn(brief) ?? storedScore(rig, session) };
+    return hinted ? await takenOver(rig, hinted, plan.driver) : context;
   } finally {
     await rig.remove();
   }
@@ -107,7 +83,6 @@ async function converse(plan: SessionPlan, rig: RestoreRig, model: ScriptedModel
   let chat = new ChatProcess(options);
   for (const part of plan.main.parts) {
     if (part.do === "turn") await chat.turn(part.turn.prompt, part.turn.answers);
-    else if (part.do === "compact") await chat.turn("/compact");
     else if (part.do === "clear") await chat.clear();
     else {
       const id = chat.session ?? "";
@@ -130,13 +105,7 @@ function modelOf(chat: Chat, rig: RestoreRig, driver: Driver, last: readonly Ste
   const steps = chat.parts.flatMap((part) => (part.do === "turn" ? part.turn.steps : []));
   const tools = isOtherClient(driver) ? otherClients[driver].tools(rig.project) : null;
   const inOwnWords = (step: Step): Step => (tools ? inClient(inProject(step, rig), tools) : inProject(step, rig));
-  const resolve = (step: PlannedStep) =>
-    typeof step === "function" ? (request: ModelRequest) => inOwnWords(step(request)) : inOwnWords(step);
-  const subagents: Thread[] = chat.subagents.map(({ match, steps }) => ({ match, steps: steps.map(resolve) }));
-  return startScriptedModel({
-    threads: [...subagents, { steps: [...steps, ...last].map(resolve) }],
-    summary: chat.summary,
-  });
+  return startScriptedModel({ threads: [{ steps: [...steps, ...last].map(inOwnWords) }] });
 }
 
 function inProject(step: Step, rig: RestoreRig): Step {

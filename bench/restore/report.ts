@@ -3,7 +3,7 @@ import { weights } from "./facts.ts";
 import type { Measured } from "./measure.ts";
 
 /** The targets of the bench. */
-const targets = { recall: 0.95, mostTokens: 2_000, medianTokens: 1_000, honestScore: 90 } as const;
+const targets = { recall: 0.95, mostTokens: 2_000, medianTokens: 1_000 } as const;
 
 interface Summary {
   readonly sessions: number;
@@ -13,9 +13,6 @@ interface Summary {
   readonly falseStatements: number;
   readonly tokensMedian: number;
   readonly tokensMax: number;
-  /** Mean distance between SHIM's score and the recall, in points of 100, and how far the score is above it at most. */
-  readonly scoreError: number | null;
-  readonly scoreAbove: number | null;
 }
 
 export function summarize(sessions: readonly Measured[]): Summary {
@@ -24,7 +21,6 @@ export function summarize(sessions: readonly Measured[]): Summary {
     .filter(({ tokens }) => tokens > 0)
     .map(({ tokens }) => tokens)
     .toSorted((a, b) => a - b);
-  const errors = sessions.flatMap(({ score, recall }) => (score === null ? [] : [score - 100 * recall]));
   return {
     sessions: sessions.length,
     withBrief: tokens.length,
@@ -33,8 +29,6 @@ export function summarize(sessions: readonly Measured[]): Summary {
     falseStatements: sessions.reduce((sum, { falseStatements }) => sum + falseStatements.length, 0),
     tokensMedian: median(tokens),
     tokensMax: tokens.at(-1) ?? 0,
-    scoreError: errors.length > 0 ? mean(errors.map(Math.abs)) : null,
-    scoreAbove: errors.length > 0 ? Math.max(...errors) : null,
   };
 }
 
@@ -43,20 +37,16 @@ export function tableOfKinds(sessions: readonly Measured[]): string {
   const kinds = [...new Set(sessions.map(({ kind }) => kind))];
   const rows = kinds.map((kind) => rowOf(kind, summarize(sessions.filter((one) => one.kind === kind))));
   return [
-    "| kind | sessions | recall, mean | recall, least | false | tokens, median | tokens, most | score off by |",
-    "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    "| kind | sessions | recall, mean | recall, least | false | tokens, median | tokens, most |",
+    "| --- | --- | --- | --- | --- | --- | --- |",
     ...rows,
     rowOf("all", summarize(sessions)),
   ].join("\n");
 }
 
 function rowOf(kind: string, all: Summary): string {
-  const score =
-    all.scoreError === null
-      ? "no score"
-      : `${all.scoreError.toFixed(0)} (most too high: ${all.scoreAbove?.toFixed(0)})`;
   const figures = [kind, all.sessions, percent(all.recallMean), percent(all.recallMin), all.falseStatements];
-  return `| ${[...figures, all.tokensMedian, all.tokensMax, score].join(" | ")} |`;
+  return `| ${[...figures, all.tokensMedian, all.tokensMax].join(" | ")} |`;
 }
 
 /** How much of what was planted came back, by what it is. */
@@ -65,7 +55,7 @@ export function tableOfFacts(sessions: readonly Measured[]): string {
   const kinds = [...new Set(findings.map(({ kind }) => kind))];
   const rows = kinds.map((kind) => {
     const own = findings.filter((finding) => finding.kind === kind);
-    return `| ${kind} | ${weights[kind]} | ${own.length} | ${percent(mean(own.map(({ share }) => share)))} |`;
+    return `| ${kind} | ${weights[kind]} | ${own.length} | ${percent(mean(own.map(({ isFound }) => Number(isFound))))} |`;
   });
   return ["| fact | weight | planted | recall |", "| --- | --- | --- | --- |", ...rows].join("\n");
 }
@@ -76,30 +66,21 @@ function row(name: string, figure: string, goal: string, isReached: boolean): Ro
 
 export function tableOfTargets(sessions: readonly Measured[]): string {
   const all = summarize(sessions);
-  const dishonest = sessions.filter(isTooSure).length;
   return table([
     row("weighted recall", percent(all.recallMean), ">= 95 %", all.recallMean >= targets.recall),
     row("false statements", String(all.falseStatements), "0", all.falseStatements === 0),
     row("tokens of a brief, most", String(all.tokensMax), "<= 2,000", all.tokensMax <= targets.mostTokens),
     row("tokens of a brief, median", String(all.tokensMedian), "< 1,000", all.tokensMedian < targets.medianTokens),
-    row("score above 90, recall below 90 %", String(dishonest), "0", dishonest === 0),
   ]);
 }
 
-/** Each fact that did not come back whole, each false statement and each score that promises too much, with its session. */
+/** Each fact that did not come back and each false statement, with its session. */
 export function failures(sessions: readonly Measured[]): string[] {
   return sessions.flatMap((one) => [
     ...(one.tokens === 0 ? [`${one.name} (${one.ended}): no brief`] : []),
-    ...one.findings
-      .filter(({ share }) => share < 1)
-      .map(({ fact, share }) => `${one.name}: ${share === 0 ? "missing" : "half"}: ${fact}`),
+    ...one.findings.filter(({ isFound }) => !isFound).map(({ fact }) => `${one.name} (${one.ended}): missing: ${fact}`),
     ...one.falseStatements.map(({ fact, why, line }) => `${one.name}: FALSE: ${why}: ${fact}\n    ${line}`),
-    ...(isTooSure(one) ? [`${one.name}: score ${one.score}, recall ${percent(one.recall)}`] : []),
   ]);
-}
-
-function isTooSure({ score, recall }: Measured): boolean {
-  return score !== null && score > targets.honestScore && 100 * recall < targets.honestScore;
 }
 
 function median(sorted: readonly number[]): number {

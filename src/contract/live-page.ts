@@ -96,7 +96,7 @@ export interface ReceivedMessage {
 
 export interface SessionBrief {
   readonly brief: string;
-  /** Restore score, 0 to 100. */
+  /** Restore score, 0 to 100: mean of prompts quoted, the end there, files as left. */
   readonly score: number | null;
 }
 

@@ -140,7 +140,7 @@ const safetyMetrics = {
     ...machine,
     group: "Deaths and recovery",
     buckets: [0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1],
-    help: "Restore score of the briefs that were offered: the share of the work that is known and verified.",
+    help: "Score of the briefs that were offered: the mean of prompts quoted, the end of the conversation there, and files as left.",
   },
   shim_recovery_duration_seconds: {
     ...duration,

@@ -45,7 +45,7 @@ it("[RE74] takes a run that was asked to stop in the middle of its turn for unfi
   const [brief] = await rig.nextBriefs();
   // The client decides whether its MCP server has time to report the signal.
   expect(brief).toMatch(/asked to end, (by an unknown signal|before its turn was over)/);
-  expect(brief).toContain("was running when it died: Bash exec sleep 600");
+  expect(brief).toContain("in mid-turn, running Bash exec sleep 600");
 });
 
 const tooLong = "prompt is too long: 1200000 tokens > 1000000 maximum";

@@ -75,13 +75,12 @@ it("[RE1] gives the next chat a checked brief when the client was killed in the 
     `project: ${rig.project}`,
     "why it died: killed (The client went away in the middle of a tool call without reporting an end.)",
     "10 tool calls, 1 failed",
-    `goal: ${request} (the user, `,
-    "done:\n- write a test\n",
-    "in progress:\n- fix the parser\n- was running when it died: Bash exec sleep 600 (the command may still be running, or have finished)\n",
-    "next step: fix the parser (the task in progress, ",
-    "to do:\n- tell the team\n",
-    `end of the conversation:\n- assistant: ${fault} (`,
-    "Bash echo no such test >&2; exit 3: Exit code 3 no such test",
+    "in mid-turn, running Bash exec sleep 600 (begun ",
+    "no result was seen, it may still run or have finished)\n",
+    ` ago: ${request}\n`,
+    ` ago: ${fault}\n`,
+    ", 1 of 3 are done:\n- in progress: fix the parser\n- tell the team\n",
+    "- Bash echo no such test >&2; exit 3 FAILED: Exit code 3 no such test",
     "- one.ts (edited): CHANGED since the checkpoint",
     "- new.ts (created): MISSING",
     "- kept.ts (created): unchanged since the checkpoint",
@@ -180,7 +179,7 @@ it("continues in the same session with the MCP process that the client starts in
   expect((await mcpOf(first.claude.pid)).pid).not.toBe(mcp.pid);
   await kill(first);
   expect(rig.sessions()).toHaveLength(1);
-  expect((await rig.nextBriefs())[0]).toMatch(/goal: One \(the chat, .*\n[^]*next step: Two \(the chat, /);
+  expect((await rig.nextBriefs())[0]).toMatch(/- goal \(.*\): One\n[^]*- next step \(.*\): Two\n/);
 });
 
 it("[RE13] finds the last words in the transcript where both were killed before a hook could read them", async () => {
@@ -194,21 +193,20 @@ it("[RE13] finds the last words in the transcript where both were killed before 
   killWithWorker(mcp);
   await kill(first);
   const [brief] = await rig.nextBriefs();
-  expect(brief).toContain(`goal: ${request} (the user, `);
-  expect(brief).toContain("end of the conversation:\n- assistant: I begin. (");
+  expect(brief).toContain(` ago: ${request}\n`);
+  expect(brief).toMatch(/the chat's last words:\n- .* ago: I begin\.\n/);
   expect(brief).toContain("last checkpoint: none; all of this comes from the journal");
 });
 
-it("[CP41] [CP12] the brief keeps the first goal through a chain of deaths, and names the session before", async () => {
+it("[CP41] [CP12] the brief quotes the first prompt through a chain of deaths", async () => {
   const rig = new ClaudeRig();
   const chat = async (prompt: string, ...steps: Step[]): Promise<string> => {
     return briefs((await rig.killed(prompt, { steps })).model).join("\n");
   };
   expect(await chat(request)).toBe("");
   // Dies before its first checkpoint, and the one after it just after that.
-  expect(await chat("go on")).toContain(`goal: ${request}`);
-  expect(await chat("go on, please", bash("echo begun"))).toContain(`goal: ${request}`);
+  expect(await chat("go on")).toContain(` ago: ${request}\n`);
+  expect(await chat("go on, please", bash("echo begun"))).toContain(` ago: ${request}\n`);
   const [brief] = await rig.nextBriefs();
-  expect(brief).toContain(`goal: ${request} (the session before)`);
-  expect(brief).toMatch(new RegExp(`before it: session .*; goal: ${request}`));
+  expect(brief).toMatch(new RegExp(`oldest first:\\n- .* ago: ${request}\\n[^]* ago: .*go on, please\\n`));
 });

@@ -43,7 +43,7 @@ it("[RE10] lets a killed session be resumed: it receives its brief once, and no 
   const [brief, ...more] = briefs(again.model);
   expect(more).toEqual([]);
   expect(brief).toContain("SHIM: this session died");
-  expect(brief).toContain("was running when it died: Bash exec sleep 600");
+  expect(brief).toContain("in mid-turn, running Bash exec sleep 600");
   const beside = await rig.printed("hello", hello);
   expect(received(beside.model)).not.toContain("recovered data");
   again.model.release("answer");
@@ -89,6 +89,6 @@ it("[RE5] keeps two chats in one project apart", async () => {
   expect([rig.session(a!.id).endReason, rig.session(b!.id).endReason]).toEqual(["other", null]);
   const found = await rig.nextBriefs();
   expect(found).toHaveLength(1);
-  expect(found[0]).toContain("goal: work on the right");
+  expect(found[0]).toContain(" ago: work on the right");
   expect(found[0]).not.toContain("left.ts");
 });

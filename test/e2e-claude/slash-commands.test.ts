@@ -9,7 +9,7 @@ it("[CL69] /shim:resume instructs the model, and the chat continues the dead one
   const steps = [shimTool("shim_check_recovery", { take: true }), bash("echo on"), { text: "I go on." }];
   const { model } = await rig.printed("/shim:resume", { steps });
   expect(received(model)).toContain("The user wants to continue an earlier chat that SHIM has saved.");
-  expect(received(model, -1)).toContain("goal: fix the parser");
+  expect(received(model, -1)).toContain(" ago: fix the parser");
   const [, successor] = rig.sessions();
   expect(rig.session(id)).toMatchObject({ recovery: "recovered", recoveryBy: successor!.id });
 });

@@ -81,10 +81,10 @@ it("[CA33] [RE1] a client killed in the middle of a tool gives the next chat a c
     `(${dead!.id}) died`,
     `project: ${rig.project}`,
     "why it died: killed",
-    `goal: ${request} (the user, `,
-    `was running when it died: Bash exec ${longTool}`,
-    "assistant: The fault is in one.ts.",
-    "echo no such test >&2; exit 3: Exit code 3",
+    ` ago: ${request}`,
+    `in mid-turn, running Bash exec ${longTool}`,
+    " ago: The fault is in one.ts.",
+    "echo no such test >&2; exit 3 FAILED: Exit code 3",
     "- one.ts (edited): unchanged since the checkpoint",
     "- new.ts (created): unchanged since the checkpoint",
   ])
@@ -125,8 +125,7 @@ it("[CA33] a killed MCP process disturbs no chat, and both killed at once leave 
   await endlessTool(first);
   await kill(first);
   const [brief] = await nextBriefs(rig);
-  for (const line of [`goal: ${request}`, `was running when it died: Bash exec ${longTool}`])
-    expect(brief).toContain(line);
+  for (const line of [` ago: ${request}`, `in mid-turn, running Bash exec ${longTool}`]) expect(brief).toContain(line);
 });
 
 it("[CA33] without its transcript a dead chat is restored from what the hooks reported", async () => {
@@ -137,7 +136,7 @@ it("[CA33] without its transcript a dead chat is restored from what the hooks re
   rmSync(rig.transcript(id)!);
   await kill(first);
   const [brief] = await nextBriefs(rig);
-  for (const line of [`goal: ${request}`, "1 tool calls, 0 failed", `Bash exec ${longTool}`])
+  for (const line of [` ago: ${request}`, "1 tool calls, 0 failed", `Bash exec ${longTool}`])
     expect(brief).toContain(line);
 });
 
@@ -172,7 +171,7 @@ it("[CA33] a resumed chat stays the same session, and is given what its death le
   const resumed = await rig.executed("go on", { steps: [shimTool("shim_session_status"), { text: "Done." }] }, id);
   expect(rig.sessions().map((session) => session.id)).toEqual([id]);
   expect(sessionIn(resumed.model)).toBe(id);
-  expect(briefs(resumed.model).join()).toContain(`was running when it died: Bash exec ${longTool}`);
+  expect(briefs(resumed.model).join()).toContain(`in mid-turn, running Bash exec ${longTool}`);
 });
 
 it("[IN34] uninstall leaves Codex as it was before", async () => {

@@ -66,7 +66,7 @@ it("[CA51] [RE121] Claude Code dies at its usage limit, Codex continues with fil
   const handed = received(codex, 0);
   for (const text of [
     `an earlier session (${first!.id}) died`,
-    `goal: ${prompt}`,
+    ` ago: ${prompt}`,
     "why it died: usage_limit",
     "its task 1 (fix) was not finished",
     "- parser.ts (created): unchanged since the checkpoint",
@@ -84,8 +84,7 @@ it("[CA51] [RE121] Claude Code dies at its usage limit, Codex continues with fil
   const back = received(claude, -1);
   for (const text of [
     `an earlier session (${second!.id}) died`,
-    `before it: session ${first!.id} had died`,
-    `goal: ${prompt} (the user`,
+    ` ago: ${prompt}`,
     "its task 1 (fix) was not finished",
     "- parser.ts",
     "- lexer.ts",
@@ -225,7 +224,7 @@ it("[CA50] [RE121] `shim resume --in codex` gives Codex what Claude Code had at 
   );
   for (const text of [
     `an earlier session (${first!.id}) died`,
-    `goal: ${prompt}`,
+    ` ago: ${prompt}`,
     "why it died: usage_limit",
     "parser.ts (created)",
   ])

@@ -8,7 +8,7 @@ import { built } from "#harness/machine/mcp-process.ts";
 import { MachineHome } from "#harness/machine/real-machine.ts";
 import { storeOf } from "#harness/machine/mcp-process.ts";
 
-const key = "brief.orders";
+const key = "brief.prompts";
 
 interface Started {
   readonly session: string;

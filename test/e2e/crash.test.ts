@@ -64,7 +64,7 @@ it(
       const brief = await liveAndDie(victim, `round${round}`, random);
       if (brief !== null && expected.length > 0) {
         briefs += 1;
-        const found = expected.filter((step) => brief.includes(`next step: ${step.trim()} (the chat, `));
+        const found = expected.filter((step) => nextStepIn(brief)?.endsWith(`: ${step.trim()}`));
         expect(found, `${where}: ${brief}`).toHaveLength(1);
       }
       acknowledged += victim.acknowledged.length;
@@ -110,6 +110,10 @@ async function liveAndDie(victim: Saver, name: string, random: () => number): Pr
   killAll(server);
   await expect(life).rejects.toThrow("the MCP process has ended (SIGKILL)");
   return brief;
+}
+
+function nextStepIn(brief: string): string | undefined {
+  return brief.split("\n").find((line) => line.startsWith("- next step ("));
 }
 
 function expectWhole(paths: Paths, { acknowledged }: Saver, where: string): void {

@@ -108,7 +108,10 @@ function deathTable({ deaths }: WeeklyFacts): string {
 }
 
 function saved({ checkpoints, recoveries: { chats, continued, dismissed, open }, meanScore }: WeeklyFacts): string {
-  const score = meanScore === null ? "" : ` with a mean score of ${Math.round(meanScore)} of 100`;
+  const score =
+    meanScore === null
+      ? ""
+      : ` with a mean restore score of ${Math.round(meanScore)} of 100 (prompts quoted, the end of the conversation there, files as left)`;
   return [
     `- ${count(checkpoints.count, "checkpoint")} of this week are kept, ${(checkpoints.bytes / 1e6).toFixed(1)} MB before compression.`,
     `- ${count(continued + dismissed + open, "dead chat")} offered to ${count(chats, "chat")}${score}, or decided by you: ${continued} continued, ${dismissed} dismissed, ${open} open.`,

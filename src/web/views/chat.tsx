@@ -118,7 +118,9 @@ function BriefText({ id }: { id: string }): JSX.Element {
     <Shown loaded={loaded}>
       {({ brief, score }) => (
         <>
-          {score !== null && <p>{`Restore score: ${score} of 100.`}</p>}
+          {score !== null && (
+            <p>{`Restore score: ${score} of 100, the mean of prompts quoted, the end of the conversation there, and files as left.`}</p>
+          )}
           <Code value={brief} />
         </>
       )}

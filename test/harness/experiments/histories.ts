@@ -279,8 +279,9 @@ class SessionMaker {
     const random = this.#random;
     const { everyMs, everyToolCalls } = defaults.checkpoint;
     const isCut = random() < this.#rates.cutBrief;
-    const orders = isCut ? 21 + heavy(random, 5, 200) : Math.floor(random() * 20);
-    const counts = { requests: 3, orders, decided: Math.floor(random() * 14), files: 4 };
+    const most = defaults.brief.prompts;
+    const prompts = isCut ? most + 2 + heavy(random, 5, 200) : 1 + Math.floor(random() * most);
+    const counts = { prompts, files: 4 };
     const saves: ReplaySession["saves"] = [];
     if (random() < this.#rates.noSaves) return saves;
     const isFailing = end.kind === "died" && random() < this.#rates.failedSaves;

@@ -42,7 +42,7 @@ function aWorkingSession(random: () => number): ReplaySession {
   const isDead = random() < 0.2;
   const kept = isDead ? events.slice(0, 1 + Math.floor(random() * (events.length - 1))) : events;
   const endAt = kept.at(-1)?.at ?? 0;
-  const counts = { requests: 3, orders: 2, decided: 1, files: 4 };
+  const counts = { prompts: 3, files: 4 };
   return aSession({
     events: kept,
     samples: fillingContext(kept),

@@ -44,8 +44,8 @@ it("[CL9] without a session the one that died in this project is meant; outside 
   expect(home.started).toEqual([]);
   const json = (await home.shimWith(terminal, "resume --json")).json();
   const start = { kind: "new", command: "claude", cwd: home.project };
-  expect(json).toMatchObject({ session: ids.dead, cause: "killed", start, brief: holding("restore score") });
-  expect((await home.shimWith(terminal, "resume --print")).out).toContain("restore score");
+  expect(json).toMatchObject({ session: ids.dead, cause: "killed", start, brief: holding("1 of 1 prompts quoted") });
+  expect((await home.shimWith(terminal, "resume --print")).out).toContain("1 of 1 prompts quoted");
   expect(home.started).toEqual([]);
 });
 
@@ -146,7 +146,7 @@ it("[CL155] a session that runs, one of another client and one whose folder is g
   addSession(home, { id: "dddd", pid: 500, client: "claude-ai" });
   const desktop = await home.shimWith(terminal, "resume dddd");
   const err = holding("claude-ai cannot be started from here");
-  expect(desktop).toMatchObject({ ...printed("restore score"), err });
+  expect(desktop).toMatchObject({ ...printed("1 of 1 prompts quoted"), err });
   rmSync(home.other, { recursive: true });
   const gone = await home.shimWith(terminal, "resume bbbb3");
   expect(gone).toMatchObject(failed(1, `the folder of the session (${home.other}) is gone`));

@@ -176,9 +176,9 @@ it("[CL26] `checkpoints show` prints the whole state, and says when it is damage
   const home = aSeededHome();
   const id = checkpointOf(home, ids.dead);
   const shown = await home.json("checkpoints show", id);
-  expect(shown).toMatchObject({ checkpoint: { id }, state: { firstPrompt: "fix the parser" }, snapshot: null });
+  expect(shown).toMatchObject({ checkpoint: { id }, state: { prompts: [{ text: "fix the parser" }] }, snapshot: null });
   const { out } = await home.shim("checkpoints show", id);
-  expect(out).toContain('"lastPrompt": "fix the parser"');
+  expect(out).toContain('"text": "fix the parser"');
   expect(out).toContain("files: none");
   home.runtime.store.write((sql) => sql.run("UPDATE checkpoints SET hash = 'x' WHERE id = ?", id));
   expect(await home.shim("checkpoints show", id, "--json")).toMatchObject({ code: 1, error: "checkpoint_damaged" });

@@ -52,7 +52,7 @@ it.each([
   for (const name of ["SessionStart", "UserPromptSubmit", "PreToolUse"]) chat.send(name, own);
   runtime.processes.kill(chat.pid);
   const resumed = new RecordedClient(runtime, "copilot", 2_001);
-  const context = expect.stringContaining("was running when it died: Bash");
+  const context = expect.stringContaining("in mid-turn, running Bash");
   expect(resumed.send(first, own)).toEqual({ additionalContext: context });
   for (const name of [second, "UserPromptSubmit"]) expect(resumed.send(name, { ...own, prompt: "go on" })).toEqual({});
 });

@@ -52,7 +52,7 @@ it(
     expect(await runDemo(home, { ...io, launch: { ...io.launch, hookScript: withoutBrief(home) } })).toMatchObject({
       code: 1,
       out: holding(
-        /^ {2}LOST {2}goal +expected: goal: /m,
+        /^ {2}LOST {2}goal +expected: - goal \(; /m,
         /^ {2}back {2}files of the snapshot /m,
         /^15 of 20 did not come back\.$/m,
         /^A team of workers is not shown: .*`npm run demo` in a clone has it\.$/m,

@@ -70,7 +70,7 @@ it("[EX83] a full week has its figures", () => {
   expect(text).toContain("| the context was full | 5 | 11 |");
   expect(text).toContain("1,240 checkpoints of this week are kept, 12.3 MB");
   expect(text).toContain(
-    "14 dead chats offered to 14 chats with a mean score of 93 of 100, or decided by you: 11 continued, 1 dismissed, 2 open.",
+    "14 dead chats offered to 14 chats with a mean restore score of 93 of 100 (prompts quoted, the end of the conversation there, files as left), or decided by you: 11 continued, 1 dismissed, 2 open.",
   );
   expect(text).toContain("31 tool calls of dead chats were in no checkpoint");
   expect(text).toContain("11 continued chats read or ran 23 facts again");

@@ -8,7 +8,7 @@ import { intervalsAreEqual, replayReport } from "#src/experiments/replay/report.
 import { replay } from "#src/experiments/replay/replay.ts";
 import { aSession, workingSessions } from "#harness/experiments/sessions.ts";
 
-const usual: Policy = { risk: defaults.risk, checkpoint: defaults.checkpoint, brief: { orders: 20, decided: 14 } };
+const usual: Policy = { risk: defaults.risk, checkpoint: defaults.checkpoint, brief: { prompts: 20 } };
 
 function every(everyToolCalls: number, everyMs: number): Policy {
   return { ...usual, checkpoint: { everyToolCalls, everyMs } };
@@ -64,16 +64,16 @@ it("[EX43] the warning before a death lasts from the last rise to danger", () =>
   expect(outcomeOf(session, usual)).toMatchObject({ alarms: 1, warnedSeconds: 40 });
 });
 
-it("[EX43] orders that the brief has no room for count while they are missing from it", () => {
-  const counts = { requests: 1, orders: 25, decided: 14, files: 0 };
+it("[EX43] prompts that the brief does not quote count while they are missing from it", () => {
+  const counts = { prompts: 26, files: 0 };
   const session = aSession({
     events: calls(0, 10),
     saves: [{ at: 5_000, trigger: "on_demand", bytes: 100, counts }],
     end: { at: 20_000, kind: "ended", cause: null },
   });
-  // The checkpoint with 25 orders is known from the second call on.
+  // The checkpoint with 25 prompts after the first is known from the second call on.
   expect(outcomeOf(session, usual).notShown).toBe(2.5);
-  expect(outcomeOf(session, { ...usual, brief: { orders: 25, decided: 14 } }).notShown).toBe(0);
+  expect(outcomeOf(session, { ...usual, brief: { prompts: 25 } }).notShown).toBe(0);
 });
 
 interface SampledLoss {

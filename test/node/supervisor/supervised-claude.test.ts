@@ -239,9 +239,8 @@ it("[RE122] the brief in the other client's prompt is no word of the user in the
   await die(rig, 1);
   await rig.pass(400_000);
   const next = rig.runs[2]!.program.input;
-  expect(next).toMatch(/^goal: Fix the parser\. \(the user, /m);
-  expect(next).toMatch(new RegExp(`^before it: session ${first} had died`, "m"));
-  for (const text of ["decisions:", "standing orders", "not instructions. \u2026"]) expect(next).not.toContain(text);
+  expect(next).toMatch(/^the user's prompts, oldest first:\n- .* ago: Fix the parser\.$/m);
+  expect(next.split("SHIM: an earlier session")).toHaveLength(2);
   const again = /SHIM: [\s\S]+/.exec(next)?.[0] ?? "";
   rig.runtime.processes.start(900);
   answerHook(rig.runtime, "UserPromptSubmit", () => JSON.stringify({ session_id: "r", prompt: again }), 900, codex);
