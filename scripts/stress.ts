@@ -43,7 +43,7 @@ const runs: Readonly<Record<string, TestRun>> = {
     options: { starts: { env: "SHIM_PROCESS_STARTS", value: "1000" }, seed: { env: "SHIM_PROCESS_SEED", value: "1" } },
   },
   "early-deaths": {
-    about: "sessions die before their first checkpoint, one after the other, and the goal of the first is kept",
+    about: "sessions die before their first checkpoint, one after the other, and the prompts of the first are kept",
     test: "node/local-mcp/checkpoints/succession.test.ts",
     options: { deaths: { env: "SHIM_EARLY_DEATHS", value: "200" } },
   },
