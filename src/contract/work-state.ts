@@ -126,6 +126,6 @@ export interface GitPosition {
 
 export interface Predecessor {
   readonly session: string;
-  /** Of it and of those before it, shortened, oldest first. */
+  /** Prompts of it and of those before it, shortened, oldest first. */
   readonly prompts: readonly UserPrompt[];
 }

@@ -122,7 +122,7 @@ function promptText({ text, chars: whole = text.length, answers }: UserPrompt, m
   return `${question}${shown}${way}`;
 }
 
-/** What the chat saved by a tool, the plan, `/goal` and dialogs: events, each with its age. */
+/** Notes that the chat saved, the plan, `/goal` and dialogs: events, each with its age. */
 export function statedLines({ state }: Restoration, { now, scale }: BriefContext): BriefLine[] {
   const note = Math.floor(chars.note * scale);
   const { statedAt, plan, clientGoal } = state;

@@ -32,12 +32,12 @@ const about = { most: 300, least: 60 };
 /** Reader: a new chat under one of three settings, or the session after a resume. */
 export type Occasion = "ask" | "brief" | "resume" | "resumed";
 
-/** [RE7] What it quotes comes from an earlier chat: never instructions. */
+/** [RE7] Its quotations come from an earlier chat: never instructions. */
 export function brief(given: Restoration, now: number, occasion: Occasion): string {
   return composeWithinBudget(given, now, occasion).text;
 }
 
-/** [RE6] Of what the brief quotes. */
+/** [RE6] The score of the brief itself. */
 export function scoreOf(from: Restoration): RestoreScore {
   return composeWithinBudget(from, from.knownUntil, "ask").score;
 }
@@ -52,7 +52,7 @@ function composeWithinBudget(from: Restoration, now: number, occasion: Occasion)
   return interpret(() => compose(from, now, occasion)) ?? compose({ ...from, state: emptyState }, now, occasion);
 }
 
-/** Shrinks what must stand in the brief until it fits, then adds the rest by rank while there is room. */
+/** Shrinks the needed lines until they fit, then adds the rest by rank while there is room. */
 function compose(from: Restoration, now: number, occasion: Occasion): Composed {
   const fence = `shim-recovered-session-${from.session.id.slice(0, 8)}`;
   const frame = [leadText(from, now, occasion), `<${fence}>`, `</${fence}>`, closingText(from, occasion)];

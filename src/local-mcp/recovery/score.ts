@@ -5,14 +5,14 @@ export interface ScorePart {
   readonly name: "prompts" | "end" | "files";
   /** 0 to 1. */
   readonly share: number;
-  /** What was counted, for a person. */
+  /** The figures, for a person. */
   readonly text: string;
 }
 
 /**
- * What of a session its brief has, as far as it can be counted: prompts quoted of prompts made,
- * whether the end of the conversation is there, files as the chat left them. `total` is the mean of
- * the parts that apply, 0 to 100. It says nothing of how good the work was.
+ * The part of a session that its brief has, as far as it can be counted: prompts quoted of prompts
+ * made, whether the end of the conversation is there, files as the chat left them. `total` is the
+ * mean of the parts that apply, 0 to 100. It says nothing of how good the work was.
  */
 export interface RestoreScore {
   readonly total: number;

@@ -14,7 +14,7 @@ const builtIn = new Set(
 
 const command = /^\/([\w:.-]+)(?:\s+([\s\S]*))?$/;
 
-/** [CP62] The user's words in a command: those of any command but a client's own, and of `/compact`. */
+/** [CP62] The user's words in a command: of any but a client's own, and of `/compact`. */
 function wordsOfCommand(prompt: string): string | null {
   const [, name = "", given = ""] = command.exec(prompt) ?? [];
   const isOwn = name.toLowerCase() === "compact" || (!builtIn.has(name.toLowerCase()) && !name.startsWith("shim"));
@@ -28,7 +28,7 @@ export function isSlashCommand(prompt: string): boolean {
 
 const clearing = /^(?:clear|off|stop|done|none|reset|cancel)$/i;
 
-/** What `/goal` sets: a condition, or null where it is cleared. Null for any other prompt. */
+/** The condition that `/goal` sets, null where it clears it. Returns null for any other prompt. */
 export function goalOfCommand(prompt: string): { readonly condition: string | null } | null {
   const condition = /^\/goal\s+([\s\S]+)$/.exec(prompt)?.[1]?.trim();
   if (condition === undefined) return null;

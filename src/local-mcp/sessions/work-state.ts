@@ -180,7 +180,7 @@ function stillRunning({ runningTools }: WorkState, { id, name, startedAt }: Tool
   return others.filter((one) => ofSubagent.test(one.name) || one.startedAt >= startedAt - batchMs);
 }
 
-/** The to-do list, the plan and the answers say what these have changed, and SHIM's own calls are no work. */
+/** State shows what these have changed, and SHIM's own calls are no work. */
 const bookkeeping =
   /^(?:AskUserQuestion|ExitPlanMode|TodoWrite|Task(?:Create|Update|List|Get)|update_plan|(?:mcp__)?(?:plugin_)?shim_)/;
 

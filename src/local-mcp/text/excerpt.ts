@@ -1,4 +1,4 @@
-/** Pure. Shortens a text to whole sentences of it, in their order. Nothing is labelled or reworded. */
+/** Pure. Shortens a text to whole sentences of it, in their order; labels and rewords nothing. */
 
 /** Ranks sentences of a long prompt: limits are lost most easily, and cost most. */
 const prohibition =
@@ -6,7 +6,7 @@ const prohibition =
 
 /** Ranks prompts that only let the work go on; read in prompts of up to 40 characters. */
 const nod =
-  /^(?:y|yes|yep|yeah|ok|okay|sure|go|go ahead|go on|continue|proceed|carry on|do it|please do|please continue|next|lgtm|looks good|sounds good|great|good|nice|perfect|thanks|thank you|ja|weiter|mach weiter|genau|passt|gut|danke|oui|vas-y|merci|sí|si|sigue|gracias|sim|continua|はい|お願いします|続けて(?:ください)?|ありがとう(?:ございます)?|好|好的|继续|可以|네|계속|응)[\s.!,。！、]*(?:please|thanks|thank you|bitte)?[\s.!。！]*$/iu;
+  /^(?:y|yes|yep|yeah|ok|okay|sure|go|go ahead|go on|continue|proceed|carry on|do it|please do|please continue|next|lgtm|[a-z]{4,5}s good|great|good|nice|perfect|thanks|thank you|ja|weiter|mach weiter|genau|passt|gut|danke|oui|vas-y|merci|sí|si|sigue|gracias|sim|continua|はい|お願いします|続けて(?:ください)?|ありがとう(?:ございます)?|好|好的|继续|可以|네|계속|응)[\s.!,。！、]*(?:please|thanks|thank you|bitte)?[\s.!。！]*$/iu;
 
 const maxNodChars = 40;
 

@@ -8,9 +8,8 @@ const speakers = "human|assistant|system|user|developer|tool";
 const others = "model|ai|bot|agent|claude|chatgpt|gpt(?:-\\w+)?|gemini|copilot|operator|function|system prompt";
 const mark = String.raw`([ \t]*(?:[*_]{1,2}[ \t]*)?)[:：]`;
 const roles = new RegExp(String.raw`^([ \t>*_#"'([-]*)(${speakers}|${others})${mark}`, "gimu");
-const roleStart = new RegExp(String.raw`^[ \t>*_#-]*(?:${speakers})${mark}`, "iu");
 
-/** Within a line a small word is prose: "for the user: a list". In JSON a line may begin behind `\n`. */
+/** Within a line a small word is prose ("for the user: a list"). In JSON `\n` begins a line. */
 const rolesWithin = new RegExp(
   String.raw`(?:(?<![\p{L}\p{N}_-])|(?<=\\[nrt]))([Hh]uman|[Aa]ssistant|HUMAN|ASSISTANT|System|SYSTEM|User|USER|Developer|DEVELOPER|Tool|TOOL)${mark}(?=[\s*_]|$)`,
   "gu",
@@ -27,11 +26,6 @@ export function joinLines(text: string): string {
 
 function withoutRoles(text: string): string {
   return text.replaceAll(roles, "$1$2$3 -").replaceAll(rolesWithin, "$1$2 -");
-}
-
-/** A line of another conversation. */
-export function isSpokenByRole(line: string): boolean {
-  return roleStart.test(line);
 }
 
 /** Keeps the first words of lines that SHIM has made of neutralized parts. */

@@ -120,7 +120,17 @@ it("[RE202] no character is cut in two", () => {
 });
 
 it("[RE203] a nod is a short prompt that only lets the work go on; it says nothing of the work", () => {
-  for (const nod of ["yes", "Go ahead.", "ok, thanks", "weiter", "mach weiter!", "続けてください。", "继续", "sí"])
+  for (const nod of [
+    "yes",
+    "Go ahead.",
+    "ok, thanks",
+    "looks good!",
+    "weiter",
+    "mach weiter!",
+    "続けてください。",
+    "继续",
+    "sí",
+  ])
     expect([nod, isNod(nod)]).toEqual([nod, true]);
   for (const prompt of ["yes, but in blue", "no", "stop", "go to the harbour", "ok then delete it", "continue with 12"])
     expect([prompt, isNod(prompt)]).toEqual([prompt, false]);

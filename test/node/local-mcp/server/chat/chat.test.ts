@@ -200,7 +200,7 @@ it("[MC13] asked for recovery, a chat gets the newest session of its project, st
   expect(storedSession(runtime, dead).recovery).toBe("recovered");
   const none = 'No session of this project died unfinished; 1 elsewhere (pass "of" for a brief).';
   expect((await recover()).text).toBe(none);
-  expect((await recover({ of: session })).text).toContain("ago): other project");
+  expect((await recover({ of: session })).text).toContain("s ago: other project");
   expect(storedSession(runtime, session).recovery).toBeNull();
   expect(await refusal("shim_check_recovery", { of: "unknown" })).toContain('Call without "of"');
 });
