@@ -27,7 +27,7 @@ it("[RE31] files that changed by any means are named by their path in the projec
   expect(brief).toContain("- gen.txt (by a command or by hand): not verified");
   expect(brief).toContain("- open.txt (created): ");
   expect(brief).toMatch(/- \d more: committed or unchanged/);
-  for (const name of ["done.txt", "kept.txt", "before.txt", "old.txt"]) expect(brief).not.toContain(name);
+  for (const name of ["done.txt", "kept.txt", "before.txt", "old.txt"]) expect(brief).not.toContain(`- ${name}`);
 });
 
 it("[RE31] a file that the chat removed or moved is deleted, as the chat left it, not unchanged", () => {
