@@ -239,7 +239,9 @@ it("[RE122] the brief in the other client's prompt is no word of the user in the
   await die(rig, 1);
   await rig.pass(400_000);
   const next = rig.runs[2]!.program.input;
-  expect(next).toMatch(/^the user's prompts, oldest first:\n- .* ago: Fix the parser\.$/m);
+  expect(next).toMatch(
+    /^the user's prompts, oldest first:\n- .* ago: make the parser .*\n- .* ago: Fix the parser\.$/m,
+  );
   expect(next.split("SHIM: an earlier session")).toHaveLength(2);
   const again = /SHIM: [\s\S]+/.exec(next)?.[0] ?? "";
   rig.runtime.processes.start(900);
