@@ -3,12 +3,12 @@ import { expect, it } from "vitest";
 import type { WorkState } from "#src/contract/work-state.ts";
 import { brief, scoreOf, type Occasion } from "#src/local-mcp/recovery/brief.ts";
 import type { Restoration } from "#src/local-mcp/recovery/restoration.ts";
-import { estimateTokens } from "#src/routing/tokens.ts";
+import { o200kTokens } from "#src/routing/tokens.ts";
 import { aRestoration, aSession } from "#harness/machine/restorations.ts";
 import { aState } from "#harness/machine/work-states.ts";
 import { T0 } from "#harness/store/temp-store.ts";
 
-const occasion = fc.constantFrom<Occasion[]>("ask", "brief", "resume", "resumed", "compacted");
+const occasion = fc.constantFrom<Occasion[]>("ask", "brief", "resume", "resumed");
 const now = T0 + 360_000;
 
 const scripts = [
@@ -92,7 +92,7 @@ const neededLines = ["client: ", "why it died: ", "how it stood (", "last checkp
 
 function expectWithinBounds(written: string, { session }: Restoration): void {
   expect(written.length).toBeLessThanOrEqual(9_400);
-  expect(estimateTokens(written, "gpt-5")).toBeLessThanOrEqual(2_000);
+  expect(o200kTokens(written)).toBeLessThanOrEqual(2_000);
   const fence = `shim-recovered-session-${session.id.slice(0, 8)}`;
   expect(written.split(/shim-recovered-session/i)).toHaveLength(3);
   const lines = written.split("\n");

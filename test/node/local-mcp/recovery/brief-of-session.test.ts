@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { readContent } from "#src/local-mcp/sessions/session-content.ts";
 import { renderBrief, toDelivered, toStoredOffer } from "#src/local-mcp/recovery/offers.ts";
-import { estimateTokens } from "#src/routing/tokens.ts";
+import { o200kTokens } from "#src/routing/tokens.ts";
 import { timeline } from "#src/cli/commands/sessions/timeline.ts";
 import { restore } from "#src/local-mcp/recovery/restoration.ts";
 import { anotherClaude, Claude, storedSession, aChat } from "#harness/machine/claude.ts";
@@ -87,7 +87,7 @@ it("[RE201] [RE203] after forty prompts and two compactions the brief has each r
   );
   expect(brief).toContain("the client's own summary of what it compacted");
   expect(brief).not.toMatch(/^(?:goal|next step|standing orders|decisions):/m);
-  expect(estimateTokens(brief, "gpt-5")).toBeLessThanOrEqual(2_000);
+  expect(o200kTokens(brief)).toBeLessThanOrEqual(2_000);
 });
 
 it("[RE35] a brief that offers a session says how the user refuses it", () => {

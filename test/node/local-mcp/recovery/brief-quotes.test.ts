@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import type { WorkState } from "#src/contract/work-state.ts";
 import { brief, scoreOf } from "#src/local-mcp/recovery/brief.ts";
 import type { Restoration } from "#src/local-mcp/recovery/restoration.ts";
-import { estimateTokens } from "#src/routing/tokens.ts";
+import { o200kTokens } from "#src/routing/tokens.ts";
 import { aRestoration, prompts } from "#harness/machine/restorations.ts";
 import { T0 } from "#harness/store/temp-store.ts";
 
@@ -78,7 +78,7 @@ it("[RE131] of 100 long prompts the first, the newest six and those of the end a
   expect(quoted.slice(-6)).toEqual([94, 95, 96, 97, 98, 99]);
   expect(quoted).toEqual(quoted.toSorted((a, b) => a - b));
   expect(quoted.length).toBeGreaterThan(10);
-  expect(estimateTokens(shown(state), "gpt-5")).toBeLessThanOrEqual(1_700);
+  expect(o200kTokens(shown(state))).toBeLessThanOrEqual(1_700);
   expect(scoreOf(aRestoration(state)).parts[0]?.text).toBe(`${quoted.length} of 100 prompts quoted`);
 });
 
@@ -111,7 +111,7 @@ it("[RE202] one very long assignment keeps its beginning, what it forbids and it
   for (const limit of limits) expect(line).toContain(limit);
   expect(line).toContain("Begin with the hall.");
   expect(line).toMatch(/\[\d+ characters; all of them: `shim sessions show 20487890-/);
-  expect(estimateTokens(text, "gpt-5")).toBeLessThanOrEqual(2_000);
+  expect(o200kTokens(text)).toBeLessThanOrEqual(2_000);
 });
 
 it("[RE207] of a compacted session the parts of the client's summary that point ahead are given, as perhaps outdated", () => {

@@ -5,9 +5,9 @@ import { age, clip } from "#src/shared/format.ts";
 import { aRestoration, aSession, prompts } from "#harness/machine/restorations.ts";
 import { T0 } from "#harness/store/temp-store.ts";
 
-const occasions: Occasion[] = ["ask", "brief", "resume", "resumed", "compacted"];
+const occasions: Occasion[] = ["ask", "brief", "resume", "resumed"];
 const now = T0 + 360_000;
-const snapshot = { checkpointId: "cp_1", state: "done", reason: null, commit: "c" };
+const snapshot = { repository: null, checkpointId: "cp_1", state: "done", reason: null, commit: "c" };
 
 /** A session with something of everything. */
 const whole: Parameters<typeof aRestoration>[0] = {
@@ -116,7 +116,6 @@ it("[RE79] each reader is instructed what to do with it", () => {
   expect(openings[1]).toContain("Tell the user in one sentence that you have it");
   expect(openings[2]).toContain("Continue this work now from where it stood");
   expect(openings[3]).toMatch(/^SHIM: this session died 5 min ago and was resumed/);
-  expect(openings[4]).toMatch(/^SHIM: this conversation was compacted/);
   expect(openings.map((text) => text.includes("--undo"))).toEqual([false, false, true, false, false]);
   expect(openings.map((text) => text.includes("take true"))).toEqual([true, true, false, false, false]);
 });

@@ -10,7 +10,7 @@ const begun: JournalEntry = { kind: "tool_start", id: "a", name: "Bash", input: 
 const done: JournalEntry = { kind: "tool_end", id: "a", name: "Bash", input: "make" };
 const failed: JournalEntry = { kind: "tool_error", id: "a", name: "Bash", input: "make", text: "Exit code 144" };
 const over: JournalEntry = { kind: "turn_end" };
-const stopped: JournalEntry = { kind: "interrupted" };
+const stopped: JournalEntry = { kind: "turn_end", isInterrupted: true };
 const detached: JournalEntry = { kind: "detached", reason: "interrupted" };
 
 it.each<[string, JournalEntry[]]>([
