@@ -103,7 +103,7 @@ export class Files {
   }
 }
 
-export function fileAt(path: string): string {
+function fileAt(path: string): string {
   return `${projectSlot}/${path}`;
 }
 

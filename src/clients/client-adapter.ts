@@ -34,9 +34,9 @@ export interface ClientAdapter {
   readonly isTranscriptUnread?: true;
   /** One process works in several sessions at once; each has a server, whose calls name it. */
   readonly hasThreads?: true;
-  /** What is known of its compactions; absent: it keeps no prompt and shows no summary. */
+  /** Compactions of the client; absent: they keep no prompt and show no summary. */
   readonly compaction?: {
-    /** It keeps the user's prompts beside its summary. */
+    /** The user's prompts stay beside the summary. */
     readonly keepsPrompts: boolean;
     /** An event after the compaction brings the summary. */
     readonly showsSummary: boolean;

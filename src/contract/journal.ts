@@ -37,7 +37,7 @@ export type JournalEntry =
   | { readonly kind: "plan"; readonly text: string; readonly path?: string }
   | { readonly kind: "compacting"; readonly trigger: string }
   | { readonly kind: "compacted"; readonly summary: string }
-  /** What a compaction had dropped, as the chat received it from SHIM. */
+  /** Texts that a compaction had dropped, as the chat received them from SHIM. */
   | { readonly kind: "given_back"; readonly text: string }
   /** `isInterrupted`: the user stopped the model. */
   | { readonly kind: "turn_end"; readonly isInterrupted?: true }

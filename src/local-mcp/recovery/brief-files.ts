@@ -10,7 +10,7 @@ import type { Elsewhere, Restoration, RestoredFile } from "./restoration.ts";
 
 const most = { files: 15, pathChars: 160, tasks: 8 };
 const least = { files: 4, pathChars: 40 };
-/** Of those that are committed, and of those that were only read. */
+/** Files that are committed, or that were only read, in one line. */
 const maxOthers = 8;
 
 const fileStateText: Record<FileComparison, string> = {
@@ -76,7 +76,7 @@ function isUncommitted(file: RestoredFile): boolean {
   return !file.isCommitted && (isEdited(file) || file.isFoundByGit === true);
 }
 
-export function projectPath(project: string | null, path: string): string {
+function projectPath(project: string | null, path: string): string {
   const clean = pathOf(path);
   if (project === null || !isAbsolute(clean)) return clean;
   const inside = relative(project, clean);

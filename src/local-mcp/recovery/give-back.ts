@@ -8,7 +8,7 @@ import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { missingFrom } from "./compaction.ts";
 
-/** Gives a chat back what its client's compaction dropped, with the first event that can carry it. */
+/** Gives a chat what its client's compaction dropped, with the first event that can carry it. */
 
 const unknownCompaction: NonNullable<ClientAdapter["compaction"]> = { keepsPrompts: false, showsSummary: false };
 
@@ -21,7 +21,7 @@ export function noteCompaction(sql: Sql, now: number, session: string, key: stri
   news.add(sql, now, session, key, { kind: "compaction" });
 }
 
-/** Null: no compaction is waiting, or its summary lacks nothing. */
+/** Returns null where no compaction is waiting, or its summary lacks nothing. */
 export function giveBack(sql: Sql, now: number, id: string): string | null {
   const waiting = news.undeliveredOf(sql, id, "compaction");
   if (waiting.length === 0) return null;

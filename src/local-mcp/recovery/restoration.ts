@@ -202,9 +202,9 @@ export function restoreById(runtime: Runtime, id: string): Restoration | null {
 }
 
 export interface ObservedFiles {
-  /** Null: git gave no answer. */
+  /** Changes that git reports; null: it gave no answer. */
   readonly changes: ProjectChanges | null;
-  /** [RE232] Of files that no checkpoint has hashed, such as those that a command wrote. */
+  /** [RE232] States of files that no checkpoint has hashed, such as those that a command wrote. */
   readonly verified: ReadonlyMap<string, FileComparison>;
 }
 

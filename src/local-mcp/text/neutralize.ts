@@ -19,11 +19,6 @@ export function neutralize(text: string): string {
   return withoutRoles(removeMarks(text));
 }
 
-/** Joins lines. A role that began a line is gone before it stands within one. */
-export function joinLines(text: string): string {
-  return withoutRoles(text).replaceAll(/\s+/g, " ").trim();
-}
-
 function withoutRoles(text: string): string {
   return text.replaceAll(roles, "$1$2$3 -").replaceAll(rolesWithin, "$1$2 -");
 }
