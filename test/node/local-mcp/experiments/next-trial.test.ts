@@ -78,7 +78,7 @@ it("[EX174] a trial that could not have its chats in its days waits, with the fi
   pastBriefs(runtime, 399);
   expect(nextTrial(runtime, [live], [])).toMatchObject({
     finding: null,
-    waits: [expect.stringMatching(/`brief\.orders` = 30 .* chats that are given a brief in 28 days, .* had 399 in/)],
+    waits: [expect.stringMatching(/`brief\.prompts` = 75 .* chats that are given a brief in 28 days, .* had 399 in/)],
   });
   const recorded = workingSessions(200, 1);
   expect(nextTrial(runtime, [lessLost], recorded)).toMatchObject({
