@@ -205,7 +205,7 @@ export function workLines({ session, state }: Restoration, { now }: BriefContext
   const hidden = open.length - shownTodos.length;
   const more = hidden > 0 ? [{ text: `- and ${hidden} more`, rank: 2 }] : [];
   const shownCalls = calls.slice(-counts.calls).map(({ name, input, error }) => ({
-    text: `- ${callText({ name, input }, session.project, chars.call)}${error === undefined ? "" : ` FAILED: ${oneLine(tail(error, chars.error), chars.error + 2)}`}`,
+    text: `- ${callText({ name, input }, session.project, chars.call)}${error === undefined ? "" : ` FAILED: ${excerpt(neutralize(error), chars.error)}`}`,
     rank: error === undefined ? 3 : 2,
   }));
   const isLast = failure !== null && failure.at >= (words.at(-1)?.at ?? 0);
@@ -223,7 +223,7 @@ export function workLines({ session, state }: Restoration, { now }: BriefContext
 
 /** Parts of a summary by their headings: what points ahead. Prompts stand in the brief anyway. */
 const ahead = /(?:pending|next step|current work|open (?:task|question|item)|remaining|to ?do|未|残|次)/i;
-const partStart = /\n(?=\s*(?:#{1,4} |\d+\. |\*\*[^\n*]{2,60}\*\*:?))/;
+const partStart = /\n(?=[ \t]{0,8}(?:#{1,4} |\d{1,3}\. |\*\*[^\n*]{2,60}\*\*:?))/;
 
 export function summaryLines({ state }: Restoration, { now, scale }: BriefContext): BriefLine[] {
   const { compactSummary, statedAt } = state;

@@ -4,7 +4,7 @@
 const prohibition =
   /(?<!\p{L})(?:do not|don['’]t|never|must(?:n['’]t| not)|only if|except|unless|without|not allowed|nicht|niemals|kein\p{L}{0,2}|nie|nur wenn|ne pas|jamais|sauf|nunca|jamás|sólo si|solo si|não|mai|non devi|nooit|niet|nigdy|nie wolno|никогда|нельзя|не надо)(?!\p{L})|ないで(?![すしあ])|ない(?:こと|ように)|禁止|だけ|ではなく|不要|不得|禁止|切勿|只能|하지 ?마|말고|금지|않도록/iu;
 
-/** Ranks prompts that only let the work go on; read in prompts of up to 40 characters. */
+/** Ranks prompts that only let the work go on. It reads at most 40 characters: a longer prompt is none. */
 const nod =
   /^(?:y|yes|yep|yeah|ok|okay|sure|go|go ahead|go on|continue|proceed|carry on|do it|please do|please continue|next|lgtm|[a-z]{4,5}s good|great|good|nice|perfect|thanks|thank you|ja|weiter|mach weiter|genau|passt|gut|danke|oui|vas-y|merci|sí|si|sigue|gracias|sim|continua|はい|お願いします|続けて(?:ください)?|ありがとう(?:ございます)?|好|好的|继续|可以|네|계속|응)[\s.!,。！、]*(?:please|thanks|thank you|bitte)?[\s.!。！]*$/iu;
 
@@ -18,13 +18,28 @@ export function isNod(prompt: string): boolean {
 
 /** Lines of a pasted block beyond which it is named, not quoted. */
 const maxPastedLines = 3;
-const fencedBlock = /```[^\n]*\n([\s\S]*?)(?:```|$)/g;
 
-/** Replaces pasted blocks by their size: code fences and long runs of quoted lines. */
+const fence = "```";
+
+/** Replaces pasted blocks by their size: code fences, and runs of quoted lines. */
 export function withoutPasted(text: string): string {
-  return text
-    .replaceAll(fencedBlock, (block: string, content: string) => pastedNote(content.split("\n").length - 1) ?? block)
-    .replaceAll(/(?:^>.*(?:\n|$)){4,}/gm, (block) => `${pastedNote(block.trimEnd().split("\n").length) ?? block}\n`);
+  const parts = text.split(fence);
+  return parts
+    .map((part, at) => (at % 2 === 1 ? codeBlock(part, at < parts.length - 1) : withoutQuoted(part)))
+    .join("");
+}
+
+/** @param code after its opening fence, with the name of its language */
+function codeBlock(code: string, isClosed: boolean): string {
+  const lines = code.split("\n").length - (isClosed ? 2 : 1);
+  return pastedNote(lines) ?? `${fence}${code}${isClosed ? fence : ""}`;
+}
+
+function withoutQuoted(text: string): string {
+  return text.replaceAll(/(?:^>.*(?:\n|$)){4,}/gm, (block) => {
+    const note = pastedNote(block.trimEnd().split("\n").length);
+    return note === null ? block : `${note}\n`;
+  });
 }
 
 function pastedNote(lines: number): string | null {
