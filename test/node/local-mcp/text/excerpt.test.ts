@@ -102,7 +102,7 @@ it("[RE202] a pasted block is named by its size before a sentence goes; a few li
   expect(withoutPasted("```\none\ntwo\n```")).toBe("```\none\ntwo\n```");
   expect(withoutPasted("> a\n> b\n> c\n> d\n> e\nWhy?")).toBe("[pasted: 5 lines]\nWhy?");
   // A fence that was cut is one all the same.
-  expect(withoutPasted(`See:\n\`\`\`\n${log}`)).toBe("See:\n[pasted: 29 lines]");
+  expect(withoutPasted(`See:\n\`\`\`\n${log}`)).toBe("See:\n[pasted: 30 lines]");
 });
 
 it("[RE202] Japanese is cut at its own full stops", () => {
