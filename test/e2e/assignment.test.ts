@@ -37,7 +37,7 @@ async function withTrial(experiments: object): Promise<MachineHome> {
   mkdirSync(home.paths.home, { recursive: true, mode: 0o700 });
   writeFileSync(home.paths.config, JSON.stringify({ experiments }));
   pastBriefs({ store: storeOf(home.paths), now: Date.now });
-  await home.ask("experiments", "start", key, "40");
+  await home.ask("experiments", "start", key, "60");
   return home;
 }
 
