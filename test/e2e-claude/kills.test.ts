@@ -76,7 +76,7 @@ it("[RE1] gives the next chat a checked brief when the client was killed in the 
     "why it died: killed (The client went away in the middle of a tool call without reporting an end.)",
     "10 tool calls, 1 failed",
     "in mid-turn, running Bash exec sleep 600 (begun ",
-    "no result was seen, it may still run or have finished)\n",
+    "no result was seen; it may still run, or have finished)\n",
     ` ago: ${request}\n`,
     ` ago: ${fault}\n`,
     ", 1 of 3 are done:\n- in progress: fix the parser\n- tell the team\n",

@@ -119,7 +119,7 @@ it("[RE207] of a compacted session the parts of the client's summary that point 
     "1. Intent:\nA pier.\n2. Files:\n- old.ts\n7. Pending Tasks:\n- paint it\n8. Current Work:\nThe roof.";
   const text = shown({ prompts: prompts("build it"), compactSummary, statedAt: { summary: T0 } });
   expect(text).toContain(
-    "\nthe client's own summary of what it compacted (60 min ago), perhaps outdated: 7. Pending Tasks: - paint it 8. Current Work: The roof.\n",
+    "\nof the client's own summary of what it compacted (60 min ago), the parts that point ahead, perhaps outdated:\n- 7. Pending Tasks: - paint it 8. Current Work: The roof.\n",
   );
   expect(shown({ compactSummary: "All of it was about boats." })).toContain("All of it was about boats.");
 });
@@ -157,7 +157,11 @@ it("[RE209] no line of a section stands without its heading, however full the br
   let partly = 0;
   for (let count = 1; count < 60; count++) {
     const long = many(count).map((prompt) => `${prompt} ${"The soil is dry. ".repeat(count % 30)}`);
-    const answers = many(count % 9).map((question) => ({ question, answer: "yes", at: T0 }));
+    const answers = many(count % 9).map((question) => ({
+      question: `${question} `.repeat(12),
+      answer: "yes ".repeat(90),
+      at: T0,
+    }));
     const text = shown({ prompts: prompts(...long), todos, calls, answers });
     if (text.includes("- todo-")) expect(text).toMatch(/\nopen to-dos of [^\n]*\n- todo-/);
     if (text.includes("- Bash call-")) expect(text).toMatch(/\nits last calls[^\n]*\n- Bash call-/);

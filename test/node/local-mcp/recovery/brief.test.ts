@@ -47,7 +47,7 @@ it("[RE77] [RE78] its parts stand in one order: how it died and stood, what was 
     "<shim-recovered-session-20487890>",
     expect.stringMatching(/^client: .*; project: \/p; started 6 min ago; 3 tool calls, 1 failed$/),
     "why it died: killed (Its process vanished.)",
-    "how it stood (5 min ago): in mid-turn, running Bash npm test (begun 10 s before; no result was seen, it may still run or have finished)",
+    "how it stood (5 min ago): in mid-turn, running Bash npm test (begun 10 s before; no result was seen; it may still run, or have finished)",
     "/goal (6 min ago): all tests pass",
     "saved by the chat with SHIM's tools:",
     "- goal (6 min ago): a parser without faults",
@@ -63,7 +63,8 @@ it("[RE77] [RE78] its parts stand in one order: how it died and stood, what was 
     "  2. grammar",
     "the user's answers to questions of the chat:",
     "- Which colour? -> Green (6 min ago)",
-    "the client's own summary of what it compacted (6 min ago), perhaps outdated: Earlier: the plan.",
+    "of the client's own summary of what it compacted (6 min ago), perhaps outdated:",
+    "- Earlier: the plan.",
     "the user's prompts, oldest first:",
     "- 6 min ago: fix the parser",
     "- 5 min ago: and the lexer",
@@ -116,8 +117,8 @@ it("[RE79] each reader is instructed what to do with it", () => {
   expect(openings[1]).toContain("Tell the user in one sentence that you have it");
   expect(openings[2]).toContain("Continue this work now from where it stood");
   expect(openings[3]).toMatch(/^SHIM: this session died 5 min ago and was resumed/);
-  expect(openings.map((text) => text.includes("--undo"))).toEqual([false, false, true, false, false]);
-  expect(openings.map((text) => text.includes("take true"))).toEqual([true, true, false, false, false]);
+  expect(openings.map((text) => text.includes("--undo"))).toEqual([false, false, true, false]);
+  expect(openings.map((text) => text.includes("take true"))).toEqual([true, true, false, false]);
 });
 
 it("[RE80] a session that ended well or that lives is not said to have died", () => {
