@@ -5,6 +5,7 @@ import { parseArgs } from "node:util";
 import { version } from "../src/platform/version.ts";
 import { table } from "./figures.ts";
 import { sessionPaths, textAtPath } from "./real/choose-sessions.ts";
+import { Compactions } from "./real/compactions.ts";
 import { Gradings } from "./real/gradings.ts";
 import { ImportCost } from "./real/import-cost.ts";
 import type { MeasuredCut } from "./real/measured.ts";
@@ -41,6 +42,7 @@ const startedAt = performance.now();
 const measured: MeasuredCut[] = [];
 const speed = new Speed();
 const importCost = new ImportCost();
+const compactions = new Compactions();
 const gradings = new Gradings(shown, new Random(seed));
 const failed: string[] = [];
 const jobs: Job[] = [];
@@ -58,8 +60,9 @@ for (const { path } of jobs.slice(0, mostTimed)) {
   const session = readSession(textAtPath(folder, path));
   if (session) await speed.play(session, path);
 }
+for (const { path } of jobs) compactions.read(join(folder, path));
 if (measured.length > 0) console.log(`${report(measured, seed)}\n`);
-if (mostTimed > 0) console.log(table([...speed.rows(), ...importCost.rows()]));
+console.log(table([...compactions.rows(), ...speed.rows(), ...importCost.rows()]));
 const seconds = Math.round((performance.now() - startedAt) / 1_000);
 const about = `seed ${seed}, SHIM ${version}, node ${process.version}, ${new Date().toISOString().slice(0, 10)}`;
 console.log(`\n${about}; ${sessions} sessions, ${measured.length} briefs in ${seconds} s`);

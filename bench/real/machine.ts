@@ -5,6 +5,8 @@ import { systemIo } from "../../src/cli/system-io.ts";
 import type { HookClient } from "../../src/contract/clients.ts";
 import { defaults } from "../../src/contract/config.ts";
 import { answerHook } from "../../src/local-mcp/hooks/answer-hook.ts";
+import { importTranscript } from "../../src/local-mcp/portable/import-transcript.ts";
+import * as journal from "../../src/local-mcp/sessions/journal.ts";
 import { pathsIn } from "../../src/platform/paths.ts";
 import { Durations } from "../../src/runtime/durations.ts";
 import type { Runtime } from "../../src/runtime/runtime.ts";
@@ -16,6 +18,13 @@ import { Random } from "../restore/random.ts";
 const clientPid = 4_000;
 const client = { parent: 1, start: "1", command: "client", residentBytes: 1 };
 const bundle = new URL("../../dist/cli.cjs", import.meta.url).href;
+
+const maxRows = 200_000;
+
+export interface StoredTranscript {
+  readonly client: string;
+  readonly rows: readonly journal.JournalRow[];
+}
 
 export interface Resumed {
   /** "" where SHIM has none. */
@@ -81,6 +90,15 @@ export class Machine {
     const brief = textAt(answer, "brief") ?? "";
     const refusal = brief === "" ? (textAt(objectAt(answer, "error"), "code") ?? "no answer") : null;
     return { brief, refusal, cpuMs: (user + system) / 1_000 };
+  }
+
+  /** A transcript as SHIM stores it; null: SHIM refuses it. */
+  import(path: string): StoredTranscript | null {
+    this.#recording ??= this.#open();
+    const imported = importTranscript(this.#recording, { path, folder: this.#cwd });
+    if (!imported.ok) return null;
+    const { client, session } = imported.value;
+    return { client, rows: this.#recording.store.read((sql) => journal.list(sql, session, 0, maxRows), []) };
   }
 
   close(): void {

@@ -46,9 +46,9 @@ it("[EX291] a trial that could not end on this machine is refused, with its figu
       "shim config set checkpoint.everyMs 250000",
     ),
   );
-  const brief = await home.shim("experiments start brief.orders 30");
+  const brief = await home.shim("experiments start brief.prompts 60");
   expect(brief).toMatchObject(
-    failed(1, "needs 972 new chats that are given a brief", "shim config set brief.orders 30"),
+    failed(1, "needs 972 new chats that are given a brief", "shim config set brief.prompts 60"),
   );
   expect(brief.err).not.toContain("shim replay");
   expect(count(home, "experiments")).toBe(0);

@@ -150,7 +150,7 @@ it("[EX291] a trial that this machine could not end is refused, with its figures
   pastChats(runtime, enoughChats - 1);
   const figures = "its trial needs 400 new chats in 28 days, and this machine had 399 in the last 28";
   expect(begin(key, 8)).toEqual({ ok: false, error: { code: "cannot_end", reason: figures } });
-  expect(begin("brief.orders", 30)).toMatchObject({
+  expect(begin("brief.prompts", 60)).toMatchObject({
     ok: false,
     error: { code: "cannot_end", reason: expect.stringMatching(/needs 972 new chats that are given a brief/) },
   });
@@ -162,7 +162,7 @@ it("[EX291] a trial that this machine could not end is refused, with its figures
   expect(begin(key, 8)).toMatchObject({ ok: true, value: { state: "canary" } });
   runtime.wait(1_000);
   pastBriefs(runtime);
-  expect(begin("brief.orders", 30)).toMatchObject({ ok: true, value: { state: "canary" } });
+  expect(begin("brief.prompts", 60)).toMatchObject({ ok: true, value: { state: "canary" } });
   runtime.wait(29 * 86_400_000);
   expect(begin("risk.thresholds.memory", 0.7)).toMatchObject({ ok: false, error: { code: "cannot_end" } });
 });

@@ -48,7 +48,7 @@ it("[HO2] [RE120] [ID18] killed in the middle of a tool: the next chat of the pr
   for (const part of [
     "died 5 min ago",
     "why it died: killed",
-    "how it stood (5 min ago): in mid-turn, running Bash npm run build (begun 0 s before; no result was seen, it may still",
+    "how it stood (5 min ago): in mid-turn, running Bash npm run build (begun 0 s before; no result was seen; it may still",
     `client: Claude Code; project: ${first.cwd}`,
     "oldest first:\n- 5 min ago: fix the parser\n",
     '(after "The test stands.") now the code, please\n',
@@ -117,16 +117,20 @@ it("[RE9] [RE10] under the setting resume a successor's first checkpoint recover
   expect(first.resume()).toContain(`continued by session ${second.session}`);
 });
 
-it("[HO3] after a compaction the chat gets back what it knew, each time, also twice in one turn", () => {
+it("[HO3] [RE231] after each compaction the next prompt or tool call brings what its summary lacks, once", () => {
   const { runtime, claude } = aChat({ hooks: 2 });
-  claude.prompt("fix the parser");
-  claude.use("TaskCreate", { subject: "write the code" }, { task: { id: "1", subject: "write the code" } });
-  const first = claude.compact("A first summary.");
-  expect(first).toContain("this conversation was compacted");
-  expect(first).toContain("0 of 1 are done:\n- write the code\n");
-  const second = claude.compact("A second summary.");
-  expect(second).toContain("perhaps outdated: A first summary.");
-  expect(second).not.toContain("thoughts");
+  claude.prompt("Why does the parser skip the second comment?");
+  expect(claude.compact("A first summary.")).toBe("");
+  const missing = "- Why does the parser skip the second comment?";
+  const given = JSON.stringify(claude.use("Bash", { command: "npm test" }));
+  expect(given).toContain("this conversation was compacted. The summary lacks");
+  expect(given).toContain(missing);
+  expect(JSON.stringify(claude.use("Bash", { command: "npm test" }))).not.toContain("compacted");
+  claude.compact("A second summary: why does the parser skip the second comment?");
+  expect(JSON.stringify(claude.use("Bash", { command: "npm test" }))).not.toContain("compacted");
+  claude.compact("A third summary.");
+  expect(JSON.stringify(claude.prompt("go on"))).toContain(missing);
+  expect(journalKinds(runtime, claude.session).filter((kind) => kind === "given_back")).toHaveLength(2);
   expect(journalKinds(runtime, claude.session)).not.toContain("subagent_end");
   expect(storedSession(runtime, claude.session).endedAt).toBeNull();
 });
