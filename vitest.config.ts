@@ -31,7 +31,6 @@ const apart = [
   "coordination/sync-push-set",
   "store/node-sqlite",
   "store/open-driver",
-  "clients/hook-program",
   "local-mcp/experiments/review",
   "local-mcp/recovery/deaths",
   "local-mcp/server/serve",
