@@ -25,18 +25,12 @@ const long = [
   "node/transform/hostile",
 ].map((name) => `/test/${name}.test.ts`);
 
-/** What these do holds for a whole process: they replace modules, open the other SQLite build, or run upkeep, whose times are those of the process. */
+/** What these do holds for a whole process: they replace modules, or open the other SQLite build. */
 const apart = [
   "local-mcp/hooks/over-budget",
   "coordination/sync-push-set",
   "store/node-sqlite",
   "store/open-driver",
-  "local-mcp/experiments/review",
-  "local-mcp/recovery/deaths",
-  "local-mcp/server/serve",
-  "local-mcp/usage/usage",
-  "policy/risk-rise",
-  "redaction/short-field-secrets",
 ].map((name) => `test/node/${name}.test.ts`);
 
 function isLong({ moduleId }: TestSpecification): boolean {
