@@ -25,14 +25,6 @@ const long = [
   "node/transform/hostile",
 ].map((name) => `/test/${name}.test.ts`);
 
-/** What these do holds for a whole process: they replace modules, or open the other SQLite build. */
-const apart = [
-  "local-mcp/hooks/over-budget",
-  "coordination/sync-push-set",
-  "store/node-sqlite",
-  "store/open-driver",
-].map((name) => `test/node/${name}.test.ts`);
-
 function isLong({ moduleId }: TestSpecification): boolean {
   return long.some((name) => moduleId.endsWith(name));
 }
@@ -40,12 +32,7 @@ function isLong({ moduleId }: TestSpecification): boolean {
 class LongFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const sorted = await super.sort(files);
-    const inOrder = [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
-    // A process that files share ends when the next file is of another project.
-    return [
-      ...inOrder.filter(({ project }) => project.config.isolate),
-      ...inOrder.filter(({ project }) => !project.config.isolate),
-    ];
+    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
   }
 }
 
@@ -82,22 +69,8 @@ export default defineConfig({
         test: {
           name: "node",
           include: ["test/node/**/*.test.ts"],
-          exclude: apart,
           testTimeout: 60_000,
-          // To start Node and load the sources for each file would take longer than most files.
-          isolate: false,
-          setupFiles: ["test/harness/machine/one-sqlite.ts"],
           // One more than there are cores, since many tests wait for processes.
-          maxWorkers: availableParallelism() + 1,
-          sequence: { groupOrder: 2 },
-        },
-      },
-      {
-        extends: true,
-        test: {
-          name: "node-apart",
-          include: apart,
-          testTimeout: 60_000,
           maxWorkers: availableParallelism() + 1,
           sequence: { groupOrder: 2 },
         },

@@ -5,7 +5,7 @@ import { readTeam } from "#src/cli/commands/learn/team-history.ts";
 import { ok } from "#src/shared/result.ts";
 import { failed } from "#src/cli/answer.ts";
 import { admin, type EngineHost } from "#harness/coordinator/engine-host.ts";
-import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { LocalHost } from "#harness/coordinator/local-host.ts";
 import { ask, given } from "#harness/coordinator/state-calls.ts";
 
@@ -19,7 +19,7 @@ function linkTo(host: EngineHost, forbidden: readonly OperationName[] = []): Pic
 const chat = { chat: "c1", session: "s1", process: "p1", machine: "m1", client: "claude-code" };
 
 it("[EX66] a chat that went offline after silence is back where the same process registers again in time", async () => {
-  const host = new LocalHost(openBetterSqlite3);
+  const host = new LocalHost(openNodeSqlite);
   await ask(host, "chats.register", chat);
   const silence = async (ms: number, process: string): Promise<void> => {
     host.wait(45_000);
@@ -39,7 +39,7 @@ it("[EX66] a chat that went offline after silence is back where the same process
 });
 
 it("[EX66] without the right to read the audit log the rest is read", async () => {
-  const host = new LocalHost(openBetterSqlite3);
+  const host = new LocalHost(openNodeSqlite);
   await ask(host, "chats.register", { ...chat, capacity: 2, taskTypes: ["*"] });
   await ask(host, "tasks.submit", { tasks: [{ type: "build", capabilities: ["gpu"] }, { type: "test" }] });
   host.wait(5_000);
@@ -54,7 +54,7 @@ it("[EX66] without the right to read the audit log the rest is read", async () =
 });
 
 it("[EX66] the outcomes of routed tasks are those of their models, by kind of task; an unknown cost compares nothing", async () => {
-  const host = new LocalHost(openBetterSqlite3);
+  const host = new LocalHost(openNodeSqlite);
   const link = linkTo(host);
   const tier = {
     tier: "small",
@@ -85,7 +85,7 @@ it("[EX66] the outcomes of routed tasks are those of their models, by kind of ta
 
 it("[EX66] a coordinator that refuses is no part of the history", async () => {
   for (const name of ["settings.get", "chats.list", "tasks.load", "tasks.stats", "tasks.list"] as const) {
-    const host = new LocalHost(openBetterSqlite3);
+    const host = new LocalHost(openNodeSqlite);
     expect(await readTeam(linkTo(host, [name]), host.now())).toMatchObject({ ok: false, error: { code: "forbidden" } });
   }
 });
