@@ -66,8 +66,9 @@ export function recordEvent(sql: Sql, runtime: Runtime, given: EventContext): Re
   const verdict = toolVerdict(sql, runtime, context, session.id);
   const accepted = findAcceptance(sql, runtime, context, session.id);
   const isNew = recordEntries(sql, runtime.now(), withFailure(context, part), session.id, verdict);
+  const isBriefed = missedStart !== null && missedStart.source !== "compact";
   // A start's brief fills what the client takes of a hook.
-  const news = isNew && missedStart === null ? findNews(sql, runtime, context, session.id, accepted) : null;
+  const news = isNew && !isBriefed ? findNews(sql, runtime, context, session.id, accepted) : null;
   const trigger = checkpointTrigger(sql, runtime, context, session, part);
   if (event === "SessionEnd") endSession(sql, runtime, session, input.reason ?? "other");
   const started = recordStart(sql, runtime, context, sighted) ?? missedStart;

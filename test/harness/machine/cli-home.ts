@@ -12,6 +12,7 @@ import { defaults } from "#src/contract/config.ts";
 import { pathsIn, type Paths } from "#src/platform/paths.ts";
 import type { Processes } from "#src/platform/processes.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
+import { storeDurations } from "#src/runtime/store-durations.ts";
 import { type EdgeConfig, writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
 import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
@@ -161,6 +162,8 @@ export function aCliHome(): CliHome {
 export function aSeededHome(): CliHome {
   const home = aCliHome();
   seed(home);
+  // As the process that made the sessions does at its end.
+  storeDurations(home.runtime);
   return home;
 }
 

@@ -115,7 +115,7 @@ it("[CA5] a subagent's calls are the chat's; what it is asked is no request, and
   expect(chat.recorded.entries(session).at(-1)).toMatchObject({ name: "Bash (subagent)" });
 });
 
-it("[CA8] a compaction is asked to keep what the brief says", async () => {
+it("[CA8] a compaction is asked to keep the prompts", async () => {
   const chat = chatOf(tempRuntime());
   await chat.hooks.event(event("event.session.created"));
   await prompt(chat);
@@ -126,6 +126,7 @@ it("[CA8] a compaction is asked to keep what the brief says", async () => {
   expect(chat.recorded.entries(session).slice(2)).toMatchObject([
     { kind: "compacting", trigger: "auto" },
     { kind: "start", source: "compact" },
+    { kind: "given_back" },
   ]);
 });
 

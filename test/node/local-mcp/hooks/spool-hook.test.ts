@@ -88,11 +88,11 @@ it("[HO14] a start that found the store locked is answered with the next prompt,
   expect(next.prompt("and now?")).toEqual({});
 });
 
-it("[HO14] a compaction that found the store locked is answered with the next prompt, too", () => {
+it("[HO14] what a compaction lacks is given back with the next prompt, where its summary found the store locked", () => {
   const { runtime, claude } = aChat({ busyMs: 10 });
-  claude.turn("fix the parser");
+  claude.turn("fix the parser of the second comment");
   const unlock = lock(runtime);
-  expect(claude.start("compact")).toBe("");
+  expect(claude.compact("Nothing of it.")).toBe("");
   unlock();
   const given = claude.prompt("go on").hookSpecificOutput?.additionalContext;
   expect(given).toContain("this conversation was compacted");
