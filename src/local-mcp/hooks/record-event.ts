@@ -66,15 +66,18 @@ export function recordEvent(sql: Sql, runtime: Runtime, given: EventContext): Re
   const verdict = toolVerdict(sql, runtime, context, session.id);
   const accepted = findAcceptance(sql, runtime, context, session.id);
   const isNew = recordEntries(sql, runtime.now(), withFailure(context, part), session.id, verdict);
-  const isBriefed = missedStart !== null && missedStart.source !== "compact";
-  // A start's brief fills what the client takes of a hook.
-  const news = isNew && !isBriefed ? findNews(sql, runtime, context, session.id, accepted) : null;
+  const news = isNew && !isBriefed(missedStart) ? findNews(sql, runtime, context, session.id, accepted) : null;
   const trigger = checkpointTrigger(sql, runtime, context, session, part);
   if (event === "SessionEnd") endSession(sql, runtime, session, input.reason ?? "other");
   const started = recordStart(sql, runtime, context, sighted) ?? missedStart;
   recordSessionSettings(sql, runtime, context, session);
   const warning = promptWarning(connection, context, missedTools + given.missedBySubagents);
   return { sessionId: session.id, trigger, started, warning, refusal: null, verdict, news, accepted };
+}
+
+/** A start's brief fills what the client takes of a hook; one after a compaction has none. */
+function isBriefed(missedStart: StartedSession | null): boolean {
+  return missedStart !== null && missedStart.source !== "compact";
 }
 
 /** [JO42] Records that the event came, with its redacted text, and interprets nothing of it. */
