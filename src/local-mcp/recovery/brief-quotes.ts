@@ -65,7 +65,7 @@ export function standingLine({ session, state, cause, knownUntil }: Restoration,
     interrupted: "the user had interrupted the turn",
     waiting: "the turn was over, and the chat waited for the user",
     unanswered: "the user's last prompt had no answer yet",
-    working: "in mid-turn, between two calls",
+    working: "no end of its turn was seen; it had answered or made a call since the last prompt",
     unknown: "nothing had been asked yet",
   }[standingOf(state)];
   return `how it stood${formatWhen(now, knownUntil)}: ${text}`;

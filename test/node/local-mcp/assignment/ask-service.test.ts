@@ -11,7 +11,7 @@ import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const key = "brief.prompts";
 
-function started(runtime: TempRuntime, to = 30): Experiment {
+function started(runtime: TempRuntime, to = 60): Experiment {
   pastBriefs(runtime);
   const result = start(runtime, { key, to, reason: "to see", replay: null });
   if (!result.ok) throw new Error(result.error.code);

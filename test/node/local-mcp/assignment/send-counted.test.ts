@@ -16,7 +16,7 @@ const sentWell = "answer({ arms: [], problems: [] });";
 
 function started(runtime: TempRuntime): Experiment {
   pastBriefs(runtime);
-  const result = start(runtime, { key, to: 30, reason: "to see", replay: null });
+  const result = start(runtime, { key, to: 60, reason: "to see", replay: null });
   if (!result.ok) throw new Error(result.error.code);
   return result.value;
 }

@@ -154,7 +154,7 @@ it.each([
   ["interrupted", "the user had interrupted the turn"],
   ["waiting", "the turn was over, and the chat waited for the user"],
   ["unanswered", "the user's last prompt had no answer yet"],
-  ["working", "in mid-turn, between two calls"],
+  ["working", "no end of its turn was seen; it had answered or made a call since the last prompt"],
   ["unknown", "nothing had been asked yet"],
 ])("[RE204] one line says how the chat stood: %s", (standing, line) => {
   const asked = standing === "unknown" ? {} : { prompts: prompts("paint it") };

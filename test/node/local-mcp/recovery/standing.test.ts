@@ -32,3 +32,9 @@ it.each<[string, JournalEntry[]]>([
   const rows = entries.map((entry, index) => ({ seq: index + 1, at: T0 + index, entry }));
   expect(standingOf(fold(emptyState, rows))).toBe(standing);
 });
+
+it("[RE204] a chat that works on after the end of a turn, without a prompt, does not wait", () => {
+  const entries = [user, said, over, begun, done];
+  const rows = entries.map((entry, index) => ({ seq: index + 1, at: T0 + index * 5_000, entry }));
+  expect(standingOf(fold(emptyState, rows))).toBe("working");
+});
