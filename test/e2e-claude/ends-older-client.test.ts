@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import { OLDER_CLAUDE_VERSION, otherClaudeBinary } from "../../scripts/install-claude.ts";
 import { hasDied } from "#src/local-mcp/sessions/closed-sessions.ts";
+import { untilFound } from "#harness/claude/claude-code.ts";
 import { bash, briefs, ClaudeRig, endless, endlessTool, hello } from "#harness/claude/claude-rig.ts";
 
 /** What npm installs on Node 20. Its hangup in the middle of a tool comes with a failed tool, an answer and a Stop. */
@@ -19,13 +20,16 @@ it("[RE73] [RE74] an older client: a finished run is finished, one that was aske
 });
 
 it.each([
-  ["between two turns", [{ text: "Fixed." }], "turn_end", false],
+  ["between two turns", [{ text: "Fixed.", hold: "answer" }], "turn_end", false],
   ["in the middle of a tool", [endless, { text: "The build was stopped." }], "tool_start", true],
 ] as const)(
   "[RE50] [RE51] an older client whose terminal is closed %s has not finished",
   async (_when, steps, kind, isDeath) => {
     const rig = new ClaudeRig();
-    const { claude, id } = await rig.typed("fix the parser", { steps, binary });
+    const { claude, model, id } = await rig.typed("fix the parser", { steps, binary });
+    // This version sends no event before its MCP process is connected.
+    await untilFound(() => rig.isInTeam(id), "the chat in its team");
+    model.release("answer");
     await rig.until(id, (_, { journal }) => journal.at(-1)?.entry.kind === kind, kind);
     claude.kill("SIGKILL");
     await rig.last(id, "detached");

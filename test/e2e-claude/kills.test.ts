@@ -157,8 +157,7 @@ it("[HO4] [HO37] [JO23] the death of the front is reported with the next prompt,
 
   expect(rig.kinds(id).filter((kind) => kind === "turn_end")).toHaveLength(3);
   const [brief] = await rig.nextBriefs();
-  for (const text of ["do the fourth thing", "do the second thing", " ago: Three."])
-    expect(brief).toContain(text);
+  for (const text of ["do the fourth thing", "do the second thing", " ago: Three."]) expect(brief).toContain(text);
 });
 
 it("continues in the same session with the MCP process that the client starts in place of a killed one", async () => {

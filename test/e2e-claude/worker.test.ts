@@ -73,7 +73,7 @@ it.for([
   expect(git(machine.rig.project, "show", `${branch}:half.txt`)).toBe("half\n");
   const last = machine.asked().at(-1) ?? "";
   expect(last).toContain("You were interrupted in the middle of it, by the machine and not by a person.");
-  expect(last.match(/echo half/g)).toHaveLength(1);
+  expect(last.match(/"command":"echo half/g)).toHaveLength(1);
   expect(last).toContain("user: half");
   expect(machine.asked()).toHaveLength(4);
 });
