@@ -39,8 +39,9 @@ export type JournalEntry =
   | { readonly kind: "compacted"; readonly summary: string }
   /** Texts that a compaction had dropped, as the chat received them from SHIM. */
   | { readonly kind: "given_back"; readonly text: string }
-  /** `isInterrupted`: the user stopped the model. */
-  | { readonly kind: "turn_end"; readonly isInterrupted?: true }
+  | { readonly kind: "turn_end" }
+  /** The client wrote that the user stopped the model. */
+  | { readonly kind: "interrupted" }
   | ({ readonly kind: "continues" } & Predecessor)
   | { readonly kind: "subagent_end"; readonly text: string }
   | { readonly kind: "failure"; readonly text: string }

@@ -50,7 +50,9 @@ export function recordTranscript(
   if (part.isOverBudget) recordUnreadPart(sql, session, part, now);
   recordTexts(sql, session.id, now, part, options.prompt?.trim());
   countResponses(sql, session, part, now, options.prices);
-  return recordMissedTools(sql, session, now, part, options);
+  const missed = recordMissedTools(sql, session, now, part, options);
+  recordInterruptions(sql, session.id, part);
+  return missed;
 }
 
 /** [JO42] Entries that were recorded before the time was over stay. */
@@ -96,6 +98,14 @@ export function recordAssistant(sql: Sql, sessionId: string, at: number, text: s
   const keyedEntry = assistant(text);
   if (!keyedEntry) return;
   journal.append(sql, sessionId, at, `${keyedEntry.key}:${journal.newestPromptSeq(sql, sessionId)}`, keyedEntry.entry);
+}
+
+/** No client has an event for it. */
+function recordInterruptions(sql: Sql, sessionId: string, { interruptions }: TranscriptPart): void {
+  const { at: since = 0 } = journal.newestPrompt(sql, sessionId) ?? {};
+  for (const { at } of interruptions)
+    if (at !== null && at >= since && isTurnOpen(sql, sessionId))
+      journal.append(sql, sessionId, at, `interrupted:${at}`, { kind: "interrupted" });
 }
 
 /** Between the event of a prompt and its row. */

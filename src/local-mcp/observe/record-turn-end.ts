@@ -4,11 +4,13 @@ import * as journal from "../sessions/journal.ts";
 import type { TranscriptTurnEnd } from "../signals/transcript-draft.ts";
 import { readAppended, unreadBytes, type ReadLimits } from "../signals/transcript.ts";
 
-const turnKinds = ["prompt", "tool_start", "tool_end", "tool_error", "turn_end", "failure"] as const;
+const turnKinds = ["prompt", "tool_start", "tool_end", "tool_error", "turn_end", "interrupted", "failure"] as const;
+
+const ends: ReadonlySet<string> = new Set(["turn_end", "interrupted", "failure"]);
 
 export function isTurnOpen(sql: Sql, sessionId: string): boolean {
   const [last] = journal.newest(sql, sessionId, turnKinds, 1);
-  return last !== undefined && last.entry.kind !== "turn_end" && last.entry.kind !== "failure";
+  return last !== undefined && !ends.has(last.entry.kind);
 }
 
 /** Holds the last line of nearly every turn. */

@@ -102,8 +102,8 @@ function record(sql: Sql, id: string, events: readonly Event[], startedAt: numbe
   journal.append(sql, id, startedAt, `start:${importOrigin}`, { kind: "start", source: importOrigin });
   let [turn, at, isOpen] = [0, startedAt, false];
   const end = (how: Event["turn"]): void => {
-    const entry = how === "interrupts" ? ({ isInterrupted: true } as const) : {};
-    journal.append(sql, id, at, `turn:${turn}:${importOrigin}`, { kind: "turn_end", ...entry });
+    const kind = how === "interrupts" ? "interrupted" : "turn_end";
+    journal.append(sql, id, at, `turn:${turn}:${importOrigin}`, { kind });
   };
   for (const event of events) {
     at = event.at ?? at;

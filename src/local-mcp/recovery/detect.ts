@@ -141,7 +141,12 @@ export function causeOf(
   if (isClosed(session)) {
     return { cause: "closed", causeDetail: "The client was closed, or asked to end, between two turns." };
   }
-  const [lastTool] = journal.newest(sql, session.id, ["tool_start", "tool_end", "tool_error", "turn_end"], 1);
+  const [lastTool] = journal.newest(
+    sql,
+    session.id,
+    ["tool_start", "tool_end", "tool_error", "turn_end", "interrupted"],
+    1,
+  );
   const { cause, detail } = inferCause({
     readings: session.readings,
     lastStopFailure: lastFailure(sql, session.id),

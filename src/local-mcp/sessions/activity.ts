@@ -80,7 +80,17 @@ export function countStuck(sql: Sql, processes: Processes, now: number, except: 
 }
 
 function isInTurn(sql: Sql, sessionId: string): boolean | null {
-  const kinds = ["start", "prompt", "tool_start", "tool_end", "tool_error", "turn_end", "failure", "end"] as const;
+  const kinds = [
+    "start",
+    "prompt",
+    "tool_start",
+    "tool_end",
+    "tool_error",
+    "turn_end",
+    "interrupted",
+    "failure",
+    "end",
+  ] as const;
   const [last] = journal.newest(sql, sessionId, kinds, 1);
   if (!last) return null;
   const { kind } = last.entry;
@@ -94,7 +104,7 @@ function openTools(sql: Sql, sessionId: string): ActivityFacts["openTools"] {
   return sql.all<{ name: string; startedAt: number }>(
     `SELECT json_extract(body, '$.name') AS name, at AS startedAt FROM journal began
      WHERE session_id = ? AND kind = 'tool_start'
-       AND seq > coalesce((SELECT max(seq) FROM journal WHERE session_id = ? AND kind IN ('prompt', 'turn_end', 'failure')), 0)
+       AND seq > coalesce((SELECT max(seq) FROM journal WHERE session_id = ? AND kind IN ('prompt', 'turn_end', 'interrupted', 'failure')), 0)
        AND NOT EXISTS (SELECT 1 FROM journal WHERE session_id = began.session_id AND key = 'end:' || substr(began.key, 7))
      ORDER BY seq DESC LIMIT ${maxOpenTools}`,
     sessionId,

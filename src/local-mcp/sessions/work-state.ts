@@ -112,10 +112,8 @@ const appliers: Appliers = {
     compactions: state.compactions + 1,
   }),
   failure: (state, at, { text }) => ({ ...state, failure: { text, at } }),
-  turn_end: (state, at, { isInterrupted }) => ({
-    ...withoutRuns(state),
-    ...(isInterrupted ? { interruptedAt: at } : { turnEndedAt: at }),
-  }),
+  turn_end: (state, at) => ({ ...withoutRuns(state), turnEndedAt: at }),
+  interrupted: (state, at) => ({ ...state, runningTools: [], interruptedAt: at }),
   continues: (state, _at, { kind: _kind, ...continues }) => ({ ...state, continues }),
   answers: (state, at, { answers }) => ({
     ...state,
@@ -201,14 +199,15 @@ const interruptedOutput =
 /** A client that is asked to end stops its tools first, and may report them. */
 const maxEndMs = 3_000;
 
-/** [RE120] Calls that were stopped as the client ended were running when it ended. */
-function withCutOffTools({ cutOff, ...state }: WorkState, at: number): WorkState {
+/** [RE120] Calls that were stopped as the client ended were running when it ended, and no user stopped them. */
+function withCutOffTools({ cutOff, interruptedAt, ...state }: WorkState, at: number): WorkState {
   const runs = cutOff.filter(({ cutOffAt }) => at - cutOffAt <= maxEndMs);
   const isOfRun = (call: EndedCall): boolean =>
     runs.some((run) => run.cutOffAt === call.at && run.name === call.name && run.input === call.input);
   return {
     ...state,
     cutOff: [],
+    interruptedAt: runs.length > 0 ? null : interruptedAt,
     runningTools: [...state.runningTools, ...runs.map(({ cutOffAt: _at, ...run }) => run)],
     calls: state.calls.filter((call) => !isOfRun(call)),
   };

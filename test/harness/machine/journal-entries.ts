@@ -29,7 +29,7 @@ export function anEntry(): fc.Arbitrary<JournalEntry> {
     fc.record({ kind: fc.constant("todo_removed"), id }),
     fc.record({ kind: fc.constant("compacting"), trigger: text }),
     fc.record({ kind: fc.constant("compacted"), summary: text }),
-    fc.record({ kind: fc.constant("turn_end"), isInterrupted: fc.constant(true) }, { requiredKeys: ["kind"] }),
+    fc.record({ kind: fc.constantFrom("turn_end" as const, "interrupted" as const) }),
     fc.record({
       kind: fc.constant("answers"),
       answers: fc.array(fc.record({ question: text, answer: text }), { maxLength: 3 }),

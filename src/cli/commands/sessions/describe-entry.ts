@@ -25,7 +25,8 @@ const descriptions: { readonly [K in Kind]: (entry: EntryOf<K>, max: number) => 
   subagent_end: ({ text }, max) => `subagent ended: ${oneLine(text, max)}`,
   failure: ({ text }, max) => `failed: ${oneLine(text, max)}`,
   unread: ({ of, text }, max) => `not interpreted, since it took too long (${of}): ${oneLine(text, max)}`,
-  turn_end: ({ isInterrupted }) => (isInterrupted ? "interrupted by the user" : "answer complete"),
+  turn_end: () => "answer complete",
+  interrupted: () => "interrupted by the user",
   plan: ({ text }, max) => `user approved a plan: ${oneLine(text, max)}`,
   answers: ({ answers }, max) => {
     const chosen = answers.map(({ question, answer }) => `${oneLine(question, max)} -> ${oneLine(answer, max)}`);

@@ -78,6 +78,29 @@ it("[TR206] a prompt that the model got in its turn is taken from the transcript
   ]);
 });
 
+it("[TR208] an interruption is taken from the transcript with the next prompt, and by the reading after a death", () => {
+  const runtime = tempRuntime();
+  const claude = aLiveClaude(runtime, "rename it");
+  const stop = (): number => {
+    runtime.wait(5_000);
+    const at = runtime.now();
+    const timestamp = new Date(at).toISOString();
+    claude.transcribe(aUserLine("[Request interrupted by user for tool use]", { timestamp }));
+    return at;
+  };
+  claude.begin("Bash", { command: "make" });
+  const first = stop();
+  runtime.wait(5_000);
+  claude.prompt("only the tests");
+  expect(stateOf(runtime, claude.session)).toMatchObject({ interruptedAt: first, runningTools: [] });
+  claude.begin("Bash", { command: "make test" });
+  const second = stop();
+  runtime.store.write((sql) => catchUp(sql, runtime.now(), claude.session));
+  expect(stateOf(runtime, claude.session)).toMatchObject({ interruptedAt: second, runningTools: [] });
+  const kinds = journalKinds(runtime, claude.session);
+  expect(kinds.filter((kind) => kind === "interrupted")).toHaveLength(2);
+});
+
 it("[ID10] a figure that the chat reports counts where nothing is measured, and is kept in the history with its risk", () => {
   const runtime = tempRuntime({ config: { risk: { weights: { memory: 0, sinceCheckpoint: 0 } } } });
   const claude = aLiveClaude(runtime);

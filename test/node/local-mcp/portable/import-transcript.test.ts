@@ -133,7 +133,7 @@ function imported(text: string): { readonly client: string; readonly entries: re
 
 function outline({ entries }: { readonly entries: readonly Entry[] }): string[] {
   return entries.map((entry) => {
-    if (entry.kind === "turn_end") return entry.isInterrupted ? "interrupted" : "turn end";
+    if (entry.kind === "turn_end") return "turn end";
     if ("name" in entry)
       return `${entry.kind} ${entry.name} ${"path" in entry ? `${entry.action} ${entry.path}` : ""}`.trim();
     return "text" in entry ? `${entry.kind} ${entry.text.split("\n")[0]}` : entry.kind;

@@ -10,7 +10,7 @@ const begun: JournalEntry = { kind: "tool_start", id: "a", name: "Bash", input: 
 const done: JournalEntry = { kind: "tool_end", id: "a", name: "Bash", input: "make" };
 const failed: JournalEntry = { kind: "tool_error", id: "a", name: "Bash", input: "make", text: "Exit code 144" };
 const over: JournalEntry = { kind: "turn_end" };
-const stopped: JournalEntry = { kind: "turn_end", isInterrupted: true };
+const stopped: JournalEntry = { kind: "interrupted" };
 const detached: JournalEntry = { kind: "detached", reason: "interrupted" };
 
 it.each<[string, JournalEntry[]]>([
@@ -26,6 +26,7 @@ it.each<[string, JournalEntry[]]>([
   ["waiting", [user, begun, over]],
   ["interrupted", [user, begun, stopped]],
   ["interrupted", [user, said, over, user, stopped]],
+  ["running", [user, begun, failed, stopped, detached]],
   ["unanswered", [user, stopped, user]],
   ["waiting", [user, stopped, user, said, over]],
 ])("[RE204] how a chat stood is decided by the order of events: %s after %j", (standing, entries) => {

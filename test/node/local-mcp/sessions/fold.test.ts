@@ -98,7 +98,7 @@ it("[CP52] the last five calls are kept in the order of their ends, each failed 
 });
 
 it("[CP203] an interruption ends what ran, and its time is kept like the end of a turn", () => {
-  const state = stateAfter(prompt("paint it"), begun("a"), { kind: "turn_end", isInterrupted: true });
+  const state = stateAfter(prompt("paint it"), begun("a"), { kind: "interrupted" });
   expect(state).toMatchObject({ runningTools: [], interruptedAt: T0 + 2, turnEndedAt: null });
   expect(stateAfter(begun("a"), { kind: "turn_end" })).toMatchObject({ turnEndedAt: T0 + 1, interruptedAt: null });
 });
