@@ -90,13 +90,15 @@ function aboutRunning(line: string, played: PlayedCut): FalseClaim[] {
   const over = new Set(played.before.filter(isKind("end")).map(({ id }) => id));
   const open = calls.filter(({ id }) => !over.has(id));
   if (turnState(played) === "waiting" && open.length === 0) return ["in mid-turn after its end"];
-  const isOfEnded = calls.some(({ id, input }) => over.has(id) && quotesInput(line, input));
-  return isOfEnded && !open.some(({ input }) => quotesInput(line, input)) ? ["a call runs that had ended"] : [];
+  const quotes = (input: JsonObject): boolean => quotesInput(line, input, played.session.cwd);
+  const isOfEnded = calls.some(({ id, input }) => over.has(id) && quotes(input));
+  return isOfEnded && !open.some(({ input }) => quotes(input)) ? ["a call runs that had ended"] : [];
 }
 
-function quotesInput(line: string, input: JsonObject): boolean {
+/** @param cwd paths inside of it may stand without it */
+function quotesInput(line: string, input: JsonObject, cwd: string): boolean {
   return textsIn(input).some((text) => {
-    const part = normalized(text).slice(0, callChars.most);
+    const part = normalized(text.replaceAll(`${cwd}/`, "")).slice(0, callChars.most);
     return part.length >= callChars.least && line.includes(part);
   });
 }

@@ -32,6 +32,7 @@ const beginnings = [
   "This session is being continued from a previous",
   "Base directory for this skill",
   "Stop hook feedback",
+  "Another Claude session sent a message:",
   "# AGENTS.md instructions",
   "[Image: source",
 ];
@@ -40,7 +41,7 @@ const interruption = "[Request interrupted by user";
 const startsAsHarness = new RegExp(`^\\s*(?:<(?:${tags.join("|")})\\b|${beginnings.map(literal).join("|")})`);
 /** A brief shows a tag without its bracket. */
 const harnessForm = new RegExp(
-  `(?:<|‹)/?(?:${tags.join("|")})\\b|${[...beginnings.slice(0, 4), interruption].map(literal).join("|")}`,
+  `(?:<|‹)/?(?:${tags.join("|")})\\b|${[...beginnings.slice(0, 5), interruption].map(literal).join("|")}`,
 );
 
 const ownCommands =

@@ -95,9 +95,12 @@ function lastWordsIn(before: readonly SessionEvent[], brief: string): number | n
   return Number(shareIn(normalized(last.text).slice(-lastWordsChars), brief) >= presentShare);
 }
 
+/** A failed call is quoted with its error. */
+const errorOfCall = / FAILED: .*/;
+
 /** A summary of the client's own may be shown, named as such. */
 function showsHarness(before: readonly SessionEvent[], raw: string, brief: string): boolean {
-  if (harnessFormIn(raw) !== null) return true;
+  if (raw.split("\n").some((line) => harnessFormIn(line.replace(errorOfCall, "")) !== null)) return true;
   const own = normalized(
     before.flatMap((event) => (event.kind === "prompt" || event.kind === "answer" ? [event.text] : [])).join("\n"),
   );

@@ -35,8 +35,15 @@ function messagesUpTo(messages: readonly JsonObject[], parts: readonly Part[], u
     const own = kept.flatMap((part, at) =>
       part.message !== index ? [] : [isHalf && at === kept.length - 1 ? asRunning(part.fields) : part.fields],
     );
-    return own.length === 0 ? [] : [{ ...message, parts: own }];
+    if (own.length === 0) return [];
+    const isWhole = !isHalf && own.length === blocksOf(message["parts"]).length;
+    return [{ ...message, ...(isWhole ? {} : { info: unfinished(message) }), parts: own }];
   });
+}
+
+function unfinished(message: JsonObject): JsonObject {
+  const { finish: _finish, ...info } = objectAt(message, "info") ?? {};
+  return info;
 }
 
 function asRunning(part: JsonObject): JsonObject {
@@ -71,7 +78,8 @@ function saidByChat(info: JsonObject, fields: JsonObject): EventBody[] {
   const text = textAt(fields, "text")?.trim() ?? "";
   if (fields["type"] !== "text" || text === "") return [];
   const isSummary = info["summary"] === true || info["mode"] === "compaction";
-  return [isSummary ? { kind: "compaction", summary: text } : { kind: "answer", text }];
+  if (isSummary) return [{ kind: "compaction", summary: text }];
+  return [{ kind: "answer", text }, ...(info["finish"] === "stop" ? [{ kind: "turnEnd" } as const] : [])];
 }
 
 const names: Readonly<Record<string, string>> = { bash: "Bash", read: "Read", edit: "Edit", write: "Write" };
