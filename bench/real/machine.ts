@@ -6,6 +6,8 @@ import type { HookClient } from "../../src/contract/clients.ts";
 import { defaults } from "../../src/contract/config.ts";
 import { answerHook } from "../../src/local-mcp/hooks/answer-hook.ts";
 import { importTranscript } from "../../src/local-mcp/portable/import-transcript.ts";
+import { scoredBrief } from "../../src/local-mcp/recovery/brief.ts";
+import { restoreById } from "../../src/local-mcp/recovery/restoration.ts";
 import * as journal from "../../src/local-mcp/sessions/journal.ts";
 import { pathsIn } from "../../src/platform/paths.ts";
 import { Durations } from "../../src/runtime/durations.ts";
@@ -90,6 +92,18 @@ export class Machine {
     const brief = textAt(answer, "brief") ?? "";
     const refusal = brief === "" ? (textAt(objectAt(answer, "error"), "code") ?? "no answer") : null;
     return { brief, refusal, cpuMs: (user + system) / 1_000 };
+  }
+
+  /** Processor ms from the store to the text of a brief, with what git is asked; 0: there is none. */
+  briefMs(session: string): number {
+    const runtime = this.#open();
+    const before = process.cpuUsage();
+    const from = restoreById(runtime, session);
+    if (from === null) return 0;
+    scoredBrief(from, this.now, "brief");
+    const { user, system } = process.cpuUsage(before);
+    runtime.store.close();
+    return (user + system) / 1_000;
   }
 
   /** A transcript as SHIM stores it; null: SHIM refuses it. */

@@ -164,16 +164,17 @@ class Player {
     const machine = new Machine(join(folder, "shim"), this.#world.project, this.#recorder.now + deadForMs);
     machine.isClientAlive = false;
     const resumed = await machine.resume("--from-transcript", path);
-    const again = resumed.refusal === null ? await machine.resume(id) : null;
+    const briefMs = machine.briefMs(id);
     machine.remove();
-    return { resumed, briefMs: again?.cpuMs ?? 0, bytes: Buffer.byteLength(text) };
+    return { resumed, briefMs, bytes: Buffer.byteLength(text) };
   }
 
   async #resume(): Promise<Pick<PlayedCut, "resumed" | "briefMs" | "bytes">> {
     const machine = this.#recorder.copy(join(this.#world.root, "dead"));
     machine.now += deadForMs;
     const resumed = await machine.resume(this.#session.id);
+    const briefMs = machine.briefMs(this.#session.id);
     machine.remove();
-    return { resumed, briefMs: resumed.cpuMs, bytes: 0 };
+    return { resumed, briefMs, bytes: 0 };
   }
 }

@@ -17,6 +17,8 @@ export interface ChangesQuery {
   readonly project: string;
   /** Commit at the session's start; null when unknown or absent. */
   readonly commit: string | null;
+  /** Commit now, as far as it is known without git. */
+  readonly knownHead: string | null;
   /** Epoch ms: earlier changes are not the session's. */
   readonly startedAt: number;
   readonly edited: readonly string[];
@@ -33,10 +35,10 @@ const emptyTree = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 /** [RE32] Reads only, by size and time, so that no filter of the project runs. */
 export function changesIn(
   env: NodeJS.ProcessEnv,
-  { project, commit, startedAt, edited }: ChangesQuery,
+  { project, commit, knownHead, startedAt, edited }: ChangesQuery,
 ): ProjectChanges | null {
   const git = userGit(env, project, AbortSignal.timeout(timeoutMs * 4));
-  const head = listLines(git, ["rev-parse", "-q", "--verify", "HEAD^{commit}"], "\n")?.[0] ?? null;
+  const head = knownHead ?? resolveHead(git);
   const dirty = listLines(git, ["diff-index", ...flags, head ?? emptyTree, "--"]);
   const untracked = listLines(git, ["ls-files", "--others", "--exclude-standard", "-z"]);
   if (dirty === null || untracked === null) return null;
@@ -52,6 +54,12 @@ export function changesIn(
     committed: new Set(committed.map((path) => join(project, path))),
     clean: new Set(trackedPaths(git, project, edited).filter((path) => !isOpen.has(path))),
   };
+}
+
+/** Null before the first commit. */
+function resolveHead(git: Git): string | null {
+  const answer = answerSync(git, ["rev-parse", "-q", "--verify", "HEAD^{commit}"], timeoutMs);
+  return answer?.toString("utf8").trim() || null;
 }
 
 function committedBetween(git: Git, commit: string | null, head: string | null): string[] {
@@ -70,11 +78,9 @@ function trackedPaths(git: Git, project: string, edited: readonly string[]): str
   return known.map((path) => join(project, path));
 }
 
-function listLines(git: Git, args: readonly string[], separator: "\0" | "\n" = "\0"): string[] | null {
+function listLines(git: Git, args: readonly string[]): string[] | null {
   const answer = answerSync(git, args, timeoutMs);
-  if (answer === null) return null;
-  if (separator === "\0") return splitRaw(answer).map(displayPath);
-  return answer.toString("utf8").split("\n").filter(Boolean);
+  return answer && splitRaw(answer).map(displayPath);
 }
 
 function newestFirst(one: ChangedFile, other: ChangedFile): number {

@@ -25,6 +25,7 @@ const budget = { tokens: 2_000, chars: 9_400 };
 const optionalTokens = 1_600;
 /** For the line of the score. */
 const reservedChars = 300;
+const reservedTokens = 80;
 const maxTasks = 5;
 /** Characters of a folder, and of the reason of a death. */
 const about = { most: 300, least: 60 };
@@ -33,37 +34,37 @@ const about = { most: 300, least: 60 };
 export type Occasion = "ask" | "brief" | "resume" | "resumed";
 
 /** [RE7] Its quotations come from an earlier chat: never instructions. */
-export function brief(given: Restoration, now: number, occasion: Occasion): string {
-  return composeWithinBudget(given, now, occasion).text;
+export function brief(from: Restoration, now: number, occasion: Occasion): string {
+  return scoredBrief(from, now, occasion).text;
 }
 
 /** [RE6] The score of the brief itself. */
 export function scoreOf(from: Restoration): RestoreScore {
-  return composeWithinBudget(from, from.knownUntil, "ask").score;
+  return scoredBrief(from, from.knownUntil, "ask").score;
 }
 
-interface Composed {
+export interface ScoredBrief {
   readonly text: string;
   readonly score: RestoreScore;
 }
 
 /** [JO42] Without what takes too long the next chat is given at least the session's facts. */
-function composeWithinBudget(from: Restoration, now: number, occasion: Occasion): Composed {
+export function scoredBrief(from: Restoration, now: number, occasion: Occasion): ScoredBrief {
   return interpret(() => compose(from, now, occasion)) ?? compose({ ...from, state: emptyState }, now, occasion);
 }
 
 /** Shrinks the needed lines until they fit, then adds the rest by rank while there is room. */
-function compose(from: Restoration, now: number, occasion: Occasion): Composed {
+function compose(from: Restoration, now: number, occasion: Occasion): ScoredBrief {
   const fence = `shim-recovered-session-${from.session.id.slice(0, 8)}`;
   const frame = [leadText(from, now, occasion), `<${fence}>`, `</${fence}>`, closingText(from, occasion)];
   for (let scale = 1; ; scale *= 0.75) {
     const lines = linesOf(from, { now, scale }).map(sanitized);
-    const kept = fitted(lines, frame.join("\n"));
+    const { kept, tokens } = fitted(lines, frame.join("\n"));
     const shown = lines.filter((line) => kept.has(line));
     const known = score(from.state, from.files, new Set(shown.flatMap(({ prompt }) => prompt ?? [])));
     const texts = [...withHeadings(shown), scoreLine(known)];
     const text = [...frame.slice(0, 2), ...texts, ...frame.slice(2)].join("\n");
-    if ((tokenCost(text) <= budget.tokens && text.length <= budget.chars) || scale < 0.05)
+    if ((tokens <= budget.tokens - reservedTokens && text.length <= budget.chars) || scale < 0.05)
       return { text, score: known };
   }
 }
@@ -81,8 +82,13 @@ function linesOf(from: Restoration, context: BriefContext): BriefLine[] {
   ];
 }
 
+interface Fitted {
+  readonly kept: ReadonlySet<BriefLine>;
+  readonly tokens: number;
+}
+
 /** Needed lines, then the others by rank while there is room; the last ones of a rank first. */
-function fitted(lines: readonly BriefLine[], frame: string): ReadonlySet<BriefLine> {
+function fitted(lines: readonly BriefLine[], frame: string): Fitted {
   const kept = new Set<BriefLine>();
   const headings = new Set<string | undefined>([undefined]);
   let tokens = tokenCost(frame);
@@ -97,7 +103,7 @@ function fitted(lines: readonly BriefLine[], frame: string): ReadonlySet<BriefLi
     tokens += cost;
     chars += text.length + 1;
   }
-  return kept;
+  return { kept, tokens };
 }
 
 /** A line without its heading would pass for one of the section before it. */

@@ -241,7 +241,8 @@ function changesSince(env: NodeJS.ProcessEnv, from: Restoration): ProjectChanges
   if (project === null) return null;
   const edited = files.filter(isEdited).map(({ path }) => path);
   const commit = state.firstGit?.commit ?? null;
-  return changesIn(env, { project, startedAt: from.workSince ?? startedAt, commit, edited });
+  const knownHead = from.head?.commit ?? null;
+  return changesIn(env, { project, startedAt: from.workSince ?? startedAt, commit, knownHead, edited });
 }
 
 /** [CP27] Adds files that changed by any means, newest last. */

@@ -4,7 +4,7 @@ import { Option, type Command } from "commander";
 import { adapterOf, supportedClients } from "../../../clients/adapters.ts";
 import { ok, type Result } from "../../../shared/result.ts";
 import { drainInto } from "../../../local-mcp/hooks/spool-hook.ts";
-import { brief, scoreOf } from "../../../local-mcp/recovery/brief.ts";
+import { scoredBrief } from "../../../local-mcp/recovery/brief.ts";
 import {
   findIncomplete,
   findOpenOffer,
@@ -296,11 +296,11 @@ function toPrintedAnswer(
   plan: StartPlan | null,
 ): CommandResult {
   const { session, cause, causeDetail, elsewhere } = from;
-  const text = brief(from, now(), elsewhere ? "brief" : config.recovery);
+  const { text, score } = scoredBrief(from, now(), elsewhere ? "brief" : config.recovery);
   const cwd = elsewhere ? session.project : session.cwd;
   const start = plan && { kind: plan.kind, command: plan.command, reason: plan.reason, cwd };
   return ok({
-    data: { ...dataOf(target), cause, causeDetail, score: scoreOf(from), brief: text, start },
+    data: { ...dataOf(target), cause, causeDetail, score, brief: text, start },
     text: `${text}\n`,
   });
 }

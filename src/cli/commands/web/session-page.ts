@@ -1,6 +1,6 @@
 import type { Chat } from "../../../contract/chats.ts";
 import type { SessionBrief, SessionPage } from "../../../contract/live-page.ts";
-import { brief, scoreOf } from "../../../local-mcp/recovery/brief.ts";
+import { scoredBrief } from "../../../local-mcp/recovery/brief.ts";
 import { localSource } from "../../../local-mcp/recovery/local-source.ts";
 import { readContent } from "../../../local-mcp/sessions/session-content.ts";
 import type { Session } from "../../../local-mcp/sessions/sessions.ts";
@@ -46,5 +46,6 @@ export async function readBrief(runtime: Runtime, session: Session): Promise<Ses
   const found = await localSource(runtime, null).inspect(session.id);
   if (!found.ok || found.value === null) return null;
   const { config, now } = runtime;
-  return { brief: brief(found.value, now(), config.recovery), score: scoreOf(found.value).total };
+  const { text, score } = scoredBrief(found.value, now(), config.recovery);
+  return { brief: text, score: score.total };
 }

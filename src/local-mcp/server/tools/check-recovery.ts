@@ -6,7 +6,7 @@ import { shimCommand, withShimCommand } from "../../../platform/shim-command.ts"
 import type { Chat, ToolError } from "../chat/chat.ts";
 import { defineTool, type ToolAnswer } from "./tool.ts";
 import type { OpenedLink } from "../../../coordinator-client/open-link.ts";
-import { brief, scoreOf } from "../../recovery/brief.ts";
+import { scoredBrief } from "../../recovery/brief.ts";
 import { localSource } from "../../recovery/local-source.ts";
 import type { Restoration } from "../../recovery/restoration.ts";
 import type { RecoverySource } from "../../recovery/source.ts";
@@ -169,9 +169,9 @@ function briefAnswer(chat: Chat, { id }: Session, choice: Choice | null, incompl
   const { length } = incomplete;
   const { runtime } = chat;
   if (choice) {
-    const plain = brief(choice.from, runtime.now(), runtime.config.recovery);
-    const text = withShimCommand(plain, () => shimCommand(runtime));
-    return { text, output: { session: id, incomplete, brief: text, score: scoreOf(choice.from).total } };
+    const composed = scoredBrief(choice.from, runtime.now(), runtime.config.recovery);
+    const text = withShimCommand(composed.text, () => shimCommand(runtime));
+    return { text, output: { session: id, incomplete, brief: text, score: composed.score.total } };
   }
   const text =
     length === 0

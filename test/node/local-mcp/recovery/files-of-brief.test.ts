@@ -79,7 +79,7 @@ it("[JO15] [RE33] an edit by hand shows although no checkpoint had hashed the fi
 });
 
 it("[RE32] where git gives no answer, or there is none, the brief does without", () => {
-  const from = { project: aProject(), commit: null, startedAt: T0, edited: [] };
+  const from = { project: aProject(), commit: null, knownHead: null, startedAt: T0, edited: [] };
   expect(changesIn({}, from)).toBeNull();
   expect(changesIn({ PATH: "/nonexistent" }, { ...from, project: aRepository() })).toBeNull();
 });
@@ -88,7 +88,13 @@ it("[CP27] [RE32] what was changed before the session is not its own, and nothin
   const project = aRepository();
   writeFileSync(join(project, "new.txt"), "new");
   const index = statSync(join(project, ".git", "index")).mtimeMs;
-  const changes = changesIn(process.env, { project, commit: null, startedAt: T0, edited: [join(project, "kept.txt")] });
+  const changes = changesIn(process.env, {
+    project,
+    commit: null,
+    knownHead: null,
+    startedAt: T0,
+    edited: [join(project, "kept.txt")],
+  });
   expect(changes?.open.map(({ path }) => path)).toEqual([join(project, "new.txt")]);
   expect([...(changes?.clean ?? [])]).toEqual([join(project, "kept.txt")]);
   expect(statSync(join(project, ".git", "index")).mtimeMs).toBe(index);
