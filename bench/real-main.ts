@@ -7,6 +7,7 @@ import { table } from "./figures.ts";
 import { sessionPaths, textAtPath } from "./real/choose-sessions.ts";
 import { Compactions } from "./real/compactions.ts";
 import { Gradings } from "./real/gradings.ts";
+import { LongSessions } from "./real/long-sessions.ts";
 import { ImportCost } from "./real/import-cost.ts";
 import type { MeasuredCut } from "./real/measured.ts";
 import { playAll, type Job, type Played } from "./real/players.ts";
@@ -43,6 +44,7 @@ const measured: MeasuredCut[] = [];
 const speed = new Speed();
 const importCost = new ImportCost();
 const compactions = new Compactions();
+const longSessions = new LongSessions();
 const gradings = new Gradings(shown, new Random(seed));
 const failed: string[] = [];
 const jobs: Job[] = [];
@@ -51,6 +53,7 @@ for (const path of sessionPaths(folder, new Random(seed), client)) {
   const text = textAtPath(folder, path);
   const session = readSession(text);
   if (session === null) continue;
+  longSessions.offer(session);
   importCost.offer(session.client, join(folder, path), text.length);
   jobs.push({ folder, path, session: jobs.length + 1, seed, mostCuts, isShown: shown > 0 });
 }
@@ -62,7 +65,7 @@ for (const { path } of jobs.slice(0, mostTimed)) {
 }
 for (const { path } of jobs) compactions.read(join(folder, path));
 if (measured.length > 0) console.log(`${report(measured, seed)}\n`);
-console.log(table([...compactions.rows(), ...speed.rows(), ...importCost.rows()]));
+console.log(table([...(await longSessions.rows()), ...compactions.rows(), ...speed.rows(), ...importCost.rows()]));
 const seconds = Math.round((performance.now() - startedAt) / 1_000);
 const about = `seed ${seed}, SHIM ${version}, node ${process.version}, ${new Date().toISOString().slice(0, 10)}`;
 console.log(`\n${about}; ${sessions} sessions, ${measured.length} briefs in ${seconds} s`);

@@ -41,8 +41,16 @@ export function requestShare(request: string, brief: string): number {
 
 /** The last sentence that forbids something, else the last one. */
 export function keySentence(text: string): string {
-  const all = text.split(/(?<=[.!?])\s+|(?<=[。！？])|\n+/).filter((one) => normalized(one).length >= minSentenceChars);
-  return all.findLast((one) => prohibition.test(one)) ?? all.at(-1) ?? text;
+  return prohibitionsOf(text).at(-1) ?? sentencesOf(text).at(-1) ?? text;
+}
+
+/** Sentences that forbid something. */
+export function prohibitionsOf(text: string): string[] {
+  return sentencesOf(text).filter((one) => prohibition.test(one));
+}
+
+function sentencesOf(text: string): string[] {
+  return text.split(/(?<=[.!?])\s+|(?<=[。！？])|\n+/).filter((one) => normalized(one).length >= minSentenceChars);
 }
 
 export const languages = ["Latin script", "Japanese", "Korean", "other"] as const;

@@ -1,7 +1,7 @@
 import { defaults } from "../../contract/config.ts";
 import type { EndedCall, UserPrompt } from "../../contract/work-state.ts";
 import { age } from "../../shared/format.ts";
-import { pathOf } from "../sessions/entries.ts";
+import { limits, pathOf } from "../sessions/entries.ts";
 import { excerpt, isNod, tail } from "../text/excerpt.ts";
 import { neutralize } from "../text/neutralize.ts";
 import { formatWhen, oneLine } from "./brief-text.ts";
@@ -102,9 +102,10 @@ export function promptLines(
     const rank = rankOf(index);
     if (rank === 4 && (isNod(prompt.text) || index <= newest - maxPrompts)) return [];
     const text = promptText(prompt, Math.floor(limitOf(index) * context.scale), session.id);
-    const when = age(context.now - prompt.at);
+    // Of many older prompts the order says enough.
+    const when = rank === 4 ? "" : `${age(context.now - prompt.at)} ago: `;
     const own = index - earlier.length;
-    return [{ text: `- ${when} ago: ${text}`, rank, ...(own >= 0 ? { prompt: own } : {}) }];
+    return [{ text: `- ${when}${text}`, rank, ...(own >= 0 ? { prompt: own } : {}) }];
   });
   const dropped = droppedPrompts > 0 ? `; ${droppedPrompts} more are no longer kept` : "";
   return headed(`the user's prompts, oldest first${dropped}:`, lines);
@@ -112,11 +113,13 @@ export function promptLines(
 
 /** Over so many characters nothing short replaces the text. */
 const longPromptChars = 1_500;
+const storedChars = limits.prompt.head + limits.prompt.tail;
 
 function promptText({ text, chars: whole = text.length, answers }: UserPrompt, max: number, session: string): string {
   const shown = excerpt(neutralize(text), max);
   const isCut = whole > longPromptChars && shown.length < whole / 2;
-  const way = isCut ? ` [${whole} characters; all of them: \`shim sessions show ${session}\`]` : "";
+  const stored = whole > storedChars ? `${storedChars} of them are stored` : "all of them";
+  const way = isCut ? ` [${whole} characters; ${stored}: \`shim sessions show ${session}\`]` : "";
   const question =
     answers === undefined ? "" : `(after "${tail(neutralize(answers), Math.min(chars.answered, max))}") `;
   return `${question}${shown}${way}`;

@@ -21,8 +21,8 @@ import { score, type RestoreScore } from "./score.ts";
 
 /** Estimated tokens, and characters: Claude Code cuts a hook's context at 10,000. */
 const budget = { tokens: 2_000, chars: 9_400 };
-/** A brief gets longer than it needs to be only for this much. */
-const optionalTokens = 1_600;
+/** A brief gets longer than it needs to be only for this much, and for older prompts up to the second. */
+const optionalTokens = { most: 1_600, forPrompts: 1_900 };
 /** For the line of the score. */
 const reservedChars = 300;
 const reservedTokens = 80;
@@ -96,7 +96,8 @@ function fitted(lines: readonly BriefLine[], frame: string): Fitted {
   for (const line of lines.toReversed().toSorted((a, b) => a.rank - b.rank)) {
     const text = headings.has(line.heading) ? line.text : `${line.heading}\n${line.text}`;
     const cost = tokenCost(text) + 1;
-    const isRoom = tokens + cost <= optionalTokens && chars + text.length < budget.chars - reservedChars;
+    const most = line.prompt === undefined ? optionalTokens.most : optionalTokens.forPrompts;
+    const isRoom = tokens + cost <= most && chars + text.length < budget.chars - reservedChars;
     if (line.rank > 0 && !isRoom) continue;
     kept.add(line);
     headings.add(line.heading);
