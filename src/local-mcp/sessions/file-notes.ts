@@ -2,7 +2,7 @@ import type { FileNote } from "../../contract/work-state.ts";
 
 const maxFiles = 200;
 
-const editedSinceText = "edited after the last checkpoint";
+const editedSinceText = "no checkpoint since its last edit";
 
 /** [CP10] Adds a file, newest last. An edited file stays edited when it is read again. */
 export function withFile(

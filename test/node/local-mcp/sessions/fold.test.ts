@@ -147,7 +147,7 @@ it("[CP10] an edit after the checkpoint makes its hash void, for it cannot be to
   const base: WorkState = { ...emptyState, files: [{ path: "/a", hash: "h", action: "edited" }] };
   const after = (action: "read" | "edited") => fold(base, [{ seq: 1, at: T0, entry: touched("/a", action) }]).files;
   expect(after("read")).toEqual(base.files);
-  expect(after("edited")).toMatchObject([{ hash: null, skipped: "edited after the last checkpoint" }]);
+  expect(after("edited")).toMatchObject([{ hash: null, skipped: "no checkpoint since its last edit" }]);
 });
 
 it("[CP53] tasks: a whole list replaces, a single one changes or joins, a deleted one goes", () => {
