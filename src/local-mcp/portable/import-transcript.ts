@@ -71,6 +71,7 @@ function store(sql: Sql, { now }: Runtime, reading: Reading): ImportedTranscript
     isAlive: false,
   });
   record(sql, id, events, first);
+  sessions.touch(sql, last, id);
   sessions.detach(sql, last, id, importOrigin);
   const counts = countsOf(content);
   sessions.update(sql, id, { ...counts, transcriptOffset: bytes, workedAt: last, title: titleOf(content) });

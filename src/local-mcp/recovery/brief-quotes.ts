@@ -102,7 +102,7 @@ export function promptLines(
     const rank = rankOf(index);
     if (rank === 4 && (isNod(prompt.text) || index <= newest - maxPrompts)) return [];
     const text = promptText(prompt, Math.floor(limitOf(index) * context.scale), session.id);
-    // Of many older prompts the order says enough.
+    // The order of many older prompts says enough.
     const when = rank === 4 ? "" : `${age(context.now - prompt.at)} ago: `;
     const own = index - earlier.length;
     return [{ text: `- ${when}${text}`, rank, ...(own >= 0 ? { prompt: own } : {}) }];

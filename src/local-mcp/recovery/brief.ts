@@ -2,6 +2,7 @@ import { clientTitle } from "../../clients/client-title.ts";
 import { interpret } from "../../platform/time-budget.ts";
 import { o200kTokens } from "../../routing/tokens.ts";
 import { age } from "../../shared/format.ts";
+import { importOrigin } from "../sessions/session-row.ts";
 import { emptyState } from "../sessions/work-state.ts";
 import { removeMarks } from "../text/neutralize.ts";
 import { fileLines, verifiedLines } from "./brief-files.ts";
@@ -21,7 +22,7 @@ import { score, type RestoreScore } from "./score.ts";
 
 /** Estimated tokens, and characters: Claude Code cuts a hook's context at 10,000. */
 const budget = { tokens: 2_000, chars: 9_400 };
-/** A brief gets longer than it needs to be only for this much, and for older prompts up to the second. */
+/** A brief gets longer than it needs to be only up to `most`; for older prompts further. */
 const optionalTokens = { most: 1_600, forPrompts: 1_900 };
 /** For the line of the score. */
 const reservedChars = 300;
@@ -171,6 +172,7 @@ function leadText(from: Restoration, now: number, occasion: Occasion): string {
 
 function endText({ session, cause, knownUntil, elsewhere }: Restoration, now: number): string {
   const ago = `${age(now - knownUntil)} ago`;
+  if (session.origin === importOrigin) return `was last active ${ago}, by its imported transcript`;
   if (elsewhere && !elsewhere.isCertain) return `was last heard of ${ago} (whether it died is not certain)`;
   if (cause !== null) return `died ${ago}`;
   return session.endedAt === null ? "is still open" : `ended ${ago}`;

@@ -1,5 +1,6 @@
 import * as journal from "../sessions/journal.ts";
 import * as recoveries from "../sessions/recoveries.ts";
+import { importOrigin } from "../sessions/session-row.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { CrashCause } from "../../contract/readings.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -158,12 +159,21 @@ export function causeOf(
     lastError: null,
     hasEndHook: journal.newest(sql, session.id, ["start"], 1).length > 0,
   });
-  // Written by SessionEnd: the client ended in order, but its work did not.
-  if (cause === "unknown" && session.detachReason === sessions.interruptedReason) {
-    return { cause: "closed", causeDetail: "The client was closed, or asked to end, before its turn was over." };
-  }
-  return { cause, causeDetail: detail };
+  const known = cause === "unknown" ? endsByReason.get(session.detachReason) : undefined;
+  return known ?? { cause, causeDetail: detail };
 }
+
+const endsByReason: ReadonlyMap<string | null, { readonly cause: CrashCause; readonly causeDetail: string }> = new Map([
+  // Written by SessionEnd: the client ended in order, but its work did not.
+  [
+    sessions.interruptedReason,
+    { cause: "closed", causeDetail: "The client was closed, or asked to end, before its turn was over." },
+  ],
+  [
+    importOrigin,
+    { cause: "unknown", causeDetail: "Its transcript was imported, which does not say how the chat ended." },
+  ],
+]);
 
 /** Returns null if a prompt or the end of a turn follows the error. */
 function lastFailure(sql: Sql, sessionId: string): string | null {

@@ -199,7 +199,7 @@ const interruptedOutput =
 /** A client that is asked to end stops its tools first, and may report them. */
 const maxEndMs = 3_000;
 
-/** [RE120] Calls that were stopped as the client ended were running when it ended, and no user stopped them. */
+/** [RE120] Calls that were stopped as the client ended were running then: no user stopped them. */
 function withCutOffTools({ cutOff, interruptedAt, ...state }: WorkState, at: number): WorkState {
   const runs = cutOff.filter(({ cutOffAt }) => at - cutOffAt <= maxEndMs);
   const isOfRun = (call: EndedCall): boolean =>

@@ -59,6 +59,9 @@ it("[PO4] [PO5] a session that died before SHIM was there is read from its trans
   expect(brief).toContain("Next I will rename parseLine.");
   expect(brief).toContain("src/parser.ts");
   expect(brief).not.toContain("ghp_");
+  // The last row, and not the first, is the end of what is known.
+  expect(brief).toContain("was last active 52 s ago, by its imported transcript");
+  expect(brief).toContain("the client failed (52 s ago)");
   const kinds = home.runtime.store.read(
     (sql) =>
       sql
