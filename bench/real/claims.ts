@@ -20,6 +20,7 @@ export type FalseClaim =
   | "a call runs that had ended"
   | "in mid-turn after its end"
   | "waits in mid-turn"
+  | "waits with a prompt unanswered"
   | "interrupted by nobody"
   | "a changed file is unchanged"
   | "an unchanged file is changed"
@@ -75,11 +76,12 @@ export function turnState({ before }: Pick<PlayedCut, "before">): TurnState {
 }
 
 function aboutTurn(line: Line, played: PlayedCut): FalseClaim[] {
-  const isRunning = turnState(played) === "running";
+  const stood = turnState(played);
   const wasInterrupted = played.before.some(({ kind }) => kind === "interruption");
   return [
     states(line, "running") ? aboutRunning(normalized(line.text), played) : [],
-    states(line, "waiting") && isRunning ? (["waits in mid-turn"] as const) : [],
+    states(line, "waiting") && stood === "running" ? (["waits in mid-turn"] as const) : [],
+    states(line, "waiting") && stood === "unanswered" ? (["waits with a prompt unanswered"] as const) : [],
     states(line, "interrupted") && !wasInterrupted ? (["interrupted by nobody"] as const) : [],
   ].flat();
 }

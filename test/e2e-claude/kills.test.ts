@@ -79,7 +79,7 @@ it("[RE1] gives the next chat a checked brief when the client was killed in the 
     "no result was seen; it may still run, or have finished)\n",
     ` ago: ${request}\n`,
     ` ago: ${fault}\n`,
-    ", 1 of 3 are done:\n- in progress: fix the parser\n- tell the team\n",
+    ", 2 of 3 are open:\n- in progress: fix the parser\n- tell the team\n",
     "- Bash echo no such test >&2; exit 3 FAILED: Exit code 3 no such test",
     "- one.ts (edited): CHANGED since the checkpoint",
     "- new.ts (created): MISSING",

@@ -107,8 +107,9 @@ function record(sql: Sql, id: string, events: readonly Event[], startedAt: numbe
     journal.append(sql, id, at, `turn:${turn}:${importOrigin}`, { kind });
   };
   for (const event of events) {
-    at = event.at ?? at;
+    // At the time of the turn's last event: the prompt that follows has no answer yet.
     if (event.turn === "starts" && isOpen) end("ends");
+    at = event.at ?? at;
     if (event.turn === "starts" || event.turn === "joins") turn += 1;
     for (const { key, entry } of event.entries(String(turn))) journal.append(sql, id, at, key, entry);
     if (isEndedBy(event.turn, isOpen)) end(event.turn);

@@ -1,8 +1,8 @@
 import { defaults } from "../../contract/config.ts";
-import type { EndedCall, UserPrompt } from "../../contract/work-state.ts";
+import type { EndedCall, UserPrompt, WorkState } from "../../contract/work-state.ts";
 import { age } from "../../shared/format.ts";
 import { limits, pathOf } from "../sessions/entries.ts";
-import { excerpt, isNod, tail } from "../text/excerpt.ts";
+import { bothEnds, excerpt, isNod, tail } from "../text/excerpt.ts";
 import { neutralize } from "../text/neutralize.ts";
 import { formatWhen, oneLine } from "./brief-text.ts";
 import type { Restoration } from "./restoration.ts";
@@ -23,21 +23,25 @@ export interface BriefLine {
   readonly prompt?: number;
 }
 
-/** @param scale shrinks quotations until the needed lines fit, 0 to 1 */
+/**
+ * @param scale shrinks quotations until the needed lines fit, 0 to 1
+ * @param isRoomy quotations may be longer, as long as every line fits
+ */
 export interface BriefContext {
   readonly now: number;
   readonly scale: number;
+  readonly isRoomy: boolean;
 }
 
 const chars = {
-  onlyPrompt: 4_000,
+  onlyPrompt: { most: 4_000, least: 3_000 },
   newestPrompt: 1_500,
   recentPrompt: 500,
   firstPrompt: 600,
   olderPrompt: 300,
   leastPrompt: 70,
   answered: 140,
-  words: 1_000,
+  words: { most: 2_500, least: 1_000 },
   wordsBefore: 300,
   note: 400,
   call: 160,
@@ -46,8 +50,21 @@ const chars = {
   error: 300,
   plan: 160,
   summary: 1_600,
+  outdatedSummary: 800,
 };
-const counts = { recent: 6, notes: 8, answers: 8, planLines: 8, todos: 8, calls: 5, runs: 5, wordsInTurn: 3 };
+/** After so many later prompts a summary or a plan is mostly history. */
+const laterPrompts = 4;
+const counts = {
+  recent: 6,
+  newest: 3,
+  notes: 8,
+  answers: 8,
+  planLines: 8,
+  todos: 8,
+  calls: 5,
+  runs: 5,
+  wordsInTurn: 3,
+};
 /** Characters that all older prompts share. */
 const olderRoom = 3_000;
 
@@ -57,7 +74,7 @@ export function standingLine({ session, state, cause, knownUntil }: Restoration,
   const maxCall = Math.max(chars.leastCall, chars.call * scale);
   const runs = shown.map(
     ({ startedAt, ...call }) =>
-      `${callText(call, session.project, maxCall)} (begun ${age(knownUntil - startedAt)} before; no result was seen${cause === null ? "" : "; it may still run, or have finished"})`,
+      `${callText(call, session.project, maxCall)} (begun ${age(knownUntil - startedAt)} before; no result was seen${cause === null ? "" : afterDeath(call)})`,
   );
   const hidden = runningTools.length - shown.length;
   const text = {
@@ -69,6 +86,11 @@ export function standingLine({ session, state, cause, knownUntil }: Restoration,
     unknown: "nothing had been asked yet",
   }[standingOf(state)];
   return `how it stood${formatWhen(now, knownUntil)}: ${text}`;
+}
+
+/** [RE120] No client ends its commands when it is killed; its other tools end with it. */
+function afterDeath({ name }: Pick<EndedCall, "name">): string {
+  return name.startsWith("Bash") ? "; it may still run, or have finished" : "; it may have finished";
 }
 
 /** Paths inside of the project stand without its folder. */
@@ -89,14 +111,14 @@ export function promptLines(
   const olderCount = Math.max(1, all.length - counts.recent - 1);
   const older = Math.max(chars.leastPrompt, Math.min(chars.olderPrompt, Math.floor(olderRoom / olderCount)));
   const limitOf = (index: number): number => {
-    if (index === newest) return newest === 0 ? chars.onlyPrompt : chars.newestPrompt;
+    if (index === newest) return newest === 0 ? roomFor(chars.onlyPrompt, context) : chars.newestPrompt;
     if (index > newest - counts.recent) return chars.recentPrompt;
     return index === 0 ? chars.firstPrompt : older;
   };
   const rankOf = (index: number): number => {
     if (index === newest) return 0;
-    if (index > newest - counts.recent) return 1;
-    return index === 0 ? 2 : 4;
+    if (index > newest - counts.newest) return 1;
+    return index === 0 || index > newest - counts.recent ? 2 : 4;
   };
   const lines = all.flatMap((prompt, index): BriefLine[] => {
     const rank = rankOf(index);
@@ -111,13 +133,20 @@ export function promptLines(
   return headed(`the user's prompts, oldest first${dropped}:`, lines);
 }
 
+function roomFor(
+  { most, least }: { readonly most: number; readonly least: number },
+  { isRoomy }: BriefContext,
+): number {
+  return isRoomy ? most : least;
+}
+
 /** Over so many characters nothing short replaces the text. */
 const longPromptChars = 1_500;
 const storedChars = limits.prompt.head + limits.prompt.tail;
 
 function promptText({ text, chars: whole = text.length, answers }: UserPrompt, max: number, session: string): string {
   const shown = excerpt(neutralize(text), max);
-  const isCut = whole > longPromptChars && shown.length < whole / 2;
+  const isCut = whole > longPromptChars && shown.length < whole * 0.9;
   const stored = whole > storedChars ? `${storedChars} of them are stored` : "all of them";
   const way = isCut ? ` [${whole} characters; ${stored}: \`shim sessions show ${session}\`]` : "";
   const question =
@@ -161,6 +190,7 @@ export function statedLines({ state }: Restoration, { now, scale }: BriefContext
     ...(plan
       ? planLines(
           plan.text,
+          isOld(state, plan.at) ? 3 : 1,
           `plan (${plan.path ? `${oneLine(pathOf(plan.path), chars.plan)}, ` : ""}approved ${age(now - plan.at)} ago):`,
         )
       : []),
@@ -168,11 +198,19 @@ export function statedLines({ state }: Restoration, { now, scale }: BriefContext
   ];
 }
 
-function planLines(text: string, heading: string): BriefLine[] {
+function isOld({ prompts }: WorkState, at: number): boolean {
+  return laterThan(prompts, at) >= laterPrompts;
+}
+
+function laterThan(prompts: readonly UserPrompt[], at: number): number {
+  return prompts.filter((prompt) => prompt.at > at).length;
+}
+
+function planLines(text: string, rank: number, heading: string): BriefLine[] {
   const lines = text.split("\n").filter((line) => line.trim() !== "");
   const shown = lines
     .slice(0, counts.planLines)
-    .map((line, index): BriefLine => ({ text: `  ${oneLine(line, chars.plan)}`, rank: index < 3 ? 1 : 3 }));
+    .map((line, index): BriefLine => ({ text: `  ${oneLine(line, chars.plan)}`, rank: index < 3 ? rank : 3 }));
   return headed(heading, shown);
 }
 
@@ -181,7 +219,8 @@ export function headed(heading: string, lines: readonly BriefLine[]): BriefLine[
 }
 
 /** The chat's last words; in mid-turn also those before them in the turn. */
-export function wordsLines({ state }: Restoration, { now, scale }: BriefContext): BriefLine[] {
+export function wordsLines({ state }: Restoration, context: BriefContext): BriefLine[] {
+  const { now, scale } = context;
   const { words, prompts } = state;
   const last = words.at(-1);
   if (!last) return [];
@@ -193,7 +232,7 @@ export function wordsLines({ state }: Restoration, { now, scale }: BriefContext)
     text: `- ${age(now - at)} ago: ${tail(neutralize(text), chars.wordsBefore)}`,
     rank: 2,
   }));
-  const newest = `- ${age(now - last.at)} ago: ${tail(neutralize(last.text), Math.floor(chars.words * scale))}`;
+  const newest = `- ${age(now - last.at)} ago: ${bothEnds(neutralize(last.text), Math.floor(roomFor(chars.words, context) * scale))}`;
   return headed("the chat's last words:", [...earlier, { text: newest, rank: 0 }]);
 }
 
@@ -202,11 +241,8 @@ export function workLines({ session, state }: Restoration, { now }: BriefContext
   const open = todos.filter(({ status }) => status !== "completed");
   const shownTodos = open.slice(0, counts.todos).map(({ text, status }) => ({
     text: `- ${status === "in_progress" ? "in progress: " : ""}${oneLine(text, 200)}`,
-    rank: 1,
+    rank: status === "in_progress" ? 1 : 2,
   }));
-  const done = todos.length - open.length;
-  const hidden = open.length - shownTodos.length;
-  const more = hidden > 0 ? [{ text: `- and ${hidden} more`, rank: 2 }] : [];
   const shownCalls = calls.slice(-counts.calls).map(({ name, input, error }) => ({
     text: `- ${callText({ name, input }, session.project, chars.call)}${error === undefined ? "" : ` FAILED: ${excerpt(neutralize(error), chars.error)}`}`,
     rank: error === undefined ? 3 : 2,
@@ -214,8 +250,8 @@ export function workLines({ session, state }: Restoration, { now }: BriefContext
   const isLast = failure !== null && failure.at >= (words.at(-1)?.at ?? 0);
   return [
     ...headed(
-      `open to-dos of the chat's list${formatWhen(now, statedAt.todos)}, ${done} of ${todos.length} are done:`,
-      [...shownTodos, ...more],
+      `open to-dos of the chat's list${formatWhen(now, statedAt.todos)}, ${open.length} of ${todos.length} are open:`,
+      shownTodos,
     ),
     ...headed(`its last calls${formatWhen(now, calls.at(-1)?.at)}:`, shownCalls),
     ...(isLast
@@ -234,6 +270,9 @@ export function summaryLines({ state }: Restoration, { now, scale }: BriefContex
   const parts = compactSummary.split(partStart).filter((part) => ahead.test(part.trim().split("\n", 1)[0] ?? ""));
   const text = neutralize(parts.length > 0 ? parts.join("\n") : compactSummary);
   const source = parts.length > 0 ? "the parts that point ahead, " : "";
-  const heading = `of the client's own summary of what it compacted${formatWhen(now, statedAt.summary)}, ${source}perhaps outdated:`;
-  return headed(heading, [{ text: `- ${excerpt(text, Math.floor(chars.summary * scale))}`, rank: 1 }]);
+  const later = laterThan(state.prompts, statedAt.summary ?? 0);
+  const since = later === 0 ? "perhaps outdated" : `perhaps outdated (prompts since then: ${later})`;
+  const heading = `of the client's own summary of what it compacted${formatWhen(now, statedAt.summary)}, ${source}${since}:`;
+  const most = later >= laterPrompts ? chars.outdatedSummary : chars.summary;
+  return headed(heading, [{ text: `- ${excerpt(text, Math.floor(most * scale))}`, rank: 1 }]);
 }

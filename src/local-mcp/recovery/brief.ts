@@ -54,19 +54,31 @@ export function scoredBrief(from: Restoration, now: number, occasion: Occasion):
   return interpret(() => compose(from, now, occasion)) ?? compose({ ...from, state: emptyState }, now, occasion);
 }
 
-/** Shrinks the needed lines until they fit, then adds the rest by rank while there is room. */
+interface Attempt extends ScoredBrief {
+  readonly tokens: number;
+  /** Whether no line was left out. */
+  readonly isWhole: boolean;
+}
+
+/** Quotes more where every line fits; else shrinks the needed lines until they fit. */
 function compose(from: Restoration, now: number, occasion: Occasion): ScoredBrief {
   const fence = `shim-recovered-session-${from.session.id.slice(0, 8)}`;
   const frame = [leadText(from, now, occasion), `<${fence}>`, `</${fence}>`, closingText(from, occasion)];
-  for (let scale = 1; ; scale *= 0.75) {
-    const lines = linesOf(from, { now, scale }).map(sanitized);
+  const attempt = (context: BriefContext): Attempt => {
+    const lines = linesOf(from, context).map(sanitized);
     const { kept, tokens } = fitted(lines, frame.join("\n"));
     const shown = lines.filter((line) => kept.has(line));
     const known = score(from.state, from.files, new Set(shown.flatMap(({ prompt }) => prompt ?? [])));
     const texts = [...withHeadings(shown), scoreLine(known)];
     const text = [...frame.slice(0, 2), ...texts, ...frame.slice(2)].join("\n");
-    if ((tokens <= budget.tokens - reservedTokens && text.length <= budget.chars) || scale < 0.05)
-      return { text, score: known };
+    return { text, score: known, tokens, isWhole: kept.size === lines.length };
+  };
+  const roomy = attempt({ now, scale: 1, isRoomy: true });
+  if (roomy.isWhole && roomy.tokens <= optionalTokens.most && roomy.text.length <= budget.chars) return roomy;
+  for (let scale = 1; ; scale *= 0.75) {
+    const made = attempt({ now, scale, isRoomy: false });
+    if ((made.tokens <= budget.tokens - reservedTokens && made.text.length <= budget.chars) || scale < 0.05)
+      return made;
   }
 }
 

@@ -15,7 +15,8 @@ const counts = { recent: 6, all: 300 };
 /** Adds a prompt in the order of its time: a queued one may be read after later ones. */
 export function withPrompt(state: WorkState, at: number, text: string): WorkState {
   const before = state.words.findLast((one) => one.at <= at);
-  const isAnswer = text.trim().length < maxAnswerChars && before !== undefined;
+  const isFirstSince = state.prompts.every((one) => one.at <= (before?.at ?? at) || one.at > at);
+  const isAnswer = text.trim().length < maxAnswerChars && before !== undefined && isFirstSince;
   const prompt: UserPrompt = {
     text,
     at,

@@ -35,11 +35,19 @@ function codeBlock(code: string, isClosed: boolean): string {
   return pastedNote(lines) ?? `${fence}${code}${isClosed ? fence : ""}`;
 }
 
+/** Lines of a quotation; lines that begin as JSON, log entries or frames of a stack do. */
+const pastedLines = [
+  /(?:^>.*(?:\n|$)){4,}/gm,
+  /(?:^[ \t]{0,20}(?:[{}[\]"]|\d{4}-\d\d-\d\d[T ]|\d\d:\d\d:\d\d|at \S).*(?:\n|$)){4,}/gm,
+];
+
 function withoutQuoted(text: string): string {
-  return text.replaceAll(/(?:^>.*(?:\n|$)){4,}/gm, (block) => {
-    const note = pastedNote(block.trimEnd().split("\n").length);
-    return note === null ? block : `${note}\n`;
-  });
+  return pastedLines.reduce((rest, pattern) => rest.replaceAll(pattern, noteOf), text);
+}
+
+function noteOf(block: string): string {
+  const note = pastedNote(block.trimEnd().split("\n").length);
+  return note === null ? block : `${note}\n`;
 }
 
 function pastedNote(lines: number): string | null {
@@ -121,6 +129,20 @@ function joined(all: readonly string[], kept: ReadonlyMap<number, string>): stri
   }
   return before < all.length - 1 && !text.endsWith("…") ? `${text} …` : text;
 }
+
+/** The beginning and, mostly, the end of a text: an answer says first what it found, and last what comes next. */
+export function bothEnds(text: string, max: number): string {
+  const plain = withoutPasted(text).replaceAll(/\s+/g, " ").trim();
+  if (plain.length <= max) return plain;
+  let first = "";
+  for (const one of sentencesOf(plain)) {
+    if (first.length + one.length + 1 > max * headShare) break;
+    first = first === "" ? one : `${first} ${one}`;
+  }
+  return first === "" ? tail(plain, max) : `${first} ${tail(plain.slice(first.length), max - first.length - 1)}`;
+}
+
+const headShare = 0.3;
 
 /** The end of a text, from the beginning of a sentence where one fits. */
 export function tail(text: string, max: number): string {

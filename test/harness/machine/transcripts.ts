@@ -32,7 +32,7 @@ const message = {
   role: "assistant",
   model: "claude-opus-5-5",
   content: [{ type: "text", text: "Done." }] as readonly Fields[],
-  stop_reason: "end_turn",
+  stop_reason: "end_turn" as string | null,
   usage: { input_tokens: 10, cache_creation_input_tokens: 0, cache_read_input_tokens: 0, output_tokens: 5 } as Fields,
 };
 

@@ -31,7 +31,7 @@ const lines = [
   "- 3 min ago: Make the zorvex read brimlo.",
   "the chat's last words:",
   "- 3 s ago: I changed the kappelu, and mistro comes next; stepdone of partdone is ready, lib/same.ts is changed.",
-  "open to-dos of the chat's list (1 min ago), 1 of 2 are done:",
+  "open to-dos of the chat's list (1 min ago), 1 of 2 are open:",
   "- in progress: Build stepopen for partopen",
   "files, newest first:",
   "- src/edited.ts (edited): as the chat left it",

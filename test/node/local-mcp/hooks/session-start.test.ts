@@ -52,7 +52,7 @@ it("[HO2] [RE120] [ID18] killed in the middle of a tool: the next chat of the pr
     `client: Claude Code; project: ${first.cwd}`,
     "oldest first:\n- 5 min ago: fix the parser\n",
     '(after "The test stands.") now the code, please\n',
-    "1 of 2 are done:\n- write the code\n",
+    "1 of 2 are open:\n- write the code\n",
     "the chat's last words:\n- 5 min ago: The test stands.",
     "- kept.ts (created): unchanged since the checkpoint",
     "- changed.ts (created): CHANGED",

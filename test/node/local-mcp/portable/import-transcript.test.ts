@@ -84,6 +84,18 @@ it("[PO4] [PO5] a session that died before SHIM was there is read from its trans
   expect((await home.shim("sessions")).out).toContain("Refactor the parser");
 });
 
+it("[TR205] an imported prompt without an answer is said to have none, after a turn without an end too", async () => {
+  const { home, path } = aHome(
+    aTranscript(
+      aUserLine("Refactor the parser.", after(1)),
+      anAssistantLine({ id: "msg_1", stop_reason: null, content: [{ type: "text", text: "It is done." }] }, after(5)),
+      aUserLine("Now the lexer, and its tests.", after(90)),
+    ),
+  );
+  const ran = await home.json(`resume --json --from-transcript ${path}`);
+  expect(String(ran["brief"])).toContain("the user's last prompt had no answer yet");
+});
+
 it("[PO4] the transcript of each client is known by its lines", async () => {
   const harness = new URL("../../../harness/clients/", import.meta.url);
   const files = {

@@ -116,6 +116,31 @@ it("[RE202] one very long assignment keeps its beginning, what it forbids and it
   expect(half).toMatch(/\[9000 characters; all of them: `shim sessions show 20487890-/);
 });
 
+it("[RE202] the chat's last words are whole while all else fits; shortened they keep their beginning and their end", () => {
+  const middle = Array.from({ length: 60 }, (_, n) => `Board ${n} of the hull is sound.`).join(" ");
+  const answer = `The leak is in the stern. ${middle} Shall I caulk it?`;
+  const words = [{ text: answer, at: T0 }];
+  const asked = prompts("where does the boat leak?");
+  expect(linesUnder(shown({ words, prompts: asked }), "the chat's last words:")[0]).toContain(answer);
+  const [line = ""] = linesUnder(shown({ words, prompts: prompts(...many(80)) }), "the chat's last words:");
+  expect(line).toMatch(/ago: The leak is in the stern\. .* … .* Shall I caulk it\?$/);
+  expect(line.length).toBeLessThan(1_100);
+});
+
+it("[RE202] a pasted log goes before the words around it", () => {
+  const log = Array.from({ length: 80 }, (_, n) => `2026-01-02T10:00:${n} pump ${n} is dry, never mind`).join("\n");
+  const [line = ""] = quotedPrompts(shown({ prompts: prompts(`Why does it stop?\n${log}\nLook at the valve first.`) }));
+  expect(line).toContain("Why does it stop? [pasted: 80 lines] Look at the valve first.");
+});
+
+it.each([
+  ["Bash", "no result was seen; it may still run, or have finished)"],
+  ["Edit", "no result was seen; it may have finished)"],
+])("[RE120] only a shell command may run on after the death of its client: %s", (name, text) => {
+  const runningTools = [{ id: "a", name, input: "boat.ts", startedAt: T0 }];
+  expect(shown({ runningTools }, { cause: "killed" })).toContain(text);
+});
+
 it("[RE207] of a compacted session the parts of the client's summary that point ahead are given, as perhaps outdated", () => {
   const compactSummary =
     "1. Intent:\nA pier.\n2. Files:\n- old.ts\n7. Pending Tasks:\n- paint it\n8. Current Work:\nThe roof.";

@@ -103,6 +103,12 @@ it("[CP203] an interruption ends what ran, and its time is kept like the end of 
   expect(stateAfter(begun("a"), { kind: "turn_end" })).toMatchObject({ turnEndedAt: T0 + 1, interruptedAt: null });
 });
 
+it("[CP202] a short prompt stands with the words that it may answer, unless another prompt came before it", () => {
+  const said: JournalEntry = { kind: "assistant", text: "Blue or green?" };
+  const { prompts } = stateAfter(prompt("paint it"), said, prompt("green"), prompt("and varnish it"));
+  expect(prompts.map(({ answers }) => answers)).toEqual([undefined, "Blue or green?", undefined]);
+});
+
 const answered = (n: number): JournalEntry => ({
   kind: "answers",
   answers: [{ question: `Which colour for boat ${n}?`, answer: "green" }],
