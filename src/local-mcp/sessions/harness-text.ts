@@ -51,6 +51,8 @@ const beginnings = [
   "Operation stopped by hook",
   "Stop hook feedback:",
   "This session is being continued from a previous conversation that ran out of context.",
+  "The user wants to clarify these questions.",
+  "The user has indicated they have provided enough answers for the plan interview.",
   // Codex
   "# AGENTS.md instructions for ",
   // Gemini CLI
@@ -104,6 +106,15 @@ function requestIn(text: string): string {
     request,
     files.flatMap(([, name]) => name ?? []),
   );
+}
+
+const refusal = /^(?:Error: )?The user doesn't want to [^\n]{1,300}?\bthe user said:\s/;
+const noteAfterRefusal = "\n\nNote: The user's next message may contain a correction or preference.";
+
+/** [TR209] The user's words in the error of a call that the user refused; empty: there are none. */
+export function refusalWords(error: string): string {
+  const lead = refusal.exec(error)?.[0];
+  return lead === undefined ? "" : userWords(error.slice(lead.length).split(noteAfterRefusal)[0] ?? "");
 }
 
 export interface Command {

@@ -1,7 +1,7 @@
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { wordAt } from "../sessions/entries.ts";
-import { commandIn, userWords, withAttachments } from "../sessions/harness-text.ts";
+import { commandIn, refusalWords, userWords, withAttachments } from "../sessions/harness-text.ts";
 import {
   addCall,
   addCompaction,
@@ -135,8 +135,10 @@ function queuedText(line: JsonObject): string {
 function readToolResult(draft: TranscriptDraft, result: JsonObject | null, line: JsonObject, { at }: LineOrigin): void {
   if (result?.["type"] !== "tool_result") return;
   const toolUseId = textAt(result, "tool_use_id", 200);
+  if (toolUseId === null) return;
   const error = result["is_error"] === true ? textOf(result) : null;
-  if (toolUseId !== null) addEnd(draft, { toolUseId, error, at, ...responseOf(objectAt(line, "toolUseResult")) });
+  addEnd(draft, { toolUseId, error, at, ...responseOf(objectAt(line, "toolUseResult")) });
+  addPrompt(draft, refusalWords(error ?? ""), "queued", { at, uuid: toolUseId });
 }
 
 /** The whole result may be megabytes. */

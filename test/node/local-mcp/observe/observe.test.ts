@@ -48,59 +48,6 @@ it("[CP111] a text that is read from the transcript after the end of its turn st
   expect(state?.words.map(({ text }) => text)).toEqual(words);
 });
 
-it("[TR206] a prompt that the model got in its turn is taken from the transcript, and once where its event came too", () => {
-  const runtime = tempRuntime();
-  const claude = aLiveClaude(runtime, "rename it");
-  const row = (prompt: string): string => {
-    const attachment = { type: "queued_command", prompt, commandMode: "prompt" };
-    return JSON.stringify({
-      type: "attachment",
-      attachment,
-      uuid: prompt,
-      timestamp: new Date(runtime.now()).toISOString(),
-    });
-  };
-  runtime.wait(60_000);
-  claude.transcribe(row("also the tests"));
-  claude.use("Bash", { command: "ls" });
-  claude.prompt("and the docs");
-  claude.transcribe(row("and the docs"));
-  claude.use("Bash", { command: "ls docs" });
-  claude.transcribe(row("then commit"));
-  claude.prompt("then commit");
-  claude.use("Bash", { command: "git status" });
-  const prompts = runtime.store.read((sql) => journal.newest(sql, claude.session, ["prompt"], 9), []);
-  expect(prompts.map(({ entry }) => entry.kind === "prompt" && entry.text).toReversed()).toEqual([
-    "rename it",
-    "also the tests",
-    "and the docs",
-    "then commit",
-  ]);
-});
-
-it("[TR208] an interruption is taken from the transcript with the next prompt, and by the reading after a death", () => {
-  const runtime = tempRuntime();
-  const claude = aLiveClaude(runtime, "rename it");
-  const stop = (): number => {
-    runtime.wait(5_000);
-    const at = runtime.now();
-    const timestamp = new Date(at).toISOString();
-    claude.transcribe(aUserLine("[Request interrupted by user for tool use]", { timestamp }));
-    return at;
-  };
-  claude.begin("Bash", { command: "make" });
-  const first = stop();
-  runtime.wait(5_000);
-  claude.prompt("only the tests");
-  expect(stateOf(runtime, claude.session)).toMatchObject({ interruptedAt: first, runningTools: [] });
-  claude.begin("Bash", { command: "make test" });
-  const second = stop();
-  runtime.store.write((sql) => catchUp(sql, runtime.now(), claude.session));
-  expect(stateOf(runtime, claude.session)).toMatchObject({ interruptedAt: second, runningTools: [] });
-  const kinds = journalKinds(runtime, claude.session);
-  expect(kinds.filter((kind) => kind === "interrupted")).toHaveLength(2);
-});
-
 it("[ID10] a figure that the chat reports counts where nothing is measured, and is kept in the history with its risk", () => {
   const runtime = tempRuntime({ config: { risk: { weights: { memory: 0, sinceCheckpoint: 0 } } } });
   const claude = aLiveClaude(runtime);

@@ -254,6 +254,31 @@ it("[TR205] a prompt typed during a turn ends nothing, and a command of the clie
   ]);
 });
 
+it("[TR209] the words of a refusal are stored as a prompt within the turn", () => {
+  const refusal =
+    "The user doesn't want to proceed with this tool use. The tool use was rejected. To tell you how to proceed, the user said:\n";
+  const { entries } = imported(
+    aTranscript(
+      aUserLine("rename it", after(1)),
+      anAssistantLine(
+        { content: [aToolUse("t1", "Bash", { command: "git mv a b" })], stop_reason: "tool_use" },
+        after(2),
+      ),
+      aToolResultLine("t1", `${refusal}with a script`, true, after(3)),
+      anAssistantLine({ content: [{ type: "text", text: "Renamed." }] }, after(4)),
+    ),
+  );
+  expect(outline({ entries })).toEqual([
+    "start",
+    "prompt rename it",
+    "tool_start Bash",
+    "prompt with a script",
+    "tool_error Bash",
+    "assistant Renamed.",
+    "turn end",
+  ]);
+});
+
 it("[TR207] a prompt of up to 12,000 characters is stored whole, also on a last line without its end", () => {
   const text = `${"word ".repeat(2_399)}last!`;
   const { entries } = imported(aUserLine(text, after(1)));

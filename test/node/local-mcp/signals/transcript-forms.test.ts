@@ -13,7 +13,7 @@ import {
   piSession,
   secondOf,
 } from "#harness/clients/invented-transcripts.ts";
-import { aCompactBoundary, anAssistantLine, aUserLine } from "#harness/machine/transcripts.ts";
+import { aCompactBoundary, anAssistantLine, aToolResultLine, aUserLine } from "#harness/machine/transcripts.ts";
 
 type Row = Readonly<Record<string, unknown>>;
 
@@ -249,4 +249,26 @@ it("[TR206] a prompt typed during a turn is read once, at the time when it was t
     { text: "without rows of the queue", startsNoTurn: "queued" },
   ]);
   expect(content.texts).toHaveLength(2);
+});
+
+const refused =
+  "The user doesn't want to proceed with this tool use. The tool use was rejected (eg. if it was a file edit, the new_string was NOT written to the file).";
+const how = `${refused} To tell you how to proceed, the user said:\n`;
+const note = "\n\nNote: The user's next message may contain a correction or preference. Pay close attention.";
+
+it("[TR209] the words with which the user refuses a call are a prompt of its turn; what the client adds is none", () => {
+  const content = readClaude(
+    aToolResultLine("edit", `${how}keep the old name`, true),
+    aToolResultLine("plan", `${how}first the tests:\n\n- of the lexer${note}`, true),
+    aToolResultLine("dialog", `${how}The user wants to clarify these questions.\n  Questions asked:\n- "Which?"`, true),
+    aToolResultLine("stopped", `${refused} STOP what you are doing and wait for the user.`, true),
+    aToolResultLine("failed", `Exit code 1\n${how}no`, true),
+    aToolResultLine("read", `${how}no`, false),
+    aToolResultLine("subagent", `${how}not that`, true, { isSidechain: true }),
+  );
+  expect(content.texts.map(({ text, startsNoTurn }) => [text, startsNoTurn])).toEqual([
+    ["keep the old name", "queued"],
+    ["first the tests:\n\n- of the lexer", "queued"],
+  ]);
+  expect(content.toolEnds).toHaveLength(6);
 });
