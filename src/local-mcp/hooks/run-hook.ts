@@ -67,7 +67,7 @@ function recordWithinBudget(runtime: Runtime, context: Parameters<typeof recordE
   } catch (error) {
     if (!(error instanceof OverBudgetError)) throw error;
     log("warn", `${context.event} was stored without being interpreted`, { reason: error.message });
-    const text = interpret(() => redactAndClip(JSON.stringify(context.input), limits.summary));
+    const text = interpret(() => redactAndClip(JSON.stringify(context.input), limits.unread));
     return store.write((sql) => recordUnreadEvent(sql, runtime, context, text ?? "[its redaction took too long]"));
   }
 }

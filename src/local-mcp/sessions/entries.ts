@@ -16,7 +16,9 @@ export const limits = {
   assistant: { head: 2_000, tail: 4_000 },
   input: 300,
   error: 1_500,
-  summary: 16_000,
+  /** A summary ends with what is left to do. */
+  summary: { head: 8_000, tail: 8_000 },
+  unread: 16_000,
   plan: 2_000,
   label: 100,
   path: 4_096,

@@ -7,6 +7,7 @@ import { asObject } from "../../shared/json-fields.ts";
 import { withoutBriefs } from "../text/brief-in-prompt.ts";
 import { userWords } from "./harness-text.ts";
 import { redactAndKeepEnds } from "./both-ends.ts";
+import { summaryIn } from "./compact-summary.ts";
 import { boundTexts, redactAndClip, digest, idOf, limits, pathOf, type KeyedEntry } from "./entries.ts";
 
 /** Pure. Repeated events count once, by the client's own ids. */
@@ -83,16 +84,9 @@ function compacting(input: HookInput, turn: string): KeyedEntry[] {
   return [keyed(`compacting:${eventStamp(input, turn)}`, { kind: "compacting", trigger: input.trigger ?? "unknown" })];
 }
 
-/** The client's own reasoning before its summary. */
-function withoutAnalysis(summary: string): string {
-  const [from, to] = [summary.indexOf("<analysis>"), summary.indexOf("</analysis>")];
-  return from < 0 || to < from ? summary : summary.slice(0, from) + summary.slice(to + "</analysis>".length);
-}
-
 function compacted(input: HookInput): KeyedEntry[] {
   if (!input.compact_summary) return [];
-  const text = withoutAnalysis(input.compact_summary).replaceAll(/<\/?summary>/g, "");
-  const summary = redactAndClip(text.trim(), limits.summary);
+  const summary = redactAndKeepEnds(summaryIn(input.compact_summary), limits.summary);
   return [keyed(`compacted:${digest(summary)}`, { kind: "compacted", summary })];
 }
 

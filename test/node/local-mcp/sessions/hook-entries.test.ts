@@ -111,6 +111,45 @@ it("[JO10] the summariser of a compaction is no subagent, and its thoughts are n
   expect(entries("PreCompact", {})).toEqual([{ kind: "compacting", trigger: "unknown" }]);
 });
 
+const continued =
+  "This session is being continued from a previous conversation that ran out of context. The summary below covers the earlier portion of the conversation.";
+const transcriptHint =
+  "If you need specific details from before compaction (like exact code snippets, error messages, or content you generated), read the full transcript at: /home/ann/.claude/projects/app/s.jsonl";
+
+it.each([
+  "Please continue the conversation from where we left it off without asking the user any further questions. Continue with the last task that you were asked to work on.",
+  "Please continue the conversation from where we left off without asking the user any further questions.",
+  "Recent messages are preserved verbatim.\nContinue the conversation from where it left off without asking the user any further questions. Resume directly.",
+  "",
+])(
+  "[TR210] of the client's summary its reasoning and its instructions to the model are left out: %s",
+  (instruction) => {
+    const work =
+      "1. Primary Request:\n   Summary: sort the imports.\n\n9. Optional Next Step:\n   Continue the conversation about the lexer.";
+    const stored = [{ kind: "compacted", summary: work }];
+    const analysis = "Analysis:\nLet me go through it.\n1. Request:\n   sort";
+    for (const begin of [`${continued}\n\n${analysis}\n\n`, `${continued}\n${analysis}\n\n`, `${continued}\n\n`, ""]) {
+      const text = `${begin}Summary:\n${work}\n\n${transcriptHint}\n${instruction}`;
+      expect(entries("PostCompact", { compact_summary: text })).toEqual(stored);
+    }
+  },
+);
+
+it("[TR210] a summary without the client's parts stays as it is", () => {
+  for (const summary of ["Analysis:\nthe parser is slow", "The goal\n\nSummary:\nit is done"])
+    expect(entries("PostCompact", { compact_summary: summary })).toEqual([{ kind: "compacted", summary }]);
+});
+
+it("[JO25] a long summary keeps its beginning, and its end, where the next step stands", () => {
+  const summary = `The request.\n${"More work was done.\n".repeat(1_500)}Next: sort the imports.`;
+  const [entry] = entries("PostCompact", { compact_summary: summary });
+  expect(entry).toEqual({
+    kind: "compacted",
+    summary: expect.stringMatching(/^The request\.[^]*\[cut, \d+ more characters\][^]*Next: sort the imports\.$/),
+  });
+  expect(JSON.stringify(entry).length).toBeLessThan(18_000);
+});
+
 it("[JO11] a failed turn is kept with the kind of the error and the client's words", () => {
   const fields = { error: "rate_limit", last_assistant_message: "API Error: 429" };
   expect(entries("StopFailure", fields)).toEqual([{ kind: "failure", text: "rate_limit: API Error: 429" }]);
