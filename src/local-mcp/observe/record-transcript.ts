@@ -1,5 +1,5 @@
 import type { Sql } from "../../shared/sql.ts";
-import { assistant, redactAndClip, idOf, limits } from "../sessions/entries.ts";
+import { approvedPlan, assistant, redactAndClip, idOf, limits } from "../sessions/entries.ts";
 import { entriesOf } from "../sessions/hook-entries.ts";
 import * as journal from "../sessions/journal.ts";
 import { isSessionPaused, pauseReadLimits } from "../sessions/paused-session.ts";
@@ -49,6 +49,7 @@ export function recordTranscript(
 ): number {
   if (part.isOverBudget) recordUnreadPart(sql, session, part, now);
   recordTexts(sql, session.id, now, part, options.prompt?.trim());
+  recordPlans(sql, session.id, part);
   countResponses(sql, session, part, now, options.prices);
   const missed = recordMissedTools(sql, session, now, part, options);
   recordInterruptions(sql, session.id, part);
@@ -106,6 +107,26 @@ function recordInterruptions(sql: Sql, sessionId: string, { interruptions }: Tra
   for (const { at } of interruptions)
     if (at !== null && at >= since && isTurnOpen(sql, sessionId))
       journal.append(sql, sessionId, at, `interrupted:${at}`, { kind: "interrupted" });
+}
+
+/** Enough to find the words before a prompt among those after it. */
+const maxWordsSincePlan = 50;
+
+/** [TR211] A plan is mostly read with the end of its turn, and so before it is approved. */
+function recordPlans(sql: Sql, sessionId: string, { plans }: TranscriptPart): void {
+  for (const { text, at, uuid } of plans) {
+    const plan = text ?? (at === null ? null : headedWordsBefore(sql, sessionId, at));
+    if (plan === null || at === null) continue;
+    const { key, entry } = approvedPlan(plan, idOf(uuid));
+    journal.append(sql, sessionId, at, key, entry);
+  }
+}
+
+/** The chat's last words before a time, where they begin with a heading as each plan does. */
+function headedWordsBefore(sql: Sql, sessionId: string, at: number): string | null {
+  const rows = journal.newest(sql, sessionId, ["assistant"], maxWordsSincePlan);
+  const entry = rows.find((row) => row.at < at)?.entry;
+  return entry?.kind === "assistant" && entry.text.startsWith("#") ? entry.text : null;
 }
 
 /** Between the event of a prompt and its row. */

@@ -5,7 +5,7 @@ import type { JsonObject } from "../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { assistant, idOf, pathOf, type KeyedEntry } from "../sessions/entries.ts";
+import { approvedPlan, assistant, idOf, pathOf, type KeyedEntry } from "../sessions/entries.ts";
 import { projectRoot } from "../sessions/git-head.ts";
 import { entriesOf } from "../sessions/hook-entries.ts";
 import * as journal from "../sessions/journal.ts";
@@ -14,6 +14,7 @@ import * as sessions from "../sessions/sessions.ts";
 import type {
   TranscriptCompaction,
   TranscriptContent,
+  TranscriptPlan,
   TranscriptText,
   TranscriptToolCall,
   TranscriptToolEnd,
@@ -127,10 +128,11 @@ function isOpenAfter(turn: Event["turn"], isOpen: boolean): boolean {
 
 /** In the order of their times; what one line says stays in the order of texts, calls, ends. */
 function eventsOf(content: TranscriptContent, cwd: string): Event[] {
-  const { texts, toolCalls, toolEnds, apiErrors, compactions, interruptions, turnEnd } = content;
+  const { texts, toolCalls, toolEnds, plans, apiErrors, compactions, interruptions, turnEnd } = content;
   const calls = new Map(toolCalls.map((call) => [call.id, call]));
   const all: Event[] = [
     ...texts.map((text) => said(text)),
+    ...plans.map(approved),
     ...toolCalls.map((call) => ({ at: call.at, entries: hooks("PreToolUse", inputsOf(call, cwd)) })),
     ...toolEnds.flatMap((end) => ended(end, calls.get(end.toolUseId), cwd)),
     ...compactions.map(compacted),
@@ -150,6 +152,10 @@ function said({ role, text, at, startsNoTurn }: TranscriptText): Event {
 
 function prompt(text: string): Entries {
   return hook("UserPromptSubmit", { prompt: text });
+}
+
+function approved({ text, at, uuid }: TranscriptPlan): Event {
+  return { at, entries: () => (text === null ? [] : [approvedPlan(text, idOf(uuid))]) };
 }
 
 function saidIn(turn: string, text: string): KeyedEntry[] {

@@ -32,6 +32,11 @@ export function assistant(text: string): KeyedEntry<Extract<JournalEntry, { kind
   return { key: `assistant:${digest(kept)}`, entry: { kind: "assistant", text: kept } };
 }
 
+/** [JO14] [TR211] */
+export function approvedPlan(text: string, id: string): KeyedEntry<Extract<JournalEntry, { kind: "plan" }>> {
+  return { key: `plan:${id}`, entry: { kind: "plan", text: redactAndClip(text.trim(), limits.plan) } };
+}
+
 /** Characters read beyond four times the limit; as many are dropped at the window's edge. */
 const windowMarginChars = 4_000;
 

@@ -8,7 +8,7 @@ import { withoutBriefs } from "../text/brief-in-prompt.ts";
 import { userWords } from "./harness-text.ts";
 import { redactAndKeepEnds } from "./both-ends.ts";
 import { summaryIn } from "./compact-summary.ts";
-import { boundTexts, redactAndClip, digest, idOf, limits, pathOf, type KeyedEntry } from "./entries.ts";
+import { approvedPlan, boundTexts, redactAndClip, digest, idOf, limits, pathOf, type KeyedEntry } from "./entries.ts";
 
 /** Pure. Repeated events count once, by the client's own ids. */
 export function entriesOf(event: HookEvent, input: HookInput, turn: string): KeyedEntry[] {
@@ -151,8 +151,8 @@ function plan(input: HookInput, id: string): KeyedEntry[] {
   const text = textOf(answer["plan"]) ?? textOf(given["plan"]);
   if (!text?.trim()) return [];
   const path = textOf(answer["filePath"]) ?? textOf(given["planFilePath"]);
-  const kept = { kind: "plan" as const, text: redactAndClip(text.trim(), limits.plan) };
-  return [keyed(`plan:${id}`, { ...kept, ...(path ? { path: pathOf(path) } : {}) })];
+  const { key, entry } = approvedPlan(text, id);
+  return [keyed(key, { ...entry, ...(path ? { path: pathOf(path) } : {}) })];
 }
 
 function todos(input: HookInput): KeyedEntry[] {

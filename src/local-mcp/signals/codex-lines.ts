@@ -46,6 +46,16 @@ function asks(draft: TranscriptDraft, message: string, attached: readonly string
   const text = withAttachments(userWords(message), attached);
   if (text === "" || automation.test(text) || isRepeated(draft, text, origin)) return;
   draft.texts.push({ role: "user", text, ...origin });
+  if (approval.test(text)) draft.plans.push({ text: draft.proposedPlan, ...origin });
+  draft.proposedPlan = null;
+}
+
+/** [TR211] The client's own words for a plan that the user approves. */
+const approval = /^(?:Implement the plan\.$|PLEASE IMPLEMENT THIS PLAN:)/;
+
+function proposes(draft: TranscriptDraft, plan: string | null, origin: LineOrigin): void {
+  says(draft, plan, origin);
+  draft.proposedPlan = plan;
 }
 
 /** Rows that follow each other tell of the same event. */
@@ -66,7 +76,7 @@ function says(draft: TranscriptDraft, text: string | null, origin: LineOrigin): 
 const items: ReadonlyMap<string, RowReader> = new Map<string, RowReader>([
   ["UserMessage", (draft, item, origin) => asks(draft, textOf(item), imagesOf(item), origin)],
   ["AgentMessage", (draft, item, origin) => says(draft, textOf(item), origin)],
-  ["Plan", (draft, item, origin) => says(draft, textAt(item, "text"), origin)],
+  ["Plan", (draft, item, origin) => proposes(draft, textAt(item, "text"), origin)],
   ["CommandExecution", endItem],
   ["McpToolCall", endItem],
   ["FileChange", endItem],

@@ -41,6 +41,14 @@ export interface TranscriptCompaction {
   readonly at: number | null;
 }
 
+/** A plan that the user approved by a prompt. */
+export interface TranscriptPlan {
+  /** Null: it stands in an earlier part of the transcript. */
+  readonly text: string | null;
+  readonly at: number | null;
+  readonly uuid: string;
+}
+
 /** The user stopped the model. */
 export interface TranscriptInterruption {
   readonly at: number | null;
@@ -77,6 +85,7 @@ export interface TranscriptContent {
   readonly apiErrors: readonly TranscriptApiError[];
   readonly compactions: readonly TranscriptCompaction[];
   readonly interruptions: readonly TranscriptInterruption[];
+  readonly plans: readonly TranscriptPlan[];
   /** Null if no turn ended, or the model has answered again since. */
   readonly turnEnd: TranscriptTurnEnd | null;
   /** Tries and answers of the main chat, in order; `at` is null for a line without a time. */
@@ -108,6 +117,7 @@ export interface TranscriptDraft {
   apiErrors: TranscriptApiError[];
   compactions: TranscriptCompaction[];
   interruptions: TranscriptInterruption[];
+  plans: TranscriptPlan[];
   turnEnd: TranscriptTurnEnd | null;
   outcomes: { at: number | null; isFailed: boolean }[];
   usage: Map<string, Usage>;
@@ -120,6 +130,8 @@ export interface TranscriptDraft {
   invalidLines: number;
   calls: Map<string, TranscriptToolCall>;
   ended: Set<string>;
+  /** Null: none since the last prompt. */
+  proposedPlan: string | null;
   /** Prompts that wait until the model has time for them. */
   queue: { readonly text: string; readonly at: number | null }[];
   /** Taken from the queue into a running turn. */
@@ -137,6 +149,7 @@ export function emptyDraft(): TranscriptDraft {
     apiErrors: [],
     compactions: [],
     interruptions: [],
+    plans: [],
     turnEnd: null,
     outcomes: [],
     usage: new Map(),
@@ -149,6 +162,7 @@ export function emptyDraft(): TranscriptDraft {
     invalidLines: 0,
     calls: new Map(),
     ended: new Set(),
+    proposedPlan: null,
     queue: [],
     dequeued: new Set(),
   };

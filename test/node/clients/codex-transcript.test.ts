@@ -1,9 +1,9 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { readAppended, type TranscriptPart } from "#src/local-mcp/signals/transcript.ts";
 import { transcriptFormat } from "#src/local-mcp/signals/transcript-formats.ts";
-import { codexOfFunctions } from "#harness/clients/invented-transcripts.ts";
+import { codexOfFunctions, codexOfPlans } from "#harness/clients/invented-transcripts.ts";
 import { RecordedClient } from "#harness/clients/recorded-client.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -100,5 +100,21 @@ it("[TR201] [CA32] a live chat of Codex 0.118 has its answers, failures and the 
     "tool_end",
     "turn_end",
     "prompt",
+  ]);
+});
+
+it("[TR211] a live chat's plan is approved by a prompt that is read later", () => {
+  const runtime = tempRuntime({ now: Date.parse("2026-05-04T09:59:59Z") });
+  const chat = new RecordedClient(runtime, "codex");
+  const path = join(temporaryFolder(), "rollout.jsonl");
+  writeFileSync(path, "");
+  const common = { session_id: session, transcript_path: path };
+  for (const name of ["SessionStart", "UserPromptSubmit"]) chat.send(name, common);
+  for (const [turn, row] of codexOfPlans.entries()) {
+    appendFileSync(path, `${JSON.stringify(row)}\n`);
+    chat.send("Stop", { ...common, turn_id: String(turn) });
+  }
+  expect(chat.entries(session).filter(({ kind }) => kind === "plan")).toMatchObject([
+    { text: "# Move\n\n- in two steps" },
   ]);
 });

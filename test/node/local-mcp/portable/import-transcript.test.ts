@@ -5,6 +5,7 @@ import * as journal from "#src/local-mcp/sessions/journal.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import {
   codexOfFunctions,
+  codexOfPlans,
   codexOfPrograms,
   geminiDocument,
   openCodeDocument,
@@ -180,6 +181,11 @@ it("[TR201] [TR205] a rollout of Codex 0.118 is stored with its words, calls, fi
     "assistant They are sorted.",
     "turn end",
   ]);
+});
+
+it("[TR211] a plan of Codex that the user approves is the approved plan, and another one is not", () => {
+  const { entries } = imported(jsonLines(codexOfPlans));
+  expect(entries.filter(({ kind }) => kind === "plan")).toEqual([{ kind: "plan", text: "# Move\n\n- in two steps" }]);
 });
 
 it("[TR205] a turn that the user stopped is marked, a call without an end runs, and answers of a dialog are the user's", () => {
