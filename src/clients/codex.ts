@@ -1,6 +1,7 @@
 import type { JsonObject } from "../shared/json-fields.ts";
 import type { ClientAdapter } from "./client-adapter.ts";
 import { as, isOfSubagent, ofMainChat, perFile, type EventReader, type EventReaders } from "./client-events.ts";
+import { withDialog } from "./codex-dialog.ts";
 
 /** Codex has Claude Code's payload, its events and its form of answers, with these differences. */
 export const codex: ClientAdapter = {
@@ -43,8 +44,8 @@ export const codex: ClientAdapter = {
 const readers: EventReaders = new Map<string, EventReader>([
   ["SessionStart", as("SessionStart")],
   ["UserPromptSubmit", ofMainChat("UserPromptSubmit")],
-  ["PreToolUse", perFile("PreToolUse")],
-  ["PostToolUse", perFile("PostToolUse")],
+  ["PreToolUse", (input) => perFile("PreToolUse")(withDialog(input))],
+  ["PostToolUse", (input) => perFile("PostToolUse")(withDialog(input))],
   [
     "PermissionRequest",
     (input) => [{ event: "Notification", input: { ...input, notification_type: "permission_prompt" } }],

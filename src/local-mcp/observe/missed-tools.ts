@@ -31,6 +31,8 @@ export function recordMissedTools(
   const newStarts = callsSinceStart.filter(({ id }) => id !== current && recordStart(sql, caller, now, id, calls));
   const startedIds = new Set(newStarts.map(({ id }) => id));
   const hookedEnds = part.toolEnds.filter((end) => !end.isUnhooked);
+  const isNewEnd = ({ toolUseId, at }: TranscriptToolEnd): boolean => toolUseId !== current && (at ?? now) >= startedAt;
+  for (const end of part.toolEnds.filter(isNewEnd)) recordAnswers(sql, caller, now, end);
   const ends = isOver ? hookedEnds.filter((end) => !isCutOff(part, end)) : hookedEnds;
   const newEnds = ends.filter((end) => end.toolUseId !== current && recordEnd(sql, caller, now, end, calls));
   return newEnds.filter(({ toolUseId, error }) => error === null && startedIds.has(toolUseId)).length;
@@ -65,6 +67,24 @@ function recordEnd(sql: Sql, caller: Caller, now: number, end: TranscriptToolEnd
   const isRecorded = recordAll(sql, sessionId, at ?? now, entriesOf(event, input, ""));
   if (isRecorded) sessions.update(sql, sessionId, { toolCalls: 1, toolErrors: error === null ? 0 : 1 });
   return isRecorded;
+}
+
+/** [TR212] Hooks may say nothing of the call that asked. */
+function recordAnswers(
+  sql: Sql,
+  caller: Caller,
+  now: number,
+  { toolUseId, isUnhooked, error, at, response }: TranscriptToolEnd,
+): void {
+  if (!isUnhooked || error !== null || response?.["answers"] === undefined) return;
+  const call = { id: toolUseId, name: "AskUserQuestion", input: {} };
+  const entries = entriesOf("PostToolUse", { ...inputOf(caller, call), tool_response: response }, "");
+  recordAll(
+    sql,
+    caller.session_id,
+    at ?? now,
+    entries.filter(({ entry }) => entry.kind === "answers"),
+  );
 }
 
 function recordAll(sql: Sql, sessionId: string, at: number, entries: ReturnType<typeof entriesOf>): boolean {

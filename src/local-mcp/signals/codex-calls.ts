@@ -7,6 +7,7 @@ import {
   textAt,
   type JsonObject,
 } from "../../shared/json-fields.ts";
+import { answersOf } from "../../clients/codex-dialog.ts";
 import { addCall, addEnd, type LineOrigin, type TranscriptDraft, type TranscriptToolCall } from "./transcript-draft.ts";
 
 type RowReader = (draft: TranscriptDraft, payload: JsonObject, origin: LineOrigin) => void;
@@ -100,13 +101,17 @@ function commandsIn(program: string): string[] {
   });
 }
 
+/** By which a dialog is known whose call stands in an earlier part. */
+const dialogOutput = '{"answers":{';
+
 /** Output of a tool as the model reads it. */
 function readOutput(draft: TranscriptDraft, payload: JsonObject, { at }: LineOrigin): void {
   const toolUseId = textAt(payload, "call_id", 200);
   if (toolUseId === null) return;
   const call = draft.calls.get(toolUseId);
   const output = textAt(payload, "output") ?? partsOf(payload);
-  const response = call?.name === "AskUserQuestion" ? { response: answersOf(call.input, output) } : {};
+  const isDialog = call ? call.name === "AskUserQuestion" : output.startsWith(dialogOutput);
+  const response = isDialog ? { response: answersOf(call?.input, output) } : {};
   const unhooked = call && !call.isUnhooked ? {} : ({ isUnhooked } as const);
   addEnd(draft, { toolUseId, error: errorIn(output), at, ...response, ...unhooked });
 }
@@ -132,17 +137,6 @@ function errorIn(output: string): string | null {
 /** `{"output": "...", "metadata": {"exit_code": 1}}` */
 function codeInJson(output: string): string | undefined {
   return /"exit_code":\s*(\d+)/.exec(output.slice(-headChars))?.[1];
-}
-
-/** The answers name the question by its id. */
-function answersOf(input: unknown, output: string): JsonObject {
-  const given = objectAt(parseObject(output), "answers");
-  const answers = listAt(asObject(input), "questions").flatMap((one) => {
-    const question = asObject(one);
-    const answer = objectAt(given, textAt(question, "id") ?? "");
-    return answer ? [[textAt(question, "question") ?? "", answer["answers"]]] : [];
-  });
-  return { answers: Object.fromEntries(answers) };
 }
 
 /** The only trace of a patch inside of a program. */

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { readAppended, type TranscriptPart } from "#src/local-mcp/signals/transcript.ts";
 import { transcriptFormat } from "#src/local-mcp/signals/transcript-formats.ts";
-import { codexOfFunctions, codexOfPlans } from "#harness/clients/invented-transcripts.ts";
+import { codexOfFunctions, codexOfPlans, codexRow } from "#harness/clients/invented-transcripts.ts";
 import { RecordedClient } from "#harness/clients/recorded-client.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -117,4 +117,45 @@ it("[TR211] a live chat's plan is approved by a prompt that is read later", () =
   expect(chat.entries(session).filter(({ kind }) => kind === "plan")).toMatchObject([
     { text: "# Move\n\n- in two steps" },
   ]);
+});
+
+function aDialog(tool: string): { readonly call: object; readonly answered: object; readonly rows: readonly object[] } {
+  const questions = [{ id: "which", header: "Which", question: "Which one?" }];
+  const output = '{"answers":{"which":{"answers":["the first","user_note: and fast"]}}}';
+  const call = { tool_name: tool, tool_use_id: "call_9", tool_input: { questions } };
+  const given = { name: tool, call_id: "call_9", arguments: JSON.stringify({ questions }) };
+  return {
+    call,
+    answered: { ...call, tool_response: output },
+    rows: [
+      codexRow(1, "response_item/function_call", given),
+      codexRow(2, "response_item/function_call_output", { call_id: "call_9", output }),
+    ],
+  };
+}
+
+it.each([
+  ["the transcript alone", { hooks: false, parts: 1, question: "Which one?" }],
+  ["two parts of the transcript", { hooks: false, parts: 2, question: "which" }],
+  ["hooks and the transcript", { hooks: true, parts: 2, question: "Which one?" }],
+])("[TR212] answers of a live chat's dialog are kept once: %s", (_case, { hooks, parts, question }) => {
+  const runtime = tempRuntime({ now: Date.parse("2026-05-04T09:59:59Z") });
+  const chat = new RecordedClient(runtime, "codex");
+  const path = join(temporaryFolder(), "rollout.jsonl");
+  writeFileSync(path, "");
+  const common = { session_id: session, transcript_path: path };
+  for (const name of ["SessionStart", "UserPromptSubmit"]) chat.send(name, common);
+  const { call, answered, rows } = aDialog("request_user_input");
+  for (const [index, row] of rows.entries()) {
+    if (hooks) chat.send(index === 0 ? "PreToolUse" : "PostToolUse", { ...common, ...(index === 0 ? call : answered) });
+    appendFileSync(path, `${JSON.stringify(row)}\n`);
+    if (index === 0 && parts === 2) chat.send("Stop", { ...common, turn_id: "first" });
+  }
+  chat.send("Stop", { ...common, turn_id: "second" });
+  const entries = chat.entries(session);
+  expect(entries.filter(({ kind }) => kind === "answers")).toEqual([
+    { kind: "answers", answers: [{ question, answer: "the first, user_note: and fast" }] },
+  ]);
+  const calls = entries.filter(({ kind }) => kind.startsWith("tool_")).map((entry) => "name" in entry && entry.name);
+  expect(calls).toEqual(hooks ? ["AskUserQuestion", "AskUserQuestion"] : []);
 });
