@@ -8,6 +8,7 @@ import {
   type JsonObject,
 } from "../../shared/json-fields.ts";
 import { answersOf } from "../../clients/codex-dialog.ts";
+import { callOfProgram } from "./codex-programs.ts";
 import { addCall, addEnd, type LineOrigin, type TranscriptDraft, type TranscriptToolCall } from "./transcript-draft.ts";
 
 type RowReader = (draft: TranscriptDraft, payload: JsonObject, origin: LineOrigin) => void;
@@ -82,23 +83,8 @@ function readCustomCall(draft: TranscriptDraft, payload: JsonObject, origin: Lin
   const name = textAt(payload, "name", 200);
   const input = textAt(payload, "input") ?? "";
   if (name === null) return;
-  if (name !== "exec") return add(draft, payload, { name, input: { input }, isUnhooked }, origin);
-  const commands = commandsIn(input);
-  const isShell = commands.length > 0;
-  const command = isShell ? commands.join("\n") : input;
-  add(draft, payload, { name: isShell ? "Bash" : name, input: { command }, isUnhooked }, origin);
-}
-
-/** Programs are longer than what is kept of a call. */
-const maxProgramChars = 4_000;
-const commandField = /\bcmd["']?:\s*("(?:[^"\\]|\\.){1,1000}")/g;
-
-/** Commands that a program names in full. */
-function commandsIn(program: string): string[] {
-  return [...program.slice(0, maxProgramChars).matchAll(commandField)].flatMap(([, literal = ""]) => {
-    const command = parseObject(`{"text":${literal}}`);
-    return textAt(command, "text") ?? [];
-  });
+  const call = name === "exec" ? callOfProgram(input) : { name, input: { input } };
+  add(draft, payload, { ...call, isUnhooked }, origin);
 }
 
 /** By which a dialog is known whose call stands in an earlier part. */
