@@ -3,6 +3,7 @@ import type { JournalEntry } from "../../contract/journal.ts";
 import { redact } from "../../redaction/redact.ts";
 import { textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { redactAndKeepEnds } from "./both-ends.ts";
+import { chatWords } from "./harness-text.ts";
 
 export interface KeyedEntry<Entry extends JournalEntry = JournalEntry> {
   readonly key: string;
@@ -26,7 +27,7 @@ export const limits = {
 
 export function assistant(text: string): KeyedEntry<Extract<JournalEntry, { kind: "assistant" }>> | null {
   // A hook has the text without the blanks that it has in the transcript.
-  const trimmed = text.trim();
+  const trimmed = chatWords(text).trim();
   if (!trimmed) return null;
   const kept = redactAndKeepEnds(trimmed, limits.assistant);
   return { key: `assistant:${digest(kept)}`, entry: { kind: "assistant", text: kept } };

@@ -108,6 +108,13 @@ function requestIn(text: string): string {
   );
 }
 
+const directive = /^::git-[a-z-]{1,60}\{[^\n]*\}[ \t]*$\n*/gm;
+
+/** [TR214] The chat's words without the lines by which it tells Codex's app what it did in git. */
+export function chatWords(text: string): string {
+  return text.includes("::git-") ? text.replaceAll(directive, "") : text;
+}
+
 const refusal = /^(?:Error: )?The user doesn't want to [^\n]{1,300}?\bthe user said:\s/;
 const noteAfterRefusal = "\n\nNote: The user's next message may contain a correction or preference.";
 

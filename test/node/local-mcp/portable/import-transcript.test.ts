@@ -4,6 +4,8 @@ import { expect, it } from "vitest";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import {
+  codexHead,
+  codexRow,
   codexOfFunctions,
   codexOfPlans,
   codexOfPrograms,
@@ -186,6 +188,23 @@ it("[TR201] [TR205] a rollout of Codex 0.118 is stored with its words, calls, fi
 it("[TR211] a plan of Codex that the user approves is the approved plan, and another one is not", () => {
   const { entries } = imported(jsonLines(codexOfPlans));
   expect(entries.filter(({ kind }) => kind === "plan")).toEqual([{ kind: "plan", text: "# Move\n\n- in two steps" }]);
+});
+
+/** Entries of a chat of Codex after its prompt. */
+function saidByCodex(text: string): readonly Entry[] {
+  const row = codexRow(2, "event_msg/agent_message", { message: text });
+  const rows = [codexHead("0.144.2"), codexRow(1, "event_msg/user_message", { message: "go" }), row];
+  return imported(jsonLines(rows)).entries.slice(2);
+}
+
+it("[TR214] lines of Codex's app among the chat's words are left out, and words about them stay", () => {
+  const directives = '::git-stage{cwd="/p"}\n::git-push{cwd="/p" branch="move"}';
+  expect(saidByCodex(`It is pushed.\n\n${directives}\n\nNext: the docs.`)).toEqual([
+    { kind: "assistant", text: "It is pushed.\n\nNext: the docs." },
+  ]);
+  expect(saidByCodex(directives)).toEqual([]);
+  const about = 'The line ::git-push{cwd="/p"} is written by the app.';
+  expect(saidByCodex(about)).toEqual([{ kind: "assistant", text: about }]);
 });
 
 it("[TR205] a turn that the user stopped is marked, a call without an end runs, and answers of a dialog are the user's", () => {
