@@ -1,4 +1,4 @@
-/** Pure. What a client writes around its summary of a compaction. */
+/** Pure. The summary of a compaction, and the client's texts around it. */
 
 const introduction = "This session is being continued from a previous conversation";
 const analysisHeading = "Analysis:\n";
@@ -12,7 +12,7 @@ const instructions = [
   "Continue the conversation from where it left off",
 ];
 
-/** [TR210] The summary alone: without the client's reasoning before it and instructions after it. */
+/** [TR210] The summary without the reasoning before it and the instructions after it. */
 export function summaryIn(text: string): string {
   const marked = withoutAnalysis(text).replaceAll(/<\/?summary>/g, "");
   return withoutInstructions(afterHeading(withoutIntroduction(marked.trim())));

@@ -11,7 +11,7 @@ export interface ProgramCall {
 const maxProgramChars = 4_000;
 const maxPatchChars = 100_000;
 
-/** [TR213] A program as the call of the tool that it uses: its commands, the files of its patch, or the arguments. */
+/** [TR213] A program as the call of its tool: commands, the files of a patch, or arguments. */
 export function callOfProgram(program: string): ProgramCall {
   if (program.includes("tools.exec_command(")) return shellCall(program);
   if (program.includes("tools.apply_patch("))

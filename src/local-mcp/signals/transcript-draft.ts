@@ -43,7 +43,7 @@ export interface TranscriptCompaction {
 
 /** A plan that the user approved by a prompt. */
 export interface TranscriptPlan {
-  /** Null: it stands in an earlier part of the transcript. */
+  /** The plan; null: it stands in an earlier part of the transcript. */
   readonly text: string | null;
   readonly at: number | null;
   readonly uuid: string;
@@ -130,7 +130,7 @@ export interface TranscriptDraft {
   invalidLines: number;
   calls: Map<string, TranscriptToolCall>;
   ended: Set<string>;
-  /** Null: none since the last prompt. */
+  /** The newest plan since the last prompt. */
   proposedPlan: string | null;
   /** Prompts that wait until the model has time for them. */
   queue: { readonly text: string; readonly at: number | null }[];
