@@ -1,4 +1,5 @@
 import { listAt, objectAt, parseObject, textAt, type JsonObject } from "../../src/shared/json-fields.ts";
+import { callOfProgram } from "../../src/local-mcp/signals/codex-programs.ts";
 import { filesInPatch, textOf } from "./content.ts";
 import { isHarnessText } from "./harness-text.ts";
 import type { RowReader } from "./read-session.ts";
@@ -37,7 +38,9 @@ export class CodexReader implements RowReader {
     "event_msg patch_apply_end": (payload) => this.#patched(payload),
     "response_item message": (payload) => (payload["role"] === "user" ? harnessIn(textOf(payload["content"])) : []),
     "response_item function_call": (payload) => [this.#call(payload)],
-    "response_item custom_tool_call": (payload) => [this.#call(payload)],
+    "response_item custom_tool_call": (payload) => [
+      payload["name"] === "exec" ? programIn(payload) : this.#call(payload),
+    ],
     "response_item function_call_output": (payload) => [endIn(payload)],
     "response_item custom_tool_call_output": (payload) => [endIn(payload)],
   };
@@ -68,6 +71,12 @@ export class CodexReader implements RowReader {
   #whole(path: string): string {
     return path.startsWith("/") ? path : `${this.cwd}/${path}`;
   }
+}
+
+/** Hooks report what a program calls. */
+function programIn(payload: JsonObject): EventBody {
+  const call = callOfProgram(textAt(payload, "input") ?? "");
+  return { kind: "call", id: textAt(payload, "call_id") ?? "", ...call, edits: [] };
 }
 
 /** The last word of `bash -lc …`. */

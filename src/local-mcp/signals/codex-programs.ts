@@ -4,18 +4,19 @@ import { parseObject, textAt } from "../../shared/json-fields.ts";
 
 export interface ProgramCall {
   readonly name: string;
-  readonly input: Readonly<Record<string, string>>;
+  readonly input: Readonly<Record<string, unknown>>;
 }
 
 /** Programs are longer than what is kept of a call. */
 const maxProgramChars = 4_000;
-const maxPatchChars = 100_000;
+const maxScannedChars = 100_000;
 
-/** [TR213] A program as the call of its tool: commands, the files of a patch, or arguments. */
+/** [TR213] A program as the call of its tool: commands, steps of a plan, files of a patch. */
 export function callOfProgram(program: string): ProgramCall {
   if (program.includes("tools.exec_command(")) return shellCall(program);
   if (program.includes("tools.apply_patch("))
     return { name: "apply_patch", input: { path: filesIn(program).join(", ") } };
+  if (program.includes("tools.update_plan(")) return { name: "TodoWrite", input: { todos: todosIn(program) } };
   const start = program.slice(0, maxProgramChars);
   const [first, ...others] = [...start.matchAll(toolCall)].map(([, name = "", input = ""]) => ({ name, input }));
   const isOne = first !== undefined && others.every(({ name }) => name === first.name);
@@ -41,8 +42,15 @@ function unescaped(quoted: string): string {
   return textAt(parseObject(`{"text":"${quoted}"}`), "text") ?? quoted;
 }
 
+const planStep = /\bstep["']?:\s{0,20}"((?:[^"\\]|\\.){1,1000})",\s{0,20}["']?status["']?:\s{0,20}["'](\w{1,20})["']/g;
+
+function todosIn(program: string): { readonly content: string; readonly status: string }[] {
+  const steps = [...program.slice(0, maxScannedChars).matchAll(planStep)];
+  return steps.map(([, content = "", status = ""]) => ({ content: unescaped(content), status }));
+}
+
 const patchedFile = /\*\*\* (?:Add|Update|Delete) File: ([^\n\\"'`]{1,1000})/g;
 
 function filesIn(program: string): string[] {
-  return [...program.slice(0, maxPatchChars).matchAll(patchedFile)].map(([, path = ""]) => path);
+  return [...program.slice(0, maxScannedChars).matchAll(patchedFile)].map(([, path = ""]) => path);
 }

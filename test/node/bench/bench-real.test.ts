@@ -142,6 +142,13 @@ it.each(Object.keys(transcripts) as SessionClient[])("the bench reads a session 
   expect(events.filter(({ kind }) => kind === "harness")).toHaveLength(1);
 });
 
+it("a program of Codex is the command that its hooks report", () => {
+  const input = 'text(await tools.exec_command({cmd:"npm test"}));';
+  const call = codexRow("response_item", { type: "custom_tool_call", name: "exec", call_id: "t3", input });
+  const session = readSession(`${transcripts.codex}${jsonLines(call)}`);
+  expect(session?.events.at(-1)).toMatchObject({ kind: "call", name: "Bash", input: { command: "npm test" } });
+});
+
 it("of a command the arguments are the user's words; a notice, an interruption and a summary are not", () => {
   const session = readSession(
     aTranscript(

@@ -114,6 +114,16 @@ const programs: readonly (readonly [string, string, Row])[] = [
     { description: '{session_id:7, chars:""})' },
   ],
   [
+    'await tools.update_plan({plan:[{step:"read \\"a\\"",status:"completed"},{"step":"sort","status":"pending"}]});',
+    "TodoWrite",
+    {
+      todos: [
+        { content: 'read "a"', status: "completed" },
+        { content: "sort", status: "pending" },
+      ],
+    },
+  ],
+  [
     "await tools.mcp__db__query({}); await tools.web__run({});",
     "exec",
     { command: "await tools.mcp__db__query({}); await tools.web__run({});" },
