@@ -130,7 +130,7 @@ function joined(all: readonly string[], kept: ReadonlyMap<number, string>): stri
   return before < all.length - 1 && !text.endsWith("…") ? `${text} …` : text;
 }
 
-/** The beginning and, mostly, the end of a text: an answer says first what it found, and last what comes next. */
+/** The beginning and, mostly, the end of a text: an answer says first what it found. */
 export function bothEnds(text: string, max: number): string {
   const plain = withoutPasted(text).replaceAll(/\s+/g, " ").trim();
   if (plain.length <= max) return plain;
