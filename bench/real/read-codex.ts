@@ -98,8 +98,12 @@ function promptIn(message: string): EventBody[] {
   return [isHarnessText(text) ? { kind: "harness", text } : { kind: "prompt", text }];
 }
 
-function answerIn(text: string): EventBody[] {
-  return text.trim() === "" ? [] : [{ kind: "answer", text: text.trim() }];
+/** Lines for the app, such as of a commit, which it does not show. */
+const appLines = /^::[a-z]+-[a-z-]+\{.*\}[ \t]*$/gm;
+
+function answerIn(written: string): EventBody[] {
+  const text = written.replaceAll(appLines, "").trim();
+  return text === "" ? [] : [{ kind: "answer", text }];
 }
 
 function harnessIn(text: string): EventBody[] {
