@@ -14,6 +14,7 @@ import { Store } from "#src/store/store.ts";
 import type { Result } from "#src/shared/result.ts";
 import { m1, type EngineHost } from "./engine-host.ts";
 import { FakeProcesses } from "#harness/machine/temp-runtime.ts";
+import { writeMigratedFile } from "#harness/store/migrated-file.ts";
 import { tempHome, T0 } from "#harness/store/temp-store.ts";
 
 /**
@@ -31,6 +32,7 @@ export class EmbeddedHost implements EngineHost {
 
   constructor(driver: Driver) {
     const path = join(tempHome().home, "coordination", "coordination.db");
+    writeMigratedFile(path, driver, migrations);
     this.#store = new Store({ path, driver, now: () => this.#now, migrations });
     onTestFinished(() => this.#store.close());
     this.#store.write(() => undefined);

@@ -16,6 +16,7 @@ import { err, ok, type Result } from "#src/shared/result.ts";
 import type { Sql, SqlValue } from "#src/shared/sql.ts";
 import { tablesWrittenBy } from "#src/coordination/kernel/written-tables.ts";
 import { m1, type RowHost } from "./engine-host.ts";
+import { writeMigratedFile } from "#harness/store/migrated-file.ts";
 import { tempHome, T0 } from "#harness/store/temp-store.ts";
 
 /** The engine in this process, on a file of its own. */
@@ -30,13 +31,14 @@ export class LocalHost implements RowHost {
   #depth = 0;
 
   /** @param prepare runs on the empty file, such as what an older program left there */
-  constructor(driver: Driver, prepare: (sql: Connection) => void = () => undefined) {
+  constructor(driver: Driver, prepare?: (sql: Connection) => void) {
     const { database } = tempHome();
-    createPrivateFile(database);
+    if (prepare) createPrivateFile(database);
+    else writeMigratedFile(database, driver, migrations);
     this.sql = connect(driver, database, 0);
     // Rules ask nothing of the disk.
     this.sql.script("PRAGMA synchronous = OFF");
-    prepare(this.sql);
+    prepare?.(this.sql);
     migrate(this.sql, T0, migrations);
     onTestFinished(() => this.sql.close());
   }
