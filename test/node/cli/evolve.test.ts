@@ -140,26 +140,12 @@ test("text", () => assert.match(readFileSync(new URL("index.ts", import.meta.url
   expectClean(home, 1);
 });
 
-it("[EV201] the branch of an accepted change stays while it has other commits", { timeout }, async () => {
-  const home = aProject(seeded);
-  const { project } = home;
-  const { tried } = (await evolve(home, "--json")).json() as unknown as EvolveReport;
-  const [one, other] = tried.map(({ task, branch }) => ({ task, branch: branch ?? "" }));
-  const head = git(project, "symbolic-ref", "--short", "HEAD").trim();
-  git(project, "switch", "--quiet", one?.branch ?? "");
-  git(project, "commit", "--quiet", "--allow-empty", "-m", "more");
-  git(project, "switch", "--quiet", head);
-  expect(await home.shim(`evolve review --accept ${one?.task}`)).toMatchObject(printed("is left"));
-  git(project, "worktree", "add", "--quiet", join(home.paths.home, "tree-of-a-user"), other?.branch ?? "");
-  expect(await home.shim(`evolve review --accept ${other?.task}`)).toMatchObject(printed("is left"));
-  expect(new Set(branches(project))).toEqual(new Set([one?.branch, other?.branch]));
-});
-
 it(
-  "[EV18] a change of a file that another chat has reserved waits until it is free, at no cost",
+  "[EV18] [EV201] a change of a file that another chat has reserved waits until it is free, at no cost; an accepted one's branch stays while it has other commits",
   { timeout },
   async () => {
     const home = aProject(seeded);
+    const { project } = home;
     await home.shim("files reserve src/math.ts");
     const waits: string[] = [];
     const untilFree = async (): Promise<void> => {
@@ -174,6 +160,16 @@ it(
     expect(report.tried.map(({ outcome }) => outcome)).toEqual(["kept", "kept"]);
     expectClean(home, 2);
     expect(await home.json("files list")).toMatchObject({ files: [] });
+
+    const [one, other] = report.tried.map(({ task, branch }) => ({ task, branch: branch ?? "" }));
+    const head = git(project, "symbolic-ref", "--short", "HEAD").trim();
+    git(project, "switch", "--quiet", one?.branch ?? "");
+    git(project, "commit", "--quiet", "--allow-empty", "-m", "more");
+    git(project, "switch", "--quiet", head);
+    expect(await home.shim(`evolve review --accept ${one?.task}`)).toMatchObject(printed("is left"));
+    git(project, "worktree", "add", "--quiet", join(home.paths.home, "tree-of-a-user"), other?.branch ?? "");
+    expect(await home.shim(`evolve review --accept ${other?.task}`)).toMatchObject(printed("is left"));
+    expect(new Set(branches(project))).toEqual(new Set([one?.branch, other?.branch]));
   },
 );
 
