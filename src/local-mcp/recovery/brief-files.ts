@@ -46,11 +46,13 @@ export function fileLines(from: Restoration, { scale }: BriefContext): BriefLine
   const more = hidden > 0 ? [`- and ${hidden} more`] : [];
   const open = new Set(openFiles);
   const others = files.filter((file) => !open.has(file)).toReversed();
-  const names = (chosen: readonly RestoredFile[]): string =>
-    chosen
+  const names = (chosen: readonly RestoredFile[]): string => {
+    const shown = chosen
       .slice(0, maxOthers)
       .map(({ path }) => oneLine(projectPath(session.project, path), maxPathChars))
       .join(", ");
+    return chosen.length > maxOthers ? `${shown} and ${chosen.length - maxOthers} more` : shown;
+  };
   const committed = names(others.filter((file) => file.action !== "read"));
   const read = names(others.filter(({ action }) => action === "read"));
   return headed("files, newest first:", [

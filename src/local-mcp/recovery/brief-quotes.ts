@@ -11,8 +11,8 @@ import { standingOf } from "./standing.ts";
 /** Pure: what a brief quotes. */
 
 /**
- * A line, and whether it is needed. Optional lines go in from rank 1 up while there is room; of one
- * rank, the last first. `heading` stands once above the lines that share it. `prompt`: the index of
+ * A line, and whether it is needed (rank 0). Others go in from the lowest rank up while there is
+ * room; of one rank, the last first. `heading` stands once above the lines that share it. `prompt`: the index of
  * the prompt that it quotes.
  */
 export interface BriefLine {
@@ -145,8 +145,10 @@ const longPromptChars = 1_500;
 const storedChars = limits.prompt.head + limits.prompt.tail;
 
 function promptText({ text, chars: whole = text.length, answers }: UserPrompt, max: number, session: string): string {
-  const shown = excerpt(neutralize(text), max);
-  const isCut = whole > longPromptChars && shown.length < whole * 0.9;
+  const plain = neutralize(text);
+  const shown = excerpt(plain, max);
+  const isShort = whole === text.length && shown.length >= plain.replaceAll(/\s+/g, " ").trim().length;
+  const isCut = whole > longPromptChars && !isShort;
   const stored = whole > storedChars ? `${storedChars} of them are stored` : "all of them";
   const way = isCut ? ` [${whole} characters; ${stored}: \`shim sessions show ${session}\`]` : "";
   const question =
@@ -191,7 +193,7 @@ export function statedLines({ state }: Restoration, { now, scale }: BriefContext
       ? planLines(
           plan.text,
           isOld(state, plan.at) ? 3 : 1,
-          `plan (${plan.path ? `${oneLine(pathOf(plan.path), chars.plan)}, ` : ""}approved ${age(now - plan.at)} ago):`,
+          `${plan.path ? `${oneLine(pathOf(plan.path), chars.plan)}, ` : ""}approved ${age(now - plan.at)} ago`,
         )
       : []),
     ...headed("the user's answers to questions of the chat:", answers),
@@ -206,12 +208,13 @@ function laterThan(prompts: readonly UserPrompt[], at: number): number {
   return prompts.filter((prompt) => prompt.at > at).length;
 }
 
-function planLines(text: string, rank: number, heading: string): BriefLine[] {
+function planLines(text: string, rank: number, about: string): BriefLine[] {
   const lines = text.split("\n").filter((line) => line.trim() !== "");
-  const shown = lines
-    .slice(0, counts.planLines)
-    .map((line, index): BriefLine => ({ text: `  ${oneLine(line, chars.plan)}`, rank: index < 3 ? rank : 3 }));
-  return headed(heading, shown);
+  const shown = lines.slice(0, counts.planLines).map((line, index): BriefLine => ({
+    text: `  ${oneLine(line, chars.plan)}`,
+    rank: (index < 3 ? rank : 3) + index / 100,
+  }));
+  return headed(`plan (${about}; ${lines.length} lines):`, shown);
 }
 
 export function headed(heading: string, lines: readonly BriefLine[]): BriefLine[] {
@@ -239,9 +242,9 @@ export function wordsLines({ state }: Restoration, context: BriefContext): Brief
 export function workLines({ session, state }: Restoration, { now }: BriefContext): BriefLine[] {
   const { todos, statedAt, calls, failure, words } = state;
   const open = todos.filter(({ status }) => status !== "completed");
-  const shownTodos = open.slice(0, counts.todos).map(({ text, status }) => ({
+  const shownTodos = open.slice(0, counts.todos).map(({ text, status }, index) => ({
     text: `- ${status === "in_progress" ? "in progress: " : ""}${oneLine(text, 200)}`,
-    rank: status === "in_progress" ? 1 : 2,
+    rank: (status === "in_progress" ? 1 : 2) + index / 100,
   }));
   const shownCalls = calls.slice(-counts.calls).map(({ name, input, error }) => ({
     text: `- ${callText({ name, input }, session.project, chars.call)}${error === undefined ? "" : ` FAILED: ${excerpt(neutralize(error), chars.error)}`}`,

@@ -178,13 +178,13 @@ function stillRunning({ runningTools }: WorkState, { id, name, startedAt }: Tool
   return others.filter((one) => ofSubagent.test(one.name) || one.startedAt >= startedAt - batchMs);
 }
 
-/** State shows what these have changed, and SHIM's own calls are no work. */
+/** State shows what these have changed unless they failed; SHIM's own calls are no work. */
 const bookkeeping =
   /^(?:AskUserQuestion|ExitPlanMode|TodoWrite|Task(?:Create|Update|List|Get)|update_plan|(?:mcp__)?(?:plugin_)?shim_)/;
 
 function withEndedCall(state: WorkState, id: string, call: EndedCall): WorkState {
   const runningTools = state.runningTools.filter((one) => one.id !== id);
-  if (bookkeeping.test(call.name)) return { ...state, runningTools };
+  if (bookkeeping.test(call.name) && call.error === undefined) return { ...state, runningTools };
   return { ...state, runningTools, calls: [...state.calls, call].slice(-limits.calls) };
 }
 

@@ -31,7 +31,7 @@ it("[JO13] [JO14] what the user chose in dialogs and approved as a plan is in th
   const brief = briefAfter(runtime, claude);
   expect(brief).toContain("the user's answers to questions of the chat:\n- Which store? -> Parquet (2 min ago)");
   expect(brief).toMatch(
-    /plan \(\/home\/a\/plans\/m\.md, approved \d+ (?:s|min) ago\):\n {2}# Measurements\n {2}1\. schema/,
+    /plan \(\/home\/a\/plans\/m\.md, approved \d+ (?:s|min) ago; \d+ lines\):\n {2}# Measurements\n {2}1\. schema/,
   );
 });
 

@@ -133,6 +133,19 @@ it("[RE202] a pasted log goes before the words around it", () => {
   expect(line).toContain("Why does it stop? [pasted: 80 lines] Look at the valve first.");
 });
 
+it("[RE201] nothing is cut without a mark: a plan has its first lines and their number, files read have the rest", () => {
+  const plan = { text: Array.from({ length: 30 }, (_, n) => `${n + 1}. step ${n + 1}`).join("\n"), at: T0 };
+  const text = shown({ plan, prompts: prompts(...many(80)) });
+  const steps = text
+    .split("\n")
+    .filter((line) => line.startsWith("  "))
+    .map((line) => Number.parseInt(line, 10));
+  expect(steps).toEqual(steps.map((_, index) => index + 1));
+  expect(text).toContain("ago; 30 lines):\n  1. step 1\n");
+  const padded = `Count this.\n${"boat    hull\n".repeat(160)}`;
+  expect(quotedPrompts(shown({ prompts: prompts(padded) }))[0]).not.toContain("characters;");
+});
+
 it.each([
   ["Bash", "no result was seen; it may still run, or have finished)"],
   ["Edit", "no result was seen; it may have finished)"],

@@ -57,7 +57,7 @@ it("[RE77] [RE78] its parts stand in one order: how it died and stood, what was 
     "- decisions: no regex, for it is slow",
     "- open questions: which version?",
     '- state: {"port":8080}',
-    "plan (/plans/parser.md, approved 6 min ago):",
+    "plan (/plans/parser.md, approved 6 min ago; 3 lines):",
     "  # Parser",
     "  1. lexer",
     "  2. grammar",

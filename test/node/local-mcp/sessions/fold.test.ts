@@ -103,6 +103,15 @@ it("[CP203] an interruption ends what ran, and its time is kept like the end of 
   expect(stateAfter(begun("a"), { kind: "turn_end" })).toMatchObject({ turnEndedAt: T0 + 1, interruptedAt: null });
 });
 
+it("[CP204] a plan or a question that the user refused is a failed call", () => {
+  const call = { id: "p", name: "ExitPlanMode", input: "1. schema" };
+  const refused: JournalEntry = { kind: "tool_error", ...call, text: "The user does not want it." };
+  expect(stateAfter(prompt("plan it"), { kind: "tool_start", ...call }, refused).calls).toMatchObject([
+    { name: "ExitPlanMode", error: "The user does not want it." },
+  ]);
+  expect(stateAfter(prompt("plan it"), { kind: "tool_end", ...call }).calls).toEqual([]);
+});
+
 it("[CP202] a short prompt stands with the words that it may answer, unless another prompt came before it", () => {
   const said: JournalEntry = { kind: "assistant", text: "Blue or green?" };
   const { prompts } = stateAfter(prompt("paint it"), said, prompt("green"), prompt("and varnish it"));
