@@ -12,8 +12,8 @@ import { standingOf } from "./standing.ts";
 
 /**
  * A line, and whether it is needed (rank 0). Others go in from the lowest rank up while there is
- * room; of one rank, the last first. `heading` stands once above the lines that share it. `prompt`: the index of
- * the prompt that it quotes.
+ * room; of one rank, the last first. `heading` stands once above the lines that share it.
+ * `prompt`: the index of the prompt that it quotes.
  */
 export interface BriefLine {
   readonly text: string;
