@@ -10,8 +10,8 @@ import type { Elsewhere, Restoration, RestoredFile } from "./restoration.ts";
 
 const most = { files: 15, pathChars: 160, tasks: 8 };
 const least = { files: 4, pathChars: 40 };
-/** Files that are committed, or that were only read, in one line. */
-const maxOthers = 8;
+/** Files in one line: open ones beyond those with a line of their own, committed ones, those only read. */
+const maxNames = { open: 20, committed: 16, read: 8 };
 
 const fileStateText: Record<FileComparison, string> = {
   same: "unchanged since the checkpoint",
@@ -46,19 +46,24 @@ export function fileLines(from: Restoration, { scale }: BriefContext): BriefLine
   const more = hidden > 0 ? [`- and ${hidden} more`] : [];
   const open = new Set(openFiles);
   const others = files.filter((file) => !open.has(file)).toReversed();
-  const names = (chosen: readonly RestoredFile[]): string => {
-    const shown = chosen
-      .slice(0, maxOthers)
-      .map(({ path }) => oneLine(projectPath(session.project, path), maxPathChars))
-      .join(", ");
-    return chosen.length > maxOthers ? `${shown} and ${chosen.length - maxOthers} more` : shown;
+  const named = (about: string, chosen: readonly RestoredFile[], most: number): BriefLine[] => {
+    const shown = chosen.slice(0, most).map(({ path }) => oneLine(projectPath(session.project, path), maxPathChars));
+    const rest = chosen.length > most ? ` and ${chosen.length - most} more` : "";
+    return shown.length === 0 ? [] : [{ text: `- ${about}: ${shown.join(", ")}${rest}`, rank: 2 }];
   };
-  const committed = names(others.filter((file) => file.action !== "read"));
-  const read = names(others.filter(({ action }) => action === "read"));
   return headed("files, newest first:", [
     ...[...lines, ...more].map((text) => ({ text, rank: 0 })),
-    ...(committed === "" ? [] : [{ text: `- committed or unchanged: ${committed}`, rank: 2 }]),
-    ...(read === "" ? [] : [{ text: `- read: ${read}`, rank: 2 }]),
+    ...named("of those", openFiles.slice(lines.length), maxNames.open),
+    ...named(
+      "committed or unchanged",
+      others.filter(({ action }) => action !== "read"),
+      maxNames.committed,
+    ),
+    ...named(
+      "read",
+      others.filter(({ action }) => action === "read"),
+      maxNames.read,
+    ),
   ]);
 }
 
