@@ -10,7 +10,7 @@ import type { Elsewhere, Restoration, RestoredFile } from "./restoration.ts";
 
 const most = { files: 15, pathChars: 160, tasks: 8 };
 const least = { files: 4, pathChars: 40 };
-/** Files in one line: open ones beyond those with a line of their own, committed ones, those only read. */
+/** Files in one line: open ones without a line of their own, committed ones, those only read. */
 const maxNames = { open: 20, committed: 16, read: 8 };
 
 const fileStateText: Record<FileComparison, string> = {
