@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { median } from "simple-statistics";
 import { o200kTokens } from "../../src/routing/tokens.ts";
 import { mean, type Row } from "../figures.ts";
 import { Machine } from "./machine.ts";
@@ -63,11 +64,11 @@ export class LongSessions {
       tokens.push(o200kTokens(brief));
     }
     const count = this.#assignments.length;
-    const length = median(this.#assignments.map(({ prompt }) => prompt.length));
+    const length = Math.round(median(this.#assignments.map(({ prompt }) => prompt.length)));
     return {
       group: "long sessions",
       name: `one assignment of ${leastAssignmentChars} characters and more (${count}, median ${length})`,
-      figure: `its beginning and key sentence ${percent(whole / count)}; of the prohibitions of each ${percent(mean(shares))}, all of them in ${shares.filter((one) => one === 1).length} of ${shares.length}; tokens median ${median(tokens)}, most ${Math.max(...tokens)}`,
+      figure: `its beginning and key sentence ${percent(whole / count)}; of the prohibitions of each ${percent(mean(shares))}, all of them in ${shares.filter((one) => one === 1).length} of ${shares.length}; tokens median ${Math.round(median(tokens))}, most ${Math.round(Math.max(...tokens))}`,
     };
   }
 }
@@ -101,10 +102,6 @@ async function briefOf(exchanges: readonly Exchange[]): Promise<string> {
   machine.remove();
   rmSync(folder, { recursive: true });
   return brief;
-}
-
-function median(values: readonly number[]): number {
-  return Math.round(values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0);
 }
 
 function percent(share: number): string {

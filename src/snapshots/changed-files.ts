@@ -56,7 +56,7 @@ export function changesIn(
   };
 }
 
-/** Null before the first commit. */
+/** The commit of HEAD; null before the first one. */
 function resolveHead(git: Git): string | null {
   const answer = answerSync(git, ["rev-parse", "-q", "--verify", "HEAD^{commit}"], timeoutMs);
   return answer?.toString("utf8").trim() || null;

@@ -2,7 +2,7 @@ import { defaults } from "../../contract/config.ts";
 import type { EndedCall, UserPrompt, WorkState } from "../../contract/work-state.ts";
 import { age } from "../../shared/format.ts";
 import { limits, pathOf } from "../sessions/entries.ts";
-import { bothEnds, excerpt, isNod, tail } from "../text/excerpt.ts";
+import { bothEnds, excerpt, isNod, onOneLine, tail } from "../text/excerpt.ts";
 import { neutralize } from "../text/neutralize.ts";
 import { formatWhen, oneLine } from "./brief-text.ts";
 import type { Restoration } from "./restoration.ts";
@@ -147,8 +147,8 @@ const storedChars = limits.prompt.head + limits.prompt.tail;
 function promptText({ text, chars: whole = text.length, answers }: UserPrompt, max: number, session: string): string {
   const plain = neutralize(text);
   const shown = excerpt(plain, max);
-  const isShort = whole === text.length && shown.length >= plain.replaceAll(/\s+/g, " ").trim().length;
-  const isCut = whole > longPromptChars && !isShort;
+  const isWhole = whole === text.length && shown === onOneLine(plain);
+  const isCut = whole > longPromptChars && !isWhole;
   const stored = whole > storedChars ? `${storedChars} of them are stored` : "all of them";
   const way = isCut ? ` [${whole} characters; ${stored}: \`shim sessions show ${session}\`]` : "";
   const question =

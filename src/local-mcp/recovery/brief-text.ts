@@ -1,10 +1,11 @@
 import { age, clip } from "../../shared/format.ts";
 import type { FinishedTask } from "../sessions/recoveries.ts";
+import { onOneLine } from "../text/excerpt.ts";
 import { neutralize } from "../text/neutralize.ts";
 import type { TaskOfSession } from "./tasks-at-death.ts";
 
 export function oneLine(text: string, max: number): string {
-  return clip(neutralize(text).replaceAll(/\s+/g, " ").trim(), max);
+  return clip(onOneLine(neutralize(text)), max);
 }
 
 /** @param at epoch ms; null or absent: the time is not known */

@@ -64,9 +64,10 @@ interface Attempt extends ScoredBrief {
 function compose(from: Restoration, now: number, occasion: Occasion): ScoredBrief {
   const fence = `shim-recovered-session-${from.session.id.slice(0, 8)}`;
   const frame = [leadText(from, now, occasion), `<${fence}>`, `</${fence}>`, closingText(from, occasion)];
+  const costOf = tokenCounter();
   const attempt = (context: BriefContext): Attempt => {
     const lines = linesOf(from, context).map(sanitized);
-    const { kept, tokens } = fitted(lines, frame.join("\n"));
+    const { kept, tokens } = fitted(lines, frame.join("\n"), costOf);
     const shown = lines.filter((line) => kept.has(line));
     const known = score(from.state, from.files, new Set(shown.flatMap(({ prompt }) => prompt ?? [])));
     const texts = [...withHeadings(shown), scoreLine(known)];
@@ -101,14 +102,14 @@ interface Fitted {
 }
 
 /** Needed lines, then the others by rank while there is room; the last ones of a rank first. */
-function fitted(lines: readonly BriefLine[], frame: string): Fitted {
+function fitted(lines: readonly BriefLine[], frame: string, costOf: (text: string) => number): Fitted {
   const kept = new Set<BriefLine>();
   const headings = new Set<string | undefined>([undefined]);
-  let tokens = tokenCost(frame);
+  let tokens = costOf(frame);
   let chars = frame.length;
   for (const line of lines.toReversed().toSorted((a, b) => a.rank - b.rank)) {
     const text = headings.has(line.heading) ? line.text : `${line.heading}\n${line.text}`;
-    const cost = tokenCost(text) + 1;
+    const cost = costOf(text) + 1;
     const most = line.prompt === undefined ? optionalTokens.most : optionalTokens.forPrompts;
     const isRoom = tokens + cost <= most && chars + text.length < budget.chars - reservedChars;
     if (line.rank > 0 && !isRoom) continue;
@@ -127,8 +128,14 @@ function withHeadings(lines: readonly BriefLine[]): string[] {
   );
 }
 
-function tokenCost(text: string): number {
-  return o200kTokens(text);
+/** Attempts share most of their lines, and counting takes longer than all else. */
+function tokenCounter(): (text: string) => number {
+  const known = new Map<string, number>();
+  return (text) => {
+    const tokens = known.get(text) ?? o200kTokens(text);
+    known.set(text, tokens);
+    return tokens;
+  };
 }
 
 /** [RE34] No line ends the fence, acts on a screen or passes for another speaker. */

@@ -159,8 +159,8 @@ export function causeOf(
     lastError: null,
     hasEndHook: journal.newest(sql, session.id, ["start"], 1).length > 0,
   });
-  const known = cause === "unknown" ? endsByReason.get(session.detachReason) : undefined;
-  return known ?? { cause, causeDetail: detail };
+  const observedEnd = cause === "unknown" ? endsByReason.get(session.detachReason) : undefined;
+  return observedEnd ?? { cause, causeDetail: detail };
 }
 
 const endsByReason: ReadonlyMap<string | null, { readonly cause: CrashCause; readonly causeDetail: string }> = new Map([

@@ -33,7 +33,7 @@ export function assistant(text: string): KeyedEntry<Extract<JournalEntry, { kind
   return { key: `assistant:${digest(kept)}`, entry: { kind: "assistant", text: kept } };
 }
 
-/** [JO14] [TR211] */
+/** [JO14] [TR211] @param id of the call or the row by which the user approved it */
 export function approvedPlan(text: string, id: string): KeyedEntry<Extract<JournalEntry, { kind: "plan" }>> {
   return { key: `plan:${id}`, entry: { kind: "plan", text: redactAndClip(text.trim(), limits.plan) } };
 }

@@ -54,12 +54,17 @@ function pastedNote(lines: number): string | null {
   return lines > maxPastedLines ? `[pasted: ${lines} lines]` : null;
 }
 
+/** The text without line breaks and repeated blanks. */
+export function onOneLine(text: string): string {
+  return text.replaceAll(/\s+/g, " ").trim();
+}
+
 /** A line, or a part of one that ends like a sentence. */
 const sentenceEnd = /\n+|(?<=[.!?…]["')\]]?)\s+|(?<=[。！？])/;
 const maxSentences = 2_000;
 
 function sentencesOf(text: string): string[] {
-  const all = text.split(sentenceEnd).map((one) => one.replaceAll(/\s+/g, " ").trim());
+  const all = text.split(sentenceEnd).map(onOneLine);
   const named = all.filter((one) => one !== "");
   return named.length <= maxSentences
     ? named
@@ -69,8 +74,8 @@ function sentencesOf(text: string): string[] {
 /** Shorter excerpts would be fragments of sentences: they are the beginning of the text. */
 const leastExcerpt = 160;
 const gap = " … ";
-/** Shares of the room that the first and the last sentence may take. */
-const share = { first: 0.5, last: 0.35 };
+/** Shares of the room: of the first and the last sentence, and of the beginning of an answer. */
+const share = { first: 0.5, last: 0.35, beginning: 0.3 };
 
 /**
  * At most `max` characters of a text, on one line: without pasted blocks where the text is too
@@ -78,10 +83,10 @@ const share = { first: 0.5, last: 0.35 };
  * ends. Left-out parts are marked by "…".
  */
 export function excerpt(text: string, max: number): string {
-  const plain = text.replaceAll(/\s+/g, " ").trim();
+  const plain = onOneLine(text);
   if (plain.length <= max) return plain;
   const own = withoutPasted(text);
-  const short = own.replaceAll(/\s+/g, " ").trim();
+  const short = onOneLine(own);
   if (short.length <= max) return short;
   if (max < leastExcerpt) return cut(short, max);
   const all = sentencesOf(own);
@@ -132,21 +137,19 @@ function joined(all: readonly string[], kept: ReadonlyMap<number, string>): stri
 
 /** The beginning and, mostly, the end of a text: an answer says first what it found. */
 export function bothEnds(text: string, max: number): string {
-  const plain = withoutPasted(text).replaceAll(/\s+/g, " ").trim();
+  const plain = onOneLine(withoutPasted(text));
   if (plain.length <= max) return plain;
   let first = "";
   for (const one of sentencesOf(plain)) {
-    if (first.length + one.length + 1 > max * headShare) break;
+    if (first.length + one.length + 1 > max * share.beginning) break;
     first = first === "" ? one : `${first} ${one}`;
   }
   return first === "" ? tail(plain, max) : `${first} ${tail(plain.slice(first.length), max - first.length - 1)}`;
 }
 
-const headShare = 0.3;
-
 /** The end of a text, from the beginning of a sentence where one fits. */
 export function tail(text: string, max: number): string {
-  const plain = withoutPasted(text).replaceAll(/\s+/g, " ").trim();
+  const plain = onOneLine(withoutPasted(text));
   if (plain.length <= max) return plain;
   const all = sentencesOf(plain);
   let kept = "";
