@@ -68,7 +68,8 @@ const counts = {
 /** Characters that all older prompts share. */
 const olderRoom = 3_000;
 
-export function standingLine({ session, state, cause, knownUntil }: Restoration, { now, scale }: BriefContext): string {
+export function standingLine(from: Restoration, { now, scale }: BriefContext): string {
+  const { session, state, cause, knownUntil } = from;
   const { runningTools } = state;
   const shown = runningTools.slice(-Math.ceil(counts.runs * scale));
   const maxCall = Math.max(chars.leastCall, chars.call * scale);
@@ -85,7 +86,7 @@ export function standingLine({ session, state, cause, knownUntil }: Restoration,
     working: "no end of its turn was seen; it had answered or made a call since the last prompt",
     unknown: "nothing had been asked yet",
   }[standingOf(state)];
-  return `how it stood${formatWhen(now, knownUntil)}: ${text}`;
+  return `how it stood${from.elsewhere ? " at the last sync" : ""}${formatWhen(now, knownUntil)}: ${text}`;
 }
 
 /** [RE120] No client ends its commands when it is killed; its other tools end with it. */
