@@ -88,7 +88,7 @@ function anySession(): fc.Arbitrary<Restoration> {
     );
 }
 
-const neededLines = ["client: ", "why it died: ", "how it stood (", "last checkpoint: ", "of the session: "];
+const neededLines = ["client: ", "why it died: ", "how it stood", "last checkpoint: ", "of the session: "];
 
 function expectWithinBounds(written: string, { session }: Restoration): void {
   expect(written.length).toBeLessThanOrEqual(9_400);
