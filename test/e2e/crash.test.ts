@@ -15,6 +15,7 @@ import {
 } from "#harness/machine/mcp-process.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
 import { familyOf } from "#harness/machine/process-tree.ts";
+import * as spool from "#src/store/spool.ts";
 import { column } from "#harness/store/store-rows.ts";
 
 const rounds = setting("SHIM_CRASH_ROUNDS", 50);
@@ -168,6 +169,12 @@ it(
       await server.ended;
       acknowledged.push(...ids);
     }
+    // On a busy machine no worker of a round lived until it had stored what waits in the spool.
+    const last = spawnServer(paths);
+    await last.initialize("hooks");
+    while (!spool.isEmpty(paths.spool)) await pause(10);
+    killAll(last);
+    await last.ended;
     const store = storeOf(paths);
     expect(integrityOf(store)).toEqual(["ok"]);
     const stored = store.read((sql) => column(sql, "SELECT key FROM journal WHERE kind = 'tool_end'"), []);
