@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
 import { errorTable, isRetryable, type ErrorCode } from "../src/contract/errors.ts";
-import { commonErrors, type Operation } from "../src/contract/operation.ts";
+import { commonErrors, type Effect, type Operation } from "../src/contract/operation.ts";
 import { operations } from "../src/contract/operations.ts";
 
 const path = join(import.meta.dirname, "..", "docs", "reference", "api.md");
@@ -66,7 +66,23 @@ function section(name: string, operation: Operation): string {
       : ["| field | needed | type | bounds |", "| --- | --- | --- | --- |", ...rows].join("\n");
   const errors =
     operation.errors.length === 0 ? "" : `\n\nErrors: ${operation.errors.map((code) => `\`${code}\``).join(", ")}.`;
-  return `### ${name}\n\n${operation.summary} ${way}, scope ${operation.scope}.\n\n${table}\n\nAnswer: \`${typeOf(output)}\`.${errors}\n`;
+  const example = `Example: \`${JSON.stringify(operation.example)}\`.`;
+  return `### ${name}\n\n${operation.summary} ${way}, scope ${operation.scope}. ${effectText(operation)}\n\n${table}\n\n${example}\n\nAnswer: \`${typeOf(output)}\`.${errors}\n`;
+}
+
+const effects: Readonly<Record<Effect, string>> = {
+  read: "Changes nothing.",
+  keep: "Keeps or ends what a chat has; never refused for lack of storage or time.",
+  free: "Adds nothing.",
+  grow: "Adds to the workspace.",
+};
+
+function effectText({ effect, isDestructive, surfaces }: Operation): string {
+  const destructive = isDestructive ? " A client asks its user first." : "";
+  const names = surfaces.map(
+    (surface) => ({ page: "on the live page", remote: "a tool of the remote MCP server" })[surface],
+  );
+  return `${effects[effect]}${destructive}${names.length === 0 ? "" : ` Also ${names.join(", and ")}.`}`;
 }
 
 export function apiDocs(): string {

@@ -2,7 +2,7 @@ import * as z from "zod";
 import { TaskType } from "./tasks.ts";
 import { chatErrors, operation } from "./operation.ts";
 import { Json } from "./json.ts";
-import { counter, Cursor, durationMs, Id, Label, limit, Self, whole } from "./values.ts";
+import { exampleSelf, counter, Cursor, durationMs, Id, Label, limit, Self, whole } from "./values.ts";
 
 const ChatRole = z.enum(["supervisor", "worker"]);
 export const ChatStatus = z.enum(["idle", "busy", "stuck", "draining", "offline"]);
@@ -88,6 +88,8 @@ export const chatOperations = {
     }),
     errors: ["session_in_use", "too_many_chats", "quota_exceeded"],
     summary: "Registers a chat, or continues it after a reconnect. On a socket it binds the connection to the chat.",
+    effect: "grow",
+    example: { chat: "c1", session: "s1", process: "boot-1/1/100", machine: "m1", client: "test" },
   }),
   "chats.heartbeat": operation("POST /chats/heartbeat", "work", {
     input: z.strictObject({
@@ -101,6 +103,8 @@ export const chatOperations = {
     errors: chatErrors,
     summary:
       "Reports that a chat is alive, and its status. An unchanged report writes nothing while a socket is connected.",
+    effect: "keep",
+    example: { self: exampleSelf },
   }),
   "chats.list": operation("GET /chats", "observe", {
     input: z.strictObject({
@@ -113,18 +117,26 @@ export const chatOperations = {
     }),
     output: z.object({ chats: z.array(Chat), cursor: Cursor.nullable() }),
     summary: "Lists chats by id, page by page.",
+    effect: "read",
+    surfaces: ["page", "remote"],
+    example: {},
   }),
   "chats.get": operation("GET /chats/get", "observe", {
     input: z.strictObject({ chat: Id }),
     output: Chat,
     errors: ["unknown_chat"],
     summary: "Returns one chat.",
+    effect: "read",
+    surfaces: ["page"],
+    example: { chat: "c1" },
   }),
   "chats.unregister": operation("POST /chats/unregister", "work", {
     input: z.strictObject({ self: Self }),
     output: z.object({ released: counter }),
     errors: chatErrors,
     summary: "Unregisters a chat; everything it holds is released at once.",
+    effect: "keep",
+    example: { self: exampleSelf },
   }),
   "chats.drain": operation("POST /chats/drain", "submit", {
     input: z.strictObject({
@@ -135,6 +147,10 @@ export const chatOperations = {
     output: z.object({ status: ChatStatus }),
     errors: ["unknown_chat", "chat_offline", "key_reused"],
     summary: "Drains a chat: it finishes its tasks and gets no new ones.",
+    effect: "keep",
+    isDestructive: true,
+    surfaces: ["page", "remote"],
+    example: { chat: "c1" },
   }),
   "chats.attest-death": operation("POST /chats/attest-death", "work", {
     input: z.strictObject({
@@ -146,5 +162,7 @@ export const chatOperations = {
     errors: ["unknown_chat", "owner_alive"],
     summary:
       "Attests, from another process on the chat's machine, that its process has ended; all that it held is released at once.",
+    effect: "keep",
+    example: { chat: "c1", machine: "m1", process: "boot-1/1/100" },
   }),
 } as const;

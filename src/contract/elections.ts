@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { chatErrors, operation } from "./operation.ts";
-import { counter, durationMs, Id, Self } from "./values.ts";
+import { exampleSelf, counter, durationMs, Id, Self } from "./values.ts";
 
 const ElectionName = Id;
 
@@ -30,22 +30,30 @@ export const electionOperations = {
     ]),
     errors: [...chatErrors, "quota_exceeded"],
     summary: "Becomes the leader if there is none, or waits in the queue.",
+    effect: "grow",
+    example: { self: exampleSelf, name: "main", requestId: "r2" },
   }),
   "elections.renew": operation("POST /elections/renew", "work", {
     input: z.strictObject({ self: Self, name: ElectionName, term: counter }),
     output: Leader,
     errors: [...chatErrors, "not_holder"],
     summary: "Renews the leadership of the current leader.",
+    effect: "keep",
+    example: { self: exampleSelf, name: "main", term: 1 },
   }),
   "elections.resign": operation("POST /elections/resign", "work", {
     input: z.strictObject({ self: Self, name: ElectionName, term: counter }),
     output: z.object({ hasResigned: z.boolean() }),
     errors: chatErrors,
     summary: "The leader resigns; the next waiter becomes the leader at once.",
+    effect: "keep",
+    example: { self: exampleSelf, name: "main", term: 1 },
   }),
   "elections.observe": operation("GET /elections", "observe", {
     input: z.strictObject({ name: ElectionName }),
     output: z.object({ leader: Leader.nullable() }),
     summary: "Returns the current leader. Watches of `$leader/` receive its changes.",
+    effect: "read",
+    example: { name: "main" },
   }),
 } as const;

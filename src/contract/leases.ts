@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { chatErrors, operation } from "./operation.ts";
-import { counter, durationMs, Id, limit, Self, whole } from "./values.ts";
+import { exampleSelf, counter, durationMs, Id, limit, Self, whole } from "./values.ts";
 
 /** Any name. In `file:<project>/<path>` a last `*` means a folder's files, `**` all below it. */
 const Resource = whole(z.string().regex(/^[^\p{Cc}]{1,512}$/u, "1 to 512 characters without control characters"))
@@ -52,30 +52,40 @@ export const leaseOperations = {
     ]),
     errors: [...chatErrors, "lease_held", "quota_exceeded"],
     summary: "Acquires a lease, or waits in the queue for it.",
+    effect: "grow",
+    example: { self: exampleSelf, resource: "file:p/a.ts", requestId: "r1" },
   }),
   "leases.renew": operation("POST /leases/renew", "work", {
     input: z.strictObject({ self: Self, resource: z.string().max(512), token: counter, ttlMs: LeaseTtl.optional() }),
     output: Lease,
     errors: [...chatErrors, "not_holder"],
     summary: "Renews a lease that is still held.",
+    effect: "keep",
+    example: { self: exampleSelf, resource: "file:p/a.ts", token: 1 },
   }),
   "leases.release": operation("POST /leases/release", "work", {
     input: z.strictObject({ self: Self, resource: z.string().max(512), token: counter }),
     output: z.object({ isReleased: z.boolean() }),
     errors: chatErrors,
     summary: "Releases a lease.",
+    effect: "keep",
+    example: { self: exampleSelf, resource: "file:p/a.ts", token: 1 },
   }),
   "leases.cancel-wait": operation("POST /leases/cancel-wait", "work", {
     input: z.strictObject({ self: Self, resource: z.string().max(512), requestId: Id }),
     output: z.object({ isCancelled: z.boolean() }),
     errors: chatErrors,
     summary: "Cancels a wait for a lease.",
+    effect: "keep",
+    example: { self: exampleSelf, resource: "file:p/a.ts", requestId: "r1" },
   }),
   /** Answers whether a token is the present one of a lease that covers the resource. */
   "leases.check": operation("GET /leases/check", "observe", {
     input: z.strictObject({ resource: z.string().max(512), token: counter }),
     output: z.object({ isValid: z.boolean(), remainingMs: durationMs, holder: Id.nullable() }),
     summary: "Checks whether a fencing token is the current one for a resource.",
+    effect: "read",
+    example: { resource: "file:p/a.ts", token: 1 },
   }),
   "leases.list": operation("GET /leases", "observe", {
     input: z.strictObject({
@@ -86,6 +96,9 @@ export const leaseOperations = {
     }),
     output: z.object({ leases: z.array(Lease), cursor: z.string().nullable() }),
     summary: "Lists held leases by name, page by page.",
+    effect: "read",
+    surfaces: ["page", "remote"],
+    example: {},
   }),
   "leases.force-release": operation("POST /leases/force-release", "admin", {
     input: z.strictObject({
@@ -96,5 +109,9 @@ export const leaseOperations = {
     output: z.object({ isReleased: z.boolean() }),
     errors: ["key_reused"],
     summary: "Revokes a lease from its holder; the audit log records the reason.",
+    effect: "free",
+    isDestructive: true,
+    surfaces: ["page", "remote"],
+    example: { resource: "file:p/a.ts", reason: "stuck" },
   }),
 } as const;

@@ -3,7 +3,7 @@ import type { Chat } from "./chats.ts";
 import type { OpportunityPattern } from "./opportunities.ts";
 import type { CrashCause, Risk } from "./readings.ts";
 import type { AuditEntry } from "./workspaces.ts";
-import type { OperationName, OutputOf } from "./operations.ts";
+import type { OfferedOn, OutputOf } from "./operations.ts";
 
 /** Read models and actions that a machine's own live page has beside the operations. */
 
@@ -163,30 +163,7 @@ export interface PageOutputs {
   readonly "page.switch-experiments": { readonly stopped: readonly string[] };
 }
 
-/** Operations that the page may call; all others are refused, whatever the sign-in may do. */
-export const pageOperations = [
-  "audit.list",
-  "budgets.get",
-  "chats.drain",
-  "chats.get",
-  "chats.list",
-  "health",
-  "leases.force-release",
-  "leases.list",
-  "messages.list",
-  "tasks.cancel",
-  "tasks.discard",
-  "tasks.get",
-  "tasks.history",
-  "tasks.list",
-  "tasks.progress",
-  "tasks.replay",
-  "tasks.stats",
-  "tasks.tree",
-  "tokens.list",
-  "tokens.revoke",
-] as const satisfies readonly OperationName[];
-export type PageOperation = (typeof pageOperations)[number];
+export type PageOperation = OfferedOn<"page">;
 
 /** Body of a call of the page. A repeat under the same request id returns the first answer. */
 export const PageCall = z.strictObject({

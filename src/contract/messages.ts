@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { chatErrors, operation } from "./operation.ts";
 import { Json } from "./json.ts";
-import { counter, Cursor, durationMs, Id, limit, Self } from "./values.ts";
+import { exampleSelf, counter, Cursor, durationMs, Id, limit, Self } from "./values.ts";
 
 const Topic = z.string().regex(/^[\w-]{1,60}(\.[\w-]{1,60}){0,7}$/, "words separated by dots, such as build.web");
 /** `*` matches one word, a final `**` one or more. */
@@ -74,16 +74,26 @@ export const messageOperations = {
     errors: [...chatErrors, "quota_exceeded", "schema_mismatch", "key_reused"],
     summary:
       "Sends a message to a chat, a topic or all chats. It is kept until each receiver has acknowledged it or it expires.",
+    effect: "grow",
+    isPostponable: true,
+    surfaces: ["remote"],
+    example: { self: exampleSelf, target: { to: "all" }, body: "hello" },
   }),
   "messages.subscribe": operation("POST /messages/subscribe", "work", {
     ...subscription,
     errors: [...chatErrors, "quota_exceeded"],
     summary: "Subscribes this chat to the topics that match a pattern, from now on.",
+    effect: "grow",
+    surfaces: ["remote"],
+    example: { self: exampleSelf, pattern: "build.*" },
   }),
   "messages.unsubscribe": operation("POST /messages/unsubscribe", "work", {
     ...subscription,
     errors: chatErrors,
     summary: "Ends a subscription.",
+    effect: "free",
+    surfaces: ["remote"],
+    example: { self: exampleSelf, pattern: "build.*" },
   }),
   "messages.pull": operation("POST /messages/pull", "work", {
     input: z.strictObject({ self: Self, limit: limit(100, 50), minPriority: Priority.optional() }),
@@ -97,6 +107,9 @@ export const messageOperations = {
     }),
     errors: chatErrors,
     summary: "Returns unread messages, higher priorities first.",
+    effect: "read",
+    surfaces: ["remote"],
+    example: { self: exampleSelf },
   }),
   "messages.ack": operation("POST /messages/ack", "work", {
     input: z.strictObject({
@@ -113,6 +126,9 @@ export const messageOperations = {
     }),
     errors: chatErrors,
     summary: "Acknowledges messages, so that they are not delivered again.",
+    effect: "keep",
+    surfaces: ["remote"],
+    example: { self: exampleSelf, cursor: 0 },
   }),
   "messages.list": operation("GET /messages", "observe", {
     input: z.strictObject({
@@ -123,12 +139,18 @@ export const messageOperations = {
     output: z.object({ messages: z.array(ListedMessage), isMore: z.boolean() }),
     summary:
       "Lists the stored messages of all chats, newest first, with the number of receivers that have yet to acknowledge each.",
+    effect: "read",
+    surfaces: ["page", "remote"],
+    example: {},
   }),
   "messages.set-topic-schema": operation("PUT /messages/topic-schema", "admin", {
     input: z.strictObject({ topic: Topic, schema: z.record(z.string(), Json).nullable() }),
     output: z.object({ topic: Topic, hasSchema: z.boolean() }),
     errors: ["quota_exceeded"],
     summary: "Sets or removes the schema for message bodies of a topic.",
+    effect: "grow",
+    effectOf: ({ schema }) => (schema === null ? "free" : "grow"),
+    example: { topic: "build", schema: null },
   }),
   /** Sorted by name; pages are small, since a schema may be large. */
   "messages.list-topic-schemas": operation("GET /messages/topic-schemas", "observe", {
@@ -138,5 +160,7 @@ export const messageOperations = {
       cursor: Cursor.nullable(),
     }),
     summary: "Lists the topics that have a schema for message bodies.",
+    effect: "read",
+    example: {},
   }),
 } as const;

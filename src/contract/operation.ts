@@ -4,34 +4,72 @@ import type { Scope } from "./workspaces.ts";
 
 type Method = "GET" | "POST" | "PUT" | "DELETE";
 
-interface Details {
+/**
+ * read: no change. keep: keeps or ends what a chat has (renewals, heartbeats, acknowledgements,
+ * releases). free: deletes, or only changes limits. grow: adds.
+ */
+export type Effect = "read" | "keep" | "free" | "grow";
+
+/** Surfaces besides HTTP API and command line: live page, tools of the remote MCP server. */
+export type Surface = "page" | "remote";
+
+export interface OperationDetails<
+  Input extends z.ZodObject,
+  Output extends z.ZodType = z.ZodType,
+  Code extends ErrorCode = ErrorCode,
+  On extends Surface = Surface,
+> {
   /** In the query of a GET, otherwise in the body. */
-  readonly input: z.ZodObject;
-  readonly output: z.ZodType;
+  readonly input: Input;
+  readonly output: Output;
   /** Besides the common ones. */
-  readonly errors?: readonly ErrorCode[];
+  readonly errors?: readonly Code[];
   readonly summary: string;
+  /** The most that it does. */
+  readonly effect: Effect;
+  /** Its effect with this input; absent: always the same. */
+  effectOf?(input: z.output<Input>): Effect;
+  /** A client asks its user first. */
+  readonly isDestructive?: true;
+  /** Loses nothing by coming later, so it is refused first when there is too much to do. */
+  readonly isPostponable?: true;
+  readonly surfaces?: readonly On[];
+  /** An input, for documents and tests. */
+  readonly example: z.input<Input>;
   readonly maxBodyBytes?: number;
   /** Concerns one connection, so only a socket carries it. */
   readonly isSocketOnly?: true;
 }
 
-export interface Operation extends Details {
+export interface OperationOf<
+  Input extends z.ZodObject,
+  Output extends z.ZodType,
+  Code extends ErrorCode,
+  On extends Surface,
+> extends OperationDetails<Input, Output, Code, On> {
   readonly method: Method;
   /** Path below `/v1/workspaces/:workspace`. */
   readonly path: string;
   readonly scope: Scope;
-  readonly errors: readonly ErrorCode[];
+  readonly errors: readonly Code[];
+  readonly surfaces: readonly On[];
 }
 
+export type Operation = OperationOf<z.ZodObject, z.ZodType, ErrorCode, Surface>;
+
 /** @param route method and path below `/v1/workspaces/:workspace` */
-export function operation<const Given extends Details>(
+export function operation<
+  Input extends z.ZodObject,
+  Output extends z.ZodType,
+  const Code extends ErrorCode = never,
+  const On extends Surface = never,
+>(
   route: `${Method} /${string}`,
   scope: Scope,
-  details: Given,
-): Omit<Operation, keyof Given> & Given {
+  details: OperationDetails<Input, Output, Code, On>,
+): OperationOf<Input, Output, Code, On> {
   const [method, path] = route.split(" ") as [Method, string];
-  return { method, path, scope, errors: [], ...details };
+  return { method, path, scope, errors: [], surfaces: [], ...details };
 }
 
 export const commonErrors = [

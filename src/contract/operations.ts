@@ -2,6 +2,7 @@ import type * as z from "zod";
 import { chatOperations } from "./chats.ts";
 import { electionOperations } from "./elections.ts";
 import { leaseOperations } from "./leases.ts";
+import type { Surface } from "./operation.ts";
 import { messageOperations } from "./messages.ts";
 import { planOperations } from "./plans.ts";
 import { scheduleOperations } from "./schedules.ts";
@@ -28,9 +29,21 @@ export const operations = {
 };
 
 export type OperationName = keyof typeof operations;
+/** Operations that a surface offers; it refuses all others, whatever the token may do. */
+export type OfferedOn<On extends Surface> = {
+  readonly [Name in OperationName]: On extends (typeof operations)[Name]["surfaces"][number] ? Name : never;
+}[OperationName];
 export type InputOf<Name extends OperationName> = z.input<(typeof operations)[Name]["input"]>;
 export type CheckedInputOf<Name extends OperationName> = z.output<(typeof operations)[Name]["input"]>;
 export type OutputOf<Name extends OperationName> = z.output<(typeof operations)[Name]["output"]>;
+
+export const operationNames = Object.keys(operations) as OperationName[];
+
+export function offeredOn<On extends Surface>(surface: On): OfferedOn<On>[] {
+  const isOffered = (name: OperationName): name is OfferedOn<On> =>
+    operations[name].surfaces.some((one: Surface) => one === surface);
+  return operationNames.filter(isOffered);
+}
 
 export function isOperation(name: string): name is OperationName {
   return Object.hasOwn(operations, name);

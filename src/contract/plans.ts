@@ -112,6 +112,8 @@ export const planOperations = {
     }),
     maxBodyBytes: 4_194_304,
     summary: "Estimates how complex a job is, and the parts it would be split into.",
+    effect: "read",
+    example: { job: { title: "rename the store", files: [{ path: "a.ts" }, { path: "b/c.ts" }] } },
   }),
   "plans.submit": operation("POST /plans", "submit", {
     input: z.strictObject({
@@ -139,5 +141,8 @@ export const planOperations = {
     errors: ["quota_exceeded", "key_reused"],
     maxBodyBytes: 4_194_304,
     summary: "Submits a job: as one task or, above the threshold, as parts and their join.",
+    effect: "grow",
+    isPostponable: true,
+    example: { job: { title: "rename the store", files: [{ path: "a.ts" }, { path: "b/c.ts" }] }, type: "build" },
   }),
 } as const;

@@ -56,6 +56,9 @@ export const stateOperations = {
     input: z.strictObject({ key: z.string().max(512) }),
     output: z.object({ entry: Entry.nullable() }),
     summary: "Returns one key.",
+    effect: "read",
+    surfaces: ["remote"],
+    example: { key: "k" },
   }),
   "state.set": operation("PUT /state", "submit", {
     input: z.strictObject({
@@ -70,6 +73,11 @@ export const stateOperations = {
     output: Written,
     errors: ["version_mismatch", "stale_token", "quota_exceeded", "key_reused"],
     summary: "Sets a key; with `ifVersion`, only if the key still has that version.",
+    effect: "grow",
+    isDestructive: true,
+    isPostponable: true,
+    surfaces: ["remote"],
+    example: { key: "k", value: 1 },
   }),
   "state.delete": operation("DELETE /state", "submit", {
     input: z.strictObject({
@@ -82,6 +90,10 @@ export const stateOperations = {
     output: z.object({ isDeleted: z.boolean(), version: counter }),
     errors: ["version_mismatch", "stale_token", "key_reused"],
     summary: "Deletes a key.",
+    effect: "free",
+    isDestructive: true,
+    surfaces: ["remote"],
+    example: { key: "k" },
   }),
   "state.list": operation("GET /state/list", "observe", {
     input: z.strictObject({
@@ -91,6 +103,9 @@ export const stateOperations = {
     }),
     output: z.object({ entries: z.array(Entry), cursor: z.string().nullable(), revision: counter }),
     summary: "Lists keys by prefix, page by page; a watch that starts from its `revision` misses nothing.",
+    effect: "read",
+    surfaces: ["remote"],
+    example: {},
   }),
   /** Applies all writes or none, under all conditions at once. */
   "state.update": operation("POST /state/update", "submit", {
@@ -103,6 +118,10 @@ export const stateOperations = {
     output: z.object({ versions: z.array(z.object({ key: z.string(), version: counter })) }),
     errors: ["version_mismatch", "stale_token", "quota_exceeded", "key_reused"],
     summary: "Changes several keys at once under conditions, all or nothing.",
+    effect: "grow",
+    effectOf: ({ writes }) => (writes.some(({ op }) => op === "set") ? "grow" : "free"),
+    isPostponable: true,
+    example: { writes: [{ op: "set", key: "k", value: 1 }] },
   }),
   /** Changes below a prefix, oldest first. Below the compaction floor: `compacted`; list again. */
   "state.changes": operation("GET /state/changes", "observe", {
@@ -114,6 +133,8 @@ export const stateOperations = {
     }),
     errors: ["compacted"],
     summary: "Lists the changes below a prefix after a revision.",
+    effect: "read",
+    example: { after: 0 },
   }),
   /**
    * Socket only: changes arrive as `state.changes` {watch, after, changes, revision}. `after` is
@@ -126,11 +147,15 @@ export const stateOperations = {
     errors: ["compacted", "quota_exceeded"],
     summary: "Sends changes below a prefix to this socket.",
     isSocketOnly: true,
+    effect: "read",
+    example: { watch: "w1", after: 0 },
   }),
   "state.unwatch": operation("POST /state/unwatch", "observe", {
     input: z.strictObject({ watch: Id }),
     output: z.object({ isRemoved: z.boolean() }),
     summary: "Ends a watch.",
     isSocketOnly: true,
+    effect: "read",
+    example: { watch: "w1" },
   }),
 } as const;

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { chatErrors, operation } from "./operation.ts";
-import { counter, Cursor, durationMs, Id, limit, Self } from "./values.ts";
+import { exampleSelf, counter, Cursor, durationMs, Id, limit, Self } from "./values.ts";
 
 /** A coordinator sees ids, sizes and times of sessions; it cannot open their sealed content. */
 
@@ -92,6 +92,9 @@ export const syncOperations = {
     }),
     errors: ["key_reused", "wrong_key", "quota_exceeded"],
     summary: "Registers a device, or a new epoch of one; its numbers begin with 1.",
+    effect: "grow",
+    isPostponable: true,
+    example: { device: "d1", keyId: "0123456789abcdef" },
   }),
   "sync.push": operation("POST /sync/push", "work", {
     input: z.strictObject({
@@ -108,6 +111,14 @@ export const syncOperations = {
     errors: ["unknown_device", "gap", "device_forked", "quota_exceeded"],
     maxBodyBytes: 4_194_304,
     summary: "Stores sealed changes of a device in order; refused unless they begin with the number after the newest.",
+    effect: "grow",
+    effectOf: ({ ops }) => (ops.some(({ kind }) => kind !== "forget") ? "grow" : "free"),
+    isPostponable: true,
+    example: {
+      device: "d1",
+      epoch: 1,
+      ops: [{ seq: 1, hash: "a".repeat(64), kind: "forget", session: "s1", ageMs: 0 }],
+    },
   }),
   "sync.rekey": operation("POST /sync/rekey", "work", {
     input: z.strictObject({
@@ -119,6 +130,8 @@ export const syncOperations = {
     output: z.object({ keyId: KeyId }),
     errors: ["key_reused", "wrong_key"],
     summary: "Registers the workspace's first key, or changes the key under which the workspace seals.",
+    effect: "free",
+    example: { keyId: "fedcba9876543210", from: "0123456789abcdef" },
   }),
   "sync.list": operation("GET /sync/sessions", "work", {
     input: z.strictObject({
@@ -138,11 +151,16 @@ export const syncOperations = {
       isMore: z.boolean(),
     }),
     summary: "Lists the sealed sessions of all machines, in the order of their last changes.",
+    effect: "read",
+    surfaces: ["remote"],
+    example: {},
   }),
   "sync.checkpoints": operation("GET /sync/checkpoints", "work", {
     input: z.strictObject({ session: Id, device: Device.optional(), limit: limit(100, 20), cursor: Cursor.optional() }),
     output: z.object({ checkpoints: z.array(StoredCheckpoint), cursor: Cursor.nullable() }),
     summary: "Lists the stored checkpoints of a session, newest first, without their content.",
+    effect: "read",
+    example: { session: "s1" },
   }),
   "sync.checkpoint": operation("GET /sync/checkpoint", "work", {
     input: z.strictObject({
@@ -153,6 +171,8 @@ export const syncOperations = {
     output: StoredCheckpoint.extend({ envelope: z.string() }),
     errors: ["unknown_key"],
     summary: "Returns one sealed checkpoint.",
+    effect: "read",
+    example: { checkpoint: "k1" },
   }),
   "sync.put-files": operation("POST /sync/files", "work", {
     input: z.strictObject({
@@ -179,6 +199,19 @@ export const syncOperations = {
     maxBodyBytes: 4_194_304,
     summary:
       "Stores one part of the sealed files of a session that has not ended; the last part replaces the previous bundle.",
+    effect: "grow",
+    isPostponable: true,
+    example: {
+      device: "d1",
+      epoch: 1,
+      session: "s1",
+      bundle: "b1",
+      checkpoint: "k1",
+      part: 0,
+      parts: 1,
+      ageMs: 0,
+      envelope: "sealed",
+    },
   }),
   "sync.files": operation("GET /sync/files", "work", {
     input: z.strictObject({
@@ -195,6 +228,8 @@ export const syncOperations = {
     output: z.object({ bundle: Bundle, checkpoint: Id, parts: counter, ageMs: durationMs, envelope: z.string() }),
     errors: ["unknown_key"],
     summary: "Returns one part of the newest complete files of a session, sealed; the last part is their header.",
+    effect: "read",
+    example: { session: "s1", device: "d1" },
   }),
   "sync.take": operation("POST /sync/take", "work", {
     input: z.strictObject({
@@ -207,12 +242,16 @@ export const syncOperations = {
     output: z.object({ isTaken: z.boolean() }),
     errors: [...chatErrors, "unknown_key", "stale_token", "quota_exceeded"],
     summary: "Records that the chat that holds the lease of a session continues it.",
+    effect: "grow",
+    example: { self: exampleSelf, device: "d1", session: "s1", token: 1 },
   }),
   "sync.give-back": operation("POST /sync/give-back", "work", {
     input: z.strictObject({ device: Device, session: Id }),
     output: z.object({ wasTaken: z.boolean() }),
     errors: ["unknown_key"],
     summary: "Records that no chat continues the session now.",
+    effect: "free",
+    example: { device: "d1", session: "s1" },
   }),
   "sync.status": operation("GET /sync/status", "observe", {
     input: z.strictObject({ device: Device.optional() }),
@@ -233,11 +272,16 @@ export const syncOperations = {
       ),
     }),
     summary: "Returns the devices, their marks, and how much is stored.",
+    effect: "read",
+    example: {},
   }),
   "sync.purge": operation("POST /sync/purge", "work", {
     input: z.strictObject({ device: Device, requestId: Id.optional() }),
     output: z.object({ sessions: counter, checkpoints: counter }),
     errors: ["key_reused", "unknown_device", "forbidden"],
     summary: "Deletes everything a device has stored; only for the token's own machine, or by an admin.",
+    effect: "free",
+    isDestructive: true,
+    example: { device: "d1" },
   }),
 } as const;

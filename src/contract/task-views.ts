@@ -94,6 +94,9 @@ export const taskViewOperations = {
     }),
     errors: ["unknown_task"],
     summary: "Returns one task, with its payload and result.",
+    effect: "read",
+    surfaces: ["page", "remote"],
+    example: { task: 1 },
   }),
   "tasks.list": operation("GET /tasks", "observe", {
     input: z.strictObject({
@@ -109,6 +112,9 @@ export const taskViewOperations = {
     /** A page may be short or empty without being the last. */
     output: z.object({ tasks: z.array(TaskLine), cursor: Cursor.nullable() }),
     summary: "Lists tasks by number, page by page.",
+    effect: "read",
+    surfaces: ["page", "remote"],
+    example: {},
   }),
   "tasks.tree": operation("GET /tasks/tree", "observe", {
     input: z.strictObject({ task: counter, limit: limit(1_000, 200) }),
@@ -127,12 +133,18 @@ export const taskViewOperations = {
     }),
     errors: ["unknown_task"],
     summary: "Returns a task, the tasks below it, and what each depends on.",
+    effect: "read",
+    surfaces: ["page", "remote"],
+    example: { task: 1 },
   }),
   "tasks.history": operation("GET /tasks/history", "observe", {
     input: z.strictObject({ task: counter, limit: limit(100, 20), cursor: Cursor.optional() }),
     output: z.object({ attempts: z.array(Attempt), cursor: Cursor.nullable().default(null) }),
     errors: ["unknown_task"],
     summary: "Lists the ended attempts of a task.",
+    effect: "read",
+    surfaces: ["page", "remote"],
+    example: { task: 1 },
   }),
   "tasks.progress": operation("GET /tasks/progress", "observe", {
     /** Covers the newest 100,000 direct children of a task; without one all kept tasks. */
@@ -147,12 +159,18 @@ export const taskViewOperations = {
       isAll: z.boolean().default(true),
     }),
     summary: "Returns the progress of all tasks, or of those directly below one.",
+    effect: "read",
+    surfaces: ["page", "remote"],
+    example: {},
   }),
   /** Covers the newest 10,000 kept tasks. */
   "tasks.stats": operation("GET /tasks/stats", "observe", {
     input: z.strictObject({ type: z.string().max(64).optional() }),
     output: z.object({ types: z.array(TypeStats), isAll: z.boolean() }),
     summary: "Returns counts, ages, throughput, and waiting and running times by type.",
+    effect: "read",
+    surfaces: ["page", "remote"],
+    example: {},
   }),
   /** Covers the last hour, by the newest 10,000 attempts. */
   "tasks.load": operation("GET /tasks/load", "observe", {
@@ -171,6 +189,8 @@ export const taskViewOperations = {
       isSample: z.boolean(),
     }),
     summary: "Returns load, throughput and success rate of each live chat.",
+    effect: "read",
+    example: {},
   }),
   "tasks.replay": operation("POST /tasks/replay", "submit", {
     /** One dead task, or the matching ones, lowest numbers first. Attempts and losses restart. */
@@ -190,11 +210,19 @@ export const taskViewOperations = {
     output: z.object({ tasks: z.array(z.object({ task: counter, state: TaskState })) }),
     errors: ["unknown_task", "quota_exceeded", "key_reused"],
     summary: "Starts dead tasks again.",
+    effect: "grow",
+    isPostponable: true,
+    surfaces: ["page", "remote"],
+    example: { task: 1 },
   }),
   "tasks.discard": operation("POST /tasks/discard", "submit", {
     input: z.strictObject({ task: counter, reason: z.string().min(1).max(500), requestId: Id.optional() }),
     output: z.object({ state: TaskState }),
     errors: ["unknown_task", "key_reused"],
     summary: "Discards a dead task for good.",
+    effect: "free",
+    isDestructive: true,
+    surfaces: ["page", "remote"],
+    example: { task: 1, reason: "not wanted" },
   }),
 } as const;

@@ -3,7 +3,7 @@ import { Budget, RemainingBudget, Usage } from "./budgets.ts";
 import { chatErrors, operation } from "./operation.ts";
 import { Json, jsonText, limitedJson } from "./json.ts";
 import { Ran, Route } from "./routes.ts";
-import { counter, durationMs, Id, Label, limit, Self } from "./values.ts";
+import { exampleSelf, counter, durationMs, Id, Label, limit, Self } from "./values.ts";
 
 const maxPayloadChars = 65_536;
 const maxSubmitChars = 8_000_000;
@@ -186,6 +186,10 @@ export const taskOperations = {
     errors: ["unknown_task", "duplicate_task", "quota_exceeded", "key_reused"],
     maxBodyBytes: 10_485_760,
     summary: "Submits one task, many, or a graph of them, all or nothing.",
+    effect: "grow",
+    isPostponable: true,
+    surfaces: ["remote"],
+    example: { tasks: [{ type: "build", payload: { of: "web" } }] },
   }),
   "tasks.claim": operation("POST /tasks/claim", "work", {
     input: z.strictObject({
@@ -196,12 +200,16 @@ export const taskOperations = {
     output: z.object({ claims: z.array(ClaimedTask) }),
     errors: [...chatErrors, "chat_draining", "budget_exceeded", "quota_exceeded"],
     summary: "Claims tasks that this chat can do, highest priority first, up to its capacity.",
+    effect: "grow",
+    example: { self: exampleSelf, requestId: "r3" },
   }),
   "tasks.start": operation("POST /tasks/start", "work", {
     input: ClaimedTaskReference,
     output: z.object({ remainingMs: durationMs }),
     errors: [...holderErrors, "budget_exceeded"],
     summary: "Starts an assigned task.",
+    effect: "keep",
+    example: { self: exampleSelf, task: 1, claim: 1 },
   }),
   "tasks.heartbeat": operation("POST /tasks/heartbeat", "work", {
     input: z.strictObject({
@@ -221,6 +229,8 @@ export const taskOperations = {
     }),
     errors: [...holderErrors, "budget_exceeded"],
     summary: "Reports that work continues, and its progress; the answer says whether a cancel was requested.",
+    effect: "keep",
+    example: { self: exampleSelf, task: 1, claim: 1, progress: { percent: 50 } },
   }),
   "tasks.ack": operation("POST /tasks/ack", "work", {
     input: z.strictObject({
@@ -233,6 +243,8 @@ export const taskOperations = {
     output: EndedOutput,
     errors: holderErrors,
     summary: "Ends a task as done; with `next`, the answer carries the next tasks.",
+    effect: "keep",
+    example: { self: exampleSelf, task: 1, claim: 1, result: "built" },
   }),
   "tasks.nack": operation("POST /tasks/nack", "work", {
     input: z.strictObject({
@@ -251,6 +263,8 @@ export const taskOperations = {
     output: EndedOutput,
     errors: holderErrors,
     summary: "Ends an attempt as failed; the task is retried after a delay, or fails for good.",
+    effect: "keep",
+    example: { self: exampleSelf, task: 1, claim: 1, reason: "no disk" },
   }),
   "tasks.extend": operation("POST /tasks/extend", "work", {
     /** Minimum time from now. */
@@ -264,6 +278,8 @@ export const taskOperations = {
     output: z.object({ remainingMs: durationMs }),
     errors: [...holderErrors, "budget_exceeded"],
     summary: "Extends the deadline of an attempt to at least the given time from now; never shortens it.",
+    effect: "keep",
+    example: { self: exampleSelf, task: 1, claim: 1, ms: 60_000 },
   }),
   "tasks.release": operation("POST /tasks/release", "work", {
     input: z.strictObject({
@@ -277,6 +293,8 @@ export const taskOperations = {
     output: z.object({ state: TaskState }),
     errors: holderErrors,
     summary: "Returns a task to the queue, at once or after a delay; costs no attempt.",
+    effect: "keep",
+    example: { self: exampleSelf, task: 1, claim: 1 },
   }),
   "tasks.cancel": operation("POST /tasks/cancel", "submit", {
     input: z.strictObject({ task: TaskNumber, reason: Reason, requestId: Id.optional() }),
@@ -284,5 +302,9 @@ export const taskOperations = {
     output: z.object({ state: TaskState }),
     errors: ["unknown_task", "key_reused"],
     summary: "Cancels a task that has not started; asks the chat that runs it to stop otherwise.",
+    effect: "free",
+    isDestructive: true,
+    surfaces: ["page", "remote"],
+    example: { task: 1, reason: "not wanted" },
   }),
 } as const;

@@ -16,6 +16,7 @@ export const Self = z.strictObject({
   incarnation: z.int().min(1),
 });
 export type Self = z.infer<typeof Self>;
+export const exampleSelf: Self = { chat: "c1", incarnation: 1 };
 
 export const durationMs = z.int().min(0);
 /** Grows; below 2^53 forever. */

@@ -111,6 +111,8 @@ export const workspaceOperations = {
     input: z.strictObject({}),
     output: z.object({ settings: Settings }),
     summary: "Returns the limits and times of the workspace.",
+    effect: "read",
+    example: {},
   }),
   "settings.set": operation("PUT /settings", "admin", {
     input: z.strictObject({
@@ -125,6 +127,8 @@ export const workspaceOperations = {
     output: z.object({ settings: Settings }),
     errors: ["version_mismatch", "quota_exceeded"],
     summary: "Changes limits and times; settings that are not named stay the same.",
+    effect: "free",
+    example: { settings: { maxKeys: 100_000 } },
   }),
   "budgets.get": operation("GET /budgets", "observe", {
     input: z.strictObject({}),
@@ -137,11 +141,17 @@ export const workspaceOperations = {
       chats: z.array(z.object({ chat: Id, machine: Label.nullable(), used: Usage, isSpent: z.boolean() })),
     }),
     summary: "Returns the budgets, and what has been used of them.",
+    effect: "read",
+    surfaces: ["page"],
+    example: {},
   }),
   "audit.list": operation("GET /audit", "admin", {
     input: z.strictObject({ before: counter.optional(), kind: z.string().max(60).optional(), limit: limit(500, 100) }),
     output: z.object({ entries: z.array(AuditEntry) }),
     summary: "Lists the audit log, newest first.",
+    effect: "read",
+    surfaces: ["page"],
+    example: {},
   }),
   /** Continues after a restore from an older state: no token and no revision is reused. */
   "epoch.raise": operation("POST /epoch/raise", "admin", {
@@ -159,6 +169,8 @@ export const workspaceOperations = {
     errors: ["key_reused"],
     summary:
       "After a restore: no number is used a second time, and no lease is granted until the lost ones have expired.",
+    effect: "keep",
+    example: { reason: "a restore" },
   }),
   "tokens.create": operation("POST /tokens", "admin", {
     input: z.strictObject({
@@ -170,17 +182,26 @@ export const workspaceOperations = {
     output: z.object({ id: Id, /** Shown once, stored only as a hash. */ token: z.string() }),
     errors: ["quota_exceeded", "key_reused"],
     summary: "Creates a token for one machine.",
+    effect: "grow",
+    example: { machine: "m1", scope: "work" },
   }),
   "tokens.list": operation("GET /tokens", "admin", {
     input: z.strictObject({}),
     output: z.object({ tokens: z.array(TokenInfo) }),
     summary: "Lists all tokens, without their secrets.",
+    effect: "read",
+    surfaces: ["page"],
+    example: {},
   }),
   "tokens.revoke": operation("POST /tokens/revoke", "admin", {
     input: z.strictObject({ id: Id }),
     output: z.object({ isRevoked: z.boolean() }),
     errors: ["unknown_token"],
     summary: "Revokes a token and closes its sockets.",
+    effect: "free",
+    isDestructive: true,
+    surfaces: ["page"],
+    example: { id: "tok_unknown" },
   }),
   metrics: operation("GET /metrics/samples", "observe", {
     input: z.strictObject({}),
@@ -195,6 +216,8 @@ export const workspaceOperations = {
       ),
     }),
     summary: "Returns the metrics of the workspace; `/metrics` has them as Prometheus text.",
+    effect: "read",
+    example: {},
   }),
   health: operation("GET /health", "observe", {
     input: z.strictObject({}),
@@ -217,5 +240,8 @@ export const workspaceOperations = {
         .default(null),
     }),
     summary: "Returns the armed alarm, overdue rows, sockets and versions.",
+    effect: "read",
+    surfaces: ["page"],
+    example: {},
   }),
 } as const;

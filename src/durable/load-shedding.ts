@@ -1,5 +1,6 @@
 import type { Refusal } from "../contract/errors.ts";
-import { isOperation, operations, type OperationName } from "../contract/operations.ts";
+import type { Operation } from "../contract/operation.ts";
+import { isOperation, operations } from "../contract/operations.ts";
 import { keepsWork } from "./effects.ts";
 import type { Cost } from "./throttle.ts";
 
@@ -15,21 +16,6 @@ const minMeasuredMs = 10;
 const maxSlowness = 20;
 const minRetryMs = 1_000;
 const maxRetryMs = 10_000;
-
-/** Operations that add to the workspace, and lose nothing by coming later. */
-const postponable: ReadonlySet<string> = new Set<OperationName>([
-  "tasks.submit",
-  "tasks.replay",
-  "schedules.create",
-  "schedules.run",
-  "plans.submit",
-  "messages.send",
-  "state.set",
-  "state.update",
-  "sync.begin",
-  "sync.push",
-  "sync.put-files",
-]);
 
 /**
  * [DO54] Estimates how long requests wait, in memory only: what the oldest request of the event has
@@ -72,7 +58,8 @@ export class LoadShedder {
 
 /** [DO52] [DO53] Infinite for operations that keep or end work, and those of an admin. */
 function maxWaitOf(name: string): number {
-  if (postponable.has(name)) return maxWaitMs.postponable;
-  const canWait = isOperation(name) && !keepsWork(name) && operations[name].scope !== "admin";
-  return canWait ? maxWaitMs.usual : Infinity;
+  if (!isOperation(name)) return Infinity;
+  const { isPostponable, scope }: Operation = operations[name];
+  if (isPostponable) return maxWaitMs.postponable;
+  return keepsWork(name) || scope === "admin" ? Infinity : maxWaitMs.usual;
 }

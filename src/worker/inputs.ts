@@ -7,6 +7,7 @@ import { Workspace } from "../contract/workspaces.ts";
 import { checkJsonShape } from "../shared/json-shape.ts";
 import { formatIssues } from "../shared/problems.ts";
 import { err, ok, type Result } from "../shared/result.ts";
+import { fromTexts } from "../shared/text-fields.ts";
 import type { AppContext } from "./callers.ts";
 
 /** [WI10] Refuses an ambiguous query: not UTF-8, or a repeated parameter. */
@@ -32,31 +33,9 @@ function decodePart(part: string): [name: string, value: string] | null {
   }
 }
 
-export function readQuery(operation: Operation, url: string): Result<Record<string, unknown>, Refusal> {
+export function readQuery({ input }: Operation, url: string): Result<Readonly<Record<string, unknown>>, Refusal> {
   const query = parseQuery(url);
-  return query.ok ? ok(coerceQuery(operation, query.value)) : query;
-}
-
-/** Leaves unknown parameters as text, which the schema refuses. */
-function coerceQuery({ input }: Operation, query: Readonly<Record<string, string>>): Record<string, unknown> {
-  const types = typesByInput.get(input) ?? typesOf(input);
-  typesByInput.set(input, types);
-  return Object.fromEntries(Object.entries(query).map(([name, text]) => [name, coerceValue(text, types[name]?.type)]));
-}
-
-type Types = Readonly<Record<string, { readonly type?: string }>>;
-
-const typesByInput = new Map<z.ZodObject, Types>();
-
-function typesOf(input: z.ZodObject): Types {
-  const { properties = {} } = z.toJSONSchema(input, { io: "input" }) as { properties?: Types };
-  return properties;
-}
-
-function coerceValue(text: string, type: string | undefined): unknown {
-  if ((type === "integer" || type === "number") && /^-?\d{1,16}$/.test(text)) return Number(text);
-  if (type === "boolean" && (text === "true" || text === "false")) return text === "true";
-  return text;
+  return query.ok ? ok(fromTexts(input, query.value)) : query;
 }
 
 interface Body {

@@ -1,48 +1,12 @@
 import type { Tool } from "@modelcontextprotocol/server";
 import * as z from "zod";
 import type { Operation } from "../contract/operation.ts";
-import { operations, type OperationName } from "../contract/operations.ts";
+import { offeredOn, operations, type OfferedOn, type OperationName } from "../contract/operations.ts";
 import { scopes, type Scope } from "../contract/workspaces.ts";
 import { isRead } from "../shared/check-input.ts";
 
-/** Operations that are tools. Claims are missing: nothing keeps one between two requests. */
-const offered = [
-  "chats.list",
-  "chats.drain",
-  "tasks.list",
-  "tasks.get",
-  "tasks.history",
-  "tasks.tree",
-  "tasks.progress",
-  "tasks.stats",
-  "tasks.submit",
-  "tasks.cancel",
-  "tasks.replay",
-  "tasks.discard",
-  "state.get",
-  "state.list",
-  "state.set",
-  "state.delete",
-  "messages.list",
-  "messages.send",
-  "messages.pull",
-  "messages.ack",
-  "messages.subscribe",
-  "messages.unsubscribe",
-  "leases.list",
-  "leases.force-release",
-  "sync.list",
-] as const satisfies readonly OperationName[];
-export type Offered = (typeof offered)[number];
-
-const destructive: ReadonlySet<Offered> = new Set([
-  "chats.drain",
-  "tasks.cancel",
-  "tasks.discard",
-  "state.set",
-  "state.delete",
-  "leases.force-release",
-]);
+/** Claims are missing: nothing keeps one between two requests. */
+export type Offered = OfferedOn<"remote">;
 
 /** Fields that name the caller: the token says it. */
 const filledFields = ["self", "by"] as const;
@@ -56,7 +20,7 @@ export interface RemoteTool {
   readonly listed: Tool;
 }
 
-export const remoteTools: ReadonlyMap<string, RemoteTool> = new Map(offered.map(toTool));
+export const remoteTools: ReadonlyMap<string, RemoteTool> = new Map(offeredOn("remote").map(toTool));
 
 /** [RM3] */
 export function listTools(scope: Scope): Tool[] {
@@ -69,7 +33,7 @@ export function isVisible(operation: OperationName, scope: Scope): boolean {
 }
 
 function toTool(operation: Offered): [name: string, tool: RemoteTool] {
-  const { input: whole, summary, method }: Operation = operations[operation];
+  const { input: whole, summary, method, isDestructive }: Operation = operations[operation];
   const filled = filledFields.filter((field) => Object.hasOwn(whole.shape, field));
   const isOwn = ([field]: [string, unknown]): boolean => !filledFields.some((one) => one === field);
   const input = z.strictObject(Object.fromEntries(Object.entries(whole.shape).filter(isOwn)));
@@ -78,7 +42,7 @@ function toTool(operation: Offered): [name: string, tool: RemoteTool] {
   const { $schema: _, ...inputSchema } = z.toJSONSchema(input, { io: "input" });
   const annotations = {
     readOnlyHint: isRead(operation),
-    destructiveHint: destructive.has(operation),
+    destructiveHint: isDestructive ?? false,
     idempotentHint: method !== "POST",
     openWorldHint: false,
   };

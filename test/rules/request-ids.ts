@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import { operations, type InputOf, type OperationName } from "#src/contract/operations.ts";
+import { operationNames, operations, type InputOf } from "#src/contract/operations.ts";
 import type { EngineOperation } from "#src/coordination/engine.ts";
 import type { Actor } from "#src/coordination/kernel/tx.ts";
 import { codeOf, Peer } from "#harness/coordinator/peers.ts";
@@ -98,9 +98,7 @@ export function requestIdRules(it: RowTest): void {
   const ofHosts = ["tokens.create"];
 
   it("[RQ5] every operation with a request id is tried below", () => {
-    const names = (Object.keys(operations) as OperationName[]).filter(
-      (name) => "requestId" in operations[name].input.shape,
-    );
+    const names = operationNames.filter((name) => "requestId" in operations[name].input.shape);
     expect(names.toSorted()).toEqual([...Object.keys(twice), ...ofChats, ...ofHosts].toSorted());
   });
 

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, it, vi, type MockInstance } from "vitest
 import { errorTable, type ErrorCode, type Refusal } from "#src/contract/errors.ts";
 import { WireError } from "#src/contract/wire-error.ts";
 import { commonErrors, type Operation } from "#src/contract/operation.ts";
-import { operations, type OperationName } from "#src/contract/operations.ts";
+import { operationNames, operations, type OperationName } from "#src/contract/operations.ts";
 import { ChatCoordinator } from "#src/durable/chat-coordinator.ts";
 import type { Env } from "#src/durable/env.ts";
 import type { Result } from "#src/shared/result.ts";
@@ -17,8 +17,7 @@ const runs = Number((import.meta as { env?: Record<string, string> }).env?.["VIT
 /** A workspace is used for so many: what they leave behind meets what follows. */
 const perWorkspace = 150;
 
-const names = Object.keys(operations) as OperationName[];
-const byHttp = names.filter((name) => !("isSocketOnly" in operations[name]));
+const byHttp = operationNames.filter((name) => !("isSocketOnly" in operations[name]));
 /** Without a limit to the rate, which a fuzzer is above. */
 const { RATE_LIMITER: _, ...unlimited } = bindings;
 const env: Env = unlimited;
@@ -114,7 +113,7 @@ it(`[WI4] ${runs} hostile requests over all operations: each has a well-formed a
 }, 600_000);
 
 const frames = fc.array(
-  fc.constantFrom(...names).chain((method) =>
+  fc.constantFrom(...operationNames).chain((method) =>
     fc.record({
       jsonrpc: fc.constantFrom("2.0", "2.0", "2.0", "2.0", "1.0"),
       id: fc.constantFrom<unknown>(1, "a", 0, null, {}),

@@ -1,6 +1,6 @@
 import { expect } from "vitest";
 import type { Refusal } from "#src/contract/errors.ts";
-import { operations, type InputOf, type OperationName } from "#src/contract/operations.ts";
+import { operationNames, operations, type InputOf, type OperationName } from "#src/contract/operations.ts";
 import type { ChatCoordinator } from "#src/durable/chat-coordinator.ts";
 import { keepsWork } from "#src/durable/effects.ts";
 import { LoadShedder } from "#src/durable/load-shedding.ts";
@@ -9,12 +9,10 @@ import { errorResponse } from "#src/worker/error-response.ts";
 import * as tokens from "#src/worker/tokens.ts";
 import { it, type Self, type TestWorkspace, wait } from "./support.ts";
 
-const names = Object.keys(operations) as OperationName[];
-
 function refusedAfter(waitMs: number): OperationName[] {
   const load = new LoadShedder();
   load.beginEvent(waitMs);
-  return names.filter((name) => load.refuse(name));
+  return operationNames.filter((name) => load.refuse(name));
 }
 
 it("[DO52] [DO53] first what adds and can come later is refused, then the rest, never what keeps or ends work", () => {
@@ -26,7 +24,7 @@ it("[DO52] [DO53] first what adds and can come later is refused, then the rest, 
   const all = refusedAfter(4_000);
   expect(all).toEqual(expect.arrayContaining([...first, "state.get", "tasks.claim", "leases.acquire"]));
   expect(refusedAfter(1e9)).toEqual(all);
-  for (const name of names.filter(keepsWork)) expect(all).not.toContain(name);
+  for (const name of operationNames.filter(keepsWork)) expect(all).not.toContain(name);
   for (const name of ["state.watch-ack", "tokens.revoke", "settings.set", "health"] as const)
     expect([name, all.includes(name as OperationName)]).toEqual([name, name === "health"]);
 });

@@ -1,10 +1,9 @@
 import { expect } from "vitest";
 import type { Operation } from "#src/contract/operation.ts";
-import { operations, type OperationName } from "#src/contract/operations.ts";
+import { operationNames, operations } from "#src/contract/operations.ts";
 import { effectOf } from "#src/durable/effects.ts";
 import { Throttle } from "#src/durable/throttle.ts";
 import type { Sql } from "#src/shared/sql.ts";
-import { samples } from "#harness/coordinator/samples.ts";
 import { aChat, it, wait } from "./support.ts";
 
 interface Part {
@@ -168,10 +167,9 @@ function updating(op: "set" | "delete"): string {
 }
 
 it("[DO38] every operation has an effect on the storage", () => {
-  const names = Object.keys(operations) as OperationName[];
-  for (const name of names) {
-    const effect = effectOf(name, samples[name] as never, empty);
-    const { method, errors }: Operation = operations[name];
+  for (const name of operationNames) {
+    const { method, errors, example }: Operation = operations[name];
+    const effect = effectOf(name, example as never, empty);
     if (method === "GET") expect([name, effect]).toEqual([name, "read"]);
     if (effect === "grow") expect([name, errors]).toEqual([name, expect.arrayContaining(["quota_exceeded"])]);
   }

@@ -1,15 +1,13 @@
 import { runInDurableObject } from "cloudflare:test";
 import { expect, vi } from "vitest";
-import { operations, type OperationName } from "#src/contract/operations.ts";
+import { operationNames, operations, type OperationName } from "#src/contract/operations.ts";
 import { scopes, type Scope } from "#src/contract/workspaces.ts";
 import type { Env } from "#src/durable/env.ts";
 import { app } from "#src/worker/app.ts";
 import * as tokens from "#src/worker/tokens.ts";
-import { samples } from "#harness/coordinator/samples.ts";
 import { aChat, bearer, bindings, dump, it, origin, request, wait } from "./support.ts";
 
-const names = Object.keys(operations) as OperationName[];
-const byHttp = names.filter((name) => !("isSocketOnly" in operations[name]));
+const byHttp = operationNames.filter((name) => !("isSocketOnly" in operations[name]));
 
 function signed(claims: Partial<tokens.Claims>, secret = bindings.SHIM_SIGNING_SECRET): Promise<string> {
   const all = { workspace: "nobody-made-it", id: "tok_1", machine: "m1", scope: "admin", expiresAt: null } as const;
@@ -234,13 +232,13 @@ it("[WI2] each operation needs its scope or a higher one, over HTTP and sockets"
     const connection = await workspace.connect("c1", token);
     const isEnough = (name: OperationName): boolean => scopes.indexOf(scope) >= scopes.indexOf(operations[name].scope);
     for (const name of byHttp) {
-      const answer = await workspace.call(name, samples[name], token);
+      const answer = await workspace.call(name, operations[name].example, token);
       const isForbidden = answer.status === 403 && answer.error?.code === "forbidden";
       expect([name, scope, isForbidden]).toEqual([name, scope, !isEnough(name)]);
     }
     // What closes the connection comes last.
-    for (const name of names.filter((one) => one !== "chats.unregister" && one !== "chats.attest-death")) {
-      const code = await connection.refusal(name, samples[name]);
+    for (const name of operationNames.filter((one) => one !== "chats.unregister" && one !== "chats.attest-death")) {
+      const code = await connection.refusal(name, operations[name].example);
       expect([name, scope, code === "forbidden"]).toEqual([name, scope, !isEnough(name)]);
     }
   }

@@ -8,6 +8,7 @@ import { addChats } from "./team/chats.ts";
 import { addCheckpoints, addSearch } from "./sessions/checkpoints.ts";
 import { addCompletion } from "./setup/completion.ts";
 import { addConfig } from "./setup/config.ts";
+import { addCall } from "./team/call.ts";
 import { addBudget } from "./team/budget.ts";
 import { addInbox } from "./team/inbox.ts";
 import { addLease } from "./team/lease.ts";
@@ -93,6 +94,7 @@ const groups: Readonly<Record<string, readonly AddCommand[]>> = {
     addTokens,
     addSettings,
     addAudit,
+    addCall,
     addEdge,
   ],
   "Improve code:": [addAnalyze, addTransform, addMutants, addEvolve],

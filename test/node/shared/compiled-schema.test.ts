@@ -1,13 +1,12 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import * as z from "zod";
-import { operations, type OperationName } from "#src/contract/operations.ts";
+import { operationNames, operations } from "#src/contract/operations.ts";
 import { checkFields } from "#src/shared/check-input.ts";
 import { compileSchema, undecided } from "#src/shared/compiled-schema.ts";
 import { checkJsonShape } from "#src/shared/json-shape.ts";
 import { formatIssues } from "#src/shared/problems.ts";
 import { inputsOf } from "#harness/coordinator/hostile.ts";
-import { samples } from "#harness/coordinator/samples.ts";
 
 /** Text of a value that shows the order of keys, undefined, -0 and prototypes. */
 function exactText(value: unknown): string {
@@ -29,27 +28,29 @@ function zodOf(schema: z.ZodType, value: unknown): { readonly text: string | nul
   return { text, message: parsed.success ? "" : formatIssues(parsed.error) };
 }
 
-const names = Object.keys(operations) as OperationName[];
+it.each(operationNames)(
+  "[WI1] %s: what is taken without zod, and what is refused, is what zod takes and refuses",
+  (name) => {
+    const { input: schema } = operations[name];
+    fc.assert(
+      fc.property(
+        inputsOf(name).filter((input) => checkJsonShape(input) === null),
+        (input) => {
+          const { text, message } = zodOf(schema, input);
+          const checked = checkFields(name, input);
+          if (text === null)
+            expect(checked).toEqual({ ok: false, error: { code: "bad_input", message: `${name}: ${message}` } });
+          else expect(checked.ok && exactText(checked.value.input)).toBe(text);
+        },
+      ),
+      { numRuns: 300 },
+    );
+  },
+);
 
-it.each(names)("[WI1] %s: what is taken without zod, and what is refused, is what zod takes and refuses", (name) => {
-  const { input: schema } = operations[name];
-  fc.assert(
-    fc.property(
-      inputsOf(name).filter((input) => checkJsonShape(input) === null),
-      (input) => {
-        const { text, message } = zodOf(schema, input);
-        const checked = checkFields(name, input);
-        if (text === null)
-          expect(checked).toEqual({ ok: false, error: { code: "bad_input", message: `${name}: ${message}` } });
-        else expect(checked.ok && exactText(checked.value.input)).toBe(text);
-      },
-    ),
-    { numRuns: 300 },
-  );
-});
-
-it.each(names)("an input of %s that fits is taken without zod", (name) => {
-  expect(compileSchema(operations[name].input)(samples[name])).not.toBe(undecided);
+it.each(operationNames)("an input of %s that fits is taken without zod", (name) => {
+  const { input, example } = operations[name];
+  expect(compileSchema(input)(example)).not.toBe(undecided);
 });
 
 const rich = {

@@ -1,11 +1,10 @@
 import { expect, it } from "vitest";
-import { pageOperations } from "#src/contract/live-page.ts";
 import type { Operation } from "#src/contract/operation.ts";
-import { operations } from "#src/contract/operations.ts";
+import { offeredOn, operations } from "#src/contract/operations.ts";
 import { routeOf, workspaceOf } from "#src/web/edge-host.ts";
 
 it("[WP16] the page asks the Worker at the routes of the operations", () => {
-  for (const name of pageOperations) {
+  for (const name of offeredOn("page")) {
     const { method, path }: Operation = operations[name];
     expect([name, routeOf(name)]).toEqual([name, `${method} ${path}`]);
   }

@@ -1,12 +1,12 @@
-import * as z from "zod";
 import { errorTable, type Refusal } from "#src/contract/errors.ts";
 import { toWire } from "#src/contract/wire-error.ts";
-import { type CheckedInputOf, type OperationName, operations } from "#src/contract/operations.ts";
+import { operationNames, type CheckedInputOf, type OperationName, operations } from "#src/contract/operations.ts";
 import * as changes from "#src/coordination/kernel/changes.ts";
 import { checkFields } from "#src/shared/check-input.ts";
 import { type EngineOperation, isEngineOperation } from "#src/coordination/engine.ts";
 import type { Actor, Hint } from "#src/coordination/kernel/tx.ts";
 import { err, ok, type Result } from "#src/shared/result.ts";
+import { fromTexts } from "#src/shared/text-fields.ts";
 import type { Sim } from "../sim.ts";
 import type { Connection } from "./connections.ts";
 import type { Reply, Request, SimHost } from "./sim-host.ts";
@@ -53,10 +53,7 @@ const healthy = {
 };
 
 const byPath = new Map<string, OperationName>(
-  (Object.keys(operations) as OperationName[]).map((name) => [
-    `${operations[name].method} ${operations[name].path}`,
-    name,
-  ]),
+  operationNames.map((name) => [`${operations[name].method} ${operations[name].path}`, name]),
 );
 
 export function httpReply(reply: Reply): HttpReply {
@@ -94,7 +91,7 @@ export class Front {
   /** @returns null: no reply leaves the host */
   http({ name, url, input }: HttpRequest, actor: Actor): HttpReply | null {
     const isQuery = operations[name].method === "GET";
-    const given = isQuery ? fromQuery(name, new URL(url).searchParams) : input;
+    const given = isQuery ? fromTexts(operations[name].input, Object.fromEntries(new URL(url).searchParams)) : input;
     const reply = name === "health" ? ok(healthy) : this.#run(name, given, actor, null);
     return reply && httpReply(reply);
   }
@@ -199,28 +196,4 @@ function notificationOf(hint: Hint): Pushed | null {
     case "offline":
       return null;
   }
-}
-
-/** Fields of a query that are numbers, and those that are booleans, by operation. */
-const typed = new Map<OperationName, ReadonlyMap<string, string>>();
-
-function typesOf(name: OperationName): ReadonlyMap<string, string> {
-  let types = typed.get(name);
-  if (!types) {
-    const { properties = {} } = z.toJSONSchema(operations[name].input, { io: "input" });
-    types = new Map(Object.entries(properties).map(([field, schema]) => [field, (schema as { type: string }).type]));
-    typed.set(name, types);
-  }
-  return types;
-}
-
-function fromQuery(name: OperationName, query: URLSearchParams): object {
-  const types = typesOf(name);
-  return Object.fromEntries(
-    [...query].map(([field, text]) => {
-      const type = types.get(field);
-      if (type === "integer" || type === "number") return [field, Number(text)];
-      return [field, type === "boolean" ? text === "true" : text];
-    }),
-  );
 }

@@ -1,5 +1,6 @@
 import { Option, type Command } from "commander";
 import type { InputOf, OutputOf } from "../../../contract/operations.ts";
+import { defaultMaxBodyBytes } from "../../../contract/protocol.ts";
 import { planOperations, Job } from "../../../contract/plans.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
@@ -28,7 +29,7 @@ interface SubmitOptions extends SplitOptions {
   readonly key?: string;
 }
 
-const { maxBodyBytes } = planOperations["plans.submit"];
+const { maxBodyBytes = defaultMaxBodyBytes } = planOperations["plans.submit"];
 
 export function addJob(program: Command, cli: Cli): void {
   const job = program.command("job").description("a complex job: how complex it is, and its parts as tasks");

@@ -1,5 +1,6 @@
 import { Option, type Command } from "commander";
 import type { InputOf, OutputOf } from "../../../contract/operations.ts";
+import { defaultMaxBodyBytes } from "../../../contract/protocol.ts";
 import type { Json } from "../../../contract/json.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
@@ -138,7 +139,7 @@ function submittedText({ task, state, isDuplicate }: SubmittedTask): string {
   return `Task ${task} has this key already: ${state ?? "it is no longer kept"}. Nothing was submitted.\n`;
 }
 
-const { input, maxBodyBytes } = taskOperations["tasks.submit"];
+const { input, maxBodyBytes = defaultMaxBodyBytes } = taskOperations["tasks.submit"];
 
 /** [CL45] Submits all tasks or none. [CL50] Errors of the file come with their line. */
 async function submitGraph(cli: Cli, file: string): Promise<CommandResult> {

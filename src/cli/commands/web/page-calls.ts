@@ -1,13 +1,12 @@
 import type { Chat } from "../../../contract/chats.ts";
 import {
   pageInputs,
-  pageOperations,
   type PageCall,
   type PageCallName,
   type PageOperation,
   type PageOutputs,
 } from "../../../contract/live-page.ts";
-import { operations } from "../../../contract/operations.ts";
+import { offeredOn, operations } from "../../../contract/operations.ts";
 import * as audit from "../../../local-mcp/audit/machine-audit.ts";
 import { dismiss, undo } from "../../../local-mcp/recovery/local-source.ts";
 import { forget, purge } from "../../../local-mcp/retention/forget.ts";
@@ -74,7 +73,7 @@ export class PageCalls {
   async #run({ name, input, requestId }: PageCall): Promise<Answer> {
     try {
       if (Object.hasOwn(pageInputs, name)) return await this.#runOwn(name as PageCallName, input);
-      const operation = pageOperations.find((one) => one === name);
+      const operation = offeredOn("page").find((one) => one === name);
       if (operation === undefined) return err({ code: "unknown_operation", message: `the page has no ${name}` });
       return await this.#operate(operation, input, requestId);
     } catch (error) {
