@@ -96,6 +96,10 @@ export interface WorkState {
   readonly droppedPrompts: number;
   /** Newest texts of the chat, in the order of their time. */
   readonly words: readonly Remark[];
+  /** The chat's last words before each of the newest prompts, shortened, oldest first. */
+  readonly earlierWords: readonly Remark[];
+  /** First longer texts of the chat since the newest prompt, shortened. */
+  readonly firstWords: readonly Remark[];
   readonly answers: readonly DialogAnswer[];
   readonly files: readonly FileNote[];
   readonly runningTools: readonly ToolRun[];

@@ -42,6 +42,8 @@ export const StoredState: z.ZodType<WorkState> = z.looseObject({
   prompts: z.array(prompt),
   droppedPrompts: number,
   words: z.array(z.looseObject(remark)),
+  earlierWords: z.array(z.looseObject(remark)),
+  firstWords: z.array(z.looseObject(remark)),
   answers: z.array(z.looseObject({ question: text, answer: text, at: number })),
   files: z.array(
     z.looseObject({

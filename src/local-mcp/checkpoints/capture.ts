@@ -205,7 +205,9 @@ function shorten(state: WorkState): WorkState | null {
   if (words.length > 1) return { ...state, words: words.slice(Math.ceil(words.length / 2)) };
   const shorter = withoutSomePrompts(state);
   if (shorter) return shorter;
-  return words.length === 1 ? { ...state, words: [] } : null;
+  const { earlierWords, firstWords } = state;
+  const isSaid = words.length + earlierWords.length + firstWords.length > 0;
+  return isSaid ? { ...state, words: [], earlierWords: [], firstWords: [] } : null;
 }
 
 function largestField(state: WorkState): string {

@@ -2,7 +2,7 @@ import { defaults } from "../../contract/config.ts";
 import type { EndedCall, UserPrompt, WorkState } from "../../contract/work-state.ts";
 import { age } from "../../shared/format.ts";
 import { limits, pathOf } from "../sessions/entries.ts";
-import { bothEnds, excerpt, isNod, onOneLine, tail } from "../text/excerpt.ts";
+import { excerpt, isNod, onOneLine, tail } from "../text/excerpt.ts";
 import { neutralize } from "../text/neutralize.ts";
 import { formatWhen, oneLine } from "./brief-text.ts";
 import type { Restoration } from "./restoration.ts";
@@ -41,8 +41,6 @@ const chars = {
   olderPrompt: 300,
   leastPrompt: 70,
   answered: 140,
-  words: { most: 2_500, least: 1_000 },
-  wordsBefore: 300,
   note: 400,
   call: 160,
   leastCall: 40,
@@ -63,7 +61,6 @@ const counts = {
   todos: 8,
   calls: 5,
   runs: 5,
-  wordsInTurn: 3,
 };
 /** Characters that all older prompts share. */
 const olderRoom = 3_000;
@@ -124,7 +121,10 @@ export function promptLines(
   const lines = all.flatMap((prompt, index): BriefLine[] => {
     const rank = rankOf(index);
     if (rank === 4 && (isNod(prompt.text) || index <= newest - maxPrompts)) return [];
-    const text = promptText(prompt, Math.floor(limitOf(index) * context.scale), session.id);
+    // The words before the newest one have a line of their own.
+    const { answers: _answers, ...alone } = prompt;
+    const shown = index === newest && state.earlierWords.length > 0 ? alone : prompt;
+    const text = promptText(shown, Math.floor(limitOf(index) * context.scale), session.id);
     // The order of many older prompts says enough.
     const when = rank === 4 ? "" : `${age(context.now - prompt.at)} ago: `;
     const own = index - earlier.length;
@@ -134,7 +134,7 @@ export function promptLines(
   return headed(`the user's prompts, oldest first${dropped}:`, lines);
 }
 
-function roomFor(
+export function roomFor(
   { most, least }: { readonly most: number; readonly least: number },
   { isRoomy }: BriefContext,
 ): number {
@@ -220,24 +220,6 @@ function planLines(text: string, rank: number, about: string): BriefLine[] {
 
 export function headed(heading: string, lines: readonly BriefLine[]): BriefLine[] {
   return lines.map(({ ...line }) => Object.assign(line, { heading }));
-}
-
-/** The chat's last words; in mid-turn also those before them in the turn. */
-export function wordsLines({ state }: Restoration, context: BriefContext): BriefLine[] {
-  const { now, scale } = context;
-  const { words, prompts } = state;
-  const last = words.at(-1);
-  if (!last) return [];
-  const standing = standingOf(state);
-  const isOpen = standing === "running" || standing === "working" || standing === "interrupted";
-  const since = prompts.at(-1)?.at ?? 0;
-  const before = isOpen ? words.slice(0, -1).filter(({ at }) => at >= since) : [];
-  const earlier = before.slice(-counts.wordsInTurn).map(({ text, at }) => ({
-    text: `- ${age(now - at)} ago: ${tail(neutralize(text), chars.wordsBefore)}`,
-    rank: 2,
-  }));
-  const newest = `- ${age(now - last.at)} ago: ${bothEnds(neutralize(last.text), Math.floor(roomFor(chars.words, context) * scale))}`;
-  return headed("the chat's last words:", [...earlier, { text: newest, rank: 0 }]);
 }
 
 export function workLines({ session, state }: Restoration, { now }: BriefContext): BriefLine[] {

@@ -11,11 +11,11 @@ import {
   standingLine,
   statedLines,
   summaryLines,
-  wordsLines,
   workLines,
   type BriefContext,
   type BriefLine,
 } from "./brief-quotes.ts";
+import { earlierWordsLines, wordsLines } from "./brief-words.ts";
 import { formatFinishedTask, formatOpenTask, oneLine, quotedMachine } from "./brief-text.ts";
 import type { Restoration } from "./restoration.ts";
 import { score, type RestoreScore } from "./score.ts";
@@ -89,6 +89,7 @@ function linesOf(from: Restoration, context: BriefContext): BriefLine[] {
     ...statedLines(from, context),
     ...summaryLines(from, context),
     ...promptLines(from, context),
+    ...earlierWordsLines(from, context),
     ...wordsLines(from, context),
     ...workLines(from, context),
     ...fileLines(from, context),

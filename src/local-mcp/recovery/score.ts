@@ -54,5 +54,10 @@ function filesPart(files: readonly ScoredFile[]): ScorePart[] {
   const asLeft = own.filter(({ now }) => now === "same" || now === "deleted").length;
   const unknown = own.filter(({ now }) => now === "unknown").length;
   const notes = unknown > 0 ? `, ${unknown} not verified` : "";
-  return [{ name: "files", share: asLeft / own.length, text: `${asLeft} of ${own.length} files as left${notes}` }];
+  // That none is as left would say that they have changed.
+  const isAllUnknown = unknown === own.length;
+  const text = isAllUnknown
+    ? `${unknown === 1 ? "1 file" : `${unknown} files`} not verified`
+    : `${asLeft} of ${own.length} files as left${notes}`;
+  return [{ name: "files", share: asLeft / own.length, text }];
 }

@@ -1,5 +1,5 @@
 import type { Remark, UserPrompt, WorkState } from "../../contract/work-state.ts";
-import { excerpt, isNod, tail } from "../text/excerpt.ts";
+import { bothEnds, excerpt, isNod, tail } from "../text/excerpt.ts";
 import { cutChars } from "./both-ends.ts";
 
 /** Pure: the prompts that a state keeps. */
@@ -10,7 +10,9 @@ const answeredChars = 200;
 
 /** Characters kept: of a prompt that is neither the first nor among the newest, and of all. */
 const limits = { older: 1_000, all: 60_000 };
-const counts = { recent: 6, all: 300 };
+const counts = { recent: 6, all: 300, earlierWords: 3 };
+/** Characters kept of the chat's words that a later prompt or text has followed. */
+export const quoted = { earlier: 600, first: 300 };
 
 /** Adds a prompt in the order of its time: a queued one may be read after later ones. */
 export function withPrompt(state: WorkState, at: number, text: string): WorkState {
@@ -24,9 +26,21 @@ export function withPrompt(state: WorkState, at: number, text: string): WorkStat
     ...(isAnswer ? { answers: tail(before.text, answeredChars) } : {}),
   };
   const position = state.prompts.findLastIndex((one) => one.at <= at) + 1;
+  const isNewest = position === state.prompts.length;
+  const earlier = isNewest && isFirstSince && before ? [shortenedWords(before)] : [];
   const all = state.prompts.toSpliced(position, 0, prompt);
   const prompts = fitted(all.map((one, index) => (isRecent(index, all.length) ? one : shortened(one))));
-  return { ...state, prompts, droppedPrompts: state.droppedPrompts + all.length - prompts.length };
+  return {
+    ...state,
+    prompts,
+    droppedPrompts: state.droppedPrompts + all.length - prompts.length,
+    earlierWords: [...state.earlierWords, ...earlier].slice(-counts.earlierWords),
+    firstWords: isNewest ? [] : state.firstWords,
+  };
+}
+
+function shortenedWords({ text, at }: Remark): Remark {
+  return { text: bothEnds(text, quoted.earlier), at };
 }
 
 function charsOf(text: string): { chars?: number } {

@@ -12,12 +12,16 @@ import type {
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { withFile } from "./file-notes.ts";
 import type { JournalRow } from "./journal.ts";
-import { withPrompt } from "./prompts.ts";
+import { bothEnds } from "../text/excerpt.ts";
+import { quoted, withPrompt } from "./prompts.ts";
 import { goalOfCommand, isSlashCommand } from "./slash-command.ts";
 
 /** Pure: no storage, no clock. Keeps what was said and done; nothing is concluded from words. */
 
-const limits = { words: 8, calls: 5, answers: 30, runs: 50, todos: 200, list: 200, goal: 500 };
+const limits = { words: 8, firstWords: 3, calls: 5, answers: 30, runs: 50, todos: 200, list: 200, goal: 500 };
+
+/** A shorter text announces the next call. */
+const leastFirstWords = 120;
 
 export const emptyState: WorkState = {
   goal: null,
@@ -32,6 +36,8 @@ export const emptyState: WorkState = {
   prompts: [],
   droppedPrompts: 0,
   words: [],
+  earlierWords: [],
+  firstWords: [],
   answers: [],
   files: [],
   runningTools: [],
@@ -82,7 +88,7 @@ const unchanged = (state: WorkState): WorkState => state;
 
 const appliers: Appliers = {
   prompt: (state, at, { text }) => applyPrompt(state, at, text),
-  assistant: (state, at, { text }) => ({ ...state, words: withRemark(state.words, { text, at }) }),
+  assistant: (state, at, { text }) => withWords(state, { text, at }),
   tool_start: (state, at, { id, name, input }) => {
     const run = { id, name, input, startedAt: at };
     return { ...state, runningTools: [...stillRunning(state, run), run].slice(-limits.runs) };
@@ -145,6 +151,18 @@ function applyPrompt(state: WorkState, at: number, text: string): WorkState {
     return { ...state, clientGoal: condition === null ? null : { text: condition.slice(0, limits.goal), at } };
   }
   return isSlashCommand(text) ? state : withPrompt(withoutRuns(state), at, text);
+}
+
+function withWords(state: WorkState, remark: Remark): WorkState {
+  const { firstWords, prompts } = state;
+  const isFirst = firstWords.length < limits.firstWords && remark.at >= (prompts.at(-1)?.at ?? 0);
+  const isLong = remark.text.trim().length >= leastFirstWords;
+  return {
+    ...state,
+    words: withRemark(state.words, remark),
+    firstWords:
+      isFirst && isLong ? [...firstWords, { ...remark, text: bothEnds(remark.text, quoted.first) }] : firstWords,
+  };
 }
 
 /** [CP111] In the order of their time: a transcript may be read after the end of its turn. */

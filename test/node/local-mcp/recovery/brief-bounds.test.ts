@@ -59,6 +59,8 @@ function anyState(): fc.Arbitrary<WorkState> {
       todos: fc.array(todo, { maxLength: 40 }),
       prompts: fc.array(prompt, { maxLength: 60 }),
       words: fc.array(remark, { maxLength: 8 }),
+      earlierWords: fc.array(remark, { maxLength: 3 }),
+      firstWords: fc.array(remark, { maxLength: 3 }),
       answers: fc.array(fc.record({ question: text, answer: text, at }), { maxLength: 30 }),
       calls: fc.array(call, { maxLength: 5 }),
       runningTools: fc.array(tool, { maxLength: 50 }),

@@ -100,6 +100,60 @@ it("[RE203] nods are left out once they are old; a short prompt stands with what
   ]);
 });
 
+const plank = (name: string, count: number): string =>
+  [
+    `The ${name} has a leak.`,
+    ...Array.from({ length: count }, (_, n) => `Plank ${n} is sound.`),
+    `Caulk the ${name}.`,
+  ].join(" ");
+const beforePrompts = (state: Partial<WorkState>): string[] =>
+  linesUnder(shown(state), "the chat's last words before the newest prompts:");
+
+it("[RE221] the chat's last words before the newest prompt are quoted with both ends, however long that prompt is", () => {
+  const earlierWords = [
+    { text: plank("mast", 60), at: T0 - 3 },
+    { text: plank("bow", 60), at: T0 - 2 },
+    { text: plank("keel", 60), at: T0 - 1 },
+  ];
+  for (const request of ["yes, all of it", `Mend it. ${"The tide is low until noon. ".repeat(30)}`]) {
+    const [bow = "", keel = "", ...more] = beforePrompts({ prompts: prompts(request), earlierWords });
+    expect(bow).toMatch(/^- \d+ min ago: The bow has a leak\. .* … .* Caulk the bow\.$/);
+    expect(keel).toMatch(/^- \d+ min ago: The keel has a leak\. .* … .* Caulk the keel\.$/);
+    expect([bow.length < 340, keel.length > 500, keel.length < 640, more]).toEqual([true, true, true, []]);
+  }
+});
+
+it("[RE221] they are shorter where the newest prompt has a long answer, and stand once where nothing was said since", () => {
+  const earlierWords = [{ text: plank("keel", 60), at: T0 - 1 }];
+  const over = { prompts: prompts("mend it"), earlierWords, turnEndedAt: T0 + 9 };
+  const lengths = ["It is mended.", plank("bow", 60)].map(
+    (text) => beforePrompts({ ...over, words: [{ text, at: T0 + 5 }] })[0]?.length ?? 0,
+  );
+  expect(lengths.map((length) => length > 400)).toEqual([true, false]);
+  expect(beforePrompts({ prompts: prompts("mend it"), earlierWords, words: earlierWords })).toEqual([]);
+});
+
+it("[RE221] the words that a short newest prompt answers stay, however full the brief is, and stand once", () => {
+  const asked = [...prompts(...many(90)), { text: "the keel first", at: T0 + 99_000, answers: "Keel or bow?" }];
+  const notes = Array.from({ length: 30 }, (_, n) => `${n} ${"boards and nails ".repeat(12)}`);
+  const earlierWords = [{ text: "The keel leaks, and so does the bow. Keel or bow?", at: T0 + 98_000 }];
+  const text = shown({ prompts: asked, earlierWords, done: notes, decisions: notes, openQuestions: notes });
+  expect(text.match(/Keel or bow\?/g)).toHaveLength(1);
+  expect(text).toContain("The keel leaks");
+});
+
+it("[RE221] an open turn is shown with its first longer texts besides the last ones", () => {
+  const reason = `I found three leaks. ${"The second is the worst of them. ".repeat(6)}`;
+  const said = ["a", "b", "c", "d"].map((text, index) => ({ text: `I mend leak ${text}.`, at: T0 + 5_000 + index }));
+  const state = { prompts: prompts("mend the boat"), words: said, firstWords: [{ text: reason, at: T0 + 1_000 }] };
+  const texts = linesUnder(shown(state), "the chat's last words:");
+  expect(texts.map((line) => line.replace(/^.*ago: /, "").slice(0, 14))).toEqual([
+    "I found three ",
+    ...said.map(({ text }) => text),
+  ]);
+  expect(linesUnder(shown({ ...state, turnEndedAt: T0 + 9_000 }), "the chat's last words:")).toHaveLength(1);
+});
+
 it("[RE202] one very long assignment keeps its beginning, what it forbids and its end, and the way to all of it", () => {
   const rooms = Array.from({ length: 100 }, (_, n) => `Room ${n} has ${n % 7} windows.`).join(" ");
   const limits = ["Never use red.", "Do not touch the attic.", "Only if the owner agrees, open the cellar."];

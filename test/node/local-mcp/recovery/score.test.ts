@@ -26,6 +26,17 @@ it("[RE6] it counts prompts quoted of prompts made, the end of the conversation,
   });
 });
 
+it("[RE222] where no file could be verified only their number is given", () => {
+  const texts = [1, 2].map((count) => {
+    const files = Array.from({ length: count }, () => ({ now: "unknown", action: "edited" }) as const);
+    return score(aState(), files, new Set()).parts[0];
+  });
+  expect(texts).toEqual([
+    { name: "files", share: 0, text: "1 file not verified" },
+    { name: "files", share: 0, text: "2 files not verified" },
+  ]);
+});
+
 it("[RE75] without words of the chat the end is missing; a file that is missing or not verified is not as left", () => {
   const state = aState({ prompts: prompts("one") });
   const { parts } = score(state, [{ now: "missing", action: "edited" }], new Set([0]));

@@ -75,6 +75,32 @@ it("[CP202] the words that a prompt answers are those before it in time", () => 
   expect(state.prompts[0]?.answers).toBe("Blue or green?");
 });
 
+const answer = (name: string): string =>
+  `The ${name} is done. ${"I looked at each plank of it. ".repeat(60)}The ${name} floats.`;
+const found = (index: number): string => `Leak ${index}. ${"It is below the water line. ".repeat(20)}`;
+
+it("[RE221] the last words before each of the newest three prompts are kept, shortened; a prompt without words between adds none", () => {
+  const state = after(
+    ...["mast", "bow", "keel", "stern"].flatMap((name) => [user(job(1)), chat("I begin."), chat(answer(name))]),
+    user("and now the oars"),
+    user("both of them"),
+  );
+  expect(state.earlierWords.map(({ text }) => /^The (\w+) is done\..* … .*The \1 floats\.$/.exec(text)?.[1])).toEqual([
+    "bow",
+    "keel",
+    "stern",
+  ]);
+  expect(state.earlierWords.every(({ text }) => text.length <= 600)).toBe(true);
+});
+
+it("[RE221] the first three longer texts since the newest prompt are kept, however many follow", () => {
+  const texts = Array.from({ length: 20 }, (_, index) => [chat("I look."), chat(found(index))]).flat();
+  const { firstWords } = after(user("find the leaks"), chat(found(99)), user("and again"), ...texts);
+  expect(firstWords.map(({ text }) => text.slice(0, 7))).toEqual(["Leak 0.", "Leak 1.", "Leak 2."]);
+  expect(firstWords.every(({ text }) => text.length <= 300)).toBe(true);
+  expect(after(...texts, user("stop")).firstWords).toEqual([]);
+});
+
 const longJob = (index: number): string =>
   `Job ${index}. ${"Row the boat to the far pier. ".repeat(100)}Never sink it.`;
 
