@@ -1,20 +1,26 @@
 import { listAt, objectAt, parseObject, textAt, type JsonObject } from "../../src/shared/json-fields.ts";
-import { callOfProgram } from "../../src/local-mcp/signals/codex-programs.ts";
+import { noteSession, polledCommand, type RunningCommands } from "../../src/local-mcp/signals/codex-polls.ts";
+import { callsOfProgram } from "../../src/local-mcp/signals/codex-programs.ts";
 import { filesInPatch, textOf } from "./content.ts";
 import { isHarnessText } from "./harness-text.ts";
 import type { RowReader } from "./read-session.ts";
-import type { EventBody } from "./session-events.ts";
+import type { BodyOf, EventBody } from "./session-events.ts";
 
 /** The IDE's extension puts what is open there before the user's words. */
 const requestInIde = /## My request for Codex:\s*([^]*)$/;
 const failedExit = /(?:exited with code|Exit code:) [1-9]/;
 const statusChars = 400;
 
+type CallBody = BodyOf<"call">;
+
 export class CodexReader implements RowReader {
   readonly client = "codex";
   id = "";
   cwd = "";
   readonly #patches = new Set<string>();
+  readonly #running: RunningCommands = { sessions: new Map(), polls: new Map() };
+  readonly #commands = new Map<string, CallBody>();
+  readonly #programs = new Map<string, readonly string[]>();
 
   read(row: JsonObject): ReturnType<RowReader["read"]> {
     const payload = objectAt(row, "payload");
@@ -38,18 +44,22 @@ export class CodexReader implements RowReader {
     "event_msg patch_apply_end": (payload) => this.#patched(payload),
     "response_item message": (payload) => (payload["role"] === "user" ? harnessIn(textOf(payload["content"])) : []),
     "response_item function_call": (payload) => [this.#call(payload)],
-    "response_item custom_tool_call": (payload) => [
-      payload["name"] === "exec" ? programIn(payload) : this.#call(payload),
-    ],
-    "response_item function_call_output": (payload) => [endIn(payload)],
-    "response_item custom_tool_call_output": (payload) => [endIn(payload)],
+    "response_item custom_tool_call": (payload) =>
+      payload["name"] === "exec" ? this.#program(payload) : [this.#call(payload)],
+    "response_item function_call_output": (payload) => this.#ended(payload),
+    "response_item custom_tool_call_output": (payload) => this.#ended(payload),
   };
 
-  #call(payload: JsonObject): EventBody {
+  #call(payload: JsonObject): CallBody {
     const [id, name] = [textAt(payload, "call_id") ?? "", textAt(payload, "name") ?? ""];
+    const poll = name === "write_stdin" ? this.#poll(id, textAt(payload, "arguments") ?? "") : null;
+    return poll ?? this.#ownCall(id, name, payload);
+  }
+
+  #ownCall(id: string, name: string, payload: JsonObject): CallBody {
     const input = parseObject(textAt(payload, "arguments") ?? "") ?? { input: payload["input"] };
     const shell = commandIn(input);
-    if (shell !== null) return { kind: "call", id, name: "Bash", input: { command: shell }, edits: [] };
+    if (shell !== null) return this.#command({ kind: "call", id, name: "Bash", input: { command: shell }, edits: [] });
     const files = name === "apply_patch" ? filesInPatch(textAt(input, "input") ?? "") : [];
     if (name === "apply_patch") this.#patches.add(id);
     return { kind: "call", id, name, input, edits: files.map((path) => this.#whole(path)) };
@@ -68,15 +78,54 @@ export class CodexReader implements RowReader {
     ];
   }
 
+  /** Hooks report what a program calls; a patch has a row of its own. */
+  #program(payload: JsonObject): EventBody[] {
+    const [id, program] = [textAt(payload, "call_id") ?? "", textAt(payload, "input") ?? ""];
+    const calls = callsOfProgram(program);
+    const poll = calls[0]?.name === "write_stdin" ? this.#poll(id, program) : null;
+    if (poll !== null) return [poll];
+    const bodies = calls
+      .filter(({ name }) => name !== "apply_patch")
+      .map(({ name, input }, index): CallBody => ({
+        kind: "call",
+        id: index === 0 ? id : `${id}.${index}`,
+        name,
+        input,
+        edits: [],
+      }));
+    this.#programs.set(
+      id,
+      bodies.map((body) => body.id),
+    );
+    return bodies.map((body) => (body.name === "Bash" ? this.#command(body) : body));
+  }
+
+  #command(body: CallBody): CallBody {
+    this.#commands.set(body.id, body);
+    return body;
+  }
+
+  /** The command runs on; no hook reports it. */
+  #poll(id: string, written: string): CallBody | null {
+    const command = polledCommand(this.#running, id, written);
+    const polled = command === null ? undefined : this.#commands.get(command);
+    return polled ? { ...polled, id, isPoll: true } : null;
+  }
+
+  /** A command that runs on has not ended, whatever it has written. */
+  #ended(payload: JsonObject): EventBody[] {
+    const end = endIn(payload);
+    const polled = this.#running.polls.get(end.id);
+    const ids = polled === undefined ? (this.#programs.get(end.id) ?? [end.id]) : [end.id, polled];
+    const output = typeof payload["output"] === "string" ? payload["output"] : textOf(payload["output"]);
+    const running = new Set(ids.filter((id) => this.#commands.has(id) && noteSession(this.#running, id, output)));
+    const { error, response } = end;
+    return ids.filter((id) => !running.has(id)).map((id) => ({ kind: "end", id, error, response }));
+  }
+
   #whole(path: string): string {
     return path.startsWith("/") ? path : `${this.cwd}/${path}`;
   }
-}
-
-/** Hooks report what a program calls. */
-function programIn(payload: JsonObject): EventBody {
-  const call = callOfProgram(textAt(payload, "input") ?? "");
-  return { kind: "call", id: textAt(payload, "call_id") ?? "", ...call, edits: [] };
 }
 
 /** The last word of `bash -lc …`. */
@@ -110,7 +159,7 @@ function harnessIn(text: string): EventBody[] {
   return isHarnessText(text) ? [{ kind: "harness", text }] : [];
 }
 
-function endIn(payload: JsonObject): EventBody {
+function endIn(payload: JsonObject): BodyOf<"end"> {
   const { output } = payload;
   const text = typeof output === "string" ? output : textOf(output);
   const error = failedExit.test(text.slice(0, statusChars)) ? text : null;

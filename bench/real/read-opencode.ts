@@ -13,7 +13,8 @@ interface Part {
 export function readOpenCode(text: string): RecordedSession | null {
   const document = parseObject(text);
   const info = objectAt(document, "info");
-  if (info === null) return null;
+  // The chat that called the subagent wrote its prompt.
+  if (info === null || textAt(info, "parentID") !== null) return null;
   const messages = blocksOf(document?.["messages"]);
   const parts = messages.flatMap((message, index): Part[] => {
     const about = objectAt(message, "info") ?? {};
@@ -63,7 +64,7 @@ function eventsOf(part: Part, index: number): SessionEvent[] {
     const [call, end] = toolEvents(fields);
     return [call ? [{ ...call, unit: first, at }] : [], end ? [{ ...end, unit: second, at }] : []].flat();
   }
-  const body = info["role"] === "user" ? saidByUser(fields) : saidByChat(info, fields);
+  const body = info["role"] === "user" ? saidByUser(fields) : [...saidByChat(info, fields), ...turnEndIn(info, fields)];
   return body.map((one) => Object.assign({ unit: one.kind === "compacting" ? first - 1 : second, at }, one));
 }
 
@@ -79,7 +80,13 @@ function saidByChat(info: JsonObject, fields: JsonObject): EventBody[] {
   if (fields["type"] !== "text" || text === "") return [];
   const isSummary = info["summary"] === true || info["mode"] === "compaction";
   if (isSummary) return [{ kind: "compaction", summary: text }];
-  return [{ kind: "answer", text }, ...(info["finish"] === "stop" ? [{ kind: "turnEnd" } as const] : [])];
+  return [{ kind: "answer", text }];
+}
+
+/** Until its last part is there the message does not say how it ended. */
+function turnEndIn(info: JsonObject, fields: JsonObject): EventBody[] {
+  const isEnd = fields["type"] === "step-finish" && info["finish"] === "stop" && info["summary"] !== true;
+  return isEnd ? [{ kind: "turnEnd" }] : [];
 }
 
 const names: Readonly<Record<string, string>> = { bash: "Bash", read: "Read", edit: "Edit", write: "Write" };

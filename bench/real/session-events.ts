@@ -15,6 +15,8 @@ export type EventBody =
       readonly name: string;
       readonly input: JsonObject;
       readonly edits: readonly string[];
+      /** It waits for a command of an earlier call; hooks do not report it. */
+      readonly isPoll?: true;
     }
   | { readonly kind: "end"; readonly id: string; readonly error: string | null; readonly response: unknown }
   | { readonly kind: "turnEnd" }
@@ -22,6 +24,8 @@ export type EventBody =
   | { readonly kind: "compacting" }
   | { readonly kind: "compaction"; readonly summary: string }
   | { readonly kind: "branch"; readonly name: string };
+
+export type BodyOf<Kind extends EventBody["kind"]> = Extract<EventBody, { kind: Kind }>;
 
 export type SessionEvent = EventBody & {
   /** Units of the transcript up to here: rows, or two for each part of a document. */

@@ -28,7 +28,7 @@ export function earlierWordsLines({ state }: Restoration, { now, scale }: BriefC
   const lines = others.map((one) => {
     const isNewest = one === newest;
     const most = Math.floor((isNewest ? recent : chars.earlier.older) * scale);
-    return { text: quotation(one, now, bothEnds(neutralize(one.text), most)), rank: isNewest ? (isNeeded ? 0 : 1) : 3 };
+    return { text: quotation(one, now, bothEnds(neutralize(one.text), most)), rank: isNewest ? (isNeeded ? 0 : 1) : 5 };
   });
   return headed("the chat's last words before the newest prompts:", lines);
 }

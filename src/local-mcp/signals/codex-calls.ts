@@ -8,8 +8,17 @@ import {
   type JsonObject,
 } from "../../shared/json-fields.ts";
 import { answersOf } from "../../clients/codex-dialog.ts";
-import { callOfProgram } from "./codex-programs.ts";
-import { addCall, addEnd, type LineOrigin, type TranscriptDraft, type TranscriptToolCall } from "./transcript-draft.ts";
+import { noteSession, polledCommand } from "./codex-polls.ts";
+import { callsOfProgram } from "./codex-programs.ts";
+import {
+  addCall,
+  addEnd,
+  removeCall,
+  reopenCall,
+  type LineOrigin,
+  type TranscriptDraft,
+  type TranscriptToolCall,
+} from "./transcript-draft.ts";
 
 type RowReader = (draft: TranscriptDraft, payload: JsonObject, origin: LineOrigin) => void;
 
@@ -49,11 +58,17 @@ const functions: ReadonlyMap<string, (input: JsonObject | null) => Call> = new M
 
 function readFunctionCall(draft: TranscriptDraft, payload: JsonObject, origin: LineOrigin): void {
   const name = textAt(payload, "name", 200);
-  if (name === null) return;
-  const input = parseObject(textAt(payload, "arguments") ?? "");
-  const server = textAt(payload, "namespace", 200);
-  const call = server === null ? (functions.get(name)?.(input) ?? { name, input, isUnhooked }) : null;
-  add(draft, payload, call ?? { name: `${server}__${name}`, input }, origin);
+  const id = textAt(payload, "call_id", 200);
+  if (name === null || id === null) return;
+  const written = textAt(payload, "arguments") ?? "";
+  if (name === "write_stdin" && isPoll(draft, id, written)) return;
+  const input = parseObject(written);
+  add(draft, payload, functionCall(name, textAt(payload, "namespace", 200), input), origin);
+}
+
+function functionCall(name: string, server: string | null, input: JsonObject | null): Call {
+  if (server !== null) return { name: `${server}__${name}`, input };
+  return functions.get(name)?.(input) ?? { name, input, isUnhooked };
 }
 
 /** A command is a list of words, the last of which is a shell's script. */
@@ -82,9 +97,27 @@ function readShellCall(draft: TranscriptDraft, payload: JsonObject, origin: Line
 function readCustomCall(draft: TranscriptDraft, payload: JsonObject, origin: LineOrigin): void {
   const name = textAt(payload, "name", 200);
   const input = textAt(payload, "input") ?? "";
-  if (name === null) return;
-  const call = name === "exec" ? callOfProgram(input) : { name, input: { input } };
-  add(draft, payload, { ...call, isUnhooked }, origin);
+  if (name === "exec") return readProgram(draft, textAt(payload, "call_id", 200), input, origin);
+  if (name !== null) add(draft, payload, { name, input: { input }, isUnhooked }, origin);
+}
+
+function isPoll(draft: TranscriptDraft, id: string, written: string): boolean {
+  const command = polledCommand(draft.codex, id, written);
+  if (command !== null) reopenCall(draft, command);
+  return command !== null;
+}
+
+function readProgram(draft: TranscriptDraft, id: string | null, program: string, { at, uuid }: LineOrigin): void {
+  if (id === null) return;
+  const calls = callsOfProgram(program);
+  if (calls[0]?.name === "write_stdin" && isPoll(draft, id, program)) return;
+  const ids = calls.map((_, index) => (index === 0 ? id : `${id}.${index}`));
+  draft.codex.programs.set(id, ids);
+  for (const [index, call] of calls.entries()) {
+    const own = ids[index] ?? id;
+    addCall(draft, { id: own, at, uuid, ...call, isUnhooked });
+    if (call.name === "apply_patch") draft.codex.openPatch = own;
+  }
 }
 
 /** By which a dialog is known whose call stands in an earlier part. */
@@ -92,14 +125,26 @@ const dialogOutput = '{"answers":{';
 
 /** Output of a tool as the model reads it. */
 function readOutput(draft: TranscriptDraft, payload: JsonObject, { at }: LineOrigin): void {
-  const toolUseId = textAt(payload, "call_id", 200);
-  if (toolUseId === null) return;
-  const call = draft.calls.get(toolUseId);
+  const id = textAt(payload, "call_id", 200);
+  if (id === null) return;
   const output = textAt(payload, "output") ?? partsOf(payload);
+  const command = draft.codex.polls.get(id);
+  for (const toolUseId of command === undefined ? (draft.codex.programs.get(id) ?? [id]) : [command])
+    endCall(draft, toolUseId, output, at);
+}
+
+function endCall(draft: TranscriptDraft, toolUseId: string, output: string, at: number | null): void {
+  const call = draft.calls.get(toolUseId);
   const isDialog = call ? call.name === "AskUserQuestion" : output.startsWith(dialogOutput);
   const response = isDialog ? { response: answersOf(call?.input, output) } : {};
   const unhooked = call && !call.isUnhooked ? {} : ({ isUnhooked } as const);
-  addEnd(draft, { toolUseId, error: errorIn(output), at, ...response, ...unhooked });
+  if (call?.name === "Bash") noteSession(draft.codex, toolUseId, output);
+  addEnd(draft, { toolUseId, error: errorOf(call, output), at, ...response, ...unhooked });
+}
+
+/** What a command beside it in a program exited with says nothing of a plan. */
+function errorOf(call: TranscriptToolCall | undefined, output: string): string | null {
+  return call?.name === "TodoWrite" ? failureIn(output) : errorIn(output);
 }
 
 function partsOf(payload: JsonObject): string {
@@ -117,7 +162,11 @@ function errorIn(output: string): string | null {
   const head = output.slice(0, headChars);
   const code = exitCode.exec(head)?.[1] ?? (head.startsWith('{"output":') ? codeInJson(output) : undefined);
   if (code !== undefined && code !== "0") return `Exit code ${code} ${output}`;
-  return failure.test(head) ? output : null;
+  return failureIn(output);
+}
+
+function failureIn(output: string): string | null {
+  return failure.test(output.slice(0, headChars)) ? output : null;
 }
 
 /** `{"output": "...", "metadata": {"exit_code": 1}}` */
@@ -125,10 +174,13 @@ function codeInJson(output: string): string | undefined {
   return /"exit_code":\s*(\d+)/.exec(output.slice(-headChars))?.[1];
 }
 
-/** The only trace of a patch inside of a program. */
+/** [TR221] A patch inside of a program: the program's own call would be a second one of it. */
 function readPatchEnd(draft: TranscriptDraft, payload: JsonObject, origin: LineOrigin): void {
   const toolUseId = textAt(payload, "call_id", 200);
   if (toolUseId === null) return;
+  const { openPatch } = draft.codex;
+  if (openPatch !== null && !draft.calls.has(toolUseId) && !draft.ended.has(openPatch)) removeCall(draft, openPatch);
+  draft.codex.openPatch = null;
   add(draft, payload, { name: "apply_patch", input: { input: patchOf(payload) }, isUnhooked }, origin);
   const error = payload["success"] === false ? (textAt(payload, "stderr") ?? "failed") : null;
   addEnd(draft, { toolUseId, error, at: origin.at });

@@ -11,12 +11,19 @@ export interface ProgramCall {
 const maxProgramChars = 4_000;
 const maxScannedChars = 100_000;
 
-/** [TR213] A program as the call of its tool: commands, steps of a plan, files of a patch. */
-export function callOfProgram(program: string): ProgramCall {
-  if (program.includes("tools.exec_command(")) return shellCall(program);
-  if (program.includes("tools.apply_patch("))
-    return { name: "apply_patch", input: { path: filesIn(program).join(", ") } };
-  if (program.includes("tools.update_plan(")) return { name: "TodoWrite", input: { todos: todosIn(program) } };
+const knownTools: readonly (readonly [string, (program: string) => ProgramCall])[] = [
+  ["tools.exec_command(", shellCall],
+  ["tools.apply_patch(", (program) => ({ name: "apply_patch", input: { path: filesIn(program).join(", ") } })],
+  ["tools.update_plan(", (program) => ({ name: "TodoWrite", input: { todos: todosIn(program) } })],
+];
+
+/** [TR213] A program as the calls of its tools: commands, files of a patch, steps of a plan. */
+export function callsOfProgram(program: string): readonly ProgramCall[] {
+  const known = knownTools.filter(([call]) => program.includes(call)).map(([, read]) => read(program));
+  return known.length > 0 ? known : [otherCall(program)];
+}
+
+function otherCall(program: string): ProgramCall {
   const start = program.slice(0, maxProgramChars);
   const [first, ...others] = [...start.matchAll(toolCall)].map(([, name = "", input = ""]) => ({ name, input }));
   const isOne = first !== undefined && others.every(({ name }) => name === first.name);

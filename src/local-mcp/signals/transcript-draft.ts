@@ -1,4 +1,5 @@
 import type { JsonObject } from "../../shared/json-fields.ts";
+import type { RunningCommands } from "./codex-polls.ts";
 
 /** Pure. The format is the client's own and changes; what is unknown is skipped. */
 
@@ -136,6 +137,14 @@ export interface TranscriptDraft {
   queue: { readonly text: string; readonly at: number | null }[];
   /** Taken from the queue into a running turn. */
   dequeued: Set<string>;
+  readonly codex: CodexDraft;
+}
+
+export interface CodexDraft extends RunningCommands {
+  /** Ids of a program's calls, by that of the program. */
+  readonly programs: Map<string, readonly string[]>;
+  /** Program's call of a patch that no row of its own has named yet. */
+  openPatch: string | null;
 }
 
 /** Adds what one line of a client's transcript says. */
@@ -165,6 +174,7 @@ export function emptyDraft(): TranscriptDraft {
     proposedPlan: null,
     queue: [],
     dequeued: new Set(),
+    codex: { programs: new Map(), openPatch: null, sessions: new Map(), polls: new Map() },
   };
 }
 
@@ -182,6 +192,20 @@ export function addCall(draft: TranscriptDraft, call: TranscriptToolCall): void 
   if (draft.calls.has(call.id)) return;
   draft.calls.set(call.id, call);
   draft.toolCalls.push(call);
+}
+
+/** Another row tells of the same call. */
+export function removeCall(draft: TranscriptDraft, id: string): void {
+  draft.calls.delete(id);
+  draft.toolCalls = draft.toolCalls.filter((call) => call.id !== id);
+  draft.ended.add(id);
+}
+
+/** What a command had written until then was not its end. */
+export function reopenCall(draft: TranscriptDraft, id: string): void {
+  const end = draft.toolEnds.findLastIndex(({ toolUseId }) => toolUseId === id);
+  if (end >= 0) draft.toolEnds.splice(end, 1);
+  draft.ended.delete(id);
 }
 
 /** The first end of a call counts. */

@@ -43,7 +43,15 @@ export function readRows(
     if (newest !== null && isExcluded(newest, textAt(row, "cwd", 4_096))) continue;
     format(draft, row, origin);
   }
-  const { calls: _calls, ended: _ended, proposedPlan: _plan, queue: _queue, dequeued: _dequeued, ...content } = draft;
+  const {
+    calls: _calls,
+    ended: _ended,
+    proposedPlan: _plan,
+    queue: _queue,
+    dequeued: _dequeued,
+    codex: _codex,
+    ...content
+  } = draft;
   return { ...content, usage: [...draft.usage.values()], subagentUsage: [...draft.subagentUsage.values()] };
 }
 

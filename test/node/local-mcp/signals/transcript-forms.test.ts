@@ -86,56 +86,6 @@ it("[TR201] Codex 0.147: commands, patches and servers inside of a program, answ
   expect(content.turnEnd).toBeNull();
 });
 
-const programs: readonly (readonly [string, string, Row])[] = [
-  [
-    'const r = await tools.exec_command({"cmd":"npm run \\"all\\"","workdir":"/p"});',
-    "Bash",
-    { command: 'npm run "all"' },
-  ],
-  [
-    'const rs = await Promise.all([tools.exec_command({cmd:`ls ${dir}`}), tools.exec_command({cmd:"pwd"})]);',
-    "Bash",
-    { command: "ls ${dir}\npwd" },
-  ],
-  [`await tools.exec_command({cmd:"${"x".repeat(5_000)}"});`, "Bash", { command: "x".repeat(1_000) }],
-  [
-    'const cmds = ["ls"]; for (const cmd of cmds) await tools.exec_command({cmd});',
-    "Bash",
-    { command: 'const cmds = ["ls"]; for (const cmd of cmds) await tools.exec_command({cmd});' },
-  ],
-  [
-    'const patch = "*** Begin Patch\\n*** Add File: a.ts\\n+tools.get(); cmd: \\"no\\"\\n*** Update File: b.ts\\n"; text(await tools.apply_patch(patch));',
-    "apply_patch",
-    { path: "a.ts, b.ts" },
-  ],
-  [
-    'const r = await tools.write_stdin({session_id:7, chars:""});\ntext(r.output);',
-    "write_stdin",
-    { description: '{session_id:7, chars:""})' },
-  ],
-  [
-    'await tools.update_plan({plan:[{step:"read \\"a\\"",status:"completed"},{"step":"sort","status":"pending"}]});',
-    "TodoWrite",
-    {
-      todos: [
-        { content: 'read "a"', status: "completed" },
-        { content: "sort", status: "pending" },
-      ],
-    },
-  ],
-  [
-    "await tools.mcp__db__query({}); await tools.web__run({});",
-    "exec",
-    { command: "await tools.mcp__db__query({}); await tools.web__run({});" },
-  ],
-  ["text(ALL_TOOLS);", "exec", { command: "text(ALL_TOOLS);" }],
-];
-
-it.each(programs)("[TR213] Codex: a program is the call of the tool that it uses (%#)", (program, name, input) => {
-  const row = codexRow(1, "response_item/custom_tool_call", { call_id: "call_1", name: "exec", input: program });
-  expect(read("codex", [codexHead("0.144.1"), row]).toolCalls).toMatchObject([{ name, input, isUnhooked: true }]);
-});
-
 function item(second: number, fields: Row): Row {
   return codexRow(second, "event_msg/item_completed", { item: fields });
 }

@@ -1,0 +1,37 @@
+/** [TR222] Calls of Codex that only wait for a command which runs on in a session of its shell. */
+
+export interface RunningCommands {
+  /** Calls of commands, by the number of their session. */
+  readonly sessions: Map<string, string>;
+  /** Calls of commands, by the id of a call that polls them. */
+  readonly polls: Map<string, string>;
+}
+
+const pollingCall = /\bsession_id["']?:\s{0,20}(\d{1,20})/;
+const typedText = /\bchars["']?:\s{0,20}["'`][^"'`]/;
+
+/**
+ * Returns the call of the command that a call polls; null: it types something, or the command is not known.
+ * @param written arguments of `write_stdin`, or a program that calls nothing else
+ */
+export function polledCommand({ sessions, polls }: RunningCommands, id: string, written: string): string | null {
+  const session = typedText.test(written) ? undefined : pollingCall.exec(written)?.[1];
+  const command = session === undefined ? undefined : sessions.get(session);
+  if (command !== undefined) polls.set(id, command);
+  return command ?? null;
+}
+
+const sessionInOutput = /\bsession(?: id |_id\\?["']?\s{0,5}[:=]\s{0,5})(\d{1,20})/gi;
+/** The client names it before the output, a program mostly after it. */
+const edgeChars = 400;
+
+/**
+ * Returns whether the command runs on.
+ * @param command the call whose output it is, or that another one polls
+ */
+export function noteSession({ sessions }: RunningCommands, command: string, output: string): boolean {
+  const edges = `${output.slice(0, edgeChars)}\n${output.slice(-edgeChars)}`;
+  const found = [...edges.matchAll(sessionInOutput)].map(([, session = ""]) => session);
+  for (const session of found) if (!sessions.has(session)) sessions.set(session, command);
+  return found.length > 0;
+}
