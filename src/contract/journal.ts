@@ -3,7 +3,13 @@ import type { FileNote, FileStamp, GitPosition, Predecessor, TodoItem } from "./
 /** Stored as JSON, redacted and bounded. Add kinds and optional fields only. */
 export type JournalEntry =
   /** `isUntold`: stored after the client had stopped waiting for an answer. */
-  | { readonly kind: "start"; readonly source: string; readonly isUntold?: true; readonly git?: GitPosition }
+  | {
+      readonly kind: "start";
+      readonly source: string;
+      readonly isUntold?: true;
+      readonly git?: GitPosition;
+      readonly writtenGit?: GitPosition;
+    }
   | { readonly kind: "prompt"; readonly text: string }
   | { readonly kind: "assistant"; readonly text: string }
   | {

@@ -66,6 +66,7 @@ export const StoredState: z.ZodType<WorkState> = z.looseObject({
   clientGoal: z.nullable(z.looseObject(remark)),
   git: z.exactOptional(git),
   firstGit: z.exactOptional(git),
+  writtenGit: z.exactOptional(git),
   continues: z.exactOptional(z.looseObject(predecessor)),
 });
 
@@ -79,6 +80,7 @@ export const StoredEntry: z.ZodType<JournalEntry> = z.discriminatedUnion("kind",
     source: text,
     isUntold: z.exactOptional(z.literal(true)),
     git: z.exactOptional(git),
+    writtenGit: z.exactOptional(git),
   }),
   z.looseObject({ ...kind("prompt"), text }),
   z.looseObject({ ...kind("assistant"), text }),

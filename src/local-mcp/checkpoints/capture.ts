@@ -177,7 +177,7 @@ function presentState(runtime: Runtime, basis: CaptureBasis, notes: WorkNotes | 
 }
 
 function isEmpty(state: WorkState): boolean {
-  const { git: _git, firstGit: _first, continues: _continues, statedAt: _times, ...rest } = state;
+  const { git: _git, firstGit: _first, writtenGit: _written, continues: _continues, statedAt: _times, ...rest } = state;
   return Object.values(rest).every(
     (value) => value === null || value === 0 || (Array.isArray(value) && value.length === 0),
   );

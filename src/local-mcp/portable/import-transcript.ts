@@ -28,7 +28,7 @@ export interface ImportedTranscript extends TranscriptHead {
 }
 
 /**
- * [PO4] [PO5] Stores a session as its transcript has it.
+ * [PO4] [PO5] [TR224] Stores a session as its transcript has it.
  * @param folder that of the session, where the transcript names none
  * @returns why that is impossible
  */
@@ -39,6 +39,9 @@ export function importTranscript(
   const read = readTranscript(path);
   if (!read.ok) return read;
   const { content, bytes } = read.value;
+  const { parent } = read.value.head;
+  if (parent !== null)
+    return err(`it is of a subagent, whose prompts the chat wrote: import that chat's, ${idOf(parent)}, instead`);
   const head = { ...read.value.head, session: idOf(read.value.head.session), cwd: read.value.head.cwd ?? folder };
   const isSaid = [content.texts, content.toolCalls, content.apiErrors].some(({ length }) => length > 0);
   if (!isSaid) return err("nothing was said in it");
@@ -71,6 +74,8 @@ function store(sql: Sql, { now }: Runtime, reading: Reading): ImportedTranscript
     owner: null,
     isAlive: false,
   });
+  const writtenGit = content.git ? { writtenGit: content.git } : {};
+  journal.append(sql, id, first, `start:${importOrigin}`, { kind: "start", source: importOrigin, ...writtenGit });
   record(sql, id, events, first);
   sessions.touch(sql, last, id);
   sessions.detach(sql, last, id, importOrigin);
@@ -101,7 +106,6 @@ interface Event {
 
 /** [TR205] A turn is over when the model, an error or the user ended it, or the next one begins. */
 function record(sql: Sql, id: string, events: readonly Event[], startedAt: number): void {
-  journal.append(sql, id, startedAt, `start:${importOrigin}`, { kind: "start", source: importOrigin });
   let [turn, at, isOpen] = [0, startedAt, false];
   const end = (how: Event["turn"]): void => {
     const kind = how === "interrupts" ? "interrupted" : "turn_end";

@@ -5,13 +5,16 @@ export interface TranscriptHead {
   readonly client: TranscriptClient;
   readonly session: string;
   readonly cwd: string | null;
+  /** Session whose subagent it is; null: none. */
+  readonly parent: string | null;
 }
 
-type Identify = (line: JsonObject) => Omit<TranscriptHead, "client"> | null;
+type Head = Omit<TranscriptHead, "client">;
+type Identify = (line: JsonObject) => Head | null;
 
 /** Each reads the session from a line of its client, and null from any other line. */
 const identifiers: readonly (readonly [TranscriptClient, Identify])[] = [
-  ["codex", (line) => (line["type"] === "session_meta" ? headOf(objectAt(line, "payload"), "id") : null)],
+  ["codex", (line) => (line["type"] === "session_meta" ? codexHeadOf(objectAt(line, "payload")) : null)],
   [
     "copilot",
     (line) => {
@@ -26,9 +29,15 @@ const identifiers: readonly (readonly [TranscriptClient, Identify])[] = [
   ["claude-code", (line) => (objectAt(line, "message")?.["content"] === undefined ? null : headOf(line, "sessionId"))],
 ];
 
-function headOf(holder: JsonObject | null, idKey: string): Omit<TranscriptHead, "client"> | null {
+function headOf(holder: JsonObject | null, idKey: string): Head | null {
   const session = textAt(holder, idKey, 200);
-  return session === null ? null : { session, cwd: textAt(holder, "cwd", 4_096) };
+  return session === null ? null : { session, cwd: textAt(holder, "cwd", 4_096), parent: null };
+}
+
+function codexHeadOf(payload: JsonObject | null): Head | null {
+  const head = headOf(payload, "id");
+  const spawned = objectAt(objectAt(objectAt(payload, "source"), "subagent"), "thread_spawn");
+  return head && { ...head, parent: textAt(spawned, "parent_thread_id", 200) };
 }
 
 /** Lines before the first one that names the session (a summary, a title). */
@@ -64,7 +73,8 @@ export function readDocument(text: string): TranscriptDocument | null {
   const info = objectAt(document, "info");
   const opencode = headOf(info, "id");
   if (opencode) {
-    const head = { client: "opencode" as const, ...opencode, cwd: textAt(info, "directory", 4_096) };
+    const [cwd, parent] = [textAt(info, "directory", 4_096), textAt(info, "parentID", 200)];
+    const head = { client: "opencode" as const, ...opencode, cwd, parent };
     return { head, messages };
   }
   const gemini = textAt(document, "projectHash") === null ? null : headOf(document, "sessionId");

@@ -105,13 +105,21 @@ export function verifiedLines(from: Restoration, now: number): BriefLine[] {
 
 /** Omits an unchanged branch without a commit. */
 function branchLine({ state, head, elsewhere }: Restoration): string[] {
-  if (!state.git) return [];
+  if (!state.git) return state.writtenGit && !elsewhere ? [writtenGitLine(state.writtenGit, head)] : [];
   const then = formatHead(state.git);
   const now = head && formatHead(head);
   if (elsewhere) return [gitLineElsewhere(elsewhere, then, now)];
   if (now === null) return [`git: was ${then}; cannot be read now`];
   if (then !== now) return [`git: was ${then}, is now ${now} (CHANGED)`];
   return state.git.commit === null ? [] : [`git: ${then}, unchanged`];
+}
+
+/** [RE223] */
+function writtenGitLine(written: GitHead, head: GitHead | null): string {
+  const now = head ? formatHead(head) : "not readable";
+  if (written.commit !== null) return `git: ${formatHead(written)} when it began, now ${now}`;
+  const isChanged = head !== null && head.branch !== written.branch;
+  return `git: last on ${written.branch ?? "no branch"}, now ${now}${isChanged ? " (CHANGED)" : ""}`;
 }
 
 function formatHead({ branch, commit }: GitHead): string {

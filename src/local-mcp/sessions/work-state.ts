@@ -127,7 +127,11 @@ const appliers: Appliers = {
   }),
   plan: (state, at, { text, path }) => ({ ...state, plan: { text, at, ...(path ? { path } : {}) } }),
   end: (state) => withoutRuns(state),
-  start: (state, _at, { git }) => (git && !state.firstGit ? { ...state, firstGit: git } : state),
+  start: (state, _at, { git, writtenGit }) => ({
+    ...state,
+    ...(git && !state.firstGit ? { firstGit: git } : {}),
+    ...(writtenGit ? { writtenGit } : {}),
+  }),
   compacting: unchanged,
   given_back: unchanged,
   subagent_end: unchanged,

@@ -28,6 +28,9 @@ const rows: ReadonlyMap<string, RowReader> = new Map<string, RowReader>([
 
 export function readClaudeLine(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
   draft.clientVersion = wordAt(line, "version", 40) ?? draft.clientVersion;
+  const branch = wordAt(line, "gitBranch", 200);
+  // Without a branch it is "HEAD", without a repository empty.
+  if (branch !== null && branch !== "" && branch !== "HEAD") draft.git = { branch, commit: null };
   if (line["isSidechain"] === true) return readSidechain(draft, line, origin);
   readSubagentLine(draft, line, origin);
 }

@@ -14,7 +14,7 @@ type RowReader = (draft: TranscriptDraft, payload: JsonObject, origin: LineOrigi
 const rows: ReadonlyMap<string, RowReader> = new Map<string, RowReader>([
   ...callRows,
   ["turn_context", (draft, payload) => void (draft.model = wordAt(payload, "model", 200) ?? draft.model)],
-  ["session_meta", (draft, payload) => void (draft.clientVersion ??= wordAt(payload, "cli_version", 40))],
+  ["session_meta", readMeta],
   ["token_usage_record", readUsage],
   ["compacted", readCompacted],
   ["event_msg/user_message", readUserMessage],
@@ -31,6 +31,14 @@ export function readCodexLine(draft: TranscriptDraft, line: JsonObject, origin: 
   const type = textAt(line, "type") ?? "";
   const row = rows.get(type) ?? rows.get(`${type}/${textAt(payload, "type") ?? ""}`);
   if (payload) row?.(draft, payload, origin);
+}
+
+/** A session that continues another one repeats that one's row after its own. */
+function readMeta(draft: TranscriptDraft, payload: JsonObject): void {
+  draft.clientVersion ??= wordAt(payload, "cli_version", 40);
+  const git = objectAt(payload, "git");
+  const commit = textAt(git, "commit_hash", 64) ?? "";
+  if (/^[0-9a-f]{40,64}$/.test(commit)) draft.git ??= { branch: wordAt(git, "branch", 200), commit };
 }
 
 function readUserMessage(draft: TranscriptDraft, payload: JsonObject, origin: LineOrigin): void {

@@ -1,3 +1,4 @@
+import type { GitPosition } from "../../contract/work-state.ts";
 import type { JsonObject } from "../../shared/json-fields.ts";
 import type { RunningCommands } from "./codex-polls.ts";
 
@@ -103,6 +104,8 @@ export interface TranscriptContent {
   readonly model: string | null;
   /** Version in the newest line that has one. */
   readonly clientVersion: string | null;
+  /** Where git was: at the start with a commit, or at the end without one; null: not known. */
+  readonly git: GitPosition | null;
   readonly invalidLines: number;
 }
 
@@ -128,6 +131,7 @@ export interface TranscriptDraft {
   contextWindow: number | null;
   model: string | null;
   clientVersion: string | null;
+  git: GitPosition | null;
   invalidLines: number;
   calls: Map<string, TranscriptToolCall>;
   ended: Set<string>;
@@ -168,6 +172,7 @@ export function emptyDraft(): TranscriptDraft {
     contextWindow: null,
     model: null,
     clientVersion: null,
+    git: null,
     invalidLines: 0,
     calls: new Map(),
     ended: new Set(),

@@ -1,18 +1,65 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { openCodeDocument } from "#harness/clients/invented-transcripts.ts";
-import { aSeededHome } from "#harness/machine/cli-home.ts";
+import { codexHead, codexRow, openCodeDocument } from "#harness/clients/invented-transcripts.ts";
+import { aSeededHome, failed, type CliHome } from "#harness/machine/cli-home.ts";
+import { anAssistantLine, aTranscript, aUserLine } from "#harness/machine/transcripts.ts";
 
-async function briefOf(text: string): Promise<string> {
+function written(text: string): { readonly home: CliHome; readonly command: string } {
   const home = aSeededHome();
   const path = join(home.folder, "old.jsonl");
   writeFileSync(path, text);
-  return String((await home.json(`resume --json --from-transcript ${path}`))["brief"]);
+  return { home, command: `resume --json --from-transcript ${path}` };
+}
+
+async function briefOf(text: string): Promise<string> {
+  const { home, command } = written(text);
+  return String((await home.json(command))["brief"]);
 }
 
 it("[TR205] a turn of OpenCode that the model ended is over, after a compaction too", async () => {
   const messages = openCodeDocument.messages.slice(0, 6);
   const brief = await briefOf(JSON.stringify({ ...openCodeDocument, messages }));
   expect(brief).toContain("the turn was over, and the chat waited for the user");
+});
+
+const commit = "0123456789abcdef0123456789abcdef01234567";
+const asked = codexRow(1, "event_msg/user_message", { message: "mend the hull" });
+
+function codexMeta(fields: Readonly<Record<string, unknown>>): object {
+  const head = codexHead("0.144.1");
+  return { ...head, payload: { ...(head["payload"] as object), ...fields } };
+}
+
+function gitLine(brief: string): string | undefined {
+  return brief.split("\n").find((line) => line.startsWith("git: "));
+}
+
+it("[RE223] the branch that a transcript names stands in the brief, with where git is now", async () => {
+  const branches = ["main", "hull", "HEAD"].map((gitBranch, index) =>
+    index === 0
+      ? aUserLine("mend the hull", { gitBranch })
+      : anAssistantLine({ id: `m${index}`, content: [{ type: "text", text: "I mend it." }] }, { gitBranch }),
+  );
+  expect(gitLine(await briefOf(aTranscript(...branches)))).toBe("git: last on hull, now not readable");
+  const meta = codexMeta({ git: { commit_hash: commit, branch: "hull" } });
+  const codex = [meta, asked].map((row) => JSON.stringify(row)).join("\n");
+  expect(gitLine(await briefOf(codex))).toBe("git: hull at 0123456789ab when it began, now not readable");
+  expect(gitLine(await briefOf([codexMeta({}), asked].map((row) => JSON.stringify(row)).join("\n")))).toBeUndefined();
+});
+
+it("[TR224] the session of a subagent is not read as a user's, and the refusal names the chat's", async () => {
+  const { info } = openCodeDocument;
+  const source = { subagent: { thread_spawn: { parent_thread_id: "ses_chat", depth: 1 } } };
+  const transcripts = [
+    JSON.stringify({ ...openCodeDocument, info: { ...info, parentID: "ses_chat" } }),
+    [codexMeta({ source }), asked].map((row) => JSON.stringify(row)).join("\n"),
+  ];
+  for (const text of transcripts) {
+    const { home, command } = written(text);
+    expect(await home.shim(command)).toMatchObject(failed(1, "import that chat's, ses_chat, instead"));
+    expect((await home.shim("sessions --incomplete")).out).not.toContain("mend the hull");
+  }
+  const { home, command } = written([codexMeta({ source: "cli" }), asked].map((row) => JSON.stringify(row)).join("\n"));
+  expect((await home.json(command))["brief"]).toContain("mend the hull");
 });
