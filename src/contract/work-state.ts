@@ -119,7 +119,7 @@ export interface WorkState {
   /** Absent: the project has no repository. */
   readonly git?: GitPosition;
   readonly firstGit?: GitPosition;
-  /** As an imported transcript says: at the start with a commit, at the end without one. */
+  /** Named by an imported transcript: at the start with a commit, at the end without one. */
   readonly writtenGit?: GitPosition;
   /** Session that died and that this one continues. */
   readonly continues?: Predecessor;

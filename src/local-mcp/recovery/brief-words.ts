@@ -12,7 +12,7 @@ const chars = {
   words: { most: 2_500, least: 1_000 },
   before: 300,
   first: 300,
-  /** Of the words before the newest prompt, where the turn has no long answer yet, and else; and of older ones. */
+  /** Before the newest prompt, by whether it has a long answer; and before an older one. */
   earlier: { open: 600, answered: 300, older: 300 },
   longAnswer: 600,
 };
@@ -38,7 +38,7 @@ function hasLongAnswer(state: WorkState): boolean {
   return standingOf(state) === "waiting" && (last?.text.length ?? 0) >= chars.longAnswer;
 }
 
-/** The chat's last words; in mid-turn also the first ones of the turn, and those before the last. */
+/** The chat's last words; in mid-turn also the first ones, and those before the last. */
 export function wordsLines({ state }: Restoration, context: BriefContext): BriefLine[] {
   const { now, scale } = context;
   const last = state.words.at(-1);

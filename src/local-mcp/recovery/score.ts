@@ -54,7 +54,7 @@ function filesPart(files: readonly ScoredFile[]): ScorePart[] {
   const asLeft = own.filter(({ now }) => now === "same" || now === "deleted").length;
   const unknown = own.filter(({ now }) => now === "unknown").length;
   const notes = unknown > 0 ? `, ${unknown} not verified` : "";
-  // That none is as left would say that they have changed.
+  // "0 of 7 as left" would say that they have changed.
   const isAllUnknown = unknown === own.length;
   const text = isAllUnknown
     ? `${unknown === 1 ? "1 file" : `${unknown} files`} not verified`

@@ -142,7 +142,7 @@ function endCall(draft: TranscriptDraft, toolUseId: string, output: string, at: 
   addEnd(draft, { toolUseId, error: errorOf(call, output), at, ...response, ...unhooked });
 }
 
-/** What a command beside it in a program exited with says nothing of a plan. */
+/** The exit code of a command in the same program says nothing of a plan. */
 function errorOf(call: TranscriptToolCall | undefined, output: string): string | null {
   return call?.name === "TodoWrite" ? failureIn(output) : errorIn(output);
 }

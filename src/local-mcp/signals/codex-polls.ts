@@ -11,7 +11,8 @@ const pollingCall = /\bsession_id["']?:\s{0,20}(\d{1,20})/;
 const typedText = /\bchars["']?:\s{0,20}["'`][^"'`]/;
 
 /**
- * Returns the call of the command that a call polls; null: it types something, or the command is not known.
+ * Returns the call of the command that a call polls; null: the call types something, or its
+ * command is not known.
  * @param written arguments of `write_stdin`, or a program that calls nothing else
  */
 export function polledCommand({ sessions, polls }: RunningCommands, id: string, written: string): string | null {

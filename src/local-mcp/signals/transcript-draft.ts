@@ -206,7 +206,7 @@ export function removeCall(draft: TranscriptDraft, id: string): void {
   draft.ended.add(id);
 }
 
-/** What a command had written until then was not its end. */
+/** The output of a command until then was not its end. */
 export function reopenCall(draft: TranscriptDraft, id: string): void {
   const end = draft.toolEnds.findLastIndex(({ toolUseId }) => toolUseId === id);
   if (end >= 0) draft.toolEnds.splice(end, 1);
