@@ -118,12 +118,14 @@ export function promptLines(
     if (index > newest - counts.newest) return 1;
     return index === 0 || index > newest - counts.recent ? 2 : 4;
   };
+  // The words before the newest prompt have a line of their own, unless they are the last ones.
+  const before = state.earlierWords.at(-1);
+  const areWordsQuoted = before !== undefined && before.at !== state.words.at(-1)?.at;
   const lines = all.flatMap((prompt, index): BriefLine[] => {
     const rank = rankOf(index);
     if (rank === 4 && (isNod(prompt.text) || index <= newest - maxPrompts)) return [];
-    // The words before the newest one have a line of their own.
     const { answers: _answers, ...alone } = prompt;
-    const shown = index === newest && state.earlierWords.length > 0 ? alone : prompt;
+    const shown = index === newest && areWordsQuoted ? alone : prompt;
     const text = promptText(shown, Math.floor(limitOf(index) * context.scale), session.id);
     // The order of many older prompts says enough.
     const when = rank === 4 ? "" : `${age(context.now - prompt.at)} ago: `;

@@ -144,7 +144,10 @@ export function bothEnds(text: string, max: number): string {
     if (first.length + one.length + 1 > max * share.beginning) break;
     first = first === "" ? one : `${first} ${one}`;
   }
-  return first === "" ? tail(plain, max) : `${first} ${tail(plain.slice(first.length), max - first.length - 1)}`;
+  if (first === "") return tail(plain, max);
+  const last = tail(plain.slice(first.length), max - first.length - 1);
+  // A text that was shortened before has a mark there already.
+  return `${first} ${first.endsWith("…") && last.startsWith("…") ? last.slice(1).trimStart() : last}`;
 }
 
 /** The end of a text, from the beginning of a sentence where one fits. */

@@ -124,13 +124,19 @@ it("[RE221] the chat's last words before the newest prompt are quoted with both 
 });
 
 it("[RE221] they are shorter where the newest prompt has a long answer, and stand once where nothing was said since", () => {
-  const earlierWords = [{ text: plank("keel", 60), at: T0 - 1 }];
+  const text = `No leak. … ${"The bow is sound, and so is the stern; ".repeat(12)}nothing else. Caulk the keel.`;
+  const earlierWords = [{ text, at: T0 - 1 }];
   const over = { prompts: prompts("mend it"), earlierWords, turnEndedAt: T0 + 9 };
-  const lengths = ["It is mended.", plank("bow", 60)].map(
-    (text) => beforePrompts({ ...over, words: [{ text, at: T0 + 5 }] })[0]?.length ?? 0,
+  const [long = "", short = ""] = ["It is mended.", plank("bow", 60)].map(
+    (answer) => beforePrompts({ ...over, words: [{ text: answer, at: T0 + 5 }] })[0],
   );
-  expect(lengths.map((length) => length > 400)).toEqual([true, false]);
-  expect(beforePrompts({ prompts: prompts("mend it"), earlierWords, words: earlierWords })).toEqual([]);
+  expect([long.length > 400, short.length > 340]).toEqual([true, false]);
+  // A text that was shortened before it was stored is marked once.
+  expect(short).toMatch(/ago: No leak\. … [^…]*Caulk the keel\.$/);
+  const asked = [{ text: "mend it", at: T0, answers: "Caulk the keel." }];
+  const unanswered = { prompts: asked, earlierWords, words: earlierWords };
+  expect(beforePrompts(unanswered)).toEqual([]);
+  expect(quotedPrompts(shown(unanswered))[0]).toContain('(after "Caulk the keel.") mend it');
 });
 
 it("[RE221] the words that a short newest prompt answers stay, however full the brief is, and stand once", () => {
