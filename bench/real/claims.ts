@@ -113,7 +113,11 @@ function textsIn(value: unknown): string[] {
 function aboutFiles(line: Line, { before, changedFile, has, session }: PlayedCut): FalseClaim[] {
   if (phrases.branch.test(line.text)) return [];
   const paths = [...new Set(before.filter(isKind("call")).flatMap(({ edits }) => edits))].filter(has);
-  const named = paths.filter((path) => isNamed(line.text, path, session.cwd));
+  // Another folder may have a file of the same name: a whole path names no other.
+  const isWhole = /^- [/~]/.test(line.text);
+  const named = paths.filter((path) =>
+    isWhole ? line.text.startsWith(`- ${path} `) : isNamed(line.text, path, session.cwd),
+  );
   // A line on several files does not say which of them it means.
   const [path] = named;
   if (path === undefined || named.length > 1) return [];
