@@ -115,7 +115,7 @@ export default defineConfig({
           name: "e2e-claude",
           include: ["test/e2e-claude/**/*.test.ts"],
           // Claude Code alone takes seconds to start on a busy machine.
-          testTimeout: 120_000,
+          testTimeout: 240_000,
           hookTimeout: 60_000,
         },
       },
@@ -124,7 +124,7 @@ export default defineConfig({
         test: {
           name: "e2e-clients",
           include: ["test/e2e-clients/**/*.test.ts"],
-          testTimeout: 120_000,
+          testTimeout: 240_000,
           hookTimeout: 60_000,
         },
       },

@@ -101,6 +101,18 @@ const algorithm =
 export function isSecretValue(value: string, strength: Strength, shape: Shape, isClear = false): boolean {
   if (strength === "cookie") return hasRandomPart(value);
   const short = value.slice(0, maxJudgedChars);
+  const key = `${strength} ${shape} ${isClear} ${short}`;
+  const known = judged.get(key) ?? isSecretText(short, strength, shape, isClear);
+  if (judged.size >= maxJudged) judged.clear();
+  judged.set(key, known);
+  return known;
+}
+
+/** Logs repeat their values, and judging one takes much longer than finding it here. */
+const judged = new Map<string, boolean>();
+const maxJudged = 256;
+
+function isSecretText(short: string, strength: Exclude<Strength, "cookie">, shape: Shape, isClear: boolean): boolean {
   if (isPlaceholder(short) || algorithm.test(short)) return false;
   if (isClear && isChosen(short, strength)) return true;
   return shape === "spaced" ? isMixedCharacters(short) : checksByStrength[strength](short, shape);

@@ -20,17 +20,19 @@ it("[RE73] [RE74] an older client: a finished run is finished, one that was aske
 });
 
 it.each([
-  ["between two turns", [{ text: "Fixed.", hold: "answer" }], "turn_end", false],
+  ["between two turns", [{ text: "Fixed." }], "turn_end", false],
   ["in the middle of a tool", [endless, { text: "The build was stopped." }], "tool_start", true],
 ] as const)(
   "[RE50] [RE51] an older client whose terminal is closed %s has not finished",
   async (_when, steps, kind, isDeath) => {
     const rig = new ClaudeRig();
-    const { claude, model, id } = await rig.typed("fix the parser", { steps, binary });
-    // This version sends no event before its MCP process is connected.
+    const { claude, id } = await rig.typed("good morning", { steps: [{ text: "Hello." }, ...steps], binary });
+    // This version sends no event of a turn that began before its MCP process was connected.
     await untilFound(() => rig.isInTeam(id), "the chat in its team");
-    model.release("answer");
-    await rig.until(id, (_, { journal }) => journal.at(-1)?.entry.kind === kind, kind);
+    await claude.shows("Hello.");
+    await claude.send("fix the parser");
+    const turns = (): string[] => rig.kinds(id).join().split("prompt");
+    await rig.until(id, () => turns().length === 3 && turns().at(-1)?.endsWith(kind) === true, kind);
     claude.kill("SIGKILL");
     await rig.last(id, "detached");
     const session = rig.session(id);

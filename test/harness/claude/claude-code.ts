@@ -114,19 +114,27 @@ export function commandOf(pid: string): string[] {
 /** The child whose command line holds the text, as soon as there is one. */
 export function findChild(pid: number, text: string): Promise<Child> {
   const found = (): Child | undefined => childrenOf(pid).find(({ command }) => command.join(" ").includes(text));
-  return untilFound(found, `a child of ${pid} with "${text}" in its command line`);
+  const commands = (): string =>
+    childrenOf(pid)
+      .map(({ command }) => command.join(" ").slice(0, 200))
+      .join("; ");
+  return untilFound(found, () => `a child of ${pid} with "${text}" in its command line, which has: ${commands()}`);
 }
 
 const LOOK_EVERY_MS = 20;
-const LOOK_FOR_MS = 30_000;
+const LOOK_FOR_MS = 60_000;
 
-/** Resolves with what is found, once something is; fails with `what` after 30 s. */
-export async function untilFound<T>(look: () => T | null | undefined | false, what: string): Promise<T> {
+/** Resolves with what is found, once something is; fails with `what` after a minute. */
+export async function untilFound<T>(
+  look: () => T | null | undefined | false,
+  what: string | (() => string),
+): Promise<T> {
   const deadline = performance.now() + LOOK_FOR_MS;
   for (;;) {
     const found = look();
     if (found !== null && found !== undefined && found !== false) return found;
-    if (performance.now() > deadline) throw new Error(`Waited ${LOOK_FOR_MS} ms in vain for ${what}.`);
+    if (performance.now() > deadline)
+      throw new Error(`Waited ${LOOK_FOR_MS} ms in vain for ${typeof what === "string" ? what : what()}.`);
     await pause(LOOK_EVERY_MS);
   }
 }
