@@ -4,6 +4,8 @@ import { join } from "node:path";
 import * as z from "zod";
 import { errorTable, isRetryable, type ErrorCode } from "../src/contract/errors.ts";
 import { commonErrors, type Effect, type Operation } from "../src/contract/operation.ts";
+import type { MachineEffect, MachineOperation } from "../src/contract/machine/operation.ts";
+import { machineOperations } from "../src/contract/machine/operations.ts";
 import { operations } from "../src/contract/operations.ts";
 
 const path = join(import.meta.dirname, "..", "docs", "reference", "api.md");
@@ -53,9 +55,33 @@ function bounds({ minimum, maximum, default: usual }: Schema): string {
 }
 
 function section(name: string, operation: Operation): string {
+  const way = operation.isSocketOnly ? "socket only" : `\`${operation.method} ${operation.path}\``;
+  return sectionOf(name, operation, `${way}, scope ${operation.scope}. ${effectText(operation)}`);
+}
+
+const machineEffects: Readonly<Record<MachineEffect, string>> = {
+  read: "Changes nothing.",
+  write: "Changes what the machine stores.",
+  destructive: "Deletes for good; a client asks its user first.",
+};
+
+function machineSection(name: string, operation: MachineOperation): string {
+  const { effect, surfaces } = operation;
+  const views = surfaces.length === 0 ? "" : ` Also a ${surfaces.join(", a ")}.`;
+  return sectionOf(name, operation, `${machineEffects[effect]}${views}`);
+}
+
+interface Declared {
+  readonly input: z.ZodObject;
+  readonly output: z.ZodType;
+  readonly errors: readonly string[];
+  readonly summary: string;
+  readonly example: unknown;
+}
+
+function sectionOf(name: string, operation: Declared, facts: string): string {
   const input = z.toJSONSchema(operation.input, { io: "input" }) as Schema;
   const output = z.toJSONSchema(operation.output) as Schema;
-  const way = operation.isSocketOnly ? "socket only" : `\`${operation.method} ${operation.path}\``;
   const rows = Object.entries(input.properties ?? {}).map(
     ([field, schema]) =>
       `| \`${field}\` | ${input.required?.includes(field) ? "yes" : ""} | ${typeOf(schema).replaceAll("|", "\\|")} | ${bounds(schema)} |`,
@@ -67,7 +93,7 @@ function section(name: string, operation: Operation): string {
   const errors =
     operation.errors.length === 0 ? "" : `\n\nErrors: ${operation.errors.map((code) => `\`${code}\``).join(", ")}.`;
   const example = `Example: \`${JSON.stringify(operation.example)}\`.`;
-  return `### ${name}\n\n${operation.summary} ${way}, scope ${operation.scope}. ${effectText(operation)}\n\n${table}\n\n${example}\n\nAnswer: \`${typeOf(output)}\`.${errors}\n`;
+  return `### ${name}\n\n${operation.summary} ${facts}\n\n${table}\n\n${example}\n\nAnswer: \`${typeOf(output)}\`.${errors}\n`;
 }
 
 const effects: Readonly<Record<Effect, string>> = {
@@ -108,6 +134,13 @@ ${codes.join("\n")}
 
 ${Object.entries(operations)
   .map(([name, operation]) => section(name, operation))
+  .join("\n")}
+## Operations of a machine
+
+\`shim call <operation>\` calls these too, without a coordinator. Each may also answer the errors of the store.
+
+${Object.entries(machineOperations)
+  .map(([name, operation]) => machineSection(name, operation))
   .join("\n")}`;
 }
 

@@ -1,6 +1,9 @@
 import { sep } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type * as z from "zod";
+import type { MachineInput, MachineOperationName, MachineOutput } from "../contract/machine/operations.ts";
+import type { Host, HostError } from "../local-mcp/host/host.ts";
+import { LocalHost } from "../local-mcp/host/local-host.ts";
 import { messageOf } from "../shared/error.ts";
 import type { Result } from "../shared/result.ts";
 import { age } from "../shared/format.ts";
@@ -11,7 +14,18 @@ import { shimCommand, withShimCommand } from "../platform/shim-command.ts";
 import * as notices from "../store/notices.ts";
 import { GitError } from "../snapshots/git.ts";
 import { StoreError } from "../store/store-error.ts";
-import { exitCodes, failed, interrupted, type Answer, type CommandError, type FailedResult } from "./answer.ts";
+import {
+  ambiguous,
+  exitCodes,
+  failed,
+  interrupted,
+  notFound,
+  wrongUsage,
+  type Answer,
+  type CliResult,
+  type CommandError,
+  type FailedResult,
+} from "./answer.ts";
 import type { Io, LoadedRuntime } from "./io.ts";
 import { safeJson, safeJsonLine, createScreen, table, type Paint, type Screen } from "./screen-text.ts";
 import { parseTime } from "./times.ts";
@@ -68,6 +82,16 @@ export class Cli {
   /** [CL75] How the user can type `shim` here. */
   get command(): string {
     return shimCommand(this.io) ?? "shim";
+  }
+
+  /** Does an operation of this machine. */
+  async call<Name extends MachineOperationName>(
+    name: Name,
+    input: MachineInput<Name>,
+  ): Promise<CliResult<MachineOutput<Name>>> {
+    const host: Host = new LocalHost({ paths: this.paths, runtime: () => this.runtime() });
+    const answer = await host.call(name, input);
+    return answer.ok ? answer : toCommandError(answer.error);
   }
 
   get paint(): Paint {
@@ -171,6 +195,12 @@ export class Cli {
       this.reportError(error, isJson);
     }
   }
+}
+
+function toCommandError({ code, message, candidates = [] }: HostError): FailedResult {
+  if (code === "bad_input") return wrongUsage(message);
+  if (code === "not_found") return notFound(message);
+  return code === "ambiguous" ? ambiguous(message, candidates) : failed(code, message);
 }
 
 function toFailure(error: unknown, home: string): FailedResult {

@@ -3,7 +3,7 @@ import { HomeError } from "../platform/paths.ts";
 import { version } from "../platform/version.ts";
 import { exitCodes, wrongUsage } from "./answer.ts";
 import { Cli } from "./cli.ts";
-import { isClose } from "./close-words.ts";
+import { isClose } from "../shared/close-words.ts";
 import type { Io } from "./io.ts";
 
 const helpEnding = `

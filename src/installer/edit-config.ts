@@ -20,6 +20,8 @@ export function editConfig(path: string, key: string, value: unknown): Result<Co
   const text = readText(path);
   const before = readConfig(path);
   if (!before.ok) return before;
+  // Without a file every setting has its default.
+  if (value === undefined && text === "") return before;
   const keys = key.split(".");
   const editedText = value === undefined ? removed(text, keys) : json.set(text, keys, value);
   const after = parseConfig(withoutBom(editedText), path);

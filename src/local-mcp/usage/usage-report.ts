@@ -1,26 +1,9 @@
 import type { Config } from "../../contract/config.ts";
+import type { Grouping, UsageLine } from "../../contract/machine/usage.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { priceOf } from "./ledger.ts";
 
 const dayMs = 86_400_000;
-
-export const groupings = ["day", "session", "project", "model", "task"] as const;
-export type Grouping = (typeof groupings)[number];
-
-/** Printed as JSON by `shim cost`: fields are only added. */
-export interface UsageLine {
-  /** Null for no project, or no task. */
-  readonly key: string | null;
-  readonly responses: number;
-  readonly input: number;
-  readonly output: number;
-  readonly cacheRead: number;
-  readonly cacheWrite: number;
-  readonly clientCostUsd: number;
-  /** Covers sessions whose client reports no cost. */
-  readonly estimatedCostUsd: number;
-  readonly unpricedTokens: number;
-}
 
 const columns: Readonly<Record<Grouping, string>> = {
   day: "day",

@@ -25,6 +25,20 @@ it("[CL260] an operation of a chat is called as the command line's chat", async 
   expect(acquired).toMatchObject({ state: "granted", lease: { resource: "deploy", ttlMs: 60_000 } });
 });
 
+it("[CL262] operations of the machine are called and listed too", async () => {
+  const home = aCliHome();
+  expect((await home.shim("call")).out).toMatch(/^usage\.list +machine +Tokens and cost of the chats/m);
+  expect(await home.json("call config.set key=risk.levels.danger value=0.7")).toEqual({
+    key: "risk.levels.danger",
+    value: 0.7,
+  });
+  expect(await home.json("config get risk.levels.danger")).toEqual({ key: "risk.levels.danger", value: 0.7 });
+  await home.misuses("call usage.list", [
+    ["by=hour", "by: one of day, session, project, model, task. Such as: `shim call usage.list by=model`"],
+    ["since=yesterday", "since: must be a number. Such"],
+  ]);
+});
+
 it("[CL261] what takes something away is done after a yes only", async () => {
   const home = aCliHome();
   await home.json("call state.set key=k value=1 --yes");

@@ -140,7 +140,7 @@ it("[CL17] a pause holds for a time or until --off, for all or for one project",
   expect((await home.shim("pause --off")).out).toBe("There was no pause for every project.\n");
   expect(existsSync(home.paths.database)).toBe(false);
   const timed = { pauses: [{ project: home.other, until: home.now + 7_200_000 }] };
-  expect(await home.json("pause 2h --project ../other")).toEqual(timed);
+  expect(await home.json("pause 2h --project ../other")).toMatchObject(timed);
   expect([paused(home.other), paused(home.project)]).toEqual([true, false]);
   const all = "Nothing is stored for every project until you say so; `shim pause --off` ends it.";
   expect((await home.shim("pause")).out).toEqual(holding(all, `Also paused: ${home.other} until `));

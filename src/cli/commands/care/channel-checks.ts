@@ -12,7 +12,7 @@ export async function channelChecks(cli: Cli): Promise<Check[]> {
   return read.ok ? channelsOf(cli, read.value.notify) : [];
 }
 
-export async function channelsOf(cli: Cli, { desktop, bell }: NotifySettings): Promise<Check[]> {
+async function channelsOf(cli: Cli, { desktop, bell }: NotifySettings): Promise<Check[]> {
   const bellChecks = bell ? [await bellCheck(cli).catch((error: unknown) => failedCheck("notify_bell", error))] : [];
   return [...(desktop ? [desktopCheck(cli)] : []), ...bellChecks];
 }

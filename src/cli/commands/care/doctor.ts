@@ -1,6 +1,5 @@
 import type { Command } from "commander";
 import { ok } from "../../../shared/result.ts";
-import * as notices from "../../../store/notices.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { channelChecks } from "./channel-checks.ts";
 import { failedCheck, type Check } from "./doctor-check.ts";
@@ -37,11 +36,11 @@ async function doctor(cli: Cli, options: DoctorOptions): Promise<CommandResult> 
 }
 
 async function acknowledge(cli: Cli): Promise<CommandResult> {
-  const runtime = await cli.runtime();
-  const open = runtime.store.read(notices.list, []);
-  if (open.length > 0) runtime.store.write((sql) => notices.acknowledge(sql, runtime.now(), null));
-  const lines = open.map((one) => `${one.text}\n`).join("");
-  return ok({ data: { acknowledged: open }, text: `${lines}${pluralize(open.length, "notice")} acknowledged.\n` });
+  const answer = await cli.call("notices.acknowledge", {});
+  if (!answer.ok) return answer;
+  const { acknowledged } = answer.value;
+  const lines = acknowledged.map((one) => `${one.text}\n`).join("");
+  return ok({ data: answer.value, text: `${lines}${pluralize(acknowledged.length, "notice")} acknowledged.\n` });
 }
 
 async function channels(cli: Cli): Promise<Check[]> {

@@ -1,14 +1,8 @@
-import { resolve } from "node:path";
 import type { Command } from "commander";
+import { resolve } from "node:path";
+import type { MachineOutput } from "../../../contract/machine/operations.ts";
+import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
-import type { Runtime } from "../../../runtime/runtime.ts";
-import { catchUp } from "../../../local-mcp/observe/record-transcript.ts";
-import { projectRoot } from "../../../local-mcp/sessions/git-head.ts";
-import { isSessionPaused } from "../../../local-mcp/sessions/paused-session.ts";
-import * as sessions from "../../../local-mcp/sessions/sessions.ts";
-import * as pauses from "../../../store/pause.ts";
-import { realPath } from "../../../platform/real-path.ts";
-import type { Sql } from "../../../shared/sql.ts";
 import { wrongUsage } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { localTime, parseDuration } from "../../times.ts";
@@ -17,6 +11,8 @@ interface PauseOptions extends CommonOptions {
   readonly project?: string;
   readonly off?: boolean;
 }
+
+type Pause = MachineOutput<"pauses.list">["pauses"][number];
 
 export function addPause(program: Command, cli: Cli): void {
   const command = program
@@ -28,66 +24,41 @@ export function addPause(program: Command, cli: Cli): void {
 }
 
 async function pause(cli: Cli, options: PauseOptions, given: string | undefined): Promise<CommandResult> {
-  const ms = given === undefined ? null : parseDuration(given);
-  if (given !== undefined && ms === null)
-    return wrongUsage(`"${given}" is not a duration. Give one such as 30m, 2h or 1d.`);
-  if (ms !== null && options.off) return wrongUsage("give either a duration or --off.");
-  const runtime = await cli.runtime();
-  const project = options.project === undefined ? null : projectFolder(cli, options.project);
-  const text = options.off ? endPause(runtime, project) : startPause(runtime, project, ms);
-  const remaining = runtime.store.read((sql) => pauses.list(sql, runtime.now()), []);
-  return ok({ data: { pauses: remaining }, text: text + otherPausesText(remaining, project) });
+  const forMs = given === undefined ? undefined : parseDuration(given);
+  if (forMs === null) return wrongUsage(`"${given}" is not a duration. Give one such as 30m, 2h or 1d.`);
+  if (forMs !== undefined && options.off) return wrongUsage("give either a duration or --off.");
+  const folder = options.project === undefined ? undefined : resolve(cli.io.cwd, options.project);
+  return options.off ? end(cli, folder) : start(cli, folder, forMs);
 }
 
-function startPause(runtime: Runtime, project: string | null, ms: number | null): string {
-  const now = runtime.now();
-  const until = ms === null ? null : now + ms;
-  runtime.store.write((sql) => pauses.pause(sql, now, until, project));
-  const off = `\`shim pause --off${project === null ? "" : ` --project ${project}`}\` ends it`;
-  return `Nothing is stored for ${formatProject(project)} until ${until === null ? "you say so" : localTime(until)}; ${off}.\n`;
+async function start(cli: Cli, folder: string | undefined, forMs: number | undefined): Promise<CommandResult> {
+  const answer = await cli.call("pauses.start", omitUndefined({ folder, forMs }));
+  if (!answer.ok) return answer;
+  const { pauses, started } = answer.value;
+  const off = `\`shim pause --off${started.project === null ? "" : ` --project ${started.project}`}\` ends it`;
+  const until = started.until === null ? "you say so" : localTime(started.until);
+  const text = `Nothing is stored for ${projectText(started)} until ${until}; ${off}.\n`;
+  return ok({ data: answer.value, text: text + otherPausesText(pauses, started.project) });
 }
 
-function endPause(runtime: Runtime, project: string | null): string {
-  const now = runtime.now();
-  const endedPauses = pausesOfProject(
-    runtime.store.read((sql) => pauses.list(sql, now), []),
-    project,
-  );
-  if (endedPauses.length === 0) return `There was no pause for ${formatProject(project)}.\n`;
-  runtime.store.write((sql) => {
-    skipOpenTranscripts(sql, now);
-    for (const one of pausesOfProject(pauses.list(sql, now), project)) pauses.resume(sql, now, one.project);
+async function end(cli: Cli, folder: string | undefined): Promise<CommandResult> {
+  const answer = await cli.call("pauses.end", omitUndefined({ folder }));
+  if (!answer.ok) return answer;
+  const { pauses, ended, project } = answer.value;
+  const text = ended ? "Saving again" : "There was no pause";
+  return ok({
+    data: answer.value,
+    text: `${text} for ${projectText({ project })}.\n${otherPausesText(pauses, project)}`,
   });
-  return `Saving again for ${formatProject(project)}.\n`;
 }
 
-function pausesOfProject(all: readonly pauses.Pause[], project: string | null): readonly pauses.Pause[] {
-  return all.filter((one) => (one.project === null ? null : realPath(one.project)) === project);
-}
-
-/** [HO10] Skips transcript entries that no hook has reported yet, too. */
-function skipOpenTranscripts(sql: Sql, now: number): void {
-  for (const session of sessions.listOpen(sql)) {
-    if (isSessionPaused(sql, now, session)) catchUp(sql, now, session.id);
-  }
-}
-
-function formatProject(project: string | null): string {
+function projectText({ project }: Pick<Pause, "project">): string {
   return project ?? "every project";
 }
 
-/** Project root by its real path: clients report that path or a link to it. */
-function projectFolder(cli: Cli, folder: string): string {
-  const path = realPath(resolve(cli.io.cwd, folder));
-  return projectRoot(path) ?? path;
-}
-
-function otherPausesText(remaining: readonly pauses.Pause[], project: string | null): string {
-  return remaining
+function otherPausesText(pauses: readonly Pause[], project: string | null): string {
+  return pauses
     .filter((one) => one.project !== project)
-    .map(
-      (one) =>
-        `Also paused: ${one.project ?? "every project"}${one.until === null ? "" : ` until ${localTime(one.until)}`}.\n`,
-    )
+    .map((one) => `Also paused: ${projectText(one)}${one.until === null ? "" : ` until ${localTime(one.until)}`}.\n`)
     .join("");
 }

@@ -1,13 +1,20 @@
 import type { Command } from "commander";
-import type { Operation } from "../../../contract/operation.ts";
+import type { ZodObject } from "zod";
+import {
+  isMachineOperation,
+  machineOperationNames,
+  machineOperations,
+  type MachineOperationName,
+} from "../../../contract/machine/operations.ts";
 import { isOperation, operationNames, operations, type OperationName } from "../../../contract/operations.ts";
+import type { Scope } from "../../../contract/workspaces.ts";
 import type { CallName } from "../../../coordinator-client/coordinator-client.ts";
 import { isRecord } from "../../../shared/json-fields.ts";
 import { err, ok } from "../../../shared/result.ts";
 import { fromTexts } from "../../../shared/text-fields.ts";
-import { notFound, wrongUsage, type CliResult } from "../../answer.ts";
+import { exitCodes, notFound, wrongUsage, type Answer, type CliResult, type FailedResult } from "../../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../../cli.ts";
-import { isClose } from "../../close-words.ts";
+import { isClose } from "../../../shared/close-words.ts";
 import { registerCommandLine, withLink, type CoordinatorLink } from "../../coordinator-link.ts";
 import { requireYes } from "../edge/edge-membership.ts";
 import { readJsonFile, readJsonInput } from "../../task-input.ts";
@@ -19,11 +26,13 @@ interface CallOptions extends CommonOptions {
 
 type Input = Readonly<Record<string, unknown>>;
 
-/** Every operation of the workspace by its declaration, for what no command of its own does. */
+type Callable = CallName | MachineOperationName;
+
+/** Every operation of the workspace and of this machine by its declaration. */
 export function addCall(program: Command, cli: Cli): void {
   const command = program
     .command("call [operation] [fields...]")
-    .description("any operation of the workspace, with name=value fields; without one, their list")
+    .description("any operation of the workspace or this machine, with name=value fields; without one, their list")
     .option("--input <file>", "the input as JSON; - reads the standard input")
     .option("-y, --yes", "do not ask before an operation that takes something away");
   cli.define(command, async (options: CallOptions, name?: string, ...rest: string[]) => {
@@ -32,40 +41,64 @@ export function addCall(program: Command, cli: Cli): void {
     // `[fields...]` comes as one array.
     const input = await inputOf(cli, name, rest.flat(), options);
     if (!input.ok) return input;
-    return withLink(cli, (link) => call(cli, link, { name, input: input.value, isYes: options.yes === true }));
+    const refused = await refuseWithoutYes(cli, name, options);
+    if (refused) return refused;
+    if (isMachineOperation(name)) return callMachine(cli, name, input.value);
+    return withLink(cli, (link) => callWorkspace(link, name, input.value));
   });
 }
 
-function isCallable(name: string): name is CallName {
-  return isOperation(name) && name !== "chats.unregister" && !declarationOf(name).isSocketOnly;
+function isCallable(name: string): name is Callable {
+  if (isMachineOperation(name)) return true;
+  return isOperation(name) && name !== "chats.unregister" && !isSocketOnly(name);
 }
 
-function declarationOf(name: OperationName): Operation {
-  return operations[name];
+function isSocketOnly(name: OperationName): boolean {
+  return "isSocketOnly" in operations[name];
 }
+
+interface Declaration {
+  readonly input: ZodObject;
+  readonly summary: string;
+  readonly example: unknown;
+  readonly isDestructive: boolean;
+  /** Scope of the token; null: an operation of the machine. */
+  readonly scope: Scope | null;
+}
+
+function declarationOf(name: Callable): Declaration {
+  if (isMachineOperation(name)) {
+    const { effect, ...declared } = machineOperations[name];
+    return { ...declared, isDestructive: effect === "destructive", scope: null };
+  }
+  const declared = operations[name];
+  return { ...declared, isDestructive: "isDestructive" in declared };
+}
+
+const callable = [...operationNames, ...machineOperationNames].filter((name): name is Callable => isCallable(name));
 
 function list(cli: Cli): { readonly data: unknown; readonly text: string } {
-  const data = operationNames.filter(isCallable).map((name) => {
-    const { effect, scope, summary, example } = declarationOf(name);
-    return { name, effect, scope, summary, example };
+  const data = callable.map((name) => {
+    const { scope, summary, example, isDestructive } = declarationOf(name);
+    return { name, scope, summary, example, isDestructive };
   });
   const text = cli.table(data, {
     OPERATION: ({ name }) => name,
-    SCOPE: ({ scope }) => scope,
+    SCOPE: ({ scope }) => scope ?? "machine",
     "WHAT IT DOES": ({ summary }) => summary,
   });
   return { data, text: `${text}\nNext: \`shim call tasks.list state=queued\`.\n` };
 }
 
 function unknown(name: string): CommandResult {
-  const close = operationNames.filter((one) => isCallable(one) && isClose(name, one));
+  const close = callable.filter((one) => isClose(name, one));
   const hint = close.length > 0 ? `Did you mean ${close.join(" or ")}?` : "`shim call` lists them.";
   return notFound(`there is no operation ${name.slice(0, 60)}. ${hint}`);
 }
 
 async function inputOf(
   cli: Cli,
-  name: CallName,
+  name: Callable,
   fields: readonly string[],
   { input: file }: CallOptions,
 ): Promise<CliResult<Input>> {
@@ -75,7 +108,7 @@ async function inputOf(
   const twice = names.find((field, at) => names.indexOf(field) !== at);
   if (twice !== undefined) return wrongUsage(`${twice} is given twice.`);
   const texts = fields.map((field, at) => [names[at], field.slice(field.indexOf("=") + 1)]);
-  const given = fromTexts(operations[name].input, Object.fromEntries(texts));
+  const given = fromTexts(declarationOf(name).input, Object.fromEntries(texts));
   if (file === undefined) return ok(given);
   const read = file === "-" ? await readJsonInput(cli) : readJsonFile(cli, file);
   if (!read.ok) return read;
@@ -84,7 +117,7 @@ async function inputOf(
     : wrongUsage(`The input is no JSON object. ${exampleOf(name)}`);
 }
 
-function exampleOf(name: CallName): string {
+function exampleOf(name: Callable): string {
   const { self: _, ...example } = declarationOf(name).example as Input;
   const fields = Object.entries(example).map(([field, value]) => `${field}=${quoted(value)}`);
   return `Such as: \`${["shim call", name, ...fields].join(" ")}\`.`;
@@ -95,19 +128,28 @@ function quoted(value: unknown): string {
   return /^[\w.:/-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-async function call(
-  cli: Cli,
-  link: CoordinatorLink,
-  { name, input, isYes }: { readonly name: CallName; readonly input: Input; readonly isYes: boolean },
-): Promise<CommandResult> {
-  const { input: schema, isDestructive, summary } = declarationOf(name);
-  const refused = isDestructive ? await requireYes(cli, `${name}: ${summary}`, { yes: isYes }) : null;
-  if (refused) return refused;
-  const registered = "self" in schema.shape ? await registerCommandLine(link) : null;
+async function refuseWithoutYes(cli: Cli, name: Callable, { yes }: CallOptions): Promise<FailedResult | null> {
+  const { isDestructive, summary } = declarationOf(name);
+  return isDestructive ? requireYes(cli, `${name}: ${summary}`, { yes: yes === true }) : null;
+}
+
+async function callMachine(cli: Cli, name: MachineOperationName, input: Input): Promise<CommandResult> {
+  // The operation checks its own input.
+  const answer = await cli.call(name, input);
+  if (answer.ok) return ok(shown(answer.value));
+  const { error } = answer;
+  return error.exit === exitCodes.wrongUsage ? wrongUsage(`${error.message} ${exampleOf(name)}`) : answer;
+}
+
+async function callWorkspace(link: CoordinatorLink, name: CallName, input: Input): Promise<CommandResult> {
+  const registered = "self" in declarationOf(name).input.shape ? await registerCommandLine(link) : null;
   if (registered?.ok === false) return registered;
   const answer = await link.call(name, { ...(registered ? { self: registered.value } : {}), ...input });
-  if (answer.ok)
-    return ok({ data: answer.value, text: `${JSON.stringify(answer.value, null, 2)}\n`, isVerbatim: true });
+  if (answer.ok) return ok(shown(answer.value));
   const { error } = answer;
   return error.code === "bad_input" ? err({ ...error, message: `${error.message} ${exampleOf(name)}` }) : answer;
+}
+
+function shown(value: unknown): Answer {
+  return { data: value, text: `${JSON.stringify(value, null, 2)}\n`, isVerbatim: true };
 }

@@ -4,7 +4,7 @@ import type { InputOf } from "../../../contract/operations.ts";
 import { defaultSettings, type Settings } from "../../../contract/workspaces.ts";
 import { wrongUsage } from "../../answer.ts";
 import { listKeys, settingAt } from "../../../shared/setting-keys.ts";
-import { unknownKey } from "../../setting-keys.ts";
+import { unknownKeyText } from "../../../shared/unknown-key.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { withCheckedLink, type CoordinatorLink } from "../../coordinator-link.ts";
 import { needsAdmin } from "../../needs-admin.ts";
@@ -42,7 +42,7 @@ function withKey(
   key: string,
   body: (link: CoordinatorLink) => Promise<CommandResult>,
 ): Promise<CommandResult> {
-  return keys.includes(key) ? withCheckedLink(cli, body) : Promise.resolve(unknownKey(key, keys));
+  return keys.includes(key) ? withCheckedLink(cli, body) : Promise.resolve(wrongUsage(unknownKeyText(key, keys)));
 }
 
 function parseJsonValue(text: string): unknown {

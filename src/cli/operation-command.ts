@@ -1,0 +1,94 @@
+import { resolve } from "node:path";
+import { Argument, InvalidArgumentError, Option, type Command } from "commander";
+import * as z from "zod";
+import type { Form } from "../contract/machine/forms.ts";
+import {
+  machineOperations,
+  type MachineInput,
+  type MachineOperationName,
+  type MachineOutput,
+} from "../contract/machine/operations.ts";
+import { ok } from "../shared/result.ts";
+import { fromTexts } from "../shared/text-fields.ts";
+import type { Cli } from "./cli.ts";
+import { parseDuration, parseTime } from "./times.ts";
+import type { View } from "./views.ts";
+
+export interface OperationCommand<Name extends MachineOperationName> {
+  readonly operation: Name;
+  /** Fields that are arguments, in this order; the others are options. */
+  readonly args?: readonly (keyof MachineInput<Name> & string)[];
+  readonly view: View<MachineOutput<Name>>;
+  /** Work besides, such as a warning. */
+  readonly after?: (output: MachineOutput<Name>) => Promise<void>;
+}
+
+/** Part of a field's JSON schema. */
+interface Field {
+  readonly type?: string;
+  readonly enum?: readonly string[];
+  readonly default?: unknown;
+  readonly description?: string;
+  readonly form?: Form;
+}
+
+interface InputSchema {
+  readonly properties?: Readonly<Record<string, Field>>;
+  readonly required?: readonly string[];
+}
+
+/** Defines a command with the help, arguments, options and JSON of an operation. */
+export function defineOperation<Name extends MachineOperationName>(
+  cli: Cli,
+  parent: Command,
+  name: string,
+  { operation, args = [], view, after }: OperationCommand<Name>,
+): Command {
+  const { input, summary } = machineOperations[operation];
+  const { properties = {}, required = [] } = z.toJSONSchema(input, { io: "input" }) as InputSchema;
+  const command = parent.command(name).description(descriptionOf(summary));
+  for (const field of args) command.addArgument(argumentOf(field, required.includes(field)));
+  for (const [field, schema] of Object.entries(properties))
+    if (!(args as readonly string[]).includes(field)) command.addOption(optionOf(cli, field, schema));
+  return cli.define(command, async (options: Readonly<Record<string, unknown>>, ...values: (string | undefined)[]) => {
+    const fromOptions = Object.entries(options).filter(([field]) => Object.hasOwn(properties, field));
+    const texts = args.flatMap((field, at) => (values[at] === undefined ? [] : [[field, values[at]] as const]));
+    const given = { ...Object.fromEntries(fromOptions), ...fromTexts(input, Object.fromEntries(texts)) };
+    // The operation itself checks what a command line has given.
+    const answer = await cli.call(operation, given as MachineInput<Name>);
+    if (answer.ok) await after?.(answer.value);
+    return answer.ok ? ok({ data: answer.value, text: view(answer.value, cli) }) : answer;
+  });
+}
+
+/** A summary is a sentence, a description of a command none. */
+function descriptionOf(summary: string): string {
+  return `${summary.charAt(0).toLowerCase()}${summary.slice(1).replace(/\.$/, "")}`;
+}
+
+function argumentOf(field: string, isRequired: boolean): Argument {
+  return new Argument(isRequired ? `<${field}>` : `[${field}]`);
+}
+
+function optionOf(cli: Cli, field: string, { type, enum: choices, default: usual, description, form }: Field): Option {
+  const flag = `--${field.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  if (type === "boolean") return new Option(flag, description);
+  const option = new Option(`${flag} <${form === undefined ? field : placeholders[form]}>`, description);
+  if (usual !== undefined) option.default(usual);
+  if (choices) return option.choices(choices);
+  return form === undefined ? option : option.argParser((text) => parse(cli, form, text));
+}
+
+const placeholders: Readonly<Record<Form, string>> = { moment: "time", duration: "duration", folder: "folder" };
+
+function parse(cli: Cli, form: Form, text: string): number | string {
+  if (form === "folder") return resolve(cli.io.cwd, text);
+  const value = form === "moment" ? parseTime(text, cli.io.now(), "first") : parseDuration(text);
+  if (value === null) throw new InvalidArgumentError(advice[form]);
+  return value;
+}
+
+const advice: Readonly<Record<Exclude<Form, "folder">, string>> = {
+  moment: "Give a duration (2d, 3h, 15m) or a date (2026-11-20, 2026-11-20T08:00).",
+  duration: "Give a duration such as 30m, 2h or 1d.",
+};

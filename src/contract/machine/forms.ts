@@ -1,0 +1,13 @@
+import * as z from "zod";
+
+/** How a person writes a value on a command line; the value itself is plain. */
+export type Form = "moment" | "duration" | "folder";
+
+/** Epoch ms; a person writes `2d` (so long ago) or a date, which stands for its first moment. */
+export const Moment = z.int().min(0).meta({ form: "moment" });
+
+/** Milliseconds; a person writes `30m`. */
+export const Duration = z.int().min(1).meta({ form: "duration" });
+
+/** Absolute path; a person may write it relative to the working folder. */
+export const Folder = z.string().min(1).max(4_096).meta({ form: "folder" });

@@ -1,0 +1,38 @@
+import type * as z from "zod";
+
+/** destructive: deletes what nothing brings back, so a client asks its user first. */
+export type MachineEffect = "read" | "write" | "destructive";
+
+/** Views besides `shim call`: a command of its own, a tool of a chat, the live page. */
+export type MachineSurface = "command" | "tool" | "page";
+
+/** Codes of refusals, besides those of the store. */
+export type HostErrorCode = "bad_input" | "not_found" | "ambiguous" | "config_invalid";
+
+export interface MachineOperationDetails<Input extends z.ZodObject, Output extends z.ZodType> {
+  readonly summary: string;
+  readonly input: Input;
+  readonly output: Output;
+  readonly errors?: readonly HostErrorCode[];
+  /** The most that it does. */
+  readonly effect: MachineEffect;
+  readonly surfaces: readonly MachineSurface[];
+  /** An input, for documents and tests. */
+  readonly example: z.input<Input>;
+}
+
+export interface MachineOperationOf<
+  Input extends z.ZodObject,
+  Output extends z.ZodType,
+> extends MachineOperationDetails<Input, Output> {
+  readonly errors: readonly HostErrorCode[];
+}
+
+export type MachineOperation = MachineOperationOf<z.ZodObject, z.ZodType>;
+
+/** Declares an operation of a machine. It is repeatable: a call without an answer is sent again. */
+export function machineOperation<Input extends z.ZodObject, Output extends z.ZodType>(
+  details: MachineOperationDetails<Input, Output>,
+): MachineOperationOf<Input, Output> {
+  return { errors: [], ...details };
+}

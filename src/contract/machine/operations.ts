@@ -1,0 +1,24 @@
+import type * as z from "zod";
+import { configOperations } from "./config.ts";
+import { noticeOperations } from "./notices.ts";
+import { pauseOperations } from "./pauses.ts";
+import { usageOperations } from "./usage.ts";
+
+export const machineOperations = {
+  ...configOperations,
+  ...noticeOperations,
+  ...pauseOperations,
+  ...usageOperations,
+};
+
+export type MachineOperationName = keyof typeof machineOperations;
+type Operations = typeof machineOperations;
+export type MachineInput<Name extends MachineOperationName> = z.input<Operations[Name]["input"]>;
+export type CheckedMachineInput<Name extends MachineOperationName> = z.output<Operations[Name]["input"]>;
+export type MachineOutput<Name extends MachineOperationName> = z.output<Operations[Name]["output"]>;
+
+export const machineOperationNames = Object.keys(machineOperations) as MachineOperationName[];
+
+export function isMachineOperation(name: string): name is MachineOperationName {
+  return Object.hasOwn(machineOperations, name);
+}

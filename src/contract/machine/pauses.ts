@@ -1,0 +1,40 @@
+import * as z from "zod";
+import { Duration, Folder } from "./forms.ts";
+import { machineOperation } from "./operation.ts";
+
+const Pause = z.object({
+  /** Root of a project; null: every project. */
+  project: z.string().nullable(),
+  /** Epoch ms; null: until a person ends it. */
+  until: z.int().nullable(),
+});
+
+const folder = Folder.optional().describe("only this project");
+
+export const pauseOperations = {
+  "pauses.list": machineOperation({
+    summary: "Pauses: for whom nothing is stored, and until when.",
+    input: z.strictObject({}),
+    output: z.object({ pauses: z.array(Pause) }),
+    effect: "read",
+    surfaces: [],
+    example: {},
+  }),
+  "pauses.start": machineOperation({
+    summary: "Store nothing for a while, or until the pause is ended.",
+    input: z.strictObject({ forMs: Duration.optional(), folder }),
+    /** `pauses`: all that are in force then. */
+    output: z.object({ started: Pause, pauses: z.array(Pause) }),
+    effect: "write",
+    surfaces: ["command"],
+    example: { forMs: 1_800_000 },
+  }),
+  "pauses.end": machineOperation({
+    summary: "Store again.",
+    input: z.strictObject({ folder }),
+    output: z.object({ ended: z.boolean(), project: z.string().nullable(), pauses: z.array(Pause) }),
+    effect: "write",
+    surfaces: ["command"],
+    example: {},
+  }),
+};

@@ -1,0 +1,47 @@
+import {
+  machineOperations,
+  type CheckedMachineInput,
+  type MachineInput,
+  type MachineOperationName,
+  type MachineOutput,
+} from "../../contract/machine/operations.ts";
+import { StoreError } from "../../store/store-error.ts";
+import { err } from "../../shared/result.ts";
+import { formatIssues } from "../../shared/problems.ts";
+import type { Handlers, HostContext } from "./handlers.ts";
+import type { Host, HostResult } from "./host.ts";
+import { configHandlers } from "./config-handlers.ts";
+import { noticeHandlers } from "./notices-handlers.ts";
+import { pauseHandlers } from "./pauses-handlers.ts";
+import { usageHandlers } from "./usage-handlers.ts";
+
+const handlers: Handlers<MachineOperationName> = {
+  ...configHandlers,
+  ...noticeHandlers,
+  ...pauseHandlers,
+  ...usageHandlers,
+};
+
+/** A host in the calling process. */
+export class LocalHost implements Host {
+  readonly #context: HostContext;
+
+  constructor(context: HostContext) {
+    this.#context = context;
+  }
+
+  /** Refusals and errors of the store are results; bugs throw. */
+  async call<Name extends MachineOperationName>(
+    name: Name,
+    input: MachineInput<Name>,
+  ): Promise<HostResult<MachineOutput<Name>>> {
+    const checked = machineOperations[name].input.safeParse(input);
+    if (!checked.success) return err({ code: "bad_input", message: `${name}: ${formatIssues(checked.error)}.` });
+    try {
+      return await handlers[name](this.#context, checked.data as CheckedMachineInput<Name>);
+    } catch (error) {
+      if (error instanceof StoreError) return err({ code: error.code, message: error.message });
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,44 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { expect, it } from "vitest";
+import { isMachineOperation, machineOperationNames, machineOperations } from "#src/contract/machine/operations.ts";
+import { operationNames } from "#src/contract/operations.ts";
+import { LocalHost } from "#src/local-mcp/host/local-host.ts";
+import { StoreError } from "#src/store/store-error.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+
+function aHost(runtime = tempRuntime()): LocalHost {
+  return new LocalHost({ paths: runtime.paths, runtime: () => Promise.resolve(runtime) });
+}
+
+it.for(machineOperationNames)("[CL262] %s does its example, and its answer is the declared output", async (name) => {
+  const { example, output } = machineOperations[name];
+  const answer = await aHost().call(name, example);
+  expect(answer).toMatchObject({ ok: true });
+  expect(answer.ok && output.safeParse(answer.value)).toMatchObject({ success: true, data: answer.ok && answer.value });
+});
+
+it("[CL262] no name is both of the workspace and of the machine", () => {
+  expect(operationNames.filter(isMachineOperation)).toEqual([]);
+});
+
+it("[CL262] a host refuses wrong input, an unusable file and a store that cannot be opened, with a reason", async () => {
+  const runtime = tempRuntime();
+  expect(await aHost(runtime).call("usage.list", { by: "hour" as never })).toMatchObject({
+    ok: false,
+    error: { code: "bad_input", message: "usage.list: by: one of day, session, project, model, task." },
+  });
+  expect(await aHost(runtime).call("config.get", { key: "recover" })).toMatchObject({
+    ok: false,
+    error: { code: "bad_input", message: expect.stringContaining('there is no setting "recover"') },
+  });
+  mkdirSync(dirname(runtime.paths.config), { recursive: true });
+  writeFileSync(runtime.paths.config, "{");
+  expect(await aHost(runtime).call("config.show", {})).toMatchObject({ ok: false, error: { code: "config_invalid" } });
+  const full = new StoreError("store_full", "the disk is full; free some space, then try again.");
+  const host = new LocalHost({ paths: runtime.paths, runtime: () => Promise.reject(full) });
+  expect(await host.call("pauses.list", {})).toEqual({
+    ok: false,
+    error: { code: "store_full", message: full.message },
+  });
+});
