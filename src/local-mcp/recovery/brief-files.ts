@@ -128,7 +128,7 @@ function formatHead({ branch, commit }: GitHead): string {
 
 function snapshotLine({ snapshot }: Restoration): string[] {
   if (snapshot?.state === "done")
-    return [`files as they were: \`shim restore ${snapshot.checkpointId} --files\` puts them into a new folder`];
+    return [`files as they were: \`shim restore ${snapshot.checkpointId}\` shows what differs, and puts them back`];
   return snapshot?.reason ? [`files as they were: no snapshot (${oneLine(snapshot.reason, 160)})`] : [];
 }
 
@@ -170,5 +170,5 @@ function filesLine({ machine, uncommitted }: Elsewhere, session: string, now: nu
       ? ""
       : ` (they are based on commit ${missingCommit.slice(0, 12)}, which is NOT HERE: \`git fetch\` first)`;
   const newer = why === null ? "" : `; newer ones are on ${quotedMachine(machine)} only: ${why}`;
-  return `files as they were ${age(now - at)} ago, uncommitted ones too: \`shim restore ${session} --files\` puts them into a new folder${first}${newer}`;
+  return `files as they were ${age(now - at)} ago, uncommitted ones too: \`shim restore ${session}\` shows what differs, and puts them here${first}${newer}`;
 }

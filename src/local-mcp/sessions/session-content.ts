@@ -123,6 +123,19 @@ function withReadings<Row extends { readonly readings: string }>(
   return rows.map(({ readings, ...row }) => Object.assign(row, { readings: JSON.parse(readings) as Readings }));
 }
 
+/** The newest saved files of a session or a project. */
+export function newestSnapshot(
+  sql: Sql,
+  where: { readonly session: string } | { readonly project: string },
+): StoredSnapshotRow | null {
+  const [column, value] = "session" in where ? ["session_id", where.session] : ["project", where.project];
+  const [row] = sql.all<{ id: string }>(
+    `SELECT checkpoint_id AS id FROM snapshots WHERE ${column} = ? AND state = 'done' ORDER BY at DESC LIMIT 1`,
+    value,
+  );
+  return row ? findSnapshot(sql, row.id) : null;
+}
+
 export function findSnapshot(sql: Sql, checkpointId: string): StoredSnapshotRow | null {
   const [row] = sql.all<{ session: string }>(
     "SELECT session_id AS session FROM snapshots WHERE checkpoint_id = ?",

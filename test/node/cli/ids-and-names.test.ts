@@ -70,7 +70,7 @@ it("[CL79] an ambiguous id is refused with short ids and titles, and at most eig
   expect(ran.err).toContain('"01a1fbb6-1112" matches several sessions; give more of the id:\n');
   expect(ran.err).toContain("  01a1fbb6-1112-7aaa-8  0 s ago  task of 2\n  01a1fbb6-1112-7aaa-9  0 s ago  task of 3\n");
   expect(ran.err).not.toContain("task of 1");
-  const checkpoint = await home.shim("restore cp_ --files");
+  const checkpoint = await home.shim("restore cp_");
   expect(checkpoint.code).toBe(2);
   expect(checkpoint.err).toMatch(/ {2}cp_\S+ {2}0 s ago {2}on_demand {2}task of 1\n/);
   for (let at = 0; at < 9; at += 1) addSession(home, { id: `cccc0000-${at}`, pid: 300 });

@@ -202,7 +202,7 @@ it("[CL7] every command answers with one JSON document under --json", async () =
   const codes: Record<string, number> = {
     mcp: 1,
     "hook Stop": 1,
-    [`restore ${checkpoint} --files`]: 1,
+    [`restore ${checkpoint}`]: 1,
     export: 2,
     [`forget ${dead}`]: 2,
     "init --dry-run": 3,

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { shortCheckpointId } from "#src/local-mcp/sessions/short-ids.ts";
@@ -17,6 +17,10 @@ import {
 import { loseSession, twoCliHomes, type CliMachines } from "#harness/machine/cli-machines.ts";
 import { commitAll, contents, git, temporaryFolder, write } from "#harness/machine/git-project.ts";
 
+function textsOf(folder: string, ...names: string[]): string[] {
+  return names.map((name) => readFileSync(join(folder, name), "utf8"));
+}
+
 /** A project in git with uncommitted work, a dead session, and the snapshot of its files. */
 async function withSnapshot(): Promise<{ home: CliHome; id: string; short: string }> {
   const home = aCliHome();
@@ -32,36 +36,100 @@ async function withSnapshot(): Promise<{ home: CliHome; id: string; short: strin
   return { home, id, short: home.runtime.store.read((sql) => shortCheckpointId(sql, id), "") };
 }
 
-it("[CL13] the files of a checkpoint come into a new folder beside the project, or into the one that is named", async () => {
+it("[CL263] [GS70] [GS71] without a flag the files are put back in place, with a copy of what they replace", async () => {
   const { home, id, short } = await withSnapshot();
-  const folder = join(home.folder, `project-${short}`);
-  expect(await home.shim("restore", id, "--files")).toMatchObject({
-    ...printed(`Restored 1 file into ${folder}`, /Never saved:\n {2}\.env: /),
-    err: holding("Restoring the files"),
+  write(home.project, { "a.txt": "three\n", "later.txt": "kept\n" });
+  expect(await home.shim("restore", short, "--diff")).toMatchObject(
+    printed("--- now/a.txt\n+++ then/a.txt\n", "-three\n+two\n"),
+  );
+  expect(await home.shim("restore", short)).toMatchObject(failed(1, "+two", "change 1 file in", "Add --yes."));
+  expect(textsOf(home.project, "a.txt")).toEqual(["three\n"]);
+  const backup = `${home.project}-before-${short}`;
+  expect(await home.shim("restore", short, "--yes")).toMatchObject(
+    printed(`Restored 1 file in ${home.project}.`, `What they replaced is in ${backup}.`, /Never saved:\n {2}\.env: /),
+  );
+  expect(textsOf(home.project, "a.txt", "later.txt")).toEqual(["two\n", "kept\n"]);
+  expect([readdirSync(backup), textsOf(backup, "a.txt")]).toEqual([["a.txt"], ["three\n"]]);
+  expect(await home.shim("restore", short, "--yes")).toMatchObject(
+    printed("are as they were saved: nothing to restore"),
+  );
+  chmodSync(join(home.project, "a.txt"), 0o755);
+  expect(await home.json("restore", id, "--yes")).toMatchObject({ written: ["a.txt"], backup: `${backup}-2` });
+  expect(statSync(join(home.project, "a.txt")).mode & 0o111).toBe(0);
+  rmSync(join(home.project, "a.txt"));
+  expect(await home.json("restore", id, "--yes")).toMatchObject({ written: ["a.txt"], backup: null });
+  expect(textsOf(home.project, "a.txt")).toEqual(["two\n"]);
+});
+
+it("[CL264] a session, or nothing at all, stands for its newest saved files; names of files restore those alone", async () => {
+  const { home, id } = await withSnapshot();
+  write(home.project, { "a.txt": "two\n", "d/b.txt": "two\n" });
+  home.now += 1_000;
+  addSession(home, { id: ids.finished, pid: 300 });
+  await takePending(home.runtime, [ids.finished], new AbortController().signal);
+  write(home.project, { "a.txt": "three\n", "d/b.txt": "three\n" });
+  const inFolder = { cwd: join(home.project, "d") };
+  expect((await home.shimWith(inFolder, "restore ./b.txt --yes --json")).json()).toMatchObject({
+    written: ["d/b.txt"],
   });
-  expect(readFileSync(join(folder, "a.txt"), "utf8")).toBe("two\n");
+  expect(textsOf(home.project, "a.txt", "d/b.txt")).toEqual(["three\n", "two\n"]);
+  expect(await home.shim(`restore ${id} d/b.txt --yes`)).toMatchObject(failed(3, "d/b.txt is not among the saved"));
+  expect(await home.shim(`restore ${id} ../other/x --yes`)).toMatchObject(failed(2, "../other/x is not in"));
+  write(home.project, { "d/b.txt": "three\n" });
+  expect(await home.json(`restore ${ids.finished} d --yes`)).toMatchObject({ written: ["d/b.txt"] });
+  expect((await home.json("restore --yes"))["written"]).toEqual(["a.txt"]);
+  expect((await home.shimWith({ cwd: home.other }, "restore --yes")).code).toBe(3);
+});
+
+it("[GS72] what stands in the way is named, and stays", async () => {
+  const { home, short } = await withSnapshot();
+  rmSync(join(home.project, "a.txt"));
+  write(home.project, { "a.txt/inner": "mine\n" });
+  const refused = await home.shim("restore", short, "--yes");
+  expect(refused).toMatchObject({ code: 1, out: holding("Restored 0 files", "a.txt: there is a folder of this name") });
+  expect(readFileSync(join(home.project, "a.txt", "inner"), "utf8")).toBe("mine\n");
+});
+
+it("[GS72] a folder that is a link now leads no file out of the project", async () => {
+  const { home } = await withSnapshot();
+  write(home.project, { "d/b.txt": "two\n" });
+  home.now += 1_000;
+  addSession(home, { id: ids.finished, pid: 300 });
+  await takePending(home.runtime, [ids.finished], new AbortController().signal);
+  rmSync(join(home.project, "d"), { recursive: true });
+  symlinkSync(home.other, join(home.project, "d"));
+  const refused = await home.json("restore --yes");
+  expect(refused).toMatchObject({
+    written: [],
+    notRestored: [{ path: "d/b.txt", reason: "its folder is a link out of the project" }],
+  });
+  expect(contents(home.other)).toEqual({});
+});
+
+it("[CL13] the files of a checkpoint come into a folder that is named", async () => {
+  const { home, id } = await withSnapshot();
   const into = join(home.folder, "back");
-  const back = await home.json("restore", id, "--files", "--into", "../back");
+  const back = await home.json("restore", id, "--into", "../back");
   expect(back).toMatchObject({ checkpoint: id, into, written: ["a.txt"], branch: null });
-  expect(existsSync(join(into, "a.txt"))).toBe(true);
+  expect(readFileSync(join(into, "a.txt"), "utf8")).toBe("two\n");
 });
 
 it("[CL13] or they become a new branch of the project, whose work tree stays as it is", async () => {
   const { home, id } = await withSnapshot();
-  const back = await home.json("restore", id, "--files", "--branch", "back");
+  const back = await home.json("restore", id, "--branch", "back");
   expect(back).toMatchObject({ into: null, branch: { name: "back" } });
   expect(git(home.project, "show", "back:a.txt")).toBe("two\n");
   expect(git(home.project, "branch", "--show-current")).toBe("main\n");
-  expect((await home.shim("restore", id, "--files", "--branch", "back")).err).toContain("already exists");
-  expect((await home.shim("restore", id, "--files", "--branch", "back2")).out).toContain("the branch back2 of");
+  expect((await home.shim("restore", id, "--branch", "back")).err).toContain("already exists");
+  expect((await home.shim("restore", id, "--branch", "back2")).out).toContain("the branch back2 of");
 });
 
 it("[CL156] never over what is there, and wrong usage changes nothing", async () => {
   const { home, id } = await withSnapshot();
   write(join(home.folder, "full"), { mine: "x" });
-  const full = await home.shim("restore", id, "--files", "--into", "../full", "--json");
+  const full = await home.shim("restore", id, "--into", "../full", "--json");
   expect(full).toMatchObject({ code: 1, error: "folder_not_empty" });
-  const wrong = [`restore ${id}`, `restore ${id} --files --into x --branch y`, "restore nope --files"];
+  const wrong = [`restore ${id} --into x --branch y`, `restore ${id} a.txt --into x`, "restore nope"];
   expect(await home.codes(...wrong)).toEqual([2, 2, 3]);
 });
 
@@ -73,7 +141,7 @@ it("[CL13] a checkpoint without files says why, and names the session's newest t
     );
   for (const state of ["pending", "running"]) {
     set(state, null);
-    expect((await home.shim("restore", id, "--files")).err).toEqual(
+    expect((await home.shim("restore", id)).err).toEqual(
       holding(
         "(0 s ago) are not saved yet. The chat's own process saves them within a minute of the checkpoint",
         "If that process has ended, they can no longer be saved.",
@@ -85,7 +153,7 @@ it("[CL13] a checkpoint without files says why, and names the session's newest t
     ["skipped", "a newer checkpoint came first"],
   ] as const) {
     set(state, reason);
-    const { err } = await home.shim("restore", id, "--files");
+    const { err } = await home.shim("restore", id);
     expect(err).toContain(`were not saved: ${reason}. Files are never saved later`);
   }
   set("done", null);
@@ -96,10 +164,8 @@ it("[CL13] a checkpoint without files says why, and names the session's newest t
   expect(later).not.toBe(id);
   home.runtime.store.write((sql) => sql.run("DELETE FROM snapshots WHERE checkpoint_id = ?", later));
   const short = home.runtime.store.read((sql) => shortCheckpointId(sql, id), "");
-  expect(await home.shim("restore", later, "--files")).toMatchObject(
-    failed(1, "no files were saved", `shim restore ${short} --files`),
-  );
-  expect((await home.shim("checkpoints show", id)).out).toContain(`files: done, \`shim restore ${short} --files\``);
+  expect(await home.shim("restore", later)).toMatchObject(failed(1, "no files were saved", `shim restore ${short}`));
+  expect((await home.shim("checkpoints show", id)).out).toContain(`files: done, \`shim restore ${short}\``);
 });
 
 /** The machines have clones of one repository. The first sends its uncommitted files. */
@@ -133,20 +199,20 @@ it("[CL131] [RE28] the brief names the command that restores the files of anothe
   expect(await there.shim("edge sync")).toMatchObject(printed("uncommitted files of 1 session"));
   expect((await there.shim("edge status")).out).toContain("Uncommitted files: those of 1 session are stored there");
   const brief = await here.shim("resume", ids.dead, "--print");
-  const command = `shim restore ${ids.dead} --files`;
+  const command = `shim restore ${ids.dead}`;
   expect(brief.out).toContain(`uncommitted ones too: \`${command}\``);
   const before = contents(here.project);
   const whose = `The files of ${ids.dead} on desk, as they were`;
-  expect(await here.shim("restore", ids.dead, "--files")).toMatchObject({
+  const folder = `${here.project}-back`;
+  expect(await here.shim("restore", ids.dead, "--into", folder)).toMatchObject({
     // What a snapshot leaves out does not travel.
     ...printed(whose, "Restored 2 files into", /Never saved:\n {2}\.env: /),
     err: holding("Fetching"),
   });
-  const folder = `${here.project}-${ids.dead.slice(0, 8)}`;
   expect(readFileSync(join(folder, "a.txt"), "utf8")).toBe("not committed\n");
   expect([existsSync(join(folder, ".env")), contents(here.project)]).toEqual([false, before]);
   const checkpoint = checkpointOf(there, ids.dead);
-  expect((await here.shim("restore", checkpoint, "--files", "--branch", "work", "--json")).json()).toMatchObject({
+  expect((await here.shim("restore", checkpoint, "--branch", "work", "--json")).json()).toMatchObject({
     checkpoint,
     session: ids.dead,
     machine: "desk",
@@ -155,8 +221,9 @@ it("[CL131] [RE28] the brief names the command that restores the files of anothe
     leftOut: [{ path: ".env" }],
   });
   expect(git(here.project, "show", "work:b.txt")).toBe("new\n");
-  // Never over anything that is there.
-  expect(await here.shim("restore", ids.dead, "--files")).toMatchObject(failed(1, "exists and is not an empty folder"));
+  const placed = await here.shim("restore", ids.dead, "--yes");
+  expect(placed).toMatchObject(printed(whose, `Restored 2 files in ${here.project}`, "-before-"));
+  expect(textsOf(here.project, "a.txt", "b.txt")).toEqual(["not committed\n", "new\n"]);
 });
 
 it("[CL151] it says why not: another folder, a missing commit, no answer, an unknown id", async () => {
@@ -168,19 +235,19 @@ it("[CL151] it says why not: another folder, a missing commit, no answer, an unk
   git(there.project, "fetch", "-q", "origin");
   await loseAChat(pair);
   expect((await there.shim("edge sync")).code).toBe(0);
-  expect(await here.shimWith({ cwd: here.other }, "restore", ids.dead, "--files")).toMatchObject(
+  expect(await here.shimWith({ cwd: here.other }, "restore", ids.dead, "--yes")).toMatchObject(
     failed(1, "this folder is not the project"),
   );
   expect((await here.shim("resume", ids.dead, "--print")).out).toContain(
     `they are based on commit ${second.slice(0, 12)}, which is NOT HERE: \`git fetch\` first`,
   );
-  expect(await here.shim("restore", ids.dead, "--files")).toMatchObject(failed(1, second, "git fetch"));
-  expect((await here.shim("restore nope --files")).code).toBe(3);
+  expect(await here.shim("restore", ids.dead, "--yes")).toMatchObject(failed(1, second, "git fetch"));
+  expect((await here.shim("restore nope")).code).toBe(3);
   git(here.project, "fetch", "-q", "origin");
   server.isDown = true;
-  expect(await here.shim("restore", ids.dead, "--files")).toMatchObject(failed(1, "Nothing was restored"));
+  expect(await here.shim("restore", ids.dead, "--yes")).toMatchObject(failed(1, "Nothing was restored"));
   server.isDown = false;
-  expect((await here.shim("restore", ids.dead, "--files")).code).toBe(0);
+  expect((await here.shim("restore", ids.dead, "--yes")).code).toBe(0);
 });
 
 it("[RE28] [SY86] a brief claims no files that did not arrive, and says why they did not", async () => {
@@ -195,7 +262,7 @@ it("[RE28] [SY86] a brief claims no files that did not arrive, and says why they
   expect(brief.out).toContain("files as they were: on desk only");
   expect(brief.out).toContain("packed they have more than 200 bytes");
   expect(brief.out).not.toContain("shim restore");
-  expect(await here.shim("restore", ids.dead, "--files")).toMatchObject(failed(1, "desk has sent none"));
+  expect(await here.shim("restore", ids.dead, "--yes")).toMatchObject(failed(1, "desk has sent none"));
   const off = await aPair();
   Object.assign(off.there.runtime, { config: defaults });
   await loseAChat(off);

@@ -66,9 +66,7 @@ async function listAll(cli: Cli, options: FilterOptions): Promise<CommandResult>
   const found = await findGroups(cli, options, undefined);
   if (!found.ok) return found;
   const groups = found.value;
-  const hint = cli.format(
-    "`shim checkpoints show <id>` prints one, `shim restore <id> --files` brings its files back.\n",
-  );
+  const hint = cli.format("`shim checkpoints show <id>` prints one, `shim restore <id>` brings its files back.\n");
   const text = groups.length === 0 ? "No checkpoints.\n" : `${groupsText(cli, groups)}${hint}`;
   return ok({ data: toData(groups), text, isVerbatim: true });
 }
@@ -167,7 +165,7 @@ function readState(runtime: Runtime, checkpoint: checkpoints.Checkpoint): Result
 function filesText(id: string, snapshot: StoredSnapshotRow | null): string {
   if (!snapshot) return "none";
   const why = snapshot.reason ? ` (${snapshot.reason})` : "";
-  const hint = snapshot.state === "done" ? `, \`shim restore ${id} --files\` brings them back` : "";
+  const hint = snapshot.state === "done" ? `, \`shim restore ${id}\` brings them back` : "";
   return `${snapshot.state}${why}${hint}`;
 }
 

@@ -133,7 +133,7 @@ it("[RE80] a session that ended well or that lives is not said to have died", ()
 it.each<[string, Partial<Restoration>]>([
   ["git: main at a, unchanged", { head: { branch: "main", commit: "a" } }],
   ["git: was main at a, is now detached at no commit (CHANGED)", { head: { branch: null, commit: null } }],
-  ["`shim restore cp_1 --files`", { snapshot }],
+  ["`shim restore cp_1`", { snapshot }],
   ["no snapshot (git is too old)", { snapshot: { ...snapshot, state: "failed", reason: "git is too old" } }],
 ])("[RE78] git and the saved files are compared with then: %s", (line, overrides) => {
   const state = { git: { branch: "main", commit: "a" } };

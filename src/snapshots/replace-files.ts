@@ -1,0 +1,175 @@
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  type Stats,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, dirname, join, sep } from "node:path";
+import { codeOf, messageOf } from "../shared/error.ts";
+import { realPath } from "../platform/real-path.ts";
+import { run, userGit } from "./git.ts";
+import type { ExcludedFile } from "./selection.ts";
+
+/** A snapshot's files in a folder of their own, beside the project that they belong to. */
+export interface Staged {
+  readonly folder: string;
+  readonly project: string;
+}
+
+export interface FileChange {
+  /** Relative to the project. */
+  readonly path: string;
+  /** missing: the project has no such file now. */
+  readonly now: "changed" | "missing";
+}
+
+/** Runs `work` with an empty private folder, which is gone afterwards. */
+export async function withStaging<T>(work: (folder: string) => Promise<T>): Promise<T> {
+  const folder = mkdtempSync(join(tmpdir(), "shim-restore-"));
+  try {
+    return await work(folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/**
+ * [GS70] Staged files that differ from the project's in content, type or executable bit. Files that
+ * only the project has are none of them.
+ *
+ * @param chosen paths of files and folders, relative to the project; empty: all
+ */
+export function changesOf({ folder, project }: Staged, chosen: readonly string[]): FileChange[] {
+  const isChosen = (path: string): boolean =>
+    chosen.length === 0 || chosen.some((one) => path === one || path.startsWith(`${one}/`));
+  return filesIn(folder, "")
+    .filter(isChosen)
+    .flatMap((path): FileChange[] => {
+      const [then, now] = [statsOf(join(folder, path)), statsOf(join(project, path))];
+      if (!then) return [];
+      if (!now) return [{ path, now: "missing" }];
+      return isSame(join(folder, path), then, join(project, path), now) ? [] : [{ path, now: "changed" }];
+    });
+}
+
+function filesIn(folder: string, above: string): string[] {
+  return readdirSync(join(folder, above), { withFileTypes: true }).flatMap((entry) => {
+    const path = above === "" ? entry.name : `${above}/${entry.name}`;
+    return entry.isDirectory() ? filesIn(folder, path) : [path];
+  });
+}
+
+function statsOf(path: string): Stats | undefined {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    // A folder of the path is a file now.
+    if (codeOf(error) === "ENOTDIR") return undefined;
+    throw error;
+  }
+}
+
+function isSame(one: string, its: Stats, other: string, others: Stats): boolean {
+  if (its.isSymbolicLink() || others.isSymbolicLink())
+    return its.isSymbolicLink() && others.isSymbolicLink() && readlinkSync(one) === readlinkSync(other);
+  if (!others.isFile() || its.size !== others.size || isExecutable(its) !== isExecutable(others)) return false;
+  return readFileSync(one).equals(readFileSync(other));
+}
+
+function isExecutable({ mode }: Stats): boolean {
+  return process.platform !== "win32" && (mode & 0o100) !== 0;
+}
+
+/** Diff from the project's files to the staged ones, as `git diff` prints it. */
+export async function diffOf(
+  { folder, project }: Staged,
+  changes: readonly FileChange[],
+  { env, timeoutMs }: { readonly env: NodeJS.ProcessEnv; readonly timeoutMs: number },
+): Promise<string> {
+  return withStaging(async (scratch) => {
+    for (const { path, now } of changes) {
+      copy(join(folder, path), join(scratch, "then", path));
+      if (now === "changed") copyIfFile(join(project, path), join(scratch, "now", path));
+    }
+    for (const name of ["now", "then"]) mkdirSync(join(scratch, name), { recursive: true });
+    const args = ["diff", "--no-index", "--no-ext-diff", "--no-textconv", "--no-color", "--no-prefix", "now", "then"];
+    // Exit 1: they differ.
+    const { stdout } = await run(userGit(env, scratch, AbortSignal.timeout(timeoutMs)), args, "", [0, 1]);
+    return stdout.toString("utf8");
+  });
+}
+
+export interface ReplacedFiles {
+  readonly written: readonly string[];
+  readonly notRestored: readonly ExcludedFile[];
+  /** Copies of the replaced files; null: there was nothing to replace. */
+  readonly backup: string | null;
+}
+
+/**
+ * [GS71] Puts the changes into the project, each file whole or not at all. [GS72] Copies what it
+ * replaces first; leaves a path whose folder is a link out of the project.
+ *
+ * @param backup a folder that does not exist
+ */
+export function replaceFiles(staged: Staged, changes: readonly FileChange[], backup: string): ReplacedFiles {
+  const { folder, project } = staged;
+  const written: string[] = [];
+  const notRestored: ExcludedFile[] = [];
+  for (const { path } of changes) {
+    try {
+      const target = join(project, path);
+      requireInside(project, target);
+      copyIfFile(target, join(backup, path));
+      replace(join(folder, path), target);
+      written.push(path);
+    } catch (error) {
+      notRestored.push({ path, reason: messageOf(error) });
+    }
+  }
+  return { written, notRestored, backup: existsSync(backup) ? backup : null };
+}
+
+/** A linked folder may lead out of the project. */
+function requireInside(project: string, target: string): void {
+  let parent = dirname(target);
+  while (!existsSync(parent)) parent = dirname(parent);
+  const [top, real] = [realPath(project), realPath(parent)];
+  if (real !== top && !real.startsWith(top + sep)) throw new Error("its folder is a link out of the project");
+  if (statsOf(target)?.isDirectory()) throw new Error("there is a folder of this name");
+}
+
+function replace(from: string, target: string): void {
+  mkdirSync(dirname(target), { recursive: true });
+  const temporary = join(dirname(target), `.${basename(target)}.shim-${process.pid}.tmp`);
+  try {
+    rmSync(temporary, { force: true });
+    copy(from, temporary);
+    renameSync(temporary, target);
+  } finally {
+    rmSync(temporary, { force: true });
+  }
+}
+
+function copyIfFile(from: string, to: string): void {
+  const stats = statsOf(from);
+  if (stats?.isFile() || stats?.isSymbolicLink()) copy(from, to);
+}
+
+function copy(from: string, to: string): void {
+  const stats = lstatSync(from);
+  mkdirSync(dirname(to), { recursive: true });
+  if (stats.isSymbolicLink()) return symlinkSync(readlinkSync(from), to);
+  copyFileSync(from, to);
+  chmodSync(to, stats.mode & 0o777);
+}
