@@ -103,6 +103,7 @@ const programs = {
   "commit-guard": "src/cli/commit-guard-entry.ts",
   "mcp-cron": "node_modules/croner/dist/croner.js",
   demo: "demo/chat-entry.ts",
+  start: "demo/start-entry.ts",
 };
 
 const built = await build({
