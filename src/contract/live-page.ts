@@ -1,31 +1,19 @@
 import * as z from "zod";
+import type { ShownState } from "./chat-state.ts";
 import type { Chat } from "./chats.ts";
 import type { OpportunityPattern } from "./opportunities.ts";
 import type { CrashCause, Risk } from "./readings.ts";
 import type { AuditEntry } from "./workspaces.ts";
-import type { OfferedOn, OutputOf } from "./operations.ts";
+import type { OfferedOn } from "./operations.ts";
 
 /** Read models and actions that a machine's own live page has beside the operations. */
 
-/** `empty`: died with nothing to lose. `closed`: between two turns, with nothing open [RE52]. */
-export type SessionState =
-  | "alive"
-  | "incomplete"
-  | "closed"
-  | "empty"
-  | "finished"
-  | "offered"
-  | "recovered"
-  | "dismissed";
-
-export interface FleetRow {
+export interface FleetRow extends ShownState {
   readonly id: string;
   readonly shortId: string;
   readonly title: string | null;
-  /** `unheard`: of another machine, silent for a while, though maybe alive. */
-  readonly state: SessionState | OutputOf<"chats.get">["status"] | "unheard";
-  readonly activity: "idle" | "busy" | "waiting" | "stuck" | "dead" | null;
-  readonly waiting: { readonly for: "permission" | "dialog" | "prompt"; readonly ageMs: number } | null;
+  /** How long it has waited for its user; null: it does not, or does not say since when. */
+  readonly waitingMs: number | null;
   readonly client: string;
   readonly machine: string | null;
   readonly project: string | null;
@@ -35,8 +23,6 @@ export interface FleetRow {
   readonly risk: Risk | null;
   readonly cause: CrashCause | null;
   readonly causeDetail: string | null;
-  /** In words: the living chat that a dead session was offered to, and how long ago. */
-  readonly offer: string | null;
   readonly seenAgeMs: number;
   readonly savedAgeMs: number | null;
   readonly costUsdToday: number | null;
@@ -75,6 +61,10 @@ export interface SessionPage {
   readonly checkpoints: number;
   /** Command that continues the session in a terminal; null while it is alive. */
   readonly resumeCommand: string | null;
+  readonly isAlive: boolean;
+  readonly canDismiss: boolean;
+  /** Whether a decision about it can be undone. */
+  readonly canOfferAgain: boolean;
 }
 
 /** A message, or another notification, for a chat of this machine. */

@@ -13,12 +13,12 @@ const items = z.array(some);
 export const Chats = {
   input: z.strictObject({
     ...common,
-    all: z.boolean().optional().describe("Also offline chats"),
+    all: z.boolean().optional().describe("Also dead and ended chats"),
   }),
   output: z.object({
     ...answer,
     /**
-     * chat, name, machine, project, status, isSelf, capabilities, capacity, progress, waitsFor,
+     * chat, name, machine, project, state, detail, isSelf, capabilities, capacity, progress,
      * waitingMs, tasks [{task, type, percent, note}], lastSeenMsAgo
      */
     chats: items,

@@ -1,39 +1,23 @@
+import { chatStates, stateOfRegistered, stateText, workProgress, type ChatState } from "../contract/chat-state.ts";
 import type { Chat } from "../contract/chats.ts";
 import type { Fleet, FleetRow } from "../contract/live-page.ts";
 import { matches, shortIn } from "./format.ts";
 
-/** Pure. The order in which a user has to act. */
+/** Pure. */
 
-export const groupNames = ["waits", "died", "stuck", "works", "idle", "ended"] as const;
-export type GroupName = (typeof groupNames)[number];
-
-export const groupTitles: Readonly<Record<GroupName, string>> = {
+export const groupTitles: Readonly<Record<ChatState, string>> = {
   waits: "Waits for you",
   died: "Died, and can come back",
   stuck: "Stuck",
-  works: "At work",
+  works: "Works",
   idle: "Idle",
   ended: "Ended in the last day",
 };
 
 export interface FleetGroup {
-  readonly name: GroupName;
+  readonly name: ChatState;
   readonly rows: readonly FleetRow[];
 }
-
-const waitingProgress = "waits for its user";
-const diedStates: ReadonlySet<string> = new Set(["incomplete", "offered", "closed", "unheard"]);
-const endedStates: ReadonlySet<string> = new Set(["finished", "recovered", "dismissed", "empty", "offline"]);
-
-/** An idle prompt waits for nothing that is under way; a permission or a question does. */
-export function groupOf({ state, activity, waiting, progress }: FleetRow): GroupName {
-  const over = diedStates.has(state) ? "died" : endedStates.has(state) ? "ended" : null;
-  if (over) return over;
-  if (waiting || activity === "waiting" || progress === waitingProgress) return "waits";
-  return atWork[activity ?? state] ?? "idle";
-}
-
-const atWork: Readonly<Record<string, GroupName>> = { stuck: "stuck", busy: "works", draining: "works" };
 
 /** Longest waiting first; among the others, the highest risk, then the last that was active. */
 function compare(a: FleetRow, b: FleetRow): number {
@@ -42,20 +26,20 @@ function compare(a: FleetRow, b: FleetRow): number {
 }
 
 const orders: readonly ((row: FleetRow) => number)[] = [
-  ({ waiting }) => -(waiting?.ageMs ?? 0),
+  ({ waitingMs }) => -(waitingMs ?? 0),
   ({ risk }) => -(risk?.score ?? 0),
   ({ seenAgeMs }) => seenAgeMs,
 ];
 
 /** A chat of another machine: the content of its session is there. */
 function toRow(chat: Chat, short: (id: string) => string): FleetRow {
-  const unknown = { activity: null, waiting: null, project: null, model: null, risk: null, cause: null, offer: null };
+  const unknown = { waitingMs: null, project: null, model: null, risk: null, cause: null };
   return {
     ...unknown,
     id: chat.chat,
     shortId: short(chat.chat),
     title: typeof chat.metadata["title"] === "string" ? chat.metadata["title"] : null,
-    state: chat.isRecoverable ? "incomplete" : chat.status,
+    ...stateOfRegistered(chat),
     client: chat.client,
     machine: chat.machine,
     contextFill: chat.health.contextFill ?? null,
@@ -64,7 +48,7 @@ function toRow(chat: Chat, short: (id: string) => string): FleetRow {
     savedAgeMs: null,
     costUsdToday: null,
     taskCount: chat.taskCount,
-    progress: chat.progress,
+    progress: workProgress(chat),
     resumeCommand: chat.isRecoverable ? `shim resume ${short(chat.session)}` : null,
   };
 }
@@ -76,24 +60,11 @@ export function rowsOf({ rows, chats }: Pick<Fleet, "rows" | "chats">): FleetRow
 
 export function toGroups(fleet: Pick<Fleet, "rows" | "chats">, query: string): FleetGroup[] {
   const fitting = rowsOf(fleet).filter((row) =>
-    matches(query, [row.id, row.title, row.project, row.machine, row.model, row.client, row.state, row.activity]),
+    matches(query, [row.id, row.title, row.project, row.machine, row.model, row.client, stateText(row)]),
   );
-  const byName = Map.groupBy(fitting, groupOf);
-  return groupNames.flatMap((name) => {
+  const byName = Map.groupBy(fitting, ({ state }) => state);
+  return chatStates.flatMap((name) => {
     const found = byName.get(name);
     return found ? [{ name, rows: found.toSorted(compare) }] : [];
   });
-}
-
-const waitingTexts = {
-  permission: "waits for your permission",
-  dialog: "waits for your answer",
-  prompt: "waits for your next prompt",
-};
-
-export function activityText({ waiting, activity, state, progress, offer }: FleetRow): string {
-  if (waiting) return waitingTexts[waiting.for];
-  if (activity === "waiting" || progress === waitingProgress) return "waits for you";
-  if (state !== "alive") return offer ?? state;
-  return activity === "busy" ? "works" : (activity ?? state);
 }

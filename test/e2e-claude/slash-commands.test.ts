@@ -31,7 +31,7 @@ it("[CL69] [MC40] /shim:who instructs the model, which is told of the chat that 
   const steps = [shimTool("shim_session_status"), shimTool("shim_check_recovery", list), { text: "These." }];
   const { model } = await rig.printed("/shim:who", { steps });
   expect(received(model)).toContain("Tell the user which chats SHIM knows, without changing anything.");
-  expect(received(model, -1)).toMatch(/"incomplete":1,"offeredHere":1/);
+  expect(received(model, -1)).toMatch(/"died":1,"offeredHere":1/);
   expect(received(model, -1)).toMatch(/"title":"fix the parser"[^}]*"offeredHere":true/);
   expect(rig.session(id).recovery).toBe("offered");
   expect(rig.stored(id).recoveries.map(({ action }) => action)).toEqual(["offered"]);

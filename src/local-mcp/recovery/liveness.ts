@@ -1,3 +1,4 @@
+import type { RegisteredChat } from "../../contract/chat-state.ts";
 import type { Chat } from "../../contract/chats.ts";
 import { age } from "../../shared/format.ts";
 import { isAlive, isInOtherNamespace, type Processes } from "../../platform/processes.ts";
@@ -18,7 +19,7 @@ export type ChatObservation =
   | { readonly status: "unknown" }
   | { readonly status: "unreachable"; readonly why: string };
 
-type ChatStatus = Pick<Chat, "status" | "reason" | "lastSeenAgeMs">;
+type ChatStatus = RegisteredChat & Pick<Chat, "lastSeenAgeMs">;
 
 export interface Liveness {
   readonly isOver: boolean;
@@ -27,6 +28,8 @@ export interface Liveness {
   /** A process of its machine has seen that its process is gone. */
   readonly isAttested: boolean;
   readonly detail: string;
+  /** The coordinator's view of a chat that is present; null: none. */
+  readonly chat: RegisteredChat | null;
 }
 
 const offlineReasonText: Readonly<Record<string, string>> = {
@@ -42,7 +45,8 @@ interface Sent {
   readonly hasDied: boolean;
 }
 
-const noEndSeen = { isOver: false, isCertain: false, isAttested: false };
+const ended = { isOver: true, isCertain: true, isAttested: true, chat: null };
+const noEndSeen = { isOver: false, isCertain: false, isAttested: false, chat: null };
 
 /** [RE90] [RE91] [RE191] Pure. */
 export function livenessOf(observation: ChatObservation, sent: Sent): Liveness {
@@ -51,16 +55,17 @@ export function livenessOf(observation: ChatObservation, sent: Sent): Liveness {
   if (status === "unreachable")
     return { ...noEndSeen, detail: `Whether it lives is not known now: ${observation.why}.` };
   const heard = `heard ${age(observation.lastSeenAgeMs)} ago`;
-  if (status !== "offline") return { ...noEndSeen, isCertain: true, detail: `It is ${status}, and was ${heard}.` };
+  if (status !== "offline")
+    return { ...noEndSeen, isCertain: true, detail: `It is ${status}, and was ${heard}.`, chat: observation };
   const { reason } = observation;
   const words = offlineReasonText[reason ?? ""];
   // The chat left, and its machine has not reported yet how the session ended.
   if (words === undefined) return livenessAsSent(sent, "Its chat left the workspace without an end of the session");
-  return { isOver: true, isCertain: true, isAttested: reason === "attested", detail: `Last ${heard}: ${words}.` };
+  return { ...ended, isAttested: reason === "attested", detail: `Last ${heard}: ${words}.` };
 }
 
 function livenessAsSent({ silenceMs, hasDied }: Sent, what: string): Liveness {
-  if (hasDied) return { isOver: true, isCertain: true, isAttested: true, detail: "Its machine reported its death." };
+  if (hasDied) return { ...ended, detail: "Its machine reported its death." };
   const detail = `${what}; its machine sent nothing more of it for ${age(silenceMs)}.`;
   return { ...noEndSeen, isOver: silenceMs > maxSilenceMs, detail };
 }

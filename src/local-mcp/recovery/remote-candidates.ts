@@ -47,10 +47,14 @@ function candidateRows(
   });
 }
 
-function isUnfinished({ isEnded, content }: RemoteSession): boolean {
-  const isSettled = content.recovery === "recovered" || content.recovery === "dismissed";
-  const hasContent = content.newest !== null || content.unsaved.count > 0 || content.toolCalls > 0;
-  return !isEnded && !isSettled && hasContent;
+function isUnfinished(row: RemoteSession): boolean {
+  const { recovery } = row.content;
+  const isSettled = recovery === "recovered" || recovery === "dismissed";
+  return !row.isEnded && !isSettled && hasSomeContent(row);
+}
+
+export function hasSomeContent({ content }: RemoteSession): boolean {
+  return content.newest !== null || content.unsaved.count > 0 || content.toolCalls > 0;
 }
 
 export async function assessLiveness(

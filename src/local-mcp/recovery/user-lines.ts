@@ -22,11 +22,6 @@ export function quotedTitle(title: string | null, max = maxTitleChars): string {
   return `"${chars.length <= max ? line : `${start.trimEnd()} ...`}"`;
 }
 
-/** [RE183] How the offer of a session to another chat is named, wherever the session is listed. */
-export function offeredText(chat: string, msAgo: number): string {
-  return `offered to chat ${chat}, ${age(msAgo)} ago`;
-}
-
 export interface OfferedSession {
   readonly session: Session;
   readonly cause: CrashCause | null;

@@ -3,7 +3,7 @@ import { mayBeAlive, type Processes } from "../../platform/processes.ts";
 import * as journal from "./journal.ts";
 import * as sessions from "./sessions.ts";
 
-export type Activity = "idle" | "busy" | "waiting" | "stuck" | "dead";
+export type Activity = "idle" | "busy" | "waiting" | "stuck";
 
 export interface ActivityFacts {
   readonly isDead: boolean;
@@ -24,10 +24,9 @@ const maxSilenceMs = 15 * minuteMs;
 const openToolMs = 120 * minuteMs;
 const askingTools: ReadonlySet<string> = new Set(["AskUserQuestion", "ExitPlanMode"]);
 
-/** Pure. [TE25] [TE48] [TE49] */
+/** Pure. [TE25] [TE48] [TE49] For a chat that lives. */
 export function activityOf(facts: ActivityFacts): Activity {
-  const { isDead, isWaitingForUser, isInTurn, openTools, workedAt, now } = facts;
-  if (isDead) return "dead";
+  const { isWaitingForUser, isInTurn, openTools, workedAt, now } = facts;
   if (isWaitingForUser || openTools.some(({ name }) => askingTools.has(name))) return "waiting";
   const silenceMs = now - workedAt;
   if (isInTurn === null) return silenceMs < maxSilenceMs ? "busy" : "idle";
@@ -41,13 +40,13 @@ const keepsTasksMs: Readonly<Record<Activity, number>> = {
   waiting: 60 * minuteMs,
   idle: 15 * minuteMs,
   stuck: 0,
-  dead: 0,
 };
 /** A client without hooks shows no work between two calls of SHIM's tools. */
 const keepsTasksWithoutHooksMs = 30 * minuteMs;
 
 /** Pure. [TE26] Returns whether heartbeats for the chat's tasks are honest. */
 export function keepsTasks(facts: ActivityFacts): boolean {
+  if (facts.isDead) return false;
   const activity = activityOf(facts);
   const limitMs = activity === "idle" && facts.isInTurn === null ? keepsTasksWithoutHooksMs : keepsTasksMs[activity];
   return facts.now - facts.workedAt < limitMs;
@@ -71,12 +70,11 @@ export function factsOf(sql: Sql, session: sessions.Session, { isDead, now }: Li
   };
 }
 
-/** [CL231] Living chats whose turn shows no sign of work. */
-export function countStuck(sql: Sql, processes: Processes, now: number, except: string | null): number {
+/** [CL231] Living chats that may be stuck. */
+export function silentSessions(sql: Sql, processes: Processes, now: number, except: string | null): sessions.Session[] {
   return sessions
     .listSilent(sql, now - maxSilenceMs)
-    .filter(({ id, owner }) => id !== except && owner !== null && mayBeAlive(processes, owner))
-    .filter((session) => activityOf(factsOf(sql, session, { isDead: false, now })) === "stuck").length;
+    .filter(({ id, owner }) => id !== except && owner !== null && mayBeAlive(processes, owner));
 }
 
 function isInTurn(sql: Sql, sessionId: string): boolean | null {

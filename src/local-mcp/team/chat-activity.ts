@@ -1,9 +1,8 @@
 import * as sessions from "../sessions/sessions.ts";
 import type { ChatStatusReporter } from "../../coordinator-client/chat-status.ts";
+import { waitingProgress } from "../../contract/chat-state.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { activityOf, factsOf, keepsTasks, type ActivityFacts } from "../sessions/activity.ts";
-
-const waitingProgress = "waits for its user";
 
 export class ChatActivity {
   progress = "";
@@ -30,13 +29,13 @@ export class ChatActivity {
   }
 
   report(taskCount: number): void {
-    const activity = this.#readFacts(activityOf, "idle");
+    const activity = this.#readFacts((facts) => (facts.isDead ? "idle" : activityOf(facts)), "idle");
     const { store } = this.#runtime;
     const waiting = store.read((sql) => sessions.get(sql, this.#sessionId)?.waiting, undefined);
-    const isWaiting = activity === "waiting" || waiting !== undefined;
-    const isBusy = taskCount > 0 || activity === "busy" || activity === "waiting";
+    const waitsFor = waiting?.for ?? (activity === "waiting" ? "dialog" : null);
+    const isBusy = activity === "busy" || activity === "waiting";
     const status = activity === "stuck" ? "stuck" : isBusy ? "busy" : "idle";
-    const progress = isWaiting ? waitingProgress : this.progress;
+    const progress = waitsFor === null ? this.progress : waitingProgress[waitsFor];
     this.#statusReporter.report({ status, taskCount, progress }, false).catch((error: unknown) => {
       this.#runtime.log("error", "the chat's state was not reported", { error: String(error) });
     });

@@ -1,7 +1,8 @@
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import type { Risk } from "../../contract/readings.ts";
-import { age, matches, percent, plain, words } from "../format.ts";
+import { age } from "../../contract/age.ts";
+import { matches, percent, plain, words } from "../format.ts";
 import { ageTick, hasMoved, notice, query, type Loaded } from "../page-state.ts";
 
 type Node = JSX.Element | null;

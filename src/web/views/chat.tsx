@@ -1,7 +1,8 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
+import { stateOfRegistered, stateText, workProgress } from "../../contract/chat-state.ts";
 import type { FleetRow, SessionPage, TimelineLine } from "../../contract/live-page.ts";
-import { activityText, rowsOf } from "../fleet-groups.ts";
+import { rowsOf } from "../fleet-groups.ts";
 import { matches, percent, plain, words } from "../format.ts";
 import { call, host, query, useCall } from "../page-state.ts";
 import { ActionButton, ActionButtons, type Action } from "../parts/confirm.tsx";
@@ -28,7 +29,7 @@ function Session({ page, at }: { page: SessionPage; at: number }): JSX.Element {
     <>
       <Facts
         facts={[
-          ["State", <Badge kind={row.state}>{activityText(row)}</Badge>],
+          ["State", <Badge kind={row.state}>{plain(stateText(row))}</Badge>],
           ["Project", plain(row.project ?? "none")],
           ["Model", plain(row.model ?? "unknown")],
           ["Context", row.contextFill === null ? "unknown" : percent(row.contextFill)],
@@ -50,17 +51,13 @@ function Session({ page, at }: { page: SessionPage; at: number }): JSX.Element {
   );
 }
 
-/** States in which a session may be dismissed, and offered again. */
-const openStates: ReadonlySet<string> = new Set(["incomplete", "closed", "offered"]);
-const decidedStates: ReadonlySet<string> = new Set(["dismissed", "offered", "recovered"]);
-
-function actionsOf({ row }: SessionPage): Action[] {
-  const isMember = row.state === "alive" && row.taskCount !== null;
+function actionsOf({ row, isAlive, canDismiss, canOfferAgain }: SessionPage): Action[] {
+  const isMember = isAlive && row.taskCount !== null;
   return [
-    ...(openStates.has(row.state) ? [dismissAction(row)] : []),
-    ...(decidedStates.has(row.state) ? [offerAction(row)] : []),
+    ...(canDismiss ? [dismissAction(row)] : []),
+    ...(canOfferAgain ? [offerAction(row)] : []),
     ...(isMember ? [drainAction(row.id)] : []),
-    forgetAction(row),
+    forgetAction(row, isAlive),
   ];
 }
 
@@ -80,19 +77,19 @@ function dismissAction({ id, title }: FleetRow): Action {
 function offerAction({ id, title }: FleetRow): Action {
   return {
     title: `Offer “${plain(title ?? id)}” again?`,
-    effect: ["It counts as incomplete, and the next chat of its project is offered it."],
+    effect: ["It counts as died again, and the next chat of its project is offered it."],
     verb: "Offer again",
     run: (requestId) => call("page.undo", { session: id }, requestId),
     done: "It is offered again.",
   };
 }
 
-function forgetAction({ id, title, state }: FleetRow): Action {
+function forgetAction({ id, title }: FleetRow, isAlive: boolean): Action {
   return {
     title: `Forget “${plain(title ?? id)}”?`,
     effect: [
       "Its journal, checkpoints and saved files are deleted, with every backup of this machine's store.",
-      ...(state === "alive" ? ["It is running: its next event is stored again."] : []),
+      ...(isAlive ? ["It is running: its next event is stored again."] : []),
       "This cannot be undone.",
     ],
     verb: "Forget",
@@ -170,13 +167,16 @@ function MemberView({ id }: { id: string }): JSX.Element {
           <>
             <Facts
               facts={[
-                ["Status", <Badge kind={chat.status}>{chat.status}</Badge>],
+                [
+                  "State",
+                  <Badge kind={stateOfRegistered(chat).state}>{plain(stateText(stateOfRegistered(chat)))}</Badge>,
+                ],
                 ["Machine", plain(chat.machine)],
                 ["Client", plain(chat.client)],
                 ["Seen", <Age ms={chat.lastSeenAgeMs} at={loaded.at} />],
                 ["Context", chat.health.contextFill === undefined ? "unknown" : percent(chat.health.contextFill)],
                 ["Tasks", `${chat.taskCount} of ${chat.capacity}`],
-                ["Progress", plain(chat.progress ?? "-")],
+                ["Progress", plain(workProgress(chat) ?? "-")],
               ]}
             />
             {command && <Command purpose="To continue it" command={command} />}

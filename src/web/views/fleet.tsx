@@ -1,8 +1,9 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
+import { stateText } from "../../contract/chat-state.ts";
 import type { Fleet, FleetRow } from "../../contract/live-page.ts";
-import { activityText, groupTitles, toGroups, type FleetGroup } from "../fleet-groups.ts";
-import { count, dollars, plain, shortPath, words } from "../format.ts";
+import { groupTitles, toGroups, type FleetGroup } from "../fleet-groups.ts";
+import { count, dollars, plain, shortPath } from "../format.ts";
 import { linkTo, query, useCall } from "../page-state.ts";
 import { Age, Badge, Command, Empty, Head, Meter, More, RiskNote, Shown } from "../parts/pieces.tsx";
 
@@ -77,8 +78,8 @@ function ChatCard({ row, at, kind }: { row: FleetRow; at: number; kind: string }
     <li class={`card ${kind}`}>
       <p class="line">
         <a href={linkTo("chat", row.id)}>{plain(row.title ?? "untitled")}</a>
-        <Badge kind={kind}>{activityText(row)}</Badge>
-        {row.waiting && <Age ms={row.waiting.ageMs} at={at} suffix="" />}
+        <Badge kind={kind}>{plain(stateText(row))}</Badge>
+        {row.waitingMs !== null && <Age ms={row.waitingMs} at={at} suffix="" />}
       </p>
       <p class="muted">
         {[row.shortId, row.project && shortPath(row.project), row.machine, row.model, row.client]
@@ -93,13 +94,12 @@ function ChatCard({ row, at, kind }: { row: FleetRow; at: number; kind: string }
 }
 
 function Figures({ row, at }: { row: FleetRow; at: number }): JSX.Element {
-  const { contextFill, risk, cause, costUsdToday } = row;
+  const { contextFill, risk, costUsdToday } = row;
   const tasks = row.taskCount ?? 0;
   return (
     <p class="line">
       {contextFill !== null && <Meter share={contextFill} label="context" />}
       {risk && <RiskNote risk={risk} />}
-      {cause !== null && <span>{`cause: ${words(cause)}`}</span>}
       <Saved row={row} at={at} />
       <span>
         seen <Age ms={row.seenAgeMs} at={at} />

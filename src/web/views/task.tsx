@@ -1,7 +1,8 @@
 import type { JSX } from "preact";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { Attempt } from "../../contract/task-views.ts";
-import { age, dollars, plain, shortIn, words } from "../format.ts";
+import { age } from "../../contract/age.ts";
+import { dollars, plain, shortIn, words } from "../format.ts";
 import { call, linkTo, useCall } from "../page-state.ts";
 import { ActionButtons, type Action } from "../parts/confirm.tsx";
 import { Age, Code, Empty, Facts, Head, Left, Shown, Table } from "../parts/pieces.tsx";

@@ -32,29 +32,35 @@ function aTeam(): { home: CliHome; coordinator: LocalCoordinator } {
 it("[CL85] chats shows the present chats by short id, title and project, and counts the absent", async () => {
   const { home } = aTeam();
   const { out } = await home.shim("chats");
-  expect(out).toMatch(/^CHAT +STATUS +TITLE +PROJECT +MACHINE +SEEN +TASKS +CAN +PROGRESS\n/);
-  expect(out).toMatch(/^aaaa1111 +idle +fix the parser +~\/project +here /m);
+  expect(out).toMatch(/^CHAT +STATE +DETAIL +TITLE +PROJECT +MACHINE +SEEN +TASKS +CAN +PROGRESS\n/);
+  expect(out).toMatch(/^aaaa1111 +works +- +fix the parser +~\/project +here /m);
   expect(out).not.toContain("write docs");
-  expect(out).toContain("2 chats offline: `shim chats --all`\n");
+  expect(out).toContain("2 chats died or ended: `shim chats --all`\n");
   expect((await home.json("chats"))["chats"]).toMatchObject([{ chat: ids.alive, title: "fix the parser" }]);
 });
 
-it("[CL85] with --all, or asked for, those that are offline are listed with the reason in plain words", async () => {
+it("[CL85] with --all, or asked for, those that died or ended are listed with the reason in plain words", async () => {
   const { home } = aTeam();
-  for (const command of ["chats --all", "chats --status offline"]) {
-    const { out } = await home.shim(command);
-    expect(out).toEqual(
-      holding(/^bbbb2222 +offline \(process gone\) +write docs /m, /^cccc4444 +offline \(left\) +third /m),
-    );
-    expect(out).not.toContain("shim chats --all");
+  const [died, left] = [/^bbbb2222 +died +killed +write docs /m, /^cccc4444 +ended +left +third /m];
+  const { out } = await home.shim("chats --all");
+  expect(out).toEqual(holding(died, left));
+  expect(out).not.toContain("shim chats --all");
+  for (const [state, found, other] of [
+    ["died", died, "cccc4444"],
+    ["ended", left, "bbbb2222"],
+  ] as const) {
+    const { out: ofState } = await home.shim(`chats --state ${state}`);
+    expect(ofState).toMatch(found);
+    expect(ofState).not.toContain(other);
   }
+  expect((await home.shim("chats --state stuck")).out).toBe("No chat at this machine: stuck.\n");
 });
 
-it("[CL85] where all are offline it says so, and on a fresh machine that there are none", async () => {
+it("[CL85] where all have died or ended it says so, and on a fresh machine that there are none", async () => {
   const { home } = aTeam();
   home.alive.delete(700);
   home.now += 2_000;
-  expect((await home.shim("chats")).out).toBe("No chat is online.\n3 chats offline: `shim chats --all`\n");
+  expect((await home.shim("chats")).out).toBe("No chat is present.\n3 chats died or ended: `shim chats --all`\n");
   expect((await aCliHome().shim("chats")).out).toBe("No chats at this machine.\n");
 });
 
@@ -65,7 +71,7 @@ it("[CL79] a chat may be named by the beginning of its id, and an ambiguous one 
     failed(
       2,
       '"aaaa" matches several chats; give more of the id:\n',
-      "  aaaa1111-0000-4000-8000-000000000001  idle  fix the parser\n",
+      "  aaaa1111-0000-4000-8000-000000000001  works  fix the parser\n",
       "  aaaa1111-0000-4000-8000-000000000009  idle  the other\n",
     ),
   );
@@ -85,7 +91,7 @@ it("[CL86] a team row of `up` has the title, and no colon with nothing behind it
   const { home, coordinator } = aTeam();
   for (const progress of ["", "half of it"]) {
     given(coordinator.call("chats.heartbeat", { self: { chat: ids.alive, incarnation: 1 }, progress }));
-    const row = `  aaaa1111  fix the parser  here  idle${progress === "" ? "" : `: ${progress}`}\n`;
+    const row = `  aaaa1111  fix the parser  here  works${progress === "" ? "" : `: ${progress}`}\n`;
     expect((await home.shim("up --once")).out).toContain(row);
   }
 });

@@ -135,7 +135,7 @@ it("[CL82] a session that was offered and not taken has its cause in `up` and in
   };
   mark("offered");
   home.now += 120_000;
-  expect((await home.shim("up --once")).out).toMatch(/bbbb2222 .* killed, 3 min ago: shim resume bbbb2222\n/);
+  expect((await home.shim("up --once")).out).toMatch(/bbbb2222 .* died \(killed\), 3 min ago: shim resume bbbb2222\n/);
   expect(await cause()).toBe("killed");
   for (const recovery of ["recovered", "dismissed"] as const) {
     mark(recovery);

@@ -27,10 +27,10 @@ it("[WP7] the fleet has each chat with its figures and ages, and a session its t
   expect(fleet).toMatchObject({ where: "this machine", trouble: null, notices: [], costUsdToday: null });
   const rows = fleet["rows"] as Record<string, unknown>[];
   expect(rows.map(({ id, state, seenAgeMs }) => [id, state, seenAgeMs])).toEqual([
-    [ids.alive, "alive", 60_000],
-    [ids.dead, "incomplete", 60_000],
-    [ids.elsewhere, "incomplete", 60_000],
-    [ids.finished, "finished", 60_000],
+    [ids.alive, "works", 60_000],
+    [ids.dead, "died", 60_000],
+    [ids.elsewhere, "died", 60_000],
+    [ids.finished, "ended", 60_000],
   ]);
   const session = await callAs(page, authorization, { name: "page.session", input: { session: ids.dead } });
   expect(session.value).toMatchObject({
@@ -62,7 +62,7 @@ it("[WP7] dismiss, offer again and forget do what their commands do, and a repea
   expect((await callAs(page, authorization, dismiss)).value).toEqual({ isDismissed: true });
   const states = async (): Promise<unknown> =>
     ((await home.json("sessions"))["sessions"] as Record<string, unknown>[]).map(({ id, state }) => [id, state]);
-  expect(await states()).toContainEqual([ids.dead, "incomplete"]);
+  expect(await states()).toContainEqual([ids.dead, "died"]);
   const forget = { name: "page.forget", input, requestId: "r2" };
   const [first, second] = await Promise.all([callAs(page, authorization, forget), callAs(page, authorization, forget)]);
   expect(first).toMatchObject({ status: 200, value: { rows: expect.any(Number) } });
@@ -106,7 +106,7 @@ it("[WP19] sessions of other machines that died have the command that continues 
       resumeCommand,
     ]);
   };
-  const dead = [ids.dead, "incomplete", "desk", "shim resume bbbb2222"];
+  const dead = [ids.dead, "died", "desk", "shim resume bbbb2222"];
   expect(await read()).toEqual([dead]);
   there.runtime.store.write((sql) => sessions.end(sql, there.now, ids.dead, "prompt_input_exit"));
   await sync(there);

@@ -29,10 +29,10 @@ it("[RE183] a session that an open chat was offered is in every list, with that 
   const home = anOfferedHome();
   for (const list of ["sessions --incomplete", "sessions", "up --once"])
     expect([list, (await home.shim(list)).out]).toEqual([list, holding("bbbb2222", note)]);
-  expect((await home.shim("sessions")).out).toMatch(/bbbb2222 +incomplete/);
+  expect((await home.shim("sessions")).out).toMatch(/bbbb2222 +died /);
   expect((await home.shim("doctor")).out).toContain("2 sessions died unfinished");
   const { rows } = await readFleet(home.runtime, "no coordinator", new OtherMachines(home.runtime, "shim"));
-  expect(rows.find(({ id }) => id === ids.dead)).toMatchObject({ state: "offered", offer: note });
+  expect(rows.find(({ id }) => id === ids.dead)).toMatchObject({ state: "died", detail: `killed; ${note}` });
 });
 
 it("[RE183] [RE188] `shim resume` prints and continues it, says who was offered it, and that chat is notified", async () => {
@@ -60,11 +60,11 @@ it("[RE183] [RE188] `shim resume` prints and continues it, says who was offered 
 it("[RE188] once that chat has taken it, it is listed as continued by it and not as unfinished; when that chat is over it is free", async () => {
   const home = anOfferedHome();
   offer(home, "taken");
-  expect((await home.shim("sessions")).out).toMatch(/bbbb2222 +continued .*continued by chat aaaa1111/);
+  expect((await home.shim("sessions")).out).toMatch(/bbbb2222 +ended +continued by chat aaaa1111/);
   expect((await home.shim("sessions --incomplete")).out).not.toContain("bbbb2222");
   home.alive.delete(100);
   const free = (await home.shim("sessions --incomplete")).out;
-  expect(free).toMatch(/bbbb2222 +incomplete/);
+  expect(free).toMatch(/bbbb2222 +died /);
   expect(free).not.toContain("by chat");
 });
 
@@ -73,6 +73,6 @@ it("[RE184] `shim up` shows what died on another machine, with the command that 
   const { here, there } = machines;
   await loseSession(machines, () => sync(there));
   const { out } = await here.shim("up --once");
-  expect(out).toContain("Died unfinished (1)");
+  expect(out).toContain("Can come back (1)");
   expect(out).toMatch(/bbbb2222 {2}fix the parser {2}died on desk, .* ago: shim resume bbbb2222\n/);
 });

@@ -281,7 +281,15 @@ it("[RE26] [RE102] --undo returns it for all machines, --dismiss is of this one"
   given(await server.host.call("sync.take", { self, device: row?.device ?? "", session: ids.dead, token }, laptop));
   expect(await here.json("sessions --all-machines")).toMatchObject({
     sessions: [],
-    elsewhere: [{ id: ids.dead, state: "taken", machine: "desk", takenBy: { chat: "heir", machine: "laptop" } }],
+    elsewhere: [
+      {
+        id: ids.dead,
+        state: "ended",
+        detail: "continued by chat heir on laptop",
+        machine: "desk",
+        takenBy: { chat: "heir", machine: "laptop" },
+      },
+    ],
   });
   // The machine that it came from learns of it, and does not offer it any more.
   await sync(there);
@@ -290,7 +298,7 @@ it("[RE26] [RE102] --undo returns it for all machines, --dismiss is of this one"
     recoveryBy: "heir",
   });
   expect((await here.shim("resume --undo", ids.dead)).code).toBe(0);
-  expect((await here.shim("sessions --all-machines")).out).toMatch(/bbbb2222 +incomplete .* desk /);
+  expect((await here.shim("sessions --all-machines")).out).toMatch(/bbbb2222 +died .* desk /);
   expect((await here.shim("sessions --all-machines --incomplete")).out).toContain("fix the parser");
   await sync(there);
   expect(there.runtime.store.read((sql) => sessions.get(sql, ids.dead), null)).toMatchObject({ recovery: null });

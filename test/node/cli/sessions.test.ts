@@ -15,26 +15,27 @@ import {
   ids,
   type CliHome,
 } from "#harness/machine/cli-home.ts";
+import { stateText, type ShownState } from "#src/contract/chat-state.ts";
 import { someReadings } from "#harness/machine/readings.ts";
 
 function statesOf(json: Record<string, unknown>): Record<string, string> {
-  const list = json["sessions"] as { id: string; state: string }[];
-  return Object.fromEntries(list.map(({ id, state }) => [id, state]));
+  const list = json["sessions"] as (ShownState & { id: string })[];
+  return Object.fromEntries(list.map((one) => [one.id, stateText(one)]));
 }
 
-it("[CL25] each session has one state: alive, incomplete, empty, finished, offered, recovered or dismissed", async () => {
+it("[CL25] each session has one state, with why", async () => {
   const home = aSeededHome();
   addSession(home, { id: "dddd", pid: 500, entries: [] });
   addSession(home, { id: "eeee", pid: 600 });
   home.runtime.store.write((sql) => sessions.setRecovery(sql, home.now, "eeee", "recovered", ids.alive));
   const all = await home.shim("sessions --json");
   expect(statesOf(all.json())).toEqual({
-    [ids.alive]: "alive",
-    [ids.dead]: "incomplete",
-    [ids.elsewhere]: "incomplete",
-    [ids.finished]: "finished",
-    dddd: "empty",
-    eeee: "recovered",
+    [ids.alive]: "works",
+    [ids.dead]: "died (killed)",
+    [ids.elsewhere]: "died (killed)",
+    [ids.finished]: "ended (finished)",
+    dddd: "ended (nothing to keep)",
+    eeee: "ended (continued by chat aaaa1111)",
   });
   const dead = await home.shim("sessions --incomplete --json");
   expect(Object.keys(statesOf(dead.json())).toSorted()).toEqual([ids.dead, ids.elsewhere]);
@@ -48,19 +49,23 @@ it("[CA19] [CA43] what a client did not report of a chat's end is seen before an
     addSession(home, { id, client: "qwen", pid: 500 + at, entries: id === "working" ? turn.slice(0, 1) : turn });
     if (reason !== null) home.runtime.store.write((sql) => sessions.detach(sql, home.now, id, reason));
   }
-  const incomplete = { working: "incomplete", gone: "closed", killed: "closed" };
-  expect(statesOf(await home.json("sessions"))).toEqual({ over: "finished", ...incomplete });
+  const incomplete = {
+    working: "died (cause unknown)",
+    gone: "ended (closed with nothing open)",
+    killed: "ended (closed with nothing open)",
+  };
+  expect(statesOf(await home.json("sessions"))).toEqual({ over: "ended (finished)", ...incomplete });
   expect(statesOf(await home.json("sessions --incomplete"))).toEqual(incomplete);
-  expect((await home.json("sessions show over"))["session"]).toMatchObject({ state: "finished" });
-  expect(await home.json("up --once --json")).toMatchObject({ finished: [{ id: "over" }] });
+  expect((await home.json("sessions show over"))["session"]).toMatchObject({ state: "ended", detail: "finished" });
+  expect(await home.json("up --once --json")).toMatchObject({ sessions: [{ id: "working" }, { id: "over" }] });
   expect(home.runtime.store.read((sql) => sessions.get(sql, "over"), null)).toMatchObject({ endedAt: null });
 });
 
 it("[CL25] [CL82] sessions are listed newest first, for people with short ids and ages, filtered by project and limit", async () => {
   const home = aSeededHome();
   const text = (await home.shim("sessions")).out;
-  expect(text).toMatch(/^ID +STATE +CLIENT +SEEN +SAVED +CHECKPOINTS +CAUSE +PROJECT +TITLE\n/);
-  expect(text).toMatch(/bbbb2222 +incomplete +Claude Code +60 s ago +60 s ago +1 +killed +~\/project +work of bbbb/);
+  expect(text).toMatch(/^ID +STATE +DETAIL +CLIENT +SEEN +SAVED +CHECKPOINTS +PROJECT +TITLE\n/);
+  expect(text).toMatch(/bbbb2222 +died +killed +Claude Code +60 s ago +60 s ago +1 +~\/project +work of bbbb/);
   const other = await home.shim("sessions --project ../other --json");
   expect(Object.keys(statesOf(other.json()))).toEqual([ids.elsewhere]);
   expect((await home.shim("sessions --project nowhere")).out).toContain("No sessions in ");

@@ -26,7 +26,7 @@ function sessionOf(home: CliHome, id: string): sessions.Session | null {
 it("[CL19] it shows when the chat was saved, its risk, what died in its project, and stores what the client measured", async () => {
   const home = aSeededHome();
   const ran = await home.shimWith({ readInput: async () => input(ids.alive) }, "statusline");
-  expect(ran).toMatchObject({ code: 0, out: "SHIM: saved 60 s ago | risk 0.3 warning | 1 died unfinished\n" });
+  expect(ran).toMatchObject({ code: 0, out: "SHIM: saved 60 s ago | risk 0.3 warning | 1 died\n" });
   const session = sessionOf(home, ids.alive);
   expect(session?.readings.contextFill).toMatchObject({ value: 0.9, source: "measured", at: home.now });
   expect(session?.model).toBe("claude-opus-5-5");
@@ -81,7 +81,7 @@ async function statusWith(home: CliHome, changed: Parameters<typeof withStore>[1
 
 it("[CL19] it never fails: a busy store costs nothing, a broken one is said", async () => {
   const home = aSeededHome();
-  const saved = "SHIM: saved 60 s ago | risk 0.3 warning | 1 died unfinished\n";
+  const saved = "SHIM: saved 60 s ago | risk 0.3 warning | 1 died\n";
   expect(await statusWith(home, { write: throwing(new StoreError("store_locked", "busy")) })).toBe(saved);
   const full = await statusWith(home, { write: throwing(new StoreError("store_full", "full")) });
   expect(full).toBe(`SHIM: cannot save (store_full), run \`shim doctor\` | ${saved.slice(6)}`);
@@ -100,7 +100,7 @@ it("[CL19] the user's own command comes first, with the same input, through a sh
   const home = aSeededHome();
   const host = withOwn(home, 'printf "mine: "; grep -o "aaaa1111[^\\"]*"');
   expect(renderLine(await chainedLine(host, input(ids.alive)))).toBe(
-    `mine: ${ids.alive}\nSHIM: saved 60 s ago | risk 0.3 warning | 1 died unfinished\n`,
+    `mine: ${ids.alive}\nSHIM: saved 60 s ago | risk 0.3 warning | 1 died\n`,
   );
   const failingHost = withOwn(home, "exit 3");
   expect(renderLine(await chainedLine(failingHost, input(ids.alive)))).toMatch(/^SHIM: saved/);

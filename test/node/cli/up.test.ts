@@ -31,17 +31,27 @@ it("[CL20] the view shows sessions with risk and last checkpoint, what died, not
   });
   expect(await home.shim("up --once")).toMatchObject(
     printed(
-      /Alive \(1\)\n {2}aaaa1111 {2}~\/project {2}work of aaaa {2}busy, saved 60 s ago, risk 0.3 warning \(contextFill\), context 90 %/,
-      /Died unfinished \(2\)/,
-      "bbbb2222  ~/project  work of bbbb  killed, 60 s ago: shim resume bbbb2222",
-      /Finished in the last day\n {2}cccc4444/,
+      /Alive \(1\)\n {2}aaaa1111 {2}~\/project {2}work of aaaa {2}works, saved 60 s ago, risk 0.3 warning \(contextFill\), context 90 %/,
+      /Can come back \(2\)/,
+      "bbbb2222  ~/project  work of bbbb  died (killed), 60 s ago: shim resume bbbb2222",
+      /Ended in the last day\n {2}cccc4444 .* ended \(finished\), 60 s ago/,
       "the store was damaged",
       "paused: every project\n",
       `paused: ${home.other} until `,
     ),
   );
   const json = await home.json("up");
-  expect(json).toMatchObject({ at: home.now, store: { isThere: true }, alive: [{ id: ids.alive }], clients: [] });
+  expect(json).toMatchObject({
+    at: home.now,
+    store: { isThere: true },
+    sessions: [
+      { id: ids.alive, state: "works", detail: null },
+      { id: ids.dead },
+      { id: ids.elsewhere },
+      { id: ids.finished },
+    ],
+    clients: [],
+  });
 });
 
 it("[CL20] it says how to connect a client where none is, and what comes next where one is", async () => {
@@ -65,7 +75,7 @@ it("[CL132] in a terminal it draws over itself until Ctrl-C, fits the window, an
   const ran = await home.shimWith({ ...steps, isTty: true, size: () => ({ columns: 60, rows: 8 }) }, "up");
   expect(ran.code).toBe(0);
   const pictures = ran.out.split("\u001b[H").slice(1);
-  const dead = holding("Died unfinished (3)", "Ctrl-C ends this view");
+  const dead = holding("Can come back (3)", "Ctrl-C ends this view");
   expect(pictures).toEqual([holding("Alive (1)"), dead, expect.anything()]);
   for (const picture of pictures) {
     // eslint-disable-next-line no-control-regex -- ESC begins a colour
@@ -91,12 +101,12 @@ it("[CL133] outside a terminal it prints a line for each change, and nothing whi
   // What is there at the beginning has no time; changes have.
   expect(lines.map((line) => time.test(line))).toEqual([false, false, false, false, true, true, true]);
   expect(lines.map((line) => line.replace(time, ""))).toEqual([
-    expect.stringMatching(/^aaaa1111.* alive, busy, risk 0 safe, 1 checkpoint/),
-    expect.stringMatching(/^bbbb.* incomplete \(killed; shim resume bbbb/),
-    expect.stringMatching(/^bbbb.* incomplete/),
-    expect.stringMatching(/^cccc4444.* finished/),
-    expect.stringMatching(/^aaaa1111.* incomplete/),
-    expect.stringMatching(/^dddd incomplete/),
+    expect.stringMatching(/^aaaa1111.* works, risk 0 safe, 1 checkpoint/),
+    expect.stringMatching(/^bbbb.* died \(killed\): shim resume bbbb/),
+    expect.stringMatching(/^bbbb.* died/),
+    expect.stringMatching(/^cccc4444.* ended \(finished\)/),
+    expect.stringMatching(/^aaaa1111.* died/),
+    expect.stringMatching(/^dddd died/),
     "dddd is gone",
   ]);
 });
@@ -154,11 +164,13 @@ it("[CL68] shim up and shim sessions show which chat waits for its user, for wha
   const wait = { for: "permission", since: home.now } as const;
   home.runtime.store.write((sql) => sessions.setWaiting(sql, ids.alive, wait));
   home.now += 120_000;
-  expect((await home.shim("up --once")).out).toContain("work of aaaa  waits for your permission (2 min), saved");
-  expect((await home.shim("sessions")).out).toMatch(/^aaaa1111\S* +waiting /m);
-  expect((await home.shim("sessions show", ids.alive)).out).toContain("waiting: for the user (permission) since ");
+  expect((await home.shim("up --once")).out).toContain(
+    "work of aaaa  waits for you (your permission) for 2 min, saved",
+  );
+  expect((await home.shim("sessions")).out).toMatch(/^aaaa1111\S* +waits for you +your permission /m);
+  expect((await home.shim("sessions show", ids.alive)).out).toContain("waitingSince: ");
   home.alive.clear();
-  expect((await home.shim("up --once")).out).not.toContain("waits for your");
+  expect((await home.shim("up --once")).out).not.toContain("waits for you");
 });
 
 /** A chat of this machine that does a task and has reserved a folder. */

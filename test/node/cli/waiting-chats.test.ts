@@ -83,9 +83,9 @@ it("[CL231] the status line counts other living chats that wait for their user, 
     claude.prompt("deploy it");
     claude.tell("Notification", permission);
   }
-  expect(statusFor(runtime, first)).toContain("| 1 waiting");
+  expect(statusFor(runtime, first)).toContain("| 1 waits for you");
   second.kill();
-  expect(statusFor(runtime, first)).not.toContain("waiting");
+  expect(statusFor(runtime, first)).not.toContain("waits");
 });
 
 it("[CL231] the status line counts other living chats that are stuck, not those with a tool at work", () => {
@@ -148,9 +148,9 @@ it("[TE22] while a chat waits for its user, the team reads so in place of its pr
     return rig.call("chats.list", {}).chats.find(({ chat }) => chat === one.claude.session)?.progress;
   };
   one.claude.tell("Notification", { message: "x", notification_type: "permission_prompt" });
-  expect(await progress()).toBe("waits for its user");
+  expect(await progress()).toBe("waits for its user: a permission");
   one.claude.use("Bash", { command: "deploy" });
-  expect(await progress()).not.toBe("waits for its user");
+  expect(await progress()).not.toBe("waits for its user: a permission");
 });
 
 it("[TE3] a chat whose terminal is closed between two turns leaves the team with its client", async () => {

@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { age } from "#src/contract/age.ts";
 import * as format from "#src/web/format.ts";
 import { layOut, type PlanTask } from "#src/web/plan-layout.ts";
 
@@ -10,7 +11,7 @@ it("[WP6] characters that hide or reorder text are shown as a mark; lines and or
 });
 
 it("[WP6] figures are short, in words a person uses", () => {
-  expect([0, -5, 119_999, 120_000, 7_200_000, 172_800_000].map(format.age)).toEqual([
+  expect([0, -5, 119_999, 120_000, 7_200_000, 172_800_000].map(age)).toEqual([
     "0 s",
     "0 s",
     "119 s",

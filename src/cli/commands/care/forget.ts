@@ -10,7 +10,7 @@ import { failed, notFound, wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { findSession, projectOfFolder } from "../../resolve-id.ts";
 import { pluralize, oneLine } from "../../screen-text.ts";
-import { sessionState } from "../sessions/session-view.ts";
+import { isAlive as isAliveHere } from "../../../local-mcp/recovery/session-state.ts";
 
 interface ForgetOptions extends CommonOptions {
   readonly yes?: boolean;
@@ -71,7 +71,7 @@ function findTarget(cli: Cli, runtime: Runtime, given: string): CliResult<Forget
   const found = findSession(runtime, given);
   if (!found.ok) return found;
   const session = found.value;
-  const isAlive = runtime.store.read((sql) => sessionState(sql, runtime, session) === "alive", false);
+  const isAlive = isAliveHere(runtime, session);
   const label = `session ${session.id} (${oneLine(sessions.displayTitle(session) ?? "untitled", 60)})`;
   return ok({ what: { session: session.id }, label, isAlive });
 }
@@ -82,7 +82,7 @@ function findProject(cli: Cli, runtime: Runtime, given: string): CliResult<Forge
   const { count, isAlive } = runtime.store.read(
     (sql) => {
       const all = sessions.list(sql, { project, limit: 1_000_000 });
-      return { count: all.length, isAlive: all.some((one) => sessionState(sql, runtime, one) === "alive") };
+      return { count: all.length, isAlive: all.some((one) => isAliveHere(runtime, one)) };
     },
     { count: 0, isAlive: false },
   );

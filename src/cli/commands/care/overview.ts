@@ -6,14 +6,15 @@ import { hasDied } from "../../../local-mcp/sessions/closed-sessions.ts";
 import * as sessions from "../../../local-mcp/sessions/sessions.ts";
 import * as notices from "../../../store/notices.ts";
 import * as pauses from "../../../store/pause.ts";
-import { sessionState, toSessionView, type SessionView } from "../sessions/session-view.ts";
+import { asSeen, isAlive } from "../../../local-mcp/recovery/session-state.ts";
+import { toSessionView, type SessionView } from "../sessions/session-view.ts";
 import type { FleetRow } from "../../../contract/live-page.ts";
 import { OtherMachines } from "../web/other-machines.ts";
 import type { Chat } from "../../../contract/chats.ts";
 import type { Lease } from "../../../contract/leases.ts";
 import type { OutputOf } from "../../../contract/operations.ts";
 import type { TaskLine } from "../../../contract/task-views.ts";
-import { allChats, ChatNames } from "../team/chat-names.ts";
+import { allChats, ChatNames, isPresent, showChat, type ShownChat } from "../team/chat-names.ts";
 import type { Cli } from "../../cli.ts";
 import { StoreError } from "../../../store/store-error.ts";
 import { commandLine, openCoordinatorLink, type CoordinatorLink } from "../../coordinator-link.ts";
@@ -28,14 +29,12 @@ export interface ClientState {
 export interface Overview {
   readonly at: number;
   readonly store: { readonly path: string; readonly isThere: boolean };
-  readonly alive: readonly SessionView[];
-  readonly incomplete: readonly SessionView[];
-  /** Sessions that ended within the last day, newest first. */
-  readonly finished: readonly SessionView[];
+  /** Sessions that are alive or can come back, and the newest that ended within a day. */
+  readonly sessions: readonly SessionView[];
   readonly notices: readonly notices.Notice[];
   readonly pauses: readonly pauses.Pause[];
   readonly clients: readonly ClientState[];
-  readonly team: TeamOverview;
+  readonly team: ShownTeam;
 }
 
 const recentMs = 86_400_000;
@@ -45,28 +44,24 @@ export function readOverview(runtime: Runtime, clients: readonly ClientState[], 
   recordFinishedHere(runtime);
   const now = runtime.now();
   const { path } = runtime.store;
-  const empty = { alive: [], incomplete: [], finished: [], notices: [], pauses: [] };
+  const empty = { sessions: [], notices: [], pauses: [] };
   const views = runtime.store.read((sql) => {
-    const open = [...sessions.listOpen(sql)].map((one) => toSessionView(sql, runtime, one));
+    const alive = [...sessions.listOpen(sql)].filter((one) => isAlive(runtime, one));
     const dead = findIncomplete(sql, runtime.processes, now, { limit: maxShown.incomplete, accepts: hasDied });
     const recent = sessions.list(sql, { since: now - recentMs, limit: 200 });
-    const finished = recent.filter((one) => sessionState(sql, runtime, one) === "finished");
+    const finished = recent.filter((one) => asSeen(sql, runtime, one).endedAt !== null);
+    const shown = [...alive, ...dead.map(({ session }) => session), ...finished.slice(0, maxShown.finished)];
     return {
-      alive: open.filter((one) => one.state === "alive"),
-      incomplete: dead.map((one) => toSessionView(sql, runtime, one.session)),
-      finished: finished.slice(0, maxShown.finished).map((one) => toSessionView(sql, runtime, one)),
+      sessions: shown.map((one) => toSessionView(sql, runtime, one)),
       notices: notices.list(sql),
       pauses: pauses.list(sql, now),
     };
   }, empty);
-  return { at: now, store: { path, isThere: existsSync(path) }, clients, team, ...views };
+  return { at: now, store: { path, isThere: existsSync(path) }, clients, team: showTeam(runtime, team), ...views };
 }
 
 export function sessionsAlive(runtime: Runtime): number {
-  return runtime.store.read((sql) => {
-    const open = [...sessions.listOpen(sql)].map((one) => toSessionView(sql, runtime, one));
-    return open.filter(({ state }) => state === "alive").length;
-  }, 0);
+  return runtime.store.read((sql) => [...sessions.listOpen(sql)].filter((one) => isAlive(runtime, one)).length, 0);
 }
 
 /** Printed as JSON: fields are only added. */
@@ -83,6 +78,15 @@ export interface TeamOverview {
   readonly files: readonly Lease[];
   /** Sessions of other machines that died and can be continued here. */
   readonly elsewhere: readonly FleetRow[];
+}
+
+/** Read as often as the sessions are: a chat of this machine has one state in both. */
+export interface ShownTeam extends Omit<TeamOverview, "chats"> {
+  readonly chats: readonly ShownChat[];
+}
+
+function showTeam(runtime: Runtime, team: TeamOverview): ShownTeam {
+  return { ...team, chats: team.chats.map((chat) => showChat(runtime, chat)).filter(isPresent) };
 }
 
 interface ChatName {

@@ -1,11 +1,11 @@
 import { age } from "../../../shared/format.ts";
+import { causeText, stateText, stateWords, type ChatState, type ShownState } from "../../../contract/chat-state.ts";
 import type { FleetRow } from "../../../contract/live-page.ts";
 import type { RiskLevel } from "../../../contract/readings.ts";
-import type { Overview, TeamOverview } from "./overview.ts";
+import type { Overview, ShownTeam } from "./overview.ts";
 import { pluralize, oneLine, shortPath, type Paint } from "../../screen-text.ts";
-import { causeText, offerText, stateText, type SessionView } from "../sessions/session-view.ts";
+import type { SessionView } from "../sessions/session-view.ts";
 import { localTime } from "../../times.ts";
-import { chatStatusText } from "../team/chat-names.ts";
 
 export interface OverviewStyle {
   readonly paint: Paint;
@@ -23,7 +23,8 @@ const levelColours: Record<RiskLevel, "green" | "yellow" | "red"> = {
 
 export function overviewLines(overview: Overview, style: OverviewStyle): string[] {
   const { paint } = style;
-  const { alive, incomplete, finished, notices, pauses, team } = overview;
+  const { notices, pauses, team } = overview;
+  const { alive, open, ended } = bySection(overview);
   const { elsewhere } = team;
   return [
     paint("bold", `SHIM at ${localTime(overview.at)}, ${shortPath(overview.store.path, style.home)}`),
@@ -40,19 +41,27 @@ export function overviewLines(overview: Overview, style: OverviewStyle): string[
       `Alive (${alive.length})`,
       alive.map((one) => aliveLine(one, overview.at, style)),
     ),
-    ...section(style, `Died unfinished (${incomplete.length + elsewhere.length})`, [
-      ...incomplete.map((one) => deadLine(one, overview.at, style)),
+    ...section(style, `Can come back (${open.length + elsewhere.length})`, [
+      ...open.map((one) => deadLine(one, overview.at, style)),
       ...elsewhere.map((one) => elsewhereLine(one, style)),
     ]),
     ...teamLines(team, paint),
     ...section(
       style,
-      "Finished in the last day",
-      finished.map((one) => finishedLine(one, overview.at, style)),
+      "Ended in the last day",
+      ended.map((one) => finishedLine(one, overview.at, style)),
     ),
     ...nextStepLines(overview, style.command),
     ...howToJoin(overview.team),
   ];
+}
+
+function bySection({ sessions }: Overview): Record<"alive" | "open" | "ended", SessionView[]> {
+  return {
+    alive: sessions.filter(({ isAlive }) => isAlive),
+    open: sessions.filter(({ isAlive, state }) => !isAlive && state !== "ended"),
+    ended: sessions.filter(({ state }) => state === "ended"),
+  };
 }
 
 function section(style: OverviewStyle, title: string, rows: readonly string[]): string[] {
@@ -65,40 +74,37 @@ function aliveLine(one: SessionView, now: number, style: OverviewStyle): string 
   const why = one.risk?.reasons.map((reason) => reason.name).join(", ");
   const saved = one.savedAt === null ? "not saved yet" : `saved ${age(now - one.savedAt)} ago`;
   const fill = one.contextFill === null ? "" : `, context ${Math.round(one.contextFill * 100)} %`;
-  return `${formatHead(one, style)}  ${activityText(one, now, style)}, ${saved}, ${risk}${why ? ` (${why})` : ""}${fill}`;
+  return `${formatHead(one, style)}  ${paintState(one, style, sinceText(one, now))}, ${saved}, ${risk}${why ? ` (${why})` : ""}${fill}`;
 }
 
-const waitingText = {
-  permission: "waits for your permission",
-  dialog: "waits for your answer",
-  prompt: "waits for you",
-};
+function sinceText({ waitingSince }: SessionView, now: number): string {
+  return waitingSince === null ? "" : ` for ${age(now - waitingSince)}`;
+}
 
-function activityText({ activity, waiting }: SessionView, now: number, { paint }: OverviewStyle): string {
-  if (waiting !== null) return paint("yellow", `${waitingText[waiting.for]} (${age(now - waiting.since)})`);
-  if (activity === "waiting") return paint("yellow", "waits for you");
-  return activity === "stuck" ? paint("red", "stuck") : (activity ?? "idle");
+const stateColours: Partial<Record<ChatState, "yellow" | "red">> = { waits: "yellow", stuck: "red", died: "red" };
+
+function paintState(one: ShownState, { paint }: OverviewStyle, since = ""): string {
+  const colour = stateColours[one.state];
+  const text = `${stateText(one)}${since}`;
+  return colour ? paint(colour, text) : text;
 }
 
 function deadLine(one: SessionView, now: number, style: OverviewStyle): string {
-  const death = style.paint("red", `${causeText(one)}, ${age(now - one.lastSeenAt)} ago`);
-  const offer = offerText(one, now);
-  return `${formatHead(one, style)}  ${death}${offer === null ? "" : `, ${offer}`}: ${style.command} resume ${one.shortId}`;
+  const death = paintState(one, style, `, ${age(now - one.lastSeenAt)} ago`);
+  return `${formatHead(one, style)}  ${death}: ${style.command} resume ${one.shortId}`;
 }
 
 /** [RE184] */
 function elsewhereLine(one: FleetRow, style: OverviewStyle): string {
   const room = Math.max(10, Math.min(40, style.columns - 80));
-  const end = one.state === "unheard" ? "not heard of" : "died";
-  const death = style.paint("red", `${end} on ${one.machine ?? ""}, ${age(one.seenAgeMs)} ago`);
-  const offer = one.offer === null ? "" : `, ${one.offer}`;
-  return `${one.shortId}  ${oneLine(one.title ?? "untitled", room)}  ${death}${offer}: ${one.resumeCommand ?? ""}`;
+  const death = paintState(one, style, ` on ${one.machine ?? ""}, ${age(one.seenAgeMs)} ago`);
+  return `${one.shortId}  ${oneLine(one.title ?? "untitled", room)}  ${death}: ${one.resumeCommand ?? ""}`;
 }
 
 function finishedLine(one: SessionView, now: number, style: OverviewStyle): string {
   return style.paint(
     "dim",
-    `${formatHead(one, style)}  ${age(now - (one.endedAt ?? now))} ago, ${pluralize(one.checkpoints, "checkpoint")}`,
+    `${formatHead(one, style)}  ${stateText(one)}, ${age(now - (one.endedAt ?? now))} ago, ${pluralize(one.checkpoints, "checkpoint")}`,
   );
 }
 
@@ -110,12 +116,12 @@ function formatHead(one: SessionView, style: OverviewStyle): string {
 
 function nextStepLines(overview: Overview, command: string): string[] {
   const isInstalled = overview.clients.some((one) => one.isInstalled);
-  const hasSessions = overview.alive.length + overview.incomplete.length + overview.finished.length > 0;
+  const hasSessions = overview.sessions.length > 0;
   const nothing =
     overview.store.isThere || hasTeam(overview.team)
       ? "No session is running on this machine."
       : "Nothing is stored on this machine yet.";
-  const state = overview.alive.length > 0 ? [] : [nothing];
+  const state = overview.sessions.some(({ isAlive }) => isAlive) ? [] : [nothing];
   if (isInstalled) return hasSessions || state.length === 0 ? state : [...state, "Start a chat; it appears here."];
   const clientNames = overview.clients.map((one) => one.label).join(" and ");
   const clientHint =
@@ -132,9 +138,8 @@ function nextStepLines(overview: Overview, command: string): string[] {
 
 /** Facts without ages, for output that is no terminal: a line changes only with its fact. */
 export function overviewFacts(overview: Overview, command: string): Map<string, string> {
-  const sessions = [...overview.alive, ...overview.incomplete, ...overview.finished];
   return new Map([
-    ...sessions.map((one): [string, string] => [one.id, formatFact(one, command)]),
+    ...overview.sessions.map((one): [string, string] => [one.id, formatFact(one, command)]),
     ...overview.notices.map((one): [string, string] => [`notice ${one.id}`, `notice ${one.id}: ${one.text}`]),
     ...overview.pauses.map((one): [string, string] => [
       `pause ${one.project}`,
@@ -142,24 +147,30 @@ export function overviewFacts(overview: Overview, command: string): Map<string, 
     ]),
     ...overview.team.elsewhere.map((one): [string, string] => [
       one.id,
-      `${one.id} ${one.state} on ${one.machine ?? ""} (${one.resumeCommand ?? ""}), ${oneLine(one.title ?? "untitled", 60)}`,
+      `${one.id} ${stateWords[one.state]} on ${one.machine ?? ""} (${one.resumeCommand ?? ""}), ${oneLine(one.title ?? "untitled", 60)}`,
     ]),
     ...teamFacts(overview.team),
   ]);
 }
 
 function formatFact(one: SessionView, command: string): string {
-  const waits = one.waiting ? `, ${waitingText[one.waiting.for]}` : "";
   const risk = one.risk ? `, risk ${one.risk.score} ${one.risk.level}` : "";
-  const activity = one.activity === null ? "" : `, ${one.activity}`;
-  const isOpen = one.state === "incomplete" || one.state === "offered";
-  const offer = one.offer === null ? "" : `, offered to chat ${one.offer.shortId}`;
-  const cause = isOpen ? ` (${causeText(one)}${offer}; ${command} resume ${one.shortId})` : "";
-  return `${one.id} ${stateText(one)}${activity}${cause}${waits}${risk}, ${pluralize(one.checkpoints, "checkpoint")}, ${oneLine(one.title ?? "untitled", 60)}`;
+  const isOpen = !one.isAlive && one.state !== "ended";
+  const how = isOpen ? `: ${command} resume ${one.shortId}` : "";
+  return `${one.id} ${factText(one)}${how}${risk}, ${pluralize(one.checkpoints, "checkpoint")}, ${oneLine(one.title ?? "untitled", 60)}`;
+}
+
+/** Without an age, which changes while the state does not. */
+function factText(one: SessionView): string {
+  const { isAlive, state, cause, offer } = one;
+  if (isAlive || state === "ended") return stateText(one);
+  const causes = state === "died" && cause !== null ? [causeText(cause)] : [];
+  const offers = offer === null ? [] : [`offered to chat ${offer.shortId}`];
+  return stateText({ state, detail: [...causes, ...offers].join("; ") || null });
 }
 
 /** [CL63] Formats chats, tasks and files with their holders; empty where there is no team. */
-function teamLines(team: TeamOverview, paint: Paint): string[] {
+function teamLines(team: ShownTeam, paint: Paint): string[] {
   if (team.trouble !== null) return [paint("yellow", `Team: ${team.where} did not answer: ${team.trouble}`), ""];
   if (!hasTeam(team)) return [];
   return [
@@ -167,7 +178,7 @@ function teamLines(team: TeamOverview, paint: Paint): string[] {
     ...team.chats.map((one) => {
       const work = one.taskCount > 0 ? `, ${pluralize(one.taskCount, "task")}` : "";
       const who = oneLine(team.names[one.chat]?.title ?? one.client, 40);
-      return `  ${shortId(team, one.chat)}  ${who}  ${one.machine}  ${chatStatusText(one)}${work}${afterColon(one.progress)}`;
+      return `  ${shortId(team, one.chat)}  ${who}  ${one.machine}  ${stateText(one)}${work}${afterColon(one.progress)}`;
     }),
     ...tasksLine(team),
     ...team.underWay.map((one) => {
@@ -182,7 +193,7 @@ function teamLines(team: TeamOverview, paint: Paint): string[] {
   ];
 }
 
-function shortId({ names }: TeamOverview, chat: string): string {
+function shortId({ names }: ShownTeam, chat: string): string {
   return names[chat]?.shortId ?? chat;
 }
 
@@ -191,11 +202,11 @@ function afterColon(text: string | null): string {
   return line === "" ? "" : `: ${line}`;
 }
 
-function hasTeam({ isEdge, chats, tasks, files }: TeamOverview): boolean {
+function hasTeam({ isEdge, chats, tasks, files }: ShownTeam): boolean {
   return isEdge || chats.length > 0 || files.length > 0 || (tasks?.totalTasks ?? 0) > 0;
 }
 
-function tasksLine({ tasks }: TeamOverview): string[] {
+function tasksLine({ tasks }: ShownTeam): string[] {
   if (!tasks || tasks.totalTasks === 0) return [];
   const { queuedTasks, inProgressTasks, completedTasks, totalTasks } = tasks;
   return [`  tasks: ${queuedTasks} queued, ${inProgressTasks} under way, ${completedTasks} done, ${totalTasks} in all`];
@@ -205,12 +216,12 @@ function filePath(resource: string): string {
   return resource.replace(/^file:[^/]*\//, "");
 }
 
-function teamFacts(team: TeamOverview): [string, string][] {
+function teamFacts(team: ShownTeam): [string, string][] {
   if (team.trouble !== null) return [["team", `${team.where} did not answer: ${team.trouble}`]];
   return [
     ...team.chats.map((one): [string, string] => [
       `chat ${one.chat}`,
-      `chat ${one.chat} on ${one.machine} ${one.status}, ${pluralize(one.taskCount, "task")}`,
+      `chat ${one.chat} on ${one.machine} ${stateText(one)}, ${pluralize(one.taskCount, "task")}`,
     ]),
     ...team.underWay.map((one): [string, string] => [
       `task ${one.task}`,
@@ -223,7 +234,7 @@ function teamFacts(team: TeamOverview): [string, string][] {
   ];
 }
 
-function howToJoin({ isEdge, chats }: TeamOverview): string[] {
+function howToJoin({ isEdge, chats }: ShownTeam): string[] {
   if (isEdge || chats.length === 0) return [];
   return [
     "A second machine: a coordinator that both can reach, then `shim edge join ...` on each (`shim edge --help`).",

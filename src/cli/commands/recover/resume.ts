@@ -39,7 +39,8 @@ import {
 } from "../../answer.ts";
 import { printedCode } from "../../coordinator-link.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import { offeredText, quotedTitle } from "../../../local-mcp/recovery/user-lines.ts";
+import { offeredText } from "../../../contract/chat-state.ts";
+import { quotedTitle } from "../../../local-mcp/recovery/user-lines.ts";
 import { findSession, shortSession } from "../../resolve-id.ts";
 import { oneLine } from "../../screen-text.ts";
 import { currentProject, withOtherMachines, type OtherMachines } from "./other-machines.ts";

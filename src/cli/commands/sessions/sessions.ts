@@ -1,4 +1,5 @@
 import { clientTitle } from "../../../clients/client-title.ts";
+import { stateText, stateWords, type ShownState } from "../../../contract/chat-state.ts";
 import type { Command } from "commander";
 import { ok } from "../../../shared/result.ts";
 import type { JournalEntry } from "../../../contract/journal.ts";
@@ -13,11 +14,12 @@ import { limitOption, type Cli, type CommonOptions, type CommandResult } from ".
 import { describeEntry, triggerText } from "./describe-entry.ts";
 import { findSession, projectOfFolder } from "../../resolve-id.ts";
 import { oneLine, shortPath, table } from "../../screen-text.ts";
-import { causeText, offerText, stateText, toSessionView, type SessionView } from "./session-view.ts";
+import { toSessionView, type SessionView } from "./session-view.ts";
 import { unsavedText } from "./timeline.ts";
 import { localTime } from "../../times.ts";
-import { findElsewhere, isTaken, assessLiveness } from "../../../local-mcp/recovery/remote-candidates.ts";
-import type { RemoteContext } from "../../../local-mcp/recovery/remote-context.ts";
+import { findElsewhere } from "../../../local-mcp/recovery/remote-candidates.ts";
+import { readRemoteState, stateOfDead } from "../../../local-mcp/recovery/remote-state.ts";
+import { readState } from "../../../local-mcp/recovery/session-state.ts";
 import { toSession } from "../../../local-mcp/recovery/remote-session.ts";
 import * as remoteSessions from "../../../local-mcp/sync/remote-sessions.ts";
 import type { RemoteSession } from "../../../local-mcp/sync/remote-sessions.ts";
@@ -88,17 +90,17 @@ function sessionTable(cli: Cli, views: readonly SessionView[]): string {
   const home = cli.io.env["HOME"] ?? "";
   const rows = views.map((one) => [
     one.shortId,
-    one.activity ?? stateText(one),
+    stateWords[one.state],
+    one.detail ?? "-",
     clientTitle(one),
     cli.ago(one.lastSeenAt),
     one.savedAt === null ? "never" : cli.ago(one.savedAt),
     String(one.checkpoints),
-    [causeText(one), offerText(one, cli.io.now()) ?? []].flat().join("; "),
     shortPath(one.project ?? "-", home),
     oneLine(one.title ?? "-", 60),
   ]);
   return table(
-    [["ID", "STATE", "CLIENT", "SEEN", "SAVED", "CHECKPOINTS", "CAUSE", "PROJECT", "TITLE"], ...rows],
+    [["ID", "STATE", "DETAIL", "CLIENT", "SEEN", "SAVED", "CHECKPOINTS", "PROJECT", "TITLE"], ...rows],
     cli.io.size().columns,
   );
 }
@@ -109,15 +111,15 @@ async function showOne(cli: Cli, id: string): Promise<CommandResult> {
   if (!found.ok) return found;
   const session = found.value;
   const content = runtime.store.read((sql) => readContent(sql, session.id), null);
-  const state = runtime.store.read((sql) => toSessionView(sql, runtime, session).state, "empty");
-  if (!content) throw new Error(`session ${session.id} was deleted meanwhile`);
+  const shown = runtime.store.read((sql) => readState(sql, runtime, session), null);
+  if (!content || !shown) throw new Error(`session ${session.id} was deleted meanwhile`);
   const backups = listBackups(runtime.paths.backups).length;
-  const data = { session: { ...session, state }, counts: countRows(content), ...content, copies: { backups } };
+  const data = { session: { ...session, ...shown }, counts: countRows(content), ...content, copies: { backups } };
   const hints = [
     "content of a checkpoint: `shim checkpoints show <id>`",
     `copies: ${backups} backups may hold the same; \`shim forget ${session.id}\` deletes all of it`,
   ].map((line) => `${cli.format(line)}\n`);
-  return ok({ data, text: [render(session, state, content), ...hints].join(""), isVerbatim: true });
+  return ok({ data, text: [render(session, stateText(shown), content), ...hints].join(""), isVerbatim: true });
 }
 
 function countRows(stored: SessionContent): Record<string, number> {
@@ -128,7 +130,7 @@ function render(session: Session, state: string, content: SessionContent): strin
   const { readings, owner, waiting, riskMark: _, ...fields } = session;
   const row = Object.entries<string | number | null>({
     ...fields,
-    waiting: waiting ? `for the user (${waiting.for}) since ${localTime(waiting.since)}` : null,
+    waitingSince: waiting ? localTime(waiting.since) : null,
     owner: owner ? `pid ${owner.pid}, started ${owner.start}, boot ${owner.boot}` : null,
   });
   const parts: Readonly<Record<string, readonly string[]>> = {
@@ -178,15 +180,21 @@ function fieldText(name: string, value: string | number | null): string {
   return name.endsWith("At") && typeof value === "number" ? localTime(value) : String(value);
 }
 
-/** `unheard`: silent for a while, though maybe alive; `unknown`: the coordinator did not answer. */
-type StateElsewhere = "alive" | "incomplete" | "unheard" | "finished" | "taken" | "recovered" | "dismissed" | "unknown";
-
 /** Printed as JSON: fields are only added. */
 interface ElsewhereView extends Pick<
   SessionView,
-  "id" | "shortId" | "client" | "project" | "title" | "startedAt" | "lastSeenAt" | "savedAt" | "checkpoints"
+  | "id"
+  | "shortId"
+  | "state"
+  | "detail"
+  | "client"
+  | "project"
+  | "title"
+  | "startedAt"
+  | "lastSeenAt"
+  | "savedAt"
+  | "checkpoints"
 > {
-  readonly state: StateElsewhere;
   readonly machine: string;
   readonly takenBy: { readonly chat: string; readonly machine: string } | null;
 }
@@ -206,7 +214,7 @@ function listElsewhere(cli: Cli, { isIncomplete, root, limit }: ElsewhereFilter)
     const project = root === undefined ? undefined : await others.projectOf(root);
     if (isIncomplete) {
       const found = await findElsewhere(context, project, limit);
-      return found.map(({ row, liveness }) => toView(row, short, liveness.isCertain ? "incomplete" : "unheard"));
+      return found.map((one) => toView(one.row, short, stateOfDead(one, cli.io.now(), null)));
     }
     const { runtime, mirror } = context;
     const rows = runtime.store.read(
@@ -214,32 +222,23 @@ function listElsewhere(cli: Cli, { isIncomplete, root, limit }: ElsewhereFilter)
       [],
     );
     const shown = rows.filter(({ device }) => device !== mirror.device).slice(0, limit);
-    return Promise.all(shown.map(async (row) => toView(row, short, await elsewhereState(context, row))));
+    return Promise.all(shown.map(async (row) => toView(row, short, await readRemoteState(context, row, short))));
   });
 }
 
-async function elsewhereState(context: RemoteContext, row: RemoteSession): Promise<StateElsewhere> {
-  const { recovery } = row.content;
-  if (row.isEnded) return "finished";
-  if (recovery === "recovered" || recovery === "dismissed") return recovery;
-  const liveness = await assessLiveness(context, row);
-  if (!liveness.isOver) return liveness.isCertain ? "alive" : "unknown";
-  if (await isTaken(context, row)) return "taken";
-  return liveness.isCertain ? "incomplete" : "unheard";
-}
-
-function toView(remote: RemoteSession, short: OtherMachines["short"], state: StateElsewhere): ElsewhereView {
+function toView(remote: RemoteSession, short: OtherMachines["short"], shown: ShownState): ElsewhereView {
   const { machine, checkpoints, taken } = remote;
   const { id, client, project, title, startedAt, lastSeenAt, savedAt } = toSession(remote);
   const takenBy = taken && { chat: taken.chat, machine: taken.machine };
   const row = { client, project, title, startedAt, lastSeenAt, savedAt, checkpoints };
-  return { id, shortId: short(id), state, machine, ...row, takenBy };
+  return { id, shortId: short(id), ...shown, machine, ...row, takenBy };
 }
 
 function elsewhereTable(cli: Cli, views: readonly ElsewhereView[]): string {
   const rows = views.map((one) => [
     one.shortId,
-    one.state,
+    stateWords[one.state],
+    one.detail ?? "-",
     cli.ago(one.lastSeenAt),
     one.savedAt === null ? "never" : cli.ago(one.savedAt),
     String(one.checkpoints),
@@ -247,6 +246,6 @@ function elsewhereTable(cli: Cli, views: readonly ElsewhereView[]): string {
     oneLine(one.project ?? "-", 40),
     oneLine(one.title ?? "-", 50),
   ]);
-  const head = ["ID", "STATE", "SEEN", "SAVED", "CHECKPOINTS", "MACHINE", "PROJECT THERE", "TITLE"];
+  const head = ["ID", "STATE", "DETAIL", "SEEN", "SAVED", "CHECKPOINTS", "MACHINE", "PROJECT THERE", "TITLE"];
   return table([head, ...rows], cli.io.size().columns);
 }

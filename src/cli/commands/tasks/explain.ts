@@ -1,5 +1,6 @@
 import { clientTitle } from "../../../clients/client-title.ts";
 import type { Command } from "commander";
+import { stateText } from "../../../contract/chat-state.ts";
 import { ok } from "../../../shared/result.ts";
 import { readContent } from "../../../local-mcp/sessions/session-content.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
@@ -30,8 +31,8 @@ async function explain(cli: Cli, id: string): Promise<CommandResult> {
   );
   if (!now) throw new Error(`session ${session.id} was deleted meanwhile`);
   const entries = timeline(now.stored);
-  const { state, cause, causeDetail, title } = now.view;
-  const verdict = cause === null ? state : `${state}: ${cause}. ${causeDetail}`;
+  const { causeDetail, title } = now.view;
+  const verdict = `${stateText(now.view)}${causeDetail === null ? "" : `. ${causeDetail}`}`;
   const text = [
     `${session.id} (${title ?? "untitled"}, ${clientTitle(session)})`,
     verdict,

@@ -1,6 +1,8 @@
-import { type Chat, OfflineReason } from "../../../contract/chats.ts";
+import { stateText, workProgress, type ShownState } from "../../../contract/chat-state.ts";
+import type { Chat } from "../../../contract/chats.ts";
 import { readEdgeConfig } from "../../../coordinator-client/edge-config.ts";
 import { localWorkspace } from "../../../coordinator-client/open-link.ts";
+import { readChatState } from "../../../local-mcp/recovery/session-state.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import * as sessions from "../../../local-mcp/sessions/sessions.ts";
 import { createNaming, folderOf, type Naming } from "../../../local-mcp/team/chat-naming.ts";
@@ -31,18 +33,22 @@ export class ChatNames {
     return new ChatNames(runtime, createNaming(runtime, { workspace, machine: link.machine, edge: joined }), chats);
   }
 
-  title(chat: Chat): string | null {
+  show(chat: Chat): ShownChat {
+    return showChat(this.#runtime, chat);
+  }
+
+  title(chat: Pick<Chat, "chat" | "client" | "machine" | "metadata">): string | null {
     if (chat.client === commandLine) return "(the command line)";
     const session = this.#session(chat);
     return (session && sessions.displayTitle(session)) ?? this.#naming.titleOf(chat);
   }
 
   /** @returns the root of its project; null where this machine does not know it */
-  project(chat: Chat): string | null {
+  project(chat: Pick<Chat, "chat" | "metadata">): string | null {
     return this.#session(chat)?.project ?? folderOf(chat.metadata["checkout"]);
   }
 
-  #session({ chat }: Chat): sessions.Session | null {
+  #session({ chat }: Pick<Chat, "chat">): sessions.Session | null {
     return this.#runtime.store.read((sql) => sessions.get(sql, chat), null);
   }
 }
@@ -81,7 +87,10 @@ export async function findChat(cli: Cli, link: CoordinatorLink, idOrPrefix: stri
   if (!second) return ok(first?.chat ?? idOrPrefix);
   const lines = matching
     .slice(0, maxCandidates)
-    .map((one) => `\n  ${names.short(one.chat)}  ${one.status}  ${oneLine(names.title(one) ?? one.client, 60)}`);
+    .map(
+      (one) =>
+        `\n  ${names.short(one.chat)}  ${stateText(names.show(one))}  ${oneLine(names.title(one) ?? one.client, 60)}`,
+    );
   return ambiguous(
     `"${idOrPrefix}" matches several chats; give more of the id:${lines.join("")}`,
     matching.map(({ chat }) => chat),
@@ -99,15 +108,15 @@ function findTitled(chats: readonly Chat[], names: ChatNames, given: string): Ch
 
 const maxCandidates = 8;
 
-const reasonText: Record<OfflineReason, string> = {
-  left: "left",
-  closed: "connection closed",
-  timeout: "no sign of life",
-  attested: "process gone",
-};
+/** A chat with its state in place of what its coordinator calls it. */
+export interface ShownChat extends Omit<Chat, "status" | "reason" | "isRecoverable">, ShownState {}
 
-export function chatStatusText({ status, reason }: Pick<Chat, "status" | "reason">): string {
-  const known = OfflineReason.safeParse(reason);
-  if (known.success) return `${status} (${reasonText[known.data]})`;
-  return reason === null ? status : `${status} (${reason})`;
+export function showChat(runtime: Runtime, chat: Chat): ShownChat {
+  const { status: _status, reason: _reason, isRecoverable: _isRecoverable, ...rest } = chat;
+  return { ...rest, progress: workProgress(chat), ...readChatState(runtime, chat) };
+}
+
+/** A session's process may have ended before the coordinator notices it. */
+export function isPresent({ state }: ShownState): boolean {
+  return state !== "died" && state !== "ended";
 }

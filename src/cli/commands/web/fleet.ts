@@ -1,8 +1,10 @@
 import { clientTitle } from "../../../clients/client-title.ts";
+import { workProgress } from "../../../contract/chat-state.ts";
 import type { Chat } from "../../../contract/chats.ts";
 import type { Fleet, FleetRow } from "../../../contract/live-page.ts";
 import { findIncomplete } from "../../../local-mcp/recovery/detect.ts";
 import { recordFinishedHere } from "../../../local-mcp/recovery/finished-tasks.ts";
+import { asSeen, isAlive } from "../../../local-mcp/recovery/session-state.ts";
 import { hasDied } from "../../../local-mcp/sessions/closed-sessions.ts";
 import * as sessions from "../../../local-mcp/sessions/sessions.ts";
 import { emptyLine, sum, totalCost, usageBy } from "../../../local-mcp/usage/usage-report.ts";
@@ -12,7 +14,7 @@ import * as notices from "../../../store/notices.ts";
 import * as pauses from "../../../store/pause.ts";
 import { commandLine, type CoordinatorLink } from "../../coordinator-link.ts";
 import { localTime } from "../../times.ts";
-import { offerText, sessionState, toSessionView, type SessionView } from "../sessions/session-view.ts";
+import { toSessionView, type SessionView } from "../sessions/session-view.ts";
 import { allChats } from "../team/chat-names.ts";
 import type { OtherMachines } from "./other-machines.ts";
 
@@ -67,13 +69,12 @@ function readOwn(
   const usage = usageBy(sql, { by: "session", since: now }, runtime.config.usage);
   const costs = new Map(usage.map((line) => [line.key, totalCost(line)]));
   const total = usage.reduce(sum, emptyLine);
-  const open = [...sessions.listOpen(sql)];
+  const alive = [...sessions.listOpen(sql)].filter((one) => isAlive(runtime, one));
   const dead = findIncomplete(sql, runtime.processes, now, { limit: maxIncomplete, accepts: hasDied });
   const recent = sessions.list(sql, { since: now - dayMs, limit: 200 });
-  const finished = recent.filter((one) => sessionState(sql, runtime, one) === "finished");
-  const alive = open.map((one) => toSessionView(sql, runtime, one)).filter(({ state }) => state === "alive");
-  const others = [...dead.map((one) => one.session), ...finished.slice(0, maxFinished)];
-  const views = [...alive, ...others.map((one) => toSessionView(sql, runtime, one))];
+  const finished = recent.filter((one) => asSeen(sql, runtime, one).endedAt !== null);
+  const shown = [...alive, ...dead.map((one) => one.session), ...finished.slice(0, maxFinished)];
+  const views = shown.map((one) => toSessionView(sql, runtime, one, chats.get(one.id)));
   return {
     rows: views.map((view) => toFleetRow(view, now, costs.get(view.id) ?? null, chats.get(view.id))),
     costUsdToday: usage.length === 0 ? null : totalCost(total),
@@ -87,14 +88,14 @@ function pauseText({ project, until }: pauses.Pause): string {
 }
 
 export function toFleetRow(view: SessionView, now: number, costUsdToday: number | null, chat?: Chat): FleetRow {
-  const { waiting, lastSeenAt, savedAt } = view;
+  const { waitingSince, lastSeenAt, savedAt } = view;
   return {
     id: view.id,
     shortId: view.shortId,
     title: view.title,
     state: view.state,
-    activity: view.activity,
-    waiting: waiting && { for: waiting.for, ageMs: now - waiting.since },
+    detail: view.detail,
+    waitingMs: waitingSince === null ? null : now - waitingSince,
     client: clientTitle(view),
     machine: null,
     project: view.project,
@@ -103,12 +104,11 @@ export function toFleetRow(view: SessionView, now: number, costUsdToday: number 
     risk: view.risk,
     cause: view.cause,
     causeDetail: view.causeDetail,
-    offer: offerText(view, now),
     seenAgeMs: now - lastSeenAt,
     savedAgeMs: savedAt === null ? null : now - savedAt,
     costUsdToday,
     taskCount: chat?.taskCount ?? null,
-    progress: chat?.progress ?? null,
+    progress: chat ? workProgress(chat) : null,
     resumeCommand: null,
   };
 }

@@ -6,13 +6,13 @@ import type { Call } from "../../../coordinator-client/coordinator-client.ts";
 import { findOpenOffer, type OpenOffer } from "../../../local-mcp/recovery/detect.ts";
 import { findElsewhere, type DeadRemoteSession } from "../../../local-mcp/recovery/remote-candidates.ts";
 import { remoteContext, type RemoteContext } from "../../../local-mcp/recovery/remote-context.ts";
+import { stateOfDead } from "../../../local-mcp/recovery/remote-state.ts";
 import { toSession } from "../../../local-mcp/recovery/remote-session.ts";
 import { pull } from "../../../local-mcp/sync/pull.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { isWithin } from "../../../shared/elapsed.ts";
 import { err, ok } from "../../../shared/result.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
-import { offerText } from "../sessions/session-view.ts";
 import { shortSession } from "../../resolve-id.ts";
 
 const callTimeoutMs = 15_000;
@@ -81,16 +81,16 @@ interface RowContext {
   readonly offer: OpenOffer | null;
 }
 
-function toRow({ row, liveness }: DeadRemoteSession, { now, short, command, offer }: RowContext): FleetRow {
+function toRow(dead: DeadRemoteSession, { now, short, command, offer }: RowContext): FleetRow {
+  const { row, liveness } = dead;
   const shortId = short(row.session);
   const { id, client, project, title, model, readings, lastSeenAt, savedAt } = toSession(row);
   return {
     id,
     shortId,
     title,
-    state: liveness.isCertain ? "incomplete" : "unheard",
-    activity: null,
-    waiting: null,
+    ...stateOfDead(dead, now, offer && { chat: short(offer.chat), msAgo: now - offer.at }),
+    waitingMs: null,
     client,
     machine: row.machine,
     project,
@@ -99,7 +99,6 @@ function toRow({ row, liveness }: DeadRemoteSession, { now, short, command, offe
     risk: null,
     cause: null,
     causeDetail: liveness.detail,
-    offer: offer && offerText({ offer: { ...offer, shortId: short(offer.chat) } }, now),
     seenAgeMs: Math.max(0, now - lastSeenAt),
     savedAgeMs: savedAt === null ? null : Math.max(0, now - savedAt),
     costUsdToday: null,

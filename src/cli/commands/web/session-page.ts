@@ -27,7 +27,7 @@ export function readSessionPage(
   const now = runtime.now();
   return runtime.store.read((sql) => {
     const content = readContent(sql, session.id);
-    const view = toSessionView(sql, runtime, session);
+    const view = toSessionView(sql, runtime, session, chat);
     const lines = timeline(content).toReversed();
     return {
       row: toFleetRow(view, now, null, chat),
@@ -36,9 +36,16 @@ export function readSessionPage(
         .map(({ at, source, kind, text }) => ({ source, kind, text: visible(text), ageMs: now - at })),
       isAll: lines.length <= maxLines,
       checkpoints: view.checkpoints,
-      resumeCommand: view.state === "alive" ? null : `${command} resume ${view.shortId}`,
+      resumeCommand: view.isAlive ? null : `${command} resume ${view.shortId}`,
+      isAlive: view.isAlive,
+      canDismiss: view.cause !== null && !isDecided(session),
+      canOfferAgain: view.endedAt === null && session.recovery !== null,
     };
   }, null);
+}
+
+function isDecided({ recovery }: Session): boolean {
+  return recovery === "dismissed" || recovery === "recovered";
 }
 
 /** The brief as the next chat would receive it now. */

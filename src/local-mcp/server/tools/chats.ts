@@ -1,9 +1,12 @@
+import { stateText, workProgress } from "../../../contract/chat-state.ts";
 import type { Chat } from "../../../contract/chats.ts";
 import type { TaskLine } from "../../../contract/task-views.ts";
 import { Chats } from "../../../contract/team-tools.ts";
 import type { Lease } from "../../../contract/leases.ts";
 import { ok } from "../../../shared/result.ts";
 import { age } from "../../../shared/format.ts";
+import type { Runtime } from "../../../runtime/runtime.ts";
+import { readChatState } from "../../recovery/session-state.ts";
 import { folderOf } from "../../team/chat-naming.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
 import { defineTeamTool, toRefusal } from "./team-tool.ts";
@@ -17,7 +20,7 @@ const leaderPrefix = "leader:";
 export const chats = defineTeamTool({
   name: "shim_chats",
   title: "Chats of the team",
-  description: "Chats with status and tasks; leaders; task counts.",
+  description: "Chats with state and tasks; leaders; task counts.",
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...Chats,
   async act({ chat: { runtime }, member }, { all }) {
@@ -32,11 +35,11 @@ export const chats = defineTeamTool({
     if (!leading.ok) return toRefusal(leading.error);
     const leaders = leading.value.leases.map(toLeader);
     const { activeChats: _chats, isAll: _isAll, ...tasks } = summary.value;
-    const here = found.value.chats.filter(({ status }) => all === true || status !== "offline");
-    const listed = here.map((chat) => toChatLine(member, chat, running.value.tasks, runtime.now()));
+    const known = found.value.chats.map((chat) => toChatLine(member, chat, running.value.tasks, runtime));
+    const listed = known.filter(({ state }) => all === true || (state !== "died" && state !== "ended"));
     const counts = `${tasks.queuedTasks} queued, ${tasks.inProgressTasks} in progress, ${tasks.completedTasks} done, of ${tasks.totalTasks}`;
     return ok({
-      message: `Tasks: ${counts}. Chats: ${listed.length}.`,
+      message: `Tasks: ${counts}. Chats: ${listed.length}.${listed.some(({ state }) => state === "waits") ? youText : ""}`,
       quoted: { as: "chats", text: [...listed.map(formatChat), ...leaders.map(formatLeader)].join("\n") },
       output: { chats: listed, leaders, tasks, isMore: found.value.cursor !== null },
     });
@@ -53,24 +56,27 @@ function formatLeader({ name, chat }: ReturnType<typeof toLeader>): string {
 
 type ChatLine = ReturnType<typeof toChatLine>;
 
-function toChatLine(member: TeamChat, chat: Chat, running: readonly TaskLine[], now: number) {
+/** A model must not take the words that a person reads as a request to itself. */
+const youText = ' In a state, "you" is the user of that chat.';
+
+function toChatLine(member: TeamChat, chat: Chat, running: readonly TaskLine[], runtime: Runtime) {
   const { name, machine, checkout, waiting } = member.directory.fromChat(chat);
   const project = folderOf(checkout);
-  const waitingMs = waiting && Math.max(0, now - waiting.since);
-  // The chat itself reports this with its next heartbeat.
-  const progress = waitingMs === null ? chat.progress : `waits for its user since ${age(waitingMs)}`;
+  const shown = readChatState(runtime, chat);
+  const waitingMs = waiting && shown.state === "waits" ? Math.max(0, runtime.now() - waiting.since) : null;
+  const progress = workProgress(chat);
   const tasks = running.filter((task) => task.chat === chat.chat).map(toTask);
   return {
     chat: chat.chat,
     name,
     machine,
     ...(project === null ? {} : { project }),
-    status: chat.status,
+    ...shown,
     isSelf: chat.chat === member.sessionId,
     capabilities: chat.capabilities,
     capacity: chat.capacity,
     ...(progress ? { progress: progress.slice(0, maxNoteChars) } : {}),
-    ...(waiting && waitingMs !== null ? { waitsFor: waiting.for, waitingMs } : {}),
+    ...(waitingMs === null ? {} : { waitingMs }),
     tasks,
     lastSeenMsAgo: chat.lastSeenAgeMs,
   };
@@ -86,31 +92,25 @@ function toTask({ task, type, progress }: TaskLine) {
   };
 }
 
-function formatChat({
-  chat,
-  name,
-  machine,
-  project,
-  status,
-  isSelf,
-  capabilities,
-  capacity,
-  progress,
-  tasks,
-  lastSeenMsAgo,
-}: ChatLine): string {
-  const lastSeen = status === "offline" ? `, seen ${age(lastSeenMsAgo)} ago` : "";
+function formatChat(line: ChatLine): string {
+  const { chat, name, machine, project, isSelf, capabilities, capacity, progress, tasks } = line;
   const self = `${project === undefined ? "" : ` in ${oneLine(project)}`}${isSelf ? " (this chat)" : ""}`;
   const taskTexts = tasks.map(({ task, type, percent, note }) => {
     const share = percent === undefined ? "" : ` ${percent} %`;
     return `task ${task} (${type})${share}${note === undefined ? "" : `: ${oneLine(note)}`}`;
   });
-  // A task's note is often the chat's progress too; that it waits for its user stands in no task.
+  // A task's note is often the chat's progress too.
   const isSaid = tasks.some(({ note }) => note === progress);
   const work = [...(progress && !isSaid ? [oneLine(progress)] : []), ...taskTexts].join("; ");
   const load = `tasks ${tasks.length}/${capacity}`;
   const can = capabilities.length === 0 ? "" : `; can ${capabilities.join(", ")}`;
-  return `${chat} "${name}" on ${machine}${self}: ${status}${lastSeen}, ${load}${can}${work === "" ? "" : `; ${work}`}`;
+  return `${chat} "${name}" on ${machine}${self}: ${stateAndAge(line)}, ${load}${can}${work === "" ? "" : `; ${work}`}`;
+}
+
+function stateAndAge(line: ChatLine): string {
+  const { state, waitingMs, lastSeenMsAgo } = line;
+  if (state === "died" || state === "ended") return `${stateText(line)}, seen ${age(lastSeenMsAgo)} ago`;
+  return `${stateText(line)}${waitingMs === undefined ? "" : ` for ${age(waitingMs)}`}`;
 }
 
 function oneLine(text: string): string {

@@ -1,4 +1,5 @@
 import type * as z from "zod";
+import { offeredText } from "../../../contract/chat-state.ts";
 import { CheckRecovery } from "../../../contract/tools.ts";
 import { age } from "../../../shared/format.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
@@ -10,7 +11,7 @@ import { scoredBrief } from "../../recovery/brief.ts";
 import { localSource } from "../../recovery/local-source.ts";
 import type { Restoration } from "../../recovery/restoration.ts";
 import type { RecoverySource } from "../../recovery/source.ts";
-import { offeredText, quotedTitle } from "../../recovery/user-lines.ts";
+import { quotedTitle } from "../../recovery/user-lines.ts";
 import { displayTitle, type Session } from "../../sessions/sessions.ts";
 import { shortSessionId } from "../../sessions/short-ids.ts";
 import { linesOfOtherChats } from "../chat/other-chats.ts";

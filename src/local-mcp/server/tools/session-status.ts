@@ -1,8 +1,10 @@
 import * as checkpoints from "../../checkpoints/checkpoints.ts";
+import { stateText, type ShownState } from "../../../contract/chat-state.ts";
 import { SessionStatus } from "../../../contract/tools.ts";
 import { ok } from "../../../shared/result.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import { findIncomplete } from "../../recovery/detect.ts";
+import { readState } from "../../recovery/session-state.ts";
 import { displayTitle, type Session } from "../../sessions/sessions.ts";
 import { neutralize } from "../../text/neutralize.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
@@ -12,7 +14,7 @@ import { defineTool } from "./tool.ts";
 export const sessionStatus = defineTool({
   name: "shim_session_status",
   title: "Save status of this session",
-  description: "This session's handle, last save and checkpoints; how many others died.",
+  description: "This session's handle, state, last save, checkpoints; how many others died.",
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   ...SessionStatus,
   run(chat, input) {
@@ -21,18 +23,19 @@ export const sessionStatus = defineTool({
     const session = entered.value;
     const { runtime } = chat;
     const now = runtime.now();
-    const facts = runtime.store.read((sql) => readFacts(sql, runtime, session.id), noFacts);
+    const facts = runtime.store.read((sql) => readFacts(sql, runtime, session), noFacts);
     const savedMsAgo = session.savedAt === null ? undefined : now - session.savedAt;
     const saved = savedMsAgo === undefined ? "not saved yet" : `saved ${age(savedMsAgo)} ago`;
     return ok({
-      text: `Session ${session.id}: ${saved}; checkpoints: ${facts.count}; other sessions that died unfinished: ${deadText(facts)}.`,
+      text: `Session ${session.id}: ${stateText(facts.shown)}; ${saved}; checkpoints: ${facts.count}; other sessions that died: ${deadText(facts)}.`,
       output: {
         session: session.id,
         client: session.client,
+        ...facts.shown,
         ...labels(session),
         ...(savedMsAgo === undefined ? {} : { savedMsAgo }),
         checkpoints: facts.count,
-        incomplete: facts.incomplete,
+        died: facts.died,
         ...(facts.offeredHere === 0 ? {} : { offeredHere: facts.offeredHere }),
         store: runtime.store.driver ?? "closed",
         ...(input.detail === "detailed" && facts.latest ? { latest: { ...facts.latest } } : {}),
@@ -52,25 +55,35 @@ function labels(session: Session): { title?: string; project?: string } {
 interface StatusFacts {
   readonly count: number;
   readonly latest: checkpoints.Checkpoint | null;
+  readonly shown: ShownState;
   /** With those that this chat was offered. */
-  readonly incomplete: number;
+  readonly died: number;
   readonly offeredHere: number;
 }
 
-const noFacts: StatusFacts = { count: 0, latest: null, incomplete: 0, offeredHere: 0 };
+const noFacts: StatusFacts = {
+  count: 0,
+  latest: null,
+  shown: { state: "works", detail: null },
+  died: 0,
+  offeredHere: 0,
+};
 
-function readFacts(sql: Sql, { processes, now }: Runtime, id: string): StatusFacts {
-  const incomplete = findIncomplete(sql, processes, now(), { except: id, limit: 100 });
+function readFacts(sql: Sql, runtime: Runtime, session: Session): StatusFacts {
+  const { id } = session;
+  const open = findIncomplete(sql, runtime.processes, runtime.now(), { except: id, limit: 100 });
+  const dead = open.filter((one) => readState(sql, runtime, one.session).state === "died");
   return {
     count: countCheckpoints(sql, id),
     latest: checkpoints.latest(sql, id),
-    incomplete: incomplete.length,
-    offeredHere: incomplete.filter(({ offer }) => offer?.chat === id).length,
+    shown: readState(sql, runtime, session),
+    died: dead.length,
+    offeredHere: dead.filter(({ offer }) => offer?.chat === id).length,
   };
 }
 
-function deadText({ incomplete, offeredHere }: StatusFacts): string {
-  return offeredHere === 0 ? String(incomplete) : `${incomplete}, ${offeredHere} of them offered to this chat`;
+function deadText({ died, offeredHere }: StatusFacts): string {
+  return offeredHere === 0 ? String(died) : `${died}, ${offeredHere} of them offered to this chat`;
 }
 
 function countCheckpoints(sql: Sql, sessionId: string): number {

@@ -234,7 +234,7 @@ it("[RE110] [RE112] a closed chat has not died in the status line, is not named 
   const { runtime, claude: closed } = aClosedChat();
   const beside = anotherClaude(runtime, closed);
   beside.prompt("next");
-  expect(statusOf(runtime, JSON.stringify({ session_id: beside.session })).incomplete).toBe(0);
+  expect(statusOf(runtime, JSON.stringify({ session_id: beside.session })).died).toBe(0);
   const script = tempRuntime({ beside: runtime, env: { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" } });
   expect(nextChat(script, closed, "script").text).toBe("");
   runtime.wait(31 * 24 * hour);

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { readOverview } from "#src/cli/commands/care/overview.ts";
+import { readOverview, type TeamOverview } from "#src/cli/commands/care/overview.ts";
 import { brief } from "#src/local-mcp/recovery/brief.ts";
 import { findIncomplete } from "#src/local-mcp/recovery/detect.ts";
 import { recordFinishedHere } from "#src/local-mcp/recovery/finished-tasks.ts";
@@ -55,7 +55,9 @@ it("[RE70] [RE83] a session whose task another chat has finished is not offered,
   expect(isIncomplete()).toBe(true);
   await finished();
   expect(newChat(rig)).not.toContain(session);
-  expect(readOverview(rig.base, [], {} as never).incomplete).toEqual([]);
+  const team = { chats: [] } as unknown as TeamOverview;
+  const shown = readOverview(rig.base, [], team).sessions;
+  expect(shown.filter(({ state }) => state === "died")).toEqual([]);
   expect(incomplete(rig)).not.toContain(session);
   const by = other.claude.session;
   expect(briefOf(rig, session)).toContain(`its task 1 (tests) was finished by ${by}: do not do it again`);

@@ -34,8 +34,10 @@ it("[RE23] a dead session can be taken; a refusal for a lease names the holder a
 });
 
 const minute = 60_000;
-const alive = (status: "idle" | "busy" | "stuck" | "draining") => ({ status, reason: null, lastSeenAgeMs: 0 }) as const;
-const offline = (reason: string) => ({ status: "offline", reason, lastSeenAgeMs: minute }) as const;
+const unemployed = { progress: null, taskCount: 0 };
+const alive = (status: "idle" | "busy" | "stuck" | "draining") =>
+  ({ ...unemployed, status, reason: null, lastSeenAgeMs: 0 }) as const;
+const offline = (reason: string) => ({ ...unemployed, status: "offline", reason, lastSeenAgeMs: minute }) as const;
 
 const sure = { isOver: true, isCertain: true };
 const unsure = { isOver: true, isCertain: false };

@@ -22,8 +22,10 @@ it("[MC40] [RE183] what the chat was offered is listed and counted first, and is
   expect(listed.text).toMatch(/^- "fix the parser" \(20487890-.*\) in \/.*: killed; offered to this chat$/m);
   expect(listed.output["brief"]).toBeUndefined();
   const { text, output } = await ask("shim_session_status");
-  expect(text).toContain("other sessions that died unfinished: 2, 1 of them offered to this chat.");
-  expect(output).toMatchObject({ incomplete: 2, offeredHere: 1 });
+  expect(text).toContain(
+    "idle; not saved yet; checkpoints: 0; other sessions that died: 2, 1 of them offered to this chat.",
+  );
+  expect(output).toMatchObject({ died: 2, offeredHere: 1 });
   runtime.wait(120_000);
   const third = anotherClaude(runtime, dead, { session: "third-chat", pid: 3_000 });
   third.start();
@@ -47,7 +49,7 @@ it("[MC40] a list makes no offer, and goes with no other choice", async () => {
   for (const other of [{ take: true }, { dismiss: true }, { of: dead.session }])
     expect(await refusal("shim_check_recovery", { list: true, ...other })).toContain("contradiction");
   expect(storedSession(runtime, dead.session).recovery).toBeNull();
-  expect((await ask("shim_session_status")).output).toMatchObject({ incomplete: 1, title: "look around" });
+  expect((await ask("shim_session_status")).output).toMatchObject({ died: 1, title: "look around" });
 });
 
 it("[TE52] shim_chats shows each chat's project, and at once which of this machine waits for its user since when", async () => {
@@ -62,13 +64,14 @@ it("[TE52] shim_chats shows each chat's project, and at once which of this machi
       chat: one.claude.session,
       name: "the parser",
       project,
-      progress: "waits for its user since 2 min",
-      waitsFor: "permission",
+      state: "waits",
+      detail: "your permission",
       waitingMs: 120_000,
     }),
   );
   expect(text).toContain(`in ${project}: `);
-  expect(text).toContain("waits for its user since 2 min");
+  expect(text).toContain("waits for you (your permission) for 2 min");
+  expect(text).toContain('"you" is the user of that chat');
   one.claude.use("Bash", { command: "deploy" });
-  expect((await other.ask("shim_chats")).text).not.toContain("waits for its user");
+  expect((await other.ask("shim_chats")).text).not.toContain("waits");
 });

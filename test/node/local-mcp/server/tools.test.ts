@@ -70,7 +70,7 @@ it("[MC12] the status has client, project, checkpoints and other sessions that d
   await ask("shim_force_checkpoint", { goal: "g", project });
   runtime.wait(12_000);
   const { text, output } = await ask("shim_session_status", { detail: "detailed" });
-  expect(text).toMatch(/saved 12 s ago; checkpoints: 1; other sessions that died unfinished: 1/);
+  expect(text).toMatch(/saved 12 s ago; checkpoints: 1; other sessions that died: 1/);
   const latest = { trigger: "on_demand" };
   expect(output).toMatchObject({ client: "claude-ai", project, savedMsAgo: 12_000, store: "better-sqlite3", latest });
 });

@@ -1,3 +1,4 @@
+import { stateText } from "#src/contract/chat-state.ts";
 import { expect, it } from "vitest";
 import { toSessionView } from "#src/cli/commands/sessions/session-view.ts";
 import { activityOf, keepsTasks, type ActivityFacts } from "#src/local-mcp/sessions/activity.ts";
@@ -32,7 +33,6 @@ it.each<[string, number, Partial<ActivityFacts>]>([
   ["waiting", 300, { openTools: [{ name: "AskUserQuestion", startedAt: T0 }] }],
   ["waiting", 300, { isWaitingForUser: true }],
   ["idle", 300, { isInTurn: false }],
-  ["dead", 0, { isDead: true, isWaitingForUser: true }],
 ])("[TE25] a chat is %s after %i minutes with %j", (activity, minutes, overrides) => {
   expect(activityOf(after(minutes, overrides))).toBe(activity);
 });
@@ -84,7 +84,7 @@ it("[TE27] the workspace learns whether a chat works, hangs, or waits for its us
   const told = (): unknown => rig.call("chats.list", {}).chats.find(({ chat }) => chat === one.claude.session);
   one.claude.begin("AskUserQuestion", { questions: [] });
   await rig.time.pass(20_000);
-  expect(told()).toMatchObject({ status: "busy", progress: "waits for its user" });
+  expect(told()).toMatchObject({ status: "busy", progress: "waits for its user: an answer" });
   one.claude.stop();
   await rig.time.pass(20_000);
   expect(told()).toMatchObject({ status: "idle", progress: "" });
@@ -92,7 +92,7 @@ it("[TE27] the workspace learns whether a chat works, hangs, or waits for its us
 
 function shown(runtime: TempRuntime, { session }: Claude): string | null {
   const stored = storedSession(runtime, session);
-  return runtime.store.read((sql) => toSessionView(sql, runtime, stored).activity, null);
+  return runtime.store.read((sql) => stateText(toSessionView(sql, runtime, stored)), null);
 }
 
 it("[TE28] sessions show what a living chat does: growth of the transcript is work, a notification and the timer's checkpoints are none", () => {
@@ -100,20 +100,21 @@ it("[TE28] sessions show what a living chat does: growth of the transcript is wo
   claude.start();
   expect(shown(runtime, claude)).toBe("idle");
   claude.prompt("think hard");
-  expect(shown(runtime, claude)).toBe("busy");
+  expect(shown(runtime, claude)).toBe("works");
   runtime.wait(14 * minuteMs);
   claude.say("Let me see.");
   refresh(runtime, storedSession(runtime, claude.session), {});
   runtime.wait(14 * minuteMs);
-  expect(shown(runtime, claude)).toBe("busy");
+  expect(shown(runtime, claude)).toBe("works");
   claude.tell("Notification", { message: "Claude is waiting for your input", notification_type: "idle_prompt" });
   refresh(runtime, storedSession(runtime, claude.session), {});
   runtime.wait(2 * minuteMs);
-  expect(shown(runtime, claude)).toBe("stuck");
+  // What the client says counts before what its events show.
+  expect(shown(runtime, claude)).toBe("waits for you (your next prompt)");
   claude.stop();
   expect(shown(runtime, claude)).toBe("idle");
   claude.kill();
-  expect(shown(runtime, claude)).toBeNull();
+  expect(shown(runtime, claude)).toBe("died (killed)");
 });
 
 it("[TE28] a tool that a cut-off turn has left open does not run in the next one", () => {

@@ -78,7 +78,7 @@ it("[TE33] shim_chats shows the leaders, and what each chat can do", async () =>
   const chat = one.claude.session;
   expect(output["leaders"]).toMatchObject([{ name: "deploy", chat }]);
   expect(output["chats"]).toContainEqual(expect.objectContaining({ chat, capabilities: ["gpu"], capacity: 2 }));
-  expect(text).toMatch(/busy, tasks 0\/2; can gpu[^]*leads deploy/);
+  expect(text).toMatch(/works, tasks 0\/2; can gpu[^]*leads deploy/);
 });
 
 it("[TE33] shim_chats shows that a chat waits for its user also while it has a task, and its load", async () => {
@@ -89,7 +89,7 @@ it("[TE33] shim_chats shows that a chat waits for its user also while it has a t
   await one.tick();
   await rig.time.pass(1_000);
   const { text } = await other.ask("shim_chats");
-  expect(text).toMatch(/busy, tasks 1\/2; waits for its user since \d+ s; task 1 \(train\)/);
+  expect(text).toMatch(/waits for you \(your permission\) for \d+ s, tasks 1\/2; task 1 \(train\)/);
 });
 
 it("[TE34] a chat has the abilities of the settings until it states its own, which its next process keeps", async () => {

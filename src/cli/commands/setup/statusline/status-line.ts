@@ -6,11 +6,13 @@ import * as recoveries from "../../../../local-mcp/sessions/recoveries.ts";
 import { quotedMachine } from "../../../../local-mcp/recovery/brief-text.ts";
 import * as remoteSessions from "../../../../local-mcp/sync/remote-sessions.ts";
 import * as news from "../../../../local-mcp/sessions/news.ts";
+import { stateWords, type ChatState } from "../../../../contract/chat-state.ts";
 import type { Risk } from "../../../../contract/readings.ts";
 import type { Sql } from "../../../../shared/sql.ts";
 import { identify } from "../../../../platform/processes.ts";
 import { age } from "../../../../shared/format.ts";
 import { findIncomplete } from "../../../../local-mcp/recovery/detect.ts";
+import { readState } from "../../../../local-mcp/recovery/session-state.ts";
 import { hasDied } from "../../../../local-mcp/sessions/closed-sessions.ts";
 import type { Runtime } from "../../../../runtime/runtime.ts";
 import { observe } from "../../../../local-mcp/observe/observe.ts";
@@ -24,7 +26,7 @@ import { countCost } from "../../../../local-mcp/usage/costs.ts";
 import { oneLine, pluralize } from "../../../screen-text.ts";
 import { quotedTitle } from "../../../../local-mcp/recovery/user-lines.ts";
 import { dayBudgetOf, type DayBudget } from "../../../../local-mcp/usage/day-budget.ts";
-import { countStuck } from "../../../../local-mcp/sessions/activity.ts";
+import { silentSessions } from "../../../../local-mcp/sessions/activity.ts";
 import { waitingSessions } from "../../../../local-mcp/sessions/waiting.ts";
 
 /** Printed as JSON by `shim statusline --json`: fields are only added. */
@@ -34,20 +36,22 @@ interface ChatFacts {
   readonly continued: readonly string[];
   /** Undelivered messages of other chats. */
   readonly messages: number;
-  readonly waiting: number;
+  /** Other living chats by state. */
+  readonly waits: number;
   readonly stuck: number;
   /** Null while the limit of the day is far. */
   readonly dayBudget: Pick<DayBudget, "isReached" | "text"> | null;
 }
 
-const noChatFacts: ChatFacts = { offered: [], continued: [], messages: 0, waiting: 0, stuck: 0, dayBudget: null };
+const noChatFacts: ChatFacts = { offered: [], continued: [], messages: 0, waits: 0, stuck: 0, dayBudget: null };
 
 /** Printed as JSON by `shim statusline --json`: fields are only added. */
 export interface Status extends ChatFacts {
   readonly session: string | null;
   readonly savedMsAgo: number | null;
   readonly risk: Pick<Risk, "score" | "level"> | null;
-  readonly incomplete: number;
+  /** Sessions of the project that died and can come back. */
+  readonly died: number;
   readonly notices: readonly string[];
   /** Why nothing is saved; null while all is well. */
   readonly trouble: string | null;
@@ -57,7 +61,7 @@ const unknownStatus: Status = {
   session: null,
   savedMsAgo: null,
   risk: null,
-  incomplete: 0,
+  died: 0,
   ...noChatFacts,
   notices: [],
   trouble: null,
@@ -103,7 +107,7 @@ function readStatus(sql: Sql, runtime: Runtime, session: sessions.Session | null
     ...unknownStatus,
     session: id,
     savedMsAgo: elapsed(session?.savedAt ?? null, now),
-    incomplete: dead.filter(({ offer }) => offer === null || offer.chat !== id).length,
+    died: dead.filter((one) => one.offer?.chat !== id && readState(sql, runtime, one.session).state === "died").length,
     ...chatFacts(sql, runtime, id),
     notices: notices.list(sql).map((one) => withCommand(runtime, one.text)),
   };
@@ -171,12 +175,12 @@ function formatProblem(runtime: Runtime, error: unknown): string {
 }
 
 export function renderStatus(status: Status): string {
-  const { session, incomplete, trouble } = status;
+  const { session, died, trouble } = status;
   const parts = [
     ...(trouble === null ? [] : [trouble]),
     ...(trouble !== null && session === null ? [] : ownParts(status)),
     ...chatParts(status),
-    ...(incomplete > 0 ? [`${incomplete} died unfinished`] : []),
+    ...(died > 0 ? [`${died} ${stateWords.died}`] : []),
   ];
   const said = status.notices.map((text) => `\nSHIM: ${oneLine(text, 150)}`).join("");
   return `SHIM: ${parts.join(" | ")}${said}\n`;
@@ -191,19 +195,27 @@ function ownParts({ savedMsAgo, risk, offered, continued }: Status): string[] {
 
 const namedForMs = 600_000;
 
-function chatFacts(sql: Sql, { processes, now }: Runtime, sessionId: string | null): ChatFacts {
-  const waiting = waitingSessions(sql, processes, sessionId).length;
-  const stuck = countStuck(sql, processes, now(), sessionId);
+function chatFacts(sql: Sql, runtime: Runtime, sessionId: string | null): ChatFacts {
+  const { now } = runtime;
+  const { waits, stuck } = countOthers(sql, runtime, sessionId);
   const budget = dayBudgetOf(sql, sessionId && members.workspaceOf(sql, sessionId), now());
   const dayBudget = budget && { isReached: budget.isReached, text: budget.text };
-  if (sessionId === null) return { ...noChatFacts, waiting, stuck, dayBudget };
+  if (sessionId === null) return { ...noChatFacts, waits, stuck, dayBudget };
   return {
     ...givenTitles(sql, sessionId, now() - namedForMs),
     messages: news.countUndelivered(sql, sessionId, "message"),
-    waiting,
+    waits,
     stuck,
     dayBudget,
   };
+}
+
+function countOthers(sql: Sql, runtime: Runtime, except: string | null): Pick<ChatFacts, "waits" | "stuck"> {
+  const { processes, now } = runtime;
+  const found = [...waitingSessions(sql, processes, except), ...silentSessions(sql, processes, now(), except)];
+  const states = new Map(found.map((one) => [one.id, readState(sql, runtime, one).state]));
+  const count = (state: ChatState): number => [...states.values()].filter((one) => one === state).length;
+  return { waits: count("waits"), stuck: count("stuck") };
 }
 
 function givenTitles(sql: Sql, chat: string, since: number): Pick<ChatFacts, "offered" | "continued"> {
@@ -226,13 +238,13 @@ function titleOf(sql: Sql, id: string): string | null {
   return there && `${quotedTitle(there.title, 40)} of ${quotedMachine(there.machine)}`;
 }
 
-function chatParts({ offered, continued, messages, waiting, stuck, dayBudget }: ChatFacts): string[] {
+function chatParts({ offered, continued, messages, waits, stuck, dayBudget }: ChatFacts): string[] {
   return [
     ...(offered.length > 0 ? [`can be continued: ${offered.join(", ")}`] : []),
     ...(continued.length > 0 ? [`continues ${continued.join(", ")}`] : []),
     ...(messages > 0 ? [pluralize(messages, "message")] : []),
-    ...(waiting > 0 ? [`${waiting} waiting`] : []),
-    ...(stuck > 0 ? [`${stuck} stuck`] : []),
+    ...(waits > 0 ? [`${waits} ${stateWords.waits}`] : []),
+    ...(stuck > 0 ? [`${stuck} ${stateWords.stuck}`] : []),
     ...(dayBudget ? [`day ${dayBudget.text}${dayBudget.isReached ? ", limit reached" : ""}`] : []),
   ];
 }

@@ -1,0 +1,168 @@
+import { age } from "./age.ts";
+import type { Chat, OfflineReason } from "./chats.ts";
+import type { CrashCause } from "./readings.ts";
+
+/** Pure, and without zod, which the live page must not load. */
+
+/** In the order in which a user has to act. */
+export const chatStates = ["waits", "died", "stuck", "works", "idle", "ended"] as const;
+export type ChatState = (typeof chatStates)[number];
+
+/** The only words in which a person reads a state. */
+export const stateWords: Readonly<Record<ChatState, string>> = {
+  waits: "waits for you",
+  died: "died",
+  stuck: "stuck",
+  works: "works",
+  idle: "idle",
+  ended: "ended",
+};
+
+export interface ShownState {
+  readonly state: ChatState;
+  /** Why it waits or died, or how it ended; null: there is no more to say. */
+  readonly detail: string | null;
+}
+
+export function stateText({ state, detail }: ShownState): string {
+  return detail === null ? stateWords[state] : `${stateWords[state]} (${detail})`;
+}
+
+/** A client asks its user for these. */
+export type WaitsFor = "permission" | "dialog" | "prompt";
+
+export type Presence =
+  | {
+      readonly is: "alive";
+      readonly activity: "idle" | "busy" | "waiting" | "stuck";
+      /** Null also where an open tool asks the user. */
+      readonly waitsFor: WaitsFor | null;
+      readonly isDraining: boolean;
+    }
+  /** Its process is gone, or its coordinator says so; the cause is in words. */
+  | { readonly is: "gone"; readonly cause: string | null }
+  /** `silent`: for so long that another chat may continue it; `unheard`: it may well live. */
+  | { readonly is: "silent" | "unheard"; readonly silenceMs: number };
+
+export interface ChatFacts {
+  /** How it ended for good; null: it did not. */
+  readonly end: string | null;
+  readonly recovery: "offered" | "recovered" | "dismissed" | null;
+  /** The name of the chat that continues it; null: none, or not known. */
+  readonly continuedBy: string | null;
+  /** The living chat that was offered it, and has not taken it. */
+  readonly offer: { readonly chat: string; readonly msAgo: number } | null;
+  /** Whether there is anything to continue. */
+  readonly hasContent: boolean;
+  /** Whether its client was closed between two turns, with nothing open. */
+  readonly isClosed: boolean;
+  readonly presence: Presence;
+}
+
+/** [SI60] [SI61] [SI62] [SI63] */
+export function stateOf(facts: ChatFacts): ShownState {
+  const { offer, presence } = facts;
+  const settled = settledEnd(facts);
+  if (settled !== null) return { state: "ended", detail: settled };
+  if (presence.is === "alive") return stateAlive(presence);
+  if (presence.is === "unheard") return { state: "idle", detail: noSignOfLife(presence.silenceMs) };
+  const nothingLeft = quietEnd(facts);
+  if (nothingLeft !== null) return { state: "ended", detail: nothingLeft };
+  return presence.is === "gone"
+    ? { state: "died", detail: withOffer(presence.cause, offer) }
+    : { state: "stuck", detail: withOffer(noSignOfLife(presence.silenceMs), offer) };
+}
+
+function withOffer(why: string | null, offer: ChatFacts["offer"]): string | null {
+  if (offer === null) return why;
+  return [why ?? [], offeredText(offer.chat, offer.msAgo)].flat().join("; ");
+}
+
+/** An end or a decision counts, whatever becomes of the process. */
+function settledEnd({ end, recovery, continuedBy }: ChatFacts): string | null {
+  if (end !== null) return end;
+  if (recovery === "dismissed") return "dismissed";
+  if (continuedBy !== null) return `continued by chat ${continuedBy}`;
+  return recovery === "recovered" ? "continued" : null;
+}
+
+/** For a chat that is not seen to live. */
+function quietEnd({ hasContent, isClosed }: ChatFacts): string | null {
+  if (!hasContent) return "nothing to keep";
+  return isClosed ? "closed with nothing open" : null;
+}
+
+const onlyRegistered = { recovery: null, continuedBy: null, offer: null, hasContent: true, isClosed: false } as const;
+
+/** The facts of a chat in the coordinator's registry. */
+export type RegisteredChat = Pick<Chat, "status" | "reason" | "progress" | "taskCount" | "isRecoverable">;
+
+/** For a chat whose session this machine does not have. */
+export function stateOfRegistered(chat: RegisteredChat): ShownState {
+  const { status, reason, isRecoverable } = chat;
+  if (status !== "offline") return stateOf({ ...onlyRegistered, end: null, presence: presenceOf(chat) });
+  const why = reason === null ? null : (offlineWords[reason as OfflineReason] ?? reason);
+  const end = isRecoverable ? null : (why ?? "offline");
+  return stateOf({ ...onlyRegistered, end, presence: { is: "gone", cause: why } });
+}
+
+/** For a chat that the registry has as present. */
+export function presenceOf({ status, progress, taskCount }: RegisteredChat): Presence {
+  const isDraining = status === "draining";
+  const isBusy = status === "busy" || (isDraining && taskCount > 0);
+  const activity = status === "stuck" ? "stuck" : isBusy ? "busy" : "idle";
+  return { is: "alive", activity, waitsFor: waitsForIn(progress), isDraining };
+}
+
+/** [RE183] */
+export function offeredText(chat: string, msAgo: number): string {
+  return `offered to chat ${chat}, ${age(msAgo)} ago`;
+}
+
+/** [CL82] */
+export function causeText(cause: CrashCause): string {
+  return cause === "unknown" ? "cause unknown" : cause.replaceAll("_", " ");
+}
+
+/** [TE22] Progress of a chat that waits for its user. */
+export const waitingProgress: Readonly<Record<WaitsFor, string>> = {
+  permission: "waits for its user: a permission",
+  dialog: "waits for its user: an answer",
+  prompt: "waits for its user: the next prompt",
+};
+
+/** Null for a chat that waits for its user: its state says so. */
+export function workProgress({ progress }: Pick<Chat, "progress">): string | null {
+  return waitsForIn(progress) === null ? progress : null;
+}
+
+function waitsForIn(progress: string | null): WaitsFor | null {
+  return waitsForKinds.find((kind) => waitingProgress[kind] === progress) ?? null;
+}
+
+const waitsForKinds = ["permission", "dialog", "prompt"] as const;
+
+const waitsForWords: Readonly<Record<WaitsFor, string>> = {
+  permission: "your permission",
+  dialog: "your answer",
+  prompt: "your next prompt",
+};
+
+const offlineWords: Readonly<Record<OfflineReason, string>> = {
+  left: "left",
+  closed: "connection closed",
+  timeout: "no sign of life",
+  attested: "process gone",
+};
+
+/** [SI61] The client's own word counts before all that SHIM infers. */
+function stateAlive({ activity, waitsFor, isDraining }: Extract<Presence, { is: "alive" }>): ShownState {
+  if (waitsFor !== null) return { state: "waits", detail: waitsForWords[waitsFor] };
+  if (activity === "waiting") return { state: "waits", detail: waitsForWords.dialog };
+  const state = activity === "busy" ? "works" : activity;
+  return { state, detail: isDraining ? "takes no new tasks" : null };
+}
+
+function noSignOfLife(silenceMs: number): string {
+  return `no sign of life for ${age(silenceMs)}`;
+}

@@ -1,0 +1,85 @@
+import {
+  causeText,
+  stateOf,
+  stateOfRegistered,
+  type ChatFacts,
+  type Presence,
+  type RegisteredChat,
+  type ShownState,
+} from "../../contract/chat-state.ts";
+import type { Chat } from "../../contract/chats.ts";
+import { isInOtherNamespace } from "../../platform/processes.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { activityOf, factsOf } from "../sessions/activity.ts";
+import { isClosedWithNothingOpen } from "../sessions/closed-sessions.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { shortSessionId } from "../sessions/short-ids.ts";
+import { causeOf, hasContent, offerOf } from "./detect.ts";
+import { isDead } from "./liveness.ts";
+import { withSilentEnd } from "./silent-end.ts";
+
+type Machine = Pick<Runtime, "processes" | "now">;
+
+/** [CA43] A reader does not store the end that a client did not report. */
+export function asSeen(sql: Sql, machine: Machine, session: sessions.Session): sessions.Session {
+  const isOpen = session.endedAt === null;
+  return isOpen && isDead(session, machine.processes, machine.now()) ? withSilentEnd(sql, session) : session;
+}
+
+/** Whether its client runs, as far as this machine can see. */
+export function isAlive({ processes, now }: Machine, session: sessions.Session): boolean {
+  return session.endedAt === null && !isDead(session, processes, now());
+}
+
+/** [SI65] For a session of this machine. @param chat the same chat in the coordinator's registry */
+export function readState(
+  sql: Sql,
+  machine: Machine,
+  stored: sessions.Session,
+  chat?: Pick<RegisteredChat, "status">,
+): ShownState {
+  return stateOf(readFacts(sql, machine, stored, chat));
+}
+
+/** [SI65] This machine knows more of its own sessions than the coordinator does. */
+export function readChatState(machine: Machine & Pick<Runtime, "store">, chat: Chat): ShownState {
+  const known = machine.store.read((sql) => {
+    const session = sessions.get(sql, chat.chat);
+    return session && readState(sql, machine, session, chat);
+  }, null);
+  return known ?? stateOfRegistered(chat);
+}
+
+function readFacts(
+  sql: Sql,
+  machine: Machine,
+  stored: sessions.Session,
+  chat: Pick<RegisteredChat, "status"> | undefined,
+): ChatFacts {
+  const session = asSeen(sql, machine, stored);
+  const now = machine.now();
+  const offer = offerOf(sql, machine.processes, now, session);
+  const continuing = session.recovery === "recovered" ? session.recoveryBy : offer?.isTaken ? offer.chat : null;
+  return {
+    end: session.endedAt === null ? null : "finished",
+    recovery: session.recovery,
+    continuedBy: continuing && shortSessionId(sql, continuing),
+    offer: offer && !offer.isTaken ? { chat: shortSessionId(sql, offer.chat), msAgo: now - offer.at } : null,
+    hasContent: hasContent(sql, session.id),
+    isClosed: isClosedWithNothingOpen(session),
+    presence: presenceOf(sql, machine, session, chat?.status === "draining"),
+  };
+}
+
+function presenceOf(sql: Sql, machine: Machine, session: sessions.Session, isDraining: boolean): Presence {
+  const { processes } = machine;
+  const now = machine.now();
+  if (!isDead(session, processes, now)) {
+    const activity = activityOf(factsOf(sql, session, { isDead: false, now }));
+    return { is: "alive", activity, waitsFor: session.waiting?.for ?? null, isDraining };
+  }
+  const isSeen = session.owner !== null && !isInOtherNamespace(processes, session.owner);
+  if (!isSeen && session.detachedAt === null) return { is: "silent", silenceMs: now - session.lastSeenAt };
+  return { is: "gone", cause: causeText(causeOf(sql, session, processes).cause) };
+}

@@ -1,0 +1,130 @@
+import { expect, it } from "vitest";
+import {
+  chatStates,
+  stateOf,
+  stateOfRegistered,
+  stateText,
+  waitingProgress,
+  workProgress,
+  type ChatFacts,
+  type Presence,
+  type RegisteredChat,
+} from "#src/contract/chat-state.ts";
+
+const minuteMs = 60_000;
+const works: Presence = { is: "alive", activity: "busy", waitsFor: null, isDraining: false };
+const idle: Presence = { ...works, activity: "idle" };
+const gone: Presence = { is: "gone", cause: "killed" };
+const silent: Presence = { is: "silent", silenceMs: 12 * minuteMs };
+const unheard: Presence = { is: "unheard", silenceMs: 5 * minuteMs };
+const offer = { chat: "aaaa1111", msAgo: 2 * minuteMs };
+const continuedBy = "aaaa1111";
+
+function aChat(facts: Partial<ChatFacts>): ChatFacts {
+  return {
+    end: null,
+    recovery: null,
+    continuedBy: null,
+    offer: null,
+    hasContent: true,
+    isClosed: false,
+    presence: works,
+    ...facts,
+  };
+}
+
+it.each<[string, Partial<ChatFacts>]>([
+  ["works", {}],
+  ["works (takes no new tasks)", { presence: { ...works, isDraining: true } }],
+  ["idle", { presence: idle }],
+  ["idle (takes no new tasks)", { presence: { ...idle, isDraining: true } }],
+  ["idle", { presence: idle, hasContent: false }],
+  ["works", { isClosed: true }],
+  ["works", { recovery: "offered", offer }],
+  ["stuck", { presence: { ...works, activity: "stuck" } }],
+  ["waits for you (your answer)", { presence: { ...works, activity: "waiting" } }],
+])("[SI60] a chat that lives is shown as %s: %j", (text, facts) => {
+  expect(stateText(stateOf(aChat(facts)))).toBe(text);
+});
+
+it.each(["idle", "busy", "waiting", "stuck"] as const)(
+  "[SI61] what the client says that it waits for counts before all that SHIM infers, here %s",
+  (activity) => {
+    const text = (waitsFor: "permission" | "dialog" | "prompt"): string =>
+      stateText(stateOf(aChat({ presence: { is: "alive", activity, waitsFor, isDraining: true } })));
+    expect([text("permission"), text("dialog"), text("prompt")]).toEqual([
+      "waits for you (your permission)",
+      "waits for you (your answer)",
+      "waits for you (your next prompt)",
+    ]);
+  },
+);
+
+it.each<[string, Partial<ChatFacts>]>([
+  ["died (killed)", {}],
+  ["died", { presence: { is: "gone", cause: null } }],
+  ["died (killed)", { recovery: "offered" }],
+  ["died (killed; offered to chat aaaa1111, 2 min ago)", { recovery: "offered", offer }],
+  ["ended (nothing to keep)", { hasContent: false }],
+  ["ended (nothing to keep)", { hasContent: false, isClosed: true }],
+  ["ended (closed with nothing open)", { isClosed: true }],
+  ["ended (closed with nothing open)", { isClosed: true, recovery: "offered", offer }],
+])("[SI62] a chat whose process is gone is shown as %s: %j", (text, facts) => {
+  expect(stateText(stateOf(aChat({ presence: gone, ...facts })))).toBe(text);
+});
+
+it.each<[string, Partial<ChatFacts>]>([
+  ["idle (no sign of life for 5 min)", { presence: unheard }],
+  ["idle (no sign of life for 5 min)", { presence: unheard, hasContent: false, isClosed: true }],
+  ["stuck (no sign of life for 12 min)", { presence: silent }],
+  ["stuck (no sign of life for 12 min; offered to chat aaaa1111, 2 min ago)", { presence: silent, offer }],
+  ["ended (nothing to keep)", { presence: silent, hasContent: false }],
+])("[SI63] an end that is not certain is no death, and what is known is shown: %s", (text, facts) => {
+  expect(stateText(stateOf(aChat(facts)))).toBe(text);
+});
+
+it.each<[string, Partial<ChatFacts>]>([
+  ["ended (finished)", { end: "finished", recovery: "dismissed", continuedBy }],
+  ["ended (dismissed)", { recovery: "dismissed", continuedBy }],
+  ["ended (continued by chat aaaa1111)", { recovery: "offered", continuedBy }],
+  ["ended (continued by chat aaaa1111)", { recovery: "recovered", continuedBy }],
+  ["ended (continued)", { recovery: "recovered" }],
+])("[SI62] an end or a decision counts, whatever becomes of the process: %s", (text, facts) => {
+  for (const presence of [works, gone, silent, unheard])
+    for (const hasContent of [true, false])
+      expect(stateText(stateOf(aChat({ presence, hasContent, ...facts })))).toBe(text);
+});
+
+function registered(chat: Partial<RegisteredChat>): string {
+  const idleChat = { status: "idle", reason: null, progress: null, taskCount: 0 } as const;
+  return stateText(stateOfRegistered({ ...idleChat, ...chat }));
+}
+
+it.each<[string, Partial<RegisteredChat>]>([
+  ["idle", {}],
+  ["works", { status: "busy", progress: "half of it" }],
+  ["stuck", { status: "stuck", progress: "a limit" }],
+  ["works (takes no new tasks)", { status: "draining", taskCount: 1 }],
+  ["idle (takes no new tasks)", { status: "draining" }],
+  ["waits for you (your permission)", { status: "busy", progress: waitingProgress.permission }],
+  ["waits for you (your answer)", { status: "draining", progress: waitingProgress.dialog }],
+  ["waits for you (your next prompt)", { progress: waitingProgress.prompt }],
+  ["ended (left)", { status: "offline", reason: "left" }],
+  ["ended (no sign of life)", { status: "offline", reason: "timeout", progress: waitingProgress.prompt }],
+  ["ended (moved)", { status: "offline", reason: "moved" }],
+  ["ended (offline)", { status: "offline" }],
+  ["died (process gone)", { status: "offline", reason: "attested", isRecoverable: true }],
+  ["died (connection closed)", { status: "offline", reason: "closed", isRecoverable: true }],
+  ["died", { status: "offline", isRecoverable: true }],
+])("[SI64] a chat that only the coordinator knows is shown as %s: %j", (text, chat) => {
+  expect(registered(chat)).toBe(text);
+});
+
+it("[SI64] progress that only says that a chat waits for its user is no second word for its state", () => {
+  expect(Object.values(waitingProgress).map((progress) => workProgress({ progress }))).toEqual([null, null, null]);
+  expect(workProgress({ progress: "half of it" })).toBe("half of it");
+});
+
+it("[SI60] the states are in the order in which a user has to act", () => {
+  expect(chatStates).toEqual(["waits", "died", "stuck", "works", "idle", "ended"]);
+});
