@@ -22,7 +22,8 @@ const minuteMs = 60_000;
 const maxSilenceMs = 15 * minuteMs;
 /** A build or a sub-agent may run that long; a tool open for longer counts as hanging. */
 const openToolMs = 120 * minuteMs;
-const askingTools: ReadonlySet<string> = new Set(["AskUserQuestion", "ExitPlanMode"]);
+/** Tools that ask the user and wait for the answer. */
+export const askingTools: ReadonlySet<string> = new Set(["AskUserQuestion", "ExitPlanMode"]);
 
 /** Pure. [TE25] [TE48] [TE49] For a chat that lives. */
 export function activityOf(facts: ActivityFacts): Activity {

@@ -1,6 +1,7 @@
 import type { HookEvent, HookInput } from "../../contract/hook-input.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { mayBeAlive, type Processes } from "../../platform/processes.ts";
+import { askingTools } from "./activity.ts";
 import * as sessions from "./sessions.ts";
 
 type WaitingFor = sessions.Waiting["for"];
@@ -24,7 +25,7 @@ function waitingFor({ notification_type: type, message }: HookInput): WaitingFor
 /** Events that may occur while the question to the user is still open. */
 const keepsWaiting: ReadonlySet<HookEvent> = new Set(["Notification", "SubagentStop", "PreModelSwitch"]);
 
-/** [HO21] Marks the session at a Notification; any other sign of work clears that. */
+/** [HO21] Marks the session at a Notification or a question; any other sign of work clears that. */
 export function updateWaiting(
   sql: Sql,
   now: number,
@@ -32,13 +33,16 @@ export function updateWaiting(
   input: HookInput,
   session: Pick<sessions.Session, "id" | "waiting">,
 ): void {
-  if (event === "Notification") {
-    const waitingKind = waitingFor(input);
-    if (waitingKind !== null && waitingKind !== session.waiting?.for)
-      sessions.setWaiting(sql, session.id, { for: waitingKind, since: now });
+  const waitingKind = isQuestion(event, input) ? "dialog" : event === "Notification" ? waitingFor(input) : null;
+  if (waitingKind !== null) {
+    if (waitingKind !== session.waiting?.for) sessions.setWaiting(sql, session.id, { for: waitingKind, since: now });
   } else if (session.waiting !== undefined && !keepsWaiting.has(event)) {
     sessions.setWaiting(sql, session.id, null);
   }
+}
+
+function isQuestion(event: HookEvent, input: HookInput): boolean {
+  return event === "PreToolUse" && askingTools.has(input.tool_name ?? "");
 }
 
 export function waitingSessions(sql: Sql, processes: Processes, except: string | null): sessions.Session[] {

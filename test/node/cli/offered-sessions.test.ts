@@ -5,7 +5,7 @@ import type { Io } from "#src/cli/io.ts";
 import * as news from "#src/local-mcp/sessions/news.ts";
 import * as recoveries from "#src/local-mcp/sessions/recoveries.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
-import { aSeededHome, holding, ids, type CliHome } from "#harness/machine/cli-home.ts";
+import { addSession, aSeededHome, holding, ids, type CliHome } from "#harness/machine/cli-home.ts";
 import { loseSession, sync, twoCliHomes } from "#harness/machine/cli-machines.ts";
 
 function offer(home: CliHome, action: "offered" | "taken" = "offered"): void {
@@ -31,6 +31,9 @@ it("[RE183] a session that an open chat was offered is in every list, with that 
     expect([list, (await home.shim(list)).out]).toEqual([list, holding("bbbb2222", note)]);
   expect((await home.shim("sessions")).out).toMatch(/bbbb2222 +died /);
   expect((await home.shim("doctor")).out).toContain("2 sessions died unfinished");
+  addSession(home, { id: "dddd1111", pid: 500 });
+  const several = (await home.shim("resume")).err;
+  expect(several).toEqual(holding(`work of bbbb  died (killed; ${note})`, "work of dddd  died (killed)"));
   const { rows } = await readFleet(home.runtime, "no coordinator", new OtherMachines(home.runtime, "shim"));
   expect(rows.find(({ id }) => id === ids.dead)).toMatchObject({ state: "died", detail: `killed; ${note}` });
 });

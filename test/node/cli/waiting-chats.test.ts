@@ -42,6 +42,21 @@ it.each([
   expect(storedBytes(runtime.paths)).not.toContain("needs your permission to use");
 });
 
+it.each(["AskUserQuestion", "ExitPlanMode"])(
+  "[HO21] a call of %s marks the chat as waiting, its answer ends that",
+  (tool) => {
+    const runtime = tempRuntime();
+    const first = new Claude(runtime, { cwd: aProject() });
+    const second = anotherClaude(runtime, first);
+    for (const claude of [first, second]) claude.prompt("plan it");
+    const call = second.begin(tool, {});
+    expect(waiting(runtime, second)).toEqual({ for: "dialog", since: runtime.now() });
+    expect(statusFor(runtime, first)).toContain("| 1 waits for you");
+    second.done(call, tool);
+    expect(waiting(runtime, second)).toBeUndefined();
+  },
+);
+
 it.each<[HookEvent, Record<string, unknown>, boolean]>([
   ["UserPromptSubmit", { prompt: "yes" }, false],
   ["PreToolUse", { tool_name: "Bash", tool_use_id: "t1", tool_input: {} }, false],

@@ -16,6 +16,8 @@ import { localSource } from "../../../local-mcp/recovery/local-source.ts";
 import { planRelaunch, type StartPlan } from "../../../local-mcp/recovery/relaunch.ts";
 import * as audit from "../../../local-mcp/audit/machine-audit.ts";
 import { findElsewhere } from "../../../local-mcp/recovery/remote-candidates.ts";
+import { stateOfDead } from "../../../local-mcp/recovery/remote-state.ts";
+import { readState } from "../../../local-mcp/recovery/session-state.ts";
 import { localClock } from "../../../local-mcp/recovery/remote-session.ts";
 import { findById, remoteSource } from "../../../local-mcp/recovery/remote-source.ts";
 import type { Restoration } from "../../../local-mcp/recovery/restoration.ts";
@@ -39,7 +41,7 @@ import {
 } from "../../answer.ts";
 import { printedCode } from "../../coordinator-link.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import { offeredText } from "../../../contract/chat-state.ts";
+import { offeredText, stateText } from "../../../contract/chat-state.ts";
 import { quotedTitle } from "../../../local-mcp/recovery/user-lines.ts";
 import { findSession, shortSession } from "../../resolve-id.ts";
 import { oneLine } from "../../screen-text.ts";
@@ -153,18 +155,19 @@ async function resumeNewest(
 ): Promise<CommandResult | null> {
   const here = others && (await currentProject(cli, others));
   if (!here) return null;
-  const rows = (await findElsewhere(others.context, here.project)).map(({ row }) => row);
-  const [first, second] = rows;
+  const found = await findElsewhere(others.context, here.project);
+  const [first, second] = found.map(({ row }) => row);
   if (!first) return null;
   if (!second) return resumeHere(cli, runtime, await remoteTarget(cli, others, first), options);
-  const lines = rows.map(
-    (row) =>
-      `${others.short(row.session)}  ${row.machine}  ${cli.ago(localClock(row)(row.content.lastSeenAt))}  ${oneLine(row.content.title ?? "untitled", 60)}`,
-  );
+  const lines = found.map((one) => {
+    const { session, machine, content } = one.row;
+    const state = stateText(stateOfDead(one, runtime.now(), null));
+    return `${others.short(session)}  ${machine}  ${cli.ago(localClock(one.row)(content.lastSeenAt))}  ${oneLine(content.title ?? "untitled", 60)}  ${state}`;
+  });
   return severalDied(
     " on other machines",
     lines,
-    rows.map(({ session }) => session),
+    found.map(({ row }) => row.session),
   );
 }
 
@@ -218,8 +221,8 @@ async function choose(
   if (!first) return notFound(nothingHere(project, incomplete.length));
   if (candidates.length === 1) return ok(first.session);
   const lines = candidates.map((one, at) => {
-    const offer = one.offer === null ? "" : `  (${offerNote(runtime, one.offer)})`;
-    return `${at + 1}  ${shortSession(runtime, one.session.id)}  ${cli.ago(one.session.lastSeenAt)}  ${oneLine(sessions.displayTitle(one.session) ?? "untitled", 70)}${offer}`;
+    const state = runtime.store.read((sql) => stateText(readState(sql, runtime, one.session)), "");
+    return `${at + 1}  ${shortSession(runtime, one.session.id)}  ${cli.ago(one.session.lastSeenAt)}  ${oneLine(sessions.displayTitle(one.session) ?? "untitled", 70)}  ${state}`;
   });
   const isAsking = cli.io.isInteractive && options.json !== true && options.print !== true;
   if (isAsking) return askWhich(cli, candidates, lines);

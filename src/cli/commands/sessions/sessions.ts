@@ -38,7 +38,7 @@ export function addSessions(program: Command, cli: Cli): void {
   const command = program
     .command("sessions")
     .description("list sessions; `show <id>` prints all that is stored")
-    .option("--incomplete", "only those that died unfinished")
+    .option("--incomplete", "only those that can be continued")
     .option("--project <folder>", "only those of this project")
     .option("--all-machines", "also those of the workspace's other machines")
     .addOption(limitOption(defaultLimit));
