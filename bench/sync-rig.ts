@@ -66,7 +66,7 @@ export class SyncRig {
     return origin;
   }
 
-  /** As `shim edge join` leaves a machine that has cloned the project. */
+  /** As `shim join` leaves a machine that has cloned the project. */
   async machine(name: string, origin: string, url = this.edge.url): Promise<Machine> {
     const { workspace } = this.edge;
     const home = join(this.#folder, name);

@@ -46,7 +46,7 @@ const configMeanings: Record<string, string> = {
     "uncommitted files go to the workspace with the sessions, sealed: [its files](../guide/other-machine.md#its-files)",
   "sync.maxFilesBytes": "a larger bundle, packed, is not sent",
   "notify.desktop": "notify-send on Linux, osascript on macOS",
-  "notify.bell": "the bell of the terminal of `shim supervise`",
+  "notify.bell": "the bell of the terminal of `shim worker supervise`",
   "notify.webhook":
     "an https address, or http on this machine: gets a POST of `{event, at, session, title, text}`; the title of the chat (the first line of its first prompt) is all that it gets of the chat",
   "notify.events": "which events notify you",
@@ -65,7 +65,7 @@ const configMeanings: Record<string, string> = {
     "what the hook of the Agent tool does for a small task: nothing, advise, or set the model where no user is there ([subagents](../guide/model-routing.md#subagents))",
   "routing.smallModel": "the family of models for such a task",
   "analysis.trusted":
-    "folders whose own code `shim analyze` may run, with all folders below them: [trust](../guide/analyze.md#trust)",
+    "folders whose own code `shim code analyze` may run, with all folders below them: [trust](../guide/analyze.md#trust)",
   todoTools: "`shim init --todo-tools` has switched the client's to-do tools on",
   telemetry:
     "port and token with which [Claude Code's telemetry](../guide/telemetry.md) is received; `shim init --telemetry` sets it",
@@ -111,7 +111,7 @@ const settingMeanings = {
   maxSocketsPerToken: "open sockets of one token",
   maxSockets: "open sockets of the workspace",
   maxOperationsPerSecond: "operations of one token, sustained; three seconds' worth at once",
-  budgets: "limits for a task, a chat and a day (`shim budget`): wallMs, tokens, costMicros",
+  budgets: "limits for a task, a chat and a day (`shim team budget`): wallMs, tokens, costMicros",
   complexity: "what makes a job complex: [the rules](../spec/coordination-plans.md#complexity)",
 } satisfies Record<keyof typeof Settings.shape, string>;
 
@@ -181,7 +181,7 @@ Each entry of \`checkpoint.beforeCommands\` is a command with its subcommands in
 
 ## Settings of a workspace
 
-\`shim settings\` shows them, \`shim settings set <setting> <value>\` changes them for every chat of the workspace; on an edge that needs the admin token. What happens beyond a limit: [limits](limits.md).
+\`shim team settings\` shows them, \`shim team settings set <setting> <value>\` changes them for every chat of the workspace; on an edge that needs the admin token. What happens beyond a limit: [limits](limits.md).
 
 ${settingsTable()}
 
@@ -197,7 +197,7 @@ ${settingsTable()}
 | \`NO_COLOR\` | no colors |
 | \`SHIM_DEBUG=1\` | adds the stack to an error |
 
-Programs that SHIM starts get: \`SHIM_LEASE_TOKEN\` (\`shim lease run ...\`), \`SHIM_ELECTION\` and \`SHIM_TERM\` (\`shim lead ...\`), \`SHIM_TASK\` and \`SHIM_CLAIM\` (\`shim worker\`).
+Programs that SHIM starts get: \`SHIM_LEASE_TOKEN\` (\`shim team locks run ...\`), \`SHIM_ELECTION\` and \`SHIM_TERM\` (\`shim team leaders run ...\`), \`SHIM_TASK\` and \`SHIM_CLAIM\` (\`shim worker\`).
 `;
 }
 

@@ -40,13 +40,13 @@ The end of a name says the unit: seconds, bytes, dollars, or a ratio (a share, 1
 
 ## Of a machine
 
-From \`shim metrics\`.
+From \`shim doctor metrics\`.
 
 ${section("machine")}
 
 ## Of a workspace
 
-From \`GET /v1/workspaces/:workspace/metrics\` of an edge; where a machine has its own coordinator, from its \`shim metrics\`. Its connections and its storage are measured on an edge only.
+From \`GET /v1/workspaces/:workspace/metrics\` of an edge; where a machine has its own coordinator, from its \`shim doctor metrics\`. Its connections and its storage are measured on an edge only.
 
 ${section("workspace")}
 

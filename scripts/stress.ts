@@ -30,7 +30,7 @@ const runs: Readonly<Record<string, TestRun>> = {
   },
   "evolve-kill": {
     about:
-      "shim evolve is killed at random moments, and the next run has to finish it; --rounds 1 --seed N repeats one",
+      "shim code evolve is killed at random moments, and the next run has to finish it; --rounds 1 --seed N repeats one",
     test: "e2e/evolve-kill.test.ts",
     options: {
       rounds: { env: "SHIM_EVOLVE_KILL_ROUNDS", value: "60" },

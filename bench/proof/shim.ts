@@ -36,14 +36,14 @@ export function withShim<T>(body: (shim: Shim) => T): T {
   try {
     return body({
       analyze: (root, ...args) =>
-        Report.parse(JSON.parse(run(root, [0, 1], ["analyze", "--trust", "--json", ...args]).out)),
+        Report.parse(JSON.parse(run(root, [0, 1], ["code", "analyze", "--trust", "--json", ...args]).out)),
       transform: (root, what, ...args) => {
-        const { code, out } = run(root, [0, 3], ["transform", what, "--trust", "--branch", "--json", ...args]);
+        const { code, out } = run(root, [0, 3], ["code", "transform", what, "--trust", "--branch", "--json", ...args]);
         return code === 3 ? null : Transformed.parse(JSON.parse(out));
       },
       evolve: (root, ...args) =>
-        EvolveReport.parse(JSON.parse(run(root, [0], ["evolve", "--trust", "--json", ...args]).out)),
-      accept: (root, task) => void run(root, [0], ["evolve", "review", "--accept", String(task)]),
+        EvolveReport.parse(JSON.parse(run(root, [0], ["code", "evolve", "--trust", "--json", ...args]).out)),
+      accept: (root, task) => void run(root, [0], ["code", "evolve", "review", "--accept", String(task)]),
       home,
     });
   } finally {

@@ -13,7 +13,7 @@ const allowedTools = "Bash,Read,Write,Edit,mcp__shim";
 const author = ["-c", "user.name=SHIM demo", "-c", "user.email=demo@localhost"];
 const stopMs = 2_000;
 
-/** What `shim supervise --json` prints. */
+/** What `shim worker supervise --json` prints. */
 export interface SupervisorLine {
   readonly event: string;
   readonly name?: string | null;
@@ -23,7 +23,7 @@ export interface SupervisorLine {
   readonly reason?: string | null;
 }
 
-/** A machine of the story: a home, a clone of the project, and `shim supervise`, which keeps its chats running. */
+/** A machine of the story: a home, a clone of the project, and `shim worker supervise`, which keeps its chats running. */
 export class Machine {
   readonly name: string;
   readonly project: string;
@@ -78,7 +78,7 @@ export class Machine {
     const watch = Object.fromEntries(Object.entries(prompts).map(([name, prompt]) => [name, { ...claude, prompt }]));
     writeFileSync(join(this.paths.home, "supervisor.json"), JSON.stringify({ watch }));
     // In a group of its own: Ctrl-C in the terminal is for the demo, which ends it.
-    const child = spawn(process.execPath, [launcher, "supervise", "--json"], {
+    const child = spawn(process.execPath, [launcher, "worker", "supervise", "--json"], {
       env: this.#env,
       stdio: ["ignore", "pipe", "inherit"],
       detached: true,

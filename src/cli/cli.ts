@@ -111,6 +111,8 @@ export class Cli {
   define(command: Command, body: CommandBody): Command {
     const hasOwn = command.options.some(({ long }) => long === "--json");
     for (const option of command.options) if (!option.variadic) refuseSecondValue(command, option);
+    // [CL272] An option behind the name of a subcommand is the subcommand's own.
+    command.enablePositionalOptions();
     return (hasOwn ? command : command.option("--json", "print JSON")).action(async (...all: unknown[]) => {
       const args = all.slice(0, -2) as string[];
       const given = (all.at(-1) as Command).optsWithGlobals<CommonOptions>();

@@ -17,17 +17,31 @@ export function findSession(runtime: Runtime, idOrPrefix: string): CliResult<ses
   const found = findByPrefix(runtime, idOrPrefix, "ses_", sessions.byPrefix);
   return pickOne(found, idOrPrefix, {
     what: "session",
+    several: "sessions",
     list: "shim sessions",
     describe: (one) => sessionLine(runtime, one),
   });
 }
 
-export function findCheckpoint(runtime: Runtime, idOrPrefix: string): CliResult<checkpoints.Checkpoint> {
-  const found = findByPrefix(runtime, idOrPrefix, "cp_", checkpoints.byPrefix);
+type SessionOrCheckpoint =
+  | { readonly session: sessions.Session; readonly checkpoint?: undefined }
+  | { readonly session?: undefined; readonly checkpoint: checkpoints.Checkpoint };
+
+/** [CL273] An id of a session and a checkpoint is ambiguous; `cp_` in front decides. */
+export function findSessionOrCheckpoint(runtime: Runtime, idOrPrefix: string): CliResult<SessionOrCheckpoint> {
+  const found = [
+    ...findByPrefix(runtime, idOrPrefix, "ses_", sessions.byPrefix).map((session) => ({ id: session.id, session })),
+    ...findByPrefix(runtime, idOrPrefix, "cp_", checkpoints.byPrefix).map((checkpoint) => ({
+      id: checkpoint.id,
+      checkpoint,
+    })),
+  ] as readonly (Identified & SessionOrCheckpoint)[];
   return pickOne(found, idOrPrefix, {
-    what: "checkpoint",
-    list: "shim checkpoints",
-    describe: (one) => checkpointLine(runtime, one),
+    what: "session or checkpoint",
+    several: "sessions or checkpoints",
+    list: "shim sessions",
+    describe: ({ session, checkpoint }) =>
+      session ? sessionLine(runtime, session) : `checkpoint ${checkpointLine(runtime, checkpoint)}`,
   });
 }
 
@@ -72,12 +86,13 @@ function findByPrefix<T extends Identified>(
 
 interface ItemKind<T> {
   readonly what: string;
+  readonly several: string;
   readonly list: string;
   readonly describe: (one: T) => string;
 }
 
 function pickOne<T extends Identified>(matches: readonly T[], idOrPrefix: string, kind: ItemKind<T>): CliResult<T> {
-  const { what, list, describe } = kind;
+  const { what, several, list, describe } = kind;
   const [first, second] = matches;
   if (!first) return notFound(`there is no ${what} "${oneLine(idOrPrefix, 80)}". \`${list}\` lists them.`);
   if (!second || first.id === idOrPrefix) return ok(first);
@@ -85,7 +100,7 @@ function pickOne<T extends Identified>(matches: readonly T[], idOrPrefix: string
   const more = matches.length > listedMatches.length ? ["and more"] : [];
   const lines = [...listedMatches.map(describe), ...more].map((line) => `\n  ${line}`);
   return ambiguous(
-    `"${idOrPrefix}" matches several ${what}s; give more of the id:${lines.join("")}`,
+    `"${idOrPrefix}" matches several ${several}; give more of the id:${lines.join("")}`,
     listedMatches.map(({ id }) => id),
   );
 }

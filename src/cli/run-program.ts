@@ -1,15 +1,18 @@
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, Help } from "commander";
 import { HomeError } from "../platform/paths.ts";
 import { version } from "../platform/version.ts";
 import { exitCodes, wrongUsage } from "./answer.ts";
 import { Cli } from "./cli.ts";
 import { isClose } from "../shared/close-words.ts";
+import { allRows, commandTable, type CommandRow } from "./command-table.ts";
 import type { Io } from "./io.ts";
+import { table } from "./screen-text.ts";
 
 const helpEnding = `
 Ids may be shortened to any unique prefix. Every command has --json.
 Exit codes: 0 done, 1 failed, 2 wrong usage or ambiguous, 3 not found, 78 unusable Node.
 SHIM_HOME names the folder of all stored data; NO_COLOR switches colors off; SHIM_DEBUG=1 shows where an error came from.
+\`shim help --all\` lists the rest of the commands, \`shim help <command>\` the options of one.
 `;
 
 type AddCommands = (program: Command, cli: Cli) => void;
@@ -52,7 +55,7 @@ function finish(cli: Cli, error: CommanderError, complaint: string, isJson: bool
   cli.exitCode = exitCodes.wrongUsage;
 }
 
-/** commander also suggests commands that share a few letters, such as "uninstall" for "install". */
+/** commander also suggests commands that share a few letters, such as "import" for "export". */
 function keepCloseSuggestions(message: string): string {
   const typed = /^unknown command '(.*)'/.exec(message)?.[1];
   if (typed === undefined) return message;
@@ -65,11 +68,11 @@ function keepCloseSuggestions(message: string): string {
 /** Makes the program without commands. @param complain gets what commander writes of errors */
 export function newProgram(cli: Cli, complain: (text: string) => void): Command {
   const { io } = cli;
-  return new Command("shim")
+  const program = new Command("shim")
     .description("Keeps AI chat sessions alive: nothing a chat knew or was doing is lost when it dies.")
     .version(version, "-V, --version")
     .exitOverride()
-    .showHelpAfterError("`shim --help` lists the commands, `shim help <command>` its options.")
+    .showHelpAfterError("`shim help --all` lists the commands, `shim help <command>` the options of one.")
     .configureOutput({
       // Help names commands as the manual does: `shim`, however this copy is started.
       writeOut: (text) => io.stdout(cli.verbatim(text)),
@@ -77,9 +80,62 @@ export function newProgram(cli: Cli, complain: (text: string) => void): Command 
       getOutHelpWidth: () => Math.min(100, io.size().columns),
       getOutHasColors: () => false,
     })
-    .configureHelp({ subcommandTerm: formatTerm })
-    .helpCommand("help [command]", "options of a command")
+    .enablePositionalOptions()
+    .configureHelp({ subcommandTerm: formatTerm, formatHelp: formatFirstHelp })
+    .helpCommand(false)
     .addHelpText("after", helpEnding);
+  addHelp(program, cli);
+  return program;
+}
+
+/** [CL270] The program's own help lists the commands without a group, `shim help --all` all. */
+function formatFirstHelp(command: Command, help: Help): string {
+  if (command.parent === null)
+    help.visibleCommands = () => command.commands.filter((one) => one.helpGroup() === "" && one.name() !== "help");
+  return Help.prototype.formatHelp.call(help, command, help);
+}
+
+interface HelpOptions {
+  readonly all?: boolean;
+}
+
+/** Replaces commander's help command, which has no option and knows no command below another. */
+function addHelp(program: Command, cli: Cli): void {
+  const command = new Command("help")
+    .copyInheritedSettings(program)
+    .argument("[command...]")
+    .description("the options of a command")
+    .option("--all", "list every command")
+    .action((words: readonly string[], { all }: HelpOptions) => {
+      if (all === true) cli.io.stdout(cli.verbatim(allCommandsText(commandTable(program), cli.io.size().columns)));
+      else findCommand(program, words).outputHelp();
+    });
+  program.addCommand(command);
+}
+
+function findCommand(program: Command, words: readonly string[]): Command {
+  return words.reduce((parent, word) => {
+    const found = parent.commands.find((one) => one.name() === word);
+    return found ?? parent.error(`error: unknown command '${word}'`);
+  }, program);
+}
+
+/** [CL271] Every command with those below it, in the groups of the program. */
+function allCommandsText(top: CommandRow, columns: number): string {
+  const rows = allRows(top).filter(({ words }) => words.length > 0);
+  const groupOf = ({ words: [name] }: CommandRow): string =>
+    top.subcommands.find(({ words }) => words[0] === name)?.group || "Commands:";
+  const lines = table(
+    rows.map(({ usage, description }) => [`  ${usage}`, description]),
+    columns,
+  ).split("\n");
+  return rows
+    .map((row, at) => {
+      const heading =
+        at === 0 || groupOf(row) !== groupOf(rows[at - 1] ?? row) ? `${at === 0 ? "" : "\n"}${groupOf(row)}\n` : "";
+      return `${heading}${lines[at] ?? ""}\n`;
+    })
+    .join("");
 }
 
 function formatTerm(command: Command): string {

@@ -130,7 +130,7 @@ function copilotHooks({ commandOf }: HookLaunch): string {
 /** OpenCode calls every export of the file as a plugin. */
 function openCodePluginFile({ node, hookScript }: HookLaunch): string {
   const plugin = join(dirname(hookScript), "opencode-plugin.mjs");
-  return `// Written by shim init; shim uninstall removes it.
+  return `// Written by shim init; shim init --remove removes it.
 import { openCodePlugin } from ${JSON.stringify(plugin)};
 
 export const Shim = openCodePlugin(${JSON.stringify([node, hookScript])});

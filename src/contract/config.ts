@@ -120,7 +120,7 @@ export const defaults = {
     smallModel: "haiku" as SmallModel,
   },
   analysis: {
-    /** Absolute paths of folders whose code the tools of `shim analyze` may run. */
+    /** Absolute paths of folders whose code the tools of `shim code analyze` may run. */
     trusted: [] as string[],
   },
   todoTools: false,

@@ -142,7 +142,7 @@ export interface PageOutputs {
     readonly experiments: readonly ExperimentLine[];
     /** Since the switch of all is off; null: they may start. */
     readonly offAgeMs: number | null;
-    /** Findings of the last `shim opportunities` by pattern, until its window has passed. */
+    /** Findings of the last `shim learn opportunities` by pattern, until its window has passed. */
     readonly opportunities: readonly { readonly pattern: OpportunityPattern; readonly n: number }[];
     /** Why those of the workspace are missing; null: they are there. */
     readonly trouble: string | null;

@@ -231,7 +231,7 @@ const machineMetrics = {
     ...gauge,
     ...machine,
     group: "Opportunities",
-    help: "Findings of the last shim opportunities, by pattern.",
+    help: "Findings of the last shim learn opportunities, by pattern.",
     labels: { pattern: opportunityPatterns },
   },
   shim_store_bytes: {

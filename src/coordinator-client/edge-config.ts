@@ -54,7 +54,7 @@ export function edgeConfigFromEnv(env: NodeJS.ProcessEnv): Result<EdgeConfig | n
   ];
   const address = parseAddress(url, workspace);
   if (!address.ok) return err(`SHIM_EDGE_URL and SHIM_WORKSPACE: ${address.error}`);
-  if (!isMachineToken(token)) return err("SHIM_TOKEN is not a token as shown by `shim edge token create ...`");
+  if (!isMachineToken(token)) return err("SHIM_TOKEN is not a token as shown by `shim join token create ...`");
   const machine = machineOf(env, token);
   return machine.ok ? ok({ url, workspace, machine: machine.value, token }) : machine;
 }
@@ -111,7 +111,7 @@ function parseFile(path: string): Result<EdgeConfig | null, string> {
   }
   const parsed = EdgeConfig.safeParse(parse(text));
   // Never quote the text: it may hold a token.
-  return parsed.success ? ok(parsed.data) : err(`${path} is damaged; \`shim edge leave\` removes it`);
+  return parsed.success ? ok(parsed.data) : err(`${path} is damaged; \`shim join leave\` removes it`);
 }
 
 function parse(text: string): unknown {

@@ -16,7 +16,7 @@ export interface LinkPlan {
   readonly isOnPath: boolean;
 }
 
-/** Stored, so that `uninstall` removes only what `init` made. Add fields as optional. */
+/** Stored, so that `init --remove` removes only what `init` made. Add fields as optional. */
 interface LinkRecord {
   readonly path: string;
   readonly target: string;

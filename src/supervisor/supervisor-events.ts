@@ -1,7 +1,7 @@
 import type { CrashCause } from "../contract/readings.ts";
 import { dueInMs, type Restarts } from "./auto-restarter.ts";
 
-/** `type` is the field `event` of `shim supervise --json`. */
+/** `type` is the field `event` of `shim worker supervise --json`. */
 export type SupervisorEvent =
   | { readonly type: "supervising"; readonly pid: number; readonly watched: readonly string[] }
   | { readonly type: "started"; readonly name: string; readonly how: string; readonly session: string | null }

@@ -86,7 +86,7 @@ function toConflictError(task: number, foundConflicts: readonly FoundConflict[])
   const subject = firstConflict ? describeConflict(firstConflict) : "they conflict";
   const branch = firstConflict ? ` (${firstConflict.work.branch})` : "";
   return new TaskFolderError(
-    `inputs of task ${task}: ${subject}${branch}; merge the branches of its inputs into the base, then: shim queue replay ${task}`,
+    `inputs of task ${task}: ${subject}${branch}; merge the branches of its inputs into the base, then: shim task replay ${task}`,
     false,
   );
 }

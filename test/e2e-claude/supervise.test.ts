@@ -24,7 +24,7 @@ interface Supervised {
   readonly again: () => WorkerProcess;
 }
 
-/** `shim supervise` with the real Claude Code, which talks to a model that plays the steps. */
+/** `shim worker supervise` with the real Claude Code, which talks to a model that plays the steps. */
 async function supervised(steps: readonly Step[]): Promise<Supervised> {
   const rig = new ClaudeRig();
   const model = await startScriptedModel({ threads: [{ steps }] });
@@ -35,7 +35,7 @@ async function supervised(steps: readonly Step[]): Promise<Supervised> {
   writeFileSync(join(rig.paths.home, "supervisor.json"), JSON.stringify({ watch: { fix } }));
   const env = rig.envOf(model);
   const again = (): WorkerProcess =>
-    new WorkerProcess(spawn(process.execPath, [built.launcher, "supervise", "--json"], { env }));
+    new WorkerProcess(spawn(process.execPath, [built.launcher, "worker", "supervise", "--json"], { env }));
   return { rig, model, supervisor: again(), again };
 }
 

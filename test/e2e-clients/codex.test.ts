@@ -178,7 +178,7 @@ it("[IN34] uninstall leaves Codex as it was before", async () => {
   const rig = new CodexRig();
   await rig.executed("say hello", hello);
   const { sessions } = { sessions: rig.sessions().length };
-  rig.shim("uninstall", "--client", "codex", "--yes");
+  rig.shim("init", "--remove", "--client", "codex", "--yes");
   await rig.executed("say hello again", hello);
   expect(rig.sessions()).toHaveLength(sessions);
 });

@@ -39,7 +39,7 @@ function supervise(rig: CodexRig, claude: ScriptedModel, codex: ScriptedModel): 
   const fix = { kind: "claude", ...own, atLimit, env: ["STANDIN_KEY"] };
   writeFileSync(join(rig.paths.home, "supervisor.json"), JSON.stringify({ watch: { fix } }));
   const env = envOf(rig, claude);
-  return new WorkerProcess(spawn(process.execPath, [built.launcher, "supervise", "--json"], { env }));
+  return new WorkerProcess(spawn(process.execPath, [built.launcher, "worker", "supervise", "--json"], { env }));
 }
 
 it("[CA51] [RE121] Claude Code dies at its usage limit, Codex continues with files, goal and task, and Claude Code takes over again", async () => {
@@ -79,7 +79,7 @@ it("[CA51] [RE121] Claude Code dies at its usage limit, Codex continues with fil
   const died = await supervisor.until("ended", 2);
   expect(died).toMatchObject({ phase: "due", reason: "a usage limit was reached", againInMs: expect.any(Number) });
   // The user does not wait for the reset.
-  rig.shim("supervise", "retry", "fix");
+  rig.shim("worker", "supervise", "retry", "fix");
   expect(await supervisor.until("ended", 3)).toMatchObject({ phase: "finished" });
   const back = received(claude, -1);
   for (const text of [
@@ -97,9 +97,9 @@ it("[CA51] [RE121] Claude Code dies at its usage limit, Codex continues with fil
     { client: "codex", recovery: "recovered", recoveryBy: third!.id },
     { client: "claude-code", recovery: null, endReason: expect.any(String) },
   ]);
-  expect(rig.shim("explain", second!.id)).toContain(`continues session ${first!.id} of Claude Code`);
-  expect(rig.shim("explain", second!.id)).toContain(`taken by session ${third!.id}`);
-  expect(rig.shim("explain", third!.id)).toContain(`continues session ${second!.id} of Codex`);
+  expect(rig.shim("sessions", "show", second!.id)).toContain(`continues session ${first!.id} of Claude Code`);
+  expect(rig.shim("sessions", "show", second!.id)).toContain(`taken by session ${third!.id}`);
+  expect(rig.shim("sessions", "show", third!.id)).toContain(`continues session ${second!.id} of Codex`);
   supervisor.kill("SIGTERM");
   expect(await supervisor.ended).toBe(0);
 });

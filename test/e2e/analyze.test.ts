@@ -20,7 +20,7 @@ function run(folder: string, program: string, ...args: string[]): { code: number
 }
 
 function analyze(folder: string, ...options: string[]): { code: number | null; report: Report } {
-  const { code, out } = run(folder, "bin/shim.mjs", "analyze", "--trust", "--json", ...options);
+  const { code, out } = run(folder, "bin/shim.mjs", "code", "analyze", "--trust", "--json", ...options);
   return { code, report: Report.parse(JSON.parse(out)) };
 }
 
@@ -36,7 +36,7 @@ function aProject(): string {
   return folder;
 }
 
-it("[AN1] real tools find through `shim analyze` what each finds by itself", () => {
+it("[AN1] real tools find through `shim code analyze` what each finds by itself", () => {
   const folder = aProject();
   const { code, report } = analyze(folder);
   const ran = Object.fromEntries(

@@ -33,9 +33,8 @@ it("[CL64] the commands of the page for one machine work literally", async () =>
   const machine = new MachineHome();
   const session = await machine.loseAChat("make the parser accept comments");
   const dismissed = await machine.loseAChat("something else");
-  const { checkpoints } = await machine.ask("checkpoints");
-  const rows = checkpoints as { id: string; sessionId: string }[];
-  const checkpoint = rows.find((one) => one.sessionId === session)?.id ?? "";
+  const { checkpoints } = await machine.ask("sessions", "show", session);
+  const [{ id: checkpoint } = { id: "" }] = checkpoints as { id: string }[];
   for (const { lines } of blocksOf("one-machine.md")) {
     const isDismissing = lines.some((line) => line.includes("--dismiss"));
     const values = { "<session>": isDismissing ? dismissed : session, "<checkpoint>": checkpoint };
@@ -71,6 +70,6 @@ function carry({ first, second }: { first: MachineHome; second: MachineHome }): 
 }
 
 async function tokenOf(machine: MachineHome): Promise<string> {
-  const { tokens } = await machine.ask("edge", "token", "list");
+  const { tokens } = await machine.ask("join", "token", "list");
   return (tokens as { id: string; machine: string }[]).find((one) => one.machine === "laptop")?.id ?? "";
 }

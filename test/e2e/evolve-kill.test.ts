@@ -30,7 +30,7 @@ function momentOf(ownSeed: number): Moment {
 
 /** @returns how it ended: null for the kill */
 async function runAndKill(machine: MachineHome, { line, laterMs }: Moment): Promise<number | null> {
-  const first = machine.spawn(["evolve", "--trust"]);
+  const first = machine.spawn(["code", "evolve", "--trust"]);
   let seen = 0;
   const killLater = (): void => void setTimeout(() => first.kill("SIGKILL"), laterMs);
   if (line === 0) killLater();
@@ -51,14 +51,14 @@ it(
       const ended = await runAndKill(machine, moment);
       const message = `seed ${seed + round}: killed ${moment.laterMs} ms after line ${moment.line}`;
       console.log(`${message}${ended === null ? "" : ", when it had ended"}`);
-      const second = await machine.shim("evolve", "--trust");
+      const second = await machine.shim("code", "evolve", "--trust");
       expect(second.code, `${message}: ${second.err}`).toBe(0);
-      const report = (await machine.ask("evolve", "report")) as unknown as EvolveReport;
+      const report = (await machine.ask("code", "evolve", "report")) as unknown as EvolveReport;
       expect([message, report.isEnded]).toEqual([message, true]);
       expect([message, ...report.tried.map(({ outcome }) => outcome)]).toEqual([message, "kept", "kept"]);
       const { tasks } = (await machine.ask("task", "list", "--limit", "100")) as unknown as OutputOf<"tasks.list">;
       expect([message, ...tasks.map(({ state }) => state)]).toEqual([message, "done", "done", "done"]);
-      expect((await machine.ask("evolve", "review"))["offered"], message).toHaveLength(2);
+      expect((await machine.ask("code", "evolve", "review"))["offered"], message).toHaveLength(2);
       expectClean(machine, 2, `${message}: ${second.err}`);
       expect(existsSync(join(machine.project, ".git", "index.lock")), message).toBe(false);
     }

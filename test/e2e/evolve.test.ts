@@ -21,7 +21,7 @@ import type { MachineHome } from "#harness/machine/real-machine.ts";
 const timeout = 300_000;
 
 async function evolved(machine: MachineHome, ...args: string[]): Promise<EvolveReport> {
-  return (await machine.ask("evolve", "--trust", ...args)) as unknown as EvolveReport;
+  return (await machine.ask("code", "evolve", "--trust", ...args)) as unknown as EvolveReport;
 }
 
 const names = ["alpha", "beta", "delta"] as const;
@@ -75,8 +75,8 @@ it(
     expect(report.used.costMicros).toBe(3 * 13_200);
     expectClean(machine, 1);
     // What the judge has rejected is not tried again, and what was kept is gone once it is merged.
-    await machine.ask("evolve", "review", "--accept", String(report.tried[0]?.task));
-    const again = await machine.shim("evolve", "--trust", "--config", settings, "--dry-run");
+    await machine.ask("code", "evolve", "review", "--accept", String(report.tried[0]?.task));
+    const again = await machine.shim("code", "evolve", "--trust", "--config", settings, "--dry-run");
     expect(again.out).toContain("0 changes to try");
     expect(again.out).toContain("2 are not tried again");
   },
@@ -141,7 +141,8 @@ it("[EV8] a run ends when its budget is used up, or after rejections in a row", 
   expect(spent.tried.map(({ outcome }) => outcome)).toEqual(["kept", "kept", "stopped", "stopped"]);
   expect(spent.stopped).toMatch(/budget of 0.02 dollars is used up/);
   expectClean(machine, 2);
-  for (const { task } of spent.tried.slice(0, 2)) await machine.ask("evolve", "review", "--accept", String(task));
+  for (const { task } of spent.tried.slice(0, 2))
+    await machine.ask("code", "evolve", "review", "--accept", String(task));
   const hopeless = await evolved(machine, "--config", settings, "--max-rejected", "1");
   expect(hopeless.tried.map(({ outcome }) => outcome)).toEqual(["rejected", "stopped"]);
   expect(hopeless.stopped).toBe("1 changes in a row were rejected");
@@ -170,10 +171,10 @@ it(
       ...seeded,
       "src/bad.test.ts": 'import { test } from "node:test";\ntest("bad", () => { throw new Error("always"); });\n',
     });
-    const failed = await failing.shim("evolve", "--trust");
+    const failed = await failing.shim("code", "evolve", "--trust");
     expect(failed.code).toBe(1);
     expect(failed.err).toContain("the tests fail before any change");
-    const untrusted = await failing.shim("evolve");
+    const untrusted = await failing.shim("code", "evolve");
     expect(untrusted.err).toContain("--trust");
     const flag = join(failing.home, "flag");
     const flaky = `import { test } from "node:test";
@@ -185,7 +186,7 @@ test("every other time", () => {
 });
 `;
     const machine = aMachine({ ...seeded, "src/flaky.test.ts": flaky });
-    const refused = await machine.shim("evolve", "--trust");
+    const refused = await machine.shim("code", "evolve", "--trust");
     expect(refused.err).toContain("the tests are flaky");
     expect(refused.err).toContain("every other time");
     expectClean(machine, 0);

@@ -93,14 +93,16 @@ it("[SU4] a crash loop is stopped and reported, also by the next supervisor, unt
   const first = home.supervise();
   for (let crash = 1; crash <= 5; crash++) process.kill((await home.started(crash)).pids[0] ?? 0, "SIGKILL");
   await until(() => expect(first.events.at(-1)).toMatchObject({ event: "ended", phase: "looping", againInMs: null }));
-  expect(await home.ask("supervise", "status")).toMatchObject({ watched: [{ name: "fix", phase: "looping" }] });
+  expect(await home.ask("worker", "supervise", "status")).toMatchObject({
+    watched: [{ name: "fix", phase: "looping" }],
+  });
   first.kill("SIGTERM");
   await first.ended;
   const second = home.supervise();
   await second.until("supervising");
-  expect(await home.ask("supervise", "status")).toMatchObject({ watched: [{ phase: "looping" }] });
+  expect(await home.ask("worker", "supervise", "status")).toMatchObject({ watched: [{ phase: "looping" }] });
   expect(home.runs()).toHaveLength(5);
-  expect(await home.ask("supervise", "retry", "fix")).toMatchObject({ name: "fix" });
+  expect(await home.ask("worker", "supervise", "retry", "fix")).toMatchObject({ name: "fix" });
   expect(await home.started(6)).toMatchObject({ isResumed: true, alive: [] });
   second.kill("SIGTERM");
   expect(await second.ended).toBe(0);

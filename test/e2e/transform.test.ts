@@ -30,14 +30,14 @@ it.each(["SIGINT", "SIGKILL"] as const)(
   "[TX2] %s in the middle of a transform leaves no branch, and no worktree once the next one has begun",
   async (signal) => {
     const machine = aMachine();
-    const child = machine.spawn(["transform", "hangs.cjs", "a.ts", "--trust", "--branch", "--no-tests"]);
+    const child = machine.spawn(["code", "transform", "hangs.cjs", "a.ts", "--trust", "--branch", "--no-tests"]);
     const output = outputOf(child);
     const hasBegun = () => worktrees(machine).some((folder) => existsSync(join(folder, "tree", "begun")));
     await vi.waitFor(() => expect(hasBegun()).toBe(true), patience);
     child.kill(signal);
     const { code } = await output;
     if (signal === "SIGINT") expect([code, worktrees(machine)]).toEqual([130, []]);
-    const ended = await machine.shim("transform", "rule.yml", "--branch", "--no-tests");
+    const ended = await machine.shim("code", "transform", "rule.yml", "--branch", "--no-tests");
     expect(ended).toMatchObject({
       code: 0,
       out: expect.stringMatching(/It is on the branch shim\/transform-ast-grep-\w{12}/),

@@ -81,10 +81,10 @@ it.each(nodes)(
     await chat(machine, shim);
     const { checks } = JSON.parse(good(await machine.run(shim, ["doctor", "--json"])).out) as { checks: object[] };
     expect(checks).toContainEqual({ name: "sqlite", state: "ok", text: "node:sqlite", fix: null });
-    expect(good(await machine.run(shim, ["update"])).out).toContain("is the newest version");
-    expect(await machine.run(shim, ["uninstall", "--data", "--yes"])).toMatchObject({ code: 1 });
+    expect(good(await machine.run(shim, ["doctor", "update"])).out).toContain("is the newest version");
+    expect(await machine.run(shim, ["init", "--remove", "--data", "--yes"])).toMatchObject({ code: 1 });
     await hook(machine, "SessionEnd", { reason: "prompt_input_exit" });
-    good(await machine.run(shim, ["uninstall", "--data", "--yes"]));
+    good(await machine.run(shim, ["init", "--remove", "--data", "--yes"]));
     good(await machine.run("npm", ["uninstall", "--global", "shim-mcp"]));
     expect(machine.tree().filter((line) => !npmsOwn.test(line))).toEqual(before);
     console.log(`Node ${name}: installed in ${installed.ms} ms\n${test.out}`);
@@ -121,10 +121,10 @@ it.each(nodes)(
     await chat(machine, shim);
     const chatMs = Math.round(performance.now() - startedAt);
     await hook(machine, "SessionEnd", { reason: "prompt_input_exit" });
-    const left = good(await machine.run(shim, ["uninstall", "--yes"])).out;
+    const left = good(await machine.run(shim, ["init", "--remove", "--yes"])).out;
     expect(left).toContain("Stored data stays in");
     expect(existsSync(join(machine.home, ".local", "share", "shim", "program"))).toBe(false);
-    good(await machine.run("npx", ["--yes", "shim-mcp", "uninstall", "--data", "--yes"]));
+    good(await machine.run("npx", ["--yes", "shim-mcp", "init", "--remove", "--data", "--yes"]));
     expect(machine.tree()).toEqual(before);
     console.log(`Node ${name}: npx init ${init.ms} ms, first events of a chat ${chatMs} ms`);
   },

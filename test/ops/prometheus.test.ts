@@ -21,9 +21,9 @@ function dashboard(file: string): Dashboard {
   return JSON.parse(readFileSync(join(ops, "grafana", "dashboards", file), "utf8")) as Dashboard;
 }
 
-/** `shim metrics --listen` on a port of its choice. */
+/** `shim doctor metrics --listen` on a port of its choice. */
 async function machineTarget(home: MachineHome): Promise<Targets["shim-machine"]> {
-  const child = home.spawn(["metrics", "--listen", "0"]);
+  const child = home.spawn(["doctor", "metrics", "--listen", "0"]);
   onTestFinished(() => void child.kill("SIGKILL"));
   let said = "";
   child.stderr?.setEncoding("utf8").on("data", (text: string) => (said += text));

@@ -174,9 +174,9 @@ it("[WP12] an empty machine says in each view what to do first", async () => {
     ["tasks", "shim task submit"],
     ["dead", "No dead task matches"],
     ["files", "No chat has reserved a file"],
-    ["messages", "shim send"],
+    ["messages", "shim team send"],
     ["plan", "Choose a job"],
-    ["experiments", "shim opportunities"],
+    ["experiments", "shim learn opportunities"],
     ["health", "No entry"],
   ] as const;
   for (const [path, text] of empty) {

@@ -5,28 +5,26 @@ import { newProgram, runProgram } from "../run-program.ts";
 import { addAnalyze } from "./analyze/analyze.ts";
 import { addAudit } from "./team/audit.ts";
 import { addChats } from "./team/chats.ts";
-import { addCheckpoints, addSearch } from "./sessions/checkpoints.ts";
 import { addCompletion } from "./setup/completion.ts";
 import { addConfig } from "./setup/config.ts";
 import { addCall } from "./team/call.ts";
 import { addBudget } from "./team/budget.ts";
 import { addInbox } from "./team/inbox.ts";
-import { addLease } from "./team/lease.ts";
+import { addLocks } from "./team/locks.ts";
 import { addSend } from "./team/send.ts";
 import { addState } from "./team/state.ts";
 import { addCost } from "./care/cost.ts";
 import { addDoctor } from "./care/doctor.ts";
-import { addEdge } from "./edge/edge.ts";
 import { addEvolve } from "./evolve/evolve.ts";
-import { addExplain } from "./tasks/explain.ts";
-import { addForget } from "./care/forget.ts";
+import { addForget } from "./sessions/forget.ts";
 import { addFiles } from "./team/files.ts";
-import { addInit, addUninstall } from "./setup/init.ts";
-import { addJob } from "./tasks/job.ts";
+import { addInit } from "./setup/init.ts";
+import { addJobs } from "./tasks/job.ts";
+import { addJoin } from "./join/join.ts";
 import { addExperiments } from "./learn/experiments.ts";
-import { addKaizen } from "./learn/kaizen.ts";
+import { addReview } from "./learn/kaizen.ts";
 import { addReplay } from "./learn/replay.ts";
-import { addLead } from "./team/lead.ts";
+import { addLeaders } from "./team/leaders.ts";
 import { addMetrics } from "./care/metrics.ts";
 import { addMutants } from "./mutants/mutants.ts";
 import { addName } from "./sessions/name.ts";
@@ -35,24 +33,39 @@ import { addPause } from "./care/pause.ts";
 import { addQueue } from "./tasks/queue.ts";
 import { addRestore } from "./recover/restore.ts";
 import { addResume } from "./recover/resume.ts";
+import { addSearch } from "./sessions/checkpoints.ts";
 import { addSessions } from "./sessions/sessions.ts";
-import { addService } from "./run/service.ts";
+import { addSessionShow } from "./sessions/show.ts";
+import { addService } from "./worker/service.ts";
 import { addSettings } from "./team/settings.ts";
 import { addStatusline } from "./setup/statusline.ts";
 import { addUpdate } from "./setup/update.ts";
-import { addSupervise } from "./run/supervise.ts";
+import { addSupervise } from "./worker/supervise.ts";
 import { addTask } from "./tasks/task.ts";
 import { addRouting } from "./tasks/routing.ts";
 import { addTokens } from "./care/tokens.ts";
 import { addTransform } from "./transform/transform.ts";
-import { addTopic } from "./team/topic.ts";
-import { addExport, addImport } from "./care/transfer.ts";
+import { addExport, addImport } from "./sessions/transfer.ts";
 import { addUp } from "./care/up.ts";
 import { addWatch } from "./team/watch.ts";
-import { addWorker } from "./run/worker.ts";
+import { addWorker } from "./worker/worker.ts";
 import type { Io } from "../io.ts";
 
 type AddCommand = (program: Command, cli: Cli) => void;
+type AddParent = (program: Command, cli: Cli) => Command;
+
+/** Adds a command with those below it. */
+function withBelow(addParent: AddParent, ...below: readonly AddCommand[]): AddCommand {
+  return (program, cli) => {
+    const parent = addParent(program, cli);
+    for (const add of below) add(parent, cli);
+  };
+}
+
+/** Makes a command that only has others below it. */
+function group(name: string, description: string): AddParent {
+  return (program) => program.command(name).description(description);
+}
 
 /** Lists a command that bin/shim.mjs starts as a program of its own. */
 function launcherOnly(name: string, description: string): AddCommand {
@@ -62,44 +75,54 @@ function launcherOnly(name: string, description: string): AddCommand {
   };
 }
 
-const groups: Readonly<Record<string, readonly AddCommand[]>> = {
-  "Set up:": [
-    addInit,
-    addUp,
-    launcherOnly("demo", "a chat that works, is killed and continues, with real processes in a temporary folder"),
-    addUpdate,
-    addCompletion,
-    addUninstall,
-  ],
-  "Inspect and recover:": [addSessions, addCheckpoints, addSearch, addResume, addRestore, addExplain, addName],
-  "Work as a team:": [
+/** [CL270] The commands of `shim --help`. */
+const first: readonly AddCommand[] = [
+  withBelow(addInit, addCompletion),
+  addUp,
+  withBelow(addSessions, addSessionShow, addSearch, addName, addForget, addExport, addImport),
+  addResume,
+  addRestore,
+  withBelow(addTask, addQueue, addJobs, addRouting),
+  withBelow(addWorker, addSupervise, addService),
+  withBelow(
+    group("team", "chats of the workspace: messages, files, locks, shared state, budgets and settings"),
     addChats,
-    addLease,
-    addLead,
-    addState,
     addSend,
-    addTopic,
     addInbox,
     addFiles,
+    addLocks,
+    addLeaders,
+    addState,
     addWatch,
-    addTask,
-    addJob,
-    addQueue,
-    addRouting,
-    addWorker,
-    addSupervise,
-    addService,
     addBudget,
-    addCost,
-    addTokens,
     addSettings,
     addAudit,
-    addCall,
-    addEdge,
+  ),
+  addJoin,
+  withBelow(addCost, addTokens),
+  addConfig,
+  withBelow(addDoctor, addMetrics, addUpdate),
+];
+
+/** The commands that only `shim help --all` lists. */
+const others: Readonly<Record<string, readonly AddCommand[]>> = {
+  "Improve code:": [
+    withBelow(group("code", "analyze and change a project's code"), addAnalyze, addTransform, addMutants, addEvolve),
   ],
-  "Improve code:": [addAnalyze, addTransform, addMutants, addEvolve],
-  "Learn from records:": [addOpportunities, addKaizen, addReplay, addExperiments],
-  "Maintain:": [addDoctor, addMetrics, addConfig, addPause, addForget, addExport, addImport],
+  "Learn from records:": [
+    withBelow(
+      group("learn", "what the records of sessions and tasks say, and trials of settings"),
+      addReview,
+      addOpportunities,
+      addExperiments,
+      addReplay,
+    ),
+  ],
+  "Everything else:": [
+    addCall,
+    addPause,
+    launcherOnly("demo", "a chat that works, is killed and continues, with real processes in a temporary folder"),
+  ],
   "Started by clients:": [
     addStatusline,
     launcherOnly("mcp", "the MCP server of one chat, on stdio"),
@@ -108,7 +131,8 @@ const groups: Readonly<Record<string, readonly AddCommand[]>> = {
 };
 
 function addCommands(program: Command, cli: Cli): void {
-  for (const [title, commands] of Object.entries(groups)) {
+  for (const add of first) add(program, cli);
+  for (const [title, commands] of Object.entries(others)) {
     program.commandsGroup(title);
     for (const add of commands) add(program, cli);
   }

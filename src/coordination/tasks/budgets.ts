@@ -151,7 +151,7 @@ function formatAmount(measure: Measure, value: number): string {
 /** [BU4] Reason why this chat starts nothing new; null: it may. */
 export function checkExhausted(tx: Tx, chat: string): Refusal | null {
   const why = describeFirstReached(limitsOf(tx, chat, null));
-  return why === null ? null : { code: "budget_exceeded", message: `${why}; raise it with \`shim budget set\`` };
+  return why === null ? null : { code: "budget_exceeded", message: `${why}; raise it with \`shim team budget set\`` };
 }
 
 export function isDaySpent(tx: Tx): boolean {

@@ -144,7 +144,7 @@ function timeText(name: string, { count: n, slow, meanMs }: WeeklyFacts["saves"]
 }
 
 function ideasText(ideas: readonly string[] | null): string {
-  if (ideas === null) return "The records were not examined: `shim opportunities` does.";
+  if (ideas === null) return "The records were not examined: `shim learn opportunities` does.";
   if (ideas.length === 0) return "The records show nothing that should change.";
   return ideas.map((text) => `- ${oneLine(text)}`).join("\n");
 }

@@ -95,7 +95,7 @@ const texts: Readonly<Record<OpportunityPattern, (finding: Finding) => PatternTe
     title: `Tasks of the type ${finding.subject} fail and are tried again`,
     seen: `${counted(finding)} ended tasks had a failed attempt.`,
     advice:
-      "`shim explain <task>` and the reasons of the attempts say why; a longer backoff helps only where the cause passes.",
+      "`shim task show <task>` and the reasons of the attempts say why; a longer backoff helps only where the cause passes.",
   }),
   task_timeouts: (finding) => ({
     title: `Tasks of the type ${finding.subject} exceed their time`,
@@ -110,23 +110,23 @@ const texts: Readonly<Record<OpportunityPattern, (finding: Finding) => PatternTe
   task_poison: (finding) => ({
     title: `Tasks of the type ${finding.subject} cost chats`,
     seen: `${counted(finding)} ended tasks died as poison: they lost too many chats or stalled too often.`,
-    advice: "`shim queue` lists dead tasks; do not replay them before the cause is known.",
+    advice: "`shim task` lists dead tasks; do not replay them before the cause is known.",
   }),
   waits_with_idle_chats: (finding) => ({
     title: `Tasks of the type ${finding.subject} wait while chats are idle`,
     seen: `${counted(finding)} queued tasks have waited for over a minute, the longest ${time(figure(finding, "longestMs"))}, while ${figure(finding, "idleChats")} chats with free capacity take this type.`,
     advice:
-      "Seen at one moment. Compare the capabilities that the tasks require with those of the chats: `shim explain <task>`.",
+      "Seen at one moment. Compare the capabilities that the tasks require with those of the chats: `shim task show <task>`.",
   }),
   uneven_load: (finding) => ({
     title: "One chat does most of the work",
     seen: `Of ${finding.evidence.n} tasks of the last hour one of ${figure(finding, "chats")} chats did ${percent(figure(finding, "share"))}; its capacity is ${percent(figure(finding, "fair"))} of all.`,
-    advice: `A shorter balancingIntervalMs (now ${finding.from}) moves waiting tasks sooner; capacities and capabilities may be the cause. \`shim replay --workspace\` compares values.`,
+    advice: `A shorter balancingIntervalMs (now ${finding.from}) moves waiting tasks sooner; capacities and capabilities may be the cause. \`shim learn replay --workspace\` compares values.`,
   }),
   chats_came_back: (finding) => ({
     title: "Chats that were declared gone came back",
     seen: `${counted(finding)} chats that went offline after silence registered again within ten minutes, as the same process.`,
-    advice: `A longer chatTtlMs (now ${finding.from}) waits for them, and keeps the tasks of a dead chat as much longer. \`shim replay --workspace\` compares values.`,
+    advice: `A longer chatTtlMs (now ${finding.from}) waits for them, and keeps the tasks of a dead chat as much longer. \`shim learn replay --workspace\` compares values.`,
   }),
   cheaper_model: (finding) => ({
     title: `A cheaper model does as well: ${finding.subject}`,
@@ -134,7 +134,7 @@ const texts: Readonly<Record<OpportunityPattern, (finding: Finding) => PatternTe
     advice: "Route this task type to it, and watch the share.",
   }),
   evolve_rejected: (finding) => ({
-    title: `Changes by \`shim evolve\` are rejected: ${finding.subject}`,
+    title: `Changes by \`shim code evolve\` are rejected: ${finding.subject}`,
     seen: `People rejected ${counted(finding)} changes that were about this rule.`,
     advice: "It is not proposed any more. If the rule itself is unwanted, switch it off in the project's settings.",
   }),

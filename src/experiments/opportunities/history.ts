@@ -17,7 +17,7 @@ export interface History {
   readonly changes: readonly PastChange[];
 }
 
-/** A change by `shim evolve` on which a person has decided, for each rule that it was about. */
+/** A decision of a person on a change by `shim code evolve`, for each rule that it was about. */
 export interface PastChange {
   /** Epoch ms. */
   readonly at: number;

@@ -19,7 +19,7 @@ export function reviewIfDue(runtime: Runtime): void {
   checkedAt = now;
   if (!runtime.store.write((sql) => claimReview(sql, now))) return;
   const { node, script } = runtime.launch;
-  const child = spawn(node, [script, "kaizen", "run", "--time-limit", timeLimit], {
+  const child = spawn(node, [script, "learn", "run", "--time-limit", timeLimit], {
     stdio: "ignore",
     windowsHide: true,
     env: runtime.env,

@@ -153,7 +153,7 @@ function promptText({ text, chars: whole = text.length, answers }: UserPrompt, m
   const isWhole = whole === text.length && shown === onOneLine(plain);
   const isCut = whole > longPromptChars && !isWhole;
   const stored = whole > storedChars ? `${storedChars} of them are stored` : "all of them";
-  const way = isCut ? ` [${whole} characters; ${stored}: \`shim sessions show ${session}\`]` : "";
+  const way = isCut ? ` [${whole} characters; ${stored}: \`shim sessions show ${session} --stored\`]` : "";
   const question =
     answers === undefined ? "" : `(after "${tail(neutralize(answers), Math.min(chars.answered, max))}") `;
   return `${question}${shown}${way}`;

@@ -211,7 +211,7 @@ function closingText(from: Restoration, occasion: Occasion): string {
 
 /** [RE79] States what decides a later offer, and [RE35] the user's words for "no". */
 function offerInstructions(occasion: Occasion, id: string, isElsewhere: boolean): string[] {
-  const more = `More: \`${isElsewhere ? `shim resume ${id} --print` : `shim explain ${id}`}\`, or tool shim_check_recovery.`;
+  const more = `More: \`${isElsewhere ? `shim resume ${id} --print` : `shim sessions show ${id}`}\`, or tool shim_check_recovery.`;
   if (occasion === "resume") return [`Not for this chat: \`shim resume --undo ${id}\`.`, more];
   if (occasion !== "ask" && occasion !== "brief") return [more];
   return [

@@ -13,7 +13,7 @@ export interface PruneResult {
 }
 
 const dayMs = 86_400_000;
-/** Folded journal rows are kept this long for `shim explain <session>`. */
+/** Folded journal rows are kept this long for `shim sessions show <session>`. */
 const foldedJournalMs = 7 * dayMs;
 /** Crashes hold no text of the user's and serve later tuning: kept this many times longer. */
 const crashAgeFactor = 12;

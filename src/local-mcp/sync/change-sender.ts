@@ -114,7 +114,7 @@ export class ChangeSender {
   #selectKey({ keyRing }: SyncTarget): Result<WorkspaceKey, CallError> {
     const key = this.#requiredKeyId === null ? keyRing.current : keyRing.keys.get(this.#requiredKeyId);
     if (key) return ok(key);
-    const message = `the workspace has a new key (${this.#requiredKeyId}): \`shim edge rekey --code\` shows it on the machine that made it, \`shim edge key\` stores it here; until then changes wait`;
+    const message = `the workspace has a new key (${this.#requiredKeyId}): \`shim join rekey --code\` shows it on the machine that made it, \`shim join key\` stores it here; until then changes wait`;
     return err({ code: "wrong_key", message });
   }
 

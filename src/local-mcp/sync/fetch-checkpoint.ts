@@ -61,7 +61,7 @@ function openContent(
 }
 
 const refusalReasons = {
-  unknown_key: "is sealed under a key that this machine does not have; ask for it there: `shim edge rekey --code`",
+  unknown_key: "is sealed under a key that this machine does not have; ask for it there: `shim join rekey --code`",
   not_authentic: "is not what its machine has sealed; it is not used",
   malformed: "is not what this version of SHIM reads; it is not used",
 } as const;

@@ -89,7 +89,7 @@ function openPart(
 }
 
 const refusalReasons = {
-  unknown_key: "are sealed under a key that this machine does not have; ask for it there: `shim edge rekey --code`",
+  unknown_key: "are sealed under a key that this machine does not have; ask for it there: `shim join rekey --code`",
   not_authentic: "are not what its machine has sealed; they are not used",
   malformed: "are not what this version of SHIM reads; they are not used",
   replayed: "are older than those that its machine has sent; they are not used",

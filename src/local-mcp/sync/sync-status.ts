@@ -34,7 +34,7 @@ export function syncStatus(sql: Sql): SyncStatus | null {
   };
 }
 
-/** Sync state for `shim edge status`, across processes. Stored in meta. Add fields as optional. */
+/** Sync state for `shim join status`, across processes. Stored in meta. Add fields as optional. */
 export interface SyncNotes {
   readonly syncedAt?: number;
   readonly trouble?: { readonly code: string; readonly message: string; readonly at: number } | null;
@@ -83,11 +83,11 @@ export function addKeptLocalNotice(sql: Sql, now: number, keptLocal: SealBatch["
     sql,
     now,
     "sync_kept_here",
-    `${example.id} is on this machine only, and not in the workspace: ${example.reason}. \`shim edge status\` counts such cases.`,
+    `${example.id} is on this machine only, and not in the workspace: ${example.reason}. \`shim join status\` counts such cases.`,
   );
 }
 
-/** [SY66] Without a notice, no user would check `shim edge status`. */
+/** [SY66] Without a notice, no user would check `shim join status`. */
 export function addWrongKeyNotice(sql: Sql, now: number, message: string): void {
   addOnce(sql, now, "sync_wrong_key", `Nothing of this machine is synced for now: ${message}.`);
 }

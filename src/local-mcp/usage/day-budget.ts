@@ -95,5 +95,5 @@ export function takeDayWarning(sql: Sql, own: string | null, now: number): strin
   const { key, budget } = found;
   meta.write(sql, key, JSON.stringify({ ...budget, isShown: true }));
   const state = budget.isReached ? "The limit of the day is reached" : "The limit of the day is near";
-  return `SHIM: ${state}: ${budget.text} used today (UTC), by the tasks of the workspace and by the chats of this machine without a task. It stops tasks, not this chat; \`shim budget\` shows it.`;
+  return `SHIM: ${state}: ${budget.text} used today (UTC), by the tasks of the workspace and by the chats of this machine without a task. It stops tasks, not this chat; \`shim team budget\` shows it.`;
 }

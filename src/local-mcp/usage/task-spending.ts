@@ -128,7 +128,7 @@ export function refusal(sql: Sql, sessionId: string, toolName: string | undefine
   if (!spending || isWayToOwnTool(toolName ?? "")) return null;
   const over = spending.exceeded ?? measureAll(spending, now).find(({ used, limit }) => used >= limit)?.text ?? null;
   if (over === null) return null;
-  return `SHIM: the budget of task ${spending.task} is used up (${over}). Do not continue it by other means. Report what is done with shim_report, and tell the user, who can raise the limit with \`shim budget set\` or say how to continue.`;
+  return `SHIM: the budget of task ${spending.task} is used up (${over}). Do not continue it by other means. Report what is done with shim_report, and tell the user, who can raise the limit with \`shim team budget set\` or say how to continue.`;
 }
 
 const warnShare = 0.8;

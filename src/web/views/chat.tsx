@@ -149,7 +149,7 @@ function Timeline({ page: { timeline, isAll }, at }: { page: SessionPage; at: nu
         ))}
       </ol>
       <More left={fitting.length - max} onMore={() => setMax(max + 200)} />
-      {!isAll && <p class="muted">Older events: the command “shim sessions show” prints all.</p>}
+      {!isAll && <p class="muted">Older events: the command “shim sessions show --stored” prints all.</p>}
     </section>
   );
 }

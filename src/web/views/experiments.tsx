@@ -36,7 +36,7 @@ function Experiments({ page, at }: { page: PageOutputs["page.experiments"]; at: 
       </Found>
       <h2>Opportunities</h2>
       <p>{found || "No finding is stored."}</p>
-      <Command purpose="To see the figures and what to do" command="shim opportunities" />
+      <Command purpose="To see the figures and what to do" command="shim learn opportunities" />
     </>
   );
 }

@@ -36,7 +36,7 @@ function NoFiles(): JSX.Element {
     <Empty title="No chat has reserved a file.">
       <p>
         A chat reserves what it edits by itself once two chats work in one project; in a terminal:{" "}
-        <code>shim files reserve</code>.
+        <code>shim team files reserve</code>.
       </p>
     </Empty>
   );

@@ -42,7 +42,7 @@ function NoMessages(): JSX.Element {
   return (
     <Empty title="No chat has received a message yet.">
       <p>
-        Chats write to each other with the tool <code>shim_send</code>; in a terminal: <code>shim send</code>.
+        Chats write to each other with the tool <code>shim_send</code>; in a terminal: <code>shim team send</code>.
       </p>
     </Empty>
   );

@@ -49,10 +49,10 @@ export function anAnalysedProject(home: CliHome, files: Record<string, string> =
   return folder;
 }
 
-/** `shim analyze`, without a Ctrl-C. */
+/** `shim code analyze`, without a Ctrl-C. */
 export function analyze(home: CliHome, options = "", env: NodeJS.ProcessEnv = {}): ReturnType<CliHome["shim"]> {
   const { signal } = new AbortController();
-  return home.shimWith({ interrupted: () => signal, env: { ...home.runtime.env, ...env } }, `analyze ${options}`);
+  return home.shimWith({ interrupted: () => signal, env: { ...home.runtime.env, ...env } }, `code analyze ${options}`);
 }
 
 export function commit(folder: string): void {

@@ -11,7 +11,7 @@ import type { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 
 type Ran = ReturnType<CliHome["shim"]>;
 
-/** A machine on which `shim lead` and `shim lease run` start programs in real time, until `stop` is aborted. */
+/** A machine on which `shim team leaders run` and `shim team locks run` start programs in real time, until `stop` is aborted. */
 export class LeaseCommandRig {
   readonly home = aCliHome();
   readonly stop = new AbortController();
@@ -41,12 +41,15 @@ export class LeaseCommandRig {
 
   /** Runs the JavaScript `script`, then appends its term to the file. */
   lead(options: readonly string[], script: string): Ran {
-    return this.#run(["lead", "deploy", ...options], `${script}; appendFileSync(file, process.env.SHIM_TERM + "\\n");`);
+    return this.#run(
+      ["team", "leaders", "run", "deploy", ...options],
+      `${script}; appendFileSync(file, process.env.SHIM_TERM + "\\n");`,
+    );
   }
 
   /** Runs the JavaScript `script` while the lease is held. */
   leaseRun(options: readonly string[], script: string): Ran {
-    return this.#run(["lease", "run", "db", ...options], script);
+    return this.#run(["team", "locks", "run", "db", ...options], script);
   }
 
   /** A script knows the file as `file`, and `exitWhenAsked(code)`. */
@@ -76,14 +79,14 @@ export class LeaseCommandRig {
   }
 
   async held(): Promise<Lease[]> {
-    const { leases } = (await this.home.json("lease list")) as { leases: Lease[] };
+    const { leases } = (await this.home.json("team locks list")) as { leases: Lease[] };
     return leases;
   }
 
   /** The states of all chats, also of those that have left. */
   async chats(): Promise<string[]> {
-    const { chats } = (await this.home.json("chats --all")) as { chats: { status: string }[] };
-    return chats.map(({ status }) => status);
+    const { chats } = (await this.home.json("team chats --all")) as { chats: { state: string }[] };
+    return chats.map(({ state }) => state);
   }
 
   /** Once there are so many, as of one that waits. */
@@ -93,7 +96,7 @@ export class LeaseCommandRig {
   }
 
   forceRelease(resource: string): Ran {
-    return this.home.shim("lease force-release", resource, "--reason", "test");
+    return this.home.shim("team locks force-release", resource, "--reason", "test");
   }
 
   /** From now on the machine works in the workspace of `runtime`. */

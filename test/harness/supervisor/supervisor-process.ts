@@ -76,7 +76,7 @@ export class SupervisorProcessRig extends MachineHome {
   }
 
   supervise(): EventProcess {
-    return this.start("supervise", "--json");
+    return this.start("worker", "supervise", "--json");
   }
 
   /** Whether the next one leaves a transcript that cannot be resumed. */

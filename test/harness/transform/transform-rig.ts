@@ -67,7 +67,7 @@ export function aTransformHome(files: Readonly<Record<string, string>> = {}): Tr
 }
 
 export type TransformHome = CliHome & {
-  /** `shim transform` with Node's folder on the path, and no Ctrl-C. */
+  /** `shim code transform` with Node's folder on the path, and no Ctrl-C. */
   transform(command: string, overrides?: Partial<Io>, ...args: string[]): ReturnType<CliHome["shim"]>;
   /** The same, as JSON. */
   report(command: string, ...args: string[]): Promise<Record<string, unknown>>;
@@ -81,7 +81,7 @@ export function withTransform(home: CliHome): TransformHome {
   Object.assign(home.runtime, { env });
   const io = { env, interrupted: () => new AbortController().signal };
   const transform: TransformHome["transform"] = (command, overrides = {}, ...args) =>
-    home.shimWith({ ...io, ...overrides }, `transform ${command}`, ...args);
+    home.shimWith({ ...io, ...overrides }, `code transform ${command}`, ...args);
   return Object.assign(home, {
     transform,
     report: async (command: string, ...args: string[]) => (await transform(`--json ${command}`, {}, ...args)).json(),

@@ -21,18 +21,18 @@ import { submit, Worker } from "#harness/worker/cli-worker.ts";
 type Shown = OutputOf<"budgets.get">;
 
 async function shown(home: CliHome): Promise<Shown> {
-  return (await home.json("budget")) as Shown;
+  return (await home.json("team budget")) as Shown;
 }
 
 it("[CL61] limits are set one by one, those that are not named stay, and none takes one away", async () => {
   const home = aCliHome();
   expect((await shown(home)).limits).toEqual({ task: {}, chat: {}, day: {} });
-  const first = "budget set --day-usd 20 --task-tokens 500000 --chat-minutes 2.5";
+  const first = "team budget set --day-usd 20 --task-tokens 500000 --chat-minutes 2.5";
   expect(await home.shim(first)).toMatchObject(printed(/^cost +\$0\.00 +\$20\.00 +none +none$/m));
   const limits = { task: { tokens: 500_000, costMicros: 13_200 }, chat: { wallMs: 150_000 }, day: {} };
-  expect(await home.json("budget set --day-usd none --task-usd 0.0132")).toMatchObject({ limits });
+  expect(await home.json("team budget set --day-usd none --task-usd 0.0132")).toMatchObject({ limits });
   expect((await shown(home)).limits).toEqual(limits);
-  expect((await home.shim("budget")).out).toEqual(
+  expect((await home.shim("team budget")).out).toEqual(
     holding(
       /^cost +\$0\.00 +none +none +\$0\.0132$/m,
       /^tokens +0 +none +none +500,000$/m,
@@ -44,7 +44,7 @@ it("[CL61] limits are set one by one, those that are not named stay, and none ta
 
 it("[CL61] [CL181] shows what was used, by which chat, and which limit is reached", async () => {
   const home = aCliHome();
-  await home.shim("budget set --day-usd 1 --chat-tokens 900");
+  await home.shim("team budget set --day-usd 1 --chat-tokens 900");
   await submit(home, "build");
   new Worker(home).take().used({ tokens: 1_000, costMicros: 1_250_000, wallMs: 150_000 });
   expect(await shown(home)).toMatchObject({
@@ -52,7 +52,7 @@ it("[CL61] [CL181] shows what was used, by which chat, and which limit is reache
     isDaySpent: true,
     chats: [{ chat: "w", machine: "m1", used: { tokens: 1_000 }, isSpent: true }],
   });
-  expect((await home.shim("budget")).out).toEqual(
+  expect((await home.shim("team budget")).out).toEqual(
     holding(
       /^cost +\$1\.25 +\$1\.00 /m,
       "The limit of the day is reached: nothing new starts before the day ends or the limit is raised.",
@@ -63,7 +63,7 @@ it("[CL61] [CL181] shows what was used, by which chat, and which limit is reache
 
 it("[CL62] what is no limit is wrong usage, and changes nothing", async () => {
   const home = aCliHome();
-  await home.misuses("budget set", [
+  await home.misuses("team budget set", [
     ["", "name a limit"],
     ["--day-usd 0", "above 0"],
     ["--day-usd -1", "above 0"],
@@ -78,10 +78,10 @@ it("[CL62] what is no limit is wrong usage, and changes nothing", async () => {
 
 it("[CL62] on the edge limits are set with the admin token, and a machine without it is refused", async () => {
   const home = await aHomeOnEdge(false);
-  expect(await home.shim("budget set --day-usd 2")).toMatchObject(failed(1, "this machine has none"));
+  expect(await home.shim("team budget set --day-usd 2")).toMatchObject(failed(1, "this machine has none"));
   const admin = await aHomeOnEdge();
-  await admin.shim("budget set --chat-tokens 900");
-  expect((await admin.shim("budget set --day-usd 2")).code).toBe(0);
+  await admin.shim("team budget set --chat-tokens 900");
+  expect((await admin.shim("team budget set --day-usd 2")).code).toBe(0);
   expect((await shown(admin)).limits).toEqual({ task: {}, chat: { tokens: 900 }, day: { costMicros: 2_000_000 } });
 });
 
@@ -103,12 +103,14 @@ it("[BU17] `budget` shows what the chats of this machine used today without a ta
   const { lines } = await home.json("cost --by task --since 1h");
   const [noTask] = lines as { key: string | null; input: number; output: number; clientCostUsd: number }[];
   expect(noTask).toMatchObject({ key: null, clientCostUsd: 0.5 });
-  expect(await home.json("budget")).toMatchObject({
+  expect(await home.json("team budget")).toMatchObject({
     today: { tokens: 0, costMicros: 0 },
     taskless: { tokens: 51_700, costMicros: 500_000 },
   });
-  expect((await home.shim("budget")).out).toContain("have used today: 51,700 tokens, $0.50. That is in `shim cost`");
-  expect((await home.shim("cost")).out).toContain("`shim budget` counts the tasks of the workspace");
+  expect((await home.shim("team budget")).out).toContain(
+    "have used today: 51,700 tokens, $0.50. That is in `shim cost`",
+  );
+  expect((await home.shim("cost")).out).toContain("`shim team budget` counts the tasks of the workspace");
 });
 
 it("[CL95] `cost` shows tokens and cost by day, session, project, model and task, with their sum", async () => {

@@ -36,7 +36,7 @@ it("[SI63] [SI66] a session of another machine is what that machine and the coor
   expect(await shown()).toBe("works");
   await report({ status: "busy", progress: waitingProgress.permission });
   expect(await shown()).toBe("waits for you (your permission)");
-  expect(textIn((await here.json("chats"))["chats"])).toBe("waits for you (your permission)");
+  expect(textIn((await here.json("team chats"))["chats"])).toBe("waits for you (your permission)");
   const { process } = aChat(ids.dead, "desk");
   given(await server.host.call("chats.attest-death", { chat: ids.dead, machine: "desk", process }, desk));
   expect(await shown()).toBe("died");

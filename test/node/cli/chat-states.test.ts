@@ -75,8 +75,8 @@ it("[SI65] one chat in each state is shown in the same words by every list, the 
   const { text, json } = commands(rig);
   const present = new Map([...expected].filter(([, words]) => !/^(died|ended)/.test(words)));
   expect(textsOf((await json("sessions"))["sessions"])).toEqual(expected);
-  expect(textsOf((await json("chats --all"))["chats"])).toEqual(expected);
-  expect(textsOf((await json("chats"))["chats"])).toEqual(present);
+  expect(textsOf((await json("team chats --all"))["chats"])).toEqual(expected);
+  expect(textsOf((await json("team chats"))["chats"])).toEqual(present);
   const up = await json("up");
   expect(textsOf(up["sessions"])).toEqual(expected);
   expect(textsOf((up["team"] as { chats: unknown }).chats)).toEqual(present);
@@ -101,9 +101,9 @@ it("[SI65] what a person reads has the words of JSON, in both panes of `up` and 
   const inTeam = up.slice(up.indexOf("Team ("));
   expect(inTeam).toContain("  waits for you (your permission)");
   const firstWords = async (one: TeamChat): Promise<string | undefined> =>
-    (await text(`explain ${one.claude.session}`)).split("\n")[1];
+    (await text(`sessions show ${one.claude.session}`)).split("\n")[1];
   expect(await firstWords(chats.waits)).toBe("waits for you (your permission)");
   expect(await firstWords(chats.died)).toMatch(/^died \(killed\)\. /);
   expect(await text("sessions")).toMatch(/ waits for you +your permission /);
-  expect(await text("chats")).toMatch(/ waits for you +your permission /);
+  expect(await text("team chats")).toMatch(/ waits for you +your permission /);
 });

@@ -31,43 +31,45 @@ function aTeam(): { home: CliHome; coordinator: LocalCoordinator } {
 
 it("[CL85] chats shows the present chats by short id, title and project, and counts the absent", async () => {
   const { home } = aTeam();
-  const { out } = await home.shim("chats");
+  const { out } = await home.shim("team chats");
   expect(out).toMatch(/^CHAT +STATE +DETAIL +TITLE +PROJECT +MACHINE +SEEN +TASKS +CAN +PROGRESS\n/);
   expect(out).toMatch(/^aaaa1111 +works +- +fix the parser +~\/project +here /m);
   expect(out).not.toContain("write docs");
-  expect(out).toContain("2 chats died or ended: `shim chats --all`\n");
-  expect((await home.json("chats"))["chats"]).toMatchObject([{ chat: ids.alive, title: "fix the parser" }]);
+  expect(out).toContain("2 chats died or ended: `shim team chats --all`\n");
+  expect((await home.json("team chats"))["chats"]).toMatchObject([{ chat: ids.alive, title: "fix the parser" }]);
 });
 
 it("[CL85] with --all, or asked for, those that died or ended are listed with the reason in plain words", async () => {
   const { home } = aTeam();
   const [died, left] = [/^bbbb2222 +died +killed +write docs /m, /^cccc4444 +ended +left +third /m];
-  const { out } = await home.shim("chats --all");
+  const { out } = await home.shim("team chats --all");
   expect(out).toEqual(holding(died, left));
-  expect(out).not.toContain("shim chats --all");
+  expect(out).not.toContain("shim team chats --all");
   for (const [state, found, other] of [
     ["died", died, "cccc4444"],
     ["ended", left, "bbbb2222"],
   ] as const) {
-    const { out: ofState } = await home.shim(`chats --state ${state}`);
+    const { out: ofState } = await home.shim(`team chats --state ${state}`);
     expect(ofState).toMatch(found);
     expect(ofState).not.toContain(other);
   }
-  expect((await home.shim("chats --state stuck")).out).toBe("No chat at this machine: stuck.\n");
+  expect((await home.shim("team chats --state stuck")).out).toBe("No chat at this machine: stuck.\n");
 });
 
 it("[CL85] where all have died or ended it says so, and on a fresh machine that there are none", async () => {
   const { home } = aTeam();
   home.alive.delete(700);
   home.now += 2_000;
-  expect((await home.shim("chats")).out).toBe("No chat is present.\n3 chats died or ended: `shim chats --all`\n");
-  expect((await aCliHome().shim("chats")).out).toBe("No chats at this machine.\n");
+  expect((await home.shim("team chats")).out).toBe(
+    "No chat is present.\n3 chats died or ended: `shim team chats --all`\n",
+  );
+  expect((await aCliHome().shim("team chats")).out).toBe("No chats at this machine.\n");
 });
 
 it("[CL79] a chat may be named by the beginning of its id, and an ambiguous one is refused with titles", async () => {
   const { home, coordinator } = aTeam();
   register(coordinator, "aaaa1111-0000-4000-8000-000000000009", 700, { metadata: { title: "the other" } });
-  expect(await home.shim("send aaaa hello")).toMatchObject(
+  expect(await home.shim("team send aaaa hello")).toMatchObject(
     failed(
       2,
       '"aaaa" matches several chats; give more of the id:\n',
@@ -75,16 +77,18 @@ it("[CL79] a chat may be named by the beginning of its id, and an ambiguous one 
       "  aaaa1111-0000-4000-8000-000000000009  idle  the other\n",
     ),
   );
-  expect(await home.codes("send cccc hello --json", "task list --chat aaaa", "send zzzz hello")).toEqual([0, 2, 3]);
+  expect(await home.codes("team send cccc hello --json", "task list --chat aaaa", "team send zzzz hello")).toEqual([
+    0, 2, 3,
+  ]);
 });
 
 it("[CL252] a chat may be named by its title or the start of it, where one alone has it", async () => {
   const { home, coordinator } = aTeam();
   register(coordinator, "dddd1111-0000-4000-8000-000000000009", 700, { metadata: { title: "Fix the printer" } });
   for (const title of ["fix the parser", "Fix the PARSER", "fix the pr"])
-    expect([title, (await home.shim("send", title, "hello")).code]).toEqual([title, 0]);
-  expect(await home.shim("send", "fix the", "hello")).toMatchObject(failed(2, '"fix the" matches several chats'));
-  expect((await home.shim("send", "no such title", "hello")).code).toBe(3);
+    expect([title, (await home.shim("team send", title, "hello")).code]).toEqual([title, 0]);
+  expect(await home.shim("team send", "fix the", "hello")).toMatchObject(failed(2, '"fix the" matches several chats'));
+  expect((await home.shim("team send", "no such title", "hello")).code).toBe(3);
 });
 
 it("[CL86] a team row of `up` has the title, and no colon with nothing behind it", async () => {
@@ -114,5 +118,5 @@ it("[CL109] chats are shown with what they can do and how many tasks they take",
   const home = aCliHome();
   const client = { chat: "c1", session: "c1", process: "p1", machine: "vm", client: "test" };
   home.coordinator().call("chats.register", { ...client, capabilities: ["gpu", "docs"], capacity: 2 });
-  expect((await home.shim("chats")).out).toMatch(/TASKS +CAN +PROGRESS\nc1 .* 0\/2 +gpu, docs +-\n/);
+  expect((await home.shim("team chats")).out).toMatch(/TASKS +CAN +PROGRESS\nc1 .* 0\/2 +gpu, docs +-\n/);
 });

@@ -55,7 +55,7 @@ class Rig {
   }
 
   guard(command: string): ReturnType<CliHome["shim"]> {
-    return this.shim(`files guard ${command}`);
+    return this.shim(`team files guard ${command}`);
   }
 
   shim(command: string): ReturnType<CliHome["shim"]> {
@@ -175,7 +175,7 @@ it("[FI23] outside of git, without a build, and where another hook has replaced 
   expect(await rig.guard("install")).toMatchObject(failed(1, "in the way"));
   expect((await rig.guard("remove")).err).toContain("in the way");
   expect(readFileSync(rig.hook, "utf8")).toContain("later");
-  expect((await rig.home.shim("files guard install")).err).toContain("git was not found");
+  expect((await rig.home.shim("team files guard install")).err).toContain("git was not found");
 });
 
 /** As lefthook installs: a hook of others is renamed, its own written again. */
@@ -200,7 +200,7 @@ it.each(["lefthook", "husky"])(
     expect(await doctor()).not.toContain("commit guard");
     again();
     expect(rig.commit("a.txt", 9).code).toBe(0);
-    expect(await rig.guard("status")).toMatchObject({ code: 3, out: holding("files guard install") });
+    expect(await rig.guard("status")).toMatchObject({ code: 3, out: holding("team files guard install") });
     expect(await doctor()).toMatch(/warn +commit_guard: the commit guard of .* is in force no more/);
     expect((await rig.guard("install")).code).toBe(0);
     expect(rig.commit("b.txt", 9)).toMatchObject({ code: 1, text: holding(`from ${manager}`) });
@@ -228,8 +228,8 @@ it("[FI31] a guard that was the only hook is found where lefthook has moved it",
   rmSync(rig.hook);
   await rig.guard("install");
   renameSync(rig.hook, `${rig.hook}.old`);
-  const gone = holding(`${rig.hook} is gone`, `${rig.hook}.old`, "files guard install");
-  for (const command of ["files guard status", "doctor"]) {
+  const gone = holding(`${rig.hook} is gone`, `${rig.hook}.old`, "team files guard install");
+  for (const command of ["team files guard status", "doctor"]) {
     const { out } = await rig.shim(command);
     expect(out).toEqual(gone);
     expect(out).not.toContain("in its place");

@@ -59,7 +59,7 @@ it("[FI20] a commit with a file that another living chat has reserved is refused
   const { isRefused, text } = await commit(home, ["docs/a.md", "src/deep/a b.ts"]);
   expect(isRefused).toBe(true);
   const who = /src\/deep\/a b\.ts: "the parser" \(chat aaaa1111-\S+, on vm\), since 3 min/;
-  expect(text).toEqual(holding(who, /shim send aaaa1111-[^]*git commit --no-verify/));
+  expect(text).toEqual(holding(who, /shim team send aaaa1111-[^]*git commit --no-verify/));
   expect(text).not.toContain("docs/a.md");
   const many = Array.from({ length: 14 }, (_, at) => `src/f${at}.ts`);
   expect((await commit(home, many)).text).toMatch(/src\/f9\.ts[^]*and 4 more/);
@@ -90,7 +90,7 @@ it("[FI21] of several known chats in the environment each commits what any of th
 
 it("[FI21] what the command line has reserved keeps chats from committing it, not the user", async () => {
   const home = aCliHome();
-  expect((await home.shim("files reserve a.ts")).code).toBe(0);
+  expect((await home.shim("team files reserve a.ts")).code).toBe(0);
   addSession(home, { id: ids.elsewhere });
   expect((await commit(home, ["a.ts"])).isRefused).toBe(false);
   expect((await commit(home, ["a.ts"], { env: inChat(ids.elsewhere) })).isRefused).toBe(true);
@@ -98,7 +98,7 @@ it("[FI21] what the command line has reserved keeps chats from committing it, no
 
 it("[FI22] an ended reservation, and one of a chat that has died, is free", async () => {
   const home = withReservation();
-  expect((await home.shim("lease force-release", resource, "--reason", "test")).code).toBe(0);
+  expect((await home.shim("team locks force-release", resource, "--reason", "test")).code).toBe(0);
   expect(await commit(home, ["src/a.ts"])).toEqual({ isRefused: false, text: "" });
   const other = withReservation();
   other.alive.delete(100);

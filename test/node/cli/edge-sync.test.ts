@@ -14,7 +14,7 @@ const aCode = /shimkey-[\w-]{48}/;
 async function create(home: CliHome, server: SyncServer, ...more: string[]): Promise<string> {
   home.alive.add(process.pid);
   const env = { ...home.runtime.env, SHIM_ADMIN_SECRET: "secret" };
-  const made = await home.shimWith({ env }, "edge workspace create team --url", server.url, ...more);
+  const made = await home.shimWith({ env }, "join workspaces create team --url", server.url, ...more);
   expect([made.code, made.err]).toEqual([0, expect.stringContaining("Workspace team is ready")]);
   const [code] = aCode.exec(made.out) ?? [];
   if (code === undefined) throw new Error(made.out);
@@ -24,20 +24,20 @@ async function create(home: CliHome, server: SyncServer, ...more: string[]): Pro
 function joinAs(home: CliHome, server: SyncServer, lines: readonly string[], ...more: string[]) {
   home.alive.add(process.pid);
   const input = { readInput: () => Promise.resolve(`${[tokenOf("m2"), ...lines].join("\n")}\n`) };
-  return home.shimWith(input, "edge join team --url", server.url, ...more);
+  return home.shimWith(input, "join team --url", server.url, ...more);
 }
 
 it("[SY71] [SY72] the first machine makes the key, shows it once, and says what the coordinator can read", async () => {
   const server = await SyncServer.listen();
   const home = aCliHome();
   const env = { ...home.runtime.env, SHIM_ADMIN_SECRET: "secret" };
-  const made = await home.shimWith({ env }, "edge workspace create team --url", server.url);
+  const made = await home.shimWith({ env }, "join workspaces create team --url", server.url);
   expect(made.out).toMatch(aCode);
   expect(made.out).toContain("what is synced is lost too");
   expect(made.out).toContain("What the coordinator can read: tasks, messages, state");
   expect(statSync(keyFilePath(home.paths.home)).mode & 0o777).toBe(0o600);
   const [code = ""] = aCode.exec(made.out) ?? [];
-  expect((await home.shim("edge status")).out).not.toContain(code);
+  expect((await home.shim("join status")).out).not.toContain(code);
   expect(readFileSync(edgeConfigPath(home.paths.home), "utf8")).not.toContain(code);
 });
 
@@ -70,9 +70,9 @@ it("[SY93] another machine gives the key; without it, or with another one, nothi
   const third = aCliHome();
   const joined = await joinAs(third, server, [], "--no-sync");
   expect([joined.code, joined.out]).toEqual([0, expect.stringContaining("Nothing is synced")]);
-  expect((await third.shim("edge status")).out).toContain("joined with --no-sync");
+  expect((await third.shim("join status")).out).toContain("joined with --no-sync");
   const line = { readInput: () => Promise.resolve(code) };
-  expect((await third.shimWith(line, "edge key")).out).toContain("This machine has key");
+  expect((await third.shimWith(line, "join key")).out).toContain("This machine has key");
 });
 
 it("[SY161] a machine that joins before anything was synced makes no second key", async () => {
@@ -81,7 +81,7 @@ it("[SY161] a machine that joins before anything was synced makes no second key"
   const home = aCliHome();
   const refused = await joinAs(home, server, []);
   expect(refused).toMatchObject({ code: 1, out: "" });
-  expect(refused.err).toContain("`shim edge rekey --code` shows it on a machine that does");
+  expect(refused.err).toContain("`shim join rekey --code` shows it on a machine that does");
   expect(existsSync(keyFilePath(home.paths.home))).toBe(false);
   expect(await joinAs(home, server, [code])).toMatchObject({ code: 0 });
 });
@@ -107,7 +107,7 @@ it("[SY161] a registration whose answer was lost is repeated with the same key",
   expect((await joinAs(home, server, [])).code).toBe(1);
   server.losesAnswersOf = null;
   expect(await joinAs(home, server, [])).toMatchObject({ code: 0 });
-  expect((await home.shim("edge sync")).code).toBe(0);
+  expect((await home.shim("join sync")).code).toBe(0);
 });
 
 it("[SY73] [SY95] with work of its own a machine joins only with a choice; import sends it", async () => {
@@ -116,7 +116,7 @@ it("[SY73] [SY95] with work of its own a machine joins only with a choice; impor
   const home = aCliHome();
   addSession(home, { id: ids.dead });
   await home.shim("task submit build --payload", '{"n":1}');
-  await home.shim("state set color", '"red"');
+  await home.shim("team state set color", '"red"');
   expect(await joinAs(home, server, [code])).toMatchObject(failed(1, "1 sessions, 1 open tasks and 1 keys"));
   expect(existsSync(edgeConfigPath(home.paths.home))).toBe(false);
   expect(await joinAs(home, server, [code], "--import", "--keep")).toMatchObject({ code: 2 });
@@ -127,10 +127,10 @@ it("[SY73] [SY95] with work of its own a machine joins only with a choice; impor
   expect(await joinAs(home, server, [code], "--import")).toMatchObject({ code: 0 });
   const again = await server.host.call("tasks.list", {});
   expect(again.ok && again.value.tasks.length).toBe(1);
-  expect(await home.shim("edge sync")).toMatchObject(printed("Sent: 1 session, 1 checkpoint"));
-  await home.shim("edge leave --yes");
+  expect(await home.shim("join sync")).toMatchObject(printed("Sent: 1 session, 1 checkpoint"));
+  await home.shim("join leave --yes");
   expect(await home.json("task list")).toMatchObject({ tasks: [{ state: "cancelled" }] });
-  expect((await home.shim("state get color")).out).toBe('"red"\n');
+  expect((await home.shim("team state get color")).out).toBe('"red"\n');
 });
 
 it("[SD18] [SY73] schedules are imported with the rest of their runs, once; what the workspace refuses stays", async () => {
@@ -138,7 +138,7 @@ it("[SD18] [SY73] schedules are imported with the rest of their runs, once; what
   const code = await create(aCliHome(), server);
   const home = aCliHome();
   const schedule = (name: string, ...more: string[]) =>
-    home.shim(`task schedule --type build --tz UTC --name ${name} ${more.join(" ")}`, "0 3 * * *");
+    home.shim(`task schedules add --type build --tz UTC --name ${name} ${more.join(" ")}`, "0 3 * * *");
   await schedule("nightly", "--max-runs 5");
   await schedule("resting");
   await home.shim("task schedules pause resting");
@@ -167,7 +167,7 @@ it("[SD18] [SY73] schedules are imported with the rest of their runs, once; what
   expect(await listed()).toEqual(expected);
   expect(await joinAs(home, server, [code], "--import")).toMatchObject({ code: 0 });
   expect(await listed()).toEqual(expected);
-  await home.shim("edge leave --yes");
+  await home.shim("join leave --yes");
   expect(await home.json("task schedules")).toMatchObject({ schedules: [{ name: "taken" }] });
 });
 
@@ -178,15 +178,15 @@ it("[SY96] what is kept stays here, and only later changes are sent", async () =
   addSession(home, { id: ids.dead });
   await home.shim("task submit build --payload", '{"n":1}');
   expect(await joinAs(home, server, [code], "--keep")).toMatchObject({ code: 0 });
-  expect((await home.shim("edge sync")).out).toContain("Sent: 0 sessions, 0 checkpoints");
+  expect((await home.shim("join sync")).out).toContain("Sent: 0 sessions, 0 checkpoints");
   home.now += 1_000;
   addSession(home, { id: ids.elsewhere });
-  expect((await home.shim("edge sync")).out).toContain("Sent: 1 session, 1 checkpoint");
+  expect((await home.shim("join sync")).out).toContain("Sent: 1 session, 1 checkpoint");
   // Also where all is sent again.
-  expect((await home.shim("edge rekey --yes")).out).toContain("Sent: 1 session, 1 checkpoint");
+  expect((await home.shim("join rekey --yes")).out).toContain("Sent: 1 session, 1 checkpoint");
   const there = await server.host.call("tasks.list", {});
   expect(there.ok && there.value.tasks).toEqual([]);
-  await home.shim("edge leave --yes");
+  await home.shim("join leave --yes");
   expect(await home.json("task list")).toMatchObject({ tasks: [{ state: "queued" }] });
 });
 
@@ -195,18 +195,18 @@ it("[SY94] [SY96] with --no-sync nothing is sent though the key is here, and wha
   const code = await create(aCliHome(), server);
   const home = aCliHome();
   await joinAs(home, server, [code]);
-  await home.shim("edge sync");
+  await home.shim("join sync");
   addSession(home, { id: ids.dead });
   expect(await joinAs(home, server, [], "--no-sync", "--keep")).toMatchObject({ code: 0 });
-  expect(await home.shim("edge sync")).toMatchObject(failed(1, "joined with --no-sync"));
-  await home.shim("edge leave --yes");
+  expect(await home.shim("join sync")).toMatchObject(failed(1, "joined with --no-sync"));
+  await home.shim("join leave --yes");
   expect(await joinAs(home, server, [], "--no-sync", "--keep")).toMatchObject({ code: 0 });
-  expect(await home.shim("edge sync")).toMatchObject({ code: 1 });
+  expect(await home.shim("join sync")).toMatchObject({ code: 1 });
   home.now += 1_000;
   addSession(home, { id: ids.elsewhere });
   const line = { readInput: () => Promise.resolve(code) };
-  expect(await home.shimWith(line, "edge key")).toMatchObject({ code: 0 });
-  expect((await home.shim("edge sync")).out).toContain("Sent: 1 session, 1 checkpoint");
+  expect(await home.shimWith(line, "join key")).toMatchObject({ code: 0 });
+  expect((await home.shim("join sync")).out).toContain("Sent: 1 session, 1 checkpoint");
 });
 
 it("[SY96] what one coordinator was sent stays away from another one with a workspace of the same name", async () => {
@@ -214,10 +214,10 @@ it("[SY96] what one coordinator was sent stays away from another one with a work
   const home = aCliHome();
   addSession(home, { id: ids.dead });
   await create(home, first, "--import");
-  expect((await home.shim("edge sync")).out).toContain("Sent: 1 session, 1 checkpoint");
+  expect((await home.shim("join sync")).out).toContain("Sent: 1 session, 1 checkpoint");
   const code = await create(aCliHome(), second);
   expect(await joinAs(home, second, [code], "--keep", "--yes")).toMatchObject({ code: 0 });
-  expect((await home.shim("edge sync")).out).toContain("Sent: 0 sessions, 0 checkpoints");
+  expect((await home.shim("join sync")).out).toContain("Sent: 0 sessions, 0 checkpoints");
 });
 
 it("[SY74] a machine that leaves chooses what becomes of the copies; keys and sessions stay on the machine", async () => {
@@ -225,17 +225,17 @@ it("[SY74] a machine that leaves chooses what becomes of the copies; keys and se
   const home = aCliHome();
   addSession(home, { id: ids.dead });
   await create(home, server, "--import");
-  await home.shim("edge sync");
+  await home.shim("join sync");
   const stored = async (): Promise<unknown> => {
     const status = await server.host.call("sync.status", {});
     return status.ok && [status.value.sessions, status.value.checkpoints];
   };
   expect(await stored()).toEqual([1, 1]);
   server.isDown = true;
-  expect(await home.shim("edge leave --yes --forget")).toMatchObject(failed(1, "this machine has not left"));
+  expect(await home.shim("join leave --yes --forget")).toMatchObject(failed(1, "this machine has not left"));
   expect(existsSync(edgeConfigPath(home.paths.home))).toBe(true);
   server.isDown = false;
-  const left = await home.shim("edge leave --yes --forget");
+  const left = await home.shim("join leave --yes --forget");
   expect(left.out).toContain("1 session and 1 checkpoint of this machine were deleted there");
   expect(await stored()).toEqual([0, 0]);
   expect(existsSync(keyFilePath(home.paths.home))).toBe(true);
@@ -251,17 +251,17 @@ it("[SY75] [SY77] a round is reported, and without a coordinator what waits is c
   server.isDown = true;
   addSession(home, { id: ids.dead });
   home.now += 120_000;
-  expect(await home.shim("edge sync")).toMatchObject(failed(1, "2 changes wait on this machine"));
-  expect(await home.shim("edge status")).toMatchObject({
+  expect(await home.shim("join sync")).toMatchObject(failed(1, "2 changes wait on this machine"));
+  expect(await home.shim("join status")).toMatchObject({
     code: 1,
     out: holding("does not answer", /Synced: never; 2 changes wait, the oldest 2 min ago/, "Last problem"),
   });
   server.isDown = false;
-  expect((await home.shim("edge sync")).out).toContain("Sent: 1 session, 1 checkpoint, 0 deletions");
-  expect((await other.shim("edge sync")).out).toContain("Received: 1 session");
+  expect((await home.shim("join sync")).out).toContain("Sent: 1 session, 1 checkpoint, 0 deletions");
+  expect((await other.shim("join sync")).out).toContain("Received: 1 session");
   expect(other.runtime.store.read((sql) => remote.list(sql, "team").length, 0)).toBe(1);
-  expect((await home.shim("edge status")).out).toMatch(/Device dev_\S+, key [0-9a-f]{16}\.\n.*0 changes wait/);
-  expect(await home.json("edge status")).toMatchObject({ sync: { backlog: 0, notes: { trouble: null } } });
+  expect((await home.shim("join status")).out).toMatch(/Device dev_\S+, key [0-9a-f]{16}\.\n.*0 changes wait/);
+  expect(await home.json("join status")).toMatchObject({ sync: { backlog: 0, notes: { trouble: null } } });
 });
 
 it("[SY76] another key is made only when it is confirmed, and other machines continue when they have it", async () => {
@@ -269,23 +269,23 @@ it("[SY76] another key is made only when it is confirmed, and other machines con
   const [home, other] = [aCliHome(), aCliHome()];
   const code = await create(home, server);
   addSession(home, { id: ids.dead });
-  await home.shim("edge sync");
+  await home.shim("join sync");
   await joinAs(other, server, [code]);
-  expect(await home.codes("edge rekey", "edge rekey --code")).toEqual([1, 1]);
-  expect((await home.shim("edge rekey --code --yes")).out).toContain(code);
-  const changed = await home.shim("edge rekey --yes");
+  expect(await home.codes("join rekey", "join rekey --code")).toEqual([1, 1]);
+  expect((await home.shim("join rekey --code --yes")).out).toContain(code);
+  const changed = await home.shim("join rekey --yes");
   expect([changed.code, changed.out]).toEqual([0, expect.stringContaining("Sent: 1 session, 1 checkpoint")]);
   const [next = ""] = aCode.exec(changed.out) ?? [];
   expect(next).not.toBe(code);
   addSession(other, { id: ids.elsewhere });
-  expect(await other.shim("edge sync")).toMatchObject(failed(1, "nothing is lost"));
+  expect(await other.shim("join sync")).toMatchObject(failed(1, "nothing is lost"));
   const line = { readInput: () => Promise.resolve(next) };
-  expect((await other.shimWith(line, "edge key")).code).toBe(0);
-  expect((await other.shim("edge sync")).out).toMatch(/Sent: 1 session, 1 checkpoint.*Received: 1 session/);
+  expect((await other.shimWith(line, "join key")).code).toBe(0);
+  expect((await other.shim("join sync")).out).toMatch(/Sent: 1 session, 1 checkpoint.*Received: 1 session/);
   server.isDown = true;
-  expect((await home.shim("edge rekey --yes")).code).toBe(1);
+  expect((await home.shim("join rekey --yes")).code).toBe(1);
   server.isDown = false;
-  expect((await home.shim("edge rekey --code --yes")).out).toContain(next);
+  expect((await home.shim("join rekey --code --yes")).out).toContain(next);
 });
 
 it("[SY97] a rekey that was cut short is repaired by the next one, and the shown code is the workspace's", async () => {
@@ -293,19 +293,19 @@ it("[SY97] a rekey that was cut short is repaired by the next one, and the shown
   const home = aCliHome();
   const code = await create(home, server);
   addSession(home, { id: ids.dead });
-  await home.shim("edge sync");
-  const present = async (): Promise<string> => (await home.shim("edge rekey --code --yes --json")).out;
+  await home.shim("join sync");
+  const present = async (): Promise<string> => (await home.shim("join rekey --code --yes --json")).out;
   const there = async (): Promise<unknown> => {
     const status = await server.host.call("sync.status", {});
     return status.ok && status.value.keyId;
   };
   // The workspace has taken the key, and nobody here was told.
   server.losesAnswersOf = "/sync/rekey";
-  expect((await home.shim("edge rekey --yes")).code).toBe(1);
+  expect((await home.shim("join rekey --yes")).code).toBe(1);
   server.losesAnswersOf = null;
   expect(await present()).toContain(await there());
   expect(await present()).not.toContain(code);
-  expect((await home.shim("edge rekey --yes")).out).toContain("The workspace has a new key");
+  expect((await home.shim("join rekey --yes")).out).toContain("The workspace has a new key");
   // Killed before it asked: the newest key here is none that the workspace knows.
   const edge = readEdgeConfig(home.paths.home);
   if (!edge.ok || !edge.value) throw new Error("not joined");
@@ -315,6 +315,6 @@ it("[SY97] a rekey that was cut short is repaired by the next one, and the shown
     createKey((bytes) => new Uint8Array(bytes).fill(9)),
   );
   expect(await present()).toContain(await there());
-  expect((await home.shim("edge rekey --yes")).out).toContain("The workspace has a new key");
+  expect((await home.shim("join rekey --yes")).out).toContain("The workspace has a new key");
   expect(await present()).toContain(await there());
 });

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { expect, it } from "vitest";
 import { edgeConfigPath, removeEdgeConfig, readEdgeConfig } from "#src/coordinator-client/edge-config.ts";
-import { unfinishedFile } from "#src/cli/commands/edge/edge-workspace.ts";
+import { unfinishedFile } from "#src/cli/commands/join/workspaces.ts";
 import { aCliHome, failed, holding, linesOf } from "#harness/machine/cli-home.ts";
 import { RealServer } from "#harness/edge/real-server.ts";
 
@@ -9,27 +9,34 @@ const edge = { url: "http://127.0.0.1:9", workspace: "team", machine: "m1", toke
 
 it("[EM3] without a workspace this machine decides, and its commands work at once", async () => {
   const home = aCliHome();
-  expect((await home.shim("chats")).out).toBe("No chats at this machine.\n");
-  expect((await home.shim("state set color", '"red"')).out).toMatch(/^color is set, version \d+\.\n$/);
-  expect((await home.shim("state get color")).out).toBe('"red"\n');
-  expect(await home.shim("state set color blue --if-version 0")).toMatchObject({ code: 1 });
-  expect((await home.shim("state list")).out).toContain("color");
-  expect((await home.shim("send all hello")).out).toBe("Sent to all.\n");
-  expect((await home.shim("inbox")).out).toBe("No messages.\n");
-  expect((await home.shim("watch color --from 0 --once")).out).toMatch(/ set {2}color {2}"red"\n/);
-  expect((await home.shim("watch --once")).out).toMatch(/^no change after revision \d+\n$/);
-  expect((await home.shim("state delete color")).code).toBe(0);
-  expect(await home.shim("state get color")).toMatchObject({ code: 3 });
-  expect(await home.shim("lease force-release x --reason test")).toMatchObject({ code: 3 });
-  expect((await home.shim("edge status")).out).toMatch(/^Coordinator: this machine; /);
+  expect((await home.shim("team chats")).out).toBe("No chats at this machine.\n");
+  expect((await home.shim("team state set color", '"red"')).out).toMatch(/^color is set, version \d+\.\n$/);
+  expect((await home.shim("team state get color")).out).toBe('"red"\n');
+  expect(await home.shim("team state set color blue --if-version 0")).toMatchObject({ code: 1 });
+  expect((await home.shim("team state list")).out).toContain("color");
+  expect((await home.shim("team send all hello")).out).toBe("Sent to all.\n");
+  expect((await home.shim("team inbox")).out).toBe("No messages.\n");
+  expect((await home.shim("team watch color --from 0 --once")).out).toMatch(/ set {2}color {2}"red"\n/);
+  expect((await home.shim("team watch --once")).out).toMatch(/^no change after revision \d+\n$/);
+  expect((await home.shim("team state delete color")).code).toBe(0);
+  expect(await home.shim("team state get color")).toMatchObject({ code: 3 });
+  expect(await home.shim("team locks force-release x --reason test")).toMatchObject({ code: 3 });
+  expect((await home.shim("join status")).out).toMatch(/^Coordinator: this machine; /);
 });
 
 it("[CL8] [EM8] on a machine without chats reading makes nothing, and a watch continues when the first comes", async () => {
   const home = aCliHome();
-  for (const look of ["chats", "lease list", "state list", "watch --once", "watch --once --from 0", "edge status"])
+  for (const look of [
+    "team chats",
+    "team locks list",
+    "team state list",
+    "team watch --once",
+    "team watch --once --from 0",
+    "join status",
+  ])
     expect([look, (await home.shim(look)).code]).toEqual([look, 0]);
-  expect((await home.shim("state get color")).code).toBe(3);
-  expect(await home.json("state list")).toEqual({ entries: [], cursor: null, revision: 0 });
+  expect((await home.shim("team state get color")).code).toBe(3);
+  expect(await home.json("team state list")).toEqual({ entries: [], cursor: null, revision: 0 });
   expect(existsSync(home.paths.home)).toBe(false);
   const stop = new AbortController();
   let out = "";
@@ -37,8 +44,8 @@ it("[CL8] [EM8] on a machine without chats reading makes nothing, and a watch co
     out += text;
     stop.abort();
   };
-  const watching = home.shimWith({ interrupted: () => stop.signal, stdout }, "watch --from 0");
-  await home.shim("state set color", '"red"');
+  const watching = home.shimWith({ interrupted: () => stop.signal, stdout }, "team watch --from 0");
+  await home.shim("team state set color", '"red"');
   expect([(await watching).code, out]).toEqual([0, expect.stringMatching(/^\d+ {2}set {2}color {2}"red"\n$/)]);
 });
 
@@ -47,30 +54,30 @@ it("[EM3] the file that names the coordinator is private, and a machine leaves i
   home.join(edge.url);
   const path = edgeConfigPath(home.paths.home);
   expect(statSync(path).mode & 0o777).toBe(0o600);
-  const other = await home.shim("edge workspace create other --url http://127.0.0.1:9");
+  const other = await home.shim("join workspaces create other --url http://127.0.0.1:9");
   expect(other.err).toContain("This machine belongs to http://127.0.0.1:9, workspace team.");
   expect(JSON.parse(readFileSync(path, "utf8"))).toEqual(edge);
-  expect(await home.codes("edge leave", "edge leave --yes", "edge leave --yes")).toEqual([1, 0, 3]);
+  expect(await home.codes("join leave", "join leave --yes", "join leave --yes")).toEqual([1, 0, 3]);
   expect(existsSync(path)).toBe(false);
 });
 
 it("[EM3] what cannot be used is refused with what to do, and shows no token", async () => {
   const home = aCliHome();
   home.join(edge.url);
-  const lost = await home.shim("chats");
+  const lost = await home.shim("team chats");
   expect(lost.code).toBe(1);
   expect(lost.err).toContain("http://127.0.0.1:9 did not answer");
   expect(lost.err).not.toContain("shim_a.b");
   home.join("http://example.com");
-  expect((await home.shim("chats")).err).toContain("plain http:// is only for this machine");
+  expect((await home.shim("team chats")).err).toContain("plain http:// is only for this machine");
   removeEdgeConfig(home.paths.home);
   for (const [command, why] of Object.entries({
-    "edge workspace create Not-A-Name": "is not a workspace name",
-    "edge join team --url ftp://x": "https://",
-    "chats --status asleep": "It must be idle, busy",
-    "send all x --priority urgent": "It must be low, normal or high",
-    "edge token create --machine m --scope god": "It must be observe, submit",
-    "edge token list": "has not joined a workspace",
+    "join workspaces create Not-A-Name": "is not a workspace name",
+    "join team --url ftp://x": "https://",
+    "team chats --state asleep": "It must be waits, died",
+    "team send all x --priority urgent": "It must be low, normal or high",
+    "join token create --machine m --scope god": "It must be observe, submit",
+    "join token list": "has not joined a workspace",
   }))
     expect((await home.shim(command)).err).toContain(why);
 });
@@ -79,10 +86,10 @@ it("[CL28] a request whose answer is lost is sent a second time under the same i
   const home = aCliHome();
   const server = await RealServer.answering(null, '{"id":"tok_1","token":"shim_x.y"}', null, null);
   home.join(server.url, { adminToken: "shim_c.d" });
-  expect(await home.shim("edge token create --machine m2")).toMatchObject({ code: 0, out: "shim_x.y\n" });
+  expect(await home.shim("join token create --machine m2")).toMatchObject({ code: 0, out: "shim_x.y\n" });
   const ids = server.requestIds;
   expect([ids.length, new Set(ids).size, typeof ids[0]]).toEqual([2, 1, "string"]);
-  expect((await home.shim("edge token create --machine m2")).err).toContain("did not answer");
+  expect((await home.shim("join token create --machine m2")).err).toContain("did not answer");
   expect(server.seen.length).toBe(4);
 });
 
@@ -90,29 +97,31 @@ it("[CL29] versions and revisions as the coordinator prints them are accepted", 
   const home = aCliHome();
   // A raised epoch follows the clock, and versions stand above it.
   home.now = Date.UTC(2026, 10, 20);
-  const { version } = await home.json("state set color 1");
+  const { version } = await home.json("team state set color 1");
   expect(version).toBeGreaterThan(9_999_999_999);
-  const again = `state set color 2 --if-version ${String(version)}`;
+  const again = `team state set color 2 --if-version ${String(version)}`;
   expect(await home.codes(again, again)).toEqual([0, 1]);
-  await home.shim("state set", "co\u202elor", '"\u009b"');
-  const watched = await home.shim("watch --from", String(version), "--once", "--json");
+  await home.shim("team state set", "co\u202elor", '"\u009b"');
+  const watched = await home.shim("team watch --from", String(version), "--once", "--json");
   expect(linesOf(watched.out)).toMatchObject([
     { key: "color", value: 2 },
     { key: "co\u202elor", value: "\u009b" },
     { revision: Number(version) + 2 },
   ]);
-  expect((await home.shim("watch --from", String(version), "--once")).out + watched.out).not.toMatch(/[\u009b\u202e]/);
-  expect(await home.codes("watch --once --from 9007199254740993", "watch --once --from -1")).toEqual([2, 2]);
+  expect((await home.shim("team watch --from", String(version), "--once")).out + watched.out).not.toMatch(
+    /[\u009b\u202e]/,
+  );
+  expect(await home.codes("team watch --once --from 9007199254740993", "team watch --once --from -1")).toEqual([2, 2]);
   const ttls = ["0", "31536001", "1.5", "2d"];
   await home.misuses(
-    "state set color 3 --ttl",
+    "team state set color 3 --ttl",
     ttls.map((ttl) => [ttl, "1 to 31536000 seconds"]),
   );
 });
 
 it("[CL1] what a coordinator does not know is answered like everything that is not there", async () => {
   const home = aCliHome();
-  expect(await home.shim("send nobody hi --json")).toMatchObject({ code: 3, error: "unknown_chat" });
+  expect(await home.shim("team send nobody hi --json")).toMatchObject({ code: 3, error: "unknown_chat" });
 });
 
 it("[CL30] the admin token is used where it is needed, kept by a new token, and not deleted without a word", async () => {
@@ -122,19 +131,19 @@ it("[CL30] the admin token is used where it is needed, kept by a new token, and 
     response.end(url.includes("force-release") ? '{"isReleased":true}' : '{"leases":[],"cursor":null}');
   };
   home.join(server.url, { adminToken: "shim_c.d" });
-  await home.shim("lease list");
-  expect((await home.shim("lease force-release x --reason test")).code).toBe(0);
+  await home.shim("team locks list");
+  expect((await home.shim("team locks force-release x --reason test")).code).toBe(0);
   const used = server.seen.map(({ headers }) => headers.authorization);
   expect([...new Set(used.slice(0, -1))]).toEqual(["Bearer shim_a.b"]);
   expect(used.at(-1)).toBe("Bearer shim_c.d");
-  expect((await home.shim("edge leave")).err).toContain("The admin token is deleted too");
-  expect((await home.shim("edge join other --url", server.url)).err).toContain("The admin token is deleted too");
+  expect((await home.shim("join leave")).err).toContain("The admin token is deleted too");
+  expect((await home.shim("join other --url", server.url)).err).toContain("The admin token is deleted too");
   const counts = { overdueRows: 0, outboxDepth: 0, sockets: 0, chats: 0, schemaVersion: 1, epoch: 0, revision: 0 };
   const health = JSON.stringify({ ...counts, alarmInMs: null, storage: null, protocol: 1 });
   server.answer = (_request, response) => void response.end(health);
   const token = tokenWith({ m: "m2", s: "work" });
   const input = { readInput: () => Promise.resolve(token) };
-  expect((await home.shimWith(input, `edge join team --url ${server.url}/ --no-sync`)).code).toBe(0);
+  expect((await home.shimWith(input, `join team --url ${server.url}/ --no-sync`)).code).toBe(0);
   const stored = JSON.parse(readFileSync(edgeConfigPath(home.paths.home), "utf8")) as object;
   expect(stored).toMatchObject({ machine: "m2", token, adminToken: "shim_c.d" });
 });
@@ -144,10 +153,10 @@ it("[CL30] a machine that has joined with an admin's token makes tokens, too", a
   const server = await RealServer.listen();
   server.answer = (_request, response) => void response.end('{"id":"tok_1","token":"shim_x.y"}');
   home.join(server.url, { token: tokenWith({ m: "m1", s: "work" }) });
-  expect((await home.shim("edge token create --machine m2")).err).toContain("on the machine that made the workspace");
+  expect((await home.shim("join token create --machine m2")).err).toContain("on the machine that made the workspace");
   home.join(server.url, { token: tokenWith({ m: "m1", s: "admin" }) });
-  const err = holding(`shim edge join team --url ${server.url} < token`);
-  expect(await home.shim("edge token create --machine m2")).toMatchObject({ code: 0, out: "shim_x.y\n", err });
+  const err = holding(`shim join team --url ${server.url} < token`);
+  expect(await home.shim("join token create --machine m2")).toMatchObject({ code: 0, out: "shim_x.y\n", err });
 });
 
 function tokenWith(claims: object): string {
@@ -162,7 +171,7 @@ it("[CL32] a workspace whose answer was lost is made by the same command again",
   const home = aCliHome();
   const server = await RealServer.answering(null, made, registered, null, null, made, registered, own);
   const env = { ...home.runtime.env, SHIM_ADMIN_SECRET: "secret" };
-  const command = `edge workspace create team --url ${server.url}`;
+  const command = `join workspaces create team --url ${server.url}`;
   for (let times = 0; times < 2; times++) {
     expect(await home.shimWith({ env }, command)).toMatchObject(failed(1, "answer"));
     expect(statSync(unfinishedFile(home.paths.home)).mode & 0o777).toBe(0o600);
@@ -183,7 +192,7 @@ it("[CL32] a name that is taken is not asked for under the old id again, and oth
   const server = await RealServer.answering(null, exists, null, exists);
   const env = { ...home.runtime.env, SHIM_ADMIN_SECRET: "secret" };
   for (const name of ["other", "team", "team", "other"]) {
-    expect((await home.shimWith({ env }, "edge workspace create", name, "--url", server.url)).code).toBe(1);
+    expect((await home.shimWith({ env }, "join workspaces create", name, "--url", server.url)).code).toBe(1);
   }
   const [other, team, again, otherAgain] = server.requestIds;
   expect([team === again, other === otherAgain]).toEqual([false, true]);

@@ -23,7 +23,7 @@ function wait(ms: number): Promise<void> {
 
 /** Nobody presses Ctrl-C. */
 function evolve(home: CliHome, ...args: string[]): ReturnType<CliHome["shim"]> {
-  return home.shimWith({ interrupted: () => new AbortController().signal, wait }, "evolve --trust", ...args);
+  return home.shimWith({ interrupted: () => new AbortController().signal, wait }, "code evolve --trust", ...args);
 }
 
 /** Neither worktrees nor branches but those that are offered. */
@@ -60,15 +60,15 @@ it(
     // Chats see it, too: the job's result is the report.
     const { result } = await home.json(`task show ${report.job}`);
     expect(result).toMatchObject({ job: report.job, tried: [{ outcome: "kept" }, { outcome: "kept" }] });
-    expect(await home.shim("evolve report")).toMatchObject(printed("2 kept"));
+    expect(await home.shim("code evolve report")).toMatchObject(printed("2 kept"));
 
-    expect(await home.shim("evolve review")).toMatchObject(printed(`${unused}`, `${lint}`));
-    expect(await home.shim(`evolve review --accept ${unused}`)).toMatchObject(printed("is deleted"));
+    expect(await home.shim("code evolve review")).toMatchObject(printed(`${unused}`, `${lint}`));
+    expect(await home.shim(`code evolve review --accept ${unused}`)).toMatchObject(printed("is deleted"));
     expect(branches(project)).toEqual([report.tried[1]?.branch]);
     expect(readFileSync(join(project, "src/math.ts"), "utf8")).not.toContain("dead");
-    expect(await home.shim(`evolve review --reject ${lint}`)).toMatchObject(failed(2, "reason"));
-    await home.shim(`evolve review --reject ${lint} --reason`, "we like var");
-    expect(await home.json("evolve review")).toEqual({ offered: [] });
+    expect(await home.shim(`code evolve review --reject ${lint}`)).toMatchObject(failed(2, "reason"));
+    await home.shim(`code evolve review --reject ${lint} --reason`, "we like var");
+    expect(await home.json("code evolve review")).toEqual({ offered: [] });
     expect(await evolve(home, "--dry-run")).toMatchObject(printed("0 changes to try"));
   },
 );
@@ -111,9 +111,9 @@ it(
     expect(rejected?.why).toMatch(/^the tests fail/);
     expect(git(home.project, "show", `${kept?.branch}:src/parts.ts`)).toBe('export const second = "second";\n');
     expectClean(home, 1);
-    const { offered } = (await home.json("evolve review")) as { offered: { what: string }[] };
+    const { offered } = (await home.json("code evolve review")) as { offered: { what: string }[] };
     expect(offered.map(({ what }) => what)).toEqual([kept?.what]);
-    expect(await home.shim(`evolve review --accept ${kept?.task}`)).toMatchObject(printed("is deleted"));
+    expect(await home.shim(`code evolve review --accept ${kept?.task}`)).toMatchObject(printed("is deleted"));
     expect(await evolve(home, "--dry-run")).toMatchObject(printed("0 changes to try"));
     expect(await evolve(home, "--dry-run", "--retry")).toMatchObject(printed("1 change to try"));
   },
@@ -146,29 +146,29 @@ it(
   async () => {
     const home = aProject(seeded);
     const { project } = home;
-    await home.shim("files reserve src/math.ts");
+    await home.shim("team files reserve src/math.ts");
     const waits: string[] = [];
     const untilFree = async (): Promise<void> => {
       const { tasks } = (await home.json("task list")) as unknown as OutputOf<"tasks.list">;
       waits.push(tasks.map(({ state, failures }) => `${state} ${failures}`).join(", "));
-      await home.shim("files release");
+      await home.shim("team files release");
       home.now += 60_000;
     };
     const io = { interrupted: () => new AbortController().signal, wait: untilFree };
-    const report = (await home.shimWith(io, "evolve --trust --json")).json() as unknown as EvolveReport;
+    const report = (await home.shimWith(io, "code evolve --trust --json")).json() as unknown as EvolveReport;
     expect(waits).toEqual(["scheduled 0, blocked 0, blocked 0"]);
     expect(report.tried.map(({ outcome }) => outcome)).toEqual(["kept", "kept"]);
     expectClean(home, 2);
-    expect(await home.json("files list")).toMatchObject({ files: [] });
+    expect(await home.json("team files list")).toMatchObject({ files: [] });
 
     const [one, other] = report.tried.map(({ task, branch }) => ({ task, branch: branch ?? "" }));
     const head = git(project, "symbolic-ref", "--short", "HEAD").trim();
     git(project, "switch", "--quiet", one?.branch ?? "");
     git(project, "commit", "--quiet", "--allow-empty", "-m", "more");
     git(project, "switch", "--quiet", head);
-    expect(await home.shim(`evolve review --accept ${one?.task}`)).toMatchObject(printed("is left"));
+    expect(await home.shim(`code evolve review --accept ${one?.task}`)).toMatchObject(printed("is left"));
     git(project, "worktree", "add", "--quiet", join(home.paths.home, "tree-of-a-user"), other?.branch ?? "");
-    expect(await home.shim(`evolve review --accept ${other?.task}`)).toMatchObject(printed("is left"));
+    expect(await home.shim(`code evolve review --accept ${other?.task}`)).toMatchObject(printed("is left"));
     expect(new Set(branches(project))).toEqual(new Set([one?.branch, other?.branch]));
   },
 );
@@ -179,7 +179,7 @@ it("[EV105] Ctrl-C while a run is planned ends it, says so, and leaves nothing",
   const stderr = (text: string): void => {
     if (text.includes("Analysing")) end.abort();
   };
-  const stopped = await home.shimWith({ interrupted: () => end.signal, wait, stderr }, "evolve --trust --json");
+  const stopped = await home.shimWith({ interrupted: () => end.signal, wait, stderr }, "code evolve --trust --json");
   expect(stopped.code).toBe(130);
   expect(stopped.out + stopped.err).not.toContain("bug in SHIM");
   expectClean(home, 0);

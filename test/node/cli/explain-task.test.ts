@@ -1,18 +1,18 @@
 import { expect, it } from "vitest";
-import { aCliHome, addSession, aSeededHome, ids, type CliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
 import { submit, submitPlan, Worker } from "#harness/worker/cli-worker.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { realEdgeClient } from "#harness/edge/real-edge-client.ts";
 
 async function explained(home: CliHome, task: string): Promise<string[]> {
-  const ran = await home.shim("explain", task);
+  const ran = await home.shim("task show", task);
   expect([ran.code, ran.err]).toEqual([0, ""]);
-  const why = (await home.json("explain", task))["why"] as string[];
-  expect(ran.out).toBe(`${why.join("\n")}\n`);
+  const why = (await home.json("task show", task))["why"] as string[];
+  expect(ran.out.split(/\n\n(?=task +\d)/)[0]).toBe(why.join("\n"));
   return why;
 }
 
-it("[CL51] of a blocked task those that it waits for are named, and how they are", async () => {
+it("[CL51] [CL275] of a blocked task those that it waits for are named, and how they are", async () => {
   const home = aCliHome();
   const [done, running] = [await submit(home, "a"), await submit(home, "b")];
   const waiting = await submit(home, "c --delay 1h");
@@ -25,8 +25,8 @@ it("[CL51] of a blocked task those that it waits for are named, and how they are
     `  task ${running} (b): running, by w, 40 % half way`,
     `  task ${waiting} (c): scheduled`,
   ]);
-  expect(await home.json("explain", task)).toMatchObject({
-    task: { state: "blocked" },
+  expect(await home.json("task show", task)).toMatchObject({
+    state: "blocked",
     needs: ["done", "running", "scheduled"].map((state) => ({ known: { state } })),
   });
 });
@@ -85,7 +85,7 @@ it("[CL51] of a queued task each chat that lives is named, with what keeps it fr
     ...obstacles,
     "  g-free: has 0 of 2 tasks; takes it when it asks",
   ]);
-  expect(await home.json("explain", again)).toMatchObject({
+  expect(await home.json("task show", again)).toMatchObject({
     takers: [
       { obstacle: "lacks_capability", lacks: ["big"] },
       { obstacle: "full", held: 1, capacity: 1 },
@@ -166,7 +166,7 @@ it("[CL51] of a dead task it is said why, how each attempt ended, and what can b
     `Task ${task} (build) is dead: another attempt would not fix its last failure (1 of 3 attempts).`,
     expect.stringMatching(/^Last report: .*no disk$/),
     "  attempt 1, by w: failed, after 3 s, 0 s ago: no disk",
-    `\`shim queue replay ${task}\` starts it again, \`shim queue discard ${task} --reason <text>\` discards it.`,
+    `\`shim task replay ${task}\` starts it again, \`shim task discard ${task} --reason <text>\` discards it.`,
   ]);
   const [first, , needed, advice] = await explained(home, dependent);
   expect([first, needed, advice]).toEqual([
@@ -174,7 +174,7 @@ it("[CL51] of a dead task it is said why, how each attempt ended, and what can b
     `  task ${task} (build): dead (failed)`,
     expect.stringMatching(/^First replay those, then this one: /),
   ]);
-  await home.shim("queue discard", dependent, "--reason", "no use");
+  await home.shim("task discard", dependent, "--reason", "no use");
   expect(await explained(home, dependent)).toEqual([
     `Task ${dependent} (test) is dead: it was discarded.`,
     "Last report: no use",
@@ -186,15 +186,11 @@ it("[CL51] of a dead task it is said why, how each attempt ended, and what can b
   expect(await explained(home, cancelled)).toEqual([`Task ${cancelled} (c) is cancelled: not wanted.`]);
 });
 
-it("[CL51] digits alone are a task, also where a session's id begins with them", async () => {
-  const home = aSeededHome();
-  const unknown = await home.shim("explain 7");
+it("[CL51] a task that does not exist is not found, and no number is no task", async () => {
+  const home = aCliHome();
+  const unknown = await home.shim("task show 7");
   expect(unknown).toMatchObject({ code: 3, err: "shim: there is no task 7, or it is no longer kept\n" });
-  addSession(home, { id: "77771111-0000-4000-8000-000000000007" });
-  expect((await home.shim("explain 7777")).err).toContain("For a session, give more of its id than digits.");
-  expect((await home.shim("explain 77771111-")).out).toContain("77771111-0000");
-  expect((await home.shim("explain", ids.dead)).out).toContain(ids.dead);
-  expect(await home.shim("explain 9007199254740993")).toMatchObject({ code: 2 });
+  expect(await home.shim("task show 9007199254740993")).toMatchObject({ code: 2 });
 });
 
 it("[CL51] in a workspace it is the same, with the connections of its chats", async () => {
@@ -213,5 +209,5 @@ it("[CL51] in a workspace it is the same, with the connections of its chats", as
     "  unheard: has 0 of 3 tasks; is not connected, so it must ask",
   ]);
   expect((await explained(home, dependent))[1]).toBe(`  task ${task} (build): queued`);
-  expect(await home.shim("explain 7")).toMatchObject({ code: 3 });
+  expect(await home.shim("task show 7")).toMatchObject({ code: 3 });
 });

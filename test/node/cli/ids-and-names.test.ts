@@ -39,19 +39,22 @@ it("[CL78] sessions are shown with as many characters as are unique, and what is
   addSession(home, { id: ids.dead, pid: 200 });
   const shown = await shownIds(home);
   expect(shown).toEqual(["01a1fbb6-1111", "01a1fbb6-1112-7aaa-8", "01a1fbb6-1112-7aaa-9", "bbbb2222"]);
-  for (const id of shown) expect((await home.shim("explain", id)).code).toBe(0);
+  for (const id of shown) expect((await home.shim("sessions show", id)).code).toBe(0);
   expect((await home.shim("up --once")).out).toContain("shim resume 01a1fbb6-1112-7aaa-9\n");
 });
 
 it("[CL78] checkpoints are shown with as many characters as are unique, and what is shown is accepted", async () => {
   const home = withWorkers();
-  const listed = (await home.json("checkpoints"))["checkpoints"] as { id: string; shortId: string }[];
-  const short = listed.map(({ shortId }) => shortId);
-  expect(new Set(short).size).toBe(3);
-  for (const { id, shortId } of listed) {
-    expect(await home.json("checkpoints show", shortId)).toMatchObject({ checkpoint: { id } });
-    expect((await home.shim("checkpoints")).out).toContain(`  ${shortId}  `);
+  const short = new Set<string>();
+  for (const session of await shownIds(home)) {
+    const { checkpoints } = await home.json("sessions show", session);
+    for (const { id, shortId } of checkpoints as { id: string; shortId: string }[]) {
+      expect(await home.json("sessions show", shortId)).toMatchObject({ checkpoint: { id } });
+      expect((await home.shim("sessions show", session)).out).toContain(`  ${shortId}  `);
+      short.add(shortId);
+    }
   }
+  expect(short.size).toBe(3);
 });
 
 it("[CL78] a short id has at least 8 characters behind its prefix, does not end in a hyphen, and may be the whole id", () => {
@@ -65,60 +68,76 @@ it("[CL78] a short id has at least 8 characters behind its prefix, does not end 
 
 it("[CL79] an ambiguous id is refused with short ids and titles, and at most eight of them", async () => {
   const home = withWorkers();
-  const ran = await home.shim("explain 01a1fbb6-1112");
+  const ran = await home.shim("sessions show 01a1fbb6-1112");
   expect(ran.code).toBe(2);
-  expect(ran.err).toContain('"01a1fbb6-1112" matches several sessions; give more of the id:\n');
+  expect(ran.err).toContain('"01a1fbb6-1112" matches several sessions or checkpoints; give more of the id:\n');
   expect(ran.err).toContain("  01a1fbb6-1112-7aaa-8  0 s ago  task of 2\n  01a1fbb6-1112-7aaa-9  0 s ago  task of 3\n");
   expect(ran.err).not.toContain("task of 1");
   const checkpoint = await home.shim("restore cp_");
   expect(checkpoint.code).toBe(2);
-  expect(checkpoint.err).toMatch(/ {2}cp_\S+ {2}0 s ago {2}on_demand {2}task of 1\n/);
+  expect(checkpoint.err).toMatch(/ {2}checkpoint cp_\S+ {2}0 s ago {2}on_demand {2}task of 1\n/);
   for (let at = 0; at < 9; at += 1) addSession(home, { id: `cccc0000-${at}`, pid: 300 });
-  const many = await home.shim("explain cccc --json");
+  const many = await home.shim("sessions show cccc --json");
   expect((many.json()["error"] as { candidates: string[] }).candidates).toHaveLength(8);
   expect(many.err).toContain("\n  and more\n");
 });
 
+it("[CL273] `sessions show` takes a session or a checkpoint, and refuses a beginning that fits both", async () => {
+  const home = aCliHome();
+  addSession(home, { id: "abcd1111", pid: 300 });
+  const rename = (id: string) =>
+    home.runtime.store.write((sql) => sql.run("UPDATE checkpoints SET id = ? WHERE session_id = 'abcd1111'", id));
+  rename("cp_abcd2222");
+  expect(await home.json("sessions show abcd1")).toMatchObject({ session: { id: "abcd1111" }, checkpoints: [{}] });
+  expect(await home.json("sessions show abcd2")).toMatchObject({ checkpoint: { id: "cp_abcd2222" } });
+  const both = await home.shim("sessions show abcd --json");
+  expect(both.json()).toMatchObject({ error: { code: "ambiguous", candidates: ["abcd1111", "cp_abcd2222"] } });
+  expect(both.err).toContain("\n  checkpoint cp_abcd2222  ");
+  expect(await home.json("sessions show cp_abcd")).toMatchObject({ checkpoint: { id: "cp_abcd2222" } });
+});
+
 it("[CL80] a session is named, renamed, and loses its name again", async () => {
   const home = aSeededHome();
-  const named = await home.shim("name bbbb2", "  Parser\n work  ");
+  const named = await home.shim("sessions name bbbb2", "  Parser\n work  ");
   expect([named.code, named.out]).toEqual([0, 'bbbb2222 is called "Parser work".\n']);
   expect((await home.shim("sessions")).out).toMatch(/bbbb2222 .* Parser work\n/);
-  expect(await home.json("name bbbb2 Second")).toEqual({ session: ids.dead, name: "Second", title: "Second" });
-  expect((await home.shim("name bbbb2 --clear")).out).toBe('bbbb2222 has no name now; its title is "work of bbbb".\n');
+  expect(await home.json("sessions name bbbb2 Second")).toEqual({ session: ids.dead, name: "Second", title: "Second" });
+  expect((await home.shim("sessions name bbbb2 --clear")).out).toBe(
+    'bbbb2222 has no name now; its title is "work of bbbb".\n',
+  );
   expect((await home.shim("sessions")).out).not.toContain("Second");
 });
 
 it("[CL80] a name is redacted and bounded; wrong usage changes nothing", async () => {
   const home = aSeededHome();
   const secret = `ghp_${"a1B2c3D4e5F6g7H8i9J0".repeat(2).slice(0, 36)}`;
-  await home.shim("name bbbb2", `token ${secret}`);
+  await home.shim("sessions name bbbb2", `token ${secret}`);
   const stored = home.runtime.store.read((sql) => sessions.get(sql, ids.dead)?.name, null);
   expect(stored).not.toContain(secret);
-  await home.misuses("name bbbb2", [
+  await home.misuses("sessions name bbbb2", [
     ["", /give either a name or --clear/],
     ["x --clear", /give either a name or --clear/],
     [["  "], /the name is empty/],
     [["x".repeat(101)], /longer than 100 characters/],
   ]);
-  expect((await home.shim("name zzzz x")).code).toBe(3);
+  expect((await home.shim("sessions name zzzz x")).code).toBe(3);
   expect(home.runtime.store.read((sql) => sessions.get(sql, ids.dead)?.name, null)).toBe(stored);
 });
 
 it("[CL80] the name travels with an export", async () => {
   const home = aSeededHome();
-  await home.shim("name bbbb2", "Parser work");
+  await home.shim("sessions name bbbb2", "Parser work");
   const file = `${home.folder}/all.jsonl`;
-  await home.shim("export", file);
+  await home.shim("sessions export", file);
   const other = aCliHome();
-  expect((await other.shim("import", file)).code).toBe(0);
+  expect((await other.shim("sessions import", file)).code).toBe(0);
   expect(other.runtime.store.read((sql) => sessions.get(sql, ids.dead)?.name, null)).toBe("Parser work");
 });
 
 it("[CL81] the name replaces the title in every list", async () => {
   const home = aSeededHome();
-  await home.shim("name bbbb2", "Parser work");
-  for (const list of ["sessions --incomplete", "up --once", "explain bbbb2", "checkpoints", "search parser"])
+  await home.shim("sessions name bbbb2", "Parser work");
+  for (const list of ["sessions --incomplete", "up --once", "sessions show bbbb2", "sessions search parser"])
     expect([list, (await home.shim(list)).out]).toEqual([list, holding("Parser work")]);
   expect((await home.json("sessions"))["sessions"]).toContainEqual(
     expect.objectContaining({ id: ids.dead, title: "Parser work", name: "Parser work" }),
@@ -143,7 +162,7 @@ it("[CL82] a session that was offered and not taken has its cause in `up` and in
   }
 });
 
-it("[CL83] [CL84] each session is listed once with its newest checkpoints, and each row shows what it holds", async () => {
+it("[CL83] [CL84] a session is shown with its newest checkpoints, found once, and each row shows what it holds", async () => {
   const home = aCliHome();
   addSession(home, {
     id: ids.dead,
@@ -170,17 +189,18 @@ it("[CL83] [CL84] each session is listed once with its newest checkpoints, and e
       ),
     );
   }
-  const { out } = await home.shim("checkpoints");
-  expect(out.match(/^bbbb2222 {2}fix the parser {2}\S+/gm)).toHaveLength(1);
+  const { out } = await home.shim("sessions show bbbb --limit 5");
   const row = / {2}cp_zz500000 +0 s ago +time +fix the parser with pnpm +Bash pnpm test +a\.ts\n/;
-  expect(out).toEqual(holding(row, "  2 more: add `--session bbbb2222`\n", "cccc4444  docs"));
-  const limited = (await home.json("checkpoints --limit 1"))["sessions"];
+  expect(out).toEqual(holding(row, "  2 more: add `--limit 7`\n"));
+  expect((await home.json("sessions show bbbb"))["checkpoints"]).toHaveLength(7);
+  expect((await home.json("sessions show bbbb --limit 6"))["checkpoints"]).toHaveLength(6);
+  const limited = (await home.json("sessions search pnpm --limit 1"))["sessions"];
   expect(limited).toEqual([expect.objectContaining({ id: ids.dead, total: 7 })]);
-  expect((await home.json("checkpoints --session bbbb --limit 6"))["checkpoints"]).toHaveLength(6);
-  const found = await home.shim("search pnpm --limit 2");
-  expect(found.out.match(/^bbbb2222 /gm)).toHaveLength(1);
+  const found = await home.shim("sessions search pnpm --limit 2");
+  expect(found.out.match(/^bbbb2222 {2}fix the parser {2}\S+/gm)).toHaveLength(1);
+  expect(found.out).toContain("  5 more: add `--session bbbb2222`\n");
   expect(found.out).toMatch(/^cccc4444 {2}docs/m);
-  expect((await home.json("search pnpm"))["sessions"]).toMatchObject([
+  expect((await home.json("sessions search pnpm"))["sessions"]).toMatchObject([
     { id: ids.dead, total: 7, checkpoints: [{ contents: { lastRequest: "fix the parser with pnpm" } }, {}] },
     { id: ids.finished, total: 1 },
   ]);
@@ -190,7 +210,8 @@ it("[CL84] a damaged checkpoint is marked, and the others are listed", async () 
   const home = aSeededHome();
   const id = checkpointOf(home, ids.dead);
   home.runtime.store.write((sql) => sql.run("UPDATE checkpoints SET hash = 'x' WHERE id = ?", id));
-  expect(await home.shim("checkpoints")).toMatchObject(printed("(damaged)", "fix the parser of aaaa1111"));
+  expect(await home.shim("sessions search parser")).toMatchObject(printed("(damaged)", "fix the parser of aaaa1111"));
+  expect(await home.shim("sessions show", ids.dead)).toMatchObject(printed("(damaged)"));
 });
 
 it("[CL88] with other machines in the answer it says that none died here", async () => {

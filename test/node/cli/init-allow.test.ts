@@ -27,7 +27,7 @@ it("[IN81] init allows the tools that only read or save, says so, and does it on
   expect(rulesIn(path)).toEqual(["Bash(ls)"]);
   for (let n = 0; n < 2; n++) expect((await home.shim("init --client claude-code --yes")).code).toBe(0);
   expect(rulesIn(path)).toEqual(["Bash(ls)", ...rules]);
-  await home.shim("uninstall --client claude-code --yes");
+  await home.shim("init --remove --client claude-code --yes");
   expect(readFileSync(path, "utf8")).toBe(text);
 });
 
@@ -38,7 +38,7 @@ it("[IN81] a file that was changed since keeps the user's rules, also one for a 
   const changed = JSON.parse(readFileSync(path, "utf8")) as { permissions: { allow: string[] } };
   changed.permissions.allow.push("Bash(make)");
   writeFileSync(path, JSON.stringify(changed, null, 2));
-  await home.shim("uninstall --client claude-code --yes");
+  await home.shim("init --remove --client claude-code --yes");
   expect(rulesIn(path)).toEqual([own, "Bash(make)"]);
 });
 
@@ -46,7 +46,7 @@ it("[IN82] the plugin's tools have the plugin's names", async () => {
   const { home, path } = withSettings({ enabledPlugins: { "shim@shim": true } });
   await home.shim("init --client claude-code --yes");
   expect(rulesIn(path)).toEqual(harmlessTools.map((tool) => `mcp__plugin_shim_shim__${tool}`));
-  await home.shim("uninstall --client claude-code --yes");
+  await home.shim("init --remove --client claude-code --yes");
   expect(rulesIn(path)).toBeUndefined();
 });
 
@@ -75,7 +75,7 @@ it("[IN91] Qwen Code gets the rules in its settings, and its file is as it was a
   for (let n = 0; n < 2; n++) expect((await home.shim("init --client qwen --yes")).code).toBe(0);
   for (const rule of rules) expect(readFileSync(path, "utf8").split(`"${rule}"`)).toHaveLength(2);
   writeFileSync(path, readFileSync(path, "utf8").replace("// mine", "// mine, changed"));
-  await home.shim("uninstall --client qwen --yes");
+  await home.shim("init --remove --client qwen --yes");
   expect(readFileSync(path, "utf8")).toBe(text.replace("// mine", "// mine, changed"));
 });
 
@@ -94,7 +94,7 @@ it("[IN91] OpenCode gets the rules behind the user's own, since the last that ma
     ...added.map((name) => [name, "allow"]),
   ]);
   writeFileSync(path, readFileSync(path, "utf8").replace('"*": "ask"', '"*": "deny"'));
-  await home.shim("uninstall --client opencode --yes");
+  await home.shim("init --remove --client opencode --yes");
   expect(readFileSync(path, "utf8")).toBe(own.replace('"*": "ask"', '"*": "deny"'));
 });
 

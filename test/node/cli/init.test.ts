@@ -90,7 +90,7 @@ it("[CL24] init writes absolute paths of this copy and keeps the user's status l
   expect(readFileSync(files.settings, "utf8")).toContain(hookScript);
   expect((await home.shim("config get statusLine")).out).toBe("my-line\n");
   expect(await home.shim("init")).toMatchObject(printed("Nothing to change."));
-  expect(await home.shim("uninstall --yes")).toMatchObject(printed("SHIM is removed."));
+  expect(await home.shim("init --remove --yes")).toMatchObject(printed("SHIM is removed."));
   expect(textsOf(files)).toEqual(before);
 });
 
@@ -120,7 +120,7 @@ it("[CL24] while SHIM_HOME is set it notes that clients save in the default fold
   expect(await notesOf(home.runtime.env, "init")).toEqual([told, told]);
   for (const SHIM_HOME of [undefined, "", homeFrom({})])
     expect(await notesOf({ ...home.runtime.env, SHIM_HOME }, "init")).toEqual([[], []]);
-  expect(await notesOf(home.runtime.env, "uninstall")).toEqual([[], []]);
+  expect(await notesOf(home.runtime.env, "init --remove")).toEqual([[], []]);
 });
 
 it("[CL24] a copy that is not built connects nothing, but can be taken out", async () => {
@@ -130,7 +130,7 @@ it("[CL24] a copy that is not built connects nothing, but can be taken out", asy
   const ran = await home.shim("init --yes --json");
   expect(ran.code).toBe(1);
   expect(ran.json()).toMatchObject({ error: { code: "not_built" } });
-  expect((await home.shim("uninstall --yes")).code).toBe(0);
+  expect((await home.shim("init --remove --yes")).code).toBe(0);
 });
 
 it("[CL24] when one client's file cannot be written it says what was done before", async () => {
@@ -206,7 +206,7 @@ it("[IN18] uninstall removes the link and the folders made for it, and leaves th
   const { home, link, io } = aNewUser();
   const before = readdirSync(home.folder, { recursive: true }).filter((name) => !String(name).startsWith("shim"));
   await home.shimWith(io(), "init --yes");
-  expect((await home.shimWith(io(), "uninstall --yes")).out).toContain(`Removed the link ${link}.`);
+  expect((await home.shimWith(io(), "init --remove --yes")).out).toContain(`Removed the link ${link}.`);
   expect(readdirSync(home.folder, { recursive: true }).filter((name) => !String(name).startsWith("shim"))).toEqual(
     before,
   );
@@ -216,22 +216,22 @@ it("[IN18] uninstall leaves a link that leads elsewhere by now, one that init di
   const made = aNewUser();
   await made.home.shimWith(made.io(), "init --yes");
   writeFileSync(join(made.link, "..", "other"), "");
-  await made.home.shimWith(made.io(), "uninstall --yes");
+  await made.home.shimWith(made.io(), "init --remove --yes");
   expect(readdirSync(join(made.link, ".."))).toEqual(["other"]);
   const own = aNewUser();
   mkdirSync(join(own.link, ".."), { recursive: true });
   symlinkSync(launchIn(own.home.folder).script, own.link);
   await own.home.shimWith(own.io(), "init --yes");
-  await own.home.shimWith(own.io(), "uninstall --yes");
+  await own.home.shimWith(own.io(), "init --remove --yes");
   expect(existsSync(own.link)).toBe(true);
 });
 
 it("[IN18] of one client alone the command stays; without any client the link is still removed", async () => {
   const { home, link, io } = aNewUser();
   await home.shimWith(io(), "init --yes");
-  await home.shimWith(io(), "uninstall --client claude-code --yes");
+  await home.shimWith(io(), "init --remove --client claude-code --yes");
   expect(existsSync(link)).toBe(true);
-  expect((await home.shimWith(io(), "uninstall --yes")).code).toBe(0);
+  expect((await home.shimWith(io(), "init --remove --yes")).code).toBe(0);
   expect(existsSync(link)).toBe(false);
 });
 
@@ -284,7 +284,7 @@ it("[CL76] without a terminal the refusal names the command to type, npm's when 
 it("[CL75] commands are printed as they can be typed: with the full path until this copy is the first shim on the PATH", async () => {
   const { home, io } = aNewUser();
   const { node, script } = launchIn(home.folder);
-  const said = async (PATH: string): Promise<string> => (await home.shimWith(io({ PATH }), "explain zzzz")).err;
+  const said = async (PATH: string): Promise<string> => (await home.shimWith(io({ PATH }), "sessions show zzzz")).err;
   const withNode = join(home.folder, "with-node");
   const foreign = join(home.folder, "with-foreign");
   const npm = join(home.folder, "node_modules", ".bin");

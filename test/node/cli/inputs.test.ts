@@ -7,14 +7,20 @@ import { RealServer } from "#harness/edge/real-server.ts";
 it("[CL34] what the engine refuses as bad input is wrong usage, said by field and with what is allowed", async () => {
   const home = aCliHome();
   for (const [args, said] of [
-    [["state", "set", "$chat/x", "1"], /^shim: key: keys that begin with \$ are reserved for the coordinator\.$/m],
-    [["state", "set", "k".repeat(513), "1"], /^shim: key: 1 to 512 characters without control characters\.$/m],
-    [["state", "set", "k", "x".repeat(140_000)], /has 140002 characters as JSON; at most 131072\.$/m],
-    [["lease", "list", "p".repeat(513)], /^shim: prefix: at most 512 characters\.$/m],
-    [["lease", "force-release", "x", "--reason", ""], /^shim: reason: at least 1 characters\.$/m],
-    [["lease", "run", "file:a/../b", "--", "true"], /^shim: resource: a path has no empty part, no \. and no \.\.$/m],
-    [["chats", "--limit", "201"], /1 to 200/],
-    [["state", "list", "--limit", "501"], /1 to 500/],
+    [
+      ["team", "state", "set", "$chat/x", "1"],
+      /^shim: key: keys that begin with \$ are reserved for the coordinator\.$/m,
+    ],
+    [["team", "state", "set", "k".repeat(513), "1"], /^shim: key: 1 to 512 characters without control characters\.$/m],
+    [["team", "state", "set", "k", "x".repeat(140_000)], /has 140002 characters as JSON; at most 131072\.$/m],
+    [["team", "locks", "list", "p".repeat(513)], /^shim: prefix: at most 512 characters\.$/m],
+    [["team", "locks", "force-release", "x", "--reason", ""], /^shim: reason: at least 1 characters\.$/m],
+    [
+      ["team", "locks", "run", "file:a/../b", "--", "true"],
+      /^shim: resource: a path has no empty part, no \. and no \.\.$/m,
+    ],
+    [["team", "chats", "--limit", "201"], /1 to 200/],
+    [["team", "state", "list", "--limit", "501"], /1 to 500/],
   ] as const) {
     const refused = await home.shimWith({ interrupted: () => new AbortController().signal }, ...args);
     expect([args[1], refused]).toMatchObject([args[1], failed(2, said)]);
@@ -24,10 +30,10 @@ it("[CL34] what the engine refuses as bad input is wrong usage, said by field an
 
 it("[CL35] without a limit a list is read to its end; with one it is a page, with the cursor to continue from", async () => {
   const home = aCliHome();
-  for (const key of ["a", "b", "c"]) await home.shim("state set", key, "1");
-  const first = await home.shim("state list --limit 2");
+  for (const key of ["a", "b", "c"]) await home.shim("team state set", key, "1");
+  const first = await home.shim("team state list --limit 2");
   const [, cursor = ""] = /^There are more: --cursor (\S+)$/m.exec(first.out) ?? [];
-  const next = await home.json("state list --limit 2 --cursor", cursor);
+  const next = await home.json("team state list --limit 2 --cursor", cursor);
   expect(next).toMatchObject({ entries: [{ key: "c" }], cursor: null });
   const server = await RealServer.listen();
   const lease = { holder: "c1", incarnation: 1, token: 1, ttlMs: 1, remainingMs: 1, isBound: false, heldForMs: 0 };
@@ -37,8 +43,11 @@ it("[CL35] without a limit a list is read to its end; with one it is a page, wit
     response.end(JSON.stringify({ leases, cursor: isLast ? null : "a b" }));
   };
   home.join(server.url, { adminToken: "shim_c.d" });
-  expect(await home.json("lease list")).toMatchObject({ leases: [{ resource: "a" }, { resource: "b" }], cursor: null });
-  expect((await home.shim("lease list --limit 1")).out).toContain("There are more: --cursor 'a b'");
+  expect(await home.json("team locks list")).toMatchObject({
+    leases: [{ resource: "a" }, { resource: "b" }],
+    cursor: null,
+  });
+  expect((await home.shim("team locks list --limit 1")).out).toContain("There are more: --cursor 'a b'");
 });
 
 it("[CL35] the list of tokens says until when each is valid", async () => {
@@ -49,7 +58,7 @@ it("[CL35] the list of tokens says until when each is valid", async () => {
   });
   server.answer = (_request, response) => void response.end(JSON.stringify({ tokens }));
   home.join(server.url, { adminToken: "shim_c.d" });
-  const { out } = await home.shim("edge token list");
+  const { out } = await home.shim("join token list");
   expect(out).toMatch(/EXPIRES\ntok_0 .* good +never\ntok_1 .* good +in 2 h.*\ntok_2 .* over +-\n/);
 });
 
@@ -67,7 +76,7 @@ it("[CL36] the secret in .dev.vars is for the development server only, whatever 
     ["https://localhost:9", false],
     ["https://shim.example.com:9", false],
   ] as const) {
-    const tried = await home.shimWith({ env }, "edge workspace create team --url", url);
+    const tried = await home.shimWith({ env }, "join workspaces create team --url", url);
     expect([url, !tried.err.includes(needs)]).toEqual([url, isUsed]);
   }
 });

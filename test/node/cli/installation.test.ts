@@ -22,10 +22,10 @@ it("[IP5] update prints the newest version and what brings it; nothing but npm v
     asked.push([command, ...args]);
     return { code: 0, text: '"99.1.0"\n' };
   };
-  const ran = await home.shimWith({ runQuietly }, "update --json");
+  const ran = await home.shimWith({ runQuietly }, "doctor update --json");
   expect(ran.json()).toMatchObject({ latest: "99.1.0", isNewer: true, command: "git pull && npm ci && npm run init" });
   expect(asked).toEqual([expect.arrayContaining(["npm", "view", "shim-mcp", "version"])]);
-  expect(await home.shimWith(npmSays('"0.0.9"'), "update")).toMatchObject(printed("is the newest version"));
+  expect(await home.shimWith(npmSays('"0.0.9"'), "doctor update")).toMatchObject(printed("is the newest version"));
 });
 
 it("[IP5] without an answer update says why, and answers 1", async () => {
@@ -37,7 +37,7 @@ it("[IP5] without an answer update says why, and answers 1", async () => {
     npm_missing: { runQuietly: () => null },
   };
   for (const [code, io] of Object.entries(codes)) {
-    const ran = await home.shimWith(io, "update --json");
+    const ran = await home.shimWith(io, "doctor update --json");
     expect([ran.code, ran.json()]).toMatchObject([1, { error: { code } }]);
   }
 });
@@ -49,7 +49,7 @@ it("[IP5] where npm lies beside Node, as on Windows, that one is asked", async (
   write("/", { [npm]: "" });
   const runQuietly: Io["runQuietly"] = (command, [script]) =>
     command === launch.node && script === npm ? { code: 0, text: '"1.2.3"' } : null;
-  expect((await home.shimWith({ runQuietly }, "update --json")).json()).toMatchObject({ latest: "1.2.3" });
+  expect((await home.shimWith({ runQuietly }, "doctor update --json")).json()).toMatchObject({ latest: "1.2.3" });
 });
 
 it("[IP5] [IP9] how a copy was installed is known from the path of its launcher, on every system", () => {
@@ -122,7 +122,7 @@ it("[IP11] uninstall leaves nothing of init, where the clients' files have their
   write(home.folder, { ".claude/settings.json": "{}\n", ".cache/shim/v8/one": "compiled" });
   const before = readdirSync(home.folder, { recursive: true }).map(String).toSorted();
   await home.shimWith(io, "init --yes");
-  expect(await home.shimWith(io, "uninstall --yes")).toMatchObject(
+  expect(await home.shimWith(io, "init --remove --yes")).toMatchObject(
     printed("removes the copy of SHIM", "SHIM is removed."),
   );
   expect(readdirSync(home.folder, { recursive: true }).map(String).toSorted()).toEqual(
@@ -138,7 +138,7 @@ it("[IP11] copies of files that somebody changed since are kept with what is sto
   const path = join(home.folder, ".claude.json");
   writeFileSync(path, readFileSync(path, "utf8").replace('"a": 1', '"a": 2'));
   const backups = join(home.paths.home, "client-backups");
-  expect(await home.shimWith(io, "uninstall --yes")).toMatchObject(
+  expect(await home.shimWith(io, "init --remove --yes")).toMatchObject(
     printed(`The files as they were: ${backups}`, `Stored data stays in ${home.paths.home}`),
   );
   expect(readFileSync(path, "utf8")).toBe('{ "a": 2 }\n');
@@ -148,7 +148,7 @@ it("[IP11] copies of files that somebody changed since are kept with what is sto
 it("[IP11] compiled code is removed also where no client has SHIM any more", async () => {
   const home = aCliHome();
   write(home.folder, { ".cache/shim/v8/one": "compiled" });
-  expect(await home.shim("uninstall --yes")).toMatchObject(printed("removes the compiled code"));
+  expect(await home.shim("init --remove --yes")).toMatchObject(printed("removes the compiled code"));
   expect(existsSync(join(home.folder, ".cache"))).toBe(false);
 });
 
@@ -157,14 +157,16 @@ it("[IP12] uninstall --data deletes what is stored, but not under a chat that ru
   mkdirSync(join(home.folder, ".claude"));
   await home.shim("init --yes");
   seed(home);
-  expect(await home.shim("uninstall --data --client claude-code --yes")).toMatchObject(failed(2, "leave --client out"));
-  expect(await home.shim("uninstall --data --yes")).toMatchObject(failed(1, "1 chat of SHIM still runs"));
+  expect(await home.shim("init --remove --data --client claude-code --yes")).toMatchObject(
+    failed(2, "leave --client out"),
+  );
+  expect(await home.shim("init --remove --data --yes")).toMatchObject(failed(1, "1 chat of SHIM still runs"));
   expect(existsSync(home.paths.database)).toBe(true);
   home.alive.clear();
-  expect(await home.shim("uninstall --data --dry-run")).toMatchObject(
+  expect(await home.shim("init --remove --data --dry-run")).toMatchObject(
     printed("deletes everything that SHIM has stored"),
   );
-  expect(await home.shim("uninstall --data --yes")).toMatchObject(
+  expect(await home.shim("init --remove --data --yes")).toMatchObject(
     printed("Everything that SHIM has stored is deleted."),
   );
   expect(existsSync(home.paths.home)).toBe(false);
@@ -175,7 +177,7 @@ it("[IP12] a folder that is the user's own, or holds it, is not deleted", async 
   mkdirSync(join(home.folder, ".claude"));
   for (const SHIM_HOME of [home.folder, "/"]) {
     const env = { ...home.runtime.env, SHIM_HOME };
-    expect(await home.shimWith({ env }, "uninstall --data --yes")).toMatchObject(
+    expect(await home.shimWith({ env }, "init --remove --data --yes")).toMatchObject(
       failed(1, "holds your own files, too"),
     );
   }
@@ -184,24 +186,24 @@ it("[IP12] a folder that is the user's own, or holds it, is not deleted", async 
 
 it("[IP6] bash completes commands, options and their values", async () => {
   const home = aCliHome();
-  const { out } = await home.shim("completion bash");
+  const { out } = await home.shim("init completion bash");
   const complete = (...words: string[]): string[] => {
     const line = words.map((word) => `'${word}'`).join(" ");
     const script = `${out}\nCOMP_WORDS=(${line}); COMP_CWORD=${words.length - 1}; _shim; printf '%s\\n' "\${COMPREPLY[@]}"`;
     return execFileSync("bash", ["-euc", script], { encoding: "utf8" }).trim().split("\n").filter(Boolean);
   };
-  expect(complete("shim", "un")).toEqual(["uninstall"]);
+  expect(complete("shim", "wor")).toEqual(["worker"]);
   expect(complete("shim", "task", "sub")).toEqual(["submit"]);
   expect(complete("shim", "task", "submit", "--prio")).toEqual(["--priority"]);
   expect(complete("shim", "init", "--client", "")).toEqual([...clientNames]);
-  expect(complete("shim", "completion", "")).toEqual(expect.arrayContaining(["bash", "zsh", "fish"]));
+  expect(complete("shim", "init", "completion", "")).toEqual(expect.arrayContaining(["bash", "zsh", "fish"]));
   expect(complete("shim", "sessions", "show", "5f0e", "--j")).toEqual(["--json"]);
 });
 
 const has = (shell: string): boolean => spawnSync(shell, ["-c", "true"]).status === 0;
 
 it.skipIf(!has("zsh"))("[IP6] zsh completes commands with their descriptions (needs zsh)", async () => {
-  const { out } = await aCliHome().shim("completion zsh");
+  const { out } = await aCliHome().shim("init completion zsh");
   const stubs = `compdef() {}; _files() {}; _describe() { print -rl -- "\${(P@)4}" }; compadd() { shift; print -rl -- "$@" }`;
   const complete = (...words: string[]): string[] => {
     const line = words.map((word) => `'${word}'`).join(" ");
@@ -216,7 +218,7 @@ it.skipIf(!has("zsh"))("[IP6] zsh completes commands with their descriptions (ne
 it.skipIf(!has("fish"))("[IP6] fish completes commands with their descriptions (needs fish)", async () => {
   const home = aCliHome();
   const path = join(home.folder, "shim.fish");
-  writeFileSync(path, (await home.shim("completion fish")).out);
+  writeFileSync(path, (await home.shim("init completion fish")).out);
   const complete = (line: string): string[] => {
     const script = `source '${path}'; complete -C '${line}'`;
     const env = { PATH: process.env["PATH"], HOME: home.folder };
@@ -228,7 +230,7 @@ it.skipIf(!has("fish"))("[IP6] fish completes commands with their descriptions (
 });
 
 it("[IP6] an unknown shell is wrong usage", async () => {
-  expect(await aCliHome().shim("completion tcsh")).toMatchObject(failed(2, "bash, zsh, fish"));
+  expect(await aCliHome().shim("init completion tcsh")).toMatchObject(failed(2, "bash, zsh, fish"));
 });
 
 it("[IP8] names and paths of a person are replaced, the longest first", () => {

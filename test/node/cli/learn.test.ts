@@ -12,13 +12,17 @@ function count(home: CliHome, table: string): number {
 
 it("[EX50] a setting that no experiment changes, a step too far and a value that is none are wrong usage, with what to do", async () => {
   const home = aSeededHome();
-  expect(await home.shim("experiments start team.strictFiles 1")).toMatchObject(
+  expect(await home.shim("learn experiments start team.strictFiles 1")).toMatchObject(
     failed(2, "never changed by experiments", "checkpoint.everyMs"),
   );
-  expect(await home.shim("experiments start checkpoint.everyMs 10")).toMatchObject(failed(2, "between 30000 and"));
-  expect(await home.shim("experiments start checkpoint.everyMs 100000")).toMatchObject(failed(2, "factor of 1.5"));
-  expect(await home.shim("experiments start checkpoint.everyMs soon")).toMatchObject(failed(2));
-  expect(await home.shim("experiments start offerMaxAgeMs 400000000 --yes")).toMatchObject(
+  expect(await home.shim("learn experiments start checkpoint.everyMs 10")).toMatchObject(
+    failed(2, "between 30000 and"),
+  );
+  expect(await home.shim("learn experiments start checkpoint.everyMs 100000")).toMatchObject(
+    failed(2, "factor of 1.5"),
+  );
+  expect(await home.shim("learn experiments start checkpoint.everyMs soon")).toMatchObject(failed(2));
+  expect(await home.shim("learn experiments start offerMaxAgeMs 400000000 --yes")).toMatchObject(
     failed(1, "no trial can judge offerMaxAgeMs", "shim config set"),
   );
   expect(count(home, "experiments")).toBe(0);
@@ -27,7 +31,7 @@ it("[EX50] a setting that no experiment changes, a step too far and a value that
 it("[EX51] a step after which a death may lose more asks a person first", async () => {
   const home = aSeededHome();
   pastChats(home.runtime);
-  const risky = "experiments start checkpoint.everyMs 400000";
+  const risky = "learn experiments start checkpoint.everyMs 400000";
   expect(await home.shim(risky)).toMatchObject(failed(2, "may lose more", "--yes"));
   expect(await home.shimWith({ isInteractive: true, ask: async () => "n" }, risky)).toMatchObject(
     failed(1, "nothing was started"),
@@ -37,45 +41,47 @@ it("[EX51] a step after which a death may lose more asks a person first", async 
 
 it("[EX291] a trial that could not end on this machine is refused, with its figures and what to do instead", async () => {
   const home = aSeededHome();
-  expect(await home.shim("experiments start checkpoint.everyMs 250000")).toMatchObject(
+  expect(await home.shim("learn experiments start checkpoint.everyMs 250000")).toMatchObject(
     failed(
       1,
       "nothing was started",
       "needs 400 new chats in 28 days, and this machine had 4 in the last 28",
-      "shim replay --set checkpoint.everyMs=250000",
+      "shim learn replay --set checkpoint.everyMs=250000",
       "shim config set checkpoint.everyMs 250000",
     ),
   );
-  const brief = await home.shim("experiments start brief.prompts 60");
+  const brief = await home.shim("learn experiments start brief.prompts 60");
   expect(brief).toMatchObject(
     failed(1, "needs 972 new chats that are given a brief", "shim config set brief.prompts 60"),
   );
-  expect(brief.err).not.toContain("shim replay");
+  expect(brief.err).not.toContain("shim learn replay");
   expect(count(home, "experiments")).toBe(0);
 });
 
 it("[EX54] [EX56] trials are listed, shown, stopped one by one or all, and allowed again", async () => {
   const home = aSeededHome();
   pastChats(home.runtime);
-  expect(await home.shim("experiments")).toMatchObject(printed("No experiment yet"));
-  await home.shim("experiments start checkpoint.everyMs 250000 --reason", "to see");
-  const { experiments } = (await home.json("experiments")) as { experiments: { id: string }[] };
+  expect(await home.shim("learn experiments")).toMatchObject(printed("No experiment yet"));
+  await home.shim("learn experiments start checkpoint.everyMs 250000 --reason", "to see");
+  const { experiments } = (await home.json("learn experiments")) as { experiments: { id: string }[] };
   const id = experiments[0]?.id ?? "";
-  expect(await home.shim("experiments")).toMatchObject(printed(id, "checkpoint.everyMs: 300000 -> 250000", "canary"));
-  expect(await home.shim(`experiments show ${id.slice(0, 7)}`)).toMatchObject(
+  expect(await home.shim("learn experiments")).toMatchObject(
+    printed(id, "checkpoint.everyMs: 300000 -> 250000", "canary"),
+  );
+  expect(await home.shim(`learn experiments show ${id.slice(0, 7)}`)).toMatchObject(
     printed("Why: to see", "guardrails: slowSaves", "canary: 50 % of new sessions"),
   );
-  expect(await home.shim("experiments start checkpoint.everyToolCalls 8")).toMatchObject(
+  expect(await home.shim("learn experiments start checkpoint.everyToolCalls 8")).toMatchObject(
     failed(1, id, "Stop it first"),
   );
-  expect(await home.shim("experiments stop")).toMatchObject(failed(2, "--all"));
-  expect(await home.shim("experiments stop exp_none")).toMatchObject(failed(3, "there is no experiment"));
-  expect(await home.shim("experiments stop --all")).toMatchObject(printed("1 experiment stopped"));
+  expect(await home.shim("learn experiments stop")).toMatchObject(failed(2, "--all"));
+  expect(await home.shim("learn experiments stop exp_none")).toMatchObject(failed(3, "there is no experiment"));
+  expect(await home.shim("learn experiments stop --all")).toMatchObject(printed("1 experiment stopped"));
   expect(count(home, "trial_values")).toBe(0);
-  expect(await home.shim(`experiments stop ${id}`)).toMatchObject(failed(1, "has ended: stopped"));
-  expect(await home.shim("experiments start checkpoint.everyMs 250000")).toMatchObject(failed(1, "switched off"));
-  expect(await home.shim("experiments allow")).toMatchObject(printed("may start again"));
-  expect(await home.shim("experiments start checkpoint.everyMs 250000")).toMatchObject(printed("exp_"));
+  expect(await home.shim(`learn experiments stop ${id}`)).toMatchObject(failed(1, "has ended: stopped"));
+  expect(await home.shim("learn experiments start checkpoint.everyMs 250000")).toMatchObject(failed(1, "switched off"));
+  expect(await home.shim("learn experiments allow")).toMatchObject(printed("may start again"));
+  expect(await home.shim("learn experiments start checkpoint.everyMs 250000")).toMatchObject(printed("exp_"));
 });
 
 it("[EX58] [WP20] starts, stops and the switch are in the audit log; what was refused or over already is not", async () => {
@@ -84,26 +90,26 @@ it("[EX58] [WP20] starts, stops and the switch are in the audit log; what was re
   const entries = (): unknown[] =>
     audit.listNewest(home.runtime, 20).map(({ kind, subject, actor, detail }) => [kind, subject, actor, detail]);
   const begin = async (): Promise<string> => {
-    const { experiment } = (await home.json("experiments start checkpoint.everyMs 250000")) as {
+    const { experiment } = (await home.json("learn experiments start checkpoint.everyMs 250000")) as {
       experiment: { id: string };
     };
     return experiment.id;
   };
   const by = ["command line", { result: "done" }];
   const first = await begin();
-  await home.shim("experiments start checkpoint.everyToolCalls 8");
-  await home.shim(`experiments stop ${first}`);
-  await home.shim(`experiments stop ${first}`);
-  await home.shim(`experiments revert ${first}`);
-  await home.shim("experiments allow");
+  await home.shim("learn experiments start checkpoint.everyToolCalls 8");
+  await home.shim(`learn experiments stop ${first}`);
+  await home.shim(`learn experiments stop ${first}`);
+  await home.shim(`learn experiments revert ${first}`);
+  await home.shim("learn experiments allow");
   expect(entries()).toEqual([
     ["experiment.stopped", first, ...by],
     ["experiment.started", first, ...by],
   ]);
   const second = await begin();
-  await home.shim("experiments stop --all");
-  await home.shim("experiments start checkpoint.everyMs 250000");
-  await home.shim("experiments allow");
+  await home.shim("learn experiments stop --all");
+  await home.shim("learn experiments start checkpoint.everyMs 250000");
+  await home.shim("learn experiments allow");
   expect(entries().slice(0, 4)).toEqual([
     ["experiments.allowed", "", ...by],
     ["experiments.off", "", ...by],
@@ -114,19 +120,19 @@ it("[EX58] [WP20] starts, stops and the switch are in the audit log; what was re
 
 it("[EX45] replay says what a death loses, and export and corpus give the same report", async () => {
   const home = aSeededHome();
-  const text = await home.shim("replay --since 2020-01-01");
+  const text = await home.shim("learn replay --since 2020-01-01");
   expect(text.code).toBe(0);
   const file = join(home.folder, "sessions.jsonl");
-  expect(await home.shim("replay export --since 2020-01-01", file)).toMatchObject(printed("Exported"));
+  expect(await home.shim("learn replay export --since 2020-01-01", file)).toMatchObject(printed("Exported"));
   expect(statSync(file).mode & 0o777).toBe(0o600);
-  expect(await home.shim("replay export", file)).toMatchObject(failed(1, "already exists"));
-  expect((await home.shim("replay --corpus", file)).out).toBe(text.out);
+  expect(await home.shim("learn replay export", file)).toMatchObject(failed(1, "already exists"));
+  expect((await home.shim("learn replay --corpus", file)).out).toBe(text.out);
   writeFileSync(file, `${readFileSync(file, "utf8")}{"type":"session","text":"secret"}\n`);
-  expect(await home.shim("replay --corpus", file)).toMatchObject(failed(1, "not what"));
-  expect(await home.shim("replay --corpus nothing.jsonl")).toMatchObject(failed(3, "there is no file"));
-  expect(await home.shim("replay --set redaction=1")).toMatchObject(failed(2, "cannot be replayed"));
-  expect(await home.shim("replay --set checkpoint.everyMs=often")).toMatchObject(failed(2, "a number above 0"));
-  expect(await aCliHome().shim("replay")).toMatchObject(printed("No recorded session"));
+  expect(await home.shim("learn replay --corpus", file)).toMatchObject(failed(1, "not what"));
+  expect(await home.shim("learn replay --corpus nothing.jsonl")).toMatchObject(failed(3, "there is no file"));
+  expect(await home.shim("learn replay --set redaction=1")).toMatchObject(failed(2, "cannot be replayed"));
+  expect(await home.shim("learn replay --set checkpoint.everyMs=often")).toMatchObject(failed(2, "a number above 0"));
+  expect(await aCliHome().shim("learn replay")).toMatchObject(printed("No recorded session"));
 });
 
 it("[EX81] a dry run of the review changes nothing; a run writes the report of the last week once", async () => {
@@ -134,23 +140,23 @@ it("[EX81] a dry run of the review changes nothing; a run writes the report of t
   const reports = join(home.paths.home, "reports");
   const stored = (): number[] => ["meta", "metric_totals", "experiments", "notices"].map((table) => count(home, table));
   const before = stored();
-  expect(await home.shim("kaizen run --once --dry-run")).toMatchObject(printed("finding", "kaizen apply"));
+  expect(await home.shim("learn run --once --dry-run")).toMatchObject(printed("finding", "kaizen apply"));
   expect(stored()).toEqual(before);
   expect(existsSync(reports)).toBe(false);
-  expect((await home.shim("kaizen run")).out).not.toContain("Report");
+  expect((await home.shim("learn run")).out).not.toContain("Report");
   home.now += 7 * 86_400_000;
-  expect(await home.shim("kaizen run")).toMatchObject(printed("Report: ", reports));
-  expect((await home.shim("kaizen run")).out).not.toContain("Report");
+  expect(await home.shim("learn run")).toMatchObject(printed("Report: ", reports));
+  expect((await home.shim("learn run")).out).not.toContain("Report");
   expect(count(home, "experiments")).toBe(0);
   expect(readConfig(home.paths.config).ok).toBe(true);
 });
 
 it("[EX83] the report of a week is Markdown; a week that is none is wrong usage", async () => {
   const home = aSeededHome();
-  expect(await home.shim("kaizen report")).toMatchObject(
+  expect(await home.shim("learn report")).toMatchObject(
     printed("# SHIM, 20", "## What died", "## What could be better"),
   );
-  expect(await home.shim("kaizen report --week 2026-W01")).toMatchObject(printed("# SHIM, 2026-W01", "No chat worked"));
-  expect(await home.shim("kaizen report --week 2026-W99")).toMatchObject(failed(2, "is no week"));
-  expect(await aCliHome().shim("kaizen report")).toMatchObject(failed(1, "nothing is stored"));
+  expect(await home.shim("learn report --week 2026-W01")).toMatchObject(printed("# SHIM, 2026-W01", "No chat worked"));
+  expect(await home.shim("learn report --week 2026-W99")).toMatchObject(failed(2, "is no week"));
+  expect(await aCliHome().shim("learn report")).toMatchObject(failed(1, "nothing is stored"));
 });

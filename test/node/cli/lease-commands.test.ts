@@ -26,7 +26,7 @@ it("[CL33] a command gets the token of its lease, its exit code is passed on, an
   rig.askToExit();
   const ran = await running;
   expect([ran.code, ran.json()]).toEqual([7, { resource: "db", token, exitCode: 7 }]);
-  expect([await rig.held(), await rig.chats()]).toEqual([[], ["offline"]]);
+  expect([await rig.held(), await rig.chats()]).toEqual([[], ["ended"]]);
 });
 
 it("[CL136] a lease that is not free in time is answered with 75, and the command is not started", async () => {
@@ -63,24 +63,24 @@ it("[CL138] Ctrl-C ends the command and releases the lease; before there is a le
   await rig.comeChats(2);
   rig.stop.abort();
   expect([(await running).code, (await waiting).code]).toEqual([9, 130]);
-  expect([await rig.written(), await rig.held(), await rig.chats()]).toEqual([[1], [], ["offline", "offline"]]);
+  expect([await rig.written(), await rig.held(), await rig.chats()]).toEqual([[1], [], ["ended", "ended"]]);
 });
 
 it("[CL139] a command that does not exist, and a wrong duration, are refused", async () => {
   const rig = new LeaseCommandRig();
-  expect(await rig.home.shimWith(rig.real, "lease run db -- no-such-program")).toMatchObject(
+  expect(await rig.home.shimWith(rig.real, "team locks run db -- no-such-program")).toMatchObject(
     failed(127, "no program no-such-program"),
   );
   expect(await rig.held()).toEqual([]);
   for (const wrong of ["--ttl 0s", "--wait 2h", "--ttl x"])
-    expect(await rig.home.shim(`lease run db ${wrong} -- true`)).toMatchObject(failed(2, /from [01]s to 1h/));
+    expect(await rig.home.shim(`team locks run db ${wrong} -- true`)).toMatchObject(failed(2, /from [01]s to 1h/));
 });
 
 it("[CL139] a file that cannot be executed is answered with 126", async () => {
   const rig = new LeaseCommandRig();
   const file = join(rig.home.project, "not-executable");
   writeFileSync(file, "", { mode: 0o600 });
-  expect(await rig.home.shimWith(rig.real, "lease run db --", file)).toMatchObject({ code: 126 });
+  expect(await rig.home.shimWith(rig.real, "team locks run db --", file)).toMatchObject({ code: 126 });
   expect(await rig.held()).toEqual([]);
 });
 
@@ -99,7 +99,7 @@ it("[CL33] [CL136] [CL137] on the edge it is the same: token, exit code, 75 and 
   const script = "process.exit(Number(process.env.SHIM_LEASE_TOKEN) > 0 ? 5 : 6)";
   expect((await rig.leaseRun(["--wait", "10s"], script)).code).toBe(5);
   expect(await rig.held()).toEqual([]);
-  expect(new Set(await rig.chats())).toEqual(new Set(["offline"]));
+  expect(new Set(await rig.chats())).toEqual(new Set(["ended"]));
 });
 
 it("[CL100] [CL102] a command runs while this process leads, knows its term, and its exit code is passed on", async () => {
@@ -107,11 +107,12 @@ it("[CL100] [CL102] a command runs while this process leads, knows its term, and
   const script = 'exitWhenAsked(process.env.SHIM_ELECTION === "deploy" ? 7 : 1);';
   const first = rig.lead(["--json"], script);
   const [term] = await rig.written();
-  const status = await rig.home.shim("lead deploy --status --json");
+  const status = await rig.home.shim("team leaders show deploy --json");
   expect([status.code, status.json()]).toMatchObject([0, { leader: { name: "deploy", term } }]);
-  expect((await rig.home.shim("lead deploy --status")).out).toMatch(
-    /^lead-\S+ on \S+ \(shim lead\) leads deploy, term/,
+  expect((await rig.home.shim("team leaders show deploy")).out).toMatch(
+    /^lead-\S+ on \S+ \(shim team leaders run\) leads deploy, term/,
   );
+  expect((await rig.home.shim("team leaders")).out).toMatch(/^ELECTION +LEADER +TERM +UNTIL\ndeploy +lead-\S+ /);
   expect(await rig.lead(["--wait", "0.2s"], "")).toMatchObject(failed(75, "deploy"));
   const next = rig.lead([], "setImmediate(() => process.exit(3))");
   rig.askToExit();
@@ -120,7 +121,7 @@ it("[CL100] [CL102] a command runs while this process leads, knows its term, and
   expect((await next).code).toBe(3);
   const [, second = 0] = await rig.written(2);
   expect(second).toBeGreaterThan(term ?? 0);
-  expect(await rig.home.shim("lead deploy --status")).toMatchObject({ code: 3, out: "deploy has no leader.\n" });
+  expect(await rig.home.shim("team leaders show deploy")).toMatchObject({ code: 3, out: "deploy has no leader.\n" });
 });
 
 it("[CL101] when leadership is lost the command is ended, and it campaigns again; with --once it ends with 76", async () => {
@@ -132,7 +133,7 @@ it("[CL101] when leadership is lost the command is ended, and it campaigns again
   expect(two).toBeGreaterThan(one);
   rig.stop.abort();
   expect(await running).toMatchObject(failed(9, /leadership of deploy was lost[^]*Campaigning again/));
-  expect((await rig.home.shim("lead deploy --status")).code).toBe(3);
+  expect((await rig.home.shim("team leaders show deploy")).code).toBe(3);
 });
 
 it("[CL101] with --once a lost leadership is answered with 76", async () => {
@@ -152,15 +153,15 @@ it("[CL100] Ctrl-C before it leads starts nothing; what cannot be run or asked i
   rig.stop.abort();
   expect([(await running).code, (await waiting).code, (await rig.written()).length]).toEqual([9, 130, 1]);
   const fresh = new LeaseCommandRig();
-  expect((await fresh.home.shimWith(fresh.real, "lead deploy -- no-such-program")).code).toBe(127);
+  expect((await fresh.home.shimWith(fresh.real, "team leaders run deploy -- no-such-program")).code).toBe(127);
   const wrong: [string[], RegExp][] = [
-    [["a b", "--status"], /is not an election name/],
-    [["deploy"], /give the command after --/],
-    [["deploy", "--status", "--", "true"], /takes no command/],
+    [["a b", "--", "true"], /is not an election name/],
+    [["deploy"], /missing required argument 'command'/],
+    [["deploy", "--", ""], /give the command after --/],
     [["deploy", "--ttl", "20m", "--", "true"], /from 1s to 10m/],
   ];
   for (const [args, problem] of wrong) {
-    expect(await fresh.home.shim("lead", ...args)).toMatchObject(failed(2, problem));
+    expect(await fresh.home.shim("team leaders run", ...args)).toMatchObject(failed(2, problem));
   }
 });
 
@@ -170,14 +171,14 @@ it("[CL100] [CL101] on the edge it is the same", async () => {
   await rig.joinEdge(runtime);
   const running = rig.lead([], forever);
   const [one = 0] = await rig.written();
-  expect((await rig.home.shim("lead deploy --status")).out).toMatch(/on m1/);
+  expect((await rig.home.shim("team leaders show deploy")).out).toMatch(/on m1/);
   expect((await rig.lead(["--wait", "0.3s"], "")).code).toBe(75);
   await rig.forceRelease("leader:deploy");
   const [, two = 0] = await rig.written(2);
   expect(two).toBeGreaterThan(one);
   rig.stop.abort();
   expect((await running).code).toBe(9);
-  expect((await rig.home.shim("lead deploy --status")).code).toBe(3);
+  expect((await rig.home.shim("team leaders show deploy")).code).toBe(3);
 });
 
 it("[CL101] a leader that is cut off from the edge ends its command, and leads again once the edge answers", async () => {

@@ -86,8 +86,8 @@ it("[WP22] [WP23] a trial of the workspace is shown and ended like those of the 
     (await callAs(page, authorization, { name: "page.experiments" })).value as PageOutputs["page.experiments"];
   const run = (name: string, input: object, requestId: string) =>
     callAs(page, authorization, { name, input, requestId });
-  const start = () => home.shim("experiments start balancingIntervalMs 2500");
-  const interval = async () => (await home.shim("settings get balancingIntervalMs")).out;
+  const start = () => home.shim("learn experiments start balancingIntervalMs 2500");
+  const interval = async () => (await home.shim("team settings get balancingIntervalMs")).out;
 
   await start();
   const { trouble, experiments } = await read();

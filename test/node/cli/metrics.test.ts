@@ -61,7 +61,7 @@ async function whileListening(
         }
       },
     },
-    `metrics ${args}`,
+    `doctor metrics ${args}`,
   );
   expect([isDone, said]).toEqual([true, expect.stringContaining("metrics-token")]);
   return code;
@@ -70,7 +70,7 @@ async function whileListening(
 it("[OB1] the command prints the metrics of the machine and of its own coordinator as Prometheus text", async () => {
   const home = aSeededHome();
   given(home.coordinator().call("tasks.submit", { tasks: [{ type: "build" }] }));
-  expect(await home.shim("metrics")).toMatchObject(
+  expect(await home.shim("doctor metrics")).toMatchObject(
     printed(
       /^# HELP shim_sessions Chats that are alive, by what they do\.\n# TYPE shim_sessions gauge$/m,
       "\nshim_sessions_recoverable 2\n",
@@ -82,7 +82,7 @@ it("[OB1] the command prints the metrics of the machine and of its own coordinat
 
 it("[OB1] with --json it answers the samples, and no text of a chat is among them", async () => {
   const home = aSeededHome();
-  const { samples } = (await home.json("metrics")) as { samples: Sample[] };
+  const { samples } = (await home.json("doctor metrics")) as { samples: Sample[] };
   expect(samples).toContainEqual({ name: "shim_sessions_recoverable", labels: {}, value: 2 });
   const text = JSON.stringify(samples);
   for (const secret of ["parser", home.folder, "aaaa1111", "bbbb2222"]) expect(text).not.toContain(secret);
@@ -97,26 +97,26 @@ it("[OB15] programs of the supervisor are counted by phase, whether they can be 
   const state = opened.value;
   state.save("job", { ...state.stateFor("job", watched, 0), restarts: { ...initial(0), phase: "looping" } });
   writeFileSync(join(home.paths.home, "supervisor.json"), JSON.stringify({ watch: { job, other: job } }));
-  const { out } = await home.shim("metrics");
+  const { out } = await home.shim("doctor metrics");
   const lines = out.split("\n").filter((line) => /^shim_supervisor_programs\{.* [1-9]/.test(line));
   expect(lines.toSorted()).toEqual([
     'shim_supervisor_programs{phase="looping"} 1',
     'shim_supervisor_programs{phase="unwatched"} 1',
   ]);
   writeFileSync(join(home.paths.home, "supervisor.json"), "{");
-  expect((await home.shim("metrics")).code).toBe(0);
+  expect((await home.shim("doctor metrics")).code).toBe(0);
 });
 
 it("[OB1] a machine on an edge leaves the workspace to the edge, and asks nothing of it", async () => {
   const home = aSeededHome();
   home.join("https://127.0.0.1:1");
-  const { code, out } = await home.shim("metrics");
+  const { code, out } = await home.shim("doctor metrics");
   expect([code, out.includes("shim_sessions"), out.includes("shim_tasks")]).toEqual([0, true, false]);
 });
 
 it("[OB7] only an address on loopback can be named, and a busy port is refused with what to do", async () => {
   const home = aCliHome();
-  await home.misuses("metrics", [
+  await home.misuses("doctor metrics", [
     ["--listen 0.0.0.0:9746", /must be a port, or 127\.0\.0\.1/],
     ["--listen 192.168.0.7:9746", /must be a port/],
     ["--listen example.com:80", /must be a port/],
@@ -127,7 +127,7 @@ it("[OB7] only an address on loopback can be named, and a busy port is refused w
   onTestFinished(() => void busy.close());
   await once(busy, "listening");
   const { port } = busy.address() as AddressInfo;
-  const refused = await home.shim(`metrics --listen 127.0.0.1:${port}`);
+  const refused = await home.shim(`doctor metrics --listen 127.0.0.1:${port}`);
   expect(refused).toMatchObject(failed(1, `port ${port} is in use; name another with --listen`));
 });
 

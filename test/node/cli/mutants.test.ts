@@ -16,7 +16,7 @@ function aProject(): CliHome {
 }
 
 function mutants(home: CliHome, command: string): ReturnType<CliHome["shim"]> {
-  return home.shimWith({ interrupted: () => new AbortController().signal }, `mutants ${command}`);
+  return home.shimWith({ interrupted: () => new AbortController().signal }, `code mutants ${command}`);
 }
 
 it("[MU31] [MU4] survivors of files are named with their places, and nothing is left behind", { timeout }, async () => {

@@ -41,7 +41,7 @@ function failOnce(home: CliHome, type: string, count: number): void {
 
 it("[EX66] a quiet machine has nothing, and what cannot be judged is named with the cases that it needs", async () => {
   const home = aSeededHome();
-  expect(await home.shim("opportunities")).toMatchObject(
+  expect(await home.shim("learn opportunities")).toMatchObject(
     printed(
       "Nothing found in 4 sessions of the last 30 d.\n",
       "Not judged, for want of cases:\n",
@@ -54,14 +54,14 @@ it("[EX66] a quiet machine has nothing, and what cannot be judged is named with 
 it("[EX66] a finding is a paragraph with its figures and what to do; --json has all of it", async () => {
   const home = aSeededHome();
   dismissOffers(home, 12);
-  expect(await home.shim("opportunities --since 7d")).toMatchObject(
+  expect(await home.shim("learn opportunities --since 7d")).toMatchObject(
     printed(
       "Found in 4 sessions of the last 7 d:\n",
       "Offers of dead sessions are dismissed\n12 of 12 dead sessions that were offered were dismissed. That is 100 % (95 % interval 74 % to 100 %); up to 30 % is usual.",
       "They were recent ones, so a shorter offerMaxAgeMs changes nothing; `shim config set recovery ask`",
     ),
   );
-  const { findings, sessions, teamProblem } = await home.json("opportunities");
+  const { findings, sessions, teamProblem } = await home.json("learn opportunities");
   expect([sessions, teamProblem]).toEqual([4, null]);
   expect(findings).toMatchObject([
     { id: "offers_dismissed:offerMaxAgeMs", evidence: { n: 12, windowMs: 30 * dayMs }, parameter: null, to: null },
@@ -71,11 +71,13 @@ it("[EX66] a finding is a paragraph with its figures and what to do; --json has 
 it("[EX66] tasks of the team's coordinator are examined by type", async () => {
   const home = aCliHome();
   failOnce(home, "acme.deploy", 24);
-  const { findings } = (await home.json("opportunities")) as { findings: Finding[] };
+  const { findings } = (await home.json("learn opportunities")) as { findings: Finding[] };
   expect(findings.map(({ id, evidence }) => [id, evidence.n, evidence.figures["hits"]])).toEqual([
     ["task_retries:acme.deploy", 24, 24],
   ]);
-  expect((await home.shim("opportunities")).out).toContain("Tasks of the type acme.deploy fail and are tried again\n");
+  expect((await home.shim("learn opportunities")).out).toContain(
+    "Tasks of the type acme.deploy fail and are tried again\n",
+  );
 });
 
 it("[EX66] queued tasks that no idle chat may take are found at that moment", async () => {
@@ -91,7 +93,7 @@ it("[EX66] queued tasks that no idle chat may take are found at that moment", as
   const process = processKey({ boot: "boot-1", pid: 700, start: "s700" });
   const chat = { chat: "c0ffee11", session: "c0ffee11", process, machine: "here", client: "claude-code" };
   given(coordinator.call("chats.register", { ...chat, taskTypes: ["render"] }));
-  const { findings } = (await home.json("opportunities")) as { findings: Finding[] };
+  const { findings } = (await home.json("learn opportunities")) as { findings: Finding[] };
   expect(findings).toMatchObject([
     {
       id: "waits_with_idle_chats:render",
@@ -105,7 +107,7 @@ it("[EX66] without a coordinator this machine is examined alone, and the reason 
   const home = aSeededHome();
   dismissOffers(home, 12);
   writeFileSync(join(home.paths.home, "edge.json"), "{");
-  const { code, out } = await home.shim("opportunities");
+  const { code, out } = await home.shim("learn opportunities");
   expect([code, out]).toEqual([0, expect.stringMatching(/Offers of dead[^]+The team was not examined: .*edge\.json/)]);
   expect(out).not.toContain("task_");
   rmSync(join(home.paths.home, "edge.json"));
@@ -116,12 +118,12 @@ it("[EX67] the metric has the counts of the last run until its window has passed
   dismissOffers(home, 12);
   failOnce(home, "acme.deploy", 24);
   const counted = 'shim_opportunities{pattern="task_retries"} 1\n';
-  expect((await home.shim("metrics")).out).not.toContain(counted);
-  await home.shim("opportunities");
-  const { out } = await home.shim("metrics");
+  expect((await home.shim("doctor metrics")).out).not.toContain(counted);
+  await home.shim("learn opportunities");
+  const { out } = await home.shim("doctor metrics");
   expect(out).toContain(counted);
   expect(out).toContain('shim_opportunities{pattern="offers_dismissed"} 1\n');
   expect(out).not.toContain("acme");
   home.now += 31 * dayMs;
-  expect((await home.shim("metrics")).out).not.toContain(counted);
+  expect((await home.shim("doctor metrics")).out).not.toContain(counted);
 });

@@ -172,8 +172,8 @@ it("[CL55] a complex job is estimated, and submitted as parts with their join", 
   const home = aCliHome();
   write(home.project, { "job.yaml": job });
   const estimated = /^Complexity \d+ of 10 \(split above 8\): files 40 \(\+3\.0\)/;
-  expect((await home.shim("job estimate job.yaml")).out).toEqual(holding(estimated, "part-8"));
-  const made = await home.json("job submit job.yaml --type code --join collect --tag t");
+  expect((await home.shim("task jobs estimate job.yaml")).out).toEqual(holding(estimated, "part-8"));
+  const made = await home.json("task jobs submit job.yaml --type code --join collect --tag t");
   const { task, parts } = made as OutputOf<"plans.submit">;
   expect(parts).toHaveLength(8);
   const join = { state: "blocked", joinRule: "collect", tags: ["t"], dependsOn: parts.map((part) => part.task) };
@@ -185,10 +185,10 @@ it("[CL55] a complex job is estimated, and submitted as parts with their join", 
 it("[CL55] a simple one is one task; where it is asked for it is split; the same key is the same job", async () => {
   const home = aCliHome();
   write(home.project, { "job.json": JSON.stringify({ title: "a typing error", files: [{ path: "a.md" }] }) });
-  const one = await home.shim("job submit job.json --type docs --key k");
+  const one = await home.shim("task jobs submit job.json --type docs --key k");
   expect(one.out).toEqual(holding("Complexity 1 of 10", "one task"));
-  expect((await home.shim("job submit job.json --type docs --key k")).out).toContain("key already");
-  const split = await home.shim("job submit job.json --type docs --split --by phase --join-type review");
+  expect((await home.shim("task jobs submit job.json --type docs --key k")).out).toContain("key already");
+  const split = await home.shim("task jobs submit job.json --type docs --split --by phase --join-type review");
   expect(split.out).toContain("it joins 4 parts (analyse");
 });
 
@@ -203,6 +203,6 @@ it("[CL163] an error in the file is reported with its line, and wrong options ar
     ["title: a\n", "--split --by file", "two or more are needed"],
   ] as const) {
     write(home.project, { "job.yaml": text });
-    await home.misuses("job submit job.yaml --type x", [[options, why]]);
+    await home.misuses("task jobs submit job.yaml --type x", [[options, why]]);
   }
 });

@@ -5,7 +5,6 @@ import { Cli, fileErrorText } from "#src/cli/cli.ts";
 import { allRows, commandTable } from "#src/cli/command-table.ts";
 import { build } from "#src/cli/commands/program.ts";
 import { StoreError } from "#src/store/store-error.ts";
-import { version } from "#src/platform/version.ts";
 import * as notices from "#src/store/notices.ts";
 import { localTime, parseDuration, parseTime } from "#src/cli/times.ts";
 import {
@@ -21,29 +20,21 @@ import {
   type CliHome,
 } from "#harness/machine/cli-home.ts";
 
-it("prints help that names every command and the exit codes, and the version", async () => {
-  const home = aCliHome();
-  const help = await home.shim("--help");
-  expect(help.code).toBe(0);
-  const names = "init up uninstall sessions checkpoints search resume restore explain doctor";
-  for (const name of `${names} config pause forget export import statusline mcp hook`.split(" "))
-    expect(help.out).toMatch(new RegExp(`^  ${name}\\b`, "m"));
-  expect(help.out).toContain("Exit codes:");
-  expect((await home.shim()).out).toBe(help.out);
-  expect((await home.shim("--version")).out).toBe(`${version}\n`);
-  expect((await home.shim("help resume")).out).toContain("--dismiss <session>");
-  expect(existsSync(home.paths.home)).toBe(false);
-});
-
 it("[CL1] wrong commands, options and arguments answer 2, say what is wrong and do nothing", async () => {
   const home = aCliHome();
-  const others = ["sessions show", "sessions --limit 0", "search x --since soon", "pause soonish"];
+  const others = ["sessions show", "sessions --limit 0", "sessions search x --since soon", "pause soonish"];
   for (const command of ["nonsense", "sessions --what", ...others])
     expect([command, await home.shim(command)]).toMatchObject([command, { ...failed(2, /^shim: /), out: "" }]);
-  for (const [typed, meant] of Object.entries({ sesions: "sessions", inti: "init", chekpoits: "checkpoints", u: "up" }))
+  for (const [typed, meant] of Object.entries({
+    sesions: "sessions",
+    inti: "init",
+    restor: "restore",
+    u: "up",
+    pase: "pause",
+  }))
     expect((await home.shim(typed)).err).toContain(`unknown command '${typed}'\n(Did you mean ${meant}?)\n`);
   for (const typed of ["install", "foo", "get", "remove", "report"]) {
-    expect((await home.shim(typed)).err).toContain(`unknown command '${typed}'\n\`shim --help\``);
+    expect((await home.shim(typed)).err).toContain(`unknown command '${typed}'\n\`shim help --all\``);
   }
   expect((await home.shim("sessions --limt 3")).err).toContain("Did you mean --limit?");
   expect((await home.shim("sessions --limit many --json")).error).toBe("wrong_usage");
@@ -75,27 +66,21 @@ it("[CL253] a setting that does not exist is answered with a similar one", async
   expect((await home.shim("config set nothing-like-it 1")).err).not.toContain("Did you mean");
 });
 
-it("help names commands as `shim`, also where this copy is not on the PATH", async () => {
-  const home = aCliHome();
-  const env = { ...home.runtime.env, PATH: "/usr/bin:/bin" };
-  for (const command of ["--help", "help task submit", "help worker", "help init"])
-    expect((await home.shimWith({ env }, command)).out).not.toContain("shim.mjs");
-});
-
 it("[CL2] [CL79] an unknown id answers 3 and says how to list, an ambiguous one 2 with what each candidate is", async () => {
   const home = aSeededHome();
-  expect(await home.shim("explain zzzz")).toMatchObject(failed(3, "`shim sessions` lists them"));
-  const both = await home.shim("explain bbbb --json");
+  expect(await home.shim("sessions show zzzz")).toMatchObject(failed(3, "`shim sessions` lists them"));
+  const both = await home.shim("sessions show bbbb --json");
   expect(both.code).toBe(2);
   expect(both.json()).toMatchObject({ error: { code: "ambiguous", candidates: [ids.dead, ids.elsewhere] } });
   expect(both.err).toContain("bbbb2222  60 s ago  work of bbbb\n");
   expect(both.err).toContain("bbbb3333  60 s ago  work of bbbb\n");
-  expect((await home.shim("explain bbbb2")).code).toBe(0);
-  expect((await home.shim("explain", "")).code).toBe(3);
+  expect((await home.shim("sessions show bbbb2")).code).toBe(0);
+  expect((await home.shim("sessions show", "")).code).toBe(3);
   const checkpoint = checkpointOf(home, ids.dead);
   const short = checkpoint.slice("cp_".length);
-  expect(await home.json("checkpoints show", short)).toMatchObject({ checkpoint: { id: checkpoint } });
-  expect((await home.shim("checkpoints show cp_zz")).err).toContain("`shim checkpoints` lists them");
+  expect(await home.json("sessions show", short)).toMatchObject({ checkpoint: { id: checkpoint } });
+  expect((await home.shim("sessions show cp_zz")).err).toContain("there is no session or checkpoint");
+  expect((await home.shim("restore cp_zz")).err).toContain("there is no session or checkpoint");
 });
 
 it("[CL3] colours are in a terminal only, and NO_COLOR switches them off", async () => {
@@ -109,7 +94,7 @@ it("[CL3] colours are in a terminal only, and NO_COLOR switches them off", async
   }
 });
 
-const shown = ["sessions", `sessions show ${ids.dead}`, `explain ${ids.dead}`, "up --once"];
+const shown = ["sessions", `sessions show ${ids.dead}`, `sessions show ${ids.dead} --stored`, "up --once"];
 
 it("[CL4] stored texts cannot move the cursor, set the title or turn the text around", async () => {
   const home = aSeededHome();
@@ -162,8 +147,8 @@ it("[CL162] a file that cannot be used is no bug: its path and what to do, exit 
   const own = join(file, "shim");
   const changed = "Nothing was changed. Make that folder one that your user can write to";
   for (const [io, command, path, advice] of [
-    [{}, `import ${home.folder}`, home.folder, "is a folder"],
-    [{}, `export ${missing}`, missing, "make the folder"],
+    [{}, `sessions import ${home.folder}`, home.folder, "is a folder"],
+    [{}, `sessions export ${missing}`, missing, "make the folder"],
     [inFile, "config set recovery ask", own, "SHIM_HOME"],
     [inFile, "init --yes", own, changed],
   ] as const) {
@@ -203,16 +188,16 @@ it("[CL7] every command answers with one JSON document under --json", async () =
     mcp: 1,
     "hook Stop": 1,
     [`restore ${checkpoint}`]: 1,
-    export: 2,
-    [`forget ${dead}`]: 2,
+    "sessions export": 2,
+    [`sessions forget ${dead}`]: 2,
     "init --dry-run": 3,
-    uninstall: 3,
+    "init --remove": 3,
   };
-  const succeed = `up, sessions, sessions --incomplete, sessions show ${dead}, checkpoints, search parser, resume,
-    checkpoints list --session ${dead}, checkpoints show ${checkpoint}, resume --dismiss ${elsewhere},
-    resume --undo ${elsewhere}, explain ${dead}, doctor, config, config get recovery, config set recovery ask,
-    config unset recovery, config path, pause 1h, pause --off, statusline, export all.jsonl, import all.jsonl`;
-  for (const command of [...Object.keys(codes), ...succeed.split(/,\s+/), `forget ${dead} --yes`]) {
+  const succeed = `up, sessions, sessions --incomplete, sessions show ${dead}, sessions search parser, resume,
+    sessions show ${dead} --stored, sessions show ${checkpoint}, resume --dismiss ${elsewhere},
+    resume --undo ${elsewhere}, doctor, config, config get recovery, config set recovery ask,
+    config unset recovery, config path, pause 1h, pause --off, statusline, sessions export all.jsonl, sessions import all.jsonl`;
+  for (const command of [...Object.keys(codes), ...succeed.split(/,\s+/), `sessions forget ${dead} --yes`]) {
     const ran = await home.shim(command, "--json");
     expect([command, ran.code, typeof ran.json()]).toEqual([command, codes[command] ?? 0, "object"]);
   }
@@ -223,8 +208,8 @@ it("[CL8] on a fresh machine reading commands answer that there is nothing, and 
   expect(await home.shim("up --once")).toMatchObject(
     printed("Nothing is stored on this machine yet.", "shim init", "shim demo"),
   );
-  const reading = ["sessions", "checkpoints", "search x", "doctor", "statusline", "config", "resume"];
-  expect(await home.codes(...reading)).toEqual([0, 0, 0, 0, 0, 0, 3]);
+  const reading = ["sessions", "sessions search x", "doctor", "statusline", "config", "resume"];
+  expect(await home.codes(...reading)).toEqual([0, 0, 0, 0, 0, 3]);
   expect(existsSync(home.paths.home)).toBe(false);
 });
 
@@ -250,7 +235,7 @@ it("[CL27] the command that finds a damaged store, and each later one, report it
   expect(ran.err).toEqual(holding("There was no good backup, so a new, empty store was created.", lost));
   expect(ran.err).not.toContain("after the backup");
   expect(ran.out).not.toContain("NOTICE");
-  const later = await home.shim("search parser --json");
+  const later = await home.shim("sessions search parser --json");
   expect(later.json()).toEqual({ sessions: [], checkpoints: [] });
   expect(later.err).toEqual(holding(/^NOTICE: The store was damaged/m, "shim doctor --acknowledge"));
   await home.shim("doctor --acknowledge");
@@ -262,7 +247,7 @@ it("[CL27] commands that show notices in their answer, and those that open no st
   home.runtime.store.write((sql) => notices.add(sql, home.now, "x", "the store was damaged"));
   for (const command of ["up --once", "doctor", "statusline", "config path"])
     expect([command, (await home.shim(command)).err]).not.toEqual([command, holding("NOTICE")]);
-  expect((await home.shim("explain nope")).err).toContain("NOTICE: the store was damaged");
+  expect((await home.shim("sessions show nope")).err).toContain("NOTICE: the store was damaged");
 });
 
 it("[CL27] looking for notices makes no store, and adds nothing to an error of the store", async () => {

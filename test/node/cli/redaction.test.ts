@@ -15,15 +15,15 @@ function bytesBelow(folder: string): string {
 }
 
 it.each([
-  ["send", "all", `deploy with ${token}`],
-  ["send", `topic:${token}`, "hi"],
-  ["send", "all", "--json", JSON.stringify({ password, note: token })],
-  ["state", "set", "deploy", token],
-  ["state", "set", token, "1"],
-  ["state", "set", "db_password", password],
+  ["team", "send", "all", `deploy with ${token}`],
+  ["team", "send", `topic:${token}`, "hi"],
+  ["team", "send", "all", "--json", JSON.stringify({ password, note: token })],
+  ["team", "state", "set", "deploy", token],
+  ["team", "state", "set", token, "1"],
+  ["team", "state", "set", "db_password", password],
   ["task", "submit", "build", "--payload", JSON.stringify({ env: { API_TOKEN: token, DB_PASSWORD: password } })],
   ["task", "submit", "build", "--tag", token],
-  ["topic", "define", "build", "--schema", JSON.stringify({ title: `see ${token}`, type: "object" })],
+  ["call", "messages.set-topic-schema", "topic=build", `schema={"title":"see ${token}","type":"object"}`],
 ])("[RD12] what `shim %s %s %s` stores holds no secret", async (...argv) => {
   const home = aCliHome();
   const ran = await home.shim(...argv);
@@ -44,7 +44,7 @@ it("[RD12] a graph of tasks from a file holds no secret, and the rest of it stay
 
 it("[RD12] a key is redacted alike where it is set and where it is read", async () => {
   const home = aCliHome();
-  await home.shim("state set", token, '"here"');
-  expect((await home.shim("state get", token)).out).toBe('"here"\n');
-  expect((await home.shim("state list")).out).toContain("[redacted:github-token]");
+  await home.shim("team state set", token, '"here"');
+  expect((await home.shim("team state get", token)).out).toBe('"here"\n');
+  expect((await home.shim("team state list")).out).toContain("[redacted:github-token]");
 });

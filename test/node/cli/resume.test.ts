@@ -91,7 +91,9 @@ it("[CL154] without a whole transcript a new chat gets the brief, and the offer 
   expect(brief).toContain("Continue this work now");
   // Its first checkpoint made it recovered.
   expect(recoveryOf(home)).toMatchObject({ recovery: "recovered", recoveryBy: newId });
-  expect((await home.shim("explain", ids.dead)).out).toEqual(holding(`offered to session ${newId}`, "died: killed"));
+  expect((await home.shim("sessions show", ids.dead)).out).toEqual(
+    holding(`offered to session ${newId}`, "died: killed"),
+  );
 });
 
 it("[CA50] another client gets the brief in a new chat, and the session once its own id is known", async () => {

@@ -6,9 +6,9 @@ import { aCliHome } from "#harness/machine/cli-home.ts";
 
 it("[RT34] without a routed attempt the report says so", async () => {
   const home = aCliHome();
-  expect((await home.shim("routing")).out).toContain("No routed attempt has ended.");
-  expect((await home.shim("routing fix")).out).toContain("No routed attempt has ended.");
-  expect(await home.json("routing")).toEqual({ types: [] });
+  expect((await home.shim("task routing")).out).toContain("No routed attempt has ended.");
+  expect((await home.shim("task routing fix")).out).toContain("No routed attempt has ended.");
+  expect(await home.json("task routing")).toEqual({ types: [] });
 });
 
 /** Tasks of the same cost and weight. */
@@ -75,10 +75,10 @@ it("[RT23] [RT34] the models of a type without a route are shown, and are no rep
   const ran = { model: "claude-opus-5-5", effort: null, source: "default" } as const;
   const usage = { wallMs: 1, tokens: 10, costMicros: 2_500 };
   call("tasks.ack", { self, task: held?.task ?? 0, claim: held?.claim ?? 0, ran, usage });
-  expect((await home.shim("routing")).out).toContain("No routed attempt has ended.");
-  const { out } = await home.shim("routing fix");
+  expect((await home.shim("task routing")).out).toContain("No routed attempt has ended.");
+  const { out } = await home.shim("task routing fix");
   expect(out).toContain("All attempts of the type fix, by model");
   expect(out).toMatch(/claude-opus-5-5 +no route +1 +1 +\$0\.0025/);
   expect(out).not.toContain("first attempts by tier");
-  expect((await home.shim("routing other")).out).toContain("No routed attempt has ended.");
+  expect((await home.shim("task routing other")).out).toContain("No routed attempt has ended.");
 });

@@ -7,7 +7,7 @@ const hour = 3_600_000;
 
 // 2023-11-14T22:13:20Z
 function create(home: CliHome, options = "--name nightly --tz Europe/Berlin"): ReturnType<CliHome["shim"]> {
-  return home.shim(`task schedule --type build ${options}`, "0 3 * * *");
+  return home.shim(`task schedules add --type build ${options}`, "0 3 * * *");
 }
 
 async function list(home: CliHome): Promise<OutputOf<"schedules.list">["schedules"]> {
@@ -74,7 +74,7 @@ it("[SD17] a schedule is paused, resumed, run and deleted by its name", async ()
 
 it("[SD17] [SD2] what is no schedule is wrong usage, with the reason", async () => {
   const home = aCliHome();
-  await home.misuses("task schedule --type build", [
+  await home.misuses("task schedules add --type build", [
     [["0 0 3 * * *"], "no field for seconds"],
     [["0 25 * * *"], "hour"],
     [["0 3 * * *", "--tz", "Nowhere/City"], "there is no time zone"],
@@ -85,6 +85,6 @@ it("[SD17] [SD2] what is no schedule is wrong usage, with the reason", async () 
     [["0 3 * * *", "--payload", "{x"], "is not JSON"],
     [["0 3 * * *", "--depends-on", "1"], "unknown option"],
   ]);
-  expect((await home.shim("task schedule", "0 3 * * *")).code).toBe(2);
+  expect((await home.shim("task schedules add", "0 3 * * *")).code).toBe(2);
   expect(await list(home)).toEqual([]);
 });

@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "n
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import type { Io } from "#src/cli/io.ts";
-import { launchdAgent, scheduledTask, systemdUnit } from "#src/cli/commands/run/service/start-file.ts";
+import { launchdAgent, scheduledTask, systemdUnit } from "#src/cli/commands/worker/service/start-file.ts";
 import { aCliHome, failed, type CliHome } from "#harness/machine/cli-home.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 
@@ -30,7 +30,7 @@ function aRig(more: Partial<Io> = {}): Rig {
     unit,
     ran: [],
     broken: null,
-    shim: (command, ...args) => home.shimWith({ runQuietly, ...more }, `service ${command}`, ...args),
+    shim: (command, ...args) => home.shimWith({ runQuietly, ...more }, `worker service ${command}`, ...args),
   };
   const runQuietly: Io["runQuietly"] = (command, args) => {
     rig.ran.push([command, ...args].join(" "));
@@ -42,7 +42,7 @@ function aRig(more: Partial<Io> = {}): Rig {
 
 it("[SU15] install writes the unit with absolute paths and starts it; status and uninstall know it", async () => {
   const rig = aRig();
-  expect(await rig.shim("status")).toMatchObject({ code: 0, out: "Not installed: `shim service install`.\n" });
+  expect(await rig.shim("status")).toMatchObject({ code: 0, out: "Not installed: `shim worker service install`.\n" });
   const shown = await rig.shim("install --dry-run");
   expect([shown.code, existsSync(rig.unit), rig.ran]).toEqual([0, false, []]);
   const done = await rig.shim("install --yes");
@@ -50,7 +50,7 @@ it("[SU15] install writes the unit with absolute paths and starts it; status and
   const text = readFileSync(rig.unit, "utf8");
   expect(shown.out).toBe(`# ${rig.unit}\n${text}`);
   const { node, script } = rig.home.io().launch;
-  expect(text).toContain(`ExecStart=/usr/bin/env "${node}" "${script}" supervise\n`);
+  expect(text).toContain(`ExecStart=/usr/bin/env "${node}" "${script}" worker supervise\n`);
   expect(text).toContain(`Environment="SHIM_HOME=${rig.home.paths.home}"\n`);
   // A worker may take 65 s to end.
   expect(text).toContain("TimeoutStopSec=95\n");
@@ -165,5 +165,5 @@ it("[SU15] in XML a path is what it is", () => {
   const escaped = given.launch.script.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
   const inXml = escaped.replaceAll('"', "&quot;");
   expect(launchdAgent(given)).toContain(`<string>${inXml}</string>`);
-  expect(scheduledTask(given)).toContain(`<Arguments>"${inXml}" supervise</Arguments>`);
+  expect(scheduledTask(given)).toContain(`<Arguments>"${inXml}" worker supervise</Arguments>`);
 });

@@ -88,7 +88,7 @@ function addTraces(home: CliHome): void {
   expect(offer(runtime, ids.alive, { project: home.project })?.from.session.id).toBe(ids.dead);
 }
 
-it("[CL22] `sessions show` shows every row that is stored of a session, with its texts in full", async () => {
+it("[CL22] `sessions show --stored` shows every row that is stored of a session, with its texts in full", async () => {
   const home = aSeededHome();
   addTraces(home);
   const long = "word ".repeat(1_000);
@@ -97,29 +97,29 @@ it("[CL22] `sessions show` shows every row that is stored of a session, with its
   const body = JSON.stringify({ text: long });
   const set = "UPDATE journal SET body = ? WHERE session_id = ? AND key = 'k0'";
   home.runtime.store.write((sql) => sql.run(set, body, ids.dead));
-  const ran = await home.json("sessions show", ids.dead);
+  const ran = await home.json("sessions show --stored", ids.dead);
   const ones = { checkpoints: 1, snapshots: 1, signals: 1, crashes: 1, recoveries: 1, clients: 1 };
   const session = { id: ids.dead, title: "work of bbbb", toolCalls: 0, readings: { contextFill: { value: 0.8 } } };
   expect(ran).toMatchObject({ counts: { journal: 4, ...ones }, session });
   for (const [name, n] of Object.entries(ran["counts"] as Record<string, number>))
     expect([name, (ran[name] as unknown[]).length]).toEqual([name, n]);
   const others = ["killed", "offered", "pid 200", "contextFill: 0.8"];
-  expect((await home.shim("sessions show bbbb2")).out).toEqual(
+  expect((await home.shim("sessions show bbbb2 --stored")).out).toEqual(
     holding(ids.dead, long.trim(), "one test failed", "warning", "no space", ...others),
   );
 });
 
-it("[CL14] `explain` gives one timeline of journal, signals, checkpoints, snapshots, crash and recovery in the order of time", async () => {
+it("[CL14] `sessions show` gives one timeline of journal, signals, checkpoints, snapshots, crash and recovery in the order of time", async () => {
   const home = aSeededHome();
   addTraces(home);
-  const ran = await home.json("explain", ids.dead);
+  const ran = await home.json("sessions show", ids.dead);
   const entries = ran["timeline"] as { at: number; source: string; kind: string; text: string }[];
   expect(entries.map(({ at }) => at)).toEqual(entries.map(({ at }) => at).toSorted((a, b) => a - b));
   const journal = "journal:prompt journal:tool_start journal:tool_error journal:assistant checkpoint:on_demand";
   expect(entries.map(({ source, kind }) => `${source}:${kind}`)).toEqual(
     `${journal} crash:killed signal:warning snapshot:failed recovery:offered`.split(" "),
   );
-  expect((await home.shimWith({ isTty: true }, "explain", ids.dead)).out).toEqual(
+  expect((await home.shimWith({ isTty: true }, "sessions show", ids.dead)).out).toEqual(
     holding(
       "tool failed: Bash npm test (1200 ms): one test failed",
       "risk 0.3 warning, context 80 % (measured), 1 tool calls",
@@ -153,46 +153,51 @@ it("[CL14] every kind of journal entry has its words", () => {
   expect(describeEntry({ kind: "prompt", text: "a\nb ".repeat(50) }, 20)).toBe("user: a b a b a b a b a...");
 });
 
-it("[CL26] checkpoints are listed and searched by words, session, project and time", async () => {
+it("[CL26] checkpoints are searched by words, session, project and time", async () => {
   const home = aSeededHome();
   const found = async (command: string, ...args: string[]): Promise<string[]> =>
     ((await home.json(command, ...args))["checkpoints"] as { sessionId: string }[])
       .map((one) => one.sessionId)
       .toSorted();
-  expect(await found("checkpoints")).toEqual([ids.alive, ids.dead, ids.elsewhere, ids.finished]);
-  expect(await found("checkpoints list --session bbbb2")).toEqual([ids.dead]);
-  expect(await found("checkpoints --session bbbb2")).toEqual([ids.dead]);
-  expect(await found("search fix parser --session bbbb2")).toEqual([ids.dead]);
-  expect(await found("search parser --project", home.other)).toEqual([ids.elsewhere]);
-  expect(await found("search parser --since 30s")).toEqual([]);
-  expect(await found("search parser --since 2m --limit 1")).toHaveLength(1);
-  expect(await found("search parser --until 2m")).toEqual([]);
-  expect((await home.shim("checkpoints --session bbbb")).code).toBe(2);
-  expect((await home.shim("search nothing-like-it")).out).toBe('Nothing found for "nothing-like-it".\n');
-  expect((await home.shim("search tests failed --session bbbb2")).out).toBe('Nothing found for "tests failed".\n');
-  expect((await home.shim("search test failed")).out).toContain("one test failed");
-  expect((await home.shim("checkpoints")).out).toMatch(
+  expect(await found("sessions show bbbb2")).toEqual([ids.dead]);
+  expect(await found("sessions search fix parser --session bbbb2")).toEqual([ids.dead]);
+  expect(await found("sessions search parser --project", home.other)).toEqual([ids.elsewhere]);
+  expect(await found("sessions search parser --since 30s")).toEqual([]);
+  expect(await found("sessions search parser --since 2m --limit 1")).toHaveLength(1);
+  expect(await found("sessions search parser --until 2m")).toEqual([]);
+  expect((await home.shim("sessions search parser --session bbbb")).code).toBe(2);
+  expect((await home.shim("sessions search nothing-like-it")).out).toBe('Nothing found for "nothing-like-it".\n');
+  expect((await home.shim("sessions search tests failed --session bbbb2")).out).toBe(
+    'Nothing found for "tests failed".\n',
+  );
+  expect((await home.shim("sessions search test failed")).out).toContain("one test failed");
+  expect((await home.shim("sessions search parser")).out).toMatch(
     /^ {2}CHECKPOINT +SAVED +BECAUSE +LAST REQUEST +LAST TOOL +CHANGED FILES\n/,
   );
-  expect((await home.shim("checkpoints --project /nowhere")).out).toBe("No checkpoints.\n");
 });
 
-it("[CL26] `checkpoints show` prints the whole state, and says when it is damaged", async () => {
+it("[CL26] `sessions show` of a checkpoint prints the whole state, and says when it is damaged", async () => {
   const home = aSeededHome();
   const id = checkpointOf(home, ids.dead);
-  const shown = await home.json("checkpoints show", id);
+  const shown = await home.json("sessions show", id);
   expect(shown).toMatchObject({ checkpoint: { id }, state: { prompts: [{ text: "fix the parser" }] }, snapshot: null });
-  const { out } = await home.shim("checkpoints show", id);
+  const { out } = await home.shim("sessions show", id);
   expect(out).toContain('"text": "fix the parser"');
   expect(out).toContain("files: none");
   home.runtime.store.write((sql) => sql.run("UPDATE checkpoints SET hash = 'x' WHERE id = ?", id));
-  expect(await home.shim("checkpoints show", id, "--json")).toMatchObject({ code: 1, error: "checkpoint_damaged" });
+  expect(await home.shim("sessions show", id, "--json")).toMatchObject({ code: 1, error: "checkpoint_damaged" });
 });
 
 it("[RE89] commands that only read record no death", async () => {
   const home = aSeededHome();
   const deaths = (): unknown => home.runtime.store.read((sql) => sql.all("SELECT session_id, at FROM crashes"), null);
   const before = deaths();
-  await home.codes("sessions", `sessions show ${ids.dead}`, "up --once", `explain ${ids.dead}`, "doctor");
+  await home.codes(
+    "sessions",
+    `sessions show ${ids.dead}`,
+    "up --once",
+    `sessions show ${ids.dead} --stored`,
+    "doctor",
+  );
   expect(deaths()).toEqual(before);
 });

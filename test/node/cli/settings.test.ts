@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSy
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { aHomeOnEdge } from "#harness/machine/cli-machines.ts";
-import { aCliHome, failed, holding, printed, type CliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, failed, holding, type CliHome } from "#harness/machine/cli-home.ts";
 
 /** More entries than one page has. */
 function grantMany(home: CliHome, count: number): void {
@@ -16,26 +16,26 @@ function grantMany(home: CliHome, count: number): void {
 
 it("[CL103] [CL104] settings are listed, read, changed and put back, here and on the edge", async () => {
   for (const home of [aCliHome(), await aHomeOnEdge()]) {
-    const set = await home.json("settings set maxConcurrentChats 7");
+    const set = await home.json("team settings set maxConcurrentChats 7");
     expect(set).toEqual({ key: "maxConcurrentChats", value: 7 });
     const others = ["complexity.threshold 6", "complexity.kinds.most 2", "budgets.day.costMicros 5000000"];
     for (const one of [...others, "budgets.chat.tokens 1000"])
-      expect((await home.shim(`settings set ${one}`)).code).toBe(0);
-    expect((await home.shim("settings")).out).toEqual(
+      expect((await home.shim(`team settings set ${one}`)).code).toBe(0);
+    expect((await home.shim("team settings")).out).toEqual(
       holding(
         /maxConcurrentChats +7 +default: 100/,
         /complexity\.threshold +6 +default: 8/,
         /complexity\.files\.full +40$/m,
       ),
     );
-    expect(await home.json("settings")).toMatchObject({
+    expect(await home.json("team settings")).toMatchObject({
       settings: {
         budgets: { chat: { tokens: 1_000 }, day: { costMicros: 5_000_000 } },
         complexity: { kinds: { most: 2 } },
       },
     });
     for (const key of ["maxConcurrentChats", "complexity.threshold", "budgets.day.costMicros"]) {
-      expect((await home.shim("settings unset", key)).code).toBe(0);
+      expect((await home.shim("team settings unset", key)).code).toBe(0);
     }
     for (const [key, value] of Object.entries({
       maxConcurrentChats: "100",
@@ -43,13 +43,13 @@ it("[CL103] [CL104] settings are listed, read, changed and put back, here and on
       "budgets.chat.tokens": "1000",
       "complexity.kinds.most": "2",
     }))
-      expect((await home.shim("settings get", key)).out).toBe(`${value}\n`);
+      expect((await home.shim("team settings get", key)).out).toBe(`${value}\n`);
   }
 });
 
 it("[CL103] [CL165] a wrong key or value is wrong usage, and changes nothing", async () => {
   const home = aCliHome();
-  await home.misuses("settings", [
+  await home.misuses("team settings", [
     ["get maxChats", /no setting "maxChats"[^]*maxConcurrentChats/],
     ["get complexity", /no setting "complexity"[^]*complexity\.threshold/],
     ["set maxConcurrentChats 0", /maxConcurrentChats/],
@@ -57,83 +57,86 @@ it("[CL103] [CL165] a wrong key or value is wrong usage, and changes nothing", a
     ["set complexity.files.full 0", /full/],
     ["unset nothing", /no setting "nothing"/],
   ]);
-  expect((await home.shim("settings")).out).not.toContain("default:");
+  expect((await home.shim("team settings")).out).not.toContain("default:");
 });
 
 it("[CL166] [CL105] [CL106] without the admin token the edge refuses, and says what is needed", async () => {
   const home = await aHomeOnEdge(false);
-  for (const command of ["settings set maxConcurrentChats 7", "audit", "topic define build --schema {}"])
+  for (const command of ["team settings set maxConcurrentChats 7", "team audit"])
     expect([command, await home.shim(command)]).toMatchObject([command, failed(1, /admin token of http/)]);
-  expect((await home.shim("settings get maxConcurrentChats")).out).toBe("100\n");
+  expect((await home.shim("team settings get maxConcurrentChats")).out).toBe("100\n");
 });
 
 it("[CL105] the audit log is filtered, read over several pages, and says how to continue", async () => {
   const home = aCliHome();
-  for (let at = 0; at < 3; at++) await home.shim("settings set maxKeys", String(1_000 + at));
+  for (let at = 0; at < 3; at++) await home.shim("team settings set maxKeys", String(1_000 + at));
   grantMany(home, 600);
   home.now += 3_600_000;
-  await home.shim("settings set chatTtlMs 40000");
-  const kinds = await home.json("audit --kind settings.changed");
+  await home.shim("team settings set chatTtlMs 40000");
+  const kinds = await home.json("team audit --kind settings.changed");
   expect(kinds).toMatchObject({ before: null, entries: [{ subject: "chatTtlMs" }, {}, {}, {}] });
-  const found = await home.json("audit --subject maxKeys --limit 2");
+  const found = await home.json("team audit --subject maxKeys --limit 2");
   const { entries, before } = found as { entries: { seq: number }[]; before: number };
   expect([entries.length, before]).toEqual([2, entries[1]?.seq]);
-  const rest = await home.shim("audit --subject maxKeys --before", String(before), "--json");
+  const rest = await home.shim("team audit --subject maxKeys --before", String(before), "--json");
   expect(rest.json()).toMatchObject({ before: null, entries: [{ subject: "maxKeys" }] });
-  const recent = await home.json("audit --kind settings.changed --since 10m");
+  const recent = await home.json("team audit --kind settings.changed --since 10m");
   expect(recent).toMatchObject({ entries: [{ subject: "chatTtlMs" }] });
-  expect((await home.shim("audit --limit 1")).out).toMatch(/settings\.changed +chatTtlMs[^]*--before \d+/);
-  expect((await home.shim("audit --actor nobody")).out).toBe("No entries.\n");
-  expect((await home.json("audit --actor c1 --kind lease.granted --limit 1000"))["entries"]).toHaveLength(600);
-  expect((await home.shim("audit --since soon")).code).toBe(2);
+  expect((await home.shim("team audit --limit 1")).out).toMatch(/settings\.changed +chatTtlMs[^]*--before \d+/);
+  expect((await home.shim("team audit --actor nobody")).out).toBe("No entries.\n");
+  expect((await home.json("team audit --actor c1 --kind lease.granted --limit 1000"))["entries"]).toHaveLength(600);
+  expect((await home.shim("team audit --since soon")).code).toBe(2);
 });
 
 const schema = { type: "object", required: ["job"], properties: { job: { type: "integer" } } };
 
 it("[CL106] [CL108] a topic with a schema takes objects that fit it, and refuses others with where and why", async () => {
   for (const home of [aCliHome(), await aHomeOnEdge()]) {
-    const defined = await home.shim("topic define build.web --schema", JSON.stringify(schema));
-    expect(defined).toMatchObject(printed("topic:build.web must fit"));
-    expect(await home.json("topic list")).toEqual({ topics: [{ topic: "build.web", schema }], cursor: null });
-    const wrong = await home.shim("send topic:build.web --json", '{"job": "seven"}');
+    const define = (text: string) => home.shim("call messages.set-topic-schema topic=build.web", `schema=${text}`);
+    expect((await define(JSON.stringify(schema))).code).toBe(0);
+    expect(await home.json("call messages.list-topic-schemas")).toEqual({
+      topics: [{ topic: "build.web", schema }],
+      cursor: null,
+    });
+    const wrong = await home.shim("team send topic:build.web --json", '{"job": "seven"}');
     expect(wrong).toMatchObject(failed(1, "topic build.web does not accept the body: #/job"));
-    expect((await home.shim("send topic:build.web hello")).code).toBe(1);
-    expect((await home.shim("send topic:build.web --json", '{"job": 7}')).out).toBe("Sent to topic:build.web.\n");
-    const piped = await home.shimWith({ readInput: async () => '{"job": 8}\n' }, "send topic:build.web - --json");
+    expect((await home.shim("team send topic:build.web hello")).code).toBe(1);
+    expect((await home.shim("team send topic:build.web --json", '{"job": 7}')).out).toBe("Sent to topic:build.web.\n");
+    const piped = await home.shimWith({ readInput: async () => '{"job": 8}\n' }, "team send topic:build.web - --json");
     expect(piped.json()).toMatchObject({ isRepeat: false });
-    expect(await home.codes("topic remove build.web", "topic remove build.web")).toEqual([0, 3]);
-    expect((await home.shim("topic list")).out).toBe("No topic has a schema.\n");
-    expect((await home.shim("send topic:build.web hello")).code).toBe(0);
+    expect((await define("null")).code).toBe(0);
+    expect((await home.shim("team send topic:build.web hello")).code).toBe(0);
   }
 });
 
 it("[CL106] a schema comes from a file or stdin, and one that cannot be used is refused with what is wrong", async () => {
   const home = aCliHome();
-  const stdin = { readInput: async () => JSON.stringify(schema) };
-  expect((await home.shimWith(stdin, "topic define a -")).code).toBe(0);
-  await home.misuses("topic define", [
-    ["a", /give one schema/],
-    ["a --schema {", /--schema is not JSON/],
-    ["a --schema []", /a schema is a JSON object/],
-    [["a", "--schema", '{"type": "objekt"}'], /the schema cannot be used: type/],
-    [["a b", "--schema", "{}"], /topic/],
-    ["a x --schema {}", /only - may follow/],
+  const input = JSON.stringify({ topic: "a", schema });
+  const define = "call messages.set-topic-schema";
+  expect((await home.shimWith({ readInput: async () => input }, `${define} --input -`)).code).toBe(0);
+  const file = join(home.folder, "schema.json");
+  writeFileSync(file, JSON.stringify({ schema }));
+  expect((await home.shim(`${define} topic=b --input`, file)).code).toBe(0);
+  expect((await home.json("call messages.list-topic-schemas"))["topics"]).toEqual([
+    { topic: "a", schema },
+    { topic: "b", schema },
   ]);
-  expect((await home.shim("topic define a --file none.json")).code).toBe(3);
-  for (let at = 10; at < 75; at++) await home.shim("topic define", `t${at}`, "--schema", "{}");
-  expect((await home.json("topic list"))["topics"]).toHaveLength(66);
-  expect((await home.shim("topic list --limit 2")).out).toContain("--cursor t10");
+  expect(await home.shim(define, "topic=a", 'schema={"type": "objekt"}')).toMatchObject(
+    failed(2, "the schema cannot be used: type"),
+  );
+  expect((await home.shim(define, "topic=a", "schema=[]")).code).toBe(2);
+  expect((await home.shim(`${define} topic=a --input none.json`)).code).toBe(3);
 });
 
 it("[CL108] what is sent is an object, a text or stdin; what is no JSON is refused, and --json alone prints JSON", async () => {
   const home = aCliHome();
-  expect(await home.json("send all hello")).toMatchObject({ id: 1 });
-  await home.misuses("send", [
+  expect(await home.json("team send all hello")).toMatchObject({ id: 1 });
+  await home.misuses("team send", [
     ["all", /give a text, or an object/],
     ["all --json hello", /--json is not JSON/],
     ["all hello --json {}", /not both/],
   ]);
-  expect((await home.shimWith({ readInput: async () => '{"a": [1]}' }, "send all --json -")).out).toBe(
+  expect((await home.shimWith({ readInput: async () => '{"a": [1]}' }, "team send all --json -")).out).toBe(
     "Sent to all.\n",
   );
 });

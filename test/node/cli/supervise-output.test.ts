@@ -2,10 +2,10 @@ import { tmpdir } from "node:os";
 import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { PacedOutput } from "#src/cli/commands/run/supervise/paced-output.ts";
+import { PacedOutput } from "#src/cli/commands/worker/supervise/paced-output.ts";
 import { runProgram } from "#src/worker-runner/run-program.ts";
-import { openTerminal } from "#src/cli/commands/run/supervise/run-supervisor.ts";
-import { formatEvent, phaseText } from "#src/cli/commands/run/supervise/format-event.ts";
+import { openTerminal } from "#src/cli/commands/worker/supervise/run-supervisor.ts";
+import { formatEvent, phaseText } from "#src/cli/commands/worker/supervise/format-event.ts";
 import type { SupervisorEvent } from "#src/supervisor/supervisor-events.ts";
 import { lookIn } from "#harness/machine/look-in-folder.ts";
 
@@ -125,7 +125,7 @@ it.for([
   [{ ...ended, phase: "due", againInMs: 0 }, "fix: not started yet; starts next; it ran for 65 s"],
   [
     { ...ended, phase: "looping", reason: "x" },
-    "fix: stopped, since it crashed again and again: x; it ran for 65 s. `shim supervise retry fix` starts it",
+    "fix: stopped, since it crashed again and again: x; it ran for 65 s. `shim worker supervise retry fix` starts it",
   ],
   [
     { ...ended, phase: "looping", name: "chats s1", isProgram: false },

@@ -62,7 +62,9 @@ function supervise(
     out += text;
     io.stdout(text);
   };
-  return home.shimWith({ wait, onInterrupt, stdout, ...more }, "supervise --json").then((ran) => ({ ...ran, out }));
+  return home
+    .shimWith({ wait, onInterrupt, stdout, ...more }, "worker supervise --json")
+    .then((ran) => ({ ...ran, out }));
 }
 
 type Told = { readonly event: string; readonly [field: string]: unknown };
@@ -84,7 +86,7 @@ it("[SU14] it does what supervisor.json says, reports it line by line, and ends 
   expect(told.at(-1)).toEqual({ event: "over" });
   const program = { kind: "command", session: null };
   const idle = { phase: "due", reason: "it ended with its supervisor", againInMs: 0 };
-  const { watched, pid } = await home.json("supervise status");
+  const { watched, pid } = await home.json("worker supervise status");
   expect(pid).toBeNull();
   expect(watched).toEqual([
     { ...program, name: "once", phase: "finished", reason: null, againInMs: null },
@@ -95,7 +97,7 @@ it("[SU14] it does what supervisor.json says, reports it line by line, and ends 
 const aClaude = (more: string): string => `{"watch": {"a": {"kind": "claude", "folder": ".", "prompt": "x", ${more}}}}`;
 
 it("[SU14] what is wrong in the settings is said, with its line, and nothing is started", async () => {
-  expect(await aHome().shim("supervise")).toMatchObject(failed(3, /there is no .*supervisor\.json.*"watch"/s));
+  expect(await aHome().shim("worker supervise")).toMatchObject(failed(3, /there is no .*supervisor\.json.*"watch"/s));
   for (const [text, said] of [
     ["{", /line 1/],
     ['{"watch": {}}', /line 1: watch: name something/],
@@ -114,13 +116,13 @@ it("[SU14] what is wrong in the settings is said, with its line, and nothing is 
     [aClaude('"restart": "always"'), /one of on-crash, never/],
   ] as const) {
     const home = aHome(text);
-    expect([text, await home.shim("supervise")]).toMatchObject([text, { ...failed(2, said), out: "" }]);
-    expect((await home.shim("supervise status")).code).toBe(2);
+    expect([text, await home.shim("worker supervise")]).toMatchObject([text, { ...failed(2, said), out: "" }]);
+    expect((await home.shim("worker supervise status")).code).toBe(2);
   }
   const damaged = aHome({ watch: { a: command("0") } });
   mkdirSync(join(damaged.paths.home, "supervisor"));
   writeFileSync(join(damaged.paths.home, "supervisor", "state.json"), "{");
-  expect(await damaged.shim("supervise")).toMatchObject(failed(1, /state\.json is damaged: remove it/));
+  expect(await damaged.shim("worker supervise")).toMatchObject(failed(1, /state\.json is damaged: remove it/));
   expect(findSupervisor(damaged.paths.home, damaged.runtime.processes)).toBeNull();
 });
 
@@ -130,8 +132,10 @@ it("[SU8] a second supervisor is refused with the pid of the first; a dead one, 
   mkdirSync(join(home.paths.home, "supervisor"));
   home.alive.add(4_000);
   writeFileSync(owner, JSON.stringify({ boot: "boot-1", pid: 4_000, start: "s4000" }));
-  expect(await home.shim("supervise")).toMatchObject(failed(1, /already running, pid 4000.*supervise stop/));
-  expect((await home.shim("supervise status")).out).toMatch(/^Supervisor: pid 4000\.\na {2}command {2}not started yet/);
+  expect(await home.shim("worker supervise")).toMatchObject(failed(1, /already running, pid 4000.*supervise stop/));
+  expect((await home.shim("worker supervise status")).out).toMatch(
+    /^Supervisor: pid 4000\.\na {2}command {2}not started yet/,
+  );
   for (const other of [
     { boot: "boot-1", pid: 4_000, start: "another start" },
     { boot: "boot-0", pid: 4_000, start: "s4000" },
@@ -143,8 +147,8 @@ it("[SU8] a second supervisor is refused with the pid of the first; a dead one, 
   }
   // In another container that shares the home.
   writeFileSync(owner, JSON.stringify({ boot: "boot-1 pid:[2]", pid: 1, start: "s1" }));
-  expect((await home.shim("supervise")).code).toBe(1);
-  expect((await home.shim("supervise stop")).err).toMatch(/runs in another container/);
+  expect((await home.shim("worker supervise")).code).toBe(1);
+  expect((await home.shim("worker supervise stop")).err).toMatch(/runs in another container/);
 });
 
 it("[SU8] of many that begin at once one supervises, and only that one gives it back", async () => {
@@ -164,15 +168,15 @@ it("[SU8] of many that begin at once one supervises, and only that one gives it 
 it("[SU14] retry is heard by the supervisor that runs, or by the next one; stop finds none", async () => {
   const home = aHome({ watch: { a: command("process.exit(0)"), chats: { kind: "sessions" } } });
   await supervise(home, (out) => out.includes('"finished"'));
-  const out = "a starts again with the next `shim supervise`.\n";
-  expect(await home.shim("supervise retry a")).toMatchObject({ code: 0, out });
+  const out = "a starts again with the next `shim worker supervise`.\n";
+  expect(await home.shim("worker supervise retry a")).toMatchObject({ code: 0, out });
   const ran = await supervise(home, (out) => out.includes('"finished"'));
   expect(linesOf<Told>(ran.out).filter(({ event }) => event === "started")).toHaveLength(1);
   for (const name of ["chats", "b"]) {
-    const unknown = await home.shim("supervise retry", name);
+    const unknown = await home.shim("worker supervise retry", name);
     expect(unknown).toMatchObject(failed(3, /no program ".*" is watched\. There are: a\./));
   }
-  expect(await home.shim("supervise stop")).toMatchObject(failed(3, /no supervisor is running/));
+  expect(await home.shim("worker supervise stop")).toMatchObject(failed(3, /no supervisor is running/));
 });
 
 it("[SU13] too much memory is a failure, so that a service starts it again", async () => {
@@ -222,7 +226,7 @@ it("[SU14] stop asks the supervisor to end and waits until it is gone", async ()
   const owner = { boot: "boot-1", pid, start: `s${pid}` };
   writeFileSync(join(home.paths.home, "supervisor", "owner.json"), JSON.stringify(owner));
   const { signal } = new AbortController();
-  const ran = await home.shimWith({ interrupted: () => signal, wait: async () => pause(5) }, "supervise stop");
+  const ran = await home.shimWith({ interrupted: () => signal, wait: async () => pause(5) }, "worker supervise stop");
   expect([ran.code, ran.out]).toEqual([0, `Supervisor ${pid} has ended.\n`]);
   expect(await gone).toEqual([null, "SIGTERM"]);
 });
@@ -239,7 +243,7 @@ it("[SU14] for people each line bears the time; a reader that goes away ends it,
     leave = heed;
     return () => undefined;
   };
-  const ran = await home.shimWith({ wait, onReaderGone }, "supervise");
+  const ran = await home.shimWith({ wait, onReaderGone }, "worker supervise");
   expect(ran.code).toBe(0);
   const lines = ran.out.trimEnd().split("\n");
   expect(lines.map((line) => line.slice(20))).toEqual([

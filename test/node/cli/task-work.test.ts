@@ -153,7 +153,17 @@ console.log("{}");
 
 async function submitJob(home: CliHome, ...args: string[]): Promise<string> {
   const file = aJob(home);
-  const done = await home.shim("job submit", file, "--type", "build", "--split", "--by", "file", ...args, "--json");
+  const done = await home.shim(
+    "task jobs submit",
+    file,
+    "--type",
+    "build",
+    "--split",
+    "--by",
+    "file",
+    ...args,
+    "--json",
+  );
   return String((done.json() as { task: number }).task);
 }
 
@@ -162,7 +172,7 @@ it("[WK34] [WK35] [CL123] a job ends on one branch with all of its parts, on whi
   const job = await submitJob(home);
   const jobTests = [node, "-e", 'if (!require("node:fs").existsSync("part-2.txt")) process.exit(1)'];
   expect(await work(home, { command: [node, "-e", partProgram], jobTests })).toBe(0);
-  expect(await home.json("job show", job)).toMatchObject({
+  expect(await home.json("task jobs show", job)).toMatchObject({
     state: "done",
     integration: { branch: `shim/job-${job}`, tests: jobTests.join(" ") },
     parts: [
@@ -171,7 +181,7 @@ it("[WK34] [WK35] [CL123] a job ends on one branch with all of its parts, on whi
     ],
   });
   expect(git(home.project, "ls-tree", "--name-only", `shim/job-${job}`)).toBe("a.txt\npart-1.txt\npart-2.txt\n");
-  const { out } = await home.shim("job show", job);
+  const { out } = await home.shim("task jobs show", job);
   expect(out).toMatch(/^Job \d+ \(build\) is done\.\nAll of it is on shim\/job-\d+ .* its tests have passed: /);
   expect((await home.shim("task merge", job)).code).toBe(0);
   expect(existsSync(join(home.project, "part-2.txt"))).toBe(true);
@@ -187,18 +197,18 @@ it("[WK35] [CL123] a job whose tests fail is not done, and says why it has no br
     detail: "the tests of the job fail: exit code 1: 2 tests are red",
     checkpoint: { failedTests: "the tests of the job fail: exit code 1: 2 tests are red" },
   });
-  expect((await home.shim("job show", job)).out).toMatch(/It has no branch: it is scheduled/);
+  expect((await home.shim("task jobs show", job)).out).toMatch(/It has no branch: it is scheduled/);
   expect(git(home.project, "branch", "--list", "shim/job-*")).toBe("");
   const other = await submitJob(home);
   expect(await work(home, { command: [node, "-e", partProgram] })).toBe(0);
-  expect((await home.shim("job show", other)).out).toMatch(/no tests ran on it: .*jobTests/);
+  expect((await home.shim("task jobs show", other)).out).toMatch(/no tests ran on it: .*jobTests/);
 });
 
 it("[WK36] [CL147] a job that the coordinator joined has no branch of its own, and its parts can be merged together", async () => {
   const home = aWorkerHome();
   const job = await submitJob(home, "--join", "collect");
   expect(await work(home, { command: [node, "-e", partProgram] })).toBe(0);
-  const { out } = await home.shim("job show", job);
+  const { out } = await home.shim("task jobs show", job);
   expect(out).toMatch(/It has no branch: the coordinator joined the results of .* \(collect\).*shim task merge/);
   expect(((await home.json("task merge", job)) as { tasks: number[] }).tasks).toHaveLength(2);
   expect(["part-1.txt", "part-2.txt"].map((name) => existsSync(join(home.project, name)))).toEqual([true, true]);

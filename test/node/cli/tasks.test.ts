@@ -85,12 +85,12 @@ it("[CL46] what no coordinator would take is wrong usage, and a task that is not
     ["cancel 1", "--reason"],
     [["cancel", "1", "--reason", ""], "reason"],
   ]);
-  await home.misuses("queue", [
+  await home.misuses("task", [
     ["discard 1", "--reason"],
     ["replay 1 --payload {", "--payload is not JSON"],
   ]);
-  const unknown = ["task show 9007199254740991", "task watch 0", "task cancel 1 --reason x", "queue replay 1"];
-  expect(await home.codes(...unknown, "queue discard 1 --reason x")).toEqual([3, 3, 3, 3, 3]);
+  const unknown = ["task show 9007199254740991", "task watch 0", "task cancel 1 --reason x", "task replay 1"];
+  expect(await home.codes(...unknown, "task discard 1 --reason x")).toEqual([3, 3, 3, 3, 3]);
   expect((await home.shim("task show 1 --json")).error).toBe("unknown_task");
 });
 

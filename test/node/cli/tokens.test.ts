@@ -9,18 +9,18 @@ const prices = { input: 4, output: 20, cacheRead: 0.2, cacheWrite: 5 };
 it("[RT1] [RT3] the tokens of files and of stdin, with their range; without prices this is said", async () => {
   const home = aCliHome();
   writeFileSync(join(home.project, "a.txt"), "word ".repeat(1_000));
-  const { out } = await home.shim("tokens a.txt");
+  const { out } = await home.shim("cost tokens a.txt");
   expect(out).toMatch(/a\.txt +about 1,\d{3} +[\d,]+ to [\d,]+ +default +-/);
   expect(out).toContain("name the model with --model");
-  expect((await home.shim("tokens a.txt --model claude-opus-5-5")).out).toContain(
+  expect((await home.shim("cost tokens a.txt --model claude-opus-5-5")).out).toContain(
     "No price is set for claude-opus-5-5: set it with its date in usage.prices and usage.pricesAsOf.",
   );
-  const piped = await home.shimWith({ readInput: async () => "word ".repeat(1_000) }, "tokens - a.txt --json");
+  const piped = await home.shimWith({ readInput: async () => "word ".repeat(1_000) }, "cost tokens - a.txt --json");
   const { files } = piped.json() as { files: { file: string; tokens: number }[] };
   expect(files.map(({ file }) => file)).toEqual(["-", "a.txt"]);
   expect(files[0]?.tokens).toBe(files[1]?.tokens);
-  expect(await home.shim("tokens gone.txt")).toMatchObject(failed(3, "there is no file "));
-  expect(await home.shim("tokens - -")).toMatchObject(failed(2, "stdin (-) can be read once."));
+  expect(await home.shim("cost tokens gone.txt")).toMatchObject(failed(3, "there is no file "));
+  expect(await home.shim("cost tokens - -")).toMatchObject(failed(2, "stdin (-) can be read once."));
 });
 
 it("[RT3] the price is the user's, with its date", async () => {
@@ -29,7 +29,7 @@ it("[RT3] the price is the user's, with its date", async () => {
   const usage = { prices: { "claude-opus-5-5": prices }, pricesAsOf: "2026-11-01" };
   const config = { ...home.runtime.config, usage };
   const given = withRuntime({ ...home.runtime, config });
-  const { out } = await home.shimWith(given, "tokens a.txt --model claude-opus-5-5-20261001");
+  const { out } = await home.shimWith(given, "cost tokens a.txt --model claude-opus-5-5-20261001");
   expect(out).toMatch(/about \$0\.00\d\d/);
   expect(out).toContain("By your price of $4 for a million input tokens, as of 2026-11-01.");
 });
@@ -39,12 +39,12 @@ it("[RT4] transcripts show how far estimates are from what the API counted", asy
   const content = [{ type: "text", text: "The parser reads a token. ".repeat(200) }];
   const line = (id: string) => anAssistantLine({ id, content, usage: { output_tokens: 1_300 } });
   writeFileSync(join(home.project, "t.jsonl"), aTranscript(line("a"), line("b"), line("c")));
-  const { out } = await home.shim("tokens --check t.jsonl");
+  const { out } = await home.shim("cost tokens --check t.jsonl");
   expect(out).toMatch(
     /^learned: n = 3, median error \d+\.\d %, 90 % below \d+\.\d %, \d+\.\d % inside the range\ndefault: n = 3/,
   );
   writeFileSync(join(home.project, "t.jsonl"), "");
-  expect((await home.shim("tokens --check t.jsonl")).out).toContain("No response");
+  expect((await home.shim("cost tokens --check t.jsonl")).out).toContain("No response");
 });
 
 it("[RT3] a task is estimated, and not submitted", async () => {

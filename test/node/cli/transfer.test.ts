@@ -10,40 +10,44 @@ function typed(all: readonly string[], type: string): unknown[] {
 it("[CL23] an export goes into a new private file or to stdout, whole or of one session or project, and is restored by import", async () => {
   const home = aSeededHome();
   const path = join(home.project, "all.jsonl");
-  expect(await home.shim("export all.jsonl")).toMatchObject(printed(path));
+  expect(await home.shim("sessions export all.jsonl")).toMatchObject(printed(path));
   expect(statSync(path).mode & 0o777).toBe(0o600);
   const lines = readFileSync(path, "utf8").trim().split("\n");
   expect(typed(lines, "session")).toHaveLength(4);
-  const one = (await home.shim("export --session bbbb2")).out.trim().split("\n");
+  const one = (await home.shim("sessions export --session bbbb2")).out.trim().split("\n");
   expect(typed(one, "session")).toHaveLength(1);
-  expect(typed((await home.shim("export --project ../other")).out.trim().split("\n"), "session")).toHaveLength(1);
-  expect(typed((await home.shim("export --since 1s")).out.trim().split("\n"), "session")).toHaveLength(0);
-  expect(await home.json("export one.jsonl --session aaaa")).toMatchObject({ file: join(home.project, "one.jsonl") });
+  expect(typed((await home.shim("sessions export --project ../other")).out.trim().split("\n"), "session")).toHaveLength(
+    1,
+  );
+  expect(typed((await home.shim("sessions export --since 1s")).out.trim().split("\n"), "session")).toHaveLength(0);
+  expect(await home.json("sessions export one.jsonl --session aaaa")).toMatchObject({
+    file: join(home.project, "one.jsonl"),
+  });
 
   const fresh = aCliHome();
-  expect((await fresh.shim("import", path, "--json")).json()).toMatchObject({ file: path, skipped: 0 });
-  expect((await fresh.shim("checkpoints show", checkpointOf(home, ids.dead))).code).toBe(0);
-  expect((await fresh.shim("import", path)).out).toMatch(/^Imported 0 rows; already here: \d+\.\n$/);
+  expect((await fresh.shim("sessions import", path, "--json")).json()).toMatchObject({ file: path, skipped: 0 });
+  expect((await fresh.shim("sessions show", checkpointOf(home, ids.dead))).code).toBe(0);
+  expect((await fresh.shim("sessions import", path)).out).toMatch(/^Imported 0 rows; already here: \d+\.\n$/);
 });
 
 it("[CL23] a file that is there is not written over, and one that could not be written whole does not stay", async () => {
   const home = aSeededHome();
   writeFileSync(join(home.project, "mine"), "x");
-  expect((await home.shim("export mine")).code).toBe(1);
+  expect((await home.shim("sessions export mine")).code).toBe(1);
   expect(readFileSync(join(home.project, "mine"), "utf8")).toBe("x");
   home.runtime.store.write((sql) => sql.run("UPDATE checkpoints SET hash = 'x' WHERE session_id = ?", ids.dead));
-  const broken = ["export broken.jsonl", "import broken.jsonl", "export --session zzz"];
+  const broken = ["sessions export broken.jsonl", "sessions import broken.jsonl", "sessions export --session zzz"];
   expect(await home.codes(...broken)).toEqual([1, 3, 3]);
-  expect((await aCliHome().shim("export nothing.jsonl")).code).toBe(3);
+  expect((await aCliHome().shim("sessions export nothing.jsonl")).code).toBe(3);
 });
 
 it("[CL23] a file with a bad line imports nothing, and says which line", async () => {
   const home = aSeededHome();
-  const { out } = await home.shim("export");
+  const { out } = await home.shim("sessions export");
   const path = join(home.folder, "bad.jsonl");
   writeFileSync(path, `${out}{"type":"what"}`);
   const fresh = aCliHome();
-  const ran = await fresh.shim("import", path, "--json");
+  const ran = await fresh.shim("sessions import", path, "--json");
   expect(ran).toMatchObject({ ...failed(1, /line \d+: /), error: "import_refused" });
   expect((await fresh.shim("sessions")).out).toBe("No sessions.\n");
 });
@@ -58,9 +62,9 @@ it("[CL23] a large file is read in parts, also where a part ends inside a charac
     ),
   );
   const path = join(home.folder, "large.jsonl");
-  expect((await home.shim("export", path)).code).toBe(0);
+  expect((await home.shim("sessions export", path)).code).toBe(0);
   const fresh = aCliHome();
-  expect((await fresh.shim("import", path)).code).toBe(0);
+  expect((await fresh.shim("sessions import", path)).code).toBe(0);
   const [row] = fresh.runtime.store.read(
     (sql) => sql.all<{ body: string }>("SELECT body FROM journal WHERE session_id = ? AND kind = 'prompt'", ids.dead),
     [],
@@ -70,11 +74,17 @@ it("[CL23] a large file is read in parts, also where a part ends inside a charac
 
 it("[PO3] a document needs its session, and goes to stdout or a new private file", async () => {
   const home = aSeededHome();
-  expect(await home.shim("export --format markdown")).toMatchObject(failed(2, "--format markdown needs --session"));
-  expect((await home.shim("export --format atif --session", ids.dead)).json()).toMatchObject({ session_id: ids.dead });
+  expect(await home.shim("sessions export --format markdown")).toMatchObject(
+    failed(2, "--format markdown needs --session"),
+  );
+  expect((await home.shim("sessions export --format atif --session", ids.dead)).json()).toMatchObject({
+    session_id: ids.dead,
+  });
   const path = join(home.project, "session.md");
-  expect(await home.shim("export session.md --format markdown --session", ids.dead)).toMatchObject(printed(path));
+  expect(await home.shim("sessions export session.md --format markdown --session", ids.dead)).toMatchObject(
+    printed(path),
+  );
   expect(statSync(path).mode & 0o777).toBe(0o600);
   expect(readFileSync(path, "utf8")).toContain(ids.dead);
-  expect((await home.shim("export session.md --format markdown --session", ids.dead)).code).toBe(1);
+  expect((await home.shim("sessions export session.md --format markdown --session", ids.dead)).code).toBe(1);
 });

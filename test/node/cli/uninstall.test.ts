@@ -75,7 +75,7 @@ it("[IN101] uninstall removes SHIM from every client, whatever files of their ow
     const paths = targets.flatMap(filesOf);
     const before = textsIn(paths);
     await connectAll(home, state);
-    const ran = await home.shim("uninstall --yes");
+    const ran = await home.shim("init --remove --yes");
     expect([state, ran.code, ran.err]).toEqual([state, 0, ""]);
     expect([state, textsIn(paths)]).toEqual([state, before]);
   }
@@ -92,15 +92,15 @@ it("[IN101] a client whose file cannot be changed is named with its reason; all 
     const path = filesOf(target).findLast((file) => !isShimsAlone(file)) ?? "";
     damages[damage](path);
     const damaged = textsIn(filesOf(target));
-    const dry = await home.shim("uninstall --dry-run");
+    const dry = await home.shim("init --remove --dry-run");
     expect([client, dry.code]).toEqual([client, damage === "a write that fails" ? 0 : 1]);
-    const ran = await home.shim("uninstall --yes");
+    const ran = await home.shim("init --remove --yes");
     expect([ran.code, ran.out]).toEqual([1, expect.stringContaining(`${target.label} still has SHIM: ${path}`)]);
     expect(textsIn(filesOf(target))).toEqual(damaged);
     const others = targets.filter((one) => one !== target).flatMap(filesOf);
     expect(textsIn(others).filter((text) => text !== null && /shim\.mjs|hook\.cjs/.test(text))).toEqual([]);
     const message: unknown = expect.stringContaining(path);
-    expect((await home.json("uninstall --yes"))["problems"]).toEqual([{ client, label: target.label, message }]);
+    expect((await home.json("init --remove --yes"))["problems"]).toEqual([{ client, label: target.label, message }]);
   }
 });
 
@@ -113,10 +113,10 @@ it("[IN101] while a client still has SHIM the command, its copy and the stored d
   const text = readFileSync(desktop, "utf8");
   damages.broken(desktop);
   const link = join(home.folder, ".local", "bin", "shim");
-  const ran = await home.shimWith({ env, machine }, "uninstall --yes --data");
+  const ran = await home.shimWith({ env, machine }, "init --remove --yes --data");
   expect([ran.code, ran.out]).toEqual([1, expect.stringContaining("removes the rest after that")]);
   expect([existsSync(home.paths.home), readdirSync(dirname(link))]).toEqual([true, ["shim"]]);
   writeFileSync(desktop, text);
-  expect((await home.shimWith({ env, machine }, "uninstall --yes --data")).code).toBe(0);
+  expect((await home.shimWith({ env, machine }, "init --remove --yes --data")).code).toBe(0);
   expect([existsSync(home.paths.home), existsSync(link), existsSync(desktop)]).toEqual([false, false, false]);
 });

@@ -168,7 +168,7 @@ it("[CL68] shim up and shim sessions show which chat waits for its user, for wha
     "work of aaaa  waits for you (your permission) for 2 min, saved",
   );
   expect((await home.shim("sessions")).out).toMatch(/^aaaa1111\S* +waits for you +your permission /m);
-  expect((await home.shim("sessions show", ids.alive)).out).toContain("waitingSince: ");
+  expect((await home.shim("sessions show --stored", ids.alive)).out).toContain("waitingSince: ");
   home.alive.clear();
   expect((await home.shim("up --once")).out).not.toContain("waits for you");
 });
@@ -214,7 +214,7 @@ it("[CL63] a chat whose process is gone is not shown, nor what it had; the comma
   atWork(home);
   home.alive.delete(700);
   home.now += 2_000;
-  expect((await home.shim("send all hello")).code).toBe(0);
+  expect((await home.shim("team send all hello")).code).toBe(0);
   const { out } = await home.shim("up --once");
   expect(out).toContain("tasks: 2 queued, 0 under way");
   expect(out).not.toMatch(/c0ffee11|shim command line|reserved/);

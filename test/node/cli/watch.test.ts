@@ -93,24 +93,22 @@ it("[CL143] without a task the watch is of all, until none is open", async () =>
 it("[CL49] [CL160] dead tasks are listed with their reason, replayed with another payload, or discarded", async () => {
   const home = aCliHome();
   const task = await submit(home, "build --payload 1");
-  expect((await home.shim("queue dead")).out).toBe("No dead tasks.\n");
-  expect(await home.shim("queue replay", task)).toMatchObject({ code: 1 });
+  expect((await home.shim("task list --state dead")).out).toBe("No dead tasks.\n");
+  expect(await home.shim("task replay", task)).toMatchObject({ code: 1 });
   const worker = new Worker(home);
   worker.take().failed("no\ndisk");
   const dependent = await submit(home, "test --depends-on", task);
-  expect((await home.shim("queue dead")).out).toMatch(
+  expect((await home.shim("task list --state dead")).out).toMatch(
     /^TASK .*\n\d+ +build +failed +1\/3 .* no disk\n\d+ +test +dependency /,
   );
-  expect((await home.shim("queue replay", dependent)).out).toContain("replay that one first");
-  expect((await home.shim("queue replay", task, "--payload", "2")).out).toBe(`Task ${task} was replayed: queued.\n`);
+  expect((await home.shim("task replay", dependent)).out).toContain("replay that one first");
+  expect((await home.shim("task replay", task, "--payload", "2")).out).toBe(`Task ${task} was replayed: queued.\n`);
   const replayed = { payload: 2, failures: 0, attempts: [{ end: "failed", chat: "w", reason: "no\ndisk" }] };
   expect(await home.json("task show", task)).toMatchObject(replayed);
   expect((await home.shim("task show", task)).out).toMatch(/\nATTEMPT .*\n1 +w test +failed .* no disk\n$/);
-  expect(await home.shim("queue discard", task, "--reason", "x")).toMatchObject({ code: 1 });
-  expect((await home.shim("queue discard", dependent, "--reason", "old")).out).toBe(
-    `Task ${dependent} is discarded.\n`,
-  );
-  expect((await home.shim("queue replay", dependent)).out).toContain("it was discarded");
+  expect(await home.shim("task discard", task, "--reason", "x")).toMatchObject({ code: 1 });
+  expect((await home.shim("task discard", dependent, "--reason", "old")).out).toBe(`Task ${dependent} is discarded.\n`);
+  expect((await home.shim("task replay", dependent)).out).toContain("it was discarded");
 });
 
 it("[CL161] dead tasks that fit are replayed together, and a filter is not mixed with a task", async () => {
@@ -123,16 +121,16 @@ it("[CL161] dead tasks that fit are replayed together, and a filter is not mixed
   const worker = new Worker(home);
   for (let n = 0; n < 4; n++) worker.take().failed("no disk");
   const dead = async (): Promise<number[]> =>
-    ((await home.json("queue dead")) as OutputOf<"tasks.list">).tasks.map(({ task }) => task);
-  expect((await home.shim("queue replay --reason poison")).out).toBe("No dead task that can be replayed matches.\n");
-  expect((await home.shim("queue replay --type build --tag night")).out).toMatch(
+    ((await home.json("task list --state dead")) as OutputOf<"tasks.list">).tasks.map(({ task }) => task);
+  expect((await home.shim("task replay --reason poison")).out).toBe("No dead task that can be replayed matches.\n");
+  expect((await home.shim("task replay --type build --tag night")).out).toMatch(
     new RegExp(`^1 task replayed\\.\nTASK +STATE\n${a} +queued\n$`),
   );
-  expect(await home.json("queue replay --limit 1")).toEqual({ tasks: [{ task: b, state: "queued" }] });
+  expect(await home.json("task replay --limit 1")).toEqual({ tasks: [{ task: b, state: "queued" }] });
   expect(await dead()).toEqual([c, d]);
-  expect((await home.shim("queue replay --reason failed")).out).toMatch(/^2 tasks replayed\.\n/);
+  expect((await home.shim("task replay --reason failed")).out).toMatch(/^2 tasks replayed\.\n/);
   expect(await dead()).toEqual([]);
-  await home.misuses("queue replay", [
+  await home.misuses("task replay", [
     ["", "name a dead task, or which ones"],
     ["1 --type build", "not both"],
     ["--type build --payload 1", "--payload is for one task."],
@@ -143,14 +141,14 @@ it("[CL161] dead tasks that fit are replayed together, and a filter is not mixed
 
 it("[CL49] figures by type", async () => {
   const home = aCliHome();
-  expect((await home.shim("queue stats")).out).toBe("No tasks at this machine.\n");
+  expect((await home.shim("task stats")).out).toBe("No tasks at this machine.\n");
   await submit(home, "build");
   await submit(home, "build");
   const work = new Worker(home).take();
   home.now += 5_000;
   work.done();
-  expect((await home.shim("queue stats")).out).toMatch(/\nbuild +1 +5 s +0 +1 +0 +1 +0 s \/ 0 s +5 s \/ 5 s\n$/);
-  expect(await home.json("queue stats")).toMatchObject({ types: [{ type: "build", done: 1 }] });
+  expect((await home.shim("task stats")).out).toMatch(/\nbuild +1 +5 s +0 +1 +0 +1 +0 s \/ 0 s +5 s \/ 5 s\n$/);
+  expect(await home.json("task stats")).toMatchObject({ types: [{ type: "build", done: 1 }] });
 });
 
 interface Asked {
@@ -202,7 +200,7 @@ it("[CL31] on the edge a watch comes over a socket, continues after a lost conne
   const cut = (line: number): void => {
     if (line < 3) server.connections.at(-1)?.socket.destroy();
   };
-  const { code, out } = await watched(home, "watch", 3, cut);
+  const { code, out } = await watched(home, "team watch", 3, cut);
   expect([code, out]).toEqual([0, '8  set  k  "v8"\n9  set  k  "v9"\n10  set  k  "v10"\n']);
   const http = server.seen.filter(({ headers }) => headers.upgrade === undefined);
   expect(http.map(({ url }) => url.replace(/\?.*/, ""))).toEqual(["/v1/workspaces/team/state/list"]);
@@ -212,7 +210,7 @@ it("[CL31] with --json each change is a line, and the last line is where to cont
   const home = aCliHome();
   const server = await aServer();
   home.join(server.url);
-  const { code, out } = await watched(home, "watch --json", 1);
+  const { code, out } = await watched(home, "team watch --json", 1);
   expect([code, linesOf(out)]).toMatchObject([0, [{ key: "k" }, { revision: 8 }]]);
 });
 
@@ -221,6 +219,6 @@ it("[CL158] a coordinator that will never answer ends it with 1", async () => {
   const server = await aServer();
   server.onText = (_text, connection) => connection.close(4001, "the token was revoked");
   home.join(server.url);
-  const ended = await home.shimWith({ interrupted: () => new AbortController().signal }, "watch");
+  const ended = await home.shimWith({ interrupted: () => new AbortController().signal }, "team watch");
   expect(ended).toMatchObject(failed(1, "the token was revoked"));
 });

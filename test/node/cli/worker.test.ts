@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { writeFile } from "node:fs/promises";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { aCliHome, failed, linesOf, type CliHome } from "#harness/machine/cli-home.ts";
@@ -36,6 +37,20 @@ it("[WK68] [WK70] with --json each event is a line; --once and --max-tasks fail 
   const failure = { task: Number(number), end: "failed", state: "scheduled", reason: "exit code 4" };
   expect(events.at(-2)).toMatchObject(failure);
   expect([ran.code, events.at(-1)]).toEqual([1, { event: "over", ends: { failed: 1 } }]);
+});
+
+it("[CL274] words behind -- are the worker's command, also where one is the name of a subcommand", async () => {
+  const home = aCliHome();
+  home.alive.add(process.pid);
+  const number = await submit(home, "build");
+  const folder = mkdtempSync(join(tmpdir(), "shim-service-"));
+  writeFileSync(join(folder, "service"), '#!/bin/sh\nprintf %s "$*" > ran.txt\n', { mode: 0o755 });
+  home.runtime.env["PATH"] = `${folder}:${process.env["PATH"]}`;
+  const options = `worker --type build --folder ${home.other} --once`;
+  expect(await home.shim(`${options} -- service nginx restart`)).toMatchObject({ code: 0, err: "" });
+  expect(readFileSync(join(home.other, "ran.txt"), "utf8")).toBe("nginx restart");
+  expect(await task(home, number)).toMatchObject({ state: "done" });
+  expect(await home.shim("worker -- service install --yes")).toMatchObject(failed(2, "give --config, or --type"));
 });
 
 it("[WK11] [WK18] --folder is worked in as it is, and no repository is needed", async () => {

@@ -10,7 +10,7 @@ import { aCliHome, aSeededHome, failed, printed, type CliHome } from "#harness/m
 const dayMs = 86_400_000;
 
 async function idOf(home: CliHome): Promise<string> {
-  const { workspace } = (await home.json("experiments")) as { workspace: { trials: { id: string }[] } };
+  const { workspace } = (await home.json("learn experiments")) as { workspace: { trials: { id: string }[] } };
   return workspace.trials[0]?.id ?? "";
 }
 
@@ -35,21 +35,29 @@ function loadUnevenly(home: CliHome, count: number): void {
 
 it("[EX93] a person tries a value in the workspace: it is in force at once, listed, shown, stopped and reverted", async () => {
   const home = aSeededHome();
-  expect(await home.shim("experiments start balancingIntervalMs 900")).toMatchObject(failed(2, "between 1000 and"));
-  expect(await home.shim("experiments start balancingIntervalMs 20000")).toMatchObject(failed(2, "factor of 2"));
-  expect(await home.shim("experiments start balancingIntervalMs 5000")).toMatchObject(failed(2, "5000 already"));
-  expect(await home.shim("experiments start balancingIntervalMs 2500 --reason", "to see")).toMatchObject(
+  expect(await home.shim("learn experiments start balancingIntervalMs 900")).toMatchObject(
+    failed(2, "between 1000 and"),
+  );
+  expect(await home.shim("learn experiments start balancingIntervalMs 20000")).toMatchObject(failed(2, "factor of 2"));
+  expect(await home.shim("learn experiments start balancingIntervalMs 5000")).toMatchObject(failed(2, "5000 already"));
+  expect(await home.shim("learn experiments start balancingIntervalMs 2500 --reason", "to see")).toMatchObject(
     printed("deployed", "watched for a week"),
   );
   const id = await idOf(home);
-  expect((await home.shim("settings get balancingIntervalMs")).out).toBe("2500\n");
-  expect(await home.shim("experiments")).toMatchObject(printed(id, "balancingIntervalMs: 5000 -> 2500", "deployed"));
-  expect(await home.shim(`experiments show ${id.slice(0, 6)}`)).toMatchObject(printed("Why: to see", "deployed: "));
-  expect(await home.shim("experiments start startDeadlineMs 20000")).toMatchObject(failed(1, id, "Stop it first"));
-  expect(await home.shim(`experiments stop ${id}`)).toMatchObject(printed("rolled back", "stopped by hand"));
-  expect((await home.shim("settings get balancingIntervalMs")).out).toBe("5000\n");
-  expect(await home.shim(`experiments revert ${id}`)).toMatchObject(failed(1, "has ended: rolled back"));
-  expect(await home.shim("experiments stop ws_none")).toMatchObject(failed(3, "shim experiments"));
+  expect((await home.shim("team settings get balancingIntervalMs")).out).toBe("2500\n");
+  expect(await home.shim("learn experiments")).toMatchObject(
+    printed(id, "balancingIntervalMs: 5000 -> 2500", "deployed"),
+  );
+  expect(await home.shim(`learn experiments show ${id.slice(0, 6)}`)).toMatchObject(
+    printed("Why: to see", "deployed: "),
+  );
+  expect(await home.shim("learn experiments start startDeadlineMs 20000")).toMatchObject(
+    failed(1, id, "Stop it first"),
+  );
+  expect(await home.shim(`learn experiments stop ${id}`)).toMatchObject(printed("rolled back", "stopped by hand"));
+  expect((await home.shim("team settings get balancingIntervalMs")).out).toBe("5000\n");
+  expect(await home.shim(`learn experiments revert ${id}`)).toMatchObject(failed(1, "has ended: rolled back"));
+  expect(await home.shim("learn experiments stop ws_none")).toMatchObject(failed(3, "shim learn experiments"));
   expect(listNewest(home.runtime, 5).map(({ kind, subject }) => [kind, subject])).toEqual([
     ["experiment.stopped", id],
     ["experiment.started", id],
@@ -59,26 +67,26 @@ it("[EX93] a person tries a value in the workspace: it is in force at once, list
 it("[EX93] a kept value is reverted, and one that was changed since stays", async () => {
   const home = aCliHome();
   const keep = async (): Promise<string> => {
-    await home.shim("experiments start balancingIntervalMs 2500");
-    const { value } = await home.json("state get", trialsKey);
+    await home.shim("learn experiments start balancingIntervalMs 2500");
+    const { value } = await home.json("team state get", trialsKey);
     const [trial] = (value as { trials: object[] }).trials;
     const kept = { offSince: null, trials: [{ ...trial, state: "kept" }] };
-    await home.shim("state set", trialsKey, JSON.stringify(kept));
+    await home.shim("team state set", trialsKey, JSON.stringify(kept));
     return idOf(home);
   };
   const first = await keep();
-  expect(await home.shim(`experiments stop ${first}`)).toMatchObject(failed(1, "has ended: kept"));
-  expect(await home.shim(`experiments revert ${first}`)).toMatchObject(printed("rolled back"));
-  expect((await home.shim("settings get balancingIntervalMs")).out).toBe("5000\n");
+  expect(await home.shim(`learn experiments stop ${first}`)).toMatchObject(failed(1, "has ended: kept"));
+  expect(await home.shim(`learn experiments revert ${first}`)).toMatchObject(printed("rolled back"));
+  expect((await home.shim("team settings get balancingIntervalMs")).out).toBe("5000\n");
   const second = await keep();
-  await home.shim("settings set balancingIntervalMs 8000");
-  expect(await home.shim(`experiments revert ${second}`)).toMatchObject(printed("is 8000 meanwhile, and stays"));
-  expect((await home.shim("settings get balancingIntervalMs")).out).toBe("8000\n");
+  await home.shim("team settings set balancingIntervalMs 8000");
+  expect(await home.shim(`learn experiments revert ${second}`)).toMatchObject(printed("is 8000 meanwhile, and stays"));
+  expect((await home.shim("team settings get balancingIntervalMs")).out).toBe("8000\n");
 });
 
 it("[EX93] a step after which a dead chat may be noticed later asks a person first", async () => {
   const home = aCliHome();
-  const risky = "experiments start chatTtlMs 45000";
+  const risky = "learn experiments start chatTtlMs 45000";
   expect(await home.shim(risky)).toMatchObject(failed(2, "noticed later", "--yes"));
   expect(await home.shimWith({ isInteractive: true, ask: async () => "n" }, risky)).toMatchObject(
     failed(1, "nothing was started"),
@@ -88,65 +96,65 @@ it("[EX93] a step after which a dead chat may be noticed later asks a person fir
 
 it("[EX95] `stop --all` takes the workspace's value back, and no machine starts one until it is allowed", async () => {
   const home = aCliHome();
-  await home.shim("experiments start balancingIntervalMs 2500");
-  expect(await home.shim("experiments stop --all")).toMatchObject(printed("1 experiment stopped"));
-  expect((await home.shim("settings get balancingIntervalMs")).out).toBe("5000\n");
-  expect(await home.shim("experiments start balancingIntervalMs 2500")).toMatchObject(failed(1, "switched off"));
-  expect(await home.shim("kaizen run --dry-run")).toMatchObject(printed("Workspace: Trials are switched off."));
-  expect(await home.shim("experiments allow")).toMatchObject(printed("may start again.\n"));
-  expect(await home.shim("experiments start balancingIntervalMs 2500")).toMatchObject(printed("deployed"));
+  await home.shim("learn experiments start balancingIntervalMs 2500");
+  expect(await home.shim("learn experiments stop --all")).toMatchObject(printed("1 experiment stopped"));
+  expect((await home.shim("team settings get balancingIntervalMs")).out).toBe("5000\n");
+  expect(await home.shim("learn experiments start balancingIntervalMs 2500")).toMatchObject(failed(1, "switched off"));
+  expect(await home.shim("learn run --dry-run")).toMatchObject(printed("Workspace: Trials are switched off."));
+  expect(await home.shim("learn experiments allow")).toMatchObject(printed("may start again.\n"));
+  expect(await home.shim("learn experiments start balancingIntervalMs 2500")).toMatchObject(printed("deployed"));
 });
 
 it("[EX95] without the coordinator the machine's own trials are listed and stopped, and it is said what to do", async () => {
   const home = aSeededHome();
   pastChats(home.runtime);
-  await home.shim("experiments start checkpoint.everyMs 250000");
+  await home.shim("learn experiments start checkpoint.everyMs 250000");
   home.join("http://127.0.0.1:1");
   const advice = "Repeat the command once the coordinator answers";
-  expect(await home.shim("experiments")).toMatchObject(printed("checkpoint.everyMs", "are not listed: ", advice));
-  expect(await home.shim("experiments stop ws_00000000")).toMatchObject(failed(1, "did not answer", advice));
-  expect(await home.shim("experiments stop --all")).toMatchObject(printed("1 experiment stopped", advice));
-  expect(await home.shim("experiments allow")).toMatchObject(printed("may start again", advice));
-  expect(await home.shim("kaizen run --dry-run")).toMatchObject(printed("Workspace: Not reviewed: "));
-  expect(await home.shim("kaizen report")).toMatchObject(printed("Trials of the workspace are not known: "));
+  expect(await home.shim("learn experiments")).toMatchObject(printed("checkpoint.everyMs", "are not listed: ", advice));
+  expect(await home.shim("learn experiments stop ws_00000000")).toMatchObject(failed(1, "did not answer", advice));
+  expect(await home.shim("learn experiments stop --all")).toMatchObject(printed("1 experiment stopped", advice));
+  expect(await home.shim("learn experiments allow")).toMatchObject(printed("may start again", advice));
+  expect(await home.shim("learn run --dry-run")).toMatchObject(printed("Workspace: Not reviewed: "));
+  expect(await home.shim("learn report")).toMatchObject(printed("Trials of the workspace are not known: "));
 });
 
 it("[EX95] [EX90] on an edge a value needs the admin token, and the answer says so", async () => {
   const home = await aHomeOnEdge(false);
-  expect(await home.shim("experiments start balancingIntervalMs 2500")).toMatchObject(failed(1, "admin token"));
-  expect((await home.shim("settings get balancingIntervalMs")).out).toBe("5000\n");
+  expect(await home.shim("learn experiments start balancingIntervalMs 2500")).toMatchObject(failed(1, "admin token"));
+  expect((await home.shim("team settings get balancingIntervalMs")).out).toBe("5000\n");
   const admin = await aHomeOnEdge();
-  expect(await admin.shim("experiments start balancingIntervalMs 2500")).toMatchObject(printed("deployed"));
-  expect((await admin.shim("settings get balancingIntervalMs")).out).toBe("2500\n");
-  expect(await admin.shim("experiments stop --all")).toMatchObject(printed("1 experiment stopped"));
-  expect((await admin.shim("settings get balancingIntervalMs")).out).toBe("5000\n");
+  expect(await admin.shim("learn experiments start balancingIntervalMs 2500")).toMatchObject(printed("deployed"));
+  expect((await admin.shim("team settings get balancingIntervalMs")).out).toBe("2500\n");
+  expect(await admin.shim("learn experiments stop --all")).toMatchObject(printed("1 experiment stopped"));
+  expect((await admin.shim("team settings get balancingIntervalMs")).out).toBe("5000\n");
 });
 
 it("[EX90] [EX96] the review of a real record says what it would do and does it once; the week's report has it", async () => {
   const home = aSeededHome();
   loadUnevenly(home, 80);
   const would = "Workspace: Would simulate balancingIntervalMs = 2500, and set it if it is better.";
-  expect(await home.shim("kaizen run --once --dry-run")).toMatchObject(printed(would, "kaizen apply"));
-  expect((await home.shim("state list shim/")).out).toBe("No keys.\n");
+  expect(await home.shim("learn run --once --dry-run")).toMatchObject(printed(would, "kaizen apply"));
+  expect((await home.shim("team state list shim/")).out).toBe("No keys.\n");
   await home.shim("config set kaizen apply");
   home.runtime.config.kaizen = "apply";
-  expect(await home.shim("kaizen run")).toMatchObject(
+  expect(await home.shim("learn run")).toMatchObject(
     printed(/Workspace: ws_[0-9a-f]{8}: balancingIntervalMs = 2500, /),
   );
-  expect((await home.shim("settings get balancingIntervalMs")).out).toBe("5000\n");
-  expect(await home.shim("experiments")).toMatchObject(printed("decided: "));
-  expect(await home.shim("kaizen report")).toMatchObject(
+  expect((await home.shim("team settings get balancingIntervalMs")).out).toBe("5000\n");
+  expect(await home.shim("learn experiments")).toMatchObject(printed("decided: "));
+  expect(await home.shim("learn report")).toMatchObject(
     printed("`balancingIntervalMs` of the workspace 5000 -> 2500: simulated", "uneven_load:balancingIntervalMs"),
   );
   home.now += dayMs;
-  expect(await home.shim("kaizen run")).toMatchObject(printed("Workspace: Nothing to try."));
+  expect(await home.shim("learn run")).toMatchObject(printed("Workspace: Nothing to try."));
 });
 
 it("[EX97] replay compares settings of the workspace by its own tasks, and says where they do not matter", async () => {
   const home = aCliHome();
-  expect(await home.shim("replay --workspace")).toMatchObject(printed("nothing to compare"));
+  expect(await home.shim("learn replay --workspace")).toMatchObject(printed("nothing to compare"));
   loadUnevenly(home, 10);
-  expect(await home.shim("replay --workspace")).toMatchObject(
+  expect(await home.shim("learn replay --workspace")).toMatchObject(
     printed(
       "balancingIntervalMs: 5000 -> 10000",
       "chatTtlMs: 30000 -> 15000",
@@ -154,14 +162,16 @@ it("[EX97] replay compares settings of the workspace by its own tasks, and says 
       "looks better than it is",
     ),
   );
-  const { tasks, chats, variants } = await home.json("replay --workspace chatTtlMs=60000");
+  const { tasks, chats, variants } = await home.json("learn replay --workspace chatTtlMs=60000");
   expect([tasks, chats]).toEqual([10, 3]);
   expect(variants).toMatchObject([{ key: "chatTtlMs", from: 30_000, value: 60_000, comparison: { blocks: 2 } }]);
   home.now += 60_000;
   loadUnevenly(home, 340);
-  expect(await home.shim("replay --workspace chatTtlMs=60000")).toMatchObject(
+  expect(await home.shim("learn replay --workspace chatTtlMs=60000")).toMatchObject(
     printed("350 tasks and 3 chats", "chatTtlMs: 30000 -> 60000", "does not matter", "None of these values"),
   );
-  expect(await home.shim("replay --workspace maxKeys=5")).toMatchObject(failed(2, "chatTtlMs", "balancingIntervalMs"));
-  expect(await home.shim("replay --workspace chatTtlMs=soon")).toMatchObject(failed(2, "no such value"));
+  expect(await home.shim("learn replay --workspace maxKeys=5")).toMatchObject(
+    failed(2, "chatTtlMs", "balancingIntervalMs"),
+  );
+  expect(await home.shim("learn replay --workspace chatTtlMs=soon")).toMatchObject(failed(2, "no such value"));
 });

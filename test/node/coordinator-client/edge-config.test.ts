@@ -71,16 +71,18 @@ it.each([
 it("[DX4] [DX10] commands use the coordinator of the environment, and leave a file alone that has no effect", async () => {
   const home = aCliHome();
   const env = { ...home.io().env, ...given, SHIM_EDGE_URL: "http://127.0.0.1:9" };
-  expect((await home.shimWith({ env }, "chats")).err).toContain("http://127.0.0.1:9 did not answer");
-  expect((await home.shimWith({ env: { ...env, SHIM_TOKEN: "" } }, "chats")).err).toContain("SHIM_TOKEN is missing");
+  expect((await home.shimWith({ env }, "team chats")).err).toContain("http://127.0.0.1:9 did not answer");
+  expect((await home.shimWith({ env: { ...env, SHIM_TOKEN: "" } }, "team chats")).err).toContain(
+    "SHIM_TOKEN is missing",
+  );
   writeEdgeConfig(home.paths.home, ofFile);
   const changes = [
     ["leave", "--yes"],
-    ["join", "team", "--url", url],
-    ["workspace", "create", "team", "--url", url],
+    ["team", "--url", url],
+    ["workspaces", "create", "team", "--url", url],
   ];
   for (const change of changes) {
-    const refused = await home.shimWith({ env, readInput: () => Promise.resolve(token) }, "edge", ...change);
+    const refused = await home.shimWith({ env, readInput: () => Promise.resolve(token) }, "join", ...change);
     expect([change, refused]).toEqual([change, expect.objectContaining({ code: 1 })]);
     expect(refused.err).toContain("Unset them first");
   }

@@ -25,11 +25,10 @@ const readingCommands = [
   ["sessions"],
   ["sessions", "--json"],
   ["sessions", "show", ids.dead],
-  ["checkpoints"],
-  ["search", "work"],
-  ["explain", ids.dead],
+  ["sessions", "show", ids.dead, "--stored"],
+  ["sessions", "search", "work"],
   ["resume", ids.dead, "--print"],
-  ["export"],
+  ["sessions", "export"],
   ["up", "--once"],
 ];
 
@@ -82,7 +81,7 @@ it("[ST91] on a read-only disk everything that is stored can be read, with its n
     const ran = await home.shimWith({ makeRuntime }, ...argv);
     expect([argv, ran.code, ran.out.length > 50]).toEqual([argv, 0, true]);
   }
-  expect((await home.shimWith({ makeRuntime }, "name", ids.dead, "new name")).err).toContain("read-only");
+  expect((await home.shimWith({ makeRuntime }, "sessions name", ids.dead, "new name")).err).toContain("read-only");
   store.close();
   expect(readdirSync(tmpdir()).filter((name) => /^shim-\w{6}$/.test(name))).toEqual(before);
 });

@@ -19,7 +19,7 @@ function newLines({ findings }: Report): string[] {
   return findings.filter(({ isNew }) => isNew).map(({ file, range }) => `${file}:${range?.line}`);
 }
 
-it("[AN1] [AN3] `shim analyze` reports what the installed tools find, and names what to add", async () => {
+it("[AN1] [AN3] `shim code analyze` reports what the installed tools find, and names what to add", async () => {
   const home = aCliHome();
   anAnalysedProject(home);
   const ran = await analyze(home);
@@ -57,7 +57,7 @@ it("[AN102] findings in installed packages and in files that git ignores are lef
 it("[AN14] a folder, a commit, a baseline, a tool or a time that does not exist is wrong use", async () => {
   const home = aCliHome();
   anAnalysedProject(home);
-  await home.misuses("analyze", [
+  await home.misuses("code analyze", [
     ["nowhere", /no folder .*nowhere/],
     ["--since HEAD --baseline x", "cannot be used with"],
     ["--baseline gone.json", "--write-baseline makes one"],
@@ -234,7 +234,7 @@ it("[AN14] Ctrl-C ends the tools, and the command with 130", async () => {
     `require("node:fs").writeFileSync(${JSON.stringify(started)}, ""); setInterval(() => {}, 50)`,
   );
   const stop = new AbortController();
-  const ran = home.shimWith({ interrupted: () => stop.signal }, "analyze --only fallow");
+  const ran = home.shimWith({ interrupted: () => stop.signal }, "code analyze --only fallow");
   await expect.poll(() => existsSync(started), { timeout: 20_000 }).toBe(true);
   stop.abort();
   expect((await ran).code).toBe(130);

@@ -117,6 +117,6 @@ it("[AN12] when the launcher is killed the tools end", async () => {
   let checks = 0;
   const { signal } = new AbortController();
   const io = { interrupted: () => signal, parentPid: () => (checks++ < 2 ? 7 : 1) };
-  expect((await home.shimWith(io, "analyze --only fallow")).code).toBe(130);
+  expect((await home.shimWith(io, "code analyze --only fallow")).code).toBe(130);
   expect(processesIn(folder)).toEqual([]);
 });

@@ -107,7 +107,7 @@ it("[TX13] without trust a worker runs no code of the repository, and its settin
 
 it("[TX10] [TX16] [TA45] a file that another chat has reserved delays a task at no cost, and the reason names the chat", async () => {
   const home = aTransformHome();
-  await home.shim("files reserve src/a.ts");
+  await home.shim("team files reserve src/a.ts");
   const number = await submitted(home, { rule: varRule });
   const reason = expect.stringMatching(/src\/a\.ts is reserved by .*cli-/);
   for (const [times, afterMs] of [30_000, 60_000, 120_000, 240_000].entries()) {
@@ -117,20 +117,20 @@ it("[TX10] [TX16] [TA45] a file that another chat has reserved delays a task at 
     expect((attempts as object[])[0]).toMatchObject({ end: "released", reason });
     home.now += afterMs;
   }
-  await home.shim("files release");
+  await home.shim("team files release");
   await work(home);
   expect(home.branches()).toHaveLength(1);
-  expect((await home.shim("files list")).out).toBe("Nothing is reserved in this project.\n");
+  expect((await home.shim("team files list")).out).toBe("Nothing is reserved in this project.\n");
 });
 
 it("[TX10] --branch reserves what changes, and releases only that", async () => {
   const home = aTransformHome();
   const coordinator = home.coordinator();
-  await home.shim("files reserve src/a.ts");
+  await home.shim("team files reserve src/a.ts");
   expect(await home.transform("rules --branch --no-tests")).toMatchObject({ code: 0 });
-  expect(await home.json("files list")).toMatchObject({ files: [{ path: "src/a.ts" }] });
-  const [file] = (await home.json("files list"))["files"] as [{ resource: string }];
-  await home.shim("files release");
+  expect(await home.json("team files list")).toMatchObject({ files: [{ path: "src/a.ts" }] });
+  const [file] = (await home.json("team files list"))["files"] as [{ resource: string }];
+  await home.shim("team files release");
   const chat = { chat: "b-chat", session: "b", process: "somewhere", machine: "m2", client: "test" };
   coordinator.call("chats.register", chat);
   const self = { chat: "b-chat", incarnation: 1 };
@@ -146,9 +146,9 @@ it("[TX10] more than 200 files are reserved as the folders that were named", asy
   const many = Object.fromEntries(Array.from({ length: 201 }, (_, at) => [`many/${at}.ts`, "var a = 1;\n"]));
   const home = aTransformHome({ ...many, "many/note.txt": "" });
   const coordinator = home.coordinator();
-  await home.shim("files reserve many/note.txt");
-  const [note] = (await home.json("files list"))["files"] as [{ resource: string }];
-  await home.shim("files release");
+  await home.shim("team files reserve many/note.txt");
+  const [note] = (await home.json("team files list"))["files"] as [{ resource: string }];
+  await home.shim("team files release");
   coordinator.call("chats.register", { chat: "b-chat", session: "b", process: "x", machine: "m2", client: "test" });
   const self = { chat: "b-chat", incarnation: 1 };
   coordinator.call("leases.acquire", { self, resource: note.resource, requestId: "r1", ttlMs: 3_600_000 });

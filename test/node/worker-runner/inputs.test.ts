@@ -92,7 +92,7 @@ it("[WK31] inputs that contradict each other fail the task for good, with the fi
   await expect(rig.open(task)).rejects.toMatchObject({
     isRetryable: false,
     message: expect.stringMatching(
-      /inputs of task 9: task 2 conflicts .* in a\.txt \(shim\/task-2-.*shim queue replay 9/,
+      /inputs of task 9: task 2 conflicts .* in a\.txt \(shim\/task-2-.*shim task replay 9/,
     ),
   });
   expect(rig.git("worktree", "list", "--porcelain").split("\n\n")).toHaveLength(1);

@@ -30,7 +30,7 @@ function desktopCheck({ io }: Cli): Check {
 async function bellCheck(cli: Cli): Promise<Check> {
   const { processes } = await cli.runtime();
   const supervisor = findSupervisor(cli.paths.home, processes);
-  if (supervisor !== null) return pass("notify_bell", "`shim supervise` rings in its terminal");
-  const text = "notify.bell is on, and no `shim supervise` runs: only its terminal rings";
-  return warn("notify_bell", text, "Run `shim supervise` in a terminal, or `shim config unset notify.bell`.");
+  if (supervisor !== null) return pass("notify_bell", "`shim worker supervise` rings in its terminal");
+  const text = "notify.bell is on, and no `shim worker supervise` runs: only its terminal rings";
+  return warn("notify_bell", text, "Run `shim worker supervise` in a terminal, or `shim config unset notify.bell`.");
 }

@@ -9,8 +9,8 @@ import { tableView } from "../../views.ts";
 type Usage = MachineOutput<"usage.list">;
 type Line = Usage["lines"][number];
 
-export function addCost(program: Command, cli: Cli): void {
-  defineOperation(cli, program, "cost", { operation: "usage.list", view: costView });
+export function addCost(program: Command, cli: Cli): Command {
+  return defineOperation(cli, program, "cost", { operation: "usage.list", view: costView });
 }
 
 const costView = tableView<Usage, Line>({
@@ -45,7 +45,7 @@ function costText({ clientCostUsd, estimatedCostUsd, unpricedTokens }: UsageLine
 function notes({ estimatedCostUsd, unpricedTokens }: UsageLine, asOf: string | null): string[] {
   const date = asOf === null ? "" : ` of ${asOf}`;
   return [
-    "Days are UTC days, as for budgets. Counted are all chats of this machine; `shim budget` counts the tasks of the workspace, on every machine.",
+    "Days are UTC days, as for budgets. Counted are all chats of this machine; `shim team budget` counts the tasks of the workspace, on every machine.",
     ...(estimatedCostUsd > 0
       ? [`Of the total $${estimatedCostUsd.toFixed(2)} is estimated by your prices${date} (usage.prices).`]
       : []),

@@ -14,13 +14,13 @@ interface DoctorOptions extends CommonOptions {
   readonly selfTest?: boolean;
 }
 
-export function addDoctor(program: Command, cli: Cli): void {
+export function addDoctor(program: Command, cli: Cli): Command {
   const command = program
     .command("doctor")
     .description("check everything, and say how to fix it")
     .option("--acknowledge", "mark the notices as read: do not show them again")
     .option("--self-test", "save and recover a chat in a temporary folder, and print a report to send");
-  cli.define(command, (options: DoctorOptions) => doctor(cli, options));
+  return cli.define(command, (options: DoctorOptions) => doctor(cli, options));
 }
 
 async function doctor(cli: Cli, options: DoctorOptions): Promise<CommandResult> {

@@ -10,7 +10,7 @@ import { SupervisorState } from "../../../supervisor/supervisor-state.ts";
 import { failed, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { openCoordinatorLink, type CoordinatorLink } from "../../coordinator-link.ts";
-import { parseSettings } from "../run/supervise/settings-file.ts";
+import { parseSettings } from "../worker/supervise/settings-file.ts";
 import { serveMetrics, tokenFile, type ListenAddress } from "./metrics-server.ts";
 
 interface MetricsOptions extends CommonOptions {
@@ -85,7 +85,7 @@ class MetricsReader {
     return ok([...machineMetrics(runtime), ...this.#readPrograms(runtime), ...workspace.value]);
   }
 
-  /** Problems of the settings and of the state are those of `shim supervise` and its status. */
+  /** Problems of settings and state are those of `shim worker supervise` and its status. */
   #readPrograms({ processes, now }: Runtime): Sample[] {
     const { home } = this.#cli.paths;
     const settings = parseSettings(this.#cli);

@@ -236,7 +236,5 @@ function teamFacts(team: ShownTeam): [string, string][] {
 
 function howToJoin({ isEdge, chats }: ShownTeam): string[] {
   if (isEdge || chats.length === 0) return [];
-  return [
-    "A second machine: a coordinator that both can reach, then `shim edge join ...` on each (`shim edge --help`).",
-  ];
+  return ["A second machine: a coordinator that both can reach, then `shim join ...` on each (`shim join --help`)."];
 }

@@ -121,7 +121,13 @@ function content(runtime: Runtime): Check[] {
         warn("paused", `nothing is stored for ${one.project ?? "every project"}`, "`shim pause --off` ends it."),
       ),
       ...(isPurgePending(sql)
-        ? [fail("forget", "traces of forgotten data are left", "Repeat `shim forget ...` with the same argument.")]
+        ? [
+            fail(
+              "forget",
+              "traces of forgotten data are left",
+              "Repeat `shim sessions forget ...` with the same argument.",
+            ),
+          ]
         : []),
       dead.length > 0
         ? warn(
@@ -143,7 +149,7 @@ function content(runtime: Runtime): Check[] {
             warn(
               "unread",
               `${pluralize(unread.n, "event")} took too long to read this week and were only stored`,
-              `\`shim explain ${unread.session ?? ""}\` shows them; please report what they have in common.`,
+              `\`shim sessions show ${unread.session ?? ""}\` shows them; please report what they have in common.`,
             ),
           ]
         : []),

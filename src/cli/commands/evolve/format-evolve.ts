@@ -48,7 +48,7 @@ export function formatReport(report: EvolveReport): string {
   const { tried, job, stopped, findings, mutants, used, ageMs, facts, isEnded } = report;
   const count = (outcome: Tried["outcome"]): number => tried.filter((one) => one.outcome === outcome).length;
   const kept = count("kept");
-  const state = isEnded ? "has ended" : "is not finished; `shim evolve` continues it";
+  const state = isEnded ? "has ended" : "is not finished; `shim code evolve` continues it";
   const head = `Run ${job} ${state}${stopped === null ? "" : `, since ${stopped}`}: ${pluralize(tried.length, "change")}, ${kept} kept, ${count("rejected")} rejected.\n`;
   const numbers = [
     findings.before === null
@@ -58,7 +58,7 @@ export function formatReport(report: EvolveReport): string {
       ? `Mutants that no test notices: ${mutants.survivedBefore}, then ${mutants.survivedAfter}.`
       : null,
     `Cost: ${dollars(used.costMicros)}, ${used.tokens} tokens. Work: ${age(used.wallMs)}, in ${age(ageMs)}.`,
-    kept > 0 ? "`shim evolve review` goes through the branches." : null,
+    kept > 0 ? "`shim code evolve review` goes through the branches." : null,
   ];
   const lines = numbers.flatMap((line) => (line === null ? [] : [`${line}\n`]));
   return [head, ...tried.map(triedText), ...lines, facts ? factsText(facts) : ""].join("");

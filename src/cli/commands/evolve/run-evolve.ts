@@ -20,10 +20,10 @@ import { readInputFile } from "../../plan-file.ts";
 import { removeEnded } from "../../../worker-runner/old-worktrees.ts";
 import { removeAbandoned } from "../../../transform/throwaway-worktree.ts";
 import { worktreesIn } from "../../../worker-runner/work-record.ts";
-import { doTasks, formatEvent } from "../run/run-worker.ts";
-import { WorkerConfig, type TypeConfig } from "../run/worker-config.ts";
+import { doTasks, formatEvent } from "../worker/run-worker.ts";
+import { WorkerConfig, type TypeConfig } from "../worker/worker-config.ts";
 import { isProjectTrusted, parseTests } from "../transform/run-transform.ts";
-import { evolveOptions } from "../run/create-evolve.ts";
+import { evolveOptions } from "../worker/create-evolve.ts";
 import type { EvolveFlags } from "./evolve.ts";
 import { formatPlan, formatReport } from "./format-evolve.ts";
 import { findProject, type FoundProject } from "./project.ts";
@@ -40,7 +40,7 @@ export async function evolve(cli: Cli, flags: EvolveFlags, folder: string): Prom
   return withLink(cli, async (link) => {
     const open = found.value.files.runs().find(({ report }) => report?.isEnded !== true);
     if (open && !flags.dryRun) {
-      cli.progress(`Continuing the run of ${cli.ago(open.at)}; \`shim evolve stop\` ends it.`);
+      cli.progress(`Continuing the run of ${cli.ago(open.at)}; \`shim code evolve stop\` ends it.`);
       return workOn(cli, flags, link, { ...found.value, config: settings.value.config, run: open });
     }
     const plan = await planRun(cli, flags, link, found.value, settings.value);
@@ -267,7 +267,7 @@ async function withNewest(
   const found = await findProject(cli, folder);
   if (!found.ok) return found;
   const [run] = found.value.files.runs();
-  if (!run || run.job === null) return notFound("there is no run in this project yet: `shim evolve` starts one.");
+  if (!run || run.job === null) return notFound("there is no run in this project yet: `shim code evolve` starts one.");
   const { job } = run;
   return withLink(cli, async (link) => {
     const state = await readRun(link.call, job);

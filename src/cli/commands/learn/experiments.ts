@@ -46,7 +46,7 @@ export function addExperiments(program: Command, cli: Cli): void {
   const end = command
     .command("stop [id]")
     .description("end a trial; its value before is in force at once")
-    .option("--all", "every trial, and none starts until `shim experiments allow`");
+    .option("--all", "every trial, and none starts until `shim learn experiments allow`");
   cli.define(end, (options: StopOptions, id?: string) => stop(cli, options, id));
   const back = command.command("revert <id>").description("take back a value that was deployed and kept");
   cli.define(back, (_options: CommonOptions, id: string) => endOne(cli, id, true));
@@ -74,11 +74,11 @@ async function list(cli: Cli): Promise<CommandResult> {
       SESSIONS: ({ sessions }) => sessions,
       SINCE: ({ steps }) => cli.ago(steps.at(-1)?.at ?? 0),
     },
-    "No experiment yet. `shim opportunities` says what to try.\n",
+    "No experiment yet. `shim learn opportunities` says what to try.\n",
   );
   const since = off ?? workspace.offSince;
   const note =
-    since === null ? "" : `Switched off ${cli.ago(since)}. \`shim experiments allow\` lets them start again.\n`;
+    since === null ? "" : `Switched off ${cli.ago(since)}. \`shim learn experiments allow\` lets them start again.\n`;
   return ok({
     data: { experiments, offSince: off, workspace },
     text: `${table}${note}${problemText("Trials of the workspace are not listed", workspace.problem)}`,
@@ -124,7 +124,7 @@ function findOne(runtime: Runtime, prefix: string): CliResult<Experiment> {
   const all = runtime.store.read((sql) => rows.list(sql), []);
   const matching = all.filter(({ experiment: { id } }) => id.startsWith(prefix) || id === `exp_${prefix}`);
   const [first] = matching;
-  if (!first) return notFound(`there is no experiment ${prefix.slice(0, 60)}. \`shim experiments\` lists them.`);
+  if (!first) return notFound(`there is no experiment ${prefix.slice(0, 60)}. \`shim learn experiments\` lists them.`);
   if (matching.length > 1)
     return ambiguous(
       `${prefix} fits several experiments.`,
@@ -160,7 +160,7 @@ type Step = Pick<Experiment, "key" | "from" | "to">;
 function refused(error: StartError, step: Step): FailedResult {
   const { key, from } = step;
   if (error.code === "switched_off")
-    return failed(error.code, "experiments are switched off. `shim experiments allow` lets them start again.");
+    return failed(error.code, "experiments are switched off. `shim learn experiments allow` lets them start again.");
   if (error.code === "by_person")
     return failed(error.code, `no trial can judge ${key}: change it with \`shim config set ${key} <value>\`.`);
   if (error.code === "busy")
@@ -173,7 +173,7 @@ function refused(error: StartError, step: Step): FailedResult {
 /** [EX291] */
 function endlessText(reason: string, { key, to }: Step): string {
   const replayed = findParameter(key)?.method === "replay";
-  const instead = replayed ? `\`shim replay --set ${key}=${to}\` compares it on the recorded sessions; ` : "";
+  const instead = replayed ? `\`shim learn replay --set ${key}=${to}\` compares it on the recorded sessions; ` : "";
   return `it could not end here, so nothing was started: ${reason}.\n${instead}\`shim config set ${key} ${to}\` sets it without a trial.`;
 }
 
@@ -198,7 +198,7 @@ async function stop(cli: Cli, { all }: StopOptions, id: string | undefined): Pro
   const stopped = decideStopAll(runtime, "command line");
   const workspace = await stopTrialsByHand(cli);
   const count = stopped.length + workspace.stopped.length;
-  const text = `${pluralize(count, "experiment")} stopped; none starts until \`shim experiments allow\`.\n`;
+  const text = `${pluralize(count, "experiment")} stopped; none starts until \`shim learn experiments allow\`.\n`;
   return ok({
     data: { stopped, workspace },
     text: `${text}${problemText("Nothing was stopped in the workspace", workspace.problem)}`,

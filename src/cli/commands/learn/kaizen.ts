@@ -34,16 +34,15 @@ interface ReportOptions extends CommonOptions {
   readonly week?: string;
 }
 
-export function addKaizen(program: Command, cli: Cli): void {
-  const command = program.command("kaizen").description("the review of the records: run, report");
-  const run = command
+export function addReview(learn: Command, cli: Cli): void {
+  const run = learn
     .command("run")
     .description("one review: examine, advance trials, try the best finding if `kaizen` is apply, write the report")
     .option("--once", "one review (the default)")
     .option("--time-limit <duration>", "give up after this time (5m)", durationOption)
     .option("--dry-run", "say what would be done, and change nothing");
   cli.define(run, (options: RunOptions) => review(cli, options));
-  const report = command
+  const report = learn
     .command("report")
     .description("the report of a week: what died, was saved, was lost, cost and changed")
     .option("--week <week>", "such as 2026-W47 (default: this week)");

@@ -31,12 +31,13 @@ const dayMs = 86_400_000;
 const maxSessions = 1_000;
 const maxCorpusBytes = 500_000_000;
 
-export function addReplay(program: Command, cli: Cli): void {
-  const command = program
+export function addReplay(learn: Command, cli: Cli): void {
+  const since = ["--since <time>", "only sessions seen since (default: 30d)", momentOption(cli.io, "first")] as const;
+  const command = learn
     .command("replay")
     .description("what deaths would lose under other settings, by the recorded sessions; export")
-    .option("--since <time>", "only sessions seen since (default: 30d)", momentOption(cli.io, "first"))
-    .option("--corpus <file>", "sessions of a file that `shim replay export ...` wrote")
+    .option(...since)
+    .option("--corpus <file>", "sessions of a file that `shim learn replay export ...` wrote")
     .option("--set <key=value...>", "compare with these settings: checkpoint.everyMs=60000")
     .option("--workspace [key=value...]", "compare settings of the workspace by its own tasks: chatTtlMs=60000");
   cli.define(command, (options: ReplayOptions) =>
@@ -44,7 +45,8 @@ export function addReplay(program: Command, cli: Cli): void {
   );
   const exported = command
     .command("export <file>")
-    .description("the sessions as JSON lines: times, kinds and sizes, no texts, names or paths");
+    .description("the sessions as JSON lines: times, kinds and sizes, no texts, names or paths")
+    .option(...since);
   cli.define(exported, (options: ReplayOptions, file: string) => exportTo(cli, options, file));
 }
 
@@ -76,7 +78,7 @@ function readCorpus(path: string): CliResult<ReplaySession[]> {
   for (const [index, line] of lines.entries()) {
     const parsed = (index === 0 ? ReplayHeader : ReplaySession).safeParse(parseLine(line));
     if (!parsed.success)
-      return failed("invalid_corpus", `${path}, line ${index + 1}: not what \`shim replay export ...\` writes.`);
+      return failed("invalid_corpus", `${path}, line ${index + 1}: not what \`shim learn replay export ...\` writes.`);
     if (parsed.data.type === "session") sessions.push(parsed.data);
   }
   return ok(sessions);

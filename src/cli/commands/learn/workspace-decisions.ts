@@ -37,7 +37,7 @@ export function findTrial({ trials }: WorkspaceTrials, prefix: string): CliResul
   const [first, second] = trials.filter(({ id }) => id.startsWith(prefix));
   if (first && !second) return ok(first);
   return notFound(
-    `there is no one experiment ${prefix.slice(0, 60)} in the workspace. \`shim experiments\` lists them.`,
+    `there is no one experiment ${prefix.slice(0, 60)} in the workspace. \`shim learn experiments\` lists them.`,
   );
 }
 

@@ -114,7 +114,10 @@ async function startByHand(decision: TrialDecision, candidate: TrialCandidate): 
     const running = runningTrial(stored.all);
     if (running) return failed("busy", `${running.id} runs in the workspace. Stop it first.`);
     if (stored.all.offSince !== null)
-      return failed("switched_off", "experiments are switched off. `shim experiments allow` lets them start again.");
+      return failed(
+        "switched_off",
+        "experiments are switched off. `shim learn experiments allow` lets them start again.",
+      );
     return startValue({ runtime, link, stored }, candidate);
   });
   if (started.ok) logTrial(decision, "experiment.started", started.value);

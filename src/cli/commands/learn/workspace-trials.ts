@@ -26,7 +26,7 @@ export async function readTrials(link: TrialLink): Promise<CliResult<StoredTrial
   if (parsed.success) return ok({ version, ageMs, all: parsed.data });
   return failed(
     "trials_unreadable",
-    `the key ${trialsKey} of the state does not hold trials. \`shim state delete ${trialsKey}\` removes it.`,
+    `the key ${trialsKey} of the state does not hold trials. \`shim team state delete ${trialsKey}\` removes it.`,
   );
 }
 

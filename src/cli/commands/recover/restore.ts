@@ -6,7 +6,7 @@ import type { Runtime } from "../../../runtime/runtime.ts";
 import { restoreFiles } from "../../../snapshots/restore-files.ts";
 import { failed, notFound, wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
-import { findCheckpoint, findSession, shortCheckpoint } from "../../resolve-id.ts";
+import { findSessionOrCheckpoint, shortCheckpoint } from "../../resolve-id.ts";
 import { findElsewhere } from "./restore-elsewhere.ts";
 import { restoreFrom, timeoutMs, type RestoreOptions, type RestoreSource, type ExcludedFile } from "./restore-from.ts";
 
@@ -56,16 +56,16 @@ function findRow(cli: Cli, runtime: Runtime, id: string | null): CliResult<Saved
     const row = root === null ? null : newestOf(runtime, { project: root });
     return isSaved(row) ? ok(row) : notFound("no files of this project are saved. `shim sessions` lists the sessions.");
   }
-  const checkpoint = findCheckpoint(runtime, id);
-  if (!checkpoint.ok) {
-    const session = checkpoint.error.code === "not_found" ? findSession(runtime, id) : checkpoint;
-    if (!session.ok) return session;
-    const row = newestOf(runtime, { session: session.value.id });
+  const found = findSessionOrCheckpoint(runtime, id);
+  if (!found.ok) return found;
+  const { session, checkpoint } = found.value;
+  if (session) {
+    const row = newestOf(runtime, { session: session.id });
     return isSaved(row) ? ok(row) : failed("no_snapshot", "no files were saved with this session.");
   }
-  const row = runtime.store.read((sql) => findSnapshot(sql, checkpoint.value.id), null);
+  const row = runtime.store.read((sql) => findSnapshot(sql, checkpoint.id), null);
   if (isSaved(row)) return ok(row);
-  return failed("no_snapshot", `${missingText(cli, row)}${otherText(runtime, checkpoint.value.sessionId)}`);
+  return failed("no_snapshot", `${missingText(cli, row)}${otherText(runtime, checkpoint.sessionId)}`);
 }
 
 function newestOf(runtime: Runtime, where: { readonly session: string } | { readonly project: string }) {

@@ -15,7 +15,7 @@ import * as sessions from "../../../local-mcp/sessions/sessions.ts";
 import { shortCheckpointId, shortSessionId } from "../../../local-mcp/sessions/short-ids.ts";
 import { failed, type CommandError } from "../../answer.ts";
 import { limitOption, momentOption, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
-import { findCheckpoint, findSession, projectOfFolder, shortCheckpoint } from "../../resolve-id.ts";
+import { findSession, projectOfFolder, shortCheckpoint } from "../../resolve-id.ts";
 import { oneLine, shortPath, table } from "../../screen-text.ts";
 import { triggerText } from "./describe-entry.ts";
 import { localTime } from "../../times.ts";
@@ -29,23 +29,17 @@ interface FilterOptions extends CommonOptions {
 }
 
 const defaultLimit = 20;
-const maxPerSession = { listed: 5, found: 2 };
+const maxFoundPerSession = 2;
 
-export function addCheckpoints(program: Command, cli: Cli): void {
-  const command = withFilter(program.command("checkpoints"), cli).description(
-    "list checkpoints by session; `show <id>` prints one",
-  );
-  cli.define(command, (options: FilterOptions) => listAll(cli, options));
-  const list = command.command("list").description("list checkpoints by session, newest first");
-  cli.define(list, (options: FilterOptions) => listAll(cli, options));
-  const show = command.command("show <checkpoint>").description("the whole state in one checkpoint");
-  cli.define(show, (_options: CommonOptions, id: string) => showOne(cli, id));
-}
-
-export function addSearch(program: Command, cli: Cli): void {
-  const command = withFilter(program.command("search <text...>"), cli).description(
-    "find sessions and their checkpoints by words; all must occur",
-  );
+export function addSearch(parent: Command, cli: Cli): void {
+  const command = parent
+    .command("search <text...>")
+    .description("find sessions and their checkpoints by words; all must occur")
+    .option("--session <id>", "only of this session")
+    .option("--project <folder>", "only of this project")
+    .option("--since <time>", "not older: 2d, 3h, 2026-11-20", momentOption(cli.io, "first"))
+    .option("--until <time>", "not newer", momentOption(cli.io, "last"))
+    .addOption(limitOption(defaultLimit, "at most this many sessions, or checkpoints of --session"));
   cli.define(command, (options: FilterOptions, ...given: unknown[]) => {
     // `<text...>` comes as one array.
     const words = given.flat().join(" ");
@@ -53,22 +47,27 @@ export function addSearch(program: Command, cli: Cli): void {
   });
 }
 
-function withFilter(command: Command, cli: Cli): Command {
-  return command
-    .option("--session <id>", "only of this session")
-    .option("--project <folder>", "only of this project")
-    .option("--since <time>", "not older: 2d, 3h, 2026-11-20", momentOption(cli.io, "first"))
-    .option("--until <time>", "not newer", momentOption(cli.io, "last"))
-    .addOption(limitOption(defaultLimit, "at most this many sessions, or checkpoints of --session"));
+interface SessionCheckpoints {
+  /** Newest first. */
+  readonly checkpoints: readonly ListedCheckpoint[];
+  readonly text: string;
 }
 
-async function listAll(cli: Cli, options: FilterOptions): Promise<CommandResult> {
-  const found = await findGroups(cli, options, undefined);
-  if (!found.ok) return found;
-  const groups = found.value;
-  const hint = cli.format("`shim checkpoints show <id>` prints one, `shim restore <id>` brings its files back.\n");
-  const text = groups.length === 0 ? "No checkpoints.\n" : `${groupsText(cli, groups)}${hint}`;
-  return ok({ data: toData(groups), text, isVerbatim: true });
+/** @param limit of checkpoints; the text says how to see more */
+export function checkpointsOf(cli: Cli, runtime: Runtime, session: string, limit = defaultLimit): SessionCheckpoints {
+  const groups = runtime.store.read(
+    (sql) => checkpointGroups(sql, { session }, { sessions: 1, perSession: limit }),
+    [],
+  );
+  const [group] = groups;
+  if (!group) return { checkpoints: [], text: "No checkpoints.\n" };
+  const hint = cli.format(
+    "`shim sessions show <id>` prints a checkpoint, `shim restore <id>` brings its files back.\n",
+  );
+  const { head, rows } = checkpointTable(cli, groups);
+  const more = group.total - group.checkpoints.length;
+  const moreText = more === 0 ? [] : [`  ${more} more: add \`--limit ${group.total}\``];
+  return { checkpoints: group.checkpoints, text: `${[head, ...rows, ...moreText].join("\n")}\n${hint}` };
 }
 
 async function search(cli: Cli, options: FilterOptions, words: string): Promise<CommandResult> {
@@ -82,7 +81,7 @@ async function search(cli: Cli, options: FilterOptions, words: string): Promise<
   return ok({ data: toData(groups), text, isVerbatim: true });
 }
 
-/** `checkpoints` repeats all groups as one flat list. */
+/** The field `checkpoints` repeats all groups as one flat list. */
 function toData(groups: readonly CheckpointGroup[]): unknown {
   return { sessions: groups, checkpoints: groups.flatMap((group) => group.checkpoints) };
 }
@@ -97,21 +96,20 @@ function matchingLines({ summary, contents }: ListedCheckpoint, words: string): 
 async function findGroups(
   cli: Cli,
   options: FilterOptions,
-  text: string | undefined,
+  text: string,
 ): Promise<Result<CheckpointGroup[], CommandError>> {
   const runtime = await cli.runtime();
   const { since, until, limit = defaultLimit } = options;
   const session = options.session === undefined ? null : findSession(runtime, options.session);
   if (session && !session.ok) return session;
-  if (text !== undefined) updateIndex(cli, runtime);
+  updateIndex(cli, runtime);
   const filter = {
     ...omitUndefined({ text, session: session?.value.id, since, until }),
     ...projectFilter(cli, runtime, options),
   };
-  const ofMany = text === undefined ? maxPerSession.listed : maxPerSession.found;
   return ok(
     runtime.store.read(
-      (sql) => checkpointGroups(sql, filter, { sessions: limit, perSession: session ? limit : ofMany }),
+      (sql) => checkpointGroups(sql, filter, { sessions: limit, perSession: session ? limit : maxFoundPerSession }),
       [],
     ),
   );
@@ -131,11 +129,8 @@ function updateIndex(cli: Cli, runtime: Runtime): void {
   }
 }
 
-async function showOne(cli: Cli, id: string): Promise<CommandResult> {
-  const runtime = await cli.runtime();
-  const found = findCheckpoint(runtime, id);
-  if (!found.ok) return found;
-  const checkpoint = found.value;
+/** The whole state in one checkpoint. */
+export function showCheckpoint(cli: Cli, runtime: Runtime, checkpoint: checkpoints.Checkpoint): CommandResult {
   const state = readState(runtime, checkpoint);
   if (!state.ok) return state;
   const snapshot = runtime.store.read((sql) => findSnapshot(sql, checkpoint.id), null);
@@ -211,15 +206,26 @@ function toListed(sql: Sql, one: checkpoints.Checkpoint): ListedCheckpoint {
   return { ...one, shortId: shortCheckpointId(sql, one.id), contents: readContents(sql, one) };
 }
 
+/** The rows of all groups, in columns of one width. */
+function checkpointTable(
+  cli: Cli,
+  groups: readonly CheckpointGroup[],
+): { readonly head: string; readonly rows: string[] } {
+  const { columns } = cli.io.size();
+  const cells = groups.flatMap((group) => group.checkpoints.map((one) => toRow(cli, one, columns)));
+  const heads = [["  CHECKPOINT", "SAVED", "BECAUSE", "LAST REQUEST", "LAST TOOL", "CHANGED FILES"]];
+  const [head = "", ...rows] = table([...heads, ...cells], columns)
+    .trimEnd()
+    .split("\n");
+  return { head, rows };
+}
+
 type ExtraLines = (one: ListedCheckpoint) => readonly string[];
 
-function groupsText(cli: Cli, groups: readonly CheckpointGroup[], extraLines: ExtraLines = () => []): string {
-  const { columns } = cli.io.size();
-  const rows = groups.flatMap((group) => group.checkpoints.map((one) => toRow(cli, one, columns)));
-  const heads = [["  CHECKPOINT", "SAVED", "BECAUSE", "LAST REQUEST", "LAST TOOL", "CHANGED FILES"]];
-  const [head = "", ...lines] = table([...heads, ...rows], columns).split("\n");
+function groupsText(cli: Cli, groups: readonly CheckpointGroup[], extraLines: ExtraLines): string {
+  const { head, rows } = checkpointTable(cli, groups);
   const blocks = groups.map((group) => {
-    const groupRows = group.checkpoints.flatMap((one) => [lines.shift() ?? "", ...extraLines(one)]);
+    const groupRows = group.checkpoints.flatMap((one) => [rows.shift() ?? "", ...extraLines(one)]);
     return [formatHeading(cli, group), ...groupRows, ...moreLines(group)].join("\n");
   });
   return `${[head, ...blocks].join("\n")}\n`;

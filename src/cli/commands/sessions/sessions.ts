@@ -12,7 +12,7 @@ import { readContent, type SessionContent } from "../../../local-mcp/sessions/se
 import { listBackups } from "../../../store/backup.ts";
 import { limitOption, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
 import { describeEntry, triggerText } from "./describe-entry.ts";
-import { findSession, projectOfFolder } from "../../resolve-id.ts";
+import { projectOfFolder } from "../../resolve-id.ts";
 import { oneLine, shortPath, table } from "../../screen-text.ts";
 import { toSessionView, type SessionView } from "./session-view.ts";
 import { unsavedText } from "./timeline.ts";
@@ -34,17 +34,15 @@ interface ListOptions extends CommonOptions {
 
 const defaultLimit = 20;
 
-export function addSessions(program: Command, cli: Cli): void {
+export function addSessions(program: Command, cli: Cli): Command {
   const command = program
     .command("sessions")
-    .description("list sessions; `show <id>` prints all that is stored")
+    .description("list sessions; `show <id>` prints what happened in one")
     .option("--incomplete", "only those that can be continued")
     .option("--project <folder>", "only those of this project")
     .option("--all-machines", "also those of the workspace's other machines")
     .addOption(limitOption(defaultLimit));
-  cli.define(command, (options: ListOptions) => list(cli, options));
-  const show = command.command("show <session>").description("everything that is stored about one session");
-  cli.define(show, (_options: CommonOptions, id: string) => showOne(cli, id));
+  return cli.define(command, (options: ListOptions) => list(cli, options));
 }
 
 async function list(cli: Cli, options: ListOptions): Promise<CommandResult> {
@@ -70,7 +68,7 @@ function noneText(cli: Cli, runtime: Runtime, { incomplete, project, allMachines
 
 function othersText(cli: Cli, elsewhere: readonly ElsewhereView[] | null): string {
   if (elsewhere === null)
-    return "Other machines: none. This machine has not joined a workspace, or has no key of it (`shim edge status`).\n";
+    return "Other machines: none. This machine has not joined a workspace, or has no key of it (`shim join status`).\n";
   return elsewhere.length === 0 ? "Other machines: none.\n" : `Other machines:\n${elsewhereTable(cli, elsewhere)}`;
 }
 
@@ -105,19 +103,15 @@ function sessionTable(cli: Cli, views: readonly SessionView[]): string {
   );
 }
 
-async function showOne(cli: Cli, id: string): Promise<CommandResult> {
-  const runtime = await cli.runtime();
-  const found = findSession(runtime, id);
-  if (!found.ok) return found;
-  const session = found.value;
+export function showStored(cli: Cli, runtime: Runtime, session: Session): CommandResult {
   const content = runtime.store.read((sql) => readContent(sql, session.id), null);
   const shown = runtime.store.read((sql) => readState(sql, runtime, session), null);
   if (!content || !shown) throw new Error(`session ${session.id} was deleted meanwhile`);
   const backups = listBackups(runtime.paths.backups).length;
   const data = { session: { ...session, ...shown }, counts: countRows(content), ...content, copies: { backups } };
   const hints = [
-    "content of a checkpoint: `shim checkpoints show <id>`",
-    `copies: ${backups} backups may hold the same; \`shim forget ${session.id}\` deletes all of it`,
+    "content of a checkpoint: `shim sessions show <id>`",
+    `copies: ${backups} backups may hold the same; \`shim sessions forget ${session.id}\` deletes all of it`,
   ].map((line) => `${cli.format(line)}\n`);
   return ok({ data, text: [render(session, stateText(shown), content), ...hints].join(""), isVerbatim: true });
 }

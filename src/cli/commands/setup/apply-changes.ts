@@ -50,7 +50,7 @@ export function applyRemoval(cli: Cli, changes: PreparedChanges, scope: Scope): 
   const linked = changeLink(cli, isWhole ? changes.link : null);
   const stored = isWhole && scope.client === undefined ? finishUninstall(cli, scope.data === true) : [];
   const verdict = isWhole ? ["SHIM is removed."] : clientsAfter("SHIM is removed from", changedTargets(done));
-  const next = "`shim uninstall` removes the rest after that; until then the command and the stored data stay.";
+  const next = "`shim init --remove` removes the rest after that; until then the command and the stored data stay.";
   const rest = isWhole ? stored : [...problemLines("still has SHIM", problems), next];
   return ok(toAnswer(cli, { done, problems, linked, steps: [...verdict, ...restartLines(done), ...rest] }));
 }

@@ -13,13 +13,13 @@ const shells: Readonly<Record<string, (table: CommandRow) => string>> = {
 };
 
 /** [IP6] */
-export function addCompletion(program: Command, cli: Cli): void {
-  const command = program
+export function addCompletion(init: Command, cli: Cli): void {
+  const command = init
     .command("completion")
     .description("print a shell's completion of `shim`")
     .addArgument(new Argument("<shell>", "bash, zsh or fish").choices(Object.keys(shells)));
   cli.define(command, async (_options: CommonOptions, shell: string) => {
-    const text = shells[shell]?.(commandTable(program)) ?? "";
+    const text = init.parent === null ? "" : (shells[shell]?.(commandTable(init.parent)) ?? "");
     return ok({ data: { shell, text }, text, isVerbatim: true });
   });
 }

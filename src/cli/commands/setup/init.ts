@@ -40,13 +40,14 @@ interface InitOptions extends CommonOptions {
   readonly dryRun?: boolean;
   readonly yes?: boolean;
   readonly link?: boolean;
+  readonly remove?: boolean;
   readonly data?: boolean;
   readonly trust?: boolean;
 }
 
 type Action = Plan["action"];
 
-export function addInit(program: Command, cli: Cli): void {
+export function addInit(program: Command, cli: Cli): Command {
   const init = program
     .command("init")
     .description("connect SHIM to the clients of this machine, and make `shim` a command")
@@ -55,19 +56,30 @@ export function addInit(program: Command, cli: Cli): void {
     .option("--no-allow", "let clients ask before SHIM's tools that only read or save")
     .option("--todo-tools", "switch Claude Code's to-do tools on, which the newest models lack")
     .option("--telemetry [port]", "receive Claude Code's telemetry on this machine", parsePort)
-    .option("--no-telemetry", "receive none any more");
-  cli.define(withOptions(init), (options: InitOptions) => run(cli, options, "install"));
+    .option("--no-telemetry", "receive none any more")
+    .addOption(
+      new Option("--remove", "remove SHIM from the clients; stored data stays").conflicts([
+        "link",
+        "trust",
+        "allow",
+        "todoTools",
+        "telemetry",
+      ]),
+    )
+    .option("--data", "with --remove: also delete everything that SHIM has stored on this machine");
+  return cli.define(withOptions(init), (options: InitOptions) =>
+    options.remove === true ? remove(cli, options) : install(cli, options),
+  );
 }
 
-export function addUninstall(program: Command, cli: Cli): void {
-  const uninstall = program
-    .command("uninstall")
-    .description("remove SHIM from the clients; stored data stays")
-    .option("--data", "also delete everything that SHIM has stored on this machine");
-  cli.define(withOptions(uninstall), async (options: InitOptions) => {
-    const obstacle = options.data === true ? await dataObstacle(cli, options.client) : null;
-    return obstacle ?? run(cli, options, "uninstall");
-  });
+async function install(cli: Cli, options: InitOptions): Promise<CommandResult> {
+  if (options.data === true) return wrongUsage("--data deletes what is stored, and needs --remove.");
+  return run(cli, options, "install");
+}
+
+async function remove(cli: Cli, options: InitOptions): Promise<CommandResult> {
+  const obstacle = options.data === true ? await dataObstacle(cli, options.client) : null;
+  return obstacle ?? run(cli, options, "uninstall");
 }
 
 function parsePort(text: string): number {
@@ -139,7 +151,7 @@ function question({ link }: PreparedChanges, { data }: InitOptions): string {
 }
 
 function howToConfirm({ io }: Cli, action: Action): string {
-  const name = action === "install" ? "init" : "uninstall";
+  const name = action === "install" ? "init" : "init --remove";
   const isByNpm = io.env["npm_lifecycle_event"] === name;
   const commandWith = (option: string): string => (isByNpm ? `npm run ${name} -- ${option}` : `shim ${name} ${option}`);
   return `this changes files, and there is no terminal to confirm it. To see the changes: \`${commandWith("--dry-run")}\`. To make them: \`${commandWith("--yes")}\`.`;
@@ -177,7 +189,7 @@ function planLinkChange(cli: Cli, options: InitOptions, action: Action): Pick<Pr
   return { link: null, linkNote: `${planned.error} is another program; it stays. SHIM is started by: ${cli.command}` };
 }
 
-/** [IN101] A client that refuses keeps `init` from all, and `uninstall` from itself alone. */
+/** [IN101] A client that refuses keeps `init` from all, and `init --remove` from itself alone. */
 function planAll(
   cli: Cli,
   targets: readonly ClientTarget[],

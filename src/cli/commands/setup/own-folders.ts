@@ -11,7 +11,7 @@ import type { Cli } from "../../cli.ts";
 import { pluralize } from "../../screen-text.ts";
 import { sessionsAlive } from "../care/overview.ts";
 
-/** SHIM's own folder that `init` or `uninstall` makes or removes, as the preview names it. */
+/** SHIM's own folder that `init` or `init --remove` makes or removes, as the preview names it. */
 export interface OwnFolder {
   readonly path: string;
   readonly what: string;
@@ -53,7 +53,10 @@ export async function dataObstacle(cli: Cli, client: string | undefined): Promis
   const runtime = await cli.runtime();
   const supervisor = findSupervisor(home, runtime.processes);
   if (supervisor !== null)
-    return failed("supervisor_runs", `the supervisor runs (pid ${supervisor.pid}). First: \`shim supervise stop\`.`);
+    return failed(
+      "supervisor_runs",
+      `the supervisor runs (pid ${supervisor.pid}). First: \`shim worker supervise stop\`.`,
+    );
   const alive = sessionsAlive(runtime);
   // Windows does not delete an open file.
   runtime.store.close();
@@ -70,5 +73,7 @@ export function finishUninstall(cli: Cli, deletesData: boolean): string[] {
   if (deletesData) removeHome(home, userHome);
   removeLeftovers(folders, keepsBackups);
   if (!existsSync(home)) return deletesData ? ["Everything that SHIM has stored is deleted."] : [];
-  return [`Stored data stays in ${home}; \`shim forget ...\` deletes some of it, \`shim uninstall --data\` all of it.`];
+  return [
+    `Stored data stays in ${home}; \`shim sessions forget ...\` deletes some of it, \`shim init --remove --data\` all of it.`,
+  ];
 }

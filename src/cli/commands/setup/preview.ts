@@ -13,7 +13,7 @@ export interface ClientProblem {
   readonly message: string;
 }
 
-/** All that `init` or `uninstall` would change. */
+/** All that `init` or `init --remove` would change. */
 export interface PreparedChanges {
   readonly plans: readonly Plan[];
   readonly problems: readonly ClientProblem[];

@@ -1,21 +1,15 @@
-import { err, ok } from "../../../shared/result.ts";
-import type { Cli, CommandResult } from "../../cli.ts";
-import type { CoordinatorLink } from "../../coordinator-link.ts";
-import { findSession } from "../../resolve-id.ts";
 import { oneLine, pluralize } from "../../screen-text.ts";
-import { readFacts, type TaskFacts, type Task, type Claimant, isEnded, type Needed } from "./task-facts.ts";
+import { isEnded, type Claimant, type Needed, type Task, type TaskFacts } from "./task-facts.ts";
 import type { Attempt } from "../../../contract/task-views.ts";
 import type { DeathReason } from "../../../contract/tasks.ts";
 import { age } from "../../../shared/format.ts";
 import { progressText } from "./task-list.ts";
 import { localTime } from "../../times.ts";
 
-export async function explainTask(cli: Cli, link: CoordinatorLink, task: number): Promise<CommandResult> {
-  const facts = await readFacts(link, task);
-  if (!facts.ok) return facts.error.code === "unknown_task" ? unknownTask(cli, task, facts) : facts;
-  const [first = "", ...others] = explain(facts.value, cli.io.now());
-  const why = [`Task ${task} (${facts.value.task.type}) ${first}`, ...others].map(indentLine);
-  return ok({ data: { ...facts.value, why }, text: `${why.join("\n")}\n` });
+/** The lines that say why the task is in its state. */
+export function explainTask(facts: TaskFacts, now: number): string[] {
+  const [first = "", ...others] = explain(facts, now);
+  return [`Task ${facts.task.task} (${facts.task.type}) ${first}`, ...others].map(indentLine);
 }
 
 function explain(facts: TaskFacts, now: number): string[] {
@@ -44,14 +38,6 @@ const maxShownChars = 1_000;
 
 function indentLine(text: string): string {
   return `${text.startsWith("  ") ? "  " : ""}${oneLine(text, maxShownChars)}`;
-}
-
-/** A number is a task, even where it is also a prefix of a session's id. */
-async function unknownTask(cli: Cli, task: number, refused: CommandResult & { ok: false }): Promise<CommandResult> {
-  const session = findSession(await cli.runtime(), String(task));
-  if (!session.ok && session.error.code === "not_found") return refused;
-  const { message } = refused.error;
-  return err({ ...refused.error, message: `${message}. For a session, give more of its id than digits.` });
 }
 
 function explainDone({ task, attempts: [last] }: TaskFacts): string[] {
@@ -107,7 +93,7 @@ function adviceFor({ task, reason }: Task): string[] {
   if (reason === "discarded") return ["It cannot be replayed; submit it again if it is still needed."];
   const first = reason === "dependency" ? "First replay those, then this one: " : "";
   return [
-    `${first}\`shim queue replay ${task}\` starts it again, \`shim queue discard ${task} --reason <text>\` discards it.`,
+    `${first}\`shim task replay ${task}\` starts it again, \`shim task discard ${task} --reason <text>\` discards it.`,
   ];
 }
 

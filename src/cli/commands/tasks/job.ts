@@ -31,14 +31,14 @@ interface SubmitOptions extends SplitOptions {
 
 const { maxBodyBytes = defaultMaxBodyBytes } = planOperations["plans.submit"];
 
-export function addJob(program: Command, cli: Cli): void {
-  const job = program.command("job").description("a complex job: how complex it is, and its parts as tasks");
+export function addJobs(task: Command, cli: Cli): void {
+  const jobs = task.command("jobs").description("a complex job: how complex it is, and its parts as tasks");
   const estimate = withSplit(
-    job.command("estimate <file>").description("the complexity of a job, and what it would be split into"),
+    jobs.command("estimate <file>").description("the complexity of a job, and what it would be split into"),
   );
   cli.define(estimate, (options: SplitOptions, file: string) => estimateJob(cli, options, file));
   const submit = withSplit(
-    job.command("submit <file>").description("as one task, or as parts and a task that joins them"),
+    jobs.command("submit <file>").description("as one task, or as parts and a task that joins them"),
   )
     .requiredOption("--type <type>", "of the tasks")
     .addOption(new Option("--join <rule>", "the coordinator joins the results").choices(["collect", "merge", "count"]))
@@ -49,7 +49,7 @@ export function addJob(program: Command, cli: Cli): void {
     .option("--tag <tags...>", "to find the tasks by", textListOption)
     .option("--key <key>", "a job with the same key is submitted only once");
   cli.define(submit, (options: SubmitOptions, file: string) => submitJob(cli, options, file));
-  const show = job.command("show <job>").description("the progress of a job, its parts, and the branch with its work");
+  const show = jobs.command("show <job>").description("the progress of a job, its parts, and the branch with its work");
   cli.define(show, (_options: CommonOptions, text: string) =>
     withTask(cli, text, async (link, task) => {
       const { showJob } = await import("./job-show.ts");

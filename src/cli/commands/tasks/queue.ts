@@ -10,7 +10,6 @@ import { countUpTo, type Cli, type Columns, type CommonOptions, type CommandResu
 import { withCheckedLink, type CoordinatorLink } from "../../coordinator-link.ts";
 import { pluralize } from "../../screen-text.ts";
 import { parseJson } from "../../task-input.ts";
-import { addDeadList } from "./task-list.ts";
 import { withTask } from "./task.ts";
 
 interface QueueOptions extends CommonOptions {
@@ -26,13 +25,11 @@ interface ReplayOptions extends QueueOptions {
 
 type ReplayFilter = NonNullable<InputOf<"tasks.replay">["filter"]>;
 
-export function addQueue(program: Command, cli: Cli): void {
-  const command = program.command("queue").description("figures of the queue; replay or discard dead tasks");
-  const stats = command.command("stats").description("by type: numbers, ages, throughput, times");
+export function addQueue(task: Command, cli: Cli): void {
+  const stats = task.command("stats").description("by type: numbers, ages, throughput, times");
   cli.define(stats, () => withCheckedLink(cli, (link) => showStats(cli, link)));
-  addDeadList(command, cli);
-  addReplay(command, cli);
-  const discard = command
+  addReplay(task, cli);
+  const discard = task
     .command("discard <task>")
     .description("give up a dead task for good")
     .requiredOption("--reason <text>", "stored in the task");
@@ -65,8 +62,8 @@ function percentiles(times: TypeStats["wait"]): string {
   return times === null ? "-" : `${age(times.p50Ms)} / ${age(times.p95Ms)}`;
 }
 
-function addReplay(queue: Command, cli: Cli): void {
-  const command = queue
+function addReplay(task: Command, cli: Cli): void {
+  const command = task
     .command("replay [task]")
     .description("start a dead task again, or all dead ones that match")
     .option("--payload <json>", "for one task: replaces its payload")

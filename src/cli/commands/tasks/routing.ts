@@ -20,8 +20,8 @@ interface TypeReport {
   readonly isRouted: boolean;
 }
 
-export function addRouting(program: Command, cli: Cli): void {
-  const command = program
+export function addRouting(task: Command, cli: Cli): void {
+  const command = task
     .command("routing [type]")
     .description("which models did the tasks of a type, how well, and the cost of an accepted one");
   cli.define(command, (_options: CommonOptions, type?: string) =>
@@ -47,7 +47,7 @@ async function showRouting(cli: Cli, link: CoordinatorLink, type: string | undef
   if (reports.length === 0)
     return ok({
       data,
-      text: "No routed attempt has ended. `claude.route` in the settings of a worker routes tasks; `shim routing <type>` shows the models of others.\n",
+      text: "No routed attempt has ended. `claude.route` in the settings of a worker routes tasks; `shim task routing <type>` shows the models of others.\n",
     });
   return ok({ data, text: reports.map((report) => reportText(cli, report)).join("\n") });
 }

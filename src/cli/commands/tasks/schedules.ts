@@ -19,8 +19,11 @@ interface ScheduleOptions extends TaskOptions {
 }
 
 export function addSchedules(task: Command, cli: Cli): void {
-  const command = task
-    .command("schedule <cron>")
+  const schedules = task
+    .command("schedules")
+    .description("schedules of tasks: add, list, pause, resume, run or delete them");
+  const command = schedules
+    .command("add <cron>")
     .description('submit a task again and again, at the times of a cron expression ("0 3 * * *")')
     .requiredOption("--type <type>", "type of the task")
     .option("--tz <zone>", "time zone of the times, such as Europe/Berlin (default: the one of this machine)")
@@ -31,12 +34,13 @@ export function addSchedules(task: Command, cli: Cli): void {
     .option("--max-runs <n>", "end after this many tasks", countUpTo(1_000_000));
   addTaskOptions(command);
   cli.define(command, (options: ScheduleOptions, cron: string) => create(cli, options, cron));
-  addList(task, cli);
+  addList(schedules, cli);
 }
 
-function addList(task: Command, cli: Cli): void {
-  const group = task.command("schedules").description("schedules of tasks: list, pause, resume, run or delete them");
-  const list = group.command("list", { isDefault: true }).description("all schedules, with next time and last result");
+function addList(schedules: Command, cli: Cli): void {
+  const list = schedules
+    .command("list", { isDefault: true })
+    .description("all schedules, with next time and last result");
   cli.define(list, () => withCheckedLink(cli, (link) => listSchedules(cli, link)));
   for (const { verb, description, body } of [
     { verb: "pause", description: "let its times pass without a task", body: pause },
@@ -44,7 +48,7 @@ function addList(task: Command, cli: Cli): void {
     { verb: "run", description: "submit its task now", body: runNow },
     { verb: "delete", description: "delete it; its tasks stay", body: remove },
   ]) {
-    const command = group.command(`${verb} <name>`).description(description);
+    const command = schedules.command(`${verb} <name>`).description(description);
     cli.define(command, (_options: CommonOptions, name: string) => withCheckedLink(cli, (link) => body(link, name)));
   }
 }

@@ -37,7 +37,7 @@ export async function readFacts(link: CoordinatorLink, number: number): Promise<
   return ok({ task, attempts: history.value.attempts, needs: needs.value, takers: takers.value });
 }
 
-export function historyOf(link: CoordinatorLink, task: number): Promise<CliResult<OutputOf<"tasks.history">>> {
+function historyOf(link: CoordinatorLink, task: number): Promise<CliResult<OutputOf<"tasks.history">>> {
   return fetchPages(link, "tasks.history", { task });
 }
 

@@ -34,23 +34,9 @@ export function addTaskList(task: Command, cli: Cli): void {
       const holder = chat === undefined ? ok(undefined) : await findChat(cli, link, chat);
       if (!holder.ok) return holder;
       const filter = omitUndefined({ state, type, chat: holder.value, tag, schedule, parent });
-      return listTasks(cli, link, filter, limit, { columns: taskColumns, empty: `No tasks at ${link.where}.\n` });
+      return listTasks(cli, link, filter, limit);
     }),
   );
-}
-
-export function addDeadList(queue: Command, cli: Cli): void {
-  const command = queue.command("dead").description("dead tasks, and why").addOption(limitOption(defaultLimit));
-  cli.define(command, ({ limit }: ListOptions) =>
-    withCheckedLink(cli, (link) =>
-      listTasks(cli, link, { state: "dead" }, limit, { columns: () => deadColumns, empty: "No dead tasks.\n" }),
-    ),
-  );
-}
-
-interface TaskTable {
-  readonly columns: (shortChat: (chat: string) => string) => Columns<TaskLine>;
-  readonly empty: string;
 }
 
 async function listTasks(
@@ -58,13 +44,14 @@ async function listTasks(
   link: CoordinatorLink,
   filter: TaskFilter,
   max: number = defaultLimit,
-  { columns, empty }: TaskTable,
 ): Promise<CommandResult> {
   const listed = await fetchPages(link, "tasks.list", filter, { max });
   if (!listed.ok) return listed;
   const { tasks, cursor } = listed.value;
-  const shown = { ...firstColumns(tasks), ...columns(await shortChats(link, tasks)) };
-  const text = cli.table(tasks, shown, empty);
+  const isDead = filter.state === "dead";
+  const columns = isDead ? deadColumns : taskColumns(await shortChats(link, tasks));
+  const empty = isDead ? "No dead tasks.\n" : `No tasks at ${link.where}.\n`;
+  const text = cli.table(tasks, { ...firstColumns(tasks), ...columns }, empty);
   return ok({ data: listed.value, text: cursor === null ? text : `${text}There are more; --limit shows them.\n` });
 }
 

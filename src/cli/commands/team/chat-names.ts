@@ -83,7 +83,7 @@ export async function findChat(cli: Cli, link: CoordinatorLink, idOrPrefix: stri
   const [first, second] = matching;
   // No id has a blank.
   if (!first && /\s/.test(idOrPrefix))
-    return notFound(`no chat has the title "${idOrPrefix}". \`shim chats\` lists them.`);
+    return notFound(`no chat has the title "${idOrPrefix}". \`shim team chats\` lists them.`);
   if (!second) return ok(first?.chat ?? idOrPrefix);
   const lines = matching
     .slice(0, maxCandidates)

@@ -61,5 +61,5 @@ function chatColumns({ io }: Cli, names: ChatNames): Columns<ShownChat> {
 }
 
 function hiddenText(hidden: number): string {
-  return hidden === 0 ? "" : `${pluralize(hidden, "chat")} died or ended: \`shim chats --all\`\n`;
+  return hidden === 0 ? "" : `${pluralize(hidden, "chat")} died or ended: \`shim team chats --all\`\n`;
 }

@@ -16,7 +16,7 @@ import {
   reserve,
   toResources,
 } from "./reserved-files.ts";
-import { durationUpTo } from "./lease-run.ts";
+import { durationUpTo } from "./lock-run.ts";
 import { addFilesGuard } from "./commit-guard/guard-commands.ts";
 
 interface Options extends CommonOptions {
@@ -104,7 +104,7 @@ async function releaseFiles(cli: Cli, link: CoordinatorLink, paths: readonly str
   if (!leases.ok) return leases;
   const leasesToRelease = leases.value.filter(({ resource }) => paths.length === 0 || resources.includes(resource));
   if (leasesToRelease.length === 0)
-    return notFound("the command line has reserved none of these here; `shim files list` shows who has.");
+    return notFound("the command line has reserved none of these here; `shim team files list` shows who has.");
   for (const lease of leasesToRelease) {
     const released = await releaseLease(scope, self, lease);
     if (!released.ok) return released;

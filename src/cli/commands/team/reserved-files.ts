@@ -136,7 +136,7 @@ async function heldFailure(
     machine === null ? null : `on ${machine}`,
   ];
   const since = `for ${age(blockingLease.heldForMs)}`;
-  const ask = `Ask with \`shim send ${blockingLease.holder} "..."\``;
+  const ask = `Ask with \`shim team send ${blockingLease.holder} "..."\``;
   return failed("lease_held", `${path} is reserved by ${who.filter(Boolean).join(", ")}, ${since}. ${ask}.`);
 }
 

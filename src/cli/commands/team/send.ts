@@ -33,7 +33,7 @@ async function readBody(
   json: string | boolean | undefined,
 ): Promise<CliResult<Json>> {
   if (typeof json !== "string") {
-    if (text === undefined) return wrongUsage("give a text, or an object: `shim send all --json '{\"job\": 7}'`.");
+    if (text === undefined) return wrongUsage("give a text, or an object: `shim team send all --json '{\"job\": 7}'`.");
     return ok(parseJsonOrText(text === "-" ? (await cli.io.readInput()).trimEnd() : text));
   }
   if (text !== undefined)

@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
 import { codemodTools, type CodemodTool } from "../../../transform/change.ts";
 import type { Cli, CommonOptions } from "../../cli.ts";
-import { durationUpTo } from "../team/lease-run.ts";
+import { durationUpTo } from "../team/lock-run.ts";
 
 export interface TransformFlags extends CommonOptions {
   readonly branch?: boolean;

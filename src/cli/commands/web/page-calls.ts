@@ -164,7 +164,7 @@ async function findChat(link: PageCallDeps["link"], chat: string): Promise<Chat 
   return found?.ok && found.value.status !== "offline" ? found.value : undefined;
 }
 
-/** [CL16] Does the same as `shim forget <session>`. */
+/** [CL16] Does the same as `shim sessions forget <session>`. */
 async function forgetSession(runtime: Runtime, session: string): Promise<PageOutputs["page.forget"]> {
   const { rows } = runtime.store.write((sql) => forget(sql, { session }));
   const { failures } = await dropMarked(runtime, { maxGarbage: 0, isAll: true });

@@ -72,7 +72,7 @@ it("[TE10] without the workspace's key an edge receives nothing of a chat's fold
   const register = rig.edge.arrived.find(({ name }) => name === "chats.register")?.input;
   expect(register?.["metadata"]).toEqual({});
   const refused = await rig.time.until(one.refusal("shim_files", { action: "reserve", paths: ["a.ts"] }));
-  expect(refused).toMatch(/^no_key: .*`shim edge key`/);
+  expect(refused).toMatch(/^no_key: .*`shim join key`/);
 });
 
 it("[TE50] a message that comes with its hint is stored without a pull; one during a pull is pulled too", async () => {

@@ -4,7 +4,7 @@ import * as checkpoints from "../../../../local-mcp/checkpoints/checkpoints.ts";
 import * as journal from "../../../../local-mcp/sessions/journal.ts";
 import { record, type Message } from "../../../../platform/mcp-connection.ts";
 import { systemProcesses } from "../../../../platform/processes.ts";
-import { startFile } from "../../run/service/install.ts";
+import { startFile } from "../../worker/service/install.ts";
 import type { SelfTestBench } from "./bench.ts";
 
 /** Its result is what was seen; it throws where SHIM would not save a chat. */

@@ -6,7 +6,7 @@ export function bashCompletion(table: CommandRow): string {
     names.map((name) => `    ${quoted(`${pathOf(row)} ${name}`)}) words=${quoted(choices.join(" "))} ;;`),
   );
   const words = allRows(table).map((row) => `      ${quoted(pathOf(row))}) words=${quoted(wordsOf(row))} ;;`);
-  return `# Completion of shim for bash: eval "$(shim completion bash)"
+  return `# Completion of shim for bash: eval "$(shim init completion bash)"
 _shim() {
   local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD - 1]} path="" words="" i
   for ((i = 1; i < COMP_CWORD; i++)); do

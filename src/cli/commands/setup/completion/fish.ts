@@ -3,7 +3,7 @@ import { pathOf, pathsOf } from "./shell-words.ts";
 
 export function fishCompletion(table: CommandRow): string {
   const lines = allRows(table).flatMap(linesOf);
-  return `# Completion of shim for fish: shim completion fish | source
+  return `# Completion of shim for fish: shim init completion fish | source
 function __shim_at
     set -l path
     for word in (commandline -opc)[2..]

@@ -9,7 +9,7 @@ export function zshCompletion(table: CommandRow): string {
   );
   const items = allRows(table).map((row) => `    ${quoted(pathOf(row))}) items=(${itemsOf(row).join(" ")}) ;;`);
   return `#compdef shim
-# Completion of shim for zsh: eval "$(shim completion zsh)", or a file _shim in a folder of fpath
+# Completion of shim for zsh: eval "$(shim init completion zsh)", or a file _shim in a folder of fpath
 _shim() {
   local path_="" word previous=\${words[CURRENT-1]}
   local -a items

@@ -100,8 +100,8 @@ function refusalText(now: number, reservedFiles: readonly ReservedFile[]): strin
   const moreText = reservedFiles.length > maxShown ? `  and ${reservedFiles.length - maxShown} more\n` : "";
   const [first] = reservedFiles;
   const hints = [
-    "`shim files list` shows what is reserved. Ask the chat to release it",
-    ` (\`shim send ${first?.reservation.holder ?? "<chat>"} "..."\`), or commit anyway: git commit --no-verify\n`,
+    "`shim team files list` shows what is reserved. Ask the chat to release it",
+    ` (\`shim team send ${first?.reservation.holder ?? "<chat>"} "..."\`), or commit anyway: git commit --no-verify\n`,
   ].join("");
   return safeText(
     `SHIM: the commit is refused, since other chats have reserved files in it:\n${lines.join("")}${moreText}${hints}`,

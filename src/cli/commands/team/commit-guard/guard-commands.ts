@@ -80,7 +80,7 @@ function installIn(cli: Cli, { hooks, isShared }: HooksRepository, { shared }: O
   if (stateBefore.kind === "installed")
     return ok({ data: toData(stateBefore), text: `Already installed: ${stateBefore.path}\n` });
   const inTheWay = isKeptUndecided(stateBefore) ? howToDecide(stateBefore) : null;
-  if (inTheWay !== null) return failed("in_the_way", `${inTheWay} Then repeat \`shim files guard install\`.`);
+  if (inTheWay !== null) return failed("in_the_way", `${inTheWay} Then repeat \`shim team files guard install\`.`);
   installGuard(stateBefore, command);
   const stateAfter = guardState(hooks, command);
   const kept = stateAfter.kept === null ? "" : `The earlier hook runs first: ${stateAfter.kept}\n`;
@@ -121,7 +121,7 @@ function showStatus(cli: Cli, { hooks }: HooksRepository): CommandResult {
   const kept = state.kept === null ? "" : `, after ${state.kept}`;
   if (state.kind === "installed") return ok({ data, text: `Installed: ${state.path}${kept}\n` });
   if (state.kind === "stale") {
-    const text = `${state.path} was installed by another copy of SHIM: \`shim files guard install\` updates it.\n`;
+    const text = `${state.path} was installed by another copy of SHIM: \`shim team files guard install\` updates it.\n`;
     return ok({ data, text, isFailed: true });
   }
   const text = `Not installed.${(state.kept ?? state.movedGuard) === null ? "" : ` ${howLost(state)}`}\n`;
@@ -135,7 +135,7 @@ export function howLost(state: GuardState): string {
     state.kind === "none"
       ? `${state.path} is gone: the guard was renamed to ${state.movedGuard ?? "another name"}.`
       : `A hook manager has put ${state.path} in its place.`;
-  return `${why} \`shim files guard install\` brings it back, \`remove\` clears what is left of it.`;
+  return `${why} \`shim team files guard install\` brings it back, \`remove\` clears what is left of it.`;
 }
 
 function isGuard({ kind }: GuardState): boolean {

@@ -101,14 +101,14 @@ function hookText({ node, script, home }: GuardCommand, shell: string | null): s
   const run = shell === null ? `"$0${suffix}" "$@"` : `${shell} -c '. "$0${suffix}"' "$0" "$@"`;
   const lines = [
     "#!/bin/sh",
-    `${mark}: refuses a commit of files that another chat has reserved. \`shim files guard remove\` takes it out.`,
+    `${mark}: refuses a commit of files that another chat has reserved. \`shim team files guard remove\` takes it out.`,
     `if [ -x "$0${suffix}" ]; then ${run} || exit $?; fi`,
     ...(home === undefined ? [] : [`[ -n "$SHIM_HOME" ] || export SHIM_HOME=${shellQuote(home)}`]),
     `git diff --cached --name-only --no-renames -z | ${shellQuote(node)} ${shellQuote(script)}`,
     "case $? in",
     "  0) ;;",
     `  ${refusedExit}) exit 1 ;;`,
-    '  *) echo "SHIM: reserved files were not checked; the commit goes on. See: shim files guard status" >&2 ;;',
+    '  *) echo "SHIM: reserved files were not checked; the commit goes on. See: shim team files guard status" >&2 ;;',
     "esac",
     "exit 0",
   ];

@@ -84,7 +84,7 @@ export async function acquireLease(
 function toRunChat({ machine, process }: CoordinatorLink, kind: "run" | "lead"): InputOf<"chats.register"> {
   const name = machine.replaceAll(/[^\w.:@-]/g, "-").slice(0, 80);
   const chat = `${kind}-${name}-${newId(nodePlatform()).slice(-12)}`;
-  const client = kind === "run" ? "shim lease run" : "shim lead";
+  const client = kind === "run" ? "shim team locks run" : "shim team leaders run";
   return { chat, session: chat, process, machine, client, role: "worker", capacity: 0, isInteractive: false };
 }
 

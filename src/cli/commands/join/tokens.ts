@@ -7,7 +7,7 @@ import type { EdgeConfig } from "../../../coordinator-client/edge-config.ts";
 import { failed } from "../../answer.ts";
 import { enumOption, type Cli, type Columns, type CommonOptions, type CommandResult } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
-import { requireEdge, withEdgeLink } from "./edge-membership.ts";
+import { requireEdge, withEdgeLink } from "./membership.ts";
 import { readTokenClaim } from "../../../coordinator-client/edge/machine-token.ts";
 import { age } from "../../../shared/format.ts";
 import { durationOption } from "../../task-input.ts";
@@ -18,8 +18,8 @@ interface TokenOptions extends CommonOptions {
   readonly ttl?: number;
 }
 
-export function addTokens(edge: Command, cli: Cli): void {
-  const token = edge.command("token").description("tokens of machines (needs the workspace's admin token)");
+export function addTokens(join: Command, cli: Cli): void {
+  const token = join.command("token").description("tokens of machines (needs the workspace's admin token)");
   const create = token
     .command("create")
     .description("a token for one machine, shown once")
@@ -57,7 +57,7 @@ function createToken(cli: Cli, { machine, scope = "work", ttl }: TokenOptions): 
     if (!created.ok) return created;
     const { id, token } = created.value;
     cli.progress(
-      `Token ${id} for ${machine}, shown only now. On that machine, with the token on stdin: shim edge join ${workspace} --url ${url} < token`,
+      `Token ${id} for ${machine}, shown only now. On that machine, with the token on stdin: shim join ${workspace} --url ${url} < token`,
     );
     return ok({ data: created.value, text: `${token}\n` });
   });

@@ -1,8 +1,8 @@
 import type { Command } from "commander";
 import type { Cli, CommonOptions } from "../../cli.ts";
 
-export function addSupervise(program: Command, cli: Cli): void {
-  const command = program
+export function addSupervise(worker: Command, cli: Cli): void {
+  const command = worker
     .command("supervise")
     .description("keep programs and chats running, as configured in supervisor.json; status, stop, retry");
   cli.define(command, async (options: CommonOptions) => {

@@ -6,10 +6,10 @@ import type { Cli, CommonOptions } from "../../cli.ts";
 import { withLink } from "../../coordinator-link.ts";
 import { defineList } from "../../list-command.ts";
 import { chatLabels } from "./chat-names.ts";
-import { addLeaseRun } from "./lease-run.ts";
+import { addLockRun } from "./lock-run.ts";
 
-export function addLease(program: Command, cli: Cli): void {
-  const command = program.command("lease").description("leases: exclusive rights to resources, and their holders");
+export function addLocks(program: Command, cli: Cli): void {
+  const command = program.command("locks").description("exclusive rights to resources, and their holders");
   defineList(cli, command.command("list [prefix]").description("leases that are held"), {
     operation: "leases.list",
     input: (prefix = "") => ({ prefix }),
@@ -25,7 +25,7 @@ export function addLease(program: Command, cli: Cli): void {
     },
     empty: "No leases are held.\n",
   });
-  addLeaseRun(command, cli);
+  addLockRun(command, cli);
   const force = command
     .command("force-release <resource>")
     .description("take a lease away from its holder")

@@ -12,7 +12,7 @@ import {
 } from "../../../coordinator-client/edge-config.ts";
 import { failed, wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import { checkNames, confirmReplace, withEdgeLink } from "./edge-membership.ts";
+import { checkNames, confirmReplace, withEdgeLink } from "./membership.ts";
 import { completeJoin, isMoving, chooseLocalWork, readLocalWork } from "./join-workspace.ts";
 import { findKey, saveKey, type FoundKey } from "./workspace-key-input.ts";
 import { WireError } from "../../../contract/wire-error.ts";
@@ -63,7 +63,7 @@ async function createAndJoin(
   const made = await createWorkspace(cli, requestedEdge, secret, foundKey.value);
   if (!made.ok) return made;
   cli.progress(
-    `Workspace ${requestedEdge.workspace} is ready. For another machine: \`shim edge token create --machine <name>\`.`,
+    `Workspace ${requestedEdge.workspace} is ready. For another machine: \`shim join token create --machine <name>\`.`,
   );
   const stored = readEdgeConfig(cli.paths.home);
   if (!stored.ok || stored.value === null)

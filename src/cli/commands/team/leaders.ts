@@ -5,15 +5,16 @@ import { age } from "../../../shared/format.ts";
 import { exitCodes, wrongUsage } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import { defineList } from "../../list-command.ts";
+import { chatLabels } from "./chat-names.ts";
 import { acquireLease, interruptedBefore, termRequest, type CommandLease } from "./leases/command-lease.ts";
 import { runUnder, type CommandWords } from "./leases/run-under-lease.ts";
-import { durationUpTo } from "./lease-run.ts";
+import { durationUpTo } from "./lock-run.ts";
 
 interface Options extends CommonOptions {
   readonly wait?: number;
   readonly ttl?: number;
   readonly once?: boolean;
-  readonly status?: boolean;
 }
 
 interface Campaign {
@@ -29,11 +30,35 @@ const defaultTtlMs = 30_000;
 const maxWaitMs = 3_600_000;
 const retryMs = 5_000;
 
-export function addLead(program: Command, cli: Cli): void {
-  const command = program
-    .command("lead <name> [command...]")
-    .description("run a command while this process leads an election: `shim lead deploy -- ./deployer`")
-    .option("--status", "only show who leads")
+const leaderPrefix = "leader:";
+
+export function addLeaders(team: Command, cli: Cli): void {
+  const leaders = team.command("leaders").description("who leads which election");
+  defineList(cli, leaders, {
+    operation: "leases.list",
+    input: () => ({ prefix: leaderPrefix }),
+    columns: async (link) => {
+      const label = await chatLabels(cli, link);
+      return {
+        ELECTION: ({ resource }) => resource.slice(leaderPrefix.length),
+        LEADER: ({ holder }) => label(holder),
+        TERM: ({ token }) => String(token),
+        UNTIL: ({ remainingMs }) => `${age(remainingMs)} left unless renewed`,
+      };
+    },
+    empty: "No election has a leader.\n",
+  });
+  const show = leaders.command("show <name>").description("who leads one election; exit code 3: nobody");
+  cli.define(show, (_options: CommonOptions, name: string) =>
+    Id.safeParse(name).success ? withLink(cli, (link) => showLeader(link, name)) : wrongName(name),
+  );
+  addLeaderRun(leaders, cli);
+}
+
+function addLeaderRun(leaders: Command, cli: Cli): void {
+  const command = leaders
+    .command("run <name> <command...>")
+    .description("run a command while this process leads an election: `shim team leaders run deploy -- ./deployer`")
     .option("--once", "exit when leadership is lost (default: campaign again)")
     .option("--wait <duration>", "exit when it does not lead by then (default: no limit)", durationUpTo(0))
     .option(
@@ -43,19 +68,17 @@ export function addLead(program: Command, cli: Cli): void {
     );
   cli.define(command, (options: Options, name: string, ...rest: unknown[]) => {
     const [first = "", ...args] = rest.flat() as string[];
-    const usageProblem = findUsageProblem(options, name, first);
-    if (usageProblem !== null) return Promise.resolve(wrongUsage(usageProblem));
-    if (options.status === true) return withLink(cli, (link) => showLeader(link, name));
+    if (!Id.safeParse(name).success) return wrongName(name);
+    if (first === "")
+      return Promise.resolve(wrongUsage(`give the command after --: \`shim team leaders run ${name} -- ./deployer\`.`));
     const { ttl: ttlMs = defaultTtlMs, wait: waitMs, once } = options;
     const campaign = { name, ttlMs, waitMs, isOnce: once === true, words: [first, ...args] as const };
     return withLink(cli, (link) => new LeadRun(cli, link, campaign).run());
   });
 }
 
-function findUsageProblem({ status }: Options, name: string, command: string): string | null {
-  if (!Id.safeParse(name).success) return `"${name}" is not an election name: letters, digits and . : @ _ -`;
-  if (status === true) return command === "" ? null : "--status takes no command.";
-  return command === "" ? `give the command after --: \`shim lead ${name} -- ./deployer\`, or --status.` : null;
+async function wrongName(name: string): Promise<CommandResult> {
+  return wrongUsage(`"${name}" is not an election name: letters, digits and . : @ _ -`);
 }
 
 async function showLeader(link: CoordinatorLink, name: string): Promise<CommandResult> {

@@ -52,14 +52,14 @@ async function memberStatus(cli: Cli, edge: EdgeConfig): Promise<MachineStatus> 
   const data = { key: key || null, device: null, ...sync };
   const problem = ring.ok ? findProblem(store, edge, key) : `${ring.error}.`;
   if (problem !== null) return { data, text: `Not synced: ${problem}\n` };
-  if (!sync) return { data, text: `Key ${key}. Nothing is synced yet: \`shim edge sync\`, or the next chat.\n` };
+  if (!sync) return { data, text: `Key ${key}. Nothing is synced yet: \`shim join sync\`, or the next chat.\n` };
   return { data, text: formatStatus(cli, config, key, sync) };
 }
 
 function findProblem(store: Pick<Store, "read">, { workspace }: EdgeConfig, key: string): string | null {
   if (store.read((sql) => joinPreferences.read(sql, workspace), null)?.isSynced === false)
-    return "this machine has joined with --no-sync; `shim edge key` starts the sync.";
-  return key === "" ? "this machine has no key of the workspace; `shim edge key` sets it." : null;
+    return "this machine has joined with --no-sync; `shim join key` starts the sync.";
+  return key === "" ? "this machine has no key of the workspace; `shim join key` sets it." : null;
 }
 
 function filesText({ sync }: Config, { sessions, bytes, notSent, reason }: SyncStatus["files"]): string {

@@ -10,7 +10,7 @@ import { formatCode, type WorkspaceKey } from "../../../local-mcp/sync/workspace
 import { ok } from "../../../shared/result.ts";
 import { failed, notFound, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import { requireEdge, requireYes, withEdgeLink } from "./edge-membership.ts";
+import { requireEdge, requireYes, withEdgeLink } from "./membership.ts";
 import { pluralize } from "../../screen-text.ts";
 import {
   generateKey,
@@ -39,7 +39,7 @@ export async function syncNow(cli: Cli): Promise<CommandResult> {
   if (trouble?.code === "not_uploader")
     return failed(
       "not_synced",
-      `another process of this machine is sending, and ${pluralize(left, "change")} left to send; \`shim edge status\` shows how many remain.`,
+      `another process of this machine is sending, and ${pluralize(left, "change")} left to send; \`shim join status\` shows how many remain.`,
     );
   if (trouble)
     return failed(
@@ -82,7 +82,7 @@ export async function rekeyWorkspace(cli: Cli, options: KeyOptions): Promise<Com
   if (!edge.ok) return edge;
   const ring = readKeys(cli.paths.home, edge.value, cli.io.env);
   if (!ring.ok) return failed("key_unusable", `${ring.error}.`);
-  if (ring.value === null) return notFound("this machine has no key of the workspace: set it with `shim edge key`.");
+  if (ring.value === null) return notFound("this machine has no key of the workspace: set it with `shim join key`.");
   const present = await presentKey(edge.value, ring.value);
   if (options.code === true) return showCode(cli, options, displayedKey(present, ring.value));
   if (!present.ok) return present;
@@ -105,7 +105,7 @@ async function presentKey(edge: EdgeConfig, { current, keys }: KeyRing): Promise
   if (key) return ok(key);
   return failed(
     "wrong_key",
-    `the workspace now has another key (${keyId}), which this machine does not have: \`shim edge rekey --code\` shows it on the machine that made it, \`shim edge key\` sets it here.`,
+    `the workspace now has another key (${keyId}), which this machine does not have: \`shim join rekey --code\` shows it on the machine that made it, \`shim join key\` sets it here.`,
   );
 }
 
@@ -138,7 +138,7 @@ async function changeKey(cli: Cli, edge: EdgeConfig, from: WorkspaceKey): Promis
     : reportText(report);
   return ok({
     data: { keyId: key.id, key: formatCode(key), ...report },
-    text: `The workspace has a new key. ${remainderText}${keyText(key)}On the other machines: \`shim edge key\`.\n`,
+    text: `The workspace has a new key. ${remainderText}${keyText(key)}On the other machines: \`shim join key\`.\n`,
   });
 }
 

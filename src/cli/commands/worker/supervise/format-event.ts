@@ -33,7 +33,7 @@ function describeEvent(event: Exclude<SupervisorEvent, { type: "output" }>): str
 }
 
 function retryHint({ phase, name, isProgram }: Extract<SupervisorEvent, { type: "ended" }>): string {
-  return isProgram && phase === "looping" ? `. \`shim supervise retry ${name}\` starts it` : "";
+  return isProgram && phase === "looping" ? `. \`shim worker supervise retry ${name}\` starts it` : "";
 }
 
 function sessionText({ session }: { readonly session: string | null }): string {

@@ -11,7 +11,7 @@ export interface ServiceFacts {
 export const unitName = "shim.service";
 export const agentName = "shim.supervisor";
 /** Only a file with this mark is removed. */
-export const ownMark = "Written by `shim service install`.";
+export const ownMark = "Written by `shim worker service install`.";
 const untested = "Untested: the authors of SHIM have no machine of this kind.";
 
 export function systemdUnit({ launch, home, path, stopSeconds }: ServiceFacts): string {
@@ -23,7 +23,7 @@ StartLimitBurst=10
 
 [Service]
 Type=exec
-ExecStart=/usr/bin/env ${execWord(launch.node)} ${execWord(launch.script)} supervise
+ExecStart=/usr/bin/env ${execWord(launch.node)} ${execWord(launch.script)} worker supervise
 Environment=${unitWord(`SHIM_HOME=${home}`)}
 Environment=${unitWord(`PATH=${path}`)}
 Restart=on-failure
@@ -50,7 +50,7 @@ function execWord(text: string): string {
 }
 
 export function launchdAgent({ launch, home, path, stopSeconds }: ServiceFacts): string {
-  const words = [launch.node, launch.script, "supervise"].map((word) => `    <string>${xml(word)}</string>`);
+  const words = [launch.node, launch.script, "worker", "supervise"].map((word) => `    <string>${xml(word)}</string>`);
   return `<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
 <!-- ${ownMark} ${untested} -->
@@ -121,7 +121,7 @@ export function scheduledTask({ launch }: ServiceFacts): string {
   <Actions Context="Author">
     <Exec>
       <Command>${xml(launch.node)}</Command>
-      <Arguments>"${xml(launch.script)}" supervise</Arguments>
+      <Arguments>"${xml(launch.script)}" worker supervise</Arguments>
     </Exec>
   </Actions>
 </Task>

@@ -122,7 +122,7 @@ function toAnswer(joining: JoinPlan, imported: MovedWork): { data: unknown; text
   };
   const text = `This machine has joined ${workspace} as ${machine}.\n${localText(joining, imported)}`;
   if (!found) return { data, text: `${text}Nothing is synced: this machine only coordinates.\n` };
-  const hint = "`shim edge sync` sends the local sessions now; open chats do it automatically.\n";
+  const hint = "`shim join sync` sends the local sessions now; open chats do it automatically.\n";
   if (!found.isNew) return { data, text: text + edgeVisibilityText + hint };
   return { data: { ...data, key: formatCode(found.key) }, text: text + edgeVisibilityText + keyText(found.key) + hint };
 }

@@ -110,7 +110,8 @@ async function importFrom(cli: Cli, file: string): Promise<CommandResult> {
   const path = resolve(cli.io.cwd, file);
   const found = statSync(path, { throwIfNoEntry: false });
   if (!found) return notFound(`there is no file ${path}.`);
-  if (found.isDirectory()) return failed("not_a_file", `${path} is a folder. Name a file that \`shim export\` wrote.`);
+  if (found.isDirectory())
+    return failed("not_a_file", `${path} is a folder. Name a file that \`shim sessions export\` wrote.`);
   const runtime = await cli.runtime();
   cli.progress(`Importing ${path} ...`);
   // The write may run again, so it reads the file each time.

@@ -24,7 +24,7 @@ export type WorkerSource =
 
 const singleTypeOptions = ["type", "folder", "repository", "base", "remote"];
 
-export function addWorker(program: Command, cli: Cli): void {
+export function addWorker(program: Command, cli: Cli): Command {
   const command = program
     .command("worker [command...]")
     .description("do tasks, one after another: `shim worker --type test -- npm test`")
@@ -46,13 +46,28 @@ export function addWorker(program: Command, cli: Cli): void {
       "how long running tasks may continue after Ctrl-C; 0: release them at once (default: 60000)",
       millisecondsOption,
     );
-  cli.define(command, async (options: WorkerFlags, ...rest: unknown[]) => {
+  const words = keepWordsBehindDashes(command);
+  return cli.define(command, async (options: WorkerFlags, ...rest: unknown[]) => {
     // `[command...]` comes as one array.
-    const source = parseSource(options, rest.flat() as string[]);
+    const source = parseSource(options, [...(rest.flat() as string[]), ...words]);
     if (!source.ok) return source;
     const { runWorker } = await import("./run-worker.ts");
     return runWorker(cli, options, source.value);
   });
+}
+
+/** [CL274] For a program `service` behind `--` commander would start the subcommand. */
+function keepWordsBehindDashes(command: Command): readonly string[] {
+  const words: string[] = [];
+  const parse = command.parseOptions.bind(command);
+  command.parseOptions = (args) => {
+    const dashes = args.indexOf("--");
+    const isSubcommand = command.commands.some((one) => one.name() === args[0]);
+    if (dashes < 0 || isSubcommand) return parse(args);
+    words.push(...args.slice(dashes + 1));
+    return parse(args.slice(0, dashes));
+  };
+  return words;
 }
 
 function listOption(text: string, before: readonly string[] = []): string[] {

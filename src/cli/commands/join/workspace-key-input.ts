@@ -99,14 +99,14 @@ function checkKey(code: string, expectedKeyId: string | null): CliResult<FoundKe
     return ok({ key: key.value, isNew: false, isRegistered: expectedKeyId !== null });
   return failed(
     "wrong_key",
-    `this is key ${key.value.id}, but the workspace has ${expectedKeyId}: \`shim edge rekey --code\` shows the right one on a machine that has it. Nothing was changed.`,
+    `this is key ${key.value.id}, but the workspace has ${expectedKeyId}: \`shim join rekey --code\` shows the right one on a machine that has it. Nothing was changed.`,
   );
 }
 
 function keyNeeded(expectedKeyId: string): FailedResult {
   return failed(
     "key_needed",
-    `the workspace has a key (${expectedKeyId}) that this machine does not have. \`shim edge rekey --code\` shows it on a machine that does; give it here as the second line of stdin, with --key-file or in SHIM_WORKSPACE_KEY. To coordinate without sync: --no-sync. Nothing was changed.`,
+    `the workspace has a key (${expectedKeyId}) that this machine does not have. \`shim join rekey --code\` shows it on a machine that does; give it here as the second line of stdin, with --key-file or in SHIM_WORKSPACE_KEY. To coordinate without sync: --no-sync. Nothing was changed.`,
   );
 }
 

@@ -7,7 +7,7 @@ import { forgetNotes } from "../../../local-mcp/sync/sync-status.ts";
 import { failed, notFound, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { pluralize } from "../../screen-text.ts";
-import { adminLossText, environmentConflict, requireYes, withEdgeLink } from "./edge-membership.ts";
+import { adminLossText, environmentConflict, requireYes, withEdgeLink } from "./membership.ts";
 
 export interface LeaveOptions extends CommonOptions {
   readonly yes?: boolean;

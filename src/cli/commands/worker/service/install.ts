@@ -59,7 +59,7 @@ async function runningObstacle(cli: Cli): Promise<FailedResult | null> {
   if (supervisor === null) return null;
   return failed(
     "already_running",
-    `a supervisor is already running, pid ${supervisor.pid}. \`shim supervise stop\` ends it.`,
+    `a supervisor is already running, pid ${supervisor.pid}. \`shim worker supervise stop\` ends it.`,
   );
 }
 
@@ -71,7 +71,7 @@ function systemdObstacle(cli: Cli, { system }: StartFile): FailedResult | null {
     asked === null ? "systemctl was not found" : `the systemd of your user does not answer (${asked.text.trim()})`;
   return failed(
     "no_user_systemd",
-    `${reason}: nothing was changed. It may work in your own login session (not \`su\` or \`sudo\`); otherwise start \`shim supervise\` in another way. \`shim service install --dry-run\` shows the file.`,
+    `${reason}: nothing was changed. It may work in your own login session (not \`su\` or \`sudo\`); otherwise start \`shim worker supervise\` in another way. \`shim worker service install --dry-run\` shows the file.`,
   );
 }
 
@@ -115,7 +115,7 @@ export function status(cli: Cli): CommandResult {
   const { system, path } = file;
   const found = fileOwner(file);
   if (found !== "ours") {
-    const text = found === null ? "Not installed: `shim service install`." : notOurs(file);
+    const text = found === null ? "Not installed: `shim worker service install`." : notOurs(file);
     return ok({ data: { isInstalled: false, system, path, state: null }, text: `${text}\n` });
   }
   if (system !== "systemd") {
@@ -126,7 +126,7 @@ export function status(cli: Cli): CommandResult {
   }
   // The exit code differs for each state.
   const state = cli.io.runQuietly("systemctl", ["--user", "is-active", unitName])?.text.trim() ?? "unknown";
-  const text = `${path} exists, the service is ${state}. \`shim supervise status\` shows what it does.\n`;
+  const text = `${path} exists, the service is ${state}. \`shim worker supervise status\` shows what it does.\n`;
   return ok({ data: { isInstalled: true, system, path, state }, text });
 }
 
@@ -165,7 +165,7 @@ export async function showLogs(cli: Cli, { lines = 100, follow = false }: LogOpt
   const { system } = startFile(cli);
   if (system === "launchd") return failed("elsewhere", `the log is in ${cli.paths.home}/supervisor.log.`);
   if (system === "task-scheduler")
-    return failed("elsewhere", "the Task Scheduler keeps no output; run `shim supervise`.");
+    return failed("elsewhere", "the Task Scheduler keeps no output; run `shim worker supervise`.");
   const args = ["--user", "--unit", unitName, "--lines", String(lines), ...(follow ? ["--follow"] : ["--no-pager"])];
   try {
     const exit = await cli.io.startProcess({ command: "journalctl", args, cwd: cli.io.cwd });

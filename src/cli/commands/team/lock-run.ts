@@ -14,10 +14,10 @@ interface Options extends CommonOptions {
 
 const defaultTtlMs = 60_000;
 
-export function addLeaseRun(lease: Command, cli: Cli): void {
-  const command = lease
+export function addLockRun(locks: Command, cli: Cli): void {
+  const command = locks
     .command("run <resource> <command...>")
-    .description("run a command while this lease is held: `shim lease run db -- npm run migrate`")
+    .description("run a command while this lease is held: `shim team locks run db -- npm run migrate`")
     .option("--wait <duration>", "how long to wait for it (default: not at all)", durationUpTo(0))
     .option(
       "--ttl <duration>",
@@ -28,7 +28,7 @@ export function addLeaseRun(lease: Command, cli: Cli): void {
     // `<command...>` comes as one array.
     const [program = "", ...args] = rest.flat() as string[];
     if (program === "")
-      return Promise.resolve(wrongUsage("give the command after --: `shim lease run <resource> -- npm test`."));
+      return Promise.resolve(wrongUsage("give the command after --: `shim team locks run <resource> -- npm test`."));
     const request = leaseRequest(resource, { ttlMs: options.ttl ?? defaultTtlMs, waitMs: options.wait ?? 0 });
     return withLink(cli, (link) => runHolding(cli, link, request, [program, ...args]));
   });

@@ -44,7 +44,7 @@ export async function runSupervisor(cli: Cli, flags: CommonOptions): Promise<Com
 const leaveTimeoutMs = 2_000;
 
 function runningText({ pid }: ProcessIdentity): string {
-  return `a supervisor is already running, pid ${pid}. \`shim supervise status\` shows what it does, \`shim supervise stop\` ends it.`;
+  return `a supervisor is already running, pid ${pid}. \`shim worker supervise status\` shows what it does, \`shim worker supervise stop\` ends it.`;
 }
 
 async function supervise(
@@ -146,7 +146,7 @@ function toAnswer(end: SupervisorEnd, { memoryLimitMb }: SupervisorSettings): Co
   // The service restarts it after a failure.
   return failed(
     "memory_limit",
-    `the supervisor used more than ${memoryLimitMb} MB and has ended, with all that it ran. \`shim supervise\` continues where it stopped.`,
+    `the supervisor used more than ${memoryLimitMb} MB and has ended, with all that it ran. \`shim worker supervise\` continues where it stopped.`,
   );
 }
 

@@ -5,13 +5,13 @@ import type { EdgeConfig } from "../../../coordinator-client/edge-config.ts";
 import { wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
-import { checkNames, keptAdminToken as keptAdmin, confirmReplace, withEdgeLink } from "./edge-membership.ts";
+import { checkNames, keptAdminToken as keptAdmin, confirmReplace, withEdgeLink } from "./membership.ts";
 import { readTokenClaim, isMachineToken } from "../../../coordinator-client/edge/machine-token.ts";
 import { completeJoin, isMoving, chooseLocalWork, readLocalWork } from "./join-workspace.ts";
 import { findKey, saveKey, type FoundKey } from "./workspace-key-input.ts";
 
 export interface JoinOptions extends CommonOptions {
-  readonly url: string;
+  readonly url?: string;
   readonly yes?: boolean;
   readonly keyFile?: string;
   readonly sync?: boolean;
@@ -21,12 +21,13 @@ export interface JoinOptions extends CommonOptions {
 
 export async function joinWorkspace(cli: Cli, options: JoinOptions, name: string): Promise<CommandResult> {
   const { url } = options;
+  if (url === undefined) return wrongUsage("give the coordinator: `shim join <workspace> --url <url>`.");
   const checked = checkNames(url, name);
   if (!checked.ok) return checked;
   const replaceRefusal = await confirmReplace(cli, options, { url, workspace: name });
   if (replaceRefusal) return replaceRefusal;
   const [token = "", line] = (await tokenText(cli)).trim().split(/\r?\n/);
-  if (!isMachineToken(token.trim())) return wrongUsage("give the token on stdin: `shim edge join ... < token-file`.");
+  if (!isMachineToken(token.trim())) return wrongUsage("give the token on stdin: `shim join ... < token-file`.");
   const edge: EdgeConfig = {
     url,
     workspace: name,

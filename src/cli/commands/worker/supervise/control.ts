@@ -20,7 +20,7 @@ async function readFacts(cli: Cli): Promise<Result<SupervisorFacts, FailedResult
   const settings = readSettings(cli);
   if (!settings.ok) return settings;
   const state = SupervisorState.open(cli.paths.home);
-  if (!state.ok) return failed("state_damaged", `${state.error}; \`shim supervise\` shows more.`);
+  if (!state.ok) return failed("state_damaged", `${state.error}; \`shim worker supervise\` shows more.`);
   const { processes } = await cli.runtime();
   return ok({ settings: settings.value, state: state.value, supervisor: findSupervisor(cli.paths.home, processes) });
 }
@@ -33,7 +33,7 @@ export async function status(cli: Cli): Promise<CommandResult> {
   const rows = watched.map(({ name, kind, text }) => [name, kind, text]);
   const head =
     supervisor === null
-      ? "No supervisor is running; start it with `shim supervise`."
+      ? "No supervisor is running; start it with `shim worker supervise`."
       : `Supervisor: pid ${supervisor.pid}.`;
   return ok({
     data: { pid: supervisor?.pid ?? null, watched: watched.map(({ text: _text, ...row }) => row) },
@@ -95,6 +95,6 @@ export async function retry(cli: Cli, name: string): Promise<CommandResult> {
   if (supervisor !== null && phase === "running")
     return failed("is_running", `${name} is running; nothing was changed.`);
   state.requestRestart(name);
-  const when = supervisor === null ? "with the next `shim supervise`" : "in a moment";
+  const when = supervisor === null ? "with the next `shim worker supervise`" : "in a moment";
   return ok({ data: { name, phase }, text: `${name} starts again ${when}.\n` });
 }

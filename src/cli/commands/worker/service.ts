@@ -2,8 +2,8 @@ import type { Command } from "commander";
 import { count, type Cli } from "../../cli.ts";
 import type { InstallOptions, LogOptions } from "./service/install.ts";
 
-export function addService(program: Command, cli: Cli): void {
-  const service = program.command("service").description("let the system start `shim supervise` when you log in");
+export function addService(worker: Command, cli: Cli): void {
+  const service = worker.command("service").description("let the system start `shim worker supervise` when you log in");
   const install = service
     .command("install")
     .description("write the file that starts it, and start it")

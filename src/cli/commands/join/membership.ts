@@ -29,7 +29,7 @@ export function keptAdminToken(cli: Cli, url: string, workspace: string): Pick<E
 
 export function adminLossText({ adminToken }: EdgeConfig): string {
   if (adminToken === undefined) return "";
-  return " The admin token is deleted too: to keep one, first run `shim edge token create --machine <name> --scope admin`.";
+  return " The admin token is deleted too: to keep one, first run `shim join token create --machine <name> --scope admin`.";
 }
 
 export function requireEdge(cli: Cli): CliResult<EdgeConfig> {
