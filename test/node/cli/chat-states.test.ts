@@ -2,6 +2,10 @@ import { expect, it } from "vitest";
 import { readFleet } from "#src/cli/commands/web/fleet.ts";
 import { OtherMachines } from "#src/cli/commands/web/other-machines.ts";
 import { stateText, type ShownState } from "#src/contract/chat-state.ts";
+import type { CoordinatorLink } from "#src/cli/coordinator-link.ts";
+import type { OperationName } from "#src/contract/operations.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { ok } from "#src/shared/result.ts";
 import { rowsOf } from "#src/web/fleet-groups.ts";
 import { aCliHome, withRuntime } from "#harness/machine/cli-home.ts";
 import { TeamRig, type TeamChat } from "#harness/team/team-rig.ts";
@@ -66,6 +70,14 @@ async function own(one: TeamChat): Promise<string> {
   return stateText((await one.ask("shim_session_status")).output as unknown as ShownState);
 }
 
+async function onPage(rig: TeamRig): Promise<Map<string, string>> {
+  const call = (name: OperationName, input: never): unknown => ok(rig.call(name, input));
+  const link = { where: "this machine", isEdge: false, call } as unknown as CoordinatorLink;
+  const fleet = await readFleet(rig.base, link, new OtherMachines(rig.base, "shim"));
+  expect(fleet.trouble).toBeNull();
+  return textsOf(rowsOf(fleet));
+}
+
 function textsOf(all: unknown): Map<string, string> {
   return new Map((all as Shown[]).map((one) => [one.id ?? one.chat ?? "", stateText(one)]));
 }
@@ -80,9 +92,7 @@ it("[SI65] one chat in each state is shown in the same words by every list, the 
   const up = await json("up");
   expect(textsOf(up["sessions"])).toEqual(expected);
   expect(textsOf((up["team"] as { chats: unknown }).chats)).toEqual(present);
-  const others = new OtherMachines(rig.base, "shim");
-  const fleet = await readFleet(rig.base, "no coordinator", others);
-  expect(textsOf(rowsOf(fleet))).toEqual(expected);
+  expect(await onPage(rig)).toEqual(expected);
   const { output } = await chats.works.ask("shim_chats", { all: true });
   expect(textsOf(output["chats"])).toEqual(expected);
   const line = await text("statusline", JSON.stringify({ session_id: chats.works.claude.session }));
@@ -106,4 +116,21 @@ it("[SI65] what a person reads has the words of JSON, in both panes of `up` and 
   expect(await firstWords(chats.died)).toMatch(/^died \(killed\)\. /);
   expect(await text("sessions")).toMatch(/ waits for you +your permission /);
   expect(await text("team chats")).toMatch(/ waits for you +your permission /);
+});
+
+it("[SI65] a chat that this machine knows to have ended is in no list of those that are present, though its coordinator has it as idle", async () => {
+  const { rig, chats } = await oneOfEach();
+  const { json } = commands(rig);
+  const id = chats.idle.claude.session;
+  rig.base.store.write((sql) => sessions.setRecovery(sql, rig.base.now(), id, "dismissed", null));
+  expect(rig.call("chats.get", { chat: id })).toMatchObject({ status: "idle" });
+  expect(textsOf((await json("sessions"))["sessions"]).get(id)).toBe("ended (dismissed)");
+  expect(textsOf((await json("chats --all"))["chats"]).get(id)).toBe("ended (dismissed)");
+  const { team } = (await json("up")) as { team: { chats: unknown } };
+  const present = [textsOf((await json("chats"))["chats"]), textsOf(team.chats), await onPage(rig)];
+  expect(present.map((one) => [one.size > 0, one.has(id)])).toEqual([
+    [true, false],
+    [true, false],
+    [true, false],
+  ]);
 });

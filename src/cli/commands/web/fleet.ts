@@ -4,7 +4,7 @@ import type { Chat } from "../../../contract/chats.ts";
 import type { Fleet, FleetRow } from "../../../contract/live-page.ts";
 import { findIncomplete } from "../../../local-mcp/recovery/detect.ts";
 import { recordFinishedHere } from "../../../local-mcp/recovery/finished-tasks.ts";
-import { asSeen, isAlive } from "../../../local-mcp/recovery/session-state.ts";
+import { asSeen, isAlive, readChatState } from "../../../local-mcp/recovery/session-state.ts";
 import { hasDied } from "../../../local-mcp/sessions/closed-sessions.ts";
 import * as sessions from "../../../local-mcp/sessions/sessions.ts";
 import { emptyLine, sum, totalCost, usageBy } from "../../../local-mcp/usage/usage-report.ts";
@@ -15,7 +15,7 @@ import * as pauses from "../../../store/pause.ts";
 import { commandLine, type CoordinatorLink } from "../../coordinator-link.ts";
 import { localTime } from "../../times.ts";
 import { toSessionView, type SessionView } from "../sessions/session-view.ts";
-import { allChats } from "../team/chat-names.ts";
+import { allChats, isPresent } from "../team/chat-names.ts";
 import type { OtherMachines } from "./other-machines.ts";
 
 const maxFinished = 20;
@@ -36,7 +36,7 @@ export async function readFleet(
   const byChat = new Map(all.map((one) => [one.chat, one]));
   const own = runtime.store.read((sql) => readOwn(sql, runtime, byChat), noneHere);
   const known = new Set(own.rows.map(({ id }) => id));
-  const chats = all.filter(({ chat, status }) => !known.has(chat) && status !== "offline");
+  const chats = all.filter((one) => !known.has(one.chat) && isPresent(readChatState(runtime, one)));
   return { ...own, ...team, rows: [...own.rows, ...dead], chats };
 }
 
