@@ -74,8 +74,8 @@ const { emitWarning } = process;
 // Node 22 warns of its own SQLite at each start.
 process.emitWarning = (warning, ...rest) =>
   String(warning).startsWith("SQLite is an experimental feature") || emitWarning.call(process, warning, ...rest);
-// Node writes the cache when it ends: after \`uninstall\` has deleted it.
-if (process.argv[2] !== "uninstall")
+// Node writes the cache when it ends: after \`init --remove\` has deleted it.
+if (!process.argv.includes("--remove"))
   require("node:module").enableCompileCache(join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "shim"));
 module.exports = require("./${name}-main.cjs");
 `;

@@ -279,6 +279,9 @@ it("[CL76] without a terminal the refusal names the command to type, npm's when 
   const byNpm = await home.shimWith(io({ npm_lifecycle_event: "init" }), "init");
   expect([byNpm.code, byNpm.err.includes("`npm run init -- --yes`")]).toEqual([2, true]);
   expect((await home.shimWith(io(), "init")).err).toContain(`${launchIn(home.folder).script} init --yes\``);
+  await home.shimWith(io(), "init --yes");
+  const removal = await home.shimWith(io({ npm_lifecycle_event: "init" }), "init --remove");
+  expect(removal).toMatchObject(failed(2, "`npm run init -- --remove --yes`"));
 });
 
 it("[CL75] commands are printed as they can be typed: with the full path until this copy is the first shim on the PATH", async () => {

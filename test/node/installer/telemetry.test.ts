@@ -113,7 +113,7 @@ it("[OB26] variables of the environment and an administrator's settings are foun
   expect(environmentTelemetry(env)).toEqual(["OTEL_LOGS_EXPORTER in the environment"]);
 });
 
-it("[OB27] `init --no-telemetry` and `uninstall` take out what SHIM has set, and nothing else", () => {
+it("[OB27] `init --no-telemetry` and `init --remove` take out what SHIM has set, and nothing else", () => {
   for (const way of ["--no-telemetry", "uninstall"]) {
     const home = aClientHome();
     home.telemetry = request();

@@ -80,7 +80,7 @@ it("[CL75] answers and refusals of the tools name commands that can be typed", a
 it("[CL75] notices name commands that can be typed, for the model, the tools and the status line", async () => {
   const { runtime, script } = anInstallation();
   runtime.store.write((sql) => notices.add(sql, runtime.now(), "sync", "`shim join status` counts such cases."));
-  const typed = `\`/opt/node ${script} edge status\``;
+  const typed = `\`/opt/node ${script} join status\``;
   const claude = new Claude(runtime, { cwd: aProject() });
   expect(claude.start()).toContain(typed);
   const { call } = await desktop(runtime);

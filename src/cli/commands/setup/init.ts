@@ -151,9 +151,8 @@ function question({ link }: PreparedChanges, { data }: InitOptions): string {
 }
 
 function howToConfirm({ io }: Cli, action: Action): string {
-  const name = action === "install" ? "init" : "init --remove";
-  const isByNpm = io.env["npm_lifecycle_event"] === name;
-  const commandWith = (option: string): string => (isByNpm ? `npm run ${name} -- ${option}` : `shim ${name} ${option}`);
+  const start = io.env["npm_lifecycle_event"] === "init" ? "npm run init --" : "shim init";
+  const commandWith = (option: string): string => `${start} ${action === "install" ? "" : "--remove "}${option}`;
   return `this changes files, and there is no terminal to confirm it. To see the changes: \`${commandWith("--dry-run")}\`. To make them: \`${commandWith("--yes")}\`.`;
 }
 
