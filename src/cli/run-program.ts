@@ -6,7 +6,6 @@ import { Cli } from "./cli.ts";
 import { isClose } from "../shared/close-words.ts";
 import { allRows, commandTable, type CommandRow } from "./command-table.ts";
 import type { Io } from "./io.ts";
-import { table } from "./screen-text.ts";
 
 const helpEnding = `
 Ids may be shortened to any unique prefix. Every command has --json.
@@ -14,6 +13,8 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or ambiguous, 3 not found, 78 unusab
 SHIM_HOME names the folder of all stored data; NO_COLOR switches colors off; SHIM_DEBUG=1 shows where an error came from.
 \`shim help --all\` lists the rest of the commands, \`shim help <command>\` the options of one.
 `;
+
+const helpHint = "`shim help --all` lists the commands, `shim help <command>` the options of one.";
 
 type AddCommands = (program: Command, cli: Cli) => void;
 
@@ -32,14 +33,14 @@ export async function runProgram(argv: readonly string[], io: Io, addCommands: A
     return exitCodes.wrongUsage;
   }
   let complaint = "";
+  const program = newProgram(cli, (text) => (complaint += text));
   try {
-    const program = newProgram(cli, (text) => (complaint += text));
     addCommands(program, cli);
     if (argv.length === 0) program.outputHelp();
     else await program.parseAsync([...argv], { from: "user" });
   } catch (error) {
     const isJson = argv.includes("--json");
-    if (error instanceof CommanderError) finish(cli, error, complaint, isJson);
+    if (error instanceof CommanderError) finish(cli, error, mistypedSubcommand(program, argv) ?? complaint, isJson);
     else cli.reportError(error, isJson);
   } finally {
     await cli.close();
@@ -53,6 +54,23 @@ function finish(cli: Cli, error: CommanderError, complaint: string, isJson: bool
   const message = complaint.trim().replace(/^error: /, "") || error.message;
   cli.report(wrongUsage(keepCloseSuggestions(message)), isJson);
   cli.exitCode = exitCodes.wrongUsage;
+}
+
+/** A word behind a command that takes none is a mistyped subcommand; commander counts arguments. */
+function mistypedSubcommand(program: Command, argv: readonly string[]): string | null {
+  let parent = program;
+  for (const word of argv) {
+    const found = parent.commands.find((one) => one.name() === word);
+    if (found === undefined) {
+      if (parent === program || parent.commands.length === 0 || parent.registeredArguments.length > 0) return null;
+      if (word.startsWith("-")) return null;
+      const close = parent.commands.map((one) => one.name()).filter((name) => isClose(word, name));
+      const hint = close.length === 0 ? "" : `\n(Did you mean ${close.join(" or ")}?)`;
+      return `unknown command '${word}'${hint}\n${helpHint}`;
+    }
+    parent = found;
+  }
+  return null;
 }
 
 /** commander also suggests commands that share a few letters, such as "import" for "export". */
@@ -72,12 +90,12 @@ export function newProgram(cli: Cli, complain: (text: string) => void): Command 
     .description("Keeps AI chat sessions alive: nothing a chat knew or was doing is lost when it dies.")
     .version(version, "-V, --version")
     .exitOverride()
-    .showHelpAfterError("`shim help --all` lists the commands, `shim help <command>` the options of one.")
+    .showHelpAfterError(helpHint)
     .configureOutput({
       // Help names commands as the manual does: `shim`, however this copy is started.
       writeOut: (text) => io.stdout(cli.verbatim(text)),
       writeErr: complain,
-      getOutHelpWidth: () => Math.min(100, io.size().columns),
+      getOutHelpWidth: () => helpWidth(io.size().columns),
       getOutHasColors: () => false,
     })
     .enablePositionalOptions()
@@ -107,7 +125,7 @@ function addHelp(program: Command, cli: Cli): void {
     .description("the options of a command")
     .option("--all", "list every command")
     .action((words: readonly string[], { all }: HelpOptions) => {
-      if (all === true) cli.io.stdout(cli.verbatim(allCommandsText(commandTable(program), cli.io.size().columns)));
+      if (all === true) cli.io.stdout(cli.verbatim(allCommandsText(program, cli.io.size().columns)));
       else findCommand(program, words).outputHelp();
     });
   program.addCommand(command);
@@ -121,21 +139,24 @@ function findCommand(program: Command, words: readonly string[]): Command {
 }
 
 /** [CL271] Every command with those below it, in the groups of the program. */
-function allCommandsText(top: CommandRow, columns: number): string {
+function allCommandsText(program: Command, columns: number): string {
+  const top = commandTable(program);
   const rows = allRows(top).filter(({ words }) => words.length > 0);
   const groupOf = ({ words: [name] }: CommandRow): string =>
     top.subcommands.find(({ words }) => words[0] === name)?.group || "Commands:";
-  const lines = table(
-    rows.map(({ usage, description }) => [`  ${usage}`, description]),
-    columns,
-  ).split("\n");
-  return rows
-    .map((row, at) => {
-      const heading =
-        at === 0 || groupOf(row) !== groupOf(rows[at - 1] ?? row) ? `${at === 0 ? "" : "\n"}${groupOf(row)}\n` : "";
-      return `${heading}${lines[at] ?? ""}\n`;
-    })
-    .join("");
+  const help = program.createHelp();
+  help.prepareContext({ helpWidth: helpWidth(columns) });
+  const width = Math.max(...rows.map(({ usage }) => usage.length));
+  const items = Map.groupBy(rows, groupOf);
+  const blocks = [...items].map(([group, inGroup]) => {
+    const lines = inGroup.map(({ usage, description }) => help.formatItem(usage, width, description, help));
+    return `${group}\n${lines.join("\n")}\n`;
+  });
+  return blocks.join("\n");
+}
+
+function helpWidth(columns: number): number {
+  return Math.min(100, columns);
 }
 
 function formatTerm(command: Command): string {

@@ -38,6 +38,7 @@ it("[CL271] `shim help --all` lists every command with those below it, in groups
   );
   expect(rows.length).toBeGreaterThan(100);
   expect(rows.filter(({ usage }) => !out.includes(`\n  ${usage} `))).toEqual([]);
+  expect(out.split("\n").filter((line) => line.length > 100)).toEqual([]);
   for (const title of ["Commands", "Improve code", "Learn from records", "Started by clients"])
     expect(out).toMatch(new RegExp(`^${title}:$`, "m"));
 });

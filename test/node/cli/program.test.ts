@@ -36,6 +36,8 @@ it("[CL1] wrong commands, options and arguments answer 2, say what is wrong and 
   for (const typed of ["install", "foo", "get", "remove", "report"]) {
     expect((await home.shim(typed)).err).toContain(`unknown command '${typed}'\n\`shim help --all\``);
   }
+  expect((await home.shim("sessions serch x")).err).toContain("unknown command 'serch'\n(Did you mean search?)\n");
+  expect((await home.shim("worker supervise stp")).err).toContain("(Did you mean stop?)");
   expect((await home.shim("sessions --limt 3")).err).toContain("Did you mean --limit?");
   expect((await home.shim("sessions --limit many --json")).error).toBe("wrong_usage");
   expect(existsSync(home.paths.home)).toBe(false);

@@ -50,7 +50,7 @@ type Action = Plan["action"];
 export function addInit(program: Command, cli: Cli): Command {
   const init = program
     .command("init")
-    .description("connect SHIM to the clients of this machine, and make `shim` a command")
+    .description("connect SHIM to the clients of this machine, and make `shim` a command; --remove takes it out")
     .option("--no-link", "make no link to `shim` in ~/.local/bin")
     .option("--no-trust", "do not have Codex trust SHIM's hooks")
     .option("--no-allow", "let clients ask before SHIM's tools that only read or save")
