@@ -1,5 +1,5 @@
 import { listAt, objectAt, parseObject, textAt, type JsonObject } from "../../src/shared/json-fields.ts";
-import { noteSession, polledCommand, type RunningCommands } from "../../src/local-mcp/signals/codex-polls.ts";
+import { noteCell, noteSession, polledCommand, type RunningCommands } from "../../src/local-mcp/signals/codex-polls.ts";
 import { callsOfProgram } from "../../src/local-mcp/signals/codex-programs.ts";
 import { filesInPatch, textOf } from "./content.ts";
 import { isHarnessText } from "./harness-text.ts";
@@ -52,7 +52,7 @@ export class CodexReader implements RowReader {
 
   #call(payload: JsonObject): CallBody {
     const [id, name] = [textAt(payload, "call_id") ?? "", textAt(payload, "name") ?? ""];
-    const poll = name === "write_stdin" ? this.#poll(id, textAt(payload, "arguments") ?? "") : null;
+    const poll = name === "write_stdin" || name === "wait" ? this.#poll(id, textAt(payload, "arguments") ?? "") : null;
     return poll ?? this.#ownCall(id, name, payload);
   }
 
@@ -118,7 +118,10 @@ export class CodexReader implements RowReader {
     const polled = this.#running.polls.get(end.id);
     const ids = polled === undefined ? (this.#programs.get(end.id) ?? [end.id]) : [end.id, polled];
     const output = typeof payload["output"] === "string" ? payload["output"] : textOf(payload["output"]);
-    const running = new Set(ids.filter((id) => this.#commands.has(id) && noteSession(this.#running, id, output)));
+    const runsOn = noteCell(this.#running, polled ?? end.id, output);
+    const running = new Set(
+      ids.filter((id) => this.#commands.has(id) && (noteSession(this.#running, id, output) || runsOn)),
+    );
     const { error, response } = end;
     return ids.filter((id) => !running.has(id)).map((id) => ({ kind: "end", id, error, response }));
   }

@@ -8,7 +8,8 @@ import {
   type JsonObject,
 } from "../../shared/json-fields.ts";
 import { answersOf } from "../../clients/codex-dialog.ts";
-import { noteSession, polledCommand } from "./codex-polls.ts";
+import { errorIn, exitMarks } from "./codex-failures.ts";
+import { noteCell, noteSession, polledCommand } from "./codex-polls.ts";
 import { callsOfProgram } from "./codex-programs.ts";
 import {
   addCall,
@@ -61,7 +62,7 @@ function readFunctionCall(draft: TranscriptDraft, payload: JsonObject, origin: L
   const id = textAt(payload, "call_id", 200);
   if (name === null || id === null) return;
   const written = textAt(payload, "arguments") ?? "";
-  if (name === "write_stdin" && isPoll(draft, id, written)) return;
+  if ((name === "write_stdin" || name === "wait") && isPoll(draft, id, written)) return;
   const input = parseObject(written);
   add(draft, payload, functionCall(name, textAt(payload, "namespace", 200), input), origin);
 }
@@ -110,9 +111,13 @@ function isPoll(draft: TranscriptDraft, id: string, written: string): boolean {
 function readProgram(draft: TranscriptDraft, id: string | null, program: string, { at, uuid }: LineOrigin): void {
   if (id === null) return;
   const calls = callsOfProgram(program);
-  if (calls[0]?.name === "write_stdin" && isPoll(draft, id, program)) return;
+  const marks = exitMarks(program);
+  if (calls[0]?.name === "write_stdin" && isPoll(draft, id, program)) {
+    draft.codex.programs.set(id, { calls: [draft.codex.polls.get(id) ?? id], marks });
+    return;
+  }
   const ids = calls.map((_, index) => (index === 0 ? id : `${id}.${index}`));
-  draft.codex.programs.set(id, ids);
+  draft.codex.programs.set(id, { calls: ids, marks });
   for (const [index, call] of calls.entries()) {
     const own = ids[index] ?? id;
     addCall(draft, { id: own, at, uuid, ...call, isUnhooked });
@@ -127,51 +132,32 @@ const dialogOutput = '{"answers":{';
 function readOutput(draft: TranscriptDraft, payload: JsonObject, { at }: LineOrigin): void {
   const id = textAt(payload, "call_id", 200);
   if (id === null) return;
-  const output = textAt(payload, "output") ?? partsOf(payload);
-  const command = draft.codex.polls.get(id);
-  for (const toolUseId of command === undefined ? (draft.codex.programs.get(id) ?? [id]) : [command])
-    endCall(draft, toolUseId, output, at);
+  const { polls, programs } = draft.codex;
+  const command = polls.get(id) ?? id;
+  const { calls, marks } = programs.get(id) ?? { calls: [command], marks: programs.get(command)?.marks ?? [] };
+  const output = { parts: partsOf(payload), marks };
+  noteCell(draft.codex, command, output.parts[0] ?? "");
+  for (const toolUseId of calls) endCall(draft, toolUseId, output, at);
 }
 
-function endCall(draft: TranscriptDraft, toolUseId: string, output: string, at: number | null): void {
+interface Output {
+  readonly parts: readonly string[];
+  readonly marks: readonly string[];
+}
+
+function endCall(draft: TranscriptDraft, toolUseId: string, { parts, marks }: Output, at: number | null): void {
   const call = draft.calls.get(toolUseId);
+  const output = parts.join("\n");
   const isDialog = call ? call.name === "AskUserQuestion" : output.startsWith(dialogOutput);
   const response = isDialog ? { response: answersOf(call?.input, output) } : {};
   const unhooked = call && !call.isUnhooked ? {} : ({ isUnhooked } as const);
   if (call?.name === "Bash") noteSession(draft.codex, toolUseId, output);
-  addEnd(draft, { toolUseId, error: errorOf(call, output), at, ...response, ...unhooked });
+  addEnd(draft, { toolUseId, error: errorIn(call?.name, parts, marks), at, ...response, ...unhooked });
 }
 
-/** The exit code of a command in the same program says nothing of a plan. */
-function errorOf(call: TranscriptToolCall | undefined, output: string): string | null {
-  return call?.name === "TodoWrite" ? failureIn(output) : errorIn(output);
-}
-
-function partsOf(payload: JsonObject): string {
-  return listAt(payload, "output")
-    .map((part) => textAt(asObject(part), "text") ?? "")
-    .join("\n");
-}
-
-/** Lines that the client puts before a command's output. */
-const headChars = 300;
-const exitCode = /^(?:Process exited with code|Exit code:?) (\d+)$/m;
-const failure = /^(?:Script failed|aborted|patch rejected|apply_patch verification failed|execution error)\b/;
-
-function errorIn(output: string): string | null {
-  const head = output.slice(0, headChars);
-  const code = exitCode.exec(head)?.[1] ?? (head.startsWith('{"output":') ? codeInJson(output) : undefined);
-  if (code !== undefined && code !== "0") return `Exit code ${code} ${output}`;
-  return failureIn(output);
-}
-
-function failureIn(output: string): string | null {
-  return failure.test(output.slice(0, headChars)) ? output : null;
-}
-
-/** `{"output": "...", "metadata": {"exit_code": 1}}` */
-function codeInJson(output: string): string | undefined {
-  return /"exit_code":\s*(\d+)/.exec(output.slice(-headChars))?.[1];
+function partsOf(payload: JsonObject): string[] {
+  const text = textAt(payload, "output");
+  return text === null ? listAt(payload, "output").map((part) => textAt(asObject(part), "text") ?? "") : [text];
 }
 
 /** [TR221] A patch inside of a program: the program's own call would be a second one of it. */

@@ -1,23 +1,28 @@
-/** [TR222] Calls of Codex that only wait for a command which runs on in a session of its shell. */
+/**
+ * [TR222] Calls of Codex that only wait for a command which runs on in a session of its shell, or
+ * for a program which runs on in a cell.
+ */
 
 export interface RunningCommands {
-  /** Calls of commands, by the number of their session. */
+  /** Calls of commands, by the number of their session or the name of their cell. */
   readonly sessions: Map<string, string>;
   /** Calls of commands, by the id of a call that polls them. */
   readonly polls: Map<string, string>;
 }
 
 const pollingCall = /\bsession_id["']?:\s{0,20}(\d{1,20})/;
+const waitingCall = /\bcell_id["']?:\s{0,20}["']?(\d{1,20})/;
 const typedText = /\bchars["']?:\s{0,20}["'`][^"'`]/;
 
 /**
  * Returns the call of the command that a call polls; null: the call types something, or its
  * command is not known.
- * @param written arguments of `write_stdin`, or a program that calls nothing else
+ * @param written arguments of `write_stdin` or `wait`, or a program that calls nothing else
  */
 export function polledCommand({ sessions, polls }: RunningCommands, id: string, written: string): string | null {
+  const cell = waitingCall.exec(written)?.[1];
   const session = typedText.test(written) ? undefined : pollingCall.exec(written)?.[1];
-  const command = session === undefined ? undefined : sessions.get(session);
+  const command = cell === undefined ? sessions.get(session ?? "") : sessions.get(nameOfCell(cell));
   if (command !== undefined) polls.set(id, command);
   return command ?? null;
 }
@@ -35,4 +40,20 @@ export function noteSession({ sessions }: RunningCommands, command: string, outp
   const found = [...edges.matchAll(sessionInOutput)].map(([, session = ""]) => session);
   for (const session of found) if (!sessions.has(session)) sessions.set(session, command);
   return found.length > 0;
+}
+
+const cellInOutput = /^Script running with cell ID (\d{1,20})\b/;
+
+/**
+ * Returns whether the program runs on.
+ * @param call the first one of the program whose output it is, or that another one waits for
+ */
+export function noteCell({ sessions }: RunningCommands, call: string, output: string): boolean {
+  const cell = cellInOutput.exec(output)?.[1];
+  if (cell !== undefined) sessions.set(nameOfCell(cell), call);
+  return cell !== undefined;
+}
+
+function nameOfCell(cell: string): string {
+  return `cell ${cell}`;
 }

@@ -145,8 +145,8 @@ export interface TranscriptDraft {
 }
 
 export interface CodexDraft extends RunningCommands {
-  /** Ids of a program's calls, by that of the program. */
-  readonly programs: Map<string, readonly string[]>;
+  /** By a program's own id: those of its calls, and what it prints before an exit code. */
+  readonly programs: Map<string, { readonly calls: readonly string[]; readonly marks: readonly string[] }>;
   /** Program's call of a patch that no row of its own has named yet. */
   openPatch: string | null;
 }

@@ -148,3 +148,96 @@ it.each([
     "write_stdin: running",
   ]);
 });
+
+function printed(second: number, id: string, ...texts: readonly string[]): Row {
+  const parts = ["Script completed\nWall time 1.2 seconds\nOutput:\n", ...texts];
+  const output = parts.map((text) => ({ type: "input_text", text }));
+  return codexRow(second, "response_item/custom_tool_call_output", { call_id: id, output });
+}
+
+const result = {
+  chunk_id: "a1b2c3",
+  wall_time_seconds: 0.5,
+  exit_code: 2,
+  original_token_count: 9,
+  output: "no such rule",
+};
+const passed = { ...result, exit_code: 0, output: "fine" };
+const command = 'const r = await tools.exec_command({cmd:"npm run lint"});';
+
+it.each([
+  ["a result", `${command} text(JSON.stringify(r));`, [JSON.stringify(result)], "Exit code 2 no such rule"],
+  [
+    "results by name",
+    `${command} text({a, b});`,
+    [JSON.stringify({ a: passed, b: result })],
+    "Exit code 2 no such rule",
+  ],
+  ["a list of results", `${command} text([a, b]);`, [JSON.stringify([passed, result])], "Exit code 2 no such rule"],
+  [
+    "one text for each result",
+    `${command} rs.forEach(text);`,
+    [JSON.stringify(passed), JSON.stringify(result)],
+    "Exit code 2 no such rule",
+  ],
+  [
+    "a result that the client has cut",
+    `${command} text(r);`,
+    [`Warning: truncated output\nTotal output lines: 1\n\n${JSON.stringify(result).slice(0, 110)}`],
+    "Exit code 2 Warning: truncated output",
+  ],
+  [
+    "an exit code after a mark",
+    `${command} text(r.output); text(\`exit=\${r.exit_code}\`);`,
+    ["no such rule", "exit=2"],
+    "Exit code 2 no such rule",
+  ],
+  [
+    "a mark below the output",
+    `${command} text(\`\${r.output}\\n--EXIT:\${r.exit_code}--\`);`,
+    ["no such rule\n--EXIT:127--"],
+    "Exit code 127 no such rule",
+  ],
+  ["results that passed", `${command} text(r);`, [JSON.stringify(passed)], "done"],
+  ["a mark of success", `${command} text(\`exit=\${r.exit_code}\`);`, ["exit=0"], "done"],
+  ["an exit code that the command itself printed", `${command} text(r.output);`, ["exit=2", '{"exit_code":2}'], "done"],
+])(
+  "[TR225] Codex: a command of a program has failed where what the program printed says so: %s",
+  (_case, program, texts, end) => {
+    const content = read([codexHead("0.144.1"), programRow(1, "c", program), printed(2, "c", ...texts)]);
+    expect(calls(content)).toEqual([`Bash: ${end}`]);
+  },
+);
+
+it("[TR225] Codex: the failed command of a program is no failure of its patch", () => {
+  const program = `${command} await tools.apply_patch("*** Begin Patch\\n*** Update File: a.ts\\n"); text(r);`;
+  const content = read([codexHead("0.144.1"), programRow(1, "c", program), printed(2, "c", JSON.stringify(result))]);
+  expect(calls(content)).toEqual(["Bash: Exit code 2 no such rule", "apply_patch: done"]);
+});
+
+it("[TR222] [TR225] Codex: waiting for a program that runs on belongs to its call, whose end it has", () => {
+  const waits = codexRow(3, "response_item/function_call", {
+    call_id: "w",
+    name: "wait",
+    arguments: '{"cell_id":"7"}',
+  });
+  const runs = codexRow(2, "response_item/custom_tool_call_output", {
+    call_id: "c",
+    output: "Script running with cell ID 7\nWall time 10.0 seconds\nOutput:\n",
+  });
+  const ended = {
+    call_id: "w",
+    output: [{ text: "Script completed\nWall time 3 seconds\nOutput:\n" }, { text: "EXIT=1" }],
+  };
+  const rows = [codexHead("0.144.1"), programRow(1, "c", `${command} text(\`EXIT=\${r.exit_code}\`);`), runs, waits];
+  expect(calls(read(rows))).toEqual(["Bash: running"]);
+  const done = read([...rows, codexRow(4, "response_item/function_call_output", ended)]);
+  expect(calls(done)).toEqual(["Bash: Exit code 1 EXIT=1"]);
+  expect(done.toolEnds.map(({ at }) => secondOf(at))).toEqual([4]);
+  const other = codexRow(3, "response_item/function_call", {
+    call_id: "w",
+    name: "wait",
+    arguments: '{"cell_id":"8"}',
+  });
+  expect(calls(read([...rows.slice(0, 3), other]))).toEqual(["Bash: done", "wait: running"]);
+});
