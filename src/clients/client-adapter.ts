@@ -41,6 +41,8 @@ export interface ClientAdapter {
     /** An event after the compaction brings the summary. */
     readonly showsSummary: boolean;
   };
+  /** Not each failed call is known as one: its record may lack the exit code. */
+  readonly hidesFailures?: true;
   /** No event says that a chat was closed. */
   readonly endsSilently?: true;
   /**

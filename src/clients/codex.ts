@@ -9,6 +9,7 @@ export const codex: ClientAdapter = {
   title: "Codex",
   verifiedWith: "0.169.0",
   hasThreads: true,
+  hidesFailures: true,
   // Its summary is encrypted.
   compaction: { keepsPrompts: true, showsSummary: false },
   events: [

@@ -224,16 +224,12 @@ export function headed(heading: string, lines: readonly BriefLine[]): BriefLine[
   return lines.map(({ ...line }) => Object.assign(line, { heading }));
 }
 
-export function workLines({ session, state }: Restoration, { now }: BriefContext): BriefLine[] {
-  const { todos, statedAt, calls, failure, words } = state;
+export function workLines(from: Restoration, { now }: BriefContext): BriefLine[] {
+  const { todos, statedAt, failure, words } = from.state;
   const open = todos.filter(({ status }) => status !== "completed");
   const shownTodos = open.slice(0, counts.todos).map(({ text, status }, index) => ({
     text: `- ${status === "in_progress" ? "in progress: " : ""}${oneLine(text, 200)}`,
     rank: (status === "in_progress" ? 1 : 2) + index / 100,
-  }));
-  const shownCalls = calls.slice(-counts.calls).map(({ name, input, error }) => ({
-    text: `- ${callText({ name, input }, session.project, chars.call)}${error === undefined ? "" : ` FAILED: ${excerpt(neutralize(error), chars.error)}`}`,
-    rank: error === undefined ? 3 : 2,
   }));
   const isLast = failure !== null && failure.at >= (words.at(-1)?.at ?? 0);
   return [
@@ -241,11 +237,25 @@ export function workLines({ session, state }: Restoration, { now }: BriefContext
       `open to-dos of the chat's list${formatWhen(now, statedAt.todos)}, ${open.length} of ${todos.length} are open:`,
       shownTodos,
     ),
-    ...headed(`its last calls${formatWhen(now, calls.at(-1)?.at)}:`, shownCalls),
+    ...headed("its last calls:", callLines(from, now)),
     ...(isLast
       ? [{ text: `the client failed${formatWhen(now, failure.at)}: ${oneLine(failure.text, chars.error)}`, rank: 1 }]
       : []),
   ];
+}
+
+/** Calls so long before the newest event are not what it ended with. */
+const earlierMs = 300_000;
+
+/** [RE225] */
+function callLines({ session, state, knownUntil }: Restoration, now: number): BriefLine[] {
+  const shown = state.calls.slice(-counts.calls);
+  return shown.map(({ name, input, error, at }, index) => {
+    const when = knownUntil - at < earlierMs ? "" : `${age(now - at)} ago: `;
+    const call = callText({ name, input }, session.project, chars.call);
+    const failed = error === undefined ? "" : ` FAILED: ${excerpt(neutralize(error), chars.error)}`;
+    return { text: `- ${when}${call}${failed}`, rank: index === shown.length - 1 ? 1.5 : error === undefined ? 3 : 2 };
+  });
 }
 
 /** Parts of a summary by their headings: what points ahead. Prompts stand in the brief anyway. */

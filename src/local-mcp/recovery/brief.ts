@@ -1,8 +1,10 @@
+import { adapterOf } from "../../clients/adapters.ts";
 import { clientTitle } from "../../clients/client-title.ts";
 import { interpret } from "../../platform/time-budget.ts";
 import { o200kTokens } from "../../routing/tokens.ts";
 import { age } from "../../shared/format.ts";
 import { importOrigin } from "../sessions/session-row.ts";
+import type { Session } from "../sessions/sessions.ts";
 import { emptyState } from "../sessions/work-state.ts";
 import { removeMarks } from "../text/neutralize.ts";
 import { fileLines, verifiedLines } from "./brief-files.ts";
@@ -153,9 +155,8 @@ function aboutLines(from: Restoration, context: BriefContext): BriefLine[] {
   const { session, cause, causeDetail, elsewhere, finished = [], tasks = [] } = from;
   const started = age(context.now - session.startedAt);
   const room = Math.max(about.least, Math.floor(about.most * context.scale));
-  const calls = `${session.toolCalls} tool calls, ${session.toolErrors} failed`;
   const texts = [
-    `client: ${oneLine(clientTitle(session), 80)}; project: ${oneLine(session.project ?? "none", room)}; started ${started} ago; ${calls}`,
+    `client: ${oneLine(clientTitle(session), 80)}; project: ${oneLine(session.project ?? "none", room)}; started ${started} ago; ${callsText(session)}`,
     ...(elsewhere
       ? [
           `it ran on: ${quotedMachine(elsewhere.machine)}, in ${elsewhere.root?.slice(0, room) ?? "no project folder"} there`,
@@ -167,6 +168,12 @@ function aboutLines(from: Restoration, context: BriefContext): BriefLine[] {
     standingLine(from, context),
   ];
   return texts.map((text) => ({ text, rank: 0 }));
+}
+
+/** [RE224] A count that lacks some of the failed calls would be false. */
+function callsText({ client, toolCalls, toolErrors }: Session): string {
+  const failed = adapterOf(client)?.hidesFailures ? "" : `, ${toolErrors} failed`;
+  return `${toolCalls} tool calls${failed}`;
 }
 
 function scoreLine({ parts }: RestoreScore): string {

@@ -73,7 +73,7 @@ it("[RE77] [RE78] its parts stand in one order: how it died and stood, what was 
     "open to-dos of the chat's list (6 min ago), 2 of 3 are open:",
     "- in progress: two",
     "- three",
-    "its last calls (5 min ago):",
+    "its last calls:",
     "- Bash ls",
     "- Bash make FAILED: Exit code 2",
     "the client failed (5 min ago): overloaded",
