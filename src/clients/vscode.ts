@@ -64,6 +64,6 @@ function callsOf(input: JsonObject): JsonObject[] {
   if (input["tool_name"] !== "editFiles" || paths.length === 0) return callsOfPatch(withClaudeTool(input, tools));
   return callsOfFiles(
     input,
-    paths.map((path) => ({ path, isNew: false })),
+    paths.map((path) => ({ path, change: undefined })),
   );
 }

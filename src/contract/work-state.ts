@@ -12,7 +12,7 @@ export interface FileNote {
   readonly hash: string | null;
   /** Reason not to hash: too large, looks secret, unreadable. */
   readonly skipped?: string;
-  readonly action: "read" | "edited" | "created" | "noted";
+  readonly action: "read" | "edited" | "created" | "deleted" | "noted";
   /** State right after the chat's last edit, until a checkpoint hashes it. */
   readonly stamp?: FileStamp;
 }

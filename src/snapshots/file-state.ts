@@ -25,12 +25,16 @@ const maxComparedFileBytes = 16_777_216;
 /** Bytes read for one comparison: well below a second of hashing. */
 const maxComparedBytes = 134_217_728;
 const blockBytes = 65_536;
+/** Why a file that was not there has no hash. */
+export const absentReason = "not there";
 
 /** [GS50] Hashes a regular file of at most `maxFileBytes` without a secret name. */
 export function noteFile(path: string, action: FileNote["action"], limits: NoteLimits): FileNote {
   if (!isAbsolute(path)) return { path, hash: null, skipped: "not an absolute path", action };
   const { hash, skipped } = readFacts(path, limits.maxFileBytes);
-  return skipped === undefined ? { path, hash, action } : { path, hash, skipped, action };
+  if (skipped !== undefined) return { path, hash, skipped, action };
+  // Something has made it anew.
+  return { path, hash, action: action === "deleted" ? "edited" : action };
 }
 
 /** [GS51] Returns `unknown` for unhashed files. Reads at most 500 of 16 MiB, 128 MiB together. */
@@ -76,8 +80,6 @@ function compareUnhashed({ skipped }: FileNote, { isThere }: FileFacts): FileCom
   if (skipped === absentReason) return isThere ? "changed" : "deleted";
   return isThere ? "unknown" : "missing";
 }
-
-const absentReason = "not there";
 
 function readFacts(path: string, maxFileBytes: number): FileFacts {
   const isSecret = isSecretName(path);

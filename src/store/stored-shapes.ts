@@ -9,7 +9,7 @@ const texts = z.array(text);
 const number = z.number();
 
 const status = z.enum(["pending", "in_progress", "completed"]);
-const action = z.enum(["read", "edited", "created", "noted"]);
+const action = z.enum(["read", "edited", "created", "deleted", "noted"]);
 const todo = z.looseObject({ id: z.exactOptional(text), text, status });
 
 const remark = { text, at: number };

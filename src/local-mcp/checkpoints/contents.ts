@@ -1,6 +1,7 @@
 import type { WorkState } from "../../contract/work-state.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
 import type { Sql } from "../../shared/sql.ts";
+import { isEdited } from "../sessions/file-notes.ts";
 import { lastRequest } from "../sessions/prompts.ts";
 import { findState, type Checkpoint } from "./checkpoints.ts";
 
@@ -42,6 +43,6 @@ function runningTool(state: WorkState | null): CheckpointContents["lastTool"] {
 }
 
 function changedFiles(state: WorkState | null): string[] {
-  const changed = (state?.files ?? []).filter(({ action }) => action === "edited" || action === "created");
+  const changed = (state?.files ?? []).filter(isEdited);
   return changed.map(({ path }) => path);
 }

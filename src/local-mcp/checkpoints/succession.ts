@@ -1,7 +1,8 @@
 import type { JournalEntry } from "../../contract/journal.ts";
-import type { FileNote, Predecessor, WorkState } from "../../contract/work-state.ts";
+import type { Predecessor, WorkState } from "../../contract/work-state.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as totals from "../../store/metric-totals.ts";
+import { isEdited } from "../sessions/file-notes.ts";
 import * as journal from "../sessions/journal.ts";
 import type { JournalRow } from "../sessions/journal.ts";
 import * as recoveries from "../sessions/recoveries.ts";
@@ -43,13 +44,9 @@ export function markRecovered(
 }
 
 function continuesWork(dead: WorkState, successor: WorkState): boolean {
-  const workedOnFiles = dead.files.filter(isWorkedOn);
+  const workedOnFiles = dead.files.filter(isEdited);
   const known = new Set((workedOnFiles.length > 0 ? workedOnFiles : dead.files).map(({ path }) => path));
-  return successor.files.some((file) => isWorkedOn(file) && known.has(file.path));
-}
-
-function isWorkedOn({ action }: FileNote): boolean {
-  return action === "edited" || action === "created";
+  return successor.files.some((file) => isEdited(file) && known.has(file.path));
 }
 
 const maxRows = 1_000;
@@ -59,15 +56,11 @@ function countRepeats(rows: readonly JournalRow[], { files, results }: BriefFact
   const knownFiles = new Set(files);
   let [reads, repeats] = [0, 0];
   for (const { entry } of rows) {
-    if (isEdit(entry)) return { reads, repeats, isOver: true };
+    if (entry.kind === "tool_end" && isEdited(entry)) return { reads, repeats, isOver: true };
     if (entry.kind === "tool_end" && knownFiles.has(entry.path ?? "")) reads += 1;
     else if (isRepeated(entry, results)) repeats += 1;
   }
   return { reads, repeats, isOver: rows.length >= maxRows };
-}
-
-function isEdit(entry: JournalEntry): boolean {
-  return entry.kind === "tool_end" && (entry.action === "edited" || entry.action === "created");
 }
 
 function isRepeated(entry: JournalEntry, results: readonly string[]): boolean {

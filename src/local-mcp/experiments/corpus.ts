@@ -17,6 +17,7 @@ import type { Sql } from "../../shared/sql.ts";
 import { hasContentSql } from "../../store/session-content-sql.ts";
 import * as sessionDurations from "../../store/session-durations.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
+import { isEdited } from "../sessions/file-notes.ts";
 import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { emptyState, fold } from "../sessions/work-state.ts";
@@ -144,7 +145,7 @@ function eventOf(entry: JournalEntry, tools: Map<string, number>): Omit<ReplayEv
     return { kind: replayKinds.find((kind) => kind === entry.kind) ?? "other" };
   const tool = tools.get(entry.name) ?? tools.size;
   tools.set(entry.name, tool);
-  const isEdit = entry.kind === "tool_end" && (entry.action === "edited" || entry.action === "created");
+  const isEdit = entry.kind === "tool_end" && isEdited(entry);
   return {
     kind: entry.kind,
     tool,

@@ -32,15 +32,13 @@ const fileOrder: Record<FileComparison, number> = { missing: 0, changed: 0, dele
 /** Pure. [RE31] Newest first; files that are not as they were come before the rest. */
 export function fileLines(from: Restoration, { scale }: BriefContext): BriefLine[] {
   const { files, elsewhere, session } = from;
-  const words = elsewhere ? elsewhereStateText : fileStateText;
   const openFiles = listedFiles(from);
   // Files go last when there is no room.
   const share = Math.min(1, 2 * scale);
   const maxPathChars = Math.max(least.pathChars, Math.floor(most.pathChars * share));
   const lines = openFiles.slice(0, Math.max(least.files, Math.floor(most.files * share))).map((file) => {
     const how = file.isFoundByGit ? changedBy(file) : file.action;
-    const why = file.now === "unknown" && file.skipped ? ` (${file.skipped})` : "";
-    return `- ${oneLine(projectPath(session.project, file.path), maxPathChars)} (${how}): ${file.now === "same" && file.stamp ? "as the chat left it" : words[file.now]}${why}`;
+    return `- ${oneLine(projectPath(session.project, file.path), maxPathChars)} (${how}): ${elsewhere ? elsewhereStateText[file.now] : stateOf(file)}${reasonOf(file)}`;
   });
   const hidden = openFiles.length - lines.length;
   const more = hidden > 0 ? [`- and ${hidden} more`] : [];
@@ -65,6 +63,15 @@ export function fileLines(from: Restoration, { scale }: BriefContext): BriefLine
       maxNames.read,
     ),
   ]);
+}
+
+function stateOf({ action, now, stamp }: RestoredFile): string {
+  if (action === "deleted" && now === "changed") return "there AGAIN";
+  return now === "same" && stamp ? "as the chat left it" : fileStateText[now];
+}
+
+function reasonOf({ action, now, skipped }: RestoredFile): string {
+  return now === "unknown" && skipped && action !== "deleted" ? ` (${skipped})` : "";
 }
 
 /** Git does not say by whom. A file that the chat has only named may be its work. */

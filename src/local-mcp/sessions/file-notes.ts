@@ -1,4 +1,5 @@
 import type { FileNote } from "../../contract/work-state.ts";
+import { absentReason } from "../../snapshots/file-state.ts";
 
 const maxFiles = 200;
 
@@ -16,10 +17,17 @@ export function withFile(
   const note: FileNote =
     existing && isWeaker
       ? existing
-      : { path, hash: null, action, ...(isWeaker ? {} : { skipped: editedSinceText, ...(stamp ? { stamp } : {}) }) };
+      : {
+          path,
+          hash: null,
+          action,
+          ...(isWeaker
+            ? {}
+            : { skipped: action === "deleted" ? absentReason : editedSinceText, ...(stamp ? { stamp } : {}) }),
+        };
   return [...files.filter((file) => file !== existing), note].slice(-maxFiles);
 }
 
-export function isEdited({ action }: FileNote): boolean {
-  return action === "edited" || action === "created";
+export function isEdited({ action }: Partial<Pick<FileNote, "action">>): boolean {
+  return action === "edited" || action === "created" || action === "deleted";
 }

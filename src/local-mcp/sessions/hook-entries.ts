@@ -116,8 +116,8 @@ function fileOf(input: HookInput): { path?: string; action?: FileNote["action"] 
   const values = asRecord(input.tool_input);
   const path = values["file_path"] ?? values["notebook_path"];
   if (!action || typeof path !== "string") return {};
-  const isNew = action === "edited" && asRecord(input.tool_response)["type"] === "create";
-  return { path: pathOf(path), action: isNew ? "created" : action };
+  const change = action === "edited" ? asRecord(input.tool_response)["type"] : undefined;
+  return { path: pathOf(path), action: change === "create" ? "created" : change === "delete" ? "deleted" : action };
 }
 
 /** [JO13] Records the user's choice in a dialog, and [JO14] an approved plan. */

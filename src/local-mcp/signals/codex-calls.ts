@@ -175,9 +175,17 @@ function readPatchEnd(draft: TranscriptDraft, payload: JsonObject, origin: LineO
 /** The headings of a patch, by which its files are known. */
 function patchOf(payload: JsonObject): string {
   const changes = Object.entries(objectAt(payload, "changes") ?? {});
-  return changes
-    .map(([path, change]) => `*** ${asObject(change)?.["type"] === "add" ? "Add" : "Update"} File: ${path}`)
-    .join("\n");
+  return changes.map(([path, change]) => headingOf(path, asObject(change))).join("\n");
+}
+
+const headings: ReadonlyMap<unknown, string> = new Map([
+  ["add", "Add"],
+  ["delete", "Delete"],
+]);
+
+function headingOf(path: string, change: JsonObject | null): string {
+  const moved = textAt(change, "move_path");
+  return `*** ${headings.get(change?.["type"]) ?? "Update"} File: ${path}${moved === null ? "" : `\n*** Move to: ${moved}`}`;
 }
 
 function readMcpEnd(draft: TranscriptDraft, payload: JsonObject, origin: LineOrigin): void {

@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { codexHead, codexRow, openCodeDocument } from "#harness/clients/invented-transcripts.ts";
@@ -62,4 +62,38 @@ it("[TR224] the session of a subagent is not read as a user's, and the refusal n
   }
   const { home, command } = written([codexMeta({ source: "cli" }), asked].map((row) => JSON.stringify(row)).join("\n"));
   expect((await home.json(command))["brief"]).toContain("mend the hull");
+});
+
+it("[TR226] files that a patch deletes or moves away are deleted, and named as such", async () => {
+  const home = aSeededHome();
+  const folder = join(home.folder, "harbour");
+  mkdirSync(folder);
+  writeFileSync(join(folder, "made-anew.ts"), "");
+  const changes = {
+    [join(folder, "gone.ts")]: { type: "delete" },
+    [join(folder, "made-anew.ts")]: { type: "delete" },
+    [join(folder, "old.ts")]: { type: "update", move_path: join(folder, "new.ts") },
+  };
+  const rows = [
+    codexMeta({ cwd: folder }),
+    asked,
+    codexRow(2, "event_msg/patch_apply_end", { call_id: "p", success: true, changes }),
+    codexRow(3, "response_item/custom_tool_call", {
+      call_id: "q",
+      name: "apply_patch",
+      input: "*** Delete File: last.ts\n",
+    }),
+    codexRow(4, "response_item/custom_tool_call_output", { call_id: "q", output: "Exit code: 0\nSuccess." }),
+  ];
+  const path = join(home.folder, "old.jsonl");
+  writeFileSync(path, rows.map((row) => JSON.stringify(row)).join("\n"));
+  const brief = String((await home.json(`resume --json --from-transcript ${path}`))["brief"]);
+  const files = brief.split("\n").filter((line) => /^- .*\.ts \(/.test(line));
+  expect(files.map((line) => line.replace(/^- .*\//, "- "))).toEqual([
+    "- new.ts (edited): MISSING",
+    "- made-anew.ts (deleted): there AGAIN",
+    "- last.ts (deleted): deleted, as the chat left it",
+    "- old.ts (deleted): deleted, as the chat left it",
+    "- gone.ts (deleted): deleted, as the chat left it",
+  ]);
 });
