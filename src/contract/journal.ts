@@ -42,6 +42,7 @@ export type JournalEntry =
   | { readonly kind: "answers"; readonly answers: readonly { readonly question: string; readonly answer: string }[] }
   | { readonly kind: "plan"; readonly text: string; readonly path?: string }
   | { readonly kind: "compacting"; readonly trigger: string }
+  /** Empty: the client shows none. */
   | { readonly kind: "compacted"; readonly summary: string }
   /** Texts that a compaction had dropped, as the chat received them from SHIM. */
   | { readonly kind: "given_back"; readonly text: string }

@@ -76,7 +76,9 @@ export type StatedField =
   | "openQuestions"
   | "state"
   | "todos"
-  | "summary";
+  | "summary"
+  /** Of a compaction whose summary is not known. */
+  | "compaction";
 
 /** Everything known of a session at one moment. Stored. */
 export interface WorkState {

@@ -38,6 +38,7 @@ export const StoredState: z.ZodType<WorkState> = z.looseObject({
     state: z.exactOptional(number),
     todos: z.exactOptional(number),
     summary: z.exactOptional(number),
+    compaction: z.exactOptional(number),
   }),
   prompts: z.array(prompt),
   droppedPrompts: number,

@@ -239,7 +239,7 @@ function recordEntries(sql: Sql, now: number, context: HookContext, id: string, 
 }
 
 function recordEffects(sql: Sql, now: number, id: string, { key, entry }: KeyedEntry): void {
-  if (entry.kind === "compacted") noteCompaction(sql, now, id, key);
+  if (entry.kind === "compacted" && entry.summary !== "") noteCompaction(sql, now, id, key);
   const change = sessionChange(entry);
   if (change) sessions.update(sql, id, change);
 }
@@ -262,6 +262,7 @@ function withFailure(context: HookContext, part: TranscriptPart | null): HookCon
 function turnId(sql: Sql, { event, input }: HookContext, id: string): string {
   const seqOfNewest = (...kinds: JournalKind[]): number => journal.newest(sql, id, kinds, 1)[0]?.seq ?? 0;
   if (event === "PreCompact") return `${input.prompt_id ?? "none"}:${seqOfNewest("compacted")}`;
+  if (event === "PostCompact") return `${input.prompt_id ?? "none"}:${seqOfNewest("compacting")}`;
   if (input.prompt_id !== undefined) return input.prompt_id;
   return `after:${event === "UserPromptSubmit" ? seqOfNewest("turn_end", "failure") : journal.newestPromptSeq(sql, id)}`;
 }

@@ -182,7 +182,7 @@ function ended({ error, at, response }: TranscriptToolEnd, call: TranscriptToolC
 function compacted({ summary, trigger, at }: TranscriptCompaction): Event {
   const begun = hook("PreCompact", { trigger });
   const done = hook("PostCompact", summary === null ? {} : { compact_summary: summary });
-  return { at, entries: (turn) => [...begun(turn), ...done(turn)] };
+  return { at, entries: (turn) => [...begun(turn), ...done(`${turn}:${at}`)] };
 }
 
 function hook(event: HookEvent, fields: Omit<HookInput, "session_id">): Entries {

@@ -15,6 +15,6 @@ const speakers: Partial<Record<JournalEntry["kind"], Said["by"]>> = {
 /** Returns null for an entry without a text of the conversation. */
 export function saidBy(entry: JournalEntry): Said | null {
   const by = speakers[entry.kind];
-  const text = "text" in entry ? entry.text : entry.kind === "compacted" ? entry.summary : null;
+  const text = "text" in entry ? entry.text : entry.kind === "compacted" ? entry.summary || null : null;
   return by === undefined || text === null ? null : { by, text };
 }

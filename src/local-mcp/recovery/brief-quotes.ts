@@ -262,6 +262,13 @@ function callLines({ session, state, knownUntil }: Restoration, now: number): Br
 const ahead = /(?:pending|next step|current work|open (?:task|question|item)|remaining|to ?do|未|残|次)/i;
 const partStart = /\n(?=[ \t]{0,8}(?:#{1,4} |\d{1,3}\. |\*\*[^\n*]{2,60}\*\*:?))/;
 
+/** [RE226] */
+export function compactionLine({ state }: Restoration, now: number): BriefLine[] {
+  const { compaction = 0, summary = 0 } = state.statedAt;
+  if (compaction === 0 || compaction < summary) return [];
+  return [{ text: `its client compacted it${formatWhen(now, compaction)}; the summary cannot be read`, rank: 0 }];
+}
+
 export function summaryLines({ state }: Restoration, { now, scale }: BriefContext): BriefLine[] {
   const { compactSummary, statedAt } = state;
   if (compactSummary === null || compactSummary.trim() === "") return [];

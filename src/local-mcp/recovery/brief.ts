@@ -9,6 +9,7 @@ import { emptyState } from "../sessions/work-state.ts";
 import { removeMarks } from "../text/neutralize.ts";
 import { fileLines, verifiedLines } from "./brief-files.ts";
 import {
+  compactionLine,
   promptLines,
   standingLine,
   statedLines,
@@ -89,6 +90,7 @@ function linesOf(from: Restoration, context: BriefContext): BriefLine[] {
   return [
     ...aboutLines(from, context),
     ...statedLines(from, context),
+    ...compactionLine(from, context.now),
     ...summaryLines(from, context),
     ...promptLines(from, context),
     ...earlierWordsLines(from, context),

@@ -84,8 +84,9 @@ function compacting(input: HookInput, turn: string): KeyedEntry[] {
   return [keyed(`compacting:${eventStamp(input, turn)}`, { kind: "compacting", trigger: input.trigger ?? "unknown" })];
 }
 
-function compacted(input: HookInput): KeyedEntry[] {
-  if (!input.compact_summary) return [];
+function compacted(input: HookInput, turn: string): KeyedEntry[] {
+  if (!input.compact_summary)
+    return [keyed(`compacted:${eventStamp(input, turn)}`, { kind: "compacted", summary: "" })];
   const summary = redactAndKeepEnds(summaryIn(input.compact_summary), limits.summary);
   return [keyed(`compacted:${digest(summary)}`, { kind: "compacted", summary })];
 }

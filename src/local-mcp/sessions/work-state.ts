@@ -113,8 +113,8 @@ const appliers: Appliers = {
       state.todos.filter((todo) => todo.id !== id),
     ),
   compacted: (state, at, { summary }) => ({
-    ...stated(state, "summary", at),
-    compactSummary: summary,
+    ...stated(state, summary === "" ? "compaction" : "summary", at),
+    compactSummary: summary === "" ? state.compactSummary : summary,
     compactions: state.compactions + 1,
   }),
   failure: (state, at, { text }) => ({ ...state, failure: { text, at } }),

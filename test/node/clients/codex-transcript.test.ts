@@ -159,3 +159,19 @@ it.each([
   const calls = entries.filter(({ kind }) => kind.startsWith("tool_")).map((entry) => "name" in entry && entry.name);
   expect(calls).toEqual(hooks ? ["AskUserQuestion", "AskUserQuestion"] : []);
 });
+
+it("[RE226] each compaction of a turn that ended is kept once, without a summary of it", () => {
+  const chat = new RecordedClient(tempRuntime(), "codex");
+  const common = { session_id: session, turn_id: "t1", trigger: "auto" };
+  for (const name of ["SessionStart", "UserPromptSubmit", "PreCompact", "PostCompact", "PostCompact", "PreCompact"])
+    chat.send(name, { ...common, prompt: "mend the hull" });
+  expect(chat.entries(session).map(({ kind }) => kind)).toEqual([
+    "start",
+    "prompt",
+    "compacting",
+    "compacted",
+    "compacting",
+  ]);
+  chat.send("PostCompact", common);
+  expect(chat.entries(session).slice(-2)).toMatchObject([{ kind: "compacting" }, { kind: "compacted", summary: "" }]);
+});

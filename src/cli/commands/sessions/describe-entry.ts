@@ -33,7 +33,7 @@ const descriptions: { readonly [K in Kind]: (entry: EntryOf<K>, max: number) => 
     return `user chose: ${chosen.join("; ")}`;
   },
   compacting: ({ trigger }) => `compaction begins (${trigger})`,
-  compacted: ({ summary }, max) => `compacted: ${oneLine(summary, max)}`,
+  compacted: ({ summary }, max) => (summary === "" ? "compacted" : `compacted: ${oneLine(summary, max)}`),
   given_back: ({ text }, max) => `SHIM gave back what the compaction had dropped: ${oneLine(text, max)}`,
   todos: ({ todos }, max) =>
     `tasks: ${todos.map(({ text, status }) => `${oneLine(text, max)} (${status})`).join("; ")}`,

@@ -64,6 +64,35 @@ it("[TR224] the session of a subagent is not read as a user's, and the refusal n
   expect((await home.json(command))["brief"]).toContain("mend the hull");
 });
 
+const jsonLines = (...rows: readonly object[]): string => rows.map((row) => JSON.stringify(row)).join("\n");
+const qwen = { sessionId: "q", uuid: "1", cwd: "/p", version: "0.20.1", timestamp: "2026-05-04T10:00:01Z" };
+const boundary = { type: "system", subtype: "compact_boundary", timestamp: "2026-05-04T10:00:02Z" };
+const compactions: readonly (readonly [string, string])[] = [
+  ["Codex", jsonLines(codexMeta({}), asked, codexRow(2, "compacted", { message: "" }))],
+  ["Claude Code", aTranscript(aUserLine("mend the hull"), JSON.stringify(boundary))],
+  [
+    "Qwen Code",
+    jsonLines(
+      { ...qwen, type: "user", message: { role: "user", parts: [{ text: "mend the hull" }] } },
+      { ...qwen, uuid: "2", type: "system", subtype: "chat_compression" },
+    ),
+  ],
+];
+
+it.each(compactions)(
+  "[RE226] a compaction without a summary that can be read stands in the brief: %s",
+  async (_client, text) => {
+    expect(await briefOf(text)).toMatch(/\nits client compacted it \(\d+ \w+ ago\); the summary cannot be read\n/);
+  },
+);
+
+it("[RE226] a compaction that had only begun, or whose summary stands in the brief, has no such line", async () => {
+  const { messages } = openCodeDocument;
+  const begun = jsonLines(codexMeta({}), asked);
+  const summed = JSON.stringify({ ...openCodeDocument, messages: messages.slice(0, 6) });
+  for (const text of [begun, summed]) expect(await briefOf(text)).not.toContain("compacted it");
+});
+
 it("[TR226] files that a patch deletes or moves away are deleted, and named as such", async () => {
   const home = aSeededHome();
   const folder = join(home.folder, "harbour");

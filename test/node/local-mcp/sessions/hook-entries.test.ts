@@ -107,7 +107,7 @@ it("[JO10] the summariser of a compaction is no subagent, and its thoughts are n
   ]);
   const summary = "<analysis>no\nno</analysis>\n<summary>yes</summary>";
   expect(entries("PostCompact", { compact_summary: summary })).toEqual([{ kind: "compacted", summary: "yes" }]);
-  expect(entries("PostCompact", {})).toEqual([]);
+  expect(entries("PostCompact", {})).toEqual([{ kind: "compacted", summary: "" }]);
   expect(entries("PreCompact", {})).toEqual([{ kind: "compacting", trigger: "unknown" }]);
 });
 
