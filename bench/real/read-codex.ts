@@ -18,7 +18,7 @@ export class CodexReader implements RowReader {
   id = "";
   cwd = "";
   readonly #patches = new Set<string>();
-  readonly #running: RunningCommands = { sessions: new Map(), polls: new Map() };
+  readonly #running: RunningCommands = { sessions: new Map(), polls: new Map(), inputs: new Map() };
   readonly #commands = new Map<string, CallBody>();
   readonly #programs = new Map<string, readonly string[]>();
 

@@ -27,6 +27,8 @@ export type JournalEntry =
       readonly path?: string;
       readonly action?: FileNote["action"];
       readonly stamp?: FileStamp;
+      /** Its command runs on, and no end of that is known. */
+      readonly runsOn?: true;
     }
   | {
       readonly kind: "tool_error";

@@ -64,6 +64,8 @@ export interface EndedCall {
   readonly at: number;
   /** Output of a call that failed. */
   readonly error?: string;
+  /** Its command ran on, and no end of that is known. */
+  readonly runsOn?: true;
 }
 
 /** Fields whose time is kept, each with the time (epoch ms) when it last changed. */

@@ -9,6 +9,7 @@ const texts = z.array(text);
 const number = z.number();
 
 const status = z.enum(["pending", "in_progress", "completed"]);
+const runsOn = z.exactOptional(z.literal(true));
 const action = z.enum(["read", "edited", "created", "deleted", "noted"]);
 const todo = z.looseObject({ id: z.exactOptional(text), text, status });
 
@@ -56,7 +57,7 @@ export const StoredState: z.ZodType<WorkState> = z.looseObject({
     }),
   ),
   runningTools: z.array(toolRun),
-  calls: z.array(z.looseObject({ name: text, input: text, at: number, error: z.exactOptional(text) })),
+  calls: z.array(z.looseObject({ name: text, input: text, at: number, error: z.exactOptional(text), runsOn })),
   cutOff: z.array(toolRun.extend({ cutOffAt: number })),
   failure: z.nullable(z.looseObject(remark)),
   turnEndedAt: z.nullable(number),
@@ -93,6 +94,7 @@ export const StoredEntry: z.ZodType<JournalEntry> = z.discriminatedUnion("kind",
     path: z.exactOptional(text),
     action: z.exactOptional(action),
     stamp: z.exactOptional(stamp),
+    runsOn,
   }),
   z.looseObject({ ...kind("tool_error"), ...tool, text, durationMs }),
   z.looseObject({ ...kind("todos"), todos: z.array(todo) }),

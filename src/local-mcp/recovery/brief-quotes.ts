@@ -247,14 +247,16 @@ export function workLines(from: Restoration, { now }: BriefContext): BriefLine[]
 /** Calls so long before the newest event are not what it ended with. */
 const earlierMs = 300_000;
 
-/** [RE225] */
+/** [RE225] [RE227] */
 function callLines({ session, state, knownUntil }: Restoration, now: number): BriefLine[] {
   const shown = state.calls.slice(-counts.calls);
-  return shown.map(({ name, input, error, at }, index) => {
+  return shown.map(({ name, input, error, at, runsOn }, index) => {
     const when = knownUntil - at < earlierMs ? "" : `${age(now - at)} ago: `;
     const call = callText({ name, input }, session.project, chars.call);
     const failed = error === undefined ? "" : ` FAILED: ${excerpt(neutralize(error), chars.error)}`;
-    return { text: `- ${when}${call}${failed}`, rank: index === shown.length - 1 ? 1.5 : error === undefined ? 3 : 2 };
+    const open = runsOn ? " (ran on in the background; no end recorded)" : "";
+    const isNotable = error !== undefined || runsOn;
+    return { text: `- ${when}${call}${failed}${open}`, rank: index === shown.length - 1 ? 1.5 : isNotable ? 2 : 3 };
   });
 }
 

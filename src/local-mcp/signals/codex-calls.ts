@@ -9,13 +9,14 @@ import {
 } from "../../shared/json-fields.ts";
 import { answersOf } from "../../clients/codex-dialog.ts";
 import { errorIn, exitMarks } from "./codex-failures.ts";
-import { noteCell, noteSession, polledCommand } from "./codex-polls.ts";
+import { noteCell, noteSession, polledCommand, saysItRunsOn } from "./codex-polls.ts";
 import { callsOfProgram } from "./codex-programs.ts";
 import {
   addCall,
   addEnd,
   removeCall,
   reopenCall,
+  stopCall,
   type LineOrigin,
   type TranscriptDraft,
   type TranscriptToolCall,
@@ -135,24 +136,37 @@ function readOutput(draft: TranscriptDraft, payload: JsonObject, { at }: LineOri
   const { polls, programs } = draft.codex;
   const command = polls.get(id) ?? id;
   const { calls, marks } = programs.get(id) ?? { calls: [command], marks: programs.get(command)?.marks ?? [] };
-  const output = { parts: partsOf(payload), marks };
-  noteCell(draft.codex, command, output.parts[0] ?? "");
-  for (const toolUseId of calls) endCall(draft, toolUseId, output, at);
+  const parts = partsOf(payload);
+  const runsOn = noteCell(draft.codex, command, parts[0] ?? "");
+  for (const toolUseId of calls) endCall(draft, toolUseId, { parts, marks, runsOn }, at);
 }
 
 interface Output {
   readonly parts: readonly string[];
   readonly marks: readonly string[];
+  /** The program itself does. */
+  readonly runsOn: boolean;
 }
 
-function endCall(draft: TranscriptDraft, toolUseId: string, { parts, marks }: Output, at: number | null): void {
+function endCall(draft: TranscriptDraft, toolUseId: string, output: Output, at: number | null): void {
   const call = draft.calls.get(toolUseId);
-  const output = parts.join("\n");
-  const isDialog = call ? call.name === "AskUserQuestion" : output.startsWith(dialogOutput);
-  const response = isDialog ? { response: answersOf(call?.input, output) } : {};
+  const text = output.parts.join("\n");
+  const isDialog = call ? call.name === "AskUserQuestion" : text.startsWith(dialogOutput);
+  const response = isDialog ? { response: answersOf(call?.input, text) } : {};
   const unhooked = call && !call.isUnhooked ? {} : ({ isUnhooked } as const);
-  if (call?.name === "Bash") noteSession(draft.codex, toolUseId, output);
-  addEnd(draft, { toolUseId, error: errorIn(call?.name, parts, marks), at, ...response, ...unhooked });
+  const runsOn = noteRunning(draft, toolUseId, output) ? ({ runsOn: true } as const) : {};
+  const error = errorIn(call?.name, output.parts, output.marks);
+  addEnd(draft, { toolUseId, error, at, ...response, ...unhooked, ...runsOn });
+}
+
+/** Returns whether a command of the call runs on. */
+function noteRunning(draft: TranscriptDraft, toolUseId: string, { parts, runsOn }: Output): boolean {
+  const isOpen = saysItRunsOn(parts);
+  const typedInto = draft.codex.inputs.get(toolUseId);
+  if (typedInto !== undefined && !isOpen) stopCall(draft, typedInto);
+  if (draft.calls.get(toolUseId)?.name !== "Bash") return false;
+  noteSession(draft.codex, toolUseId, parts.join("\n"));
+  return isOpen || runsOn;
 }
 
 function partsOf(payload: JsonObject): string[] {

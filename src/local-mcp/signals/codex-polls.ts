@@ -8,6 +8,8 @@ export interface RunningCommands {
   readonly sessions: Map<string, string>;
   /** Calls of commands, by the id of a call that polls them. */
   readonly polls: Map<string, string>;
+  /** Calls of commands, by the id of a call that types into them. */
+  readonly inputs: Map<string, string>;
 }
 
 const pollingCall = /\bsession_id["']?:\s{0,20}(\d{1,20})/;
@@ -19,12 +21,18 @@ const typedText = /\bchars["']?:\s{0,20}["'`][^"'`]/;
  * command is not known.
  * @param written arguments of `write_stdin` or `wait`, or a program that calls nothing else
  */
-export function polledCommand({ sessions, polls }: RunningCommands, id: string, written: string): string | null {
+export function polledCommand(
+  { sessions, polls, inputs }: RunningCommands,
+  id: string,
+  written: string,
+): string | null {
   const cell = waitingCall.exec(written)?.[1];
-  const session = typedText.test(written) ? undefined : pollingCall.exec(written)?.[1];
-  const command = cell === undefined ? sessions.get(session ?? "") : sessions.get(nameOfCell(cell));
-  if (command !== undefined) polls.set(id, command);
-  return command ?? null;
+  const session = pollingCall.exec(written)?.[1] ?? "";
+  const command = sessions.get(cell === undefined ? session : nameOfCell(cell));
+  if (command === undefined) return null;
+  const isTyped = typedText.test(written);
+  (isTyped ? inputs : polls).set(id, command);
+  return isTyped ? null : command;
 }
 
 const sessionInOutput = /\bsession(?: id |_id\\?["']?\s{0,5}[:=]\s{0,5})(\d{1,20})/gi;
@@ -56,4 +64,12 @@ export function noteCell({ sessions }: RunningCommands, call: string, output: st
 
 function nameOfCell(cell: string): string {
   return `cell ${cell}`;
+}
+
+const runningCommand =
+  /^(?:Process running with session ID \d{1,20}$|\{"chunk_id":"\w{0,40}","wall_time_seconds":[\d.]{1,20},"session_id":\d{1,20},)/m;
+
+/** Whether a part of the output is the client's own word that a command runs on. */
+export function saysItRunsOn(parts: readonly string[]): boolean {
+  return parts.some((part) => runningCommand.test(part.slice(0, edgeChars)));
 }

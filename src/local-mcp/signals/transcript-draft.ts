@@ -32,6 +32,8 @@ export interface TranscriptToolEnd {
   readonly at: number | null;
   /** Fields of the result: the user's answers, a plan, a new file or task. */
   readonly response?: JsonObject;
+  /** A command of it runs on, and no end of that is known. */
+  readonly runsOn?: true;
   /** {@link TranscriptToolCall.isUnhooked} */
   readonly isUnhooked?: true;
 }
@@ -179,7 +181,7 @@ export function emptyDraft(): TranscriptDraft {
     proposedPlan: null,
     queue: [],
     dequeued: new Set(),
-    codex: { programs: new Map(), openPatch: null, sessions: new Map(), polls: new Map() },
+    codex: { programs: new Map(), openPatch: null, sessions: new Map(), polls: new Map(), inputs: new Map() },
   };
 }
 
@@ -211,6 +213,13 @@ export function reopenCall(draft: TranscriptDraft, id: string): void {
   const end = draft.toolEnds.findLastIndex(({ toolUseId }) => toolUseId === id);
   if (end >= 0) draft.toolEnds.splice(end, 1);
   draft.ended.delete(id);
+}
+
+/** The command of a call that has ended runs on no more. */
+export function stopCall(draft: TranscriptDraft, id: string): void {
+  const position = draft.toolEnds.findLastIndex(({ toolUseId, runsOn }) => toolUseId === id && runsOn);
+  const { runsOn: _runsOn, ...end } = draft.toolEnds[position] ?? {};
+  if ("toolUseId" in end) draft.toolEnds[position] = end;
 }
 
 /** The first end of a call counts. */
