@@ -79,7 +79,7 @@ export type StatedField =
   | "state"
   | "todos"
   | "summary"
-  /** Of a compaction whose summary is not known. */
+  /** A compaction whose summary is not known. */
   | "compaction";
 
 /** Everything known of a session at one moment. Stored. */

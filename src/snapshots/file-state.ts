@@ -33,7 +33,7 @@ export function noteFile(path: string, action: FileNote["action"], limits: NoteL
   if (!isAbsolute(path)) return { path, hash: null, skipped: "not an absolute path", action };
   const { hash, skipped } = readFacts(path, limits.maxFileBytes);
   if (skipped !== undefined) return { path, hash, skipped, action };
-  // Something has made it anew.
+  // The file was made again after its deletion.
   return { path, hash, action: action === "deleted" ? "edited" : action };
 }
 

@@ -1,6 +1,6 @@
 import { asObject, numberAt, objectAt, parseObject, textAt, type JsonObject } from "../../shared/json-fields.ts";
 
-/** Pure. What the output of a tool of Codex says of its failure. */
+/** Pure. Failures of calls, by the output of a tool of Codex. */
 
 /** Lines that the client puts before a command's output. */
 const headChars = 300;
@@ -10,7 +10,7 @@ const programHead = /^Script \w{1,20}\b[^\n]{0,200}\nWall time [^\n]{0,200}\nOut
 
 /**
  * @param tool whose call it is; undefined: that stands in an earlier part
- * @param parts of the output: a program has one for each text that it printed, after the client's own
+ * @param parts of the output: the client's own, then one for each text that a program printed
  * @param marks {@link exitMarks} of the program
  */
 export function errorIn(tool: string | undefined, parts: readonly string[], marks: readonly string[]): string | null {
