@@ -11,7 +11,7 @@ const phrases = {
   interrupted: /\b(?:the user|user) (?:had )?interrupted\b|\binterrupted by the user\b/i,
   fileSame: /\bas the chat left it\b|\bunchanged\b|\bthe same\b/i,
   fileChanged: /\bCHANGED\b|\bchanged since\b/,
-  fileMissing: /\bMISSING\b|\bis gone\b|\bdeleted\b/,
+  fileMissing: /\bMISSING\b|\bis gone\b|\bdeleted\b(?!\): there AGAIN)/,
   branch: /^\W*(?:git|branch)\b/i,
   branchSame: /\bunchanged\b|\bthe same\b/i,
 } as const;

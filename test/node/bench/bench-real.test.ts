@@ -297,6 +297,8 @@ it("a false statement is one that the record contradicts, and no quotation is on
   expect(claims("src/parser.ts: unchanged", { changedFile: parser })).toEqual(["a changed file is unchanged"]);
   expect(claims("src/parser.ts: CHANGED")).toEqual(["an unchanged file is changed"]);
   expect(claims("src/parser.ts: MISSING")).toEqual(["a file is missing that is there"]);
+  expect(claims("src/parser.ts (deleted): as the chat left it")).toEqual(["a file is missing that is there"]);
+  expect(claims("src/parser.ts (deleted): there AGAIN")).toEqual([]);
   expect(claims("git: main at 12345678, unchanged")).toEqual([]);
   expect(claims("git: main at 12345678, unchanged", { isBranchChanged: true })).toEqual(["another branch"]);
   const said = Object.assign({ unit: 1, at: null }, {
