@@ -40,7 +40,7 @@ const units: readonly Unit[] = [
 export function addBudget(program: Command, cli: Cli): void {
   const command = program
     .command("budget")
-    .description("limits on usage, and the usage so far; `budget set` changes limits");
+    .description("limits on usage, and the usage so far; `team budget set` changes limits");
   cli.define(command, () => withCheckedLink(cli, (link) => showBudgets(cli, link)));
   const set = command.command("set").description("change limits (a number, or none); limits that are not named stay");
   for (const owner of budgetOwners) {
