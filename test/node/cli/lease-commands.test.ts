@@ -45,6 +45,7 @@ it("[CL136] a lease that is not free in time is answered with 75, and the comman
 
 it("[CL137] a command whose lease is lost is ended with all of its processes, and answered with 76", async () => {
   const rig = new LeaseCommandRig();
+  rig.graceDivisor = 100;
   const running = rig.leaseRun(["--ttl", "2s"], stubborn);
   const [deaf = 0] = await rig.written();
   await rig.forceRelease("db");
@@ -87,6 +88,7 @@ it("[CL139] a file that cannot be executed is answered with 126", async () => {
 it("[CL33] [CL136] [CL137] on the edge it is the same: token, exit code, 75 and 76", async () => {
   const runtime = await EdgeRuntime.open();
   const rig = new LeaseCommandRig();
+  rig.graceDivisor = 100;
   await rig.joinEdge(runtime);
   const running = rig.leaseRun(["--ttl", "2s"], `${stubborn} setTimeout(() => process.exit(0), 60_000);`);
   const [deaf = 0] = await rig.written();
