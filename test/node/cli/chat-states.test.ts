@@ -125,9 +125,9 @@ it("[SI65] a chat that this machine knows to have ended is in no list of those t
   rig.base.store.write((sql) => sessions.setRecovery(sql, rig.base.now(), id, "dismissed", null));
   expect(rig.call("chats.get", { chat: id })).toMatchObject({ status: "idle" });
   expect(textsOf((await json("sessions"))["sessions"]).get(id)).toBe("ended (dismissed)");
-  expect(textsOf((await json("chats --all"))["chats"]).get(id)).toBe("ended (dismissed)");
+  expect(textsOf((await json("team chats --all"))["chats"]).get(id)).toBe("ended (dismissed)");
   const { team } = (await json("up")) as { team: { chats: unknown } };
-  const present = [textsOf((await json("chats"))["chats"]), textsOf(team.chats), await onPage(rig)];
+  const present = [textsOf((await json("team chats"))["chats"]), textsOf(team.chats), await onPage(rig)];
   expect(present.map((one) => [one.size > 0, one.has(id)])).toEqual([
     [true, false],
     [true, false],

@@ -127,6 +127,8 @@ it("[CA8] a compaction is asked to keep the prompts", async () => {
     { kind: "compacting", trigger: "auto" },
     { kind: "start", source: "compact" },
     { kind: "given_back" },
+    // OpenCode's event brings no summary.
+    { kind: "compacted", summary: "" },
   ]);
 });
 
