@@ -1,3 +1,4 @@
+import type { HostResult } from "../local-mcp/host/host.ts";
 import { err, type Result } from "../shared/result.ts";
 
 /** [CL1] Stable exit codes; documented in docs/reference/cli.md. */
@@ -65,4 +66,13 @@ export function ambiguous(message: string, candidates: readonly string[]): Faile
 
 export function notFound(message: string): FailedResult {
   return err({ exit: exitCodes.notFound, code: "not_found", message });
+}
+
+/** A host's answer with the exit code of its refusal. */
+export function fromHost<T>(answer: HostResult<T>): CliResult<T> {
+  if (answer.ok) return answer;
+  const { code, message, candidates = [] } = answer.error;
+  if (code === "bad_input") return wrongUsage(message);
+  if (code === "not_found") return notFound(message);
+  return code === "ambiguous" ? ambiguous(message, candidates) : failed(code, message);
 }

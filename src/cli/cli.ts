@@ -2,7 +2,7 @@ import { sep } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type * as z from "zod";
 import type { MachineInput, MachineOperationName, MachineOutput } from "../contract/machine/operations.ts";
-import type { Host, HostError } from "../local-mcp/host/host.ts";
+import type { Host } from "../local-mcp/host/host.ts";
 import { LocalHost } from "../local-mcp/host/local-host.ts";
 import { messageOf } from "../shared/error.ts";
 import type { Result } from "../shared/result.ts";
@@ -15,12 +15,10 @@ import * as notices from "../store/notices.ts";
 import { GitError } from "../snapshots/git.ts";
 import { StoreError } from "../store/store-error.ts";
 import {
-  ambiguous,
   exitCodes,
   failed,
+  fromHost,
   interrupted,
-  notFound,
-  wrongUsage,
   type Answer,
   type CliResult,
   type CommandError,
@@ -91,7 +89,7 @@ export class Cli {
   ): Promise<CliResult<MachineOutput<Name>>> {
     const host: Host = new LocalHost({ paths: this.paths, runtime: () => this.runtime() });
     const answer = await host.call(name, input);
-    return answer.ok ? answer : toCommandError(answer.error);
+    return fromHost(answer);
   }
 
   get paint(): Paint {
@@ -197,12 +195,6 @@ export class Cli {
       this.reportError(error, isJson);
     }
   }
-}
-
-function toCommandError({ code, message, candidates = [] }: HostError): FailedResult {
-  if (code === "bad_input") return wrongUsage(message);
-  if (code === "not_found") return notFound(message);
-  return code === "ambiguous" ? ambiguous(message, candidates) : failed(code, message);
 }
 
 function toFailure(error: unknown, home: string): FailedResult {

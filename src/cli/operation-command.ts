@@ -18,7 +18,11 @@ export interface OperationCommand<Name extends MachineOperationName> {
   readonly operation: Name;
   /** Fields that are arguments, in this order; the others are options. */
   readonly args?: readonly (keyof MachineInput<Name> & string)[];
+  /** A field that takes all words after them, joined by blanks. */
+  readonly rest?: keyof MachineInput<Name> & string;
   readonly view: View<MachineOutput<Name>>;
+  /** True: the text quotes stored content, whose commands are not rewritten. */
+  readonly isVerbatim?: boolean;
   /** Work besides, such as a warning. */
   readonly after?: (output: MachineOutput<Name>) => Promise<void>;
 }
@@ -42,23 +46,36 @@ export function defineOperation<Name extends MachineOperationName>(
   cli: Cli,
   parent: Command,
   name: string,
-  { operation, args = [], view, after }: OperationCommand<Name>,
+  { operation, args = [], rest, view, isVerbatim = false, after }: OperationCommand<Name>,
 ): Command {
   const { input, summary } = machineOperations[operation];
   const { properties = {}, required = [] } = z.toJSONSchema(input, { io: "input" }) as InputSchema;
   const command = parent.command(name).description(descriptionOf(summary));
+  const words = rest === undefined ? args : [...args, rest];
   for (const field of args) command.addArgument(argumentOf(field, required.includes(field)));
-  for (const [field, schema] of Object.entries(properties))
-    if (!(args as readonly string[]).includes(field)) command.addOption(optionOf(cli, field, schema));
-  return cli.define(command, async (options: Readonly<Record<string, unknown>>, ...values: (string | undefined)[]) => {
-    const fromOptions = Object.entries(options).filter(([field]) => Object.hasOwn(properties, field));
-    const texts = args.flatMap((field, at) => (values[at] === undefined ? [] : [[field, values[at]] as const]));
-    const given = { ...Object.fromEntries(fromOptions), ...fromTexts(input, Object.fromEntries(texts)) };
+  if (rest !== undefined) command.argument(`<${rest}...>`);
+  const others = Object.entries(properties).filter(([field]) => !words.some((one) => one === field));
+  for (const [field, schema] of others) command.addOption(optionOf(cli, field, schema));
+  return cli.define(command, async (options: Given, ...values: unknown[]) => {
+    const named = Object.fromEntries(words.map((field, at) => [field, values[at]]));
+    const given = Object.entries({ ...options, ...named }).filter(([field]) => Object.hasOwn(properties, field));
     // The operation itself checks what a command line has given.
-    const answer = await cli.call(operation, given as MachineInput<Name>);
+    const answer = await cli.call(operation, toInput(input, given) as MachineInput<Name>);
     if (answer.ok) await after?.(answer.value);
-    return answer.ok ? ok({ data: answer.value, text: view(answer.value, cli) }) : answer;
+    return answer.ok ? ok({ data: answer.value, text: view(answer.value, cli), isVerbatim }) : answer;
   });
+}
+
+type Given = Readonly<Record<string, unknown>>;
+
+/** Words of a command line as values; those that an option has parsed stay. */
+function toInput(schema: z.ZodObject, given: readonly (readonly [string, unknown])[]): Given {
+  const texts = given.flatMap(([field, value]): (readonly [string, string])[] => {
+    const text = Array.isArray(value) ? value.join(" ") : value;
+    return typeof text === "string" ? [[field, text]] : [];
+  });
+  const known = given.filter(([, value]) => value !== undefined);
+  return { ...Object.fromEntries(known), ...fromTexts(schema, Object.fromEntries(texts)) };
 }
 
 /** A summary is a sentence, a description of a command none. */

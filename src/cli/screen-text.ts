@@ -41,11 +41,6 @@ export function safeJsonLine(data: unknown): string {
   return visibleJson(JSON.stringify(data));
 }
 
-export function oneLine(text: string, max: number): string {
-  const line = text.replaceAll(/\s+/g, " ").trim();
-  return line.length <= max ? line : `${line.slice(0, Math.max(0, max - 3))}...`;
-}
-
 export function table(rows: readonly (readonly string[])[], width: number): string {
   const widths: number[] = [];
   for (const row of rows) row.forEach((cell, at) => (widths[at] = Math.max(widths[at] ?? 0, cell.length)));
@@ -60,10 +55,6 @@ export function table(rows: readonly (readonly string[])[], width: number): stri
 
 function cutLine(line: string, width: number): string {
   return line.length <= width ? line : `${line.slice(0, Math.max(0, width - 3))}...`;
-}
-
-export function pluralize(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
 export function shortPath(path: string, home: string): string {

@@ -3,3 +3,13 @@ export { age } from "../contract/age.ts";
 export function clip(text: string, max: number): string {
   return text.length <= max ? text : `${text.slice(0, max - 20)} ... [${text.length - max + 20} more]`;
 }
+
+/** In one line of at most so many characters, the rest cut with a mark. */
+export function oneLine(text: string, max: number): string {
+  const line = text.replaceAll(/\s+/g, " ").trim();
+  return line.length <= max ? line : `${line.slice(0, Math.max(0, max - 3))}...`;
+}
+
+export function pluralize(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
+}

@@ -2,12 +2,14 @@ import type * as z from "zod";
 import { configOperations } from "./config.ts";
 import { noticeOperations } from "./notices.ts";
 import { pauseOperations } from "./pauses.ts";
+import { sessionOperations } from "./sessions.ts";
 import { usageOperations } from "./usage.ts";
 
 export const machineOperations = {
   ...configOperations,
   ...noticeOperations,
   ...pauseOperations,
+  ...sessionOperations,
   ...usageOperations,
 };
 

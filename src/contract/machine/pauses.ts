@@ -9,7 +9,7 @@ const Pause = z.object({
   until: z.int().nullable(),
 });
 
-const folder = Folder.optional().describe("only this project");
+const project = Folder.optional().describe("only this project");
 
 export const pauseOperations = {
   "pauses.list": machineOperation({
@@ -22,7 +22,7 @@ export const pauseOperations = {
   }),
   "pauses.start": machineOperation({
     summary: "Store nothing for a while, or until the pause is ended.",
-    input: z.strictObject({ forMs: Duration.optional(), folder }),
+    input: z.strictObject({ forMs: Duration.optional(), project }),
     /** `pauses`: all that are in force then. */
     output: z.object({ started: Pause, pauses: z.array(Pause) }),
     effect: "write",
@@ -31,7 +31,7 @@ export const pauseOperations = {
   }),
   "pauses.end": machineOperation({
     summary: "Store again.",
-    input: z.strictObject({ folder }),
+    input: z.strictObject({ project }),
     output: z.object({ ended: z.boolean(), project: z.string().nullable(), pauses: z.array(Pause) }),
     effect: "write",
     surfaces: ["command"],

@@ -13,12 +13,14 @@ import type { Host, HostResult } from "./host.ts";
 import { configHandlers } from "./config-handlers.ts";
 import { noticeHandlers } from "./notices-handlers.ts";
 import { pauseHandlers } from "./pauses-handlers.ts";
+import { sessionHandlers } from "./session-handlers.ts";
 import { usageHandlers } from "./usage-handlers.ts";
 
 const handlers: Handlers<MachineOperationName> = {
   ...configHandlers,
   ...noticeHandlers,
   ...pauseHandlers,
+  ...sessionHandlers,
   ...usageHandlers,
 };
 

@@ -14,13 +14,13 @@ export const pauseHandlers: Handlers<"pauses.list" | "pauses.start" | "pauses.en
     const { store, now } = await runtime();
     return ok({ pauses: store.read((sql) => pauses.list(sql, now()), []) });
   },
-  async "pauses.start"({ runtime }, { forMs, folder }) {
+  async "pauses.start"({ runtime }, { forMs, project }) {
     const { store, now } = await runtime();
-    const started = { project: projectOf(folder), until: forMs === undefined ? null : now() + forMs };
+    const started = { project: projectOf(project), until: forMs === undefined ? null : now() + forMs };
     store.write((sql) => pauses.pause(sql, now(), started.until, started.project));
     return ok({ started, pauses: store.read((sql) => pauses.list(sql, now()), []) });
   },
-  async "pauses.end"({ runtime }, { folder }) {
+  async "pauses.end"({ runtime }, { project: folder }) {
     const { store, now } = await runtime();
     const project = projectOf(folder);
     const list = (sql: Sql): pauses.Pause[] => pauses.list(sql, now());

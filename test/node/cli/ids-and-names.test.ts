@@ -101,7 +101,12 @@ it("[CL80] a session is named, renamed, and loses its name again", async () => {
   const named = await home.shim("sessions name bbbb2", "  Parser\n work  ");
   expect([named.code, named.out]).toEqual([0, 'bbbb2222 is called "Parser work".\n']);
   expect((await home.shim("sessions")).out).toMatch(/bbbb2222 .* Parser work\n/);
-  expect(await home.json("sessions name bbbb2 Second")).toEqual({ session: ids.dead, name: "Second", title: "Second" });
+  expect(await home.json("sessions name bbbb2 Second")).toEqual({
+    session: ids.dead,
+    shortId: "bbbb2222",
+    name: "Second",
+    title: "Second",
+  });
   expect((await home.shim("sessions name bbbb2 --clear")).out).toBe(
     'bbbb2222 has no name now; its title is "work of bbbb".\n',
   );

@@ -238,7 +238,7 @@ it("[CL27] the command that finds a damaged store, and each later one, report it
   expect(ran.err).not.toContain("after the backup");
   expect(ran.out).not.toContain("NOTICE");
   const later = await home.shim("sessions search parser --json");
-  expect(later.json()).toEqual({ sessions: [], checkpoints: [] });
+  expect(later.json()).toMatchObject({ sessions: [] });
   expect(later.err).toEqual(holding(/^NOTICE: The store was damaged/m, "shim doctor --acknowledge"));
   await home.shim("doctor --acknowledge");
   expect((await home.shim("sessions")).err).toBe("");

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { describeEntry } from "#src/cli/commands/sessions/describe-entry.ts";
+import { describeEntry } from "#src/local-mcp/host/describe-entry.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import { offer } from "#src/local-mcp/recovery/offers.ts";
 import * as clients from "#src/local-mcp/sessions/clients.ts";
@@ -156,10 +156,8 @@ it("[CL14] every kind of journal entry has its words", () => {
 it("[CL26] checkpoints are searched by words, session, project and time", async () => {
   const home = aSeededHome();
   const found = async (command: string, ...args: string[]): Promise<string[]> =>
-    ((await home.json(command, ...args))["checkpoints"] as { sessionId: string }[])
-      .map((one) => one.sessionId)
-      .toSorted();
-  expect(await found("sessions show bbbb2")).toEqual([ids.dead]);
+    ((await home.json(command, ...args))["sessions"] as { id: string }[]).map(({ id }) => id).toSorted();
+  expect((await home.json("sessions show bbbb2"))["checkpoints"]).toMatchObject([{ sessionId: ids.dead }]);
   expect(await found("sessions search fix parser --session bbbb2")).toEqual([ids.dead]);
   expect(await found("sessions search parser --project", home.other)).toEqual([ids.elsewhere]);
   expect(await found("sessions search parser --since 30s")).toEqual([]);

@@ -1,9 +1,10 @@
+import { oneLine } from "../../../shared/format.ts";
 import type { Command } from "commander";
 import type { MachineOutput } from "../../../contract/machine/operations.ts";
 import type { UsageLine } from "../../../contract/machine/usage.ts";
 import type { Cli } from "../../cli.ts";
 import { defineOperation } from "../../operation-command.ts";
-import { oneLine, shortPath } from "../../screen-text.ts";
+import { shortPath } from "../../screen-text.ts";
 import { tableView } from "../../views.ts";
 
 type Usage = MachineOutput<"usage.list">;

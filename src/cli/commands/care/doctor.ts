@@ -1,9 +1,9 @@
+import { pluralize } from "../../../shared/format.ts";
 import type { Command } from "commander";
 import { ok } from "../../../shared/result.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { channelChecks } from "./channel-checks.ts";
 import { failedCheck, type Check } from "./doctor-check.ts";
-import { pluralize } from "../../screen-text.ts";
 import { machineChecks } from "./machine-checks.ts";
 import { storeChecks } from "./store-checks.ts";
 import { telemetryChecks } from "./telemetry-check.ts";

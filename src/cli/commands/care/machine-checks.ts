@@ -1,3 +1,4 @@
+import { pluralize } from "../../../shared/format.ts";
 import { accessSync, constants, existsSync, rmSync, statfsSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { defaults } from "../../../contract/config.ts";
@@ -11,7 +12,6 @@ import type { Finding } from "../../../installer/inspect.ts";
 import type { Cli } from "../../cli.ts";
 import { howLost, lostGuard } from "../team/commit-guard/guard-commands.ts";
 import { clientFindings } from "./client-states.ts";
-import { pluralize } from "../../screen-text.ts";
 import { runCheck, fail, pass, warn, type Check } from "./doctor-check.ts";
 import { messageOf } from "../../../shared/error.ts";
 

@@ -32,7 +32,7 @@ async function pause(cli: Cli, options: PauseOptions, given: string | undefined)
 }
 
 async function start(cli: Cli, folder: string | undefined, forMs: number | undefined): Promise<CommandResult> {
-  const answer = await cli.call("pauses.start", omitUndefined({ folder, forMs }));
+  const answer = await cli.call("pauses.start", omitUndefined({ project: folder, forMs }));
   if (!answer.ok) return answer;
   const { pauses, started } = answer.value;
   const off = `\`shim pause --off${started.project === null ? "" : ` --project ${started.project}`}\` ends it`;
@@ -42,7 +42,7 @@ async function start(cli: Cli, folder: string | undefined, forMs: number | undef
 }
 
 async function end(cli: Cli, folder: string | undefined): Promise<CommandResult> {
-  const answer = await cli.call("pauses.end", omitUndefined({ folder }));
+  const answer = await cli.call("pauses.end", omitUndefined({ project: folder }));
   if (!answer.ok) return answer;
   const { pauses, ended, project } = answer.value;
   const text = ended ? "Saving again" : "There was no pause";

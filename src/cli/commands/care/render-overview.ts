@@ -1,10 +1,10 @@
-import { age } from "../../../shared/format.ts";
+import { age, pluralize, oneLine } from "../../../shared/format.ts";
 import { causeText, stateText, stateWords, type ChatState, type ShownState } from "../../../contract/chat-state.ts";
 import type { FleetRow } from "../../../contract/live-page.ts";
 import type { RiskLevel } from "../../../contract/readings.ts";
 import type { Overview, ShownTeam } from "./overview.ts";
-import { pluralize, oneLine, shortPath, type Paint } from "../../screen-text.ts";
-import type { SessionView } from "../sessions/session-view.ts";
+import { shortPath, type Paint } from "../../screen-text.ts";
+import type { SessionView } from "../../../contract/machine/sessions.ts";
 import { localTime } from "../../times.ts";
 
 export interface OverviewStyle {

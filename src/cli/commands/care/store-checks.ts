@@ -4,13 +4,12 @@ import * as notices from "../../../store/notices.ts";
 import * as pauses from "../../../store/pause.ts";
 import { messageOf } from "../../../shared/error.ts";
 import { schemaState } from "../../../shared/migrate.ts";
-import { age } from "../../../shared/format.ts";
+import { age, pluralize } from "../../../shared/format.ts";
 import { findIncomplete } from "../../../local-mcp/recovery/detect.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { listBackups } from "../../../store/backup.ts";
 import { isPurgePending } from "../../../local-mcp/retention/forget.ts";
 import type { LoadedRuntime } from "../../io.ts";
-import { pluralize } from "../../screen-text.ts";
 import { runCheck, fail, pass, warn, type Check } from "./doctor-check.ts";
 
 const backupAgeMs = 2 * 86_400_000;

@@ -2,8 +2,7 @@ import type { RunLimits } from "../../../evolution/candidate.ts";
 import { describe, methodText, type Plan } from "../../../evolution/make-plan.ts";
 import type { EvolveReport, Tried } from "../../../evolution/report.ts";
 import type { RunFacts } from "../../../evolution/run-state.ts";
-import { age } from "../../../shared/format.ts";
-import { pluralize } from "../../screen-text.ts";
+import { age, pluralize } from "../../../shared/format.ts";
 import type { FoundProject } from "./project.ts";
 
 /** [EV2] Every number of a value is shown. */

@@ -1,3 +1,4 @@
+import { pluralize } from "../../../shared/format.ts";
 import { ruleName } from "../../../evolution/rank.ts";
 import { describe } from "../../../evolution/make-plan.ts";
 import { parseChange, type Change } from "../../../evolution/run-state.ts";
@@ -9,7 +10,6 @@ import { gitInFolder, hasCommit } from "../../../worker-runner/work-git.ts";
 import { failed, notFound, wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
 import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
-import { pluralize } from "../../screen-text.ts";
 import { diffTask, mergeTask } from "../tasks/task-work.ts";
 import type { ReviewFlags } from "./evolve.ts";
 import { verdictText } from "./format-evolve.ts";

@@ -1,3 +1,4 @@
+import { pluralize } from "../../../shared/format.ts";
 import { dirname, resolve } from "node:path";
 import { nodePlatform } from "../../../coordinator-client/edge/node-platform.ts";
 import { newId } from "../../../coordinator-client/edge/platform.ts";
@@ -14,7 +15,6 @@ import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
 import { exitCodes, failed, interrupted, notFound, wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
-import { pluralize } from "../../screen-text.ts";
 import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
 import { readInputFile } from "../../plan-file.ts";
 import { removeEnded } from "../../../worker-runner/old-worktrees.ts";

@@ -1,3 +1,4 @@
+import { pluralize } from "../../../shared/format.ts";
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { ok } from "../../../shared/result.ts";
@@ -15,7 +16,6 @@ import { formatCode } from "../../../local-mcp/sync/workspace-key.ts";
 import { failed, wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
-import { pluralize } from "../../screen-text.ts";
 import { listSchedules, moveSchedules, type MovedSchedules } from "./move-schedules.ts";
 import { keyText, edgeVisibilityText, type FoundKey } from "./workspace-key-input.ts";
 import type { NewTask, TaskState } from "../../../contract/tasks.ts";

@@ -1,3 +1,4 @@
+import { pluralize } from "../../../shared/format.ts";
 import { ok } from "../../../shared/result.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import { removeEdgeConfig, readEdgeConfig, type EdgeConfig } from "../../../coordinator-client/edge-config.ts";
@@ -6,7 +7,6 @@ import * as devices from "../../../local-mcp/sync/device.ts";
 import { forgetNotes } from "../../../local-mcp/sync/sync-status.ts";
 import { failed, notFound, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import { pluralize } from "../../screen-text.ts";
 import { adminLossText, environmentConflict, requireYes, withEdgeLink } from "./membership.ts";
 
 export interface LeaveOptions extends CommonOptions {

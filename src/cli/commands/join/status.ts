@@ -1,3 +1,4 @@
+import { pluralize } from "../../../shared/format.ts";
 import { readEdgeConfig, type EdgeConfig } from "../../../coordinator-client/edge-config.ts";
 import type { Store } from "../../../store/store.ts";
 import * as joinPreferences from "../../../local-mcp/sync/join-preferences.ts";
@@ -7,7 +8,6 @@ import type { Config } from "../../../contract/config.ts";
 import { ok } from "../../../shared/result.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
 import { openCoordinatorLink } from "../../coordinator-link.ts";
-import { pluralize } from "../../screen-text.ts";
 
 /** [SY77] Shows coordinator and sync; works offline, since the unsent changes are stored here. */
 export async function status(cli: Cli): Promise<CommandResult> {

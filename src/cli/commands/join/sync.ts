@@ -1,3 +1,4 @@
+import { pluralize } from "../../../shared/format.ts";
 import { hostname } from "node:os";
 import * as joinPreferences from "../../../local-mcp/sync/join-preferences.ts";
 import { identify } from "../../../platform/processes.ts";
@@ -11,7 +12,6 @@ import { ok } from "../../../shared/result.ts";
 import { failed, notFound, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { requireEdge, requireYes, withEdgeLink } from "./membership.ts";
-import { pluralize } from "../../screen-text.ts";
 import {
   generateKey,
   findKey,

@@ -1,3 +1,4 @@
+import { pluralize } from "../../../shared/format.ts";
 import type { Command } from "commander";
 import type { Experiment } from "../../../experiments/engine/experiment.ts";
 import { findParameter, lowersSafety, parameters, type Refusal } from "../../../experiments/parameters.ts";
@@ -9,7 +10,6 @@ import { ok } from "../../../shared/result.ts";
 import { settingAt } from "../../../shared/setting-keys.ts";
 import { ambiguous, failed, notFound, wrongUsage, type CliResult, type FailedResult } from "../../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../../cli.ts";
-import { pluralize } from "../../screen-text.ts";
 import { findWorkspaceParameter } from "../../../experiments/queue/workspace-parameters.ts";
 import { isTrialId, stepLines, trialState } from "./workspace-decisions.ts";
 import {

@@ -1,3 +1,4 @@
+import { pluralize } from "../../../shared/format.ts";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
@@ -18,7 +19,6 @@ import { ok } from "../../../shared/result.ts";
 import { exitCodes, failed, wrongUsage } from "../../answer.ts";
 import { durationOption } from "../../task-input.ts";
 import type { Cli, CommandResult, CommonOptions } from "../../cli.ts";
-import { pluralize } from "../../screen-text.ts";
 import { openCoordinatorLink } from "../../coordinator-link.ts";
 import { compareQueue } from "./compare-queue.ts";
 import { examine } from "./opportunities.ts";

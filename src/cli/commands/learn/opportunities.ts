@@ -11,13 +11,12 @@ import { storeRun } from "../../../local-mcp/experiments/last-opportunities.ts";
 import { pastOffers, pastSessions } from "../../../local-mcp/experiments/machine-history.ts";
 import { machineMetrics } from "../../../local-mcp/metrics/machine-metrics.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
-import { age } from "../../../shared/format.ts";
+import { age, pluralize } from "../../../shared/format.ts";
 import { ok } from "../../../shared/result.ts";
 import type { CliResult } from "../../answer.ts";
 import { pastChanges } from "../../../evolution/past-decisions.ts";
 import { momentOption, type Cli, type CommandResult, type CommonOptions } from "../../cli.ts";
 import { openCoordinatorLink } from "../../coordinator-link.ts";
-import { pluralize } from "../../screen-text.ts";
 import { readTeam } from "./team-history.ts";
 
 interface OpportunityOptions extends CommonOptions {

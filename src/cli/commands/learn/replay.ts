@@ -1,3 +1,4 @@
+import { pluralize } from "../../../shared/format.ts";
 import { existsSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Command } from "commander";
@@ -16,7 +17,6 @@ import { settingAt } from "../../../shared/setting-keys.ts";
 import { failed, notFound, wrongUsage, type CliResult } from "../../answer.ts";
 import { momentOption, type Cli, type CommandResult, type CommonOptions } from "../../cli.ts";
 import { readFileLines, writeLines } from "../../line-file.ts";
-import { pluralize } from "../../screen-text.ts";
 import { replayWorkspace } from "./workspace-replay.ts";
 
 interface ReplayOptions extends CommonOptions {

@@ -3,12 +3,11 @@ import { nextValue } from "../../../experiments/parameters.ts";
 import type { SettingsComparison } from "../../../experiments/queue/compare-settings.ts";
 import type { QueueRecord } from "../../../experiments/queue/queue-record.ts";
 import { findWorkspaceParameter, workspaceParameters } from "../../../experiments/queue/workspace-parameters.ts";
-import { age } from "../../../shared/format.ts";
+import { age, pluralize } from "../../../shared/format.ts";
 import { ok } from "../../../shared/result.ts";
 import { wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
 import { withLink } from "../../coordinator-link.ts";
-import { pluralize } from "../../screen-text.ts";
 import { compareQueue } from "./compare-queue.ts";
 import { readQueueRecord } from "./queue-history.ts";
 

@@ -1,5 +1,5 @@
+import { oneLine, pluralize } from "../../../shared/format.ts";
 import type { FileMutants } from "../../../mutation/survivor-report.ts";
-import { oneLine, pluralize } from "../../screen-text.ts";
 import type { MutantsReport } from "./find-survivors.ts";
 
 const maxChars = 60;

@@ -8,7 +8,7 @@ import { pull } from "../../../local-mcp/sync/pull.ts";
 import { err } from "../../../shared/result.ts";
 import type { Cli } from "../../cli.ts";
 import { openCoordinatorLink } from "../../coordinator-link.ts";
-import { shortSession } from "../../resolve-id.ts";
+import { shortSession } from "../../../local-mcp/host/resolve-id.ts";
 
 export interface OtherMachines {
   readonly context: RemoteContext;

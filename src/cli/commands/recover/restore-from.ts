@@ -1,3 +1,4 @@
+import { pluralize } from "../../../shared/format.ts";
 import { existsSync, lstatSync } from "node:fs";
 import { join, relative, resolve, sep } from "node:path";
 import { ok } from "../../../shared/result.ts";
@@ -12,7 +13,6 @@ import {
 } from "../../../snapshots/replace-files.ts";
 import { failed, notFound, wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../../cli.ts";
-import { pluralize } from "../../screen-text.ts";
 
 export interface RestoreOptions extends CommonOptions {
   readonly diff?: boolean;

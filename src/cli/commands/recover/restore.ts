@@ -4,9 +4,9 @@ import { projectRoot } from "../../../local-mcp/sessions/git-head.ts";
 import { ok } from "../../../shared/result.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { restoreFiles } from "../../../snapshots/restore-files.ts";
-import { failed, notFound, wrongUsage, type CliResult } from "../../answer.ts";
+import { failed, fromHost, notFound, wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
-import { findSessionOrCheckpoint, shortCheckpoint } from "../../resolve-id.ts";
+import { findSessionOrCheckpoint, shortCheckpoint } from "../../../local-mcp/host/resolve-id.ts";
 import { findElsewhere } from "./restore-elsewhere.ts";
 import { restoreFrom, timeoutMs, type RestoreOptions, type RestoreSource, type ExcludedFile } from "./restore-from.ts";
 
@@ -56,7 +56,7 @@ function findRow(cli: Cli, runtime: Runtime, id: string | null): CliResult<Saved
     const row = root === null ? null : newestOf(runtime, { project: root });
     return isSaved(row) ? ok(row) : notFound("no files of this project are saved. `shim sessions` lists the sessions.");
   }
-  const found = findSessionOrCheckpoint(runtime, id);
+  const found = fromHost(findSessionOrCheckpoint(runtime, id));
   if (!found.ok) return found;
   const { session, checkpoint } = found.value;
   if (session) {

@@ -1,3 +1,4 @@
+import { oneLine } from "../../../shared/format.ts";
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { Option, type Command } from "commander";
@@ -38,13 +39,13 @@ import {
   wrongUsage,
   type CommandError,
   type FailedResult,
+  fromHost,
 } from "../../answer.ts";
 import { printedCode } from "../../coordinator-link.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { offeredText, stateText } from "../../../contract/chat-state.ts";
 import { quotedTitle } from "../../../local-mcp/recovery/user-lines.ts";
-import { findSession, shortSession } from "../../resolve-id.ts";
-import { oneLine } from "../../screen-text.ts";
+import { findSession, shortSession } from "../../../local-mcp/host/resolve-id.ts";
 import { currentProject, withOtherMachines, type OtherMachines } from "./other-machines.ts";
 import { printHint, start } from "./start-client.ts";
 
@@ -128,7 +129,7 @@ function audited(runtime: Runtime, kind: audit.MachineAction["kind"], act: Act):
 
 /** [RE27] The session may be on another machine. */
 async function withSession(cli: Cli, runtime: Runtime, id: string, act: Act): Promise<CommandResult> {
-  const found = findSession(runtime, id);
+  const found = fromHost(findSession(runtime, id));
   if (found.ok) return act(localTarget(runtime, found.value));
   if (found.error.exit !== exitCodes.notFound) return found;
   const elsewhere = await withOtherMachines(cli, async (others) => {

@@ -1,89 +1,41 @@
 import { basename } from "node:path";
 import type { Command } from "commander";
-import type { WorkState } from "../../../contract/work-state.ts";
-import { messageOf } from "../../../shared/error.ts";
-import { ok, type Result } from "../../../shared/result.ts";
-import * as checkpoints from "../../../local-mcp/checkpoints/checkpoints.ts";
-import type { Runtime } from "../../../runtime/runtime.ts";
-import { StoreError } from "../../../store/store-error.ts";
-import * as textIndex from "../../../store/text-index.ts";
-import { findSnapshot, type StoredSnapshotRow } from "../../../local-mcp/sessions/session-content.ts";
-import { omitUndefined } from "../../../shared/omit-undefined.ts";
-import type { Sql } from "../../../shared/sql.ts";
-import { readContents, type CheckpointContents } from "../../../local-mcp/checkpoints/contents.ts";
-import * as sessions from "../../../local-mcp/sessions/sessions.ts";
-import { shortCheckpointId, shortSessionId } from "../../../local-mcp/sessions/short-ids.ts";
-import { failed, type CommandError } from "../../answer.ts";
-import { limitOption, momentOption, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
-import { findSession, projectOfFolder, shortCheckpoint } from "../../resolve-id.ts";
-import { oneLine, shortPath, table } from "../../screen-text.ts";
-import { triggerText } from "./describe-entry.ts";
+import type { CheckpointGroup, ListedCheckpoint } from "../../../contract/machine/sessions.ts";
+import type { MachineOutput } from "../../../contract/machine/operations.ts";
+import { triggerText } from "../../../local-mcp/host/describe-entry.ts";
+import { oneLine } from "../../../shared/format.ts";
+import { ok } from "../../../shared/result.ts";
+import type { Cli, CommandResult } from "../../cli.ts";
+import { defineOperation } from "../../operation-command.ts";
+import { shortPath, table } from "../../screen-text.ts";
 import { localTime } from "../../times.ts";
 
-interface FilterOptions extends CommonOptions {
-  readonly session?: string;
-  readonly project?: string;
-  readonly since?: number;
-  readonly until?: number;
-  readonly limit?: number;
-}
-
-const defaultLimit = 20;
-const maxFoundPerSession = 2;
-
 export function addSearch(parent: Command, cli: Cli): void {
-  const command = parent
-    .command("search <text...>")
-    .description("find sessions and their checkpoints by words; all must occur")
-    .option("--session <id>", "only of this session")
-    .option("--project <folder>", "only of this project")
-    .option("--since <time>", "not older: 2d, 3h, 2026-11-20", momentOption(cli.io, "first"))
-    .option("--until <time>", "not newer", momentOption(cli.io, "last"))
-    .addOption(limitOption(defaultLimit, "at most this many sessions, or checkpoints of --session"));
-  cli.define(command, (options: FilterOptions, ...given: unknown[]) => {
-    // `<text...>` comes as one array.
-    const words = given.flat().join(" ");
-    return search(cli, options, words);
+  defineOperation(cli, parent, "search", {
+    operation: "sessions.search",
+    rest: "text",
+    isVerbatim: true,
+    view: foundText,
   });
 }
 
-interface SessionCheckpoints {
-  /** Newest first. */
-  readonly checkpoints: readonly ListedCheckpoint[];
-  readonly text: string;
-}
-
-/** @param limit of checkpoints; the text says how to see more */
-export function checkpointsOf(cli: Cli, runtime: Runtime, session: string, limit = defaultLimit): SessionCheckpoints {
-  const groups = runtime.store.read(
-    (sql) => checkpointGroups(sql, { session }, { sessions: 1, perSession: limit }),
-    [],
-  );
-  const [group] = groups;
-  if (!group) return { checkpoints: [], text: "No checkpoints.\n" };
+/** The newest checkpoints of one session. @param total the text says how to see more */
+export function checkpointsText(cli: Cli, checkpoints: readonly ListedCheckpoint[], total: number): string {
+  if (checkpoints.length === 0) return "No checkpoints.\n";
   const hint = cli.format(
     "`shim sessions show <id>` prints a checkpoint, `shim restore <id>` brings its files back.\n",
   );
-  const { head, rows } = checkpointTable(cli, groups);
-  const more = group.total - group.checkpoints.length;
-  const moreText = more === 0 ? [] : [`  ${more} more: add \`--limit ${group.total}\``];
-  return { checkpoints: group.checkpoints, text: `${[head, ...rows, ...moreText].join("\n")}\n${hint}` };
+  const { head, rows } = checkpointTable(cli, checkpoints);
+  const more = total - checkpoints.length;
+  const moreText = more === 0 ? [] : [`  ${more} more: add \`--limit ${total}\``];
+  return `${[head, ...rows, ...moreText].join("\n")}\n${hint}`;
 }
 
-async function search(cli: Cli, options: FilterOptions, words: string): Promise<CommandResult> {
-  const found = await findGroups(cli, options, words);
-  if (!found.ok) return found;
-  const groups = found.value;
+function foundText({ text, sessions, missing }: MachineOutput<"sessions.search">, cli: Cli): string {
+  if (missing !== null) cli.progress(`The newest checkpoints are not searched: ${missing}`);
+  if (sessions.length === 0) return `Nothing found for "${oneLine(text, 80)}".\n`;
   const width = cli.io.size().columns - 6;
-  const below = (one: ListedCheckpoint): string[] =>
-    matchingLines(one, words).map((line) => `      ${oneLine(line, width)}`);
-  const text = groups.length === 0 ? `Nothing found for "${oneLine(words, 80)}".\n` : groupsText(cli, groups, below);
-  return ok({ data: toData(groups), text, isVerbatim: true });
-}
-
-/** The field `checkpoints` repeats all groups as one flat list. */
-function toData(groups: readonly CheckpointGroup[]): unknown {
-  return { sessions: groups, checkpoints: groups.flatMap((group) => group.checkpoints) };
+  return groupsText(cli, sessions, (one) => matchingLines(one, text).map((line) => `      ${oneLine(line, width)}`));
 }
 
 function matchingLines({ summary, contents }: ListedCheckpoint, words: string): string[] {
@@ -93,126 +45,38 @@ function matchingLines({ summary, contents }: ListedCheckpoint, words: string): 
   return lines.filter((line) => terms.some((word) => line.toLowerCase().includes(word))).slice(0, 3);
 }
 
-async function findGroups(
-  cli: Cli,
-  options: FilterOptions,
-  text: string,
-): Promise<Result<CheckpointGroup[], CommandError>> {
-  const runtime = await cli.runtime();
-  const { since, until, limit = defaultLimit } = options;
-  const session = options.session === undefined ? null : findSession(runtime, options.session);
-  if (session && !session.ok) return session;
-  updateIndex(cli, runtime);
-  const filter = {
-    ...omitUndefined({ text, session: session?.value.id, since, until }),
-    ...projectFilter(cli, runtime, options),
-  };
-  return ok(
-    runtime.store.read(
-      (sql) => checkpointGroups(sql, filter, { sessions: limit, perSession: session ? limit : maxFoundPerSession }),
-      [],
-    ),
-  );
-}
-
-function projectFilter(cli: Cli, runtime: Runtime, { project }: FilterOptions): { readonly project?: string } {
-  return project === undefined ? {} : { project: projectOfFolder(runtime, cli.io.cwd, project) };
-}
-
-/** Where the search index cannot be written, the search says what it may miss. */
-function updateIndex(cli: Cli, runtime: Runtime): void {
-  try {
-    if (runtime.store.read(textIndex.hasPending, false)) runtime.store.write(textIndex.indexPending);
-  } catch (error) {
-    if (!(error instanceof StoreError)) throw error;
-    cli.progress(`The newest checkpoints are not searched: ${error.message}`);
-  }
-}
-
 /** The whole state in one checkpoint. */
-export function showCheckpoint(cli: Cli, runtime: Runtime, checkpoint: checkpoints.Checkpoint): CommandResult {
-  const state = readState(runtime, checkpoint);
-  if (!state.ok) return state;
-  const snapshot = runtime.store.read((sql) => findSnapshot(sql, checkpoint.id), null);
+export async function showCheckpoint(cli: Cli, id: string): Promise<CommandResult> {
+  const answer = await cli.call("checkpoints.get", { checkpoint: id });
+  if (!answer.ok) return answer;
+  const { checkpoint, state, snapshot } = answer.value;
   const text = [
     checkpoint.id,
     `saved: ${localTime(checkpoint.at)} (${cli.ago(checkpoint.at)}), because: ${triggerText(checkpoint.trigger)}`,
     `session: ${checkpoint.sessionId}`,
     `size: ${checkpoint.rawBytes} bytes, ${checkpoint.redactions} secrets removed, sha256 ${checkpoint.hash}`,
-    cli.format(`files: ${filesText(shortCheckpoint(runtime, checkpoint.id), snapshot)}`),
+    cli.format(`files: ${filesText(checkpoint.shortId, snapshot)}`),
     "state:",
-    JSON.stringify(state.value, null, 2),
+    JSON.stringify(state, null, 2),
     "",
   ].join("\n");
-  return ok({ data: { checkpoint, state: state.value, snapshot }, text, isVerbatim: true });
+  return ok({ data: answer.value, text, isVerbatim: true });
 }
 
-function readState(runtime: Runtime, checkpoint: checkpoints.Checkpoint): Result<WorkState | null, CommandError> {
-  return runtime.store.read<Result<WorkState | null, CommandError>>((sql) => {
-    try {
-      return ok(checkpoints.requireState(sql, checkpoint.seq));
-    } catch (error) {
-      return failed("checkpoint_damaged", `${messageOf(error)}. \`shim doctor\` checks the store.`);
-    }
-  }, ok(null));
-}
-
-function filesText(id: string, snapshot: StoredSnapshotRow | null): string {
+function filesText(id: string, snapshot: MachineOutput<"checkpoints.get">["snapshot"]): string {
   if (!snapshot) return "none";
   const why = snapshot.reason ? ` (${snapshot.reason})` : "";
   const hint = snapshot.state === "done" ? `, \`shim restore ${id}\` brings them back` : "";
   return `${snapshot.state}${why}${hint}`;
 }
 
-/** Printed as JSON: fields are only added. */
-interface ListedCheckpoint extends checkpoints.Checkpoint {
-  readonly shortId: string;
-  readonly contents: CheckpointContents;
-}
-
-/** Printed as JSON: fields are only added. */
-interface CheckpointGroup {
-  readonly id: string;
-  readonly shortId: string;
-  readonly title: string | null;
-  readonly project: string | null;
-  /** Number of all checkpoints that match. */
-  readonly total: number;
-  /** Newest first, cut to the limit. */
-  readonly checkpoints: readonly ListedCheckpoint[];
-}
-
-interface GroupLimits {
-  readonly sessions: number;
-  readonly perSession: number;
-}
-
-function checkpointGroups(sql: Sql, filter: checkpoints.CheckpointFilter, limits: GroupLimits): CheckpointGroup[] {
-  return checkpoints.sessionsWith(sql, { ...filter, limit: limits.sessions }).map(({ sessionId, total }) => {
-    const session = sessions.get(sql, sessionId);
-    const newest = checkpoints.search(sql, { ...filter, session: sessionId, limit: limits.perSession });
-    return {
-      id: sessionId,
-      shortId: shortSessionId(sql, sessionId),
-      title: session && sessions.displayTitle(session),
-      project: session?.project ?? null,
-      total,
-      checkpoints: newest.map((one) => toListed(sql, one)),
-    };
-  });
-}
-
-function toListed(sql: Sql, one: checkpoints.Checkpoint): ListedCheckpoint {
-  return { ...one, shortId: shortCheckpointId(sql, one.id), contents: readContents(sql, one) };
-}
-
-/** The rows of all groups, in columns of one width. */
+/** A head and rows, in columns of one width. */
 function checkpointTable(
   cli: Cli,
-  groups: readonly CheckpointGroup[],
+  checkpoints: readonly ListedCheckpoint[],
 ): { readonly head: string; readonly rows: string[] } {
   const { columns } = cli.io.size();
-  const cells = groups.flatMap((group) => group.checkpoints.map((one) => toRow(cli, one, columns)));
+  const cells = checkpoints.map((one) => toRow(cli, one, columns));
   const heads = [["  CHECKPOINT", "SAVED", "BECAUSE", "LAST REQUEST", "LAST TOOL", "CHANGED FILES"]];
   const [head = "", ...rows] = table([...heads, ...cells], columns)
     .trimEnd()
@@ -223,7 +87,10 @@ function checkpointTable(
 type ExtraLines = (one: ListedCheckpoint) => readonly string[];
 
 function groupsText(cli: Cli, groups: readonly CheckpointGroup[], extraLines: ExtraLines): string {
-  const { head, rows } = checkpointTable(cli, groups);
+  const { head, rows } = checkpointTable(
+    cli,
+    groups.flatMap((group) => group.checkpoints),
+  );
   const blocks = groups.map((group) => {
     const groupRows = group.checkpoints.flatMap((one) => [rows.shift() ?? "", ...extraLines(one)]);
     return [formatHeading(cli, group), ...groupRows, ...moreLines(group)].join("\n");

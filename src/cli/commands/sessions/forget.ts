@@ -1,3 +1,4 @@
+import { pluralize, oneLine } from "../../../shared/format.ts";
 import { isAbsolute, resolve } from "node:path";
 import type { Command } from "commander";
 import { ok } from "../../../shared/result.ts";
@@ -6,10 +7,9 @@ import * as audit from "../../../local-mcp/audit/machine-audit.ts";
 import * as sessions from "../../../local-mcp/sessions/sessions.ts";
 import { dropMarked } from "../../../snapshots/stored-snapshots.ts";
 import { forget, isPurgePending, purge, type ForgetTarget } from "../../../local-mcp/retention/forget.ts";
-import { failed, notFound, wrongUsage, type CliResult } from "../../answer.ts";
+import { failed, fromHost, notFound, wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import { findSession, projectOfFolder } from "../../resolve-id.ts";
-import { pluralize, oneLine } from "../../screen-text.ts";
+import { findSession, projectOfFolder } from "../../../local-mcp/host/resolve-id.ts";
 import { isAlive as isAliveHere } from "../../../local-mcp/recovery/session-state.ts";
 
 interface ForgetOptions extends CommonOptions {
@@ -68,7 +68,7 @@ async function forgetAudited(cli: Cli, runtime: Runtime, what: ForgetTarget): Pr
 function findTarget(cli: Cli, runtime: Runtime, given: string): CliResult<ForgetChoice> {
   const isFolder = /[\\/]/.test(given) || given === "." || given === ".." || given.startsWith("~");
   if (isFolder) return findProject(cli, runtime, given);
-  const found = findSession(runtime, given);
+  const found = fromHost(findSession(runtime, given));
   if (!found.ok) return found;
   const session = found.value;
   const isAlive = isAliveHere(runtime, session);
@@ -78,7 +78,7 @@ function findTarget(cli: Cli, runtime: Runtime, given: string): CliResult<Forget
 
 function findProject(cli: Cli, runtime: Runtime, given: string): CliResult<ForgetChoice> {
   const path = isAbsolute(given) ? given : resolve(cli.io.cwd, given);
-  const project = projectOfFolder(runtime, cli.io.cwd, path);
+  const project = projectOfFolder(runtime, resolve(cli.io.cwd, path));
   const { count, isAlive } = runtime.store.read(
     (sql) => {
       const all = sessions.list(sql, { project, limit: 1_000_000 });

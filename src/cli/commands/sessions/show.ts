@@ -1,17 +1,12 @@
 import type { Command } from "commander";
-import { stateText } from "../../../contract/chat-state.ts";
 import { clientTitle } from "../../../clients/client-title.ts";
-import { readContent } from "../../../local-mcp/sessions/session-content.ts";
-import type { Session } from "../../../local-mcp/sessions/sessions.ts";
-import type { Runtime } from "../../../runtime/runtime.ts";
+import { stateText } from "../../../contract/chat-state.ts";
+import type { TimelineEntry } from "../../../contract/machine/sessions.ts";
 import { ok } from "../../../shared/result.ts";
 import { limitOption, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
-import { findSessionOrCheckpoint } from "../../resolve-id.ts";
 import { localTime } from "../../times.ts";
-import { checkpointsOf, showCheckpoint } from "./checkpoints.ts";
-import { toSessionView } from "./session-view.ts";
-import { showStored } from "./sessions.ts";
-import { timeline, type TimelineEntry } from "./timeline.ts";
+import { checkpointsText, showCheckpoint } from "./checkpoints.ts";
+import { showStored } from "./stored.ts";
 
 interface ShowOptions extends CommonOptions {
   readonly stored?: boolean;
@@ -28,34 +23,29 @@ export function addSessionShow(parent: Command, cli: Cli): void {
 }
 
 /** [CL273] */
-async function show(cli: Cli, { stored, limit }: ShowOptions, id: string): Promise<CommandResult> {
-  const runtime = await cli.runtime();
-  const found = findSessionOrCheckpoint(runtime, id);
+async function show(cli: Cli, { stored, limit }: ShowOptions, given: string): Promise<CommandResult> {
+  const found = await cli.call("sessions.find", { id: given });
   if (!found.ok) return found;
-  const { session, checkpoint } = found.value;
-  if (checkpoint) return showCheckpoint(cli, runtime, checkpoint);
-  return stored === true ? showStored(cli, runtime, session) : showSession(cli, runtime, session, limit);
+  const { kind, id } = found.value;
+  if (kind === "checkpoint") return showCheckpoint(cli, id);
+  return stored === true ? showStored(cli, id) : showSession(cli, id, limit);
 }
 
-function showSession(cli: Cli, runtime: Runtime, session: Session, limit: number | undefined): CommandResult {
-  const now = runtime.store.read(
-    (sql) => ({ stored: readContent(sql, session.id), view: toSessionView(sql, runtime, session) }),
-    null,
-  );
-  if (!now) throw new Error(`session ${session.id} was deleted meanwhile`);
-  const entries = timeline(now.stored);
-  const { causeDetail, title } = now.view;
-  const verdict = `${stateText(now.view)}${causeDetail === null ? "" : `. ${causeDetail}`}`;
-  const { checkpoints, text: checkpointText } = checkpointsOf(cli, runtime, session.id, limit);
+async function showSession(cli: Cli, id: string, limit: number | undefined): Promise<CommandResult> {
+  const answer = await cli.call("sessions.show", { session: id, ...(limit === undefined ? {} : { limit }) });
+  if (!answer.ok) return answer;
+  const { session, timeline, checkpoints, total } = answer.value;
+  const { causeDetail, title } = session;
+  const verdict = `${stateText(session)}${causeDetail === null ? "" : `. ${causeDetail}`}`;
   const text = [
     `${session.id} (${title ?? "untitled"}, ${clientTitle(session)})`,
     verdict,
     "",
-    ...entries.map((entry) => formatLine(cli, entry)),
+    ...timeline.map((entry) => formatLine(cli, entry)),
     "",
-    checkpointText,
+    checkpointsText(cli, checkpoints, total),
   ].join("\n");
-  return ok({ data: { session: now.view, timeline: entries, checkpoints }, text, isVerbatim: true });
+  return ok({ data: answer.value, text, isVerbatim: true });
 }
 
 const colours: Partial<Record<TimelineEntry["source"], "green" | "red" | "cyan" | "yellow">> = {

@@ -1,3 +1,4 @@
+import { pluralize } from "../../../shared/format.ts";
 import { existsSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { Option, type Command } from "commander";
@@ -7,11 +8,10 @@ import type { Runtime } from "../../../runtime/runtime.ts";
 import { sessionDocument, type DocumentFormat } from "../../../local-mcp/portable/session-document.ts";
 import { exportLines, type ExportFilter } from "../../../store/export-lines.ts";
 import { importLines } from "../../../store/import-lines.ts";
-import { failed, notFound, wrongUsage, type CliResult } from "../../answer.ts";
+import { failed, fromHost, notFound, wrongUsage, type CliResult } from "../../answer.ts";
 import { momentOption, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
 import { readFileLines, writeLines } from "../../line-file.ts";
-import { findSession, projectOfFolder } from "../../resolve-id.ts";
-import { pluralize } from "../../screen-text.ts";
+import { findSession, projectOfFolder } from "../../../local-mcp/host/resolve-id.ts";
 
 interface ExportOptions extends CommonOptions {
   readonly session?: string;
@@ -100,9 +100,9 @@ function exportDocument(cli: Cli, runtime: Runtime, { format, session, path }: D
 }
 
 function toFilter(cli: Cli, runtime: Runtime, { session, project, since }: ExportOptions): CliResult<ExportFilter> {
-  const found = session === undefined ? null : findSession(runtime, session);
+  const found = session === undefined ? null : fromHost(findSession(runtime, session));
   if (found && !found.ok) return found;
-  const folder = project === undefined ? undefined : projectOfFolder(runtime, cli.io.cwd, project);
+  const folder = project === undefined ? undefined : projectOfFolder(runtime, resolve(cli.io.cwd, project));
   return ok(omitUndefined({ session: found?.value.id, project: folder, since }));
 }
 

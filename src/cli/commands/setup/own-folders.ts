@@ -1,3 +1,4 @@
+import { pluralize } from "../../../shared/format.ts";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import * as backups from "../../../installer/backups.ts";
@@ -8,7 +9,6 @@ import { hasCopy, planCopy, programFolder } from "../../../installer/program-cop
 import { findSupervisor } from "../../../supervisor/supervisor-lock.ts";
 import { failed, wrongUsage, type FailedResult } from "../../answer.ts";
 import type { Cli } from "../../cli.ts";
-import { pluralize } from "../../screen-text.ts";
 import { sessionsAlive } from "../care/overview.ts";
 
 /** SHIM's own folder that `init` or `init --remove` makes or removes, as the preview names it. */

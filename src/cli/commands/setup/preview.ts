@@ -1,9 +1,10 @@
+import { pluralize } from "../../../shared/format.ts";
 import type { LinkPlan } from "../../../installer/command-link.ts";
 import type { Plan } from "../../../installer/file-edits.ts";
 import { renderPlan } from "../../../installer/render-plan.ts";
 import type { ClientTarget } from "../../../installer/targets.ts";
 import type { Io } from "../../io.ts";
-import { pluralize, shortPath, table } from "../../screen-text.ts";
+import { shortPath, table } from "../../screen-text.ts";
 import type { OwnFolder } from "./own-folders.ts";
 
 /** Why SHIM is not connected to a client, or not removed from it. */

@@ -1,8 +1,7 @@
-import { oneLine, pluralize } from "../../screen-text.ts";
 import { isEnded, type Claimant, type Needed, type Task, type TaskFacts } from "./task-facts.ts";
 import type { Attempt } from "../../../contract/task-views.ts";
 import type { DeathReason } from "../../../contract/tasks.ts";
-import { age } from "../../../shared/format.ts";
+import { age, oneLine, pluralize } from "../../../shared/format.ts";
 import { progressText } from "./task-list.ts";
 import { localTime } from "../../times.ts";
 

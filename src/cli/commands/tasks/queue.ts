@@ -2,13 +2,12 @@ import type { Command } from "commander";
 import type { InputOf } from "../../../contract/operations.ts";
 import type { TypeStats } from "../../../contract/task-views.ts";
 import type { Json } from "../../../contract/json.ts";
-import { age } from "../../../shared/format.ts";
+import { age, pluralize } from "../../../shared/format.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
 import { wrongUsage } from "../../answer.ts";
 import { countUpTo, type Cli, type Columns, type CommonOptions, type CommandResult } from "../../cli.ts";
 import { withCheckedLink, type CoordinatorLink } from "../../coordinator-link.ts";
-import { pluralize } from "../../screen-text.ts";
 import { parseJson } from "../../task-input.ts";
 import { withTask } from "./task.ts";
 

@@ -1,3 +1,4 @@
+import { pluralize } from "../../../shared/format.ts";
 import type { Command } from "commander";
 import type { ModelAttempts, TierCounts, TypeRoutes } from "../../../contract/routes.ts";
 import {
@@ -11,7 +12,6 @@ import { lowerBound } from "../../../routing/success-bound.ts";
 import { ok } from "../../../shared/result.ts";
 import type { Cli, Columns, CommonOptions, CommandResult } from "../../cli.ts";
 import { withCheckedLink, type CoordinatorLink } from "../../coordinator-link.ts";
-import { pluralize } from "../../screen-text.ts";
 
 interface TypeReport {
   readonly type: string;

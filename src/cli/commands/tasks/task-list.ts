@@ -2,14 +2,13 @@ import type { Command } from "commander";
 import type { InputOf } from "../../../contract/operations.ts";
 import { TaskState, type Progress } from "../../../contract/tasks.ts";
 import type { TaskLine } from "../../../contract/task-views.ts";
-import { age } from "../../../shared/format.ts";
+import { age, oneLine } from "../../../shared/format.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
 import { shortIds } from "../../../shared/short-id.ts";
 import { enumOption, limitOption, type Cli, type Columns, type CommonOptions, type CommandResult } from "../../cli.ts";
 import { withCheckedLink, type CoordinatorLink } from "../../coordinator-link.ts";
 import { fetchPages } from "../../../coordinator-client/fetch-pages.ts";
-import { oneLine } from "../../screen-text.ts";
 import { taskOption } from "../../task-input.ts";
 import { allChats, findChat } from "../team/chat-names.ts";
 

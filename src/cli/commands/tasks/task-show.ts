@@ -1,9 +1,9 @@
 import type { Attempt } from "../../../contract/task-views.ts";
-import { age } from "../../../shared/format.ts";
+import { age, oneLine } from "../../../shared/format.ts";
 import { ok } from "../../../shared/result.ts";
 import type { Cli, Columns, CommandResult } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
-import { oneLine, table } from "../../screen-text.ts";
+import { table } from "../../screen-text.ts";
 import { chatLabels } from "../team/chat-names.ts";
 import { explainTask } from "./explain-task.ts";
 import { readFacts, type Task } from "./task-facts.ts";

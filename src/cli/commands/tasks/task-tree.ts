@@ -1,3 +1,4 @@
+import { oneLine } from "../../../shared/format.ts";
 import type { OutputOf } from "../../../contract/operations.ts";
 import type { TaskState } from "../../../contract/tasks.ts";
 import { ok } from "../../../shared/result.ts";
@@ -5,7 +6,6 @@ import type { CliResult } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
 import { fetchPages } from "../../../coordinator-client/fetch-pages.ts";
-import { oneLine } from "../../screen-text.ts";
 
 type TreeNode = OutputOf<"tasks.tree">["tasks"][number];
 

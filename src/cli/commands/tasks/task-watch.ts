@@ -1,10 +1,11 @@
+import { pluralize, oneLine } from "../../../shared/format.ts";
 import type { OutputOf } from "../../../contract/operations.ts";
 import type { TaskLine } from "../../../contract/task-views.ts";
 import { ok } from "../../../shared/result.ts";
 import type { CliResult } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
-import { pluralize, oneLine, safeText, safeJsonLine } from "../../screen-text.ts";
+import { safeText, safeJsonLine } from "../../screen-text.ts";
 import { localTime } from "../../times.ts";
 import { progressText } from "./task-list.ts";
 import type { Io } from "../../io.ts";

@@ -1,3 +1,4 @@
+import { pluralize } from "../../../shared/format.ts";
 import type { OutputOf } from "../../../contract/operations.ts";
 import { WorkResult } from "../../../contract/work-result.ts";
 import { readTaskWork, type InputWork } from "../../../worker-runner/input-work.ts";
@@ -10,7 +11,6 @@ import { ok } from "../../../shared/result.ts";
 import { failed, type FailedResult, type CliResult } from "../../answer.ts";
 import type { Cli, Columns, CommonOptions, CommandResult } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
-import { pluralize } from "../../screen-text.ts";
 import {
   fetchCommits,
   cleanBranch,

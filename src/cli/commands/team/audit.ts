@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { AuditEntry } from "../../../contract/workspaces.ts";
-import { age } from "../../../shared/format.ts";
+import { age, oneLine } from "../../../shared/format.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
 import type { CliResult } from "../../answer.ts";
@@ -15,7 +15,6 @@ import {
 } from "../../cli.ts";
 import { withCheckedLink, type CoordinatorLink } from "../../coordinator-link.ts";
 import { needsAdmin } from "../../needs-admin.ts";
-import { oneLine } from "../../screen-text.ts";
 
 interface Options extends CommonOptions {
   readonly kind?: string;

@@ -1,3 +1,4 @@
+import { oneLine } from "../../../shared/format.ts";
 import { stateText, workProgress, type ShownState } from "../../../contract/chat-state.ts";
 import type { Chat } from "../../../contract/chats.ts";
 import { readEdgeConfig } from "../../../coordinator-client/edge-config.ts";
@@ -12,7 +13,6 @@ import { ambiguous, notFound, type CliResult } from "../../answer.ts";
 import type { Cli } from "../../cli.ts";
 import { commandLine, type CoordinatorLink } from "../../coordinator-link.ts";
 import { fetchPages } from "../../../coordinator-client/fetch-pages.ts";
-import { oneLine } from "../../screen-text.ts";
 
 export class ChatNames {
   readonly #runtime: Runtime;

@@ -2,13 +2,13 @@ import type { Command } from "commander";
 import * as z from "zod";
 import { chatStates, stateWords, type ChatState } from "../../../contract/chat-state.ts";
 import { ok } from "../../../shared/result.ts";
-import { age } from "../../../shared/format.ts";
+import { age, pluralize, oneLine } from "../../../shared/format.ts";
 import { ChatNames, isPresent, type ShownChat } from "./chat-names.ts";
 import { enumOption, type Cli, type Columns, type CommonOptions, type CommandResult } from "../../cli.ts";
 import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
 import { fetchPages, type PageOptions } from "../../../coordinator-client/fetch-pages.ts";
 import { moreText, withPageOptions } from "../../list-command.ts";
-import { pluralize, oneLine, shortPath } from "../../screen-text.ts";
+import { shortPath } from "../../screen-text.ts";
 
 interface ChatsOptions extends CommonOptions, PageOptions {
   readonly state?: ChatState;

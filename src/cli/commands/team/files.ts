@@ -1,11 +1,10 @@
 import type { Command } from "commander";
 import type { Self } from "../../../contract/values.ts";
 import { ok } from "../../../shared/result.ts";
-import { age } from "../../../shared/format.ts";
+import { age, oneLine } from "../../../shared/format.ts";
 import { notFound, type CliResult } from "../../answer.ts";
 import type { Cli, Columns, CommonOptions, CommandResult } from "../../cli.ts";
 import { registerCommandLine, withLink, type CoordinatorLink } from "../../coordinator-link.ts";
-import { oneLine } from "../../screen-text.ts";
 import {
   type FileScope,
   type ReservationView,

@@ -1,10 +1,9 @@
 import type { Command } from "commander";
 import type { Self } from "../../../contract/values.ts";
-import { age } from "../../../shared/format.ts";
+import { age, oneLine } from "../../../shared/format.ts";
 import { ok } from "../../../shared/result.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { registerCommandLine, withLink, type CoordinatorLink } from "../../coordinator-link.ts";
-import { oneLine } from "../../screen-text.ts";
 
 export function addInbox(program: Command, cli: Cli): void {
   const command = program

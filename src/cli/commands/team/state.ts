@@ -1,12 +1,11 @@
 import { InvalidArgumentError, type Command } from "commander";
-import { age } from "../../../shared/format.ts";
+import { age, oneLine } from "../../../shared/format.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
 import { notFound } from "../../answer.ts";
 import { revision, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
 import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
 import { defineList } from "../../list-command.ts";
-import { oneLine } from "../../screen-text.ts";
 import { parseJsonOrText } from "../../task-input.ts";
 
 interface SetOptions extends CommonOptions {

@@ -1,3 +1,4 @@
+import { oneLine } from "../../../shared/format.ts";
 import type { Command } from "commander";
 import type { Change } from "../../../contract/state.ts";
 import { ok } from "../../../shared/result.ts";
@@ -6,7 +7,7 @@ import type { WatchEvent } from "../../../coordinator-client/edge/state-watch.ts
 import type { CliResult } from "../../answer.ts";
 import { revision, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
 import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
-import { oneLine, safeText, safeJsonLine } from "../../screen-text.ts";
+import { safeText, safeJsonLine } from "../../screen-text.ts";
 
 interface Options extends CommonOptions {
   readonly from?: number;

@@ -1,8 +1,8 @@
+import { pluralize } from "../../../shared/format.ts";
 import { ok } from "../../../shared/result.ts";
 import type { TransformReport } from "../../../transform/request.ts";
 import { exitCodes } from "../../answer.ts";
 import type { CommandResult } from "../../cli.ts";
-import { pluralize } from "../../screen-text.ts";
 
 /** [TX3] Exit code 3: nothing changed. @param branch null: none was asked for or made */
 export function toAnswer(

@@ -14,7 +14,8 @@ import * as notices from "../../../store/notices.ts";
 import * as pauses from "../../../store/pause.ts";
 import { commandLine, type CoordinatorLink } from "../../coordinator-link.ts";
 import { localTime } from "../../times.ts";
-import { toSessionView, type SessionView } from "../sessions/session-view.ts";
+import type { SessionView } from "../../../contract/machine/sessions.ts";
+import { toSessionView } from "../../../local-mcp/host/session-view.ts";
 import { allChats, isPresent } from "../team/chat-names.ts";
 import type { OtherMachines } from "./other-machines.ts";
 

@@ -13,7 +13,7 @@ import type { Runtime } from "../../../runtime/runtime.ts";
 import { isWithin } from "../../../shared/elapsed.ts";
 import { err, ok } from "../../../shared/result.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
-import { shortSession } from "../../resolve-id.ts";
+import { shortSession } from "../../../local-mcp/host/resolve-id.ts";
 
 const callTimeoutMs = 15_000;
 const maxSessions = 50;

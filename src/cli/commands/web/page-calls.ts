@@ -18,7 +18,7 @@ import { err, ok, type Result } from "../../../shared/result.ts";
 import { dropMarked } from "../../../snapshots/stored-snapshots.ts";
 import { StoreError } from "../../../store/store-error.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
-import { findSession } from "../../resolve-id.ts";
+import { findSession } from "../../../local-mcp/host/resolve-id.ts";
 import { answerExperiments, isExperimentCall, type ExperimentCallName } from "./experiments-page.ts";
 import { readFleet } from "./fleet.ts";
 import { OtherMachines } from "./other-machines.ts";

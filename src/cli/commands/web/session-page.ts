@@ -6,8 +6,8 @@ import { readContent } from "../../../local-mcp/sessions/session-content.ts";
 import type { Session } from "../../../local-mcp/sessions/sessions.ts";
 import { visible } from "../../../local-mcp/text/visible-text.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
-import { timeline } from "../sessions/timeline.ts";
-import { toSessionView } from "../sessions/session-view.ts";
+import { timeline } from "../../../local-mcp/host/timeline.ts";
+import { toSessionView } from "../../../local-mcp/host/session-view.ts";
 import { toFleetRow } from "./fleet.ts";
 
 const maxLines = 500;

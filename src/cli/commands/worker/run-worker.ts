@@ -12,7 +12,7 @@ import { nodePlatform } from "../../../coordinator-client/edge/node-platform.ts"
 import { identify } from "../../../platform/processes.ts";
 import { recordTakeovers } from "../../../local-mcp/sync/takeover-notices.ts";
 import { startSync } from "../../../local-mcp/sync/start-sync.ts";
-import { age } from "../../../shared/format.ts";
+import { age, oneLine } from "../../../shared/format.ts";
 import { formatIssues } from "../../../shared/problems.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok, type Result } from "../../../shared/result.ts";
@@ -21,7 +21,7 @@ import type { Cli, CommandResult } from "../../cli.ts";
 import type { WorkerFlags, WorkerSource } from "./worker.ts";
 import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
 import { readInputFile } from "../../plan-file.ts";
-import { safeText, safeJsonLine, oneLine } from "../../screen-text.ts";
+import { safeText, safeJsonLine } from "../../screen-text.ts";
 import { localTime } from "../../times.ts";
 import { reserveForTask } from "../transform/reserve-changed.ts";
 import { createSetups, type WorkerPlan } from "./worker-setups.ts";

@@ -23,7 +23,7 @@ import {
   storedSession,
   aChat,
 } from "#harness/machine/claude.ts";
-import { timeline } from "#src/cli/commands/sessions/timeline.ts";
+import { timeline } from "#src/local-mcp/host/timeline.ts";
 import { readContent } from "#src/local-mcp/sessions/session-content.ts";
 import { connect } from "#harness/machine/mcp-client.ts";
 import { T0, tempHome } from "#harness/store/temp-store.ts";

@@ -1,6 +1,6 @@
 import { stateText } from "#src/contract/chat-state.ts";
 import { expect, it } from "vitest";
-import { toSessionView } from "#src/cli/commands/sessions/session-view.ts";
+import { toSessionView } from "#src/local-mcp/host/session-view.ts";
 import { activityOf, keepsTasks, type ActivityFacts } from "#src/local-mcp/sessions/activity.ts";
 import { refresh } from "#src/local-mcp/observe/observe.ts";
 import { Claude, storedSession, aChat } from "#harness/machine/claude.ts";

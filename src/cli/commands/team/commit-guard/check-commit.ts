@@ -1,10 +1,10 @@
-import { age } from "../../../../shared/format.ts";
+import { age, oneLine } from "../../../../shared/format.ts";
 import type { Runtime } from "../../../../runtime/runtime.ts";
 import { StoreError } from "../../../../store/store-error.ts";
 import { enclosingChats, reservedByOthers, type ReservedFile } from "../../../../local-mcp/team/commit-guard.ts";
 import type { CliResult } from "../../../answer.ts";
 import { commandLineChat, type CoordinatorLink } from "../../../coordinator-link.ts";
-import { oneLine, safeText } from "../../../screen-text.ts";
+import { safeText } from "../../../screen-text.ts";
 
 export interface CommitToCheck {
   readonly root: string;

@@ -1,7 +1,6 @@
-import { age } from "../../../../shared/format.ts";
+import { age, oneLine } from "../../../../shared/format.ts";
 import type { Restarts } from "../../../../supervisor/auto-restarter.ts";
 import type { SupervisorEvent } from "../../../../supervisor/supervisor-events.ts";
-import { oneLine } from "../../../screen-text.ts";
 
 const maxChars = 2_000;
 

@@ -1,26 +1,13 @@
-import { adapterOf } from "../../../clients/adapters.ts";
+import type { TimelineEntry } from "../../contract/machine/sessions.ts";
+import { adapterOf } from "../../clients/adapters.ts";
 import { describeEntry, triggerText } from "./describe-entry.ts";
-import type { SessionContent } from "../../../local-mcp/sessions/session-content.ts";
-import { age } from "../../../shared/format.ts";
-import { pluralize, oneLine } from "../../screen-text.ts";
-
-export interface TimelineEntry {
-  readonly at: number;
-  readonly source: "journal" | "signal" | "checkpoint" | "snapshot" | "crash" | "recovery";
-  readonly kind: string;
-  readonly text: string;
-}
+import type { SessionContent } from "../sessions/session-content.ts";
+import { age, pluralize, oneLine } from "../../shared/format.ts";
 
 const maxLineChars = 160;
 
 /** [CL14] Events of a session, oldest first; within one moment, cause before effect. */
 export function timeline(stored: SessionContent): TimelineEntry[] {
-  const from = (source: TimelineEntry["source"], at: number, kind: string, text: string): TimelineEntry => ({
-    at,
-    source,
-    kind,
-    text,
-  });
   const entries: TimelineEntry[] = [
     ...stored.journal.map(({ at, entry }) => from("journal", at, entry.kind, describeEntry(entry, maxLineChars))),
     ...stored.signals.map((one) => from("signal", one.at, one.level, signalText(one))),
@@ -36,6 +23,10 @@ export function timeline(stored: SessionContent): TimelineEntry[] {
   ];
   // The sort is stable, so the order above decides within one millisecond.
   return entries.sort((a, b) => a.at - b.at);
+}
+
+function from(source: TimelineEntry["source"], at: number, kind: string, text: string): TimelineEntry {
+  return { at, source, kind, text };
 }
 
 /** [RE187] Events of the same life after the last sighting came before the death. */

@@ -1,5 +1,5 @@
-import type { JournalEntry } from "../../../contract/journal.ts";
-import { oneLine } from "../../screen-text.ts";
+import { oneLine } from "../../shared/format.ts";
+import type { JournalEntry } from "../../contract/journal.ts";
 
 type Kind = JournalEntry["kind"];
 type EntryOf<K extends Kind> = Extract<JournalEntry, { readonly kind: K }>;

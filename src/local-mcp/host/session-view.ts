@@ -1,49 +1,12 @@
-import type { ChatState } from "../../../contract/chat-state.ts";
-import type { Chat } from "../../../contract/chats.ts";
-import type { CrashCause, Risk } from "../../../contract/readings.ts";
-import type { Sql } from "../../../shared/sql.ts";
-import { causeOf, hasContent, offerOf, type OpenOffer } from "../../../local-mcp/recovery/detect.ts";
-import { asSeen, isAlive, readState } from "../../../local-mcp/recovery/session-state.ts";
-import type { Runtime } from "../../../runtime/runtime.ts";
-import { displayTitle, type Session } from "../../../local-mcp/sessions/sessions.ts";
-import { shortSessionId } from "../../../local-mcp/sessions/short-ids.ts";
-import { assess } from "../../../policy/risk.ts";
-
-/** Printed as JSON: fields are only added. */
-export interface SessionView {
-  readonly id: string;
-  /** Shortest prefix of the id that is unique on this machine. */
-  readonly shortId: string;
-  readonly state: ChatState;
-  readonly detail: string | null;
-  /** Whether its client runs, as far as this machine can see. */
-  readonly isAlive: boolean;
-  readonly client: string;
-  readonly clientVersion: string | null;
-  readonly project: string | null;
-  readonly title: string | null;
-  readonly name: string | null;
-  readonly model: string | null;
-  readonly pid: number | null;
-  readonly startedAt: number;
-  readonly lastSeenAt: number;
-  readonly savedAt: number | null;
-  readonly endedAt: number | null;
-  readonly checkpoints: number;
-  readonly toolCalls: number;
-  readonly toolErrors: number;
-  /** Share of the context in use, 0 to 1; null when unknown. */
-  readonly contextFill: number | null;
-  /** Null for sessions that are not alive. */
-  readonly risk: Risk | null;
-  /** When its client began to wait for the user; null: it does not, or does not say since when. */
-  readonly waitingSince: number | null;
-  /** Null unless the session died or was closed. */
-  readonly cause: CrashCause | null;
-  readonly causeDetail: string | null;
-  /** The living chat that has it in its context; null: none. */
-  readonly offer: (Pick<OpenOffer, "chat" | "at"> & { readonly shortId: string }) | null;
-}
+import type { Chat } from "../../contract/chats.ts";
+import type { SessionView } from "../../contract/machine/sessions.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { causeOf, hasContent, offerOf } from "../recovery/detect.ts";
+import { asSeen, isAlive, readState } from "../recovery/session-state.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { displayTitle, type Session } from "../sessions/sessions.ts";
+import { shortSessionId } from "../sessions/short-ids.ts";
+import { assess } from "../../policy/risk.ts";
 
 /** @param chat the same chat in the coordinator's registry */
 export function toSessionView(sql: Sql, runtime: Runtime, stored: Session, chat?: Chat): SessionView {

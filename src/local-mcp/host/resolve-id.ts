@@ -1,19 +1,17 @@
 import { existsSync, realpathSync } from "node:fs";
-import { resolve } from "node:path";
-import * as checkpoints from "../local-mcp/checkpoints/checkpoints.ts";
-import * as sessions from "../local-mcp/sessions/sessions.ts";
-import { ok } from "../shared/result.ts";
-import type { Sql } from "../shared/sql.ts";
-import type { Runtime } from "../runtime/runtime.ts";
-import { projectRoot } from "../local-mcp/sessions/git-head.ts";
-import { shortCheckpointId, shortSessionId } from "../local-mcp/sessions/short-ids.ts";
-import { age } from "../shared/format.ts";
-import { ambiguous, notFound, type CliResult } from "./answer.ts";
-import { oneLine } from "./screen-text.ts";
+import * as checkpoints from "../checkpoints/checkpoints.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { err, ok } from "../../shared/result.ts";
+import type { Sql } from "../../shared/sql.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { projectRoot } from "../sessions/git-head.ts";
+import { shortCheckpointId, shortSessionId } from "../sessions/short-ids.ts";
+import { age, oneLine } from "../../shared/format.ts";
+import type { HostResult } from "./host.ts";
 
 /** [CL2] Accepts any unique prefix of an id. */
 
-export function findSession(runtime: Runtime, idOrPrefix: string): CliResult<sessions.Session> {
+export function findSession(runtime: Runtime, idOrPrefix: string): HostResult<sessions.Session> {
   const found = findByPrefix(runtime, idOrPrefix, "ses_", sessions.byPrefix);
   return pickOne(found, idOrPrefix, {
     what: "session",
@@ -23,12 +21,22 @@ export function findSession(runtime: Runtime, idOrPrefix: string): CliResult<ses
   });
 }
 
+export function findCheckpoint(runtime: Runtime, idOrPrefix: string): HostResult<checkpoints.Checkpoint> {
+  const found = findByPrefix(runtime, idOrPrefix, "cp_", checkpoints.byPrefix);
+  return pickOne(found, idOrPrefix, {
+    what: "checkpoint",
+    several: "checkpoints",
+    list: "shim sessions show <session>",
+    describe: (one) => checkpointLine(runtime, one),
+  });
+}
+
 type SessionOrCheckpoint =
   | { readonly session: sessions.Session; readonly checkpoint?: undefined }
   | { readonly session?: undefined; readonly checkpoint: checkpoints.Checkpoint };
 
 /** [CL273] An id of a session and a checkpoint is ambiguous; `cp_` in front decides. */
-export function findSessionOrCheckpoint(runtime: Runtime, idOrPrefix: string): CliResult<SessionOrCheckpoint> {
+export function findSessionOrCheckpoint(runtime: Runtime, idOrPrefix: string): HostResult<SessionOrCheckpoint> {
   const found = [
     ...findByPrefix(runtime, idOrPrefix, "ses_", sessions.byPrefix).map((session) => ({ id: session.id, session })),
     ...findByPrefix(runtime, idOrPrefix, "cp_", checkpoints.byPrefix).map((checkpoint) => ({
@@ -91,22 +99,27 @@ interface ItemKind<T> {
   readonly describe: (one: T) => string;
 }
 
-function pickOne<T extends Identified>(matches: readonly T[], idOrPrefix: string, kind: ItemKind<T>): CliResult<T> {
+function pickOne<T extends Identified>(matches: readonly T[], idOrPrefix: string, kind: ItemKind<T>): HostResult<T> {
   const { what, several, list, describe } = kind;
   const [first, second] = matches;
-  if (!first) return notFound(`there is no ${what} "${oneLine(idOrPrefix, 80)}". \`${list}\` lists them.`);
+  if (!first)
+    return err({
+      code: "not_found",
+      message: `there is no ${what} "${oneLine(idOrPrefix, 80)}". \`${list}\` lists them.`,
+    });
   if (!second || first.id === idOrPrefix) return ok(first);
   const listedMatches = matches.slice(0, maxCandidates);
   const more = matches.length > listedMatches.length ? ["and more"] : [];
   const lines = [...listedMatches.map(describe), ...more].map((line) => `\n  ${line}`);
-  return ambiguous(
-    `"${idOrPrefix}" matches several ${several}; give more of the id:${lines.join("")}`,
-    listedMatches.map(({ id }) => id),
-  );
+  return err({
+    code: "ambiguous",
+    message: `"${idOrPrefix}" matches several ${several}; give more of the id:${lines.join("")}`,
+    candidates: listedMatches.map(({ id }) => id),
+  });
 }
 
-export function projectOfFolder(runtime: Runtime, cwd: string, folder: string): string {
-  const path = resolve(cwd, folder);
+/** @param path absolute */
+export function projectOfFolder(runtime: Runtime, path: string): string {
   const real = existsSync(path) ? realpathSync(path) : path;
   const candidates = [...new Set([path, real, projectRoot(path) ?? path, projectRoot(real) ?? real])];
   const isKnown = (project: string): boolean =>

@@ -1,0 +1,195 @@
+import * as z from "zod";
+import { chatStates } from "../chat-state.ts";
+import { crashCauses } from "../readings.ts";
+import { Folder, Moment } from "./forms.ts";
+import { machineOperation } from "./operation.ts";
+
+const id = z.string().max(200);
+const count = z.int().min(0);
+const moment = z.int();
+
+const Risk = z.object({
+  score: z.number(),
+  level: z.enum(["safe", "warning", "danger", "critical"]),
+  reasons: z
+    .array(
+      z.object({
+        name: z.string(),
+        value: z.number(),
+        threshold: z.number(),
+        weight: z.number(),
+        source: z.enum(["measured", "reported", "estimated"]),
+      }),
+    )
+    .readonly(),
+});
+
+export const SessionView = z.object({
+  id: z.string(),
+  /** Shortest prefix of the id that is unique on this machine. */
+  shortId: z.string(),
+  state: z.enum(chatStates),
+  detail: z.string().nullable(),
+  /** Whether its client runs, as far as this machine can see. */
+  isAlive: z.boolean(),
+  client: z.string(),
+  clientVersion: z.string().nullable(),
+  project: z.string().nullable(),
+  title: z.string().nullable(),
+  name: z.string().nullable(),
+  model: z.string().nullable(),
+  pid: z.int().nullable(),
+  startedAt: moment,
+  lastSeenAt: moment,
+  savedAt: moment.nullable(),
+  endedAt: moment.nullable(),
+  checkpoints: count,
+  toolCalls: count,
+  toolErrors: count,
+  /** Share of the context in use, 0 to 1; null when unknown. */
+  contextFill: z.number().nullable(),
+  /** Null for sessions that are not alive. */
+  risk: Risk.nullable(),
+  /** When its client began to wait for the user; null: it does not, or does not say since when. */
+  waitingSince: moment.nullable(),
+  /** Null unless the session died or was closed. */
+  cause: z.enum(crashCauses).nullable(),
+  causeDetail: z.string().nullable(),
+  /** The living chat that has it in its context; null: none. */
+  offer: z.object({ chat: z.string(), at: moment, shortId: z.string() }).nullable(),
+});
+export type SessionView = z.infer<typeof SessionView>;
+
+export const TimelineEntry = z.object({
+  at: moment,
+  source: z.enum(["journal", "signal", "checkpoint", "snapshot", "crash", "recovery"]),
+  kind: z.string(),
+  text: z.string(),
+});
+export type TimelineEntry = z.infer<typeof TimelineEntry>;
+
+const Checkpoint = z.object({
+  seq: z.int(),
+  id: z.string(),
+  sessionId: z.string(),
+  at: moment,
+  trigger: z.string(),
+  /** SHA-256 (hex) of the state as JSON. */
+  hash: z.string(),
+  /** Last journal row that is folded into the state. */
+  journalSeq: z.int(),
+  rawBytes: count,
+  redactions: count,
+  summary: z.string(),
+});
+
+export const ListedCheckpoint = Checkpoint.extend({
+  shortId: z.string(),
+  contents: z.object({
+    lastRequest: z.string().nullable(),
+    /** Newest tool call before the checkpoint; null also when its journal row was pruned. */
+    lastTool: z.object({ name: z.string(), input: z.string() }).nullable(),
+    /** Absolute paths, newest last. */
+    changedFiles: z.array(z.string()),
+    isDamaged: z.boolean(),
+  }),
+});
+export type ListedCheckpoint = z.infer<typeof ListedCheckpoint>;
+
+export const CheckpointGroup = z.object({
+  id: z.string(),
+  shortId: z.string(),
+  title: z.string().nullable(),
+  project: z.string().nullable(),
+  /** Number of all checkpoints that match. */
+  total: count,
+  /** Newest first, cut to the limit. */
+  checkpoints: z.array(ListedCheckpoint),
+});
+export type CheckpointGroup = z.infer<typeof CheckpointGroup>;
+
+const limit = z.int().min(1).max(10_000).default(20);
+
+export const sessionOperations = {
+  "sessions.list": machineOperation({
+    summary: "Sessions of this machine, newest first.",
+    input: z.strictObject({
+      project: Folder.optional().describe("only those of this project"),
+      incomplete: z.boolean().default(false).describe("only those that can be continued"),
+      limit,
+    }),
+    output: z.object({ project: z.string().nullable(), sessions: z.array(SessionView) }),
+    effect: "read",
+    surfaces: ["command"],
+    example: { incomplete: true },
+  }),
+  "sessions.find": machineOperation({
+    summary: "The session or the checkpoint that the beginning of an id means.",
+    input: z.strictObject({ id }),
+    output: z.object({ kind: z.enum(["session", "checkpoint"]), id: z.string() }),
+    errors: ["not_found", "ambiguous"],
+    effect: "read",
+    surfaces: [],
+    example: { id: "5f0e0e5e" },
+  }),
+  "sessions.show": machineOperation({
+    summary: "What happened in a session, oldest first, then its newest checkpoints.",
+    input: z.strictObject({ session: id, limit: limit.describe("at most this many checkpoints") }),
+    output: z.object({
+      session: SessionView,
+      timeline: z.array(TimelineEntry),
+      checkpoints: z.array(ListedCheckpoint),
+      /** Number of all its checkpoints. */
+      total: count,
+    }),
+    errors: ["not_found", "ambiguous"],
+    effect: "read",
+    surfaces: ["command"],
+    example: { session: "5f0e0e5e" },
+  }),
+  "sessions.name": machineOperation({
+    summary: "Give a session a name, which lists and briefs show instead of its first request.",
+    /** `name` null: none any more. */
+    input: z.strictObject({ session: id, name: z.string().max(10_000).nullable() }),
+    output: z.object({
+      session: z.string(),
+      shortId: z.string(),
+      name: z.string().nullable(),
+      title: z.string().nullable(),
+    }),
+    errors: ["bad_input", "not_found", "ambiguous"],
+    effect: "write",
+    surfaces: ["command"],
+    example: { session: "5f0e0e5e", name: "Parser work" },
+  }),
+  "sessions.search": machineOperation({
+    summary: "Find sessions and their checkpoints by words; all must occur.",
+    input: z.strictObject({
+      text: z.string().min(1).max(10_000),
+      session: id.optional().describe("only of this session"),
+      project: Folder.optional().describe("only of this project"),
+      since: Moment.optional().describe("not older: 2d, 3h, 2026-11-20"),
+      until: Moment.optional().describe("not newer"),
+      limit: limit.describe("at most this many sessions, or checkpoints of --session"),
+    }),
+    /** `missing`: why the newest checkpoints were not searched; null: all were. */
+    output: z.object({ text: z.string(), sessions: z.array(CheckpointGroup), missing: z.string().nullable() }),
+    errors: ["not_found", "ambiguous"],
+    effect: "read",
+    surfaces: ["command"],
+    example: { text: "tokenizer" },
+  }),
+  "checkpoints.get": machineOperation({
+    summary: "A checkpoint: the whole state.",
+    input: z.strictObject({ checkpoint: id }),
+    output: z.object({
+      checkpoint: Checkpoint.extend({ shortId: z.string() }),
+      state: z.unknown(),
+      snapshot: z.object({ state: z.string(), reason: z.string().nullable() }).loose().nullable(),
+    }),
+    errors: ["not_found", "ambiguous", "checkpoint_damaged"],
+    effect: "read",
+    surfaces: ["command"],
+    example: { checkpoint: "cp_018f" },
+  }),
+};

@@ -1,0 +1,128 @@
+import type { MachineOutput } from "../../contract/machine/operations.ts";
+import { redact } from "../../redaction/redact.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { messageOf } from "../../shared/error.ts";
+import { oneLine } from "../../shared/format.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
+import { err, ok } from "../../shared/result.ts";
+import { StoreError } from "../../store/store-error.ts";
+import * as textIndex from "../../store/text-index.ts";
+import * as checkpoints from "../checkpoints/checkpoints.ts";
+import { findIncomplete } from "../recovery/detect.ts";
+import { recordFinishedHere } from "../recovery/finished-tasks.ts";
+import { findSnapshot, readContent } from "../sessions/session-content.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { visible } from "../text/visible-text.ts";
+import { checkpointGroups } from "./checkpoint-groups.ts";
+import type { Handlers } from "./handlers.ts";
+import type { HostResult } from "./host.ts";
+import {
+  findCheckpoint,
+  findSession,
+  findSessionOrCheckpoint,
+  projectOfFolder,
+  shortCheckpoint,
+  shortSession,
+} from "./resolve-id.ts";
+import { toSessionView } from "./session-view.ts";
+import { timeline } from "./timeline.ts";
+
+const maxFoundPerSession = 2;
+const maxNameChars = 100;
+
+export const sessionHandlers: Handlers<
+  "sessions.list" | "sessions.find" | "sessions.show" | "sessions.name" | "sessions.search" | "checkpoints.get"
+> = {
+  async "sessions.list"({ runtime: load }, { project: folder, incomplete, limit }) {
+    const runtime = await load();
+    recordFinishedHere(runtime);
+    const project = folder === undefined ? null : projectOfFolder(runtime, folder);
+    const filter = { limit, ...(project === null ? {} : { project }) };
+    const views = runtime.store.read((sql) => {
+      const rows = incomplete
+        ? findIncomplete(sql, runtime.processes, runtime.now(), filter).map((one) => one.session)
+        : sessions.list(sql, filter);
+      return rows.map((row) => toSessionView(sql, runtime, row));
+    }, []);
+    return ok({ project, sessions: views });
+  },
+  async "sessions.find"({ runtime }, { id }) {
+    const found = findSessionOrCheckpoint(await runtime(), id);
+    if (!found.ok) return found;
+    const { session, checkpoint } = found.value;
+    return ok(session ? { kind: "session", id: session.id } : { kind: "checkpoint", id: checkpoint.id });
+  },
+  async "sessions.show"({ runtime: load }, { session: id, limit }) {
+    const runtime = await load();
+    const found = findSession(runtime, id);
+    return found.ok ? show(runtime, found.value, limit) : found;
+  },
+  async "sessions.name"({ runtime: load }, { session: id, name: given }) {
+    const name = given === null ? null : redact(oneLine(visible(given), Number.MAX_SAFE_INTEGER)).text;
+    if (name === "") return err({ code: "bad_input", message: "the name is empty. --clear removes a name." });
+    if (name !== null && name.length > maxNameChars)
+      return err({ code: "bad_input", message: `the name is longer than ${maxNameChars} characters.` });
+    const runtime = await load();
+    const found = findSession(runtime, id);
+    if (!found.ok) return found;
+    const session = found.value;
+    runtime.store.write((sql) => sessions.rename(sql, session.id, name));
+    const title = sessions.displayTitle({ ...session, name });
+    return ok({ session: session.id, shortId: shortSession(runtime, session.id), name, title });
+  },
+  async "sessions.search"({ runtime: load }, { text, session: id, project: folder, since, until, limit }) {
+    const runtime = await load();
+    const session = id === undefined ? null : findSession(runtime, id);
+    if (session && !session.ok) return session;
+    const missing = updateIndex(runtime);
+    const project = folder === undefined ? undefined : projectOfFolder(runtime, folder);
+    const filter = { text, ...omitUndefined({ session: session?.value.id, project, since, until }) };
+    const limits = { sessions: limit, perSession: session ? limit : maxFoundPerSession };
+    return ok({ text, sessions: runtime.store.read((sql) => checkpointGroups(sql, filter, limits), []), missing });
+  },
+  async "checkpoints.get"({ runtime: load }, { checkpoint: id }) {
+    const runtime = await load();
+    const found = findCheckpoint(runtime, id);
+    return found.ok ? getCheckpoint(runtime, found.value) : found;
+  },
+};
+
+function show(runtime: Runtime, session: sessions.Session, limit: number): HostResult<MachineOutput<"sessions.show">> {
+  const shown = runtime.store.read((sql) => {
+    const [group] = checkpointGroups(sql, { session: session.id }, { sessions: 1, perSession: limit });
+    const content = readContent(sql, session.id);
+    return content && { content, group, view: toSessionView(sql, runtime, session) };
+  }, null);
+  if (!shown) return err({ code: "not_found", message: `session ${session.id} was deleted meanwhile.` });
+  const { group, content, view } = shown;
+  const { checkpoints: newest = [], total = 0 } = group ?? {};
+  return ok({ session: view, timeline: timeline(content), checkpoints: newest, total });
+}
+
+function getCheckpoint(
+  runtime: Runtime,
+  checkpoint: checkpoints.Checkpoint,
+): HostResult<MachineOutput<"checkpoints.get">> {
+  const read = runtime.store.read<HostResult<unknown>>((sql) => {
+    try {
+      return ok(checkpoints.requireState(sql, checkpoint.seq));
+    } catch (error) {
+      return err({ code: "checkpoint_damaged", message: `${messageOf(error)}. \`shim doctor\` checks the store.` });
+    }
+  }, ok(null));
+  if (!read.ok) return read;
+  const snapshot = runtime.store.read((sql) => findSnapshot(sql, checkpoint.id), null);
+  const shortId = shortCheckpoint(runtime, checkpoint.id);
+  return ok({ checkpoint: { ...checkpoint, shortId }, state: read.value, snapshot: snapshot && { ...snapshot } });
+}
+
+/** @returns why the search may miss something; null: it does not */
+function updateIndex({ store }: Runtime): string | null {
+  try {
+    if (store.read(textIndex.hasPending, false)) store.write(textIndex.indexPending);
+    return null;
+  } catch (error) {
+    if (error instanceof StoreError) return error.message;
+    throw error;
+  }
+}
