@@ -41,7 +41,7 @@ it.each(clients)(
     for (const text of ["I look at the parser first.", "The parser accepts it now."])
       expect(entries).toContainEqual(expect.objectContaining({ kind: "assistant", text }));
     expect(entries.filter(({ kind }) => kind === "turn_end")).toHaveLength(1);
-    expect(rig.states()).toEqual(["finished"]);
+    expect(rig.states()).toEqual(["ended"]);
     expect(offered(await rig.run("hello", hello))).toEqual([]);
   },
 );

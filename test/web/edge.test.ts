@@ -176,6 +176,6 @@ it("[WP9] on a machine that has joined a workspace the fleet has the chats of th
   await page.getByText("its own machine, where the key is").waitFor();
   await page.getByRole("button", { name: "Drain" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Drain" }).click();
-  await page.getByText("draining").waitFor();
+  await page.getByText("idle (takes no new tasks)").waitFor();
   expect((await edge.call("chats.get", { chat: "chat-4" })).status).toBe("draining");
 });
