@@ -63,7 +63,7 @@ it.each(clients)(
     await rig.gone(pid);
     run.model.release("acknowledged");
     await rig.tool(run);
-    expect(rig.states()).toEqual(["alive"]);
+    expect(rig.states()).toEqual(["works"]);
     const [{ id } = { id: "none" }] = rig.sessions();
     const entries = rig.stored(id).journal.map(({ entry }) => entry);
     for (const input of ["echo one", "echo two"])
