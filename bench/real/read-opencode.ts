@@ -30,8 +30,9 @@ export function readOpenCode(text: string): RecordedSession | null {
 }
 
 function messagesUpTo(messages: readonly JsonObject[], parts: readonly Part[], unit: number): JsonObject[] {
-  const kept = parts.slice(0, Math.ceil(unit / 2));
-  const isHalf = unit % 2 === 1;
+  // Only a call has a first half.
+  const isHalf = unit % 2 === 1 && parts[(unit - 1) / 2]?.fields["type"] === "tool";
+  const kept = parts.slice(0, isHalf ? Math.ceil(unit / 2) : Math.floor(unit / 2));
   return messages.flatMap((message, index) => {
     const own = kept.flatMap((part, at) =>
       part.message !== index ? [] : [isHalf && at === kept.length - 1 ? asRunning(part.fields) : part.fields],
