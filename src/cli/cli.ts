@@ -24,7 +24,8 @@ import {
   type CommandError,
   type FailedResult,
 } from "./answer.ts";
-import type { Io, LoadedRuntime } from "./io.ts";
+import type { HostContext, LoadedRuntime } from "../local-mcp/host/handlers.ts";
+import type { Io } from "./io.ts";
 import { safeJson, safeJsonLine, createScreen, table, type Paint, type Screen } from "./screen-text.ts";
 import { parseTime } from "./times.ts";
 
@@ -87,9 +88,14 @@ export class Cli {
     name: Name,
     input: MachineInput<Name>,
   ): Promise<CliResult<MachineOutput<Name>>> {
-    const host: Host = new LocalHost({ paths: this.paths, runtime: () => this.runtime() });
+    const host: Host = new LocalHost(this.#hostContext());
     const answer = await host.call(name, input);
     return fromHost(answer);
+  }
+
+  #hostContext(): HostContext {
+    const { io, paths } = this;
+    return { paths, site: io, loaded: () => this.loaded(), runtime: () => this.runtime() };
   }
 
   get paint(): Paint {

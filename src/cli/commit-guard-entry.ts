@@ -4,7 +4,7 @@ import { openNodeSqlite } from "../store/driver-node-sqlite.ts";
 import { systemRuntime } from "../runtime/system-runtime.ts";
 import { messageOf } from "../shared/error.ts";
 import { checkCommit } from "./commands/team/commit-guard/check-commit.ts";
-import { refusedExit } from "./commands/team/commit-guard/hook-file.ts";
+import { refusedExit } from "../local-mcp/team/guard-hook.ts";
 
 /** Short, since the user waits for the commit. */
 const busyMs = 500;

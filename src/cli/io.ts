@@ -1,7 +1,4 @@
-import type { Launch } from "../platform/launch.ts";
-import type { Machine } from "../installer/targets.ts";
-import type { Runtime } from "../runtime/runtime.ts";
-import type { DriverName } from "../store/driver.ts";
+import type { HostSite, LoadedRuntime } from "../local-mcp/host/handlers.ts";
 
 export interface ProcessStart {
   readonly command: string;
@@ -18,14 +15,7 @@ export interface ProcessGroup {
   end(graceMs: number): Promise<void>;
 }
 
-export interface LoadedRuntime {
-  readonly runtime: Runtime;
-  readonly driver: DriverName;
-  /** Why the first choice of SQLite failed; null when it was used. */
-  readonly fallbackReason: string | null;
-}
-
-export interface Io {
+export interface Io extends HostSite {
   readonly stdout: (text: string) => void;
   readonly stderr: (text: string) => void;
   /** While stdout is full: true when it drains, false after `ms`. Null: it takes more now. */
@@ -35,9 +25,7 @@ export interface Io {
   readonly isTty: boolean;
   readonly isInteractive: boolean;
   readonly size: () => { readonly columns: number; readonly rows: number };
-  readonly env: NodeJS.ProcessEnv;
   readonly cwd: string;
-  readonly now: () => number;
   readonly ask: (question: string) => Promise<string>;
   readonly readInput: () => Promise<string>;
   /** Aborted by Ctrl-C or SIGTERM, which after the first call no longer end the process. */
@@ -54,15 +42,6 @@ export interface Io {
   readonly startProcess: (start: ProcessStart) => Promise<number>;
   /** Starts it as a process group that Ctrl-C in this terminal does not reach. */
   readonly startGroup: (start: ProcessStart & { readonly env: NodeJS.ProcessEnv }) => ProcessGroup;
-  readonly machine: Machine;
-  readonly launch: Launch;
-  readonly nodeVersion: string;
-  /** Runs a short program to its end. Null: there is no program of this name. */
-  readonly runQuietly: (
-    command: string,
-    args: readonly string[],
-  ) => { readonly code: number; readonly text: string } | null;
-  readonly versionOf: (program: string) => string | null;
   /** Loads SQLite, so only for commands that need the store. */
   readonly makeRuntime: () => Promise<LoadedRuntime>;
 }

@@ -10,7 +10,8 @@ import { programPath } from "../platform/program-path.ts";
 import type { Log } from "../platform/log-file.ts";
 import { loadDriver } from "../store/open-driver.ts";
 import { systemRuntime } from "../runtime/system-runtime.ts";
-import type { Io, LoadedRuntime, ProcessStart, ProcessGroup } from "./io.ts";
+import type { LoadedRuntime } from "../local-mcp/host/handlers.ts";
+import type { Io, ProcessStart, ProcessGroup } from "./io.ts";
 import { endGroup, exitCode, groupOf, hasGroups } from "../platform/process-group.ts";
 
 /** @param bundle URL of dist/cli.cjs: dist/hook.cjs lies beside it, bin/shim.mjs above it */

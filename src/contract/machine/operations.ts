@@ -1,4 +1,5 @@
 import type * as z from "zod";
+import { checkOperations } from "./checks.ts";
 import { configOperations } from "./config.ts";
 import { noticeOperations } from "./notices.ts";
 import { pauseOperations } from "./pauses.ts";
@@ -6,6 +7,7 @@ import { sessionOperations } from "./sessions.ts";
 import { usageOperations } from "./usage.ts";
 
 export const machineOperations = {
+  ...checkOperations,
   ...configOperations,
   ...noticeOperations,
   ...pauseOperations,

@@ -1,10 +1,37 @@
 import type { CheckedMachineInput, MachineOperationName, MachineOutput } from "../../contract/machine/operations.ts";
+import type { Machine } from "../../installer/targets.ts";
+import type { Launch } from "../../platform/launch.ts";
 import type { Paths } from "../../platform/paths.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import type { DriverName } from "../../store/driver.ts";
 import type { HostResult } from "./host.ts";
+
+export interface LoadedRuntime {
+  readonly runtime: Runtime;
+  readonly driver: DriverName;
+  /** Why the first choice of SQLite failed; null when it was used. */
+  readonly fallbackReason: string | null;
+}
+
+/** The host's own process, and the machine outside SHIM's home. */
+export interface HostSite {
+  readonly env: NodeJS.ProcessEnv;
+  readonly now: () => number;
+  readonly launch: Launch;
+  readonly machine: Machine;
+  readonly nodeVersion: string;
+  /** Runs a short program to its end. Null: there is no program of this name. */
+  readonly runQuietly: (
+    command: string,
+    args: readonly string[],
+  ) => { readonly code: number; readonly text: string } | null;
+  readonly versionOf: (program: string) => string | null;
+}
 
 export interface HostContext {
   readonly paths: Paths;
+  readonly site: HostSite;
+  readonly loaded: () => Promise<LoadedRuntime>;
   /** Opens the store with the first call. */
   readonly runtime: () => Promise<Runtime>;
 }

@@ -10,6 +10,7 @@ import { err } from "../../shared/result.ts";
 import { formatIssues } from "../../shared/problems.ts";
 import type { Handlers, HostContext } from "./handlers.ts";
 import type { Host, HostResult } from "./host.ts";
+import { checkHandlers } from "./checks/run-checks.ts";
 import { configHandlers } from "./config-handlers.ts";
 import { noticeHandlers } from "./notices-handlers.ts";
 import { pauseHandlers } from "./pauses-handlers.ts";
@@ -17,6 +18,7 @@ import { sessionHandlers } from "./session-handlers.ts";
 import { usageHandlers } from "./usage-handlers.ts";
 
 const handlers: Handlers<MachineOperationName> = {
+  ...checkHandlers,
   ...configHandlers,
   ...noticeHandlers,
   ...pauseHandlers,

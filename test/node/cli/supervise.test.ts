@@ -8,7 +8,7 @@ import { expect, it } from "vitest";
 import type { Io } from "#src/cli/io.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
-import { becomeSupervisor, resign, findSupervisor } from "#src/supervisor/supervisor-lock.ts";
+import { becomeSupervisor, resign, findSupervisor } from "#src/platform/supervisor-lock.ts";
 import * as members from "#src/local-mcp/team/members.ts";
 import { addKey } from "#src/local-mcp/sync/key-ring.ts";
 import { createKey } from "#src/local-mcp/sync/workspace-key.ts";

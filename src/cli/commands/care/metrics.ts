@@ -4,7 +4,7 @@ import { machineMetrics } from "../../../local-mcp/metrics/machine-metrics.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { toExposition } from "../../../shared/exposition.ts";
 import { ok } from "../../../shared/result.ts";
-import { findSupervisor } from "../../../supervisor/supervisor-lock.ts";
+import { findSupervisor } from "../../../platform/supervisor-lock.ts";
 import { programSamples } from "../../../supervisor/supervisor-metrics.ts";
 import { SupervisorState } from "../../../supervisor/supervisor-state.ts";
 import { failed, type CliResult } from "../../answer.ts";

@@ -9,6 +9,7 @@ import * as pauses from "../../../store/pause.ts";
 import { asSeen, isAlive } from "../../../local-mcp/recovery/session-state.ts";
 import type { SessionView } from "../../../contract/machine/sessions.ts";
 import { toSessionView } from "../../../local-mcp/host/session-view.ts";
+import type { ClientState } from "../../../local-mcp/host/checks/client-states.ts";
 import type { FleetRow } from "../../../contract/live-page.ts";
 import { OtherMachines } from "../web/other-machines.ts";
 import type { Chat } from "../../../contract/chats.ts";
@@ -19,12 +20,6 @@ import { allChats, ChatNames, isPresent, showChat, type ShownChat } from "../tea
 import type { Cli } from "../../cli.ts";
 import { StoreError } from "../../../store/store-error.ts";
 import { commandLine, openCoordinatorLink, type CoordinatorLink } from "../../coordinator-link.ts";
-
-export interface ClientState {
-  readonly client: string;
-  readonly label: string;
-  readonly isInstalled: boolean;
-}
 
 /** Printed as JSON: fields are only added. */
 export interface Overview {

@@ -4,8 +4,8 @@ import type { Runtime } from "../../../runtime/runtime.ts";
 import { StoreError } from "../../../store/store-error.ts";
 import { countUpTo, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
 import { wrongUsage } from "../../answer.ts";
-import { clientStates } from "./client-states.ts";
-import { readOverview, type ClientState, type Overview, TeamReader, type TeamOverview } from "./overview.ts";
+import { clientStates, type ClientState } from "../../../local-mcp/host/checks/client-states.ts";
+import { readOverview, type Overview, TeamReader, type TeamOverview } from "./overview.ts";
 import { overviewFacts, overviewLines, type OverviewStyle } from "./render-overview.ts";
 import { safeText } from "../../screen-text.ts";
 import { localTime } from "../../times.ts";
@@ -52,7 +52,7 @@ async function up(cli: Cli, options: UpOptions): Promise<CommandResult> {
   });
   const team = new TeamReader(cli, runtime);
   try {
-    const first = readOverview(runtime, clientStates(cli), await team.read());
+    const first = readOverview(runtime, clientStates({ site: cli.io, paths: cli.paths }), await team.read());
     const isFresh = !first.store.isThere && !cli.io.isTty;
     if (options.once || options.json || isFresh)
       return ok({ data: first, text: `${overviewLines(first, style()).join("\n")}\n` });
@@ -84,7 +84,7 @@ async function watch(
   const parent = cli.io.parentPid();
   while (!stop.aborted && cli.io.parentPid() === parent) {
     if (!isWithin(runtime.now() - clientsAt, clientsPollMs)) {
-      clients = clientStates(cli);
+      clients = clientStates({ site: cli.io, paths: cli.paths });
       clientsAt = runtime.now();
     }
     if (!known || !isWithin(runtime.now() - knownAt, known.isEdge ? edgePollMs : 0)) {

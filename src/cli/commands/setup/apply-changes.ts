@@ -9,7 +9,7 @@ import { err, ok, type Result } from "../../../shared/result.ts";
 import { failed, type Answer } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
 import type { Io } from "../../io.ts";
-import { clientFindings } from "../care/client-states.ts";
+import { clientFindings } from "../../../local-mcp/host/checks/client-states.ts";
 import { clientBackups, finishUninstall, type Scope } from "./own-folders.ts";
 import type { ClientProblem, PreparedChanges } from "./preview.ts";
 
@@ -75,7 +75,7 @@ export function toProblem({ client, label }: ClientTarget, { message }: ClientRe
 
 /** [IN24] The failures of these clients, as `doctor` finds them. */
 export function connectionProblems(cli: Cli, plans: readonly Plan[]): ClientProblem[] {
-  const errors = clientFindings(cli).filter(({ severity }) => severity === "error");
+  const errors = clientFindings({ site: cli.io, paths: cli.paths }).filter(({ severity }) => severity === "error");
   return plans.flatMap(({ target: { client, label } }) =>
     errors
       .filter(({ text }) => text.startsWith(`${label}: `))

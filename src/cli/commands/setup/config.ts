@@ -3,7 +3,6 @@ import { ok } from "../../../shared/result.ts";
 import type { Cli } from "../../cli.ts";
 import { defineOperation } from "../../operation-command.ts";
 import { linesView } from "../../views.ts";
-import { channelChecks } from "../care/channel-checks.ts";
 
 export function addConfig(program: Command, cli: Cli): void {
   const command = defineOperation(cli, program, "config", {
@@ -32,5 +31,7 @@ export function addConfig(program: Command, cli: Cli): void {
 /** [CL182] */
 async function warnOfChannels(cli: Cli, key: string): Promise<void> {
   if (!key.startsWith("notify")) return;
-  for (const { state, text, fix } of await channelChecks(cli)) if (state === "warn") cli.progress(`${text}. ${fix}`);
+  const answer = await cli.call("checks.run", { group: "notifications" });
+  for (const { state, text, fix } of answer.ok ? answer.value.checks : [])
+    if (state === "warn") cli.progress(`${text}. ${fix}`);
 }

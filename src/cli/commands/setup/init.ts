@@ -18,7 +18,7 @@ import { planUninstall } from "../../../installer/uninstall.ts";
 import { homeFrom } from "../../../platform/paths.ts";
 import { failed, notFound, wrongUsage, type Answer, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import { claudeVersion } from "../care/client-states.ts";
+import { claudeVersion } from "../../../local-mcp/host/checks/client-states.ts";
 import {
   applyInstall,
   applyRemoval,
@@ -195,7 +195,7 @@ function planAll(
   action: Action,
   options: InitOptions,
 ): CliResult<Pick<PreparedChanges, "plans" | "problems">> {
-  const version = claudeVersion(cli);
+  const version = claudeVersion({ site: cli.io });
   const wantsTodoTools = options.todoTools === true;
   const telemetry = telemetryRequest(cli, options);
   const asked = { wantsTodoTools, allowsTools: options.allow !== false, telemetry };

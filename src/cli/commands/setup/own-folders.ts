@@ -6,7 +6,7 @@ import { readText } from "../../../installer/client-files.ts";
 import { codeCache, isOriginalAgain, isShimsAlone, removeHome, removeLeftovers } from "../../../installer/leftovers.ts";
 import type { Plan } from "../../../installer/file-edits.ts";
 import { hasCopy, planCopy, programFolder } from "../../../installer/program-copy.ts";
-import { findSupervisor } from "../../../supervisor/supervisor-lock.ts";
+import { findSupervisor } from "../../../platform/supervisor-lock.ts";
 import { failed, wrongUsage, type FailedResult } from "../../answer.ts";
 import type { Cli } from "../../cli.ts";
 import { sessionsAlive } from "../care/overview.ts";

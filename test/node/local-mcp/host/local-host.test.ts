@@ -3,12 +3,21 @@ import { dirname } from "node:path";
 import { expect, it } from "vitest";
 import { isMachineOperation, machineOperationNames, machineOperations } from "#src/contract/machine/operations.ts";
 import { operationNames } from "#src/contract/operations.ts";
+import type { HostContext } from "#src/local-mcp/host/handlers.ts";
 import { LocalHost } from "#src/local-mcp/host/local-host.ts";
+import type { Paths } from "#src/platform/paths.ts";
+import type { Runtime } from "#src/runtime/runtime.ts";
 import { StoreError } from "#src/store/store-error.ts";
+import { aCliHome } from "#harness/machine/cli-home.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
+function aContext(runtime: () => Promise<Runtime>, paths: Paths): HostContext {
+  const loaded = async () => ({ runtime: await runtime(), driver: "node:sqlite", fallbackReason: null }) as const;
+  return { paths, site: aCliHome().io(), loaded, runtime };
+}
+
 function aHost(runtime = tempRuntime()): LocalHost {
-  return new LocalHost({ paths: runtime.paths, runtime: () => Promise.resolve(runtime) });
+  return new LocalHost(aContext(() => Promise.resolve(runtime), runtime.paths));
 }
 
 it.for(machineOperationNames)("[CL262] %s does its example, and its answer is the declared output", async (name) => {
@@ -37,7 +46,7 @@ it("[CL262] a host refuses wrong input, an unusable file and a store that cannot
   writeFileSync(runtime.paths.config, "{");
   expect(await aHost(runtime).call("config.show", {})).toMatchObject({ ok: false, error: { code: "config_invalid" } });
   const full = new StoreError("store_full", "the disk is full; free some space, then try again.");
-  const host = new LocalHost({ paths: runtime.paths, runtime: () => Promise.reject(full) });
+  const host = new LocalHost(aContext(() => Promise.reject(full), runtime.paths));
   expect(await host.call("pauses.list", {})).toEqual({
     ok: false,
     error: { code: "store_full", message: full.message },

@@ -6,7 +6,7 @@ import { failed, notFound, wrongUsage, type FailedResult } from "../../../answer
 import type { Cli, CommonOptions, CommandResult } from "../../../cli.ts";
 import { readSettings } from "../supervise/settings-file.ts";
 import { writeAtomically } from "../../../../platform/private-files.ts";
-import { findSupervisor } from "../../../../supervisor/supervisor-lock.ts";
+import { findSupervisor } from "../../../../platform/supervisor-lock.ts";
 import { isProgram } from "../../../../supervisor/supervisor-settings.ts";
 import {
   agentName,

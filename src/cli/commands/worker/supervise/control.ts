@@ -1,6 +1,6 @@
 import { isAlive, type ProcessIdentity } from "../../../../platform/processes.ts";
 import { dueInMs } from "../../../../supervisor/auto-restarter.ts";
-import { findSupervisor } from "../../../../supervisor/supervisor-lock.ts";
+import { findSupervisor } from "../../../../platform/supervisor-lock.ts";
 import { isProgram, type SupervisorSettings, type WatchTarget } from "../../../../supervisor/supervisor-settings.ts";
 import { SupervisorState } from "../../../../supervisor/supervisor-state.ts";
 import { ok, type Result } from "../../../../shared/result.ts";

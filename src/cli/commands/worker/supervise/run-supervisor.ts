@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { runProgram } from "../../../../worker-runner/run-program.ts";
 import { identify, type ProcessIdentity } from "../../../../platform/processes.ts";
 import type { AttestDeath } from "../../../../supervisor/death-record.ts";
-import { becomeSupervisor, findLastSupervisor, resign } from "../../../../supervisor/supervisor-lock.ts";
+import { becomeSupervisor, findLastSupervisor, resign } from "../../../../platform/supervisor-lock.ts";
 import { SupervisorDaemon, type SupervisorEnd } from "../../../../supervisor/supervisor-daemon.ts";
 import type { SupervisorEvent } from "../../../../supervisor/supervisor-events.ts";
 import { SupervisorState } from "../../../../supervisor/supervisor-state.ts";

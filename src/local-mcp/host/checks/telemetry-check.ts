@@ -9,29 +9,30 @@ import {
   isEnabled,
   managedTelemetry,
 } from "../../../installer/telemetry-settings.ts";
-import { isDead } from "../../../local-mcp/recovery/liveness.ts";
-import * as sessions from "../../../local-mcp/sessions/sessions.ts";
-import { lastReceivedAt } from "../../../local-mcp/telemetry/record-events.ts";
-import { listenerOf } from "../../../local-mcp/telemetry/telemetry-input.ts";
+import { isDead } from "../../recovery/liveness.ts";
+import * as sessions from "../../sessions/sessions.ts";
+import { lastReceivedAt } from "../../telemetry/record-events.ts";
+import { listenerOf } from "../../telemetry/telemetry-input.ts";
 import { readConfig } from "../../../platform/config-file.ts";
 import { isAlive } from "../../../platform/processes.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { age } from "../../../shared/format.ts";
 import type { Sql } from "../../../shared/sql.ts";
-import type { Cli } from "../../cli.ts";
-import { pass, warn, type Check } from "./doctor-check.ts";
+import type { HostContext } from "../handlers.ts";
+import { pass, warn } from "./check.ts";
+import type { Check } from "../../../contract/machine/checks.ts";
 
 const name = "telemetry";
 const guide = "docs/guide/telemetry.md";
 
 /** [OB28] Whether Claude Code's telemetry is received, and if not, why. */
-export async function telemetryChecks(cli: Cli, runtime: Runtime): Promise<Check[]> {
-  const target = detect(cli.io.machine).find(({ client }) => client === "claude-code");
+export async function telemetryChecks(context: HostContext, runtime: Runtime): Promise<Check[]> {
+  const target = detect(context.site.machine).find(({ client }) => client === "claude-code");
   if (!target) return [];
-  const config = readConfig(cli.paths.config);
+  const config = readConfig(context.paths.config);
   const receiver = config.ok ? config.value.telemetry : null;
   const settings = settingsOf(target);
-  const { machine } = cli.io;
+  const { machine } = context.site;
   const foreign = [...foreignSettings(settings, receiver), ...managedTelemetry(machine, readText)];
   if (!receiver) return [offCheck([...foreign, ...environmentTelemetry(machine.env)])];
   const isSent = isEnabled(settings, receiver) || foreign.length > 0;

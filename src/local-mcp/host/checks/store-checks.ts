@@ -5,12 +5,13 @@ import * as pauses from "../../../store/pause.ts";
 import { messageOf } from "../../../shared/error.ts";
 import { schemaState } from "../../../shared/migrate.ts";
 import { age, pluralize } from "../../../shared/format.ts";
-import { findIncomplete } from "../../../local-mcp/recovery/detect.ts";
+import { findIncomplete } from "../../recovery/detect.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { listBackups } from "../../../store/backup.ts";
-import { isPurgePending } from "../../../local-mcp/retention/forget.ts";
-import type { LoadedRuntime } from "../../io.ts";
-import { runCheck, fail, pass, warn, type Check } from "./doctor-check.ts";
+import { isPurgePending } from "../../retention/forget.ts";
+import type { LoadedRuntime } from "../handlers.ts";
+import { runCheck, fail, pass, warn } from "./check.ts";
+import type { Check } from "../../../contract/machine/checks.ts";
 
 const backupAgeMs = 2 * 86_400_000;
 const failuresSinceMs = 7 * 86_400_000;

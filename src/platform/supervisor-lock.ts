@@ -1,9 +1,9 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { err, ok, type Result } from "../shared/result.ts";
-import { lockOwner, tryLock, waitForLock } from "../platform/process-lock.ts";
-import { mayBeAlive, type Processes, type ProcessIdentity } from "../platform/processes.ts";
-import { createPrivateFolder } from "../platform/private-files.ts";
+import { lockOwner, tryLock, waitForLock } from "./process-lock.ts";
+import { mayBeAlive, type Processes, type ProcessIdentity } from "./processes.ts";
+import { createPrivateFolder } from "./private-files.ts";
 
 /** For processes that begin to supervise at the same moment. */
 const lockTimeoutMs = 5_000;

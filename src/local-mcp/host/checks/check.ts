@@ -1,13 +1,6 @@
+import type { Check } from "../../../contract/machine/checks.ts";
 import { messageOf } from "../../../shared/error.ts";
 import { StoreError } from "../../../store/store-error.ts";
-
-/** Printed as JSON: names are stable. */
-export interface Check {
-  readonly name: string;
-  readonly state: "ok" | "warn" | "fail";
-  readonly text: string;
-  readonly fix: string | null;
-}
 
 export function pass(name: string, text: string): Check {
   return { name, state: "ok", text, fix: null };

@@ -1,6 +1,6 @@
 import { lstatSync, mkdirSync, readFileSync, readlinkSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { writeAtomically } from "../../../../platform/private-files.ts";
+import { writeAtomically } from "../../platform/private-files.ts";
 
 export interface GuardCommand {
   readonly node: string;

@@ -1,16 +1,17 @@
 import { isTrusted, readTrust, stateText, trustSource } from "../../../installer/hook-trust.ts";
 import { lastingLaunch } from "../../../installer/program-copy.ts";
 import { detect } from "../../../installer/targets.ts";
-import type { Cli } from "../../cli.ts";
+import type { HostContext } from "../handlers.ts";
 import { clientStates } from "./client-states.ts";
-import { fail, pass, warn, type Check } from "./doctor-check.ts";
+import { fail, pass, warn } from "./check.ts";
+import type { Check } from "../../../contract/machine/checks.ts";
 
 /** [IN35] Whether Codex runs the hooks that stand in its file. */
-export async function trustChecks(cli: Cli): Promise<Check[]> {
-  const target = detect(cli.io.machine).find(({ client }) => client === "codex");
-  const launch = lastingLaunch(cli.io.launch, cli.paths.home);
-  const source = target && trustSource(target, launch, cli.io.machine.env);
-  const isInstalled = clientStates(cli).some((state) => state.client === "codex" && state.isInstalled);
+export async function trustChecks(context: HostContext): Promise<Check[]> {
+  const target = detect(context.site.machine).find(({ client }) => client === "codex");
+  const launch = lastingLaunch(context.site.launch, context.paths.home);
+  const source = target && trustSource(target, launch, context.site.machine.env);
+  const isInstalled = clientStates(context).some((state) => state.client === "codex" && state.isInstalled);
   if (!source || !isInstalled) return [];
   const name = "codex:hook_trust";
   const byHand = "or start `codex`, type /hooks, and trust those of SHIM";

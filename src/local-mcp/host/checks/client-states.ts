@@ -2,14 +2,21 @@ import { detect, pathOf } from "../../../installer/targets.ts";
 import { readText } from "../../../installer/client-files.ts";
 import { inspect, type Finding } from "../../../installer/inspect.ts";
 import { lastingLaunch } from "../../../installer/program-copy.ts";
-import type { Cli } from "../../cli.ts";
-import type { ClientState } from "./overview.ts";
+import type { HostContext } from "../handlers.ts";
+
+export interface ClientState {
+  readonly client: string;
+  readonly label: string;
+  readonly isInstalled: boolean;
+}
+
+type Installation = Pick<HostContext, "site" | "paths">;
 
 const minNodeVersion = [22, 16] as const;
 
-export function clientFindings(cli: Cli): Finding[] {
-  const { machine, versionOf } = cli.io;
-  const launch = lastingLaunch(cli.io.launch, cli.paths.home);
+export function clientFindings(context: Installation): Finding[] {
+  const { machine, versionOf } = context.site;
+  const launch = lastingLaunch(context.site.launch, context.paths.home);
   return detect(machine).flatMap((target) =>
     inspect(target, {
       read: readText,
@@ -17,13 +24,13 @@ export function clientFindings(cli: Cli): Finding[] {
       nodeVersion: versionOf,
       minNodeVersion,
       launch,
-      claudeVersion: target.client === "claude-code" ? claudeVersion(cli) : null,
+      claudeVersion: target.client === "claude-code" ? claudeVersion(context) : null,
     }),
   );
 }
 
 /** [IN102] Where Claude Code's own installers put it, the PATH may not lead. */
-export function claudeVersion({ io: { machine, versionOf } }: Cli): string | null {
+export function claudeVersion({ site: { machine, versionOf } }: Pick<HostContext, "site">): string | null {
   const { homedir, exists, platform } = machine;
   const path = pathOf(platform);
   const name = platform === "win32" ? "claude.exe" : "claude";
@@ -35,9 +42,9 @@ export function claudeVersion({ io: { machine, versionOf } }: Cli): string | nul
   return versionOf("claude") ?? (program === undefined ? null : versionOf(program));
 }
 
-export function clientStates(cli: Cli): ClientState[] {
-  const { machine } = cli.io;
-  const launch = lastingLaunch(cli.io.launch, cli.paths.home);
+export function clientStates(context: Installation): ClientState[] {
+  const { machine } = context.site;
+  const launch = lastingLaunch(context.site.launch, context.paths.home);
   const assumedVersion = `v${minNodeVersion.join(".")}.0`;
   return detect(machine).map((target) => {
     const findings = inspect(target, {
