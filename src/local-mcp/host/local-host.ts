@@ -10,7 +10,7 @@ import { err } from "../../shared/result.ts";
 import { formatIssues } from "../../shared/problems.ts";
 import type { Handlers, HostContext } from "./handlers.ts";
 import type { Host, HostResult } from "./host.ts";
-import { checkHandlers } from "./checks/run-checks.ts";
+import { checkHandlers } from "./check-handlers.ts";
 import { configHandlers } from "./config-handlers.ts";
 import { noticeHandlers } from "./notices-handlers.ts";
 import { pauseHandlers } from "./pauses-handlers.ts";

@@ -9,7 +9,7 @@ import * as pauses from "../../../store/pause.ts";
 import { asSeen, isAlive } from "../../../local-mcp/recovery/session-state.ts";
 import type { SessionView } from "../../../contract/machine/sessions.ts";
 import { toSessionView } from "../../../local-mcp/host/session-view.ts";
-import type { ClientState } from "../../../local-mcp/host/checks/client-states.ts";
+import type { ClientState } from "../../../local-mcp/host/client-states.ts";
 import type { FleetRow } from "../../../contract/live-page.ts";
 import { OtherMachines } from "../web/other-machines.ts";
 import type { Chat } from "../../../contract/chats.ts";

@@ -4,7 +4,7 @@ import type { Runtime } from "../../../runtime/runtime.ts";
 import { StoreError } from "../../../store/store-error.ts";
 import { countUpTo, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
 import { wrongUsage } from "../../answer.ts";
-import { clientStates, type ClientState } from "../../../local-mcp/host/checks/client-states.ts";
+import { clientStates, type ClientState } from "../../../local-mcp/host/client-states.ts";
 import { readOverview, type Overview, TeamReader, type TeamOverview } from "./overview.ts";
 import { overviewFacts, overviewLines, type OverviewStyle } from "./render-overview.ts";
 import { safeText } from "../../screen-text.ts";

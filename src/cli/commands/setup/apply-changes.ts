@@ -9,7 +9,7 @@ import { err, ok, type Result } from "../../../shared/result.ts";
 import { failed, type Answer } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
 import type { Io } from "../../io.ts";
-import { clientFindings } from "../../../local-mcp/host/checks/client-states.ts";
+import { clientFindings } from "../../../local-mcp/host/client-states.ts";
 import { clientBackups, finishUninstall, type Scope } from "./own-folders.ts";
 import type { ClientProblem, PreparedChanges } from "./preview.ts";
 

@@ -18,7 +18,7 @@ import { planUninstall } from "../../../installer/uninstall.ts";
 import { homeFrom } from "../../../platform/paths.ts";
 import { failed, notFound, wrongUsage, type Answer, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import { claudeVersion } from "../../../local-mcp/host/checks/client-states.ts";
+import { claudeVersion } from "../../../local-mcp/host/client-states.ts";
 import {
   applyInstall,
   applyRemoval,

@@ -1,26 +1,26 @@
 import { connect } from "node:net";
-import type { TelemetrySettings } from "../../../contract/config.ts";
-import { readText } from "../../../installer/client-files.ts";
-import * as json from "../../../installer/json-text.ts";
-import { detect, type ClientTarget } from "../../../installer/targets.ts";
+import type { TelemetrySettings } from "../../contract/config.ts";
+import { readText } from "../../installer/client-files.ts";
+import * as json from "../../installer/json-text.ts";
+import { detect, type ClientTarget } from "../../installer/targets.ts";
 import {
   environmentTelemetry,
   foreignSettings,
   isEnabled,
   managedTelemetry,
-} from "../../../installer/telemetry-settings.ts";
-import { isDead } from "../../recovery/liveness.ts";
-import * as sessions from "../../sessions/sessions.ts";
-import { lastReceivedAt } from "../../telemetry/record-events.ts";
-import { listenerOf } from "../../telemetry/telemetry-input.ts";
-import { readConfig } from "../../../platform/config-file.ts";
-import { isAlive } from "../../../platform/processes.ts";
-import type { Runtime } from "../../../runtime/runtime.ts";
-import { age } from "../../../shared/format.ts";
-import type { Sql } from "../../../shared/sql.ts";
-import type { HostContext } from "../handlers.ts";
+} from "../../installer/telemetry-settings.ts";
+import { isDead } from "../recovery/liveness.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { lastReceivedAt } from "../telemetry/record-events.ts";
+import { listenerOf } from "../telemetry/telemetry-input.ts";
+import { readConfig } from "../../platform/config-file.ts";
+import { isAlive } from "../../platform/processes.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { age } from "../../shared/format.ts";
+import type { Sql } from "../../shared/sql.ts";
+import type { HostContext } from "./handlers.ts";
 import { pass, warn } from "./check.ts";
-import type { Check } from "../../../contract/machine/checks.ts";
+import type { Check } from "../../contract/machine/checks.ts";
 
 const name = "telemetry";
 const guide = "docs/guide/telemetry.md";

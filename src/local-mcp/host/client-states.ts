@@ -1,8 +1,8 @@
-import { detect, pathOf } from "../../../installer/targets.ts";
-import { readText } from "../../../installer/client-files.ts";
-import { inspect, type Finding } from "../../../installer/inspect.ts";
-import { lastingLaunch } from "../../../installer/program-copy.ts";
-import type { HostContext } from "../handlers.ts";
+import { detect, pathOf } from "../../installer/targets.ts";
+import { readText } from "../../installer/client-files.ts";
+import { inspect, type Finding } from "../../installer/inspect.ts";
+import { lastingLaunch } from "../../installer/program-copy.ts";
+import type { HostContext } from "./handlers.ts";
 
 export interface ClientState {
   readonly client: string;

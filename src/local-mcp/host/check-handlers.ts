@@ -1,6 +1,6 @@
-import type { Check, CheckGroup } from "../../../contract/machine/checks.ts";
-import { ok } from "../../../shared/result.ts";
-import type { Handlers, HostContext } from "../handlers.ts";
+import type { Check, CheckGroup } from "../../contract/machine/checks.ts";
+import { ok } from "../../shared/result.ts";
+import type { Handlers, HostContext } from "./handlers.ts";
 import { channelChecks } from "./channel-checks.ts";
 import { failedCheck } from "./check.ts";
 import { machineChecks } from "./machine-checks.ts";

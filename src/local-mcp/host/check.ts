@@ -1,6 +1,6 @@
-import type { Check } from "../../../contract/machine/checks.ts";
-import { messageOf } from "../../../shared/error.ts";
-import { StoreError } from "../../../store/store-error.ts";
+import type { Check } from "../../contract/machine/checks.ts";
+import { messageOf } from "../../shared/error.ts";
+import { StoreError } from "../../store/store-error.ts";
 
 export function pass(name: string, text: string): Check {
   return { name, state: "ok", text, fix: null };

@@ -1,11 +1,11 @@
-import type { NotifySettings } from "../../../contract/notify.ts";
-import { readConfig } from "../../../platform/config-file.ts";
-import { desktopProgram } from "../../notify/notifier.ts";
-import { isOnPath } from "../../../platform/program-path.ts";
-import { findSupervisor } from "../../../platform/supervisor-lock.ts";
-import type { HostContext } from "../handlers.ts";
+import type { NotifySettings } from "../../contract/notify.ts";
+import { readConfig } from "../../platform/config-file.ts";
+import { desktopProgram } from "../notify/notifier.ts";
+import { isOnPath } from "../../platform/program-path.ts";
+import { findSupervisor } from "../../platform/supervisor-lock.ts";
+import type { HostContext } from "./handlers.ts";
 import { failedCheck, pass, warn } from "./check.ts";
-import type { Check } from "../../../contract/machine/checks.ts";
+import type { Check } from "../../contract/machine/checks.ts";
 
 /** [CL182] A channel that the settings name and that cannot reach the user from here. */
 export async function channelChecks(context: HostContext): Promise<Check[]> {

@@ -1,17 +1,17 @@
 import { accessSync, constants, existsSync, lstatSync, readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
-import * as notices from "../../../store/notices.ts";
-import * as pauses from "../../../store/pause.ts";
-import { messageOf } from "../../../shared/error.ts";
-import { schemaState } from "../../../shared/migrate.ts";
-import { age, pluralize } from "../../../shared/format.ts";
-import { findIncomplete } from "../../recovery/detect.ts";
-import type { Runtime } from "../../../runtime/runtime.ts";
-import { listBackups } from "../../../store/backup.ts";
-import { isPurgePending } from "../../retention/forget.ts";
-import type { LoadedRuntime } from "../handlers.ts";
+import * as notices from "../../store/notices.ts";
+import * as pauses from "../../store/pause.ts";
+import { messageOf } from "../../shared/error.ts";
+import { schemaState } from "../../shared/migrate.ts";
+import { age, pluralize } from "../../shared/format.ts";
+import { findIncomplete } from "../recovery/detect.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { listBackups } from "../../store/backup.ts";
+import { isPurgePending } from "../retention/forget.ts";
+import type { LoadedRuntime } from "./handlers.ts";
 import { runCheck, fail, pass, warn } from "./check.ts";
-import type { Check } from "../../../contract/machine/checks.ts";
+import type { Check } from "../../contract/machine/checks.ts";
 
 const backupAgeMs = 2 * 86_400_000;
 const failuresSinceMs = 7 * 86_400_000;
