@@ -10,7 +10,9 @@ import {
 } from "../contract/machine/operations.ts";
 import { ok } from "../shared/result.ts";
 import { fromTexts } from "../shared/text-fields.ts";
-import type { Cli } from "./cli.ts";
+import type { CliResult } from "./answer.ts";
+import type { Cli, CommandResult, CommonOptions } from "./cli.ts";
+import { requireYes } from "./require-yes.ts";
 import { parseDuration, parseTime } from "./times.ts";
 import type { View } from "./views.ts";
 
@@ -23,6 +25,8 @@ export interface OperationCommand<Name extends MachineOperationName> {
   readonly view: View<MachineOutput<Name>>;
   /** True: the text quotes stored content, whose commands are not rewritten. */
   readonly isVerbatim?: boolean;
+  /** A refusal, or the question to ask first; default: the summary if it is destructive. */
+  readonly before?: (input: MachineInput<Name>, cli: Cli, options: CommonOptions) => Promise<CliResult<string | null>>;
   /** Work besides, such as a warning. */
   readonly after?: (output: MachineOutput<Name>) => Promise<void>;
 }
@@ -46,24 +50,42 @@ export function defineOperation<Name extends MachineOperationName>(
   cli: Cli,
   parent: Command,
   name: string,
-  { operation, args = [], rest, view, isVerbatim = false, after }: OperationCommand<Name>,
+  declared: OperationCommand<Name>,
 ): Command {
-  const { input, summary } = machineOperations[operation];
+  const { operation, args = [], rest } = declared;
+  const { input, summary, effect } = machineOperations[operation];
   const { properties = {}, required = [] } = z.toJSONSchema(input, { io: "input" }) as InputSchema;
   const command = parent.command(name).description(descriptionOf(summary));
   const words = rest === undefined ? args : [...args, rest];
-  for (const field of args) command.addArgument(argumentOf(field, required.includes(field)));
+  for (const field of args) command.addArgument(argumentOf(cli, field, required, properties[field]));
   if (rest !== undefined) command.argument(`<${rest}...>`);
   const others = Object.entries(properties).filter(([field]) => !words.some((one) => one === field));
   for (const [field, schema] of others) command.addOption(optionOf(cli, field, schema));
-  return cli.define(command, async (options: Given, ...values: unknown[]) => {
+  if (effect === "destructive") command.option("-y, --yes", "do not ask");
+  return cli.define(command, (options: Given, ...values: unknown[]) => {
     const named = Object.fromEntries(words.map((field, at) => [field, values[at]]));
     const given = Object.entries({ ...options, ...named }).filter(([field]) => Object.hasOwn(properties, field));
-    // The operation itself checks what a command line has given.
-    const answer = await cli.call(operation, toInput(input, given) as MachineInput<Name>);
-    if (answer.ok) await after?.(answer.value);
-    return answer.ok ? ok({ data: answer.value, text: view(answer.value, cli), isVerbatim }) : answer;
+    return runOperation(cli, declared, toInput(input, given) as MachineInput<Name>, options);
   });
+}
+
+/** The operation itself checks what a command line has given. */
+async function runOperation<Name extends MachineOperationName>(
+  cli: Cli,
+  { operation, view, isVerbatim, before, after }: OperationCommand<Name>,
+  input: MachineInput<Name>,
+  options: CommonOptions & { readonly yes?: boolean },
+): Promise<CommandResult> {
+  const { effect, summary } = machineOperations[operation];
+  const asked = before ? await before(input, cli, options) : ok(effect === "destructive" ? summary : null);
+  if (!asked.ok) return asked;
+  const refused = asked.value === null ? null : await requireYes(cli, asked.value, options);
+  if (refused) return refused;
+  const answer = await cli.call(operation, input);
+  if (!answer.ok) return answer;
+  await after?.(answer.value);
+  const text = options.json === true ? "" : view(answer.value, cli);
+  return ok({ data: answer.value, text, isVerbatim: isVerbatim === true });
 }
 
 type Given = Readonly<Record<string, unknown>>;
@@ -83,8 +105,10 @@ function descriptionOf(summary: string): string {
   return `${summary.charAt(0).toLowerCase()}${summary.slice(1).replace(/\.$/, "")}`;
 }
 
-function argumentOf(field: string, isRequired: boolean): Argument {
-  return new Argument(isRequired ? `<${field}>` : `[${field}]`);
+function argumentOf(cli: Cli, field: string, required: readonly string[], { form }: Field = {}): Argument {
+  const name = form === undefined ? field : placeholders[form];
+  const argument = new Argument(required.includes(field) ? `<${name}>` : `[${name}]`);
+  return form === undefined ? argument : argument.argParser((text) => parse(cli, form, text));
 }
 
 function optionOf(cli: Cli, field: string, { type, enum: choices, default: usual, description, form }: Field): Option {
@@ -96,16 +120,23 @@ function optionOf(cli: Cli, field: string, { type, enum: choices, default: usual
   return form === undefined ? option : option.argParser((text) => parse(cli, form, text));
 }
 
-const placeholders: Readonly<Record<Form, string>> = { moment: "time", duration: "duration", folder: "folder" };
+const placeholders: Readonly<Record<Form, string>> = {
+  moment: "time",
+  duration: "duration",
+  folder: "folder",
+  file: "file",
+  "session-or-project": "session-or-project",
+};
 
 function parse(cli: Cli, form: Form, text: string): number | string {
-  if (form === "folder") return resolve(cli.io.cwd, text);
+  if (form === "session-or-project") return /[\\/]|^[.~]/.test(text) ? resolve(cli.io.cwd, text) : text;
+  if (form === "folder" || form === "file") return resolve(cli.io.cwd, text);
   const value = form === "moment" ? parseTime(text, cli.io.now(), "first") : parseDuration(text);
   if (value === null) throw new InvalidArgumentError(advice[form]);
   return value;
 }
 
-const advice: Readonly<Record<Exclude<Form, "folder">, string>> = {
+const advice: Readonly<Record<"moment" | "duration", string>> = {
   moment: "Give a duration (2d, 3h, 15m) or a date (2026-11-20, 2026-11-20T08:00).",
   duration: "Give a duration such as 30m, 2h or 1d.",
 };

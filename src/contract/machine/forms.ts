@@ -1,7 +1,7 @@
 import * as z from "zod";
 
 /** How a person writes a value on a command line; the value itself is plain. */
-export type Form = "moment" | "duration" | "folder";
+export type Form = "moment" | "duration" | "folder" | "file" | "session-or-project";
 
 /** Epoch ms; a person writes `2d` (so long ago) or a date, which stands for its first moment. */
 export const Moment = z.int().min(0).meta({ form: "moment" });
@@ -11,3 +11,9 @@ export const Duration = z.int().min(1).meta({ form: "duration" });
 
 /** Absolute path; a person may write it relative to the working folder. */
 export const Folder = z.string().min(1).max(4_096).meta({ form: "folder" });
+
+/** Absolute path of a file; written as a folder is. */
+export const File = z.string().min(1).max(4_096).meta({ form: "file" });
+
+/** Beginning of a session's id, or an absolute path. */
+export const SessionOrProject = z.string().min(1).max(4_096).meta({ form: "session-or-project" });

@@ -7,7 +7,16 @@ export type MachineEffect = "read" | "write" | "destructive";
 export type MachineSurface = "command" | "tool" | "page";
 
 /** Codes of refusals, besides those of the store. */
-export type HostErrorCode = "bad_input" | "not_found" | "ambiguous" | "config_invalid" | "checkpoint_damaged";
+export type HostErrorCode =
+  | "bad_input"
+  | "not_found"
+  | "ambiguous"
+  | "config_invalid"
+  | "checkpoint_damaged"
+  | "file_exists"
+  | "files_left"
+  | "import_refused"
+  | "not_a_file";
 
 export interface MachineOperationDetails<Input extends z.ZodObject, Output extends z.ZodType> {
   readonly summary: string;

@@ -4,6 +4,7 @@ import { configOperations } from "./config.ts";
 import { noticeOperations } from "./notices.ts";
 import { pauseOperations } from "./pauses.ts";
 import { sessionOperations } from "./sessions.ts";
+import { storedSessionOperations } from "./stored-sessions.ts";
 import { usageOperations } from "./usage.ts";
 
 export const machineOperations = {
@@ -12,6 +13,7 @@ export const machineOperations = {
   ...noticeOperations,
   ...pauseOperations,
   ...sessionOperations,
+  ...storedSessionOperations,
   ...usageOperations,
 };
 

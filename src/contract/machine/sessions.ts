@@ -126,7 +126,13 @@ export const sessionOperations = {
   "sessions.find": machineOperation({
     summary: "The session or the checkpoint that the beginning of an id means.",
     input: z.strictObject({ id }),
-    output: z.object({ kind: z.enum(["session", "checkpoint"]), id: z.string() }),
+    output: z.object({
+      kind: z.enum(["session", "checkpoint"]),
+      id: z.string(),
+      title: z.string().nullable(),
+      /** Whether the session's client runs; never of a checkpoint. */
+      isAlive: z.boolean(),
+    }),
     errors: ["not_found", "ambiguous"],
     effect: "read",
     surfaces: [],
@@ -149,8 +155,11 @@ export const sessionOperations = {
   }),
   "sessions.name": machineOperation({
     summary: "Give a session a name, which lists and briefs show instead of its first request.",
-    /** `name` null: none any more. */
-    input: z.strictObject({ session: id, name: z.string().max(10_000).nullable() }),
+    input: z.strictObject({
+      session: id,
+      name: z.string().max(10_000).optional(),
+      clear: z.boolean().default(false).describe("remove the name"),
+    }),
     output: z.object({
       session: z.string(),
       shortId: z.string(),

@@ -34,6 +34,8 @@ export interface HostContext {
   readonly loaded: () => Promise<LoadedRuntime>;
   /** Opens the store with the first call. */
   readonly runtime: () => Promise<Runtime>;
+  /** Surface of the caller, for the audit log; default: the command line. */
+  readonly by?: "command line" | "live page";
 }
 
 type Answered<T> = T | Promise<T>;

@@ -15,6 +15,7 @@ import { configHandlers } from "./config-handlers.ts";
 import { noticeHandlers } from "./notices-handlers.ts";
 import { pauseHandlers } from "./pauses-handlers.ts";
 import { sessionHandlers } from "./session-handlers.ts";
+import { storedSessionHandlers } from "./stored-session-handlers.ts";
 import { usageHandlers } from "./usage-handlers.ts";
 
 const handlers: Handlers<MachineOperationName> = {
@@ -23,6 +24,7 @@ const handlers: Handlers<MachineOperationName> = {
   ...noticeHandlers,
   ...pauseHandlers,
   ...sessionHandlers,
+  ...storedSessionHandlers,
   ...usageHandlers,
 };
 

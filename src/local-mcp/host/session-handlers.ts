@@ -11,6 +11,7 @@ import * as checkpoints from "../checkpoints/checkpoints.ts";
 import { findIncomplete } from "../recovery/detect.ts";
 import { recordFinishedHere } from "../recovery/finished-tasks.ts";
 import { findSnapshot, readContent } from "../sessions/session-content.ts";
+import { isAlive } from "../recovery/session-state.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { visible } from "../text/visible-text.ts";
 import { checkpointGroups } from "./checkpoint-groups.ts";
@@ -46,19 +47,27 @@ export const sessionHandlers: Handlers<
     }, []);
     return ok({ project, sessions: views });
   },
-  async "sessions.find"({ runtime }, { id }) {
-    const found = findSessionOrCheckpoint(await runtime(), id);
+  async "sessions.find"({ runtime: load }, { id }) {
+    const runtime = await load();
+    const found = findSessionOrCheckpoint(runtime, id);
     if (!found.ok) return found;
     const { session, checkpoint } = found.value;
-    return ok(session ? { kind: "session", id: session.id } : { kind: "checkpoint", id: checkpoint.id });
+    if (!session) return ok({ kind: "checkpoint", id: checkpoint.id, title: null, isAlive: false });
+    return ok({
+      kind: "session",
+      id: session.id,
+      title: sessions.displayTitle(session),
+      isAlive: isAlive(runtime, session),
+    });
   },
   async "sessions.show"({ runtime: load }, { session: id, limit }) {
     const runtime = await load();
     const found = findSession(runtime, id);
     return found.ok ? show(runtime, found.value, limit) : found;
   },
-  async "sessions.name"({ runtime: load }, { session: id, name: given }) {
-    const name = given === null ? null : redact(oneLine(visible(given), Number.MAX_SAFE_INTEGER)).text;
+  async "sessions.name"({ runtime: load }, { session: id, name: given, clear }) {
+    if ((given === undefined) === !clear) return err({ code: "bad_input", message: "give either a name or --clear." });
+    const name = given === undefined ? null : redact(oneLine(visible(given), Number.MAX_SAFE_INTEGER)).text;
     if (name === "") return err({ code: "bad_input", message: "the name is empty. --clear removes a name." });
     if (name !== null && name.length > maxNameChars)
       return err({ code: "bad_input", message: `the name is longer than ${maxNameChars} characters.` });

@@ -62,11 +62,7 @@ function continuedText({ session, client }: SessionContent["continued"][number])
 }
 
 /** Empty where an older program recorded the death. */
-export function unsavedText({
-  checkpointAgeMs,
-  unsavedEvents,
-  unsavedToolCalls,
-}: SessionContent["crashes"][number]): string {
+function unsavedText({ checkpointAgeMs, unsavedEvents, unsavedToolCalls }: SessionContent["crashes"][number]): string {
   if (unsavedEvents === null) return "";
   const saved = checkpointAgeMs === null ? "no checkpoint" : `last checkpoint ${age(checkpointAgeMs)} before`;
   return ` At its death: ${saved}, ${pluralize(unsavedEvents, "event")} and ${pluralize(unsavedToolCalls ?? 0, "tool call")} after it.`;

@@ -191,7 +191,7 @@ it("[CL7] every command answers with one JSON document under --json", async () =
     "hook Stop": 1,
     [`restore ${checkpoint}`]: 1,
     "sessions export": 2,
-    [`sessions forget ${dead}`]: 2,
+    [`sessions forget ${dead}`]: 1,
     "init --dry-run": 3,
     "init --remove": 3,
   };

@@ -75,7 +75,7 @@ it("[CL23] a large file is read in parts, also where a part ends inside a charac
 it("[PO3] a document needs its session, and goes to stdout or a new private file", async () => {
   const home = aSeededHome();
   expect(await home.shim("sessions export --format markdown")).toMatchObject(
-    failed(2, "--format markdown needs --session"),
+    failed(2, "the format markdown needs a session"),
   );
   expect((await home.shim("sessions export --format atif --session", ids.dead)).json()).toMatchObject({
     session_id: ids.dead,

@@ -7,7 +7,8 @@ import * as devices from "../../../local-mcp/sync/device.ts";
 import { forgetNotes } from "../../../local-mcp/sync/sync-status.ts";
 import { failed, notFound, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import { adminLossText, environmentConflict, requireYes, withEdgeLink } from "./membership.ts";
+import { adminLossText, environmentConflict, withEdgeLink } from "./membership.ts";
+import { requireYes } from "../../require-yes.ts";
 
 export interface LeaveOptions extends CommonOptions {
   readonly yes?: boolean;

@@ -11,6 +11,7 @@ import { ok } from "../../../shared/result.ts";
 import { failed, notFound, wrongUsage, type FailedResult, type CliResult } from "../../answer.ts";
 import type { Cli } from "../../cli.ts";
 import { edgeLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import { requireYes } from "../../require-yes.ts";
 
 export function checkNames(url: string, name: string): CliResult<void> {
   const workspace = Workspace.safeParse(name);
@@ -50,18 +51,6 @@ export async function withEdgeLink<T>(
   } finally {
     link.value.close();
   }
-}
-
-/** Asks before a change. @param unasked error without a terminal @returns null after a yes */
-export async function requireYes(
-  cli: Cli,
-  question: string,
-  { yes }: { readonly yes?: boolean },
-  unasked = `${question} Confirm with --yes.`,
-): Promise<FailedResult | null> {
-  const reply = await cli.confirm(question, yes === true);
-  if (reply === "yes") return null;
-  return failed("not_confirmed", reply === "no" ? "nothing was changed." : unasked);
 }
 
 /** [DX4] Refuses while the environment would override the file. */

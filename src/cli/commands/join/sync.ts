@@ -11,7 +11,8 @@ import { formatCode, type WorkspaceKey } from "../../../local-mcp/sync/workspace
 import { ok } from "../../../shared/result.ts";
 import { failed, notFound, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import { requireEdge, requireYes, withEdgeLink } from "./membership.ts";
+import { requireYes } from "../../require-yes.ts";
+import { requireEdge, withEdgeLink } from "./membership.ts";
 import {
   generateKey,
   findKey,

@@ -16,7 +16,7 @@ import { ok } from "../../../shared/result.ts";
 import { settingAt } from "../../../shared/setting-keys.ts";
 import { failed, notFound, wrongUsage, type CliResult } from "../../answer.ts";
 import { momentOption, type Cli, type CommandResult, type CommonOptions } from "../../cli.ts";
-import { readFileLines, writeLines } from "../../line-file.ts";
+import { readFileLines, writeLines } from "../../../platform/line-file.ts";
 import { replayWorkspace } from "./workspace-replay.ts";
 
 interface ReplayOptions extends CommonOptions {

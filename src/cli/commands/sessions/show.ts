@@ -6,7 +6,7 @@ import { ok } from "../../../shared/result.ts";
 import { limitOption, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
 import { localTime } from "../../times.ts";
 import { checkpointsText, showCheckpoint } from "./checkpoints.ts";
-import { showStored } from "./stored.ts";
+import { storedView } from "./stored.ts";
 
 interface ShowOptions extends CommonOptions {
   readonly stored?: boolean;
@@ -28,7 +28,9 @@ async function show(cli: Cli, { stored, limit }: ShowOptions, given: string): Pr
   if (!found.ok) return found;
   const { kind, id } = found.value;
   if (kind === "checkpoint") return showCheckpoint(cli, id);
-  return stored === true ? showStored(cli, id) : showSession(cli, id, limit);
+  if (stored !== true) return showSession(cli, id, limit);
+  const answer = await cli.call("sessions.stored", { session: id });
+  return answer.ok ? ok({ data: answer.value, text: storedView(answer.value, cli), isVerbatim: true }) : answer;
 }
 
 async function showSession(cli: Cli, id: string, limit: number | undefined): Promise<CommandResult> {

@@ -16,7 +16,7 @@ import { exitCodes, notFound, wrongUsage, type Answer, type CliResult, type Fail
 import type { Cli, CommandResult, CommonOptions } from "../../cli.ts";
 import { isClose } from "../../../shared/close-words.ts";
 import { registerCommandLine, withLink, type CoordinatorLink } from "../../coordinator-link.ts";
-import { requireYes } from "../join/membership.ts";
+import { requireYes } from "../../require-yes.ts";
 import { readJsonFile, readJsonInput } from "../../task-input.ts";
 
 interface CallOptions extends CommonOptions {

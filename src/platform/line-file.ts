@@ -1,7 +1,7 @@
 import { closeSync, fsyncSync, openSync, readSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { StringDecoder } from "node:string_decoder";
-import { syncFolder } from "../platform/private-files.ts";
+import { syncFolder } from "./private-files.ts";
 
 /** Makes the file readable by the user only; an incomplete file is removed. */
 export function writeLines(path: string, lines: Iterable<string>): number {
