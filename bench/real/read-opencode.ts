@@ -73,7 +73,19 @@ function saidByUser(fields: JsonObject): EventBody[] {
   if (fields["type"] === "compaction") return [{ kind: "compacting" }];
   const text = textAt(fields, "text")?.trim() ?? "";
   if (fields["type"] !== "text" || text === "") return [];
-  return [fields["synthetic"] === true || isHarnessText(text) ? { kind: "harness", text } : { kind: "prompt", text }];
+  return fields["synthetic"] === true || isHarnessText(text) ? [{ kind: "harness", text }] : promptIn(text);
+}
+
+/** The end of a skill's text, which stands for its command, with the user's words. */
+const calledSkill = /\n\nBase directory for this skill: .*\/(.+)\nRelative paths in this skill .*\s*([^]*)$/;
+
+function promptIn(text: string): EventBody[] {
+  const [skill, name, words = ""] = calledSkill.exec(text) ?? [];
+  if (skill === undefined) return [{ kind: "prompt", text }];
+  return [
+    { kind: "harness", text: text.slice(0, -skill.length) },
+    { kind: "prompt", text: `/${name} ${words}`.trim() },
+  ];
 }
 
 function saidByChat(info: JsonObject, fields: JsonObject): EventBody[] {

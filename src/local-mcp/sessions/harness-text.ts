@@ -64,6 +64,7 @@ export function userWords(text: string): string {
   let rest = requestIn(text.trim());
   for (let name = elementOf(rest); name !== undefined; name = elementOf(rest)) rest = withoutElement(rest, name);
   rest = withoutReminderAtEnd(rest);
+  rest = skillCommand(rest) ?? rest;
   return beginnings.some((beginning) => rest.startsWith(beginning)) ? "" : rest;
 }
 
@@ -77,6 +78,17 @@ function withoutElement(text: string, name: string): string {
   const end = `</${name}>`;
   const at = text.indexOf(end);
   return at < 0 ? "" : text.slice(at + end.length).trimStart();
+}
+
+const skillFolder = "\n\nBase directory for this skill: ";
+const skillPaths = /^[^\n]*[/\\]([^\n/\\]{1,200})\nRelative paths in this skill [^\n]*/;
+
+/** [TR203] OpenCode sends the text of a skill that was called; two lines end it. */
+function skillCommand(text: string): string | null {
+  const at = text.lastIndexOf(skillFolder);
+  const end = at < 0 ? "" : text.slice(at + skillFolder.length);
+  const [lines, name] = skillPaths.exec(end) ?? [];
+  return lines === undefined ? null : `/${name} ${end.slice(lines.length).trim()}`.trim();
 }
 
 const reminder = "system-reminder";

@@ -168,6 +168,16 @@ it("[TR202] the user's words stay: after an editor's context, before a reminder,
   expect(userWords("<div>is this right?</div>")).toBe("<div>is this right?</div>");
 });
 
+it.each([
+  ["", "/lint"],
+  ["\n\nonly the lexer", "/lint only the lexer"],
+])("[TR203] OpenCode: the text of a skill is the command that called it, with the user's words%s", (words, command) => {
+  const folder = "Base directory for this skill: /home/ann/.agents/skills/lint";
+  const paths = "Relative paths in this skill (e.g., scripts/) are relative to this base directory.";
+  expect(userWords(`# Lint\n\nRun it.\n\n${folder}\n${paths}${words}`)).toBe(command);
+  expect(userWords(`what does this mean?\n\n${folder}\nI saw it`)).toBe(`what does this mean?\n\n${folder}\nI saw it`);
+});
+
 function local(name: string, words: string): string {
   return `<command-name>/${name}</command-name>\n<command-message>${name}</command-message>\n<command-args>${words}</command-args>`;
 }
