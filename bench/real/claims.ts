@@ -94,7 +94,9 @@ function aboutRunning(line: string, played: PlayedCut): FalseClaim[] {
   if (turnState(played) === "waiting" && open.length === 0) return ["in mid-turn after its end"];
   const quotes = (input: JsonObject): boolean => quotesInput(line, input, played.session.cwd);
   const isOfEnded = calls.some(({ id, input }) => over.has(id) && quotes(input));
-  return isOfEnded && !open.some(({ input }) => quotes(input)) ? ["a call runs that had ended"] : [];
+  // An open patch stands there as an edit of each of its files.
+  const isOfOpen = open.some(({ input, edits }) => quotes(input) || edits.some((path) => quotes({ path })));
+  return isOfEnded && !isOfOpen ? ["a call runs that had ended"] : [];
 }
 
 /** @param cwd paths inside of it may stand without it */
