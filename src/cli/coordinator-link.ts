@@ -1,6 +1,6 @@
 import { errorTable, isBadInput, isRefusal, isTransient, type CallError, type Refusal } from "../contract/errors.ts";
-import type { OutputOf } from "../contract/operations.ts";
-import type { Self } from "../contract/values.ts";
+import { operations, type OutputOf } from "../contract/operations.ts";
+import { exampleSelf, type Self } from "../contract/values.ts";
 import { checkInput } from "../shared/check-input.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { processKey } from "../coordinator-client/local/process-key.ts";
@@ -12,7 +12,7 @@ import { nodePlatform } from "../coordinator-client/edge/node-platform.ts";
 import { openLocalClient } from "../coordinator-client/open-link.ts";
 import { redactInput } from "../redaction/operation-input.ts";
 import { readEdgeConfig, type EdgeConfig } from "../coordinator-client/edge-config.ts";
-import { exitCodes, failed, wrongUsage, type FailedResult } from "./answer.ts";
+import { exitCodes, failed, type FailedResult } from "./answer.ts";
 import type { Cli, CommandResult } from "./cli.ts";
 
 const callTimeoutMs = 15_000;
@@ -45,20 +45,6 @@ export async function withLink(
   }
 }
 
-/** [CL46] Input that no coordinator would take is wrong usage, and not sent. */
-export function withCheckedLink(
-  cli: Cli,
-  body: (link: CoordinatorLink) => Promise<CommandResult>,
-): Promise<CommandResult> {
-  return withLink(cli, (link) => {
-    const call: CoordinatorLink["call"] = async (name, input) => {
-      const checked = checkInput(name, input);
-      return checked.ok ? link.call(name, input) : wrongUsage(checked.error.message);
-    };
-    return body({ ...link, call });
-  });
-}
-
 export async function openCoordinatorLink(cli: Cli): Promise<Result<CoordinatorLink, FailedResult["error"]>> {
   const edge = readEdgeConfig(cli.paths.home, cli.io.env);
   if (!edge.ok) return failed("edge_unusable", edge.error);
@@ -85,7 +71,7 @@ export function edgeLink(
   if (!client.ok) return failed("bad_address", client.error);
   const where = `${url}, workspace ${workspace}`;
   const process = processName(machine);
-  return ok({ where, isEdge: true, machine, process, ...calls(client.value, url) });
+  return ok({ where, isEdge: true, machine, process, ...calls(client.value, url, where) });
 }
 
 async function localLink(cli: Cli, prepareInput: PrepareInput): Promise<CoordinatorLink> {
@@ -93,7 +79,13 @@ async function localLink(cli: Cli, prepareInput: PrepareInput): Promise<Coordina
   const ownProcess = identify(runtime.processes, process.pid);
   const { client, machine } = openLocalClient(runtime, nodePlatform(), prepareInput);
   const processText = ownProcess ? processKey(ownProcess) : processName(machine);
-  return { where: "this machine", isEdge: false, machine, process: processText, ...calls(client, "this machine") };
+  return {
+    where: "this machine",
+    isEdge: false,
+    machine,
+    process: processText,
+    ...calls(client, "this machine", "this machine"),
+  };
 }
 
 function processName(machine: string): string {
@@ -103,6 +95,7 @@ function processName(machine: string): string {
 function calls(
   client: WorkspaceClient,
   name: string,
+  where: string,
 ): Pick<CoordinatorLink, "client" | "call" | "toFailure" | "close"> {
   const toFailure = (error: CallError): FailedResult => callFailure(error, name);
   return {
@@ -110,10 +103,28 @@ function calls(
     toFailure,
     close: () => client.close(),
     call: async (operation, input) => {
+      const wrong = findBadInput(operation, input);
+      if (wrong) return wrong;
       const answer = await client.call(operation, input, callTimeoutMs);
-      return answer.ok ? answer : toFailure(answer.error);
+      if (answer.ok) return answer;
+      const isForAdmins = answer.error.code === "forbidden" && operations[operation].scope === "admin";
+      return isForAdmins ? adminFailure(toFailure(answer.error), where) : toFailure(answer.error);
     },
   };
+}
+
+/** [CL46] Refuses input that no coordinator takes; `self` and request id are added later. */
+export function findBadInput(operation: CallName, input: object): FailedResult | null {
+  const { shape } = operations[operation].input;
+  const later = { self: exampleSelf, requestId: "r1" };
+  const added = Object.fromEntries(Object.entries(later).filter(([field]) => field in shape));
+  const checked = checkInput(operation, { ...added, ...input });
+  return checked.ok ? null : refusalFailure(checked.error);
+}
+
+/** [CL62] [CL166] A joined machine may work, not administer. */
+function adminFailure({ error: { code, message } }: FailedResult, where: string): FailedResult {
+  return failed(code, `${message}. It needs the admin token of ${where}; this machine has none.`);
 }
 
 /** Code of the command's error: how the coordinator was not reached is no concern of a program. */

@@ -52,21 +52,12 @@ export function defineOperation<Name extends MachineOperationName>(
   name: string,
   declared: OperationCommand<Name>,
 ): Command {
-  const { operation, args = [], rest } = declared;
-  const { input, summary, effect } = machineOperations[operation];
-  const { properties = {}, required = [] } = z.toJSONSchema(input, { io: "input" }) as InputSchema;
-  const command = parent.command(name).description(descriptionOf(summary));
-  const words = rest === undefined ? args : [...args, rest];
-  for (const field of args) command.addArgument(argumentOf(cli, field, required, properties[field]));
-  if (rest !== undefined) command.argument(`<${rest}...>`);
-  const others = Object.entries(properties).filter(([field]) => !words.some((one) => one === field));
-  for (const [field, schema] of others) command.addOption(optionOf(cli, field, schema));
-  if (effect === "destructive") command.option("-y, --yes", "do not ask");
-  return cli.define(command, (options: Given, ...values: unknown[]) => {
-    const named = Object.fromEntries(words.map((field, at) => [field, values[at]]));
-    const given = Object.entries({ ...options, ...named }).filter(([field]) => Object.hasOwn(properties, field));
-    return runOperation(cli, declared, toInput(input, given) as MachineInput<Name>, options);
-  });
+  const { operation, args, rest } = declared;
+  const { command, read } = declareCommand(cli, parent.command(name), machineOperations[operation], { args, rest });
+  if (machineOperations[operation].effect === "destructive") command.option("-y, --yes", "do not ask");
+  return cli.define(command, (options: Given, ...values: unknown[]) =>
+    runOperation(cli, declared, read(options, values) as MachineInput<Name>, options),
+  );
 }
 
 /** The operation itself checks what a command line has given. */
@@ -84,11 +75,55 @@ async function runOperation<Name extends MachineOperationName>(
   const answer = await cli.call(operation, input);
   if (!answer.ok) return answer;
   await after?.(answer.value);
-  const text = options.json === true ? "" : view(answer.value, cli);
+  const text = options.json === true ? "" : view(answer.value, cli, input);
   return ok({ data: answer.value, text, isVerbatim: isVerbatim === true });
 }
 
-type Given = Readonly<Record<string, unknown>>;
+export type Given = Readonly<Record<string, unknown>>;
+
+interface Declared {
+  readonly input: z.ZodObject;
+  readonly summary: string;
+}
+
+interface Words {
+  readonly args?: readonly string[] | undefined;
+  readonly rest?: string | undefined;
+  /** Fields that the command line does not offer. */
+  readonly hidden?: readonly string[];
+}
+
+interface DeclaredCommand {
+  readonly command: Command;
+  /** The typed words as the operation's input, which is not checked yet. */
+  readonly read: (options: Given, values: readonly unknown[]) => Given;
+}
+
+/** Gives a command the help, arguments and options of a declaration. */
+export function declareCommand(
+  cli: Cli,
+  command: Command,
+  { input, summary }: Declared,
+  { args = [], rest, hidden = [] }: Words,
+): DeclaredCommand {
+  const { properties = {}, required = [] } = z.toJSONSchema(input, { io: "input" }) as InputSchema;
+  const words = rest === undefined ? args : [...args, rest];
+  command.description(descriptionOf(summary));
+  for (const field of args) command.addArgument(argumentOf(cli, field, required, properties[field]));
+  if (rest !== undefined) command.argument(`<${rest}...>`);
+  const others = Object.entries(properties).filter(([field]) => ![...words, ...hidden].includes(field));
+  const fields = others.map(([field, schema]) => {
+    const option = optionOf(cli, field, schema).makeOptionMandatory(required.includes(field));
+    command.addOption(option);
+    return [field, option.attributeName()] as const;
+  });
+  const read = (options: Given, values: readonly unknown[]): Given =>
+    toInput(input, [
+      ...fields.map(([field, option]) => [field, options[option]] as const),
+      ...words.map((field, at) => [field, values[at]] as const),
+    ]);
+  return { command, read };
+}
 
 /** Words of a command line as values; those that an option has parsed stay. */
 function toInput(schema: z.ZodObject, given: readonly (readonly [string, unknown])[]): Given {
@@ -112,7 +147,8 @@ function argumentOf(cli: Cli, field: string, required: readonly string[], { form
 }
 
 function optionOf(cli: Cli, field: string, { type, enum: choices, default: usual, description, form }: Field): Option {
-  const flag = `--${field.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  const name = form === "duration" ? field.replace(/Ms$/, "") : field;
+  const flag = `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
   if (type === "boolean") return new Option(flag, description);
   const option = new Option(`${flag} <${form === undefined ? field : placeholders[form]}>`, description);
   if (usual !== undefined) option.default(usual);

@@ -1,38 +1,54 @@
+import { oneLine } from "../shared/format.ts";
 import type { Cli, Columns } from "./cli.ts";
 
 /** An operation's output as text for people; "" prints nothing. */
-export type View<Output> = (output: Output, cli: Cli) => string;
+export type View<Output, Input = unknown> = (output: Output, cli: Cli, input: Input) => string;
 
-interface TableParts<Output, Item> {
+interface TableParts<Output, Item, Input> {
   readonly rows: (output: Output) => readonly Item[];
-  readonly columns: (output: Output, cli: Cli) => Columns<Item>;
+  readonly columns: (output: Output, cli: Cli, input: Input) => Columns<Item>;
   /** Stands for a table without rows. */
   readonly empty: string;
   /** Lines below the table. */
-  readonly notes?: (output: Output) => readonly string[];
+  readonly notes?: (output: Output, input: Input) => readonly string[];
 }
 
-export function tableView<Output, Item>({
+export function tableView<Output, Item, Input = unknown>({
   rows,
   columns,
   empty,
   notes = () => [],
-}: TableParts<Output, Item>): View<Output> {
-  return (output, cli) => {
+}: TableParts<Output, Item, Input>): View<Output, Input> {
+  return (output, cli, input) => {
     const items = rows(output);
     if (items.length === 0) return `${empty}\n`;
     return (
-      cli.table(items, columns(output, cli)) +
-      notes(output)
+      cli.table(items, columns(output, cli, input)) +
+      notes(output, input)
         .map((line) => `${line}\n`)
         .join("")
     );
   };
 }
 
-export function linesView<Output>(lines: (output: Output, cli: Cli) => readonly string[]): View<Output> {
-  return (output, cli) =>
-    lines(output, cli)
+export function linesView<Output, Input = unknown>(
+  lines: (output: Output, cli: Cli, input: Input) => readonly string[],
+): View<Output, Input> {
+  return (output, cli, input) =>
+    lines(output, cli, input)
       .map((line) => `${line}\n`)
       .join("");
 }
+
+/** A line `label: value` for each field; one without a value is left out. */
+export function recordView<Output, Input = unknown>(
+  fields: (output: Output, cli: Cli, input: Input) => Readonly<Record<string, string | null>>,
+): View<Output, Input> {
+  return linesView((output, cli, input) =>
+    Object.entries(fields(output, cli, input)).flatMap(([label, value]) =>
+      value === null ? [] : [`${label}: ${oneLine(value, maxValueChars)}`],
+    ),
+  );
+}
+
+const maxValueChars = 1_000;

@@ -103,7 +103,7 @@ export const leaseOperations = {
   "leases.force-release": operation("POST /leases/force-release", "admin", {
     input: z.strictObject({
       resource: z.string().max(512),
-      reason: z.string().min(1).max(500),
+      reason: z.string().min(1).max(500).describe("recorded in the audit log"),
       requestId: Id.optional(),
     }),
     output: z.object({ isReleased: z.boolean() }),

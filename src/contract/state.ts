@@ -12,14 +12,13 @@ const Prefix = z.string().max(512);
 
 export const maxValueChars = 131_072;
 export const sessionTtlMs = 3_600_000;
-const Ttl = z.int().min(1_000).max(31_536_000_000);
+const Ttl = z.int().min(1_000).max(31_536_000_000).meta({ form: "duration", description: "time until it expires" });
 
 /** Requires this lease with this token for the write. */
 export const Guard = z.strictObject({ resource: z.string().max(520), token: counter });
 export type Guard = z.infer<typeof Guard>;
 
-/** Required version of the key; 0: absent. */
-const ifVersion = counter.optional();
+const ifVersion = counter.optional().describe("only at this version; 0: only if the key does not exist");
 
 export const Entry = z.object({
   key: z.string(),

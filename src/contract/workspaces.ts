@@ -97,6 +97,9 @@ export const AuditEntry = z.object({
 });
 export type AuditEntry = z.infer<typeof AuditEntry>;
 
+/** Number of an entry. */
+const AuditCursor = z.string().regex(/^\d{1,16}$/, "the cursor of an answer");
+
 const TokenInfo = z.object({
   id: Id,
   machine: z.string(),
@@ -146,9 +149,16 @@ export const workspaceOperations = {
     example: {},
   }),
   "audit.list": operation("GET /audit", "admin", {
-    input: z.strictObject({ before: counter.optional(), kind: z.string().max(60).optional(), limit: limit(500, 100) }),
-    output: z.object({ entries: z.array(AuditEntry) }),
-    summary: "Lists the audit log, newest first.",
+    input: z.strictObject({
+      kind: z.string().max(60).optional().describe("such as lease.granted, chat.offline, settings.changed"),
+      subject: z.string().max(520).optional().describe("only entries whose subject begins with it"),
+      actor: z.string().max(200).optional().describe("only entries whose actor begins with it"),
+      maxAgeMs: durationMs.optional().meta({ form: "duration", description: "only entries that are not older" }),
+      cursor: AuditCursor.optional(),
+      limit: limit(500, 100),
+    }),
+    output: z.object({ entries: z.array(AuditEntry), cursor: AuditCursor.nullable() }),
+    summary: "Lists who acquired, lost, changed and ended what, newest first.",
     effect: "read",
     surfaces: ["page"],
     example: {},

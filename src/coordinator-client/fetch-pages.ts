@@ -5,6 +5,7 @@ import { ok, type Result } from "../shared/result.ts";
 
 /** Operations that answer a page at a time, each with the field that holds the items. */
 export const itemFields = {
+  "audit.list": "entries",
   "chats.list": "chats",
   "leases.list": "leases",
   "messages.list-topic-schemas": "topics",
@@ -19,18 +20,14 @@ export type ItemOf<Name extends PagedOperation> = OutputOf<Name>[FieldOf<Name>] 
   ? Item
   : never;
 
-export function maxPerPage(name: PagedOperation): number {
+function maxPerPage(name: PagedOperation): number {
   const limit: z.ZodDefault<z.ZodInt> = operations[name].input.shape.limit;
   return limit.unwrap().maxValue ?? 1;
 }
 
-export interface PageOptions {
-  readonly limit?: number | undefined;
-  readonly cursor?: string | undefined;
-}
-
-interface Pages extends PageOptions {
-  /** Ends with the page that brings so many items. */
+interface Pages {
+  readonly cursor?: string;
+  /** Ends with the page that brings so many items; absent: with the last. */
   readonly max?: number;
 }
 
@@ -39,21 +36,21 @@ interface Caller<Name extends PagedOperation, E> {
 }
 
 /**
- * Reads one page of `limit` items, or without a limit all pages. A short page may not be the last.
+ * Reads pages, of which a short one may not be the last.
  * Other fields come from the first page: a watch from its revision misses nothing.
  */
 export async function fetchPages<Name extends PagedOperation, E>(
   link: Caller<NoInfer<Name>, E>,
   name: Name,
   input: InputOf<NoInfer<Name>>,
-  { limit, cursor, max = Infinity }: Pages = {},
+  { cursor, max = Infinity }: Pages = {},
 ): Promise<Result<OutputOf<Name>, E>> {
   const perPage = maxPerPage(name);
   const field = itemFields[name];
   const ask = (size: number, from: string | undefined) =>
     link.call(name, { ...input, limit: size, ...omitUndefined({ cursor: from }) });
-  const first = await ask(limit ?? Math.min(max, perPage), cursor);
-  if (!first.ok || limit !== undefined) return first;
+  const first = await ask(Math.min(max, perPage), cursor);
+  if (!first.ok) return first;
   const { [field]: items, cursor: start } = first.value as PageOf<Name>;
   const all = [...items];
   let next = start;

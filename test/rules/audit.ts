@@ -1,4 +1,5 @@
 import { expect } from "vitest";
+import type { InputOf } from "#src/contract/operations.ts";
 import { defaultSettings } from "#src/contract/workspaces.ts";
 import { admin, type EngineHost } from "#harness/coordinator/engine-host.ts";
 import {
@@ -111,16 +112,21 @@ export function auditRules(it: RuleTest): void {
     expect(all.map(({ ageMs }) => ageMs).slice(0, 3)).toEqual([10, 10, 20]);
     for (const kind of [undefined, "chat.offline", "chat.registered"]) {
       const told: unknown[] = [];
-      for (let before: number | undefined; ;) {
-        const asked = { limit: 4, ...(kind ? { kind } : {}), ...(before === undefined ? {} : { before }) };
-        const page = (await ask(host, "audit.list", asked)).entries;
-        told.push(...page);
-        if (page.length < 4) break;
-        before = page.at(-1)?.seq;
+      for (let cursor: string | null | undefined; cursor !== null;) {
+        const asked = { limit: 4, ...(kind ? { kind } : {}), ...(cursor === undefined ? {} : { cursor }) };
+        const page = await ask(host, "audit.list", asked);
+        told.push(...page.entries);
+        ({ cursor } = page);
       }
       expect(told).toEqual(all.filter((entry) => kind === undefined || entry.kind === kind));
     }
-    expect((await ask(host, "audit.list", { kind: "none" })).entries).toEqual([]);
+    const found = async (input: InputOf<"audit.list">): Promise<number> =>
+      (await ask(host, "audit.list", { limit: 500, ...input })).entries.length;
+    expect(await found({ kind: "none" })).toBe(0);
+    expect(await found({ subject: "c" })).toBe(18);
+    expect([await found({ subject: "c3" }), await found({ subject: "3" })]).toEqual([2, 0]);
+    expect(await found({ actor: "nobody" })).toBe(0);
+    expect([await found({ maxAgeMs: 10 }), await found({ maxAgeMs: 9 })]).toEqual([2, 0]);
   });
 
   it("[DU8] after 30 days an entry goes, and never the newest, so that no number comes twice", async ({ host }) => {

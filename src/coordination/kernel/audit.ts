@@ -48,7 +48,7 @@ function newestNumber(sql: Sql): number {
 }
 
 export const handlers = {
-  "audit.list"({ sql, now }, { before, kind, limit }) {
+  "audit.list"({ sql, now }, { cursor, kind = null, subject = "", actor = "", maxAgeMs = now, limit }) {
     const rows = sql.all<{
       seq: number;
       at: number;
@@ -57,14 +57,23 @@ export const handlers = {
       actor: string | null;
       detail: string;
     }>(
-      "SELECT * FROM audit WHERE seq < ? AND (? IS NULL OR kind = ?) ORDER BY seq DESC LIMIT ?",
-      before ?? Number.MAX_SAFE_INTEGER,
-      kind ?? null,
-      kind ?? null,
-      limit,
+      `SELECT * FROM audit
+       WHERE seq < ? AND (? IS NULL OR kind = ?) AND substr(subject, 1, length(?)) = ?
+         AND substr(ifnull(actor, ''), 1, length(?)) = ? AND at >= ?
+       ORDER BY seq DESC LIMIT ?`,
+      cursor === undefined ? Number.MAX_SAFE_INTEGER : Number(cursor),
+      kind,
+      kind,
+      subject,
+      subject,
+      actor,
+      actor,
+      now - maxAgeMs,
+      limit + 1,
     );
+    const page = rows.slice(0, limit);
     return ok({
-      entries: rows.map(({ seq, at, kind, subject, actor, detail }) => ({
+      entries: page.map(({ seq, at, kind, subject, actor, detail }) => ({
         seq,
         kind,
         subject,
@@ -72,6 +81,7 @@ export const handlers = {
         ageMs: Math.max(0, now - at),
         detail: JSON.parse(detail) as AuditEntry["detail"],
       })),
+      cursor: rows.length > limit ? String(page.at(-1)?.seq) : null,
     });
   },
 } satisfies Partial<Handlers>;

@@ -98,7 +98,7 @@ export class LeaseCommandRig {
   }
 
   forceRelease(resource: string): Ran {
-    return this.home.shim("team locks force-release", resource, "--reason", "test");
+    return this.home.shim("team locks force-release", resource, "--reason", "test", "--yes");
   }
 
   /** From now on the machine works in the workspace of `runtime`. */

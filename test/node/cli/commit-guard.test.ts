@@ -98,7 +98,7 @@ it("[FI21] what the command line has reserved keeps chats from committing it, no
 
 it("[FI22] an ended reservation, and one of a chat that has died, is free", async () => {
   const home = withReservation();
-  expect((await home.shim("team locks force-release", resource, "--reason", "test")).code).toBe(0);
+  expect((await home.shim("team locks force-release", resource, "--reason", "test", "--yes")).code).toBe(0);
   expect(await commit(home, ["src/a.ts"])).toEqual({ isRefused: false, text: "" });
   const other = withReservation();
   other.alive.delete(100);

@@ -18,9 +18,9 @@ it("[EM3] without a workspace this machine decides, and its commands work at onc
   expect((await home.shim("team inbox")).out).toBe("No messages.\n");
   expect((await home.shim("team watch color --from 0 --once")).out).toMatch(/ set {2}color {2}"red"\n/);
   expect((await home.shim("team watch --once")).out).toMatch(/^no change after revision \d+\n$/);
-  expect((await home.shim("team state delete color")).code).toBe(0);
+  expect((await home.shim("team state delete color --yes")).code).toBe(0);
   expect(await home.shim("team state get color")).toMatchObject({ code: 3 });
-  expect(await home.shim("team locks force-release x --reason test")).toMatchObject({ code: 3 });
+  expect(await home.shim("team locks force-release x --reason test --yes")).toMatchObject({ code: 3 });
   expect((await home.shim("join status")).out).toMatch(/^Coordinator: this machine; /);
 });
 
@@ -112,11 +112,14 @@ it("[CL29] versions and revisions as the coordinator prints them are accepted", 
     /[\u009b\u202e]/,
   );
   expect(await home.codes("team watch --once --from 9007199254740993", "team watch --once --from -1")).toEqual([2, 2]);
-  const ttls = ["0", "31536001", "1.5", "2d"];
-  await home.misuses(
-    "team state set color 3 --ttl",
-    ttls.map((ttl) => [ttl, "1 to 31536000 seconds"]),
-  );
+  await home.misuses("team state set color 3 --ttl", [
+    ["0", "Give a duration"],
+    ["1.5", "Give a duration"],
+    ["0.5s", "ttlMs: at least 1000"],
+    ["53w", "ttlMs: at most 31536000000"],
+  ]);
+  expect((await home.shim("team state set color 3 --ttl 1h")).code).toBe(0);
+  expect(await home.json("team state get color")).toMatchObject({ entry: { value: 3, ttlMs: 3_600_000 } });
 });
 
 it("[CL1] what a coordinator does not know is answered like everything that is not there", async () => {
@@ -132,7 +135,7 @@ it("[CL30] the admin token is used where it is needed, kept by a new token, and 
   };
   home.join(server.url, { adminToken: "shim_c.d" });
   await home.shim("team locks list");
-  expect((await home.shim("team locks force-release x --reason test")).code).toBe(0);
+  expect((await home.shim("team locks force-release x --reason test --yes")).code).toBe(0);
   const used = server.seen.map(({ headers }) => headers.authorization);
   expect([...new Set(used.slice(0, -1))]).toEqual(["Bearer shim_a.b"]);
   expect(used.at(-1)).toBe("Bearer shim_c.d");

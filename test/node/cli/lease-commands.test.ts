@@ -123,7 +123,7 @@ it("[CL100] [CL102] a command runs while this process leads, knows its term, and
   expect((await next).code).toBe(3);
   const [, second = 0] = await rig.written(2);
   expect(second).toBeGreaterThan(term ?? 0);
-  expect(await rig.home.shim("team leaders show deploy")).toMatchObject({ code: 3, out: "deploy has no leader.\n" });
+  expect(await rig.home.shim("team leaders show deploy")).toMatchObject(failed(3, "deploy has no leader."));
 });
 
 it("[CL101] when leadership is lost the command is ended, and it campaigns again; with --once it ends with 76", async () => {

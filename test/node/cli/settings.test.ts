@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import type { OutputOf } from "#src/contract/operations.ts";
 import { aHomeOnEdge } from "#harness/machine/cli-machines.ts";
 import { aCliHome, failed, holding, type CliHome } from "#harness/machine/cli-home.ts";
 
@@ -23,9 +24,9 @@ it("[CL103] [CL104] settings are listed, read, changed and put back, here and on
       expect((await home.shim(`team settings set ${one}`)).code).toBe(0);
     expect((await home.shim("team settings")).out).toEqual(
       holding(
-        /maxConcurrentChats +7 +default: 100/,
-        /complexity\.threshold +6 +default: 8/,
-        /complexity\.files\.full +40$/m,
+        "maxConcurrentChats: 7 (default: 100)",
+        "complexity.threshold: 6 (default: 8)",
+        /^complexity\.files\.full: 40$/m,
       ),
     );
     expect(await home.json("team settings")).toMatchObject({
@@ -53,7 +54,7 @@ it("[CL103] [CL165] a wrong key or value is wrong usage, and changes nothing", a
     ["get maxChats", /no setting "maxChats"[^]*maxConcurrentChats/],
     ["get complexity", /no setting "complexity"[^]*complexity\.threshold/],
     ["set maxConcurrentChats 0", /maxConcurrentChats/],
-    ["set maxConcurrentChats many", /not a JSON value/],
+    ["set maxConcurrentChats many", /the value is not JSON/],
     ["set complexity.files.full 0", /full/],
     ["unset nothing", /no setting "nothing"/],
   ]);
@@ -74,18 +75,18 @@ it("[CL105] the audit log is filtered, read over several pages, and says how to 
   home.now += 3_600_000;
   await home.shim("team settings set chatTtlMs 40000");
   const kinds = await home.json("team audit --kind settings.changed");
-  expect(kinds).toMatchObject({ before: null, entries: [{ subject: "chatTtlMs" }, {}, {}, {}] });
+  expect(kinds).toMatchObject({ cursor: null, entries: [{ subject: "chatTtlMs" }, {}, {}, {}] });
   const found = await home.json("team audit --subject maxKeys --limit 2");
-  const { entries, before } = found as { entries: { seq: number }[]; before: number };
-  expect([entries.length, before]).toEqual([2, entries[1]?.seq]);
-  const rest = await home.shim("team audit --subject maxKeys --before", String(before), "--json");
-  expect(rest.json()).toMatchObject({ before: null, entries: [{ subject: "maxKeys" }] });
-  const recent = await home.json("team audit --kind settings.changed --since 10m");
+  const { entries, cursor } = found as OutputOf<"audit.list">;
+  expect([entries.length, cursor]).toEqual([2, String(entries[1]?.seq)]);
+  const rest = await home.json("team audit --subject maxKeys --cursor", String(cursor));
+  expect(rest).toMatchObject({ cursor: null, entries: [{ subject: "maxKeys" }] });
+  const recent = await home.json("team audit --kind settings.changed --max-age 10m");
   expect(recent).toMatchObject({ entries: [{ subject: "chatTtlMs" }] });
-  expect((await home.shim("team audit --limit 1")).out).toMatch(/settings\.changed +chatTtlMs[^]*--before \d+/);
+  expect((await home.shim("team audit --limit 1")).out).toMatch(/settings\.changed +chatTtlMs[^]*--cursor \d+/);
   expect((await home.shim("team audit --actor nobody")).out).toBe("No entries.\n");
   expect((await home.json("team audit --actor c1 --kind lease.granted --limit 1000"))["entries"]).toHaveLength(600);
-  expect((await home.shim("team audit --since soon")).code).toBe(2);
+  expect((await home.shim("team audit --max-age soon")).code).toBe(2);
 });
 
 const schema = { type: "object", required: ["job"], properties: { job: { type: "integer" } } };

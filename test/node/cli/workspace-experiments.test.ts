@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
+import type { OutputOf } from "#src/contract/operations.ts";
 import { trialsKey } from "#src/contract/workspace-trials.ts";
 import { listNewest } from "#src/local-mcp/audit/machine-audit.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
@@ -68,8 +69,9 @@ it("[EX93] a kept value is reverted, and one that was changed since stays", asyn
   const home = aCliHome();
   const keep = async (): Promise<string> => {
     await home.shim("learn experiments start balancingIntervalMs 2500");
-    const { value } = await home.json("team state get", trialsKey);
-    const [trial] = (value as { trials: object[] }).trials;
+    const { entries } = (await home.json("team state list", trialsKey)) as OutputOf<"state.list">;
+    const [{ trials } = { trials: [] }] = entries.map(({ value }) => value as { trials: object[] });
+    const [trial] = trials;
     const kept = { offSince: null, trials: [{ ...trial, state: "kept" }] };
     await home.shim("team state set", trialsKey, JSON.stringify(kept));
     return idOf(home);

@@ -16,7 +16,7 @@ import type { Chat } from "../../../contract/chats.ts";
 import type { Lease } from "../../../contract/leases.ts";
 import type { OutputOf } from "../../../contract/operations.ts";
 import type { TaskLine } from "../../../contract/task-views.ts";
-import { allChats, ChatNames, isPresent, showChat, type ShownChat } from "../team/chat-names.ts";
+import { allChats, ChatNames, isPresent, showChat, type ShownChat } from "../../chat-names.ts";
 import type { Cli } from "../../cli.ts";
 import { StoreError } from "../../../store/store-error.ts";
 import { commandLine, openCoordinatorLink, type CoordinatorLink } from "../../coordinator-link.ts";

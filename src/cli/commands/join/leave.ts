@@ -6,9 +6,9 @@ import * as joinPreferences from "../../../local-mcp/sync/join-preferences.ts";
 import * as devices from "../../../local-mcp/sync/device.ts";
 import { forgetNotes } from "../../../local-mcp/sync/sync-status.ts";
 import { failed, notFound, type CliResult } from "../../answer.ts";
+import { requireYes } from "../../require-yes.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { adminLossText, environmentConflict, withEdgeLink } from "./membership.ts";
-import { requireYes } from "../../require-yes.ts";
 
 export interface LeaveOptions extends CommonOptions {
   readonly yes?: boolean;

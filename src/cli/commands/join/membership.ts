@@ -1,3 +1,4 @@
+import { requireYes } from "../../require-yes.ts";
 import { Workspace } from "../../../contract/workspaces.ts";
 import { parseAddress } from "../../../coordinator-client/edge/address.ts";
 import {
@@ -11,7 +12,6 @@ import { ok } from "../../../shared/result.ts";
 import { failed, notFound, wrongUsage, type FailedResult, type CliResult } from "../../answer.ts";
 import type { Cli } from "../../cli.ts";
 import { edgeLink, type CoordinatorLink } from "../../coordinator-link.ts";
-import { requireYes } from "../../require-yes.ts";
 
 export function checkNames(url: string, name: string): CliResult<void> {
   const workspace = Workspace.safeParse(name);

@@ -10,8 +10,8 @@ import type { SyncReport } from "../../../local-mcp/sync/sync-round.ts";
 import { formatCode, type WorkspaceKey } from "../../../local-mcp/sync/workspace-key.ts";
 import { ok } from "../../../shared/result.ts";
 import { failed, notFound, type CliResult } from "../../answer.ts";
-import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { requireYes } from "../../require-yes.ts";
+import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { requireEdge, withEdgeLink } from "./membership.ts";
 import {
   generateKey,

@@ -5,8 +5,7 @@ import { runningTrial, type TrialCandidate } from "../../../experiments/workspac
 import { ok } from "../../../shared/result.ts";
 import { failed, wrongUsage, type CliResult, type FailedResult } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
-import { openCoordinatorLink, type CoordinatorLink } from "../../coordinator-link.ts";
-import { needsAdmin } from "../../needs-admin.ts";
+import { openCoordinatorLink } from "../../coordinator-link.ts";
 import {
   allowTrials,
   endOneTrial,
@@ -26,15 +25,15 @@ async function withLink<T>(cli: Cli, body: (decision: TrialDecision) => Promise<
   const link = opened.value;
   try {
     const done = await body({ runtime: await cli.runtime(), link, by: "command line" });
-    return done.ok ? done : explained(link, done);
+    return done.ok ? done : explained(done);
   } finally {
     link.close();
   }
 }
 
-function explained(link: CoordinatorLink, refused: FailedResult): FailedResult {
+function explained(refused: FailedResult): FailedResult {
   const { code, message } = refused.error;
-  if (code !== "edge_unreachable") return needsAdmin(link, "Changing a setting of the workspace", refused);
+  if (code !== "edge_unreachable") return refused;
   const advice =
     "What is in force in the workspace stays so. Repeat the command once the coordinator answers, here or on another machine of the workspace.";
   return failed(code, `${message.replace(/\.?$/, ".")} ${advice}`);

@@ -30,7 +30,9 @@ async function show(cli: Cli, { stored, limit }: ShowOptions, given: string): Pr
   if (kind === "checkpoint") return showCheckpoint(cli, id);
   if (stored !== true) return showSession(cli, id, limit);
   const answer = await cli.call("sessions.stored", { session: id });
-  return answer.ok ? ok({ data: answer.value, text: storedView(answer.value, cli), isVerbatim: true }) : answer;
+  return answer.ok
+    ? ok({ data: answer.value, text: storedView(answer.value, cli, { session: id }), isVerbatim: true })
+    : answer;
 }
 
 async function showSession(cli: Cli, id: string, limit: number | undefined): Promise<CommandResult> {

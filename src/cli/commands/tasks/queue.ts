@@ -7,7 +7,7 @@ import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
 import { wrongUsage } from "../../answer.ts";
 import { countUpTo, type Cli, type Columns, type CommonOptions, type CommandResult } from "../../cli.ts";
-import { withCheckedLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
 import { parseJson } from "../../task-input.ts";
 import { withTask } from "./task.ts";
 
@@ -26,7 +26,7 @@ type ReplayFilter = NonNullable<InputOf<"tasks.replay">["filter"]>;
 
 export function addQueue(task: Command, cli: Cli): void {
   const stats = task.command("stats").description("by type: numbers, ages, throughput, times");
-  cli.define(stats, () => withCheckedLink(cli, (link) => showStats(cli, link)));
+  cli.define(stats, () => withLink(cli, (link) => showStats(cli, link)));
   addReplay(task, cli);
   const discard = task
     .command("discard <task>")
@@ -86,7 +86,7 @@ function replay(cli: Cli, { payload, type, reason, tag, limit }: ReplayOptions, 
   if (!isFiltered)
     return Promise.resolve(wrongUsage("name a dead task, or which ones: --type, --reason, --tag, --limit."));
   if (payload !== undefined) return Promise.resolve(wrongUsage("--payload is for one task."));
-  return withCheckedLink(cli, (link) => replayMatching(cli, link, filter as ReplayFilter));
+  return withLink(cli, (link) => replayMatching(cli, link, filter as ReplayFilter));
 }
 
 async function replayMatching(cli: Cli, link: CoordinatorLink, filter: ReplayFilter): Promise<CommandResult> {

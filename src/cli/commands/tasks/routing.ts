@@ -11,7 +11,7 @@ import {
 import { lowerBound } from "../../../routing/success-bound.ts";
 import { ok } from "../../../shared/result.ts";
 import type { Cli, Columns, CommonOptions, CommandResult } from "../../cli.ts";
-import { withCheckedLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
 
 interface TypeReport {
   readonly type: string;
@@ -25,7 +25,7 @@ export function addRouting(task: Command, cli: Cli): void {
     .command("routing [type]")
     .description("which models did the tasks of a type, how well, and the cost of an accepted one");
   cli.define(command, (_options: CommonOptions, type?: string) =>
-    withCheckedLink(cli, (link) => showRouting(cli, link, type)),
+    withLink(cli, (link) => showRouting(cli, link, type)),
   );
 }
 

@@ -4,7 +4,7 @@ import { age } from "../../../shared/format.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
 import { countUpTo, enumOption, type Cli, type Columns, type CommandResult, type CommonOptions } from "../../cli.ts";
-import { withCheckedLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
 import { parseDuration, parseTime } from "../../times.ts";
 import { addTaskOptions, readTask, type TaskOptions } from "./task-submit.ts";
 
@@ -41,7 +41,7 @@ function addList(schedules: Command, cli: Cli): void {
   const list = schedules
     .command("list", { isDefault: true })
     .description("all schedules, with next time and last result");
-  cli.define(list, () => withCheckedLink(cli, (link) => listSchedules(cli, link)));
+  cli.define(list, () => withLink(cli, (link) => listSchedules(cli, link)));
   for (const { verb, description, body } of [
     { verb: "pause", description: "let its times pass without a task", body: pause },
     { verb: "resume", description: "continue with its next time", body: resume },
@@ -49,7 +49,7 @@ function addList(schedules: Command, cli: Cli): void {
     { verb: "delete", description: "delete it; its tasks stay", body: remove },
   ]) {
     const command = schedules.command(`${verb} <name>`).description(description);
-    cli.define(command, (_options: CommonOptions, name: string) => withCheckedLink(cli, (link) => body(link, name)));
+    cli.define(command, (_options: CommonOptions, name: string) => withLink(cli, (link) => body(link, name)));
   }
 }
 
@@ -69,7 +69,7 @@ async function create(cli: Cli, options: ScheduleOptions, cron: string): Promise
   if (!task.ok) return task;
   const timeZone = tz ?? new Intl.DateTimeFormat().resolvedOptions().timeZone;
   const optional = omitUndefined({ overlap, missed, endAt: until, maxRuns });
-  return withCheckedLink(cli, async (link) => {
+  return withLink(cli, async (link) => {
     const done = await link.call("schedules.create", { name, cron, timeZone, task: task.value, ...optional });
     if (!done.ok) return done;
     const times = done.value.nextTimes.map((at) => zoneTime(at, timeZone)).join(", ");

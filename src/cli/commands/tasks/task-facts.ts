@@ -6,7 +6,7 @@ import type { CliResult } from "../../answer.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
 import { fetchPages } from "../../../coordinator-client/fetch-pages.ts";
 import type { Chat } from "../../../contract/chats.ts";
-import { allChats } from "../team/chat-names.ts";
+import { allChats } from "../../chat-names.ts";
 
 export type Task = OutputOf<"tasks.get">;
 

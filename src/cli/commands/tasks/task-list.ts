@@ -7,10 +7,10 @@ import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
 import { shortIds } from "../../../shared/short-id.ts";
 import { enumOption, limitOption, type Cli, type Columns, type CommonOptions, type CommandResult } from "../../cli.ts";
-import { withCheckedLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
 import { fetchPages } from "../../../coordinator-client/fetch-pages.ts";
 import { taskOption } from "../../task-input.ts";
-import { allChats, findChat } from "../team/chat-names.ts";
+import { allChats, findChat } from "../../chat-names.ts";
 
 type TaskFilter = Omit<InputOf<"tasks.list">, "limit" | "cursor">;
 type ListOptions = CommonOptions & TaskFilter & { readonly limit?: number };
@@ -29,7 +29,7 @@ export function addTaskList(task: Command, cli: Cli): void {
     .option("--parent <task>", "only direct parts of this task", taskOption)
     .addOption(limitOption(defaultLimit));
   cli.define(command, ({ state, type, chat, tag, schedule, parent, limit }: ListOptions) =>
-    withCheckedLink(cli, async (link) => {
+    withLink(cli, async (link) => {
       const holder = chat === undefined ? ok(undefined) : await findChat(cli, link, chat);
       if (!holder.ok) return holder;
       const filter = omitUndefined({ state, type, chat: holder.value, tag, schedule, parent });

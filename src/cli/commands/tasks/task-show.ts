@@ -4,7 +4,7 @@ import { ok } from "../../../shared/result.ts";
 import type { Cli, Columns, CommandResult } from "../../cli.ts";
 import type { CoordinatorLink } from "../../coordinator-link.ts";
 import { table } from "../../screen-text.ts";
-import { chatLabels } from "../team/chat-names.ts";
+import { chatLabels } from "../../chat-names.ts";
 import { explainTask } from "./explain-task.ts";
 import { readFacts, type Task } from "./task-facts.ts";
 import { progressText } from "./task-list.ts";

@@ -16,7 +16,7 @@ import {
   textListOption,
 } from "../../task-input.ts";
 import { taskOperations } from "../../../contract/tasks.ts";
-import { withCheckedLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
 
 type ScheduledTask = InputOf<"schedules.create">["task"];
 type NewTask = InputOf<"tasks.submit">["tasks"][number];
@@ -100,7 +100,7 @@ async function submitTask(cli: Cli, options: SubmitOptions, given: ScheduledTask
     return estimateTask(cli, given.type, given.payload ?? null, model ?? null);
   }
   const task = { ...given, ...omitUndefined({ dependsOn: dependsOn && [...dependsOn], dedupeKey: key }) };
-  return withCheckedLink(cli, async (link) => {
+  return withLink(cli, async (link) => {
     const done = await link.call("tasks.submit", { tasks: [task] });
     return done.ok ? ok({ data: done.value, text: done.value.tasks.map(submittedText).join("") }) : done;
   });
@@ -151,7 +151,7 @@ async function submitGraph(cli: Cli, file: string): Promise<CommandResult> {
     name: "tasks",
     maxChars: maxBodyBytes,
   });
-  return tasks.ok ? withCheckedLink(cli, (link) => submitAll(cli, link, tasks.value)) : tasks;
+  return tasks.ok ? withLink(cli, (link) => submitAll(cli, link, tasks.value)) : tasks;
 }
 
 async function submitAll(cli: Cli, link: CoordinatorLink, tasks: readonly NewTask[]): Promise<CommandResult> {

@@ -3,12 +3,12 @@ import type { Budget, BudgetChanges, Budgets, Usage } from "../../../contract/bu
 import type { OutputOf } from "../../../contract/operations.ts";
 import { age } from "../../../shared/format.ts";
 import { ok } from "../../../shared/result.ts";
-import { wrongUsage } from "../../answer.ts";
-import { chatLabels } from "./chat-names.ts";
+import { wrongUsage, type CliResult } from "../../answer.ts";
+import { chatLabels } from "../../chat-names.ts";
 import type { Cli, Columns, CommonOptions, CommandResult } from "../../cli.ts";
-import { withCheckedLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
 import { tasklessUsage } from "../../../local-mcp/usage/day-budget.ts";
-import { needsAdmin } from "../../needs-admin.ts";
+import { defineWork, type Work } from "../../workspace-command.ts";
 
 type BudgetOwner = keyof Budgets;
 type BudgetMeasure = keyof Budget;
@@ -38,10 +38,13 @@ const units: readonly Unit[] = [
 ];
 
 export function addBudget(program: Command, cli: Cli): void {
-  const command = program
-    .command("budget")
-    .description("limits on usage, and the usage so far; `team budget set` changes limits");
-  cli.define(command, () => withCheckedLink(cli, (link) => showBudgets(cli, link)));
+  const command = defineWork(cli, program, "budget", {
+    operation: "budgets.get",
+    summary: "Limits on usage, and the usage so far; `team budget set` changes limits.",
+    isLabelled: true,
+    run: readBudgets,
+    view: formatBudgets,
+  });
   const set = command.command("set").description("change limits (a number, or none); limits that are not named stay");
   for (const owner of budgetOwners) {
     for (const unit of units) {
@@ -52,7 +55,7 @@ export function addBudget(program: Command, cli: Cli): void {
       );
     }
   }
-  cli.define(set, (options: SetOptions) => withCheckedLink(cli, (link) => setBudgets(cli, link, options)));
+  cli.define(set, (options: SetOptions) => withLink(cli, (link) => setBudgets(cli, link, options)));
 }
 
 /** Keeps limits below 2^53 in the stored unit. */
@@ -72,15 +75,18 @@ function dollars(micros: number): string {
   return `$${(micros / 1_000_000).toFixed(6).replace(/0{1,4}$/, "")}`;
 }
 
-async function showBudgets(cli: Cli, link: CoordinatorLink): Promise<CommandResult> {
+interface BudgetsNow extends OutputOf<"budgets.get"> {
+  /** Use of this machine's chats today without a task. */
+  readonly taskless: Pick<Usage, "tokens" | "costMicros">;
+}
+
+async function readBudgets({ cli, link }: Pick<Work<"budgets.get">, "cli" | "link">): Promise<CliResult<BudgetsNow>> {
   const found = await link.call("budgets.get", {});
   if (!found.ok) return found;
   const { store, config, now } = await cli.runtime();
   const none = { tokens: 0, costMicros: 0 };
   const taskless = store.read((sql) => tasklessUsage(sql, config.usage, now()), none);
-  const label = await chatLabels(cli, link);
-  const text = `${formatBudgets(cli, found.value, label)}${formatTaskless(taskless)}`;
-  return ok({ data: { ...found.value, taskless }, text });
+  return ok({ ...found.value, taskless });
 }
 
 /** [BU17] `shim cost` counts the chats of a machine, the coordinator the tasks of a workspace. */
@@ -89,12 +95,10 @@ function formatTaskless({ tokens, costMicros }: Pick<Usage, "tokens" | "costMicr
   return `Without a task the chats of this machine have used today: ${used}. That is in \`shim cost\` and not in the table: a limit stops tasks, and chats without a task are only warned.\n`;
 }
 
-type BudgetsNow = OutputOf<"budgets.get">;
-
 function formatBudgets(
+  { limits, today, dayEndsInMs, isDaySpent, chats, taskless }: BudgetsNow,
   cli: Cli,
-  { limits, today, dayEndsInMs, isDaySpent, chats }: BudgetsNow,
-  label: (chat: string) => string,
+  { label }: Pick<Work<"budgets.get">, "label">,
 ): string {
   const limitColumn = (owner: BudgetOwner) => (unit: Unit) => limitText(limits[owner][unit.measure], unit.show);
   const limitTable = cli.table(units, {
@@ -108,7 +112,7 @@ function formatBudgets(
     ? "The limit of the day is reached: nothing new starts before the day ends or the limit is raised. "
     : "";
   const chatTable = chats.length === 0 ? "" : `\n${cli.table(chats, chatColumns(label))}`;
-  return `${limitTable}${state}The day (UTC) ends in ${age(dayEndsInMs)}.\n${chatTable}`;
+  return `${limitTable}${state}The day (UTC) ends in ${age(dayEndsInMs)}.\n${chatTable}${formatTaskless(taskless)}`;
 }
 
 function limitText(limit: number | undefined, show: (value: number) => string): string {
@@ -139,6 +143,8 @@ async function setBudgets(cli: Cli, link: CoordinatorLink, options: SetOptions):
     budgets[owner] = { ...budgets[owner], [measure]: limit === "none" ? null : limit };
   }
   const done = await link.call("settings.set", { settings: { budgets } });
-  if (!done.ok) return needsAdmin(link, "Setting limits", done);
-  return showBudgets(cli, link);
+  if (!done.ok) return done;
+  const read = await readBudgets({ cli, link });
+  if (!read.ok) return read;
+  return ok({ data: read.value, text: formatBudgets(read.value, cli, { label: await chatLabels(cli, link) }) });
 }

@@ -1,57 +1,57 @@
-import type { Command } from "commander";
+import { Option, type Command } from "commander";
 import * as z from "zod";
 import { chatStates, stateWords, type ChatState } from "../../../contract/chat-state.ts";
+import { age, oneLine, pluralize } from "../../../shared/format.ts";
 import { ok } from "../../../shared/result.ts";
-import { age, pluralize, oneLine } from "../../../shared/format.ts";
-import { ChatNames, isPresent, type ShownChat } from "./chat-names.ts";
-import { enumOption, type Cli, type Columns, type CommonOptions, type CommandResult } from "../../cli.ts";
-import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
-import { fetchPages, type PageOptions } from "../../../coordinator-client/fetch-pages.ts";
-import { moreText, withPageOptions } from "../../list-command.ts";
+import type { CliResult } from "../../answer.ts";
+import { enumOption, type Cli, type Columns } from "../../cli.ts";
 import { shortPath } from "../../screen-text.ts";
+import { defineWork, type Work } from "../../workspace-command.ts";
+import { ChatNames, isPresent, type ListedChat } from "../../chat-names.ts";
 
-interface ChatsOptions extends CommonOptions, PageOptions {
-  readonly state?: ChatState;
-  readonly all?: boolean;
+interface Listed {
+  readonly chats: readonly ListedChat[];
+  readonly cursor: string | null;
+  /** Number of those that died or ended, and are left out. */
+  readonly hidden: number;
 }
 
 export function addChats(program: Command, cli: Cli): void {
-  const command = program
-    .command("chats")
-    .description("chats of the workspace, or of this machine")
-    .option("--all", "also those that died or ended")
-    .addOption(enumOption("--state <state>", z.enum(chatStates)));
-  withPageOptions(command, "chats.list");
-  cli.define(command, (options: ChatsOptions) => withLink(cli, (link) => listChats(cli, link, options)));
+  defineWork(cli, program, "chats", {
+    operation: "chats.list",
+    hidden: ["status", "role", "machine", "capability"],
+    summary: "Chats of the workspace, or of this machine.",
+    own: [new Option("--all", "also those that died or ended"), enumOption("--state <state>", z.enum(chatStates))],
+    run: listChats,
+    view: ({ chats, hidden }, _cli, { link: { where }, options }) =>
+      cli.table(chats, chatColumns(cli.io.env["HOME"] ?? ""), emptyText(where, options["state"], hidden)) +
+      hiddenText(hidden),
+  });
 }
 
-async function listChats(cli: Cli, link: CoordinatorLink, options: ChatsOptions): Promise<CommandResult> {
+async function listChats({ cli, link, call, options }: Work<"chats.list">): Promise<CliResult<Listed>> {
+  const found = await call();
+  if (!found.ok) return found;
+  const { chats, cursor } = found.value;
+  const names = await ChatNames.load(cli, link, chats);
+  const shown = chats.map((one) => names.list(one));
   const { state, all } = options;
-  const chatsResult = await fetchPages(link, "chats.list", {}, options);
-  if (!chatsResult.ok) return chatsResult;
-  const names = await ChatNames.load(cli, link, chatsResult.value.chats);
-  const shown = chatsResult.value.chats.map((one) => ({ ...names.show(one), title: names.title(one) }));
-  const isVisible = (one: ShownChat): boolean =>
-    state === undefined ? all === true || isPresent(one) : one.state === state;
-  const visible = shown.filter(isVisible);
-  const hidden = state === undefined ? shown.length - visible.length : 0;
-  const text = `${cli.table(visible, chatColumns(cli, names), emptyText(link, options, hidden))}${hiddenText(hidden)}${moreText(chatsResult.value.cursor)}`;
-  return ok({ data: { ...chatsResult.value, chats: visible }, text });
+  const visible = shown.filter((one) => (state === undefined ? all === true || isPresent(one) : one.state === state));
+  return ok({ chats: visible, cursor, hidden: state === undefined ? shown.length - visible.length : 0 });
 }
 
-function emptyText({ where }: CoordinatorLink, { state }: ChatsOptions, hidden: number): string {
-  if (state !== undefined) return `No chat at ${where}: ${stateWords[state]}.\n`;
+function emptyText(where: string, state: unknown, hidden: number): string {
+  if (state !== undefined) return `No chat at ${where}: ${stateWords[state as ChatState]}.\n`;
   return hidden === 0 ? `No chats at ${where}.\n` : "No chat is present.\n";
 }
 
-function chatColumns({ io }: Cli, names: ChatNames): Columns<ShownChat> {
-  const home = io.env["HOME"] ?? "";
+function chatColumns(home: string): Columns<ListedChat> {
   return {
-    CHAT: ({ chat }) => names.short(chat),
+    CHAT: ({ shortId }) => shortId,
     STATE: ({ state }) => stateWords[state],
     DETAIL: ({ detail }) => detail ?? "-",
-    TITLE: (chat) => oneLine(names.title(chat) ?? chat.client, 40),
-    PROJECT: (chat) => shortPath(names.project(chat) ?? "-", home),
+    TITLE: ({ title, client }) => oneLine(title ?? client, 40),
+    PROJECT: ({ project }) => shortPath(project ?? "-", home),
     MACHINE: ({ machine }) => machine,
     SEEN: ({ lastSeenAgeMs }) => `${age(lastSeenAgeMs)} ago`,
     TASKS: ({ taskCount, capacity }) => `${taskCount}/${capacity}`,

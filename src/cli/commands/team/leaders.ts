@@ -2,11 +2,11 @@ import type { Command } from "commander";
 import { Id } from "../../../contract/values.ts";
 import { err, ok } from "../../../shared/result.ts";
 import { age } from "../../../shared/format.ts";
-import { exitCodes, wrongUsage } from "../../answer.ts";
+import { exitCodes, notFound, wrongUsage } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
-import { defineList } from "../../list-command.ts";
-import { chatLabels } from "./chat-names.ts";
+import { tableView } from "../../views.ts";
+import { defineWork } from "../../workspace-command.ts";
 import { acquireLease, interruptedBefore, termRequest, type CommandLease } from "./leases/command-lease.ts";
 import { runUnder, type CommandWords } from "./leases/run-under-lease.ts";
 import { durationUpTo } from "./lock-run.ts";
@@ -33,25 +33,35 @@ const retryMs = 5_000;
 const leaderPrefix = "leader:";
 
 export function addLeaders(team: Command, cli: Cli): void {
-  const leaders = team.command("leaders").description("who leads which election");
-  defineList(cli, leaders, {
+  const leaders = defineWork(cli, team, "leaders", {
     operation: "leases.list",
-    input: () => ({ prefix: leaderPrefix }),
-    columns: async (link) => {
-      const label = await chatLabels(cli, link);
-      return {
+    hidden: ["holder"],
+    fixed: { prefix: leaderPrefix },
+    summary: "Who leads which election.",
+    isLabelled: true,
+    view: tableView({
+      rows: ({ leases }) => leases,
+      columns: (_output, _cli, { label }) => ({
         ELECTION: ({ resource }) => resource.slice(leaderPrefix.length),
         LEADER: ({ holder }) => label(holder),
         TERM: ({ token }) => String(token),
         UNTIL: ({ remainingMs }) => `${age(remainingMs)} left unless renewed`,
-      };
-    },
-    empty: "No election has a leader.\n",
+      }),
+      empty: "No election has a leader.",
+    }),
   });
-  const show = leaders.command("show <name>").description("who leads one election; exit code 3: nobody");
-  cli.define(show, (_options: CommonOptions, name: string) =>
-    Id.safeParse(name).success ? withLink(cli, (link) => showLeader(link, name)) : wrongName(name),
-  );
+  defineWork(cli, leaders, "show", {
+    operation: "elections.observe",
+    args: ["name"],
+    summary: "Who leads one election; exit code 3: nobody.",
+    refuse: ({ leader }, { name }) => (leader ? null : notFound(`${name} has no leader.`)),
+    view: async ({ leader }, _cli, { link, input: { name } }) => {
+      if (!leader) return "";
+      const chat = await link.call("chats.get", { chat: leader.leader });
+      const where = chat.ok ? ` on ${chat.value.machine} (${chat.value.client})` : "";
+      return `${leader.leader}${where} leads ${name}, term ${leader.term}, ${age(leader.remainingMs)} left unless renewed.\n`;
+    },
+  });
   addLeaderRun(leaders, cli);
 }
 
@@ -68,28 +78,14 @@ function addLeaderRun(leaders: Command, cli: Cli): void {
     );
   cli.define(command, (options: Options, name: string, ...rest: unknown[]) => {
     const [first = "", ...args] = rest.flat() as string[];
-    if (!Id.safeParse(name).success) return wrongName(name);
+    if (!Id.safeParse(name).success)
+      return Promise.resolve(wrongUsage(`"${name}" is not an election name: letters, digits and . : @ _ -`));
     if (first === "")
       return Promise.resolve(wrongUsage(`give the command after --: \`shim team leaders run ${name} -- ./deployer\`.`));
     const { ttl: ttlMs = defaultTtlMs, wait: waitMs, once } = options;
     const campaign = { name, ttlMs, waitMs, isOnce: once === true, words: [first, ...args] as const };
     return withLink(cli, (link) => new LeadRun(cli, link, campaign).run());
   });
-}
-
-async function wrongName(name: string): Promise<CommandResult> {
-  return wrongUsage(`"${name}" is not an election name: letters, digits and . : @ _ -`);
-}
-
-async function showLeader(link: CoordinatorLink, name: string): Promise<CommandResult> {
-  const found = await link.call("elections.observe", { name });
-  if (!found.ok) return found;
-  const { leader } = found.value;
-  if (leader === null) return ok({ data: { leader }, text: `${name} has no leader.\n`, exit: exitCodes.notFound });
-  const chat = await link.call("chats.get", { chat: leader.leader });
-  const where = chat.ok ? ` on ${chat.value.machine} (${chat.value.client})` : "";
-  const text = `${leader.leader}${where} leads ${name}, term ${leader.term}, ${age(leader.remainingMs)} left unless renewed.\n`;
-  return ok({ data: { leader, machine: chat.ok ? chat.value.machine : null }, text });
 }
 
 class LeadRun {

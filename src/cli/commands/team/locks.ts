@@ -1,42 +1,37 @@
 import type { Command } from "commander";
 import { age } from "../../../shared/format.ts";
-import { ok } from "../../../shared/result.ts";
 import { notFound } from "../../answer.ts";
-import type { Cli, CommonOptions } from "../../cli.ts";
-import { withLink } from "../../coordinator-link.ts";
-import { defineList } from "../../list-command.ts";
-import { chatLabels } from "./chat-names.ts";
+import type { Cli } from "../../cli.ts";
+import { linesView, tableView } from "../../views.ts";
+import { defineWork } from "../../workspace-command.ts";
 import { addLockRun } from "./lock-run.ts";
 
 export function addLocks(program: Command, cli: Cli): void {
   const command = program.command("locks").description("exclusive rights to resources, and their holders");
-  defineList(cli, command.command("list [prefix]").description("leases that are held"), {
+  defineWork(cli, command, "list", {
     operation: "leases.list",
-    input: (prefix = "") => ({ prefix }),
-    columns: async (link) => {
-      const label = await chatLabels(cli, link);
-      return {
+    args: ["prefix"],
+    hidden: ["holder"],
+    isLabelled: true,
+    view: tableView({
+      rows: ({ leases }) => leases,
+      columns: (_output, _cli, { label }) => ({
         RESOURCE: ({ resource }) => resource,
         HOLDER: ({ holder }) => label(holder),
         TOKEN: ({ token }) => String(token),
         UNTIL: ({ isBound, remainingMs }) => (isBound ? "while it lives" : `${age(remainingMs)} left`),
         "HELD FOR": ({ heldForMs }) => age(heldForMs),
-      };
-    },
-    empty: "No leases are held.\n",
+      }),
+      empty: "No leases are held.",
+    }),
   });
   addLockRun(command, cli);
-  const force = command
-    .command("force-release <resource>")
-    .description("take a lease away from its holder")
-    .requiredOption("--reason <text>", "recorded in the audit log");
-  cli.define(force, ({ reason }: CommonOptions & { readonly reason: string }, resource: string) =>
-    withLink(cli, async (link) => {
-      const done = await link.call("leases.force-release", { resource, reason });
-      if (!done.ok) return done;
-      if (!done.value.isReleased) return notFound(`${resource} is not held.`);
-      const text = `${resource} is free. Its former holder may still be working, but its token is no longer valid.\n`;
-      return ok({ data: done.value, text });
-    }),
-  );
+  defineWork(cli, command, "force-release", {
+    operation: "leases.force-release",
+    args: ["resource"],
+    refuse: ({ isReleased }, { resource }) => (isReleased ? null : notFound(`${resource} is not held.`)),
+    view: linesView((_output, _cli, { input: { resource } }) => [
+      `${resource} is free. Its former holder may still be working, but its token is no longer valid.`,
+    ]),
+  });
 }

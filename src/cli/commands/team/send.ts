@@ -7,7 +7,7 @@ import { wrongUsage, type CliResult } from "../../answer.ts";
 import { enumOption, type Cli, type CommandResult } from "../../cli.ts";
 import { registerCommandLine, withLink, type CoordinatorLink } from "../../coordinator-link.ts";
 import { parseJson, parseJsonOrText, readJsonInput } from "../../task-input.ts";
-import { findChat } from "./chat-names.ts";
+import { findChat } from "../../chat-names.ts";
 
 interface SendOptions {
   /** A text: the body. True: the answer is printed as JSON. */

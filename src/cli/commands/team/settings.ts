@@ -6,9 +6,10 @@ import { wrongUsage } from "../../answer.ts";
 import { listKeys, settingAt } from "../../../shared/setting-keys.ts";
 import { unknownKeyText } from "../../../shared/unknown-key.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import { withCheckedLink, type CoordinatorLink } from "../../coordinator-link.ts";
-import { needsAdmin } from "../../needs-admin.ts";
-import { table } from "../../screen-text.ts";
+import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import { parseJson } from "../../task-input.ts";
+import { recordView } from "../../views.ts";
+import { defineWork } from "../../workspace-command.ts";
 import { ok } from "../../../shared/result.ts";
 
 type SettingsChanges = InputOf<"settings.set">["settings"];
@@ -20,16 +21,17 @@ const budgetKeys = Object.keys(Budgets.shape).flatMap((owner) =>
 const keys: readonly string[] = [...listKeys(defaultSettings), ...budgetKeys].toSorted();
 
 export function addSettings(program: Command, cli: Cli): void {
-  const command = program.command("settings").description("settings of the workspace; get, set, unset");
-  cli.define(command, () => withCheckedLink(cli, (link) => list(cli, link)));
+  const command = defineWork(cli, program, "settings", {
+    operation: "settings.get",
+    summary: "Settings of the workspace; get, set, unset.",
+    view: recordView(({ settings }) => Object.fromEntries(keys.map((key) => [key, formatSetting(settings, key)]))),
+  });
   const get = command.command("get <key>").description("one setting, such as maxConcurrentChats");
   cli.define(get, (_options: CommonOptions, key: string) => withKey(cli, key, (link) => getOne(link, key)));
   const set = command.command("set <key> <value>").description("change a setting for every chat of the workspace");
   cli.define(set, (_options: CommonOptions, key: string, text: string) => {
-    const value = parseJsonValue(text);
-    if (value === undefined)
-      return Promise.resolve(wrongUsage(`"${text.slice(0, 60)}" is not a JSON value; most settings are numbers.`));
-    return withKey(cli, key, (link) => change(link, key, value));
+    const value = parseJson(text, "the value");
+    return value.ok ? withKey(cli, key, (link) => change(link, key, value.value)) : Promise.resolve(value);
   });
   const unset = command.command("unset <key>").description("go back to the default");
   cli.define(unset, (_options: CommonOptions, key: string) =>
@@ -42,48 +44,33 @@ function withKey(
   key: string,
   body: (link: CoordinatorLink) => Promise<CommandResult>,
 ): Promise<CommandResult> {
-  return keys.includes(key) ? withCheckedLink(cli, body) : Promise.resolve(wrongUsage(unknownKeyText(key, keys)));
-}
-
-function parseJsonValue(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-async function list(cli: Cli, link: CoordinatorLink): Promise<CommandResult> {
-  const found = await link.call("settings.get", {});
-  if (!found.ok) return found;
-  const { settings } = found.value;
-  const rows = keys.map((key) => [key, formatSetting(settings, key), formatSetting(defaultSettings, key)]);
-  const text = rows.map(([key = "", value = "", usual = ""]) => [
-    key,
-    value,
-    value === usual ? "" : `default: ${usual}`,
-  ]);
-  return ok({ data: { settings, where: link.where }, text: table(text, cli.io.size().columns) });
+  return keys.includes(key) ? withLink(cli, body) : Promise.resolve(wrongUsage(unknownKeyText(key, keys)));
 }
 
 function formatSetting(settings: Settings, key: string): string {
-  return JSON.stringify(settingAt(settings, key)) ?? "none";
+  const value = valueText(settingAt(settings, key));
+  const usual = valueText(settingAt(defaultSettings, key));
+  return value === usual ? value : `${value} (default: ${usual})`;
+}
+
+function valueText(value: unknown): string {
+  return value === undefined || value === null ? "none" : JSON.stringify(value);
 }
 
 async function getOne(link: CoordinatorLink, key: string): Promise<CommandResult> {
   const found = await link.call("settings.get", {});
   if (!found.ok) return found;
   const value = settingAt(found.value.settings, key) ?? null;
-  return ok({ data: { key, value }, text: `${value === null ? "none" : JSON.stringify(value)}\n` });
+  return ok({ data: { key, value }, text: `${valueText(value)}\n` });
 }
 
 async function change(link: CoordinatorLink, key: string, value: unknown): Promise<CommandResult> {
   const settings = await toChanges(link, key, value);
   if (!settings.ok) return settings;
   const done = await link.call("settings.set", { settings: settings.value });
-  if (!done.ok) return needsAdmin(link, "Changing settings", done);
+  if (!done.ok) return done;
   const now = settingAt(done.value.settings, key) ?? null;
-  return ok({ data: { key, value: now }, text: `${key} is ${now === null ? "none" : JSON.stringify(now)}\n` });
+  return ok({ data: { key, value: now }, text: `${key} is ${valueText(now)}\n` });
 }
 
 /** Groups are replaced as a whole, so the rest is sent too; budgets alone are merged. */

@@ -16,7 +16,7 @@ import { commandLine, type CoordinatorLink } from "../../coordinator-link.ts";
 import { localTime } from "../../times.ts";
 import type { SessionView } from "../../../contract/machine/sessions.ts";
 import { toSessionView } from "../../../local-mcp/host/session-view.ts";
-import { allChats, isPresent } from "../team/chat-names.ts";
+import { allChats, isPresent } from "../../chat-names.ts";
 import type { OtherMachines } from "./other-machines.ts";
 
 const maxFinished = 20;

@@ -1,18 +1,18 @@
-import { oneLine } from "../../../shared/format.ts";
-import { stateText, workProgress, type ShownState } from "../../../contract/chat-state.ts";
-import type { Chat } from "../../../contract/chats.ts";
-import { readEdgeConfig } from "../../../coordinator-client/edge-config.ts";
-import { localWorkspace } from "../../../coordinator-client/open-link.ts";
-import { readChatState } from "../../../local-mcp/recovery/session-state.ts";
-import type { Runtime } from "../../../runtime/runtime.ts";
-import * as sessions from "../../../local-mcp/sessions/sessions.ts";
-import { createNaming, folderOf, type Naming } from "../../../local-mcp/team/chat-naming.ts";
-import { ok } from "../../../shared/result.ts";
-import { shortIds } from "../../../shared/short-id.ts";
-import { ambiguous, notFound, type CliResult } from "../../answer.ts";
-import type { Cli } from "../../cli.ts";
-import { commandLine, type CoordinatorLink } from "../../coordinator-link.ts";
-import { fetchPages } from "../../../coordinator-client/fetch-pages.ts";
+import { oneLine } from "../shared/format.ts";
+import { stateText, workProgress, type ShownState } from "../contract/chat-state.ts";
+import type { Chat } from "../contract/chats.ts";
+import { readEdgeConfig } from "../coordinator-client/edge-config.ts";
+import { localWorkspace } from "../coordinator-client/open-link.ts";
+import { readChatState } from "../local-mcp/recovery/session-state.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import * as sessions from "../local-mcp/sessions/sessions.ts";
+import { createNaming, folderOf, type Naming } from "../local-mcp/team/chat-naming.ts";
+import { ok } from "../shared/result.ts";
+import { shortIds } from "../shared/short-id.ts";
+import { ambiguous, notFound, type CliResult } from "./answer.ts";
+import type { Cli } from "./cli.ts";
+import { commandLine, type CoordinatorLink } from "./coordinator-link.ts";
+import { fetchPages } from "../coordinator-client/fetch-pages.ts";
 
 export class ChatNames {
   readonly #runtime: Runtime;
@@ -35,6 +35,11 @@ export class ChatNames {
 
   show(chat: Chat): ShownChat {
     return showChat(this.#runtime, chat);
+  }
+
+  list(chat: Chat): ListedChat {
+    const { chat: id } = chat;
+    return { ...this.show(chat), shortId: this.short(id), title: this.title(chat), project: this.project(chat) };
   }
 
   title(chat: Pick<Chat, "chat" | "client" | "machine" | "metadata">): string | null {
@@ -110,6 +115,13 @@ const maxCandidates = 8;
 
 /** A chat with its state in place of what its coordinator calls it. */
 export interface ShownChat extends Omit<Chat, "status" | "reason" | "isRecoverable">, ShownState {}
+
+export interface ListedChat extends ShownChat {
+  readonly shortId: string;
+  readonly title: string | null;
+  /** Root of its project; null where this machine does not know it. */
+  readonly project: string | null;
+}
 
 export function showChat(runtime: Runtime, chat: Chat): ShownChat {
   const { status: _status, reason: _reason, isRecoverable: _isRecoverable, ...rest } = chat;

@@ -1,0 +1,176 @@
+import type { Command, Option } from "commander";
+import { operations, type InputOf, type OutputOf } from "../contract/operations.ts";
+import type { CallName } from "../coordinator-client/coordinator-client.ts";
+import { fetchPages, itemFields, type PagedOperation } from "../coordinator-client/fetch-pages.ts";
+import { isRecord } from "../shared/json-fields.ts";
+import { omitUndefined } from "../shared/omit-undefined.ts";
+import { ok } from "../shared/result.ts";
+import type { CliResult, CommandError, FailedResult } from "./answer.ts";
+import { limitOption, type Cli, type CommandResult } from "./cli.ts";
+import { requireYes } from "./require-yes.ts";
+import { chatLabels } from "./chat-names.ts";
+import { findBadInput, registerCommandLine, withLink, type CoordinatorLink } from "./coordinator-link.ts";
+import { declareCommand, type Given } from "./operation-command.ts";
+
+type Field<Name extends CallName> = keyof InputOf<Name> & string;
+export interface Work<Name extends CallName> {
+  readonly cli: Cli;
+  readonly link: CoordinatorLink;
+  readonly input: InputOf<Name>;
+  /** Does the operation; a list is read to its end or its limit. */
+  readonly call: () => Promise<CliResult<OutputOf<Name>>>;
+  /** Values of the command's own options. */
+  readonly options: Given;
+  /** [CL181] Short id and title of a chat, where the command is labelled. */
+  readonly label: (chat: string) => string;
+}
+
+interface WorkspaceCommand<Name extends CallName, Data> {
+  readonly operation: Name;
+  /** Fields that are arguments, in this order; the others are options. */
+  readonly args?: readonly Field<Name>[];
+  /** Fields that the command line does not offer, besides those of every write. */
+  readonly hidden?: readonly Field<Name>[];
+  /** Instead of the operation's own summary. */
+  readonly summary?: string;
+  readonly isDefault?: boolean;
+  /** Values of hidden fields. */
+  readonly fixed?: Partial<InputOf<Name>>;
+  /** Most items of a list without `--limit`; absent: all. */
+  readonly usualLimit?: number;
+  /** Options besides the operation's. */
+  readonly own?: readonly Option[];
+  /** True: the view names chats. */
+  readonly isLabelled?: boolean;
+  /** False: a destructive operation that a person means by the words of the command. */
+  readonly isAsked?: false;
+  /** Work instead of the one call. */
+  readonly run?: (work: Work<Name>) => Promise<CliResult<Data>>;
+  /** Why an answer is a failure of the command; null: it is none. */
+  readonly refuse?: (data: Data, input: InputOf<Name>) => FailedResult | null;
+  readonly view: (data: Data, cli: Cli, work: Work<Name>) => string | Promise<string>;
+  /** True: the text quotes stored content, whose commands are not rewritten. */
+  readonly isVerbatim?: boolean;
+}
+
+const hiddenAlways = ["self", "requestId", "by", "guard", "limit", "cursor"];
+
+/** Defines a command with help, arguments, options, paging and JSON of a workspace operation. */
+export function defineWork<Name extends CallName>(
+  cli: Cli,
+  parent: Command,
+  name: string,
+  details: WorkspaceCommand<Name, OutputOf<Name>> & { readonly run?: undefined },
+): Command;
+export function defineWork<Name extends CallName, Data>(
+  cli: Cli,
+  parent: Command,
+  name: string,
+  details: WorkspaceCommand<Name, Data> & Required<Pick<WorkspaceCommand<Name, Data>, "run">>,
+): Command;
+export function defineWork<Name extends CallName, Data>(
+  cli: Cli,
+  parent: Command,
+  name: string,
+  details: WorkspaceCommand<Name, Data>,
+): Command {
+  const { operation, args, hidden = [], isDefault = false, fixed = {}, own = [] } = details;
+  const { input, summary } = operations[operation];
+  const { command, read } = declareCommand(
+    cli,
+    parent.command(name, { isDefault }),
+    { input, summary: details.summary ?? summary },
+    { args, hidden: [...hiddenAlways, ...hidden, ...Object.keys(fixed)] },
+  );
+  if (isPaged(operation)) addPageOptions(command, details.usualLimit);
+  if (isAskedFirst(details)) command.option("-y, --yes", "do not ask");
+  for (const option of own) command.addOption(option);
+  return cli.define(command, async (options: Given, ...values: unknown[]) => {
+    const typed = { ...read(options, values), ...fixed };
+    const refused = findBadInput(operation, typed) ?? (await refuseUnconfirmed(cli, details, options));
+    return refused ?? withLink(cli, (link) => work(cli, link, details, { typed, options }));
+  });
+}
+
+interface Confirmed {
+  readonly operation: CallName;
+  readonly isAsked?: false;
+}
+
+function isAskedFirst({ operation, isAsked }: Confirmed): boolean {
+  return isAsked !== false && "isDestructive" in operations[operation];
+}
+
+async function work<Name extends CallName, Data>(
+  cli: Cli,
+  link: CoordinatorLink,
+  details: WorkspaceCommand<Name, Data>,
+  { typed, options }: { readonly typed: Given; readonly options: Given },
+): Promise<CommandResult> {
+  const self = "self" in operations[details.operation].input.shape ? await registerCommandLine(link) : null;
+  if (self?.ok === false) return self;
+  const input = (self ? { self: self.value, ...typed } : typed) as InputOf<Name>;
+  const label = details.isLabelled ? await chatLabels(cli, link) : (chat: string) => chat;
+  const call = (): Promise<CliResult<OutputOf<Name>>> => callOf(link, details, input, options);
+  return answerOf(details, { cli, link, input, call, options, label });
+}
+
+async function answerOf<Name extends CallName, Data>(
+  { run, refuse, view, isVerbatim = false }: WorkspaceCommand<Name, Data>,
+  context: Work<Name>,
+): Promise<CommandResult> {
+  const done = run ? await run(context) : ((await context.call()) as CliResult<Data>);
+  if (!done.ok) return done;
+  const failure = refuse?.(done.value, context.input);
+  if (failure) return failure;
+  const text = await view(done.value, context.cli, context);
+  return ok({ data: done.value, text: text + moreText(done.value), isVerbatim });
+}
+
+interface PageOptions {
+  readonly limit?: number;
+  readonly cursor?: string;
+}
+
+/** [CL261] */
+async function refuseUnconfirmed(cli: Cli, details: Confirmed, { yes }: Given): Promise<FailedResult | null> {
+  if (!isAskedFirst(details)) return null;
+  return requireYes(cli, operations[details.operation].summary, { yes: yes === true });
+}
+
+function addPageOptions(command: Command, usualLimit: number | undefined): void {
+  command
+    .addOption(limitOption(usualLimit ?? "all"))
+    .option("--cursor <cursor>", "start after the page that returned this cursor");
+}
+
+function isPaged(name: CallName): name is PagedOperation {
+  return Object.hasOwn(itemFields, name);
+}
+
+async function callOf<Name extends CallName>(
+  link: CoordinatorLink,
+  { operation, usualLimit }: Pick<WorkspaceCommand<Name, unknown>, "operation" | "usualLimit">,
+  input: InputOf<Name>,
+  { limit: max = usualLimit, cursor }: PageOptions,
+): Promise<CliResult<OutputOf<Name>>> {
+  const answer = isPaged(operation)
+    ? await fetchPages<PagedOperation, CommandError>(
+        link,
+        operation,
+        input as InputOf<PagedOperation>,
+        omitUndefined({ max, cursor }),
+      )
+    : await link.call<CallName>(operation, input);
+  return answer as CliResult<OutputOf<Name>>;
+}
+
+/** [CL35] How to go on behind a page. */
+function moreText(data: unknown): string {
+  const cursor = isRecord(data) ? data["cursor"] : null;
+  return typeof cursor === "string" ? `There are more: --cursor ${quoteArgument(cursor)}\n` : "";
+}
+
+function quoteArgument(text: string): string {
+  return /^[\w.:@/-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
