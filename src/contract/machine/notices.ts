@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { machineOperation } from "./operation.ts";
 
-const Notice = z.object({
+export const Notice = z.object({
   id: z.int(),
   /** Epoch ms. */
   at: z.int(),

@@ -2,6 +2,7 @@ import type * as z from "zod";
 import { checkOperations } from "./checks.ts";
 import { configOperations } from "./config.ts";
 import { noticeOperations } from "./notices.ts";
+import { overviewOperations } from "./overview.ts";
 import { pauseOperations } from "./pauses.ts";
 import { sessionOperations } from "./sessions.ts";
 import { storedSessionOperations } from "./stored-sessions.ts";
@@ -11,6 +12,7 @@ export const machineOperations = {
   ...checkOperations,
   ...configOperations,
   ...noticeOperations,
+  ...overviewOperations,
   ...pauseOperations,
   ...sessionOperations,
   ...storedSessionOperations,

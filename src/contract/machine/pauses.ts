@@ -2,7 +2,7 @@ import * as z from "zod";
 import { Duration, Folder } from "./forms.ts";
 import { machineOperation } from "./operation.ts";
 
-const Pause = z.object({
+export const Pause = z.object({
   /** Root of a project; null: every project. */
   project: z.string().nullable(),
   /** Epoch ms; null: until a person ends it. */

@@ -1,14 +1,9 @@
+import type { ClientState } from "../../contract/machine/overview.ts";
 import { detect, pathOf } from "../../installer/targets.ts";
 import { readText } from "../../installer/client-files.ts";
 import { inspect, type Finding } from "../../installer/inspect.ts";
 import { lastingLaunch } from "../../installer/program-copy.ts";
 import type { HostContext } from "./handlers.ts";
-
-export interface ClientState {
-  readonly client: string;
-  readonly label: string;
-  readonly isInstalled: boolean;
-}
 
 type Installation = Pick<HostContext, "site" | "paths">;
 

@@ -13,6 +13,7 @@ import type { Host, HostResult } from "./host.ts";
 import { checkHandlers } from "./check-handlers.ts";
 import { configHandlers } from "./config-handlers.ts";
 import { noticeHandlers } from "./notices-handlers.ts";
+import { overviewHandlers } from "./overview-handlers.ts";
 import { pauseHandlers } from "./pauses-handlers.ts";
 import { sessionHandlers } from "./session-handlers.ts";
 import { storedSessionHandlers } from "./stored-session-handlers.ts";
@@ -22,6 +23,7 @@ const handlers: Handlers<MachineOperationName> = {
   ...checkHandlers,
   ...configHandlers,
   ...noticeHandlers,
+  ...overviewHandlers,
   ...pauseHandlers,
   ...sessionHandlers,
   ...storedSessionHandlers,

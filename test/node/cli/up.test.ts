@@ -168,7 +168,7 @@ it("[CL68] shim up and shim sessions show which chat waits for its user, for wha
     "work of aaaa  waits for you (your permission) for 2 min, saved",
   );
   expect((await home.shim("sessions")).out).toMatch(/^aaaa1111\S* +waits for you +your permission /m);
-  expect((await home.shim("sessions show --stored", ids.alive)).out).toContain('waiting: {"for":"permission","since":');
+  expect((await home.shim("sessions show --stored", ids.alive)).out).toContain('waiting: {"for":"permission",');
   home.alive.clear();
   expect((await home.shim("up --once")).out).not.toContain("waits for you");
 });

@@ -1,15 +1,8 @@
-import { existsSync } from "node:fs";
 import type { Runtime } from "../../../runtime/runtime.ts";
-import { findIncomplete } from "../../../local-mcp/recovery/detect.ts";
-import { recordFinishedHere } from "../../../local-mcp/recovery/finished-tasks.ts";
-import { hasDied } from "../../../local-mcp/sessions/closed-sessions.ts";
-import * as sessions from "../../../local-mcp/sessions/sessions.ts";
-import * as notices from "../../../store/notices.ts";
-import * as pauses from "../../../store/pause.ts";
-import { asSeen, isAlive } from "../../../local-mcp/recovery/session-state.ts";
-import type { SessionView } from "../../../contract/machine/sessions.ts";
-import { toSessionView } from "../../../local-mcp/host/session-view.ts";
-import type { ClientState } from "../../../local-mcp/host/client-states.ts";
+import type { MachineOutput } from "../../../contract/machine/operations.ts";
+import type { ClientState } from "../../../contract/machine/overview.ts";
+import { err, ok } from "../../../shared/result.ts";
+import { fromHost, type CliResult } from "../../answer.ts";
 import type { FleetRow } from "../../../contract/live-page.ts";
 import { OtherMachines } from "../web/other-machines.ts";
 import type { Chat } from "../../../contract/chats.ts";
@@ -22,42 +15,25 @@ import { StoreError } from "../../../store/store-error.ts";
 import { commandLine, openCoordinatorLink, type CoordinatorLink } from "../../coordinator-link.ts";
 
 /** Printed as JSON: fields are only added. */
-export interface Overview {
-  readonly at: number;
-  readonly store: { readonly path: string; readonly isThere: boolean };
-  /** Sessions that are alive or can come back, and the newest that ended within a day. */
-  readonly sessions: readonly SessionView[];
-  readonly notices: readonly notices.Notice[];
-  readonly pauses: readonly pauses.Pause[];
+export interface Overview extends MachineOutput<"overview.get"> {
   readonly clients: readonly ClientState[];
   readonly team: ShownTeam;
 }
 
-const recentMs = 86_400_000;
-const maxShown = { finished: 5, incomplete: 20 };
-
-export function readOverview(runtime: Runtime, clients: readonly ClientState[], team: TeamOverview): Overview {
-  recordFinishedHere(runtime);
-  const now = runtime.now();
-  const { path } = runtime.store;
-  const empty = { sessions: [], notices: [], pauses: [] };
-  const views = runtime.store.read((sql) => {
-    const alive = [...sessions.listOpen(sql)].filter((one) => isAlive(runtime, one));
-    const dead = findIncomplete(sql, runtime.processes, now, { limit: maxShown.incomplete, accepts: hasDied });
-    const recent = sessions.list(sql, { since: now - recentMs, limit: 200 });
-    const finished = recent.filter((one) => asSeen(sql, runtime, one).endedAt !== null);
-    const shown = [...alive, ...dead.map(({ session }) => session), ...finished.slice(0, maxShown.finished)];
-    return {
-      sessions: shown.map((one) => toSessionView(sql, runtime, one)),
-      notices: notices.list(sql),
-      pauses: pauses.list(sql, now),
-    };
-  }, empty);
-  return { at: now, store: { path, isThere: existsSync(path) }, clients, team: showTeam(runtime, team), ...views };
-}
-
-export function sessionsAlive(runtime: Runtime): number {
-  return runtime.store.read((sql) => [...sessions.listOpen(sql)].filter((one) => isAlive(runtime, one)).length, 0);
+/** @param clients who were read before: reading their files is slow */
+export async function readOverview(
+  cli: Cli,
+  clients: readonly ClientState[],
+  team: TeamOverview,
+): Promise<CliResult<Overview>> {
+  const machine = await cli.call("overview.get", {});
+  if (!machine.ok) return machine;
+  try {
+    return ok({ ...machine.value, clients, team: showTeam(await cli.runtime(), team) });
+  } catch (error) {
+    if (error instanceof StoreError) return fromHost(err({ code: error.code, message: error.message }));
+    throw error;
+  }
 }
 
 /** Printed as JSON: fields are only added. */

@@ -1,10 +1,8 @@
 import type { Command } from "commander";
 import { ok } from "../../../shared/result.ts";
-import type { Runtime } from "../../../runtime/runtime.ts";
-import { StoreError } from "../../../store/store-error.ts";
+import type { ClientState } from "../../../contract/machine/overview.ts";
 import { countUpTo, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
 import { wrongUsage } from "../../answer.ts";
-import { clientStates, type ClientState } from "../../../local-mcp/host/client-states.ts";
 import { readOverview, type Overview, TeamReader, type TeamOverview } from "./overview.ts";
 import { overviewFacts, overviewLines, type OverviewStyle } from "./render-overview.ts";
 import { safeText } from "../../screen-text.ts";
@@ -52,13 +50,15 @@ async function up(cli: Cli, options: UpOptions): Promise<CommandResult> {
   });
   const team = new TeamReader(cli, runtime);
   try {
-    const first = readOverview(runtime, clientStates({ site: cli.io, paths: cli.paths }), await team.read());
+    const overview = await readOverview(cli, await readClients(cli), await team.read());
+    if (!overview.ok) return overview;
+    const first = overview.value;
     const isFresh = !first.store.isThere && !cli.io.isTty;
     if (options.once || options.json || isFresh)
       return ok({ data: first, text: `${overviewLines(first, style()).join("\n")}\n` });
     const stop = cli.io.interrupted();
-    if (cli.io.isTty) await redraw({ cli, runtime, team }, style, stop);
-    else await printChanges({ cli, runtime, team }, stop);
+    if (cli.io.isTty) await redraw({ cli, team }, style, stop);
+    else await printChanges({ cli, team }, stop);
     return ok({ data: null, text: "" });
   } finally {
     team.close();
@@ -67,13 +67,12 @@ async function up(cli: Cli, options: UpOptions): Promise<CommandResult> {
 
 interface UpView {
   readonly cli: Cli;
-  readonly runtime: Runtime;
   readonly team: TeamReader;
 }
 
 /** Ends at Ctrl-C, and when the launcher is gone: a killed launcher forwards no signal. */
 async function watch(
-  { cli, runtime, team }: UpView,
+  { cli, team }: UpView,
   stop: AbortSignal,
   show: (overview: Overview | string) => void,
 ): Promise<void> {
@@ -83,26 +82,23 @@ async function watch(
   let knownAt = -Infinity;
   const parent = cli.io.parentPid();
   while (!stop.aborted && cli.io.parentPid() === parent) {
-    if (!isWithin(runtime.now() - clientsAt, clientsPollMs)) {
-      clients = clientStates({ site: cli.io, paths: cli.paths });
-      clientsAt = runtime.now();
+    if (!isWithin(cli.io.now() - clientsAt, clientsPollMs)) {
+      clients = await readClients(cli);
+      clientsAt = cli.io.now();
     }
-    if (!known || !isWithin(runtime.now() - knownAt, known.isEdge ? edgePollMs : 0)) {
+    if (!known || !isWithin(cli.io.now() - knownAt, known.isEdge ? edgePollMs : 0)) {
       known = await team.read();
-      knownAt = runtime.now();
+      knownAt = cli.io.now();
     }
-    show(checkOnce(runtime, clients, known));
+    const overview = await readOverview(cli, clients, known);
+    show(overview.ok ? overview.value : overview.error.message);
     await cli.io.wait(redrawMs, stop);
   }
 }
 
-function checkOnce(runtime: Runtime, clients: readonly ClientState[], team: TeamOverview): Overview | string {
-  try {
-    return readOverview(runtime, clients, team);
-  } catch (error) {
-    if (error instanceof StoreError) return error.message;
-    throw error;
-  }
+async function readClients(cli: Cli): Promise<readonly ClientState[]> {
+  const listed = await cli.call("clients.list", {});
+  return listed.ok ? listed.value.clients : [];
 }
 
 const sequences = {
@@ -149,13 +145,13 @@ function cutLine(line: string, columns: number): string {
 }
 
 async function printChanges(view: UpView, stop: AbortSignal): Promise<void> {
-  const { cli, runtime } = view;
+  const { cli } = view;
   let previousFacts = new Map<string, string>();
   let isFirst = true;
   await watch(view, stop, (overview) => {
     const currentFacts =
       typeof overview === "string" ? new Map([["store", overview]]) : overviewFacts(overview, cli.command);
-    const at = isFirst ? "" : `${localTime(runtime.now())} `;
+    const at = isFirst ? "" : `${localTime(cli.io.now())} `;
     const changedLines = [...currentFacts]
       .filter(([key, text]) => previousFacts.get(key) !== text)
       .map(([, text]) => text);

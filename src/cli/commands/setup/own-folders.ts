@@ -9,7 +9,7 @@ import { hasCopy, planCopy, programFolder } from "../../../installer/program-cop
 import { findSupervisor } from "../../../platform/supervisor-lock.ts";
 import { failed, wrongUsage, type FailedResult } from "../../answer.ts";
 import type { Cli } from "../../cli.ts";
-import { sessionsAlive } from "../care/overview.ts";
+import { countAlive } from "../../../local-mcp/host/overview-handlers.ts";
 
 /** SHIM's own folder that `init` or `init --remove` makes or removes, as the preview names it. */
 export interface OwnFolder {
@@ -57,7 +57,7 @@ export async function dataObstacle(cli: Cli, client: string | undefined): Promis
       "supervisor_runs",
       `the supervisor runs (pid ${supervisor.pid}). First: \`shim worker supervise stop\`.`,
     );
-  const alive = sessionsAlive(runtime);
+  const alive = countAlive(runtime);
   // Windows does not delete an open file.
   runtime.store.close();
   if (alive === 0) return null;

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { readOverview, type TeamOverview } from "#src/cli/commands/care/overview.ts";
+import type { HostContext } from "#src/local-mcp/host/handlers.ts";
+import { LocalHost } from "#src/local-mcp/host/local-host.ts";
 import { brief } from "#src/local-mcp/recovery/brief.ts";
 import { findIncomplete } from "#src/local-mcp/recovery/detect.ts";
 import { recordFinishedHere } from "#src/local-mcp/recovery/finished-tasks.ts";
@@ -55,9 +56,9 @@ it("[RE70] [RE83] a session whose task another chat has finished is not offered,
   expect(isIncomplete()).toBe(true);
   await finished();
   expect(newChat(rig)).not.toContain(session);
-  const team = { chats: [] } as unknown as TeamOverview;
-  const shown = readOverview(rig.base, [], team).sessions;
-  expect(shown.filter(({ state }) => state === "died")).toEqual([]);
+  const host = new LocalHost({ runtime: () => Promise.resolve(rig.base) } as unknown as HostContext);
+  const shown = await host.call("overview.get", {});
+  expect(shown.ok && shown.value.sessions.filter(({ state }) => state === "died")).toEqual([]);
   expect(incomplete(rig)).not.toContain(session);
   const by = other.claude.session;
   expect(briefOf(rig, session)).toContain(`its task 1 (tests) was finished by ${by}: do not do it again`);
