@@ -1,3 +1,4 @@
+import { errorTable, type ErrorCode } from "../contract/errors.ts";
 import type { HostResult } from "../local-mcp/host/host.ts";
 import { err, type Result } from "../shared/result.ts";
 
@@ -33,12 +34,33 @@ export interface Answer {
 
 /** Why a command did nothing; `message` says what to do. */
 export interface CommandError {
-  readonly exit: ExitCode;
+  /** Absent: that of the code. */
+  readonly exit?: ExitCode;
   readonly code: string;
   readonly message: string;
   readonly candidates?: readonly string[];
   /** A repeat may succeed; not printed. */
   readonly isTransient?: boolean;
+}
+
+/** [CL1] Bad input is wrong usage; a name that does not exist is not found. */
+export function exitOf({ exit, code }: CommandError): number {
+  if (exit !== undefined) return exit;
+  if (code === "ambiguous") return exitCodes.wrongUsage;
+  if (code === "not_found") return exitCodes.notFound;
+  if (!isErrorCode(code)) return exitCodes.failed;
+  if ("isBadInput" in errorTable[code]) return exitCodes.wrongUsage;
+  const isMissing = errorTable[code].status === 404 && code !== "unknown_operation";
+  return isMissing ? exitCodes.notFound : exitCodes.failed;
+}
+
+function isErrorCode(code: string): code is ErrorCode {
+  return Object.hasOwn(errorTable, code);
+}
+
+/** Code of the command's error: how the coordinator was not reached is no concern of a program. */
+export function printedCode({ code }: { readonly code: string }): string {
+  return code === "unreachable" || code === "outcome_unknown" ? "edge_unreachable" : code;
 }
 
 export type CliResult<T> = Result<T, CommandError>;

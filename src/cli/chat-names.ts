@@ -11,8 +11,8 @@ import { ok } from "../shared/result.ts";
 import { shortIds } from "../shared/short-id.ts";
 import { ambiguous, notFound, type CliResult } from "./answer.ts";
 import type { Cli } from "./cli.ts";
-import { commandLine, type CoordinatorLink } from "./coordinator-link.ts";
-import { fetchPages } from "../coordinator-client/fetch-pages.ts";
+import type { Workspace } from "../local-mcp/host/host.ts";
+import { commandLine } from "../contract/command-line-chat.ts";
 
 export class ChatNames {
   readonly #runtime: Runtime;
@@ -25,7 +25,7 @@ export class ChatNames {
     this.short = shortIds(chats.map(({ chat }) => chat));
   }
 
-  static async load(cli: Cli, link: CoordinatorLink, chats: readonly Chat[]): Promise<ChatNames> {
+  static async load(cli: Cli, link: Workspace, chats: readonly Chat[]): Promise<ChatNames> {
     const runtime = await cli.runtime();
     const edge = readEdgeConfig(cli.paths.home, cli.io.env);
     const joined = edge.ok ? edge.value : null;
@@ -58,12 +58,12 @@ export class ChatNames {
   }
 }
 
-export function allChats(link: CoordinatorLink): Promise<CliResult<readonly Chat[]>> {
-  return fetchPages(link, "chats.list", {}).then((listed) => (listed.ok ? ok(listed.value.chats) : listed));
+export function allChats(link: Workspace): Promise<CliResult<readonly Chat[]>> {
+  return link.list("chats.list", {}).then((listed) => (listed.ok ? ok(listed.value.chats) : listed));
 }
 
 /** [CL181] @returns short id and title of a chat; the whole id of one that is not known any more */
-export async function chatLabels(cli: Cli, link: CoordinatorLink): Promise<(chat: string) => string> {
+export async function chatLabels(cli: Cli, link: Workspace): Promise<(chat: string) => string> {
   const listed = await allChats(link);
   const chats = listed.ok ? listed.value : [];
   const names = await ChatNames.load(cli, link, chats);
@@ -78,7 +78,7 @@ export async function chatLabels(cli: Cli, link: CoordinatorLink): Promise<(chat
  * [CL79] [CL252] Resolves a prefix of a chat id, else a title or its start; the coordinator answers
  * for an unknown one.
  */
-export async function findChat(cli: Cli, link: CoordinatorLink, idOrPrefix: string): Promise<CliResult<string>> {
+export async function findChat(cli: Cli, link: Workspace, idOrPrefix: string): Promise<CliResult<string>> {
   const chats = await allChats(link);
   if (!chats.ok) return chats;
   if (chats.value.some(({ chat }) => chat === idOrPrefix)) return ok(idOrPrefix);

@@ -2,7 +2,7 @@ import { sep } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type * as z from "zod";
 import type { MachineInput, MachineOperationName, MachineOutput } from "../contract/machine/operations.ts";
-import type { Host } from "../local-mcp/host/host.ts";
+import type { Host, Workspace, WorkspaceAccess } from "../local-mcp/host/host.ts";
 import { LocalHost } from "../local-mcp/host/local-host.ts";
 import { messageOf } from "../shared/error.ts";
 import type { Result } from "../shared/result.ts";
@@ -16,6 +16,7 @@ import { GitError } from "../snapshots/git.ts";
 import { StoreError } from "../store/store-error.ts";
 import {
   exitCodes,
+  exitOf,
   failed,
   fromHost,
   interrupted,
@@ -88,14 +89,45 @@ export class Cli {
     name: Name,
     input: MachineInput<Name>,
   ): Promise<CliResult<MachineOutput<Name>>> {
-    const host: Host = new LocalHost(this.#hostContext());
-    const answer = await host.call(name, input);
+    const answer = await this.#host().call(name, input);
     return fromHost(answer);
+  }
+
+  /**
+   * Opens the machine's workspace for as long as `body` runs.
+   *
+   * @param edge instead of the one that the machine has joined
+   */
+  async withWorkspace<T>(
+    body: (workspace: Workspace) => Promise<CliResult<T>>,
+    edge?: WorkspaceAccess,
+  ): Promise<CliResult<T>> {
+    const opened = await this.workspace(edge);
+    if (!opened.ok) return opened;
+    try {
+      return await body(opened.value);
+    } finally {
+      opened.value.close();
+    }
+  }
+
+  workspace(edge?: WorkspaceAccess): Promise<CliResult<Workspace>> {
+    return this.#host().workspace(edge);
+  }
+
+  #host(): Host {
+    return new LocalHost(this.#hostContext());
   }
 
   #hostContext(): HostContext {
     const { io, paths } = this;
-    return { paths, site: io, loaded: () => this.loaded(), runtime: () => this.runtime() };
+    return {
+      paths,
+      site: io,
+      loaded: () => this.loaded(),
+      runtime: () => this.runtime(),
+      onSecretsRemoved: (count) => this.progress(`Secrets removed: ${count}.`),
+    };
   }
 
   get paint(): Paint {
@@ -158,11 +190,11 @@ export class Cli {
       this.exitCode = exit ?? (isFailed ? exitCodes.failed : exitCodes.ok);
       return;
     }
-    const { exit, code, candidates } = outcome.error;
+    const { code, candidates } = outcome.error;
     const message = withShimCommand(outcome.error.message, () => this.command);
     if (isJson) this.io.stdout(`${safeJson({ error: { code, message, ...(candidates ? { candidates } : {}) } })}\n`);
     this.io.stderr(`${this.verbatim(`${this.paint("red", "shim:")} ${message}`)}\n`);
-    this.exitCode = exit;
+    this.exitCode = exitOf(outcome.error);
   }
 
   /** [CL5] Prints storage errors, unusable files and bugs in one line; the stack on request. */

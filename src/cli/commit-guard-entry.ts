@@ -17,12 +17,8 @@ async function main(): Promise<number> {
   const timer = setTimeout(() => resolve("late"), maxWaitMs);
   const makeRuntime = async () => ({ runtime, driver: "node:sqlite" as const, fallbackReason: null });
   const openLink = async () => {
-    const [{ Cli }, { openCoordinatorLink: coordination }, { systemIo }] = await Promise.all([
-      import("./cli.ts"),
-      import("./coordinator-link.ts"),
-      import("./system-io.ts"),
-    ]);
-    return coordination(new Cli({ ...systemIo(import.meta.url), makeRuntime }));
+    const [{ Cli }, { systemIo }] = await Promise.all([import("./cli.ts"), import("./system-io.ts")]);
+    return new Cli({ ...systemIo(import.meta.url), makeRuntime }).workspace();
   };
   const { isRefused, text } = await checkCommit(runtime, commit, openLink, timeout);
   clearTimeout(timer);

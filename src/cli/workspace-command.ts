@@ -1,21 +1,21 @@
 import type { Command, Option } from "commander";
-import { operations, type InputOf, type OutputOf } from "../contract/operations.ts";
-import type { CallName } from "../coordinator-client/coordinator-client.ts";
-import { fetchPages, itemFields, type PagedOperation } from "../coordinator-client/fetch-pages.ts";
+import { operations, type CallName, type InputOf, type OutputOf } from "../contract/operations.ts";
+import { itemFields, type PagedOperation } from "../contract/pages.ts";
+import { badInputText, findBadInput } from "../shared/check-input.ts";
 import { isRecord } from "../shared/json-fields.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
-import { ok } from "../shared/result.ts";
-import type { CliResult, CommandError, FailedResult } from "./answer.ts";
+import { err, ok } from "../shared/result.ts";
+import type { CliResult, FailedResult } from "./answer.ts";
 import { limitOption, type Cli, type CommandResult } from "./cli.ts";
 import { requireYes } from "./require-yes.ts";
 import { chatLabels } from "./chat-names.ts";
-import { findBadInput, registerCommandLine, withLink, type CoordinatorLink } from "./coordinator-link.ts";
+import type { Workspace } from "../local-mcp/host/host.ts";
 import { declareCommand, type Given } from "./operation-command.ts";
 
 type Field<Name extends CallName> = keyof InputOf<Name> & string;
 export interface Work<Name extends CallName> {
   readonly cli: Cli;
-  readonly link: CoordinatorLink;
+  readonly link: Workspace;
   readonly input: InputOf<Name>;
   /** Does the operation; a list is read to its end or its limit. */
   readonly call: () => Promise<CliResult<OutputOf<Name>>>;
@@ -87,8 +87,10 @@ export function defineWork<Name extends CallName, Data>(
   for (const option of own) command.addOption(option);
   return cli.define(command, async (options: Given, ...values: unknown[]) => {
     const typed = { ...read(options, values), ...fixed };
-    const refused = findBadInput(operation, typed) ?? (await refuseUnconfirmed(cli, details, options));
-    return refused ?? withLink(cli, (link) => work(cli, link, details, { typed, options }));
+    const wrong = findBadInput(operation, typed);
+    if (wrong) return err({ code: wrong.code, message: badInputText(wrong.message) });
+    const refused = await refuseUnconfirmed(cli, details, options);
+    return refused ?? cli.withWorkspace((link) => work(cli, link, details, { typed, options }));
   });
 }
 
@@ -103,11 +105,11 @@ function isAskedFirst({ operation, isAsked }: Confirmed): boolean {
 
 async function work<Name extends CallName, Data>(
   cli: Cli,
-  link: CoordinatorLink,
+  link: Workspace,
   details: WorkspaceCommand<Name, Data>,
   { typed, options }: { readonly typed: Given; readonly options: Given },
 ): Promise<CommandResult> {
-  const self = "self" in operations[details.operation].input.shape ? await registerCommandLine(link) : null;
+  const self = "self" in operations[details.operation].input.shape ? await link.self() : null;
   if (self?.ok === false) return self;
   const input = (self ? { self: self.value, ...typed } : typed) as InputOf<Name>;
   const label = details.isLabelled ? await chatLabels(cli, link) : (chat: string) => chat;
@@ -149,18 +151,13 @@ function isPaged(name: CallName): name is PagedOperation {
 }
 
 async function callOf<Name extends CallName>(
-  link: CoordinatorLink,
+  link: Workspace,
   { operation, usualLimit }: Pick<WorkspaceCommand<Name, unknown>, "operation" | "usualLimit">,
   input: InputOf<Name>,
   { limit: max = usualLimit, cursor }: PageOptions,
 ): Promise<CliResult<OutputOf<Name>>> {
   const answer = isPaged(operation)
-    ? await fetchPages<PagedOperation, CommandError>(
-        link,
-        operation,
-        input as InputOf<PagedOperation>,
-        omitUndefined({ max, cursor }),
-      )
+    ? await link.list<PagedOperation>(operation, input as InputOf<PagedOperation>, omitUndefined({ max, cursor }))
     : await link.call<CallName>(operation, input);
   return answer as CliResult<OutputOf<Name>>;
 }

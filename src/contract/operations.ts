@@ -37,6 +37,12 @@ export type InputOf<Name extends OperationName> = z.input<(typeof operations)[Na
 export type CheckedInputOf<Name extends OperationName> = z.output<(typeof operations)[Name]["input"]>;
 export type OutputOf<Name extends OperationName> = z.output<(typeof operations)[Name]["output"]>;
 
+/** Those that a client calls by name: for a connection's own it has methods. */
+export type CallName = Exclude<OperationName, "chats.unregister" | "state.watch" | "state.unwatch">;
+/** A client fills in `self` and `requestId` where they are left out. */
+export type CallInput<Name extends OperationName> = Omit<InputOf<Name>, "self" | "requestId"> &
+  Partial<Pick<InputOf<Name>, Extract<keyof InputOf<Name>, "self" | "requestId">>>;
+
 export const operationNames = Object.keys(operations) as OperationName[];
 
 export function offeredOn<On extends Surface>(surface: On): OfferedOn<On>[] {

@@ -1,9 +1,8 @@
-import type { OutputOf } from "../contract/operations.ts";
+import type { CallInput, CallName, OutputOf } from "../contract/operations.ts";
 import { fullJitter } from "../shared/backoff.ts";
 import { err, type Result } from "../shared/result.ts";
 import { isTransient, type CallError } from "../contract/errors.ts";
-import type { CoordinatorClient, CallName } from "./coordinator-client.ts";
-import type { CallInput } from "./edge/calls.ts";
+import type { CoordinatorClient } from "./coordinator-client.ts";
 import { pause, untilAborted, type Platform } from "./edge/platform.ts";
 
 export interface RepeatOptions {

@@ -1,10 +1,9 @@
 import type { CallError } from "../contract/errors.ts";
 import type { Message } from "../contract/messages.ts";
-import type { OperationName, OutputOf } from "../contract/operations.ts";
+import type { CallInput, CallName, OutputOf } from "../contract/operations.ts";
 import type { Change } from "../contract/state.ts";
 import type { Self } from "../contract/values.ts";
 import type { Result } from "../shared/result.ts";
-import type { CallInput } from "./edge/calls.ts";
 import type { HeldLease } from "./edge/held-lease.ts";
 import type { HoldOptions, LeadershipRequest, LeaseRequest } from "./edge/lease-acquirer.ts";
 import type { ChatInput } from "./edge/registration.ts";
@@ -12,9 +11,6 @@ import type { Watch, WatchOptions } from "./edge/state-watch.ts";
 
 /** task: a task that may be free, or the end of one that the chat has; any: check everything. */
 export type HintKind = "task" | "message" | "any";
-
-/** Those that concern a connection have methods of their own. */
-export type CallName = Exclude<OperationName, "chats.unregister" | "state.watch" | "state.unwatch">;
 
 export type Call = <Name extends CallName>(
   name: Name,

@@ -1,34 +1,12 @@
 import type * as z from "zod";
 import { operations, type InputOf, type OutputOf } from "../contract/operations.ts";
+import { itemFields, type ItemOf, type PagedOperation, type Pages } from "../contract/pages.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
 import { ok, type Result } from "../shared/result.ts";
-
-/** Operations that answer a page at a time, each with the field that holds the items. */
-export const itemFields = {
-  "audit.list": "entries",
-  "chats.list": "chats",
-  "leases.list": "leases",
-  "messages.list-topic-schemas": "topics",
-  "state.list": "entries",
-  "tasks.history": "attempts",
-  "tasks.list": "tasks",
-} as const;
-
-export type PagedOperation = keyof typeof itemFields;
-type FieldOf<Name extends PagedOperation> = (typeof itemFields)[Name] & keyof OutputOf<Name>;
-export type ItemOf<Name extends PagedOperation> = OutputOf<Name>[FieldOf<Name>] extends readonly (infer Item)[]
-  ? Item
-  : never;
 
 function maxPerPage(name: PagedOperation): number {
   const limit: z.ZodDefault<z.ZodInt> = operations[name].input.shape.limit;
   return limit.unwrap().maxValue ?? 1;
-}
-
-interface Pages {
-  readonly cursor?: string;
-  /** Ends with the page that brings so many items; absent: with the last. */
-  readonly max?: number;
 }
 
 interface Caller<Name extends PagedOperation, E> {
@@ -64,6 +42,6 @@ export async function fetchPages<Name extends PagedOperation, E>(
   return ok({ ...first.value, [field]: all, cursor: next });
 }
 
-export type PageOf<Name extends PagedOperation> = Record<(typeof itemFields)[Name], readonly ItemOf<Name>[]> & {
+type PageOf<Name extends PagedOperation> = Record<(typeof itemFields)[Name], readonly ItemOf<Name>[]> & {
   readonly cursor: string | null;
 };

@@ -1,7 +1,6 @@
 import * as z from "zod";
 import type { Usage } from "../contract/budgets.ts";
-import type { CallInput } from "../coordinator-client/edge/calls.ts";
-import type { OutputOf } from "../contract/operations.ts";
+import type { CallInput, OutputOf } from "../contract/operations.ts";
 import type { TaskState } from "../contract/tasks.ts";
 import { WorkResult } from "../contract/work-result.ts";
 import { ok, type Result } from "../shared/result.ts";

@@ -1,5 +1,12 @@
 import type { Refusal } from "../contract/errors.ts";
-import { isOperation, operations, type CheckedInputOf, type OperationName } from "../contract/operations.ts";
+import {
+  isOperation,
+  operations,
+  type CallName,
+  type CheckedInputOf,
+  type OperationName,
+} from "../contract/operations.ts";
+import { exampleSelf } from "../contract/values.ts";
 import { scopes, type Scope } from "../contract/workspaces.ts";
 import { err, ok, type Result } from "./result.ts";
 import { compileSchema, undecided, type CompiledSchema } from "./compiled-schema.ts";
@@ -27,6 +34,20 @@ export function checkFields(name: string, input: unknown): Result<OperationReque
   const parsed = operations[name].input.safeParse(input);
   if (!parsed.success) return err({ code: "bad_input", message: `${name}: ${formatIssues(parsed.error)}` });
   return ok({ name, input: parsed.data });
+}
+
+/** [CL46] Refuses input that no coordinator takes; `self` and request id may be added later. */
+export function findBadInput(name: CallName, input: object): Refusal | null {
+  const { shape } = operations[name].input;
+  const later = { self: exampleSelf, requestId: "r1" };
+  const added = Object.fromEntries(Object.entries(later).filter(([field]) => field in shape));
+  const checked = checkInput(name, { ...added, ...input });
+  return checked.ok ? null : checked.error;
+}
+
+/** A sentence without the name of the operation, which a person has not typed. */
+export function badInputText(message: string): string {
+  return message.replace(/^[a-z]+\.[a-z-]+: /, "").replace(/\.?$/, ".");
 }
 
 const compiledInputs = new Map<OperationName, CompiledSchema>();

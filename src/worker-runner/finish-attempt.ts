@@ -6,7 +6,7 @@ import type { Ran, Route } from "../contract/routes.ts";
 import type { Result } from "../shared/result.ts";
 import { callUntilAnswered, gaveUpCode } from "../coordinator-client/call-until-answered.ts";
 import type { CoordinatorClient } from "../coordinator-client/coordinator-client.ts";
-import type { CallInput } from "../coordinator-client/edge/calls.ts";
+import type { CallInput } from "../contract/operations.ts";
 import type { Platform } from "../coordinator-client/edge/platform.ts";
 import { readClock, type Instant } from "../coordinator-client/edge/trust.ts";
 import { redact } from "../redaction/redact.ts";

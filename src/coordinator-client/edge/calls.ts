@@ -1,7 +1,13 @@
 import { maxFrameInputBytes } from "../../contract/frames.ts";
 import { isRefusal, isTransient, type CallError } from "../../contract/errors.ts";
 import type { Operation } from "../../contract/operation.ts";
-import { operations, type InputOf, type OperationName, type OutputOf } from "../../contract/operations.ts";
+import {
+  operations,
+  type CallInput,
+  type InputOf,
+  type OperationName,
+  type OutputOf,
+} from "../../contract/operations.ts";
 import { Self } from "../../contract/values.ts";
 import { checkInput } from "../../shared/check-input.ts";
 import { fullJitter } from "../../shared/backoff.ts";
@@ -19,10 +25,6 @@ interface CallOptions {
   /** False: refused at once while disconnected. */
   readonly isQueued?: boolean;
 }
-
-/** The client fills in `self` and `requestId` where they are left out. */
-export type CallInput<Name extends OperationName> = Omit<InputOf<Name>, "self" | "requestId"> &
-  Partial<Pick<InputOf<Name>, Extract<keyof InputOf<Name>, "self" | "requestId">>>;
 
 export interface CallAnswer<Name extends OperationName> {
   readonly result: Result<OutputOf<Name>, CallError>;

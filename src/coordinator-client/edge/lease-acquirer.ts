@@ -1,9 +1,9 @@
 import type { CallError } from "../../contract/errors.ts";
-import type { OutputOf } from "../../contract/operations.ts";
+import type { CallInput, OutputOf } from "../../contract/operations.ts";
 import type { Self } from "../../contract/values.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { Calls, CallInput } from "./calls.ts";
+import type { Calls } from "./calls.ts";
 import type { Emitter, Signal } from "./events.ts";
 import {
   RenewedLease,

@@ -34,6 +34,7 @@ export interface HostContext {
   readonly loaded: () => Promise<LoadedRuntime>;
   /** Opens the store with the first call. */
   readonly runtime: () => Promise<Runtime>;
+  readonly onSecretsRemoved?: (count: number) => void;
   /** Surface of the caller, for the audit log; default: the command line. */
   readonly by?: "command line" | "live page";
 }

@@ -1,15 +1,26 @@
-import type { StoreErrorCode } from "../../contract/errors.ts";
+import type { CallError, StoreErrorCode } from "../../contract/errors.ts";
 import type { HostErrorCode } from "../../contract/machine/operation.ts";
 import type { MachineInput, MachineOperationName, MachineOutput } from "../../contract/machine/operations.ts";
+import type { CallInput, CallName, InputOf, OutputOf } from "../../contract/operations.ts";
+import type { PagedOperation, Pages } from "../../contract/pages.ts";
+import type { Self } from "../../contract/values.ts";
+import type { WorkspaceClient } from "../../coordinator-client/client.ts";
+import type { EdgeConfig } from "../../coordinator-client/edge-config.ts";
 import type { Result } from "../../shared/result.ts";
 
-/** Why a machine did not do something; `message` says what to do. */
+/** Why a machine or its workspace did not do something; `message` says what to do. */
 export interface HostError {
-  readonly code: HostErrorCode | StoreErrorCode;
+  /** edge_unreachable: the coordinator did not answer. */
+  readonly code: HostErrorCode | StoreErrorCode | CallError["code"] | "edge_unreachable" | "bad_address";
   readonly message: string;
   /** Ids that an ambiguous one may mean. */
   readonly candidates?: readonly string[];
+  /** A repeat may succeed. */
+  readonly isTransient?: boolean;
 }
+
+/** Address and tokens of a workspace on an edge. */
+export type WorkspaceAccess = EdgeConfig;
 
 export type HostResult<T> = Result<T, HostError>;
 
@@ -19,4 +30,30 @@ export interface Host {
     name: Name,
     input: MachineInput<Name>,
   ): Promise<HostResult<MachineOutput<Name>>>;
+  /** @param edge instead of the workspace that the machine has joined */
+  workspace(edge?: WorkspaceAccess): Promise<HostResult<Workspace>>;
+}
+
+/** The workspace of a machine: on its edge, or in the machine's own file. */
+export interface Workspace {
+  /** For people. */
+  readonly where: string;
+  readonly isEdge: boolean;
+  readonly machine: string;
+  /** Identity of the calling process, as chats register it. */
+  readonly process: string;
+  /** For programs that hold claims; on an edge not connected before a chat or a watch needs it. */
+  readonly client: WorkspaceClient;
+  readonly call: <Name extends CallName>(name: Name, input: CallInput<Name>) => Promise<HostResult<OutputOf<Name>>>;
+  /** Reads a list to its end. */
+  list<Name extends PagedOperation>(
+    name: Name,
+    input: InputOf<NoInfer<Name>>,
+    pages?: Pages,
+  ): Promise<HostResult<OutputOf<Name>>>;
+  /** Registers the command line of the machine as a chat. */
+  self(): Promise<HostResult<Self>>;
+  /** The listener is called after anything in the workspace may have changed. */
+  onChange(listener: () => void): void;
+  close(): void;
 }

@@ -9,7 +9,7 @@ import { StoreError } from "../../store/store-error.ts";
 import { err } from "../../shared/result.ts";
 import { formatIssues } from "../../shared/problems.ts";
 import type { Handlers, HostContext } from "./handlers.ts";
-import type { Host, HostResult } from "./host.ts";
+import type { Host, HostResult, Workspace, WorkspaceAccess } from "./host.ts";
 import { checkHandlers } from "./check-handlers.ts";
 import { configHandlers } from "./config-handlers.ts";
 import { noticeHandlers } from "./notices-handlers.ts";
@@ -51,5 +51,11 @@ export class LocalHost implements Host {
       if (error instanceof StoreError) return err({ code: error.code, message: error.message });
       throw error;
     }
+  }
+
+  async workspace(edge?: WorkspaceAccess): Promise<HostResult<Workspace>> {
+    // Most commands need none.
+    const { openWorkspace } = await import("./workspace.ts");
+    return openWorkspace(this.#context, edge);
   }
 }

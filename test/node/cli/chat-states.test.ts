@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { readFleet } from "#src/cli/commands/web/fleet.ts";
 import { OtherMachines } from "#src/cli/commands/web/other-machines.ts";
 import { stateText, type ShownState } from "#src/contract/chat-state.ts";
-import type { CoordinatorLink } from "#src/cli/coordinator-link.ts";
+import type { Workspace } from "#src/local-mcp/host/host.ts";
 import type { OperationName } from "#src/contract/operations.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { ok } from "#src/shared/result.ts";
@@ -72,7 +72,7 @@ async function own(one: TeamChat): Promise<string> {
 
 async function onPage(rig: TeamRig): Promise<Map<string, string>> {
   const call = (name: OperationName, input: never): unknown => ok(rig.call(name, input));
-  const link = { where: "this machine", isEdge: false, call } as unknown as CoordinatorLink;
+  const link = { where: "this machine", isEdge: false, call, list: call } as unknown as Workspace;
   const fleet = await readFleet(rig.base, link, new OtherMachines(rig.base, "shim"));
   expect(fleet.trouble).toBeNull();
   return textsOf(rowsOf(fleet));

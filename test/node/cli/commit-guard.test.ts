@@ -1,7 +1,6 @@
 import { expect, it } from "vitest";
 import { Cli } from "#src/cli/cli.ts";
 import { checkCommit, type CommitVerdict } from "#src/cli/commands/team/commit-guard/check-commit.ts";
-import { openCoordinatorLink } from "#src/cli/coordinator-link.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
 import * as clients from "#src/local-mcp/sessions/clients.ts";
 import { StoreError } from "#src/store/store-error.ts";
@@ -44,7 +43,7 @@ interface Around {
 function commit(home: CliHome, paths: readonly string[], around: Around = {}): Promise<CommitVerdict> {
   const { parentPid = 1, env = {}, patience = new Promise<"late">(() => undefined) } = around;
   const runtime = { ...home.runtime, env: { ...home.runtime.env, ...env } };
-  const ask = around.ask ?? (() => openCoordinatorLink(new Cli(home.io())));
+  const ask = around.ask ?? (() => new Cli(home.io()).workspace());
   const staged = paths.map((path) => `${path}\0`).join("");
   return checkCommit(runtime, { root: home.project, staged, parentPid }, ask, patience);
 }

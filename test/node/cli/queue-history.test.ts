@@ -1,17 +1,17 @@
 import { expect, it } from "vitest";
 import type { OperationName } from "#src/contract/operations.ts";
 import { failed } from "#src/cli/answer.ts";
-import type { CoordinatorLink } from "#src/cli/coordinator-link.ts";
+import type { Workspace } from "#src/local-mcp/host/host.ts";
 import { readQueueRecord } from "#src/cli/commands/learn/queue-history.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { admin } from "#harness/coordinator/engine-host.ts";
 import { LocalHost } from "#harness/coordinator/local-host.ts";
 import { ask, given } from "#harness/coordinator/state-calls.ts";
 
-function linkTo(host: LocalHost, forbidden: readonly OperationName[] = []): Pick<CoordinatorLink, "call"> {
+function linkTo(host: LocalHost, forbidden: readonly OperationName[] = []): Pick<Workspace, "call"> {
   const call = async (name: never, input: never) =>
     forbidden.includes(name) ? failed("forbidden", "the scope is too small") : host.call(name, input, admin);
-  return { call: call as unknown as CoordinatorLink["call"] };
+  return { call: call as unknown as Workspace["call"] };
 }
 
 const about = { session: "s1", process: "p1", machine: "m1", client: "test", capacity: 2 };

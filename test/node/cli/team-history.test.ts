@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { OperationName } from "#src/contract/operations.ts";
-import type { CoordinatorLink } from "#src/cli/coordinator-link.ts";
+import type { Workspace } from "#src/local-mcp/host/host.ts";
 import { readTeam } from "#src/cli/commands/learn/team-history.ts";
 import { ok } from "#src/shared/result.ts";
 import { failed } from "#src/cli/answer.ts";
@@ -10,10 +10,10 @@ import { LocalHost } from "#harness/coordinator/local-host.ts";
 import { ask, given } from "#harness/coordinator/state-calls.ts";
 
 /** As a command of an admin has it; without the operations that its token may not ask. */
-function linkTo(host: EngineHost, forbidden: readonly OperationName[] = []): Pick<CoordinatorLink, "call"> {
+function linkTo(host: EngineHost, forbidden: readonly OperationName[] = []): Pick<Workspace, "call"> {
   const call = async (name: never, input: never) =>
     forbidden.includes(name) ? failed("forbidden", "the scope is too small") : host.call(name, input, admin);
-  return { call: call as unknown as CoordinatorLink["call"] };
+  return { call: call as unknown as Workspace["call"] };
 }
 
 const chat = { chat: "c1", session: "s1", process: "p1", machine: "m1", client: "claude-code" };
@@ -74,7 +74,7 @@ it("[EX66] the outcomes of routed tasks are those of their models, by kind of ta
     if (name !== "tasks.routes") return link.call(name as never, input as never);
     return ok(input.type === undefined ? { types: ["fix"], routes: null } : { types: [], routes: { tiers } });
   };
-  const team = given(await readTeam({ call: call as unknown as CoordinatorLink["call"] }, host.now()));
+  const team = given(await readTeam({ call: call as unknown as Workspace["call"] }, host.now()));
   expect(team.models).toEqual([
     { type: "fix, usual", model: "haiku", tasks: 60, accepted: 55, costMicros: 900 },
     { type: "fix, usual", model: "opus (high)", tasks: 60, accepted: 55, costMicros: 9_000 },

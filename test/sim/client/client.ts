@@ -1,8 +1,6 @@
-import type { CallInput } from "#src/coordinator-client/edge/calls.ts";
 import { WorkspaceClient } from "#src/coordinator-client/client.ts";
-import type { CallName } from "#src/coordinator-client/coordinator-client.ts";
 import type { CallError } from "#src/contract/errors.ts";
-import type { InputOf, OutputOf } from "#src/contract/operations.ts";
+import type { CallInput, CallName, InputOf, OutputOf } from "#src/contract/operations.ts";
 import type { Self } from "#src/contract/values.ts";
 import type { Actor } from "#src/coordination/kernel/tx.ts";
 import type { EdgeEvent } from "#src/coordinator-client/edge/events.ts";

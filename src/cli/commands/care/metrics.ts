@@ -9,7 +9,7 @@ import { programSamples } from "../../../supervisor/supervisor-metrics.ts";
 import { SupervisorState } from "../../../supervisor/supervisor-state.ts";
 import { failed, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import { openCoordinatorLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
 import { parseSettings } from "../worker/supervise/settings-file.ts";
 import { serveMetrics, tokenFile, type ListenAddress } from "./metrics-server.ts";
 
@@ -71,7 +71,7 @@ const defaultAddress: ListenAddress = { host: "127.0.0.1", port: defaultPort };
 /** [OB1] A coordinator on the edge is scraped there, since each of its requests is billed. */
 class MetricsReader {
   readonly #cli: Cli;
-  #link: CoordinatorLink | null = null;
+  #link: Workspace | null = null;
 
   constructor(cli: Cli) {
     this.#cli = cli;
@@ -96,7 +96,7 @@ class MetricsReader {
 
   async #readWorkspace(): Promise<CliResult<Sample[]>> {
     if (!this.#link) {
-      const opened = await openCoordinatorLink(this.#cli);
+      const opened = await this.#cli.workspace();
       if (!opened.ok) return opened;
       this.#link = opened.value;
     }

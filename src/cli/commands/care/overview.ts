@@ -12,7 +12,8 @@ import type { TaskLine } from "../../../contract/task-views.ts";
 import { allChats, ChatNames, isPresent, showChat, type ShownChat } from "../../chat-names.ts";
 import type { Cli } from "../../cli.ts";
 import { StoreError } from "../../../store/store-error.ts";
-import { commandLine, openCoordinatorLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
+import { commandLine } from "../../../contract/command-line-chat.ts";
 
 /** Printed as JSON: fields are only added. */
 export interface Overview extends MachineOutput<"overview.get"> {
@@ -71,7 +72,7 @@ const maxItems = 50;
 export class TeamReader {
   readonly #cli: Cli;
   readonly #others: OtherMachines;
-  #link: CoordinatorLink | null = null;
+  #link: Workspace | null = null;
 
   constructor(cli: Cli, runtime: Runtime) {
     this.#cli = cli;
@@ -90,9 +91,9 @@ export class TeamReader {
     }
   }
 
-  async #open(): Promise<CoordinatorLink | string> {
+  async #open(): Promise<Workspace | string> {
     if (this.#link) return this.#link;
-    const opened = await openCoordinatorLink(this.#cli);
+    const opened = await this.#cli.workspace();
     return opened.ok ? (this.#link = opened.value) : opened.error.message;
   }
 
@@ -114,7 +115,7 @@ const emptyOverview: TeamOverview = {
   elsewhere: [],
 };
 
-async function readTeam(cli: Cli, link: CoordinatorLink, others: OtherMachines): Promise<TeamOverview> {
+async function readTeam(cli: Cli, link: Workspace, others: OtherMachines): Promise<TeamOverview> {
   const base = { where: link.where, isEdge: link.isEdge };
   const chats = await allChats(link);
   const tasks = await link.call("tasks.progress", {});

@@ -9,7 +9,7 @@ import { lines, run, type Git } from "../../../snapshots/git.ts";
 import { gitInFolder, hasCommit } from "../../../worker-runner/work-git.ts";
 import { failed, notFound, wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
-import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
 import { diffTask, mergeTask } from "../tasks/task-work.ts";
 import type { ReviewFlags } from "./evolve.ts";
 import { verdictText } from "./format-evolve.ts";
@@ -26,7 +26,7 @@ export async function reviewRuns(cli: Cli, flags: ReviewFlags, folder: string): 
   if (reject !== undefined && (reason ?? "").trim() === "") return wrongUsage("--reject needs a --reason.");
   const found = await findProject(cli, folder);
   if (!found.ok) return found;
-  return withLink(cli, async (link) => {
+  return cli.withWorkspace(async (link) => {
     const offered = await listOffered(cli, link, found.value);
     if (!offered.ok) return offered;
     const context = { cli, link, found: found.value, offered: offered.value };
@@ -39,13 +39,13 @@ export async function reviewRuns(cli: Cli, flags: ReviewFlags, folder: string): 
 
 interface Context {
   readonly cli: Cli;
-  readonly link: CoordinatorLink;
+  readonly link: Workspace;
   readonly found: FoundProject;
   readonly offered: readonly Offered[];
 }
 
 /** Done tasks of any run, whose commit is in this repository. */
-async function listOffered(cli: Cli, link: CoordinatorLink, found: FoundProject): Promise<CliResult<Offered[]>> {
+async function listOffered(cli: Cli, link: Workspace, found: FoundProject): Promise<CliResult<Offered[]>> {
   const decided = new Set(found.files.decisions().map(({ task, candidate }) => `${task} ${candidate}`));
   const git = gitInFolder(cli.io.env, found.project.top);
   const offered: Offered[] = [];
@@ -68,7 +68,7 @@ async function listOffered(cli: Cli, link: CoordinatorLink, found: FoundProject)
 }
 
 /** @returns null: no change, or one that left no branch */
-async function readChange(link: CoordinatorLink, task: number): Promise<CliResult<Offered | null>> {
+async function readChange(link: Workspace, task: number): Promise<CliResult<Offered | null>> {
   const read = await link.call("tasks.get", { task });
   if (!read.ok) return read;
   const change = parseChange(read.value)?.change;

@@ -15,7 +15,7 @@ import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
 import { exitCodes, failed, interrupted, notFound, wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
-import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
 import { readInputFile } from "../../plan-file.ts";
 import { removeEnded } from "../../../worker-runner/old-worktrees.ts";
 import { removeAbandoned } from "../../../transform/throwaway-worktree.ts";
@@ -37,7 +37,7 @@ export async function evolve(cli: Cli, flags: EvolveFlags, folder: string): Prom
   if (!found.ok) return found;
   const settings = await readSettings(cli, flags, found.value);
   if (!settings.ok) return settings;
-  return withLink(cli, async (link) => {
+  return cli.withWorkspace(async (link) => {
     const open = found.value.files.runs().find(({ report }) => report?.isEnded !== true);
     if (open && !flags.dryRun) {
       cli.progress(`Continuing the run of ${cli.ago(open.at)}; \`shim code evolve stop\` ends it.`);
@@ -122,7 +122,7 @@ function readConfigFile(cli: Cli, file: string | undefined): CliResult<WrittenTy
 async function planRun(
   cli: Cli,
   flags: EvolveFlags,
-  link: CoordinatorLink,
+  link: Workspace,
   { base, uncommitted, folder }: FoundProject,
   settings: Settings,
 ): Promise<CliResult<Plan>> {
@@ -176,7 +176,7 @@ interface OpenRun extends FoundProject {
   readonly run: RunFile;
 }
 
-async function workOn(cli: Cli, flags: EvolveFlags, link: CoordinatorLink, open: OpenRun): Promise<CommandResult> {
+async function workOn(cli: Cli, flags: EvolveFlags, link: Workspace, open: OpenRun): Promise<CommandResult> {
   const submitted = await submit(link, open);
   if (!submitted.ok) return submitted;
   const { run } = submitted.value;
@@ -221,7 +221,7 @@ async function finish(
 
 /** The same request again has the same answer. */
 async function submit(
-  link: CoordinatorLink,
+  link: Workspace,
   { run, files }: OpenRun,
 ): Promise<CliResult<{ readonly run: RunFile & { readonly job: number } }>> {
   if (run.job !== null) return ok({ run: { ...run, job: run.job } });
@@ -262,14 +262,14 @@ export async function stopRun(cli: Cli, folder: string): Promise<CommandResult> 
 async function withNewest(
   cli: Cli,
   folder: string,
-  body: (link: CoordinatorLink, report: EvolveReport) => Promise<CommandResult>,
+  body: (link: Workspace, report: EvolveReport) => Promise<CommandResult>,
 ): Promise<CommandResult> {
   const found = await findProject(cli, folder);
   if (!found.ok) return found;
   const [run] = found.value.files.runs();
   if (!run || run.job === null) return notFound("there is no run in this project yet: `shim code evolve` starts one.");
   const { job } = run;
-  return withLink(cli, async (link) => {
+  return cli.withWorkspace(async (link) => {
     const state = await readRun(link.call, job);
     if (state.ok) return body(link, toReport(state.value));
     return run.report ? body(link, run.report) : state;

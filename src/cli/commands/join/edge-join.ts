@@ -4,8 +4,8 @@ import { ok } from "../../../shared/result.ts";
 import type { EdgeConfig } from "../../../coordinator-client/edge-config.ts";
 import { wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import type { CoordinatorLink } from "../../coordinator-link.ts";
-import { checkNames, keptAdminToken as keptAdmin, confirmReplace, withEdgeLink } from "./membership.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
+import { checkNames, keptAdminToken as keptAdmin, confirmReplace } from "./membership.ts";
 import { readTokenClaim, isMachineToken } from "../../../coordinator-client/edge/machine-token.ts";
 import { completeJoin, isMoving, chooseLocalWork, readLocalWork } from "./join-workspace.ts";
 import { findKey, saveKey, type FoundKey } from "./workspace-key-input.ts";
@@ -35,14 +35,14 @@ export async function joinWorkspace(cli: Cli, options: JoinOptions, name: string
     token: token.trim(),
     ...keptAdmin(cli, url, name),
   };
-  return withEdgeLink(edge, (link) => joinByLink(cli, options, edge, link, line));
+  return cli.withWorkspace((link) => joinByLink(cli, options, edge, link, line), edge);
 }
 
 async function joinByLink(
   cli: Cli,
   options: JoinOptions,
   edge: EdgeConfig,
-  link: CoordinatorLink,
+  link: Workspace,
   line: string | undefined,
 ): Promise<CommandResult> {
   const health = await link.call("health", {});
@@ -59,7 +59,7 @@ async function keyFor(
   cli: Cli,
   { keyFile }: JoinOptions,
   edge: EdgeConfig,
-  link: CoordinatorLink,
+  link: Workspace,
   line: string | undefined,
 ): Promise<CliResult<FoundKey | null>> {
   const syncStatus = await link.call("sync.status", {});
@@ -77,7 +77,7 @@ async function joinWith(
   cli: Cli,
   options: JoinOptions,
   edge: EdgeConfig,
-  link: CoordinatorLink,
+  link: Workspace,
   foundKey: FoundKey | null,
 ): Promise<CommandResult> {
   const work = await readLocalWork(cli);

@@ -15,7 +15,7 @@ import * as devices from "../../../local-mcp/sync/device.ts";
 import { formatCode } from "../../../local-mcp/sync/workspace-key.ts";
 import { failed, wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
-import type { CoordinatorLink } from "../../coordinator-link.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
 import { listSchedules, moveSchedules, type MovedSchedules } from "./move-schedules.ts";
 import { keyText, edgeVisibilityText, type FoundKey } from "./workspace-key-input.ts";
 import type { NewTask, TaskState } from "../../../contract/tasks.ts";
@@ -29,7 +29,7 @@ import type { Store } from "../../../store/store.ts";
 
 interface JoinPlan {
   readonly edge: EdgeConfig;
-  readonly link: CoordinatorLink;
+  readonly link: Workspace;
   readonly found: FoundKey | null;
   readonly work: LocalWork;
   readonly isImporting: boolean;
@@ -189,7 +189,7 @@ async function listTasks(local: LocalCoordinator, state: TaskState): Promise<num
 }
 
 /** [SY73] Submits the open tasks, all or none, and cancels them here; idempotent. */
-function moveTasks(cli: Cli, link: CoordinatorLink, { tasks }: LocalWork): Promise<CliResult<number>> {
+function moveTasks(cli: Cli, link: Workspace, { tasks }: LocalWork): Promise<CliResult<number>> {
   if (tasks.length > maxTasks)
     return Promise.resolve(
       failed(
@@ -215,12 +215,12 @@ function moveTasks(cli: Cli, link: CoordinatorLink, { tasks }: LocalWork): Promi
   });
 }
 
-function moveLocalSchedules(cli: Cli, link: CoordinatorLink): Promise<MovedSchedules> {
+function moveLocalSchedules(cli: Cli, link: Workspace): Promise<MovedSchedules> {
   return withLocal(cli, (local, store) => moveSchedules(local, link, importPrefix(link, store)));
 }
 
 /** The same for a repeated import of the same work. */
-function importPrefix({ machine }: CoordinatorLink, store: Store): string {
+function importPrefix({ machine }: Workspace, store: Store): string {
   return `import.${machine.replaceAll(/[^\w.-]/g, "-").slice(0, 60)}.${store.read(epochOf, 0)}`;
 }
 

@@ -8,7 +8,7 @@ import { forgetNotes } from "../../../local-mcp/sync/sync-status.ts";
 import { failed, notFound, type CliResult } from "../../answer.ts";
 import { requireYes } from "../../require-yes.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import { adminLossText, environmentConflict, withEdgeLink } from "./membership.ts";
+import { adminLossText, environmentConflict } from "./membership.ts";
 
 export interface LeaveOptions extends CommonOptions {
   readonly yes?: boolean;
@@ -60,7 +60,7 @@ async function purgeCopies(cli: Cli, options: LeaveOptions, edge: EdgeConfig | n
       purged: null,
       text: "Its sessions stay there until they are too old; the key stays on this machine.\n",
     });
-  const purged = await purge(edge, device.device);
+  const purged = await purge(cli, edge, device.device);
   if (!purged.ok) return purged;
   const { sessions, checkpoints } = purged.value;
   return ok({
@@ -80,8 +80,8 @@ interface Purged {
   readonly checkpoints: number;
 }
 
-async function purge(edge: EdgeConfig, device: string): Promise<CliResult<Purged>> {
-  const purged = await withEdgeLink(edge, (link) => link.call("sync.purge", { device }));
+async function purge(cli: Cli, edge: EdgeConfig, device: string): Promise<CliResult<Purged>> {
+  const purged = await cli.withWorkspace((link) => link.call("sync.purge", { device }), edge);
   if (purged.ok || purged.error.code === "unknown_device")
     return purged.ok ? purged : ok({ sessions: 0, checkpoints: 0 });
   return failed(

@@ -11,7 +11,6 @@ import {
 import { ok } from "../../../shared/result.ts";
 import { failed, notFound, wrongUsage, type FailedResult, type CliResult } from "../../answer.ts";
 import type { Cli } from "../../cli.ts";
-import { edgeLink, type CoordinatorLink } from "../../coordinator-link.ts";
 
 export function checkNames(url: string, name: string): CliResult<void> {
   const workspace = Workspace.safeParse(name);
@@ -37,20 +36,6 @@ export function requireEdge(cli: Cli): CliResult<EdgeConfig> {
   const edge = readEdgeConfig(cli.paths.home, cli.io.env);
   if (!edge.ok) return failed("edge_unusable", edge.error);
   return edge.value === null ? notFound("this machine has not joined a workspace.") : ok(edge.value);
-}
-
-/** Connects with the token of the configuration, for as long as `body` runs. */
-export async function withEdgeLink<T>(
-  edge: EdgeConfig,
-  body: (link: CoordinatorLink) => Promise<CliResult<T>>,
-): Promise<CliResult<T>> {
-  const link = edgeLink(edge, edge.token);
-  if (!link.ok) return link;
-  try {
-    return await body(link.value);
-  } finally {
-    link.value.close();
-  }
 }
 
 /** [DX4] Refuses while the environment would override the file. */

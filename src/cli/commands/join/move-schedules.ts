@@ -3,7 +3,7 @@ import type { Schedule } from "../../../contract/schedules.ts";
 import type { LocalCoordinator } from "../../../coordinator-client/local/local-coordinator.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
-import type { CoordinatorLink } from "../../coordinator-link.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
 
 export interface MovedSchedules {
   readonly moved: readonly string[];
@@ -25,7 +25,7 @@ export function listSchedules(local: LocalCoordinator): Schedule[] {
  */
 export async function moveSchedules(
   local: LocalCoordinator,
-  link: Pick<CoordinatorLink, "call">,
+  link: Pick<Workspace, "call">,
   prefix: string,
 ): Promise<MovedSchedules> {
   const moved: string[] = [];
@@ -48,7 +48,7 @@ function digestOf(name: string): string {
 
 async function create(
   local: LocalCoordinator,
-  link: Pick<CoordinatorLink, "call">,
+  link: Pick<Workspace, "call">,
   { name, cron, timeZone, overlap, missed, endAt, maxRuns, runs, state }: Schedule,
   requestId: string,
 ): Promise<Result<null, string>> {

@@ -7,11 +7,10 @@ import { syncStatus, type SyncStatus } from "../../../local-mcp/sync/sync-status
 import type { Config } from "../../../contract/config.ts";
 import { ok } from "../../../shared/result.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
-import { openCoordinatorLink } from "../../coordinator-link.ts";
 
 /** [SY77] Shows coordinator and sync; works offline, since the unsent changes are stored here. */
 export async function status(cli: Cli): Promise<CommandResult> {
-  const link = await openCoordinatorLink(cli);
+  const link = await cli.workspace();
   if (!link.ok) return link;
   const health = await link.value.call("health", {});
   link.value.close();

@@ -12,7 +12,7 @@ import { ok } from "../../../shared/result.ts";
 import { failed, notFound, type CliResult } from "../../answer.ts";
 import { requireYes } from "../../require-yes.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import { requireEdge, withEdgeLink } from "./membership.ts";
+import { requireEdge } from "./membership.ts";
 import {
   generateKey,
   findKey,
@@ -84,7 +84,7 @@ export async function rekeyWorkspace(cli: Cli, options: KeyOptions): Promise<Com
   const ring = readKeys(cli.paths.home, edge.value, cli.io.env);
   if (!ring.ok) return failed("key_unusable", `${ring.error}.`);
   if (ring.value === null) return notFound("this machine has no key of the workspace: set it with `shim join key`.");
-  const present = await presentKey(edge.value, ring.value);
+  const present = await presentKey(cli, edge.value, ring.value);
   if (options.code === true) return showCode(cli, options, displayedKey(present, ring.value));
   if (!present.ok) return present;
   const refused = await requireYes(cli, rekeyQuestion, options);
@@ -98,8 +98,8 @@ const rekeyQuestion =
 type PresentKey = CliResult<WorkspaceKey>;
 
 /** [SY97] Key that the workspace seals under: not the newest one here after a failed rekey. */
-async function presentKey(edge: EdgeConfig, { current, keys }: KeyRing): Promise<PresentKey> {
-  const syncStatus = await withEdgeLink(edge, (link) => link.call("sync.status", {}));
+async function presentKey(cli: Cli, edge: EdgeConfig, { current, keys }: KeyRing): Promise<PresentKey> {
+  const syncStatus = await cli.withWorkspace((link) => link.call("sync.status", {}), edge);
   if (!syncStatus.ok) return syncStatus;
   const { keyId } = syncStatus.value;
   const key = keyId === null ? current : keys.get(keyId);
@@ -128,7 +128,7 @@ async function changeKey(cli: Cli, edge: EdgeConfig, from: WorkspaceKey): Promis
   const key = generateKey();
   const written = storeKey(cli, edge, key);
   if (!written.ok) return written;
-  const rekeyed = await withEdgeLink(edge, (link) => link.call("sync.rekey", { keyId: key.id, from: from.id }));
+  const rekeyed = await cli.withWorkspace((link) => link.call("sync.rekey", { keyId: key.id, from: from.id }), edge);
   if (!rekeyed.ok) {
     const back = storeKey(cli, edge, from);
     return back.ok ? rekeyed : back;
@@ -146,13 +146,13 @@ async function changeKey(cli: Cli, edge: EdgeConfig, from: WorkspaceKey): Promis
 export async function adoptKey(cli: Cli, options: KeyOptions): Promise<CommandResult> {
   const edge = requireEdge(cli);
   if (!edge.ok) return edge;
-  const foundKey = await withEdgeLink<FoundKey>(edge.value, async (link) => {
+  const foundKey = await cli.withWorkspace<FoundKey>(async (link) => {
     const syncStatus = await link.call("sync.status", {});
     if (!syncStatus.ok) return syncStatus;
     const found = await findKey(cli, edge.value, await givenKey(cli, options), syncStatus.value.keyId);
     const saved = found.ok ? await saveKey(cli, edge.value, link, found.value) : found;
     return saved.ok ? found : saved;
-  });
+  }, edge.value);
   if (!foundKey.ok) return foundKey;
   const { workspace } = edge.value;
   (await cli.runtime()).store.write((sql) => {

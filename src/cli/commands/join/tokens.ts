@@ -6,8 +6,8 @@ import type { OutputOf } from "../../../contract/operations.ts";
 import type { EdgeConfig } from "../../../coordinator-client/edge-config.ts";
 import { failed } from "../../answer.ts";
 import { enumOption, type Cli, type Columns, type CommonOptions, type CommandResult } from "../../cli.ts";
-import type { CoordinatorLink } from "../../coordinator-link.ts";
-import { requireEdge, withEdgeLink } from "./membership.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
+import { requireEdge } from "./membership.ts";
 import { readTokenClaim } from "../../../coordinator-client/edge/machine-token.ts";
 import { age } from "../../../shared/format.ts";
 import { durationOption } from "../../task-input.ts";
@@ -38,7 +38,7 @@ export function addTokens(join: Command, cli: Cli): void {
 
 async function withAdmin(
   cli: Cli,
-  body: (link: CoordinatorLink, edge: EdgeConfig) => Promise<CommandResult>,
+  body: (link: Workspace, edge: EdgeConfig) => Promise<CommandResult>,
 ): Promise<CommandResult> {
   const edge = requireEdge(cli);
   if (!edge.ok) return edge;
@@ -48,7 +48,7 @@ async function withAdmin(
       "no_admin_token",
       "the workspace's admin token is on the machine that made the workspace; run this there.",
     );
-  return withEdgeLink({ ...edge.value, token: adminToken }, (link) => body(link, edge.value));
+  return cli.withWorkspace((link) => body(link, edge.value), { ...edge.value, token: adminToken });
 }
 
 function createToken(cli: Cli, { machine, scope = "work", ttl }: TokenOptions): Promise<CommandResult> {

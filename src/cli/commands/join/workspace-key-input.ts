@@ -6,7 +6,7 @@ import { formatCode, createKey, parseCode, type WorkspaceKey } from "../../../lo
 import { ok } from "../../../shared/result.ts";
 import { failed, wrongUsage, type FailedResult, type CliResult } from "../../answer.ts";
 import type { Cli } from "../../cli.ts";
-import type { CoordinatorLink } from "../../coordinator-link.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
 
 export interface GivenKey {
   readonly keyFile?: string;
@@ -47,7 +47,7 @@ export async function findKey(
 export async function saveKey(
   cli: Cli,
   edge: EdgeWorkspace,
-  link: Pick<CoordinatorLink, "call">,
+  link: Pick<Workspace, "call">,
   { key, isRegistered }: FoundKey,
 ): Promise<CliResult<void>> {
   const ring = readKeys(cli.paths.home, edge, cli.io.env);
@@ -62,7 +62,7 @@ export async function saveKey(
 }
 
 /** Answers `key_needed` where another machine has registered a key meanwhile. */
-async function registerKey(link: Pick<CoordinatorLink, "call">, { id }: WorkspaceKey): Promise<CliResult<void>> {
+async function registerKey(link: Pick<Workspace, "call">, { id }: WorkspaceKey): Promise<CliResult<void>> {
   const registered = await link.call("sync.rekey", { keyId: id, from: null });
   if (registered.ok) return ok(undefined);
   if (registered.error.code !== "wrong_key") return registered;

@@ -12,14 +12,13 @@ import {
 } from "../../../coordinator-client/edge-config.ts";
 import { failed, wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import { checkNames, confirmReplace, withEdgeLink } from "./membership.ts";
+import { checkNames, confirmReplace } from "./membership.ts";
 import { completeJoin, isMoving, chooseLocalWork, readLocalWork } from "./join-workspace.ts";
 import { findKey, saveKey, type FoundKey } from "./workspace-key-input.ts";
 import { WireError } from "../../../contract/wire-error.ts";
 import { newId } from "../../../coordinator-client/edge/platform.ts";
 import { nodePlatform } from "../../../coordinator-client/edge/node-platform.ts";
 import { ok } from "../../../shared/result.ts";
-import { edgeLink } from "../../coordinator-link.ts";
 import { Id } from "../../../contract/values.ts";
 import { createPrivateFolder, writeAtomically } from "../../../platform/private-files.ts";
 
@@ -71,7 +70,7 @@ async function createAndJoin(
   const edge = stored.value;
   const found = { ...foundKey.value, isNew: true };
   const plan = { edge, found, work, isImporting: choice.value, isSynced: true, isMoving: moves };
-  return withEdgeLink(edge, (link) => completeJoin(cli, { ...plan, link }));
+  return cli.withWorkspace((link) => completeJoin(cli, { ...plan, link }), edge);
 }
 
 /** The development server's secret lies beside it; elsewhere only the environment has one. */
@@ -106,7 +105,7 @@ async function createWorkspace(
     if (adminToken.error.code === "workspace_exists") finishRequest(home, edge);
     return adminToken;
   }
-  const admin = edgeLink(edge, adminToken.value);
+  const admin = await cli.workspace({ ...edge, token: adminToken.value });
   if (!admin.ok) return admin;
   // Before any machine has a token: none can be first with another key.
   const saved = await saveKey(cli, edge, admin.value, foundKey);

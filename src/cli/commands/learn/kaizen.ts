@@ -19,7 +19,6 @@ import { ok } from "../../../shared/result.ts";
 import { exitCodes, failed, wrongUsage } from "../../answer.ts";
 import { durationOption } from "../../task-input.ts";
 import type { Cli, CommandResult, CommonOptions } from "../../cli.ts";
-import { openCoordinatorLink } from "../../coordinator-link.ts";
 import { compareQueue } from "./compare-queue.ts";
 import { examine } from "./opportunities.ts";
 import { listTrials } from "./workspace-experiments.ts";
@@ -95,7 +94,7 @@ async function reviewTeam(
   findings: readonly Finding[],
   isDryRun: boolean,
 ): Promise<WorkspaceReview> {
-  const link = await openCoordinatorLink(cli);
+  const link = await cli.workspace();
   if (!link.ok) return notReviewed(link.error.message);
   try {
     const { kaizen: mode } = runtime.config;

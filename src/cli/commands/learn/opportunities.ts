@@ -16,7 +16,6 @@ import { ok } from "../../../shared/result.ts";
 import type { CliResult } from "../../answer.ts";
 import { pastChanges } from "../../../evolution/past-decisions.ts";
 import { momentOption, type Cli, type CommandResult, type CommonOptions } from "../../cli.ts";
-import { openCoordinatorLink } from "../../coordinator-link.ts";
 import { readTeam } from "./team-history.ts";
 
 interface OpportunityOptions extends CommonOptions {
@@ -83,7 +82,7 @@ export async function examine(
 }
 
 async function findTeam(cli: Cli, now: number): Promise<CliResult<TeamHistory>> {
-  const link = await openCoordinatorLink(cli);
+  const link = await cli.workspace();
   if (!link.ok) return link;
   try {
     return await readTeam(link.value, now);

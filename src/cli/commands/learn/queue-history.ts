@@ -4,14 +4,14 @@ import type { AuditEntry } from "../../../contract/workspaces.ts";
 import type { QueueChat, QueueRecord, QueueTask } from "../../../experiments/queue/queue-record.ts";
 import { ok } from "../../../shared/result.ts";
 import type { CliResult } from "../../answer.ts";
-import type { CoordinatorLink } from "../../coordinator-link.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
 import { backWithinMs, detailOf, listChats, listTasks, readPresenceLog } from "./team-history.ts";
 
 /** Calls are billed on the edge: one history for each task. */
 const maxTasks = 1_000;
 const parallel = 10;
 
-type Caller = Pick<CoordinatorLink, "call">;
+type Caller = Pick<Workspace, "call">;
 
 /**
  * The newest 1,000 ended tasks of the first 4,000 kept ones, and the chats meanwhile, in at most

@@ -13,7 +13,7 @@ import type {
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
 import type { CliResult } from "../../answer.ts";
-import type { CoordinatorLink } from "../../coordinator-link.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
 
 /** Calls are billed on the edge: lists end after so many pages, histories after so many tasks. */
 const maxPages = 20;
@@ -24,7 +24,7 @@ const perPage = 200;
 export const backWithinMs = 600_000;
 const maxEntries = 500;
 
-type Caller = Pick<CoordinatorLink, "call">;
+type Caller = Pick<Workspace, "call">;
 
 /** Reads with the rights of an observer; the audit log, which needs more, where it may. */
 export async function readTeam(link: Caller, now: number): Promise<CliResult<TeamHistory>> {

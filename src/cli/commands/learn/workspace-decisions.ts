@@ -4,7 +4,7 @@ import { record } from "../../../local-mcp/audit/machine-audit.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { ok } from "../../../shared/result.ts";
 import { failed, notFound, type CliResult } from "../../answer.ts";
-import type { CoordinatorLink } from "../../coordinator-link.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
 import { endTrial, readTrials, saveTrials, type StoredTrials } from "./workspace-trials.ts";
 
 const attempts = 5;
@@ -12,7 +12,7 @@ const attempts = 5;
 /** A person's, on the command line or the live page. */
 export interface TrialDecision {
   readonly runtime: Runtime;
-  readonly link: Pick<CoordinatorLink, "call" | "machine" | "isEdge">;
+  readonly link: Pick<Workspace, "call" | "machine" | "isEdge">;
   readonly by: "command line" | "live page";
 }
 

@@ -5,7 +5,6 @@ import { runningTrial, type TrialCandidate } from "../../../experiments/workspac
 import { ok } from "../../../shared/result.ts";
 import { failed, wrongUsage, type CliResult, type FailedResult } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
-import { openCoordinatorLink } from "../../coordinator-link.ts";
 import {
   allowTrials,
   endOneTrial,
@@ -20,7 +19,7 @@ import {
 import { startValue } from "./workspace-steps.ts";
 
 async function withLink<T>(cli: Cli, body: (decision: TrialDecision) => Promise<CliResult<T>>): Promise<CliResult<T>> {
-  const opened = await openCoordinatorLink(cli);
+  const opened = await cli.workspace();
   if (!opened.ok) return opened;
   const link = opened.value;
   try {

@@ -7,7 +7,6 @@ import { age, pluralize } from "../../../shared/format.ts";
 import { ok } from "../../../shared/result.ts";
 import { wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
-import { withLink } from "../../coordinator-link.ts";
 import { compareQueue } from "./compare-queue.ts";
 import { readQueueRecord } from "./queue-history.ts";
 
@@ -26,7 +25,7 @@ const seed = 1;
 
 /** [EX97] @param given true: one step of each setting in each direction */
 export function replayWorkspace(cli: Cli, given: readonly string[] | true): Promise<CommandResult> {
-  return withLink(cli, async (link) => {
+  return cli.withWorkspace(async (link) => {
     const found = await link.call("settings.get", {});
     if (!found.ok) return found;
     const { settings } = found.value;

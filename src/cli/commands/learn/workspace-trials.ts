@@ -4,9 +4,9 @@ import type { Settings } from "../../../contract/workspaces.ts";
 import { isWithinBounds, moveTrial, withTrial } from "../../../experiments/workspace/trial.ts";
 import { ok } from "../../../shared/result.ts";
 import { failed, type CliResult } from "../../answer.ts";
-import type { CoordinatorLink } from "../../coordinator-link.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
 
-export type TrialLink = Pick<CoordinatorLink, "call" | "machine">;
+export type TrialLink = Pick<Workspace, "call" | "machine">;
 
 export interface StoredTrials {
   /** 0: none is stored. */

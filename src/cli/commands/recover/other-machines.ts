@@ -6,8 +6,8 @@ import { projectRoot } from "../../../local-mcp/sessions/git-head.ts";
 import { findProject } from "../../../local-mcp/sync/find-project.ts";
 import { pull } from "../../../local-mcp/sync/pull.ts";
 import { err } from "../../../shared/result.ts";
+import { toHostError } from "../../../local-mcp/host/workspace-errors.ts";
 import type { Cli } from "../../cli.ts";
-import { openCoordinatorLink } from "../../coordinator-link.ts";
 import { shortSession } from "../../../local-mcp/host/resolve-id.ts";
 
 export interface OtherMachines {
@@ -22,15 +22,15 @@ const callTimeoutMs = 15_000;
 /** [RE27] @param body gets null without a workspace on an edge, or without a key of it */
 export async function withOtherMachines<T>(cli: Cli, body: (others: OtherMachines | null) => Promise<T>): Promise<T> {
   const edge = readEdgeConfig(cli.paths.home, cli.io.env);
-  const opened = edge.ok && edge.value ? await openCoordinatorLink(cli) : null;
+  const opened = edge.ok && edge.value ? await cli.workspace() : null;
   if (!edge.ok || !edge.value || !opened?.ok) return body(null);
-  const { workspace, machine } = edge.value;
+  const { url, workspace, machine } = edge.value;
   const runtime = await cli.runtime();
   // A command is no chat: it holds nothing and fills in no chat identity.
   const call: Call = async (name, input, deadlineMs = callTimeoutMs) => {
     const answer = await opened.value.client.call(name, input, deadlineMs);
     if (answer.ok || isRefusal(answer.error)) return answer;
-    return err({ ...answer.error, message: opened.value.toFailure(answer.error).error.message });
+    return err({ ...answer.error, message: toHostError(answer.error, url).message });
   };
   try {
     const link = { link: { self: null, call }, edge: edge.value, workspace, machine };

@@ -6,9 +6,8 @@ import * as remoteSessions from "../../../local-mcp/sync/remote-sessions.ts";
 import type { RemoteSession } from "../../../local-mcp/sync/remote-sessions.ts";
 import { ok } from "../../../shared/result.ts";
 import { restoreReceived } from "../../../snapshots/restore-received.ts";
-import { failed, type CliResult } from "../../answer.ts";
+import { failed, type CliResult, printedCode } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
-import { printedCode } from "../../coordinator-link.ts";
 import { currentProject, withOtherMachines, type OtherMachines } from "./other-machines.ts";
 import { timeoutMs, type RestoreSource } from "./restore-from.ts";
 

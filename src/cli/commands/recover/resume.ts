@@ -40,8 +40,8 @@ import {
   type CommandError,
   type FailedResult,
   fromHost,
+  printedCode,
 } from "../../answer.ts";
-import { printedCode } from "../../coordinator-link.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { offeredText, stateText } from "../../../contract/chat-state.ts";
 import { quotedTitle } from "../../../local-mcp/recovery/user-lines.ts";

@@ -2,7 +2,7 @@ import type { OutputOf } from "../../../contract/operations.ts";
 import { WorkResult } from "../../../contract/work-result.ts";
 import { ok } from "../../../shared/result.ts";
 import type { Cli, Columns, CommandResult } from "../../cli.ts";
-import type { CoordinatorLink } from "../../coordinator-link.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
 import { whyNoBranch } from "./task-work.ts";
 
 type Task = OutputOf<"tasks.get">;
@@ -13,7 +13,7 @@ type Integration =
 
 const maxParts = 100;
 
-export async function showJob(cli: Cli, link: CoordinatorLink, job: number): Promise<CommandResult> {
+export async function showJob(cli: Cli, link: Workspace, job: number): Promise<CommandResult> {
   const root = await link.call("tasks.get", { task: job });
   if (!root.ok) return root;
   const below = await link.call("tasks.list", { parent: job, limit: maxParts });

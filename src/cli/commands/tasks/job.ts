@@ -4,7 +4,6 @@ import { defaultMaxBodyBytes } from "../../../contract/protocol.ts";
 import { planOperations, Job } from "../../../contract/plans.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
-import { withLink } from "../../coordinator-link.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import { digitOption, textListOption } from "../../task-input.ts";
 import { withTask } from "./task.ts";
@@ -74,7 +73,7 @@ function toEstimateOptions({ by, maxParts, split }: SplitOptions): EstimateOptio
 async function estimateJob(cli: Cli, options: SplitOptions, file: string): Promise<CommandResult> {
   const job = await readJob(cli, file);
   if (!job.ok) return job;
-  return withLink(cli, async (link) => {
+  return cli.withWorkspace(async (link) => {
     const done = await link.call("plans.estimate", { job: job.value, ...toEstimateOptions(options) });
     return done.ok ? ok({ data: done.value, text: estimateText(cli, done.value) }) : done;
   });
@@ -91,7 +90,7 @@ async function submitJob(cli: Cli, options: SubmitOptions, file: string): Promis
     dedupeKey: key,
     options: omitUndefined({ priority, capabilities: capability, tags: tag }),
   });
-  return withLink(cli, async (link) => {
+  return cli.withWorkspace(async (link) => {
     const input = { job: job.value, type, ...toEstimateOptions(options), ...planOptions } as InputOf<"plans.submit">;
     const done = await link.call("plans.submit", input);
     return done.ok ? ok({ data: done.value, text: submittedText(done.value) }) : done;

@@ -7,7 +7,7 @@ import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
 import { wrongUsage } from "../../answer.ts";
 import { countUpTo, type Cli, type Columns, type CommonOptions, type CommandResult } from "../../cli.ts";
-import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
 import { parseJson } from "../../task-input.ts";
 import { withTask } from "./task.ts";
 
@@ -26,7 +26,7 @@ type ReplayFilter = NonNullable<InputOf<"tasks.replay">["filter"]>;
 
 export function addQueue(task: Command, cli: Cli): void {
   const stats = task.command("stats").description("by type: numbers, ages, throughput, times");
-  cli.define(stats, () => withLink(cli, (link) => showStats(cli, link)));
+  cli.define(stats, () => cli.withWorkspace((link) => showStats(cli, link)));
   addReplay(task, cli);
   const discard = task
     .command("discard <task>")
@@ -37,7 +37,7 @@ export function addQueue(task: Command, cli: Cli): void {
   );
 }
 
-async function showStats(cli: Cli, link: CoordinatorLink): Promise<CommandResult> {
+async function showStats(cli: Cli, link: Workspace): Promise<CommandResult> {
   const stats = await link.call("tasks.stats", {});
   if (!stats.ok) return stats;
   const { types, isAll } = stats.value;
@@ -86,10 +86,10 @@ function replay(cli: Cli, { payload, type, reason, tag, limit }: ReplayOptions, 
   if (!isFiltered)
     return Promise.resolve(wrongUsage("name a dead task, or which ones: --type, --reason, --tag, --limit."));
   if (payload !== undefined) return Promise.resolve(wrongUsage("--payload is for one task."));
-  return withLink(cli, (link) => replayMatching(cli, link, filter as ReplayFilter));
+  return cli.withWorkspace((link) => replayMatching(cli, link, filter as ReplayFilter));
 }
 
-async function replayMatching(cli: Cli, link: CoordinatorLink, filter: ReplayFilter): Promise<CommandResult> {
+async function replayMatching(cli: Cli, link: Workspace, filter: ReplayFilter): Promise<CommandResult> {
   const replayed = await link.call("tasks.replay", { filter });
   if (!replayed.ok) return replayed;
   const { tasks } = replayed.value;
@@ -106,11 +106,7 @@ async function replayTask(cli: Cli, text: string, written: string | undefined): 
   return withTask(cli, text, (link, task) => replayOne(link, task, input));
 }
 
-async function replayOne(
-  link: CoordinatorLink,
-  task: number,
-  input: { readonly payload?: Json },
-): Promise<CommandResult> {
+async function replayOne(link: Workspace, task: number, input: { readonly payload?: Json }): Promise<CommandResult> {
   const replayed = await link.call("tasks.replay", { task, ...input });
   if (!replayed.ok) return replayed;
   const [first] = replayed.value.tasks;
@@ -129,7 +125,7 @@ function notReplayedText({ state, reason }: { readonly state: string; readonly r
   return reason === "discarded" ? "it was discarded" : "a task that it depends on is dead; replay that one first";
 }
 
-async function discardTask(link: CoordinatorLink, task: number, reason: string): Promise<CommandResult> {
+async function discardTask(link: Workspace, task: number, reason: string): Promise<CommandResult> {
   const discarded = await link.call("tasks.discard", { task, reason });
   if (!discarded.ok) return discarded;
   return discarded.value.state === "dead"

@@ -11,7 +11,7 @@ import {
 import { lowerBound } from "../../../routing/success-bound.ts";
 import { ok } from "../../../shared/result.ts";
 import type { Cli, Columns, CommonOptions, CommandResult } from "../../cli.ts";
-import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
 
 interface TypeReport {
   readonly type: string;
@@ -25,11 +25,11 @@ export function addRouting(task: Command, cli: Cli): void {
     .command("routing [type]")
     .description("which models did the tasks of a type, how well, and the cost of an accepted one");
   cli.define(command, (_options: CommonOptions, type?: string) =>
-    withLink(cli, (link) => showRouting(cli, link, type)),
+    cli.withWorkspace((link) => showRouting(cli, link, type)),
   );
 }
 
-async function showRouting(cli: Cli, link: CoordinatorLink, type: string | undefined): Promise<CommandResult> {
+async function showRouting(cli: Cli, link: Workspace, type: string | undefined): Promise<CommandResult> {
   const known = await link.call("tasks.routes", {});
   if (!known.ok) return known;
   const reports: TypeReport[] = [];

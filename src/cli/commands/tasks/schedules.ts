@@ -4,7 +4,7 @@ import { age } from "../../../shared/format.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
 import { countUpTo, enumOption, type Cli, type Columns, type CommandResult, type CommonOptions } from "../../cli.ts";
-import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
 import { parseDuration, parseTime } from "../../times.ts";
 import { addTaskOptions, readTask, type TaskOptions } from "./task-submit.ts";
 
@@ -41,7 +41,7 @@ function addList(schedules: Command, cli: Cli): void {
   const list = schedules
     .command("list", { isDefault: true })
     .description("all schedules, with next time and last result");
-  cli.define(list, () => withLink(cli, (link) => listSchedules(cli, link)));
+  cli.define(list, () => cli.withWorkspace((link) => listSchedules(cli, link)));
   for (const { verb, description, body } of [
     { verb: "pause", description: "let its times pass without a task", body: pause },
     { verb: "resume", description: "continue with its next time", body: resume },
@@ -49,7 +49,7 @@ function addList(schedules: Command, cli: Cli): void {
     { verb: "delete", description: "delete it; its tasks stay", body: remove },
   ]) {
     const command = schedules.command(`${verb} <name>`).description(description);
-    cli.define(command, (_options: CommonOptions, name: string) => withLink(cli, (link) => body(link, name)));
+    cli.define(command, (_options: CommonOptions, name: string) => cli.withWorkspace((link) => body(link, name)));
   }
 }
 
@@ -69,7 +69,7 @@ async function create(cli: Cli, options: ScheduleOptions, cron: string): Promise
   if (!task.ok) return task;
   const timeZone = tz ?? new Intl.DateTimeFormat().resolvedOptions().timeZone;
   const optional = omitUndefined({ overlap, missed, endAt: until, maxRuns });
-  return withLink(cli, async (link) => {
+  return cli.withWorkspace(async (link) => {
     const done = await link.call("schedules.create", { name, cron, timeZone, task: task.value, ...optional });
     if (!done.ok) return done;
     const times = done.value.nextTimes.map((at) => zoneTime(at, timeZone)).join(", ");
@@ -83,7 +83,7 @@ function zoneTime(at: number, timeZone: string): string {
   return new Intl.DateTimeFormat("sv", { timeZone, dateStyle: "short", timeStyle: "short" }).format(at);
 }
 
-async function listSchedules(cli: Cli, link: CoordinatorLink): Promise<CommandResult> {
+async function listSchedules(cli: Cli, link: Workspace): Promise<CommandResult> {
   const listed = await link.call("schedules.list", {});
   if (!listed.ok) return listed;
   const text = cli.table(listed.value.schedules, columns(cli.io.now()), `No schedules at ${link.where}.\n`);
@@ -108,12 +108,12 @@ function lastText({ last, lastTask }: Schedule, now: number): string {
   return `${last.outcome} ${age(Math.max(0, now - last.at))} ago: ${detail}`;
 }
 
-async function pause(link: CoordinatorLink, name: string): Promise<CommandResult> {
+async function pause(link: Workspace, name: string): Promise<CommandResult> {
   const done = await link.call("schedules.pause", { name });
   return done.ok ? ok({ data: done.value, text: `Schedule ${name} is ${done.value.schedule.state}.\n` }) : done;
 }
 
-async function resume(link: CoordinatorLink, name: string): Promise<CommandResult> {
+async function resume(link: Workspace, name: string): Promise<CommandResult> {
   const done = await link.call("schedules.resume", { name });
   if (!done.ok) return done;
   const { nextAt, timeZone, state } = done.value.schedule;
@@ -121,12 +121,12 @@ async function resume(link: CoordinatorLink, name: string): Promise<CommandResul
   return ok({ data: done.value, text: `Schedule ${name} is ${state}${next}.\n` });
 }
 
-async function runNow(link: CoordinatorLink, name: string): Promise<CommandResult> {
+async function runNow(link: Workspace, name: string): Promise<CommandResult> {
   const done = await link.call("schedules.run", { name });
   return done.ok ? ok({ data: done.value, text: `Task ${done.value.task} is ${done.value.state}.\n` }) : done;
 }
 
-async function remove(link: CoordinatorLink, name: string): Promise<CommandResult> {
+async function remove(link: Workspace, name: string): Promise<CommandResult> {
   const done = await link.call("schedules.delete", { name });
   return done.ok ? ok({ data: done.value, text: `Schedule ${name} is deleted; its tasks stay.\n` }) : done;
 }

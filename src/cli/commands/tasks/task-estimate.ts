@@ -3,7 +3,6 @@ import type { TypeRoutes } from "../../../contract/routes.ts";
 import { analyzeTask } from "../../../routing/task-analyzer.ts";
 import { ok } from "../../../shared/result.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
-import { withLink } from "../../coordinator-link.ts";
 import { count, estimateText, sourceText } from "../care/tokens.ts";
 
 /** [RT3] Estimates the payload alone, and adds what earlier tasks of the type have cost. */
@@ -33,7 +32,7 @@ export async function estimateTask(
 /** Returns null where the coordinator does not answer; the rest of the estimate needs none. */
 async function findRoutes(cli: Cli, type: string): Promise<TypeRoutes | null> {
   let routes: TypeRoutes | null = null;
-  await withLink(cli, async (link) => {
+  await cli.withWorkspace(async (link) => {
     const found = await link.call("tasks.routes", { type });
     if (found.ok) ({ routes } = found.value);
     return found.ok ? ok({ data: null, text: "" }) : found;

@@ -3,8 +3,7 @@ import type { Attempt } from "../../../contract/task-views.ts";
 import type { TaskState } from "../../../contract/tasks.ts";
 import { ok } from "../../../shared/result.ts";
 import type { CliResult } from "../../answer.ts";
-import type { CoordinatorLink } from "../../coordinator-link.ts";
-import { fetchPages } from "../../../coordinator-client/fetch-pages.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
 import type { Chat } from "../../../contract/chats.ts";
 import { allChats } from "../../chat-names.ts";
 
@@ -24,7 +23,7 @@ export interface TaskFacts {
   readonly takers: readonly Claimant[];
 }
 
-export async function readFacts(link: CoordinatorLink, number: number): Promise<CliResult<TaskFacts>> {
+export async function readFacts(link: Workspace, number: number): Promise<CliResult<TaskFacts>> {
   const found = await link.call("tasks.get", { task: number });
   if (!found.ok) return found;
   const task = found.value;
@@ -37,11 +36,11 @@ export async function readFacts(link: CoordinatorLink, number: number): Promise<
   return ok({ task, attempts: history.value.attempts, needs: needs.value, takers: takers.value });
 }
 
-function historyOf(link: CoordinatorLink, task: number): Promise<CliResult<OutputOf<"tasks.history">>> {
-  return fetchPages(link, "tasks.history", { task });
+function historyOf(link: Workspace, task: number): Promise<CliResult<OutputOf<"tasks.history">>> {
+  return link.list("tasks.history", { task });
 }
 
-async function readNeeded(link: CoordinatorLink, tasks: readonly number[]): Promise<CliResult<Needed[]>> {
+async function readNeeded(link: Workspace, tasks: readonly number[]): Promise<CliResult<Needed[]>> {
   const needed: Needed[] = [];
   for (const task of tasks) {
     const found = await link.call("tasks.get", { task });
@@ -87,7 +86,7 @@ export interface Claimant {
 type TaskNeeds = Pick<Task, "type" | "capabilities">;
 type Budgets = Pick<OutputOf<"budgets.get">, "isDaySpent" | "chats">;
 
-async function listClaimants(link: CoordinatorLink, task: TaskNeeds): Promise<CliResult<Claimant[]>> {
+async function listClaimants(link: Workspace, task: TaskNeeds): Promise<CliResult<Claimant[]>> {
   const chats = await allChats(link);
   if (!chats.ok) return chats;
   const load = await link.call("tasks.load", {});

@@ -7,8 +7,7 @@ import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
 import { shortIds } from "../../../shared/short-id.ts";
 import { enumOption, limitOption, type Cli, type Columns, type CommonOptions, type CommandResult } from "../../cli.ts";
-import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
-import { fetchPages } from "../../../coordinator-client/fetch-pages.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
 import { taskOption } from "../../task-input.ts";
 import { allChats, findChat } from "../../chat-names.ts";
 
@@ -29,7 +28,7 @@ export function addTaskList(task: Command, cli: Cli): void {
     .option("--parent <task>", "only direct parts of this task", taskOption)
     .addOption(limitOption(defaultLimit));
   cli.define(command, ({ state, type, chat, tag, schedule, parent, limit }: ListOptions) =>
-    withLink(cli, async (link) => {
+    cli.withWorkspace(async (link) => {
       const holder = chat === undefined ? ok(undefined) : await findChat(cli, link, chat);
       if (!holder.ok) return holder;
       const filter = omitUndefined({ state, type, chat: holder.value, tag, schedule, parent });
@@ -40,11 +39,11 @@ export function addTaskList(task: Command, cli: Cli): void {
 
 async function listTasks(
   cli: Cli,
-  link: CoordinatorLink,
+  link: Workspace,
   filter: TaskFilter,
   max: number = defaultLimit,
 ): Promise<CommandResult> {
-  const listed = await fetchPages(link, "tasks.list", filter, { max });
+  const listed = await link.list("tasks.list", filter, { max });
   if (!listed.ok) return listed;
   const { tasks, cursor } = listed.value;
   const isDead = filter.state === "dead";
@@ -91,7 +90,7 @@ function progressNote({ state, progress, detail, isCancelAsked }: TaskLine): str
 }
 
 /** The list of tasks is useful without the list of chats. */
-async function shortChats(link: CoordinatorLink, tasks: readonly TaskLine[]): Promise<(chat: string) => string> {
+async function shortChats(link: Workspace, tasks: readonly TaskLine[]): Promise<(chat: string) => string> {
   if (tasks.every(({ chat }) => chat === null)) return (chat) => chat;
   const chats = await allChats(link);
   return chats.ok ? shortIds(chats.value.map(({ chat }) => chat)) : (chat) => chat;

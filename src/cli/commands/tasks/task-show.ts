@@ -2,7 +2,7 @@ import type { Attempt } from "../../../contract/task-views.ts";
 import { age, oneLine } from "../../../shared/format.ts";
 import { ok } from "../../../shared/result.ts";
 import type { Cli, Columns, CommandResult } from "../../cli.ts";
-import type { CoordinatorLink } from "../../coordinator-link.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
 import { table } from "../../screen-text.ts";
 import { chatLabels } from "../../chat-names.ts";
 import { explainTask } from "./explain-task.ts";
@@ -10,7 +10,7 @@ import { readFacts, type Task } from "./task-facts.ts";
 import { progressText } from "./task-list.ts";
 
 /** [CL275] First why the task is in its state, then its fields and its attempts. */
-export async function showTask(cli: Cli, link: CoordinatorLink, number: number): Promise<CommandResult> {
+export async function showTask(cli: Cli, link: Workspace, number: number): Promise<CommandResult> {
   const facts = await readFacts(link, number);
   if (!facts.ok) return facts;
   const { task, ...others } = facts.value;

@@ -16,7 +16,7 @@ import {
   textListOption,
 } from "../../task-input.ts";
 import { taskOperations } from "../../../contract/tasks.ts";
-import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
 
 type ScheduledTask = InputOf<"schedules.create">["task"];
 type NewTask = InputOf<"tasks.submit">["tasks"][number];
@@ -100,7 +100,7 @@ async function submitTask(cli: Cli, options: SubmitOptions, given: ScheduledTask
     return estimateTask(cli, given.type, given.payload ?? null, model ?? null);
   }
   const task = { ...given, ...omitUndefined({ dependsOn: dependsOn && [...dependsOn], dedupeKey: key }) };
-  return withLink(cli, async (link) => {
+  return cli.withWorkspace(async (link) => {
     const done = await link.call("tasks.submit", { tasks: [task] });
     return done.ok ? ok({ data: done.value, text: done.value.tasks.map(submittedText).join("") }) : done;
   });
@@ -151,10 +151,10 @@ async function submitGraph(cli: Cli, file: string): Promise<CommandResult> {
     name: "tasks",
     maxChars: maxBodyBytes,
   });
-  return tasks.ok ? withLink(cli, (link) => submitAll(cli, link, tasks.value)) : tasks;
+  return tasks.ok ? cli.withWorkspace((link) => submitAll(cli, link, tasks.value)) : tasks;
 }
 
-async function submitAll(cli: Cli, link: CoordinatorLink, tasks: readonly NewTask[]): Promise<CommandResult> {
+async function submitAll(cli: Cli, link: Workspace, tasks: readonly NewTask[]): Promise<CommandResult> {
   const submitted = await link.call("tasks.submit", { tasks: [...tasks] });
   if (!submitted.ok) return submitted;
   const rows = submitted.value.tasks.map((one, at) => ({ ...tasks[at], ...one }));

@@ -4,15 +4,14 @@ import type { TaskState } from "../../../contract/tasks.ts";
 import { ok } from "../../../shared/result.ts";
 import type { CliResult } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
-import type { CoordinatorLink } from "../../coordinator-link.ts";
-import { fetchPages } from "../../../coordinator-client/fetch-pages.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
 
 type TreeNode = OutputOf<"tasks.tree">["tasks"][number];
 
 const maxNodes = 1_000;
 const openStates: readonly TaskState[] = ["blocked", "scheduled", "queued", "assigned", "running"];
 
-export async function showTaskTree(cli: Cli, link: CoordinatorLink, task: number | null): Promise<CommandResult> {
+export async function showTaskTree(cli: Cli, link: Workspace, task: number | null): Promise<CommandResult> {
   const graph = new TaskGraph(link);
   const startTasks = task === null ? await openTasks(link) : ok([task]);
   if (!startTasks.ok) return startTasks;
@@ -27,13 +26,13 @@ export async function showTaskTree(cli: Cli, link: CoordinatorLink, task: number
   return ok({ data: { roots, tasks, isMore: graph.isCut }, text: text + more });
 }
 
-async function openTasks(link: CoordinatorLink): Promise<CliResult<number[]>> {
+async function openTasks(link: Workspace): Promise<CliResult<number[]>> {
   const taskNumbers: number[] = [];
   for (const state of openStates) {
     // One more than is shown, so that a cut is noticed.
     const max = maxNodes + 1 - taskNumbers.length;
     if (max <= 0) break;
-    const listed = await fetchPages(link, "tasks.list", { state }, { max });
+    const listed = await link.list("tasks.list", { state }, { max });
     if (!listed.ok) return listed;
     taskNumbers.push(...listed.value.tasks.map((one) => one.task));
   }
@@ -41,11 +40,11 @@ async function openTasks(link: CoordinatorLink): Promise<CliResult<number[]>> {
 }
 
 class TaskGraph {
-  readonly #link: CoordinatorLink;
+  readonly #link: Workspace;
   readonly #nodes = new Map<number, TreeNode | null>();
   isCut = false;
 
-  constructor(link: CoordinatorLink) {
+  constructor(link: Workspace) {
     this.#link = link;
   }
 

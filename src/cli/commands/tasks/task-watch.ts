@@ -4,7 +4,7 @@ import type { TaskLine } from "../../../contract/task-views.ts";
 import { ok } from "../../../shared/result.ts";
 import type { CliResult } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
-import type { CoordinatorLink } from "../../coordinator-link.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
 import { safeText, safeJsonLine } from "../../screen-text.ts";
 import { localTime } from "../../times.ts";
 import { progressText } from "./task-list.ts";
@@ -24,7 +24,7 @@ type ViewResult = CliResult<TaskView>;
 
 const maxRows = 50;
 
-export function watchTask(cli: Cli, link: CoordinatorLink, task: number, isJson: boolean): Promise<CommandResult> {
+export function watchTask(cli: Cli, link: Workspace, task: number, isJson: boolean): Promise<CommandResult> {
   return follow(cli, isJson, async () => {
     const found = await link.call("tasks.get", { task });
     if (!found.ok) return found;
@@ -83,7 +83,7 @@ function toEnd(state: TaskLine["state"]): TaskView["end"] {
 }
 
 /** [CL143] Ends when no task is open; badly if more are dead or cancelled than at the start. */
-export function watchAll(cli: Cli, link: CoordinatorLink, isJson: boolean): Promise<CommandResult> {
+export function watchAll(cli: Cli, link: Workspace, isJson: boolean): Promise<CommandResult> {
   let lostAtStart: number | null = null;
   return follow(cli, isJson, async () => {
     const found = await link.call("tasks.progress", {});

@@ -10,7 +10,7 @@ import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
 import { failed, type FailedResult, type CliResult } from "../../answer.ts";
 import type { Cli, Columns, CommonOptions, CommandResult } from "../../cli.ts";
-import type { CoordinatorLink } from "../../coordinator-link.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
 import {
   fetchCommits,
   cleanBranch,
@@ -33,7 +33,7 @@ interface WorkRange {
 }
 
 /** [CL120] Shows the task's own changes; with `--all` also the results that it began with. */
-export function diffTask(cli: Cli, link: CoordinatorLink, task: number, options: WorkOptions): Promise<CommandResult> {
+export function diffTask(cli: Cli, link: Workspace, task: number, options: WorkOptions): Promise<CommandResult> {
   return withRange(cli, link, task, options, async ({ git }, { work, base }) => {
     const { files, diff } = await readDiff(git, base, work.commit);
     const data = { task, branch: work.branch, base, commit: work.commit, files, diff };
@@ -45,7 +45,7 @@ export function diffTask(cli: Cli, link: CoordinatorLink, task: number, options:
   });
 }
 
-export function logTask(cli: Cli, link: CoordinatorLink, task: number, options: WorkOptions): Promise<CommandResult> {
+export function logTask(cli: Cli, link: Workspace, task: number, options: WorkOptions): Promise<CommandResult> {
   return withRange(cli, link, task, options, async ({ git }, { work, base }) => {
     const format = "--format=%H%x09%at%x09%an%x09%s";
     const found = await lines(git, ["log", "--no-color", "--no-show-signature", format, `${base}..${work.commit}`]);
@@ -76,7 +76,7 @@ function parseCommit(line: string): Commit {
 
 async function withRange(
   cli: Cli,
-  link: CoordinatorLink,
+  link: Workspace,
   task: number,
   { remote, all }: WorkOptions,
   body: (repository: Repository, range: WorkRange) => Promise<CommandResult>,
@@ -126,7 +126,7 @@ function whyNotDone({ state, reason, detail, dependsOn }: Task): string {
 /** [CL122] Merges the work of a task or a job's parts into the current branch, all or none. */
 export async function mergeTask(
   cli: Cli,
-  link: CoordinatorLink,
+  link: Workspace,
   task: number,
   { remote }: WorkOptions,
 ): Promise<CommandResult> {
@@ -165,7 +165,7 @@ export async function mergeTask(
   });
 }
 
-async function listWork(link: CoordinatorLink, task: number): Promise<CliResult<readonly InputWork[]>> {
+async function listWork(link: Workspace, task: number): Promise<CliResult<readonly InputWork[]>> {
   const found = await link.call("tasks.get", { task });
   if (!found.ok) return found;
   const isJoined = found.value.state === "done" && found.value.joinRule !== null;

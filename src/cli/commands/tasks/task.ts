@@ -3,7 +3,7 @@ import type { OutputOf } from "../../../contract/operations.ts";
 import { ok } from "../../../shared/result.ts";
 import type { Answer } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
 import { taskNumber } from "../../task-input.ts";
 import { addSchedules } from "./schedules.ts";
 import { addTaskList } from "./task-list.ts";
@@ -28,7 +28,7 @@ export function addTask(program: Command, cli: Cli): Command {
   );
   const tree = command.command("tree [task]").description("dependencies and parts of a task, or of every open one");
   cli.define(tree, (_options: CommonOptions, text?: string) => {
-    if (text === undefined) return withLink(cli, (link) => showTaskTree(cli, link, null));
+    if (text === undefined) return cli.withWorkspace((link) => showTaskTree(cli, link, null));
     return withTask(cli, text, (link, task) => showTaskTree(cli, link, task));
   });
   addWork(command, cli);
@@ -42,7 +42,7 @@ export function addTask(program: Command, cli: Cli): Command {
   const watch = command.command("watch [task]").description("state and progress of a task, or of all, until the end");
   cli.define(watch, ({ json }: CommonOptions, text?: string) => {
     const isJson = json === true;
-    if (text === undefined) return withLink(cli, (link) => watchAll(cli, link, isJson));
+    if (text === undefined) return cli.withWorkspace((link) => watchAll(cli, link, isJson));
     return withTask(cli, text, (link, task) => watchTask(cli, link, task, isJson));
   });
   return command;
@@ -75,13 +75,13 @@ function addWork(command: Command, cli: Cli): void {
 export async function withTask(
   cli: Cli,
   text: string,
-  body: (link: CoordinatorLink, task: number) => Promise<CommandResult>,
+  body: (link: Workspace, task: number) => Promise<CommandResult>,
 ): Promise<CommandResult> {
   const task = taskNumber(text);
-  return task.ok ? withLink(cli, (link) => body(link, task.value)) : task;
+  return task.ok ? cli.withWorkspace((link) => body(link, task.value)) : task;
 }
 
-async function cancelTask(link: CoordinatorLink, task: number, reason: string): Promise<CommandResult> {
+async function cancelTask(link: Workspace, task: number, reason: string): Promise<CommandResult> {
   const done = await link.call("tasks.cancel", { task, reason });
   return done.ok ? ok(cancelled(task, done.value)) : done;
 }

@@ -6,7 +6,7 @@ import { ok } from "../../../shared/result.ts";
 import { wrongUsage, type CliResult } from "../../answer.ts";
 import { chatLabels } from "../../chat-names.ts";
 import type { Cli, Columns, CommonOptions, CommandResult } from "../../cli.ts";
-import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
 import { tasklessUsage } from "../../../local-mcp/usage/day-budget.ts";
 import { defineWork, type Work } from "../../workspace-command.ts";
 
@@ -55,7 +55,7 @@ export function addBudget(program: Command, cli: Cli): void {
       );
     }
   }
-  cli.define(set, (options: SetOptions) => withLink(cli, (link) => setBudgets(cli, link, options)));
+  cli.define(set, (options: SetOptions) => cli.withWorkspace((link) => setBudgets(cli, link, options)));
 }
 
 /** Keeps limits below 2^53 in the stored unit. */
@@ -130,7 +130,7 @@ function chatColumns(label: (chat: string) => string): Columns<BudgetsNow["chats
   };
 }
 
-async function setBudgets(cli: Cli, link: CoordinatorLink, options: SetOptions): Promise<CommandResult> {
+async function setBudgets(cli: Cli, link: Workspace, options: SetOptions): Promise<CommandResult> {
   const changes = budgetOwners.flatMap((owner) =>
     units.flatMap(({ option, measure }) => {
       const limit = options[`${owner}${option}`];

@@ -6,16 +6,21 @@ import {
   machineOperations,
   type MachineOperationName,
 } from "../../../contract/machine/operations.ts";
-import { isOperation, operationNames, operations, type OperationName } from "../../../contract/operations.ts";
+import {
+  isOperation,
+  operationNames,
+  operations,
+  type CallName,
+  type OperationName,
+} from "../../../contract/operations.ts";
 import type { Scope } from "../../../contract/workspaces.ts";
-import type { CallName } from "../../../coordinator-client/coordinator-client.ts";
 import { isRecord } from "../../../shared/json-fields.ts";
 import { err, ok } from "../../../shared/result.ts";
 import { fromTexts } from "../../../shared/text-fields.ts";
 import { exitCodes, notFound, wrongUsage, type Answer, type CliResult, type FailedResult } from "../../answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "../../cli.ts";
 import { isClose } from "../../../shared/close-words.ts";
-import { registerCommandLine, withLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
 import { requireYes } from "../../require-yes.ts";
 import { readJsonFile, readJsonInput } from "../../task-input.ts";
 
@@ -44,7 +49,7 @@ export function addCall(program: Command, cli: Cli): void {
     const refused = await refuseWithoutYes(cli, name, options);
     if (refused) return refused;
     if (isMachineOperation(name)) return callMachine(cli, name, input.value);
-    return withLink(cli, (link) => callWorkspace(link, name, input.value));
+    return cli.withWorkspace((link) => callWorkspace(link, name, input.value));
   });
 }
 
@@ -141,8 +146,8 @@ async function callMachine(cli: Cli, name: MachineOperationName, input: Input): 
   return error.exit === exitCodes.wrongUsage ? wrongUsage(`${error.message} ${exampleOf(name)}`) : answer;
 }
 
-async function callWorkspace(link: CoordinatorLink, name: CallName, input: Input): Promise<CommandResult> {
-  const registered = "self" in declarationOf(name).input.shape ? await registerCommandLine(link) : null;
+async function callWorkspace(link: Workspace, name: CallName, input: Input): Promise<CommandResult> {
+  const registered = "self" in declarationOf(name).input.shape ? await link.self() : null;
   if (registered?.ok === false) return registered;
   const answer = await link.call(name, { ...(registered ? { self: registered.value } : {}), ...input });
   if (answer.ok) return ok(shown(answer.value));

@@ -4,7 +4,7 @@ import { ok } from "../../../shared/result.ts";
 import { age, oneLine } from "../../../shared/format.ts";
 import { notFound, type CliResult } from "../../answer.ts";
 import type { Cli, Columns, CommonOptions, CommandResult } from "../../cli.ts";
-import { registerCommandLine, withLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
 import {
   type FileScope,
   type ReservationView,
@@ -28,24 +28,24 @@ const defaultTtlMs = 3_600_000;
 export function addFiles(program: Command, cli: Cli): void {
   const command = program.command("files").description("files of this project that chats have reserved");
   const list = command.command("list").description("who has reserved what");
-  cli.define(list, () => withLink(cli, (link) => listFiles(cli, link)));
+  cli.define(list, () => cli.withWorkspace((link) => listFiles(cli, link)));
   const take = command
     .command("reserve <path...>")
     .description('keep chats from editing these: a file, "folder/*" or "folder/**"')
     .option("--for <duration>", "how long, up to 1h (default: 1h)", durationUpTo(1));
   cli.define(take, (options: Options, ...paths: unknown[]) =>
-    withLink(cli, (link) => reserveFiles(cli, link, paths.flat() as string[], options.for ?? defaultTtlMs)),
+    cli.withWorkspace((link) => reserveFiles(cli, link, paths.flat() as string[], options.for ?? defaultTtlMs)),
   );
   const release = command
     .command("release [path...]")
     .description("release what the command line has reserved: these, or all in this project");
   cli.define(release, (_options: Options, ...paths: unknown[]) =>
-    withLink(cli, (link) => releaseFiles(cli, link, paths.flat() as string[])),
+    cli.withWorkspace((link) => releaseFiles(cli, link, paths.flat() as string[])),
   );
   addFilesGuard(command, cli);
 }
 
-async function listFiles(cli: Cli, link: CoordinatorLink): Promise<CommandResult> {
+async function listFiles(cli: Cli, link: Workspace): Promise<CommandResult> {
   const scope = await fileScope(cli, link, true, cli.io.cwd);
   if (!scope.ok) return scope;
   const leases = await listLeases(scope.value);
@@ -69,18 +69,18 @@ interface Target {
   readonly self: Self;
 }
 
-async function findTarget(cli: Cli, link: CoordinatorLink, paths: readonly string[]): Promise<CliResult<Target>> {
+async function findTarget(cli: Cli, link: Workspace, paths: readonly string[]): Promise<CliResult<Target>> {
   const scope = await fileScope(cli, link, false, cli.io.cwd);
   if (!scope.ok) return scope;
   const resources = toResources(cli, scope.value, paths);
   if (!resources.ok) return resources;
-  const self = await registerCommandLine(link);
+  const self = await link.self();
   return self.ok ? ok({ scope: scope.value, resources: resources.value, self: self.value }) : self;
 }
 
 async function reserveFiles(
   cli: Cli,
-  link: CoordinatorLink,
+  link: Workspace,
   paths: readonly string[],
   ttlMs: number,
 ): Promise<CommandResult> {
@@ -95,7 +95,7 @@ async function reserveFiles(
   return ok({ data: { files }, text });
 }
 
-async function releaseFiles(cli: Cli, link: CoordinatorLink, paths: readonly string[]): Promise<CommandResult> {
+async function releaseFiles(cli: Cli, link: Workspace, paths: readonly string[]): Promise<CommandResult> {
   const target = await findTarget(cli, link, paths);
   if (!target.ok) return target;
   const { scope, resources, self } = target.value;

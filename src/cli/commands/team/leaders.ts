@@ -4,7 +4,7 @@ import { err, ok } from "../../../shared/result.ts";
 import { age } from "../../../shared/format.ts";
 import { exitCodes, notFound, wrongUsage } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
 import { tableView } from "../../views.ts";
 import { defineWork } from "../../workspace-command.ts";
 import { acquireLease, interruptedBefore, termRequest, type CommandLease } from "./leases/command-lease.ts";
@@ -84,17 +84,17 @@ function addLeaderRun(leaders: Command, cli: Cli): void {
       return Promise.resolve(wrongUsage(`give the command after --: \`shim team leaders run ${name} -- ./deployer\`.`));
     const { ttl: ttlMs = defaultTtlMs, wait: waitMs, once } = options;
     const campaign = { name, ttlMs, waitMs, isOnce: once === true, words: [first, ...args] as const };
-    return withLink(cli, (link) => new LeadRun(cli, link, campaign).run());
+    return cli.withWorkspace((link) => new LeadRun(cli, link, campaign).run());
   });
 }
 
 class LeadRun {
   readonly #cli: Cli;
-  readonly #link: CoordinatorLink;
+  readonly #link: Workspace;
   readonly #campaign: Campaign;
   readonly #stop: AbortSignal;
 
-  constructor(cli: Cli, link: CoordinatorLink, campaign: Campaign) {
+  constructor(cli: Cli, link: Workspace, campaign: Campaign) {
     this.#cli = cli;
     this.#link = link;
     this.#campaign = campaign;

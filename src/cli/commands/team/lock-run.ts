@@ -2,7 +2,7 @@ import { type Command, InvalidArgumentError } from "commander";
 import { err, ok } from "../../../shared/result.ts";
 import { exitCodes, wrongUsage } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
 import { acquireLease, leaseRequest, type LeaseRequest } from "./leases/command-lease.ts";
 import { runUnder, type CommandWords } from "./leases/run-under-lease.ts";
 import { parseDuration } from "../../times.ts";
@@ -30,7 +30,7 @@ export function addLockRun(locks: Command, cli: Cli): void {
     if (program === "")
       return Promise.resolve(wrongUsage("give the command after --: `shim team locks run <resource> -- npm test`."));
     const request = leaseRequest(resource, { ttlMs: options.ttl ?? defaultTtlMs, waitMs: options.wait ?? 0 });
-    return withLink(cli, (link) => runHolding(cli, link, request, [program, ...args]));
+    return cli.withWorkspace((link) => runHolding(cli, link, request, [program, ...args]));
   });
 }
 
@@ -48,7 +48,7 @@ export function durationUpTo(minSeconds: number, maxMinutes = 60): (text: string
 
 async function runHolding(
   cli: Cli,
-  link: CoordinatorLink,
+  link: Workspace,
   request: LeaseRequest,
   words: CommandWords,
 ): Promise<CommandResult> {

@@ -16,13 +16,12 @@ import * as filesTable from "../../../local-mcp/team/reservation-table.ts";
 import { createNaming, type Naming } from "../../../local-mcp/team/chat-naming.ts";
 import { failed, wrongUsage, type FailedResult, type CliResult } from "../../answer.ts";
 import type { Cli } from "../../cli.ts";
-import type { CoordinatorLink } from "../../coordinator-link.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
-import { fetchPages } from "../../../coordinator-client/fetch-pages.ts";
 
 export interface FileScope {
   readonly runtime: Runtime;
-  readonly link: CoordinatorLink;
+  readonly link: Workspace;
   readonly naming: Naming;
   readonly workspace: string;
   readonly root: string;
@@ -41,7 +40,7 @@ export interface ReservationView {
 /** @param isReadOnly [CL8] makes no store just to keep the project's name for its hooks */
 export async function fileScope(
   cli: Cli,
-  link: CoordinatorLink,
+  link: Workspace,
   isReadOnly: boolean,
   folder: string,
 ): Promise<CliResult<FileScope>> {
@@ -58,7 +57,7 @@ export async function fileScope(
   return ok({ runtime, link, naming, workspace, root, prefix: `file:${project.value}/` });
 }
 
-async function projectName({ io }: Cli, { machine }: CoordinatorLink, root: string): Promise<string> {
+async function projectName({ io }: Cli, { machine }: Workspace, root: string): Promise<string> {
   return projectKey(null, await readProjectFacts(io.env, root, machine));
 }
 
@@ -74,7 +73,7 @@ export function toResources(cli: Cli, scope: FileScope, given: readonly string[]
 }
 
 export async function listLeases(scope: FileScope, holder?: string): Promise<CliResult<Lease[]>> {
-  const listed = await fetchPages(scope.link, "leases.list", { prefix: scope.prefix, ...omitUndefined({ holder }) });
+  const listed = await scope.link.list("leases.list", { prefix: scope.prefix, ...omitUndefined({ holder }) });
   return listed.ok ? ok(listed.value.leases) : listed;
 }
 

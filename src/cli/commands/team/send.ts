@@ -5,7 +5,7 @@ import { ok } from "../../../shared/result.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { wrongUsage, type CliResult } from "../../answer.ts";
 import { enumOption, type Cli, type CommandResult } from "../../cli.ts";
-import { registerCommandLine, withLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
 import { parseJson, parseJsonOrText, readJsonInput } from "../../task-input.ts";
 import { findChat } from "../../chat-names.ts";
 
@@ -23,7 +23,7 @@ export function addSend(program: Command, cli: Cli): void {
     .addOption(enumOption("--priority <priority>", Priority));
   cli.define(command, async ({ json, priority }: SendOptions, to: string, text?: string) => {
     const body = await readBody(cli, text, json);
-    return body.ok ? withLink(cli, (link) => send(cli, link, to, { body: body.value, priority })) : body;
+    return body.ok ? cli.withWorkspace((link) => send(cli, link, to, { body: body.value, priority })) : body;
   });
 }
 
@@ -46,17 +46,17 @@ interface Message {
   readonly priority: Priority | undefined;
 }
 
-async function send(cli: Cli, link: CoordinatorLink, to: string, { body, priority }: Message): Promise<CommandResult> {
+async function send(cli: Cli, link: Workspace, to: string, { body, priority }: Message): Promise<CommandResult> {
   const target = await resolveTarget(cli, link, to);
   if (!target.ok) return target;
-  const self = await registerCommandLine(link);
+  const self = await link.self();
   if (!self.ok) return self;
   const message = { self: self.value, target: target.value, body, ...omitUndefined({ priority }) };
   const sent = await link.call("messages.send", message);
   return sent.ok ? ok({ data: sent.value, text: `Sent to ${to}.\n` }) : sent;
 }
 
-async function resolveTarget(cli: Cli, link: CoordinatorLink, to: string): Promise<CliResult<Target>> {
+async function resolveTarget(cli: Cli, link: Workspace, to: string): Promise<CliResult<Target>> {
   if (to === "all") return ok({ to: "all" });
   if (to.startsWith("topic:")) return ok({ to: "topic", topic: to.slice(6) });
   const chat = await findChat(cli, link, to);

@@ -6,7 +6,7 @@ import { wrongUsage } from "../../answer.ts";
 import { listKeys, settingAt } from "../../../shared/setting-keys.ts";
 import { unknownKeyText } from "../../../shared/unknown-key.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
 import { parseJson } from "../../task-input.ts";
 import { recordView } from "../../views.ts";
 import { defineWork } from "../../workspace-command.ts";
@@ -39,12 +39,8 @@ export function addSettings(program: Command, cli: Cli): void {
   );
 }
 
-function withKey(
-  cli: Cli,
-  key: string,
-  body: (link: CoordinatorLink) => Promise<CommandResult>,
-): Promise<CommandResult> {
-  return keys.includes(key) ? withLink(cli, body) : Promise.resolve(wrongUsage(unknownKeyText(key, keys)));
+function withKey(cli: Cli, key: string, body: (link: Workspace) => Promise<CommandResult>): Promise<CommandResult> {
+  return keys.includes(key) ? cli.withWorkspace(body) : Promise.resolve(wrongUsage(unknownKeyText(key, keys)));
 }
 
 function formatSetting(settings: Settings, key: string): string {
@@ -57,14 +53,14 @@ function valueText(value: unknown): string {
   return value === undefined || value === null ? "none" : JSON.stringify(value);
 }
 
-async function getOne(link: CoordinatorLink, key: string): Promise<CommandResult> {
+async function getOne(link: Workspace, key: string): Promise<CommandResult> {
   const found = await link.call("settings.get", {});
   if (!found.ok) return found;
   const value = settingAt(found.value.settings, key) ?? null;
   return ok({ data: { key, value }, text: `${valueText(value)}\n` });
 }
 
-async function change(link: CoordinatorLink, key: string, value: unknown): Promise<CommandResult> {
+async function change(link: Workspace, key: string, value: unknown): Promise<CommandResult> {
   const settings = await toChanges(link, key, value);
   if (!settings.ok) return settings;
   const done = await link.call("settings.set", { settings: settings.value });
@@ -74,7 +70,7 @@ async function change(link: CoordinatorLink, key: string, value: unknown): Promi
 }
 
 /** Groups are replaced as a whole, so the rest is sent too; budgets alone are merged. */
-async function toChanges(link: CoordinatorLink, key: string, value: unknown) {
+async function toChanges(link: Workspace, key: string, value: unknown) {
   const [top = "", ...rest] = key.split(".");
   if (rest.length === 0 || top === "budgets") return ok(nest([top, ...rest], value) as SettingsChanges);
   const found = await link.call("settings.get", {});

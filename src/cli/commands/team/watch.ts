@@ -1,12 +1,13 @@
 import { oneLine } from "../../../shared/format.ts";
 import type { Command } from "commander";
 import type { Change } from "../../../contract/state.ts";
-import { ok } from "../../../shared/result.ts";
+import { toHostError } from "../../../local-mcp/host/workspace-errors.ts";
+import { err, ok } from "../../../shared/result.ts";
 import type { EdgeEvent } from "../../../coordinator-client/edge/events.ts";
 import type { WatchEvent } from "../../../coordinator-client/edge/state-watch.ts";
 import type { CliResult } from "../../answer.ts";
 import { revision, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
-import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
 import { safeText, safeJsonLine } from "../../screen-text.ts";
 
 interface Options extends CommonOptions {
@@ -21,7 +22,7 @@ export function addWatch(program: Command, cli: Cli): void {
     .option("--from <revision>", "start after this revision (default: now)", revision)
     .option("--once", "print the changes made so far and exit");
   cli.define(command, (options: Options, prefix = "") =>
-    withLink(cli, async (link) => {
+    cli.withWorkspace(async (link) => {
       const start = await findStartRevision(link, options.from);
       if (!start.ok) return start;
       const watch = { prefix, after: start.value };
@@ -35,7 +36,7 @@ interface WatchStart {
   readonly after: number;
 }
 
-async function showOnce(cli: Cli, link: CoordinatorLink, start: WatchStart, options: Options): Promise<CommandResult> {
+async function showOnce(cli: Cli, link: Workspace, start: WatchStart, options: Options): Promise<CommandResult> {
   let count = 0;
   for (let { after } = start; ;) {
     const pulled = await link.call("state.changes", { prefix: start.prefix, after, limit: 500 });
@@ -50,7 +51,7 @@ async function showOnce(cli: Cli, link: CoordinatorLink, start: WatchStart, opti
 /** [CL31] Follows over all interruptions; ends with Ctrl-C, or on a final error. */
 async function follow(
   cli: Cli,
-  { client, toFailure }: CoordinatorLink,
+  { client, where }: Workspace,
   start: WatchStart,
   options: Options,
 ): Promise<CommandResult> {
@@ -60,7 +61,7 @@ async function follow(
   signal.addEventListener("abort", () => watch.close(), { once: true });
   if (signal.aborted) watch.close();
   for await (const event of watch) {
-    if (event.type === "failed") return toFailure(event.error);
+    if (event.type === "failed") return err(toHostError(event.error, where));
     if (event.type === "changes") show(cli, options, event.changes);
     else showAll(cli, options, event);
   }
@@ -79,7 +80,7 @@ function endAnswer(revision: number, text = ""): CommandResult {
   return ok({ data: { revision }, text, isOneLine: true });
 }
 
-async function findStartRevision(link: CoordinatorLink, from: number | undefined): Promise<CliResult<number>> {
+async function findStartRevision(link: Workspace, from: number | undefined): Promise<CliResult<number>> {
   if (from === undefined) {
     const listed = await link.call("state.list", { limit: 1 });
     return listed.ok ? ok(listed.value.revision) : listed;

@@ -5,7 +5,7 @@ import { err, ok, type Result } from "../../../shared/result.ts";
 import { failure, type TransformFailure } from "../../../transform/failure.ts";
 import type { Release } from "../../../transform/request.ts";
 import type { Cli } from "../../cli.ts";
-import type { CoordinatorLink } from "../../coordinator-link.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
 import { fileScope, listLeases, releaseLease, reserve, toResources } from "../team/reserved-files.ts";
 
 /** More files than this are reserved as whole folders. */
@@ -25,7 +25,7 @@ export interface ReserveOptions {
 /** [TX10] Reserves all files that change, or none. */
 export async function reserveChanged(
   cli: Cli,
-  link: CoordinatorLink,
+  link: Workspace,
   { top, paths, self, isOwnAllowed }: ReserveOptions,
   files: readonly string[],
 ): Promise<Result<Release, TransformFailure>> {
@@ -60,7 +60,7 @@ function refused({ message }: { readonly message: string }): Result<never, Trans
 /** The worker's chat has the leases; another task of it cannot have them, too. */
 export async function reserveForTask(
   cli: Cli,
-  link: CoordinatorLink,
+  link: Workspace,
   target: Pick<ReserveOptions, "top" | "paths">,
   files: readonly string[],
 ): Promise<Result<Release, TransformFailure>> {

@@ -16,7 +16,6 @@ import { worktreesIn } from "../../../worker-runner/work-record.ts";
 import { commonGitFolder, gitInFolder, resolveCommit, worktreeTop } from "../../../worker-runner/work-git.ts";
 import { exitCodes, failed, wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
-import { registerCommandLine, withLink } from "../../coordinator-link.ts";
 import { toAnswer } from "./answer-transform.ts";
 import { reserveChanged } from "./reserve-changed.ts";
 import type { TransformFlags } from "./transform.ts";
@@ -147,8 +146,8 @@ function leaveBranch(
   request: Request,
   { flags, target, tests }: BranchOptions,
 ): Promise<CommandResult> {
-  return withLink(cli, async (link) => {
-    const self = await registerCommandLine(link);
+  return cli.withWorkspace(async (link) => {
+    const self = await link.self();
     if (!self.ok) return self;
     const { top, paths } = target;
     const options = { top, paths, self: self.value, isOwnAllowed: true };

@@ -7,7 +7,7 @@ import * as rows from "../../../local-mcp/experiments/experiment-rows.ts";
 import { countsOfLastRun } from "../../../local-mcp/experiments/last-opportunities.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
-import type { CoordinatorLink } from "../../coordinator-link.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
 import {
   allowTrials,
   endOneTrial,
@@ -27,7 +27,7 @@ export type ExperimentCallName = "page.experiments" | "page.end-experiment" | "p
 interface ExperimentDeps {
   readonly runtime: Runtime;
   /** A text: why there is no link. */
-  readonly link: () => Promise<CoordinatorLink | string>;
+  readonly link: () => Promise<Workspace | string>;
 }
 
 type Answer<Name extends ExperimentCallName> = Promise<Result<PageOutputs[Name], PageError>>;

@@ -12,7 +12,8 @@ import type { Runtime } from "../../../runtime/runtime.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import * as notices from "../../../store/notices.ts";
 import * as pauses from "../../../store/pause.ts";
-import { commandLine, type CoordinatorLink } from "../../coordinator-link.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
+import { commandLine } from "../../../contract/command-line-chat.ts";
 import { localTime } from "../../times.ts";
 import type { SessionView } from "../../../contract/machine/sessions.ts";
 import { toSessionView } from "../../../local-mcp/host/session-view.ts";
@@ -24,11 +25,7 @@ const maxIncomplete = 100;
 const dayMs = 86_400_000;
 
 /** Sessions of this machine, and the workspace's chats and dead sessions on other machines. */
-export async function readFleet(
-  runtime: Runtime,
-  link: CoordinatorLink | string,
-  others: OtherMachines,
-): Promise<Fleet> {
+export async function readFleet(runtime: Runtime, link: Workspace | string, others: OtherMachines): Promise<Fleet> {
   recordFinishedHere(runtime);
   const isUnusable = typeof link === "string";
   const { chats: all, ...team } = isUnusable ? teamTrouble("this machine", link) : await readTeam(link);
@@ -45,7 +42,7 @@ interface Team extends Pick<Fleet, "where" | "trouble"> {
   readonly chats: readonly Chat[];
 }
 
-async function readTeam(link: CoordinatorLink): Promise<Team> {
+async function readTeam(link: Workspace): Promise<Team> {
   const chats = await allChats(link);
   if (!chats.ok) return teamTrouble(link.where, chats.error.message);
   return { where: link.where, trouble: null, chats: chats.value.filter(isMember) };

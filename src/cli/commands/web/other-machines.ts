@@ -12,7 +12,7 @@ import { pull } from "../../../local-mcp/sync/pull.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { isWithin } from "../../../shared/elapsed.ts";
 import { err, ok } from "../../../shared/result.ts";
-import type { CoordinatorLink } from "../../coordinator-link.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
 import { shortSession } from "../../../local-mcp/host/resolve-id.ts";
 
 const callTimeoutMs = 15_000;
@@ -33,7 +33,7 @@ export class OtherMachines {
   }
 
   /** @param chats all of the workspace, so that none is asked for again */
-  async listDead(link: CoordinatorLink, chats: readonly Chat[]): Promise<FleetRow[]> {
+  async listDead(link: Workspace, chats: readonly Chat[]): Promise<FleetRow[]> {
     const context = this.#contextOf(link, chats);
     if (!context) return [];
     await this.#pull(context);
@@ -47,7 +47,7 @@ export class OtherMachines {
     });
   }
 
-  #contextOf({ client }: CoordinatorLink, chats: readonly Chat[]): RemoteContext | null {
+  #contextOf({ client }: Workspace, chats: readonly Chat[]): RemoteContext | null {
     const { paths, env } = this.#runtime;
     const edge = readEdgeConfig(paths.home, env);
     if (!edge.ok || !edge.value) return null;

@@ -17,7 +17,7 @@ import { messageOf } from "../../../shared/error.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import { dropMarked } from "../../../snapshots/stored-snapshots.ts";
 import { StoreError } from "../../../store/store-error.ts";
-import type { CoordinatorLink } from "../../coordinator-link.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
 import { findSession } from "../../../local-mcp/host/resolve-id.ts";
 import { answerExperiments, isExperimentCall, type ExperimentCallName } from "./experiments-page.ts";
 import { readFleet } from "./fleet.ts";
@@ -31,7 +31,7 @@ const maxAnswers = 200;
 export interface PageCallDeps {
   readonly runtime: Runtime;
   /** A text: why there is no link. */
-  readonly link: () => Promise<CoordinatorLink | string>;
+  readonly link: () => Promise<Workspace | string>;
   /** How the user types `shim` here. */
   readonly command: string;
 }

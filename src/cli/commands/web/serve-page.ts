@@ -8,7 +8,7 @@ import type { Runtime } from "../../../runtime/runtime.ts";
 import { StoreError } from "../../../store/store-error.ts";
 import { failed } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
-import { openCoordinatorLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
 import { LiveFeed } from "./live-feed.ts";
 import { PageCalls } from "./page-calls.ts";
 import { readPageFiles } from "./page-files.ts";
@@ -133,16 +133,16 @@ function watchStore({ store, paths }: Runtime, onChange: () => void): () => void
 class TeamLink {
   readonly #cli: Cli;
   readonly #onChange: () => void;
-  #link: CoordinatorLink | null = null;
+  #link: Workspace | null = null;
 
   constructor(cli: Cli, onChange: () => void) {
     this.#cli = cli;
     this.#onChange = onChange;
   }
 
-  async open(): Promise<CoordinatorLink | string> {
+  async open(): Promise<Workspace | string> {
     if (this.#link) return this.#link;
-    const opened = await openCoordinatorLink(this.#cli);
+    const opened = await this.#cli.workspace();
     if (!opened.ok) return opened.error.message;
     if (this.#link) {
       // Another call was faster.
@@ -150,11 +150,7 @@ class TeamLink {
       return this.#link;
     }
     this.#link = opened.value;
-    const { client, isEdge } = opened.value;
-    client.onHint(this.#onChange);
-    // Changes of tasks and messages are hints: their watches themselves have none.
-    if (isEdge) for (const prefix of ["", "$task/", "$message/"]) client.onChanges(prefix, this.#onChange);
-    else client.connect();
+    opened.value.onChange(this.#onChange);
     return opened.value;
   }
 

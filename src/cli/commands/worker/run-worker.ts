@@ -19,7 +19,7 @@ import { ok, type Result } from "../../../shared/result.ts";
 import { failed, wrongUsage, type Answer, type CliResult, type FailedResult } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
 import type { WorkerFlags, WorkerSource } from "./worker.ts";
-import { withLink, type CoordinatorLink } from "../../coordinator-link.ts";
+import type { Workspace } from "../../../local-mcp/host/host.ts";
 import { readInputFile } from "../../plan-file.ts";
 import { safeText, safeJsonLine } from "../../screen-text.ts";
 import { localTime } from "../../times.ts";
@@ -30,7 +30,7 @@ export async function runWorker(cli: Cli, flags: WorkerFlags, source: WorkerSour
   const plan = readPlan(cli, flags, source);
   if (!plan.ok) return plan;
   warnAboutPermissions(cli, plan.value);
-  return withLink(cli, (link) => work(cli, flags, link, plan.value));
+  return cli.withWorkspace((link) => work(cli, flags, link, plan.value));
 }
 
 /** [CX19] Warns before a run that bypasses permissions. */
@@ -81,7 +81,7 @@ function fromCommand(
   return { config: { types }, folder: cli.io.cwd };
 }
 
-async function work(cli: Cli, flags: WorkerFlags, link: CoordinatorLink, plan: WorkerPlan): Promise<CommandResult> {
+async function work(cli: Cli, flags: WorkerFlags, link: Workspace, plan: WorkerPlan): Promise<CommandResult> {
   const emit: EmitWorkerEvent = (event) => printEvent(cli, flags.json === true, event);
   try {
     const ended = await doTasks(cli, flags, link, plan, emit);
@@ -98,7 +98,7 @@ const leaveTimeoutMs = 2_000;
 export async function doTasks(
   cli: Cli,
   flags: WorkerFlags,
-  link: CoordinatorLink,
+  link: Workspace,
   plan: WorkerPlan,
   emit: EmitWorkerEvent,
 ): Promise<CliResult<EndCounts>> {
@@ -146,7 +146,7 @@ export async function doTasks(
 }
 
 interface AutomationParts {
-  readonly link: CoordinatorLink;
+  readonly link: Workspace;
   readonly plan: WorkerPlan;
   readonly setups: ReadonlyMap<string, TaskSetup>;
   readonly platform: Platform;

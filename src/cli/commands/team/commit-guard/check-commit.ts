@@ -3,7 +3,8 @@ import type { Runtime } from "../../../../runtime/runtime.ts";
 import { StoreError } from "../../../../store/store-error.ts";
 import { enclosingChats, reservedByOthers, type ReservedFile } from "../../../../local-mcp/team/commit-guard.ts";
 import type { CliResult } from "../../../answer.ts";
-import { commandLineChat, type CoordinatorLink } from "../../../coordinator-link.ts";
+import type { Workspace } from "../../../../local-mcp/host/host.ts";
+import { commandLineChat } from "../../../../contract/command-line-chat.ts";
 import { safeText } from "../../../screen-text.ts";
 
 export interface CommitToCheck {
@@ -18,7 +19,7 @@ export interface CommitVerdict {
   readonly text: string;
 }
 
-type OpenLink = () => Promise<CliResult<CoordinatorLink>>;
+type OpenLink = () => Promise<CliResult<Workspace>>;
 
 const allowed: CommitVerdict = { isRefused: false, text: "" };
 const maxShown = 10;
@@ -79,7 +80,7 @@ async function confirmReserved(
   }
 }
 
-async function holderOf(link: CoordinatorLink, resource: string): Promise<string | undefined> {
+async function holderOf(link: Workspace, resource: string): Promise<string | undefined> {
   const listed = await link.call("leases.list", { prefix: resource, limit: 1 });
   if (!listed.ok) throw new NotAnswered(listed.error.message);
   return listed.value.leases.find((lease) => lease.resource === resource)?.holder;

@@ -7,9 +7,10 @@ import type { HoldOptions } from "../../../../coordinator-client/edge/lease-acqu
 import { nodePlatform } from "../../../../coordinator-client/edge/node-platform.ts";
 import { marginMs } from "../../../../coordinator-client/edge/trust.ts";
 import { redact } from "../../../../redaction/redact.ts";
+import { toHostError } from "../../../../local-mcp/host/workspace-errors.ts";
 import { err, ok, type Result } from "../../../../shared/result.ts";
 import { exitCodes, type FailedResult } from "../../../answer.ts";
-import type { CoordinatorLink } from "../../../coordinator-link.ts";
+import type { Workspace } from "../../../../local-mcp/host/host.ts";
 
 export interface CommandLease {
   readonly token: number;
@@ -49,14 +50,14 @@ export function termRequest(election: string, timing: LeaseTiming): LeaseRequest
 
 /** [CL33] The client renews the lease and knows how long to trust it. */
 export async function acquireLease(
-  link: CoordinatorLink,
+  link: Workspace,
   request: LeaseRequest,
   stop: AbortSignal,
   kind: "run" | "lead" = "run",
 ): Promise<Result<CommandLease, FailedResult["error"]>> {
   const { client } = link;
   const registered = await client.register(toRunChat(link, kind));
-  if (!registered.ok) return link.toFailure(registered.error);
+  if (!registered.ok) return err(toHostError(registered.error, link.where));
   const lost = new AbortController();
   const lose = (reason: string): void => lost.abort(reason);
   const stopListening = onLeaseLost(link, request, lose);
@@ -76,12 +77,12 @@ export async function acquireLease(
   await release();
   if (leaseResult === null) return interruptedBefore();
   const { error } = leaseResult;
-  if (error.code !== "lease_held") return link.toFailure(error);
+  if (error.code !== "lease_held") return err(toHostError(error, link.where));
   return err({ exit: exitCodes.leaseNotGot, code: error.code, message: `${error.message}.` });
 }
 
 /** One chat per run, so its leases belong to no other command. */
-function toRunChat({ machine, process }: CoordinatorLink, kind: "run" | "lead"): InputOf<"chats.register"> {
+function toRunChat({ machine, process }: Workspace, kind: "run" | "lead"): InputOf<"chats.register"> {
   const name = machine.replaceAll(/[^\w.:@-]/g, "-").slice(0, 80);
   const chat = `${kind}-${name}-${newId(nodePlatform()).slice(-12)}`;
   const client = kind === "run" ? "shim team locks run" : "shim team leaders run";
@@ -90,7 +91,7 @@ function toRunChat({ machine, process }: CoordinatorLink, kind: "run" | "lead"):
 
 /** Calls `lose` also for a lease that stays doubtful past its ttl. @returns stops listening */
 function onLeaseLost(
-  { client }: CoordinatorLink,
+  { client }: Workspace,
   { resource, ttlMs }: LeaseRequest,
   lose: (reason: string) => void,
 ): () => void {

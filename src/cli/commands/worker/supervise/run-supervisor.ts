@@ -16,7 +16,6 @@ import { programPath } from "../../../../platform/program-path.ts";
 import type { OpenTerminal } from "../../../../supervisor/chat-death.ts";
 import { failed } from "../../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../../cli.ts";
-import { openCoordinatorLink } from "../../../coordinator-link.ts";
 import { safeJsonLine } from "../../../screen-text.ts";
 import { localTime } from "../../../times.ts";
 import { formatEvent } from "./format-event.ts";
@@ -111,7 +110,7 @@ async function runUntilInterrupted({ io }: Cli, daemon: SupervisorDaemon): Promi
 /** Reads the configuration each time: the machine may join another workspace meanwhile. */
 function attestThrough(cli: Cli): AttestDeath {
   return async (chat, process) => {
-    const link = await openCoordinatorLink(cli);
+    const link = await cli.workspace();
     if (!link.ok) return link;
     try {
       return await link.value.call("chats.attest-death", { chat, machine: link.value.machine, process });

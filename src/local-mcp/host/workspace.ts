@@ -1,0 +1,132 @@
+import { commandLine, commandLineChat } from "../../contract/command-line-chat.ts";
+import { operations, type CallInput, type CallName, type InputOf, type OutputOf } from "../../contract/operations.ts";
+import type { PagedOperation, Pages } from "../../contract/pages.ts";
+import type { Self } from "../../contract/values.ts";
+import { WorkspaceClient } from "../../coordinator-client/client.ts";
+import { readEdgeConfig } from "../../coordinator-client/edge-config.ts";
+import type { PrepareInput } from "../../coordinator-client/edge/calls.ts";
+import { nodePlatform } from "../../coordinator-client/edge/node-platform.ts";
+import { fetchPages } from "../../coordinator-client/fetch-pages.ts";
+import { processKey } from "../../coordinator-client/local/process-key.ts";
+import { openLocalClient } from "../../coordinator-client/open-link.ts";
+import { identify } from "../../platform/processes.ts";
+import { redactInput } from "../../redaction/operation-input.ts";
+import { findBadInput } from "../../shared/check-input.ts";
+import { err, ok } from "../../shared/result.ts";
+import type { HostContext } from "./handlers.ts";
+import type { HostError, HostResult, Workspace, WorkspaceAccess } from "./host.ts";
+import { toHostError } from "./workspace-errors.ts";
+
+const callTimeoutMs = 15_000;
+
+/** @param given instead of the workspace that the machine has joined */
+export async function openWorkspace(context: HostContext, given?: WorkspaceAccess): Promise<HostResult<Workspace>> {
+  const edge = given === undefined ? readEdgeConfig(context.paths.home, context.site.env) : ok(given);
+  if (!edge.ok) return err({ code: "edge_unusable", message: edge.error });
+  /** [RD12] All that a surface sends passes here, so none can skip redaction. */
+  const redact: PrepareInput = (name, asGiven) => {
+    const { input, count } = redactInput(name, asGiven);
+    if (count > 0) context.onSecretsRemoved?.(count);
+    return input;
+  };
+  return edge.value === null ? ok(await openLocal(context, redact)) : openEdge(edge.value, redact);
+}
+
+/** Operations of an admin use the admin token, where the machine has one. */
+function openEdge(edge: WorkspaceAccess, prepareInput: PrepareInput): HostResult<Workspace> {
+  const { url, workspace, machine, token, adminToken } = edge;
+  const options = { edge: url, workspace, token, adminToken, connectsFor: "chat", prepareInput } as const;
+  const client = WorkspaceClient.open(options, nodePlatform());
+  if (!client.ok) return err({ code: "bad_address", message: client.error });
+  const where = `${url}, workspace ${workspace}`;
+  const process = processName(machine);
+  return ok(new ClientWorkspace(client.value, { where, answerer: url, isEdge: true, machine, process }));
+}
+
+async function openLocal(context: HostContext, prepareInput: PrepareInput): Promise<Workspace> {
+  const runtime = await context.runtime();
+  const ownProcess = identify(runtime.processes, process.pid);
+  const { client, machine } = openLocalClient(runtime, nodePlatform(), prepareInput);
+  const processText = ownProcess ? processKey(ownProcess) : processName(machine);
+  const where = "this machine";
+  return new ClientWorkspace(client, { where, answerer: where, isEdge: false, machine, process: processText });
+}
+
+function processName(machine: string): string {
+  return `process ${process.pid} of ${machine}`;
+}
+
+interface Site extends Pick<Workspace, "where" | "isEdge" | "machine" | "process"> {
+  /** What an error names that did not answer. */
+  readonly answerer: string;
+}
+
+class ClientWorkspace implements Workspace {
+  readonly client: WorkspaceClient;
+  readonly where: string;
+  readonly isEdge: boolean;
+  readonly machine: string;
+  readonly process: string;
+  readonly #answerer: string;
+
+  constructor(client: WorkspaceClient, { where, isEdge, machine, process: identity, answerer }: Site) {
+    this.client = client;
+    this.where = where;
+    this.isEdge = isEdge;
+    this.machine = machine;
+    this.process = identity;
+    this.#answerer = answerer;
+  }
+
+  // A field, since programs pass the function on.
+  readonly call = async <Name extends CallName>(
+    name: Name,
+    input: CallInput<Name>,
+  ): Promise<HostResult<OutputOf<Name>>> => {
+    const wrong = findBadInput(name, input);
+    if (wrong) return err(toHostError(wrong, this.#answerer));
+    const answer = await this.client.call(name, input, callTimeoutMs);
+    return answer.ok ? answer : err(this.#explain(name, toHostError(answer.error, this.#answerer)));
+  };
+
+  /** [CL62] [CL166] A joined machine may work, not administer. */
+  #explain(name: CallName, error: HostError): HostError {
+    if (error.code !== "forbidden" || operations[name].scope !== "admin") return error;
+    const message = `${error.message}. It needs the admin token of ${this.where}; this machine has none.`;
+    return { code: error.code, message };
+  }
+
+  list<Name extends PagedOperation>(
+    name: Name,
+    input: InputOf<NoInfer<Name>>,
+    pages?: Pages,
+  ): Promise<HostResult<OutputOf<Name>>> {
+    return fetchPages<Name, HostError>(this, name, input, pages);
+  }
+
+  async self(): Promise<HostResult<Self>> {
+    const { machine } = this;
+    const chat = commandLineChat(machine);
+    const registered = await this.call("chats.register", {
+      chat,
+      session: chat,
+      process: `command line of ${machine}`,
+      machine,
+      client: commandLine,
+      role: "supervisor",
+      capacity: 0,
+    });
+    return registered.ok ? ok({ chat, incarnation: registered.value.incarnation }) : registered;
+  }
+
+  onChange(listener: () => void): void {
+    this.client.onHint(listener);
+    // Changes of tasks and messages are hints: their watches themselves have none.
+    if (this.isEdge) for (const prefix of ["", "$task/", "$message/"]) this.client.onChanges(prefix, listener);
+    else this.client.connect();
+  }
+
+  close(): void {
+    this.client.close();
+  }
+}
