@@ -47,6 +47,7 @@ export interface CommandError {
 export function exitOf({ exit, code }: CommandError): number {
   if (exit !== undefined) return exit;
   if (code === "ambiguous") return exitCodes.wrongUsage;
+  if (code === "interrupted") return exitCodes.interrupted;
   if (code === "not_found") return exitCodes.notFound;
   if (!isErrorCode(code)) return exitCodes.failed;
   if ("isBadInput" in errorTable[code]) return exitCodes.wrongUsage;

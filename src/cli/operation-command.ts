@@ -22,7 +22,7 @@ export interface OperationCommand<Name extends MachineOperationName> {
   readonly args?: readonly (keyof MachineInput<Name> & string)[];
   /** A field that takes all words after them, joined by blanks. */
   readonly rest?: keyof MachineInput<Name> & string;
-  readonly view: View<MachineOutput<Name>>;
+  readonly view: View<MachineOutput<Name>, MachineInput<Name>>;
   /** True: the text quotes stored content, whose commands are not rewritten. */
   readonly isVerbatim?: boolean;
   /** A refusal, or the question to ask first; default: the summary if it is destructive. */

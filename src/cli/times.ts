@@ -1,3 +1,5 @@
+import { InvalidArgumentError } from "commander";
+
 const units: Readonly<Record<string, number>> = {
   s: 1_000,
   m: 60_000,
@@ -48,4 +50,15 @@ export function localTime(at: number): string {
 
 function twoDigits(value: number): string {
   return String(value).padStart(2, "0");
+}
+
+/** The contract allows up to an hour for leases. */
+export function durationUpTo(minSeconds: number, maxMinutes = 60): (text: string) => number {
+  const maxText = maxMinutes === 60 ? "1h" : `${maxMinutes}m`;
+  return (text) => {
+    const ms = /^0s?$/.test(text) ? 0 : parseDuration(text);
+    if (ms === null || ms < minSeconds * 1_000 || ms > maxMinutes * 60_000)
+      throw new InvalidArgumentError(`It must be a duration from ${minSeconds}s to ${maxText}, such as 30s or 5m.`);
+    return ms;
+  };
 }

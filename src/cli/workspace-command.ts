@@ -112,7 +112,7 @@ async function work<Name extends CallName, Data>(
   const self = "self" in operations[details.operation].input.shape ? await link.self() : null;
   if (self?.ok === false) return self;
   const input = (self ? { self: self.value, ...typed } : typed) as InputOf<Name>;
-  const label = details.isLabelled ? await chatLabels(cli, link) : (chat: string) => chat;
+  const label = details.isLabelled ? await chatLabels(cli) : (chat: string) => chat;
   const call = (): Promise<CliResult<OutputOf<Name>>> => callOf(link, details, input, options);
   return answerOf(details, { cli, link, input, call, options, label });
 }

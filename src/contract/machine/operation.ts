@@ -11,6 +11,7 @@ export type HostErrorCode =
   | "bad_input"
   | "not_found"
   | "ambiguous"
+  | "interrupted"
   | "config_invalid"
   | "checkpoint_damaged"
   | "file_exists"

@@ -6,6 +6,7 @@ import { overviewOperations } from "./overview.ts";
 import { pauseOperations } from "./pauses.ts";
 import { sessionOperations } from "./sessions.ts";
 import { storedSessionOperations } from "./stored-sessions.ts";
+import { teamOperations } from "./team.ts";
 import { usageOperations } from "./usage.ts";
 
 export const machineOperations = {
@@ -16,6 +17,7 @@ export const machineOperations = {
   ...pauseOperations,
   ...sessionOperations,
   ...storedSessionOperations,
+  ...teamOperations,
   ...usageOperations,
 };
 

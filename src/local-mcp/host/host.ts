@@ -6,6 +6,7 @@ import type { PagedOperation, Pages } from "../../contract/pages.ts";
 import type { Self } from "../../contract/values.ts";
 import type { WorkspaceClient } from "../../coordinator-client/client.ts";
 import type { EdgeConfig } from "../../coordinator-client/edge-config.ts";
+import type { WatchEvent, WatchOptions } from "../../coordinator-client/edge/state-watch.ts";
 import type { Result } from "../../shared/result.ts";
 
 /** Why a machine or its workspace did not do something; `message` says what to do. */
@@ -34,6 +35,28 @@ export interface Host {
   workspace(edge?: WorkspaceAccess): Promise<HostResult<Workspace>>;
 }
 
+export interface RightRequest {
+  readonly kind: "lock" | "election";
+  readonly name: string;
+  /** How long it outlives this process. */
+  readonly ttlMs: number;
+  /** Null: until it is free. */
+  readonly waitMs: number | null;
+  /** True: an outage is waited for. */
+  readonly isPatient?: boolean;
+}
+
+export interface HeldRight {
+  /** Fencing token, or term. */
+  readonly token: number;
+  /** Aborted when the right may not be relied on any more; the reason is a text. */
+  readonly lost: AbortSignal;
+  /** Ends the chat too, within a few seconds; without an answer the ttl ends the right. */
+  release(): Promise<void>;
+}
+
+export type FollowedChanges = Exclude<WatchEvent, { readonly type: "failed" }>;
+
 /** The workspace of a machine: on its edge, or in the machine's own file. */
 export interface Workspace {
   /** For people. */
@@ -53,6 +76,18 @@ export interface Workspace {
   ): Promise<HostResult<OutputOf<Name>>>;
   /** Registers the command line of the machine as a chat. */
   self(): Promise<HostResult<Self>>;
+  /** Asks for a right under a chat of its own, until it has it or `stop` is aborted. */
+  hold(right: RightRequest, stop: AbortSignal): Promise<HostResult<HeldRight>>;
+  /**
+   * Changes of shared state, over all interruptions; ends with `stop`, or with an error.
+   *
+   * @param onTrouble gets what a person should know of the connection
+   */
+  watch(
+    start: WatchOptions,
+    stop: AbortSignal,
+    onTrouble: (text: string) => void,
+  ): AsyncIterable<HostResult<FollowedChanges>>;
   /** The listener is called after anything in the workspace may have changed. */
   onChange(listener: () => void): void;
   close(): void;

@@ -17,6 +17,7 @@ import { overviewHandlers } from "./overview-handlers.ts";
 import { pauseHandlers } from "./pauses-handlers.ts";
 import { sessionHandlers } from "./session-handlers.ts";
 import { storedSessionHandlers } from "./stored-session-handlers.ts";
+import { teamHandlers } from "./team-handlers.ts";
 import { usageHandlers } from "./usage-handlers.ts";
 
 const handlers: Handlers<MachineOperationName> = {
@@ -27,6 +28,7 @@ const handlers: Handlers<MachineOperationName> = {
   ...pauseHandlers,
   ...sessionHandlers,
   ...storedSessionHandlers,
+  ...teamHandlers,
   ...usageHandlers,
 };
 

@@ -6,6 +6,7 @@ import { WorkspaceClient } from "../../coordinator-client/client.ts";
 import { readEdgeConfig } from "../../coordinator-client/edge-config.ts";
 import type { PrepareInput } from "../../coordinator-client/edge/calls.ts";
 import { nodePlatform } from "../../coordinator-client/edge/node-platform.ts";
+import type { WatchOptions } from "../../coordinator-client/edge/state-watch.ts";
 import { fetchPages } from "../../coordinator-client/fetch-pages.ts";
 import { processKey } from "../../coordinator-client/local/process-key.ts";
 import { openLocalClient } from "../../coordinator-client/open-link.ts";
@@ -14,7 +15,16 @@ import { redactInput } from "../../redaction/operation-input.ts";
 import { findBadInput } from "../../shared/check-input.ts";
 import { err, ok } from "../../shared/result.ts";
 import type { HostContext } from "./handlers.ts";
-import type { HostError, HostResult, Workspace, WorkspaceAccess } from "./host.ts";
+import { holdRight } from "./held-right.ts";
+import type {
+  FollowedChanges,
+  HeldRight,
+  HostError,
+  HostResult,
+  RightRequest,
+  Workspace,
+  WorkspaceAccess,
+} from "./host.ts";
 import { toHostError } from "./workspace-errors.ts";
 
 const callTimeoutMs = 15_000;
@@ -30,6 +40,20 @@ export async function openWorkspace(context: HostContext, given?: WorkspaceAcces
     return input;
   };
   return edge.value === null ? ok(await openLocal(context, redact)) : openEdge(edge.value, redact);
+}
+
+/** Opens the machine's workspace for as long as `body` runs. */
+export async function withWorkspace<T>(
+  context: HostContext,
+  body: (workspace: Workspace) => Promise<HostResult<T>>,
+): Promise<HostResult<T>> {
+  const opened = await openWorkspace(context);
+  if (!opened.ok) return opened;
+  try {
+    return await body(opened.value);
+  } finally {
+    opened.value.close();
+  }
 }
 
 /** Operations of an admin use the admin token, where the machine has one. */
@@ -117,6 +141,30 @@ class ClientWorkspace implements Workspace {
       capacity: 0,
     });
     return registered.ok ? ok({ chat, incarnation: registered.value.incarnation }) : registered;
+  }
+
+  hold(right: RightRequest, stop: AbortSignal): Promise<HostResult<HeldRight>> {
+    const { client, machine, process: identity } = this;
+    return holdRight({ client, machine, process: identity, answerer: this.#answerer }, right, stop);
+  }
+
+  /** [CL31] */
+  async *watch(
+    start: WatchOptions,
+    stop: AbortSignal,
+    onTrouble: (text: string) => void,
+  ): AsyncGenerator<HostResult<FollowedChanges>> {
+    this.client.on((event) => {
+      if (event.type !== "state" || event.state === event.previous) return;
+      if (event.state === "disconnected" && event.previous !== "connecting")
+        onTrouble(`No connection to the coordinator (${event.reason}); retrying, no change will be missed.`);
+      if (event.state === "fallback") onTrouble("No socket connection: polling every 5 s over HTTP.");
+    });
+    const watch = this.client.watch(start);
+    stop.addEventListener("abort", () => watch.close(), { once: true });
+    if (stop.aborted) watch.close();
+    for await (const event of watch)
+      yield event.type === "failed" ? err(toHostError(event.error, this.#answerer)) : ok(event);
   }
 
   onChange(listener: () => void): void {

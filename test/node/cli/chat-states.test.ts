@@ -71,7 +71,7 @@ async function own(one: TeamChat): Promise<string> {
 }
 
 async function onPage(rig: TeamRig): Promise<Map<string, string>> {
-  const call = (name: OperationName, input: never): unknown => ok(rig.call(name, input));
+  const call = async (name: OperationName, input: never): Promise<unknown> => ok(rig.call(name, input));
   const link = { where: "this machine", isEdge: false, call, list: call } as unknown as Workspace;
   const fleet = await readFleet(rig.base, link, new OtherMachines(rig.base, "shim"));
   expect(fleet.trouble).toBeNull();

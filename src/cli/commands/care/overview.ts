@@ -9,7 +9,9 @@ import type { Chat } from "../../../contract/chats.ts";
 import type { Lease } from "../../../contract/leases.ts";
 import type { OutputOf } from "../../../contract/operations.ts";
 import type { TaskLine } from "../../../contract/task-views.ts";
-import { allChats, ChatNames, isPresent, showChat, type ShownChat } from "../../chat-names.ts";
+import type { ListedChat, ShownChat } from "../../../contract/machine/team.ts";
+import { isPresent, listChats, showChat } from "../../../local-mcp/host/chat-names.ts";
+import { allChats } from "../../chat-names.ts";
 import type { Cli } from "../../cli.ts";
 import { StoreError } from "../../../store/store-error.ts";
 import type { Workspace } from "../../../local-mcp/host/host.ts";
@@ -126,7 +128,7 @@ async function readTeam(cli: Cli, link: Workspace, others: OtherMachines): Promi
     return {
       ...base,
       trouble: null,
-      names: toNames(await ChatNames.load(cli, link, chats.value), chats.value),
+      names: toNames(listChats(await cli.runtime(), link.machine, chats.value)),
       chats: chats.value.filter(({ status, client }) => status !== "offline" && client !== commandLine),
       tasks: tasks.value,
       underWay: [...running.value.tasks, ...assigned.value.tasks],
@@ -138,8 +140,6 @@ async function readTeam(cli: Cli, link: Workspace, others: OtherMachines): Promi
   return { ...emptyOverview, ...base, trouble: trouble ?? null };
 }
 
-function toNames(names: ChatNames, chats: readonly Chat[]): Record<string, ChatName> {
-  return Object.fromEntries(
-    chats.map((one) => [one.chat, { shortId: names.short(one.chat), title: names.title(one) }]),
-  );
+function toNames(chats: readonly ListedChat[]): Record<string, ChatName> {
+  return Object.fromEntries(chats.map(({ chat, shortId, title }) => [chat, { shortId, title }]));
 }

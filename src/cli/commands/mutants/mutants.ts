@@ -1,7 +1,7 @@
 import { Option, type Command } from "commander";
 import { defaultLimits } from "../../../mutation/run-mutants.ts";
 import { countUpTo, type Cli, type CommonOptions } from "../../cli.ts";
-import { durationUpTo } from "../team/lock-run.ts";
+import { durationUpTo } from "../../times.ts";
 
 export interface MutantsFlags extends CommonOptions {
   readonly max?: number;

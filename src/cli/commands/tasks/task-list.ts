@@ -29,7 +29,7 @@ export function addTaskList(task: Command, cli: Cli): void {
     .addOption(limitOption(defaultLimit));
   cli.define(command, ({ state, type, chat, tag, schedule, parent, limit }: ListOptions) =>
     cli.withWorkspace(async (link) => {
-      const holder = chat === undefined ? ok(undefined) : await findChat(cli, link, chat);
+      const holder = chat === undefined ? ok(undefined) : await findChat(cli, chat);
       if (!holder.ok) return holder;
       const filter = omitUndefined({ state, type, chat: holder.value, tag, schedule, parent });
       return listTasks(cli, link, filter, limit);

@@ -15,7 +15,7 @@ export async function showTask(cli: Cli, link: Workspace, number: number): Promi
   if (!facts.ok) return facts;
   const { task, ...others } = facts.value;
   const why = explainTask(facts.value, cli.io.now());
-  const label = await chatLabels(cli, link);
+  const label = await chatLabels(cli);
   const parts = [
     `${why.join("\n")}\n`,
     table(toFacts(task, label), cli.io.size().columns),

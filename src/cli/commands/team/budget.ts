@@ -146,5 +146,5 @@ async function setBudgets(cli: Cli, link: Workspace, options: SetOptions): Promi
   if (!done.ok) return done;
   const read = await readBudgets({ cli, link });
   if (!read.ok) return read;
-  return ok({ data: read.value, text: formatBudgets(read.value, cli, { label: await chatLabels(cli, link) }) });
+  return ok({ data: read.value, text: formatBudgets(read.value, cli, { label: await chatLabels(cli) }) });
 }

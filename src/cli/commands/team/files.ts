@@ -15,7 +15,7 @@ import {
   reserve,
   toResources,
 } from "./reserved-files.ts";
-import { durationUpTo } from "./lock-run.ts";
+import { durationUpTo } from "../../times.ts";
 import { addFilesGuard } from "./commit-guard/guard-commands.ts";
 
 interface Options extends CommonOptions {

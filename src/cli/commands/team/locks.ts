@@ -4,7 +4,7 @@ import { notFound } from "../../answer.ts";
 import type { Cli } from "../../cli.ts";
 import { linesView, tableView } from "../../views.ts";
 import { defineWork } from "../../workspace-command.ts";
-import { addLockRun } from "./lock-run.ts";
+import { addLockRun } from "./run-holding.ts";
 
 export function addLocks(program: Command, cli: Cli): void {
   const command = program.command("locks").description("exclusive rights to resources, and their holders");

@@ -59,6 +59,6 @@ async function send(cli: Cli, link: Workspace, to: string, { body, priority }: M
 async function resolveTarget(cli: Cli, link: Workspace, to: string): Promise<CliResult<Target>> {
   if (to === "all") return ok({ to: "all" });
   if (to.startsWith("topic:")) return ok({ to: "topic", topic: to.slice(6) });
-  const chat = await findChat(cli, link, to);
+  const chat = await findChat(cli, to);
   return chat.ok ? ok({ to: "chat", chat: chat.value }) : chat;
 }

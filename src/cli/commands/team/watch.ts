@@ -1,13 +1,10 @@
 import { oneLine } from "../../../shared/format.ts";
 import type { Command } from "commander";
 import type { Change } from "../../../contract/state.ts";
-import { toHostError } from "../../../local-mcp/host/workspace-errors.ts";
-import { err, ok } from "../../../shared/result.ts";
-import type { EdgeEvent } from "../../../coordinator-client/edge/events.ts";
-import type { WatchEvent } from "../../../coordinator-client/edge/state-watch.ts";
+import { ok } from "../../../shared/result.ts";
 import type { CliResult } from "../../answer.ts";
 import { revision, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
-import type { Workspace } from "../../../local-mcp/host/host.ts";
+import type { FollowedChanges, Workspace } from "../../../local-mcp/host/host.ts";
 import { safeText, safeJsonLine } from "../../screen-text.ts";
 
 interface Options extends CommonOptions {
@@ -49,31 +46,15 @@ async function showOnce(cli: Cli, link: Workspace, start: WatchStart, options: O
 }
 
 /** [CL31] Follows over all interruptions; ends with Ctrl-C, or on a final error. */
-async function follow(
-  cli: Cli,
-  { client, where }: Workspace,
-  start: WatchStart,
-  options: Options,
-): Promise<CommandResult> {
-  const signal = cli.io.interrupted();
-  client.on((event) => reportState(cli, event));
-  const watch = client.watch(start);
-  signal.addEventListener("abort", () => watch.close(), { once: true });
-  if (signal.aborted) watch.close();
-  for await (const event of watch) {
-    if (event.type === "failed") return err(toHostError(event.error, where));
-    if (event.type === "changes") show(cli, options, event.changes);
-    else showAll(cli, options, event);
+async function follow(cli: Cli, link: Workspace, start: WatchStart, options: Options): Promise<CommandResult> {
+  let { after } = start;
+  for await (const event of link.watch(start, cli.io.interrupted(), (text) => cli.progress(text))) {
+    if (!event.ok) return event;
+    if (event.value.type === "changes") show(cli, options, event.value.changes);
+    else showAll(cli, options, event.value);
+    after = event.value.revision;
   }
-  return endAnswer(watch.revision ?? start.after);
-}
-
-function reportState(cli: Cli, event: EdgeEvent): void {
-  if (event.type !== "state" || event.state === event.previous) return;
-  if (event.state === "disconnected" && event.previous !== "connecting") {
-    cli.progress(`No connection to the coordinator (${event.reason}); retrying, no change will be missed.`);
-  }
-  if (event.state === "fallback") cli.progress("No socket connection: polling every 5 s over HTTP.");
+  return endAnswer(after);
 }
 
 function endAnswer(revision: number, text = ""): CommandResult {
@@ -98,7 +79,7 @@ function show(cli: Cli, { json }: Options, changes: readonly Change[]): void {
 function showAll(
   cli: Cli,
   { json }: Options,
-  { entries, revision: at }: Extract<WatchEvent, { type: "snapshot" }>,
+  { entries, revision: at }: Extract<FollowedChanges, { type: "snapshot" }>,
 ): void {
   if (json) return cli.io.stdout(`${safeJsonLine({ snapshot: entries, revision: at })}\n`);
   cli.io.stdout(`${at}  the changes since then are no longer kept; the current state:\n`);

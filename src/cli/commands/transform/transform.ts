@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
 import { codemodTools, type CodemodTool } from "../../../transform/change.ts";
 import type { Cli, CommonOptions } from "../../cli.ts";
-import { durationUpTo } from "../team/lock-run.ts";
+import { durationUpTo } from "../../times.ts";
 
 export interface TransformFlags extends CommonOptions {
   readonly branch?: boolean;

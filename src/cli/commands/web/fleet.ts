@@ -17,7 +17,8 @@ import { commandLine } from "../../../contract/command-line-chat.ts";
 import { localTime } from "../../times.ts";
 import type { SessionView } from "../../../contract/machine/sessions.ts";
 import { toSessionView } from "../../../local-mcp/host/session-view.ts";
-import { allChats, isPresent } from "../../chat-names.ts";
+import { isPresent } from "../../../local-mcp/host/chat-names.ts";
+import { allChats } from "../../chat-names.ts";
 import type { OtherMachines } from "./other-machines.ts";
 
 const maxFinished = 20;
