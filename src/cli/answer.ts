@@ -59,11 +59,6 @@ function isErrorCode(code: string): code is ErrorCode {
   return Object.hasOwn(errorTable, code);
 }
 
-/** Code of the command's error: how the coordinator was not reached is no concern of a program. */
-export function printedCode({ code }: { readonly code: string }): string {
-  return code === "unreachable" || code === "outcome_unknown" ? "edge_unreachable" : code;
-}
-
 export type CliResult<T> = Result<T, CommandError>;
 
 export type FailedResult = { readonly ok: false; readonly error: CommandError };

@@ -126,6 +126,7 @@ export class Cli {
       site: io,
       loaded: () => this.loaded(),
       runtime: () => this.runtime(),
+      progress: (text) => this.progress(text),
       onSecretsRemoved: (count) => this.progress(`Secrets removed: ${count}.`),
     };
   }

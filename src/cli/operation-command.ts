@@ -150,8 +150,9 @@ function optionOf(cli: Cli, field: string, { type, enum: choices, default: usual
   const name = form === "duration" ? field.replace(/Ms$/, "") : field;
   const flag = `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
   if (type === "boolean") return new Option(flag, description);
-  const option = new Option(`${flag} <${form === undefined ? field : placeholders[form]}>`, description);
-  if (usual !== undefined) option.default(usual);
+  // A default of commander would hide what is given to a subcommand with the same option.
+  const words = [description ?? [], usual === undefined ? [] : `(default: ${JSON.stringify(usual)})`].flat().join(" ");
+  const option = new Option(`${flag} <${form === undefined ? field : placeholders[form]}>`, words);
   if (choices) return option.choices(choices);
   return form === undefined ? option : option.argParser((text) => parse(cli, form, text));
 }

@@ -1,5 +1,5 @@
 import { styleText } from "node:util";
-import { visible, visibleJson } from "../local-mcp/text/visible-text.ts";
+import { visible, visibleJson } from "../shared/visible-text.ts";
 import type { Io } from "./io.ts";
 
 /** Titles, prompts and errors come from chats, so they may hold anything. */

@@ -1,5 +1,6 @@
 import { existsSync, lstatSync, mkdirSync, readdirSync, realpathSync } from "node:fs";
 import { join } from "node:path";
+import type { RestoreErrorCode } from "../contract/machine/operation.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { submoduleMode, type IndexEntry } from "./work-tree-changes.ts";
 import {
@@ -36,15 +37,7 @@ export interface RestoreResult {
 }
 
 export interface RestoreRefusal {
-  readonly code:
-    | "snapshot_missing"
-    | "folder_not_empty"
-    | "branch_exists"
-    | "bad_branch_name"
-    | "not_a_work_tree"
-    | "commit_missing"
-    | "bundle_unusable"
-    | "restore_failed";
+  readonly code: RestoreErrorCode;
   readonly message: string;
 }
 

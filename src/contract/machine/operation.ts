@@ -17,7 +17,25 @@ export type HostErrorCode =
   | "file_exists"
   | "files_left"
   | "import_refused"
-  | "not_a_file";
+  | "not_a_file"
+  | "transcript_unusable"
+  | "edge_unreachable"
+  | "not_released"
+  | "no_project"
+  | "no_snapshot"
+  | "project_elsewhere"
+  | RestoreErrorCode;
+
+/** Why saved files could not be written. */
+export type RestoreErrorCode =
+  | "snapshot_missing"
+  | "folder_not_empty"
+  | "branch_exists"
+  | "bad_branch_name"
+  | "not_a_work_tree"
+  | "commit_missing"
+  | "bundle_unusable"
+  | "restore_failed";
 
 export interface MachineOperationDetails<Input extends z.ZodObject, Output extends z.ZodType> {
   readonly summary: string;

@@ -1,9 +1,11 @@
 import type * as z from "zod";
 import { checkOperations } from "./checks.ts";
 import { configOperations } from "./config.ts";
+import { fileOperations } from "./files.ts";
 import { noticeOperations } from "./notices.ts";
 import { overviewOperations } from "./overview.ts";
 import { pauseOperations } from "./pauses.ts";
+import { recoveryOperations } from "./recovery.ts";
 import { sessionOperations } from "./sessions.ts";
 import { storedSessionOperations } from "./stored-sessions.ts";
 import { teamOperations } from "./team.ts";
@@ -12,9 +14,11 @@ import { usageOperations } from "./usage.ts";
 export const machineOperations = {
   ...checkOperations,
   ...configOperations,
+  ...fileOperations,
   ...noticeOperations,
   ...overviewOperations,
   ...pauseOperations,
+  ...recoveryOperations,
   ...sessionOperations,
   ...storedSessionOperations,
   ...teamOperations,

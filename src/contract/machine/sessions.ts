@@ -60,6 +60,25 @@ export const SessionView = z.object({
 });
 export type SessionView = z.infer<typeof SessionView>;
 
+/** A session of another machine. */
+const ElsewhereView = SessionView.pick({
+  id: true,
+  shortId: true,
+  state: true,
+  detail: true,
+  client: true,
+  project: true,
+  title: true,
+  startedAt: true,
+  lastSeenAt: true,
+  savedAt: true,
+  checkpoints: true,
+}).extend({
+  machine: z.string(),
+  takenBy: z.object({ chat: z.string(), machine: z.string() }).nullable(),
+});
+export type ElsewhereView = z.infer<typeof ElsewhereView>;
+
 export const TimelineEntry = z.object({
   at: moment,
   source: z.enum(["journal", "signal", "checkpoint", "snapshot", "crash", "recovery"]),
@@ -112,13 +131,19 @@ const limit = z.int().min(1).max(10_000).default(20);
 
 export const sessionOperations = {
   "sessions.list": machineOperation({
-    summary: "Sessions of this machine, newest first.",
+    summary: "Sessions, newest first; `show <id>` prints what happened in one.",
     input: z.strictObject({
       project: Folder.optional().describe("only those of this project"),
       incomplete: z.boolean().default(false).describe("only those that can be continued"),
-      limit,
+      allMachines: z.boolean().default(false).describe("also those of the workspace's other machines"),
+      limit: limit.describe("at most this many"),
     }),
-    output: z.object({ project: z.string().nullable(), sessions: z.array(SessionView) }),
+    output: z.object({
+      project: z.string().nullable(),
+      sessions: z.array(SessionView),
+      /** Those of other machines; null: not asked for, or not in a workspace on an edge. */
+      elsewhere: z.array(ElsewhereView).nullable(),
+    }),
     effect: "read",
     surfaces: ["command"],
     example: { incomplete: true },

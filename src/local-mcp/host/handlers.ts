@@ -37,6 +37,8 @@ export interface HostContext {
   readonly onSecretsRemoved?: (count: number) => void;
   /** Surface of the caller, for the audit log; default: the command line. */
   readonly by?: "command line" | "live page";
+  /** Shows a line to a person who waits for the answer. */
+  readonly progress?: (text: string) => void;
 }
 
 type Answered<T> = T | Promise<T>;

@@ -12,9 +12,11 @@ import type { Handlers, HostContext } from "./handlers.ts";
 import type { Host, HostResult, Workspace, WorkspaceAccess } from "./host.ts";
 import { checkHandlers } from "./check-handlers.ts";
 import { configHandlers } from "./config-handlers.ts";
+import { fileHandlers } from "./files-handlers.ts";
 import { noticeHandlers } from "./notices-handlers.ts";
 import { overviewHandlers } from "./overview-handlers.ts";
 import { pauseHandlers } from "./pauses-handlers.ts";
+import { recoveryHandlers } from "./recovery-handlers.ts";
 import { sessionHandlers } from "./session-handlers.ts";
 import { storedSessionHandlers } from "./stored-session-handlers.ts";
 import { teamHandlers } from "./team-handlers.ts";
@@ -23,9 +25,11 @@ import { usageHandlers } from "./usage-handlers.ts";
 const handlers: Handlers<MachineOperationName> = {
   ...checkHandlers,
   ...configHandlers,
+  ...fileHandlers,
   ...noticeHandlers,
   ...overviewHandlers,
   ...pauseHandlers,
+  ...recoveryHandlers,
   ...sessionHandlers,
   ...storedSessionHandlers,
   ...teamHandlers,

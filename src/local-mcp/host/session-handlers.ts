@@ -13,7 +13,7 @@ import { recordFinishedHere } from "../recovery/finished-tasks.ts";
 import { findSnapshot, readContent } from "../sessions/session-content.ts";
 import { isAlive } from "../recovery/session-state.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { visible } from "../text/visible-text.ts";
+import { visible } from "../../shared/visible-text.ts";
 import { checkpointGroups } from "./checkpoint-groups.ts";
 import type { Handlers } from "./handlers.ts";
 import type { HostResult } from "./host.ts";
@@ -26,6 +26,7 @@ import {
   shortSession,
 } from "./resolve-id.ts";
 import { toSessionView } from "./session-view.ts";
+import { sessionsElsewhere } from "./sessions-elsewhere.ts";
 import { timeline } from "./timeline.ts";
 
 const maxFoundPerSession = 2;
@@ -34,18 +35,20 @@ const maxNameChars = 100;
 export const sessionHandlers: Handlers<
   "sessions.list" | "sessions.find" | "sessions.show" | "sessions.name" | "sessions.search" | "checkpoints.get"
 > = {
-  async "sessions.list"({ runtime: load }, { project: folder, incomplete, limit }) {
+  async "sessions.list"({ runtime: load, progress }, { project: folder, incomplete, allMachines, limit }) {
     const runtime = await load();
     recordFinishedHere(runtime);
     const project = folder === undefined ? null : projectOfFolder(runtime, folder);
-    const filter = { limit, ...(project === null ? {} : { project }) };
+    const search = { limit, ...(project === null ? {} : { project }) };
     const views = runtime.store.read((sql) => {
       const rows = incomplete
-        ? findIncomplete(sql, runtime.processes, runtime.now(), filter).map((one) => one.session)
-        : sessions.list(sql, filter);
+        ? findIncomplete(sql, runtime.processes, runtime.now(), search).map((one) => one.session)
+        : sessions.list(sql, search);
       return rows.map((row) => toSessionView(sql, runtime, row));
     }, []);
-    return ok({ project, sessions: views });
+    const filter = { incomplete, project, limit };
+    const elsewhere = allMachines ? await sessionsElsewhere(runtime, progress, filter) : null;
+    return ok({ project, sessions: views, elsewhere });
   },
   async "sessions.find"({ runtime: load }, { id }) {
     const runtime = await load();

@@ -4,7 +4,7 @@ import { mayBeAlive } from "../../platform/processes.ts";
 import { clientTitle } from "../../clients/client-title.ts";
 import { isOwnerGone } from "../recovery/deaths.ts";
 import { causeOf, findIncomplete } from "../recovery/detect.ts";
-import { quotedTitle } from "../recovery/user-lines.ts";
+import { quotedTitle } from "../../shared/quoted-title.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isClosed } from "../sessions/closed-sessions.ts";
 import * as recoveries from "../sessions/recoveries.ts";

@@ -8,7 +8,7 @@ import { findTitle } from "../sync/remote-sessions.ts";
 import { brief } from "./brief.ts";
 import { isMentioned, isScripted } from "./offers.ts";
 import { restore } from "./restoration.ts";
-import { quotedTitle } from "./user-lines.ts";
+import { quotedTitle } from "../../shared/quoted-title.ts";
 
 export interface Acceptance {
   readonly session: string;

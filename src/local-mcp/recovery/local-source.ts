@@ -55,12 +55,13 @@ export function dismiss(runtime: Runtime, sessionId: string): boolean {
   });
 }
 
-export function withdrawOffer(runtime: Runtime, sessionId: string, newId: string): void {
+/** @returns whether the chat has never begun, so that the session is free again */
+export function withdrawOffer(runtime: Runtime, sessionId: string, newId: string): boolean {
   const isUnused = runtime.store.read(
     (sql) => sessions.get(sql, newId) === null && sessions.get(sql, sessionId)?.recoveryBy === newId,
     false,
   );
-  if (isUnused) undo(runtime, sessionId);
+  return isUnused && undo(runtime, sessionId);
 }
 
 /**
@@ -95,8 +96,6 @@ export function localSource(
       if (held === null) take(runtime, from, chat.id);
       return held;
     },
-    reserve: (from, by) => take(runtime, from, by),
-    withdraw: (session, by) => withdrawOffer(runtime, session, by),
     dismiss: (session) => void dismiss(runtime, session),
     release: (session) => Promise.resolve(ok(undo(runtime, session))),
   };

@@ -1,6 +1,5 @@
 import { ok } from "../../shared/result.ts";
 import * as recoveries from "../sessions/recoveries.ts";
-import * as sessions from "../sessions/sessions.ts";
 import * as remoteSessions from "../sync/remote-sessions.ts";
 import type { RemoteSession } from "../sync/remote-sessions.ts";
 import { findOpenOffer } from "./detect.ts";
@@ -23,8 +22,8 @@ export function remoteSource(context: RemoteContext, here: ProjectHere | null): 
   const { store, now } = context.runtime;
   let dead: Promise<DeadRemoteSession[]> | null = null;
   const findDead = (): Promise<DeadRemoteSession[]> => (dead ??= findElsewhere(context));
-  const note = (session: string, action: recoveries.RecoveryAction, by: string | null = null): void =>
-    store.write((sql) => recoveries.add(sql, { at: now(), sessionId: session, action, by }));
+  const note = (session: string, action: recoveries.RecoveryAction): void =>
+    store.write((sql) => recoveries.add(sql, { at: now(), sessionId: session, action }));
   return {
     list: async (limit) => (await findDead()).slice(0, limit).map((one) => toListed(context, one)),
     offer: async () => here && offerNewest(context, await findDead(), here),
@@ -44,14 +43,6 @@ export function remoteSource(context: RemoteContext, here: ProjectHere | null): 
       if (row === null || refusal || row.taken?.chat === context.chatId) return refusal;
       const taken = await takeOver(context, row);
       return taken.ok ? null : taken.error;
-    },
-    reserve: ({ session }, by) => note(session.id, "taken", by),
-    withdraw: (session, by) => {
-      const isUnused = store.read(
-        (sql) => sessions.get(sql, by) === null && recoveries.isTaken(sql, session, by),
-        false,
-      );
-      if (isUnused) note(session, "undone");
     },
     dismiss: (session) => note(session, "dismissed"),
     release: async (session) => {

@@ -29,10 +29,6 @@ export interface RecoverySource {
   check(from: Restoration): Promise<Refusal | null>;
   /** Makes the session this chat's; a repetition changes nothing. */
   claim(from: Restoration): Promise<Refusal | null>;
-  /** Gives the session to a chat that is about to start. */
-  reserve(from: Restoration, chat: string): void;
-  /** Takes that back if the chat has not begun. */
-  withdraw(session: string, chat: string): void;
   dismiss(session: string): void;
   /** Takes back an offer, a claim or a dismissal. False: there was none. */
   release(session: string): Promise<Result<boolean, Refusal>>;

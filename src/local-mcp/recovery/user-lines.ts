@@ -3,24 +3,10 @@ import type { RecoverySetting } from "../../contract/config.ts";
 import type { CrashCause } from "../../contract/readings.ts";
 import { isClosed, isClosedWithNothingOpen } from "../sessions/closed-sessions.ts";
 import { displayTitle, type Session } from "../sessions/sessions.ts";
-import { visible } from "../text/visible-text.ts";
+import { quotedTitle } from "../../shared/quoted-title.ts";
 import { age } from "../../shared/format.ts";
 import { quotedMachine } from "./brief-text.ts";
 import type { Restoration } from "./restoration.ts";
-
-const maxTitleChars = 60;
-
-/** Keeps the title on one line and without characters that could change its appearance. */
-export function quotedTitle(title: string | null, max = maxTitleChars): string {
-  const line = visible(title ?? "")
-    .replaceAll('"', "'")
-    .replaceAll(/\s+/g, " ")
-    .trim();
-  if (line === "") return "an untitled chat";
-  const chars = Array.from(line);
-  const start = chars.slice(0, max - 4).join("");
-  return `"${chars.length <= max ? line : `${start.trimEnd()} ...`}"`;
-}
 
 export interface OfferedSession {
   readonly session: Session;

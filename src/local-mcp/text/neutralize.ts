@@ -1,4 +1,4 @@
-import { visible } from "./visible-text.ts";
+import { visible } from "../../shared/visible-text.ts";
 
 /** Pure: text of other chats must not act on the screen, end a fence or pass for a speaker. */
 

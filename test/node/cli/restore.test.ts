@@ -214,8 +214,7 @@ it("[CL131] [RE28] the brief names the command that restores the files of anothe
   const checkpoint = checkpointOf(there, ids.dead);
   expect((await here.shim("restore", checkpoint, "--branch", "work", "--json")).json()).toMatchObject({
     checkpoint,
-    session: ids.dead,
-    machine: "desk",
+    origin: { session: ids.dead, machine: "desk" },
     into: null,
     branch: { name: "work" },
     leftOut: [{ path: ".env" }],

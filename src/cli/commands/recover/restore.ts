@@ -1,14 +1,22 @@
+import { resolve } from "node:path";
 import type { Command } from "commander";
-import { findSnapshot, newestSnapshot, type StoredSnapshotRow } from "../../../local-mcp/sessions/session-content.ts";
-import { projectRoot } from "../../../local-mcp/sessions/git-head.ts";
+import type { Saved } from "../../../contract/machine/files.ts";
+import type { MachineInput, MachineOutput } from "../../../contract/machine/operations.ts";
+import { pluralize } from "../../../shared/format.ts";
+import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
-import type { Runtime } from "../../../runtime/runtime.ts";
-import { restoreFiles } from "../../../snapshots/restore-files.ts";
-import { failed, fromHost, notFound, wrongUsage, type CliResult } from "../../answer.ts";
-import type { Cli, CommandResult } from "../../cli.ts";
-import { findSessionOrCheckpoint, shortCheckpoint } from "../../../local-mcp/host/resolve-id.ts";
-import { findElsewhere } from "./restore-elsewhere.ts";
-import { restoreFrom, timeoutMs, type RestoreOptions, type RestoreSource, type ExcludedFile } from "./restore-from.ts";
+import { failed } from "../../answer.ts";
+import type { Cli, CommandResult, CommonOptions } from "../../cli.ts";
+
+interface RestoreOptions extends CommonOptions {
+  readonly diff?: boolean;
+  readonly yes?: boolean;
+  readonly into?: string;
+  readonly branch?: string;
+}
+
+/** Lines of a diff that a question shows; `--diff` prints all. */
+const maxDiffLines = 200;
 
 export function addRestore(program: Command, cli: Cli): void {
   const command = program
@@ -30,76 +38,74 @@ function isPath(word: string): boolean {
   return /[./\\]/.test(word);
 }
 
+/** [CL263] Shows what changes and asks before it does so, unless the files go elsewhere. */
 async function restore(cli: Cli, options: RestoreOptions, words: readonly string[]): Promise<CommandResult> {
-  if (options.into !== undefined && options.branch !== undefined) return wrongUsage("give either --into or --branch.");
   const [first] = words;
-  const id = first === undefined || isPath(first) ? null : first;
-  const files = id === null ? words : words.slice(1);
-  const elsewhere = (): Promise<CommandResult | null> =>
-    id === null ? Promise.resolve(null) : findElsewhere(cli, id, (source) => restoreFrom(cli, options, files, source));
-  const runtime = await cli.runtime();
-  const found = findRow(cli, runtime, id);
-  if (!found.ok) return (found.error.code === "not_found" ? await elsewhere() : null) ?? found;
-  return restoreFrom(cli, options, files, sourceOf(runtime, found.value));
+  const id = first === undefined || isPath(first) ? undefined : first;
+  const files = id === undefined ? words : words.slice(1);
+  const selection = { ...omitUndefined({ id }), folder: cli.io.cwd, files: [...files] };
+  const { branch, diff = false, yes = false } = options;
+  const into = options.into === undefined ? undefined : resolve(cli.io.cwd, options.into);
+  if (into !== undefined || branch !== undefined)
+    return restoreFiles(cli, { ...selection, ...omitUndefined({ into, branch }) });
+  if (yes && !diff) return restoreFiles(cli, selection);
+  const compared = await cli.call("files.diff", selection);
+  if (!compared.ok) return compared;
+  const { value: data } = compared;
+  if (data.changes.length === 0) return ok({ data, text: nothingText(data) });
+  if (diff) return ok({ data, text: data.diff, isVerbatim: true });
+  const refused = await confirm(cli, data);
+  // Another checkpoint may be the newest by now.
+  return refused ?? restoreFiles(cli, { ...selection, id: data.checkpoint });
 }
 
-type SavedRow = StoredSnapshotRow & { readonly repository: string; readonly commit: string };
-
-function isSaved(row: StoredSnapshotRow | null): row is SavedRow {
-  return row?.state === "done";
+async function restoreFiles(cli: Cli, input: MachineInput<"files.restore">): Promise<CommandResult> {
+  const restored = await cli.call("files.restore", input);
+  return restored.ok ? answerOf(cli, restored.value) : restored;
 }
 
-/** @param id of a checkpoint or session; null: the newest saved files of this project */
-function findRow(cli: Cli, runtime: Runtime, id: string | null): CliResult<SavedRow> {
-  if (id === null) {
-    const root = projectRoot(cli.io.cwd);
-    const row = root === null ? null : newestOf(runtime, { project: root });
-    return isSaved(row) ? ok(row) : notFound("no files of this project are saved. `shim sessions` lists the sessions.");
-  }
-  const found = fromHost(findSessionOrCheckpoint(runtime, id));
-  if (!found.ok) return found;
-  const { session, checkpoint } = found.value;
-  if (session) {
-    const row = newestOf(runtime, { session: session.id });
-    return isSaved(row) ? ok(row) : failed("no_snapshot", "no files were saved with this session.");
-  }
-  const row = runtime.store.read((sql) => findSnapshot(sql, checkpoint.id), null);
-  if (isSaved(row)) return ok(row);
-  return failed("no_snapshot", `${missingText(cli, row)}${otherText(runtime, checkpoint.sessionId)}`);
+async function confirm(
+  cli: Cli,
+  { diff, changes, project }: MachineOutput<"files.diff">,
+): Promise<CommandResult | null> {
+  const lines = diff.split("\n");
+  const more = lines.length - maxDiffLines;
+  const shown = more > 0 ? [...lines.slice(0, maxDiffLines), `... ${more} lines more: --diff prints all`] : lines;
+  cli.io.stderr(`${cli.verbatim(shown.join("\n").trimEnd())}\n`);
+  const count = pluralize(changes.length, "file");
+  const reply = await cli.confirm(`Restore ${count} in ${project}? What is there now is copied first.`, false);
+  if (reply === "yes") return null;
+  if (reply === "no") return ok({ data: { isRestored: false }, text: "Nothing was restored.\n" });
+  return failed("not_confirmed", `this would change ${count} in ${project}. Add --yes.`);
 }
 
-function newestOf(runtime: Runtime, where: { readonly session: string } | { readonly project: string }) {
-  return runtime.store.read((sql) => newestSnapshot(sql, where), null);
+function answerOf(cli: Cli, restored: MachineOutput<"files.restore">): CommandResult {
+  const { project, origin, into, branch, written, differing, backup } = restored;
+  if (differing === 0) return ok({ data: restored, text: nothingText(restored) });
+  const isInProject = differing !== null;
+  const where = branch === null ? (into ?? project) : `the branch ${branch.name} of ${project}`;
+  const count = pluralize(written.length, "file");
+  const lines = [
+    ...(origin === null
+      ? []
+      : [`The files of ${origin.session} on ${origin.machine}, as they were ${cli.ago(origin.at)}.`]),
+    `Restored ${count} ${isInProject ? "in" : "into"} ${where}.`,
+    ...(branch?.parent === null ? ["The commit it was based on is gone, so the branch has no history."] : []),
+    ...(backup === null ? [] : [`What they replaced is in ${backup}.`]),
+  ];
+  const text = lines.map((line) => `${line}\n`).join("") + listsOf(restored);
+  return ok({ data: restored, text, isFailed: isInProject && written.length === 0 });
 }
 
-function sourceOf(runtime: Runtime, { repository, commit, ...row }: SavedRow): RestoreSource {
-  const { env, processes } = runtime;
-  return {
-    project: row.project,
-    short: shortCheckpoint(runtime, row.checkpointId),
-    checkpoint: row.checkpointId,
-    leftOut: parseExcluded(row.detail),
-    write: (into) => restoreFiles({ env, processes, repository, commit, into, now: runtime.now(), timeoutMs }),
-  };
+function nothingText(saved: Saved): string {
+  return `The files in ${saved.project} are as they were saved: nothing to restore.\n${listsOf(saved)}`;
 }
 
-function missingText(cli: Cli, snapshot: StoredSnapshotRow | null): string {
-  if (!snapshot)
-    return "no files were saved with this checkpoint: its project is not in git, or snapshots are switched off.";
-  if (snapshot.state === "pending" || snapshot.state === "running") {
-    return `the files of this checkpoint (${cli.ago(snapshot.at)}) are not saved yet. The chat's own process saves them within a minute of the checkpoint: try again after that. If that process has ended, they can no longer be saved.`;
-  }
-  return `the files of this checkpoint were not saved: ${snapshot.reason ?? snapshot.state}. Files are never saved later, so they cannot be restored.`;
+function listsOf({ notRestored, leftOut }: Saved): string {
+  return listOf("Not restored", notRestored) + listOf("Never saved", leftOut);
 }
 
-function otherText(runtime: Runtime, session: string): string {
-  const other = newestOf(runtime, { session });
-  return other
-    ? ` The newest files of the session: \`shim restore ${shortCheckpoint(runtime, other.checkpointId)}\`.`
-    : "";
-}
-
-function parseExcluded(detail: unknown): ExcludedFile[] {
-  const list = typeof detail === "object" && detail !== null && "leftOut" in detail ? detail.leftOut : [];
-  return Array.isArray(list) ? (list as ExcludedFile[]) : [];
+function listOf(title: string, files: Saved["leftOut"]): string {
+  if (files.length === 0) return "";
+  return [`${title}:`, ...files.map(({ path, reason }) => `  ${path}: ${reason}`), ""].join("\n");
 }

@@ -2,7 +2,7 @@ import type { ReceivedMessage } from "../../../contract/live-page.ts";
 import * as news from "../../../local-mcp/sessions/news.ts";
 import type { News } from "../../../local-mcp/sessions/news.ts";
 import * as sessions from "../../../local-mcp/sessions/sessions.ts";
-import { visible } from "../../../local-mcp/text/visible-text.ts";
+import { visible } from "../../../shared/visible-text.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 
 const maxMessages = 200;

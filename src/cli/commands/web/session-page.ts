@@ -4,7 +4,7 @@ import { scoredBrief } from "../../../local-mcp/recovery/brief.ts";
 import { localSource } from "../../../local-mcp/recovery/local-source.ts";
 import { readContent } from "../../../local-mcp/sessions/session-content.ts";
 import type { Session } from "../../../local-mcp/sessions/sessions.ts";
-import { visible } from "../../../local-mcp/text/visible-text.ts";
+import { visible } from "../../../shared/visible-text.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { timeline } from "../../../local-mcp/host/timeline.ts";
 import { toSessionView } from "../../../local-mcp/host/session-view.ts";

@@ -11,7 +11,7 @@ import { scoredBrief } from "../../recovery/brief.ts";
 import { localSource } from "../../recovery/local-source.ts";
 import type { Restoration } from "../../recovery/restoration.ts";
 import type { RecoverySource } from "../../recovery/source.ts";
-import { quotedTitle } from "../../recovery/user-lines.ts";
+import { quotedTitle } from "../../../shared/quoted-title.ts";
 import { displayTitle, type Session } from "../../sessions/sessions.ts";
 import { shortSessionId } from "../../sessions/short-ids.ts";
 import { linesOfOtherChats } from "../chat/other-chats.ts";

@@ -10,7 +10,7 @@ import { recordDeath } from "#src/local-mcp/recovery/deaths.ts";
 import * as history from "#src/local-mcp/signals/history.ts";
 import { prune } from "#src/local-mcp/retention/retention.ts";
 import type { HookInput } from "#src/contract/hook-input.ts";
-import { quotedTitle } from "#src/local-mcp/recovery/user-lines.ts";
+import { quotedTitle } from "#src/shared/quoted-title.ts";
 import {
   anotherClaude,
   Claude,

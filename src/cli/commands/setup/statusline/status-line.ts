@@ -23,7 +23,7 @@ import { isPaused } from "../../../../store/pause.ts";
 import { shimCommand, withShimCommand } from "../../../../platform/shim-command.ts";
 import { StoreError } from "../../../../store/store-error.ts";
 import { countCost } from "../../../../local-mcp/usage/costs.ts";
-import { quotedTitle } from "../../../../local-mcp/recovery/user-lines.ts";
+import { quotedTitle } from "../../../../shared/quoted-title.ts";
 import { dayBudgetOf, type DayBudget } from "../../../../local-mcp/usage/day-budget.ts";
 import { silentSessions } from "../../../../local-mcp/sessions/activity.ts";
 import { waitingSessions } from "../../../../local-mcp/sessions/waiting.ts";

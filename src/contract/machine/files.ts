@@ -1,0 +1,82 @@
+import * as z from "zod";
+import { Folder } from "./forms.ts";
+import { machineOperation, type HostErrorCode } from "./operation.ts";
+
+const path = z.string().min(1).max(4_096);
+const excluded = z.array(z.object({ path: z.string(), reason: z.string() })).readonly();
+
+const Saved = z.object({
+  checkpoint: z.string(),
+  /** Folder of the project on this machine. */
+  project: z.string(),
+  /** Where the files come from another machine. */
+  origin: z.object({ session: z.string(), machine: z.string(), at: z.int() }).nullable(),
+  /** Files that were never saved. */
+  leftOut: excluded,
+  notRestored: excluded,
+});
+export type Saved = z.infer<typeof Saved>;
+
+const input = z.strictObject({
+  /** Id of a checkpoint or a session, of any machine; absent: the project's newest saved files. */
+  id: z.string().max(200).optional(),
+  folder: Folder,
+  files: z.array(path).max(10_000).default([]).describe("relative to the folder; none: all"),
+});
+
+const errors: readonly HostErrorCode[] = [
+  "bad_input",
+  "not_found",
+  "ambiguous",
+  "no_project",
+  "no_snapshot",
+  "project_elsewhere",
+  "edge_unreachable",
+];
+
+export const fileOperations = {
+  "files.diff": machineOperation({
+    summary: "What a restore of saved files would change.",
+    input,
+    output: Saved.extend({
+      /** missing: the project has no such file now. */
+      changes: z.array(z.object({ path: z.string(), now: z.enum(["changed", "missing"]) })).readonly(),
+      /** Text as `git diff` prints it. */
+      diff: z.string(),
+    }),
+    errors,
+    effect: "read",
+    surfaces: ["command"],
+    example: { folder: "/home/you/app" },
+  }),
+  "files.restore": machineOperation({
+    summary: "Put files back as they were, after a copy of what they replace.",
+    input: input.extend({
+      into: Folder.optional().describe("into this new or empty folder instead"),
+      branch: z.string().min(1).max(1_000).optional().describe("as a new branch of the project instead"),
+    }),
+    output: Saved.extend({
+      written: z.array(z.string()).readonly(),
+      /** Files of the project that differed from the saved ones; null: they went elsewhere. */
+      differing: z.int().nullable(),
+      into: z.string().nullable(),
+      branch: z.object({ name: z.string(), commit: z.string(), parent: z.string().nullable() }).nullable(),
+      /** Copies of the replaced files; null: there was nothing to replace. */
+      backup: z.string().nullable(),
+    }),
+    errors: [
+      ...errors,
+      "snapshot_missing",
+      "folder_not_empty",
+      "branch_exists",
+      "bad_branch_name",
+      "not_a_work_tree",
+      "commit_missing",
+      "bundle_unusable",
+      "restore_failed",
+    ],
+    effect: "write",
+    surfaces: ["command"],
+    example: { folder: "/home/you/app" },
+  }),
+};

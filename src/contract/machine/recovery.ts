@@ -1,0 +1,148 @@
+import * as z from "zod";
+import { chatStates } from "../chat-state.ts";
+import { crashCauses } from "../readings.ts";
+import { File, Folder } from "./forms.ts";
+import { machineOperation } from "./operation.ts";
+
+const id = z.string().max(200);
+const session = id.describe("a session of this machine, or of another one of the workspace");
+/** Says of which project this machine has the folder, for a session of another machine. */
+const folder = Folder.optional();
+
+const Named = z.object({
+  session: z.string(),
+  /** Shortest unique prefix of the id. */
+  shortId: z.string(),
+  title: z.string().nullable(),
+  /** Another machine; null: this one. */
+  machine: z.string().nullable(),
+});
+
+const Candidate = Named.extend({
+  lastSeenAt: z.int(),
+  state: z.enum(chatStates),
+  detail: z.string().nullable(),
+});
+export type Candidate = z.infer<typeof Candidate>;
+
+const Brief = Named.extend({
+  /** Null while it lives. */
+  cause: z.enum(crashCauses).nullable(),
+  causeDetail: z.string(),
+  score: z.object({
+    total: z.number(),
+    parts: z.array(z.object({ name: z.string(), share: z.number(), text: z.string() })).readonly(),
+  }),
+  brief: z.string(),
+});
+
+const Start = z.object({
+  /** new: a new chat gets the brief. */
+  kind: z.enum(["resume", "new"]),
+  /** Name of the client for a user. */
+  client: z.string(),
+  command: z.string(),
+  args: z.array(z.string()).readonly(),
+  reason: z.string(),
+  /** Folder of the session; null: it is not here. */
+  cwd: z.string().nullable(),
+  /** Variables for the client's environment. */
+  env: z.record(z.string(), z.string()),
+  /** Chat that is to take the session before it starts; null: the old session continues. */
+  newId: z.string().nullable(),
+});
+export type Start = z.infer<typeof Start>;
+
+const Plan = Brief.extend({
+  client: z.string(),
+  /** The living chat that has it in its context; null: none. */
+  offer: z.object({ shortId: z.string(), msAgo: z.number() }).nullable(),
+  /** Program of the client; null: none can be started from a command line. */
+  start: Start.nullable(),
+  /** Why it must not be started; null: it may. */
+  refusal: z.object({ code: z.string(), message: z.string() }).nullable(),
+});
+export type Plan = z.infer<typeof Plan>;
+
+const unknown = ["not_found", "ambiguous"] as const;
+
+export const recoveryOperations = {
+  "recovery.check": machineOperation({
+    summary: "The sessions of a project that can be continued: of this machine, else of the other ones.",
+    input: z.strictObject({ folder: Folder }),
+    output: z.object({
+      project: z.string().nullable(),
+      /** Newest first. */
+      sessions: z.array(Candidate),
+      /** Sessions of other projects that died unfinished on this machine. */
+      others: z.int(),
+    }),
+    effect: "write",
+    surfaces: [],
+    example: { folder: "/home/you/app" },
+  }),
+  "recovery.brief": machineOperation({
+    summary: "The brief of a session, as the next chat would receive it now.",
+    input: z.strictObject({ session, folder }),
+    output: Brief,
+    errors: unknown,
+    effect: "read",
+    surfaces: ["page"],
+    example: { session: "5f0e0e5e" },
+  }),
+  "recovery.plan": machineOperation({
+    summary: "How a session is continued: its brief, and the program that continues it.",
+    input: z.strictObject({ session, folder, client: z.string().max(100).optional() }),
+    output: Plan,
+    errors: ["bad_input", ...unknown],
+    effect: "write",
+    surfaces: ["command"],
+    example: { session: "5f0e0e5e" },
+  }),
+  "recovery.take": machineOperation({
+    summary: "Give a session to a chat that is about to start.",
+    input: z.strictObject({ session: id, chat: id }),
+    output: z.object({ session: z.string() }),
+    errors: ["not_found"],
+    effect: "write",
+    surfaces: [],
+    example: { session: "5f0e0e5e", chat: "8a1d3c77" },
+  }),
+  "recovery.withdraw": machineOperation({
+    summary: "Take a session back from a chat that has never begun.",
+    input: z.strictObject({ session: id, chat: id }),
+    output: z.object({ isWithdrawn: z.boolean() }),
+    effect: "write",
+    surfaces: [],
+    example: { session: "5f0e0e5e", chat: "8a1d3c77" },
+  }),
+  "recovery.dismiss": machineOperation({
+    summary: "Never offer a session again on this machine.",
+    input: z.strictObject({ session, folder }),
+    output: Named,
+    errors: unknown,
+    effect: "write",
+    surfaces: ["command", "page"],
+    example: { session: "5f0e0e5e" },
+  }),
+  "recovery.undo": machineOperation({
+    summary: "Undo an offer, a recovery or a dismissal: the session counts as incomplete again.",
+    input: z.strictObject({ session, folder }),
+    /** `isUndone`: false if there was nothing to undo. */
+    output: Named.extend({ isUndone: z.boolean() }),
+    errors: [...unknown, "edge_unreachable", "not_released"],
+    effect: "write",
+    surfaces: ["command", "page"],
+    example: { session: "5f0e0e5e" },
+  }),
+  "transcripts.import": machineOperation({
+    summary: "Store a session that SHIM has not recorded, as its client's transcript has it.",
+    input: z.strictObject({ file: File, folder: Folder.describe("its folder, where the transcript names none") }),
+    /** `isNew`: false for one that SHIM has recorded. */
+    output: z.object({ session: z.string(), isNew: z.boolean() }),
+    errors: ["not_found", "transcript_unusable"],
+    effect: "write",
+    surfaces: ["command"],
+    example: { file: "/home/you/transcript.jsonl", folder: "/home/you/app" },
+  }),
+};

@@ -1,0 +1,258 @@
+import { existsSync } from "node:fs";
+import { adapterOf } from "../../clients/adapters.ts";
+import type { Candidate, Plan } from "../../contract/machine/recovery.ts";
+import type { MachineOutput } from "../../contract/machine/operations.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { err, ok } from "../../shared/result.ts";
+import { StoreError } from "../../store/store-error.ts";
+import * as audit from "../audit/machine-audit.ts";
+import { drainInto } from "../hooks/spool-hook.ts";
+import { catchUp } from "../observe/record-transcript.ts";
+import { importTranscript } from "../portable/import-transcript.ts";
+import { scoredBrief } from "../recovery/brief.ts";
+import { findIncomplete, findOpenOffer } from "../recovery/detect.ts";
+import { recordFinishedHere } from "../recovery/finished-tasks.ts";
+import { localSource, take, withdrawOffer } from "../recovery/local-source.ts";
+import { projectOfFolderHere, withOtherMachines } from "../recovery/other-machines.ts";
+import { folderOf, planRelaunch } from "../recovery/relaunch.ts";
+import { findElsewhere } from "../recovery/remote-candidates.ts";
+import { localClock } from "../recovery/remote-session.ts";
+import { findById, remoteSource } from "../recovery/remote-source.ts";
+import { stateOfDead } from "../recovery/remote-state.ts";
+import { restore, type Restoration } from "../recovery/restoration.ts";
+import { readState } from "../recovery/session-state.ts";
+import type { RecoverySource } from "../recovery/source.ts";
+import { successorVariable } from "../recovery/successor.ts";
+import { hasDied } from "../sessions/closed-sessions.ts";
+import { projectRoot } from "../sessions/git-head.ts";
+import * as recoveries from "../sessions/recoveries.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { findTitle } from "../sync/remote-sessions.ts";
+import type { Handlers, HostContext } from "./handlers.ts";
+import type { HostResult } from "./host.ts";
+import { findSession, shortSession } from "./resolve-id.ts";
+
+export const recoveryHandlers: Handlers<
+  | "recovery.check"
+  | "recovery.brief"
+  | "recovery.plan"
+  | "recovery.take"
+  | "recovery.withdraw"
+  | "recovery.dismiss"
+  | "recovery.undo"
+  | "transcripts.import"
+> = {
+  /** [CL9] The sessions that died in the project, else those that were closed there. */
+  async "recovery.check"(context, { folder }) {
+    const runtime = await context.runtime();
+    recordMissed(context, runtime);
+    const project = projectRoot(folder);
+    const open = runtime.store.read(
+      (sql) => findIncomplete(sql, runtime.processes, runtime.now(), { limit: 100 }).map(({ session }) => session),
+      [],
+    );
+    const own = open.filter((session) => session.project === project);
+    const dead = own.filter(hasDied);
+    const here = (dead.length > 0 ? dead : own).map((session) => toCandidate(runtime, session));
+    const found = here.length > 0 ? here : await candidatesElsewhere(context, runtime, folder);
+    return ok({ project, sessions: found, others: open.length - own.length });
+  },
+  "recovery.brief": (context, input) =>
+    onSession(context, input, async (runtime, { source, named }) => {
+      const from = await inspect(source, named.session);
+      return from.ok ? ok({ ...named, ...briefOf(runtime, from.value) }) : from;
+    }),
+  "recovery.plan": async (context, { client, ...input }) => {
+    const into = client === undefined ? null : adapterOf(client);
+    if (client !== undefined && !into?.commands)
+      return err({ code: "bad_input", message: `${client} is no client that can be started from a command line.` });
+    recordMissed(context, await context.runtime());
+    return onSession(context, input, async (runtime, { source, named }) => {
+      if (named.machine === null)
+        noteFailure(context, () => runtime.store.write((sql) => catchUp(sql, runtime.now(), named.session)));
+      const from = await inspect(source, named.session);
+      if (!from.ok) return from;
+      const start = startOf(runtime, from.value, into);
+      const offer = offerOf(runtime, named.session);
+      const refusal = (await source.check(from.value)) ?? (start?.cwd === null ? folderRefusal(from.value) : null);
+      const { client: own } = from.value.session;
+      return ok({ ...named, ...briefOf(runtime, from.value), client: own, offer, start, refusal });
+    });
+  },
+  "recovery.take": async ({ runtime: load }, { session, chat }) => {
+    const runtime = await load();
+    const { store, now } = runtime;
+    const own = store.read((sql) => sessions.get(sql, session), null);
+    const from = own && restore(runtime, own);
+    if (from) take(runtime, from, chat);
+    else if (store.read((sql) => findTitle(sql, session), null) === null)
+      return err({ code: "not_found", message: `there is no session ${session}.` });
+    else store.write((sql) => recoveries.add(sql, { at: now(), sessionId: session, action: "taken", by: chat }));
+    return ok({ session });
+  },
+  "recovery.withdraw": async ({ runtime: load }, { session, chat }) => {
+    const { store, now, ...runtime } = await load();
+    return ok({
+      isWithdrawn: store.read((sql) => sessions.get(sql, session), null)
+        ? withdrawOffer({ ...runtime, store, now }, session, chat)
+        : store.write((sql) => {
+            if (sessions.get(sql, chat) !== null || !recoveries.isTaken(sql, session, chat)) return false;
+            recoveries.add(sql, { at: now(), sessionId: session, action: "undone", by: null });
+            return true;
+          }),
+    });
+  },
+  "recovery.dismiss": (context, input) =>
+    onSession(context, input, (runtime, { source, named }) => {
+      source.dismiss(named.session);
+      record(context, runtime, "session.dismissed", named.session, "done");
+      return ok(named);
+    }),
+  "recovery.undo": (context, input) =>
+    onSession(context, input, async (runtime, { source, named }) => {
+      const released = await source.release(named.session);
+      const result = released.ok ? (released.value ? "done" : "nothing_to_undo") : released.error.code;
+      record(context, runtime, "session.offered-again", named.session, result);
+      if (released.ok) return ok({ ...named, isUndone: released.value });
+      const message = `${named.session} was not released: ${released.error.message}. Nothing has changed.`;
+      return err({ code: isUnanswered(released.error) ? "edge_unreachable" : "not_released", message });
+    }),
+  /** [PO5] */
+  "transcripts.import": async ({ runtime }, { file, folder }) => {
+    if (!existsSync(file)) return err({ code: "not_found", message: `there is no file ${file}.` });
+    const imported = importTranscript(await runtime(), { path: file, folder });
+    if (imported.ok) return ok({ session: imported.value.session, isNew: imported.value.isNew });
+    return err({ code: "transcript_unusable", message: `${file}: ${imported.error}. Nothing was stored.` });
+  },
+};
+
+/** Stores the events that hooks have left in the spool, and tasks that were finished since. */
+function recordMissed(context: HostContext, runtime: Runtime): void {
+  noteFailure(context, () => void drainInto(runtime));
+  recordFinishedHere(runtime);
+}
+
+/** A store that takes nothing has a brief all the same. */
+function noteFailure({ progress }: HostContext, work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    progress?.(`Some of the last events are missing: ${error.message}`);
+  }
+}
+
+function toCandidate(runtime: Runtime, session: sessions.Session): Candidate {
+  const { id, lastSeenAt } = session;
+  const shown = runtime.store.read((sql) => readState(sql, runtime, session), { state: "died", detail: null } as const);
+  return { ...nameOf(runtime, id, sessions.displayTitle(session), null), lastSeenAt, ...shown };
+}
+
+function candidatesElsewhere(context: HostContext, runtime: Runtime, folder: string): Promise<Candidate[]> {
+  return withOtherMachines(runtime, context.progress, async (others) => {
+    const project = others && (await projectOfFolderHere(others, folder));
+    if (!project) return [];
+    const found = await findElsewhere(others.context, project.project);
+    return found.map((one) => {
+      const { session, machine, content } = one.row;
+      const named = nameOf(runtime, session, content.title, machine);
+      const shown = stateOfDead(one, runtime.now(), null);
+      return Object.assign(named, { lastSeenAt: localClock(one.row)(content.lastSeenAt) }, shown);
+    });
+  });
+}
+
+interface Named {
+  readonly session: string;
+  readonly shortId: string;
+  readonly title: string | null;
+  readonly machine: string | null;
+}
+
+function nameOf(runtime: Runtime, session: string, title: string | null, machine: string | null): Named {
+  return { session, shortId: shortSession(runtime, session), title, machine };
+}
+
+interface Found {
+  readonly source: RecoverySource;
+  readonly named: Named;
+}
+
+/** [RE27] A session of this machine counts first: more is known of it. */
+async function onSession<T>(
+  context: HostContext,
+  { session: id, folder }: { readonly session: string; readonly folder?: string | undefined },
+  act: (runtime: Runtime, found: Found) => HostResult<T> | Promise<HostResult<T>>,
+): Promise<HostResult<T>> {
+  const runtime = await context.runtime();
+  const found = findSession(runtime, id);
+  if (found.ok) {
+    const named = nameOf(runtime, found.value.id, sessions.displayTitle(found.value), null);
+    return act(runtime, { source: localSource(runtime, null), named });
+  }
+  if (found.error.code !== "not_found") return found;
+  return withOtherMachines(runtime, context.progress, async (others) => {
+    const row = others && findById(others.context, id);
+    if (!row) return found;
+    const here = folder === undefined ? null : await projectOfFolderHere(others, folder);
+    const named = nameOf(runtime, row.session, row.content.title, row.machine);
+    return act(runtime, { source: remoteSource(others.context, here), named });
+  });
+}
+
+async function inspect(source: RecoverySource, session: string): Promise<HostResult<Restoration>> {
+  const found = await source.inspect(session);
+  if (found.ok && found.value) return ok(found.value);
+  return err({ code: "not_found", message: `session ${session} was deleted meanwhile.` });
+}
+
+type Briefed = Pick<MachineOutput<"recovery.brief">, "cause" | "causeDetail" | "score" | "brief">;
+
+function briefOf({ now, config }: Runtime, from: Restoration): Briefed {
+  const { cause, causeDetail, elsewhere } = from;
+  const { text, score } = scoredBrief(from, now(), elsewhere ? "brief" : config.recovery);
+  return { cause, causeDetail, score: { ...score, parts: [...score.parts] }, brief: text };
+}
+
+function startOf(runtime: Runtime, from: Restoration, into: ReturnType<typeof adapterOf>): Plan["start"] {
+  const plan = planRelaunch(runtime, from, into);
+  if (!plan) return null;
+  const { title: client, newId, ...program } = plan;
+  return {
+    ...program,
+    client,
+    cwd: folderOf(from),
+    env: newId === null ? {} : { [successorVariable]: newId },
+    newId,
+  };
+}
+
+/** [RE183] */
+function offerOf(runtime: Runtime, session: string): Plan["offer"] {
+  const { store, processes, now } = runtime;
+  const offer = store.read((sql) => findOpenOffer(sql, processes, now(), session), null);
+  return offer && { shortId: shortSession(runtime, offer.chat), msAgo: now() - offer.at };
+}
+
+function folderRefusal({ session, elsewhere }: Restoration): NonNullable<Plan["refusal"]> {
+  if (!elsewhere)
+    return { code: "folder_gone", message: `the folder of the session (${session.cwd ?? "unknown"}) is gone.` };
+  const there = `${elsewhere.root ?? "no project"} on ${elsewhere.machine}`;
+  const message = `this folder is not its project (${there}): run this in that project's folder on this machine.`;
+  return { code: "project_elsewhere", message };
+}
+
+/** [WP20] */
+function record(
+  { by = "command line" }: HostContext,
+  runtime: Runtime,
+  kind: audit.MachineAction["kind"],
+  session: string,
+  result: string,
+): void {
+  audit.record(runtime, { kind, session, by, result });
+}
+
+export function isUnanswered({ code }: { readonly code: string }): boolean {
+  return code === "unreachable" || code === "outcome_unknown";
+}
