@@ -213,6 +213,7 @@ export class Cli {
 
   async close(): Promise<void> {
     const loaded = await this.#loaded?.catch(() => null);
+    this.#loaded = null;
     if (!loaded) return;
     storeDurations(loaded.runtime);
     loaded.runtime.store.close();

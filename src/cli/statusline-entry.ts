@@ -1,6 +1,7 @@
 /** Program of `shim statusline`: runs after every step, so it loads little. Never fails. */
 import { fstatSync, writeSync } from "node:fs";
 import { exitWithPendingRead, ownLimits, readStdin } from "../local-mcp/hooks/hook-stdin.ts";
+import { statusOf } from "../local-mcp/host/status-line.ts";
 import { HomeError, homeFrom, pathsIn } from "../platform/paths.ts";
 import { openNodeSqlite } from "../store/driver-node-sqlite.ts";
 import { maxUpkeepBytes, systemRuntime } from "../runtime/system-runtime.ts";
@@ -11,7 +12,8 @@ async function main(): Promise<void> {
     env: process.env,
     cwd: process.cwd(),
     configPath: pathsIn(homeFrom(process.env)).config,
-    makeRuntime: async () => systemRuntime({ driver: openNodeSqlite, busyMs: 200, maxUpkeepBytes }),
+    statusOf: async (text: string) =>
+      statusOf(systemRuntime({ driver: openNodeSqlite, busyMs: 200, maxUpkeepBytes }), text),
   };
   // A terminal sends no input by itself.
   const stdin = fstatSync(0).isCharacterDevice() ? { text: "", isCutOff: false } : await readStdin(ownLimits);

@@ -31,7 +31,8 @@ export type ReadingName =
 /** Stored as JSON. A missing name is unknown. */
 export type Readings = Partial<Record<ReadingName, Reading>>;
 
-export type RiskLevel = "safe" | "warning" | "danger" | "critical";
+export const riskLevels = ["safe", "warning", "danger", "critical"] as const;
+export type RiskLevel = (typeof riskLevels)[number];
 
 export interface RiskReason {
   readonly name: string;

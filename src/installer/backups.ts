@@ -44,6 +44,10 @@ export function hashOf(text: string): string {
   return createHash("sha256").update(text).digest("hex");
 }
 
+export function backupsFolder(home: string): string {
+  return join(home, "client-backups");
+}
+
 /** [IN8] Copies the files that the plan will change, readable by the user only. */
 export function create(backups: string, plan: Plan, now: number): string {
   const folder = newFolder(backups, now);

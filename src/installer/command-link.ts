@@ -30,6 +30,10 @@ export interface LinkContext {
   readonly record: string;
 }
 
+export function linkRecord(home: string): string {
+  return join(home, "command-link.json");
+}
+
 /** [IN16] [IN17] Returns null for nothing to do; an error names the foreign program. */
 export function planLink({ machine, launch, record }: LinkContext): Result<LinkPlan | null, string> {
   if (machine.platform === "win32") return ok(null);

@@ -7,8 +7,10 @@ import { overviewOperations } from "./overview.ts";
 import { pauseOperations } from "./pauses.ts";
 import { recoveryOperations } from "./recovery.ts";
 import { sessionOperations } from "./sessions.ts";
+import { statusLineOperations } from "./status-line.ts";
 import { storedSessionOperations } from "./stored-sessions.ts";
 import { teamOperations } from "./team.ts";
+import { updateOperations } from "./updates.ts";
 import { usageOperations } from "./usage.ts";
 
 export const machineOperations = {
@@ -20,8 +22,10 @@ export const machineOperations = {
   ...pauseOperations,
   ...recoveryOperations,
   ...sessionOperations,
+  ...statusLineOperations,
   ...storedSessionOperations,
   ...teamOperations,
+  ...updateOperations,
   ...usageOperations,
 };
 

@@ -19,6 +19,8 @@ export const overviewOperations = {
       sessions: z.array(SessionView),
       notices: z.array(Notice),
       pauses: z.array(Pause),
+      /** Its process; null: none runs. */
+      supervisor: z.object({ pid: z.int() }).nullable(),
     }),
     effect: "read",
     surfaces: ["command"],

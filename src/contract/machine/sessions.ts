@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { chatStates } from "../chat-state.ts";
-import { crashCauses } from "../readings.ts";
+import { crashCauses, riskLevels } from "../readings.ts";
 import { Folder, Moment } from "./forms.ts";
 import { machineOperation } from "./operation.ts";
 
@@ -10,7 +10,7 @@ const moment = z.int();
 
 const Risk = z.object({
   score: z.number(),
-  level: z.enum(["safe", "warning", "danger", "critical"]),
+  level: z.enum(riskLevels),
   reasons: z
     .array(
       z.object({

@@ -18,8 +18,10 @@ import { overviewHandlers } from "./overview-handlers.ts";
 import { pauseHandlers } from "./pauses-handlers.ts";
 import { recoveryHandlers } from "./recovery-handlers.ts";
 import { sessionHandlers } from "./session-handlers.ts";
+import { statusLineHandlers } from "./status-line.ts";
 import { storedSessionHandlers } from "./stored-session-handlers.ts";
 import { teamHandlers } from "./team-handlers.ts";
+import { updateHandlers } from "./update-handlers.ts";
 import { usageHandlers } from "./usage-handlers.ts";
 
 const handlers: Handlers<MachineOperationName> = {
@@ -31,8 +33,10 @@ const handlers: Handlers<MachineOperationName> = {
   ...pauseHandlers,
   ...recoveryHandlers,
   ...sessionHandlers,
+  ...statusLineHandlers,
   ...storedSessionHandlers,
   ...teamHandlers,
+  ...updateHandlers,
   ...usageHandlers,
 };
 

@@ -11,7 +11,7 @@ import { claudeCode } from "../../clients/claude-code.ts";
 import type { Finding } from "../../installer/inspect.ts";
 import type { HostContext } from "./handlers.ts";
 import { howLost, lostGuard } from "../team/guard-repository.ts";
-import { clientFindings } from "./client-states.ts";
+import { clientFindings } from "../../installer/client-states.ts";
 import { runCheck, fail, pass, warn } from "./check.ts";
 import type { Check } from "../../contract/machine/checks.ts";
 import { messageOf } from "../../shared/error.ts";

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import type { Runtime } from "../../runtime/runtime.ts";
+import { findSupervisor } from "../../platform/supervisor-lock.ts";
 import { ok } from "../../shared/result.ts";
 import * as notices from "../../store/notices.ts";
 import * as pauses from "../../store/pause.ts";
@@ -8,7 +8,7 @@ import { recordFinishedHere } from "../recovery/finished-tasks.ts";
 import { asSeen, isAlive } from "../recovery/session-state.ts";
 import { hasDied } from "../sessions/closed-sessions.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { clientStates } from "./client-states.ts";
+import { clientStates } from "../../installer/client-states.ts";
 import type { Handlers } from "./handlers.ts";
 import { toSessionView } from "./session-view.ts";
 
@@ -34,11 +34,13 @@ export const overviewHandlers: Handlers<"overview.get" | "clients.list"> = {
         pauses: pauses.list(sql, now),
       };
     }, empty);
-    return ok({ at: now, store: { path, isThere: existsSync(path) }, ...views });
+    const supervisor = findSupervisor(runtime.paths.home, runtime.processes);
+    return ok({
+      at: now,
+      store: { path, isThere: existsSync(path) },
+      ...views,
+      supervisor: supervisor && { pid: supervisor.pid },
+    });
   },
   "clients.list": (context) => ok({ clients: clientStates(context) }),
 };
-
-export function countAlive(runtime: Runtime): number {
-  return runtime.store.read((sql) => [...sessions.listOpen(sql)].filter((one) => isAlive(runtime, one)).length, 0);
-}

@@ -2,7 +2,7 @@ import { isTrusted, readTrust, stateText, trustSource } from "../../installer/ho
 import { lastingLaunch } from "../../installer/program-copy.ts";
 import { detect } from "../../installer/targets.ts";
 import type { HostContext } from "./handlers.ts";
-import { clientStates } from "./client-states.ts";
+import { clientStates } from "../../installer/client-states.ts";
 import { fail, pass, warn } from "./check.ts";
 import type { Check } from "../../contract/machine/checks.ts";
 

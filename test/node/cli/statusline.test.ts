@@ -2,7 +2,8 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";
 import { chainedLine, renderLine, runOwnCommand } from "#src/cli/commands/setup/statusline/chained-line.ts";
-import { renderStatus, statusOf } from "#src/cli/commands/setup/statusline/status-line.ts";
+import { renderStatus } from "#src/cli/commands/setup/statusline/render-status.ts";
+import { statusOf } from "#src/local-mcp/host/status-line.ts";
 import * as clients from "#src/local-mcp/sessions/clients.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { list } from "#src/local-mcp/signals/history.ts";
@@ -93,7 +94,7 @@ function withOwn(home: CliHome, command: string): Parameters<typeof chainedLine>
   mkdirSync(home.paths.home, { recursive: true });
   writeFileSync(home.paths.config, JSON.stringify({ statusLine: command }));
   const { project: cwd, paths, runtime } = home;
-  return { env: { ...process.env }, cwd, configPath: paths.config, makeRuntime: () => Promise.resolve(runtime) };
+  return { env: { ...process.env }, cwd, configPath: paths.config, statusOf: async (text) => statusOf(runtime, text) };
 }
 
 it("[CL19] the user's own command comes first, with the same input, through a shell", async () => {
@@ -108,7 +109,7 @@ it("[CL19] the user's own command comes first, with the same input, through a sh
 
 it("[CL19] without SQLite the user's own line is still shown, and a command that leads back here ends", async () => {
   const home = aCliHome();
-  const host = { ...withOwn(home, "echo mine"), makeRuntime: async () => Promise.reject(new Error("no SQLite")) };
+  const host = { ...withOwn(home, "echo mine"), statusOf: async () => Promise.reject(new Error("no SQLite")) };
   expect(renderLine(await chainedLine(host, "{}"))).toBe("mine\n");
   const inner = { ...host, env: { ...host.env, SHIM_STATUSLINE: "1" } };
   expect(renderLine(await chainedLine(inner, "{}"))).toBe("");

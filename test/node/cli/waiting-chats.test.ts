@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
-import { renderStatus, statusOf } from "#src/cli/commands/setup/statusline/status-line.ts";
+import { renderStatus } from "#src/cli/commands/setup/statusline/render-status.ts";
+import { statusOf } from "#src/local-mcp/host/status-line.ts";
 import type { HookEvent, HookInput } from "#src/contract/hook-input.ts";
 import { drainInto, spoolEvent } from "#src/local-mcp/hooks/spool-hook.ts";
 import { dismiss } from "#src/local-mcp/recovery/local-source.ts";

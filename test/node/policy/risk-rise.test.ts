@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { statusOf } from "#src/cli/commands/setup/statusline/status-line.ts";
+import { statusOf } from "#src/local-mcp/host/status-line.ts";
 import type { RiskLevel } from "#src/contract/readings.ts";
 import { capture } from "#src/local-mcp/checkpoints/capture.ts";
 import * as checkpoints from "#src/local-mcp/checkpoints/checkpoints.ts";

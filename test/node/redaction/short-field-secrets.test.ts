@@ -1,7 +1,7 @@
 import { appendFileSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
-import { statusOf } from "#src/cli/commands/setup/statusline/status-line.ts";
+import { statusOf } from "#src/local-mcp/host/status-line.ts";
 import { hookEvents } from "#src/contract/hook-input.ts";
 import { refreshIfDue } from "#src/local-mcp/server/upkeep.ts";
 import { idOf } from "#src/local-mcp/sessions/entries.ts";

@@ -1,6 +1,7 @@
 import { appendFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import { renderStatus, statusOf } from "#src/cli/commands/setup/statusline/status-line.ts";
+import { renderStatus } from "#src/cli/commands/setup/statusline/render-status.ts";
+import { statusOf } from "#src/local-mcp/host/status-line.ts";
 import { hookClients, type HookClient } from "#src/contract/clients.ts";
 import { ownTools } from "#src/contract/own-tools.ts";
 import { teamTools, tools } from "#src/local-mcp/server/server.ts";

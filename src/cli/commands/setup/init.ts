@@ -1,36 +1,17 @@
-import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
 import { InvalidArgumentError, Option, type Command } from "commander";
+import { applyInstall, applyRemoval, connectionProblems } from "../../../installer/apply-setup.ts";
+import type { Installation } from "../../../installer/client-states.ts";
+import { isShimsAlone } from "../../../installer/leftovers.ts";
+import { hasChanges, planSetup, type SetupPlan, type SetupRequest } from "../../../installer/plan-setup.ts";
+import { clientNames } from "../../../installer/targets.ts";
+import { findUntrusted, trust, type UntrustedClient } from "../../../installer/trust-setup.ts";
+import { pluralize } from "../../../shared/format.ts";
 import { ok } from "../../../shared/result.ts";
-import * as backups from "../../../installer/backups.ts";
-import { planLink, planLinkRemoval } from "../../../installer/command-link.ts";
-import { readText } from "../../../installer/client-files.ts";
-import { serverCommand } from "../../../installer/entries.ts";
-import type { Plan } from "../../../installer/file-edits.ts";
-import { planInstall } from "../../../installer/plan.ts";
-import {
-  environmentTelemetry,
-  managedTelemetry,
-  type TelemetryRequest,
-} from "../../../installer/telemetry-settings.ts";
-import { lastingLaunch } from "../../../installer/program-copy.ts";
-import { clientNames, detect, isSetUpUnasked, type ClientTarget } from "../../../installer/targets.ts";
-import { planUninstall } from "../../../installer/uninstall.ts";
-import { homeFrom } from "../../../platform/paths.ts";
-import { failed, notFound, wrongUsage, type Answer, type CliResult } from "../../answer.ts";
+import { failed, notFound, wrongUsage, type Answer, type FailedResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import { claudeVersion } from "../../../local-mcp/host/client-states.ts";
-import {
-  applyInstall,
-  applyRemoval,
-  connectionProblems,
-  linkRecord,
-  problemLines,
-  toProblem,
-  withoutChanges,
-} from "./apply-changes.ts";
-import { clientBackups, dataObstacle, ownFolders } from "./own-folders.ts";
-import { formatPreview, hasChanges, type ClientProblem, type PreparedChanges } from "./preview.ts";
-import { trust, untrustedPlan } from "./trust-hooks.ts";
+import { installAnswer, problemLines, removalAnswer, unchangedAnswer } from "./outcome.ts";
+import { formatPreview } from "./preview.ts";
 
 interface InitOptions extends CommonOptions {
   readonly todoTools?: boolean;
@@ -44,8 +25,6 @@ interface InitOptions extends CommonOptions {
   readonly data?: boolean;
   readonly trust?: boolean;
 }
-
-type Action = Plan["action"];
 
 export function addInit(program: Command, cli: Cli): Command {
   const init = program
@@ -66,20 +45,11 @@ export function addInit(program: Command, cli: Cli): Command {
         "telemetry",
       ]),
     )
-    .option("--data", "with --remove: also delete everything that SHIM has stored on this machine");
-  return cli.define(withOptions(init), (options: InitOptions) =>
-    options.remove === true ? remove(cli, options) : install(cli, options),
-  );
-}
-
-async function install(cli: Cli, options: InitOptions): Promise<CommandResult> {
-  if (options.data === true) return wrongUsage("--data deletes what is stored, and needs --remove.");
-  return run(cli, options, "install");
-}
-
-async function remove(cli: Cli, options: InitOptions): Promise<CommandResult> {
-  const obstacle = options.data === true ? await dataObstacle(cli, options.client) : null;
-  return obstacle ?? run(cli, options, "uninstall");
+    .option("--data", "with --remove: also delete everything that SHIM has stored on this machine")
+    .addOption(new Option("--client <name>", "only this client").choices(clientNames))
+    .option("--dry-run", "show what would change, and change nothing")
+    .option("-y, --yes", "do not ask");
+  return cli.define(init, (options: InitOptions) => run(cli, options));
 }
 
 function parsePort(text: string): number {
@@ -88,154 +58,122 @@ function parsePort(text: string): number {
   throw new InvalidArgumentError("It must be a port from 1024 to 65535.");
 }
 
-function withOptions(command: Command): Command {
-  return command
-    .addOption(new Option("--client <name>", "only this client").choices(clientNames))
-    .option("--dry-run", "show what would change, and change nothing")
-    .option("-y, --yes", "do not ask");
+function toRequest(options: InitOptions): SetupRequest {
+  return {
+    action: options.remove === true ? "uninstall" : "install",
+    client: options.client,
+    makesLink: options.link !== false,
+    allowsTools: options.allow !== false,
+    wantsTodoTools: options.todoTools === true,
+    telemetry: options.telemetry,
+    deletesData: options.data === true,
+  };
 }
 
-async function run(cli: Cli, options: InitOptions, action: Action): Promise<CommandResult> {
-  const prepared = prepare(cli, options, action);
-  if (!prepared.ok) return prepared;
-  const changes = prepared.value;
-  const untrusted = options.trust === false ? null : await untrustedPlan(cli, changes.plans);
-  const preview = formatPreview(changes, cli.io, options.dryRun === true);
-  if (!hasChanges(changes) && untrusted === null) return ok(unchanged(cli, changes, action, preview));
-  if (options.dryRun) return ok(withoutChanges(changes, `${preview}Dry run: nothing was changed.\n`));
-  const reply = await confirmChanges(cli, options, changes, preview);
-  if (reply === "unasked") return wrongUsage(howToConfirm(cli, action));
-  if (reply === "no") return ok(withoutChanges(changes, "Nothing was changed.\n"));
-  const applied = action === "install" ? applyInstall(cli, changes) : applyRemoval(cli, changes, options);
-  return withTrust(cli, options, untrusted, applied);
+async function run(cli: Cli, options: InitOptions): Promise<CommandResult> {
+  const request = toRequest(options);
+  const obstacle = request.deletesData ? await dataObstacle(cli, request) : null;
+  if (obstacle) return obstacle;
+  const installation: Installation = { site: cli.io, paths: cli.paths };
+  const planned = planSetup(installation, request);
+  if (!planned.ok) return refuse(planned.error);
+  const setup = planned.value;
+  const untrusted = options.trust === false ? null : await findUntrusted(installation, setup.plans);
+  const preview = formatPreview(setup, cli, options.dryRun === true);
+  if (!hasChanges(setup) && untrusted === null) return ok(unchanged(installation, setup, request, preview));
+  if (options.dryRun) return ok(unchangedAnswer(setup, `${preview}Dry run: nothing was changed.\n`));
+  if (options.json !== true) cli.io.stdout(cli.format(`${preview}\n`));
+  // Without changes only the trust is asked for, later.
+  const isOnlyTrust = !hasChanges(setup) && cli.io.isInteractive;
+  const reply = isOnlyTrust ? "yes" : await cli.confirm(question(setup, request), options.yes === true);
+  if (reply === "unasked") return wrongUsage(howToConfirm(cli, request));
+  if (reply === "no") return ok(unchangedAnswer(setup, "Nothing was changed.\n"));
+  if (request.action === "uninstall")
+    return ok(removalAnswer(cli, applyRemoval(installation, setup, request), request));
+  return install(cli, installation, setup, { untrusted, options });
+}
+
+async function install(
+  cli: Cli,
+  installation: Installation,
+  setup: SetupPlan,
+  { untrusted, options }: { readonly untrusted: UntrustedClient | null; readonly options: InitOptions },
+): Promise<CommandResult> {
+  const applied = applyInstall(installation, setup);
+  if (!applied.ok) return refuse(applied.error);
+  const answer = installAnswer(cli, applied.value);
+  return ok(untrusted === null ? answer : await withTrust(cli, installation, untrusted, { answer, options }));
+}
+
+function refuse({ code, message }: { readonly code: string; readonly message: string }): FailedResult {
+  return code === "not_found" ? notFound(message) : failed(code, message);
 }
 
 /** [IN24] A client may be set up, and not connected. */
-function unchanged(cli: Cli, changes: PreparedChanges, action: Action, preview: string): Answer {
-  if (action === "uninstall") return withoutChanges(changes, preview);
-  const problems = connectionProblems(cli, changes.plans);
+function unchanged(installation: Installation, setup: SetupPlan, { action }: SetupRequest, preview: string): Answer {
+  if (action === "uninstall") return unchangedAnswer(setup, preview);
+  const problems = connectionProblems(installation, setup.plans);
   const lines = problemLines("is not connected", problems).map((line) => `${line}\n`);
-  return withoutChanges({ ...changes, problems }, [preview, ...lines].join(""));
+  return unchangedAnswer({ ...setup, problems }, [preview, ...lines].join(""));
 }
 
-/** Without changes only the trust is asked for, later. */
-async function confirmChanges(
-  cli: Cli,
-  options: InitOptions,
-  changes: PreparedChanges,
-  preview: string,
-): Promise<Reply> {
-  if (options.json !== true) cli.io.stdout(cli.format(`${preview}\n`));
-  if (!hasChanges(changes) && cli.io.isInteractive) return "yes";
-  return cli.confirm(question(changes, options), options.yes === true);
-}
-
-type Reply = Awaited<ReturnType<Cli["confirm"]>>;
-
-async function withTrust(
-  cli: Cli,
-  { yes = false }: InitOptions,
-  plan: Plan | null,
-  applied: CommandResult,
-): Promise<CommandResult> {
-  if (!applied.ok || plan === null) return applied;
-  const { isTrusted, text } = await trust(cli, plan, yes, clientBackups(cli));
-  const data = Object.assign({}, applied.value.data, { areHooksTrusted: isTrusted });
-  const isFailed = applied.value.isFailed === true || (yes && !isTrusted);
-  return ok({ data, text: `${applied.value.text}${text}\n`, isFailed });
-}
-
-function question({ link }: PreparedChanges, { data }: InitOptions): string {
+function question({ link }: SetupPlan, { deletesData }: SetupRequest): string {
   const what = link === null ? "Change these files" : "Change these files and the link";
-  return data === true ? `${what}, and delete everything that SHIM has stored?` : `${what}?`;
+  return deletesData ? `${what}, and delete everything that SHIM has stored?` : `${what}?`;
 }
 
-function howToConfirm({ io }: Cli, action: Action): string {
+function howToConfirm({ io }: Cli, { action }: SetupRequest): string {
   const start = io.env["npm_lifecycle_event"] === "init" ? "npm run init --" : "shim init";
   const commandWith = (option: string): string => `${start} ${action === "install" ? "" : "--remove "}${option}`;
   return `this changes files, and there is no terminal to confirm it. To see the changes: \`${commandWith("--dry-run")}\`. To make them: \`${commandWith("--yes")}\`.`;
 }
 
-function prepare(cli: Cli, options: InitOptions, action: Action): CliResult<PreparedChanges> {
-  const { machine, launch } = cli.io;
-  const missing = [launch.script, launch.hookScript].find((path) => !machine.exists(path));
-  if (action === "install" && missing !== undefined) {
-    return failed("not_built", `${missing} is missing. In a clone run: npm ci && npm run build`);
-  }
-  const targets = detect(machine).filter(({ client }) =>
-    options.client === undefined ? action === "uninstall" || isSetUpUnasked(client) : client === options.client,
-  );
-  const planned = planAll(cli, targets, action, options);
-  if (!planned.ok) return planned;
-  if (planned.value.problems.length > 0) return ok({ ...planned.value, link: null, linkNote: null, own: [] });
-  const { link, linkNote } = planLinkChange(cli, options, action);
-  const own = ownFolders(cli, options, action);
-  const isOwnLeft = action === "uninstall" && (link !== null || own.length > 0);
-  if (targets.length === 0 && !isOwnLeft) return notFound(noClient(cli, options.client));
-  return ok({ ...planned.value, link, linkNote, own });
-}
+const byHand =
+  "To trust them by hand: start `codex`, type /hooks, and trust those of SHIM. Until then they do not run.";
 
-/** Leaves the link alone for a single client: the others may still need the command. */
-function planLinkChange(cli: Cli, options: InitOptions, action: Action): Pick<PreparedChanges, "link" | "linkNote"> {
-  const launch = lastingLaunch(cli.io.launch, cli.paths.home);
-  const context = { machine: cli.io.machine, launch, record: linkRecord(cli) };
-  if (action === "uninstall") {
-    return { link: options.client === undefined ? planLinkRemoval(context) : null, linkNote: null };
-  }
-  if (options.link === false) return { link: null, linkNote: null };
-  const planned = planLink(context);
-  if (planned.ok) return { link: planned.value, linkNote: null };
-  return { link: null, linkNote: `${planned.error} is another program; it stays. SHIM is started by: ${cli.command}` };
-}
-
-/** [IN101] A client that refuses keeps `init` from all, and `init --remove` from itself alone. */
-function planAll(
+/** [IN33] Asks the user first. */
+async function withTrust(
   cli: Cli,
-  targets: readonly ClientTarget[],
-  action: Action,
-  options: InitOptions,
-): CliResult<Pick<PreparedChanges, "plans" | "problems">> {
-  const version = claudeVersion({ site: cli.io });
-  const wantsTodoTools = options.todoTools === true;
-  const telemetry = telemetryRequest(cli, options);
-  const asked = { wantsTodoTools, allowsTools: options.allow !== false, telemetry };
-  const context = { shimConfig: cli.paths.config, read: readText, claudeVersion: version, ...asked };
-  const plans: Plan[] = [];
-  const problems: ClientProblem[] = [];
-  for (const target of targets) {
-    const plan =
-      action === "install"
-        ? planInstall(target, lastingLaunch(cli.io.launch, cli.paths.home), context)
-        : planUninstall(target, { ...context, backups: backups.list(clientBackups(cli)) });
-    if (!plan.ok && (action === "install" || targets.length === 1)) return failed(plan.error.code, plan.error.message);
-    if (!plan.ok) problems.push(toProblem(target, plan.error));
-    else if (action === "uninstall") plans.push(plan.value);
-    else plans.push({ ...plan.value, notes: [...plan.value.notes, ...homeNotes(cli)] });
-  }
-  return ok({ plans, problems });
-}
-
-function telemetryRequest({ io }: Cli, { telemetry }: InitOptions): TelemetryRequest | undefined {
-  if (telemetry === undefined) return undefined;
+  installation: Installation,
+  untrusted: UntrustedClient,
+  { answer, options: { yes = false } }: { readonly answer: Answer; readonly options: InitOptions },
+): Promise<Answer> {
+  const { label } = untrusted.target;
+  const hooks = `SHIM's ${untrusted.source.commands.length} hooks`;
+  const asked = `${label} runs hooks only when you trust them. Trust ${hooks}?`;
+  const isWanted = (await cli.confirm(asked, yes)) === "yes";
+  const problem = isWanted ? await trust(installation, untrusted) : null;
+  const areHooksTrusted = isWanted && problem === null;
+  const reason = problem === null ? "" : `${label} does not trust SHIM's hooks: ${problem}. `;
+  const text = areHooksTrusted ? `${label} trusts ${hooks}.` : `${reason}${byHand}`;
   return {
-    isWanted: telemetry !== false,
-    port: typeof telemetry === "number" ? telemetry : null,
-    newToken: () => randomBytes(32).toString("base64url"),
-    elsewhere: [...environmentTelemetry(io.machine.env), ...managedTelemetry(io.machine, readText)],
+    data: Object.assign({}, answer.data, { areHooksTrusted }),
+    text: `${answer.text}${text}\n`,
+    isFailed: answer.isFailed === true || (yes && !areHooksTrusted),
   };
 }
 
-/** The terminal's SHIM_HOME is not written into the clients' files. */
-function homeNotes({ io, paths }: Cli): string[] {
-  const usual = homeFrom({});
-  if (!io.env["SHIM_HOME"] || paths.home === usual) return [];
-  return [
-    `SHIM_HOME is set here (${paths.home}), but the clients do not get it from this command: they save in ${usual}, and read their settings there, unless their own environment sets SHIM_HOME.`,
-  ];
-}
-
-function noClient(cli: Cli, wanted: string | undefined): string {
-  const what = wanted === undefined ? "no client that SHIM knows was found" : `${wanted} was not found`;
-  const { command, args } = serverCommand(cli.io.launch);
-  return `${what} on this machine. Any other MCP client can start the server itself: ${JSON.stringify({ mcpServers: { shim: { command, args } } })}`;
+/** [IP12] Nothing is deleted under a chat or a supervisor that would write it again. */
+async function dataObstacle(cli: Cli, { action, client }: SetupRequest): Promise<FailedResult | null> {
+  const { home } = cli.paths;
+  if (action === "install") return wrongUsage("--data deletes what is stored, and needs --remove.");
+  if (client !== undefined) return wrongUsage("--data removes SHIM from all clients; leave --client out.");
+  if (!existsSync(home)) return null;
+  if (!isShimsAlone(home, cli.io.machine.homedir)) {
+    const advice = "Delete SHIM's files in it yourself, or name another folder in SHIM_HOME.";
+    return failed("not_shims_alone", `${home} holds your own files, too, so it is not deleted. ${advice}`);
+  }
+  const overview = await cli.call("overview.get", {});
+  if (!overview.ok) return overview;
+  // Windows does not delete an open file.
+  await cli.close();
+  const { supervisor, sessions } = overview.value;
+  if (supervisor !== null)
+    return failed(
+      "supervisor_runs",
+      `the supervisor runs (pid ${supervisor.pid}). First: \`shim worker supervise stop\`.`,
+    );
+  const alive = sessions.filter(({ isAlive }) => isAlive).length;
+  if (alive === 0) return null;
+  return failed("chats_run", `${pluralize(alive, "chat")} of SHIM still runs and would write again. Close it first.`);
 }

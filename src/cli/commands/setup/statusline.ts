@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import type { ChatStatus } from "../../../contract/machine/status-line.ts";
 import { ok } from "../../../shared/result.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
 import { chainedLine, renderLine } from "./statusline/chained-line.ts";
@@ -11,7 +12,10 @@ export function addStatusline(program: Command, cli: Cli): void {
 
 async function statusline(cli: Cli): Promise<CommandResult> {
   const { env, cwd } = cli.io;
-  const host = { env, cwd, configPath: cli.paths.config, makeRuntime: () => cli.runtime() };
-  const line = await chainedLine(host, await cli.io.readInput());
+  const statusOf = async (text: string): Promise<ChatStatus | null> => {
+    const answer = await cli.call("statusline.get", { text });
+    return answer.ok ? answer.value : null;
+  };
+  const line = await chainedLine({ env, cwd, configPath: cli.paths.config, statusOf }, await cli.io.readInput());
   return ok({ data: line, text: renderLine(line) });
 }

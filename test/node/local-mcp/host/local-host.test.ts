@@ -13,7 +13,8 @@ import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 function aContext(runtime: () => Promise<Runtime>, paths: Paths): HostContext {
   const loaded = async () => ({ runtime: await runtime(), driver: "node:sqlite", fallbackReason: null }) as const;
-  return { paths, site: aCliHome().io(), loaded, runtime };
+  const site = aCliHome().io({ runQuietly: () => ({ code: 0, text: '"1.0.0"' }) });
+  return { paths, site, loaded, runtime };
 }
 
 function aHost(runtime = tempRuntime()): LocalHost {

@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { statusOf } from "#src/cli/commands/setup/statusline/status-line.ts";
+import { statusOf } from "#src/local-mcp/host/status-line.ts";
 import { drainInto, spoolEvent } from "#src/local-mcp/hooks/spool-hook.ts";
 import { findIncomplete } from "#src/local-mcp/recovery/detect.ts";
 import { undo } from "#src/local-mcp/recovery/local-source.ts";

@@ -1,7 +1,8 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { renderStatus, statusOf } from "#src/cli/commands/setup/statusline/status-line.ts";
+import { renderStatus } from "#src/cli/commands/setup/statusline/render-status.ts";
+import { statusOf } from "#src/local-mcp/host/status-line.ts";
 import { brief, scoreOf } from "#src/local-mcp/recovery/brief.ts";
 import { findElsewhere } from "#src/local-mcp/recovery/remote-candidates.ts";
 import { offerableElsewhere } from "#src/local-mcp/recovery/remote-offer.ts";

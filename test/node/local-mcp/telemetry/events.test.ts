@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { statusOf } from "#src/cli/commands/setup/statusline/status-line.ts";
+import { statusOf } from "#src/local-mcp/host/status-line.ts";
 import { defaults } from "#src/contract/config.ts";
 import { machineMetrics } from "#src/local-mcp/metrics/machine-metrics.ts";
 import { parseEvents } from "#src/local-mcp/telemetry/otlp-events.ts";

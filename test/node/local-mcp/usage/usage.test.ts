@@ -1,7 +1,7 @@
 import { appendFileSync, mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
-import { statusOf } from "#src/cli/commands/setup/statusline/status-line.ts";
+import { statusOf } from "#src/local-mcp/host/status-line.ts";
 import { defaults } from "#src/contract/config.ts";
 import { refreshIfDue, upkeep } from "#src/local-mcp/server/upkeep.ts";
 import { catchUp } from "#src/local-mcp/observe/record-transcript.ts";

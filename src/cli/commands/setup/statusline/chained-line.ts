@@ -1,8 +1,8 @@
 import { spawn } from "node:child_process";
+import type { ChatStatus } from "../../../../contract/machine/status-line.ts";
 import { readConfig } from "../../../../platform/config-file.ts";
-import type { Runtime } from "../../../../runtime/runtime.ts";
 import { safeText } from "../../../screen-text.ts";
-import { renderStatus, statusOf, type Status } from "./status-line.ts";
+import { renderStatus } from "./render-status.ts";
 
 const ownTimeoutMs = 2_000;
 /** Set for the user's command, so that one which leads back here ends. */
@@ -12,12 +12,12 @@ interface LineHost {
   readonly env: NodeJS.ProcessEnv;
   readonly cwd: string;
   readonly configPath: string;
-  readonly makeRuntime: () => Promise<Runtime>;
+  readonly statusOf: (input: string) => Promise<ChatStatus | null>;
 }
 
 interface StatusLineParts {
   readonly own: string;
-  readonly status: Status | null;
+  readonly status: ChatStatus | null;
 }
 
 export async function chainedLine(host: LineHost, input: string): Promise<StatusLineParts> {
@@ -37,9 +37,9 @@ async function ownLine({ env, cwd, configPath }: LineHost, input: string): Promi
   return runOwnCommand({ command, input, env: { ...env, [recursionGuard]: "1" }, cwd, timeoutMs: ownTimeoutMs });
 }
 
-async function ourStatus(host: LineHost, input: string): Promise<Status | null> {
+async function ourStatus({ statusOf }: LineHost, input: string): Promise<ChatStatus | null> {
   try {
-    return statusOf(await host.makeRuntime(), input);
+    return await statusOf(input);
   } catch {
     // Without SQLite the user's own line is still shown; `shim doctor` reports the cause.
     return null;

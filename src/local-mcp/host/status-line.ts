@@ -1,73 +1,55 @@
-import * as members from "../../../../local-mcp/team/members.ts";
-import * as clients from "../../../../local-mcp/sessions/clients.ts";
-import * as sessions from "../../../../local-mcp/sessions/sessions.ts";
-import * as notices from "../../../../store/notices.ts";
-import * as recoveries from "../../../../local-mcp/sessions/recoveries.ts";
-import { quotedMachine } from "../../../../local-mcp/recovery/brief-text.ts";
-import * as remoteSessions from "../../../../local-mcp/sync/remote-sessions.ts";
-import * as news from "../../../../local-mcp/sessions/news.ts";
-import { stateWords, type ChatState } from "../../../../contract/chat-state.ts";
-import type { Risk } from "../../../../contract/readings.ts";
-import type { Sql } from "../../../../shared/sql.ts";
-import { identify } from "../../../../platform/processes.ts";
-import { age, oneLine, pluralize } from "../../../../shared/format.ts";
-import { findIncomplete } from "../../../../local-mcp/recovery/detect.ts";
-import { readState } from "../../../../local-mcp/recovery/session-state.ts";
-import { hasDied } from "../../../../local-mcp/sessions/closed-sessions.ts";
-import type { Runtime } from "../../../../runtime/runtime.ts";
-import { observe } from "../../../../local-mcp/observe/observe.ts";
-import { isSessionPaused } from "../../../../local-mcp/sessions/paused-session.ts";
-import { assess } from "../../../../policy/risk.ts";
-import { parse, type StatusLineInput } from "../../../../local-mcp/signals/statusline-input.ts";
-import { isPaused } from "../../../../store/pause.ts";
-import { shimCommand, withShimCommand } from "../../../../platform/shim-command.ts";
-import { StoreError } from "../../../../store/store-error.ts";
-import { countCost } from "../../../../local-mcp/usage/costs.ts";
-import { quotedTitle } from "../../../../shared/quoted-title.ts";
-import { dayBudgetOf, type DayBudget } from "../../../../local-mcp/usage/day-budget.ts";
-import { silentSessions } from "../../../../local-mcp/sessions/activity.ts";
-import { waitingSessions } from "../../../../local-mcp/sessions/waiting.ts";
+import * as members from "../team/members.ts";
+import * as clients from "../sessions/clients.ts";
+import * as sessions from "../sessions/sessions.ts";
+import * as notices from "../../store/notices.ts";
+import * as recoveries from "../sessions/recoveries.ts";
+import { quotedMachine } from "../recovery/brief-text.ts";
+import * as remoteSessions from "../sync/remote-sessions.ts";
+import * as news from "../sessions/news.ts";
+import type { ChatState } from "../../contract/chat-state.ts";
+import type { ChatStatus } from "../../contract/machine/status-line.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { identify } from "../../platform/processes.ts";
+import { ok } from "../../shared/result.ts";
+import { findIncomplete } from "../recovery/detect.ts";
+import { readState } from "../recovery/session-state.ts";
+import { hasDied } from "../sessions/closed-sessions.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { observe } from "../observe/observe.ts";
+import { isSessionPaused } from "../sessions/paused-session.ts";
+import { assess } from "../../policy/risk.ts";
+import { parse, type StatusLineInput } from "../signals/statusline-input.ts";
+import { isPaused } from "../../store/pause.ts";
+import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
+import { StoreError } from "../../store/store-error.ts";
+import { countCost } from "../usage/costs.ts";
+import { quotedTitle } from "../../shared/quoted-title.ts";
+import { dayBudgetOf } from "../usage/day-budget.ts";
+import { silentSessions } from "../sessions/activity.ts";
+import { waitingSessions } from "../sessions/waiting.ts";
+import type { Handlers } from "./handlers.ts";
 
-/** Printed as JSON by `shim statusline --json`: fields are only added. */
-interface ChatFacts {
-  /** [CL67] Titles of dead sessions that the chat was offered, and of those that it continues. */
-  readonly offered: readonly string[];
-  readonly continued: readonly string[];
-  /** Undelivered messages of other chats. */
-  readonly messages: number;
-  /** Other living chats by state. */
-  readonly waits: number;
-  readonly stuck: number;
-  /** Null while the limit of the day is far. */
-  readonly dayBudget: Pick<DayBudget, "isReached" | "text"> | null;
-}
-
-const noChatFacts: ChatFacts = { offered: [], continued: [], messages: 0, waits: 0, stuck: 0, dayBudget: null };
-
-/** Printed as JSON by `shim statusline --json`: fields are only added. */
-export interface Status extends ChatFacts {
-  readonly session: string | null;
-  readonly savedMsAgo: number | null;
-  readonly risk: Pick<Risk, "score" | "level"> | null;
-  /** Sessions of the project that died and can come back. */
-  readonly died: number;
-  readonly notices: readonly string[];
-  /** Why nothing is saved; null while all is well. */
-  readonly trouble: string | null;
-}
-
-const unknownStatus: Status = {
+const unknownStatus: ChatStatus = {
   session: null,
   savedMsAgo: null,
   risk: null,
   died: 0,
-  ...noChatFacts,
+  offered: [],
+  continued: [],
+  messages: 0,
+  waits: 0,
+  stuck: 0,
+  dayBudget: null,
   notices: [],
   trouble: null,
 };
 
+export const statusLineHandlers: Handlers<"statusline.get"> = {
+  "statusline.get": async ({ runtime }, { text }) => ok(statusOf(await runtime(), text)),
+};
+
 /** [CL19] Stores the client's readings and returns what to show; never throws. */
-export function statusOf(runtime: Runtime, text: string): Status {
+export function statusOf(runtime: Runtime, text: string): ChatStatus {
   try {
     const input = parse(text, runtime.now(), runtime.env);
     const known = readFacts(runtime, input);
@@ -81,7 +63,7 @@ export function statusOf(runtime: Runtime, text: string): Status {
 interface StatusFacts {
   readonly session: sessions.Session | null;
   readonly isPaused: boolean;
-  readonly status: Status;
+  readonly status: ChatStatus;
 }
 
 function readFacts(runtime: Runtime, input: StatusLineInput): StatusFacts {
@@ -102,7 +84,7 @@ function readStatus(sql: Sql, runtime: Runtime, session: sessions.Session | null
   const searchFilter = session ? { project: session.project, except: session.id } : {};
   const id = session?.id ?? null;
   const dead = findIncomplete(sql, runtime.processes, now, { ...searchFilter, limit: 99, accepts: hasDied });
-  const status: Status = {
+  const status: ChatStatus = {
     ...unknownStatus,
     session: id,
     savedMsAgo: elapsed(session?.savedAt ?? null, now),
@@ -147,7 +129,7 @@ function withCommand(runtime: Runtime, text: string): string {
   return withShimCommand(text, () => shimCommand(runtime));
 }
 
-function currentRisk(runtime: Runtime, session: sessions.Session | null, input: StatusLineInput): Status["risk"] {
+function currentRisk(runtime: Runtime, session: sessions.Session | null, input: StatusLineInput): ChatStatus["risk"] {
   if (!session) return null;
   const kept = runtime.store.read((sql) => sessions.get(sql, session.id)?.readings, undefined) ?? session.readings;
   const { score, level } = assess(
@@ -173,33 +155,14 @@ function formatProblem(runtime: Runtime, error: unknown): string {
   return `cannot save (${code}), ${adviceFor(runtime)}`;
 }
 
-export function renderStatus(status: Status): string {
-  const { session, died, trouble } = status;
-  const parts = [
-    ...(trouble === null ? [] : [trouble]),
-    ...(trouble !== null && session === null ? [] : ownParts(status)),
-    ...chatParts(status),
-    ...(died > 0 ? [`${died} ${stateWords.died}`] : []),
-  ];
-  const said = status.notices.map((text) => `\nSHIM: ${oneLine(text, 150)}`).join("");
-  return `SHIM: ${parts.join(" | ")}${said}\n`;
-}
-
-/** Empty for a chat that has an offer and nothing of its own that could be lost. */
-function ownParts({ savedMsAgo, risk, offered, continued }: Status): string[] {
-  const riskParts = risk ? [`risk ${risk.score} ${risk.level}`] : [];
-  if (savedMsAgo !== null) return [`saved ${age(savedMsAgo)} ago`, ...riskParts];
-  return offered.length + continued.length > 0 ? [] : ["not saved yet", ...riskParts];
-}
-
 const namedForMs = 600_000;
 
-function chatFacts(sql: Sql, runtime: Runtime, sessionId: string | null): ChatFacts {
+function chatFacts(sql: Sql, runtime: Runtime, sessionId: string | null): Partial<ChatStatus> {
   const { now } = runtime;
   const { waits, stuck } = countOthers(sql, runtime, sessionId);
   const budget = dayBudgetOf(sql, sessionId && members.workspaceOf(sql, sessionId), now());
   const dayBudget = budget && { isReached: budget.isReached, text: budget.text };
-  if (sessionId === null) return { ...noChatFacts, waits, stuck, dayBudget };
+  if (sessionId === null) return { waits, stuck, dayBudget };
   return {
     ...givenTitles(sql, sessionId, now() - namedForMs),
     messages: news.countUndelivered(sql, sessionId, "message"),
@@ -209,7 +172,7 @@ function chatFacts(sql: Sql, runtime: Runtime, sessionId: string | null): ChatFa
   };
 }
 
-function countOthers(sql: Sql, runtime: Runtime, except: string | null): Pick<ChatFacts, "waits" | "stuck"> {
+function countOthers(sql: Sql, runtime: Runtime, except: string | null): Pick<ChatStatus, "waits" | "stuck"> {
   const { processes, now } = runtime;
   const found = [...waitingSessions(sql, processes, except), ...silentSessions(sql, processes, now(), except)];
   const states = new Map(found.map((one) => [one.id, readState(sql, runtime, one).state]));
@@ -217,7 +180,7 @@ function countOthers(sql: Sql, runtime: Runtime, except: string | null): Pick<Ch
   return { waits: count("waits"), stuck: count("stuck") };
 }
 
-function givenTitles(sql: Sql, chat: string, since: number): Pick<ChatFacts, "offered" | "continued"> {
+function givenTitles(sql: Sql, chat: string, since: number): Pick<ChatStatus, "offered" | "continued"> {
   const given = recoveries.listOfferedTo(sql, chat, since).flatMap(({ sessionId }) => {
     const note = recoveries.noteOf(sql, sessionId);
     const title = note?.by === chat ? titleOf(sql, sessionId) : null;
@@ -235,15 +198,4 @@ function titleOf(sql: Sql, id: string): string | null {
   if (here) return hasDied(here) ? quotedTitle(sessions.displayTitle(here), 40) : null;
   const there = remoteSessions.findTitle(sql, id);
   return there && `${quotedTitle(there.title, 40)} of ${quotedMachine(there.machine)}`;
-}
-
-function chatParts({ offered, continued, messages, waits, stuck, dayBudget }: ChatFacts): string[] {
-  return [
-    ...(offered.length > 0 ? [`can be continued: ${offered.join(", ")}`] : []),
-    ...(continued.length > 0 ? [`continues ${continued.join(", ")}`] : []),
-    ...(messages > 0 ? [pluralize(messages, "message")] : []),
-    ...(waits > 0 ? [`${waits} ${stateWords.waits}`] : []),
-    ...(stuck > 0 ? [`${stuck} ${stateWords.stuck}`] : []),
-    ...(dayBudget ? [`day ${dayBudget.text}${dayBudget.isReached ? ", limit reached" : ""}`] : []),
-  ];
 }

@@ -1,0 +1,33 @@
+import { stateWords } from "../../../../contract/chat-state.ts";
+import type { ChatStatus } from "../../../../contract/machine/status-line.ts";
+import { age, oneLine, pluralize } from "../../../../shared/format.ts";
+
+export function renderStatus(status: ChatStatus): string {
+  const { session, died, trouble } = status;
+  const parts = [
+    ...(trouble === null ? [] : [trouble]),
+    ...(trouble !== null && session === null ? [] : ownParts(status)),
+    ...chatParts(status),
+    ...(died > 0 ? [`${died} ${stateWords.died}`] : []),
+  ];
+  const said = status.notices.map((text) => `\nSHIM: ${oneLine(text, 150)}`).join("");
+  return `SHIM: ${parts.join(" | ")}${said}\n`;
+}
+
+/** Empty for a chat that has an offer and nothing of its own that could be lost. */
+function ownParts({ savedMsAgo, risk, offered, continued }: ChatStatus): string[] {
+  const riskParts = risk ? [`risk ${risk.score} ${risk.level}`] : [];
+  if (savedMsAgo !== null) return [`saved ${age(savedMsAgo)} ago`, ...riskParts];
+  return offered.length + continued.length > 0 ? [] : ["not saved yet", ...riskParts];
+}
+
+function chatParts({ offered, continued, messages, waits, stuck, dayBudget }: ChatStatus): string[] {
+  return [
+    ...(offered.length > 0 ? [`can be continued: ${offered.join(", ")}`] : []),
+    ...(continued.length > 0 ? [`continues ${continued.join(", ")}`] : []),
+    ...(messages > 0 ? [pluralize(messages, "message")] : []),
+    ...(waits > 0 ? [`${waits} ${stateWords.waits}`] : []),
+    ...(stuck > 0 ? [`${stuck} ${stateWords.stuck}`] : []),
+    ...(dayBudget ? [`day ${dayBudget.text}${dayBudget.isReached ? ", limit reached" : ""}`] : []),
+  ];
+}
