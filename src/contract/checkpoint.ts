@@ -13,6 +13,11 @@ export type Trigger =
   | "detached"
   | "on_demand";
 
+/** Reason in words. */
+export function triggerText(trigger: string): string {
+  return trigger === "detached" ? "cut off" : trigger.replaceAll("_", " ");
+}
+
 /** Limits of one checkpoint's parts. Over-long input is refused, never cut silently. */
 const line = z.string().max(2_000);
 const lines = z.array(line).max(200);

@@ -10,11 +10,6 @@ export function describeEntry(entry: JournalEntry, max: number): string {
   return (descriptions[entry.kind] as (entry: JournalEntry, max: number) => string)(entry, max);
 }
 
-/** Why a checkpoint was made, in words. */
-export function triggerText(trigger: string): string {
-  return trigger === "detached" ? "cut off" : trigger.replaceAll("_", " ");
-}
-
 const descriptions: { readonly [K in Kind]: (entry: EntryOf<K>, max: number) => string } = {
   start: ({ source }) => `started (${source})`,
   continues: ({ session }) => `continues session ${session} of another machine`,

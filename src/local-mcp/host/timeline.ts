@@ -1,6 +1,7 @@
+import { triggerText } from "../../contract/checkpoint.ts";
 import type { TimelineEntry } from "../../contract/machine/sessions.ts";
 import { adapterOf } from "../../clients/adapters.ts";
-import { describeEntry, triggerText } from "./describe-entry.ts";
+import { describeEntry } from "./describe-entry.ts";
 import type { SessionContent } from "../sessions/session-content.ts";
 import { age, pluralize, oneLine } from "../../shared/format.ts";
 

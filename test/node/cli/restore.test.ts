@@ -1,6 +1,7 @@
 import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import type { Io } from "#src/cli/io.ts";
 import { shortCheckpointId } from "#src/local-mcp/sessions/short-ids.ts";
 import { takePending } from "#src/snapshots/pending-snapshots.ts";
 import { defaults } from "#src/contract/config.ts";
@@ -45,7 +46,9 @@ it("[CL263] [GS70] [GS71] without a flag the files are put back in place, with a
   expect(await home.shim("restore", short)).toMatchObject(failed(1, "+two", "change 1 file in", "Add --yes."));
   expect(textsOf(home.project, "a.txt")).toEqual(["three\n"]);
   const backup = `${home.project}-before-${short}`;
-  expect(await home.shim("restore", short, "--yes")).toMatchObject(
+  const asked = (ask: Io["ask"]) => home.shimWith({ isInteractive: true, ask }, "restore", short);
+  expect(await asked(async () => "n")).toMatchObject(printed("Nothing was restored."));
+  expect(await asked(async () => "y")).toMatchObject(
     printed(`Restored 1 file in ${home.project}.`, `What they replaced is in ${backup}.`, /Never saved:\n {2}\.env: /),
   );
   expect(textsOf(home.project, "a.txt", "later.txt")).toEqual(["two\n", "kept\n"]);

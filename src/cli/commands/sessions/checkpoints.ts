@@ -2,7 +2,7 @@ import { basename } from "node:path";
 import type { Command } from "commander";
 import type { CheckpointGroup, ListedCheckpoint } from "../../../contract/machine/sessions.ts";
 import type { MachineOutput } from "../../../contract/machine/operations.ts";
-import { triggerText } from "../../../local-mcp/host/describe-entry.ts";
+import { triggerText } from "../../../contract/checkpoint.ts";
 import { oneLine } from "../../../shared/format.ts";
 import { ok } from "../../../shared/result.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
