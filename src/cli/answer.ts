@@ -46,8 +46,8 @@ export interface CommandError {
 /** [CL1] Bad input is wrong usage; a name that does not exist is not found. */
 export function exitOf({ exit, code }: CommandError): number {
   if (exit !== undefined) return exit;
-  if (code === "ambiguous") return exitCodes.wrongUsage;
-  if (code === "interrupted") return exitCodes.interrupted;
+  if (code === "ambiguous" || code === "wrong_usage") return exitCodes.wrongUsage;
+  if (code === "interrupted" || code === "stopped") return exitCodes.interrupted;
   if (code === "not_found") return exitCodes.notFound;
   if (!isErrorCode(code)) return exitCodes.failed;
   if ("isBadInput" in errorTable[code]) return exitCodes.wrongUsage;

@@ -116,10 +116,11 @@ export class Cli {
   }
 
   #host(): Host {
-    return new LocalHost(this.#hostContext());
+    return new LocalHost(this.context);
   }
 
-  #hostContext(): HostContext {
+  /** What a host, and a program that works beside it, are made of. */
+  get context(): HostContext {
     const { io, paths } = this;
     return {
       paths,

@@ -1,4 +1,7 @@
+import { statSync } from "node:fs";
+import { resolve } from "node:path";
 import * as z from "zod";
+import { isOnPath } from "../platform/program-path.ts";
 import { atLimitSettings } from "../worker-runner/other-client/at-limit.ts";
 import { RestartRules, RestartWhen } from "./auto-restarter.ts";
 
@@ -90,4 +93,40 @@ export type SupervisorSettings = z.infer<typeof SupervisorSettings>;
 
 export function isProgram(watched: WatchTarget): watched is WatchedProgram {
   return watched.kind !== "sessions" && watched.kind !== "desktop";
+}
+
+/** Time beyond the programs' own limits: for checkpoints and their files. */
+const spareSeconds = 30;
+
+/** How long the system that starts the supervisor waits for its end. */
+export function stopSeconds({ watch }: SupervisorSettings): number {
+  const stops = Object.values(watch).map((one) => (isProgram(one) ? one.stopMs : 0));
+  return spareSeconds + Math.ceil(Math.max(...stops) / 1_000);
+}
+
+/** [SU14] A program or a folder that is not there. @param home folder of the settings */
+export function findMissing({ watch }: SupervisorSettings, home: string, env: NodeJS.ProcessEnv): string | null {
+  for (const [name, watched] of Object.entries(watch)) {
+    const program = programOf(watched);
+    if (program !== null && !isOnPath(program, env)) return `${name}: there is no program ${program}`;
+    if (!isProgram(watched) || watched.folder === undefined) continue;
+    const folder = resolve(home, watched.folder);
+    const isThere = statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true;
+    if (!isThere) return `${name}: there is no folder ${folder}`;
+  }
+  return null;
+}
+
+function programOf(watched: WatchTarget): string | null {
+  switch (watched.kind) {
+    case "command":
+      return watched.command[0];
+    case "claude":
+      return watched.program;
+    case "sessions":
+    case "desktop":
+      return watched.restartWith?.[0] ?? null;
+    case "worker":
+      return null;
+  }
 }

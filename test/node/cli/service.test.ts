@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "n
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import type { Io } from "#src/cli/io.ts";
-import { launchdAgent, scheduledTask, systemdUnit } from "#src/cli/commands/worker/service/start-file.ts";
+import { launchdAgent, scheduledTask, systemdUnit } from "#src/installer/service-file.ts";
 import { aCliHome, failed, type CliHome } from "#harness/machine/cli-home.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 
@@ -61,8 +61,7 @@ it("[SU15] install writes the unit with absolute paths and starts it; status and
   ]);
   expect((await rig.shim("status --json")).json()).toMatchObject({ isInstalled: true, state: "active" });
   rig.ran.length = 0;
-  expect((await rig.shim("uninstall")).code).toBe(2);
-  expect((await rig.shim("uninstall --dry-run")).out).toMatch(/would be removed/);
+  expect((await rig.shim("uninstall")).code).toBe(1);
   expect([existsSync(rig.unit), rig.ran]).toEqual([true, []]);
   expect((await rig.shim("uninstall --yes")).code).toBe(0);
   expect([existsSync(rig.unit), rig.ran]).toEqual([
@@ -74,7 +73,7 @@ it("[SU15] install writes the unit with absolute paths and starts it; status and
 
 it("[SU15] nothing is changed without consent, a supervisor runs, the settings are wrong or the user's systemd does not answer", async () => {
   const rig = aRig();
-  expect(await rig.shim("install")).toMatchObject(failed(2, /--yes/));
+  expect(await rig.shim("install")).toMatchObject(failed(1, /--yes/));
   rig.broken = "show-environment";
   expect(await rig.shim("install --yes")).toMatchObject(failed(1, /Failed to connect to bus.*--dry-run/));
   const without = aRig({ runQuietly: () => null });
@@ -91,7 +90,7 @@ it("[SU15] nothing is changed without consent, a supervisor runs, the settings a
   expect((await rig.shim("install --yes")).err).toMatch(/is already running, pid 77/);
   expect([existsSync(rig.unit), existsSync(without.unit)]).toEqual([false, false]);
   const asked = aRig({ isInteractive: true, ask: async () => "n" });
-  expect((await asked.shim("install")).out).toBe("Nothing was changed.\n");
+  expect(await asked.shim("install")).toMatchObject(failed(1, /nothing was changed/));
   expect(existsSync(asked.unit)).toBe(false);
 });
 

@@ -2,10 +2,10 @@ import { tmpdir } from "node:os";
 import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { PacedOutput } from "#src/cli/commands/worker/supervise/paced-output.ts";
+import { PacedOutput } from "#src/cli/commands/worker/paced-output.ts";
 import { runProgram } from "#src/worker-runner/run-program.ts";
-import { openTerminal } from "#src/cli/commands/worker/supervise/run-supervisor.ts";
-import { formatEvent, phaseText } from "#src/cli/commands/worker/supervise/format-event.ts";
+import { openTerminal } from "#src/supervisor/supervise.ts";
+import { formatEvent, phaseText } from "#src/cli/commands/worker/format-supervisor-event.ts";
 import type { SupervisorEvent } from "#src/supervisor/supervisor-events.ts";
 import { lookIn } from "#harness/machine/look-in-folder.ts";
 
@@ -160,5 +160,5 @@ it("[SU14] each line that a program prints is shown, and nothing in it moves the
     "fix | three",
   ]);
   expect(formatEvent({ type: "output", name: "fix", text }).join("")).not.toMatch(/[\r\n]/);
-  expect(phaseText({ phase: "running", reason: null }, null)).toBe("running");
+  expect(phaseText({ phase: "running", reason: null, againInMs: null })).toBe("running");
 });

@@ -10,7 +10,7 @@ import { SupervisorState } from "../../../supervisor/supervisor-state.ts";
 import { failed, type CliResult } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
 import type { Workspace } from "../../../local-mcp/host/host.ts";
-import { parseSettings } from "../worker/supervise/settings-file.ts";
+import { parseSupervisorSettings } from "../worker/run-supervisor.ts";
 import { serveMetrics, tokenFile, type ListenAddress } from "./metrics-server.ts";
 
 interface MetricsOptions extends CommonOptions {
@@ -88,7 +88,7 @@ class MetricsReader {
   /** Problems of settings and state are those of `shim worker supervise` and its status. */
   #readPrograms({ processes, now }: Runtime): Sample[] {
     const { home } = this.#cli.paths;
-    const settings = parseSettings(this.#cli);
+    const settings = parseSupervisorSettings(this.#cli);
     const state = SupervisorState.open(home);
     if (!settings.ok || !state.ok) return [];
     return programSamples(settings.value, state.value, now(), findSupervisor(home, processes) !== null);

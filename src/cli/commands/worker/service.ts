@@ -1,31 +1,118 @@
 import type { Command } from "commander";
-import { count, type Cli } from "../../cli.ts";
-import type { InstallOptions, LogOptions } from "./service/install.ts";
+import {
+  findServiceObstacle,
+  installService,
+  isInstalled,
+  manualSteps,
+  removeService,
+  serviceFile,
+  serviceState,
+  type ServiceFile,
+} from "../../../installer/service.ts";
+import { unitName } from "../../../installer/service-file.ts";
+import { messageOf } from "../../../shared/error.ts";
+import { ok } from "../../../shared/result.ts";
+import { failed, notFound } from "../../answer.ts";
+import { count, type Cli, type CommandResult, type CommonOptions } from "../../cli.ts";
+import { requireYes } from "../../require-yes.ts";
+
+interface InstallOptions extends CommonOptions {
+  readonly dryRun?: boolean;
+  readonly yes?: boolean;
+}
+
+interface LogOptions extends CommonOptions {
+  readonly lines?: number;
+  readonly follow?: boolean;
+}
 
 export function addService(worker: Command, cli: Cli): void {
+  const file = serviceFile(cli.io.machine, cli.paths.home);
   const service = worker.command("service").description("let the system start `shim worker supervise` when you log in");
   const install = service
     .command("install")
     .description("write the file that starts it, and start it")
     .option("--dry-run", "only show the file")
     .option("-y, --yes", "do not ask");
-  cli.define(install, async (options: InstallOptions) => (await actions()).installService(cli, options));
+  cli.define(install, (options: InstallOptions) => runInstall(cli, file, options));
   const status = service.command("status").description("whether it is installed and running");
-  cli.define(status, async () => (await actions()).status(cli));
+  cli.define(status, async () => showState(cli, file));
   const uninstall = service
     .command("uninstall")
     .description("end it and remove the file; settings and sessions stay")
-    .option("--dry-run", "only show what would be removed")
     .option("-y, --yes", "do not ask");
-  cli.define(uninstall, async (options: InstallOptions) => (await actions()).uninstallService(cli, options));
+  cli.define(uninstall, (options: InstallOptions) => runUninstall(cli, file, options));
   const logs = service
     .command("logs")
     .description("show its log")
     .option("--lines <n>", "the last n lines (default: 100)", count)
     .option("--follow", "follow new lines");
-  cli.define(logs, async (options: LogOptions) => (await actions()).showLogs(cli, options));
+  cli.define(logs, (options: LogOptions) => showLogs(cli, file, options));
 }
 
-function actions(): Promise<typeof import("./service/install.ts")> {
-  return import("./service/install.ts");
+async function runInstall(cli: Cli, file: ServiceFile, options: InstallOptions): Promise<CommandResult> {
+  const { readSupervisorSettings } = await import("./run-supervisor.ts");
+  const { refuseSecondSupervisor } = await import("../../../supervisor/control.ts");
+  const { stopSeconds } = await import("../../../supervisor/supervisor-settings.ts");
+  const settings = readSupervisorSettings(cli);
+  if (!settings.ok) return settings;
+  const { launch, env } = cli.io;
+  const { path, system } = file;
+  const facts = { launch, home: cli.paths.home, path: env["PATH"] ?? "", stopSeconds: stopSeconds(settings.value) };
+  const text = file.textOf(facts);
+  if (options.dryRun === true)
+    return ok({ data: { isInstalled: false, system, path, text }, text: `# ${path}\n${text}` });
+  const obstacle = (await refuseSecondSupervisor(cli.context)) ?? findServiceObstacle(cli.io, file);
+  if (obstacle) return failed(obstacle.code, obstacle.message);
+  const refused = await requireYes(cli, `Write ${path} and start the supervisor at each login?`, options);
+  if (refused) return refused;
+  const installed = installService(cli.io, file, text);
+  if (!installed.ok) return installed;
+  const isStarted = system === "systemd";
+  const result = isStarted
+    ? "written, and the supervisor is running. `loginctl enable-linger` lets it run while you are not logged in."
+    : `written, untested. ${manualSteps(file)}`;
+  return ok({ data: { isInstalled: true, isStarted, system, path }, text: `${path} is ${result}\n` });
+}
+
+function showState({ io }: Cli, file: ServiceFile): CommandResult {
+  const found = isInstalled(file);
+  if (!found.ok) return found;
+  const { path, system } = file;
+  const state = found.value ? serviceState(io, file) : null;
+  const detail =
+    state === null
+      ? manualSteps(file)
+      : `The service is ${state}. \`shim worker supervise status\` shows what it does.`;
+  const text = found.value ? `${path} exists. ${detail}\n` : "Not installed: `shim worker service install`.\n";
+  return ok({ data: { isInstalled: found.value, system, path, state }, text });
+}
+
+async function runUninstall(cli: Cli, file: ServiceFile, options: InstallOptions): Promise<CommandResult> {
+  const found = isInstalled(file);
+  if (!found.ok) return found;
+  const { path, system } = file;
+  if (!found.value) return notFound(`${path} does not exist, so there is nothing to remove.`);
+  const question = "End the supervisor and all that it runs, and stop starting it at login?";
+  const refused = await requireYes(cli, question, options);
+  if (refused) return refused;
+  const removed = removeService(cli.io, file);
+  if (!removed.ok) return removed;
+  const next = system === "systemd" ? "" : ` ${manualSteps(file)}`;
+  return ok({ data: { isInstalled: false, system, path }, text: `${path} was removed.${next}\n` });
+}
+
+async function showLogs({ io, paths }: Cli, file: ServiceFile, options: LogOptions): Promise<CommandResult> {
+  const { lines = 100, follow = false } = options;
+  if (file.system === "launchd") return failed("elsewhere", `the log is in ${paths.home}/supervisor.log.`);
+  if (file.system === "task-scheduler")
+    return failed("elsewhere", "the Task Scheduler keeps no output; run `shim worker supervise`.");
+  const args = ["--user", "--unit", unitName, "--lines", String(lines), follow ? "--follow" : "--no-pager"];
+  try {
+    const exit = await io.startProcess({ command: "journalctl", args, cwd: io.cwd });
+    if (exit === 0) return ok({ data: { exit }, text: "" });
+    return failed("journalctl_failed", `journalctl ended with ${exit}.`);
+  } catch (error) {
+    return failed("journalctl_failed", `journalctl cannot be started: ${messageOf(error)}.`);
+  }
 }

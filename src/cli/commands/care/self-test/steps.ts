@@ -4,7 +4,7 @@ import * as checkpoints from "../../../../local-mcp/checkpoints/checkpoints.ts";
 import * as journal from "../../../../local-mcp/sessions/journal.ts";
 import { record, type Message } from "../../../../platform/mcp-connection.ts";
 import { systemProcesses } from "../../../../platform/processes.ts";
-import { startFile } from "../../worker/service/install.ts";
+import { serviceFile, type ServiceFile } from "../../../../installer/service.ts";
 import type { SelfTestBench } from "./bench.ts";
 
 /** Its result is what was seen; it throws where SHIM would not save a chat. */
@@ -104,7 +104,7 @@ async function listProcesses(bench: SelfTestBench): Promise<string> {
 }
 
 async function writeServiceFile({ cli, folder, paths }: SelfTestBench): Promise<string> {
-  const { system, textOf } = startFile(cli);
+  const { system, textOf } = serviceFile(cli.io.machine, cli.paths.home);
   const { launch, env } = cli.io;
   const path = join(folder, serviceFiles[system]);
   writeFileSync(path, textOf({ launch, home: paths.home, path: env["PATH"] ?? "", stopSeconds: 60 }));
@@ -115,7 +115,7 @@ async function writeServiceFile({ cli, folder, paths }: SelfTestBench): Promise<
   return `written for ${system}, and accepted by ${program}`;
 }
 
-type System = ReturnType<typeof startFile>["system"];
+type System = ServiceFile["system"];
 
 const serviceFiles: Readonly<Record<System, string>> = {
   systemd: "shim.service",

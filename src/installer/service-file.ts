@@ -1,4 +1,4 @@
-import type { Launch } from "../../../../platform/launch.ts";
+import type { Launch } from "../platform/launch.ts";
 
 export interface ServiceFacts {
   readonly launch: Launch;

@@ -1,6 +1,6 @@
-import { age, oneLine } from "../../../../shared/format.ts";
-import type { Restarts } from "../../../../supervisor/auto-restarter.ts";
-import type { SupervisorEvent } from "../../../../supervisor/supervisor-events.ts";
+import { age, oneLine } from "../../../shared/format.ts";
+import type { WatchedState } from "../../../supervisor/control.ts";
+import type { SupervisorEvent } from "../../../supervisor/supervisor-events.ts";
 
 const maxChars = 2_000;
 
@@ -17,7 +17,7 @@ function describeEvent(event: Exclude<SupervisorEvent, { type: "output" }>): str
     case "started":
       return `${event.name}: started (${event.how})`;
     case "ended":
-      return `${event.name}: ${phaseText(event, event.againInMs)}; it ran for ${age(event.ranMs)}${retryHint(event)}`;
+      return `${event.name}: ${phaseText(event)}; it ran for ${age(event.ranMs)}${retryHint(event)}`;
     case "died":
       return `${event.name}: session ${event.session} died (${event.cause.replaceAll("_", " ")}), ${savedText(event.checkpoint)}`;
     case "restarting":
@@ -43,24 +43,18 @@ function savedText(checkpoint: string | null): string {
   return checkpoint === null ? "with nothing to save" : `its last checkpoint is ${checkpoint}`;
 }
 
-export function phaseText({ phase, reason }: Pick<Restarts, "phase" | "reason">, againInMs: number | null): string {
-  const why = reasonText(reason);
-  switch (phase) {
-    case "running":
-      return "running";
-    case "due":
-      return `${reason ?? "not started yet"}; ${startText(againInMs ?? 0)}`;
-    case "looping":
-      return `stopped, since it crashed again and again${why}`;
-    case "finished":
-    case "stopped":
-    case "failed":
-  }
-  return `${phase}${why}`;
+interface PhaseFacts {
+  readonly phase: WatchedState["phase"];
+  readonly reason: string | null;
+  readonly againInMs: number | null;
 }
 
-function reasonText(reason: string | null): string {
-  return reason === null ? "" : `: ${reason}`;
+export function phaseText({ phase, reason, againInMs }: PhaseFacts): string {
+  const why = reason === null ? "" : `: ${reason}`;
+  if (phase === "due") return `${reason ?? "not started yet"}; ${startText(againInMs ?? 0)}`;
+  if (phase === "looping") return `stopped, since it crashed again and again${why}`;
+  if (phase === "unwatched") return "not watched now";
+  return phase === "running" ? phase : `${phase}${why}`;
 }
 
 const almostSecondMs = 999;

@@ -1,4 +1,4 @@
-import type { Io } from "../../../io.ts";
+import type { Io } from "../../io.ts";
 
 /** A reader that takes nothing for so long counts as stuck. */
 const maxWaitMs = 1_000;

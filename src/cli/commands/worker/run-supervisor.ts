@@ -1,0 +1,107 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { ok } from "../../../shared/result.ts";
+import { retryProgram, stopSupervisor, supervisorStatus } from "../../../supervisor/control.ts";
+import type { AttestDeath } from "../../../supervisor/death-record.ts";
+import { supervise } from "../../../supervisor/supervise.ts";
+import type { SupervisorEvent } from "../../../supervisor/supervisor-events.ts";
+import { findMissing, SupervisorSettings } from "../../../supervisor/supervisor-settings.ts";
+import { notFound, wrongUsage, type CliResult } from "../../answer.ts";
+import type { Cli, CommandResult, CommonOptions } from "../../cli.ts";
+import { eventText, untilAskedToEnd } from "../../long-program.ts";
+import { readInputFile } from "../../plan-file.ts";
+import { formatEvent, phaseText } from "./format-supervisor-event.ts";
+import { PacedOutput } from "./paced-output.ts";
+
+const maxChars = 1_048_576;
+const example = `{"watch": {"chats": {"kind": "sessions"}, "worker": {"kind": "worker", "args": ["--config", "worker.yaml"]}}}`;
+
+/** [SU14] Reads what to watch; errors are reported with their line before anything starts. */
+export function readSupervisorSettings(cli: Cli): CliResult<SupervisorSettings> {
+  const settings = parseSupervisorSettings(cli);
+  const missing = settings.ok ? findMissing(settings.value, cli.paths.home, cli.io.env) : null;
+  return missing === null ? settings : wrongUsage(`${fileOf(cli)}: ${missing}.`);
+}
+
+function fileOf({ paths }: Cli): string {
+  return join(paths.home, "supervisor.json");
+}
+
+/** Leaves programs and folders unchecked: the caller's PATH may be another. */
+export function parseSupervisorSettings(cli: Cli): CliResult<SupervisorSettings> {
+  const file = fileOf(cli);
+  if (!existsSync(file)) return notFound(`there is no ${file}. It names what to watch, for example:\n${example}`);
+  const expected = { schema: SupervisorSettings, form: "settings of a supervisor", name: "settings", maxChars };
+  const read = readInputFile(cli, file, "the settings of the supervisor", expected);
+  return read.ok ? ok(SupervisorSettings.parse(read.value)) : read;
+}
+
+export async function runSupervisor(cli: Cli, { json: isJson = false }: CommonOptions): Promise<CommandResult> {
+  const settings = readSupervisorSettings(cli);
+  if (!settings.ok) return settings;
+  const { io } = cli;
+  const output = new PacedOutput(io);
+  const textOf = (event: SupervisorEvent): string => eventText(cli, isJson, event, formatEvent);
+  const ended = await untilAskedToEnd(io, (signals) =>
+    supervise(cli.context, settings.value, {
+      ...signals,
+      wait: io.wait,
+      attest: attestThrough(cli),
+      emit: (event) => {
+        if (event.type === "output") output.write(textOf(event), event.text.split("\n").length, droppedText);
+        else io.stdout(textOf(event));
+      },
+      pace: () => output.pace(),
+      // A bell in a file or in JSON is a stray character.
+      ...(io.isTty && !isJson ? { ring: () => io.stdout("\u0007") } : {}),
+    }),
+  );
+  return ended.ok ? ok({ data: { event: "over" }, text: "", isOneLine: true }) : ended;
+
+  function droppedText(lines: number): string {
+    const message = `${lines} lines of program output were dropped, since nothing read them`;
+    return textOf({ type: "problem", name: null, message });
+  }
+}
+
+/** Reads the configuration each time: the machine may join another workspace meanwhile. */
+function attestThrough(cli: Cli): AttestDeath {
+  return async (chat, process) => {
+    const link = await cli.workspace();
+    if (!link.ok) return link;
+    try {
+      return await link.value.call("chats.attest-death", { chat, machine: link.value.machine, process });
+    } finally {
+      link.value.close();
+    }
+  };
+}
+
+export async function showStatus(cli: Cli): Promise<CommandResult> {
+  const settings = readSupervisorSettings(cli);
+  if (!settings.ok) return settings;
+  const status = await supervisorStatus(cli.context, settings.value);
+  if (!status.ok) return status;
+  const { pid, watched } = status.value;
+  const head =
+    pid === null ? "No supervisor is running; start it with `shim worker supervise`." : `Supervisor: pid ${pid}.`;
+  const table = cli.table(watched, { NAME: ({ name }) => name, KIND: ({ kind }) => kind, STATE: phaseText });
+  return ok({ data: status.value, text: `${head}\n${table}` });
+}
+
+export async function stopRunning(cli: Cli): Promise<CommandResult> {
+  const stopped = await stopSupervisor(cli.context, cli.io.interrupted());
+  if (!stopped.ok) return stopped;
+  const pid = stopped.value;
+  return ok({ data: { pid }, text: `Supervisor ${pid} has ended.\n` });
+}
+
+export async function retryOne(cli: Cli, name: string): Promise<CommandResult> {
+  const settings = readSupervisorSettings(cli);
+  if (!settings.ok) return settings;
+  const retried = await retryProgram(cli.context, settings.value, name);
+  if (!retried.ok) return retried;
+  const { phase, isSupervised } = retried.value;
+  const when = isSupervised ? "in a moment" : "with the next `shim worker supervise`";
+  return ok({ data: { name, phase }, text: `${name} starts again ${when}.\n` });
+}

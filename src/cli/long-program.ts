@@ -1,0 +1,48 @@
+import type { Cli } from "./cli.ts";
+import type { Io } from "./io.ts";
+import { safeJsonLine } from "./screen-text.ts";
+import { localTime } from "./times.ts";
+
+interface EndSignals {
+  /** Aborted by Ctrl-C, and when the output is not read any more; its reason says which. */
+  readonly endSignal: AbortSignal;
+  /** Aborted by a second Ctrl-C. */
+  readonly hurrySignal: AbortSignal;
+}
+
+const leaveTimeoutMs = 2_000;
+
+/** Runs a program that works until it is asked to end. */
+export async function untilAskedToEnd<T>(io: Io, body: (signals: EndSignals) => Promise<T>): Promise<T> {
+  const [asked, hurried] = [new AbortController(), new AbortController()];
+  const subscriptions = [
+    io.onInterrupt(() => (asked.signal.aborted ? hurried.abort() : asked.abort("asked to end"))),
+    // Ctrl-C ends `| tee` first, and a closed terminal reads nothing.
+    io.onReaderGone(() => asked.abort("its output is not read any more")),
+  ];
+  try {
+    return await body({ endSignal: asked.signal, hurrySignal: hurried.signal });
+  } finally {
+    for (const stop of subscriptions) stop();
+    // Unread output must not keep the process alive.
+    io.leaveWithin(leaveTimeoutMs);
+  }
+}
+
+/** An event as a line of JSON, or as its lines for people, each with the time. */
+export function eventText<Event extends { readonly type: string }>(
+  cli: Cli,
+  isJson: boolean,
+  event: Event,
+  linesOf: (event: Event) => readonly string[],
+): string {
+  const at = cli.io.now();
+  if (!isJson)
+    return cli.format(
+      linesOf(event)
+        .map((line) => `${localTime(at)} ${line}\n`)
+        .join(""),
+    );
+  const { type, ...more } = event;
+  return `${safeJsonLine({ event: type, at, ...more })}\n`;
+}

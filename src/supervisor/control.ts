@@ -1,0 +1,112 @@
+import { setTimeout as pause } from "node:timers/promises";
+import type { HostContext } from "../local-mcp/host/handlers.ts";
+import { isAlive, type ProcessIdentity } from "../platform/processes.ts";
+import { findSupervisor } from "../platform/supervisor-lock.ts";
+import { fail, type Failure } from "../shared/failure.ts";
+import { ok, type Result } from "../shared/result.ts";
+import { dueInMs, type Restarts } from "./auto-restarter.ts";
+import { isProgram, type SupervisorSettings, type WatchTarget } from "./supervisor-settings.ts";
+import { SupervisorState } from "./supervisor-state.ts";
+
+type Context = Pick<HostContext, "paths" | "runtime">;
+
+export async function refuseSecondSupervisor({ paths, runtime }: Context): Promise<Failure | null> {
+  const supervisor = findSupervisor(paths.home, (await runtime()).processes);
+  return supervisor && alreadyRunning(supervisor);
+}
+
+export function alreadyRunning({ pid }: ProcessIdentity): Failure {
+  const message = `a supervisor is already running, pid ${pid}. \`shim worker supervise status\` shows what it does, \`shim worker supervise stop\` ends it.`;
+  return { code: "already_running", message };
+}
+
+export function openState(home: string): Result<SupervisorState, Failure> {
+  const state = SupervisorState.open(home);
+  if (state.ok) return state;
+  return fail("state_damaged", `${state.error}: remove it, and every program starts again, even those that had ended.`);
+}
+
+export interface WatchedState {
+  readonly name: string;
+  readonly kind: WatchTarget["kind"];
+  readonly phase: Restarts["phase"] | "watched" | "unwatched";
+  readonly reason: string | null;
+  readonly session: string | null;
+  readonly againInMs: number | null;
+}
+
+interface SupervisorStatus {
+  /** Null: no supervisor runs. */
+  readonly pid: number | null;
+  readonly watched: readonly WatchedState[];
+}
+
+export async function supervisorStatus(
+  { paths, runtime }: Context,
+  { watch }: SupervisorSettings,
+): Promise<Result<SupervisorStatus, Failure>> {
+  const state = openState(paths.home);
+  if (!state.ok) return state;
+  const { processes, now } = await runtime();
+  const supervisor = findSupervisor(paths.home, processes);
+  const watched = Object.entries(watch).map(([name, target]): WatchedState => {
+    const { kind } = target;
+    const phase = supervisor === null ? "unwatched" : "watched";
+    if (!isProgram(target)) return { name, kind, phase, reason: null, session: null, againInMs: null };
+    const { restarts, chat } = state.value.stateFor(name, target, now());
+    const { session } = chat;
+    // A killed supervisor leaves programs as running that are no longer.
+    const isStale = supervisor === null && restarts.phase === "running";
+    if (isStale) return { name, kind, phase, reason: null, session, againInMs: null };
+    const { reason } = restarts;
+    return { name, kind, phase: restarts.phase, reason, session, againInMs: dueInMs(restarts, now()) };
+  });
+  return ok({ pid: supervisor?.pid ?? null, watched });
+}
+
+const pollIntervalMs = 100;
+
+/** Asks the supervisor to end, and waits for that. @returns its pid */
+export async function stopSupervisor(
+  { paths, runtime }: Context,
+  signal: AbortSignal,
+): Promise<Result<number, Failure>> {
+  const { processes } = await runtime();
+  const supervisor = findSupervisor(paths.home, processes);
+  if (supervisor === null) return fail("not_found", "no supervisor is running.");
+  const { pid } = supervisor;
+  if (!isAlive(processes, supervisor))
+    return fail("out_of_sight", `the supervisor (pid ${pid}) runs in another container: end it there.`);
+  process.kill(pid, "SIGTERM");
+  while (isAlive(processes, supervisor)) {
+    if (signal.aborted) return fail("interrupted", `supervisor ${pid} is still ending.`);
+    await pause(pollIntervalMs, undefined, { signal }).catch(() => undefined);
+  }
+  return ok(pid);
+}
+
+interface Retry {
+  readonly phase: Restarts["phase"];
+  readonly isSupervised: boolean;
+}
+
+/** Starts a program anew: now, or with the next supervisor. */
+export async function retryProgram(
+  { paths, runtime }: Context,
+  { watch }: SupervisorSettings,
+  name: string,
+): Promise<Result<Retry, Failure>> {
+  const state = openState(paths.home);
+  if (!state.ok) return state;
+  const watched = Object.hasOwn(watch, name) ? watch[name] : undefined;
+  if (!watched || !isProgram(watched)) {
+    const names = Object.entries(watch).flatMap(([one, what]) => (isProgram(what) ? [one] : []));
+    return fail("not_found", `no program "${name}" is watched. There are: ${names.join(", ") || "none"}.`);
+  }
+  const { processes, now } = await runtime();
+  const isSupervised = findSupervisor(paths.home, processes) !== null;
+  const { phase } = state.value.stateFor(name, watched, now()).restarts;
+  if (isSupervised && phase === "running") return fail("is_running", `${name} is running; nothing was changed.`);
+  state.value.requestRestart(name);
+  return ok({ phase, isSupervised });
+}

@@ -1,0 +1,79 @@
+import { spawn } from "node:child_process";
+import type { HostContext } from "../local-mcp/host/handlers.ts";
+import { DeathNotifier } from "../local-mcp/notify/death-notifier.ts";
+import { startSync } from "../local-mcp/sync/start-sync.ts";
+import { recordTakeovers } from "../local-mcp/sync/takeover-notices.ts";
+import { identify } from "../platform/processes.ts";
+import { programPath } from "../platform/program-path.ts";
+import { becomeSupervisor, findLastSupervisor, resign } from "../platform/supervisor-lock.ts";
+import { stackOf } from "../shared/error.ts";
+import { fail, type Failure } from "../shared/failure.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import { runProgram } from "../worker-runner/run-program.ts";
+import type { OpenTerminal } from "./chat-death.ts";
+import { alreadyRunning, openState } from "./control.ts";
+import { SupervisorDaemon, type SupervisorOptions } from "./supervisor-daemon.ts";
+import type { SupervisorSettings } from "./supervisor-settings.ts";
+
+interface Supervision extends Pick<SupervisorOptions, "attest" | "emit" | "pace" | "wait"> {
+  /** Rings when a chat has died; absent: nothing rings. */
+  readonly ring?: () => void;
+  readonly endSignal: AbortSignal;
+  /** Aborted: what still runs is ended at once. */
+  readonly hurrySignal: AbortSignal;
+}
+
+const notifyIntervalMs = 5_000;
+
+/** Supervises as the home's only supervisor, until it is asked to end. */
+export async function supervise(
+  { paths, site, runtime: load }: HostContext,
+  settings: SupervisorSettings,
+  { ring, endSignal, hurrySignal, ...more }: Supervision,
+): Promise<Result<void, Failure>> {
+  const runtime = await load();
+  const self = identify(runtime.processes, process.pid);
+  if (!self) return fail("unknown_process", "this system does not report when a process was started.");
+  const { home } = paths;
+  const previous = findLastSupervisor(home);
+  const only = await becomeSupervisor(home, self, runtime.processes);
+  if (!only.ok) return err(alreadyRunning(only.error));
+  try {
+    const state = openState(home);
+    if (!state.ok) return state;
+    const { launch, versionOf } = site;
+    const own = { runtime, settings, folder: home, state: state.value, launch, versionOf, self, previous };
+    const daemon = new SupervisorDaemon({ ...own, ...more, run: runProgram, openTerminal });
+    const sync = startSync(runtime, self, recordTakeovers);
+    const notifier = new DeathNotifier({ runtime, ...(ring ? { ring } : {}) });
+    const notifying = setInterval(() => void notifier.check(), notifyIntervalMs);
+    try {
+      const end = await daemon.run(endSignal, hurrySignal);
+      return end === "asked" ? ok(undefined) : tooLarge(settings);
+    } finally {
+      clearInterval(notifying);
+      await sync.stop().catch((error: unknown) => runtime.log("error", "sync", { error: stackOf(error) }));
+    }
+  } finally {
+    resign(home, self);
+  }
+}
+
+/** A service restarts it after this failure. */
+function tooLarge({ memoryLimitMb }: SupervisorSettings): Result<void, Failure> {
+  return fail(
+    "memory_limit",
+    `the supervisor used more than ${memoryLimitMb} MB and has ended, with all that it ran. \`shim worker supervise\` continues where it stopped.`,
+  );
+}
+
+/** The opener may live as long as its terminal, and outlives the supervisor. */
+export const openTerminal: OpenTerminal = (command, args, cwd) =>
+  new Promise((resolve, reject) => {
+    const child = spawn(programPath(command, process.env), args, { cwd, detached: true, stdio: "ignore" });
+    child.once("error", reject);
+    child.once("spawn", () => {
+      child.unref();
+      resolve();
+    });
+  });
