@@ -3,7 +3,7 @@ import { readFileSync, writeSync } from "node:fs";
 import { openNodeSqlite } from "../store/driver-node-sqlite.ts";
 import { systemRuntime } from "../runtime/system-runtime.ts";
 import { messageOf } from "../shared/error.ts";
-import { checkCommit } from "./commands/team/commit-guard/check-commit.ts";
+import { checkCommit } from "../local-mcp/team/commit-guard.ts";
 import { refusedExit } from "../local-mcp/team/guard-hook.ts";
 
 /** Short, since the user waits for the commit. */
@@ -15,10 +15,14 @@ async function main(): Promise<number> {
   const commit = { root: process.cwd(), staged: readFileSync(0, "utf8"), parentPid: process.ppid };
   const { promise: timeout, resolve } = Promise.withResolvers<"late">();
   const timer = setTimeout(() => resolve("late"), maxWaitMs);
-  const makeRuntime = async () => ({ runtime, driver: "node:sqlite" as const, fallbackReason: null });
   const openLink = async () => {
-    const [{ Cli }, { systemIo }] = await Promise.all([import("./cli.ts"), import("./system-io.ts")]);
-    return new Cli({ ...systemIo(import.meta.url), makeRuntime }).workspace();
+    const [{ LocalHost }, { systemIo }] = await Promise.all([
+      import("../local-mcp/host/local-host.ts"),
+      import("./system-io.ts"),
+    ]);
+    const loaded = async () => ({ runtime, driver: "node:sqlite" as const, fallbackReason: null });
+    const site = systemIo(import.meta.url);
+    return new LocalHost({ paths: runtime.paths, site, loaded, runtime: async () => runtime }).workspace();
   };
   const { isRefused, text } = await checkCommit(runtime, commit, openLink, timeout);
   clearTimeout(timer);

@@ -20,8 +20,10 @@ export interface OperationCommand<Name extends MachineOperationName> {
   readonly operation: Name;
   /** Fields that are arguments, in this order; the others are options. */
   readonly args?: readonly (keyof MachineInput<Name> & string)[];
-  /** A field that takes all words after them, joined by blanks. */
+  /** A field that takes all words after them; a text gets them joined by blanks. */
   readonly rest?: keyof MachineInput<Name> & string;
+  /** Values of fields that the command line does not offer. */
+  readonly fixed?: Partial<MachineInput<Name>>;
   readonly view: View<MachineOutput<Name>, MachineInput<Name>>;
   /** True: the text quotes stored content, whose commands are not rewritten. */
   readonly isVerbatim?: boolean;
@@ -52,11 +54,15 @@ export function defineOperation<Name extends MachineOperationName>(
   name: string,
   declared: OperationCommand<Name>,
 ): Command {
-  const { operation, args, rest } = declared;
-  const { command, read } = declareCommand(cli, parent.command(name), machineOperations[operation], { args, rest });
+  const { operation, args, rest, fixed = {} } = declared;
+  const { command, read } = declareCommand(cli, parent.command(name), machineOperations[operation], {
+    args,
+    rest,
+    hidden: Object.keys(fixed),
+  });
   if (machineOperations[operation].effect === "destructive") command.option("-y, --yes", "do not ask");
   return cli.define(command, (options: Given, ...values: unknown[]) =>
-    runOperation(cli, declared, read(options, values) as MachineInput<Name>, options),
+    runOperation(cli, declared, { ...read(options, values), ...fixed } as MachineInput<Name>, options),
   );
 }
 
@@ -110,7 +116,7 @@ export function declareCommand(
   const words = rest === undefined ? args : [...args, rest];
   command.description(descriptionOf(summary));
   for (const field of args) command.addArgument(argumentOf(cli, field, required, properties[field]));
-  if (rest !== undefined) command.argument(`<${rest}...>`);
+  if (rest !== undefined) command.argument(required.includes(rest) ? `<${rest}...>` : `[${rest}...]`);
   const others = Object.entries(properties).filter(([field]) => ![...words, ...hidden].includes(field));
   const fields = others.map(([field, schema]) => {
     const option = optionOf(cli, field, schema).makeOptionMandatory(required.includes(field));
@@ -120,17 +126,19 @@ export function declareCommand(
   const read = (options: Given, values: readonly unknown[]): Given =>
     toInput(input, [
       ...fields.map(([field, option]) => [field, options[option]] as const),
-      ...words.map((field, at) => [field, values[at]] as const),
+      ...words.map((field, at) => [field, joined(values[at], properties[field])] as const),
     ]);
   return { command, read };
 }
 
+/** The words of a field that takes all. */
+function joined(value: unknown, field: Field = {}): unknown {
+  return Array.isArray(value) && field.type !== "array" ? value.join(" ") : value;
+}
+
 /** Words of a command line as values; those that an option has parsed stay. */
 function toInput(schema: z.ZodObject, given: readonly (readonly [string, unknown])[]): Given {
-  const texts = given.flatMap(([field, value]): (readonly [string, string])[] => {
-    const text = Array.isArray(value) ? value.join(" ") : value;
-    return typeof text === "string" ? [[field, text]] : [];
-  });
+  const texts = given.filter((one): one is readonly [string, string] => typeof one[1] === "string");
   const known = given.filter(([, value]) => value !== undefined);
   return { ...Object.fromEntries(known), ...fromTexts(schema, Object.fromEntries(texts)) };
 }

@@ -6,6 +6,7 @@ import { noticeOperations } from "./notices.ts";
 import { overviewOperations } from "./overview.ts";
 import { pauseOperations } from "./pauses.ts";
 import { recoveryOperations } from "./recovery.ts";
+import { reservationOperations } from "./reservations.ts";
 import { sessionOperations } from "./sessions.ts";
 import { statusLineOperations } from "./status-line.ts";
 import { storedSessionOperations } from "./stored-sessions.ts";
@@ -21,6 +22,7 @@ export const machineOperations = {
   ...overviewOperations,
   ...pauseOperations,
   ...recoveryOperations,
+  ...reservationOperations,
   ...sessionOperations,
   ...statusLineOperations,
   ...storedSessionOperations,

@@ -8,6 +8,7 @@ import type { WorkspaceClient } from "../../coordinator-client/client.ts";
 import type { EdgeConfig } from "../../coordinator-client/edge-config.ts";
 import type { WatchEvent, WatchOptions } from "../../coordinator-client/edge/state-watch.ts";
 import type { Result } from "../../shared/result.ts";
+import type { ReservedFiles } from "./reserved-files.ts";
 
 /** Why a machine or its workspace did not do something; `message` says what to do. */
 export interface HostError {
@@ -74,6 +75,8 @@ export interface Workspace {
     input: InputOf<NoInfer<Name>>,
     pages?: Pages,
   ): Promise<HostResult<OutputOf<Name>>>;
+  /** Reservations of the project of a folder. */
+  reservedFiles(folder: string): Promise<HostResult<ReservedFiles>>;
   /** Registers the command line of the machine as a chat. */
   self(): Promise<HostResult<Self>>;
   /** Asks for a right under a chat of its own, until it has it or `stop` is aborted. */

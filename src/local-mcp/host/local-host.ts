@@ -17,6 +17,7 @@ import { noticeHandlers } from "./notices-handlers.ts";
 import { overviewHandlers } from "./overview-handlers.ts";
 import { pauseHandlers } from "./pauses-handlers.ts";
 import { recoveryHandlers } from "./recovery-handlers.ts";
+import { reservationHandlers } from "./reservation-handlers.ts";
 import { sessionHandlers } from "./session-handlers.ts";
 import { statusLineHandlers } from "./status-line.ts";
 import { storedSessionHandlers } from "./stored-session-handlers.ts";
@@ -32,6 +33,7 @@ const handlers: Handlers<MachineOperationName> = {
   ...overviewHandlers,
   ...pauseHandlers,
   ...recoveryHandlers,
+  ...reservationHandlers,
   ...sessionHandlers,
   ...statusLineHandlers,
   ...storedSessionHandlers,

@@ -25,6 +25,7 @@ import type {
   Workspace,
   WorkspaceAccess,
 } from "./host.ts";
+import { ReservedFiles } from "./reserved-files.ts";
 import { toHostError } from "./workspace-errors.ts";
 
 const callTimeoutMs = 15_000;
@@ -39,7 +40,7 @@ export async function openWorkspace(context: HostContext, given?: WorkspaceAcces
     if (count > 0) context.onSecretsRemoved?.(count);
     return input;
   };
-  return edge.value === null ? ok(await openLocal(context, redact)) : openEdge(edge.value, redact);
+  return edge.value === null ? ok(await openLocal(context, redact)) : openEdge(context, edge.value, redact);
 }
 
 /** Opens the machine's workspace for as long as `body` runs. */
@@ -57,14 +58,14 @@ export async function withWorkspace<T>(
 }
 
 /** Operations of an admin use the admin token, where the machine has one. */
-function openEdge(edge: WorkspaceAccess, prepareInput: PrepareInput): HostResult<Workspace> {
+function openEdge({ runtime }: HostContext, edge: WorkspaceAccess, prepareInput: PrepareInput): HostResult<Workspace> {
   const { url, workspace, machine, token, adminToken } = edge;
   const options = { edge: url, workspace, token, adminToken, connectsFor: "chat", prepareInput } as const;
   const client = WorkspaceClient.open(options, nodePlatform());
   if (!client.ok) return err({ code: "bad_address", message: client.error });
   const where = `${url}, workspace ${workspace}`;
   const process = processName(machine);
-  return ok(new ClientWorkspace(client.value, { where, answerer: url, isEdge: true, machine, process }));
+  return ok(new ClientWorkspace(client.value, { where, answerer: url, isEdge: true, machine, process, runtime }));
 }
 
 async function openLocal(context: HostContext, prepareInput: PrepareInput): Promise<Workspace> {
@@ -73,7 +74,14 @@ async function openLocal(context: HostContext, prepareInput: PrepareInput): Prom
   const { client, machine } = openLocalClient(runtime, nodePlatform(), prepareInput);
   const processText = ownProcess ? processKey(ownProcess) : processName(machine);
   const where = "this machine";
-  return new ClientWorkspace(client, { where, answerer: where, isEdge: false, machine, process: processText });
+  return new ClientWorkspace(client, {
+    where,
+    answerer: where,
+    isEdge: false,
+    machine,
+    process: processText,
+    runtime: context.runtime,
+  });
 }
 
 function processName(machine: string): string {
@@ -83,6 +91,7 @@ function processName(machine: string): string {
 interface Site extends Pick<Workspace, "where" | "isEdge" | "machine" | "process"> {
   /** What an error names that did not answer. */
   readonly answerer: string;
+  readonly runtime: HostContext["runtime"];
 }
 
 class ClientWorkspace implements Workspace {
@@ -92,14 +101,16 @@ class ClientWorkspace implements Workspace {
   readonly machine: string;
   readonly process: string;
   readonly #answerer: string;
+  readonly #runtime: HostContext["runtime"];
 
-  constructor(client: WorkspaceClient, { where, isEdge, machine, process: identity, answerer }: Site) {
+  constructor(client: WorkspaceClient, { where, isEdge, machine, process: identity, answerer, runtime }: Site) {
     this.client = client;
     this.where = where;
     this.isEdge = isEdge;
     this.machine = machine;
     this.process = identity;
     this.#answerer = answerer;
+    this.#runtime = runtime;
   }
 
   // A field, since programs pass the function on.
@@ -126,6 +137,10 @@ class ClientWorkspace implements Workspace {
     pages?: Pages,
   ): Promise<HostResult<OutputOf<Name>>> {
     return fetchPages<Name, HostError>(this, name, input, pages);
+  }
+
+  async reservedFiles(folder: string): Promise<HostResult<ReservedFiles>> {
+    return ReservedFiles.open(await this.#runtime(), this, folder);
   }
 
   async self(): Promise<HostResult<Self>> {

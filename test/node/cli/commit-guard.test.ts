@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { Cli } from "#src/cli/cli.ts";
-import { checkCommit, type CommitVerdict } from "#src/cli/commands/team/commit-guard/check-commit.ts";
+import { checkCommit, type CommitVerdict } from "#src/local-mcp/team/commit-guard.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
 import * as clients from "#src/local-mcp/sessions/clients.ts";
 import { StoreError } from "#src/store/store-error.ts";

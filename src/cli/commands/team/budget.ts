@@ -1,5 +1,6 @@
 import { InvalidArgumentError, type Command } from "commander";
 import type { Budget, BudgetChanges, Budgets, Usage } from "../../../contract/budgets.ts";
+import type { UsageLine } from "../../../contract/machine/usage.ts";
 import type { OutputOf } from "../../../contract/operations.ts";
 import { age } from "../../../shared/format.ts";
 import { ok } from "../../../shared/result.ts";
@@ -7,7 +8,6 @@ import { wrongUsage, type CliResult } from "../../answer.ts";
 import { chatLabels } from "../../chat-names.ts";
 import type { Cli, Columns, CommonOptions, CommandResult } from "../../cli.ts";
 import type { Workspace } from "../../../local-mcp/host/host.ts";
-import { tasklessUsage } from "../../../local-mcp/usage/day-budget.ts";
 import { defineWork, type Work } from "../../workspace-command.ts";
 
 type BudgetOwner = keyof Budgets;
@@ -83,10 +83,16 @@ interface BudgetsNow extends OutputOf<"budgets.get"> {
 async function readBudgets({ cli, link }: Pick<Work<"budgets.get">, "cli" | "link">): Promise<CliResult<BudgetsNow>> {
   const found = await link.call("budgets.get", {});
   if (!found.ok) return found;
-  const { store, config, now } = await cli.runtime();
-  const none = { tokens: 0, costMicros: 0 };
-  const taskless = store.read((sql) => tasklessUsage(sql, config.usage, now()), none);
-  return ok({ ...found.value, taskless });
+  const usage = await cli.call("usage.list", { by: "task", since: cli.io.now() });
+  if (!usage.ok) return usage;
+  const line = usage.value.lines.find(({ key }) => key === null);
+  return ok({ ...found.value, taskless: line ? totalOf(line) : { tokens: 0, costMicros: 0 } });
+}
+
+function totalOf(line: UsageLine): BudgetsNow["taskless"] {
+  const { input, output, cacheRead, cacheWrite, clientCostUsd, estimatedCostUsd } = line;
+  const costMicros = Math.round((clientCostUsd + estimatedCostUsd) * 1_000_000);
+  return { tokens: input + output + cacheRead + cacheWrite, costMicros };
 }
 
 /** [BU17] `shim cost` counts the chats of a machine, the coordinator the tasks of a workspace. */

@@ -4,9 +4,7 @@ import type { Self } from "../../../contract/values.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import { failure, type TransformFailure } from "../../../transform/failure.ts";
 import type { Release } from "../../../transform/request.ts";
-import type { Cli } from "../../cli.ts";
 import type { Workspace } from "../../../local-mcp/host/host.ts";
-import { fileScope, listLeases, releaseLease, reserve, toResources } from "../team/reserved-files.ts";
 
 /** More files than this are reserved as whole folders. */
 const maxFiles = 200;
@@ -24,32 +22,28 @@ export interface ReserveOptions {
 
 /** [TX10] Reserves all files that change, or none. */
 export async function reserveChanged(
-  cli: Cli,
   link: Workspace,
   { top, paths, self, isOwnAllowed }: ReserveOptions,
   files: readonly string[],
 ): Promise<Result<Release, TransformFailure>> {
-  const scope = await fileScope(cli, link, false, top);
-  if (!scope.ok) return refused(scope.error);
+  const opened = await link.reservedFiles(top);
+  if (!opened.ok) return refused(opened.error);
+  const project = opened.value;
   const ranges = paths.length === 0 ? ["**"] : paths.map((path) => (files.includes(path) ? path : `${path}/**`));
   const named = files.length > maxFiles ? ranges : files;
-  const resources = toResources(
-    cli,
-    scope.value,
-    named.map((path) => join(top, path)),
-  );
+  const resources = project.toResources(named.map((path) => join(top, path)));
   if (!resources.ok) return refused(resources.error);
-  const held = await listLeases(scope.value, self.chat);
+  const held = await project.list(self.chat);
   if (!held.ok) return refused(held.error);
   const isHeld = (resource: string): boolean => held.value.some((lease) => overlap(lease.resource, resource));
   const own = resources.value.find(isHeld);
   if (own !== undefined && !isOwnAllowed)
-    return refused({ message: `another task of this worker has reserved ${own.slice(scope.value.prefix.length)}.` });
+    return refused({ message: `another task of this worker has reserved ${own.slice(project.prefix.length)}.` });
   const missing = resources.value.filter((resource) => !isHeld(resource));
-  const reserved = await reserve(scope.value, self, missing, ttlMs);
+  const reserved = await project.reserve(self, missing, ttlMs);
   if (!reserved.ok) return refused(reserved.error);
   return ok(async () => {
-    for (const lease of reserved.value) await releaseLease(scope.value, self, lease);
+    for (const lease of reserved.value) await project.release(self, lease);
   });
 }
 
@@ -59,12 +53,11 @@ function refused({ message }: { readonly message: string }): Result<never, Trans
 
 /** The worker's chat has the leases; another task of it cannot have them, too. */
 export async function reserveForTask(
-  cli: Cli,
   link: Workspace,
   target: Pick<ReserveOptions, "top" | "paths">,
   files: readonly string[],
 ): Promise<Result<Release, TransformFailure>> {
   const { self } = link.client;
   if (self === null) return err(failure("reserved", "the worker's chat is not registered."));
-  return reserveChanged(cli, link, { ...target, self, isOwnAllowed: false }, files);
+  return reserveChanged(link, { ...target, self, isOwnAllowed: false }, files);
 }

@@ -152,7 +152,7 @@ function leaveBranch(
     const { top, paths } = target;
     const options = { top, paths, self: self.value, isOwnAllowed: true };
     const reserve = (files: readonly string[]): ReturnType<typeof reserveChanged> =>
-      reserveChanged(cli, link, options, files);
+      reserveChanged(link, options, files);
     const offer = { tests, allowsRepeat: flags.allowRepeat === true, reserve };
     const report = await runTransform(deps, { ...request, offer });
     if (!report.ok) return toFailed(report.error);

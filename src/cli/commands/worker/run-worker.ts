@@ -117,7 +117,7 @@ export async function doTasks(
     random,
     monotonic: () => clock.monotonic(),
     reserveFiles: (top: string, paths: readonly string[], files: readonly string[]) =>
-      reserveForTask(cli, link, { top, paths }, files),
+      reserveForTask(link, { top, paths }, files),
     call: link.call,
   };
   const setups = await createSetups(deps, plan);
