@@ -36,7 +36,7 @@ export interface WatchedState {
 }
 
 interface SupervisorStatus {
-  /** Null: no supervisor runs. */
+  /** The supervisor that runs; null where none does. */
   readonly pid: number | null;
   readonly watched: readonly WatchedState[];
 }
@@ -90,7 +90,7 @@ interface Retry {
   readonly isSupervised: boolean;
 }
 
-/** Starts a program anew: now, or with the next supervisor. */
+/** Starts a program again: at once, or with the next supervisor. */
 export async function retryProgram(
   { paths, runtime }: Context,
   { watch }: SupervisorSettings,
