@@ -13,7 +13,7 @@ const ReservedFile = z.object({
 });
 export type ReservedFile = z.infer<typeof ReservedFile>;
 
-/** Of the project, and that paths are relative to. */
+/** A folder of the project, to which paths are relative. */
 const folder = Folder;
 
 export const reservationOperations = {

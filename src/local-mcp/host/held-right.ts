@@ -10,7 +10,7 @@ import { toHostError } from "./workspace-errors.ts";
 
 type Holder = Pick<Workspace, "machine" | "process"> & {
   readonly client: WorkspaceClient;
-  /** What an error names that did not answer. */
+  /** Name of the coordinator in an error when it did not answer. */
   readonly answerer: string;
 };
 

@@ -41,7 +41,7 @@ export interface RightRequest {
   readonly name: string;
   /** How long it outlives this process. */
   readonly ttlMs: number;
-  /** Null: until it is free. */
+  /** Limit of the wait; null: until it is free. */
   readonly waitMs: number | null;
   /** True: an outage is waited for. */
   readonly isPatient?: boolean;

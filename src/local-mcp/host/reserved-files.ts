@@ -29,7 +29,7 @@ interface ProjectScope {
 /** Reservations of a project's files for the command line, and for chats of programs. */
 export class ReservedFiles {
   readonly root: string;
-  /** Of the resources of the project's files. */
+  /** Start of the resources of the project's files. */
   readonly prefix: string;
   readonly #scope: ProjectScope;
 
@@ -146,7 +146,7 @@ export class ReservedFiles {
     return { code: "lease_held", message: `${path} is reserved by ${who.flat().join(", ")}, ${since}. ${ask}.` };
   }
 
-  /** [FI30] Hooks of this machine's chats read these at once, its other processes a moment later. */
+  /** [FI30] Hooks of this machine's chats read these at once, other processes soon after. */
   #store(leases: readonly Lease[]): void {
     const { runtime, workspace, link, root } = this.#scope;
     const now = runtime.now();

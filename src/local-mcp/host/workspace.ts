@@ -89,7 +89,7 @@ function processName(machine: string): string {
 }
 
 interface Site extends Pick<Workspace, "where" | "isEdge" | "machine" | "process"> {
-  /** What an error names that did not answer. */
+  /** Name of the coordinator in an error when it did not answer. */
   readonly answerer: string;
   readonly runtime: HostContext["runtime"];
 }

@@ -1,12 +1,12 @@
 import { sessionVariables } from "../../clients/session-variables.ts";
 import { commandLineChat } from "../../contract/command-line-chat.ts";
+import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import { namesAbove } from "../../contract/resource-paths.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { age, oneLine } from "../../shared/format.ts";
 import type { Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { StoreError } from "../../store/store-error.ts";
-import type { Workspace } from "../host/host.ts";
 import { visible } from "../../shared/visible-text.ts";
 import { identify, type ProcessIdentity, type Processes } from "../../platform/processes.ts";
 import { idOf } from "../sessions/entries.ts";
@@ -25,6 +25,14 @@ interface CommitToCheck {
 export interface CommitVerdict {
   readonly isRefused: boolean;
   readonly text: string;
+}
+
+interface Workspace {
+  call(
+    name: "leases.list",
+    input: InputOf<"leases.list">,
+  ): Promise<Result<OutputOf<"leases.list">, { readonly message: string }>>;
+  close(): void;
 }
 
 type OpenLink = () => Promise<Result<Workspace, unknown>>;

@@ -15,14 +15,14 @@ interface Options extends CommonOptions {
 
 type CommandWords = readonly [program: string, ...args: string[]];
 
-/** What a command does while this process has a right. */
+/** A command that runs while this process has a right. */
 interface HeldRun {
   readonly right: RightRequest;
   readonly words: CommandWords;
   readonly env: (token: number) => Readonly<Record<string, string>>;
   readonly data: (token: number) => object;
   readonly heldText: (token: number) => string | null;
-  /** What was lost; the rest of the sentence is the same. */
+  /** Start of the sentence that says what was lost. */
   readonly lostText: string;
   readonly lostCode: string;
   /** True: it asks for the right again when it is lost. */
@@ -116,7 +116,7 @@ function runHolding(cli: Cli, run: HeldRun): Promise<CommandResult> {
 
 const graceMs = 5_000;
 
-/** [CL33] [CL100] Runs a command until it ends, its right is lost, or it is interrupted. @returns its exit code */
+/** [CL33] [CL100] Runs until it ends, its right is lost, or it is interrupted. */
 async function runUnder(
   { io }: Cli,
   lost: AbortSignal,
