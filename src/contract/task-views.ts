@@ -59,6 +59,75 @@ export const Attempt = z.object({
 });
 export type Attempt = z.infer<typeof Attempt>;
 
+const taskFields = {
+  ...taskLine,
+  payload: Json,
+  result: Json.nullable(),
+  checkpoint: Json.nullable(),
+  capabilities: z.array(z.string()),
+  affinity: Id.nullable(),
+  dependsOn: z.array(counter),
+  stalls: z.int(),
+  lostChats: z.int(),
+  joinRule: AggregateRule.nullable(),
+  budget: Budget.nullable(),
+  used: Usage,
+  running: Running.nullable().default(null),
+};
+
+/** A task that another one depends on; known is null where it has ended and is no longer kept. */
+const NeededTask = z.object({
+  task: counter,
+  known: TaskLine.pick({ type: true, state: true, reason: true, chat: true, progress: true }).nullable(),
+});
+export type NeededTask = z.infer<typeof NeededTask>;
+
+/** Why a chat cannot take a task; the first four do not pass by waiting. */
+const Obstacle = z.enum([
+  "draining",
+  "takes_none",
+  "lacks_capability",
+  "other_types",
+  "full",
+  "stuck",
+  "budget_spent",
+  "day_spent",
+]);
+export type Obstacle = z.infer<typeof Obstacle>;
+
+const Claimant = z.object({
+  chat: Id,
+  obstacle: Obstacle.nullable(),
+  lacks: z.array(z.string()),
+  capacity: z.int(),
+  held: counter,
+  /** Types that are assigned to it; null: it asks for tasks itself. */
+  taskTypes: z.array(z.string()).nullable(),
+  isConnected: z.boolean(),
+});
+export type Claimant = z.infer<typeof Claimant>;
+
+const taskFacts = {
+  ...taskFields,
+  /** The newest 100 that have ended, newest first. */
+  attempts: z.array(Attempt),
+  needs: z.array(NeededTask),
+  /** The first 100 tasks directly below it, with the branch of their work. */
+  parts: z.array(
+    z.object({
+      task: counter,
+      ref: z.string().nullable(),
+      type: z.string(),
+      state: TaskState,
+      branch: z.string().nullable(),
+    }),
+  ),
+  /** First 500 chats that live; empty for a task that is not queued. */
+  claimants: z.array(Claimant),
+};
+const TaskFacts = z.object(taskFacts);
+export type TaskFacts = z.infer<typeof TaskFacts>;
+
 const Percentiles = z.object({ p50Ms: durationMs, p95Ms: durationMs }).nullable();
 
 export const TypeStats = z.object({
@@ -77,25 +146,21 @@ export type TypeStats = z.infer<typeof TypeStats>;
 export const taskViewOperations = {
   "tasks.get": operation("GET /tasks/get", "observe", {
     input: z.strictObject({ task: counter }),
-    output: z.object({
-      ...taskLine,
-      payload: Json,
-      result: Json.nullable(),
-      checkpoint: Json.nullable(),
-      capabilities: z.array(z.string()),
-      affinity: Id.nullable(),
-      dependsOn: z.array(counter),
-      stalls: z.int(),
-      lostChats: z.int(),
-      joinRule: AggregateRule.nullable(),
-      budget: Budget.nullable(),
-      used: Usage,
-      running: Running.nullable().default(null),
-    }),
+    output: z.object(taskFields),
     errors: ["unknown_task"],
     summary: "Returns one task, with its payload and result.",
     effect: "read",
     surfaces: ["page", "remote"],
+    example: { task: 1 },
+  }),
+  "tasks.explain": operation("GET /tasks/explain", "observe", {
+    input: z.strictObject({ task: counter }),
+    /** why: in words, why it is in its state. */
+    output: z.object({ ...taskFacts, why: z.array(z.string()) }),
+    errors: ["unknown_task"],
+    summary: "Shows a task: why it is in its state, its fields, its parts and its attempts.",
+    effect: "read",
+    surfaces: ["remote"],
     example: { task: 1 },
   }),
   "tasks.list": operation("GET /tasks", "observe", {
@@ -117,8 +182,10 @@ export const taskViewOperations = {
     example: {},
   }),
   "tasks.tree": operation("GET /tasks/tree", "observe", {
-    input: z.strictObject({ task: counter, limit: limit(1_000, 200) }),
+    input: z.strictObject({ task: counter.optional(), limit: limit(1_000, 200) }),
     output: z.object({
+      /** The task; without one the open tasks that are below no other task of the answer. */
+      roots: z.array(counter),
       tasks: z.array(
         z.object({
           task: counter,
@@ -132,7 +199,7 @@ export const taskViewOperations = {
       isMore: z.boolean(),
     }),
     errors: ["unknown_task"],
-    summary: "Returns a task, the tasks below it, and what each depends on.",
+    summary: "Returns a task, or every open one, with all that it depends on and is made of.",
     effect: "read",
     surfaces: ["page", "remote"],
     example: { task: 1 },

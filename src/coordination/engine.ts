@@ -13,6 +13,7 @@ import * as messageList from "./messages/message-list.ts";
 import * as messages from "./messages/messages.ts";
 import * as topicSchemas from "./messages/topic-schemas.ts";
 import * as plans from "./plans/plans.ts";
+import * as explain from "./scheduling/explain.ts";
 import * as schedules from "./schedules/schedules.ts";
 import * as stateSets from "./state/state-sets.ts";
 import * as state from "./state/state.ts";
@@ -50,6 +51,7 @@ const handlers: Handlers = {
   ...attempts.handlers,
   ...taskQueries.handlers,
   ...taskStats.handlers,
+  ...explain.handlers,
   ...routes.handlers,
   ...deadLetters.handlers,
   ...schedules.handlers,

@@ -244,6 +244,17 @@ function matches(chat: Chat, { capability, ...same }: Omit<CheckedInputOf<"chats
   return isSame && (capability === undefined || chat.capabilities.includes(capability));
 }
 
+/** The first chats that live, by name. */
+export function listLive(tx: Tx, limit: number): Chat[] {
+  const live: Chat[] = [];
+  for (const row of behind(tx, "")) {
+    const chat = toChat(tx, row);
+    if (chat.status !== "offline") live.push(chat);
+    if (live.length === limit) break;
+  }
+  return live;
+}
+
 function toChat(tx: Tx, row: ChatRow): Chat {
   const offlineReason = row.status === "offline" ? null : chatRows.offlineReason(tx, row);
   return {

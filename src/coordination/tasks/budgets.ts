@@ -154,6 +154,10 @@ export function checkExhausted(tx: Tx, chat: string): Refusal | null {
   return why === null ? null : { code: "budget_exceeded", message: `${why}; raise it with \`shim team budget set\`` };
 }
 
+export function isChatSpent(tx: Tx, chat: string): boolean {
+  return isExhausted(tx.settings.budgets.chat, () => readTotal(tx, "chat", chat));
+}
+
 export function isDaySpent(tx: Tx): boolean {
   return isExhausted(tx.settings.budgets.day, () => readTotal(tx, "day", dayKey(tx)));
 }

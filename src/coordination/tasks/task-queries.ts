@@ -40,7 +40,7 @@ function toTaskLine({ now }: Tx, row: ShownRow): TaskLine {
     failures: row.failures,
     maxAttempts: row.max_attempts,
     isCancelAsked: row.cancel_reason !== null,
-    progress: parseJson(row.progress) as Progress | null,
+    progress: rows.progressOf(row),
     ageMs: Math.max(0, now - row.at),
     dueInMs: row.due_at === null ? null : Math.max(0, row.due_at - now),
   };
@@ -80,23 +80,18 @@ export const handlers = {
     return ok({ tasks, cursor: isMore || scanned.length === maxScannedRows ? String(last?.task) : null });
   },
 
+  /** [CL107] Without a task the open ones, the lowest numbers first. */
   "tasks.tree"(tx, { task, limit }) {
-    const found = rows.requireTask(tx, task);
-    if (!found.ok) return found;
-    const nodes = [found.value];
-    for (const { task: above } of nodes) {
-      const query = `SELECT ${rows.columns} FROM tasks WHERE parent = ? ORDER BY task LIMIT ?`;
-      if (nodes.length <= limit) nodes.push(...tx.sql.all<TaskRow>(query, above, limit + 1 - nodes.length));
+    const first = task === undefined ? openRows(tx, limit + 1) : [rows.find(tx, task)].flatMap((row) => row ?? []);
+    if (task !== undefined && first.length === 0) return err(rows.unknownTask(task));
+    const nodes = new Map(first.map((row) => [row.task, toNode(tx, row)]));
+    for (const { task: above, dependsOn } of nodes.values()) {
+      if (nodes.size > limit) break;
+      for (const row of [...partsOf(tx, above, limit + 1), ...dependsOn.flatMap((one) => rows.find(tx, one) ?? [])])
+        if (!nodes.has(row.task)) nodes.set(row.task, toNode(tx, row));
     }
-    const tasks = nodes.slice(0, limit).map((row) => ({
-      task: row.task,
-      parent: row.parent,
-      ref: row.ref,
-      type: row.type,
-      state: row.state,
-      dependsOn: rows.dependenciesOf(tx, row.task),
-    }));
-    return ok({ tasks, isMore: nodes.length > limit });
+    const tasks = [...nodes.values()].slice(0, limit);
+    return ok({ roots: task === undefined ? rootsOf(tasks) : [task], tasks, isMore: nodes.size > limit });
   },
 
   /** [TA24] The cursor is the last claim returned. */
@@ -113,6 +108,43 @@ export const handlers = {
     return ok({ attempts, cursor: listed.length < left.length ? String(listed.at(-1)?.claim) : null });
   },
 } satisfies Partial<Handlers>;
+
+type TreeNode = OutputOf<"tasks.tree">["tasks"][number];
+
+function toNode(tx: Tx, { task, parent, ref, type, state }: TaskRow): TreeNode {
+  return { task, parent, ref, type, state, dependsOn: rows.dependenciesOf(tx, task) };
+}
+
+/** Ended tasks have no index, and the object does nothing else meanwhile. */
+const maxExamined = 100_000;
+
+function openRows({ sql }: Tx, limit: number): TaskRow[] {
+  const newest = `SELECT ${rows.columns} FROM tasks ORDER BY task DESC LIMIT ?`;
+  const isOpen = "state NOT IN ('done', 'dead', 'cancelled')";
+  return sql.all<TaskRow>(`SELECT * FROM (${newest}) WHERE ${isOpen} ORDER BY task LIMIT ?`, maxExamined, limit);
+}
+
+function partsOf({ sql }: Tx, parent: number, limit: number): TaskRow[] {
+  return sql.all<TaskRow>(`SELECT ${rows.columns} FROM tasks WHERE parent = ? ORDER BY task LIMIT ?`, parent, limit);
+}
+
+/** The open tasks below no other, and the lowest of a circle: a parent may wait for its part. */
+function rootsOf(tasks: readonly TreeNode[]): number[] {
+  const below = new Map<number, number[]>(tasks.map(({ task, dependsOn }) => [task, [...dependsOn]]));
+  for (const { task, parent } of tasks) if (parent !== null) below.get(parent)?.push(task);
+  const inner = new Set([...below.values()].flat());
+  const open = tasks.filter((one) => !rows.isEnded(one)).map(({ task }) => task);
+  const reached = new Set<number>();
+  const isNew = (root: number): boolean => {
+    if (reached.has(root)) return false;
+    // A set walks also over what is added meanwhile.
+    const all = new Set([root]);
+    for (const one of all) for (const next of below.get(one) ?? []) all.add(next);
+    for (const one of all) reached.add(one);
+    return true;
+  };
+  return [...open.filter((one) => !inner.has(one)), ...open].filter(isNew);
+}
 
 function toRunning(tx: Tx, row: TaskRow): OutputOf<"tasks.get">["running"] {
   const since = (at: number | null): number => Math.max(0, tx.now - (at ?? tx.now));

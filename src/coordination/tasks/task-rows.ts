@@ -1,5 +1,5 @@
 import type { Refusal } from "../../contract/errors.ts";
-import type { AggregateRule, DeathReason, TaskState } from "../../contract/tasks.ts";
+import type { AggregateRule, DeathReason, Progress, TaskState } from "../../contract/tasks.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import * as meta from "../kernel/meta.ts";
 import { numbersPerEpoch, type Tx } from "../kernel/tx.ts";
@@ -68,6 +68,10 @@ export function requireTask(tx: Tx, task: number): Result<TaskRow, Refusal> {
 
 export function unknownTask(task: number): Refusal {
   return { code: "unknown_task", message: `there is no task ${task}, or it is no longer kept` };
+}
+
+export function progressOf({ progress }: Pick<TaskRow, "progress">): Progress | null {
+  return progress === null ? null : (JSON.parse(progress) as Progress);
 }
 
 export function isEnded({ state }: Pick<TaskRow, "state">): boolean {
