@@ -11,6 +11,7 @@ import { sessionOperations } from "./sessions.ts";
 import { statusLineOperations } from "./status-line.ts";
 import { storedSessionOperations } from "./stored-sessions.ts";
 import { teamOperations } from "./team.ts";
+import { tokenOperations } from "./tokens.ts";
 import { updateOperations } from "./updates.ts";
 import { usageOperations } from "./usage.ts";
 
@@ -27,6 +28,7 @@ export const machineOperations = {
   ...statusLineOperations,
   ...storedSessionOperations,
   ...teamOperations,
+  ...tokenOperations,
   ...updateOperations,
   ...usageOperations,
 };

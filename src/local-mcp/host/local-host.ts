@@ -22,6 +22,7 @@ import { sessionHandlers } from "./session-handlers.ts";
 import { statusLineHandlers } from "./status-line.ts";
 import { storedSessionHandlers } from "./stored-session-handlers.ts";
 import { teamHandlers } from "./team-handlers.ts";
+import { tokenHandlers } from "./token-handlers.ts";
 import { updateHandlers } from "./update-handlers.ts";
 import { usageHandlers } from "./usage-handlers.ts";
 
@@ -38,6 +39,7 @@ const handlers: Handlers<MachineOperationName> = {
   ...statusLineHandlers,
   ...storedSessionHandlers,
   ...teamHandlers,
+  ...tokenHandlers,
   ...updateHandlers,
   ...usageHandlers,
 };
