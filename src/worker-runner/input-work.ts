@@ -14,7 +14,9 @@ export interface InputWork {
   readonly machine: string | null;
 }
 
-type GetTask = (input: InputOf<"tasks.get">) => Promise<Result<OutputOf<"tasks.get">, { readonly message: string }>>;
+export type GetTask = (
+  input: InputOf<"tasks.get">,
+) => Promise<Result<OutputOf<"tasks.get">, { readonly message: string }>>;
 
 /** Ends chains of joins. */
 const maxRead = 200;

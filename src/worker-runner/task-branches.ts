@@ -1,0 +1,246 @@
+import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
+import type { OutputOf } from "../contract/operations.ts";
+import { WorkResult } from "../contract/work-result.ts";
+import { pluralize } from "../shared/format.ts";
+import { omitUndefined } from "../shared/omit-undefined.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import { GitError, lines, run, text, type Git } from "../snapshots/git.ts";
+import { readTaskWork, type GetTask, type InputWork } from "./input-work.ts";
+import { mergeCommits, type Author, type Conflict } from "./merge-commits.ts";
+import { readDiff, type ChangedFile } from "./read-diff.ts";
+import { fetchCommit, hasRemote } from "./remote-branches.ts";
+import { TaskFolderError } from "./task-folder.ts";
+import { commonGitFolder, currentBranch, gitInFolder, hasCommit, resolveCommit, worktreeTop } from "./work-git.ts";
+
+type Task = OutputOf<"tasks.get">;
+
+/** Why the work of a task could not be shown or merged; nothing was changed. */
+export interface BranchError {
+  readonly code: string;
+  readonly message: string;
+}
+type Answer<T> = Result<T, BranchError>;
+
+export interface Checkout {
+  readonly env: NodeJS.ProcessEnv;
+  /** In a work tree of the repository. */
+  readonly folder: string;
+  /** Remote that missing commits are fetched from. */
+  readonly remote: string | undefined;
+}
+
+interface TaskRange {
+  readonly task: number;
+  readonly branch: string;
+  readonly base: string;
+  readonly commit: string;
+}
+
+export interface TaskDiff extends TaskRange {
+  readonly files: readonly ChangedFile[];
+  readonly diff: string;
+}
+
+export interface TaskCommit {
+  readonly commit: string;
+  readonly at: number;
+  readonly author: string;
+  readonly subject: string;
+}
+
+export interface TaskLog extends TaskRange {
+  readonly commits: readonly TaskCommit[];
+}
+
+/** [CL120] The task's own changes. @param isAll also the results that it began with */
+export function diffTask(checkout: Checkout, task: Task, isAll: boolean): Promise<Answer<TaskDiff>> {
+  return withRange(checkout, task, isAll, async (git, range) => ({
+    ...range,
+    ...(await readDiff(git, range.base, range.commit)),
+  }));
+}
+
+/** [CL121] The newest first. */
+export function logTask(checkout: Checkout, task: Task, isAll: boolean): Promise<Answer<TaskLog>> {
+  return withRange(checkout, task, isAll, async (git, range) => {
+    const format = "--format=%H%x09%at%x09%an%x09%s";
+    const revisions = `${range.base}..${range.commit}`;
+    const found = await lines(git, ["log", "--no-color", "--no-show-signature", format, revisions]);
+    return { ...range, commits: found.map(parseCommit) };
+  });
+}
+
+function parseCommit(line: string): TaskCommit {
+  const [commit = "", at = "", author = "", ...subject] = line.split("\t");
+  return { commit, at: Number(at) * 1_000, author, subject: subject.join("\t") };
+}
+
+function withRange<T>(
+  checkout: Checkout,
+  found: Task,
+  isAll: boolean,
+  body: (git: Git, range: TaskRange) => Promise<T>,
+): Promise<Answer<T>> {
+  return withRepository(checkout, async (repository) => {
+    const missing = whyNoBranch(found);
+    if (missing !== null) return refused("no_branch", `task ${found.task} has no branch: ${missing}.`);
+    const { branch, commit, base, machine = null } = WorkResult.parse(found.result);
+    const work = { task: found.task, branch: branch ?? "", commit, machine };
+    const unavailable = await fetchCommits(repository, [work], checkout.remote);
+    if (unavailable) return unavailable;
+    const { git } = repository;
+    // A worker of an older version did not record its base.
+    const start = (isAll ? undefined : base) ?? (await text(git, ["merge-base", "HEAD", commit]));
+    return ok(await body(git, { task: found.task, branch: work.branch, base: start, commit }));
+  });
+}
+
+/** [WK36] @returns why a task has left no branch; null: it has one */
+function whyNoBranch({ task, state, reason, detail, dependsOn, joinRule, result }: Task): string | null {
+  const why = detail === null ? "" : `: ${detail}`;
+  if (state === "dead") return `it is dead (${reason ?? "no reason"})${why}`;
+  if (state === "cancelled") return `it was cancelled${why}`;
+  if (state !== "done") return `it is ${state}${state === "blocked" ? `, and waits for ${dependsOn.join(", ")}` : ""}`;
+  if (joinRule !== null)
+    return `the coordinator joined the results of ${dependsOn.join(", ")} (${joinRule}), which merges no branches; shim task merge ${task} merges theirs`;
+  const { data } = WorkResult.safeParse(result);
+  if (!data) return "it was not done in a worktree of a repository";
+  return data.branch === null ? "nothing was changed" : null;
+}
+
+/** The work of a task, or of the parts that the coordinator joined. */
+export async function findWork(get: GetTask, found: Task): Promise<Answer<readonly InputWork[]>> {
+  const isJoined = found.state === "done" && found.joinRule !== null;
+  const missing = isJoined ? null : whyNoBranch(found);
+  if (missing !== null) return refused("no_branch", `task ${found.task} has nothing to merge: ${missing}.`);
+  try {
+    const works = await readTaskWork(get, found.task);
+    return works.length > 0 ? ok(works) : refused("no_branch", `no part of task ${found.task} has left a branch.`);
+  } catch (error) {
+    if (!(error instanceof TaskFolderError)) throw error;
+    return refused("no_result", `${error.message}.`);
+  }
+}
+
+export interface Merged {
+  readonly tasks: readonly number[];
+  readonly into: string;
+  readonly before: string;
+  readonly commit: string;
+}
+
+/** [CL122] Merges the work into the current branch, all or none. */
+export function mergeWork(checkout: Checkout, works: readonly InputWork[], now: number): Promise<Answer<Merged>> {
+  return withRepository(checkout, async (repository) => {
+    const branch = await cleanBranch(repository);
+    if (!branch.ok) return branch;
+    const { name, commit: before } = branch.value;
+    const unavailable = await fetchCommits(repository, works, checkout.remote);
+    if (unavailable) return unavailable;
+    const { git, common } = repository;
+    const sides = works.map(({ task, commit }) => ({ name: `task-${task}`, commit }));
+    const author = (await readIdentity(git)) ?? undefined;
+    const deps = { env: checkout.env, repository: common, now, signal: git.signal, ...omitUndefined({ author }) };
+    const { commit, conflicts } = await mergeCommits(deps, before, sides, false);
+    const [conflict] = conflicts;
+    if (conflict) return conflictError(works, conflict, name);
+    const reason = commit === before ? null : await fastForward(git, commit);
+    if (reason !== null) return refused("git_refused", `nothing was changed: ${reason}`);
+    return ok({ tasks: works.map(({ task }) => task), into: name, before, commit });
+  });
+}
+
+function conflictError(works: readonly InputWork[], { name, files }: Conflict, branch: string): Answer<never> {
+  const work = works.find(({ task }) => `task-${task}` === name);
+  return refused(
+    "merge_conflict",
+    `task ${work?.task} conflicts in ${pluralize(files.length, "file")} (${files.join(", ")}); nothing was changed. To resolve it by hand on ${branch}: git merge ${work?.commit}`,
+  );
+}
+
+function refused(code: string, message: string): Answer<never> {
+  return err({ code, message });
+}
+
+interface Repository {
+  readonly git: Git;
+  readonly top: string;
+  /** Folder that all its work trees share. */
+  readonly common: string;
+}
+
+async function withRepository<T>(
+  { env, folder }: Checkout,
+  body: (found: Repository) => Promise<Answer<T>>,
+): Promise<Answer<T>> {
+  try {
+    const top = await worktreeTop(env, folder);
+    const git = gitInFolder(env, top);
+    return await body({ git, top, common: await commonGitFolder(git, top) });
+  } catch (error) {
+    if (!(error instanceof GitError)) throw error;
+    if (error.fault === "missing") return refused("no_git", `${error.message}; the work of tasks is in git branches.`);
+    const isNowhere = error.message.includes("not a git repository");
+    const advice = isNowhere ? " Run the command in the repository that the task's worker used." : "";
+    return refused("git_failed", `${error.message}.${advice}`);
+  }
+}
+
+/** @returns why a commit is not in the repository afterwards, if one is not */
+async function fetchCommits(
+  { git, top }: Repository,
+  works: readonly InputWork[],
+  remote: string | undefined,
+): Promise<{ readonly ok: false; readonly error: BranchError } | null> {
+  if (remote !== undefined && !(await hasRemote(git, remote)))
+    return err({ code: "bad_input", message: `${top} has no remote ${remote}; \`git remote\` lists them.` });
+  for (const { task, branch, commit, machine } of works) {
+    if (await hasCommit(git, commit)) continue;
+    const where = machine === null ? "" : ` of machine ${machine}`;
+    const description = `commit ${commit.slice(0, 12)}${where} (task ${task}, branch ${branch}) is not in ${top}`;
+    const reason =
+      remote === undefined
+        ? "; --remote <name> fetches it where its worker has pushed it"
+        : await fetchCommit(git, remote, branch, commit);
+    if (reason === null) continue;
+    return err({ code: "no_commit", message: `${description}${remote === undefined ? "" : ": "}${reason}.` });
+  }
+  return null;
+}
+
+const operationMarkers = ["MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply"];
+const maxShown = 10;
+
+/** Refuses a dirty work tree and a half-done operation. */
+async function cleanBranch({ git, top }: Repository): Promise<Answer<{ name: string; commit: string }>> {
+  const gitDir = resolve(top, await text(git, ["rev-parse", "--absolute-git-dir"]));
+  const inProgress = operationMarkers.find((name) => existsSync(join(gitDir, name)));
+  if (inProgress !== undefined)
+    return refused("not_clean", `${top} has an operation in progress (${inProgress}). Finish it first.`);
+  const name = await currentBranch(git);
+  if (name === null) return refused("no_branch", `${top} is on no branch. Check one out first: git switch <branch>.`);
+  const { stdout } = await run(git, ["status", "--porcelain", "--untracked-files=no"]);
+  const changed = stdout.toString("utf8").split("\n").filter(Boolean);
+  if (changed.length === 0) return ok({ name, commit: await resolveCommit(git, "HEAD") });
+  const named = changed.slice(0, maxShown).map((line) => line.slice(3));
+  const more = changed.length > maxShown ? ` and ${changed.length - maxShown} more` : "";
+  return refused(
+    "not_clean",
+    `${top} has changes that are not committed: ${named.join(", ")}${more}. Commit or stash them first.`,
+  );
+}
+
+/** @returns git's reason where it refuses */
+async function fastForward(git: Git, commit: string): Promise<string | null> {
+  const flags = ["--ff-only", "--quiet", "--no-verify-signatures", "--no-autostash", "--no-overwrite-ignore"];
+  const { code, stderr } = await run(git, ["merge", ...flags, commit], "", [0, 1, 128]);
+  return code === 0 ? null : stderr.replaceAll(/\s+/g, " ").trim();
+}
+
+/** The user's committer identity; null: git knows none. */
+async function readIdentity(git: Git): Promise<Author | null> {
+  const { code, stdout } = await run(git, ["var", "GIT_COMMITTER_IDENT"], "", [0, 1, 128]);
+  const found = /^(.+) <([^<>]*)> \d+ [+-]\d{4}$/.exec(stdout.toString("utf8").trim());
+  return code === 0 && found?.[1] && found[2] ? { name: found[1], email: found[2] } : null;
+}
