@@ -9,6 +9,7 @@ import {
   type MachineOutput,
 } from "../contract/machine/operations.ts";
 import { ok } from "../shared/result.ts";
+import { messageOf } from "../shared/error.ts";
 import { fromTexts } from "../shared/text-fields.ts";
 import type { CliResult } from "./answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "./cli.ts";
@@ -40,6 +41,8 @@ interface Field {
   readonly default?: unknown;
   readonly description?: string;
   readonly form?: Form;
+  readonly items?: Field;
+  readonly anyOf?: readonly Field[];
 }
 
 interface InputSchema {
@@ -121,13 +124,15 @@ export function declareCommand(
   const fields = others.map(([field, schema]) => {
     const option = optionOf(cli, field, schema).makeOptionMandatory(required.includes(field));
     command.addOption(option);
-    return [field, option.attributeName()] as const;
+    return { field, name: option.attributeName(), isParsed: option.parseArg !== undefined };
   });
-  const read = (options: Given, values: readonly unknown[]): Given =>
-    toInput(input, [
-      ...fields.map(([field, option]) => [field, options[option]] as const),
-      ...words.map((field, at) => [field, joined(values[at], properties[field])] as const),
-    ]);
+  const read = (options: Given, values: readonly unknown[]): Given => {
+    const all = [
+      ...fields.map(({ field, name, isParsed }) => ({ field, isParsed, value: options[name] })),
+      ...words.map((field, at) => ({ field, isParsed: false, value: joined(values[at], properties[field]) })),
+    ];
+    return toInput(input, all);
+  };
   return { command, read };
 }
 
@@ -136,10 +141,19 @@ function joined(value: unknown, field: Field = {}): unknown {
   return Array.isArray(value) && field.type !== "array" ? value.join(" ") : value;
 }
 
-/** Words of a command line as values; those that an option has parsed stay. */
-function toInput(schema: z.ZodObject, given: readonly (readonly [string, unknown])[]): Given {
-  const texts = given.filter((one): one is readonly [string, string] => typeof one[1] === "string");
-  const known = given.filter(([, value]) => value !== undefined);
+interface Typed {
+  readonly field: string;
+  readonly value: unknown;
+  /** By its option. */
+  readonly isParsed: boolean;
+}
+
+/** Words of a command line as values. */
+function toInput(schema: z.ZodObject, all: readonly Typed[]): Given {
+  const texts = all.flatMap(({ field, value, isParsed }): (readonly [string, string])[] =>
+    typeof value === "string" && !isParsed ? [[field, value]] : [],
+  );
+  const known = all.filter(({ value }) => value !== undefined).map(({ field, value }) => [field, value] as const);
   return { ...Object.fromEntries(known), ...fromTexts(schema, Object.fromEntries(texts)) };
 }
 
@@ -154,19 +168,53 @@ function argumentOf(cli: Cli, field: string, required: readonly string[], { form
   return form === undefined ? argument : argument.argParser((text) => parse(cli, form, text));
 }
 
-function optionOf(cli: Cli, field: string, { type, enum: choices, default: usual, description, form }: Field): Option {
-  const name = form === "duration" ? field.replace(/Ms$/, "") : field;
-  const flag = `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+function optionOf(cli: Cli, field: string, schema: Field): Option {
+  const { type, enum: choices, default: usual, description, form } = schema;
+  const flag = flagOf(form === "duration" ? field.replace(/Ms$/, "") : field);
   if (type === "boolean") return new Option(flag, description);
+  if (type === "array") return listOption(field, schema);
   // A default of commander would hide what is given to a subcommand with the same option.
-  const words = [description ?? [], usual === undefined ? [] : `(default: ${JSON.stringify(usual)})`].flat().join(" ");
-  const option = new Option(`${flag} <${form === undefined ? field : placeholders[form]}>`, words);
+  const words = [
+    description ?? [],
+    usual === undefined || usual === null ? [] : `(default: ${JSON.stringify(usual).replaceAll('"', "")})`,
+  ];
+  const option = new Option(`${flag} <${form === undefined ? field : placeholders[form]}>`, words.flat().join(" "));
   if (choices) return option.choices(choices);
+  if (type === undefined && schema.anyOf === undefined) return option.argParser(parseJson);
   return form === undefined ? option : option.argParser((text) => parse(cli, form, text));
+}
+
+function flagOf(name: string): string {
+  return `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+/** Named by one item, since it can be repeated. */
+function listOption(field: string, { items, description }: Field): Option {
+  const name = field.replace(/ies$/, "y").replace(/s$/, "");
+  const option = new Option(`${flagOf(name)} <${field}...>`, description);
+  return option.argParser((text, before: readonly unknown[] | undefined) => [
+    ...(before ?? []),
+    items?.type === "integer" ? parseNumber(text) : text,
+  ]);
+}
+
+function parseNumber(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError("It must be a number.");
+  return Number(text);
+}
+
+/** A text without quotes is none: it may be JSON with a mistake. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new InvalidArgumentError(`It is not JSON: ${messageOf(error)}.`);
+  }
 }
 
 const placeholders: Readonly<Record<Form, string>> = {
   moment: "time",
+  later: "time",
   duration: "duration",
   folder: "folder",
   file: "file",
@@ -176,12 +224,22 @@ const placeholders: Readonly<Record<Form, string>> = {
 function parse(cli: Cli, form: Form, text: string): number | string {
   if (form === "session-or-project") return /[\\/]|^[.~]/.test(text) ? resolve(cli.io.cwd, text) : text;
   if (form === "folder" || form === "file") return resolve(cli.io.cwd, text);
-  const value = form === "moment" ? parseTime(text, cli.io.now(), "first") : parseDuration(text);
+  const value = parsers[form](text, cli.io.now());
   if (value === null) throw new InvalidArgumentError(advice[form]);
   return value;
 }
 
-const advice: Readonly<Record<"moment" | "duration", string>> = {
+const parsers: Readonly<Record<"moment" | "later" | "duration", (text: string, now: number) => number | null>> = {
+  moment: (text, now) => parseTime(text, now, "first"),
+  later: (text, now) => {
+    const duration = parseDuration(text);
+    return duration === null ? parseTime(text, now, "last") : now + duration;
+  },
+  duration: parseDuration,
+};
+
+const advice: Readonly<Record<"moment" | "later" | "duration", string>> = {
+  later: "Give a duration from now (30d, 12h) or a date (2026-12-24).",
   moment: "Give a duration (2d, 3h, 15m) or a date (2026-11-20, 2026-11-20T08:00).",
   duration: "Give a duration such as 30m, 2h or 1d.",
 };

@@ -7,47 +7,10 @@ import { failed, notFound, wrongUsage, type CliResult } from "./answer.ts";
 import type { Cli } from "./cli.ts";
 import { parseDuration } from "./times.ts";
 
-/** Task numbers start above epoch * 2^28: up to 16 digits. */
-function parseTaskNumber(text: string): number | null {
-  const value = Number(text);
-  return /^\d{1,16}$/.test(text) && Number.isSafeInteger(value) ? value : null;
-}
-
-export function taskNumber(text: string): CliResult<number> {
-  const value = parseTaskNumber(text);
-  return value === null
-    ? wrongUsage(`"${text.slice(0, 60)}" is not a task number; \`shim task list\` shows them.`)
-    : ok(value);
-}
-
-export function taskOption(text: string): number {
-  const value = parseTaskNumber(text);
-  if (value === null) throw new InvalidArgumentError("It must be a task number; names are for --graph.");
-  return value;
-}
-
-export function taskListOption(text: string, previous: readonly number[] = []): number[] {
-  return [...previous, taskOption(text)];
-}
-
-/** @param max at most 9 */
-export function digitOption(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = /^\d$/.test(text) ? Number(text) : Number.NaN;
-    if (value >= min && value <= max) return value;
-    throw new InvalidArgumentError(`It must be ${min} to ${max}.`);
-  };
-}
-
 export function durationOption(text: string): number {
   const ms = parseDuration(text);
   if (ms === null) throw new InvalidArgumentError("Give a duration (30s, 15m, 2h, 1d).");
   return ms;
-}
-
-export function textListOption(text: string, previous: readonly string[] = []): string[] {
-  if (text === "-") throw new InvalidArgumentError("Write - directly after the type.");
-  return [...previous, text];
 }
 
 /** @param description of its content, for error texts */

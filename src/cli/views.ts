@@ -52,3 +52,28 @@ export function recordView<Output, Input = unknown>(
 }
 
 const maxValueChars = 1_000;
+
+interface TreeParts<Item> {
+  readonly below: (item: Item) => readonly Item[];
+  readonly text: (item: Item) => string;
+}
+
+/** Each item with what is below it; one that several have below them is drawn in full once. */
+export function treeLines<Item>(roots: readonly Item[], { below, text }: TreeParts<Item>): string[] {
+  const drawn = new Set<Item>();
+  const draw = (item: Item, lead: string, indent: string): string[] => {
+    const inner = below(item);
+    const isAgain = drawn.has(item);
+    drawn.add(item);
+    const line = `${lead}${text(item)}${isAgain && inner.length > 0 ? " (see above)" : ""}`;
+    if (isAgain) return [line];
+    return [
+      line,
+      ...inner.flatMap((one, at) => {
+        const isLast = at === inner.length - 1;
+        return draw(one, `${indent}${isLast ? "└─ " : "├─ "}`, `${indent}${isLast ? "   " : "│  "}`);
+      }),
+    ];
+  };
+  return roots.flatMap((root) => draw(root, "", ""));
+}

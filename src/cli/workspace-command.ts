@@ -1,4 +1,5 @@
 import type { Command, Option } from "commander";
+import type * as z from "zod";
 import { operations, type CallName, type InputOf, type OutputOf } from "../contract/operations.ts";
 import { itemFields, type PagedOperation } from "../contract/pages.ts";
 import { badInputText, findBadInput } from "../shared/check-input.ts";
@@ -17,8 +18,8 @@ export interface Work<Name extends CallName> {
   readonly cli: Cli;
   readonly link: Workspace;
   readonly input: InputOf<Name>;
-  /** Does the operation; a list is read to its end or its limit. */
-  readonly call: () => Promise<CliResult<OutputOf<Name>>>;
+  /** Does the operation, with some fields changed; a list is read to its end or its limit. */
+  readonly call: (changed?: Partial<InputOf<Name>>) => Promise<CliResult<OutputOf<Name>>>;
   /** Values of the command's own options. */
   readonly options: Given;
   /** [CL181] Short id and title of a chat, where the command is labelled. */
@@ -27,8 +28,11 @@ export interface Work<Name extends CallName> {
 
 interface WorkspaceCommand<Name extends CallName, Data> {
   readonly operation: Name;
+  /** Fields of the command, where the operation nests them; `read` makes its input of them. */
+  readonly fields?: z.ZodObject;
+  readonly read?: (typed: Given, cli: Cli, options: Given) => Promise<CliResult<InputOf<Name>>>;
   /** Fields that are arguments, in this order; the others are options. */
-  readonly args?: readonly Field<Name>[];
+  readonly args?: readonly string[];
   /** Fields that the command line does not offer, besides those of every write. */
   readonly hidden?: readonly Field<Name>[];
   /** Instead of the operation's own summary. */
@@ -74,19 +78,22 @@ export function defineWork<Name extends CallName, Data>(
   name: string,
   details: WorkspaceCommand<Name, Data>,
 ): Command {
-  const { operation, args, hidden = [], isDefault = false, fixed = {}, own = [] } = details;
+  const { operation, fields, args, hidden = [], isDefault = false, fixed = {}, own = [] } = details;
   const { input, summary } = operations[operation];
   const { command, read } = declareCommand(
     cli,
     parent.command(name, { isDefault }),
-    { input, summary: details.summary ?? summary },
-    { args, hidden: [...hiddenAlways, ...hidden, ...Object.keys(fixed)] },
+    { input: fields ?? input, summary: details.summary ?? summary },
+    { args, hidden: fields ? hidden : [...hiddenAlways, ...hidden, ...Object.keys(fixed)] },
   );
   if (isPaged(operation)) addPageOptions(command, details.usualLimit);
   if (isAskedFirst(details)) command.option("-y, --yes", "do not ask");
   for (const option of own) command.addOption(option);
   return cli.define(command, async (options: Given, ...values: unknown[]) => {
-    const typed = { ...read(options, values), ...fixed };
+    const given = { ...read(options, values), ...fixed };
+    const made = details.read ? await details.read(given, cli, options) : ok(given);
+    if (!made.ok) return made;
+    const typed: Given = made.value;
     const wrong = findBadInput(operation, typed);
     if (wrong) return err({ code: wrong.code, message: badInputText(wrong.message) });
     const refused = await refuseUnconfirmed(cli, details, options);
@@ -113,7 +120,8 @@ async function work<Name extends CallName, Data>(
   if (self?.ok === false) return self;
   const input = (self ? { self: self.value, ...typed } : typed) as InputOf<Name>;
   const label = details.isLabelled ? await chatLabels(cli) : (chat: string) => chat;
-  const call = (): Promise<CliResult<OutputOf<Name>>> => callOf(link, details, input, options);
+  const call = (changed?: Partial<InputOf<Name>>): Promise<CliResult<OutputOf<Name>>> =>
+    callOf(link, details, { ...input, ...changed }, options);
   return answerOf(details, { cli, link, input, call, options, label });
 }
 

@@ -19,7 +19,6 @@ import { addEvolve } from "./evolve/evolve.ts";
 import { addForget } from "./sessions/forget.ts";
 import { addFiles } from "./team/files.ts";
 import { addInit } from "./setup/init.ts";
-import { addJobs } from "./tasks/job.ts";
 import { addJoin } from "./join/join.ts";
 import { addExperiments } from "./learn/experiments.ts";
 import { addReview } from "./learn/kaizen.ts";
@@ -30,7 +29,6 @@ import { addMutants } from "./mutants/mutants.ts";
 import { addName } from "./sessions/name.ts";
 import { addOpportunities } from "./learn/opportunities.ts";
 import { addPause } from "./care/pause.ts";
-import { addQueue } from "./tasks/queue.ts";
 import { addRestore } from "./recover/restore.ts";
 import { addResume } from "./recover/resume.ts";
 import { addSearch } from "./sessions/checkpoints.ts";
@@ -42,7 +40,6 @@ import { addStatusline } from "./setup/statusline.ts";
 import { addUpdate } from "./setup/update.ts";
 import { addSupervise } from "./worker/supervise.ts";
 import { addTask } from "./tasks/task.ts";
-import { addRouting } from "./tasks/routing.ts";
 import { addTokens } from "./care/tokens.ts";
 import { addTransform } from "./transform/transform.ts";
 import { addExport, addImport } from "./sessions/transfer.ts";
@@ -82,7 +79,7 @@ const first: readonly AddCommand[] = [
   withBelow(addSessions, addSessionShow, addSearch, addName, addForget, addExport, addImport),
   addResume,
   addRestore,
-  withBelow(addTask, addQueue, addJobs, addRouting),
+  addTask,
   withBelow(addWorker, addSupervise, addService),
   withBelow(
     group("team", "chats of the workspace: messages, files, locks, shared state, budgets and settings"),

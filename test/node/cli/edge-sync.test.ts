@@ -138,7 +138,7 @@ it("[SD18] [SY73] schedules are imported with the rest of their runs, once; what
   const code = await create(aCliHome(), server);
   const home = aCliHome();
   const schedule = (name: string, ...more: string[]) =>
-    home.shim(`task schedules add --type build --tz UTC --name ${name} ${more.join(" ")}`, "0 3 * * *");
+    home.shim(`task schedules add --type build --time-zone UTC --name ${name} ${more.join(" ")}`, "0 3 * * *");
   await schedule("nightly", "--max-runs 5");
   await schedule("resting");
   await home.shim("task schedules pause resting");

@@ -8,7 +8,7 @@ async function explained(home: CliHome, task: string): Promise<string[]> {
   const ran = await home.shim("task show", task);
   expect([ran.code, ran.err]).toEqual([0, ""]);
   const why = (await home.json("task show", task))["why"] as string[];
-  expect(ran.out.split(/\n\n(?=task +\d)/)[0]).toBe(why.join("\n"));
+  expect(ran.out.startsWith(`${why.join("\n")}\n`)).toBe(true);
   return why;
 }
 
@@ -35,7 +35,7 @@ it("[CL51] of a scheduled task it is said until when it waits, and why", async (
   const home = aCliHome();
   const asked = await submit(home, "a --delay 2h");
   expect(await explained(home, asked)).toEqual([
-    expect.stringMatching(/^Task \d+ \(a\) is scheduled: it is queued at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d, in 2 h\.$/),
+    expect.stringMatching(/^Task \d+ \(a\) is scheduled: it is queued in 2 h\.$/),
     "It was submitted with this delay.",
   ]);
   const failed = await submit(home, "b");
@@ -86,7 +86,7 @@ it("[CL51] of a queued task each chat that lives is named, with what keeps it fr
     "  g-free: has 0 of 2 tasks; takes it when it asks",
   ]);
   expect(await home.json("task show", again)).toMatchObject({
-    takers: [
+    claimants: [
       { obstacle: "lacks_capability", lacks: ["big"] },
       { obstacle: "full", held: 1, capacity: 1 },
       { obstacle: "draining" },
@@ -166,13 +166,16 @@ it("[CL51] of a dead task it is said why, how each attempt ended, and what can b
     `Task ${task} (build) is dead: another attempt would not fix its last failure (1 of 3 attempts).`,
     expect.stringMatching(/^Last report: .*no disk$/),
     "  attempt 1, by w: failed, after 3 s, 0 s ago: no disk",
-    `\`shim task replay ${task}\` starts it again, \`shim task discard ${task} --reason <text>\` discards it.`,
+    "A replay starts it again, a discard gives it up.",
   ]);
+  expect((await home.shim("task show", task)).out).toContain(
+    `\n\`shim task replay ${task}\` replays it, \`shim task discard ${task} --reason <text>\` discards it.\n`,
+  );
   const [first, , needed, advice] = await explained(home, dependent);
   expect([first, needed, advice]).toEqual([
     `Task ${dependent} (test) is dead: a task that it depends on is dead or cancelled.`,
     `  task ${task} (build): dead (failed)`,
-    expect.stringMatching(/^First replay those, then this one: /),
+    expect.stringMatching(/^First replay those\. /),
   ]);
   await home.shim("task discard", dependent, "--reason", "no use");
   expect(await explained(home, dependent)).toEqual([

@@ -117,7 +117,7 @@ it("[CL107] the tree of a task has what it waits for with states, and what sever
   });
   const all = await home.json("task tree");
   expect(all).toMatchObject({ roots: [4, 5], isMore: false });
-  expect(all["tasks"]).toContainEqual(expect.objectContaining({ task: 3, state: "blocked", below: [1, 2] }));
+  expect(all["tasks"]).toContainEqual(expect.objectContaining({ task: 3, state: "blocked", dependsOn: [1, 2] }));
 });
 
 it("[CL107] parts of a job are below it, and what two wait for is drawn in full only once", async () => {
@@ -173,7 +173,7 @@ it("[CL55] a complex job is estimated, and submitted as parts with their join", 
   write(home.project, { "job.yaml": job });
   const estimated = /^Complexity \d+ of 10 \(split above 8\): files 40 \(\+3\.0\)/;
   expect((await home.shim("task jobs estimate job.yaml")).out).toEqual(holding(estimated, "part-8"));
-  const made = await home.json("task jobs submit job.yaml --type code --join collect --tag t");
+  const made = await home.json("task jobs submit job.yaml --type code --join-rule collect --tag t");
   const { task, parts } = made as OutputOf<"plans.submit">;
   expect(parts).toHaveLength(8);
   const join = { state: "blocked", joinRule: "collect", tags: ["t"], dependsOn: parts.map((part) => part.task) };
@@ -185,9 +185,9 @@ it("[CL55] a complex job is estimated, and submitted as parts with their join", 
 it("[CL55] a simple one is one task; where it is asked for it is split; the same key is the same job", async () => {
   const home = aCliHome();
   write(home.project, { "job.json": JSON.stringify({ title: "a typing error", files: [{ path: "a.md" }] }) });
-  const one = await home.shim("task jobs submit job.json --type docs --key k");
+  const one = await home.shim("task jobs submit job.json --type docs --dedupe-key k");
   expect(one.out).toEqual(holding("Complexity 1 of 10", "one task"));
-  expect((await home.shim("task jobs submit job.json --type docs --key k")).out).toContain("key already");
+  expect((await home.shim("task jobs submit job.json --type docs --dedupe-key k")).out).toContain("key already");
   const split = await home.shim("task jobs submit job.json --type docs --split --by phase --join-type review");
   expect(split.out).toContain("it joins 4 parts (analyse");
 });
@@ -199,7 +199,7 @@ it("[CL163] an error in the file is reported with its line, and wrong options ar
     ["title: a\ncolour: red\n", "", "line 2: no such field"],
     ["- a\n", "", "job.yaml holds no job."],
     ["text: a\n", "", "title: is missing"],
-    ["title: a\n", "--max-parts 9", "2 to 8"],
+    ["title: a\n", "--max-parts 9", "maxParts: at most 8"],
     ["title: a\n", "--split --by file", "two or more are needed"],
   ] as const) {
     write(home.project, { "job.yaml": text });

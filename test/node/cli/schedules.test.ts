@@ -6,7 +6,7 @@ import { submit } from "#harness/worker/cli-worker.ts";
 const hour = 3_600_000;
 
 // 2023-11-14T22:13:20Z
-function create(home: CliHome, options = "--name nightly --tz Europe/Berlin"): ReturnType<CliHome["shim"]> {
+function create(home: CliHome, options = "--name nightly --time-zone Europe/Berlin"): ReturnType<CliHome["shim"]> {
   return home.shim(`task schedules add --type build ${options}`, "0 3 * * *");
 }
 
@@ -16,9 +16,9 @@ async function list(home: CliHome): Promise<OutputOf<"schedules.list">["schedule
 
 it("[SD17] a schedule is created with the options of a task, and its next three times are printed", async () => {
   const home = aCliHome();
-  expect((await home.shim("task schedules")).out).toBe("No schedules at this machine.\n");
+  expect((await home.shim("task schedules")).out).toBe("No schedules.\n");
   const options = '--payload {"x":1} --priority 7 --capability gpu --delay 30s --tag a --overlap submit --missed skip';
-  const created = await create(home, `--name nightly --tz Europe/Berlin --max-runs 9 --until 30d ${options}`);
+  const created = await create(home, `--name nightly --time-zone Europe/Berlin --max-runs 9 --end-at 30d ${options}`);
   expect(created).toMatchObject({
     code: 0,
     out: "Schedule nightly submits a task of type build, in the time of Europe/Berlin.\nNext: 2023-11-15 03:00, 2023-11-16 03:00, 2023-11-17 03:00\n",
@@ -30,7 +30,7 @@ it("[SD17] a schedule is created with the options of a task, and its next three 
       task: { payload: { x: 1 }, priority: 7, capabilities: ["gpu"], delayMs: 30_000, tags: ["a"] },
     },
   });
-  expect((await create(home, "--tz UTC --json")).json()).toMatchObject({
+  expect((await create(home, "--time-zone UTC --json")).json()).toMatchObject({
     schedule: { name: "build", timeZone: "UTC" },
     nextTimes: [3, 27, 51].map((hours) => Date.UTC(2023, 10, 15, hours)),
   });
@@ -51,7 +51,7 @@ it("[SD17] schedules are listed with the next time and the last result, their ta
   const tasks = (await home.shim("task list")).out;
   expect(tasks).toMatch(/^TASK +SCHEDULE +STATE .*\n1 +- +queued .*\n2 +nightly +queued /);
   expect((await home.shim("task list --schedule nightly --json")).json()).toMatchObject({ tasks: [{ task: 2 }] });
-  expect((await home.shim("task show 2")).out).toMatch(/^schedule +nightly$/m);
+  expect((await home.shim("task show 2")).out).toMatch(/^schedule: nightly$/m);
   home.now += 24 * hour;
   expect((await home.shim("task schedules list")).out).toContain("skipped 73 min ago: task 2 has not ended");
 });
@@ -77,10 +77,10 @@ it("[SD17] [SD2] what is no schedule is wrong usage, with the reason", async () 
   await home.misuses("task schedules add --type build", [
     [["0 0 3 * * *"], "no field for seconds"],
     [["0 25 * * *"], "hour"],
-    [["0 3 * * *", "--tz", "Nowhere/City"], "there is no time zone"],
-    [["0 3 * * *", "--until", "soon"], "Give a duration"],
-    [["0 3 * * *", "--until", "2020-01-01"], "no time before"],
-    [["0 3 * * *", "--overlap", "queue"], "skip or submit"],
+    [["0 3 * * *", "--time-zone", "Nowhere/City"], "there is no time zone"],
+    [["0 3 * * *", "--end-at", "soon"], "Give a duration"],
+    [["0 3 * * *", "--end-at", "2020-01-01"], "no time before"],
+    [["0 3 * * *", "--overlap", "queue"], "skip, submit"],
     [["0 3 * * *", "--name", "a b"], "1 to 128"],
     [["0 3 * * *", "--payload", "{x"], "is not JSON"],
     [["0 3 * * *", "--depends-on", "1"], "unknown option"],

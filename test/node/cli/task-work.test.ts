@@ -172,17 +172,18 @@ it("[WK34] [WK35] [CL123] a job ends on one branch with all of its parts, on whi
   const job = await submitJob(home);
   const jobTests = [node, "-e", 'if (!require("node:fs").existsSync("part-2.txt")) process.exit(1)'];
   expect(await work(home, { command: [node, "-e", partProgram], jobTests })).toBe(0);
-  expect(await home.json("task jobs show", job)).toMatchObject({
+  expect(await home.json("task show", job)).toMatchObject({
     state: "done",
-    integration: { branch: `shim/job-${job}`, tests: jobTests.join(" ") },
+    result: { branch: `shim/job-${job}`, tests: { command: jobTests.join(" ") } },
     parts: [
       { ref: "part-1", state: "done", branch: expect.stringMatching(/^shim\/task-/) },
       { ref: "part-2", state: "done" },
     ],
   });
   expect(git(home.project, "ls-tree", "--name-only", `shim/job-${job}`)).toBe("a.txt\npart-1.txt\npart-2.txt\n");
-  const { out } = await home.shim("task jobs show", job);
-  expect(out).toMatch(/^Job \d+ \(build\) is done\.\nAll of it is on shim\/job-\d+ .* its tests have passed: /);
+  const { out } = await home.shim("task show", job);
+  expect(out).toMatch(/^Task \d+ \(build\) is done: .*\nIts work is on shim\/job-\d+ .* its tests have passed: /);
+  expect(out).toMatch(/\nPART .*\npart-1 +\d+ +build +done +shim\/task-/);
   expect((await home.shim("task merge", job)).code).toBe(0);
   expect(existsSync(join(home.project, "part-2.txt"))).toBe(true);
 });
@@ -197,19 +198,20 @@ it("[WK35] [CL123] a job whose tests fail is not done, and says why it has no br
     detail: "the tests of the job fail: exit code 1: 2 tests are red",
     checkpoint: { failedTests: "the tests of the job fail: exit code 1: 2 tests are red" },
   });
-  expect((await home.shim("task jobs show", job)).out).toMatch(/It has no branch: it is scheduled/);
+  expect((await home.shim("task show", job)).out).toMatch(/is scheduled: .*\n.*the tests of the job fail/);
   expect(git(home.project, "branch", "--list", "shim/job-*")).toBe("");
   const other = await submitJob(home);
   expect(await work(home, { command: [node, "-e", partProgram] })).toBe(0);
-  expect((await home.shim("task jobs show", other)).out).toMatch(/no tests ran on it: .*jobTests/);
+  expect((await home.shim("task show", other)).out).toMatch(/no tests ran on it: .*jobTests/);
 });
 
 it("[WK36] [CL147] a job that the coordinator joined has no branch of its own, and its parts can be merged together", async () => {
   const home = aWorkerHome();
-  const job = await submitJob(home, "--join", "collect");
+  const job = await submitJob(home, "--join-rule", "collect");
   expect(await work(home, { command: [node, "-e", partProgram] })).toBe(0);
-  const { out } = await home.shim("task jobs show", job);
-  expect(out).toMatch(/It has no branch: the coordinator joined the results of .* \(collect\).*shim task merge/);
+  const { out } = await home.shim("task show", job);
+  expect(out).toMatch(/the coordinator has joined .* \(collect\)\.\nIt has no branch of its own; `shim task merge/);
+  expect(await home.shim("task diff", job)).toMatchObject(failed(1, /joined the results of .* \(collect\)/));
   expect(((await home.json("task merge", job)) as { tasks: number[] }).tasks).toHaveLength(2);
   expect(["part-1.txt", "part-2.txt"].map((name) => existsSync(join(home.project, name)))).toEqual([true, true]);
 });

@@ -49,10 +49,9 @@ it("[RT4] transcripts show how far estimates are from what the API counted", asy
 
 it("[RT3] a task is estimated, and not submitted", async () => {
   const home = aCliHome();
-  const { out } = await home.shim("task submit fix --estimate --payload", '{"text":"Fix src/a.ts and add a test."}');
+  const { out } = await home.shim("task estimate fix --payload", '{"text":"Fix src/a.ts and add a test."}');
   expect(out).toMatch(/^The payload has about \d+ tokens \(\d+ to \d+, default\)\.\n/);
   expect(out).toContain("Kind test, size small, complexity 3 of 10, evidence strong.\n");
-  expect(out).toContain("is not known: none was routed and accepted.\nNothing was submitted.\n");
+  expect(out).toContain("is not known: none was routed and accepted.\n");
   expect((await home.json("task list"))["tasks"]).toEqual([]);
-  await home.misuses("task submit fix", [["--model opus", "--model is for --estimate"]]);
 });

@@ -10,7 +10,7 @@ import { gitInFolder, hasCommit } from "../../../worker-runner/work-git.ts";
 import { failed, notFound, wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
 import type { Workspace } from "../../../local-mcp/host/host.ts";
-import { diffTask, mergeTask } from "../tasks/task-work.ts";
+import { diffTask, mergedText, mergeTask } from "../tasks/branches.ts";
 import type { ReviewFlags } from "./evolve.ts";
 import { verdictText } from "./format-evolve.ts";
 import { findProject, type FoundProject } from "./project.ts";
@@ -99,13 +99,13 @@ async function acceptChange({ cli, link, found }: Context, one: Offered): Promis
       "contains_rejected",
       `task ${one.task} began with the work of task ${spoiled}, which was rejected. Reject it, or merge by hand.`,
     );
-  const merged = await mergeTask(cli, link, one.task, {});
+  const merged = await mergeTask({ cli, link, options: {} }, one.task);
   if (!merged.ok) return merged;
   found.files.addDecision(toDecision(cli, one, null));
   const { branch } = one.result;
   const isDeleted = await deleteMerged(gitInFolder(cli.io.env, found.project.top), branch);
   const text = isDeleted ? `Its branch ${branch} is deleted.\n` : `Its branch ${branch} is left.\n`;
-  return ok({ ...merged.value, text: merged.value.text + text });
+  return ok({ data: merged.value, text: mergedText(merged.value) + text });
 }
 
 /** Git refuses where the branch is checked out. */
@@ -163,9 +163,9 @@ async function askForEach(context: Context): Promise<CommandResult> {
   const { cli, link, offered } = context;
   const decided: { readonly task: number; readonly decision: string }[] = [];
   for (const one of offered) {
-    const diff = await diffTask(cli, link, one.task, {});
+    const diff = await diffTask({ cli, link, options: {} }, one.task);
     const head = `Task ${one.task}: ${describe(one.candidate)}\n${verdictText(one.result.output)}\n\n`;
-    cli.io.stdout(cli.verbatim(`${head}${diff.ok ? diff.value.text : diff.error.message}\n`));
+    cli.io.stdout(cli.verbatim(`${head}${diff.ok ? diff.value.diff : diff.error.message}\n`));
     const decision = await askFor(context, one);
     if (decision === "quit") break;
     if (decision !== "skipped") decided.push({ task: one.task, decision });

@@ -1,4 +1,3 @@
-import { pluralize } from "../../../shared/format.ts";
 import type { Command } from "commander";
 import type { ModelAttempts, TierCounts, TypeRoutes } from "../../../contract/routes.ts";
 import {
@@ -6,115 +5,112 @@ import {
   minEffectiveN,
   toReport,
   type CostPerAccepted,
+  type RoutingReport,
   type Saving,
 } from "../../../routing/routing-report.ts";
 import { lowerBound } from "../../../routing/success-bound.ts";
+import { pluralize } from "../../../shared/format.ts";
 import { ok } from "../../../shared/result.ts";
-import type { Cli, Columns, CommonOptions, CommandResult } from "../../cli.ts";
-import type { Workspace } from "../../../local-mcp/host/host.ts";
+import type { CliResult } from "../../answer.ts";
+import type { Cli, Columns } from "../../cli.ts";
+import { defineWork, type Work } from "../../workspace-command.ts";
 
-interface TypeReport {
+interface TypeReport extends TypeRoutes {
   readonly type: string;
-  readonly routes: TypeRoutes;
-  /** False: none of its attempts had a route. */
-  readonly isRouted: boolean;
+  readonly report: RoutingReport;
+}
+
+interface Reports {
+  readonly types: readonly TypeReport[];
 }
 
 export function addRouting(task: Command, cli: Cli): void {
-  const command = task
-    .command("routing [type]")
-    .description("which models did the tasks of a type, how well, and the cost of an accepted one");
-  cli.define(command, (_options: CommonOptions, type?: string) =>
-    cli.withWorkspace((link) => showRouting(cli, link, type)),
-  );
+  defineWork(cli, task, "routing", {
+    operation: "tasks.routes",
+    args: ["type"],
+    summary: "Which models did the tasks of a type, how well, and the cost of an accepted one.",
+    run: readReports,
+    view: ({ types }) =>
+      types.length === 0
+        ? "No routed attempt has ended. `claude.route` in the settings of a worker routes tasks; `shim task routing <type>` shows the models of others.\n"
+        : types.map((report) => reportText(cli, report)).join("\n"),
+  });
 }
 
-async function showRouting(cli: Cli, link: Workspace, type: string | undefined): Promise<CommandResult> {
-  const known = await link.call("tasks.routes", {});
-  if (!known.ok) return known;
-  const reports: TypeReport[] = [];
-  const { types } = known.value;
-  for (const name of type === undefined ? types : [type]) {
-    const found = await link.call("tasks.routes", { type: name });
+async function readReports({ link, input }: Work<"tasks.routes">): Promise<CliResult<Reports>> {
+  const routed = await link.call("tasks.routes", {});
+  if (!routed.ok) return routed;
+  const types: TypeReport[] = [];
+  for (const type of input.type === undefined ? routed.value.types : [input.type]) {
+    const found = await link.call("tasks.routes", { type });
     if (!found.ok) return found;
     const { routes } = found.value;
-    const isRouted = types.includes(name);
-    if (routes && (isRouted || routes.models)) reports.push({ type: name, routes, isRouted });
+    const isRouted = routed.value.types.includes(type);
+    if (routes && (isRouted || routes.models)) types.push({ type, report: toReport(routes), ...routes });
   }
-  const data = {
-    types: reports.map(({ type: name, routes }) => Object.assign({ type: name, report: toReport(routes) }, routes)),
-  };
-  if (reports.length === 0)
-    return ok({
-      data,
-      text: "No routed attempt has ended. `claude.route` in the settings of a worker routes tasks; `shim task routing <type>` shows the models of others.\n",
-    });
-  return ok({ data, text: reports.map((report) => reportText(cli, report)).join("\n") });
+  return ok({ types });
 }
 
 const tierColumns: Columns<TierCounts> = {
   TIER: ({ tier }) => tier,
-  MODEL: ({ model, effort }) => (effort === null ? model : `${model}, ${effort}`),
+  MODEL: modelText,
   BAND: ({ band }) => band,
   TRIED: ({ tried }) => String(tried),
   DONE: ({ tried, succeeded }) => `${((100 * succeeded) / tried).toFixed(0)} %`,
   "AT LEAST": ({ tried, succeeded }) => `${(100 * lowerBound(succeeded, tried)).toFixed(0)} %`,
-  "MEAN COST": ({ meanCostMicros }) => meanCost(meanCostMicros),
+  "MEAN COST": meanCost,
 };
 
-function meanCost(micros: number | null): string {
-  return micros === null ? "not known" : `$${(micros / 1e6).toFixed(4)}`;
-}
-
 const modelColumns: Columns<ModelAttempts> = {
-  MODEL: ({ model, effort }) => (effort === null ? model : `${model}, ${effort}`),
+  MODEL: modelText,
   "CHOSEN BY": ({ source }) => (source === "router" ? "the route" : "no route"),
   ATTEMPTS: ({ attempts }) => String(attempts),
   DONE: ({ done }) => String(done),
-  "MEAN COST": ({ meanCostMicros }) => meanCost(meanCostMicros),
+  "MEAN COST": meanCost,
 };
 
-function reportText(cli: Cli, report: TypeReport): string {
-  const { type, routes, isRouted } = report;
-  const models = routes.models ?? [];
-  const modelText =
-    models.length === 0 ? "" : `All attempts of the type ${type}, by model:\n${cli.table(models, modelColumns)}`;
-  return isRouted ? `${routeText(cli, report)}${modelText === "" ? "" : `\n${modelText}`}` : modelText;
+const costColumns: Columns<readonly [string, CostPerAccepted]> = {
+  POLICY: ([name]) => name,
+  TASKS: ([, { n }]) => String(n),
+  ACCEPTED: ([, { accepted }]) => String(accepted),
+  "COST OF AN ACCEPTED TASK": ([, { isEnough, dollars, low, high }]) =>
+    isEnough && dollars !== null
+      ? `$${dollars.toFixed(4)} (95 %: ${low?.toFixed(4)} to ${high?.toFixed(4)})`
+      : "not enough evidence",
+};
+
+function modelText({ model, effort }: { readonly model: string; readonly effort: string | null }): string {
+  return effort === null ? model : `${model}, ${effort}`;
 }
 
-/** [RT32] [RT33] */
-function routeText(cli: Cli, { type, routes }: TypeReport): string {
-  const report = toReport(routes);
-  const rows: readonly (readonly [string, CostPerAccepted])[] = [
+function meanCost({ meanCostMicros: micros }: { readonly meanCostMicros: number | null }): string {
+  return micros === null ? "not known" : `$${(micros / 1e6).toFixed(4)}`;
+}
+
+/** [RT32] [RT33] The models of a type without a route are no report of routing. */
+function reportText(
+  cli: Cli,
+  { type, models = [], tiers, report, incomparable, unpriced, routed }: TypeReport,
+): string {
+  const byModel =
+    models.length === 0 ? "" : `All attempts of the type ${type}, by model:\n${cli.table(models, modelColumns)}`;
+  const isRouted = tiers.length > 0 || routed.n > 0 || incomparable > 0 || unpriced > 0;
+  if (!isRouted) return byModel;
+  const policies = [
     ["as routed", report.routed],
     ["always default first", report.alwaysDefault],
     ["always best", report.alwaysBest],
-  ];
-  const costs = cli.table(rows, {
-    POLICY: ([name]) => name,
-    TASKS: ([, { n }]) => String(n),
-    ACCEPTED: ([, { accepted }]) => String(accepted),
-    "COST OF AN ACCEPTED TASK": ([, cost]) => costText(cost),
-  });
-  const left = [
-    ...(routes.incomparable > 0
-      ? [`${pluralize(routes.incomparable, "task")} had no other choice and are not compared.\n`]
-      : []),
-    ...(routes.unpriced > 0 ? [`Of ${pluralize(routes.unpriced, "task")} a cost is not known.\n`] : []),
-  ];
+  ] as const;
   return [
     `Tasks of the type ${type}: first attempts by tier\n`,
-    cli.table(routes.tiers, tierColumns, "None whose tier was a choice.\n"),
-    `\n${costs}`,
-    ...left,
+    cli.table(tiers, tierColumns, "None whose tier was a choice.\n"),
+    `\n${cli.table(policies, costColumns)}`,
+    incomparable > 0 ? `${pluralize(incomparable, "task")} had no other choice and are not compared.\n` : "",
+    unpriced > 0 ? `Of ${pluralize(unpriced, "task")} a cost is not known.\n` : "",
     savingText("always default first", report.savedAgainstDefault),
     savingText("always best", report.savedAgainstBest),
+    byModel === "" ? "" : `\n${byModel}`,
   ].join("");
-}
-
-function costText({ isEnough, dollars, low, high }: CostPerAccepted): string {
-  if (!isEnough || dollars === null || low === null || high === null) return "not enough evidence";
-  return `$${dollars.toFixed(4)} (95 %: ${low.toFixed(4)} to ${high.toFixed(4)})`;
 }
 
 function savingText(baseline: string, saving: Saving | null): string {
@@ -122,8 +118,7 @@ function savingText(baseline: string, saving: Saving | null): string {
     return `Against ${baseline}: not enough evidence (at least ${minAccepted} accepted tasks of each, and ${minEffectiveN} tasks by weight).\n`;
   const { dollars, low, high, verdict } = saving;
   const range = `${low.toFixed(4)} to ${high.toFixed(4)}`;
-  if (verdict === "no difference shown")
-    return `Against ${baseline}: no difference is shown (saved $${range} for an accepted task).\n`;
-  const amount = `$${Math.abs(dollars).toFixed(4)}`;
-  return `Against ${baseline}: routing is ${verdict} by ${amount} for an accepted task (95 %, saved: ${range}).\n`;
+  return verdict === "no difference shown"
+    ? `Against ${baseline}: no difference is shown (saved $${range} for an accepted task).\n`
+    : `Against ${baseline}: routing is ${verdict} by $${Math.abs(dollars).toFixed(4)} for an accepted task (95 %, saved: ${range}).\n`;
 }

@@ -1,80 +1,86 @@
-import { type Command, InvalidArgumentError } from "commander";
-import { MissedTimes, Overlap, type Schedule } from "../../../contract/schedules.ts";
+import type { Command } from "commander";
+import * as z from "zod";
+import { Later } from "../../../contract/machine/forms.ts";
+import type { InputOf } from "../../../contract/operations.ts";
+import { scheduleOperations, type Schedule } from "../../../contract/schedules.ts";
+import { TaskType } from "../../../contract/tasks.ts";
 import { age } from "../../../shared/format.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
-import { countUpTo, enumOption, type Cli, type Columns, type CommandResult, type CommonOptions } from "../../cli.ts";
-import type { Workspace } from "../../../local-mcp/host/host.ts";
-import { parseDuration, parseTime } from "../../times.ts";
-import { addTaskOptions, readTask, type TaskOptions } from "./task-submit.ts";
+import type { Cli } from "../../cli.ts";
+import { linesView, tableView } from "../../views.ts";
+import { defineWork } from "../../workspace-command.ts";
+import { readTask, taskFields } from "./task-fields.ts";
 
-interface ScheduleOptions extends TaskOptions {
-  readonly type: string;
-  readonly tz?: string;
-  readonly name?: string;
-  readonly overlap?: Schedule["overlap"];
-  readonly missed?: Schedule["missed"];
-  readonly until?: number;
-  readonly maxRuns?: number;
-}
+const { cron, overlap, missed, maxRuns } = scheduleOperations["schedules.create"].input.shape;
+const ScheduleFields = z.object({
+  cron,
+  type: TaskType.describe("type of the task"),
+  timeZone: z.string().optional().describe("of the times, such as Europe/Berlin (default: the one of this machine)"),
+  name: z.string().optional().describe("name of the schedule (default: the type)"),
+  overlap: overlap.unwrap().optional().describe("while its last task has not ended (default: skip)"),
+  missed: missed.unwrap().optional().describe("for times that nothing handled (default: once)"),
+  endAt: Later.optional().describe("no time after it (30d, 2026-12-24)"),
+  maxRuns: maxRuns.describe("end after this many tasks"),
+  ...taskFields,
+});
 
 export function addSchedules(task: Command, cli: Cli): void {
   const schedules = task
     .command("schedules")
     .description("schedules of tasks: add, list, pause, resume, run or delete them");
-  const command = schedules
-    .command("add <cron>")
-    .description('submit a task again and again, at the times of a cron expression ("0 3 * * *")')
-    .requiredOption("--type <type>", "type of the task")
-    .option("--tz <zone>", "time zone of the times, such as Europe/Berlin (default: the one of this machine)")
-    .option("--name <name>", "name of the schedule (default: the type)")
-    .addOption(enumOption("--overlap <policy>", Overlap, ": while its last task has not ended (default: skip)"))
-    .addOption(enumOption("--missed <policy>", MissedTimes, ": for times that nothing handled (default: once)"))
-    .option("--until <time>", "no time after it (30d, 2026-12-24)", untilOption(cli))
-    .option("--max-runs <n>", "end after this many tasks", countUpTo(1_000_000));
-  addTaskOptions(command);
-  cli.define(command, (options: ScheduleOptions, cron: string) => create(cli, options, cron));
-  addList(schedules, cli);
-}
-
-function addList(schedules: Command, cli: Cli): void {
-  const list = schedules
-    .command("list", { isDefault: true })
-    .description("all schedules, with next time and last result");
-  cli.define(list, () => cli.withWorkspace((link) => listSchedules(cli, link)));
-  for (const { verb, description, body } of [
-    { verb: "pause", description: "let its times pass without a task", body: pause },
-    { verb: "resume", description: "continue with its next time", body: resume },
-    { verb: "run", description: "submit its task now", body: runNow },
-    { verb: "delete", description: "delete it; its tasks stay", body: remove },
-  ]) {
-    const command = schedules.command(`${verb} <name>`).description(description);
-    cli.define(command, (_options: CommonOptions, name: string) => cli.withWorkspace((link) => body(link, name)));
-  }
-}
-
-/** A duration from now on, a day (its last moment), or ISO 8601. */
-function untilOption(cli: Cli): (text: string) => number {
-  return (text) => {
-    const ms = parseDuration(text);
-    const at = ms === null ? parseTime(text, cli.io.now(), "last") : cli.io.now() + ms;
-    if (at === null) throw new InvalidArgumentError("Give a duration (30d, 12h) or a date (2026-12-24).");
-    return at;
-  };
-}
-
-async function create(cli: Cli, options: ScheduleOptions, cron: string): Promise<CommandResult> {
-  const { type, name = type, tz, overlap, missed, until, maxRuns } = options;
-  const task = await readTask(cli, type, options);
-  if (!task.ok) return task;
-  const timeZone = tz ?? new Intl.DateTimeFormat().resolvedOptions().timeZone;
-  const optional = omitUndefined({ overlap, missed, endAt: until, maxRuns });
-  return cli.withWorkspace(async (link) => {
-    const done = await link.call("schedules.create", { name, cron, timeZone, task: task.value, ...optional });
-    if (!done.ok) return done;
-    const times = done.value.nextTimes.map((at) => zoneTime(at, timeZone)).join(", ");
-    const text = `Schedule ${name} submits a task of type ${type}, in the time of ${timeZone}.\nNext: ${times}\n`;
-    return ok({ data: done.value, text });
+  defineWork(cli, schedules, "add", {
+    operation: "schedules.create",
+    fields: ScheduleFields,
+    args: ["cron"],
+    read: async ({ cron: times, timeZone, name, overlap: policy, missed: late, endAt, maxRuns: max, ...given }) => {
+      const found = await readTask(cli, given);
+      if (!found.ok) return found;
+      const zone = timeZone ?? new Intl.DateTimeFormat().resolvedOptions().timeZone;
+      const others = omitUndefined({ overlap: policy, missed: late, endAt, maxRuns: max });
+      const input = { name: name ?? given["type"], cron: times, timeZone: zone, task: found.value, ...others };
+      return ok(input as InputOf<"schedules.create">);
+    },
+    view: linesView(({ schedule: { name, type, timeZone }, nextTimes }) => [
+      `Schedule ${name} submits a task of type ${type}, in the time of ${timeZone}.`,
+      `Next: ${nextTimes.map((at) => zoneTime(at, timeZone)).join(", ")}`,
+    ]),
+  });
+  defineWork(cli, schedules, "list", {
+    operation: "schedules.list",
+    isDefault: true,
+    view: tableView({
+      rows: (output) => output.schedules,
+      columns: () => ({
+        NAME: ({ name }) => name,
+        CRON: (one) => one.cron,
+        ZONE: ({ timeZone }) => timeZone,
+        TYPE: ({ type }) => type,
+        NEXT: ({ nextAt, timeZone, state }) => (nextAt === null ? state : zoneTime(nextAt, timeZone)),
+        RUNS: (one) => (one.maxRuns === null ? String(one.runs) : `${one.runs}/${one.maxRuns}`),
+        LAST: (one) => lastText(one, cli.io.now()),
+      }),
+      empty: "No schedules.",
+    }),
+  });
+  for (const verb of ["pause", "resume"] as const)
+    defineWork(cli, schedules, verb, {
+      operation: `schedules.${verb}`,
+      args: ["name"],
+      view: linesView(({ schedule: { name, state, nextAt, timeZone } }) => [
+        `Schedule ${name} is ${state}${nextAt === null ? "" : `; next: ${zoneTime(nextAt, timeZone)} (${timeZone})`}.`,
+      ]),
+    });
+  defineWork(cli, schedules, "run", {
+    operation: "schedules.run",
+    args: ["name"],
+    view: linesView((submitted) => [`Task ${submitted.task} is ${submitted.state}.`]),
+  });
+  defineWork(cli, schedules, "delete", {
+    operation: "schedules.delete",
+    args: ["name"],
+    isAsked: false,
+    view: linesView((_output, _cli, { input: { name } }) => [`Schedule ${name} is deleted; its tasks stay.`]),
   });
 }
 
@@ -83,50 +89,8 @@ function zoneTime(at: number, timeZone: string): string {
   return new Intl.DateTimeFormat("sv", { timeZone, dateStyle: "short", timeStyle: "short" }).format(at);
 }
 
-async function listSchedules(cli: Cli, link: Workspace): Promise<CommandResult> {
-  const listed = await link.call("schedules.list", {});
-  if (!listed.ok) return listed;
-  const text = cli.table(listed.value.schedules, columns(cli.io.now()), `No schedules at ${link.where}.\n`);
-  return ok({ data: listed.value, text });
-}
-
-function columns(now: number): Columns<Schedule> {
-  return {
-    NAME: ({ name }) => name,
-    CRON: ({ cron }) => cron,
-    ZONE: ({ timeZone }) => timeZone,
-    TYPE: ({ type }) => type,
-    NEXT: ({ nextAt, timeZone, state }) => (nextAt === null ? state : zoneTime(nextAt, timeZone)),
-    RUNS: ({ runs, maxRuns }) => (maxRuns === null ? String(runs) : `${runs}/${maxRuns}`),
-    LAST: (schedule) => lastText(schedule, now),
-  };
-}
-
 function lastText({ last, lastTask }: Schedule, now: number): string {
   if (last === null) return "-";
   const detail = last.outcome === "submitted" ? `task ${lastTask}` : last.detail;
-  return `${last.outcome} ${age(Math.max(0, now - last.at))} ago: ${detail}`;
-}
-
-async function pause(link: Workspace, name: string): Promise<CommandResult> {
-  const done = await link.call("schedules.pause", { name });
-  return done.ok ? ok({ data: done.value, text: `Schedule ${name} is ${done.value.schedule.state}.\n` }) : done;
-}
-
-async function resume(link: Workspace, name: string): Promise<CommandResult> {
-  const done = await link.call("schedules.resume", { name });
-  if (!done.ok) return done;
-  const { nextAt, timeZone, state } = done.value.schedule;
-  const next = nextAt === null ? "" : `; next: ${zoneTime(nextAt, timeZone)} (${timeZone})`;
-  return ok({ data: done.value, text: `Schedule ${name} is ${state}${next}.\n` });
-}
-
-async function runNow(link: Workspace, name: string): Promise<CommandResult> {
-  const done = await link.call("schedules.run", { name });
-  return done.ok ? ok({ data: done.value, text: `Task ${done.value.task} is ${done.value.state}.\n` }) : done;
-}
-
-async function remove(link: Workspace, name: string): Promise<CommandResult> {
-  const done = await link.call("schedules.delete", { name });
-  return done.ok ? ok({ data: done.value, text: `Schedule ${name} is deleted; its tasks stay.\n` }) : done;
+  return `${last.outcome} ${age(now - last.at)} ago: ${detail}`;
 }

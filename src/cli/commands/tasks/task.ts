@@ -1,93 +1,138 @@
 import type { Command } from "commander";
 import type { OutputOf } from "../../../contract/operations.ts";
-import { ok } from "../../../shared/result.ts";
-import type { Answer } from "../../answer.ts";
-import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import type { Workspace } from "../../../local-mcp/host/host.ts";
-import { taskNumber } from "../../task-input.ts";
+import { TaskState } from "../../../contract/tasks.ts";
+import type { TaskLine } from "../../../contract/task-views.ts";
+import { age, oneLine } from "../../../shared/format.ts";
+import { progressText } from "../../../shared/progress-text.ts";
+import { failed } from "../../answer.ts";
+import { chatLabels, findChat } from "../../chat-names.ts";
+import type { Cli, Columns } from "../../cli.ts";
+import { linesView, tableView, treeLines } from "../../views.ts";
+import { defineWork } from "../../workspace-command.ts";
+import { addBranches } from "./branches.ts";
+import { addDeadTasks } from "./dead-tasks.ts";
+import { addEstimate } from "./estimate.ts";
+import { addRouting } from "./routing.ts";
 import { addSchedules } from "./schedules.ts";
-import { addTaskList } from "./task-list.ts";
-import { showTask } from "./task-show.ts";
-import { addSubmit } from "./task-submit.ts";
-import { showTaskTree } from "./task-tree.ts";
-import { watchAll, watchTask } from "./task-watch.ts";
-import type { WorkOptions } from "./task-work.ts";
+import { showView } from "./show.ts";
+import { addJobs, addSubmit } from "./submit.ts";
+import { addWatch } from "./watch.ts";
 
-interface ReasonOptions extends CommonOptions {
-  readonly reason: string;
+export function addTask(program: Command, cli: Cli): void {
+  const task = program.command("task").description("tasks: submit them, see how far they are");
+  addSubmit(task, cli);
+  addEstimate(task, cli);
+  addJobs(task, cli);
+  addSchedules(task, cli);
+  addList(task, cli);
+  defineWork(cli, task, "show", {
+    operation: "tasks.explain",
+    args: ["task"],
+    isLabelled: true,
+    view: showView,
+  });
+  addTree(task, cli);
+  addBranches(task, cli);
+  defineWork(cli, task, "cancel", {
+    operation: "tasks.cancel",
+    args: ["task"],
+    isAsked: false,
+    refuse: ({ state }, input) =>
+      state === "cancelled" || state === "running"
+        ? null
+        : failed("has_ended", `task ${input.task} is ${state}; a task that has ended cannot be cancelled.`),
+    view: linesView(({ state }, _cli, { input }) => [
+      `Task ${input.task} is ${state === "running" ? "running; its chat is asked to stop" : state}.`,
+    ]),
+  });
+  addWatch(task, cli);
+  addDeadTasks(task, cli);
+  addRouting(task, cli);
 }
 
-export function addTask(program: Command, cli: Cli): Command {
-  const command = program.command("task").description("tasks: submit them, see how far they are");
-  addSubmit(command, cli);
-  addSchedules(command, cli);
-  addTaskList(command, cli);
-  const show = command.command("show <task>").description("one task: why it is in its state, its fields and attempts");
-  cli.define(show, (_options: CommonOptions, text: string) =>
-    withTask(cli, text, (link, task) => showTask(cli, link, task)),
-  );
-  const tree = command.command("tree [task]").description("dependencies and parts of a task, or of every open one");
-  cli.define(tree, (_options: CommonOptions, text?: string) => {
-    if (text === undefined) return cli.withWorkspace((link) => showTaskTree(cli, link, null));
-    return withTask(cli, text, (link, task) => showTaskTree(cli, link, task));
-  });
-  addWork(command, cli);
-  const cancel = command
-    .command("cancel <task>")
-    .description("end a task; the chat that runs it is asked to stop")
-    .requiredOption("--reason <text>", "stored in the task");
-  cli.define(cancel, ({ reason }: ReasonOptions, text: string) =>
-    withTask(cli, text, (link, task) => cancelTask(link, task, reason)),
-  );
-  const watch = command.command("watch [task]").description("state and progress of a task, or of all, until the end");
-  cli.define(watch, ({ json }: CommonOptions, text?: string) => {
-    const isJson = json === true;
-    if (text === undefined) return cli.withWorkspace((link) => watchAll(cli, link, isJson));
-    return withTask(cli, text, (link, task) => watchTask(cli, link, task, isJson));
-  });
-  return command;
-}
-
-function addWork(command: Command, cli: Cli): void {
-  for (const { name, description, body } of [
-    { name: "diff", description: "what a task has changed, as a patch", body: "diffTask" },
-    { name: "log", description: "the commits of a task", body: "logTask" },
-    {
-      name: "merge",
-      description: "merge a task, or the parts of a job, into the branch you are on",
-      body: "mergeTask",
+function addList(task: Command, cli: Cli): void {
+  defineWork(cli, task, "list", {
+    operation: "tasks.list",
+    usualLimit: 50,
+    run: async ({ link, input, call }) => {
+      if (input.chat === undefined) return call();
+      const chat = await findChat(cli, link, input.chat);
+      return chat.ok ? call({ chat: chat.value }) : chat;
     },
-  ] as const) {
-    const subcommand = command
-      .command(`${name} <task>`)
-      .description(description)
-      .option("--remote <name>", "fetch missing commits from this remote");
-    if (name !== "merge") subcommand.option("--all", "also what the task started with: the work of its dependencies");
-    cli.define(subcommand, (options: WorkOptions, text: string) =>
-      withTask(cli, text, async (link, task) => {
-        const work = await import("./task-work.ts");
-        return work[body](cli, link, task, options);
-      }),
-    );
-  }
+    view: async (output, _cli, { input, link }) => {
+      const isAnyHeld = output.tasks.some(({ chat }) => chat !== null);
+      const label = isAnyHeld ? await chatLabels(cli, link) : (chat: string) => chat;
+      const isDead = input.state === "dead";
+      return tableView<OutputOf<"tasks.list">, TaskLine>({
+        rows: ({ tasks }) => tasks,
+        columns: ({ tasks }) => ({ ...firstColumns(tasks), ...(isDead ? deadColumns : taskColumns(label)) }),
+        empty: isDead ? "No dead tasks." : `No tasks at ${link.where}.`,
+      })(output, cli, input);
+    },
+  });
 }
 
-export async function withTask(
-  cli: Cli,
-  text: string,
-  body: (link: Workspace, task: number) => Promise<CommandResult>,
-): Promise<CommandResult> {
-  const task = taskNumber(text);
-  return task.ok ? cli.withWorkspace((link) => body(link, task.value)) : task;
+/** The schedule, where any of the tasks has one. */
+function firstColumns(tasks: readonly TaskLine[]): Columns<TaskLine> {
+  const number: Columns<TaskLine> = { TASK: ({ task }) => String(task) };
+  const isAny = tasks.some(({ schedule }) => schedule !== null);
+  return isAny ? { ...number, SCHEDULE: ({ schedule }) => schedule ?? "-" } : number;
 }
 
-async function cancelTask(link: Workspace, task: number, reason: string): Promise<CommandResult> {
-  const done = await link.call("tasks.cancel", { task, reason });
-  return done.ok ? ok(cancelled(task, done.value)) : done;
+function taskColumns(label: (chat: string) => string): Columns<TaskLine> {
+  return {
+    STATE: ({ state }) => state,
+    TYPE: ({ type }) => type,
+    PRIORITY: ({ priority }) => String(priority),
+    CHAT: ({ chat }) => (chat === null ? "-" : label(chat)),
+    FAILED: ({ failures, maxAttempts }) => `${failures}/${maxAttempts}`,
+    SUBMITTED: ({ ageMs }) => `${age(ageMs)} ago`,
+    PROGRESS: (task) => oneLine(progressNote(task), 60),
+  };
 }
 
-function cancelled(task: number, data: OutputOf<"tasks.cancel">): Answer {
-  if (data.state === "cancelled") return { data, text: `Task ${task} is cancelled.\n` };
-  if (data.state === "running") return { data, text: `Task ${task} is running; its chat is asked to stop.\n` };
-  return { data, text: `Task ${task} is ${data.state}; a task that has ended cannot be cancelled.\n`, isFailed: true };
+const deadColumns: Columns<TaskLine> = {
+  TYPE: ({ type }) => type,
+  REASON: ({ reason }) => reason ?? "-",
+  FAILED: ({ failures, maxAttempts }) => `${failures}/${maxAttempts}`,
+  SUBMITTED: ({ ageMs }) => `${age(ageMs)} ago`,
+  DETAIL: ({ detail }) => oneLine(detail ?? "-", 80),
+};
+
+const endStates: ReadonlySet<TaskState> = new Set(["done", "dead", "cancelled"]);
+
+/** [CL87] Progress or the reason; the progress of an ended task says nothing. */
+function progressNote({ state, progress, detail, isCancelAsked }: TaskLine): string {
+  const isOver = endStates.has(state);
+  const parts = [isCancelAsked && !isOver ? "asked to stop" : "", detail ?? "", isOver ? "" : progressText(progress)];
+  return parts.filter((text) => text !== "").join("; ") || "-";
+}
+
+const maxTreeTasks = 1_000;
+
+/** [CL107] */
+function addTree(task: Command, cli: Cli): void {
+  defineWork(cli, task, "tree", {
+    operation: "tasks.tree",
+    args: ["task"],
+    fixed: { limit: maxTreeTasks },
+    view: ({ roots, tasks, isMore }, _cli, { link }) => {
+      if (roots.length === 0) return `No task is open at ${link.where}.\n`;
+      const byNumber = new Map(tasks.map((one) => [one.task, one]));
+      const parts = Map.groupBy(tasks, ({ parent }) => parent);
+      const lines = treeLines(roots, {
+        below: (one) => {
+          const inner = [...(byNumber.get(one)?.dependsOn ?? []), ...(parts.get(one) ?? []).map((part) => part.task)];
+          return [...new Set(inner)].toSorted((a, b) => a - b);
+        },
+        text: (one) => {
+          const node = byNumber.get(one);
+          if (!node) return `${one} ${isMore ? "left out" : "no longer kept"}`;
+          return `${one} ${node.type}${node.ref === null ? "" : ` (${oneLine(node.ref, 60)})`}: ${node.state}`;
+        },
+      });
+      const more = isMore ? [`There are more than ${maxTreeTasks} tasks; the rest is left out.`] : [];
+      return [...lines, ...more].map((line) => `${line}\n`).join("");
+    },
+  });
 }
