@@ -54,14 +54,14 @@ function addList(task: Command, cli: Cli): void {
   defineWork(cli, task, "list", {
     operation: "tasks.list",
     usualLimit: 50,
-    run: async ({ link, input, call }) => {
+    run: async ({ input, call }) => {
       if (input.chat === undefined) return call();
-      const chat = await findChat(cli, link, input.chat);
+      const chat = await findChat(cli, input.chat);
       return chat.ok ? call({ chat: chat.value }) : chat;
     },
     view: async (output, _cli, { input, link }) => {
       const isAnyHeld = output.tasks.some(({ chat }) => chat !== null);
-      const label = isAnyHeld ? await chatLabels(cli, link) : (chat: string) => chat;
+      const label = isAnyHeld ? await chatLabels(cli) : (chat: string) => chat;
       const isDead = input.state === "dead";
       return tableView<OutputOf<"tasks.list">, TaskLine>({
         rows: ({ tasks }) => tasks,
