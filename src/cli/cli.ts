@@ -119,7 +119,7 @@ export class Cli {
     return new LocalHost(this.context);
   }
 
-  /** What a host, and a program that works beside it, are made of. */
+  /** Parts that make a host, or a program beside it. */
   get context(): HostContext {
     const { io, paths } = this;
     return {
