@@ -1,8 +1,10 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
+import type { EvolveReport } from "#src/evolution/report.ts";
+import { init, lines, result, writeFakeClaude, type Part } from "#harness/claude/fake-claude.ts";
 import { MachineHome } from "#harness/machine/real-machine.ts";
-import { branches, extraWorktrees, writeSample } from "./sample-project.ts";
+import { branches, extraWorktrees, grading, writeSample } from "./sample-project.ts";
 
 /** A machine whose project is the sample with these files. */
 export function aMachine(files: Readonly<Record<string, string>>, tools: readonly "fallow"[] = []): MachineHome {
@@ -17,4 +19,29 @@ export function expectClean({ project, paths }: MachineHome, kept: number, messa
   expect(branches(project), message).toHaveLength(kept);
   const left = readdirSync(join(paths.home, "work")).filter((name) => /^(?:task|transform)-/.test(name));
   expect(left, message).toEqual([]);
+}
+
+export async function evolved(machine: MachineHome, ...args: string[]): Promise<EvolveReport> {
+  return (await machine.ask("code", "evolve", "--trust", ...args)) as unknown as EvolveReport;
+}
+
+/** The complex function of this name becomes the simple one. */
+export function fix(name: string): Omit<Part, "text"> {
+  return { files: { [`src/${name}.ts`]: grading(name, true) } };
+}
+
+/** Where the settings of the worker are, whose Claude Code does these parts one after the other. */
+export function withWorker(machine: MachineHome, parts: readonly Omit<Part, "text">[]): string {
+  const done = lines(init(), result());
+  const program = writeFakeClaude(
+    machine.home,
+    parts.map((part) => ({ text: done, ...part })),
+  );
+  const path = join(machine.home, "worker.json");
+  const claude = { program, env: ["HOME"] };
+  writeFileSync(
+    path,
+    JSON.stringify({ types: { evolve: { repository: machine.project, evolve: { trust: true, claude } } } }),
+  );
+  return path;
 }

@@ -1,77 +1,13 @@
-import { readdirSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { OutputOf } from "#src/contract/operations.ts";
 import type { EvolveReport } from "#src/evolution/report.ts";
-import { branches, complexFiles, extraWorktrees, seeded, writeSample } from "#harness/evolution/sample-project.ts";
-import { failed, printed, type CliHome } from "#harness/machine/cli-home.ts";
+import { aProject, evolve, expectClean } from "#harness/evolution/evolve-home.ts";
+import { branches, complexFiles, seeded } from "#harness/evolution/sample-project.ts";
+import { printed } from "#harness/machine/cli-home.ts";
 import { git } from "#harness/machine/git-project.ts";
-import { aWorkerHome } from "#harness/worker/cli-worker.ts";
 
 const timeout = 300_000;
-
-function aProject(files: Readonly<Record<string, string>>): CliHome {
-  const home = aWorkerHome();
-  Object.assign(home.runtime.env, { PATH: `${dirname(process.execPath)}:${home.runtime.env["PATH"]}` });
-  writeSample(home.project, files);
-  return home;
-}
-
-function wait(ms: number): Promise<void> {
-  return new Promise((resolve) => void setTimeout(resolve, ms));
-}
-
-/** Nobody presses Ctrl-C. */
-function evolve(home: CliHome, ...args: string[]): ReturnType<CliHome["shim"]> {
-  return home.shimWith({ interrupted: () => new AbortController().signal, wait }, "code evolve --trust", ...args);
-}
-
-/** Neither worktrees nor branches but those that are offered. */
-function expectClean({ project, paths }: CliHome, kept: number): void {
-  expect([extraWorktrees(project), branches(project).length]).toEqual([0, kept]);
-  const left = readdirSync(join(paths.home, "work")).filter((name) => /^(?:task|transform)-/.test(name));
-  expect(left).toEqual([]);
-}
-
-it(
-  "[EV1] [EV4] [EV10] [EV11] [EV12] [EV15] [EV201] seeded defects are fixed on branches, which a person accepts or rejects",
-  { timeout },
-  async () => {
-    const home = aProject(seeded);
-    const { project } = home;
-    const head = git(project, "rev-parse", "HEAD");
-    const plan = await evolve(home, "--dry-run");
-    expect(plan).toMatchObject(printed("2 changes to try"));
-    expect(plan.out).toMatch(/value \S+ = severity \d+ × hotspot \S+ ÷ effort 1/);
-    expectClean(home, 0);
-    const report = (await evolve(home, "--json")).json() as unknown as EvolveReport;
-    expect(report.tried.map(({ outcome, what }) => `${outcome} ${what}`)).toEqual([
-      "kept 3 × oxlint eslint(no-unused-vars), exports in src/index.ts",
-      "kept oxlint eslint(no-var) in src/index.ts:5",
-    ]);
-    expect(report).toMatchObject({ isEnded: true, stopped: null, findings: { before: 5, afterAllKept: 1 } });
-    expect(report.facts?.reported).toMatchObject([{ method: "worker", subject: "types" }]);
-    expectClean(home, 2);
-    expect(git(project, "rev-parse", "HEAD")).toBe(head);
-    const [unused, lint] = report.tried.map(({ task }) => String(task));
-    expect(git(project, "show", `${report.tried[0]?.branch}:src/math.ts`)).toBe(
-      "export function add(a: number, b: number): number {\n  return a + b;\n}\n",
-    );
-    // Chats see it, too: the job's result is the report.
-    const { result } = await home.json(`task show ${report.job}`);
-    expect(result).toMatchObject({ job: report.job, tried: [{ outcome: "kept" }, { outcome: "kept" }] });
-    expect(await home.shim("code evolve report")).toMatchObject(printed("2 kept"));
-
-    expect(await home.shim("code evolve review")).toMatchObject(printed(`${unused}`, `${lint}`));
-    expect(await home.shim(`code evolve review --accept ${unused}`)).toMatchObject(printed("is deleted"));
-    expect(branches(project)).toEqual([report.tried[1]?.branch]);
-    expect(readFileSync(join(project, "src/math.ts"), "utf8")).not.toContain("dead");
-    expect(await home.shim(`code evolve review --reject ${lint}`)).toMatchObject(failed(2, "reason"));
-    await home.shim(`code evolve review --reject ${lint} --reason`, "we like var");
-    expect(await home.json("code evolve review")).toEqual({ offered: [] });
-    expect(await evolve(home, "--dry-run")).toMatchObject(printed("0 changes to try"));
-  },
-);
 
 /**
  * Three exports that nothing seems to use, one of them once an unused import is gone. A test finds
@@ -172,18 +108,6 @@ it(
     expect(new Set(branches(project))).toEqual(new Set([one?.branch, other?.branch]));
   },
 );
-
-it("[EV105] Ctrl-C while a run is planned ends it, says so, and leaves nothing", { timeout }, async () => {
-  const home = aProject(seeded);
-  const end = new AbortController();
-  const stderr = (text: string): void => {
-    if (text.includes("Analysing")) end.abort();
-  };
-  const stopped = await home.shimWith({ interrupted: () => end.signal, wait, stderr }, "code evolve --trust --json");
-  expect(stopped.code).toBe(130);
-  expect(stopped.out + stopped.err).not.toContain("bug in SHIM");
-  expectClean(home, 0);
-});
 
 it("[EV16] tests come that notice mutants of the hottest files", { timeout }, async () => {
   const home = aProject(complexFiles(["alpha"]));
