@@ -22,6 +22,7 @@ export type HostErrorCode =
   | "npm_failed"
   | "npm_missing"
   | "offline"
+  | "environment_decides"
   | "transcript_unusable"
   | "edge_unreachable"
   | "not_released"

@@ -14,6 +14,7 @@ import { teamOperations } from "./team.ts";
 import { tokenOperations } from "./tokens.ts";
 import { updateOperations } from "./updates.ts";
 import { usageOperations } from "./usage.ts";
+import { workspaceOperations } from "./workspaces.ts";
 
 export const machineOperations = {
   ...checkOperations,
@@ -31,6 +32,7 @@ export const machineOperations = {
   ...tokenOperations,
   ...updateOperations,
   ...usageOperations,
+  ...workspaceOperations,
 };
 
 export type MachineOperationName = keyof typeof machineOperations;

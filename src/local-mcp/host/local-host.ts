@@ -25,6 +25,7 @@ import { teamHandlers } from "./team-handlers.ts";
 import { tokenHandlers } from "./token-handlers.ts";
 import { updateHandlers } from "./update-handlers.ts";
 import { usageHandlers } from "./usage-handlers.ts";
+import { workspaceHandlers } from "./workspace-handlers.ts";
 
 const handlers: Handlers<MachineOperationName> = {
   ...checkHandlers,
@@ -42,6 +43,7 @@ const handlers: Handlers<MachineOperationName> = {
   ...tokenHandlers,
   ...updateHandlers,
   ...usageHandlers,
+  ...workspaceHandlers,
 };
 
 /** A host in the calling process. */

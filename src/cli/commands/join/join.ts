@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { Cli, CommonOptions } from "../../cli.ts";
 import { joinWorkspace, type JoinOptions } from "./edge-join.ts";
-import { leaveWorkspace, type LeaveOptions } from "./leave.ts";
+import { addLeave } from "./leave.ts";
 import { status } from "./status.ts";
 import { rekeyWorkspace, syncNow, adoptKey } from "./sync.ts";
 import { addTokens } from "./tokens.ts";
@@ -22,12 +22,7 @@ export function addJoin(program: Command, cli: Cli): void {
     .option("-y, --yes", "do not ask");
   cli.define(join, (options: JoinOptions, name: string) => joinWorkspace(cli, options, name));
   cli.define(join.command("status").description("the coordinator of this machine, and its state"), () => status(cli));
-  const leave = join
-    .command("leave")
-    .description("leave the workspace, and use this machine's own coordinator again")
-    .option("--forget", "also delete what this machine has stored there")
-    .option("-y, --yes", "do not ask");
-  cli.define(leave, (options: LeaveOptions) => leaveWorkspace(cli, options));
+  addLeave(join, cli);
   addSync(join, cli);
   addTokens(join, cli);
   addWorkspaces(join, cli);

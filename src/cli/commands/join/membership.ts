@@ -2,7 +2,6 @@ import { requireYes } from "../../require-yes.ts";
 import { Workspace } from "../../../contract/workspaces.ts";
 import { parseAddress } from "../../../coordinator-client/edge/address.ts";
 import {
-  edgeConfigFromEnv,
   isSameWorkspace,
   readEdgeConfig,
   type EdgeConfig,
@@ -27,8 +26,8 @@ export function keptAdminToken(cli: Cli, url: string, workspace: string): Pick<E
   return { adminToken: current.value.adminToken };
 }
 
-export function adminLossText({ adminToken }: EdgeConfig): string {
-  if (adminToken === undefined) return "";
+export function adminLossText({ hasAdminToken }: { readonly hasAdminToken: boolean }): string {
+  if (!hasAdminToken) return "";
   return " The admin token is deleted too: to keep one, first run `shim join token create --machine <name> --scope admin`.";
 }
 
@@ -38,27 +37,17 @@ export function requireEdge(cli: Cli): CliResult<EdgeConfig> {
   return edge.value === null ? notFound("this machine has not joined a workspace.") : ok(edge.value);
 }
 
-/** [DX4] Refuses while the environment would override the file. */
-export function environmentConflict(cli: Cli): FailedResult | null {
-  const given = edgeConfigFromEnv(cli.io.env);
-  if (given.ok && given.value === null) return null;
-  return failed(
-    "environment_decides",
-    "SHIM_EDGE_URL, SHIM_WORKSPACE and SHIM_TOKEN in the environment take precedence. Unset them first.",
-  );
-}
-
 /** [EM3] Two authorities are never mixed: the old one keeps its data. */
 export async function confirmReplace(
   cli: Cli,
   options: { readonly yes?: boolean },
   next: EdgeWorkspace,
 ): Promise<FailedResult | null> {
-  const elsewhere = environmentConflict(cli);
-  if (elsewhere) return elsewhere;
-  const current = readEdgeConfig(cli.paths.home);
-  if (!current.ok || current.value === null || isSameWorkspace(current.value, next)) return null;
-  const was = `${current.value.url}, workspace ${current.value.workspace}`;
-  const question = `This machine belongs to ${was}. Leave it for ${next.url}, workspace ${next.workspace}? What is stored there stays there.${adminLossText(current.value)}`;
+  const current = await cli.call("workspace.current", {});
+  if (!current.ok) return current;
+  const { joined } = current.value;
+  if (joined === null || isSameWorkspace(joined, next)) return null;
+  const was = `${joined.url}, workspace ${joined.workspace}`;
+  const question = `This machine belongs to ${was}. Leave it for ${next.url}, workspace ${next.workspace}? What is stored there stays there.${adminLossText(joined)}`;
   return requireYes(cli, question, options);
 }

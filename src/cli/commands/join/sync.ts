@@ -1,12 +1,8 @@
 import { pluralize } from "../../../shared/format.ts";
-import { hostname } from "node:os";
 import * as joinPreferences from "../../../local-mcp/sync/join-preferences.ts";
-import { identify } from "../../../platform/processes.ts";
 import type { EdgeConfig } from "../../../coordinator-client/edge-config.ts";
 import { readKeys, type KeyRing } from "../../../local-mcp/sync/key-ring.ts";
-import { recordTakeovers } from "../../../local-mcp/sync/takeover-notices.ts";
-import { createSynchronizer } from "../../../local-mcp/sync/start-sync.ts";
-import type { SyncReport } from "../../../local-mcp/sync/sync-round.ts";
+import type { SyncReport } from "../../../contract/machine/workspaces.ts";
 import { formatCode, type WorkspaceKey } from "../../../local-mcp/sync/workspace-key.ts";
 import { ok } from "../../../shared/result.ts";
 import { failed, notFound, type CliResult } from "../../answer.ts";
@@ -33,10 +29,9 @@ const maxWaitMs = 20_000;
 const pollIntervalMs = 250;
 
 export async function syncNow(cli: Cli): Promise<CommandResult> {
-  const edge = requireEdge(cli);
-  if (!edge.ok) return edge;
-  const report = await runRound(cli);
-  const { trouble, left } = report;
+  const report = await runRounds(cli);
+  if (!report.ok) return report;
+  const { trouble, left } = report.value;
   if (trouble?.code === "not_uploader")
     return failed(
       "not_synced",
@@ -47,27 +42,24 @@ export async function syncNow(cli: Cli): Promise<CommandResult> {
       trouble.code,
       `${trouble.message}. ${pluralize(left, "change")} ${left === 1 ? "waits" : "wait"} on this machine; nothing is lost.`,
     );
-  return ok({ data: report, text: reportText(report) });
+  return ok({ data: report.value, text: reportText(report.value) });
 }
 
-async function runRound(cli: Cli): Promise<SyncReport> {
-  const runtime = await cli.runtime();
-  const own = identify(runtime.processes, process.pid) ?? { boot: "unknown", pid: process.pid, start: hostname() };
-  const synchronizer = createSynchronizer(runtime, own, recordTakeovers);
+/** A round is repeated while another process of this machine sends. */
+async function runRounds(cli: Cli): Promise<CliResult<SyncReport>> {
+  let answer = await cli.call("workspace.sync", {});
+  if (!isSentByOther(answer)) return answer;
   const signal = cli.io.interrupted();
-  signal.addEventListener("abort", () => void synchronizer.stop());
   const deadline = cli.io.now() + maxWaitMs;
-  let report = await synchronizer.syncNow();
-  while (isSentByOther(report) && report.left > 0 && !signal.aborted && cli.io.now() < deadline) {
+  while (isSentByOther(answer) && answer.value.left > 0 && !signal.aborted && cli.io.now() < deadline) {
     await cli.io.wait(pollIntervalMs, signal);
-    report = await synchronizer.syncNow();
+    answer = await cli.call("workspace.sync", {});
   }
-  await synchronizer.stop();
-  return isSentByOther(report) && report.left === 0 ? { ...report, trouble: null } : report;
+  return isSentByOther(answer) && answer.value.left === 0 ? ok({ ...answer.value, trouble: null }) : answer;
 }
 
-function isSentByOther({ trouble }: SyncReport): boolean {
-  return trouble?.code === "not_uploader";
+function isSentByOther(answer: CliResult<SyncReport>): answer is { readonly ok: true; readonly value: SyncReport } {
+  return answer.ok && answer.value.trouble?.code === "not_uploader";
 }
 
 function reportText({ sessions, checkpoints, forgotten, files, received, refused, left }: SyncReport): string {
@@ -133,7 +125,9 @@ async function changeKey(cli: Cli, edge: EdgeConfig, from: WorkspaceKey): Promis
     const back = storeKey(cli, edge, from);
     return back.ok ? rekeyed : back;
   }
-  const report = await runRound(cli);
+  const rounds = await runRounds(cli);
+  if (!rounds.ok) return rounds;
+  const report = rounds.value;
   const remainderText = report.trouble
     ? `Not everything is sealed under the new key yet: ${report.trouble.message}.\n`
     : reportText(report);
