@@ -74,7 +74,7 @@ it("[EM3] what cannot be used is refused with what to do, and shows no token", a
   for (const [command, why] of Object.entries({
     "join workspaces create Not-A-Name": "is not a workspace name",
     "join team --url ftp://x": "https://",
-    "team chats --state asleep": "It must be waits, died",
+    "team chats --state asleep": "Allowed choices are waits, died",
     "team send all x --priority urgent": "It must be low, normal or high",
     "join token create --machine m --scope god": "It must be observe, submit",
     "join token list": "has not joined a workspace",
