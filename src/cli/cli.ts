@@ -11,7 +11,6 @@ import { homeFrom, pathsIn, type Paths } from "../platform/paths.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { storeDurations } from "../runtime/store-durations.ts";
 import { shimCommand, withShimCommand } from "../platform/shim-command.ts";
-import * as notices from "../store/notices.ts";
 import { GitError } from "../snapshots/git.ts";
 import { StoreError } from "../store/store-error.ts";
 import {
@@ -60,6 +59,7 @@ function refuseSecondValue(command: Command, option: Option): void {
 export class Cli {
   readonly io: Io;
   readonly paths: Paths;
+  readonly host: Host;
   readonly #screen: Screen;
   exitCode: number = exitCodes.ok;
   #loaded: Promise<LoadedRuntime> | null = null;
@@ -68,6 +68,7 @@ export class Cli {
     this.io = io;
     this.#screen = createScreen(io);
     this.paths = pathsIn(homeFrom(io.env));
+    this.host = new LocalHost(this.context);
   }
 
   async loaded(): Promise<LoadedRuntime> {
@@ -89,7 +90,7 @@ export class Cli {
     name: Name,
     input: MachineInput<Name>,
   ): Promise<CliResult<MachineOutput<Name>>> {
-    const answer = await this.#host().call(name, input);
+    const answer = await this.host.call(name, input);
     return fromHost(answer);
   }
 
@@ -112,11 +113,7 @@ export class Cli {
   }
 
   workspace(edge?: WorkspaceAccess): Promise<CliResult<Workspace>> {
-    return this.#host().workspace(edge);
-  }
-
-  #host(): Host {
-    return new LocalHost(this.context);
+    return this.host.workspace(edge);
   }
 
   /** Parts that make a host, or a program beside it. */
@@ -213,6 +210,7 @@ export class Cli {
   }
 
   async close(): Promise<void> {
+    await this.host.close();
     const loaded = await this.#loaded?.catch(() => null);
     this.#loaded = null;
     if (!loaded) return;
@@ -222,9 +220,9 @@ export class Cli {
 
   /** [CL27] Runs after the command, which may be the one that found the damage. */
   async #showNotices(): Promise<void> {
-    const loaded = await this.#loaded?.catch(() => null);
-    if (!loaded) return;
-    const open = noticesOf(loaded.runtime);
+    if (!(await this.#loaded?.catch(() => null))) return;
+    const listed = await this.call("notices.list", {});
+    const open = listed.ok ? listed.value.notices : [];
     for (const { text } of open) this.io.stderr(`${this.format(`${this.paint("yellow", "NOTICE:")} ${text}`)}\n`);
     if (open.length > 0) this.progress("When you have read it: `shim doctor --acknowledge`.");
   }
@@ -245,15 +243,6 @@ function toFailure(error: unknown, home: string): FailedResult {
   if (fileError !== null) return failed("file_unusable", fileError);
   const message = messageOf(error);
   return failed("internal", `${message} (a bug in SHIM; SHIM_DEBUG=1 shows where)`);
-}
-
-function noticesOf(runtime: Runtime): notices.Notice[] {
-  try {
-    return runtime.store.read(notices.list, []);
-  } catch (error) {
-    if (error instanceof StoreError) return [];
-    throw error;
-  }
 }
 
 export function countUpTo(max: number): (text: string) => number {

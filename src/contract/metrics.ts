@@ -22,9 +22,9 @@ export interface Sample {
   readonly labels: Labels;
   readonly value: number;
   /** Upper bound of a histogram's bucket; null: above the last. */
-  readonly bucket?: number | null;
+  readonly bucket?: number | null | undefined;
   /** Sum of the values in the bucket. */
-  readonly sum?: number;
+  readonly sum?: number | undefined;
 }
 
 export function definitionOf(name: MetricName): MetricDefinition {

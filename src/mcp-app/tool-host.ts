@@ -1,5 +1,5 @@
 import type { Chat } from "../contract/chats.ts";
-import type { Fleet } from "../contract/live-page.ts";
+import type { Fleet } from "../contract/machine/page.ts";
 import { refused, type Answer, type CallName, type Host } from "../web/host.ts";
 import { ClientError, type ClientLink } from "./client-link.ts";
 

@@ -1,5 +1,6 @@
 import type { Chat } from "../contract/chats.ts";
-import type { Fleet, PageOperation, PageOutputs, ReceivedMessage } from "../contract/live-page.ts";
+import type { PageOperation } from "../contract/live-page.ts";
+import type { Fleet, ReceivedMessage } from "../contract/machine/page.ts";
 import type { ListedMessage } from "../contract/messages.ts";
 import type { OutputOf } from "../contract/operations.ts";
 import { count } from "./format.ts";
@@ -18,6 +19,8 @@ export function routeOf(name: PageOperation): string {
 
 type OnChange = Parameters<Host["follow"]>[0];
 type OnState = Parameters<Host["follow"]>[1];
+
+const ofMachine = /^(?:page|recovery|sessions)\./;
 
 const maxMessages = 200;
 const pingMs = 30_000;
@@ -57,7 +60,7 @@ export class EdgeHost implements Host {
     if (name === "page.fleet") return (await this.#readFleet()) as never;
     if (name === "page.messages") return (await this.#readMessages()) as never;
     if (name === "page.audit") return this.#ask(routeOf("audit.list"), { limit: maxMessages, ...input });
-    if (name.startsWith("page.")) return refused("unknown_operation", "this is only on the machine of the chat");
+    if (ofMachine.test(name)) return refused("unknown_operation", "this is only on the machine of the chat");
     const isIdempotent = requestId !== undefined && name !== "tokens.revoke";
     return this.#ask(routeOf(name as PageOperation), isIdempotent ? { ...input, requestId } : input);
   };
@@ -96,7 +99,7 @@ export class EdgeHost implements Host {
     }
   }
 
-  async #readMessages(): Promise<Answer<PageOutputs["page.messages"]>> {
+  async #readMessages(): Promise<Answer<{ readonly messages: ReceivedMessage[] }>> {
     const input = { limit: maxMessages };
     const page = await this.#ask<OutputOf<"messages.list">>(routeOf("messages.list"), input);
     return page.ok ? { ok: true, value: { messages: page.value.messages.map(toReceived) } } : page;

@@ -1,6 +1,6 @@
 import { chatStates, stateOfRegistered, stateText, workProgress, type ChatState } from "../contract/chat-state.ts";
 import type { Chat } from "../contract/chats.ts";
-import type { Fleet, FleetRow } from "../contract/live-page.ts";
+import type { Fleet, FleetRow } from "../contract/machine/page.ts";
 import { matches, shortIn } from "./format.ts";
 
 /** Pure. */

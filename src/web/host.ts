@@ -1,5 +1,6 @@
-import type { InputOf, OutputOf } from "../contract/operations.ts";
 import type { LiveLine, PageCallName, PageInputs, PageOperation, PageOutputs } from "../contract/live-page.ts";
+import type { MachineInput, MachineOperationName, MachineOutput } from "../contract/machine/operations.ts";
+import type { InputOf, OutputOf } from "../contract/operations.ts";
 
 export interface Refused {
   readonly code: string;
@@ -8,9 +9,13 @@ export interface Refused {
 
 export type Answer<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: Refused };
 
-export type CallName = PageOperation | PageCallName;
-type Inputs = PageInputs & { readonly [Name in PageOperation]: Omit<InputOf<Name>, "requestId"> };
-type Outputs = PageOutputs & { readonly [Name in PageOperation]: OutputOf<Name> };
+export type CallName = PageOperation | MachineOperationName | PageCallName;
+type Inputs = PageInputs & { readonly [Name in PageOperation]: Omit<InputOf<Name>, "requestId"> } & {
+  readonly [Name in MachineOperationName]: MachineInput<Name>;
+};
+type Outputs = PageOutputs & { readonly [Name in PageOperation]: OutputOf<Name> } & {
+  readonly [Name in MachineOperationName]: MachineOutput<Name>;
+};
 export type CallInput<Name extends CallName> = Inputs[Name];
 export type CallOutput<Name extends CallName> = Outputs[Name];
 

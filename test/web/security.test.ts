@@ -145,7 +145,7 @@ it("[WP3] a page of another site, even at another port of this machine, can neit
   await page.getByText("Payments").waitFor();
   await page.goto(`http://127.0.0.1:${(evil.address() as AddressInfo).port}/`);
   const tried = await page.evaluate(`(async () => {
-    const body = JSON.stringify({ name: "page.forget", input: { session: "${fleetIds.died}" } });
+    const body = JSON.stringify({ name: "sessions.forget", input: { target: "${fleetIds.died}" } });
     const send = (type, mode) => fetch("${served.origin}/api/call", { method: "POST", body, mode, credentials: "include", headers: { "content-type": type } })
       .then((answer) => answer.type + answer.status, (error) => error.name);
     const image = await fetch("${served.origin}/", { mode: "no-cors" }).then((answer) => answer.type, (error) => error.name);

@@ -18,6 +18,8 @@ export type HostErrorCode =
   | "files_left"
   | "import_refused"
   | "not_a_file"
+  | "no_page"
+  | "port_unusable"
   | "not_published"
   | "npm_failed"
   | "npm_missing"

@@ -1,9 +1,11 @@
 import type * as z from "zod";
 import { checkOperations } from "./checks.ts";
 import { configOperations } from "./config.ts";
+import { metricOperations } from "./metrics.ts";
 import { fileOperations } from "./files.ts";
 import { noticeOperations } from "./notices.ts";
 import { overviewOperations } from "./overview.ts";
+import { pageOperations } from "./page.ts";
 import { pauseOperations } from "./pauses.ts";
 import { recoveryOperations } from "./recovery.ts";
 import { reservationOperations } from "./reservations.ts";
@@ -19,9 +21,11 @@ import { workspaceOperations } from "./workspaces.ts";
 export const machineOperations = {
   ...checkOperations,
   ...configOperations,
+  ...metricOperations,
   ...fileOperations,
   ...noticeOperations,
   ...overviewOperations,
+  ...pageOperations,
   ...pauseOperations,
   ...recoveryOperations,
   ...reservationOperations,

@@ -1,11 +1,32 @@
 import * as z from "zod";
+import { Lease } from "../leases.ts";
+import { TaskLine, taskViewOperations } from "../task-views.ts";
 import { Notice } from "./notices.ts";
 import { machineOperation } from "./operation.ts";
+import { FleetRow } from "./page.ts";
 import { Pause } from "./pauses.ts";
 import { SessionView } from "./sessions.ts";
+import { ShownChat } from "./team.ts";
 
 const ClientState = z.object({ client: z.string(), label: z.string(), isInstalled: z.boolean() });
 export type ClientState = z.infer<typeof ClientState>;
+
+const TeamView = z.object({
+  where: z.string(),
+  isEdge: z.boolean(),
+  /** Why the team could not be read; null: the rest is current. */
+  trouble: z.string().nullable(),
+  /** Chats that are neither over nor the command line. */
+  chats: z.array(ShownChat),
+  tasks: taskViewOperations["tasks.progress"].output.nullable(),
+  underWay: z.array(TaskLine),
+  /** Short id and title of each chat of the workspace. */
+  names: z.record(z.string(), z.object({ shortId: z.string(), title: z.string().nullable() })),
+  files: z.array(Lease),
+  /** Sessions of other machines that died and can be continued. */
+  elsewhere: z.array(FleetRow),
+});
+export type TeamView = z.infer<typeof TeamView>;
 
 export const overviewOperations = {
   "overview.get": machineOperation({
@@ -22,6 +43,17 @@ export const overviewOperations = {
       /** Its process; null: none runs. */
       supervisor: z.object({ pid: z.int() }).nullable(),
     }),
+    effect: "read",
+    surfaces: ["command"],
+    example: {},
+  }),
+  "team.overview": machineOperation({
+    summary: "What goes on in the workspace of this machine: its chats, tasks and reserved files.",
+    input: z.strictObject({
+      /** Each request to an edge is billed. */
+      maxAgeMs: z.int().min(0).max(600_000).default(0).describe("on an edge not read again before it is so old"),
+    }),
+    output: TeamView,
     effect: "read",
     surfaces: ["command"],
     example: {},

@@ -35,7 +35,7 @@ export const storedSessionOperations = {
     output: z.object({ sessions: count, checkpoints: count, snapshots: count, rows: count }),
     errors: ["not_found", "ambiguous", "files_left"],
     effect: "destructive",
-    surfaces: ["command"],
+    surfaces: ["command", "page"],
     example: { target: "5f0e0e5e" },
   }),
   "sessions.export": machineOperation({

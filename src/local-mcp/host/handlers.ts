@@ -5,6 +5,9 @@ import type { Paths } from "../../platform/paths.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { DriverName } from "../../store/driver.ts";
 import type { HostResult } from "./host.ts";
+import type { KeptWorkspace } from "./kept-workspace.ts";
+import type { OtherMachines } from "./other-machines.ts";
+import type { TeamReader } from "./team-reader.ts";
 
 export interface LoadedRuntime {
   readonly runtime: Runtime;
@@ -41,12 +44,19 @@ export interface HostContext {
   readonly progress?: (text: string) => void;
 }
 
+/** A host keeps the rest from one call to the next. */
+export interface HandlerContext extends HostContext {
+  readonly workspace: KeptWorkspace;
+  readonly others: OtherMachines;
+  readonly team: TeamReader;
+}
+
 type Answered<T> = T | Promise<T>;
 
 /** The code of each operation; its input is checked. */
 export type Handlers<Name extends MachineOperationName> = {
   readonly [One in Name]: (
-    context: HostContext,
+    context: HandlerContext,
     input: CheckedMachineInput<One>,
   ) => Answered<HostResult<MachineOutput<One>>>;
 };

@@ -1,5 +1,6 @@
 import type { CallError, StoreErrorCode } from "../../contract/errors.ts";
 import type { HostErrorCode } from "../../contract/machine/operation.ts";
+import type { Sample } from "../../contract/metrics.ts";
 import type { MachineInput, MachineOperationName, MachineOutput } from "../../contract/machine/operations.ts";
 import type { CallInput, CallName, InputOf, OutputOf } from "../../contract/operations.ts";
 import type { PagedOperation, Pages } from "../../contract/pages.ts";
@@ -34,6 +35,44 @@ export interface Host {
   ): Promise<HostResult<MachineOutput<Name>>>;
   /** @param edge instead of the workspace that the machine has joined */
   workspace(edge?: WorkspaceAccess): Promise<HostResult<Workspace>>;
+  /** Serves the live page on loopback until it is closed. */
+  servePage(serving: PageServing): Promise<HostResult<ServedPage>>;
+  /** Serves the metrics on loopback until it is closed. */
+  serveMetrics(serving: MetricsServing): Promise<HostResult<ServedMetrics>>;
+  close(): Promise<void>;
+}
+
+export interface PageServing {
+  /** Absent: the one of the last time, else a free one. */
+  readonly port?: number;
+  /** A page has to sign in, and the last link was used or is too old. */
+  readonly onLinkNeeded: (link: string) => void;
+  readonly onProblem: (message: string) => void;
+  /** Calls that are no operations; null: it is none of them. */
+  readonly answer: (
+    name: string,
+    input: unknown,
+    openWorkspace: () => Promise<HostResult<Workspace>>,
+  ) => Promise<Result<unknown, { readonly code: string; readonly message: string }>> | null;
+}
+
+export interface ServedPage {
+  /** Signs in once, within a minute. */
+  readonly link: string;
+  close(): Promise<void>;
+}
+
+export interface MetricsServing {
+  readonly host: string;
+  readonly port: number;
+  /** Samples of what the caller runs besides. */
+  readonly more: () => readonly Sample[];
+}
+
+export interface ServedMetrics {
+  readonly url: string;
+  readonly tokenFile: string;
+  close(): Promise<void>;
 }
 
 export interface RightRequest {

@@ -6,15 +6,29 @@ import {
   type MachineOutput,
 } from "../../contract/machine/operations.ts";
 import { StoreError } from "../../store/store-error.ts";
-import { err } from "../../shared/result.ts";
+import { err, ok } from "../../shared/result.ts";
 import { formatIssues } from "../../shared/problems.ts";
-import type { Handlers, HostContext } from "./handlers.ts";
-import type { Host, HostResult, Workspace, WorkspaceAccess } from "./host.ts";
+import type { HandlerContext, Handlers, HostContext } from "./handlers.ts";
+import type {
+  Host,
+  HostResult,
+  MetricsServing,
+  PageServing,
+  ServedMetrics,
+  ServedPage,
+  Workspace,
+  WorkspaceAccess,
+} from "./host.ts";
+import { KeptWorkspace } from "./kept-workspace.ts";
+import { OtherMachines } from "./other-machines.ts";
+import { TeamReader } from "./team-reader.ts";
 import { checkHandlers } from "./check-handlers.ts";
 import { configHandlers } from "./config-handlers.ts";
+import { metricHandlers } from "./metrics-handlers.ts";
 import { fileHandlers } from "./files-handlers.ts";
 import { noticeHandlers } from "./notices-handlers.ts";
 import { overviewHandlers } from "./overview-handlers.ts";
+import { pageHandlers } from "./page-handlers.ts";
 import { pauseHandlers } from "./pauses-handlers.ts";
 import { recoveryHandlers } from "./recovery-handlers.ts";
 import { reservationHandlers } from "./reservation-handlers.ts";
@@ -30,9 +44,11 @@ import { workspaceHandlers } from "./workspace-handlers.ts";
 const handlers: Handlers<MachineOperationName> = {
   ...checkHandlers,
   ...configHandlers,
+  ...metricHandlers,
   ...fileHandlers,
   ...noticeHandlers,
   ...overviewHandlers,
+  ...pageHandlers,
   ...pauseHandlers,
   ...recoveryHandlers,
   ...reservationHandlers,
@@ -48,10 +64,13 @@ const handlers: Handlers<MachineOperationName> = {
 
 /** A host in the calling process. */
 export class LocalHost implements Host {
-  readonly #context: HostContext;
+  readonly #context: HandlerContext;
 
   constructor(context: HostContext) {
-    this.#context = context;
+    const workspace = new KeptWorkspace(() => this.workspace());
+    const others = new OtherMachines();
+    const team = new TeamReader({ open: () => workspace.open(), others });
+    this.#context = { ...context, workspace, others, team };
   }
 
   /** Refusals and errors of the store are results; bugs throw. */
@@ -73,5 +92,29 @@ export class LocalHost implements Host {
     // Most commands need none.
     const { openWorkspace } = await import("./workspace.ts");
     return openWorkspace(this.#context, edge);
+  }
+
+  async servePage(serving: PageServing): Promise<HostResult<ServedPage>> {
+    const { servePage } = await import("./serve-page.ts");
+    const host = new LocalHost({ ...this.#context, by: "live page" });
+    const served = await servePage(host, host.#context, serving);
+    if (!served.ok) return served;
+    const close = async (): Promise<void> => {
+      await served.value.close();
+      await host.close();
+    };
+    return ok({ ...served.value, close });
+  }
+
+  async serveMetrics(serving: MetricsServing): Promise<HostResult<ServedMetrics>> {
+    const { serveMetrics } = await import("./metrics-server.ts");
+    return serveMetrics(this.#context.paths.home, serving, async () => {
+      const read = await this.call("metrics.read", {});
+      return read.ok ? ok([...read.value.samples, ...serving.more()]) : read;
+    });
+  }
+
+  close(): Promise<void> {
+    return this.#context.workspace.close();
   }
 }

@@ -7,7 +7,7 @@ import {
 } from "node:http";
 import type { TelemetrySettings } from "../../contract/config.ts";
 import { hasBearerToken } from "../../platform/bearer-token.ts";
-import { close } from "../../platform/loopback-server.ts";
+import { close, readBody } from "../../platform/loopback-server.ts";
 import { parseEvents, type TelemetryEvent } from "./otlp-events.ts";
 
 export interface Receiver {
@@ -73,20 +73,8 @@ function contentRefusal(headers: IncomingHttpHeaders): number | null {
   return Number(headers["content-length"] ?? 0) > maxBodyBytes ? 413 : null;
 }
 
-/** @returns null for a body that is too long */
-async function readBody(request: IncomingMessage): Promise<Buffer | null> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > maxBodyBytes) return null;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
-}
-
 async function statusOf(request: IncomingMessage, accept: Accept): Promise<number> {
-  const body = await readBody(request);
+  const body = await readBody(request, maxBodyBytes);
   if (body === null) return 413;
   const events = parseEvents(JSON.parse(body.toString("utf8")));
   if (events === null) return 400;

@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { stateOfRegistered, stateText, workProgress } from "../../contract/chat-state.ts";
-import type { FleetRow, SessionPage, TimelineLine } from "../../contract/live-page.ts";
+import type { FleetRow, SessionPage, TimelineLine } from "../../contract/machine/page.ts";
 import { rowsOf } from "../fleet-groups.ts";
 import { matches, percent, plain, words } from "../format.ts";
 import { call, host, query, useCall } from "../page-state.ts";
@@ -14,7 +14,7 @@ export function ChatView({ id }: { id: string }): JSX.Element {
 
 function SessionView({ id }: { id: string }): JSX.Element {
   const loaded = useCall("page.session", { session: id });
-  if (loaded.error?.code === "unknown_key") return <MemberView id={id} />;
+  if (loaded.error?.code === "not_found") return <MemberView id={id} />;
   return (
     <>
       <Head title={plain(loaded.value?.row.title ?? "Chat")} search="Search the timeline" />
@@ -69,7 +69,7 @@ function dismissAction({ id, title }: FleetRow): Action {
       "“Offer again” undoes it until retention deletes the session.",
     ],
     verb: "Dismiss",
-    run: (requestId) => call("page.dismiss", { session: id }, requestId),
+    run: (requestId) => call("recovery.dismiss", { session: id }, requestId),
     done: "Dismissed.",
   };
 }
@@ -79,7 +79,7 @@ function offerAction({ id, title }: FleetRow): Action {
     title: `Offer “${plain(title ?? id)}” again?`,
     effect: ["It counts as died again, and the next chat of its project is offered it."],
     verb: "Offer again",
-    run: (requestId) => call("page.undo", { session: id }, requestId),
+    run: (requestId) => call("recovery.undo", { session: id }, requestId),
     done: "It is offered again.",
   };
 }
@@ -94,7 +94,7 @@ function forgetAction({ id, title }: FleetRow, isAlive: boolean): Action {
     ],
     verb: "Forget",
     isFinal: true,
-    run: (requestId) => call("page.forget", { session: id }, requestId),
+    run: (requestId) => call("sessions.forget", { target: id }, requestId),
     done: "Forgotten.",
   };
 }
@@ -110,14 +110,12 @@ function Brief({ id }: { id: string }): JSX.Element {
 }
 
 function BriefText({ id }: { id: string }): JSX.Element {
-  const loaded = useCall("page.brief", { session: id });
+  const loaded = useCall("recovery.brief", { session: id });
   return (
     <Shown loaded={loaded}>
       {({ brief, score }) => (
         <>
-          {score !== null && (
-            <p>{`Restore score: ${score} of 100, the mean of prompts quoted, the end of the conversation there, and files as left.`}</p>
-          )}
+          <p>{`Restore score: ${score.total} of 100, the mean of prompts quoted, the end of the conversation there, and files as left.`}</p>
           <Code value={brief} />
         </>
       )}

@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { stateText } from "../../contract/chat-state.ts";
-import type { Fleet, FleetRow } from "../../contract/live-page.ts";
+import type { Fleet, FleetRow } from "../../contract/machine/page.ts";
 import { groupTitles, toGroups, type FleetGroup } from "../fleet-groups.ts";
 import { count, dollars, plain, shortPath } from "../format.ts";
 import { linkTo, query, useCall } from "../page-state.ts";

@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import type { ReceivedMessage } from "../../contract/live-page.ts";
+import type { ReceivedMessage } from "../../contract/machine/page.ts";
 import { plain, words } from "../format.ts";
 import { linkTo, useCall } from "../page-state.ts";
 import { Age, Badge, Empty, Found, Head, More, Shown } from "../parts/pieces.tsx";

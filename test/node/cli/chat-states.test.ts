@@ -1,11 +1,7 @@
 import { expect, it } from "vitest";
-import { readFleet } from "#src/cli/commands/web/fleet.ts";
-import { OtherMachines } from "#src/cli/commands/web/other-machines.ts";
+import type { Fleet } from "#src/contract/machine/page.ts";
 import { stateText, type ShownState } from "#src/contract/chat-state.ts";
-import type { Workspace } from "#src/local-mcp/host/host.ts";
-import type { OperationName } from "#src/contract/operations.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
-import { ok } from "#src/shared/result.ts";
 import { rowsOf } from "#src/web/fleet-groups.ts";
 import { aCliHome, withRuntime } from "#harness/machine/cli-home.ts";
 import { TeamRig, type TeamChat } from "#harness/team/team-rig.ts";
@@ -71,9 +67,7 @@ async function own(one: TeamChat): Promise<string> {
 }
 
 async function onPage(rig: TeamRig): Promise<Map<string, string>> {
-  const call = async (name: OperationName, input: never): Promise<unknown> => ok(rig.call(name, input));
-  const link = { where: "this machine", isEdge: false, call, list: call } as unknown as Workspace;
-  const fleet = await readFleet(rig.base, link, new OtherMachines(rig.base, "shim"));
+  const fleet = (await commands(rig).json("call page.fleet")) as unknown as Fleet;
   expect(fleet.trouble).toBeNull();
   return textsOf(rowsOf(fleet));
 }

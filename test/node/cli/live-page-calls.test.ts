@@ -2,7 +2,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";
 import type { AuditEntry } from "#src/contract/workspaces.ts";
-import type { FleetRow } from "#src/contract/live-page.ts";
+import type { FleetRow } from "#src/contract/machine/page.ts";
 import * as audit from "#src/local-mcp/audit/machine-audit.ts";
 import * as news from "#src/local-mcp/sessions/news.ts";
 import type { News } from "#src/local-mcp/sessions/news.ts";
@@ -42,10 +42,15 @@ it("[WP7] the fleet has each chat with its figures and ages, and a session its t
   expect(session.value["timeline"]).toContainEqual(
     expect.objectContaining({ source: "journal", kind: "prompt", text: "user: fix the parser", ageMs: 60_000 }),
   );
-  const brief = await callAs(page, authorization, { name: "page.brief", input: { session: ids.dead } });
-  expect(brief.value).toEqual({ brief: expect.stringContaining("fix the parser"), score: expect.any(Number) });
-  for (const name of ["page.session", "page.brief", "page.forget"])
+  const brief = await callAs(page, authorization, { name: "recovery.brief", input: { session: ids.dead } });
+  expect(brief.value).toMatchObject({
+    brief: expect.stringContaining("fix the parser"),
+    score: { total: expect.any(Number) },
+  });
+  for (const name of ["page.session", "recovery.brief", "recovery.dismiss"])
     expect(await callAs(page, authorization, { name, input: { session: "nothing" } })).toMatchObject({ status: 404 });
+  const forget = { name: "sessions.forget", input: { target: "nothing" } };
+  expect(await callAs(page, authorization, forget)).toMatchObject({ status: 404 });
 });
 
 it("[WP7] dismiss, offer again and forget do what their commands do, and a repeat of a request happens once", async () => {
@@ -53,17 +58,17 @@ it("[WP7] dismiss, offer again and forget do what their commands do, and a repea
   const page = await aPage(home);
   const authorization = await signIn(page);
   const input = { session: ids.dead };
-  const dismiss = { name: "page.dismiss", input, requestId: "r1" };
-  expect((await callAs(page, authorization, dismiss)).value).toEqual({ isDismissed: true });
-  expect((await callAs(page, authorization, { name: "page.undo", input, requestId: "r1" })).value).toEqual({
+  const dismiss = { name: "recovery.dismiss", input, requestId: "r1" };
+  expect((await callAs(page, authorization, dismiss)).value).toMatchObject({ session: ids.dead });
+  expect((await callAs(page, authorization, { name: "recovery.undo", input, requestId: "r1" })).value).toMatchObject({
     isUndone: true,
   });
   // Sent again by a browser that lost the answer: it must not dismiss the session a second time.
-  expect((await callAs(page, authorization, dismiss)).value).toEqual({ isDismissed: true });
+  expect((await callAs(page, authorization, dismiss)).value).toMatchObject({ session: ids.dead });
   const states = async (): Promise<unknown> =>
     ((await home.json("sessions"))["sessions"] as Record<string, unknown>[]).map(({ id, state }) => [id, state]);
   expect(await states()).toContainEqual([ids.dead, "died"]);
-  const forget = { name: "page.forget", input, requestId: "r2" };
+  const forget = { name: "sessions.forget", input: { target: ids.dead }, requestId: "r2" };
   const [first, second] = await Promise.all([callAs(page, authorization, forget), callAs(page, authorization, forget)]);
   expect(first).toMatchObject({ status: 200, value: { rows: expect.any(Number) } });
   expect(second).toEqual(first);
@@ -135,13 +140,13 @@ it("[WP20] what the page and the command line do to sessions is in one list with
       detail,
     ]);
   };
-  for (const name of ["page.dismiss", "page.dismiss", "page.undo"])
+  for (const name of ["recovery.dismiss", "recovery.dismiss", "recovery.undo"])
     await callAs(page, authorization, { name, input, requestId: "r1" });
   home.now += 1_000;
   expect((await home.shim("resume --dismiss", ids.dead)).code).toBe(0);
   expect((await home.shim("resume --undo", ids.elsewhere)).code).toBe(1);
   home.now += 1_000;
-  await callAs(page, authorization, { name: "page.forget", input, requestId: "r2" });
+  await callAs(page, authorization, { name: "sessions.forget", input: { target: ids.dead }, requestId: "r2" });
   expect((await home.shim("sessions forget --yes", ids.elsewhere)).code).toBe(0);
   const rows = { result: "done", rows: expect.any(Number) };
   const [dead, elsewhere] = [ids.dead.slice(0, 8), ids.elsewhere.slice(0, 8)];

@@ -1,6 +1,5 @@
 import { expect, it } from "vitest";
-import { readFleet } from "#src/cli/commands/web/fleet.ts";
-import { OtherMachines } from "#src/cli/commands/web/other-machines.ts";
+import type { FleetRow } from "#src/contract/machine/page.ts";
 import type { Io } from "#src/cli/io.ts";
 import * as news from "#src/local-mcp/sessions/news.ts";
 import * as recoveries from "#src/local-mcp/sessions/recoveries.ts";
@@ -34,8 +33,11 @@ it("[RE183] a session that an open chat was offered is in every list, with that 
   addSession(home, { id: "dddd1111", pid: 500 });
   const several = (await home.shim("resume")).err;
   expect(several).toEqual(holding(`work of bbbb  died (killed; ${note})`, "work of dddd  died (killed)"));
-  const { rows } = await readFleet(home.runtime, "no coordinator", new OtherMachines(home.runtime, "shim"));
-  expect(rows.find(({ id }) => id === ids.dead)).toMatchObject({ state: "died", detail: `killed; ${note}` });
+  const { rows } = await home.json("call page.fleet");
+  expect((rows as FleetRow[]).find(({ id }) => id === ids.dead)).toMatchObject({
+    state: "died",
+    detail: `killed; ${note}`,
+  });
 });
 
 it("[RE183] [RE188] `shim resume` prints and continues it, says who was offered it, and that chat is notified", async () => {

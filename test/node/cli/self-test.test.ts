@@ -33,7 +33,7 @@ it("[IP7] [IP8] the self-test passes here, leaves no folder and touches no store
   expect([code, report.isPassed]).toEqual([0, true]);
   const names = ["checkpoint", "hooks", "store", "permissions", "processes", "service file"];
   expect(report.checks.map(({ name }) => name)).toEqual(names);
-  expect(Object.keys(report.about)).toEqual(["shim", "system", "node", "sqlite", "git", "claude code"]);
+  expect(Object.keys(report.about)).toEqual(["shim", "system", "node", "git", "claude code"]);
   expect(testFolders()).toEqual(folders);
   expect(existsSync(home.paths.home)).toBe(false);
   for (const word of [homedir(), hostname(), tmpdir(), root]) expect(JSON.stringify(report)).not.toContain(word);

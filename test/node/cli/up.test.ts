@@ -106,7 +106,7 @@ it("[CL133] outside a terminal it prints a line for each change, and nothing whi
     expect.stringMatching(/^bbbb.* died/),
     expect.stringMatching(/^cccc4444.* ended \(finished\)/),
     expect.stringMatching(/^aaaa1111.* died/),
-    expect.stringMatching(/^dddd died/),
+    expect.stringMatching(/^dddd .* died/),
     "dddd is gone",
   ]);
 });
@@ -230,9 +230,9 @@ it("[CL63] outside a terminal each change of the team is a line of its own", asy
   );
   expect((await home.shimWith(steps, "up")).out).toEqual(
     holding(
-      / chat c0ffee11 on here (idle|busy)/,
-      / task \d+ test running by c0ffee11\n/,
-      " src/parser/** reserved by c0ffee11\n",
+      / c0ffee11 {2}claude-code {2}here {2}(idle|works)/,
+      / \d+ {2}test {2}running by c0ffee11: half of it\n/,
+      " src/parser/**  reserved by c0ffee11\n",
       " chat c0ffee11 is gone\n",
     ),
   );

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { shortIn } from "#src/web/format.ts";
 import type { Chat } from "#src/contract/chats.ts";
-import type { FleetRow } from "#src/contract/live-page.ts";
+import type { FleetRow } from "#src/contract/machine/page.ts";
 import { toGroups } from "#src/web/fleet-groups.ts";
 
 function aRow(more: Partial<FleetRow> = {}): FleetRow {
@@ -63,7 +63,7 @@ it("[WP19] a chat that the coordinator calls recoverable has died, with the comm
     metadata: { title: "Payments" },
     health: {},
   };
-  const chats = [chat, { ...chat, chat: "c2", isRecoverable: true }] as unknown as readonly Chat[];
+  const chats = [chat, { ...chat, chat: "c2", isRecoverable: true }] as unknown as Chat[];
   const found = toGroups({ rows: [], chats }, "").map(({ name, rows: [row] }) => [
     name,
     row?.title,

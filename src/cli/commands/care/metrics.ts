@@ -1,17 +1,19 @@
 import { InvalidArgumentError, type Command } from "commander";
 import type { Sample } from "../../../contract/metrics.ts";
-import { machineMetrics } from "../../../local-mcp/metrics/machine-metrics.ts";
-import type { Runtime } from "../../../runtime/runtime.ts";
 import { toExposition } from "../../../shared/exposition.ts";
 import { ok } from "../../../shared/result.ts";
+import { systemProcesses } from "../../../platform/processes.ts";
 import { findSupervisor } from "../../../platform/supervisor-lock.ts";
 import { programSamples } from "../../../supervisor/supervisor-metrics.ts";
 import { SupervisorState } from "../../../supervisor/supervisor-state.ts";
-import { failed, type CliResult } from "../../answer.ts";
+import { fromHost } from "../../answer.ts";
 import type { Cli, CommonOptions, CommandResult } from "../../cli.ts";
-import type { Workspace } from "../../../local-mcp/host/host.ts";
 import { parseSupervisorSettings } from "../worker/run-supervisor.ts";
-import { serveMetrics, tokenFile, type ListenAddress } from "./metrics-server.ts";
+
+interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
 
 interface MetricsOptions extends CommonOptions {
   readonly listen?: ListenAddress | true;
@@ -41,71 +43,30 @@ function parseAddress(text: string): ListenAddress {
 }
 
 async function print(cli: Cli): Promise<CommandResult> {
-  const reader = new MetricsReader(cli);
-  try {
-    const samples = await reader.read();
-    if (!samples.ok) return samples;
-    return ok({ data: { samples: samples.value }, text: await toExposition(samples.value), isVerbatim: true });
-  } finally {
-    reader.close();
-  }
+  const read = await cli.call("metrics.read", {});
+  if (!read.ok) return read;
+  const samples = [...read.value.samples, ...readPrograms(cli)];
+  return ok({ data: { samples }, text: await toExposition(samples), isVerbatim: true });
 }
 
 async function listen(cli: Cli, options: MetricsOptions): Promise<CommandResult> {
   const address = options.listen === true || options.listen === undefined ? defaultAddress : options.listen;
-  const reader = new MetricsReader(cli);
-  try {
-    const server = await serveMetrics({ home: cli.paths.home, address, read: () => reader.read() });
-    if (typeof server === "string") return failed("not_listening", server);
-    cli.progress(`Metrics at ${server.url}, with the bearer token in ${tokenFile(cli.paths.home)}. Ctrl-C ends it.`);
-    await cli.untilEnd();
-    await server.close();
-    return ok({ data: null, text: "" });
-  } finally {
-    reader.close();
-  }
+  const served = await cli.host.serveMetrics({ ...address, more: () => readPrograms(cli) });
+  if (!served.ok) return fromHost(served);
+  const { url, tokenFile } = served.value;
+  cli.progress(`Metrics at ${url}, with the bearer token in ${tokenFile}. Ctrl-C ends it.`);
+  await cli.untilEnd();
+  await served.value.close();
+  return ok({ data: null, text: "" });
 }
 
 const defaultAddress: ListenAddress = { host: "127.0.0.1", port: defaultPort };
 
-/** [OB1] A coordinator on the edge is scraped there, since each of its requests is billed. */
-class MetricsReader {
-  readonly #cli: Cli;
-  #link: Workspace | null = null;
-
-  constructor(cli: Cli) {
-    this.#cli = cli;
-  }
-
-  /** @throws {StoreError} when the machine's store cannot be read */
-  async read(): Promise<CliResult<Sample[]>> {
-    const workspace = await this.#readWorkspace();
-    if (!workspace.ok) return workspace;
-    const runtime = await this.#cli.runtime();
-    return ok([...machineMetrics(runtime), ...this.#readPrograms(runtime), ...workspace.value]);
-  }
-
-  /** Problems of settings and state are those of `shim worker supervise` and its status. */
-  #readPrograms({ processes, now }: Runtime): Sample[] {
-    const { home } = this.#cli.paths;
-    const settings = parseSupervisorSettings(this.#cli);
-    const state = SupervisorState.open(home);
-    if (!settings.ok || !state.ok) return [];
-    return programSamples(settings.value, state.value, now(), findSupervisor(home, processes) !== null);
-  }
-
-  async #readWorkspace(): Promise<CliResult<Sample[]>> {
-    if (!this.#link) {
-      const opened = await this.#cli.workspace();
-      if (!opened.ok) return opened;
-      this.#link = opened.value;
-    }
-    if (this.#link.isEdge) return ok([]);
-    const sampled = await this.#link.call("metrics", {});
-    return sampled.ok ? ok(sampled.value.samples) : sampled;
-  }
-
-  close(): void {
-    this.#link?.close();
-  }
+/** [OB15] Problems of settings and state are those of `shim worker supervise` and its status. */
+function readPrograms(cli: Cli): Sample[] {
+  const { home } = cli.paths;
+  const settings = parseSupervisorSettings(cli);
+  const state = SupervisorState.open(home);
+  if (!settings.ok || !state.ok) return [];
+  return programSamples(settings.value, state.value, cli.io.now(), findSupervisor(home, systemProcesses) !== null);
 }

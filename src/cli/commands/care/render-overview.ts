@@ -1,17 +1,104 @@
-import { age, pluralize, oneLine } from "../../../shared/format.ts";
-import { causeText, stateText, stateWords, type ChatState, type ShownState } from "../../../contract/chat-state.ts";
-import type { FleetRow } from "../../../contract/live-page.ts";
-import type { RiskLevel } from "../../../contract/readings.ts";
-import type { Overview, ShownTeam } from "./overview.ts";
-import { shortPath, type Paint } from "../../screen-text.ts";
+import { causeText, stateText, type ChatState, type ShownState } from "../../../contract/chat-state.ts";
+import type { MachineOutput } from "../../../contract/machine/operations.ts";
+import type { ClientState, TeamView } from "../../../contract/machine/overview.ts";
+import type { FleetRow } from "../../../contract/machine/page.ts";
 import type { SessionView } from "../../../contract/machine/sessions.ts";
+import type { RiskLevel } from "../../../contract/readings.ts";
+import { age, pluralize, oneLine } from "../../../shared/format.ts";
+import { shortPath, type Paint } from "../../screen-text.ts";
 import { localTime } from "../../times.ts";
+
+/** Printed as JSON: fields are only added. */
+export interface Overview extends MachineOutput<"overview.get"> {
+  readonly clients: readonly ClientState[];
+  readonly team: TeamView;
+}
 
 export interface OverviewStyle {
   readonly paint: Paint;
   readonly columns: number;
   readonly home: string;
   readonly command: string;
+  /** False: without figures that always move, so that a line changes only with its fact. */
+  readonly hasAges: boolean;
+}
+
+interface Row {
+  /** Names what the row is about. */
+  readonly key: string;
+  readonly text: string;
+}
+
+interface Section {
+  /** Rows without one stand at the top. */
+  readonly title: string | null;
+  readonly rows: readonly Row[];
+}
+
+/** [CL20] */
+export function overviewLines(overview: Overview, style: OverviewStyle): string[] {
+  const { paint, home, command } = style;
+  const sections = sectionsOf(overview, style).filter(({ title, rows }) => title === null || rows.length > 0);
+  return [
+    paint("bold", `SHIM at ${localTime(overview.at)}, ${shortPath(overview.store.path, home)}`),
+    ...sections.flatMap((section) => sectionLines(section, paint)),
+    ...nextStepLines(overview, command),
+    ...howToJoin(overview.team),
+  ];
+}
+
+function sectionLines({ title, rows }: Section, paint: Paint): string[] {
+  const heading = title === null ? [] : [paint("bold", title)];
+  const indent = title === null ? "" : "  ";
+  return heading.concat(
+    rows.map(({ text }) => `${indent}${text}`),
+    "",
+  );
+}
+
+/** [CL133] For output that is no terminal. */
+export function overviewFacts(overview: Overview, style: OverviewStyle): Map<string, string> {
+  const rows = sectionsOf(overview, { ...style, hasAges: false }).flatMap((section) => section.rows);
+  return new Map(rows.map(({ key, text }) => [key, text.trim()]));
+}
+
+function sectionsOf({ at, notices, pauses, sessions, team }: Overview, style: OverviewStyle): Section[] {
+  const rowsOf = (text: typeof aliveText, of: readonly SessionView[]): Row[] =>
+    of.map((one) => ({ key: one.id, text: `${headOf(one, style)}  ${text(one, at, style)}` }));
+  const alive = sessions.filter(({ isAlive }) => isAlive);
+  const open = sessions.filter(({ isAlive, state }) => !isAlive && state !== "ended");
+  const { elsewhere } = team;
+  const warnings = [
+    ...notices.map((one) => ({ key: `notice ${one.id}`, text: `notice ${one.id}: ${one.text}` })),
+    ...pauses.map(({ project, until }) => {
+      const end = until === null ? "" : ` until ${localTime(until)}`;
+      return { key: `pause ${project}`, text: `paused: ${project ?? "every project"}${end}` };
+    }),
+  ];
+  return [
+    { title: null, rows: warnings.map(({ key, text }) => ({ key, text: style.paint("yellow", text) })) },
+    { title: `Alive (${alive.length})`, rows: rowsOf(aliveText, alive) },
+    {
+      title: `Can come back (${open.length + elsewhere.length})`,
+      rows: [...rowsOf(deadText, open), ...elsewhere.map((one) => ({ key: one.id, text: elsewhereText(one, style) }))],
+    },
+    ...teamSections(team, style),
+    {
+      title: "Ended in the last day",
+      rows: rowsOf(
+        endedText,
+        sessions.filter(({ state }) => state === "ended"),
+      ),
+    },
+  ];
+}
+
+function headOf({ shortId, project, client, title }: SessionView, style: OverviewStyle): string {
+  return `${shortId}  ${project === null ? client : shortPath(project, style.home)}  ${titleOf(title, style)}`;
+}
+
+function titleOf(title: string | null, { columns }: OverviewStyle): string {
+  return oneLine(title ?? "untitled", Math.max(10, Math.min(40, columns - 80)));
 }
 
 const levelColours: Record<RiskLevel, "green" | "yellow" | "red"> = {
@@ -21,113 +108,103 @@ const levelColours: Record<RiskLevel, "green" | "yellow" | "red"> = {
   critical: "red",
 };
 
-export function overviewLines(overview: Overview, style: OverviewStyle): string[] {
-  const { paint } = style;
-  const { notices, pauses, team } = overview;
-  const { alive, open, ended } = bySection(overview);
-  const { elsewhere } = team;
-  return [
-    paint("bold", `SHIM at ${localTime(overview.at)}, ${shortPath(overview.store.path, style.home)}`),
-    ...notices.map((one) => paint("yellow", `notice ${one.id}: ${one.text}`)),
-    ...pauses.map((one) =>
-      paint(
-        "yellow",
-        `paused: ${one.project ?? "every project"}${one.until === null ? "" : ` until ${localTime(one.until)}`}`,
-      ),
-    ),
-    "",
-    ...section(
-      style,
-      `Alive (${alive.length})`,
-      alive.map((one) => aliveLine(one, overview.at, style)),
-    ),
-    ...section(style, `Can come back (${open.length + elsewhere.length})`, [
-      ...open.map((one) => deadLine(one, overview.at, style)),
-      ...elsewhere.map((one) => elsewhereLine(one, style)),
-    ]),
-    ...teamLines(team, paint),
-    ...section(
-      style,
-      "Ended in the last day",
-      ended.map((one) => finishedLine(one, overview.at, style)),
-    ),
-    ...nextStepLines(overview, style.command),
-    ...howToJoin(overview.team),
-  ];
+function aliveText(one: SessionView, now: number, style: OverviewStyle): string {
+  const { risk, savedAt, waitingSince, contextFill, checkpoints } = one;
+  const { score = 0, level = "safe", reasons = [] } = risk ?? {};
+  const why = reasons.length === 0 ? "" : ` (${reasons.map(({ name }) => name).join(", ")})`;
+  const riskText = `${style.paint(levelColours[level], `risk ${score} ${level}`)}${why}`;
+  if (!style.hasAges) return `${paintState(one, style)}, ${riskText}, ${pluralize(checkpoints, "checkpoint")}`;
+  const since = waitingSince === null ? "" : ` for ${age(now - waitingSince)}`;
+  const saved = savedAt === null ? "not saved yet" : `saved ${age(now - savedAt)} ago`;
+  const fill = contextFill === null ? "" : `, context ${Math.round(contextFill * 100)} %`;
+  return `${paintState(one, style, since)}, ${saved}, ${riskText}${fill}`;
 }
 
-function bySection({ sessions }: Overview): Record<"alive" | "open" | "ended", SessionView[]> {
-  return {
-    alive: sessions.filter(({ isAlive }) => isAlive),
-    open: sessions.filter(({ isAlive, state }) => !isAlive && state !== "ended"),
-    ended: sessions.filter(({ state }) => state === "ended"),
-  };
+function deadText(one: SessionView, now: number, style: OverviewStyle): string {
+  const shown = style.hasAges ? one : withoutAge(one);
+  const ago = style.hasAges ? `, ${age(now - one.lastSeenAt)} ago` : "";
+  return `${paintState(shown, style, ago)}: ${style.command} resume ${one.shortId}`;
 }
 
-function section(style: OverviewStyle, title: string, rows: readonly string[]): string[] {
-  return rows.length === 0 ? [] : [style.paint("bold", title), ...rows.map((row) => `  ${row}`), ""];
+/** The state's own words have the age of an offer. */
+function withoutAge({ state, cause, offer }: SessionView): ShownState {
+  const causes = state === "died" && cause !== null ? [causeText(cause)] : [];
+  const offers = offer === null ? [] : [`offered to chat ${offer.shortId}`];
+  return { state, detail: [...causes, ...offers].join("; ") || null };
 }
 
-function aliveLine(one: SessionView, now: number, style: OverviewStyle): string {
-  const level = one.risk?.level ?? "safe";
-  const risk = style.paint(levelColours[level], `risk ${one.risk?.score ?? 0} ${level}`);
-  const why = one.risk?.reasons.map((reason) => reason.name).join(", ");
-  const saved = one.savedAt === null ? "not saved yet" : `saved ${age(now - one.savedAt)} ago`;
-  const fill = one.contextFill === null ? "" : `, context ${Math.round(one.contextFill * 100)} %`;
-  return `${formatHead(one, style)}  ${paintState(one, style, sinceText(one, now))}, ${saved}, ${risk}${why ? ` (${why})` : ""}${fill}`;
+/** [RE184] */
+function elsewhereText(one: FleetRow, style: OverviewStyle): string {
+  const ago = style.hasAges ? `, ${age(one.seenAgeMs)} ago` : "";
+  const shown = style.hasAges ? one : { state: one.state, detail: null };
+  const death = paintState(shown, style, ` on ${one.machine ?? ""}${ago}`);
+  return `${one.shortId}  ${titleOf(one.title, style)}  ${death}: ${one.resumeCommand ?? ""}`;
 }
 
-function sinceText({ waitingSince }: SessionView, now: number): string {
-  return waitingSince === null ? "" : ` for ${age(now - waitingSince)}`;
+function endedText(one: SessionView, now: number, { paint, hasAges }: OverviewStyle): string {
+  const ago = hasAges ? `, ${age(now - (one.endedAt ?? now))} ago` : "";
+  return paint("dim", `${stateText(one)}${ago}, ${pluralize(one.checkpoints, "checkpoint")}`);
 }
 
 const stateColours: Partial<Record<ChatState, "yellow" | "red">> = { waits: "yellow", stuck: "red", died: "red" };
 
-function paintState(one: ShownState, { paint }: OverviewStyle, since = ""): string {
+function paintState(one: ShownState, { paint }: OverviewStyle, more = ""): string {
   const colour = stateColours[one.state];
-  const text = `${stateText(one)}${since}`;
+  const text = `${stateText(one)}${more}`;
   return colour ? paint(colour, text) : text;
 }
 
-function deadLine(one: SessionView, now: number, style: OverviewStyle): string {
-  const death = paintState(one, style, `, ${age(now - one.lastSeenAt)} ago`);
-  return `${formatHead(one, style)}  ${death}: ${style.command} resume ${one.shortId}`;
+/** [CL63] Chats, tasks and files with their holders; empty where there is no team. */
+function teamSections(team: TeamView, { paint, hasAges }: OverviewStyle): Section[] {
+  const { where, trouble, names, tasks, chats, underWay, files } = team;
+  if (trouble !== null)
+    return [
+      { title: null, rows: [{ key: "team", text: paint("yellow", `Team: ${where} did not answer: ${trouble}`) }] },
+    ];
+  if (!hasTeam(team)) return [];
+  const nameOf = (chat: string): string => names[chat]?.shortId ?? chat;
+  const members = chats.map((one) => {
+    const work = one.taskCount > 0 ? `, ${pluralize(one.taskCount, "task")}` : "";
+    const who = oneLine(names[one.chat]?.title ?? one.client, 40);
+    const text = `${nameOf(one.chat)}  ${who}  ${one.machine}  ${stateText(one)}${work}${afterColon(one.progress)}`;
+    return { key: `chat ${one.chat}`, text };
+  });
+  const running = underWay.map((one) => {
+    const by = one.chat === null ? "" : ` by ${nameOf(one.chat)}`;
+    const note = afterColon(one.progress?.note ?? null);
+    return { key: `task ${one.task}`, text: `  ${one.task}  ${one.type}  ${one.state}${by}${note}` };
+  });
+  const reserved = files.map(({ resource, holder, heldForMs }) => {
+    const since = hasAges ? ` for ${age(heldForMs)}` : "";
+    return { key: resource, text: `${resource.replace(/^file:[^/]*\//, "")}  reserved by ${nameOf(holder)}${since}` };
+  });
+  const { queuedTasks = 0, inProgressTasks = 0, completedTasks = 0, totalTasks = 0 } = tasks ?? {};
+  const sum = `tasks: ${queuedTasks} queued, ${inProgressTasks} under way, ${completedTasks} done, ${totalTasks} in all`;
+  const sums = hasAges && totalTasks > 0 ? [{ key: "tasks", text: sum }] : [];
+  return [{ title: `Team (${where})`, rows: [...members, ...sums, ...running, ...reserved] }];
 }
 
-/** [RE184] */
-function elsewhereLine(one: FleetRow, style: OverviewStyle): string {
-  const room = Math.max(10, Math.min(40, style.columns - 80));
-  const death = paintState(one, style, ` on ${one.machine ?? ""}, ${age(one.seenAgeMs)} ago`);
-  return `${one.shortId}  ${oneLine(one.title ?? "untitled", room)}  ${death}: ${one.resumeCommand ?? ""}`;
+function afterColon(text: string | null): string {
+  const line = oneLine(text ?? "", 60);
+  return line === "" ? "" : `: ${line}`;
 }
 
-function finishedLine(one: SessionView, now: number, style: OverviewStyle): string {
-  return style.paint(
-    "dim",
-    `${formatHead(one, style)}  ${stateText(one)}, ${age(now - (one.endedAt ?? now))} ago, ${pluralize(one.checkpoints, "checkpoint")}`,
-  );
+function hasTeam({ isEdge, chats, tasks, files }: TeamView): boolean {
+  return isEdge || chats.length > 0 || files.length > 0 || (tasks?.totalTasks ?? 0) > 0;
 }
 
-function formatHead(one: SessionView, style: OverviewStyle): string {
-  const room = Math.max(10, Math.min(40, style.columns - 80));
-  const project = one.project === null ? one.client : shortPath(one.project, style.home);
-  return `${one.shortId}  ${project}  ${oneLine(one.title ?? "untitled", room)}`;
-}
-
-function nextStepLines(overview: Overview, command: string): string[] {
-  const isInstalled = overview.clients.some((one) => one.isInstalled);
-  const hasSessions = overview.sessions.length > 0;
+function nextStepLines({ clients, sessions, store, team }: Overview, command: string): string[] {
   const nothing =
-    overview.store.isThere || hasTeam(overview.team)
+    store.isThere || hasTeam(team)
       ? "No session is running on this machine."
       : "Nothing is stored on this machine yet.";
-  const state = overview.sessions.some(({ isAlive }) => isAlive) ? [] : [nothing];
-  if (isInstalled) return hasSessions || state.length === 0 ? state : [...state, "Start a chat; it appears here."];
-  const clientNames = overview.clients.map((one) => one.label).join(" and ");
+  const state = sessions.some(({ isAlive }) => isAlive) ? [] : [nothing];
+  if (clients.some((one) => one.isInstalled))
+    return sessions.length > 0 || state.length === 0 ? state : [...state, "Start a chat; it appears here."];
   const clientHint =
-    clientNames === ""
+    clients.length === 0
       ? "No client was found here; SHIM works with Claude Code, Claude Desktop and any MCP client."
-      : `${clientNames}: SHIM is not connected.`;
+      : `${clients.map((one) => one.label).join(" and ")}: SHIM is not connected.`;
   return [
     ...state,
     clientHint,
@@ -136,105 +213,7 @@ function nextStepLines(overview: Overview, command: string): string[] {
   ];
 }
 
-/** Facts without ages, for output that is no terminal: a line changes only with its fact. */
-export function overviewFacts(overview: Overview, command: string): Map<string, string> {
-  return new Map([
-    ...overview.sessions.map((one): [string, string] => [one.id, formatFact(one, command)]),
-    ...overview.notices.map((one): [string, string] => [`notice ${one.id}`, `notice ${one.id}: ${one.text}`]),
-    ...overview.pauses.map((one): [string, string] => [
-      `pause ${one.project}`,
-      `paused: ${one.project ?? "every project"}`,
-    ]),
-    ...overview.team.elsewhere.map((one): [string, string] => [
-      one.id,
-      `${one.id} ${stateWords[one.state]} on ${one.machine ?? ""} (${one.resumeCommand ?? ""}), ${oneLine(one.title ?? "untitled", 60)}`,
-    ]),
-    ...teamFacts(overview.team),
-  ]);
-}
-
-function formatFact(one: SessionView, command: string): string {
-  const risk = one.risk ? `, risk ${one.risk.score} ${one.risk.level}` : "";
-  const isOpen = !one.isAlive && one.state !== "ended";
-  const how = isOpen ? `: ${command} resume ${one.shortId}` : "";
-  return `${one.id} ${factText(one)}${how}${risk}, ${pluralize(one.checkpoints, "checkpoint")}, ${oneLine(one.title ?? "untitled", 60)}`;
-}
-
-/** Without an age, which changes while the state does not. */
-function factText(one: SessionView): string {
-  const { isAlive, state, cause, offer } = one;
-  if (isAlive || state === "ended") return stateText(one);
-  const causes = state === "died" && cause !== null ? [causeText(cause)] : [];
-  const offers = offer === null ? [] : [`offered to chat ${offer.shortId}`];
-  return stateText({ state, detail: [...causes, ...offers].join("; ") || null });
-}
-
-/** [CL63] Formats chats, tasks and files with their holders; empty where there is no team. */
-function teamLines(team: ShownTeam, paint: Paint): string[] {
-  if (team.trouble !== null) return [paint("yellow", `Team: ${team.where} did not answer: ${team.trouble}`), ""];
-  if (!hasTeam(team)) return [];
-  return [
-    paint("bold", `Team (${team.where})`),
-    ...team.chats.map((one) => {
-      const work = one.taskCount > 0 ? `, ${pluralize(one.taskCount, "task")}` : "";
-      const who = oneLine(team.names[one.chat]?.title ?? one.client, 40);
-      return `  ${shortId(team, one.chat)}  ${who}  ${one.machine}  ${stateText(one)}${work}${afterColon(one.progress)}`;
-    }),
-    ...tasksLine(team),
-    ...team.underWay.map((one) => {
-      const by = one.chat === null ? "" : ` by ${shortId(team, one.chat)}`;
-      return `    ${one.task}  ${one.type}  ${one.state}${by}${afterColon(one.progress?.note ?? null)}`;
-    }),
-    ...team.files.map(
-      ({ resource, holder, heldForMs }) =>
-        `  ${filePath(resource)}  reserved by ${shortId(team, holder)} for ${age(heldForMs)}`,
-    ),
-    "",
-  ];
-}
-
-function shortId({ names }: ShownTeam, chat: string): string {
-  return names[chat]?.shortId ?? chat;
-}
-
-function afterColon(text: string | null): string {
-  const line = oneLine(text ?? "", 60);
-  return line === "" ? "" : `: ${line}`;
-}
-
-function hasTeam({ isEdge, chats, tasks, files }: ShownTeam): boolean {
-  return isEdge || chats.length > 0 || files.length > 0 || (tasks?.totalTasks ?? 0) > 0;
-}
-
-function tasksLine({ tasks }: ShownTeam): string[] {
-  if (!tasks || tasks.totalTasks === 0) return [];
-  const { queuedTasks, inProgressTasks, completedTasks, totalTasks } = tasks;
-  return [`  tasks: ${queuedTasks} queued, ${inProgressTasks} under way, ${completedTasks} done, ${totalTasks} in all`];
-}
-
-function filePath(resource: string): string {
-  return resource.replace(/^file:[^/]*\//, "");
-}
-
-function teamFacts(team: ShownTeam): [string, string][] {
-  if (team.trouble !== null) return [["team", `${team.where} did not answer: ${team.trouble}`]];
-  return [
-    ...team.chats.map((one): [string, string] => [
-      `chat ${one.chat}`,
-      `chat ${one.chat} on ${one.machine} ${stateText(one)}, ${pluralize(one.taskCount, "task")}`,
-    ]),
-    ...team.underWay.map((one): [string, string] => [
-      `task ${one.task}`,
-      `task ${one.task} ${one.type} ${one.state}${one.chat === null ? "" : ` by ${one.chat}`}`,
-    ]),
-    ...team.files.map(({ resource, holder }): [string, string] => [
-      resource,
-      `${filePath(resource)} reserved by ${holder}`,
-    ]),
-  ];
-}
-
-function howToJoin({ isEdge, chats }: ShownTeam): string[] {
+function howToJoin({ isEdge, chats }: TeamView): string[] {
   if (isEdge || chats.length === 0) return [];
   return ["A second machine: a coordinator that both can reach, then `shim join ...` on each (`shim join --help`)."];
 }

@@ -4,7 +4,6 @@ import { basename, join } from "node:path";
 import { version } from "../../../platform/version.ts";
 import { messageOf } from "../../../shared/error.ts";
 import { ok } from "../../../shared/result.ts";
-import { loadDriver } from "../../../store/open-driver.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
 import { SelfTestBench } from "./self-test/bench.ts";
 import { renderReport, withoutPersonal, type PersonalWords, type SelfTestCheck } from "./self-test/report.ts";
@@ -17,13 +16,12 @@ export async function selfTest(cli: Cli): Promise<CommandResult> {
   const words = personalWords(cli, folder);
   try {
     cli.progress("Testing in a temporary folder ...");
-    const { driver, open } = await loadDriver();
-    const bench = new SelfTestBench(cli, folder, open);
+    const bench = new SelfTestBench(cli, folder);
     for (const name of ["shim", "project"]) mkdirSync(join(folder, name), { mode: 0o700 });
     const checks: SelfTestCheck[] = [];
     for (const step of steps) checks.push(await check(step, bench, words));
     await bench.end();
-    const about = aboutMachine(cli, driver);
+    const about = aboutMachine(cli);
     const isPassed = checks.every(({ state }) => state === "ok");
     const report = { isPassed, ms: since(startedAt), about, checks };
     return ok({ data: report, text: renderReport(report), isFailed: !isPassed, isVerbatim: true });
@@ -47,14 +45,13 @@ function since(startedAt: number): number {
 }
 
 /** Versions only: what is found first in a line of words may be a person's. */
-function aboutMachine({ io }: Cli, driver: string): Readonly<Record<string, string>> {
+function aboutMachine({ io }: Cli): Readonly<Record<string, string>> {
   const versionIn = (program: string): string =>
     /(?<!\d)\d+\.\d+[\w.]*/.exec(io.versionOf(program) ?? "")?.[0] ?? "none";
   return {
     shim: version,
     system: `${io.machine.platform} ${release()} ${arch()}`,
     node: io.nodeVersion,
-    sqlite: driver,
     git: versionIn("git"),
     "claude code": versionIn("claude"),
   };

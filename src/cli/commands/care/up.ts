@@ -1,14 +1,13 @@
 import type { Command } from "commander";
-import { ok } from "../../../shared/result.ts";
 import type { ClientState } from "../../../contract/machine/overview.ts";
+import { isWithin } from "../../../shared/elapsed.ts";
+import { ok } from "../../../shared/result.ts";
+import { fromHost, wrongUsage, type CliResult } from "../../answer.ts";
 import { countUpTo, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
-import { wrongUsage } from "../../answer.ts";
-import { readOverview, type Overview, TeamReader, type TeamOverview } from "./overview.ts";
-import { overviewFacts, overviewLines, type OverviewStyle } from "./render-overview.ts";
 import { safeText } from "../../screen-text.ts";
 import { localTime } from "../../times.ts";
-import { isWithin } from "../../../shared/elapsed.ts";
-import { servePage } from "../web/serve-page.ts";
+import { answerExperiments, isExperimentCall } from "../web/experiments-page.ts";
+import { overviewFacts, overviewLines, type Overview, type OverviewStyle } from "./render-overview.ts";
 
 interface UpOptions extends CommonOptions {
   readonly once?: boolean;
@@ -20,7 +19,7 @@ const redrawMs = 2_000;
 /** Connected clients change rarely, and reading their files is slow. */
 const clientsPollMs = 30_000;
 /** A coordinator on the edge counts requests. */
-const edgePollMs = 10_000;
+const teamMaxAgeMs = 10_000;
 
 export function addUp(program: Command, cli: Cli): void {
   const command = program
@@ -40,65 +39,67 @@ async function view(cli: Cli, options: UpOptions): Promise<CommandResult> {
   return once === true ? wrongUsage("give --web or --once, not both.") : servePage(cli, options);
 }
 
-async function up(cli: Cli, options: UpOptions): Promise<CommandResult> {
-  const runtime = await cli.runtime();
-  const style = (): OverviewStyle => ({
-    paint: cli.paint,
-    columns: cli.io.size().columns,
-    home: cli.io.env["HOME"] ?? "",
-    command: cli.command,
+/** [WP1] Serves the live page until Ctrl-C. */
+async function servePage(cli: Cli, { port, json }: UpOptions): Promise<CommandResult> {
+  const served = await cli.host.servePage({
+    ...(port === undefined ? {} : { port }),
+    onLinkNeeded: (link) => cli.io.stdout(`A page needs to sign in: ${link}\n`),
+    onProblem: (message) => cli.progress(`A request of the page failed: ${message}`),
+    answer: (name, input, openWorkspace) =>
+      isExperimentCall(name) ? answerExperiments(cli, openWorkspace, name, input) : null,
   });
-  const team = new TeamReader(cli, runtime);
-  try {
-    const overview = await readOverview(cli, await readClients(cli), await team.read());
-    if (!overview.ok) return overview;
-    const first = overview.value;
-    const isFresh = !first.store.isThere && !cli.io.isTty;
-    if (options.once || options.json || isFresh)
-      return ok({ data: first, text: `${overviewLines(first, style()).join("\n")}\n` });
-    const stop = cli.io.interrupted();
-    if (cli.io.isTty) await redraw({ cli, team }, style, stop);
-    else await printChanges({ cli, team }, stop);
-    return ok({ data: null, text: "" });
-  } finally {
-    team.close();
-  }
+  if (!served.ok) return fromHost(served);
+  const { link } = served.value;
+  const text = `SHIM's live page, for the next minute, once: ${link}\nCtrl-C ends it.\n`;
+  cli.io.stdout(json === true ? `${JSON.stringify({ link })}\n` : text);
+  await cli.untilEnd();
+  await served.value.close();
+  return ok({ data: { isEnded: true }, text: "", isOneLine: true });
 }
 
-interface UpView {
-  readonly cli: Cli;
-  readonly team: TeamReader;
+async function up(cli: Cli, options: UpOptions): Promise<CommandResult> {
+  const first = await read(cli, await readClients(cli));
+  if (!first.ok) return first;
+  const isFresh = !first.value.store.isThere && !cli.io.isTty;
+  if (options.once || options.json || isFresh)
+    return ok({ data: first.value, text: `${overviewLines(first.value, styleOf(cli)).join("\n")}\n` });
+  const stop = cli.io.interrupted();
+  if (cli.io.isTty) await redraw(cli, stop);
+  else await printChanges(cli, stop);
+  return ok({ data: null, text: "" });
 }
 
-/** Ends at Ctrl-C, and when the launcher is gone: a killed launcher forwards no signal. */
-async function watch(
-  { cli, team }: UpView,
-  stop: AbortSignal,
-  show: (overview: Overview | string) => void,
-): Promise<void> {
+function styleOf(cli: Cli): OverviewStyle {
+  const { paint, command, io } = cli;
+  return { paint, command, columns: io.size().columns, home: io.env["HOME"] ?? "", hasAges: true };
+}
+
+async function read(cli: Cli, clients: readonly ClientState[]): Promise<CliResult<Overview>> {
+  const team = await cli.call("team.overview", { maxAgeMs: teamMaxAgeMs });
+  if (!team.ok) return team;
+  const overview = await cli.call("overview.get", {});
+  return overview.ok ? ok({ ...overview.value, clients, team: team.value }) : overview;
+}
+
+async function readClients(cli: Cli): Promise<readonly ClientState[]> {
+  const listed = await cli.call("clients.list", {});
+  return listed.ok ? listed.value.clients : [];
+}
+
+/** [CL134] [CL135] Shows until Ctrl-C, and what cannot be read as a text. */
+async function watch(cli: Cli, stop: AbortSignal, show: (overview: Overview | string) => void): Promise<void> {
   let clients: readonly ClientState[] = [];
   let clientsAt = -Infinity;
-  let known: TeamOverview | null = null;
-  let knownAt = -Infinity;
   const parent = cli.io.parentPid();
   while (!stop.aborted && cli.io.parentPid() === parent) {
     if (!isWithin(cli.io.now() - clientsAt, clientsPollMs)) {
       clients = await readClients(cli);
       clientsAt = cli.io.now();
     }
-    if (!known || !isWithin(cli.io.now() - knownAt, known.isEdge ? edgePollMs : 0)) {
-      known = await team.read();
-      knownAt = cli.io.now();
-    }
-    const overview = await readOverview(cli, clients, known);
+    const overview = await read(cli, clients);
     show(overview.ok ? overview.value : overview.error.message);
     await cli.io.wait(redrawMs, stop);
   }
-}
-
-async function readClients(cli: Cli): Promise<readonly ClientState[]> {
-  const listed = await cli.call("clients.list", {});
-  return listed.ok ? listed.value.clients : [];
 }
 
 const sequences = {
@@ -110,13 +111,12 @@ const sequences = {
 };
 
 /** [CL132] Overwrites the old picture line by line, so nothing flickers; cut to the window. */
-async function redraw(view: UpView, style: () => OverviewStyle, stop: AbortSignal): Promise<void> {
-  const { cli } = view;
+async function redraw(cli: Cli, stop: AbortSignal): Promise<void> {
   cli.io.stdout(`${sequences.hideCursor}\u001b[2J`);
   try {
-    await watch(view, stop, (overview) => {
+    await watch(cli, stop, (overview) => {
       const { columns, rows } = cli.io.size();
-      const all = typeof overview === "string" ? [overview] : overviewLines(overview, style());
+      const all = typeof overview === "string" ? [overview] : overviewLines(overview, styleOf(cli));
       const hint = cli.paint("dim", "Ctrl-C ends this view; nothing else.");
       const fitting = [...all.slice(0, Math.max(1, rows - 2)), hint].map((line) =>
         cutLine(cli.verbatim(line), columns),
@@ -144,23 +144,17 @@ function cutLine(line: string, columns: number): string {
   return keptPieces.join("");
 }
 
-async function printChanges(view: UpView, stop: AbortSignal): Promise<void> {
-  const { cli } = view;
-  let previousFacts = new Map<string, string>();
-  let isFirst = true;
-  await watch(view, stop, (overview) => {
-    const currentFacts =
-      typeof overview === "string" ? new Map([["store", overview]]) : overviewFacts(overview, cli.command);
-    const at = isFirst ? "" : `${localTime(cli.io.now())} `;
-    const changedLines = [...currentFacts]
-      .filter(([key, text]) => previousFacts.get(key) !== text)
-      .map(([, text]) => text);
-    const gone = [...previousFacts.keys()].filter((key) => !currentFacts.has(key)).map((key) => `${key} is gone`);
-    const plain: OverviewStyle = { paint: (_format, text) => text, columns: 200, home: "", command: cli.command };
+async function printChanges(cli: Cli, stop: AbortSignal): Promise<void> {
+  const style: OverviewStyle = { ...styleOf(cli), paint: (_format, text) => text, columns: 200 };
+  let previous: ReadonlyMap<string, string> | null = null;
+  await watch(cli, stop, (overview) => {
+    const facts = typeof overview === "string" ? new Map([["store", overview]]) : overviewFacts(overview, style);
+    const changed = [...facts].filter(([key, text]) => previous?.get(key) !== text).map(([, text]) => text);
+    const gone = [...(previous?.keys() ?? [])].filter((key) => !facts.has(key)).map((key) => `${key} is gone`);
     const opening =
-      isFirst && typeof overview !== "string" && currentFacts.size === 0 ? overviewLines(overview, plain) : [];
-    for (const text of [...opening, ...changedLines, ...gone]) cli.io.stdout(safeText(`${at}${text}\n`));
-    previousFacts = currentFacts;
-    isFirst = false;
+      previous === null && typeof overview !== "string" && facts.size === 0 ? overviewLines(overview, style) : [];
+    const at = previous === null ? "" : `${localTime(cli.io.now())} `;
+    for (const text of [...opening, ...changed, ...gone]) cli.io.stdout(safeText(`${at}${text}\n`));
+    previous = facts;
   });
 }

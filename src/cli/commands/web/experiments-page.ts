@@ -1,4 +1,4 @@
-import { pageInputs, type ExperimentLine, type PageCallName, type PageOutputs } from "../../../contract/live-page.ts";
+import { pageInputs, type ExperimentLine, type PageOutputs } from "../../../contract/live-page.ts";
 import type { WorkspaceTrial } from "../../../contract/workspace-trials.ts";
 import { isRunning, type Experiment } from "../../../experiments/engine/experiment.ts";
 import { isRunning as isTrialRunning } from "../../../experiments/workspace/trial.ts";
@@ -6,6 +6,7 @@ import { decideAllow, decideEnd, decideStopAll } from "../../../local-mcp/experi
 import * as rows from "../../../local-mcp/experiments/experiment-rows.ts";
 import { countsOfLastRun } from "../../../local-mcp/experiments/last-opportunities.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
+import { messageOf } from "../../../shared/error.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import type { Workspace } from "../../../local-mcp/host/host.ts";
 import {
@@ -18,7 +19,8 @@ import {
   trialState,
 } from "../learn/workspace-decisions.ts";
 import { readTrials } from "../learn/workspace-trials.ts";
-import type { PageError } from "./page-server.ts";
+import type { HostResult } from "../../../local-mcp/host/host.ts";
+import type { Cli } from "../../cli.ts";
 
 const by = "live page";
 
@@ -30,14 +32,31 @@ interface ExperimentDeps {
   readonly link: () => Promise<Workspace | string>;
 }
 
-type Answer<Name extends ExperimentCallName> = Promise<Result<PageOutputs[Name], PageError>>;
+type Answer<Name extends ExperimentCallName> = Promise<
+  Result<PageOutputs[Name], { readonly code: string; readonly message: string }>
+>;
 
-export function isExperimentCall(name: PageCallName): name is ExperimentCallName {
+export function isExperimentCall(name: string): name is ExperimentCallName {
   return name === "page.experiments" || name === "page.end-experiment" || name === "page.switch-experiments";
 }
 
-/** @param input as checked before */
 export async function answerExperiments(
+  cli: Cli,
+  openWorkspace: () => Promise<HostResult<Workspace>>,
+  name: ExperimentCallName,
+  given: unknown,
+): Answer<ExperimentCallName> {
+  const input = pageInputs[name].safeParse(given);
+  if (!input.success) return err({ code: "bad_input", message: messageOf(input.error) });
+  const link = async (): Promise<Workspace | string> => {
+    const opened = await openWorkspace();
+    return opened.ok ? opened.value : opened.error.message;
+  };
+  return answerChecked({ runtime: await cli.runtime(), link }, name, input.data);
+}
+
+/** @param input as checked before */
+async function answerChecked(
   deps: ExperimentDeps,
   name: ExperimentCallName,
   input: unknown,

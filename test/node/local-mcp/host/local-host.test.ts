@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { isMachineOperation, machineOperationNames, machineOperations } from "#src/contract/machine/operations.ts";
 import { operationNames } from "#src/contract/operations.ts";
 import type { HostContext } from "#src/local-mcp/host/handlers.ts";
@@ -18,7 +18,9 @@ function aContext(runtime: () => Promise<Runtime>, paths: Paths): HostContext {
 }
 
 function aHost(runtime = tempRuntime()): LocalHost {
-  return new LocalHost(aContext(() => Promise.resolve(runtime), runtime.paths));
+  const host = new LocalHost(aContext(() => Promise.resolve(runtime), runtime.paths));
+  onTestFinished(() => host.close());
+  return host;
 }
 
 it.for(machineOperationNames)("[CL262] %s does its example, and its answer is the declared output", async (name) => {

@@ -1,7 +1,5 @@
 import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import * as checkpoints from "../../../../local-mcp/checkpoints/checkpoints.ts";
-import * as journal from "../../../../local-mcp/sessions/journal.ts";
 import { record, type Message } from "../../../../platform/mcp-connection.ts";
 import { systemProcesses } from "../../../../platform/processes.ts";
 import { serviceFile, type ServiceFile } from "../../../../installer/service.ts";
@@ -30,17 +28,16 @@ async function answerHooks(bench: SelfTestBench): Promise<string> {
   await bench.hook("PreToolUse", call);
   await bench.hook("PostToolUse", { ...call, tool_response: { type: "text" }, duration_ms: 1 });
   await bench.hook("Stop", { last_assistant_message: "Done." });
-  const rows = bench.read((store) => store.read((sql) => journal.list(sql, bench.session, 0), []));
-  const texts = rows.map(({ entry }) => JSON.stringify(entry));
-  if (!texts.some((text) => text.includes(prompt))) throw new Error("the prompt is not in the journal");
-  return `5 events answered, ${rows.length} entries stored`;
+  const { journal } = await bench.call("sessions.stored", { session: bench.session });
+  if (!JSON.stringify(journal).includes(prompt)) throw new Error("the prompt is not in the journal");
+  return `5 events answered, ${journal.length} entries stored`;
 }
 
 const work = { goal: "survive the end of this process", nextStep: `continue with step ${process.pid}` };
 
 async function saveAndRecover(bench: SelfTestBench): Promise<string> {
   const first = await bench.server();
-  const saved = await answer(bench, first, "shim_force_checkpoint", work);
+  await answer(bench, first, "shim_force_checkpoint", work);
   first.process.kill("SIGKILL");
   await first.ended;
   const second = await bench.server();
@@ -48,9 +45,6 @@ async function saveAndRecover(bench: SelfTestBench): Promise<string> {
   second.process.stdin.end();
   await second.ended;
   if (!text.includes(work.nextStep)) throw new Error(`the next process was not offered the next step: ${text}`);
-  const id = String(saved["checkpoint"]);
-  const [row] = bench.read((store) => store.read((sql) => checkpoints.byPrefix(sql, id), []));
-  if (row === undefined) throw new Error("the checkpoint is not in the store");
   return "saved, its process killed, and offered to the next one";
 }
 
@@ -66,17 +60,11 @@ async function answer(
 }
 
 async function checkStore(bench: SelfTestBench): Promise<string> {
-  const [version, ...problems] = bench.read((store) =>
-    store.read(
-      (sql) => [
-        ...sql.all<{ v: string }>("SELECT sqlite_version() AS v").map(({ v }) => v),
-        ...sql.all<{ integrity_check: string }>("PRAGMA integrity_check").map((row) => row.integrity_check),
-      ],
-      ["none"],
-    ),
-  );
-  if (problems.join() !== "ok") throw new Error(`the store is not sound: ${problems.join("; ")}`);
-  return `sound after the kill, SQLite ${version}`;
+  const { checks } = await bench.call("checks.run", { group: "store" });
+  const problems = checks.filter(({ state }) => state === "fail").map(({ name, text }) => `${name}: ${text}`);
+  if (problems.length > 0) throw new Error(`the store is not sound: ${problems.join("; ")}`);
+  const [sqlite] = checks;
+  return `sound after the kill, by ${sqlite?.text}`;
 }
 
 async function checkPermissions({ paths }: SelfTestBench): Promise<string> {

@@ -10,6 +10,7 @@ import {
   type PageRequest,
 } from "../../../shared/page-security.ts";
 import * as loopbackServer from "../../../platform/loopback-server.ts";
+import { parseObject } from "../../../shared/json-fields.ts";
 import type { Result } from "../../../shared/result.ts";
 import type { LiveFeed } from "./live-feed.ts";
 import type { PageFile } from "./page-files.ts";
@@ -101,7 +102,7 @@ export class PageServer {
   }
 
   async #exchange(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const body = await readBody(request);
+    const body = await readObject(request);
     const token = body !== null && "token" in body && typeof body["token"] === "string" ? body["token"] : "";
     const secret = this.#signIn.exchange(token);
     if (secret !== null) return sendJson(response, 200, { secret });
@@ -111,7 +112,7 @@ export class PageServer {
   }
 
   async #call(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const given = PageCall.safeParse(await readBody(request));
+    const given = PageCall.safeParse(await readObject(request));
     if (!given.success)
       return sendJson(response, 400, { error: { code: "bad_input", message: "the call has another form" } });
     const result = await this.#deps.call(given.data);
@@ -131,6 +132,7 @@ export class PageServer {
 }
 
 function statusOf({ code }: PageError): number {
+  if (code === "not_found") return 404;
   return Object.hasOwn(errorTable, code) ? errorTable[code as ErrorCode].status : 503;
 }
 
@@ -157,20 +159,7 @@ function sendJson(response: ServerResponse, status: number, value: unknown): voi
 }
 
 /** @returns null for a body that is no JSON object, or too large */
-async function readBody(request: IncomingMessage): Promise<Record<string, unknown> | null> {
-  const parts: Buffer[] = [];
-  let bytes = 0;
-  for await (const part of request as AsyncIterable<Buffer>) {
-    bytes += part.length;
-    if (bytes > maxBodyBytes) return null;
-    parts.push(part);
-  }
-  try {
-    const value = JSON.parse(Buffer.concat(parts).toString()) as unknown;
-    return typeof value === "object" && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : null;
-  } catch {
-    return null;
-  }
+async function readObject(request: IncomingMessage): Promise<Record<string, unknown> | null> {
+  const body = await loopbackServer.readBody(request, maxBodyBytes);
+  return body && parseObject(body.toString());
 }

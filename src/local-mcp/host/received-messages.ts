@@ -1,9 +1,9 @@
-import type { ReceivedMessage } from "../../../contract/live-page.ts";
-import * as news from "../../../local-mcp/sessions/news.ts";
-import type { News } from "../../../local-mcp/sessions/news.ts";
-import * as sessions from "../../../local-mcp/sessions/sessions.ts";
-import { visible } from "../../../shared/visible-text.ts";
-import type { Runtime } from "../../../runtime/runtime.ts";
+import type { ReceivedMessage } from "../../contract/machine/page.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import * as news from "../sessions/news.ts";
+import type { News } from "../sessions/news.ts";
+import * as sessions from "../sessions/sessions.ts";
+import { visible } from "../../shared/visible-text.ts";
 
 const maxMessages = 200;
 const maxChars = 2_000;

@@ -3,60 +3,44 @@ import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import type { Sample } from "../../../contract/metrics.ts";
-import type { CliResult } from "../../answer.ts";
-import { codeOf, messageOf } from "../../../shared/error.ts";
-import { contentType, toExposition } from "../../../shared/exposition.ts";
-import * as loopbackServer from "../../../platform/loopback-server.ts";
-import { hasBearerToken } from "../../../platform/bearer-token.ts";
-import { isOwnHost, loopbackOrigins } from "../../../shared/page-security.ts";
-import { createPrivateFolder, writeAtomically } from "../../../platform/private-files.ts";
+import type { Sample } from "../../contract/metrics.ts";
+import { hasBearerToken } from "../../platform/bearer-token.ts";
+import * as loopbackServer from "../../platform/loopback-server.ts";
+import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
+import { codeOf, messageOf } from "../../shared/error.ts";
+import { contentType, toExposition } from "../../shared/exposition.ts";
+import { isOwnHost, loopbackOrigins } from "../../shared/page-security.ts";
+import { err, ok } from "../../shared/result.ts";
+import type { HostResult, MetricsServing, ServedMetrics } from "./host.ts";
 
-export interface ListenAddress {
-  readonly host: string;
-  readonly port: number;
-}
+type Read = () => Promise<HostResult<readonly Sample[]>>;
 
-export interface MetricsServer {
-  readonly url: string;
-  close(): Promise<void>;
-}
-
-interface ServeOptions {
-  readonly home: string;
-  readonly address: ListenAddress;
-  readonly read: () => Promise<CliResult<readonly Sample[]>>;
-}
-
-/** `credentials_file` of Prometheus: readable by this user only, the same after a restart. */
-export function tokenFile(home: string): string {
-  return join(home, "metrics-token");
-}
-
-/** [OB7] Serves the metrics on loopback. @returns why it cannot, in words */
-export async function serveMetrics({ home, address, read }: ServeOptions): Promise<MetricsServer | string> {
-  const token = ensureToken(home);
+/** [OB7] Serves the metrics on loopback. */
+export async function serveMetrics(
+  home: string,
+  { host, port: wanted }: Pick<MetricsServing, "host" | "port">,
+  read: Read,
+): Promise<HostResult<ServedMetrics>> {
+  // `credentials_file` of Prometheus: readable by this user only, the same after a restart.
+  const tokenFile = join(home, "metrics-token");
+  const token = ensureToken(home, tokenFile);
   const server = createServer((request, response) => {
     void answer(server, token, request, read)
       .catch((error: unknown) => ({ status: 500, text: `${messageOf(error)}\n` }))
       .then((reply) => send(response, reply));
   });
   try {
-    await loopbackServer.listen(server, address.host, address.port);
+    const port = await loopbackServer.listen(server, host, wanted);
+    const url = `http://${host.includes(":") ? `[${host}]` : host}:${port}/metrics`;
+    return ok({ url, tokenFile, close: () => loopbackServer.close(server) });
   } catch (error) {
     const isBusy = codeOf(error) === "EADDRINUSE";
-    return isBusy ? `port ${address.port} is in use; name another with --listen` : messageOf(error);
+    const message = isBusy ? `port ${wanted} is in use; name another with --listen` : messageOf(error);
+    return err({ code: "port_unusable", message });
   }
-  const { port } = server.address() as AddressInfo;
-  const host = address.host.includes(":") ? `[${address.host}]` : address.host;
-  return {
-    url: `http://${host}:${port}/metrics`,
-    close: () => loopbackServer.close(server),
-  };
 }
 
-function ensureToken(home: string): string {
-  const path = tokenFile(home);
+function ensureToken(home: string, path: string): string {
   try {
     const text = readFileSync(path, "utf8").trim();
     if (text.length >= 32) return text;
@@ -76,12 +60,7 @@ interface Reply {
 }
 
 /** [OB7] Checks the Host before anything else: a rebound name must not reach the metrics. */
-async function answer(
-  server: Server,
-  token: string,
-  request: IncomingMessage,
-  read: ServeOptions["read"],
-): Promise<Reply> {
+async function answer(server: Server, token: string, request: IncomingMessage, read: Read): Promise<Reply> {
   const { port } = server.address() as AddressInfo;
   if (!isOwnHost(request.headers.host, loopbackOrigins(port)))
     return { status: 421, text: "use 127.0.0.1 or localhost\n" };

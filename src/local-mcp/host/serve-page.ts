@@ -1,34 +1,34 @@
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { codeOf } from "../../../shared/error.ts";
-import { ok } from "../../../shared/result.ts";
-import { watchCommits } from "../../../platform/watch-commits.ts";
-import { createPrivateFolder, writeAtomically } from "../../../platform/private-files.ts";
-import type { Runtime } from "../../../runtime/runtime.ts";
-import { StoreError } from "../../../store/store-error.ts";
-import { failed } from "../../answer.ts";
-import type { Cli, CommandResult } from "../../cli.ts";
-import type { Workspace } from "../../../local-mcp/host/host.ts";
-import { LiveFeed } from "./live-feed.ts";
+import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
+import { watchCommits } from "../../platform/watch-commits.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { codeOf } from "../../shared/error.ts";
+import { err, ok } from "../../shared/result.ts";
+import { StoreError } from "../../store/store-error.ts";
+import type { HandlerContext } from "./handlers.ts";
+import type { Host, HostResult, PageServing, ServedPage } from "./host.ts";
+import { LiveFeed } from "./page/live-feed.ts";
 import { PageCalls } from "./page-calls.ts";
-import { readPageFiles } from "./page-files.ts";
-import { PageServer } from "./page-server.ts";
-
-export interface WebOptions {
-  readonly port?: number;
-  readonly json?: boolean;
-}
+import { readPageFiles } from "./page/page-files.ts";
+import { PageServer } from "./page/page-server.ts";
 
 /** Where no write is reported, as on a network disk. */
 const pollEveryMs = 5_000;
-/** [WP1] Serves the live page until Ctrl-C. */
-export async function servePage(cli: Cli, options: WebOptions): Promise<CommandResult> {
-  const runtime = await cli.runtime();
-  const folder = join(dirname(cli.io.launch.hookScript), "web");
-  if (!existsSync(folder)) return failed("no_page", "the page is not built in this copy of SHIM: `npm run build`.");
+
+/** [WP1] Serves the live page until it is closed. */
+export async function servePage(
+  host: Pick<Host, "call">,
+  { runtime: load, site, workspace }: HandlerContext,
+  { port, onLinkNeeded, onProblem, answer: others }: PageServing,
+): Promise<HostResult<ServedPage>> {
+  const runtime = await load();
+  const folder = join(dirname(site.launch.hookScript), "web");
+  if (!existsSync(folder))
+    return err({ code: "no_page", message: "the page is not built in this copy of SHIM: `npm run build`." });
   const feed = new LiveFeed(setTimer);
-  const team = new TeamLink(cli, () => feed.changed("team"));
-  const calls = new PageCalls({ runtime, link: () => team.open(), command: cli.command });
+  workspace.follow(() => feed.changed("team"));
+  const calls = new PageCalls(host, workspace, others);
   const server = new PageServer({
     files: readPageFiles(folder),
     feed,
@@ -41,25 +41,23 @@ export async function servePage(cli: Cli, options: WebOptions): Promise<CommandR
       feed.spent((user + system) / 1_000);
       return answer;
     },
-    onLinkNeeded: () => cli.io.stdout(`A page needs to sign in: ${server.newLink()}\n`),
-    onProblem: (message) => cli.progress(`A request of the page failed: ${message}`),
+    onLinkNeeded: () => onLinkNeeded(server.newLink()),
+    onProblem,
   });
   try {
-    await listen(server, portFile(runtime), options.port);
+    await listen(server, join(runtime.paths.home, "web.json"), port);
   } catch (error) {
     const code = codeOf(error);
     if (code !== "EADDRINUSE" && code !== "EACCES") throw error;
-    return failed("port_unusable", `port ${options.port} cannot be used (${code}). Leave --port out for a free one.`);
+    const message = `port ${port} cannot be used (${code}). Leave --port out for a free one.`;
+    return err({ code: "port_unusable", message });
   }
   const unwatch = watchStore(runtime, () => feed.changed("sessions"));
-  const link = server.newLink();
-  const text = `SHIM's live page, for the next minute, once: ${link}\nCtrl-C ends it.\n`;
-  cli.io.stdout(options.json === true ? `${JSON.stringify({ link })}\n` : text);
-  await cli.untilEnd();
-  unwatch();
-  team.close();
-  await server.close();
-  return ok({ data: { isEnded: true }, text: "", isOneLine: true });
+  const close = (): Promise<void> => {
+    unwatch();
+    return server.close();
+  };
+  return ok({ link: server.newLink(), close });
 }
 
 /** [WP1] The port is remembered, so that a bookmark stays good. */
@@ -76,10 +74,6 @@ async function listen(server: PageServer, file: string, given: number | undefine
   const port = await server.listen(0);
   createPrivateFolder(dirname(file));
   writeAtomically(file, `${JSON.stringify({ port })}\n`);
-}
-
-function portFile({ paths }: Runtime): string {
-  return join(paths.home, "web.json");
 }
 
 function readPort(file: string): number | null {
@@ -127,35 +121,4 @@ function watchStore({ store, paths }: Runtime, onChange: () => void): () => void
     cancel();
     unwatch?.();
   };
-}
-
-/** The connection to the machine's coordinator; opened at the first use, again after a failure. */
-class TeamLink {
-  readonly #cli: Cli;
-  readonly #onChange: () => void;
-  #link: Workspace | null = null;
-
-  constructor(cli: Cli, onChange: () => void) {
-    this.#cli = cli;
-    this.#onChange = onChange;
-  }
-
-  async open(): Promise<Workspace | string> {
-    if (this.#link) return this.#link;
-    const opened = await this.#cli.workspace();
-    if (!opened.ok) return opened.error.message;
-    if (this.#link) {
-      // Another call was faster.
-      opened.value.close();
-      return this.#link;
-    }
-    this.#link = opened.value;
-    opened.value.onChange(this.#onChange);
-    return opened.value;
-  }
-
-  close(): void {
-    this.#link?.close();
-    this.#link = null;
-  }
 }

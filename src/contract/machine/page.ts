@@ -1,0 +1,125 @@
+import * as z from "zod";
+import { Chat } from "../chats.ts";
+import { AuditEntry } from "../workspaces.ts";
+import { machineOperation } from "./operation.ts";
+import { SessionView, TimelineEntry } from "./sessions.ts";
+
+/** Read models of the live page. They have ages, since the clock of a browser may be another. */
+
+const count = z.int().min(0);
+const age = z.number();
+const session = z.string().min(1).max(200);
+
+export const FleetRow = SessionView.pick({
+  id: true,
+  shortId: true,
+  title: true,
+  state: true,
+  detail: true,
+  client: true,
+  project: true,
+  model: true,
+  contextFill: true,
+  risk: true,
+  cause: true,
+  causeDetail: true,
+}).extend({
+  /** How long it has waited for its user; null: it does not, or does not say since when. */
+  waitingMs: age.nullable(),
+  machine: z.string().nullable(),
+  seenAgeMs: age,
+  savedAgeMs: age.nullable(),
+  costUsdToday: z.number().nullable(),
+  taskCount: count.nullable(),
+  progress: z.string().nullable(),
+  /** Command that continues a dead session of another machine here. */
+  resumeCommand: z.string().nullable(),
+});
+export type FleetRow = z.infer<typeof FleetRow>;
+
+export const Fleet = z.object({
+  /** Sessions of this machine, and dead ones of others; none on the edge. */
+  rows: z.array(FleetRow),
+  /** Chats of the workspace that are not among them. */
+  chats: z.array(Chat),
+  where: z.string(),
+  /** Cost of this UTC day, as far as clients report it or prices are set; absent: unknown. */
+  costUsdToday: z.number().nullable().optional(),
+  unpricedTokensToday: count,
+  notices: z.array(z.string()),
+  /** Why the team could not be read. */
+  trouble: z.string().nullable(),
+});
+export type Fleet = z.infer<typeof Fleet>;
+
+const TimelineLine = TimelineEntry.omit({ at: true }).extend({ ageMs: age });
+export type TimelineLine = z.infer<typeof TimelineLine>;
+
+const SessionPage = z.object({
+  row: FleetRow,
+  /** Newest first; at most the newest 500. */
+  timeline: z.array(TimelineLine),
+  isAll: z.boolean(),
+  checkpoints: count,
+  /** Command that continues the session in a terminal; null while it is alive. */
+  resumeCommand: z.string().nullable(),
+  isAlive: z.boolean(),
+  canDismiss: z.boolean(),
+  /** Whether a decision about it can be undone. */
+  canOfferAgain: z.boolean(),
+});
+export type SessionPage = z.infer<typeof SessionPage>;
+
+const ReceivedMessage = z.object({
+  id: z.int(),
+  ageMs: age,
+  kind: z.string(),
+  text: z.string(),
+  from: z.string().nullable(),
+  topic: z.string().nullable(),
+  /** Chat that receives it, and its title; null: the chats of a topic, or all. */
+  to: z.string().nullable(),
+  toTitle: z.string().nullable(),
+  /** Whether its chat was shown it; on the edge, whether it waits for no receiver. */
+  isDelivered: z.boolean(),
+  /** The same in words. */
+  status: z.string(),
+});
+export type ReceivedMessage = z.infer<typeof ReceivedMessage>;
+
+export const pageOperations = {
+  "page.fleet": machineOperation({
+    summary: "Sessions of this machine, the other chats of the workspace, and what died on other machines.",
+    input: z.strictObject({}),
+    output: Fleet,
+    effect: "read",
+    surfaces: ["page"],
+    example: {},
+  }),
+  "page.session": machineOperation({
+    summary: "A session with its newest events, and what can be done with it.",
+    input: z.strictObject({ session }),
+    output: SessionPage,
+    errors: ["not_found", "ambiguous"],
+    effect: "read",
+    surfaces: ["page"],
+    example: { session: "5f0e0e5e" },
+  }),
+  "page.messages": machineOperation({
+    summary: "The newest 200 messages and other notifications of this machine's chats, newest first.",
+    input: z.strictObject({}),
+    output: z.object({ messages: z.array(ReceivedMessage) }),
+    effect: "read",
+    surfaces: ["page"],
+    example: {},
+  }),
+  "page.audit": machineOperation({
+    summary: "The newest 200 entries of this machine's audit log and the workspace's, newest first.",
+    input: z.strictObject({ kind: z.string().max(60).optional() }),
+    /** `trouble`: why the workspace's are missing. */
+    output: z.object({ entries: z.array(AuditEntry), trouble: z.string().nullable() }),
+    effect: "read",
+    surfaces: ["page"],
+    example: {},
+  }),
+};
