@@ -37,6 +37,8 @@ export const storedSessionHandlers: Handlers<
       const isLeft = target.error.code === "not_found" && runtime.store.read(isPurgePending, false);
       return isLeft ? finish(runtime, { sessions: 0, checkpoints: 0, rows: 0 }) : target;
     }
+    if (by === "live page" && !("session" in target.value))
+      return err({ code: "bad_input", message: "the live page forgets one session at a time; name a session." });
     const { sessions: all, checkpoints, rows } = runtime.store.write((sql) => forget(sql, target.value));
     const finished = await finish(runtime, { sessions: all.length, checkpoints: checkpoints.length, rows });
     const session = "session" in target.value ? target.value.session : null;

@@ -68,6 +68,8 @@ it("[WP7] dismiss, offer again and forget do what their commands do, and a repea
   const states = async (): Promise<unknown> =>
     ((await home.json("sessions"))["sessions"] as Record<string, unknown>[]).map(({ id, state }) => [id, state]);
   expect(await states()).toContainEqual([ids.dead, "died"]);
+  const project = { name: "sessions.forget", input: { target: home.project }, requestId: "r3" };
+  expect(await callAs(page, authorization, project)).toMatchObject({ status: 400 });
   const forget = { name: "sessions.forget", input: { target: ids.dead }, requestId: "r2" };
   const [first, second] = await Promise.all([callAs(page, authorization, forget), callAs(page, authorization, forget)]);
   expect(first).toMatchObject({ status: 200, value: { rows: expect.any(Number) } });
