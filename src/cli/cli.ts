@@ -27,7 +27,6 @@ import {
 import type { HostContext, LoadedRuntime } from "../local-mcp/host/handlers.ts";
 import type { Io } from "./io.ts";
 import { safeJson, safeJsonLine, createScreen, table, type Paint, type Screen } from "./screen-text.ts";
-import { parseTime } from "./times.ts";
 
 export type CommandResult = Result<Answer, CommandError>;
 
@@ -282,15 +281,6 @@ export function revision(text: string): number {
   const value = Number(text);
   if (!Number.isSafeInteger(value)) throw new InvalidArgumentError("The version is too high.");
   return value;
-}
-
-export function momentOption(io: Pick<Io, "now">, edge: "first" | "last"): (text: string) => number {
-  return (text) => {
-    const at = parseTime(text, io.now(), edge);
-    if (at === null)
-      throw new InvalidArgumentError("Give a duration (2d, 3h, 15m) or a date (2026-11-20, 2026-11-20T08:00).");
-    return at;
-  };
 }
 
 const adviceByCode: Record<string, string> = {

@@ -29,7 +29,7 @@ export interface OperationCommand<Name extends MachineOperationName> {
   /** True: the text quotes stored content, whose commands are not rewritten. */
   readonly isVerbatim?: boolean;
   /** A refusal, or the question to ask first; default: the summary if it is destructive. */
-  readonly before?: (input: MachineInput<Name>, cli: Cli, options: CommonOptions) => Promise<CliResult<string | null>>;
+  readonly before?: (input: MachineInput<Name>, cli: Cli, options: Given) => Promise<CliResult<string | null>>;
   /** Work besides, such as a warning. */
   readonly after?: (output: MachineOutput<Name>) => Promise<void>;
 }
@@ -74,7 +74,7 @@ async function runOperation<Name extends MachineOperationName>(
   cli: Cli,
   { operation, view, isVerbatim, before, after }: OperationCommand<Name>,
   input: MachineInput<Name>,
-  options: CommonOptions & { readonly yes?: boolean },
+  options: Given & CommonOptions & { readonly yes?: boolean },
 ): Promise<CommandResult> {
   const { effect, summary } = machineOperations[operation];
   const asked = before ? await before(input, cli, options) : ok(effect === "destructive" ? summary : null);

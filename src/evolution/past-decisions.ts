@@ -1,8 +1,9 @@
 import type { PastDecisions } from "./make-plan.ts";
 import type { EvolvedProject } from "./measure.ts";
-import { allDecisions, RunFiles } from "./run-files.ts";
+import { RunFiles } from "./run-files.ts";
 import { rulesToStop } from "../experiments/opportunities/find-opportunities.ts";
-import type { PastChange } from "../experiments/opportunities/history.ts";
+import { pastChanges } from "../experiments/opportunities/rejected-changes.ts";
+import { allDecisions } from "../platform/evolve-decisions.ts";
 
 /** Time for which a decision on a rule counts. */
 const windowMs = 180 * 86_400_000;
@@ -26,13 +27,6 @@ export function pastDecisions(home: string, project: EvolvedProject, now: number
       candidates: new Set([...judged, ...waiting].map(({ candidate }) => candidate)),
       findings: new Set(judged.flatMap(({ fingerprints }) => (fingerprints.length === 1 ? fingerprints : []))),
     },
-    rules: rulesToStop(pastChanges(home).filter(({ at }) => at > now - windowMs)),
+    rules: rulesToStop(pastChanges(allDecisions(home)).filter(({ at }) => at > now - windowMs)),
   };
-}
-
-/** Decisions on all projects of this machine. */
-export function pastChanges(home: string): PastChange[] {
-  return allDecisions(home).flatMap(({ rules, at, isAccepted }) =>
-    rules.map((rule) => ({ at, rule, isRejected: !isAccepted })),
-  );
 }

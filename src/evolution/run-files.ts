@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
 import { NewTask } from "../contract/tasks.ts";
+import { decisionsFile, evolveFolder, readDecisions, type Decision } from "../platform/evolve-decisions.ts";
 import { createPrivateFolder, writeAtomically } from "../platform/private-files.ts";
 import type { EvolvedProject } from "./measure.ts";
 import { EvolveReport } from "./report.ts";
@@ -22,21 +23,6 @@ export const RunFile = z.object({
   report: EvolveReport.nullable(),
 });
 export type RunFile = z.infer<typeof RunFile>;
-
-/** Stored. Add fields as optional. */
-export const Decision = z.object({
-  task: z.int(),
-  candidate: z.string(),
-  isAccepted: z.boolean(),
-  reason: z.string().nullable(),
-  /** `tool rule` of its findings. */
-  rules: z.array(z.string()),
-  fingerprints: z.array(z.string()),
-  at: z.number(),
-});
-export type Decision = z.infer<typeof Decision>;
-
-const Decisions = z.object({ version: z.literal(1), decisions: z.array(Decision) });
 
 const maxDecisions = 5_000;
 const maxRuns = 100;
@@ -78,27 +64,14 @@ export class RunFiles {
   }
 
   decisions(): Decision[] {
-    return readJson(join(this.#folder, decisionsName), Decisions)?.decisions ?? [];
+    return readDecisions(this.#folder);
   }
 
   addDecision(decision: Decision): void {
     const decisions = [...this.decisions(), decision].slice(-maxDecisions);
     createPrivateFolder(this.#folder);
-    writeAtomically(join(this.#folder, decisionsName), JSON.stringify({ version: 1, decisions }));
+    writeAtomically(join(this.#folder, decisionsFile), JSON.stringify({ version: 1, decisions }));
   }
-}
-
-const decisionsName = "decisions.json";
-
-/** Decisions on all projects of this machine. */
-export function allDecisions(home: string): Decision[] {
-  const folder = evolveFolder(home);
-  const projects = existsSync(folder) ? readdirSync(folder) : [];
-  return projects.flatMap((name) => readJson(join(folder, name, decisionsName), Decisions)?.decisions ?? []);
-}
-
-function evolveFolder(home: string): string {
-  return join(home, "evolve");
 }
 
 export function projectId({ repository, prefix }: EvolvedProject): string {

@@ -77,19 +77,27 @@ export function findParameter(key: string): Parameter | null {
   return parameters.find((parameter) => parameter.key === key) ?? null;
 }
 
-export type Refusal = "not_a_parameter" | "out_of_range" | "step_too_large" | "not_whole" | "no_change";
+type StepRefusal = "out_of_range" | "step_too_large" | "not_whole" | "no_change";
 
 /** [EX50] Reason why an experiment may not take the step; null for none. */
-export function refusalOf(key: string, from: number, to: number): Refusal | null {
-  const parameter = findParameter(key);
-  return parameter ? refusalOfStep(parameter, from, to) : "not_a_parameter";
-}
-
-export function refusalOfStep(parameter: Bounded, from: number, to: number): Refusal | null {
+export function refusalOfStep(parameter: Bounded, from: number, to: number): StepRefusal | null {
   if (!isInRange(parameter, to)) return "out_of_range";
   if (parameter.isWhole && !Number.isSafeInteger(to)) return "not_whole";
   if (to === from) return "no_change";
   return isFar(parameter, from, to) ? "step_too_large" : null;
+}
+
+/** Why such a step is refused, for the person who asks for it; null: it is not. */
+export function refusalText(parameter: Bounded, from: number, to: number): string | null {
+  const { key, min, max, maxFactor } = parameter;
+  const texts: Record<StepRefusal, string> = {
+    out_of_range: `${key} stays between ${min} and ${max} in experiments.`,
+    step_too_large: `${key} is ${from}: an experiment changes it by a factor of ${maxFactor} at most.`,
+    not_whole: `${key} is a whole number.`,
+    no_change: `${key} is ${from} already.`,
+  };
+  const refusal = refusalOfStep(parameter, from, to);
+  return refusal === null ? null : texts[refusal];
 }
 
 export function isInRange({ min, max }: Bounded, value: number): boolean {

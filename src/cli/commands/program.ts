@@ -21,13 +21,12 @@ import { addFiles } from "./team/files.ts";
 import { addInit } from "./setup/init.ts";
 import { addJoin } from "./join/join.ts";
 import { addExperiments } from "./learn/experiments.ts";
-import { addReview } from "./learn/kaizen.ts";
+import { addReview } from "./learn/review.ts";
 import { addReplay } from "./learn/replay.ts";
 import { addLeaders } from "./team/leaders.ts";
 import { addMetrics } from "./care/metrics.ts";
 import { addMutants } from "./mutants/mutants.ts";
 import { addName } from "./sessions/name.ts";
-import { addOpportunities } from "./learn/opportunities.ts";
 import { addPause } from "./care/pause.ts";
 import { addRestore } from "./recover/restore.ts";
 import { addResume } from "./recover/resume.ts";
@@ -110,7 +109,6 @@ const others: Readonly<Record<string, readonly AddCommand[]>> = {
     withBelow(
       group("learn", "what the records of sessions and tasks say, and trials of settings"),
       addReview,
-      addOpportunities,
       addExperiments,
       addReplay,
     ),

@@ -9,6 +9,9 @@ import { pageOperations } from "./page.ts";
 import { pauseOperations } from "./pauses.ts";
 import { recoveryOperations } from "./recovery.ts";
 import { reservationOperations } from "./reservations.ts";
+import { experimentOperations } from "./experiments.ts";
+import { learningOperations } from "./learning.ts";
+import { replayOperations } from "./replay.ts";
 import { sessionOperations } from "./sessions.ts";
 import { statusLineOperations } from "./status-line.ts";
 import { storedSessionOperations } from "./stored-sessions.ts";
@@ -29,6 +32,9 @@ export const machineOperations = {
   ...pauseOperations,
   ...recoveryOperations,
   ...reservationOperations,
+  ...experimentOperations,
+  ...learningOperations,
+  ...replayOperations,
   ...sessionOperations,
   ...statusLineOperations,
   ...storedSessionOperations,

@@ -1,19 +1,10 @@
+import type { Finding, FindingText } from "../../contract/machine/learning.ts";
 import type { OpportunityPattern } from "../../contract/opportunities.ts";
-import type { Finding } from "./finding.ts";
-
-/** Plain English, for a person who does not know the code. */
-export interface FindingText {
-  readonly title: string;
-  /** Observation, with its figures. */
-  readonly text: string;
-  /** Action for the reader. */
-  readonly advice: string;
-}
 
 /** Pure. The subject may be the user's text. */
-export function describeFinding(finding: Finding): FindingText {
+export function withText(finding: Finding): Finding & FindingText {
   const { title, seen, advice } = texts[finding.pattern](finding);
-  return { title, text: `${seen}${boundsText(finding)}`, advice: `${stepText(finding)}${advice}` };
+  return { ...finding, title, text: `${seen}${boundsText(finding)}`, advice: `${stepText(finding)}${advice}` };
 }
 
 interface PatternText {
@@ -121,12 +112,12 @@ const texts: Readonly<Record<OpportunityPattern, (finding: Finding) => PatternTe
   uneven_load: (finding) => ({
     title: "One chat does most of the work",
     seen: `Of ${finding.evidence.n} tasks of the last hour one of ${figure(finding, "chats")} chats did ${percent(figure(finding, "share"))}; its capacity is ${percent(figure(finding, "fair"))} of all.`,
-    advice: `A shorter balancingIntervalMs (now ${finding.from}) moves waiting tasks sooner; capacities and capabilities may be the cause. \`shim learn replay --workspace\` compares values.`,
+    advice: `A shorter balancingIntervalMs (now ${finding.from}) moves waiting tasks sooner; capacities and capabilities may be the cause. \`shim learn replay workspace\` compares values.`,
   }),
   chats_came_back: (finding) => ({
     title: "Chats that were declared gone came back",
     seen: `${counted(finding)} chats that went offline after silence registered again within ten minutes, as the same process.`,
-    advice: `A longer chatTtlMs (now ${finding.from}) waits for them, and keeps the tasks of a dead chat as much longer. \`shim learn replay --workspace\` compares values.`,
+    advice: `A longer chatTtlMs (now ${finding.from}) waits for them, and keeps the tasks of a dead chat as much longer. \`shim learn replay workspace\` compares values.`,
   }),
   cheaper_model: (finding) => ({
     title: `A cheaper model does as well: ${finding.subject}`,

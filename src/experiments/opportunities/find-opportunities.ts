@@ -1,7 +1,8 @@
+import type { Finding } from "../../contract/machine/learning.ts";
 import { examineCheckpoints } from "./checkpoints.ts";
 import { examineDeaths } from "./deaths.ts";
 import { holm } from "./exact-tests.ts";
-import type { Examined, Finding } from "./finding.ts";
+import type { Examined } from "./finding.ts";
 import type { History, PastChange } from "./history.ts";
 import { examineModels } from "./models.ts";
 import { examineRejectedChanges } from "./rejected-changes.ts";

@@ -1,46 +1,12 @@
+import type { Finding } from "../../contract/machine/learning.ts";
 import type { OpportunityPattern } from "../../contract/opportunities.ts";
 import { settingAt } from "../../shared/setting-keys.ts";
 import type { Config } from "../../contract/config.ts";
 import { findParameter, lowersSafety, nextValue } from "../parameters.ts";
 import { atLeast, shareInterval } from "./exact-tests.ts";
 
-export type Direction = "up" | "down";
-
-/** Effect of one step, computed from the records. */
-export interface Expected {
-  readonly figure: "sharePrevented" | "toolCallsLost" | "savesPerSession";
-  readonly value: number;
-  /** Approximate 95 % interval. */
-  readonly low: number;
-  readonly high: number;
-}
-
-export interface Finding {
-  /** Stays the same from run to run. */
-  readonly id: string;
-  readonly pattern: OpportunityPattern;
-  /** A setting's key, or a task type: the user's text, never a label of a metric. */
-  readonly subject: string;
-  readonly evidence: {
-    readonly n: number;
-    readonly windowMs: number;
-    readonly figures: Readonly<Record<string, number>>;
-  };
-  /** Key of a setting that SHIM may change; null: none answers to this. */
-  readonly parameter: string | null;
-  readonly from: number | null;
-  /** Null where a person must decide; `figures.suggested` then has a step, if there is one. */
-  readonly to: number | null;
-  readonly direction: Direction | null;
-  readonly expected: Expected | null;
-  readonly test: "replay" | "simulation" | "live" | "person";
-  readonly confidence: {
-    /** Corrected for all tests of the run. */
-    readonly pValue: number;
-    /** association: what is found together need not cause it; moment: seen once, not over time. */
-    readonly basis: "measured" | "association" | "moment";
-  };
-}
+export type Direction = NonNullable<Finding["direction"]>;
+export type Expected = NonNullable<Finding["expected"]>;
 
 /** One test of one pattern, whether or not it found something. */
 export interface Examined {

@@ -1,36 +1,12 @@
 import { mean, median, quantile, sum } from "simple-statistics";
+import type { QueueOutcomes, SettingsComparison } from "../../contract/machine/replay.ts";
 import type { Settings } from "../../contract/workspaces.ts";
 import type { Sql } from "../../shared/sql.ts";
-import type { Interval } from "../statistics/betting.ts";
 import type { Judgement, Verdict } from "../statistics/effect.ts";
 import { judgeDifferences } from "../statistics/paired.ts";
 import { areCorrelated, cutIntoBlocks, type BlockInput } from "./blocks.ts";
 import type { QueueRecord } from "./queue-record.ts";
 import { runQueue, type QueueRun, type TaskRun } from "./run-queue.ts";
-
-export interface SettingsComparison {
-  /** Stretches of the record, each an observation. */
-  readonly blocks: number;
-  readonly verdict: Verdict;
-  /** Mean loss of a task in ms, other settings minus the present ones: below 0 is better. */
-  readonly effect: number | null;
-  readonly interval: Interval;
-  readonly outcomes: { readonly from: QueueOutcomes; readonly to: QueueOutcomes };
-}
-
-/** Figures of the whole record. A task without a start has waited as long as a loss can be. */
-export interface QueueOutcomes {
-  /** From the submit to the first start. */
-  readonly meanWaitMs: number;
-  readonly p95WaitMs: number;
-  readonly deadTasks: number;
-  /** Chats that came back and had been declared offline. */
-  readonly falseDepartures: number;
-  /** Attempts that neither ended with a result nor failed; moves are among them. */
-  readonly redeliveries: number;
-  /** Alarms and requests that tasks need; no pings, and no reports of a chat's status. */
-  readonly operations: number;
-}
 
 export interface CompareOptions {
   readonly seed: number;

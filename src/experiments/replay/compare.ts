@@ -1,26 +1,7 @@
+import type { Comparison, PolicyMeans } from "../../contract/machine/replay.ts";
 import type { ReplaySession } from "../../contract/replay.ts";
-import { judgePairs, type PairsJudgement } from "../statistics/randomization-test.ts";
+import { judgePairs } from "../statistics/randomization-test.ts";
 import { outcomeOf, type Outcome, type Policy } from "./loss.ts";
-
-/** Means over sessions; rates are per active hour of all sessions together. */
-export interface PolicyMeans {
-  readonly toolCalls: number;
-  readonly edits: number;
-  readonly seconds: number;
-  readonly notShown: number;
-  readonly savesPerHour: number;
-  readonly bytesPerHour: number;
-  readonly alarmsPerHour: number;
-}
-
-export interface Comparison {
-  readonly sessions: number;
-  readonly means: PolicyMeans;
-  /** Unsaved tool calls of a death elsewhere, other policy minus the present one. */
-  readonly toolCalls: PairsJudgement;
-  /** Checkpoints per active hour, other minus present. */
-  readonly saves: PairsJudgement;
-}
 
 /** Differences of at most this size make no difference that matters. */
 const margins = { toolCalls: 0.5, savesPerHour: 3 };

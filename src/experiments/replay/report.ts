@@ -1,37 +1,12 @@
 import { median } from "simple-statistics";
 import type { Config } from "../../contract/config.ts";
+import type { ReplayReport } from "../../contract/machine/replay.ts";
 import type { ReplaySession } from "../../contract/replay.ts";
 import { withSetting } from "../../shared/setting-keys.ts";
-import { compareWith, meansOf, type Comparison, type PolicyMeans } from "./compare.ts";
+import { compareWith, meansOf } from "./compare.ts";
 import { outcomeOf, type Outcome } from "./loss.ts";
 import { replay } from "./replay.ts";
-
-export interface Variant {
-  readonly key: string;
-  readonly value: number;
-}
-
-export interface ReplayReport {
-  readonly sessions: number;
-  /** Sessions whose old events were deleted already: left out. */
-  readonly incomplete: number;
-  readonly activeHours: number;
-  /** Checkpoints that were made, and those among them that the replay makes within 20 s. */
-  readonly made: number;
-  readonly remade: number;
-  readonly means: PolicyMeans;
-  /** Mean of the recorded saves; null: none was timed. */
-  readonly saveMs: number | null;
-  readonly deaths: {
-    readonly count: number;
-    /** Tool calls that no checkpoint held, all deaths together: the journal held them. */
-    readonly unsavedCalls: number;
-    /** Deaths before which the risk was danger or higher without a break. */
-    readonly warned: number;
-    readonly medianLeadSeconds: number | null;
-  };
-  readonly variants: readonly (Variant & { readonly comparison: Comparison })[];
-}
+import type { Variant } from "./variants.ts";
 
 /** [EX45] @param all oldest first */
 export function replayReport(
@@ -93,9 +68,4 @@ function deathsOf(outcomes: readonly Outcome[]): ReplayReport["deaths"] {
     warned: leads.length,
     medianLeadSeconds: leads.length === 0 ? null : median(leads),
   };
-}
-
-/** True where no interval that was compared makes a difference that matters, and all are judged. */
-export function intervalsAreEqual({ variants }: ReplayReport): boolean {
-  return variants.length > 0 && variants.every(({ comparison }) => comparison.toolCalls.verdict === "equivalent");
 }

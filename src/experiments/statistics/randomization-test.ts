@@ -1,11 +1,7 @@
+import type { PairsJudgement } from "../../contract/machine/replay.ts";
 import { errorFunction, mean, probit, sum, variance } from "simple-statistics";
 import type { Interval } from "./betting.ts";
-import { verdictOf, type Judgement } from "./effect.ts";
-
-export interface PairsJudgement extends Judgement {
-  /** Pairs from which on the sample decides; fewer are worth waiting for more. */
-  readonly needed: number;
-}
+import { verdictOf } from "./effect.ts";
 
 /**
  * Of the reading with all pairs that are needed, and of each before it, which decides only what is

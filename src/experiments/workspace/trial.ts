@@ -1,6 +1,6 @@
+import type { Finding } from "../../contract/machine/learning.ts";
 import type { WorkspaceTrial, WorkspaceTrials, WorkspaceTrialState } from "../../contract/workspace-trials.ts";
 import type { Settings } from "../../contract/workspaces.ts";
-import type { Finding } from "../opportunities/finding.ts";
 import { lowersSafety, nextValue, refusalOfStep } from "../parameters.ts";
 import { findWorkspaceParameter } from "../queue/workspace-parameters.ts";
 

@@ -1,22 +1,13 @@
 import { isRunning, type Experiment } from "../../experiments/engine/experiment.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import type { Result } from "../../shared/result.ts";
+import type { HostResult } from "../../shared/host-result.ts";
 import { flush } from "../audit/machine-audit.ts";
 import * as rows from "./experiment-rows.ts";
-import {
-  advanceAll,
-  allow,
-  start,
-  stopAll,
-  stopOne,
-  type By,
-  type NewExperiment,
-  type StartError,
-} from "./experiments.ts";
+import { advanceAll, allow, start, stopAll, stopOne, type By, type NewExperiment } from "./experiments.ts";
 
 /** [EX58] Decisions about experiments, each with an entry in the machine's audit log. */
 
-export function decideStart(runtime: Runtime, by: By, given: NewExperiment): Result<Experiment, StartError> {
+export function decideStart(runtime: Runtime, by: By, given: NewExperiment): HostResult<Experiment> {
   const started = start(runtime, given, by);
   flush(runtime);
   return started;

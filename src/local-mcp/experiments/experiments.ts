@@ -11,10 +11,12 @@ import {
   type Experiment,
   type ReplayEvidence,
 } from "../../experiments/engine/experiment.ts";
-import { findParameter, refusalOf, type Parameter, type Refusal } from "../../experiments/parameters.ts";
+import { findParameter, parameters, refusalText, type Parameter } from "../../experiments/parameters.ts";
+import { workspaceParameters } from "../../experiments/queue/workspace-parameters.ts";
 import { editConfig, isConfigured } from "../../installer/edit-config.ts";
 import { readConfig } from "../../platform/config-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import type { HostResult } from "../../shared/host-result.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { settingAt } from "../../shared/setting-keys.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -32,14 +34,6 @@ export interface NewExperiment {
   readonly replay: { readonly evidence: ReplayEvidence; readonly note: string } | null;
 }
 
-export type StartError =
-  | { readonly code: Refusal }
-  | { readonly code: "switched_off" }
-  | { readonly code: "by_person" }
-  | { readonly code: "config_invalid"; readonly reason: string }
-  | { readonly code: "cannot_end"; readonly reason: string }
-  | { readonly code: "busy"; readonly id: string };
-
 /** Shares, and numbers of sessions and days, of a canary. */
 const canary = { share: 0.5, watchUnits: 200, maxDays: 28 };
 
@@ -55,25 +49,52 @@ function log(sql: Sql, at: number, by: By | undefined, kind: audit.MachineAction
 }
 
 /** [EX54] [EX291] One transaction: stored with its first value in force, or refused. */
-export function start(runtime: Runtime, given: NewExperiment, by?: By): Result<Experiment, StartError> {
+export function start(runtime: Runtime, given: NewExperiment, by?: By): HostResult<Experiment> {
+  const { key, to } = given;
   const config = readConfig(runtime.paths.config);
-  if (!config.ok) return err({ code: "config_invalid", reason: config.error });
-  const from = Number(settingAt(config.value, given.key));
-  const refusal = refusalOf(given.key, from, given.to);
-  const parameter = findParameter(given.key);
-  if (refusal !== null || !parameter) return err({ code: refusal ?? "not_a_parameter" });
-  if (parameter.method === "person") return err({ code: "by_person" });
+  if (!config.ok) return err({ code: "config_invalid", message: `${config.error}\nCorrect the file first.` });
+  const parameter = findParameter(key);
+  if (!parameter) return err({ code: "bad_input", message: unknownText(key) });
+  const from = Number(settingAt(config.value, key));
+  const refusal = refusalText(parameter, from, to);
+  if (refusal !== null) return err({ code: "bad_input", message: refusal });
+  if (parameter.method === "person")
+    return err({
+      code: "by_person",
+      message: `no trial can judge ${key}: change it with \`shim config set ${key} <value>\`.`,
+    });
   return runtime.store.write((sql) => {
-    if (rows.offSince(sql) !== null) return err({ code: "switched_off" } as const);
+    if (rows.offSince(sql) !== null) return err(switchedOff);
     const busy = rows.list(sql).find(({ experiment }) => isBusyWith(experiment, parameter));
-    if (busy) return err({ code: "busy", id: busy.experiment.id } as const);
+    if (busy)
+      return err({
+        code: "busy",
+        message: `${busy.experiment.id} runs on a setting of the same group. Stop it first.`,
+      });
     const experiment = begin(sql, runtime, parameter, { ...given, from, provider: config.value.experiments.provider });
     const reason = isRunning(experiment) ? shortageOf(sql, runtime.now(), parameter) : null;
-    if (reason !== null) return err({ code: "cannot_end", reason } as const);
+    if (reason !== null) return err({ code: "cannot_end", message: endlessText(reason, parameter, to) });
     rows.save(sql, experiment, null);
     log(sql, runtime.now(), by, "experiment.started", experiment);
     return ok(experiment);
   });
+}
+
+export const switchedOff = {
+  code: "switched_off",
+  message: "experiments are switched off. `shim learn experiments allow` lets them start again.",
+} as const;
+
+function unknownText(key: string): string {
+  const known = [...parameters, ...workspaceParameters].map((one) => `  ${one.key}`).join("\n");
+  return `"${key.slice(0, 60)}" is never changed by experiments. These are:\n${known}`;
+}
+
+/** [EX291] */
+function endlessText(reason: string, { key, method }: Parameter, to: number): string {
+  const replayed = `\`shim learn replay --set ${key}=${to}\` compares it on the recorded sessions; `;
+  const instead = method === "replay" ? replayed : "";
+  return `it could not end here, so nothing was started: ${reason}.\n${instead}\`shim config set ${key} ${to}\` sets it without a trial.`;
 }
 
 /** [EX51] At most one experiment of a group: two would change each other's outcomes. */

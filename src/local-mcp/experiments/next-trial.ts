@@ -1,6 +1,6 @@
 import { findParameter, lowersSafety, type Parameter } from "../../experiments/parameters.ts";
 import type { Experiment } from "../../experiments/engine/experiment.ts";
-import type { Finding } from "../../experiments/opportunities/finding.ts";
+import type { Finding } from "../../contract/machine/learning.ts";
 import type { ReplaySession } from "../../contract/replay.ts";
 import { compare } from "../../experiments/replay/compare.ts";
 import type { Runtime } from "../../runtime/runtime.ts";

@@ -1,5 +1,3 @@
-import type { CallError, StoreErrorCode } from "../../contract/errors.ts";
-import type { HostErrorCode } from "../../contract/machine/operation.ts";
 import type { Sample } from "../../contract/metrics.ts";
 import type { MachineInput, MachineOperationName, MachineOutput } from "../../contract/machine/operations.ts";
 import type { CallInput, CallName, InputOf, OutputOf } from "../../contract/operations.ts";
@@ -8,24 +6,14 @@ import type { Self } from "../../contract/values.ts";
 import type { WorkspaceClient } from "../../coordinator-client/client.ts";
 import type { EdgeConfig } from "../../coordinator-client/edge-config.ts";
 import type { WatchEvent, WatchOptions } from "../../coordinator-client/edge/state-watch.ts";
+import type { HostResult } from "../../shared/host-result.ts";
 import type { Result } from "../../shared/result.ts";
 import type { ReservedFiles } from "./reserved-files.ts";
 
-/** Why a machine or its workspace did not do something; `message` says what to do. */
-export interface HostError {
-  /** edge_unreachable: the coordinator did not answer. */
-  readonly code: HostErrorCode | StoreErrorCode | CallError["code"] | "edge_unreachable" | "bad_address";
-  readonly message: string;
-  /** Ids that an ambiguous one may mean. */
-  readonly candidates?: readonly string[];
-  /** A repeat may succeed. */
-  readonly isTransient?: boolean;
-}
+export type { HostError, HostResult } from "../../shared/host-result.ts";
 
 /** Address and tokens of a workspace on an edge. */
 export type WorkspaceAccess = EdgeConfig;
-
-export type HostResult<T> = Result<T, HostError>;
 
 /** The authority over what SHIM stores on a machine. */
 export interface Host {

@@ -32,6 +32,9 @@ import { pageHandlers } from "./page-handlers.ts";
 import { pauseHandlers } from "./pauses-handlers.ts";
 import { recoveryHandlers } from "./recovery-handlers.ts";
 import { reservationHandlers } from "./reservation-handlers.ts";
+import { experimentHandlers } from "./experiment-handlers.ts";
+import { learningHandlers } from "./learning-handlers.ts";
+import { replayHandlers } from "./replay-handlers.ts";
 import { sessionHandlers } from "./session-handlers.ts";
 import { statusLineHandlers } from "./status-line.ts";
 import { storedSessionHandlers } from "./stored-session-handlers.ts";
@@ -52,6 +55,9 @@ const handlers: Handlers<MachineOperationName> = {
   ...pauseHandlers,
   ...recoveryHandlers,
   ...reservationHandlers,
+  ...experimentHandlers,
+  ...learningHandlers,
+  ...replayHandlers,
   ...sessionHandlers,
   ...statusLineHandlers,
   ...storedSessionHandlers,

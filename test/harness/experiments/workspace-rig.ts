@@ -1,11 +1,11 @@
 import type { OperationName } from "#src/contract/operations.ts";
 import { trialsKey, WorkspaceTrials, type WorkspaceTrial } from "#src/contract/workspace-trials.ts";
 import type { Settings } from "#src/contract/workspaces.ts";
-import { failed } from "#src/cli/answer.ts";
-import { reviewWorkspace, type WorkspaceReviewOptions } from "#src/cli/commands/learn/workspace-review.ts";
-import type { TrialLink } from "#src/cli/commands/learn/workspace-trials.ts";
-import type { SettingsComparison } from "#src/experiments/queue/compare-settings.ts";
-import type { Finding } from "#src/experiments/opportunities/finding.ts";
+import { reviewWorkspace, type WorkspaceReviewOptions } from "#src/local-mcp/experiments/workspace-review.ts";
+import type { TrialLink } from "#src/local-mcp/experiments/workspace-history.ts";
+import type { SettingsComparison } from "#src/contract/machine/replay.ts";
+import { err } from "#src/shared/result.ts";
+import type { Finding } from "#src/contract/machine/learning.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { admin } from "#harness/coordinator/engine-host.ts";
 import { LocalHost } from "#harness/coordinator/local-host.ts";
@@ -57,13 +57,13 @@ export class WorkspaceRig {
     let calls = 0;
     const call = async (name: OperationName, input: never) => {
       const number = (calls += 1);
-      if (more.forbidden?.includes(name)) return failed("forbidden", "the scope is too small");
+      if (more.forbidden?.includes(name)) return err({ code: "forbidden", message: "the scope is too small" });
       await more.before?.(name, number);
       const answer = await this.host.call(name as never, input, { ...admin, machine });
       await more.after?.(name, number);
       return answer;
     };
-    return { machine, call: call as unknown as TrialLink["call"] };
+    return { machine, isEdge: true, call: call as unknown as TrialLink["call"] };
   }
 
   async review(

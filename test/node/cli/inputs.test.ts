@@ -19,7 +19,7 @@ it("[CL34] what the engine refuses as bad input is wrong usage, said by field an
       ["team", "locks", "run", "file:a/../b", "--", "true"],
       /^shim: resource: a path has no empty part, no \. and no \.\.$/m,
     ],
-    [["team", "chats", "--limit", "10001"], /1 to 10000/],
+    [["team", "locks", "list", "--limit", "10001"], /1 to 10000/],
     [["team", "state", "list", "--limit", "0"], /1 to 10000/],
   ] as const) {
     const refused = await home.shimWith({ interrupted: () => new AbortController().signal }, ...args);

@@ -57,7 +57,7 @@ it("[WP23] [EX58] experiments are ended and switched from the page once each, wi
   for (const requestId of ["r1", "r1", "r2"])
     expect((await end(running, false, requestId)).value).toEqual({ state: "stopped" });
   for (const requestId of ["r3", "r4"])
-    expect((await end(kept, true, requestId)).value).toEqual({ state: "rolled_back" });
+    expect((await end(kept, true, requestId)).value).toEqual({ state: "rolled back" });
   expect(await end("exp_none", false, "r5")).toMatchObject({ status: 404 });
   expect(await run("page.end-experiment", { experiment: running }, "r6")).toMatchObject({ status: 400 });
   const again = start(home.runtime, { key: "checkpoint.everyMs", to: 250_000, reason: "", replay: null });
@@ -104,10 +104,10 @@ it("[WP22] [WP23] a trial of the workspace is shown and ended like those of the 
     }),
   ]);
   const end = { experiment: first?.id, isRevert: true };
-  expect((await run("page.end-experiment", end, "r1")).value).toEqual({ state: "rolled_back" });
+  expect((await run("page.end-experiment", end, "r1")).value).toEqual({ state: "rolled back" });
   expect(await interval()).toBe("5000\n");
   expect((await read()).experiments[0]).toMatchObject({ isRunning: false, ending: null });
-  expect((await run("page.end-experiment", end, "r2")).value).toEqual({ state: "rolled_back" });
+  expect((await run("page.end-experiment", end, "r2")).value).toEqual({ state: "rolled back" });
 
   await start();
   expect((await run("page.switch-experiments", { isOff: true }, "r3")).value).toEqual({

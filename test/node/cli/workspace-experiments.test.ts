@@ -11,8 +11,8 @@ import { aCliHome, aSeededHome, failed, printed, type CliHome } from "#harness/m
 const dayMs = 86_400_000;
 
 async function idOf(home: CliHome): Promise<string> {
-  const { workspace } = (await home.json("learn experiments")) as { workspace: { trials: { id: string }[] } };
-  return workspace.trials[0]?.id ?? "";
+  const { experiments } = (await home.json("learn experiments")) as { experiments: { id: string }[] };
+  return experiments.at(-1)?.id ?? "";
 }
 
 /** One of three chats does all the tasks. */
@@ -86,14 +86,11 @@ it("[EX93] a kept value is reverted, and one that was changed since stays", asyn
   expect((await home.shim("team settings get balancingIntervalMs")).out).toBe("8000\n");
 });
 
-it("[EX93] a step after which a dead chat may be noticed later asks a person first", async () => {
+it("[EX93] a step after which a dead chat may be noticed later is taken only where a person says so", async () => {
   const home = aCliHome();
   const risky = "learn experiments start chatTtlMs 45000";
-  expect(await home.shim(risky)).toMatchObject(failed(2, "noticed later", "--yes"));
-  expect(await home.shimWith({ isInteractive: true, ask: async () => "n" }, risky)).toMatchObject(
-    failed(1, "nothing was started"),
-  );
-  expect(await home.shim(`${risky} --yes`)).toMatchObject(printed("chatTtlMs is 45000 for all"));
+  expect(await home.shim(risky)).toMatchObject(failed(1, "noticed later", "--less-safe"));
+  expect(await home.shim(`${risky} --less-safe`)).toMatchObject(printed("chatTtlMs is 45000 for all"));
 });
 
 it("[EX95] `stop --all` takes the workspace's value back, and no machine starts one until it is allowed", async () => {
@@ -136,7 +133,7 @@ it("[EX90] [EX96] the review of a real record says what it would do and does it 
   const home = aSeededHome();
   loadUnevenly(home, 80);
   const would = "Workspace: Would simulate balancingIntervalMs = 2500, and set it if it is better.";
-  expect(await home.shim("learn run --once --dry-run")).toMatchObject(printed(would, "kaizen apply"));
+  expect(await home.shim("learn run --dry-run")).toMatchObject(printed(would, "kaizen apply"));
   expect((await home.shim("team state list shim/")).out).toBe("No keys.\n");
   await home.shim("config set kaizen apply");
   home.runtime.config.kaizen = "apply";
@@ -154,26 +151,26 @@ it("[EX90] [EX96] the review of a real record says what it would do and does it 
 
 it("[EX97] replay compares settings of the workspace by its own tasks, and says where they do not matter", async () => {
   const home = aCliHome();
-  expect(await home.shim("learn replay --workspace")).toMatchObject(printed("nothing to compare"));
+  expect(await home.shim("learn replay workspace")).toMatchObject(printed("nothing to compare"));
   loadUnevenly(home, 10);
-  expect(await home.shim("learn replay --workspace")).toMatchObject(
+  expect(await home.shim("learn replay workspace")).toMatchObject(
     printed(
       "balancingIntervalMs: 5000 -> 10000",
       "chatTtlMs: 30000 -> 15000",
-      "too few tasks to say",
+      "too few to say",
       "looks better than it is",
     ),
   );
-  const { tasks, chats, variants } = await home.json("learn replay --workspace chatTtlMs=60000");
+  const { tasks, chats, variants } = await home.json("learn replay workspace --set chatTtlMs=60000");
   expect([tasks, chats]).toEqual([10, 3]);
   expect(variants).toMatchObject([{ key: "chatTtlMs", from: 30_000, value: 60_000, comparison: { blocks: 2 } }]);
   home.now += 60_000;
   loadUnevenly(home, 340);
-  expect(await home.shim("learn replay --workspace chatTtlMs=60000")).toMatchObject(
+  expect(await home.shim("learn replay workspace --set chatTtlMs=60000")).toMatchObject(
     printed("350 tasks and 3 chats", "chatTtlMs: 30000 -> 60000", "does not matter", "None of these values"),
   );
-  expect(await home.shim("learn replay --workspace maxKeys=5")).toMatchObject(
+  expect(await home.shim("learn replay workspace --set maxKeys=5")).toMatchObject(
     failed(2, "chatTtlMs", "balancingIntervalMs"),
   );
-  expect(await home.shim("learn replay --workspace chatTtlMs=soon")).toMatchObject(failed(2, "no such value"));
+  expect(await home.shim("learn replay workspace --set chatTtlMs=soon")).toMatchObject(failed(2, "no such value"));
 });

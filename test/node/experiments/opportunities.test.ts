@@ -5,10 +5,10 @@ import { aSession } from "#harness/experiments/sessions.ts";
 import { defaults } from "#src/contract/config.ts";
 import type { ReplaySession } from "#src/contract/replay.ts";
 import { opportunityPatterns, type OpportunityPattern } from "#src/contract/opportunities.ts";
-import { describeFinding } from "#src/experiments/opportunities/describe.ts";
+import { withText } from "#src/experiments/opportunities/describe.ts";
 import { findOpportunities } from "#src/experiments/opportunities/find-opportunities.ts";
 import type { History, PastSession } from "#src/experiments/opportunities/history.ts";
-import { nextValue, parameters, refusalOf } from "#src/experiments/parameters.ts";
+import { nextValue, parameters, refusalOfStep } from "#src/experiments/parameters.ts";
 import { settingAt, withSetting } from "#src/shared/setting-keys.ts";
 
 /** 1,000 in `npm run stress -- opportunities`. */
@@ -144,7 +144,7 @@ it("[EX65] each parameter has a next value from its default in both directions, 
       const to = nextValue(parameter, from, direction);
       const bound = direction === "up" ? parameter.max : parameter.min;
       expect([parameter.key, direction, to === null]).toEqual([parameter.key, direction, from === bound]);
-      expect(refusalOf(parameter.key, from, to ?? from)).toBe(to === null ? "no_change" : null);
+      expect(refusalOfStep(parameter, from, to ?? from)).toBe(to === null ? "no_change" : null);
     }
   }
 });
@@ -176,7 +176,7 @@ it.each(opportunityPatterns)("[EX66] %s is described in sentences with figures",
   const { findings } = findOpportunities(aHistory(seededRandom(seed), planted[pattern]));
   const found = findings.find((one) => one.pattern === pattern);
   expect(found).toBeDefined();
-  const { title, text, advice } = found ? describeFinding(found) : { title: "", text: "", advice: "" };
+  const { title, text, advice } = found ? withText(found) : { title: "", text: "", advice: "" };
   expect(title).toMatch(/^[A-Z].+[^.]$/);
   expect(text).toMatch(/\d.*\.$/);
   expect(advice).toMatch(/^[A-Z`].*\.$|^[a-z][\w.]+ is .*\.$/);

@@ -4,7 +4,7 @@ import { defaults } from "#src/contract/config.ts";
 import type { ReplayEvent, ReplaySample, ReplaySession } from "#src/contract/replay.ts";
 import { outcomeOf, type Policy } from "#src/experiments/replay/loss.ts";
 import { compare } from "#src/experiments/replay/compare.ts";
-import { intervalsAreEqual, replayReport } from "#src/experiments/replay/report.ts";
+import { replayReport } from "#src/experiments/replay/report.ts";
 import { replay } from "#src/experiments/replay/replay.ts";
 import { aSession, workingSessions } from "#harness/experiments/sessions.ts";
 
@@ -163,14 +163,18 @@ function withReplayedSaves(session: ReplaySession): ReplaySession {
   return { ...session, saves: saves.map(({ at, trigger }) => ({ at, trigger, bytes: 1, counts: null })) };
 }
 
-it("[EX45] where no interval matters the report says so; it counts deaths, warnings and remade checkpoints", () => {
+function verdictsOf({ variants }: ReturnType<typeof replayReport>) {
+  return variants.map(({ comparison }) => comparison.toolCalls.verdict);
+}
+
+it("[EX45] an interval that does not matter has that verdict; the report counts deaths, warnings and remade checkpoints", () => {
   const sessions = workingSessions(120, 2);
-  const made = replayReport(sessions, defaults, [{ key: "checkpoint.everyMs", value: 400_000 }]);
-  expect(intervalsAreEqual(made)).toBe(true);
+  const made = replayReport(sessions, defaults, [{ key: "checkpoint.everyMs", from: 300_000, value: 400_000 }]);
+  expect(verdictsOf(made)).toEqual(["equivalent"]);
   expect(made.sessions).toBe(120);
   expect(made.deaths.count).toBe(sessions.filter(({ end }) => end.kind === "died").length);
-  const far = replayReport(sessions, defaults, [{ key: "checkpoint.everyToolCalls", value: 40 }]);
-  expect(intervalsAreEqual(far)).toBe(false);
+  const far = replayReport(sessions, defaults, [{ key: "checkpoint.everyToolCalls", from: 10, value: 40 }]);
+  expect(verdictsOf(far)).toEqual(["worse"]);
   const remade = sessions.map(withReplayedSaves);
   const count = remade.reduce((sum, { saves }) => sum + saves.length, 0);
   expect(replayReport(remade, defaults, [])).toMatchObject({ made: count, remade: count });

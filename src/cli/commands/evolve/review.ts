@@ -2,7 +2,7 @@ import { pluralize } from "../../../shared/format.ts";
 import { ruleName } from "../../../evolution/rank.ts";
 import { describe } from "../../../evolution/make-plan.ts";
 import { parseChange, type Change } from "../../../evolution/run-state.ts";
-import type { Decision } from "../../../evolution/run-files.ts";
+import type { Decision } from "../../../platform/evolve-decisions.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
 import { lines, run, type Git } from "../../../snapshots/git.ts";

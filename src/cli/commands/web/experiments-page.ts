@@ -1,36 +1,20 @@
 import { pageInputs, type ExperimentLine, type PageOutputs } from "../../../contract/live-page.ts";
-import type { WorkspaceTrial } from "../../../contract/workspace-trials.ts";
-import { isRunning, type Experiment } from "../../../experiments/engine/experiment.ts";
-import { isRunning as isTrialRunning } from "../../../experiments/workspace/trial.ts";
-import { decideAllow, decideEnd, decideStopAll } from "../../../local-mcp/experiments/decisions.ts";
-import * as rows from "../../../local-mcp/experiments/experiment-rows.ts";
+import type { ExperimentView } from "../../../contract/machine/experiments.ts";
+import {
+  allowExperiments,
+  endExperiment,
+  findExperiment,
+  listExperiments,
+  stopAllExperiments,
+  type Deciding,
+} from "../../../local-mcp/experiments/all-experiments.ts";
 import { countsOfLastRun } from "../../../local-mcp/experiments/last-opportunities.ts";
-import type { Runtime } from "../../../runtime/runtime.ts";
+import type { HostResult, Workspace } from "../../../local-mcp/host/host.ts";
 import { messageOf } from "../../../shared/error.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
-import type { Workspace } from "../../../local-mcp/host/host.ts";
-import {
-  allowTrials,
-  endOneTrial,
-  findTrial,
-  isTrialId,
-  onTrials,
-  stopAllTrials,
-  trialState,
-} from "../learn/workspace-decisions.ts";
-import { readTrials } from "../learn/workspace-trials.ts";
-import type { HostResult } from "../../../local-mcp/host/host.ts";
 import type { Cli } from "../../cli.ts";
 
-const by = "live page";
-
 export type ExperimentCallName = "page.experiments" | "page.end-experiment" | "page.switch-experiments";
-
-interface ExperimentDeps {
-  readonly runtime: Runtime;
-  /** A text: why there is no link. */
-  readonly link: () => Promise<Workspace | string>;
-}
 
 type Answer<Name extends ExperimentCallName> = Promise<
   Result<PageOutputs[Name], { readonly code: string; readonly message: string }>
@@ -48,133 +32,68 @@ export async function answerExperiments(
 ): Answer<ExperimentCallName> {
   const input = pageInputs[name].safeParse(given);
   if (!input.success) return err({ code: "bad_input", message: messageOf(input.error) });
-  const link = async (): Promise<Workspace | string> => {
-    const opened = await openWorkspace();
-    return opened.ok ? opened.value : opened.error.message;
+  const deciding: Deciding = {
+    runtime: await cli.runtime(),
+    by: "live page",
+    inWorkspace: async (body) => {
+      const opened = await openWorkspace();
+      return opened.ok ? body(opened.value) : opened;
+    },
   };
-  return answerChecked({ runtime: await cli.runtime(), link }, name, input.data);
+  return answerChecked(deciding, name, input.data);
 }
 
 /** @param input as checked before */
-async function answerChecked(
-  deps: ExperimentDeps,
-  name: ExperimentCallName,
-  input: unknown,
-): Answer<ExperimentCallName> {
-  if (name === "page.experiments") return ok(await readExperiments(deps));
-  if (name === "page.switch-experiments") return switchAll(deps, pageInputs[name].parse(input).isOff);
+async function answerChecked(deciding: Deciding, name: ExperimentCallName, input: unknown): Answer<ExperimentCallName> {
+  if (name === "page.experiments") return ok(await readExperiments(deciding));
+  if (name === "page.switch-experiments") return switchAll(deciding, pageInputs[name].parse(input).isOff);
   const { experiment, isRevert } = pageInputs[name].parse(input);
-  return isTrialId(experiment) ? endTrialOf(deps, experiment, isRevert) : endOne(deps.runtime, experiment, isRevert);
+  return endOne(deciding, experiment, isRevert);
 }
 
 /** [WP22] Where the coordinator cannot be asked: those of the machine, and the reason. */
-async function readExperiments({ runtime, link }: ExperimentDeps): Promise<PageOutputs["page.experiments"]> {
-  const own = readOwn(runtime);
-  const found = await link();
-  if (typeof found === "string") return { ...own, trouble: found };
-  const stored = await readTrials(found);
-  if (!stored.ok) return { ...own, trouble: stored.error.message };
-  const { trials, offSince } = stored.value.all;
-  const now = runtime.now();
-  const workspaceOffAgeMs = offSince === null ? null : Math.max(0, now - offSince);
+async function readExperiments(deciding: Deciding): Promise<PageOutputs["page.experiments"]> {
+  const { store, now } = deciding.runtime;
+  const { experiments, offSince, workspaceProblem } = await listExperiments(deciding);
   return {
-    ...own,
-    experiments: [...trials.map((trial) => toTrialLine(trial, now)), ...own.experiments],
-    offAgeMs: own.offAgeMs ?? workspaceOffAgeMs,
+    experiments: experiments.toReversed().map((one) => toLine(one, now())),
+    offAgeMs: offSince === null ? null : Math.max(0, now() - offSince),
+    opportunities: store.read((sql) => countsOfLastRun(sql, now()), []),
+    trouble: workspaceProblem,
   };
 }
 
-function toTrialLine(trial: WorkspaceTrial, now: number): ExperimentLine {
-  const { id, key, from, to, reason, state, steps } = trial;
-  const last = steps.at(-1);
-  const isOver = !isTrialRunning(trial) && state !== "kept";
-  const effect = `${key} of the workspace is ${from} again at once, unless it was changed since.`;
-  return {
-    id,
-    change: `${key} of the workspace: ${from} -> ${to}`,
-    state: trialState(trial),
-    isRunning: isTrialRunning(trial),
-    sessions: null,
-    stepAgeMs: Math.max(0, now - (last?.at ?? now)),
-    note: last?.note ?? "",
-    reason,
-    ending: isOver ? null : { isRevert: state !== "proposed", effect },
-  };
-}
-
-function readOwn(runtime: Runtime): PageOutputs["page.experiments"] {
-  const now = runtime.now();
-  return runtime.store.read(
-    (sql) => {
-      const off = rows.offSince(sql);
-      return {
-        experiments: rows.list(sql).map(({ experiment }) => toLine(experiment, now)),
-        offAgeMs: off === null ? null : Math.max(0, now - off),
-        opportunities: countsOfLastRun(sql, now),
-        trouble: null,
-      };
-    },
-    { experiments: [], offAgeMs: null, opportunities: [], trouble: null },
-  );
-}
-
-function toLine(experiment: Experiment, now: number): ExperimentLine {
-  const { id, key, from, to, reason, state, verdict, canary, steps } = experiment;
+function toLine(one: ExperimentView, now: number): ExperimentLine {
+  const { id, scope, key, from, to, state, isRunning, sessions, reason, steps, ending } = one;
   const last = steps.at(-1);
   return {
     id,
-    change: `${key}: ${from} -> ${to}`,
-    state: state === "decided" && verdict !== null ? `decided: ${verdict}` : state.replace("_", " "),
-    isRunning: isRunning(experiment),
-    sessions: canary && { without: canary.counts[0], with: canary.counts[1] },
+    change: `${key}${scope === "workspace" ? " of the workspace" : ""}: ${from} -> ${to}`,
+    state,
+    isRunning,
+    sessions,
     stepAgeMs: Math.max(0, now - (last?.at ?? now)),
     note: last?.note ?? "",
     reason,
-    ending: endingOf(experiment),
+    ending,
   };
-}
-
-function endingOf(experiment: Experiment): ExperimentLine["ending"] {
-  const { key, from, state } = experiment;
-  const isInFile = state === "deploying" || state === "deployed" || state === "kept";
-  if (!isRunning(experiment) && state !== "kept") return null;
-  const effect = isInFile
-    ? `config.json gets ${key} = ${from} again at once, unless you have changed it since.`
-    : `Every chat has ${key} = ${from} again at once. What was counted until now is kept.`;
-  return { isRevert: isInFile, effect };
 }
 
 /** [WP23] Leaves an experiment that is over as it is. */
-async function endOne(runtime: Runtime, id: string, isRevert: boolean): Answer<"page.end-experiment"> {
-  decideEnd(runtime, by, id, isRevert);
-  const stored = runtime.store.read((sql) => rows.get(sql, id), null);
-  return stored
-    ? ok({ state: stored.experiment.state })
-    : err({ code: "unknown_key", message: "there is no such experiment" });
-}
-
-/** [WP23] */
-async function endTrialOf(deps: ExperimentDeps, id: string, isRevert: boolean): Answer<"page.end-experiment"> {
-  const link = await deps.link();
-  if (typeof link === "string") return err({ code: "edge_unusable", message: link });
-  const ended = await endOneTrial({ runtime: deps.runtime, link, by }, id, isRevert);
+async function endOne(deciding: Deciding, id: string, isRevert: boolean): Answer<"page.end-experiment"> {
+  const ended = await endExperiment(deciding, id, isRevert);
   const isOver = !ended.ok && ended.error.code === "ended";
-  const trial = isOver ? await onTrials(link, async ({ all }) => findTrial(all, id)) : ended;
-  return trial.ok ? ok({ state: trial.value.state }) : trial;
+  const after = isOver ? await findExperiment(deciding, id) : ended;
+  if (after.ok) return ok({ state: after.value.state });
+  return after.error.code === "not_found" ? err({ code: "unknown_key", message: after.error.message }) : after;
 }
 
 /** [WP23] Where the coordinator cannot be asked, an error after the machine's own are stopped. */
-async function switchAll({ runtime, link }: ExperimentDeps, isOff: boolean): Answer<"page.switch-experiments"> {
-  const own = isOff ? decideStopAll(runtime, by).map(({ id }) => id) : [];
-  if (!isOff) decideAllow(runtime, by);
-  const found = await link();
-  if (typeof found === "string") return err({ code: "edge_unusable", message: halfDone(found) });
-  const decision = { runtime, link: found, by } as const;
-  const done = isOff ? await stopAllTrials(decision) : await allowTrials(decision);
-  if (!done.ok) return err({ code: done.error.code, message: halfDone(done.error.message) });
-  return ok({ stopped: [...own, ...done.value.map(({ id }) => id)] });
-}
-
-function halfDone(reason: string): string {
-  return `this was done for the settings of this machine, not for those of the workspace: ${reason}`;
+async function switchAll(deciding: Deciding, isOff: boolean): Answer<"page.switch-experiments"> {
+  const { stopped, workspaceProblem } = isOff
+    ? await stopAllExperiments(deciding)
+    : { stopped: [], workspaceProblem: await allowExperiments(deciding) };
+  if (workspaceProblem === null) return ok({ stopped: stopped.map(({ id }) => id) });
+  const message = `this was done for the settings of this machine, not for those of the workspace: ${workspaceProblem}`;
+  return err({ code: "edge_unusable", message });
 }

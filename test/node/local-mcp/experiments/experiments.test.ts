@@ -105,14 +105,14 @@ it("[EX50] a setting that is not a parameter, and a step beyond its bounds, are 
   const runtime = tempRuntime();
   const refused = (name: string, to: number) => {
     const result = start(runtime, { key: name, to, reason: "", replay: null });
-    return result.ok ? "started" : result.error.code;
+    return result.ok ? "started" : `${result.error.code}: ${result.error.message}`;
   };
-  expect(refused("snapshots.isEnabled", 0)).toBe("not_a_parameter");
-  expect(refused("team.strictFiles", 1)).toBe("not_a_parameter");
-  expect(refused(key, 1)).toBe("out_of_range");
-  expect(refused(key, 40)).toBe("step_too_large");
-  expect(refused(key, 8.5)).toBe("not_whole");
-  expect(refused(key, defaults.checkpoint.everyToolCalls)).toBe("no_change");
+  expect(refused("snapshots.isEnabled", 0)).toMatch(/^bad_input: .* is never changed by experiments/);
+  expect(refused("team.strictFiles", 1)).toMatch(/^bad_input: .* is never changed by experiments/);
+  expect(refused(key, 1)).toMatch(/^bad_input: .* stays between 2 and 40/);
+  expect(refused(key, 40)).toMatch(/^bad_input: .* by a factor of 1.5 at most/);
+  expect(refused(key, 8.5)).toMatch(/^bad_input: .* is a whole number/);
+  expect(refused(key, defaults.checkpoint.everyToolCalls)).toMatch(/^bad_input: .* already/);
   expect(rowCount(runtime, "experiments")).toBe(0);
 });
 
@@ -149,10 +149,13 @@ it("[EX291] a trial that this machine could not end is refused, with its figures
     start(runtime, { key: name, to, reason: "", replay });
   pastChats(runtime, enoughChats - 1);
   const figures = "its trial needs 400 new chats in 28 days, and this machine had 399 in the last 28";
-  expect(begin(key, 8)).toEqual({ ok: false, error: { code: "cannot_end", reason: figures } });
+  expect(begin(key, 8)).toMatchObject({
+    ok: false,
+    error: { code: "cannot_end", message: expect.stringContaining(figures) },
+  });
   expect(begin("brief.prompts", 60)).toMatchObject({
     ok: false,
-    error: { code: "cannot_end", reason: expect.stringMatching(/needs 972 new chats that are given a brief/) },
+    error: { code: "cannot_end", message: expect.stringMatching(/needs 972 new chats that are given a brief/) },
   });
   expect([rowCount(runtime, "experiments"), rowCount(runtime, "trial_values")]).toEqual([0, 0]);
   const worse = { evidence: { ...better, verdict: "worse" }, note: "" } as const;
@@ -171,7 +174,7 @@ it("[EX51] one experiment of a group at a time", () => {
   const runtime = tempRuntime();
   const first = started(runtime);
   const second = start(runtime, { key: "checkpoint.everyMs", to: 250_000, reason: "", replay: null });
-  expect(second).toEqual({ ok: false, error: { code: "busy", id: first.id } });
+  expect(second).toMatchObject({ ok: false, error: { code: "busy", message: expect.stringContaining(first.id) } });
   const other = start(runtime, { key: "risk.thresholds.memory", to: 0.7, reason: "", replay: null });
   expect(other.ok).toBe(true);
 });
@@ -307,7 +310,7 @@ it("[EX56] stop all takes every value back at once, and none starts until it is 
   expect(deployed.state).toBe("canary");
   expect(stopAll(runtime, "by hand").map(({ id, state }) => [id, state])).toEqual([[canary.id, "stopped"]]);
   expect(rowCount(runtime, "trial_values")).toBe(0);
-  expect(start(runtime, { key, to: 8, reason: "", replay: null })).toEqual({
+  expect(start(runtime, { key, to: 8, reason: "", replay: null })).toMatchObject({
     ok: false,
     error: { code: "switched_off" },
   });

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { Finding } from "#src/experiments/opportunities/finding.ts";
+import type { Finding } from "#src/contract/machine/learning.ts";
 import { nextTrial, tryNext } from "#src/local-mcp/experiments/next-trial.ts";
 import { listNewest } from "#src/local-mcp/audit/machine-audit.ts";
 import { stopOne } from "#src/local-mcp/experiments/experiments.ts";

@@ -1,9 +1,8 @@
 import { expect, it } from "vitest";
 import type { OperationName } from "#src/contract/operations.ts";
 import type { Workspace } from "#src/local-mcp/host/host.ts";
-import { readTeam } from "#src/cli/commands/learn/team-history.ts";
-import { ok } from "#src/shared/result.ts";
-import { failed } from "#src/cli/answer.ts";
+import { readTeam } from "#src/local-mcp/experiments/workspace-history.ts";
+import { err, ok } from "#src/shared/result.ts";
 import { admin, type EngineHost } from "#harness/coordinator/engine-host.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { LocalHost } from "#harness/coordinator/local-host.ts";
@@ -12,7 +11,9 @@ import { ask, given } from "#harness/coordinator/state-calls.ts";
 /** As a command of an admin has it; without the operations that its token may not ask. */
 function linkTo(host: EngineHost, forbidden: readonly OperationName[] = []): Pick<Workspace, "call"> {
   const call = async (name: never, input: never) =>
-    forbidden.includes(name) ? failed("forbidden", "the scope is too small") : host.call(name, input, admin);
+    forbidden.includes(name)
+      ? err({ code: "forbidden", message: "the scope is too small" })
+      : host.call(name, input, admin);
   return { call: call as unknown as Workspace["call"] };
 }
 

@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
 import type { OperationName } from "#src/contract/operations.ts";
-import { failed } from "#src/cli/answer.ts";
 import type { Workspace } from "#src/local-mcp/host/host.ts";
-import { readQueueRecord } from "#src/cli/commands/learn/queue-history.ts";
+import { readQueueRecord } from "#src/local-mcp/experiments/workspace-history.ts";
+import { err } from "#src/shared/result.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { admin } from "#harness/coordinator/engine-host.ts";
 import { LocalHost } from "#harness/coordinator/local-host.ts";
@@ -10,7 +10,9 @@ import { ask, given } from "#harness/coordinator/state-calls.ts";
 
 function linkTo(host: LocalHost, forbidden: readonly OperationName[] = []): Pick<Workspace, "call"> {
   const call = async (name: never, input: never) =>
-    forbidden.includes(name) ? failed("forbidden", "the scope is too small") : host.call(name, input, admin);
+    forbidden.includes(name)
+      ? err({ code: "forbidden", message: "the scope is too small" })
+      : host.call(name, input, admin);
   return { call: call as unknown as Workspace["call"] };
 }
 

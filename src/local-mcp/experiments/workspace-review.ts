@@ -1,0 +1,122 @@
+import type { KaizenSetting } from "../../contract/config.ts";
+import type { WorkspaceTrial } from "../../contract/workspace-trials.ts";
+import type { Finding } from "../../contract/machine/learning.ts";
+import { nextCandidate, runningTrial, type TrialCandidate } from "../../experiments/workspace/trial.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import type { HostResult } from "../../shared/host-result.ts";
+import { ok } from "../../shared/result.ts";
+import { record } from "../audit/machine-audit.ts";
+import type { Compare } from "./compare-queue.ts";
+import * as rows from "./experiment-rows.ts";
+import { proposeValue, simulateValue, watchValue, type Position } from "./workspace-steps.ts";
+import { announceStops } from "./workspace-stops.ts";
+import type { TrialLink } from "./workspace-history.ts";
+import { readTrials } from "./workspace-trials.ts";
+
+export interface WorkspaceReviewOptions {
+  readonly mode: KaizenSetting;
+  readonly findings: readonly Finding[];
+  readonly isDryRun: boolean;
+  readonly compare: Compare;
+}
+
+/** Key of the state that one machine of the workspace gets for the day. */
+const claimKey = "shim/kaizen/review";
+/** A review that died is repeated after this time. */
+const claimMs = 900_000;
+/** Less than a day: the machine that did it comes again a day later. */
+const doneMs = 82_800_000;
+
+/**
+ * [EX90] The part of the daily review that one machine does for the workspace.
+ *
+ * @returns a sentence: what was done or would be
+ */
+export async function reviewWorkspace(
+  runtime: Runtime,
+  link: TrialLink,
+  { isDryRun, findings, mode, compare }: WorkspaceReviewOptions,
+): Promise<HostResult<string>> {
+  const read = await readPosition(runtime, link);
+  if (!read.ok) return read;
+  const position = read.value;
+  if (!isDryRun) announceStops(runtime, link.machine, position.stored.all.trials);
+  const plan = planReview(position, findings);
+  if (typeof plan === "string") return ok(plan);
+  const obstacle = await findObstacle(link, mode);
+  if (!obstacle.ok) return obstacle;
+  if (obstacle.value !== null) return ok(`${planText(plan)} ${obstacle.value}`);
+  if (isDryRun) return ok(planText(plan));
+  const done = await claimed(link, () => step(position, plan, compare));
+  return done.ok ? ok(done.value ?? "The review of today is done, or under way.") : done;
+}
+
+async function readPosition(runtime: Runtime, link: TrialLink): Promise<HostResult<Position>> {
+  const stored = await readTrials(link);
+  if (!stored.ok) return stored;
+  const found = await link.call("settings.get", {});
+  return found.ok ? ok({ runtime, stored: stored.value, settings: found.value.settings }) : found;
+}
+
+/** A trial that runs, or a candidate for the next. */
+type Plan =
+  | { readonly trial: WorkspaceTrial; readonly candidate: null }
+  | { readonly trial: null; readonly candidate: TrialCandidate };
+
+/** @returns why there is none */
+function planReview({ runtime, stored, settings }: Position, findings: readonly Finding[]): Plan | string {
+  const { all } = stored;
+  const trial = runningTrial(all);
+  const isOff = all.offSince !== null || runtime.store.read(rows.offSince, null) !== null;
+  if (isOff && trial?.state !== "deployed") return "Trials are switched off.";
+  if (trial) return { trial, candidate: null };
+  const candidate = nextCandidate(findings, settings, all, runtime.now());
+  return candidate ? { trial: null, candidate } : "Nothing to try.";
+}
+
+/** Why this machine changes nothing; null: it may. */
+async function findObstacle(link: TrialLink, mode: KaizenSetting): Promise<HostResult<string | null>> {
+  if (mode !== "apply") return ok("`shim config set kaizen apply` does it.");
+  const audit = await link.call("audit.list", { limit: 1 });
+  if (audit.ok) return ok(null);
+  if (audit.error.code !== "forbidden") return audit;
+  return ok("Changing settings needs the admin token; this machine has none.");
+}
+
+function planText({ candidate, trial }: Plan): string {
+  if (trial?.state === "deployed") return `Would watch ${trial.key} = ${trial.to} (${trial.id}).`;
+  const { key, to } = trial ?? candidate;
+  return `Would simulate ${key} = ${to}, and set it if it is better.`;
+}
+
+/**
+ * A claim only spares the others the work: the conditions of each write keep the trial whole, also
+ * where the state has no room for a claim.
+ *
+ * @returns null where another machine has the day
+ */
+async function claimed<T>(link: TrialLink, work: () => Promise<HostResult<T>>): Promise<HostResult<T | null>> {
+  const value = { machine: link.machine };
+  const claim = await link.call("state.set", { key: claimKey, value, ifVersion: 0, ttlMs: claimMs });
+  if (!claim.ok && claim.error.code === "version_mismatch") return ok(null);
+  if (!claim.ok && claim.error.code !== "quota_exceeded") return claim;
+  const done = await work();
+  if (done.ok && claim.ok)
+    await link.call("state.set", { key: claimKey, value, ifVersion: claim.value.version, ttlMs: doneMs });
+  return done;
+}
+
+/** One move of the trial that runs, or of a new one. */
+async function step(position: Position, { candidate, trial }: Plan, compare: Compare): Promise<HostResult<string>> {
+  const { runtime, stored } = position;
+  const moved = trial
+    ? await (trial.state === "deployed" ? watchValue(position, trial) : simulateValue(position, trial, compare))
+    : await proposeValue(position, candidate, compare);
+  if (!moved.ok) return moved;
+  const { id, state, key, to, steps } = moved.value;
+  if (state !== trial?.state)
+    record(runtime, { kind: "experiment.moved", session: null, experiment: id, by: "kaizen", result: state });
+  announceStops(runtime, stored.link.machine, [moved.value]);
+  const last = steps.at(-1);
+  return ok(`${id}: ${key} = ${to}, ${last?.state.replace("_", " ") ?? ""} (${last?.note ?? ""}).`);
+}

@@ -1,0 +1,102 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { MachineOutput } from "../../contract/machine/operations.ts";
+import { viewOfExperiment } from "../../experiments/kaizen/experiment-view.ts";
+import { findWeek, weekOf, type Week } from "../../experiments/kaizen/week.ts";
+import { weeklyReport, withTrials } from "../../experiments/kaizen/weekly-report.ts";
+import { withText } from "../../experiments/opportunities/describe.ts";
+import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { err, ok } from "../../shared/result.ts";
+import { sendCounted } from "../assignment/send-counted.ts";
+import type { HostResult } from "./host.ts";
+import { readAllTrials, type Deciding } from "../experiments/all-experiments.ts";
+import { compareQueue } from "../experiments/compare-queue.ts";
+import { examine, type Examination } from "./examine.ts";
+import { advanceAll } from "../experiments/experiments.ts";
+import { nextTrial, tryNext, type NextTrial } from "../experiments/next-trial.ts";
+import { weeklyFacts } from "../experiments/weekly-facts.ts";
+import { reviewWorkspace } from "../experiments/workspace-review.ts";
+
+/** [EX81] */
+export async function review(deciding: Deciding, isDryRun: boolean): Promise<MachineOutput<"review.run">> {
+  const { runtime } = deciding;
+  const examined = await examine(deciding, { isStored: !isDryRun });
+  const findings = examined.findings.map(withText);
+  const next = nextOf(runtime, examined);
+  const ofWorkspace = await reviewTeam(deciding, examined, isDryRun);
+  if (isDryRun) {
+    const notes = [planText(runtime, next), ...next.waits, ofWorkspace];
+    return { findings, moved: [], started: null, notes, report: null };
+  }
+  const moved = advanceAll(runtime).map(viewOfExperiment);
+  sendCounted(runtime);
+  const started = tryNext(runtime, next);
+  const report = await writeLastWeek(deciding, ideas(examined, next));
+  const notes = [...next.waits, ofWorkspace];
+  return { findings, moved, started: started && viewOfExperiment(started), notes, report };
+}
+
+function nextOf(runtime: Runtime, { findings, recorded }: Examination): NextTrial {
+  const isAllowed = runtime.config.kaizen === "apply";
+  return isAllowed ? nextTrial(runtime, findings, recorded) : { finding: null, replay: null, waits: [] };
+}
+
+function planText({ config }: Runtime, { finding }: NextTrial): string {
+  if (config.kaizen !== "apply") return "Would change nothing: `shim config set kaizen apply` allows trials.";
+  return finding ? `Would try ${finding.parameter} = ${finding.to}.` : "Would try nothing.";
+}
+
+/** [EX90] */
+async function reviewTeam(deciding: Deciding, { findings }: Examination, isDryRun: boolean): Promise<string> {
+  const { runtime } = deciding;
+  const options = { mode: runtime.config.kaizen, findings, isDryRun, compare: compareQueue(runtime) };
+  const reviewed = await deciding.inWorkspace((link) => reviewWorkspace(runtime, link, options));
+  return `Workspace: ${reviewed.ok ? reviewed.value : `Not reviewed: ${reviewed.error.message}`}`;
+}
+
+function ideas({ findings }: Examination, { waits }: NextTrial): string[] {
+  return [...findings.map(withText).map(({ title, text, advice }) => `${title}. ${text} ${advice}`), ...waits];
+}
+
+/** [EX83] Each week with chats once, as soon as it has ended. @returns the path if written */
+async function writeLastWeek(deciding: Deciding, texts: readonly string[]): Promise<string | null> {
+  const { runtime } = deciding;
+  const folder = join(runtime.paths.home, "reports");
+  const week = weekOf(weekOf(runtime.now()).from - 1);
+  const path = join(folder, `${week.name}.md`);
+  if (existsSync(path)) return null;
+  const report = await reportOf(deciding, week, texts, 1);
+  if (report === null) return null;
+  createPrivateFolder(folder);
+  writeAtomically(path, report, { mode: 0o600 });
+  return path;
+}
+
+/** @returns null with fewer chats, or where nothing is stored */
+async function reportOf(
+  deciding: Deciding,
+  week: Week,
+  texts: readonly string[] | null,
+  minSessions = 0,
+): Promise<string | null> {
+  const facts = deciding.runtime.store.read((sql) => weeklyFacts(sql, week), null);
+  if (!facts || facts.sessions < minSessions) return null;
+  return weeklyReport(withTrials(facts, await readAllTrials(deciding)), texts);
+}
+
+/** @param name default: this week, whose records are examined for it */
+export async function readReport(deciding: Deciding, name?: string): Promise<HostResult<MachineOutput<"report.get">>> {
+  const { runtime } = deciding;
+  const present = weekOf(runtime.now());
+  const week = name === undefined ? present : findWeek(name);
+  if (!week)
+    return err({
+      code: "bad_input",
+      message: `"${(name ?? "").slice(0, 40)}" is no week. Name one such as ${present.name}.`,
+    });
+  const examined = week.until > runtime.now() ? await examine(deciding, { isStored: false }) : null;
+  const report = await reportOf(deciding, week, examined && ideas(examined, nextOf(runtime, examined)));
+  if (report !== null) return ok({ week: week.name, report });
+  return err({ code: "not_found", message: "nothing is stored yet, so there is nothing to report." });
+}

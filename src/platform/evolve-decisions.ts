@@ -1,0 +1,42 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import * as z from "zod";
+
+/** Stored. Add fields as optional. */
+export const Decision = z.object({
+  task: z.int(),
+  candidate: z.string(),
+  isAccepted: z.boolean(),
+  reason: z.string().nullable(),
+  /** `tool rule` of its findings. */
+  rules: z.array(z.string()),
+  fingerprints: z.array(z.string()),
+  at: z.number(),
+});
+export type Decision = z.infer<typeof Decision>;
+
+const Decisions = z.object({ version: z.literal(1), decisions: z.array(Decision) });
+
+/** In the folder of a project. */
+export const decisionsFile = "decisions.json";
+
+/** Has a folder for each project whose code was evolved. @param home SHIM's folder */
+export function evolveFolder(home: string): string {
+  return join(home, "evolve");
+}
+
+/** People's decisions on changes of one project. */
+export function readDecisions(folder: string): Decision[] {
+  try {
+    return Decisions.parse(JSON.parse(readFileSync(join(folder, decisionsFile), "utf8"))).decisions;
+  } catch {
+    return [];
+  }
+}
+
+/** Decisions on all projects of this machine. */
+export function allDecisions(home: string): Decision[] {
+  const folder = evolveFolder(home);
+  const projects = existsSync(folder) ? readdirSync(folder) : [];
+  return projects.flatMap((name) => readDecisions(join(folder, name)));
+}
