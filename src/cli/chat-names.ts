@@ -5,7 +5,7 @@ import { ok } from "../shared/result.ts";
 import type { CliResult } from "./answer.ts";
 import type { Cli } from "./cli.ts";
 
-export async function allChats(link: Workspace): Promise<CliResult<readonly Chat[]>> {
+async function allChats(link: Workspace): Promise<CliResult<readonly Chat[]>> {
   const listed = await link.list("chats.list", {});
   return listed.ok ? ok(listed.value.chats) : listed;
 }

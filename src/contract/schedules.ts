@@ -17,9 +17,9 @@ const Cron = z
 const TimeZone = z.string().regex(/^[A-Za-z][\w+/-]{0,63}$/, "the name of a time zone, such as Europe/Berlin or UTC");
 
 /** Effect of a time at which the last task of the schedule has not ended. */
-export const Overlap = z.enum(["skip", "submit"]);
+const Overlap = z.enum(["skip", "submit"]);
 /** After an outage: one task for all times that were missed, or none. */
-export const MissedTimes = z.enum(["once", "skip"]);
+const MissedTimes = z.enum(["once", "skip"]);
 const ScheduleState = z.enum(["active", "paused", "ended"]);
 const ScheduleOutcome = z.enum(["submitted", "skipped", "refused"]);
 
