@@ -116,15 +116,42 @@ function importsOf(path: string, source: string): string[] {
   return [...found].map(([, to = ""]) => join(dirname(path), to));
 }
 
+/** Folders of surfaces: views of operations, which reach state only through a host. */
+const surface = /^src\/(?:cli|web|local-mcp\/server\/tools)\//;
+/** What opens, reads or changes state. */
+const authority = /^src\/(?:store|coordination|runtime|snapshots|redaction|coordinator-client|local-mcp)\//;
+/** The interface of a host, and the neighbours of a tool. */
+const open = /^src\/local-mcp\/(?:host\/host\.ts|server\/tools\/)/;
+/** Files that make the host of a program. */
+const makers: ReadonlySet<string> = new Set(["src/cli/cli.ts", "src/cli/io.ts", "src/cli/system-io.ts"]);
+
+/** Folders that open state themselves still; none is added. */
+const unmoved =
+  /^src\/(?:local-mcp\/server\/tools\/|cli\/commands\/(?:join|worker|evolve|transform|team\/commit-guard|web)\/)/;
+
+/** Imports by which a surface would pass the host by. @param imports the files that each file imports, by path */
+export function boundaryFaults(imports: ReadonlyMap<string, readonly string[]>): string[] {
+  const surfaces = [...imports].filter(
+    ([path]) => surface.test(path) && !unmoved.test(path) && !makers.has(path) && !/-entry\.ts$/.test(path),
+  );
+  return surfaces.flatMap(([path, targets]) =>
+    targets
+      .filter((target) => authority.test(target) && !open.test(target))
+      .map((target) => `${path}: imports ${target}; a surface calls operations of a host instead`),
+  );
+}
+
 if (import.meta.main) {
   const files = globSync("src/**/*.{ts,tsx}", { cwd: root }).map((path) => ({
     path,
     source: readFileSync(join(root, path), "utf8"),
   }));
-  const cycles = folderCycles(new Map(files.map(({ path, source }) => [path, importsOf(path, source)])));
+  const imports = new Map(files.map(({ path, source }) => [path, importsOf(path, source)]));
+  const cycles = folderCycles(imports);
   const faults = [
     ...files.flatMap(({ path, source }) => namingFaults(path, source)),
     ...files.flatMap(({ path, source }) => commentFaults(path, source)),
+    ...boundaryFaults(imports),
     ...cycles.map((folders) => `folders that import each other: ${folders.join(", ")}`),
   ];
   for (const fault of faults) console.error(fault);

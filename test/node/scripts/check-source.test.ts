@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { commentFaults, folderCycles, namingFaults } from "../../../scripts/check-source.ts";
+import { boundaryFaults, commentFaults, folderCycles, namingFaults } from "../../../scripts/check-source.ts";
 
 it("a name with a word that says nothing is a fault, with the word to use; comments, strings and columns are not read", () => {
   const source = [
@@ -44,5 +44,18 @@ it("a comment that is too wide, begins with a pronoun or has a banned word is a 
     'src/a.ts:2: the comment has the word "told": name the noun',
     "src/a.ts:3: the comment has 103 columns, at most 100",
     'src/a.ts:6: the comment has the word "nobody": name the noun',
+  ]);
+});
+
+it("a surface that imports what holds state is a fault; the interface of a host is none", () => {
+  const imports = new Map([
+    ["src/cli/commands/up.ts", ["src/store/sql.ts", "src/local-mcp/host/host.ts", "src/contract/age.ts"]],
+    ["src/web/page.ts", ["src/local-mcp/checkpoints/capture.ts"]],
+    ["src/local-mcp/host/handlers.ts", ["src/store/sql.ts"]],
+    ["src/cli/cli.ts", ["src/local-mcp/host/local-host.ts"]],
+  ]);
+  expect(boundaryFaults(imports)).toEqual([
+    "src/cli/commands/up.ts: imports src/store/sql.ts; a surface calls operations of a host instead",
+    "src/web/page.ts: imports src/local-mcp/checkpoints/capture.ts; a surface calls operations of a host instead",
   ]);
 });
