@@ -132,7 +132,7 @@ const unmoved =
 /** Imports by which a surface would pass the host by. @param imports the files that each file imports, by path */
 export function boundaryFaults(imports: ReadonlyMap<string, readonly string[]>): string[] {
   const surfaces = [...imports].filter(
-    ([path]) => surface.test(path) && !unmoved.test(path) && !makers.has(path) && !/-entry\.ts$/.test(path),
+    ([path]) => surface.test(path) && !unmoved.test(path) && !makers.has(path) && !path.endsWith("-entry.ts"),
   );
   return surfaces.flatMap(([path, targets]) =>
     targets

@@ -1,14 +1,7 @@
-import type { Chat } from "../contract/chats.ts";
-import type { Workspace } from "../local-mcp/host/host.ts";
 import { oneLine } from "../shared/format.ts";
 import { ok } from "../shared/result.ts";
 import type { CliResult } from "./answer.ts";
 import type { Cli } from "./cli.ts";
-
-async function allChats(link: Workspace): Promise<CliResult<readonly Chat[]>> {
-  const listed = await link.list("chats.list", {});
-  return listed.ok ? ok(listed.value.chats) : listed;
-}
 
 /** [CL181] @returns short id and title of a chat; the whole id of one that is not known any more */
 export async function chatLabels(cli: Cli): Promise<(chat: string) => string> {
