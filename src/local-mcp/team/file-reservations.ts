@@ -1,6 +1,7 @@
 import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import type { CallError } from "../../contract/errors.ts";
 import type { Lease } from "../../contract/leases.ts";
+import { overlap } from "../../contract/resource-paths.ts";
 import type { Change } from "../../contract/state.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { newId, type Platform } from "../../coordinator-client/edge/platform.ts";
@@ -134,7 +135,7 @@ export class FileReservations {
   async #toReservationError(resource: string, error: CallError): Promise<ReservationError> {
     if (error.code !== "lease_held") return { ...error, holder: null };
     const reservations = await this.list();
-    const holder = reservations.ok ? reservations.value.find((one) => overlaps(one.resource, resource)) : undefined;
+    const holder = reservations.ok ? reservations.value.find((one) => overlap(one.resource, resource)) : undefined;
     return { ...error, holder: holder ?? null };
   }
 
@@ -224,19 +225,6 @@ function toResource(project: string, path: string): string {
 /** Omits the project's name, which means nothing to people. */
 export function formatResource(resource: string): string {
   return resource.slice(resource.indexOf("/") + 1);
-}
-
-/** [TE12] The coordinator's rule: equal, or one is a folder around the other. */
-function overlaps(a: string, b: string): boolean {
-  return covers(a, b) || covers(b, a);
-}
-
-function covers(range: string, other: string): boolean {
-  if (range === other) return true;
-  if (range.endsWith("/**")) return other.startsWith(range.slice(0, -2));
-  if (!range.endsWith("/*")) return false;
-  const folder = range.slice(0, -1);
-  return other.startsWith(folder) && !other.slice(folder.length).includes("/");
 }
 
 function parseHolder(value: Change["value"]): { readonly holder: string; readonly token: number } | null {
