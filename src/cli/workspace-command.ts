@@ -176,6 +176,7 @@ function moreText(data: unknown): string {
   return typeof cursor === "string" ? `There are more: --cursor ${quoteArgument(cursor)}\n` : "";
 }
 
-function quoteArgument(text: string): string {
+/** As a POSIX shell reads one word. */
+export function quoteArgument(text: string): string {
   return /^[\w.:@/-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -1,20 +1,21 @@
 import { resolve } from "node:path";
 import type { Self } from "../../contract/values.ts";
 import { err, ok } from "../../shared/result.ts";
-import type { Handlers, HostContext } from "./handlers.ts";
-import type { HostResult, Workspace } from "./host.ts";
+import type { HandlerContext, Handlers } from "./handlers.ts";
+import type { HostResult } from "./host.ts";
 import { ReservedFiles } from "./reserved-files.ts";
 
 export const reservationHandlers: Handlers<"reservations.list" | "reservations.create" | "reservations.release"> = {
-  "reservations.list": (context, { folder }) =>
-    withWorkspace(context, async (workspace) => {
-      const opened = await ReservedFiles.open(await context.runtime(), workspace, folder, true);
-      if (!opened.ok) return opened;
-      const leases = await opened.value.list();
-      if (!leases.ok) return leases;
-      const files = await Promise.all(leases.value.map((lease) => opened.value.view(lease)));
-      return ok({ project: opened.value.root, files });
-    }),
+  async "reservations.list"(context, { folder }) {
+    const workspace = await context.workspace.open();
+    if (!workspace.ok) return workspace;
+    const opened = await ReservedFiles.open(await context.runtime(), workspace.value, folder, true);
+    if (!opened.ok) return opened;
+    const leases = await opened.value.list();
+    if (!leases.ok) return leases;
+    const files = await Promise.all(leases.value.map((lease) => opened.value.view(lease)));
+    return ok({ project: opened.value.root, files });
+  },
   "reservations.create": (context, { folder, paths, forMs }) =>
     withTarget(context, folder, paths, async ({ project, resources, self }) => {
       const reserved = await project.reserve(self, resources, forMs);
@@ -44,26 +45,18 @@ interface Target {
   readonly self: Self;
 }
 
-function withTarget<T>(
-  context: HostContext,
+async function withTarget<T>(
+  context: HandlerContext,
   folder: string,
   paths: readonly string[],
   body: (target: Target) => Promise<HostResult<T>>,
 ): Promise<HostResult<T>> {
-  return withWorkspace(context, async (workspace) => {
-    const project = await ReservedFiles.open(await context.runtime(), workspace, folder);
-    if (!project.ok) return project;
-    const resources = project.value.toResources(paths.map((path) => resolve(folder, path)));
-    if (!resources.ok) return resources;
-    const self = await workspace.self();
-    return self.ok ? body({ project: project.value, resources: resources.value, self: self.value }) : self;
-  });
-}
-
-async function withWorkspace<T>(
-  context: HostContext,
-  body: (workspace: Workspace) => Promise<HostResult<T>>,
-): Promise<HostResult<T>> {
-  const workspace = await import("./workspace.ts");
-  return workspace.withWorkspace(context, body);
+  const workspace = await context.workspace.open();
+  if (!workspace.ok) return workspace;
+  const project = await ReservedFiles.open(await context.runtime(), workspace.value, folder);
+  if (!project.ok) return project;
+  const resources = project.value.toResources(paths.map((path) => resolve(folder, path)));
+  if (!resources.ok) return resources;
+  const self = await workspace.value.self();
+  return self.ok ? body({ project: project.value, resources: resources.value, self: self.value }) : self;
 }

@@ -1,7 +1,7 @@
 import type { ListedChat } from "../../contract/machine/team.ts";
 import { ok } from "../../shared/result.ts";
 import { findChat, isPresent, listChats } from "./chat-names.ts";
-import type { Handlers, HostContext } from "./handlers.ts";
+import type { HandlerContext, Handlers } from "./handlers.ts";
 import type { HostResult } from "./host.ts";
 
 export const teamHandlers: Handlers<"team.chats" | "team.find-chat"> = {
@@ -20,13 +20,12 @@ export const teamHandlers: Handlers<"team.chats" | "team.find-chat"> = {
 };
 
 async function allChats(
-  context: HostContext,
+  context: HandlerContext,
 ): Promise<HostResult<{ readonly where: string; readonly chats: ListedChat[] }>> {
-  const { withWorkspace } = await import("./workspace.ts");
-  return withWorkspace(context, async (workspace) => {
-    const listed = await workspace.list("chats.list", {});
-    if (!listed.ok) return listed;
-    const { where, machine } = workspace;
-    return ok({ where, chats: listChats(await context.runtime(), machine, listed.value.chats) });
-  });
+  const workspace = await context.workspace.open();
+  if (!workspace.ok) return workspace;
+  const listed = await workspace.value.list("chats.list", {});
+  if (!listed.ok) return listed;
+  const { where, machine } = workspace.value;
+  return ok({ where, chats: listChats(await context.runtime(), machine, listed.value.chats) });
 }

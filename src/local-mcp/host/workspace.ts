@@ -43,20 +43,6 @@ export async function openWorkspace(context: HostContext, given?: WorkspaceAcces
   return edge.value === null ? ok(await openLocal(context, redact)) : openEdge(context, edge.value, redact);
 }
 
-/** Opens the machine's workspace for as long as `body` runs. */
-export async function withWorkspace<T>(
-  context: HostContext,
-  body: (workspace: Workspace) => Promise<HostResult<T>>,
-): Promise<HostResult<T>> {
-  const opened = await openWorkspace(context);
-  if (!opened.ok) return opened;
-  try {
-    return await body(opened.value);
-  } finally {
-    opened.value.close();
-  }
-}
-
 /** Operations of an admin use the admin token, where the machine has one. */
 function openEdge({ runtime }: HostContext, edge: WorkspaceAccess, prepareInput: PrepareInput): HostResult<Workspace> {
   const { url, workspace, machine, token, adminToken } = edge;

@@ -23,6 +23,7 @@ import { isClose } from "../../../shared/close-words.ts";
 import type { Workspace } from "../../../local-mcp/host/host.ts";
 import { requireYes } from "../../require-yes.ts";
 import { readJsonFile, readJsonInput } from "../../task-input.ts";
+import { quoteArgument } from "../../workspace-command.ts";
 
 interface CallOptions extends CommonOptions {
   readonly input?: string;
@@ -124,13 +125,10 @@ async function inputOf(
 
 function exampleOf(name: Callable): string {
   const { self: _, ...example } = declarationOf(name).example as Input;
-  const fields = Object.entries(example).map(([field, value]) => `${field}=${quoted(value)}`);
+  const fields = Object.entries(example).map(
+    ([field, value]) => `${field}=${quoteArgument(typeof value === "string" ? value : JSON.stringify(value))}`,
+  );
   return `Such as: \`${["shim call", name, ...fields].join(" ")}\`.`;
-}
-
-function quoted(value: unknown): string {
-  const text = typeof value === "string" ? value : JSON.stringify(value);
-  return /^[\w.:/-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 async function refuseWithoutYes(cli: Cli, name: Callable, { yes }: CallOptions): Promise<FailedResult | null> {
