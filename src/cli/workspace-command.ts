@@ -176,7 +176,7 @@ function moreText(data: unknown): string {
   return typeof cursor === "string" ? `There are more: --cursor ${quoteArgument(cursor)}\n` : "";
 }
 
-/** As a POSIX shell reads one word. */
+/** A word as a POSIX shell reads it. */
 export function quoteArgument(text: string): string {
   return /^[\w.:@/-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -1,4 +1,4 @@
-import type { LiveLine, PageCallName, PageInputs, PageOperation, PageOutputs } from "../contract/live-page.ts";
+import type { LiveLine, PageOperation } from "../contract/live-page.ts";
 import type { MachineInput, MachineOperationName, MachineOutput } from "../contract/machine/operations.ts";
 import type { InputOf, OutputOf } from "../contract/operations.ts";
 
@@ -9,11 +9,11 @@ export interface Refused {
 
 export type Answer<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: Refused };
 
-export type CallName = PageOperation | MachineOperationName | PageCallName;
-type Inputs = PageInputs & { readonly [Name in PageOperation]: Omit<InputOf<Name>, "requestId"> } & {
+export type CallName = PageOperation | MachineOperationName;
+type Inputs = { readonly [Name in PageOperation]: Omit<InputOf<Name>, "requestId"> } & {
   readonly [Name in MachineOperationName]: MachineInput<Name>;
 };
-type Outputs = PageOutputs & { readonly [Name in PageOperation]: OutputOf<Name> } & {
+type Outputs = { readonly [Name in PageOperation]: OutputOf<Name> } & {
   readonly [Name in MachineOperationName]: MachineOutput<Name>;
 };
 export type CallInput<Name extends CallName> = Inputs[Name];

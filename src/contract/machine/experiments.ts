@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { opportunityPatterns } from "../opportunities.ts";
 import { machineOperation } from "./operation.ts";
 
 const count = z.int().min(0);
@@ -49,7 +50,11 @@ export const experimentOperations = {
       experiments: z.array(ExperimentView),
       /** Epoch ms of the switch that keeps all from starting; null: they may. */
       offSince: z.number().nullable(),
+      /** Findings of the last `opportunities.list` by pattern, until its window has passed. */
+      opportunities: z.array(z.object({ pattern: z.enum(opportunityPatterns), n: count })).readonly(),
       workspaceProblem,
+      /** Epoch ms of this answer: what ages are counted from. */
+      readAt: z.number(),
     }),
     effect: "read",
     surfaces: ["command", "page"],

@@ -13,6 +13,7 @@ import { settingAt } from "../../shared/setting-keys.ts";
 import { record } from "../audit/machine-audit.ts";
 import { decideAllow, decideEnd, decideStart, decideStopAll } from "./decisions.ts";
 import * as rows from "./experiment-rows.ts";
+import { countsOfLastRun } from "./last-opportunities.ts";
 import { switchedOff } from "./experiments.ts";
 import type { TrialLink } from "./workspace-history.ts";
 import { startValue } from "./workspace-steps.ts";
@@ -50,13 +51,15 @@ export async function readAllTrials(deciding: Deciding): Promise<TrialsRead> {
 
 /** [EX95] Where the coordinator does not answer: those of the machine. Oldest first. */
 export async function listExperiments(deciding: Deciding): Promise<MachineOutput<"experiments.list">> {
-  const { store } = deciding.runtime;
+  const { store, now } = deciding.runtime;
   const own = listOwn(deciding.runtime).map(viewOfExperiment);
   const { trials, offSince, problem } = await readAllTrials(deciding);
   return {
     experiments: [...own, ...trials.map(viewOfTrial)].toSorted((one, other) => startOf(one) - startOf(other)),
     offSince: store.read(rows.offSince, null) ?? offSince,
+    opportunities: store.read((sql) => countsOfLastRun(sql, now()), []),
     workspaceProblem: problem,
+    readAt: now(),
   };
 }
 

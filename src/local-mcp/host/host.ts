@@ -7,7 +7,6 @@ import type { WorkspaceClient } from "../../coordinator-client/client.ts";
 import type { EdgeConfig } from "../../coordinator-client/edge-config.ts";
 import type { WatchEvent, WatchOptions } from "../../coordinator-client/edge/state-watch.ts";
 import type { HostResult } from "../../shared/host-result.ts";
-import type { Result } from "../../shared/result.ts";
 import type { ReservedFiles } from "./reserved-files.ts";
 
 export type { HostError, HostResult } from "../../shared/host-result.ts";
@@ -36,12 +35,6 @@ export interface PageServing {
   /** A page has to sign in, and the last link was used or is too old. */
   readonly onLinkNeeded: (link: string) => void;
   readonly onProblem: (message: string) => void;
-  /** Calls that are no operations; null: it is none of them. */
-  readonly answer: (
-    name: string,
-    input: unknown,
-    openWorkspace: () => Promise<HostResult<Workspace>>,
-  ) => Promise<Result<unknown, { readonly code: string; readonly message: string }>> | null;
 }
 
 export interface ServedPage {

@@ -2,7 +2,7 @@ import { isMachineOperation, machineOperations } from "../../contract/machine/op
 import type { PageCall, PageOperation } from "../../contract/live-page.ts";
 import { offeredOn, operations } from "../../contract/operations.ts";
 import { err, type Result } from "../../shared/result.ts";
-import type { Host, PageServing } from "./host.ts";
+import type { Host } from "./host.ts";
 import type { KeptWorkspace } from "./kept-workspace.ts";
 import type { PageError } from "./page/page-server.ts";
 
@@ -14,13 +14,11 @@ type Answer = Result<unknown, PageError>;
 export class PageCalls {
   readonly #host: Pick<Host, "call">;
   readonly #workspace: KeptWorkspace;
-  readonly #others: PageServing["answer"];
   readonly #answers = new Map<string, Promise<Answer>>();
 
-  constructor(host: Pick<Host, "call">, workspace: KeptWorkspace, others: PageServing["answer"]) {
+  constructor(host: Pick<Host, "call">, workspace: KeptWorkspace) {
     this.#host = host;
     this.#workspace = workspace;
-    this.#others = others;
   }
 
   answer(call: PageCall): Promise<Answer> {
@@ -44,8 +42,6 @@ export class PageCalls {
   async #run({ name, input, requestId }: PageCall): Promise<Answer> {
     if (isMachineOperation(name) && machineOperations[name].surfaces.includes("page"))
       return this.#host.call(name, input);
-    const other = this.#others(name, input, () => this.#workspace.open());
-    if (other) return other;
     const operation = offeredOn("page").find((one) => one === name);
     if (operation === undefined) return err({ code: "unknown_operation", message: `the page has no ${name}` });
     return this.#work(operation, input, requestId);

@@ -20,7 +20,7 @@ const pollEveryMs = 5_000;
 export async function servePage(
   host: Pick<Host, "call">,
   { runtime: load, site, workspace }: HandlerContext,
-  { port, onLinkNeeded, onProblem, answer: others }: PageServing,
+  { port, onLinkNeeded, onProblem }: PageServing,
 ): Promise<HostResult<ServedPage>> {
   const runtime = await load();
   const folder = join(dirname(site.launch.hookScript), "web");
@@ -28,7 +28,7 @@ export async function servePage(
     return err({ code: "no_page", message: "the page is not built in this copy of SHIM: `npm run build`." });
   const feed = new LiveFeed(setTimer);
   workspace.follow(() => feed.changed("team"));
-  const calls = new PageCalls(host, workspace, others);
+  const calls = new PageCalls(host, workspace);
   const server = new PageServer({
     files: readPageFiles(folder),
     feed,

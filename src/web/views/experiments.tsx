@@ -1,5 +1,6 @@
 import type { JSX } from "preact";
-import type { ExperimentLine, PageOutputs } from "../../contract/live-page.ts";
+import type { ExperimentView } from "../../contract/machine/experiments.ts";
+import { refused, type Answer, type CallOutput } from "../host.ts";
 import { plain, words } from "../format.ts";
 import { call, useCall } from "../page-state.ts";
 import { ActionButton, type Action } from "../parts/confirm.tsx";
@@ -7,7 +8,7 @@ import { Age, Badge, Command, Empty, Found, Head, Shown, Table } from "../parts/
 
 /** Trials of the machine's and the workspace's settings; how often each pattern was found. */
 export function ExperimentsView(): JSX.Element {
-  const loaded = useCall("page.experiments", {});
+  const loaded = useCall("experiments.list", {});
   return (
     <>
       <Head title="Experiments" search="Search experiments" />
@@ -16,23 +17,25 @@ export function ExperimentsView(): JSX.Element {
   );
 }
 
-function Experiments({ page, at }: { page: PageOutputs["page.experiments"]; at: number }): JSX.Element {
-  const { experiments, offAgeMs, opportunities, trouble } = page;
+function Experiments({ page, at }: { page: CallOutput<"experiments.list">; at: number }): JSX.Element {
+  const { experiments, offSince, opportunities, workspaceProblem, readAt } = page;
   const found = opportunities.map(({ pattern, n }) => `${n} × ${words(pattern)}`).join(", ");
   return (
     <>
       <p class="line">
-        {offAgeMs === null ? "Experiments may start." : "Switched off: none starts. Since"}
-        {offAgeMs !== null && <Age ms={offAgeMs} at={at} />}
-        <ActionButton action={offAgeMs === null ? stopAll : allow} />
+        {offSince === null ? "Experiments may start." : "Switched off: none starts. Since"}
+        {offSince !== null && <Age ms={ageOf(offSince, readAt)} at={at} />}
+        <ActionButton action={offSince === null ? stopAll : allow} />
       </p>
-      {trouble !== null && <p class="trouble">{`Those of the workspace are missing: ${plain(trouble)}`}</p>}
+      {workspaceProblem !== null && (
+        <p class="trouble">{`Those of the workspace are missing: ${plain(workspaceProblem)}`}</p>
+      )}
       <Found
-        items={experiments}
-        textsOf={({ id, change, state, reason }) => [id, change, state, reason]}
+        items={experiments.toReversed()}
+        textsOf={(one) => [one.id, changeOf(one), one.state, one.reason]}
         none={<Empty title="No experiment yet. Opportunities say what to try." />}
       >
-        {(fitting) => <ExperimentTable experiments={fitting} at={at} />}
+        {(fitting) => <ExperimentTable experiments={fitting} readAt={readAt} at={at} />}
       </Found>
       <h2>Opportunities</h2>
       <p>{found || "No finding is stored."}</p>
@@ -41,18 +44,20 @@ function Experiments({ page, at }: { page: PageOutputs["page.experiments"]; at: 
   );
 }
 
-function ExperimentTable({ experiments, at }: { experiments: readonly ExperimentLine[]; at: number }): JSX.Element {
+type TableProps = { experiments: readonly ExperimentView[]; readAt: number; at: number };
+
+function ExperimentTable({ experiments, readAt, at }: TableProps): JSX.Element {
   return (
-    <Table<ExperimentLine>
+    <Table<ExperimentView>
       caption="Experiments"
       items={experiments}
       keyOf={({ id }) => id}
       columns={[
-        { head: "Setting", cell: ({ change }) => plain(change) },
+        { head: "Setting", cell: (one) => plain(changeOf(one)) },
         { head: "State", cell: ({ state, isRunning }) => <Badge kind={isRunning ? "running" : ""}>{state}</Badge> },
         { head: "Sessions", cell: ({ sessions: n }) => (n ? `${n.with} with it, ${n.without} without` : "-") },
-        { head: "Moved", cell: ({ stepAgeMs }) => <Age ms={stepAgeMs} at={at} /> },
-        { head: "Last step", cell: ({ note }) => plain(note) },
+        { head: "Moved", cell: ({ steps }) => <Age ms={ageOf(steps.at(-1)?.at ?? readAt, readAt)} at={at} /> },
+        { head: "Last step", cell: ({ steps }) => plain(steps.at(-1)?.note ?? "") },
         { head: "Why", cell: ({ reason }) => plain(reason) },
         { head: "", cell: (one) => one.ending && <ActionButton action={endOne(one, one.ending)} /> },
       ]}
@@ -60,22 +65,41 @@ function ExperimentTable({ experiments, at }: { experiments: readonly Experiment
   );
 }
 
-function endOne({ id, change }: ExperimentLine, { isRevert, effect }: NonNullable<ExperimentLine["ending"]>): Action {
+function changeOf({ scope, key, from, to }: ExperimentView): string {
+  return `${key}${scope === "workspace" ? " of the workspace" : ""}: ${from} -> ${to}`;
+}
+
+function ageOf(at: number, readAt: number): number {
+  return Math.max(0, readAt - at);
+}
+
+function endOne(one: ExperimentView, { isRevert, effect }: NonNullable<ExperimentView["ending"]>): Action {
+  const { id: experiment } = one;
   const verb = isRevert ? "Revert" : "Stop";
   return {
-    title: `${verb} ${id}, ${plain(change)}?`,
+    title: `${verb} ${experiment}, ${plain(changeOf(one))}?`,
     effect: [effect, "It cannot be continued, only started anew."],
     verb,
-    run: (requestId) => call("page.end-experiment", { experiment: id, isRevert }, requestId),
-    done: `${id} was ended.`,
+    run: (requestId) => call(isRevert ? "experiments.revert" : "experiments.stop", { experiment }, requestId),
+    done: `${experiment} was ended.`,
   };
+}
+
+/** [WP23] Where the coordinator cannot be asked, an error after the machine's own are switched. */
+async function switched(
+  answering: Promise<Answer<{ readonly workspaceProblem: string | null }>>,
+): Promise<Answer<unknown>> {
+  const answer = await answering;
+  if (!answer.ok || answer.value.workspaceProblem === null) return answer;
+  const message = `this was done for the settings of this machine, not for those of the workspace: ${answer.value.workspaceProblem}`;
+  return refused("edge_unusable", message);
 }
 
 const stopAll: Action = {
   title: "Stop all experiments?",
   effect: ["Each value before is in force again at once.", "None starts until you allow it here, or in a terminal."],
   verb: "Stop all",
-  run: (requestId) => call("page.switch-experiments", { isOff: true }, requestId),
+  run: (requestId) => switched(call("experiments.stop", { all: true }, requestId)),
   done: "All were stopped.",
 };
 
@@ -83,6 +107,6 @@ const allow: Action = {
   title: "Allow experiments again?",
   effect: ["New ones may start: yours, and SHIM's own where kaizen is “apply”. Those that were stopped stay so."],
   verb: "Allow",
-  run: (requestId) => call("page.switch-experiments", { isOff: false }, requestId),
+  run: (requestId) => switched(call("experiments.allow", {}, requestId)),
   done: "Experiments may start.",
 };

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { PageOutputs } from "#src/contract/live-page.ts";
+import type { MachineOutput } from "#src/contract/machine/operations.ts";
 import * as audit from "#src/local-mcp/audit/machine-audit.ts";
 import { start } from "#src/local-mcp/experiments/experiments.ts";
 import { aSeededHome } from "#harness/machine/cli-home.ts";
@@ -11,26 +11,29 @@ it("[WP22] the experiments have their change, sessions and ages by the server's 
   fakeBundle(home);
   const page = await servePage(home);
   const authorization = await signIn(page);
-  const read = async () => (await callAs(page, authorization, { name: "page.experiments" })).value;
-  expect(await read()).toEqual({ experiments: [], offAgeMs: null, opportunities: [], trouble: null });
+  const read = async () => (await callAs(page, authorization, { name: "experiments.list" })).value;
+  const nothing = { offSince: null, opportunities: [], workspaceProblem: null };
+  expect(await read()).toEqual({ ...nothing, experiments: [], readAt: home.now });
   const { running, kept } = seedExperiments(home);
   home.now += 60_000;
-  expect(await read()).toEqual({
-    offAgeMs: null,
-    trouble: null,
+  const listed = (await read()) as MachineOutput<"experiments.list">;
+  expect(listed).toEqual({
+    ...nothing,
     opportunities: [{ pattern: "waits_with_idle_chats", n: 2 }],
+    readAt: home.now,
     experiments: expect.arrayContaining([
-      {
+      expect.objectContaining({
         id: running,
-        change: "checkpoint.everyMs: 300000 -> 250000",
+        scope: "machine",
+        key: "checkpoint.everyMs",
+        from: 300_000,
+        to: 250_000,
         state: "canary",
         isRunning: true,
         sessions: { without: 0, with: 0 },
-        stepAgeMs: 60_000,
-        note: expect.stringContaining("50 % of new sessions"),
         reason: "to lose fewer calls",
         ending: { isRevert: false, effect: expect.stringContaining("300000 again at once") },
-      },
+      }),
       expect.objectContaining({
         id: kept,
         state: "kept",
@@ -38,6 +41,11 @@ it("[WP22] the experiments have their change, sessions and ages by the server's 
         ending: { isRevert: true, effect: expect.stringContaining("config.json gets checkpoint.everyToolCalls = 10") },
       }),
     ]),
+  });
+  const lastStep = listed.experiments.find(({ id }) => id === running)?.steps.at(-1);
+  expect(lastStep).toMatchObject({
+    at: home.now - 60_000,
+    note: expect.stringContaining("50 % of new sessions"),
   });
   home.now += 2 * 86_400_000;
   expect(await read()).toMatchObject({ opportunities: [] });
@@ -51,21 +59,26 @@ it("[WP23] [EX58] experiments are ended and switched from the page once each, wi
   const { running, kept } = seedExperiments(home);
   const run = (name: string, input: object, requestId: string) =>
     callAs(page, authorization, { name, input, requestId });
-  const end = (experiment: string, isRevert: boolean, requestId: string) =>
-    run("page.end-experiment", { experiment, isRevert }, requestId);
-  expect((await end(kept, false, "r0")).value).toEqual({ state: "kept" });
-  for (const requestId of ["r1", "r1", "r2"])
-    expect((await end(running, false, requestId)).value).toEqual({ state: "stopped" });
-  for (const requestId of ["r3", "r4"])
-    expect((await end(kept, true, requestId)).value).toEqual({ state: "rolled back" });
-  expect(await end("exp_none", false, "r5")).toMatchObject({ status: 404 });
-  expect(await run("page.end-experiment", { experiment: running }, "r6")).toMatchObject({ status: 400 });
+  const stop = (experiment: string, requestId: string) => run("experiments.stop", { experiment }, requestId);
+  const revert = (experiment: string, requestId: string) => run("experiments.revert", { experiment }, requestId);
+  const hasEnded = { value: { error: { code: "ended", message: expect.any(String) } } };
+  expect(await stop(kept, "r0")).toMatchObject(hasEnded);
+  for (const requestId of ["r1", "r1"])
+    expect((await stop(running, requestId)).value).toMatchObject({ stopped: [{ id: running, state: "stopped" }] });
+  expect(await stop(running, "r2")).toMatchObject(hasEnded);
+  for (const requestId of ["r3", "r3"])
+    expect((await revert(kept, requestId)).value).toMatchObject({ id: kept, state: "rolled back" });
+  expect(await revert(kept, "r4")).toMatchObject(hasEnded);
+  expect(await stop("exp_none", "r5")).toMatchObject({ status: 404 });
+  expect(await run("experiments.stop", {}, "r6")).toMatchObject({ status: 400 });
   const again = start(home.runtime, { key: "checkpoint.everyMs", to: 250_000, reason: "", replay: null });
   const id = again.ok ? again.value.id : "";
   for (const requestId of ["r7", "r7"])
-    expect((await run("page.switch-experiments", { isOff: true }, requestId)).value).toEqual({ stopped: [id] });
-  expect((await callAs(page, authorization, { name: "page.experiments" })).value).toMatchObject({ offAgeMs: 0 });
-  for (const requestId of ["r8", "r9"]) await run("page.switch-experiments", { isOff: false }, requestId);
+    expect((await run("experiments.stop", { all: true }, requestId)).value).toMatchObject({ stopped: [{ id }] });
+  expect((await callAs(page, authorization, { name: "experiments.list" })).value).toMatchObject({
+    offSince: home.now,
+  });
+  for (const requestId of ["r8", "r9"]) await run("experiments.allow", {}, requestId);
   const entries = audit.listNewest(home.runtime, 20);
   expect(new Set(entries.map(({ actor }) => actor))).toEqual(new Set(["live page"]));
   expect(entries.map(({ kind, subject }) => [kind, subject])).toEqual([
@@ -83,40 +96,44 @@ it("[WP22] [WP23] a trial of the workspace is shown and ended like those of the 
   const page = await servePage(home);
   const authorization = await signIn(page);
   const read = async () =>
-    (await callAs(page, authorization, { name: "page.experiments" })).value as PageOutputs["page.experiments"];
+    (await callAs(page, authorization, { name: "experiments.list" })).value as MachineOutput<"experiments.list">;
   const run = (name: string, input: object, requestId: string) =>
     callAs(page, authorization, { name, input, requestId });
   const start = () => home.shim("learn experiments start balancingIntervalMs 2500");
   const interval = async () => (await home.shim("team settings get balancingIntervalMs")).out;
 
   await start();
-  const { trouble, experiments } = await read();
+  const { workspaceProblem, experiments } = await read();
   const [first] = experiments;
-  expect([trouble, experiments.length, first]).toEqual([
+  expect([workspaceProblem, experiments.length, first]).toEqual([
     null,
     1,
     expect.objectContaining({
-      change: "balancingIntervalMs of the workspace: 5000 -> 2500",
+      scope: "workspace",
+      key: "balancingIntervalMs",
+      from: 5_000,
+      to: 2_500,
       state: "deployed",
       isRunning: true,
       sessions: null,
       ending: { isRevert: true, effect: expect.stringContaining("is 5000 again at once") },
     }),
   ]);
-  const end = { experiment: first?.id, isRevert: true };
-  expect((await run("page.end-experiment", end, "r1")).value).toEqual({ state: "rolled back" });
+  const revert = (requestId: string) => run("experiments.revert", { experiment: first?.id }, requestId);
+  expect((await revert("r1")).value).toMatchObject({ state: "rolled back" });
   expect(await interval()).toBe("5000\n");
   expect((await read()).experiments[0]).toMatchObject({ isRunning: false, ending: null });
-  expect((await run("page.end-experiment", end, "r2")).value).toEqual({ state: "rolled back" });
+  expect((await revert("r2")).value).toMatchObject({ error: { code: "ended" } });
 
   await start();
-  expect((await run("page.switch-experiments", { isOff: true }, "r3")).value).toEqual({
-    stopped: [expect.stringMatching(/^ws_/)],
+  expect((await run("experiments.stop", { all: true }, "r3")).value).toMatchObject({
+    stopped: [{ id: expect.stringMatching(/^ws_/) }],
+    workspaceProblem: null,
   });
   expect(await interval()).toBe("5000\n");
-  expect((await read()).offAgeMs).toBe(0);
+  expect((await read()).offSince).toBe(home.now);
   expect((await start()).code).not.toBe(0);
-  await run("page.switch-experiments", { isOff: false }, "r4");
+  await run("experiments.allow", {}, "r4");
   expect((await start()).code).toBe(0);
   const ends = audit.listNewest(home.runtime, 9).filter(({ actor }) => actor === "live page");
   expect(ends.map(({ kind }) => kind)).toEqual(expect.arrayContaining(["experiment.stopped", "experiment.reverted"]));

@@ -6,7 +6,6 @@ import { fromHost, wrongUsage, type CliResult } from "../../answer.ts";
 import { countUpTo, type Cli, type CommonOptions, type CommandResult } from "../../cli.ts";
 import { safeText } from "../../screen-text.ts";
 import { localTime } from "../../times.ts";
-import { answerExperiments, isExperimentCall } from "../web/experiments-page.ts";
 import { overviewFacts, overviewLines, type Overview, type OverviewStyle } from "./render-overview.ts";
 
 interface UpOptions extends CommonOptions {
@@ -45,8 +44,6 @@ async function servePage(cli: Cli, { port, json }: UpOptions): Promise<CommandRe
     ...(port === undefined ? {} : { port }),
     onLinkNeeded: (link) => cli.io.stdout(`A page needs to sign in: ${link}\n`),
     onProblem: (message) => cli.progress(`A request of the page failed: ${message}`),
-    answer: (name, input, openWorkspace) =>
-      isExperimentCall(name) ? answerExperiments(cli, openWorkspace, name, input) : null,
   });
   if (!served.ok) return fromHost(served);
   const { link } = served.value;
