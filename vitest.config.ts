@@ -16,14 +16,20 @@ const long = [
   "e2e-claude/story",
   "e2e-clients/clients",
   "e2e-clients/client-deaths",
-  "node/cli/evolve",
+  "node/evolution/evolve",
   "node/cli/lease-commands",
   "node/coordination/embedded",
   "node/coordination/better-sqlite3",
-  "node/demo/chat-demo",
-  "node/transform/worker",
   "node/transform/hostile",
 ].map((name) => `/test/${name}.test.ts`);
+
+/** What these do holds for a whole process: they replace modules, move its clock or open the other SQLite build. */
+const alone = ["test/node/**/*.alone.test.ts"];
+
+/** Folders that start many programs: a process that has grown by many files takes long to start one. */
+const programs = ["analysis", "demo", "evolution", "mutation", "scripts", "supervisor", "tool-runner", "transform"].map(
+  (folder) => `test/node/${folder}/**/*.test.ts`,
+);
 
 function isLong({ moduleId }: TestSpecification): boolean {
   return long.some((name) => moduleId.endsWith(name));
@@ -32,7 +38,12 @@ function isLong({ moduleId }: TestSpecification): boolean {
 class LongFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const sorted = await super.sort(files);
-    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
+    const inOrder = [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
+    // A process that files share ends when the next file is of another project.
+    return [
+      ...inOrder.filter(({ project }) => project.config.isolate),
+      ...inOrder.filter(({ project }) => !project.config.isolate),
+    ];
   }
 }
 
@@ -69,8 +80,24 @@ export default defineConfig({
         test: {
           name: "node",
           include: ["test/node/**/*.test.ts"],
+          exclude: [...alone, ...programs],
           testTimeout: 60_000,
+          // To start Node and load the sources for each file would take longer than most files.
+          isolate: false,
+          restoreMocks: true,
+          unstubEnvs: true,
+          setupFiles: ["test/harness/machine/one-sqlite.ts"],
           // One more than there are cores, since many tests wait for processes.
+          maxWorkers: availableParallelism() + 1,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "node-apart",
+          include: [...alone, ...programs],
+          testTimeout: 60_000,
           maxWorkers: availableParallelism() + 1,
           sequence: { groupOrder: 2 },
         },

@@ -96,7 +96,7 @@ it(
           rmSync(from.root, { recursive: true, force: true });
         }
       }),
-      { numRuns: 25 },
+      { numRuns: 8 },
     );
   },
 );

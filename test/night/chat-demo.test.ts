@@ -2,8 +2,8 @@ import { existsSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { addDemo } from "../../../demo/chat-command.ts";
-import type { DemoResult } from "../../../demo/chat-demo.ts";
+import { addDemo } from "../../demo/chat-command.ts";
+import type { DemoResult } from "../../demo/chat-demo.ts";
 import { McpConnection } from "#src/platform/mcp-connection.ts";
 import { runProgram } from "#src/cli/run-program.ts";
 import type { Io } from "#src/cli/io.ts";
