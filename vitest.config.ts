@@ -11,7 +11,6 @@ const report = `${results}/${process.env["npm_lifecycle_event"]?.replaceAll(":",
 const long = [
   "sim/bugs",
   "e2e/two-machines",
-  "e2e/evolve",
   "e2e/processes",
   "e2e-claude/story",
   "e2e-clients/clients",

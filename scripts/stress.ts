@@ -31,7 +31,7 @@ const runs: Readonly<Record<string, TestRun>> = {
   "evolve-kill": {
     about:
       "shim code evolve is killed at random moments, and the next run has to finish it; --rounds 1 --seed N repeats one",
-    test: "e2e/evolve-kill.test.ts",
+    test: "night/evolve-kill.test.ts",
     options: {
       rounds: { env: "SHIM_EVOLVE_KILL_ROUNDS", value: "60" },
       seed: { env: "SHIM_EVOLVE_KILL_SEED", value: "1" },
@@ -46,6 +46,11 @@ const runs: Readonly<Record<string, TestRun>> = {
     about: "sessions die before their first checkpoint, one after the other, and the prompts of the first are kept",
     test: "node/local-mcp/checkpoints/succession.test.ts",
     options: { deaths: { env: "SHIM_EARLY_DEATHS", value: "200" } },
+  },
+  "restored-edits": {
+    about: "random edits of a folder are saved and restored byte for byte",
+    test: "node/snapshots/restore-files-property.test.ts",
+    options: { sequences: { env: "SHIM_RESTORED_EDITS", value: "25" } },
   },
   experiments: {
     about: "experiments without an effect, with one and with a harm, each read after every unit; prints a table",

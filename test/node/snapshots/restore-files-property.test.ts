@@ -96,7 +96,7 @@ it(
           rmSync(from.root, { recursive: true, force: true });
         }
       }),
-      { numRuns: 8 },
+      { numRuns: Number(process.env["SHIM_RESTORED_EDITS"] ?? 8) },
     );
   },
 );
