@@ -16,7 +16,7 @@ export const exitCodes = {
   noSuchProgram: 127,
   interrupted: 130,
 } as const;
-type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
+export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
 export interface Answer {
   /** Printed as JSON: a stable shape, fields are only added. */

@@ -11,7 +11,7 @@ import {
 import { ok } from "../shared/result.ts";
 import { messageOf } from "../shared/error.ts";
 import { fromTexts } from "../shared/text-fields.ts";
-import type { CliResult } from "./answer.ts";
+import { exitCodes, type CliResult, type ExitCode } from "./answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "./cli.ts";
 import { requireYes } from "./require-yes.ts";
 import { parseDuration, parseTime } from "./times.ts";
@@ -30,6 +30,8 @@ export interface OperationCommand<Name extends MachineOperationName> {
   readonly isVerbatim?: boolean;
   /** A refusal, or the question to ask first; default: the summary if it is destructive. */
   readonly before?: (input: MachineInput<Name>, cli: Cli, options: Given) => Promise<CliResult<string | null>>;
+  /** Exit code of an answer; default: 0. */
+  readonly exitOf?: (output: MachineOutput<Name>) => ExitCode;
   /** Work besides, such as a warning. */
   readonly after?: (output: MachineOutput<Name>) => Promise<void>;
 }
@@ -72,7 +74,7 @@ export function defineOperation<Name extends MachineOperationName>(
 /** The operation itself checks what a command line has given. */
 async function runOperation<Name extends MachineOperationName>(
   cli: Cli,
-  { operation, view, isVerbatim, before, after }: OperationCommand<Name>,
+  { operation, view, isVerbatim, before, exitOf, after }: OperationCommand<Name>,
   input: MachineInput<Name>,
   options: Given & CommonOptions & { readonly yes?: boolean },
 ): Promise<CommandResult> {
@@ -85,7 +87,8 @@ async function runOperation<Name extends MachineOperationName>(
   if (!answer.ok) return answer;
   await after?.(answer.value);
   const text = options.json === true ? "" : view(answer.value, cli, input);
-  return ok({ data: answer.value, text, isVerbatim: isVerbatim === true });
+  const exit = exitOf?.(answer.value) ?? exitCodes.ok;
+  return ok({ data: answer.value, text, exit, isVerbatim: isVerbatim === true });
 }
 
 export type Given = Readonly<Record<string, unknown>>;

@@ -30,6 +30,8 @@ export type HostErrorCode =
   | "coordinator_older"
   | "import_refused"
   | "not_a_file"
+  | "not_built"
+  | "no_git"
   | "no_page"
   | "port_unusable"
   | "not_published"

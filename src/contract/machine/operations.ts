@@ -1,5 +1,6 @@
 import type * as z from "zod";
 import { checkOperations } from "./checks.ts";
+import { commitGuardOperations } from "./commit-guard.ts";
 import { configOperations } from "./config.ts";
 import { metricOperations } from "./metrics.ts";
 import { fileOperations } from "./files.ts";
@@ -23,6 +24,7 @@ import { workspaceOperations } from "./workspaces.ts";
 
 export const machineOperations = {
   ...checkOperations,
+  ...commitGuardOperations,
   ...configOperations,
   ...metricOperations,
   ...fileOperations,

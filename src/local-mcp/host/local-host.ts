@@ -23,6 +23,7 @@ import { KeptWorkspace } from "./kept-workspace.ts";
 import { OtherMachines } from "./other-machines.ts";
 import { TeamReader } from "./team-reader.ts";
 import { checkHandlers } from "./check-handlers.ts";
+import { commitGuardHandlers } from "./commit-guard-handlers.ts";
 import { configHandlers } from "./config-handlers.ts";
 import { metricHandlers } from "./metrics-handlers.ts";
 import { fileHandlers } from "./files-handlers.ts";
@@ -46,6 +47,7 @@ import { workspaceHandlers } from "./workspace-handlers.ts";
 
 const handlers: Handlers<MachineOperationName> = {
   ...checkHandlers,
+  ...commitGuardHandlers,
   ...configHandlers,
   ...metricHandlers,
   ...fileHandlers,

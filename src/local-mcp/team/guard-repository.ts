@@ -18,7 +18,7 @@ interface GuardSite {
 }
 
 interface GuardError {
-  readonly code: "no_git" | "bad_input";
+  readonly code: "no_git" | "not_found";
   readonly message: string;
 }
 
@@ -33,7 +33,7 @@ export function findRepository(
   const [hooks, common, root] = output.text.trim().split("\n");
   if (output.code !== 0 || hooks === undefined || common === undefined || root === undefined) {
     const reason = output.text.trim().split("\n").at(-1) ?? "";
-    return err({ code: "bad_input", message: `${folder} is not in a git work tree: ${reason}` });
+    return err({ code: "not_found", message: `${folder} is not in a git work tree: ${reason}` });
   }
   return ok({ hooks, isShared: !isBelow(hooks, common) && !isBelow(hooks, root) });
 }

@@ -80,7 +80,7 @@ class Rig {
 
 it("[FI20] the hook gives the guard what is staged; refused is refused, and what cannot be checked is committed with a warning", async () => {
   const rig = new Rig();
-  const installed = { isInstalled: true, isStale: false, path: rig.hook, kept: null };
+  const installed = { isInstalled: true, isStale: false, path: rig.hook, kept: null, wasInstalled: false };
   expect((await rig.guard("install --json")).json()).toEqual(installed);
   expect(rig.commit("a b.txt").code).toBe(0);
   expect(readFileSync(rig.seen, "utf8")).toBe("a b.txt\0");
@@ -167,7 +167,7 @@ it("[FI24] the kept hook runs first under its own name, and stops the commit; on
 it("[FI23] outside of git, without a build, and where another hook has replaced it, it says so and changes nothing", async () => {
   const rig = new Rig();
   rig.cwd = rig.home.other;
-  expect((await rig.guard("status")).code).toBe(2);
+  expect((await rig.guard("status")).code).toBe(3);
   rig.cwd = rig.home.project;
   rig.write(rig.hook, "#!/bin/sh\n");
   await rig.guard("install");

@@ -3,7 +3,7 @@ import { age, oneLine } from "../../../shared/format.ts";
 import type { Cli } from "../../cli.ts";
 import { defineOperation } from "../../operation-command.ts";
 import { linesView, tableView } from "../../views.ts";
-import { addFilesGuard } from "./commit-guard/guard-commands.ts";
+import { addFilesGuard } from "./commit-guard.ts";
 
 export function addFiles(program: Command, cli: Cli): void {
   const command = program.command("files").description("files of this project that chats have reserved");
