@@ -8,21 +8,15 @@ import {
   stopAllExperiments,
   type Deciding,
 } from "../experiments/all-experiments.ts";
-import type { HostContext, Handlers } from "./handlers.ts";
+import type { HandlerContext, Handlers } from "./handlers.ts";
 
-export async function decidingOf(context: HostContext): Promise<Deciding> {
+export async function decidingOf(context: HandlerContext): Promise<Deciding> {
   return {
     runtime: await context.runtime(),
     by: context.by ?? "command line",
     inWorkspace: async (body) => {
-      const { openWorkspace } = await import("./workspace.ts");
-      const opened = await openWorkspace(context);
-      if (!opened.ok) return opened;
-      try {
-        return await body(opened.value);
-      } finally {
-        opened.value.close();
-      }
+      const opened = await context.workspace.open();
+      return opened.ok ? body(opened.value) : opened;
     },
   };
 }
