@@ -26,9 +26,18 @@ const long = [
 const alone = ["test/node/**/*.alone.test.ts"];
 
 /** Folders that start many programs: a process that has grown by many files takes long to start one. */
-const programs = ["analysis", "demo", "evolution", "mutation", "scripts", "supervisor", "tool-runner", "transform"].map(
-  (folder) => `test/node/${folder}/**/*.test.ts`,
-);
+const programs = [
+  "analysis",
+  "demo",
+  "evolution",
+  "mutation",
+  "scripts",
+  "snapshots",
+  "supervisor",
+  "tool-runner",
+  "transform",
+  "worker-runner",
+].map((folder) => `test/node/${folder}/**/*.test.ts`);
 
 function isLong({ moduleId }: TestSpecification): boolean {
   return long.some((name) => moduleId.endsWith(name));
