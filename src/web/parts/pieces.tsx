@@ -100,7 +100,11 @@ export function Field({ label, value, onChange }: FieldProps): Node {
   return (
     <label>
       {label}
-      <input value={value} maxLength={64} onChange={({ currentTarget }) => onChange(currentTarget.value.trim())} />
+      <input
+        defaultValue={value}
+        maxLength={64}
+        onChange={({ currentTarget }) => onChange(currentTarget.value.trim())}
+      />
     </label>
   );
 }
