@@ -86,13 +86,11 @@ function endOne(one: ExperimentView, { isRevert, effect }: NonNullable<Experimen
 }
 
 /** [WP23] Where the coordinator cannot be asked, an error after the machine's own are switched. */
-async function switched(
-  answering: Promise<Answer<{ readonly workspaceProblem: string | null }>>,
-): Promise<Answer<unknown>> {
+async function switched(answering: Promise<Answer<{ workspaceProblem: string | null }>>): Promise<Answer<unknown>> {
   const answer = await answering;
-  if (!answer.ok || answer.value.workspaceProblem === null) return answer;
-  const message = `this was done for the settings of this machine, not for those of the workspace: ${answer.value.workspaceProblem}`;
-  return refused("edge_unusable", message);
+  const problem = answer.ok ? answer.value.workspaceProblem : null;
+  if (problem === null) return answer;
+  return refused("edge_unusable", `done for the settings of this machine, not for those of the workspace: ${problem}`);
 }
 
 const stopAll: Action = {
