@@ -22,23 +22,6 @@ const long = [
   "node/transform/hostile",
 ].map((name) => `/test/${name}.test.ts`);
 
-/** What these do holds for a whole process: they replace modules, move its clock or open the other SQLite build. */
-const alone = ["test/node/**/*.alone.test.ts"];
-
-/** Folders that start many programs: a process that has grown by many files takes long to start one. */
-const programs = [
-  "analysis",
-  "demo",
-  "evolution",
-  "mutation",
-  "scripts",
-  "snapshots",
-  "supervisor",
-  "tool-runner",
-  "transform",
-  "worker-runner",
-].map((folder) => `test/node/${folder}/**/*.test.ts`);
-
 function isLong({ moduleId }: TestSpecification): boolean {
   return long.some((name) => moduleId.endsWith(name));
 }
@@ -46,12 +29,7 @@ function isLong({ moduleId }: TestSpecification): boolean {
 class LongFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const sorted = await super.sort(files);
-    const inOrder = [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
-    // A process that files share ends when the next file is of another project.
-    return [
-      ...inOrder.filter(({ project }) => project.config.isolate),
-      ...inOrder.filter(({ project }) => !project.config.isolate),
-    ];
+    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
   }
 }
 
@@ -88,24 +66,8 @@ export default defineConfig({
         test: {
           name: "node",
           include: ["test/node/**/*.test.ts"],
-          exclude: [...alone, ...programs],
           testTimeout: 60_000,
-          // To start Node and load the sources for each file would take longer than most files.
-          isolate: false,
-          restoreMocks: true,
-          unstubEnvs: true,
-          setupFiles: ["test/harness/machine/one-sqlite.ts"],
           // One more than there are cores, since many tests wait for processes.
-          maxWorkers: availableParallelism() + 1,
-          sequence: { groupOrder: 2 },
-        },
-      },
-      {
-        extends: true,
-        test: {
-          name: "node-apart",
-          include: [...alone, ...programs],
-          testTimeout: 60_000,
           maxWorkers: availableParallelism() + 1,
           sequence: { groupOrder: 2 },
         },

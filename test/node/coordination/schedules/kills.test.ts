@@ -5,7 +5,7 @@ import { createInterface } from "node:readline";
 import { expect, it, onTestFinished } from "vitest";
 import { migrations } from "#src/coordination/schema.ts";
 import { LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
-import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { Store } from "#src/store/store.ts";
 import { FakeProcesses } from "#harness/machine/temp-runtime.ts";
 import { given, minute } from "#harness/coordinator/state-calls.ts";
@@ -27,7 +27,7 @@ it("[SD3] processes that are killed at any moment submit one task for each time"
   const path = join(tempHome().home, "coordination", "coordination.db");
   let at = T0;
   const now = (): number => at;
-  const store = new Store({ path, driver: openBetterSqlite3, now, migrations });
+  const store = new Store({ path, driver: openNodeSqlite, now, migrations });
   onTestFinished(() => store.close());
   const coordinator = new LocalCoordinator({ store, processes: new FakeProcesses(), machine: "m1", now });
   const schedule = { name: "s", cron: "* * * * *", task: { type: "build" }, overlap: "submit" } as const;
