@@ -13,12 +13,10 @@ const CommitGuard = z.object({
 });
 export type CommitGuard = z.infer<typeof CommitGuard>;
 
-const folder = Folder;
-
 export const commitGuardOperations = {
   "commit-guard.status": machineOperation({
     summary: "Whether the commit guard is installed in this repository.",
-    input: z.strictObject({ folder }),
+    input: z.strictObject({ folder: Folder }),
     /** `problem`: why a guard that was installed is not in force; null: none is missing. */
     output: CommitGuard.extend({ problem: z.string().nullable() }),
     errors: ["not_found", "no_git"],
@@ -29,7 +27,7 @@ export const commitGuardOperations = {
   "commit-guard.install": machineOperation({
     summary: "Install the commit guard in this repository; an existing hook is kept and runs first.",
     input: z.strictObject({
-      folder,
+      folder: Folder,
       shared: z.boolean().optional().describe("also where core.hooksPath names a folder that other repositories use"),
     }),
     output: CommitGuard.extend({ wasInstalled: z.boolean() }),
@@ -40,7 +38,7 @@ export const commitGuardOperations = {
   }),
   "commit-guard.remove": machineOperation({
     summary: "Remove the commit guard from this repository; the hook that was there before is restored.",
-    input: z.strictObject({ folder }),
+    input: z.strictObject({ folder: Folder }),
     /** `wasGuard` false: only what another program had left of it was removed. */
     output: CommitGuard.extend({ wasGuard: z.boolean(), restored: z.boolean() }),
     errors: ["not_found", "no_git"],

@@ -9,6 +9,7 @@ import {
   howToDecide,
   isGuard,
   isKeptUndecided,
+  isLost,
 } from "../team/guard-repository.ts";
 import type { Handlers } from "./handlers.ts";
 
@@ -17,8 +18,7 @@ export const commitGuardHandlers: Handlers<"commit-guard.status" | "commit-guard
     const found = findRepository(site, folder);
     if (!found.ok) return found;
     const state = guardState(found.value.hooks, guardCommand(site));
-    const isLost = !isGuard(state) && (state.kept ?? state.movedGuard) !== null;
-    return ok({ ...view(state), problem: isLost ? howLost(state) : null });
+    return ok({ ...view(state), problem: isLost(state) ? howLost(state) : null });
   },
   "commit-guard.install"({ site }, { folder, shared = false }) {
     const found = findRepository(site, folder);
@@ -46,16 +46,17 @@ export const commitGuardHandlers: Handlers<"commit-guard.status" | "commit-guard
     const found = findRepository(site, folder);
     if (!found.ok) return found;
     const { hooks } = found.value;
-    const before = guardState(hooks, guardCommand(site));
+    const command = guardCommand(site);
+    const before = guardState(hooks, command);
     const wasGuard = isGuard(before);
     const isUndecided = isKeptUndecided(before);
-    if (isUndecided || (!wasGuard && (before.kept ?? before.movedGuard) === null)) {
+    if (isUndecided || (!wasGuard && !isLost(before))) {
       const advice = isUndecided ? ` ${howToDecide(before)}` : "";
       return err({ code: "not_found", message: `${before.path} is not SHIM's commit guard.${advice}` });
     }
     removeGuard(before);
     const restored = wasGuard && before.kept !== null;
-    return ok({ ...view(guardState(hooks, guardCommand(site))), wasGuard, restored });
+    return ok({ ...view(guardState(hooks, command)), wasGuard, restored });
   },
 };
 

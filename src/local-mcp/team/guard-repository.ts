@@ -52,7 +52,12 @@ export function guardCommand({ launch, env }: Pick<GuardSite, "launch" | "env">)
 export function lostGuard(site: GuardSite, folder: string): GuardState | null {
   const repository = findRepository(site, folder);
   const state = repository.ok ? guardState(repository.value.hooks, guardCommand(site)) : null;
-  return state && !isGuard(state) && (state.kept ?? state.movedGuard) !== null ? state : null;
+  return state && isLost(state) ? state : null;
+}
+
+/** [FI31] Whether the guard was installed and is in force no more. */
+export function isLost(state: GuardState): boolean {
+  return !isGuard(state) && (state.kept ?? state.movedGuard) !== null;
 }
 
 /** The user alone knows which of two different hooks is to be the repository's. */
