@@ -1,13 +1,27 @@
 import { expect, it } from "vitest";
+import { machineOperationNames, machineOperations } from "#src/contract/machine/operations.ts";
 import type { Operation } from "#src/contract/operation.ts";
 import { offeredOn, operations } from "#src/contract/operations.ts";
-import { routeOf, workspaceOf } from "#src/web/edge-host.ts";
+import { EdgeHost, routeOf, workspaceOf } from "#src/web/edge-host.ts";
 
 it("[WP16] the page asks the Worker at the routes of the operations", () => {
   for (const name of offeredOn("page")) {
     const { method, path }: Operation = operations[name];
     expect([name, routeOf(name)]).toEqual([name, `${method} ${path}`]);
   }
+});
+
+it("[WP16] the page asks the Worker for no operation of a machine", async () => {
+  const readFromWorkspace: ReadonlySet<string> = new Set(["page.fleet", "page.messages", "page.audit"]);
+  const ofPage = machineOperationNames.filter(
+    (name) => machineOperations[name].surfaces.includes("page") && !readFromWorkspace.has(name),
+  );
+  expect(ofPage).toContain("experiments.list");
+  for (const name of ofPage)
+    expect([name, await new EdgeHost("team-1", "").call(name, {} as never)]).toEqual([
+      name,
+      { ok: false, error: { code: "unknown_operation", message: "this is only on the machine of the chat" } },
+    ]);
 });
 
 it("[WP16] the workspace is read from the token; anything else is none", () => {
