@@ -2,6 +2,7 @@ import { DatabaseSync } from "node:sqlite";
 import { expect, it } from "vitest";
 import { childrenOf } from "#harness/claude/claude-code.ts";
 import { bash, ClaudeRig, mcpOf, received } from "#harness/claude/claude-rig.ts";
+import { killEvery } from "#harness/machine/process-tree.ts";
 
 const clearLine = "\u0015";
 
@@ -25,7 +26,7 @@ it("[HO63] [HO64] [HO66] the terminal client gives a prompt back while the front
   await rig.turns(id, 1);
   setBudget(rig, id);
   const kill = async (pid: number): Promise<void> => {
-    for (const child of [...childrenOf(pid).map((one) => one.pid), pid]) process.kill(child, "SIGKILL");
+    killEvery([...childrenOf(pid), { pid }]);
     await rig.gone(pid);
   };
   await kill(front.pid);

@@ -14,6 +14,7 @@ import {
   received,
   shimTool,
 } from "#harness/claude/claude-rig.ts";
+import { killEvery } from "#harness/machine/process-tree.ts";
 
 const request = "Make the parser accept empty input";
 const fault = "The fault is in one.ts.";
@@ -40,7 +41,7 @@ const work = (rig: ClaudeRig): Step[] => [
 ];
 
 function killWithWorker(front: Child): void {
-  for (const { pid } of [...childrenOf(front.pid), front]) process.kill(pid, "SIGKILL");
+  killEvery([...childrenOf(front.pid), front]);
 }
 
 it("[RE1] gives the next chat a checked brief when the client was killed in the middle of a tool", async () => {

@@ -7,6 +7,7 @@ import { git } from "#harness/machine/git-project.ts";
 import { built } from "#harness/machine/mcp-process.ts";
 import { outputOf } from "#harness/machine/programs.ts";
 import { call, ClaudeRig, endless, endlessTool, shimTool, received } from "#harness/claude/claude-rig.ts";
+import { killEvery } from "#harness/machine/process-tree.ts";
 
 const patience = { timeout: 60_000, interval: 250 };
 
@@ -63,7 +64,7 @@ it("[MA1] Claude Code works on a task, its machine loses power; on the other mac
   }, patience);
   // All at once: no process is left that could report it.
   power.cut();
-  for (const { pid } of a.processes()) process.kill(pid, "SIGKILL");
+  killEvery(a.processes());
   await first.claude.waitForExit();
   await vi.waitFor(async () => expect((await edge.call("tasks.get", { task: 1 })).state).toBe("queued"), patience);
 

@@ -14,6 +14,7 @@ import { startScriptedModel, type ScriptedModel, type Step } from "#harness/clau
 import { longTool } from "#harness/clients/chat-rig.ts";
 import { codexEnv, codexFlags, CodexRig, endlessShell, shell, shimTool } from "#harness/clients/codex-rig.ts";
 import { built } from "#harness/machine/mcp-process.ts";
+import { killEvery } from "#harness/machine/process-tree.ts";
 
 const prompt = "Make the parser accept empty input";
 const usageLimit: Step = {
@@ -215,9 +216,7 @@ it("[CA50] [RE121] `shim resume --in codex` gives Codex what Claude Code had at 
   writeFileSync(config, `${codexSettings(codex.url, rig.project)}\n${readFileSync(config, "utf8")}`);
   const terminal = resumeInTerminal(rig, env, first!.id);
   // Codex's screen starts a daemon, which outlives it.
-  onTestFinished(() => {
-    for (const { pid, command } of rig.processes()) if (command.includes("app-server")) process.kill(pid, "SIGKILL");
-  });
+  onTestFinished(() => killEvery(rig.processes().filter(({ command }) => command.includes("app-server"))));
   await untilFound(() => codex.requests.some(({ kind }) => kind === "loop"), "a request of Codex").catch(
     (error: unknown) => {
       throw new Error(`${String(error)} ${JSON.stringify(terminal.output).slice(-3000)}`);

@@ -18,7 +18,7 @@ import {
   type StartOptions,
 } from "#harness/machine/mcp-process.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
-import { familyOf } from "#harness/machine/process-tree.ts";
+import { familyOf, killEvery } from "#harness/machine/process-tree.ts";
 import { tempHome } from "#harness/store/temp-store.ts";
 
 const starts = setting("SHIM_PROCESS_STARTS", 32);
@@ -112,7 +112,7 @@ it("[PR2] a server whose client died ends by itself, although another process ho
   expect(server).toHaveLength(2);
   connection.process.kill("SIGKILL");
   await untilGone(server);
-  for (const { pid } of family.filter((one) => isAlive(systemProcesses, one))) process.kill(pid, "SIGKILL");
+  killEvery(family.filter((one) => isAlive(systemProcesses, one)));
   await connection.ended;
   expect(sessionOf(storeOf(paths), session)).toMatchObject({ endedAt: null, detachedAt: expect.any(Number) });
   expect([connection.stray, connection.errors]).toEqual([[], ""]);

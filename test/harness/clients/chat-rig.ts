@@ -10,6 +10,7 @@ import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { Store } from "#src/store/store.ts";
 import { commandOf, readOrNull, untilFound, type Child } from "#harness/claude/claude-code.ts";
 import { makeRepository } from "#harness/machine/git-project.ts";
+import { killEvery } from "#harness/machine/process-tree.ts";
 
 /** What a tool call runs that is still there when the test kills the client. */
 export const longTool = "sleep 600";
@@ -113,7 +114,7 @@ export class ChatRig {
   async #leave(): Promise<void> {
     this.#store.close();
     const tools = this.processes().filter(({ command }) => command.join(" ") === longTool);
-    for (const { pid } of tools) process.kill(pid, "SIGKILL");
+    killEvery(tools);
     const left = () => this.processes().map(({ pid, command }) => `${pid} ${command.join(" ")}`);
     await untilFound(() => left().length === 0, "the end of all processes").catch(() =>
       fail(`processes left: ${left().join("; ")}`),

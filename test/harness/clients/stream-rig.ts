@@ -9,6 +9,7 @@ import * as journal from "#src/local-mcp/sessions/journal.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { childrenOf, readOrNull } from "#harness/claude/claude-code.ts";
 import { built, envOf, homeWithoutRetention, storeOf } from "#harness/machine/mcp-process.ts";
+import { killEvery } from "#harness/machine/process-tree.ts";
 
 export const session = "ses_streamed";
 // A process of its own must end within eventMs, on a busy machine too.
@@ -33,7 +34,7 @@ export class StreamRig {
     writeFileSync(script, [...lines, `exec ${process.execPath} ${built.hook} "$@"`, ""].join("\n"));
     writeFileSync(this.#starts, "");
     const variables = Object.entries(envOf(this.paths)).map(([name, value]) => `${name}=${value}`);
-    onTestFinished(() => this.streams().forEach((pid) => process.kill(pid, "SIGKILL")));
+    onTestFinished(() => killEvery(this.streams().map((pid) => ({ pid }))));
     return new HookProgram(["env", ...variables, "bash", script], "opencode", limits, now);
   }
 

@@ -8,6 +8,7 @@ import { descendantsOf } from "../../../scripts/local-edge.ts";
 import { freePort } from "#harness/edge/free-port.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { identify, isAlive, systemProcesses, type ProcessIdentity } from "#src/platform/processes.ts";
+import { killEvery } from "#harness/machine/process-tree.ts";
 
 interface DevOptions {
   /** For `.wrangler` and `.dev.vars`. */
@@ -41,9 +42,7 @@ export class DevServer {
     process.umask(before);
     this.ended = once(this.#process, "close").then(([code]) => code as number | null);
     this.#process.stderr?.setEncoding("utf8").on("data", (text: string) => (this.#stderr += text));
-    onTestFinished(() => {
-      for (const { pid } of this.alive) process.kill(pid, "SIGKILL");
-    });
+    onTestFinished(() => killEvery(this.alive));
   }
 
   /** @param isAwaited until it has printed where the coordinator is, or has ended */
@@ -101,7 +100,7 @@ export class DevServer {
   async leaveRuntime(): Promise<number> {
     const runtime = await this.runtime();
     // The script last: its end makes the others end.
-    for (const { pid } of this.processes.toReversed()) if (pid !== runtime) process.kill(pid, "SIGKILL");
+    killEvery(this.processes.toReversed().filter(({ pid }) => pid !== runtime));
     await this.ended;
     return runtime;
   }

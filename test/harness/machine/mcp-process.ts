@@ -94,7 +94,7 @@ export function sessionOf(store: Store, id: unknown): sessions.Session {
 
 /** Ends the front and its worker at once, as a loss of power does. */
 export function killAll({ pid }: McpConnection): void {
-  for (const one of familyOf(pid)) process.kill(one.pid, "SIGKILL");
+  killEvery(familyOf(pid));
 }
 
 /** A home in which every checkpoint counts: retention takes nothing away. */

@@ -14,6 +14,17 @@ export function familyOf(pid: number): ProcessIdentity[] {
     .filter((one) => one !== null);
 }
 
+/** kill -9 of each that still runs: the death of one may have ended another already. */
+export function killEvery(processes: Iterable<{ pid: number }>): void {
+  for (const { pid } of processes) {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+    }
+  }
+}
+
 /** Processes whose working folder is in this one, also after it was removed. */
 export function processesIn(folder: string): string[] {
   return readdirSync("/proc").filter((name) => {
