@@ -7,7 +7,7 @@ import { McpConnection, record, type Message } from "#src/platform/mcp-connectio
 import * as checkpoints from "#src/local-mcp/checkpoints/checkpoints.ts";
 import type { Paths } from "#src/platform/paths.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
-import { familyOf } from "./process-tree.ts";
+import { familyOf, killEvery } from "./process-tree.ts";
 import { column } from "#harness/store/store-rows.ts";
 import { tempHome } from "#harness/store/temp-store.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
