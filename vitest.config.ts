@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
+import { testNamePattern } from "./test/night.ts";
 
 /** A folder for one report of each script, which CI sums up. */
 const results = process.env["SHIM_TEST_RESULTS"];
@@ -39,6 +40,7 @@ process.env["NODE_COMPILE_CACHE"] ??= join(import.meta.dirname, ".scratch", "com
 /** What runs in Node. What runs in workerd has its own file, since coverage is measured differently there. */
 export default defineConfig({
   test: {
+    testNamePattern,
     sequence: { sequencer: LongFirst },
     setupFiles: ["test/harness/machine/compile-cache.ts"],
     reporters: results ? ["default", ["json", { outputFile: report }]] : ["default"],
@@ -83,7 +85,7 @@ export default defineConfig({
           hookTimeout: 60_000,
         },
       },
-      // Measures time, or needs minutes: no condition for a change to land.
+      // One file at a time, since many of them measure time.
       {
         extends: true,
         test: { name: "night", include: ["test/night/**/*.test.ts"], testTimeout: 300_000, fileParallelism: false },

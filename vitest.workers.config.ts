@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
+import { testNamePattern } from "./test/night.ts";
 
 /** As wrangler takes it. */
 const htmlAsText = {
@@ -22,10 +23,6 @@ for (const stream of [process.stdout, process.stderr]) {
 
 const results = process.env["SHIM_TEST_RESULTS"];
 
-/** The engine's rules over each transport; those of the object itself run with every change. */
-const nightly = ["test/workers/rules-http.test.ts", "test/workers/rules-socket.test.ts"];
-const isNightly = process.env["npm_lifecycle_event"] === "test:night" || process.argv.includes("--coverage");
-
 /** workerd: the engine in a real Durable Object, and the worker in front of it. */
 export default defineConfig({
   plugins: [
@@ -46,7 +43,7 @@ export default defineConfig({
     name: "workers",
     setupFiles: ["test/workers/check-copies.ts"],
     include: ["test/workers/**/*.test.ts"],
-    exclude: isNightly ? [] : nightly,
+    testNamePattern,
     reporters: results ? ["default", ["json", { outputFile: `${results}/test-workers.json` }]] : ["default"],
     pool: "forks",
     maxWorkers: 2,

@@ -18,6 +18,15 @@ const runs: Readonly<Record<string, TestRun>> = {
     test: "e2e/claim-race.test.ts",
     options: { rounds: { env: "SHIM_RACE_ROUNDS", value: "1000" } },
   },
+  crash: {
+    about: "the server is killed at random moments, and what it acknowledged is read again, with the built programs",
+    test: "e2e/crash.test.ts",
+    options: {
+      rounds: { env: "SHIM_CRASH_ROUNDS", value: "1000" },
+      events: { env: "SHIM_HOOK_CRASH_ROUNDS", value: "1000" },
+      seed: { env: "SHIM_CRASH_SEED", value: "1" },
+    },
+  },
   "sync-crash": {
     about: "machine and coordinator are killed, round by round, while one syncs with the other",
     test: "e2e/sync-crash.test.ts",

@@ -12,7 +12,7 @@ function session(kind: string): SessionPlan {
 }
 
 it.each(["edited by hand", "dialogs"])(
-  "bench:restore runs a session of the kind '%s', and its judge reads the brief of the next chat",
+  "bench:restore runs a session of the kind '%s', and its judge reads the brief of the next chat @night",
   async (kind) => {
     onTestFinished(() => RestoreRig.removeAll());
     const { facts, ...plan } = session(kind);
@@ -31,7 +31,7 @@ it.each(["edited by hand", "dialogs"])(
   },
 );
 
-it("bench:restore keeps what another chat of the project wrote out of the facts of the dead one", async () => {
+it("bench:restore keeps what another chat of the project wrote out of the facts of the dead one @night", async () => {
   onTestFinished(() => RestoreRig.removeAll());
   const plan = session("two chats");
   const brief = await play(plan);

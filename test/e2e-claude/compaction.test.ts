@@ -35,7 +35,7 @@ it("[HO3] [RE231] gives back after a compaction what the client's summary lacks,
   expect(given).not.toMatchObject({ text: expect.stringContaining("fix the parser") });
 });
 
-it("[HO3] does the same at the next prompt for a compaction that the user asked for", async () => {
+it("[HO3] does the same at the next prompt for a compaction that the user asked for @night", async () => {
   const rig = new ClaudeRig();
   const steps = [bash("echo one"), { text: "One." }, { text: "Two." }];
   const { claude, model, id } = await rig.typed("how does the first thing work?", { steps, summary });

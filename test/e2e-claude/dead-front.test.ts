@@ -14,7 +14,7 @@ function setBudget(rig: ClaudeRig, session: string): void {
   database.close();
 }
 
-it("[HO63] [HO64] [HO66] the terminal client gives a prompt back while the front is dead, and takes it after a reconnection", async () => {
+it("[HO63] [HO64] [HO66] the terminal client gives a prompt back while the front is dead, and takes it after a reconnection @night", async () => {
   const rig = new ClaudeRig();
   const { claude, model } = await rig.terminal({
     steps: [bash("echo one"), { text: "One." }, bash("echo two"), { text: "Two." }, { text: "Three." }],

@@ -33,7 +33,7 @@ it("[RE4] takes the end of a finished run for what it is: the next chat gets no 
   expect(rig.sessions().map(({ endReason }) => endReason)).toEqual(["other", "other"]);
 });
 
-it("[RE74] takes a run that was asked to stop in the middle of its turn for unfinished", async () => {
+it("[RE74] takes a run that was asked to stop in the middle of its turn for unfinished @night", async () => {
   const rig = new ClaudeRig();
   const first = await rig.print("fix the parser", { steps: [bash("echo begun"), endless] });
   await endlessTool(first.claude);
@@ -55,7 +55,7 @@ it.each([
   ["that the model's service refused", 400, "Your credit balance is too low.", "usage_limit ("],
   ["that a usage limit ended", 429, limit, "usage_limit (The client reported that a usage limit was reached.)"],
   ["whose prompt became too long", 400, tooLong, "context_full (The client reported that the context is full.)"],
-])("[RE74] takes a run %s for unfinished", async (_which, status, message, cause) => {
+])("[RE74] takes a run %s for unfinished @night", async (_which, status, message, cause) => {
   const rig = new ClaudeRig();
   const error = { status, type: status === 429 ? "rate_limit_error" : "invalid_request_error", message };
   const first = await rig.print("fix the parser", { steps: [bash("echo begun"), { error, times: 50 }] });
@@ -70,7 +70,7 @@ async function idleInTerminal(rig: ClaudeRig, text: string): Promise<Chat<Termin
   return chat;
 }
 
-it("[RE50] [RE52] a terminal closed between two turns does not finish the chat; the next one mentions it once", async () => {
+it("[RE50] [RE52] a terminal closed between two turns does not finish the chat; the next one mentions it once @night", async () => {
   for (const signal of ["SIGKILL", "SIGTERM"] as const) {
     const rig = new ClaudeRig();
     const idle = await idleInTerminal(rig, "Fixed.");
@@ -88,7 +88,7 @@ it("[RE50] [RE52] a terminal closed between two turns does not finish the chat; 
   }
 });
 
-it("[RE51] [RE109] [RE54] a terminal closed with a question open: the next chat has the brief and its user the line", async () => {
+it("[RE51] [RE109] [RE54] a terminal closed with a question open: the next chat has the brief and its user the line @night", async () => {
   const rig = new ClaudeRig();
   const idle = await idleInTerminal(rig, "Which database shall I use?");
   idle.claude.kill("SIGKILL");
@@ -102,7 +102,7 @@ it("[RE51] [RE109] [RE54] a terminal closed with a question open: the next chat 
   expect(briefs(next.model)).toHaveLength(1);
 });
 
-it("[RE115] a terminal that is closed in the middle of work: what a script prints holds nothing of it", async () => {
+it("[RE115] a terminal that is closed in the middle of work: what a script prints holds nothing of it @night", async () => {
   const rig = new ClaudeRig();
   const busy = await rig.typed("fix the parser", { steps: [endless] });
   await rig.last(busy.id, "tool_start");
@@ -120,7 +120,7 @@ it("[RE115] a terminal that is closed in the middle of work: what a script print
 it.each([
   ["/exit", "/exit"],
   ["Ctrl-D", "\u0004"],
-])("[RE2] the user's own exit finishes the chat: %s", async (_name, keys) => {
+])("[RE2] the user's own exit finishes the chat: %s @night", async (_name, keys) => {
   const rig = new ClaudeRig();
   const idle = await idleInTerminal(rig, "Which database shall I use?");
   await leave(idle.claude, keys);
@@ -137,7 +137,7 @@ async function leave(claude: Terminal, keys: string): Promise<void> {
   claude.type(keys);
 }
 
-it("[RE73] a run that a chat has started with claude -p is finished when it has ended", async () => {
+it("[RE73] a run that a chat has started with claude -p is finished when it has ended @night", async () => {
   const rig = new ClaudeRig();
   const { home, paths } = rig;
   const inner = `${claudeBinary()} -p inner --plugin-dir ${plugin}`;

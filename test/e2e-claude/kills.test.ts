@@ -96,7 +96,7 @@ it("[RE1] gives the next chat a checked brief when the client was killed in the 
   expect(await rig.nextBriefs()).toEqual([]);
 });
 
-it("[PR9] the client works on undisturbed when the worker was killed, in the terminal too", async () => {
+it("[PR9] the client works on undisturbed when the worker was killed, in the terminal too @night", async () => {
   const rig = new ClaudeRig();
   const first = await rig.terminal({
     steps: [{ text: "One." }, bash("echo two"), shimTool("shim_session_status"), { text: "Two." }, endless],
@@ -118,7 +118,7 @@ it("[PR9] the client works on undisturbed when the worker was killed, in the ter
   await first.claude.waitForExit();
 });
 
-it("[HO4] [HO37] [JO23] the death of the front is reported with the next prompt, and what tools did and which turns ended is read from the transcript", async () => {
+it("[HO4] [HO37] [JO23] the death of the front is reported with the next prompt, and what tools did and which turns ended is read from the transcript @night", async () => {
   const rig = new ClaudeRig();
   const first = await rig.terminal({
     steps: [
@@ -161,7 +161,7 @@ it("[HO4] [HO37] [JO23] the death of the front is reported with the next prompt,
   for (const text of ["do the fourth thing", "do the second thing", " ago: Three."]) expect(brief).toContain(text);
 });
 
-it("continues in the same session with the MCP process that the client starts in place of a killed one", async () => {
+it("continues in the same session with the MCP process that the client starts in place of a killed one @night", async () => {
   const rig = new ClaudeRig();
   const first = await rig.print(request, {
     steps: [
@@ -182,7 +182,7 @@ it("continues in the same session with the MCP process that the client starts in
   expect((await rig.nextBriefs())[0]).toMatch(/- goal \(.*\): One\n[^]*- next step \(.*\): Two\n/);
 });
 
-it("[RE13] finds the last words in the transcript where both were killed before a hook could read them", async () => {
+it("[RE13] finds the last words in the transcript where both were killed before a hook could read them @night", async () => {
   const rig = new ClaudeRig();
   const first = await rig.print(request, { steps: [{ ...endless, text: "I begin." }] });
   const mcp = await mcpOf(first.claude.pid);
@@ -198,7 +198,7 @@ it("[RE13] finds the last words in the transcript where both were killed before 
   expect(brief).toContain("last checkpoint: none; all of this comes from the journal");
 });
 
-it("[CP41] [CP12] the brief quotes the first prompt through a chain of deaths", async () => {
+it("[CP41] [CP12] the brief quotes the first prompt through a chain of deaths @night", async () => {
   const rig = new ClaudeRig();
   const chat = async (prompt: string, ...steps: Step[]): Promise<string> => {
     return briefs((await rig.killed(prompt, { steps })).model).join("\n");

@@ -15,7 +15,7 @@ it("[RE8] of two chats that start at the same time one is given the dead session
   expect(rig.stored(id).recoveries.map(({ action }) => action)).toEqual(["offered"]);
 });
 
-it("[HO13] prints one line for a script and keeps the offer for a chat with a user", async () => {
+it("[HO13] prints one line for a script and keeps the offer for a chat with a user @night", async () => {
   const rig = new ClaudeRig();
   const { id } = await rig.killed("fix the parser", begun);
   const script = await rig.printed("write a commit message", { ...hello, env: { CLAUDE_CODE_ENTRYPOINT: "cli" } });
@@ -34,7 +34,7 @@ it('[RE186] "continue" gives the chat the dead session, without a call of SHIM\'
   expect(rig.session(id).recovery).toBe("recovered");
 });
 
-it("[HO2] gives a dead session to a chat of its own project only, in whatever folder of it", async () => {
+it("[HO2] gives a dead session to a chat of its own project only, in whatever folder of it @night", async () => {
   const rig = new ClaudeRig();
   await rig.killed("fix the parser", begun);
   const elsewhere = join(rig.root, "elsewhere");
@@ -47,7 +47,7 @@ it("[HO2] gives a dead session to a chat of its own project only, in whatever fo
   expect(briefs(heir.model)).toHaveLength(1);
 });
 
-it("[HO7] keeps offering a session that the client should resume and does not find", async () => {
+it("[HO7] keeps offering a session that the client should resume and does not find @night", async () => {
   const rig = new ClaudeRig();
   const { id } = await rig.killed("fix the parser", begun);
   rmSync(transcriptPath(rig.home, rig.project, id));
@@ -58,7 +58,7 @@ it("[HO7] keeps offering a session that the client should resume and does not fi
   expect((await rig.nextBriefs())[0]).toContain(`(${id}) died`);
 });
 
-it("[ID4] takes a session that is opened a second time while it lives for two", async () => {
+it("[ID4] takes a session that is opened a second time while it lives for two @night", async () => {
   const rig = new ClaudeRig();
   const first = await rig.print("fix the parser", { steps: [bash("echo begun"), { hold: "end", text: "Fixed." }] });
   await first.model.held("end");

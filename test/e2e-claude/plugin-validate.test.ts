@@ -36,7 +36,7 @@ it("[IN14] claude plugin validate accepts the plugin and the marketplace", () =>
   expect(run(home, "plugin", "validate", "--strict", root).status).toBe(0);
 });
 
-it("[IP15] the npm package is a marketplace, and the server of its plugin connects", () => {
+it("[IP15] the npm package is a marketplace, and the server of its plugin connects @night", () => {
   const home = temporaryFolder();
   const scratch = temporaryFolder();
   execFileSync(process.execPath, [join(root, "scripts", "pack.ts"), scratch]);

@@ -26,7 +26,7 @@ const settings = {
   ),
 };
 
-it("[HO5] counts an event once and gives one brief where hooks are registered twice", async () => {
+it("[HO5] counts an event once and gives one brief where hooks are registered twice @night", async () => {
   const rig = new ClaudeRig();
   await rig.killed("fix the parser", { settings, steps: [bash("echo begun"), bash("exit 3")] });
   const [dead] = rig.sessions();
@@ -74,7 +74,7 @@ it("puts what the model's tool calls say into the session of the hooks", async (
   expect(received(second.model, -1).split(`(${session!.id}) died`)).toHaveLength(3);
 });
 
-it("[HO59] [HO1] Claude Code works on where nothing can be saved, and the user reads that all is lost", async () => {
+it("[HO59] [HO1] Claude Code works on where nothing can be saved, and the user reads that all is lost @night", async () => {
   // No folder can be made there, whoever runs the tests.
   const rig = new ClaudeRig("/dev/null/shim");
   const id = randomUUID();
@@ -89,7 +89,7 @@ it("[HO59] [HO1] Claude Code works on where nothing can be saved, and the user r
     expect(text).toMatch(/^SHIM cannot save: .*Events are lost until it can\. Run `\S+ \S+shim\.mjs doctor`\.$/);
 });
 
-it("[HO11] brings what happened while another process held the store into the next chat's brief", async () => {
+it("[HO11] brings what happened while another process held the store into the next chat's brief @night", async () => {
   const rig = new ClaudeRig();
   const first = await rig.print("fix the parser", { steps: [{ hold: "tool", ...endless }] });
   await first.model.held("tool");

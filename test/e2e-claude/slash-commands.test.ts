@@ -14,7 +14,7 @@ it("[CL69] /shim:resume instructs the model, and the chat continues the dead one
   expect(rig.session(id)).toMatchObject({ recovery: "recovered", recoveryBy: successor!.id });
 });
 
-it("[CL69] /shim:save instructs the model, and the note of the user is in the checkpoint", async () => {
+it("[CL69] /shim:save instructs the model, and the note of the user is in the checkpoint @night", async () => {
   const rig = new ClaudeRig();
   const notes = { goal: "fix the parser", nextStep: "the lexer comes next" };
   const steps = [bash("echo begun"), shimTool("shim_force_checkpoint", notes), { text: "It is saved." }];
@@ -24,7 +24,7 @@ it("[CL69] /shim:save instructs the model, and the note of the user is in the ch
   expect(rig.stored(session!.id).checkpoints.map(({ trigger }) => trigger)).toContain("on_demand");
 });
 
-it("[CL69] [MC40] /shim:who instructs the model, which is told of the chat that was just offered, and nothing changes", async () => {
+it("[CL69] [MC40] /shim:who instructs the model, which is told of the chat that was just offered, and nothing changes @night", async () => {
   const rig = new ClaudeRig();
   const { id } = await rig.killed("fix the parser", begun);
   const list = { list: true, detail: "detailed" };

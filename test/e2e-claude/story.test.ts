@@ -54,7 +54,7 @@ it.for<HostName>(["local", "edge"])(
   },
 );
 
-it("[DE14] Ctrl-C in the middle of it: all processes end, and no file stays", async () => {
+it("[DE14] Ctrl-C in the middle of it: all processes end, and no file stays @night", async () => {
   const stage = temporaryFolder();
   const env = { ...process.env, TMPDIR: stage };
   // A terminal sends Ctrl-C to the whole group.
@@ -74,7 +74,7 @@ it("[DE14] Ctrl-C in the middle of it: all processes end, and no file stays", as
   expect(readdirSync(stage).filter((name) => /^(shim|miniflare)-/.test(name))).toEqual([]);
 });
 
-it("[DE15] where Claude Code is not installed the demo names the command that installs it", () => {
+it("[DE15] where Claude Code is not installed the demo names the command that installs it @night", () => {
   const env = { ...process.env, SHIM_TEST_CLAUDE: "/nonexistent/claude" };
   const run = (...args: string[]) =>
     spawnSync(process.execPath, [main, "--only", "story", ...args], { env, encoding: "utf8" });

@@ -39,7 +39,7 @@ async function supervised(steps: readonly Step[]): Promise<Supervised> {
   return { rig, model, supervisor: again(), again };
 }
 
-it("[SU6] [SU35] [SU46] Claude Code that is killed in the middle of a tool continues in its session, and is done", async () => {
+it("[SU6] [SU35] [SU46] Claude Code that is killed in the middle of a tool continues in its session, and is done @night", async () => {
   const { rig, model, supervisor } = await supervised([
     bash("echo half > half.txt"),
     endless,
@@ -66,7 +66,7 @@ it("[SU6] [SU35] [SU46] Claude Code that is killed in the middle of a tool conti
   expect(await supervisor.ended).toBe(0);
 });
 
-it("[SU35] [SU47] [SU48] a supervisor that is asked to end stops Claude Code; the next one resumes the session", async () => {
+it("[SU35] [SU47] [SU48] a supervisor that is asked to end stops Claude Code; the next one resumes the session @night", async () => {
   const { rig, supervisor, again } = await supervised([endless, done]);
   const claude = await supervisor.claude();
   await findChild(claude.pid, "sleep 600");
@@ -83,7 +83,7 @@ it("[SU35] [SU47] [SU48] a supervisor that is asked to end stops Claude Code; th
   expect(await next.ended).toBe(0);
 });
 
-it("[SU5] a usage limit that Claude Code reports is waited for", async () => {
+it("[SU5] a usage limit that Claude Code reports is waited for @night", async () => {
   const { supervisor } = await supervised([usageLimit]);
   const ended = await supervisor.until("ended");
   expect(ended).toMatchObject({ phase: "due", reason: "a usage limit was reached", againInMs: expect.any(Number) });
@@ -93,7 +93,7 @@ it("[SU5] a usage limit that Claude Code reports is waited for", async () => {
 });
 
 it.for(["SIGINT", "SIGTERM"] as const)(
-  "[SU31] Claude Code that its user ends with %s is not started again",
+  "[SU31] Claude Code that its user ends with %s is not started again @night",
   async (signal) => {
     const { supervisor } = await supervised([endless, done]);
     const claude = await supervisor.claude();

@@ -51,7 +51,7 @@ it("[FI3] Claude Code does not edit a file that another chat has reserved in its
   expect(tools).toEqual(["tool_error", "tool_start", "tool_end"]);
 });
 
-it("[HO20] an idle Claude Code is woken by its messaging socket, and the turn that it starts gets the news", async () => {
+it("[HO20] an idle Claude Code is woken by its messaging socket, and the turn that it starts gets the news @night", async () => {
   const rig = new ClaudeRig();
   mkdirSync(rig.paths.home);
   writeFileSync(rig.paths.config, '{ "team": { "wake": "socket" } }');
@@ -65,7 +65,7 @@ it("[HO20] an idle Claude Code is woken by its messaging socket, and the turn th
   expect(rig.stored(id).journal.filter(({ entry }) => entry.kind === "prompt")).toHaveLength(1);
 });
 
-it("[FI3] [FI5] a file that one Claude Code has reserved is not edited by another, until the first is killed", async () => {
+it("[FI3] [FI5] a file that one Claude Code has reserved is not edited by another, until the first is killed @night", async () => {
   const rig = new ClaudeRig();
   const first = await rig.print("write the lexer", {
     steps: [shimTool("shim_files", { action: "reserve", paths: ["src/**"] }), endless],
@@ -101,7 +101,7 @@ it("[HO17] a message that one Claude Code sends by its tool makes another one co
   );
 });
 
-it("[TE1] [TE4] [TE42] real Claude Codes are a team: a killed chat's task continues in the next, from its checkpoint", async () => {
+it("[TE1] [TE4] [TE42] real Claude Codes are a team: a killed chat's task continues in the next, from its checkpoint @night", async () => {
   const rig = new ClaudeRig();
   const first = await rig.killed("plan the importer", {
     steps: [

@@ -27,7 +27,7 @@ async function aRigWithTelemetry(): Promise<{ rig: ClaudeRig; rows: (query: stri
   return { rig, rows: (query) => store.read((sql) => sql.all(query), []) };
 }
 
-it("[OB22] [OB25] each request of the real client counts once with its cost, from the first to the last", async () => {
+it("[OB22] [OB25] each request of the real client counts once with its cost, from the first to the last @night", async () => {
   const { rig, rows } = await aRigWithTelemetry();
   const summary = { usage: { input_tokens: 7, cache_read_input_tokens: 500 } };
   await rig.printed("work", { steps: [bash("sleep 1"), bash("echo two"), { text: "Done.", ...summary }] });
@@ -46,14 +46,14 @@ it("[OB22] [OB25] each request of the real client counts once with its cost, fro
   expect(sum).toEqual({ rest: 0 });
 });
 
-it("[OB24] requests that the real client has given up are failed tries", async () => {
+it("[OB24] requests that the real client has given up are failed tries @night", async () => {
   const { rig } = await aRigWithTelemetry();
   const error = { status: 400, type: "invalid_request_error", message: "no" };
   await rig.over(await rig.print("work", { steps: [bash("sleep 1"), { error, times: 20 }] }));
   expect(rig.sessions()[0]?.readings.apiErrors?.value).toBeGreaterThanOrEqual(1);
 });
 
-it("[OB24] without telemetry the tries of the real client that failed are counted from its transcript", async () => {
+it("[OB24] without telemetry the tries of the real client that failed are counted from its transcript @night", async () => {
   const rig = new ClaudeRig();
   const overloaded = { status: 529, type: "overloaded_error", message: "no" };
   const steps = [bash("sleep 1"), { error: overloaded, times: 20 }];

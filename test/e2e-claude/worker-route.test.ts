@@ -22,7 +22,7 @@ function asked(machine: WorkerMachine): unknown[] {
   });
 }
 
-it("[RT8] [RT13] [RT15] [RT16] a stalled run is stopped, and the next is of the next tier, in a new session", async () => {
+it("[RT8] [RT13] [RT15] [RT16] a stalled run is stopped, and the next is of the next tier, in a new session @night", async () => {
   const again = bash("ls");
   const machine = await WorkerMachine.with([again, again, again, done, done], { allowedTools: ["Bash(ls)"], route });
   const task = machine.submit(request, { backoff: { baseMs: 0 } });
@@ -42,7 +42,7 @@ it("[RT8] [RT13] [RT15] [RT16] a stalled run is stopped, and the next is of the 
   expect(routes).toMatchObject({ tiers: [], incomparable: 1 });
 });
 
-it("[RT40] the model of a worker's subagent is set by the hook, where the settings say so", async () => {
+it("[RT40] the model of a worker's subagent is set by the hook, where the settings say so @night", async () => {
   const prompt = "Fix the bug in src/a.ts and add a test.";
   const agent = call("Agent", { description: "A fix", prompt, subagent_type: "general-purpose" });
   const machine = await WorkerMachine.with([agent, done, done], { allowedTools: ["Agent"], model: "claude-opus-5-5" });

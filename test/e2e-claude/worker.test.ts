@@ -78,7 +78,7 @@ it.for([
   expect(machine.asked()).toHaveLength(4);
 });
 
-it("[CX13] a worker that is asked to end gives its task back with its session and what it has cost", async () => {
+it("[CX13] a worker that is asked to end gives its task back with its session and what it has cost @night", async () => {
   const machine = await WorkerMachine.with([endless, done], { allowedTools: ["Bash"] });
   const first = machine.worker();
   const task = machine.submit(request);
@@ -101,7 +101,7 @@ it("[CX13] a worker that is asked to end gives its task back with its session an
   expect(machine.rig.sessions()).toHaveLength(1);
 });
 
-it("[CX12] a task that passes its budget of tokens, or of cost, is stopped and dead", async () => {
+it("[CX12] a task that passes its budget of tokens, or of cost, is stopped and dead @night", async () => {
   for (const [budget, limit] of [
     [{ tokens: 2_500 }, /3060 tokens of 2500/],
     [{ costMicros: 10_000 }, /0\.01 USD/],
@@ -125,7 +125,7 @@ it("[CX12] a task that passes its budget of tokens, or of cost, is stopped and d
   }
 });
 
-it("[CX2] [CX17] [CX18] a tool that is not allowed is refused without a question, and the run continues", async () => {
+it("[CX2] [CX17] [CX18] a tool that is not allowed is refused without a question, and the run continues @night", async () => {
   const machine = await WorkerMachine.with(
     [
       bash("touch not-allowed.txt"),
@@ -164,7 +164,7 @@ it("[CX2] [CX17] [CX18] a tool that is not allowed is refused without a question
   expect(existsSync(join(machine.rig.root, "hooks.log"))).toBe(false);
 });
 
-it("[CX3] where the user has SHIM's hooks too, each event is stored once", async () => {
+it("[CX3] where the user has SHIM's hooks too, each event is stored once @night", async () => {
   const launch: Launch = { node: process.execPath, script: built.launcher, hookScript: built.hook };
   const machine = await WorkerMachine.with([bash("echo one"), done], {
     allowedTools: ["Bash"],

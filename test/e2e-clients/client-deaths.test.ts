@@ -42,7 +42,7 @@ it.each(table)(
 );
 
 it.each(otherClients.map((client) => [client.name, client] as const))(
-  "[CA33] [ID3] [RE10] %s: a killed chat that the client resumes is the same session, and learns what its death left open",
+  "[CA33] [ID3] [RE10] %s: a killed chat that the client resumes is the same session, and learns what its death left open @night",
   async (_name, client) => {
     const rig = new ClientRig(client);
     // Copilot CLI knows no session that was killed in its first call.

@@ -47,7 +47,7 @@ it.each(clients)(
 );
 
 it.each(clients)(
-  "[CA33] %s: a killed MCP process disturbs no chat, and what it had acknowledged is in the brief",
+  "[CA33] %s: a killed MCP process disturbs no chat, and what it had acknowledged is in the brief @night",
   async (_name, client) => {
     const rig = new ClientRig(client);
     const shell = (command: string) => ({ tools: [client.shell(command)] });
@@ -76,7 +76,7 @@ it.each(clients)(
 );
 
 it.each(clients)(
-  "[CA33] [RE5] %s: two chats at once have a session each, with its own calls, and neither is offered the other",
+  "[CA33] [RE5] %s: two chats at once have a session each, with its own calls, and neither is offered the other @night",
   async (_name, client) => {
     const rig = new ClientRig(client);
     const first = await rig.atTool(request);

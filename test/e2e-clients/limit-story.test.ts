@@ -43,7 +43,7 @@ function supervise(rig: CodexRig, claude: ScriptedModel, codex: ScriptedModel): 
   return new WorkerProcess(spawn(process.execPath, [built.launcher, "worker", "supervise", "--json"], { env }));
 }
 
-it("[CA51] [RE121] Claude Code dies at its usage limit, Codex continues with files, goal and task, and Claude Code takes over again", async () => {
+it("[CA51] [RE121] Claude Code dies at its usage limit, Codex continues with files, goal and task, and Claude Code takes over again @night", async () => {
   const rig = new CodexRig();
   rig.shim("task", "submit", "fix", "--payload", '{"text":"the parser"}');
   const claude = await aModel(
@@ -145,7 +145,7 @@ function other(name: "qwen" | "gemini", client: RealClient): Other {
 const others = [codexOther, other("qwen", qwen), other("gemini", gemini)].map((one) => [one.name, one] as const);
 
 it.each(others)(
-  "[CX30] [CX31] a task that Claude Code leaves at its limit is done by the real %s",
+  "[CX30] [CX31] a task that Claude Code leaves at its limit is done by the real %s @night",
   async (name, client) => {
     const rig = new CodexRig();
     rig.shim("task", "submit", "fix", "--payload", '{"text":"Make the parser accept empty input"}');
@@ -200,7 +200,7 @@ function resumeInTerminal(rig: CodexRig, env: Record<string, string>, id: string
   return watch(child);
 }
 
-it("[CA50] [RE121] `shim resume --in codex` gives Codex what Claude Code had at its limit, also without a supervisor", async () => {
+it("[CA50] [RE121] `shim resume --in codex` gives Codex what Claude Code had at its limit, also without a supervisor @night", async () => {
   const rig = new CodexRig();
   const write = call("Write", { file_path: rig.path("parser.ts"), content: "export const parse = null;\n" });
   const claude = await aModel(write, usageLimit);

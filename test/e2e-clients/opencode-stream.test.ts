@@ -29,7 +29,7 @@ it("[CA44] [CA45] OpenCode has one hook process, which ends with it, also after 
   expect(isRunning()).toBe(true);
 });
 
-it("[CA44] [CA45] a killed hook process of OpenCode loses nothing, and another one follows it", async () => {
+it("[CA44] [CA45] a killed hook process of OpenCode loses nothing, and another one follows it @night", async () => {
   const rig = new ClientRig(opencode);
   const run = await rig.start("Make the parser accept empty input", [
     { tools: [opencode.shell("echo one")] },

@@ -41,7 +41,7 @@ async function withTrial(experiments: object): Promise<MachineHome> {
   return home;
 }
 
-it("[EX70] [EX75] [EX76] the hook of a session's start has Statsig assign by a file of rules, until all is stopped", async () => {
+it("[EX70] [EX75] [EX76] the hook of a session's start has Statsig assign by a file of rules, until all is stopped @night", async () => {
   const home = await withTrial({ provider: "statsig", statsigRules: "rules.json", waitMs: 3_000 });
   writeFileSync(join(home.paths.home, "rules.json"), statsigRules(key, ["control", "treatment"]));
   const chats = new Set(Array.from({ length: 12 }, (_, n) => startSession(home, n + 1).session));

@@ -122,7 +122,7 @@ it("[DX2] a better-sqlite3 that lies beside the bundle is not loaded", async () 
 
 const recorder = join(import.meta.dirname, "..", "harness", "machine", "started-programs.cjs");
 
-it("[DX3] it starts git and nothing else, and git is given no secret", async () => {
+it("[DX3] it starts git and nothing else, and git is given no secret @night", async () => {
   const { project } = makeProject({ "new.txt": "kept\n" });
   const settings = { edge_url: "http://127.0.0.1:9", workspace: "team", token: "shim_a.b", workspace_key: "k" };
   const start = await startOf(folder, settings);

@@ -70,7 +70,7 @@ it("[CL5] a reader that goes away early is no error", () => {
 const nodes = { "this Node": process.execPath, "an old Node": oldNode() };
 
 it.for(Object.entries(nodes))(
-  "[DE1] [DE2] [DE3] the built demo, started by %s: all is restored, and nothing is left",
+  "[DE1] [DE2] [DE3] the built demo, started by %s: all is restored, and nothing is left @night",
   ([, node], test) => {
     if (node === null) return test.skip("there is no Node older than 22 on the PATH");
     const paths = tempHome();

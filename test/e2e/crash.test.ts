@@ -18,7 +18,7 @@ import { familyOf } from "#harness/machine/process-tree.ts";
 import * as spool from "#src/store/spool.ts";
 import { column } from "#harness/store/store-rows.ts";
 
-const rounds = setting("SHIM_CRASH_ROUNDS", 50);
+const rounds = setting("SHIM_CRASH_ROUNDS", 8);
 const seed = setting("SHIM_CRASH_SEED", 1);
 
 /** A client that saves as fast as it is answered, until it is killed. */
@@ -125,7 +125,7 @@ function expectWhole(paths: Paths, { acknowledged }: Saver, where: string): void
   store.close();
 }
 
-const events = setting("SHIM_HOOK_CRASH_ROUNDS", 50);
+const events = setting("SHIM_HOOK_CRASH_ROUNDS", 8);
 
 /** Calls the hooks of one tool call after the other until the connection ends; keeps the ids whose end was acknowledged. */
 async function callHooks(server: McpConnection, session: string, acknowledged: string[]): Promise<never> {

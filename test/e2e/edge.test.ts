@@ -84,7 +84,7 @@ function granted(settled: readonly PromiseSettledResult<OutputOf<"leases.acquire
   return answers.flatMap((answer) => (answer.state === "granted" ? [answer.lease.holder] : []));
 }
 
-it("[DO30] two runtimes on one folder: what was acknowledged is there, no lease has two holders, no number comes twice", async () => {
+it("[DO30] two runtimes on one folder: what was acknowledged is there, no lease has two holders, no number comes twice @night", async () => {
   // Nobody should do that, and SQLite's locks are all that separates them.
   const one = await EdgeRuntime.open({ log });
   const edges = [one, await EdgeRuntime.open({ log, beside: one })] as const;

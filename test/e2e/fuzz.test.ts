@@ -91,7 +91,7 @@ function argumentsFor(schema: Message, ids: readonly string[]): fc.Arbitrary<Mes
 }
 
 it(
-  `[PR5] every tool with generated and hostile arguments, ${runs} calls each: a right answer or a clear refusal`,
+  `[PR5] every tool with generated and hostile arguments, ${runs} calls each: a right answer or a clear refusal @night`,
   { timeout },
   async () => {
     const paths = tempHome();
@@ -191,7 +191,7 @@ const hookText = fc.oneof(
 );
 
 it(
-  `[PR6] every hook with generated and hostile input, ${runs} processes: exit 0, and nothing on stdout but JSON`,
+  `[PR6] every hook with generated and hostile input, ${runs} processes: exit 0, and nothing on stdout but JSON @night`,
   { timeout },
   async () => {
     const paths = tempHome();

@@ -62,7 +62,7 @@ it("[CA44] each reply follows the commit, a bad line gets its error and ends not
 });
 
 it(
-  `[CA44] kill -9 of the stream at ${kills} random moments: no acknowledged event is lost, none counts twice`,
+  `[CA44] kill -9 of the stream at ${kills} random moments: no acknowledged event is lost, none counts twice @night`,
   { timeout: 30_000 + kills * 2_000 },
   async () => {
     const rig = new StreamRig();

@@ -147,7 +147,7 @@ it("[WO12] [WO14] [WO15] guesses on this machine are limited, whatever address t
   expect(made.status).toBe(200);
 });
 
-it("[DV6] a killed runtime is started again at the same address with the same state, but not too often", async () => {
+it("[DV6] a killed runtime is started again at the same address with the same state, but not too often @night", async () => {
   const server = await DevServer.start();
   const headers = { authorization: `Bearer ${await server.makeWorkspace()}` };
   const settings = (): Promise<Response> => fetch(`${server.url}/v1/workspaces/team/settings`, { headers });
@@ -162,7 +162,7 @@ it("[DV6] a killed runtime is started again at the same address with the same st
   await server.untilGone();
 });
 
-it("[DV5] a second one on the same folder is refused, on another port too, until the first one has ended", async () => {
+it("[DV5] a second one on the same folder is refused, on another port too, until the first one has ended @night", async () => {
   const first = await DevServer.start();
   const { folder, port } = first;
   for (const other of [port, 0]) {
@@ -177,7 +177,7 @@ it("[DV5] a second one on the same folder is refused, on another port too, until
   expect((await rawRequest(next.port, "/health")).status).toBe(200);
 });
 
-it("[DV8] a runtime that was left running keeps a second one out", async () => {
+it("[DV8] a runtime that was left running keeps a second one out @night", async () => {
   const first = await DevServer.start();
   const { folder } = first;
   const runtime = await first.leaveRuntime();

@@ -75,7 +75,7 @@ it.each(Object.entries(clients))("[PR4] %s: tools, resources and the prompt over
   expect(integrityOf(storeOf(paths))).toEqual(["ok"]);
 });
 
-it("[PR4] MCP Inspector's command line: tools, resources and the prompt, in both eras", async () => {
+it("[PR4] MCP Inspector's command line: tools, resources and the prompt, in both eras @night", async () => {
   const paths = tempHome();
   const dead = await startServer(paths);
   await answered(dead, "shim_force_checkpoint", { goal });

@@ -15,7 +15,7 @@ for (const name of ["better-sqlite3", "node:sqlite"] as const) {
   });
 }
 
-it("[GS23] a power cut at any moment leaves whole snapshots", { timeout }, (test) => {
+it("[GS23] a power cut at any moment leaves whole snapshots @night", { timeout }, (test) => {
   const recording = record(test, { driver: "better-sqlite3", seed, steps: 40, hasProject: true });
   expect(cutPower(recording, { driver, seed, count: Math.ceil(count / 4) })).toEqual([]);
 });

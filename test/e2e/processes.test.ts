@@ -67,7 +67,7 @@ const waysOfOldNode: readonly Way[] = [
 ];
 
 it(
-  `[PR2] ${starts} starts and ends leave no process, nothing strange on stdout, and sessions that are detached`,
+  `[PR2] ${starts} starts and ends leave no process, nothing strange on stdout, and sessions that are detached @night`,
   { timeout: 30_000 + starts * 1_000 },
   async () => {
     await eachWay(ways, starts, {});
@@ -124,7 +124,7 @@ const spinner = `process.on("SIGUSR2", () => new RegExp("^(?:a+)+$").test("a".re
 it.each([
   ["front", 1],
   ["worker", 2],
-])("[PR21] a %s that is busy for ever ends when its client dies", { timeout: 60_000 }, async (_, which) => {
+])("[PR21] a %s that is busy for ever ends when its client dies @night", { timeout: 60_000 }, async (_, which) => {
   const paths = tempHome();
   const preload = join(paths.home, "..", "spinner.cjs");
   writeFileSync(preload, spinner);

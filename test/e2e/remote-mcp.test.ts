@@ -58,13 +58,16 @@ async function runSuite(
 
 const quiet = { log: (): void => undefined };
 
-it.each(Object.entries(scenarios))("[RM10] the official suite for %s, against workerd", async (revision, wanted) => {
-  const edge = await EdgeRuntime.open(quiet);
-  for (const [scenario, count] of Object.entries(wanted)) {
-    const result = await runSuite(edge, { revision, scenario });
-    expect([scenario, ...result]).toEqual([scenario, count, failing[scenario] ?? []]);
-  }
-});
+it.each(Object.entries(scenarios))(
+  "[RM10] the official suite for %s, against workerd @night",
+  async (revision, wanted) => {
+    const edge = await EdgeRuntime.open(quiet);
+    for (const [scenario, count] of Object.entries(wanted)) {
+      const result = await runSuite(edge, { revision, scenario });
+      expect([scenario, ...result]).toEqual([scenario, count, failing[scenario] ?? []]);
+    }
+  },
+);
 
 const capabilitiesKey = "io.modelcontextprotocol/clientCapabilities";
 
@@ -93,7 +96,7 @@ it("[RM10] [RM18] for a client that shows apps the suite finds the resources, to
   }
 });
 
-it("[RM10] MCP Inspector's command line lists and calls the tools over HTTP, in both eras", async () => {
+it("[RM10] MCP Inspector's command line lists and calls the tools over HTTP, in both eras @night", async () => {
   const edge = await EdgeRuntime.open();
   const headers = { Authorization: `Bearer ${edge.adminToken}` };
   for (const protocolEra of ["legacy", "modern"]) {

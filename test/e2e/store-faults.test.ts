@@ -30,7 +30,7 @@ const CRASH_ROUNDS = setting("SHIM_CRASH_ROUNDS", 10);
 const NEW_HOMES = Math.min(CRASH_ROUNDS, 60);
 const DRIVERS = ["better-sqlite3", "node:sqlite"] as const;
 
-it("[ST80] eight processes on one file: no error, nothing lost", { timeout: 60_000 + 2 * SOAK_MS }, async () => {
+it("[ST80] eight processes on one file: no error, nothing lost @night", { timeout: 60_000 + 2 * SOAK_MS }, async () => {
   const paths = tempHome();
   const children = Array.from({ length: 8 }, (_, n) =>
     child(paths, { name: `w${n}`, driver: DRIVERS[n % 2] ?? "node:sqlite", forMs: SOAK_MS }),
@@ -93,7 +93,7 @@ it("[ST7] the file is replaced again and again under writers: no acknowledged ro
   expect(store.read(epochOf, 0)).toBe(9);
 });
 
-it("[ST5] cut off, or with flipped bits, while others have it open and write: they continue in a sound file, and it is reported", async () => {
+it("[ST5] cut off, or with flipped bits, while others have it open and write: they continue in a sound file, and it is reported @night", async () => {
   for (const [name, damage] of Object.entries(damages)) {
     const paths = tempHome();
     const store = openStore(driver, paths);
@@ -141,7 +141,7 @@ it("[ST6] kill -9 of the process that replaces a damaged file: the next one fini
   }
 });
 
-it("[ST13] kill -9 in the middle of a migration: the old schema and content stay, and the next try succeeds", async () => {
+it("[ST13] kill -9 in the middle of a migration: the old schema and content stay, and the next try succeeds @night", async () => {
   const paths = tempHome();
   const old = openStore(driver, paths);
   old.write((sql) => addMeta(sql, "mine"));

@@ -8,7 +8,7 @@ import { syncCrash } from "#harness/sync/sync-crash.ts";
 const rounds = Number(process.env["SHIM_SYNC_CRASH_ROUNDS"] ?? 30);
 
 it(
-  `[SY60] [SY87] kill -9 of the machine's process and of the runtime, ${rounds} times: nothing lost, nothing twice, in order`,
+  `[SY60] [SY87] kill -9 of the machine's process and of the runtime, ${rounds} times: nothing lost, nothing twice, in order @night`,
   { timeout: 120_000 + rounds * 8_000 },
   async () => {
     const edge = await EdgeRuntime.open();

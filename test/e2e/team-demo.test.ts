@@ -13,7 +13,7 @@ const root = join(import.meta.dirname, "..", "..");
 const main = join(root, "demo", "main.ts");
 
 /** The coordinator and git are asked again for what the demo has found. */
-it("[DE4] [DE5] [DE6] [DE7] [DE9] three workers do six tasks once, while a worker, the runtime and the queue fail", async () => {
+it("[DE4] [DE5] [DE6] [DE7] [DE9] three workers do six tasks once, while a worker, the runtime and the queue fail @night", async () => {
   const shown: string[] = [];
   const { env, execPath: node } = process;
   const signal = new AbortController().signal;
@@ -59,7 +59,7 @@ it("[DE4] [DE5] [DE6] [DE7] [DE9] three workers do six tasks once, while a worke
   expect([existsSync(scene.root), processesIn(scene.root)]).toEqual([false, []]);
 });
 
-it("[DE7] Ctrl-C in the middle of it: all processes end, and no file stays", async () => {
+it("[DE7] Ctrl-C in the middle of it: all processes end, and no file stays @night", async () => {
   const stage = temporaryFolder();
   const env = { ...process.env, TMPDIR: stage };
   // A terminal sends Ctrl-C to the whole group.

@@ -110,7 +110,7 @@ it("[SY162] the first checkpoint of a chat is sent, and its chat registered, bef
   expect(chats.map(({ chat }) => chat)).toEqual([session]);
 });
 
-it("[TE111] a client without hooks is killed: the other machine has its session at once, and a worker that is killed loses nothing", async () => {
+it("[TE111] a client without hooks is killed: the other machine has its session at once, and a worker that is killed loses nothing @night", async () => {
   const { edge, a, b } = await twoMachines();
   const one = await aChat(a, "the parser");
   const statusOf = async (): Promise<string> => {
@@ -136,7 +136,7 @@ it("[TE111] a client without hooks is killed: the other machine has its session 
   }, patience);
 });
 
-it("[MA2] what a chat reports while its network is away is kept, and counts once when the network returns in time", async () => {
+it("[MA2] what a chat reports while its network is away is kept, and counts once when the network returns in time @night", async () => {
   const { edge, a } = await twoMachines();
   await edge.call("settings.set", { settings: { chatTtlMs: 60_000, lostSocketGraceMs: 60_000 } });
   const one = await aChat(a, "the parser");
@@ -152,7 +152,7 @@ it("[MA2] what a chat reports while its network is away is kept, and counts once
   expect(attempts).toMatchObject([{ end: "done", chat: one.session, lateCalls: 0 }]);
 });
 
-it("[MA3] a network that is away for longer: another chat has the task and the files, never both, and the first is notified", async () => {
+it("[MA3] a network that is away for longer: another chat has the task and the files, never both, and the first is notified @night", async () => {
   const { edge, a, b } = await twoMachines();
   const [one, other] = [await aChat(a, "the parser"), await aChat(b, "the lexer")];
   await answered(one.server, "shim_submit", { tasks: [{ type: "parser" }] });
@@ -184,7 +184,7 @@ it("[MA3] a network that is away for longer: another chat has the task and the f
   expect(leases.map(({ holder }) => holder)).toEqual([other.session]);
 });
 
-it("[MA4] a leader is killed: another one leads, and the chats are notified", async () => {
+it("[MA4] a leader is killed: another one leads, and the chats are notified @night", async () => {
   const { edge, b } = await twoMachines();
   const chat = await aChat(b, "to be notified");
   // From its first request on it is in the team.
@@ -209,7 +209,7 @@ function bytesBelow(folder: string): string {
   return names.map((name) => (statSync(name).isFile() ? readFileSync(name).toString("latin1") : "")).join("\n");
 }
 
-it("[MA6] none of a hundred marked words of a chat's work is in what the coordinator has stored", async () => {
+it("[MA6] none of a hundred marked words of a chat's work is in what the coordinator has stored @night", async () => {
   const { edge, a } = await twoMachines();
   const marks = Array.from({ length: 100 }, (_, n) => `MARK${n}q${(n * 7_919 + 13).toString(36)}z`);
   const part = (from: number): string[] => marks.slice(from, from + 10);
@@ -244,7 +244,7 @@ it("[MA6] none of a hundred marked words of a chat's work is in what the coordin
   expect(stored).toContain("READABLE");
 });
 
-it("[SY63] [SY64] the chats of a machine send what they save; when the sending process is killed another one sends", async () => {
+it("[SY63] [SY64] the chats of a machine send what they save; when the sending process is killed another one sends @night", async () => {
   const { edge, a, b } = await twoMachines();
   const [first, second] = [await aChat(a, "the parser"), await aChat(a, "the lexer")];
   const store = storeOf(a.machine.paths);

@@ -14,7 +14,7 @@ import { launchSources, sourceEnv, sources } from "#harness/machine/source-progr
 const timeout = 60_000;
 
 it(
-  "[DE1] [DE2] [DE3] a chat that is killed in mid-tool comes back whole, and nothing is left",
+  "[DE1] [DE2] [DE3] a chat that is killed in mid-tool comes back whole, and nothing is left @night",
   { timeout },
   async () => {
     const home = aCliHome();
@@ -44,7 +44,7 @@ it(
 );
 
 it(
-  "[DE8] [DE10] what does not come back is named, the exit code is 1, and a package says that it has no team",
+  "[DE8] [DE10] what does not come back is named, the exit code is 1, and a package says that it has no team @night",
   { timeout },
   async () => {
     const home = aCliHome();
@@ -62,7 +62,7 @@ it(
   },
 );
 
-it("[DE2] a demo that is interrupted leaves no process and no file", { timeout }, async () => {
+it("[DE2] a demo that is interrupted leaves no process and no file @night", { timeout }, async () => {
   const home = aCliHome();
   const { io, root } = aStage(home);
   const stop = new AbortController();
@@ -77,7 +77,7 @@ it("[DE2] a demo that is interrupted leaves no process and no file", { timeout }
 });
 
 it(
-  "[DE2] a hook that fails in the work before the kill ends the demo with its reason, and nothing is left",
+  "[DE2] a hook that fails in the work before the kill ends the demo with its reason, and nothing is left @night",
   { timeout },
   async () => {
     const home = aCliHome();
@@ -90,7 +90,7 @@ it(
   },
 );
 
-it("says that git is missing", async () => {
+it("says that git is missing @night", async () => {
   const home = aCliHome();
   const { io, root } = aStage(home);
   expect((await runDemo(home, { ...io, env: { ...io.env, PATH: home.folder } }, "--json")).json()).toMatchObject({
@@ -132,7 +132,7 @@ function withoutBrief(home: CliHome): string {
   return script;
 }
 
-it("the connection keeps what is no protocol, passes on errors, and fails what a dead server did not answer", async () => {
+it("the connection keeps what is no protocol, passes on errors, and fails what a dead server did not answer @night", async () => {
   const cwd = realpathSync(mkdtempSync(join(tmpdir(), "shim-connection-")));
   onTestFinished(() => rmSync(cwd, { recursive: true, force: true }));
   const { env } = process;

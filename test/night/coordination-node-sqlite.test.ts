@@ -1,3 +1,4 @@
+import { describe } from "vitest";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { messageHintRules } from "../rules/message-rows.ts";
 import { taskHintRules } from "../rules/task-rows.ts";
@@ -6,5 +7,7 @@ import { LocalHost } from "#harness/coordinator/local-host.ts";
 
 const open = (): Promise<LocalHost> => Promise.resolve(new LocalHost(openNodeSqlite));
 
-for (const rules of [chatSuites, stateSuites, rowSuites, messageHintRules, taskHintRules, taskSuites, syncSuites])
-  rules(open);
+describe("@night", () => {
+  for (const rules of [chatSuites, stateSuites, rowSuites, messageHintRules, taskHintRules, taskSuites, syncSuites])
+    rules(open);
+});

@@ -12,7 +12,7 @@ const timeout = 300_000;
 const names = ["alpha", "beta", "delta"] as const;
 
 it(
-  "[EV4] [EV6] [EV7] a worker's change is kept if nothing gets worse; others are rejected, each for its reason",
+  "[EV4] [EV6] [EV7] a worker's change is kept if nothing gets worse; others are rejected, each for its reason @night",
   { timeout },
   async () => {
     const machine = aMachine(complexFiles(names));
@@ -48,7 +48,7 @@ it(
 );
 
 it(
-  "[EV3] flaky tests, tests that fail and a project that is not trusted end it before any change",
+  "[EV3] flaky tests, tests that fail and a project that is not trusted end it before any change @night",
   { timeout },
   async () => {
     const failing = aMachine({
@@ -78,7 +78,7 @@ test("every other time", () => {
 );
 
 it(
-  "[EV12] [EV13] [EV16] a chat's task plans a run, workers do it, and tests come that notice mutants; no task chooses a program",
+  "[EV12] [EV13] [EV16] a chat's task plans a run, workers do it, and tests come that notice mutants; no task chooses a program @night",
   { timeout },
   async () => {
     const machine = aMachine(complexFiles(["alpha"]));

@@ -11,7 +11,7 @@ function wrong(value: string): string {
 }
 
 it(
-  "[EV101] a worker that silences the compiler is rejected; one that mends the type is kept",
+  "[EV101] a worker that silences the compiler is rejected; one that mends the type is kept @night",
   { timeout },
   async () => {
     for (const [value, outcome] of [
@@ -30,7 +30,7 @@ it(
 );
 
 it(
-  "[EV1] [EV4] a worker removes a duplicate from both files; one that is only moved is rejected",
+  "[EV1] [EV4] a worker removes a duplicate from both files; one that is only moved is rejected @night",
   { timeout },
   async () => {
     for (const [outcome, files] of [
@@ -47,7 +47,7 @@ it(
   },
 );
 
-it("[EV6] of a project that only has references the public API is compared, too", { timeout }, async () => {
+it("[EV6] of a project that only has references the public API is compared, too @night", { timeout }, async () => {
   const machine = aMachine({ ...complexFiles(["alpha", "gamma"]), ...references });
   const changed = grading("gamma", true).replace("value: number", "value: number, extra = 0");
   const settings = withWorker(machine, [fix("alpha"), { files: { "src/gamma.ts": changed } }]);
@@ -58,7 +58,7 @@ it("[EV6] of a project that only has references the public API is compared, too"
   ]);
 });
 
-it("[EV8] a run ends when its budget is used up, or after rejections in a row", { timeout }, async () => {
+it("[EV8] a run ends when its budget is used up, or after rejections in a row @night", { timeout }, async () => {
   const machine = aMachine(complexFiles([...names, "gamma"]));
   const settings = withWorker(machine, [fix("alpha"), fix("beta"), { files: {} }]);
   const spent = await evolved(machine, "--config", settings, "--budget-cost", "0.02");
@@ -73,7 +73,7 @@ it("[EV8] a run ends when its budget is used up, or after rejections in a row", 
 });
 
 it(
-  "[EV8] [EV17] a change that is stopped before it begins leaves no branch with the work of others",
+  "[EV8] [EV17] a change that is stopped before it begins leaves no branch with the work of others @night",
   { timeout },
   async () => {
     const both = `${grading("beta", false)}\nexport function first(): number {\n  var one = 1;\n  return one;\n}\n`;
@@ -87,7 +87,7 @@ it(
   },
 );
 
-it("[EV4] [EV16] tests of a worker that notice nothing more leave no branch", { timeout }, async () => {
+it("[EV4] [EV16] tests of a worker that notice nothing more leave no branch @night", { timeout }, async () => {
   const machine = aMachine({
     "src/index.ts": `export class Gauge {
   level = 0;

@@ -33,7 +33,7 @@ test("by name", async () => {
 };
 
 it(
-  "[EV211] [EV213] of unused exports of which one is used by name, the others are removed and one is rejected",
+  "[EV211] [EV213] of unused exports of which one is used by name, the others are removed and one is rejected @night",
   { timeout },
   async () => {
     const home = aProject(byName);
@@ -55,10 +55,13 @@ it(
   },
 );
 
-it("[EV211] [EV214] of two fixes of a linter of which one breaks a test the other is kept", { timeout }, async () => {
-  const home = aProject({
-    "src/index.ts": "export function sum(): number {\n  var one = 1;\n  var two = 2;\n  return one + two;\n}\n",
-    "src/index.test.ts": `import assert from "node:assert/strict";
+it(
+  "[EV211] [EV214] of two fixes of a linter of which one breaks a test the other is kept @night",
+  { timeout },
+  async () => {
+    const home = aProject({
+      "src/index.ts": "export function sum(): number {\n  var one = 1;\n  var two = 2;\n  return one + two;\n}\n",
+      "src/index.test.ts": `import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { sum } from "./index.ts";
@@ -66,18 +69,19 @@ import { sum } from "./index.ts";
 test("sum", () => assert.equal(sum(), 3));
 test("text", () => assert.match(readFileSync(new URL("index.ts", import.meta.url), "utf8"), /var one/));
 `,
-  });
-  const { tried } = (await evolve(home, "--json")).json() as unknown as EvolveReport;
-  expect(tried.map(({ outcome, what }) => `${outcome} ${what}`)).toEqual([
-    "kept oxlint eslint(no-var) in src/index.ts:3",
-    "rejected oxlint eslint(no-var) in src/index.ts:2",
-  ]);
-  expect(git(home.project, "show", `${tried[0]?.branch}:src/index.ts`)).toContain("var one = 1;\n  const two = 2;\n");
-  expectClean(home, 1);
-});
+    });
+    const { tried } = (await evolve(home, "--json")).json() as unknown as EvolveReport;
+    expect(tried.map(({ outcome, what }) => `${outcome} ${what}`)).toEqual([
+      "kept oxlint eslint(no-var) in src/index.ts:3",
+      "rejected oxlint eslint(no-var) in src/index.ts:2",
+    ]);
+    expect(git(home.project, "show", `${tried[0]?.branch}:src/index.ts`)).toContain("var one = 1;\n  const two = 2;\n");
+    expectClean(home, 1);
+  },
+);
 
 it(
-  "[EV18] [EV201] a change of a file that another chat has reserved waits until it is free, at no cost; an accepted one's branch stays while it has other commits",
+  "[EV18] [EV201] a change of a file that another chat has reserved waits until it is free, at no cost; an accepted one's branch stays while it has other commits @night",
   { timeout },
   async () => {
     const home = aProject(seeded);
@@ -109,7 +113,7 @@ it(
   },
 );
 
-it("[EV16] tests come that notice mutants of the hottest files", { timeout }, async () => {
+it("[EV16] tests come that notice mutants of the hottest files @night", { timeout }, async () => {
   const home = aProject(complexFiles(["alpha"]));
   const report = (await evolve(home, "--json", "--only", "tests")).json() as unknown as EvolveReport;
   const kept = report.tried.filter(({ outcome }) => outcome === "kept");

@@ -36,7 +36,7 @@ function filesOf(root: string): Record<string, string> {
 }
 
 it(
-  "[MU5] [MU10] [MU11] [MU26] [MU28] weak tests leave survivors; recorded tests kill them, and nothing is left behind",
+  "[MU5] [MU10] [MU11] [MU26] [MU28] weak tests leave survivors; recorded tests kill them, and nothing is left behind @night",
   { timeout },
   async () => {
     const root = projectFolder(priceProject);
@@ -96,11 +96,14 @@ it(
   },
 );
 
-it("[MU25] [MU30] of a worker's tests those stay that pass and kill a surviving mutant", { timeout }, async () => {
-  const root = projectFolder(priceProject);
-  const survivors = mutants("9: count >= 10 -> count > 10", "4: price / 2 -> price * 2");
-  const path = "test/price.worker.test.ts";
-  const text = `import assert from "node:assert/strict";
+it(
+  "[MU25] [MU30] of a worker's tests those stay that pass and kill a surviving mutant @night",
+  { timeout },
+  async () => {
+    const root = projectFolder(priceProject);
+    const survivors = mutants("9: count >= 10 -> count > 10", "4: price / 2 -> price * 2");
+    const path = "test/price.worker.test.ts";
+    const text = `import assert from "node:assert/strict";
 import { test } from "node:test";
 import { discount, isBulk } from "../src/price.ts";
 
@@ -112,13 +115,14 @@ test("kept from secrets and the network", async () => {
   assert.equal(isBulk(10), true);
 });
 `;
-  const verdict = await judgeTests(deps, requestFor(root, survivors), splitTests(astGrep, path, text));
-  expect(verdict.kept).toMatchObject({ path, tests: 1 });
-  expect(verdict.kept?.text).toContain("the boundary");
-  expect(verdict.kept?.text).not.toMatch(/wrong about|nothing new|secrets/);
-});
+    const verdict = await judgeTests(deps, requestFor(root, survivors), splitTests(astGrep, path, text));
+    expect(verdict.kept).toMatchObject({ path, tests: 1 });
+    expect(verdict.kept?.text).toContain("the boundary");
+    expect(verdict.kept?.text).not.toMatch(/wrong about|nothing new|secrets/);
+  },
+);
 
-it("[MU12] tests that pass every second time are refused", { timeout }, async () => {
+it("[MU12] tests that pass every second time are refused @night", { timeout }, async () => {
   const flaky = `import { existsSync, rmSync, writeFileSync } from "node:fs";
 import "../src/price.ts";
 const mark = new URL("mark", import.meta.url);

@@ -131,7 +131,7 @@ export function chatListRules(it: RuleTest): void {
     expect(codeOf(await next.tryBeat())).toBe("ok");
   });
 
-  it("[CH14] chats that come back are not removed, whenever they were offline before", async ({ host, a }) => {
+  it("[CH14] chats that come back are not removed, whenever they were offline before @night", async ({ host, a }) => {
     await a.leave();
     host.wait(3_600 * second);
     await a.back();

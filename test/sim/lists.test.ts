@@ -7,7 +7,7 @@ const timeout = 180_000;
 
 const lists = fc.array(command, { maxLength: 60, size: "max" });
 
-it("[SM11] the rules hold for whatever list of commands", { timeout }, async () => {
+it("[SM11] the rules hold for whatever list of commands @night", { timeout }, async () => {
   await fc.assert(
     fc.asyncProperty(lists, async (list) => {
       const { violation } = await play(list);
@@ -17,7 +17,7 @@ it("[SM11] the rules hold for whatever list of commands", { timeout }, async () 
   );
 });
 
-it("[SM11] a list that breaks a rule is shrunk to the few commands that matter", { timeout }, async () => {
+it("[SM11] a list that breaks a rule is shrunk to the few commands that matter @night", { timeout }, async () => {
   const bug = bugNamed("guards-lost");
   const { failed, counterexample } = await fc.check(
     fc.asyncProperty(lists, async (list) => (await play(list, bug)).violation === null),

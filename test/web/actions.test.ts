@@ -152,7 +152,7 @@ it("[WP9] a page asks nothing while nothing changes", async () => {
   expect(await askedDuring(page, "01:00:00")).toEqual([]);
 });
 
-it("[WP9] a hidden page reads nothing until it is shown again", async () => {
+it("[WP9] a hidden page reads nothing until it is shown again @night", async () => {
   const { home, page } = await aRig();
   await withOwnClock(page);
   await page.evaluate(`Object.defineProperty(document, "hidden", { value: true, configurable: true, writable: true })`);

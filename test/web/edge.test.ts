@@ -53,7 +53,7 @@ it("[WP16] the Worker serves the page as public files with the strict headers, a
   expect((await fetch(`${url}/nothing`)).status).toBe(404);
 });
 
-it("[WP16] [WP22] a pasted token signs in, stays out of the address and of what the browser keeps, and only acts within its scope", async () => {
+it("[WP16] [WP22] a pasted token signs in, stays out of the address and of what the browser keeps, and only acts within its scope @night", async () => {
   const edge = await theEdge();
   const { self } = await register(edge, "chat-1");
   await edge.call("leases.acquire", { self, resource: "file:p1/src/a.ts", requestId: "r1", ttlMs: 600_000 });
@@ -86,7 +86,7 @@ it("[WP16] [WP22] a pasted token signs in, stays out of the address and of what 
   expect(faults).toEqual([]);
 });
 
-it("[WP18] messages of all chats and what they wait for are followed, and so are tasks from a machine that has joined", async () => {
+it("[WP18] messages of all chats and what they wait for are followed, and so are tasks from a machine that has joined @night", async () => {
   const edge = await theEdge();
   const [{ self: from }, { self: to }] = [await register(edge, "sender-1"), await register(edge, "reader-1")];
   const { page, faults } = await openTab(edge.url);
@@ -120,7 +120,7 @@ async function register(edge: LocalEdge, chat: string): Promise<{ self: { chat: 
   return { self: { chat, incarnation } };
 }
 
-it("[WP17] the page follows the workspace over its socket, opened with a ticket that is in no address", async () => {
+it("[WP17] the page follows the workspace over its socket, opened with a ticket that is in no address @night", async () => {
   const edge = await theEdge();
   const { page, faults } = await openTab(edge.url);
   const addresses: string[] = [];

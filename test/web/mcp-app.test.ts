@@ -33,7 +33,7 @@ async function register(edge: LocalEdge, chat: string, machine = "m1"): Promise<
 const markup = `<img src=x onerror="document.title='run'"><script>document.title='run'</script>`;
 const everyMs = 15_000;
 
-it("[RM19] [RM20] the app shows chats, tasks and leases, and text of chats as text", async () => {
+it("[RM19] [RM20] the app shows chats, tasks and leases, and text of chats as text @night", async () => {
   const edge = await theEdge();
   const self = await register(edge, "chat-with-markup", markup.slice(0, 50));
   await edge.call("leases.acquire", { self, resource: `file:p1/${markup}`, requestId: "r1", ttlMs: 600_000 });
@@ -64,7 +64,7 @@ it("[RM19] [RM20] the app shows chats, tasks and leases, and text of chats as te
   expect(faults).toEqual([]);
 });
 
-it("[RM19] the app reads again while it is seen, when the chat calls the tool, and when it is asked to", async () => {
+it("[RM19] the app reads again while it is seen, when the chat calls the tool, and when it is asked to @night", async () => {
   const edge = await theEdge();
   await register(edge, "first", "laptop-1");
   const { client, app, page, calls, bridge, faults } = await showApp(edge.url, edge.adminToken);
@@ -181,7 +181,7 @@ it("[RM19] a token that may only observe sees all of it, and is refused an actio
   await app.getByText("this token has no tool").waitFor();
 });
 
-it("[RM20] the app follows the client's theme, and axe finds nothing wrong in either", async () => {
+it("[RM20] the app follows the client's theme, and axe finds nothing wrong in either @night", async () => {
   const edge = await theEdge();
   await register(edge, "themed", "laptop-6");
   const { app, page, bridge } = await showApp(edge.url, edge.adminToken, { hostContext: { theme: "light" } });
@@ -198,7 +198,7 @@ it("[RM20] the app follows the client's theme, and axe finds nothing wrong in ei
   expect(await axeFaults(page)).toEqual([]);
 });
 
-it("[RM19] [RM4] the app reads all pages of a list, and says where it stops", async () => {
+it("[RM19] [RM4] the app reads all pages of a list, and says where it stops @night", async () => {
   const edge = await theEdge();
   await edge.call("settings.set", { settings: { maxConcurrentChats: 1_000 } });
   const names = Array.from({ length: 510 }, (_, number) => `many-${number}`);

@@ -19,7 +19,7 @@ async function aSignedInPage(): Promise<{ served: ServedPage; link: string; page
   return { served, link, page };
 }
 
-it("[WP5] [WP54] the token leaves the address at once, no cookie is set, and the link does not work in another browser", async () => {
+it("[WP5] [WP54] the token leaves the address at once, no cookie is set, and the link does not work in another browser @night", async () => {
   const { served, link, page } = await aSignedInPage();
   expect(page.url()).toBe(`${served.origin}/`);
   expect(await page.context().cookies()).toEqual([]);
@@ -38,7 +38,7 @@ it("[WP5] [WP54] the token leaves the address at once, no cookie is set, and the
   await page.getByText("This page is not signed in").waitFor();
 });
 
-it("[WP52] [WP51] a second tab of the same browser is signed in by the first, with the used link or without, and signed out with it", async () => {
+it("[WP52] [WP51] a second tab of the same browser is signed in by the first, with the used link or without, and signed out with it @night", async () => {
   const { served, link, page } = await aSignedInPage();
   const tabs = [page];
   for (const address of [link, served.origin]) {

@@ -59,7 +59,7 @@ async function picture(page: Page, name: string): Promise<void> {
 }
 
 it.each(["light", "dark"] as const)(
-  "[WP11] every view passes axe in the %s theme, without an error, a request to another host or a refusal by the policy",
+  "[WP11] every view passes axe in the %s theme, without an error, a request to another host or a refusal by the policy @night",
   async (colorScheme) => {
     const rig = await aRig();
     const { page, faults } = await openTab(rig.served.link(), { colorScheme, viewport: { width: 1_000, height: 640 } });

@@ -90,7 +90,7 @@ async function tokensOf(workspace: TestWorkspace): Promise<Record<Who, string>> 
   return { admin: workspace.token, work: work.token, other: other.token, observe: observe.token, nobody: "shim_a.b" };
 }
 
-it(`[WI4] ${runs} hostile requests over all operations: each has a well-formed answer, and a refusal changes nothing`, async () => {
+it(`[WI4] ${runs} hostile requests over all operations: each has a well-formed answer, and a refusal changes nothing @night`, async () => {
   let used = 0;
   let workspace = await TestWorkspace.create();
   let tokens = await tokensOf(workspace);

@@ -1,3 +1,4 @@
+import { describe } from "vitest";
 import type { Refusal } from "#src/contract/errors.ts";
 import type { EngineOperation } from "#src/coordination/engine.ts";
 import type { Actor } from "#src/coordination/kernel/tx.ts";
@@ -32,7 +33,9 @@ notRun(manyRequests);
 
 const open: OpenHost = Object.assign(HttpHost.open, { mostRuns: 3 });
 
-chatSuites(open);
-stateSuites(open);
-taskSuites(open);
-syncSuites(open);
+describe("@night", () => {
+  chatSuites(open);
+  stateSuites(open);
+  taskSuites(open);
+  syncSuites(open);
+});

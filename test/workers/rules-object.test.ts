@@ -1,3 +1,4 @@
+import { describe } from "vitest";
 import type { Refusal } from "#src/contract/errors.ts";
 import type { EngineOperation } from "#src/coordination/engine.ts";
 import type { Actor } from "#src/coordination/kernel/tx.ts";
@@ -21,8 +22,10 @@ class ObjectHost extends WorkerHost {
 
 const open: OpenRowHost = Object.assign(ObjectHost.open, { mostRuns: 5 });
 
-chatSuites(open);
-stateSuites(open);
-taskSuites(open);
-syncSuites(open);
 rowSuites(open);
+describe("@night", () => {
+  chatSuites(open);
+  stateSuites(open);
+  taskSuites(open);
+  syncSuites(open);
+});

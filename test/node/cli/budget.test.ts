@@ -76,7 +76,7 @@ it("[CL62] what is no limit is wrong usage, and changes nothing", async () => {
   expect((await shown(home)).limits).toEqual({ task: {}, chat: {}, day: {} });
 });
 
-it("[CL62] on the edge limits are set with the admin token, and a machine without it is refused", async () => {
+it("[CL62] on the edge limits are set with the admin token, and a machine without it is refused @night", async () => {
   const home = await aHomeOnEdge(false);
   expect(await home.shim("team budget set --day-usd 2")).toMatchObject(failed(1, "this machine has none"));
   const admin = await aHomeOnEdge();

@@ -76,7 +76,7 @@ function textsOf(all: unknown): Map<string, string> {
   return new Map((all as Shown[]).map((one) => [one.id ?? one.chat ?? "", stateText(one)]));
 }
 
-it("[SI65] one chat in each state is shown in the same words by every list, the page and the tools", async () => {
+it("[SI65] one chat in each state is shown in the same words by every list, the page and the tools @night", async () => {
   const { rig, chats, expected } = await oneOfEach();
   const { text, json } = commands(rig);
   const present = new Map([...expected].filter(([, words]) => !/^(died|ended)/.test(words)));
@@ -97,7 +97,7 @@ it("[SI65] one chat in each state is shown in the same words by every list, the 
   expect(await own(chats.stuck)).toBe("works");
 });
 
-it("[SI65] what a person reads has the words of JSON, in both panes of `up` and in the timeline", async () => {
+it("[SI65] what a person reads has the words of JSON, in both panes of `up` and in the timeline @night", async () => {
   const { rig, chats, expected } = await oneOfEach();
   const { text } = commands(rig);
   const up = await text("up --once");

@@ -78,7 +78,7 @@ class Rig {
   }
 }
 
-it("[FI20] the hook gives the guard what is staged; refused is refused, and what cannot be checked is committed with a warning", async () => {
+it("[FI20] the hook gives the guard what is staged; refused is refused, and what cannot be checked is committed with a warning @night", async () => {
   const rig = new Rig();
   const installed = { isInstalled: true, isStale: false, path: rig.hook, kept: null, wasInstalled: false };
   expect((await rig.guard("install --json")).json()).toEqual(installed);
@@ -143,7 +143,7 @@ it("[FI23] one hook serves all work trees; core.hooksPath is followed, and a fol
   expect((await rig.guard("install --shared")).code).toBe(0);
 });
 
-it("[FI24] the kept hook runs first under its own name, and stops the commit; one that git would not run is not run", async () => {
+it("[FI24] the kept hook runs first under its own name, and stops the commit; one that git would not run is not run @night", async () => {
   const rig = new Rig();
   const kinds = ["#!/bin/sh\n", "#!/usr/bin/env bash\n", "#! /bin/sh -e\n"];
   for (const [at, shebang] of kinds.entries()) {

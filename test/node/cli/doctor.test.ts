@@ -222,7 +222,7 @@ it("[CL130] doctor fails where hardly an inode is free, and where none is", asyn
   expect(none.get("folder")?.fix).toContain("SHIM_HOME");
 });
 
-it("[CL130] doctor fails where the disk takes nothing more", async (test) => {
+it("[CL130] doctor fails where the disk takes nothing more @night", async (test) => {
   const home = aHomeOn(test, 60);
   expect([...(await failures(home)).keys()]).toEqual([]);
   fill(home, (path) => writeFileSync(path, Buffer.alloc(4_000_000)));
@@ -251,7 +251,7 @@ it("[CL130] doctor fails where the file of the store alone is read-only", async 
   expect(failed.get("store")?.text).toContain(`${home.paths.database} is sound, but cannot be written to (EROFS`);
 });
 
-it("[EX76] a service of experiments that cannot assign is shown, with the command that installs its package", async () => {
+it("[EX76] a service of experiments that cannot assign is shown, with the command that installs its package @night", async () => {
   const home = aCliHome();
   expect((await doctor(home)).lines.has("experiments")).toBe(false);
   const runtime = aServiceRuntime({ provider: "statsig" });

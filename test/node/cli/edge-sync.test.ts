@@ -86,7 +86,7 @@ it("[SY161] a machine that joins before anything was synced makes no second key"
   expect(await joinAs(home, server, [code])).toMatchObject({ code: 0 });
 });
 
-it("[SY161] of machines that join a workspace without a key at once one makes the key, and the others are asked for it", async () => {
+it("[SY161] of machines that join a workspace without a key at once one makes the key, and the others are asked for it @night", async () => {
   const server = await SyncServer.listen();
   const homes = [aCliHome(), aCliHome(), aCliHome()];
   const joined = await Promise.all(homes.map((home) => joinAs(home, server, [])));
@@ -110,7 +110,7 @@ it("[SY161] a registration whose answer was lost is repeated with the same key",
   expect((await home.shim("join sync")).code).toBe(0);
 });
 
-it("[SY73] [SY95] with work of its own a machine joins only with a choice; import sends it", async () => {
+it("[SY73] [SY95] with work of its own a machine joins only with a choice; import sends it @night", async () => {
   const server = await SyncServer.listen();
   const code = await create(aCliHome(), server);
   const home = aCliHome();
@@ -209,7 +209,7 @@ it("[SY94] [SY96] with --no-sync nothing is sent though the key is here, and wha
   expect((await home.shim("join sync")).out).toContain("Sent: 1 session, 1 checkpoint");
 });
 
-it("[SY96] what one coordinator was sent stays away from another one with a workspace of the same name", async () => {
+it("[SY96] what one coordinator was sent stays away from another one with a workspace of the same name @night", async () => {
   const [first, second] = [await SyncServer.listen(), await SyncServer.listen()];
   const home = aCliHome();
   addSession(home, { id: ids.dead });
@@ -242,7 +242,7 @@ it("[SY74] a machine that leaves chooses what becomes of the copies; keys and se
   expect((await home.shim("sessions --json")).out).toContain(ids.dead);
 });
 
-it("[SY75] [SY77] a round is reported, and without a coordinator what waits is counted and nothing is lost", async () => {
+it("[SY75] [SY77] a round is reported, and without a coordinator what waits is counted and nothing is lost @night", async () => {
   const server = await SyncServer.listen();
   const home = aCliHome();
   const code = await create(home, server);
@@ -264,7 +264,7 @@ it("[SY75] [SY77] a round is reported, and without a coordinator what waits is c
   expect(await home.json("join status")).toMatchObject({ sync: { backlog: 0, notes: { trouble: null } } });
 });
 
-it("[SY76] another key is made only when it is confirmed, and other machines continue when they have it", async () => {
+it("[SY76] another key is made only when it is confirmed, and other machines continue when they have it @night", async () => {
   const server = await SyncServer.listen();
   const [home, other] = [aCliHome(), aCliHome()];
   const code = await create(home, server);

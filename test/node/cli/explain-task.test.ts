@@ -196,7 +196,7 @@ it("[CL51] a task that does not exist is not found, and no number is no task", a
   expect(await home.shim("task show 9007199254740993")).toMatchObject({ code: 2 });
 });
 
-it("[CL51] in a workspace it is the same, with the connections of its chats", async () => {
+it("[CL51] in a workspace it is the same, with the connections of its chats @night", async () => {
   const edge = await EdgeRuntime.open();
   const { url, workspace, adminToken } = edge;
   const home = aCliHome();

@@ -85,7 +85,7 @@ it("[ST261] forgetting an open chat leaves nothing of its title with the coordin
   open.close();
 });
 
-it("[CL16] forgetting a project takes all its sessions and the snapshots of its files", async () => {
+it("[CL16] forgetting a project takes all its sessions and the snapshots of its files @night", async () => {
   const home = aCliHome();
   home.alive.add(process.pid);
   Object.assign(home.runtime.env, { PATH: process.env["PATH"] });

@@ -18,7 +18,7 @@ const texts = {
   "trailing commas": '{ "mcpServers": {}, }',
 } as const;
 
-it("[IN24] a client whose parser refuses its file is not called connected, and doctor agrees; all others are", async () => {
+it("[IN24] a client whose parser refuses its file is not called connected, and doctor agrees; all others are @night", async () => {
   for (const extension of Object.keys(texts) as (keyof typeof texts)[]) {
     const home = aCliHome();
     for (const folder of folders) mkdirSync(join(home.folder, folder), { recursive: true });

@@ -55,7 +55,7 @@ it("[EX291] a trial that could not end on this machine is refused, with its figu
   expect(count(home, "experiments")).toBe(0);
 });
 
-it("[EX54] [EX56] trials are listed, shown, stopped one by one or all, and allowed again", async () => {
+it("[EX54] [EX56] trials are listed, shown, stopped one by one or all, and allowed again @night", async () => {
   const home = aSeededHome();
   pastChats(home.runtime);
   expect(await home.shim("learn experiments")).toMatchObject(printed("No experiment yet"));
@@ -81,7 +81,7 @@ it("[EX54] [EX56] trials are listed, shown, stopped one by one or all, and allow
   expect(await home.shim("learn experiments start checkpoint.everyMs 250000")).toMatchObject(printed("exp_"));
 });
 
-it("[EX58] [WP20] starts, stops and the switch are in the audit log; what was refused or over already is not", async () => {
+it("[EX58] [WP20] starts, stops and the switch are in the audit log; what was refused or over already is not @night", async () => {
   const home = aSeededHome();
   pastChats(home.runtime);
   const entries = (): unknown[] =>

@@ -29,7 +29,7 @@ it("[CL33] a command gets the token of its lease, its exit code is passed on, an
   expect([await rig.held(), await rig.chats()]).toEqual([[], ["ended"]]);
 });
 
-it("[CL136] a lease that is not free in time is answered with 75, and the command is not started", async () => {
+it("[CL136] a lease that is not free in time is answered with 75, and the command is not started @night", async () => {
   const rig = new LeaseCommandRig();
   const running = rig.leaseRun([], 'writeFileSync(file, "1"); exitWhenAsked(0);');
   await rig.written();
@@ -43,7 +43,7 @@ it("[CL136] a lease that is not free in time is answered with 75, and the comman
   expect([(await running).code, (await next).code, await rig.written()]).toEqual([0, 0, [2]]);
 });
 
-it("[CL137] a command whose lease is lost is ended with all of its processes, and answered with 76", async () => {
+it("[CL137] a command whose lease is lost is ended with all of its processes, and answered with 76 @night", async () => {
   const rig = new LeaseCommandRig();
   rig.graceDivisor = 100;
   const running = rig.leaseRun(["--ttl", "2s"], stubborn);
@@ -85,7 +85,7 @@ it("[CL139] a file that cannot be executed is answered with 126", async () => {
   expect(await rig.held()).toEqual([]);
 });
 
-it("[CL33] [CL136] [CL137] on the edge it is the same: token, exit code, 75 and 76", async () => {
+it("[CL33] [CL136] [CL137] on the edge it is the same: token, exit code, 75 and 76 @night", async () => {
   const runtime = await EdgeRuntime.open();
   const rig = new LeaseCommandRig();
   rig.graceDivisor = 100;
@@ -126,7 +126,7 @@ it("[CL100] [CL102] a command runs while this process leads, knows its term, and
   expect(await rig.home.shim("team leaders show deploy")).toMatchObject(failed(3, "deploy has no leader."));
 });
 
-it("[CL101] when leadership is lost the command is ended, and it campaigns again; with --once it ends with 76", async () => {
+it("[CL101] when leadership is lost the command is ended, and it campaigns again; with --once it ends with 76 @night", async () => {
   const rig = new LeaseCommandRig();
   const running = rig.lead([], forever);
   await rig.written();
@@ -138,7 +138,7 @@ it("[CL101] when leadership is lost the command is ended, and it campaigns again
   expect((await rig.home.shim("team leaders show deploy")).code).toBe(3);
 });
 
-it("[CL101] with --once a lost leadership is answered with 76", async () => {
+it("[CL101] with --once a lost leadership is answered with 76 @night", async () => {
   const rig = new LeaseCommandRig();
   const running = rig.lead(["--once"], forever);
   await rig.written();
@@ -167,7 +167,7 @@ it("[CL100] Ctrl-C before it leads starts nothing; what cannot be run or asked i
   }
 });
 
-it("[CL100] [CL101] on the edge it is the same", async () => {
+it("[CL100] [CL101] on the edge it is the same @night", async () => {
   const runtime = await EdgeRuntime.open();
   const rig = new LeaseCommandRig();
   await rig.joinEdge(runtime);
@@ -183,7 +183,7 @@ it("[CL100] [CL101] on the edge it is the same", async () => {
   expect((await rig.home.shim("team leaders show deploy")).code).toBe(3);
 });
 
-it("[CL101] a leader that is cut off from the edge ends its command, and leads again once the edge answers", async () => {
+it("[CL101] a leader that is cut off from the edge ends its command, and leads again once the edge answers @night", async () => {
   const runtime = await EdgeRuntime.open();
   const proxy = await CutProxy.to(runtime.url);
   const rig = new LeaseCommandRig();

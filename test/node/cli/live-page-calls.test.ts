@@ -96,7 +96,7 @@ it("[WP7] actions on the team are the audited operations, with the request's id 
   expect(team.value["rows"]).toContainEqual(expect.objectContaining({ id: ids.alive, taskCount: expect.any(Number) }));
 });
 
-it("[WP19] sessions of other machines that died have the command that continues them here, and are pulled at most once a minute", async () => {
+it("[WP19] sessions of other machines that died have the command that continues them here, and are pulled at most once a minute @night", async () => {
   const machines = await twoCliHomes(() => undefined);
   const { here, there, server } = machines;
   await loseSession(machines, () => sync(there));

@@ -43,7 +43,7 @@ it("[CL1] wrong commands, options and arguments answer 2, say what is wrong and 
   expect(existsSync(home.paths.home)).toBe(false);
 });
 
-it("[CL251] of two values of one option none is dropped: it is wrong usage, and the same value twice is one", async () => {
+it("[CL251] of two values of one option none is dropped: it is wrong usage, and the same value twice is one @night", async () => {
   const home = aCliHome();
   const table = allRows(commandTable(build(new Cli(home.io()), () => undefined)));
   const refused = await home.shim("worker --type a --type b -- true");

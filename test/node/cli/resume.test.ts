@@ -142,7 +142,7 @@ it("[CL154] when the client cannot be started, or the new chat never begins, not
   expect(recoveryOf(home)?.recovery).toBeNull();
 });
 
-it("[CL155] a session that runs, one of another client and one whose folder is gone are not started", async () => {
+it("[CL155] a session that runs, one of another client and one whose folder is gone are not started @night", async () => {
   const home = aSeededHome();
   expect(await home.shimWith(terminal, "resume aaaa")).toMatchObject(failed(1, "still running (pid 100)"));
   addSession(home, { id: "dddd", pid: 500, client: "claude-ai" });
@@ -197,7 +197,7 @@ async function aPair(): Promise<CliMachines> {
   return machines;
 }
 
-it("[RE27] what is not here is searched on the other machines: by id, by its beginning, or the newest of this project", async () => {
+it("[RE27] what is not here is searched on the other machines: by id, by its beginning, or the newest of this project @night", async () => {
   const { here } = await aPair();
   for (const asked of [[ids.dead], [ids.dead.slice(0, 8)], []]) {
     const ran = await here.shim("resume", ...asked);

@@ -25,7 +25,7 @@ async function selfTest(home: CliHome, io: Partial<Io>): Promise<{ code: number;
   return { code: ran.code, report: ran.json() as unknown as SelfTestReport };
 }
 
-it("[IP7] [IP8] the self-test passes here, leaves no folder and touches no store, and its report names nobody", async () => {
+it("[IP7] [IP8] the self-test passes here, leaves no folder and touches no store, and its report names nobody @night", async () => {
   const home = aCliHome();
   const folders = testFolders();
   const { code, report } = await selfTest(home, {});
@@ -39,7 +39,7 @@ it("[IP7] [IP8] the self-test passes here, leaves no folder and touches no store
   for (const word of [homedir(), hostname(), tmpdir(), root]) expect(JSON.stringify(report)).not.toContain(word);
 });
 
-it("[IP7] what does not work is a failed check with its reason, the others run, and the exit code is 1", async () => {
+it("[IP7] what does not work is a failed check with its reason, the others run, and the exit code is 1 @night", async () => {
   const home = aCliHome();
   const broken = join(home.folder, "broken-hook.cjs");
   writeFileSync(broken, 'console.error("no such module"); process.exitCode = 1;');

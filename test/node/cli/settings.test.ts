@@ -15,7 +15,7 @@ function grantMany(home: CliHome, count: number): void {
     coordinator.call("leases.acquire", { self, resource: `r${at}`, requestId: `r${at}` });
 }
 
-it("[CL103] [CL104] settings are listed, read, changed and put back, here and on the edge", async () => {
+it("[CL103] [CL104] settings are listed, read, changed and put back, here and on the edge @night", async () => {
   for (const home of [aCliHome(), await aHomeOnEdge()]) {
     const set = await home.json("team settings set maxConcurrentChats 7");
     expect(set).toEqual({ key: "maxConcurrentChats", value: 7 });
@@ -61,14 +61,14 @@ it("[CL103] [CL165] a wrong key or value is wrong usage, and changes nothing", a
   expect((await home.shim("team settings")).out).not.toContain("default:");
 });
 
-it("[CL166] [CL105] [CL106] without the admin token the edge refuses, and says what is needed", async () => {
+it("[CL166] [CL105] [CL106] without the admin token the edge refuses, and says what is needed @night", async () => {
   const home = await aHomeOnEdge(false);
   for (const command of ["team settings set maxConcurrentChats 7", "team audit"])
     expect([command, await home.shim(command)]).toMatchObject([command, failed(1, /admin token of http/)]);
   expect((await home.shim("team settings get maxConcurrentChats")).out).toBe("100\n");
 });
 
-it("[CL105] the audit log is filtered, read over several pages, and says how to continue", async () => {
+it("[CL105] the audit log is filtered, read over several pages, and says how to continue @night", async () => {
   const home = aCliHome();
   for (let at = 0; at < 3; at++) await home.shim("team settings set maxKeys", String(1_000 + at));
   grantMany(home, 600);
@@ -91,7 +91,7 @@ it("[CL105] the audit log is filtered, read over several pages, and says how to 
 
 const schema = { type: "object", required: ["job"], properties: { job: { type: "integer" } } };
 
-it("[CL106] [CL108] a topic with a schema takes objects that fit it, and refuses others with where and why", async () => {
+it("[CL106] [CL108] a topic with a schema takes objects that fit it, and refuses others with where and why @night", async () => {
   for (const home of [aCliHome(), await aHomeOnEdge()]) {
     const define = (text: string) => home.shim("call messages.set-topic-schema topic=build.web", `schema=${text}`);
     expect((await define(JSON.stringify(schema))).code).toBe(0);

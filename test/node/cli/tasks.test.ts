@@ -67,7 +67,7 @@ it("[CL45] a graph is submitted from a file, all or nothing", async () => {
   expect(await home.codes(...mixed)).toEqual([2, 2, 2]);
 });
 
-it("[CL46] what no coordinator would take is wrong usage, and a task that is not there is not found", async () => {
+it("[CL46] what no coordinator would take is wrong usage, and a task that is not there is not found @night", async () => {
   const home = aCliHome();
   await home.misuses("task", [
     [["submit", "no blanks"], "1 to 64 letters"],

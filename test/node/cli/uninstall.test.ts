@@ -69,7 +69,7 @@ async function connectAll(home: CliHome, state: State): Promise<void> {
   expect(await home.codes(...commands)).toEqual(commands.map(() => code));
 }
 
-it("[IN101] uninstall removes SHIM from every client, whatever files of their own they had", async () => {
+it("[IN101] uninstall removes SHIM from every client, whatever files of their own they had @night", async () => {
   for (const state of stateNames) {
     const { home, targets } = aHomeWithClients(state);
     const paths = targets.flatMap(filesOf);
@@ -81,7 +81,7 @@ it("[IN101] uninstall removes SHIM from every client, whatever files of their ow
   }
 });
 
-it("[IN101] a client whose file cannot be changed is named with its reason; all others lose SHIM", async () => {
+it("[IN101] a client whose file cannot be changed is named with its reason; all others lose SHIM @night", async () => {
   const kinds = Object.keys(damages) as Damage[];
   for (const [at, client] of clientNames.entries()) {
     const damage = kinds[at % kinds.length] ?? "broken";

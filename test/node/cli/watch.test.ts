@@ -193,7 +193,7 @@ async function watched(
   return { code, out };
 }
 
-it("[CL31] on the edge a watch comes over a socket, continues after a lost connection, and ends with 0 at Ctrl-C", async () => {
+it("[CL31] on the edge a watch comes over a socket, continues after a lost connection, and ends with 0 at Ctrl-C @night", async () => {
   const home = aCliHome();
   const server = await aServer();
   home.join(server.url);

@@ -14,7 +14,7 @@ async function task(home: CliHome, number: string): Promise<Record<string, unkno
   return await home.json("task show", number);
 }
 
-it("[WK18] `shim worker --type` does the tasks of a type with the command behind --, in worktrees of the repository here", async () => {
+it("[WK18] `shim worker --type` does the tasks of a type with the command behind --, in worktrees of the repository here @night", async () => {
   const home = aWorkerHome();
   const number = await submit(home, "build --payload", '{"name":"new.txt"}');
   const script = `const { payload } = JSON.parse(require("node:fs").readFileSync(0, "utf8")); require("node:fs").writeFileSync(payload.name, "made"); console.log('{"lines":3}')`;
@@ -28,7 +28,7 @@ it("[WK18] `shim worker --type` does the tasks of a type with the command behind
   expect(existsSync(join(home.project, "new.txt"))).toBe(false);
 });
 
-it("[WK68] [WK70] with --json each event is a line; --once and --max-tasks fail when a task did", async () => {
+it("[WK68] [WK70] with --json each event is a line; --once and --max-tasks fail when a task did @night", async () => {
   const home = aWorkerHome();
   const number = await submit(home, "build");
   const ran = await home.shim("worker --type build --max-tasks 1 --json --", node, "-e", "process.exit(4)");
@@ -65,7 +65,7 @@ it("[WK11] [WK18] --folder is worked in as it is, and no repository is needed", 
   );
 });
 
-it("[WK18] a file names types and how each is done, with paths from its folder; options have priority", async () => {
+it("[WK18] a file names types and how each is done, with paths from its folder; options have priority @night", async () => {
   const home = aWorkerHome();
   writeFileSync(
     join(home.other, "worker.yaml"),
@@ -89,7 +89,7 @@ types:
   expect(await task(home, other)).toMatchObject({ state: "queued" });
 });
 
-it("[WK67] an error in a file, or in the options, is reported with its line and nothing is done", async () => {
+it("[WK67] an error in a file, or in the options, is reported with its line and nothing is done @night", async () => {
   const home = aWorkerHome();
   home.runtime.env["PATH"] = process.env["PATH"];
   const path = join(home.project, "w.yaml");
@@ -147,13 +147,13 @@ async function interrupted(by: "onInterrupt" | "onReaderGone", times: number): P
   return [ran.code, (await task(home, number))["state"]];
 }
 
-it("[WK10] Ctrl-C lets running tasks end, and so does a reader that is gone; the second one releases them", async () => {
+it("[WK10] Ctrl-C lets running tasks end, and so does a reader that is gone; the second one releases them @night", async () => {
   expect(await interrupted("onInterrupt", 1)).toEqual([0, "done"]);
   expect(await interrupted("onInterrupt", 2)).toEqual([0, "queued"]);
   expect(await interrupted("onReaderGone", 1)).toEqual([0, "done"]);
 });
 
-it("[WK69] the output of a command can be read afterwards, redacted", async () => {
+it("[WK69] the output of a command can be read afterwards, redacted @night", async () => {
   const home = aWorkerHome();
   await submit(home, "build");
   const script = `console.log("hello"); console.error("token ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8")`;

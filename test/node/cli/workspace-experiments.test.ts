@@ -118,7 +118,7 @@ it("[EX95] without the coordinator the machine's own trials are listed and stopp
   expect(await home.shim("learn report")).toMatchObject(printed("Trials of the workspace are not known: "));
 });
 
-it("[EX95] [EX90] on an edge a value needs the admin token, and the answer says so", async () => {
+it("[EX95] [EX90] on an edge a value needs the admin token, and the answer says so @night", async () => {
   const home = await aHomeOnEdge(false);
   expect(await home.shim("learn experiments start balancingIntervalMs 2500")).toMatchObject(failed(1, "admin token"));
   expect((await home.shim("team settings get balancingIntervalMs")).out).toBe("5000\n");
@@ -149,7 +149,7 @@ it("[EX90] [EX96] the review of a real record says what it would do and does it 
   expect(await home.shim("learn run")).toMatchObject(printed("Workspace: Nothing to try."));
 });
 
-it("[EX97] replay compares settings of the workspace by its own tasks, and says where they do not matter", async () => {
+it("[EX97] replay compares settings of the workspace by its own tasks, and says where they do not matter @night", async () => {
   const home = aCliHome();
   expect(await home.shim("learn replay workspace")).toMatchObject(printed("nothing to compare"));
   loadUnevenly(home, 10);

@@ -7,7 +7,7 @@ import { childrenOf, untilFound, type Child } from "#harness/claude/claude-code.
 import { call, limits, StreamRig } from "#harness/clients/stream-rig.ts";
 import { built } from "#harness/machine/mcp-process.ts";
 
-it("[CA44] one process answers all events but a start and a large one", async () => {
+it("[CA44] one process answers all events but a start and a large one @night", async () => {
   const rig = new StreamRig();
   const program = rig.program();
   await rig.send(program, "SessionStart", { source: "startup" });
@@ -40,7 +40,7 @@ const failing = {
   "records, and its replies are lost": `${process.execPath} ${built.hook} "$@" > /dev/null; exit`,
 };
 
-it.each(Object.entries(failing))("[CA44] a stream that %s: each event counts once", async (_kind, lines) => {
+it.each(Object.entries(failing))("[CA44] a stream that %s: each event counts once @night", async (_kind, lines) => {
   const rig = new StreamRig();
   const program = rig.program(limits, () => 0, lines);
   // Those behind the event that is not answered wait no longer than it.
@@ -53,7 +53,7 @@ it.each(Object.entries(failing))("[CA44] a stream that %s: each event counts onc
   expect(rig.reports).toEqual([]);
 });
 
-it("[CA45] a stream that ends is replaced at the next event; before its first answer, not at once", async () => {
+it("[CA45] a stream that ends is replaced at the next event; before its first answer, not at once @night", async () => {
   const rig = new StreamRig();
   let now = 0;
   const marker = join(rig.paths.home, "works");

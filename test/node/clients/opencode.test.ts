@@ -196,7 +196,7 @@ async function wholeChat(isRepeated: boolean): Promise<unknown> {
   return { entries: chat.recorded.entries(session), toolCalls, toolErrors, title, waiting };
 }
 
-it("[CA44] each event of the plugin that comes a second time counts once", async () => {
+it("[CA44] each event of the plugin that comes a second time counts once @night", async () => {
   const once = await wholeChat(false);
   expect(once).toMatchObject({ toolCalls: 6, toolErrors: 2 });
   expect(await wholeChat(true)).toEqual(once);

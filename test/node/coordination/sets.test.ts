@@ -130,7 +130,7 @@ class Pair {
 const counts: SetCounts = new Map();
 
 it(
-  "[DO3] a frame that is run as sets leaves the answers, hints and rows of its requests one by one",
+  "[DO3] a frame that is run as sets leaves the answers, hints and rows of its requests one by one @night",
   { timeout: numRuns * 3_000 },
   async () => {
     await fc.assert(

@@ -201,7 +201,7 @@ class Pair {
 }
 
 it(
-  "[SY7] [SY10] [SY13] [SY15] a push that is stored as a set leaves the answers and rows of its ops one by one",
+  "[SY7] [SY10] [SY13] [SY15] a push that is stored as a set leaves the answers and rows of its ops one by one @night",
   { timeout: numRuns * 3_000 },
   async () => {
     await fc.assert(

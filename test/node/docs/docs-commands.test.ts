@@ -106,7 +106,7 @@ async function problemOf(one: Shown): Promise<string | null> {
   }
 }
 
-it("[CL64] every command that the documents show is one of the program's, with options that it has", async () => {
+it("[CL64] every command that the documents show is one of the program's, with options that it has @night", async () => {
   expect(shown.length).toBeGreaterThan(100);
   const wrong = [];
   for (const one of shown) {
@@ -167,7 +167,7 @@ function inSource(page: string, text: string): Shown[] {
   return inSentences(page, plain, false).filter(({ words: [first = ""] }) => !otherWords.has(first.replace(/:$/, "")));
 }
 
-it("[CL77] every command that a text of the source names is one of the program's, with the arguments it needs", async () => {
+it("[CL77] every command that a text of the source names is one of the program's, with the arguments it needs @night", async () => {
   const named = sources.flatMap((page) => inSource(page, readFileSync(join(root, page), "utf8")));
   expect(named.length).toBeGreaterThan(80);
   const wrong = [];

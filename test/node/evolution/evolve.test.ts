@@ -10,7 +10,7 @@ import { git } from "#harness/machine/git-project.ts";
 const timeout = 300_000;
 
 it(
-  "[EV1] [EV4] [EV10] [EV11] [EV12] [EV15] [EV201] seeded defects are fixed on branches, which a person accepts or rejects",
+  "[EV1] [EV4] [EV10] [EV11] [EV12] [EV15] [EV201] seeded defects are fixed on branches, which a person accepts or rejects @night",
   { timeout },
   async () => {
     const home = aProject(seeded);

@@ -54,16 +54,20 @@ const planted: Readonly<Record<OpportunityPattern, Plant>> = {
   evolve_rejected: { rates: { rejectedChange: 0.8 }, rows: 60 },
 };
 
-it.each(opportunityPatterns)("[EX61] a history with %s has that finding, run after run", { timeout }, (pattern) => {
-  const random = seededRandom(seed);
-  const count = Math.max(5, runs / 20);
-  const found = Array.from({ length: count }, () => findOpportunities(aHistory(random, planted[pattern])).findings);
-  const hits = found.filter((findings) => findings.some((one) => one.pattern === pattern)).length;
-  rows.push(`| planted: ${pattern} | ${count} | ${((hits / count) * 100).toFixed(1)} % | 100 % |`);
-  expect(hits).toBe(count);
-});
+it.each(opportunityPatterns)(
+  "[EX61] a history with %s has that finding, run after run @night",
+  { timeout },
+  (pattern) => {
+    const random = seededRandom(seed);
+    const count = Math.max(5, runs / 20);
+    const found = Array.from({ length: count }, () => findOpportunities(aHistory(random, planted[pattern])).findings);
+    const hits = found.filter((findings) => findings.some((one) => one.pattern === pattern)).length;
+    rows.push(`| planted: ${pattern} | ${count} | ${((hits / count) * 100).toFixed(1)} % | 100 % |`);
+    expect(hits).toBe(count);
+  },
+);
 
-it("[EX62] of random histories without a pattern at most one in a hundred has a finding", { timeout }, () => {
+it("[EX62] of random histories without a pattern at most one in a hundred has a finding @night", { timeout }, () => {
   const random = seededRandom(seed);
   const found = Array.from({ length: runs }, () => findOpportunities(aHistory(random)).findings.map(({ id }) => id));
   const wrong = found.filter(({ length }) => length > 0);
@@ -149,7 +153,7 @@ it("[EX65] each parameter has a next value from its default in both directions, 
   }
 });
 
-it("[EX65] checkpoints that did not come when they were due are no reason for a shorter interval", () => {
+it("[EX65] checkpoints that did not come when they were due are no reason for a shorter interval @night", () => {
   const events = Array.from({ length: 300 }, (_, index) => ({
     at: index * 60_000,
     kind: "tool_end" as const,
@@ -172,7 +176,7 @@ it("[EX65] checkpoints that did not come when they were due are no reason for a 
   expect(late[0]?.expected?.high).toBeLessThan(0);
 });
 
-it.each(opportunityPatterns)("[EX66] %s is described in sentences with figures", (pattern) => {
+it.each(opportunityPatterns)("[EX66] %s is described in sentences with figures @night", (pattern) => {
   const { findings } = findOpportunities(aHistory(seededRandom(seed), planted[pattern]));
   const found = findings.find((one) => one.pattern === pattern);
   expect(found).toBeDefined();

@@ -139,7 +139,7 @@ it("[EX43] the loss is the mean over every active moment", () => {
   );
 });
 
-it("[EX43] more frequent checkpoints lose less of many sessions, and cost more", () => {
+it("[EX43] more frequent checkpoints lose less of many sessions, and cost more @night", () => {
   const sessions = workingSessions(40, 5);
   const mean = (policy: Policy, read: (outcome: ReturnType<typeof outcomeOf>) => number): number =>
     sessions.reduce((sum, session) => sum + read(outcomeOf(session, policy)), 0) / sessions.length;
@@ -149,7 +149,7 @@ it("[EX43] more frequent checkpoints lose less of many sessions, and cost more",
   expect(saves).toEqual(saves.toSorted((a, b) => b - a));
 });
 
-it("[EX44] a policy is judged on the same sessions: worse, better, no difference that matters, or too few sessions", () => {
+it("[EX44] a policy is judged on the same sessions: worse, better, no difference that matters, or too few sessions @night", () => {
   const sessions = workingSessions(120, 2);
   const verdictOf = (policy: Policy, of = sessions): string => compare(of, usual, policy).toolCalls.verdict;
   expect(verdictOf(every(20, 600_000))).toBe("worse");
@@ -167,7 +167,7 @@ function verdictsOf({ variants }: ReturnType<typeof replayReport>) {
   return variants.map(({ comparison }) => comparison.toolCalls.verdict);
 }
 
-it("[EX45] an interval that does not matter has that verdict; the report counts deaths, warnings and remade checkpoints", () => {
+it("[EX45] an interval that does not matter has that verdict; the report counts deaths, warnings and remade checkpoints @night", () => {
   const sessions = workingSessions(120, 2);
   const made = replayReport(sessions, defaults, [{ key: "checkpoint.everyMs", from: 300_000, value: 400_000 }]);
   expect(verdictsOf(made)).toEqual(["equivalent"]);

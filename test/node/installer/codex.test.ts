@@ -148,7 +148,7 @@ it("[IN12] inspection names what is missing, doubled or elsewhere", () => {
   expect(codes()).toEqual(["file_unsound"]);
 });
 
-it("[IN33] Codex itself is asked for the trust, for SHIM's commands alone, and asked again", async () => {
+it("[IN33] Codex itself is asked for the trust, for SHIM's commands alone, and asked again @night", async () => {
   const home = aClientHome();
   home.write(
     hooksFile(home),

@@ -69,7 +69,7 @@ it("[IN14] the plugin has the package's version, and the marketplace leads to it
   expect(existsSync(join(root, plugins[0]?.source ?? "", ".claude-plugin", "plugin.json"))).toBe(true);
 });
 
-it("[IN14] the launcher starts what the plugin holds, else what the clone around it has built", () => {
+it("[IN14] the launcher starts what the plugin holds, else what the clone around it has built @night", () => {
   const both = aPlugin(["plugin/dist/hook.cjs", "dist/hook.cjs", "dist/mcp.cjs"]);
   expect(JSON.parse(start(both, ["hook", "Stop"]).stdout)).toEqual(["plugin/dist/hook.cjs", "Stop"]);
   expect(JSON.parse(start(both, ["mcp"]).stdout)).toEqual(["dist/mcp.cjs"]);
@@ -91,7 +91,7 @@ it("[IN30] without a build a hook ends well and the first one notifies the user;
   expect(server.stderr).toContain("npm run build");
 });
 
-it("[IN30] an old Node loads nothing and says which is needed", () => {
+it("[IN30] an old Node loads nothing and says which is needed @night", () => {
   const folder = aPlugin(["dist/hook.cjs", "dist/mcp.cjs"]);
   for (const old of ["20.20.2", "22.15.1"]) {
     const started = start(folder, ["hook", "SessionStart"], old);

@@ -54,7 +54,7 @@ function aHomeWith({ servers, settings, config }: Texts): ClientHome {
   return home;
 }
 
-it("[IN10] install and uninstall give the original bytes, in any layout, and installing twice is installing once", () => {
+it("[IN10] install and uninstall give the original bytes, in any layout, and installing twice is installing once @night", () => {
   fc.assert(
     fc.property(texts, fc.nat(2), (given, moves) => {
       const home = aHomeWith(given);
@@ -73,7 +73,7 @@ it("[IN10] install and uninstall give the original bytes, in any layout, and ins
   );
 }, 30_000);
 
-it("[IN11] what the user changed after the install stays, and all of SHIM goes", () => {
+it("[IN11] what the user changed after the install stays, and all of SHIM goes @night", () => {
   fc.assert(
     fc.property(texts, fc.boolean(), (given, hasBackups) => {
       const home = aHomeWith(given);

@@ -64,7 +64,7 @@ function eventsOf(client: string, events: readonly string[]): { event: string; p
 }
 
 it(
-  "[JO16] [JO42] no text of 100 KB takes an event of any client over three seconds",
+  "[JO16] [JO42] no text of 100 KB takes an event of any client over three seconds @night",
   { timeout: 120_000 },
   async () => {
     const all = adapters.flatMap((adapter) =>
@@ -92,7 +92,7 @@ it(
   },
 );
 
-it("[JO16] [JO42] no text takes a session of Claude Code over three seconds", { timeout: 120_000 }, async () => {
+it("[JO16] [JO42] no text takes a session of Claude Code over three seconds @night", { timeout: 120_000 }, async () => {
   const runtime = tempRuntime();
   runtime.processes.start(1_000);
   for (const [n, text] of texts.entries()) {
@@ -120,7 +120,7 @@ it("[JO16] [JO42] no text takes a session of Claude Code over three seconds", { 
 });
 
 it(
-  "[JO16] [JO42] no text takes a tool or the import of a transcript over three seconds",
+  "[JO16] [JO42] no text takes a tool or the import of a transcript over three seconds @night",
   { timeout: 120_000 },
   async () => {
     const runtime = tempRuntime();

@@ -13,7 +13,7 @@ async function generated(source: string): Promise<GeneratedTests> {
   return generateTests(realDeps, generateRequest(projectFolder(files), "src/a.mjs", survivors));
 }
 
-it("[MU24] [MU28] results of a function become tests; one without an end and one with state do not", async () => {
+it("[MU24] [MU28] results of a function become tests; one without an end and one with state do not @night", async () => {
   const { verdict, recorded } = await generated(`
     export const f = (a = false) => !a;
     export const endless = (b = true) => { while (b) b = b; return b; };
@@ -24,7 +24,7 @@ it("[MU24] [MU28] results of a function become tests; one without an end and one
   expect(verdict.kept?.text).not.toMatch(/endless|next/);
 });
 
-it("[MU28] a module that cannot be loaded, and one without a function to call, give the reason", async () => {
+it("[MU28] a module that cannot be loaded, and one without a function to call, give the reason @night", async () => {
   const broken = await generated('throw new Error("no database");\nexport const f = (a = false) => !a;');
   expect(broken.verdict).toMatchObject({ kept: null, reason: /the module cannot be called: .*no database/s });
   const empty = await generated("export const a = 1 < 2;");

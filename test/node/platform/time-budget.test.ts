@@ -10,7 +10,7 @@ it("[JO42] work over its budget is ended, also in the middle of a regular expres
   expect(interpret(() => exponential.test(endless))).toBeNull();
 });
 
-it("[JO42] other work gives its result or its error, also one budget within another", () => {
+it("[JO42] other work gives its result or its error, also one budget within another @night", () => {
   expect(withinBudget(() => withinBudget(() => 1) + withinBudget(() => 2))).toBe(3);
   const fault = new Error("own");
   expect(() =>

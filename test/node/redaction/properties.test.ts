@@ -75,7 +75,7 @@ it("[RD10] text without findings is returned as it is", () => {
   );
 });
 
-it("[RD2] a secret goes wherever its line is in other text", () => {
+it("[RD2] a secret goes wherever its line is in other text @night", () => {
   const line = fc.string({ maxLength: 200 });
   fc.assert(
     fc.property(seeds, fc.nat(200), line, line, (seed, pick, before, after) => {

@@ -73,7 +73,7 @@ it("[RT5] a task is a text, a job or an object with texts", () => {
   for (const nothing of [null, 5, true, [], {}, { a: { b: [1] } }]) expect(analyzeTask(nothing).evidence).toBe("none");
 });
 
-it("[RT5] any text has the same answer each time", () => {
+it("[RT5] any text has the same answer each time @night", () => {
   fc.assert(
     fc.property(fc.string({ unit: "binary", maxLength: 400 }), fc.boolean(), (text, isTagged) => {
       const whole = isTagged ? `<system-reminder>${text}` : text;

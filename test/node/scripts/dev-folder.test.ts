@@ -87,7 +87,7 @@ it("[DV4] `npm run deploy` with a secret that could be guessed deploys nothing",
   expect(ran.stderr).toMatch(/^SHIM_ADMIN_SECRET has 7 characters; at least 32 are needed\. Nothing was deployed/);
 });
 
-it("[DV5] a folder is locked by one process, until it is released or that process is killed", () => {
+it("[DV5] a folder is locked by one process, until it is released or that process is killed @night", () => {
   const folder = aFolder();
   const script = `
     import { lock } from ${JSON.stringify(join(root, "scripts", "dev-folder.ts"))};
@@ -127,7 +127,7 @@ function devOn(port: string): { status: number | null; stderr: string } {
   return spawnSync(process.execPath, [join(root, "scripts", "dev.ts")], { env, encoding: "utf8" });
 }
 
-it("[CL89] `npm run dev` on a port that is in use names SHIM_DEV_PORT with another port", async () => {
+it("[CL89] `npm run dev` on a port that is in use names SHIM_DEV_PORT with another port @night", async () => {
   const server = createServer().listen(0, "127.0.0.1");
   onTestFinished(() => void server.close());
   await once(server, "listening");

@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 
 const script = join(import.meta.dirname, "..", "..", "..", "scripts", "stress.ts");
 
-it("an unknown run or option starts nothing, and all runs are listed", () => {
+it("an unknown run or option starts nothing, and all runs are listed @night", () => {
   for (const [args, why] of [
     [[], "Name one of these:"],
     [["rase"], 'There is no run "rase".'],

@@ -75,7 +75,7 @@ function refusalOf(outcome: RestoreOutcome): { code: string; message: string } {
   return outcome.error;
 }
 
-it("[GS60] [GS61] [GS66] the uncommitted files of a project are restored in a clone of it, byte for byte", async () => {
+it("[GS60] [GS61] [GS66] the uncommitted files of a project are restored in a clone of it, byte for byte @night", async () => {
   const large = Buffer.from(Array.from({ length: 300_000 }, (_, at) => (at * at * 31) % 251));
   const { there, here } = twoClones({ "a.txt": "a\n", "gone.txt": "gone\n", "large.bin": large });
   rmSync(join(there.project, "gone.txt"));
@@ -100,7 +100,7 @@ it("[GS60] [GS61] [GS66] the uncommitted files of a project are restored in a cl
   expect(git(join(here.snapshots, repository), "count-objects", "-v")).toMatch(/count: 0\n[^]*in-pack: 0\n/);
 });
 
-it("[GS60] commits that were not pushed are in the bundle, and a branch has them as its history", async () => {
+it("[GS60] commits that were not pushed are in the bundle, and a branch has them as its history @night", async () => {
   const { there, here } = twoClones({ "a.txt": "a\n" });
   const pushed = git(there.project, "rev-parse", "HEAD").trim();
   write(there.project, { "a.txt": "second\n" });
@@ -124,7 +124,7 @@ it("[GS60] commits that were not pushed are in the bundle, and a branch has them
   expect(refusalOf(await received(here, snapshot, bundle, here.project)).code).toBe("folder_not_empty");
 });
 
-it("[GS64] too large commits are left out; what is too large without them is not sent", async () => {
+it("[GS64] too large commits are left out; what is too large without them is not sent @night", async () => {
   const { there, here } = twoClones({ "a.txt": "a\n" });
   const noise = Buffer.from(crypto.getRandomValues(new Uint8Array(60_000)));
   write(there.project, { "noise.bin": noise });
@@ -143,7 +143,7 @@ it("[GS64] too large commits are left out; what is too large without them is not
   expect(readdirSync(there.snapshots)).toHaveLength(1);
 });
 
-it("[GS65] a project without a remote, before its first commit, or with objects of SHA-256 is sent whole", async () => {
+it("[GS65] a project without a remote, before its first commit, or with objects of SHA-256 is sent whole @night", async () => {
   for (const [files, init] of [
     [{ "a.txt": "a\n" }, []],
     [{}, []],
@@ -160,7 +160,7 @@ it("[GS65] a project without a remote, before its first commit, or with objects 
   }
 });
 
-it("[GS62] without the commit it is based on a bundle is refused: the commit is named, and nothing is written", async () => {
+it("[GS62] without the commit it is based on a bundle is refused: the commit is named, and nothing is written @night", async () => {
   const { there, here } = twoClones({ "a.txt": "a\n" });
   write(there.project, { "a.txt": "second\n" });
   commitAll(there.project, "second");
@@ -176,7 +176,7 @@ it("[GS62] without the commit it is based on a bundle is refused: the commit is 
   expect(await received(here, snapshot, bundle)).toMatchObject({ ok: true });
 });
 
-it("[GS61] a bundle that was cut or changed, or names what is not in it, is refused, and nothing is written", async () => {
+it("[GS61] a bundle that was cut or changed, or names what is not in it, is refused, and nothing is written @night", async () => {
   const { there, here } = twoClones({ "a.txt": "a\n" });
   write(there.project, { "b.txt": "b\n".repeat(5_000) });
   const snapshot = await taken(there);
@@ -199,7 +199,7 @@ it("[GS61] a bundle that was cut or changed, or names what is not in it, is refu
   expect(readdirSync(here.snapshots)).toHaveLength(1);
 });
 
-it("[GS63] settings that a snapshot of another machine brings run no command and name no file", async () => {
+it("[GS63] settings that a snapshot of another machine brings run no command and name no file @night", async () => {
   const { there, here } = twoClones({ "a.txt": "a\n" });
   write(there.project, { ".gitattributes": "*.txt filter=evil\n", "a.txt": "changed\n" });
   const snapshot = await taken(there);

@@ -32,7 +32,7 @@ it("[GS3] owns the content: the project's objects may all go", async () => {
   expect(show(snapshot, "d/b.txt")).toBe("two\n");
 });
 
-it("[GS3] adds only what is new, so that unchanged work costs one small pack", async () => {
+it("[GS3] adds only what is new, so that unchanged work costs one small pack @night", async () => {
   const from = makeProject({ "a.txt": "line\n".repeat(50_000), "b.txt": "b\n" });
   const { repository } = await taken(from);
   const packs = () => readdirSync(join(repository, "objects/pack")).filter((name) => name.endsWith(".pack"));
@@ -44,7 +44,7 @@ it("[GS3] adds only what is new, so that unchanged work costs one small pack", a
   expect(statSync(join(repository, "objects/pack", added[0] ?? "")).size).toBeLessThan(2_000);
 });
 
-it("[GS12] beyond the size limit it borrows unchanged content from the project, and says how many files", async () => {
+it("[GS12] beyond the size limit it borrows unchanged content from the project, and says how many files @night", async () => {
   const from = makeProject({
     "small.txt": "s\n",
     "large.txt": Buffer.from(Array.from({ length: 5_000 }, (_, i) => (i * i) % 251)),
@@ -55,7 +55,7 @@ it("[GS12] beyond the size limit it borrows unchanged content from the project, 
   expect(await taken(from, { checkpointId: "cp2" })).toMatchObject({ borrowed: 0, files: 3 });
 });
 
-it("[GS12] borrows what it has no time to take over, and the next snapshot continues", async () => {
+it("[GS12] borrows what it has no time to take over, and the next snapshot continues @night", async () => {
   const from = makeProject({ "a.txt": "one\n", "b.txt": "two\n" });
   write(from.project, { "c.txt": "new\n" });
   const seen = join(from.root, "seen");
@@ -69,7 +69,7 @@ it("[GS12] borrows what it has no time to take over, and the next snapshot conti
   expect(git(snapshot.repository, "fsck", "--full")).toBe("");
 });
 
-it("[GS12] a failure of git while it takes over is a failure, not a lack of time", async () => {
+it("[GS12] a failure of git while it takes over is a failure, not a lack of time @night", async () => {
   const from = makeProject({ "a.txt": "one\n" });
   const seen = join(from.root, "seen");
   const broken = `case "$*" in *pack-objects*) if [ -e ${seen} ]; then echo "fatal: disk full" >&2; exit 128; fi; touch ${seen};; esac`;
@@ -79,7 +79,7 @@ it("[GS12] a failure of git while it takes over is a failure, not a lack of time
   });
 });
 
-it("[GS14] stores line endings as git would, by the project's settings and attributes", async () => {
+it("[GS14] stores line endings as git would, by the project's settings and attributes @night", async () => {
   const from = makeProject({ "crlf-committed.txt": "a\r\nb\r\n" });
   git(from.project, "config", "core.autocrlf", "true");
   git(from.project, "config", "core.safecrlf", "true");
@@ -95,7 +95,7 @@ it("[GS14] stores line endings as git would, by the project's settings and attri
   expect(git(from.project, "write-tree")).toBe(git(snapshot.repository, "rev-parse", `${snapshot.commit}^{tree}`));
 });
 
-it("[GS16] stops in time, says so, and leaves nothing behind", async () => {
+it("[GS16] stops in time, says so, and leaves nothing behind @night", async () => {
   const from = makeProject({ "a.txt": "x\n" });
   const pids = join(from.root, "pids");
   const hanging = `echo $$ >> ${pids}; sleep 600 & echo $! >> ${pids}; wait`;
@@ -117,7 +117,7 @@ it("[GS16] stops when the caller says so", async () => {
   expect(stopped).toEqual({ state: "failed", reason: "stopped before it was done" });
 });
 
-it("[GS16] git's own failure, and the file system's, are reasons and not exceptions", async () => {
+it("[GS16] git's own failure, and the file system's, are reasons and not exceptions @night", async () => {
   const from = makeProject({ "a.txt": "x\n" });
   writeFileSync(join(from.project, ".git/index"), "this is no index");
   expect(await take(from)).toMatchObject({ state: "failed", reason: expect.stringContaining("git") });
@@ -128,7 +128,7 @@ it("[GS16] git's own failure, and the file system's, are reasons and not excepti
   expect(await take(from, { snapshots })).toMatchObject({ state: "failed", reason });
 });
 
-it("[GS17] a repeat under the same id replaces the snapshot; a strange id is a bug", async () => {
+it("[GS17] a repeat under the same id replaces the snapshot; a strange id is a bug @night", async () => {
   const from = makeProject({ "a.txt": "x\n" });
   const first = await taken(from);
   expect(await taken(from)).toEqual(first);
@@ -141,7 +141,7 @@ it("[GS17] a repeat under the same id replaces the snapshot; a strange id is a b
 /** Of a process that has ended. */
 const GONE = JSON.stringify({ boot: systemProcesses.boot(), pid: process.pid, start: "another start" });
 
-it("[GS15] two processes and this one take snapshots of one project at the same time", async () => {
+it("[GS15] two processes and this one take snapshots of one project at the same time @night", async () => {
   const from = makeProject({ "a.txt": "one\n", "d/b.txt": "two\n" });
   write(from.project, { "a.txt": "edited\n" });
   const module = resolve("src/snapshots/take-snapshot.ts");
@@ -175,7 +175,7 @@ it("[GS15] two processes and this one take snapshots of one project at the same 
   expect(git(repository, "fsck", "--full")).toBe("");
 });
 
-it("[GS16] continues after a process that was killed in the middle: its scratch and git's locks are cleared", async () => {
+it("[GS16] continues after a process that was killed in the middle: its scratch and git's locks are cleared @night", async () => {
   const from = makeProject({ "a.txt": "one\n" });
   const { repository } = await taken(from);
   for (const stale of [`${repository}.work-abc123`, `${repository}.new-abc123`])
@@ -189,7 +189,7 @@ it("[GS16] continues after a process that was killed in the middle: its scratch 
   expect(readdirSync(join(repository, "objects/pack")).filter((name) => name.startsWith("tmp"))).toEqual([]);
 });
 
-it("[GS16] mends a repository that lost its HEAD, and keeps the snapshots in it", async () => {
+it("[GS16] mends a repository that lost its HEAD, and keeps the snapshots in it @night", async () => {
   const from = makeProject({ "a.txt": "one\n" });
   const first = await taken(from);
   rmSync(join(first.repository, "HEAD"));

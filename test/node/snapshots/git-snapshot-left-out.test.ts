@@ -116,7 +116,7 @@ it("[GS8] names at most a thousand left-out files one by one and counts the rest
   expect(leftOut.at(-1)).toEqual({ path: "...", reason: "and 5 more" });
 });
 
-it("[GS9] names submodules and nested repositories, and does not enter them", async () => {
+it("[GS9] names submodules and nested repositories, and does not enter them @night", async () => {
   const other = makeProject({ "lib.txt": "lib\n" });
   const from = makeProject({ "a.txt": "x\n" });
   git(from.project, "submodule", "--quiet", "add", other.project, "lib");
@@ -184,7 +184,7 @@ it.skipIf(process.getuid?.() === 0)("[GS10] names files and folders that may not
   expect(names(snapshot)).toEqual(["closed.txt", "closed/"]);
 });
 
-it("[GS11] leaves SHIM's own folder out when it is inside the project", async () => {
+it("[GS11] leaves SHIM's own folder out when it is inside the project @night", async () => {
   const from = makeProject({ "a.txt": "x\n" });
   const snapshots = join(from.project, "data", "shim", "snapshots");
   write(from.project, { "data/shim/shim.db": "rows", "data/b.txt": "b\n" });

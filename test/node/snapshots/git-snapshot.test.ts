@@ -29,7 +29,7 @@ import {
   withGit,
 } from "#harness/machine/git-project.ts";
 
-it("[GS4] keeps edited, staged, new and unchanged files, and not the deleted and ignored ones", async () => {
+it("[GS4] keeps edited, staged, new and unchanged files, and not the deleted and ignored ones @night", async () => {
   const from = makeProject({
     "a.txt": "one\n",
     "b.txt": "two\n",
@@ -49,7 +49,7 @@ it("[GS4] keeps edited, staged, new and unchanged files, and not the deleted and
   expect(git(snapshot.repository, "rev-parse", "refs/shim/cp1").trim()).toBe(snapshot.commit);
 });
 
-it("[GS2] writes nothing into the project's git folder, not even a time", async () => {
+it("[GS2] writes nothing into the project's git folder, not even a time @night", async () => {
   const from = makeProject({ "a.txt": "one\n", "big.txt": "x\n".repeat(5_000), "d/e.txt": "e\n" });
   write(from.project, { "a.txt": "two\n" });
   commitAll(from.project, "second");
@@ -104,7 +104,7 @@ it("[GS1] says what to do when git refuses the folder of another user", async ()
   expect(snapshot).toMatchObject({ state: "skipped", reason: expect.stringContaining("--add safe.directory") });
 });
 
-it("[GS5] works before the first commit, with and without an index", async () => {
+it("[GS5] works before the first commit, with and without an index @night", async () => {
   const from = makeProject();
   expect(await taken(from)).toMatchObject({ head: null, branch: "main", files: 0 });
   write(from.project, { "a.txt": "one\n", "b.txt": "two\n" });
@@ -114,7 +114,7 @@ it("[GS5] works before the first commit, with and without an index", async () =>
   expect(paths(snapshot)).toEqual(["a.txt", "b.txt"]);
 });
 
-it("[GS5] works in a subfolder, in a linked work tree and with a detached HEAD", async () => {
+it("[GS5] works in a subfolder, in a linked work tree and with a detached HEAD @night", async () => {
   const from = makeProject({ "a.txt": "one\n", "sub/b.txt": "two\n" });
   const linked = join(from.root, "linked tree");
   git(from.project, "worktree", "add", "--quiet", "--detach", linked);
@@ -128,7 +128,7 @@ it("[GS5] works in a subfolder, in a linked work tree and with a detached HEAD",
   expect(fingerprint(join(from.project, ".git"))).toEqual(before);
 });
 
-it("[GS5] works in the middle of a merge and keeps the conflict as it is in the files", async () => {
+it("[GS5] works in the middle of a merge and keeps the conflict as it is in the files @night", async () => {
   const from = makeProject({ "a.txt": "base\n", "b.txt": "base\n", ".env.local": "base\n" });
   git(from.project, "checkout", "--quiet", "-b", "other");
   write(from.project, { "a.txt": "theirs\n", ".env.local": "theirs\n" });
@@ -237,7 +237,7 @@ it("[GS4] survives an inherited git environment that points elsewhere", async ()
   expect(existsSync(join(from.root, "wrong"))).toBe(false);
 });
 
-it("[GS6] works where the project's folder has a blank, a colon, a quote or a line break", async () => {
+it("[GS6] works where the project's folder has a blank, a colon, a quote or a line break @night", async () => {
   for (const name of ["my project", "a:b", 'quo"te', "line\nbreak"]) {
     const made = makeProject({ "a.txt": "one\n" });
     const project = join(made.root, name);

@@ -34,7 +34,7 @@ async function restored(snapshot: Done, into: Into): Promise<RestoreResult> {
   return result.value;
 }
 
-it("[GS30] puts the files back into a folder that is not there, byte for byte", async () => {
+it("[GS30] puts the files back into a folder that is not there, byte for byte @night", async () => {
   const from = makeProject({ "a.txt": "one\n", "d/b.txt": "two\n" });
   write(from.project, { "a.txt": "edited\n", "new file.txt": "new\n", "bin.dat": Buffer.from([0, 255, 13, 10]) });
   write(from.project, { "snö/日本\n語.txt": "odd\n", "run.sh": "#!/bin/sh\n" });
@@ -83,7 +83,7 @@ it("[GS30] a failure of git or the file system, or the end of the time, is an er
   expect(stopped).toMatchObject({ ok: false, error: { message: "stopped before it was done" } });
 });
 
-it("[GS30] puts files back as they were where the project converts line endings", async () => {
+it("[GS30] puts files back as they were where the project converts line endings @night", async () => {
   const from = makeProject({ "a.txt": "a\n", ".gitattributes": "*.sh text eol=lf\n" });
   git(from.project, "config", "core.autocrlf", "true");
   write(from.project, { "new.txt": "one\r\ntwo\r\n", "run.sh": "echo\n", "utf.bin": Buffer.from([0, 10, 13, 10]) });
@@ -94,7 +94,7 @@ it("[GS30] puts files back as they were where the project converts line endings"
   }
 });
 
-it("[GS31] is restored whole after an amend, a deleted branch and gc --prune=now in the project", async () => {
+it("[GS31] is restored whole after an amend, a deleted branch and gc --prune=now in the project @night", async () => {
   const from = makeProject({ "a.txt": "one\n" });
   git(from.project, "checkout", "--quiet", "-b", "topic");
   write(from.project, { "a.txt": "amended away\n", "only-here.txt": "only on the topic\n" });
@@ -120,7 +120,7 @@ it("[GS31] is restored whole after an amend, a deleted branch and gc --prune=now
   expect(git(from.project, "fsck", "--full")).toBe("");
 });
 
-it("[GS31] names exactly the borrowed files that the project has lost, and brings the rest", async () => {
+it("[GS31] names exactly the borrowed files that the project has lost, and brings the rest @night", async () => {
   const from = makeProject({ "a.txt": "one\n" });
   git(from.project, "checkout", "--quiet", "-b", "topic");
   write(from.project, { "large.bin": noise(3), "d/large too.bin": noise(7), "small.txt": "s\n" });
@@ -160,7 +160,7 @@ it("[GS31] is restored into a folder when the project is gone, and names what on
   expect(result).toMatchObject({ written: ["a.txt"], notRestored: [{ path: "large.bin" }] });
 });
 
-it("[GS31] names submodules as not restored", async () => {
+it("[GS31] names submodules as not restored @night", async () => {
   const other = makeProject({ "lib.txt": "lib\n" });
   const from = makeProject({ "a.txt": "x\n" });
   git(from.project, "submodule", "--quiet", "add", other.project, "lib");
@@ -184,7 +184,7 @@ it("[GS31] names files that could not be written", async () => {
   expect(result.notRestored).toEqual([{ path: name, reason: expect.stringContaining("unable to create file") }]);
 });
 
-it("[GS32] makes a new branch on the commit that the work was based on, and touches nothing else", async () => {
+it("[GS32] makes a new branch on the commit that the work was based on, and touches nothing else @night", async () => {
   const { from, snapshot } = await snapshotOf(
     { "a.txt": "one\n", "b.txt": "b\n" },
     { "a.txt": "edited\n", "new.txt": "new\n" },
@@ -206,7 +206,7 @@ it("[GS32] makes a new branch on the commit that the work was based on, and touc
   expect(existsSync(join(from.project, ".git/FETCH_HEAD"))).toBe(false);
 });
 
-it("[GS32] refuses a branch that is there, a name that git does not take, and a project outside git", async () => {
+it("[GS32] refuses a branch that is there, a name that git does not take, and a project outside git @night", async () => {
   const { from, snapshot } = await snapshotOf({ "a.txt": "one\n" });
   const main = git(from.project, "rev-parse", "main");
   const refusal = async (branch: string, project = from.project) => {
@@ -222,7 +222,7 @@ it("[GS32] refuses a branch that is there, a name that git does not take, and a 
   expect(git(from.project, "branch", "--format=%(refname:short)")).toBe("main\n");
 });
 
-it("[GS32] works in a linked work tree, in a shallow clone and before the first commit", async () => {
+it("[GS32] works in a linked work tree, in a shallow clone and before the first commit @night", async () => {
   const origin = makeProject({ "a.txt": "one\n" });
   write(origin.project, { "a.txt": "two\n" });
   commitAll(origin.project, "second");
@@ -240,7 +240,7 @@ it("[GS32] works in a linked work tree, in a shallow clone and before the first 
   }
 });
 
-it("[GS32] runs no hook of the project", async () => {
+it("[GS32] runs no hook of the project @night", async () => {
   const from = makeProject({ "a.txt": "one\n" });
   const mark = join(from.root, "ran");
   plantHooks(from, mark, ["reference-transaction", "post-checkout", "pre-auto-gc"]);

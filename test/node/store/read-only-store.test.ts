@@ -43,7 +43,7 @@ function afterUpdate({ paths, runtime }: CliHome, driver = openNodeSqlite): Stor
   return new Store({ ...options, migrations: [...migrations, ...added] });
 }
 
-it("[ST1] after an update each command that reads has what was stored before, also where nothing can be written", async () => {
+it("[ST1] after an update each command that reads has what was stored before, also where nothing can be written @night", async () => {
   const home = aCliHome();
   seed(home);
   for (const argv of readingCommands) {

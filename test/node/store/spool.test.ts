@@ -110,7 +110,7 @@ it("[ST31] nothing overtakes what a living process drains; a claim of a dead or 
   expect(readdirSync(folder)).toEqual([living]);
 });
 
-it("[ST31] several processes write and drain at once: every acknowledged entry is applied", () => {
+it("[ST31] several processes write and drain at once: every acknowledged entry is applied @night", () => {
   const folder = tempHome().spool;
   const script = join(import.meta.dirname, "../../harness/store/spool-child.ts");
   const children = [0, 1, 2, 3].map((n) => `"${process.execPath}" "${script}" "${folder}" ${n} &`);

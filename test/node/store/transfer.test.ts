@@ -126,7 +126,7 @@ it("[ST72] a file full of rubbish is given up after a few reasons", () => {
   expect(imported(store, lines).refused).toHaveLength(20);
 });
 
-it("[ST72] no input makes an import throw or leave a part of it", () => {
+it("[ST72] no input makes an import throw or leave a part of it @night", () => {
   const { store } = filled();
   const good = exported(store);
   const other = tempStore(openBetterSqlite3).store;

@@ -36,7 +36,7 @@ it("[AN12] a process that a tool leaves behind has ended, and no file of the run
   expect(existsSync(dirname(String(scratch)))).toBe(false);
 });
 
-it("[AN12] a tool that prints without end is stopped", async () => {
+it("[AN12] a tool that prints without end is stopped @night", async () => {
   const home = aCliHome();
   const folder = anAnalysedProject(home);
   const endless = "const text = 'x'.repeat(1e6); const more = () => process.stdout.write(text, more); more();";
@@ -53,7 +53,7 @@ it("[AN13] a tool has no network where the report says so", async () => {
   else expect(names).not.toEqual([]);
 });
 
-it("[AN13] a process above the limit of memory ends where the report says so", async () => {
+it("[AN13] a process above the limit of memory ends where the report says so @night", async () => {
   const home = aCliHome();
   const folder = anAnalysedProject(home);
   const limit = (await reportOf(home)).limits;
@@ -79,7 +79,7 @@ it("[AN13] a process above the limit of memory ends where the report says so", a
   expect(await start(reserved, 300)).toMatchObject({ ok: true, value: { code: 0, stdout: "true\n" } });
 });
 
-it("[AN11] tools that run the project's code need trust: by the option, or by the settings", async () => {
+it("[AN11] tools that run the project's code need trust: by the option, or by the settings @night", async () => {
   const home = aCliHome();
   const folder = anAnalysedProject(home, { "eslint.config.js": "export default []" });
   install(folder, "eslint", "require('node:fs').writeFileSync('ran', ''); console.log('[]')");
@@ -110,7 +110,7 @@ it("[AN11] programs of a repository that brings its node_modules need trust too"
   expect(existsSync(join(folder, "ran"))).toBe(false);
 });
 
-it("[AN12] when the launcher is killed the tools end", async () => {
+it("[AN12] when the launcher is killed the tools end @night", async () => {
   const home = aCliHome();
   const folder = anAnalysedProject(home);
   install(folder, "fallow", "setInterval(() => {}, 50)");

@@ -19,7 +19,7 @@ function onBranch(home: TransformHome, report: Record<string, unknown>, path: st
   return git(home.project, "show", `${String(report["branch"])}:${path}`);
 }
 
-it("[TX1] [TX2] a dry run shows diff and counts of a rule, and changes nothing but the store", async () => {
+it("[TX1] [TX2] a dry run shows diff and counts of a rule, and changes nothing but the store @night", async () => {
   const home = aTransformHome();
   const before = contents(home.project, () => false);
   const ran = await home.transform("rules/no-var.yml");
@@ -37,7 +37,7 @@ it("[TX1] [TX2] a dry run shows diff and counts of a rule, and changes nothing b
   expect([home.leftovers(), home.branches()]).toEqual([[], []]);
 });
 
-it("[TX1] [TX4] each kind of transform reports the same facts", async () => {
+it("[TX1] [TX4] each kind of transform reports the same facts @night", async () => {
   const home = aTransformHome({ ".oxlintrc.json": '{"rules":{"no-var":"error"}}' });
   const facts = { branch: null, commit: null, isIdempotent: true, tests: null, leftOut: [], uncommitted: 0 };
   const changed = async (command: string) => {
@@ -53,7 +53,7 @@ it("[TX1] [TX4] each kind of transform reports the same facts", async () => {
   expect(await changed("lint-fix:oxlint src/a.ts")).toEqual(["oxlint", ["src/a.ts"], []]);
 });
 
-it("[TX4] --tool decides for a codemod whose text names no tool", async () => {
+it("[TX4] --tool decides for a codemod whose text names no tool @night", async () => {
   const text = "export default (project) => project.getSourceFiles().forEach((file) => file.addStatements('// x'));";
   const home = aTransformHome({ "codemods/plain.mjs": text });
   expect(await home.transform("codemods/plain.mjs src/a.ts --trust --tool ts-morph")).toMatchObject(printed("+// x"));
@@ -63,7 +63,7 @@ it("[TX4] --tool decides for a codemod whose text names no tool", async () => {
   );
 });
 
-it("[TX9] a codemod keeps the line ends of a file", async () => {
+it("[TX9] a codemod keeps the line ends of a file @night", async () => {
   const home = aTransformHome();
   const report = await home.report(`codemods/no-var.cjs src --trust ${untested}`);
   expect(onBranch(home, report, "src/ü b.ts")).toBe(
@@ -71,7 +71,7 @@ it("[TX9] a codemod keeps the line ends of a file", async () => {
   );
 });
 
-it("[TX9] files that git checks out with other line ends change only where the codemod changed them", async () => {
+it("[TX9] files that git checks out with other line ends change only where the codemod changed them @night", async () => {
   const home = aTransformHome();
   git(home.project, "config", "core.autocrlf", "true");
   const report = await home.report(`codemods/no-var.cjs src/a.ts --trust ${untested}`);
@@ -82,7 +82,7 @@ it("[TX9] files that git checks out with other line ends change only where the c
   );
 });
 
-it("[TX3] what changes nothing says why, and ends with exit code 3", async () => {
+it("[TX3] what changes nothing says why, and ends with exit code 3 @night", async () => {
   const home = aTransformHome({ "rules/no-fix.yml": varRule.replace(/fix.*\n/, "").replace("no-var", "found") });
   expect(await home.transform("rules/no-var.yml check.js")).toMatchObject({
     code: 3,
@@ -97,7 +97,7 @@ it("[TX3] what changes nothing says why, and ends with exit code 3", async () =>
   expect(home.branches()).toEqual([]);
 });
 
-it("[TX8] a transform whose second run changes more leaves a branch only with --allow-repeat, with the first run", async () => {
+it("[TX8] a transform whose second run changes more leaves a branch only with --allow-repeat, with the first run @night", async () => {
   const home = aTransformHome({ "codemods/add.cjs": "module.exports = ({ source }) => `${source}// more\\n`;\n" });
   expect(await home.transform("codemods/add.cjs src/a.ts --trust")).toMatchObject(
     printed("A second run changes these files again."),
@@ -110,7 +110,7 @@ it("[TX8] a transform whose second run changes more leaves a branch only with --
   expect(onBranch(home, report, "src/a.ts").match(/more/g)).toHaveLength(1);
 });
 
-it("[TX11] [TX15] a branch is left once the project's tests pass, and nothing is merged", async () => {
+it("[TX11] [TX15] a branch is left once the project's tests pass, and nothing is merged @night", async () => {
   const home = aTransformHome();
   const head = git(home.project, "rev-parse", "HEAD").trim();
   const report = await home.report("rules --branch --trust");
@@ -121,7 +121,7 @@ it("[TX11] [TX15] a branch is left once the project's tests pass, and nothing is
   expect([home.leftovers(), git(home.project, "status", "--porcelain")]).toEqual([[], ""]);
 });
 
-it("[TX11] failing tests, no tests and tests of a project that is not trusted leave no branch", async () => {
+it("[TX11] failing tests, no tests and tests of a project that is not trusted leave no branch @night", async () => {
   const breaks = varRule.replace("var $A = $B", "console.log(a, b)").replace(/fix:.*/, 'fix: "log"');
   const home = aTransformHome({ "rules/breaks.yml": breaks });
   expect(await home.transform("rules/breaks.yml --branch --trust")).toMatchObject(
@@ -144,7 +144,7 @@ it("[TX11] failing tests, no tests and tests of a project that is not trusted le
   expect([home.branches(), home.leftovers()]).toEqual([[], []]);
 });
 
-it("[TX11] tests judge the commit, and what they write is not in it", async () => {
+it("[TX11] tests judge the commit, and what they write is not in it @night", async () => {
   const check =
     'import { writeFileSync } from "node:fs"; writeFileSync("src/a.ts", "broken"); writeFileSync("new.txt", "");';
   const home = aTransformHome({ "check.js": check });
@@ -153,7 +153,7 @@ it("[TX11] tests judge the commit, and what they write is not in it", async () =
   expect(git(home.project, "diff", "--name-only", "HEAD", String(report["branch"]))).not.toContain("new.txt");
 });
 
-it("[TX5] a tool that is not installed is named with its package, and nothing is downloaded", async () => {
+it("[TX5] a tool that is not installed is named with its package, and nothing is downloaded @night", async () => {
   const home = aTransformHome();
   rmSync(join(home.project, "node_modules"), { recursive: true });
   const cases = [
@@ -168,7 +168,7 @@ it("[TX5] a tool that is not installed is named with its package, and nothing is
     );
 });
 
-it("[TX5] code of a project runs only where it is trusted: by --trust, or by the setting analysis.trusted", async () => {
+it("[TX5] code of a project runs only where it is trusted: by --trust, or by the setting analysis.trusted @night", async () => {
   const home = aTransformHome();
   const refusal = failed(1, "jscodeshift would run code of the project: a codemod is code", "analysis.trusted");
   expect(await home.transform("codemods/no-var.cjs src")).toMatchObject(refusal);
@@ -188,7 +188,7 @@ it("[TX5] a program that came with the repository is code of the project", async
   expect(await home.transform("rules")).toMatchObject(failed(1, "the repository brings its own node_modules"));
 });
 
-it("[TX7] a package of the workspace is the one in the worktree, and links are never committed", async () => {
+it("[TX7] a package of the workspace is the one in the worktree, and links are never committed @night", async () => {
   const test = 'import { value } from "lib";\nif (value !== 2) process.exit(1);\n';
   const files = {
     "package.json": '{"workspaces":["lib","app"]}',
@@ -208,7 +208,7 @@ it("[TX7] a package of the workspace is the one in the worktree, and links are n
   }
 });
 
-it("[TX7] tools and tests of a package in a subfolder run there, with packages of the folders above", async () => {
+it("[TX7] tools and tests of a package in a subfolder run there, with packages of the folders above @night", async () => {
   const home = aTransformHome({
     "pkg/package.json": '{"scripts":{"test":"ast-grep --version"}}',
     "pkg/a.ts": "var a = 1;\n",
@@ -217,7 +217,7 @@ it("[TX7] tools and tests of a package in a subfolder run there, with packages o
   expect(report).toMatchObject({ files: [{ path: "pkg/a.ts" }], tests: { command: "npm test" } });
 });
 
-it("[TX14] what is not committed is not included, and said", async () => {
+it("[TX14] what is not committed is not included, and said @night", async () => {
   const home = aTransformHome();
   write(home.project, { "src/a.ts": "var dirty = 1;\n", "src/new.ts": "var fresh = 1;\n" });
   const ran = await home.transform("rules");
@@ -240,7 +240,7 @@ it("[TX14] what is no work tree with a commit is refused", async () => {
   expect(await home.transform(`lint-fix ${home.other}/none`)).toMatchObject(failed(2, "there is no"));
 });
 
-it("[TX4] [TX14] what names no transform is wrong usage", async () => {
+it("[TX4] [TX14] what names no transform is wrong usage @night", async () => {
   const home = aTransformHome({ "empty/a.txt": "", "bad.yml": "id: bad\nlanguage: Nope\n" });
   await expect(home.transform("no-such.yml")).resolves.toMatchObject(failed(2, "there is no"));
   await expect(home.transform("empty")).resolves.toMatchObject(failed(2, "there is no rule (.yml) in"));
@@ -251,7 +251,7 @@ it("[TX4] [TX14] what names no transform is wrong usage", async () => {
   expect(home.leftovers()).toEqual([]);
 });
 
-it("[TX14] a detached HEAD, a linked work tree and a submodule are transformed like any work tree", async () => {
+it("[TX14] a detached HEAD, a linked work tree and a submodule are transformed like any work tree @night", async () => {
   const home = aTransformHome();
   git(home.project, "checkout", "--quiet", "--detach");
   expect(await home.transform("rules")).toMatchObject(printed("2 files"));
@@ -270,7 +270,7 @@ it("[TX14] a detached HEAD, a linked work tree and a submodule are transformed l
   expect(git(outer, "worktree", "list").trim().split("\n")).toHaveLength(1);
 });
 
-it("[TX15] a new file with a secret is left out of the branch, and said", async () => {
+it("[TX15] a new file with a secret is left out of the branch, and said @night", async () => {
   const key = ["AKIA", "IOSFODNN7", "QWERTYU"].join("");
   const codemod = `const fs = require("node:fs");
 module.exports = ({ source }) => { fs.writeFileSync(".env", "AWS_ACCESS_KEY_ID=${key}"); return source.replace("var b", "let b"); };`;

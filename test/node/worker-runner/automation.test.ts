@@ -239,7 +239,7 @@ it("[WK2] a task of a type that was not asked for is given back", async () => {
   expect([rig.ends(other), made.executor.attempts.length]).toEqual([["released"], 1]);
 });
 
-it("[CX29] while no task of a type can be done it takes none of that type, and none at all when it has no other", async () => {
+it("[CX29] while no task of a type can be done it takes none of that type, and none at all when it has no other @night", async () => {
   const rig = new WorkerRig();
   const [limited, other, later] = [rig.submit({ type: "fix" }), rig.submit(), rig.submit({ type: "fix" })];
   const made = rig.worker({ types: ["fix", "build"] });

@@ -41,7 +41,7 @@ function denied({ claude }: TeamChat, tool = "Bash"): string | undefined {
   return printed.hookSpecificOutput?.permissionDecision;
 }
 
-it("[BU8] an interactive chat's tokens, cost and time are reported with its task's heartbeats and its report", async () => {
+it("[BU8] an interactive chat's tokens, cost and time are reported with its task's heartbeats and its report @night", async () => {
   const { rig, one } = await withTask({});
   answered(one, 1_000);
   one.claude.use("Bash");
@@ -237,7 +237,7 @@ it("[BU17] each workspace of a machine has its own day: a far one ends no warnin
   expect(alone).toContain("| day 2 tokens of 1 tokens, limit reached");
 });
 
-it("[BU17] tasks of the workspace count as well, each once; a raised limit and the next day end the warning", async () => {
+it("[BU17] tasks of the workspace count as well, each once; a raised limit and the next day end the warning @night", async () => {
   const { rig, one, other } = await withDayLimit({ tokens: 10_000 });
   rig.call("tasks.submit", { tasks: [{ type: "a" }] });
   await one.ask("shim_next");

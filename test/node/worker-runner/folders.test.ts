@@ -33,7 +33,7 @@ it("[WK13] where nothing was changed no branch is left", async () => {
   expect([await place.release(false), rig.branches()]).toEqual([null, []]);
 });
 
-it("[WK19] worktrees of one repository are made and taken away at the same time, also while git cannot read one that is half made", async () => {
+it("[WK19] worktrees of one repository are made and taken away at the same time, also while git cannot read one that is half made @night", async () => {
   const rig = new RepositoryRig();
   const half = join(rig.repository, ".git", "worktrees", "half");
   write(half, { gitdir: `${join(rig.repository, "half", ".git")}\n`, HEAD: "ref: refs/heads/half\n", commondir: "" });
@@ -89,7 +89,7 @@ it("[WK45] work in progress is kept as a commit, and neither branch nor index of
   expect(rig.git("for-each-ref", "refs/shim")).toBe("");
 });
 
-it("[WK44] [WK51] new files that hold secrets are not committed; the result names them, and the worktree stays", async () => {
+it("[WK44] [WK51] new files that hold secrets are not committed; the result names them, and the worktree stays @night", async () => {
   const rig = new RepositoryRig();
   const place = await rig.open(aTask());
   const d = draw(29);
@@ -165,7 +165,7 @@ it("[WK12] [WK49] the next attempt on the machine continues in the same worktree
   expect(rig.git("show", `${whereOf(first).branch}:later.txt`)).toBe("after the last checkpoint");
 });
 
-it("[WK12] a worktree in which a process still works is left to it", async () => {
+it("[WK12] a worktree in which a process still works is left to it @night", async () => {
   const rig = new RepositoryRig();
   const first = await rig.open(aTask(), { pid: 1 });
   const sitting = spawn("sleep", ["60"], { cwd: first.folder, stdio: "ignore" });

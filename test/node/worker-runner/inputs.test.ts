@@ -12,7 +12,7 @@ function read(place: TaskFolder, name: string): string {
   return readFileSync(join(place.folder, name), "utf8");
 }
 
-it("[WK30] [WK54] a worktree begins with the commits of its dependencies; without more work its branch holds them", async () => {
+it("[WK30] [WK54] a worktree begins with the commits of its dependencies; without more work its branch holds them @night", async () => {
   const rig = new RepositoryRig();
   const one = await rig.done(aTask(null, 1), { "api.js": "api\n" });
   const two = await rig.done(aTask(null, 2), { "db.js": "db\n" });
@@ -30,7 +30,7 @@ it("[WK30] [WK54] a worktree begins with the commits of its dependencies; withou
   expect([last.base, rig.git("diff", "--name-only", last.base, last.commit)]).toEqual([work?.commit, "tests.js"]);
 });
 
-it("[WK30] the same inputs give the same tree whatever comes of the base, in the order of the dependencies", async () => {
+it("[WK30] the same inputs give the same tree whatever comes of the base, in the order of the dependencies @night", async () => {
   const rig = new RepositoryRig();
   const one = await rig.done(aTask(null, 1), { "one.txt": "1\n" });
   const two = await rig.done(aTask(null, 2), { "two.txt": "2\n" });
@@ -50,7 +50,7 @@ it("[WK30] the same inputs give the same tree whatever comes of the base, in the
   expect(["one.txt", "two.txt", "later.txt"].filter((name) => !existsSync(join(later.folder, name)))).toEqual([]);
 });
 
-it("[WK56] [WK30] without the merge, or of inputs that changed nothing, a task begins from the base alone", async () => {
+it("[WK56] [WK30] without the merge, or of inputs that changed nothing, a task begins from the base alone @night", async () => {
   const rig = new RepositoryRig();
   const one = await rig.done(aTask(null, 1), { "api.js": "api\n" });
   const none = await rig.done(aTask(null, 2), {});
@@ -64,7 +64,7 @@ it("[WK56] [WK30] without the merge, or of inputs that changed nothing, a task b
   }
 });
 
-it("[WK55] no hook, driver, filter or signing program runs for a merge; git's own union driver does", async () => {
+it("[WK55] no hook, driver, filter or signing program runs for a merge; git's own union driver does @night", async () => {
   const rig = new RepositoryRig();
   const ran = join(rig.root, "ran");
   write(rig.repository, { "log.txt": "1\n", ".gitattributes": "*.txt merge=own\nlog.txt merge=union\n" });
@@ -84,7 +84,7 @@ it("[WK55] no hook, driver, filter or signing program runs for a merge; git's ow
   expect(existsSync(ran)).toBe(false);
 });
 
-it("[WK31] inputs that contradict each other fail the task for good, with the files; merged into the base they do not", async () => {
+it("[WK31] inputs that contradict each other fail the task for good, with the files; merged into the base they do not @night", async () => {
   const rig = new RepositoryRig();
   const one = await rig.done(aTask(null, 1), { "a.txt": "first\n", "b.txt": "b\n" });
   const two = await rig.done(aTask(null, 2), { "a.txt": "second\n" });
@@ -105,7 +105,7 @@ it("[WK31] inputs that contradict each other fail the task for good, with the fi
   expect(read(place, "a.txt")).toBe("both\n");
 });
 
-it("[WK57] [WK58] a kept conflict is in the files and has to be resolved; the next attempt knows of it", async () => {
+it("[WK57] [WK58] a kept conflict is in the files and has to be resolved; the next attempt knows of it @night", async () => {
   const rig = new RepositoryRig();
   const one = await rig.done(aTask(null, 1), { "a.txt": "first\n" });
   const two = await rig.done(aTask(null, 2), { "a.txt": "second\n" });
@@ -137,7 +137,7 @@ it("[WK32] a commit that is not here is named with its machine, and the task doe
   expect(here.branches()).toEqual([]);
 });
 
-it("[WK33] through a remote commits go from one machine to the next; no other branch moves, and what the remote refuses is said", async () => {
+it("[WK33] through a remote commits go from one machine to the next; no other branch moves, and what the remote refuses is said @night", async () => {
   const [here, there] = [new RepositoryRig(), new RepositoryRig()];
   const bare = join(temporaryFolder(), "shared.git");
   git(here.root, "clone", "-q", "--bare", here.repository, bare);
@@ -166,7 +166,7 @@ it("[WK33] through a remote commits go from one machine to the next; no other br
   );
 });
 
-it("[WK34] a job's result is on the branch shim/job-<number>, or beside it where that name is taken", async () => {
+it("[WK34] a job's result is on the branch shim/job-<number>, or beside it where that name is taken @night", async () => {
   const rig = new RepositoryRig();
   const job = { job: { title: "stores" }, join: [] };
   const one = await rig.done(aTask(null, 1), { "one.txt": "1\n" });
@@ -215,7 +215,7 @@ it("[WK30] results that were too large to be delivered, and those that the coord
   );
 });
 
-it("[WK47] a `.git` that a program removed or wrote anew leads to no other repository and no settings of its own", async () => {
+it("[WK47] a `.git` that a program removed or wrote anew leads to no other repository and no settings of its own @night", async () => {
   const rig = new RepositoryRig();
   git(rig.root, "init", "-q", "-b", "around", ".");
   const before = rig.git("rev-parse", "main");

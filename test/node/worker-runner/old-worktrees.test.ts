@@ -10,7 +10,7 @@ function sweep({ home, processes }: RepositoryRig, days: number): Promise<string
   return removeOldWorktrees(home, { env: GIT_ENV, processes, now: () => Date.now() + days * 86_400_000 });
 }
 
-it("[WK53] a worktree unused for a week is removed, unless something in it is not committed", async () => {
+it("[WK53] a worktree unused for a week is removed, unless something in it is not committed @night", async () => {
   const rig = new RepositoryRig();
   const places = [await rig.open(aTask()), await rig.open(aTask(null, 8)), await rig.open(aTask(null, 9))];
   const [done, dirty, used] = places.map(({ folder }) => folder);
@@ -26,7 +26,7 @@ it("[WK53] a worktree unused for a week is removed, unless something in it is no
   expect(rig.branches()).toHaveLength(3);
 });
 
-it("[WK53] a worktree whose worker was killed before anything was done in it is removed by the next worker", async () => {
+it("[WK53] a worktree whose worker was killed before anything was done in it is removed by the next worker @night", async () => {
   const rig = new RepositoryRig();
   const unused = await rig.open(aTask(), { pid: 2 });
   const changed = await rig.open(aTask(null, 8), { pid: 2 });
@@ -40,7 +40,7 @@ it("[WK53] a worktree whose worker was killed before anything was done in it is 
   expect(rig.branches()).toHaveLength(2);
 });
 
-it("[WK53] also one that began with the work of other tasks", async () => {
+it("[WK53] also one that began with the work of other tasks @night", async () => {
   const rig = new RepositoryRig();
   const [one, two] = [
     await rig.done(aTask(null, 1), { "one.txt": "1\n" }),
@@ -65,7 +65,7 @@ it("[WK53] a branch that may be a result stays, also where it holds the work of 
   expect(rig.branches()).toContain(branch);
 });
 
-it("[EV17] the worktrees of ended tasks are removed, and their branches where they hold no work", async () => {
+it("[EV17] the worktrees of ended tasks are removed, and their branches where they hold no work @night", async () => {
   const rig = new RepositoryRig();
   const done = await rig.open(aTask(), { pid: 2 });
   write(done.folder, { "a.txt": "two\n" });

@@ -240,7 +240,7 @@ async function execute(script: string, more: Execution = {}): Promise<Done> {
 
 const readTask = `const task = JSON.parse(require("node:fs").readFileSync(0, "utf8"));`;
 
-it("[WK16] [WK64] a command gets its task as JSON on stdin, and its last line is the result", async () => {
+it("[WK16] [WK64] a command gets its task as JSON on stdin, and its last line is the result @night", async () => {
   const { outcome } = await execute(
     `${readTask} console.log("working"); console.log(JSON.stringify(task)); console.log("")`,
   );
@@ -258,7 +258,7 @@ function say(value: unknown): string {
   return `console.log(${JSON.stringify(JSON.stringify(value))});`;
 }
 
-it("[WK16] lines for the worker are progress and checkpoints, not results; any other line is output", async () => {
+it("[WK16] lines for the worker are progress and checkpoints, not results; any other line is output @night", async () => {
   const lines = [
     { shim: "progress", percent: 50, note: "half" },
     { shim: "checkpoint", step: 2, files: ["a"] },
@@ -277,7 +277,7 @@ function fail(code: number): string {
   return `console.error("first"); console.error("it broke"); process.exitCode = ${code};`;
 }
 
-it("[WK65] exit code 75 is repeated, others fail with the last line; those that were named are final", async () => {
+it("[WK65] exit code 75 is repeated, others fail with the last line; those that were named are final @night", async () => {
   for (const [script, finalCodes, wanted] of [
     [fail(75), [75], { kind: "failed", reason: "exit code 75: it broke", isRetryable: true }],
     [fail(3), [2], { kind: "failed", isRetryable: true }],

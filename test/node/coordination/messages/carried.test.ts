@@ -43,7 +43,7 @@ async function run(host: LocalHost, chats: readonly Correspondent[], one: Act): 
   if (ids.length > 0) await host.call("messages.ack", { self, ids });
 }
 
-it("[MS34] a hint carries a message exactly where a pull would return it alone, as the pull does", async () => {
+it("[MS34] a hint carries a message exactly where a pull would return it alone, as the pull does @night", async () => {
   let carriedTimes = 0;
   await fc.assert(
     fc.asyncProperty(fc.array(act, { maxLength: 40 }), async (acts) => {

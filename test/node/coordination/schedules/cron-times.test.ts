@@ -130,7 +130,7 @@ const window = fc
     return { zone, start: (changes[pick % changes.length] ?? 0) - day };
   });
 
-it("[SD5] [SD6] [SD7] the times are those of a scan of the wall clock, minute by minute, across its changes", () => {
+it("[SD5] [SD6] [SD7] the times are those of a scan of the wall clock, minute by minute, across its changes @night", () => {
   const after = fc.integer({ min: 0, max: 3 * day });
   fc.assert(
     fc.property(window, expression, after, ({ zone, start }, fields, ms) => {

@@ -154,7 +154,7 @@ class Run {
   }
 }
 
-it("[SD3] [SD4] [SD8] [SD9] [SD13] [SD14] [SD15] a schedule does what its policies say, whatever happens", async () => {
+it("[SD3] [SD4] [SD8] [SD9] [SD13] [SD14] [SD15] a schedule does what its policies say, whatever happens @night", async () => {
   const steps = fc.array(anyStep, { maxLength: 40 });
   await fc.assert(
     fc.asyncProperty(policies, steps, async (policy, all) => {

@@ -201,7 +201,7 @@ async function rowsRead(chats: number, busy: number): Promise<number> {
   return all.mock.results.reduce((sum, { value }) => sum + (value as unknown[]).length, 0);
 }
 
-it("[QU13] a dispatch reads as few rows of 1,000 idle chats, and where all but one are busy", async () => {
+it("[QU13] a dispatch reads as few rows of 1,000 idle chats, and where all but one are busy @night", async () => {
   expect(await rowsRead(1_000, 0)).toBeLessThan(100);
   expect(await rowsRead(1_000, 950)).toBeLessThan(500);
 });
@@ -241,7 +241,7 @@ it("[QU6] [QU5] the chats of an older program get tasks in the same order", asyn
   expect([tasks.length, chats]).toEqual([4, ["fast", "any", "slow", "any"]]);
 });
 
-it("[QU5] [PL12] of 160 chats a dispatch selects as if it read them all, whatever happened to them before", async () => {
+it("[QU5] [PL12] of 160 chats a dispatch selects as if it read them all, whatever happened to them before @night", async () => {
   const anyHistory = fc.tuple(
     fc.array(anyAbilities, { minLength: 3, maxLength: 6 }),
     fc.array(anyStep, { minLength: 10, maxLength: 40 }),

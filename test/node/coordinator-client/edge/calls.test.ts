@@ -141,7 +141,7 @@ function tasksOf(chars: number): { type: string; payload: string }[] {
   return Array.from({ length: Math.ceil(chars / each) }, () => ({ type: "t", payload: "x".repeat(each) }));
 }
 
-it("[EC2] a submit that no frame holds goes over HTTP while the socket stays, others over the socket", async () => {
+it("[EC2] a submit that no frame holds goes over HTTP while the socket stays, others over the socket @night", async () => {
   const { edge, call } = await onEdge();
   for (const chars of [900_000, 1_200_000, 7_900_000, 900_000]) {
     const tasks = tasksOf(chars);

@@ -33,7 +33,7 @@ const story = fc.array(fc.tuple(fc.constantFrom(...troubles), fc.integer({ min: 
   maxLength: 12,
 });
 
-it("[EC9] [EC18] [EC15] whatever the network does, each update takes effect once, and each change is delivered once and in order", async () => {
+it("[EC9] [EC18] [EC15] whatever the network does, each update takes effect once, and each change is delivered once and in order @night", async () => {
   await fc.assert(
     fc.asyncProperty(story, fc.nat(), async (steps, seed) => {
       const edge = new FakeEdge();
@@ -130,7 +130,7 @@ const rivalry = fc.array(
   { minLength: 5, maxLength: 25 },
 );
 
-it("[EC12] whatever the network does and however the machines sleep, what a client trusts is held by it", async () => {
+it("[EC12] whatever the network does and however the machines sleep, what a client trusts is held by it @night", async () => {
   let looks = 0;
   await fc.assert(
     fc.asyncProperty(rivalry, fc.nat(), async (steps, seed) => {

@@ -78,7 +78,7 @@ class Post {
   }
 }
 
-it("[EC48] [EC47] whatever is lost, and over reconnects, the reader gets each message once and in order", async () => {
+it("[EC48] [EC47] whatever is lost, and over reconnects, the reader gets each message once and in order @night", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(act, { maxLength: 25 }), async (acts) => {
       const post = await Post.open();

@@ -73,7 +73,7 @@ it("[EC17] a message whose hint was lost comes within 30 s, and one that was sen
   expect(taken).toEqual(["quiet", "meanwhile"]);
 });
 
-it("[EC17] [MS29] messages come behind thousands to others, over which a pull takes several turns", async () => {
+it("[EC17] [MS29] messages come behind thousands to others, over which a pull takes several turns @night", async () => {
   const { edge, client } = await onEdge();
   const send = await sender(edge);
   const self = { chat: "a", incarnation: 1 };

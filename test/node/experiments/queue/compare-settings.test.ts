@@ -11,14 +11,14 @@ const silent = aRecord({ ...workload, silences: { everyMs: 200_000, forMs: 40_00
 const compare = (record: QueueRecord, from: Partial<Settings>, to: Partial<Settings>, seed = 1) =>
   compareSettings(openMemory, record, from, to, { seed });
 
-it("[EX85] equal settings differ by exactly 0, whatever happens to the chats", () => {
+it("[EX85] equal settings differ by exactly 0, whatever happens to the chats @night", () => {
   const { effect, verdict, blocks, outcomes } = compare(silent, { chatTtlMs: 30_000 }, {});
   expect({ effect, verdict, blocks }).toEqual({ effect: 0, verdict: "equivalent", blocks: 64 });
   expect(outcomes.to).toEqual(outcomes.from);
   expect(outcomes.from.falseDepartures).toBeGreaterThan(10);
 });
 
-it("[EX85] the same input gives the same answer; another seed only another order of the blocks", () => {
+it("[EX85] the same input gives the same answer; another seed only another order of the blocks @night", () => {
   const sets = [{ chatTtlMs: 30_000 }, { chatTtlMs: 60_000 }] as const;
   const short = aRecord({ ...workload, tasks: 100, silences: { everyMs: 100_000, forMs: 40_000 }, lifeMs: 1_000_000 });
   const first = compare(short, ...sets);
@@ -68,7 +68,7 @@ it("[EX87] a queue that is never empty still gives a verdict where nothing diffe
   expect(compare(record, {}, { balancingIntervalMs: 60_000 })).toMatchObject({ verdict: "equivalent", effect: 0 });
 });
 
-it("[EX87] a shorter ttl that makes chats depart wrongly is not better, and no verdict hides a dead task", () => {
+it("[EX87] a shorter ttl that makes chats depart wrongly is not better, and no verdict hides a dead task @night", () => {
   const dying = aRecord({ ...workload, silences: { everyMs: 300_000, forMs: 100_000 }, load: 0.2 });
   const { verdict, outcomes } = compare(dying, { chatTtlMs: 120_000 }, { chatTtlMs: 30_000 });
   expect(outcomes.to.falseDepartures).toBeGreaterThan(outcomes.from.falseDepartures);

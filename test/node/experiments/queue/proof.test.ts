@@ -98,7 +98,7 @@ const cases: readonly Case[] = [
 ];
 
 it.each(cases)(
-  "[EX89] $what, another $setting, case %#: it has its verdict",
+  "[EX89] $what, another $setting, case %#: it has its verdict @night",
   ({ what, workload, setting, from, to, verdicts }) => {
     const began = performance.now();
     const compared = compareSettings(

@@ -39,7 +39,7 @@ it.each([
   },
 );
 
-it("[EX88] the mean wait of many tasks is that of the M/M/1 queue", () => {
+it("[EX88] the mean wait of many tasks is that of the M/M/1 queue @night", () => {
   const record = aRecord({ tasks: 2_500, meanRunMs: 1_000, chats: 1, load: 0.5, seed: 11 });
   const waits = run(record).tasks.map(({ waitMs }) => waitMs ?? 0);
   // load / (1 - load) running times; the standard error of so many tasks is 108 ms.

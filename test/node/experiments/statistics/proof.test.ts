@@ -185,7 +185,7 @@ it.each([
   { what: "deviation 1", draw: normal },
   { what: "deviation 1.5", draw: (random: () => number) => 1.5 * normal(random) },
   { what: "most of them 0", draw: (random: () => number) => (random() < 0.1 ? 4 * normal(random) : 0) },
-])("[EX44] pairs without an effect, read while they grow: $what", { timeout }, ({ what, draw }) => {
+])("[EX44] pairs without an effect, read while they grow: $what @night", { timeout }, ({ what, draw }) => {
   const ended = repeated((random) => judgeGrowing(() => draw(random)));
   const ends = ended.map(({ verdict, n }) => (verdict === "better" || verdict === "worse" ? n : null));
   const average = averageOf(ended);

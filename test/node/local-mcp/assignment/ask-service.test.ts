@@ -45,7 +45,7 @@ function asked(runtime: ServiceRuntime): number {
   return runtime.requests().length;
 }
 
-it("[EX70] by default SHIM assigns, starts no process, and no hook has an adapter", async () => {
+it("[EX70] by default SHIM assigns, starts no process, and no hook has an adapter @night", async () => {
   const runtime = aServiceRuntime({});
   started(runtime);
   aChat(runtime);
@@ -87,7 +87,7 @@ it("[EX70] a service is asked once, for a session that begins while a trial runs
   expect(JSON.stringify(request)).not.toContain(id);
 });
 
-it("[EX70] a session that the service does not take, and one of a paused project, are in no trial", () => {
+it("[EX70] a session that the service does not take, and one of a paused project, are in no trial @night", () => {
   const runtime = aServiceRuntime({ provider: "openfeature" });
   started(runtime);
   runtime.serve("answer({ arms: [null], problems: [] });");

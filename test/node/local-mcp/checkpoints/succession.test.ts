@@ -52,7 +52,7 @@ it("[CP41] [CP12] the prompt of the first survives a chain of deaths", () => {
 const deaths = Number(process.env["SHIM_EARLY_DEATHS"] ?? 30);
 
 it(
-  `[CP41] the prompt of the first survives ${deaths} early deaths, each before a first checkpoint`,
+  `[CP41] the prompt of the first survives ${deaths} early deaths, each before a first checkpoint @night`,
   { timeout: 30_000 + deaths * 2_000 },
   () => {
     const runtime = tempRuntime();

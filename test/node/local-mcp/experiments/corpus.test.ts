@@ -87,7 +87,7 @@ function act(claude: Claude, [kind]: Step, index: number): void {
   if (kind === "prompt") claude.prompt(`Write part ${index} of the parser`);
 }
 
-it("[EX42] the replay of a session's own settings makes the checkpoints that were made", () => {
+it("[EX42] the replay of a session's own settings makes the checkpoints that were made @night", () => {
   fc.assert(
     fc.property(
       fc.array(step, { minLength: 5, maxLength: 60 }),

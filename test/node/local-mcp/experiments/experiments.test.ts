@@ -143,7 +143,7 @@ it("[EX53] a forgotten session leaves no id in an experiment, and still counts",
   expect(canary?.counts).toEqual([before["control"] ?? 0, before["treatment"] ?? 0]);
 });
 
-it("[EX291] a trial that this machine could not end is refused, with its figures; one that replay has decided is not", () => {
+it("[EX291] a trial that this machine could not end is refused, with its figures; one that replay has decided is not @night", () => {
   const runtime = tempRuntime();
   const begin = (name: string, to: number, replay: Parameters<typeof start>[1]["replay"] = null) =>
     start(runtime, { key: name, to, reason: "", replay });

@@ -26,7 +26,7 @@ function aFinding(overrides: Partial<Finding>): Finding {
 
 const replayable = { parameter: "checkpoint.everyMs", from: 300_000, to: 200_000, test: "replay" } as const;
 
-it("[EX82] [EX58] the most certain finding with a step that SHIM may take is tried, and not again for 30 days", () => {
+it("[EX82] [EX58] the most certain finding with a step that SHIM may take is tried, and not again for 30 days @night", () => {
   const runtime = tempRuntime();
   pastBriefs(runtime);
   const byPerson = aFinding({ parameter: "checkpoint.everyMs", from: 300_000, to: null });
@@ -48,7 +48,7 @@ it("[EX82] [EX58] the most certain finding with a step that SHIM may take is tri
   expect(nextTrial(runtime, [possible], []).finding).toBe(possible);
 });
 
-it("[EX171] a replay with too few sessions decides and blocks nothing: it waits, with its reason, and the next is tried", () => {
+it("[EX171] a replay with too few sessions decides and blocks nothing: it waits, with its reason, and the next is tried @night", () => {
   const runtime = tempRuntime();
   pastBriefs(runtime);
   const [finding, possible] = [aFinding(replayable), aFinding({})];
@@ -71,7 +71,7 @@ it("[EX82] the sessions that a review has read decide: the newest 500, without a
   expect(sessions).toBe(20);
 });
 
-it("[EX174] a trial that could not have its chats in its days waits, with the figures of this machine", () => {
+it("[EX174] a trial that could not have its chats in its days waits, with the figures of this machine @night", () => {
   const runtime = tempRuntime();
   const live = aFinding({});
   const lessLost = aFinding({ parameter: "checkpoint.everyToolCalls", from: 10, to: 7, test: "replay" });

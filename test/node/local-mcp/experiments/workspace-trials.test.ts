@@ -105,7 +105,7 @@ it("[EX91] a trial that another token has written into the state sets nothing th
 });
 
 for (const when of ["before", "after"] as const)
-  it(`[EX92] killed ${when} any call of a review, the next of any machine ends in the same state`, async () => {
+  it(`[EX92] killed ${when} any call of a review, the next of any machine ends in the same state @night`, async () => {
     for (let at = 1; ; at += 1) {
       const rig = new WorkspaceRig();
       await rig.endTasks(30);
@@ -125,7 +125,7 @@ for (const when of ["before", "after"] as const)
     }
   });
 
-it("[EX90] [EX92] a review that another one overtakes at any call does nothing twice", async () => {
+it("[EX90] [EX92] a review that another one overtakes at any call does nothing twice @night", async () => {
   for (let at = 1; ; at += 1) {
     const rigs = [new WorkspaceRig(), await deployed()] as const;
     await rigs[0].endTasks(30);

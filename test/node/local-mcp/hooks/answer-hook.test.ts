@@ -57,7 +57,7 @@ const fields = [
   ["last_assistant_message", "reason"],
 ].flat();
 
-it("[HO1] for any input a hook prints nothing or JSON that the client knows, and the store stays whole", () => {
+it("[HO1] for any input a hook prints nothing or JSON that the client knows, and the store stays whole @night", () => {
   const runtime = tempRuntime();
   runtime.processes.start(1);
   const names = fc.constantFrom("Bash", "Write", "Read", "TodoWrite", "TaskCreate", "TaskUpdate", "mcp__x__y");
@@ -86,7 +86,7 @@ it("[HO1] for any input a hook prints nothing or JSON that the client knows, and
   expect(runtime.logged.filter((line) => !line.includes("hook did nothing"))).toEqual([]);
 });
 
-it("[HO6] a secret in any field of any event never reaches the disk", () => {
+it("[HO6] a secret in any field of any event never reaches the disk @night", () => {
   const runtime = tempRuntime();
   runtime.processes.start(1);
   const samples = secretSamples(7);

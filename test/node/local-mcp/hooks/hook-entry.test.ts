@@ -31,7 +31,7 @@ it("[HO41] an object that comes in any parts is complete at its end, with all of
   );
 });
 
-it("[HO41] a tool's answer that is too large is left out, and the tool has ended all the same", () => {
+it("[HO41] a tool's answer that is too large is left out, and the tool has ended all the same @night", () => {
   const { runtime, claude } = aChat();
   claude.use("Read", { file_path: "/a" }, { text: 'x\\"{['.repeat(8_000_000) });
   expect(journalKinds(runtime, claude.session)).toContain("tool_end");
@@ -134,7 +134,7 @@ function run(path: string, ...args: string[]): { code: number; out: string } {
   }
 }
 
-it("[ST93] a relative SHIM_HOME is refused by every program, and no hook fails", () => {
+it("[ST93] a relative SHIM_HOME is refused by every program, and no hook fails @night", () => {
   const why = 'SHIM_HOME gives "rel/path"';
   const answer = JSON.stringify({ systemMessage: `SHIM cannot save: ${why}` }).slice(0, -2);
   const prompt = run("local-mcp/hooks/hook-entry.ts", "UserPromptSubmit");
@@ -231,7 +231,7 @@ it("[HO36] a client is noted once a day, and the doctor names it for a week", as
   expect((await home.shim("doctor")).out).not.toContain("runs the hooks of Claude Code's settings");
 });
 
-it("[HO65] to a client without Claude Code's variables the answer comes while its stdin is open, and its input is read", async () => {
+it("[HO65] to a client without Claude Code's variables the answer comes while its stdin is open, and its input is read @night", async () => {
   const home = aCliHome();
   const env = { PATH: process.env["PATH"], SHIM_HOME: home.paths.home, NODE_NO_WARNINGS: "1" };
   const start = (more: NodeJS.ProcessEnv): ReturnType<typeof spawn> =>

@@ -99,7 +99,7 @@ it("[TR205] an imported prompt without an answer is said to have none, after a t
   expect(String(ran["brief"])).toContain("the user's last prompt had no answer yet");
 });
 
-it("[PO4] the transcript of each client is known by its lines", async () => {
+it("[PO4] the transcript of each client is known by its lines @night", async () => {
   const harness = new URL("../../../harness/clients/", import.meta.url);
   const files = {
     codex: "rollouts/codex-tools.jsonl",
@@ -312,7 +312,7 @@ it("[TR207] a prompt of up to 12,000 characters is stored whole, also on a last 
   expect(longer).toMatchObject({ text: expect.stringMatching(/^word [^]*\[cut, \d+ more characters\][^]*last!$/) });
 });
 
-it("[PO5] a chat that was read from a file stays on offer, also where its last turn was over", async () => {
+it("[PO5] a chat that was read from a file stays on offer, also where its last turn was over @night", async () => {
   const messages = [openCodeDocument.messages[0], openCodeDocument.messages[5]];
   const finished = { ...openCodeDocument, messages };
   for (const text of [JSON.stringify(finished), jsonLines(codexOfFunctions), jsonLines(piSession.slice(0, 7))]) {

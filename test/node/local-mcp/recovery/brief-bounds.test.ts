@@ -105,7 +105,7 @@ function expectWithinBounds(written: string, { session }: Restoration): void {
   expect(neededLines.filter((start) => !lines.some((line) => line.startsWith(start)))).toEqual([]);
 }
 
-it("[RE7] [RE39] whatever a session holds, its brief has at most 2,000 tokens and 9,400 characters, one fence, and the needed lines", () => {
+it("[RE7] [RE39] whatever a session holds, its brief has at most 2,000 tokens and 9,400 characters, one fence, and the needed lines @night", () => {
   fc.assert(
     fc.property(anySession(), occasion, fc.nat(), (from, reader, ms) => {
       const written = brief(from, T0 + ms, reader);
@@ -118,7 +118,7 @@ it("[RE7] [RE39] whatever a session holds, its brief has at most 2,000 tokens an
   );
 });
 
-it("[RE22] for any data of another machine its brief keeps the same bounds, with every word inside the fence", () => {
+it("[RE22] for any data of another machine its brief keeps the same bounds, with every word inside the fence @night", () => {
   const elsewhere = fc.record({
     machine: text,
     root: fc.option(text),

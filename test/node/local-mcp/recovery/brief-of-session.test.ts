@@ -75,7 +75,7 @@ function longSession(): { runtime: TempRuntime; claude: Claude } {
   return { runtime, claude };
 }
 
-it("[RE201] [RE203] after forty prompts and two compactions the brief has each request, without nods, and is short", () => {
+it("[RE201] [RE203] after forty prompts and two compactions the brief has each request, without nods, and is short @night", () => {
   const { runtime, claude } = longSession();
   const brief = briefAfter(runtime, claude);
   const quoted = brief.split("\n").filter((line) => line.startsWith("- "));

@@ -216,7 +216,7 @@ it("[RE52] opened and closed again, a chat is mentioned again", () => {
   expect(nextChat(runtime, closed, "later-").line).toContain("your last chat here");
 });
 
-it("[RE52] a session that died comes before one that was closed later, however many of those there are", () => {
+it("[RE52] a session that died comes before one that was closed later, however many of those there are @night", () => {
   const runtime = tempRuntime();
   const dead = aDeadClaude(runtime, "the important one");
   for (let n = 0; n < 25; n++) {

@@ -10,7 +10,7 @@ import { git } from "#harness/machine/git-project.ts";
 import { aChatInRepository, aRepository, briefAfter } from "#harness/machine/chat-in-repository.ts";
 import { T0 } from "#harness/machine/temp-runtime.ts";
 
-it("[RE31] files that changed by any means are named by their path in the project, newest first; the rest in two lines", () => {
+it("[RE31] files that changed by any means are named by their path in the project, newest first; the rest in two lines @night", () => {
   const { runtime, claude, path } = aChatInRepository();
   claude.start();
   claude.prompt("Tidy up the files");
@@ -138,7 +138,7 @@ it("[RE42] what another chat of the project has edited is not named as a change 
 });
 
 it.each([true, false])(
-  "[RE43] files that a chat has inherited are named with its own, if it has continued the dead one (%s)",
+  "[RE43] files that a chat has inherited are named with its own, if it has continued the dead one (%s) @night",
   (isContinued) => {
     const { runtime, claude: first, path } = aChatInRepository(Date.now());
     first.start();

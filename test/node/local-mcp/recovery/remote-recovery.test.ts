@@ -236,7 +236,7 @@ it("[RE23] [RE97] take makes it this chat's, for all machines; a second time not
   expect(rowOf({ here: one.there }, one.dead).taken).toMatchObject({ chat: one.chat.session, machine: "laptop" });
 });
 
-it("[RE96] a session that another chat has is refused with chat and machine; a living or finished one with why", async () => {
+it("[RE96] a session that another chat has is refused with chat and machine; a living or finished one with why @night", async () => {
   const one = await aWorld({ isDead: false });
   const { refusal } = await open(one);
   const refused = (): Promise<string> => refusal("shim_check_recovery", { of: one.dead.session, take: true });

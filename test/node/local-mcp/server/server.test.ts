@@ -234,7 +234,7 @@ it("[MC15] each session and each checkpoint is a resource: listed by name, read 
   }
 });
 
-it("[MC29] the prompt brings the brief of the session that is named, else of the newest that died, and takes nothing", async () => {
+it("[MC29] the prompt brings the brief of the session that is named, else of the newest that died, and takes nothing @night", async () => {
   for (const era of eras) {
     const { runtime, claude: dead } = aChat();
     const { client } = await connect(runtime, { era });

@@ -121,7 +121,7 @@ it("[MC14] while SHIM is paused the tools store nothing and say so; deleting is 
   expect((await ask("shim_clear_state", { scope: "session", id, confirm })).output).toMatchObject({ deleted: 1 });
 });
 
-it("[MC10] a secret in any field of any tool never reaches the disk; a mark that is longer than the secret breaks no limit", async () => {
+it("[MC10] a secret in any field of any tool never reaches the disk; a mark that is longer than the secret breaks no limit @night", async () => {
   const runtime = tempRuntime();
   const { call, ask } = await connect(runtime, { name: "my ghp_a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8 client" });
   const samples = secretSamples(5);
@@ -177,7 +177,7 @@ function anyInput(): fc.Arbitrary<Record<string, unknown>> {
   return fc.record(fields, { requiredKeys: [] });
 }
 
-it("[MC6] for any input a tool answers with what it promises or with a clear error, and the store stays whole", async () => {
+it("[MC6] for any input a tool answers with what it promises or with a clear error, and the store stays whole @night", async () => {
   const runtime = tempRuntime();
   const { call } = await connect(runtime);
   const fields = new Map(

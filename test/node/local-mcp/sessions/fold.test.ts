@@ -210,7 +210,7 @@ it("[CP13] however long a session is, its state is bounded: the chat's newest wo
   expect([words.at(-1)?.text, files.at(-1)?.path]).toEqual(["said 399", "/399"]);
 });
 
-it("[CP1] a state can be folded on from any point, and stays plain JSON", () => {
+it("[CP1] a state can be folded on from any point, and stays plain JSON @night", () => {
   fc.assert(
     fc.property(fc.array(anEntry(), { maxLength: 40 }), fc.nat(40), (entries, cut) => {
       const rows = entries.map((entry, index) => ({ seq: index + 1, at: T0 + index, entry }));

@@ -26,7 +26,7 @@ it("[JO1] an entry is kept once per session and key, also when its text differs 
   expect(has).toEqual([true, false]);
 });
 
-it("[JO1] an entry is read as it was written; the newest of some kinds are listed newest first", () => {
+it("[JO1] an entry is read as it was written; the newest of some kinds are listed newest first @night", () => {
   const runtime = tempRuntime();
   const entries = fc.sample(anEntry(), { numRuns: 60, seed: 3 });
   runtime.store.write((sql) =>
@@ -126,7 +126,7 @@ function aTurn(names: readonly string[], turn: number): Event[] {
   return all.map(([event, input]) => [event, Object.assign({ prompt_id: `p${turn}` }, input)]);
 }
 
-it("[JO1] a session whose events are each reported once to three times, at once or late, ends up the same", () => {
+it("[JO1] a session whose events are each reported once to three times, at once or late, ends up the same @night", () => {
   const runtime = tempRuntime();
   runtime.processes.start(1);
   let run = 0;

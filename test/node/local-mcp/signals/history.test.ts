@@ -122,7 +122,7 @@ it("[SI21] the worst of each bucket stays, the newest among equals", () => {
 const buckets = (ats: number[]): number[] =>
   [...new Set(ats.map((at) => Math.floor(at / (15 * minute))))].toSorted((a, b) => a - b);
 
-it("[SI21] for any samples and moments of thinning the worst of all stays and each bucket has one", () => {
+it("[SI21] for any samples and moments of thinning the worst of all stays and each bucket has one @night", () => {
   const sample = fc.tuple(fc.integer({ min: 0, max: 3 * day }), fc.integer({ min: 0, max: 10 }));
   const unique = fc.uniqueArray(sample, { selector: ([at]) => at, minLength: 1, maxLength: 60 });
   fc.assert(

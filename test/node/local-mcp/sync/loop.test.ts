@@ -181,7 +181,7 @@ it("[SY67] without a network it tries less and less, says since when, and contin
   expect(notes().trouble).toBeNull();
 });
 
-it("[SY65] more than a thousand changes: of each session the newest checkpoint is sent, deletions are, and it is said once", async () => {
+it("[SY65] more than a thousand changes: of each session the newest checkpoint is sent, deletions are, and it is said once @night", async () => {
   const { world, machine, notes, forgetSession, notified } = aMachine();
   machine.work("gone", "forgotten");
   await machine.sync.syncNow();
@@ -269,7 +269,7 @@ it("[SY42] what cannot be sent stays here, is counted and said once, and stops n
   expect(notified("sync_kept_here")).toEqual([expect.stringContaining("is on this machine only")]);
 });
 
-it("[SY67] what is refused, since the workspace is full say, is not sent again every minute", async () => {
+it("[SY67] what is refused, since the workspace is full say, is not sent again every minute @night", async () => {
   const { world, machine, notes } = await begun();
   await world.host.call("settings.set", { settings: { maxSyncChars: 1_000_000 } });
   const noise = (n: number): string => Buffer.from(machine.runtime.random(100_000)).toString("base64") + String(n);

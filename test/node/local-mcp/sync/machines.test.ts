@@ -91,7 +91,7 @@ it("[CL81] other machines learn the name of a session that has one", async () =>
   expect(remotes(two)).toMatchObject([{ content: { title: "Plan of March" } }]);
 });
 
-it("[SY87] nothing is lost, nothing comes twice and the order holds, at any cut and kill", async () => {
+it("[SY87] nothing is lost, nothing comes twice and the order holds, at any cut and kill @night", async () => {
   const weather = fc.constantFrom<Weather>("good", "good", "unreachable", "lost");
   const act = fc.oneof(
     fc.record({ act: fc.constantFrom("work" as const, "end" as const, "forget" as const), session: fc.nat(2) }),

@@ -227,7 +227,7 @@ it("[SY53] a pull with a page of deletions only comes to its end, and drops noth
   expect(rowsOf(scene)).toHaveLength(101);
 });
 
-it("[SY72] a hundred marked words of prompts, titles, paths and states are nowhere in the coordinator's files", async () => {
+it("[SY72] a hundred marked words of prompts, titles, paths and states are nowhere in the coordinator's files @night", async () => {
   const world = new SyncWorld();
   const one = new SyncMachine(world);
   const marks = Array.from({ length: 100 }, (_, n) => `MARK${n}x${(n * 7_919).toString(36)}y`);

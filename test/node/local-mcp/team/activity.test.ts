@@ -57,7 +57,7 @@ it.each<[number, Partial<ActivityFacts>]>([
   expect(until(overrides)).toBe(minute);
 });
 
-it("[TE26] a chat whose model hangs loses its task, though its process lives", async () => {
+it("[TE26] a chat whose model hangs loses its task, though its process lives @night", async () => {
   const { rig, one, other } = await twoChats();
   await one.ask("shim_submit", { tasks: [{ type: "a" }] });
   await one.ask("shim_next");
@@ -70,7 +70,7 @@ it("[TE26] a chat whose model hangs loses its task, though its process lives", a
   );
 });
 
-it("[TE26] a build of forty minutes keeps the task, and so do signs of work that keep coming", async () => {
+it("[TE26] a build of forty minutes keeps the task, and so do signs of work that keep coming @night", async () => {
   const { rig, one } = await twoChats();
   await one.ask("shim_submit", { tasks: [{ type: "a" }] });
   await one.ask("shim_next");

@@ -115,7 +115,7 @@ it("[TE6] a report that is made without network counts once, also when its first
   expect(undelivered(other)).toEqual([]);
 });
 
-it("[TE6] what is said in an hour without network is kept, and takes effect once, in its order", async () => {
+it("[TE6] what is said in an hour without network is kept, and takes effect once, in its order @night", async () => {
   const { rig, one, other, ask, cut, mend, sent } = await atEdge();
   cut();
   const before = sent().length;
@@ -133,7 +133,7 @@ it("[TE6] what is said in an hour without network is kept, and takes effect once
   expect(undelivered(other)).toMatchObject([{ kind: "notice", text }]);
 });
 
-it("[TE5] [TE7] a report that comes too late is reported to the chat, and so is the claim that was lost meanwhile", async () => {
+it("[TE5] [TE7] a report that comes too late is reported to the chat, and so is the claim that was lost meanwhile @night", async () => {
   const { rig, one, other, ask, cut, mend } = await atEdge();
   await ask(one, "shim_submit", { tasks: [{ type: "a" }, { type: "b" }] });
   await ask(other, "shim_next");

@@ -73,7 +73,7 @@ it("[TE1] [TE111] the chats of an app without session ids are registered side by
   expect(statuses()).toEqual(["offline", "offline"]);
 });
 
-it("[TE2] a session that another chat continues is reported to the one that returns, once", async () => {
+it("[TE2] a session that another chat continues is reported to the one that returns, once @night", async () => {
   const { rig, one, other } = await twoChats();
   const { session } = one.claude;
   const held = [session, other.claude.session].map((id) => `session:${id}`);
@@ -110,7 +110,7 @@ it("[TE3] a session that ends leaves, and so does one that its client has left; 
   expect(rowCount(rig.base, "team_chats")).toBe(1);
 });
 
-it("[TE43] [TE4] a later process of the same client keeps its tasks and files; a killed client's are free", async () => {
+it("[TE43] [TE4] a later process of the same client keeps its tasks and files; a killed client's are free @night", async () => {
   const { rig, one, other } = await twoChats();
   const files = { action: "reserve", paths: ["a.ts"] };
   await other.ask("shim_submit", { tasks: [{ type: "a", payload: "the work" }] });

@@ -181,7 +181,7 @@ it("[OB23] a client that starts over after a kill is counted from its first tota
   expect(costOf(runtime)).toBeCloseTo(0.3, 9);
 });
 
-it("[OB23] whatever telemetry is lost, late or repeated: each dollar counts once", () => {
+it("[OB23] whatever telemetry is lost, late or repeated: each dollar counts once @night", () => {
   const step = fc.record({
     micros: fc.integer({ min: 1, max: 1_000_000 }),
     gapMs: fc.integer({ min: 1, max: 90_000 }),

@@ -56,7 +56,7 @@ it("[CX1] [CX2] [CX17] [CX18] the command line holds what the type allows and no
   expect(valueAfter(started!, "--max-budget-usd")).toBe("1.500000");
 });
 
-it("[CX2] [CX18] [CX19] nothing is allowed by default; the output reports bypassed permissions", async () => {
+it("[CX2] [CX18] [CX19] nothing is allowed by default; the output reports bypassed permissions @night", async () => {
   const nothing = new FakeClaude([good]);
   await nothing.run();
   const [bare] = nothing.started();
@@ -110,7 +110,7 @@ async function hookKinds(version?: string): Promise<string[]> {
   );
 }
 
-it("[CX3] tool events go to SHIM's server from the version that can, and start processes before", async () => {
+it("[CX3] tool events go to SHIM's server from the version that can, and start processes before @night", async () => {
   const [process, tool, none] = ["command ", "mcp_tool shim", ""];
   expect(await hookKinds("2.1.328 (Claude Code)")).toEqual([process, process, tool, tool, tool]);
   expect(await hookKinds("2.1.118 (Claude Code)")).toEqual([process, process, tool, tool, none]);
@@ -118,7 +118,7 @@ it("[CX3] tool events go to SHIM's server from the version that can, and start p
   expect(await hookKinds()).toEqual([process, process, process, process, none]);
 });
 
-it("[CX4] [CX1] the checkpoint names the session, and what is no session becomes no argument", async () => {
+it("[CX4] [CX1] the checkpoint names the session, and what is no session becomes no argument @night", async () => {
   const claude = new FakeClaude([good]);
   expect((await claude.run()).checkpoints).toEqual([{ claude: { session, folder: claude.folder } }]);
   for (const checkpoint of [
@@ -154,7 +154,7 @@ it("[CX20] a session that died here is resumed", async () => {
   expect(outcome).toMatchObject({ kind: "done", result: { session } });
 });
 
-it("[CX21] a chat of a person, or of another task, is neither resumed nor quoted", async () => {
+it("[CX21] a chat of a person, or of another task, is neither resumed nor quoted @night", async () => {
   for (const first of ["Fix the parser.", "Do task 71 (fix):", "Do task 7 (test):"]) {
     const claude = new FakeClaude([good]);
     died(claude, { first });
@@ -165,7 +165,7 @@ it("[CX21] a chat of a person, or of another task, is neither resumed nor quoted
   }
 });
 
-it("[CX5] in another folder, while it still runs, when it is full or its transcript is gone a new one begins with the brief", async () => {
+it("[CX5] in another folder, while it still runs, when it is full or its transcript is gone a new one begins with the brief @night", async () => {
   const cases: readonly [string, (claude: FakeClaude) => object][] = [
     ["it worked in another folder", (claude) => (died(claude, { cwd: join(claude.root, "other") }), task(claude))],
     ["it is still running", (claude) => (died(claude, { pid: 4_000 }), task(claude))],

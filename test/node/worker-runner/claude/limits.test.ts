@@ -41,7 +41,7 @@ function withOther(claude: FakeClaude, change: object = {}): object {
   return { atLimit: { ...codex, ...change }, env: ["EXTRA"] };
 }
 
-it("[CX25] at a usage limit a task waits for the reset, at most a day at a time, and costs no attempt", async () => {
+it("[CX25] at a usage limit a task waits for the reset, at most a day at a time, and costs no attempt @night", async () => {
   for (const [resetsInMs, delayMs] of [
     [hourMs, hourMs + 2_000],
     [9 * 24 * hourMs, 24 * hourMs],
@@ -55,7 +55,7 @@ it("[CX25] at a usage limit a task waits for the reset, at most a day at a time,
   expect(billing.outcome).toMatchObject({ ...wait, delayMs: 300_000 });
 });
 
-it("[CX25] a wait for a reset that is not known doubles up to five hours, until a task is done", async () => {
+it("[CX25] a wait for a reset that is not known doubles up to five hours, until a task is done @night", async () => {
   const claude = aWorker(...Array.from({ length: 9 }, () => atLimit()), { text: lines(init(), result()) }, atLimit());
   const delays: unknown[] = [];
   for (let at = 0; at < 11; at++) {
@@ -90,7 +90,7 @@ it("[CX29] until the reset Claude Code is not started again for another task", a
   expect((await claude.run({ isSameWorker: true })).outcome).toMatchObject({ kind: "done" });
 });
 
-it("[CX30] [CX31] with `atLimit` another client does it at once in the same folder, with the brief, and each task until the reset", async () => {
+it("[CX30] [CX31] with `atLimit` another client does it at once in the same folder, with the brief, and each task until the reset @night", async () => {
   const claude = aWorker(atLimit(), codexDoes(), codexDoes("Again."));
   died(claude);
   const settings = withOther(claude);
@@ -125,7 +125,7 @@ it("[CX30] [CX31] with `atLimit` another client does it at once in the same fold
   expect([next.outcome, claude.started().length]).toMatchObject([{ result: { text: "Again." } }, 3]);
 });
 
-it("[CX31] the other client's own statement counts, and a limit on what it does not report keeps the task back", async () => {
+it("[CX31] the other client's own statement counts, and a limit on what it does not report keeps the task back @night", async () => {
   const failure = '{"shim":"failed","reason":"no such module","isRetryable":false}';
   const failing = aWorker(atLimit(), codexDoes(failure));
   expect((await failing.run({ settings: withOther(failing) })).outcome).toEqual({
@@ -144,7 +144,7 @@ it("[CX31] the other client's own statement counts, and a limit on what it does 
   }
 });
 
-it("[CX31] a limit on time, and a stop, end the other client too", async () => {
+it("[CX31] a limit on time, and a stop, end the other client too @night", async () => {
   const endless: Part = { text: lines({ type: "thread.started", thread_id: other }), atInterrupt: null };
   const stopTimeouts = { interruptMs: 10, graceMs: 10 };
   const stop = new AbortController();
@@ -174,7 +174,7 @@ it.for([
   ],
   ["ends without a result", { text: "", complaint: "error: not logged in\n", code: 1 }, "not logged in"],
   ["ends with a code other than 0", { ...codexDoes(), code: 3 }, "it ended with 3"],
-] as const)("[CX32] a client that %s lets the task wait for the reset", async ([, part, reason]) => {
+] as const)("[CX32] a client that %s lets the task wait for the reset @night", async ([, part, reason]) => {
   const claude = aWorker(atLimit(), part);
   const { outcome } = await claude.run({ settings: withOther(claude) });
   expect(outcome).toMatchObject({ ...wait, delayMs: 300_000, reason: expect.stringContaining(reason) as string });

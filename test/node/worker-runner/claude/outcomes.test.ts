@@ -44,7 +44,7 @@ it("[CX9] [CX24] each response of a recorded run counts once, and the last figur
   expect(outcome).toMatchObject({ result: { tokens: 11_322, costMicros: 97_140, cost: "measured" } });
 });
 
-it("[CX23] the turns before a resume are not counted again, and those of one run are added up", async () => {
+it("[CX23] the turns before a resume are not counted again, and those of one run are added up @night", async () => {
   const { usage } = await ended(
     turn(spent(100, 0.5), spent(5_100, 5.5)),
     init(),
@@ -64,7 +64,7 @@ it("[CX23] the turns before a resume are not counted again, and those of one run
   expect(oldest.usage.at(-1)).toMatchObject({ tokens: 42, costMicros: 500_000 });
 });
 
-it("[CX24] the cost is estimated where the prices are known, and measured at the end", async () => {
+it("[CX24] the cost is estimated where the prices are known, and measured at the end @night", async () => {
   const prices = { "claude-opus-5-5": { input: 4, output: 20, cacheRead: 0.4, cacheWrite: 5 } };
   const told = [says({ id: "a", input: 100, output: 10 }), says({ id: "a", input: 100, output: 20 })];
   const unfinished = await ranWith(lines(init(), ...told), { prices });
@@ -86,7 +86,7 @@ it("[CX10] a good end is a result, with what was used", async () => {
   });
 });
 
-it("[CX26] trouble of the machine or the service is tried again, what the API will never take is not", async () => {
+it("[CX26] trouble of the machine or the service is tried again, what the API will never take is not @night", async () => {
   const reason = "Prompt refused.";
   const cases: readonly [string, object][] = [
     ["server_error", { isRetryable: true }],
@@ -111,7 +111,7 @@ it("[CX26] trouble of the machine or the service is tried again, what the API wi
   });
 });
 
-it("[CX27] [CX28] a full session is not resumed, and a run without a result has failed", async () => {
+it("[CX27] [CX28] a full session is not resumed, and a run without a result has failed @night", async () => {
   const full = await ended(
     says({ error: "invalid_request" }),
     result({ is_error: true, terminal_reason: "prompt_too_long", result: "Prompt is too long" }),
@@ -130,7 +130,7 @@ it("[CX27] [CX28] a full session is not resumed, and a run without a result has 
   });
 });
 
-it("[CX11] the model's last line decides where it is one of the two forms, and nothing else does", async () => {
+it("[CX11] the model's last line decides where it is one of the two forms, and nothing else does @night", async () => {
   const failure = '{"shim":"failed","reason":"there is no\\nparser","isRetryable":true}';
   for (const text of [failure, `I looked.\n\n${failure}\n`, `No.\n\`\`\`json\n${failure}\n\`\`\``]) {
     expect(await saying(text)).toEqual({ kind: "failed", reason: "there is no parser", isRetryable: true });
@@ -162,7 +162,7 @@ it("[CX12] a limit stops the run in mid-work, and what has nothing left is not s
   expect(idle.started()).toEqual([]);
 });
 
-it("[CX12] time is used while nothing is said, and also between two turns", async () => {
+it("[CX12] time is used while nothing is said, and also between two turns @night", async () => {
   const over = { kind: "over_budget", reason: "5000 of 5000 ms of time were used" };
   const silent = new FakeClaude([{ text: lines(init()), atInterrupt: "" }]);
   const onOutput = (): void => silent.runtime.wait(5_000);
@@ -183,7 +183,7 @@ it("[CX12] a clock that jumps, as that of a machine that slept does, uses no tim
   expect([outcome.kind, usage.at(-1)?.wallMs]).toEqual(["done", 0]);
 });
 
-it("[CX12] a limit on cost that Claude Code has held itself is the same, and a result that crosses one counts", async () => {
+it("[CX12] a limit on cost that Claude Code has held itself is the same, and a result that crosses one counts @night", async () => {
   const over = {
     subtype: "error_max_budget_usd",
     is_error: true,
@@ -221,7 +221,7 @@ it("[CX13] a program that ignores INT and TERM is killed", async () => {
   expect(systemProcesses.facts(Number(pid))).toBeNull();
 });
 
-it("[CX14] secrets are taken out of what is reported, and long texts are cut", async () => {
+it("[CX14] secrets are taken out of what is reported, and long texts are cut @night", async () => {
   const secret = `ghp_${"a1B2c3D4e5".repeat(4).slice(0, 36)}`;
   const text = `The token is ${secret} ${"word ".repeat(2_000)}`;
   const last = `${text}\n{"shim":"done","result":{"token":"${secret}","password":"hunter2-and-more"}}`;

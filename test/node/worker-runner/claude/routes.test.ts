@@ -122,7 +122,7 @@ const unrouted = (claude: FakeClaude) => ({
   task: { payload: clear, checkpoint: { claude: { session, folder: claude.folder } } },
 });
 
-it("[RT16] no other model resumes: not after the table, or the route, has changed, nor one that was not routed", async () => {
+it("[RT16] no other model resumes: not after the table, or the route, has changed, nor one that was not routed @night", async () => {
   const other = { tiers: [tiers[0], { ...tiers[1], model: "sonnet-2" }], default: "medium" };
   const cases = [
     unrouted,
@@ -147,7 +147,7 @@ function calls(...commands: readonly string[]): string {
   return lines(init(), ...events);
 }
 
-it("[RT14] [RT15] a stalled run is stopped where a higher tier follows, and nowhere else", async () => {
+it("[RT14] [RT15] a stalled run is stopped where a higher tier follows, and nowhere else @night", async () => {
   const stalled: Part = { text: calls("ls", "npm test", "npm test", "npm test"), atInterrupt: lines(result()) };
   const claude = new FakeClaude([stalled]);
   const { outcome, output } = await claude.run({ settings, task: { payload: clear } });
@@ -200,7 +200,7 @@ const isCountedAfter = async (part: Part): Promise<boolean | undefined> => {
   return routes.at(-1)?.isCounted;
 };
 
-it("[RT12] trouble of the account or the service, and a run that never was, count for no tier", async () => {
+it("[RT12] trouble of the account or the service, and a run that never was, count for no tier @night", async () => {
   for (const problem of ["rate_limit", "authentication_failed", "server_error"])
     expect([problem, await isCountedAfter(failed(problem))]).toEqual([problem, false]);
   expect(await isCountedAfter({ text: "", code: 1 })).toBe(false);
@@ -221,7 +221,7 @@ it("[RT18] a route that cannot be is refused, with what is wrong", () => {
   expect(ClaudeSettings.safeParse({ model: "opus", route }).error?.issues[0]?.message).toContain("a model or a route");
 });
 
-it("[RT23] the model of each attempt is reported as the client names it, and again when it changes", async () => {
+it("[RT23] the model of each attempt is reported as the client names it, and again when it changes @night", async () => {
   const change = says({ id: "msg_2", model: "claude-sonnet-5-5" });
   const events = [init({ model: "claude-opus-5-5" }), says({}), says({ id: "msg_0", error: "overloaded" }), change];
   const claude = new FakeClaude([{ text: lines(...events, result()) }]);
