@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { packExtension } from "@anthropic-ai/mcpb";
 import { build, type Metafile } from "esbuild";
 import { promptOfExtension } from "../src/local-mcp/server/resume-prompt.ts";
-import { teamTools, tools } from "../src/local-mcp/server/server.ts";
+import { teamTools } from "../src/contract/team-tools.ts";
+import { machineTools } from "../src/contract/tools.ts";
 import { licensesOf } from "./third-party-licenses.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -52,7 +53,10 @@ console.log(packed);
 /** The written one, with what is known elsewhere: Claude Desktop shows the tools before it has started anything. */
 function manifest(): Record<string, unknown> {
   const written = JSON.parse(readFileSync(join(source, "manifest.json"), "utf8")) as Record<string, unknown>;
-  const listed = [...tools, ...teamTools].map(({ name, title }) => ({ name, description: title }));
+  const listed = Object.entries({ ...machineTools, ...teamTools }).map(([name, { title }]) => ({
+    name,
+    description: title,
+  }));
   return { ...written, version, license, tools: listed, prompts: [promptOfExtension] };
 }
 

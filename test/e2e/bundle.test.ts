@@ -4,7 +4,8 @@ import { dirname, join } from "node:path";
 import { MANIFEST_SCHEMAS } from "@anthropic-ai/mcpb";
 import { expect, it, onTestFinished } from "vitest";
 import { readEdgeConfig } from "#src/coordinator-client/edge-config.ts";
-import { teamTools, tools } from "#src/local-mcp/server/server.ts";
+import { teamTools } from "#src/contract/team-tools.ts";
+import { machineTools } from "#src/contract/tools.ts";
 import {
   connected,
   manifestOf,
@@ -32,7 +33,7 @@ it("[DX1] the bundle is valid, has no native file, and lists the tools of the se
   const { version, tools: listed } = manifestOf(folder);
   const { version: current } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string };
   expect(version).toBe(current);
-  expect(listed?.map(({ name }) => name)).toEqual([...tools, ...teamTools].map(({ name }) => name));
+  expect(listed?.map(({ name }) => name)).toEqual(Object.keys({ ...machineTools, ...teamTools }));
 });
 
 it("[DX1] the manifest is valid as one of the newest schema, too, and its icon has the size that it states", () => {

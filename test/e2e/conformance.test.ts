@@ -6,7 +6,7 @@ import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/cli
 import { expect, it, onTestFinished } from "vitest";
 import { parse } from "yaml";
 import * as z from "zod";
-import { tools } from "#src/local-mcp/server/server.ts";
+import { machineTools } from "#src/contract/tools.ts";
 import { conformanceHost } from "../conformance/conformance-host.ts";
 import { outputOf } from "#harness/machine/programs.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -41,7 +41,7 @@ it("[DX11] the suite tests SHIM's own tools, with its fixtures beside them", asy
     const client = new Client({ name: "looker", version: "1" }, { versionNegotiation: { mode } });
     await client.connect(new StreamableHTTPClientTransport(new URL(host.url)));
     const own = (await client.listTools()).tools.filter(({ name }) => !name.startsWith("test_"));
-    expect(own.map(({ name }) => name)).toEqual(tools.map(({ name }) => name));
+    expect(own.map(({ name }) => name)).toEqual(Object.keys(machineTools));
     const { structuredContent } = await client.callTool({ name: "shim_session_status", arguments: {} });
     expect(structuredContent).toMatchObject({ session: expect.stringMatching(/^ses_/) });
     await client.close();

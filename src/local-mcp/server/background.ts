@@ -8,9 +8,9 @@ import * as servers from "../sessions/servers.ts";
 import { isEmpty } from "../../store/spool.ts";
 import type { startSync } from "../sync/start-sync.ts";
 import { ChatWaker } from "../team/chat-waker.ts";
-import type { Chat } from "./chat/chat.ts";
+import type { Chat } from "../chat/chat.ts";
 import type { FileSaver } from "./file-saver.ts";
-import type { ChatTeam } from "./chat/late-team.ts";
+import type { ChatTeam } from "../chat/late-team.ts";
 import { reviewIfDue } from "../experiments/review-schedule.ts";
 import { refreshIfDue, upkeep } from "./upkeep.ts";
 

@@ -1,7 +1,7 @@
 import type { Trigger } from "../../contract/checkpoint.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { takeAwaited, takePending } from "../../snapshots/pending-snapshots.ts";
-import type { Chat } from "./chat/chat.ts";
+import type { Chat } from "../chat/chat.ts";
 import { stackOf } from "../../shared/error.ts";
 
 /** Time to save after the client was killed. */

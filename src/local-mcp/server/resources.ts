@@ -3,7 +3,7 @@ import type { CoordinatorClient } from "../../coordinator-client/coordinator-cli
 import { currentState } from "../checkpoints/capture.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import * as sessions from "../sessions/sessions.ts";
-import type { Chat } from "./chat/chat.ts";
+import type { Chat } from "../chat/chat.ts";
 
 export function registerResources(server: McpServer, chat: Chat): void {
   if (chat.team) registerState(server, chat);

@@ -7,8 +7,8 @@ import { findIncomplete, searchFor } from "../recovery/detect.ts";
 import { restore, type Restoration } from "../recovery/restoration.ts";
 import { findSessionArgument } from "../sessions/session-prefix.ts";
 import * as sessions from "../sessions/sessions.ts";
-import type { Chat } from "./chat/chat.ts";
-import { othersOfApp } from "./chat/other-chats.ts";
+import type { Chat } from "../chat/chat.ts";
+import { othersOfApp } from "../chat/other-chats.ts";
 
 const name = "resume";
 const title = "Continue an earlier chat";

@@ -12,7 +12,7 @@ import * as servers from "../sessions/servers.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { isSignal } from "../signals/crash-cause.ts";
 import type { TeamEnding } from "../team/team.ts";
-import type { Chat } from "./chat/chat.ts";
+import type { Chat } from "../chat/chat.ts";
 import type { FileSaver } from "./file-saver.ts";
 
 const maxEndMs = 10_000;

@@ -2,39 +2,20 @@ import { CLIENT_INFO_META_KEY, type JSONRPCMessage, McpServer, type ServerContex
 import * as z from "zod";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import { StoreError } from "../../store/store-error.ts";
-import type { Chat, ClientInfo, ToolError } from "./chat/chat.ts";
+import type { Chat, ClientInfo, ToolError } from "../chat/chat.ts";
 import { serverInfo } from "../front/handshake.ts";
 import { instructions } from "../front/instructions.ts";
 import { isWithoutHooks } from "../front/without-hooks.ts";
 import { registerResources } from "./resources.ts";
 import { registerResumePrompt } from "./resume-prompt.ts";
-import { toListed, type Tool } from "./tools/tool.ts";
-import { autoCheckpoint } from "./tools/auto-checkpoint.ts";
-import { chats } from "./tools/chats.ts";
-import { checkRecovery } from "./tools/check-recovery.ts";
-import { clearState } from "./tools/clear-state.ts";
-import { files } from "./tools/files.ts";
-import { forceCheckpoint } from "./tools/force-checkpoint.ts";
-import { inbox } from "./tools/inbox.ts";
-import { monitorSignals } from "./tools/monitor-signals.ts";
-import { next } from "./tools/next.ts";
-import { report } from "./tools/report.ts";
-import { send } from "./tools/send.ts";
-import { sessionStatus } from "./tools/session-status.ts";
-import { stateSet } from "./tools/state-set.ts";
-import { submit } from "./tools/submit.ts";
+import { teamTools } from "../../contract/team-tools.ts";
+import type { ChatTool } from "../../contract/chat-tool.ts";
+import { machineTools } from "../../contract/tools.ts";
+import { toListed } from "./listed-schema.ts";
+import { toolHandlers } from "../chat/tools/handlers.ts";
+import type { ToolAnswer, ToolName } from "../chat/tools/tool.ts";
+import type { Result } from "../../shared/result.ts";
 import { stackOf } from "../../shared/error.ts";
-
-export const tools: readonly Tool[] = [
-  autoCheckpoint,
-  checkRecovery,
-  monitorSignals,
-  sessionStatus,
-  forceCheckpoint,
-  clearState,
-];
-
-export const teamTools: readonly Tool[] = [chats, submit, next, report, send, inbox, files, stateSet];
 
 export interface ServerOptions {
   readonly chat: Chat;
@@ -57,18 +38,24 @@ export function createServer(options: ServerOptions): McpServer {
 
 export function registerAll(server: McpServer, options: ServerOptions): void {
   const { chat } = options;
-  for (const tool of chat.team ? [...tools, ...teamTools] : tools) register(server, tool, options);
+  const offered: Partial<Record<ToolName, ChatTool>> = chat.team ? { ...machineTools, ...teamTools } : machineTools;
+  for (const [name, tool] of Object.entries(offered)) register(server, name as ToolName, tool, options);
   registerResources(server, chat);
   registerResumePrompt(server, chat, options.isExtension ?? false);
 }
 
-function register(server: McpServer, tool: Tool, options: ServerOptions): void {
-  const { name, title, annotations, withoutHooks } = tool;
+function register(server: McpServer, name: ToolName, tool: ChatTool, options: ServerOptions): void {
+  const { title, effect, isRepeatable, withoutHooks } = tool;
   const isLeading = withoutHooks && isWithoutHooks(options.chat.runtime.env, options.clientName ?? null);
   const config = {
     title,
     description: isLeading ? `${tool.description} ${withoutHooks.description}` : tool.description,
-    annotations,
+    annotations: {
+      readOnlyHint: effect === "read",
+      destructiveHint: effect === "destructive",
+      idempotentHint: isRepeatable,
+      openWorldHint: false,
+    },
     inputSchema: toListed(tool.input, isLeading ? [] : withoutHooks?.fields),
     outputSchema: toListed(tool.output),
   };
@@ -76,11 +63,11 @@ function register(server: McpServer, tool: Tool, options: ServerOptions): void {
     try {
       readClientInfo(options.chat, mcpReq.envelope);
       options.chat.setCaller(mcpReq._meta);
-      const result = await call(tool, options.chat, input);
+      const result = await call(name, options.chat, input);
       options.afterAnswer(() => countExchange(options.chat, input, result));
       return result;
     } catch (error) {
-      return toErrorResult(options.chat, toToolError(options.chat, tool.name, error));
+      return toErrorResult(options.chat, toToolError(options.chat, name, error));
     }
   });
 }
@@ -103,6 +90,8 @@ function readClientInfo(chat: Chat, envelope: unknown): void {
   if (parsed.success) chat.setClientInfo(parsed.data[CLIENT_INFO_META_KEY]);
 }
 
+type AnyHandler = (chat: Chat, input: unknown) => Promise<Result<ToolAnswer<object>, ToolError>>;
+
 interface CallResult {
   [key: string]: unknown;
   content: { type: "text"; text: string }[];
@@ -110,14 +99,15 @@ interface CallResult {
   isError?: boolean;
 }
 
-async function call(tool: Tool, chat: Chat, input: unknown): Promise<CallResult> {
-  const result = await tool.run(chat, input);
+async function call(name: ToolName, chat: Chat, input: unknown): Promise<CallResult> {
+  // The SDK has checked the input by the tool's schema.
+  const result = await (toolHandlers[name] as AnyHandler)(chat, input);
   const notices = chat.notices().map((notice) => withCommand(chat, notice));
   if (!result.ok) return toErrorResult(chat, result.error, notices);
   const { text, output } = result.value;
-  const structured: Record<string, unknown> = { ...(output as object), ...(notices.length > 0 ? { notices } : {}) };
+  const structured: Record<string, unknown> = { ...output, ...(notices.length > 0 ? { notices } : {}) };
   const { session } = structured;
-  if (tool.name === "shim_check_recovery" && typeof session === "string") chat.cancelOffer(session);
+  if (name === "shim_check_recovery" && typeof session === "string") chat.cancelOffer(session);
   // [MC5]
   const offerText = typeof session === "string" ? chat.offerOnce(session) : null;
   const parts = [

@@ -19,7 +19,7 @@ import * as textIndex from "../../store/text-index.ts";
 import { checkpoint, type DeferredWork } from "../hooks/run-hook.ts";
 import { drainInto } from "../hooks/spool-hook.ts";
 import { readSubagents } from "../observe/subagent-files.ts";
-import type { Chat } from "./chat/chat.ts";
+import type { Chat } from "../chat/chat.ts";
 
 const refreshIntervalMs = 15_000;
 const upkeepIntervalMs = 600_000;

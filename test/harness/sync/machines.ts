@@ -9,7 +9,7 @@ import { WorkspaceClient } from "#src/coordinator-client/client.ts";
 import type { LocalCalls } from "#src/coordinator-client/local/local-connection.ts";
 import type { Platform } from "#src/coordinator-client/edge/platform.ts";
 import type { RemoteContext } from "#src/local-mcp/recovery/remote-context.ts";
-import { createTeam } from "#src/local-mcp/server/chat/open-team.ts";
+import { createTeam } from "#src/local-mcp/chat/open-team.ts";
 import { buildCheckpointContent, buildSessionContent } from "#src/local-mcp/sync/build-content.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { encodeContent, type CheckpointContent, type SessionContent } from "#src/local-mcp/sync/content-schema.ts";

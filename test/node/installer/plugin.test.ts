@@ -6,7 +6,8 @@ import { expect, it } from "vitest";
 import { pluginHooks } from "../../../scripts/plugin-hooks.ts";
 import { hookEvents } from "#src/contract/hook-input.ts";
 import { hookTimeout } from "#src/installer/entries.ts";
-import { teamTools, tools } from "#src/local-mcp/server/server.ts";
+import { teamTools } from "#src/contract/team-tools.ts";
+import { machineTools } from "#src/contract/tools.ts";
 import { version } from "#src/platform/version.ts";
 import { connect } from "#harness/machine/mcp-client.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -116,7 +117,7 @@ it.skipIf(process.platform === "win32")("[IN14] an old Node hands over to the cl
 it("[IN14] the skill names the tools, those of a team too", () => {
   const skill = readFileSync(join(root, "plugin", "skills", "shim", "SKILL.md"), "utf8");
   const named = new Set(skill.match(/\bshim_[a-z_]+/g));
-  const all = [...tools, ...teamTools].map(({ name }) => name);
+  const all = Object.keys({ ...machineTools, ...teamTools });
   expect([...named].toSorted()).toEqual(all.toSorted());
 });
 

@@ -5,7 +5,8 @@ import { supportedClients as adapters } from "#src/clients/adapters.ts";
 import { hookEvents } from "#src/contract/hook-input.ts";
 import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
 import { importTranscript } from "#src/local-mcp/portable/import-transcript.ts";
-import { teamTools, tools } from "#src/local-mcp/server/server.ts";
+import { teamTools } from "#src/contract/team-tools.ts";
+import { machineTools } from "#src/contract/tools.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
 import { attackTexts, hostileTexts } from "#harness/machine/hostile-texts.ts";
 import { connect } from "#harness/machine/mcp-client.ts";
@@ -127,9 +128,10 @@ it(
     const client = await connect(runtime);
     let imported = 0;
     for (const [n, text] of texts.entries()) {
-      const tool = tools[n % tools.length];
+      const tools = Object.entries(machineTools);
+      const [name = "", tool] = tools[n % tools.length] ?? [];
       const input = filled(tool?.input, text) as Json;
-      await spend(`${tool?.name} ${describe(text)}`, () => client.call(tool?.name ?? "", input));
+      await spend(`${name} ${describe(text)}`, () => client.call(name, input));
       const path = join(temporaryFolder(), "t.jsonl");
       const common = { sessionId: `s${n}`, cwd: "/p", version: "2.1.328", timestamp: "2026-11-01T00:00:00Z" };
       const lines = [
@@ -196,7 +198,7 @@ function filled(schema: unknown, text: string, depth = 0): unknown {
 it("[JO16] [JO42] no text takes a schema over three seconds", { timeout: 120_000 }, async () => {
   const contract = join(import.meta.dirname, "..", "..", "..", "src", "contract");
   const modules = await Promise.all(globSync(join(contract, "*.ts")).map((path) => import(path) as Promise<Json>));
-  const ofTools = [...tools, ...teamTools].map(({ name, input }) => [name, input] as const);
+  const ofTools = Object.entries({ ...machineTools, ...teamTools }).map(([name, { input }]) => [name, input] as const);
   const schemas = [...modules.flatMap((one) => schemasIn(one, "")), ...ofTools];
   expect(schemas.length).toBeGreaterThan(100);
   for (const [n, [name, schema]] of schemas.entries()) {

@@ -4,7 +4,8 @@ import { renderStatus } from "#src/cli/commands/setup/statusline/render-status.t
 import { statusOf } from "#src/local-mcp/host/status-line.ts";
 import { hookClients, type HookClient } from "#src/contract/clients.ts";
 import { ownTools } from "#src/contract/own-tools.ts";
-import { teamTools, tools } from "#src/local-mcp/server/server.ts";
+import { teamTools } from "#src/contract/team-tools.ts";
+import { machineTools } from "#src/contract/tools.ts";
 import { dayOf } from "#src/local-mcp/usage/costs.ts";
 import { storeDayBudget, type DayBudget } from "#src/local-mcp/usage/day-budget.ts";
 import * as spending from "#src/local-mcp/usage/task-spending.ts";
@@ -109,7 +110,7 @@ const toolForms = [
 
 it("[BU11] at the limit each tool of SHIM stays open under the name of every client, and so does the search for it", async () => {
   expect(new Set(toolForms.map(([client]) => client))).toEqual(new Set(hookClients));
-  expect([...tools, ...teamTools].map(({ name }) => name)).toEqual(ownTools);
+  expect(Object.keys({ ...machineTools, ...teamTools })).toEqual(ownTools);
   const { one } = await withTask({ tokens: 1_000 });
   answered(one, 1_000);
   const given = toolForms.flatMap(([, form]) => ownTools.map((tool) => form.replace("TOOL", tool)));

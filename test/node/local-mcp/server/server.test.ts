@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { instructions } from "#src/local-mcp/front/instructions.ts";
 import { estimateTokens } from "#src/routing/tokens.ts";
 import { add } from "#src/store/notices.ts";
-import { openTeam } from "#src/local-mcp/server/chat/open-team.ts";
+import { openTeam } from "#src/local-mcp/chat/open-team.ts";
 import { rowCount, aDeadClaude, aChat, anotherClaude, aProject, storedSession } from "#harness/machine/claude.ts";
 import {
   aDeadChat,

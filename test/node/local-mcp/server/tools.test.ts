@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { isPurgePending } from "#src/local-mcp/retention/forget.ts";
-import { tools } from "#src/local-mcp/server/server.ts";
+import { machineTools } from "#src/contract/tools.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { pause } from "#src/store/pause.ts";
 import { aProject, rowCount, storedSession, aDeadClaude } from "#harness/machine/claude.ts";
@@ -115,7 +115,7 @@ it("[MC14] while SHIM is paused the tools store nothing and say so; deleting is 
   const id = await aDeadChat(tempRuntime({ beside: runtime }));
   runtime.store.write((sql) => pause(sql, runtime.now(), null, project));
   const before = rowCount(runtime, "sessions");
-  for (const { name } of tools.filter((one) => one.name !== "shim_clear_state"))
+  for (const name of Object.keys(machineTools).filter((one) => one !== "shim_clear_state"))
     expect(await refusal(name), name).toContain("paused");
   expect(rowCount(runtime, "sessions")).toBe(before);
   expect((await ask("shim_clear_state", { scope: "session", id, confirm })).output).toMatchObject({ deleted: 1 });
@@ -181,7 +181,7 @@ it("[MC6] for any input a tool answers with what it promises or with a clear err
   const runtime = tempRuntime();
   const { call } = await connect(runtime);
   const fields = new Map(
-    tools.map((tool) => [tool.name, new Set(Object.keys((tool.input as unknown as { shape: object }).shape))]),
+    Object.entries(machineTools).map(([tool, { input }]) => [tool, new Set(Object.keys(input.shape))]),
   );
   const name = fc.constantFrom(...fields.keys());
   await fc.assert(

@@ -1,6 +1,6 @@
 import { expect, it, vi } from "vitest";
 import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
-import { openTeam } from "#src/local-mcp/server/chat/open-team.ts";
+import { openTeam } from "#src/local-mcp/chat/open-team.ts";
 import * as servers from "#src/local-mcp/sessions/servers.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { TeamChat } from "#src/local-mcp/team/team-chat.ts";

@@ -1,52 +1,44 @@
 import * as news from "../../sessions/news.ts";
-import { Inbox } from "../../../contract/team-tools.ts";
 import { ok } from "../../../shared/result.ts";
 import { age } from "../../../shared/format.ts";
 import { toDelivered } from "../../recovery/offers.ts";
 import type { News, NewsRow } from "../../sessions/news.ts";
 import { neutralize } from "../../text/neutralize.ts";
 import { indentLines } from "../../team/deliver-news.ts";
-import { defineTeamTool, toRefusal } from "./team-tool.ts";
+import { teamTool, toRefusal } from "./team-tool.ts";
 
 const maxNews = 20;
 const callTimeoutMs = 8_000;
 const maxChars = 20_000;
 
-export const inbox = defineTeamTool({
-  name: "shim_inbox",
-  title: "Team notifications",
-  description: "Messages, lost claims, cancelled tasks and other notifications, each once.",
-  annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: false },
-  ...Inbox,
-  async act({ chat, session, member }, { topics }) {
-    for (const pattern of topics ?? []) {
-      const subscribed = await member.openedLink.link.call("messages.subscribe", { pattern }, callTimeoutMs);
-      if (!subscribed.ok) return toRefusal(subscribed.error);
-    }
-    const pulled = await member.pull();
-    const { runtime } = chat;
-    const now = runtime.now();
-    const { rows, isMore } = runtime.store.write((sql) => {
-      const waiting = news
-        .undelivered(sql, session.id, maxNews + 1)
-        .map((row) => Object.assign(row, { news: toDelivered(row.news, now) }));
-      const item = fittingRows(waiting);
-      news.markDelivered(sql, now, item);
-      return { rows: item, isMore: item.length < waiting.length };
-    });
-    const missing = pulled.ok ? "" : ` The coordinator was not reached (${pulled.error.code}): there may be more.`;
-    const lead = `${rows.length === 0 ? "No news." : `News: ${rows.length}.`}${isMore ? " More are waiting: call again." : ""}${missing}`;
-    const texts = rows.map((row) => indentLines(`${age(now - row.at)} ago: ${formatNews(row.news)}`));
-    return ok({
-      message: lead,
-      ...(rows.length === 0 ? {} : { quoted: { as: "news", text: texts.join("\n") } }),
-      output: {
-        news: rows.map((row) => Object.assign({ ageMs: now - row.at }, harmlessNews(row.news))),
-        isMore,
-        isComplete: pulled.ok,
-      },
-    });
-  },
+export const inbox = teamTool("shim_inbox", async ({ chat, session, member }, { topics }) => {
+  for (const pattern of topics ?? []) {
+    const subscribed = await member.openedLink.link.call("messages.subscribe", { pattern }, callTimeoutMs);
+    if (!subscribed.ok) return toRefusal(subscribed.error);
+  }
+  const pulled = await member.pull();
+  const { runtime } = chat;
+  const now = runtime.now();
+  const { rows, isMore } = runtime.store.write((sql) => {
+    const waiting = news
+      .undelivered(sql, session.id, maxNews + 1)
+      .map((row) => Object.assign(row, { news: toDelivered(row.news, now) }));
+    const item = fittingRows(waiting);
+    news.markDelivered(sql, now, item);
+    return { rows: item, isMore: item.length < waiting.length };
+  });
+  const missing = pulled.ok ? "" : ` The coordinator was not reached (${pulled.error.code}): there may be more.`;
+  const lead = `${rows.length === 0 ? "No news." : `News: ${rows.length}.`}${isMore ? " More are waiting: call again." : ""}${missing}`;
+  const texts = rows.map((row) => indentLines(`${age(now - row.at)} ago: ${formatNews(row.news)}`));
+  return ok({
+    message: lead,
+    ...(rows.length === 0 ? {} : { quoted: { as: "news", text: texts.join("\n") } }),
+    output: {
+      news: rows.map((row) => Object.assign({ ageMs: now - row.at }, harmlessNews(row.news))),
+      isMore,
+      isComplete: pulled.ok,
+    },
+  });
 });
 
 /** [RE38] The brief of an offer has its own fence. */

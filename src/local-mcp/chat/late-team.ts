@@ -1,8 +1,8 @@
-import type { OpenedLink } from "../../../coordinator-client/open-link.ts";
-import type { ProcessIdentity } from "../../../platform/processes.ts";
-import type { Runtime } from "../../../runtime/runtime.ts";
-import { mayJoinTeam } from "../../team/may-join.ts";
-import type { Team } from "../../team/team.ts";
+import type { OpenedLink } from "../../coordinator-client/open-link.ts";
+import type { ProcessIdentity } from "../../platform/processes.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { mayJoinTeam } from "../team/may-join.ts";
+import type { Team } from "../team/team.ts";
 
 export interface ChatTeam extends Pick<Team, "chatFor" | "follow" | "watch" | "end"> {
   reader(): OpenedLink | null | Promise<OpenedLink | null>;

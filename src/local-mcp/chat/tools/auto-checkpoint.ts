@@ -1,50 +1,36 @@
-import type * as z from "zod";
-import type { ToolError } from "../chat/chat.ts";
+import type { ToolError } from "../chat.ts";
 import type { Risk, RiskLevel } from "../../../contract/readings.ts";
 import type { WorkNotes } from "../../../contract/checkpoint.ts";
-import { AutoCheckpoint } from "../../../contract/tools.ts";
 import { ok, type Result } from "../../../shared/result.ts";
 import type { CaptureResult, CaptureError } from "../../checkpoints/capture.ts";
 import type { Trigger } from "../../../contract/checkpoint.ts";
 import { timerTrigger } from "../../../policy/save-triggers.ts";
 import { observe } from "../../observe/observe.ts";
-import { recordUserWords } from "../chat/user-words.ts";
+import { recordUserWords } from "../user-words.ts";
 import { captureNotes, captureRefusal } from "./capture-notes.ts";
 import { formatReason } from "./monitor-signals.ts";
-import { defineTool, type ToolAnswer } from "./tool.ts";
+import type { ToolHandler, ToolOutput, ToolAnswer } from "./tool.ts";
 
-export const autoCheckpoint = defineTool({
-  name: "shim_auto_checkpoint",
-  title: "Checkpoint if due",
-  description:
-    "Say what you do and what is next; saved when that changed, or when risk, time or tool calls make it due.",
-  withoutHooks: {
-    description: "Call it in each of your turns: SHIM knows of this chat only what you pass.",
-    fields: ["user"],
-  },
-  annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
-  ...AutoCheckpoint,
-  run(chat, input) {
-    const entered = chat.enter(input);
-    if (!entered.ok) return entered;
-    const session = entered.value;
-    const { runtime } = chat;
-    const heard = chat.exchanges.readings(session);
-    const { risk, facts, config } = runtime.store.write((sql) => observe(sql, runtime, session, null, heard));
-    const isNews = recordUserWords(runtime, session, input.user);
-    // [SI32]
-    const due = timerTrigger(facts, config.checkpoint) ?? (risk.level === "critical" ? "risk" : null);
-    const trigger = isNews || isAnythingSaid(input) ? "on_demand" : due;
-    const answer = toAnswer(session.id, risk, input.detail);
-    if (!trigger)
-      return ok({
-        text: `Nothing due, risk ${risk.level}.`,
-        output: { ...answer, saved: false, reason: "not due" },
-      });
-    const saved = captureNotes(chat, session.id, trigger, notesOf(input));
-    return saved.ok ? toCaptureAnswer(answer, saved.value, trigger) : nothingSaved(answer, saved.error);
-  },
-});
+export const autoCheckpoint: ToolHandler<"shim_auto_checkpoint"> = (chat, input) => {
+  const entered = chat.enter(input);
+  if (!entered.ok) return entered;
+  const session = entered.value;
+  const { runtime } = chat;
+  const heard = chat.exchanges.readings(session);
+  const { risk, facts, config } = runtime.store.write((sql) => observe(sql, runtime, session, null, heard));
+  const isNews = recordUserWords(runtime, session, input.user);
+  // [SI32]
+  const due = timerTrigger(facts, config.checkpoint) ?? (risk.level === "critical" ? "risk" : null);
+  const trigger = isNews || isAnythingSaid(input) ? "on_demand" : due;
+  const answer = toAnswer(session.id, risk, input.detail);
+  if (!trigger)
+    return ok({
+      text: `Nothing due, risk ${risk.level}.`,
+      output: { ...answer, saved: false, reason: "not due" },
+    });
+  const saved = captureNotes(chat, session.id, trigger, notesOf(input));
+  return saved.ok ? toCaptureAnswer(answer, saved.value, trigger) : nothingSaved(answer, saved.error);
+};
 
 function isAnythingSaid({ doing, next }: { doing?: string | undefined; next?: string | undefined }): boolean {
   return doing !== undefined || next !== undefined;
@@ -85,4 +71,4 @@ function nothingSaved(answer: CheckpointAnswer, error: CaptureError): Result<Too
   return ok({ text: "Nothing to save yet.", output: { ...answer, saved: false, reason: "nothing to save yet" } });
 }
 
-type Output = z.infer<typeof AutoCheckpoint.output>;
+type Output = ToolOutput<"shim_auto_checkpoint">;

@@ -1,11 +1,8 @@
-import type * as z from "zod";
 import { offeredText } from "../../../contract/chat-state.ts";
-import { CheckRecovery } from "../../../contract/tools.ts";
 import { age } from "../../../shared/format.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import { shimCommand, withShimCommand } from "../../../platform/shim-command.ts";
-import type { Chat, ToolError } from "../chat/chat.ts";
-import { defineTool, type ToolAnswer } from "./tool.ts";
+import type { Chat, ToolError } from "../chat.ts";
 import type { OpenedLink } from "../../../coordinator-client/open-link.ts";
 import { scoredBrief } from "../../recovery/brief.ts";
 import { localSource } from "../../recovery/local-source.ts";
@@ -14,13 +11,14 @@ import type { RecoverySource } from "../../recovery/source.ts";
 import { quotedTitle } from "../../../shared/quoted-title.ts";
 import { displayTitle, type Session } from "../../sessions/sessions.ts";
 import { shortSessionId } from "../../sessions/short-ids.ts";
-import { linesOfOtherChats } from "../chat/other-chats.ts";
+import { linesOfOtherChats } from "../other-chats.ts";
 import { Id } from "../../../contract/values.ts";
 import { projectHere, remoteContext, type ProjectHere, type RemoteContext } from "../../recovery/remote-context.ts";
 import { remoteSource } from "../../recovery/remote-source.ts";
 import { pullSome } from "../../sync/pull.ts";
+import type { ToolHandler, ToolInput, ToolOutput, ToolAnswer } from "./tool.ts";
 
-type Answer = ToolAnswer<z.infer<typeof CheckRecovery.output>>;
+type Answer = ToolAnswer<ToolOutput<"shim_check_recovery">>;
 
 type Incomplete = Answer["output"]["incomplete"];
 
@@ -40,34 +38,23 @@ const nothingToTake: ToolError = {
 
 const listAlone: ToolError = { code: "contradiction", message: "Pass list alone: it neither takes nor dismisses." };
 
-export const checkRecovery = defineTool({
-  name: "shim_check_recovery",
-  title: "Find work of sessions that died",
-  description: "Lists sessions that died unfinished, with a brief of the newest of this project.",
-  withoutHooks: {
-    description: "Call it first in each chat, with start true.",
-    fields: ["start"],
-  },
-  annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
-  ...CheckRecovery,
-  async run(chat, input) {
-    if (input.list) return listOnly(chat, input);
-    const entered = chat.begin(input);
-    if (!entered.ok) return entered;
-    const session = entered.value;
-    const reached = await reach(chat, session, input.of);
-    const chosen = await choose(reached.sources, input.of);
-    if (!chosen.ok) return chosen;
-    const refusal = await act(chosen.value, input);
-    if (refusal !== null) return err(refusal);
-    if (input.dismiss && chosen.value) return ok(dismissedAnswer(chat, session, chosen.value));
-    const incomplete = await listFrom(reached, input.detail);
-    return ok(withReach(briefAnswer(chat, session, chosen.value, incomplete), reached));
-  },
-});
+export const checkRecovery: ToolHandler<"shim_check_recovery"> = async (chat, input) => {
+  if (input.list) return listOnly(chat, input);
+  const entered = chat.begin(input);
+  if (!entered.ok) return entered;
+  const session = entered.value;
+  const reached = await reach(chat, session, input.of);
+  const chosen = await choose(reached.sources, input.of);
+  if (!chosen.ok) return chosen;
+  const refusal = await act(chosen.value, input);
+  if (refusal !== null) return err(refusal);
+  if (input.dismiss && chosen.value) return ok(dismissedAnswer(chat, session, chosen.value));
+  const incomplete = await listFrom(reached, input.detail);
+  return ok(withReach(briefAnswer(chat, session, chosen.value, incomplete), reached));
+};
 
 /** [MC40] Makes no offer. */
-async function listOnly(chat: Chat, input: z.infer<typeof CheckRecovery.input>): Promise<Result<Answer, ToolError>> {
+async function listOnly(chat: Chat, input: ToolInput<"shim_check_recovery">): Promise<Result<Answer, ToolError>> {
   const entered = chat.enter(input, "look");
   if (!entered.ok) return entered;
   if (input.of !== undefined || input.take || input.dismiss) return err(listAlone);

@@ -1,47 +1,39 @@
-import type * as z from "zod";
-import type { ToolError } from "../chat/chat.ts";
+import type { ToolError } from "../chat.ts";
 import type { Progress } from "../../../contract/tasks.ts";
-import { Report } from "../../../contract/team-tools.ts";
 import type { Json } from "../../../contract/json.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import type { HeldTask } from "../../team/held-tasks.ts";
 import type { ReportResult } from "../../team/held-claims.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
-import { defineTeamTool, toRefusal, type TeamAnswer } from "./team-tool.ts";
+import { teamTool, toRefusal, type TeamAnswer } from "./team-tool.ts";
+import type { ToolInput, ToolOutput } from "./tool.ts";
 
-type Input = z.infer<typeof Report.input>;
+type Input = ToolInput<"shim_report">;
 
 /** The contract's limits. */
 const maxNoteChars = 500;
 const maxResultChars = 262_144;
 
-export const report = defineTeamTool({
-  name: "shim_report",
-  title: "Report on your task",
-  description: "Progress or end of your task. Checkpoint first: the newest one goes with it.",
-  annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
-  ...Report,
-  async act({ member }, input) {
-    const held = requireHeldTask(member, input.task);
-    if (!held.ok) return held;
-    const reported = await reportOutcome(member, held.value, input);
-    if (!reported.ok) return reported;
-    const { task } = held.value.task;
-    if (reported.value.kind === "kept") {
-      return ok({
-        message: `Kept: the report on task ${task} will be sent once, when the coordinator answers again. Continue.`,
-        output: { task, state: "kept" },
-      });
-    }
-    return toAnswer(task, input.outcome, reported.value);
-  },
+export const report = teamTool("shim_report", async ({ member }, input) => {
+  const held = requireHeldTask(member, input.task);
+  if (!held.ok) return held;
+  const reported = await reportOutcome(member, held.value, input);
+  if (!reported.ok) return reported;
+  const { task } = held.value.task;
+  if (reported.value.kind === "kept") {
+    return ok({
+      message: `Kept: the report on task ${task} will be sent once, when the coordinator answers again. Continue.`,
+      output: { task, state: "kept" },
+    });
+  }
+  return toAnswer(task, input.outcome, reported.value);
 });
 
 function toAnswer(
   task: number,
   outcome: Input["outcome"],
   { answer }: Extract<ReportResult, { kind: "answered" }>,
-): Result<TeamAnswer<z.infer<typeof Report.output>>, ToolError> {
+): Result<TeamAnswer<ToolOutput<"shim_report">>, ToolError> {
   if (!answer.ok) return toRefusal(answer.error);
   const { state, isCancelled, reason } = answer.value;
   const output = { task, state: "reported", ...(state === undefined ? {} : { taskState: state }) };

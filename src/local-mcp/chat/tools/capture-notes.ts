@@ -4,7 +4,7 @@ import { redactJson } from "../../../redaction/redact.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import { capture, type CaptureError, type CaptureResult } from "../../checkpoints/capture.ts";
 import type { Trigger } from "../../../contract/checkpoint.ts";
-import type { Chat, ToolError } from "../chat/chat.ts";
+import type { Chat, ToolError } from "../chat.ts";
 
 /** [MC10] Field limits hold for the input only: a redaction mark may be longer than the secret. */
 export function captureNotes(

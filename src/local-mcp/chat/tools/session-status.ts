@@ -1,6 +1,5 @@
 import * as checkpoints from "../../checkpoints/checkpoints.ts";
 import { stateText, type ShownState } from "../../../contract/chat-state.ts";
-import { SessionStatus } from "../../../contract/tools.ts";
 import { ok } from "../../../shared/result.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import { findIncomplete } from "../../recovery/detect.ts";
@@ -9,40 +8,33 @@ import { displayTitle, type Session } from "../../sessions/sessions.ts";
 import { neutralize } from "../../text/neutralize.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { age } from "../../../shared/format.ts";
-import { defineTool } from "./tool.ts";
+import type { ToolHandler } from "./tool.ts";
 
-export const sessionStatus = defineTool({
-  name: "shim_session_status",
-  title: "Save status of this session",
-  description: "This session's handle, state, last save, checkpoints; how many others died.",
-  annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
-  ...SessionStatus,
-  run(chat, input) {
-    const entered = chat.enter(input, "look");
-    if (!entered.ok) return entered;
-    const session = entered.value;
-    const { runtime } = chat;
-    const now = runtime.now();
-    const facts = runtime.store.read((sql) => readFacts(sql, runtime, session), noFacts);
-    const savedMsAgo = session.savedAt === null ? undefined : now - session.savedAt;
-    const saved = savedMsAgo === undefined ? "not saved yet" : `saved ${age(savedMsAgo)} ago`;
-    return ok({
-      text: `Session ${session.id}: ${stateText(facts.shown)}; ${saved}; checkpoints: ${facts.count}; other sessions that died: ${deadText(facts)}.`,
-      output: {
-        session: session.id,
-        client: session.client,
-        ...facts.shown,
-        ...labels(session),
-        ...(savedMsAgo === undefined ? {} : { savedMsAgo }),
-        checkpoints: facts.count,
-        died: facts.died,
-        ...(facts.offeredHere === 0 ? {} : { offeredHere: facts.offeredHere }),
-        store: runtime.store.driver ?? "closed",
-        ...(input.detail === "detailed" && facts.latest ? { latest: { ...facts.latest } } : {}),
-      },
-    });
-  },
-});
+export const sessionStatus: ToolHandler<"shim_session_status"> = (chat, input) => {
+  const entered = chat.enter(input, "look");
+  if (!entered.ok) return entered;
+  const session = entered.value;
+  const { runtime } = chat;
+  const now = runtime.now();
+  const facts = runtime.store.read((sql) => readFacts(sql, runtime, session), noFacts);
+  const savedMsAgo = session.savedAt === null ? undefined : now - session.savedAt;
+  const saved = savedMsAgo === undefined ? "not saved yet" : `saved ${age(savedMsAgo)} ago`;
+  return ok({
+    text: `Session ${session.id}: ${stateText(facts.shown)}; ${saved}; checkpoints: ${facts.count}; other sessions that died: ${deadText(facts)}.`,
+    output: {
+      session: session.id,
+      client: session.client,
+      ...facts.shown,
+      ...labels(session),
+      ...(savedMsAgo === undefined ? {} : { savedMsAgo }),
+      checkpoints: facts.count,
+      died: facts.died,
+      ...(facts.offeredHere === 0 ? {} : { offeredHere: facts.offeredHere }),
+      store: runtime.store.driver ?? "closed",
+      ...(input.detail === "detailed" && facts.latest ? { latest: { ...facts.latest } } : {}),
+    },
+  });
+};
 
 function labels(session: Session): { title?: string; project?: string } {
   const title = displayTitle(session);

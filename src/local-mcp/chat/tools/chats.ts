@@ -1,7 +1,6 @@
 import { stateText, workProgress } from "../../../contract/chat-state.ts";
 import type { Chat } from "../../../contract/chats.ts";
 import type { TaskLine } from "../../../contract/task-views.ts";
-import { Chats } from "../../../contract/team-tools.ts";
 import type { Lease } from "../../../contract/leases.ts";
 import { ok } from "../../../shared/result.ts";
 import { age } from "../../../shared/format.ts";
@@ -9,7 +8,7 @@ import type { Runtime } from "../../../runtime/runtime.ts";
 import { readChatState } from "../../recovery/session-state.ts";
 import { folderOf } from "../../team/chat-naming.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
-import { defineTeamTool, toRefusal } from "./team-tool.ts";
+import { teamTool, toRefusal } from "./team-tool.ts";
 
 const callTimeoutMs = 8_000;
 const pageSize = 100;
@@ -17,33 +16,26 @@ const maxTasks = 200;
 const maxNoteChars = 200;
 const leaderPrefix = "leader:";
 
-export const chats = defineTeamTool({
-  name: "shim_chats",
-  title: "Chats of the team",
-  description: "Chats with state and tasks; leaders; task counts.",
-  annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
-  ...Chats,
-  async act({ chat: { runtime }, member }, { all }) {
-    const { link } = member.openedLink;
-    const found = await link.call("chats.list", { limit: pageSize }, callTimeoutMs);
-    if (!found.ok) return toRefusal(found.error);
-    const running = await link.call("tasks.list", { state: "running", limit: maxTasks }, callTimeoutMs);
-    if (!running.ok) return toRefusal(running.error);
-    const summary = await link.call("tasks.progress", {}, callTimeoutMs);
-    if (!summary.ok) return toRefusal(summary.error);
-    const leading = await link.call("leases.list", { prefix: leaderPrefix, limit: pageSize }, callTimeoutMs);
-    if (!leading.ok) return toRefusal(leading.error);
-    const leaders = leading.value.leases.map(toLeader);
-    const { activeChats: _chats, isAll: _isAll, ...tasks } = summary.value;
-    const known = found.value.chats.map((chat) => toChatLine(member, chat, running.value.tasks, runtime));
-    const listed = known.filter(({ state }) => all === true || (state !== "died" && state !== "ended"));
-    const counts = `${tasks.queuedTasks} queued, ${tasks.inProgressTasks} in progress, ${tasks.completedTasks} done, of ${tasks.totalTasks}`;
-    return ok({
-      message: `Tasks: ${counts}. Chats: ${listed.length}.${listed.some(({ state }) => state === "waits") ? youText : ""}`,
-      quoted: { as: "chats", text: [...listed.map(formatChat), ...leaders.map(formatLeader)].join("\n") },
-      output: { chats: listed, leaders, tasks, isMore: found.value.cursor !== null },
-    });
-  },
+export const chats = teamTool("shim_chats", async ({ chat: { runtime }, member }, { all }) => {
+  const { link } = member.openedLink;
+  const found = await link.call("chats.list", { limit: pageSize }, callTimeoutMs);
+  if (!found.ok) return toRefusal(found.error);
+  const running = await link.call("tasks.list", { state: "running", limit: maxTasks }, callTimeoutMs);
+  if (!running.ok) return toRefusal(running.error);
+  const summary = await link.call("tasks.progress", {}, callTimeoutMs);
+  if (!summary.ok) return toRefusal(summary.error);
+  const leading = await link.call("leases.list", { prefix: leaderPrefix, limit: pageSize }, callTimeoutMs);
+  if (!leading.ok) return toRefusal(leading.error);
+  const leaders = leading.value.leases.map(toLeader);
+  const { activeChats: _chats, isAll: _isAll, ...tasks } = summary.value;
+  const known = found.value.chats.map((chat) => toChatLine(member, chat, running.value.tasks, runtime));
+  const listed = known.filter(({ state }) => all === true || (state !== "died" && state !== "ended"));
+  const counts = `${tasks.queuedTasks} queued, ${tasks.inProgressTasks} in progress, ${tasks.completedTasks} done, of ${tasks.totalTasks}`;
+  return ok({
+    message: `Tasks: ${counts}. Chats: ${listed.length}.${listed.some(({ state }) => state === "waits") ? youText : ""}`,
+    quoted: { as: "chats", text: [...listed.map(formatChat), ...leaders.map(formatLeader)].join("\n") },
+    output: { chats: listed, leaders, tasks, isMore: found.value.cursor !== null },
+  });
 });
 
 function toLeader({ resource, holder, token }: Lease) {

@@ -1,16 +1,16 @@
-import { createNaming } from "../../team/chat-naming.ts";
-import { openLink } from "../../../coordinator-client/open-link.ts";
-import { ok, type Result } from "../../../shared/result.ts";
-import { processKey } from "../../../coordinator-client/local/process-key.ts";
-import type { Platform } from "../../../coordinator-client/edge/platform.ts";
-import { nodePlatform } from "../../../coordinator-client/edge/node-platform.ts";
-import type { ProcessIdentity } from "../../../platform/processes.ts";
-import { recordDeath } from "../../recovery/deaths.ts";
-import { isDead } from "../../recovery/liveness.ts";
-import { recordFinishedTasks } from "../../recovery/finished-tasks.ts";
-import { RemoteRecovery } from "../../recovery/remote-recovery.ts";
-import type { Runtime } from "../../../runtime/runtime.ts";
-import { Team, type TeamConnection, type TeamOptions } from "../../team/team.ts";
+import { createNaming } from "../team/chat-naming.ts";
+import { openLink } from "../../coordinator-client/open-link.ts";
+import { ok, type Result } from "../../shared/result.ts";
+import { processKey } from "../../coordinator-client/local/process-key.ts";
+import type { Platform } from "../../coordinator-client/edge/platform.ts";
+import { nodePlatform } from "../../coordinator-client/edge/node-platform.ts";
+import type { ProcessIdentity } from "../../platform/processes.ts";
+import { recordDeath } from "../recovery/deaths.ts";
+import { isDead } from "../recovery/liveness.ts";
+import { recordFinishedTasks } from "../recovery/finished-tasks.ts";
+import { RemoteRecovery } from "../recovery/remote-recovery.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { Team, type TeamConnection, type TeamOptions } from "../team/team.ts";
 
 type Connection = Pick<TeamConnection, "openedLink" | "naming">;
 

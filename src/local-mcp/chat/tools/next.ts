@@ -1,6 +1,5 @@
-import type { ToolError } from "../chat/chat.ts";
+import type { ToolError } from "../chat.ts";
 import type { ClaimedTask } from "../../../contract/tasks.ts";
-import { Next } from "../../../contract/team-tools.ts";
 import { Label } from "../../../contract/values.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
@@ -10,28 +9,21 @@ import type { Abilities } from "../../team/chat-abilities.ts";
 import type { HeldTask } from "../../team/held-tasks.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
 import type { WaitingTasks } from "../../team/waiting-tasks.ts";
-import { defineTeamTool, toRefusal } from "./team-tool.ts";
+import { teamTool, toRefusal } from "./team-tool.ts";
 
 const maxChars = 4_000;
 
-export const next = defineTeamTool({
-  name: "shim_next",
-  title: "Take a task",
-  description: "Takes a task, or returns yours, with the progress of earlier attempts. End it with shim_report.",
-  annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
-  ...Next,
-  async act({ member }, { types = [], capabilities, capacity, waitMs = 0 }) {
-    const stated = await setAbilities(member, omitUndefined({ capabilities, capacity }));
-    if (!stated.ok) return stated;
-    const [held] = member.tasks.list();
-    if (held) return ok(toAnswer(member, held, false));
-    const taken = await member.claims.claim(types, waitMs);
-    if (!taken.ok) return toRefusal(taken.error);
-    if (taken.value) return ok(toAnswer(member, taken.value, true));
-    const waited = await member.claims.findWaiting(types);
-    const waiting = waited.ok ? waited.value : [];
-    return ok({ message: nothingText(waiting), output: { task: null, waiting } });
-  },
+export const next = teamTool("shim_next", async ({ member }, { types = [], capabilities, capacity, waitMs = 0 }) => {
+  const stated = await setAbilities(member, omitUndefined({ capabilities, capacity }));
+  if (!stated.ok) return stated;
+  const [held] = member.tasks.list();
+  if (held) return ok(toAnswer(member, held, false));
+  const taken = await member.claims.claim(types, waitMs);
+  if (!taken.ok) return toRefusal(taken.error);
+  if (taken.value) return ok(toAnswer(member, taken.value, true));
+  const waited = await member.claims.findWaiting(types);
+  const waiting = waited.ok ? waited.value : [];
+  return ok({ message: nothingText(waiting), output: { task: null, waiting } });
 });
 
 function nothingText(waiting: readonly WaitingTasks[]): string {

@@ -1,34 +1,25 @@
-import type * as z from "zod";
-import type { ToolError } from "../chat/chat.ts";
+import type { ToolError } from "../chat.ts";
 import type { Leader } from "../../../contract/elections.ts";
-import { StateSet } from "../../../contract/team-tools.ts";
 import type { Json } from "../../../contract/json.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
-import { defineTeamTool, toRefusal, type Caller, type TeamAnswer } from "./team-tool.ts";
+import { teamTool, toRefusal, type Caller, type TeamAnswer } from "./team-tool.ts";
+import type { ToolInput, ToolOutput } from "./tool.ts";
 
-type Input = z.infer<typeof StateSet.input>;
-type StateResult = Result<TeamAnswer<z.infer<typeof StateSet.output>>, ToolError>;
+type Input = ToolInput<"shim_state_set">;
+type StateResult = Result<TeamAnswer<ToolOutput<"shim_state_set">>, ToolError>;
 
 const callTimeoutMs = 8_000;
 const leaderPrefix = "$leader/";
 const maxChars = 4_000;
 
-export const stateSet = defineTeamTool({
-  name: "shim_state_set",
-  title: "Shared state and elections",
-  description:
-    'Sets, deletes or (no value) reads a key that all chats share. "$leader/NAME": true campaigns, delete resigns, no value returns the leader.',
-  annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
-  ...StateSet,
-  async act(caller, input): Promise<StateResult> {
-    if (input.delete === true && input.value !== undefined) {
-      return err({ code: "bad_input", message: 'pass "value" or "delete": true, not both; without either it reads.' });
-    }
-    if (input.key.startsWith(leaderPrefix)) return campaign(caller.member, input);
-    if (input.delete === true) return remove(caller, input);
-    return input.value === undefined ? read(caller.member, input.key) : write(caller, input);
-  },
+export const stateSet = teamTool("shim_state_set", async (caller, input) => {
+  if (input.delete === true && input.value !== undefined) {
+    return err({ code: "bad_input", message: 'pass "value" or "delete": true, not both; without either it reads.' });
+  }
+  if (input.key.startsWith(leaderPrefix)) return campaign(caller.member, input);
+  if (input.delete === true) return remove(caller, input);
+  return input.value === undefined ? read(caller.member, input.key) : write(caller, input);
 });
 
 /** [TE31] Serves clients that read no resources. */

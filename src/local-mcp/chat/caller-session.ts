@@ -1,8 +1,8 @@
-import type { Sql } from "../../../shared/sql.ts";
-import { isDescendant, type ProcessIdentity } from "../../../platform/processes.ts";
-import type { Runtime } from "../../../runtime/runtime.ts";
-import * as clients from "../../sessions/clients.ts";
-import * as sessions from "../../sessions/sessions.ts";
+import type { Sql } from "../../shared/sql.ts";
+import { isDescendant, type ProcessIdentity } from "../../platform/processes.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import * as clients from "../sessions/clients.ts";
+import * as sessions from "../sessions/sessions.ts";
 import { envSessionId, hasThreads, namedSession } from "./env-session.ts";
 
 interface CallerOptions {

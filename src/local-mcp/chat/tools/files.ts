@@ -1,35 +1,27 @@
-import type * as z from "zod";
-import type { ToolError } from "../chat/chat.ts";
-import { Files } from "../../../contract/team-tools.ts";
+import type { ToolError } from "../chat.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import { age } from "../../../shared/format.ts";
 import { formatResource, type ReservationError } from "../../team/file-reservations.ts";
 import { resolveLinks, toLeasePath } from "../../team/lease-paths.ts";
 import type { Reservation } from "../../team/reservation-table.ts";
-import { defineTeamTool, toRefusal, type Caller, type TeamAnswer } from "./team-tool.ts";
+import { teamTool, toRefusal, type Caller, type TeamAnswer } from "./team-tool.ts";
+import type { ToolOutput } from "./tool.ts";
 
-type FilesResult = Result<TeamAnswer<z.infer<typeof Files.output>>, ToolError>;
+type FilesResult = Result<TeamAnswer<ToolOutput<"shim_files">>, ToolError>;
 
 interface ProjectPaths {
   readonly project: string;
   readonly paths: readonly string[];
 }
 
-export const files = defineTeamTool({
-  name: "shim_files",
-  title: "Reserve files",
-  description: "Reserve files, all or none, before you edit what others may edit; release when done.",
-  annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
-  ...Files,
-  async act(caller, { action, paths = [], project }): Promise<FilesResult> {
-    if (action === "list") return list(caller);
-    if (action === "reserve" && paths.length === 0) {
-      return err({ code: "paths_missing", message: "reserve needs paths: file, dir/* or dir/**." });
-    }
-    const requestedRoot = await projectPathsOf(caller, paths, project);
-    if (!requestedRoot.ok) return requestedRoot;
-    return action === "reserve" ? reserve(caller, requestedRoot.value) : release(caller, requestedRoot.value);
-  },
+export const files = teamTool("shim_files", async (caller, { action, paths = [], project }) => {
+  if (action === "list") return list(caller);
+  if (action === "reserve" && paths.length === 0) {
+    return err({ code: "paths_missing", message: "reserve needs paths: file, dir/* or dir/**." });
+  }
+  const requestedRoot = await projectPathsOf(caller, paths, project);
+  if (!requestedRoot.ok) return requestedRoot;
+  return action === "reserve" ? reserve(caller, requestedRoot.value) : release(caller, requestedRoot.value);
 });
 
 async function projectPathsOf(

@@ -1,12 +1,12 @@
-import type * as z from "zod";
+import type { teamTools } from "../../../contract/team-tools.ts";
 import { dataWarning, fence } from "../../../shared/fence.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import type { CallError } from "../../../contract/errors.ts";
 import { redactJson } from "../../../redaction/redact.ts";
 import type { Session } from "../../sessions/sessions.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
-import type { Chat, ToolError } from "../chat/chat.ts";
-import { defineTool, type Tool, type ToolAnswer } from "./tool.ts";
+import type { Chat, ToolError } from "../chat.ts";
+import type { ToolAnswer, ToolHandler, ToolInput, ToolOutput } from "./tool.ts";
 
 export interface Caller {
   readonly chat: Chat;
@@ -23,37 +23,32 @@ export interface TeamAnswer<Output> {
   readonly output: Omit<Output, "session" | "message">;
 }
 
-interface TeamTool<Input extends z.ZodType, Output extends z.ZodType> extends Omit<Tool<Input, Output>, "run"> {
-  readonly act: (caller: Caller, input: z.infer<Input>) => Promise<Result<TeamAnswer<z.infer<Output>>, ToolError>>;
-}
+type TeamToolName = keyof typeof teamTools;
+type Act<Name extends TeamToolName> = (
+  caller: Caller,
+  input: ToolInput<Name>,
+) => Promise<Result<TeamAnswer<ToolOutput<Name>>, ToolError>>;
 
-export function defineTeamTool<
-  Input extends z.ZodType<{ session?: string | undefined; project?: string | undefined }>,
-  Output extends z.ZodType<{ session: string; message: string }>,
->(tool: TeamTool<Input, Output>): Tool {
-  const { act, ...rest } = tool;
-  return defineTool<Input, Output>({
-    ...rest,
-    async run(chat, input) {
-      const { session, project } = input;
-      const entered = chat.enter({ session, project });
-      if (!entered.ok) return entered;
-      if (!chat.team)
-        return err({
-          code: "no_team",
-          message: 'The team is turned off: config.json says "team": {"isEnabled": false}.',
-        });
-      const memberResult = await chat.team.chatFor(entered.value);
-      if (!memberResult.ok) return toRefusal(memberResult.error);
-      // [RD12] Redaction maps strings to strings, so the shape stays.
-      const { value, count: removed } = redactJson(input);
-      const acted = await act(
-        { chat, session: entered.value, member: memberResult.value, removed },
-        value as z.infer<Input>,
-      );
-      return acted.ok ? ok(toAnswer(entered.value.id, acted.value)) : acted;
-    },
-  });
+/** @param _name of the declaration that gives `act` its types */
+export function teamTool<Name extends TeamToolName>(_name: Name, act: Act<Name>): ToolHandler<Name> {
+  return async (chat, input) => {
+    const entered = chat.enter(input);
+    if (!entered.ok) return entered;
+    if (!chat.team)
+      return err({
+        code: "no_team",
+        message: 'The team is turned off: config.json says "team": {"isEnabled": false}.',
+      });
+    const memberResult = await chat.team.chatFor(entered.value);
+    if (!memberResult.ok) return toRefusal(memberResult.error);
+    // [RD12] Redaction maps strings to strings, so the shape stays.
+    const { value, count: removed } = redactJson(input);
+    const acted = await act(
+      { chat, session: entered.value, member: memberResult.value, removed },
+      value as ToolInput<Name>,
+    );
+    return acted.ok ? ok(toAnswer(entered.value.id, acted.value)) : acted;
+  };
 }
 
 function toAnswer<Output>(session: string, { message: lead, quoted, output }: TeamAnswer<Output>): ToolAnswer<Output> {

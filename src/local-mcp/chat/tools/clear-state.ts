@@ -1,43 +1,35 @@
-import type { ToolError } from "../chat/chat.ts";
+import type { ToolError } from "../chat.ts";
 import * as checkpoints from "../../checkpoints/checkpoints.ts";
 import * as notices from "../../../store/notices.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { findSessionArgument } from "../../sessions/session-prefix.ts";
-import { ClearState } from "../../../contract/tools.ts";
 import { backUp } from "../../../store/backup.ts";
-import { defineTool } from "./tool.ts";
 import { dismiss } from "../../recovery/local-source.ts";
 import { dropMarked } from "../../../snapshots/stored-snapshots.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import { forget, purge, type ForgetTarget } from "../../retention/forget.ts";
+import type { ToolHandler } from "./tool.ts";
 
-export const clearState = defineTool({
-  name: "shim_clear_state",
-  title: "Delete saved state",
-  description: "Deletes what scope and id name, after a backup. Irreversible.",
-  annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
-  ...ClearState,
-  async run(chat, input) {
-    const entered = chat.enter({ session: input.session, project: input.project }, "delete");
-    if (!entered.ok) return entered;
-    const clearResult = await clear(chat.runtime, input);
-    if (!clearResult.ok) return clearResult;
-    chat.recent.clear();
-    const { rows, ...cleared } = clearResult.value;
-    const backup = clearResult.value.backup ? ` Backup: ${clearResult.value.backup}` : "";
-    return {
-      ok: true,
-      value: {
-        text: `Deleted ${clearResult.value.deleted} (${input.scope}).${backup}`,
-        output: {
-          session: entered.value.id,
-          ...cleared,
-          ...(input.detail === "detailed" && rows !== undefined ? { rows } : {}),
-        },
+export const clearState: ToolHandler<"shim_clear_state"> = async (chat, input) => {
+  const entered = chat.enter({ session: input.session, project: input.project }, "delete");
+  if (!entered.ok) return entered;
+  const clearResult = await clear(chat.runtime, input);
+  if (!clearResult.ok) return clearResult;
+  chat.recent.clear();
+  const { rows, ...cleared } = clearResult.value;
+  const backup = clearResult.value.backup ? ` Backup: ${clearResult.value.backup}` : "";
+  return {
+    ok: true,
+    value: {
+      text: `Deleted ${clearResult.value.deleted} (${input.scope}).${backup}`,
+      output: {
+        session: entered.value.id,
+        ...cleared,
+        ...(input.detail === "detailed" && rows !== undefined ? { rows } : {}),
       },
-    };
-  },
-});
+    },
+  };
+};
 
 interface ClearRequest {
   readonly scope: "checkpoint" | "session" | "offer" | "notices";

@@ -1,7 +1,7 @@
-import { age } from "../../../shared/format.ts";
-import { hasContent } from "../../recovery/detect.ts";
-import { quotedTitle } from "../../../shared/quoted-title.ts";
-import * as sessions from "../../sessions/sessions.ts";
+import { age } from "../../shared/format.ts";
+import { hasContent } from "../recovery/detect.ts";
+import { quotedTitle } from "../../shared/quoted-title.ts";
+import * as sessions from "../sessions/sessions.ts";
 import type { Chat } from "./chat.ts";
 
 const maxListed = 3;

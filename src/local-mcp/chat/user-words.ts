@@ -1,8 +1,8 @@
-import type { Runtime } from "../../../runtime/runtime.ts";
-import { redactAndKeepEnds } from "../../sessions/both-ends.ts";
-import { digest, limits, redactAndClip } from "../../sessions/entries.ts";
-import * as journal from "../../sessions/journal.ts";
-import * as sessions from "../../sessions/sessions.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { redactAndKeepEnds } from "../sessions/both-ends.ts";
+import { digest, limits, redactAndClip } from "../sessions/entries.ts";
+import * as journal from "../sessions/journal.ts";
+import * as sessions from "../sessions/sessions.ts";
 
 /**
  * [MC28] Records what the user has written as a hook would: goal, rules and decisions are found by

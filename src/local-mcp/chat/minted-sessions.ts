@@ -1,6 +1,6 @@
-import { uuidv7 } from "../../../shared/ids.ts";
-import type { Runtime } from "../../../runtime/runtime.ts";
-import type { Session } from "../../sessions/sessions.ts";
+import { uuidv7 } from "../../shared/ids.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import type { Session } from "../sessions/sessions.ts";
 
 /** One session per project, and one for calls without a project. */
 export class MintedSessions {

@@ -1,7 +1,7 @@
 import * as z from "zod";
-import { adapterOf } from "../../../clients/adapters.ts";
-import { sessionVariables } from "../../../clients/session-variables.ts";
-import { idOf } from "../../sessions/entries.ts";
+import { adapterOf } from "../../clients/adapters.ts";
+import { sessionVariables } from "../../clients/session-variables.ts";
+import { idOf } from "../sessions/entries.ts";
 
 /**
  * [ID17] A client started from another's chat inherits that chat's variable, so the client's own
