@@ -1,8 +1,8 @@
 import type { ReceivedMessage } from "../../contract/machine/page.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as news from "../sessions/news.ts";
-import type { News } from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
+import { newsText } from "../team/news-text.ts";
 import { visible } from "../../shared/visible-text.ts";
 
 const maxMessages = 200;
@@ -18,7 +18,7 @@ export function readMessages({ store, now }: Runtime): ReceivedMessage[] {
           id: seq,
           ageMs: now() - at,
           kind: one.kind,
-          text: visible(textOf(one)).slice(0, maxChars),
+          text: visible(one.kind === "message" ? one.text : newsText(one)).slice(0, maxChars),
           from: one.kind === "message" ? one.fromName : null,
           topic: one.kind === "message" ? one.topic : null,
           to: session,
@@ -29,24 +29,4 @@ export function readMessages({ store, now }: Runtime): ReceivedMessage[] {
       }),
     [],
   );
-}
-
-type TextOf = { readonly [K in News["kind"]]: (one: Extract<News, { readonly kind: K }>) => string };
-
-const texts: TextOf = {
-  message: ({ text }) => text,
-  claim_lost: ({ task, title, reason }) => `task ${task} (${title}) was taken from it: ${reason}`,
-  task_cancelled: ({ task, title, reason }) => `task ${task} (${title}) was cancelled: ${reason}`,
-  task_available: ({ task, title }) => `task ${task} (${title}) waits for it`,
-  report_refused: ({ task, reason }) => `its report on task ${task} was refused: ${reason}`,
-  leader_changed: ({ name, leader }) => `the leader of ${name} is now ${leader ?? "no chat"}`,
-  offer: ({ session, machine }) => `session ${session} of ${machine} is offered to it`,
-  continued_elsewhere: ({ by, machine }) => `chat ${by} on ${machine} continues it`,
-  compaction: () => news.compactionText,
-  notice: ({ text }) => text,
-};
-
-function textOf(one: News): string {
-  // A newer program may have more kinds.
-  return Object.hasOwn(texts, one.kind) ? (texts[one.kind] as (one: News) => string)(one) : "";
 }

@@ -1,16 +1,15 @@
 import * as continuations from "./continuations.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { age, clip } from "../../shared/format.ts";
+import { age } from "../../shared/format.ts";
 import type { Acceptance } from "../recovery/accept-offer.ts";
 import { renderBrief, storedLine } from "../recovery/offers.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { neutralize } from "../text/neutralize.ts";
-import { compactionText, markDelivered, undelivered, type News, type NewsRow } from "../sessions/news.ts";
+import { newsText } from "./news-text.ts";
+import { markDelivered, undelivered, type News, type NewsRow } from "../sessions/news.ts";
 
 /** The rest comes with the next delivery. */
 const maxDelivery = { items: 20, chars: 4_000 };
-const maxChars = { name: 80, title: 120, reason: 400, notice: 1_000 };
 
 /** Kinds for which a chat continues by itself. */
 const urgentKinds: ReadonlySet<News["kind"]> = new Set([
@@ -111,7 +110,7 @@ function fitRows(rows: readonly NewsRow[], now: number, chars: number): FittedRo
   const delivered: NewsRow[] = [];
   let leftChars = chars;
   for (const row of rows) {
-    const text = `- ${age(now - row.at)} ago, ${formatNews(row.news)}`;
+    const text = `- ${age(now - row.at)} ago, ${newsText(row.news)}`;
     if (text.length + 1 > leftChars) break;
     leftChars -= text.length + 1;
     texts.push(text);
@@ -130,7 +129,7 @@ function splitMessage(
   ageMs: number,
   chars: number,
 ): { readonly head: string; readonly tail: Message } {
-  const format = (text: string): string => `- ${age(ageMs)} ago, ${formatNews({ ...message, text })} [goes on]`;
+  const format = (text: string): string => `- ${age(ageMs)} ago, ${newsText({ ...message, text })} [goes on]`;
   let [fits, tooMuch] = [1, message.text.length];
   while (tooMuch - fits > 1) {
     const middle = Math.floor((fits + tooMuch) / 2);
@@ -140,62 +139,4 @@ function splitMessage(
   const isPair = /[\uD800-\uDBFF]/.test(message.text.charAt(fits - 1)) && fits > 1;
   const end = isPair ? fits - 1 : fits;
   return { head: format(message.text.slice(0, end)), tail: { ...message, text: message.text.slice(end) } };
-}
-
-function formatNews(news: News): string {
-  if ("title" in news) return `${formatTask(news)}${formatTaskEvent(news)}`;
-  switch (news.kind) {
-    case "message":
-      return `message from ${formatChat(news.fromName, news.from)}${formatTopic(news)}: ${indentLines(news.text)}`;
-    case "report_refused":
-      return `the report on task ${news.task} was rejected: ${quotable(news.reason, maxChars.reason)}`;
-    case "leader_changed":
-      return `${quotable(news.name, maxChars.name)} is led by ${formatLeader(news)} now`;
-    case "continued_elsewhere":
-      return `session ${quotable(news.session, maxChars.name)} is worked on by chat ${quotable(news.by, maxChars.name)} on ${quotable(news.machine, maxChars.name)} now`;
-    case "offer":
-      return `session ${quotable(news.session, maxChars.name)} of ${quotable(news.machine, maxChars.name)} died unfinished`;
-    case "compaction":
-      return compactionText;
-    case "notice":
-      return clip(indentLines(news.text), maxChars.notice);
-  }
-}
-
-function formatTaskEvent(news: Extract<News, { readonly title: string }>): string {
-  if (news.kind === "task_available") return ", of a type that this chat asked for, can be taken now: shim_next";
-  const what = news.kind === "claim_lost" ? "is no longer this chat's" : "was cancelled";
-  return ` ${what}: ${quotable(news.reason, maxChars.reason)}`;
-}
-
-function formatTopic({ topic }: Message): string {
-  return topic === null ? "" : ` on ${quotable(topic, maxChars.name)}`;
-}
-
-function formatTask({ task, title }: { readonly task: number; readonly title: string }): string {
-  return `task ${task} ("${quotable(title, maxChars.title)}")`;
-}
-
-function formatLeader({ leader, isSelf }: Extract<News, { kind: "leader_changed" }>): string {
-  if (isSelf) return "this chat";
-  return leader === null ? "nobody" : `chat ${quotable(leader, maxChars.name)}`;
-}
-
-export function formatChat(name: string, id: string): string {
-  return `"${quotable(name, maxChars.name)}" (chat ${quotable(id, maxChars.name).slice(0, 13)})`;
-}
-
-/** Untrusted text: one line, nothing that ends a quotation. */
-function quotable(text: string, max: number): string {
-  return clip(
-    neutralize(text)
-      .replaceAll(/[\s"]+/g, " ")
-      .trim(),
-    max,
-  );
-}
-
-/** Untrusted text: its lines must not resemble list items. */
-export function indentLines(text: string): string {
-  return neutralize(text).replaceAll(/\r\n?|[\n\u2028\u2029]/g, "\n  ");
 }

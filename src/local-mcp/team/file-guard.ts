@@ -12,7 +12,7 @@ import * as sessions from "../sessions/sessions.ts";
 import { pathOf } from "../sessions/entries.ts";
 import { mainWorkTree, projectRoot } from "../sessions/git-head.ts";
 import * as reservationTable from "./reservation-table.ts";
-import { formatChat } from "./deliver-news.ts";
+import { formatChat } from "./news-text.ts";
 
 /** A guard, not a lock: it does not see what a shell writes. */
 export type EditVerdict =

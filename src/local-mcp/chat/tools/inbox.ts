@@ -4,7 +4,7 @@ import { age } from "../../../shared/format.ts";
 import { toDelivered } from "../../recovery/offers.ts";
 import type { News, NewsRow } from "../../sessions/news.ts";
 import { neutralize } from "../../text/neutralize.ts";
-import { indentLines } from "../../team/deliver-news.ts";
+import { indentLines, newsText } from "../../team/news-text.ts";
 import { teamTool, toRefusal } from "./team-tool.ts";
 
 const maxNews = 20;
@@ -29,7 +29,10 @@ export const inbox = teamTool("shim_inbox", async ({ chat, session, member }, { 
   });
   const missing = pulled.ok ? "" : ` The coordinator was not reached (${pulled.error.code}): there may be more.`;
   const lead = `${rows.length === 0 ? "No news." : `News: ${rows.length}.`}${isMore ? " More are waiting: call again." : ""}${missing}`;
-  const texts = rows.map((row) => indentLines(`${age(now - row.at)} ago: ${formatNews(row.news)}`));
+  const texts = rows.map(({ at, news: one }) => {
+    const brief = one.kind === "offer" ? `: ${indentLines(one.brief ?? "")}` : "";
+    return `${age(now - at)} ago: ${newsText(one)}${brief}`;
+  });
   return ok({
     message: lead,
     ...(rows.length === 0 ? {} : { quoted: { as: "news", text: texts.join("\n") } }),
@@ -59,39 +62,4 @@ function fittingRows(rows: readonly NewsRow[]): NewsRow[] {
     fits.push(row);
   }
   return fits;
-}
-
-function formatMessage({ id, from, fromName, topic, text }: Extract<News, { kind: "message" }>): string {
-  return `message ${id} from ${from} "${fromName}"${topic === null ? "" : ` to topic ${topic}`}: ${text}`;
-}
-
-function formatLeader({ name, leader, isSelf }: Extract<News, { kind: "leader_changed" }>): string {
-  if (!isSelf && leader === null) return `${name} has no leader now`;
-  return `${isSelf ? "this chat" : leader} leads ${name} now`;
-}
-
-function taskText(item: Extract<News, { readonly title: string }>): string {
-  if (item.kind === "task_available") return ", of a type that you asked for, can be taken now: shim_next";
-  if (item.kind === "claim_lost") return ` is no longer yours: ${item.reason}. Stop the work on it.`;
-  return ` was cancelled: ${item.reason}. Stop, and report it as failed.`;
-}
-
-function formatNews(item: News): string {
-  if ("title" in item) return `task ${item.task} (${item.title})${taskText(item)}`;
-  switch (item.kind) {
-    case "message":
-      return formatMessage(item);
-    case "report_refused":
-      return `your report on task ${item.task} was rejected: ${item.reason}`;
-    case "leader_changed":
-      return formatLeader(item);
-    case "offer":
-      return `session ${item.session} died unfinished on ${item.machine}: ${item.brief}`;
-    case "continued_elsewhere":
-      return `session ${item.session} is continued by ${item.by} on ${item.machine}; do not continue it here`;
-    case "compaction":
-      return news.compactionText;
-    case "notice":
-      return item.text;
-  }
 }
