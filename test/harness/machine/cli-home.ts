@@ -121,7 +121,7 @@ export function aCliHome(): CliHome {
       env,
       launch: launchIn(folder),
       paths,
-      config: defaults,
+      config: structuredClone(defaults),
       processes,
       store: new Store({ path: paths.database, driver: openNodeSqlite, now: () => home.now }),
       log: () => undefined,
