@@ -10,17 +10,15 @@ const report = `${results}/${process.env["npm_lifecycle_event"]?.replaceAll(":",
 
 /** Longer than others of their size, by which vitest sorts: one that begins last would end alone. */
 const long = [
-  "sim/bugs",
+  "sim/simulation",
+  "e2e/local-coordinator",
   "e2e/two-machines",
-  "e2e/processes",
-  "e2e-claude/story",
+  "e2e/crash",
+  "e2e-clients/codex",
   "e2e-clients/clients",
-  "e2e-clients/client-deaths",
-  "node/evolution/evolve",
-  "node/cli/lease-commands",
   "node/coordination/embedded",
-  "node/coordination/better-sqlite3",
-  "node/transform/hostile",
+  "node/redaction/properties",
+  "node/cli/commit-guard-hook",
 ].map((name) => `/test/${name}.test.ts`);
 
 function isLong({ moduleId }: TestSpecification): boolean {
@@ -33,6 +31,22 @@ class LongFirst extends BaseSequencer {
     return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
   }
 }
+
+/** Folders of `test/node` whose tests start few processes, and whose files leave none of the process's own state changed. */
+const inOneProcess = [
+  "cli",
+  "contract",
+  "coordination",
+  "coordinator-client",
+  "experiments",
+  "local-mcp",
+  "policy",
+  "redaction",
+  "routing",
+  "shared",
+  "supervisor",
+  "web",
+].map((folder) => `test/node/${folder}/**/*.test.ts`);
 
 /** Node strips the types of each file once, not for each file of tests. */
 process.env["NODE_COMPILE_CACHE"] ??= join(import.meta.dirname, ".scratch", "compiled");
@@ -68,8 +82,21 @@ export default defineConfig({
         test: {
           name: "node",
           include: ["test/node/**/*.test.ts"],
+          exclude: inOneProcess,
           testTimeout: 60_000,
           // One more than there are cores, since many tests wait for processes.
+          maxWorkers: availableParallelism() + 1,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      // Several files in a process, which loads the source once. A process with many files starts others slowly.
+      {
+        extends: true,
+        test: {
+          name: "node-shared",
+          include: inOneProcess,
+          isolate: false,
+          testTimeout: 60_000,
           maxWorkers: availableParallelism() + 1,
           sequence: { groupOrder: 2 },
         },

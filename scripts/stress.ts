@@ -166,7 +166,7 @@ function runTest({ test }: TestRun, env: NodeJS.ProcessEnv): void {
   const root = join(import.meta.dirname, "..");
   const vitest = join(root, "node_modules", "vitest", "vitest.mjs");
   const [project = ""] = test.split("/");
-  const ran = spawnSync(process.execPath, [vitest, "run", "--project", project, `test/${test}`], {
+  const ran = spawnSync(process.execPath, [vitest, "run", "--project", `${project}*`, `test/${test}`], {
     cwd: root,
     stdio: "inherit",
     env: { ...process.env, ...env },

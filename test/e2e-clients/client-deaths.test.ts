@@ -29,7 +29,7 @@ const table = otherClients.flatMap((client) =>
 );
 
 it.each(table)(
-  "[CA33] [RE1] [CA8] %s: kill -9 of %s gives the next chat the brief",
+  "[CA33] [RE1] [CA8] %s: kill -9 of %s gives the next chat the brief @night",
   async (name, _what, client, die) => {
     const rig = new ClientRig(client);
     await die(rig, await rig.atTool(request, [{ text: "I look.", tools: [client.shell("echo one")] }]));

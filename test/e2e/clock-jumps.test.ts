@@ -60,7 +60,7 @@ it("[DO29] [DO45] the clock is set three hours forward: the first holder has not
   expect(await edge.call("leases.check", { resource: "x", token })).toMatchObject({ isValid: true });
 });
 
-it("[DO29] [DO45] the clock is set three hours back, and correct again after a kill: no two holders, and everything ends", async (test) => {
+it("[DO29] [DO45] the clock is set three hours back, and correct again after a kill: no two holders, and everything ends @night", async (test) => {
   const { edge, clock } = await edgeWithClock(test);
   const a = await edge.register("a");
   const token = await hold(edge, a);

@@ -63,7 +63,7 @@ it("[EC2] a submit that no frame holds arrives at the real runtime, while the so
   expect((await edge.call("tasks.progress", {})).queuedTasks).toBe(120);
 });
 
-it("[EC2] sealed texts of the largest size arrive at the real runtime and are returned, while the socket stays", async () => {
+it("[EC2] sealed texts of the largest size arrive at the real runtime and are returned, while the socket stays @night", async () => {
   const edge = await EdgeRuntime.open();
   const client = await realEdgeClient(edge.url, edge.adminToken, "sealed");
   const { epoch } = given(await client.call("sync.begin", { device: "d1", keyId: "0123456789abcdef" }));

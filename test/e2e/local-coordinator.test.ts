@@ -191,7 +191,7 @@ it("[DV8] a runtime that was left running keeps a second one out @night", async 
 });
 
 it.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)(
-  "[DV7] %s to all of its processes ends it in good order",
+  "[DV7] %s to all of its processes ends it in good order @night",
   async (signal) => {
     const server = await DevServer.start();
     expect(server.processes.length).toBeGreaterThan(2);

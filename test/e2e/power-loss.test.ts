@@ -20,7 +20,7 @@ it("[GS23] a power cut at any moment leaves whole snapshots @night", { timeout }
   expect(cutPower(recording, { driver, seed, count: Math.ceil(count / 4) })).toEqual([]);
 });
 
-it("[ST82] the cuts would show a store that does not sync its files, or its folders", { timeout }, (test) => {
+it("[ST82] the cuts would show a store that does not sync its files, or its folders @night", { timeout }, (test) => {
   const recording = record(test, { driver: "better-sqlite3", seed, steps: 60, hasProject: false });
   const folders = new Set(recording.records.flatMap((one) => (one.kind === "open folder" ? [one.inode] : [])));
   for (const isFolder of [true, false]) {

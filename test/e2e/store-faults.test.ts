@@ -43,7 +43,7 @@ it("[ST80] eight processes on one file: no error, nothing lost @night", { timeou
   expectAll(openStore(driver, paths), children);
 });
 
-it("[ST81] kill -9 at any moment: sound, nothing lost", { timeout: 60_000 + CRASH_ROUNDS * 2_000 }, async () => {
+it("[ST81] kill -9 at any moment: sound, nothing lost @night", { timeout: 60_000 + CRASH_ROUNDS * 2_000 }, async () => {
   const paths = tempHome();
   const children: StoreChild[] = [];
   for (let round = 0; round < CRASH_ROUNDS; round++) {

@@ -21,7 +21,7 @@ it.each(planted.map((bug) => Object.assign({ within: 30_000 }, bug)))(
   },
 );
 
-it("[SM12] where a rare bug is searched for, nothing is found without it", { timeout }, async () => {
+it("[SM12] where a rare bug is searched for, nothing is found without it @night", { timeout }, async () => {
   // Bugs that are searched for alike would give the same run.
   const searches = new Map(planted.map(({ name, focus, isInSet = false }) => [JSON.stringify([focus, isInSet]), name]));
   const found: string[] = [];
