@@ -2,7 +2,7 @@ import { sep } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type * as z from "zod";
 import type { MachineInput, MachineOperationName, MachineOutput } from "../contract/machine/operations.ts";
-import type { Host, Workspace, WorkspaceAccess } from "../local-mcp/host/host.ts";
+import type { Host, Workspace } from "../local-mcp/host/host.ts";
 import { LocalHost } from "../local-mcp/host/local-host.ts";
 import { messageOf } from "../shared/error.ts";
 import type { Result } from "../shared/result.ts";
@@ -93,16 +93,9 @@ export class Cli {
     return fromHost(answer);
   }
 
-  /**
-   * Opens the machine's workspace for as long as `body` runs.
-   *
-   * @param edge instead of the one that the machine has joined
-   */
-  async withWorkspace<T>(
-    body: (workspace: Workspace) => Promise<CliResult<T>>,
-    edge?: WorkspaceAccess,
-  ): Promise<CliResult<T>> {
-    const opened = await this.workspace(edge);
+  /** Opens the machine's workspace for as long as `body` runs. */
+  async withWorkspace<T>(body: (workspace: Workspace) => Promise<CliResult<T>>): Promise<CliResult<T>> {
+    const opened = await this.workspace();
     if (!opened.ok) return opened;
     try {
       return await body(opened.value);
@@ -111,8 +104,8 @@ export class Cli {
     }
   }
 
-  workspace(edge?: WorkspaceAccess): Promise<CliResult<Workspace>> {
-    return this.host.workspace(edge);
+  workspace(): Promise<CliResult<Workspace>> {
+    return this.host.workspace();
   }
 
   /** Parts that make a host, or a program beside it. */

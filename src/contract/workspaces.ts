@@ -184,9 +184,14 @@ export const workspaceOperations = {
   }),
   "tokens.create": operation("POST /tokens", "admin", {
     input: z.strictObject({
-      machine: Label,
-      scope: Scope,
-      ttlMs: z.int().min(60_000).max(31_536_000_000).optional(),
+      machine: Label.describe("the machine it is for"),
+      scope: Scope.default("work"),
+      ttlMs: z
+        .int()
+        .min(60_000)
+        .max(31_536_000_000)
+        .optional()
+        .meta({ form: "duration", description: "how long it is valid; default: until it is revoked" }),
       requestId: Id.optional(),
     }),
     output: z.object({ id: Id, /** Shown once, stored only as a hash. */ token: z.string() }),

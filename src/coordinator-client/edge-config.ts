@@ -23,7 +23,12 @@ export type EdgeConfig = z.infer<typeof EdgeConfig>;
 export type EdgeWorkspace = Pick<EdgeConfig, "url" | "workspace">;
 
 export function isSameWorkspace(a: EdgeWorkspace, b: EdgeWorkspace): boolean {
-  return a.workspace === b.workspace && a.url.replace(/(?<!\/)\/+$/, "") === b.url.replace(/(?<!\/)\/+$/, "");
+  return nameOf(a) === nameOf(b);
+}
+
+/** Unique among all coordinators. */
+export function nameOf({ url, workspace }: EdgeWorkspace): string {
+  return `${url.replace(/(?<!\/)\/+$/, "")} ${workspace}`;
 }
 
 export function edgeConfigPath(home: string): string {

@@ -18,5 +18,8 @@ export const Folder = z.string().min(1).max(4_096).meta({ form: "folder" });
 /** Absolute path of a file; written as a folder is. */
 export const File = z.string().min(1).max(4_096).meta({ form: "file" });
 
+/** Never an argument: those are visible to other users of the machine. */
+export const Secret = z.string().max(4_096).optional().meta({ isSecret: true });
+
 /** Beginning of a session's id, or an absolute path. */
 export const SessionOrProject = z.string().min(1).max(4_096).meta({ form: "session-or-project" });

@@ -1,35 +1,48 @@
 import * as z from "zod";
 import { operations } from "../operations.ts";
+import { Workspace } from "../workspaces.ts";
+import { Secret } from "./forms.ts";
 import { machineOperation } from "./operation.ts";
 
 const count = z.int().min(0);
 
+/** Stored, too: add fields as optional. */
+const SyncNotes = z.object({
+  syncedAt: z.int().optional(),
+  trouble: z.object({ code: z.string(), message: z.string(), at: z.int() }).nullable().optional(),
+  /** Refused envelopes of other machines since the last full pull, inclusive. */
+  refused: count.optional(),
+  /** Checkpoints never sent: newer ones followed while the coordinator was unreachable. */
+  passedOver: count.optional(),
+  /** Kept local: too large, damaged, or under an id that no coordinator accepts. */
+  keptHere: count.optional(),
+});
+export type SyncNotes = z.infer<typeof SyncNotes>;
+
+const SyncStatus = z.object({
+  device: z.string(),
+  epoch: z.int(),
+  keyId: z.string(),
+  /** Unsent changes, and when the oldest happened, in epoch ms. */
+  backlog: count,
+  oldestAt: z.int().nullable(),
+  notes: SyncNotes,
+  files: z.object({ sessions: count, bytes: count, notSent: count, reason: z.string().nullable() }),
+});
+export type SyncStatus = z.infer<typeof SyncStatus>;
+
 const SyncState = z.object({
   /** Id of the key that this machine has; null: none. */
   key: z.string().nullable(),
-  device: z.string().nullable(),
   /** Why nothing is synced; null: it is. */
   problem: z.string().nullable(),
   sendsFiles: z.boolean(),
-  /** From here on absent before the first sync. */
-  epoch: z.int().optional(),
-  keyId: z.string().optional(),
-  backlog: count.optional(),
-  oldestAt: z.int().nullable().optional(),
-  notes: z
-    .object({
-      syncedAt: z.int().optional(),
-      trouble: z.object({ code: z.string(), message: z.string(), at: z.int() }).nullable().optional(),
-      refused: count.optional(),
-      passedOver: count.optional(),
-      keptHere: count.optional(),
-    })
-    .optional(),
-  files: z.object({ sessions: count, bytes: count, notSent: count, reason: z.string().nullable() }).optional(),
+  /** Null before the first sync. */
+  status: SyncStatus.nullable(),
 });
 export type SyncState = z.infer<typeof SyncState>;
 
-const SyncReport = z.object({
+const SyncCounts = z.object({
   sessions: count,
   checkpoints: count,
   forgotten: count,
@@ -38,17 +51,88 @@ const SyncReport = z.object({
   refused: count,
   /** Changes that wait to be sent. */
   left: count,
-  trouble: z.looseObject({ code: z.string(), message: z.string() }).nullable(),
 });
-export type SyncReport = z.infer<typeof SyncReport>;
+export type SyncCounts = z.infer<typeof SyncCounts>;
+
+const ShownKey = z.object({
+  keyId: z.string(),
+  /** Its code: who has it and a token can read what is synced. */
+  key: z.string(),
+});
+
+const Change = z.strictObject({
+  url: z.string().describe("URL of the coordinator"),
+  workspace: Workspace,
+  earlierWork: z
+    .enum(["import", "keep"])
+    .optional()
+    .describe("what becomes of the sessions, tasks and schedules of this machine"),
+  replace: z.boolean().default(false).describe("leave the workspace that the machine belongs to"),
+});
+
+const Joined = z.object({
+  workspace: z.string(),
+  url: z.string(),
+  machine: z.string(),
+  /** Null where this machine only coordinates. */
+  keyId: z.string().nullable(),
+  /** Code of a key that was made here, to be shown once; null: none was. */
+  key: z.string().nullable(),
+  imported: z.object({
+    tasks: count,
+    schedules: z.array(z.string()),
+    /** Schedules that the workspace refuses; they stay here, where they have no times. */
+    leftSchedules: z.array(z.object({ name: z.string(), reason: z.string() })),
+  }),
+  kept: z.object({ runningTasks: count, keys: count }),
+});
+
+const changeErrors = [
+  "environment_decides",
+  "other_workspace",
+  "choice_needed",
+  "key_unusable",
+  "too_many_tasks",
+] as const;
 
 export const workspaceOperations = {
+  "workspace.adopt": machineOperation({
+    summary: "Set the workspace's key.",
+    input: z.strictObject({ key: Secret }),
+    output: z.object({
+      keyId: z.string(),
+      /** Code of a key that was made here, to be shown once; null: none was. */
+      key: z.string().nullable(),
+    }),
+    errors: ["not_found", "key_needed", "key_unusable"],
+    effect: "write",
+    surfaces: ["command"],
+    example: {},
+  }),
+  "workspace.create": machineOperation({
+    summary: "Make a workspace, and join it with this machine.",
+    input: Change.extend({
+      /** Secret of the deployment. */
+      secret: Secret,
+    }),
+    output: Joined,
+    errors: [...changeErrors, "secret_needed"],
+    effect: "write",
+    surfaces: ["command"],
+    example: { url: "https://shim.example.com", workspace: "team" },
+  }),
   "workspace.current": machineOperation({
     summary: "The workspace that the machine has joined.",
     input: z.strictObject({}),
     output: z.object({
       joined: z
-        .object({ url: z.string(), workspace: z.string(), hasAdminToken: z.boolean(), hasSynced: z.boolean() })
+        .object({
+          url: z.string(),
+          workspace: z.string(),
+          hasSynced: z.boolean(),
+          /** Loss of the machine when it leaves, for people; "": nothing. */
+          loss: z.string(),
+        })
         .nullable(),
       /** Why edge.json cannot be read; null: it can. */
       problem: z.string().nullable(),
@@ -58,6 +142,29 @@ export const workspaceOperations = {
     surfaces: [],
     example: {},
   }),
+  "workspace.join": machineOperation({
+    summary: "Join a workspace that machines share.",
+    input: Change.extend({
+      token: Secret,
+      /** Code of the workspace's key. */
+      key: Secret,
+      sync: z.boolean().default(true).describe("false: only coordinate"),
+    }),
+    output: Joined,
+    errors: [...changeErrors, "token_needed", "key_needed"],
+    effect: "write",
+    surfaces: ["command"],
+    example: { url: "https://shim.example.com", workspace: "team" },
+  }),
+  "workspace.key": machineOperation({
+    summary: "Show the workspace's key.",
+    input: z.strictObject({}),
+    output: ShownKey,
+    errors: ["not_found", "key_unusable"],
+    effect: "read",
+    surfaces: ["command"],
+    example: {},
+  }),
   "workspace.leave": machineOperation({
     summary: "Leave the workspace, and use this machine's own coordinator again.",
     input: z.strictObject({ forget: z.boolean().default(false).describe("also delete what it has stored there") }),
@@ -65,9 +172,24 @@ export const workspaceOperations = {
       left: z.string(),
       /** Copies that were deleted there; null: none was to be. */
       purged: z.object({ sessions: count, checkpoints: count }).nullable(),
+      /** Copies of the machine's sessions stay there. */
+      leavesCopies: z.boolean(),
     }),
     errors: ["environment_decides", "not_found"],
     effect: "destructive",
+    surfaces: ["command"],
+    example: {},
+  }),
+  "workspace.rekey": machineOperation({
+    summary: "Make a new key for the workspace: all that this machine has stored is sealed and sent again.",
+    input: z.strictObject({}),
+    output: SyncCounts.extend({
+      ...ShownKey.shape,
+      /** Why not everything is sealed under the new key yet; null: it is. */
+      trouble: z.string().nullable(),
+    }),
+    errors: ["not_found", "key_unusable"],
+    effect: "write",
     surfaces: ["command"],
     example: {},
   }),
@@ -87,8 +209,8 @@ export const workspaceOperations = {
   "workspace.sync": machineOperation({
     summary: "Send local changes, and fetch those of other machines.",
     input: z.strictObject({}),
-    output: SyncReport,
-    errors: ["not_found"],
+    output: SyncCounts,
+    errors: ["not_found", "not_synced"],
     effect: "write",
     surfaces: ["command"],
     example: {},

@@ -51,7 +51,8 @@ export class LocalCoordinator {
   #run(name: OperationName, input: unknown): Result<unknown, Refusal> {
     if (name === "health") return ok(this.#health());
     if (!isEngineOperation(name)) {
-      return err({ code: "bad_input", message: `${name} is for a coordinator on the edge; there is none here` });
+      const message = `${name} needs a workspace that machines share, and this machine has not joined a workspace`;
+      return err({ code: "bad_input", message });
     }
     if (name === "metrics") return this.#metrics();
     return this.#runEngine(name, input);

@@ -4,15 +4,11 @@ import type { CallInput, CallName, InputOf, OutputOf } from "../../contract/oper
 import type { PagedOperation, Pages } from "../../contract/pages.ts";
 import type { Self } from "../../contract/values.ts";
 import type { WorkspaceClient } from "../../coordinator-client/client.ts";
-import type { EdgeConfig } from "../../coordinator-client/edge-config.ts";
 import type { WatchEvent, WatchOptions } from "../../coordinator-client/edge/state-watch.ts";
 import type { HostResult } from "../../shared/host-result.ts";
 import type { ReservedFiles } from "./reserved-files.ts";
 
 export type { HostError, HostResult } from "../../shared/host-result.ts";
-
-/** Address and tokens of a workspace on an edge. */
-export type WorkspaceAccess = EdgeConfig;
 
 /** The authority over what SHIM stores on a machine. */
 export interface Host {
@@ -20,8 +16,8 @@ export interface Host {
     name: Name,
     input: MachineInput<Name>,
   ): Promise<HostResult<MachineOutput<Name>>>;
-  /** @param edge instead of the workspace that the machine has joined */
-  workspace(edge?: WorkspaceAccess): Promise<HostResult<Workspace>>;
+  /** The one that the machine has joined, or its own. */
+  workspace(): Promise<HostResult<Workspace>>;
   /** Serves the live page on loopback until it is closed. */
   servePage(serving: PageServing): Promise<HostResult<ServedPage>>;
   /** Serves the metrics on loopback until it is closed. */

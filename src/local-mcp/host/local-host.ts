@@ -9,16 +9,7 @@ import { StoreError } from "../../store/store-error.ts";
 import { err, ok } from "../../shared/result.ts";
 import { formatIssues } from "../../shared/problems.ts";
 import type { HandlerContext, Handlers, HostContext } from "./handlers.ts";
-import type {
-  Host,
-  HostResult,
-  MetricsServing,
-  PageServing,
-  ServedMetrics,
-  ServedPage,
-  Workspace,
-  WorkspaceAccess,
-} from "./host.ts";
+import type { Host, HostResult, MetricsServing, PageServing, ServedMetrics, ServedPage, Workspace } from "./host.ts";
 import { KeptWorkspace } from "./kept-workspace.ts";
 import { OtherMachines } from "./other-machines.ts";
 import { TeamReader } from "./team-reader.ts";
@@ -96,10 +87,10 @@ export class LocalHost implements Host {
     }
   }
 
-  async workspace(edge?: WorkspaceAccess): Promise<HostResult<Workspace>> {
+  async workspace(): Promise<HostResult<Workspace>> {
     // Most commands need none.
     const { openWorkspace } = await import("./workspace.ts");
-    return openWorkspace(this.#context, edge);
+    return openWorkspace(this.#context);
   }
 
   async servePage(serving: PageServing): Promise<HostResult<ServedPage>> {

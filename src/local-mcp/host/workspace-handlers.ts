@@ -1,34 +1,44 @@
-import { hostname } from "node:os";
-import type { SyncState } from "../../contract/machine/workspaces.ts";
-import {
-  edgeConfigFromEnv,
-  readEdgeConfig,
-  removeEdgeConfig,
-  type EdgeConfig,
-} from "../../coordinator-client/edge-config.ts";
-import { identify } from "../../platform/processes.ts";
+import type { SyncState, workspaceOperations } from "../../contract/machine/workspaces.ts";
+import { readEdgeConfig, removeEdgeConfig, type EdgeConfig } from "../../coordinator-client/edge-config.ts";
 import { err, ok } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as devices from "../sync/device.ts";
 import * as joinPreferences from "../sync/join-preferences.ts";
 import { readKeys } from "../sync/key-ring.ts";
 import { forgetNotes, syncStatus } from "../sync/sync-status.ts";
-import { recordTakeovers } from "../sync/takeover-notices.ts";
 import type { Handlers, HostContext } from "./handlers.ts";
-import type { HostResult, Workspace, WorkspaceAccess } from "./host.ts";
+import type { HostResult } from "./host.ts";
+import { environmentConflict, lossText, notJoined, requireEdge, withWorkspace } from "./membership.ts";
 
-type Name = "workspace.current" | "workspace.leave" | "workspace.status" | "workspace.sync";
+type Name = keyof typeof workspaceOperations;
 
+/** Few commands need keys and joining, so these are loaded by them. */
 export const workspaceHandlers: Handlers<Name> = {
+  async "workspace.adopt"(context, { key }) {
+    return (await import("./workspace-keys.ts")).adoptKey(context, key);
+  },
+
+  async "workspace.create"(context, input) {
+    return (await import("./create-workspace.ts")).createWorkspace(context, input);
+  },
+
   async "workspace.current"(context) {
     const elsewhere = environmentConflict(context);
     if (elsewhere) return elsewhere;
     const edge = readEdgeConfig(context.paths.home);
     if (!edge.ok) return ok({ joined: null, problem: edge.error });
     if (edge.value === null) return ok({ joined: null, problem: null });
-    const { url, workspace, adminToken } = edge.value;
+    const { url, workspace } = edge.value;
     const hasSynced = (await deviceOf(context)) !== null;
-    return ok({ joined: { url, workspace, hasAdminToken: adminToken !== undefined, hasSynced }, problem: null });
+    return ok({ joined: { url, workspace, hasSynced, loss: lossText(edge.value) }, problem: null });
+  },
+
+  async "workspace.join"(context, input) {
+    return (await import("./join-workspace.ts")).joinWorkspace(context, input);
+  },
+
+  async "workspace.key"(context) {
+    return (await import("./workspace-keys.ts")).showKey(context);
   },
 
   /** [SY74] The caller decides about the coordinator's copies; this machine keeps data and keys. */
@@ -38,23 +48,27 @@ export const workspaceHandlers: Handlers<Name> = {
     const read = readEdgeConfig(context.paths.home);
     if (read.ok && read.value === null) return notJoined;
     const edge = read.ok ? read.value : null;
-    const device = edge && forget ? await deviceOf(context) : null;
-    const purged = edge && device !== null ? await purge(context, edge, device) : ok(null);
+    const device = edge && (await deviceOf(context));
+    const purged = edge && device !== null && forget ? await purge(context, edge, device) : ok(null);
     if (!purged.ok) return purged;
     removeEdgeConfig(context.paths.home);
     const { store } = await context.runtime();
     if (store.exists()) store.write(forgetMembership);
     const left = edge ? `${edge.url}, workspace ${edge.workspace}` : "an unreadable edge.json";
-    return ok({ left, purged: purged.value });
+    return ok({ left, purged: purged.value, leavesCopies: device !== null && !forget });
+  },
+
+  async "workspace.rekey"(context) {
+    return (await import("./workspace-keys.ts")).changeKey(context);
   },
 
   /** [SY77] Works offline, since the unsent changes are stored here. */
   async "workspace.status"(context) {
-    const opened = await openWorkspace(context);
-    if (!opened.ok) return opened;
-    const { where } = opened.value;
-    const health = await opened.value.call("health", {});
-    opened.value.close();
+    const asked = await withWorkspace(context, undefined, async (workspace) =>
+      ok({ where: workspace.where, health: await workspace.call("health", {}) }),
+    );
+    if (!asked.ok) return asked;
+    const { where, health } = asked.value;
     const edge = readEdgeConfig(context.paths.home, context.site.env);
     const sync = edge.ok && edge.value !== null ? await syncState(context, edge.value) : undefined;
     if (health.ok) return ok({ ...health.value, where, sync });
@@ -62,34 +76,10 @@ export const workspaceHandlers: Handlers<Name> = {
   },
 
   async "workspace.sync"(context) {
-    const edge = readEdgeConfig(context.paths.home, context.site.env);
-    if (!edge.ok) return err({ code: "edge_unusable", message: edge.error });
-    if (edge.value === null) return notJoined;
-    const runtime = await context.runtime();
-    const own = identify(runtime.processes, process.pid) ?? { boot: "unknown", pid: process.pid, start: hostname() };
-    const { createSynchronizer } = await import("../sync/start-sync.ts");
-    const synchronizer = createSynchronizer(runtime, own, recordTakeovers);
-    const report = await synchronizer.syncNow();
-    await synchronizer.stop();
-    return ok({ ...report, trouble: report.trouble && { ...report.trouble } });
+    const edge = requireEdge(context);
+    return edge.ok ? (await import("./sync-now.ts")).syncNow(context) : edge;
   },
 };
-
-/** Loaded by the commands that need it. */
-async function openWorkspace(context: HostContext, edge?: WorkspaceAccess): Promise<HostResult<Workspace>> {
-  const module = await import("./workspace.ts");
-  return module.openWorkspace(context, edge);
-}
-
-const notJoined: HostResult<never> = err({ code: "not_found", message: "this machine has not joined a workspace." });
-
-/** [DX4] Refuses while the environment would override the file. */
-function environmentConflict({ site }: HostContext): HostResult<never> | null {
-  const given = edgeConfigFromEnv(site.env);
-  if (given.ok && given.value === null) return null;
-  const message = "SHIM_EDGE_URL, SHIM_WORKSPACE and SHIM_TOKEN in the environment take precedence. Unset them first.";
-  return err({ code: "environment_decides", message });
-}
 
 async function deviceOf(context: HostContext): Promise<string | null> {
   const { store } = await context.runtime();
@@ -107,10 +97,7 @@ async function purge(
   edge: EdgeConfig,
   device: string,
 ): Promise<HostResult<{ readonly sessions: number; readonly checkpoints: number }>> {
-  const opened = await openWorkspace(context, edge);
-  if (!opened.ok) return opened;
-  const purged = await opened.value.call("sync.purge", { device });
-  opened.value.close();
+  const purged = await withWorkspace(context, edge, (workspace) => workspace.call("sync.purge", { device }));
   if (purged.ok) return purged;
   if (purged.error.code === "unknown_device") return ok({ sessions: 0, checkpoints: 0 });
   const message = `the copies were not deleted, so this machine has not left: ${purged.error.message} Without --forget it leaves, and they stay.`;
@@ -126,9 +113,8 @@ async function syncState(context: HostContext, edge: EdgeConfig): Promise<SyncSt
   const problem = isOff ? "this machine has joined with --no-sync; `shim join key` starts the sync." : keyProblem;
   return {
     key,
-    device: null,
-    ...store.read(syncStatus, null),
     problem: ring.ok ? problem : `${ring.error}.`,
     sendsFiles: config.sync.files,
+    status: store.read(syncStatus, null),
   };
 }

@@ -3,7 +3,7 @@ import { operations, type CallInput, type CallName, type InputOf, type OutputOf 
 import type { PagedOperation, Pages } from "../../contract/pages.ts";
 import type { Self } from "../../contract/values.ts";
 import { WorkspaceClient } from "../../coordinator-client/client.ts";
-import { readEdgeConfig } from "../../coordinator-client/edge-config.ts";
+import { readEdgeConfig, type EdgeConfig } from "../../coordinator-client/edge-config.ts";
 import type { PrepareInput } from "../../coordinator-client/edge/calls.ts";
 import { nodePlatform } from "../../coordinator-client/edge/node-platform.ts";
 import type { WatchOptions } from "../../coordinator-client/edge/state-watch.ts";
@@ -16,22 +16,14 @@ import { findBadInput } from "../../shared/check-input.ts";
 import { err, ok } from "../../shared/result.ts";
 import type { HostContext } from "./handlers.ts";
 import { holdRight } from "./held-right.ts";
-import type {
-  FollowedChanges,
-  HeldRight,
-  HostError,
-  HostResult,
-  RightRequest,
-  Workspace,
-  WorkspaceAccess,
-} from "./host.ts";
+import type { FollowedChanges, HeldRight, HostError, HostResult, RightRequest, Workspace } from "./host.ts";
 import { ReservedFiles } from "./reserved-files.ts";
 import { toHostError } from "./workspace-errors.ts";
 
 const callTimeoutMs = 15_000;
 
 /** @param given instead of the workspace that the machine has joined */
-export async function openWorkspace(context: HostContext, given?: WorkspaceAccess): Promise<HostResult<Workspace>> {
+export async function openWorkspace(context: HostContext, given?: EdgeConfig): Promise<HostResult<Workspace>> {
   const edge = given === undefined ? readEdgeConfig(context.paths.home, context.site.env) : ok(given);
   if (!edge.ok) return err({ code: "edge_unusable", message: edge.error });
   /** [RD12] All that a surface sends passes here, so none can skip redaction. */
@@ -44,7 +36,7 @@ export async function openWorkspace(context: HostContext, given?: WorkspaceAcces
 }
 
 /** Operations of an admin use the admin token, where the machine has one. */
-function openEdge({ runtime }: HostContext, edge: WorkspaceAccess, prepareInput: PrepareInput): HostResult<Workspace> {
+function openEdge({ runtime }: HostContext, edge: EdgeConfig, prepareInput: PrepareInput): HostResult<Workspace> {
   const { url, workspace, machine, token, adminToken } = edge;
   const options = { edge: url, workspace, token, adminToken, connectsFor: "chat", prepareInput } as const;
   const client = WorkspaceClient.open(options, nodePlatform());
@@ -113,7 +105,7 @@ class ClientWorkspace implements Workspace {
   /** [CL62] [CL166] A joined machine may work, not administer. */
   #explain(name: CallName, error: HostError): HostError {
     if (error.code !== "forbidden" || operations[name].scope !== "admin") return error;
-    const message = `${error.message}. It needs the admin token of ${this.where}; this machine has none.`;
+    const message = `${error.message}. It needs the admin token of ${this.where}, which is on the machine that made the workspace; this machine has none.`;
     return { code: error.code, message };
   }
 

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import * as z from "zod";
 import { codeOf as errorCodeOf } from "../../shared/error.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
+import { nameOf, type EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
 import { formatCode, parseCode, type WorkspaceKey } from "./workspace-key.ts";
 
@@ -28,7 +28,7 @@ export function readKeys(
 ): Result<KeyRing | null, string> {
   const file = readKeyFile(home);
   if (!file.ok) return file;
-  const storedKeys = parseCodes(file.value.workspaces[workspaceName(edge)] ?? []);
+  const storedKeys = parseCodes(file.value.workspaces[nameOf(edge)] ?? []);
   if (storedKeys === null) return damagedError(home);
   const environmentCode = env["SHIM_WORKSPACE_KEY"];
   if (environmentCode === undefined || environmentCode.trim() === "") return ok(toKeyRing(storedKeys));
@@ -57,7 +57,7 @@ function changeCodes(
 ): Result<void, string> {
   const file = readKeyFile(home);
   if (!file.ok) return file;
-  const name = workspaceName(edge);
+  const name = nameOf(edge);
   const { [name]: earlierCodes = [], ...workspaces } = file.value.workspaces;
   const codes = change(earlierCodes);
   createPrivateFolder(home);
@@ -101,8 +101,4 @@ function readKeyFile(home: string): Result<KeyFile, string> {
 
 function damagedError(home: string): Result<never, string> {
   return err(`${keyFilePath(home)} is damaged; restore a copy of it, or move it away and join again with the key`);
-}
-
-function workspaceName({ url, workspace }: EdgeWorkspace): string {
-  return `${url.replace(/(?<!\/)\/+$/, "")} ${workspace}`;
 }

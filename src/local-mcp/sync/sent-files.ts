@@ -1,3 +1,4 @@
+import type { SyncStatus } from "../../contract/machine/workspaces.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as changes from "./pending-changes.ts";
 import type { NotSentFiles, SentFiles, SessionContent } from "./content-schema.ts";
@@ -76,15 +77,8 @@ export function removeAll(sql: Sql): void {
   sql.run("DELETE FROM sync_files");
 }
 
-export interface FilesCounts {
-  readonly sessions: number;
-  readonly bytes: number;
-  readonly notSent: number;
-  readonly reason: string | null;
-}
-
-export function counts(sql: Sql): FilesCounts {
-  const [row] = sql.all<FilesCounts>(
+export function counts(sql: Sql): SyncStatus["files"] {
+  const [row] = sql.all<SyncStatus["files"]>(
     `SELECT count(json_extract(body, '$.sent.bundle')) AS sessions, coalesce(sum(json_extract(body, '$.sent.bytes')), 0) AS bytes,
        count(json_extract(body, '$.notSent.reason')) AS notSent, max(json_extract(body, '$.notSent.reason')) AS reason
      FROM sync_files JOIN sessions ON sessions.id = session_id WHERE ${openSessionSql}`,

@@ -2,6 +2,7 @@ import * as joinPreferences from "./join-preferences.ts";
 import * as changes from "./pending-changes.ts";
 import * as devices from "./device.ts";
 import * as uploader from "./uploader.ts";
+import type { SyncCounts, SyncNotes } from "../../contract/machine/workspaces.ts";
 import type { SyncOp } from "../../contract/sync.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { readEdgeConfig, type EdgeConfig } from "../../coordinator-client/edge-config.ts";
@@ -9,7 +10,7 @@ import { FilesSender, type FilesMode } from "./files-sender.ts";
 import { readKeys } from "./key-ring.ts";
 import { pull } from "./pull.ts";
 import { ChangeSender, type SyncTarget } from "./change-sender.ts";
-import { addWrongKeyNotice, clearWrongKeyNotice, readNotes, writeNotes, type SyncNotes } from "./sync-status.ts";
+import { addWrongKeyNotice, clearWrongKeyNotice, readNotes, writeNotes } from "./sync-status.ts";
 import type { Call } from "../../coordinator-client/coordinator-client.ts";
 import type { CallError } from "../../contract/errors.ts";
 import type { SynchronizerOptions } from "./synchronizer.ts";
@@ -17,14 +18,7 @@ import { isWithin } from "../../shared/elapsed.ts";
 
 export type Connect = (edge: EdgeConfig, signal: AbortSignal) => Call;
 
-export interface SyncReport {
-  readonly sessions: number;
-  readonly checkpoints: number;
-  readonly forgotten: number;
-  readonly files: number;
-  readonly received: number;
-  readonly refused: number;
-  readonly left: number;
+export interface SyncReport extends SyncCounts {
   readonly trouble: CallError | null;
 }
 

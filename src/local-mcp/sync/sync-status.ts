@@ -1,3 +1,4 @@
+import type { SyncNotes, SyncStatus } from "../../contract/machine/workspaces.ts";
 import * as meta from "../../store/meta.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as notices from "../../store/notices.ts";
@@ -5,17 +6,6 @@ import * as devices from "./device.ts";
 import * as changes from "./pending-changes.ts";
 import type { SealBatch } from "./seal-changes.ts";
 import * as sentFiles from "./sent-files.ts";
-
-export interface SyncStatus {
-  readonly device: string;
-  readonly epoch: number;
-  readonly keyId: string;
-  /** Unsent changes, and when the oldest happened, in epoch ms. */
-  readonly backlog: number;
-  readonly oldestAt: number | null;
-  readonly notes: SyncNotes;
-  readonly files: sentFiles.FilesCounts;
-}
 
 export function syncStatus(sql: Sql): SyncStatus | null {
   const device = devices.get(sql);
@@ -32,18 +22,6 @@ export function syncStatus(sql: Sql): SyncStatus | null {
     notes: readNotes(sql),
     files: sentFiles.counts(sql),
   };
-}
-
-/** Sync state for `shim join status`, across processes. Stored in meta. Add fields as optional. */
-export interface SyncNotes {
-  readonly syncedAt?: number;
-  readonly trouble?: { readonly code: string; readonly message: string; readonly at: number } | null;
-  /** Refused envelopes of other machines since the last full pull, inclusive. */
-  readonly refused?: number;
-  /** Checkpoints never sent: newer ones followed while the coordinator was unreachable. */
-  readonly passedOver?: number;
-  /** Kept local: too large, damaged, or under an id that no coordinator accepts. */
-  readonly keptHere?: number;
 }
 
 const metaKey = "sync_notes";

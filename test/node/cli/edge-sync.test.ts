@@ -15,7 +15,7 @@ async function create(home: CliHome, server: SyncServer, ...more: string[]): Pro
   home.alive.add(process.pid);
   const env = { ...home.runtime.env, SHIM_ADMIN_SECRET: "secret" };
   const made = await home.shimWith({ env }, "join workspaces create team --url", server.url, ...more);
-  expect([made.code, made.err]).toEqual([0, expect.stringContaining("Workspace team is ready")]);
+  expect([made.code, made.out]).toEqual([0, expect.stringContaining("This machine has joined team")]);
   const [code] = aCode.exec(made.out) ?? [];
   if (code === undefined) throw new Error(made.out);
   return code;
@@ -73,6 +73,32 @@ it("[SY93] another machine gives the key; without it, or with another one, nothi
   expect((await third.shim("join status")).out).toContain("joined with --no-sync");
   const line = { readInput: () => Promise.resolve(code) };
   expect((await third.shimWith(line, "join key")).out).toContain("This machine has key");
+});
+
+it("[SY93] [SY73] in a terminal a join asks for what it lacks, and without an answer nothing is changed", async () => {
+  const server = await SyncServer.listen();
+  const code = await create(aCliHome(), server);
+  const home = aCliHome();
+  home.alive.add(process.pid);
+  addSession(home, { id: ids.dead });
+  const answers = (...texts: string[]) => {
+    const questions: string[] = [];
+    const ask = (question: string) => Promise.resolve((questions.push(question), texts.shift() ?? ""));
+    return { questions, ran: home.shimWith({ isInteractive: true, ask }, "join team --url", server.url) };
+  };
+  for (const given of [[], [tokenOf("m2")], [tokenOf("m2"), code], [tokenOf("m2"), code, "neither"]]) {
+    expect((await answers(...given).ran).code).not.toBe(0);
+    expect(existsSync(edgeConfigPath(home.paths.home)) || existsSync(keyFilePath(home.paths.home))).toBe(false);
+  }
+  const { questions, ran } = answers(tokenOf("m2"), code, "keep");
+  expect(await ran).toMatchObject(printed("This machine has joined team as m2"));
+  expect(questions.join("")).toMatch(/Token.*Key.*import or keep/);
+});
+
+it("[SY93] a secret is no field of a command line", async () => {
+  const refused = await aCliHome().shim("call workspace.join url=http://127.0.0.1:9 workspace=team token=shim_a.b");
+  expect(refused).toMatchObject(failed(2, "give it with --input"));
+  expect(refused.err).not.toContain("shim_a.b");
 });
 
 it("[SY161] a machine that joins before anything was synced makes no second key", async () => {
@@ -261,7 +287,7 @@ it("[SY75] [SY77] a round is reported, and without a coordinator what waits is c
   expect((await other.shim("join sync")).out).toContain("Received: 1 session");
   expect(other.runtime.store.read((sql) => remote.list(sql, "team").length, 0)).toBe(1);
   expect((await home.shim("join status")).out).toMatch(/Device dev_\S+, key [0-9a-f]{16}\.\n.*0 changes wait/);
-  expect(await home.json("join status")).toMatchObject({ sync: { backlog: 0, notes: { trouble: null } } });
+  expect(await home.json("join status")).toMatchObject({ sync: { status: { backlog: 0, notes: { trouble: null } } } });
 });
 
 it("[SY76] another key is made only when it is confirmed, and other machines continue when they have it @night", async () => {

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { expect, it } from "vitest";
 import { edgeConfigPath, removeEdgeConfig, readEdgeConfig } from "#src/coordinator-client/edge-config.ts";
-import { unfinishedFile } from "#src/cli/commands/join/workspaces.ts";
+import { unfinishedFile } from "#src/local-mcp/host/create-workspace.ts";
 import { aCliHome, failed, holding, linesOf } from "#harness/machine/cli-home.ts";
 import { RealServer } from "#harness/edge/real-server.ts";
 
@@ -72,11 +72,11 @@ it("[EM3] what cannot be used is refused with what to do, and shows no token", a
   expect((await home.shim("team chats")).err).toContain("plain http:// is only for this machine");
   removeEdgeConfig(home.paths.home);
   for (const [command, why] of Object.entries({
-    "join workspaces create Not-A-Name": "is not a workspace name",
+    "join workspaces create Not-A-Name": "2 to 63 lower case letters",
     "join team --url ftp://x": "https://",
     "team chats --state asleep": "Allowed choices are waits, died",
     "team send all x --priority urgent": "It must be low, normal or high",
-    "join token create --machine m --scope god": "It must be observe, submit",
+    "join token create --machine m --scope god": "Allowed choices are observe, submit",
     "join token list": "has not joined a workspace",
   }))
     expect((await home.shim(command)).err).toContain(why);
@@ -154,10 +154,15 @@ it("[CL30] the admin token is used where it is needed, kept by a new token, and 
 it("[CL30] a machine that has joined with an admin's token makes tokens, too", async () => {
   const home = aCliHome();
   const server = await RealServer.listen();
-  server.answer = (_request, response) => void response.end('{"id":"tok_1","token":"shim_x.y"}');
-  home.join(server.url, { token: tokenWith({ m: "m1", s: "work" }) });
+  const [work, admin] = [tokenWith({ m: "m1", s: "work" }), tokenWith({ m: "m1", s: "admin" })];
+  const forbidden = '{"error":{"code":"forbidden","message":"this needs the scope admin","retryable":false}}';
+  server.answer = ({ headers }, response) => {
+    const isAdmin = headers.authorization === `Bearer ${admin}`;
+    response.writeHead(isAdmin ? 200 : 403).end(isAdmin ? '{"id":"tok_1","token":"shim_x.y"}' : forbidden);
+  };
+  home.join(server.url, { token: work });
   expect((await home.shim("join token create --machine m2")).err).toContain("on the machine that made the workspace");
-  home.join(server.url, { token: tokenWith({ m: "m1", s: "admin" }) });
+  home.join(server.url, { token: admin });
   const err = holding(`shim join team --url ${server.url} < token`);
   expect(await home.shim("join token create --machine m2")).toMatchObject({ code: 0, out: "shim_x.y\n", err });
 });

@@ -113,6 +113,10 @@ async function inputOf(
   const names = fields.map((field) => field.slice(0, field.indexOf("=")));
   const twice = names.find((field, at) => names.indexOf(field) !== at);
   if (twice !== undefined) return wrongUsage(`${twice} is given twice.`);
+  const { shape } = declarationOf(name).input;
+  const secret = names.find((field) => shape[field]?.meta()?.["isSecret"] === true);
+  if (secret !== undefined)
+    return wrongUsage(`${secret} is a secret, and arguments are visible to others: give it with --input.`);
   const texts = fields.map((field, at) => [names[at], field.slice(field.indexOf("=") + 1)]);
   const given = fromTexts(declarationOf(name).input, Object.fromEntries(texts));
   if (file === undefined) return ok(given);
