@@ -10,8 +10,9 @@ import {
 } from "../contract/machine/operations.ts";
 import { ok } from "../shared/result.ts";
 import { messageOf } from "../shared/error.ts";
+import { formatIssues } from "../shared/problems.ts";
 import { fromTexts } from "../shared/text-fields.ts";
-import { exitCodes, type CliResult, type ExitCode } from "./answer.ts";
+import { exitCodes, wrongUsage, type CliResult, type ExitCode } from "./answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "./cli.ts";
 import { requireYes } from "./require-yes.ts";
 import { parseDuration, parseTime } from "./times.ts";
@@ -160,6 +161,28 @@ function toInput(schema: z.ZodObject, all: readonly Typed[]): Given {
   return { ...Object.fromEntries(known), ...fromTexts(schema, Object.fromEntries(texts)) };
 }
 
+interface ProgramCommand<Input extends z.ZodObject> extends Words {
+  readonly input: Input;
+  readonly summary: string;
+  /** Options besides those of the input. */
+  readonly own?: readonly Option[];
+}
+
+/** Gives a command that is a program the arguments and options of its input, which is checked. */
+export function defineProgram<Input extends z.ZodObject>(
+  cli: Cli,
+  parent: Command,
+  { input, summary, own = [], ...words }: ProgramCommand<Input>,
+  run: (input: z.output<Input>, options: CommonOptions) => Promise<CommandResult>,
+): Command {
+  const { command, read } = declareCommand(cli, parent, { input, summary }, words);
+  for (const option of own) command.addOption(option);
+  return cli.define(command, async (options: CommonOptions & Given, ...values: unknown[]) => {
+    const checked = input.safeParse(read(options, values));
+    return checked.success ? run(checked.data, options) : wrongUsage(`${formatIssues(checked.error)}.`);
+  });
+}
+
 /** A summary is a sentence, a description of a command none. */
 function descriptionOf(summary: string): string {
   return `${summary.charAt(0).toLowerCase()}${summary.slice(1).replace(/\.$/, "")}`;
@@ -174,7 +197,8 @@ function argumentOf(cli: Cli, field: string, required: readonly string[], { form
 function optionOf(cli: Cli, field: string, schema: Field): Option {
   const { type, enum: choices, default: usual, description, form } = schema;
   const flag = flagOf(form === "duration" ? field.replace(/Ms$/, "") : field);
-  if (type === "boolean") return new Option(flag, description);
+  // An option switches off a thing that holds without it.
+  if (type === "boolean") return new Option(usual === true ? flag.replace("--", "--no-") : flag, description);
   if (type === "array") return listOption(field, schema);
   // A default of commander would hide what is given to a subcommand with the same option.
   const words = [

@@ -15,7 +15,13 @@ export interface EvolveOptions extends ChangeOptions {
 
 /** [EV13] Does the tasks of runs: plans one, makes a change, reports. */
 export function evolveExecutor(options: EvolveOptions): Executor {
-  return { run: (run) => runTask(options, run) };
+  const { claude, tests } = options;
+  return {
+    run: (run) => runTask(options, run),
+    programs: [...(claude?.programs ?? []), ...(tests ? [tests[0]] : [])],
+    // A plan makes its own, and a report reads.
+    needsWorktree: ({ payload }) => EvolveTask.safeParse(payload).data?.evolve === "change",
+  };
 }
 
 function runTask(options: EvolveOptions, run: TaskRun): Promise<RunOutcome> {

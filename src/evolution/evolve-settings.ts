@@ -1,12 +1,13 @@
 import * as z from "zod";
 import { ClaudeSettings } from "../worker-runner/claude/claude-settings.ts";
+import { CommandWords } from "../worker-runner/tasks/task-type.ts";
 
 /** [EV13] A worker's settings for tasks of runs: what code runs is never chosen by a task. */
 export const EvolveSettings = z.strictObject({
   /** The project's tools and tests may run, which are its code. */
   trust: z.boolean().default(false),
   /** Has to succeed, too. Default: the test framework alone. */
-  tests: z.tuple([z.string().min(1).max(4_096)], z.string().max(4_096)).optional(),
+  tests: CommandWords.optional(),
   /** Folder of the package in the repository. Default: its top. */
   project: z
     .string()

@@ -10,7 +10,8 @@ import { probeIsolation } from "../tool-runner/isolation.ts";
 import { openProject, projectPath } from "../tool-runner/project-folder.ts";
 import { runTool } from "../tool-runner/run-tool.ts";
 import { linkModulesInside } from "../transform/link-modules.ts";
-import { createThrowaway, type ThrowawayDeps, type ThrowawayWorktree } from "../transform/throwaway-worktree.ts";
+import { createThrowaway, type ThrowawayWorktree } from "../transform/throwaway-worktree.ts";
+import type { WorkDeps } from "../worker-runner/work-deps.ts";
 import type { TestWords } from "./candidate.ts";
 import { measureTests } from "./measure-tests.ts";
 import type { Measured } from "./measured.ts";
@@ -26,8 +27,7 @@ export interface EvolvedProject {
   readonly prefix: string;
 }
 
-export interface MeasureDeps extends ThrowawayDeps {
-  readonly now: () => number;
+export interface MeasureDeps extends WorkDeps {
   readonly monotonic: () => number;
   readonly runTests: RunTests;
 }
@@ -66,7 +66,7 @@ export async function measure(
 
 /** Checks a commit out, with the installed packages, for the time of `body`. */
 export async function inCommit<T>(
-  deps: ThrowawayDeps,
+  deps: WorkDeps,
   { top, repository, prefix }: EvolvedProject,
   { commit, signal }: Pick<MeasureRequest, "commit" | "signal">,
   body: (folder: string, worktree: ThrowawayWorktree) => Promise<T>,

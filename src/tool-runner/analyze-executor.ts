@@ -1,4 +1,5 @@
 import { realpathSync } from "node:fs";
+import { join } from "node:path";
 import * as z from "zod";
 import { toolNames } from "../analysis/adapter.ts";
 import { toText } from "../analysis/formats/text.ts";
@@ -7,7 +8,8 @@ import type { Report } from "../analysis/report.ts";
 import type { Json } from "../contract/json.ts";
 import { redact } from "../redaction/redact.ts";
 import type { Executor, RunOutcome, TaskRun } from "../worker-runner/executor.ts";
-import type { OutputFiles } from "../worker-runner/output-files.ts";
+import { OutputFiles } from "../worker-runner/output-files.ts";
+import type { TaskDeps } from "../worker-runner/tasks/task-type.ts";
 import { analyze, defaultMemoryMb, defaultTimeMs, type AnalysisOptions } from "./analyze.ts";
 import { isTrusted } from "./project-folder.ts";
 
@@ -26,7 +28,7 @@ const Payload = z.strictObject({
   only: z.array(z.enum(toolNames)).min(1).optional(),
 });
 
-export interface AnalyzeDeps extends Pick<AnalysisOptions, "env" | "now" | "monotonic"> {
+interface AnalyzeDeps extends Pick<AnalysisOptions, "env" | "now" | "monotonic"> {
   readonly settings: AnalyzeSettings;
   readonly trusted: readonly string[];
   /** Where whole reports are kept. */
@@ -34,8 +36,10 @@ export interface AnalyzeDeps extends Pick<AnalysisOptions, "env" | "now" | "mono
 }
 
 /** [AN15] Does a task by an analysis of its folder; the result is a summary. */
-export function analyzeExecutor(deps: AnalyzeDeps): Executor {
-  return { run: (run) => runAnalysis(deps, run) };
+export function createAnalysis({ env, now, monotonic, runtime, home }: TaskDeps, settings: AnalyzeSettings): Executor {
+  const reports = new OutputFiles(join(home, "analysis"));
+  const { trusted } = runtime.config.analysis;
+  return { run: (run) => runAnalysis({ settings, trusted, reports, env, now, monotonic }, run) };
 }
 
 async function runAnalysis(deps: AnalyzeDeps, run: TaskRun): Promise<RunOutcome> {

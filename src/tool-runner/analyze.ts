@@ -10,10 +10,10 @@ import { findHotspots } from "../analysis/hotspots.ts";
 import { mergeFindings } from "../analysis/merge.ts";
 import { adviceFor, countTotals, notCovered, type Report, type ToolRun } from "../analysis/report.ts";
 import { GitError } from "../snapshots/git.ts";
+import { findCommit } from "../worker-runner/work-git.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import {
   copyCommit,
-  findCommit,
   findRepository,
   hasTrackedFiles,
   ignoredFiles,
@@ -70,7 +70,7 @@ async function findSince(
 ): Promise<Result<string | null, string>> {
   if (since === null) return ok(null);
   if (repository === null) return err(`${folder} is in no git repository, which --since needs`);
-  const commit = await findCommit(repository, since);
+  const commit = await findCommit(repository.git, since);
   return commit === null ? err(`${since} is not a commit in ${folder}`) : ok(commit);
 }
 

@@ -56,13 +56,6 @@ export async function ignoredFiles({ git }: Repository, files: readonly string[]
   return new Set(code === 0 ? stdout.toString("utf8").split("\0") : []);
 }
 
-/** @returns null: names no commit */
-export async function findCommit({ git }: Repository, name: string): Promise<string | null> {
-  const args = ["rev-parse", "--verify", "--quiet", "--end-of-options", `${name}^{commit}`];
-  const { code, stdout } = await run(git, args, "", [0, 1, 128]);
-  return code === 0 ? stdout.toString("utf8").trim() : null;
-}
-
 interface TreeEntry {
   readonly isExecutable: boolean;
   readonly id: string;

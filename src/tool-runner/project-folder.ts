@@ -2,7 +2,10 @@ import { closeSync, existsSync, lstatSync, openSync, readFileSync, readSync, rea
 import { dirname, extname, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { InstalledTool, ProjectView } from "../analysis/adapter.ts";
+import { readConfig } from "../platform/config-file.ts";
+import { fail, type Failure } from "../shared/failure.ts";
 import { objectAt, parseObject, textAt, type JsonObject } from "../shared/json-fields.ts";
+import { ok, type Result } from "../shared/result.ts";
 
 /** Larger files are none that tools are configured by, and none with readable findings. */
 const maxFileBytes = 10_000_000;
@@ -100,6 +103,13 @@ export function projectPath(root: string, path: string): string {
 export function modulesOf({ path }: InstalledTool): string {
   const parts = path.split(sep);
   return parts.slice(0, parts.indexOf("node_modules") + 1).join(sep);
+}
+
+/** [AN11] Whether its code may run: by a person this time, or by the setting. */
+export function trustOf(configFile: string, folder: string, isGiven: boolean): Result<boolean, Failure> {
+  if (isGiven) return ok(true);
+  const config = readConfig(configFile);
+  return config.ok ? ok(isTrusted(folder, config.value.analysis.trusted)) : fail("bad_config", config.error);
 }
 
 /** [AN11] A folder is trusted with all folders below it. */

@@ -44,15 +44,13 @@ export function readChange(path: string, tool: CodemodTool | null): Result<Chang
     const isFolder = statSync(path).isDirectory();
     if (isFolder || ruleEndings.has(extname(path))) return readRules(path, isFolder);
     if (!codeEndings.has(extname(path)))
-      return err(failure("bad_transform", `${path} is neither a rule (.yml) nor a codemod (.js, .ts).`));
+      return err(failure("bad_input", `${path} is neither a rule (.yml) nor a codemod (.js, .ts).`));
     const text = readFileSync(path, "utf8");
     return ok({ kind: "codemod", path, tool: tool ?? (text.includes("ts-morph") ? "ts-morph" : "jscodeshift") });
   } catch (error) {
     const code = codeOf(error);
     if (code === undefined) throw error;
-    return err(
-      failure("bad_transform", code === "ENOENT" ? `there is no ${path}.` : `${path} cannot be read: ${code}.`),
-    );
+    return err(failure("bad_input", code === "ENOENT" ? `there is no ${path}.` : `${path} cannot be read: ${code}.`));
   }
 }
 
@@ -63,8 +61,8 @@ function readRules(path: string, isFolder: boolean): Result<Change, TransformFai
         .sort()
     : [];
   const files = isFolder ? names.map((name) => join(path, name)) : [path];
-  if (files.length === 0) return err(failure("bad_transform", `there is no rule (.yml) in ${path}.`));
+  if (files.length === 0) return err(failure("bad_input", `there is no rule (.yml) in ${path}.`));
   const bytes = files.reduce((sum, file) => sum + statSync(file).size, 0);
-  if (bytes > maxRuleBytes) return err(failure("bad_transform", `the rules in ${path} have more than 1 MiB.`));
+  if (bytes > maxRuleBytes) return err(failure("bad_input", `the rules in ${path} have more than 1 MiB.`));
   return ok({ kind: "rules", text: files.map((file) => readFileSync(file, "utf8")).join("\n---\n") });
 }

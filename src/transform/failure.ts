@@ -1,5 +1,5 @@
 const codes = {
-  bad_transform: false,
+  bad_input: false,
   no_tool: false,
   not_trusted: false,
   no_commit: false,

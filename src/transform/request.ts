@@ -2,12 +2,8 @@ import type { Result } from "../shared/result.ts";
 import type { ChangedFile } from "../worker-runner/read-diff.ts";
 import type { Change } from "./change.ts";
 import type { TransformFailure } from "./failure.ts";
-import type { ThrowawayDeps, WorktreeSource } from "./throwaway-worktree.ts";
+import type { WorktreeSource } from "./throwaway-worktree.ts";
 import type { RuleCount } from "./transformers.ts";
-
-export interface TransformDeps extends ThrowawayDeps {
-  readonly now: () => number;
-}
 
 /** `script`: the project's own, by its package.json; none: nothing judges the change. */
 export type Tests = "script" | "none" | readonly [program: string, ...args: string[]];

@@ -4,9 +4,10 @@ import { asObject, objectAt, textAt } from "../shared/json-fields.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { withoutSecrets } from "../platform/secret-env.ts";
 import { runProgram } from "../worker-runner/run-program.ts";
+import type { WorkDeps } from "../worker-runner/work-deps.ts";
 import { failure, type TransformFailure } from "./failure.ts";
 import { linkModulesInside } from "./link-modules.ts";
-import type { Tests, TransformDeps, TransformRequest } from "./request.ts";
+import type { Tests, TransformRequest } from "./request.ts";
 import type { ThrowawayWorktree } from "./throwaway-worktree.ts";
 
 const graceMs = 5_000;
@@ -14,7 +15,7 @@ const maxChars = 2_000;
 
 /** [TX11] Tests are code of the project. @returns null: none were to run */
 export async function runTests(
-  { env }: TransformDeps,
+  { env }: WorkDeps,
   request: TransformRequest,
   worktree: ThrowawayWorktree,
   { project, tests }: { readonly project: string; readonly tests: Tests },

@@ -2,9 +2,10 @@ import { err, ok, type Result } from "../shared/result.ts";
 import { displayPath, GitError, type Git } from "../snapshots/git.ts";
 import { changesSince } from "../snapshots/work-tree-changes.ts";
 import { readDiff, type ChangedFile } from "../worker-runner/read-diff.ts";
+import type { WorkDeps } from "../worker-runner/work-deps.ts";
 import { commitAll } from "../worker-runner/work-git.ts";
 import { failure, type TransformFailure } from "./failure.ts";
-import type { TransformDeps, TransformReport, TransformRequest } from "./request.ts";
+import type { TransformReport, TransformRequest } from "./request.ts";
 import { runTests } from "./run-tests.ts";
 import { createThrowaway, resetTo, type ThrowawayWorktree } from "./throwaway-worktree.ts";
 import { prepareTool, type PreparedTool } from "./tool-process.ts";
@@ -15,7 +16,7 @@ export const defaultTimeMs = 600_000;
 type Outcome = Result<TransformReport, TransformFailure>;
 
 /** [TX1] [TX2] Works in a worktree of its own, which is removed whatever happens. */
-export async function runTransform(deps: TransformDeps, request: TransformRequest): Promise<Outcome> {
+export async function runTransform(deps: WorkDeps, request: TransformRequest): Promise<Outcome> {
   const worktree = await createThrowaway(deps, request.source, request.offer !== null);
   try {
     return await transform(deps, request, worktree);
@@ -27,11 +28,7 @@ export async function runTransform(deps: TransformDeps, request: TransformReques
   }
 }
 
-async function transform(
-  deps: TransformDeps,
-  request: TransformRequest,
-  worktree: ThrowawayWorktree,
-): Promise<Outcome> {
+async function transform(deps: WorkDeps, request: TransformRequest, worktree: ThrowawayWorktree): Promise<Outcome> {
   const git = worktree.git(request.signal);
   const prepared = await prepareTool(deps, request, worktree);
   if (!prepared.ok) return prepared;
@@ -65,7 +62,7 @@ async function transform(
 }
 
 interface Offering {
-  readonly deps: TransformDeps;
+  readonly deps: WorkDeps;
   readonly request: TransformRequest;
   readonly worktree: ThrowawayWorktree;
   readonly tool: PreparedTool;

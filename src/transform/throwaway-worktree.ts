@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { ProcessIdentity, Processes } from "../platform/processes.ts";
 import { quoteFolder, run, type Git } from "../snapshots/git.ts";
 import { markName, toMark } from "../worker-runner/marked-processes.ts";
+import type { WorkDeps } from "../worker-runner/work-deps.ts";
 import { gitInFolder, gitInWorktree, worktreeAdminFolder, worktreeCommand } from "../worker-runner/work-git.ts";
 import { isFolderFree, readRecord, worktreePath, writeRecord } from "../worker-runner/work-record.ts";
 
@@ -13,15 +13,6 @@ export interface WorktreeSource {
   readonly repository: string;
   /** Hash of a commit. */
   readonly base: string;
-}
-
-export interface ThrowawayDeps {
-  readonly env: NodeJS.ProcessEnv;
-  readonly random: () => number;
-  readonly processes: Processes;
-  readonly self: ProcessIdentity;
-  /** Folder of SHIM's worktrees. */
-  readonly home: string;
 }
 
 export interface ThrowawayWorktree {
@@ -39,7 +30,7 @@ const prefix = "transform-";
 
 /** [TX2] A worktree on no branch. Those whose process has died are removed first. */
 export async function createThrowaway(
-  deps: ThrowawayDeps,
+  deps: WorkDeps,
   source: WorktreeSource,
   keepsObjects: boolean,
 ): Promise<ThrowawayWorktree> {
@@ -79,7 +70,7 @@ function objectsIn(folder: string, repository: string): NodeJS.ProcessEnv {
 }
 
 /** [TX2] Git needs the folder and its `.git` as they were, which a program may have changed. */
-async function remove({ env }: Pick<ThrowawayDeps, "env">, repository: string, folder: string): Promise<void> {
+async function remove({ env }: Pick<WorkDeps, "env">, repository: string, folder: string): Promise<void> {
   const tree = worktreePath(folder);
   mkdirSync(tree, { recursive: true });
   const adminFolder = worktreeAdminFolder(repository, tree);
@@ -92,7 +83,7 @@ async function remove({ env }: Pick<ThrowawayDeps, "env">, repository: string, f
 }
 
 /** [TX2] Removes the worktrees of processes that have died. */
-export async function removeAbandoned(deps: Omit<ThrowawayDeps, "random" | "self">): Promise<void> {
+export async function removeAbandoned(deps: Pick<WorkDeps, "env" | "processes" | "home">): Promise<void> {
   const names = existsSync(deps.home) ? readdirSync(deps.home) : [];
   for (const name of names.filter((each) => each.startsWith(prefix))) {
     const folder = join(deps.home, name);

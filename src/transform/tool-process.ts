@@ -9,12 +9,13 @@ import { runTool, systemPath } from "../tool-runner/run-tool.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { displayPath, rawList } from "../snapshots/git.ts";
 import { gitInFolder } from "../worker-runner/work-git.ts";
+import type { WorkDeps } from "../worker-runner/work-deps.ts";
 import type { Change } from "./change.ts";
 import { failure, type TransformFailure } from "./failure.ts";
 import { lineEndsOf, withLineEnds, type LineEnds } from "./line-ends.ts";
 import { withoutOuterLinks } from "./outer-links.ts";
 import { linkModulesBeside } from "./link-modules.ts";
-import type { TransformDeps, TransformRequest } from "./request.ts";
+import type { TransformRequest } from "./request.ts";
 import type { ThrowawayWorktree } from "./throwaway-worktree.ts";
 import {
   transformersFor,
@@ -37,7 +38,7 @@ export interface PreparedTool {
 }
 
 export async function prepareTool(
-  deps: TransformDeps,
+  deps: WorkDeps,
   request: TransformRequest,
   worktree: ThrowawayWorktree,
 ): Promise<Result<PreparedTool, TransformFailure>> {
@@ -47,7 +48,7 @@ export async function prepareTool(
   if (!change.ok) return change;
   const missing = paths.find((path) => !existsSync(join(tree, path)));
   if (missing !== undefined)
-    return err(failure("bad_transform", `${missing} is not in the commit that the worktree starts from.`));
+    return err(failure("bad_input", `${missing} is not in the commit that the worktree starts from.`));
   const project = findProject(tree, paths);
   // Settings are those of the commit, tools are where they are installed.
   const installed = openProject(join(source.top, project));
@@ -117,7 +118,7 @@ function chooseTool(
 
 /** [TX5] @returns null: only data of the project takes part */
 async function findRisk(
-  { env }: TransformDeps,
+  { env }: WorkDeps,
   { source: { top } }: TransformRequest,
   { tool, risk }: ChosenTool,
 ): Promise<string | null> {
@@ -129,14 +130,14 @@ async function findRisk(
 type ReadyTool = Pick<ChosenTool, "transformer" | "tool"> & { readonly project: string; readonly view: ProjectView };
 
 class ToolProcess {
-  readonly #deps: TransformDeps;
+  readonly #deps: WorkDeps;
   readonly #request: TransformRequest;
   readonly #worktree: ThrowawayWorktree;
   readonly #chosen: ReadyTool;
   readonly #isolation: Isolation;
   readonly #lineEnds = new Map<string, LineEnds>();
 
-  constructor(deps: TransformDeps, request: TransformRequest, worktree: ThrowawayWorktree, chosen: ReadyTool) {
+  constructor(deps: WorkDeps, request: TransformRequest, worktree: ThrowawayWorktree, chosen: ReadyTool) {
     this.#deps = deps;
     this.#isolation = probeIsolation(systemPath(deps.env));
     this.#request = request;

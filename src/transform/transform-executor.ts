@@ -4,12 +4,16 @@ import * as z from "zod";
 import type { Json } from "../contract/json.ts";
 import { codeOf } from "../shared/error.ts";
 import { formatIssues } from "../shared/problems.ts";
+import { fail, type Failure } from "../shared/failure.ts";
 import { err, ok, type Result } from "../shared/result.ts";
+import { isTrusted } from "../tool-runner/project-folder.ts";
 import type { Executor, RunOutcome, TaskRun } from "../worker-runner/executor.ts";
-import { gitInWorktree, resolveCommit } from "../worker-runner/work-git.ts";
+import { CommandWords, type TaskDeps } from "../worker-runner/tasks/task-type.ts";
+import { commonGitFolder, gitInFolder, gitInWorktree, resolveCommit } from "../worker-runner/work-git.ts";
 import { readChange, type Change } from "./change.ts";
 import { failure, type TransformFailure } from "./failure.ts";
-import type { Release, Tests, TransformDeps, TransformReport } from "./request.ts";
+import type { Tests, TransformReport, TransformRequest } from "./request.ts";
+import { reserveForTask } from "./reserve-files.ts";
 import { defaultTimeMs, runTransform } from "./run-transform.ts";
 import { resetTo } from "./throwaway-worktree.ts";
 import { TransformTask } from "./transform-task.ts";
@@ -20,43 +24,55 @@ export const TransformSettings = z.strictObject({
   /** Code of the repository may run: codemods, ESLint, tests. */
   trust: z.boolean().default(false),
   /** False: none. Default: npm test, where package.json names tests. */
-  tests: z.union([z.literal(false), z.tuple([z.string().min(1).max(4_096)], z.string().max(4_096))]).optional(),
+  tests: z.union([z.literal(false), CommandWords]).optional(),
   /** Limit of each run of the tool, and of the tests. */
   timeLimitMs: z.int().min(1_000).max(86_400_000).default(defaultTimeMs),
 });
 export type TransformSettings = z.infer<typeof TransformSettings>;
 
-export interface TransformExecutorOptions {
-  /** Where packages are installed: the top of the repository's work tree. */
+interface Options extends Pick<TransformRequest, "isTrusted" | "timeoutMs"> {
+  /** Where packages are installed. */
   readonly top: string;
   readonly repository: string;
-  readonly isTrusted: boolean;
   readonly tests: Tests;
-  readonly timeoutMs: number;
-  readonly reserve: (paths: readonly string[], files: readonly string[]) => Promise<Result<Release, TransformFailure>>;
+}
+
+/** [TX13] Refused where code would have to run, and nothing says that it may. */
+export async function createTransform(
+  deps: TaskDeps,
+  { trust, tests, timeLimitMs: timeoutMs }: TransformSettings,
+  top: string,
+): Promise<Result<Executor, Failure>> {
+  const isCodeTrusted = trust || isTrusted(top, deps.runtime.config.analysis.trusted);
+  if (!isCodeTrusted && tests !== false)
+    return fail("bad_input", "tests run code of the repository: set trust to true, or tests to false.");
+  const repository = await commonGitFolder(gitInFolder(deps.env, top), top);
+  const words = tests === false ? "none" : (tests ?? "script");
+  const options = { top, repository, isTrusted: isCodeTrusted, tests: words, timeoutMs } as const;
+  return ok({ programs: tests ? [tests[0]] : [], run: (run) => runTask(deps, options, run) });
 }
 
 /** [TX12] The worktree of the task gets the commit once everything has succeeded. */
-export function transformExecutor(deps: TransformDeps, options: TransformExecutorOptions): Executor {
-  return { run: (run) => runTask(deps, options, run) };
-}
-
-async function runTask(deps: TransformDeps, options: TransformExecutorOptions, run: TaskRun): Promise<RunOutcome> {
+async function runTask(deps: TaskDeps, options: Options, run: TaskRun): Promise<RunOutcome> {
   const parsed = TransformTask.safeParse(run.task.payload);
   if (!parsed.success) {
     const reason = `the payload names no transform: ${formatIssues(parsed.error)}`;
     return { kind: "failed", reason, isRetryable: false };
   }
   const task = parsed.data;
-  const { top, repository, isTrusted, tests, timeoutMs, reserve } = options;
+  const { top, repository, tests, ...rest } = options;
+  const target = { top, paths: task.paths };
   const git = gitInWorktree(deps.env, repository, run.folder);
   const report = await runTransform(deps, {
     source: { top, repository, base: run.base ?? (await resolveCommit(git, "HEAD")) },
     change: (tree) => toChange(task, tree),
     paths: task.paths,
-    isTrusted,
-    offer: { tests, allowsRepeat: task.allowRepeat, reserve: (files) => reserve(task.paths, files) },
-    timeoutMs,
+    ...rest,
+    offer: {
+      tests,
+      allowsRepeat: task.allowRepeat,
+      reserve: (files) => reserveForTask(deps.workspace, target, files),
+    },
     signal: run.signal,
     onOutput: run.onOutput,
   });
@@ -69,7 +85,7 @@ function toChange({ rule, codemod, lintFix, tool }: TransformTask, tree: string)
   if (rule !== undefined) return ok({ kind: "rules", text: rule });
   if (codemod === undefined) return ok({ kind: "lint-fix", linter: lintFix === true ? null : (lintFix ?? null) });
   const path = realPathIn(tree, codemod);
-  if (path === null) return err(failure("bad_transform", `${codemod} is no file or folder in the repository.`));
+  if (path === null) return err(failure("bad_input", `${codemod} is no file or folder in the repository.`));
   return readChange(path, tool ?? null);
 }
 

@@ -23,7 +23,7 @@ const maxTailChars = 4_000;
 
 /** [WK16] Task on stdin as one line of JSON. [WK64] [WK65] Outcome by exit code and last line. */
 export function commandExecutor(options: CommandOptions): Executor {
-  return { run: (run) => runCommand(options, run) };
+  return { programs: [options.command[0]], run: (run) => runCommand(options, run) };
 }
 
 async function runCommand({ command, env, finalCodes }: CommandOptions, run: TaskRun): Promise<RunOutcome> {
@@ -133,6 +133,8 @@ export function testedExecutor(
 ): Executor {
   const tests = commandExecutor({ command, env, finalCodes: [] });
   return {
+    ...executor,
+    programs: [...(executor.programs ?? []), command[0]],
     run: async (run) => {
       const outcome = await executor.run(run);
       if (outcome.kind !== "done" || !isWholeJob(run.task.payload)) return outcome;

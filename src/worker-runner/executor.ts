@@ -48,4 +48,8 @@ export type RunOutcome =
 export interface Executor {
   /** Leaves no process when it settles. Throws only for bugs, never for a failed task. */
   run(run: TaskRun): Promise<RunOutcome>;
+  /** Started by it, so they have to be there. */
+  readonly programs?: readonly string[];
+  /** False: the task is done beside the user's own work tree. Absent: each needs one. */
+  readonly needsWorktree?: (task: ClaimedTask) => boolean;
 }

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import type { Json } from "../contract/json.ts";
 import { GitError, run, type Git } from "../snapshots/git.ts";
-import { resolveCommit } from "./work-git.ts";
+import { findCommit } from "./work-git.ts";
 
 /** Payload by `plans.submit` of the task that stands for a whole job. */
 const WholeJob = z.looseObject({ job: z.looseObject({ title: z.string() }), part: z.undefined().optional() });
@@ -27,15 +27,6 @@ export async function isCreated(git: Git, name: string, commit: string): Promise
     return true;
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
-    return (await findCommit(git, name)) === commit;
-  }
-}
-
-async function findCommit(git: Git, name: string): Promise<string | null> {
-  try {
-    return await resolveCommit(git, `refs/heads/${name}`);
-  } catch (error) {
-    if (!(error instanceof GitError)) throw error;
-    return null;
+    return (await findCommit(git, `refs/heads/${name}`)) === commit;
   }
 }

@@ -110,7 +110,7 @@ function whyNoBranch({ task, state, reason, detail, dependsOn, joinRule, result 
 }
 
 /** The work of a task, or of the parts that the coordinator joined. */
-export async function findWork(get: GetTask, found: Task): Promise<Answer<readonly InputWork[]>> {
+async function findWork(get: GetTask, found: Task): Promise<Answer<readonly InputWork[]>> {
   const isJoined = found.state === "done" && found.joinRule !== null;
   const missing = isJoined ? null : whyNoBranch(found);
   if (missing !== null) return refused("no_branch", `task ${found.task} has nothing to merge: ${missing}.`);
@@ -123,15 +123,33 @@ export async function findWork(get: GetTask, found: Task): Promise<Answer<readon
   }
 }
 
-export interface Merged {
+interface Merged {
   readonly tasks: readonly number[];
   readonly into: string;
   readonly before: string;
   readonly commit: string;
 }
 
+export interface MergedTask extends Merged {
+  readonly task: number;
+  readonly works: readonly InputWork[];
+}
+
+/** Merges a task, or the parts of a job. */
+export async function mergeTask(
+  checkout: Checkout,
+  get: GetTask,
+  found: Task,
+  now: number,
+): Promise<Answer<MergedTask>> {
+  const works = await findWork(get, found);
+  if (!works.ok) return works;
+  const merged = await mergeWork(checkout, works.value, now);
+  return merged.ok ? ok({ ...merged.value, task: found.task, works: works.value }) : merged;
+}
+
 /** [CL122] Merges the work into the current branch, all or none. */
-export function mergeWork(checkout: Checkout, works: readonly InputWork[], now: number): Promise<Answer<Merged>> {
+function mergeWork(checkout: Checkout, works: readonly InputWork[], now: number): Promise<Answer<Merged>> {
   return withRepository(checkout, async (repository) => {
     const branch = await cleanBranch(repository);
     if (!branch.ok) return branch;

@@ -59,6 +59,13 @@ export function resolveCommit(git: Git, name: string): Promise<string> {
   return text(git, ["rev-parse", "--verify", "--quiet", "--end-of-options", `${name}^{commit}`]);
 }
 
+/** @returns null: names no commit */
+export async function findCommit(git: Git, name: string): Promise<string | null> {
+  const args = ["rev-parse", "--verify", "--quiet", "--end-of-options", `${name}^{commit}`];
+  const { code, stdout } = await run(git, args, "", [0, 1, 128]);
+  return code === 0 ? stdout.toString("utf8").trim() : null;
+}
+
 export async function hasCommit(git: Git, hash: string): Promise<boolean> {
   return (await run(git, ["cat-file", "-e", `${hash}^{commit}`], "", [0, 1, 128])).code === 0;
 }

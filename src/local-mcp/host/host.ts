@@ -3,7 +3,6 @@ import type { MachineInput, MachineOperationName, MachineOutput } from "../../co
 import type { CallInput, CallName, InputOf, OutputOf } from "../../contract/operations.ts";
 import type { PagedOperation, Pages } from "../../contract/pages.ts";
 import type { Self } from "../../contract/values.ts";
-import type { WorkspaceClient } from "../../coordinator-client/client.ts";
 import type { WatchEvent, WatchOptions } from "../../coordinator-client/edge/state-watch.ts";
 import type { HostResult } from "../../shared/host-result.ts";
 import type { ReservedFiles } from "./reserved-files.ts";
@@ -82,8 +81,6 @@ export interface Workspace {
   readonly machine: string;
   /** Identity of the calling process, as chats register it. */
   readonly process: string;
-  /** For programs that hold claims; on an edge not connected before a chat or a watch needs it. */
-  readonly client: WorkspaceClient;
   readonly call: <Name extends CallName>(name: Name, input: CallInput<Name>) => Promise<HostResult<OutputOf<Name>>>;
   /** Reads a list to its end. */
   list<Name extends PagedOperation>(

@@ -1,16 +1,17 @@
-import type { HostResult, Workspace } from "./host.ts";
+import type { HostResult } from "./host.ts";
+import type { ClientWorkspace } from "./workspace.ts";
 
 /** A host's own connection: opened at the first use, again after a failure. */
 export class KeptWorkspace {
-  readonly #openNew: () => Promise<HostResult<Workspace>>;
-  #opened: Promise<HostResult<Workspace>> | null = null;
+  readonly #openNew: () => Promise<HostResult<ClientWorkspace>>;
+  #opened: Promise<HostResult<ClientWorkspace>> | null = null;
   #onChange: (() => void) | null = null;
 
-  constructor(openNew: () => Promise<HostResult<Workspace>>) {
+  constructor(openNew: () => Promise<HostResult<ClientWorkspace>>) {
     this.#openNew = openNew;
   }
 
-  async open(): Promise<HostResult<Workspace>> {
+  async open(): Promise<HostResult<ClientWorkspace>> {
     if (this.#opened) return this.#opened;
     this.#opened = this.#openNew();
     const opened = await this.#opened.catch((error: unknown) => {

@@ -9,7 +9,7 @@ import { StoreError } from "../../store/store-error.ts";
 import { err, ok } from "../../shared/result.ts";
 import { formatIssues } from "../../shared/problems.ts";
 import type { HandlerContext, Handlers, HostContext } from "./handlers.ts";
-import type { Host, HostResult, MetricsServing, PageServing, ServedMetrics, ServedPage, Workspace } from "./host.ts";
+import type { Host, HostResult, MetricsServing, PageServing, ServedMetrics, ServedPage } from "./host.ts";
 import { KeptWorkspace } from "./kept-workspace.ts";
 import { OtherMachines } from "./other-machines.ts";
 import { TeamReader } from "./team-reader.ts";
@@ -35,6 +35,7 @@ import { tokenHandlers } from "./token-handlers.ts";
 import { updateHandlers } from "./update-handlers.ts";
 import { usageHandlers } from "./usage-handlers.ts";
 import { workspaceHandlers } from "./workspace-handlers.ts";
+import type { ClientWorkspace } from "./workspace.ts";
 
 const handlers: Handlers<MachineOperationName> = {
   ...checkHandlers,
@@ -87,7 +88,7 @@ export class LocalHost implements Host {
     }
   }
 
-  async workspace(): Promise<HostResult<Workspace>> {
+  async workspace(): Promise<HostResult<ClientWorkspace>> {
     // Most commands need none.
     const { openWorkspace } = await import("./workspace.ts");
     return openWorkspace(this.#context);

@@ -12,8 +12,8 @@ import { remoteContext, type RemoteContext } from "../recovery/remote-context.ts
 import { toSession } from "../recovery/remote-session.ts";
 import { stateOfDead } from "../recovery/remote-state.ts";
 import { pull } from "../sync/pull.ts";
-import type { Workspace } from "./host.ts";
 import { shortSession } from "./resolve-id.ts";
+import type { ClientWorkspace } from "./workspace.ts";
 
 const callTimeoutMs = 15_000;
 const maxSessions = 50;
@@ -28,7 +28,12 @@ export class OtherMachines {
    * @param chats all of the workspace, so that none is asked for again
    * @param command how the user types `shim` here
    */
-  async listDead(runtime: Runtime, workspace: Workspace, chats: readonly Chat[], command: string): Promise<FleetRow[]> {
+  async listDead(
+    runtime: Runtime,
+    workspace: ClientWorkspace,
+    chats: readonly Chat[],
+    command: string,
+  ): Promise<FleetRow[]> {
     const context = contextOf(runtime, workspace, chats);
     if (!context) return [];
     await this.#pull(context);
@@ -51,7 +56,7 @@ export class OtherMachines {
   }
 }
 
-function contextOf(runtime: Runtime, { client }: Workspace, chats: readonly Chat[]): RemoteContext | null {
+function contextOf(runtime: Runtime, { client }: ClientWorkspace, chats: readonly Chat[]): RemoteContext | null {
   const edge = readEdgeConfig(runtime.paths.home, runtime.env);
   if (!edge.ok || !edge.value) return null;
   const known = new Map(chats.map((one) => [one.chat, one]));

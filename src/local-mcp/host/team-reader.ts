@@ -5,7 +5,8 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 import { StoreError } from "../../store/store-error.ts";
 import { isPresent, listChats, showChat } from "./chat-names.ts";
-import type { HostResult, Workspace } from "./host.ts";
+import type { HostResult } from "./host.ts";
+import type { ClientWorkspace } from "./workspace.ts";
 import type { OtherMachines } from "./other-machines.ts";
 
 interface ReadTeam extends Omit<TeamView, "chats"> {
@@ -17,7 +18,7 @@ const maxItems = 50;
 const nothing = { trouble: null, chats: [], names: {}, tasks: null, underWay: [], files: [], elsewhere: [] };
 
 interface TeamReaderDeps {
-  readonly open: () => Promise<HostResult<Workspace>>;
+  readonly open: () => Promise<HostResult<ClientWorkspace>>;
   readonly others: OtherMachines;
 }
 
@@ -52,7 +53,7 @@ export class TeamReader {
     }
   }
 
-  async #readFrom(runtime: Runtime, workspace: Workspace, command: string): Promise<ReadTeam> {
+  async #readFrom(runtime: Runtime, workspace: ClientWorkspace, command: string): Promise<ReadTeam> {
     const { where, isEdge } = workspace;
     const chats = await workspace.list("chats.list", {});
     const tasks = await workspace.call("tasks.progress", {});

@@ -13,7 +13,8 @@ import { openLocalClient } from "../../coordinator-client/open-link.ts";
 import { identify } from "../../platform/processes.ts";
 import { redactInput } from "../../redaction/operation-input.ts";
 import { findBadInput } from "../../shared/check-input.ts";
-import { err, ok } from "../../shared/result.ts";
+import type { Failure } from "../../shared/failure.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import type { HostContext } from "./handlers.ts";
 import { holdRight } from "./held-right.ts";
 import type { FollowedChanges, HeldRight, HostError, HostResult, RightRequest, Workspace } from "./host.ts";
@@ -22,8 +23,22 @@ import { toHostError } from "./workspace-errors.ts";
 
 const callTimeoutMs = 15_000;
 
+/** Opens the workspace that the machine has joined for as long as `body` runs. */
+export async function withWorkspace<T>(
+  context: HostContext,
+  body: (workspace: ClientWorkspace) => Promise<Result<T, Failure>>,
+): Promise<Result<T, Failure>> {
+  const opened = await openWorkspace(context);
+  if (!opened.ok) return opened;
+  try {
+    return await body(opened.value);
+  } finally {
+    opened.value.close();
+  }
+}
+
 /** @param given instead of the workspace that the machine has joined */
-export async function openWorkspace(context: HostContext, given?: EdgeConfig): Promise<HostResult<Workspace>> {
+export async function openWorkspace(context: HostContext, given?: EdgeConfig): Promise<HostResult<ClientWorkspace>> {
   const edge = given === undefined ? readEdgeConfig(context.paths.home, context.site.env) : ok(given);
   if (!edge.ok) return err({ code: "edge_unusable", message: edge.error });
   /** [RD12] All that a surface sends passes here, so none can skip redaction. */
@@ -36,7 +51,7 @@ export async function openWorkspace(context: HostContext, given?: EdgeConfig): P
 }
 
 /** Operations of an admin use the admin token, where the machine has one. */
-function openEdge({ runtime }: HostContext, edge: EdgeConfig, prepareInput: PrepareInput): HostResult<Workspace> {
+function openEdge({ runtime }: HostContext, edge: EdgeConfig, prepareInput: PrepareInput): HostResult<ClientWorkspace> {
   const { url, workspace, machine, token, adminToken } = edge;
   const options = { edge: url, workspace, token, adminToken, connectsFor: "chat", prepareInput } as const;
   const client = WorkspaceClient.open(options, nodePlatform());
@@ -46,7 +61,7 @@ function openEdge({ runtime }: HostContext, edge: EdgeConfig, prepareInput: Prep
   return ok(new ClientWorkspace(client.value, { where, answerer: url, isEdge: true, machine, process, runtime }));
 }
 
-async function openLocal(context: HostContext, prepareInput: PrepareInput): Promise<Workspace> {
+async function openLocal(context: HostContext, prepareInput: PrepareInput): Promise<ClientWorkspace> {
   const runtime = await context.runtime();
   const ownProcess = identify(runtime.processes, process.pid);
   const { client, machine } = openLocalClient(runtime, nodePlatform(), prepareInput);
@@ -72,7 +87,8 @@ interface Site extends Pick<Workspace, "where" | "isEdge" | "machine" | "process
   readonly runtime: HostContext["runtime"];
 }
 
-class ClientWorkspace implements Workspace {
+export class ClientWorkspace implements Workspace {
+  /** For programs that hold claims; on an edge not connected before a chat or a watch needs it. */
   readonly client: WorkspaceClient;
   readonly where: string;
   readonly isEdge: boolean;

@@ -12,22 +12,31 @@ import { LimitedTask } from "./limited-task.ts";
 import type { StopTimeouts } from "../client/stop-timeouts.ts";
 import { findRoute, isSameModel, toRouteCheckpoint } from "./task-route.ts";
 import { LimitMemory } from "./usage-limit.ts";
+import { clientAtLimit } from "../other-client/at-limit.ts";
 import { findReachedLimit } from "../client/reached-limit.ts";
 
-export interface ClaudeExecutorOptions {
-  readonly settings: ClaudeSettings;
+export interface ClaudeDeps {
   readonly runtime: Runtime;
   /** Clock in ms that stops while the machine sleeps, and never jumps. */
   readonly monotonic: () => number;
   readonly launch: Launch;
   /** Output of `<program> --version`; null when it cannot be run. */
   readonly versionOf: (program: string) => string | null;
+}
+
+export interface ClaudeExecutorOptions extends ClaudeDeps {
+  readonly settings: ClaudeSettings;
   readonly stopTimeouts?: StopTimeouts;
 }
 
 export function claudeExecutor(options: ClaudeExecutorOptions): Executor {
   const limits = new LimitMemory();
-  return { run: (run) => runTask(options, run, limits) };
+  return { programs: clientsOf(options.settings), run: (run) => runTask(options, run, limits) };
+}
+
+function clientsOf({ program, atLimit }: ClaudeSettings): string[] {
+  const other = clientAtLimit(atLimit)?.commands.run("", []).command;
+  return [program, ...(other === undefined ? [] : [atLimit?.program ?? other])];
 }
 
 async function runTask(options: ClaudeExecutorOptions, run: TaskRun, limits: LimitMemory): Promise<RunOutcome> {

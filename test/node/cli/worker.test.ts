@@ -116,10 +116,10 @@ it("[WK67] an error in a file, or in the options, is reported with its line and 
     ["", /--config, or --type/],
     ["--type a", /command after --/],
     [["--type", "a b", "--", "x"], /1 to 64 letters/],
-    ["--config w.yaml --type a", /cannot be used/],
+    ["--config w.yaml --type a", /give no other/],
     ["--config w.yaml -- x", /give no other/],
-    ["--type a --drain-ms -1 -- x", /milliseconds/],
-    ["--type a --concurrency 0 -- x", /1 to 100/],
+    ["--type a --drain-ms -1 -- x", /drainMs: at least 0/],
+    ["--type a --concurrency 0 -- x", /concurrency: at least 1/],
   ]);
   expect((await home.shim("worker --config none.yaml")).code).toBe(3);
 });

@@ -63,8 +63,8 @@ it("[AN14] a folder, a commit, a baseline, a tool or a time that does not exist 
     ["--baseline gone.json", "--write-baseline makes one"],
     ["--baseline .gitignore", "is no baseline"],
     ["--output gone/report.json", /no folder .*gone/],
-    ["--only oxlint,nothing", "It must be some of tsc"],
-    ["--format xml", "It must be text, json, sarif or markdown"],
+    ["--only oxlint,nothing", "one of tsc"],
+    ["--format xml", "Allowed choices are text, json, sarif, markdown"],
     ["--time-limit soon", "Give a duration"],
   ]);
   expect(await analyze(home, "--since gone")).toMatchObject(failed(2, "gone is not a commit"));

@@ -82,7 +82,7 @@ it("[TX4] a folder's rules are one set, in the order of their names, and have a 
   write(folder, { "b.yaml": "id: b", "a.yml": "id: a", "note.txt": "" });
   expect(readChange(folder, null)).toEqual({ ok: true, value: { kind: "rules", text: "id: a\n---\nid: b" } });
   write(folder, { "c.yml": " ".repeat(1_048_577) });
-  expect(readChange(join(folder, "c.yml"), null)).toMatchObject({ ok: false, error: { code: "bad_transform" } });
+  expect(readChange(join(folder, "c.yml"), null)).toMatchObject({ ok: false, error: { code: "bad_input" } });
 });
 
 it("[TX9] line ends of one kind are restored, whatever a tool wrote; those of both kinds are left", () => {

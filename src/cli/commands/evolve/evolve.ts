@@ -1,106 +1,81 @@
-import { InvalidArgumentError, Option, type Command } from "commander";
-import { subjects } from "../../../evolution/candidate.ts";
-import { countUpTo, type Cli, type CommonOptions } from "../../cli.ts";
-import { parseDuration } from "../../times.ts";
+import type { Command } from "commander";
+import * as z from "zod";
+import { Folder } from "../../../contract/machine/forms.ts";
+import { EvolveInput } from "../../../evolution/evolve-input.ts";
+import type { EvolveReport } from "../../../evolution/report.ts";
+import type { Evolved, Run } from "../../../evolution/run-evolve.ts";
+import { ok } from "../../../shared/result.ts";
+import { exitCodes, wrongUsage, type CliResult } from "../../answer.ts";
+import type { Cli, CommandResult } from "../../cli.ts";
+import { defineProgram } from "../../operation-command.ts";
+import { formatPlan, formatReport } from "./format-evolve.ts";
+import { reviewRuns, ReviewInput } from "./review.ts";
 
-export interface EvolveFlags extends CommonOptions {
-  readonly maxTasks?: number;
-  /** US dollars. */
-  readonly budgetCost?: number;
-  readonly budgetTokens?: number;
-  readonly timeLimit?: number;
-  readonly maxRejected?: number;
-  readonly only?: readonly string[];
-  readonly tests?: string;
-  readonly allowApi?: boolean;
-  readonly retry?: boolean;
-  readonly trust?: boolean;
-  readonly config?: string;
-  /** False: only submit. */
-  readonly work?: boolean;
-  readonly dryRun?: boolean;
-}
-
-export interface ReviewFlags extends CommonOptions {
-  readonly accept?: number;
-  readonly reject?: number;
-  readonly reason?: string;
-}
+const FolderInput = z.strictObject({ folder: Folder.optional() });
 
 export function addEvolve(program: Command, cli: Cli): void {
-  const command = program
-    .command("evolve [folder]")
-    .description("improve code on branches: finds what is worth a change, tries it, keeps what the tests approve")
-    .option("--dry-run", "print the plan, change nothing")
-    .option("--max-tasks <n>", "changes to try (default: 10)", countUpTo(50))
-    .option("--budget-cost <usd>", "for the whole run, in US dollars", amountOption)
-    .option("--budget-tokens <n>", "for the whole run", countUpTo(1_000_000_000))
-    .option("--time-limit <time>", "for the whole run: 30m, 4h (default: 2h)", timeOption)
-    .option("--max-rejected <n>", "stop after this many rejected changes in a row (default: 3)", countUpTo(100))
-    .option("--only <list>", `some of ${subjects.join(", ")}, or tools or rules`, listOption)
-    .option("--tests <command>", "has to succeed, too (default: the project's test framework alone)")
-    .option("--allow-api", "keep changes of the public API")
-    .option("--retry", "also what the judge has rejected in earlier runs")
-    .option("--trust", "run the project's tools and tests, this time")
-    .addOption(new Option("--config <file>", "settings of a worker that has a type with evolve, for its claude"))
-    .option("--no-work", "only submit the tasks, for workers of that type");
-  cli.define(command, async (flags: EvolveFlags, folder = ".") => {
-    const { evolve } = await import("./run-evolve.ts");
-    return evolve(cli, flags, folder);
+  const command = program.command("evolve");
+  const args = ["folder"];
+  const summary = "Improve code on branches: finds what is worth a change, tries it, keeps what the tests approve.";
+  defineProgram(cli, command, { input: EvolveInput, summary, args }, (input) => evolveProject(cli, input));
+  const report = { input: FolderInput, summary: "The newest run: what was tried, kept and rejected.", args };
+  defineProgram(cli, command.command("report"), report, async ({ folder = cli.io.cwd }) => {
+    const { newestReport } = await import("../../../evolution/run-evolve.ts");
+    const found = await newestReport(cli.context, folder);
+    return found.ok ? reported(found.value, false) : found;
   });
-  addParts(command, cli);
-}
-
-function addParts(command: Command, cli: Cli): void {
-  const report = command.command("report [folder]").description("the newest run: what was tried, kept and rejected");
-  cli.define(report, async (_flags: CommonOptions, folder = ".") => {
-    const { showReport } = await import("./run-evolve.ts");
-    return showReport(cli, folder);
+  const stop = { input: FolderInput, summary: "Cancel the open tasks of the newest run.", args };
+  defineProgram(cli, command.command("stop"), stop, async ({ folder = cli.io.cwd }) => {
+    const { stopNewest } = await import("../../../evolution/run-evolve.ts");
+    const stopped = await stopNewest(cli.context, folder);
+    if (!stopped.ok) return stopped;
+    return ok({ data: stopped.value, text: `The open tasks of job ${stopped.value.job} are cancelled.\n` });
   });
-  const stop = command.command("stop [folder]").description("cancel the open tasks of the newest run");
-  cli.define(stop, async (_flags: CommonOptions, folder = ".") => {
-    const { stopRun } = await import("./run-evolve.ts");
-    return stopRun(cli, folder);
+  const review = {
+    input: ReviewInput,
+    summary: "Go through the branches that were kept: accept (merge) or reject each.",
+    args,
+  };
+  defineProgram(cli, command.command("review"), review, (input, { json }) => reviewRuns(cli, input, json === true));
+}
+
+async function evolveProject(cli: Cli, input: EvolveInput): Promise<CommandResult> {
+  const written = await readType(cli, input.config);
+  if (!written.ok) return written;
+  const { evolve } = await import("../../../evolution/run-evolve.ts");
+  const { formatEvent } = await import("../worker/format-worker-event.ts");
+  const done = await evolve(cli.context, input, {
+    written: written.value,
+    cwd: cli.io.cwd,
+    signal: cli.io.interrupted(),
+    emit: (event) => cli.progress(formatEvent(event)),
+    onPlan: (planned) => cli.io.stderr(cli.verbatim(formatPlan(planned))),
   });
-  const review = command
-    .command("review [folder]")
-    .description("go through the branches that were kept: accept (merge) or reject each")
-    .addOption(new Option("--accept <task>", "merge the work of this task into the branch you are on").argParser(task))
-    .addOption(new Option("--reject <task>", "never propose it again").argParser(task).conflicts("accept"))
-    .option("--reason <text>", "why it is rejected");
-  cli.define(review, async (flags: ReviewFlags, folder = ".") => {
-    const { reviewRuns } = await import("./review.ts");
-    return reviewRuns(cli, flags, folder);
+  return done.ok ? answer(done.value) : done;
+}
+
+/** The type that the file gives to evolve. */
+async function readType(cli: Cli, file: string | undefined): Promise<CliResult<Run["written"]>> {
+  if (file === undefined) return ok(null);
+  const { readWorkerConfig } = await import("../worker/worker-config.ts");
+  const config = readWorkerConfig(cli, file);
+  if (!config.ok) return config;
+  const [name, type] = Object.entries(config.value.types).find(([, { evolve }]) => evolve !== undefined) ?? [];
+  if (name === undefined || type === undefined) return wrongUsage(`${file} has no type with \`evolve\`.`);
+  return ok({ name, type });
+}
+
+function answer(done: Evolved): CommandResult {
+  if (done.kind === "reported") return reported(done.report, done.isInterrupted);
+  if (done.kind === "planned") return ok({ data: done.plan, text: formatPlan(done), isVerbatim: true });
+  const { job, type } = done;
+  return ok({
+    data: { job, type },
+    text: `Job ${job} is submitted, for workers with \`evolve\` and the type ${type}.\n`,
   });
 }
 
-function listOption(text: string): string[] {
-  return text
-    .split(",")
-    .map((one) => one.trim())
-    .filter((one) => one !== "");
-}
-
-const maxUsd = 100_000;
-
-function amountOption(text: string): number {
-  const value = Number(text);
-  if (!/^\d+(\.\d+)?$/.test(text) || value <= 0 || value > maxUsd)
-    throw new InvalidArgumentError(`It must be an amount in dollars up to ${maxUsd}, such as 2.50.`);
-  return value;
-}
-
-const maxTimeMs = 604_800_000;
-
-function timeOption(text: string): number {
-  const ms = parseDuration(text);
-  if (ms === null || ms < 1_000 || ms > maxTimeMs)
-    throw new InvalidArgumentError("Give a duration, such as 30m or 4h.");
-  return ms;
-}
-
-function task(text: string): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || value < 1) throw new InvalidArgumentError("It must be the number of a task.");
-  return value;
+function reported(report: EvolveReport, isInterrupted: boolean): CommandResult {
+  const exit = isInterrupted ? exitCodes.interrupted : exitCodes.ok;
+  return ok({ data: report, text: formatReport(report), isVerbatim: true, exit });
 }

@@ -1,16 +1,12 @@
 import type { RunLimits } from "../../../evolution/candidate.ts";
 import { describe, methodText, type Plan } from "../../../evolution/make-plan.ts";
 import type { EvolveReport, Tried } from "../../../evolution/report.ts";
+import type { Planned } from "../../../evolution/run-evolve.ts";
 import type { RunFacts } from "../../../evolution/run-state.ts";
 import { age, pluralize } from "../../../shared/format.ts";
-import type { FoundProject } from "./project.ts";
 
 /** [EV2] Every number of a value is shown. */
-export function formatPlan(
-  { candidates, facts }: Plan,
-  limits: RunLimits,
-  { folder }: Pick<FoundProject, "folder">,
-): string {
+export function formatPlan({ plan: { candidates, facts }, limits, folder }: Planned): string {
   const head = `Plan for ${folder} at ${facts.base.slice(0, 12)}: ${findingsText(facts)}, ${pluralize(candidates.length, "change")} to try.\n`;
   const lines = candidates.map((one, at) => {
     const value = `${one.value} = severity ${one.severity} × hotspot ${one.hotspot} ÷ effort ${one.effort}`;

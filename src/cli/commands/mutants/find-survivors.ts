@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
-import { join, posix, resolve } from "node:path";
+import { join, posix } from "node:path";
 import { inCommit, type EvolvedProject } from "../../../evolution/measure.ts";
 import { loadAstGrep, MissingAstGrep, sourceExtension, type AstGrep } from "../../../mutation/ast-grep.ts";
 import { findMutants, parses } from "../../../mutation/find-mutants.ts";
@@ -12,13 +12,14 @@ import { survivorReport } from "../../../mutation/survivor-report.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import { defaultMemoryMb } from "../../../tool-runner/analyze.ts";
 import { probeIsolation } from "../../../tool-runner/isolation.ts";
-import { openProject } from "../../../tool-runner/project-folder.ts";
+import { openProject, trustOf } from "../../../tool-runner/project-folder.ts";
+import { workDeps } from "../../../worker-runner/work-deps.ts";
+import { findTarget, type WorkTarget } from "../../../worker-runner/work-target.ts";
 import { exitCodes, failed, interrupted, wrongUsage, type CliResult } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
 import { endSignal } from "../analyze/analyze.ts";
-import { findTarget, isProjectTrusted, transformDeps, type Target } from "../transform/run-transform.ts";
 import { formatSurvivors } from "./format-survivors.ts";
-import type { MutantsFlags } from "./mutants.ts";
+import type { MutantsInput } from "./mutants.ts";
 
 /** Printed as JSON: fields are only added. */
 export interface MutantsReport {
@@ -37,17 +38,15 @@ export interface MutantsReport {
   readonly uncommitted: number;
 }
 
-const defaultSeed = 1;
-
 /** [MU31] Exit code 1 where a mutant survives. */
-export async function findSurvivors(cli: Cli, flags: MutantsFlags, given: readonly string[]): Promise<CommandResult> {
-  const target = await findTarget(cli, given);
+export async function findSurvivors(cli: Cli, input: MutantsInput): Promise<CommandResult> {
+  const target = await findTarget(cli.io.env, cli.io.cwd, input.files);
   if (!target.ok) return target;
   const found = findPackage(target.value);
   if (!found.ok) return found;
   const { uncommitted } = target.value;
-  if (flags.stryker !== undefined) return readStryker(cli, flags.stryker, found.value);
-  const report = await tryMutants(cli, flags, target.value, found.value);
+  if (input.stryker !== undefined) return readStryker(input.stryker, found.value);
+  const report = await tryMutants(cli, input, target.value, found.value);
   return report.ok ? answer({ ...report.value, uncommitted }) : report;
 }
 
@@ -59,7 +58,7 @@ interface Package {
 }
 
 /** The package that all of the files are in. */
-function findPackage({ top, repository, paths }: Target): CliResult<Package> {
+function findPackage({ top, repository, paths }: WorkTarget): CliResult<Package> {
   const bad = paths.find((path) => !sourceExtension.test(path));
   if (bad !== undefined || paths.length === 0)
     return wrongUsage(`${bad ?? top} is no file of JavaScript or TypeScript.`);
@@ -82,21 +81,21 @@ type Tried = Omit<MutantsReport, "uncommitted">;
 
 async function tryMutants(
   cli: Cli,
-  flags: MutantsFlags,
-  { top, base }: Target,
+  input: MutantsInput,
+  { top, base }: WorkTarget,
   { project, folder, files }: Package,
 ): Promise<CliResult<Tried>> {
-  const trusted = await isProjectTrusted(cli, flags, top);
+  const trusted = trustOf(cli.paths.config, top, input.trust);
   if (!trusted.ok) return trusted;
   if (!trusted.value) return notTrusted;
-  const deps = await transformDeps(cli);
+  const deps = await workDeps(cli.context);
   if (!deps.ok) return deps;
   const astGrep = await findAstGrep(folder);
   if (!astGrep.ok) return failed("no_tool", `${astGrep.error}.`);
   const signal = endSignal(cli);
   cli.progress(`Trying mutants of ${files.join(", ")} at ${base.slice(0, 12)} ...`);
   return inCommit(deps.value, project, { commit: base, signal }, async (copy) => {
-    const report = await runIn(cli, flags, { copy, files, astGrep: astGrep.value, signal });
+    const report = await runIn(cli, input, { copy, files, astGrep: astGrep.value, signal });
     if (!report.ok) return signal.aborted ? interrupted : failed("not_judged", `no mutant was tried: ${report.error}.`);
     const { framework, seed, total, results, stoppedBy } = report.value;
     const common = { version: 1, folder, commit: base, framework, seed, total, tried: results.length } as const;
@@ -129,7 +128,7 @@ interface Copy {
 
 async function runIn(
   { io }: Cli,
-  { max, seed = defaultSeed, timeLimit: wallMs }: MutantsFlags,
+  { max: maxMutants, seed, timeLimitMs: wallMs = defaultLimits.wallMs }: MutantsInput,
   { copy, files, astGrep, signal }: Copy,
 ): Promise<Result<MutationReport & { readonly framework: string }, string>> {
   const project = readProject(openProject(copy));
@@ -141,11 +140,7 @@ async function runIn(
   const isolation = probeIsolation(io.env["PATH"] ?? "");
   const runTests = testRunner({ env: io.env, isolation, memoryMb: defaultMemoryMb, now });
   const mutants = files.flatMap((file) => findMutants(astGrep, file, project.read(file)));
-  const limits = {
-    ...defaultLimits,
-    maxMutants: max ?? defaultLimits.maxMutants,
-    wallMs: wallMs ?? defaultLimits.wallMs,
-  };
+  const limits = { ...defaultLimits, maxMutants, wallMs };
   const report = await runMutants(
     { runTests, timeLimit, now, parses: (mutant, source) => parses(astGrep, mutant, source) },
     { copies: [copy], mutants, commandsFor, limits, seed, signal },
@@ -154,8 +149,7 @@ async function runIn(
 }
 
 /** [MU6] */
-function readStryker({ io }: Cli, given: string, { folder, files }: Package): CommandResult {
-  const path = resolve(io.cwd, given);
+function readStryker(path: string, { folder, files }: Package): CommandResult {
   if (!existsSync(path)) return wrongUsage(`there is no report ${path}.`);
   const parsed = parseStrykerReport(readFileSync(path, "utf8"));
   if (!parsed.ok) return wrongUsage(`${path}: ${parsed.error}.`);

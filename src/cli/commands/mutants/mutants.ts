@@ -1,32 +1,25 @@
-import { Option, type Command } from "commander";
+import type { Command } from "commander";
+import * as z from "zod";
+import { Duration, File } from "../../../contract/machine/forms.ts";
 import { defaultLimits } from "../../../mutation/run-mutants.ts";
-import { countUpTo, type Cli, type CommonOptions } from "../../cli.ts";
-import { durationUpTo } from "../../times.ts";
+import type { Cli } from "../../cli.ts";
+import { defineProgram } from "../../operation-command.ts";
 
-export interface MutantsFlags extends CommonOptions {
-  readonly max?: number;
-  readonly seed?: number;
-  readonly timeLimit?: number;
-  readonly trust?: boolean;
-  readonly stryker?: string;
-}
+const MutantsInput = z.strictObject({
+  files: z.array(z.string()).min(1),
+  max: z.int().min(1).max(5_000).default(defaultLimits.maxMutants).describe("try at most so many, drawn by the seed"),
+  seed: z.int().min(1).max(4_294_967_295).default(1).describe("draws them"),
+  timeLimitMs: Duration.min(1_000).max(43_200_000).optional().describe("for all of it (default: 30m)"),
+  trust: z.boolean().default(false).describe("run the project's tests, this time"),
+  stryker: File.optional().describe("read Stryker's JSON report instead, and run nothing"),
+});
+export type MutantsInput = z.infer<typeof MutantsInput>;
 
 export function addMutants(program: Command, cli: Cli): void {
-  const command = program
-    .command("mutants <file...>")
-    .description("small changes of these files that no test notices, tried on your last commit")
-    .option(
-      "--max <n>",
-      `try at most so many, drawn by the seed (default: ${defaultLimits.maxMutants})`,
-      countUpTo(5_000),
-    )
-    .option("--seed <n>", "draws them (default: 1)", countUpTo(2 ** 32 - 1))
-    .option("--time-limit <time>", "for all of it (default: 30m)", durationUpTo(1, 720))
-    .option("--trust", "run the project's tests, this time")
-    .addOption(new Option("--stryker <report>", "read Stryker's JSON report instead, and run nothing"));
-  cli.define(command, async (flags: MutantsFlags, ...files: unknown[]) => {
+  const summary = "Small changes of these files that no test notices, tried on your last commit.";
+  const details = { input: MutantsInput, summary, rest: "files" };
+  defineProgram(cli, program.command("mutants"), details, async (input) => {
     const { findSurvivors } = await import("./find-survivors.ts");
-    // `<file...>` comes as one array.
-    return findSurvivors(cli, flags, files.flat() as string[]);
+    return findSurvivors(cli, input);
   });
 }

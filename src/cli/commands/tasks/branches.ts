@@ -1,8 +1,7 @@
 import { Option, type Command } from "commander";
 import type { OutputOf } from "../../../contract/operations.ts";
-import type { InputWork } from "../../../worker-runner/input-work.ts";
-import type { BranchError, Checkout, Merged, TaskCommit, TaskDiff } from "../../../worker-runner/task-branches.ts";
-import { ok, type Result } from "../../../shared/result.ts";
+import type { BranchError, Checkout, MergedTask, TaskCommit } from "../../../worker-runner/task-branches.ts";
+import type { Result } from "../../../shared/result.ts";
 import type { CliResult } from "../../answer.ts";
 import type { Cli, Columns } from "../../cli.ts";
 import { defineWork, type Work } from "../../workspace-command.ts";
@@ -17,7 +16,10 @@ export function addBranches(task: Command, cli: Cli): void {
   defineWork(cli, task, "diff", {
     ...range,
     summary: "What a task has changed, as a patch.",
-    run: (work) => diffTask(work, work.input.task),
+    run: (work) =>
+      withTask(work, work.input.task, (branches, found) =>
+        branches.diffTask(checkoutOf(work), found, work.options["all"] === true),
+      ),
     view: ({ task: number, diff }) =>
       diff || `Task ${number} changed nothing itself; --all shows what it started with.\n`,
   });
@@ -39,7 +41,10 @@ export function addBranches(task: Command, cli: Cli): void {
     ...shared,
     summary: "Merges a task, or the parts of a job, into the branch you are on.",
     own: [remoteOption],
-    run: (work) => mergeTask(work, work.input.task),
+    run: (work) =>
+      withTask(work, work.input.task, (branches, found) =>
+        branches.mergeTask(checkoutOf(work), (input) => work.link.call("tasks.get", input), found, cli.io.now()),
+      ),
     view: mergedText,
   });
 }
@@ -63,12 +68,6 @@ function checkoutOf({ cli: { io }, options: { remote } }: Context): Checkout {
   return { env: io.env, folder: io.cwd, remote: typeof remote === "string" ? remote : undefined };
 }
 
-export function diffTask(context: Context, task: number): Promise<CliResult<TaskDiff>> {
-  return withTask(context, task, (branches, found) =>
-    branches.diffTask(checkoutOf(context), found, context.options["all"] === true),
-  );
-}
-
 function commitColumns(cli: Cli): Columns<TaskCommit> {
   return {
     COMMIT: ({ commit }) => commit.slice(0, 12),
@@ -76,21 +75,6 @@ function commitColumns(cli: Cli): Columns<TaskCommit> {
     BY: ({ author }) => author,
     SUBJECT: ({ subject }) => subject,
   };
-}
-
-interface MergedTask extends Merged {
-  readonly task: number;
-  readonly works: readonly InputWork[];
-}
-
-export function mergeTask(context: Context, task: number): Promise<CliResult<MergedTask>> {
-  const { cli, link } = context;
-  return withTask(context, task, async (branches, found) => {
-    const works = await branches.findWork((input) => link.call("tasks.get", input), found);
-    if (!works.ok) return works;
-    const merged = await branches.mergeWork(checkoutOf(context), works.value, cli.io.now());
-    return merged.ok ? ok({ ...merged.value, task, works: works.value }) : merged;
-  });
 }
 
 export function mergedText({ works, into, before, commit }: MergedTask): string {

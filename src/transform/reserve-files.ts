@@ -1,17 +1,18 @@
 import { join } from "node:path";
-import { overlap } from "../../../contract/resource-paths.ts";
-import type { Self } from "../../../contract/values.ts";
-import { err, ok, type Result } from "../../../shared/result.ts";
-import { failure, type TransformFailure } from "../../../transform/failure.ts";
-import type { Release } from "../../../transform/request.ts";
-import type { Workspace } from "../../../local-mcp/host/host.ts";
+import { overlap } from "../contract/resource-paths.ts";
+import type { Self } from "../contract/values.ts";
+import type { Workspace } from "../local-mcp/host/host.ts";
+import type { ClientWorkspace } from "../local-mcp/host/workspace.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import { failure, type TransformFailure } from "./failure.ts";
+import type { Release } from "./request.ts";
 
 /** More files than this are reserved as whole folders. */
 const maxFiles = 200;
 /** The longest lease; it ends with the transform. */
 const ttlMs = 3_600_000;
 
-export interface ReserveOptions {
+export interface Reservation {
   readonly top: string;
   /** Relative to the top; reserved as a whole where many files change. */
   readonly paths: readonly string[];
@@ -21,12 +22,12 @@ export interface ReserveOptions {
 }
 
 /** [TX10] Reserves all files that change, or none. */
-export async function reserveChanged(
-  link: Workspace,
-  { top, paths, self, isOwnAllowed }: ReserveOptions,
+export async function reserveFiles(
+  workspace: Pick<Workspace, "reservedFiles">,
+  { top, paths, self, isOwnAllowed }: Reservation,
   files: readonly string[],
 ): Promise<Result<Release, TransformFailure>> {
-  const opened = await link.reservedFiles(top);
+  const opened = await workspace.reservedFiles(top);
   if (!opened.ok) return refused(opened.error);
   const project = opened.value;
   const ranges = paths.length === 0 ? ["**"] : paths.map((path) => (files.includes(path) ? path : `${path}/**`));
@@ -53,11 +54,11 @@ function refused({ message }: { readonly message: string }): Result<never, Trans
 
 /** The worker's chat has the leases; another task of it cannot have them, too. */
 export async function reserveForTask(
-  link: Workspace,
-  target: Pick<ReserveOptions, "top" | "paths">,
+  workspace: ClientWorkspace,
+  target: Pick<Reservation, "top" | "paths">,
   files: readonly string[],
 ): Promise<Result<Release, TransformFailure>> {
-  const { self } = link.client;
+  const { self } = workspace.client;
   if (self === null) return err(failure("reserved", "the worker's chat is not registered."));
-  return reserveChanged(link, { ...target, self, isOwnAllowed: false }, files);
+  return reserveFiles(workspace, { ...target, self, isOwnAllowed: false }, files);
 }

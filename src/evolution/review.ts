@@ -1,0 +1,144 @@
+import type { HostContext } from "../local-mcp/host/handlers.ts";
+import { withWorkspace, type ClientWorkspace } from "../local-mcp/host/workspace.ts";
+import { fail, type Failure } from "../shared/failure.ts";
+import { ok, type Result } from "../shared/result.ts";
+import { lines, run } from "../snapshots/git.ts";
+import { diffTask, mergeTask, type Checkout, type MergedTask } from "../worker-runner/task-branches.ts";
+import { gitInFolder, hasCommit } from "../worker-runner/work-git.ts";
+import { findProject, type FoundProject } from "./find-project.ts";
+import { ruleName } from "./rank.ts";
+import { parseChange, type Change } from "./run-state.ts";
+
+type ChangeResult = NonNullable<Change["result"]>;
+
+/** A change that was kept and waits for a decision. */
+export type Offered = Change & { readonly result: ChangeResult & { readonly branch: string } };
+
+export interface Accepted extends MergedTask {
+  readonly branch: string;
+  /** False: git refuses, since the branch is checked out. */
+  readonly isDeleted: boolean;
+}
+
+/** [EV15] Decisions of a person about the kept changes of all runs of a project. */
+export class Review {
+  readonly offered: readonly Offered[];
+  readonly #workspace: ClientWorkspace;
+  readonly #found: FoundProject;
+  readonly #site: HostContext["site"];
+
+  constructor(workspace: ClientWorkspace, found: FoundProject, site: HostContext["site"], offered: readonly Offered[]) {
+    this.#workspace = workspace;
+    this.#found = found;
+    this.#site = site;
+    this.offered = offered;
+  }
+
+  /** Merges it into the current branch, as a task. */
+  async accept(task: number): Promise<Result<Accepted, Failure>> {
+    const one = this.#find(task);
+    if (!one.ok) return one;
+    const { files, project } = this.#found;
+    const rejected = new Set(files.decisions().flatMap((past) => (past.isAccepted ? [] : [past.task])));
+    const spoiled = one.value.dependsOn.find((before) => rejected.has(before));
+    if (spoiled !== undefined)
+      return fail(
+        "contains_rejected",
+        `task ${task} began with the work of task ${spoiled}, which was rejected. Reject it, or merge by hand.`,
+      );
+    const { call } = this.#workspace;
+    const found = await call("tasks.get", { task });
+    if (!found.ok) return found;
+    const merged = await mergeTask(this.#checkout, (input) => call("tasks.get", input), found.value, this.#site.now());
+    if (!merged.ok) return merged;
+    this.#decide(one.value, null);
+    const { branch } = one.value.result;
+    const isDeleted = await deleteMerged(this.#site.env, project.top, branch);
+    return ok({ ...merged.value, branch, isDeleted });
+  }
+
+  /** The change is never proposed again. */
+  reject(task: number, reason: string): Result<Offered, Failure> {
+    const one = this.#find(task);
+    if (one.ok) this.#decide(one.value, reason);
+    return one;
+  }
+
+  /** Its patch, or why there is none. */
+  async diff(task: number): Promise<string> {
+    const found = await this.#workspace.call("tasks.get", { task });
+    const diff = found.ok ? await diffTask(this.#checkout, found.value, false) : found;
+    return diff.ok ? diff.value.diff : diff.error.message;
+  }
+
+  get #checkout(): Checkout {
+    return { env: this.#site.env, folder: this.#found.folder, remote: undefined };
+  }
+
+  #find(task: number): Result<Offered, Failure> {
+    const found = this.offered.find((one) => one.task === task);
+    if (found) return ok(found);
+    const waiting = this.offered.map((one) => one.task).join(", ") || "none";
+    return fail("not_found", `task ${task} offers no change that waits for a decision; these do: ${waiting}.`);
+  }
+
+  /** @param reason null: accepted */
+  #decide({ task, candidate: { id, findings } }: Offered, reason: string | null): void {
+    this.#found.files.addDecision({
+      task,
+      candidate: id,
+      isAccepted: reason === null,
+      reason,
+      rules: [...new Set(findings.map(ruleName))],
+      fingerprints: findings.map(({ fingerprint }) => fingerprint),
+      at: this.#site.now(),
+    });
+  }
+}
+
+async function deleteMerged(env: NodeJS.ProcessEnv, top: string, branch: string): Promise<boolean> {
+  const git = gitInFolder(env, top);
+  const ref = `refs/heads/${branch}`;
+  const merged = await lines(git, ["for-each-ref", "--merged=HEAD", "--format=%(refname)", ref]);
+  if (!merged.includes(ref)) return false;
+  return (await run(git, ["branch", "--quiet", "-D", "--", branch], "", [0, 1])).code === 0;
+}
+
+/** Reviews the project in a folder. */
+export async function withReview<T>(
+  context: HostContext,
+  folder: string,
+  body: (review: Review) => Promise<Result<T, Failure>>,
+): Promise<Result<T, Failure>> {
+  const found = await findProject(context, folder);
+  if (!found.ok) return found;
+  return withWorkspace(context, async (workspace) => {
+    const offered = await listOffered(context, workspace, found.value);
+    return offered.ok ? body(new Review(workspace, found.value, context.site, offered.value)) : offered;
+  });
+}
+
+/** Done tasks of any run, whose commit is in this repository. */
+async function listOffered(
+  { site }: HostContext,
+  workspace: ClientWorkspace,
+  { files, project }: FoundProject,
+): Promise<Result<Offered[], Failure>> {
+  const decided = new Set(files.decisions().map(({ task, candidate }) => `${task} ${candidate}`));
+  const git = gitInFolder(site.env, project.top);
+  const done = await workspace.list("tasks.list", { tag: "evolve", state: "done" });
+  if (!done.ok) return done;
+  const offered: Offered[] = [];
+  for (const { task } of done.value.tasks) {
+    const read = await workspace.call("tasks.get", { task });
+    if (!read.ok) return read;
+    const change = parseChange(read.value)?.change;
+    const isOpen = change && isOffered(change) && !decided.has(`${task} ${change.candidate.id}`);
+    if (isOpen && (await hasCommit(git, change.result.commit))) offered.push(change);
+  }
+  return ok(offered.toSorted((a, b) => a.task - b.task));
+}
+
+function isOffered(change: Change): change is Offered {
+  return change.result !== null && change.result.branch !== null;
+}

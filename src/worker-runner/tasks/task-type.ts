@@ -1,0 +1,143 @@
+import { statSync } from "node:fs";
+import { resolve } from "node:path";
+import * as z from "zod";
+import type { ClientWorkspace } from "../../local-mcp/host/workspace.ts";
+import { isOnPath } from "../../platform/program-path.ts";
+import { fail, type Failure } from "../../shared/failure.ts";
+import { ok, type Result } from "../../shared/result.ts";
+import { GitError } from "../../snapshots/git.ts";
+import type { TaskSetup } from "../attempt.ts";
+import { claudeExecutor, type ClaudeDeps } from "../claude/claude-executor.ts";
+import { ClaudeSettings } from "../claude/claude-settings.ts";
+import { commandExecutor, testedExecutor } from "../command-executor.ts";
+import type { Executor } from "../executor.ts";
+import { hasRemote } from "../remote-branches.ts";
+import { fixedFolder, type TaskFolders } from "../task-folder.ts";
+import { TaskWorktrees } from "../task-worktrees.ts";
+import type { WorkDeps } from "../work-deps.ts";
+import { findCommit, gitInFolder, worktreeTop } from "../work-git.ts";
+
+export const CommandWords = z.tuple([z.string().min(1).max(4_096)], z.string().max(4_096));
+
+/** Work of a worker on the tasks of a type, and its folder. */
+export const TypeSettings = z.strictObject({
+  command: CommandWords.optional(),
+  claude: ClaudeSettings.optional(),
+  finalCodes: z.array(z.int().min(1).max(255)).max(100).optional(),
+  /** Shared by all tasks; relative to the settings file. */
+  folder: z.string().min(1).max(4_096).optional(),
+  /** Default: the repository where the worker was started. */
+  repository: z.string().min(1).max(4_096).optional(),
+  base: z
+    .string()
+    .regex(/^[^-\p{Cc}\s][^\p{Cc}\s]{0,199}$/u, "the name of a branch, a tag or a commit")
+    .optional(),
+  mergeInputs: z.boolean().optional(),
+  /** Conflicting inputs: fail names the files; pass keeps the conflict markers. */
+  onConflict: z.enum(["fail", "pass"]).optional(),
+  /** Remote for finished branches and missing commits. */
+  remote: z
+    .string()
+    .regex(/^[A-Za-z0-9_][\w./-]{0,99}$/, "the name of a remote")
+    .optional(),
+  /** Must succeed before a job is done. */
+  jobTests: CommandWords.optional(),
+});
+export type TypeSettings = z.infer<typeof TypeSettings>;
+
+/** Parts of the machine and its workspace that doing tasks needs. */
+export interface TaskDeps extends WorkDeps, ClaudeDeps {
+  readonly workspace: ClientWorkspace;
+}
+
+/** Makes what does tasks of a type by other means than a command and Claude Code. */
+export type MakeExecutor<Type extends TypeSettings> = (
+  deps: TaskDeps,
+  type: Type,
+  /** Top of the repository. */
+  root: string,
+) => Promise<Result<Executor, Failure>>;
+
+/** @param from folder of relative paths */
+export async function createSetups<Type extends TypeSettings>(
+  deps: TaskDeps,
+  types: Readonly<Record<string, Type>>,
+  from: string,
+  makeOther: MakeExecutor<Type>,
+): Promise<Result<ReadonlyMap<string, TaskSetup>, Failure>> {
+  const setups = new Map<string, TaskSetup>();
+  for (const [name, type] of Object.entries(types)) {
+    const setup = await createSetup(deps, type, from, makeOther);
+    if (!setup.ok) return fail(setup.error.code, `${name}: ${setup.error.message}`);
+    setups.set(name, setup.value);
+  }
+  return ok(setups);
+}
+
+async function createSetup<Type extends TypeSettings>(
+  deps: TaskDeps,
+  type: Type,
+  from: string,
+  makeOther: MakeExecutor<Type>,
+): Promise<Result<TaskSetup, Failure>> {
+  const { env } = deps;
+  const { command, finalCodes = [], claude, jobTests } = type;
+  const root = await findRoot(env, type, from);
+  if (!root.ok) return root;
+  const own = command
+    ? commandExecutor({ command, finalCodes, env })
+    : claude && claudeExecutor({ ...deps, settings: claude });
+  const made = own ? ok(own) : await makeOther(deps, type, root.value);
+  if (!made.ok) return made;
+  const executor = jobTests ? testedExecutor(made.value, { command: jobTests, env }) : made.value;
+  // Checked before a task is claimed: each would fail three times.
+  const missing = executor.programs?.find((program) => !isOnPath(program, env));
+  if (missing !== undefined) return fail("bad_input", `there is no program ${missing}.`);
+  return ok({ executor, folders: foldersOf(deps, type, root.value, executor) });
+}
+
+/** The folder itself, or the top of the repository. */
+async function findRoot(
+  env: NodeJS.ProcessEnv,
+  { folder, repository = ".", base = "HEAD", remote }: TypeSettings,
+  from: string,
+): Promise<Result<string, Failure>> {
+  const path = resolve(from, folder ?? repository);
+  if (folder !== undefined) {
+    const isThere = statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+    return isThere ? ok(path) : fail("bad_input", `there is no folder ${path}.`);
+  }
+  try {
+    const top = await worktreeTop(env, path);
+    const git = gitInFolder(env, top);
+    if ((await findCommit(git, base)) === null)
+      return fail("bad_input", `${base} is not a commit in ${top}; new worktrees start from one.`);
+    if (remote !== undefined && !(await hasRemote(git, remote)))
+      return fail("bad_input", `${top} has no remote ${remote}; \`git remote\` lists them.`);
+    return ok(top);
+  } catch (error) {
+    if (!(error instanceof GitError)) throw error;
+    if (error.fault === "missing") return fail("no_git", `${error.message}; with a folder, git is not needed.`);
+    const advice = "name a repository, or a folder to work in as it is";
+    return fail("bad_input", `${path} is not in a git repository (${error.message}); ${advice}.`);
+  }
+}
+
+function foldersOf(
+  { workspace, self, ...deps }: TaskDeps,
+  { folder, base = "HEAD", mergeInputs, onConflict, remote, claude }: TypeSettings,
+  root: string,
+  { needsWorktree = () => true }: Executor,
+): TaskFolders {
+  const { machine } = workspace;
+  const fixed = fixedFolder(root, machine);
+  if (folder !== undefined) return fixed;
+  const inputs = {
+    isMerged: mergeInputs !== false,
+    // A model can resolve a conflict; a plain program must be configured for it.
+    isConflictKept: (onConflict ?? (claude ? "pass" : "fail")) === "pass",
+    remote: remote ?? null,
+  };
+  const worktrees = new TaskWorktrees({ ...deps, self, machine, repository: root, base, inputs });
+  return { open: (task, works) => (needsWorktree(task) ? worktrees : fixed).open(task, works) };
+}
