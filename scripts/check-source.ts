@@ -125,13 +125,10 @@ const open = "src/local-mcp/host/host.ts";
 /** Files that make the host of a program. */
 const makers: ReadonlySet<string> = new Set(["src/cli/cli.ts", "src/cli/io.ts", "src/cli/system-io.ts"]);
 
-/** Folders that open state themselves still; none is added. */
-const unmoved = /^src\/cli\/commands\/(?:worker|evolve|transform)\//;
-
 /** Imports by which a surface would pass the host by. @param imports the files that each file imports, by path */
 export function boundaryFaults(imports: ReadonlyMap<string, readonly string[]>): string[] {
   const surfaces = [...imports].filter(
-    ([path]) => surface.test(path) && !unmoved.test(path) && !makers.has(path) && !path.endsWith("-entry.ts"),
+    ([path]) => surface.test(path) && !makers.has(path) && !path.endsWith("-entry.ts"),
   );
   return surfaces.flatMap(([path, targets]) =>
     targets

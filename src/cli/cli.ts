@@ -8,7 +8,6 @@ import { messageOf } from "../shared/error.ts";
 import type { Result } from "../shared/result.ts";
 import { age } from "../shared/format.ts";
 import { homeFrom, pathsIn, type Paths } from "../platform/paths.ts";
-import type { Runtime } from "../runtime/runtime.ts";
 import { storeDurations } from "../runtime/store-durations.ts";
 import { shimCommand, withShimCommand } from "../platform/shim-command.ts";
 import { GitError } from "../snapshots/git.ts";
@@ -70,15 +69,6 @@ export class Cli {
     this.host = new LocalHost(this.context);
   }
 
-  async loaded(): Promise<LoadedRuntime> {
-    this.#loaded ??= this.io.makeRuntime();
-    return this.#loaded;
-  }
-
-  async runtime(): Promise<Runtime> {
-    return (await this.loaded()).runtime;
-  }
-
   /** [CL75] How the user can type `shim` here. */
   get command(): string {
     return shimCommand(this.io) ?? "shim";
@@ -111,11 +101,12 @@ export class Cli {
   /** Parts that make a host, or a program beside it. */
   get context(): HostContext {
     const { io, paths } = this;
+    const loaded = (): Promise<LoadedRuntime> => (this.#loaded ??= io.makeRuntime());
     return {
       paths,
       site: io,
-      loaded: () => this.loaded(),
-      runtime: () => this.runtime(),
+      loaded,
+      runtime: async () => (await loaded()).runtime,
       progress: (text) => this.progress(text),
       onSecretsRemoved: (count) => this.progress(`Secrets removed: ${count}.`),
     };
