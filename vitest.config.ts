@@ -1,3 +1,4 @@
+import { readdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
@@ -46,7 +47,17 @@ const inOneProcess = [
   "shared",
   "supervisor",
   "web",
-].map((folder) => `test/node/${folder}/**/*.test.ts`);
+];
+
+const filesOf = (folder: string): string => `test/node/${folder}/**/*.test.ts`;
+const others = readdirSync(join(import.meta.dirname, "test", "node")).filter((one) => !inOneProcess.includes(one));
+
+/** Files of these folders that replace modules, or need another SQLite than the others: a process has one. */
+const inOwnProcess = [
+  "test/node/coordination/schedules/kills.test.ts",
+  "test/node/coordination/sync-push-set.test.ts",
+  "test/node/local-mcp/hooks/over-budget.test.ts",
+];
 
 /** Node strips the types of each file once, not for each file of tests. */
 process.env["NODE_COMPILE_CACHE"] ??= join(import.meta.dirname, ".scratch", "compiled");
@@ -81,8 +92,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "node",
-          include: ["test/node/**/*.test.ts"],
-          exclude: inOneProcess,
+          include: [...others.map(filesOf), ...inOwnProcess],
           testTimeout: 60_000,
           // One more than there are cores, since many tests wait for processes.
           maxWorkers: availableParallelism() + 1,
@@ -94,7 +104,8 @@ export default defineConfig({
         extends: true,
         test: {
           name: "node-shared",
-          include: inOneProcess,
+          include: inOneProcess.map(filesOf),
+          exclude: inOwnProcess,
           isolate: false,
           testTimeout: 60_000,
           maxWorkers: availableParallelism() + 1,

@@ -19,7 +19,7 @@ import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { temporaryFolder, write } from "./git-project.ts";
-import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { Durations } from "#src/runtime/durations.ts";
 import { Store } from "#src/store/store.ts";
 
@@ -123,7 +123,7 @@ export function aCliHome(): CliHome {
       paths,
       config: structuredClone(defaults),
       processes,
-      store: new Store({ path: paths.database, driver: openNodeSqlite, now: () => home.now }),
+      store: new Store({ path: paths.database, driver: openBetterSqlite3, now: () => home.now }),
       log: () => undefined,
       durations: new Durations(() => home.now - T0),
     },
@@ -143,7 +143,7 @@ export function aCliHome(): CliHome {
     json: async (command, ...args) => (await home.shim(command, ...args, "--json")).json(),
     coordinator: (machine = "here") => {
       const { now } = home.runtime;
-      const store = createLocalStore({ home: paths.home, driver: openNodeSqlite, now, busyMs: 1_000 });
+      const store = createLocalStore({ home: paths.home, driver: openBetterSqlite3, now, busyMs: 1_000 });
       onTestFinished(() => store.close());
       return new LocalCoordinator({ store, processes, machine, now });
     },

@@ -2,7 +2,7 @@ import type { ServerResponse } from "node:http";
 import type { InputOf } from "#src/contract/operations.ts";
 import { isEngineOperation } from "#src/coordination/engine.ts";
 import { ok } from "#src/shared/result.ts";
-import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { EmbeddedHost } from "#harness/coordinator/embedded-host.ts";
 import { fromQuery, health, operationAt, servedAs, type Served } from "#harness/edge/fake-edge.ts";
 import { RealServer, type Seen } from "#harness/edge/real-server.ts";
@@ -14,7 +14,7 @@ export function tokenOf(machine: string, scope = "work"): string {
 
 /** Workspace `team` on the real engine, over HTTP as the worker offers it; each request is of the machine of its token. */
 export class SyncServer {
-  readonly host = new EmbeddedHost(openNodeSqlite);
+  readonly host = new EmbeddedHost(openBetterSqlite3);
   readonly http: RealServer;
   isDown = false;
   /** Does what it is asked under this path, and its answer is lost on the way. */

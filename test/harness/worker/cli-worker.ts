@@ -3,7 +3,7 @@ import type { Usage } from "#src/contract/budgets.ts";
 import type { InputOf, OperationName, OutputOf } from "#src/contract/operations.ts";
 import { LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
 import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
-import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
 import { makeRepository, write } from "#harness/machine/git-project.ts";
@@ -16,7 +16,7 @@ export class Worker {
 
   constructor(home: CliHome, more: Partial<InputOf<"chats.register">> = {}) {
     const now = (): number => home.now;
-    const store = createLocalStore({ home: home.paths.home, driver: openNodeSqlite, now, busyMs: 0 });
+    const store = createLocalStore({ home: home.paths.home, driver: openBetterSqlite3, now, busyMs: 0 });
     onTestFinished(() => store.close());
     this.#coordinator = new LocalCoordinator({ store, processes: home.runtime.processes, machine: "m1", now });
     const about = { chat: "w", session: "w", process: "somewhere", machine: "m1", client: "test" };

@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import type { Io } from "#src/cli/io.ts";
 import { backUp } from "#src/store/backup.ts";
-import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import * as notices from "#src/store/notices.ts";
 import { pause } from "#src/store/pause.ts";
 import { migrations } from "#src/store/schema.ts";
@@ -175,7 +175,7 @@ it("[CL15] schemas of other versions are reported", async () => {
   const older = aCliHome();
   mkdirSync(dirname(older.paths.database), { recursive: true });
   writeFileSync(older.paths.database, "");
-  const connection = openNodeSqlite({ path: older.paths.database, readOnly: false, busyMs: 0 });
+  const connection = openBetterSqlite3({ path: older.paths.database, readOnly: false, busyMs: 0 });
   connection.script("PRAGMA journal_mode = WAL; PRAGMA user_version = 1");
   connection.close();
   expect((await doctor(older)).lines.get("schema")).toMatchObject({

@@ -7,7 +7,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
 import type { Io } from "#src/cli/io.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
-import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { becomeSupervisor, resign, findSupervisor } from "#src/platform/supervisor-lock.ts";
 import * as members from "#src/local-mcp/team/members.ts";
 import { addKey } from "#src/local-mcp/sync/key-ring.ts";
@@ -205,7 +205,7 @@ it("[SU10] the coordinator of this machine is notified of a chat that has died, 
   });
   expect([ran.code, ran.err]).toEqual([0, ""]);
   // Read from the file itself: a question to the coordinator would find the death by itself.
-  const files = openNodeSqlite({
+  const files = openBetterSqlite3({
     path: join(home.paths.home, "coordination", "coordination.db"),
     readOnly: true,
     busyMs: 0,

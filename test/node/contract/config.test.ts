@@ -7,7 +7,7 @@ import { configSchema, defaults } from "#src/contract/config.ts";
 import { parseConfig, readConfig } from "#src/platform/config-file.ts";
 import { fileLog } from "#src/platform/log-file.ts";
 import { homeFrom, pathsIn } from "#src/platform/paths.ts";
-import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { systemRuntime } from "#src/runtime/system-runtime.ts";
 
 function aFolder(): string {
@@ -89,7 +89,7 @@ it("[ID6] a process takes its folder from the environment; settings that cannot 
   vi.stubEnv("SHIM_HOME", home);
   onTestFinished(() => void vi.unstubAllEnvs());
   const logged: unknown[] = [];
-  const options = { driver: openNodeSqlite, busyMs: 100, log: (...line: unknown[]) => void logged.push(line) };
+  const options = { driver: openBetterSqlite3, busyMs: 100, log: (...line: unknown[]) => void logged.push(line) };
   const runtime = systemRuntime(options);
   expect(runtime).toMatchObject({ paths: pathsIn(home), config: defaults });
   expect(runtime.store.path).toBe(join(home, "shim.db"));

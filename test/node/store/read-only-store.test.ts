@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import type { Connection, OpenOptions } from "#src/store/driver.ts";
-import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { schemaState } from "#src/shared/migrate.ts";
 import { migrations } from "#src/store/schema.ts";
 import { Store } from "#src/store/store.ts";
@@ -16,7 +16,7 @@ import * as rows from "#harness/store/store-rows.ts";
 /** SQLite on a disk that takes no write: nothing below `home` can be opened. */
 function readOnlyBelow(home: string): (options: OpenOptions) => Connection {
   return (options) => {
-    if (!options.path.startsWith(home)) return openNodeSqlite(options);
+    if (!options.path.startsWith(home)) return openBetterSqlite3(options);
     throw Object.assign(new Error("attempt to write a readonly database"), { code: "ERR_SQLITE_ERROR", errcode: 8 });
   };
 }
@@ -33,7 +33,7 @@ const readingCommands = [
 ];
 
 /** The store as an update of SHIM finds it: with one more step than it has. */
-function afterUpdate({ paths, runtime }: CliHome, driver = openNodeSqlite): Store {
+function afterUpdate({ paths, runtime }: CliHome, driver = openBetterSqlite3): Store {
   const { version } = runtime.store.read(schemaState, { version: 0, minReader: 0 });
   const added = Array.from({ length: version + 1 - migrations.length }, (_, at) => {
     const id = migrations.length + at + 1;
@@ -48,7 +48,7 @@ it("[ST1] after an update each command that reads has what was stored before, al
   seed(home);
   for (const argv of readingCommands) {
     const before = await home.shim("", ...argv);
-    for (const driver of [readOnlyBelow(home.paths.home), openNodeSqlite]) {
+    for (const driver of [readOnlyBelow(home.paths.home), openBetterSqlite3]) {
       const store = afterUpdate(home, driver);
       const after = await home.shimWith(withRuntime({ ...home.runtime, store }), "", ...argv);
       // Each migration makes a backup more.
@@ -90,7 +90,7 @@ it("[ST90] a store that is a link to a disk that is not there is refused, and no
   const paths = tempHome();
   mkdirSync(dirname(paths.database), { recursive: true });
   symlinkSync("/nonexistent/disk/shim.db", paths.database);
-  const store = new Store({ path: paths.database, driver: openNodeSqlite, now: () => T0 });
+  const store = new Store({ path: paths.database, driver: openBetterSqlite3, now: () => T0 });
   const message = /is a link to \/nonexistent\/disk\/shim\.db, which does not exist/;
   expect(() => store.read(() => 1, 0)).toThrow(message);
   expect(() => store.write(() => 1)).toThrow(message);
@@ -102,14 +102,14 @@ it("[ST90] a link in a circle is a clear error", () => {
   const paths = tempHome();
   mkdirSync(dirname(paths.database), { recursive: true });
   execFileSync("ln", ["-s", paths.database, paths.database]);
-  const store = new Store({ path: paths.database, driver: openNodeSqlite, now: () => T0 });
+  const store = new Store({ path: paths.database, driver: openBetterSqlite3, now: () => T0 });
   expect(() => store.write(() => 1)).toThrow(/cannot be opened/);
 });
 
 const DAY = 86_400_000;
 
 it("[ST12] the first backup is due minutes after the first checkpoint, the next ones each after twice as long", async () => {
-  const { store, paths } = tempStore(openNodeSqlite);
+  const { store, paths } = tempStore(openBetterSqlite3);
   store.write((sql) => rows.addSession(sql));
   await backUp(store, T0 - 1, 9);
   const minute = 60_000;

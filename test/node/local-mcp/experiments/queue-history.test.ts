@@ -3,7 +3,7 @@ import type { OperationName } from "#src/contract/operations.ts";
 import type { Workspace } from "#src/local-mcp/host/host.ts";
 import { readQueueRecord } from "#src/local-mcp/experiments/workspace-history.ts";
 import { err } from "#src/shared/result.ts";
-import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { admin } from "#harness/coordinator/engine-host.ts";
 import { LocalHost } from "#harness/coordinator/local-host.ts";
 import { ask, given } from "#harness/coordinator/state-calls.ts";
@@ -25,7 +25,7 @@ async function join(host: LocalHost, more: object = {}): Promise<{ chat: string;
 }
 
 it("[EX98] ended tasks have the time at which they could run first, their running time and failures", async () => {
-  const host = new LocalHost(openNodeSqlite);
+  const host = new LocalHost(openBetterSqlite3);
   const self = await join(host);
   await ask(host, "tasks.submit", {
     tasks: [
@@ -56,7 +56,7 @@ it("[EX98] ended tasks have the time at which they could run first, their runnin
 });
 
 it("[EX98] a silence after which the same process came back is one; another end is that of the chat", async () => {
-  const host = new LocalHost(openNodeSqlite);
+  const host = new LocalHost(openBetterSqlite3);
   const first = await join(host, { taskTypes: ["build"] });
   await ask(host, "tasks.submit", { tasks: [{ type: "build" }] });
   const { tasks } = await ask(host, "tasks.list", {});

@@ -4,7 +4,7 @@ import type { Workspace } from "#src/local-mcp/host/host.ts";
 import { readTeam } from "#src/local-mcp/experiments/workspace-history.ts";
 import { err, ok } from "#src/shared/result.ts";
 import { admin, type EngineHost } from "#harness/coordinator/engine-host.ts";
-import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
+import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { LocalHost } from "#harness/coordinator/local-host.ts";
 import { ask, given } from "#harness/coordinator/state-calls.ts";
 
@@ -20,7 +20,7 @@ function linkTo(host: EngineHost, forbidden: readonly OperationName[] = []): Pic
 const chat = { chat: "c1", session: "s1", process: "p1", machine: "m1", client: "claude-code" };
 
 it("[EX66] a chat that went offline after silence is back where the same process registers again in time", async () => {
-  const host = new LocalHost(openNodeSqlite);
+  const host = new LocalHost(openBetterSqlite3);
   await ask(host, "chats.register", chat);
   const silence = async (ms: number, process: string): Promise<void> => {
     host.wait(45_000);
@@ -40,7 +40,7 @@ it("[EX66] a chat that went offline after silence is back where the same process
 });
 
 it("[EX66] without the right to read the audit log the rest is read", async () => {
-  const host = new LocalHost(openNodeSqlite);
+  const host = new LocalHost(openBetterSqlite3);
   await ask(host, "chats.register", { ...chat, capacity: 2, taskTypes: ["*"] });
   await ask(host, "tasks.submit", { tasks: [{ type: "build", capabilities: ["gpu"] }, { type: "test" }] });
   host.wait(5_000);
@@ -55,7 +55,7 @@ it("[EX66] without the right to read the audit log the rest is read", async () =
 });
 
 it("[EX66] the outcomes of routed tasks are those of their models, by kind of task; an unknown cost compares nothing", async () => {
-  const host = new LocalHost(openNodeSqlite);
+  const host = new LocalHost(openBetterSqlite3);
   const link = linkTo(host);
   const tier = {
     tier: "small",
@@ -86,7 +86,7 @@ it("[EX66] the outcomes of routed tasks are those of their models, by kind of ta
 
 it("[EX66] a coordinator that refuses is no part of the history", async () => {
   for (const name of ["settings.get", "chats.list", "tasks.load", "tasks.stats", "tasks.list"] as const) {
-    const host = new LocalHost(openNodeSqlite);
+    const host = new LocalHost(openBetterSqlite3);
     expect(await readTeam(linkTo(host, [name]), host.now())).toMatchObject({ ok: false, error: { code: "forbidden" } });
   }
 });
