@@ -1,6 +1,6 @@
+import type { Failure } from "../shared/failure.ts";
 import { posix } from "node:path";
 import type { Result } from "../shared/result.ts";
-import type { TransformFailure } from "../transform/failure.ts";
 import type { Release } from "../transform/request.ts";
 import { resetTo } from "../transform/throwaway-worktree.ts";
 import { waitForFiles } from "../transform/wait-for-files.ts";
@@ -28,7 +28,7 @@ export interface ChangeOptions {
   readonly limitMs: number;
   readonly call: Caller;
   /** [EV18] Reserves files of the repository, all or none. */
-  readonly reserve: (files: readonly string[]) => Promise<Result<Release, TransformFailure>>;
+  readonly reserve: (files: readonly string[]) => Promise<Result<Release, Failure>>;
 }
 
 /** [EV4] Makes one change in the task's worktree, and keeps it only if nothing got worse. */

@@ -1,8 +1,8 @@
+import { fail, type Failure } from "../shared/failure.ts";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { extname, join } from "node:path";
 import { codeOf } from "../shared/error.ts";
-import { err, ok, type Result } from "../shared/result.ts";
-import { failure, type TransformFailure } from "./failure.ts";
+import { ok, type Result } from "../shared/result.ts";
 
 export const linterNames = ["oxlint", "biome", "eslint"] as const;
 export type LinterName = (typeof linterNames)[number];
@@ -39,30 +39,30 @@ export function parseLintFix(text: string): Change | null {
  * @param path absolute: a file, or a folder of rules
  * @param tool overrides what the text says
  */
-export function readChange(path: string, tool: CodemodTool | null): Result<Change, TransformFailure> {
+export function readChange(path: string, tool: CodemodTool | null): Result<Change, Failure> {
   try {
     const isFolder = statSync(path).isDirectory();
     if (isFolder || ruleEndings.has(extname(path))) return readRules(path, isFolder);
     if (!codeEndings.has(extname(path)))
-      return err(failure("bad_input", `${path} is neither a rule (.yml) nor a codemod (.js, .ts).`));
+      return fail("bad_input", `${path} is neither a rule (.yml) nor a codemod (.js, .ts).`);
     const text = readFileSync(path, "utf8");
     return ok({ kind: "codemod", path, tool: tool ?? (text.includes("ts-morph") ? "ts-morph" : "jscodeshift") });
   } catch (error) {
     const code = codeOf(error);
     if (code === undefined) throw error;
-    return err(failure("bad_input", code === "ENOENT" ? `there is no ${path}.` : `${path} cannot be read: ${code}.`));
+    return fail("bad_input", code === "ENOENT" ? `there is no ${path}.` : `${path} cannot be read: ${code}.`);
   }
 }
 
-function readRules(path: string, isFolder: boolean): Result<Change, TransformFailure> {
+function readRules(path: string, isFolder: boolean): Result<Change, Failure> {
   const names = isFolder
     ? readdirSync(path)
         .filter((name) => ruleEndings.has(extname(name)))
         .sort()
     : [];
   const files = isFolder ? names.map((name) => join(path, name)) : [path];
-  if (files.length === 0) return err(failure("bad_input", `there is no rule (.yml) in ${path}.`));
+  if (files.length === 0) return fail("bad_input", `there is no rule (.yml) in ${path}.`);
   const bytes = files.reduce((sum, file) => sum + statSync(file).size, 0);
-  if (bytes > maxRuleBytes) return err(failure("bad_input", `the rules in ${path} have more than 1 MiB.`));
+  if (bytes > maxRuleBytes) return fail("bad_input", `the rules in ${path} have more than 1 MiB.`);
   return ok({ kind: "rules", text: files.map((file) => readFileSync(file, "utf8")).join("\n---\n") });
 }

@@ -1,7 +1,7 @@
+import type { Failure } from "../shared/failure.ts";
 import type { Result } from "../shared/result.ts";
 import type { ChangedFile } from "../worker-runner/read-diff.ts";
 import type { Change } from "./change.ts";
-import type { TransformFailure } from "./failure.ts";
 import type { WorktreeSource } from "./throwaway-worktree.ts";
 import type { RuleCount } from "./transformers.ts";
 
@@ -12,7 +12,7 @@ export type Release = () => Promise<void>;
 
 export interface TransformRequest {
   readonly source: WorktreeSource;
-  readonly change: (tree: string) => Result<Change, TransformFailure>;
+  readonly change: (tree: string) => Result<Change, Failure>;
   /** Relative to the top, with `/`; empty: everything. */
   readonly paths: readonly string[];
   /** Whether code of the project may run. */
@@ -21,7 +21,7 @@ export interface TransformRequest {
   readonly offer: {
     readonly tests: Tests;
     readonly allowsRepeat: boolean;
-    readonly reserve: (files: readonly string[]) => Promise<Result<Release, TransformFailure>>;
+    readonly reserve: (files: readonly string[]) => Promise<Result<Release, Failure>>;
   } | null;
   /** Limit of each start of the tool, and of the tests. */
   readonly timeoutMs: number;

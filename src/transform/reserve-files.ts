@@ -1,10 +1,10 @@
+import { fail, type Failure } from "../shared/failure.ts";
 import { join } from "node:path";
 import { overlap } from "../contract/resource-paths.ts";
 import type { Self } from "../contract/values.ts";
 import type { Workspace } from "../local-mcp/host/host.ts";
 import type { ClientWorkspace } from "../local-mcp/host/workspace.ts";
-import { err, ok, type Result } from "../shared/result.ts";
-import { failure, type TransformFailure } from "./failure.ts";
+import { ok, type Result } from "../shared/result.ts";
 import type { Release } from "./request.ts";
 
 /** More files than this are reserved as whole folders. */
@@ -26,7 +26,7 @@ export async function reserveFiles(
   workspace: Pick<Workspace, "reservedFiles">,
   { top, paths, self, isOwnAllowed }: Reservation,
   files: readonly string[],
-): Promise<Result<Release, TransformFailure>> {
+): Promise<Result<Release, Failure>> {
   const opened = await workspace.reservedFiles(top);
   if (!opened.ok) return refused(opened.error);
   const project = opened.value;
@@ -48,8 +48,8 @@ export async function reserveFiles(
   });
 }
 
-function refused({ message }: { readonly message: string }): Result<never, TransformFailure> {
-  return err(failure("reserved", message));
+function refused({ message }: { readonly message: string }): Result<never, Failure> {
+  return fail("reserved", message);
 }
 
 /** The worker's chat has the leases; another task of it cannot have them, too. */
@@ -57,8 +57,8 @@ export async function reserveForTask(
   workspace: ClientWorkspace,
   target: Pick<Reservation, "top" | "paths">,
   files: readonly string[],
-): Promise<Result<Release, TransformFailure>> {
+): Promise<Result<Release, Failure>> {
   const { self } = workspace.client;
-  if (self === null) return err(failure("reserved", "the worker's chat is not registered."));
+  if (self === null) return fail("reserved", "the worker's chat is not registered.");
   return reserveFiles(workspace, { ...target, self, isOwnAllowed: false }, files);
 }

@@ -1,11 +1,11 @@
+import { fail, type Failure } from "../shared/failure.ts";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { asObject, objectAt, textAt } from "../shared/json-fields.ts";
-import { err, ok, type Result } from "../shared/result.ts";
+import { ok, type Result } from "../shared/result.ts";
 import { withoutSecrets } from "../platform/secret-env.ts";
 import { runProgram } from "../worker-runner/run-program.ts";
 import type { WorkDeps } from "../worker-runner/work-deps.ts";
-import { failure, type TransformFailure } from "./failure.ts";
 import { linkModulesInside } from "./link-modules.ts";
 import type { Tests, TransformRequest } from "./request.ts";
 import type { ThrowawayWorktree } from "./throwaway-worktree.ts";
@@ -19,13 +19,12 @@ export async function runTests(
   request: TransformRequest,
   worktree: ThrowawayWorktree,
   { project, tests }: { readonly project: string; readonly tests: Tests },
-): Promise<Result<{ readonly command: string } | null, TransformFailure>> {
+): Promise<Result<{ readonly command: string } | null, Failure>> {
   if (tests === "none") return ok(null);
   const cwd = join(worktree.tree, project);
   const command = tests === "script" ? testScript(cwd) : tests;
-  if (command === null)
-    return err(failure("no_tests", `there is no script for tests in ${join(project, "package.json")}.`));
-  if (!request.isTrusted) return err(failure("not_trusted", "the tests are code of the project."));
+  if (command === null) return fail("no_tests", `there is no script for tests in ${join(project, "package.json")}.`);
+  if (!request.isTrusted) return fail("not_trusted", "the tests are code of the project.");
   await linkModulesInside(worktree.git(request.signal), { top: request.source.top, tree: worktree.tree });
   const limit = AbortSignal.timeout(request.timeoutMs);
   let output = "";
@@ -46,11 +45,11 @@ export async function runTests(
     onStderr: onText,
   });
   const name = command.join(" ");
-  if (request.signal.aborted) return err(failure("stopped", "the transform was stopped."));
-  if (limit.aborted) return err(failure("tests_failed", `${name} took longer than ${request.timeoutMs} ms.`));
-  if (exit.kind === "not_started") return err(failure("tests_failed", `${name} cannot be started: ${exit.message}.`));
+  if (request.signal.aborted) return fail("stopped", "the transform was stopped.");
+  if (limit.aborted) return fail("tests_failed", `${name} took longer than ${request.timeoutMs} ms.`);
+  if (exit.kind === "not_started") return fail("tests_failed", `${name} cannot be started: ${exit.message}.`);
   if (exit.code === 0) return ok({ command: name });
-  return err(failure("tests_failed", `${name} ended with exit code ${exit.code}:\n${output.trim()}\n`));
+  return fail("tests_failed", `${name} ended with exit code ${exit.code}:\n${output.trim()}\n`);
 }
 
 /** The script that `npm init` writes is no test. */

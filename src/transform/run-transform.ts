@@ -1,10 +1,10 @@
-import { err, ok, type Result } from "../shared/result.ts";
+import { fail, type Failure } from "../shared/failure.ts";
+import { ok, type Result } from "../shared/result.ts";
 import { displayPath, GitError, type Git } from "../snapshots/git.ts";
 import { changesSince } from "../snapshots/work-tree-changes.ts";
 import { readDiff, type ChangedFile } from "../worker-runner/read-diff.ts";
 import type { WorkDeps } from "../worker-runner/work-deps.ts";
 import { commitAll } from "../worker-runner/work-git.ts";
-import { failure, type TransformFailure } from "./failure.ts";
 import type { TransformReport, TransformRequest } from "./request.ts";
 import { runTests } from "./run-tests.ts";
 import { createThrowaway, resetTo, type ThrowawayWorktree } from "./throwaway-worktree.ts";
@@ -13,7 +13,7 @@ import { prepareTool, type PreparedTool } from "./tool-process.ts";
 /** Limit of each run of a tool, and of the tests. */
 export const defaultTimeMs = 600_000;
 
-type Outcome = Result<TransformReport, TransformFailure>;
+type Outcome = Result<TransformReport, Failure>;
 
 /** [TX1] [TX2] Works in a worktree of its own, which is removed whatever happens. */
 export async function runTransform(deps: WorkDeps, request: TransformRequest): Promise<Outcome> {
@@ -22,7 +22,7 @@ export async function runTransform(deps: WorkDeps, request: TransformRequest): P
     return await transform(deps, request, worktree);
   } catch (error) {
     if (!(error instanceof GitError) || !request.signal.aborted) throw error;
-    return err(failure("stopped", "the transform was stopped."));
+    return fail("stopped", "the transform was stopped.");
   } finally {
     await worktree.remove();
   }
@@ -87,13 +87,13 @@ async function judge(offering: Offering, report: TransformReport, commit: string
   const changed = await repeat(git, tool, report.leftOut);
   const repeated = withRepeat(changed, report);
   if (!changed.ok || !repeated.ok) return repeated;
-  if (changed.value.length > 0 && !offer.allowsRepeat) return err(notIdempotent(changed.value));
+  if (changed.value.length > 0 && !offer.allowsRepeat) return notIdempotent(changed.value);
   await resetTo(git, commit);
   const tests = await runTests(deps, request, worktree, { project: tool.project, tests: offer.tests });
   return tests.ok ? ok({ ...repeated.value, tests: tests.value }) : tests;
 }
 
-type ChangedAgain = Result<readonly string[], TransformFailure>;
+type ChangedAgain = Result<readonly string[], Failure>;
 
 /** @returns the paths that a second run changes */
 async function repeat(git: Git, tool: PreparedTool, leftOut: TransformReport["leftOut"]): Promise<ChangedAgain> {
@@ -113,10 +113,10 @@ async function changedPaths(git: Git, leftOut: TransformReport["leftOut"]): Prom
 
 const maxNamed = 5;
 
-function notIdempotent(paths: readonly string[]): TransformFailure {
+function notIdempotent(paths: readonly string[]): Outcome {
   const named = paths.slice(0, maxNamed).join(", ");
   const more = paths.length > maxNamed ? ` and ${paths.length - maxNamed} more` : "";
-  return failure("not_idempotent", `a second run changes ${named}${more} again.`);
+  return fail("not_idempotent", `a second run changes ${named}${more} again.`);
 }
 
 function sum(files: readonly ChangedFile[], count: (file: ChangedFile) => number | null): number {

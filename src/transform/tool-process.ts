@@ -1,3 +1,4 @@
+import { fail, type Failure } from "../shared/failure.ts";
 import { existsSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, dirname, extname, join, posix } from "node:path";
 import type { InstalledTool, ProjectView, ToolOutput } from "../analysis/adapter.ts";
@@ -6,12 +7,11 @@ import { hasTrackedFiles } from "../tool-runner/history.ts";
 import { probeIsolation, type Isolation } from "../tool-runner/isolation.ts";
 import { modulesOf, openCopy, openProject } from "../tool-runner/project-folder.ts";
 import { runTool, systemPath } from "../tool-runner/run-tool.ts";
-import { err, ok, type Result } from "../shared/result.ts";
+import { ok, type Result } from "../shared/result.ts";
 import { displayPath, rawList } from "../snapshots/git.ts";
 import { gitInFolder } from "../worker-runner/work-git.ts";
 import type { WorkDeps } from "../worker-runner/work-deps.ts";
 import type { Change } from "./change.ts";
-import { failure, type TransformFailure } from "./failure.ts";
 import { lineEndsOf, withLineEnds, type LineEnds } from "./line-ends.ts";
 import { withoutOuterLinks } from "./outer-links.ts";
 import { linkModulesBeside } from "./link-modules.ts";
@@ -33,22 +33,21 @@ export interface PreparedTool {
   readonly version: string | null;
   /** Folder of the nearest package.json, relative to the top. */
   readonly project: string;
-  readonly count: () => Promise<Result<readonly RuleCount[], TransformFailure>>;
-  readonly apply: () => Promise<Result<null, TransformFailure>>;
+  readonly count: () => Promise<Result<readonly RuleCount[], Failure>>;
+  readonly apply: () => Promise<Result<null, Failure>>;
 }
 
 export async function prepareTool(
   deps: WorkDeps,
   request: TransformRequest,
   worktree: ThrowawayWorktree,
-): Promise<Result<PreparedTool, TransformFailure>> {
+): Promise<Result<PreparedTool, Failure>> {
   const { source, paths } = request;
   const { tree } = worktree;
   const change = request.change(tree);
   if (!change.ok) return change;
   const missing = paths.find((path) => !existsSync(join(tree, path)));
-  if (missing !== undefined)
-    return err(failure("bad_input", `${missing} is not in the commit that the worktree starts from.`));
+  if (missing !== undefined) return fail("bad_input", `${missing} is not in the commit that the worktree starts from.`);
   const project = findProject(tree, paths);
   // Settings are those of the commit, tools are where they are installed.
   const installed = openProject(join(source.top, project));
@@ -57,7 +56,7 @@ export async function prepareTool(
   if (!chosen.ok) return chosen;
   const { transformer, tool } = chosen.value;
   const risk = request.isTrusted ? null : await findRisk(deps, request, chosen.value);
-  if (risk !== null) return err(failure("not_trusted", `${transformer.name} would run code of the project: ${risk}.`));
+  if (risk !== null) return fail("not_trusted", `${transformer.name} would run code of the project: ${risk}.`);
   linkModulesBeside({ top: source.top, tree }, project);
   const process = new ToolProcess(deps, request, worktree, { transformer, tool, view, project });
   return ok({
@@ -106,14 +105,14 @@ function chooseTool(
   transformers: readonly Transformer[],
   view: ProjectView,
   from: string,
-): Result<ChosenTool, TransformFailure> {
+): Result<ChosenTool, Failure> {
   const reasons: string[] = [];
   for (const transformer of transformers) {
     const detection = transformer.detect(view, from);
     if (detection.kind === "ready") return ok({ transformer, tool: detection.tool, risk: detection.risk });
     reasons.push(detection.why);
   }
-  return err(failure("no_tool", `${reasons.join("; ")}.`));
+  return fail("no_tool", `${reasons.join("; ")}.`);
 }
 
 /** [TX5] @returns null: only data of the project takes part */
@@ -145,19 +144,19 @@ class ToolProcess {
     this.#chosen = chosen;
   }
 
-  async count(): Promise<Result<readonly RuleCount[], TransformFailure>> {
+  async count(): Promise<Result<readonly RuleCount[], Failure>> {
     const { count } = this.#chosen.transformer;
     if (!count) return ok([]);
     const output = await this.#start(count.command(this.#context()));
     return output.ok ? ok(count.parse(output.value)) : output;
   }
 
-  apply(): Promise<Result<null, TransformFailure>> {
+  apply(): Promise<Result<null, Failure>> {
     const git = this.#worktree.git(this.#request.signal);
     return withoutOuterLinks(git, this.#worktree.tree, () => this.#apply());
   }
 
-  async #apply(): Promise<Result<null, TransformFailure>> {
+  async #apply(): Promise<Result<null, Failure>> {
     for (const command of await this.#chosen.transformer.apply(this.#context())) {
       const output = await this.#start(command);
       if (!output.ok) return output;
@@ -225,7 +224,7 @@ class ToolProcess {
     }
   }
 
-  async #start({ args, script, codes }: TransformCommand): Promise<Result<ToolOutput, TransformFailure>> {
+  async #start({ args, script, codes }: TransformCommand): Promise<Result<ToolOutput, Failure>> {
     const { transformer, tool, view } = this.#chosen;
     const { timeoutMs, signal } = this.#request;
     const { permissions } = transformer;
@@ -242,11 +241,11 @@ class ToolProcess {
       timeMs: timeoutMs,
       signal,
     });
-    if (signal.aborted) return err(failure("stopped", "the transform was stopped."));
-    if (!started.ok) return err(failure("tool_failed", `${transformer.name} ${started.error}.`));
+    if (signal.aborted) return fail("stopped", "the transform was stopped.");
+    if (!started.ok) return fail("tool_failed", `${transformer.name} ${started.error}.`);
     const { code } = started.value;
     if (codes.includes(code)) return started;
-    return err(failure("tool_failed", `${transformer.name} ended with exit code ${code}: ${lastWords(started.value)}`));
+    return fail("tool_failed", `${transformer.name} ended with exit code ${code}: ${lastWords(started.value)}`);
   }
 
   /** [TX6] Node then writes only here, and starts no other program. */

@@ -5,13 +5,12 @@ import type { Json } from "../contract/json.ts";
 import { codeOf } from "../shared/error.ts";
 import { formatIssues } from "../shared/problems.ts";
 import { fail, type Failure } from "../shared/failure.ts";
-import { err, ok, type Result } from "../shared/result.ts";
+import { ok, type Result } from "../shared/result.ts";
 import { isTrusted } from "../tool-runner/project-folder.ts";
 import type { Executor, RunOutcome, TaskRun } from "../worker-runner/executor.ts";
 import { CommandWords, type TaskDeps } from "../worker-runner/tasks/task-type.ts";
 import { commonGitFolder, gitInFolder, gitInWorktree, resolveCommit } from "../worker-runner/work-git.ts";
 import { readChange, type Change } from "./change.ts";
-import { failure, type TransformFailure } from "./failure.ts";
 import type { Tests, TransformReport, TransformRequest } from "./request.ts";
 import { reserveForTask } from "./reserve-files.ts";
 import { defaultTimeMs, runTransform } from "./run-transform.ts";
@@ -81,11 +80,11 @@ async function runTask(deps: TaskDeps, options: Options, run: TaskRun): Promise<
   return { kind: "done", result: toResult(report.value) };
 }
 
-function toChange({ rule, codemod, lintFix, tool }: TransformTask, tree: string): Result<Change, TransformFailure> {
+function toChange({ rule, codemod, lintFix, tool }: TransformTask, tree: string): Result<Change, Failure> {
   if (rule !== undefined) return ok({ kind: "rules", text: rule });
   if (codemod === undefined) return ok({ kind: "lint-fix", linter: lintFix === true ? null : (lintFix ?? null) });
   const path = realPathIn(tree, codemod);
-  if (path === null) return err(failure("bad_input", `${codemod} is no file or folder in the repository.`));
+  if (path === null) return fail("bad_input", `${codemod} is no file or folder in the repository.`);
   return readChange(path, tool ?? null);
 }
 
@@ -100,9 +99,11 @@ function realPathIn(tree: string, path: string): string | null {
   }
 }
 
-function toOutcome(run: TaskRun, { code, message, isRetryable }: TransformFailure): RunOutcome {
+/** The same transform may succeed later, when tests failed. */
+function toOutcome(run: TaskRun, { code, message: reason }: Failure): RunOutcome {
   if (code === "stopped") return { kind: "stopped" };
-  return code === "reserved" ? waitForFiles(run, message) : { kind: "failed", reason: message, isRetryable };
+  if (code === "reserved") return waitForFiles(run, reason);
+  return { kind: "failed", reason, isRetryable: code === "tests_failed" };
 }
 
 function toResult({ tool, version, files, insertions, deletions, ...report }: TransformReport): Json {
