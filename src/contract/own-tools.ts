@@ -29,8 +29,6 @@ export const harmlessTools = [
   "shim_inbox",
 ] as const satisfies readonly (typeof ownTools)[number][];
 
-export type OwnTool = (typeof ownTools)[number];
-
 /** Tools by which a chat loads the definition of a deferred one, such as SHIM's. */
 const toolSearches: ReadonlySet<string> = new Set(["ToolSearch", "tool_search"]);
 

@@ -17,7 +17,11 @@ export interface ToolAnswer<Output> {
 
 type Answered<Name extends ToolName> = Result<ToolAnswer<ToolOutput<Name>>, ToolError>;
 
-/** The code of a tool; its input is checked. Throws a StoreError if the store can be neither read nor written. */
+/**
+ * The code of a tool; its input is checked.
+ *
+ * @throws {StoreError} if the store can be neither read nor written
+ */
 export type ToolHandler<Name extends ToolName> = (
   chat: Chat,
   input: ToolInput<Name>,
