@@ -52,7 +52,7 @@ export function changesIn(
       .filter(({ modifiedMs }) => modifiedMs === null || modifiedMs >= startedAt - slackMs)
       .sort(newestFirst),
     committed: new Set(committed.map((path) => join(project, path))),
-    clean: new Set(trackedPaths(git, project, edited).filter((path) => !isOpen.has(path))),
+    clean: new Set(trackedPaths(git, project, edited, isOpen)),
   };
 }
 
@@ -67,11 +67,12 @@ function committedBetween(git: Git, commit: string | null, head: string | null):
   return listLines(git, ["diff-tree", "-r", ...flags, commit, head, "--"]) ?? [];
 }
 
-function trackedPaths(git: Git, project: string, edited: readonly string[]): string[] {
+function trackedPaths(git: Git, project: string, edited: readonly string[], isOpen: ReadonlySet<string>): string[] {
   const inside = edited
     .filter((path) => isAbsolute(path))
     .map((path) => relative(project, path))
     .filter((path) => path !== "" && !path.startsWith("..") && !isAbsolute(path))
+    .filter((path) => !isOpen.has(join(project, path)))
     .map((path) => path.split(sep).join("/"));
   if (inside.length === 0) return [];
   const known = listLines(git, ["--literal-pathspecs", "ls-files", "-z", "--", ...inside.slice(-500)]) ?? [];
