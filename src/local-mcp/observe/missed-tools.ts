@@ -31,8 +31,8 @@ export function recordMissedTools(
   const newStarts = callsSinceStart.filter(({ id }) => id !== current && recordStart(sql, caller, now, id, calls));
   const startedIds = new Set(newStarts.map(({ id }) => id));
   const hookedEnds = part.toolEnds.filter((end) => !end.isUnhooked);
-  const isNewEnd = ({ toolUseId, at }: TranscriptToolEnd): boolean => toolUseId !== current && (at ?? now) >= startedAt;
-  for (const end of part.toolEnds.filter(isNewEnd)) recordAnswers(sql, caller, now, end);
+  for (const call of unhookedCalls(part))
+    if (call.id !== current && (call.at ?? now) >= startedAt) recordUnhooked(sql, caller, now, call);
   const ends = isOver ? hookedEnds.filter((end) => !isCutOff(part, end)) : hookedEnds;
   const newEnds = ends.filter((end) => end.toolUseId !== current && recordEnd(sql, caller, now, end, calls));
   return newEnds.filter(({ toolUseId, error }) => error === null && startedIds.has(toolUseId)).length;
@@ -69,22 +69,22 @@ function recordEnd(sql: Sql, caller: Caller, now: number, end: TranscriptToolEnd
   return isRecorded;
 }
 
-/** [TR212] Hooks may say nothing of the call that asked. */
-function recordAnswers(
-  sql: Sql,
-  caller: Caller,
-  now: number,
-  { toolUseId, isUnhooked, error, at, response }: TranscriptToolEnd,
-): void {
-  if (!isUnhooked || error !== null || response?.["answers"] === undefined) return;
-  const call = { id: toolUseId, name: "AskUserQuestion", input: {} };
-  const entries = entriesOf("PostToolUse", { ...inputOf(caller, call), tool_response: response }, "");
-  recordAll(
-    sql,
-    caller.session_id,
-    at ?? now,
-    entries.filter(({ entry }) => entry.kind === "answers"),
-  );
+/** [TR212] Hooks may say nothing of the call that asked, or that wrote the to-do list. */
+function unhookedCalls({ toolCalls, toolEnds }: TranscriptPart): UnhookedCall[] {
+  const lists = toolCalls.filter(({ name, isUnhooked }) => isUnhooked && name === "TodoWrite");
+  const answered = toolEnds.filter((end) => end.isUnhooked && end.error === null && end.response?.["answers"]);
+  const dialogs = answered.map(({ toolUseId: id, at, response = {} }) => {
+    return { id, name: "AskUserQuestion", input: {}, at, response };
+  });
+  return [...lists, ...dialogs];
+}
+
+type UnhookedCall = Pick<TranscriptToolCall, "id" | "name" | "input" | "at"> & Pick<TranscriptToolEnd, "response">;
+
+function recordUnhooked(sql: Sql, caller: Caller, now: number, call: UnhookedCall): void {
+  const input = { ...inputOf(caller, call), tool_response: call.response };
+  const entries = entriesOf("PostToolUse", input, "").filter(({ entry }) => entry.kind !== "tool_end");
+  recordAll(sql, caller.session_id, call.at ?? now, entries);
 }
 
 function recordAll(sql: Sql, sessionId: string, at: number, entries: ReturnType<typeof entriesOf>): boolean {

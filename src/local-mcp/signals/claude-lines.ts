@@ -8,6 +8,7 @@ import {
   addEnd,
   addFailure,
   addUsage,
+  withdrawTexts,
   type LineOrigin,
   type TranscriptDraft,
   type TranscriptText,
@@ -64,8 +65,18 @@ function readUser(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin):
   const text = textOf(message).trim();
   if (line["isCompactSummary"] === true) return addSummary(draft, text, origin);
   if (line["isMeta"] === true || isOfClient(line)) return;
-  if (text.startsWith(interruption)) draft.interruptions.push({ at: origin.at });
-  else addPrompt(draft, withAttachments(wordsOf(text), imagesOf(message)), localOf(text), origin);
+  if (text.startsWith(interruption)) return void draft.interruptions.push({ at: origin.at });
+  const words = withAttachments(wordsOf(text), imagesOf(message));
+  if (words !== "") withdrawOther(draft, textAt(line, "parentUuid", 100), origin);
+  addPrompt(draft, words, localOf(text), origin);
+}
+
+/** [TR227] Another prompt after the same row: the user edited that one, or went back to before it. */
+function withdrawOther(draft: TranscriptDraft, parent: string | null, { uuid }: LineOrigin): void {
+  if (parent === null) return;
+  const other = draft.promptAfter.get(parent);
+  draft.promptAfter.set(parent, uuid);
+  if (other !== undefined && other !== uuid) withdrawTexts(draft, (text) => text.uuid === other);
 }
 
 function wordsOf(text: string): string {

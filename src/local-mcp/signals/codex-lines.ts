@@ -2,7 +2,14 @@ import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from ".
 import { wordAt } from "../sessions/entries.ts";
 import { callRows, endItem } from "./codex-calls.ts";
 import { userWords, withAttachments } from "../sessions/harness-text.ts";
-import { addCompaction, addFailure, addUsage, type LineOrigin, type TranscriptDraft } from "./transcript-draft.ts";
+import {
+  addCompaction,
+  addFailure,
+  addUsage,
+  withdrawTexts,
+  type LineOrigin,
+  type TranscriptDraft,
+} from "./transcript-draft.ts";
 
 type RowReader = (draft: TranscriptDraft, payload: JsonObject, origin: LineOrigin) => void;
 
@@ -118,13 +125,9 @@ function compacts(draft: TranscriptDraft, summary: string | null, at: number | n
   addCompaction(draft, { summary: summary ?? (isSame ? last.summary : null), trigger: "unknown", at });
 }
 
-/** The user took turns back, with their prompts and answers. What tools did stays done. */
 function readRollback(draft: TranscriptDraft, payload: JsonObject): void {
-  for (let count = numberAt(payload, "num_turns", 1_000) ?? 0; count > 0; count -= 1) {
-    const at = draft.texts.findLastIndex(({ role }) => role === "user");
-    if (at < 0) return;
-    draft.texts = draft.texts.slice(0, at);
-  }
+  for (let count = numberAt(payload, "num_turns", 1_000) ?? 0; count > 0; count -= 1)
+    withdrawTexts(draft, ({ role }) => role === "user");
 }
 
 function readWindow(draft: TranscriptDraft, payload: JsonObject): void {

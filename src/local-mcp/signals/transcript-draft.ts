@@ -143,6 +143,8 @@ export interface TranscriptDraft {
   queue: { readonly text: string; readonly at: number | null }[];
   /** Taken from the queue into a running turn. */
   dequeued: Set<string>;
+  /** Newest prompt of Claude Code after a row, by the ids of both. */
+  readonly promptAfter: Map<string, string>;
   readonly codex: CodexDraft;
 }
 
@@ -181,6 +183,7 @@ export function emptyDraft(): TranscriptDraft {
     proposedPlan: null,
     queue: [],
     dequeued: new Set(),
+    promptAfter: new Map(),
     codex: { programs: new Map(), openPatch: null, sessions: new Map(), polls: new Map(), inputs: new Map() },
   };
 }
@@ -220,6 +223,12 @@ export function stopCall(draft: TranscriptDraft, id: string): void {
   const position = draft.toolEnds.findLastIndex(({ toolUseId, runsOn }) => toolUseId === id && runsOn);
   const { runsOn: _runsOn, ...end } = draft.toolEnds[position] ?? {};
   if ("toolUseId" in end) draft.toolEnds[position] = end;
+}
+
+/** [TR227] The user took back the newest prompt that is so, and all since. What tools did stays done. */
+export function withdrawTexts(draft: TranscriptDraft, isPrompt: (text: TranscriptText) => boolean): void {
+  const at = draft.texts.findLastIndex(isPrompt);
+  if (at >= 0) draft.texts = draft.texts.slice(0, at);
 }
 
 /** The first end of a call counts. */

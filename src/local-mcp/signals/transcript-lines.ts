@@ -49,6 +49,7 @@ export function readRows(
     proposedPlan: _plan,
     queue: _queue,
     dequeued: _dequeued,
+    promptAfter: _promptAfter,
     codex: _codex,
     ...content
   } = draft;

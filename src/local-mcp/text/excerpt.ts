@@ -59,8 +59,8 @@ export function onOneLine(text: string): string {
   return text.replaceAll(/\s+/g, " ").trim();
 }
 
-/** A line, or a part of one that ends like a sentence. */
-const sentenceEnd = /\n+|(?<=[.!?…]["')\]]?)\s+|(?<=[。！？])/;
+/** A line, or a part of one that ends like a sentence. The number of a list's item ends none. */
+const sentenceEnd = /\n+|(?<=[.!?…]["')\]]?)(?<!(?:^|\n)[ \t]{0,8}\d{1,3}\.)\s+|(?<=[。！？])/;
 const maxSentences = 2_000;
 
 function sentencesOf(text: string): string[] {

@@ -96,6 +96,7 @@ it("[TR201] [CA32] a live chat of Codex 0.118 has its answers, failures and the 
     "assistant",
     "tool_start",
     "tool_start",
+    "todos",
     "tool_error",
     "tool_end",
     "turn_end",
@@ -158,6 +159,28 @@ it.each([
   ]);
   const calls = entries.filter(({ kind }) => kind.startsWith("tool_")).map((entry) => "name" in entry && entry.name);
   expect(calls).toEqual(hooks ? ["AskUserQuestion", "AskUserQuestion"] : []);
+});
+
+it("[TR212] a live chat's to-do list, of which hooks say nothing, is taken from the transcript", () => {
+  const chat = new RecordedClient(tempRuntime({ now: Date.parse("2026-05-04T09:59:59Z") }), "codex");
+  const path = join(temporaryFolder(), "rollout.jsonl");
+  writeFileSync(path, "");
+  const common = { session_id: session, transcript_path: path };
+  for (const name of ["SessionStart", "UserPromptSubmit"]) chat.send(name, common);
+  for (const [index, status] of ["pending", "completed"].entries()) {
+    const given = { name: "update_plan", call_id: `call_${index}` };
+    const plan = { plan: [{ step: "mend the hull", status }] };
+    appendFileSync(
+      path,
+      `${JSON.stringify(codexRow(index + 1, "response_item/function_call", { ...given, arguments: JSON.stringify(plan) }))}\n`,
+    );
+    chat.send("Stop", { ...common, turn_id: String(index) });
+  }
+  const entries = chat.entries(session).filter(({ kind }) => kind === "todos" || kind.startsWith("tool_"));
+  expect(entries).toMatchObject([
+    { kind: "todos", todos: [{ text: "mend the hull", status: "pending" }] },
+    { kind: "todos", todos: [{ text: "mend the hull", status: "completed" }] },
+  ]);
 });
 
 it("[RE226] each compaction of a turn that ended is kept once, without a summary of it", () => {

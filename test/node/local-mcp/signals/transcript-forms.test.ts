@@ -103,6 +103,21 @@ it("[TR201] Codex 0.169: an item has a message once, and a readable summary stay
   expect(content.compactions.map(({ summary }) => summary)).toEqual(["The work so far."]);
 });
 
+it("[TR227] a prompt that the user edited, or went back to before, is withdrawn with all that was said since", () => {
+  const rows = [
+    aUserLine("plan the pier", { uuid: "a", parentUuid: null }),
+    anAssistantLine({ content: [{ type: "text", text: "It has two parts." }] }, { uuid: "b", parentUuid: "a" }),
+    aUserLine("paint it blue", { uuid: "c", parentUuid: "b" }),
+    anAssistantLine({ content: [{ type: "text", text: "It is blue." }] }, { uuid: "d", parentUuid: "c" }),
+    aUserLine("and the door", { uuid: "e", parentUuid: "d" }),
+  ];
+  const again = aUserLine("paint it green", { uuid: "f", parentUuid: "b" });
+  const before = ["user: plan the pier", "assistant: It has two parts."];
+  expect(said(readClaude(...rows, again))).toEqual([...before, "user: paint it green"]);
+  // A row may be written twice.
+  expect(said(readClaude(...rows, ...rows.slice(2)))).toHaveLength(8);
+});
+
 it("[TR201] OpenCode: parts of messages, without its own; a failed command, an answered dialog, an abort", () => {
   const content = read("opencode", openCodeDocument.messages);
   expect(said(content)).toEqual([
@@ -151,6 +166,7 @@ const noise = [
   "<environment_context><cwd>/p</cwd></environment_context>",
   "<system-reminder>be brief</system-reminder>",
   "System: Please continue.",
+  '{"task_id":"b1","description":"lint","task_type":"local_bash"}',
 ];
 
 it.each(noise)("[TR202] what a client writes in the user's place is no word of the user: %s", (text) => {
@@ -164,6 +180,11 @@ it("[TR202] the user's words stay: after an editor's context, before a reminder,
   expect(userWords("what does <task-notification> mean?")).toBe("what does <task-notification> mean?");
   expect(userWords("# Context from my IDE setup:\n\n## Active file: a.ts\n\n## My request for Codex:\nfix it")).toBe(
     "fix it",
+  );
+  const note =
+    "If you need specific details from before exiting plan mode (like code), read the full transcript at: /t.jsonl";
+  expect(userWords(`Implement the following plan:\n\n# Paint\n\n${note}`)).toBe(
+    "Implement the following plan:\n\n# Paint",
   );
   expect(userWords("<div>is this right?</div>")).toBe("<div>is this right?</div>");
 });

@@ -95,6 +95,13 @@ it("[RE202] a sentence between the first and the last is whole or left out: half
   expect(shown).toContain("Check the dock.");
 });
 
+it("[RE202] the number of a list's item stands with its text, or goes with it", () => {
+  const items = Array.from({ length: 40 }, (_, n) => `${n + 1}. Paint the deck of boat ${n + 1} in the old harbour`);
+  const shown = excerpt(["Do this:", ...items, "Then stop."].join("\n"), 300);
+  expect(shown).toContain("1. Paint the deck of boat 1 in");
+  expect(shown).not.toMatch(/\d\. …/);
+});
+
 it("[RE202] a pasted block is named by its size before a sentence goes; a few lines stay", () => {
   const log = Array.from({ length: 30 }, (_, n) => `2031-02-03 pump ${n} on`).join("\n");
   const text = `Here is the log:\n\`\`\`\n${log}\n\`\`\`\nFind out why it stops.`;
