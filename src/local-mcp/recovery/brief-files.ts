@@ -112,8 +112,7 @@ export function verifiedLines(from: Restoration, now: number): BriefLine[] {
 
 /** Omits an unchanged branch without a commit. */
 function branchLine({ state, head, elsewhere }: Restoration): string[] {
-  const known = state.writtenGit ?? state.firstGit;
-  if (!state.git) return known && !elsewhere ? [writtenGitLine(known, head)] : [];
+  if (!state.git) return state.writtenGit && !elsewhere ? [writtenGitLine(state.writtenGit, head)] : [];
   const then = formatHead(state.git);
   const now = head && formatHead(head);
   if (elsewhere) return [gitLineElsewhere(elsewhere, then, now)];
