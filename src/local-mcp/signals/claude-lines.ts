@@ -71,7 +71,7 @@ function readUser(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin):
   addPrompt(draft, words, localOf(text), origin);
 }
 
-/** [TR227] Another prompt after the same row: the user edited that one, or went back to before it. */
+/** [TR227] A second prompt after one row: the user edited the first, or went back to before it. */
 function withdrawOther(draft: TranscriptDraft, parent: string | null, { uuid }: LineOrigin): void {
   if (parent === null) return;
   const other = draft.promptAfter.get(parent);

@@ -225,7 +225,7 @@ export function stopCall(draft: TranscriptDraft, id: string): void {
   if ("toolUseId" in end) draft.toolEnds[position] = end;
 }
 
-/** [TR227] The user took back the newest prompt that is so, and all since. What tools did stays done. */
+/** [TR227] The user took back the newest such prompt, and all since. What tools did stays done. */
 export function withdrawTexts(draft: TranscriptDraft, isPrompt: (text: TranscriptText) => boolean): void {
   const at = draft.texts.findLastIndex(isPrompt);
   if (at >= 0) draft.texts = draft.texts.slice(0, at);
