@@ -23,7 +23,7 @@ it.each([
   ["between two turns", [{ text: "Fixed." }], "turn_end", false],
   ["in the middle of a tool", [endless, { text: "The build was stopped." }], "tool_start", true],
 ] as const)(
-  "[RE50] [RE51] an older client whose terminal is closed %s has not finished",
+  "[RE50] [RE51] an older client whose terminal is closed %s has not finished @night",
   async (_when, steps, kind, isDeath) => {
     const rig = new ClaudeRig();
     const { claude, id } = await rig.typed("good morning", { steps: [{ text: "Hello." }, ...steps], binary });

@@ -25,7 +25,7 @@ it("[HO13] prints one line for a script and keeps the offer for a chat with a us
   expect(await rig.nextBriefs()).toHaveLength(1);
 });
 
-it('[RE186] "continue" gives the chat the dead session, without a call of SHIM\'s tools', async () => {
+it('[RE186] "continue" gives the chat the dead session, without a call of SHIM\'s tools @night', async () => {
   const rig = new ClaudeRig();
   const { id } = await rig.killed("fix the parser", begun);
   const next = await rig.printed("continue", { steps: [bash("echo on"), { text: "I go on." }] });

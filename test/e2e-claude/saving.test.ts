@@ -39,7 +39,7 @@ it("[HO5] counts an event once and gives one brief where hooks are registered tw
   expect(rig.stored(dead!.id).recoveries.map(({ action }) => action)).toEqual(["offered"]);
 });
 
-it("puts what the model's tool calls say into the session of the hooks", async () => {
+it("puts what the model's tool calls say into the session of the hooks @night", async () => {
   const rig = new ClaudeRig();
   const notes = {
     goal: "Parse empty input",

@@ -33,7 +33,7 @@ it("[ID2] finishes a session at /clear; what comes after belongs to the new one 
   expect(rig.sessions()).toHaveLength(2);
 });
 
-it("[RE10] lets a killed session be resumed: it receives its brief once, and no other chat does", async () => {
+it("[RE10] lets a killed session be resumed: it receives its brief once, and no other chat does @night", async () => {
   const rig = new ClaudeRig();
   const { id } = await rig.killed("fix the parser");
   const resume = { args: ["--resume", id] };
@@ -65,7 +65,7 @@ it("[RE10] a resumed session is notified that another one has taken over its wor
   expect(received(resumed.model)).toContain(notice);
 });
 
-it("[RE5] keeps two chats in one project apart", async () => {
+it("[RE5] keeps two chats in one project apart @night", async () => {
   const rig = new ClaudeRig();
   const write = (name: string) => call("Write", { file_path: rig.path(name), content: "export {};\n" });
   const left = await rig.print("work on the left", {

@@ -84,7 +84,7 @@ it("[FI3] [FI5] a file that one Claude Code has reserved is not edited by anothe
   expect(readFileSync(rig.path("src/new.ts"), "utf8")).toBe("export const a = 1;\n");
 });
 
-it("[HO17] a message that one Claude Code sends by its tool makes another one continue at the end of its turn", async () => {
+it("[HO17] a message that one Claude Code sends by its tool makes another one continue at the end of its turn @night", async () => {
   const rig = new ClaudeRig();
   const steps = [{ hold: "turn", text: "Fixed." }, { text: "Answered." }];
   const second = await rig.typed("fix the parser", { steps });

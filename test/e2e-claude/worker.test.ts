@@ -40,8 +40,11 @@ it("[CX1] [CX3] a task is done by Claude Code in a worktree, with SHIM's server 
 });
 
 it.for([
-  ["[CX20] [CX4] a worker killed with its Claude Code loses its task to another, which resumes the session", true],
-  ["[CX20] [CX4] a worker killed alone ends its Claude Code too, and another resumes the session", false],
+  [
+    "[CX20] [CX4] a worker killed with its Claude Code loses its task to another, which resumes the session @night",
+    true,
+  ],
+  ["[CX20] [CX4] a worker killed alone ends its Claude Code too, and another resumes the session @night", false],
 ] as const)("%s", async ([, isWithClaude]) => {
   const half = bash("echo half > half.txt");
   const machine = await WorkerMachine.with([half, endless, bash("cat half.txt"), done], { allowedTools: ["Bash"] });

@@ -12,7 +12,7 @@ const until = (file: string): ToolCall => opencode.shell(`until [ -e ${file} ]; 
 const isHook = ({ command }: { readonly command: readonly string[] }): boolean =>
   command.some((word) => word.endsWith("hook.cjs"));
 
-it("[CA44] [CA45] OpenCode has one hook process, which ends with it, also after kill -9 while its child lives", async () => {
+it("[CA44] [CA45] OpenCode has one hook process, which ends with it, also after kill -9 while its child lives @night", async () => {
   const rig = new ClientRig(opencode);
   const calls = ["one", "two"].map((word) => ({ tools: [opencode.shell(`echo ${word}`)] }));
   const run = await rig.start("Make the parser accept empty input", [

@@ -112,7 +112,7 @@ it("[SI65] what a person reads has the words of JSON, in both panes of `up` and 
   expect(await text("team chats")).toMatch(/ waits for you +your permission /);
 });
 
-it("[SI65] a chat that this machine knows to have ended is in no list of those that are present, though its coordinator has it as idle", async () => {
+it("[SI65] a chat that this machine knows to have ended is in no list of those that are present, though its coordinator has it as idle @night", async () => {
   const { rig, chats } = await oneOfEach();
   const { json } = commands(rig);
   const id = chats.idle.claude.session;

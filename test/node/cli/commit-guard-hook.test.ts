@@ -122,7 +122,7 @@ it("[FI23] a link is restored as a link, and of another copy of SHIM the hook is
   expect(lstatSync(rig.hook).isSymbolicLink()).toBe(true);
 });
 
-it("[FI23] one hook serves all work trees; core.hooksPath is followed, and a folder that others use needs --shared", async () => {
+it("[FI23] one hook serves all work trees; core.hooksPath is followed, and a folder that others use needs --shared @night", async () => {
   const rig = new Rig();
   rig.commit("first.txt");
   const main = rig.cwd;

@@ -41,7 +41,7 @@ it("[SY71] [SY72] the first machine makes the key, shows it once, and says what 
   expect(readFileSync(edgeConfigPath(home.paths.home), "utf8")).not.toContain(code);
 });
 
-it("[SY93] another machine gives the key; without it, or with another one, nothing is changed", async () => {
+it("[SY93] another machine gives the key; without it, or with another one, nothing is changed @night", async () => {
   const server = await SyncServer.listen();
   const code = await create(aCliHome(), server);
   const first = aCliHome();
@@ -314,7 +314,7 @@ it("[SY76] another key is made only when it is confirmed, and other machines con
   expect((await home.shim("join rekey --code --yes")).out).toContain(next);
 });
 
-it("[SY97] a rekey that was cut short is repaired by the next one, and the shown code is the workspace's", async () => {
+it("[SY97] a rekey that was cut short is repaired by the next one, and the shown code is the workspace's @night", async () => {
   const server = await SyncServer.listen();
   const home = aCliHome();
   const code = await create(home, server);

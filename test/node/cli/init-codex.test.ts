@@ -93,7 +93,7 @@ it("[IN33] [IN35] a Codex that does not do it is no success, and doctor says whe
   expect(await trustState(home)).toBe("warn");
 });
 
-it("[IN35] doctor sees a hook that another one has moved", async () => {
+it("[IN35] doctor sees a hook that another one has moved @night", async () => {
   const home = aCliHome();
   const files = withCodex(home);
   await home.shim("init --client codex --no-link --yes");

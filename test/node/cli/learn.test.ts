@@ -130,7 +130,7 @@ it("[EX45] replay says what a death loses, and export and corpus give the same r
   expect(await aCliHome().shim("learn replay")).toMatchObject(printed("No recorded session"));
 });
 
-it("[EX81] a dry run of the review changes nothing; a run writes the report of the last week once", async () => {
+it("[EX81] a dry run of the review changes nothing; a run writes the report of the last week once @night", async () => {
   const home = aSeededHome();
   const reports = join(home.paths.home, "reports");
   const stored = (): number[] => ["meta", "metric_totals", "experiments", "notices"].map((table) => count(home, table));

@@ -104,7 +104,7 @@ it("[CL33] [CL136] [CL137] on the edge it is the same: token, exit code, 75 and 
   expect(new Set(await rig.chats())).toEqual(new Set(["ended"]));
 });
 
-it("[CL100] [CL102] a command runs while this process leads, knows its term, and its exit code is passed on", async () => {
+it("[CL100] [CL102] a command runs while this process leads, knows its term, and its exit code is passed on @night", async () => {
   const rig = new LeaseCommandRig();
   const script = 'exitWhenAsked(process.env.SHIM_ELECTION === "deploy" ? 7 : 1);';
   const first = rig.lead(["--json"], script);

@@ -203,7 +203,7 @@ it("[WP7] where the workspace's coordinator cannot be used, the sessions of this
   });
 });
 
-it("[WP9] an open page hears of each commit of any process, at most once a second, and nothing while nothing changes", async () => {
+it("[WP9] an open page hears of each commit of any process, at most once a second, and nothing while nothing changes @night", async () => {
   const home = aSeededHome();
   const page = await aPage(home);
   const authorization = await signIn(page);

@@ -57,7 +57,7 @@ it(
   },
 );
 
-it("[MU6] [MU31] with Stryker's report nothing is run", async () => {
+it("[MU6] [MU31] with Stryker's report nothing is run @night", async () => {
   const home = aProject();
   const recorded = join(import.meta.dirname, "../../harness/mutation/recorded/stryker.json");
   write(home.project, { "src/price.ts": "" });

@@ -182,7 +182,7 @@ it("[CL162] what the system reports of a file is shown with the path and an advi
   for (const other of [new Error("oops"), "oops", ...others]) expect(fileErrorText(other, "/home/shim")).toBeNull();
 });
 
-it("[CL7] every command answers with one JSON document under --json", async () => {
+it("[CL7] every command answers with one JSON document under --json @night", async () => {
   const home = aSeededHome();
   const checkpoint = checkpointOf(home, ids.dead);
   const [dead, elsewhere] = [ids.dead, ids.elsewhere];

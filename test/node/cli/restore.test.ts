@@ -127,7 +127,7 @@ it("[CL13] or they become a new branch of the project, whose work tree stays as 
   expect((await home.shim("restore", id, "--branch", "back2")).out).toContain("the branch back2 of");
 });
 
-it("[CL156] never over what is there, and wrong usage changes nothing", async () => {
+it("[CL156] never over what is there, and wrong usage changes nothing @night", async () => {
   const { home, id } = await withSnapshot();
   write(join(home.folder, "full"), { mine: "x" });
   const full = await home.shim("restore", id, "--into", "../full", "--json");

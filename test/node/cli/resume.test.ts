@@ -125,7 +125,7 @@ function unstarted(why: Error): Partial<Io> {
   return { ...terminal, startProcess: () => Promise.reject(why) };
 }
 
-it("[CL154] when the client cannot be started, or the new chat never begins, nothing has changed", async () => {
+it("[CL154] when the client cannot be started, or the new chat never begins, nothing has changed @night", async () => {
   const home = aSeededHome();
   const missing = Object.assign(new Error("spawn claude ENOENT"), { code: "ENOENT" });
   const ran = await home.shimWith(unstarted(missing), "resume", ids.dead);
@@ -211,7 +211,7 @@ it("[RE27] what is not here is searched on the other machines: by id, by its beg
   expect((await here.shim("resume nope")).code).toBe(3);
 });
 
-it("[RE116] [RE26] it starts a new chat in the project's folder and records it; one that never begins changes nothing", async () => {
+it("[RE116] [RE26] it starts a new chat in the project's folder and records it; one that never begins changes nothing @night", async () => {
   const { here } = await aPair();
   const note = () => here.runtime.store.read((sql) => noteOf(sql, ids.dead), null);
   const never = await here.shimWith(terminal, "resume", ids.dead);
@@ -263,7 +263,7 @@ it("[RE103] while the coordinator does not answer nothing is started, and this i
   expect(here.started).toEqual([]);
 });
 
-it("[RE26] [RE102] --undo returns it for all machines, --dismiss is of this one", async () => {
+it("[RE26] [RE102] --undo returns it for all machines, --dismiss is of this one @night", async () => {
   const { here, there, server } = await aPair();
   expect((await here.shim("resume --dismiss", ids.dead)).out).toContain("is not offered on this machine any more");
   expect((await here.shim("resume --undo", ids.dead)).out).toContain("counts as incomplete again");

@@ -57,7 +57,7 @@ it("[IP7] what does not work is a failed check with its reason, the others run, 
   ]);
 });
 
-it("[IP7] a server that does not start is reported with what it printed", async () => {
+it("[IP7] a server that does not start is reported with what it printed @night", async () => {
   const home = aCliHome();
   const script = join(home.folder, "server.cjs");
   writeFileSync(script, 'console.error("this Node is too old"); process.exitCode = 78;');

@@ -123,7 +123,7 @@ function isGroupAlive(group: number): boolean {
   }
 }
 
-it("[CL19] a command that hangs is stopped with all that it started; what it printed until then counts", async () => {
+it("[CL19] a command that hangs is stopped with all that it started; what it printed until then counts @night", async () => {
   const home = aCliHome();
   const base = { input: "x".repeat(200_000), env: process.env, cwd: home.folder };
   // The shell leads the group of all that it starts.

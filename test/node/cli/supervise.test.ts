@@ -96,7 +96,7 @@ it("[SU14] it does what supervisor.json says, reports it line by line, and ends 
 
 const aClaude = (more: string): string => `{"watch": {"a": {"kind": "claude", "folder": ".", "prompt": "x", ${more}}}}`;
 
-it("[SU14] what is wrong in the settings is said, with its line, and nothing is started", async () => {
+it("[SU14] what is wrong in the settings is said, with its line, and nothing is started @night", async () => {
   expect(await aHome().shim("worker supervise")).toMatchObject(failed(3, /there is no .*supervisor\.json.*"watch"/s));
   for (const [text, said] of [
     ["{", /line 1/],
@@ -126,7 +126,7 @@ it("[SU14] what is wrong in the settings is said, with its line, and nothing is 
   expect(findSupervisor(damaged.paths.home, damaged.runtime.processes)).toBeNull();
 });
 
-it("[SU8] a second supervisor is refused with the pid of the first; a dead one, and a pid of another process, do not block", async () => {
+it("[SU8] a second supervisor is refused with the pid of the first; a dead one, and a pid of another process, do not block @night", async () => {
   const home = aHome({ watch: { a: command("0") } });
   const owner = join(home.paths.home, "supervisor", "owner.json");
   mkdirSync(join(home.paths.home, "supervisor"));
@@ -165,7 +165,7 @@ it("[SU8] of many that begin at once one supervises, and only that one gives it 
   expect(findSupervisor(home.paths.home, processes)).toBeNull();
 });
 
-it("[SU14] retry is heard by the supervisor that runs, or by the next one; stop finds none", async () => {
+it("[SU14] retry is heard by the supervisor that runs, or by the next one; stop finds none @night", async () => {
   const home = aHome({ watch: { a: command("process.exit(0)"), chats: { kind: "sessions" } } });
   await supervise(home, (out) => out.includes('"finished"'));
   const out = "a starts again with the next `shim worker supervise`.\n";

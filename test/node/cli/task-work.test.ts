@@ -205,7 +205,7 @@ it("[WK35] [CL123] a job whose tests fail is not done, and says why it has no br
   expect((await home.shim("task show", other)).out).toMatch(/no tests ran on it: .*jobTests/);
 });
 
-it("[WK36] [CL147] a job that the coordinator joined has no branch of its own, and its parts can be merged together", async () => {
+it("[WK36] [CL147] a job that the coordinator joined has no branch of its own, and its parts can be merged together @night", async () => {
   const home = aWorkerHome();
   const job = await submitJob(home, "--join-rule", "collect");
   expect(await work(home, { command: [node, "-e", partProgram] })).toBe(0);

@@ -129,7 +129,7 @@ it("[EX95] [EX90] on an edge a value needs the admin token, and the answer says 
   expect((await admin.shim("team settings get balancingIntervalMs")).out).toBe("5000\n");
 });
 
-it("[EX90] [EX96] the review of a real record says what it would do and does it once; the week's report has it", async () => {
+it("[EX90] [EX96] the review of a real record says what it would do and does it once; the week's report has it @night", async () => {
   const home = aSeededHome();
   loadUnevenly(home, 80);
   const would = "Workspace: Would simulate balancingIntervalMs = 2500, and set it if it is better.";

@@ -49,7 +49,7 @@ it(
   },
 );
 
-it("[EV105] Ctrl-C while a run is planned ends it, says so, and leaves nothing", { timeout }, async () => {
+it("[EV105] Ctrl-C while a run is planned ends it, says so, and leaves nothing @night", { timeout }, async () => {
   const home = aProject(seeded);
   const end = new AbortController();
   const stderr = (text: string): void => {

@@ -35,7 +35,7 @@ it("[MU28] a module that cannot be loaded, and one without a function to call, g
   });
 });
 
-it("[MU10] a test command passes, fails, takes too long, is stopped or does not start; secrets stay here", async () => {
+it("[MU10] a test command passes, fails, takes too long, is stopped or does not start; secrets stay here @night", async () => {
   const folder = projectFolder({ "package.json": "{}" });
   const stop = new AbortController();
   const run = (script: string, limitMs = 60_000): Promise<TestOutcome> =>

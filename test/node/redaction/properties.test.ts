@@ -106,7 +106,7 @@ it.each(["a", "A1", "=", '"', "'", "\\", "<private>", "<private ", "sk-", "-eyJa
   },
 );
 
-it("[RD10] a megabyte of beginnings without ends is answered", () => {
+it("[RD10] a megabyte of beginnings without ends is answered @night", () => {
   const text = "-----BEGIN PRIVATE KEY-----\n".repeat(40_000);
   expect(redact(text)).toEqual({ text, count: 0 });
   expect(redact('password="'.repeat(100_000)).text.length).toBeLessThan(3_000_000);

@@ -107,7 +107,7 @@ it("[RT11] recorded probabilities are those of the choices: they sum to 1, and e
   );
 });
 
-it("[RT11] tiers are chosen as often as their probability says", () => {
+it("[RT11] tiers are chosen as often as their probability says @night", () => {
   const counts = [count("medium", 45, 50), count("small", 11, 12), count("large", 12, 12)];
   const random = seededRandom(7);
   const seen = new Map<string, { n: number; expected: number }>();

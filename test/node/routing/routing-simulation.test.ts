@@ -77,7 +77,7 @@ function toLine(given: Scenario): Record<string, string> {
   };
 }
 
-it.skipIf(isLong)("[RT10] [RT11] a cheap tier that is as good gets most tasks, and they cost less", () => {
+it.skipIf(isLong)("[RT10] [RT11] a cheap tier that is as good gets most tasks, and they cost less @night", () => {
   const played = play(scenarios.asGood);
   expect(lateShare(played, "small")).toBeGreaterThan(0.3);
   expect(mean(played.map(({ dollarsPerAccepted }) => dollarsPerAccepted))).toBeLessThan(

@@ -214,7 +214,7 @@ it("[GS63] settings that a snapshot of another machine brings run no command and
   expect(existsSync(mark)).toBe(false);
 });
 
-it("[GS66] what a killed process has left is cleared, and one that is stopped leaves nothing", async () => {
+it("[GS66] what a killed process has left is cleared, and one that is stopped leaves nothing @night", async () => {
   const { there } = twoClones({ "a.txt": "a\n" });
   write(there.project, { "b.txt": "b\n" });
   const snapshot = await taken(there);

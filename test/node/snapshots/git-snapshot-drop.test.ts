@@ -62,7 +62,7 @@ it("[GS40] a drop that failed says so, and its repeat finishes it @night", async
   expect(readable(repository)).not.toContain(MARK);
 });
 
-it("[GS41] an id that is not there changes nothing; a strange one is a bug", async () => {
+it("[GS41] an id that is not there changes nothing; a strange one is a bug @night", async () => {
   const from = makeProject({ "a.txt": "one\n" });
   const { repository, commit } = await taken(from);
   const before = packs(repository);

@@ -24,7 +24,7 @@ function isRunning(pid: number): boolean {
   return systemProcesses.facts(pid) !== null;
 }
 
-it("[GS3] owns the content: the project's objects may all go", async () => {
+it("[GS3] owns the content: the project's objects may all go @night", async () => {
   const { from, snapshot } = await snapshotOf({ "a.txt": "one\n", "d/b.txt": "two\n" }, { "a.txt": "edited\n" });
   rmSync(join(from.project, ".git"), { recursive: true });
   expect(git(snapshot.repository, "fsck", "--full", "--strict")).toBe("");

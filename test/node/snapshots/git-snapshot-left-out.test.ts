@@ -21,7 +21,7 @@ function names(snapshot: { leftOut: readonly { path: string }[] }): string[] {
   return snapshot.leftOut.map(({ path }) => path).sort();
 }
 
-it("[GS7] leaves secrets out by name, and an npm settings file by its token, and names each", async () => {
+it("[GS7] leaves secrets out by name, and an npm settings file by its token, and names each @night", async () => {
   const from = makeProject({
     "a.txt": "x\n",
     ".env.committed": "KEEP=1\n",
@@ -48,7 +48,7 @@ it("[GS7] leaves secrets out by name, and an npm settings file by its token, and
   expect(all).not.toContain("hush hush");
 });
 
-it("[GS24] [GS68] a file with a secret by its content is left out, now or since a change; a lookalike is kept", async () => {
+it("[GS24] [GS68] a file with a secret by its content is left out, now or since a change; a lookalike is kept @night", async () => {
   const d = draw(23);
   const key = pem(d, "OPENSSH PRIVATE KEY");
   const token = `ghp_${d.chars(base62, 36)}`;
@@ -108,7 +108,7 @@ it("[GS8] takes edits before new files and small before large until it is full, 
   expect(snapshot.leftOut).toEqual([{ path: "n2.txt", reason: "the snapshot is full (1000 bytes)" }]);
 });
 
-it("[GS8] names at most a thousand left-out files one by one and counts the rest", async () => {
+it("[GS8] names at most a thousand left-out files one by one and counts the rest @night", async () => {
   const from = makeProject({ "a.txt": "x\n" });
   write(from.project, Object.fromEntries(Array.from({ length: 1_005 }, (_, i) => [`k/${i}.pem`, "x"])));
   const { leftOut } = await taken(from);
@@ -131,7 +131,7 @@ it("[GS9] names submodules and nested repositories, and does not enter them @nig
   expect(snapshot.files).toBe(2);
 });
 
-it("[GS9] never runs a filter, a hook or a monitor of the project, and names files that a filter would change", async () => {
+it("[GS9] never runs a filter, a hook or a monitor of the project, and names files that a filter would change @night", async () => {
   const from = makeProject({ "a.txt": "x\n", "old.bin": "stored form\n" });
   const mark = join(from.root, "ran");
   for (const [key, value] of [
@@ -194,7 +194,7 @@ it("[GS11] leaves SHIM's own folder out when it is inside the project @night", a
   expect(paths(second)).toEqual(["a.txt", "data/b.txt"]);
 });
 
-it("[GS13] leaves out and names what has no content on this machine", async () => {
+it("[GS13] leaves out and names what has no content on this machine @night", async () => {
   const from = makeProject({ "a.txt": "one\n", "lost.txt": "lost\n" });
   const id = git(from.project, "rev-parse", "HEAD:lost.txt").trim();
   rmSync(join(from.project, ".git/objects", id.slice(0, 2), id.slice(2)));

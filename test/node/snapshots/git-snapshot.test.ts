@@ -65,7 +65,7 @@ it("[GS2] writes nothing into the project's git folder, not even a time @night",
   expect(contents(from.project)).toEqual(work);
 });
 
-it("[GS2] keeps its own folders private and leaves nothing but the repository", async () => {
+it("[GS2] keeps its own folders private and leaves nothing but the repository @night", async () => {
   const from = makeProject({ "a.txt": "one\n" });
   const { repository } = await taken(from);
   expect(statSync(from.snapshots).mode & 0o777).toBe(0o700);
@@ -148,7 +148,7 @@ it("[GS5] works in the middle of a merge and keeps the conflict as it is in the 
   expect(fingerprint(join(from.project, ".git"))).toEqual(before);
 });
 
-it("[GS5] works in a SHA-256 repository", async () => {
+it("[GS5] works in a SHA-256 repository @night", async () => {
   const from = makeProject({ "a.txt": "one\n" }, "--object-format=sha256");
   write(from.project, { "b.txt": "two\n", ".env": "SECRET=1\n" });
   const snapshot = await taken(from);
@@ -156,7 +156,7 @@ it("[GS5] works in a SHA-256 repository", async () => {
   expect(paths(snapshot)).toEqual(["a.txt", "b.txt"]);
 });
 
-it("[GS5] works with a split index, and with files that git is set to overlook", async () => {
+it("[GS5] works with a split index, and with files that git is set to overlook @night", async () => {
   const from = makeProject({
     "a.txt": "one\n",
     "local.cfg": "one\n",
@@ -202,7 +202,7 @@ it("[GS6] keeps names with blanks, quotes, line breaks, other scripts, and bytes
   expect(list.split("\0").filter(Boolean).sort()).toEqual(expected.sort());
 });
 
-it("[GS6] keeps links as links, and executable files executable", async () => {
+it("[GS6] keeps links as links, and executable files executable @night", async () => {
   const from = makeProject({ "a.txt": "x\n", "dir/inner.txt": "inner\n", "other/inner.txt": "elsewhere\n" });
   symlinkSync("/etc/hostname", join(from.project, "outside"));
   symlinkSync("nowhere", join(from.project, "dangling"));
@@ -228,7 +228,7 @@ it("[GS6] follows a file that became a folder and a folder that became a file", 
   expect(paths(await taken(from))).toEqual(["x/now.txt", "y"]);
 });
 
-it("[GS4] survives an inherited git environment that points elsewhere", async () => {
+it("[GS4] survives an inherited git environment that points elsewhere @night", async () => {
   const from = makeProject({ "a.txt": "x\n" });
   const other = makeProject({ "other.txt": "x\n" });
   const places = { GIT_DIR: join(other.project, ".git"), GIT_WORK_TREE: other.root };

@@ -50,7 +50,7 @@ it("[GS30] puts the files back into a folder that is not there, byte for byte @n
   expect(statSync(into).mode & 0o777).toBe(0o700);
 });
 
-it("[GS30] takes an empty folder, and refuses one with files, a file and a link to a folder", async () => {
+it("[GS30] takes an empty folder, and refuses one with files, a file and a link to a folder @night", async () => {
   const { from, snapshot } = await snapshotOf({ "a.txt": "one\n" });
   const empty = join(from.root, "empty");
   mkdirSync(empty);
@@ -171,7 +171,7 @@ it("[GS31] names submodules as not restored @night", async () => {
   expect(written).toEqual([".gitmodules", "a.txt"]);
 });
 
-it("[GS31] names files that could not be written", async () => {
+it("[GS31] names files that could not be written @night", async () => {
   const { from, snapshot } = await snapshotOf({ "a.txt": "x\n", "long.txt": "y\n" });
   // A name that git can hold and the file system cannot.
   const blob = git(snapshot.repository, "rev-parse", `${snapshot.commit}:a.txt`).trim();

@@ -57,7 +57,7 @@ function rowOf(rig: Rig, id: string): Row | undefined {
   );
 }
 
-it("[GS20] the files of a checkpoint are taken after its answer and can be put back", async () => {
+it("[GS20] the files of a checkpoint are taken after its answer and can be put back @night", async () => {
   const rig = aRig();
   write(rig.from.project, { "new.txt": "not committed\n" });
   const id = save(rig, "go on");
@@ -79,7 +79,7 @@ it("[GS20] the files of a checkpoint are taken after its answer and can be put b
   expect(readFileSync(join(into, "new.txt"), "utf8")).toBe("not committed\n");
 });
 
-it("[GS20] of several checkpoints that wait only the newest is taken, and other sessions are left alone", async () => {
+it("[GS20] of several checkpoints that wait only the newest is taken, and other sessions are left alone @night", async () => {
   const rig = aRig();
   const first = save(rig, "one");
   const second = save(rig, "two");
@@ -126,7 +126,7 @@ it("[GS21] before a risky tool its hook takes the files, and the timer of the MC
   expect(rowOf(rig, id)?.state).toBe("done");
 });
 
-it("[GS21] when the hook could not, the files are taken later all the same", async () => {
+it("[GS21] when the hook could not, the files are taken later all the same @night", async () => {
   const rig = aRig();
   const id = save(rig, "rm -rf build", "before_tool");
   rig.clock.now += 13_000;
@@ -136,7 +136,7 @@ it("[GS21] when the hook could not, the files are taken later all the same", asy
   expect(rowOf(rig, id)?.state).toBe("done");
 });
 
-it("[GS22] files of a checkpoint that was deleted meanwhile are dropped", async () => {
+it("[GS22] files of a checkpoint that was deleted meanwhile are dropped @night", async () => {
   const rig = aRig();
   const id = save(rig, "one");
   const taking = takePending(rig.runtime, ["s1"], rig.never);

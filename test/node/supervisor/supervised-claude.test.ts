@@ -109,7 +109,7 @@ it("[SU36] [SU39] where its transcript is not whole a new session begins with th
   expect(sessionOf(rig.runtime, first)).toMatchObject({ recoveryBy: third });
 });
 
-it("[SU36] a session that Claude Code does not resume gets a successor", async () => {
+it("[SU36] a session that Claude Code does not resume gets a successor @night", async () => {
   for (const last of [
     result({ is_error: true, subtype: "error_during_execution", num_turns: 0 }),
     result({ is_error: true, subtype: "success", terminal_reason: "prompt_too_long" }),

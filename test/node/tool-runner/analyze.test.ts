@@ -19,7 +19,7 @@ function newLines({ findings }: Report): string[] {
   return findings.filter(({ isNew }) => isNew).map(({ file, range }) => `${file}:${range?.line}`);
 }
 
-it("[AN1] [AN3] `shim code analyze` reports what the installed tools find, and names what to add", async () => {
+it("[AN1] [AN3] `shim code analyze` reports what the installed tools find, and names what to add @night", async () => {
   const home = aCliHome();
   anAnalysedProject(home);
   const ran = await analyze(home);
@@ -44,7 +44,7 @@ it("[AN101] [AN14] what no tool covered is named, and the exit code is not 0; --
   expect(await analyze(home, "--only oxlint")).toMatchObject({ code: 0 });
 });
 
-it("[AN102] findings in installed packages and in files that git ignores are left out", async () => {
+it("[AN102] findings in installed packages and in files that git ignores are left out @night", async () => {
   const home = aCliHome();
   anAnalysedProject(home, { ".gitignore": "node_modules\nmade\n" });
   const files = ["src/a.js", "node_modules/b/c.js", "src/node_modules/d.js", "made/e.js", "src/f.js"];

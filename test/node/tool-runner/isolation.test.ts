@@ -45,7 +45,7 @@ it("[AN12] a tool that prints without end is stopped @night", async () => {
   expect(tools[0]?.why).toMatch(/its output has more than \d+ characters/);
 });
 
-it("[AN13] a tool has no network where the report says so", async () => {
+it("[AN13] a tool has no network where the report says so @night", async () => {
   const home = aCliHome();
   const report = await reportOf(home);
   const names = await seenByTool(home, "Object.keys(require('node:os').networkInterfaces())");

@@ -22,7 +22,7 @@ it("[TX2] a transform that never ends is stopped, and leaves nothing @night", as
   nothingLeft(home);
 });
 
-it("[TX2] Ctrl-C ends a transform, and leaves nothing", async () => {
+it("[TX2] Ctrl-C ends a transform, and leaves nothing @night", async () => {
   const home = aTransformHome(codemod('fs.writeFileSync("begun", ""); for (;;);'));
   const stop = new AbortController();
   const running = home.transform(`${command} --branch`, { interrupted: () => stop.signal });

@@ -65,7 +65,7 @@ it("[BU8] an interactive chat's tokens, cost and time are reported with its task
   expect(rig.call("budgets.get", {}).today.tokens).toBe(1_200);
 });
 
-it("[BU10] at four fifths of a budget the user and the chat are warned once", async () => {
+it("[BU10] at four fifths of a budget the user and the chat are warned once @night", async () => {
   const { one } = await withTask({ tokens: 1_000 });
   answered(one, 700);
   expect(one.claude.use("Bash")).toEqual({});

@@ -8,7 +8,7 @@ import { git, temporaryFolder, withGit, write } from "#harness/machine/git-proje
 import { base62, draw, pem } from "#harness/secrets/secret-draw.ts";
 import { aTask, whereOf, RepositoryRig } from "#harness/worker/repository-rig.ts";
 
-it("[WK11] [WK43] [WK13] each task gets a worktree of its own; its work is one commit by SHIM on its own branch", async () => {
+it("[WK11] [WK43] [WK13] each task gets a worktree of its own; its work is one commit by SHIM on its own branch @night", async () => {
   const rig = new RepositoryRig();
   const [one, other] = [await rig.open(aTask()), await rig.open(aTask(null, 8))];
   expect(one.folder).not.toBe(other.folder);
@@ -57,7 +57,7 @@ it("[WK11] new work begins from the base that was named", async () => {
   await expect(rig.open(aTask(), { base: "nowhere" })).rejects.toThrow();
 });
 
-it("[WK43] no hook of the project runs, and no commit is signed", async () => {
+it("[WK43] no hook of the project runs, and no commit is signed @night", async () => {
   const rig = new RepositoryRig();
   const hooks = join(rig.repository, ".git", "hooks");
   mkdirSync(hooks, { recursive: true });
@@ -148,7 +148,7 @@ it("[WK44] of many files that are left out the result names some and counts the 
   expect([branch, leftOut?.length, leftOut?.at(-1)]).toEqual([null, 21, { path: "...", reason: "and 5 more" }]);
 });
 
-it("[WK12] [WK49] the next attempt on the machine continues in the same worktree once its worker is gone", async () => {
+it("[WK12] [WK49] the next attempt on the machine continues in the same worktree once its worker is gone @night", async () => {
   const rig = new RepositoryRig();
   const first = await rig.open(aTask(), { pid: 1 });
   write(first.folder, { "half.txt": "half\n" });
@@ -193,7 +193,7 @@ it("[WK48] what a dead worker has left running in the worktree, in whatever sess
   expect(await ended).toEqual([null, "SIGTERM"]);
 });
 
-it("[WK12] [WK49] a released worktree is used again; a missing one is replaced from its last commit", async () => {
+it("[WK12] [WK49] a released worktree is used again; a missing one is replaced from its last commit @night", async () => {
   const rig = new RepositoryRig();
   const first = await rig.open(aTask());
   write(first.folder, { "half.txt": "half\n" });
@@ -211,7 +211,7 @@ it("[WK12] [WK49] a released worktree is used again; a missing one is replaced f
   expect(lost.notes).toEqual([expect.stringMatching(/m2.*starts again/)]);
 });
 
-it("[WK50] no folder that a checkpoint names is entered but a worktree of the same task that SHIM has made", async () => {
+it("[WK50] no folder that a checkpoint names is entered but a worktree of the same task that SHIM has made @night", async () => {
   const rig = new RepositoryRig();
   const own = await rig.open(aTask());
   await own.release(true);
@@ -230,7 +230,7 @@ it("[WK50] no folder that a checkpoint names is entered but a worktree of the sa
   expect((await rig.open(aTask({ work: own.location() }, 8))).folder).not.toBe(own.folder);
 });
 
-it("[WK51] nothing uncommitted is deleted: on another branch, or with a repository in it, the worktree stays", async () => {
+it("[WK51] nothing uncommitted is deleted: on another branch, or with a repository in it, the worktree stays @night", async () => {
   const rig = new RepositoryRig();
   const moved = await rig.open(aTask());
   git(moved.folder, "checkout", "-q", "-b", "own-way");

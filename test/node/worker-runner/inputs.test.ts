@@ -125,7 +125,7 @@ it("[WK57] [WK58] a kept conflict is in the files and has to be resolved; the ne
   for (const { commit } of [one, two]) rig.git("merge-base", "--is-ancestor", commit, work?.commit ?? "");
 });
 
-it("[WK32] a commit that is not here is named with its machine, and the task does not begin", async () => {
+it("[WK32] a commit that is not here is named with its machine, and the task does not begin @night", async () => {
   const [here, there] = [new RepositoryRig(), new RepositoryRig()];
   const work = await there.done(aTask(null, 1), { "api.js": "api\n" }, { machine: "m2" });
   await expect(here.open(aDependent({ 1: work }))).rejects.toMatchObject({

@@ -55,7 +55,7 @@ it("[WK53] also one that began with the work of other tasks @night", async () =>
   expect([existsSync(unused.folder), existsSync(changed.folder), rig.branches().length]).toEqual([false, true, 3]);
 });
 
-it("[WK53] a branch that may be a result stays, also where it holds the work of other tasks alone", async () => {
+it("[WK53] a branch that may be a result stays, also where it holds the work of other tasks alone @night", async () => {
   const rig = new RepositoryRig();
   const one = await rig.done(aTask(null, 1), { "one.txt": "1\n" });
   const merge = await rig.open(aDependent({ 1: one }, 10), { pid: 2 });

@@ -240,7 +240,7 @@ it("[EC16] [EC15] a watch delivers what exists, then each change, in order and o
   expect(edge.count("state.changes")).toBe(0);
 });
 
-it("[EC16] what was compacted meanwhile is replaced by all that is there", async () => {
+it("[EC16] what was compacted meanwhile is replaced by all that is there @night", async () => {
   for (const refusesSockets of [false, true]) {
     const edge = new FakeEdge();
     edge.faults.refusesSockets = refusesSockets;

@@ -66,7 +66,7 @@ it("[EX70] by default SHIM assigns, starts no process, and no hook has an adapte
   expect(adapters).toEqual([]);
 });
 
-it("[EX70] a service is asked once, for a session that begins while a trial runs, and its arm is stored", () => {
+it("[EX70] a service is asked once, for a session that begins while a trial runs, and its arm is stored @night", () => {
   const runtime = aServiceRuntime({ provider: "statsig" });
   runtime.serve(all("treatment"));
   aChat(runtime);
@@ -123,7 +123,7 @@ it.each([
   expect(armsOf(runtime)).toEqual([]);
 });
 
-it("[EX74] an experiment keeps the provider with which it began; with another one no session is assigned", () => {
+it("[EX74] an experiment keeps the provider with which it began; with another one no session is assigned @night", () => {
   const service = aServiceRuntime({ provider: "statsig" });
   service.serve(all("control"));
   started(service);
@@ -139,7 +139,7 @@ it("[EX74] an experiment keeps the provider with which it began; with another on
   expect([armsOf(mine).length, asked(later)]).toEqual([1, 0]);
 });
 
-it("[EX75] with experiments switched off no service is asked", () => {
+it("[EX75] with experiments switched off no service is asked @night", () => {
   const runtime = aServiceRuntime({ provider: "statsig" });
   started(runtime);
   runtime.serve(all("treatment"));

@@ -67,7 +67,7 @@ it("[EX73] a review sends each counted session once, hashed, with its outcomes a
   expect(sentUnits(runtime).at(-1)).toEqual([{ unit, arm: "treatment", measured }]);
 });
 
-it("[EX73] what could not be sent is logged, and sent by the next review; forgotten sessions are not", () => {
+it("[EX73] what could not be sent is logged, and sent by the next review; forgotten sessions are not @night", () => {
   const runtime = aServiceRuntime({ provider: "statsig" });
   runtime.serve(`answer({ arms: [], problems: ["no network"] });`);
   const experiment = started(runtime);

@@ -255,7 +255,7 @@ function afterWeek(before: number, after: number): string {
   return reload(runtime, experiment).state;
 }
 
-it("[EX172] a machine where most calls fail, as before the deployment, keeps the value; one where they begin to does not", () => {
+it("[EX172] a machine where most calls fail, as before the deployment, keeps the value; one where they begin to does not @night", () => {
   expect(afterWeek(18, 18)).toBe("kept");
   expect(afterWeek(0, 18)).toBe("rolled_back");
 });

@@ -161,7 +161,7 @@ async function expectWhole(rig: WorkspaceRig): Promise<void> {
   expect(await rig.setting()).toBe(isNew ? 2_500 : 5_000);
 }
 
-it("[EX92] killed at any call of a rollback, the value is back with the trial, and is announced once", async () => {
+it("[EX92] killed at any call of a rollback, the value is back with the trial, and is announced once @night", async () => {
   for (let at = 1; ; at += 1) {
     const rig = await deployed();
     await rig.endTasks(20, "dead");

@@ -196,7 +196,7 @@ it("[RE8] two successors that start at the same time: one gets the offer", () =>
   expect([second.start(), third.start()].filter((text) => text.includes("fix the parser"))).toHaveLength(1);
 });
 
-it("[RE132] after three chats that did not take it, a dead session is mentioned in one sentence; who takes it begins anew", () => {
+it("[RE132] after three chats that did not take it, a dead session is mentioned in one sentence; who takes it begins anew @night", () => {
   const runtime = tempRuntime();
   const dead = aDeadClaude(runtime);
   const start = (n: number, hasPrompt = true): { context: string; line: string } => {
@@ -232,7 +232,7 @@ it("[RE132] [RE181] a chat that was opened and closed without a prompt does not 
   }
 });
 
-it("[RE132] where each chat continues by itself it gets the whole brief, however often it was offered", () => {
+it("[RE132] where each chat continues by itself it gets the whole brief, however often it was offered @night", () => {
   const runtime = tempRuntime();
   const dead = aDeadClaude(runtime);
   for (const n of [1, 2, 3]) {

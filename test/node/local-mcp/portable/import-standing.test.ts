@@ -35,7 +35,7 @@ function gitLine(brief: string): string | undefined {
   return brief.split("\n").find((line) => line.startsWith("git: "));
 }
 
-it("[RE223] the branch that a transcript names stands in the brief, with where git is now", async () => {
+it("[RE223] the branch that a transcript names stands in the brief, with where git is now @night", async () => {
   const branches = ["main", "hull", "HEAD"].map((gitBranch, index) =>
     index === 0
       ? aUserLine("mend the hull", { gitBranch })

@@ -118,7 +118,7 @@ it("[PO4] the transcript of each client is known by its lines @night", async () 
   }
 });
 
-it("[PO5] a session that is recorded already is not read a second time", async () => {
+it("[PO5] a session that is recorded already is not read a second time @night", async () => {
   const { home, path } = aHome(aTranscript(...lines));
   await home.json(`resume --json --from-transcript ${path}`);
   writeFileSync(path, aTranscript(...lines, aUserLine("and more", after(9))));

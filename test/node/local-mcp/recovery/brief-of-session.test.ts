@@ -11,7 +11,7 @@ import { git } from "#harness/machine/git-project.ts";
 import { aChatInRepository, briefAfter } from "#harness/machine/chat-in-repository.ts";
 import { type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
-it("[RE78] a branch that was switched is named; one without a commit that did not change is not", () => {
+it("[RE78] a branch that was switched is named; one without a commit that did not change is not @night", () => {
   const { runtime, claude } = aChatInRepository();
   claude.turn("Tidy up");
   claude.kill();

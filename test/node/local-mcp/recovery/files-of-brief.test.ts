@@ -50,7 +50,7 @@ it("[RE31] a file that the chat removed or moved is deleted, as the chat left it
   expect(brief).not.toContain("unchanged since");
 });
 
-it("[RE31] a file that was committed in the session and then removed by a command is in one place", () => {
+it("[RE31] a file that was committed in the session and then removed by a command is in one place @night", () => {
   const { runtime, claude, path } = aChatInRepository();
   claude.start();
   claude.prompt("Tidy up the files");

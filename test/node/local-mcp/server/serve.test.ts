@@ -157,7 +157,7 @@ it("[MC8] for a client that only lists the tools nothing is written", async () =
   expect(existsSync(runtime.paths.database)).toBe(false);
 });
 
-it("[MC9] when the client was killed, the files of its last state are still saved", async () => {
+it("[MC9] when the client was killed, the files of its last state are still saved @night", async () => {
   const runtime = tempRuntime({ env: { PATH: process.env["PATH"] } });
   const project = aProject();
   git(project, "init", "-q");

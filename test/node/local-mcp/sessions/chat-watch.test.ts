@@ -82,7 +82,7 @@ it("[SU16] [SU44] chats of clients without hooks are watched by their server; wi
   expect(other.told("died")).toEqual([]);
 });
 
-it("[SU44] an app that was gone with its connection is started again, once for all of its chats", async () => {
+it("[SU44] an app that was gone with its connection is started again, once for all of its chats @night", async () => {
   const rig = await aRig(appWatch, app);
   aLiveChat(rig.runtime, { ...app, id: second, pid: 701 });
   await rig.pass(2_000);

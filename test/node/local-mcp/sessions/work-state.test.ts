@@ -42,7 +42,7 @@ it("[JO1] an entry is read as it was written; the newest of some kinds are liste
   expect(runtime.store.read((sql) => journal.list(sql, "s", after, 7), [])).toEqual(rows.slice(11, 18));
 });
 
-it("[CP1] a journal that is folded in parts, through checkpoints, gives the same state as folded at once", () => {
+it("[CP1] a journal that is folded in parts, through checkpoints, gives the same state as folded at once @night", () => {
   const runtime = tempRuntime();
   let run = 0;
   fc.assert(

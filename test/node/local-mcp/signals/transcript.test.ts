@@ -206,7 +206,7 @@ function read(...lines: readonly string[]): TranscriptContent {
   return readLines(lines.map((text, position) => ({ text, position })));
 }
 
-it("[SI4] generated lines never throw", () => {
+it("[SI4] generated lines never throw @night", () => {
   const names = ["type", "message", "content", "usage", "uuid", "isSidechain", "role", "id", "model", "timestamp"];
   const field = fc.constantFrom(...names, "compactMetadata", "subtype");
   const word = fc.constantFrom("user", "assistant", "system", "compact_boundary", "text", "tool_use", "tool_result");

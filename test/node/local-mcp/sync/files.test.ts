@@ -36,7 +36,7 @@ async function aSentFile(options: SyncMachineOptions = {}): Promise<Two & { read
   return { ...both, first };
 }
 
-it("[SY80] [SY84] the newest uncommitted files of a session that continues are restored on another machine", async () => {
+it("[SY80] [SY84] the newest uncommitted files of a session that continues are restored on another machine @night", async () => {
   const both = twoMachines();
   const { one, two, project } = both;
   await save(both, "first");

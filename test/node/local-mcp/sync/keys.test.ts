@@ -155,7 +155,7 @@ it("[SY45] one repository has one address, in each of its spellings", () => {
   expect(normalizeRemote("https://github.com/owner/Repo")).not.toBe("github.com/owner/repo");
 });
 
-it("[SY45] two clones are one project, on any machine; a folder without git is of its machine", async () => {
+it("[SY45] two clones are one project, on any machine; a folder without git is of its machine @night", async () => {
   const { project, root } = makeProject({ "a.txt": "a" });
   git(root, "clone", "--quiet", project, "clone");
   const clone = join(root, "clone");

@@ -39,7 +39,7 @@ function deviceOf(machine: SyncMachine): devices.Device {
   return device;
 }
 
-it("[SY60] [SY50] [SY54] what one machine stores another one of the workspace reads, with its newest checkpoint", async () => {
+it("[SY60] [SY50] [SY54] what one machine stores another one of the workspace reads, with its newest checkpoint @night", async () => {
   const { world, one, two } = twoMachines();
   const { project } = makeProject({ "a.txt": "a" });
   git(project, "remote", "add", "origin", "git@example.com:a/b.git");

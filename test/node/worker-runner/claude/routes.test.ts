@@ -46,7 +46,7 @@ it("[RT8] [RT11] a coordinator that does not answer leaves the default tier", as
   expect(routes).toMatchObject([{ tier: "medium", reason: "no_counts" }]);
 });
 
-it("[RT11] a tier that is proven good enough and cheaper does the task, with its effort", async () => {
+it("[RT11] a tier that is proven good enough and cheaper does the task, with its effort @night", async () => {
   const counts: TierCounts[] = [
     { tier: "small", model: "haiku", effort: "low", band: "usual", tried: 200, succeeded: 196, meanCostMicros: 1_000 },
     { tier: "medium", model: "sonnet", effort: null, band: "usual", tried: 200, succeeded: 190, meanCostMicros: 9_000 },
@@ -95,7 +95,7 @@ it("[RT13] [RT16] the attempt after a failure is one tier up, in a new session w
   expect(claude.started()[0]?.input).toContain("The fault is in one.ts.");
 });
 
-it("[RT13] [RT16] after a lost chat, or trouble that is not the model's, the same tier resumes", async () => {
+it("[RT13] [RT16] after a lost chat, or trouble that is not the model's, the same tier resumes @night", async () => {
   for (const [attempt, change] of [
     [1, {}],
     [2, { isCounted: false }],
@@ -183,7 +183,7 @@ const failing = (parent: string | null): string =>
     )
     .join("");
 
-it("[RT14] calls that fail again and again stall a run; those of a sub-agent do not", async () => {
+it("[RT14] calls that fail again and again stall a run; those of a sub-agent do not @night", async () => {
   const own = new FakeClaude([{ text: lines(init()) + failing(null), atInterrupt: lines(result()) }]);
   const { outcome } = await own.run({ settings, task: { payload: clear } });
   expect(outcome).toMatchObject({ kind: "failed", reason: "stalled: 3 of the last 3 tool calls failed" });
