@@ -4,7 +4,7 @@ import { bash, ClaudeRig, endless, endlessTool, received, shimTool } from "#harn
 const summary = "<analysis>Thoughts.</analysis><summary>Fix the parser: it is half done.</summary>";
 const full = { input_tokens: 980_000, output_tokens: 20 };
 
-it("[HO3] [RE231] gives back after a compaction what the client's summary lacks, and lists it", async () => {
+it("[HO3] [RE231] gives back after a compaction what the client's summary lacks, and lists it @night", async () => {
   const rig = new ClaudeRig();
   const notes = { decisions: ["No new dependency, they asked for none"] };
   const chat = await rig.print("fix the parser", {

@@ -7,7 +7,7 @@ import { git } from "#harness/machine/git-project.ts";
 
 const begun = { steps: [bash("echo begun")] };
 
-it("[RE8] of two chats that start at the same time one is given the dead session", async () => {
+it("[RE8] of two chats that start at the same time one is given the dead session @night", async () => {
   const rig = new ClaudeRig();
   const { id } = await rig.killed("fix the parser", begun);
   const chats = await Promise.all(["left", "right"].map((prompt) => rig.printed(prompt, hello)));

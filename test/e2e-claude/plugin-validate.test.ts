@@ -47,7 +47,7 @@ it("[IP15] the npm package is a marketplace, and the server of its plugin connec
   expect(run(home, "mcp", "list").stdout).toMatch(/^plugin:shim:shim: .*Connected$/m);
 });
 
-it("[IN13] inspect knows the plugin as claude plugin install leaves it", () => {
+it("[IN13] inspect knows the plugin as claude plugin install leaves it @night", () => {
   const home = temporaryFolder();
   expect(run(home, "plugin", "marketplace", "add", root).status).toBe(0);
   expect(run(home, "plugin", "install", "shim@shim").status).toBe(0);
@@ -65,7 +65,7 @@ it("[IN13] inspect knows the plugin as claude plugin install leaves it", () => {
   expect(seen).toEqual([join(root, "plugin", "dist", "hook.cjs")]);
 });
 
-it(`[IN5] claude mcp get finds the server that init wrote, and uninstall takes it out`, () => {
+it(`[IN5] claude mcp get finds the server that init wrote, and uninstall takes it out @night`, () => {
   const home = aClientHome(CLAUDE_VERSION);
   mkdirSync(join(home.folder, ".claude"));
   run(home.folder, "mcp", "list");

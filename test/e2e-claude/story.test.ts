@@ -16,7 +16,7 @@ const waits = { seed: 1, scale: 1 / 16 };
 const timeoutMs = 300_000;
 
 it.for<HostName>(["local", "edge"])(
-  "[DE11] [DE12] [DE13] [DE14] three chats of Claude Code do six tasks once, one is killed, and a fourth submits and summarises (%s)",
+  "[DE11] [DE12] [DE13] [DE14] three chats of Claude Code do six tasks once, one is killed, and a fourth submits and summarises (%s) @night",
   { timeout: timeoutMs },
   async (host) => {
     const story = new Story({ host, waits, kill: midway, signal: AbortSignal.timeout(timeoutMs) });

@@ -202,7 +202,7 @@ it.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)(
   },
 );
 
-it("[DV7] killed with -9, alone or with its group, it leaves no process, also while it starts", async () => {
+it("[DV7] killed with -9, alone or with its group, it leaves no process, also while it starts @night", async () => {
   const server = await DevServer.start();
   server.kill();
   await server.untilGone();

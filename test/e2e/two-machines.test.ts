@@ -98,7 +98,7 @@ it("[MA1] a machine loses power in mid-task: a chat of the other one takes over 
   expect(JSON.stringify(answer)).not.toContain("half of the lexer");
 });
 
-it("[SY162] the first checkpoint of a chat is sent, and its chat registered, before its server's first interval", async () => {
+it("[SY162] the first checkpoint of a chat is sent, and its chat registered, before its server's first interval @night", async () => {
   const { edge, a } = await twoMachines();
   const server = await startServer(a.machine.paths);
   const { session } = await answered(server, "shim_force_checkpoint", { goal: "first", project: a.machine.project });
