@@ -52,11 +52,12 @@ const inOneProcess = [
 const filesOf = (folder: string): string => `test/node/${folder}/**/*.test.ts`;
 const others = readdirSync(join(import.meta.dirname, "test", "node")).filter((one) => !inOneProcess.includes(one));
 
-/** Files of these folders that replace modules, or need another SQLite than the others: a process has one. */
+/** Files of these folders that replace modules, need another SQLite (a process has one), or once failed beside others. */
 const inOwnProcess = [
   "test/node/coordination/schedules/kills.test.ts",
   "test/node/coordination/sync-push-set.test.ts",
   "test/node/local-mcp/hooks/over-budget.test.ts",
+  "test/node/local-mcp/usage/usage.test.ts",
 ];
 
 /** Node strips the types of each file once, not for each file of tests. */
