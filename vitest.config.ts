@@ -52,12 +52,19 @@ const inOneProcess = [
 const filesOf = (folder: string): string => `test/node/${folder}/**/*.test.ts`;
 const others = readdirSync(join(import.meta.dirname, "test", "node")).filter((one) => !inOneProcess.includes(one));
 
-/** Files of these folders that replace modules, need another SQLite (a process has one), or once failed beside others. */
+const inNode = {
+  // Properties run for seconds, on a loaded machine for many: a timeout is for what hangs.
+  testTimeout: 60_000,
+  // One more than there are cores, since many tests wait for processes.
+  maxWorkers: availableParallelism() + 1,
+  sequence: { groupOrder: 2 },
+};
+
+/** Files of these folders that replace modules, or need another SQLite than the others: a process has one. */
 const inOwnProcess = [
   "test/node/coordination/schedules/kills.test.ts",
   "test/node/coordination/sync-push-set.test.ts",
   "test/node/local-mcp/hooks/over-budget.test.ts",
-  "test/node/local-mcp/usage/usage.test.ts",
 ];
 
 /** Node strips the types of each file once, not for each file of tests. */
@@ -88,16 +95,12 @@ export default defineConfig({
     // A failure on another machine is known by its message alone.
     chaiConfig: { truncateThreshold: 2_000 },
     projects: [
-      // Properties run for seconds, on a loaded machine for many: a timeout is for what hangs.
       {
         extends: true,
         test: {
           name: "node",
           include: [...others.map(filesOf), ...inOwnProcess],
-          testTimeout: 60_000,
-          // One more than there are cores, since many tests wait for processes.
-          maxWorkers: availableParallelism() + 1,
-          sequence: { groupOrder: 2 },
+          ...inNode,
         },
       },
       // Several files in a process, which loads the source once. A process with many files starts others slowly.
@@ -108,9 +111,7 @@ export default defineConfig({
           include: inOneProcess.map(filesOf),
           exclude: inOwnProcess,
           isolate: false,
-          testTimeout: 60_000,
-          maxWorkers: availableParallelism() + 1,
-          sequence: { groupOrder: 2 },
+          ...inNode,
         },
       },
       // Apart from the others, because coverage makes it half as slow again.

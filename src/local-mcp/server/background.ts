@@ -12,7 +12,7 @@ import type { Chat } from "../chat/chat.ts";
 import type { FileSaver } from "./file-saver.ts";
 import type { ChatTeam } from "../chat/late-team.ts";
 import { reviewIfDue } from "../experiments/review-schedule.ts";
-import { refreshIfDue, upkeep } from "./upkeep.ts";
+import { refreshIfDue, Upkeep } from "./upkeep.ts";
 
 export interface BackgroundParts {
   readonly runtime: Runtime;
@@ -28,6 +28,7 @@ export class Background {
   readonly #parts: BackgroundParts;
   readonly #wakeUp: ChatWaker;
   readonly #notifier: Notifier;
+  readonly #upkeep: Upkeep;
   #sync: Promise<ReturnType<typeof startSync>> | null = null;
   #version = "";
   #changedAt = Number.NEGATIVE_INFINITY;
@@ -37,6 +38,7 @@ export class Background {
     this.#parts = parts;
     this.#wakeUp = new ChatWaker(parts.runtime);
     const { runtime, team } = parts;
+    this.#upkeep = new Upkeep(runtime);
     const tasks = team && deadTasks(runtime.now, () => team.reader());
     this.#notifier = new Notifier({ runtime, ...(tasks ? { deadTasks: tasks } : {}) });
   }
@@ -63,7 +65,7 @@ export class Background {
     void chat.team?.follow(session);
     if (session) this.#wakeUp.check(session);
     void this.#notifier.check();
-    upkeep(runtime);
+    this.#upkeep.run();
     reviewIfDue(runtime);
     this.#startSyncIfJoined();
     void files.save();

@@ -64,38 +64,48 @@ function observeSession(chat: Chat, session: sessions.Session): void {
   if (trigger) capture(runtime, { sessionId, trigger, isForRise: trigger === "risk" }, chat.recent);
 }
 
-function backUpIfDue(runtime: Runtime, now: number): void {
-  if (isWithin(now - lastBackupCheckAt, backupCheckIntervalMs)) return;
-  lastBackupCheckAt = now;
-  if (!isBackupDue(runtime.paths.backups, now, runtime.store.read(firstCheckpointAt, null))) return;
-  backUp(runtime.store, now, runtime.config.retention.backups).catch((error: unknown) =>
-    runtime.log("error", "backup", { error: String(error) }),
-  );
-}
+/** The work that a process does for its machine beside others, each part at its interval. */
+export class Upkeep {
+  readonly #runtime: Runtime;
+  readonly #deaths = new DeathWatch();
+  #lastRunAt = 0;
+  #lastBackupCheckAt = 0;
 
-let lastUpkeepAt = 0;
-let lastBackupCheckAt = 0;
-const deaths = new DeathWatch();
+  constructor(runtime: Runtime) {
+    this.#runtime = runtime;
+  }
 
-export function upkeep(runtime: Runtime): void {
-  drainInto(runtime);
-  if (runtime.store.read(textIndex.hasPending, false)) runtime.store.write(textIndex.indexPending);
-  if (runtime.durations.isDue) runtime.store.write((sql) => runtime.durations.store(sql));
-  runtime.store.checkpointWal();
-  deaths.check(runtime);
-  const now = runtime.now();
-  backUpIfDue(runtime, now);
-  if (isWithin(now - lastUpkeepAt, upkeepIntervalMs)) return;
-  lastUpkeepAt = now;
-  // [RE64] Pruning a session keeps the record of its death.
-  recordDeaths(runtime, () => true);
-  runtime.store.write((sql) => {
-    prune(sql, now, runtime.config.retention, 200);
-    history.thin(sql, now, { maxAgeMs: runtime.config.retention.maxAgeMs, rows: 500 });
-    for (const table of [clients, servers]) table.prune(sql, runtime.processes.boot(), now - processRowsMs);
-  });
-  advanceAll(runtime);
-  void dropMarked(runtime, { maxGarbage: minGarbageShare }).catch((error: unknown) =>
-    runtime.log("error", "snapshots", { error: String(error) }),
-  );
+  run(): void {
+    const { store, durations, now: clock, config } = this.#runtime;
+    drainInto(this.#runtime);
+    if (store.read(textIndex.hasPending, false)) store.write(textIndex.indexPending);
+    if (durations.isDue) store.write((sql) => durations.store(sql));
+    store.checkpointWal();
+    this.#deaths.check(this.#runtime);
+    const now = clock();
+    this.#backUpIfDue(now);
+    if (isWithin(now - this.#lastRunAt, upkeepIntervalMs)) return;
+    this.#lastRunAt = now;
+    // [RE64] Pruning a session keeps the record of its death.
+    recordDeaths(this.#runtime, () => true);
+    store.write((sql) => {
+      prune(sql, now, config.retention, 200);
+      history.thin(sql, now, { maxAgeMs: config.retention.maxAgeMs, rows: 500 });
+      for (const table of [clients, servers]) table.prune(sql, this.#runtime.processes.boot(), now - processRowsMs);
+    });
+    advanceAll(this.#runtime);
+    void dropMarked(this.#runtime, { maxGarbage: minGarbageShare }).catch((error: unknown) =>
+      this.#runtime.log("error", "snapshots", { error: String(error) }),
+    );
+  }
+
+  #backUpIfDue(now: number): void {
+    const { store, paths, config, log } = this.#runtime;
+    if (isWithin(now - this.#lastBackupCheckAt, backupCheckIntervalMs)) return;
+    this.#lastBackupCheckAt = now;
+    if (!isBackupDue(paths.backups, now, store.read(firstCheckpointAt, null))) return;
+    backUp(store, now, config.retention.backups).catch((error: unknown) =>
+      log("error", "backup", { error: String(error) }),
+    );
+  }
 }

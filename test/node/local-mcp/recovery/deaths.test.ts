@@ -10,7 +10,7 @@ import { saveLastCheckpoint } from "#src/supervisor/death-record.ts";
 import { drainInto, spoolEvent } from "#src/local-mcp/hooks/spool-hook.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { migrations } from "#src/store/schema.ts";
-import { upkeep } from "#src/local-mcp/server/upkeep.ts";
+import { Upkeep } from "#src/local-mcp/server/upkeep.ts";
 import { scoreOf } from "#src/local-mcp/recovery/brief.ts";
 import { restoration, type Restoration } from "#src/local-mcp/recovery/restoration.ts";
 import type { Session } from "#src/local-mcp/sessions/sessions.ts";
@@ -170,7 +170,7 @@ it("[RE64] retention deletes a session, and leaves its death behind", () => {
   // As an older program dismissed it, without a record.
   runtime.store.write((sql) => sql.run("UPDATE sessions SET recovery = 'dismissed' WHERE id = ?", claude.session));
   runtime.wait(31 * 86_400_000);
-  upkeep(runtime);
+  new Upkeep(runtime).run();
   expect(rowCount(runtime, "sessions")).toBe(0);
   expect(deaths(runtime)).toMatchObject([{ sessionId: claude.session, cause: "killed" }]);
 });

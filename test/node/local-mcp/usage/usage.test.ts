@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import { statusOf } from "#src/local-mcp/host/status-line.ts";
 import { defaults } from "#src/contract/config.ts";
-import { refreshIfDue, upkeep } from "#src/local-mcp/server/upkeep.ts";
+import { refreshIfDue, Upkeep } from "#src/local-mcp/server/upkeep.ts";
 import { catchUp } from "#src/local-mcp/observe/record-transcript.ts";
 import type { Grouping, UsageLine } from "#src/contract/machine/usage.ts";
 import { emptyLine, usageBy } from "#src/local-mcp/usage/usage-report.ts";
@@ -139,9 +139,10 @@ it("[SI43] usage outlives its session, and goes after three times the retention"
   redraw(runtime, claude, 1);
   claude.stop();
   claude.end();
+  const upkeep = new Upkeep(runtime);
   const left = (days: number): number[] => {
     runtime.wait(days * 86_400_000);
-    upkeep(runtime);
+    upkeep.run();
     return ["sessions", "usage_messages", "usage_costs"].map((table) => rowCount(runtime, table));
   };
   expect(left(31)).toEqual([0, 1, 1]);
