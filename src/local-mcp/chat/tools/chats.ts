@@ -16,7 +16,7 @@ const maxTasks = 200;
 const maxNoteChars = 200;
 const leaderPrefix = "leader:";
 
-export const chats = teamTool("shim_chats", async ({ chat: { runtime }, member }, { all }) => {
+export const chats = teamTool<"shim_chats">(async ({ chat: { runtime }, member }, { all }) => {
   const { link } = member.openedLink;
   const found = await link.call("chats.list", { limit: pageSize }, callTimeoutMs);
   if (!found.ok) return toRefusal(found.error);

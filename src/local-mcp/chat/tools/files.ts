@@ -14,7 +14,7 @@ interface ProjectPaths {
   readonly paths: readonly string[];
 }
 
-export const files = teamTool("shim_files", async (caller, { action, paths = [], project }) => {
+export const files = teamTool<"shim_files">(async (caller, { action, paths = [], project }) => {
   if (action === "list") return list(caller);
   if (action === "reserve" && paths.length === 0) {
     return err({ code: "paths_missing", message: "reserve needs paths: file, dir/* or dir/**." });

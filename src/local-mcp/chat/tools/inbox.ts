@@ -11,7 +11,7 @@ const maxNews = 20;
 const callTimeoutMs = 8_000;
 const maxChars = 20_000;
 
-export const inbox = teamTool("shim_inbox", async ({ chat, session, member }, { topics }) => {
+export const inbox = teamTool<"shim_inbox">(async ({ chat, session, member }, { topics }) => {
   for (const pattern of topics ?? []) {
     const subscribed = await member.openedLink.link.call("messages.subscribe", { pattern }, callTimeoutMs);
     if (!subscribed.ok) return toRefusal(subscribed.error);

@@ -13,7 +13,7 @@ import { teamTool, toRefusal } from "./team-tool.ts";
 
 const maxChars = 4_000;
 
-export const next = teamTool("shim_next", async ({ member }, { types = [], capabilities, capacity, waitMs = 0 }) => {
+export const next = teamTool<"shim_next">(async ({ member }, { types = [], capabilities, capacity, waitMs = 0 }) => {
   const stated = await setAbilities(member, omitUndefined({ capabilities, capacity }));
   if (!stated.ok) return stated;
   const [held] = member.tasks.list();

@@ -14,7 +14,7 @@ type Input = ToolInput<"shim_report">;
 const maxNoteChars = 500;
 const maxResultChars = 262_144;
 
-export const report = teamTool("shim_report", async ({ member }, input) => {
+export const report = teamTool<"shim_report">(async ({ member }, input) => {
   const held = requireHeldTask(member, input.task);
   if (!held.ok) return held;
   const reported = await reportOutcome(member, held.value, input);

@@ -3,7 +3,7 @@ import { ok } from "../../../shared/result.ts";
 import { resolveRecipient } from "../../team/recipients.ts";
 import { teamTool, toRefusal } from "./team-tool.ts";
 
-export const send = teamTool("shim_send", async ({ member, removed: count }, input) => {
+export const send = teamTool<"shim_send">(async ({ member, removed: count }, input) => {
   const found = await resolveRecipient(member, input.to);
   if (!found.ok) return toRefusal(found.error);
   const target = found.value;

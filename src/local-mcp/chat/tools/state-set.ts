@@ -13,7 +13,7 @@ const callTimeoutMs = 8_000;
 const leaderPrefix = "$leader/";
 const maxChars = 4_000;
 
-export const stateSet = teamTool("shim_state_set", async (caller, input) => {
+export const stateSet = teamTool<"shim_state_set">(async (caller, input) => {
   if (input.delete === true && input.value !== undefined) {
     return err({ code: "bad_input", message: 'pass "value" or "delete": true, not both; without either it reads.' });
   }

@@ -1,9 +1,9 @@
 import { ok } from "../../../shared/result.ts";
 import { teamTool, toRefusal } from "./team-tool.ts";
 
-export const submit = teamTool("shim_submit", async ({ session, member }, { tasks }) => {
-  const wanted = { tasks, by: session.id, requestId: member.newId() };
-  const sent = await member.outbox.call("tasks.submit", wanted as never);
+export const submit = teamTool<"shim_submit">(async ({ session, member }, { tasks }) => {
+  const request = { tasks, by: session.id, requestId: member.newId() };
+  const sent = await member.outbox.call("tasks.submit", request as never);
   if (sent.kind === "kept") {
     return ok({
       message:

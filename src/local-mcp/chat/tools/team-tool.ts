@@ -29,8 +29,7 @@ type Act<Name extends TeamToolName> = (
   input: ToolInput<Name>,
 ) => Promise<Result<TeamAnswer<ToolOutput<Name>>, ToolError>>;
 
-/** @param _name of the declaration that gives `act` its types */
-export function teamTool<Name extends TeamToolName>(_name: Name, act: Act<Name>): ToolHandler<Name> {
+export function teamTool<Name extends TeamToolName>(act: Act<Name>): ToolHandler<Name> {
   return async (chat, input) => {
     const entered = chat.enter(input);
     if (!entered.ok) return entered;
