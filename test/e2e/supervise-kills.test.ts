@@ -2,6 +2,7 @@ import { expect, it, vi } from "vitest";
 import { seededRandom } from "#harness/clock/fake-time.ts";
 import { setting } from "#harness/machine/mcp-process.ts";
 import { isThere, prompt, SupervisorProcessRig, type ClaudeRun } from "#harness/supervisor/supervisor-process.ts";
+import { killEvery } from "#harness/machine/process-tree.ts";
 
 /** `node scripts/supervise-kills.ts --rounds 200` asks for more. */
 const rounds = setting("SHIM_KILL_ROUNDS", 12);
@@ -24,7 +25,7 @@ function kill({ pids, keeper }: ClaudeRun, draw: (below: number) => number): voi
     case 2:
       return void process.kill(-keeper, "SIGKILL");
     default:
-      for (const pid of [...tools, own]) process.kill(pid, "SIGKILL");
+      killEvery([...tools, own].map((pid) => ({ pid })));
   }
 }
 

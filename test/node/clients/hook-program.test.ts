@@ -6,6 +6,7 @@ import { maxEventLineChars } from "#src/contract/hook-stream.ts";
 import { childrenOf, untilFound, type Child } from "#harness/claude/claude-code.ts";
 import { call, limits, StreamRig } from "#harness/clients/stream-rig.ts";
 import { built } from "#harness/machine/mcp-process.ts";
+import { killEvery } from "#harness/machine/process-tree.ts";
 
 it("[CA44] one process answers all events but a start and a large one @night", async () => {
   const rig = new StreamRig();
@@ -65,7 +66,7 @@ it("[CA45] a stream that ends is replaced at the next event; before its first an
   writeFileSync(marker, "");
   for (const n of [3, 4]) await rig.send(program, "PreToolUse", call(n));
   expect(streams()).toBe(2);
-  for (const pid of rig.streams()) process.kill(pid, "SIGKILL");
+  killEvery(rig.streams().map((pid) => ({ pid })));
   await untilFound(() => rig.streams().length === 0, "the end of the stream");
   for (const n of [5, 6]) await rig.send(program, "PreToolUse", call(n));
   expect(streams()).toBe(3);
