@@ -37,7 +37,7 @@ const SyncState = z.object({
   /** Why nothing is synced; null: it is. */
   problem: z.string().nullable(),
   sendsFiles: z.boolean(),
-  /** Null before the first sync. */
+  /** Result of the last sync; null: none was. */
   status: SyncStatus.nullable(),
 });
 export type SyncState = z.infer<typeof SyncState>;
@@ -74,7 +74,7 @@ const Joined = z.object({
   workspace: z.string(),
   url: z.string(),
   machine: z.string(),
-  /** Null where this machine only coordinates. */
+  /** Id of its key; null: this machine only coordinates. */
   keyId: z.string().nullable(),
   /** Code of a key that was made here, to be shown once; null: none was. */
   key: z.string().nullable(),

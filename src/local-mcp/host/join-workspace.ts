@@ -79,7 +79,7 @@ function currentEdge({ paths }: HostContext): EdgeConfig | null {
 interface Joining {
   readonly edge: EdgeConfig;
   readonly link: Workspace;
-  /** [SY94] Null where the user wants no sync. */
+  /** [SY94] Key of what is synced; null: the user wants no sync. */
   readonly key: FoundKey | null;
   readonly work: LocalWork;
 }
