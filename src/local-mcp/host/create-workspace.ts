@@ -13,7 +13,7 @@ import type { HostContext } from "./handlers.ts";
 import type { HostResult, Workspace } from "./host.ts";
 import { completeJoin, refuseChange } from "./join-workspace.ts";
 import { chooseWork } from "./local-work.ts";
-import { withWorkspace } from "./membership.ts";
+import { onWorkspace } from "./membership.ts";
 import { findKey, saveKey } from "./workspace-keys.ts";
 
 /** [CL32] A repeat continues under the same ids of requests. */
@@ -40,7 +40,7 @@ export async function createWorkspace(
   }
   const { url, workspace } = next;
   const admin = { url, workspace, machine: hostname(), token: adminToken.value };
-  const token = await withWorkspace(context, admin, async (link) => {
+  const token = await onWorkspace(context, admin, async (link) => {
     // Before any machine has a token: none can be first with another key.
     const saved = await saveKey(context, next, link, key.value);
     return saved.ok ? machineToken(link, requestId) : saved;
@@ -48,7 +48,7 @@ export async function createWorkspace(
   if (!token.ok) return token;
   const edge = { ...admin, token: token.value, adminToken: adminToken.value };
   const found = { ...key.value, isNew: true };
-  const joined = await withWorkspace(context, edge, (link) =>
+  const joined = await onWorkspace(context, edge, (link) =>
     completeJoin(context, { edge, link, key: found, work: work.value }),
   );
   if (joined.ok) finishRequest(context.paths.home, next);

@@ -19,7 +19,7 @@ import { formatCode } from "../sync/workspace-key.ts";
 import type { HostContext } from "./handlers.ts";
 import type { HostResult, Workspace } from "./host.ts";
 import { chooseWork, moveWork, type LocalWork } from "./local-work.ts";
-import { environmentConflict, lossText, withWorkspace } from "./membership.ts";
+import { environmentConflict, lossText, onWorkspace } from "./membership.ts";
 import { findKey, saveKey, type FoundKey } from "./workspace-keys.ts";
 
 type Joined = MachineOutput<"workspace.join">;
@@ -40,7 +40,7 @@ export async function joinWorkspace(
   const current = currentEdge(context);
   const kept = current && isSameWorkspace(current, next) ? omitUndefined({ adminToken: current.adminToken }) : {};
   const edge: EdgeConfig = { url, workspace, machine, token, ...kept };
-  return withWorkspace(context, edge, async (link) => {
+  return onWorkspace(context, edge, async (link) => {
     const health = await link.call("health", {});
     if (!health.ok) return health;
     const status = sync ? await link.call("sync.status", {}) : null;

@@ -1,24 +1,18 @@
 import { edgeConfigFromEnv, readEdgeConfig, type EdgeConfig } from "../../coordinator-client/edge-config.ts";
 import { err, ok } from "../../shared/result.ts";
 import type { HostContext } from "./handlers.ts";
-import type { HostResult, Workspace } from "./host.ts";
+import type { HostError, HostResult, Workspace } from "./host.ts";
 
 type Site = Pick<HostContext, "paths" | "site">;
 
 /** Loads the client only where a workspace is opened. */
-export async function withWorkspace<T>(
+export async function onWorkspace<T>(
   context: HostContext,
   edge: EdgeConfig | undefined,
   body: (workspace: Workspace) => Promise<HostResult<T>>,
 ): Promise<HostResult<T>> {
-  const { openWorkspace } = await import("./workspace.ts");
-  const opened = await openWorkspace(context, edge);
-  if (!opened.ok) return opened;
-  try {
-    return await body(opened.value);
-  } finally {
-    opened.value.close();
-  }
+  const { withWorkspace } = await import("./workspace.ts");
+  return withWorkspace<T, HostError>(context, body, edge);
 }
 
 export const notJoined: HostResult<never> = err({

@@ -8,7 +8,7 @@ import { readKeys } from "../sync/key-ring.ts";
 import { forgetNotes, syncStatus } from "../sync/sync-status.ts";
 import type { Handlers, HostContext } from "./handlers.ts";
 import type { HostResult } from "./host.ts";
-import { environmentConflict, lossText, notJoined, requireEdge, withWorkspace } from "./membership.ts";
+import { environmentConflict, lossText, notJoined, requireEdge, onWorkspace } from "./membership.ts";
 
 type Name = keyof typeof workspaceOperations;
 
@@ -64,7 +64,7 @@ export const workspaceHandlers: Handlers<Name> = {
 
   /** [SY77] Works offline, since the unsent changes are stored here. */
   async "workspace.status"(context) {
-    const asked = await withWorkspace(context, undefined, async (workspace) =>
+    const asked = await onWorkspace(context, undefined, async (workspace) =>
       ok({ where: workspace.where, health: await workspace.call("health", {}) }),
     );
     if (!asked.ok) return asked;
@@ -97,7 +97,7 @@ async function purge(
   edge: EdgeConfig,
   device: string,
 ): Promise<HostResult<{ readonly sessions: number; readonly checkpoints: number }>> {
-  const purged = await withWorkspace(context, edge, (workspace) => workspace.call("sync.purge", { device }));
+  const purged = await onWorkspace(context, edge, (workspace) => workspace.call("sync.purge", { device }));
   if (purged.ok) return purged;
   if (purged.error.code === "unknown_device") return ok({ sessions: 0, checkpoints: 0 });
   const message = `the copies were not deleted, so this machine has not left: ${purged.error.message} Without --forget it leaves, and they stay.`;

@@ -7,7 +7,7 @@ import { addKey, readKeys, removeKey, type KeyRing } from "../sync/key-ring.ts";
 import { createKey, formatCode, parseCode, type WorkspaceKey } from "../sync/workspace-key.ts";
 import type { HostContext } from "./handlers.ts";
 import type { HostResult, Workspace } from "./host.ts";
-import { requireEdge, withWorkspace } from "./membership.ts";
+import { requireEdge, onWorkspace } from "./membership.ts";
 import { runRounds } from "./sync-now.ts";
 
 export interface FoundKey {
@@ -88,7 +88,7 @@ export async function adoptKey(
   const joined = requireEdge(context);
   if (!joined.ok) return joined;
   const edge = joined.value;
-  return withWorkspace(context, edge, async (link) => {
+  return onWorkspace(context, edge, async (link) => {
     const status = await link.call("sync.status", {});
     const found = status.ok ? findKey(context, edge, code, status.value.keyId) : status;
     if (!found.ok) return found;
@@ -124,7 +124,7 @@ export async function changeKey(context: HostContext): Promise<HostResult<Machin
   const key = createKey(randomBytes);
   const stored = usable(addKey(context.paths.home, edge, key));
   if (!stored.ok) return stored;
-  const rekeyed = await withWorkspace(context, edge, (link) =>
+  const rekeyed = await onWorkspace(context, edge, (link) =>
     link.call("sync.rekey", { keyId: key.id, from: from.value.id }),
   );
   if (!rekeyed.ok) {
@@ -151,7 +151,7 @@ function ownKeys(context: HostContext): HostResult<OwnKeys> {
 
 /** [SY97] Key that the workspace seals under: not the newest one here after a failed rekey. */
 async function presentKey(context: HostContext, { edge, ring }: OwnKeys): Promise<HostResult<WorkspaceKey>> {
-  const status = await withWorkspace(context, edge, (link) => link.call("sync.status", {}));
+  const status = await onWorkspace(context, edge, (link) => link.call("sync.status", {}));
   if (!status.ok) return status;
   const { keyId } = status.value;
   const key = keyId === null ? ring.current : ring.keys.get(keyId);

@@ -24,11 +24,12 @@ import { toHostError } from "./workspace-errors.ts";
 const callTimeoutMs = 15_000;
 
 /** Opens the workspace that the machine has joined for as long as `body` runs. */
-export async function withWorkspace<T>(
+export async function withWorkspace<T, E extends Failure = Failure>(
   context: HostContext,
-  body: (workspace: ClientWorkspace) => Promise<Result<T, Failure>>,
-): Promise<Result<T, Failure>> {
-  const opened = await openWorkspace(context);
+  body: (workspace: ClientWorkspace) => Promise<Result<T, E>>,
+  given?: EdgeConfig,
+): Promise<Result<T, E | HostError>> {
+  const opened = await openWorkspace(context, given);
   if (!opened.ok) return opened;
   try {
     return await body(opened.value);
