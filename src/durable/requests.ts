@@ -153,12 +153,18 @@ export class Requests {
     if (refusal) return answerText(request, err(refusal));
     const checked = checkOnce(one);
     if (request && !checked) return this.#receive(socket, request);
-    return answerText(request, this.#run(socket, bearer, checked ?? err(notARequest)));
+    const result = this.#run(socket, bearer, checked ?? err(notARequest));
+    this.#chargeLimit(bearer.id, shareOf(one), result);
+    return answerText(request, result);
   }
 
   #run(socket: WebSocket, bearer: Bearer, checked: Result<OperationRequest, Refusal>): Result<unknown, Refusal> {
     if (!checked.ok) return checked;
     return withErrorBoundary(() => this.#options.operations.run(bearer, checked.value, socket));
+  }
+
+  #chargeLimit(token: string, share: Share, result: Result<unknown, Refusal>): void {
+    if (!result.ok && result.error.code === "quota_exceeded") this.#options.throttle.chargeLimit(token, share);
   }
 
   #receive(socket: WebSocket, { method, params }: RpcRequest): null {
@@ -176,7 +182,9 @@ export class Requests {
     const throttled = throttle.take(bearer.id, share, settings.maxOperationsPerSecond, now);
     const refused = throttled ?? load.refuse(name);
     this.#beginCharge();
-    const answer = toText(refused ? err(refused) : withErrorBoundary(work));
+    const result = refused ? err(refused) : withErrorBoundary(work);
+    this.#chargeLimit(bearer.id, share, result);
+    const answer = toText(result);
     const unstored = refused || sql.written > this.#charged.rows ? 0 : chars;
     this.#charge(bearer.id, share, 1, unstored + (answer.ok ? answer.value.length : 0));
     return answer;

@@ -6,6 +6,8 @@ const burstSeconds = 3;
 const charsPerOperation = 2_500;
 const rowsPerOperation = 4;
 const microsPerOperation = 100;
+/** Operations as which a request beyond a limit counts, on top of its own. */
+const operationsPerLimit = 10;
 /** Characters of a refused frame that count as another refusal: they were read anyway. */
 const charsPerRefusal = 50_000;
 const minRetryMs = 100;
@@ -58,6 +60,12 @@ export class Throttle {
   charge(token: string, share: Share, { chars, rows, micros }: Cost): void {
     const level = this.#levels.get(token);
     if (level) level[share] -= chars / charsPerOperation + rows / rowsPerOperation + micros / microsPerOperation;
+  }
+
+  /** [DO93] Charges for a request that a limit refused, so that its sender waits instead of asking again. */
+  chargeLimit(token: string, share: Share): void {
+    const level = this.#levels.get(token);
+    if (level) level[share] -= operationsPerLimit;
   }
 
   isSpent(token: string, perSecond: number, now: number): boolean {

@@ -66,6 +66,23 @@ it("[DO33] [DO32] watch messages count; a token over its share gets resync", asy
   expect((await connection.next()).params?.["changes"]).toMatchObject([{ key: "k", value: 11 }]);
 });
 
+it("[DO93] a request beyond a limit counts as eleven operations, one within its limits as one", async ({
+  workspace,
+}) => {
+  await workspace.ask("settings.set", { settings: { maxLeasesPerChat: 1 } });
+  const { token } = await workspace.tokenOf("work");
+  const connection = await workspace.connect("c1", token);
+  const self = { chat: "c1", incarnation: 1 };
+  await connection.ask("chats.register", { chat: "c1", session: "s", process: "p", machine: "m1", client: "t" });
+  await connection.ask("leases.acquire", { self, resource: "r", requestId: "q" });
+  await workspace.ask("settings.set", { settings: slow });
+  const codes: (string | null)[] = [];
+  for (let n = 0; n < 4; n++)
+    codes.push(await connection.refusal("leases.acquire", { self, resource: `more${n}`, requestId: "q" }));
+  // 30 at once, of which each takes eleven.
+  expect(codes).toEqual(["quota_exceeded", "quota_exceeded", "quota_exceeded", "throttled"]);
+});
+
 it("[DO46] a socket that a token opens counts as 20 operations", async ({ workspace }) => {
   await workspace.ask("settings.set", { settings: slow });
   const { token } = await workspace.tokenOf("observe");
