@@ -138,6 +138,6 @@ function aboutBranch(line: Line, { isBranchChanged, branch }: PlayedCut): FalseC
 export function isNamed(text: string, path: string, cwd: string): boolean {
   const name = basename(path);
   const folder = basename(dirname(path));
-  const wanted = dirname(path) === cwd || folder === "" ? name : `${folder}/${name}`;
+  const wanted = dirname(path) === cwd || folder === "" || folder === "." ? name : `${folder}/${name}`;
   return text.includes(wanted);
 }

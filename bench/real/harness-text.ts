@@ -38,6 +38,8 @@ const beginnings = [
 ];
 const interruption = "[Request interrupted by user";
 
+const noteAfterPlan = /\n+If you need specific details from before exiting plan mode \([^\n]*\s*$/;
+
 const startsAsHarness = new RegExp(`^\\s*(?:<(?:${tags.join("|")})\\b|${beginnings.map(literal).join("|")})`);
 /** A brief shows a tag without its bracket. */
 const harnessForm = new RegExp(
@@ -60,8 +62,12 @@ export function harnessFormIn(text: string): string | null {
   return harnessForm.exec(text)?.[0] ?? null;
 }
 
-export function withoutReminders(text: string): string {
-  return text.replaceAll(/<system-reminder>[^]*?<\/system-reminder>/g, "").trim();
+/** What the user typed of a text to which the client has added its own. */
+export function withoutClientText(text: string): string {
+  return text
+    .replaceAll(/<system-reminder>[^]*?<\/system-reminder>/g, "")
+    .replace(noteAfterPlan, "")
+    .trim();
 }
 
 export interface TypedCommand {

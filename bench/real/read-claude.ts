@@ -1,6 +1,6 @@
 import { objectAt, textAt, type JsonObject } from "../../src/shared/json-fields.ts";
 import { blocksOf, textOf, textsOf } from "./content.ts";
-import { commandIn, isHarnessText, isInterruption, withoutReminders } from "./harness-text.ts";
+import { commandIn, isHarnessText, isInterruption, withoutClientText } from "./harness-text.ts";
 import type { RowReader } from "./read-session.ts";
 import type { EventBody } from "./session-events.ts";
 
@@ -38,7 +38,7 @@ function eventsOf(row: JsonObject): Events {
 
 function queuedIn(attachment: JsonObject | null): EventBody[] {
   if (attachment?.["type"] !== "queued_command") return [];
-  const text = withoutReminders(textOf(attachment["prompt"]));
+  const text = withoutClientText(textOf(attachment["prompt"]));
   const isPrompt = (textAt(attachment, "commandMode") ?? "prompt") === "prompt" && !isHarnessText(text);
   if (text === "") return [];
   return [isPrompt ? { kind: "prompt", text, isQueued: true } : { kind: "harness", text }];
@@ -72,7 +72,7 @@ function endsIn(row: JsonObject, content: unknown): EventBody[] {
 
 function saidIn(row: JsonObject, content: unknown): EventBody[] {
   const parts = textsOf(content)
-    .map(withoutReminders)
+    .map(withoutClientText)
     .filter((text) => text !== "");
   const whole = parts.join("\n");
   if (whole === "") return [];
