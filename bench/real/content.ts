@@ -17,8 +17,10 @@ export function textOf(content: unknown): string {
   return textsOf(content).join("\n").trim();
 }
 
-const patchLine = /^\*\*\* (?:Add File|Update File|Delete File|Move to): (.+)$/gm;
+const patchLine = /^\*\*\* (Add File|Update File|Delete File|Move to): (.+)$/gm;
 
-export function filesInPatch(patch: string): string[] {
-  return [...patch.matchAll(patchLine)].map(([, path = ""]) => path.trim());
+/** @param only of this kind of change; absent: of all */
+export function filesInPatch(patch: string, only?: "Delete File"): string[] {
+  const lines = [...patch.matchAll(patchLine)].filter(([, change]) => only === undefined || change === only);
+  return lines.map(([, , path = ""]) => path.trim());
 }

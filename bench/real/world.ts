@@ -10,9 +10,10 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join, sep } from "node:path";
+import { dirname, join, resolve, sep } from "node:path";
 import { textAt } from "../../src/shared/json-fields.ts";
 import { git } from "../restore/restore-rig.ts";
+import { filesInPatch } from "./content.ts";
 import type { EventOf, SessionEvent } from "./session-events.ts";
 
 const homePattern = /\/(?:Users|home)\/[^/"\\\s]+/;
@@ -59,6 +60,8 @@ export class World {
 
   #succeed(call: EventOf<"call"> | undefined): void {
     for (const path of call?.edits ?? []) this.#edit(path);
+    const patch = call?.name === "apply_patch" ? (textAt(call.input, "input") ?? "") : "";
+    for (const path of filesInPatch(patch, "Delete File")) this.#delete(resolve(this.project, path));
     if (commitCommand.test(textAt(call?.input ?? null, "command") ?? "")) this.#commit();
   }
 
@@ -84,6 +87,10 @@ export class World {
     } catch {
       // A session may edit a path that is another's folder in the end.
     }
+  }
+
+  #delete(path: string): void {
+    if (this.has(path)) rmSync(path, { recursive: true });
   }
 
   switchTo(branch: string): void {

@@ -66,7 +66,7 @@ export function fileLines(from: Restoration, { scale }: BriefContext): BriefLine
 }
 
 function stateOf({ action, now, stamp }: RestoredFile): string {
-  if (action === "deleted" && now === "changed") return "there AGAIN";
+  if (action === "deleted" && (now === "changed" || now === "same")) return "there AGAIN";
   return now === "same" && stamp ? "as the chat left it" : fileStateText[now];
 }
 

@@ -30,6 +30,17 @@ it("[RE31] files that changed by any means are named by their path in the projec
   for (const name of ["before.txt", "old.txt"]) expect(brief).not.toContain(name);
 });
 
+it("[RE31] a file that is there again when its deletion is reported is not deleted", () => {
+  const { runtime, claude, path } = aChatInRepository();
+  claude.start();
+  claude.prompt("Generate it anew");
+  claude.write(path("generated.txt"), "old");
+  writeFileSync(path("generated.txt"), "new");
+  claude.use("Edit", { file_path: path("generated.txt") }, { type: "delete" });
+  claude.kill();
+  expect(briefAfter(runtime, claude)).toContain("- generated.txt (deleted): there AGAIN\n");
+});
+
 it("[RE31] a file that the chat removed or moved is deleted, as the chat left it, not unchanged", () => {
   const { runtime, claude, path } = aChatInRepository();
   claude.start();
