@@ -55,11 +55,11 @@ export class World {
   apply(event: SessionEvent): void {
     if (event.kind === "call") this.#calls.set(event.id, event);
     if (event.kind === "branch") this.switchTo(event.name);
-    if (event.kind === "end" && event.error === null) this.#succeed(this.#calls.get(event.id));
+    if (event.kind === "end" && event.error === null) this.#succeed(this.#calls.get(event.id), event.at);
   }
 
-  #succeed(call: EventOf<"call"> | undefined): void {
-    for (const path of call?.edits ?? []) this.#edit(path);
+  #succeed(call: EventOf<"call"> | undefined, at: number | null): void {
+    for (const path of call?.edits ?? []) this.#edit(path, at);
     const patch = call?.name === "apply_patch" ? (textAt(call.input, "input") ?? "") : "";
     for (const path of filesInPatch(patch, "Delete File")) this.#delete(resolve(this.project, path));
     if (commitCommand.test(textAt(call?.input ?? null, "command") ?? "")) this.#commit();
@@ -79,11 +79,12 @@ export class World {
     };
   }
 
-  #edit(path: string): void {
+  #edit(path: string, at: number | null): void {
     if (!path.startsWith(this.root + sep) || path.includes(`${sep}..${sep}`)) return;
     try {
       mkdirSync(dirname(path), { recursive: true });
       writeFileSync(path, `version ${(this.#versions += 1)}\n`);
+      if (at !== null) utimesSync(path, at / 1_000, at / 1_000);
     } catch {
       // A session may edit a path that is another's folder in the end.
     }

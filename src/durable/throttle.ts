@@ -62,7 +62,7 @@ export class Throttle {
     if (level) level[share] -= chars / charsPerOperation + rows / rowsPerOperation + micros / microsPerOperation;
   }
 
-  /** [DO93] Charges for a request that a limit refused, so that its sender waits instead of asking again. */
+  /** [DO93] Charges for a request beyond a limit: its sender is to wait, not to ask again. */
   chargeLimit(token: string, share: Share): void {
     const level = this.#levels.get(token);
     if (level) level[share] -= operationsPerLimit;

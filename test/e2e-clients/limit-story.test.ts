@@ -67,7 +67,7 @@ it("[CA51] [RE121] Claude Code dies at its usage limit, Codex continues with fil
   const [first, second] = rig.sessions();
   const handed = received(codex, 0);
   for (const text of [
-    `an earlier session (${first!.id}) died`,
+    `<shim-recovered-session-${first!.id.slice(0, 8)}>`,
     ` ago: ${prompt}`,
     "why it died: usage_limit",
     "its task 1 (fix) was not finished",
@@ -85,7 +85,7 @@ it("[CA51] [RE121] Claude Code dies at its usage limit, Codex continues with fil
   expect(await supervisor.until("ended", 3)).toMatchObject({ phase: "finished" });
   const back = received(claude, -1);
   for (const text of [
-    `an earlier session (${second!.id}) died`,
+    `<shim-recovered-session-${second!.id.slice(0, 8)}>`,
     ` ago: ${prompt}`,
     "its task 1 (fix) was not finished",
     "- parser.ts",
@@ -166,7 +166,7 @@ it.each(others)(
     const handed = received(model, 0);
     for (const text of [
       "Do task 1 (fix):",
-      `an earlier session (${first!.id})`,
+      `<shim-recovered-session-${first!.id.slice(0, 8)}>`,
       "- parser.ts (created)",
       "The fault is in one.ts.",
     ])
@@ -223,7 +223,7 @@ it("[CA50] [RE121] `shim resume --in codex` gives Codex what Claude Code had at 
     },
   );
   for (const text of [
-    `an earlier session (${first!.id}) died`,
+    `<shim-recovered-session-${first!.id.slice(0, 8)}>`,
     ` ago: ${prompt}`,
     "why it died: usage_limit",
     "parser.ts (created)",

@@ -65,7 +65,9 @@ export function fileLines(from: Restoration, { scale }: BriefContext): BriefLine
   ]);
 }
 
-function stateOf({ action, now, stamp }: RestoredFile): string {
+function stateOf({ action, now, stamp, isByDate }: RestoredFile): string {
+  if (isByDate)
+    return now === "same" ? "not written since, by its date" : "WRITTEN since the chat's last event, by its date";
   if (action === "deleted" && (now === "changed" || now === "same")) return "there AGAIN";
   return now === "same" && stamp ? "as the chat left it" : fileStateText[now];
 }
@@ -100,7 +102,7 @@ function projectPath(project: string | null, path: string): string {
 export function verifiedLines(from: Restoration, now: number): BriefLine[] {
   const { checkpoint, elsewhere } = from;
   const saved = checkpoint
-    ? `last checkpoint: ${checkpoint.id}, ${age(now - checkpoint.at)} ago (${checkpoint.trigger}); later events come from the journal`
+    ? `last checkpoint: ${age(now - checkpoint.at)} ago (${checkpoint.trigger}); later events come from the journal`
     : "last checkpoint: none; all of this comes from the journal";
   const texts = [
     ...branchLine(from),

@@ -36,6 +36,8 @@ export interface BriefContext {
 const chars = {
   onlyPrompt: { most: 4_000, least: 3_000 },
   newestPrompt: 1_500,
+  /** The newest long one, where shorter ones came after it. */
+  assignment: 1_000,
   recentPrompt: 500,
   firstPrompt: 600,
   olderPrompt: 300,
@@ -108,9 +110,10 @@ export function promptLines(
   const newest = all.length - 1;
   const olderCount = Math.max(1, all.length - counts.recent - 1);
   const older = Math.max(chars.leastPrompt, Math.min(chars.olderPrompt, Math.floor(olderRoom / olderCount)));
+  const assignment = all.findLastIndex(({ text }) => text.length > chars.recentPrompt);
   const limitOf = (index: number): number => {
     if (index === newest) return newest === 0 ? roomFor(chars.onlyPrompt, context) : chars.newestPrompt;
-    if (index > newest - counts.recent) return chars.recentPrompt;
+    if (index > newest - counts.recent) return index === assignment ? chars.assignment : chars.recentPrompt;
     return index === 0 ? chars.firstPrompt : older;
   };
   const rankOf = (index: number): number => {

@@ -166,7 +166,10 @@ function aboutLines(from: Restoration, context: BriefContext): BriefLine[] {
       : []),
     ...finished.slice(-maxTasks).map(formatFinishedTask),
     ...tasks.slice(-maxTasks).map(formatOpenTask),
-    ...(cause === null ? [] : [`why it died: ${cause} (${oneLine(causeDetail, room)})`]),
+    // A transcript does not say how its chat ended.
+    ...(cause === null || session.origin === importOrigin
+      ? []
+      : [`why it died: ${cause} (${oneLine(causeDetail, room)})`]),
     standingLine(from, context),
   ];
   return texts.map((text) => ({ text, rank: 0 }));
@@ -181,15 +184,14 @@ function callsText({ client, toolCalls, toolErrors }: Session): string {
 function scoreLine({ parts }: RestoreScore): string {
   const counted =
     parts.length === 0 ? "nothing of the conversation is known" : parts.map(({ text }) => text).join("; ");
-  return `of the session: ${counted}. Not verified: whether the work is right, and what happened after the last event`;
+  return `of the session: ${counted}. Not verified: whether the work is right, and what came after its last event`;
 }
 
 function leadText(from: Restoration, now: number, occasion: Occasion): string {
-  const { id } = from.session;
   const howItEnded = endText(from, now);
   // [RE22]
   const where = from.elsewhere ? ` on another machine (${quotedMachine(from.elsewhere.machine)})` : "";
-  const earlier = `an earlier session (${id})${where} ${howItEnded}`;
+  const earlier = `an earlier session${where} ${howItEnded}`;
   const intro = {
     ask: `${earlier}. Ask the user whether to continue it before you act on it`,
     brief: earlier,
@@ -211,7 +213,7 @@ function closingText(from: Restoration, occasion: Occasion): string {
   const id = from.session.id;
   const act = {
     ask: "Ask the user first.",
-    brief: "Tell the user in one sentence that you have it, and continue from it if the user's request is about it.",
+    brief: "Tell the user in one sentence that you have it; continue from it if the user's request is about it.",
     resume: "Continue this work now from where it stood, after checking what is marked unverified.",
     resumed: "Check what is marked CHANGED, MISSING or was running before you continue.",
   }[occasion];
@@ -224,6 +226,6 @@ function offerInstructions(occasion: Occasion, id: string, isElsewhere: boolean)
   if (occasion === "resume") return [`Not for this chat: \`shim resume --undo ${id}\`.`, more];
   if (occasion !== "ask" && occasion !== "brief") return [more];
   return [
-    `When you continue it, call shim_check_recovery (of "${id}", take true), unless SHIM says that this chat has it; when the user does not want it, with dismiss true. Else the next chat is offered it.`,
+    `When you continue it, call shim_check_recovery (of "${id}", take true), unless SHIM says that this chat has it; when the user does not want it, with dismiss true; else the next chat is offered it.`,
   ];
 }

@@ -11,7 +11,7 @@ import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { changesIn, type ProjectChanges } from "../../snapshots/changed-files.ts";
 import { compareWithSnapshot } from "../../snapshots/compare-snapshot.ts";
-import { compareFiles, type FileComparison } from "../../snapshots/file-state.ts";
+import { compareFiles, stampOf, type FileComparison } from "../../snapshots/file-state.ts";
 import { causeOf } from "./detect.ts";
 import { isDead } from "./liveness.ts";
 import { tasksOf, type TaskOfSession } from "./tasks-at-death.ts";
@@ -54,6 +54,8 @@ export interface Elsewhere {
 
 export interface RestoredFile extends FileNote {
   readonly now: FileComparison;
+  /** Known by nothing but the time of its last change. */
+  readonly isByDate?: true;
   /** Changed by other means than the chat's file tools. */
   readonly isFoundByGit?: true;
   readonly isCommitted?: true;
@@ -205,8 +207,10 @@ export interface ObservedFiles {
   /** Changes that git reports; null: it gave no answer. */
   readonly changes: ProjectChanges | null;
   /** [RE232] States of files that no checkpoint has hashed, such as those that a command wrote. */
-  readonly verified: ReadonlyMap<string, FileComparison>;
+  readonly verified: ReadonlyMap<string, VerifiedState>;
 }
+
+type VerifiedState = Pick<RestoredFile, "now" | "isByDate">;
 
 /** Not to be called in a transaction, which would wait for git. */
 export function observeFiles(env: NodeJS.ProcessEnv, from: Restoration): ObservedFiles {
@@ -222,17 +226,39 @@ export function withObserved(from: Restoration, observed: ObservedFiles | null):
   return { ...changed, files: changed.files.map((file) => verifiedFile(file, verified.get(file.path))) };
 }
 
-function verifiedFile(file: RestoredFile, now: FileComparison | undefined): RestoredFile {
-  return file.now === "unknown" && now !== undefined ? { ...file, now } : file;
+function verifiedFile(file: RestoredFile, verified: VerifiedState | undefined): RestoredFile {
+  return file.now === "unknown" && verified !== undefined ? { ...file, ...verified } : file;
 }
 
 function compareUnknown(env: NodeJS.ProcessEnv, from: Restoration): ObservedFiles["verified"] {
-  const { session, snapshot, files, knownUntil } = from;
+  const unknown = from.files.filter(({ now, isCommitted }) => now === "unknown" && !isCommitted);
+  const bySnapshot = compareByContent(env, from, unknown);
+  return new Map(
+    unknown.flatMap((file): [string, VerifiedState][] => {
+      const now = bySnapshot.get(file.path) ?? "unknown";
+      const verified = now === "unknown" ? compareDate(file, from.knownUntil) : { now };
+      return verified === null ? [] : [[file.path, verified]];
+    }),
+  );
+}
+
+function compareByContent(
+  env: NodeJS.ProcessEnv,
+  { session, snapshot, knownUntil }: Restoration,
+  files: readonly RestoredFile[],
+): ReadonlyMap<string, FileComparison> {
   const { repository = null, commit = null } = snapshot ?? {};
-  const unknown = files.filter(({ now, isCommitted }) => now === "unknown" && !isCommitted).map(({ path }) => path);
-  if (session.project === null || repository === null || commit === null || unknown.length === 0) return new Map();
+  if (session.project === null || repository === null || commit === null || files.length === 0) return new Map();
   const known = { repository, commit, project: session.project };
-  return compareWithSnapshot(env, known, unknown, knownUntil) ?? new Map<string, FileComparison>();
+  const paths = files.map(({ path }) => path);
+  return compareWithSnapshot(env, known, paths, knownUntil) ?? new Map<string, FileComparison>();
+}
+
+/** [RE233] Returns null for a file that the chat did not edit, or that has no date. */
+function compareDate(file: RestoredFile, knownUntil: number): VerifiedState | null {
+  const stamp = isEdited(file) && file.action !== "deleted" ? stampOf(file.path) : null;
+  if (stamp === null) return null;
+  return { now: stamp.modifiedMs > knownUntil + editSlackMs ? "changed" : "same", isByDate: true };
 }
 
 function changesSince(env: NodeJS.ProcessEnv, from: Restoration): ProjectChanges | null {

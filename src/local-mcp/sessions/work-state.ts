@@ -94,7 +94,12 @@ const appliers: Appliers = {
     return { ...state, runningTools: [...stillRunning(state, run), run].slice(-limits.runs) };
   },
   tool_end: (state, at, { id, name, input, path, action, stamp, runsOn }) => ({
-    ...withEndedCall(state, id, { name, input, at, ...(runsOn ? { runsOn } : {}) }),
+    ...withEndedCall(state, id, {
+      name: action === "deleted" ? "Delete" : name,
+      input,
+      at,
+      ...(runsOn ? { runsOn } : {}),
+    }),
     files: path ? withFile(state.files, path, action ?? "noted", stamp) : state.files,
   }),
   tool_error: (state, at, { id, name, input, text }) => {

@@ -16,12 +16,12 @@ export function isNod(prompt: string): boolean {
   return text.length <= maxNodChars && nod.test(text);
 }
 
-/** Lines of a pasted block beyond which it is named, not quoted. */
+/** Lines of a block beyond which it is named, not quoted. */
 const maxPastedLines = 3;
 
 const fence = "```";
 
-/** Replaces pasted blocks by their size: code fences, and runs of quoted lines. */
+/** Replaces long blocks by their size: code fences, and runs of quoted lines. */
 export function withoutPasted(text: string): string {
   const parts = text.split(fence);
   return parts
@@ -51,7 +51,7 @@ function noteOf(block: string): string {
 }
 
 function pastedNote(lines: number): string | null {
-  return lines > maxPastedLines ? `[pasted: ${lines} lines]` : null;
+  return lines > maxPastedLines ? `[${lines} lines left out]` : null;
 }
 
 /** The text without line breaks and repeated blanks. */
@@ -74,13 +74,13 @@ function sentencesOf(text: string): string[] {
 /** Shorter excerpts would be fragments of sentences: they are the beginning of the text. */
 const leastExcerpt = 160;
 const gap = " … ";
-/** Shares of the room: of the first and the last sentence, and of the beginning of an answer. */
-const share = { first: 0.5, last: 0.35, beginning: 0.3 };
+/** Shares of the room: first and last sentence, beginning of a request and of an answer. */
+const share = { first: 0.5, last: 0.35, request: 0.35, answer: 0.5 };
 
 /**
  * At most `max` characters of a text, on one line: without pasted blocks where the text is too
- * long, then the first and the last sentence, sentences with a prohibition, and the rest from both
- * ends. Left-out parts are marked by "…".
+ * long, then its beginning and its last sentence, sentences with a prohibition, and the rest from
+ * both ends. Left-out parts are marked by "…".
  */
 export function excerpt(text: string, max: number): string {
   const plain = onOneLine(text);
@@ -106,6 +106,11 @@ export function excerpt(text: string, max: number): string {
   };
   keep(0, last === 0 ? max : Math.floor(max * share.first));
   if (last > 0) keep(last, Math.floor(max * share.last));
+  // A title alone does not say what is wanted.
+  for (let used = kept.get(0)?.length ?? 0, index = 1; used < max * share.request && index < last; index++) {
+    keep(index, left);
+    used += all[index]?.length ?? 0;
+  }
   for (const [index, sentence] of all.entries()) if (prohibition.test(sentence.slice(0, 400))) keep(index, left);
   for (let step = 1; step <= last / 2; step++) {
     keep(step, left);
@@ -141,7 +146,7 @@ export function bothEnds(text: string, max: number): string {
   if (plain.length <= max) return plain;
   let first = "";
   for (const one of sentencesOf(plain)) {
-    if (first.length + one.length + 1 > max * share.beginning) break;
+    if (first.length + one.length + 1 > max * share.answer) break;
     first = first === "" ? one : `${first} ${one}`;
   }
   if (first === "") return tail(plain, max);

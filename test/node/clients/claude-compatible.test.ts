@@ -126,7 +126,7 @@ it("[CA43] a chat of a client without an event of its end is over when its MCP p
   for (const pid of [2_001, 2_002]) runtime.processes.kill(pid);
   const next = new RecordedClient(runtime, "qwen", 2_003);
   const answer = JSON.stringify(next.send("SessionStart", { ...own, session_id: "next" }));
-  expect(answer).toContain("(killed) died");
+  expect(answer).toContain("<shim-recovered-session-killed>");
   expect(next.session("ended")).toMatchObject({ endedAt: expect.any(Number), recovery: null });
   expect(next.session("killed")).toMatchObject({ detachReason: "closed_open", recovery: "offered" });
 });

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { codexHead, codexRow, openCodeDocument } from "#harness/clients/invented-transcripts.ts";
@@ -119,6 +119,26 @@ it.each([
     expect(brief.includes("- Bash npm run serve (ran on in the background; no end recorded)")).toBe(isOpen);
   },
 );
+
+it("[RE233] a file that the transcript edited is judged by its date", async () => {
+  const home = aSeededHome();
+  const names = ["before.ts", "since.ts"];
+  const patch = names.map((name) => `*** Update File: ${join(home.folder, name)}`).join("\n");
+  for (const name of names) writeFileSync(join(home.folder, name), "");
+  const before = new Date(0);
+  utimesSync(join(home.folder, "before.ts"), before, before);
+  const rows = [
+    codexMeta({ cwd: home.folder }),
+    asked,
+    codexRow(2, "response_item/custom_tool_call", { call_id: "p", name: "apply_patch", input: patch }),
+    codexRow(3, "response_item/custom_tool_call_output", { call_id: "p", output: "Exit code: 0\nSuccess." }),
+  ];
+  const path = join(home.folder, "old.jsonl");
+  writeFileSync(path, jsonLines(...rows));
+  const brief = String((await home.json(`resume --json --from-transcript ${path}`))["brief"]);
+  expect(brief).toContain("before.ts (edited): not written since, by its date\n");
+  expect(brief).toContain("since.ts (edited): WRITTEN since the chat's last event, by its date\n");
+});
 
 it("[TR226] files that a patch deletes or moves away are deleted, and named as such", async () => {
   const home = aSeededHome();

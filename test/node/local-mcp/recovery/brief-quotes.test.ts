@@ -187,10 +187,19 @@ it("[RE202] the chat's last words are whole while all else fits; shortened they 
   expect(line.length).toBeLessThan(1_100);
 });
 
+it("[RE201] a long assignment before short prompts has more room than other prompts", () => {
+  const assignment = Array.from({ length: 60 }, (_, n) => `Room ${n} gets a lamp.`).join(" ");
+  const older = Array.from({ length: 60 }, (_, n) => `Wall ${n} gets a hook.`).join(" ");
+  const lines = quotedPrompts(
+    shown({ prompts: prompts("furnish the house", older, assignment, "and now?", "commit") }),
+  );
+  expect(lines.map((line) => line.length > 600)).toEqual([false, false, true, false, false]);
+});
+
 it("[RE202] a pasted log goes before the words around it", () => {
-  const log = Array.from({ length: 80 }, (_, n) => `2026-01-02T10:00:${n} pump ${n} is dry, never mind`).join("\n");
+  const log = Array.from({ length: 120 }, (_, n) => `2026-01-02T10:00:${n} pump ${n} is dry, never mind`).join("\n");
   const [line = ""] = quotedPrompts(shown({ prompts: prompts(`Why does it stop?\n${log}\nLook at the valve first.`) }));
-  expect(line).toContain("Why does it stop? [pasted: 80 lines] Look at the valve first.");
+  expect(line).toContain("Why does it stop? [120 lines left out] Look at the valve first.");
 });
 
 it("[RE201] nothing is cut without a mark: a plan has its first lines and their number, files read have the rest", () => {

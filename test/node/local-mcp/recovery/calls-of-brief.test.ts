@@ -44,7 +44,7 @@ it("[RE225] the newest call stands also where files and prompts fill the brief",
     action: "edited" as const,
     now: "same" as const,
   }));
-  const asked = prompts(...Array.from({ length: 40 }, (_, n) => `${n}: mend it. ${"The soil is dry. ".repeat(9)}`));
+  const asked = prompts(...Array.from({ length: 40 }, (_, n) => `${n}: mend it. ${"The soil is dry. ".repeat(12)}`));
   const both = ["npm test", "npm run lint"].map((input) => ({
     name: "Bash",
     input: `${input} ${"x".repeat(120)}`,

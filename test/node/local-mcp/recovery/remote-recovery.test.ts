@@ -124,7 +124,7 @@ it("[RE22] [RE93] [RE94] the brief says on which machine it was, how old all is,
   const one = await aWorld();
   const text = await briefElsewhere(one);
   for (const part of [
-    `an earlier session (${one.dead.session}) on another machine (desk) died 5 min ago`,
+    `an earlier session on another machine (desk) died 5 min ago`,
     `it ran on: desk, in ${one.dead.cwd} there`,
     `project: ${one.chat.cwd}`,
     "another SHIM process of its machine saw that its process is gone",

@@ -34,6 +34,18 @@ it("[CP14] a tool runs from its start to its end, its error, the end of the turn
   expect(running(begun("a"), begun("a"))).toEqual(["a"]);
 });
 
+it("[CP10] an edit that deletes its file is a deletion among the last calls", () => {
+  const deleted: JournalEntry = {
+    kind: "tool_end",
+    id: "a",
+    name: "Edit",
+    input: "a.ts",
+    path: "a.ts",
+    action: "deleted",
+  };
+  expect(stateAfter(touched("b.ts", "edited"), deleted).calls.map(({ name }) => name)).toEqual(["Edit", "Delete"]);
+});
+
 it.each(["Exit code 144", "[Request interrupted by user for tool use]", "Exit code 2"])(
   "[RE120] a call that ends with '%s' as the client is asked to end is unfinished, unless it had failed by itself",
   (text) => {

@@ -95,6 +95,14 @@ it("[RE202] a sentence between the first and the last is whole or left out: half
   expect(shown).toContain("Check the dock.");
 });
 
+it("[RE202] a title is followed by what comes right after it, before sentences that forbid something", () => {
+  const rules = Array.from({ length: 20 }, (_, n) => `Never paint door ${n} without a primer.`).join(" ");
+  const text = `# The doors\n\n## Context\nAll doors are to be green by May.\n\n${rules}\n\nBegin with the hall.`;
+  expect(excerpt(text, 300)).toMatch(
+    /^# The doors ## Context All doors are to be green by May\. Never .*Begin with the hall\.$/,
+  );
+});
+
 it("[RE202] the number of a list's item stands with its text, or goes with it", () => {
   const items = Array.from({ length: 40 }, (_, n) => `${n + 1}. Paint the deck of boat ${n + 1} in the old harbour`);
   const shown = excerpt(["Do this:", ...items, "Then stop."].join("\n"), 300);
@@ -105,11 +113,11 @@ it("[RE202] the number of a list's item stands with its text, or goes with it", 
 it("[RE202] a pasted block is named by its size before a sentence goes; a few lines stay", () => {
   const log = Array.from({ length: 30 }, (_, n) => `2031-02-03 pump ${n} on`).join("\n");
   const text = `Here is the log:\n\`\`\`\n${log}\n\`\`\`\nFind out why it stops.`;
-  expect(excerpt(text, 200)).toBe("Here is the log: [pasted: 30 lines] Find out why it stops.");
+  expect(excerpt(text, 200)).toBe("Here is the log: [30 lines left out] Find out why it stops.");
   expect(withoutPasted("```\none\ntwo\n```")).toBe("```\none\ntwo\n```");
-  expect(withoutPasted("> a\n> b\n> c\n> d\n> e\nWhy?")).toBe("[pasted: 5 lines]\nWhy?");
+  expect(withoutPasted("> a\n> b\n> c\n> d\n> e\nWhy?")).toBe("[5 lines left out]\nWhy?");
   // A fence that was cut is one all the same.
-  expect(withoutPasted(`See:\n\`\`\`\n${log}`)).toBe("See:\n[pasted: 30 lines]");
+  expect(withoutPasted(`See:\n\`\`\`\n${log}`)).toBe("See:\n[30 lines left out]");
 });
 
 it("[RE202] Japanese is cut at its own full stops", () => {
