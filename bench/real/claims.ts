@@ -138,6 +138,7 @@ function aboutBranch(line: Line, { isBranchChanged, branch }: PlayedCut): FalseC
 export function isNamed(text: string, path: string, cwd: string): boolean {
   const name = basename(path);
   const folder = basename(dirname(path));
-  const wanted = dirname(path) === cwd || folder === "" || folder === "." ? name : `${folder}/${name}`;
-  return text.includes(wanted);
+  if (dirname(path) !== cwd && folder !== "" && folder !== ".") return text.includes(`${folder}/${name}`);
+  // Another folder may have a file of the same name.
+  return text.replaceAll(`/${name}`, "").includes(name);
 }

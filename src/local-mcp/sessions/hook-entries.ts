@@ -100,8 +100,14 @@ function toolOf(input: HookInput): { id: string; name: string; input: string } |
 export function describeInput(toolInput: unknown): string {
   const values = asRecord(toolInput);
   const described = describingArguments.map((key) => values[key]).find((value) => typeof value === "string");
-  const text = described ?? JSON.stringify(redactJson(boundTexts(toolInput ?? {}, limits.input * 4)).value);
+  const text =
+    searchIn(values) ?? described ?? JSON.stringify(redactJson(boundTexts(toolInput ?? {}, limits.input * 4)).value);
   return redactAndClip(text, limits.input).replaceAll(/\s+/g, " ");
+}
+
+/** A search is described by its pattern and its folder. */
+function searchIn({ pattern, path }: Readonly<Record<string, unknown>>): string | null {
+  return typeof pattern === "string" && typeof path === "string" ? `${pattern} in ${path}` : null;
 }
 
 const fileActions: Record<string, FileNote["action"]> = {

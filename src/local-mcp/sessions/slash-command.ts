@@ -14,11 +14,15 @@ const builtIn = new Set(
 
 const command = /^\/([\w:.-]+)(?:\s+([\s\S]*))?$/;
 
-/** [CP62] The user's words in a command: of any but a client's own, and of `/compact`. */
+/** The client's own, whose arguments are the user's words all the same. */
+const withWords = new Set(["compact", "plan"]);
+
+/** [CP62] The user's words in a command that is not the client's own, and in those above. */
 function wordsOfCommand(prompt: string): string | null {
   const [, name = "", given = ""] = command.exec(prompt) ?? [];
-  const isOwn = name.toLowerCase() === "compact" || (!builtIn.has(name.toLowerCase()) && !name.startsWith("shim"));
-  return isOwn && given.trim() !== "" ? given.trim() : null;
+  const own = name.toLowerCase();
+  const hasWords = withWords.has(own) || (!builtIn.has(own) && !name.startsWith("shim"));
+  return hasWords && given.trim() !== "" ? given.trim() : null;
 }
 
 /** Commands of the client and of SHIM, and those without words of the user. */

@@ -30,6 +30,7 @@ it.each([
   [{ command: "npm\n  test" }, "npm test"],
   [{ content: "long", file_path: "/a/b.ts" }, "/a/b.ts"],
   [{ notebook_path: "/n.ipynb" }, "/n.ipynb"],
+  [{ path: "/harbour", pattern: "keel" }, "keel in /harbour"],
   [{ other: { deep: [1, "x"] } }, '{"other":{"deep":[1,"x"]}}'],
   [{ command: 7, password: "hunter2hunter2" }, expect.not.stringContaining("hunter2")],
   [undefined, "{}"],

@@ -25,17 +25,24 @@ function texts({ prompts }: WorkState): string[] {
 const long = "Paint it green, and the mast too, but leave the rudder as it is for now please.";
 const job = (index: number): string => `paint boat ${index}`;
 
-it("[CP8] prompts are kept with their time; commands of the client are none, arguments of others and of /compact are", () => {
+it("[CP8] prompts are kept with their time; commands of the client are none, arguments of others, of /compact and of /plan are", () => {
   const given = [
     "/init",
     "fix it",
     "/compact keep the names",
     "/deploy the harbour office",
     "/model opus",
+    "/plan a new dock",
     "and test it",
   ];
   const state = after(...given.map(user));
-  expect(texts(state)).toEqual(["fix it", "/compact keep the names", "/deploy the harbour office", "and test it"]);
+  expect(texts(state)).toEqual([
+    "fix it",
+    "/compact keep the names",
+    "/deploy the harbour office",
+    "/plan a new dock",
+    "and test it",
+  ]);
   expect(state.prompts[0]).toEqual({ text: "fix it", at: T0 + 1 });
   expect(texts(after(user("/home/ann/a.ts is broken")))).toEqual(["/home/ann/a.ts is broken"]);
 });
