@@ -31,8 +31,19 @@ export const storedSessionOperations = {
   }),
   "sessions.forget": machineOperation({
     summary: "Delete a session, or a project, with every copy.",
-    input: z.strictObject({ target: SessionOrProject }),
-    output: z.object({ sessions: count, checkpoints: count, snapshots: count, rows: count }),
+    input: z.strictObject({
+      target: SessionOrProject,
+      isCheckpoint: z.boolean().default(false).describe("the target is the whole id of a checkpoint"),
+      keepsCopies: z.boolean().default(false).describe("the copies stay, and a backup is made first"),
+    }),
+    /** `backup`: its file; null: none was made. */
+    output: z.object({
+      sessions: count,
+      checkpoints: count,
+      snapshots: count,
+      rows: count,
+      backup: z.string().nullable(),
+    }),
     errors: ["not_found", "ambiguous", "files_left"],
     effect: "destructive",
     surfaces: ["command", "page"],

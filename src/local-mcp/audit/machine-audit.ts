@@ -14,6 +14,7 @@ export interface MachineAction {
     | "session.offered-again"
     | "session.forgotten"
     | "project.forgotten"
+    | "checkpoint.forgotten"
     | "experiment.started"
     | "experiment.stopped"
     | "experiment.reverted"
@@ -23,7 +24,7 @@ export interface MachineAction {
   /** Id of the session; its first eight characters are kept, also once it is forgotten. */
   readonly session: string | null;
   readonly experiment?: string;
-  readonly by: "live page" | "command line" | "kaizen";
+  readonly by: "live page" | "command line" | "chat" | "kaizen";
   /** Code of an error, or `done`; of an experiment that moved, its new state. */
   readonly result: string;
   readonly rows?: number;

@@ -1,22 +1,20 @@
 import { existsSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { isAbsolute, join } from "node:path";
+import { join } from "node:path";
 import type { CheckedMachineInput, MachineOutput } from "../../contract/machine/operations.ts";
 import { readFileLines, writeLines } from "../../platform/line-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { err, ok } from "../../shared/result.ts";
-import { dropMarked } from "../../snapshots/stored-snapshots.ts";
 import { listBackups } from "../../store/backup.ts";
 import { exportLines } from "../../store/export-lines.ts";
 import { importLines } from "../../store/import-lines.ts";
-import * as audit from "../audit/machine-audit.ts";
 import { sessionDocument } from "../portable/session-document.ts";
 import { readState } from "../recovery/session-state.ts";
-import { forget, isPurgePending, purge, type ForgetTarget } from "../retention/forget.ts";
 import { readContent } from "../sessions/session-content.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { describeEntry } from "./describe-entry.ts";
+import { forgetTarget } from "./forget-target.ts";
 import type { Handlers } from "./handlers.ts";
 import type { HostResult } from "./host.ts";
 import { findSession, projectOfFolder } from "./resolve-id.ts";
@@ -29,23 +27,7 @@ export const storedSessionHandlers: Handlers<
     const found = findSession(runtime, id);
     return found.ok ? stored(runtime, found.value) : found;
   },
-  /** [CL16] [WP20] */
-  async "sessions.forget"({ runtime: load, by = "command line" }, { target: given }) {
-    const runtime = await load();
-    const target = targetOf(runtime, given);
-    if (!target.ok) {
-      const isLeft = target.error.code === "not_found" && runtime.store.read(isPurgePending, false);
-      return isLeft ? finish(runtime, { sessions: 0, checkpoints: 0, rows: 0 }) : target;
-    }
-    if (by === "live page" && !("session" in target.value))
-      return err({ code: "bad_input", message: "the live page forgets one session at a time; name a session." });
-    const { sessions: all, checkpoints, rows } = runtime.store.write((sql) => forget(sql, target.value));
-    const finished = await finish(runtime, { sessions: all.length, checkpoints: checkpoints.length, rows });
-    const session = "session" in target.value ? target.value.session : null;
-    const kind = session === null ? "project.forgotten" : "session.forgotten";
-    audit.record(runtime, { kind, session, by, result: finished.ok ? "done" : finished.error.code, rows });
-    return finished;
-  },
+  "sessions.forget": async ({ runtime, by = "command line" }, input) => forgetTarget(await runtime(), input, by),
   async "sessions.export"({ runtime: load }, input) {
     const { file, session: id, format } = input;
     if (format !== "jsonl" && id === undefined)
@@ -89,32 +71,6 @@ function stored(runtime: Runtime, session: sessions.Session): HostResult<Machine
     ...(others as unknown as Omit<MachineOutput<"sessions.stored">, "session" | "journal" | "copies">),
     copies: { backups: listBackups(runtime.paths.backups).length },
   });
-}
-
-function targetOf(runtime: Runtime, given: string): HostResult<ForgetTarget> {
-  if (!isAbsolute(given)) {
-    const found = findSession(runtime, given);
-    return found.ok ? ok({ session: found.value.id }) : found;
-  }
-  const project = projectOfFolder(runtime, given);
-  const isKnown = runtime.store.read((sql) => sessions.list(sql, { project, limit: 1 }).length > 0, false);
-  if (isKnown) return ok({ project });
-  const message = `no session of the project ${project} is stored. \`shim sessions\` lists those that are.`;
-  return err({ code: "not_found", message });
-}
-
-type Forgotten = Omit<MachineOutput<"sessions.forget">, "snapshots">;
-
-async function finish(runtime: Runtime, forgotten: Forgotten): Promise<HostResult<MachineOutput<"sessions.forget">>> {
-  const { dropped, failures } = await dropMarked(runtime, { maxGarbage: 0, isAll: true });
-  // Without the purge, doctor and a repeat of the command still know that files are left.
-  if (failures.length > 0) {
-    const reasons = failures.map(({ repository, message }) => `${repository}: ${message}`).join("; ");
-    const message = `not all saved files could be deleted: ${reasons}. Repeat the command.`;
-    return err({ code: "files_left", message });
-  }
-  await purge(runtime.store, runtime.paths);
-  return ok({ ...forgotten, snapshots: dropped });
 }
 
 /** [PO3] */

@@ -11,6 +11,7 @@ export function addForget(parent: Command, cli: Cli): void {
   defineOperation(cli, parent, "forget", {
     operation: "sessions.forget",
     args: ["target"],
+    fixed: { isCheckpoint: false, keepsCopies: false },
     before: async ({ target }) => {
       const label = await labelOf(cli, target);
       return label.ok

@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
+import * as audit from "#src/local-mcp/audit/machine-audit.ts";
 import { isPurgePending } from "#src/local-mcp/retention/forget.ts";
 import { machineTools } from "#src/contract/tools.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
@@ -75,7 +76,7 @@ it("[MC12] the status has client, project, checkpoints and other sessions that d
   expect(output).toMatchObject({ client: "claude-ai", project, savedMsAgo: 12_000, store: "better-sqlite3", latest });
 });
 
-it("[MC7] deleting needs the words of consent and a name; it takes only what is named, after a backup, and leaves no purge", async () => {
+it("[MC7] [WP20] deleting needs the words of consent and a name; it takes only what is named, after a backup, and leaves no purge", async () => {
   const runtime = tempRuntime();
   const dead = await aDeadChat(runtime);
   const { ask, refusal } = await desktop(runtime);
@@ -94,6 +95,11 @@ it("[MC7] deleting needs the words of consent and a name; it takes only what is 
   expect(rowCount(runtime, "checkpoints")).toBe(1);
   const left = { session: kept.output["session"], checkpoints: 1 };
   expect((await ask("shim_session_status")).output).toMatchObject(left);
+  const logged = audit.listNewest(runtime, 10).map(({ kind, actor }) => [kind, actor]);
+  expect(logged).toEqual([
+    ["session.forgotten", "chat"],
+    ["checkpoint.forgotten", "chat"],
+  ]);
 });
 
 it("[MC7] an offer can be declined for good, and a session be forgotten with every copy", async () => {
