@@ -1,3 +1,4 @@
+import type { ListedSession } from "../../contract/tools.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -12,7 +13,7 @@ import { recordFinishedHere } from "./finished-tasks.ts";
 import { offer, recordOffer } from "./offers.ts";
 import { restore, type Restoration } from "./restoration.ts";
 import { acquireLease } from "./session-lease.ts";
-import type { ListedSession, RecoverySource } from "./source.ts";
+import type { RecoverySource } from "./source.ts";
 import { leaseRefusal, verdict, type Refusal, type SessionFacts, type Successor } from "./verdict.ts";
 
 /** No other chat is offered the session while the chat `by` lives. */

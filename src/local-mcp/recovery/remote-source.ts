@@ -1,3 +1,4 @@
+import type { ListedSession } from "../../contract/tools.ts";
 import { ok } from "../../shared/result.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as remoteSessions from "../sync/remote-sessions.ts";
@@ -10,7 +11,7 @@ import { offerNewest } from "./remote-offer.ts";
 import { inspectElsewhere } from "./remote-restoration.ts";
 import { localClock } from "./remote-session.ts";
 import { fetchHolder } from "./session-lease.ts";
-import type { ListedSession, RecoverySource } from "./source.ts";
+import type { RecoverySource } from "./source.ts";
 import { giveBack, takeOver } from "./takeover.ts";
 import { verdict, type Refusal, type Successor } from "./verdict.ts";
 

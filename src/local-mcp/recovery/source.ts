@@ -1,21 +1,7 @@
+import type { ListedSession } from "../../contract/tools.ts";
 import type { Result } from "../../shared/result.ts";
 import type { Restoration } from "./restoration.ts";
 import type { Refusal } from "./verdict.ts";
-
-export interface ListedSession {
-  readonly session: string;
-  readonly title: string;
-  readonly diedMsAgo: number;
-  readonly cause: string;
-  readonly project: string;
-  /** Absent: this one. */
-  readonly machine?: string;
-  /** The chat that asks was offered it. */
-  readonly offeredHere?: true;
-  /** [RE183] Another living chat of this machine was offered the session, and how long ago. */
-  readonly offeredTo?: string;
-  readonly offeredMsAgo?: number;
-}
 
 /** Sessions of this machine, or of other machines, for a chat or a command of this one. */
 export interface RecoverySource {

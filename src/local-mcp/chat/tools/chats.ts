@@ -8,24 +8,22 @@ import type { Runtime } from "../../../runtime/runtime.ts";
 import { readChatState } from "../../recovery/session-state.ts";
 import { folderOf } from "../../team/chat-naming.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
-import { teamTool, toRefusal } from "./team-tool.ts";
+import { teamTool } from "./team-tool.ts";
 
-const callTimeoutMs = 8_000;
 const pageSize = 100;
 const maxTasks = 200;
 const maxNoteChars = 200;
 const leaderPrefix = "leader:";
 
-export const chats = teamTool<"shim_chats">(async ({ chat: { runtime }, member }, { all }) => {
-  const { link } = member.openedLink;
-  const found = await link.call("chats.list", { limit: pageSize }, callTimeoutMs);
-  if (!found.ok) return toRefusal(found.error);
-  const running = await link.call("tasks.list", { state: "running", limit: maxTasks }, callTimeoutMs);
-  if (!running.ok) return toRefusal(running.error);
-  const summary = await link.call("tasks.progress", {}, callTimeoutMs);
-  if (!summary.ok) return toRefusal(summary.error);
-  const leading = await link.call("leases.list", { prefix: leaderPrefix, limit: pageSize }, callTimeoutMs);
-  if (!leading.ok) return toRefusal(leading.error);
+export const chats = teamTool<"shim_chats">(async ({ chat: { runtime }, member, call }, { all }) => {
+  const found = await call("chats.list", { limit: pageSize });
+  if (!found.ok) return found;
+  const running = await call("tasks.list", { state: "running", limit: maxTasks });
+  if (!running.ok) return running;
+  const summary = await call("tasks.progress", {});
+  if (!summary.ok) return summary;
+  const leading = await call("leases.list", { prefix: leaderPrefix, limit: pageSize });
+  if (!leading.ok) return leading;
   const leaders = leading.value.leases.map(toLeader);
   const { activeChats: _chats, isAll: _isAll, ...tasks } = summary.value;
   const known = found.value.chats.map((chat) => toChatLine(member, chat, running.value.tasks, runtime));

@@ -4,10 +4,9 @@ import { age } from "../../../shared/format.ts";
 import { formatResource, type ReservationError } from "../../team/file-reservations.ts";
 import { resolveLinks, toLeasePath } from "../../team/lease-paths.ts";
 import type { Reservation } from "../../team/reservation-table.ts";
-import { teamTool, toRefusal, type Caller, type TeamAnswer } from "./team-tool.ts";
-import type { ToolOutput } from "./tool.ts";
+import { teamTool, type Caller, type TeamResult } from "./team-tool.ts";
 
-type FilesResult = Result<TeamAnswer<ToolOutput<"shim_files">>, ToolError>;
+type FilesResult = TeamResult<"shim_files">;
 
 interface ProjectPaths {
   readonly project: string;
@@ -56,7 +55,7 @@ async function reserve(caller: Caller, { project, paths }: ProjectPaths): Promis
 }
 
 function toReserveRefusal(caller: Caller, { code, message, holder }: ReservationError): FilesResult {
-  if (!holder) return toRefusal({ code, message });
+  if (!holder) return err({ code, message });
   const path = formatResource(holder.resource);
   if (holder.holder === caller.member.sessionId) {
     return err({
@@ -73,7 +72,7 @@ function toReserveRefusal(caller: Caller, { code, message, holder }: Reservation
 
 async function release(caller: Caller, { project, paths }: ProjectPaths): Promise<FilesResult> {
   const released = await caller.member.files.release(project, paths);
-  if (!released.ok) return toRefusal(released.error);
+  if (!released.ok) return released;
   const names = released.value.map(formatResource).join(", ");
   return ok({
     message: names === "" ? "This chat held none of them." : `Released: ${names}.`,
@@ -83,7 +82,7 @@ async function release(caller: Caller, { project, paths }: ProjectPaths): Promis
 
 async function list(caller: Caller): Promise<FilesResult> {
   const found = await caller.member.files.list();
-  if (!found.ok) return toRefusal(found.error);
+  if (!found.ok) return found;
   const output = outputOf(caller, found.value);
   const lines = output.files.map(
     ({ path, holder, name, machine, isSelf, heldForMs }) =>

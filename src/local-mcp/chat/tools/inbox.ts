@@ -5,16 +5,15 @@ import { toDelivered } from "../../recovery/offers.ts";
 import type { News, NewsRow } from "../../sessions/news.ts";
 import { neutralize } from "../../text/neutralize.ts";
 import { indentLines, newsText } from "../../team/news-text.ts";
-import { teamTool, toRefusal } from "./team-tool.ts";
+import { teamTool } from "./team-tool.ts";
 
 const maxNews = 20;
-const callTimeoutMs = 8_000;
 const maxChars = 20_000;
 
-export const inbox = teamTool<"shim_inbox">(async ({ chat, session, member }, { topics }) => {
+export const inbox = teamTool<"shim_inbox">(async ({ chat, session, member, call }, { topics }) => {
   for (const pattern of topics ?? []) {
-    const subscribed = await member.openedLink.link.call("messages.subscribe", { pattern }, callTimeoutMs);
-    if (!subscribed.ok) return toRefusal(subscribed.error);
+    const subscribed = await call("messages.subscribe", { pattern });
+    if (!subscribed.ok) return subscribed;
   }
   const pulled = await member.pull();
   const { runtime } = chat;

@@ -9,9 +9,7 @@ import type { Abilities } from "../../team/chat-abilities.ts";
 import type { HeldTask } from "../../team/held-tasks.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
 import type { WaitingTasks } from "../../team/waiting-tasks.ts";
-import { teamTool, toRefusal } from "./team-tool.ts";
-
-const maxChars = 4_000;
+import { cut, teamTool } from "./team-tool.ts";
 
 export const next = teamTool<"shim_next">(async ({ member }, { types = [], capabilities, capacity, waitMs = 0 }) => {
   const stated = await setAbilities(member, omitUndefined({ capabilities, capacity }));
@@ -19,7 +17,7 @@ export const next = teamTool<"shim_next">(async ({ member }, { types = [], capab
   const [held] = member.tasks.list();
   if (held) return ok(toAnswer(member, held, false));
   const taken = await member.claims.claim(types, waitMs);
-  if (!taken.ok) return toRefusal(taken.error);
+  if (!taken.ok) return taken;
   if (taken.value) return ok(toAnswer(member, taken.value, true));
   const waited = await member.claims.findWaiting(types);
   const waiting = waited.ok ? waited.value : [];
@@ -109,6 +107,5 @@ function formatContent({ payload, progress, checkpoint, inputs }: ClaimedTask): 
   if (progress !== null) lines.push(`progress of an earlier attempt: ${JSON.stringify(progress)}`);
   if (checkpoint !== null) lines.push(`its last checkpoint: ${JSON.stringify(checkpoint)}`);
   if (inputs.length > 0) lines.push(`results that it depended on: ${JSON.stringify(inputs)}`);
-  const text = lines.join("\n");
-  return text.length <= maxChars ? text : `${text.slice(0, maxChars)} [cut; all of it is in the structured answer]`;
+  return cut(lines.join("\n"));
 }

@@ -5,8 +5,8 @@ import { err, ok, type Result } from "../../../shared/result.ts";
 import type { HeldTask } from "../../team/held-tasks.ts";
 import type { ReportResult } from "../../team/held-claims.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
-import { teamTool, toRefusal, type TeamAnswer } from "./team-tool.ts";
-import type { ToolInput, ToolOutput } from "./tool.ts";
+import { teamTool, type TeamResult } from "./team-tool.ts";
+import type { ToolInput } from "./tool.ts";
 
 type Input = ToolInput<"shim_report">;
 
@@ -33,8 +33,8 @@ function toAnswer(
   task: number,
   outcome: Input["outcome"],
   { answer }: Extract<ReportResult, { kind: "answered" }>,
-): Result<TeamAnswer<ToolOutput<"shim_report">>, ToolError> {
-  if (!answer.ok) return toRefusal(answer.error);
+): TeamResult<"shim_report"> {
+  if (!answer.ok) return answer;
   const { state, isCancelled, reason } = answer.value;
   const output = { task, state: "reported", ...(state === undefined ? {} : { taskState: state }) };
   if (isCancelled)

@@ -1,11 +1,11 @@
 import type { Target } from "../../../contract/messages.ts";
 import { ok } from "../../../shared/result.ts";
 import { resolveRecipient } from "../../team/recipients.ts";
-import { teamTool, toRefusal } from "./team-tool.ts";
+import { teamTool } from "./team-tool.ts";
 
 export const send = teamTool<"shim_send">(async ({ member, removed: count }, input) => {
   const found = await resolveRecipient(member, input.to);
-  if (!found.ok) return toRefusal(found.error);
+  if (!found.ok) return found;
   const target = found.value;
   const to = formatTarget(target);
   const sent = await member.outbox.call("messages.send", { target, body: input.text, requestId: member.newId() });
@@ -16,7 +16,7 @@ export const send = teamTool<"shim_send">(async ({ member, removed: count }, inp
       output: { state: "kept", to },
     });
   }
-  if (!sent.answer.ok) return toRefusal(sent.answer.error);
+  if (!sent.answer.ok) return sent.answer;
   return ok({
     message: `Sent to ${to}.${removed}`,
     output: { state: "sent", to, id: sent.answer.value.id },

@@ -1,17 +1,15 @@
-import type { ToolError } from "../chat.ts";
 import type { Leader } from "../../../contract/elections.ts";
 import type { Json } from "../../../contract/json.ts";
-import { err, ok, type Result } from "../../../shared/result.ts";
+import { omitUndefined } from "../../../shared/omit-undefined.ts";
+import { err, ok } from "../../../shared/result.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
-import { teamTool, toRefusal, type Caller, type TeamAnswer } from "./team-tool.ts";
-import type { ToolInput, ToolOutput } from "./tool.ts";
+import { cut, teamTool, type Caller, type TeamResult } from "./team-tool.ts";
+import type { ToolInput } from "./tool.ts";
 
 type Input = ToolInput<"shim_state_set">;
-type StateResult = Result<TeamAnswer<ToolOutput<"shim_state_set">>, ToolError>;
+type StateResult = TeamResult<"shim_state_set">;
 
-const callTimeoutMs = 8_000;
 const leaderPrefix = "$leader/";
-const maxChars = 4_000;
 
 export const stateSet = teamTool<"shim_state_set">(async (caller, input) => {
   if (input.delete === true && input.value !== undefined) {
@@ -19,46 +17,35 @@ export const stateSet = teamTool<"shim_state_set">(async (caller, input) => {
   }
   if (input.key.startsWith(leaderPrefix)) return campaign(caller.member, input);
   if (input.delete === true) return remove(caller, input);
-  return input.value === undefined ? read(caller.member, input.key) : write(caller, input);
+  return input.value === undefined ? read(caller, input.key) : write(caller, input);
 });
 
 /** [TE31] Serves clients that read no resources. */
-async function read({ openedLink }: TeamChat, key: string): Promise<StateResult> {
-  const found = await openedLink.link.call("state.get", { key }, callTimeoutMs);
-  if (!found.ok) return toRefusal(found.error);
+async function read({ call }: Caller, key: string): Promise<StateResult> {
+  const found = await call("state.get", { key });
+  if (!found.ok) return found;
   const { entry } = found.value;
   if (entry === null) return ok({ message: `${key} is not set.`, output: { version: 0 } });
-  const text = JSON.stringify(entry.value);
-  const cut =
-    text.length <= maxChars ? text : `${text.slice(0, maxChars)} [cut; all of it is in the structured answer]`;
   return ok({
     message: `${key}, version ${entry.version}.`,
-    quoted: { as: "state", text: cut },
+    quoted: { as: "state", text: cut(JSON.stringify(entry.value)) },
     output: { version: entry.version, value: entry.value },
   });
 }
 
-async function write({ session, member }: Caller, { key, ifVersion, ttlMs, value }: Input): Promise<StateResult> {
-  const written = await member.openedLink.link.call(
-    "state.set",
-    { key, by: session.id, value: value as Json, ...condition(ifVersion), ...(ttlMs === undefined ? {} : { ttlMs }) },
-    callTimeoutMs,
-  );
-  if (!written.ok) return toRefusal(written.error);
+async function write({ session, call }: Caller, { key, ifVersion, ttlMs, value }: Input): Promise<StateResult> {
+  const limits = omitUndefined({ ifVersion, ttlMs });
+  const written = await call("state.set", { key, by: session.id, value: value as Json, ...limits });
+  if (!written.ok) return written;
   const { version } = written.value;
   return ok({ message: `Set ${key}, version ${version}.`, output: { version } });
 }
 
-async function remove({ session, member }: Caller, { key, ifVersion }: Input): Promise<StateResult> {
-  const request = { key, by: session.id, ...condition(ifVersion) };
-  const deleted = await member.openedLink.link.call("state.delete", request, callTimeoutMs);
-  if (!deleted.ok) return toRefusal(deleted.error);
+async function remove({ session, call }: Caller, { key, ifVersion }: Input): Promise<StateResult> {
+  const deleted = await call("state.delete", { key, by: session.id, ...omitUndefined({ ifVersion }) });
+  if (!deleted.ok) return deleted;
   const { isDeleted, version } = deleted.value;
   return ok({ message: isDeleted ? `Deleted ${key}.` : `${key} was not set.`, output: { version, isDeleted } });
-}
-
-function condition(ifVersion: number | undefined): { ifVersion?: number } {
-  return ifVersion === undefined ? {} : { ifVersion };
 }
 
 async function campaign(member: TeamChat, input: Input): Promise<StateResult> {
@@ -66,7 +53,7 @@ async function campaign(member: TeamChat, input: Input): Promise<StateResult> {
   if (input.delete === true) return resign(member, name);
   if (input.value === undefined) {
     const found = await member.leadership.leaderOf(name);
-    return found.ok ? toLeadership(member, name, found.value) : toRefusal(found.error);
+    return found.ok ? toLeadership(member, name, found.value) : found;
   }
   if (input.value !== true) {
     return err({
@@ -75,7 +62,7 @@ async function campaign(member: TeamChat, input: Input): Promise<StateResult> {
     });
   }
   const answer = await member.leadership.campaign(name);
-  if (!answer.ok) return toRefusal(answer.error);
+  if (!answer.ok) return answer;
   const { leader, state } = answer.value;
   if (state === "leading") return toLeadership(member, name, leader);
   const now = leader === null ? `${name} has no leader yet` : `${leader.leader} leads ${name}`;
@@ -87,7 +74,7 @@ async function campaign(member: TeamChat, input: Input): Promise<StateResult> {
 
 async function resign(member: TeamChat, name: string): Promise<StateResult> {
   const resigned = await member.leadership.resign(name);
-  if (!resigned.ok) return toRefusal(resigned.error);
+  if (!resigned.ok) return resigned;
   const message = resigned.value
     ? `This chat no longer leads ${name}.`
     : `This chat did not lead ${name}, and is no longer waiting.`;

@@ -1,5 +1,5 @@
 import { ok } from "../../../shared/result.ts";
-import { teamTool, toRefusal } from "./team-tool.ts";
+import { teamTool } from "./team-tool.ts";
 
 export const submit = teamTool<"shim_submit">(async ({ session, member }, { tasks }) => {
   const request = { tasks, by: session.id, requestId: member.newId() };
@@ -11,7 +11,7 @@ export const submit = teamTool<"shim_submit">(async ({ session, member }, { task
       output: { state: "kept", tasks: [] },
     });
   }
-  if (!sent.answer.ok) return toRefusal(sent.answer.error);
+  if (!sent.answer.ok) return sent.answer;
   const tasksOf = sent.answer.value.tasks.map(({ task, state }) => ({ task, state }));
   return ok({
     message: `Submitted: ${tasksOf.map(({ task, state }) => `${task} (${state ?? "known before"})`).join(", ")}.`,

@@ -1,7 +1,8 @@
 import type { teamTools } from "../../../contract/team-tools.ts";
+import { badInputText } from "../../../shared/check-input.ts";
 import { dataWarning, fence } from "../../../shared/fence.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
-import type { CallError } from "../../../contract/errors.ts";
+import type { Call } from "../../../coordinator-client/coordinator-client.ts";
 import { redactJson } from "../../../redaction/redact.ts";
 import type { Session } from "../../sessions/sessions.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
@@ -13,9 +14,13 @@ export interface Caller {
   readonly session: Session;
   readonly member: TeamChat;
   readonly removed: number;
+  /** Calls an operation of the workspace. */
+  readonly call: Call;
 }
 
-export interface TeamAnswer<Output> {
+const callTimeoutMs = 8_000;
+
+interface TeamAnswer<Output> {
   /** SHIM's own text. */
   readonly message: string;
   /** Text of other chats, for clients that do not read the structured answer. */
@@ -24,10 +29,8 @@ export interface TeamAnswer<Output> {
 }
 
 type TeamToolName = keyof typeof teamTools;
-type Act<Name extends TeamToolName> = (
-  caller: Caller,
-  input: ToolInput<Name>,
-) => Promise<Result<TeamAnswer<ToolOutput<Name>>, ToolError>>;
+export type TeamResult<Name extends TeamToolName> = Result<TeamAnswer<ToolOutput<Name>>, ToolError>;
+type Act<Name extends TeamToolName> = (caller: Caller, input: ToolInput<Name>) => Promise<TeamResult<Name>>;
 
 export function teamTool<Name extends TeamToolName>(act: Act<Name>): ToolHandler<Name> {
   return async (chat, input) => {
@@ -38,15 +41,14 @@ export function teamTool<Name extends TeamToolName>(act: Act<Name>): ToolHandler
         code: "no_team",
         message: 'The team is turned off: config.json says "team": {"isEnabled": false}.',
       });
-    const memberResult = await chat.team.chatFor(entered.value);
-    if (!memberResult.ok) return toRefusal(memberResult.error);
+    const joined = await chat.team.chatFor(entered.value);
+    if (!joined.ok) return err(toRefusal(joined.error));
+    const member = joined.value;
     // [RD12] Redaction maps strings to strings, so the shape stays.
     const { value, count: removed } = redactJson(input);
-    const acted = await act(
-      { chat, session: entered.value, member: memberResult.value, removed },
-      value as ToolInput<Name>,
-    );
-    return acted.ok ? ok(toAnswer(entered.value.id, acted.value)) : acted;
+    const call: Call = (name, given) => member.openedLink.link.call(name, given, callTimeoutMs);
+    const acted = await act({ chat, session: entered.value, member, removed, call }, value as ToolInput<Name>);
+    return acted.ok ? ok(toAnswer(entered.value.id, acted.value)) : err(toRefusal(acted.error));
   };
 }
 
@@ -69,8 +71,17 @@ const adviceByCode: Readonly<Record<string, string>> = {
   forbidden: "The access token of this machine does not permit it; tell the user.",
 };
 
-export function toRefusal({ code, message }: CallError): { readonly ok: false; readonly error: ToolError } {
-  const text = message.replace(/^[a-z]+\.[a-z-]+: /, "").replace(/\.?$/, ".");
+/** A refusal of a workspace names its operation, which the tool does not. */
+function toRefusal({ code, message }: ToolError): ToolError {
+  const text = badInputText(message);
   const more = adviceByCode[code];
-  return err({ code, message: more === undefined ? text : `${text} ${more}` });
+  return { code, message: more === undefined ? text : `${text} ${more}` };
+}
+
+const maxQuotedChars = 4_000;
+
+/** For a text that the structured answer has too. */
+export function cut(text: string): string {
+  if (text.length <= maxQuotedChars) return text;
+  return `${text.slice(0, maxQuotedChars)} [cut; all of it is in the structured answer]`;
 }
