@@ -1,7 +1,8 @@
 import { chatStates, stateOfRegistered, stateText, workProgress, type ChatState } from "../contract/chat-state.ts";
 import type { Chat } from "../contract/chats.ts";
 import type { Fleet, FleetRow } from "../contract/machine/page.ts";
-import { matches, shortIn } from "./format.ts";
+import { shortIds } from "../contract/short-id.ts";
+import { matches } from "./format.ts";
 
 /** Pure. */
 
@@ -54,7 +55,7 @@ function toRow(chat: Chat, short: (id: string) => string): FleetRow {
 }
 
 export function rowsOf({ rows, chats }: Pick<Fleet, "rows" | "chats">): FleetRow[] {
-  const short = shortIn(chats.flatMap(({ chat, session }) => [chat, session]));
+  const short = shortIds(chats.flatMap(({ chat, session }) => [chat, session]));
   return [...rows, ...chats.map((chat) => toRow(chat, short))];
 }
 

@@ -20,16 +20,6 @@ export function words(name: string): string {
     .toLowerCase();
 }
 
-/** [CL78] For each of these ids its shortest unique beginning, at least 8 characters. */
-export function shortIn(ids: readonly (string | null)[]): (id: string) => string {
-  return (id) => {
-    const isUnique = (start: string): boolean => ids.every((one) => one === id || !one?.startsWith(start));
-    let short = /^(?:[a-z]+_)?.{8}/.exec(id)?.[0] ?? id;
-    while (short !== id && (short.endsWith("-") || !isUnique(short))) short = id.slice(0, short.length + 1);
-    return plain(short);
-  };
-}
-
 export function shortPath(path: string): string {
   const parts = path.split("/");
   return parts.length > 3 ? `…/${parts.slice(-2).join("/")}` : path;

@@ -7,7 +7,7 @@ import { localWorkspace } from "../../coordinator-client/open-link.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { oneLine } from "../../shared/format.ts";
 import { err, ok } from "../../shared/result.ts";
-import { shortIds } from "../../shared/short-id.ts";
+import { shortIds } from "../../contract/short-id.ts";
 import { readChatState } from "../recovery/session-state.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { createNaming, folderOf } from "../team/chat-naming.ts";

@@ -1,4 +1,4 @@
-import { shortIdAmong } from "../../shared/short-id.ts";
+import { shortIdAmong } from "../../contract/short-id.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { displayTitle, type Session } from "./sessions.ts";
 

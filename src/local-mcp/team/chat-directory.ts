@@ -1,6 +1,6 @@
 import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import type { Chat } from "../../contract/chats.ts";
-import { shortIdAmong } from "../../shared/short-id.ts";
+import { shortIdAmong } from "../../contract/short-id.ts";
 import { redact } from "../../redaction/redact.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as sessions from "../sessions/sessions.ts";

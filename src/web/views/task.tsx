@@ -2,7 +2,8 @@ import type { JSX } from "preact";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { Attempt } from "../../contract/task-views.ts";
 import { age } from "../../contract/age.ts";
-import { dollars, plain, shortIn, words } from "../format.ts";
+import { shortIds } from "../../contract/short-id.ts";
+import { dollars, plain, words } from "../format.ts";
 import { call, linkTo, useCall } from "../page-state.ts";
 import { ActionButtons, type Action } from "../parts/confirm.tsx";
 import { Age, Code, Empty, Facts, Head, Left, Shown, Table } from "../parts/pieces.tsx";
@@ -100,6 +101,7 @@ function cancelOne(task: number, isRunning: boolean): Action {
 
 function Attempts({ task }: { task: number }): JSX.Element {
   const loaded = useCall("tasks.history", { task, limit: 50 });
+  const shortChat = shortIds(loaded.value?.attempts.flatMap(({ chat }) => chat ?? []) ?? []);
   return (
     <section aria-labelledby="attempts">
       <h2 id="attempts">Ended attempts, newest first</h2>
@@ -116,8 +118,7 @@ function Attempts({ task }: { task: number }): JSX.Element {
                 { head: "Attempt", cell: ({ attempt }) => attempt, isNumber: true },
                 {
                   head: "Chat",
-                  cell: ({ chat }) =>
-                    chat === null ? "the coordinator" : shortIn(attempts.map((one) => one.chat))(chat),
+                  cell: ({ chat }) => (chat === null ? "the coordinator" : plain(shortChat(chat))),
                 },
                 { head: "End", cell: ({ end }) => words(end) },
                 { head: "Reason", cell: ({ reason }) => plain(reason ?? "-") },

@@ -3,7 +3,8 @@ import { useState } from "preact/hooks";
 import type { OutputOf } from "../../contract/operations.ts";
 import type { TaskLine, TypeStats } from "../../contract/task-views.ts";
 import { age } from "../../contract/age.ts";
-import { count, percent, plain, shortIn, words } from "../format.ts";
+import { shortIds } from "../../contract/short-id.ts";
+import { count, percent, plain, words } from "../format.ts";
 import { linkTo, useCall, useLoaded } from "../page-state.ts";
 import { Age, Badge, Empty, Field, Found, Head, Select, Shown, Table, type Column } from "../parts/pieces.tsx";
 import { findTasks, type TaskFilter } from "../task-reads.ts";
@@ -74,14 +75,14 @@ function Lanes({ types }: { types: readonly TypeStats[] }): JSX.Element | null {
 }
 
 function taskColumns(at: number, tasks: readonly TaskLine[]): readonly Column<TaskLine>[] {
-  const short = shortIn(tasks.map(({ chat }) => chat));
+  const short = shortIds(tasks.flatMap(({ chat }) => chat ?? []));
   return [
     { head: "Task", cell: ({ task }) => <a href={linkTo("task", task)}>{`#${task}`}</a> },
     { head: "Type", cell: ({ type }) => plain(type) },
     { head: "State", cell: (task) => <StateBadge task={task} /> },
     { head: "Age", cell: ({ ageMs }) => <Age ms={ageMs} at={at} suffix="" /> },
     { head: "Failures", cell: ({ failures, maxAttempts }) => `${failures} of ${maxAttempts}` },
-    { head: "Chat", cell: ({ chat }) => chat !== null && <a href={linkTo("chat", chat)}>{short(chat)}</a> },
+    { head: "Chat", cell: ({ chat }) => chat !== null && <a href={linkTo("chat", chat)}>{plain(short(chat))}</a> },
     { head: "Note", cell: noteOf },
   ];
 }

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
-import { shortIdAmong, shortIds } from "#src/shared/short-id.ts";
+import { shortIdAmong, shortIds } from "#src/contract/short-id.ts";
 import {
   aCliHome,
   addSession,
@@ -62,6 +62,8 @@ it("[CL78] a short id has at least 8 characters behind its prefix, does not end 
   expect(shortIdAmong("01a1fbb6-1111", ["01a1fbb6x"])).toBe("01a1fbb6-1");
   expect(shortIdAmong("abc", ["abc", "abcdefghij"])).toBe("abc");
   expect(shortIdAmong("abcdefghij", ["abcdefghijk"])).toBe("abcdefghij");
+  const ids = ["01a1fbb6-1111-7aaa", "01a1fbb6-1112-7bbb", "ses_018bcfe5-6800", "ffffffff-1", "s1"];
+  expect(ids.map(shortIds(ids))).toEqual(["01a1fbb6-1111", "01a1fbb6-1112", "ses_018bcfe5", "ffffffff", "s1"]);
   const short = shortIds(["aaaaaaaa1", "aaaaaaaa2", "b"]);
   expect(["aaaaaaaa1", "aaaaaaaa2", "b", "aaaaaaaa3"].map(short)).toEqual(["aaaaaaaa1", "aaaaaaaa2", "b", "aaaaaaaa3"]);
 });

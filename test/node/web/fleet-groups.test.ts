@@ -1,5 +1,4 @@
 import { expect, it } from "vitest";
-import { shortIn } from "#src/web/format.ts";
 import type { Chat } from "#src/contract/chats.ts";
 import type { FleetRow } from "#src/contract/machine/page.ts";
 import { toGroups } from "#src/web/fleet-groups.ts";
@@ -85,16 +84,4 @@ it("[WP13] the search keeps the chats that have all of its words, in any field a
   expect(found("parser SHOP")).toEqual(["a"]);
   expect(found("parser docs")).toEqual([]);
   expect(found("  ")).toEqual(["a", "b"]);
-});
-
-it("[CL78] the page shortens ids as the command does: at least 8 characters, and as many more as they need", () => {
-  const ids = ["01a1fbb6-1111-7aaa", "01a1fbb6-1112-7bbb", "ses_018bcfe5-6800", "ffffffff-1", "s1", null];
-  const short = shortIn(ids);
-  expect(ids.flatMap((id) => (id === null ? [] : [short(id)]))).toEqual([
-    "01a1fbb6-1111",
-    "01a1fbb6-1112",
-    "ses_018bcfe5",
-    "ffffffff",
-    "s1",
-  ]);
 });

@@ -1,11 +1,12 @@
-import { stateText, workProgress } from "../../../contract/chat-state.ts";
+import { stateText } from "../../../contract/chat-state.ts";
 import type { Chat } from "../../../contract/chats.ts";
 import type { TaskLine } from "../../../contract/task-views.ts";
 import type { Lease } from "../../../contract/leases.ts";
+import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
 import { age } from "../../../shared/format.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
-import { readChatState } from "../../recovery/session-state.ts";
+import { isPresent, showChat } from "../../host/chat-names.ts";
 import { folderOf } from "../../team/chat-naming.ts";
 import type { TeamChat } from "../../team/team-chat.ts";
 import { teamTool } from "./team-tool.ts";
@@ -27,7 +28,7 @@ export const chats = teamTool<"shim_chats">(async ({ chat: { runtime }, member, 
   const leaders = leading.value.leases.map(toLeader);
   const { activeChats: _chats, isAll: _isAll, ...tasks } = summary.value;
   const known = found.value.chats.map((chat) => toChatLine(member, chat, running.value.tasks, runtime));
-  const listed = known.filter(({ state }) => all === true || (state !== "died" && state !== "ended"));
+  const listed = known.filter((one) => all === true || isPresent(one));
   const counts = `${tasks.queuedTasks} queued, ${tasks.inProgressTasks} in progress, ${tasks.completedTasks} done, of ${tasks.totalTasks}`;
   return ok({
     message: `Tasks: ${counts}. Chats: ${listed.length}.${listed.some(({ state }) => state === "waits") ? youText : ""}`,
@@ -52,16 +53,16 @@ const youText = ' In a state, "you" is the user of that chat.';
 function toChatLine(member: TeamChat, chat: Chat, running: readonly TaskLine[], runtime: Runtime) {
   const { name, machine, checkout, waiting } = member.directory.fromChat(chat);
   const project = folderOf(checkout);
-  const shown = readChatState(runtime, chat);
-  const waitingMs = waiting && shown.state === "waits" ? Math.max(0, runtime.now() - waiting.since) : null;
-  const progress = workProgress(chat);
+  const { state, detail, progress } = showChat(runtime, chat);
+  const waitingMs = waiting && state === "waits" ? Math.max(0, runtime.now() - waiting.since) : null;
   const tasks = running.filter((task) => task.chat === chat.chat).map(toTask);
   return {
     chat: chat.chat,
     name,
     machine,
     ...(project === null ? {} : { project }),
-    ...shown,
+    state,
+    detail,
     isSelf: chat.chat === member.sessionId,
     capabilities: chat.capabilities,
     capacity: chat.capacity,
@@ -74,12 +75,7 @@ function toChatLine(member: TeamChat, chat: Chat, running: readonly TaskLine[], 
 
 function toTask({ task, type, progress }: TaskLine) {
   const { percent, note } = progress ?? {};
-  return {
-    task,
-    type,
-    ...(percent === undefined ? {} : { percent }),
-    ...(note === undefined ? {} : { note: note.slice(0, maxNoteChars) }),
-  };
+  return { task, type, ...omitUndefined({ percent, note: note?.slice(0, maxNoteChars) }) };
 }
 
 function formatChat(line: ChatLine): string {
@@ -98,8 +94,8 @@ function formatChat(line: ChatLine): string {
 }
 
 function stateAndAge(line: ChatLine): string {
-  const { state, waitingMs, lastSeenMsAgo } = line;
-  if (state === "died" || state === "ended") return `${stateText(line)}, seen ${age(lastSeenMsAgo)} ago`;
+  const { waitingMs, lastSeenMsAgo } = line;
+  if (!isPresent(line)) return `${stateText(line)}, seen ${age(lastSeenMsAgo)} ago`;
   return `${stateText(line)}${waitingMs === undefined ? "" : ` for ${age(waitingMs)}`}`;
 }
 

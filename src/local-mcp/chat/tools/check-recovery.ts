@@ -21,6 +21,7 @@ import type { ToolHandler, ToolInput, ToolOutput, ToolAnswer } from "./tool.ts";
 type Answer = ToolAnswer<ToolOutput<"shim_check_recovery">>;
 
 type Incomplete = Answer["output"]["incomplete"];
+type Input = ToolInput<"shim_check_recovery">;
 
 interface Choice {
   readonly source: RecoverySource;
@@ -39,35 +40,28 @@ const nothingToTake: ToolError = {
 const listAlone: ToolError = { code: "contradiction", message: "Pass list alone: it neither takes nor dismisses." };
 
 export const checkRecovery: ToolHandler<"shim_check_recovery"> = async (chat, input) => {
-  if (input.list) return listOnly(chat, input);
-  const entered = chat.begin(input);
+  const { list, of, take, dismiss, detail } = input;
+  // [MC40] A list makes no offer.
+  const entered = list ? chat.enter(input, "look") : chat.begin(input);
   if (!entered.ok) return entered;
+  if (list && (of !== undefined || take || dismiss)) return err(listAlone);
   const session = entered.value;
-  const reached = await reach(chat, session, input.of);
-  const chosen = await choose(reached.sources, input.of);
+  const reached = await reach(chat, session, of);
+  if (list) return ok(withReach(listAnswer(session, await listFrom(reached, detail)), reached));
+  const chosen = await choose(reached.sources, of);
   if (!chosen.ok) return chosen;
   const refusal = await act(chosen.value, input);
   if (refusal !== null) return err(refusal);
-  if (input.dismiss && chosen.value) return ok(dismissedAnswer(chat, session, chosen.value));
-  const incomplete = await listFrom(reached, input.detail);
-  return ok(withReach(briefAnswer(chat, session, chosen.value, incomplete), reached));
+  if (dismiss && chosen.value) return ok(dismissedAnswer(chat, session, chosen.value));
+  return ok(withReach(briefAnswer(chat, session, chosen.value, await listFrom(reached, detail)), reached));
 };
-
-/** [MC40] Makes no offer. */
-async function listOnly(chat: Chat, input: ToolInput<"shim_check_recovery">): Promise<Result<Answer, ToolError>> {
-  const entered = chat.enter(input, "look");
-  if (!entered.ok) return entered;
-  if (input.of !== undefined || input.take || input.dismiss) return err(listAlone);
-  const reached = await reach(chat, entered.value);
-  return ok(withReach(listAnswer(entered.value, await listFrom(reached, input.detail)), reached));
-}
 
 interface Reached {
   readonly sources: readonly RecoverySource[];
   readonly isUnreachable: boolean;
 }
 
-async function reach(chat: Chat, session: Session, of?: string): Promise<Reached> {
+async function reach(chat: Chat, session: Session, of: string | undefined): Promise<Reached> {
   const own = localSource(chat.runtime, session, () => openedLink(chat, session));
   const elsewhere = await otherSessions(chat, session, of);
   const isUnreachable = elsewhere === "unreachable";
@@ -109,10 +103,7 @@ async function choose(
 const verdictCodes: ReadonlySet<string> = new Set(["this_chat", "finished", "still_running", "held"]);
 
 /** [MC17] [RE55] Takes or dismisses the session. Returns the refusal, or null. */
-async function act(
-  choice: Choice | null,
-  { take, dismiss }: { readonly take?: boolean | undefined; readonly dismiss?: boolean | undefined },
-): Promise<ToolError | null> {
+async function act(choice: Choice | null, { take, dismiss }: Input): Promise<ToolError | null> {
   if (!take && !dismiss) return null;
   if (take && dismiss) return { code: "contradiction", message: "Pass take or dismiss, not both." };
   if (!choice) return nothingToTake;

@@ -1,6 +1,6 @@
 import type { ToolError } from "../chat.ts";
-import type { Progress } from "../../../contract/tasks.ts";
 import type { Json } from "../../../contract/json.ts";
+import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import type { HeldTask } from "../../team/held-tasks.ts";
 import type { ReportResult } from "../../team/held-claims.ts";
@@ -62,7 +62,7 @@ async function reportOutcome(member: TeamChat, held: HeldTask, input: Input): Pr
   switch (input.outcome) {
     case "progress":
       member.setProgress(short ?? "");
-      return ok(await member.tasks.progress(held, toProgress(short, input.percent)));
+      return ok(await member.tasks.progress(held, omitUndefined({ note: short, percent: input.percent })));
     case "failed":
       return ok(await member.tasks.fail(held, short || "no reason given", input.retry !== false));
     case "done":
@@ -79,11 +79,4 @@ async function completeTask(member: TeamChat, held: HeldTask, result: Json): Pro
     });
   }
   return ok(await member.tasks.complete(held, result));
-}
-
-function toProgress(note: string | undefined, percent: number | undefined): Progress {
-  return {
-    ...(note === undefined ? {} : { note }),
-    ...(percent === undefined ? {} : { percent }),
-  };
 }
