@@ -16,6 +16,7 @@ const taskLine = {
   priority: z.int(),
   parent: counter.nullable(),
   tags: z.array(z.string()),
+  capabilities: z.array(z.string()),
   /** Name of the schedule that submitted it. */
   schedule: Id.nullable().default(null),
   chat: Id.nullable(),
@@ -64,7 +65,6 @@ const taskFields = {
   payload: Json,
   result: Json.nullable(),
   checkpoint: Json.nullable(),
-  capabilities: z.array(z.string()),
   affinity: Id.nullable(),
   dependsOn: z.array(counter),
   stalls: z.int(),

@@ -35,6 +35,7 @@ function toTaskLine({ now }: Tx, row: ShownRow): TaskLine {
     priority: row.priority,
     parent: row.parent,
     tags: JSON.parse(row.tags) as string[],
+    capabilities: capabilitiesIn(row.lane),
     schedule: row.schedule,
     chat: row.chat,
     failures: row.failures,
@@ -56,7 +57,6 @@ export const handlers = {
       payload: readPayload(tx, task),
       result: parseJson(result),
       checkpoint: parseJson(row.checkpoint),
-      capabilities: capabilitiesIn(row.lane),
       affinity: row.affinity,
       dependsOn: rows.dependenciesOf(tx, task),
       stalls: row.stalls,
@@ -73,7 +73,11 @@ export const handlers = {
     const after = Number(cursor ?? 0);
     const scanned = scanRows(tx, filter, Number.isSafeInteger(after) ? after : 0);
     const fitting = scanned.filter((row) => matches(row, filter));
-    const listed = page(fitting, limit, ({ progress, tags }) => (progress?.length ?? 0) + tags.length);
+    const listed = page(
+      fitting,
+      limit,
+      ({ progress, tags, lane }) => (progress?.length ?? 0) + tags.length + lane.length,
+    );
     const isMore = listed.length < fitting.length;
     const last = isMore ? listed.at(-1) : scanned.at(-1);
     const tasks = listed.map((row) => toTaskLine(tx, row));
