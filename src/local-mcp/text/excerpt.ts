@@ -77,6 +77,9 @@ const gap = " … ";
 /** Shares of the room: first and last sentence, beginning of a request and of an answer. */
 const share = { first: 0.5, last: 0.35, request: 0.35, answer: 0.5 };
 
+/** Characters of a request's beginning: a title and what comes right after it. */
+const maxBeginning = 300;
+
 /**
  * At most `max` characters of a text, on one line: without pasted blocks where the text is too
  * long, then its beginning and its last sentence, sentences with a prohibition, and the rest from
@@ -107,7 +110,8 @@ export function excerpt(text: string, max: number): string {
   keep(0, last === 0 ? max : Math.floor(max * share.first));
   if (last > 0) keep(last, Math.floor(max * share.last));
   // A title alone does not say what is wanted.
-  for (let used = kept.get(0)?.length ?? 0, index = 1; used < max * share.request && index < last; index++) {
+  const beginning = Math.min(maxBeginning, max * share.request);
+  for (let used = kept.get(0)?.length ?? 0, index = 1; used < beginning && index < last; index++) {
     keep(index, left);
     used += all[index]?.length ?? 0;
   }
