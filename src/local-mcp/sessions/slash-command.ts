@@ -17,17 +17,12 @@ const command = /^\/([\w:.-]+)(?:\s+([\s\S]*))?$/;
 /** The client's own, whose arguments are the user's words all the same. */
 const withWords = new Set(["compact", "plan"]);
 
-/** [CP62] The user's words in a command that is not the client's own, and in those above. */
-function wordsOfCommand(prompt: string): string | null {
-  const [, name = "", given = ""] = command.exec(prompt) ?? [];
-  const own = name.toLowerCase();
-  const hasWords = withWords.has(own) || (!builtIn.has(own) && !name.startsWith("shim"));
-  return hasWords && given.trim() !== "" ? given.trim() : null;
-}
-
-/** Commands of the client and of SHIM, and those without words of the user. */
+/** [CP62] Commands that ask for no work: the client's own, and those of SHIM. */
 export function isSlashCommand(prompt: string): boolean {
-  return command.test(prompt) && wordsOfCommand(prompt) === null;
+  const [found, name = "", given = ""] = command.exec(prompt) ?? [];
+  const own = name.toLowerCase();
+  if (found === undefined || (withWords.has(own) && given.trim() !== "")) return false;
+  return builtIn.has(own) || own.startsWith("shim");
 }
 
 const clearing = /^(?:clear|off|stop|done|none|reset|cancel)$/i;

@@ -25,7 +25,7 @@ function texts({ prompts }: WorkState): string[] {
 const long = "Paint it green, and the mast too, but leave the rudder as it is for now please.";
 const job = (index: number): string => `paint boat ${index}`;
 
-it("[CP8] prompts are kept with their time; commands of the client are none, arguments of others, of /compact and of /plan are", () => {
+it("[CP8] prompts are kept with their time; commands of the client are none; those of others are, and /compact and /plan with arguments", () => {
   const given = [
     "/init",
     "fix it",
@@ -33,6 +33,9 @@ it("[CP8] prompts are kept with their time; commands of the client are none, arg
     "/deploy the harbour office",
     "/model opus",
     "/plan a new dock",
+    "/plan",
+    "/harbour:review",
+    "/shim:save",
     "and test it",
   ];
   const state = after(...given.map(user));
@@ -41,6 +44,7 @@ it("[CP8] prompts are kept with their time; commands of the client are none, arg
     "/compact keep the names",
     "/deploy the harbour office",
     "/plan a new dock",
+    "/harbour:review",
     "and test it",
   ]);
   expect(state.prompts[0]).toEqual({ text: "fix it", at: T0 + 1 });
