@@ -2,8 +2,9 @@ import { fail, type Failure } from "../shared/failure.ts";
 import { join } from "node:path";
 import { overlap } from "../contract/resource-paths.ts";
 import type { Self } from "../contract/values.ts";
-import type { Workspace } from "../local-mcp/host/host.ts";
+import { toLeasePaths } from "../local-mcp/host/project-reservations.ts";
 import type { ClientWorkspace } from "../local-mcp/host/workspace.ts";
+import { toResource } from "../local-mcp/team/file-reservations.ts";
 import { ok, type Result } from "../shared/result.ts";
 import type { Release } from "./request.ts";
 
@@ -23,28 +24,32 @@ export interface Reservation {
 
 /** [TX10] Reserves all files that change, or none. */
 export async function reserveFiles(
-  workspace: Pick<Workspace, "reservedFiles">,
+  workspace: ClientWorkspace,
   { top, paths, self, isOwnAllowed }: Reservation,
   files: readonly string[],
 ): Promise<Result<Release, Failure>> {
-  const opened = await workspace.reservedFiles(top);
-  if (!opened.ok) return refused(opened.error);
-  const project = opened.value;
   const ranges = paths.length === 0 ? ["**"] : paths.map((path) => (files.includes(path) ? path : `${path}/**`));
   const named = files.length > maxFiles ? ranges : files;
-  const resources = project.toResources(named.map((path) => join(top, path)));
-  if (!resources.ok) return refused(resources.error);
-  const held = await project.list(self.chat);
-  if (!held.ok) return refused(held.error);
-  const isHeld = (resource: string): boolean => held.value.some((lease) => overlap(lease.resource, resource));
-  const own = resources.value.find(isHeld);
+  const leasePaths = toLeasePaths(
+    top,
+    named.map((path) => join(top, path)),
+  );
+  if (!leasePaths.ok) return refused(leasePaths.error);
+  const opened = await workspace.reservations(top, () => Promise.resolve(ok(self)));
+  if (!opened.ok) return refused(opened.error);
+  const { project, files: reservations, toHostError } = opened.value;
+  const held = await reservations.listOwn(project);
+  if (!held.ok) return refused(toHostError(held.error));
+  const isHeld = (path: string): boolean =>
+    held.value.some(({ resource }) => overlap(resource, toResource(project, path)));
+  const own = leasePaths.value.find(isHeld);
   if (own !== undefined && !isOwnAllowed)
-    return refused({ message: `another task of this worker has reserved ${own.slice(project.prefix.length)}.` });
-  const missing = resources.value.filter((resource) => !isHeld(resource));
-  const reserved = await project.reserve(self, missing, ttlMs);
-  if (!reserved.ok) return refused(reserved.error);
+    return refused({ message: `another task of this worker has reserved ${own}.` });
+  const missing = leasePaths.value.filter((path) => !isHeld(path));
+  const reserved = await reservations.reserve(project, missing, ttlMs);
+  if (!reserved.ok) return refused(toHostError(reserved.error));
   return ok(async () => {
-    for (const lease of reserved.value) await project.release(self, lease);
+    if (missing.length > 0) await reservations.release(project, missing);
   });
 }
 

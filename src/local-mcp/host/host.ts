@@ -5,7 +5,6 @@ import type { PagedOperation, Pages } from "../../contract/pages.ts";
 import type { Self } from "../../contract/values.ts";
 import type { WatchEvent, WatchOptions } from "../../coordinator-client/edge/state-watch.ts";
 import type { HostResult } from "../../shared/host-result.ts";
-import type { ReservedFiles } from "./reserved-files.ts";
 
 export type { HostError, HostResult } from "../../shared/host-result.ts";
 
@@ -88,8 +87,6 @@ export interface Workspace {
     input: InputOf<NoInfer<Name>>,
     pages?: Pages,
   ): Promise<HostResult<OutputOf<Name>>>;
-  /** Reservations of the project of a folder. */
-  reservedFiles(folder: string): Promise<HostResult<ReservedFiles>>;
   /** Registers the command line of the machine as a chat. */
   self(): Promise<HostResult<Self>>;
   /** Asks for a right under a chat of its own, until it has it or `stop` is aborted. */

@@ -1,62 +1,68 @@
 import { resolve } from "node:path";
-import type { Self } from "../../contract/values.ts";
+import type { ReservedFile } from "../../contract/machine/reservations.ts";
 import { err, ok } from "../../shared/result.ts";
+import { formatResource } from "../team/file-reservations.ts";
+import type { Reservation } from "../team/reservation-table.ts";
 import type { HandlerContext, Handlers } from "./handlers.ts";
 import type { HostResult } from "./host.ts";
-import { ReservedFiles } from "./reserved-files.ts";
+import { toLeasePaths, type ProjectReservations } from "./project-reservations.ts";
 
 export const reservationHandlers: Handlers<"reservations.list" | "reservations.create" | "reservations.release"> = {
   async "reservations.list"(context, { folder }) {
     const workspace = await context.workspace.open();
     if (!workspace.ok) return workspace;
-    const opened = await ReservedFiles.open(await context.runtime(), workspace.value, folder, true);
+    const opened = await workspace.value.reservations(folder, null);
     if (!opened.ok) return opened;
-    const leases = await opened.value.list();
-    if (!leases.ok) return leases;
-    const files = await Promise.all(leases.value.map((lease) => opened.value.view(lease)));
-    return ok({ project: opened.value.root, files });
+    const { root, project, files, toHostError } = opened.value;
+    const found = await files.list(project);
+    return found.ok ? ok({ project: root, files: await view(context, found.value) }) : err(toHostError(found.error));
   },
   "reservations.create": (context, { folder, paths, forMs }) =>
-    withTarget(context, folder, paths, async ({ project, resources, self }) => {
-      const reserved = await project.reserve(self, resources, forMs);
-      if (!reserved.ok) return reserved;
-      return ok({ forMs, files: await Promise.all(reserved.value.map((lease) => project.view(lease))) });
+    withPaths(context, folder, paths, async ({ project, files, toHostError }, leasePaths) => {
+      const reserved = await files.reserve(project, leasePaths, forMs);
+      if (!reserved.ok) return err(toHostError(reserved.error));
+      return ok({ forMs, files: await view(context, reserved.value) });
     }),
   "reservations.release": (context, { folder, paths }) =>
-    withTarget(context, folder, paths, async ({ project, resources, self }) => {
-      const leases = await project.list(self.chat);
-      if (!leases.ok) return leases;
-      const chosen = leases.value.filter(({ resource }) => paths.length === 0 || resources.includes(resource));
+    withPaths(context, folder, paths, async ({ project, files, toHostError }, leasePaths) => {
+      const own = await files.listOwn(project);
+      if (!own.ok) return err(toHostError(own.error));
+      const paths = own.value.map(({ resource }) => formatResource(resource));
+      const chosen = leasePaths.length === 0 ? paths : paths.filter((path) => leasePaths.includes(path));
       if (chosen.length === 0) {
         const message = "the command line has reserved none of these here; `shim team files list` shows who has.";
         return err({ code: "not_found", message });
       }
-      for (const lease of chosen) {
-        const released = await project.release(self, lease);
-        if (!released.ok) return released;
-      }
-      return ok({ released: chosen.map(({ resource }) => resource.slice(project.prefix.length)) });
+      const released = await files.release(project, chosen);
+      return released.ok ? ok({ released: chosen }) : err(toHostError(released.error));
     }),
 };
 
-interface Target {
-  readonly project: ReservedFiles;
-  readonly resources: readonly string[];
-  readonly self: Self;
+async function view(context: HandlerContext, found: readonly Reservation[]): Promise<ReservedFile[]> {
+  const now = (await context.runtime()).now();
+  return found.map(({ resource, holder, holderName, machine, since }) => ({
+    path: formatResource(resource),
+    chat: holder,
+    name: holderName || null,
+    machine: machine || null,
+    heldForMs: now - since,
+    resource,
+  }));
 }
 
-async function withTarget<T>(
+async function withPaths<T>(
   context: HandlerContext,
   folder: string,
-  paths: readonly string[],
-  body: (target: Target) => Promise<HostResult<T>>,
+  given: readonly string[],
+  body: (reservations: ProjectReservations, leasePaths: readonly string[]) => Promise<HostResult<T>>,
 ): Promise<HostResult<T>> {
   const workspace = await context.workspace.open();
   if (!workspace.ok) return workspace;
-  const project = await ReservedFiles.open(await context.runtime(), workspace.value, folder);
-  if (!project.ok) return project;
-  const resources = project.value.toResources(paths.map((path) => resolve(folder, path)));
-  if (!resources.ok) return resources;
-  const self = await workspace.value.self();
-  return self.ok ? body({ project: project.value, resources: resources.value, self: self.value }) : self;
+  const leasePaths = toLeasePaths(
+    folder,
+    given.map((path) => resolve(folder, path)),
+  );
+  if (!leasePaths.ok) return leasePaths;
+  const opened = await workspace.value.reservations(folder, () => workspace.value.self());
+  return opened.ok ? body(opened.value, leasePaths.value) : opened;
 }

@@ -1,4 +1,5 @@
 import { commandLine, commandLineChat } from "../../contract/command-line-chat.ts";
+import type { CallError } from "../../contract/errors.ts";
 import { operations, type CallInput, type CallName, type InputOf, type OutputOf } from "../../contract/operations.ts";
 import type { PagedOperation, Pages } from "../../contract/pages.ts";
 import type { Self } from "../../contract/values.ts";
@@ -18,7 +19,7 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import type { HostContext } from "./handlers.ts";
 import { holdRight } from "./held-right.ts";
 import type { FollowedChanges, HeldRight, HostError, HostResult, RightRequest, Workspace } from "./host.ts";
-import { ReservedFiles } from "./reserved-files.ts";
+import { openProjectReservations, type ProjectReservations } from "./project-reservations.ts";
 import { toHostError } from "./workspace-errors.ts";
 
 const callTimeoutMs = 15_000;
@@ -114,9 +115,9 @@ export class ClientWorkspace implements Workspace {
     input: CallInput<Name>,
   ): Promise<HostResult<OutputOf<Name>>> => {
     const wrong = findBadInput(name, input);
-    if (wrong) return err(toHostError(wrong, this.#answerer));
+    if (wrong) return err(this.toHostError(wrong));
     const answer = await this.client.call(name, input, callTimeoutMs);
-    return answer.ok ? answer : err(this.#explain(name, toHostError(answer.error, this.#answerer)));
+    return answer.ok ? answer : err(this.#explain(name, this.toHostError(answer.error)));
   };
 
   /** [CL62] [CL166] A joined machine may work, not administer. */
@@ -134,8 +135,16 @@ export class ClientWorkspace implements Workspace {
     return fetchPages<Name, HostError>(this, name, input, pages);
   }
 
-  async reservedFiles(folder: string): Promise<HostResult<ReservedFiles>> {
-    return ReservedFiles.open(await this.#runtime(), this, folder);
+  /** Reservations of the project of a folder; see `openProjectReservations`. */
+  async reservations(
+    folder: string,
+    asChat: (() => Promise<HostResult<Self>>) | null,
+  ): Promise<HostResult<ProjectReservations>> {
+    return openProjectReservations(await this.#runtime(), this, folder, asChat);
+  }
+
+  toHostError(error: CallError): HostError {
+    return toHostError(error, this.#answerer);
   }
 
   async self(): Promise<HostResult<Self>> {
@@ -173,8 +182,7 @@ export class ClientWorkspace implements Workspace {
     const watch = this.client.watch(start);
     stop.addEventListener("abort", () => watch.close(), { once: true });
     if (stop.aborted) watch.close();
-    for await (const event of watch)
-      yield event.type === "failed" ? err(toHostError(event.error, this.#answerer)) : ok(event);
+    for await (const event of watch) yield event.type === "failed" ? err(this.toHostError(event.error)) : ok(event);
   }
 
   onChange(listener: () => void): void {

@@ -3,22 +3,26 @@ import type { CallError } from "../../contract/errors.ts";
 import type { Lease } from "../../contract/leases.ts";
 import { overlap } from "../../contract/resource-paths.ts";
 import type { Change } from "../../contract/state.ts";
+import type { Self } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { newId, type Platform } from "../../coordinator-client/edge/platform.ts";
 import { fetchPages } from "../../coordinator-client/fetch-pages.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import type { ChatDirectory } from "./chat-directory.ts";
+import type { ChatIdentity } from "./chat-directory.ts";
 import * as reservationTable from "./reservation-table.ts";
 import type { Reservation } from "./reservation-table.ts";
 import * as news from "../sessions/news.ts";
 
 export interface FileReservationDeps {
   readonly runtime: Pick<Runtime, "store" | "now" | "log">;
-  readonly platform: Pick<Platform, "clock" | "random">;
-  readonly link: CoordinatorClient;
-  readonly directory: ChatDirectory;
+  readonly newId: () => string;
+  readonly link: Pick<CoordinatorClient, "self" | "call" | "onChanges">;
+  readonly directory: { identify(chat: string): Promise<Omit<ChatIdentity, "waiting">> };
   readonly sessionId: string;
   readonly workspace: string;
+  /** Absent: the chat of the link. */
+  readonly self?: Self | null;
+  /** Text of hooks about the chat's own reservations; absent: by the directory. */
+  readonly shownAs?: Pick<Reservation, "holderName" | "checkout">;
 }
 
 export interface ReservationError extends CallError {
@@ -66,27 +70,52 @@ export class FileReservations {
   }
 
   /**
+   * [FI28] Those that the chat has already are kept, or renewed.
+   *
    * @param project the coordinator's name for it
    * @param paths from `toLeasePath`
+   * @param ttlMs absent: as long as the chat lives
    */
-  async reserve(project: string, paths: readonly string[]): Promise<Result<Reservation[], ReservationError>> {
+  async reserve(
+    project: string,
+    paths: readonly string[],
+    ttlMs?: number,
+  ): Promise<Result<Reservation[], ReservationError>> {
     const ownLeases = await this.listOwn();
     if (!ownLeases.ok) return err({ ...ownLeases.error, holder: null });
-    const heldResources = new Set(ownLeases.value.map(({ resource }) => resource));
-    const requested = [...new Set(paths)].map((path) => toResource(project, path));
+    const reserved: Lease[] = [];
     const newLeases: Lease[] = [];
-    for (const resource of requested.filter((one) => !heldResources.has(one))) {
-      const requestId = newId(this.#deps.platform);
-      const answer = await this.#deps.link.call("leases.acquire", { resource, requestId, isBound: true }, timeoutMs);
-      const lease = answer.ok && answer.value.state === "granted" ? answer.value.lease : null;
-      if (lease) newLeases.push(lease);
-      else {
+    for (const resource of new Set(paths.map((path) => toResource(project, path)))) {
+      const held = ownLeases.value.find((lease) => lease.resource === resource);
+      const lease = held ? await this.#keep(held, ttlMs) : await this.#acquire(resource, ttlMs);
+      if (!lease.ok) {
         await this.#release(newLeases);
-        return err(await this.#toReservationError(resource, answer.ok ? heldError : answer.error));
+        return err(await this.#toReservationError(resource, lease.error));
       }
+      reserved.push(lease.value);
+      if (!held) newLeases.push(lease.value);
     }
-    const reservations = [...ownLeases.value.filter(({ resource }) => requested.includes(resource)), ...newLeases];
-    return ok(await this.#record(reservations));
+    return ok(await this.#record(reserved));
+  }
+
+  async #keep(lease: Lease, ttlMs: number | undefined): Promise<Result<Lease, CallError>> {
+    if (ttlMs === undefined) return ok(lease);
+    const { resource, token } = lease;
+    return this.#deps.link.call("leases.renew", { ...this.#asSelf(), resource, token, ttlMs }, timeoutMs);
+  }
+
+  async #acquire(resource: string, ttlMs: number | undefined): Promise<Result<Lease, CallError>> {
+    const { link, newId } = this.#deps;
+    const lifetime = ttlMs === undefined ? { isBound: true } : { ttlMs };
+    const request = { ...this.#asSelf(), resource, requestId: newId(), ...lifetime };
+    const answer = await link.call("leases.acquire", request, timeoutMs);
+    if (!answer.ok) return answer;
+    return answer.value.state === "granted" ? ok(answer.value.lease) : err(heldError);
+  }
+
+  #asSelf(): { readonly self?: Self } {
+    const { self } = this.#deps;
+    return self ? { self } : {};
   }
 
   /** @param paths empty: all of this chat */
@@ -99,17 +128,23 @@ export class FileReservations {
     return error ? err(error) : ok(released.map(({ resource }) => resource));
   }
 
-  async listOwn(): Promise<Result<Lease[], CallError>> {
-    const { self } = this.#deps.link;
-    return self ? this.#listLeases({ holder: self.chat }) : err({ code: "not_registered", message: "no chat yet" });
+  /** @param project absent: all */
+  async listOwn(project?: string): Promise<Result<Lease[], CallError>> {
+    const self = this.#deps.self ?? this.#deps.link.self;
+    if (!self) return err({ code: "not_registered", message: "no chat yet" });
+    return this.#listLeases({ holder: self.chat, ...inProject(project) });
   }
 
-  async list(): Promise<Result<Reservation[], CallError>> {
-    const leases = await this.#listLeases({});
+  /** @param project absent: all */
+  async list(project?: string): Promise<Result<Reservation[], CallError>> {
+    const leases = await this.#listLeases(inProject(project));
     return leases.ok ? ok(await this.#reservations(leases.value)) : leases;
   }
 
-  async #listLeases(filter: { readonly holder?: string }): Promise<Result<Lease[], CallError>> {
+  async #listLeases(filter: {
+    readonly holder?: string;
+    readonly prefix?: string;
+  }): Promise<Result<Lease[], CallError>> {
     const { link } = this.#deps;
     const listed = await fetchPages({ call: (name, input) => link.call(name, input, timeoutMs) }, "leases.list", {
       prefix: resourcePrefix,
@@ -126,7 +161,7 @@ export class FileReservations {
       this.#ownTokens.delete(resource);
       // Earlier than the coordinator's report, which would notify the chat of its own release.
       runtime.store.write((sql) => reservationTable.remove(sql, resource, holder));
-      const answer = await link.call("leases.release", { resource, token }, timeoutMs);
+      const answer = await link.call("leases.release", { ...this.#asSelf(), resource, token }, timeoutMs);
       if (!answer.ok) firstError ??= answer.error;
     }
     return firstError;
@@ -140,11 +175,11 @@ export class FileReservations {
   }
 
   async #record(leases: readonly Lease[]): Promise<Reservation[]> {
-    const { runtime } = this.#deps;
+    const { runtime, shownAs } = this.#deps;
     for (const { resource, token } of leases) this.#ownTokens.set(resource, token);
     const reservations = await this.#reservations(leases);
     runtime.store.write((sql) => {
-      for (const one of reservations) reservationTable.upsert(sql, runtime.now(), one);
+      for (const one of reservations) reservationTable.upsert(sql, runtime.now(), { ...one, ...shownAs });
     });
     return reservations;
   }
@@ -218,7 +253,11 @@ export class FileReservations {
 
 const heldError: CallError = { code: "lease_held", message: "others are waiting for it" };
 
-function toResource(project: string, path: string): string {
+function inProject(project: string | undefined): { readonly prefix?: string } {
+  return project === undefined ? {} : { prefix: toResource(project, "") };
+}
+
+export function toResource(project: string, path: string): string {
   return `${resourcePrefix}${project}/${path}`;
 }
 
