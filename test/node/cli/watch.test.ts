@@ -72,6 +72,19 @@ it("[CL141] [CL142] elsewhere a watch is a line for each change; a dead task and
   expect([again.code, again.json()]).toMatchObject([1, { state: "dead", reason: "failed" }]);
 });
 
+it("[CL48] a change ends the wait between two looks of a watch", async () => {
+  const home = aCliHome();
+  const task = await submit(home, "build");
+  const finish = [() => new Worker(home).take().done()];
+  const wait = (_ms: number, hint: AbortSignal): Promise<void> =>
+    new Promise((resolve) => {
+      hint.addEventListener("abort", () => resolve());
+      finish.shift()?.();
+    });
+  const ran = await home.shimWith({ interrupted: () => new AbortController().signal, wait }, "task watch", task);
+  expect(ran).toMatchObject({ code: 0, out: holding(": done\n") });
+});
+
 it("[CL143] without a task the watch is of all, until none is open", async () => {
   const home = aCliHome();
   await submit(home, "a");

@@ -15,7 +15,6 @@ import { safeJsonLine, safeText } from "../../screen-text.ts";
 import { localTime } from "../../times.ts";
 
 const WatchFields = z.object({ task: counter.optional() });
-const pollIntervalMs = 1_000;
 const maxRows = 50;
 
 interface Seen {
@@ -43,7 +42,7 @@ export function addWatch(task: Command, cli: Cli): void {
     if (!given.success) return wrongUsage("task: must be a number; `shim task list` shows them.");
     const { task: number } = given.data;
     return cli.withWorkspace((link) =>
-      follow(cli, options["json"] === true, number === undefined ? allReader(link) : taskReader(link, number)),
+      follow(cli, link, options["json"] === true, number === undefined ? allReader(link) : taskReader(link, number)),
     );
   });
 }
@@ -127,20 +126,23 @@ interface WatchScreen {
   clear(): void;
 }
 
-async function follow(cli: Cli, isJson: boolean, read: Read): Promise<CommandResult> {
+async function follow(cli: Cli, link: Workspace, isJson: boolean, read: Read): Promise<CommandResult> {
   const { io } = cli;
   const canRedraw = io.isTty && io.env["TERM"] !== "dumb";
   const screen = isJson ? jsonScreen(io) : canRedraw ? new RowScreen(io) : lineScreen(io);
   try {
-    return await followOn(io, screen, read);
+    return await followOn(io, link, screen, read);
   } finally {
     screen.clear();
   }
 }
 
-async function followOn(io: Io, screen: WatchScreen, read: Read): Promise<CommandResult> {
+async function followOn(io: Io, link: Workspace, screen: WatchScreen, read: Read): Promise<CommandResult> {
   const signal = io.interrupted();
+  let hint = new AbortController();
+  link.onChange(() => hint.abort());
   for (let lastShown = ""; ;) {
+    hint = new AbortController();
     const seen = await read();
     if (!seen.ok) return seen;
     const { data, text, end } = seen.value;
@@ -148,7 +150,7 @@ async function followOn(io: Io, screen: WatchScreen, read: Read): Promise<Comman
     if (end === "open" && !signal.aborted) {
       if (now !== lastShown) screen.show(seen.value);
       lastShown = now;
-      await io.wait(pollIntervalMs, signal);
+      await io.wait(link.pollEveryMs, AbortSignal.any([signal, hint.signal]));
       if (!signal.aborted) continue;
     }
     return ok({ data, text: screen.last(text, now === lastShown), isOneLine: true, isFailed: end !== "well" });
