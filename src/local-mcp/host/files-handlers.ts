@@ -12,7 +12,7 @@ import {
 } from "../../snapshots/replace-files.ts";
 import type { RestoreOutcome } from "../../snapshots/restore-files.ts";
 import type { ExcludedFile } from "../../snapshots/selection.ts";
-import type { Handlers, HostContext } from "./handlers.ts";
+import type { HandlerContext, Handlers } from "./handlers.ts";
 import type { HostResult } from "./host.ts";
 import { findSavedFiles, filesTimeoutMs, type SavedFiles } from "./saved-files.ts";
 
@@ -43,7 +43,7 @@ export const fileHandlers: Handlers<"files.diff" | "files.restore"> = {
   },
 };
 
-function restoreIntoProject(context: HostContext, input: Selection) {
+function restoreIntoProject(context: HandlerContext, input: Selection) {
   return compare(context, input, async (saved, { staged, changes, notRestored }) => {
     const replaced = replaceFiles(staged, changes, freeFolder(`${saved.project}-before-${saved.short}`));
     const all = [...notRestored, ...replaced.notRestored];
@@ -62,7 +62,7 @@ interface Compared {
 
 /** Compares the saved files with those of the project, in a folder of their own. */
 async function compare<T>(
-  context: HostContext,
+  context: HandlerContext,
   input: Selection,
   act: (saved: SavedFiles, compared: Compared) => Promise<HostResult<T>>,
 ): Promise<HostResult<T>> {

@@ -28,7 +28,7 @@ export async function readFleet({ runtime: load, site, others, ...context }: Han
   const opened = await context.workspace.open();
   const { chats: all, ...team } = await readTeam(opened);
   const canAsk = opened.ok && opened.value.isEdge && team.trouble === null;
-  const dead = canAsk ? await others.listDead(runtime, opened.value, all, shimCommand(site) ?? "shim") : [];
+  const dead = canAsk ? await others.listDead(runtime, all, shimCommand(site) ?? "shim") : [];
   const byChat = new Map(all.map((one) => [one.chat, one]));
   const own = runtime.store.read((sql) => readOwn(sql, runtime, byChat), noneHere);
   const known = new Set(own.rows.map(({ id }) => id));

@@ -68,7 +68,7 @@ export class LocalHost implements Host {
 
   constructor(context: HostContext) {
     const workspace = new KeptWorkspace(() => this.workspace());
-    const others = new OtherMachines();
+    const others = new OtherMachines(workspace);
     const team = new TeamReader({ open: () => workspace.open(), others });
     this.#context = { ...context, workspace, others, team };
   }

@@ -1,4 +1,5 @@
 import type { Chat } from "../../contract/chats.ts";
+import { isRefusal } from "../../contract/errors.ts";
 import type { FleetRow } from "../../contract/machine/page.ts";
 import type { InputOf } from "../../contract/operations.ts";
 import type { Call } from "../../coordinator-client/coordinator-client.ts";
@@ -8,68 +9,96 @@ import { isWithin } from "../../shared/elapsed.ts";
 import { err, ok } from "../../shared/result.ts";
 import { findOpenOffer, type OpenOffer } from "../recovery/detect.ts";
 import { findElsewhere, type DeadRemoteSession } from "../recovery/remote-candidates.ts";
-import { remoteContext, type RemoteContext } from "../recovery/remote-context.ts";
+import { remoteContext, type ProjectHere, type RemoteContext } from "../recovery/remote-context.ts";
 import { toSession } from "../recovery/remote-session.ts";
 import { stateOfDead } from "../recovery/remote-state.ts";
+import { projectRoot } from "../sessions/git-head.ts";
+import { findProject } from "../sync/find-project.ts";
 import { pull } from "../sync/pull.ts";
+import type { HostContext } from "./handlers.ts";
+import type { KeptWorkspace } from "./kept-workspace.ts";
 import { shortSession } from "./resolve-id.ts";
-import type { ClientWorkspace } from "./workspace.ts";
 
 const callTimeoutMs = 15_000;
 const maxSessions = 50;
 /** Time between two pulls for the page; a chat of this machine that syncs pulls more often. */
 const pullEveryMs = 60_000;
 
-/** [WP19] Sessions of the workspace's other machines that died and can be continued here. */
+/** Sessions of the workspace's other machines, for the user, who is no chat. */
 export class OtherMachines {
+  readonly #workspace: KeptWorkspace;
   #pulled = { at: 0, revision: 0 };
 
+  constructor(workspace: KeptWorkspace) {
+    this.#workspace = workspace;
+  }
+
+  /** [RE27] @returns null: without a workspace on an edge, or without a key of it */
+  async read(runtime: Runtime, progress: HostContext["progress"]): Promise<RemoteContext | null> {
+    const context = await this.#context(runtime, []);
+    if (!context) return null;
+    const trouble = await this.#pull(context);
+    if (trouble !== null) progress?.(`Other machines as of the last sync: ${trouble}.`);
+    return { ...context, isStale: trouble !== null };
+  }
+
   /**
+   * [WP19] Sessions that died and can be continued here; after a failure as of the last sync.
+   *
    * @param chats all of the workspace, so that none is asked for again
    * @param command how the user types `shim` here
    */
-  async listDead(
-    runtime: Runtime,
-    workspace: ClientWorkspace,
-    chats: readonly Chat[],
-    command: string,
-  ): Promise<FleetRow[]> {
-    const context = contextOf(runtime, workspace, chats);
+  async listDead(runtime: Runtime, chats: readonly Chat[], command: string): Promise<FleetRow[]> {
+    const context = await this.#context(runtime, chats);
     if (!context) return [];
-    await this.#pull(context);
+    const now = runtime.now();
+    if (!isWithin(now - this.#pulled.at, pullEveryMs)) await this.#pull(context);
     const dead = await findElsewhere(context, undefined, maxSessions);
     const short = (session: string): string => shortSession(runtime, session);
-    const now = runtime.now();
     return dead.map((one) => {
       const offer = runtime.store.read((sql) => findOpenOffer(sql, runtime.processes, now, one.row.session), null);
       return toRow(one, { now, short, command, offer });
     });
   }
 
-  /** After a failure sessions are shown as of the last sync. */
-  async #pull({ runtime, mirror }: RemoteContext): Promise<void> {
-    const now = runtime.now();
-    if (isWithin(now - this.#pulled.at, pullEveryMs)) return;
-    this.#pulled = { ...this.#pulled, at: now };
+  async #context(runtime: Runtime, chats: readonly Chat[]): Promise<RemoteContext | null> {
+    const edge = readEdgeConfig(runtime.paths.home, runtime.env);
+    if (!edge.ok || !edge.value) return null;
+    const opened = await this.#workspace.open();
+    if (!opened.ok) return null;
+    const { url, workspace, machine } = edge.value;
+    const { client } = opened.value;
+    const known = new Map(chats.map((one) => [one.chat, one]));
+    const call = (async (name, input, deadlineMs = callTimeoutMs) => {
+      const chat = name === "chats.get" ? known.get((input as unknown as InputOf<"chats.get">).chat) : undefined;
+      if (chat) return ok(chat);
+      const answer = await client.call(name, input, deadlineMs);
+      if (answer.ok || isRefusal(answer.error)) return answer;
+      return err({ ...answer.error, message: `${url} did not answer: ${answer.error.message}` });
+    }) as Call;
+    return remoteContext(runtime, { link: { self: null, call }, edge: edge.value, workspace, machine }, "");
+  }
+
+  /** @returns why not */
+  async #pull({ runtime, mirror }: RemoteContext): Promise<string | null> {
+    const at = runtime.now();
+    this.#pulled = { ...this.#pulled, at };
     const pulled = await pull(mirror, this.#pulled.revision);
-    if (pulled.ok) this.#pulled = { at: now, revision: pulled.value.revision };
+    if (!pulled.ok) return pulled.error.message;
+    this.#pulled = { at, revision: pulled.value.revision };
+    return null;
   }
 }
 
-function contextOf(runtime: Runtime, { client }: ClientWorkspace, chats: readonly Chat[]): RemoteContext | null {
-  const edge = readEdgeConfig(runtime.paths.home, runtime.env);
-  if (!edge.ok || !edge.value) return null;
-  const known = new Map(chats.map((one) => [one.chat, one]));
-  const getKnown = ({ chat }: InputOf<"chats.get">): unknown => {
-    const found = known.get(chat);
-    return found ? ok(found) : err({ code: "unknown_chat", message: `there is no chat ${chat}` });
-  };
-  const call = ((name, input, deadlineMs = callTimeoutMs) =>
-    name === "chats.get"
-      ? Promise.resolve(getKnown(input as unknown as InputOf<"chats.get">))
-      : client.call(name, input, deadlineMs)) as Call;
-  const { workspace, machine } = edge.value;
-  return remoteContext(runtime, { link: { self: null, call }, edge: edge.value, workspace, machine }, "");
+/** @returns the project's name in the workspace */
+export function projectOf({ runtime, machine, mirror }: RemoteContext, root: string): Promise<string> {
+  return findProject(runtime, { workspace: mirror.workspace, machine, key: mirror.keys.current }, root);
+}
+
+/** @returns null: the folder belongs to no project */
+export async function projectOfFolderHere(context: RemoteContext, folder: string): Promise<ProjectHere | null> {
+  const root = projectRoot(folder);
+  return root === null ? null : { root, project: await projectOf(context, root) };
 }
 
 interface RowContext {

@@ -13,7 +13,6 @@ import { scoredBrief } from "../recovery/brief.ts";
 import { findIncomplete, findOpenOffer } from "../recovery/detect.ts";
 import { recordFinishedHere } from "../recovery/finished-tasks.ts";
 import { localSource, take, withdrawOffer } from "../recovery/local-source.ts";
-import { projectOfFolderHere, withOtherMachines } from "../recovery/other-machines.ts";
 import { folderOf, planRelaunch } from "../recovery/relaunch.ts";
 import { findElsewhere } from "../recovery/remote-candidates.ts";
 import { localClock } from "../recovery/remote-session.ts";
@@ -28,8 +27,9 @@ import { projectRoot } from "../sessions/git-head.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { findTitle } from "../sync/remote-sessions.ts";
-import type { Handlers, HostContext } from "./handlers.ts";
+import type { HandlerContext, Handlers, HostContext } from "./handlers.ts";
 import type { HostResult } from "./host.ts";
+import { projectOfFolderHere } from "./other-machines.ts";
 import { findSession, shortSession } from "./resolve-id.ts";
 
 export const recoveryHandlers: Handlers<
@@ -148,17 +148,16 @@ function toCandidate(runtime: Runtime, session: sessions.Session): Candidate {
   return { ...nameOf(runtime, id, sessions.displayTitle(session), null), lastSeenAt, ...shown };
 }
 
-function candidatesElsewhere(context: HostContext, runtime: Runtime, folder: string): Promise<Candidate[]> {
-  return withOtherMachines(runtime, context.progress, async (others) => {
-    const project = others && (await projectOfFolderHere(others, folder));
-    if (!project) return [];
-    const found = await findElsewhere(others.context, project.project);
-    return found.map((one) => {
-      const { session, machine, content } = one.row;
-      const named = nameOf(runtime, session, content.title, machine);
-      const shown = stateOfDead(one, runtime.now(), null);
-      return Object.assign(named, { lastSeenAt: localClock(one.row)(content.lastSeenAt) }, shown);
-    });
+async function candidatesElsewhere(context: HandlerContext, runtime: Runtime, folder: string): Promise<Candidate[]> {
+  const others = await context.others.read(runtime, context.progress);
+  const project = others && (await projectOfFolderHere(others, folder));
+  if (!project) return [];
+  const found = await findElsewhere(others, project.project);
+  return found.map((one) => {
+    const { session, machine, content } = one.row;
+    const named = nameOf(runtime, session, content.title, machine);
+    const shown = stateOfDead(one, runtime.now(), null);
+    return Object.assign(named, { lastSeenAt: localClock(one.row)(content.lastSeenAt) }, shown);
   });
 }
 
@@ -180,7 +179,7 @@ interface Found {
 
 /** [RE27] A session of this machine counts first: more is known of it. */
 async function onSession<T>(
-  context: HostContext,
+  context: HandlerContext,
   { session: id, folder }: { readonly session: string; readonly folder?: string | undefined },
   act: (runtime: Runtime, found: Found) => HostResult<T> | Promise<HostResult<T>>,
 ): Promise<HostResult<T>> {
@@ -191,13 +190,12 @@ async function onSession<T>(
     return act(runtime, { source: localSource(runtime, null), named });
   }
   if (found.error.code !== "not_found") return found;
-  return withOtherMachines(runtime, context.progress, async (others) => {
-    const row = others && findById(others.context, id);
-    if (!row) return found;
-    const here = folder === undefined ? null : await projectOfFolderHere(others, folder);
-    const named = nameOf(runtime, row.session, row.content.title, row.machine);
-    return act(runtime, { source: remoteSource(others.context, here), named });
-  });
+  const others = await context.others.read(runtime, context.progress);
+  const row = others && findById(others, id);
+  if (!row) return found;
+  const here = folder === undefined ? null : await projectOfFolderHere(others, folder);
+  const named = nameOf(runtime, row.session, row.content.title, row.machine);
+  return act(runtime, { source: remoteSource(others, here), named });
 }
 
 async function inspect(source: RecoverySource, session: string): Promise<HostResult<Restoration>> {

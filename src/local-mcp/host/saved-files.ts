@@ -5,7 +5,6 @@ import { err, ok } from "../../shared/result.ts";
 import { restoreFiles, type RestoreOutcome } from "../../snapshots/restore-files.ts";
 import { restoreReceived } from "../../snapshots/restore-received.ts";
 import type { ExcludedFile } from "../../snapshots/selection.ts";
-import { projectOfFolderHere, withOtherMachines, type OtherMachines } from "../recovery/other-machines.ts";
 import type { RemoteContext } from "../recovery/remote-context.ts";
 import { localClock } from "../recovery/remote-session.ts";
 import { findById } from "../recovery/remote-source.ts";
@@ -14,8 +13,9 @@ import { findSnapshot, newestSnapshot, type StoredSnapshotRow } from "../session
 import { fetchFiles } from "../sync/fetch-files.ts";
 import * as remoteSessions from "../sync/remote-sessions.ts";
 import type { RemoteSession } from "../sync/remote-sessions.ts";
-import type { HostContext } from "./handlers.ts";
+import type { HandlerContext } from "./handlers.ts";
 import type { HostResult } from "./host.ts";
+import { projectOfFolderHere } from "./other-machines.ts";
 import { isUnanswered } from "./recovery-handlers.ts";
 import { findSessionOrCheckpoint, shortCheckpoint, shortSession } from "./resolve-id.ts";
 
@@ -35,15 +35,17 @@ interface Selection {
 }
 
 /** [CL264] [CL131] Those of this machine, else of another one. */
-export async function findSavedFiles(context: HostContext, { id, folder }: Selection): Promise<HostResult<SavedFiles>> {
+export async function findSavedFiles(
+  context: HandlerContext,
+  { id, folder }: Selection,
+): Promise<HostResult<SavedFiles>> {
   const runtime = await context.runtime();
   const found = id === undefined ? findNewest(runtime, folder) : findOwn(runtime, id);
   if (found.ok) return ok(sourceOf(runtime, found.value));
   if (id === undefined || found.error.code !== "not_found") return found;
-  return withOtherMachines(runtime, context.progress, async (others) => {
-    const row = others && (findById(others.context, id) ?? findByCheckpoint(others.context, id));
-    return row ? receive(context, others, row, folder) : found;
-  });
+  const others = await context.others.read(runtime, context.progress);
+  const row = others && (findById(others, id) ?? findByCheckpoint(others, id));
+  return row ? receive(context, others, row, folder) : found;
 }
 
 type SavedRow = StoredSnapshotRow & { readonly repository: string; readonly commit: string };
@@ -121,12 +123,12 @@ function findByCheckpoint({ runtime, mirror }: RemoteContext, given: string): Re
 }
 
 async function receive(
-  { progress }: HostContext,
-  others: OtherMachines,
+  { progress }: HandlerContext,
+  others: RemoteContext,
   row: RemoteSession,
   folder: string,
 ): Promise<HostResult<SavedFiles>> {
-  const { runtime, mirror } = others.context;
+  const { runtime, mirror } = others;
   const { session, machine } = row;
   const here = await projectOfFolderHere(others, folder);
   if (here === null || here.project !== row.project) {

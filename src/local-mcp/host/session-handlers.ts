@@ -35,8 +35,8 @@ const maxNameChars = 100;
 export const sessionHandlers: Handlers<
   "sessions.list" | "sessions.find" | "sessions.show" | "sessions.name" | "sessions.search" | "checkpoints.get"
 > = {
-  async "sessions.list"({ runtime: load, progress }, { project: folder, incomplete, allMachines, limit }) {
-    const runtime = await load();
+  async "sessions.list"(context, { project: folder, incomplete, allMachines, limit }) {
+    const runtime = await context.runtime();
     recordFinishedHere(runtime);
     const project = folder === undefined ? null : projectOfFolder(runtime, folder);
     const search = { limit, ...(project === null ? {} : { project }) };
@@ -47,7 +47,7 @@ export const sessionHandlers: Handlers<
       return rows.map((row) => toSessionView(sql, runtime, row));
     }, []);
     const filter = { incomplete, project, limit };
-    const elsewhere = allMachines ? await sessionsElsewhere(runtime, progress, filter) : null;
+    const elsewhere = allMachines ? await sessionsElsewhere(context, runtime, filter) : null;
     return ok({ project, sessions: views, elsewhere });
   },
   async "sessions.find"({ runtime: load }, { id }) {

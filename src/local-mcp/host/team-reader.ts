@@ -73,7 +73,7 @@ export class TeamReader {
         chats: all.filter(({ status, client }) => status !== "offline" && client !== commandLine),
         underWay: [...running.value.tasks, ...assigned.value.tasks],
         files: leases.value.leases,
-        elsewhere: isEdge ? await this.#deps.others.listDead(runtime, workspace, all, command) : [],
+        elsewhere: isEdge ? await this.#deps.others.listDead(runtime, all, command) : [],
       };
     }
     const failed = [chats, tasks, assigned, running, leases].find((one) => !one.ok);
