@@ -17,7 +17,7 @@ import { openProject } from "../tool-runner/project-folder.ts";
 import type { RunOutcome, TaskRun } from "../worker-runner/executor.ts";
 import type { ChangeTask } from "./candidate.ts";
 import type { ChangeOptions } from "./change-executor.ts";
-import { inCommit } from "./measure.ts";
+import { inCommit } from "../transform/in-commit.ts";
 import type { Verdict } from "./run-state.ts";
 
 const limits: MutationLimits = { maxMutants: 60, wallMs: 1_200_000, factor: 2, extraMs: 5_000 };

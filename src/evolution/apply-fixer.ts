@@ -8,7 +8,8 @@ import { run, type Git } from "../snapshots/git.ts";
 import { runTransform } from "../transform/run-transform.ts";
 import { commitAll, resolveCommit } from "../worker-runner/work-git.ts";
 import type { Fixer } from "./candidate.ts";
-import type { EvolvedProject, MeasureDeps } from "./measure.ts";
+import type { MeasureDeps } from "./measure.ts";
+import type { RepositoryProject } from "../transform/in-commit.ts";
 import { hunksOf } from "./hunks-of.ts";
 import { removeUnused } from "./remove-unused.ts";
 
@@ -31,7 +32,7 @@ export interface FixRequest {
 /** [EV10] Changes the files and commits. The error says why it could not. */
 export async function applyFixer(
   deps: MeasureDeps,
-  project: EvolvedProject,
+  project: RepositoryProject,
   request: FixRequest,
 ): Promise<Result<null, string>> {
   const { fixer, tree, git } = request;
@@ -47,7 +48,7 @@ export function isUnusedName({ tool, rule }: Pick<Finding, "tool" | "rule">): bo
 }
 
 async function fixUnused(
-  { prefix, top }: EvolvedProject,
+  { prefix, top }: RepositoryProject,
   { tree, files, findings }: FixRequest,
 ): Promise<Result<null, string>> {
   try {
@@ -78,7 +79,7 @@ function nameOf({ symbol, message }: FixedFinding): string[] {
 /** The linter works in a worktree of its own. */
 async function fixLint(
   deps: MeasureDeps,
-  { top, repository, prefix }: EvolvedProject,
+  { top, repository, prefix }: RepositoryProject,
   { git, files, findings, left, limitMs, signal }: FixRequest,
 ): Promise<Result<null, string>> {
   const paths = files.length === 0 ? (prefix === "" ? [] : [prefix]) : files.map((file) => inRepository(prefix, file));

@@ -9,14 +9,15 @@ import { gitInFolder, gitInWorktree, resolveCommit } from "../worker-runner/work
 import type { Git } from "../snapshots/git.ts";
 import type { ChangeTask, TestWords } from "./candidate.ts";
 import { Change, unchanged } from "./change.ts";
-import { measure, type EvolvedProject, type MeasureDeps } from "./measure.ts";
+import type { RepositoryProject } from "../transform/in-commit.ts";
+import { measure, type MeasureDeps } from "./measure.ts";
 import type { Measured } from "./measured.ts";
 import type { MeasuredFiles } from "./measured-files.ts";
 import { stoppedPrefix, stopRun, type Caller } from "./run-state.ts";
 
 export interface ChangeOptions {
   readonly deps: MeasureDeps;
-  readonly project: EvolvedProject;
+  readonly project: RepositoryProject;
   readonly measuredFiles: MeasuredFiles;
   /** Does what no tool can; null: not set up. */
   readonly claude: Executor | null;

@@ -8,7 +8,8 @@ import { resolveCommit } from "../worker-runner/work-git.ts";
 import { applyFixer, isUnusedName } from "./apply-fixer.ts";
 import { Fixer, isToolSettings } from "./candidate.ts";
 import { newFindings } from "./judge.ts";
-import { analysisOptions, inCommit, type EvolvedProject, type MeasureDeps } from "./measure.ts";
+import { inCommit, type RepositoryProject } from "../transform/in-commit.ts";
+import { analysisOptions, type MeasureDeps } from "./measure.ts";
 import type { Measured } from "./measured.ts";
 import type { Fix } from "./rank.ts";
 import { groupFiles } from "./group-files.ts";
@@ -35,7 +36,7 @@ interface TrialRequest {
 }
 
 /** [EV11] A trial run of each fixer in a throwaway worktree shows which findings it removes. */
-export async function tryFixers(deps: MeasureDeps, project: EvolvedProject, request: TrialRequest): Promise<Trials> {
+export async function tryFixers(deps: MeasureDeps, project: RepositoryProject, request: TrialRequest): Promise<Trials> {
   const fixable = new Map<string, Fix>();
   const notes: string[] = [];
   for (const fixer of Fixer.options) {
@@ -53,7 +54,7 @@ export async function tryFixers(deps: MeasureDeps, project: EvolvedProject, requ
 /** [EV211] Names that become unused once these findings are gone; the error: why they stay. */
 export async function findCascade(
   deps: MeasureDeps,
-  project: EvolvedProject,
+  project: RepositoryProject,
   request: TrialRequest,
 ): Promise<Result<Finding[], string>> {
   const fixes = await new Trial(deps, project, request, "unused").run();
@@ -68,12 +69,12 @@ const maxRounds = 5;
 
 class Trial {
   readonly #deps: MeasureDeps;
-  readonly #project: EvolvedProject;
+  readonly #project: RepositoryProject;
   readonly #request: TrialRequest;
   readonly #fixer: Fixer;
   readonly #own: ReadonlySet<string>;
 
-  constructor(deps: MeasureDeps, project: EvolvedProject, request: TrialRequest, fixer: Fixer) {
+  constructor(deps: MeasureDeps, project: RepositoryProject, request: TrialRequest, fixer: Fixer) {
     this.#deps = deps;
     this.#project = project;
     this.#request = request;

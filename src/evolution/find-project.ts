@@ -4,11 +4,11 @@ import type { HostContext } from "../local-mcp/host/handlers.ts";
 import { fail, type Failure } from "../shared/failure.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { findTarget } from "../worker-runner/work-target.ts";
-import type { EvolvedProject } from "./measure.ts";
+import type { RepositoryProject } from "../transform/in-commit.ts";
 import { RunFiles } from "./run-files.ts";
 
 export interface FoundProject {
-  readonly project: EvolvedProject;
+  readonly project: RepositoryProject;
   readonly folder: string;
   /** Commit that changes start from. */
   readonly base: string;

@@ -9,23 +9,12 @@ import { analyze, defaultMemoryMb, defaultTimeMs } from "../tool-runner/analyze.
 import { probeIsolation } from "../tool-runner/isolation.ts";
 import { openProject, projectPath } from "../tool-runner/project-folder.ts";
 import { runTool } from "../tool-runner/run-tool.ts";
-import { linkModulesInside } from "../transform/link-modules.ts";
-import { createThrowaway, type ThrowawayWorktree } from "../transform/throwaway-worktree.ts";
+import { inCommit, type RepositoryProject } from "../transform/in-commit.ts";
 import type { WorkDeps } from "../worker-runner/work-deps.ts";
 import type { TestWords } from "./candidate.ts";
 import { measureTests } from "./measure-tests.ts";
 import type { Measured } from "./measured.ts";
 import { findEntries, namedEntries, publicApi, usualEntries } from "./public-api.ts";
-
-/** A project in a repository whose code may run. */
-export interface EvolvedProject {
-  /** Top of the user's work tree, where packages are installed. */
-  readonly top: string;
-  /** Folder that all work trees of the repository share. */
-  readonly repository: string;
-  /** From the top to the project, with `/`; "" for the top itself. */
-  readonly prefix: string;
-}
 
 export interface MeasureDeps extends WorkDeps {
   readonly monotonic: () => number;
@@ -44,7 +33,7 @@ export interface MeasureRequest {
 /** [EV3] Runs the project's tools and tests on a commit, in a throwaway worktree. */
 export async function measure(
   deps: MeasureDeps,
-  project: EvolvedProject,
+  project: RepositoryProject,
   request: MeasureRequest,
 ): Promise<Result<Measured, string>> {
   return inCommit(deps, project, request, async (folder, worktree) => {
@@ -62,22 +51,6 @@ export async function measure(
     const states = tools.map(({ name, status, why }) => ({ name, status, why }));
     return ok({ commit, tools: states, findings, hotspots, ...counted, api: api.api, notes: [...notes, ...api.notes] });
   });
-}
-
-/** Checks a commit out, with the installed packages, for the time of `body`. */
-export async function inCommit<T>(
-  deps: WorkDeps,
-  { top, repository, prefix }: EvolvedProject,
-  { commit, signal }: Pick<MeasureRequest, "commit" | "signal">,
-  body: (folder: string, worktree: ThrowawayWorktree) => Promise<T>,
-): Promise<T> {
-  const worktree = await createThrowaway(deps, { top, repository, base: commit }, false);
-  try {
-    await linkModulesInside(worktree.git(signal), { top, tree: worktree.tree });
-    return await body(join(worktree.tree, prefix), worktree);
-  } finally {
-    await worktree.remove();
-  }
 }
 
 export function analysisOptions(

@@ -1,5 +1,5 @@
 import type { PastDecisions } from "./make-plan.ts";
-import type { EvolvedProject } from "./measure.ts";
+import type { RepositoryProject } from "../transform/in-commit.ts";
 import { RunFiles } from "./run-files.ts";
 import { rulesToStop } from "../experiments/opportunities/find-opportunities.ts";
 import { pastChanges } from "../experiments/opportunities/rejected-changes.ts";
@@ -9,7 +9,7 @@ import { allDecisions } from "../platform/evolve-decisions.ts";
 const windowMs = 180 * 86_400_000;
 
 /** [EV14] Rejected changes and those that wait for a review: none is proposed again. */
-export function pastDecisions(home: string, project: EvolvedProject, now: number): PastDecisions {
+export function pastDecisions(home: string, project: RepositoryProject, now: number): PastDecisions {
   const files = new RunFiles(home, project);
   const decisions = files.decisions();
   const rejected = decisions.filter(({ isAccepted }) => !isAccepted);

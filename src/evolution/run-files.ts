@@ -5,7 +5,7 @@ import * as z from "zod";
 import { NewTask } from "../contract/tasks.ts";
 import { decisionsFile, evolveFolder, readDecisions, type Decision } from "../platform/evolve-decisions.ts";
 import { createPrivateFolder, writeAtomically } from "../platform/private-files.ts";
-import type { EvolvedProject } from "./measure.ts";
+import type { RepositoryProject } from "../transform/in-commit.ts";
 import { EvolveReport } from "./report.ts";
 
 /** Stored. Add fields as optional. */
@@ -33,7 +33,7 @@ export class RunFiles {
   readonly #folder: string;
 
   /** @param home SHIM's folder */
-  constructor(home: string, project: EvolvedProject) {
+  constructor(home: string, project: RepositoryProject) {
     this.#folder = join(evolveFolder(home), projectId(project));
   }
 
@@ -74,7 +74,7 @@ export class RunFiles {
   }
 }
 
-export function projectId({ repository, prefix }: EvolvedProject): string {
+export function projectId({ repository, prefix }: RepositoryProject): string {
   return createHash("sha256")
     .update(JSON.stringify([repository, prefix]))
     .digest("hex")

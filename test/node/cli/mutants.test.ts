@@ -1,6 +1,6 @@
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
-import type { MutantsReport } from "#src/cli/commands/mutants/find-survivors.ts";
+import type { MutantsReport } from "#src/mutation/find-survivors.ts";
 import { complexFiles, extraWorktrees, writeSample } from "#harness/evolution/sample-project.ts";
 import { failed, printed, type CliHome } from "#harness/machine/cli-home.ts";
 import { write } from "#harness/machine/git-project.ts";

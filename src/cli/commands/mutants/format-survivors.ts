@@ -1,6 +1,6 @@
 import { oneLine, pluralize } from "../../../shared/format.ts";
 import type { FileMutants } from "../../../mutation/survivor-report.ts";
-import type { MutantsReport } from "./find-survivors.ts";
+import type { MutantsReport } from "../../../mutation/find-survivors.ts";
 
 const maxChars = 60;
 

@@ -1,25 +1,23 @@
 import type { Command } from "commander";
-import * as z from "zod";
-import { Duration, File } from "../../../contract/machine/forms.ts";
-import { defaultLimits } from "../../../mutation/run-mutants.ts";
+import { MutantsInput } from "../../../mutation/mutants-input.ts";
+import { ok } from "../../../shared/result.ts";
+import { exitCodes } from "../../answer.ts";
 import type { Cli } from "../../cli.ts";
 import { defineProgram } from "../../operation-command.ts";
+import { endSignal } from "../analyze/analyze.ts";
+import { formatSurvivors } from "./format-survivors.ts";
 
-const MutantsInput = z.strictObject({
-  files: z.array(z.string()).min(1),
-  max: z.int().min(1).max(5_000).default(defaultLimits.maxMutants).describe("try at most so many, drawn by the seed"),
-  seed: z.int().min(1).max(4_294_967_295).default(1).describe("draws them"),
-  timeLimitMs: Duration.min(1_000).max(43_200_000).optional().describe("for all of it (default: 30m)"),
-  trust: z.boolean().default(false).describe("run the project's tests, this time"),
-  stryker: File.optional().describe("read Stryker's JSON report instead, and run nothing"),
-});
-export type MutantsInput = z.infer<typeof MutantsInput>;
-
+/** [MU31] Exit code 1 where a mutant survives. */
 export function addMutants(program: Command, cli: Cli): void {
   const summary = "Small changes of these files that no test notices, tried on your last commit.";
   const details = { input: MutantsInput, summary, rest: "files" };
   defineProgram(cli, program.command("mutants"), details, async (input) => {
-    const { findSurvivors } = await import("./find-survivors.ts");
-    return findSurvivors(cli, input);
+    const { findSurvivors } = await import("../../../mutation/find-survivors.ts");
+    const found = await findSurvivors(cli.context, input, { cwd: cli.io.cwd, signal: endSignal(cli) });
+    if (!found.ok) return found;
+    const { stoppedBy, files } = found.value;
+    const hasSurvivor = files.some(({ survivors }) => survivors.length > 0);
+    const exit = stoppedBy === "signal" ? exitCodes.interrupted : hasSurvivor ? exitCodes.failed : exitCodes.ok;
+    return ok({ data: found.value, text: formatSurvivors(found.value), isVerbatim: true, exit });
   });
 }

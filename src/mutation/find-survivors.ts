@@ -1,25 +1,23 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, posix } from "node:path";
-import { inCommit, type EvolvedProject } from "../../../evolution/measure.ts";
-import { loadAstGrep, MissingAstGrep, sourceExtension, type AstGrep } from "../../../mutation/ast-grep.ts";
-import { findMutants, parses } from "../../../mutation/find-mutants.ts";
-import { findFramework } from "../../../mutation/framework.ts";
-import { readProject } from "../../../mutation/project.ts";
-import { defaultLimits, runMutants, type MutantResult, type MutationReport } from "../../../mutation/run-mutants.ts";
-import { testRunner, timeLimit } from "../../../mutation/run-tests.ts";
-import { parseStrykerReport } from "../../../mutation/stryker.ts";
-import { survivorReport } from "../../../mutation/survivor-report.ts";
-import { err, ok, type Result } from "../../../shared/result.ts";
-import { defaultMemoryMb } from "../../../tool-runner/analyze.ts";
-import { probeIsolation } from "../../../tool-runner/isolation.ts";
-import { openProject, trustOf } from "../../../tool-runner/project-folder.ts";
-import { workDeps } from "../../../worker-runner/work-deps.ts";
-import { findTarget, type WorkTarget } from "../../../worker-runner/work-target.ts";
-import { exitCodes, failed, interrupted, wrongUsage, type CliResult } from "../../answer.ts";
-import type { Cli, CommandResult } from "../../cli.ts";
-import { endSignal } from "../analyze/analyze.ts";
-import { formatSurvivors } from "./format-survivors.ts";
-import type { MutantsInput } from "./mutants.ts";
+import type { HostContext, HostSite } from "../local-mcp/host/handlers.ts";
+import { fail, type Failure } from "../shared/failure.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import { defaultMemoryMb } from "../tool-runner/analyze.ts";
+import { probeIsolation } from "../tool-runner/isolation.ts";
+import { openProject, trustOf } from "../tool-runner/project-folder.ts";
+import { inCommit, type RepositoryProject } from "../transform/in-commit.ts";
+import { workDeps } from "../worker-runner/work-deps.ts";
+import { findTarget, type WorkTarget } from "../worker-runner/work-target.ts";
+import { loadAstGrep, MissingAstGrep, sourceExtension, type AstGrep } from "./ast-grep.ts";
+import { findMutants, parses } from "./find-mutants.ts";
+import { findFramework } from "./framework.ts";
+import type { MutantsInput } from "./mutants-input.ts";
+import { readProject } from "./project.ts";
+import { defaultLimits, runMutants, type MutantResult, type MutationReport } from "./run-mutants.ts";
+import { testRunner, timeLimit } from "./run-tests.ts";
+import { parseStrykerReport } from "./stryker.ts";
+import { survivorReport } from "./survivor-report.ts";
 
 /** Printed as JSON: fields are only added. */
 export interface MutantsReport {
@@ -38,34 +36,43 @@ export interface MutantsReport {
   readonly uncommitted: number;
 }
 
-/** [MU31] Exit code 1 where a mutant survives. */
-export async function findSurvivors(cli: Cli, input: MutantsInput): Promise<CommandResult> {
-  const target = await findTarget(cli.io.env, cli.io.cwd, input.files);
+interface Site {
+  readonly cwd: string;
+  readonly signal: AbortSignal;
+}
+
+/** [MU31] */
+export async function findSurvivors(
+  context: HostContext,
+  input: MutantsInput,
+  { cwd, signal }: Site,
+): Promise<Result<MutantsReport, Failure>> {
+  const target = await findTarget(context.site.env, cwd, input.files);
   if (!target.ok) return target;
   const found = findPackage(target.value);
   if (!found.ok) return found;
   const { uncommitted } = target.value;
   if (input.stryker !== undefined) return readStryker(input.stryker, found.value);
-  const report = await tryMutants(cli, input, target.value, found.value);
-  return report.ok ? answer({ ...report.value, uncommitted }) : report;
+  const report = await tryMutants(context, input, target.value, { ...found.value, signal });
+  return report.ok ? ok({ ...report.value, uncommitted }) : report;
 }
 
 interface Package {
-  readonly project: EvolvedProject;
+  readonly project: RepositoryProject;
   readonly folder: string;
   /** Relative to the package. */
   readonly files: readonly string[];
 }
 
 /** The package that all of the files are in. */
-function findPackage({ top, repository, paths }: WorkTarget): CliResult<Package> {
+function findPackage({ top, repository, paths }: WorkTarget): Result<Package, Failure> {
   const bad = paths.find((path) => !sourceExtension.test(path));
   if (bad !== undefined || paths.length === 0)
-    return wrongUsage(`${bad ?? top} is no file of JavaScript or TypeScript.`);
+    return fail("bad_input", `${bad ?? top} is no file of JavaScript or TypeScript.`);
   const prefixes = [...new Set(paths.map((path) => packageOf(top, path)))];
   const [prefix = null] = prefixes;
-  if (prefix === null) return wrongUsage(`there is no package.json above ${paths[0]} in ${top}.`);
-  if (prefixes.length > 1) return wrongUsage("the files are of several packages: name those of one.");
+  if (prefix === null) return fail("bad_input", `there is no package.json above ${paths[0]} in ${top}.`);
+  if (prefixes.length > 1) return fail("bad_input", "the files are of several packages: name those of one.");
   const files = paths.map((path) => posix.relative(prefix, path));
   return ok({ project: { top, repository, prefix }, folder: join(top, prefix), files: [...new Set(files)] });
 }
@@ -80,30 +87,32 @@ function packageOf(top: string, path: string): string | null {
 type Tried = Omit<MutantsReport, "uncommitted">;
 
 async function tryMutants(
-  cli: Cli,
+  context: HostContext,
   input: MutantsInput,
   { top, base }: WorkTarget,
-  { project, folder, files }: Package,
-): Promise<CliResult<Tried>> {
-  const trusted = trustOf(cli.paths.config, top, input.trust);
+  { project, folder, files, signal }: Package & Pick<Site, "signal">,
+): Promise<Result<Tried, Failure>> {
+  const trusted = trustOf(context.paths.config, top, input.trust);
   if (!trusted.ok) return trusted;
   if (!trusted.value) return notTrusted;
-  const deps = await workDeps(cli.context);
+  const deps = await workDeps(context);
   if (!deps.ok) return deps;
   const astGrep = await findAstGrep(folder);
-  if (!astGrep.ok) return failed("no_tool", `${astGrep.error}.`);
-  const signal = endSignal(cli);
-  cli.progress(`Trying mutants of ${files.join(", ")} at ${base.slice(0, 12)} ...`);
+  if (!astGrep.ok) return fail("no_tool", `${astGrep.error}.`);
+  context.progress?.(`Trying mutants of ${files.join(", ")} at ${base.slice(0, 12)} ...`);
   return inCommit(deps.value, project, { commit: base, signal }, async (copy) => {
-    const report = await runIn(cli, input, { copy, files, astGrep: astGrep.value, signal });
-    if (!report.ok) return signal.aborted ? interrupted : failed("not_judged", `no mutant was tried: ${report.error}.`);
+    const report = await runIn(context.site, input, { copy, files, astGrep: astGrep.value, signal });
+    if (!report.ok)
+      return signal.aborted
+        ? fail("stopped", "it was stopped.")
+        : fail("not_judged", `no mutant was tried: ${report.error}.`);
     const { framework, seed, total, results, stoppedBy } = report.value;
     const common = { version: 1, folder, commit: base, framework, seed, total, tried: results.length } as const;
     return ok({ ...common, files: survivorReport(files, results), stoppedBy });
   });
 }
 
-const notTrusted = failed(
+const notTrusted = fail(
   "not_trusted",
   "tests run the project's code. --trust allows that this time, and the setting analysis.trusted always.",
 );
@@ -127,7 +136,7 @@ interface Copy {
 }
 
 async function runIn(
-  { io }: Cli,
+  { env }: HostSite,
   { max: maxMutants, seed, timeLimitMs: wallMs = defaultLimits.wallMs }: MutantsInput,
   { copy, files, astGrep, signal }: Copy,
 ): Promise<Result<MutationReport & { readonly framework: string }, string>> {
@@ -137,8 +146,8 @@ async function runIn(
   const framework = findFramework(project, { path: process.execPath, isScript: false, version: null });
   if (!framework.ok) return framework;
   const { name, commandsFor } = framework.value;
-  const isolation = probeIsolation(io.env["PATH"] ?? "");
-  const runTests = testRunner({ env: io.env, isolation, memoryMb: defaultMemoryMb, now });
+  const isolation = probeIsolation(env["PATH"] ?? "");
+  const runTests = testRunner({ env, isolation, memoryMb: defaultMemoryMb, now });
   const mutants = files.flatMap((file) => findMutants(astGrep, file, project.read(file)));
   const limits = { ...defaultLimits, maxMutants, wallMs };
   const report = await runMutants(
@@ -149,18 +158,12 @@ async function runIn(
 }
 
 /** [MU6] */
-function readStryker(path: string, { folder, files }: Package): CommandResult {
-  if (!existsSync(path)) return wrongUsage(`there is no report ${path}.`);
+function readStryker(path: string, { folder, files }: Package): Result<MutantsReport, Failure> {
+  if (!existsSync(path)) return fail("bad_input", `there is no report ${path}.`);
   const parsed = parseStrykerReport(readFileSync(path, "utf8"));
-  if (!parsed.ok) return wrongUsage(`${path}: ${parsed.error}.`);
+  if (!parsed.ok) return fail("bad_input", `${path}: ${parsed.error}.`);
   const results: MutantResult[] = parsed.value.filter(({ mutant }) => files.includes(mutant.file));
   const common = { version: 1, folder, commit: null, framework: "Stryker", seed: null, stoppedBy: null } as const;
   const counts = { total: results.length, tried: results.length, uncommitted: 0 };
-  return answer({ ...common, ...counts, files: survivorReport(files, results) });
-}
-
-function answer(report: MutantsReport): CommandResult {
-  const hasSurvivor = report.files.some(({ survivors }) => survivors.length > 0);
-  const exit = report.stoppedBy === "signal" ? exitCodes.interrupted : hasSurvivor ? exitCodes.failed : exitCodes.ok;
-  return ok({ data: report, text: formatSurvivors(report), isVerbatim: true, exit });
+  return ok({ ...common, ...counts, files: survivorReport(files, results) });
 }
