@@ -238,7 +238,7 @@ export function countUpTo(max: number): (text: string) => number {
   };
 }
 
-export const count = countUpTo(10_000);
+const count = countUpTo(10_000);
 
 export function limitOption(defaultLimit: number | "all", description = "at most this many"): Option {
   return new Option("--limit <n>", `${description} (default: ${defaultLimit})`).argParser(count);

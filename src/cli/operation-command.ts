@@ -66,7 +66,7 @@ export function defineOperation<Name extends MachineOperationName>(
     rest,
     hidden: Object.keys(fixed),
   });
-  if (machineOperations[operation].effect === "destructive") command.option("-y, --yes", "do not ask");
+  if (machineOperations[operation].effect === "destructive") addYes(command);
   return cli.define(command, (options: Given, ...values: unknown[]) =>
     runOperation(cli, declared, { ...read(options, values), ...fixed } as MachineInput<Name>, options),
   );
@@ -77,7 +77,7 @@ async function runOperation<Name extends MachineOperationName>(
   cli: Cli,
   { operation, view, isVerbatim, before, exitOf, after }: OperationCommand<Name>,
   input: MachineInput<Name>,
-  options: Given & CommonOptions & { readonly yes?: boolean },
+  options: Given & AskedOptions,
 ): Promise<CommandResult> {
   const { effect, summary } = machineOperations[operation];
   const asked = before ? await before(input, cli, options) : ok(effect === "destructive" ? summary : null);
@@ -166,21 +166,32 @@ interface ProgramCommand<Input extends z.ZodObject> extends Words {
   readonly summary: string;
   /** Options besides those of the input. */
   readonly own?: readonly Option[];
+  /** True: it asks before it changes something. */
+  readonly asks?: boolean;
 }
 
 /** Gives a command that is a program the arguments and options of its input, which is checked. */
 export function defineProgram<Input extends z.ZodObject>(
   cli: Cli,
   parent: Command,
-  { input, summary, own = [], ...words }: ProgramCommand<Input>,
-  run: (input: z.output<Input>, options: CommonOptions) => Promise<CommandResult>,
+  { input, summary, own = [], asks = false, ...words }: ProgramCommand<Input>,
+  run: (input: z.output<Input>, options: AskedOptions) => CommandResult | Promise<CommandResult>,
 ): Command {
   const { command, read } = declareCommand(cli, parent, { input, summary }, words);
   for (const option of own) command.addOption(option);
-  return cli.define(command, async (options: CommonOptions & Given, ...values: unknown[]) => {
+  if (asks) addYes(command);
+  return cli.define(command, async (options: AskedOptions & Given, ...values: unknown[]) => {
     const checked = input.safeParse(read(options, values));
     return checked.success ? run(checked.data, options) : wrongUsage(`${formatIssues(checked.error)}.`);
   });
+}
+
+export interface AskedOptions extends CommonOptions {
+  readonly yes?: boolean;
+}
+
+function addYes(command: Command): void {
+  command.option("-y, --yes", "do not ask");
 }
 
 /** A summary is a sentence, a description of a command none. */

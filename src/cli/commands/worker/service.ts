@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import * as z from "zod";
 import {
   findServiceObstacle,
   installService,
@@ -13,44 +14,33 @@ import { unitName } from "../../../installer/service-file.ts";
 import { messageOf } from "../../../shared/error.ts";
 import { ok } from "../../../shared/result.ts";
 import { failed, notFound } from "../../answer.ts";
-import { count, type Cli, type CommandResult, type CommonOptions } from "../../cli.ts";
+import type { Cli, CommandResult } from "../../cli.ts";
+import { defineProgram, type AskedOptions } from "../../operation-command.ts";
 import { requireYes } from "../../require-yes.ts";
 
-interface InstallOptions extends CommonOptions {
-  readonly dryRun?: boolean;
-  readonly yes?: boolean;
-}
-
-interface LogOptions extends CommonOptions {
-  readonly lines?: number;
-  readonly follow?: boolean;
-}
+const InstallInput = z.strictObject({ dryRun: z.boolean().default(false).describe("only show the file") });
+const LogsInput = z.strictObject({
+  lines: z.int().min(1).max(10_000).default(100).describe("the last lines"),
+  follow: z.boolean().default(false).describe("follow new lines"),
+});
+const noInput = z.strictObject({});
 
 export function addService(worker: Command, cli: Cli): void {
   const file = serviceFile(cli.io.machine, cli.paths.home);
   const service = worker.command("service").description("let the system start `shim worker supervise` when you log in");
-  const install = service
-    .command("install")
-    .description("write the file that starts it, and start it")
-    .option("--dry-run", "only show the file")
-    .option("-y, --yes", "do not ask");
-  cli.define(install, (options: InstallOptions) => runInstall(cli, file, options));
-  const status = service.command("status").description("whether it is installed and running");
-  cli.define(status, async () => showState(cli, file));
-  const uninstall = service
-    .command("uninstall")
-    .description("end it and remove the file; settings and sessions stay")
-    .option("-y, --yes", "do not ask");
-  cli.define(uninstall, (options: InstallOptions) => runUninstall(cli, file, options));
-  const logs = service
-    .command("logs")
-    .description("show its log")
-    .option("--lines <n>", "the last n lines (default: 100)", count)
-    .option("--follow", "follow new lines");
-  cli.define(logs, (options: LogOptions) => showLogs(cli, file, options));
+  const install = { input: InstallInput, summary: "Write the file that starts it, and start it.", asks: true };
+  defineProgram(cli, service.command("install"), install, ({ dryRun }, options) =>
+    runInstall(cli, file, dryRun, options),
+  );
+  const status = { input: noInput, summary: "Whether it is installed and running." };
+  defineProgram(cli, service.command("status"), status, () => showState(cli, file));
+  const uninstall = { input: noInput, summary: "End it and remove the file; settings and sessions stay.", asks: true };
+  defineProgram(cli, service.command("uninstall"), uninstall, (_input, options) => runUninstall(cli, file, options));
+  const logs = { input: LogsInput, summary: "Show its log." };
+  defineProgram(cli, service.command("logs"), logs, (input) => showLogs(cli, file, input));
 }
 
-async function runInstall(cli: Cli, file: ServiceFile, options: InstallOptions): Promise<CommandResult> {
+async function runInstall(cli: Cli, file: ServiceFile, isDry: boolean, options: AskedOptions): Promise<CommandResult> {
   const { readSupervisorSettings } = await import("./run-supervisor.ts");
   const { refuseSecondSupervisor } = await import("../../../supervisor/control.ts");
   const { stopSeconds } = await import("../../../supervisor/supervisor-settings.ts");
@@ -60,8 +50,7 @@ async function runInstall(cli: Cli, file: ServiceFile, options: InstallOptions):
   const { path, system } = file;
   const facts = { launch, home: cli.paths.home, path: env["PATH"] ?? "", stopSeconds: stopSeconds(settings.value) };
   const text = file.textOf(facts);
-  if (options.dryRun === true)
-    return ok({ data: { isInstalled: false, system, path, text }, text: `# ${path}\n${text}` });
+  if (isDry) return ok({ data: { isInstalled: false, system, path, text }, text: `# ${path}\n${text}` });
   const obstacle = (await refuseSecondSupervisor(cli.context)) ?? findServiceObstacle(cli.io, file);
   if (obstacle) return failed(obstacle.code, obstacle.message);
   const refused = await requireYes(cli, `Write ${path} and start the supervisor at each login?`, options);
@@ -88,7 +77,7 @@ function showState({ io }: Cli, file: ServiceFile): CommandResult {
   return ok({ data: { isInstalled: found.value, system, path, state }, text });
 }
 
-async function runUninstall(cli: Cli, file: ServiceFile, options: InstallOptions): Promise<CommandResult> {
+async function runUninstall(cli: Cli, file: ServiceFile, options: AskedOptions): Promise<CommandResult> {
   const found = isInstalled(file);
   if (!found.ok) return found;
   const { path, system } = file;
@@ -102,8 +91,11 @@ async function runUninstall(cli: Cli, file: ServiceFile, options: InstallOptions
   return ok({ data: { isInstalled: false, system, path }, text: `${path} was removed.${next}\n` });
 }
 
-async function showLogs({ io, paths }: Cli, file: ServiceFile, options: LogOptions): Promise<CommandResult> {
-  const { lines = 100, follow = false } = options;
+async function showLogs(
+  { io, paths }: Cli,
+  file: ServiceFile,
+  { lines, follow }: z.infer<typeof LogsInput>,
+): Promise<CommandResult> {
   if (file.system === "launchd") return failed("elsewhere", `the log is in ${paths.home}/supervisor.log.`);
   if (file.system === "task-scheduler")
     return failed("elsewhere", "the Task Scheduler keeps no output; run `shim worker supervise`.");

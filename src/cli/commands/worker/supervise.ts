@@ -1,19 +1,27 @@
 import type { Command } from "commander";
-import type { Cli, CommonOptions } from "../../cli.ts";
+import * as z from "zod";
+import type { Cli } from "../../cli.ts";
+import { defineProgram } from "../../operation-command.ts";
+
+const input = z.strictObject({});
+const RetryInput = z.strictObject({ name: z.string() });
 
 export function addSupervise(worker: Command, cli: Cli): void {
-  const command = worker
-    .command("supervise")
-    .description("keep programs and chats running, as configured in supervisor.json; status, stop, retry");
-  cli.define(command, async (options: CommonOptions) => (await program()).runSupervisor(cli, options));
-  const status = command.command("status").description("the supervisor, and the state of what it watches");
-  cli.define(status, async () => (await program()).showStatus(cli));
-  const stop = command.command("stop").description("end the supervisor and all that it runs");
-  cli.define(stop, async () => (await program()).stopRunning(cli));
-  const retry = command
-    .command("retry <name>")
-    .description("restart a program that crashed too often, was stopped or has ended");
-  cli.define(retry, async (_options: CommonOptions, name: string) => (await program()).retryOne(cli, name));
+  const command = worker.command("supervise");
+  const summary = "Keep programs and chats running, as configured in supervisor.json; status, stop, retry.";
+  defineProgram(cli, command, { input, summary }, async (_input, options) =>
+    (await program()).runSupervisor(cli, options),
+  );
+  const status = { input, summary: "The supervisor, and the state of what it watches." };
+  defineProgram(cli, command.command("status"), status, async () => (await program()).showStatus(cli));
+  const stop = { input, summary: "End the supervisor and all that it runs." };
+  defineProgram(cli, command.command("stop"), stop, async () => (await program()).stopRunning(cli));
+  const retry = {
+    input: RetryInput,
+    summary: "Restart a program that crashed too often, was stopped or has ended.",
+    args: ["name"],
+  };
+  defineProgram(cli, command.command("retry"), retry, async ({ name }) => (await program()).retryOne(cli, name));
 }
 
 function program(): Promise<typeof import("./run-supervisor.ts")> {
