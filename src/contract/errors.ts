@@ -21,6 +21,11 @@ interface Reaction {
   readonly isBadInput?: true;
 }
 
+interface Entry extends Reaction {
+  /** HTTP status of the answer of a coordinator, or of the live page. */
+  readonly status: number;
+}
+
 /** Every refusal of a coordinator. Codes are never reused. */
 export const errorTable = {
   bad_input: { status: 400, retry: "never", isBadInput: true },
@@ -64,48 +69,106 @@ export const errorTable = {
   internal: { status: 500, retry: "later" },
   overloaded: { status: 503, retry: "later" },
   quota_exceeded: { status: 507, retry: "never" },
-} as const satisfies Record<string, Reaction & { readonly status: number }>;
+} as const satisfies Record<string, Entry>;
 
 export type ErrorCode = keyof typeof errorTable;
 
 /** Codes that a machine gives where no coordinator refused. */
 const machineErrorTable = {
   /** No coordinator was reached in time: nothing has happened. */
-  unreachable: { retry: "later" },
+  unreachable: { status: 503, retry: "later" },
   /** Sent without an answer: it may have happened. Repeat it with the same request id. */
-  outcome_unknown: { retry: "later" },
-  queue_full: { retry: "later" },
+  outcome_unknown: { status: 504, retry: "later" },
+  queue_full: { status: 503, retry: "later" },
   /** No chat is registered: nothing has happened. */
-  not_registered: { retry: "later" },
-  closed: { retry: "with_another_client" },
+  not_registered: { status: 503, retry: "later" },
+  closed: { status: 503, retry: "with_another_client" },
   /** The answer violates the contract; the request may have happened. */
-  bad_answer: { retry: "never" },
+  bad_answer: { status: 502, retry: "never" },
   /** The caller has stopped waiting for the answer. */
-  gave_up: { retry: "never" },
-  chat_lost: { retry: "never" },
+  gave_up: { status: 504, retry: "never" },
+  chat_lost: { status: 409, retry: "never" },
   /** Another chat continues the session. */
-  held: { retry: "never" },
-  not_to_take: { retry: "never" },
-  not_found: { retry: "never" },
+  held: { status: 409, retry: "never" },
+  not_to_take: { status: 409, retry: "never" },
+  not_found: { status: 404, retry: "never" },
   /** Content sealed by another machine cannot be opened here. */
-  refused: { retry: "never" },
+  refused: { status: 409, retry: "never" },
   /** The coordinator continues from an older state. */
-  put_back: { retry: "never" },
-  unknown_session: { retry: "never" },
-  edge_unusable: { retry: "after_user" },
-  no_edge: { retry: "after_user" },
-  no_sync: { retry: "after_user" },
-  no_key: { retry: "after_user" },
-  not_uploader: { retry: "after_user" },
-  lost_place: { retry: "never", ends: "device_epoch" },
-  store_locked: { retry: "later" },
-  store_full: { retry: "later" },
-  store_unavailable: { retry: "later" },
-  store_corrupt: { retry: "never" },
-  store_readonly: { retry: "never" },
-  store_newer: { retry: "never" },
-  store_upkeep: { retry: "never" },
-} as const satisfies Record<string, Reaction>;
+  put_back: { status: 409, retry: "never" },
+  unknown_session: { status: 404, retry: "never" },
+  edge_unusable: { status: 503, retry: "after_user" },
+  no_edge: { status: 409, retry: "after_user" },
+  no_sync: { status: 409, retry: "after_user" },
+  no_key: { status: 409, retry: "after_user" },
+  not_uploader: { status: 409, retry: "after_user" },
+  lost_place: { status: 409, retry: "never", ends: "device_epoch" },
+  store_locked: { status: 503, retry: "later" },
+  store_full: { status: 507, retry: "later" },
+  store_unavailable: { status: 503, retry: "later" },
+  store_corrupt: { status: 500, retry: "never" },
+  store_readonly: { status: 500, retry: "never" },
+  store_newer: { status: 500, retry: "never" },
+  store_upkeep: { status: 503, retry: "never" },
+} as const satisfies Record<string, Entry>;
+
+/** Codes that only operations of a machine give, with their statuses. */
+const hostErrorTable = {
+  interrupted: 503,
+  edge_unreachable: 503,
+  bad_address: 409,
+  ambiguous: 409,
+  config_invalid: 409,
+  checkpoint_damaged: 500,
+  file_exists: 409,
+  files_left: 409,
+  invalid_corpus: 422,
+  less_safe: 409,
+  by_person: 409,
+  busy: 409,
+  switched_off: 409,
+  cannot_end: 409,
+  ended: 409,
+  budget_spent: 402,
+  out_of_range: 422,
+  trials_unreadable: 409,
+  coordinator_older: 409,
+  import_refused: 422,
+  not_a_file: 422,
+  not_built: 409,
+  no_git: 409,
+  no_page: 409,
+  port_unusable: 409,
+  not_published: 404,
+  npm_failed: 502,
+  npm_missing: 409,
+  offline: 503,
+  environment_decides: 409,
+  transcript_unusable: 422,
+  not_released: 409,
+  not_synced: 409,
+  other_workspace: 409,
+  choice_needed: 409,
+  token_needed: 409,
+  key_needed: 409,
+  key_unusable: 409,
+  secret_needed: 409,
+  too_many_tasks: 409,
+  no_project: 409,
+  no_snapshot: 404,
+  project_elsewhere: 409,
+  snapshot_missing: 404,
+  folder_not_empty: 409,
+  branch_exists: 409,
+  bad_branch_name: 422,
+  not_a_work_tree: 409,
+  commit_missing: 404,
+  bundle_unusable: 409,
+  restore_failed: 500,
+} as const satisfies Record<string, number>;
+
+/** Code of a refusal of a machine's operation. */
+export type HostErrorCode = keyof typeof hostErrorTable | CallError["code"];
 
 export type MachineErrorCode = keyof typeof machineErrorTable;
 export type StoreErrorCode = Extract<MachineErrorCode, `store_${string}`>;
@@ -130,7 +193,12 @@ export function isRetryable(code: ErrorCode): boolean {
   return retry === "later" || retry === "when_free";
 }
 
-const reactions: Readonly<Record<CallError["code"], Reaction>> = { ...errorTable, ...machineErrorTable };
+const reactions: Readonly<Record<CallError["code"], Entry>> = { ...errorTable, ...machineErrorTable };
+
+export function statusOf(code: HostErrorCode): number {
+  const statuses: Readonly<Record<string, number>> = hostErrorTable;
+  return statuses[code] ?? reactions[code as CallError["code"]].status;
+}
 
 export function isRefusal(error: CallError): error is Refusal {
   return Object.hasOwn(errorTable, error.code);

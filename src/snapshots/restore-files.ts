@@ -1,6 +1,6 @@
 import { existsSync, lstatSync, mkdirSync, readdirSync, realpathSync } from "node:fs";
 import { join } from "node:path";
-import type { RestoreErrorCode } from "../contract/machine/operation.ts";
+import type { HostErrorCode } from "../contract/errors.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { submoduleMode, type IndexEntry } from "./work-tree-changes.ts";
 import {
@@ -37,7 +37,7 @@ export interface RestoreResult {
 }
 
 export interface RestoreRefusal {
-  readonly code: RestoreErrorCode;
+  readonly code: HostErrorCode;
   readonly message: string;
 }
 

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { Folder } from "./forms.ts";
-import { machineOperation, type HostErrorCode } from "./operation.ts";
+import type { HostErrorCode } from "../errors.ts";
+import { machineOperation } from "./operation.ts";
 
 const path = z.string().min(1).max(4_096);
 const excluded = z.array(z.object({ path: z.string(), reason: z.string() })).readonly();

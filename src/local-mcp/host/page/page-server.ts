@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { errorTable, type ErrorCode } from "../../../contract/errors.ts";
+import { statusOf, type HostErrorCode } from "../../../contract/errors.ts";
 import { PageCall } from "../../../contract/live-page.ts";
 import { messageOf } from "../../../shared/error.ts";
 import {
@@ -19,7 +19,7 @@ import { SignIn, type SignedIn } from "./sign-in.ts";
 const maxBodyBytes = 1_048_576;
 
 export interface PageError {
-  readonly code: string;
+  readonly code: HostErrorCode;
   readonly message: string;
 }
 
@@ -118,7 +118,7 @@ export class PageServer {
     const result = await this.#deps.call(given.data);
     if (result.ok) return sendJson(response, 200, result.value);
     const { code, message } = result.error;
-    sendJson(response, statusOf(result.error), { error: { code, message } });
+    sendJson(response, statusOf(code), { error: { code, message } });
   }
 
   /** [WP51] The stream ends when the secret of its tab does. */
@@ -129,11 +129,6 @@ export class PageServer {
     ended.signal.addEventListener("abort", end);
     response.on("close", () => ended.signal.removeEventListener("abort", end));
   }
-}
-
-function statusOf({ code }: PageError): number {
-  if (code === "not_found") return 404;
-  return Object.hasOwn(errorTable, code) ? errorTable[code as ErrorCode].status : 503;
 }
 
 function toPageRequest({ method = "", headers }: IncomingMessage): PageRequest {

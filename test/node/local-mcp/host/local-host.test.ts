@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
+import { statusOf } from "#src/contract/errors.ts";
 import { isMachineOperation, machineOperationNames, machineOperations } from "#src/contract/machine/operations.ts";
 import { operationNames } from "#src/contract/operations.ts";
 import type { HostContext } from "#src/local-mcp/host/handlers.ts";
@@ -30,6 +31,14 @@ it.for(machineOperationNames)("[CL262] %s does its example, and its answer is th
   if (!answer.ok)
     return expect(errors.filter((code) => /^not_found$|_needed$/.test(code))).toContain(answer.error.code);
   expect(answer.ok && output.safeParse(answer.value)).toMatchObject({ success: true, data: answer.ok && answer.value });
+});
+
+it("[WP7] each declared refusal of a machine's operation has its status on the page", () => {
+  const codes = new Set(machineOperationNames.flatMap((name) => machineOperations[name].errors));
+  const without = [...codes].filter((code) => !(statusOf(code) >= 400 && statusOf(code) < 600));
+  expect([codes.size > 40, without]).toEqual([true, []]);
+  const some = ["not_found", "ambiguous", "bad_input", "edge_unreachable", "too_large", "switched_off"] as const;
+  expect(some.map(statusOf)).toEqual([404, 409, 400, 503, 413, 409]);
 });
 
 it("[CL262] no name is both of the workspace and of the machine", () => {
