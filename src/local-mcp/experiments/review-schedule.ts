@@ -5,19 +5,14 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import * as meta from "../../store/meta.ts";
 
 const intervalMs = 86_400_000;
-const checkIntervalMs = 600_000;
 /** A review of a thousand sessions takes seconds. */
 const timeLimit = "5m";
 const key = "reviewed_at";
 
-let checkedAt = Number.NEGATIVE_INFINITY;
-
 /** [EX80] Starts the daily review, in a process of its own: it would hold up the chat. */
 export function reviewIfDue(runtime: Runtime): void {
   const now = runtime.now();
-  if (runtime.config.kaizen === "off" || isWithin(now - checkedAt, checkIntervalMs)) return;
-  checkedAt = now;
-  if (!runtime.store.write((sql) => claimReview(sql, now))) return;
+  if (runtime.config.kaizen === "off" || !runtime.store.write((sql) => claimReview(sql, now))) return;
   const { node, script } = runtime.launch;
   const child = spawn(node, [script, "learn", "run", "--time-limit", timeLimit], {
     stdio: "ignore",

@@ -11,7 +11,6 @@ import { ChatWaker } from "../team/chat-waker.ts";
 import type { Chat } from "../chat/chat.ts";
 import type { FileSaver } from "./file-saver.ts";
 import type { ChatTeam } from "../chat/late-team.ts";
-import { reviewIfDue } from "../experiments/review-schedule.ts";
 import { refreshIfDue, Upkeep } from "./upkeep.ts";
 
 export interface BackgroundParts {
@@ -66,7 +65,6 @@ export class Background {
     if (session) this.#wakeUp.check(session);
     void this.#notifier.check();
     this.#upkeep.run();
-    reviewIfDue(runtime);
     this.#startSyncIfJoined();
     void files.save();
   }

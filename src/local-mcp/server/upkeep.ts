@@ -3,6 +3,7 @@ import { stackOf } from "../../shared/error.ts";
 import { capture } from "../checkpoints/capture.ts";
 import { timerTrigger } from "../../policy/save-triggers.ts";
 import { advanceAll } from "../experiments/experiments.ts";
+import { reviewIfDue } from "../experiments/review-schedule.ts";
 import { DeathWatch, recordDeaths } from "../recovery/deaths.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { catchUp } from "../observe/record-transcript.ts";
@@ -94,6 +95,7 @@ export class Upkeep {
       for (const table of [clients, servers]) table.prune(sql, this.#runtime.processes.boot(), now - processRowsMs);
     });
     advanceAll(this.#runtime);
+    reviewIfDue(this.#runtime);
     void dropMarked(this.#runtime, { maxGarbage: minGarbageShare }).catch((error: unknown) =>
       this.#runtime.log("error", "snapshots", { error: String(error) }),
     );
