@@ -12,7 +12,7 @@ import { trustOf } from "../tool-runner/project-folder.ts";
 import { removeAbandoned } from "../transform/throwaway-worktree.ts";
 import { parseTests } from "../transform/transform-project.ts";
 import { removeEnded } from "../worker-runner/old-worktrees.ts";
-import { runTasks, taskDeps } from "../worker-runner/tasks/run-tasks.ts";
+import { runTasksIn, taskDeps } from "../worker-runner/tasks/run-tasks.ts";
 import { workDeps } from "../worker-runner/work-deps.ts";
 import type { EmitWorkerEvent } from "../worker-runner/worker-events.ts";
 import { JudgeRules, RunLimits } from "./candidate.ts";
@@ -164,7 +164,8 @@ async function workOn(open: OpenRun, type: EvolveType, stored: RunFile): Promise
   const types = { [stored.type]: { ...type, evolve: settings, base } };
   const work = { types, concurrency: 1, capabilities: [], drainMs: 0, maxTasks: null, isOnce: true, folder: cwd };
   for (;;) {
-    const done = await runTasks<EvolveType>(context, { ...work, makeExecutor: createEvolve, emit, endSignal: signal });
+    const turn = { ...work, makeExecutor: createEvolve, emit, endSignal: signal };
+    const done = await runTasksIn<EvolveType>(context, workspace, turn);
     if (!done.ok) return done;
     const state = await readRun(workspace.call, job);
     if (!state.ok) return state;

@@ -31,36 +31,42 @@ export interface Work<Type extends TypeSettings> extends Pick<
   readonly hurrySignal?: AbortSignal;
 }
 
-/** Does tasks until there is none, or until it is asked to end. */
 export function runTasks<Type extends TypeSettings>(
   context: HostContext,
   work: Work<Type>,
 ): Promise<Result<EndCounts, Failure>> {
-  return withWorkspace(context, async (workspace) => {
-    const deps = await taskDeps(context, workspace);
-    if (!deps.ok) return deps;
-    const { runtime, self, home } = deps.value;
-    const setups = await createSetups(deps.value, work.types, work.folder, work.makeExecutor);
-    if (!setups.ok) return setups;
-    for (const folder of await removeOldWorktrees(home, deps.value))
-      context.progress?.(`A worktree that was unused for a week was removed: ${folder}`);
-    const { endSignal, hurrySignal } = work;
-    if (endSignal.aborted) return ok({});
-    const worker = automation(work, { workspace, home, setups: setups.value });
-    const over = new AbortController();
-    const listen = (signal: AbortSignal | undefined, listener: () => void): void =>
-      signal?.addEventListener("abort", listener, { once: true, signal: over.signal });
-    listen(endSignal, () => worker.drain(typeof endSignal.reason === "string" ? endSignal.reason : "asked to end"));
-    listen(hurrySignal, () => worker.stopNow("asked to end at once"));
-    const sync = startSync(runtime, self, recordTakeovers);
-    try {
-      const ended = await worker.run();
-      return ended.ok ? ended : fail(ended.error.code, `${ended.error.message}.`);
-    } finally {
-      await sync.stop();
-      over.abort();
-    }
-  });
+  return withWorkspace(context, (workspace) => runTasksIn(context, workspace, work));
+}
+
+/** Does tasks until there is none, or until it is asked to end. */
+export async function runTasksIn<Type extends TypeSettings>(
+  context: HostContext,
+  workspace: ClientWorkspace,
+  work: Work<Type>,
+): Promise<Result<EndCounts, Failure>> {
+  const deps = await taskDeps(context, workspace);
+  if (!deps.ok) return deps;
+  const { runtime, self, home } = deps.value;
+  const setups = await createSetups(deps.value, work.types, work.folder, work.makeExecutor);
+  if (!setups.ok) return setups;
+  for (const folder of await removeOldWorktrees(home, deps.value))
+    context.progress?.(`A worktree that was unused for a week was removed: ${folder}`);
+  const { endSignal, hurrySignal } = work;
+  if (endSignal.aborted) return ok({});
+  const worker = automation(work, { workspace, home, setups: setups.value });
+  const over = new AbortController();
+  const listen = (signal: AbortSignal | undefined, listener: () => void): void =>
+    signal?.addEventListener("abort", listener, { once: true, signal: over.signal });
+  listen(endSignal, () => worker.drain(typeof endSignal.reason === "string" ? endSignal.reason : "asked to end"));
+  listen(hurrySignal, () => worker.stopNow("asked to end at once"));
+  const sync = startSync(runtime, self, recordTakeovers);
+  try {
+    const ended = await worker.run();
+    return ended.ok ? ended : fail(ended.error.code, `${ended.error.message}.`);
+  } finally {
+    await sync.stop();
+    over.abort();
+  }
 }
 
 /** For tasks that are done with the help of this process. */
