@@ -34,14 +34,6 @@ export async function readJsonInput(cli: Cli): Promise<CliResult<Json>> {
   return parseJson(await cli.io.readInput(), "stdin");
 }
 
-export function parseJsonOrText(text: string): Json {
-  try {
-    return JSON.parse(text) as Json;
-  } catch {
-    return text;
-  }
-}
-
 export function parseJson(text: string, from: string): CliResult<Json> {
   if (text.trim() === "") return wrongUsage(`${from} is empty; JSON is needed.`);
   try {

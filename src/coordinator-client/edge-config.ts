@@ -8,6 +8,7 @@ import { err, ok, type Result } from "../shared/result.ts";
 import { parseAddress } from "./edge/address.ts";
 import { readTokenClaim, isMachineToken } from "./edge/machine-token.ts";
 import { createPrivateFolder, removeDurably, writeAtomically } from "../platform/private-files.ts";
+import { parseJson } from "../shared/json-fields.ts";
 
 /** [EM3] The only coordinator; `edge.json` is owner-readable only, since it holds tokens. */
 const EdgeConfig = z.strictObject({
@@ -114,17 +115,9 @@ function parseFile(path: string): Result<EdgeConfig | null, string> {
   } catch (error) {
     return codeOf(error) === "ENOENT" ? ok(null) : err(`${path} cannot be read (${String(codeOf(error))})`);
   }
-  const parsed = EdgeConfig.safeParse(parse(text));
+  const parsed = EdgeConfig.safeParse(parseJson(text));
   // Never quote the text: it may hold a token.
   return parsed.success ? ok(parsed.data) : err(`${path} is damaged; \`shim join leave\` removes it`);
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return null;
-  }
 }
 
 export function writeEdgeConfig(home: string, edge: EdgeConfig): void {

@@ -5,6 +5,7 @@ import { createPrivateFolder, writeAtomically } from "../platform/private-files.
 import { compare } from "../shared/compare.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { Measured } from "./measured.ts";
+import { parseJson } from "../shared/json-fields.ts";
 
 const maxFiles = 20;
 
@@ -28,7 +29,8 @@ export class MeasuredFiles {
   ): Promise<Result<Measured, string>> {
     const name = createHash("sha256").update(JSON.stringify(settings)).digest("hex").slice(0, 32);
     const path = join(this.#folder, `${name}.json`);
-    const stored = !isRenewed && existsSync(path) ? parse(readFileSync(path, "utf8")) : null;
+    const stored =
+      !isRenewed && existsSync(path) ? (Measured.safeParse(parseJson(readFileSync(path, "utf8"))).data ?? null) : null;
     if (stored) return ok(stored);
     const measured = await measure();
     if (!measured.ok || !measured.value.tests.passed || measured.value.tests.flaky !== null) return measured;
@@ -44,13 +46,5 @@ export class MeasuredFiles {
       .map((path) => ({ path, at: statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0 }));
     const old = files.toSorted((a, b) => b.at - a.at || compare(a.path, b.path)).slice(maxFiles);
     for (const { path } of old) rmSync(path, { force: true });
-  }
-}
-
-function parse(text: string): Measured | null {
-  try {
-    return Measured.parse(JSON.parse(text));
-  } catch {
-    return null;
   }
 }

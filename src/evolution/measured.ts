@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { Finding } from "../analysis/finding.ts";
 import { Hotspot, ToolRun } from "../analysis/report.ts";
+import { parseJson } from "../shared/json-fields.ts";
 
 export const TestCounts = z.object({
   /** Passed and failed. */
@@ -93,12 +94,4 @@ export function parseTestReport(text: string): TestCounts | null {
     };
   const mocha = MochaReport.safeParse(value).data?.stats;
   return mocha ? { ran: mocha.passes + mocha.failures, skipped: mocha.pending } : null;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
 import { NewTask } from "../contract/tasks.ts";
@@ -7,6 +7,7 @@ import { decisionsFile, evolveFolder, readDecisions, type Decision } from "../pl
 import { createPrivateFolder, writeAtomically } from "../platform/private-files.ts";
 import type { RepositoryProject } from "../transform/in-commit.ts";
 import { EvolveReport } from "./report.ts";
+import { readJsonFile } from "../platform/read-json-file.ts";
 
 /** Stored. Add fields as optional. */
 export const RunFile = z.object({
@@ -45,7 +46,7 @@ export class RunFiles {
   runs(): RunFile[] {
     const folder = join(this.#folder, "runs");
     const files = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith(".json")) : [];
-    const runs = files.flatMap((name) => readJson(join(folder, name), RunFile) ?? []);
+    const runs = files.flatMap((name) => readJsonFile(join(folder, name), RunFile) ?? []);
     return runs.toSorted((a, b) => b.at - a.at);
   }
 
@@ -79,12 +80,4 @@ export function projectId({ repository, prefix }: RepositoryProject): string {
     .update(JSON.stringify([repository, prefix]))
     .digest("hex")
     .slice(0, 12);
-}
-
-function readJson<T>(path: string, schema: z.ZodType<T>): T | null {
-  try {
-    return schema.parse(JSON.parse(readFileSync(path, "utf8")));
-  } catch {
-    return null;
-  }
 }

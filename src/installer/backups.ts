@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { createPrivateFolder, syncFolder, writeAtomically } from "../platform/private-files.ts";
 import { isMissing, missingFolders, readText } from "./client-files.ts";
-import { isRecord } from "../shared/json-fields.ts";
+import { parseObject } from "../shared/json-fields.ts";
 import type { Plan } from "./file-edits.ts";
 import { codeOf } from "../shared/error.ts";
 
@@ -115,10 +115,6 @@ function listNames(folder: string): string[] {
 function readManifest(folder: string): Manifest | null {
   const text = readText(join(folder, "manifest.json"));
   if (!text.ok || text.value === null) return null;
-  try {
-    const value: unknown = JSON.parse(text.value);
-    return isRecord(value) && value["version"] === 1 ? (value as unknown as Manifest) : null;
-  } catch {
-    return null;
-  }
+  const value = parseObject(text.value);
+  return value?.["version"] === 1 ? (value as unknown as Manifest) : null;
 }

@@ -10,6 +10,7 @@ import {
 } from "jsonc-parser";
 import { jsonExtensions, type JsonExtension } from "../clients/client-files.ts";
 import { formatJsonProblem, formatPosition } from "../platform/json-problem.ts";
+import { parseJson } from "../shared/json-fields.ts";
 
 /**
  * Edits JSON(C) texts and leaves every other byte alone. `modify` of jsonc-parser is not used: it
@@ -41,12 +42,7 @@ export function findProblem(text: string): string | null {
 
 export function isStrict(text: string): boolean {
   const body = withoutBom(text);
-  try {
-    JSON.parse(body);
-    return true;
-  } catch {
-    return blank.test(body);
-  }
+  return parseJson(body) !== undefined || blank.test(body);
 }
 
 /**

@@ -4,6 +4,7 @@ import { type Mutant, withIds } from "./mutant.ts";
 import type { ProjectView } from "../analysis/adapter.ts";
 import type { MutantResult, MutantStatus } from "./run-mutants.ts";
 import type { TestCommand } from "./run-tests.ts";
+import { parseJson } from "../shared/json-fields.ts";
 
 const Position = z.object({ line: z.int().min(1), column: z.int().min(1) });
 const StrykerMutant = z.object({
@@ -29,12 +30,8 @@ const statuses: Readonly<Record<string, MutantStatus>> = {
 
 /** Pure. [MU6] Mutants as Stryker judged them; those it ignored are left out. */
 export function parseStrykerReport(text: string): Result<MutantResult[], string> {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch {
-    return err("Stryker's report is no JSON");
-  }
+  const json = parseJson(text);
+  if (json === undefined) return err("Stryker's report is no JSON");
   const report = StrykerReport.safeParse(json);
   if (!report.success) return err("Stryker's report has another form than mutation-testing-report-schema");
   return ok(Object.entries(report.data.files).flatMap(([file, facts]) => resultsOf(file, facts)));

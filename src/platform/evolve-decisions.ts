@@ -1,6 +1,7 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
+import { readJsonFile } from "./read-json-file.ts";
 
 /** Stored. Add fields as optional. */
 export const Decision = z.object({
@@ -27,11 +28,7 @@ export function evolveFolder(home: string): string {
 
 /** People's decisions on changes of one project. */
 export function readDecisions(folder: string): Decision[] {
-  try {
-    return Decisions.parse(JSON.parse(readFileSync(join(folder, decisionsFile), "utf8"))).decisions;
-  } catch {
-    return [];
-  }
+  return readJsonFile(join(folder, decisionsFile), Decisions)?.decisions ?? [];
 }
 
 /** Decisions on all projects of this machine. */

@@ -1,5 +1,6 @@
 import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { createInterface } from "node:readline";
+import { parseJson } from "../shared/json-fields.ts";
 
 export interface Program {
   readonly command: string;
@@ -120,12 +121,8 @@ export class McpConnection {
 }
 
 function parse(line: string): Message | null {
-  try {
-    const message = record(JSON.parse(line));
-    return message["jsonrpc"] === "2.0" ? message : null;
-  } catch {
-    return null;
-  }
+  const message = record(parseJson(line));
+  return message["jsonrpc"] === "2.0" ? message : null;
 }
 
 export function record(value: unknown): Message {

@@ -2,6 +2,7 @@ import { linkSync, readFileSync, rmSync, unlinkSync, writeFileSync } from "node:
 import { setTimeout as wait } from "node:timers/promises";
 import { codeOf } from "../shared/error.ts";
 import { identify, isAlive, type ProcessIdentity, type Processes } from "./processes.ts";
+import { parseObject } from "../shared/json-fields.ts";
 
 const pollIntervalMs = 25;
 /** Breaking a lock takes a lock; more levels mean that process after process dies at it. */
@@ -84,11 +85,6 @@ function readText(path: string): string | null {
 }
 
 function parseOwner(text: string): ProcessIdentity | null {
-  try {
-    const { boot, pid, start } = JSON.parse(text) as Record<string, unknown>;
-    if (typeof boot !== "string" || typeof pid !== "number" || typeof start !== "string") return null;
-    return { boot, pid, start };
-  } catch {
-    return null;
-  }
+  const { boot, pid, start } = parseObject(text) ?? {};
+  return typeof boot === "string" && typeof pid === "number" && typeof start === "string" ? { boot, pid, start } : null;
 }

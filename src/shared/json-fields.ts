@@ -9,12 +9,23 @@ export function asObject(value: unknown): JsonObject | null {
   return isRecord(value) ? value : null;
 }
 
-export function parseObject(text: string): JsonObject | null {
+/** @returns undefined for a text that is not JSON */
+export function parseJson(text: string): unknown {
   try {
-    return asObject(JSON.parse(text));
+    return JSON.parse(text);
   } catch {
-    return null;
+    return undefined;
   }
+}
+
+/** A text that is not JSON stands for itself. */
+export function jsonOrText(text: string): unknown {
+  const value = parseJson(text);
+  return value === undefined ? text : value;
+}
+
+export function parseObject(text: string): JsonObject | null {
+  return asObject(parseJson(text));
 }
 
 export function objectAt(from: JsonObject | null, key: string): JsonObject | null {

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { jsonOrText } from "./json-fields.ts";
 
 interface FieldSchema {
   readonly type?: string;
@@ -30,16 +31,8 @@ function toValue(text: string, field: FieldSchema | undefined): unknown {
   if (field === undefined) return text;
   const types = (field.anyOf ?? [field]).map(({ type }) => type);
   if (types.includes("string")) return text;
-  const value = parsed(text);
+  const value = jsonOrText(text);
   return types.some((type) => type === undefined || isOfType(value, type, text)) ? value : text;
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
-  }
 }
 
 function isOfType(value: unknown, type: string, text: string): boolean {

@@ -21,6 +21,7 @@ import { shareObjects, projectObjects, withRepository, type SnapshotHost, type O
 import { readStats, type ExcludedFile } from "./selection.ts";
 import { dropAbsent } from "./stage.ts";
 import { discover, isContentSetting, type WorkTree } from "./work-tree.ts";
+import { parseObject } from "../shared/json-fields.ts";
 
 export interface RestoreInput extends SnapshotHost, TimeLimit {
   readonly repository: string;
@@ -113,7 +114,7 @@ async function readComplete(git: Git, commit: string): Promise<{ entries: IndexE
  */
 async function readCommitInfo(git: Git, commit: string): Promise<{ head: string | null; settings: string[] }> {
   const message = await text(git, ["cat-file", "commit", commit]);
-  const { head, settings } = parseObject(message.trimEnd().split("\n").at(-1) ?? "");
+  const { head, settings } = parseObject(message.trimEnd().split("\n").at(-1) ?? "") ?? {};
   return {
     head: typeof head === "string" && isCommitId(head) ? head : null,
     settings: Array.isArray(settings)
@@ -124,14 +125,6 @@ async function readCommitInfo(git: Git, commit: string): Promise<{ head: string 
 
 export function isCommitId(text: string): boolean {
   return /^[0-9a-f]{40,64}$/.test(text);
-}
-
-function parseObject(line: string): Record<string, unknown> {
-  try {
-    return JSON.parse(line) as Record<string, unknown>;
-  } catch {
-    return {};
-  }
 }
 
 async function restoreIntoBranch(

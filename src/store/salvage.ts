@@ -9,6 +9,7 @@ import { readableRows, tryRead, unquoted, type TableRow, type Table } from "./sa
 import { schemaPages, withSource } from "./salvage-source.ts";
 import { isConstraint } from "./store-error.ts";
 import { transaction } from "./transaction.ts";
+import { parseJson } from "../shared/json-fields.ts";
 
 /** Immutable rows: the backup's are as good. Other tables are newer in the damaged file. */
 const immutableTables: ReadonlySet<string> = new Set(["journal", "checkpoints", "signals", "crashes", "recoveries"]);
@@ -149,13 +150,7 @@ function copyMeta(source: Connection, target: Connection): void {
 }
 
 function isSoundValue(value: string): boolean {
-  if (!/^[[{]/.test(value)) return true;
-  try {
-    JSON.parse(value);
-    return true;
-  } catch {
-    return false;
-  }
+  return !/^[[{]/.test(value) || parseJson(value) !== undefined;
 }
 
 function formatReport(found: Map<string, number> | null): string {

@@ -20,6 +20,7 @@ import { identify, systemProcesses, type Processes } from "../platform/processes
 import { createPrivateFolder, inodeOf, removeDurably, syncFolder, writeAtomically } from "../platform/private-files.ts";
 import { StoreError, toStoreError } from "./store-error.ts";
 import { codeOf, messageOf } from "../shared/error.ts";
+import { parseObject } from "../shared/json-fields.ts";
 
 export interface SpoolEntry {
   readonly at: number;
@@ -308,12 +309,6 @@ function entriesOf(path: string): SpoolEntry[] {
 }
 
 function parse(line: string): SpoolEntry | null {
-  if (line === "") return null;
-  try {
-    const value: unknown = JSON.parse(line);
-    const isEntry = typeof value === "object" && value !== null && "at" in value && typeof value.at === "number";
-    return isEntry ? (value as SpoolEntry) : null;
-  } catch {
-    return null;
-  }
+  const value = parseObject(line);
+  return typeof value?.["at"] === "number" ? (value as unknown as SpoolEntry) : null;
 }

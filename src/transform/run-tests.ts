@@ -1,7 +1,7 @@
 import { fail, type Failure } from "../shared/failure.ts";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { asObject, objectAt, textAt } from "../shared/json-fields.ts";
+import { objectAt, parseObject, textAt } from "../shared/json-fields.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { withoutSecrets } from "../platform/secret-env.ts";
 import { runProgram } from "../worker-runner/run-program.ts";
@@ -56,14 +56,6 @@ export async function runTests(
 function testScript(folder: string): readonly [string, ...string[]] | null {
   const path = join(folder, "package.json");
   if (!existsSync(path)) return null;
-  const script = textAt(objectAt(asObject(parseJson(readFileSync(path, "utf8"))), "scripts"), "test");
+  const script = textAt(objectAt(parseObject(readFileSync(path, "utf8")), "scripts"), "test");
   return script === null || script.includes("no test specified") ? null : ["npm", "test"];
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }

@@ -6,6 +6,7 @@ import { redact } from "../redaction/redact.ts";
 import type { Executor, RunOutcome, TaskRun } from "./executor.ts";
 import { isWholeJob } from "./job-branch.ts";
 import { runProgram, type ProgramExit, programEnv } from "./run-program.ts";
+import { jsonOrText, parseJson } from "../shared/json-fields.ts";
 
 export interface CommandOptions {
   readonly command: readonly [program: string, ...args: string[]];
@@ -70,18 +71,10 @@ function toOutcome(
     return { kind: "failed", reason: `the program cannot be started: ${exit.message}`, isRetryable: true };
   }
   const { code } = exit;
-  if (code === 0) return { kind: "done", result: result === null ? null : parseResult(result) };
+  if (code === 0) return { kind: "done", result: result === null ? null : (jsonOrText(result) as Json) };
   const message = (lastLine(stderr) || lastLine(result ?? "")).slice(-maxReasonChars);
   const reason = message === "" ? `exit code ${code}` : `exit code ${code}: ${message}`;
   return { kind: "failed", reason, isRetryable: code === temporaryFailure || !finalCodes.includes(code) };
-}
-
-function parseResult(line: string): Json {
-  try {
-    return JSON.parse(line) as Json;
-  } catch {
-    return line;
-  }
 }
 
 /** [WK65] A line of nothing but colors is none. */
@@ -111,14 +104,6 @@ function parseLine(line: string): OutputLine {
   if (!checkpoint.success) return { kind: "text" };
   const { shim: _shim, ...fields } = checkpoint.data;
   return { kind: "checkpoint", checkpoint: fields };
-}
-
-function parseJson(line: string): unknown {
-  try {
-    return JSON.parse(line) as unknown;
-  } catch {
-    return undefined;
-  }
 }
 
 /** Stored in a checkpoint. */

@@ -1,10 +1,11 @@
-import { existsSync, readFileSync, rmdirSync, rmSync, readdirSync, readlinkSync } from "node:fs";
+import { existsSync, rmdirSync, rmSync, readdirSync, readlinkSync } from "node:fs";
 import { join, sep } from "node:path";
 import * as z from "zod";
 import { pollUntil } from "../platform/process-group.ts";
 import { mayBeAlive, type Processes } from "../platform/processes.ts";
 import { createPrivateFolder, writeAtomically } from "../platform/private-files.ts";
 import { endMarked, toMark } from "./marked-processes.ts";
+import { readJsonFile } from "../platform/read-json-file.ts";
 
 export const MergedRecord = z.object({
   tasks: z.array(z.int()).max(1_000).readonly(),
@@ -45,13 +46,9 @@ export function worktreePath(folder: string): string {
   return join(folder, "tree");
 }
 
+/** A missing or foreign record leaves the worktree alone. */
 export function readRecord(folder: string): WorkRecord | null {
-  try {
-    return StoredRecord.parse(JSON.parse(readFileSync(join(folder, "record.json"), "utf8")));
-  } catch {
-    // A missing or foreign record leaves the worktree alone.
-    return null;
-  }
+  return readJsonFile(join(folder, "record.json"), StoredRecord);
 }
 
 export function writeRecord(folder: string, record: WorkRecord): void {

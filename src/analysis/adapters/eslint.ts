@@ -1,4 +1,4 @@
-import { asObject, listAt, numberAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
+import { asObject, listAt, numberAt, parseJson, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Adapter, Parsed, ParseContext, ProjectView, ToolOutput } from "../adapter.ts";
 import type { RawFinding } from "../finding.ts";
@@ -41,12 +41,8 @@ export function parseEslint(output: ToolOutput, { toFile }: ParseContext): Resul
 }
 
 function parseFiles(text: string): (JsonObject | null)[] | null {
-  try {
-    const value = JSON.parse(text.slice(Math.max(0, text.indexOf("[{")))) as unknown;
-    return Array.isArray(value) ? value.map(asObject) : null;
-  } catch {
-    return null;
-  }
+  const value = parseJson(text.slice(Math.max(0, text.indexOf("[{"))));
+  return Array.isArray(value) ? value.map(asObject) : null;
 }
 
 function toFinding(file: string, message: JsonObject | null): RawFinding {

@@ -12,6 +12,7 @@ import {
 } from "./request-outcome.ts";
 import type { FetchResponse, Platform } from "./platform.ts";
 import { readClock, type Instant } from "./trust.ts";
+import { parseJson } from "../../shared/json-fields.ts";
 
 /** One request over HTTP, without repeats. */
 
@@ -86,21 +87,13 @@ function toOutcome<Name extends OperationName>(
   { status, headers }: FetchResponse,
   text: string,
 ): RequestOutcome<OutputOf<Name>> {
-  const body = parse(text);
+  const body = parseJson(text);
   if (status === 200)
     return body === undefined ? garbledOutcome(`${name}: HTTP 200 without JSON`) : answeredOutcome(name, sentAt, body);
   if (isErrorBody(body)) return refusedOutcome(name, sentAt, body.error, retryAfterMs(headers.get("retry-after")));
   // A proxy answered: a 4xx is permanent, a 5xx may pass.
   const message = `${name}: HTTP ${status}, and not from a coordinator`;
   return status >= 500 || status === 429 ? lostOutcome(true, message) : garbledOutcome(message);
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
 }
 
 function isErrorBody(body: unknown): body is { error: unknown } {

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { dirname, join } from "node:path";
 import { redact } from "../../redaction/redact.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { isRecord } from "../../shared/json-fields.ts";
+import { parseObject } from "../../shared/json-fields.ts";
 import { clip } from "../../shared/format.ts";
 import type { ServiceAnswer, ServiceRequest, ServiceWork } from "./service-request.ts";
 
@@ -46,12 +46,8 @@ function problem(text: string): ServiceAnswer {
 }
 
 function parseAnswer(text: string): ServiceAnswer | null {
-  try {
-    const answer: unknown = JSON.parse(text);
-    if (!isRecord(answer) || !Array.isArray(answer["arms"]) || !Array.isArray(answer["problems"])) return null;
-    const problems = answer["problems"].map((one) => clip(redact(String(one)).text, maxProblemChars));
-    return { arms: answer["arms"].map((arm) => (typeof arm === "string" ? arm : null)), problems };
-  } catch {
-    return null;
-  }
+  const answer = parseObject(text);
+  if (!Array.isArray(answer?.["arms"]) || !Array.isArray(answer["problems"])) return null;
+  const problems = answer["problems"].map((one) => clip(redact(String(one)).text, maxProblemChars));
+  return { arms: answer["arms"].map((arm) => (typeof arm === "string" ? arm : null)), problems };
 }

@@ -6,6 +6,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { messageOf } from "../../shared/error.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as meta from "../../store/meta.ts";
+import { parseObject } from "../../shared/json-fields.ts";
 
 /** A decision about a session or an experiment; the coordinator's log has those about the team. */
 export interface MachineAction {
@@ -134,11 +135,7 @@ function toEntry(line: string, seq: number, now: number): AuditEntry[] {
 
 /** A first line that was cut is no JSON. */
 function parseLine(line: string): StoredLine | null {
-  try {
-    return JSON.parse(line) as StoredLine;
-  } catch {
-    return null;
-  }
+  return parseObject(line) as StoredLine | null;
 }
 
 interface StoredLine {

@@ -14,6 +14,7 @@ import { observeAfter, type DeferredWork } from "../hooks/run-hook.ts";
 import { identify, isDescendant, type ProcessIdentity } from "../../platform/processes.ts";
 import * as servers from "../sessions/servers.ts";
 import * as sessions from "../sessions/sessions.ts";
+import { jsonOrText } from "../../shared/json-fields.ts";
 
 /** Wait for a locked store before an event goes to the spool. */
 const busyMs = 100;
@@ -216,16 +217,8 @@ function toHookInput(given: unknown): HookToolInput | null {
 function parseField(name: string, text: string): unknown {
   if (numberFields.has(name)) return Number.isFinite(Number(text)) ? Number(text) : undefined;
   if (booleanFields.has(name)) return text === "true";
-  return jsonFields.has(name) ? parseJson(text) : text;
-}
-
-/** Keeps other text: a tool may take a plain text where others take an object. */
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return text;
-  }
+  // Keeps other text: a tool may take a plain text where others take an object.
+  return jsonFields.has(name) ? jsonOrText(text) : text;
 }
 
 function setAt(target: Record<string, unknown>, [name, ...rest]: readonly string[], value: unknown): void {

@@ -17,6 +17,7 @@ import { finishEvent } from "./finish-event.ts";
 import { exitWithPendingRead, foreignLimits, ownLimits, readStdin } from "./hook-stdin.ts";
 import { answerStdin } from "./hook-stream.ts";
 import { stackOf } from "../../shared/error.ts";
+import { parseJson } from "../../shared/json-fields.ts";
 
 // For a single input zod's compiled parsers take longer to compile (8 ms) than they save.
 z.config({ jitless: true });
@@ -41,7 +42,7 @@ async function answerStream(client: ClientAdapter): Promise<void> {
 }
 
 async function handle(event: string, input: string, client: ClientAdapter): Promise<void> {
-  const caller = client === claudeCode ? foreignCaller(process.env, parsed(input)) : null;
+  const caller = client === claudeCode ? foreignCaller(process.env, parseJson(input)) : null;
   if (caller !== null) {
     recordForeignCaller(pathsIn(homeFrom(process.env)).foreignCallers, caller, Date.now());
     return;
@@ -60,15 +61,6 @@ async function handle(event: string, input: string, client: ClientAdapter): Prom
 function findClientPid(processes: Processes, client: ClientAdapter): number {
   if (client !== claudeCode) return skipShells(processes, process.ppid);
   return Number(process.env["CLAUDE_PID"]) || clientPidOf(processes, process.env, process.ppid);
-}
-
-/** Input that is not JSON is reported when it is read as an event. */
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }
 
 const [, , event = "", flag, named = ""] = process.argv;

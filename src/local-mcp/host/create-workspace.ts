@@ -1,4 +1,4 @@
-import { readFileSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import * as z from "zod";
@@ -15,6 +15,7 @@ import { completeJoin, refuseChange } from "./join-workspace.ts";
 import { chooseWork } from "./local-work.ts";
 import { onWorkspace } from "./membership.ts";
 import { findKey, saveKey } from "./workspace-keys.ts";
+import { readJsonFile } from "../../platform/read-json-file.ts";
 
 /** [CL32] A repeat continues under the same ids of requests. */
 export async function createWorkspace(
@@ -120,11 +121,7 @@ function finishRequest(home: string, edge: EdgeWorkspace): void {
 
 /** A damaged file counts as empty: it only spares making another workspace. */
 function readRequests(home: string): Requests {
-  try {
-    return Requests.parse(JSON.parse(readFileSync(unfinishedFile(home), "utf8")));
-  } catch {
-    return {};
-  }
+  return readJsonFile(unfinishedFile(home), Requests) ?? {};
 }
 
 function writeRequests(home: string, requests: Requests): void {

@@ -15,6 +15,7 @@ import { readQueueRecord } from "../experiments/workspace-history.ts";
 import { decidingOf } from "./experiment-handlers.ts";
 import type { Handlers } from "./handlers.ts";
 import type { HostResult } from "./host.ts";
+import { parseJson } from "../../shared/json-fields.ts";
 
 const windowMs = 30 * 86_400_000;
 const maxSessions = 1_000;
@@ -96,7 +97,7 @@ function readCorpus(path: string): HostResult<ReplaySession[]> {
   const sessions: ReplaySession[] = [];
   const lines = [...readFileLines(path)].filter((line) => line.trim() !== "");
   for (const [index, line] of lines.entries()) {
-    const parsed = (index === 0 ? ReplayHeader : ReplaySession).safeParse(parseLine(line));
+    const parsed = (index === 0 ? ReplayHeader : ReplaySession).safeParse(parseJson(line));
     if (!parsed.success)
       return err({
         code: "invalid_corpus",
@@ -105,12 +106,4 @@ function readCorpus(path: string): HostResult<ReplaySession[]> {
     if (isSession(parsed.data)) sessions.push(parsed.data);
   }
   return ok(sessions);
-}
-
-function parseLine(line: string): unknown {
-  try {
-    return JSON.parse(line);
-  } catch {
-    return null;
-  }
 }

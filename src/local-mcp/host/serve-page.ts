@@ -1,5 +1,6 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
+import * as z from "zod";
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
 import { watchCommits } from "../../platform/watch-commits.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -12,6 +13,7 @@ import { LiveFeed } from "./page/live-feed.ts";
 import { PageCalls } from "./page-calls.ts";
 import { readPageFiles } from "./page/page-files.ts";
 import { PageServer } from "./page/page-server.ts";
+import { readJsonFile } from "../../platform/read-json-file.ts";
 
 /** Where no write is reported, as on a network disk. */
 const pollEveryMs = 5_000;
@@ -60,10 +62,12 @@ export async function servePage(
   return ok({ link: server.newLink(), close });
 }
 
+const PortFile = z.object({ port: z.int().min(1_024).max(65_535) });
+
 /** [WP1] The port is remembered, so that a bookmark stays good. */
 async function listen(server: PageServer, file: string, given: number | undefined): Promise<void> {
   if (given !== undefined) return void (await server.listen(given));
-  const known = readPort(file);
+  const known = readJsonFile(file, PortFile)?.port ?? null;
   try {
     if (known !== null) return void (await server.listen(known));
   } catch (error) {
@@ -74,15 +78,6 @@ async function listen(server: PageServer, file: string, given: number | undefine
   const port = await server.listen(0);
   createPrivateFolder(dirname(file));
   writeAtomically(file, `${JSON.stringify({ port })}\n`);
-}
-
-function readPort(file: string): number | null {
-  try {
-    const { port } = JSON.parse(readFileSync(file, "utf8")) as { port?: unknown };
-    return typeof port === "number" && Number.isInteger(port) && port >= 1_024 && port <= 65_535 ? port : null;
-  } catch {
-    return null;
-  }
 }
 
 /** Ends with Ctrl-C, and when the launcher is gone: a killed launcher forwards no signal. */

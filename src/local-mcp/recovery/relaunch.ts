@@ -8,6 +8,7 @@ import type { Session } from "../sessions/sessions.ts";
 import { codeOf } from "../../shared/error.ts";
 import { brief } from "./brief.ts";
 import type { Restoration } from "./restoration.ts";
+import { parseObject } from "../../shared/json-fields.ts";
 
 export type TranscriptCheck =
   | { readonly isWhole: true; readonly reason: string }
@@ -113,21 +114,12 @@ function checkUnread(client: string): TranscriptCheck {
 function transcriptProblem(tail: string, isOfSession: boolean): string | null {
   const last = tail.trimEnd().split("\n").at(-1) ?? "";
   if (last === "") return "its transcript is empty";
-  if (!isObject(last)) return "its transcript ends in the middle of a line";
+  if (parseObject(last) === null) return "its transcript ends in the middle of a line";
   return isOfSession ? null : "its transcript is that of another session";
 }
 
 function toBroken(reason: string): TranscriptCheck {
   return { isWhole: false, reason };
-}
-
-function isObject(line: string): boolean {
-  try {
-    const value: unknown = JSON.parse(line);
-    return typeof value === "object" && value !== null;
-  } catch {
-    return false;
-  }
 }
 
 function readTail(path: string): string {

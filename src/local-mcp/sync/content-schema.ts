@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { crashCauses } from "../../contract/readings.ts";
 import { StoredEntry, StoredState } from "../../store/stored-shapes.ts";
+import { parseJson } from "../../shared/json-fields.ts";
 
 /**
  * Envelope contents as JSON. Stored at the coordinator and read by other versions of SHIM: add
@@ -98,9 +99,5 @@ export function encodeContent(content: SessionContent | CheckpointContent | File
 }
 
 export function decodeContent<Content>(schema: z.ZodType<Content>, bytes: Uint8Array): Content | null {
-  try {
-    return schema.safeParse(JSON.parse(Buffer.from(bytes).toString("utf8"))).data ?? null;
-  } catch {
-    return null;
-  }
+  return schema.safeParse(parseJson(Buffer.from(bytes).toString("utf8"))).data ?? null;
 }

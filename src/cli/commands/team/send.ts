@@ -6,8 +6,9 @@ import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { wrongUsage, type CliResult } from "../../answer.ts";
 import { enumOption, type Cli, type CommandResult } from "../../cli.ts";
 import type { Workspace } from "../../../local-mcp/host/host.ts";
-import { parseJson, parseJsonOrText, readJsonInput } from "../../task-input.ts";
+import { parseJson, readJsonInput } from "../../task-input.ts";
 import { findChat } from "../../chat-names.ts";
+import { jsonOrText } from "../../../shared/json-fields.ts";
 
 interface SendOptions {
   /** A text: the body. True: the answer is printed as JSON. */
@@ -34,7 +35,7 @@ async function readBody(
 ): Promise<CliResult<Json>> {
   if (typeof json !== "string") {
     if (text === undefined) return wrongUsage("give a text, or an object: `shim team send all --json '{\"job\": 7}'`.");
-    return ok(parseJsonOrText(text === "-" ? (await cli.io.readInput()).trimEnd() : text));
+    return ok(jsonOrText(text === "-" ? (await cli.io.readInput()).trimEnd() : text) as Json);
   }
   if (text !== undefined)
     return wrongUsage("give a text or --json <body>, not both; --json as the last word prints JSON.");
