@@ -16,6 +16,16 @@ export class StoreError extends Error {
   }
 }
 
+/** @param onRefused gives the result where the store refuses; other errors are bugs */
+export function exceptStoreErrors<T>(work: () => T, onRefused: (error: StoreError) => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    return onRefused(error);
+  }
+}
+
 const adviceByCode: Record<Exclude<StoreErrorCode, "store_newer" | "store_upkeep">, string> = {
   store_locked: "another process is writing; try again in a moment. Nothing was changed",
   store_readonly:

@@ -6,10 +6,10 @@ import * as sessions from "../local-mcp/sessions/sessions.ts";
 import { redact } from "../redaction/redact.ts";
 import type { StartableClient } from "../worker-runner/other-client/at-limit.ts";
 import { otherCommand } from "../worker-runner/other-client/other-command.ts";
-import { logStoreErrors } from "./log-store-errors.ts";
 import { classifyEnd } from "./program-end.ts";
 import type { NotRun, ProgramRun } from "./program-run.ts";
 import type { SupervisedClaudeOptions } from "./supervised-claude.ts";
+import { logStoreErrors } from "../worker-runner/client/continuation.ts";
 
 /** [CA51] One run of another client, which continues a session that has reached a usage limit. */
 export function runInstead(

@@ -19,12 +19,12 @@ import { redact } from "../redaction/redact.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { redactAndClip } from "../local-mcp/sessions/entries.ts";
 import * as sessions from "../local-mcp/sessions/sessions.ts";
-import { logStoreErrors } from "./log-store-errors.ts";
 import { runInstead } from "./other-client.ts";
 import { classifyEnd } from "./program-end.ts";
 import type { WatchedClaude } from "./supervisor-settings.ts";
 import type { ProgramRun, RunEnd, Supervised, NotRun } from "./program-run.ts";
 import type { ProgramChat } from "./supervisor-state.ts";
+import { logStoreErrors } from "../worker-runner/client/continuation.ts";
 
 export interface SupervisedClaudeOptions {
   readonly runtime: Runtime;

@@ -1,7 +1,7 @@
 import type { Sample } from "../contract/metrics.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import * as totals from "../store/metric-totals.ts";
-import { StoreError } from "../store/store-error.ts";
+import { exceptStoreErrors } from "../store/store-error.ts";
 import type { Restarts } from "./auto-restarter.ts";
 import { isProgram, type SupervisorSettings } from "./supervisor-settings.ts";
 import type { SupervisorState } from "./supervisor-state.ts";
@@ -9,12 +9,10 @@ import type { SupervisorState } from "./supervisor-state.ts";
 /** [OB15] Call for each start. The first one is no restart. */
 export function countRestart(runtime: Runtime, { endedBy }: Restarts): void {
   if (!endedBy) return;
-  try {
-    runtime.store.write((sql) => totals.add(sql, "shim_supervisor_restarts_total", { labels: [endedBy] }));
-  } catch (error) {
-    if (!(error instanceof StoreError)) throw error;
-    runtime.log("warn", "supervisor: a restart was not counted", { reason: error.message });
-  }
+  exceptStoreErrors(
+    () => runtime.store.write((sql) => totals.add(sql, "shim_supervisor_restarts_total", { labels: [endedBy] })),
+    ({ message: reason }) => runtime.log("warn", "supervisor: a restart was not counted", { reason }),
+  );
 }
 
 /** [OB15] Programs of these settings by phase. */

@@ -2,7 +2,7 @@ import type { CallError } from "../../contract/errors.ts";
 import type { InputOf, OperationName, OutputOf } from "../../contract/operations.ts";
 import type { Self } from "../../contract/values.ts";
 import { err, type Result } from "../../shared/result.ts";
-import { StoreError } from "../../store/store-error.ts";
+import { exceptStoreErrors, StoreError } from "../../store/store-error.ts";
 import { CallQueue } from "../edge/call-queue.ts";
 import type { ClientConnection } from "../edge/client-connection.ts";
 import type { ConnectionState, Emitter, Signal } from "../edge/events.ts";
@@ -122,11 +122,9 @@ export class LocalConnection implements ClientConnection {
 
   /** A file that cannot be read now is read at the next poll. */
   #readVersion(): number | null {
-    try {
-      return this.#coordinator.version();
-    } catch (error) {
-      if (!(error instanceof StoreError)) throw error;
-      return null;
-    }
+    return exceptStoreErrors<number | null>(
+      () => this.#coordinator.version(),
+      () => null,
+    );
   }
 }

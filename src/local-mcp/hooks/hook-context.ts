@@ -16,7 +16,7 @@ import type { TranscriptTurnEnd } from "../signals/transcript-draft.ts";
 import { transcriptFormat } from "../signals/transcript-formats.ts";
 import { readAppended, unreadBytes, type TranscriptPart } from "../signals/transcript.ts";
 import { isPaused } from "../../store/pause.ts";
-import { StoreError } from "../../store/store-error.ts";
+import { exceptStoreErrors } from "../../store/store-error.ts";
 import { editedFile, type EditedFile } from "../team/file-guard.ts";
 
 export interface HookCall {
@@ -166,15 +166,14 @@ function isPausedAt(sql: Sql, at: number, { project }: EventSource, knownId: str
 /** [HO10] Skips text from a pause for good, and drops the event even if the store is unwritable. */
 export function skipTranscript(runtime: Runtime, { input, cwd, knownId }: HookContext): void {
   const { transcript_path: path } = input;
-  try {
-    runtime.store.write((sql) => {
-      if (cwd) setPausedFolder(sql, knownId, cwd);
-      if (path) markTranscript(sql, path, unreadBytes(path, 0));
-    });
-  } catch (error) {
-    if (!(error instanceof StoreError)) throw error;
-    runtime.log("warn", "the transcript was not marked during a pause", { error: error.message });
-  }
+  const mark = (sql: Sql): void => {
+    if (cwd) setPausedFolder(sql, knownId, cwd);
+    if (path) markTranscript(sql, path, unreadBytes(path, 0));
+  };
+  exceptStoreErrors(
+    () => runtime.store.write(mark),
+    ({ message: error }) => runtime.log("warn", "the transcript was not marked during a pause", { error }),
+  );
 }
 
 /** Session that has the client's id now. */

@@ -4,7 +4,7 @@ import type { Candidate, Plan } from "../../contract/machine/recovery.ts";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { err, ok } from "../../shared/result.ts";
-import { StoreError } from "../../store/store-error.ts";
+import { exceptStoreErrors } from "../../store/store-error.ts";
 import * as audit from "../audit/machine-audit.ts";
 import { drainInto } from "../hooks/spool-hook.ts";
 import { catchUp } from "../observe/record-transcript.ts";
@@ -134,12 +134,7 @@ function recordMissed(context: HostContext, runtime: Runtime): void {
 
 /** A store that takes nothing has a brief all the same. */
 function noteFailure({ progress }: HostContext, work: () => void): void {
-  try {
-    work();
-  } catch (error) {
-    if (!(error instanceof StoreError)) throw error;
-    progress?.(`Some of the last events are missing: ${error.message}`);
-  }
+  exceptStoreErrors(work, ({ message }) => progress?.(`Some of the last events are missing: ${message}`));
 }
 
 function toCandidate(runtime: Runtime, session: sessions.Session): Candidate {

@@ -6,7 +6,7 @@ import { watchCommits } from "../../platform/watch-commits.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { codeOf } from "../../shared/error.ts";
 import { err, ok } from "../../shared/result.ts";
-import { StoreError } from "../../store/store-error.ts";
+import { exceptStoreErrors } from "../../store/store-error.ts";
 import type { HandlerContext } from "./handlers.ts";
 import type { Host, HostResult, PageServing, ServedPage } from "./host.ts";
 import { LiveFeed } from "./page/live-feed.ts";
@@ -89,15 +89,12 @@ function setTimer(work: () => void, ms: number): () => void {
 
 /** [WP9] Calls `onChange` after a commit of any process. */
 function watchStore({ store, paths }: Runtime, onChange: () => void): () => void {
+  const readVersion = (): string =>
+    exceptStoreErrors(
+      () => store.version(),
+      () => "",
+    );
   let version = readVersion();
-  function readVersion(): string {
-    try {
-      return store.version();
-    } catch (error) {
-      if (!(error instanceof StoreError)) throw error;
-      return "";
-    }
-  }
   const check = (): boolean => {
     const now = readVersion();
     const hasChanged = now !== version;

@@ -5,7 +5,7 @@ import { messageOf } from "../../shared/error.ts";
 import { oneLine } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { err, ok } from "../../shared/result.ts";
-import { StoreError } from "../../store/store-error.ts";
+import { exceptStoreErrors } from "../../store/store-error.ts";
 import * as textIndex from "../../store/text-index.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import { findIncomplete } from "../recovery/detect.ts";
@@ -130,11 +130,9 @@ function getCheckpoint(
 
 /** @returns why the search may miss something; null: it does not */
 function updateIndex({ store }: Runtime): string | null {
-  try {
+  const update = (): null => {
     if (store.read(textIndex.hasPending, false)) store.write(textIndex.indexPending);
     return null;
-  } catch (error) {
-    if (error instanceof StoreError) return error.message;
-    throw error;
-  }
+  };
+  return exceptStoreErrors<string | null>(update, ({ message }) => message);
 }

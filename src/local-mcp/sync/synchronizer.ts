@@ -6,7 +6,7 @@ import { messageOf, stackOf } from "../../shared/error.ts";
 import { readEdgeConfig } from "../../coordinator-client/edge-config.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { StoreError } from "../../store/store-error.ts";
+import { exceptStoreErrors, StoreError } from "../../store/store-error.ts";
 import { SyncRound, type Connect, type RoundOptions, type SyncReport } from "./sync-round.ts";
 import * as uploader from "./uploader.ts";
 
@@ -161,12 +161,10 @@ export class StateSynchronizer {
 
   /** A round reports an unreadable store. */
   #sendDueAt(): number {
-    try {
-      return this.#round.dueAt();
-    } catch (error) {
-      if (!(error instanceof StoreError)) throw error;
-      return Number.NEGATIVE_INFINITY;
-    }
+    return exceptStoreErrors(
+      () => this.#round.dueAt(),
+      () => Number.NEGATIVE_INFINITY,
+    );
   }
 
   /** An unreadable file counts as joined: the round reports it. */
@@ -213,12 +211,10 @@ export class StateSynchronizer {
   }
 
   #readVersion(): string {
-    try {
-      return this.#options.runtime.store.version();
-    } catch (error) {
-      if (!(error instanceof StoreError)) throw error;
-      // The round reports the error.
-      return "unreadable";
-    }
+    // The round reports the error.
+    return exceptStoreErrors(
+      () => this.#options.runtime.store.version(),
+      () => "unreadable",
+    );
   }
 }

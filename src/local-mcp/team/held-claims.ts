@@ -13,7 +13,7 @@ import type { Result } from "../../shared/result.ts";
 import { heartbeatIntervalMs, Renewal } from "../../coordinator-client/edge/renewal.ts";
 import { elapsedMs, readClock, type Instant } from "../../coordinator-client/edge/trust.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { StoreError } from "../../store/store-error.ts";
+import { exceptStoreErrors } from "../../store/store-error.ts";
 import type { HeldTask } from "./held-tasks.ts";
 import type { Outbox } from "./outbox.ts";
 
@@ -146,13 +146,11 @@ export class HeldClaims {
   }
 
   #intervalMs(): number | null {
-    try {
+    const read = (): number | null => {
       const held = this.list();
       return held.length === 0 ? null : Math.min(...held.map(({ task }) => heartbeatIntervalMs(task.heartbeatMs)));
-    } catch (error) {
-      if (!(error instanceof StoreError)) throw error;
-      return blindIntervalMs;
-    }
+    };
+    return exceptStoreErrors(read, () => blindIntervalMs);
   }
 
   async #beat(): Promise<void> {

@@ -8,7 +8,7 @@ import { isClosed } from "../sessions/closed-sessions.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
-import { StoreError } from "../../store/store-error.ts";
+import { exceptStoreErrors } from "../../store/store-error.ts";
 import type { Naming } from "./chat-naming.ts";
 import { TeamChat } from "./team-chat.ts";
 import * as members from "./members.ts";
@@ -182,14 +182,12 @@ export class Team {
 
   /** A session that cannot be read now may still live. */
   #stateOf(sessionId: string): ChatState {
-    try {
+    const read = (): ChatState => {
       const session = this.#options.runtime.store.read((sql) => sessions.get(sql, sessionId), null);
       if (!session || session.endedAt !== null || isClosed(session)) return "over";
       return isOfServer(session) ? "of_server" : "of_client";
-    } catch (error) {
-      if (!(error instanceof StoreError)) throw error;
-      return "of_client";
-    }
+    };
+    return exceptStoreErrors(read, () => "of_client");
   }
 }
 

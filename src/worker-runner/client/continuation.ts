@@ -15,7 +15,7 @@ import { openingLine } from "../../contract/task-prompt.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { catchUp } from "../../local-mcp/observe/record-transcript.ts";
 import * as sessions from "../../local-mcp/sessions/sessions.ts";
-import { StoreError } from "../../store/store-error.ts";
+import { exceptStoreErrors } from "../../store/store-error.ts";
 
 export type Continuation =
   | { readonly kind: "resume"; readonly session: string }
@@ -109,12 +109,9 @@ export function takeOver(runtime: Runtime, continuation: Continuation): () => vo
   return () => logStoreErrors(runtime, () => withdrawOffer(runtime, restoration.session.id, session));
 }
 
-/** An unwritable store is no reason to fail the task. */
-function logStoreErrors(runtime: Runtime, work: () => unknown): void {
-  try {
-    work();
-  } catch (error) {
-    if (!(error instanceof StoreError)) throw error;
-    runtime.log("warn", "the previous session could not be updated", { reason: error.message });
-  }
+/** An unwritable store is no reason to fail the work. */
+export function logStoreErrors(runtime: Runtime, work: () => unknown): void {
+  exceptStoreErrors(work, ({ message: reason }) =>
+    runtime.log("warn", "the previous session could not be updated", { reason }),
+  );
 }
