@@ -1,5 +1,5 @@
 import { posix } from "node:path";
-import { seededRandom } from "../../src/mutation/mutant.ts";
+import { seededRandom } from "../../src/shared/seeded-random.ts";
 
 export const defectKinds = ["dead export", "duplicate", "complex function", "type error", "lint"] as const;
 export type DefectKind = (typeof defectKinds)[number];

@@ -10,7 +10,7 @@ export interface HookLaunch {
   readonly commandOf: (event: string) => string;
 }
 
-interface HookHandler {
+export interface HookHandler {
   readonly type?: string;
   readonly name?: string;
   readonly command: string;

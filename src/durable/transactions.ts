@@ -1,7 +1,7 @@
 import type { Refusal } from "../contract/errors.ts";
 import * as meta from "../coordination/kernel/meta.ts";
 import { emptyReadCache, type ReadCache } from "../coordination/kernel/read-cache.ts";
-import type { Hint, Presence, Tx } from "../coordination/kernel/tx.ts";
+import type { Hint, Presence, Tx, WorkspaceFacts } from "../coordination/kernel/tx.ts";
 import { err, type Result } from "../shared/result.ts";
 import { KeptRows } from "./kept-rows.ts";
 import type { StorageSql } from "./storage-sql.ts";
@@ -21,7 +21,7 @@ interface TransactionsOptions {
 export class Transactions {
   readonly #options: TransactionsOptions;
   #hints: Hint[] = [];
-  readonly #facts: KeptRows<meta.WorkspaceFacts>;
+  readonly #facts: KeptRows<WorkspaceFacts>;
   #isFull: boolean | null = null;
   #cache: ReadCache | null = null;
   #needsDispatch = false;

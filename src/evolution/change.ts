@@ -16,7 +16,7 @@ import type { Candidate, ChangeTask } from "./candidate.ts";
 import type { ChangeOptions } from "./change-executor.ts";
 import { changedFiles } from "./changed-files.ts";
 import { findCascade } from "./find-candidates.ts";
-import { judge, type FileDelta } from "./judge.ts";
+import { judge, type FileDelta, type JudgeInput } from "./judge.ts";
 import { measure } from "./measure.ts";
 import type { Measured } from "./measured.ts";
 import { rejectedPrefix, stopRun, type LeftPart, type Verdict } from "./run-state.ts";
@@ -162,11 +162,8 @@ export function unchanged(before: Measured, candidate: Candidate): RunOutcome {
 const maxTestDiffChars = 20_000;
 const maxWhyChars = 500;
 
-interface Kept extends Pick<Verdict, "mutants" | "left"> {
-  readonly before: Measured;
-  readonly after: Measured;
-  readonly candidate: Candidate;
-  readonly changes: readonly FileDelta[];
+interface Kept
+  extends Pick<Verdict, "mutants" | "left">, Pick<JudgeInput, "before" | "after" | "candidate" | "changes"> {
   readonly diff: string;
 }
 

@@ -23,6 +23,7 @@ export interface TestsOptions {
   readonly tests: TestWords;
   /** Two runs of the same code show tests that are flaky. */
   readonly runs: 1 | 2;
+  /** Limit of each tool and of each run of the tests. */
   readonly limitMs: number;
   readonly signal: AbortSignal;
 }

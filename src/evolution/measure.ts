@@ -11,8 +11,7 @@ import { openProject, projectPath } from "../tool-runner/project-folder.ts";
 import { runTool } from "../tool-runner/run-tool.ts";
 import { inCommit, type RepositoryProject } from "../transform/in-commit.ts";
 import type { WorkDeps } from "../worker-runner/work-deps.ts";
-import type { TestWords } from "./candidate.ts";
-import { measureTests } from "./measure-tests.ts";
+import { measureTests, type TestsOptions } from "./measure-tests.ts";
 import type { Measured } from "./measured.ts";
 import { findEntries, namedEntries, publicApi, usualEntries } from "./public-api.ts";
 
@@ -21,13 +20,8 @@ export interface MeasureDeps extends WorkDeps {
   readonly runTests: RunTests;
 }
 
-export interface MeasureRequest {
+export interface MeasureRequest extends Omit<TestsOptions, "folder" | "scratch"> {
   readonly commit: string;
-  readonly tests: TestWords;
-  readonly runs: 1 | 2;
-  /** Limit of each tool and of each run of the tests. */
-  readonly limitMs: number;
-  readonly signal: AbortSignal;
 }
 
 /** [EV3] Runs the project's tools and tests on a commit, in a throwaway worktree. */

@@ -12,6 +12,7 @@ import {
 } from "./entries.ts";
 import type { Launch } from "../platform/launch.ts";
 import * as json from "./json-text.ts";
+import type { HookHandler } from "../clients/client-files.ts";
 
 export function shapeProblem(text: string, events: readonly string[] = hookEvents): string | null {
   const syntax = json.findProblem(text);
@@ -98,13 +99,8 @@ function withProcessHook(text: string, event: HookEvent, launch: Launch): string
   });
 }
 
-export interface Handler {
-  readonly type?: string;
-  readonly name?: string;
-  readonly command: string;
+export interface Handler extends HookHandler {
   readonly args?: readonly string[];
-  /** In the client's own unit. */
-  readonly timeout: number;
 }
 
 /** [IN5] A new one has a group of its own behind all others; an old one stays where it is. */

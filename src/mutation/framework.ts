@@ -42,45 +42,38 @@ export function frameworkName({ manifest, testFiles, read }: Project): Framework
 export function findFramework(project: Project, node: InstalledTool): Result<Framework, string> {
   const name = frameworkName(project);
   if (name === null) return err("no test framework was found: vitest, jest, mocha or node:test");
-  const flags = scriptFlags(project.manifest.scripts["test"] ?? "");
-  if (name === "node:test") return ok(nodeFramework(project, { tool: node, args: [...flags, "--test"] }));
-  const tool = project.findTool(name, name);
+  const tool = name === "node:test" ? node : project.findTool(name, name);
   if (tool === null) return err(`${name} is not installed in the project: npm install`);
   if (typeof tool === "string") return err(tool);
   const run = (...args: string[]): TestCommand => ({ tool, args });
-  if (name === "mocha") return ok(mochaFramework(project, run, flags));
-  return ok(name === "vitest" ? vitestFramework(project, run) : jestFramework(project, run));
+  const make = (all: TestCommand, only: Only, related: Related): Result<Framework, string> =>
+    ok({ name, all, only, commandsFor: directFirst(project, only, related) });
+  if (name === "vitest")
+    return make(
+      run("run"),
+      (testFiles) => run("run", ...testFiles),
+      (file) => run("related", "--run", "--passWithNoTests", file),
+    );
+  if (name === "jest")
+    return make(
+      run("--ci"),
+      (testFiles) => run("--ci", "--runTestsByPath", ...testFiles),
+      (file) => run("--ci", "--findRelatedTests", "--passWithNoTests", file),
+    );
+  const flags = [...scriptFlags(project.manifest.scripts["test"] ?? ""), ...(name === "mocha" ? [] : ["--test"])];
+  const all = run(...flags, ...project.testFiles);
+  return make(
+    all,
+    (testFiles) => run(...flags, ...testFiles),
+    () => all,
+  );
 }
 
-type Run = (...args: string[]) => TestCommand;
 type Only = Framework["only"];
-
-function vitestFramework(project: Project, run: Run): Framework {
-  const only: Only = (testFiles) => run("run", ...testFiles);
-  const related = (file: string): TestCommand => run("related", "--run", "--passWithNoTests", file);
-  return { name: "vitest", all: run("run"), only, commandsFor: directFirst(project, only, related) };
-}
-
-function jestFramework(project: Project, run: Run): Framework {
-  const only: Only = (testFiles) => run("--ci", "--runTestsByPath", ...testFiles);
-  const related = (file: string): TestCommand => run("--ci", "--findRelatedTests", "--passWithNoTests", file);
-  return { name: "jest", all: run("--ci"), only, commandsFor: directFirst(project, only, related) };
-}
-
-function mochaFramework(project: Project, run: Run, flags: readonly string[]): Framework {
-  const only: Only = (testFiles) => run(...flags, ...testFiles);
-  const all = only(project.testFiles);
-  return { name: "mocha", all, only, commandsFor: directFirst(project, only, () => all) };
-}
-
-function nodeFramework(project: Project, { tool, args }: TestCommand): Framework {
-  const only: Only = (testFiles) => ({ tool, args: [...args, ...testFiles] });
-  const all = only(project.testFiles);
-  return { name: "node:test", all, only, commandsFor: directFirst(project, only, () => all) };
-}
+type Related = (file: string) => TestCommand;
 
 /** A test may reach a file through another one: what survives its direct tests meets the rest. */
-function directFirst(project: Project, only: Only, rest: (file: string) => TestCommand): Framework["commandsFor"] {
+function directFirst(project: Project, only: Only, rest: Related): Framework["commandsFor"] {
   return (file) => {
     const direct = testsOf(project, file);
     const isAll = direct.length === 0 || direct.length === project.testFiles.length;

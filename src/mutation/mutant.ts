@@ -39,17 +39,6 @@ export function mutate(source: string, { start, end, after }: Mutant): string {
   return source.slice(0, start) + after + source.slice(end);
 }
 
-/** Numbers from 0 to below 1 that the seed determines (mulberry32). */
-export function seededRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /** [MU4] The same seed draws the same items. They keep their order. */
 export function sample<Item>(items: readonly Item[], count: number, random: () => number): Item[] {
   if (items.length <= count) return [...items];

@@ -1,8 +1,9 @@
 import { readFileSync, realpathSync, writeFileSync } from "node:fs";
 import { basename, join, sep } from "node:path";
 import { err, ok, type Result } from "../shared/result.ts";
-import { type Mutant, mutate, sample, seededRandom } from "./mutant.ts";
+import { type Mutant, mutate, sample } from "./mutant.ts";
 import type { RunTests, TestCommand, TestOutcome } from "./run-tests.ts";
+import { seededRandom } from "../shared/seeded-random.ts";
 
 /** A timeout counts as killed. */
 export type MutantStatus = "killed" | "timeout" | "survived" | "invalid" | "not_run";

@@ -1,9 +1,7 @@
 import * as z from "zod";
 import { err, ok, type Result } from "../shared/result.ts";
 import { type Mutant, withIds } from "./mutant.ts";
-import type { ProjectView } from "../analysis/adapter.ts";
 import type { MutantResult, MutantStatus } from "./run-mutants.ts";
-import type { TestCommand } from "./run-tests.ts";
 import { parseJson } from "../shared/json-fields.ts";
 
 const Position = z.object({ line: z.int().min(1), column: z.int().min(1) });
@@ -55,21 +53,4 @@ function resultsOf(file: string, { source, mutants }: z.infer<typeof StrykerRepo
   });
   const ids: Mutant[] = withIds(used.map(({ mutant }) => mutant));
   return ids.map((mutant, index) => ({ mutant, status: used[index]?.status ?? "not_run" }));
-}
-
-export interface StrykerRun extends TestCommand {
-  /** Where Stryker writes its report, if the project configures no other path. */
-  readonly reportFile: string;
-}
-
-/**
- * The project's own configuration applies.
- *
- * @returns null where Stryker is not installed, or why it is not started
- */
-export function strykerRun({ findTool }: ProjectView, files: readonly string[]): StrykerRun | string | null {
-  const tool = findTool("@stryker-mutator/core", "stryker");
-  if (tool === null || typeof tool === "string") return tool;
-  const args = ["run", "--reporters", "json", "--mutate", files.join(",")];
-  return { tool, args, reportFile: "reports/mutation/mutation.json" };
 }

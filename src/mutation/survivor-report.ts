@@ -1,14 +1,10 @@
 import type { MutantResult, MutantStatus } from "./run-mutants.ts";
+import type { Mutant } from "./mutant.ts";
 
 /** A change that no test noticed. */
-export interface Survivor {
-  readonly id: string;
-  readonly file: string;
+export interface Survivor extends Pick<Mutant, "id" | "file" | "operator" | "before" | "after"> {
   readonly line: number;
   readonly column: number;
-  readonly operator: string;
-  readonly before: string;
-  readonly after: string;
 }
 
 export interface FileMutants {

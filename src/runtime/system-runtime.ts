@@ -9,8 +9,7 @@ import { systemProcesses } from "../platform/processes.ts";
 import { Durations } from "./durations.ts";
 import type { Runtime } from "./runtime.ts";
 import { findRealPath } from "../platform/shim-command.ts";
-import type { Driver } from "../store/driver.ts";
-import { Store } from "../store/store.ts";
+import { Store, type StoreOptions } from "../store/store.ts";
 
 /**
  * [ST22] For programs that a client starts with each event: a repair takes up to 20 ms for each
@@ -18,13 +17,9 @@ import { Store } from "../store/store.ts";
  */
 export const maxUpkeepBytes = 200_000_000;
 
-export interface SystemOptions {
-  readonly driver: Driver;
+export interface SystemOptions extends Omit<StoreOptions, "path" | "now" | "busyMs" | "migrations" | "minEpoch"> {
   readonly busyMs: number;
   readonly log?: Log;
-  readonly maxUpkeepBytes?: number;
-  readonly canReadCopy?: boolean;
-  readonly totalBusyMs?: number;
 }
 
 /** Unreadable settings are logged, and the defaults hold. */

@@ -47,3 +47,8 @@ export function numberAt(from: JsonObject | null, key: string, max = Number.MAX_
   const value = from?.[key];
   return typeof value === "number" && value >= 0 && value <= max ? value : null;
 }
+
+export function pick(from: unknown, names: readonly string[]): Record<string, unknown> {
+  if (typeof from !== "object" || from === null) return {};
+  return Object.fromEntries(Object.entries(from).filter(([name]) => names.includes(name)));
+}

@@ -10,3 +10,8 @@ export interface Sql {
   /** Returns rows inserted, updated or deleted (the Durable Object also counts index entries). */
   run(query: string, ...values: SqlValue[]): number;
 }
+
+/** The values of all columns, which are texts. */
+export function selectColumn(sql: Sql, query: string, ...values: readonly SqlValue[]): string[] {
+  return sql.all<Record<string, string>>(query, ...values).flatMap((row) => Object.values(row));
+}

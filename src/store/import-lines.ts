@@ -15,6 +15,7 @@ import {
   type RecoveryEntry,
   type SessionEntry,
 } from "./transfer-format.ts";
+import { pick } from "../shared/json-fields.ts";
 
 export interface ImportResult {
   readonly added: number;
@@ -166,9 +167,4 @@ function parse(text: string): Result<unknown, string> {
   } catch (error) {
     return err(`not one JSON value: ${messageOf(error)}`);
   }
-}
-
-function pick(from: unknown, names: readonly string[]): Record<string, unknown> {
-  if (typeof from !== "object" || from === null) return {};
-  return Object.fromEntries(Object.entries(from).filter(([name]) => names.includes(name)));
 }

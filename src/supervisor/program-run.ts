@@ -1,16 +1,9 @@
 import { redact } from "../redaction/redact.ts";
-import type { ProgramExit } from "../worker-runner/run-program.ts";
+import type { ProgramExit, Program } from "../worker-runner/run-program.ts";
 import { classifyEnd, type ProgramEnding } from "./program-end.ts";
 import type { ProgramState, ProgramChat } from "./supervisor-state.ts";
 
-export interface ProgramStart {
-  readonly command: string;
-  readonly args: readonly string[];
-  readonly cwd: string;
-  readonly env: NodeJS.ProcessEnv;
-  readonly input: string;
-  readonly maxLineChars?: number;
-}
+export type ProgramStart = Pick<Program, "command" | "args" | "cwd" | "env" | "input" | "maxLineChars">;
 
 export interface ProgramRun {
   readonly start: ProgramStart;

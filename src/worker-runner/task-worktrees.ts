@@ -2,7 +2,6 @@ import { dirname, join } from "node:path";
 import * as z from "zod";
 import type { ClaimedTask } from "../contract/tasks.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
-import type { ProcessIdentity, Processes } from "../platform/processes.ts";
 import type { InputWork } from "./input-work.ts";
 import { markName, toMark } from "./marked-processes.ts";
 import {
@@ -19,15 +18,12 @@ import type { TaskFolder, TaskFolders } from "./task-folder.ts";
 import { isFolderFree, MergedRecord, readRecord, removeRecord, worktreePath, writeRecord } from "./work-record.ts";
 import { startWithInputs } from "./worktree-inputs.ts";
 import { Worktree, type WorktreeDeps } from "./worktree.ts";
+import type { WorkDeps } from "./work-deps.ts";
 
-export interface WorktreeOptions extends WorktreeDeps {
+export interface WorktreeOptions extends WorktreeDeps, Pick<WorkDeps, "home" | "processes" | "self" | "random"> {
   readonly repository: string;
   /** A branch, tag or commit. */
   readonly base: string;
-  readonly home: string;
-  readonly processes: Processes;
-  readonly self: ProcessIdentity;
-  readonly random: () => number;
 }
 
 const hash = z.string().regex(/^[0-9a-f]{40,64}$/);

@@ -1,6 +1,6 @@
 import { defaultSettings, type Settings } from "../../contract/workspaces.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { numbersPerEpoch, type Tx } from "./tx.ts";
+import { numbersPerEpoch, type Tx, type WorkspaceFacts } from "./tx.ts";
 
 export function read(sql: Sql, key: string): string | null {
   return sql.all<{ value: string }>("SELECT value FROM meta WHERE key = ?", key)[0]?.value ?? null;
@@ -16,15 +16,6 @@ export function write(sql: Sql, key: string, value: string): void {
 
 export function remove(sql: Sql, key: string): void {
   sql.run("DELETE FROM meta WHERE key = ?", key);
-}
-
-export interface WorkspaceFacts {
-  readonly settings: Settings;
-  /** Part of every fencing token, so that a counter that was set back repeats none. */
-  readonly epoch: number;
-  /** Epoch ms before which no lease is granted: holders from a lost history may exist; 0: none. */
-  readonly quietUntil: number;
-  readonly firstEpoch: number;
 }
 
 const quietKey = "quiet_until";

@@ -21,15 +21,20 @@ export type Hint =
   | { readonly kind: "dispatch" }
   | { readonly kind: "offline"; readonly chat: string };
 
-export interface Tx {
+export interface WorkspaceFacts {
+  readonly settings: Settings;
+  /** Part of every fencing token, so that a counter that was set back repeats none. */
+  readonly epoch: number;
+  /** Epoch ms before which no lease is granted: holders from a lost history may exist; 0: none. */
+  readonly quietUntil: number;
+  readonly firstEpoch: number;
+}
+
+export interface Tx extends WorkspaceFacts {
   readonly sql: Sql;
   /** Epoch ms by the host's clock. */
   readonly now: number;
   readonly presence: Presence;
-  readonly settings: Settings;
-  readonly epoch: number;
-  readonly firstEpoch: number;
-  readonly quietUntil: number;
   readonly actor?: Actor;
   readonly cache?: ReadCache | null;
   /** Storage is nearly full: what may be deleted is deleted at once. */

@@ -1,4 +1,4 @@
-import type { Sql } from "../../shared/sql.ts";
+import type { Sql, SqlValue } from "../../shared/sql.ts";
 import * as inboxes from "./inboxes.ts";
 import type { InboxCursor, MessageRow, Subscription } from "./inboxes.ts";
 import { matches, isExact } from "./topics.ts";
@@ -91,15 +91,16 @@ function sourcesOf(sql: Sql, chat: string, { isUrgent = false }: UnreadQuery): S
   const exact = subscribed.filter(({ pattern }) => isExact(pattern));
   const targets = [`chat:${chat}`, "all"].map((target) => ({ target, since: 0 }));
   targets.push(...exact.map(({ pattern, since }) => ({ target: `topic:${pattern}`, since })));
+  const ofTarget = isUrgent ? "target = ? AND priority = 2 AND" : "target = ? AND";
   const sources = targets.map(({ target, since }) => ({
     since,
-    read: (span: Span, page: number) => ofTarget(sql, target, span, page, isUrgent ? "AND priority = 2" : ""),
+    read: (span: Span, page: number) => pages(sql, ofTarget, [target], span, page),
     isFor: () => true,
   }));
   if (wild.length === 0 || isUrgent) return { sources, isComplete: wild.length === 0 };
   const byTopic = {
     since: Math.min(...wild.map(({ since }) => since)),
-    read: (span: Span) => ofAnyTarget(sql, span),
+    read: (span: Span) => pages(sql, "", [], span, 200),
     isFor: (row: MessageRow) => isSubscribed(wild, row),
   };
   return { sources: [...sources, byTopic], isComplete: true };
@@ -110,28 +111,19 @@ function isSubscribed(patterns: readonly Subscription[], { id, target }: Message
   return isTopic && patterns.some(({ pattern, since }) => id > since && matches(pattern, target.slice(6)));
 }
 
-function* ofTarget(
+/** @param condition begins the query's, with its values */
+function* pages(
   sql: Sql,
-  target: string,
+  condition: string,
+  values: readonly SqlValue[],
   { after, upTo }: Span,
   page: number,
-  condition: string,
 ): Generator<MessageRow, void> {
-  const query = `SELECT ${columns} FROM messages WHERE target = ? AND id > ? AND id <= ? ${condition} ORDER BY id LIMIT ?`;
+  const query = `SELECT ${columns} FROM messages WHERE ${condition} id > ? AND id <= ? ORDER BY id LIMIT ?`;
   for (let last = after; ;) {
-    const rows = sql.all<MessageRow>(query, target, last, upTo, page);
+    const rows = sql.all<MessageRow>(query, ...values, last, upTo, page);
     yield* rows;
     if (rows.length < page) return;
-    last = rows.at(-1)?.id ?? last;
-  }
-}
-
-function* ofAnyTarget(sql: Sql, { after, upTo }: Span): Generator<MessageRow, void> {
-  const query = `SELECT ${columns} FROM messages WHERE id > ? AND id <= ? ORDER BY id LIMIT 200`;
-  for (let last = after; ;) {
-    const rows = sql.all<MessageRow>(query, last, upTo);
-    yield* rows;
-    if (rows.length < 200) return;
     last = rows.at(-1)?.id ?? last;
   }
 }

@@ -18,12 +18,8 @@ export interface TokenRow {
   readonly revoked_at: number | null;
 }
 
-export interface NewToken {
-  readonly id: string;
-  readonly machine: string;
-  readonly scope: Scope;
+export interface NewToken extends Bearer {
   readonly hash: string;
-  readonly expiresAt: number | null;
 }
 
 const maxTokens = 1_000;

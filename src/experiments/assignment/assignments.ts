@@ -1,6 +1,6 @@
 /** The port over an assigner: overrides, the kill switch, bounded waits, one exposure a unit. */
 import { messageOf } from "../../shared/error.ts";
-import { chooseArm, type Experiment } from "./experiment.ts";
+import type { Experiment } from "./experiment.ts";
 import type { Name, Unit } from "./names.ts";
 import type { Assigner, Assignment, AssignmentPort, AssignmentSink, Outcome } from "./port.ts";
 
@@ -14,13 +14,6 @@ export interface AssignmentDeps {
   /** Hears of an assigner that failed or was late. */
   readonly onProblem: (problem: string) => void;
 }
-
-export const localAssigner: Assigner = {
-  choose: async (experiment, unit) => chooseArm(experiment, unit),
-  expose: async () => {},
-  record: async () => {},
-  flush: async () => {},
-};
 
 type Answer<T> = { readonly value: T } | { readonly reason: "late" | "failed" };
 

@@ -2,6 +2,7 @@ import { sum } from "simple-statistics";
 import type { Experiment } from "../engine/experiment.ts";
 import type { WorkspaceTrial } from "../../contract/workspace-trials.ts";
 import type { Week } from "./week.ts";
+import { oneLine } from "../../shared/format.ts";
 
 export interface WeeklyFacts {
   readonly week: Week;
@@ -78,8 +79,8 @@ export function weeklyReport(facts: WeeklyFacts, ideas: readonly string[] | null
     "## What SHIM changed, and why",
     steps.length === 0
       ? "Nothing."
-      : steps.map(({ at, text, why }) => oneLine(`- ${day(at)}: ${text}. Why: ${why}.`)).join("\n"),
-    ...(facts.problem ? [oneLine(`Trials of the workspace are not known: ${facts.problem}`)] : []),
+      : steps.map(({ at, text, why }) => oneLine(`- ${day(at)}: ${text}. Why: ${why}.`, Infinity)).join("\n"),
+    ...(facts.problem ? [oneLine(`Trials of the workspace are not known: ${facts.problem}`, Infinity)] : []),
     "## What could be better",
     ideasText(ideas),
     "",
@@ -146,13 +147,9 @@ function timeText(name: string, { count: n, slow, meanMs }: WeeklyFacts["saves"]
 function ideasText(ideas: readonly string[] | null): string {
   if (ideas === null) return "The records were not examined: `shim learn opportunities` does.";
   if (ideas.length === 0) return "The records show nothing that should change.";
-  return ideas.map((text) => `- ${oneLine(text)}`).join("\n");
+  return ideas.map((text) => `- ${oneLine(text, Infinity)}`).join("\n");
 }
 
 function count(n: number, noun: string): string {
   return `${n.toLocaleString("en-US")} ${noun}${n === 1 ? "" : "s"}`;
-}
-
-function oneLine(text: string): string {
-  return text.replaceAll(/\s+/g, " ").trim();
 }

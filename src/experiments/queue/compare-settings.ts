@@ -7,6 +7,7 @@ import { judgeDifferences } from "../statistics/paired.ts";
 import { areCorrelated, cutIntoBlocks, type BlockInput } from "./blocks.ts";
 import type { QueueRecord } from "./queue-record.ts";
 import { runQueue, type QueueRun, type TaskRun } from "./run-queue.ts";
+import { seededRandom } from "../../shared/seeded-random.ts";
 
 export interface CompareOptions {
   readonly seed: number;
@@ -95,20 +96,9 @@ function outcomesOf(run: QueueRun, { bound }: Scale): QueueOutcomes {
 
 /** The record's order would let a trend decide when a bet is placed. */
 function shuffled(values: readonly number[], seed: number): number[] {
-  const random = randomFrom(seed);
+  const random = seededRandom(seed);
   return values
     .map((value) => ({ value, key: random() }))
     .toSorted((a, b) => a.key - b.key)
     .map(({ value }) => value);
-}
-
-/** Mulberry32. */
-function randomFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

@@ -6,7 +6,7 @@ import * as due from "../../coordination/due.ts";
 import { type EngineOperation, followUpOf, run } from "../../coordination/engine.ts";
 import * as meta from "../../coordination/kernel/meta.ts";
 import * as totals from "../../coordination/kernel/metric-totals.ts";
-import type { Hint, Presence, Tx } from "../../coordination/kernel/tx.ts";
+import type { Hint, Presence, Tx, WorkspaceFacts } from "../../coordination/kernel/tx.ts";
 import { tablesWrittenBy } from "../../coordination/kernel/written-tables.ts";
 import * as dispatch from "../../coordination/scheduling/dispatch.ts";
 import { migrations } from "../../coordination/schema.ts";
@@ -47,7 +47,7 @@ export class VirtualHost {
   /** Notes which tables are written. */
   readonly #sql: Sql;
   readonly #presence: Presence;
-  readonly #facts: meta.WorkspaceFacts;
+  readonly #facts: WorkspaceFacts;
   readonly #written = new Set<string>();
   readonly #dueTimes: due.KnownDueTimes = new Map();
   #hints: Hint[] = [];

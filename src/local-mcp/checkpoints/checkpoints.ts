@@ -22,15 +22,7 @@ export interface Checkpoint {
 const columns = `c.seq, c.id, c.session_id AS sessionId, c.at, c.trigger, c.hash, c.journal_seq AS journalSeq,
   c.raw_bytes AS rawBytes, c.redactions, c.summary`;
 
-export interface NewCheckpoint extends EncodedBody {
-  readonly id: string;
-  readonly sessionId: string;
-  readonly at: number;
-  readonly trigger: Trigger;
-  readonly journalSeq: number;
-  readonly redactions: number;
-  readonly summary: string;
-}
+export type NewCheckpoint = EncodedBody & Omit<Checkpoint, "seq" | "hash" | "rawBytes">;
 
 /** Returns its position among all checkpoints. The search index follows later. */
 export function insert(sql: Sql, checkpoint: NewCheckpoint): number {

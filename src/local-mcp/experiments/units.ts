@@ -105,11 +105,11 @@ function measure(sql: Sql, session: sessions.Session): Measured {
   };
   return withoutUnknown({
     unsavedDeath: unsavedDeath(sql, session),
-    restoreScore: restoreScore(sql, id),
+    restoreScore: numberOf(sql, restoreScore, id),
     slowSaves: slowShare("shim_save_duration_seconds"),
     slowRecoveries: slowShare("shim_recovery_duration_seconds"),
     toolErrors: toolCalls >= minCalls ? toolErrors / toolCalls : undefined,
-    dollars: dollars(sql, id),
+    dollars: numberOf(sql, dollars, id),
     rediscovery: rediscovery(sql, id),
   });
 }
@@ -125,18 +125,12 @@ function unsavedDeath(sql: Sql, { id, deathAt }: sessions.Session): number {
   return (crash?.calls ?? 0) > 0 ? 1 : 0;
 }
 
-function restoreScore(sql: Sql, id: string): number | undefined {
-  const [row] = sql.all<{ score: number | null }>(
-    "SELECT score FROM recoveries WHERE session_id = ? AND action = 'offered' ORDER BY seq LIMIT 1",
-    id,
-  );
-  return row?.score === null || row === undefined ? undefined : row.score / 100;
-}
+const restoreScore =
+  "SELECT score / 100.0 AS n FROM recoveries WHERE session_id = ? AND action = 'offered' ORDER BY seq LIMIT 1";
+const dollars = "SELECT sum(cost_micros) / 1e6 AS n FROM usage_costs WHERE session_id = ?";
 
-function dollars(sql: Sql, id: string): number | undefined {
-  const query = "SELECT sum(cost_micros) AS cost FROM usage_costs WHERE session_id = ?";
-  const [row] = sql.all<{ cost: number | null }>(query, id);
-  return row?.cost === null || row === undefined ? undefined : row.cost / 1e6;
+function numberOf(sql: Sql, query: string, session: string): number | undefined {
+  return sql.all<{ n: number | null }>(query, session)[0]?.n ?? undefined;
 }
 
 /** Counts for the first brief with which the session continued another; undefined without one. */

@@ -10,6 +10,7 @@ import { append, drain, type SpoolEntry } from "../../store/spool.ts";
 import { StoreError } from "../../store/store-error.ts";
 import type { HookCall } from "./hook-context.ts";
 import { runHook } from "./run-hook.ts";
+import { pick } from "../../shared/json-fields.ts";
 
 /** Limit of a spooled text, in characters: the store keeps no more. */
 const maxText = 32_000;
@@ -88,7 +89,3 @@ const maxDrainMs = 1_000;
 const maxFiles = 500;
 
 const noProcessId = -1;
-
-function pick(from: object, names: readonly string[]): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(from).filter(([name]) => names.includes(name)));
-}

@@ -1,5 +1,5 @@
 import type { CheckedMachineInput, MachineOperationName, MachineOutput } from "../../contract/machine/operations.ts";
-import type { Machine } from "../../installer/targets.ts";
+import type { ServiceSite } from "../../installer/service.ts";
 import type { Launch } from "../../platform/launch.ts";
 import type { Paths } from "../../platform/paths.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -17,17 +17,11 @@ export interface LoadedRuntime {
 }
 
 /** The host's own process, and the machine outside SHIM's home. */
-export interface HostSite {
+export interface HostSite extends ServiceSite {
   readonly env: NodeJS.ProcessEnv;
   readonly now: () => number;
   readonly launch: Launch;
-  readonly machine: Machine;
   readonly nodeVersion: string;
-  /** Runs a short program to its end. Null: there is no program of this name. */
-  readonly runQuietly: (
-    command: string,
-    args: readonly string[],
-  ) => { readonly code: number; readonly text: string } | null;
   readonly versionOf: (program: string) => string | null;
 }
 

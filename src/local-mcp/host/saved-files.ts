@@ -18,6 +18,7 @@ import type { HostResult } from "./host.ts";
 import { projectOfFolderHere } from "./other-machines.ts";
 import { isUnanswered } from "./recovery-handlers.ts";
 import { findSessionOrCheckpoint, shortCheckpoint, shortSession } from "./resolve-id.ts";
+import { asObject, listAt } from "../../shared/json-fields.ts";
 
 export const filesTimeoutMs = 600_000;
 
@@ -87,7 +88,7 @@ function sourceOf(runtime: Runtime, { repository, commit, ...row }: SavedRow): S
     project: row.project,
     short: shortCheckpoint(runtime, row.checkpointId),
     checkpoint: row.checkpointId,
-    leftOut: leftOutOf(row.detail),
+    leftOut: listAt(asObject(row.detail), "leftOut") as readonly ExcludedFile[],
     origin: null,
     write: (into) => restoreFiles({ ...limits, repository, commit, into, now: now() }),
   };
@@ -106,11 +107,6 @@ function otherText(runtime: Runtime, session: string): string {
   return other
     ? ` The newest files of the session: \`shim restore ${shortCheckpoint(runtime, other.checkpointId)}\`.`
     : "";
-}
-
-function leftOutOf(detail: unknown): ExcludedFile[] {
-  const list = typeof detail === "object" && detail !== null && "leftOut" in detail ? detail.leftOut : [];
-  return Array.isArray(list) ? (list as ExcludedFile[]) : [];
 }
 
 function findByCheckpoint({ runtime, mirror }: RemoteContext, given: string): RemoteSession | null {

@@ -4,7 +4,7 @@ import { operations, type CallInput, type CallName, type InputOf, type OutputOf 
 import type { PagedOperation, Pages } from "../../contract/pages.ts";
 import type { Self } from "../../contract/values.ts";
 import { WorkspaceClient } from "../../coordinator-client/client.ts";
-import { readEdgeConfig, type EdgeConfig } from "../../coordinator-client/edge-config.ts";
+import { readEdgeConfig, type EdgeConfig, type EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
 import type { PrepareInput } from "../../coordinator-client/edge/calls.ts";
 import { nodePlatform } from "../../coordinator-client/edge/node-platform.ts";
 import type { WatchOptions } from "../../coordinator-client/edge/state-watch.ts";
@@ -58,9 +58,7 @@ function openEdge({ runtime }: HostContext, edge: EdgeConfig, prepareInput: Prep
   const options = { edge: url, workspace, token, adminToken, connectsFor: "chat", prepareInput } as const;
   const client = WorkspaceClient.open(options, nodePlatform());
   if (!client.ok) return err({ code: "bad_address", message: client.error });
-  const where = `${url}, workspace ${workspace}`;
-  const process = processName(machine);
-  return ok(new ClientWorkspace(client.value, { where, answerer: url, isEdge: true, machine, process, runtime }));
+  return ok(new ClientWorkspace(client.value, edge, { machine, process: processName(machine), runtime }));
 }
 
 async function openLocal(context: HostContext, prepareInput: PrepareInput): Promise<ClientWorkspace> {
@@ -68,24 +66,14 @@ async function openLocal(context: HostContext, prepareInput: PrepareInput): Prom
   const ownProcess = identify(runtime.processes, process.pid);
   const { client, machine } = openLocalClient(runtime, nodePlatform(), prepareInput);
   const processText = ownProcess ? processKey(ownProcess) : processName(machine);
-  const where = "this machine";
-  return new ClientWorkspace(client, {
-    where,
-    answerer: where,
-    isEdge: false,
-    machine,
-    process: processText,
-    runtime: context.runtime,
-  });
+  return new ClientWorkspace(client, null, { machine, process: processText, runtime: context.runtime });
 }
 
 function processName(machine: string): string {
   return `process ${process.pid} of ${machine}`;
 }
 
-interface Site extends Pick<Workspace, "where" | "isEdge" | "machine" | "process"> {
-  /** Name of the coordinator in an error when it did not answer. */
-  readonly answerer: string;
+interface Site extends Pick<Workspace, "machine" | "process"> {
   readonly runtime: HostContext["runtime"];
 }
 
@@ -96,16 +84,17 @@ export class ClientWorkspace implements Workspace {
   readonly isEdge: boolean;
   readonly machine: string;
   readonly process: string;
+  /** Name of the coordinator in an error when it did not answer. */
   readonly #answerer: string;
   readonly #runtime: HostContext["runtime"];
 
-  constructor(client: WorkspaceClient, { where, isEdge, machine, process: identity, answerer, runtime }: Site) {
+  constructor(client: WorkspaceClient, edge: EdgeWorkspace | null, { machine, process: identity, runtime }: Site) {
     this.client = client;
-    this.where = where;
-    this.isEdge = isEdge;
+    this.where = edge === null ? "this machine" : `${edge.url}, workspace ${edge.workspace}`;
+    this.isEdge = edge !== null;
     this.machine = machine;
     this.process = identity;
-    this.#answerer = answerer;
+    this.#answerer = edge?.url ?? this.where;
     this.#runtime = runtime;
   }
 

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { spawn } from "node:child_process";
 import type { Sql } from "../../shared/sql.ts";
 import { messageOf } from "../../shared/error.ts";
@@ -6,6 +5,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 import { withoutSecrets } from "../../platform/secret-env.ts";
 import { comingDeaths, dueNotifications, type UserNotification } from "./due-notifications.ts";
+import { digestOf } from "../sessions/transcript-mark.ts";
 
 type Channel = "desktop" | "webhook" | "bell";
 
@@ -122,11 +122,6 @@ export class Notifier {
     else if (channel === "bell") ring?.();
     else if (webhook !== null) await postWebhook(webhook, notification, runtime.now());
   }
-}
-
-/** Only digests are stored, no content. */
-function digestOf(key: string): string {
-  return createHash("sha256").update(key).digest("hex").slice(0, 32);
 }
 
 /** [CL71] Returns true for exactly one caller per key, across processes. */

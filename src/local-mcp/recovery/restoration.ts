@@ -15,15 +15,10 @@ import { compareFiles, stampOf, type FileComparison } from "../../snapshots/file
 import { causeOf } from "./detect.ts";
 import { isDead } from "./liveness.ts";
 import { tasksOf, type TaskOfSession } from "./tasks-at-death.ts";
+import type { StoredSnapshotRow } from "../sessions/session-content.ts";
 
-export interface SnapshotNote {
-  readonly checkpointId: string;
-  readonly state: string;
-  readonly reason: string | null;
-  readonly commit: string | null;
-  /** SHIM's repository that holds it; null: none was made. */
-  readonly repository: string | null;
-}
+/** `repository`: SHIM's own that holds it; null: none was made. */
+export type SnapshotNote = Pick<StoredSnapshotRow, "checkpointId" | "state" | "reason" | "commit" | "repository">;
 
 export interface FilesElsewhere {
   /** Time of the stored files, epoch ms of this machine; null: none are stored. */

@@ -2,7 +2,7 @@ import { statSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { forgetChats } from "../../coordinator-client/local/forget-chats.ts";
 import { createLocalStore } from "../../coordinator-client/local/local-store.ts";
-import type { Sql, SqlValue } from "../../shared/sql.ts";
+import { selectColumn, type Sql, type SqlValue } from "../../shared/sql.ts";
 import type { Paths } from "../../platform/paths.ts";
 import { backUp, listBackups } from "../../store/backup.ts";
 import { decode, encode } from "../../store/checkpoint-body.ts";
@@ -76,7 +76,7 @@ export function forget(sql: Sql, target: ForgetTarget, keepsCopies = false): For
   const sessions = sessionsOf(sql, target);
   const isCheckpoint = "checkpoint" in target;
   const [where, values] = isCheckpoint ? ["id = ?", [target.checkpoint]] : inClause("session_id", sessions);
-  const checkpoints = selectColumn(sql, `SELECT id FROM checkpoints WHERE ${where}`, values);
+  const checkpoints = selectColumn(sql, `SELECT id FROM checkpoints WHERE ${where}`, ...values);
   const [theirs, ids] = inClause("checkpoint_id", checkpoints);
   snapshotDrops.enqueue(sql, theirs, ...ids);
   const changedCheckpoints = dropInheritedWork(sql, sessions);
@@ -99,10 +99,12 @@ function isSealed(sql: Sql, sessions: readonly string[], checkpoints: readonly s
 function sessionsOf(sql: Sql, target: ForgetTarget): string[] {
   if ("checkpoint" in target) return [];
   if ("session" in target) return [target.session];
-  return selectColumn(sql, "SELECT id FROM sessions WHERE project = ? OR (project IS NULL AND cwd = ?)", [
+  return selectColumn(
+    sql,
+    "SELECT id FROM sessions WHERE project = ? OR (project IS NULL AND cwd = ?)",
     target.project,
     target.project,
-  ]);
+  );
 }
 
 function deleteSession(sql: Sql, id: string): number {
@@ -125,7 +127,7 @@ function dropInheritedWork(sql: Sql, sessions: readonly string[]): string[] {
   const successors = selectColumn(
     sql,
     `SELECT DISTINCT by_session FROM recoveries WHERE by_session IS NOT NULL AND ${where}`,
-    values,
+    ...values,
   );
   const [theirs, ids] = inClause("session_id", successors);
   for (const row of sql.all<{ seq: number; id: string; hash: string; body: Uint8Array }>(
@@ -280,8 +282,4 @@ function targetsOf(sql: Sql): PurgeTargets {
 
 function inClause(name: string, values: readonly string[]): [string, SqlValue[]] {
   return [`${name} IN (SELECT value FROM json_each(?))`, [JSON.stringify(values)]];
-}
-
-function selectColumn(sql: Sql, query: string, values: readonly SqlValue[]): string[] {
-  return sql.all<Record<string, string>>(query, ...values).flatMap((row) => Object.values(row));
 }

@@ -1,5 +1,5 @@
 import type { Config } from "../../contract/config.ts";
-import type { Sql, SqlValue } from "../../shared/sql.ts";
+import { selectColumn, type Sql, type SqlValue } from "../../shared/sql.ts";
 import { forgetUnit } from "../recording/exposures.ts";
 import { countToolCalls } from "./count-removed.ts";
 import { closedReason } from "../sessions/closed-sessions.ts";
@@ -226,8 +226,4 @@ function removeCheckpoints(sql: Sql, where: string, values: SqlValue[], budget: 
     budget.remaining -= sql.run("DELETE FROM checkpoints WHERE seq = ?", seq);
     budget.checkpoints.push(id);
   }
-}
-
-function selectColumn(sql: Sql, query: string, ...values: SqlValue[]): string[] {
-  return sql.all<Record<string, string>>(query, ...values).flatMap((row) => Object.values(row));
 }

@@ -24,7 +24,7 @@ export interface Crash {
   readonly unsavedToolCalls: number | null;
 }
 
-export interface ListOptions {
+interface ListOptions {
   /** Epoch ms, inclusive. */
   readonly since?: number;
   /** 1 to 1000; default 100. */
@@ -128,21 +128,6 @@ export function correctCause(sql: Sql, sessionId: string, { cause, detail }: Pic
 export function findCause(sql: Sql, sessionId: string): Pick<Crash, "cause" | "detail"> | null {
   const query = `SELECT cause, detail FROM crashes WHERE session_id = ? AND at = (SELECT death_at FROM sessions WHERE id = ?)`;
   return sql.all<Pick<Crash, "cause" | "detail">>(query, sessionId, sessionId)[0] ?? null;
-}
-
-export function listCrashes(sql: Sql, options: ListOptions & { readonly sessionId?: string } = {}): Crash[] {
-  const { sessionId = null, since = 0 } = options;
-  return sql
-    .all<Omit<Crash, "readings"> & { readings: string }>(
-      `SELECT session_id AS sessionId, at, cause, detail, readings, checkpoint_age_ms AS checkpointAgeMs,
-         unsaved_events AS unsavedEvents, unsaved_tool_calls AS unsavedToolCalls FROM crashes
-       WHERE at >= ? AND (? IS NULL OR session_id = ?) ORDER BY at DESC, session_id LIMIT ?`,
-      since,
-      sessionId,
-      sessionId,
-      limitOf(options),
-    )
-    .map(({ readings, ...row }) => Object.assign(row, { readings: readingsFrom(readings) }));
 }
 
 function thinSession(sql: Sql, now: number, sessionId: string, maxAgeMs: number, rows: number): number {

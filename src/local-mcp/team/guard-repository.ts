@@ -1,4 +1,5 @@
 import { dirname, isAbsolute, join, relative } from "node:path";
+import type { ServiceSite } from "../../installer/service.ts";
 import { shellWord, type Launch } from "../../platform/launch.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { guardState, type GuardCommand, type GuardState } from "./guard-hook.ts";
@@ -8,13 +9,9 @@ export interface HooksRepository {
   readonly isShared: boolean;
 }
 
-interface GuardSite {
+interface GuardSite extends Pick<ServiceSite, "runQuietly"> {
   readonly launch: Launch;
   readonly env: NodeJS.ProcessEnv;
-  readonly runQuietly: (
-    command: string,
-    args: readonly string[],
-  ) => { readonly code: number; readonly text: string } | null;
 }
 
 interface GuardError {

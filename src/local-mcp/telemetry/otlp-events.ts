@@ -1,9 +1,10 @@
 import * as z from "zod/mini";
 import { isRecord } from "../../shared/json-fields.ts";
+import type { TokenCounts } from "../usage/ledger.ts";
 
 /** Pure. Only the fields below are read of an OTLP body: no text of a chat is in them. */
 
-export interface RequestEvent {
+export interface RequestEvent extends TokenCounts {
   readonly kind: "request";
   readonly sessionId: string;
   readonly at: number;
@@ -11,10 +12,6 @@ export interface RequestEvent {
   readonly requestId: string | null;
   readonly model: string;
   readonly effort: string | null;
-  readonly input: number;
-  readonly output: number;
-  readonly cacheRead: number;
-  readonly cacheWrite: number;
   /** The client may report none. */
   readonly costMicros: number | null;
 }

@@ -1,7 +1,7 @@
 import type { Config } from "../../contract/config.ts";
 import type { Grouping, UsageLine } from "../../contract/machine/usage.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { priceOf } from "./ledger.ts";
+import { priceOf, type TokenCounts } from "./ledger.ts";
 
 const dayMs = 86_400_000;
 
@@ -13,15 +13,11 @@ const columns: Readonly<Record<Grouping, string>> = {
   task: "nullif(task, 0)",
 };
 
-interface CountedRow {
+interface CountedRow extends TokenCounts {
   readonly key: string | number | null;
   readonly session: string;
   readonly model: string;
   readonly responses: number;
-  readonly input: number;
-  readonly output: number;
-  readonly cacheRead: number;
-  readonly cacheWrite: number;
 }
 
 export interface UsageQuery {

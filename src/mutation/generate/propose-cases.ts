@@ -1,10 +1,10 @@
 import { type AstGrep, parseSource } from "../ast-grep.ts";
-import { seededRandom } from "../mutant.ts";
 import { type Project, resolveImport, testsOf } from "../project.ts";
 import type { Case } from "./characterise.ts";
 import { readModule } from "./module-exports.ts";
 import { isLikelyPure } from "./purity.ts";
 import { type Call, callsIn, sampleCalls } from "./sample-arguments.ts";
+import { seededRandom } from "../../shared/seeded-random.ts";
 
 export interface ProposeOptions {
   readonly project: Project;

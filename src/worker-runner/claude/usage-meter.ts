@@ -1,6 +1,7 @@
 import type { Usage } from "../../contract/budgets.ts";
-import { totalTokens, type ClaudeEvent, type TokenCounts, type ResultEvent } from "../client/claude-events.ts";
+import { totalTokens, type ClaudeEvent, type ResultEvent } from "../client/claude-events.ts";
 import type { ClaudeSettings } from "./claude-settings.ts";
+import type { TokenCounts } from "../../local-mcp/usage/ledger.ts";
 
 interface ApiResponse {
   readonly model: string;

@@ -9,13 +9,7 @@ import {
   textAt,
   type JsonObject,
 } from "../../shared/json-fields.ts";
-
-export interface TokenCounts {
-  readonly input: number;
-  readonly output: number;
-  readonly cacheRead: number;
-  readonly cacheWrite: number;
-}
+import type { TokenCounts } from "../../local-mcp/usage/ledger.ts";
 
 export interface ResultEvent {
   readonly kind: "result";

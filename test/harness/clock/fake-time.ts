@@ -1,5 +1,5 @@
 import type { Platform } from "#src/coordinator-client/edge/platform.ts";
-import { seededRandom as randomOfSeed } from "#src/mutation/mutant.ts";
+import { seededRandom as randomOfSeed } from "#src/shared/seeded-random.ts";
 import { T0 } from "#harness/store/temp-store.ts";
 
 interface FakeTimer {

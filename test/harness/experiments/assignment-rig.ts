@@ -1,6 +1,6 @@
 import { vi } from "vitest";
-import { Assignments, localAssigner } from "#src/experiments/assignment/assignments.ts";
-import { defineExperiment } from "#src/experiments/assignment/experiment.ts";
+import { Assignments } from "#src/experiments/assignment/assignments.ts";
+import { chooseArm, defineExperiment } from "#src/experiments/assignment/experiment.ts";
 import type { Assigner, AssignmentSink, Exposure, Outcome } from "#src/experiments/assignment/port.ts";
 
 export const experiment = defineExperiment({
@@ -30,10 +30,10 @@ export function anAssignment(assigner: Partial<Assigner> = {}) {
     insertOutcome: (outcome) => void outcomes.push(outcome),
   };
   const spied = {
-    choose: vi.fn(assigner.choose ?? localAssigner.choose),
-    expose: vi.fn(assigner.expose ?? localAssigner.expose),
-    record: vi.fn(assigner.record ?? localAssigner.record),
-    flush: vi.fn(assigner.flush ?? localAssigner.flush),
+    choose: vi.fn(assigner.choose ?? (async (experiment, unit) => chooseArm(experiment, unit))),
+    expose: vi.fn(assigner.expose ?? (async () => {})),
+    record: vi.fn(assigner.record ?? (async () => {})),
+    flush: vi.fn(assigner.flush ?? (async () => {})),
   };
   const port = new Assignments({
     assigner: spied,

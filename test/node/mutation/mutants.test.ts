@@ -3,7 +3,8 @@ import { expect, it } from "vitest";
 import { projectFolder } from "#harness/mutation/tiny-project.ts";
 import { loadAstGrep } from "#src/mutation/ast-grep.ts";
 import { findMutants, parses } from "#src/mutation/find-mutants.ts";
-import { mutate, sample, seededRandom } from "#src/mutation/mutant.ts";
+import { mutate, sample } from "#src/mutation/mutant.ts";
+import { seededRandom } from "#src/shared/seeded-random.ts";
 import { operators } from "#src/mutation/operators.ts";
 
 const astGrep = await loadAstGrep(import.meta.dirname);

@@ -1,11 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { install } from "#harness/analysis/project.ts";
-import { projectFolder } from "#harness/mutation/tiny-project.ts";
-import { parseStrykerReport, strykerRun } from "#src/mutation/stryker.ts";
+import { parseStrykerReport } from "#src/mutation/stryker.ts";
 import { survivorsOf } from "#src/mutation/run-mutants.ts";
-import { openProject } from "#src/tool-runner/project-folder.ts";
 
 // Of Stryker 10.1.1, on the project of the end-to-end test.
 const recorded = readFileSync(join(import.meta.dirname, "../../harness/mutation/recorded/stryker.json"), "utf8");
@@ -46,14 +43,4 @@ it("[MU6] ignored mutants are left out, uncovered ones survived, broken ones are
 it("[MU6] what is no report is refused", () => {
   expect(parseStrykerReport("<html>")).toEqual({ ok: false, error: "Stryker's report is no JSON" });
   expect(parseStrykerReport("{}").ok).toBe(false);
-});
-
-it("[MU6] Stryker runs where the project has installed it", () => {
-  const root = projectFolder({ "package.json": "{}" });
-  expect(strykerRun(openProject(root), ["src/a.ts"])).toBeNull();
-  install(root, "@stryker-mutator/core", "", "stryker");
-  expect(strykerRun(openProject(root), ["src/a.ts", "src/b.ts"])).toMatchObject({
-    tool: { version: "9.8.7" },
-    args: ["run", "--reporters", "json", "--mutate", "src/a.ts,src/b.ts"],
-  });
 });

@@ -1,6 +1,6 @@
 import type { Refusal } from "#src/contract/errors.ts";
 import * as meta from "#src/coordination/kernel/meta.ts";
-import type { Hint, Presence, Tx } from "#src/coordination/kernel/tx.ts";
+import type { Hint, Presence, Tx, WorkspaceFacts } from "#src/coordination/kernel/tx.ts";
 import type { Result } from "#src/shared/result.ts";
 import type { HostBugs } from "../bug.ts";
 import type { Sim } from "../sim.ts";
@@ -16,7 +16,7 @@ export class SimTransactions {
   readonly #sql: RecordingSql;
   readonly #presence: Presence;
   /** Read anew after each write of `meta`. */
-  #known: meta.WorkspaceFacts | null = null;
+  #known: WorkspaceFacts | null = null;
   #depth = 0;
   #commits = 0;
 
@@ -110,7 +110,7 @@ export class SimTransactions {
     return { sql: this.#sql, now, presence: this.#presence, ...this.facts(), tell };
   }
 
-  facts(): meta.WorkspaceFacts {
+  facts(): WorkspaceFacts {
     if (this.#sql.isMetaWritten) {
       this.#sql.isMetaWritten = false;
       const { remembersEpoch, ignoresQuiet } = this.#bugs;

@@ -7,10 +7,10 @@ import type { Workspace } from "../../../local-mcp/host/host.ts";
 import { oneLine, pluralize } from "../../../shared/format.ts";
 import { progressText } from "../../../shared/progress-text.ts";
 import { ok } from "../../../shared/result.ts";
-import { wrongUsage, type CliResult } from "../../answer.ts";
+import type { CliResult } from "../../answer.ts";
 import type { Cli, CommandResult } from "../../cli.ts";
 import type { Io } from "../../io.ts";
-import { declareCommand, type Given } from "../../operation-command.ts";
+import { defineProgram } from "../../operation-command.ts";
 import { safeJsonLine, safeText } from "../../screen-text.ts";
 import { localTime } from "../../times.ts";
 
@@ -35,16 +35,12 @@ type Read = () => Promise<CliResult<Seen>>;
 
 export function addWatch(task: Command, cli: Cli): void {
   const summary = "State and progress of a task, or of all, until the end.";
-  const details = { input: WatchFields, summary };
-  const { command, read } = declareCommand(cli, task.command("watch"), details, { args: ["task"] });
-  cli.define(command, async (options: Given, ...values: unknown[]) => {
-    const given = WatchFields.safeParse(read(options, values));
-    if (!given.success) return wrongUsage("task: must be a number; `shim task list` shows them.");
-    const { task: number } = given.data;
-    return cli.withWorkspace((link) =>
-      follow(cli, link, options["json"] === true, number === undefined ? allReader(link) : taskReader(link, number)),
-    );
-  });
+  const details = { input: WatchFields, summary, args: ["task"] };
+  defineProgram(cli, task.command("watch"), details, ({ task: number }, { json }) =>
+    cli.withWorkspace((link) =>
+      follow(cli, link, json === true, number === undefined ? allReader(link) : taskReader(link, number)),
+    ),
+  );
 }
 
 function taskReader(link: Workspace, task: number): Read {

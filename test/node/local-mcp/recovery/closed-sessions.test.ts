@@ -7,7 +7,7 @@ import { findIncomplete } from "#src/local-mcp/recovery/detect.ts";
 import { undo } from "#src/local-mcp/recovery/local-source.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { recordDeath } from "#src/local-mcp/recovery/deaths.ts";
-import * as history from "#src/local-mcp/signals/history.ts";
+import { listCrashes } from "#harness/machine/crashes.ts";
 import { prune } from "#src/local-mcp/retention/retention.ts";
 import type { HookInput } from "#src/contract/hook-input.ts";
 import { quotedTitle } from "#src/shared/quoted-title.ts";
@@ -101,7 +101,7 @@ it("[SI47] a client's report that comes after the death was recorded corrects it
   claude.prompt("fix the parser");
   runtime.processes.kill(claude.pid);
   runtime.store.write((sql) => recordDeath(sql, runtime, claude.session, "client_gone"));
-  const causes = (): string[] => runtime.store.read((sql) => history.listCrashes(sql), []).map(({ cause }) => cause);
+  const causes = (): string[] => runtime.store.read((sql) => listCrashes(sql), []).map(({ cause }) => cause);
   expect(causes()).toEqual(["killed"]);
   claude.end("other");
   expect(causes()).toEqual(["closed"]);

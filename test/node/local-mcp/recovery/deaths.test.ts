@@ -1,7 +1,8 @@
 import { writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
-import * as history from "#src/local-mcp/signals/history.ts";
+import type { Crash } from "#src/local-mcp/signals/history.ts";
+import { listCrashes } from "#harness/machine/crashes.ts";
 import { migrate } from "#src/shared/migrate.ts";
 import { DeathWatch, recordDeath, recordDeaths } from "#src/local-mcp/recovery/deaths.ts";
 import { dismiss, undo } from "#src/local-mcp/recovery/local-source.ts";
@@ -32,8 +33,8 @@ import { column } from "#harness/store/store-rows.ts";
 
 const never = new AbortController().signal;
 
-function deaths(runtime: TempRuntime): history.Crash[] {
-  return runtime.store.read((sql) => history.listCrashes(sql), []);
+function deaths(runtime: TempRuntime): Crash[] {
+  return runtime.store.read((sql) => listCrashes(sql), []);
 }
 
 /** A chat that was killed in its second turn, after two tool calls that no checkpoint holds. */

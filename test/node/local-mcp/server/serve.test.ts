@@ -1,7 +1,7 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
-import { listCrashes } from "#src/local-mcp/signals/history.ts";
+import { listCrashes } from "#harness/machine/crashes.ts";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
 import { serve } from "#src/local-mcp/server/serve.ts";

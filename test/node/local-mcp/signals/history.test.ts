@@ -2,7 +2,8 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { Store } from "#src/store/store.ts";
 import type { Risk, RiskLevel } from "#src/contract/readings.ts";
-import { list, listCrashes, record, recordCrash, thin, type Crash } from "#src/local-mcp/signals/history.ts";
+import { list, record, recordCrash, thin, type Crash } from "#src/local-mcp/signals/history.ts";
+import { listCrashes } from "#harness/machine/crashes.ts";
 import { someReadings } from "#harness/machine/readings.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
@@ -175,19 +176,4 @@ it("[SI23] a death is kept once, with its cause and its last signals", () => {
   expect(store.write((sql) => recordCrash(sql, aCrash()))).toBe(true);
   expect(store.write((sql) => recordCrash(sql, aCrash({ cause: "unknown", detail: "?" })))).toBe(false);
   expect(store.read((sql) => listCrashes(sql), [])).toEqual([aCrash()]);
-});
-
-it("[SI23] crashes are listed newest first, of one session or all, from a time on, up to a limit", () => {
-  const store = aStore();
-  store.write((sql) => {
-    recordCrash(sql, aCrash());
-    recordCrash(sql, aCrash({ sessionId: "b", at: T0 + 1 }));
-    recordCrash(sql, aCrash({ at: T0 + 2 }));
-  });
-  const found = (options?: Parameters<typeof listCrashes>[1]): string[] =>
-    store.read((sql) => listCrashes(sql, options), []).map((crash) => `${crash.sessionId}${crash.at - T0}`);
-  expect(found()).toEqual(["a2", "b1", "a0"]);
-  expect(found({ sessionId: "a" })).toEqual(["a2", "a0"]);
-  expect(found({ since: T0 + 1 })).toEqual(["a2", "b1"]);
-  expect(found({ limit: 1 })).toEqual(["a2"]);
 });
