@@ -91,7 +91,7 @@ it("[TX13] without trust a worker runs no code of the repository, and its settin
   set(home, "transform: { trust: true }, command: [a]");
   expect(await once()).toMatchObject(failed(2, "or by analyze, or by transform"));
   writeFileSync(join(home.other, "worker.yaml"), "types:\n  transform: { folder: ., transform: { tests: false } }\n");
-  expect(await once()).toMatchObject(failed(2, "worktrees of a repository"));
+  expect(await once()).toMatchObject(failed(2, "a folder is worked in as it is"));
   set(home, "transform: { trust: true, tests: [no-such-program] }");
   expect(await once()).toMatchObject(failed(2, "there is no program no-such-program"));
   set(home, "transform: { tests: false }");
