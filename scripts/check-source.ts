@@ -125,6 +125,20 @@ const open = "src/local-mcp/host/host.ts";
 /** Files that make the host of a program. */
 const makers: ReadonlySet<string> = new Set(["src/cli/cli.ts", "src/cli/io.ts", "src/cli/system-io.ts"]);
 
+/** Tools of a chat: views of what the chat and the host do. */
+const tool = /^src\/local-mcp\/chat\/tools\//;
+const state = /^src\/(?:store|coordination|snapshots)\/|^src\/shared\/sql\.ts$/;
+
+/** Use of the store by a tool. @param imports the files that it imports */
+export function toolFaults(path: string, source: string, imports: readonly string[]): string[] {
+  if (!tool.test(path)) return [];
+  const imported = imports.filter((target) => state.test(target));
+  return [
+    ...imported.map((target) => `${path}: imports ${target}; a tool calls what the chat or the host does`),
+    ...(/\bstore\.(?:read|write)\b/.test(source) ? [`${path}: uses the store; a tool calls what the host does`] : []),
+  ];
+}
+
 /** Imports by which a surface would pass the host by. @param imports the files that each file imports, by path */
 export function boundaryFaults(imports: ReadonlyMap<string, readonly string[]>): string[] {
   const surfaces = [...imports].filter(
@@ -148,6 +162,7 @@ if (import.meta.main) {
     ...files.flatMap(({ path, source }) => namingFaults(path, source)),
     ...files.flatMap(({ path, source }) => commentFaults(path, source)),
     ...boundaryFaults(imports),
+    ...files.flatMap(({ path, source }) => toolFaults(path, source, imports.get(path) ?? [])),
     ...cycles.map((folders) => `folders that import each other: ${folders.join(", ")}`),
   ];
   for (const fault of faults) console.error(fault);

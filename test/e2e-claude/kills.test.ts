@@ -72,7 +72,7 @@ it("[RE1] gives the next chat a checked brief when the client was killed in the 
   const [brief, ...others] = briefs(second.model);
   expect(others).toEqual([]);
   for (const line of [
-    `(${dead!.id}) died`,
+    `<shim-recovered-session-${dead!.id.slice(0, 8)}>`,
     `project: ${rig.project}`,
     "why it died: killed (The client went away in the middle of a tool call without reporting an end.)",
     "10 tool calls, 1 failed",

@@ -55,7 +55,7 @@ it("[HO7] keeps offering a session that the client should resume and does not fi
   expect(await failed.claude.waitForExit()).toEqual({ code: 1, signal: null });
   expect(failed.claude.output.stderr).toContain("No conversation found");
   expect(rig.session(id)).toMatchObject({ endedAt: null, recovery: null });
-  expect((await rig.nextBriefs())[0]).toContain(`(${id}) died`);
+  expect((await rig.nextBriefs())[0]).toContain(`<shim-recovered-session-${id.slice(0, 8)}>`);
 });
 
 it("[ID4] takes a session that is opened a second time while it lives for two @night", async () => {

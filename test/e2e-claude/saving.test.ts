@@ -71,7 +71,7 @@ it("puts what the model's tool calls say into the session of the hooks @night", 
   ])
     expect(injected).toMatch(line);
   // The tool gives the brief that the hook has given, to the same chat.
-  expect(received(second.model, -1).split(`(${session!.id}) died`)).toHaveLength(3);
+  expect(received(second.model, -1).split(`<shim-recovered-session-${session!.id.slice(0, 8)}>`)).toHaveLength(3);
 });
 
 it("[HO59] [HO1] Claude Code works on where nothing can be saved, and the user reads that all is lost @night", async () => {

@@ -36,7 +36,12 @@ it.each(table)(
     const [dead] = rig.sessions();
     expect(dead).toMatchObject({ client: name, endedAt: null, toolCalls: 1 });
     const next = firstRequest(await rig.run("hello", hello));
-    for (const text of [`(${dead!.id}) died`, `client: ${adapterOf(name)?.title}`, ` ago: ${request}`, running])
+    for (const text of [
+      `<shim-recovered-session-${dead!.id.slice(0, 8)}>`,
+      `client: ${adapterOf(name)?.title}`,
+      ` ago: ${request}`,
+      running,
+    ])
       expect(next).toContain(text);
   },
 );

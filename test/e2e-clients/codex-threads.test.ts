@@ -116,6 +116,6 @@ it("[ID19] [ID20] threads of one Codex process that take turns are a session eac
   await server.codex.waitForExit();
   const next = await rig.executed("go on", { steps: [{ text: "I go on." }] });
   const [brief] = briefs(next.model);
-  expect(brief).toContain(`(${two}) died`);
+  expect(brief).toContain(`<shim-recovered-session-${two.slice(0, 8)}>`);
   expect(rig.session(one)).toMatchObject({ detachReason: "closed" });
 });

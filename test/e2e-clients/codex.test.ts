@@ -78,7 +78,7 @@ it("[CA33] [RE1] a client killed in the middle of a tool gives the next chat a c
   const [brief, ...others] = briefs(second.model);
   expect(others).toEqual([]);
   for (const line of [
-    `(${dead!.id}) died`,
+    `<shim-recovered-session-${dead!.id.slice(0, 8)}>`,
     `project: ${rig.project}`,
     "why it died: killed",
     ` ago: ${request}`,
@@ -151,7 +151,7 @@ it("[CA33] two chats at once have a session each, and one's end leaves the other
   expect(sessionIn(model)).toBe(two!.id);
   expect(rig.kinds(one!.id)).toEqual(["start", "prompt", "tool_start"]);
   await kill(first);
-  expect((await nextBriefs(rig)).join()).toContain(`(${one!.id}) died`);
+  expect((await nextBriefs(rig)).join()).toContain(`<shim-recovered-session-${one!.id.slice(0, 8)}>`);
 });
 
 it("[CA33] a normal end asks nothing of the next chat @night", async () => {

@@ -1,3 +1,4 @@
+import type { Runtime } from "../../runtime/runtime.ts";
 import { ok } from "../../shared/result.ts";
 import * as notices from "../../store/notices.ts";
 import type { Handlers } from "./handlers.ts";
@@ -8,9 +9,13 @@ export const noticeHandlers: Handlers<"notices.list" | "notices.acknowledge"> = 
     return ok({ notices: store.read(notices.list, []) });
   },
   async "notices.acknowledge"({ runtime }) {
-    const { store, now } = await runtime();
-    const open = store.read(notices.list, []);
-    if (open.length > 0) store.write((sql) => notices.acknowledge(sql, now(), null));
-    return ok({ acknowledged: open });
+    return ok({ acknowledged: acknowledgeNotices(await runtime()) });
   },
 };
+
+/** @returns those that were open */
+export function acknowledgeNotices({ store, now }: Runtime): notices.Notice[] {
+  const open = store.read(notices.list, []);
+  if (open.length > 0) store.write((sql) => notices.acknowledge(sql, now(), null));
+  return open;
+}

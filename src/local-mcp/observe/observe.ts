@@ -21,6 +21,7 @@ import { recordWithinBudget } from "./record-transcript.ts";
 
 export interface Observation {
   readonly risk: Risk;
+  readonly readings: Readings;
   readonly facts: Omit<TriggerFacts, keyof ToolCall>;
   /** Settings of this session. */
   readonly config: Config;
@@ -40,6 +41,11 @@ export function refresh(runtime: Runtime, session: sessions.Session, fresh: Read
     if (part && isNew) recordWithinBudget(sql, session, part, runtime.now(), { prices: runtime.config.usage.prices });
     return observe(sql, runtime, session, isNew ? part : null, fresh);
   });
+}
+
+/** Takes the readings without the transcript. */
+export function observeNow(runtime: Runtime, session: sessions.Session, fresh: Readings): Observation {
+  return runtime.store.write((sql) => observe(sql, runtime, session, null, fresh));
 }
 
 /** @param seen the caller's copy: the row is read again, since others write to it too */
@@ -69,7 +75,7 @@ export function observe(
     sinceSavedMs: session.savedAt === null ? null : now - session.savedAt,
     isRiskPending: riskMark.pending !== null,
   };
-  return { risk, facts, config };
+  return { risk, readings, facts, config };
 }
 
 export function takeReadings(

@@ -2,7 +2,7 @@ import type { ListedSession } from "../../contract/tools.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { findSessionArgument } from "../sessions/session-prefix.ts";
+import { findStoredSession } from "../sessions/session-prefix.ts";
 import * as news from "../sessions/news.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -130,10 +130,7 @@ function findOffer(runtime: Runtime, chat: sessions.Session): Restoration | null
 }
 
 function inspect(runtime: Runtime, id: string): Result<Restoration | null, Refusal> {
-  const found = runtime.store.read<Result<sessions.Session | null, Refusal>>(
-    (sql) => findSessionArgument(sql, id),
-    ok(null),
-  );
+  const found = findStoredSession(runtime, id);
   return found.ok ? ok(found.value && restore(runtime, found.value)) : found;
 }
 

@@ -5,7 +5,7 @@ import type { Sql } from "../../shared/sql.ts";
 import { brief } from "../recovery/brief.ts";
 import { findIncomplete, searchFor } from "../recovery/detect.ts";
 import { restore, type Restoration } from "../recovery/restoration.ts";
-import { findSessionArgument } from "../sessions/session-prefix.ts";
+import { findStoredSession } from "../sessions/session-prefix.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Chat } from "../chat/chat.ts";
 import { othersOfApp } from "../chat/other-chats.ts";
@@ -57,9 +57,9 @@ function claimOf({ session, cause }: Restoration): string {
 }
 
 function named({ runtime }: Chat, given: string): sessions.Session {
-  const found = runtime.store.read((sql) => findSessionArgument(sql, given), null);
-  if (found?.ok === false) throw refusal(found.error.message);
-  if (!found?.value) throw refusal(`SHIM knows no session "${given}". Leave it empty for the newest that died.`);
+  const found = findStoredSession(runtime, given);
+  if (!found.ok) throw refusal(found.error.message);
+  if (!found.value) throw refusal(`SHIM knows no session "${given}". Leave it empty for the newest that died.`);
   return found.value;
 }
 

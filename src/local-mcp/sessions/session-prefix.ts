@@ -1,4 +1,5 @@
 import { err, ok, type Result } from "../../shared/result.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { candidateLines } from "./short-ids.ts";
 import { byPrefix, get, type Session } from "./sessions.ts";
@@ -36,4 +37,11 @@ export function findSessionArgument(sql: Sql, given: string): Result<Session | n
   if (found.kind === "none") return ok(null);
   const message = `"${given}" matches several sessions: ${candidateLines(sql, found.candidates).join(", ")}. Give more of the id.`;
   return err({ code: "ambiguous_session", message });
+}
+
+export function findStoredSession(
+  { store }: Pick<Runtime, "store">,
+  given: string,
+): Result<Session | null, AmbiguousSession> {
+  return store.read<Result<Session | null, AmbiguousSession>>((sql) => findSessionArgument(sql, given), ok(null));
 }

@@ -106,5 +106,9 @@ export function firstRequest({ model }: ClientRun): string {
 
 /** The sessions whose briefs are in the first request. */
 export function offered(run: ClientRun): string[] {
-  return [...new Set(Array.from(firstRequest(run).matchAll(/\(([\w-]+)\) died/g), ([, id = ""]) => id))];
+  return [
+    ...new Set(
+      Array.from(firstRequest(run).matchAll(/(?:check_recovery \(of \\+"|--undo )([\w-]+)/g), ([, id = ""]) => id),
+    ),
+  ];
 }

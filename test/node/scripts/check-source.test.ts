@@ -1,5 +1,11 @@
 import { expect, it } from "vitest";
-import { boundaryFaults, commentFaults, folderCycles, namingFaults } from "../../../scripts/check-source.ts";
+import {
+  boundaryFaults,
+  commentFaults,
+  folderCycles,
+  namingFaults,
+  toolFaults,
+} from "../../../scripts/check-source.ts";
 
 it("a name with a word that says nothing is a fault, with the word to use; comments, strings and columns are not read", () => {
   const source = [
@@ -58,4 +64,14 @@ it("a surface that imports what holds state is a fault; the interface of a host 
     "src/cli/commands/up.ts: imports src/store/sql.ts; a surface calls operations of a host instead",
     "src/web/page.ts: imports src/local-mcp/checkpoints/capture.ts; a surface calls operations of a host instead",
   ]);
+});
+
+it("a tool of a chat neither imports the store nor uses it; other code of the chat does", () => {
+  const source = "runtime.store.read((sql) => get(sql), null)";
+  const imports = ["src/store/notices.ts", "src/local-mcp/host/session-status.ts"];
+  expect(toolFaults("src/local-mcp/chat/tools/status.ts", source, imports)).toEqual([
+    "src/local-mcp/chat/tools/status.ts: imports src/store/notices.ts; a tool calls what the chat or the host does",
+    "src/local-mcp/chat/tools/status.ts: uses the store; a tool calls what the host does",
+  ]);
+  expect(toolFaults("src/local-mcp/chat/chat.ts", source, imports)).toEqual([]);
 });

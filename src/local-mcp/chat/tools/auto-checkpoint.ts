@@ -1,9 +1,9 @@
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { ok } from "../../../shared/result.ts";
 import { timerTrigger } from "../../../policy/save-triggers.ts";
-import { observe } from "../../observe/observe.ts";
+import { observeNow } from "../../observe/observe.ts";
 import { recordUserWords } from "../user-words.ts";
-import { captureNotes, captureRefusal } from "./capture-notes.ts";
+import { captureNotes, captureRefusal } from "../capture-notes.ts";
 import { formatReason } from "./monitor-signals.ts";
 import type { ToolHandler } from "./tool.ts";
 
@@ -13,7 +13,7 @@ export const autoCheckpoint: ToolHandler<"shim_auto_checkpoint"> = (chat, input)
   const session = entered.value;
   const { runtime } = chat;
   const heard = chat.exchanges.readings(session);
-  const { risk, facts, config } = runtime.store.write((sql) => observe(sql, runtime, session, null, heard));
+  const { risk, facts, config } = observeNow(runtime, session, heard);
   const isNews = recordUserWords(runtime, session, input.user);
   // [SI32]
   const due = timerTrigger(facts, config.checkpoint) ?? (risk.level === "critical" ? "risk" : null);

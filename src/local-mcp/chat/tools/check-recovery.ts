@@ -4,13 +4,13 @@ import { err, ok, type Result } from "../../../shared/result.ts";
 import { shimCommand, withShimCommand } from "../../../platform/shim-command.ts";
 import type { Chat, ToolError } from "../chat.ts";
 import type { OpenedLink } from "../../../coordinator-client/open-link.ts";
+import { shortSession } from "../../host/resolve-id.ts";
 import { scoredBrief } from "../../recovery/brief.ts";
 import { localSource } from "../../recovery/local-source.ts";
 import type { Restoration } from "../../recovery/restoration.ts";
 import type { RecoverySource } from "../../recovery/source.ts";
 import { quotedTitle } from "../../../shared/quoted-title.ts";
 import { displayTitle, type Session } from "../../sessions/sessions.ts";
-import { shortSessionId } from "../../sessions/short-ids.ts";
 import { linesOfOtherChats } from "../other-chats.ts";
 import { Id } from "../../../contract/values.ts";
 import { projectHere, remoteContext, type ProjectHere, type RemoteContext } from "../../recovery/remote-context.ts";
@@ -125,7 +125,7 @@ async function dismissOffer({ source, from }: Choice): Promise<ToolError | null>
 function dismissedAnswer({ runtime }: Chat, { id }: Session, { from }: Choice): Answer {
   const { session } = from;
   // Only ids of this machine can be shortened here.
-  const given = from.elsewhere ? session.id : runtime.store.read((sql) => shortSessionId(sql, session.id), session.id);
+  const given = from.elsewhere ? session.id : shortSession(runtime, session.id);
   const undo = withShimCommand(`\`shim resume --undo ${given}\``, () => shimCommand(runtime));
   const text = `${quotedTitle(displayTitle(session))} (${session.id}) is no longer offered. The user can undo this: ${undo}.`;
   return { text, output: { session: id, incomplete: [], message: text } };

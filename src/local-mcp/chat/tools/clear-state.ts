@@ -1,10 +1,10 @@
 import type { ToolError } from "../chat.ts";
-import * as notices from "../../../store/notices.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import { forgetTarget } from "../../host/forget-target.ts";
+import { acknowledgeNotices } from "../../host/notices-handlers.ts";
 import { dismiss } from "../../recovery/local-source.ts";
-import { findSessionArgument } from "../../sessions/session-prefix.ts";
+import { findStoredSession } from "../../sessions/session-prefix.ts";
 import type { ToolHandler, ToolInput } from "./tool.ts";
 
 export const clearState: ToolHandler<"shim_clear_state"> = async (chat, input) => {
@@ -37,13 +37,12 @@ async function clear(
   runtime: Runtime,
   { scope, id, forget }: ToolInput<"shim_clear_state">,
 ): Promise<Result<Cleared, ToolError>> {
-  if (scope === "notices")
-    return ok({ deleted: runtime.store.write((sql) => notices.acknowledge(sql, runtime.now(), null)) });
+  if (scope === "notices") return ok({ deleted: acknowledgeNotices(runtime).length });
   const isCheckpoint = scope === "checkpoint";
   const kind = isCheckpoint ? "checkpoint" : "session";
   if (id === undefined) return err({ code: "id_missing", message: `scope "${scope}" needs the id of the ${kind}.` });
   const unknown = err({ code: "unknown_id", message: `SHIM knows no ${kind} "${id}". Nothing was deleted.` });
-  const found = isCheckpoint ? ok({ id }) : runtime.store.read((sql) => findSessionArgument(sql, id), ok(null));
+  const found = isCheckpoint ? ok({ id }) : findStoredSession(runtime, id);
   if (!found.ok) return found;
   if (found.value === null) return unknown;
   const target = found.value.id;

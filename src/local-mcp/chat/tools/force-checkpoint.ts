@@ -1,18 +1,17 @@
 import { ok } from "../../../shared/result.ts";
-import * as sessions from "../../sessions/sessions.ts";
-import { captureNotes, captureRefusal } from "./capture-notes.ts";
+import { captureNotes, captureRefusal, finish } from "../capture-notes.ts";
 import type { ToolHandler } from "./tool.ts";
 
 export const forceCheckpoint: ToolHandler<"shim_force_checkpoint"> = (chat, input) => {
   const entered = chat.enter(input);
   if (!entered.ok) return entered;
   const sessionId = entered.value.id;
-  const { session: _session, project: _project, finish, detail, ...given } = input;
+  const { session: _session, project: _project, finish: isFinished, detail, ...given } = input;
   const saved = captureNotes(chat, sessionId, "on_demand", given);
   if (!saved.ok) return captureRefusal(saved.error);
-  if (finish) chat.runtime.store.write((sql) => sessions.end(sql, chat.runtime.now(), sessionId, "finished"));
+  if (isFinished) finish(chat, sessionId);
   const { checkpoint, isNew, redactions } = saved.value;
-  const end = finish ? " The session is marked finished." : "";
+  const end = isFinished ? " The session is marked finished." : "";
   return ok({
     text: `${isNew ? "Saved" : "Unchanged since"} ${checkpoint.id} (${checkpoint.rawBytes} bytes).${end}`,
     output: {

@@ -1,14 +1,10 @@
-import * as news from "../../sessions/news.ts";
 import { ok } from "../../../shared/result.ts";
 import { age } from "../../../shared/format.ts";
-import { toDelivered } from "../../recovery/offers.ts";
-import type { News, NewsRow } from "../../sessions/news.ts";
+import type { News } from "../../sessions/news.ts";
 import { neutralize } from "../../text/neutralize.ts";
 import { indentLines, newsText } from "../../team/news-text.ts";
+import { takeNews } from "../../team/take-news.ts";
 import { teamTool } from "./team-tool.ts";
-
-const maxNews = 20;
-const maxChars = 20_000;
 
 export const inbox = teamTool<"shim_inbox">(async ({ chat, session, member, call }, { topics }) => {
   for (const pattern of topics ?? []) {
@@ -18,14 +14,7 @@ export const inbox = teamTool<"shim_inbox">(async ({ chat, session, member, call
   const pulled = await member.pull();
   const { runtime } = chat;
   const now = runtime.now();
-  const { rows, isMore } = runtime.store.write((sql) => {
-    const waiting = news
-      .undelivered(sql, session.id, maxNews + 1)
-      .map((row) => Object.assign(row, { news: toDelivered(row.news, now) }));
-    const item = fittingRows(waiting);
-    news.markDelivered(sql, now, item);
-    return { rows: item, isMore: item.length < waiting.length };
-  });
+  const { rows, isMore } = takeNews(runtime, session.id);
   const missing = pulled.ok ? "" : ` The coordinator was not reached (${pulled.error.code}): there may be more.`;
   const lead = `${rows.length === 0 ? "No news." : `News: ${rows.length}.`}${isMore ? " More are waiting: call again." : ""}${missing}`;
   const texts = rows.map(({ at, news: one }) => {
@@ -50,15 +39,4 @@ function harmlessNews<One extends News>(one: One): One {
     typeof value === "string" && name !== "brief" ? neutralize(value) : value,
   ]);
   return Object.fromEntries(entries) as One;
-}
-
-function fittingRows(rows: readonly NewsRow[]): NewsRow[] {
-  const fits: NewsRow[] = [];
-  let chars = 0;
-  for (const row of rows.slice(0, maxNews)) {
-    chars += JSON.stringify(row.news).length;
-    if (fits.length > 0 && chars > maxChars) break;
-    fits.push(row);
-  }
-  return fits;
 }

@@ -1,7 +1,6 @@
 import type { Readings, Risk } from "../../../contract/readings.ts";
 import { ok } from "../../../shared/result.ts";
 import { refresh } from "../../observe/observe.ts";
-import * as sessions from "../../sessions/sessions.ts";
 import type { ToolHandler } from "./tool.ts";
 
 export const monitorSignals: ToolHandler<"shim_monitor_signals"> = (chat, input) => {
@@ -13,8 +12,7 @@ export const monitorSignals: ToolHandler<"shim_monitor_signals"> = (chat, input)
   const reported: Readings =
     tokens === undefined ? {} : { contextTokens: { value: tokens, source: "reported", at: runtime.now() } };
   const fresh = { ...chat.exchanges.readings(session), ...reported };
-  const { risk } = refresh(runtime, session, fresh);
-  const storedReadings = runtime.store.read((sql) => sessions.get(sql, session.id)?.readings ?? {}, {});
+  const { risk, readings } = refresh(runtime, session, fresh);
   const reasons = risk.reasons.map(formatReason);
   return ok({
     text: `Risk ${risk.score} (${risk.level}). ${reasons.join("; ") || "No reason above its threshold."}`,
@@ -23,7 +21,7 @@ export const monitorSignals: ToolHandler<"shim_monitor_signals"> = (chat, input)
       risk: risk.score,
       level: risk.level,
       reasons,
-      ...(input.detail === "detailed" ? { readings: storedReadings } : {}),
+      ...(input.detail === "detailed" ? { readings } : {}),
     },
   });
 };

@@ -1,10 +1,11 @@
-import type { WorkNotes } from "../../../contract/checkpoint.ts";
-import { repeatWithinBudget } from "../../../platform/time-budget.ts";
-import { redactJson } from "../../../redaction/redact.ts";
-import { err, ok, type Result } from "../../../shared/result.ts";
-import { capture, type CaptureError, type CaptureResult } from "../../checkpoints/capture.ts";
-import type { Trigger } from "../../../contract/checkpoint.ts";
-import type { Chat, ToolError } from "../chat.ts";
+import type { WorkNotes } from "../../contract/checkpoint.ts";
+import { repeatWithinBudget } from "../../platform/time-budget.ts";
+import { redactJson } from "../../redaction/redact.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import { capture, type CaptureError, type CaptureResult } from "../checkpoints/capture.ts";
+import type { Trigger } from "../../contract/checkpoint.ts";
+import * as sessions from "../sessions/sessions.ts";
+import type { Chat, ToolError } from "./chat.ts";
 
 /** [MC10] Field limits hold for the input only: a redaction mark may be longer than the secret. */
 export function captureNotes(
@@ -19,6 +20,11 @@ export function captureNotes(
   const notes = { ...rest, ...(files ? { files: files.filter((path) => path.trim() !== "") } : {}) };
   const saved = capture(runtime, { sessionId, trigger, notes, redactions }, recent);
   return saved.ok ? ok({ ...saved.value, redactions }) : saved;
+}
+
+/** Ends the session: no chat is offered it. */
+export function finish({ runtime }: Chat, sessionId: string): void {
+  runtime.store.write((sql) => sessions.end(sql, runtime.now(), sessionId, "finished"));
 }
 
 export function captureRefusal(error: CaptureError): { readonly ok: false; readonly error: ToolError } {
