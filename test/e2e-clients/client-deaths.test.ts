@@ -37,7 +37,8 @@ it.each(table)(
     expect(dead).toMatchObject({ client: name, endedAt: null, toolCalls: 1 });
     const next = firstRequest(await rig.run("hello", hello));
     for (const text of [
-      `<shim-recovered-session-${dead!.id.slice(0, 8)}>`,
+      // Two of the clients escape its brackets.
+      `shim-recovered-session-${dead!.id.slice(0, 8)}`,
       `client: ${adapterOf(name)?.title}`,
       ` ago: ${request}`,
       running,
