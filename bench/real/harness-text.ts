@@ -62,7 +62,7 @@ export function harnessFormIn(text: string): string | null {
   return harnessForm.exec(text)?.[0] ?? null;
 }
 
-/** What the user typed of a text to which the client has added its own. */
+/** The user's words in a text to which the client has added its own. */
 export function withoutClientText(text: string): string {
   return text
     .replaceAll(/<system-reminder>[^]*?<\/system-reminder>/g, "")

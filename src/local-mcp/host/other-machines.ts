@@ -68,9 +68,9 @@ export class OtherMachines {
     if (!opened.ok) return null;
     const { url, workspace, machine } = edge.value;
     const { client } = opened.value;
-    const known = new Map(chats.map((one) => [one.chat, one]));
+    const chatsById = new Map(chats.map((one) => [one.chat, one]));
     const call = (async (name, input, deadlineMs = callTimeoutMs) => {
-      const chat = name === "chats.get" ? known.get((input as unknown as InputOf<"chats.get">).chat) : undefined;
+      const chat = name === "chats.get" ? chatsById.get((input as unknown as InputOf<"chats.get">).chat) : undefined;
       if (chat) return ok(chat);
       const answer = await client.call(name, input, deadlineMs);
       if (answer.ok || isRefusal(answer.error)) return answer;

@@ -54,11 +54,11 @@ export async function openProjectReservations(
   if (!self.ok) return self;
   const identify = async (chat: string): Promise<{ name: string; machine: string; checkout: string }> => {
     const session = runtime.store.read((sql) => sessions.get(sql, chat), null);
-    const own = session && sessions.displayTitle(session);
+    const title = session && sessions.displayTitle(session);
     const found = await client.call("chats.get", { chat });
-    if (!found.ok) return { name: own ?? "", machine: "", checkout: "" };
+    if (!found.ok) return { name: title ?? "", machine: "", checkout: "" };
     return {
-      name: own ?? naming.titleOf(found.value) ?? found.value.client,
+      name: title ?? naming.titleOf(found.value) ?? found.value.client,
       machine: found.value.machine,
       checkout: "",
     };

@@ -25,9 +25,9 @@ export const reservationHandlers: Handlers<"reservations.list" | "reservations.c
     }),
   "reservations.release": (context, { folder, paths }) =>
     withPaths(context, folder, paths, async ({ project, files, toHostError }, leasePaths) => {
-      const own = await files.listOwn(project);
-      if (!own.ok) return err(toHostError(own.error));
-      const paths = own.value.map(({ resource }) => formatResource(resource));
+      const reserved = await files.listOwn(project);
+      if (!reserved.ok) return err(toHostError(reserved.error));
+      const paths = reserved.value.map(({ resource }) => formatResource(resource));
       const chosen = leasePaths.length === 0 ? paths : paths.filter((path) => leasePaths.includes(path));
       if (chosen.length === 0) {
         const message = "the command line has reserved none of these here; `shim team files list` shows who has.";

@@ -67,9 +67,9 @@ const PortFile = z.object({ port: z.int().min(1_024).max(65_535) });
 /** [WP1] The port is remembered, so that a bookmark stays good. */
 async function listen(server: PageServer, file: string, given: number | undefined): Promise<void> {
   if (given !== undefined) return void (await server.listen(given));
-  const known = readJsonFile(file, PortFile)?.port ?? null;
+  const lastPort = readJsonFile(file, PortFile)?.port ?? null;
   try {
-    if (known !== null) return void (await server.listen(known));
+    if (lastPort !== null) return void (await server.listen(lastPort));
   } catch (error) {
     if (codeOf(error) !== "EADDRINUSE" && codeOf(error) !== "EACCES") throw error;
     // Another page of this machine has it, and keeps it.

@@ -12,17 +12,17 @@ const builtIn = new Set(
   voice web yolo`.split(/\s+/),
 );
 
-const command = /^\/([\w:.-]+)(?:\s+([\s\S]*))?$/;
+const form = /^\/([\w:.-]+)(?:\s+([\s\S]*))?$/;
 
 /** The client's own, whose arguments are the user's words all the same. */
 const withWords = new Set(["compact", "plan"]);
 
 /** [CP62] Commands that ask for no work: the client's own, and those of SHIM. */
 export function isSlashCommand(prompt: string): boolean {
-  const [found, name = "", given = ""] = command.exec(prompt) ?? [];
-  const own = name.toLowerCase();
-  if (found === undefined || (withWords.has(own) && given.trim() !== "")) return false;
-  return builtIn.has(own) || own.startsWith("shim");
+  const [found, name = "", given = ""] = form.exec(prompt) ?? [];
+  const command = name.toLowerCase();
+  if (found === undefined || (withWords.has(command) && given.trim() !== "")) return false;
+  return builtIn.has(command) || command.startsWith("shim");
 }
 
 const clearing = /^(?:clear|off|stop|done|none|reset|cancel)$/i;

@@ -70,7 +70,7 @@ export class FileReservations {
   }
 
   /**
-   * [FI28] Those that the chat has already are kept, or renewed.
+   * [FI28] Reservations that the chat already has are kept, or renewed.
    *
    * @param project the coordinator's name for it
    * @param paths from `toLeasePath`
