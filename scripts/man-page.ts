@@ -9,7 +9,7 @@ import { systemIo } from "../src/cli/system-io.ts";
 export async function manPage(): Promise<string> {
   const path = join(import.meta.dirname, "..", "package.json");
   const { version, description } = JSON.parse(readFileSync(path, "utf8")) as Record<"version" | "description", string>;
-  const table = commandTable(build(new Cli(systemIo(import.meta.url)), () => undefined));
+  const table = commandTable(await build(new Cli(systemIo(import.meta.url)), () => undefined));
   const rows = allRows(table).filter(({ words }) => words.length > 0);
   return `.TH SHIM 1 "" "SHIM ${version}" "User commands"
 .SH NAME

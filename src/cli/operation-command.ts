@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { Argument, InvalidArgumentError, Option, type Command } from "commander";
-import * as z from "zod";
+import type * as z from "zod";
 import type { Form } from "../contract/machine/forms.ts";
 import {
   machineOperations,
@@ -11,6 +11,7 @@ import {
 import { ok } from "../shared/result.ts";
 import { messageOf } from "../shared/error.ts";
 import { formatIssues } from "../shared/problems.ts";
+import { inputFields, type InputField } from "../shared/input-fields.ts";
 import { fromTexts } from "../shared/text-fields.ts";
 import { exitCodes, wrongUsage, type CliResult, type ExitCode } from "./answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "./cli.ts";
@@ -35,22 +36,6 @@ export interface OperationCommand<Name extends MachineOperationName> {
   readonly exitOf?: (output: MachineOutput<Name>) => ExitCode;
   /** Work besides, such as a warning. */
   readonly after?: (output: MachineOutput<Name>) => Promise<void>;
-}
-
-/** Part of a field's JSON schema. */
-interface Field {
-  readonly type?: string;
-  readonly enum?: readonly string[];
-  readonly default?: unknown;
-  readonly description?: string;
-  readonly form?: Form;
-  readonly items?: Field;
-  readonly anyOf?: readonly Field[];
-}
-
-interface InputSchema {
-  readonly properties?: Readonly<Record<string, Field>>;
-  readonly required?: readonly string[];
 }
 
 /** Defines a command with the help, arguments, options and JSON of an operation. */
@@ -119,21 +104,21 @@ export function declareCommand(
   { input, summary }: Declared,
   { args = [], rest, hidden = [] }: Words,
 ): DeclaredCommand {
-  const { properties = {}, required = [] } = z.toJSONSchema(input, { io: "input" }) as InputSchema;
+  const inputs = inputFields(input);
   const words = rest === undefined ? args : [...args, rest];
   command.description(descriptionOf(summary));
-  for (const field of args) command.addArgument(argumentOf(cli, field, required, properties[field]));
-  if (rest !== undefined) command.argument(required.includes(rest) ? `<${rest}...>` : `[${rest}...]`);
-  const others = Object.entries(properties).filter(([field]) => ![...words, ...hidden].includes(field));
+  for (const field of args) command.addArgument(argumentOf(cli, field, inputs[field]));
+  if (rest !== undefined) command.argument(inputs[rest]?.isRequired ? `<${rest}...>` : `[${rest}...]`);
+  const others = Object.entries(inputs).filter(([field]) => ![...words, ...hidden].includes(field));
   const fields = others.map(([field, schema]) => {
-    const option = optionOf(cli, field, schema).makeOptionMandatory(required.includes(field));
+    const option = optionOf(cli, field, schema).makeOptionMandatory(schema.isRequired);
     command.addOption(option);
     return { field, name: option.attributeName(), isParsed: option.parseArg !== undefined };
   });
   const read = (options: Given, values: readonly unknown[]): Given => {
     const all = [
       ...fields.map(({ field, name, isParsed }) => ({ field, isParsed, value: options[name] })),
-      ...words.map((field, at) => ({ field, isParsed: false, value: joined(values[at], properties[field]) })),
+      ...words.map((field, at) => ({ field, isParsed: false, value: joined(values[at], inputs[field]) })),
     ];
     return toInput(input, all);
   };
@@ -141,8 +126,8 @@ export function declareCommand(
 }
 
 /** The words of a field that takes all. */
-function joined(value: unknown, field: Field = {}): unknown {
-  return Array.isArray(value) && field.type !== "array" ? value.join(" ") : value;
+function joined(value: unknown, field?: InputField): unknown {
+  return Array.isArray(value) && field?.type !== "array" ? value.join(" ") : value;
 }
 
 interface Typed {
@@ -199,14 +184,20 @@ function descriptionOf(summary: string): string {
   return `${summary.charAt(0).toLowerCase()}${summary.slice(1).replace(/\.$/, "")}`;
 }
 
-function argumentOf(cli: Cli, field: string, required: readonly string[], { form }: Field = {}): Argument {
+function argumentOf(cli: Cli, field: string, schema: InputField | undefined): Argument {
+  const form = schema && formOf(schema);
   const name = form === undefined ? field : placeholders[form];
-  const argument = new Argument(required.includes(field) ? `<${name}>` : `[${name}]`);
+  const argument = new Argument(schema?.isRequired ? `<${name}>` : `[${name}]`);
   return form === undefined ? argument : argument.argParser((text) => parse(cli, form, text));
 }
 
-function optionOf(cli: Cli, field: string, schema: Field): Option {
-  const { type, enum: choices, default: usual, description, form } = schema;
+function formOf({ meta }: InputField): Form | undefined {
+  return meta["form"] as Form | undefined;
+}
+
+function optionOf(cli: Cli, field: string, schema: InputField): Option {
+  const { type, enum: choices, default: usual, description } = schema;
+  const form = formOf(schema);
   const flag = flagOf(form === "duration" ? field.replace(/Ms$/, "") : field);
   // An option switches off a thing that holds without it.
   if (type === "boolean") return new Option(usual === true ? flag.replace("--", "--no-") : flag, description);
@@ -227,7 +218,7 @@ function flagOf(name: string): string {
 }
 
 /** Named by one item, since it can be repeated. */
-function listOption(field: string, { items, description }: Field): Option {
+function listOption(field: string, { items, description }: InputField): Option {
   const name = field.replace(/ies$/, "y").replace(/s$/, "");
   const option = new Option(`${flagOf(name)} <${field}...>`, description);
   return option.argParser((text, before: readonly unknown[] | undefined) => [

@@ -16,11 +16,11 @@ SHIM_HOME names the folder of all stored data; NO_COLOR switches colors off; SHI
 
 const helpHint = "`shim help --all` lists the commands, `shim help <command>` the options of one.";
 
-type AddCommands = (program: Command, cli: Cli) => void;
+type AddCommands = (program: Command, cli: Cli, argv: readonly string[]) => void | Promise<void>;
 
 /**
  * @param argv without node and script
- * @param addCommands to the program, in the order of its help
+ * @param addCommands that the arguments need, in the order of the help
  * @returns the exit code, see `exitCodes`
  */
 export async function runProgram(argv: readonly string[], io: Io, addCommands: AddCommands): Promise<number> {
@@ -35,7 +35,7 @@ export async function runProgram(argv: readonly string[], io: Io, addCommands: A
   let complaint = "";
   const program = newProgram(cli, (text) => (complaint += text));
   try {
-    addCommands(program, cli);
+    await addCommands(program, cli, argv);
     if (argv.length === 0) program.outputHelp();
     else await program.parseAsync([...argv], { from: "user" });
   } catch (error) {

@@ -1,13 +1,6 @@
-import * as z from "zod";
+import type * as z from "zod";
+import { inputFields, type InputField } from "./input-fields.ts";
 import { jsonOrText } from "./json-fields.ts";
-
-interface FieldSchema {
-  readonly type?: string;
-  readonly anyOf?: readonly FieldSchema[];
-}
-type Fields = Readonly<Record<string, FieldSchema>>;
-
-const fieldsBySchema = new WeakMap<z.ZodObject, Fields>();
 
 /**
  * Texts of a query or a command line as values of the schema's types. A text that fits none stays
@@ -17,17 +10,11 @@ export function fromTexts(
   schema: z.ZodObject,
   texts: Readonly<Record<string, string>>,
 ): Readonly<Record<string, unknown>> {
-  const fields = fieldsBySchema.get(schema) ?? fieldsOf(schema);
-  fieldsBySchema.set(schema, fields);
+  const fields = inputFields(schema);
   return Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, toValue(text, fields[name])]));
 }
 
-function fieldsOf(schema: z.ZodObject): Fields {
-  const { properties = {} } = z.toJSONSchema(schema, { io: "input" }) as { properties?: Fields };
-  return properties;
-}
-
-function toValue(text: string, field: FieldSchema | undefined): unknown {
+function toValue(text: string, field: InputField | undefined): unknown {
   if (field === undefined) return text;
   const types = (field.anyOf ?? [field]).map(({ type }) => type);
   if (types.includes("string")) return text;

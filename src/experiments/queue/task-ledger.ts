@@ -10,7 +10,6 @@ export interface TaskHistory {
   failures: number;
 }
 
-const template = NewTask.parse({ type: "task" });
 const maxAttempts = 20;
 const maxCloseMs = 7 * 86_400_000;
 
@@ -57,12 +56,7 @@ export class TaskLedger {
 
 /** Limits that the record does not have are wide: only lost chats and stalls make a task dead. */
 export function toNewTask({ type, priority, runMs, failures }: QueueTask): NewTask {
-  const startToCloseMs = Math.min(maxCloseMs, Math.max(template.startToCloseMs, 2 * runMs));
-  return {
-    ...template,
-    type,
-    priority,
-    startToCloseMs,
-    maxAttempts: Math.min(maxAttempts, Math.max(template.maxAttempts, failures + 1)),
-  };
+  const task = NewTask.parse({ type, priority });
+  const startToCloseMs = Math.min(maxCloseMs, Math.max(task.startToCloseMs, 2 * runMs));
+  return { ...task, startToCloseMs, maxAttempts: Math.min(maxAttempts, Math.max(task.maxAttempts, failures + 1)) };
 }

@@ -33,7 +33,7 @@ it("[CL270] `shim --help` shows twelve commands, and at its end how to list the 
 it("[CL271] `shim help --all` lists every command with those below it, in groups", async () => {
   const home = aCliHome();
   const { out } = await home.shim("help --all");
-  const rows = allRows(commandTable(build(new Cli(home.io()), () => undefined))).filter(
+  const rows = allRows(commandTable(await build(new Cli(home.io()), () => undefined))).filter(
     ({ words }) => words.length > 0,
   );
   expect(rows.length).toBeGreaterThan(100);

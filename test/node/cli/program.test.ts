@@ -45,7 +45,7 @@ it("[CL1] wrong commands, options and arguments answer 2, say what is wrong and 
 
 it("[CL251] of two values of one option none is dropped: it is wrong usage, and the same value twice is one @night", async () => {
   const home = aCliHome();
-  const table = allRows(commandTable(build(new Cli(home.io()), () => undefined)));
+  const table = allRows(commandTable(await build(new Cli(home.io()), () => undefined)));
   const refused = await home.shim("worker --type a --type b -- true");
   expect(refused).toMatchObject(failed(2, "'--type <type>' takes one value, and got 'a' and 'b'"));
   for (const { words, options } of table.filter(({ subcommands }) => subcommands.length === 0)) {

@@ -69,13 +69,13 @@ const shown = pages.flatMap((page) => {
 });
 
 /** The program, with commands that do nothing. */
-function program(complain: (text: string) => void): Command {
+async function program(complain: (text: string) => void): Promise<Command> {
   const idle = (command: Command): void => {
     command.exitOverride().configureOutput({ writeErr: complain, writeOut: () => undefined });
     command.action(() => undefined);
     for (const one of command.commands) idle(one);
   };
-  const built = build(new Cli(aCliHome().io()), complain);
+  const built = await build(new Cli(aCliHome().io()), complain);
   for (const one of built.commands) idle(one);
   return built.exitOverride();
 }
@@ -98,7 +98,8 @@ function isMeant({ words, mayLackArguments, hasChoices }: Shown, { code }: Comma
 async function problemOf(one: Shown): Promise<string | null> {
   let complaint = "";
   try {
-    await program((text) => (complaint += text)).parseAsync([...one.words], { from: "user" });
+    const made = await program((text) => (complaint += text));
+    await made.parseAsync([...one.words], { from: "user" });
     return null;
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
@@ -134,13 +135,10 @@ function described(command: Command, prefix: string): { name: string; words: str
   });
 }
 
-it("the reference names every command of the program, and every option of it", () => {
+it("the reference names every command of the program, and every option of it", async () => {
   const reference = readFileSync(join(root, "docs", "reference", "cli.md"), "utf8");
   const inReference = new Set(reference.match(/--[a-z-]+|[a-z][a-z-]*/g));
-  const commands = described(
-    program(() => undefined),
-    "shim ",
-  );
+  const commands = described(await program(() => undefined), "shim ");
   expect(commands.length).toBeGreaterThan(60);
   const left = commands.flatMap(({ name, words }) =>
     words.filter((word) => !inReference.has(word)).map((word) => `${name}: ${word}`),
@@ -178,8 +176,9 @@ it("[CL77] every command that a text of the source names is one of the program's
   expect(wrong).toEqual([]);
 });
 
-it("[CL77] a command in double quotes or at the beginning of a line is in the table as well", () => {
-  const names = new Set(program(() => undefined).commands.map((command) => command.name()));
+it("[CL77] a command in double quotes or at the beginning of a line is in the table as well", async () => {
+  const { commands } = await program(() => undefined);
+  const names = new Set(commands.map((command) => command.name()));
   const typed = sources
     .filter((page) => page.endsWith(".ts"))
     .flatMap((page) => {

@@ -27,7 +27,7 @@ it("[IP3] server.json is current, follows the schema, and names this version of 
 
 it("[IP4] shim(1) has every command with its options, and no line that groff would take as a request", async () => {
   const page = await manPage();
-  const rows = allRows(commandTable(build(new Cli(aCliHome().io()), () => undefined)));
+  const rows = allRows(commandTable(await build(new Cli(aCliHome().io()), () => undefined)));
   const plain = page.replaceAll("\\-", "-");
   const missing = rows.flatMap(({ usage, options }) => {
     const flags = options.map((one) => one.flags).filter((one) => !/--(help|json|version)\b/.test(one));

@@ -40,7 +40,7 @@ const AnalyzeInput = z.strictObject({
 });
 type AnalyzeInput = z.infer<typeof AnalyzeInput>;
 
-export function addAnalyze(program: Command, cli: Cli): void {
+export function addCommand(program: Command, cli: Cli): void {
   const summary = "What the project's own tools find: types, lint, complexity, duplicates, dead code.";
   const details = { input: AnalyzeInput, summary, args: ["folder"] };
   defineProgram(cli, program.command("analyze"), details, (input, { json }) => runAnalysis(cli, input, json === true));

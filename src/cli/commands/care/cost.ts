@@ -10,7 +10,7 @@ import { tableView } from "../../views.ts";
 type Usage = MachineOutput<"usage.list">;
 type Line = Usage["lines"][number];
 
-export function addCost(program: Command, cli: Cli): Command {
+export function addCommand(program: Command, cli: Cli): Command {
   return defineOperation(cli, program, "cost", { operation: "usage.list", view: costView });
 }
 

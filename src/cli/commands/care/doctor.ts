@@ -9,7 +9,7 @@ interface DoctorOptions extends CommonOptions {
   readonly selfTest?: boolean;
 }
 
-export function addDoctor(program: Command, cli: Cli): Command {
+export function addCommand(program: Command, cli: Cli): Command {
   const command = program
     .command("doctor")
     .description("check everything, and say how to fix it")

@@ -22,7 +22,7 @@ interface MetricsOptions extends CommonOptions {
 /** Prometheus' list of default ports leaves this one free. */
 const defaultPort = 9_746;
 
-export function addMetrics(program: Command, cli: Cli): void {
+export function addCommand(program: Command, cli: Cli): void {
   const command = program
     .command("metrics")
     .description("metrics of this machine, and of its own coordinator, as Prometheus text")

@@ -14,7 +14,7 @@ interface PauseOptions extends CommonOptions {
 
 type Pause = MachineOutput<"pauses.list">["pauses"][number];
 
-export function addPause(program: Command, cli: Cli): void {
+export function addCommand(program: Command, cli: Cli): void {
   const command = program
     .command("pause [duration]")
     .description("store nothing for a while, or until --off")

@@ -13,7 +13,7 @@ interface TokensOptions extends CommonOptions {
 
 const maxFileBytes = 256_000_000;
 
-export function addTokens(program: Command, cli: Cli): void {
+export function addCommand(program: Command, cli: Cli): void {
   const command = program
     .command("tokens <files...>")
     .description("estimated tokens of texts (-: stdin), and their price as input")

@@ -20,7 +20,7 @@ const clientsPollMs = 30_000;
 /** A coordinator on the edge counts requests. */
 const teamMaxAgeMs = 10_000;
 
-export function addUp(program: Command, cli: Cli): void {
+export function addCommand(program: Command, cli: Cli): void {
   const command = program
     .command("up")
     .description(

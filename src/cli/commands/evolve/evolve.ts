@@ -13,7 +13,7 @@ import { reviewRuns, ReviewInput } from "./review.ts";
 
 const FolderInput = z.strictObject({ folder: Folder.optional() });
 
-export function addEvolve(program: Command, cli: Cli): void {
+export function addCommand(program: Command, cli: Cli): void {
   const command = program.command("evolve");
   const args = ["folder"];
   const summary = "Improve code on branches: finds what is worth a change, tries it, keeps what the tests approve.";

@@ -30,7 +30,7 @@ interface JoinOptions extends ChangeOptions {
   readonly sync?: boolean;
 }
 
-export function addJoin(program: Command, cli: Cli): void {
+export function addCommand(program: Command, cli: Cli): void {
   const join = program
     .command("join <workspace>")
     .description("join a workspace that machines share; token and key are read from stdin, a line each, or asked for")

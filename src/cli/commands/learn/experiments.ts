@@ -6,7 +6,7 @@ import type { Cli } from "../../cli.ts";
 import { defineOperation } from "../../operation-command.ts";
 import { linesView, tableView } from "../../views.ts";
 
-export function addExperiments(learn: Command, cli: Cli): void {
+export function addCommand(learn: Command, cli: Cli): void {
   const command = defineOperation(cli, learn, "experiments", {
     operation: "experiments.list",
     view: (output, ...more) => listView(output, ...more) + notesView(output, ...more),

@@ -5,7 +5,7 @@ import type { Cli, Columns } from "../../cli.ts";
 import { defineOperation } from "../../operation-command.ts";
 import { linesView, tableView } from "../../views.ts";
 
-export function addReplay(learn: Command, cli: Cli): void {
+export function addCommand(learn: Command, cli: Cli): void {
   const command = defineOperation(cli, learn, "replay", {
     operation: "replay.run",
     view: (report, ...more) =>

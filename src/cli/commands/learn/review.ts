@@ -10,7 +10,7 @@ import { linesView, tableView } from "../../views.ts";
 
 const maxUnjudged = 25;
 
-export function addReview(learn: Command, cli: Cli): void {
+export function addCommand(learn: Command, cli: Cli): void {
   defineOperation(cli, learn, "run", {
     operation: "review.run",
     // The process that has started the review may have ended since.

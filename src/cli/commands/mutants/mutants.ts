@@ -8,7 +8,7 @@ import { endSignal } from "../analyze/analyze.ts";
 import { formatSurvivors } from "./format-survivors.ts";
 
 /** [MU31] Exit code 1 where a mutant survives. */
-export function addMutants(program: Command, cli: Cli): void {
+export function addCommand(program: Command, cli: Cli): void {
   const summary = "Small changes of these files that no test notices, tried on your last commit.";
   const details = { input: MutantsInput, summary, rest: "files" };
   defineProgram(cli, program.command("mutants"), details, async (input) => {

@@ -18,7 +18,7 @@ interface RestoreOptions extends CommonOptions {
 /** Lines of a diff that a question shows; `--diff` prints all. */
 const maxDiffLines = 200;
 
-export function addRestore(program: Command, cli: Cli): void {
+export function addCommand(program: Command, cli: Cli): void {
   const command = program
     .command("restore [checkpoint-or-session] [files...]")
     .description("put files back as they were: shows what changes, asks, and keeps a copy of what it replaces")

@@ -20,7 +20,7 @@ interface ResumeOptions extends CommonOptions {
 
 const startable = supportedClients.filter(({ commands }) => commands !== null).map(({ name }) => name);
 
-export function addResume(program: Command, cli: Cli): void {
+export function addCommand(program: Command, cli: Cli): void {
   const command = program
     .command("resume [session]")
     .description("continue a session that died, or print its brief")

@@ -10,7 +10,7 @@ import { defineOperation } from "../../operation-command.ts";
 import { shortPath, table } from "../../screen-text.ts";
 import { localTime } from "../../times.ts";
 
-export function addSearch(parent: Command, cli: Cli): void {
+export function addCommand(parent: Command, cli: Cli): void {
   defineOperation(cli, parent, "search", {
     operation: "sessions.search",
     rest: "text",

@@ -7,7 +7,7 @@ import type { Cli } from "../../cli.ts";
 import { defineOperation } from "../../operation-command.ts";
 import { linesView } from "../../views.ts";
 
-export function addForget(parent: Command, cli: Cli): void {
+export function addCommand(parent: Command, cli: Cli): void {
   defineOperation(cli, parent, "forget", {
     operation: "sessions.forget",
     args: ["target"],

@@ -3,7 +3,7 @@ import type { Cli } from "../../cli.ts";
 import { defineOperation } from "../../operation-command.ts";
 import { linesView } from "../../views.ts";
 
-export function addName(parent: Command, cli: Cli): void {
+export function addCommand(parent: Command, cli: Cli): void {
   defineOperation(cli, parent, "name", {
     operation: "sessions.name",
     args: ["session", "name"],

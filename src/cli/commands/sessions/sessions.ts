@@ -8,7 +8,7 @@ import type { Cli, Columns } from "../../cli.ts";
 import { defineOperation } from "../../operation-command.ts";
 import { shortPath } from "../../screen-text.ts";
 
-export function addSessions(program: Command, cli: Cli): Command {
+export function addCommand(program: Command, cli: Cli): Command {
   return defineOperation(cli, program, "sessions", { operation: "sessions.list", view: listView });
 }
 

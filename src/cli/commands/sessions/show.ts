@@ -13,7 +13,7 @@ interface ShowOptions extends CommonOptions {
   readonly limit?: number;
 }
 
-export function addSessionShow(parent: Command, cli: Cli): void {
+export function addCommand(parent: Command, cli: Cli): void {
   const command = parent
     .command("show <id>")
     .description("what happened in a session, then its checkpoints; of a checkpoint the whole state")

@@ -8,7 +8,12 @@ import type { Cli } from "../../cli.ts";
 import { defineOperation } from "../../operation-command.ts";
 import { linesView } from "../../views.ts";
 
-export function addExport(parent: Command, cli: Cli): void {
+export function addCommand(parent: Command, cli: Cli): void {
+  addExport(parent, cli);
+  addImport(parent, cli);
+}
+
+function addExport(parent: Command, cli: Cli): void {
   defineOperation(cli, parent, "export", {
     operation: "sessions.export",
     args: ["file"],
@@ -33,7 +38,7 @@ function print(cli: Cli, file: string): string {
   }
 }
 
-export function addImport(parent: Command, cli: Cli): void {
+function addImport(parent: Command, cli: Cli): void {
   defineOperation(cli, parent, "import", {
     operation: "sessions.import",
     args: ["file"],

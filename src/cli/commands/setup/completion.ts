@@ -13,7 +13,7 @@ const shells: Readonly<Record<string, (table: CommandRow) => string>> = {
 };
 
 /** [IP6] */
-export function addCompletion(init: Command, cli: Cli): void {
+export function addCommand(init: Command, cli: Cli): void {
   const command = init
     .command("completion")
     .description("print a shell's completion of `shim`")

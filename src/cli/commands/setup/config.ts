@@ -4,7 +4,7 @@ import type { Cli } from "../../cli.ts";
 import { defineOperation } from "../../operation-command.ts";
 import { linesView } from "../../views.ts";
 
-export function addConfig(program: Command, cli: Cli): void {
+export function addCommand(program: Command, cli: Cli): void {
   const command = defineOperation(cli, program, "config", {
     operation: "config.show",
     view: linesView(({ config }) => [JSON.stringify(config, null, 2)]),

@@ -26,7 +26,7 @@ interface InitOptions extends CommonOptions {
   readonly trust?: boolean;
 }
 
-export function addInit(program: Command, cli: Cli): Command {
+export function addCommand(program: Command, cli: Cli): Command {
   const init = program
     .command("init")
     .description("connect SHIM to the clients of this machine, and make `shim` a command; --remove takes it out")

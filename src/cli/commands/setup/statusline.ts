@@ -5,7 +5,7 @@ import type { Cli, CommandResult } from "../../cli.ts";
 import { chainedLine, renderLine } from "./statusline/chained-line.ts";
 
 /** The launcher starts statusline-entry.ts, which is faster; this command serves dist/cli.mjs. */
-export function addStatusline(program: Command, cli: Cli): void {
+export function addCommand(program: Command, cli: Cli): void {
   const command = program.command("statusline").description("status line; runs your own command first");
   cli.define(command, () => statusline(cli));
 }

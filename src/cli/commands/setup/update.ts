@@ -3,7 +3,7 @@ import type { Cli } from "../../cli.ts";
 import { defineOperation } from "../../operation-command.ts";
 import { linesView } from "../../views.ts";
 
-export function addUpdate(program: Command, cli: Cli): void {
+export function addCommand(program: Command, cli: Cli): void {
   defineOperation(cli, program, "update", {
     operation: "updates.check",
     view: linesView(({ version, latest, isNewer, command }) =>

@@ -10,7 +10,7 @@ const remoteOption = new Option("--remote <name>", "fetch missing commits from t
 const allOption = new Option("--all", "also what the task started with: the work of its dependencies");
 
 /** The git branches of tasks, in the repository of the working folder. */
-export function addBranches(task: Command, cli: Cli): void {
+export function addCommand(task: Command, cli: Cli): void {
   const shared = { operation: "tasks.get", args: ["task"] } as const;
   const range = { ...shared, own: [remoteOption, allOption], isVerbatim: true } as const;
   defineWork(cli, task, "diff", {

@@ -21,7 +21,7 @@ const ReplayFields = z.object({
 });
 
 /** Figures by type, and what can be done with dead tasks. */
-export function addDeadTasks(task: Command, cli: Cli): void {
+export function addCommand(task: Command, cli: Cli): void {
   defineWork(cli, task, "stats", {
     operation: "tasks.stats",
     view: tableView({

@@ -19,7 +19,7 @@ const input = z.object({
   model: z.string().optional().describe("the model that reads it"),
 });
 
-export function addEstimate(task: Command, cli: Cli): void {
+export function addCommand(task: Command, cli: Cli): void {
   const summary = "The tokens, the price and the complexity of a task's payload; submits nothing.";
   const { command, read } = declareCommand(cli, task.command("estimate"), { input, summary }, { args: ["type"] });
   cli.define(command, (options: Given, ...values: unknown[]) => estimate(cli, read(options, values)));

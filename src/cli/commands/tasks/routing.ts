@@ -24,7 +24,7 @@ interface Reports {
   readonly types: readonly TypeReport[];
 }
 
-export function addRouting(task: Command, cli: Cli): void {
+export function addCommand(task: Command, cli: Cli): void {
   defineWork(cli, task, "routing", {
     operation: "tasks.routes",
     args: ["type"],

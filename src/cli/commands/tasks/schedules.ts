@@ -25,7 +25,7 @@ const ScheduleFields = z.object({
   ...taskFields,
 });
 
-export function addSchedules(task: Command, cli: Cli): void {
+export function addCommand(task: Command, cli: Cli): void {
   const schedules = task
     .command("schedules")
     .description("schedules of tasks: add, list, pause, resume, run or delete them");

@@ -21,8 +21,13 @@ const SubmitFields = z.object({
   dedupeKey: keyField,
 });
 
+export function addCommand(task: Command, cli: Cli): void {
+  addSubmit(task, cli);
+  addJobs(task, cli);
+}
+
 /** [CL45] One task, or all of a file. */
-export function addSubmit(task: Command, cli: Cli): void {
+function addSubmit(task: Command, cli: Cli): void {
   defineWork(cli, task, "submit", {
     operation: "tasks.submit",
     summary: "Submits a task of a type, or all tasks of a file.",
@@ -84,7 +89,7 @@ const JobFields = z.object({
   ...sharedFields,
 });
 
-export function addJobs(task: Command, cli: Cli): void {
+function addJobs(task: Command, cli: Cli): void {
   const jobs = task.command("jobs").description("a complex job: how complex it is, and its parts as tasks");
   defineWork(cli, jobs, "estimate", {
     operation: "plans.estimate",

@@ -9,21 +9,10 @@ import { chatLabels, findChat } from "../../chat-names.ts";
 import type { Cli, Columns } from "../../cli.ts";
 import { linesView, tableView, treeLines } from "../../views.ts";
 import { defineWork } from "../../workspace-command.ts";
-import { addBranches } from "./branches.ts";
-import { addDeadTasks } from "./dead-tasks.ts";
-import { addEstimate } from "./estimate.ts";
-import { addRouting } from "./routing.ts";
-import { addSchedules } from "./schedules.ts";
 import { showView } from "./show.ts";
-import { addJobs, addSubmit } from "./submit.ts";
-import { addWatch } from "./watch.ts";
 
-export function addTask(program: Command, cli: Cli): void {
-  const task = program.command("task").description("tasks: submit them, see how far they are");
-  addSubmit(task, cli);
-  addEstimate(task, cli);
-  addJobs(task, cli);
-  addSchedules(task, cli);
+/** Adds the commands that every queue has. */
+export function addCommand(task: Command, cli: Cli): void {
   addList(task, cli);
   defineWork(cli, task, "show", {
     operation: "tasks.explain",
@@ -32,7 +21,6 @@ export function addTask(program: Command, cli: Cli): void {
     view: showView,
   });
   addTree(task, cli);
-  addBranches(task, cli);
   defineWork(cli, task, "cancel", {
     operation: "tasks.cancel",
     args: ["task"],
@@ -45,9 +33,6 @@ export function addTask(program: Command, cli: Cli): void {
       `Task ${input.task} is ${state === "running" ? "running; its chat is asked to stop" : state}.`,
     ]),
   });
-  addWatch(task, cli);
-  addDeadTasks(task, cli);
-  addRouting(task, cli);
 }
 
 function addList(task: Command, cli: Cli): void {

@@ -33,7 +33,7 @@ interface Row {
 
 type Read = () => Promise<CliResult<Seen>>;
 
-export function addWatch(task: Command, cli: Cli): void {
+export function addCommand(task: Command, cli: Cli): void {
   const summary = "State and progress of a task, or of all, until the end.";
   const details = { input: WatchFields, summary, args: ["task"] };
   defineProgram(cli, task.command("watch"), details, ({ task: number }, { json }) =>

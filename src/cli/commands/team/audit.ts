@@ -5,7 +5,7 @@ import type { Cli } from "../../cli.ts";
 import { tableView } from "../../views.ts";
 import { defineWork } from "../../workspace-command.ts";
 
-export function addAudit(program: Command, cli: Cli): void {
+export function addCommand(program: Command, cli: Cli): void {
   defineWork(cli, program, "audit", {
     operation: "audit.list",
     usualLimit: 50,

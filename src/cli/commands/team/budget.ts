@@ -37,7 +37,7 @@ const units: readonly Unit[] = [
   { option: "Minutes", name: "time", measure: "wallMs", scale: 60_000, show: age },
 ];
 
-export function addBudget(program: Command, cli: Cli): void {
+export function addCommand(program: Command, cli: Cli): void {
   const command = defineWork(cli, program, "budget", {
     operation: "budgets.get",
     summary: "Limits on usage, and the usage so far; `team budget set` changes limits.",

@@ -35,7 +35,7 @@ type Input = Readonly<Record<string, unknown>>;
 type Callable = CallName | MachineOperationName;
 
 /** Every operation of the workspace and of this machine by its declaration. */
-export function addCall(program: Command, cli: Cli): void {
+export function addCommand(program: Command, cli: Cli): void {
   const command = program
     .command("call [operation] [fields...]")
     .description("any operation of the workspace or this machine, with name=value fields; without one, their list")

@@ -6,7 +6,7 @@ import type { Cli, Columns } from "../../cli.ts";
 import { defineOperation } from "../../operation-command.ts";
 import { shortPath } from "../../screen-text.ts";
 
-export function addChats(program: Command, cli: Cli): void {
+export function addCommand(program: Command, cli: Cli): void {
   defineOperation(cli, program, "chats", {
     operation: "team.chats",
     view: ({ where, chats, hidden }, { io }, { state }) => {

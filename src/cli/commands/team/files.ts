@@ -5,7 +5,7 @@ import { defineOperation } from "../../operation-command.ts";
 import { linesView, tableView } from "../../views.ts";
 import { addFilesGuard } from "./commit-guard.ts";
 
-export function addFiles(program: Command, cli: Cli): void {
+export function addCommand(program: Command, cli: Cli): void {
   const command = program.command("files").description("files of this project that chats have reserved");
   const fixed = { folder: cli.io.cwd };
   defineOperation(cli, command, "list", {

@@ -6,7 +6,7 @@ import type { Cli } from "../../cli.ts";
 import { linesView } from "../../views.ts";
 import { defineWork, type Work } from "../../workspace-command.ts";
 
-export function addInbox(program: Command, cli: Cli): void {
+export function addCommand(program: Command, cli: Cli): void {
   defineWork(cli, program, "inbox", {
     operation: "messages.pull",
     hidden: ["minPriority"],

@@ -8,7 +8,7 @@ import { addLeaderRun } from "./run-holding.ts";
 
 const leaderPrefix = "leader:";
 
-export function addLeaders(team: Command, cli: Cli): void {
+export function addCommand(team: Command, cli: Cli): void {
   const leaders = defineWork(cli, team, "leaders", {
     operation: "leases.list",
     hidden: ["holder"],

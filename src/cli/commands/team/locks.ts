@@ -6,7 +6,7 @@ import { linesView, tableView } from "../../views.ts";
 import { defineWork } from "../../workspace-command.ts";
 import { addLockRun } from "./run-holding.ts";
 
-export function addLocks(program: Command, cli: Cli): void {
+export function addCommand(program: Command, cli: Cli): void {
   const command = program.command("locks").description("exclusive rights to resources, and their holders");
   defineWork(cli, command, "list", {
     operation: "leases.list",

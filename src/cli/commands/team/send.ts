@@ -16,7 +16,7 @@ interface SendOptions {
   readonly priority?: Priority;
 }
 
-export function addSend(program: Command, cli: Cli): void {
+export function addCommand(program: Command, cli: Cli): void {
   const command = program
     .command("send <to> [text]")
     .description("a message to a chat, to topic:<name>, or to all; the text - is read from stdin")

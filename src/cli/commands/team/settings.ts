@@ -20,7 +20,7 @@ const budgetKeys = Object.keys(Budgets.shape).flatMap((owner) =>
 );
 const keys: readonly string[] = [...listKeys(defaultSettings), ...budgetKeys].toSorted();
 
-export function addSettings(program: Command, cli: Cli): void {
+export function addCommand(program: Command, cli: Cli): void {
   const command = defineWork(cli, program, "settings", {
     operation: "settings.get",
     summary: "Settings of the workspace; get, set, unset.",

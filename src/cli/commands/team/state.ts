@@ -5,7 +5,7 @@ import type { Cli } from "../../cli.ts";
 import { linesView, tableView } from "../../views.ts";
 import { defineWork } from "../../workspace-command.ts";
 
-export function addState(program: Command, cli: Cli): void {
+export function addCommand(program: Command, cli: Cli): void {
   const command = program.command("state").description("shared, versioned values");
   defineWork(cli, command, "get", {
     operation: "state.get",

@@ -12,7 +12,7 @@ interface Options extends CommonOptions {
   readonly once?: boolean;
 }
 
-export function addWatch(program: Command, cli: Cli): void {
+export function addCommand(program: Command, cli: Cli): void {
   const command = program
     .command("watch [prefix]")
     .description("show changes of state, chats ($chat/) and leaders ($leader/) as they happen")

@@ -8,7 +8,7 @@ import type { Cli, CommandResult } from "../../cli.ts";
 import { defineProgram } from "../../operation-command.ts";
 import { endSignal } from "../analyze/analyze.ts";
 
-export function addTransform(program: Command, cli: Cli): void {
+export function addCommand(program: Command, cli: Cli): void {
   const summary =
     "Change code by a rule of ast-grep, a codemod or `lint-fix`, in a worktree: shows the diff, or leaves a branch.";
   const noTests = new Option("--no-tests", "with --branch: run no tests");

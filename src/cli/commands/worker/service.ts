@@ -25,7 +25,7 @@ const LogsInput = z.strictObject({
 });
 const noInput = z.strictObject({});
 
-export function addService(worker: Command, cli: Cli): void {
+export function addCommand(worker: Command, cli: Cli): void {
   const file = serviceFile(cli.io.machine, cli.paths.home);
   const service = worker.command("service").description("let the system start `shim worker supervise` when you log in");
   const install = { input: InstallInput, summary: "Write the file that starts it, and start it.", asks: true };

@@ -6,7 +6,7 @@ import { defineProgram } from "../../operation-command.ts";
 const input = z.strictObject({});
 const RetryInput = z.strictObject({ name: z.string() });
 
-export function addSupervise(worker: Command, cli: Cli): void {
+export function addCommand(worker: Command, cli: Cli): void {
   const command = worker.command("supervise");
   const summary = "Keep programs and chats running, as configured in supervisor.json; status, stop, retry.";
   defineProgram(cli, command, { input, summary }, async (_input, options) =>

@@ -26,7 +26,7 @@ const WorkerInput = z.strictObject({
 });
 export type WorkerInput = z.infer<typeof WorkerInput>;
 
-export function addWorker(program: Command, cli: Cli): Command {
+export function addCommand(program: Command, cli: Cli): Command {
   const command = program.command("worker");
   const words = keepWordsBehindDashes(command);
   const summary = "Do tasks, one after another: `shim worker --type test -- npm test`.";
