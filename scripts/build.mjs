@@ -94,8 +94,7 @@ const browser = {
 
 const programs = {
   mcp: "src/local-mcp/front/front-entry.ts",
-  "mcp-hooks": "src/local-mcp/front/hook-channel.ts",
-  "mcp-worker": "src/local-mcp/server/mcp-entry.ts",
+  "mcp-host": "src/local-mcp/server/host-entry.ts",
   hook: "src/local-mcp/hooks/hook-entry.ts",
   "hook-service": "src/local-mcp/assignment/service-entry.ts",
   statusline: "src/cli/statusline-entry.ts",

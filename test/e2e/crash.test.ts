@@ -14,7 +14,7 @@ import {
   spawnServer,
 } from "#harness/machine/mcp-process.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
-import { familyOf } from "#harness/machine/process-tree.ts";
+import { hostsOf, killEvery } from "#harness/machine/process-tree.ts";
 import * as spool from "#src/store/spool.ts";
 import { column } from "#harness/store/store-rows.ts";
 
@@ -62,7 +62,7 @@ it(
     for (let round = 1; round <= rounds; round++) {
       const where = `seed ${seed}, round ${round}`;
       const victim = new Saver(spawnServer(paths));
-      const brief = await liveAndDie(victim, `round${round}`, random);
+      const brief = await liveAndDie(victim, paths, `round${round}`, random);
       if (brief !== null && expected.length > 0) {
         briefs += 1;
         const found = expected.filter((step) => nextStepIn(brief)?.endsWith(`: ${step.trim()}`));
@@ -89,7 +89,7 @@ it(
 );
 
 /** @returns the brief that it received at its start; null when it was killed before */
-async function liveAndDie(victim: Saver, name: string, random: () => number): Promise<string | null> {
+async function liveAndDie(victim: Saver, paths: Paths, name: string, random: () => number): Promise<string | null> {
   const { server } = victim;
   let brief: string | null = null;
   const life = (async () => {
@@ -108,7 +108,7 @@ async function liveAndDie(victim: Saver, name: string, random: () => number): Pr
   })();
   // A life that ends before it is killed ends with an error of its own.
   await Promise.race([isAsFar, life]);
-  killAll(server);
+  killAll(server, paths);
   await expect(life).rejects.toThrow("the MCP process has ended (SIGKILL)");
   return brief;
 }
@@ -142,7 +142,7 @@ async function callHooks(server: McpConnection, session: string, acknowledged: s
 }
 
 it(
-  `[HO35] kill -9 of front, worker or both at ${events} random moments: no acknowledged event is lost, none is stored twice`,
+  `[HO35] kill -9 of front, host or both at ${events} random moments: no acknowledged event is lost, none is stored twice`,
   { timeout: 60_000 + events * 3_000 },
   async () => {
     const paths = homeWithoutRetention();
@@ -156,24 +156,23 @@ it(
       const wanted = 1 + Math.floor(10 * random());
       while (ids.length < wanted) await pause(1);
       if (random() < 0.5) {
-        const [, worker] = familyOf(server.pid);
-        if (worker) process.kill(worker.pid, "SIGKILL");
+        killEvery(hostsOf(paths.home));
         restarts += 1;
         const more = ids.length + 5;
         while (ids.length < more) await pause(1);
       }
       await pause(4 * random());
       if (random() < 0.3) server.process.kill("SIGKILL");
-      else killAll(server);
+      else killAll(server, paths);
       await life;
       await server.ended;
       acknowledged.push(...ids);
     }
-    // On a busy machine no worker of a round lived until it had stored what waits in the spool.
+    // On a busy machine no host of a round lived until it had stored what waits in the spool.
     const last = spawnServer(paths);
     await last.initialize("hooks");
     while (!spool.isEmpty(paths.spool)) await pause(10);
-    killAll(last);
+    killAll(last, paths);
     await last.ended;
     const store = storeOf(paths);
     expect(integrityOf(store)).toEqual(["ok"]);
@@ -181,7 +180,7 @@ it(
     expect(acknowledged.filter((id) => !stored.includes(`end:${id}`))).toEqual([]);
     expect(new Set(stored).size).toBe(stored.length);
     process.stdout.write(
-      `hooks: ${events} kills, ${restarts} of a worker before, ${acknowledged.length} events, none lost\n`,
+      `hooks: ${events} kills, ${restarts} of a host before, ${acknowledged.length} events, none lost\n`,
     );
     expect(acknowledged.length).toBeGreaterThan(events);
   },

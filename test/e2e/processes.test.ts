@@ -18,7 +18,7 @@ import {
   type StartOptions,
 } from "#harness/machine/mcp-process.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
-import { familyOf, killEvery } from "#harness/machine/process-tree.ts";
+import { familyOf, hostsOf, killEvery } from "#harness/machine/process-tree.ts";
 import { tempHome } from "#harness/store/temp-store.ts";
 
 const starts = setting("SHIM_PROCESS_STARTS", 32);
@@ -36,7 +36,7 @@ interface Way {
 
 interface Running {
   readonly connection: McpConnection;
-  /** The first is what the test has started, the last one is the server. */
+  /** The first is what the test has started, the last one is the front. */
   readonly family: readonly ProcessIdentity[];
 }
 
@@ -85,31 +85,35 @@ it(
 
 /** Steps of a start, each after the one before it. */
 const steps: Readonly<Record<string, (front: McpConnection, paths: Paths) => Promise<unknown>>> = {
-  "as its worker begins": () => Promise.resolve(),
+  "as its host begins": () => Promise.resolve(),
   "as the store is made": (_, { home }) => vi.waitUntil(() => existsSync(join(home, "shim.db")), polling),
   "as it answers": (front) => front.initialize("start"),
 };
 
-it.each(Object.keys(steps))("[PR2] a worker ends when its front was killed in the start: %s", async (last) => {
-  const paths = tempHome();
-  const front = spawnServer(paths);
-  front.process.stdin.write(requests(10));
-  await vi.waitUntil(() => familyOf(front.pid).length > 1, polling);
-  const family = familyOf(front.pid);
-  await steps[last]?.(front, paths);
-  front.process.kill("SIGKILL");
-  await untilGone(family);
-});
+it.each(Object.keys(steps))(
+  "[PR2] a front that is killed in the start leaves a host for the next one: %s",
+  async (last) => {
+    const paths = tempHome();
+    const front = spawnServer(paths);
+    front.process.stdin.write(requests(10));
+    await vi.waitUntil(() => hostsOf(paths.home).length > 0, polling);
+    await steps[last]?.(front, paths);
+    front.process.kill("SIGKILL");
+    await front.ended;
+    const next = await startServer(paths);
+    await answered(next, "shim_force_checkpoint", { goal: "next" });
+    expect(hostsOf(paths.home)).toHaveLength(1);
+  },
+);
 
 it("[PR2] a server whose client died ends by itself, although another process holds the pipe open", async () => {
   const paths = tempHome();
   const holding = `(cat; exec sleep 60) | "$0" "$1"`;
   const connection = await startServer(paths, { node: "/bin/sh", args: ["-c", holding, process.execPath, built.mcp] });
   const { session } = await answered(connection, "shim_force_checkpoint", { goal: "orphan" });
-  const family = familyOf(connection.pid);
+  const family = withoutHosts(familyOf(connection.pid), paths);
   const server = family.filter(({ pid }) => readlinkSync(`/proc/${pid}/exe`) === realpathSync(process.execPath));
-  // The front and its worker.
-  expect(server).toHaveLength(2);
+  expect(server).toHaveLength(1);
   connection.process.kill("SIGKILL");
   await untilGone(server);
   killEvery(family.filter((one) => isAlive(systemProcesses, one)));
@@ -121,20 +125,23 @@ it("[PR2] a server whose client died ends by itself, although another process ho
 /** Spins for ever at this signal, in one regular expression. */
 const spinner = `process.on("SIGUSR2", () => new RegExp("^(?:a+)+$").test("a".repeat(60) + "!"));`;
 
-it.each([
-  ["front", 1],
-  ["worker", 2],
-])("[PR21] a %s that is busy for ever ends when its client dies @night", { timeout: 60_000 }, async (_, which) => {
+it("[PR21] a front that is busy for ever ends when its client dies @night", { timeout: 60_000 }, async () => {
   const paths = tempHome();
   const preload = join(paths.home, "..", "spinner.cjs");
   writeFileSync(preload, spinner);
   const connection = await startServer(paths, { ...viaClient, env: { NODE_OPTIONS: `--require ${preload}` } });
   await answered(connection, "shim_force_checkpoint", { goal: "orphan" });
-  const family = familyOf(connection.pid);
-  process.kill(family[which]?.pid ?? 0, "SIGUSR2");
+  const family = withoutHosts(familyOf(connection.pid), paths);
+  process.kill(family[1]?.pid ?? 0, "SIGUSR2");
   connection.process.kill("SIGKILL");
   await vi.waitUntil(() => !family.some((one) => isAlive(systemProcesses, one)), { timeout: 40_000, interval: 50 });
 });
+
+/** A host stays for the next chat. */
+function withoutHosts(family: readonly ProcessIdentity[], { home }: Paths): ProcessIdentity[] {
+  const hosts = new Set(hostsOf(home).map(({ pid }) => pid));
+  return family.filter(({ pid }) => !hosts.has(pid));
+}
 
 /** Two at a time, as chats come and go. */
 async function eachWay(list: readonly Way[], count: number, more: StartOptions): Promise<void> {
@@ -157,10 +164,11 @@ async function liveAndEnd(paths: Paths, store: Store, way: Way, start: StartOpti
   const connection = spawnServer(paths, start);
   await connection.initialize("processes");
   const { session } = await answered(connection, "shim_force_checkpoint", { goal: `start ${n}` });
-  const running = { connection, family: familyOf(connection.pid) };
+  const running = { connection, family: withoutHosts(familyOf(connection.pid), paths) };
   way.end(running);
   const { code, signal } = await connection.ended;
   await untilGone(running.family);
+  await vi.waitUntil(() => sessionOf(store, session).detachedAt !== null, polling);
   expect([code, signal], where).toEqual(way.code === null ? [null, "SIGKILL"] : [way.code, null]);
   expect([connection.stray, connection.errors], where).toEqual([[], ""]);
   const { endedAt: endMark, detachedAt, detachReason } = sessionOf(store, session);

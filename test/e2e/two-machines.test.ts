@@ -7,10 +7,10 @@ import { identify, systemProcesses } from "#src/platform/processes.ts";
 import { record, type McpConnection } from "#src/platform/mcp-connection.ts";
 import { CutProxy } from "#harness/edge/cut-proxy.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
-import { familyOf } from "#harness/machine/process-tree.ts";
+import { hostsOf, killEvery } from "#harness/machine/process-tree.ts";
 import { git, makeProject } from "#harness/machine/git-project.ts";
 import { MachineHome } from "#harness/machine/real-machine.ts";
-import { answered, killAll, startServer, storeOf } from "#harness/machine/mcp-process.ts";
+import { answered, startServer, storeOf } from "#harness/machine/mcp-process.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { realEdgeClient } from "#harness/edge/real-edge-client.ts";
 
@@ -110,7 +110,7 @@ it("[SY162] the first checkpoint of a chat is sent, and its chat registered, bef
   expect(chats.map(({ chat }) => chat)).toEqual([session]);
 });
 
-it("[TE111] a client without hooks is killed: the other machine has its session at once, and a worker that is killed loses nothing @night", async () => {
+it("[TE111] a client without hooks is killed: the other machine has its session at once, and a host that is killed loses nothing @night", async () => {
   const { edge, a, b } = await twoMachines();
   const one = await aChat(a, "the parser");
   const statusOf = async (): Promise<string> => {
@@ -118,9 +118,8 @@ it("[TE111] a client without hooks is killed: the other machine has its session 
     return status === "offline" ? `offline: ${reason}` : "alive";
   };
   await vi.waitFor(async () => expect(await statusOf()).toBe("alive"), patience);
-  const [, worker] = familyOf(one.server.pid);
-  process.kill(worker?.pid ?? 0, "SIGKILL");
-  // Answered by its next worker, which registers the chat again.
+  killEvery(hostsOf(a.machine.paths.home));
+  // Answered by the next host, which registers the chat again.
   await one.server.request("tools/list");
   await vi.waitFor(async () => {
     const { isConnected } = await edge.call("chats.get", { chat: one.session });
@@ -244,7 +243,7 @@ it("[MA6] none of a hundred marked words of a chat's work is in what the coordin
   expect(stored).toContain("READABLE");
 });
 
-it("[SY63] [SY64] the chats of a machine send what they save; when the sending process is killed another one sends @night", async () => {
+it("[SY63] [SY64] the chats of a machine send what they save; when their host is killed the next one sends @night", async () => {
   const { edge, a, b } = await twoMachines();
   const [first, second] = [await aChat(a, "the parser"), await aChat(a, "the lexer")];
   const store = storeOf(a.machine.paths);
@@ -261,13 +260,11 @@ it("[SY63] [SY64] the chats of a machine send what they save; when the sending p
   };
   await sendsWhatIsSavedBy(first);
   const sender = senderOf();
-  const [dead, alive] = first.server.process.pid === sender ? [first, second] : [second, first];
-  expect(dead.server.process.pid).toBe(sender);
-  // With its worker, which would send what is left when its front has ended.
-  killAll(dead.server);
+  expect(hostsOf(a.machine.paths.home).map(({ pid }) => pid)).toEqual([sender]);
+  process.kill(sender, "SIGKILL");
   await vi.waitFor(() => expect(identify(systemProcesses, sender)).toBeNull(), patience);
-  await sendsWhatIsSavedBy(alive);
-  expect(senderOf()).toBe(alive.server.process.pid);
+  await sendsWhatIsSavedBy(second);
+  expect(hostsOf(a.machine.paths.home).map(({ pid }) => pid)).toEqual([senderOf()]);
   // The other machine only pulls.
   await startServer(b.machine.paths);
   const known = (): number =>

@@ -114,6 +114,7 @@ const others: Readonly<Record<string, Commands>> = {
   },
   "Everything else:": {
     call: () => import("./team/call.ts"),
+    host: () => import("./care/host.ts"),
     pause: () => import("./care/pause.ts"),
     demo: ofLauncher("demo", "a chat that works, is killed and continues, with real processes in a temporary folder"),
   },

@@ -4,6 +4,7 @@ import { commitGuardOperations } from "./commit-guard.ts";
 import { configOperations } from "./config.ts";
 import { metricOperations } from "./metrics.ts";
 import { fileOperations } from "./files.ts";
+import { hostOperations } from "./host.ts";
 import { noticeOperations } from "./notices.ts";
 import { overviewOperations } from "./overview.ts";
 import { pageOperations } from "./page.ts";
@@ -28,6 +29,7 @@ export const machineOperations = {
   ...configOperations,
   ...metricOperations,
   ...fileOperations,
+  ...hostOperations,
   ...noticeOperations,
   ...overviewOperations,
   ...pageOperations,

@@ -1,66 +1,82 @@
-/** `shim mcp`: loads only what the connection needs until the worker is started. */
+/** `shim mcp`: passes a client's messages on to the host of the machine. */
 import { spawn } from "node:child_process";
-import { writeSync } from "node:fs";
-import { createRequire } from "node:module";
+import { statSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { hookTool } from "../../contract/hook-tool.ts";
+import { sessionVariables } from "../../clients/session-variables.ts";
 import { messageOf } from "../../shared/error.ts";
 import { fileLog } from "../../platform/log-file.ts";
 import { homeFrom, pathsIn } from "../../platform/paths.ts";
 import { clientPidOf, identify, isAlive, systemProcesses } from "../../platform/processes.ts";
-import { frontVariables } from "./control.ts";
-import { Front, type Worker } from "./front.ts";
+import { version } from "../../platform/version.ts";
+import { Front } from "./front.ts";
+import { openHostLink } from "./host-link.ts";
 
-const log = fileLog(pathsIn(homeOrEnd()).log, Date.now);
+const { env } = process;
+const home = homeOrEnd();
+const log = fileLog(pathsIn(home).log, Date.now);
 
 function homeOrEnd(): string {
   try {
-    return homeFrom(process.env);
+    return homeFrom(env);
   } catch (error) {
     writeSync(2, `shim mcp: ${messageOf(error)}\n`);
     return process.exit(1);
   }
 }
 
-/** Most worker objects are short-lived: saves 5 MB at no measured cost in time. */
-const workerFlags = ["--max-semi-space-size=1"];
-
-const clientPid = clientPidOf(systemProcesses, process.env, process.ppid);
+const clientPid = clientPidOf(systemProcesses, env, process.ppid);
 const client = identify(systemProcesses, clientPid);
+const self = identify(systemProcesses, process.pid);
+if (!self) throw new Error("this process is not in the process table");
+const hostProgram = join(__dirname, "mcp-host.cjs");
+const program = { version, builtAt: statSync(join(__dirname, "mcp-host-main.cjs")).mtimeMs };
 
-function startWorker(isRestart: boolean): Worker {
-  const child = spawn(process.execPath, [...workerFlags, join(__dirname, "mcp-worker.cjs")], {
-    stdio: ["pipe", "pipe", "inherit"],
-    env: { ...process.env, ...frontVariables({ pid: process.pid, clientPid, isRestart }) },
-  });
-  return {
-    pid: child.pid ?? 0,
-    stdin: child.stdin,
-    stdout: child.stdout,
-    kill: (signal) => void child.kill(signal),
-    onExit(listener) {
-      child.once("error", (error) => listener(null, messageOf(error)));
-      child.once("close", (code, signal) => listener(code, signal ?? "exit"));
-    },
-  };
+/** A host serves all chats: it inherits nothing that names this one. */
+function hostVariables(): NodeJS.ProcessEnv {
+  const chat = new Set(["SHIM_TASK", "SHIM_CLIENT_PID", ...sessionVariables.map(([, name]) => name)]);
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !chat.has(name)));
 }
 
-/** Loaded once the worker is started. */
-const loadHooks = (): typeof import("./hook-channel.ts") =>
-  createRequire(__filename)("./mcp-hooks.cjs") as typeof import("./hook-channel.ts");
+/** The program of hooks stores the event in this process's place. */
+function storeEvent(given: unknown): Promise<object> {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, [join(__dirname, "hook.cjs"), hookTool], {
+      stdio: ["pipe", "pipe", "ignore"],
+      env: { ...env, CLAUDE_PID: `${clientPid}` },
+    });
+    let answer = "";
+    child.stdout.on("data", (data: Buffer) => (answer += data.toString()));
+    child.stdin.on("error", () => undefined);
+    child.stdin.end(JSON.stringify(given ?? null));
+    const end = (): void => resolve({ content: answer === "" ? [] : [{ type: "text", text: answer }] });
+    child.once("error", (error) => {
+      log("error", "an event is lost", { error: messageOf(error) });
+      end();
+    });
+    child.once("close", end);
+  });
+}
 
-const front: Front = new Front({
+const front = new Front({
   stdin: process.stdin,
   stdout: process.stdout,
-  startWorker,
-  onInitialize: (params) => loadHooks().answerInitialize(params),
-  onInitialized: () => void setImmediate(() => loadHooks().systemHookChannel(front, clientPid).replaceDead()),
-  onHook: (given) => loadHooks().systemHookChannel(front, clientPid).answer(given),
+  program,
+  connect: (isRestart, events) =>
+    openHostLink(
+      { home, boot: self.boot, program: hostProgram, env: hostVariables() },
+      { program, front: self, client, isRestart, env },
+      events,
+    ),
+  storeEvent,
+  endHost: (host) => {
+    if (isAlive(systemProcesses, host)) process.kill(host.pid, "SIGKILL");
+  },
   isClientAlive: () => client !== null && isAlive(systemProcesses, client),
   now: Date.now,
-  schedule: (work, ms) => void setTimeout(work, ms),
+  schedule: (work, ms) => void setTimeout(work, ms).unref(),
   log,
   exit: (code) => process.exit(code),
 });
 front.start();
-setImmediate(loadHooks);
 for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => front.end(signal));

@@ -1,28 +1,35 @@
 import type { Readable, Writable } from "node:stream";
 import { hookTool } from "../../contract/hook-tool.ts";
-import { parseObject } from "../../shared/json-fields.ts";
 import type { Log } from "../../platform/log-file.ts";
-import { controlPrefix, witnessMethod } from "./control.ts";
+import type { ProcessIdentity } from "../../platform/processes.ts";
+import { parseObject } from "../../shared/json-fields.ts";
+import { controlMethods, controlPrefix, isNewer, type HostHello, type ProgramVersion } from "./hello.ts";
 
-export interface Worker {
-  readonly pid: number;
-  readonly stdin: Writable;
-  readonly stdout: Readable;
-  kill(signal: NodeJS.Signals): void;
-  /** Called once, after its output was read; code null: the signal or error that ended it. */
-  onExit(listener: (code: number | null, reason: string) => void): void;
+/** Events of a connection to the host. */
+export interface HostEvents {
+  readonly onHello: (hello: HostHello) => void;
+  readonly onLine: (line: string) => void;
+  /** Called once, unless the front ends the connection itself. */
+  readonly onClose: (reason: string) => void;
+}
+
+export interface HostLink {
+  send(line: string): void;
+  /** Closes it; `done` is called when all that was sent is written. */
+  end(done?: () => void): void;
+  pause(): void;
+  resume(): void;
 }
 
 export interface FrontOptions {
   readonly stdin: Readable;
   readonly stdout: Writable;
-  readonly startWorker: (isRestart: boolean) => Worker;
-  /** Answers the handshake without the worker; null leaves it to the worker. */
-  readonly onInitialize: (params: unknown) => object | null;
-  /** The client has all that it needs to begin. Never throws. */
-  readonly onInitialized: () => void;
-  /** Maps the hook tool's arguments to its result. Never rejects. */
-  readonly onHook: (given: unknown) => Promise<object>;
+  readonly program: ProgramVersion;
+  /** Connects to the host of the machine, and starts a host where there is none. */
+  readonly connect: (isRestart: boolean, events: HostEvents) => HostLink;
+  /** Stores the event of a hook without the host, and answers it. Never rejects. */
+  readonly storeEvent: (given: unknown) => Promise<object>;
+  readonly endHost: (host: ProcessIdentity) => void;
   readonly isClientAlive: () => boolean;
   readonly now: () => number;
   readonly schedule: (work: () => void, ms: number) => void;
@@ -33,36 +40,46 @@ export interface FrontOptions {
 interface PendingRequest {
   readonly line: string;
   readonly method: string;
+  readonly isHook: boolean;
   readonly deaths: number;
 }
 
-/** A request that this many workers died with may be the cause. */
+/** A request that this many hosts died with may be the cause. */
 const maxDeaths = 2;
-
-/** A worker that lived this long started well. */
+/** A host that was connected this long started well. */
 const stableMs = 10_000;
 const maxPauseMs = 10_000;
-const maxEndMs = 15_000;
+/** A client waits for no hook longer than this where there is no host. */
+const maxHookWaitMs = 2_000;
 /** [SI47] Node would report an end of stdin that comes with a signal before the signal. */
 const endOfInputMs = 50;
+const maxEndMs = 1_000;
+/** A host that misses two pings hangs. */
+const pingEveryMs = 2_500;
+const maxMissedPings = 2;
 
 /**
- * Owns the client's connection and restarts the worker. [PR9] The client sees one connection: the
- * handshake and requests without an answer are repeated; only a tool call that may have had an
- * effect is answered with an error.
+ * Passes messages between the client and the machine's host. [PR9] The client sees one connection:
+ * the handshake and requests without an answer are repeated at the next host; only a call of a tool
+ * that must not be repeated is answered with an error.
  */
 export class Front {
   readonly #options: FrontOptions;
   readonly #pending = new Map<string, PendingRequest>();
-  readonly #control = new Map<string, () => void>();
   /** Handshake requests that are already answered. */
   readonly #ignored = new Set<string>();
-  #initialize: PendingRequest | null = null;
+  #initialize: string | null = null;
   #initialized: string | null = null;
-  #worker: Worker | null = null;
-  #startedAt = 0;
+  #link: HostLink | null = null;
+  /** The host that has greeted; null: none can be reached. */
+  #host: ProcessIdentity | null = null;
+  #repeatable: ReadonlySet<unknown> = new Set();
+  #hasGreeted = false;
+  #greetedAt = 0;
   #failures = 0;
-  #controlCount = 0;
+  #pings = 0;
+  #missedPings = 0;
+  #isPinging = false;
   #isOver = false;
 
   constructor(options: FrontOptions) {
@@ -71,183 +88,185 @@ export class Front {
 
   start(): void {
     const { stdin, stdout } = this.#options;
-    this.#startWorker();
+    this.#connect();
     eachLine(stdin, (line) => this.#onClientLine(line));
-    // [SI47] Node reports the end of stdin before a signal that preceded it.
-    for (const event of ["end", "close", "error"]) stdin.on(event, () => setImmediate(() => this.end(null)));
+    for (const event of ["end", "close", "error"]) stdin.on(event, () => this.end(null));
     stdout.on("error", () => this.end(null));
   }
 
+  /** @param signal null: the client has closed the connection */
   end(signal: NodeJS.Signals | null): void {
     if (this.#isOver) return;
-    this.#isOver = true;
-    const worker = this.#worker;
-    if (!worker) {
-      this.#options.exit(0);
-      return;
-    }
-    if (signal) {
-      worker.kill(signal);
-      // A signal to the worker alone is not the end of the server.
-      this.#options.schedule(() => worker.stdin.end(), endOfInputMs);
-    } else worker.stdin.end();
-    // A gone client reads nothing, and a worker with unread output would not count as ended.
-    worker.stdout.resume();
-    this.#options.schedule(() => {
-      worker.kill("SIGKILL");
-      this.#options.exit(1);
-    }, maxEndMs);
+    if (signal === null) this.#options.schedule(() => this.#finish("stdin_end"), endOfInputMs);
+    else this.#finish(signal.toLowerCase());
   }
 
-  /** Resolves when this worker or a later one has answered. */
-  request(method: string, params: object): Promise<void> {
-    const id = `${controlPrefix}${(this.#controlCount += 1)}`;
-    return new Promise((resolve) => {
-      this.#control.set(id, resolve);
-      this.#sendToWorker(JSON.stringify({ jsonrpc: "2.0", id, method, params }), { id, method });
+  #finish(reason: string): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    const { exit, schedule } = this.#options;
+    if (this.#host === null) return exit(0);
+    this.#control(controlMethods.end, { reason });
+    this.#link?.end(() => exit(0));
+    schedule(() => exit(0), maxEndMs);
+  }
+
+  #connect(): void {
+    if (this.#isOver) return;
+    this.#link = this.#options.connect(this.#hasGreeted, {
+      onHello: (hello) => this.#onHello(hello),
+      onLine: (line) => this.#onHostLine(line),
+      onClose: (reason) => this.#onClose(reason),
     });
+  }
+
+  #onHello({ program, host, repeatable }: HostHello): void {
+    if (isNewer(this.#options.program, program)) return this.#control(controlMethods.handOver, {});
+    this.#host = host;
+    this.#repeatable = new Set(repeatable);
+    this.#hasGreeted = true;
+    this.#greetedAt = this.#options.now();
+    this.#missedPings = 0;
+    this.#repeat();
+  }
+
+  /** Sends the handshake again where the client has its answer, and what was not answered. */
+  #repeat(): void {
+    const key = requestKey(parseMessage(this.#initialize ?? "")?.id);
+    if (this.#initialize && !this.#pending.has(key)) {
+      this.#ignored.add(key);
+      this.#link?.send(this.#initialize);
+    }
+    if (this.#initialized) this.#link?.send(this.#initialized);
+    for (const { line } of this.#pending.values()) this.#link?.send(line);
+    this.#ping();
   }
 
   #onClientLine(line: string): void {
     const message = parseMessage(line);
-    if (message?.method === "tools/call" && message.params?.name === hookTool && message.id !== undefined) {
-      void this.#answerHook(message.id, message.params.arguments);
-      return;
-    }
-    this.#sendToWorker(line, message);
-    if (message?.method === "initialize") this.#answerInitialize(message);
-  }
-
-  #answerInitialize({ id, params }: Message): void {
-    const result = id === undefined ? null : this.#options.onInitialize(params);
-    if (result === null) return;
-    this.#pending.delete(requestKey(id));
-    this.#ignored.add(requestKey(id));
-    this.#sendToClient(JSON.stringify({ jsonrpc: "2.0", id, result }));
-  }
-
-  async #answerHook(id: string | number, given: unknown): Promise<void> {
-    this.#sendToClient(JSON.stringify({ jsonrpc: "2.0", id, result: await this.#options.onHook(given) }));
-  }
-
-  #sendToWorker(line: string, message: Message | null): void {
-    this.#track(line, message);
-    if (this.#worker?.stdin.writable) this.#worker.stdin.write(`${line}\n`);
-  }
-
-  #track(line: string, message: Message | null): void {
     const { id, method, params } = message ?? {};
-    if (method === "notifications/initialized") {
-      this.#initialized = line;
-      this.#options.onInitialized();
-    }
+    if (method === "notifications/initialized") this.#initialized = line;
     if (method === "notifications/cancelled") this.#pending.delete(requestKey(params?.requestId));
-    if (id === undefined || method === undefined) return;
-    const pending = { line, method, deaths: 0 };
-    if (method === "initialize") this.#initialize = pending;
-    this.#pending.set(requestKey(id), pending);
+    if (id !== undefined && method !== undefined) this.#track(line, id, method, params);
+    if (this.#host === null) return;
+    this.#link?.send(line);
+    this.#ping();
   }
 
-  #onWorkerLine(line: string): void {
+  #track(line: string, id: string | number, method: string, params: Message["params"]): void {
+    const isHook = method === "tools/call" && params?.name === hookTool;
+    if (method === "initialize") this.#initialize = line;
+    this.#pending.set(requestKey(id), { line, method, isHook, deaths: 0 });
+    if (isHook && this.#host === null) this.#storeLater(requestKey(id));
+  }
+
+  /** [HO32] The client does not wait for long where no host can be reached. */
+  #storeLater(key: string): void {
+    this.#options.schedule(() => {
+      const pending = this.#pending.get(key);
+      if (pending && this.#host === null) this.#storeWithoutHost(key, pending);
+    }, maxHookWaitMs);
+  }
+
+  #storeWithoutHost(key: string, { line }: PendingRequest): void {
+    this.#pending.delete(key);
+    const { id, params } = parseMessage(line) ?? {};
+    void this.#options
+      .storeEvent(params?.arguments)
+      .then((result) => this.#sendToClient(JSON.stringify({ jsonrpc: "2.0", id, result })));
+  }
+
+  #onHostLine(line: string): void {
+    this.#missedPings = 0;
     const message = parseMessage(line);
-    if (message?.method === witnessMethod) {
-      this.#options.exit(0);
-      return;
-    }
-    if (message?.id === undefined || message.method !== undefined) {
-      this.#sendToClient(line);
-      return;
-    }
+    if (message?.id === undefined || message.method !== undefined) return this.#sendToClient(line);
     const key = requestKey(message.id);
     this.#pending.delete(key);
-    if (!this.#resolveControl(message.id) && !this.#ignored.delete(key)) this.#sendToClient(line);
-  }
-
-  #resolveControl(id: unknown): boolean {
-    const done = this.#control.get(String(id));
-    this.#control.delete(String(id));
-    done?.();
-    return done !== undefined;
+    const isOwn = String(message.id).startsWith(controlPrefix);
+    if (!isOwn && !this.#ignored.delete(key)) this.#sendToClient(line);
   }
 
   /** Backpressure: a slow client must not fill this process's memory. */
   #sendToClient(line: string): void {
     const { stdout } = this.#options;
     const isTaken = stdout.write(`${line}\n`);
-    const source = this.#worker?.stdout;
-    if (isTaken || this.#isOver || !source || source.isPaused()) return;
-    source.pause();
-    stdout.once("drain", () => source.resume());
+    const link = this.#link;
+    if (isTaken || this.#isOver || !link) return;
+    link.pause();
+    stdout.once("drain", () => link.resume());
   }
 
-  #startWorker(): void {
-    if (this.#isOver) return;
-    const worker = this.#options.startWorker(this.#failures > 0);
-    this.#worker = worker;
-    this.#startedAt = this.#options.now();
-    // The exit reports a worker that dies during a write.
-    worker.stdin.on("error", () => undefined);
-    eachLine(worker.stdout, (line) => this.#onWorkerLine(line));
-    worker.onExit((code, reason) => this.#onExit(code, reason));
-    this.#resume(worker);
-  }
-
-  #resume(worker: Worker): void {
-    if (this.#initialize && !this.#isPending(this.#initialize)) {
-      this.#ignored.add(requestKey(parseMessage(this.#initialize.line)?.id));
-      worker.stdin.write(`${this.#initialize.line}\n`);
-    }
-    if (this.#initialized) worker.stdin.write(`${this.#initialized}\n`);
-    for (const { line } of this.#pending.values()) worker.stdin.write(`${line}\n`);
-  }
-
-  #isPending({ line }: PendingRequest): boolean {
-    return [...this.#pending.values()].some((pending) => pending.line === line);
-  }
-
-  #onExit(code: number | null, reason: string): void {
+  #onClose(reason: string): void {
     const { log, exit, schedule, now, isClientAlive } = this.#options;
-    this.#worker = null;
-    // The worker may notice first that the client is gone.
-    if (this.#isOver || (code === 0 && !isClientAlive())) {
+    const wasConnected = this.#host !== null;
+    this.#link = null;
+    this.#host = null;
+    // The host may notice first that the client is gone.
+    if (this.#isOver || !isClientAlive()) {
       this.#isOver = true;
       exit(0);
       return;
     }
-    this.#failures = now() - this.#startedAt >= stableMs ? 1 : this.#failures + 1;
-    log("error", "the worker ended and is being restarted", { code, reason, failures: this.#failures });
-    this.#failRequests();
+    this.#failures = wasConnected && now() - this.#greetedAt >= stableMs ? 1 : this.#failures + 1;
+    log(wasConnected ? "warn" : "error", "the connection to the host ended", { reason, failures: this.#failures });
+    if (wasConnected) this.#failRequests();
+    for (const [key, { isHook }] of this.#pending) if (isHook) this.#storeLater(key);
     const pauseMs = this.#failures === 1 ? 0 : Math.min(maxPauseMs, 50 * 2 ** this.#failures);
-    if (pauseMs === 0) this.#startWorker();
-    else schedule(() => this.#startWorker(), pauseMs);
+    if (pauseMs === 0) this.#connect();
+    else schedule(() => this.#connect(), pauseMs);
   }
 
   /** A tool call may have had an effect; a request with too many deaths may be their cause. */
   #failRequests(): void {
     for (const [key, pending] of this.#pending) {
       const deaths = pending.deaths + 1;
-      if (pending.method === "tools/call" || deaths >= maxDeaths) this.#fail(key, pending);
+      if (pending.isHook && deaths >= maxDeaths) this.#storeWithoutHost(key, pending);
+      else if (!pending.isHook && (deaths >= maxDeaths || !this.#isRepeatable(pending))) this.#fail(key, pending);
       else this.#pending.set(key, { ...pending, deaths });
     }
+  }
+
+  #isRepeatable({ line, method }: PendingRequest): boolean {
+    return method !== "tools/call" || this.#repeatable.has(parseMessage(line)?.params?.name);
   }
 
   #fail(key: string, { line, method }: PendingRequest): void {
     this.#pending.delete(key);
     const id = parseMessage(line)?.id;
-    if (this.#resolveControl(id)) return;
     const result = { isError: true, content: [{ type: "text", text: restartedText }] };
     const answer =
       method === "tools/call" ? { result } : { error: { code: internalError, message: repeatedDeathText } };
     this.#sendToClient(JSON.stringify({ jsonrpc: "2.0", id, ...answer }));
   }
+
+  #control(method: string, params: object): void {
+    const id = `${controlPrefix}${(this.#pings += 1)}`;
+    this.#link?.send(JSON.stringify({ jsonrpc: "2.0", id, method, params }));
+  }
+
+  /** [PR33] While the client waits for an answer: a host that hangs is ended and replaced. */
+  #ping(): void {
+    if (this.#isPinging || this.#pending.size === 0 || this.#host === null) return;
+    this.#isPinging = true;
+    const host = this.#host;
+    this.#control(controlMethods.ping, {});
+    this.#missedPings += 1;
+    this.#options.schedule(() => {
+      this.#isPinging = false;
+      if (this.#host !== host) return this.#ping();
+      if (this.#missedPings < maxMissedPings) return this.#ping();
+      this.#options.log("error", "the host hangs and is ended", { pid: host.pid });
+      this.#options.endHost(host);
+    }, pingEveryMs);
+  }
 }
 
 /** JSON-RPC 2.0, section 5.1. */
 const internalError = -32_603;
-const repeatedDeathText = "SHIM's process died twice during this request; see its log.";
+const repeatedDeathText = "SHIM's host died twice during this request; see its log.";
 
 const restartedText =
-  "outcome_unknown: SHIM's process died during this call and was restarted. The call may or may not have taken effect: check, then call again.";
+  "outcome_unknown: SHIM's host died during this call and was restarted. The call may or may not have taken effect: check, then call again.";
 
 function requestKey(id: unknown): string {
   return JSON.stringify(id) ?? "";
@@ -261,7 +280,7 @@ interface Message {
 }
 
 /** A message may contain U+2028 (MCP specification, "Transports", stdio). */
-function eachLine(stream: Readable, onLine: (line: string) => void): void {
+export function eachLine(stream: Readable, onLine: (line: string) => void): void {
   let chunks: Buffer[] = [];
   stream.on("data", (chunk: Buffer) => {
     let from = 0;

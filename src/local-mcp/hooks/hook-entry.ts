@@ -1,18 +1,21 @@
 /**
  * `node hook.cjs <Event> [--client <name>]`; exit code 0: a hook must not break the client.
  * `node hook.cjs stream --client <name>` answers the events on its lines until stdin ends.
+ * `node hook.cjs shim_hook` answers the arguments of the hook tool, where no host does.
  */
 import { writeSync } from "node:fs";
 import * as z from "zod/mini";
 import { adapterOf } from "../../clients/adapters.ts";
 import { claudeCode } from "../../clients/claude-code.ts";
 import type { ClientAdapter } from "../../clients/client-adapter.ts";
+import { hookTool } from "../../contract/hook-tool.ts";
 import { HomeError, homeFrom, pathsIn } from "../../platform/paths.ts";
 import { clientPidOf, skipShells, systemProcesses, type Processes } from "../../platform/processes.ts";
 import { foreignCaller, hasClaudeVariables, recordForeignCaller } from "./foreign-callers.ts";
 import { openNodeSqlite } from "../../store/driver-node-sqlite.ts";
 import { maxUpkeepBytes, systemRuntime } from "../../runtime/system-runtime.ts";
 import { answerHook, problemEvents } from "./answer-hook.ts";
+import { toHookInput } from "./hook-tool-input.ts";
 import { finishEvent } from "./finish-event.ts";
 import { exitWithPendingRead, foreignLimits, ownLimits, readStdin } from "./hook-stdin.ts";
 import { answerStdin } from "./hook-stream.ts";
@@ -30,6 +33,7 @@ async function main(event: string, client: string): Promise<void> {
   const adapter = adapterOf(client);
   if (!adapter) throw new HomeError(`"${client}" is not a client that SHIM knows`);
   if (event === "stream") return answerStream(adapter);
+  if (event === hookTool) return answerArguments();
   const isOwn = adapter !== claudeCode || hasClaudeVariables(process.env);
   const { text: input, isCutOff } = await readStdin(isOwn ? ownLimits : foreignLimits);
   await handle(event, input, adapter);
@@ -41,12 +45,22 @@ async function answerStream(client: ClientAdapter): Promise<void> {
   await answerStdin(client, skipShells(systemProcesses, process.ppid), options);
 }
 
+async function answerArguments(): Promise<void> {
+  const { text } = await readStdin(ownLimits);
+  const given = toHookInput(parseJson(text));
+  if (given) await store(given.event, JSON.stringify(given.input), claudeCode);
+}
+
 async function handle(event: string, input: string, client: ClientAdapter): Promise<void> {
   const caller = client === claudeCode ? foreignCaller(process.env, parseJson(input)) : null;
   if (caller !== null) {
     recordForeignCaller(pathsIn(homeFrom(process.env)).foreignCallers, caller, Date.now());
     return;
   }
+  await store(event, input, client);
+}
+
+async function store(event: string, input: string, client: ClientAdapter): Promise<void> {
   // node:sqlite, unlike better-sqlite3, has no binary to load (7 ms on the machine measured).
   const waits = event === "SessionStart" ? { busyMs: startBusyMs, totalBusyMs: startBusyMs } : { busyMs: eventBusyMs };
   const runtime = systemRuntime({ driver: openNodeSqlite, ...waits, maxUpkeepBytes });

@@ -1,8 +1,10 @@
 import type { Check, CheckGroup } from "../../contract/machine/checks.ts";
+import { pluralize } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
 import type { Handlers, HostContext } from "./handlers.ts";
 import { channelChecks } from "./channel-checks.ts";
-import { failedCheck } from "./check.ts";
+import { failedCheck, pass, warn } from "./check.ts";
+import { askHost } from "./host-handlers.ts";
 import { machineChecks } from "./machine-checks.ts";
 import { storeChecks } from "./store-checks.ts";
 import { telemetryChecks } from "./telemetry-check.ts";
@@ -12,7 +14,8 @@ type RunGroup = (context: HostContext, folder: string | undefined) => Check[] | 
 
 /** In the order of the answer. */
 const groups: Readonly<Record<CheckGroup, RunGroup>> = {
-  machine: machineChecks,
+  machine: async (context, folder) =>
+    [...machineChecks(context, folder), await orFailed("host", hostCheck(context))].flat(),
   notifications: (context) => orFailed("notifications", channelChecks(context)),
   trust: trustChecks,
   store: (context) => orFailed("store", checkStore(context)),
@@ -25,6 +28,17 @@ export const checkHandlers: Handlers<"checks.run"> = {
     return ok({ isHealthy: !checks.some(({ state }) => state === "fail"), checks });
   },
 };
+
+async function hostCheck(context: HostContext): Promise<Check[]> {
+  const asked = await askHost(context, "GET", "/status");
+  if (!asked.ok) return [warn("host", asked.error.message, "Wait for the next message of a chat, or end the process.")];
+  const { host } = asked.value;
+  const text =
+    host === null
+      ? "none runs; the next chat starts one"
+      : `process ${host.pid} serves ${pluralize(host.chats, "chat")}`;
+  return [pass("host", text)];
+}
 
 async function checkStore(context: HostContext): Promise<Check[]> {
   const loaded = await context.loaded();

@@ -18,6 +18,7 @@ import { commitGuardHandlers } from "./commit-guard-handlers.ts";
 import { configHandlers } from "./config-handlers.ts";
 import { metricHandlers } from "./metrics-handlers.ts";
 import { fileHandlers } from "./files-handlers.ts";
+import { hostHandlers } from "./host-handlers.ts";
 import { noticeHandlers } from "./notices-handlers.ts";
 import { overviewHandlers } from "./overview-handlers.ts";
 import { pageHandlers } from "./page-handlers.ts";
@@ -43,6 +44,7 @@ const handlers: Handlers<MachineOperationName> = {
   ...configHandlers,
   ...metricHandlers,
   ...fileHandlers,
+  ...hostHandlers,
   ...noticeHandlers,
   ...overviewHandlers,
   ...pageHandlers,

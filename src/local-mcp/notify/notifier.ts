@@ -22,7 +22,6 @@ const retentionMs = 90 * 86_400_000;
 /** [CL145] Off unless the settings name a channel. */
 export class Notifier {
   readonly #options: NotifierOptions;
-  readonly #channels: readonly Channel[];
   /** Channels whose failure is already logged. */
   readonly #failing = new Set<Channel>();
   #checkedAt = Number.NEGATIVE_INFINITY;
@@ -32,11 +31,16 @@ export class Notifier {
 
   constructor(options: NotifierOptions) {
     this.#options = options;
-    const { desktop, webhook, bell } = options.runtime.config.notify;
-    this.#channels = [
+  }
+
+  /** Settings may change while the process runs. */
+  get #channels(): readonly Channel[] {
+    const { runtime, ring } = this.#options;
+    const { desktop, webhook, bell } = runtime.config.notify;
+    return [
       ...(desktop ? ["desktop" as const] : []),
       ...(webhook === null ? [] : ["webhook" as const]),
-      ...(bell && options.ring ? ["bell" as const] : []),
+      ...(bell && ring ? ["bell" as const] : []),
     ];
   }
 

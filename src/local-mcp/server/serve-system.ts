@@ -1,5 +1,4 @@
 import { edgeConfigFromEnv } from "../../coordinator-client/edge-config.ts";
-import { frontOf } from "../front/control.ts";
 import { clientPidOf } from "../../platform/processes.ts";
 import type { LoadedDriver } from "../../store/open-driver.ts";
 import { systemRuntime } from "../../runtime/system-runtime.ts";
@@ -18,13 +17,11 @@ export function serveSystem(
     runtime.log("error", "the workspace of the environment cannot be used", { reason: edge.error });
     process.stderr.write(`SHIM: no workspace is joined: ${edge.error}.\n`);
   }
-  const front = frontOf(process.env, process.ppid);
   serve({
     runtime,
     version,
     isExtension,
-    clientPid: front?.clientPid ?? clientPidOf(runtime.processes, process.env, process.ppid),
-    front,
+    clientPid: clientPidOf(runtime.processes, process.env, process.ppid),
     stdin: process.stdin,
     stdout: process.stdout,
     exit: (code) => process.exit(code),

@@ -1,7 +1,6 @@
 import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
 import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { isWithin } from "../../shared/elapsed.ts";
 import { stackOf } from "../../shared/error.ts";
 import { capture } from "../checkpoints/capture.ts";
 import { catchUp } from "../observe/record-transcript.ts";
@@ -14,6 +13,7 @@ import { isSignal } from "../signals/crash-cause.ts";
 import type { TeamEnding } from "../team/team.ts";
 import type { Chat } from "../chat/chat.ts";
 import type { FileSaver } from "./file-saver.ts";
+import type { MachineWork } from "./machine-work.ts";
 
 const maxEndMs = 10_000;
 const witnessTickMs = 2_000;
@@ -23,21 +23,17 @@ interface ServerEndOptions {
   readonly chat: Chat;
   readonly server: ProcessIdentity;
   readonly files: FileSaver;
-  readonly background: { stop(isClientGone: boolean): Promise<void> };
-  /** False if another worker follows this one. */
-  readonly isServerGone: (reason: string) => Promise<boolean>;
-  /** Called when this process stays without its server. */
-  readonly onWitness: () => void;
-  readonly close: (reason: string) => Promise<void>;
-  readonly exit: (code: number) => void;
+  readonly machine: Pick<MachineWork, "clientGone">;
+  readonly close: () => Promise<void>;
+  /** @param code 1: the end took too long */
+  readonly onEnded: (code: number) => void;
 }
 
-/** [MC8] Ends the server once. */
+/** [MC8] Ends the server of a client once. */
 export class ServerEnd {
   readonly #options: ServerEndOptions;
   #reason: string | null = null;
-  #witnessSince: number | null = null;
-  #isWitnessOver = false;
+  #isOver = false;
 
   constructor(options: ServerEndOptions) {
     this.#options = options;
@@ -46,41 +42,53 @@ export class ServerEnd {
   async begin(reason: string): Promise<void> {
     const before = this.#reason;
     this.#reason = before === null || isOrderly(reason) ? reason : before;
-    if (before !== null) return this.#endWitness();
-    const { runtime, chat, server, files, isServerGone } = this.#options;
+    if (before !== null || this.#isOver) return;
+    const { runtime, chat, server, files } = this.#options;
     const limit = this.#limit();
     files.stop();
     // [SI47] Node reports the end of stdin before a signal that preceded it.
     await nextTurn();
     const isClientGone = chat.client !== null && (await isGone(runtime, chat.client, reason));
     saveAndDetach(runtime, chat, server, { isClientGone, reason: this.#reason });
-    const isWitness = !isClientGone && (await isServerGone(reason)) && (await this.#leave("server_gone"));
-    if (!isWitness) return this.#finish(isClientGone, reason);
+    const isWitness = !isClientGone && (await this.#leaveTeam("server_gone"));
+    if (!isWitness) return this.#finish(isClientGone);
     clearTimeout(limit);
     const isGoneNow = await this.#witness();
+    if (this.#isOver) return;
     this.#limit();
     saveAndDetach(runtime, chat, server, { isClientGone: isGoneNow, reason: "parent_death" });
-    return this.#finish(isGoneNow, reason);
+    return this.#finish(isGoneNow);
+  }
+
+  /** Ends it without a trace: the client continues with another process. */
+  leave(): void {
+    this.#isOver = true;
+    this.#options.files.stop();
   }
 
   /** Bounds the end if a disk or git hangs. */
   #limit(): NodeJS.Timeout {
-    return setTimeout(() => this.#options.exit(1), maxEndMs).unref();
+    return setTimeout(() => this.#over(1), maxEndMs).unref();
   }
 
-  async #finish(isClientGone: boolean, reason: string): Promise<void> {
-    const { runtime, files, background, close, exit } = this.#options;
-    const left = this.#leave(isClientGone ? "client_gone" : "goes_on");
+  #over(code: number): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#options.onEnded(code);
+  }
+
+  async #finish(isClientGone: boolean): Promise<void> {
+    const { runtime, files, machine, close } = this.#options;
+    const left = this.#leaveTeam(isClientGone ? "client_gone" : "goes_on");
     if (isClientGone) await files.saveLast();
     // First: at the hint of this machine's changes the other machines ask whether the chat lives.
     await left;
-    await background.stop(isClientGone).catch(logFailure(runtime, "sync"));
-    runtime.store.close();
-    await close(reason).catch(logFailure(runtime, "close"));
-    exit(0);
+    if (isClientGone) await machine.clientGone().catch(logFailure(runtime, "notifications"));
+    await close().catch(logFailure(runtime, "close"));
+    this.#over(0);
   }
 
-  async #leave(ending: TeamEnding): Promise<boolean> {
+  async #leaveTeam(ending: TeamEnding): Promise<boolean> {
     const { runtime, chat } = this.#options;
     try {
       return (await chat.team?.end(ending)) ?? false;
@@ -96,14 +104,12 @@ export class ServerEnd {
    * @returns whether the client is gone; else it has another server, or this process is to end
    */
   async #witness(): Promise<boolean> {
-    const { runtime, chat, onWitness } = this.#options;
-    this.#witnessSince = runtime.now();
-    onWitness();
+    const { runtime, chat } = this.#options;
     const { client, team } = chat;
     if (client === null) return false;
-    while (!this.#isWitnessOver && isAlive(runtime.processes, client) && !this.#isServed(client)) {
+    while (!this.#isOver && isAlive(runtime.processes, client) && !this.#isServed(client)) {
       await team?.follow(chat.current()).catch(logFailure(runtime, "the team"));
-      await pause(witnessTickMs);
+      await pause(witnessTickMs, undefined, { ref: false });
     }
     return !isAlive(runtime.processes, client);
   }
@@ -111,12 +117,6 @@ export class ServerEnd {
   #isServed(client: ProcessIdentity): boolean {
     const { store, processes } = this.#options.runtime;
     return store.read((sql) => servers.check(sql, processes, client).isServed, false);
-  }
-
-  /** A front passes on the signals that its whole process group gets, so that each comes twice. */
-  #endWitness(): void {
-    const since = this.#witnessSince;
-    if (since !== null && !isWithin(this.#options.runtime.now() - since, witnessTickMs)) this.#isWitnessOver = true;
   }
 }
 

@@ -3,7 +3,6 @@ import * as z from "zod";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import { StoreError } from "../../store/store-error.ts";
 import type { Chat, ClientInfo, ToolError } from "../chat/chat.ts";
-import { serverInfo } from "../front/handshake.ts";
 import { instructions } from "../front/instructions.ts";
 import { isWithoutHooks } from "../front/without-hooks.ts";
 import { registerResources } from "./resources.ts";
@@ -29,7 +28,7 @@ export interface ServerOptions {
 
 export function createServer(options: ServerOptions): McpServer {
   const server = new McpServer(
-    { ...serverInfo, version: options.version },
+    { name: "shim", title: "SHIM", version: options.version },
     { instructions: instructions(options.chat.runtime, options.chat.team !== null, options.clientName) },
   );
   registerAll(server, options);

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { EventEmitter } from "node:events";
 import { PassThrough } from "node:stream";
-import { Front, type Worker } from "#src/local-mcp/front/front.ts";
+import { Front, type HostEvents, type HostLink } from "#src/local-mcp/front/front.ts";
+import type { ProcessIdentity } from "#src/platform/processes.ts";
 
 /** All that follows from an event has happened by then. */
 export async function settled(): Promise<void> {
@@ -11,69 +11,78 @@ export async function settled(): Promise<void> {
 
 export type FrontRig = ReturnType<typeof aFrontRig>;
 
-function parsed(text: string): Record<string, unknown>[] {
+type Message = Record<string, unknown>;
+
+function parsed(text: string): Message[] {
   const lines = text.split("\n").filter(Boolean);
-  return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+  return lines.map((line) => JSON.parse(line) as Message);
 }
 
-/** A worker that the test plays. */
-function aFakeWorker(isRestart: boolean) {
-  const [input, output] = [new PassThrough(), new PassThrough()];
-  let received = "";
-  input.on("data", (data: Buffer) => (received += data.toString()));
-  const exit = new EventEmitter();
-  const signals: string[] = [];
-  return {
-    isRestart,
-    signals,
-    /** Lines that the front has written, parsed. */
-    received: () => parsed(received),
-    answer: (message: object) => {
-      output.write(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`);
-      return settled();
+export const ownProgram = { version: "2.0.0", builtAt: 1_000 };
+
+/** A host that the test plays. */
+function aFakeHost(pid: number, isRestart: boolean, events: HostEvents) {
+  const received: Message[] = [];
+  const state = { isEnded: false, isHeld: false };
+  const link: HostLink = {
+    send: (line) => void received.push(JSON.parse(line) as Message),
+    end: (done) => {
+      state.isEnded = true;
+      done?.();
     },
-    isEnded: () => input.writableEnded,
-    /** Its output is not read. */
-    isHeld: () => output.isPaused(),
-    die: (code?: number) => {
-      exit.emit("exit", code ?? null, code === undefined ? "SIGKILL" : "exit");
-      return settled();
-    },
-    worker: (pid: number): Worker => ({
-      pid,
-      stdin: input,
-      stdout: output,
-      kill: (signal) => void signals.push(signal),
-      onExit: (listener) => void exit.once("exit", listener),
-    }),
+    pause: () => void (state.isHeld = true),
+    resume: () => void (state.isHeld = false),
   };
+  const isOwn = ({ id }: Message): boolean => String(id).startsWith("shim-front:");
+  const host: ProcessIdentity = { boot: "b", pid, start: "1" };
+  return Object.assign(state, {
+    isRestart,
+    link,
+    host,
+    greet: (program = ownProgram) => {
+      events.onHello({ program, host, repeatable: ["shim_session_status"] });
+      return settled();
+    },
+    /** Messages of the client that the front has passed on. */
+    received: () => received.filter((one) => !isOwn(one)),
+    /** The front's own requests. */
+    control: () => received.filter(isOwn).map(({ method, params }) => ({ method, params })),
+    answer: (message: object) => {
+      events.onLine(JSON.stringify({ jsonrpc: "2.0", ...message }));
+      return settled();
+    },
+    answerPings: () => {
+      for (const one of received)
+        if (one["method"] === "shim/ping") events.onLine(JSON.stringify({ jsonrpc: "2.0", id: one["id"], result: {} }));
+    },
+    die: () => {
+      events.onClose("closed");
+      return settled();
+    },
+  });
 }
 
-/** A front between a client and workers that the test plays. */
-export function aFrontRig(
-  onHook: (given: unknown) => Promise<object> = async () => ({ content: [] }),
-  onInitialize: (params: unknown) => object | null = () => null,
-) {
+/** A front between a client and hosts that the test plays. */
+export function aFrontRig(storeEvent: (given: unknown) => Promise<object> = async () => ({ content: [] })) {
   const [stdin, stdout] = [new PassThrough(), new PassThrough()];
-  const workers: ReturnType<typeof aFakeWorker>[] = [];
+  const hosts: ReturnType<typeof aFakeHost>[] = [];
   const exits: number[] = [];
-  /** Number of lines that the client had read when it said that it is ready. */
-  const initialized: number[] = [];
-  /** With the delay in ms. */
-  const later: { readonly work: () => void; readonly ms: number }[] = [];
+  const ended: ProcessIdentity[] = [];
+  let later: { readonly work: () => void; readonly ms: number }[] = [];
   let written = "";
   stdout.on("data", (data: Buffer) => (written += data.toString()));
   const state = { now: 1_700_000_000_000, isClientAlive: true };
   const front = new Front({
     stdin,
     stdout,
-    startWorker: (isRestart) => {
-      const made = aFakeWorker(isRestart);
-      return made.worker(workers.push(made));
+    program: ownProgram,
+    connect: (isRestart, events) => {
+      const made = aFakeHost(100 + hosts.length, isRestart, events);
+      hosts.push(made);
+      return made.link;
     },
-    onInitialize,
-    onInitialized: () => void initialized.push(parsed(written).length),
-    onHook,
+    storeEvent,
+    endHost: (host) => void ended.push(host),
     isClientAlive: () => state.isClientAlive,
     now: () => state.now,
     schedule: (work, ms) => void later.push({ work, ms }),
@@ -86,6 +95,14 @@ export function aFrontRig(
     return settled();
   };
   /** @returns all that the client has read */
-  const heard = (): Record<string, unknown>[] => parsed(written);
-  return Object.assign(state, { front, stdin, stdout, workers, exits, initialized, later, say, heard });
+  const heard = (): Message[] => parsed(written);
+  /** Runs what was scheduled for at most `ms` from its moment. @returns the delays */
+  const pass = async (ms: number): Promise<number[]> => {
+    const due = later.filter((one) => one.ms <= ms);
+    later = later.filter((one) => one.ms > ms);
+    for (const { work } of due) work();
+    await settled();
+    return due.map((one) => one.ms);
+  };
+  return Object.assign(state, { front, stdin, stdout, hosts, exits, ended, say, heard, pass });
 }

@@ -7,7 +7,7 @@ import { McpConnection, record, type Message } from "#src/platform/mcp-connectio
 import * as checkpoints from "#src/local-mcp/checkpoints/checkpoints.ts";
 import type { Paths } from "#src/platform/paths.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
-import { familyOf, killEvery } from "./process-tree.ts";
+import { familyOf, hostsOf, killEvery } from "./process-tree.ts";
 import { column } from "#harness/store/store-rows.ts";
 import { tempHome } from "#harness/store/temp-store.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
@@ -50,7 +50,10 @@ export function envOf(paths: Paths, more: NodeJS.ProcessEnv = {}): NodeJS.Proces
 export function spawnServer(paths: Paths, options: StartOptions = {}): McpConnection {
   const { node = process.execPath, args = [built.mcp], env } = options;
   const server = new McpConnection({ command: node, args, env: envOf(paths, env), cwd: dirname(paths.home) });
-  onTestFinished(() => void server.process.kill("SIGKILL"));
+  onTestFinished(() => {
+    server.process.kill("SIGKILL");
+    killEvery(hostsOf(paths.home));
+  });
   return server;
 }
 
@@ -92,9 +95,9 @@ export function sessionOf(store: Store, id: unknown): sessions.Session {
   return found;
 }
 
-/** Ends the front and its worker at once, as a loss of power does. */
-export function killAll({ pid }: McpConnection): void {
-  killEvery(familyOf(pid));
+/** Ends the front and the host at once, as a loss of power does. */
+export function killAll({ pid }: McpConnection, { home }: Paths): void {
+  killEvery([...familyOf(pid), ...hostsOf(home)]);
 }
 
 /** A home in which every checkpoint counts: retention takes nothing away. */

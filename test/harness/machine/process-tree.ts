@@ -1,4 +1,4 @@
-import { readdirSync, readlinkSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { identify, systemProcesses, type ProcessIdentity } from "#src/platform/processes.ts";
 
 /** The process and all below it, now. */
@@ -34,4 +34,21 @@ export function processesIn(folder: string): string[] {
       return false;
     }
   });
+}
+
+/** The hosts of a home: one, but for the moment in which one takes the place of another. */
+export function hostsOf(home: string): ProcessIdentity[] {
+  return processesIn(home)
+    .map(Number)
+    .filter((pid) => commandOf(pid).includes("mcp-host"))
+    .map((pid) => identify(systemProcesses, pid))
+    .filter((one) => one !== null);
+}
+
+function commandOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+  } catch {
+    return "";
+  }
 }

@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";
-import { HookChannel, type HookReply } from "#src/local-mcp/front/hook-channel.ts";
+import { HookChannel, type HookReply } from "#src/local-mcp/hooks/hook-channel.ts";
 import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
 import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
 import type { DeferredWork } from "#src/local-mcp/hooks/run-hook.ts";

@@ -6,12 +6,10 @@ import { expect, it, onTestFinished, vi } from "vitest";
 import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
 import { serve } from "#src/local-mcp/server/serve.ts";
 import * as spool from "#src/store/spool.ts";
-import { Background } from "#src/local-mcp/server/background.ts";
-import { FileSaver } from "#src/local-mcp/server/file-saver.ts";
-import { aProject, Claude, rowCount, storedSession, aChat } from "#harness/machine/claude.ts";
+import { MachineWork } from "#src/local-mcp/server/machine-work.ts";
+import { aProject, rowCount, storedSession, aChat } from "#harness/machine/claude.ts";
 import { git } from "#harness/machine/git-project.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
-import { connect } from "#harness/machine/mcp-client.ts";
 import { column } from "#harness/store/store-rows.ts";
 
 const signals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
@@ -37,7 +35,7 @@ async function aServer(runtime: TempRuntime) {
   /** The exit code, when the process would end. */
   const ended = new Promise<number>((resolve) => {
     const exit = (code: number): void => (exits.push(code), resolve(code));
-    serve({ runtime, version: "1", isExtension: false, clientPid, front: null, stdin, stdout, exit });
+    serve({ runtime, version: "1", isExtension: false, clientPid, stdin, stdout, exit });
   });
   const added = signals.flatMap((signal) =>
     process.listeners(signal).flatMap((listener) => (before.get(signal)?.has(listener) ? [] : [{ signal, listener }])),
@@ -215,17 +213,23 @@ it("[MC22] a failing update is logged and ends nothing; an ended session is left
   expect(await ended).toBe(0);
 });
 
+function nothing(): void {}
+
 /** Ticks so many `times`, two seconds apart. @returns which of the ticks do the work, by their number */
-async function aBackground(runtime: TempRuntime, claude: Claude): Promise<(times: number) => number[]> {
-  const { chat, server } = await connect(runtime, { clientPid: claude.pid });
-  const files = new FileSaver(runtime, chat);
+function aMachine(runtime: TempRuntime): (times: number) => number[] {
   let ran = 0;
-  files.save = () => Promise.resolve(void (ran += 1));
-  const background = new Background({ runtime, chat, server, team: null, files });
+  const machine = new MachineWork(runtime, runtime.processes.start(9_000));
+  machine.add({
+    isSettled: true,
+    checkClient: nothing,
+    watch: nothing,
+    work: () => void (ran += 1),
+    reader: () => null,
+  });
   return (times) =>
     Array.from({ length: times }, (_, n) => n).filter(() => {
       const before = ran;
-      background.tick();
+      machine.tick();
       runtime.wait(2_000);
       return ran > before;
     });
@@ -234,7 +238,7 @@ async function aBackground(runtime: TempRuntime, claude: Claude): Promise<(times
 it("[MC18] while nothing changes the background work is done every ten seconds; a commit or a spooled event changes that", async () => {
   const { runtime, claude } = aChat();
   claude.turn("fix the parser");
-  const tick = await aBackground(runtime, claude);
+  const tick = aMachine(runtime);
   // The last turn is news for ten seconds.
   expect(tick(15)).toEqual([0, 1, 2, 3, 4, 9, 14]);
   for (const one of [tempRuntime({ beside: runtime }), runtime]) {
@@ -250,7 +254,7 @@ it("[MC18] while nothing changes the background work is done every ten seconds; 
 it("[MC18] a clock that is set back does not stop the work", async () => {
   const { runtime, claude } = aChat();
   claude.start();
-  const tick = await aBackground(runtime, claude);
+  const tick = aMachine(runtime);
   tick(12);
   runtime.clock.now -= 86_400_000;
   expect(tick(1)).toEqual([0]);

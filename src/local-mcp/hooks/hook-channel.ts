@@ -1,61 +1,20 @@
-import { setTimeout as pause } from "node:timers/promises";
-import * as z from "zod/mini";
-import { stackOf, messageOf } from "../../shared/error.ts";
-import { initializeResult } from "./handshake.ts";
+import { messageOf } from "../../shared/error.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { openNodeSqlite } from "../../store/driver-node-sqlite.ts";
-import { maxUpkeepBytes, systemRuntime } from "../../runtime/system-runtime.ts";
-import { afterEventMethod } from "./control.ts";
-import type { Front } from "./front.ts";
 import type { HookEvent } from "../../contract/hook-input.ts";
-import { hookToolFields, isHookToolEvent, type HookToolEvent } from "../../contract/hook-tool.ts";
-import { answerEvent } from "../hooks/answer-hook.ts";
-import { observeAfter, type DeferredWork } from "../hooks/run-hook.ts";
+import { toHookInput } from "./hook-tool-input.ts";
+import { answerEvent } from "./answer-hook.ts";
+import { observeAfter, type DeferredWork } from "./run-hook.ts";
 import { identify, isDescendant, type ProcessIdentity } from "../../platform/processes.ts";
 import * as servers from "../sessions/servers.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { jsonOrText } from "../../shared/json-fields.ts";
 
-/** Wait for a locked store before an event goes to the spool. */
-const busyMs = 100;
-
-let cachedRuntime: Runtime | null = null;
-let cachedChannel: HookChannel | null = null;
-
-/** Returns null to leave the handshake to the worker. */
-export function answerInitialize(params: unknown): object | null {
-  const runtime = systemFrontRuntime();
-  try {
-    return initializeResult(runtime, params);
-  } catch (error) {
-    runtime.log("error", "the handshake is passed on to the worker", { error: stackOf(error) });
-    return null;
-  }
-}
-
-export function systemHookChannel(front: Front, clientPid: number): HookChannel {
-  return (cachedChannel ??= new HookChannel({
-    runtime: systemFrontRuntime(),
-    pid: process.pid,
-    clientPid,
-    defer: (work) => front.request(afterEventMethod, work),
-    afterAnswer: (work) => void setImmediate(work),
-    pause: (ms) => pause(ms),
-  }));
-}
-
-function systemFrontRuntime(): Runtime {
-  if (cachedRuntime) return cachedRuntime;
-  z.config({ jitless: true });
-  return (cachedRuntime = systemRuntime({ driver: openNodeSqlite, busyMs, maxUpkeepBytes }));
-}
-
-export interface HookReply {
+export interface HookReply extends Record<string, unknown> {
   readonly content: readonly { readonly type: "text"; readonly text: string }[];
 }
 
-interface HookChannelOptions {
+export interface HookChannelOptions {
   readonly runtime: Runtime;
+  /** The process that the client started. */
   readonly pid: number;
   readonly clientPid: number;
   readonly defer: (work: DeferredWork) => Promise<void>;
@@ -76,7 +35,7 @@ export class HookChannel {
     this.#options = options;
   }
 
-  /** [HO30] Never throws and never rejects. @param given arguments of the hook tool */
+  /** [HO30] Never rejects. @param given arguments of the hook tool */
   async answer(given: unknown): Promise<HookReply> {
     const { runtime, pause } = this.#options;
     const toolInput = toHookInput(given);
@@ -179,57 +138,4 @@ const silentEvents: ReadonlySet<HookEvent> = new Set(["PreCompact", "PostCompact
 function reply(event: HookEvent, answer: object): HookReply {
   if (Object.keys(answer).length === 0 || silentEvents.has(event)) return { content: [] };
   return { content: [{ type: "text", text: JSON.stringify(answer) }] };
-}
-
-/** The client passes every value as text. */
-const numberFields: ReadonlySet<string> = new Set(["duration_ms", "context_tokens"]);
-const booleanFields: ReadonlySet<string> = new Set(["stop_hook_active"]);
-const jsonFields: ReadonlySet<string> = new Set([
-  "tool_input",
-  "tool_input.todos",
-  "tool_input.questions",
-  "tool_input.answers",
-  "tool_response.task",
-  "tool_response.answers",
-]);
-
-interface HookToolInput {
-  readonly event: HookToolEvent;
-  readonly input: Readonly<Record<string, unknown>>;
-}
-
-/** Pure. [HO30] Returns null if these are not the arguments of a hook event. */
-function toHookInput(given: unknown): HookToolInput | null {
-  if (typeof given !== "object" || given === null) return null;
-  const values = new Map<string, unknown>(Object.entries(given));
-  const event = values.get("event");
-  if (typeof event !== "string" || !isHookToolEvent(event)) return null;
-  const input: Record<string, unknown> = { hook_event_name: event };
-  for (const name of [...hookToolFields[event], "tool_input"]) {
-    const text = values.get(name);
-    // The client writes an absent field and an empty one alike.
-    if (typeof text !== "string" || text === "") continue;
-    setAt(input, name.split("."), parseField(name, text));
-  }
-  return { event, input };
-}
-
-function parseField(name: string, text: string): unknown {
-  if (numberFields.has(name)) return Number.isFinite(Number(text)) ? Number(text) : undefined;
-  if (booleanFields.has(name)) return text === "true";
-  // Keeps other text: a tool may take a plain text where others take an object.
-  return jsonFields.has(name) ? jsonOrText(text) : text;
-}
-
-function setAt(target: Record<string, unknown>, [name, ...rest]: readonly string[], value: unknown): void {
-  if (name === undefined || value === undefined) return;
-  const [inner] = rest;
-  if (inner === undefined) {
-    target[name] = value;
-    return;
-  }
-  const existing = target[name];
-  const parent: Record<string, unknown> = typeof existing === "object" && existing !== null ? { ...existing } : {};
-  setAt(parent, rest, value);
-  target[name] = parent;
 }

@@ -1,0 +1,37 @@
+import * as z from "zod";
+import { machineOperation } from "./operation.ts";
+
+/** A running host as it describes itself. */
+export const RunningHost = z.object({
+  pid: z.int(),
+  version: z.string(),
+  /** Epoch ms. */
+  startedAt: z.int(),
+  /** Chats that are connected. */
+  chats: z.int(),
+});
+export type RunningHost = z.infer<typeof RunningHost>;
+
+/** `host` is null where none runs. */
+const Answer = z.object({ host: RunningHost.nullable() });
+
+export const hostOperations = {
+  "host.status": machineOperation({
+    summary: "The process that serves all chats of this machine.",
+    input: z.strictObject({}),
+    output: Answer,
+    errors: ["host_hangs"],
+    effect: "read",
+    surfaces: ["command"],
+    example: {},
+  }),
+  "host.stop": machineOperation({
+    summary: "End the process that serves all chats of this machine; open chats start another.",
+    input: z.strictObject({}),
+    output: Answer,
+    errors: ["host_hangs"],
+    effect: "write",
+    surfaces: ["command"],
+    example: {},
+  }),
+};

@@ -1,0 +1,50 @@
+import type { ProcessIdentity } from "../../platform/processes.ts";
+
+/** Path of the upgrade by which a front's connection becomes that of one MCP client. */
+export const mcpPath = "/mcp";
+export const mcpProtocol = "shim-mcp";
+
+/** Builds of one version differ by the time of their file. */
+export interface ProgramVersion {
+  readonly version: string;
+  /** Epoch ms of the program's file. */
+  readonly builtAt: number;
+}
+
+/** First line of a front: what only its process knows. */
+export interface FrontHello {
+  readonly program: ProgramVersion;
+  readonly front: ProcessIdentity;
+  /** The client, or a wrapper that the client started. */
+  readonly client: ProcessIdentity | null;
+  /** True: the same front was connected before. */
+  readonly isRestart: boolean;
+  /** The client's variables name its session. Only processes of the same user can connect. */
+  readonly env: NodeJS.ProcessEnv;
+}
+
+/** First line of the host. */
+export interface HostHello {
+  readonly program: ProgramVersion;
+  readonly host: ProcessIdentity;
+  /** Tools whose calls may be sent again. */
+  readonly repeatable: readonly string[];
+}
+
+/** Requests and notifications between front and host travel with the client's messages. */
+export const controlMethods = {
+  /** The client has ended, or a signal ends the front; `reason` as sessions record it. */
+  end: "shim/end",
+  /** The host answers while it works. */
+  ping: "shim/ping",
+  /** An older host finishes and ends, so that the front can start the newer one. */
+  handOver: "shim/hand-over",
+} as const;
+
+/** Marks control requests, whose answers must not reach the client. */
+export const controlPrefix = "shim-front:";
+
+export function isNewer(one: ProgramVersion, other: ProgramVersion): boolean {
+  const order = one.version.localeCompare(other.version, "en", { numeric: true });
+  return order === 0 ? one.builtAt > other.builtAt : order > 0;
+}

@@ -1,0 +1,54 @@
+import type { JSONRPCMessage, Transport } from "@modelcontextprotocol/server";
+import { hookTool } from "../../contract/hook-tool.ts";
+import { controlMethods } from "../front/hello.ts";
+
+export interface Control {
+  /** The transport listens. */
+  readonly onStart: () => void;
+  /** Answers the event of a hook. Never rejects. */
+  readonly onHook: (given: unknown) => Promise<Record<string, unknown>>;
+  /** The front ends; `reason` as sessions record it. */
+  readonly onEnd: (reason: string) => void;
+  readonly onHandOver: () => void;
+  readonly onClosed: () => void;
+  readonly onMessage: (message: JSONRPCMessage) => void;
+}
+
+type Request = Extract<JSONRPCMessage, { id: unknown; method: string }>;
+
+/** Separates hook events and the front's own requests from the client's messages. */
+export function withControl(inner: Transport, control: Control): Transport {
+  const reply = (id: Request["id"], result: Record<string, unknown>): void =>
+    void inner.send({ jsonrpc: "2.0", id, result }).catch((error: unknown) => inner.onerror?.(error as Error));
+  const handle = (request: Request): boolean => {
+    const { id, method, params } = request;
+    if (method === "tools/call" && params?.["name"] === hookTool)
+      void control.onHook(params["arguments"]).then((result) => reply(id, result));
+    else if (method === controlMethods.ping) reply(id, {});
+    else if (method === controlMethods.end) control.onEnd(String(params?.["reason"]));
+    else if (method === controlMethods.handOver) control.onHandOver();
+    else return false;
+    return true;
+  };
+  const outer: Transport = {
+    async start() {
+      // oxlint-disable unicorn/prefer-add-event-listener -- a transport of the SDK is no EventTarget
+      inner.onmessage = (message, extra) => {
+        if ("method" in message && "id" in message && handle(message)) return;
+        control.onMessage(message);
+        outer.onmessage?.(message, extra);
+      };
+      inner.onclose = () => {
+        outer.onclose?.();
+        control.onClosed();
+      };
+      inner.onerror = (error) => outer.onerror?.(error);
+      // oxlint-enable unicorn/prefer-add-event-listener
+      await inner.start();
+      control.onStart();
+    },
+    send: (message, options) => inner.send(message, options),
+    close: () => inner.close(),
+  };
+  return outer;
+}

@@ -1,0 +1,181 @@
+import { rmSync } from "node:fs";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
+import * as z from "zod";
+import type { RunningHost } from "../../contract/machine/host.ts";
+import { teamTools } from "../../contract/team-tools.ts";
+import { machineTools } from "../../contract/tools.ts";
+import type { FrontHello, HostHello, ProgramVersion } from "../front/hello.ts";
+import { mcpPath, mcpProtocol } from "../front/hello.ts";
+import { inodeOf } from "../../platform/private-files.ts";
+import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { stackOf } from "../../shared/error.ts";
+import { parseJson } from "../../shared/json-fields.ts";
+import { MachineWork } from "./machine-work.ts";
+import { ServedChat } from "./served-chat.ts";
+import { tickMs } from "./serve.ts";
+
+const Identity = z.object({ boot: z.string(), pid: z.int(), start: z.string() });
+const Program = z.object({ version: z.string(), builtAt: z.number() });
+const Hello: z.ZodType<FrontHello> = z.object({
+  program: Program,
+  front: Identity,
+  client: Identity.nullable(),
+  isRestart: z.boolean(),
+  env: z.record(z.string(), z.string().optional()),
+});
+
+/** The environment of a process has at most some megabytes. */
+const maxHelloBytes = 8_000_000;
+/** [PR30] A host ends by itself this long after its last connection, in ms. */
+const maxIdleMs = 600_000;
+/** Time that a front which has lost its client may take to end. */
+const hungMs = 3_000;
+
+export interface HostProcessOptions {
+  readonly runtime: Runtime;
+  readonly self: ProcessIdentity;
+  readonly program: ProgramVersion;
+  readonly socket: string;
+  readonly kill: (pid: number) => void;
+  /** The host has ended; its connections are closed. */
+  readonly onEnded: () => void;
+}
+
+const repeatable = Object.entries({ ...machineTools, ...teamTools }).flatMap(([name, tool]) =>
+  tool.isRepeatable ? [name] : [],
+);
+
+/** Serves all chats of a machine on one socket. */
+export class HostProcess {
+  readonly #options: HostProcessOptions;
+  readonly #machine: MachineWork;
+  readonly #server: Server;
+  readonly #chats = new Set<ServedChat>();
+  readonly #timer: NodeJS.Timeout;
+  readonly #home: bigint | null;
+  readonly #startedAt: number;
+  #usedAt: number;
+  #isOver = false;
+
+  constructor(options: HostProcessOptions) {
+    this.#options = options;
+    const { runtime, self, socket } = options;
+    this.#machine = new MachineWork(runtime, self);
+    this.#startedAt = this.#usedAt = runtime.now();
+    this.#home = inodeOf(runtime.paths.home);
+    // The lock of the host is held: a socket that is there is of a host that is gone.
+    if (process.platform !== "win32") rmSync(socket, { force: true });
+    this.#server = createServer((request, response) => this.#answer(request, response));
+    this.#server.on("upgrade", (request, connection, head) => {
+      const isFront = request.url === mcpPath && request.headers.upgrade === mcpProtocol;
+      if (!isFront || this.#isOver) return void connection.end("HTTP/1.1 404 Not Found\r\n\r\n");
+      connection.unshift(head);
+      this.#greet(connection);
+    });
+    this.#server.on("error", (error) => {
+      runtime.log("error", "the socket of the host", { error: stackOf(error) });
+      this.stop();
+    });
+    this.#server.listen(socket);
+    this.#timer = setInterval(() => this.#tick(), tickMs);
+  }
+
+  #answer({ method, url }: IncomingMessage, response: ServerResponse): void {
+    const isStop = method === "POST" && url === "/stop";
+    if (!isStop && !(method === "GET" && url === "/status")) return void response.writeHead(404).end();
+    const { self, program } = this.#options;
+    const status: RunningHost = {
+      pid: self.pid,
+      version: program.version,
+      startedAt: this.#startedAt,
+      chats: this.#chats.size,
+    };
+    response.end(JSON.stringify(status), () => {
+      if (isStop) this.stop();
+    });
+  }
+
+  /** Reads the front's first line. */
+  #greet(connection: Duplex): void {
+    const { log } = this.#options.runtime;
+    const parts: Buffer[] = [];
+    let bytes = 0;
+    const refuse = (reason: string): void => {
+      log("warn", "a connection was refused", { reason });
+      connection.destroy();
+    };
+    connection.on("error", () => undefined);
+    const read = (part: Buffer): void => {
+      const end = part.indexOf(0x0a);
+      bytes += part.length;
+      parts.push(end < 0 ? part : part.subarray(0, end));
+      if (end < 0) {
+        if (bytes > maxHelloBytes) refuse("the greeting is too long");
+        return;
+      }
+      connection.off("data", read);
+      connection.pause();
+      if (end + 1 < part.length) connection.unshift(part.subarray(end + 1));
+      const hello = Hello.safeParse(parseJson(Buffer.concat(parts).toString())).data;
+      if (hello === undefined) return refuse("the greeting is not that of a front");
+      this.#serve(hello, connection);
+    };
+    connection.on("data", read);
+  }
+
+  #serve({ front, client, isRestart, env }: FrontHello, connection: Duplex): void {
+    const { runtime, self, program, kill } = this.#options;
+    const greeting: HostHello = { program, host: self, repeatable };
+    connection.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${mcpProtocol}\r\n\r\n`);
+    connection.write(`${JSON.stringify(greeting)}\n`);
+    const chat = new ServedChat({
+      runtime: { ...runtime, env },
+      machine: this.#machine,
+      version: program.version,
+      isExtension: false,
+      server: front,
+      client,
+      clientPid: client?.pid ?? front.pid,
+      needed: [front],
+      isRestart,
+      input: connection,
+      output: connection,
+      onHandOver: () => this.stop(),
+      onEnded: () => {
+        this.#chats.delete(chat);
+        this.#usedAt = runtime.now();
+        connection.destroy();
+        // [PR21] A front that hangs does not see that its client is gone.
+        setTimeout(() => {
+          const isClientAlive = client !== null && isAlive(runtime.processes, client);
+          if (!isClientAlive && isAlive(runtime.processes, front)) kill(front.pid);
+        }, hungMs).unref();
+      },
+    });
+    this.#chats.add(chat);
+  }
+
+  #tick(): void {
+    const { runtime } = this.#options;
+    // The home was deleted or replaced: its files are no longer those of this process.
+    if (inodeOf(runtime.paths.home) !== this.#home) return this.stop();
+    this.#machine.tick();
+    if (this.#chats.size > 0) this.#usedAt = runtime.now();
+    else if (runtime.now() - this.#usedAt > maxIdleMs) this.stop();
+  }
+
+  /** The fronts connect to the next host. */
+  stop(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    clearInterval(this.#timer);
+    this.#server.close();
+    for (const chat of this.#chats) chat.leave();
+    void this.#machine.stop(null).finally(() => {
+      this.#options.runtime.store.close();
+      this.#options.onEnded();
+    });
+  }
+}

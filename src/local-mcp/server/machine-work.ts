@@ -1,0 +1,161 @@
+import { setTimeout as pause } from "node:timers/promises";
+import type { TelemetrySettings } from "../../contract/config.ts";
+import { mayBeJoined } from "../../coordinator-client/edge-config.ts";
+import type { OpenedLink } from "../../coordinator-client/open-link.ts";
+import type { ProcessIdentity } from "../../platform/processes.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { isWithin } from "../../shared/elapsed.ts";
+import { stackOf } from "../../shared/error.ts";
+import { isEmpty } from "../../store/spool.ts";
+import { deadTasks } from "../notify/dead-tasks.ts";
+import { Notifier } from "../notify/notifier.ts";
+import type { startSync } from "../sync/start-sync.ts";
+import type { TelemetryInput } from "../telemetry/telemetry-input.ts";
+import { Upkeep } from "./upkeep.ts";
+
+/** A chat that the process serves. */
+export interface WorkingChat {
+  /** False until something was stored, or the client has stayed for a few seconds. */
+  readonly isSettled: boolean;
+  /** Ends it if its client is gone. */
+  checkClient(): void;
+  watch(): void;
+  work(): void;
+  reader(): OpenedLink | null | Promise<OpenedLink | null>;
+}
+
+const quietIntervalMs = 10_000;
+/** [SY162] A chat's first checkpoint is sent soon, but not before what follows its answer. */
+const beginAfterMs = 250;
+/** The client's first export comes a second after its start; its handshake goes first. */
+const listenAfterMs = 300;
+
+/** A process's work for its machine beside the chats: upkeep, notifications, sync, telemetry. */
+export class MachineWork {
+  readonly #runtime: Runtime;
+  readonly #self: ProcessIdentity;
+  readonly #chats = new Set<WorkingChat>();
+  readonly #upkeep: Upkeep;
+  readonly #notifier: Notifier;
+  #telemetry: LateTelemetry | null = null;
+  #sync: Promise<ReturnType<typeof startSync>> | null = null;
+  #version = "";
+  #changedAt = Number.NEGATIVE_INFINITY;
+  #ranAt = Number.NEGATIVE_INFINITY;
+  #isBeginning = false;
+
+  constructor(runtime: Runtime, self: ProcessIdentity) {
+    this.#runtime = runtime;
+    this.#self = self;
+    this.#upkeep = new Upkeep(runtime);
+    this.#notifier = new Notifier({ runtime, deadTasks: deadTasks(runtime.now, () => this.#reader()) });
+    this.#followTelemetry();
+  }
+
+  get chatCount(): number {
+    return this.#chats.size;
+  }
+
+  add(chat: WorkingChat): void {
+    this.#chats.add(chat);
+  }
+
+  remove(chat: WorkingChat): void {
+    this.#chats.delete(chat);
+  }
+
+  #reader(): OpenedLink | null | Promise<OpenedLink | null> {
+    const [chat] = this.#chats;
+    return chat?.reader() ?? null;
+  }
+
+  /** Something was stored: another machine is to have it soon. */
+  begin(): void {
+    if (this.#isBeginning || !mayBeJoined(this.#runtime.paths.home, this.#runtime.env)) return;
+    this.#isBeginning = true;
+    setTimeout(() => this.tick(), beginAfterMs).unref();
+  }
+
+  /** [MC18] Works at most once per `quietIntervalMs` while the store does not change. */
+  tick(): void {
+    this.#followTelemetry();
+    void this.#telemetry?.tick();
+    for (const chat of this.#chats) chat.checkClient();
+    const settled = [...this.#chats].filter(({ isSettled }) => isSettled);
+    if (settled.length === 0 && this.#ranAt === Number.NEGATIVE_INFINITY) return;
+    const { store, paths, now } = this.#runtime;
+    const at = now();
+    for (const chat of settled) chat.watch();
+    if (store.version() !== this.#version || !isEmpty(paths.spool)) this.#changedAt = at;
+    const isQuiet = isWithin(at - this.#ranAt, quietIntervalMs) && !isWithin(at - this.#changedAt, quietIntervalMs);
+    if (isQuiet) return;
+    this.#ranAt = at;
+    try {
+      for (const chat of settled) chat.work();
+      void this.#notifier.check();
+      this.#upkeep.run();
+      this.#startSyncIfJoined();
+    } catch (error) {
+      this.#runtime.log("error", "tick", { error: stackOf(error) });
+    }
+    // Read after the run: its own writes are not changes.
+    this.#version = store.version();
+  }
+
+  /** [OB25] The user switches it on and off, and chooses its port. */
+  #followTelemetry(): void {
+    const { telemetry } = this.#runtime.config;
+    const settings = JSON.stringify(telemetry);
+    if (settings === (this.#telemetry?.settings ?? "null")) return;
+    void this.#telemetry?.stop(null);
+    this.#telemetry = telemetry === null ? null : lateTelemetry(this.#runtime, telemetry, this.#self);
+  }
+
+  /** Loads the sync only on a machine in a workspace: most machines never join one. */
+  #startSyncIfJoined(): void {
+    if (this.#sync || !mayBeJoined(this.#runtime.paths.home, this.#runtime.env)) return;
+    const load = Promise.all([import("../sync/start-sync.ts"), import("../sync/takeover-notices.ts")]);
+    this.#sync = load.then(([sync, { recordTakeovers }]) => sync.startSync(this.#runtime, this.#self, recordTakeovers));
+  }
+
+  pullSoon(): void {
+    void this.#sync
+      ?.then((sync) => sync.pullSoon())
+      .catch((error: unknown) => this.#runtime.log("error", "sync", { error: stackOf(error) }));
+  }
+
+  /** The user may learn of the death from no other process. */
+  async clientGone(): Promise<void> {
+    await this.#notifier.checkLast();
+  }
+
+  /** @param client whose last telemetry is waited for */
+  async stop(client: ProcessIdentity | null): Promise<void> {
+    await Promise.all([this.#telemetry?.stop(client), this.#sync?.then((sync) => sync.stop())]);
+  }
+}
+
+interface LateTelemetry extends Pick<TelemetryInput, "tick" | "stop"> {
+  /** Port and folder as JSON. */
+  readonly settings: string;
+}
+
+function lateTelemetry(runtime: Runtime, telemetry: TelemetrySettings, self: ProcessIdentity): LateTelemetry {
+  const failed = (error: unknown): null => {
+    runtime.log("error", "telemetry", { error: stackOf(error) });
+    return null;
+  };
+  const load = async (): Promise<TelemetryInput> => {
+    await pause(listenAfterMs, null, { ref: false });
+    const { TelemetryInput: Loaded } = await import("../telemetry/telemetry-input.ts");
+    const input = new Loaded(runtime, telemetry, self);
+    await input.listen();
+    return input;
+  };
+  const loading = load().catch(failed);
+  return {
+    settings: JSON.stringify(telemetry),
+    tick: async () => void (await loading.then((input) => input?.tick()).catch(failed)),
+    stop: async (client) => void (await loading.then((input) => input?.stop(client)).catch(failed)),
+  };
+}

@@ -1,0 +1,46 @@
+import { createHash } from "node:crypto";
+import { lstatSync, mkdirSync } from "node:fs";
+import { tmpdir, userInfo } from "node:os";
+import { dirname, join, sep } from "node:path";
+import { createPrivateFolder } from "./private-files.ts";
+
+/** sun_path holds 108 bytes on Linux and 104 on macOS, with the zero at its end. */
+const maxSocketBytes = 103;
+
+/**
+ * Address of the host of a home: a Unix socket, on Windows a named pipe. Containers that share a
+ * home see other processes, so each process namespace (`boot`) has a host of its own.
+ */
+export function hostSocket(home: string, boot: string): string {
+  const name = digest(boot).slice(0, 8);
+  if (process.platform === "win32") return `\\\\.\\pipe\\shim-${userInfo().username}-${digest(home).slice(0, 16)}`;
+  const path = `${home}${sep}host-${name}.sock`;
+  if (Buffer.byteLength(path) <= maxSocketBytes) return path;
+  return join(tmpdir(), `shim-${userInfo().uid}`, `${digest(home).slice(0, 16)}-${name}.sock`);
+}
+
+function digest(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}
+
+class SocketFolderError extends Error {
+  override readonly name = "SocketFolderError";
+}
+
+/**
+ * Makes the folder of the socket, which only this user may enter.
+ *
+ * @throws {SocketFolderError} if the folder is another user's, is open to others, or is a link
+ */
+export function prepareSocketFolder(home: string, socket: string): void {
+  if (process.platform === "win32") return;
+  const folder = dirname(socket);
+  if (folder === home) return createPrivateFolder(home);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const { uid, mode } = lstatSync(folder);
+  const isOwn = uid === userInfo().uid && (mode & 0o170_077) === 0o040_000;
+  if (isOwn) return;
+  throw new SocketFolderError(
+    `${folder} belongs to another user, or others may enter it. Remove it, or set SHIM_HOME to a shorter path.`,
+  );
+}
