@@ -1,0 +1,250 @@
+import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { request } from "node:http";
+import { connect as connectTo, type Socket } from "node:net";
+import { join } from "node:path";
+import { expect, it, onTestFinished, vi } from "vitest";
+import { HostProcess } from "#src/local-mcp/server/host-process.ts";
+import { hostSocket } from "#src/platform/host-socket.ts";
+import { identify } from "#src/platform/processes.ts";
+import { storedSession, rowCount } from "#harness/machine/claude.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+
+type Message = Record<string, unknown>;
+const program = { version: "2.0.0", builtAt: 1 };
+
+/** A host of the test; time passes when the test says so. */
+async function aHost(runtime: TempRuntime = tempRuntime(), faked: readonly ("setTimeout" | "setInterval")[] = []) {
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", ...faked] });
+  mkdirSync(runtime.paths.home, { recursive: true });
+  const socket = hostSocket(runtime.paths.home, runtime.processes.boot());
+  const killed: number[] = [];
+  const { promise: ended, resolve: onEnded } = Promise.withResolvers<void>();
+  const self = runtime.processes.start(7_000);
+  const host = new HostProcess({ runtime, self, program, socket, kill: (pid) => void killed.push(pid), onEnded });
+  onTestFinished(() => {
+    host.stop();
+    vi.useRealTimers();
+  });
+  await vi.waitUntil(() => existsSync(socket));
+  return { runtime, host, socket, killed, ended };
+}
+
+type Host = Awaited<ReturnType<typeof aHost>>;
+
+interface Chat {
+  readonly pid: number;
+  readonly clientPid: number;
+  readonly env?: NodeJS.ProcessEnv;
+  readonly isRestart?: boolean;
+}
+
+/** A front that the test plays. */
+async function aFront({ runtime, socket }: Host, { pid, clientPid, env = {}, isRestart = false }: Chat) {
+  for (const each of [clientPid, pid]) if (!runtime.processes.facts(each)) runtime.processes.start(each);
+  const connection = await open(socket);
+  const heard: Message[] = [];
+  const waiting = new Map<unknown, (message: Message) => void>();
+  eachMessage(connection, (message) => {
+    heard.push(message);
+    waiting.get(message["id"])?.(message);
+  });
+  const send = (message: object): void => void connection.write(`${JSON.stringify(message)}\n`);
+  connection.write("GET /mcp HTTP/1.1\r\nHost: shim\r\nConnection: Upgrade\r\nUpgrade: shim-mcp\r\n\r\n");
+  const identities = { front: identify(runtime.processes, pid), client: identify(runtime.processes, clientPid) };
+  send({ program, ...identities, isRestart, env });
+  let id = 0;
+  const ask = (method: string, params: object): Promise<Message> => {
+    const { promise, resolve } = Promise.withResolvers<Message>();
+    waiting.set((id += 1), resolve);
+    send({ jsonrpc: "2.0", id, method, params });
+    return promise;
+  };
+  const call = async (name: string, given: object): Promise<Message> => {
+    const { result } = await ask("tools/call", { name, arguments: given });
+    return result as Message;
+  };
+  const save = async (goal: string): Promise<string> => {
+    const { structuredContent } = await call("shim_force_checkpoint", { goal });
+    return String((structuredContent as Message)["session"]);
+  };
+  const clientInfo = { name: "raw", version: "1" };
+  await ask("initialize", { protocolVersion: "2025-11-25", capabilities: {}, clientInfo });
+  send({ jsonrpc: "2.0", method: "notifications/initialized" });
+  const closed = new Promise<void>((resolve) => void connection.once("close", () => resolve()));
+  return { connection, send, ask, call, save, heard, closed, greeting: heard[0] };
+}
+
+function open(socket: string): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const connection = connectTo(socket, () => resolve(connection));
+    connection.once("error", reject);
+    onTestFinished(() => void connection.destroy());
+  });
+}
+
+function eachMessage(connection: Socket, onMessage: (message: Message) => void): void {
+  let text = "";
+  connection.on("data", (part: Buffer) => {
+    const lines = (text + part.toString()).split("\n");
+    text = lines.pop() ?? "";
+    for (const line of lines) if (line.startsWith("{")) onMessage(JSON.parse(line) as Message);
+  });
+}
+
+function ask(socketPath: string, method: string, path: string): Promise<{ status: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    const sent = request({ socketPath, method, path }, (response) => {
+      let body = "";
+      response.on("data", (part: Buffer) => (body += part.toString()));
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, body }));
+    });
+    sent.on("error", reject).end();
+  });
+}
+
+async function statusOf({ socket }: Host): Promise<Message> {
+  return JSON.parse((await ask(socket, "GET", "/status")).body) as Message;
+}
+
+it("[PR31] one host serves several chats at once, each with its own session and the variables of its client", async () => {
+  const host = await aHost();
+  const one = await aFront(host, { pid: 101, clientPid: 100 });
+  const two = await aFront(host, { pid: 201, clientPid: 200, env: { CLAUDE_CODE_SESSION_ID: "session-of-two" } });
+  expect(one.greeting).toMatchObject({ program, host: { pid: 7_000 } });
+  const [first, second] = await Promise.all([one.save("one"), two.save("two")]);
+  expect(second).toBe("session-of-two");
+  expect([storedSession(host.runtime, first).owner?.pid, storedSession(host.runtime, second).owner?.pid]).toEqual([
+    101, 200,
+  ]);
+  expect(await statusOf(host)).toMatchObject({ pid: 7_000, chats: 2 });
+});
+
+it("[HO30] the events of hooks are answered and stored in the order in which they come", async () => {
+  const host = await aHost();
+  const { call } = await aFront(host, { pid: 101, clientPid: 100 });
+  const tool = { session_id: "s1", tool_name: "Bash", tool_use_id: "t1", "tool_input.command": "make" };
+  const [before, after] = await Promise.all(
+    ["PreToolUse", "PostToolUse"].map((event) => call("shim_hook", { event, ...tool })),
+  );
+  expect([before, after]).toEqual([{ content: [] }, { content: [] }]);
+  const kinds = host.runtime.store.read(
+    (sql) => sql.all<{ kind: string }>("SELECT kind FROM journal ORDER BY seq"),
+    [],
+  );
+  expect(kinds.map(({ kind }) => kind).slice(-2)).toEqual(["tool_start", "tool_end"]);
+});
+
+it.each([
+  ["the front says that its input has ended", "stdin_end"],
+  ["the front says that a signal ended it", "sigterm"],
+  ["the front is killed", null],
+])("[MC8] %s: the session of its living client is detached, and other chats stay", async (_, reason) => {
+  const host = await aHost();
+  const [one, two] = [
+    await aFront(host, { pid: 101, clientPid: 100 }),
+    await aFront(host, { pid: 201, clientPid: 200 }),
+  ];
+  const session = await one.save("one");
+  if (reason === null) one.connection.destroy();
+  else one.send({ jsonrpc: "2.0", id: "shim-front:1", method: "shim/end", params: { reason } });
+  await vi.waitUntil(() => storedSession(host.runtime, session).detachedAt !== null);
+  expect(storedSession(host.runtime, session)).toMatchObject({ endedAt: null, detachReason: reason ?? "stdin_end" });
+  await expect(two.call("shim_session_status", {})).resolves.not.toHaveProperty("isError");
+});
+
+it("[MC8] a chat whose client is gone is ended within a tick, though its front still holds the connection", async () => {
+  const host = await aHost();
+  const { save, closed } = await aFront(host, { pid: 101, clientPid: 100 });
+  const session = await save("one");
+  host.runtime.processes.kill(100);
+  vi.advanceTimersByTime(2_000);
+  await closed;
+  expect(storedSession(host.runtime, session).detachReason).toBe("client_gone");
+});
+
+it("[PR34] a host that hands over closes its connections and detaches no session", async () => {
+  const host = await aHost();
+  const one = await aFront(host, { pid: 101, clientPid: 100 });
+  const two = await aFront(host, { pid: 201, clientPid: 200 });
+  const session = await one.save("one");
+  two.send({ jsonrpc: "2.0", id: "shim-front:1", method: "shim/hand-over", params: {} });
+  await Promise.all([one.closed, two.closed, host.ended]);
+  const other = tempRuntime({ beside: host.runtime });
+  expect(storedSession(other, session).detachedAt).toBe(null);
+});
+
+it("[PR9] a chat that comes back to the next host keeps its session", async () => {
+  const first = await aHost();
+  const session = await (await aFront(first, { pid: 101, clientPid: 100 })).save("one");
+  first.host.stop();
+  await first.ended;
+  const runtime = tempRuntime({ beside: first.runtime });
+  const second = await aHost(runtime);
+  const again = await aFront(second, { pid: 101, clientPid: 100, isRestart: true });
+  expect(await again.save("two")).toBe(session);
+});
+
+it("[PR30] a host ends ten minutes after its last connection, and not before", async () => {
+  const host = await aHost();
+  const { connection, closed } = await aFront(host, { pid: 101, clientPid: 100 });
+  let isOver = false;
+  void host.ended.then(() => (isOver = true));
+  host.runtime.wait(3_600_000);
+  vi.advanceTimersByTime(2_000);
+  host.runtime.processes.kill(100);
+  connection.destroy();
+  await closed;
+  await vi.waitUntil(async () => (await statusOf(host))["chats"] === 0);
+  vi.advanceTimersByTime(2_000);
+  host.runtime.wait(590_000);
+  vi.advanceTimersByTime(2_000);
+  expect(isOver).toBe(false);
+  host.runtime.wait(20_000);
+  vi.advanceTimersByTime(2_000);
+  await host.ended;
+});
+
+it("[PR30] a host whose home is gone ends", async () => {
+  const host = await aHost();
+  rmSync(host.runtime.paths.home, { recursive: true });
+  vi.advanceTimersByTime(2_000);
+  await host.ended;
+});
+
+it.each([
+  ["no JSON", "hello\n"],
+  ["an incomplete greeting", '{"program":{}}\n'],
+  ["a greeting without an end", "x".repeat(9_000_000)],
+])("[PR31] a connection that is not a front's is closed, and harms no other: %s", async (_, text) => {
+  const host = await aHost();
+  const { call } = await aFront(host, { pid: 101, clientPid: 100 });
+  const stranger = await open(host.socket);
+  const closed = new Promise((resolve) => void stranger.once("close", resolve));
+  stranger.on("error", () => undefined);
+  stranger.write("GET /mcp HTTP/1.1\r\nHost: shim\r\nConnection: Upgrade\r\nUpgrade: shim-mcp\r\n\r\n");
+  stranger.write(text);
+  await closed;
+  expect((await ask(host.socket, "GET", "/other")).status).toBe(404);
+  await expect(call("shim_session_status", {})).resolves.not.toHaveProperty("isError");
+});
+
+it("[MC8] for a client that only lists the tools nothing is written", async () => {
+  const host = await aHost();
+  const { ask: request_, connection, closed } = await aFront(host, { pid: 101, clientPid: 100 });
+  await request_("tools/list", {});
+  connection.end();
+  await closed;
+  expect(existsSync(join(host.runtime.paths.home, "shim.db"))).toBe(false);
+});
+
+it("[PR21] a front that hangs behind the end of its client is ended", async () => {
+  const host = await aHost(tempRuntime(), ["setTimeout"]);
+  const { save, closed } = await aFront(host, { pid: 101, clientPid: 100 });
+  await save("one");
+  host.runtime.processes.kill(100);
+  vi.advanceTimersByTime(2_000);
+  await closed;
+  vi.advanceTimersByTime(3_000);
+  expect(host.killed).toEqual([101]);
+  expect(rowCount(host.runtime, "sessions")).toBe(1);
+});
