@@ -28,14 +28,14 @@ class SocketFolderError extends Error {
 }
 
 /**
- * Makes the folder of the socket, which only this user may enter.
+ * Makes the home and the folder of the socket, which only this user may enter.
  *
  * @throws {SocketFolderError} if the folder is another user's, is open to others, or is a link
  */
 export function prepareSocketFolder(home: string, socket: string): void {
-  if (process.platform === "win32") return;
+  createPrivateFolder(home);
   const folder = dirname(socket);
-  if (folder === home) return createPrivateFolder(home);
+  if (process.platform === "win32" || folder === home) return;
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const { uid, mode } = lstatSync(folder);
   const isOwn = uid === userInfo().uid && (mode & 0o170_077) === 0o040_000;

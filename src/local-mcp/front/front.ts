@@ -49,6 +49,8 @@ const maxDeaths = 2;
 /** A host that was connected this long started well. */
 const stableMs = 10_000;
 const maxPauseMs = 10_000;
+/** So many starts fail before requests are answered with an error. */
+const maxStarts = 3;
 /** A client waits for no hook longer than this where there is no host. */
 const maxHookWaitMs = 2_000;
 /** [SI47] Node would report an end of stdin that comes with a signal before the signal. */
@@ -210,6 +212,7 @@ export class Front {
     this.#failures = wasConnected && now() - this.#greetedAt >= stableMs ? 1 : this.#failures + 1;
     log(wasConnected ? "warn" : "error", "the connection to the host ended", { reason, failures: this.#failures });
     if (wasConnected) this.#failRequests();
+    else if (this.#failures >= maxStarts) this.#failUnreachable(reason);
     for (const [key, { isHook }] of this.#pending) if (isHook) this.#storeLater(key);
     const pauseMs = this.#failures === 1 ? 0 : Math.min(maxPauseMs, 50 * 2 ** this.#failures);
     if (pauseMs === 0) this.#connect();
@@ -226,16 +229,21 @@ export class Front {
     }
   }
 
+  /** The client learns why nothing is answered; hooks are stored without a host. */
+  #failUnreachable(reason: string): void {
+    for (const [key, pending] of this.#pending) if (!pending.isHook) this.#fail(key, pending, unreachableText(reason));
+  }
+
   #isRepeatable({ line, method }: PendingRequest): boolean {
     return method !== "tools/call" || this.#repeatable.has(parseMessage(line)?.params?.name);
   }
 
-  #fail(key: string, { line, method }: PendingRequest): void {
+  #fail(key: string, { line, method }: PendingRequest, reason?: string): void {
     this.#pending.delete(key);
     const id = parseMessage(line)?.id;
-    const result = { isError: true, content: [{ type: "text", text: restartedText }] };
+    const result = { isError: true, content: [{ type: "text", text: reason ?? restartedText }] };
     const answer =
-      method === "tools/call" ? { result } : { error: { code: internalError, message: repeatedDeathText } };
+      method === "tools/call" ? { result } : { error: { code: internalError, message: reason ?? repeatedDeathText } };
     this.#sendToClient(JSON.stringify({ jsonrpc: "2.0", id, ...answer }));
   }
 
@@ -267,6 +275,10 @@ const repeatedDeathText = "SHIM's host died twice during this request; see its l
 
 const restartedText =
   "outcome_unknown: SHIM's host died during this call and was restarted. The call may or may not have taken effect: check, then call again.";
+
+function unreachableText(reason: string): string {
+  return `SHIM's host cannot be started (${reason}). Run \`shim doctor\`.`;
+}
 
 function requestKey(id: unknown): string {
   return JSON.stringify(id) ?? "";

@@ -18,7 +18,7 @@ export function addCommand(program: Command, cli: Cli): void {
   defineOperation(cli, command, "stop", {
     operation: "host.stop",
     view: linesView(({ host }) => [
-      host === null ? "No host runs." : `${name(host)} ends. Open chats go on with the next one.`,
+      host === null ? "No host runs." : `${name(host)} ends. Open chats continue with the next one.`,
     ]),
   });
 }

@@ -107,6 +107,21 @@ it("[PR10] a host that cannot be reached is not tried without a pause: each last
   expect(rig.hosts).toHaveLength(before + 1);
 });
 
+it("[PR10] where no host can be started requests are answered with the reason, and later ones again", async () => {
+  const rig = aFrontRig();
+  await rig.say(initialize);
+  for (let start = 0; start < 3; start++) {
+    await rig.hosts.at(-1)?.die();
+    await rig.pass(1_000);
+  }
+  expect(rig.heard()).toEqual([
+    { jsonrpc: "2.0", id: 0, error: { code: -32_603, message: expect.stringContaining("(closed)") as string } },
+  ]);
+  await rig.say({ ...initialize, id: 1 });
+  await rig.hosts.at(-1)?.greet();
+  expect(rig.hosts.at(-1)?.received()).toEqual([{ ...initialize, id: 1 }]);
+});
+
 it("[PR10] a request with which two hosts have died is answered with an error and sent to no third", async () => {
   const rig = await greeted();
   await rig.say({ jsonrpc: "2.0", id: 9, method: "resources/list" });

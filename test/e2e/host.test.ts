@@ -1,0 +1,116 @@
+import { chmodSync, mkdirSync, rmSync } from "node:fs";
+import { userInfo } from "node:os";
+import { dirname, join } from "node:path";
+import { expect, it, vi } from "vitest";
+import { pathsIn, type Paths } from "#src/platform/paths.ts";
+import { isAlive, systemProcesses } from "#src/platform/processes.ts";
+import type { McpConnection, Message } from "#src/platform/mcp-connection.ts";
+import * as spool from "#src/store/spool.ts";
+import { MachineHome } from "#harness/machine/real-machine.ts";
+import {
+  answered,
+  integrityOf,
+  killAll,
+  nextStepOf,
+  spawnServer,
+  startServer,
+  storeOf,
+} from "#harness/machine/mcp-process.ts";
+import { hostsOf, killEvery } from "#harness/machine/process-tree.ts";
+import { column } from "#harness/store/store-rows.ts";
+import { tempHome } from "#harness/store/temp-store.ts";
+
+/** The timeout is for what hangs. */
+const polling = { timeout: 30_000, interval: 5 };
+
+function toolEnd(server: McpConnection, id: string): Promise<Message> {
+  const tool = { session_id: "s1", prompt_id: "p1", tool_name: "Bash", tool_use_id: id, "tool_input.command": id };
+  return server.request("tools/call", { name: "shim_hook", arguments: { event: "PostToolUse", ...tool } });
+}
+
+function storedEnds(paths: Paths): unknown[] {
+  const store = storeOf(paths);
+  return store.read((sql) => column(sql, "SELECT key FROM journal WHERE kind = 'tool_end' ORDER BY seq"), []);
+}
+
+it("[PR31] twenty clients that start at once share one host", { timeout: 120_000 }, async () => {
+  const paths = tempHome();
+  const servers = Array.from({ length: 20 }, () => spawnServer(paths));
+  await Promise.all(servers.map((server) => server.initialize("crowd")));
+  const saved = await Promise.all(
+    servers.map((server, n) => answered(server, "shim_force_checkpoint", { goal: `chat ${n}`, nextStep: `step ${n}` })),
+  );
+  expect(hostsOf(paths.home)).toHaveLength(1);
+  const store = storeOf(paths);
+  saved.forEach(({ checkpoint }, n) => expect(nextStepOf(store, String(checkpoint))).toBe(`step ${n}`));
+});
+
+it("[PR9] [HO35] a host that is killed is replaced: what was not answered is sent again, and nothing is stored twice", async () => {
+  const paths = tempHome();
+  const servers = await Promise.all([startServer(paths), startServer(paths)]);
+  for (let round = 0; round < 5; round++) {
+    const answers = servers.map((server, n) => toolEnd(server, `${round}-${n}`));
+    killEvery(hostsOf(paths.home));
+    for (const answer of await Promise.all(answers)) expect(answer).toEqual({ content: [] });
+  }
+  await vi.waitUntil(() => spool.isEmpty(paths.spool), polling);
+  const ends = storedEnds(paths);
+  expect(ends).toHaveLength(10);
+  expect(new Set(ends)).toEqual(new Set([0, 1, 2, 3, 4].flatMap((round) => [`end:${round}-0`, `end:${round}-1`])));
+  expect(integrityOf(storeOf(paths))).toEqual(["ok"]);
+});
+
+it("[PR33] a host that hangs is ended by the front whose client waits, and its event is stored", async () => {
+  const paths = tempHome();
+  const server = await startServer(paths);
+  const [first] = hostsOf(paths.home);
+  if (!first) throw new Error("there is no host");
+  process.kill(first.pid, "SIGSTOP");
+  expect(await toolEnd(server, "t1")).toEqual({ content: [] });
+  expect(isAlive(systemProcesses, first)).toBe(false);
+  expect(storedEnds(paths)).toEqual(["end:t1"]);
+});
+
+it("[HO32] where no host can start, events are stored without one and the chat continues with the next one", async () => {
+  const paths = tempHome();
+  const server = await startServer(paths);
+  // A folder where the mark of a start belongs: no front can start a host.
+  killEvery(hostsOf(paths.home));
+  rmSync(join(paths.home, "host.starting"), { force: true });
+  mkdirSync(join(paths.home, "host.starting"));
+  expect(await toolEnd(server, "t1")).toEqual({ content: [] });
+  expect(storedEnds(paths)).toEqual(["end:t1"]);
+  rmSync(join(paths.home, "host.starting"), { recursive: true });
+  expect(await answered(server, "shim_session_status", {})).toHaveProperty("session");
+});
+
+it("[PR31] a home whose path is too long for a socket has its host in the user's own folder, and a folder of others is refused", async () => {
+  const paths = pathsIn(join(tempHome().home, "x".repeat(120)));
+  const temporary = join(dirname(dirname(paths.home)), "t");
+  for (const folder of [temporary, dirname(paths.home)]) mkdirSync(folder);
+  const env = { TMPDIR: temporary };
+  const server = await startServer(paths, { env });
+  expect(await answered(server, "shim_session_status", {})).toHaveProperty("session");
+  killAll(server, paths);
+  const folder = join(temporary, `shim-${userInfo().uid}`);
+  chmodSync(folder, 0o777);
+  await expect(spawnServer(paths, { env }).initialize("refused")).rejects.toThrow("others may enter it");
+});
+
+it("[CL300] `shim host status` and `shim host stop` say which process serves the chats, and an open chat starts the next one", async () => {
+  const machine = new MachineHome();
+  expect((await machine.shim("host", "status")).out).toBe("No host runs. The next chat starts one.\n");
+  const server = await startServer(machine.paths);
+  const [first] = hostsOf(machine.paths.home);
+  const status = await machine.shim("host", "status");
+  expect(status.out).toMatch(
+    new RegExp(`^The host \\(process ${first?.pid}, SHIM .*\\) runs, .*: 1 chat connected\\.\\n$`),
+  );
+  expect((await machine.ask("doctor"))["checks"]).toContainEqual(
+    expect.objectContaining({ name: "host", state: "ok", text: `process ${first?.pid} serves 1 chat` }),
+  );
+  expect((await machine.shim("host", "stop")).out).toContain("Open chats continue with the next one.");
+  await answered(server, "shim_session_status", {});
+  const [second] = hostsOf(machine.paths.home);
+  expect(second?.pid).not.toBe(first?.pid);
+});
