@@ -68,7 +68,7 @@ async function idleRows(folder: string): Promise<Row[]> {
   const share = (cpuMs(server.pid) - before) / idleMs;
   await end(server);
   const figure = `${(100 * share).toFixed(3)} % of a core`;
-  const name = `over ${idleMs / 1_000} s, front and worker`;
+  const name = `over ${idleMs / 1_000} s, front and host`;
   return [{ group: "idle joined process", name, figure, goal: "under 0.1 %", isReached: share < 0.001 }];
 }
 

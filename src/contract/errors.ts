@@ -114,7 +114,7 @@ const machineErrorTable = {
 
 /** Codes that only operations of a machine give, with their statuses. */
 const hostErrorTable = {
-  host_hangs: 503,
+  host_unusable: 503,
   interrupted: 503,
   edge_unreachable: 503,
   bad_address: 409,

@@ -19,27 +19,37 @@ export function hostSocket(home: string, boot: string): string {
   return join(tmpdir(), `shim-${userInfo().uid}`, `${digest(home).slice(0, 16)}-${name}.sock`);
 }
 
+/** The file whose lock a host of the home holds. */
+export function hostLock(home: string, boot: string): string {
+  return `${home}${sep}host-${digest(boot).slice(0, 8)}.lock`;
+}
+
 function digest(text: string): string {
   return createHash("sha256").update(text).digest("hex");
 }
 
-class SocketFolderError extends Error {
+export class SocketFolderError extends Error {
   override readonly name = "SocketFolderError";
 }
 
-/**
- * Makes the home and the folder of the socket, which only this user may enter.
- *
- * @throws {SocketFolderError} if the folder is another user's, is open to others, or is a link
- */
+/** Makes the home and the folder of the socket, which only this user may enter. */
 export function prepareSocketFolder(home: string, socket: string): void {
   createPrivateFolder(home);
   const folder = dirname(socket);
-  if (process.platform === "win32" || folder === home) return;
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const { uid, mode } = lstatSync(folder);
-  const isOwn = uid === userInfo().uid && (mode & 0o170_077) === 0o040_000;
-  if (isOwn) return;
+  if (process.platform !== "win32" && folder !== home) mkdirSync(folder, { recursive: true, mode: 0o700 });
+  checkSocketFolder(home, socket);
+}
+
+/**
+ * Another user who makes the folder first would receive what a front sends.
+ *
+ * @throws {SocketFolderError} if the folder is another user's, is open to others, or is a link
+ */
+export function checkSocketFolder(home: string, socket: string): void {
+  const folder = dirname(socket);
+  const stats = lstatSync(folder, { throwIfNoEntry: false });
+  if (process.platform === "win32" || folder === home || !stats) return;
+  if (stats.uid === userInfo().uid && (stats.mode & 0o170_077) === 0o040_000) return;
   throw new SocketFolderError(
     `${folder} belongs to another user, or others may enter it. Remove it, or set SHIM_HOME to a shorter path.`,
   );

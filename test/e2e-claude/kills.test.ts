@@ -1,6 +1,6 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import { childrenOf, untilFound, type Child } from "#harness/claude/claude-code.ts";
+import { untilFound } from "#harness/claude/claude-code.ts";
 import type { Step } from "#harness/claude/scripted-model.ts";
 import {
   bash,
@@ -14,7 +14,7 @@ import {
   received,
   shimTool,
 } from "#harness/claude/claude-rig.ts";
-import { killEvery } from "#harness/machine/process-tree.ts";
+import { hostsOf, killEvery } from "#harness/machine/process-tree.ts";
 
 const request = "Make the parser accept empty input";
 const fault = "The fault is in one.ts.";
@@ -39,10 +39,6 @@ const work = (rig: ClaudeRig): Step[] => [
   { ...bash("echo no such test >&2; exit 3"), text: fault },
   endless,
 ];
-
-function killWithWorker(front: Child): void {
-  killEvery([...childrenOf(front.pid), front]);
-}
 
 it("[RE1] gives the next chat a checked brief when the client was killed in the middle of a tool", async () => {
   const rig = new ClaudeRig();
@@ -96,24 +92,23 @@ it("[RE1] gives the next chat a checked brief when the client was killed in the 
   expect(await rig.nextBriefs()).toEqual([]);
 });
 
-it("[PR9] the client works on undisturbed when the worker was killed, in the terminal too @night", async () => {
+it("[PR9] the client works on undisturbed when the host was killed, in the terminal too @night", async () => {
   const rig = new ClaudeRig();
   const first = await rig.terminal({
     steps: [{ text: "One." }, bash("echo two"), shimTool("shim_session_status"), { text: "Two." }, endless],
   });
   const claudePid = await first.claude.claudePid();
-  const front = await mcpOf(claudePid);
   await first.claude.send("do the first thing");
   const { id } = await rig.begun();
   await rig.turns(id, 1);
-  const worker = await untilFound(() => childrenOf(front.pid)[0], "the worker");
-  process.kill(worker.pid, "SIGKILL");
+  const host = await untilFound(() => hostsOf(rig.paths.home)[0], "the host");
+  process.kill(host.pid, "SIGKILL");
   await first.claude.send("do the second thing");
   await rig.turns(id, 2);
   expect(rig.kinds(id).filter((kind) => kind === "tool_end")).toHaveLength(2);
   expect(received(first.model, -1)).toContain(`"session":"${id}"`);
   expect(rig.shown(id)).toEqual([]);
-  expect(childrenOf(front.pid).map(({ pid }) => pid)).not.toContain(worker.pid);
+  expect(hostsOf(rig.paths.home).map(({ pid }) => pid)).not.toContain(host.pid);
   process.kill(claudePid, "SIGKILL");
   await first.claude.waitForExit();
 });
@@ -141,7 +136,7 @@ it("[HO4] [HO37] [JO23] the death of the front is reported with the next prompt,
     );
   await answered("One.");
   await untilFound(() => rig.servers().includes(mcp.pid), "the MCP process in the store");
-  killWithWorker(mcp);
+  killEvery([mcp]);
   await rig.gone(mcp.pid);
   await first.claude.send("do the second thing");
   await first.claude.shows("Two.");
@@ -190,7 +185,7 @@ it("[RE13] finds the last words in the transcript where both were killed before 
   await rig.written('"text":"I begin."');
   // Else it may start another one before it is killed itself.
   first.claude.kill("SIGSTOP");
-  killWithWorker(mcp);
+  killEvery([mcp]);
   await kill(first);
   const [brief] = await rig.nextBriefs();
   expect(brief).toContain(` ago: ${request}\n`);

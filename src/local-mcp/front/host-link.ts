@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { closeSync, openSync, rmSync, statSync } from "node:fs";
 import { connect, type Socket } from "node:net";
-import { hostSocket, prepareSocketFolder } from "../../platform/host-socket.ts";
+import { checkSocketFolder, hostSocket, prepareSocketFolder } from "../../platform/host-socket.ts";
 import { codeOf, messageOf } from "../../shared/error.ts";
 import { parseObject } from "../../shared/json-fields.ts";
 import { eachLine, type HostEvents, type HostLink } from "./front.ts";
@@ -34,6 +34,12 @@ export function openHostLink(address: HostAddress, hello: FrontHello, events: Ho
   };
   const attempt = (): void => {
     if (isClosed) return;
+    try {
+      checkSocketFolder(address.home, path);
+    } catch (error) {
+      // Not before the caller has its link.
+      return void setImmediate(() => fail(messageOf(error)));
+    }
     const made = connect(path);
     made.once("connect", () => {
       socket = made;

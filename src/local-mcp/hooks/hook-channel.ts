@@ -55,7 +55,7 @@ export class HookChannel {
   }
 
   /**
-   * [HO66] After a reconnection: the next prompt may come before the worker registers this process.
+   * [HO66] After a reconnection: the next prompt may come before the front is registered by a tick.
    * Every other start writes nothing here. Never throws.
    */
   replaceDead(): void {
@@ -75,7 +75,7 @@ export class HookChannel {
     return { self: identify(runtime.processes, pid), client: identify(runtime.processes, clientPid) };
   }
 
-  /** [HO4] [HO63] At the first event: the worker registers this process some seconds later. */
+  /** [HO4] [HO63] At the first event: a tick registers the front some seconds later. */
   #note(clientPid: number): void {
     if (this.#isNoted) return;
     this.#isNoted = true;
@@ -91,7 +91,7 @@ export class HookChannel {
     });
   }
 
-  /** Returns null if the worker has nothing to do. */
+  /** @returns null if there is nothing to do after the answer */
   #deferWork(event: HookEvent, work: DeferredWork): Promise<void> | null {
     const { defer, afterAnswer } = this.#options;
     if (event !== "PreToolUse") afterAnswer(() => this.#observe(event, work.sessionId));

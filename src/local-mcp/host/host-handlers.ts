@@ -1,6 +1,6 @@
 import { request, type RequestOptions } from "node:http";
 import { RunningHost } from "../../contract/machine/host.ts";
-import { hostSocket } from "../../platform/host-socket.ts";
+import { checkSocketFolder, hostSocket, SocketFolderError } from "../../platform/host-socket.ts";
 import { systemProcesses } from "../../platform/processes.ts";
 import { codeOf } from "../../shared/error.ts";
 import { parseJson } from "../../shared/json-fields.ts";
@@ -23,13 +23,15 @@ export async function askHost(
 ): Promise<HostResult<{ host: RunningHost | null }>> {
   const socketPath = hostSocket(paths.home, systemProcesses.boot());
   try {
+    checkSocketFolder(paths.home, socketPath);
     const answer = await send({ socketPath, method, path, signal: AbortSignal.timeout(maxAnswerMs) });
     return ok({ host: RunningHost.parse(parseJson(answer)) });
   } catch (error) {
     const isNone = ["ENOENT", "ECONNREFUSED"].includes(codeOf(error) ?? "");
     if (isNone) return ok({ host: null });
+    if (error instanceof SocketFolderError) return err({ code: "host_unusable", message: error.message });
     const message = `The host at ${socketPath} does not answer. The next message of a chat ends it and starts another.`;
-    return err({ code: "host_hangs", message });
+    return err({ code: "host_unusable", message });
   }
 }
 

@@ -8,7 +8,7 @@ import { readConfig } from "../../platform/config-file.ts";
 import { createPrivateFile } from "../../platform/private-files.ts";
 import { loadDriver } from "../../store/open-driver.ts";
 import { stackOf } from "../../shared/error.ts";
-import { hostSocket, prepareSocketFolder } from "../../platform/host-socket.ts";
+import { hostLock, hostSocket, prepareSocketFolder } from "../../platform/host-socket.ts";
 import { identify, systemProcesses } from "../../platform/processes.ts";
 import { homeFrom } from "../../platform/paths.ts";
 import { version } from "../../platform/version.ts";
@@ -41,7 +41,7 @@ async function main(): Promise<void> {
   const socket = hostSocket(home, self.boot);
   prepareSocketFolder(home, socket);
   const { open, fallbackReason } = await loadDriver();
-  if (!takeLock(`${socket}.lock`, open)) return;
+  if (!takeLock(hostLock(home, self.boot), open)) return;
   const started = systemRuntime({ driver: open, busyMs });
   let read = { at: 0, config: started.config };
   /** Settings that change while the host runs; a file that cannot be read changes nothing. */

@@ -1,4 +1,4 @@
-import { rmSync } from "node:fs";
+import { chmodSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import * as z from "zod";
@@ -78,7 +78,9 @@ export class HostProcess {
       runtime.log("error", "the socket of the host", { error: stackOf(error) });
       this.stop();
     });
-    this.#server.listen(socket);
+    this.#server.listen(socket, () => {
+      if (process.platform !== "win32") chmodSync(socket, 0o600);
+    });
     this.#timer = setInterval(() => this.#tick(), tickMs);
   }
 

@@ -82,7 +82,7 @@ export class MemberWatch {
     return first !== undefined && this.#isOwn(first);
   }
 
-  /** [TE112] Chats whose client lives, and whose server was killed with its worker. */
+  /** [TE112] Chats whose client lives, and whose server was killed with its host. */
   async #keepAlive({ link, edge }: OpenedLink, registered: readonly Member[]): Promise<void> {
     if (edge === null) return;
     for (const member of registered) {

@@ -33,7 +33,7 @@ export interface TeamOptions {
 }
 
 /**
- * goes_on: a later worker continues the chats; server_gone: their client lives on without a server;
+ * goes_on: a later process continues the chats; server_gone: their client lives on without a server;
  * over: they end with this process.
  */
 export type TeamEnding = "goes_on" | "server_gone" | "client_gone" | "over";
@@ -123,7 +123,7 @@ export class Team {
     await this.#rejoin(session);
   }
 
-  /** [TE111] An earlier worker of this server may have registered several chats. */
+  /** [TE111] An earlier process of this server may have registered several chats. */
   async #rejoin(session: Session): Promise<void> {
     if (this.#hasRejoined || !isOfServer(session)) return;
     this.#hasRejoined = true;

@@ -123,7 +123,7 @@ it("[HO30] arguments of other servers' tools come whole; lists and objects that 
   expect(stored[1]).toContain("not json {");
 });
 
-it("[HO56] [HO31] a checkpoint that is due is left to the worker, and so is a long transcript", async () => {
+it("[HO56] [HO31] a checkpoint that is due is left for after the answer, and so is a long transcript", async () => {
   const runtime = tempRuntime();
   const { event, deferred } = aChannel(runtime);
   const transcript = join(runtime.paths.home, "..", "transcript.jsonl");
@@ -178,7 +178,7 @@ it("[HO4] [HO63] the front is registered at its first event, and once", async ()
   expect([served, takesEvents, rowCount(runtime, "servers")]).toEqual([true, true, 1]);
 });
 
-it("[HO56] events behind the spool wait in it, and are applied in their order by the worker", async () => {
+it("[HO56] events behind the spool wait in it, and are applied in their order by a tick", async () => {
   const runtime = tempRuntime();
   const { event } = aChannel(runtime);
   const input = { session_id: session, prompt_id: "p1", prompt: "fix the parser" };

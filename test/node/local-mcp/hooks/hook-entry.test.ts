@@ -141,7 +141,7 @@ it("[ST93] a relative SHIM_HOME is refused by every program, and no hook fails @
   expect([prompt.code, prompt.out.slice(0, answer.length)]).toEqual([0, answer]);
   expect(run("local-mcp/hooks/hook-entry.ts", "PostToolUse")).toEqual({ code: 0, out: "" });
   expect(run("cli/statusline-entry.ts")).toMatchObject({ code: 0, out: expect.stringContaining("SHIM_HOME") });
-  for (const path of ["cli/cli-entry.ts", "local-mcp/front/front-entry.ts", "local-mcp/server/mcp-entry.ts"]) {
+  for (const path of ["cli/cli-entry.ts", "local-mcp/front/front-entry.ts", "local-mcp/server/host-entry.ts"]) {
     const { code, out } = run(path, "sessions");
     expect([path, code > 0, out.includes(why)]).toEqual([path, true, true]);
   }

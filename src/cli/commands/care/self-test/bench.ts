@@ -84,5 +84,6 @@ export class SelfTestBench {
   async end(): Promise<void> {
     for (const server of this.#servers) server.process.kill("SIGKILL");
     await Promise.all(this.#servers.map((server) => server.ended));
+    await this.call("host.stop", {});
   }
 }
