@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { askHost } from "../src/local-mcp/host/host-handlers.ts";
 import { findIncomplete } from "../src/local-mcp/recovery/detect.ts";
 import { findSnapshot, type StoredSnapshotRow } from "../src/local-mcp/sessions/session-content.ts";
 import * as sessions from "../src/local-mcp/sessions/sessions.ts";
@@ -74,6 +75,7 @@ class Demo {
   readonly #checks: Check[] = [];
   readonly #clients: ClientProcess[] = [];
   readonly #started: ProcessIdentity[] = [];
+  #host: ProcessIdentity | null = null;
 
   constructor(options: DemoOptions, scene: Scene, store: Store) {
     this.#options = options;
@@ -92,8 +94,10 @@ class Demo {
     );
     const asSaved = filesIn(this.#scene.project);
     const tool = await first.play("hang");
-    progress(`kill -9 of the client and of its MCP process, while \`${story.slowCommand}\` runs ...`);
+    progress(`kill -9 of the client, its MCP process and the host, while \`${story.slowCommand}\` runs ...`);
+    await this.#noteHost();
     const killedAt = performance.now();
+    this.#killHost();
     await first.kill(Number(server));
     await this.#until("the death is noticed", () => this.#isIncomplete(firstId) || null);
     const deathNoticed = performance.now() - killedAt;
@@ -119,9 +123,24 @@ class Demo {
     };
   }
 
+  /** A host that the demo has started is one of its processes. */
+  async #noteHost(): Promise<void> {
+    const asked = await askHost({ paths: this.#scene.paths }, "GET", "/status");
+    const pid = asked.ok ? asked.value.host?.pid : undefined;
+    const host = pid === undefined ? null : identify(systemProcesses, pid);
+    if (host) this.#started.push(host);
+    this.#host = host;
+  }
+
+  #killHost(): void {
+    const host = this.#host;
+    this.#kill((one) => one === host);
+  }
+
   /** A running hook would recreate its files after the removal, so clients may finish first. */
   async endAll(): Promise<void> {
     const closed = Promise.all(this.#clients.map((client) => client.close()));
+    await this.#noteHost();
     await Promise.race([closed, pause(maxWaitMs, undefined, { ref: false })]);
     this.#kill(() => true);
     await this.#untilQuiet();
@@ -211,6 +230,8 @@ class Demo {
     const lines = Array.isArray(stray) ? stray : [];
     this.#check("clean stdout", lines.length === 0, "nothing but the protocol", lines.join("; "));
     await client.close();
+    await this.#noteHost();
+    await askHost({ paths: this.#scene.paths }, "POST", "/stop");
     const isQuiet = await this.#untilQuiet().catch(() => false);
     this.#check("no process left", isQuiet, "by pid and start time", JSON.stringify(this.#alive()));
   }
