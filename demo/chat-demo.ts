@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { askHost } from "../src/local-mcp/host/host-handlers.ts";
+import { runningHost } from "../src/local-mcp/host/host-handlers.ts";
 import { findIncomplete } from "../src/local-mcp/recovery/detect.ts";
 import { findSnapshot, type StoredSnapshotRow } from "../src/local-mcp/sessions/session-content.ts";
 import * as sessions from "../src/local-mcp/sessions/sessions.ts";
@@ -125,7 +125,7 @@ class Demo {
 
   /** A host that the demo has started is one of its processes. */
   async #noteHost(): Promise<void> {
-    const asked = await askHost({ paths: this.#scene.paths }, "GET", "/status");
+    const asked = await runningHost({ paths: this.#scene.paths }, "GET", "/status");
     const pid = asked.ok ? asked.value.host?.pid : undefined;
     const host = pid === undefined ? null : identify(systemProcesses, pid);
     if (host) this.#started.push(host);
@@ -231,7 +231,7 @@ class Demo {
     this.#check("clean stdout", lines.length === 0, "nothing but the protocol", lines.join("; "));
     await client.close();
     await this.#noteHost();
-    await askHost({ paths: this.#scene.paths }, "POST", "/stop");
+    await runningHost({ paths: this.#scene.paths }, "POST", "/stop");
     const isQuiet = await this.#untilQuiet().catch(() => false);
     this.#check("no process left", isQuiet, "by pid and start time", JSON.stringify(this.#alive()));
   }

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
-import type { McpConnection } from "#src/platform/mcp-connection.ts";
+import { record, type McpConnection } from "#src/platform/mcp-connection.ts";
 import type { Paths } from "#src/platform/paths.ts";
 import {
   answered,
@@ -38,7 +38,11 @@ class Saver {
       this.underWay = `${name}.${n} `;
       const filler = Array.from({ length: 1 + 300 * random() }, () => random().toString(36));
       const given = { goal: "survive", nextStep: this.underWay, state: { filler } };
-      const { checkpoint } = await answered(this.server, "shim_force_checkpoint", given);
+      const { isError, text, data } = await this.server.callTool("shim_force_checkpoint", given);
+      // The call died with two hosts.
+      if (isError && text.includes("outcome_unknown")) continue;
+      const checkpoint = record(data)["checkpoint"];
+      expect(isError, text).toBe(false);
       this.acknowledged.push({ checkpoint: String(checkpoint), nextStep: this.underWay });
       if (restMs > 0) await pause(restMs);
     }

@@ -4,7 +4,7 @@ import { ok } from "../../shared/result.ts";
 import type { Handlers, HostContext } from "./handlers.ts";
 import { channelChecks } from "./channel-checks.ts";
 import { failedCheck, pass, warn } from "./check.ts";
-import { askHost } from "./host-handlers.ts";
+import { runningHost } from "./host-handlers.ts";
 import { machineChecks } from "./machine-checks.ts";
 import { storeChecks } from "./store-checks.ts";
 import { telemetryChecks } from "./telemetry-check.ts";
@@ -30,7 +30,7 @@ export const checkHandlers: Handlers<"checks.run"> = {
 };
 
 async function hostCheck(context: HostContext): Promise<Check[]> {
-  const asked = await askHost(context, "GET", "/status");
+  const asked = await runningHost(context, "GET", "/status");
   if (!asked.ok) return [warn("host", asked.error.message, "Wait for the next message of a chat, or end the process.")];
   const { host } = asked.value;
   const text =

@@ -8,6 +8,7 @@ import { err, ok } from "../../shared/result.ts";
 import { createSynchronizer } from "../sync/start-sync.ts";
 import type { SyncReport } from "../sync/sync-round.ts";
 import { recordTakeovers } from "../sync/takeover-notices.ts";
+import { askHost } from "./ask-host.ts";
 import type { HostContext } from "./handlers.ts";
 import type { HostResult } from "./host.ts";
 
@@ -26,6 +27,14 @@ export async function syncNow(context: HostContext): Promise<HostResult<SyncCoun
   return err({ code: trouble.code, message: `${trouble.message}. ${waiting}` });
 }
 
+const maxRoundMs = 60_000;
+
+/** The host does the round of a machine whose sender it is. */
+async function roundOfHost(context: HostContext): Promise<SyncReport | null> {
+  const asked = await askHost(context, "POST", "/sync", maxRoundMs);
+  return asked.ok ? (asked.value as SyncReport | null) : null;
+}
+
 /** A round is repeated while another process of this machine sends. */
 export async function runRounds(context: HostContext): Promise<SyncReport> {
   const runtime = await context.runtime();
@@ -33,6 +42,7 @@ export async function runRounds(context: HostContext): Promise<SyncReport> {
   const platform = nodePlatform();
   const synchronizer = createSynchronizer(runtime, own, recordTakeovers, platform);
   let report = await synchronizer.syncNow();
+  if (isSentByOther(report)) report = (await roundOfHost(context)) ?? report;
   for (let polls = 0; isSentByOther(report) && report.left > 0 && polls < maxPolls; polls++) {
     await sleep(platform, pollIntervalMs);
     report = await synchronizer.syncNow();

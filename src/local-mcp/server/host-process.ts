@@ -86,6 +86,7 @@ export class HostProcess {
 
   #answer({ method, url }: IncomingMessage, response: ServerResponse): void {
     const isStop = method === "POST" && url === "/stop";
+    if (method === "POST" && url === "/sync") return void this.#sync(response);
     if (!isStop && !(method === "GET" && url === "/status")) return void response.writeHead(404).end();
     const { self, program } = this.#options;
     const status: RunningHost = {
@@ -97,6 +98,10 @@ export class HostProcess {
     response.end(JSON.stringify(status), () => {
       if (isStop) this.stop();
     });
+  }
+
+  async #sync(response: ServerResponse): Promise<void> {
+    response.end(JSON.stringify(await this.#machine.syncNow()));
   }
 
   /** Reads the front's first line. */

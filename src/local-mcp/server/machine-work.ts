@@ -10,6 +10,7 @@ import { isEmpty } from "../../store/spool.ts";
 import { deadTasks } from "../notify/dead-tasks.ts";
 import { Notifier } from "../notify/notifier.ts";
 import type { startSync } from "../sync/start-sync.ts";
+import type { SyncReport } from "../sync/sync-round.ts";
 import type { TelemetryInput } from "../telemetry/telemetry-input.ts";
 import { Upkeep } from "./upkeep.ts";
 
@@ -122,6 +123,11 @@ export class MachineWork {
     void this.#sync
       ?.then((sync) => sync.pullSoon())
       .catch((error: unknown) => this.#runtime.log("error", "sync", { error: stackOf(error) }));
+  }
+
+  /** @returns null where this process does not sync */
+  async syncNow(): Promise<SyncReport | null> {
+    return (await (await this.#sync)?.syncNow()) ?? null;
   }
 
   /** The user may learn of the death from no other process. */

@@ -44,7 +44,7 @@ export function startSync(
   runtime: Runtime,
   process: ProcessIdentity,
   onPulled: OnPulled,
-): Pick<StateSynchronizer, "pullSoon" | "stop"> {
+): Pick<StateSynchronizer, "pullSoon" | "stop" | "syncNow"> {
   const synchronizer = createSynchronizer(runtime, process, onPulled);
   synchronizer.start();
   return synchronizer;
