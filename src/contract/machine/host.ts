@@ -7,8 +7,8 @@ export const RunningHost = z.object({
   version: z.string(),
   /** Epoch ms. */
   startedAt: z.int(),
-  /** Chats that are connected. */
-  chats: z.int(),
+  /** Connected chats by process ids: of the front, and of the client that started it. */
+  chats: z.array(z.object({ front: z.int(), client: z.int().nullable() })),
 });
 export type RunningHost = z.infer<typeof RunningHost>;
 

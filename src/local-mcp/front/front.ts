@@ -9,14 +9,12 @@ import { controlMethods, controlPrefix, isNewer, type HostHello, type ProgramVer
 export interface HostEvents {
   readonly onHello: (hello: HostHello) => void;
   readonly onLine: (line: string) => void;
-  /** Called once, unless the front ends the connection itself. */
+  /** Called once. */
   readonly onClose: (reason: string) => void;
 }
 
 export interface HostLink {
   send(line: string): void;
-  /** Closes it; `done` is called when all that was sent is written. */
-  end(done?: () => void): void;
   pause(): void;
   resume(): void;
 }
@@ -55,7 +53,7 @@ const maxStarts = 3;
 const maxHookWaitMs = 2_000;
 /** [SI47] Node would report an end of stdin that comes with a signal before the signal. */
 const endOfInputMs = 50;
-const maxEndMs = 1_000;
+const maxEndMs = 15_000;
 /** A host that misses two pings hangs. */
 const pingEveryMs = 2_500;
 const maxMissedPings = 2;
@@ -108,9 +106,9 @@ export class Front {
     this.#isOver = true;
     const { exit, schedule } = this.#options;
     if (this.#host === null) return exit(0);
+    // [SI47] The client lives while the host detaches its sessions: that is how its end is told from its death.
     this.#control(controlMethods.end, { reason });
-    this.#link?.end(() => exit(0));
-    schedule(() => exit(0), maxEndMs);
+    schedule(() => exit(1), maxEndMs);
   }
 
   #connect(): void {

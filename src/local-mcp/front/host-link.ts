@@ -61,11 +61,6 @@ export function openHostLink(address: HostAddress, hello: FrontHello, events: Ho
   attempt();
   return {
     send: (line) => void socket?.write(`${line}\n`),
-    end: (done) => {
-      isClosed = true;
-      if (socket) socket.end(done);
-      else done?.();
-    },
     pause: () => void socket?.pause(),
     resume: () => void socket?.resume(),
   };
@@ -92,7 +87,10 @@ function startHost({ home, program, env }: HostAddress, socket: string): void {
   const log = openSync(`${home}/host.log`, "a", 0o600);
   try {
     // Most objects are short-lived: a small heap for them saves 5 MB at no measured cost in time.
-    spawn(process.execPath, ["--max-semi-space-size=1", program], {
+    const command = [process.execPath, "--max-semi-space-size=1", program] as const;
+    // Clients end all processes below their servers, so the shell between leaves the host to init.
+    const [file, ...args] = process.platform === "win32" ? command : ["/bin/sh", "-c", '"$@" &', "sh", ...command];
+    spawn(file, args, {
       detached: true,
       stdio: ["ignore", "ignore", log],
       cwd: home,

@@ -89,11 +89,12 @@ export class HostProcess {
     if (method === "POST" && url === "/sync") return void this.#sync(response);
     if (!isStop && !(method === "GET" && url === "/status")) return void response.writeHead(404).end();
     const { self, program } = this.#options;
+    const connected = [...this.#chats].filter(({ isConnected }) => isConnected);
     const status: RunningHost = {
       pid: self.pid,
       version: program.version,
       startedAt: this.#startedAt,
-      chats: this.#chats.size,
+      chats: connected.map(({ server, client }) => ({ front: server.pid, client: client?.pid ?? null })),
     };
     response.end(JSON.stringify(status), () => {
       if (isStop) this.stop();
@@ -150,6 +151,7 @@ export class HostProcess {
       input: connection,
       output: connection,
       onHandOver: () => this.stop(),
+      onDetached: () => connection.end(),
       onEnded: () => {
         this.#chats.delete(chat);
         this.#usedAt = runtime.now();

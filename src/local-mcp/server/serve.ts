@@ -40,6 +40,7 @@ export function serve({ runtime, version, isExtension, clientPid, stdin, stdout,
     input: stdin,
     output: stdout,
     onHandOver: () => undefined,
+    onDetached: () => undefined,
     onEnded: (code) => void finish(code),
   });
   const timer = setInterval(() => machine.tick(), tickMs);

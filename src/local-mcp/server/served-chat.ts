@@ -43,6 +43,8 @@ export interface ServedChatOptions {
   /** Carries only the protocol. */
   readonly output: Writable;
   readonly onHandOver: () => void;
+  /** The sessions are saved and detached: the process that the client started may end. */
+  readonly onDetached: () => void;
   /** Called once, when all is saved. @param code 1: the end took too long */
   readonly onEnded: (code: number) => void;
 }
@@ -110,6 +112,7 @@ export class ServedChat implements WorkingChat {
       server,
       files: this.#files,
       machine,
+      onDetached: options.onDetached,
       close: () => handle.close(),
       onEnded: (code) => {
         machine.remove(this);
@@ -118,6 +121,14 @@ export class ServedChat implements WorkingChat {
     });
     machine.add(this);
     for (const event of ["end", "close"]) input.once(event, () => this.end("stdin_end"));
+  }
+
+  get isConnected(): boolean {
+    return !this.#end.isWitness;
+  }
+
+  get server(): ProcessIdentity {
+    return this.#options.server;
   }
 
   get client(): ProcessIdentity | null {

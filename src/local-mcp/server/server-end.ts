@@ -24,6 +24,8 @@ interface ServerEndOptions {
   readonly server: ProcessIdentity;
   readonly files: FileSaver;
   readonly machine: Pick<MachineWork, "clientGone">;
+  /** The sessions are saved and detached, so that the server may end. */
+  readonly onDetached: () => void;
   readonly close: () => Promise<void>;
   /** @param code 1: the end took too long */
   readonly onEnded: (code: number) => void;
@@ -34,9 +36,15 @@ export class ServerEnd {
   readonly #options: ServerEndOptions;
   #reason: string | null = null;
   #isOver = false;
+  #isWitness = false;
 
   constructor(options: ServerEndOptions) {
     this.#options = options;
+  }
+
+  /** True: the sessions are detached, and only the client's end is waited for. */
+  get isWitness(): boolean {
+    return this.#isWitness;
   }
 
   async begin(reason: string): Promise<void> {
@@ -50,9 +58,11 @@ export class ServerEnd {
     await nextTurn();
     const isClientGone = chat.client !== null && (await isGone(runtime, chat.client, reason));
     saveAndDetach(runtime, chat, server, { isClientGone, reason: this.#reason });
+    this.#options.onDetached();
     const isWitness = !isClientGone && (await this.#leaveTeam("server_gone"));
     if (!isWitness) return this.#finish(isClientGone);
     clearTimeout(limit);
+    this.#isWitness = true;
     const isGoneNow = await this.#witness();
     if (this.#isOver) return;
     this.#limit();

@@ -126,12 +126,12 @@ const LOOK_FOR_MS = 60_000;
 
 /** Resolves with what is found, once something is; fails with `what` after a minute. */
 export async function untilFound<T>(
-  look: () => T | null | undefined | false,
+  look: () => T | null | undefined | false | Promise<T | null | undefined | false>,
   what: string | (() => string),
 ): Promise<T> {
   const deadline = performance.now() + LOOK_FOR_MS;
   for (;;) {
-    const found = look();
+    const found = await look();
     if (found !== null && found !== undefined && found !== false) return found;
     if (performance.now() > deadline)
       throw new Error(`Waited ${LOOK_FOR_MS} ms in vain for ${typeof what === "string" ? what : what()}.`);

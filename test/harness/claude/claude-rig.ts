@@ -62,6 +62,7 @@ export class ClaudeRig extends ChatRig {
     const exit = await claude.waitForExit();
     const own = `ANTHROPIC_BASE_URL=${model.url}`;
     await untilFound(() => this.processes(own).length === 0, "the end of what the client has started");
+    await this.endsStored();
     return exit;
   }
 

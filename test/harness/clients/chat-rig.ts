@@ -4,13 +4,15 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { pathsIn, type Paths } from "#src/platform/paths.ts";
 import { readContent, type SessionContent } from "#src/local-mcp/sessions/session-content.ts";
+import { runningHost } from "#src/local-mcp/host/host-handlers.ts";
+import { systemProcesses } from "#src/platform/processes.ts";
 import { undelivered, type NewsRow } from "#src/local-mcp/sessions/news.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";
 import { Store } from "#src/store/store.ts";
 import { commandOf, readOrNull, untilFound, type Child } from "#harness/claude/claude-code.ts";
 import { makeRepository } from "#harness/machine/git-project.ts";
-import { killEvery } from "#harness/machine/process-tree.ts";
+import { hostsOf, killEvery } from "#harness/machine/process-tree.ts";
 
 /** What a tool call runs that is still there when the test kills the client. */
 export const longTool = "sleep 600";
@@ -83,17 +85,29 @@ export class ChatRig {
     return this.stored(id).journal.map(({ entry }) => entry.kind);
   }
 
-  /** The living processes that were started in this home, or with this variable. */
+  /** Living processes of this home, or with this variable; the host, which stays, is none of them. */
   processes(variable = `HOME=${this.home}`): Child[] {
     return readdirSync("/proc")
       .filter((name) => readOrNull(`/proc/${name}/environ`)?.split("\0").includes(variable))
       .map((name) => ({ pid: Number(name), command: commandOf(name) }))
-      .filter(({ command }) => command.length > 0);
+      .filter(({ command }) => command.length > 0 && !command.join(" ").includes("mcp-host"));
   }
 
-  /** Resolves when the process is no more. */
+  /** Resolves when the process is no more, and the host has stored its end where it was a front. */
   async gone(pid: number): Promise<void> {
     await untilFound(() => this.processes().every((process) => process.pid !== pid), `the end of process ${pid}`);
+    await this.endsStored();
+  }
+
+  /** Pids of the fronts that the host serves. */
+  async fronts(): Promise<number[]> {
+    const asked = await runningHost(this, "GET", "/status");
+    return asked.ok ? (asked.value.host?.chats ?? []).map(({ front }) => front) : [];
+  }
+
+  /** Resolves when the host has stored the end of each front that is gone. */
+  async endsStored(): Promise<void> {
+    await untilFound(async () => (await this.fronts()).every(isThere), "the stored ends of all fronts that are gone");
   }
 
   /** Pids of the MCP processes that hooks watch. */
@@ -119,8 +133,13 @@ export class ChatRig {
     await untilFound(() => left().length === 0, "the end of all processes").catch(() =>
       fail(`processes left: ${left().join("; ")}`),
     );
+    killEvery(hostsOf(this.paths.home));
     rmSync(this.root, { recursive: true, force: true, maxRetries: 5 });
   }
+}
+
+function isThere(pid: number): boolean {
+  return systemProcesses.facts(pid) !== null;
 }
 
 export function fail(message: string): never {

@@ -23,13 +23,9 @@ export const ownProgram = { version: "2.0.0", builtAt: 1_000 };
 /** A host that the test plays. */
 function aFakeHost(pid: number, isRestart: boolean, events: HostEvents) {
   const received: Message[] = [];
-  const state = { isEnded: false, isHeld: false };
+  const state = { isHeld: false };
   const link: HostLink = {
     send: (line) => void received.push(JSON.parse(line) as Message),
-    end: (done) => {
-      state.isEnded = true;
-      done?.();
-    },
     pause: () => void (state.isHeld = true),
     resume: () => void (state.isHeld = false),
   };

@@ -210,7 +210,18 @@ it.each([
   await settled();
   await rig.pass(50);
   expect(rig.hosts[0]?.control().at(-1)).toEqual({ method: "shim/end", params: { reason } });
-  expect([rig.hosts[0]?.isEnded, rig.exits[0], rig.hosts.length]).toEqual([true, 0, 1]);
+  expect(rig.exits).toEqual([]);
+  await rig.hosts[0]?.die();
+  expect([rig.exits, rig.hosts.length]).toEqual([[0], 1]);
+});
+
+it("[PR11] a host that does not detach the sessions in fifteen seconds is not waited for", async () => {
+  const rig = await greeted();
+  rig.front.end("SIGTERM");
+  await rig.pass(14_999);
+  expect(rig.exits).toEqual([]);
+  await rig.pass(15_000);
+  expect(rig.exits).toEqual([1]);
 });
 
 it("[SI47] a signal that arrives with the end of stdin is the reason of the end", async () => {

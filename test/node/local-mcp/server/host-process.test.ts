@@ -116,7 +116,13 @@ it("[PR31] one host serves several chats at once, each with its own session and 
   expect([storedSession(host.runtime, first).owner?.pid, storedSession(host.runtime, second).owner?.pid]).toEqual([
     101, 200,
   ]);
-  expect(await statusOf(host)).toMatchObject({ pid: 7_000, chats: 2 });
+  expect(await statusOf(host)).toMatchObject({
+    pid: 7_000,
+    chats: [
+      { front: 101, client: 100 },
+      { front: 201, client: 200 },
+    ],
+  });
 });
 
 it("[HO30] the events of hooks are answered and stored in the order in which they come", async () => {
@@ -194,7 +200,7 @@ it("[PR30] a host ends ten minutes after its last connection, and not before", a
   host.runtime.processes.kill(100);
   connection.destroy();
   await closed;
-  await vi.waitUntil(async () => (await statusOf(host))["chats"] === 0);
+  await vi.waitUntil(async () => ((await statusOf(host))["chats"] as unknown[]).length === 0);
   vi.advanceTimersByTime(2_000);
   host.runtime.wait(590_000);
   vi.advanceTimersByTime(2_000);
