@@ -167,8 +167,10 @@ async function liveAndEnd(paths: Paths, store: Store, way: Way, start: StartOpti
   const running = { connection, family: withoutHosts(familyOf(connection.pid), paths) };
   way.end(running);
   const { code, signal } = await connection.ended;
-  await untilGone(running.family);
-  await vi.waitUntil(() => sessionOf(store, session).detachedAt !== null, polling);
+  await untilGone(running.family).catch(() => expect.fail(`${where}: a process is left`));
+  await vi
+    .waitUntil(() => sessionOf(store, session).detachedAt !== null, polling)
+    .catch(() => expect.fail(`${where}: not detached`));
   expect([code, signal], where).toEqual(way.code === null ? [null, "SIGKILL"] : [way.code, null]);
   expect([connection.stray, connection.errors], where).toEqual([[], ""]);
   const { endedAt: endMark, detachedAt, detachReason } = sessionOf(store, session);
