@@ -185,7 +185,7 @@ it("[RE13] finds the last words in the transcript where both were killed before 
   await rig.written('"text":"I begin."');
   // Else it may start another one before it is killed itself.
   first.claude.kill("SIGSTOP");
-  killEvery([mcp]);
+  killEvery([mcp, ...hostsOf(rig.paths.home)]);
   await kill(first);
   const [brief] = await rig.nextBriefs();
   expect(brief).toContain(` ago: ${request}\n`);

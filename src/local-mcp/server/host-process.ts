@@ -143,6 +143,7 @@ export class HostProcess {
       machine: this.#machine,
       version: program.version,
       isExtension: false,
+      isFront: true,
       server: front,
       client,
       clientPid: client?.pid ?? front.pid,

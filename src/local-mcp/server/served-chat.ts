@@ -30,6 +30,8 @@ export interface ServedChatOptions {
   readonly version: string;
   /** Started from the bundle of Claude Desktop. */
   readonly isExtension: boolean;
+  /** True: the server is a front, which says that it ends. */
+  readonly isFront: boolean;
   /** The process that the client started. */
   readonly server: ProcessIdentity;
   /** The client, or a wrapper that the client started. */
@@ -92,7 +94,7 @@ export class ServedChat implements WorkingChat {
       onEnd: (reason) => this.end(reason),
       onHandOver: options.onHandOver,
       // A transport that cannot write closes itself; the end of its paused input is never seen.
-      onClosed: () => this.end("stdin_end"),
+      onClosed: () => this.#closed(),
       onMessage: (message) => this.#onMessage(message, hooks),
     });
     const handle = serveStdio(
@@ -120,7 +122,7 @@ export class ServedChat implements WorkingChat {
       },
     });
     machine.add(this);
-    for (const event of ["end", "close"]) input.once(event, () => this.end("stdin_end"));
+    for (const event of ["end", "close"]) input.once(event, () => this.#closed());
   }
 
   get isConnected(): boolean {
@@ -137,7 +139,12 @@ export class ServedChat implements WorkingChat {
 
   /** @param reason the end of stdin, a signal, or the death of a process, as sessions record it */
   end(reason: string): void {
-    void this.#end.begin(reason);
+    void this.#end.begin(reason, false);
+  }
+
+  /** A front says that it ends; what serves stdio itself sees the end of its client. */
+  #closed(): void {
+    void this.#end.begin("stdin_end", this.#options.isFront);
   }
 
   /** The process ends, and the client may connect to another one: nothing is detached. */

@@ -47,7 +47,8 @@ export class ServerEnd {
     return this.#isWitness;
   }
 
-  async begin(reason: string): Promise<void> {
+  /** @param isKilled the process that the client started has said nothing of its end */
+  async begin(reason: string, isKilled: boolean): Promise<void> {
     const before = this.#reason;
     this.#reason = before === null || isOrderly(reason) ? reason : before;
     if (before !== null || this.#isOver) return;
@@ -57,7 +58,7 @@ export class ServerEnd {
     // [SI47] Node reports the end of stdin before a signal that preceded it.
     await nextTurn();
     const isClientGone = chat.client !== null && (await isGone(runtime, chat.client, reason));
-    saveAndDetach(runtime, chat, server, { isClientGone, reason: this.#reason });
+    saveAndDetach(runtime, chat, server, { isClientGone, isKilled, reason: this.#reason });
     this.#options.onDetached();
     const isWitness = !isClientGone && (await this.#leaveTeam("server_gone"));
     if (!isWitness) return this.#finish(isClientGone);
@@ -66,7 +67,7 @@ export class ServerEnd {
     const isGoneNow = await this.#witness();
     if (this.#isOver) return;
     this.#limit();
-    saveAndDetach(runtime, chat, server, { isClientGone: isGoneNow, reason: "parent_death" });
+    saveAndDetach(runtime, chat, server, { isClientGone: isGoneNow, isKilled, reason: "parent_death" });
     return this.#finish(isGoneNow);
   }
 
@@ -132,6 +133,7 @@ export class ServerEnd {
 
 interface Ending {
   readonly isClientGone: boolean;
+  readonly isKilled: boolean;
   /** The end of stdin, a signal, or the death of a parent. */
   readonly reason: string;
 }
@@ -146,7 +148,8 @@ function saveAndDetach(runtime: Runtime, chat: Chat, server: ProcessIdentity, en
   const { isClientGone } = end;
   const reason = isClientGone && !isOrderly(end.reason) ? "client_gone" : end.reason;
   try {
-    servers.leave(runtime, server);
+    // [HO4] Its row shows the hooks of the living client that the server has died.
+    if (isClientGone || !end.isKilled) servers.leave(runtime, server);
     for (const sessionId of chat.servedSessions()) {
       if (runtime.store.read((sql) => sessions.get(sql, sessionId), null) === null) continue;
       runtime.store.write((sql) => {

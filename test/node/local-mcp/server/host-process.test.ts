@@ -7,6 +7,7 @@ import { HostProcess } from "#src/local-mcp/server/host-process.ts";
 import { hostSocket } from "#src/platform/host-socket.ts";
 import { identify } from "#src/platform/processes.ts";
 import { storedSession, rowCount } from "#harness/machine/claude.ts";
+import { column } from "#harness/store/store-rows.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 type Message = Record<string, unknown>;
@@ -150,11 +151,15 @@ it.each([
     await aFront(host, { pid: 101, clientPid: 100 }),
     await aFront(host, { pid: 201, clientPid: 200 }),
   ];
+  await one.call("shim_hook", { event: "Notification", session_id: "s1", message: "waits" });
   const session = await one.save("one");
   if (reason === null) one.connection.destroy();
   else one.send({ jsonrpc: "2.0", id: "shim-front:1", method: "shim/end", params: { reason } });
   await vi.waitUntil(() => storedSession(host.runtime, session).detachedAt !== null);
   expect(storedSession(host.runtime, session)).toMatchObject({ endedAt: null, detachReason: reason ?? "stdin_end" });
+  // [HO4] The hooks of a client whose front was killed find it in the table.
+  const registered = host.runtime.store.read((sql) => column(sql, "SELECT pid FROM servers"), []);
+  expect(registered.includes(101)).toBe(reason === null);
   await expect(two.call("shim_session_status", {})).resolves.not.toHaveProperty("isError");
 });
 
