@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { McpConnection } from "../src/platform/mcp-connection.ts";
 import { hostsOf, killEvery } from "../test/harness/machine/process-tree.ts";
@@ -19,7 +19,7 @@ export async function benchChats(folder: string): Promise<Row[]> {
     const env = { PATH: process.env["PATH"] ?? "", HOME: folder, SHIM_HOME: home, CLAUDECODE: "1" };
     const chats = Array.from(
       { length: count },
-      () => new McpConnection({ command: process.execPath, args: ["dist/mcp.cjs"], env, cwd: folder }),
+      () => new McpConnection({ command: process.execPath, args: [resolve("dist/mcp.cjs")], env, cwd: folder }),
     );
     for (const [n, chat] of chats.entries()) {
       await chat.initialize("bench");
