@@ -1,0 +1,58 @@
+#!/bin/sh
+# shim-hook <node> <Event> [--client <name>]
+# Sends an event of a client to the host of this machine. Where no host answers, the program beside
+# this file handles the event.
+node=$1 event=$2 client=${4:-claude-code}
+
+run_program() {
+  exec "$node" "${0%/*}/hook.cjs" "$event" --client "$client"
+}
+
+if IFS= read -r self 2>/dev/null </proc/$$/stat; then
+  home=${SHIM_HOME:-${XDG_DATA_HOME:-${HOME-}/.local/share}/shim}
+else
+  self="$$ (sh) S $PPID"
+  home=${SHIM_HOME:-"${HOME-}/Library/Application Support/shim"}
+fi
+
+case "$home@values@" in
+  # A header ends with its line, and no variable may begin another one.
+  *'
+'*) run_program ;;
+  /*) [ -S "$home/host.sock" ] || run_program ;;
+  *) run_program ;;
+esac
+
+# [HO65] To another client that runs Claude Code's hooks the answer comes before its input ends.
+if [ "$client" = claude-code ] && [ "${CLAUDECODE-}" != 1 ] && [ -z "${CLAUDE_CODE_ENTRYPOINT+x}" ]; then
+  run_program
+fi
+
+case $client in
+  # These were seen to close the input.
+  @tried@) input=$(cat 2>/dev/null) || run_program ;;
+  # [HO40]
+  *) input=$(timeout 6 cat 2>/dev/null) || [ $? = 124 ] || input=$(cat 2>/dev/null) || run_program ;;
+esac
+
+case $event in
+  [Ss]ession[Ss]tart) seconds=6 ;;
+  PreToolUse | PreCompact) seconds=5 ;;
+  *) seconds=2 ;;
+esac
+
+ask() {
+  # A socket's path may have 103 bytes, and that of a home may have more.
+  cd "$home" || return
+  printf '%s\n' "$input" | curl -q --silent --noproxy '*' --max-time "$seconds" --unix-socket host.sock \
+    --write-out '%{http_code}' --data-binary @- -H Expect: -H "shim-process: $self" -H "shim-home: =$home" \
+    @headers@ \
+    "http://shim/hook/$client/$event"
+}
+
+answer=$(ask 2>/dev/null) || answer=
+case $answer in
+  *200) printf '%s' "${answer%200}" ;;
+  *) printf '%s\n' "$input" | (SHIM_CLIENT_PID=$PPID && export SHIM_CLIENT_PID && run_program) ;;
+esac
+exit 0
