@@ -40,9 +40,7 @@ export async function answerPosted(runtime: Runtime, request: IncomingMessage): 
   if (!isOwnHome || parent === null) return refused(409, "This is the host of another home, or of another container.");
   const input = await readBody(request);
   if (input === null) return refused(413, `An event has at most ${maxBytes} bytes.`);
-  // A caller that has waited too long has passed the event to the program.
-  await nextTurn();
-  if (request.socket.destroyed) return null;
+  if (await hasGone(request)) return null;
   const env = callerEnv(runtime.env, request.headers);
   const given = { event, input, client, env, parent };
   if (isOfForeignCaller(given, { path: runtime.paths.foreignCallers, now: runtime.now() })) return refused(200, "");
@@ -64,4 +62,11 @@ async function readBody(request: IncomingMessage): Promise<string | null> {
     parts.push(part);
   }
   return Buffer.concat(parts).toString();
+}
+
+/** [HO74] The end of a connection is read in the turn after its last data. */
+async function hasGone({ socket }: IncomingMessage): Promise<boolean> {
+  await nextTurn();
+  await nextTurn();
+  return socket.destroyed || socket.readableEnded;
 }
