@@ -41,13 +41,26 @@ case $event in
   *) seconds=2 ;;
 esac
 
-ask() {
-  # A socket's path may have 103 bytes, and that of a home may have more.
-  cd "$home" || return
-  printf '%s\n' "$input" | curl -q --silent --noproxy '*' --max-time "$seconds" --unix-socket host.sock \
+post() {
+  # Without them curl reads 15 files that it has no use for here.
+  export LC_ALL=C OPENSSL_CONF=/dev/null
+  exec curl -q --silent --noproxy '*' --max-time "$seconds" --unix-socket host.sock \
     --write-out '%{http_code}' --data-binary @- -H Expect: -H "shim-process: $self" -H "shim-home: =$home" \
     @headers@ \
     "http://shim/hook/$client/$event"
+}
+
+ask() {
+  # A socket's path may have 103 bytes, and that of a home may have more.
+  cd "$home" || return
+  # Dash and ash need no process for a here-document; these write it into a file.
+  if [ -n "${BASH_VERSION-}${KSH_VERSION-}${ZSH_VERSION-}" ]; then
+    printf '%s\n' "$input" | post
+  else
+    post <<END
+$input
+END
+  fi
 }
 
 answer=$(ask 2>/dev/null) || answer=

@@ -13,6 +13,12 @@ export interface Posted {
   readonly body: string;
 }
 
+export interface RunOptions {
+  readonly args?: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+  readonly shell?: string;
+}
+
 export interface Ended {
   readonly code: number | null;
   readonly out: string;
@@ -70,9 +76,9 @@ export class ShimHookRig {
   /** @param input null: stdin stays open and empty */
   async run(
     input: string | null,
-    { args = ["Stop", "--client", "codex"], env = {} }: { args?: readonly string[]; env?: NodeJS.ProcessEnv } = {},
+    { args = ["Stop", "--client", "codex"], env = {}, shell = "/bin/sh" }: RunOptions = {},
   ): Promise<Ended> {
-    const child = spawn("/bin/sh", [join(this.folder, "shim-hook"), process.execPath, ...args], {
+    const child = spawn(shell, [join(this.folder, "shim-hook"), process.execPath, ...args], {
       env: { PATH: ["/usr/bin", "/bin"].join(delimiter), HOME: this.folder, SHIM_HOME: this.home, ...env },
       cwd: this.folder,
     });

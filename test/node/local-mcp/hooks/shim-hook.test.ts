@@ -18,20 +18,25 @@ function passedOn({ code, out }: Ended): unknown {
   return { code, ...(JSON.parse(out) as object) };
 }
 
-it("[HO70] the host gets the event byte for byte, and its answer is printed as it is; nothing of either is executed", async () => {
-  const rig = new ShimHookRig();
-  let answer = hostile;
-  await rig.host((_request, response) => response.end(answer));
-  const large = JSON.stringify({ tool_response: "x\\\"'🧩".repeat(150_000) });
-  for (const input of [hostile, large, "no json", "%s"]) expect(await rig.run(input)).toEqual(answered(hostile));
-  expect(rig.posted.map(({ url, body }) => [url, body.trimEnd()])).toEqual(
-    [hostile, large, "no json", "%s"].map((input) => ["POST /hook/codex/Stop", input]),
-  );
-  answer = "";
-  expect(await rig.run("{}", { args: ["SessionStart"], env: { CLAUDECODE: "1" } })).toEqual(answered(""));
-  expect(rig.posted.at(-1)?.url).toBe("POST /hook/claude-code/SessionStart");
-  expect(existsSync(join(rig.folder, "bad"))).toBe(false);
-});
+it.each(["/bin/sh", "/bin/bash"])(
+  "[HO70] by %s the host gets the event byte for byte, and its answer is printed as it is; nothing of either is executed",
+  async (shell) => {
+    const rig = new ShimHookRig();
+    let answer = hostile;
+    await rig.host((_request, response) => response.end(answer));
+    const large = JSON.stringify({ tool_response: "x\\\"'🧩".repeat(150_000) });
+    const inputs = [hostile, large, "no json", "%s", "-n", ""];
+    for (const input of inputs) expect(await rig.run(input, { shell })).toEqual(answered(hostile));
+    expect(rig.posted.map(({ url, body }) => [url, body])).toEqual(
+      inputs.map((input) => ["POST /hook/codex/Stop", `${input}\n`]),
+    );
+    answer = "";
+    const start = { args: ["SessionStart"], env: { CLAUDECODE: "1" }, shell };
+    expect(await rig.run("{}", start)).toEqual(answered(""));
+    expect(rig.posted.at(-1)?.url).toBe("POST /hook/claude-code/SessionStart");
+    expect(existsSync(join(rig.folder, "bad"))).toBe(false);
+  },
+);
 
 it("[HO71] the host gets what only the caller knows: its process, its home, and the variables that an answer may depend on", async () => {
   const rig = new ShimHookRig();
