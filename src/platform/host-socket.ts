@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { lstatSync, mkdirSync, renameSync, symlinkSync } from "node:fs";
+import { lstatSync, mkdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { basename, dirname, join, sep } from "node:path";
 import { createPrivateFolder } from "./private-files.ts";
@@ -60,6 +60,7 @@ export function linkSocket(home: string, socket: string): void {
   if (process.platform === "win32") return;
   const link = `${home}${sep}host.sock`;
   const next = `${link}.${process.pid}.next`;
+  rmSync(next, { force: true });
   symlinkSync(dirname(socket) === home ? basename(socket) : socket, next);
   renameSync(next, link);
 }
