@@ -41,13 +41,34 @@ case $event in
   *) seconds=2 ;;
 esac
 
+# Perl, which is on nearly every machine, starts in a third of the time of curl.
 post() {
-  # Without them curl reads 15 files that it has no use for here.
-  export LC_ALL=C OPENSSL_CONF=/dev/null
+  set -- "-Hshim-process: $self" "-Hshim-home: =$home" \
+    @headers@
+  export LC_ALL=C
+  if command -v perl >/dev/null; then
+    unset PERL5OPT PERL5LIB PERL_UNICODE
+    exec perl -e '
+      my ($host, $seconds, $path, @headers) = (undef, @ARGV);
+      $SIG{ALRM} = $SIG{PIPE} = sub { exit 1 };
+      alarm $seconds;
+      $/ = undef;
+      my $event = <STDIN>;
+      s/^-H// for @headers;
+      # An address of a Unix socket, and a stream; on macOS a byte for its length comes first.
+      my $address = pack $^O eq "darwin" ? "xCZ*" : "SZ*", 1, "host.sock";
+      socket($host, 1, 1, 0) && connect($host, $address) or exit 1;
+      select((select($host), $| = 1)[0]);
+      push @headers, "Host: shim", "Connection: close", "Content-Length: " . length $event;
+      print $host join "\r\n", "POST $path HTTP/1.1", @headers, "", $event;
+      my ($head, $answer) = split /\r\n\r\n/, <$host>, 2;
+      my ($length) = $head =~ /^content-length: (\d+)/im;
+      print $answer, "200" if $head =~ m{^HTTP/1\.1 200 } && $length == length $answer;
+    ' "$seconds" "/hook/$client/$event" "$@"
+  fi
+  export OPENSSL_CONF=/dev/null
   exec curl -q --silent --noproxy '*' --max-time "$seconds" --unix-socket host.sock \
-    --write-out '%{http_code}' --data-binary @- -H Expect: -H "shim-process: $self" -H "shim-home: =$home" \
-    @headers@ \
-    "http://shim/hook/$client/$event"
+    --write-out '%{http_code}' --data-binary @- -H Expect: "$@" "http://shim/hook/$client/$event"
 }
 
 ask() {

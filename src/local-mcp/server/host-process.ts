@@ -102,7 +102,9 @@ export class HostProcess {
     this.#usedAt = runtime.now();
     try {
       const answer = await answerPosted(runtime, request);
-      if (answer) response.writeHead(answer.status, { connection: "close" }).end(answer.text);
+      if (!answer) return;
+      const headers = { connection: "close", "content-length": Buffer.byteLength(answer.text) };
+      response.writeHead(answer.status, headers).end(answer.text);
     } catch (error) {
       runtime.log("error", "an event was not answered", { error: stackOf(error) });
       response.writeHead(500).end();
