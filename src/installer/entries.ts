@@ -102,7 +102,11 @@ function isShellEntry({ command, args }: Command): boolean {
 /** The program that runs SHIM's code. */
 export function runnerOf(value: unknown): string | null {
   const found = parseCommand(value);
-  return found && isShellEntry(found) ? (found.args[1] ?? null) : (found?.command ?? null);
+  if (!found) return null;
+  if (isShellEntry(found)) return found.args[1] ?? null;
+  if (!shellHookLine.test(found.command)) return found.command;
+  const words = /\/dist\/shim-hook'? (?:'(?<quoted>[^']+)'|(?<plain>[^\s']+)) /.exec(found.command)?.groups;
+  return words?.["quoted"] ?? words?.["plain"] ?? null;
 }
 
 export function isHookToolHandler(value: unknown): boolean {

@@ -36,8 +36,9 @@ function isThere(path: string): boolean {
   return path.startsWith("/src/shim") || existsSync(path);
 }
 
-function findings(home: ClientHome, target: ClientTarget): string[] {
-  const nodes = { nodeVersion: () => "v24.0.0", minNodeVersion: [22, 16] as const };
+function findings(home: ClientHome, target: ClientTarget, version: string | null = "v24.0.0"): string[] {
+  const nodeVersion = (node: string): string | null => (node === launch.node ? version : null);
+  const nodes = { nodeVersion, minNodeVersion: [22, 16] as const };
   return inspect(target, { read: readText, exists: isThere, ...nodes, launch, claudeVersion: null }).map(
     ({ code }) => code,
   );
@@ -55,6 +56,7 @@ it("[IN36] every client gets its hooks and the server; twice is once, and remova
       expect(texts[1], client).toContain(JSON.stringify(commandOf(event, client)).slice(1, -1));
     expect(home.install(target).edits, client).toEqual([]);
     expect(findings(home, target), client).toEqual(["installed"]);
+    expect(findings(home, target, null), client).toEqual(["installed", "node_missing"]);
     home.uninstall(target);
     expect(namesIn(home), client).toEqual(before);
   }
