@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, w
 import { basename, join } from "node:path";
 import { build } from "esbuild";
 import { pageHeaders } from "../src/shared/page-security.ts";
+import { shimHookScript } from "./shim-hook.ts";
 import { licensesOf } from "./third-party-licenses.ts";
 
 /**
@@ -146,6 +147,7 @@ const files = [
   ...built.outputFiles.map(({ path, contents }) => [basename(path), contents]),
   // Loaders last: they need their programs.
   ...Object.keys(programs).map((name) => [`${name}.cjs`, Buffer.from(loader(name))]),
+  ["shim-hook", Buffer.from(shimHookScript())],
 ];
 const licenses = ["third-party-licenses.txt", Buffer.from(licensesOf(".", [built.metafile, page.metafile]))];
 fill("dist", [...files, licenses, ["fleet-app.html", fleetApp]]);

@@ -1,7 +1,7 @@
 import { isRecord } from "../shared/json-fields.ts";
 import type { HookEvent } from "../contract/hook-input.ts";
 import { hookTool } from "../contract/hook-tool.ts";
-import { plainWord, shellWord, type Launch } from "../platform/launch.ts";
+import { plainWord, shellHookOf, shellWord, type Launch } from "../platform/launch.ts";
 
 /** SHIM's entries in a client's settings, and their recognition after the clone moved. Pure. */
 
@@ -19,6 +19,18 @@ export function serverCommand(launch: Launch): { command: string; args: string[]
 /** Exec form: without a shell no path needs quoting, and Windows behaves like the others. */
 export function hookCommand(launch: Launch, event: HookEvent): { command: string; args: string[] } {
   return { command: launch.node, args: [launch.hookScript, event] };
+}
+
+export const shell = "/bin/sh";
+
+/** [HO70] The program that a client's settings name for an event. */
+export function hookEntry(
+  launch: Launch,
+  event: HookEvent,
+  platform: NodeJS.Platform,
+): { command: string; args: string[] } {
+  if (platform === "win32") return hookCommand(launch, event);
+  return { command: shell, args: [shellHookOf(launch), launch.node, event] };
 }
 
 /**
@@ -64,6 +76,7 @@ function isTexts(value: unknown): value is string[] {
 
 const program = /(^|[\\/])(shim(\.mjs|\.cmd|\.exe)?|shim-mcp(@[^\\/]*)?)$/;
 const hookProgram = /(^|[\\/])(dist[\\/]hook|shim-hook)\.[cm]?js$/;
+const shellHook = /(^|\/)dist\/shim-hook$/;
 const node = /(^|[\\/])node[^\\/]*$/;
 
 export function isOurServer(value: unknown): boolean {
@@ -77,19 +90,38 @@ export function isOurHook(value: unknown, event: string): boolean {
   if (!found) return false;
   if (found.args.length === 0) return isShellHook(found.command, event);
   if (found.args.at(-1) !== event) return false;
+  if (found.args.length === 3 && isShellEntry(found)) return true;
   if (found.args.length === 2 && hookProgram.test(found.args[0] ?? "")) return node.test(found.command);
   return found.args.at(-2) === "hook" && programIndex(found) >= 0;
+}
+
+function isShellEntry({ command, args }: Command): boolean {
+  return command === shell && shellHook.test(args[0] ?? "");
+}
+
+/** The program that runs SHIM's code. */
+export function runnerOf(value: unknown): string | null {
+  const found = parseCommand(value);
+  if (!found) return null;
+  if (isShellEntry(found)) return found.args[1] ?? null;
+  if (!shellHookLine.test(found.command)) return found.command;
+  const words = /\/dist\/shim-hook'? (?:'(?<quoted>[^']+)'|(?<plain>[^\s']+)) /.exec(found.command)?.groups;
+  return words?.["quoted"] ?? words?.["plain"] ?? null;
 }
 
 export function isHookToolHandler(value: unknown): boolean {
   return isRecord(value) && value["type"] === "mcp_tool" && value["tool"] === hookTool;
 }
 
+const shellHookLine = /\/dist\/shim-hook'?\s/;
+
 function isShellHook(command: string, event: string): boolean {
   const named = /(?:dist[\\/]hook|shim-hook)\.[cm]?js["']?\s+(?<event>\w+)\s+--client\s+[\w-]+\s*$/.exec(
     command,
   )?.groups;
   if (named) return named["event"] === event;
+  const sent = shellHookLine.test(command) ? /\s(?<event>\w+) --client [\w-]+\s*$/.exec(command)?.groups : undefined;
+  if (sent) return sent["event"] === event;
   const words = /^(?<program>.*?)["']?(?<!\s)\s+hook\s+(?<event>\w+)\s*$/.exec(command)?.groups;
   return words?.["event"] === event && /(^|[\\/\s"'])shim(\.mjs|-mcp)?$/.test(words["program"] ?? "");
 }
@@ -107,10 +139,13 @@ function programIndex({ command, args }: Command): number {
 export function findScript(value: unknown): string | null {
   const found = parseCommand(value);
   if (found?.args.length === 0) return findShellScript(found.command);
-  return found?.args.find((arg) => /[\\/][^\\/]*\.[cm]?js$/.test(arg)) ?? null;
+  return found?.args.find((arg) => /[\\/][^\\/]*\.[cm]?js$/.test(arg) || shellHook.test(arg)) ?? null;
 }
 
 function findShellScript(command: string): string | null {
-  const [word] = /'[^']+\.[cm]?js'|"[^"]+\.[cm]?js"|(?<![^\s'"])[^\s'"]+\.[cm]?js/.exec(command) ?? [];
+  const [word] =
+    /'[^']+\.[cm]?js'|"[^"]+\.[cm]?js"|(?<![^\s'"])[^\s'"]+\.[cm]?js/.exec(command) ??
+    /'[^']+\/shim-hook'|(?<![^\s'"])[^\s'"]+\/shim-hook(?=\s|$)/.exec(command) ??
+    [];
   return word?.replaceAll(/^['"]|['"]$/g, "") ?? null;
 }

@@ -1,6 +1,6 @@
 import type { ClientFiles } from "../clients/client-files.ts";
-import { shellWord, type Launch } from "../platform/launch.ts";
-import { isOurHook } from "./entries.ts";
+import { shellHookOf, shellWord, type Launch } from "../platform/launch.ts";
+import { isOurHook, shell } from "./entries.ts";
 import * as json from "./json-text.ts";
 import * as settings from "./settings-edits.ts";
 
@@ -95,22 +95,22 @@ export function ownHooks(client: string, events: readonly string[], file: OwnFil
   };
 }
 
+const scriptIn = /(?<![^"'\s])[^"'\s]+(?:(?:dist[\\/]+hook|shim-hook)\.[cm]?js|\/dist\/shim-hook(?=['\s]))/;
+
 function isOwn(text: string): boolean {
-  return /(?:dist[\\/]+hook|shim-hook)\.[cm]?js/.test(text);
+  return scriptIn.test(text);
 }
 
 /** The path of the hook program, which both forms of file hold as text. */
 function commandIn(text: string): string {
-  const script = /(?<![^"'\s])[^"'\s]+(?:dist[\\/]+hook|shim-hook)\.[cm]?js/.exec(text)?.[0] ?? "";
+  const script = scriptIn.exec(text)?.[0] ?? "";
   return JSON.parse(`"${script}"`) as string;
 }
 
-export function hookCommandLine(
-  { node, hookScript }: Launch,
-  platform: NodeJS.Platform,
-  event: string,
-  client: string,
-): string {
-  const word = platform === "win32" ? (text: string): string => `"${text}"` : shellWord;
-  return [word(node), word(hookScript), event, "--client", client].join(" ");
+/** [HO70] */
+export function hookCommandLine(launch: Launch, platform: NodeJS.Platform, event: string, client: string): string {
+  const { node, hookScript } = launch;
+  const start =
+    platform === "win32" ? [`"${node}"`, `"${hookScript}"`] : [shell, shellHookOf(launch), node].map(shellWord);
+  return [...start, event, "--client", client].join(" ");
 }

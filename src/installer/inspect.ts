@@ -2,8 +2,8 @@ import { hookEvents } from "../contract/hook-input.ts";
 import { hasHookTool, hasNoTodoTools, hookTool, hookToolSince } from "../contract/hook-tool.ts";
 import type { ReadText } from "./client-files.ts";
 import { formatOf } from "./client-formats.ts";
-import { parseCommand, isHookToolHandler, findScript } from "./entries.ts";
-import type { Launch } from "../platform/launch.ts";
+import { isHookToolHandler, findScript, runnerOf } from "./entries.ts";
+import { shellHookOf, type Launch } from "../platform/launch.ts";
 import { findIgnoredFiles } from "./ignored-files.ts";
 import * as json from "./json-text.ts";
 import { hookDelivery } from "./plan.ts";
@@ -171,7 +171,7 @@ function expectedEvents({ client }: ClientTarget, delivery: settings.HookDeliver
 
 /** Null for a client that has one way alone. */
 function deliveryIn({ target, servers, claudeVersion }: Inspection): settings.HookDelivery | null {
-  return target.client === "claude-code" ? hookDelivery(servers, claudeVersion) : null;
+  return target.client === "claude-code" ? hookDelivery(servers, claudeVersion, target.platform) : null;
 }
 
 /** Says nothing of a client whose version is not known. */
@@ -237,14 +237,14 @@ function checkCommands(inspection: Inspection): void {
     ...ourServers.map((name) => formatOf(target.client).servers.entry(servers, name)),
     ...events.flatMap(handlersOf),
   ];
-  const expected = new Set([launch.script, launch.hookScript]);
+  const expected = new Set([launch.script, launch.hookScript, shellHookOf(launch)]);
   for (const script of distinct(entries.map(findScript))) {
     const movedText = `${script} is missing; was the clone moved?`;
     if (!exists(script)) add("script_missing", movedText, "Run `shim init` in its new folder.");
     else if (!expected.has(script))
       add("other_copy", `it starts another copy of SHIM: ${script}`, `To use this one: ${rerunInit}`);
   }
-  const commands = distinct(entries.map((entry) => parseCommand(entry)?.command ?? null));
+  const commands = distinct(entries.map(runnerOf));
   for (const command of commands) checkNode(inspection, command);
 }
 

@@ -46,7 +46,7 @@ function planEntries(target: ClientTarget, launch: Launch, context: PlanContext)
   if (target.settingsFile !== null) {
     const line = planStatusLine(target, launch, loaded.value);
     const isTodoTools = context.wantsTodoTools === true && !settings.isTodoToolsSet(current.text);
-    const delivery = hookDelivery(servers.text, context.claudeVersion);
+    const delivery = hookDelivery(servers.text, context.claudeVersion, target.platform);
     const { path: settingsFile, text } = current;
     const receiver = receiverIn(config.text);
     const telemetry = planTelemetry({ settings: text, settingsFile, receiver }, context.telemetry);
@@ -108,8 +108,12 @@ function withoutStatusLine(why: string): StatusLinePlan {
 }
 
 /** [IN20] Prefers the MCP server, under its name in the client's file. */
-export function hookDelivery(servers: string, version: string | null): settings.HookDelivery {
-  return { server: hasHookTool(version) ? serverIn(servers) : null, version };
+export function hookDelivery(
+  servers: string,
+  version: string | null,
+  platform: NodeJS.Platform,
+): settings.HookDelivery {
+  return { server: hasHookTool(version) ? serverIn(servers) : null, version, platform };
 }
 
 export function serverIn(servers: string): string {

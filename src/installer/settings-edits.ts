@@ -4,7 +4,7 @@ import { hookToolGroups, isEventKnown, isHookToolEvent } from "../contract/hook-
 import {
   type Command,
   parseCommand,
-  hookCommand,
+  hookEntry,
   hookTimeout,
   isHookToolHandler,
   isOurHook,
@@ -37,6 +37,7 @@ export interface HookDelivery {
   /** Name of SHIM's MCP server, which gets tool events; null: each event starts a process. */
   readonly server: string | null;
   readonly version: string | null;
+  readonly platform: NodeJS.Platform;
 }
 
 export function supportedEvents({ version }: HookDelivery): HookEvent[] {
@@ -77,7 +78,7 @@ export function addHooks(text: string, launch: Launch, delivery: HookDelivery): 
     if (!isEventKnown(event, delivery.version)) return withoutHooks(rest, event, "");
     return delivery.server !== null && isHookToolEvent(event)
       ? withToolHook(rest, event, hookToolGroups(event, delivery.server))
-      : withProcessHook(rest, event, launch);
+      : withProcessHook(rest, event, launch, delivery.platform);
   }, text);
 }
 
@@ -89,12 +90,12 @@ function withToolHook(text: string, event: HookEvent, expected: readonly object[
   return expected.reduce<string>((rest, group) => json.append(rest, ["hooks", event], group), without);
 }
 
-function withProcessHook(text: string, event: HookEvent, launch: Launch): string {
+function withProcessHook(text: string, event: HookEvent, launch: Launch, platform: NodeJS.Platform): string {
   const tools = ourHooks(text, event).filter((hook) => isHookToolHandler(json.valueAt(text, handlerPath(event, hook))));
   const rest = removeHandlers(text, event, tools);
   return withHandler(rest, event, {
     type: "command",
-    ...hookCommand(launch, event),
+    ...hookEntry(launch, event, platform),
     timeout: hookTimeout(event),
   });
 }

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
-import { lstatSync, mkdirSync } from "node:fs";
+import { lstatSync, mkdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
-import { dirname, join, sep } from "node:path";
+import { basename, dirname, join, sep } from "node:path";
 import { createPrivateFolder } from "./private-files.ts";
 
 /** sun_path holds 108 bytes on Linux and 104 on macOS, with the zero at its end. */
@@ -53,4 +53,14 @@ export function checkSocketFolder(home: string, socket: string): void {
   throw new SocketFolderError(
     `${folder} belongs to another user, or others may enter it. Remove it, or set SHIM_HOME to a shorter path.`,
   );
+}
+
+/** [HO72] The name by which `shim-hook`, which computes no digest, finds the host of a home. */
+export function linkSocket(home: string, socket: string): void {
+  if (process.platform === "win32") return;
+  const link = `${home}${sep}host.sock`;
+  const next = `${link}.${process.pid}.next`;
+  rmSync(next, { force: true });
+  symlinkSync(dirname(socket) === home ? basename(socket) : socket, next);
+  renameSync(next, link);
 }

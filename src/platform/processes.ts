@@ -96,18 +96,33 @@ export function linuxProcesses(): Processes {
       } catch {
         return null;
       }
-      const openParen = stat.indexOf("(");
-      const close = stat.lastIndexOf(")");
-      const fields = stat.slice(close + 2).split(" ");
-      if (fields[0] === "Z" || fields[0] === "X") return null;
-      return {
-        command: stat.slice(openParen + 1, close),
-        parent: Number(fields[1]),
-        start: fields[19] ?? "",
-        residentBytes: Number(fields[21]) * 4096,
-      };
+      return factsIn(stat);
     },
   };
+}
+
+function factsIn(stat: string): ProcessFacts | null {
+  const openParen = stat.indexOf("(");
+  const close = stat.lastIndexOf(")");
+  const fields = stat.slice(close + 2).split(" ");
+  if (fields[0] === "Z" || fields[0] === "X") return null;
+  return {
+    command: stat.slice(openParen + 1, close),
+    parent: Number(fields[1]),
+    start: fields[19] ?? "",
+    residentBytes: Number(fields[21]) * 4096,
+  };
+}
+
+/**
+ * The parent of a process that describes itself by a line of proc(5), without the start where it
+ * has no such file. Null: it is not in this process table, but in that of a container.
+ */
+export function parentOfStated(processes: Processes, stat: string): number | null {
+  const stated = factsIn(stat);
+  const facts = processes.facts(Number.parseInt(stat, 10));
+  if (!stated || !facts || facts.parent !== stated.parent) return null;
+  return stated.start === "" || stated.start === facts.start ? facts.parent : null;
 }
 
 function pidNamespace(): string {

@@ -66,6 +66,12 @@ export class Durations {
     return result;
   }
 
+  /** For an event that this process answers as if it had been started for it. */
+  fromNow(): Durations {
+    const startedAt = this.#monotonicMs();
+    return new Durations(() => this.#monotonicMs() - startedAt);
+  }
+
   /** Seconds since the start of the process. */
   sinceStart(): number {
     return this.#monotonicMs() / 1_000;

@@ -7,7 +7,7 @@ import { dirname } from "node:path";
  * Variables that a client itself sets for its hooks and shells, none that a user sets. Qwen Code
  * sets some of Gemini CLI's too, and in a terminal of VS Code every client has those of VS Code.
  */
-const clientMarks: readonly (readonly [name: string, variables: readonly string[]])[] = [
+export const clientMarks: readonly (readonly [name: string, variables: readonly string[]])[] = [
   ["Copilot", ["COPILOT_CLI", "COPILOT_HOOK_DIR", "COPILOT_AGENT_SESSION_ID"]],
   ["Qwen Code", ["QWEN_CODE_SESSION_ID", "QWEN_PROJECT_DIR"]],
   ["Gemini CLI", ["GEMINI_SESSION_ID", "GEMINI_CWD", "GEMINI_CLI"]],

@@ -10,11 +10,12 @@ import { claudeCode } from "../../clients/claude-code.ts";
 import type { ClientAdapter } from "../../clients/client-adapter.ts";
 import { hookTool } from "../../contract/hook-tool.ts";
 import { HomeError, homeFrom, pathsIn } from "../../platform/paths.ts";
-import { clientPidOf, skipShells, systemProcesses, type Processes } from "../../platform/processes.ts";
-import { foreignCaller, hasClaudeVariables, recordForeignCaller } from "./foreign-callers.ts";
+import { skipShells, systemProcesses } from "../../platform/processes.ts";
+import { hasClaudeVariables } from "./foreign-callers.ts";
 import { openNodeSqlite } from "../../store/driver-node-sqlite.ts";
 import { maxUpkeepBytes, systemRuntime } from "../../runtime/system-runtime.ts";
-import { answerHook, problemEvents } from "./answer-hook.ts";
+import { problemEvents } from "./answer-hook.ts";
+import { answerProcess, isOfForeignCaller, type ProcessEvent } from "./answer-process.ts";
 import { toHookInput } from "./hook-tool-input.ts";
 import { finishEvent } from "./finish-event.ts";
 import { exitWithPendingRead, foreignLimits, ownLimits, readStdin } from "./hook-stdin.ts";
@@ -36,7 +37,9 @@ async function main(event: string, client: string): Promise<void> {
   if (event === hookTool) return answerArguments();
   const isOwn = adapter !== claudeCode || hasClaudeVariables(process.env);
   const { text: input, isCutOff } = await readStdin(isOwn ? ownLimits : foreignLimits);
-  await handle(event, input, adapter);
+  const given = { event, input, client: adapter, env: process.env, parent: process.ppid };
+  const callers = { path: pathsIn(homeFrom(process.env)).foreignCallers, now: Date.now() };
+  if (!isOfForeignCaller(given, callers)) await store(given);
   if (isCutOff) exitWithPendingRead();
 }
 
@@ -48,33 +51,21 @@ async function answerStream(client: ClientAdapter): Promise<void> {
 async function answerArguments(): Promise<void> {
   const { text } = await readStdin(ownLimits);
   const given = toHookInput(parseJson(text));
-  if (given) await store(given.event, JSON.stringify(given.input), claudeCode);
+  if (!given) return;
+  const input = JSON.stringify(given.input);
+  await store({ event: given.event, input, client: claudeCode, env: process.env, parent: process.ppid });
 }
 
-async function handle(event: string, input: string, client: ClientAdapter): Promise<void> {
-  const caller = client === claudeCode ? foreignCaller(process.env, parseJson(input)) : null;
-  if (caller !== null) {
-    recordForeignCaller(pathsIn(homeFrom(process.env)).foreignCallers, caller, Date.now());
-    return;
-  }
-  await store(event, input, client);
-}
-
-async function store(event: string, input: string, client: ClientAdapter): Promise<void> {
+async function store(given: ProcessEvent): Promise<void> {
+  const { event } = given;
   // node:sqlite, unlike better-sqlite3, has no binary to load (7 ms on the machine measured).
   const waits = event === "SessionStart" ? { busyMs: startBusyMs, totalBusyMs: startBusyMs } : { busyMs: eventBusyMs };
   const runtime = systemRuntime({ driver: openNodeSqlite, ...waits, maxUpkeepBytes });
-  const answer = answerHook(runtime, event, () => input, findClientPid(runtime.processes, client), client);
+  const answer = answerProcess(runtime, given);
   // Not process.stdout: making that stream loads node:net.
   if (answer) writeSync(1, answer);
   await finishEvent(runtime, event);
   // The store stays open: the last close would checkpoint the write-ahead log (four fsyncs).
-}
-
-/** Clients start a hook in a shell, which may stay as its parent. */
-function findClientPid(processes: Processes, client: ClientAdapter): number {
-  if (client !== claudeCode) return skipShells(processes, process.ppid);
-  return Number(process.env["CLAUDE_PID"]) || clientPidOf(processes, process.env, process.ppid);
 }
 
 const [, , event = "", flag, named = ""] = process.argv;

@@ -7,11 +7,13 @@ import { teamTools } from "../../contract/team-tools.ts";
 import { machineTools } from "../../contract/tools.ts";
 import type { FrontHello, HostHello, ProgramVersion } from "../front/hello.ts";
 import { mcpPath, mcpProtocol } from "../front/hello.ts";
+import { linkSocket } from "../../platform/host-socket.ts";
 import { inodeOf } from "../../platform/private-files.ts";
 import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { stackOf } from "../../shared/error.ts";
 import { parseJson } from "../../shared/json-fields.ts";
+import { answerPosted, isPostedEvent } from "./posted-event.ts";
 import { MachineWork } from "./machine-work.ts";
 import { ServedChat } from "./served-chat.ts";
 import { tickMs } from "./serve.ts";
@@ -80,11 +82,38 @@ export class HostProcess {
     });
     this.#server.listen(socket, () => {
       if (process.platform !== "win32") chmodSync(socket, 0o600);
+      this.#link();
     });
     this.#timer = setInterval(() => this.#tick(), tickMs);
   }
 
-  #answer({ method, url }: IncomingMessage, response: ServerResponse): void {
+  /** Without the link each event starts a program, as without a host. */
+  #link(): void {
+    const { runtime, socket } = this.#options;
+    try {
+      linkSocket(runtime.paths.home, socket);
+    } catch (error) {
+      runtime.log("warn", "the link to the socket of the host", { error: stackOf(error) });
+    }
+  }
+
+  async #answerEvent(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { runtime } = this.#options;
+    this.#usedAt = runtime.now();
+    try {
+      const answer = await answerPosted(runtime, request);
+      if (!answer) return;
+      const headers = { connection: "close", "content-length": Buffer.byteLength(answer.text) };
+      response.writeHead(answer.status, headers).end(answer.text);
+    } catch (error) {
+      runtime.log("error", "an event was not answered", { error: stackOf(error) });
+      response.writeHead(500).end();
+    }
+  }
+
+  #answer(request: IncomingMessage, response: ServerResponse): void {
+    if (!this.#isOver && isPostedEvent(request)) return void this.#answerEvent(request, response);
+    const { method, url } = request;
     const isStop = method === "POST" && url === "/stop";
     if (method === "POST" && url === "/sync") return void this.#sync(response);
     if (!isStop && !(method === "GET" && url === "/status")) return void response.writeHead(404).end();

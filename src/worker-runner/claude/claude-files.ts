@@ -19,7 +19,9 @@ export interface ClaudeFiles {
  */
 export function writeClaudeFiles(home: string, launch: Launch, version: string | null): ClaudeFiles {
   const server = hasHookTool(version) ? serverName : null;
-  const { hooks } = JSON.parse(addHooks("{}", launch, { server, version })) as { hooks: object };
+  const { hooks } = JSON.parse(addHooks("{}", launch, { server, version, platform: process.platform })) as {
+    hooks: object;
+  };
   const folder = join(home, "worker-claude");
   createPrivateFolder(folder);
   return {

@@ -5,7 +5,7 @@ import type { JournalEntry } from "#src/contract/journal.ts";
 import type { Io, ProcessStart } from "#src/cli/io.ts";
 import { startGroup } from "#src/cli/system-io.ts";
 import { run } from "#src/cli/commands/program.ts";
-import type { Launch } from "#src/platform/launch.ts";
+import { shellHookOf, type Launch } from "#src/platform/launch.ts";
 import * as checkpoints from "#src/local-mcp/checkpoints/checkpoints.ts";
 import { capture } from "#src/local-mcp/checkpoints/capture.ts";
 import { defaults } from "#src/contract/config.ts";
@@ -103,7 +103,8 @@ export function aCliHome(): CliHome {
     facts: (pid) => (alive.has(pid) ? { parent: 1, start: `s${pid}`, command: "claude", residentBytes: 1_000 } : null),
   };
   for (const name of ["project", "other", "path"]) mkdirSync(join(folder, name));
-  write("/", Object.fromEntries(Object.values(launchIn(folder)).map((path) => [path, ""])));
+  const programs = [...Object.values(launchIn(folder)), shellHookOf(launchIn(folder))];
+  write("/", Object.fromEntries(programs.map((path) => [path, ""])));
   symlinkSync(launchIn(folder).script, join(folder, "path", "shim"));
   const env = { SHIM_HOME: paths.home, HOME: folder, PATH: `${join(folder, "path")}:/usr/bin:/bin` };
   let serial = 0;

@@ -14,6 +14,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { homeFrom } from "#src/platform/paths.ts";
 import type { Io } from "#src/cli/io.ts";
+import { shellHookOf } from "#src/platform/launch.ts";
 import { aCliHome, failed, launchIn, printed, type CliHome } from "#harness/machine/cli-home.ts";
 
 /** A machine with Claude Code and Claude Desktop, whose user has settings of his own. */
@@ -83,11 +84,11 @@ it("[CL24] init writes absolute paths of this copy and keeps the user's status l
     isApplied: true,
     clients: [{ client: "claude-desktop" }, { client: "claude-code" }],
   });
-  const { node, script, hookScript } = launchIn(home.folder);
+  const { node, script } = launchIn(home.folder);
   expect(JSON.parse(readFileSync(files.servers, "utf8"))).toMatchObject({
     mcpServers: { shim: { command: node, args: [script, "mcp"] } },
   });
-  expect(readFileSync(files.settings, "utf8")).toContain(hookScript);
+  expect(readFileSync(files.settings, "utf8")).toContain(shellHookOf(launchIn(home.folder)));
   expect((await home.shim("config get statusLine")).out).toBe("my-line\n");
   expect(await home.shim("init")).toMatchObject(printed("Nothing to change."));
   expect(await home.shim("init --remove --yes")).toMatchObject(printed("SHIM is removed."));

@@ -76,7 +76,12 @@ it("[IP5] [IP9] how a copy was installed is known from the path of its launcher,
 /** Started by npx, on a machine with Claude Code. */
 function byNpx(home: CliHome): { io: Partial<Io>; package: string; program: string } {
   const folder = join(home.folder, ".npm", "_npx", "0f3a", "node_modules", "shim-mcp");
-  const files = { "bin/shim.mjs": "launcher", "dist/hook.cjs": "hook", "dist/web/index.html": "page" };
+  const files = {
+    "bin/shim.mjs": "launcher",
+    "dist/hook.cjs": "hook",
+    "dist/shim-hook": "script",
+    "dist/web/index.html": "page",
+  };
   write(folder, files);
   mkdirSync(join(home.folder, ".claude"), { recursive: true });
   const launch = {
@@ -113,7 +118,7 @@ it("[IP10] a later init replaces the copy, and leaves no file of the older versi
   write(folder, { "dist/hook.cjs": "newer hook" });
   expect((await home.shimWith(io, "init --yes")).code).toBe(0);
   expect(readFileSync(join(program, "dist", "hook.cjs"), "utf8")).toBe("newer hook");
-  expect(readdirSync(join(program, "dist")).toSorted()).toEqual(["hook.cjs", "web"]);
+  expect(readdirSync(join(program, "dist")).toSorted()).toEqual(["hook.cjs", "shim-hook", "web"]);
 });
 
 it("[IP11] uninstall leaves nothing of init, where the clients' files have their first texts again", async () => {

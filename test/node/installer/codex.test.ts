@@ -11,7 +11,8 @@ import { aClientHome, launch, type ClientHome } from "#harness/machine/client-ho
 import { codexSource, putCodexOnPath } from "#harness/clients/fake-codex.ts";
 
 const server = '[mcp_servers.shim]\ncommand = "/opt/node/bin/node"\nargs = [ "/src/shim/bin/shim.mjs", "mcp" ]\n';
-const commandOf = (event: string): string => `/opt/node/bin/node /src/shim/dist/hook.cjs ${event} --client codex`;
+const commandOf = (event: string): string =>
+  `/bin/sh /src/shim/dist/shim-hook /opt/node/bin/node ${event} --client codex`;
 const config = (home: ClientHome): string => home.codex.serversFile;
 const hooksFile = (home: ClientHome): string => home.codex.settingsFile ?? "";
 

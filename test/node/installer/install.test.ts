@@ -11,8 +11,8 @@ import { aClientHome, contents, launch, valueOf } from "#harness/machine/client-
 
 const handler = (event: string, timeout = 10): object => ({
   type: "command",
-  command: launch.node,
-  args: [launch.hookScript, event],
+  command: "/bin/sh",
+  args: ["/src/shim/dist/shim-hook", launch.node, event],
   timeout,
 });
 
@@ -71,7 +71,7 @@ it("[IN27] an update of the client changes the hooks where they are, forth and b
   const text = home.read(home.settings) ?? "";
   const { hooks } = JSON.parse(text) as { hooks: Record<string, object[]> };
   expect(hooks["Stop"]).toEqual([...mine.hooks.Stop, ...hookToolGroups("Stop", "shim")]);
-  expect(text.match(/hook\.cjs/g)).toHaveLength(3);
+  expect(text.match(/shim-hook/g)).toHaveLength(3);
   home.claudeVersion = old;
   home.install();
   expect(JSON.parse(home.read(home.settings) ?? "")).toEqual(JSON.parse(before ?? ""));
@@ -239,6 +239,26 @@ it("[IN15] on Windows the command means the same to Git Bash and PowerShell", ()
   expect(plan.notes).toEqual([expect.stringContaining("left unchanged")]);
 });
 
+it("[HO70] on Windows each event starts the program, since there is no shell script", () => {
+  const home = aClientHome();
+  home.install({ ...home.code, platform: "win32" });
+  const [stop] = valueAt(home.read(home.settings) ?? "", ["hooks", "Stop"]) as unknown[];
+  expect(stop).toMatchObject({ hooks: [{ command: launch.node, args: [launch.hookScript, "Stop"] }] });
+});
+
+it("[HO70] an install after that of an older SHIM replaces the program by the script, where it stands", () => {
+  const home = aClientHome();
+  const older = { type: "command", command: launch.node, args: [launch.hookScript, "Stop"], timeout: 10 };
+  home.write(
+    home.settings,
+    JSON.stringify({ hooks: { Stop: [{ hooks: [older, { type: "command", command: "x" }] }] } }),
+  );
+  home.install();
+  expect(valueAt(home.read(home.settings) ?? "", ["hooks", "Stop"])).toEqual([
+    { hooks: [handler("Stop"), { type: "command", command: "x" }] },
+  ]);
+});
+
 it("[IN5] knows its own entries, of any clone, and no others", () => {
   const node = "C:\\Program Files\\nodejs\\node.exe";
   expect([
@@ -246,11 +266,13 @@ it("[IN5] knows its own entries, of any clone, and no others", () => {
     isOurServer({ command: "npx", args: ["-y", "shim-mcp@1.2.0", "mcp"] }),
     isOurServer({ command: "shim", args: ["mcp"] }),
     isOurHook({ type: "command", command: node, args: ["D:\\x\\dist\\hook.cjs", "Stop"] }, "Stop"),
+    isOurHook({ type: "command", command: "/bin/sh", args: ["/a b/dist/shim-hook", "/n o/node", "Stop"] }, "Stop"),
+    isOurHook({ command: "/bin/sh '/a b/dist/shim-hook' '/n o/node' Stop --client codex" }, "Stop"),
     isOurHook({ type: "command", command: "shim", args: ["hook", "Stop"] }, "Stop"),
     isOurHook({ type: "command", command: '"/usr/bin/node" "/a b/bin/shim.mjs" hook Stop' }, "Stop"),
     isOurHook({ type: "command", command: "shim hook Stop" }, "Stop"),
     isOurStatusLine({ command: "shim statusline" }),
-  ]).toEqual(Array(8).fill(true));
+  ]).toEqual(Array(10).fill(true));
   expect([
     isOurServer({ command: node, args: ["/x/other.mjs", "mcp"] }),
     isOurServer({ command: node, args: ["/x/bin/shim.mjs", "up"] }),
@@ -260,9 +282,12 @@ it("[IN5] knows its own entries, of any clone, and no others", () => {
     isOurHook({ type: "command", command: "python", args: ["/x/dist/hook.cjs", "Stop"] }, "Stop"),
     isOurHook({ type: "command", command: node, args: ["/home/me/.claude/hook.cjs", "Stop"] }, "Stop"),
     isOurHook({ type: "command", command: "my-shim hook Stop" }, "Stop"),
+    isOurHook({ command: "/bin/sh /x/dist/shim-hook /n/node Stop --client codex" }, "PreCompact"),
+    isOurHook({ type: "command", command: "/bin/sh", args: ["/x/dist/shim-hook", "/n/node", "Stop"] }, "PreCompact"),
+    isOurHook({ type: "command", command: "/bin/sh", args: ["/home/me/shim-hook", "/n/node", "Stop"] }, "Stop"),
     isOurHook({ type: "http", url: "x" }, "Stop"),
     isOurStatusLine({ command: "shimmer statusline" }),
-  ]).toEqual(Array(10).fill(false));
+  ]).toEqual(Array(13).fill(false));
 });
 
 it("[IN29] leaves groups of another shape under an event as they are", () => {

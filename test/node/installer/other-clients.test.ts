@@ -30,14 +30,15 @@ function aHomeWith(client: (typeof clients)[number]): { readonly home: ClientHom
 }
 
 const commandOf = (event: string, client: string): string =>
-  `/opt/node/bin/node /src/shim/dist/hook.cjs ${event} --client ${client}`;
+  `/bin/sh /src/shim/dist/shim-hook /opt/node/bin/node ${event} --client ${client}`;
 
 function isThere(path: string): boolean {
   return path.startsWith("/src/shim") || existsSync(path);
 }
 
-function findings(home: ClientHome, target: ClientTarget): string[] {
-  const nodes = { nodeVersion: () => "v24.0.0", minNodeVersion: [22, 16] as const };
+function findings(home: ClientHome, target: ClientTarget, version: string | null = "v24.0.0"): string[] {
+  const nodeVersion = (node: string): string | null => (node === launch.node ? version : null);
+  const nodes = { nodeVersion, minNodeVersion: [22, 16] as const };
   return inspect(target, { read: readText, exists: isThere, ...nodes, launch, claudeVersion: null }).map(
     ({ code }) => code,
   );
@@ -55,6 +56,7 @@ it("[IN36] every client gets its hooks and the server; twice is once, and remova
       expect(texts[1], client).toContain(JSON.stringify(commandOf(event, client)).slice(1, -1));
     expect(home.install(target).edits, client).toEqual([]);
     expect(findings(home, target), client).toEqual(["installed"]);
+    expect(findings(home, target, null), client).toEqual(["installed", "node_missing"]);
     home.uninstall(target);
     expect(namesIn(home), client).toEqual(before);
   }
@@ -96,6 +98,22 @@ it("[IN36] forms and units are the client's own, and servers stand in its own li
   expect(written("opencode").servers).toEqual({
     mcp: { shim: { type: "local", command: [launch.node, launch.script, "mcp"], enabled: true } },
   });
+});
+
+it("[HO70] a command line is safe for any path, and known again; on Windows it starts the program", () => {
+  const folder = "/it's $(x) shim";
+  const odd = { node: "/my node/node", script: `${folder}/bin/shim.mjs`, hookScript: `${folder}/dist/hook.cjs` };
+  for (const client of ["qwen", "cursor", "copilot"] as const) {
+    const { home, target } = aHomeWith(client);
+    home.install(target, odd);
+    const line = `/bin/sh '/it'\\\\''s $(x) shim/dist/shim-hook' '/my node/node' `;
+    expect(home.read(target.settingsFile ?? ""), client).toContain(line);
+    expect(home.install(target, odd).edits, client).toEqual([]);
+    home.install({ ...target, platform: "win32" });
+    const text = home.read(target.settingsFile ?? "");
+    expect(text, client).toContain(String.raw`\"/opt/node/bin/node\" \"/src/shim/dist/hook.cjs\" `);
+    expect(text, client).not.toContain("shim-hook");
+  }
 });
 
 it("[IN5] [IN10] the user's own entries stay, those of another copy are corrected, and a changed file loses SHIM's alone", () => {

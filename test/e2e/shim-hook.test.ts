@@ -1,0 +1,251 @@
+import { execFileSync } from "node:child_process";
+import { readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
+import { request } from "node:http";
+import { dirname, join } from "node:path";
+import { expect, it } from "vitest";
+import { adapterOf } from "#src/clients/adapters.ts";
+import * as journal from "#src/local-mcp/sessions/journal.ts";
+import * as sessions from "#src/local-mcp/sessions/sessions.ts";
+import { readForeignCallers } from "#src/local-mcp/hooks/foreign-callers.ts";
+import type { Paths } from "#src/platform/paths.ts";
+import { findAwaited } from "#src/snapshots/awaited-snapshots.ts";
+import { recording } from "#harness/clients/recorded-client.ts";
+import { makeProject, write } from "#harness/machine/git-project.ts";
+import { startHost } from "#harness/machine/host-process.ts";
+import { built, envOf, storeOf } from "#harness/machine/mcp-process.ts";
+import { tempHome } from "#harness/store/temp-store.ts";
+
+const script = join(dirname(built.hook), "shim-hook");
+
+interface Sent {
+  readonly event: string;
+  readonly client: string;
+  readonly payload: object;
+  readonly env?: Readonly<Record<string, string | undefined>>;
+}
+
+interface Got {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+type Way = (sent: Sent) => readonly [command: string, ...args: string[]];
+
+const byProgram: Way = ({ event, client }) => [process.execPath, built.hook, event, "--client", client];
+/** No program could answer in the place of the host. */
+const byHost: Way = ({ event, client }) => ["/bin/sh", script, "/nonexistent/node", event, "--client", client];
+
+/** A client: it starts a process for each event, one after the other, and is gone afterwards. */
+const clientProgram = `const { spawnSync } = require("node:child_process");
+const given = JSON.parse(require("node:fs").readFileSync(0, "utf8"));
+const got = given.map(({ command: [name, ...args], input, env }) => {
+  const { status, stdout, stderr } = spawnSync(name, args, { input, env, encoding: "utf8" });
+  return { status, stdout, stderr };
+});
+process.stdout.write(JSON.stringify(got));`;
+
+function chat(paths: Paths, way: Way, events: readonly Sent[]): Got[] {
+  const given = events.map((sent) => ({
+    command: way(sent),
+    input: JSON.stringify(sent.payload),
+    env: { ...envOf(paths), CLAUDECODE: undefined, NODE_NO_WARNINGS: "1", ...sent.env },
+  }));
+  const options = { input: JSON.stringify(given), encoding: "utf8", maxBuffer: 64_000_000 } as const;
+  return JSON.parse(execFileSync(process.execPath, ["-e", clientProgram], options)) as Got[];
+}
+
+/** What was recorded, without what differs between two homes. */
+function recordOf(paths: Paths, ids: readonly string[]): unknown {
+  return storeOf(paths).read((sql) => {
+    return ids.map((id) => {
+      const session = sessions.get(sql, id);
+      const entries = journal.list(sql, id, 0).map(({ entry }) => entry);
+      return { client: session?.client, project: session?.project, hasOwner: session?.owner !== null, entries };
+    });
+  }, []);
+}
+
+/** Folders, ages and the ids of checkpoints are not the same. */
+function same(got: readonly Got[], { home }: Paths): Got[] {
+  const plain = (text: string): string =>
+    text
+      .replaceAll(home, "HOME")
+      .replaceAll(/\b\d+ s (?=ago|before)/g, "N s ")
+      .replaceAll(/\bcp_[\da-f-]{36}/g, "cp_ID");
+  return got.map((one) => ({ ...one, stdout: plain(one.stdout) }));
+}
+
+/** In two homes the same chats, one by the host and one by programs. */
+async function expectSame(
+  chats: readonly (readonly Sent[])[],
+  ids: readonly string[],
+): Promise<{ got: Got[]; hosted: Paths }> {
+  const [hosted, alone] = [tempHome(), tempHome()];
+  await startHost(hosted);
+  const byHosts = chats.flatMap((events) => same(chat(hosted, byHost, events), hosted));
+  const byPrograms = chats.flatMap((events) => same(chat(alone, byProgram, events), alone));
+  expect(byHosts).toEqual(byPrograms);
+  expect(recordOf(hosted, ids)).toEqual(recordOf(alone, ids));
+  expect(readdirSync(hosted.home)).not.toContain("spool");
+  return { got: byHosts, hosted };
+}
+
+const turnEnds = ["Stop", "AfterAgent", "SessionEnd"];
+
+/** All events of a client, in an order in which they may come. @param id of the chat that sends them */
+function recorded(client: string, cwd: string, id: string): Sent[] {
+  return readdirSync(join(import.meta.dirname, "../harness/clients/payloads", client))
+    .map((file) => file.replace(".json", ""))
+    .toSorted((a, b) => rank(a) - rank(b))
+    .map((name) => ({ name, event: name.split("-")[0] ?? "" }))
+    .filter(({ event }) => adapterOf(client)?.events.includes(event))
+    .map(({ name, event }) => {
+      const { env, payload } = recording(client, name);
+      const own = "session_id" in payload ? { session_id: id } : { sessionId: id };
+      return { event, client, env, payload: { ...payload, ...own, cwd } };
+    });
+}
+
+function rank(name: string): number {
+  return name === "SessionStart" ? -1 : turnEnds.indexOf(name) + 1;
+}
+
+const [session, second, third] = [1, 2, 3].map((n) => `20487890-04b4-4fe0-bbd5-6aa53135455${n}`) as [
+  string,
+  string,
+  string,
+];
+
+it.each(["codex", "copilot", "qwen", "gemini"])(
+  "[HO70] the host answers and records each recorded event of %s as the program does: of a whole chat, of one that dies, and of the next, which gets its brief",
+  async (client) => {
+    const { project } = makeProject({ "a.txt": "committed" });
+    const whole = recorded(client, project, session);
+    const died = recorded(client, project, second).filter(({ event }) => !turnEnds.includes(event));
+    const next = recorded(client, project, third).slice(0, 1);
+    const { got } = await expectSame([whole, died, next], [session, second, third]);
+    expect(got.map(({ status, stderr }) => [status, stderr])).toEqual(got.map(() => [0, ""]));
+    expect(got.at(-1)?.stdout).toContain("died N s ago");
+  },
+);
+
+function claudeEvent(cwd: string, event: string, fields: object = {}, id = session): Sent {
+  const env = { CLAUDECODE: "1", CLAUDE_CODE_ENTRYPOINT: "cli", CLAUDE_CODE_SESSION_ID: id };
+  return { event, client: "claude-code", env, payload: { session_id: id, hook_event_name: event, cwd, ...fields } };
+}
+
+it("[HO70] [HO71] of Claude Code the host knows the chat by its variables: its brief, its files before a risky tool, a worker's chat, and another client", async () => {
+  const { project: folder } = makeProject({ "changed.txt": "committed" });
+  write(folder, { "changed.txt": "not committed" });
+  // Before both chats.
+  utimesSync(join(folder, "changed.txt"), 1_700_000_000, 1_700_000_000);
+  const start = (id: string): Sent => claudeEvent(folder, "SessionStart", { source: "startup" }, id);
+  const risky = { tool_name: "Bash", tool_use_id: "t1", tool_input: { command: "git reset --hard" } };
+  const work = [
+    start(session),
+    claudeEvent(folder, "UserPromptSubmit", {
+      prompt: 'Change the file. It\'s "quoted" \n $(false) 🧩',
+      prompt_id: "p1",
+    }),
+    claudeEvent(folder, "PreToolUse", risky),
+  ];
+  const worker = start(session.replace("2", "3"));
+  const other = start(session.replace("2", "4"));
+  const chats = [
+    work,
+    [{ ...worker, env: { ...worker.env, SHIM_TASK: "task" } }],
+    [
+      {
+        ...other,
+        env: { ...other.env, COPILOT_CLI: "1", CLAUDE_CODE_SESSION_ID: session },
+        payload: { ...other.payload, timestamp: "2026-11-21" },
+      },
+    ],
+    [start(second)],
+  ];
+  const { got, hosted } = await expectSame(chats, [session, second]);
+  const briefs = got.map(({ stdout }) => stdout.includes("Change the file"));
+  expect(briefs).toEqual([false, false, false, false, false, true]);
+  expect(Object.keys(readForeignCallers(hosted.foreignCallers, Date.now()))).toEqual(["Copilot"]);
+  expect(storeOf(hosted).read((sql) => findAwaited(sql, Date.now()), undefined)).toBeNull();
+  expect(readdirSync(hosted.snapshots)).not.toEqual([]);
+});
+
+/** Sends an event as the script does, with what the caller says of itself. */
+function post(paths: Paths, path: string, headers: Readonly<Record<string, string>>, body: string): Promise<number> {
+  const options = { socketPath: join(paths.home, "host.sock"), method: "POST", path, headers };
+  return new Promise((resolve, reject) => {
+    const sent = request(options, (response) => resolve(response.resume().statusCode ?? 0));
+    sent.on("error", reject).end(body);
+  });
+}
+
+it("[HO72] the host refuses a caller of another home and one that it cannot see, an unknown client and a body without end", async () => {
+  const paths = tempHome();
+  await startHost(paths);
+  const self = readFileSync("/proc/self/stat", "utf8").trim();
+  const own = { "shim-home": `=${paths.home}`, "shim-process": self };
+  const body = JSON.stringify(claudeEvent(paths.home, "Stop").payload);
+  const stop = (headers: Readonly<Record<string, string>>): Promise<number> =>
+    post(paths, "/hook/claude-code/Stop", { ...own, ...headers }, body);
+  expect(await stop({})).toBe(200);
+  expect(await stop({ "shim-home": "=/home/another/shim" })).toBe(409);
+  expect(await stop({ "shim-process": `${process.pid} (sh) S ${process.ppid}` })).toBe(200);
+  const fields = self.split(" ");
+  const strangers = [fields.with(3, "1"), fields.with(21, "7"), fields.with(0, "4194999"), ["no", "process"]];
+  for (const stranger of strangers) expect(await stop({ "shim-process": stranger.join(" ") })).toBe(409);
+  expect(await post(paths, "/hook/nobody/Stop", own, body)).toBe(404);
+  expect(await post(paths, "/hook/codex/../Stop", own, body)).toBe(404);
+  const large = await post(paths, "/hook/codex/Stop", own, "x".repeat(32_000_001)).catch(() => "broken off");
+  expect([413, "broken off"]).toContain(large);
+});
+
+/** As a client registers it. */
+const registered: Way = ({ event, client }) => ["/bin/sh", script, process.execPath, event, "--client", client];
+
+function prompts(paths: Paths): unknown[] {
+  return storeOf(paths).read(
+    (sql) => journal.list(sql, session, 0).flatMap(({ entry }) => (entry.kind === "prompt" ? [entry.text] : [])),
+    [],
+  );
+}
+
+it("[HO73] while the host hangs, and when it is gone, the program stores the event, once", async () => {
+  const paths = tempHome();
+  const host = await startHost(paths);
+  const [, prompt] = recorded("gemini", dirname(paths.home), session).filter(({ event }) =>
+    ["SessionStart", "BeforeAgent"].includes(event),
+  );
+  if (!prompt) throw new Error("no prompt is recorded");
+  const sent = (text: string): Sent => ({ ...prompt, payload: { ...prompt.payload, prompt: text } });
+  expect(chat(paths, registered, [sent("to the host")])).toMatchObject([{ status: 0, stderr: "" }]);
+  process.kill(host.pid, "SIGSTOP");
+  expect(chat(paths, registered, [sent("while it hangs")])).toMatchObject([{ status: 0, stderr: "" }]);
+  expect(prompts(paths)).toEqual(["to the host", "while it hangs"]);
+  process.kill(host.pid, "SIGCONT");
+  expect(chat(paths, byHost, [sent("to the host again")])).toMatchObject([{ status: 0, stderr: "" }]);
+  expect(prompts(paths)).toEqual(["to the host", "while it hangs", "to the host again"]);
+  process.kill(host.pid, "SIGKILL");
+  expect(chat(paths, registered, [sent("without a host")])).toMatchObject([{ status: 0, stderr: "" }]);
+  expect(prompts(paths)).toHaveLength(4);
+});
+
+it("[HO74] a host that runs again before the program has answered leaves the event, and the brief of a start, to the program @night", async () => {
+  const paths = tempHome();
+  const host = await startHost(paths);
+  const { project } = makeProject({ "a.txt": "committed" });
+  const [start, ...events] = recorded("gemini", project, session).filter(({ event }) => !turnEnds.includes(event));
+  const [next] = recorded("gemini", project, second);
+  if (!start || !next) throw new Error("no start is recorded");
+  chat(paths, byHost, [start, ...events]);
+  const node = join(dirname(paths.home), "node");
+  const status = `curl --silent --unix-socket '${join(paths.home, "host.sock")}' http://shim/status`;
+  const lines = ["#!/bin/sh", `kill -CONT ${host.pid}`, `${status} >&2`, `exec '${process.execPath}' "$@"`, ""];
+  writeFileSync(node, lines.join("\n"), { mode: 0o755 });
+  process.kill(host.pid, "SIGSTOP");
+  const late: Way = ({ event, client }) => ["/bin/sh", script, node, event, "--client", client];
+  const [got] = chat(paths, late, [next]);
+  expect(got?.stderr).toContain('"chats":0');
+  expect(got?.stdout).toContain("an earlier session died");
+});
