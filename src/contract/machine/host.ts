@@ -7,8 +7,15 @@ export const RunningHost = z.object({
   version: z.string(),
   /** Epoch ms. */
   startedAt: z.int(),
-  /** Connected chats by process ids: of the front, and of the client that started it. */
-  chats: z.array(z.object({ front: z.int(), client: z.int().nullable() })),
+  /** Process ids of a front and of the client that started it. */
+  chats: z.array(
+    z.object({
+      front: z.int(),
+      client: z.int().nullable(),
+      /** False: the front has ended, and the end of its client is waited for. */
+      isConnected: z.boolean(),
+    }),
+  ),
 });
 export type RunningHost = z.infer<typeof RunningHost>;
 

@@ -106,7 +106,7 @@ export class Front {
     this.#isOver = true;
     const { exit, schedule } = this.#options;
     if (this.#host === null) return exit(0);
-    // [SI47] The client lives while the host detaches its sessions: that is how its end is told from its death.
+    // [SI47] The client lives while the host detaches its sessions, which no killed one does.
     this.#control(controlMethods.end, { reason });
     schedule(() => exit(1), maxEndMs);
   }

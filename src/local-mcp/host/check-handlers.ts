@@ -36,7 +36,7 @@ async function hostCheck(context: HostContext): Promise<Check[]> {
   const text =
     host === null
       ? "none runs; the next chat starts one"
-      : `process ${host.pid} serves ${pluralize(host.chats.length, "chat")}`;
+      : `process ${host.pid} serves ${pluralize(host.chats.filter(({ isConnected }) => isConnected).length, "chat")}`;
   return [pass("host", text)];
 }
 

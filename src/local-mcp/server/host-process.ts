@@ -118,12 +118,15 @@ export class HostProcess {
     if (method === "POST" && url === "/sync") return void this.#sync(response);
     if (!isStop && !(method === "GET" && url === "/status")) return void response.writeHead(404).end();
     const { self, program } = this.#options;
-    const connected = [...this.#chats].filter(({ isConnected }) => isConnected);
     const status: RunningHost = {
       pid: self.pid,
       version: program.version,
       startedAt: this.#startedAt,
-      chats: connected.map(({ server, client }) => ({ front: server.pid, client: client?.pid ?? null })),
+      chats: [...this.#chats].map(({ server, client, isConnected }) => ({
+        front: server.pid,
+        client: client?.pid ?? null,
+        isConnected,
+      })),
     };
     response.end(JSON.stringify(status), () => {
       if (isStop) this.stop();

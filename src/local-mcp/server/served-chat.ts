@@ -112,6 +112,7 @@ export class ServedChat implements WorkingChat {
       runtime,
       chat: this.#chat,
       server,
+      isFront: options.isFront,
       files: this.#files,
       machine,
       onDetached: options.onDetached,

@@ -1,3 +1,4 @@
+import { adapterOf } from "../../clients/adapters.ts";
 import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
 import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -17,12 +18,17 @@ import type { MachineWork } from "./machine-work.ts";
 
 const maxEndMs = 10_000;
 const witnessTickMs = 2_000;
+/** A client that ends its server mostly ends soon. */
+const endingChecks = 20;
+const endingPauseMs = 50;
 
 interface ServerEndOptions {
   readonly runtime: Runtime;
   readonly chat: Chat;
   readonly server: ProcessIdentity;
   readonly files: FileSaver;
+  /** True: this process stays for other chats, and can wait for the client's end. */
+  readonly isFront: boolean;
   readonly machine: Pick<MachineWork, "clientGone">;
   /** The sessions are saved and detached, so that the server may end. */
   readonly onDetached: () => void;
@@ -52,22 +58,31 @@ export class ServerEnd {
     const before = this.#reason;
     this.#reason = before === null || isOrderly(reason) ? reason : before;
     if (before !== null || this.#isOver) return;
-    const { runtime, chat, server, files } = this.#options;
+    const { runtime, chat, server, files, isFront } = this.#options;
     const limit = this.#limit();
     files.stop();
     // [SI47] Node reports the end of stdin before a signal that preceded it.
     await nextTurn();
-    const isClientGone = chat.client !== null && (await isGone(runtime, chat.client, reason));
-    saveAndDetach(runtime, chat, server, { isClientGone, isKilled, reason: this.#reason });
+    const outlived = chat.client === null ? null : await checksUntilGone(runtime, chat.client, reason);
+    const isClientGone = outlived !== null;
+    // [CA43] Killed together they would have ended together.
+    const isByClient = isKilled && outlived !== null && outlived >= minOutlived;
+    saveAndDetach(runtime, chat, server, { isClientGone, isKilled, isByClient, reason: this.#reason });
     this.#options.onDetached();
-    const isWitness = !isClientGone && (await this.#leaveTeam("server_gone"));
+    // A client may still write its transcript: it is read after the client has ended.
+    const isWitness = !isClientGone && ((await this.#leaveTeam("server_gone")) || isFront);
     if (!isWitness) return this.#finish(isClientGone);
     clearTimeout(limit);
     this.#isWitness = true;
     const isGoneNow = await this.#witness();
     if (this.#isOver) return;
     this.#limit();
-    saveAndDetach(runtime, chat, server, { isClientGone: isGoneNow, isKilled, reason: "parent_death" });
+    saveAndDetach(runtime, chat, server, {
+      isClientGone: isGoneNow,
+      isKilled,
+      isByClient: false,
+      reason: "parent_death",
+    });
     return this.#finish(isGoneNow);
   }
 
@@ -118,6 +133,8 @@ export class ServerEnd {
     const { runtime, chat } = this.#options;
     const { client, team } = chat;
     if (client === null) return false;
+    for (let checks = 0; checks < endingChecks && isAlive(runtime.processes, client); checks++)
+      await pause(endingPauseMs, undefined, { ref: false });
     while (!this.#isOver && isAlive(runtime.processes, client) && !this.#isServed(client)) {
       await team?.follow(chat.current()).catch(logFailure(runtime, "the team"));
       await pause(witnessTickMs, undefined, { ref: false });
@@ -134,6 +151,8 @@ export class ServerEnd {
 interface Ending {
   readonly isClientGone: boolean;
   readonly isKilled: boolean;
+  /** The client has killed its server in its own end. */
+  readonly isByClient: boolean;
   /** The end of stdin, a signal, or the death of a parent. */
   readonly reason: string;
 }
@@ -146,12 +165,14 @@ function isOrderly(reason: string): boolean {
 /** [RE3] Neither the end of stdin nor a signal means that the work is finished. */
 function saveAndDetach(runtime: Runtime, chat: Chat, server: ProcessIdentity, end: Ending): void {
   const { isClientGone } = end;
-  const reason = isClientGone && !isOrderly(end.reason) ? "client_gone" : end.reason;
   try {
     // [HO4] Its row shows the hooks of the living client that the server has died.
     if (isClientGone || !end.isKilled) servers.leave(runtime, server);
     for (const sessionId of chat.servedSessions()) {
-      if (runtime.store.read((sql) => sessions.get(sql, sessionId), null) === null) continue;
+      const session = runtime.store.read((sql) => sessions.get(sql, sessionId), null);
+      if (session === null) continue;
+      const isQuit = isOrderly(end.reason) || (end.isByClient && adapterOf(session.client)?.endsSilently === true);
+      const reason = isClientGone && !isQuit ? "client_gone" : end.reason;
       runtime.store.write((sql) => {
         catchUp(sql, runtime.now(), sessionId);
         // [RE187] Its work went on until this moment, whatever its last event was.
@@ -173,15 +194,21 @@ function saveAndDetach(runtime: Runtime, chat: Chat, server: ProcessIdentity, en
 
 const dyingChecks = 20;
 const dyingPauseMs = 10;
+/** A client that was not killed together with its server survives so many of these checks. */
+const minOutlived = 2;
 
-/** A killed process closes stdin and hangs up before it leaves the process table. */
-async function isGone(runtime: Runtime, client: ProcessIdentity, reason: string): Promise<boolean> {
+/**
+ * A killed process closes stdin and hangs up before it leaves the process table.
+ *
+ * @returns how many checks it has survived; null: it lives
+ */
+async function checksUntilGone(runtime: Runtime, client: ProcessIdentity, reason: string): Promise<number | null> {
   const isDying = reason === "stdin_end" || reason === "sighup";
-  for (let checks = isDying ? dyingChecks : 1; checks > 0; checks--) {
-    if (!isAlive(runtime.processes, client)) return true;
-    if (checks > 1) await pause(dyingPauseMs);
+  for (let checks = 0; checks < (isDying ? dyingChecks : 1); checks++) {
+    if (!isAlive(runtime.processes, client)) return checks;
+    if (isDying) await pause(dyingPauseMs);
   }
-  return false;
+  return null;
 }
 
 export function logFailure(runtime: Runtime, what: string): (error: unknown) => void {

@@ -33,7 +33,7 @@ export interface TeamOptions {
 }
 
 /**
- * goes_on: a later process continues the chats; server_gone: their client lives on without a server;
+ * goes_on: another process has the chats; server_gone: their client lives on without a server;
  * over: they end with this process.
  */
 export type TeamEnding = "goes_on" | "server_gone" | "client_gone" | "over";

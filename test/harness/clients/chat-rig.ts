@@ -99,15 +99,14 @@ export class ChatRig {
     await this.endsStored();
   }
 
-  /** Pids of the fronts that the host serves. */
-  async fronts(): Promise<number[]> {
-    const asked = await runningHost(this, "GET", "/status");
-    return asked.ok ? (asked.value.host?.chats ?? []).map(({ front }) => front) : [];
-  }
-
-  /** Resolves when the host has stored the end of each front that is gone. */
+  /** Resolves when the host has stored the end of each front and client that is gone. */
   async endsStored(): Promise<void> {
-    await untilFound(async () => (await this.fronts()).every(isThere), "the stored ends of all fronts that are gone");
+    const isStored = async (): Promise<boolean> => {
+      const asked = await runningHost(this, "GET", "/status");
+      const chats = asked.ok ? (asked.value.host?.chats ?? []) : [];
+      return chats.every(({ front, client, isConnected }) => isThere(client) && (!isConnected || isThere(front)));
+    };
+    await untilFound(isStored, "the stored ends of what is gone");
   }
 
   /** Pids of the MCP processes that hooks watch. */
@@ -138,8 +137,8 @@ export class ChatRig {
   }
 }
 
-function isThere(pid: number): boolean {
-  return systemProcesses.facts(pid) !== null;
+function isThere(pid: number | null): boolean {
+  return pid === null || systemProcesses.facts(pid) !== null;
 }
 
 export function fail(message: string): never {

@@ -41,6 +41,7 @@ export class ClientRig extends ChatRig {
   async run(prompt: string, steps: readonly Step[], session: string | null = null): Promise<ClientRun> {
     const run = await this.start(prompt, steps, session);
     const { code } = await run.process.waitForExit();
+    await this.endsStored();
     if (code !== 0) fail(`${this.client.name} ended with ${code}: ${JSON.stringify(run.process.output)}`);
     return run;
   }

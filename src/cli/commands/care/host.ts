@@ -12,7 +12,7 @@ export function addCommand(program: Command, cli: Cli): void {
     view: linesView(({ host }) => [
       host === null
         ? "No host runs. The next chat starts one."
-        : `${name(host)} runs, started ${cli.ago(host.startedAt)}: ${pluralize(host.chats.length, "chat")} connected.`,
+        : `${name(host)} runs, started ${cli.ago(host.startedAt)}: ${pluralize(host.chats.filter(({ isConnected }) => isConnected).length, "chat")} connected.`,
     ]),
   });
   defineOperation(cli, command, "stop", {

@@ -120,8 +120,8 @@ it("[PR31] one host serves several chats at once, each with its own session and 
   expect(await statusOf(host)).toMatchObject({
     pid: 7_000,
     chats: [
-      { front: 101, client: 100 },
-      { front: 201, client: 200 },
+      { front: 101, client: 100, isConnected: true },
+      { front: 201, client: 200, isConnected: true },
     ],
   });
 });
