@@ -2,7 +2,7 @@ import { appendFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } f
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { McpConnection } from "../src/platform/mcp-connection.ts";
-import { familyOf } from "../test/harness/machine/process-tree.ts";
+import { hostsOf } from "../test/harness/machine/process-tree.ts";
 import { ms, sample, timed, type Row } from "./figures.ts";
 
 const rounds = Number(process.env["SHIM_BENCH_EVENTS"] ?? 1_000);
@@ -63,18 +63,19 @@ async function idleRows(folder: string): Promise<Row[]> {
   await server.initialize("bench");
   await server.callTool("shim_force_checkpoint", { goal: "wait" });
   await pause(settleMs);
-  const before = cpuMs(server.pid);
+  const processes = [server, ...hostsOf(home)];
+  const before = cpuMs(processes);
   await pause(idleMs);
-  const share = (cpuMs(server.pid) - before) / idleMs;
+  const share = (cpuMs(processes) - before) / idleMs;
   await end(server);
   const figure = `${(100 * share).toFixed(3)} % of a core`;
   const name = `over ${idleMs / 1_000} s, front and host`;
   return [{ group: "idle joined process", name, figure, goal: "under 0.1 %", isReached: share < 0.001 }];
 }
 
-/** Time on a processor of a process and those below it, by the scheduler's own count of each thread (Linux, sched-stats). */
-function cpuMs(pid: number): number {
-  const threads = familyOf(pid).flatMap(({ pid: one }) => readdirSync(`/proc/${one}/task`).map((task) => [one, task]));
+/** Time on a processor of these processes, by the scheduler's own count of each thread (Linux, sched-stats). */
+function cpuMs(processes: readonly { readonly pid: number }[]): number {
+  const threads = processes.flatMap(({ pid }) => readdirSync(`/proc/${pid}/task`).map((task) => [pid, task]));
   const spent = threads.map(([one, task]) => readFileSync(`/proc/${one}/task/${task}/schedstat`, "utf8").split(" ")[0]);
   return spent.reduce((total, ns) => total + Number(ns) / 1e6, 0);
 }

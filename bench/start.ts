@@ -59,6 +59,8 @@ interface Started {
 
 /** Starts a server, waits until it has listed its tools, ends its stdin and waits for its end. */
 function answered(args: string[], env: NodeJS.ProcessEnv): Promise<Started> {
+  const isShim = args.some((one) => /mcp\.cjs$|shim\.mjs$/.test(one));
+  const hosts = (): { pid: number }[] => (isShim ? hostsOf(env["SHIM_HOME"] ?? "") : []);
   return new Promise((resolve, reject) => {
     const start = performance.now();
     const child = spawn(process.execPath, args, { env, stdio: ["pipe", "pipe", "ignore"] });
@@ -74,7 +76,7 @@ function answered(args: string[], env: NodeJS.ProcessEnv): Promise<Started> {
         say({ method: "notifications/initialized" });
         say({ id: 2, method: "tools/list" });
       } else if (id === 2) {
-        result = { time, listed: at, resident: residentOf(child.pid ?? 0) };
+        result = { time, listed: at, resident: residentOf([...familyOf(child.pid ?? 0), ...hosts()]) };
         child.stdin.end();
       }
     });
@@ -90,8 +92,8 @@ interface Resident {
   readonly proportional: number;
 }
 
-function residentOf(pid: number): Resident {
-  const all = familyOf(pid).map(({ pid: one }) => readFileSync(`/proc/${one}/smaps_rollup`, "utf8"));
+function residentOf(processes: readonly { pid: number }[]): Resident {
+  const all = processes.map(({ pid }) => readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"));
   const sum = (field: string): number =>
     all.reduce((total, text) => total + Number(new RegExp(`^${field}:\\s+(\\d+) kB`, "m").exec(text)?.[1]) * 1_024, 0);
   return { bytes: sum("Rss"), proportional: sum("Pss") };

@@ -1,6 +1,6 @@
 /** `shim mcp`: passes a client's messages on to the host of the machine. */
 import { spawn } from "node:child_process";
-import { statSync, writeSync } from "node:fs";
+import { writeSync } from "node:fs";
 import { join } from "node:path";
 import { hookTool } from "../../contract/hook-tool.ts";
 import { sessionVariables } from "../../clients/session-variables.ts";
@@ -8,7 +8,7 @@ import { messageOf } from "../../shared/error.ts";
 import { fileLog } from "../../platform/log-file.ts";
 import { homeFrom, pathsIn } from "../../platform/paths.ts";
 import { clientPidOf, identify, isAlive, systemProcesses } from "../../platform/processes.ts";
-import { version } from "../../platform/version.ts";
+import { builtAt, version } from "../../platform/version.ts";
 import { Front } from "./front.ts";
 import { openHostLink } from "./host-link.ts";
 
@@ -30,7 +30,7 @@ const client = identify(systemProcesses, clientPid);
 const self = identify(systemProcesses, process.pid);
 if (!self) throw new Error("this process is not in the process table");
 const hostProgram = join(__dirname, "mcp-host.cjs");
-const program = { version, builtAt: statSync(join(__dirname, "mcp-host-main.cjs")).mtimeMs };
+const program = { version, builtAt };
 
 /** A host serves all chats: it inherits nothing that names this one. */
 function hostVariables(): NodeJS.ProcessEnv {

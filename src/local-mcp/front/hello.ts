@@ -4,10 +4,10 @@ import type { ProcessIdentity } from "../../platform/processes.ts";
 export const mcpPath = "/mcp";
 export const mcpProtocol = "shim-mcp";
 
-/** Builds of one version differ by the time of their file. */
+/** Builds of one version differ by the time of their newest source. */
 export interface ProgramVersion {
   readonly version: string;
-  /** Epoch ms of the program's file. */
+  /** Epoch ms. */
   readonly builtAt: number;
 }
 

@@ -11,7 +11,7 @@ import { stackOf } from "../../shared/error.ts";
 import { hostLock, hostSocket, prepareSocketFolder } from "../../platform/host-socket.ts";
 import { identify, systemProcesses } from "../../platform/processes.ts";
 import { homeFrom } from "../../platform/paths.ts";
-import { version } from "../../platform/version.ts";
+import { builtAt, version } from "../../platform/version.ts";
 import { HostProcess } from "./host-process.ts";
 
 /** Other processes write as well, each for milliseconds. */
@@ -63,7 +63,7 @@ async function main(): Promise<void> {
   const host = new HostProcess({
     runtime,
     self,
-    program: { version, builtAt: statSync(__filename).mtimeMs },
+    program: { version, builtAt },
     socket,
     kill: (pid) => process.kill(pid, "SIGKILL"),
     onEnded: () => process.exit(0),
