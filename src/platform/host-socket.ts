@@ -12,7 +12,7 @@ const maxSocketBytes = 103;
  * home see other processes, so each process namespace (`boot`) has a host of its own.
  */
 export function hostSocket(home: string, boot: string): string {
-  const name = digest(boot).slice(0, 8);
+  const name = namespaceOf(boot);
   if (process.platform === "win32") return `\\\\.\\pipe\\shim-${userInfo().username}-${digest(home).slice(0, 16)}`;
   const path = `${home}${sep}host-${name}.sock`;
   if (Buffer.byteLength(path) <= maxSocketBytes) return path;
@@ -21,7 +21,11 @@ export function hostSocket(home: string, boot: string): string {
 
 /** The file whose lock a host of the home holds. */
 export function hostLock(home: string, boot: string): string {
-  return `${home}${sep}host-${digest(boot).slice(0, 8)}.lock`;
+  return `${home}${sep}host-${namespaceOf(boot)}.lock`;
+}
+
+function namespaceOf(boot: string): string {
+  return digest(boot).slice(0, 8);
 }
 
 function digest(text: string): string {

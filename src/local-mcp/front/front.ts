@@ -77,7 +77,7 @@ export class Front {
   #hasGreeted = false;
   #greetedAt = 0;
   #failures = 0;
-  #pings = 0;
+  #controls = 0;
   #missedPings = 0;
   #isPinging = false;
   #isOver = false;
@@ -246,7 +246,7 @@ export class Front {
   }
 
   #control(method: string, params: object): void {
-    const id = `${controlPrefix}${(this.#pings += 1)}`;
+    const id = `${controlPrefix}${(this.#controls += 1)}`;
     this.#link?.send(JSON.stringify({ jsonrpc: "2.0", id, method, params }));
   }
 
@@ -259,8 +259,7 @@ export class Front {
     this.#missedPings += 1;
     this.#options.schedule(() => {
       this.#isPinging = false;
-      if (this.#host !== host) return this.#ping();
-      if (this.#missedPings < maxMissedPings) return this.#ping();
+      if (this.#host !== host || this.#missedPings < maxMissedPings) return this.#ping();
       this.#options.log("error", "the host hangs and is ended", { pid: host.pid });
       this.#options.endHost(host);
     }, pingEveryMs);

@@ -1,4 +1,5 @@
 import { request, type RequestOptions } from "node:http";
+import { text } from "node:stream/consumers";
 import { checkSocketFolder, hostSocket, SocketFolderError } from "../../platform/host-socket.ts";
 import { systemProcesses } from "../../platform/processes.ts";
 import { codeOf } from "../../shared/error.ts";
@@ -31,14 +32,8 @@ export async function askHost(
 
 function send(options: RequestOptions): Promise<string> {
   return new Promise((resolve, reject) => {
-    const sent = request(options, (response) => {
-      let text = "";
-      response.setEncoding("utf8");
-      response.on("data", (part: string) => (text += part));
-      response.on("end", () => resolve(text));
-      response.on("error", reject);
-    });
-    sent.on("error", reject);
-    sent.end();
+    request(options, (response) => void text(response).then(resolve, reject))
+      .on("error", reject)
+      .end();
   });
 }

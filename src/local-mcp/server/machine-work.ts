@@ -53,10 +53,6 @@ export class MachineWork {
     this.#followTelemetry();
   }
 
-  get chatCount(): number {
-    return this.#chats.size;
-  }
-
   add(chat: WorkingChat): void {
     this.#chats.add(chat);
   }

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { adapterOf } from "../../clients/adapters.ts";
+import { readBody } from "../../platform/loopback-server.ts";
 import { parentOfStated } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { stackOf } from "../../shared/error.ts";
@@ -38,8 +39,8 @@ export async function answerPosted(runtime: Runtime, request: IncomingMessage): 
   const isOwnHome = typeof home === "string" && Buffer.from(home, "latin1").toString() === `=${runtime.paths.home}`;
   const parent = parentOfStated(runtime.processes, String(stated));
   if (!isOwnHome || parent === null) return refused(409, "This is the host of another home, or of another container.");
-  const input = await readBody(request);
-  if (input === null) return refused(413, `An event has at most ${maxBytes} bytes.`);
+  const input = (await readBody(request, maxBytes))?.toString();
+  if (input === undefined) return refused(413, `An event has at most ${maxBytes} bytes.`);
   if (await hasGone(request)) return null;
   const env = callerEnv(runtime.env, request.headers);
   const given = { event, input, client, env, parent };
@@ -50,18 +51,6 @@ export async function answerPosted(runtime: Runtime, request: IncomingMessage): 
     runtime.log("error", `${event}: the work after the answer failed`, { error: stackOf(error) }),
   );
   return { status: 200, text };
-}
-
-/** Returns null for a body that is too long. */
-async function readBody(request: IncomingMessage): Promise<string | null> {
-  const parts: Buffer[] = [];
-  let bytes = 0;
-  for await (const part of request as AsyncIterable<Buffer>) {
-    bytes += part.length;
-    if (bytes > maxBytes) return null;
-    parts.push(part);
-  }
-  return Buffer.concat(parts).toString();
 }
 
 /** [HO74] The end of a connection is read in the turn after its last data. */
