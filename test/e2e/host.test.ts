@@ -34,13 +34,15 @@ function storedEnds(paths: Paths): unknown[] {
 }
 
 it("[PR31] twenty clients that start at once share one host", { timeout: 120_000 }, async () => {
-  const paths = tempHome();
+  const machine = new MachineHome();
+  const { paths } = machine;
   const servers = Array.from({ length: 20 }, () => spawnServer(paths));
   await Promise.all(servers.map((server) => server.initialize("crowd")));
   const saved = await Promise.all(
     servers.map((server, n) => answered(server, "shim_force_checkpoint", { goal: `chat ${n}`, nextStep: `step ${n}` })),
   );
-  expect(hostsOf(paths.home)).toHaveLength(1);
+  // A second host that a slow start caused may still be about to find that the first one has the lock.
+  expect((await machine.shim("host", "status")).out).toContain(": 20 chats connected.");
   const store = storeOf(paths);
   saved.forEach(({ checkpoint }, n) => expect(nextStepOf(store, String(checkpoint))).toBe(`step ${n}`));
 });
