@@ -3,7 +3,6 @@ import { spawn } from "node:child_process";
 import { writeSync } from "node:fs";
 import { join } from "node:path";
 import { hookTool } from "../../contract/hook-tool.ts";
-import { sessionVariables } from "../../clients/session-variables.ts";
 import { messageOf } from "../../shared/error.ts";
 import { fileLog } from "../../platform/log-file.ts";
 import { homeFrom, pathsIn } from "../../platform/paths.ts";
@@ -32,12 +31,6 @@ if (!self) throw new Error("this process is not in the process table");
 const hostProgram = join(__dirname, "mcp-host.cjs");
 const program = { version, builtAt };
 
-/** A host serves all chats: it inherits nothing that names this one. */
-function hostVariables(): NodeJS.ProcessEnv {
-  const chat = new Set(["SHIM_TASK", "SHIM_CLIENT_PID", ...sessionVariables.map(([, name]) => name)]);
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !chat.has(name)));
-}
-
 /** The program of hooks stores the event in this process's place. */
 function storeEvent(given: unknown): Promise<object> {
   return new Promise((resolve) => {
@@ -64,7 +57,7 @@ const front = new Front({
   program,
   connect: (isRestart, events) =>
     openHostLink(
-      { home, boot: self.boot, program: hostProgram, env: hostVariables() },
+      { home, boot: self.boot, program: hostProgram, env },
       { program, front: self, client, isRestart, env },
       events,
     ),

@@ -1,11 +1,10 @@
-import { spawn } from "node:child_process";
-import { closeSync, openSync, rmSync, statSync } from "node:fs";
 import { connect, type Socket } from "node:net";
-import { checkSocketFolder, hostSocket, prepareSocketFolder } from "../../platform/host-socket.ts";
-import { codeOf, messageOf } from "../../shared/error.ts";
+import { checkSocketFolder, hostSocket } from "../../platform/host-socket.ts";
+import { messageOf } from "../../shared/error.ts";
 import { parseObject } from "../../shared/json-fields.ts";
 import { eachLine, type HostEvents, type HostLink } from "./front.ts";
 import { mcpPath, mcpProtocol, type FrontHello, type HostHello } from "./hello.ts";
+import { maxStartMs, retryMs, startHost } from "./start-host.ts";
 
 export interface HostAddress {
   readonly home: string;
@@ -14,12 +13,6 @@ export interface HostAddress {
   readonly program: string;
   readonly env: NodeJS.ProcessEnv;
 }
-
-/** How long a host may take from its start until it can be reached, in ms. */
-const maxStartMs = 10_000;
-const retryMs = 15;
-/** Fronts that begin at the same moment start one host. */
-const startEveryMs = 1_000;
 
 /** Connects a front to the host of its home, and starts a host where none answers. */
 export function openHostLink(address: HostAddress, hello: FrontHello, events: HostEvents): HostLink {
@@ -51,7 +44,7 @@ export function openHostLink(address: HostAddress, hello: FrontHello, events: Ho
       if (socket !== null) return fail("closed");
       if (Date.now() - startedAt > maxStartMs) return fail("no host has started");
       try {
-        startHost(address, path);
+        startHost({ ...address, socket: path });
       } catch (error) {
         return fail(messageOf(error));
       }
@@ -78,38 +71,4 @@ function greet(socket: Socket, hello: FrontHello, { onHello, onLine }: HostEvent
     isGreeted = true;
     onHello(greeting as unknown as HostHello);
   });
-}
-
-/** Starts a host unless another front has just done it. */
-function startHost({ home, program, env }: HostAddress, socket: string): void {
-  prepareSocketFolder(home, socket);
-  if (!takeTurn(`${home}/host.starting`)) return;
-  const log = openSync(`${home}/host.log`, "a", 0o600);
-  try {
-    // Most objects are short-lived: a small heap for them saves 5 MB at no measured cost in time.
-    const command = [process.execPath, "--max-semi-space-size=1", program] as const;
-    // Clients end all processes below their servers, so the shell between leaves the host to init.
-    const [file, ...args] = process.platform === "win32" ? command : ["/bin/sh", "-c", '"$@" &', "sh", ...command];
-    spawn(file, args, {
-      detached: true,
-      stdio: ["ignore", "ignore", log],
-      cwd: home,
-      env,
-    }).unref();
-  } finally {
-    closeSync(log);
-  }
-}
-
-function takeTurn(mark: string): boolean {
-  try {
-    closeSync(openSync(mark, "wx", 0o600));
-    return true;
-  } catch (error) {
-    if (codeOf(error) !== "EEXIST") throw error;
-    const since = statSync(mark, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-    // A start that failed is repeated; a mark of the future is of another clock.
-    if (Math.abs(Date.now() - since) > startEveryMs) rmSync(mark, { force: true });
-    return false;
-  }
 }

@@ -1,39 +1,95 @@
-import { request, type RequestOptions } from "node:http";
+import { request, type IncomingMessage } from "node:http";
+import { dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
+import { setTimeout as pause } from "node:timers/promises";
 import { checkSocketFolder, hostSocket, SocketFolderError } from "../../platform/host-socket.ts";
+import type { Launch } from "../../platform/launch.ts";
 import { systemProcesses } from "../../platform/processes.ts";
-import { codeOf } from "../../shared/error.ts";
+import { builtAt } from "../../platform/version.ts";
+import { codeOf, messageOf } from "../../shared/error.ts";
 import { parseJson } from "../../shared/json-fields.ts";
 import { err, ok } from "../../shared/result.ts";
-import type { HandlerContext } from "./handlers.ts";
+import { maxStartMs, retryMs, startHost } from "../front/start-host.ts";
 import type { HostResult } from "./host.ts";
 
 /** A host answers within milliseconds unless it hangs. */
 const usualMs = 5_000;
 
+export interface HostQuestion {
+  readonly method: "GET" | "POST";
+  readonly path: string;
+  /** Sent as JSON. */
+  readonly body?: unknown;
+  /** Ends the wait for the answer. */
+  readonly signal: AbortSignal;
+}
+
+/** A host of a home, for a process beside it. */
+export interface HostHome {
+  readonly home: string;
+  readonly launch: Launch;
+  readonly env: NodeJS.ProcessEnv;
+}
+
+/** The connection was closed before the whole answer had come: what was asked may have been done. */
+export class HostLostError extends Error {
+  override readonly name = "HostLostError";
+}
+
 /** @returns the answer of the running host as JSON; null where none runs */
 export async function askHost(
-  { paths }: Pick<HandlerContext, "paths">,
-  method: "GET" | "POST",
+  home: string,
+  method: HostQuestion["method"],
   path: string,
   maxMs = usualMs,
 ): Promise<HostResult<unknown>> {
-  const socketPath = hostSocket(paths.home, systemProcesses.boot());
+  const socket = hostSocket(home, systemProcesses.boot());
   try {
-    checkSocketFolder(paths.home, socketPath);
-    return ok(parseJson(await send({ socketPath, method, path, signal: AbortSignal.timeout(maxMs) })) ?? null);
+    checkSocketFolder(home, socket);
+    const answer = await send(socket, { method, path, signal: AbortSignal.timeout(maxMs) });
+    return ok(answer === null ? null : (parseJson(await text(answer)) ?? null));
   } catch (error) {
-    if (["ENOENT", "ECONNREFUSED"].includes(codeOf(error) ?? "")) return ok(null);
     if (error instanceof SocketFolderError) return err({ code: "host_unusable", message: error.message });
-    const message = `The host at ${socketPath} does not answer. The next message of a chat ends it and starts another.`;
+    const message = `The host at ${socket} does not answer. The next message of a chat ends it and starts another.`;
     return err({ code: "host_unusable", message });
   }
 }
 
-function send(options: RequestOptions): Promise<string> {
+/**
+ * Asks the host, and starts one where none runs, or where it is older than this program.
+ *
+ * @throws {HostLostError}
+ * @throws {SocketFolderError} where others may enter the folder of the socket
+ * @throws {Error} where no host has started in time, or `signal` was aborted
+ */
+export async function callHost({ home, launch, env }: HostHome, question: HostQuestion): Promise<IncomingMessage> {
+  const socket = hostSocket(home, systemProcesses.boot());
+  const program = join(dirname(launch.hookScript), "mcp-host.cjs");
+  const giveUpAt = performance.now() + maxStartMs;
+  for (;;) {
+    checkSocketFolder(home, socket);
+    const answer = await send(socket, question);
+    if (answer !== null && answer.statusCode !== handsOver) return answer;
+    answer?.resume();
+    if (performance.now() > giveUpAt) throw new Error(`no host has started at ${socket}; host.log in ${home} says why`);
+    if (answer === null) startHost({ home, socket, program, env });
+    await pause(retryMs, undefined, { signal: question.signal });
+  }
+}
+
+/** Status of a host that ends, since the caller's program is newer. */
+export const handsOver = 426;
+/** Header with the time of the caller's build. */
+export const builtAtHeader = "shim-built-at";
+
+/** Resolves to null where no host listens. */
+function send(socketPath: string, { method, path, body, signal }: HostQuestion): Promise<IncomingMessage | null> {
   return new Promise((resolve, reject) => {
-    request(options, (response) => void text(response).then(resolve, reject))
-      .on("error", reject)
-      .end();
+    const sent = request({ socketPath, method, path, signal, headers: { [builtAtHeader]: builtAt } }, resolve);
+    sent.on("error", (error) => {
+      if (["ENOENT", "ECONNREFUSED"].includes(codeOf(error) ?? "")) return resolve(null);
+      reject(signal.aborted ? error : new HostLostError(messageOf(error)));
+    });
+    sent.end(body === undefined ? undefined : JSON.stringify(body));
   });
 }

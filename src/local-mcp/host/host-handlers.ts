@@ -14,6 +14,6 @@ export async function runningHost(
   context: Pick<HandlerContext, "paths">,
   ...[method, path]: ["GET", "/status"] | ["POST", "/stop"]
 ): Promise<HostResult<{ host: RunningHost | null }>> {
-  const asked = await askHost(context, method, path);
+  const asked = await askHost(context.paths.home, method, path);
   return asked.ok ? ok({ host: RunningHost.nullable().parse(asked.value) }) : asked;
 }

@@ -31,7 +31,7 @@ const maxRoundMs = 60_000;
 
 /** The host does the round of a machine whose sender it is. */
 async function roundOfHost(context: HostContext): Promise<SyncReport | null> {
-  const asked = await askHost(context, "POST", "/sync", maxRoundMs);
+  const asked = await askHost(context.paths.home, "POST", "/sync", maxRoundMs);
   return asked.ok ? (asked.value as SyncReport | null) : null;
 }
 

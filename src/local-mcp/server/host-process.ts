@@ -7,6 +7,7 @@ import { teamTools } from "../../contract/team-tools.ts";
 import { machineTools } from "../../contract/tools.ts";
 import type { FrontHello, HostHello, ProgramVersion } from "../front/hello.ts";
 import { mcpPath, mcpProtocol } from "../front/hello.ts";
+import { builtAtHeader, handsOver } from "../host/ask-host.ts";
 import { linkSocket } from "../../platform/host-socket.ts";
 import { inodeOf } from "../../platform/private-files.ts";
 import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
@@ -113,10 +114,17 @@ export class HostProcess {
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
     if (!this.#isOver && isPostedEvent(request)) return void this.#answerEvent(request, response);
-    const { method, url } = request;
+    const { method, url, headers } = request;
     const isStop = method === "POST" && url === "/stop";
+    if (isStop || (method === "GET" && url === "/status")) return this.#answerStatus(response, isStop);
+    // The caller starts its own, newer host.
+    if (Number(headers[builtAtHeader]) > this.#options.program.builtAt)
+      return void response.writeHead(handsOver).end(() => this.stop());
     if (method === "POST" && url === "/sync") return void this.#sync(response);
-    if (!isStop && !(method === "GET" && url === "/status")) return void response.writeHead(404).end();
+    response.writeHead(404).end();
+  }
+
+  #answerStatus(response: ServerResponse, isStop: boolean): void {
     const { self, program } = this.#options;
     const status: RunningHost = {
       pid: self.pid,
