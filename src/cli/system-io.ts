@@ -9,6 +9,8 @@ import { codeOf } from "../shared/error.ts";
 import { programPath } from "../platform/program-path.ts";
 import type { Log } from "../platform/log-file.ts";
 import { loadDriver } from "../store/open-driver.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import { hostCalls } from "../local-mcp/host/host-calls.ts";
 import { systemRuntime } from "../runtime/system-runtime.ts";
 import type { LoadedRuntime } from "../local-mcp/host/handlers.ts";
 import type { Io, ProcessStart, ProcessGroup } from "./io.ts";
@@ -163,9 +165,16 @@ const log: Log = (level, message, fields = {}) => {
   process.stderr.write(`shim: ${message}${detail ? `: ${detail}` : ""}\n`);
 };
 
+/** Another process is the host. */
+export function besideHost(runtime: Runtime): Runtime {
+  const { paths, launch, env } = runtime;
+  return { ...runtime, localCalls: () => hostCalls({ home: paths.home, launch, env }) };
+}
+
 async function makeRuntime(): Promise<LoadedRuntime> {
   const { open, driver, fallbackReason } = await loadDriver();
-  return { runtime: systemRuntime({ driver: open, busyMs: 5_000, canReadCopy: true, log }), driver, fallbackReason };
+  const runtime = systemRuntime({ driver: open, busyMs: 5_000, canReadCopy: true, log });
+  return { runtime: besideHost(runtime), driver, fallbackReason };
 }
 
 /** Forwarded to the group; a second Ctrl-C must not leave it running. */

@@ -12,7 +12,7 @@ export interface LocalStoreOptions {
   readonly busyMs: number;
 }
 
-export function localStorePath(home: string): string {
+function localStorePath(home: string): string {
   return join(home, "coordination", "coordination.db");
 }
 

@@ -14,6 +14,7 @@ import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { stackOf } from "../../shared/error.ts";
 import { parseJson } from "../../shared/json-fields.ts";
+import { CoordinatorRequests } from "./coordinator-requests.ts";
 import { answerPosted, isPostedEvent } from "./posted-event.ts";
 import { MachineWork } from "./machine-work.ts";
 import { ServedChat } from "./served-chat.ts";
@@ -54,6 +55,7 @@ const repeatable = Object.entries({ ...machineTools, ...teamTools }).flatMap(([n
 export class HostProcess {
   readonly #options: HostProcessOptions;
   readonly #machine: MachineWork;
+  readonly #coordinator: CoordinatorRequests;
   readonly #server: Server;
   readonly #chats = new Set<ServedChat>();
   readonly #timer: NodeJS.Timeout;
@@ -66,6 +68,7 @@ export class HostProcess {
     this.#options = options;
     const { runtime, self, socket } = options;
     this.#machine = new MachineWork(runtime, self);
+    this.#coordinator = new CoordinatorRequests(runtime);
     this.#startedAt = this.#usedAt = runtime.now();
     this.#home = inodeOf(runtime.paths.home);
     // The lock of the host is held: a socket that is there is of a host that is gone.
@@ -120,8 +123,20 @@ export class HostProcess {
     // The caller starts its own, newer host.
     if (Number(headers[builtAtHeader]) > this.#options.program.builtAt)
       return void response.writeHead(handsOver).end(() => this.stop());
+    if (this.#coordinator.accepts(request)) return void this.#answerCall(request, response);
     if (method === "POST" && url === "/sync") return void this.#sync(response);
     response.writeHead(404).end();
+  }
+
+  async #answerCall(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { runtime } = this.#options;
+    this.#usedAt = runtime.now();
+    try {
+      await this.#coordinator.answer(request, response);
+    } catch (error) {
+      runtime.log("error", "a call was not answered", { error: stackOf(error) });
+      response.destroy();
+    }
   }
 
   #answerStatus(response: ServerResponse, isStop: boolean): void {
@@ -212,7 +227,7 @@ export class HostProcess {
     // The home was deleted or replaced: its files are no longer those of this process.
     if (inodeOf(runtime.paths.home) !== this.#home) return this.stop();
     this.#machine.tick();
-    if (this.#chats.size > 0) this.#usedAt = runtime.now();
+    if (this.#chats.size + this.#coordinator.count > 0) this.#usedAt = runtime.now();
     else if (runtime.now() - this.#usedAt > maxIdleMs) this.stop();
   }
 
@@ -222,6 +237,8 @@ export class HostProcess {
     this.#isOver = true;
     clearInterval(this.#timer);
     this.#server.close();
+    this.#server.closeAllConnections();
+    this.#coordinator.close();
     for (const chat of this.#chats) chat.leave();
     void this.#machine.stop(null).finally(() => {
       this.#options.runtime.store.close();
