@@ -8,6 +8,8 @@ import type { Readable } from "node:stream";
 import { codeOf } from "../shared/error.ts";
 import { programPath } from "../platform/program-path.ts";
 import type { Log } from "../platform/log-file.ts";
+import { localStorePath } from "../coordinator-client/local/local-store.ts";
+import { callsInProcess } from "../coordinator-client/open-link.ts";
 import { loadDriver } from "../store/open-driver.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { hostCalls } from "../local-mcp/host/host-calls.ts";
@@ -168,7 +170,9 @@ const log: Log = (level, message, fields = {}) => {
 /** Another process is the host. */
 export function besideHost(runtime: Runtime): Runtime {
   const { paths, launch, env } = runtime;
-  return { ...runtime, localCalls: () => hostCalls({ home: paths.home, launch, env }) };
+  const home = { home: paths.home, launch, env };
+  const hasFile = (): boolean => existsSync(localStorePath(paths.home));
+  return { ...runtime, localCalls: () => hostCalls(home, hasFile, () => callsInProcess(runtime)) };
 }
 
 async function makeRuntime(): Promise<LoadedRuntime> {

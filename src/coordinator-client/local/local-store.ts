@@ -12,7 +12,7 @@ export interface LocalStoreOptions {
   readonly busyMs: number;
 }
 
-function localStorePath(home: string): string {
+export function localStorePath(home: string): string {
   return join(home, "coordination", "coordination.db");
 }
 
