@@ -1,6 +1,6 @@
 /**
- * Entry of the Claude Desktop bundle. [DX2] Its Node loads no native module: only node:sqlite
- * works. [PR35] Nor does it start processes: the front hosts in this one where no other is the host.
+ * Entry of the Claude Desktop bundle. [DX2] Its Node loads no native module, only node:sqlite.
+ * [PR35] It starts no process either: the front hosts in this one where no other is the host.
  */
 import { edgeConfigFromEnv } from "../../coordinator-client/edge-config.ts";
 import { homeFrom } from "../../platform/paths.ts";
