@@ -1,19 +1,10 @@
 // Bundles the programs into dist/ and plugin/dist/. Only better-sqlite3 (a native module) stays outside.
 import { createHash } from "node:crypto";
-import {
-  existsSync,
-  globSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { build } from "esbuild";
 import { pageHeaders } from "../src/shared/page-security.ts";
+import { newestSource } from "./newest-source.ts";
 import { shimHookScript } from "./shim-hook.ts";
 import { licensesOf } from "./third-party-licenses.ts";
 
@@ -129,7 +120,7 @@ const built = await build({
   target: "node22.16",
   external: ["better-sqlite3"],
   plugins: [lazyBuiltins, smallValidator, lazyCron],
-  define: { "import.meta.url": "shimUrl", shimBuiltAt: String(newestSource()) },
+  define: { "import.meta.url": "shimUrl", shimBuiltAt: String(newestSource(".")) },
   banner: { js: 'const shimUrl = require("node:url").pathToFileURL(__filename).href;' },
   minifyWhitespace: true,
   minifySyntax: true,
@@ -167,11 +158,6 @@ fill(
 );
 
 fill(join("dist", "web"), page.files);
-
-/** All copies of a build have it: the newest of two hosts serves. Epoch ms; unchanged sources make an unchanged bundle. */
-function newestSource() {
-  return Math.max(...globSync("src/**/*.{ts,tsx,sh}").map((path) => Math.floor(statSync(path).mtimeMs)));
-}
 
 /** The live page: a bundle without data, which the machine and the Worker serve as it is. */
 async function buildPage() {

@@ -7,6 +7,7 @@ import { build, type Metafile } from "esbuild";
 import { promptOfExtension } from "../src/local-mcp/server/resume-prompt.ts";
 import { teamTools } from "../src/contract/team-tools.ts";
 import { machineTools } from "../src/contract/tools.ts";
+import { newestSource } from "./newest-source.ts";
 import { licensesOf } from "./third-party-licenses.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -36,6 +37,7 @@ const { metafile } = await build({
   target: "node22.16",
   // Where somebody needs it after all it is found below.
   external: ["better-sqlite3"],
+  define: { shimBuiltAt: String(newestSource(root)) },
   minifyWhitespace: true,
   minifySyntax: true,
   metafile: true,

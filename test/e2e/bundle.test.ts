@@ -96,7 +96,7 @@ it.each(Object.entries(eras))(
   async (_era, mode) => {
     const start = await startOf(folder);
     const first = await connected(start, { mode });
-    expect(existsSync(start.paths.home)).toBe(false);
+    expect(existsSync(start.paths.database)).toBe(false);
     const saved = await first.ask("shim_force_checkpoint", work);
     process.kill(first.pid, "SIGKILL");
     expect(await first.ended).toBe("");

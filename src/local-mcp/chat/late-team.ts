@@ -30,6 +30,8 @@ export function lateTeam(
     watch: async () => {
       if (loading !== null) await (await loading).watch();
     },
-    end: async (ending) => loading !== null && (await (await loading).end(ending)),
+    end: async (ending) => {
+      if (loading !== null) await (await loading).end(ending);
+    },
   };
 }

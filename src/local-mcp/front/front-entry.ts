@@ -4,16 +4,14 @@ import { writeSync } from "node:fs";
 import { join } from "node:path";
 import { hookTool } from "../../contract/hook-tool.ts";
 import { messageOf } from "../../shared/error.ts";
-import { fileLog } from "../../platform/log-file.ts";
-import { homeFrom, pathsIn } from "../../platform/paths.ts";
-import { clientPidOf, identify, isAlive, systemProcesses } from "../../platform/processes.ts";
-import { builtAt, version } from "../../platform/version.ts";
-import { Front } from "./front.ts";
-import { openHostLink } from "./host-link.ts";
+import { homeFrom } from "../../platform/paths.ts";
+import { killHost, ownProcess, runFront } from "./run-front.ts";
+import { startHost } from "./start-host.ts";
 
 const { env } = process;
 const home = homeOrEnd();
-const log = fileLog(pathsIn(home).log, Date.now);
+const own = ownProcess(home);
+const program = join(__dirname, "mcp-host.cjs");
 
 function homeOrEnd(): string {
   try {
@@ -24,19 +22,12 @@ function homeOrEnd(): string {
   }
 }
 
-const clientPid = clientPidOf(systemProcesses, env, process.ppid);
-const client = identify(systemProcesses, clientPid);
-const self = identify(systemProcesses, process.pid);
-if (!self) throw new Error("this process is not in the process table");
-const hostProgram = join(__dirname, "mcp-host.cjs");
-const program = { version, builtAt };
-
 /** The program of hooks stores the event in this process's place. */
 function storeEvent(given: unknown): Promise<object> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [join(__dirname, "hook.cjs"), hookTool], {
       stdio: ["pipe", "pipe", "ignore"],
-      env: { ...env, CLAUDE_PID: `${clientPid}` },
+      env: { ...env, CLAUDE_PID: `${own.clientPid}` },
     });
     let answer = "";
     child.stdout.on("data", (data: Buffer) => (answer += data.toString()));
@@ -44,32 +35,17 @@ function storeEvent(given: unknown): Promise<object> {
     child.stdin.end(JSON.stringify(given ?? null));
     const end = (): void => resolve({ content: answer === "" ? [] : [{ type: "text", text: answer }] });
     child.once("error", (error) => {
-      log("error", "an event is lost", { error: messageOf(error) });
+      own.log("error", "an event is lost", { error: messageOf(error) });
       end();
     });
     child.once("close", end);
   });
 }
 
-const front = new Front({
-  stdin: process.stdin,
-  stdout: process.stdout,
-  program,
-  connect: (isRestart, events) =>
-    openHostLink(
-      { home, boot: self.boot, program: hostProgram, env },
-      { program, front: self, client, isRestart, env },
-      events,
-    ),
+runFront(own, {
+  startHost: (socket) => startHost({ home, socket, program, env }),
+  isExtension: false,
   storeEvent,
-  endHost: (host) => {
-    if (isAlive(systemProcesses, host)) process.kill(host.pid, "SIGKILL");
-  },
-  isClientAlive: () => client !== null && isAlive(systemProcesses, client),
-  now: Date.now,
-  schedule: (work, ms) => void setTimeout(work, ms).unref(),
-  log,
+  endHost: killHost,
   exit: (code) => process.exit(code),
 });
-front.start();
-for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => front.end(signal));

@@ -19,6 +19,8 @@ export interface FrontHello {
   readonly client: ProcessIdentity | null;
   /** True: the same front was connected before. */
   readonly isRestart: boolean;
+  /** Started from the bundle of Claude Desktop. */
+  readonly isExtension: boolean;
   /** The client's variables name its session. Only processes of the same user can connect. */
   readonly env: NodeJS.ProcessEnv;
 }

@@ -4,14 +4,12 @@ import { messageOf } from "../../shared/error.ts";
 import { parseObject } from "../../shared/json-fields.ts";
 import { eachLine, type HostEvents, type HostLink } from "./front.ts";
 import { mcpPath, mcpProtocol, type FrontHello, type HostHello } from "./hello.ts";
-import { maxStartMs, retryMs, startHost } from "./start-host.ts";
+import { maxStartMs, retryMs } from "./start-host.ts";
 
 export interface HostAddress {
   readonly home: string;
   readonly boot: string;
-  /** The program of a new host. */
-  readonly program: string;
-  readonly env: NodeJS.ProcessEnv;
+  readonly startHost: (socket: string) => void;
 }
 
 /** Connects a front to the host of its home, and starts a host where none answers. */
@@ -44,7 +42,7 @@ export function openHostLink(address: HostAddress, hello: FrontHello, events: Ho
       if (socket !== null) return fail("closed");
       if (Date.now() - startedAt > maxStartMs) return fail("no host has started");
       try {
-        startHost({ ...address, socket: path });
+        address.startHost(path);
       } catch (error) {
         return fail(messageOf(error));
       }

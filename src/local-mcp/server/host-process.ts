@@ -18,7 +18,6 @@ import { CoordinatorRequests } from "./coordinator-requests.ts";
 import { answerPosted, isPostedEvent } from "./posted-event.ts";
 import { MachineWork } from "./machine-work.ts";
 import { ServedChat } from "./served-chat.ts";
-import { tickMs } from "./serve.ts";
 
 const Identity = z.object({ boot: z.string(), pid: z.int(), start: z.string() });
 const Program = z.object({ version: z.string(), builtAt: z.number() });
@@ -27,9 +26,11 @@ const Hello: z.ZodType<FrontHello> = z.object({
   front: Identity,
   client: Identity.nullable(),
   isRestart: z.boolean(),
+  isExtension: z.boolean(),
   env: z.record(z.string(), z.string().optional()),
 });
 
+const tickMs = 2_000;
 /** The environment of a process has at most some megabytes. */
 const maxHelloBytes = 8_000_000;
 /** [PR30] A host ends by itself this long after its last connection, in ms. */
@@ -188,7 +189,7 @@ export class HostProcess {
     connection.on("data", read);
   }
 
-  #serve({ front, client, isRestart, env }: FrontHello, connection: Duplex): void {
+  #serve({ front, client, isRestart, isExtension, env }: FrontHello, connection: Duplex): void {
     const { runtime, self, program, kill } = this.#options;
     const greeting: HostHello = { program, host: self, repeatable };
     connection.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${mcpProtocol}\r\n\r\n`);
@@ -197,12 +198,9 @@ export class HostProcess {
       runtime: { ...runtime, env },
       machine: this.#machine,
       version: program.version,
-      isExtension: false,
-      isFront: true,
+      isExtension,
       server: front,
       client,
-      clientPid: client?.pid ?? front.pid,
-      needed: [front],
       isRestart,
       input: connection,
       output: connection,
@@ -239,10 +237,14 @@ export class HostProcess {
     this.#server.close();
     this.#server.closeAllConnections();
     this.#coordinator.close();
-    for (const chat of this.#chats) chat.leave();
-    void this.#machine.stop(null).finally(() => {
+    void this.#leave().finally(() => {
       this.#options.runtime.store.close();
       this.#options.onEnded();
     });
+  }
+
+  async #leave(): Promise<void> {
+    await Promise.all([...this.#chats].map((chat) => chat.leave()));
+    await this.#machine.stop();
   }
 }

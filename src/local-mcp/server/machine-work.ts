@@ -104,7 +104,7 @@ export class MachineWork {
     const { telemetry } = this.#runtime.config;
     const settings = JSON.stringify(telemetry);
     if (settings === (this.#telemetry?.settings ?? "null")) return;
-    void this.#telemetry?.stop(null);
+    void this.#telemetry?.stop();
     this.#telemetry = telemetry === null ? null : lateTelemetry(this.#runtime, telemetry, this.#self);
   }
 
@@ -131,9 +131,8 @@ export class MachineWork {
     await this.#notifier.checkLast();
   }
 
-  /** @param client whose last telemetry is waited for */
-  async stop(client: ProcessIdentity | null): Promise<void> {
-    await Promise.all([this.#telemetry?.stop(client), this.#sync?.then((sync) => sync.stop())]);
+  async stop(): Promise<void> {
+    await Promise.all([this.#telemetry?.stop(), this.#sync?.then((sync) => sync.stop())]);
   }
 }
 
@@ -158,6 +157,6 @@ function lateTelemetry(runtime: Runtime, telemetry: TelemetrySettings, self: Pro
   return {
     settings: JSON.stringify(telemetry),
     tick: async () => void (await loading.then((input) => input?.tick()).catch(failed)),
-    stop: async (client) => void (await loading.then((input) => input?.stop(client)).catch(failed)),
+    stop: async () => void (await loading.then((input) => input?.stop()).catch(failed)),
   };
 }

@@ -30,15 +30,10 @@ export interface ServedChatOptions {
   readonly version: string;
   /** Started from the bundle of Claude Desktop. */
   readonly isExtension: boolean;
-  /** True: the server is a front, which says that it ends. */
-  readonly isFront: boolean;
-  /** The process that the client started. */
+  /** The front: the process that the client started. */
   readonly server: ProcessIdentity;
   /** The client, or a wrapper that the client started. */
   readonly client: ProcessIdentity | null;
-  readonly clientPid: number;
-  /** Processes without which the connection is unused. */
-  readonly needed: readonly ProcessIdentity[];
   /** True: the client's connection began in a process that is gone. */
   readonly isRestart: boolean;
   readonly input: Readable;
@@ -65,7 +60,7 @@ export class ServedChat implements WorkingChat {
   #works: (() => void)[] = [];
 
   constructor(options: ServedChatOptions) {
-    const { runtime, machine, server, client, clientPid, isRestart, input, output } = options;
+    const { runtime, machine, server, client, isRestart, input, output } = options;
     this.#options = options;
     this.#startedAt = runtime.now();
     this.#team = lateTeam(
@@ -80,7 +75,7 @@ export class ServedChat implements WorkingChat {
     const hooks = new HookChannel({
       runtime,
       pid: server.pid,
-      clientPid,
+      clientPid: client?.pid ?? server.pid,
       defer: (work) => this.#afterEvent(work),
       afterAnswer: (work) => void setImmediate(work),
       pause: (ms) => pause(ms),
@@ -112,7 +107,6 @@ export class ServedChat implements WorkingChat {
       runtime,
       chat: this.#chat,
       server,
-      isFront: options.isFront,
       files: this.#files,
       machine,
       onDetached: options.onDetached,
@@ -143,14 +137,14 @@ export class ServedChat implements WorkingChat {
     void this.#end.begin(reason, false);
   }
 
-  /** A front says that it ends; what serves stdio itself sees the end of its client. */
+  /** A front that was not killed says that it ends. */
   #closed(): void {
-    void this.#end.begin("stdin_end", this.#options.isFront);
+    void this.#end.begin("stdin_end", true);
   }
 
-  /** The process ends, and the client may connect to another one: nothing is detached. */
-  leave(): void {
-    this.#end.leave();
+  /** The host ends, and the front connects to another one: nothing is detached. */
+  async leave(): Promise<void> {
+    await this.#end.leave();
     this.#options.machine.remove(this);
     this.#options.output.end();
   }
@@ -160,8 +154,8 @@ export class ServedChat implements WorkingChat {
   }
 
   checkClient(): void {
-    const { runtime, needed } = this.#options;
-    const isOrphan = [this.#chat.client, ...needed].some((one) => one !== null && !isAlive(runtime.processes, one));
+    const { runtime, server } = this.#options;
+    const isOrphan = [this.#chat.client, server].some((one) => one !== null && !isAlive(runtime.processes, one));
     if (isOrphan) this.end("parent_death");
   }
 

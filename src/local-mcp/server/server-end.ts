@@ -27,8 +27,6 @@ interface ServerEndOptions {
   readonly chat: Chat;
   readonly server: ProcessIdentity;
   readonly files: FileSaver;
-  /** True: this process stays for other chats, and can wait for the client's end. */
-  readonly isFront: boolean;
   readonly machine: Pick<MachineWork, "clientGone">;
   /** The sessions are saved and detached, so that the server may end. */
   readonly onDetached: () => void;
@@ -43,6 +41,8 @@ export class ServerEnd {
   #reason: string | null = null;
   #isOver = false;
   #isWitness = false;
+  /** Resolved when nothing of the end is lost with this process. */
+  readonly #mayLeave = Promise.withResolvers<void>();
 
   constructor(options: ServerEndOptions) {
     this.#options = options;
@@ -58,7 +58,7 @@ export class ServerEnd {
     const before = this.#reason;
     this.#reason = before === null || isOrderly(reason) ? reason : before;
     if (before !== null || this.#isOver) return;
-    const { runtime, chat, server, files, isFront } = this.#options;
+    const { runtime, chat, server, files } = this.#options;
     const limit = this.#limit();
     files.stop();
     // [SI47] Node reports the end of stdin before a signal that preceded it.
@@ -70,10 +70,12 @@ export class ServerEnd {
     saveAndDetach(runtime, chat, server, { isClientGone, isKilled, isByClient, reason: this.#reason });
     this.#options.onDetached();
     // A client may still write its transcript: it is read after the client has ended.
-    const isWitness = !isClientGone && ((await this.#leaveTeam("server_gone")) || isFront);
-    if (!isWitness) return this.#finish(isClientGone);
+    if (isClientGone) return this.#finish(true);
+    await this.#leaveTeam("server_gone");
+    if (this.#isOver) return;
     clearTimeout(limit);
     this.#isWitness = true;
+    this.#mayLeave.resolve();
     const isGoneNow = await this.#witness();
     if (this.#isOver) return;
     this.#limit();
@@ -86,10 +88,13 @@ export class ServerEnd {
     return this.#finish(isGoneNow);
   }
 
-  /** Ends it without a trace: the client continues with another process. */
-  leave(): void {
+  /** The chat moves to another host. An end that has begun is finished, but no witness stays. */
+  async leave(): Promise<void> {
+    if (this.#reason !== null) await this.#mayLeave.promise;
+    if (this.#isOver) return;
     this.#isOver = true;
     this.#options.files.stop();
+    await this.#leaveTeam("goes_on");
   }
 
   /** Bounds the end if a disk or git hangs. */
@@ -100,6 +105,7 @@ export class ServerEnd {
   #over(code: number): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#mayLeave.resolve();
     this.#options.onEnded(code);
   }
 
@@ -114,14 +120,9 @@ export class ServerEnd {
     this.#over(0);
   }
 
-  async #leaveTeam(ending: TeamEnding): Promise<boolean> {
+  async #leaveTeam(ending: TeamEnding): Promise<void> {
     const { runtime, chat } = this.#options;
-    try {
-      return (await chat.team?.end(ending)) ?? false;
-    } catch (error) {
-      logFailure(runtime, "leaving the team")(error);
-      return false;
-    }
+    await chat.team?.end(ending).catch(logFailure(runtime, "leaving the team"));
   }
 
   /**

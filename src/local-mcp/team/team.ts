@@ -89,12 +89,10 @@ export class Team {
     return this.#reader;
   }
 
-  /** [TE112] Returns whether chats are left whose life only this process can witness. */
-  async end(ending: TeamEnding): Promise<boolean> {
+  async end(ending: TeamEnding): Promise<void> {
     this.#hasEnded = ending !== "server_gone";
     if (this.#hasEnded) this.#reader?.link.close();
     await Promise.all([...this.#chats.keys()].map((id) => this.#end(id, ending)));
-    return this.#chats.size > 0;
   }
 
   watch(): Promise<void> {

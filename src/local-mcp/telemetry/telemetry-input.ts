@@ -1,6 +1,5 @@
-import { setTimeout as pause } from "node:timers/promises";
 import type { TelemetrySettings } from "../../contract/config.ts";
-import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
+import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { stackOf } from "../../shared/error.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -14,8 +13,6 @@ const listenerKey = "telemetry_listener";
 /** Events that wait for the store; the client repeats those that are refused. */
 const maxWaiting = 5_000;
 const eventsPerWrite = 200;
-const maxEndMs = 2_000;
-const endCheckMs = 20;
 
 /** The process that has, or had, the port. */
 export function listenerOf(sql: Sql): ProcessIdentity | null {
@@ -55,18 +52,10 @@ export class TelemetryInput {
     this.#runtime.store.write((sql) => meta.write(sql, listenerKey, JSON.stringify(this.#process)));
   }
 
-  /** A client that ends sends the rest after it has closed this process' input. */
-  async stop(client: ProcessIdentity | null): Promise<void> {
-    const receiver = await this.#receiver;
-    if (receiver && client) await this.#waitForEnd(client);
-    await receiver?.close();
+  async stop(): Promise<void> {
+    await (await this.#receiver)?.close();
     if (this.#timer) clearImmediate(this.#timer);
     while (this.#store());
-  }
-
-  async #waitForEnd(client: ProcessIdentity): Promise<void> {
-    for (let waitedMs = 0; waitedMs < maxEndMs && isAlive(this.#runtime.processes, client); waitedMs += endCheckMs)
-      await pause(endCheckMs);
   }
 
   #accept(events: readonly TelemetryEvent[]): boolean {

@@ -1,0 +1,78 @@
+import { statSync } from "node:fs";
+import type { Config } from "../../contract/config.ts";
+import { readConfig } from "../../platform/config-file.ts";
+import { hostLock, hostSocket, prepareSocketFolder } from "../../platform/host-socket.ts";
+import { createPrivateFile } from "../../platform/private-files.ts";
+import type { ProcessIdentity } from "../../platform/processes.ts";
+import { builtAt, version } from "../../platform/version.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { systemRuntime } from "../../runtime/system-runtime.ts";
+import type { Connection, Driver } from "../../store/driver.ts";
+import type { LoadedDriver } from "../../store/open-driver.ts";
+import { HostProcess } from "./host-process.ts";
+
+/** Other processes write as well, each for milliseconds. */
+const busyMs = 2_000;
+
+interface HostHereOptions extends Pick<LoadedDriver, "open" | "fallbackReason"> {
+  readonly home: string;
+  readonly self: ProcessIdentity;
+  /** The host has ended, and another process can be the host. */
+  readonly onEnded: () => void;
+}
+
+/** Makes this process the host of the home; null: another process is it. */
+export function hostHere({ home, self, open, fallbackReason, onEnded }: HostHereOptions): HostProcess | null {
+  const socket = hostSocket(home, self.boot);
+  prepareSocketFolder(home, socket);
+  const lock = takeLock(hostLock(home, self.boot), open);
+  if (lock === null) return null;
+  const runtime = withCurrentConfig(systemRuntime({ driver: open, busyMs }));
+  if (fallbackReason) runtime.log("warn", "second choice of SQLite", { reason: fallbackReason });
+  return new HostProcess({
+    runtime,
+    self,
+    program: { version, builtAt },
+    socket,
+    kill: (pid) => {
+      // A front in the host's process ends with it, and in order.
+      if (pid !== self.pid) process.kill(pid, "SIGKILL");
+    },
+    onEnded: () => {
+      lock.close();
+      onEnded();
+    },
+  });
+}
+
+/** [PR31] The lock of a file of SQLite, which the kernel frees with the process. */
+function takeLock(path: string, open: Driver): Connection | null {
+  createPrivateFile(path);
+  const lock = open({ path, readOnly: false, busyMs: 0 });
+  try {
+    lock.script("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");
+    return lock;
+  } catch {
+    lock.close();
+    return null;
+  }
+}
+
+/** Settings change while the host runs; a file that cannot be read changes nothing. */
+function withCurrentConfig(started: Runtime): Runtime {
+  let read = { at: 0, config: started.config };
+  const current = (): Config => {
+    const at = statSync(started.paths.config, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+    if (at !== read.at) {
+      const found = readConfig(started.paths.config);
+      read = { at, config: found.ok ? found.value : read.config };
+    }
+    return read.config;
+  };
+  return {
+    ...started,
+    get config() {
+      return current();
+    },
+  };
+}
