@@ -8,6 +8,8 @@ import { machineTools } from "../../contract/tools.ts";
 import type { FrontHello, HostHello, ProgramVersion } from "../front/hello.ts";
 import { mcpPath, mcpProtocol } from "../front/hello.ts";
 import { builtAtHeader, handsOver } from "../host/ask-host.ts";
+import { bell } from "../host/machine-host.ts";
+import { readBody } from "../../platform/loopback-server.ts";
 import { linkSocket } from "../../platform/host-socket.ts";
 import { inodeOf } from "../../platform/private-files.ts";
 import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
@@ -29,8 +31,12 @@ const Hello: z.ZodType<FrontHello> = z.object({
   env: z.record(z.string(), z.string().optional()),
 });
 
+const Workspace = z.object({ url: z.string(), workspace: z.string() });
+const Attendance = z.object({ isBell: z.boolean() });
+
 /** The environment of a process has at most some megabytes. */
 const maxHelloBytes = 8_000_000;
+const maxQuestionBytes = 10_000;
 /** [PR30] A host ends by itself this long after its last connection, in ms. */
 const maxIdleMs = 600_000;
 /** Time that a front which has lost its client may take to end. */
@@ -56,6 +62,8 @@ export class HostProcess {
   readonly #machine: MachineWork;
   readonly #server: Server;
   readonly #chats = new Set<ServedChat>();
+  /** Answers to programs that attend; each stays open as long as its program runs. */
+  readonly #attending = new Set<ServerResponse>();
   readonly #timer: NodeJS.Timeout;
   readonly #home: bigint | null;
   readonly #startedAt: number;
@@ -120,7 +128,11 @@ export class HostProcess {
     // The caller starts its own, newer host.
     if (Number(headers[builtAtHeader]) > this.#options.program.builtAt)
       return void response.writeHead(handsOver).end(() => this.stop());
-    if (method === "POST" && url === "/sync") return void this.#sync(response);
+    if (method === "POST" && (url === "/sync" || url === "/attend"))
+      return void this.#answerQuestion(url, request, response).catch((error: unknown) => {
+        this.#options.runtime.log("error", `${url} was not answered`, { error: stackOf(error) });
+        response.destroy();
+      });
     response.writeHead(404).end();
   }
 
@@ -141,8 +153,23 @@ export class HostProcess {
     });
   }
 
-  async #sync(response: ServerResponse): Promise<void> {
-    response.end(JSON.stringify(await this.#machine.syncNow()));
+  async #answerQuestion(url: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const body = parseJson(String(await readBody(request, maxQuestionBytes)));
+    if (url === "/attend") return this.#attend(Attendance.parse(body).isBell, response);
+    this.#usedAt = this.#options.runtime.now();
+    response.end(JSON.stringify(await this.#machine.syncNow(Workspace.parse(body))));
+  }
+
+  /** [PR35] The host stays, and works for the machine, as long as the program does. */
+  #attend(isBell: boolean, response: ServerResponse): void {
+    response.writeHead(200).flushHeaders();
+    const leave = this.#machine.attend({ ring: isBell ? () => void response.write(bell) : null });
+    this.#attending.add(response);
+    response.once("close", () => {
+      leave();
+      this.#attending.delete(response);
+      this.#usedAt = this.#options.runtime.now();
+    });
   }
 
   /** Reads the front's first line. */
@@ -212,7 +239,7 @@ export class HostProcess {
     // The home was deleted or replaced: its files are no longer those of this process.
     if (inodeOf(runtime.paths.home) !== this.#home) return this.stop();
     this.#machine.tick();
-    if (this.#chats.size > 0) this.#usedAt = runtime.now();
+    if (this.#chats.size + this.#attending.size > 0) this.#usedAt = runtime.now();
     else if (runtime.now() - this.#usedAt > maxIdleMs) this.stop();
   }
 
@@ -223,6 +250,7 @@ export class HostProcess {
     clearInterval(this.#timer);
     this.#server.close();
     for (const chat of this.#chats) chat.leave();
+    for (const response of this.#attending) response.end();
     void this.#machine.stop(null).finally(() => {
       this.#options.runtime.store.close();
       this.#options.onEnded();
