@@ -264,3 +264,16 @@ it("[SY63] [SY64] the chats of a machine send what they save; when their host is
     storeOf(b.machine.paths).read((sql) => sql.all("SELECT 1 FROM remote_sessions").length, 0);
   await vi.waitFor(() => expect(known()).toBe(2), patience);
 });
+
+it("[SY75] `shim join sync` starts a host where none runs, and reports the round that it does", async () => {
+  const { edge, a } = await twoMachines();
+  const { server, session } = await aChat(a, "the parser");
+  server.process.kill("SIGKILL");
+  await server.ended;
+  killEvery(hostsOf(a.machine.paths.home));
+  const out = await a.machine.run(["shim join sync"]);
+  expect(out).toMatch(/^Sent: .*\. Received: 0 sessions of other machines\.\n$/);
+  expect(hostsOf(a.machine.paths.home)).toHaveLength(1);
+  const { sessions } = await edge.call("sync.list", { session });
+  expect(sessions).toMatchObject([{ session }]);
+});
