@@ -16,13 +16,14 @@ async function main(): Promise<number> {
   const { promise: timeout, resolve } = Promise.withResolvers<"late">();
   const timer = setTimeout(() => resolve("late"), maxWaitMs);
   const openLink = async () => {
-    const [{ LocalHost }, { systemIo }] = await Promise.all([
+    const [{ LocalHost }, { besideHost, systemIo }] = await Promise.all([
       import("../local-mcp/host/local-host.ts"),
       import("./system-io.ts"),
     ]);
-    const loaded = async () => ({ runtime, driver: "node:sqlite" as const, fallbackReason: null });
+    const beside = besideHost(runtime);
+    const loaded = async () => ({ runtime: beside, driver: "node:sqlite" as const, fallbackReason: null });
     const site = systemIo(import.meta.url);
-    return new LocalHost({ paths: runtime.paths, site, loaded, runtime: async () => runtime }).workspace();
+    return new LocalHost({ paths: runtime.paths, site, loaded, runtime: async () => beside }).workspace();
   };
   const { isRefused, text } = await checkCommit(runtime, commit, openLink, timeout);
   clearTimeout(timer);

@@ -8,7 +8,11 @@ import type { Readable } from "node:stream";
 import { codeOf } from "../shared/error.ts";
 import { programPath } from "../platform/program-path.ts";
 import type { Log } from "../platform/log-file.ts";
+import { localStorePath } from "../coordinator-client/local/local-store.ts";
+import { callsInProcess } from "../coordinator-client/open-link.ts";
 import { loadDriver } from "../store/open-driver.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import { hostCalls } from "../local-mcp/host/host-calls.ts";
 import { systemRuntime } from "../runtime/system-runtime.ts";
 import type { LoadedRuntime } from "../local-mcp/host/handlers.ts";
 import { machineHostOf } from "../local-mcp/host/machine-host.ts";
@@ -170,9 +174,18 @@ const log: Log = (level, message, fields = {}) => {
   process.stderr.write(`shim: ${message}${detail ? `: ${detail}` : ""}\n`);
 };
 
+/** Another process is the host. */
+export function besideHost(runtime: Runtime): Runtime {
+  const { paths, launch, env } = runtime;
+  const home = { home: paths.home, launch, env };
+  const hasFile = (): boolean => existsSync(localStorePath(paths.home));
+  return { ...runtime, localCalls: () => hostCalls(home, hasFile, () => callsInProcess(runtime)) };
+}
+
 async function makeRuntime(): Promise<LoadedRuntime> {
   const { open, driver, fallbackReason } = await loadDriver();
-  return { runtime: systemRuntime({ driver: open, busyMs: 5_000, canReadCopy: true, log }), driver, fallbackReason };
+  const runtime = systemRuntime({ driver: open, busyMs: 5_000, canReadCopy: true, log });
+  return { runtime: besideHost(runtime), driver, fallbackReason };
 }
 
 /** Forwarded to the group; a second Ctrl-C must not leave it running. */

@@ -6,7 +6,8 @@ import type { Self } from "../contract/values.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Call, CoordinatorClient, HintKind } from "./coordinator-client.ts";
 import { within, type Platform } from "./edge/platform.ts";
-import { LocalConnection, type LocalCalls } from "./local/local-connection.ts";
+import type { LocalCalls } from "../runtime/local-calls.ts";
+import { LocalConnection } from "./local/local-connection.ts";
 import { parseAddress, isToken } from "./edge/address.ts";
 import { atomicUpdate, type ValueUpdate, type UpdateOptions } from "./edge/atomic-update.ts";
 import { Calls, type PrepareInput } from "./edge/calls.ts";
@@ -96,7 +97,7 @@ export class WorkspaceClient implements CoordinatorClient {
     return ok(new WorkspaceClient(platform, connect, options.connectsFor !== "chat", options.prepareInput));
   }
 
-  /** The coordinator of this machine, in this process. */
+  /** The coordinator of this machine. */
   static openLocal(coordinator: LocalCalls, platform: LocalPlatform, prepareInput?: PrepareInput): WorkspaceClient {
     const connect: Connect = (registration, _events, signals) =>
       new LocalConnection(coordinator, platform, registration, signals);

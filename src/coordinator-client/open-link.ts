@@ -8,10 +8,8 @@ import type { CoordinatorClient } from "./coordinator-client.ts";
 import { readEdgeConfig, type EdgeWorkspace } from "./edge-config.ts";
 import type { PrepareInput } from "./edge/calls.ts";
 import type { Platform } from "./edge/platform.ts";
-import type { LocalCalls } from "./local/local-connection.ts";
-import { localStorePath } from "./local/local-store.ts";
-import { watchCommits } from "../platform/watch-commits.ts";
-import { LocalCoordinator, type LocalCoordinatorOptions } from "./local/local-coordinator.ts";
+import type { LocalCalls } from "../runtime/local-calls.ts";
+import { callsOf, LocalCoordinator, type LocalCoordinatorOptions } from "./local/local-coordinator.ts";
 import { createLocalStore } from "./local/local-store.ts";
 
 export interface LocalCoordinatorSite {
@@ -22,15 +20,42 @@ export interface LocalCoordinatorSite {
   readonly now: LocalCoordinatorOptions["now"];
 }
 
-export function openLocalCoordinator({ home, driver, busyMs, processes, now }: LocalCoordinatorSite): {
+interface OpenedCoordinator {
   readonly coordinator: LocalCoordinator;
-  readonly machine: string;
   readonly close: () => void;
-} {
-  const store = createLocalStore({ home, driver, now, busyMs });
-  const machine = hostname();
-  const coordinator = new LocalCoordinator({ store, processes, machine, now });
-  return { coordinator, machine, close: () => store.close() };
+}
+
+interface SharedCoordinator extends OpenedCoordinator {
+  uses: number;
+}
+
+const openCoordinators = new Map<string, SharedCoordinator>();
+
+/** The coordinator of a home, which all users in a process share. */
+export function openLocalCoordinator({
+  home,
+  driver,
+  busyMs,
+  processes,
+  now,
+}: LocalCoordinatorSite): OpenedCoordinator {
+  const open = (): SharedCoordinator => {
+    const store = createLocalStore({ home, driver, now, busyMs });
+    const coordinator = new LocalCoordinator({ store, processes, machine: hostname(), now });
+    return { coordinator, close: () => store.close(), uses: 0 };
+  };
+  const shared = openCoordinators.get(home) ?? open();
+  openCoordinators.set(home, shared);
+  shared.uses += 1;
+  let isOpen = true;
+  const close = (): void => {
+    if (isOpen) shared.uses -= 1;
+    isOpen = false;
+    if (shared.uses > 0) return;
+    openCoordinators.delete(home);
+    shared.close();
+  };
+  return { coordinator: shared.coordinator, close };
 }
 
 export interface OpenedLink {
@@ -61,14 +86,13 @@ export function openLocalClient(
   platform: LocalPlatform,
   prepareInput?: PrepareInput,
 ): { readonly client: WorkspaceClient; readonly machine: string } {
-  const { paths, store, processes, now } = runtime;
+  const calls = runtime.localCalls?.() ?? callsInProcess(runtime);
+  return { client: WorkspaceClient.openLocal(calls, platform, prepareInput), machine: hostname() };
+}
+
+/** For the process that is the host. */
+export function callsInProcess({ paths, store, processes, now }: Runtime): LocalCalls {
   const { driver, busyMs } = store.context;
-  const { coordinator, machine, close } = openLocalCoordinator({ home: paths.home, driver, busyMs, processes, now });
-  const calls: LocalCalls = {
-    call: (name, input) => coordinator.call(name, input),
-    version: () => coordinator.version(),
-    watchCommits: (check) => watchCommits(localStorePath(paths.home), platform.setTimer, check),
-    close,
-  };
-  return { client: WorkspaceClient.openLocal(calls, platform, prepareInput), machine };
+  const { coordinator, close } = openLocalCoordinator({ home: paths.home, driver, busyMs, processes, now });
+  return callsOf(coordinator, close);
 }

@@ -5,6 +5,7 @@ import type { Paths } from "../platform/paths.ts";
 import type { Processes } from "../platform/processes.ts";
 import type { Store } from "../store/store.ts";
 import type { Durations } from "./durations.ts";
+import type { LocalCalls } from "./local-calls.ts";
 
 /** All access of the local process to clock, randomness and environment; replaced in tests. */
 export interface Runtime {
@@ -19,4 +20,6 @@ export interface Runtime {
   readonly store: Store;
   readonly log: Log;
   readonly durations: Durations;
+  /** The machine's coordinator in the host; absent in the host itself. */
+  readonly localCalls?: () => LocalCalls;
 }

@@ -99,6 +99,23 @@ it("[PR31] a home whose path is too long for a socket has its host in the user's
   await expect(spawnServer(paths, { env }).initialize("refused")).rejects.toThrow("others may enter it");
 });
 
+it("[EM1] [EM4] commands use the coordinator of the host, and a watch reports changes over the death of the host", async () => {
+  const machine = new MachineHome();
+  const { version } = await machine.ask("team", "state", "set", "first", "0");
+  const watch = machine.start("team", "watch", "--from", String(version), "--json");
+  const reported = (): unknown[] => watch.events.map(({ key }) => key);
+  await machine.ask("team", "state", "set", "a", "1");
+  await vi.waitUntil(() => reported().includes("a"), polling);
+  const [first] = hostsOf(machine.paths.home);
+  killEvery(hostsOf(machine.paths.home));
+  await machine.ask("team", "state", "set", "b", "2");
+  await vi.waitUntil(() => reported().includes("b"), polling);
+  const [second] = hostsOf(machine.paths.home);
+  expect(second?.pid).not.toBe(first?.pid);
+  watch.kill("SIGINT");
+  expect([await watch.ended, reported().slice(0, 2)]).toEqual([0, ["a", "b"]]);
+});
+
 it("[CL300] `shim host status` and `shim host stop` say which process serves the chats, and an open chat starts the next one", async () => {
   const machine = new MachineHome();
   expect((await machine.shim("host", "status")).out).toBe("No host runs. The next chat starts one.\n");

@@ -1,33 +1,20 @@
 import type { CallError } from "../../contract/errors.ts";
-import type { InputOf, OperationName, OutputOf } from "../../contract/operations.ts";
 import type { Self } from "../../contract/values.ts";
-import { err, type Result } from "../../shared/result.ts";
-import { exceptStoreErrors, StoreError } from "../../store/store-error.ts";
+import { CallLostError, type LocalCalls } from "../../runtime/local-calls.ts";
+import { err } from "../../shared/result.ts";
+import { StoreError } from "../../store/store-error.ts";
 import { CallQueue } from "../edge/call-queue.ts";
 import type { ClientConnection } from "../edge/client-connection.ts";
 import type { ConnectionState, Emitter, Signal } from "../edge/events.ts";
 import type { Platform } from "../edge/platform.ts";
 import type { Registration } from "../edge/registration.ts";
-import type { SendRequest } from "../edge/request-outcome.ts";
+import { lostOutcome, type SendRequest } from "../edge/request-outcome.ts";
 import { readClock } from "../edge/trust.ts";
 
-export interface LocalCalls {
-  call<Name extends OperationName>(name: Name, input: InputOf<Name>): MaybeAsync<Result<OutputOf<Name>, CallError>>;
-  /** Changes after each commit of another process. */
-  version(): number;
-  /** Calls `check` after commits until it returns true; null: not possible now. */
-  watchCommits?(check: () => boolean): (() => void) | null;
-  close(): void;
-}
+/** Pause in ms after a report of commits: frequent writes must not keep all readers busy. */
+const minGapMs = 20;
 
-type MaybeAsync<T> = T | Promise<T>;
-
-/** Poll interval in ms of the file's version while no watch reports commits. */
-const pollVersionEveryMs = 250;
-/** The same beside a watch, which may report none on a network disk. */
-const slowPollVersionEveryMs = 2_000;
-
-/** [EM1] In this process: always up; watches for what other processes change. */
+/** [EM1] Always up; follows what others change. */
 export class LocalConnection implements ClientConnection {
   readonly isPushing = false;
   readonly generation = 0;
@@ -43,9 +30,8 @@ export class LocalConnection implements ClientConnection {
   readonly #registration: Registration;
   readonly #signals: Emitter<Signal>;
   #state: ConnectionState = "disconnected";
-  #version: number | null = null;
   #cancelTimer: () => void = () => undefined;
-  #unwatch: (() => void) | null = null;
+  #unfollow: () => void = () => undefined;
 
   constructor(
     coordinator: LocalCalls,
@@ -68,24 +54,25 @@ export class LocalConnection implements ClientConnection {
   start(): void {
     if (this.#state !== "disconnected") return;
     this.#state = "connected";
-    this.#pollVersion();
+    this.#follow();
   }
 
   close(reason: string): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
     this.#cancelTimer();
-    this.#unwatch?.();
+    this.#unfollow();
     this.callQueue.close();
     this.#coordinator.close();
     this.#signals.emit({ method: "closed", reason });
   }
 
-  readonly send: SendRequest = async (name, input) => {
+  readonly send: SendRequest = async (name, input, timeoutMs) => {
     const sentAt = readClock(this.#platform.clock);
     try {
-      return { kind: "answered", result: await this.#coordinator.call(name, input), sentAt };
+      return { kind: "answered", result: await this.#coordinator.call(name, input, timeoutMs), sentAt };
     } catch (error) {
+      if (error instanceof CallLostError) return lostOutcome(error.isSent, error.message);
       if (!(error instanceof StoreError)) throw error;
       return { kind: "answered", result: err({ code: error.code, message: error.message }), sentAt };
     }
@@ -105,26 +92,21 @@ export class LocalConnection implements ClientConnection {
 
   checkClocks(): void {}
 
-  #pollVersion(): void {
-    this.#unwatch ??= this.#coordinator.watchCommits?.(() => this.#checkVersion()) ?? null;
-    const pollMs = this.#unwatch ? slowPollVersionEveryMs : pollVersionEveryMs;
-    this.#cancelTimer = this.#platform.setTimer(() => this.#pollVersion(), pollMs);
-    this.#checkVersion();
-  }
-
-  #checkVersion(): boolean {
-    const version = this.#readVersion() ?? this.#version;
-    const hasChanged = this.#version !== null && version !== this.#version;
-    this.#version = version;
-    if (hasChanged) this.#signals.emit({ method: "changed" });
-    return hasChanged;
-  }
-
-  /** A file that cannot be read now is read at the next poll. */
-  #readVersion(): number | null {
-    return exceptStoreErrors<number | null>(
-      () => this.#coordinator.version(),
-      () => null,
-    );
+  #follow(): void {
+    let isResting = false;
+    let isMissed = false;
+    const report = (): void => {
+      isResting = isMissed;
+      if (!isMissed) return;
+      isMissed = false;
+      this.#cancelTimer = this.#platform.setTimer(report, minGapMs);
+      this.#signals.emit({ method: "changed" });
+    };
+    this.#unfollow = this.#coordinator.onCommit(() => {
+      isMissed = true;
+      if (isResting) return;
+      isResting = true;
+      this.#cancelTimer = this.#platform.setTimer(report, 0);
+    });
   }
 }

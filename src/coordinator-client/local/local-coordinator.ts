@@ -12,6 +12,7 @@ import * as meta from "../../coordination/kernel/meta.ts";
 import type { Actor, Tx } from "../../coordination/kernel/tx.ts";
 import { hostSamples } from "../../coordination/workspace/metrics.ts";
 import { migrate, schemaState } from "../../shared/migrate.ts";
+import type { LocalCalls } from "../../runtime/local-calls.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { isAlive, isInOtherNamespace, type Processes } from "../../platform/processes.ts";
@@ -31,7 +32,7 @@ const sweepRows = 20;
 /** Interval of the process checks, in ms; each reads the process table. */
 const pollEveryMs = 1_000;
 
-/** [EM1] The engine without a server: each process opens the file and does what is due. */
+/** [EM1] The engine without a server: each operation does what is due. */
 export class LocalCoordinator {
   readonly #options: LocalCoordinatorOptions;
   #checkedAt = Number.NEGATIVE_INFINITY;
@@ -92,10 +93,10 @@ export class LocalCoordinator {
 
   /** Due work has its own transaction: a refusal must not roll it back. */
   #write(name: EngineOperation, input: unknown): Result<unknown, Refusal> {
-    this.#options.store.write((sql) => this.#dispatching(sql, (tx) => this.#upkeep(tx)));
+    this.#commit((sql) => this.#dispatching(sql, (tx) => this.#upkeep(tx)));
     let refusal: Result<unknown, Refusal> | null = null;
     try {
-      return this.#options.store.write((sql) => {
+      return this.#commit((sql) => {
         refusal = null;
         const result = this.#dispatching(sql, (tx) => run(tx, this.#actor, name, input as never));
         if (result.ok) return result;
@@ -111,7 +112,7 @@ export class LocalCoordinator {
 
   #recordRefusal(input: unknown, refusal: Result<unknown, Refusal>): void {
     const record = refusal.ok ? null : followUpOf(input, refusal.error);
-    if (record) this.#options.store.write((sql) => record({ sql }));
+    if (record) this.#commit((sql) => record({ sql }));
   }
 
   get #actor(): Actor {
@@ -171,12 +172,57 @@ export class LocalCoordinator {
     return { alarmInMs: null, outboxDepth: 0, sockets: 0, storage: null, protocol: protocolVersion, ...figures };
   }
 
-  /** Changes after each commit of another process. 0: there is no file yet, and none is made. */
-  version(): number {
-    if (!this.#options.store.exists()) return 0;
-    const [row] = this.#options.store.connection().all<{ data_version: number }>("PRAGMA data_version");
-    return row?.data_version ?? 0;
+  /** Calls `listener` after each change of the file by this process. @returns ends that */
+  onCommit(listener: () => void): () => void {
+    const { path } = this.#options.store;
+    const listeners = listenersOf.get(path) ?? new Set();
+    listenersOf.set(path, listeners.add(listener));
+    return () => {
+      listeners.delete(listener);
+      if (listeners.size === 0) listenersOf.delete(path);
+    };
   }
+
+  #commit<T>(body: (sql: Sql) => T): T {
+    const { store } = this.#options;
+    let hasChanged = false;
+    const result = store.write((sql) => {
+      const before = countChanges(sql);
+      const value = body(sql);
+      hasChanged = countChanges(sql) !== before;
+      return value;
+    });
+    if (hasChanged) for (const listener of listenersOf.get(store.path) ?? []) listener();
+    return result;
+  }
+}
+
+/** One caller, to which its own commits are not reported. */
+export function callsOf(coordinator: LocalCoordinator, close: () => void): LocalCalls {
+  let isOwn = false;
+  return {
+    call(name, input) {
+      isOwn = true;
+      try {
+        return coordinator.call(name, input);
+      } finally {
+        isOwn = false;
+      }
+    },
+    onCommit: (listener) =>
+      coordinator.onCommit(() => {
+        if (!isOwn) listener();
+      }),
+    close,
+  };
+}
+
+/** By the path of the file, which a process may have opened more than once. */
+const listenersOf = new Map<string, Set<() => void>>();
+
+/** Changed rows since the connection was opened. */
+function countChanges(sql: Sql): number {
+  return sql.all<{ n: number }>("SELECT total_changes() AS n")[0]?.n ?? 0;
 }
 
 const rollback = Symbol("undoing");

@@ -31,9 +31,9 @@ export interface HostHome {
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** The connection was closed before the whole answer had come: what was asked may have been done. */
-export class HostLostError extends Error {
-  override readonly name = "HostLostError";
+/** Nothing was asked: no host could be started. */
+export class NoHostError extends Error {
+  override readonly name = "NoHostError";
 }
 
 /** @returns the answer of the running host as JSON; null where none runs */
@@ -58,22 +58,30 @@ export async function askHost(
 /**
  * Asks the host, and starts one where none runs, or where it is older than this program.
  *
- * @throws {HostLostError}
- * @throws {SocketFolderError} where others may enter the folder of the socket
- * @throws {Error} where no host has started in time, or `signal` was aborted
+ * @throws {NoHostError} where none has started in time, or others may enter its folder
+ * @throws {Error} where the connection was lost or `signal` aborted: the host may have done it
  */
 export async function callHost({ home, launch, env }: HostHome, question: HostQuestion): Promise<IncomingMessage> {
   const socket = hostSocket(home, systemProcesses.boot());
   const program = join(dirname(launch.hookScript), "mcp-host.cjs");
   const giveUpAt = performance.now() + maxStartMs;
   for (;;) {
-    checkSocketFolder(home, socket);
+    orNoHost(() => checkSocketFolder(home, socket));
     const answer = await send(socket, question);
     if (answer !== null && answer.statusCode !== handsOver) return answer;
     answer?.resume();
-    if (performance.now() > giveUpAt) throw new Error(`no host has started at ${socket}; host.log in ${home} says why`);
-    if (answer === null) startHost({ home, socket, program, env });
+    if (performance.now() > giveUpAt)
+      throw new NoHostError(`no host has started at ${socket}; host.log in ${home} says why`);
+    if (answer === null) orNoHost(() => startHost({ home, socket, program, env }));
     await pause(retryMs, undefined, { signal: question.signal });
+  }
+}
+
+function orNoHost(attempt: () => void): void {
+  try {
+    attempt();
+  } catch (error) {
+    throw new NoHostError(messageOf(error), { cause: error });
   }
 }
 
@@ -88,7 +96,7 @@ function send(socketPath: string, { method, path, body, signal }: HostQuestion):
     const sent = request({ socketPath, method, path, signal, headers: { [builtAtHeader]: builtAt } }, resolve);
     sent.on("error", (error) => {
       if (["ENOENT", "ECONNREFUSED"].includes(codeOf(error) ?? "")) return resolve(null);
-      reject(signal.aborted ? error : new HostLostError(messageOf(error)));
+      reject(error);
     });
     sent.end(body === undefined ? undefined : JSON.stringify(body));
   });

@@ -16,6 +16,7 @@ import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { stackOf } from "../../shared/error.ts";
 import { parseJson } from "../../shared/json-fields.ts";
+import { CoordinatorRequests } from "./coordinator-requests.ts";
 import { answerPosted, isPostedEvent } from "./posted-event.ts";
 import { MachineWork } from "./machine-work.ts";
 import { ServedChat } from "./served-chat.ts";
@@ -60,6 +61,7 @@ const repeatable = Object.entries({ ...machineTools, ...teamTools }).flatMap(([n
 export class HostProcess {
   readonly #options: HostProcessOptions;
   readonly #machine: MachineWork;
+  readonly #coordinator: CoordinatorRequests;
   readonly #server: Server;
   readonly #chats = new Set<ServedChat>();
   /** Answers to programs that attend; each stays open as long as its program runs. */
@@ -74,6 +76,7 @@ export class HostProcess {
     this.#options = options;
     const { runtime, self, socket } = options;
     this.#machine = new MachineWork(runtime, self);
+    this.#coordinator = new CoordinatorRequests(runtime);
     this.#startedAt = this.#usedAt = runtime.now();
     this.#home = inodeOf(runtime.paths.home);
     // The lock of the host is held: a socket that is there is of a host that is gone.
@@ -128,12 +131,27 @@ export class HostProcess {
     // The caller starts its own, newer host.
     if (Number(headers[builtAtHeader]) > this.#options.program.builtAt)
       return void response.writeHead(handsOver).end(() => this.stop());
-    if (method === "POST" && (url === "/sync" || url === "/attend"))
-      return void this.#answerQuestion(url, request, response).catch((error: unknown) => {
-        this.#options.runtime.log("error", `${url} was not answered`, { error: stackOf(error) });
-        response.destroy();
-      });
+    const answer = this.#answerOf(request, response);
+    if (answer) return void this.#finish(answer, response);
     response.writeHead(404).end();
+  }
+
+  #answerOf(request: IncomingMessage, response: ServerResponse): Promise<void> | null {
+    if (this.#coordinator.accepts(request)) return this.#coordinator.answer(request, response);
+    if (request.method !== "POST") return null;
+    if (request.url === "/sync") return this.#sync(request, response);
+    return request.url === "/attend" ? this.#attend(request, response) : null;
+  }
+
+  async #finish(answer: Promise<void>, response: ServerResponse): Promise<void> {
+    const { runtime } = this.#options;
+    this.#usedAt = runtime.now();
+    try {
+      await answer;
+    } catch (error) {
+      runtime.log("error", "a call was not answered", { error: stackOf(error) });
+      response.destroy();
+    }
   }
 
   #answerStatus(response: ServerResponse, isStop: boolean): void {
@@ -153,15 +171,14 @@ export class HostProcess {
     });
   }
 
-  async #answerQuestion(url: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const body = parseJson(String(await readBody(request, maxQuestionBytes)));
-    if (url === "/attend") return this.#attend(Attendance.parse(body).isBell, response);
-    this.#usedAt = this.#options.runtime.now();
-    response.end(JSON.stringify(await this.#machine.syncNow(Workspace.parse(body))));
+  async #sync(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const asked = Workspace.parse(await bodyOf(request));
+    response.end(JSON.stringify(await this.#machine.syncNow(asked)));
   }
 
   /** [PR35] The host stays, and works for the machine, as long as the program does. */
-  #attend(isBell: boolean, response: ServerResponse): void {
+  async #attend(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { isBell } = Attendance.parse(await bodyOf(request));
     response.writeHead(200).flushHeaders();
     const leave = this.#machine.attend({ ring: isBell ? () => void response.write(bell) : null });
     this.#attending.add(response);
@@ -239,7 +256,8 @@ export class HostProcess {
     // The home was deleted or replaced: its files are no longer those of this process.
     if (inodeOf(runtime.paths.home) !== this.#home) return this.stop();
     this.#machine.tick();
-    if (this.#chats.size + this.#attending.size > 0) this.#usedAt = runtime.now();
+    const count = this.#chats.size + this.#attending.size + this.#coordinator.count;
+    if (count > 0) this.#usedAt = runtime.now();
     else if (runtime.now() - this.#usedAt > maxIdleMs) this.stop();
   }
 
@@ -249,11 +267,16 @@ export class HostProcess {
     this.#isOver = true;
     clearInterval(this.#timer);
     this.#server.close();
+    this.#server.closeAllConnections();
+    this.#coordinator.close();
     for (const chat of this.#chats) chat.leave();
-    for (const response of this.#attending) response.end();
     void this.#machine.stop(null).finally(() => {
       this.#options.runtime.store.close();
       this.#options.onEnded();
     });
   }
+}
+
+async function bodyOf(request: IncomingMessage): Promise<unknown> {
+  return parseJson(String(await readBody(request, maxQuestionBytes)));
 }

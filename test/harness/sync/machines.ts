@@ -6,7 +6,7 @@ import type { CallError } from "#src/contract/errors.ts";
 import type { InputOf, OperationName, OutputOf } from "#src/contract/operations.ts";
 import type { EngineOperation } from "#src/coordination/engine.ts";
 import { WorkspaceClient } from "#src/coordinator-client/client.ts";
-import type { LocalCalls } from "#src/coordinator-client/local/local-connection.ts";
+import type { LocalCalls } from "#src/runtime/local-calls.ts";
 import type { Platform } from "#src/coordinator-client/edge/platform.ts";
 import type { RemoteContext } from "#src/local-mcp/recovery/remote-context.ts";
 import { createTeam } from "#src/local-mcp/chat/open-team.ts";
@@ -147,7 +147,7 @@ export class MachineHome {
   }
 
   #calls(): LocalCalls {
-    return { call: (name, input) => this.#call(name, input), version: () => 0, close: () => undefined };
+    return { call: (name, input) => this.#call(name, input), onCommit: () => () => undefined, close: () => undefined };
   }
 
   #pullDeps(): PullDeps {

@@ -8,7 +8,7 @@ import { WorkspaceClient } from "#src/coordinator-client/client.ts";
 import type { CommittedWork, TaskFolder } from "#src/worker-runner/task-folder.ts";
 import { WorkerAutomation, type EndCounts, type WorkerOptions } from "#src/worker-runner/worker-automation.ts";
 import type { WorkerEvent } from "#src/worker-runner/worker-events.ts";
-import { LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
+import { callsOf, LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
 import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
@@ -180,15 +180,9 @@ export class WorkerRig {
   worker(options: RigOptions = {}): WorkerAtWork {
     const pid = (this.#pid += 1);
     const process = processKey(this.processes.start(pid));
-    const coordinator = this.#open();
-    const rig = {
-      call: <Name extends OperationName>(name: Name, input: InputOf<Name>) =>
-        Promise.resolve(coordinator.call(name, input)),
-      version: () => coordinator.version(),
-      close: () => undefined,
-    };
+    const calls = callsOf(this.#open(), () => undefined);
     const machine = new Machine(this.time);
-    const own = WorkspaceClient.openLocal(rig, {
+    const own = WorkspaceClient.openLocal(calls, {
       setTimer: machine.setTimer,
       clock: machine.clock,
       random: () => 0.5,

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import type { Json } from "#src/contract/json.ts";
 import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
-import { LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
+import { callsOf, LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
 import { processKey, readProcessKey } from "#src/coordinator-client/local/process-key.ts";
 import { backUp } from "#src/store/backup.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
@@ -125,14 +125,18 @@ it("[EM6] a refused operation leaves nothing, and input is checked as on the edg
   expect(codeOf(at.call("tokens.list", {}))).toBe("bad_input");
 });
 
-it("[EM4] a waiting process sees by the file's version that another process has written", () => {
+it("[EM4] a caller learns of the changes of others, not of its own, of reads or of refusals", () => {
   const machine = new Machine();
-  const [one, other] = [machine.open(), machine.open()];
-  one.call("state.set", { key: "k", value: 1 });
-  const before = other.version();
-  expect(other.version()).toBe(before);
-  one.call("state.set", { key: "k", value: 2 });
-  expect(other.version()).not.toBe(before);
+  const [one, other] = [machine.open(), machine.open()].map((at) => callsOf(at, () => undefined));
+  const reported: string[] = [];
+  const endings = [one?.onCommit(() => reported.push("one")), other?.onCommit(() => reported.push("other"))];
+  void one?.call("state.set", { key: "k", value: 1 }, 0);
+  void one?.call("state.get", { key: "k" }, 0);
+  void one?.call("state.set", { key: "k", value: 2, ifVersion: 7 }, 0);
+  expect(reported).toEqual(["other"]);
+  for (const end of endings) end?.();
+  void one?.call("state.set", { key: "k", value: 3 }, 0);
+  expect(reported).toEqual(["other"]);
 });
 
 it("[TA2] a new file counts its tasks from 1, and continues above all earlier numbers after its epoch was raised", () => {
@@ -253,11 +257,7 @@ class Processes {
     const store = createLocalStore({ home: this.#home, driver: openBetterSqlite3, now, busyMs: 1_000 });
     const coordinator = new LocalCoordinator({ store, processes: this.#processes, machine: "m1", now });
     const client = WorkspaceClient.openLocal(
-      {
-        call: (operation, input) => coordinator.call(operation, input),
-        version: () => coordinator.version(),
-        close: () => store.close(),
-      },
+      callsOf(coordinator, () => store.close()),
       { clock, setTimer, random: seededRandom() },
     );
     onTestFinished(() => client.close());

@@ -1,0 +1,67 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
+import { text } from "node:stream/consumers";
+import type { CallError } from "../../contract/errors.ts";
+import type { InputOf, OperationName, OutputOf } from "../../contract/operations.ts";
+import { CallLostError, type LocalCalls } from "../../runtime/local-calls.ts";
+import { messageOf } from "../../shared/error.ts";
+import { parseObject } from "../../shared/json-fields.ts";
+import { isRead } from "../../shared/check-input.ts";
+import type { Result } from "../../shared/result.ts";
+import { callHost, NoHostError, type HostHome } from "./ask-host.ts";
+
+/** Pause after a failed attempt to follow the commits. */
+const retryMs = 1_000;
+
+/**
+ * The coordinator in the host, for a process beside it.
+ *
+ * @param hasFile false: nothing is stored yet, and [EM8] a read starts no host
+ * @param empty answers reads then
+ */
+export function hostCalls(home: HostHome, hasFile: () => boolean, empty: () => LocalCalls): LocalCalls {
+  const end = new AbortController();
+  const caller = randomUUID();
+  const path = (name: string): string => `${coordinatorPath}${name}?caller=${caller}`;
+  return {
+    async call<Name extends OperationName>(name: Name, input: InputOf<Name>, timeoutMs: number) {
+      if (isRead(name) && !hasFile()) return empty().call(name, input, timeoutMs);
+      const signal = AbortSignal.any([end.signal, AbortSignal.timeout(Math.ceil(timeoutMs))]);
+      try {
+        const answer = await callHost(home, { method: "POST", path: path(name), body: input, signal });
+        const result = parseObject(await text(answer));
+        if (result === null) throw new Error("the host's answer is not whole");
+        return result as unknown as Result<OutputOf<Name>, CallError>;
+      } catch (error) {
+        throw new CallLostError(messageOf(error), !(error instanceof NoHostError));
+      }
+    },
+    onCommit(listener) {
+      void followCommits(home, { path: path(commits), signal: end.signal }, listener);
+      return () => end.abort();
+    },
+    close: () => end.abort(),
+  };
+}
+
+export const coordinatorPath = "/coordinator/";
+/** Instead of an operation: a line for each commit of others. */
+export const commits = "commits";
+
+interface Following {
+  readonly path: string;
+  readonly signal: AbortSignal;
+}
+
+async function followCommits(home: HostHome, { path, signal }: Following, listener: () => void): Promise<void> {
+  for (let isFirst = true; !signal.aborted; isFirst = false) {
+    try {
+      const answer = await callHost(home, { method: "GET", path, signal });
+      // Commits between two connections are not reported.
+      if (!isFirst) listener();
+      for await (const _line of answer) listener();
+    } catch {
+      await pause(retryMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+}
