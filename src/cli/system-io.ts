@@ -15,6 +15,7 @@ import type { Runtime } from "../runtime/runtime.ts";
 import { hostCalls } from "../local-mcp/host/host-calls.ts";
 import { systemRuntime } from "../runtime/system-runtime.ts";
 import type { LoadedRuntime } from "../local-mcp/host/handlers.ts";
+import { machineHostOf } from "../local-mcp/host/machine-host.ts";
 import type { Io, ProcessStart, ProcessGroup } from "./io.ts";
 import { endGroup, exitCode, groupOf, hasGroups } from "../platform/process-group.ts";
 
@@ -22,6 +23,11 @@ import { endGroup, exitCode, groupOf, hasGroups } from "../platform/process-grou
 export function systemIo(bundle: string): Io {
   const { stdin, stdout, stderr } = process;
   const bundlePath = (path: string): string => fileURLToPath(new URL(path, bundle));
+  const launch = {
+    node: process.execPath,
+    script: bundlePath("../bin/shim.mjs"),
+    hookScript: bundlePath("./hook.cjs"),
+  };
   return {
     stdout: (text) => void stdout.write(text),
     stderr: (text) => void stderr.write(text),
@@ -43,10 +49,11 @@ export function systemIo(bundle: string): Io {
     startProcess,
     startGroup,
     machine: { platform: process.platform, env: process.env, homedir: homedir(), exists: existsSync, list: listNames },
-    launch: { node: process.execPath, script: bundlePath("../bin/shim.mjs"), hookScript: bundlePath("./hook.cjs") },
+    launch,
     nodeVersion: process.versions.node,
     runQuietly,
     versionOf,
+    machineHost: (home) => machineHostOf({ home, launch, env: process.env }),
     makeRuntime,
   };
 }

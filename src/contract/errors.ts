@@ -101,7 +101,10 @@ const machineErrorTable = {
   no_edge: { status: 409, retry: "after_user" },
   no_sync: { status: 409, retry: "after_user" },
   no_key: { status: 409, retry: "after_user" },
-  not_uploader: { status: 409, retry: "after_user" },
+  /** No host runs on the machine, and none could be started; or it does not answer. */
+  host_unusable: { status: 503, retry: "later" },
+  /** The host of the machine works for another workspace than the caller. */
+  other_workspace: { status: 409, retry: "after_user" },
   lost_place: { status: 409, retry: "never", ends: "device_epoch" },
   store_locked: { status: 503, retry: "later" },
   store_full: { status: 507, retry: "later" },
@@ -114,7 +117,6 @@ const machineErrorTable = {
 
 /** Codes that only operations of a machine give, with their statuses. */
 const hostErrorTable = {
-  host_unusable: 503,
   interrupted: 503,
   edge_unreachable: 503,
   bad_address: 409,
@@ -147,8 +149,6 @@ const hostErrorTable = {
   environment_decides: 409,
   transcript_unusable: 422,
   not_released: 409,
-  not_synced: 409,
-  other_workspace: 409,
   choice_needed: 409,
   token_needed: 409,
   key_needed: 409,

@@ -101,7 +101,6 @@ export const syncTables: readonly string[] = [
      hash TEXT NOT NULL,
      op TEXT NOT NULL
    ) STRICT`,
-  "CREATE TABLE sync_uploader (one INTEGER PRIMARY KEY CHECK (one = 1), process TEXT NOT NULL, at INTEGER NOT NULL) STRICT",
   // Opened sessions of the workspace's other machines, as last pulled.
   `CREATE TABLE remote_sessions (
      workspace TEXT NOT NULL,

@@ -1,12 +1,8 @@
 import { spawn } from "node:child_process";
 import type { HostContext } from "../local-mcp/host/handlers.ts";
-import { DeathNotifier } from "../local-mcp/notify/death-notifier.ts";
-import { startSync } from "../local-mcp/sync/start-sync.ts";
-import { recordTakeovers } from "../local-mcp/sync/takeover-notices.ts";
 import { identify } from "../platform/processes.ts";
 import { programPath } from "../platform/program-path.ts";
 import { becomeSupervisor, findLastSupervisor, resign } from "../platform/supervisor-lock.ts";
-import { stackOf } from "../shared/error.ts";
 import { fail, type Failure } from "../shared/failure.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { runProgram } from "../worker-runner/run-program.ts";
@@ -22,8 +18,6 @@ interface Supervision extends Pick<SupervisorOptions, "attest" | "emit" | "pace"
   /** Aborted: what still runs is ended at once. */
   readonly hurrySignal: AbortSignal;
 }
-
-const notifyIntervalMs = 5_000;
 
 /** Supervises as the home's only supervisor, until it is asked to end. */
 export async function supervise(
@@ -44,15 +38,15 @@ export async function supervise(
     const { launch, versionOf } = site;
     const own = { runtime, settings, folder: home, state: state.value, launch, versionOf, self, previous };
     const daemon = new SupervisorDaemon({ ...own, ...more, run: runProgram, openTerminal });
-    const sync = startSync(runtime, self, recordTakeovers);
-    const notifier = new DeathNotifier({ runtime, ...(ring ? { ring } : {}) });
-    const notifying = setInterval(() => void notifier.check(), notifyIntervalMs);
+    const over = new AbortController();
+    const onProblem = (message: string): void => runtime.log("warn", message);
+    const attending = site.machineHost(home).attend({ ...(ring ? { ring } : {}), onProblem, until: over.signal });
     try {
       const end = await daemon.run(endSignal, hurrySignal);
       return end === "asked" ? ok(undefined) : tooLarge(settings);
     } finally {
-      clearInterval(notifying);
-      await sync.stop().catch((error: unknown) => runtime.log("error", "sync", { error: stackOf(error) }));
+      over.abort();
+      await attending;
     }
   } finally {
     resign(home, self);

@@ -133,3 +133,19 @@ it("[CL300] `shim host status` and `shim host stop` say which process serves the
   const [second] = hostsOf(machine.paths.home);
   expect(second?.pid).not.toBe(first?.pid);
 });
+
+it("[PR36] a worker keeps a host running: one that is killed is followed by another", async () => {
+  const machine = new MachineHome();
+  const hosts = (): number[] => hostsOf(machine.paths.home).map(({ pid }) => pid);
+  const worker = machine.start("worker", "--type", "build", "--json", "--", "true");
+  await vi.waitFor(() => expect(hosts()).toHaveLength(1), polling);
+  const [first = 0] = hosts();
+  await vi.waitFor(async () => expect((await machine.shim("host", "status")).out).toContain(`${first}`), polling);
+  killEvery(hostsOf(machine.paths.home));
+  await vi.waitFor(() => {
+    const others = hosts().filter((pid) => pid !== first);
+    expect(others).toHaveLength(1);
+  }, polling);
+  worker.kill("SIGTERM");
+  expect(await worker.ended).toBe(0);
+});

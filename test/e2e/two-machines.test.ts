@@ -2,7 +2,6 @@ import { spawn } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { readProcessKey } from "#src/coordinator-client/local/process-key.ts";
 import { identify, systemProcesses } from "#src/platform/processes.ts";
 import { record, type McpConnection } from "#src/platform/mcp-connection.ts";
 import { CutProxy } from "#harness/edge/cut-proxy.ts";
@@ -246,11 +245,6 @@ it("[MA6] none of a hundred marked words of a chat's work is in what the coordin
 it("[SY63] [SY64] the chats of a machine send what they save; when their host is killed the next one sends @night", async () => {
   const { edge, a, b } = await twoMachines();
   const [first, second] = [await aChat(a, "the parser"), await aChat(a, "the lexer")];
-  const store = storeOf(a.machine.paths);
-  const senderOf = (): number => {
-    const rows = store.read((sql) => sql.all<{ process: string }>("SELECT process FROM sync_uploader"), []);
-    return readProcessKey(rows[0]?.process ?? "")?.pid ?? 0;
-  };
   const sendsWhatIsSavedBy = async ({ server }: typeof first): Promise<void> => {
     const { checkpoint } = await answered(server, "shim_force_checkpoint", { nextStep: "test it" });
     await vi.waitFor(async () => {
@@ -259,15 +253,27 @@ it("[SY63] [SY64] the chats of a machine send what they save; when their host is
     }, patience);
   };
   await sendsWhatIsSavedBy(first);
-  const sender = senderOf();
-  expect(hostsOf(a.machine.paths.home).map(({ pid }) => pid)).toEqual([sender]);
-  process.kill(sender, "SIGKILL");
-  await vi.waitFor(() => expect(identify(systemProcesses, sender)).toBeNull(), patience);
+  const [sender] = hostsOf(a.machine.paths.home);
+  if (!sender) throw new Error("there is no host");
+  process.kill(sender.pid, "SIGKILL");
+  await vi.waitFor(() => expect(identify(systemProcesses, sender.pid)).toBeNull(), patience);
   await sendsWhatIsSavedBy(second);
-  expect(hostsOf(a.machine.paths.home).map(({ pid }) => pid)).toEqual([senderOf()]);
   // The other machine only pulls.
   await startServer(b.machine.paths);
   const known = (): number =>
     storeOf(b.machine.paths).read((sql) => sql.all("SELECT 1 FROM remote_sessions").length, 0);
   await vi.waitFor(() => expect(known()).toBe(2), patience);
+});
+
+it("[SY75] `shim join sync` starts a host where none runs, and reports the round that it does", async () => {
+  const { edge, a } = await twoMachines();
+  const { server, session } = await aChat(a, "the parser");
+  server.process.kill("SIGKILL");
+  await server.ended;
+  killEvery(hostsOf(a.machine.paths.home));
+  const out = await a.machine.run(["shim join sync"]);
+  expect(out).toMatch(/^Sent: .*\. Received: 0 sessions of other machines\.\n$/);
+  expect(hostsOf(a.machine.paths.home)).toHaveLength(1);
+  const { sessions } = await edge.call("sync.list", { session });
+  expect(sessions).toMatchObject([{ session }]);
 });

@@ -210,7 +210,7 @@ export const workspaceOperations = {
     summary: "Send local changes, and fetch those of other machines.",
     input: z.strictObject({}),
     output: SyncCounts,
-    errors: ["not_found", "not_synced"],
+    errors: ["not_found", "host_unusable", "other_workspace"],
     effect: "write",
     surfaces: ["command"],
     example: {},

@@ -6,6 +6,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import type { DriverName } from "../../store/driver.ts";
 import type { HostResult } from "./host.ts";
 import type { KeptWorkspace } from "./kept-workspace.ts";
+import type { MachineHost } from "./machine-host.ts";
 import type { OtherMachines } from "./other-machines.ts";
 import type { TeamReader } from "./team-reader.ts";
 
@@ -23,6 +24,8 @@ export interface HostSite extends ServiceSite {
   readonly launch: Launch;
   readonly nodeVersion: string;
   readonly versionOf: (program: string) => string | null;
+  /** The process that does the work of the machine with this home. */
+  readonly machineHost: (home: string) => MachineHost;
 }
 
 export interface HostContext {

@@ -77,7 +77,7 @@ export const workspaceHandlers: Handlers<Name> = {
 
   async "workspace.sync"(context) {
     const edge = requireEdge(context);
-    return edge.ok ? (await import("./sync-now.ts")).syncNow(context) : edge;
+    return edge.ok ? (await import("./sync-now.ts")).syncNow(context, edge.value) : edge;
   },
 };
 

@@ -8,7 +8,7 @@ import { createKey, formatCode, parseCode, type WorkspaceKey } from "../sync/wor
 import type { HostContext } from "./handlers.ts";
 import type { HostResult, Workspace } from "./host.ts";
 import { requireEdge, onWorkspace } from "./membership.ts";
-import { runRounds } from "./sync-now.ts";
+import { syncRound } from "./sync-now.ts";
 
 export interface FoundKey {
   readonly key: WorkspaceKey;
@@ -131,7 +131,7 @@ export async function changeKey(context: HostContext): Promise<HostResult<Machin
     const restored = usable(addKey(context.paths.home, edge, from.value));
     return restored.ok ? rekeyed : restored;
   }
-  const { trouble, ...counts } = await runRounds(context);
+  const { trouble, ...counts } = await syncRound(context, edge);
   return ok({ keyId: key.id, key: formatCode(key), ...counts, trouble: trouble && trouble.message });
 }
 

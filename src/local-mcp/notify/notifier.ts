@@ -12,7 +12,8 @@ type Channel = "desktop" | "webhook" | "bell";
 export interface NotifierOptions {
   readonly runtime: Runtime;
   readonly deadTasks?: () => Promise<readonly UserNotification[]>;
-  readonly ring?: () => void;
+  /** Terminals that ring now. */
+  readonly bells?: () => readonly (() => void)[];
 }
 
 const pollEveryMs = 10_000;
@@ -35,12 +36,12 @@ export class Notifier {
 
   /** Settings may change while the process runs. */
   get #channels(): readonly Channel[] {
-    const { runtime, ring } = this.#options;
+    const { runtime, bells } = this.#options;
     const { desktop, webhook, bell } = runtime.config.notify;
     return [
       ...(desktop ? ["desktop" as const] : []),
       ...(webhook === null ? [] : ["webhook" as const]),
-      ...(bell && ring ? ["bell" as const] : []),
+      ...(bell && bells !== undefined && bells().length > 0 ? ["bell" as const] : []),
     ];
   }
 
@@ -65,7 +66,7 @@ export class Notifier {
     const { runtime } = this.#options;
     try {
       const due = [...runtime.store.read((sql) => dueNotifications(sql, runtime), []), ...(await deadTasks())];
-      for (const channel of this.#channels) await this.#send(channel, this.#claim(channel, due));
+      for (const channel of this.#channels) await this.#send(channel, this.#recordUnsent(channel, due));
     } catch (error) {
       runtime.log("error", "notifications", { error: messageOf(error) });
     }
@@ -77,8 +78,8 @@ export class Notifier {
     return deadTasks();
   }
 
-  /** [CL71] Skips events from before the channel's first use. */
-  #claim(channel: Channel, due: readonly UserNotification[]): UserNotification[] {
+  /** [CL71] Skips events from before the channel's first use. Recorded before they are sent. */
+  #recordUnsent(channel: Channel, due: readonly UserNotification[]): UserNotification[] {
     const { runtime } = this.#options;
     const { store, now } = runtime;
     const keyOf = ({ key }: UserNotification): string => `${channel}:${key}`;
@@ -95,13 +96,13 @@ export class Notifier {
     if (hasUnsent !== true) return [];
     return store.write((sql) => {
       // Never pruned.
-      const isFirst = claim(sql, Number.MAX_SAFE_INTEGER, startKey);
-      const isFirstOfDeaths = claim(sql, Number.MAX_SAFE_INTEGER, deathsKey);
+      const isFirst = record(sql, Number.MAX_SAFE_INTEGER, startKey);
+      const isFirstOfDeaths = record(sql, Number.MAX_SAFE_INTEGER, deathsKey);
       sql.run("DELETE FROM sent_notifications WHERE at < ?", now() - retentionMs);
-      const claimed = due.filter((notification) => claim(sql, now(), keyOf(notification)));
-      if (this.#hasBegunEmpty) return claimed;
-      if (isFirstOfDeaths) for (const death of comingDeaths(sql, runtime)) claim(sql, now(), keyOf(death));
-      return claimed.filter(({ event }) => !isFirst && !(isFirstOfDeaths && event === "chat_died"));
+      const unsent = due.filter((notification) => record(sql, now(), keyOf(notification)));
+      if (this.#hasBegunEmpty) return unsent;
+      if (isFirstOfDeaths) for (const death of comingDeaths(sql, runtime)) record(sql, now(), keyOf(death));
+      return unsent.filter(({ event }) => !isFirst && !(isFirstOfDeaths && event === "chat_died"));
     });
   }
 
@@ -120,16 +121,16 @@ export class Notifier {
   }
 
   async #sendOne(channel: Channel, notification: UserNotification): Promise<void> {
-    const { runtime, ring } = this.#options;
+    const { runtime, bells } = this.#options;
     const { webhook } = runtime.config.notify;
     if (channel === "desktop") await notifyDesktop(notification.text, runtime.env);
-    else if (channel === "bell") ring?.();
+    else if (channel === "bell") for (const ring of bells?.() ?? []) ring();
     else if (webhook !== null) await postWebhook(webhook, notification, runtime.now());
   }
 }
 
-/** [CL71] Returns true for exactly one caller per key, across processes. */
-function claim(sql: Sql, now: number, key: string): boolean {
+/** [CL71] Returns whether the key is new: what was sent is not sent again by the next host. */
+function record(sql: Sql, now: number, key: string): boolean {
   return sql.run("INSERT OR IGNORE INTO sent_notifications (key, at) VALUES (?, ?)", digestOf(key), now) > 0;
 }
 

@@ -8,6 +8,8 @@ import { machineTools } from "../../contract/tools.ts";
 import type { FrontHello, HostHello, ProgramVersion } from "../front/hello.ts";
 import { mcpPath, mcpProtocol } from "../front/hello.ts";
 import { builtAtHeader, handsOver } from "../host/ask-host.ts";
+import { bell } from "../host/machine-host.ts";
+import { readBody } from "../../platform/loopback-server.ts";
 import { linkSocket } from "../../platform/host-socket.ts";
 import { inodeOf } from "../../platform/private-files.ts";
 import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
@@ -31,8 +33,12 @@ const Hello: z.ZodType<FrontHello> = z.object({
 });
 
 const tickMs = 2_000;
+const Workspace = z.object({ url: z.string(), workspace: z.string() });
+const Attendance = z.object({ isBell: z.boolean() });
+
 /** The environment of a process has at most some megabytes. */
 const maxHelloBytes = 8_000_000;
+const maxQuestionBytes = 10_000;
 /** [PR30] A host ends by itself this long after its last connection, in ms. */
 const maxIdleMs = 600_000;
 /** Time that a front which has lost its client may take to end. */
@@ -59,6 +65,8 @@ export class HostProcess {
   readonly #coordinator: CoordinatorRequests;
   readonly #server: Server;
   readonly #chats = new Set<ServedChat>();
+  /** Answers to programs that attend; each stays open as long as its program runs. */
+  readonly #attending = new Set<ServerResponse>();
   readonly #timer: NodeJS.Timeout;
   readonly #home: bigint | null;
   readonly #startedAt: number;
@@ -124,16 +132,23 @@ export class HostProcess {
     // The caller starts its own, newer host.
     if (Number(headers[builtAtHeader]) > this.#options.program.builtAt)
       return void response.writeHead(handsOver).end(() => this.stop());
-    if (this.#coordinator.accepts(request)) return void this.#answerCall(request, response);
-    if (method === "POST" && url === "/sync") return void this.#sync(response);
+    const answer = this.#answerOf(request, response);
+    if (answer) return void this.#finish(answer, response);
     response.writeHead(404).end();
   }
 
-  async #answerCall(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  #answerOf(request: IncomingMessage, response: ServerResponse): Promise<void> | null {
+    if (this.#coordinator.accepts(request)) return this.#coordinator.answer(request, response);
+    if (request.method !== "POST") return null;
+    if (request.url === "/sync") return this.#sync(request, response);
+    return request.url === "/attend" ? this.#attend(request, response) : null;
+  }
+
+  async #finish(answer: Promise<void>, response: ServerResponse): Promise<void> {
     const { runtime } = this.#options;
     this.#usedAt = runtime.now();
     try {
-      await this.#coordinator.answer(request, response);
+      await answer;
     } catch (error) {
       runtime.log("error", "a call was not answered", { error: stackOf(error) });
       response.destroy();
@@ -157,8 +172,22 @@ export class HostProcess {
     });
   }
 
-  async #sync(response: ServerResponse): Promise<void> {
-    response.end(JSON.stringify(await this.#machine.syncNow()));
+  async #sync(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const asked = Workspace.parse(await bodyOf(request));
+    response.end(JSON.stringify(await this.#machine.syncNow(asked)));
+  }
+
+  /** [PR36] The host stays, and works for the machine, as long as the program does. */
+  async #attend(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { isBell } = Attendance.parse(await bodyOf(request));
+    response.writeHead(200).flushHeaders();
+    const leave = this.#machine.attend({ ring: isBell ? () => void response.write(bell) : null });
+    this.#attending.add(response);
+    response.once("close", () => {
+      leave();
+      this.#attending.delete(response);
+      this.#usedAt = this.#options.runtime.now();
+    });
   }
 
   /** Reads the front's first line. */
@@ -225,7 +254,8 @@ export class HostProcess {
     // The home was deleted or replaced: its files are no longer those of this process.
     if (inodeOf(runtime.paths.home) !== this.#home) return this.stop();
     this.#machine.tick();
-    if (this.#chats.size + this.#coordinator.count > 0) this.#usedAt = runtime.now();
+    const count = this.#chats.size + this.#attending.size + this.#coordinator.count;
+    if (count > 0) this.#usedAt = runtime.now();
     else if (runtime.now() - this.#usedAt > maxIdleMs) this.stop();
   }
 
@@ -247,4 +277,8 @@ export class HostProcess {
     await Promise.all([...this.#chats].map((chat) => chat.leave()));
     await this.#machine.stop();
   }
+}
+
+async function bodyOf(request: IncomingMessage): Promise<unknown> {
+  return parseJson(String(await readBody(request, maxQuestionBytes)));
 }

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { TelemetrySettings } from "../../contract/config.ts";
-import { mayBeJoined } from "../../coordinator-client/edge-config.ts";
+import { mayBeJoined, type EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -25,6 +25,12 @@ export interface WorkingChat {
   reader(): OpenedLink | null | Promise<OpenedLink | null>;
 }
 
+/** A program that runs for long beside the chats, such as a worker. */
+export interface Attendant {
+  /** Its terminal rings for notifications; null: it has none. */
+  readonly ring: (() => void) | null;
+}
+
 const quietIntervalMs = 10_000;
 /** [SY162] A chat's first checkpoint is sent soon, but not before what follows its answer. */
 const beginAfterMs = 250;
@@ -36,6 +42,7 @@ export class MachineWork {
   readonly #runtime: Runtime;
   readonly #self: ProcessIdentity;
   readonly #chats = new Set<WorkingChat>();
+  readonly #attendants = new Set<Attendant>();
   readonly #upkeep: Upkeep;
   readonly #notifier: Notifier;
   #telemetry: LateTelemetry | null = null;
@@ -49,7 +56,11 @@ export class MachineWork {
     this.#runtime = runtime;
     this.#self = self;
     this.#upkeep = new Upkeep(runtime);
-    this.#notifier = new Notifier({ runtime, deadTasks: deadTasks(runtime.now, () => this.#reader()) });
+    this.#notifier = new Notifier({
+      runtime,
+      deadTasks: deadTasks(runtime.now, () => this.#reader()),
+      bells: () => [...this.#attendants].flatMap(({ ring }) => ring ?? []),
+    });
     this.#followTelemetry();
   }
 
@@ -59,6 +70,12 @@ export class MachineWork {
 
   remove(chat: WorkingChat): void {
     this.#chats.delete(chat);
+  }
+
+  /** The machine's work is done while a program attends, as for a chat. @returns ends that */
+  attend(attendant: Attendant): () => void {
+    this.#attendants.add(attendant);
+    return () => void this.#attendants.delete(attendant);
   }
 
   #reader(): OpenedLink | null | Promise<OpenedLink | null> {
@@ -79,7 +96,7 @@ export class MachineWork {
     void this.#telemetry?.tick();
     for (const chat of this.#chats) chat.checkClient();
     const settled = [...this.#chats].filter(({ isSettled }) => isSettled);
-    if (settled.length === 0 && this.#ranAt === Number.NEGATIVE_INFINITY) return;
+    if (settled.length === 0 && this.#attendants.size === 0 && this.#ranAt === Number.NEGATIVE_INFINITY) return;
     const { store, paths, now } = this.#runtime;
     const at = now();
     for (const chat of settled) chat.watch();
@@ -110,9 +127,15 @@ export class MachineWork {
 
   /** Loads the sync only on a machine in a workspace: most machines never join one. */
   #startSyncIfJoined(): void {
-    if (this.#sync || !mayBeJoined(this.#runtime.paths.home, this.#runtime.env)) return;
-    const load = Promise.all([import("../sync/start-sync.ts"), import("../sync/takeover-notices.ts")]);
-    this.#sync = load.then(([sync, { recordTakeovers }]) => sync.startSync(this.#runtime, this.#self, recordTakeovers));
+    if (mayBeJoined(this.#runtime.paths.home, this.#runtime.env)) void this.#startSync();
+  }
+
+  #startSync(): Promise<ReturnType<typeof startSync>> {
+    const load = (): Promise<ReturnType<typeof startSync>> =>
+      Promise.all([import("../sync/start-sync.ts"), import("../sync/takeover-notices.ts")]).then(
+        ([sync, { recordTakeovers }]) => sync.startSync(this.#runtime, recordTakeovers),
+      );
+    return (this.#sync ??= load());
   }
 
   pullSoon(): void {
@@ -121,9 +144,10 @@ export class MachineWork {
       .catch((error: unknown) => this.#runtime.log("error", "sync", { error: stackOf(error) }));
   }
 
-  /** @returns null where this process does not sync */
-  async syncNow(): Promise<SyncReport | null> {
-    return (await (await this.#sync)?.syncNow()) ?? null;
+  /** @param asked the workspace of the process that asks for the round */
+  async syncNow(asked: EdgeWorkspace): Promise<SyncReport> {
+    const sync = await this.#startSync();
+    return sync.syncNow({ isPulling: true, files: "all", asked });
   }
 
   /** The user may learn of the death from no other process. */

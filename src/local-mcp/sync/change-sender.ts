@@ -14,7 +14,6 @@ import type { Call } from "../../coordinator-client/coordinator-client.ts";
 import { endOf, type CallError } from "../../contract/errors.ts";
 import { addKeptLocalNotice, addSkippedNotice, writeNotes } from "./sync-status.ts";
 import type { SynchronizerOptions } from "./synchronizer.ts";
-import * as uploader from "./uploader.ts";
 import type { WorkspaceKey } from "./workspace-key.ts";
 
 export interface SyncTarget {
@@ -52,6 +51,11 @@ export class ChangeSender {
   #currentId = "";
   #hasLostPosition = false;
   #isFull = false;
+  /**
+   * [SY104] Whether the home was found to be the one of the epoch. Hosts of containers that share
+   * a home know the machine by other names: they would begin epochs in turn.
+   */
+  #isOwnHome = false;
   /** Whether a push of this `send` was acknowledged. */
   #isAnswered = false;
   /** Newest change when the superseded ones were skipped last. */
@@ -107,7 +111,6 @@ export class ChangeSender {
     const from = { edge: target.edge, device: device.value, key: key.value };
     const batch = await this.#seal(from);
     if (batch === "new") return "restart";
-    if (batch === "not_uploader") return { code: batch, message: "another process sends" };
     return this.#push(from, target.call, batch);
   }
 
@@ -123,6 +126,7 @@ export class ChangeSender {
     const { store, now, random } = runtime;
     const identity = { fingerprint: this.#options.fingerprint(), keyId: key.id };
     const [device, reason] = store.read((sql) => this.#epochNeed(sql, identity), [null, null]);
+    this.#isOwnHome ||= device !== null && reason === null;
     if (!device) return err({ code: "no_edge", message: "this machine has left the workspace" });
     if (reason === null) return ok(device);
     const requestId = `begin_${uuidv7(now(), random(16))}`;
@@ -146,7 +150,8 @@ export class ChangeSender {
   ): readonly [Device | null, "all" | "numbers" | null] {
     const device = devices.get(sql);
     if (!device) return [null, null];
-    return [device, this.#hasLostPosition ? "all" : devices.epochReason(sql, device, identity)];
+    const compared = this.#isOwnHome ? { ...identity, fingerprint: null } : identity;
+    return [device, this.#hasLostPosition ? "all" : devices.epochReason(sql, device, compared)];
   }
 
   /** [SY61] Makes a home copied to a machine with another token a device of its own. */
@@ -162,8 +167,8 @@ export class ChangeSender {
     return ok("new");
   }
 
-  async #seal({ edge, device, key }: SealOrigin, sentUpTo = 0): Promise<SealBatch | "new" | "not_uploader"> {
-    const { runtime, process, platform } = this.#options;
+  async #seal({ edge, device, key }: SealOrigin, sentUpTo = 0): Promise<SealBatch | "new"> {
+    const { runtime, platform } = this.#options;
     const { store, now } = runtime;
     const monotonicNow = platform.clock.monotonic();
     const sessionDueAt = (session: string): number => this.#sessionDueAt(session);
@@ -177,7 +182,6 @@ export class ChangeSender {
     const isSessionDue = (session: string): boolean => this.#sessionDueAt(session) <= monotonicNow;
     const context = { runtime, key, projectNames, isSessionDue, isFull: this.#isFull, sentUpTo };
     const batch = store.write((sql) => {
-      if (!uploader.isThisProcess(sql, process)) return "not_uploader";
       const current = isCurrent(sql, device);
       // A new epoch was requested: the numbers under way are not this epoch's any more.
       if (current?.fingerprint !== device.fingerprint) return "new";
@@ -186,7 +190,7 @@ export class ChangeSender {
       addKeptLocalNotice(sql, now(), sealResult.keptLocal);
       return sealResult;
     });
-    if (typeof batch === "object") this.#recordSealed(batch);
+    if (batch !== "new") this.#recordSealed(batch);
     return batch;
   }
 

@@ -91,16 +91,20 @@ export function requestNewEpoch(sql: Sql): void {
 /**
  * [SY61] Returns why a new epoch is required, or null. `all`: the coordinator may lack what this
  * row says, or has it under another key.
+ *
+ * @param fingerprint null: this process has compared it before, and no file is copied below it
  */
 export function epochReason(
   sql: Sql,
   device: Device,
-  { fingerprint, keyId }: { readonly fingerprint: string; readonly keyId: string },
+  { fingerprint, keyId }: { readonly fingerprint: string | null; readonly keyId: string },
 ): "all" | "numbers" | null {
   if (device.epoch === 0) return "numbers";
   if (device.keyId !== keyId) return "all";
   if (device.fingerprint === restartMark) return "numbers";
-  return device.fingerprint === withStoreEpoch(sql, fingerprint) ? null : "all";
+  const isOwn =
+    fingerprint === null ? hasEpochOfStore(sql, device) : device.fingerprint === withStoreEpoch(sql, fingerprint);
+  return isOwn ? null : "all";
 }
 
 /** Whether the epoch was started on this store, and no new one was requested since. */

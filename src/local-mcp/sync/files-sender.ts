@@ -44,10 +44,6 @@ export class FilesSender {
     return this.#upload !== null || this.#nextFiles() !== null ? this.#notBefore : Number.POSITIVE_INFINITY;
   }
 
-  cancelUpload(): void {
-    this.#upload = null;
-  }
-
   async waitForPreparation(): Promise<void> {
     await this.#preparing;
   }

@@ -55,6 +55,11 @@ export function sealedCount(sql: Sql): number {
   return sql.all<{ n: number }>("SELECT count(*) AS n FROM sync_log")[0]?.n ?? 0;
 }
 
+/** Changes that wait to be sent, sealed or not. */
+export function unsentCount(sql: Sql): number {
+  return count(sql) + sealedCount(sql);
+}
+
 export function projectRoots(sql: Sql): string[] {
   return sql
     .all<{ project: string }>(

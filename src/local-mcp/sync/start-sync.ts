@@ -3,9 +3,7 @@ import { readFileSync, statSync } from "node:fs";
 import { hostname } from "node:os";
 import { err } from "../../shared/result.ts";
 import { WorkspaceClient } from "../../coordinator-client/client.ts";
-import type { Platform } from "../../coordinator-client/edge/platform.ts";
 import { nodePlatform } from "../../coordinator-client/edge/node-platform.ts";
-import type { ProcessIdentity } from "../../platform/processes.ts";
 import { watchCommits } from "../../platform/watch-commits.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { Connect } from "./sync-round.ts";
@@ -14,12 +12,8 @@ import { StateSynchronizer, type OnPulled } from "./synchronizer.ts";
 /** A push of four megabytes can take long. */
 const timeoutMs = 60_000;
 
-export function createSynchronizer(
-  runtime: Runtime,
-  process: ProcessIdentity,
-  onPulled: OnPulled,
-  platform: Platform = nodePlatform(),
-): StateSynchronizer {
+export function createSynchronizer(runtime: Runtime, onPulled: OnPulled): StateSynchronizer {
+  const platform = nodePlatform();
   const connect: Connect = ({ url, workspace, token }, signal) => {
     // Sealed content fits no frame, and the sync repeats by itself.
     const client = WorkspaceClient.open({ edge: url, workspace, token, connectsFor: "chat", signal }, platform);
@@ -30,7 +24,6 @@ export function createSynchronizer(
   return new StateSynchronizer({
     runtime,
     platform,
-    process,
     connect,
     // Each time: before the first write there is no home.
     fingerprint: () => homeFingerprint(machine, runtime.paths.home),
@@ -39,13 +32,12 @@ export function createSynchronizer(
   });
 }
 
-/** [SY63] `stop` sends what is left if that is quick. */
+/** [SY91] `stop` sends what is left if that is quick. */
 export function startSync(
   runtime: Runtime,
-  process: ProcessIdentity,
   onPulled: OnPulled,
 ): Pick<StateSynchronizer, "pullSoon" | "stop" | "syncNow"> {
-  const synchronizer = createSynchronizer(runtime, process, onPulled);
+  const synchronizer = createSynchronizer(runtime, onPulled);
   synchronizer.start();
   return synchronizer;
 }

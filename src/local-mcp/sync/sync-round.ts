@@ -1,11 +1,15 @@
 import * as joinPreferences from "./join-preferences.ts";
 import * as changes from "./pending-changes.ts";
 import * as devices from "./device.ts";
-import * as uploader from "./uploader.ts";
 import type { SyncCounts, SyncNotes } from "../../contract/machine/workspaces.ts";
 import type { SyncOp } from "../../contract/sync.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { readEdgeConfig, type EdgeConfig } from "../../coordinator-client/edge-config.ts";
+import {
+  isSameWorkspace,
+  readEdgeConfig,
+  type EdgeConfig,
+  type EdgeWorkspace,
+} from "../../coordinator-client/edge-config.ts";
 import { FilesSender, type FilesMode } from "./files-sender.ts";
 import { readKeys } from "./key-ring.ts";
 import { pull } from "./pull.ts";
@@ -25,11 +29,13 @@ export interface SyncReport extends SyncCounts {
 /** Interval of full pulls in ms: they reveal what was forgotten elsewhere. */
 const fullPullEveryMs = 900_000;
 const countOfKind = { session: "sessions", checkpoint: "checkpoints", forget: "forgotten" } as const;
-const emptyCounts = { sessions: 0, checkpoints: 0, forgotten: 0, files: 0, received: 0, refused: 0 };
+export const emptyCounts = { sessions: 0, checkpoints: 0, forgotten: 0, files: 0, received: 0, refused: 0 };
 
 export interface RoundOptions {
   readonly isPulling: boolean;
   readonly files: FilesMode;
+  /** Workspace of another process that asked for the round, whose environment may differ. */
+  readonly asked?: EdgeWorkspace;
 }
 
 export class SyncRound {
@@ -37,7 +43,7 @@ export class SyncRound {
   readonly #sender: ChangeSender;
   readonly #files: FilesSender;
   readonly #abortController = new AbortController();
-  #isSending = false;
+  #hasTarget = false;
   #counts = emptyCounts;
   #wasFull: boolean | null = null;
   #pullState = { revision: 0, scope: "", fullAt: Number.NEGATIVE_INFINITY };
@@ -57,8 +63,9 @@ export class SyncRound {
     this.#sender.sendWithoutWait();
   }
 
-  get isSending(): boolean {
-    return this.#isSending;
+  /** Whether the last round had a workspace to send to. */
+  get hasTarget(): boolean {
+    return this.#hasTarget;
   }
 
   async abort(): Promise<void> {
@@ -66,21 +73,17 @@ export class SyncRound {
     await this.#files.waitForPreparation();
   }
 
-  async run({ isPulling, files }: RoundOptions): Promise<SyncReport> {
+  async run({ isPulling, files, asked }: RoundOptions): Promise<SyncReport> {
     this.#counts = emptyCounts;
     this.#wasFull = null;
-    this.#isSending = false;
-    const target = this.#target();
+    const target = this.#target(asked);
+    this.#hasTarget = target.ok;
     if (!target.ok) {
       // A machine that leaves a workspace deletes the mirror.
       this.#pullState = { ...this.#pullState, scope: "" };
       return this.report(target.error);
     }
-    if (!this.#claimUploader(target.value)) {
-      this.#files.cancelUpload();
-      return this.report({ code: "not_uploader", message: "another process sends" });
-    }
-    this.#isSending = true;
+    this.#ensureDevice(target.value);
     const sendError = await this.#sender.send(target.value);
     const error = sendError ?? (isPulling ? await this.#pull(target.value) : null);
     this.#saveNotes(error);
@@ -100,14 +103,19 @@ export class SyncRound {
   }
 
   report(error: CallError | null): SyncReport {
-    const left = this.#options.runtime.store.read((sql) => changes.count(sql) + changes.sealedCount(sql), 0);
+    const left = this.#options.runtime.store.read(changes.unsentCount, 0);
     return { ...this.#counts, left, trouble: error };
   }
 
-  #target(): Result<SyncTarget, CallError> {
+  #target(asked: EdgeWorkspace | undefined): Result<SyncTarget, CallError> {
     const { runtime, connect } = this.#options;
     const edge = readEdgeConfig(runtime.paths.home, runtime.env);
     if (!edge.ok) return err({ code: "edge_unusable", message: edge.error });
+    if (asked && (edge.value === null || !isSameWorkspace(edge.value, asked))) {
+      const own = edge.value === null ? "no workspace" : `${edge.value.url}, workspace ${edge.value.workspace}`;
+      const message = `the host of this machine syncs with ${own}, as the environment it was started in says; \`shim host stop\` ends it, and a repeat starts one in this environment`;
+      return err({ code: "other_workspace", message });
+    }
     if (edge.value === null) return err({ code: "no_edge", message: "this machine has joined no workspace" });
     const { workspace } = edge.value;
     if (runtime.store.read((sql) => joinPreferences.read(sql, workspace), null)?.isSynced === false)
@@ -122,20 +130,13 @@ export class SyncRound {
   }
 
   /** [SY92] [SY61] Inserts a missing device row: the store was lost, or older than the sync. */
-  #claimUploader({ edge: { workspace } }: SyncTarget): boolean {
-    const { runtime, process } = this.#options;
-    const { store, now, random, processes } = runtime;
-    const isReady = store.read(
-      (sql) => devices.get(sql)?.workspace === workspace && !uploader.isClaimDue(sql, now(), process, processes),
-      false,
-    );
-    if (isReady) return store.read((sql) => uploader.isThisProcess(sql, process), false);
-    return store.write((sql) => {
-      if (devices.get(sql)?.workspace !== workspace) {
-        const since = joinPreferences.read(sql, workspace)?.since ?? 0;
-        devices.join(sql, workspace, devices.newId(now(), random), since);
-      }
-      return uploader.claim(sql, now(), process, processes);
+  #ensureDevice({ edge: { workspace } }: SyncTarget): void {
+    const { store, now, random } = this.#options.runtime;
+    if (store.read(devices.get, null)?.workspace === workspace) return;
+    store.write((sql) => {
+      if (devices.get(sql)?.workspace === workspace) return;
+      const since = joinPreferences.read(sql, workspace)?.since ?? 0;
+      devices.join(sql, workspace, devices.newId(now(), random), since);
     });
   }
 

@@ -4,16 +4,13 @@ import { syncHintEveryMs } from "../../contract/sync.ts";
 import { fullJitter } from "../../shared/backoff.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
 import { readEdgeConfig } from "../../coordinator-client/edge-config.ts";
-import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { exceptStoreErrors, StoreError } from "../../store/store-error.ts";
 import { SyncRound, type Connect, type RoundOptions, type SyncReport } from "./sync-round.ts";
-import * as uploader from "./uploader.ts";
 
 export interface SynchronizerOptions {
   readonly runtime: Runtime;
   readonly platform: Pick<Platform, "setTimer" | "random" | "clock">;
-  readonly process: ProcessIdentity;
   readonly connect: Connect;
   readonly fingerprint: () => string;
   readonly onPulled: OnPulled;
@@ -29,7 +26,7 @@ const pollEveryMs = 250;
 /** The same while commits are watched, and when nothing was stored for a while. */
 const slowPollEveryMs = 2_000;
 const quietAfterMs = 10_000;
-/** Poll interval in ms while not joined, while another process sends, or after a user's error. */
+/** Poll interval in ms while not joined, or after a user's error. */
 const idlePollEveryMs = 2_000;
 const pullEveryMs = 60_000;
 /** Longest rest in ms after a round. */
@@ -83,11 +80,9 @@ export class StateSynchronizer {
     this.#isStopped = true;
     this.#cancel?.();
     this.#unfollow();
-    const { platform, runtime, process } = this.#options;
-    if (this.#round.isSending) await within(platform, lastRoundTimeoutMs, this.#runLastRound());
+    if (this.#round.hasTarget) await within(this.#options.platform, lastRoundTimeoutMs, this.#runLastRound());
     await this.#round.abort();
     await this.#running;
-    if (this.#round.isSending) runtime.store.write((sql) => uploader.release(sql, process));
   }
 
   async #runLastRound(): Promise<void> {

@@ -3,8 +3,6 @@ import { newId } from "../../coordinator-client/edge/platform.ts";
 import { nodePlatform } from "../../coordinator-client/edge/node-platform.ts";
 import type { HostContext } from "../../local-mcp/host/handlers.ts";
 import { withWorkspace, type ClientWorkspace } from "../../local-mcp/host/workspace.ts";
-import { startSync } from "../../local-mcp/sync/start-sync.ts";
-import { recordTakeovers } from "../../local-mcp/sync/takeover-notices.ts";
 import { fail, type Failure } from "../../shared/failure.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { MachineHealth } from "../machine-health.ts";
@@ -46,7 +44,7 @@ export async function runTasksIn<Type extends TypeSettings>(
 ): Promise<Result<EndCounts, Failure>> {
   const deps = await taskDeps(context, workspace);
   if (!deps.ok) return deps;
-  const { runtime, self, home } = deps.value;
+  const { runtime, home } = deps.value;
   const setups = await createSetups(deps.value, work.types, work.folder, work.makeExecutor);
   if (!setups.ok) return setups;
   for (const folder of await removeOldWorktrees(home, deps.value))
@@ -59,13 +57,14 @@ export async function runTasksIn<Type extends TypeSettings>(
     signal?.addEventListener("abort", listener, { once: true, signal: over.signal });
   listen(endSignal, () => worker.drain(typeof endSignal.reason === "string" ? endSignal.reason : "asked to end"));
   listen(hurrySignal, () => worker.stopNow("asked to end at once"));
-  const sync = startSync(runtime, self, recordTakeovers);
+  const onProblem = (message: string): void => runtime.log("warn", message);
+  const attending = context.site.machineHost(home).attend({ onProblem, until: over.signal });
   try {
     const ended = await worker.run();
     return ended.ok ? ended : fail(ended.error.code, `${ended.error.message}.`);
   } finally {
-    await sync.stop();
     over.abort();
+    await attending;
   }
 }
 

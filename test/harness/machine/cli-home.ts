@@ -19,6 +19,7 @@ import { createLocalStore } from "#src/coordinator-client/local/local-store.ts";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { temporaryFolder, write } from "./git-project.ts";
+import { machineHostWith } from "./machine-host.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { Durations } from "#src/runtime/durations.ts";
 import { Store } from "#src/store/store.ts";
@@ -255,6 +256,7 @@ function anIo(home: CliHome, overrides: Partial<Io>): Io & { out: string; err: s
     nodeVersion: "24.1.0",
     runQuietly: () => null,
     versionOf: (program: string) => versions[program] ?? "v24.1.0",
+    machineHost: () => machineHostWith(home.runtime),
     ...withRuntime(home.runtime),
     ...overrides,
   };

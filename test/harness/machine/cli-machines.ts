@@ -1,10 +1,9 @@
 import { expect } from "vitest";
 import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { addKey } from "#src/local-mcp/sync/key-ring.ts";
-import { createSynchronizer } from "#src/local-mcp/sync/start-sync.ts";
-import { recordTakeovers } from "#src/local-mcp/sync/takeover-notices.ts";
 import { createKey } from "#src/local-mcp/sync/workspace-key.ts";
 import { aCliHome, addSession, ids, type CliHome } from "./cli-home.ts";
+import { roundOf } from "./machine-host.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
 import { SyncServer, tokenOf } from "#harness/sync/sync-server.ts";
@@ -59,9 +58,6 @@ export async function loseSession({ server, there }: CliMachines, meanwhile: () 
 
 /** Sends what this machine has, and reads what the others have sent. */
 export async function sync(home: CliHome): Promise<void> {
-  const own = { boot: "boot-1", pid: process.pid, start: `s${process.pid}` };
-  const synchronizer = createSynchronizer(home.runtime, own, recordTakeovers);
-  const report = await synchronizer.syncNow();
-  await synchronizer.stop();
+  const report = await roundOf(home.runtime);
   expect(report.trouble).toBeNull();
 }

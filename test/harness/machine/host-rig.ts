@@ -92,14 +92,19 @@ function eachMessage(connection: Socket, onMessage: (message: Message) => void):
   });
 }
 
-export function ask(socketPath: string, method: string, path: string): Promise<{ status: number; body: string }> {
+export function ask(
+  socketPath: string,
+  method: string,
+  path: string,
+  question?: object,
+): Promise<{ status: number; body: string }> {
   return new Promise((resolve, reject) => {
     const sent = request({ socketPath, method, path }, (response) => {
       let body = "";
       response.on("data", (part: Buffer) => (body += part.toString()));
       response.on("end", () => resolve({ status: response.statusCode ?? 0, body }));
     });
-    sent.on("error", reject).end();
+    sent.on("error", reject).end(question && JSON.stringify(question));
   });
 }
 

@@ -1,8 +1,8 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { onTestFinished } from "vitest";
-import { DeathNotifier } from "#src/local-mcp/notify/death-notifier.ts";
-import type { NotifierOptions } from "#src/local-mcp/notify/notifier.ts";
+import { Notifier, type NotifierOptions } from "#src/local-mcp/notify/notifier.ts";
+import { DeathWatch } from "#src/local-mcp/recovery/deaths.ts";
 import { aProject, Claude } from "#harness/machine/claude.ts";
 import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
 
@@ -30,12 +30,14 @@ export function die(runtime: TempRuntime, session = "dead-chat"): void {
   claude.kill();
 }
 
-/** Each call lets the time pass in which a supervisor notifies of a death. */
+/** Each call lets the time pass in which the host notifies of a death. */
 export function looksOf(runtime: TempRuntime, options: Omit<NotifierOptions, "runtime"> = {}): () => Promise<void> {
-  const notifier = new DeathNotifier({ runtime, ...options });
+  const notifier = new Notifier({ runtime, ...options });
+  const deaths = new DeathWatch();
   return async () => {
     for (let n = 0; n < 4; n++) {
       runtime.wait(10_000);
+      deaths.check(runtime);
       await notifier.check();
     }
   };

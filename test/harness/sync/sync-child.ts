@@ -3,7 +3,6 @@ import { setTimeout as pause } from "node:timers/promises";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { capture } from "#src/local-mcp/checkpoints/capture.ts";
-import { identify } from "#src/platform/processes.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { forget } from "#src/local-mcp/retention/forget.ts";
 import { recordTakeovers } from "#src/local-mcp/sync/takeover-notices.ts";
@@ -16,9 +15,7 @@ import { systemRuntime } from "#src/runtime/system-runtime.ts";
  */
 const [mode, name = ""] = process.argv.slice(2);
 const runtime = systemRuntime({ driver: openBetterSqlite3, busyMs: 5_000, log: () => undefined });
-const own = identify(runtime.processes, process.pid);
-if (!own) throw new Error("this process is not in the process table");
-const synchronizer = createSynchronizer(runtime, own, recordTakeovers);
+const synchronizer = createSynchronizer(runtime, recordTakeovers);
 
 if (mode === "work") {
   synchronizer.start();

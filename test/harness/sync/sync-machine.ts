@@ -9,7 +9,6 @@ import type { Call } from "#src/coordinator-client/coordinator-client.ts";
 import { writeEdgeConfig, type EdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { capture } from "#src/local-mcp/checkpoints/capture.ts";
 import { pathsIn } from "#src/platform/paths.ts";
-import type { ProcessIdentity } from "#src/platform/processes.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import * as devices from "#src/local-mcp/sync/device.ts";
 import { recordTakeovers } from "#src/local-mcp/sync/takeover-notices.ts";
@@ -91,8 +90,6 @@ export class SyncMachine {
   readonly folder: string;
   /** Of the home: another one in a copy. */
   fingerprint: string;
-  #pid = 100;
-  process: ProcessIdentity;
   sync: StateSynchronizer;
 
   constructor(world: SyncWorld, { name = "m1", key = aKey(), copyOf, config = {} }: SyncMachineOptions = {}) {
@@ -113,8 +110,7 @@ export class SyncMachine {
       return Promise.resolve();
     });
     if (!copyOf) this.join(key);
-    this.process = this.runtime.processes.start(this.#pid);
-    this.sync = this.open(this.process);
+    this.sync = this.open();
   }
 
   /** What the watch of the log does after a commit. */
@@ -144,8 +140,8 @@ export class SyncMachine {
     this.runtime.store.onCommit(() => this.world.time.setTimer(() => this.checkCommits(), 1));
   }
 
-  /** A process beside it, which may send as well. */
-  open(process: ProcessIdentity): StateSynchronizer {
+  /** @param fingerprint of the home, as a container beside this one has it */
+  open(fingerprint = () => this.fingerprint): StateSynchronizer {
     const { world, runtime } = this;
     const platform = {
       setTimer: world.time.setTimer,
@@ -155,9 +151,8 @@ export class SyncMachine {
     const sync = new StateSynchronizer({
       runtime,
       platform,
-      process,
       connect: (_edge, signal) => world.call(this.name, signal),
-      fingerprint: () => this.fingerprint,
+      fingerprint,
       onPulled: recordTakeovers,
       watchCommits: (check) => {
         this.checkCommits = check;
@@ -168,12 +163,10 @@ export class SyncMachine {
     return sync;
   }
 
-  /** The process is killed, and another one is started. */
+  /** The host is killed, and another one is started. */
   restart(): void {
-    this.runtime.processes.kill(this.process.pid);
     this.runtime.store.close();
-    this.process = this.runtime.processes.start((this.#pid += 1));
-    this.sync = this.open(this.process);
+    this.sync = this.open();
   }
 
   /** A session that continues. @returns the id of its new checkpoint */

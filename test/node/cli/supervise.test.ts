@@ -9,9 +9,9 @@ import type { Io } from "#src/cli/io.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { becomeSupervisor, resign, findSupervisor } from "#src/platform/supervisor-lock.ts";
+import type { Attendance } from "#src/local-mcp/host/machine-host.ts";
 import * as members from "#src/local-mcp/team/members.ts";
-import { addKey } from "#src/local-mcp/sync/key-ring.ts";
-import { createKey } from "#src/local-mcp/sync/workspace-key.ts";
+import { machineHostWith } from "#harness/machine/machine-host.ts";
 import {
   linesOf,
   aCliHome,
@@ -41,6 +41,7 @@ function supervise(
   home: CliHome,
   until: (out: string) => boolean,
   more: Partial<Io> = {},
+  format = "--json",
 ): ReturnType<CliHome["shim"]> {
   let interrupt: (() => void) | null = null;
   let out = "";
@@ -63,7 +64,7 @@ function supervise(
     io.stdout(text);
   };
   return home
-    .shimWith({ wait, onInterrupt, stdout, ...more }, "worker supervise --json")
+    .shimWith({ wait, onInterrupt, stdout, ...more }, `worker supervise ${format}`)
     .then((ran) => ({ ...ran, out }));
 }
 
@@ -257,24 +258,18 @@ it("[SU14] for people each line bears the time; a reader that goes away ends it,
   ]);
 });
 
-it("[SY63] while a supervisor of a machine that has joined a workspace runs, it sends what is stored", async () => {
+it("[CL184] [PR36] while it runs the host of the machine runs, and rings in its terminal", async () => {
   const home = aHome({ watch: { chats: { kind: "sessions" } } });
-  addSession(home, { id: ids.dead });
-  // Nobody listens there.
-  const place = { url: "http://127.0.0.1:9", workspace: "w1" };
-  home.join(place.url, place);
-  const key = createKey(() => new Uint8Array(32).fill(7));
-  addKey(home.paths.home, place, key);
-  const senders = (): { process: string }[] =>
-    home.runtime.store.read((sql) => sql.all<{ process: string }>("SELECT process FROM sync_uploader"), []);
-  const seen: string[] = [];
-  const ran = await supervise(home, () => {
-    seen.push(...senders().map((sender) => sender.process));
-    return seen.length > 0;
-  });
+  const attendances: Attendance[] = [];
+  const attend = async (attendance: Attendance): Promise<void> => {
+    attendances.push(attendance);
+    attendance.ring?.();
+    await once(attendance.until, "abort");
+  };
+  const machineHost: Io["machineHost"] = () => ({ ...machineHostWith(home.runtime), attend });
+  const ran = await supervise(home, (out) => out.includes("\u0007"), { machineHost, isTty: true }, "");
   expect(ran.code).toBe(0);
-  expect(seen[0]).toContain(String(process.pid));
-  expect(senders()).toEqual([]);
+  expect(attendances.map(({ until }) => until.aborted)).toEqual([true]);
 });
 
 it("[SU54] when it has ended, unread output keeps its process for two seconds at most", async () => {

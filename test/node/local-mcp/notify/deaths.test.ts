@@ -13,17 +13,6 @@ function beganBefore(runtime: TempRuntime): void {
   runtime.store.write((sql) => insert(sql, "sent_notifications", { key, at: Number.MAX_SAFE_INTEGER }));
 }
 
-it("[CL184] a supervisor notifies of a death that no other process records", async () => {
-  const receiver = await aReceiver();
-  const runtime = tempRuntime({ config: { notify: { webhook: receiver.url } } });
-  const look = looksOf(runtime);
-  await look();
-  die(runtime);
-  for (let n = 0; n < 2; n++) await look();
-  expect(receiver.bodies).toMatchObject([{ event: "chat_died", session: "dead-chat" }]);
-  expect(runtime.logged).toEqual([]);
-});
-
 it("[CL146] after an update deaths of before are not sent again, and all else is", async () => {
   const receiver = await aReceiver();
   const runtime = tempRuntime({ config: { notify: { webhook: receiver.url } } });

@@ -1,10 +1,29 @@
 import { existsSync, rmSync } from "node:fs";
+import { request } from "node:http";
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";
+import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { addKey } from "#src/local-mcp/sync/key-ring.ts";
+import { createKey } from "#src/local-mcp/sync/workspace-key.ts";
 import { storedSession, rowCount } from "#harness/machine/claude.ts";
 import { aFront, aHost, ask, open, program, statusOf } from "#harness/machine/host-rig.ts";
+import { aReceiver, die } from "#harness/machine/notified.ts";
+import { SyncServer, tokenOf } from "#harness/sync/sync-server.ts";
 import { column } from "#harness/store/store-rows.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+
+/** A program that runs for long beside the chats. */
+function attend({ socket }: { readonly socket: string }) {
+  let rings = 0;
+  const sent = request({ socketPath: socket, method: "POST", path: "/attend" });
+  const heard = new Promise<void>((resolve) => {
+    sent.on("response", (response) => void response.on("data", () => ((rings += 1), resolve())));
+  });
+  const begun = new Promise((resolve) => void sent.once("response", resolve));
+  sent.on("error", () => undefined).end(JSON.stringify({ isBell: true }));
+  return { begun, heard, rings: () => rings, leave: () => void sent.destroy() };
+}
+
 
 it("[PR31] one host serves several chats at once, each with its own session and the variables of its client", async () => {
   const host = await aHost();
@@ -157,4 +176,53 @@ it("[PR21] a front that hangs behind the end of its client is ended", async () =
   vi.advanceTimersByTime(3_000);
   expect(host.killed).toEqual([101]);
   expect(rowCount(host.runtime, "sessions")).toBe(1);
+});
+
+it("[PR36] [CL184] while a program attends, the host stays without a chat, notifies of deaths and rings in its terminal", async () => {
+  const receiver = await aReceiver();
+  const host = await aHost(tempRuntime({ config: { notify: { webhook: receiver.url, bell: true } } }));
+  const program = attend(host);
+  await program.begun;
+  vi.advanceTimersByTime(2_000);
+  for (let n = 0; n < 2; n++) {
+    host.runtime.wait(700_000);
+    vi.advanceTimersByTime(2_000);
+  }
+  // What died before the first look is not notified of.
+  await vi.waitUntil(() => rowCount(host.runtime, "sent_notifications") > 0);
+  die(host.runtime);
+  await vi.waitUntil(() => {
+    host.runtime.wait(10_000);
+    vi.advanceTimersByTime(2_000);
+    return receiver.bodies.length > 0;
+  });
+  await program.heard;
+  expect([receiver.bodies.map(({ event }) => event), program.rings()]).toEqual([["chat_died"], 1]);
+  program.leave();
+  await vi.waitUntil(() => {
+    host.runtime.wait(601_000);
+    vi.advanceTimersByTime(2_000);
+    return !existsSync(host.socket);
+  });
+  await host.ended;
+});
+
+it("[SY63] [SY75] a host without a chat does a whole round when it is asked, for the workspace of the caller only", async () => {
+  const server = await SyncServer.listen();
+  const host = await aHost();
+  const { home } = host.runtime.paths;
+  const edge = { url: server.url, workspace: "team", machine: "m1", token: tokenOf("m1") };
+  const syncFor = async (asked: object): Promise<unknown> =>
+    JSON.parse((await ask(host.socket, "POST", "/sync", asked)).body);
+  expect(await syncFor(edge)).toMatchObject({ trouble: { code: "other_workspace" } });
+  writeEdgeConfig(home, edge);
+  addKey(
+    home,
+    edge,
+    createKey(() => new Uint8Array(32).fill(7)),
+  );
+  die(host.runtime);
+  expect(await syncFor({ ...edge, workspace: "other" })).toMatchObject({ trouble: { code: "other_workspace" } });
+  expect(await syncFor(edge)).toMatchObject({ left: 0, trouble: null });
+  expect(await server.host.call("sync.list", {})).toMatchObject({ value: { sessions: [{ session: "dead-chat" }] } });
 });

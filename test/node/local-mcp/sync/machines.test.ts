@@ -237,27 +237,21 @@ it("[SY62] under a new key everything that is kept is sealed and sent again, and
   expect(await one.sync.syncNow()).toMatchObject({ refused: 0, received: 1 });
 });
 
-it("[SY63] one process of a machine sends; when it is gone another one does, and needs nothing of it", async () => {
+it("[SY63] a host that begins needs nothing of the one before it", async () => {
   const { one } = await aMachine();
-  const beside = one.open(one.runtime.processes.start(500));
   one.work("s1", "second");
-  expect((await beside.syncNow()).trouble).toMatchObject({ code: "not_uploader" });
-  one.runtime.processes.kill(one.process.pid);
-  expect(await beside.syncNow()).toMatchObject({ left: 0, trouble: null });
-  await beside.stop();
-  one.work("s1", "third");
-  expect(await one.open(one.runtime.processes.start(501)).syncNow()).toMatchObject({ left: 0, trouble: null });
+  one.restart();
+  expect(await one.sync.syncNow()).toMatchObject({ left: 0, trouble: null });
   expect(await one.mirrored()).toEqual(one.kept());
 });
 
-it("[SY63] a process that hangs does not keep the others from sending, and finds that out when it continues", async () => {
-  const { world, one } = await aMachine();
-  const beside = one.open(one.runtime.processes.start(500));
-  one.work("s1", "second");
-  await world.time.pass(300_000);
-  expect((await beside.syncNow()).trouble).toMatchObject({ code: "not_uploader" });
-  await world.time.pass(300_000);
-  expect(await beside.syncNow()).toMatchObject({ left: 0, trouble: null });
-  expect((await one.sync.syncNow()).trouble).toMatchObject({ code: "not_uploader" });
+it("[SY104] hosts of containers that share a home send everything again at most once each", async () => {
+  const { one } = await aMachine();
+  const inContainer = one.open(() => "the home as a container names it");
+  expect(await inContainer.syncNow()).toMatchObject({ left: 0, trouble: null });
+  for (const host of [one.sync, inContainer, one.sync]) {
+    one.work("s1", "and on");
+    expect(await host.syncNow()).toMatchObject({ checkpoints: 1, left: 0, trouble: null });
+  }
   expect(await one.mirrored()).toEqual(one.kept());
 });

@@ -1,0 +1,83 @@
+import type { IncomingMessage } from "node:http";
+import { text } from "node:stream/consumers";
+import { setTimeout as pause } from "node:timers/promises";
+import type { EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
+import { messageOf } from "../../shared/error.ts";
+import { err, ok } from "../../shared/result.ts";
+import type { SyncReport } from "../sync/sync-round.ts";
+import { callHost, type HostHome, type HostQuestion } from "./ask-host.ts";
+import type { HostResult } from "./host.ts";
+
+/** The first round of a machine sends all that it has. */
+const maxRoundMs = 600_000;
+/** Time between two tries to reach a host, in ms. */
+const retryEveryMs = 5_000;
+
+/** Written by the host for each notification, to a program whose terminal rings. */
+export const bell = "\n";
+
+export interface Attendance {
+  /** Called for each notification; absent: nothing rings. */
+  readonly ring?: () => void;
+  readonly onProblem: (message: string) => void;
+  readonly until: AbortSignal;
+}
+
+/** The host of a machine, as its other programs see it; it is started where none runs. */
+export interface MachineHost {
+  /** Does a whole round of the sync, where the host works for this workspace. */
+  syncNow(edge: EdgeWorkspace): Promise<HostResult<SyncReport>>;
+  /** Keeps a host running while this program does; never rejects. */
+  attend(attendance: Attendance): Promise<void>;
+}
+
+export function machineHostOf(home: HostHome): MachineHost {
+  return {
+    async syncNow({ url, workspace }) {
+      const signal = AbortSignal.timeout(maxRoundMs);
+      try {
+        const body = { url, workspace };
+        const answer = await ask(home, { method: "POST", path: "/sync", body, signal });
+        return ok(JSON.parse(await text(answer)) as SyncReport);
+      } catch (error) {
+        return err({ code: "host_unusable", message: `the host of this machine did not sync: ${messageOf(error)}` });
+      }
+    },
+    attend: (attendance) => attend(home, attendance),
+  };
+}
+
+async function ask(home: HostHome, question: HostQuestion): Promise<IncomingMessage> {
+  const answer = await callHost(home, question);
+  if (answer.statusCode === 200) return answer;
+  answer.resume();
+  throw new Error(`its answer to ${question.path} is ${answer.statusCode}`);
+}
+
+/** A host may end at any moment; the next one is started at once. */
+async function attend(home: HostHome, { ring, onProblem, until }: Attendance): Promise<void> {
+  let hasFailed = false;
+  while (!until.aborted) {
+    try {
+      const body = { isBell: ring !== undefined };
+      const answer = await ask(home, { method: "POST", path: "/attend", body, signal: until });
+      hasFailed = false;
+      await hear(answer, ring);
+    } catch (error) {
+      if (until.aborted) return;
+      if (!hasFailed) onProblem(`the host of this machine cannot be reached: ${messageOf(error)}`);
+      hasFailed = true;
+      await pause(retryEveryMs, undefined, { signal: until }).catch(() => undefined);
+    }
+  }
+}
+
+/** Resolves when the host has ended. */
+async function hear(answer: IncomingMessage, ring: Attendance["ring"]): Promise<void> {
+  try {
+    for await (const part of answer as AsyncIterable<Buffer>)
+      for (const letter of part.toString()) if (letter === bell) ring?.();
+  } catch {
+    // A host that is killed sends no end.
+  }
+}
