@@ -24,7 +24,6 @@ function attend({ socket }: { readonly socket: string }) {
   return { begun, heard, rings: () => rings, leave: () => void sent.destroy() };
 }
 
-
 it("[PR31] one host serves several chats at once, each with its own session and the variables of its client", async () => {
   const host = await aHost();
   const one = await aFront(host, { pid: 101, clientPid: 100 });
