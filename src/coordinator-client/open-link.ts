@@ -58,6 +58,11 @@ export function openLocalCoordinator({
   return { coordinator: shared.coordinator, close };
 }
 
+/** [EM2] Does what is due, where this process has the coordinator of the home open. */
+export function settleLocalCoordinator(home: string): void {
+  openCoordinators.get(home)?.coordinator.settle();
+}
+
 export interface OpenedLink {
   readonly link: CoordinatorClient;
   readonly workspace: string;

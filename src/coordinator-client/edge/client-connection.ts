@@ -10,6 +10,8 @@ export interface ClientConnection {
   readonly state: ConnectionState;
   /** Changes and grants are pushed; else they are polled. */
   readonly isPushing: boolean;
+  /** Commits of others are signalled, whatever they change. */
+  readonly signalsCommits: boolean;
   /** Changes with each interruption, and between socket and HTTP. */
   readonly generation: number;
   readonly callQueue: CallQueue;

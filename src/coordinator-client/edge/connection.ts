@@ -47,6 +47,7 @@ export class Connection implements ClientConnection {
   readonly pollEveryMs = 15_000;
   readonly waiterPollMs = 5_000;
   readonly maxRenewMs = Number.POSITIVE_INFINITY;
+  readonly signalsCommits = false;
   readonly callQueue: CallQueue;
   readonly #options: ConnectionOptions;
   readonly #registration: Registration;

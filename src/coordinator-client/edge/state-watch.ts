@@ -184,7 +184,8 @@ export class EdgeWatch implements Watch {
     let step = await this.#step();
     while (step === "again" || (step === "done" && this.#mustCatchUp())) step = await this.#step();
     this.#isCatchingUp = false;
-    const isPolling = !this.#deps.connection.isPushing;
+    const { isPushing, signalsCommits } = this.#deps.connection;
+    const isPolling = !isPushing && !signalsCommits;
     if (step === "later" || isPolling) this.#scheduleCatchUp(step === "later" ? retryAfterMs : pollEveryMs);
   }
 

@@ -17,6 +17,7 @@ const minGapMs = 20;
 /** [EM1] Always up; follows what others change. */
 export class LocalConnection implements ClientConnection {
   readonly isPushing = false;
+  readonly signalsCommits = true;
   readonly generation = 0;
   readonly lastPing = null;
   /** [EM2] Each call releases what dead chats held. */

@@ -49,6 +49,11 @@ export class LocalCoordinator {
     return this.#run(checked.value.name, checked.value.input) as Result<OutputOf<Name>, Refusal>;
   }
 
+  /** [EM2] Does what is due without an operation: nobody who waits has to ask. */
+  settle(): void {
+    if (this.#options.store.exists()) this.#commit((sql) => this.#dispatching(sql, (tx) => this.#upkeep(tx)));
+  }
+
   #run(name: OperationName, input: unknown): Result<unknown, Refusal> {
     if (name === "health") return ok(this.#health());
     if (!isEngineOperation(name)) {

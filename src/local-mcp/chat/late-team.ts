@@ -4,8 +4,13 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { mayJoinTeam } from "../team/may-join.ts";
 import type { Team } from "../team/team.ts";
 
-export interface ChatTeam extends Pick<Team, "chatFor" | "follow" | "watch" | "end"> {
+export interface ChatTeam extends Pick<Team, "chatFor" | "follow" | "end"> {
   reader(): OpenedLink | null | Promise<OpenedLink | null>;
+}
+
+export interface LateTeam extends ChatTeam {
+  /** Null until its code is loaded. */
+  readonly loaded: Pick<Team, "workspace" | "serves" | "hasUnserved" | "watch"> | null;
 }
 
 /** Loads the team's code, most of the program, on demand: the client waits for an answer. */
@@ -14,22 +19,23 @@ export function lateTeam(
   server: ProcessIdentity,
   client: () => ProcessIdentity | null,
   onSyncHint: () => void = () => undefined,
-): ChatTeam | null {
+): LateTeam | null {
   if (!mayJoinTeam(runtime)) return null;
   let loading: Promise<Team> | null = null;
+  let loaded: Team | null = null;
   const load = (): Promise<Team> =>
-    (loading ??= import("./open-team.ts").then(({ openTeam }) =>
-      openTeam(runtime, server, client, undefined, onSyncHint),
+    (loading ??= import("./open-team.ts").then(
+      ({ openTeam }) => (loaded = openTeam(runtime, server, client, undefined, onSyncHint)),
     ));
   return {
+    get loaded() {
+      return loaded;
+    },
     chatFor: async (session) => (await load()).chatFor(session),
     follow: async (session) => {
       if (loading !== null || session !== null) await (await load()).follow(session);
     },
     reader: async () => (await load()).reader(),
-    watch: async () => {
-      if (loading !== null) await (await loading).watch();
-    },
     end: async (ending) => {
       if (loading !== null) await (await loading).end(ending);
     },

@@ -1,4 +1,4 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { codeOf } from "../../shared/error.ts";
 import { recordMissedTools } from "./missed-tools.ts";
@@ -32,6 +32,21 @@ export function recordSubagents(sql: Sql, session: Session, now: number): void {
   for (const file of filesOf(session)) {
     const part = readFile(file, positionIn(sql, session, file));
     if (part) recordFile(sql, session, file, part, now, { prices: {}, isOver: true });
+  }
+}
+
+/** Whether the session's transcript, or that of a sub-agent, was written to after this time. */
+export function hasWritten(session: Session, since: number): boolean {
+  const paths = [session.transcriptPath ?? [], filesOf(session).map(({ path }) => path)].flat();
+  return paths.some((path) => changedAt(path) > since);
+}
+
+function changedAt(path: string): number {
+  try {
+    return statSync(path).mtimeMs;
+  } catch (error) {
+    if (codeOf(error) === null) throw error;
+    return 0;
   }
 }
 

@@ -33,6 +33,8 @@ const Hello: z.ZodType<FrontHello> = z.object({
 });
 
 const tickMs = 2_000;
+/** [MC18] The same while nothing is stored. */
+const quietTickMs = 5_000;
 const Workspace = z.object({ url: z.string(), workspace: z.string() });
 const Attendance = z.object({ isBell: z.boolean() });
 
@@ -67,9 +69,11 @@ export class HostProcess {
   readonly #chats = new Set<ServedChat>();
   /** Answers to programs that attend; each stays open as long as its program runs. */
   readonly #attending = new Set<ServerResponse>();
-  readonly #timer: NodeJS.Timeout;
+  #timer: NodeJS.Timeout;
   readonly #home: bigint | null;
   readonly #startedAt: number;
+  readonly #ignoreCommits: () => void;
+  #tickEveryMs = tickMs;
   #usedAt: number;
   #isOver = false;
 
@@ -93,11 +97,20 @@ export class HostProcess {
       runtime.log("error", "the socket of the host", { error: stackOf(error) });
       this.stop();
     });
-    this.#server.listen(socket, () => {
-      if (process.platform !== "win32") chmodSync(socket, 0o600);
-      this.#link();
-    });
+    this.#server.listen(socket, () => this.#open());
     this.#timer = setInterval(() => this.#tick(), tickMs);
+    this.#ignoreCommits = runtime.store.onCommit(() => this.#tickEvery(tickMs));
+  }
+
+  #open(): void {
+    const { runtime, socket } = this.#options;
+    try {
+      if (process.platform !== "win32") chmodSync(socket, 0o600);
+    } catch (error) {
+      runtime.log("error", "the socket of the host", { error: stackOf(error) });
+      return this.stop();
+    }
+    this.#link();
   }
 
   /** Without the link each event starts a program, as without a host. */
@@ -247,6 +260,14 @@ export class HostProcess {
       },
     });
     this.#chats.add(chat);
+    this.#tickEvery(tickMs);
+  }
+
+  #tickEvery(ms: number): void {
+    if (ms === this.#tickEveryMs || this.#isOver) return;
+    this.#tickEveryMs = ms;
+    clearInterval(this.#timer);
+    this.#timer = setInterval(() => this.#tick(), ms);
   }
 
   #tick(): void {
@@ -254,6 +275,8 @@ export class HostProcess {
     // The home was deleted or replaced: its files are no longer those of this process.
     if (inodeOf(runtime.paths.home) !== this.#home) return this.stop();
     this.#machine.tick();
+    // After it: what the tick itself stores is no reason for another one.
+    this.#tickEvery(this.#machine.isQuiet ? quietTickMs : tickMs);
     const count = this.#chats.size + this.#attending.size + this.#coordinator.count;
     if (count > 0) this.#usedAt = runtime.now();
     else if (runtime.now() - this.#usedAt > maxIdleMs) this.stop();
@@ -264,6 +287,7 @@ export class HostProcess {
     if (this.#isOver) return;
     this.#isOver = true;
     clearInterval(this.#timer);
+    this.#ignoreCommits();
     this.#server.close();
     this.#server.closeAllConnections();
     this.#coordinator.close();

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { TelemetrySettings } from "../../contract/config.ts";
 import { mayBeJoined, type EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
-import type { OpenedLink } from "../../coordinator-client/open-link.ts";
+import { settleLocalCoordinator, type OpenedLink } from "../../coordinator-client/open-link.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/elapsed.ts";
@@ -20,7 +20,14 @@ export interface WorkingChat {
   readonly isSettled: boolean;
   /** Ends it if its client is gone. */
   checkClient(): void;
-  watch(): void;
+  /** Null until it is a member of a workspace. */
+  readonly workspace: string | null;
+  /** Whether it has found living chats of its workspace without a server. */
+  readonly hasUnserved: boolean;
+  /** Whether it is the chat of a session in a workspace. */
+  serves(sessionId: string): boolean;
+  /** [TE112] Reports chats of its workspace without a server. @param isServed those of this machine */
+  watchMembers(isServed: (sessionId: string) => boolean): void;
   work(): void;
   reader(): OpenedLink | null | Promise<OpenedLink | null>;
 }
@@ -95,14 +102,14 @@ export class MachineWork {
     this.#followTelemetry();
     void this.#telemetry?.tick();
     for (const chat of this.#chats) chat.checkClient();
+    this.#settleCoordinator();
     const settled = [...this.#chats].filter(({ isSettled }) => isSettled);
     if (settled.length === 0 && this.#attendants.size === 0 && this.#ranAt === Number.NEGATIVE_INFINITY) return;
     const { store, paths, now } = this.#runtime;
     const at = now();
-    for (const chat of settled) chat.watch();
+    this.#watchMembers();
     if (store.version() !== this.#version || !isEmpty(paths.spool)) this.#changedAt = at;
-    const isQuiet = isWithin(at - this.#ranAt, quietIntervalMs) && !isWithin(at - this.#changedAt, quietIntervalMs);
-    if (isQuiet) return;
+    if (this.isQuiet && isWithin(at - this.#ranAt, quietIntervalMs)) return;
     this.#ranAt = at;
     try {
       for (const chat of settled) chat.work();
@@ -114,6 +121,25 @@ export class MachineWork {
     }
     // Read after the run: its own writes are not changes.
     this.#version = store.version();
+  }
+
+  /** Whether nothing was stored for a while, and no chat waits for a check. */
+  get isQuiet(): boolean {
+    const isCalm = [...this.#chats].every((chat) => chat.isSettled && !chat.hasUnserved);
+    return isCalm && !isWithin(this.#runtime.now() - this.#changedAt, quietIntervalMs);
+  }
+
+  /** One chat of each workspace does it for all. */
+  #watchMembers(): void {
+    const chats = [...this.#chats];
+    const isServed = (sessionId: string): boolean => chats.some((chat) => chat.serves(sessionId));
+    const watched = new Set<string | null>([null]);
+    for (const chat of chats) {
+      const { workspace } = chat;
+      if (watched.has(workspace)) continue;
+      watched.add(workspace);
+      chat.watchMembers(isServed);
+    }
   }
 
   /** [OB25] The user switches it on and off, and chooses its port. */
@@ -152,7 +178,17 @@ export class MachineWork {
 
   /** The user may learn of the death from no other process. */
   async clientGone(): Promise<void> {
+    this.#settleCoordinator();
     await this.#notifier.checkLast();
+  }
+
+  #settleCoordinator(): void {
+    const { paths, log } = this.#runtime;
+    try {
+      settleLocalCoordinator(paths.home);
+    } catch (error) {
+      log("error", "the coordinator of this machine", { error: stackOf(error) });
+    }
   }
 
   async stop(): Promise<void> {

@@ -7,7 +7,7 @@ import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 import { Chat, type ClientInfo } from "../chat/chat.ts";
-import { lateTeam, type ChatTeam } from "../chat/late-team.ts";
+import { lateTeam, type LateTeam } from "../chat/late-team.ts";
 import { HookChannel } from "../hooks/hook-channel.ts";
 import type { DeferredWork } from "../hooks/run-hook.ts";
 import * as servers from "../sessions/servers.ts";
@@ -50,7 +50,7 @@ export interface ServedChatOptions {
 export class ServedChat implements WorkingChat {
   readonly #options: ServedChatOptions;
   readonly #chat: Chat;
-  readonly #team: ChatTeam | null;
+  readonly #team: LateTeam | null;
   readonly #files: FileSaver;
   readonly #wakeUp: ChatWaker;
   readonly #end: ServerEnd;
@@ -159,8 +159,20 @@ export class ServedChat implements WorkingChat {
     if (isOrphan) this.end("parent_death");
   }
 
-  watch(): void {
-    void this.#team?.watch();
+  get workspace(): string | null {
+    return this.#team?.loaded?.workspace ?? null;
+  }
+
+  get hasUnserved(): boolean {
+    return this.#team?.loaded?.hasUnserved ?? false;
+  }
+
+  serves(sessionId: string): boolean {
+    return this.#team?.loaded?.serves(sessionId) ?? false;
+  }
+
+  watchMembers(isServed: (sessionId: string) => boolean): void {
+    void this.#team?.loaded?.watch(isServed);
   }
 
   work(): void {

@@ -12,6 +12,7 @@ import * as clients from "../sessions/clients.ts";
 import * as servers from "../sessions/servers.ts";
 import { isSessionPaused } from "../sessions/paused-session.ts";
 import * as sessions from "../sessions/sessions.ts";
+import { unsavedOf } from "../sessions/unsaved.ts";
 import * as history from "../signals/history.ts";
 import { dropMarked } from "../../snapshots/stored-snapshots.ts";
 import { backUp, firstCheckpointAt, isBackupDue } from "../../store/backup.ts";
@@ -19,10 +20,12 @@ import { prune } from "../retention/retention.ts";
 import * as textIndex from "../../store/text-index.ts";
 import { checkpoint, type DeferredWork } from "../hooks/run-hook.ts";
 import { drainInto } from "../hooks/spool-hook.ts";
-import { readSubagents } from "../observe/subagent-files.ts";
+import { hasWritten, readSubagents } from "../observe/subagent-files.ts";
 import type { Chat } from "../chat/chat.ts";
 
 const refreshIntervalMs = 15_000;
+/** [MC18] The same for a session without news, of which only the memory of its machine changes. */
+const idleRefreshIntervalMs = 120_000;
 const upkeepIntervalMs = 600_000;
 const backupCheckIntervalMs = 60_000;
 const processRowsMs = 7 * 86_400_000;
@@ -36,8 +39,15 @@ export function refreshIfDue(chat: Chat, sessionId: string): void {
   if (!session || session.endedAt !== null) return;
   const last = session.readings.sessionAgeMs?.at ?? 0;
   // [SI30] A status line keeps the readings recent, and may be the one that saw the risk rise.
-  const isRecent = session.riskMark.pending === null && isWithin(runtime.now() - last, refreshIntervalMs);
-  if (!isRecent) observeSession(chat, session);
+  const age = session.riskMark.pending === null ? runtime.now() - last : Number.POSITIVE_INFINITY;
+  if (isWithin(age, refreshIntervalMs)) return;
+  if (!isWithin(age, idleRefreshIntervalMs) || hasNews(runtime, session, last)) observeSession(chat, session);
+}
+
+/** Whether something has happened in the session since `last`, or is not saved. */
+function hasNews({ store }: Runtime, session: sessions.Session, last: number): boolean {
+  const isUnsaved = store.read((sql) => unsavedOf(sql, session.id).events, 0) > 0;
+  return session.lastSeenAt > last || isUnsaved || hasWritten(session, last);
 }
 
 /** [HO31] Does the work that an event's answer did not wait for. */

@@ -19,35 +19,42 @@ interface MemberWatchDeps {
   readonly onCleanedUp: (openedLink: OpenedLink, died: readonly string[]) => Promise<void>;
 }
 
-type OwnChats = ReadonlyMap<string, { readonly openedLink: OpenedLink }>;
+type IsServed = (sessionId: string) => boolean;
 
-const cleanUpEveryMs = 10_000;
-/** In the one process of the machine that watches the chats of others. */
+const reportEveryMs = 10_000;
 const watchEveryMs = 2_000;
 const leaveTimeoutMs = 2_000;
 
 /** [TE112] [TE113] Reports whether the machine's chats without a server of their own live. */
 export class MemberWatch {
   readonly #deps: MemberWatchDeps;
-  readonly #chats: OwnChats;
-  #cleanedUpAt = Number.NEGATIVE_INFINITY;
+  #reportedAt = Number.NEGATIVE_INFINITY;
   #checkedAt = Number.NEGATIVE_INFINITY;
   #isRunning = false;
+  #hasUnserved = false;
 
-  /** @param chats of this process, which may change */
-  constructor(deps: MemberWatchDeps, chats: OwnChats) {
+  constructor(deps: MemberWatchDeps) {
     this.#deps = deps;
-    this.#chats = chats;
   }
 
-  /** May be called often; never rejects. */
-  async check(): Promise<void> {
+  /** Whether the last check found living chats that no server of their own reports. */
+  get hasUnserved(): boolean {
+    return this.#hasUnserved;
+  }
+
+  /**
+   * May be called often; never rejects.
+   *
+   * @param opened of a registered chat
+   * @param isOwn whether the session is a chat of this process
+   */
+  async check(opened: OpenedLink, isOwn: IsServed): Promise<void> {
     const { now, log } = this.#deps.runtime;
     if (this.#isRunning || isWithin(now() - this.#checkedAt, watchEveryMs)) return;
     this.#checkedAt = now();
     this.#isRunning = true;
     try {
-      await this.#check();
+      await this.#check(opened, isOwn);
     } catch (error) {
       log("error", "team", { error: stackOf(error) });
     } finally {
@@ -55,46 +62,28 @@ export class MemberWatch {
     }
   }
 
-  async #check(): Promise<void> {
-    const [chat] = this.#chats.values();
-    if (!chat || chat.openedLink.link.self === null) return;
+  async #check(opened: OpenedLink, isOwn: IsServed): Promise<void> {
     const { now, store } = this.#deps.runtime;
-    const { openedLink } = chat;
-    const registered = store.read((sql) => members.inWorkspace(sql, openedLink.workspace), []);
-    const isFull = !isWithin(now() - this.#cleanedUpAt, cleanUpEveryMs);
-    const isWatch = this.#isWatch(registered);
-    if (isFull) this.#cleanedUpAt = now();
-    if (isFull && isWatch) await this.#keepAlive(openedLink, registered);
-    if (isFull || isWatch) await this.#cleanUp(openedLink, registered, isFull);
-  }
-
-  async #cleanUp(openedLink: OpenedLink, registered: readonly Member[], isFull: boolean): Promise<void> {
-    const dead = registered.filter((member) => this.#isGone(member) && !this.#isServed(member));
-    for (const member of dead) await cleanUp(this.#deps, openedLink, member);
+    const isReport = !isWithin(now() - this.#reportedAt, reportEveryMs);
+    if (isReport) this.#reportedAt = now();
+    const registered = store.read((sql) => members.inWorkspace(sql, opened.workspace), []);
+    const unserved = registered.filter((member) => !this.#isServed(member));
+    const dead = unserved.filter((member) => this.#isGone(member));
+    const living = unserved.filter((member) => !dead.includes(member) && !isOwn(member.sessionId));
+    this.#hasUnserved = living.length > 0;
+    if (isReport) await this.#keepAlive(opened, living);
+    for (const member of dead) await cleanUp(this.#deps, opened, member);
     const died = dead.map(({ sessionId }) => sessionId);
-    if (isFull || died.length > 0) await this.#deps.onCleanedUp(openedLink, died);
-  }
-
-  /** Whether this process has the first chat of the machine that lives: one process is enough. */
-  #isWatch(registered: readonly Member[]): boolean {
-    const isCandidate = (member: Member): boolean => this.#isOwn(member) || this.#isServed(member);
-    const first = registered.find((member) => !this.#isGone(member) && isCandidate(member));
-    return first !== undefined && this.#isOwn(first);
+    if (isReport || died.length > 0) await this.#deps.onCleanedUp(opened, died);
   }
 
   /** [TE112] Chats whose client lives, and whose server was killed with its host. */
-  async #keepAlive({ link, edge }: OpenedLink, registered: readonly Member[]): Promise<void> {
+  async #keepAlive({ link, edge }: OpenedLink, living: readonly Member[]): Promise<void> {
     if (edge === null) return;
-    for (const member of registered) {
-      if (this.#isOwn(member) || this.#isGone(member) || this.#isServed(member)) continue;
-      const { chat, incarnation } = member;
+    for (const { chat, incarnation } of living) {
       const answer = await link.call("chats.heartbeat", { self: { chat, incarnation } }, callTimeoutMs);
       if (!answer.ok) this.#deps.runtime.log("info", "a chat without a server", { chat, code: answer.error.code });
     }
-  }
-
-  #isOwn({ sessionId }: Member): boolean {
-    return this.#chats.has(sessionId);
   }
 
   #isGone({ process }: Member): boolean {

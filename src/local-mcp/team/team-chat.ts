@@ -106,7 +106,8 @@ export class TeamChat {
       runtime,
       sessionId,
       deps.isDead,
-      new ChatStatusReporter(link, platform.clock, () => ({})),
+      // A coordinator on this machine sees that the process lives.
+      new ChatStatusReporter(link, platform.clock, () => ({}), isLocal ? Number.POSITIVE_INFINITY : undefined),
     );
     const capabilities = (): readonly string[] => this.#abilities.current.capabilities;
     const onTaken = (): void => this.#activity.report(this.tasks.list().length);
@@ -261,7 +262,10 @@ export class TeamChat {
 
   #check(): void {
     this.#cancelTimer();
-    this.#cancelTimer = this.#deps.platform.setTimer(() => this.#check(), pollEveryMs);
+    const { platform } = this.#deps;
+    // All chats of a process at once: it is woken less often.
+    const nextInMs = pollEveryMs - (platform.clock.monotonic() % pollEveryMs);
+    this.#cancelTimer = platform.setTimer(() => this.#check(), nextInMs);
     this.#owner = null;
     this.files.check();
     this.#leaders.check();

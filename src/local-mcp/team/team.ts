@@ -57,7 +57,7 @@ export class Team {
       const connection = options.open();
       return connection.ok ? connection.value.openedLink : null;
     };
-    this.#members = new MemberWatch({ ...options, open }, this.#chats);
+    this.#members = new MemberWatch({ ...options, open });
   }
 
   async chatFor(session: Session): Promise<Result<TeamChat, CallError>> {
@@ -95,8 +95,29 @@ export class Team {
     await Promise.all([...this.#chats.keys()].map((id) => this.#end(id, ending)));
   }
 
-  watch(): Promise<void> {
-    return this.#hasEnded ? Promise.resolve() : this.#members.check();
+  /** The workspace in which a chat is registered; null: in none. */
+  get workspace(): string | null {
+    return this.#registered()?.workspace ?? null;
+  }
+
+  serves(sessionId: string): boolean {
+    return this.#chats.has(sessionId);
+  }
+
+  /** Whether chats of the workspace live without a server. */
+  get hasUnserved(): boolean {
+    return this.#members.hasUnserved;
+  }
+
+  /** [TE112] [TE113] @param isServed whether this process has the chat of a session */
+  async watch(isServed: (sessionId: string) => boolean): Promise<void> {
+    const opened = this.#registered();
+    if (opened && !this.#hasEnded) await this.#members.check(opened, isServed);
+  }
+
+  #registered(): OpenedLink | null {
+    const chats = [...this.#chats.values()];
+    return chats.find(({ openedLink }) => openedLink.link.self !== null)?.openedLink ?? null;
   }
 
   #createChat(session: Session): Result<TeamChat, CallError> {
@@ -110,7 +131,6 @@ export class Team {
     if (this.#hasEnded) return;
     const session = sessionId === null ? null : this.#sessionToFollow(sessionId);
     await this.#leaveOld(session);
-    await this.watch();
     for (const chat of this.#chats.values()) chat.tasks.sendNewCheckpoint();
     if (session === null || this.#hasEnded) return;
     const followed = this.#followed === session.id ? this.#chats.get(session.id) : undefined;

@@ -77,7 +77,11 @@ export class TeamRig {
     if (team === null) throw new Error("the team is switched off");
     const own: Team = team;
     onTestFinished(() => void own.end("goes_on"));
-    const tick = (): Promise<void> => own.follow(connected.chat.current());
+    // As a host with no other chat.
+    const tick = async (): Promise<void> => {
+      await own.follow(connected.chat.current());
+      await own.watch((session) => own.serves(session));
+    };
     const news = async (): Promise<unknown> => (await connected.ask("shim_inbox")).output["news"];
     return { ...connected, claude, team: own, runtime, tick, news };
   }

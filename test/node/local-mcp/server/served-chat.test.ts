@@ -163,7 +163,10 @@ function aMachine(runtime: TempRuntime): (times: number) => number[] {
   machine.add({
     isSettled: true,
     checkClient: nothing,
-    watch: nothing,
+    workspace: null,
+    hasUnserved: false,
+    serves: () => false,
+    watchMembers: nothing,
     work: () => void (ran += 1),
     reader: () => null,
   });

@@ -128,6 +128,8 @@ it("[TE6] what is said in an hour without network is kept, and takes effect once
   await mend();
   expect(sent().slice(before)).toEqual(["messages.send", "messages.send", "tasks.submit"]);
   expect(await rig.edge.host.call("tasks.progress", {})).toMatchObject({ value: { totalTasks: 1 } });
+  // The other chat is connected again by then.
+  await rig.time.pass(60_000);
   expect(await rig.time.until(one.news())).toMatchObject([{ text: "first" }, { text: "second" }]);
   const text = expect.stringMatching(/coordinator.*: 1\.$/) as string;
   expect(undelivered(other)).toMatchObject([{ kind: "notice", text }]);

@@ -77,7 +77,7 @@ it("[TE112] a living chat whose processes were all killed is kept by another pro
   await one.team.end("goes_on");
   for (let times = 0; times < 60; times++) {
     await rig.time.pass(2_000);
-    await rig.time.until(other.team.watch());
+    await rig.time.until(watch(other));
   }
   expect(await stateAt(rig, session)).toBe("alive");
 });
@@ -88,15 +88,20 @@ it("[TE113] a client that was killed with its server is attested dead within two
   serve(rig, other);
   await one.team.end("goes_on");
   await rig.time.pass(2_000);
-  await rig.time.until(other.team.watch());
+  await rig.time.until(watch(other));
   expect(await stateAt(rig, session)).toBe("alive");
   one.claude.kill();
   await rig.time.pass(2_000);
-  await rig.time.until(other.team.watch());
+  await rig.time.until(watch(other));
   expect(await stateAt(rig, session)).toBe("offline: attested");
   const stored = rig.base.store.read((sql) => sessions.get(sql, session), null);
   expect(stored?.deathAt).not.toBeNull();
 });
+
+/** As a host with no other chat. */
+function watch({ team }: RigChat): Promise<void> {
+  return team.watch((session) => team.serves(session));
+}
 
 /** Its server is in the table of servers, as after its first tick. */
 function serve({ base }: TeamRig, { claude }: RigChat): void {
