@@ -49,7 +49,7 @@ export class LocalCoordinator {
     return this.#run(checked.value.name, checked.value.input) as Result<OutputOf<Name>, Refusal>;
   }
 
-  /** [EM2] Does what is due without an operation: nobody who waits has to ask. */
+  /** [EM2] Does what is due without an operation, so that waiting chats need not ask. */
   settle(): void {
     if (this.#options.store.exists()) this.#commit((sql) => this.#dispatching(sql, (tx) => this.#upkeep(tx)));
   }

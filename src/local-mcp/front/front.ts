@@ -53,6 +53,8 @@ const maxStarts = 3;
 const maxHookWaitMs = 2_000;
 /** [SI47] Node would report an end of stdin that comes with a signal before the signal. */
 const endOfInputMs = 50;
+/** A killed client sends no signal later. */
+const endOfInputCheckMs = 5;
 const maxEndMs = 15_000;
 /** A host that misses two pings hangs. */
 const pingEveryMs = 2_500;
@@ -97,8 +99,15 @@ export class Front {
   /** @param signal null: the client has closed the connection */
   end(signal: NodeJS.Signals | null): void {
     if (this.#isOver) return;
-    if (signal === null) this.#options.schedule(() => this.#finish("stdin_end"), endOfInputMs);
+    if (signal === null) this.#finishInput(endOfInputMs);
     else this.#finish(signal.toLowerCase());
+  }
+
+  #finishInput(leftMs: number): void {
+    this.#options.schedule(() => {
+      if (leftMs <= endOfInputCheckMs || !this.#options.isClientAlive()) this.#finish("stdin_end");
+      else this.#finishInput(leftMs - endOfInputCheckMs);
+    }, endOfInputCheckMs);
   }
 
   #finish(reason: string): void {

@@ -26,7 +26,7 @@ export interface WorkingChat {
   readonly hasUnserved: boolean;
   /** Whether it is the chat of a session in a workspace. */
   serves(sessionId: string): boolean;
-  /** [TE112] Reports chats of its workspace without a server. @param isServed those of this machine */
+  /** [TE112] Reports chats of its workspace without a server. @param isServed here */
   watchMembers(isServed: (sessionId: string) => boolean): void;
   work(): void;
   reader(): OpenedLink | null | Promise<OpenedLink | null>;

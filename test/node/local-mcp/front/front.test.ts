@@ -208,11 +208,20 @@ it.each([
   const rig = await greeted();
   end(rig);
   await settled();
-  await rig.pass(50);
+  for (let check = 0; check < 10; check++) await rig.pass(5);
   expect(rig.hosts[0]?.control().at(-1)).toEqual({ method: "shim/end", params: { reason } });
   expect(rig.exits).toEqual([]);
   await rig.hosts[0]?.die();
   expect([rig.exits, rig.hosts.length]).toEqual([[0], 1]);
+});
+
+it("[PR11] the end of a client that was killed is reported at once: no signal follows", async () => {
+  const rig = await greeted();
+  rig.isClientAlive = false;
+  rig.stdin.end();
+  await settled();
+  await rig.pass(5);
+  expect(rig.hosts[0]?.control().at(-1)).toEqual({ method: "shim/end", params: { reason: "stdin_end" } });
 });
 
 it("[PR11] a host that does not detach the sessions in fifteen seconds is not waited for", async () => {

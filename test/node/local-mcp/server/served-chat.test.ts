@@ -5,9 +5,11 @@ import { expect, it, vi } from "vitest";
 import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
 import * as spool from "#src/store/spool.ts";
 import { MachineWork } from "#src/local-mcp/server/machine-work.ts";
+import { refreshIfDue } from "#src/local-mcp/server/upkeep.ts";
 import { aProject, rowCount, storedSession, aChat } from "#harness/machine/claude.ts";
 import { git } from "#harness/machine/git-project.ts";
 import { aFront, aHost, statusOf, type Message } from "#harness/machine/host-rig.ts";
+import { connect } from "#harness/machine/mcp-client.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { column } from "#harness/store/store-rows.ts";
 
@@ -202,4 +204,21 @@ it("[MC18] a clock that is set back does not stop the work", async () => {
   tick(12);
   runtime.clock.now -= 86_400_000;
   expect(tick(1)).toEqual([0]);
+});
+
+it("[MC18] a session without news, all of it saved, is read every two minutes, any other one every fifteen seconds", async () => {
+  const { runtime, claude } = aChat();
+  claude.turn("fix the parser");
+  const { chat, ask } = await connect(runtime, { clientPid: claude.pid });
+  await ask("shim_force_checkpoint", { session: claude.session, goal: "fix the parser" });
+  /** @returns whether the session is read after so many seconds */
+  const isRead = (seconds: number): boolean => {
+    const before = storedSession(runtime, claude.session).readings.sessionAgeMs?.at;
+    runtime.wait(seconds * 1_000);
+    refreshIfDue(chat, claude.session);
+    return storedSession(runtime, claude.session).readings.sessionAgeMs?.at !== before;
+  };
+  expect([isRead(16), isRead(16), isRead(100), isRead(16)]).toEqual([false, false, true, false]);
+  claude.prompt("go on");
+  expect([isRead(16), isRead(16)]).toEqual([true, true]);
 });
