@@ -8,6 +8,11 @@ import { codeOf } from "../../shared/error.ts";
 export const maxStartMs = 10_000;
 /** Interval of the attempts to connect to a host that starts, in ms. */
 export const retryMs = 15;
+/**
+ * Most objects are short-lived: a small heap for them saves 5 MB. Without V8's other threads, which
+ * wake up for each collection and compilation, a host takes 9 MB less. Both at no measured cost in time.
+ */
+const nodeOptions = ["--max-semi-space-size=1", "--single-threaded", "--v8-pool-size=1"];
 /** Fronts that begin at the same moment start one host. */
 const startEveryMs = 1_000;
 
@@ -29,8 +34,7 @@ export function startHost({ home, socket, program, env }: HostStart): void {
   if (!takeTurn(`${home}/host.starting`)) return;
   const log = openSync(`${home}/host.log`, "a", 0o600);
   try {
-    // Most objects are short-lived: a small heap for them saves 5 MB at no measured cost in time.
-    const command = [process.execPath, "--max-semi-space-size=1", program] as const;
+    const command = [process.execPath, ...nodeOptions, program] as const;
     // Clients end all processes below their servers, so the shell between leaves the host to init.
     const [file, ...args] = process.platform === "win32" ? command : ["/bin/sh", "-c", '"$@" &', "sh", ...command];
     spawn(file, args, {
