@@ -12,7 +12,12 @@ export const retryMs = 15;
  * Most objects are short-lived: a small heap for them saves 5 MB. Without V8's other threads, which
  * wake up for each collection and compilation, a host takes 9 MB less. Both at no measured cost in time.
  */
-const nodeOptions = ["--max-semi-space-size=1", "--single-threaded", "--v8-pool-size=1"];
+const nodeOptions = [
+  "--max-semi-space-size=1",
+  "--single-threaded-gc",
+  "--no-concurrent-recompilation",
+  "--v8-pool-size=1",
+];
 /** Fronts that begin at the same moment start one host. */
 const startEveryMs = 1_000;
 
