@@ -10,6 +10,9 @@ import { readTokenClaim, isMachineToken } from "./edge/machine-token.ts";
 import { createPrivateFolder, removeDurably, writeAtomically } from "../platform/private-files.ts";
 import { parseJson } from "../shared/json-fields.ts";
 
+/** Name of the workspace of a machine that has joined none. */
+export const localWorkspace = "local";
+
 /** [EM3] The only coordinator; `edge.json` is owner-readable only, since it holds tokens. */
 const EdgeConfig = z.strictObject({
   url: z.string(),

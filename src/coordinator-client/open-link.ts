@@ -5,12 +5,13 @@ import type { Runtime } from "../runtime/runtime.ts";
 import type { Driver } from "../store/driver.ts";
 import { WorkspaceClient, type LocalPlatform } from "./client.ts";
 import type { CoordinatorClient } from "./coordinator-client.ts";
-import { readEdgeConfig, type EdgeWorkspace } from "./edge-config.ts";
+import { localWorkspace, readEdgeConfig, type EdgeWorkspace } from "./edge-config.ts";
 import type { PrepareInput } from "./edge/calls.ts";
 import type { Platform } from "./edge/platform.ts";
 import type { LocalCalls } from "../runtime/local-calls.ts";
 import { callsOf, LocalCoordinator, type LocalCoordinatorOptions } from "./local/local-coordinator.ts";
 import { createLocalStore } from "./local/local-store.ts";
+import { openCoordinators, type OpenCoordinator } from "./local/open-coordinators.ts";
 
 export interface LocalCoordinatorSite {
   readonly home: string;
@@ -25,12 +26,6 @@ interface OpenedCoordinator {
   readonly close: () => void;
 }
 
-interface SharedCoordinator extends OpenedCoordinator {
-  uses: number;
-}
-
-const openCoordinators = new Map<string, SharedCoordinator>();
-
 /** The coordinator of a home, which all users in a process share. */
 export function openLocalCoordinator({
   home,
@@ -39,7 +34,7 @@ export function openLocalCoordinator({
   processes,
   now,
 }: LocalCoordinatorSite): OpenedCoordinator {
-  const open = (): SharedCoordinator => {
+  const open = (): OpenCoordinator => {
     const store = createLocalStore({ home, driver, now, busyMs });
     const coordinator = new LocalCoordinator({ store, processes, machine: hostname(), now });
     return { coordinator, close: () => store.close(), uses: 0 };
@@ -58,11 +53,6 @@ export function openLocalCoordinator({
   return { coordinator: shared.coordinator, close };
 }
 
-/** [EM2] Does what is due, where this process has the coordinator of the home open. */
-export function settleLocalCoordinator(home: string): void {
-  openCoordinators.get(home)?.coordinator.settle();
-}
-
 export interface OpenedLink {
   readonly link: CoordinatorClient;
   readonly workspace: string;
@@ -70,8 +60,6 @@ export interface OpenedLink {
   /** Edge whose operator can read what is sent; null: this machine's own file. */
   readonly edge: EdgeWorkspace | null;
 }
-
-export const localWorkspace = "local";
 
 export function openLink(runtime: Runtime, platform: Platform): Result<OpenedLink, string> {
   const edge = readEdgeConfig(runtime.paths.home, runtime.env);

@@ -45,11 +45,6 @@ export function findBadInput(name: CallName, input: object): Refusal | null {
   return checked.ok ? null : checked.error;
 }
 
-/** A sentence without the name of the operation, which a person has not typed. */
-export function badInputText(message: string): string {
-  return message.replace(/^[a-z]+\.[a-z-]+: /, "").replace(/\.?$/, ".");
-}
-
 const compiledInputs = new Map<OperationName, CompiledSchema>();
 
 /** Compiled at the first use: an object uses few operations, and is started often. */

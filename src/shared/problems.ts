@@ -40,3 +40,8 @@ function formatUnion({ message, errors }: z.core.$ZodIssueInvalidUnion): string 
   const [one, other] = errors.map(([first]) => (first ? formatConstraint(first) : ""));
   return errors.length === 2 && one !== other ? `${one}, or ${other}` : "is missing, or not a JSON value";
 }
+
+/** A sentence without the name of the operation, which a person has not typed. */
+export function badInputText(message: string): string {
+  return message.replace(/^[a-z]+\.[a-z-]+: /, "").replace(/\.?$/, ".");
+}

@@ -2,8 +2,7 @@ import { stateText, workProgress, type ShownState } from "../../contract/chat-st
 import type { Chat } from "../../contract/chats.ts";
 import { commandLine } from "../../contract/command-line-chat.ts";
 import type { ListedChat, ShownChat } from "../../contract/machine/team.ts";
-import { readEdgeConfig } from "../../coordinator-client/edge-config.ts";
-import { localWorkspace } from "../../coordinator-client/open-link.ts";
+import { localWorkspace, readEdgeConfig } from "../../coordinator-client/edge-config.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { oneLine } from "../../shared/format.ts";
 import { err, ok } from "../../shared/result.ts";

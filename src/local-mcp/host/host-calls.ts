@@ -8,6 +8,7 @@ import { messageOf } from "../../shared/error.ts";
 import { parseObject } from "../../shared/json-fields.ts";
 import { isRead } from "../../shared/check-input.ts";
 import type { Result } from "../../shared/result.ts";
+import { commits, coordinatorPath } from "./coordinator-path.ts";
 import { callHost, NoHostError, type HostHome } from "./ask-host.ts";
 
 /** Pause after a failed attempt to follow the commits. */
@@ -43,10 +44,6 @@ export function hostCalls(home: HostHome, hasFile: () => boolean, empty: () => L
     close: () => end.abort(),
   };
 }
-
-export const coordinatorPath = "/coordinator/";
-/** Instead of an operation: a line for each commit of others. */
-export const commits = "commits";
 
 interface Following {
   readonly path: string;

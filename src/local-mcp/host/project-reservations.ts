@@ -1,7 +1,6 @@
 import type { CallError } from "../../contract/errors.ts";
 import type { Self } from "../../contract/values.ts";
-import { readEdgeConfig } from "../../coordinator-client/edge-config.ts";
-import { localWorkspace } from "../../coordinator-client/open-link.ts";
+import { localWorkspace, readEdgeConfig } from "../../coordinator-client/edge-config.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { age } from "../../shared/format.ts";
 import { err, ok } from "../../shared/result.ts";
@@ -10,7 +9,8 @@ import * as sessions from "../sessions/sessions.ts";
 import { readProjectFacts } from "../sync/find-project.ts";
 import { projectKey } from "../sync/project-key.ts";
 import { createNaming } from "../team/chat-naming.ts";
-import { FileReservations, formatResource, type ReservationError } from "../team/file-reservations.ts";
+import { FileReservations, type ReservationError } from "../team/file-reservations.ts";
+import { formatResource } from "../team/file-resource.ts";
 import { resolveLinks, toLeasePath } from "../team/lease-paths.ts";
 import type { HostError, HostResult } from "./host.ts";
 import type { ClientWorkspace } from "./workspace.ts";

@@ -1,5 +1,5 @@
 import { isBadInput, isRefusal, isTransient, type CallError, type StoreErrorCode } from "../../contract/errors.ts";
-import { badInputText } from "../../shared/check-input.ts";
+import { badInputText } from "../../shared/problems.ts";
 import type { HostError } from "./host.ts";
 
 /** @param where what did not answer */

@@ -15,6 +15,7 @@ import * as news from "../sessions/news.ts";
 import { isNod } from "../text/excerpt.ts";
 import { formatFinishedTask } from "./brief-text.ts";
 import { isDead } from "./liveness.ts";
+import { localWorkspace } from "../../coordinator-client/edge-config.ts";
 import { deathWindowMs } from "./tasks-at-death.ts";
 
 interface TaskAtDeath {
@@ -24,7 +25,6 @@ interface TaskAtDeath {
   readonly at: number;
 }
 
-const localWorkspace = "local";
 const maxTasks = 20;
 const askTimeoutMs = 5_000;
 

@@ -7,7 +7,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { parseJson } from "../../shared/json-fields.ts";
 import { err } from "../../shared/result.ts";
 import { StoreError } from "../../store/store-error.ts";
-import { commits, coordinatorPath } from "../host/host-calls.ts";
+import { commits, coordinatorPath } from "../host/coordinator-path.ts";
 
 /** More than any operation takes. */
 const maxBytes = 32_000_000;
@@ -27,10 +27,6 @@ export class CoordinatorRequests {
   /** Processes that need this host. */
   get count(): number {
     return this.#followers.size;
-  }
-
-  accepts({ url = "" }: IncomingMessage): boolean {
-    return url.startsWith(coordinatorPath);
   }
 
   async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -8,6 +8,7 @@ import { machineTools } from "../../contract/tools.ts";
 import type { FrontHello, HostHello, ProgramVersion } from "../front/hello.ts";
 import { mcpPath, mcpProtocol } from "../front/hello.ts";
 import { builtAtHeader, handsOver } from "../host/ask-host.ts";
+import { coordinatorPath } from "../host/coordinator-path.ts";
 import { bell } from "../host/machine-host.ts";
 import { readBody } from "../../platform/loopback-server.ts";
 import { linkSocket } from "../../platform/host-socket.ts";
@@ -16,7 +17,7 @@ import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { stackOf } from "../../shared/error.ts";
 import { parseJson } from "../../shared/json-fields.ts";
-import { CoordinatorRequests } from "./coordinator-requests.ts";
+import type { CoordinatorRequests } from "./coordinator-requests.ts";
 import { answerPosted, isPostedEvent } from "./posted-event.ts";
 import { MachineWork } from "./machine-work.ts";
 import { ServedChat } from "./served-chat.ts";
@@ -64,7 +65,7 @@ const repeatable = Object.entries({ ...machineTools, ...teamTools }).flatMap(([n
 export class HostProcess {
   readonly #options: HostProcessOptions;
   readonly #machine: MachineWork;
-  readonly #coordinator: CoordinatorRequests;
+  #coordinator: CoordinatorRequests | null = null;
   readonly #server: Server;
   readonly #chats = new Set<ServedChat>();
   /** Answers to programs that attend; each stays open as long as its program runs. */
@@ -81,7 +82,6 @@ export class HostProcess {
     this.#options = options;
     const { runtime, self, socket } = options;
     this.#machine = new MachineWork(runtime, self);
-    this.#coordinator = new CoordinatorRequests(runtime);
     this.#startedAt = this.#usedAt = runtime.now();
     this.#home = inodeOf(runtime.paths.home);
     // The lock of the host is held: a socket that is there is of a host that is gone.
@@ -151,10 +151,18 @@ export class HostProcess {
   }
 
   #answerOf(request: IncomingMessage, response: ServerResponse): Promise<void> | null {
-    if (this.#coordinator.accepts(request)) return this.#coordinator.answer(request, response);
+    if (request.url?.startsWith(coordinatorPath)) return this.#answerCoordinator(request, response);
     if (request.method !== "POST") return null;
     if (request.url === "/sync") return this.#sync(request, response);
     return request.url === "/attend" ? this.#attend(request, response) : null;
+  }
+
+  /** Its code is half of the program, and a chat begins before it is needed. */
+  async #answerCoordinator(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { CoordinatorRequests: Loaded } = await import("./coordinator-requests.ts");
+    if (this.#isOver) return void response.destroy();
+    this.#coordinator ??= new Loaded(this.#options.runtime);
+    return this.#coordinator.answer(request, response);
   }
 
   async #finish(answer: Promise<void>, response: ServerResponse): Promise<void> {
@@ -277,7 +285,7 @@ export class HostProcess {
     this.#machine.tick();
     // After it: what the tick itself stores is no reason for another one.
     this.#tickEvery(this.#machine.isQuiet ? quietTickMs : tickMs);
-    const count = this.#chats.size + this.#attending.size + this.#coordinator.count;
+    const count = this.#chats.size + this.#attending.size + (this.#coordinator?.count ?? 0);
     if (count > 0) this.#usedAt = runtime.now();
     else if (runtime.now() - this.#usedAt > maxIdleMs) this.stop();
   }
@@ -290,7 +298,7 @@ export class HostProcess {
     this.#ignoreCommits();
     this.#server.close();
     this.#server.closeAllConnections();
-    this.#coordinator.close();
+    this.#coordinator?.close();
     void this.#leave().finally(() => {
       this.#options.runtime.store.close();
       this.#options.onEnded();

@@ -1,7 +1,8 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { TelemetrySettings } from "../../contract/config.ts";
 import { mayBeJoined, type EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
-import { settleLocalCoordinator, type OpenedLink } from "../../coordinator-client/open-link.ts";
+import { settleLocalCoordinator } from "../../coordinator-client/local/open-coordinators.ts";
+import type { OpenedLink } from "../../coordinator-client/open-link.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/elapsed.ts";

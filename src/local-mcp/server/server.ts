@@ -11,7 +11,6 @@ import { teamTools } from "../../contract/team-tools.ts";
 import type { ChatTool } from "../../contract/chat-tool.ts";
 import { machineTools } from "../../contract/tools.ts";
 import { toListed } from "./listed-schema.ts";
-import { toolHandlers } from "../chat/tools/handlers.ts";
 import type { ToolAnswer, ToolName } from "../chat/tools/tool.ts";
 import type { Result } from "../../shared/result.ts";
 import { stackOf } from "../../shared/error.ts";
@@ -99,6 +98,8 @@ interface CallResult {
 }
 
 async function call(name: ToolName, chat: Chat, input: unknown): Promise<CallResult> {
+  // A client that has connected waits for its list of tools, which needs none of their code.
+  const { toolHandlers } = await import("../chat/tools/handlers.ts");
   // The SDK has checked the input by the tool's schema.
   const result = await (toolHandlers[name] as AnyHandler)(chat, input);
   const notices = chat.notices().map((notice) => withCommand(chat, notice));

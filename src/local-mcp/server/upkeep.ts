@@ -2,7 +2,6 @@ import { isWithin } from "../../shared/elapsed.ts";
 import { stackOf } from "../../shared/error.ts";
 import { capture } from "../checkpoints/capture.ts";
 import { timerTrigger } from "../../policy/save-triggers.ts";
-import { advanceAll } from "../experiments/experiments.ts";
 import { reviewIfDue } from "../experiments/review-schedule.ts";
 import { DeathWatch, recordDeaths } from "../recovery/deaths.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -104,11 +103,21 @@ export class Upkeep {
       history.thin(sql, now, { maxAgeMs: config.retention.maxAgeMs, rows: 500 });
       for (const table of [clients, servers]) table.prune(sql, this.#runtime.processes.boot(), now - processRowsMs);
     });
-    advanceAll(this.#runtime);
+    void this.#advanceExperiments();
     reviewIfDue(this.#runtime);
     void dropMarked(this.#runtime, { maxGarbage: minGarbageShare }).catch((error: unknown) =>
       this.#runtime.log("error", "snapshots", { error: String(error) }),
     );
+  }
+
+  async #advanceExperiments(): Promise<void> {
+    try {
+      // Statistics are a large part of the program.
+      const { advanceAll } = await import("../experiments/experiments.ts");
+      advanceAll(this.#runtime);
+    } catch (error) {
+      this.#runtime.log("error", "experiments", { error: stackOf(error) });
+    }
   }
 
   #backUpIfDue(now: number): void {

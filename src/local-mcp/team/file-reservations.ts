@@ -8,6 +8,7 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import { fetchPages } from "../../coordinator-client/fetch-pages.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { ChatIdentity } from "./chat-directory.ts";
+import { formatResource, resourcePrefix, toResource } from "./file-resource.ts";
 import * as reservationTable from "./reservation-table.ts";
 import type { Reservation } from "./reservation-table.ts";
 import * as news from "../sessions/news.ts";
@@ -29,7 +30,6 @@ export interface ReservationError extends CallError {
   readonly holder: Reservation | null;
 }
 
-const resourcePrefix = "file:";
 const timeoutMs = 10_000;
 
 /** [TE12] Acquires several leases all or nothing. [TE13] Keeps the table that hooks read. */
@@ -255,15 +255,6 @@ const heldError: CallError = { code: "lease_held", message: "others are waiting 
 
 function inProject(project: string | undefined): { readonly prefix?: string } {
   return project === undefined ? {} : { prefix: toResource(project, "") };
-}
-
-export function toResource(project: string, path: string): string {
-  return `${resourcePrefix}${project}/${path}`;
-}
-
-/** Omits the project's name, which means nothing to people. */
-export function formatResource(resource: string): string {
-  return resource.slice(resource.indexOf("/") + 1);
 }
 
 function parseHolder(value: Change["value"]): { readonly holder: string; readonly token: number } | null {

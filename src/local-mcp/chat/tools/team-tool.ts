@@ -1,5 +1,5 @@
 import type { teamTools } from "../../../contract/team-tools.ts";
-import { badInputText } from "../../../shared/check-input.ts";
+import { badInputText } from "../../../shared/problems.ts";
 import { dataWarning, fence } from "../../../shared/fence.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import type { Call } from "../../../coordinator-client/coordinator-client.ts";
