@@ -15,6 +15,7 @@ import { betweenTurns, readContext, skipTranscript, type HookCall, type HookCont
 import { interpret, OverBudgetError, repeatWithinBudget, shortText } from "../../platform/time-budget.ts";
 import { limits, redactAndClip } from "../sessions/entries.ts";
 import { recordEvent, recordUnreadEvent, type RecordedEvent } from "./record-event.ts";
+import { noteRecorded } from "./recorded-events.ts";
 import { startSession } from "./session-start.ts";
 
 export interface DeferredWork {
@@ -56,6 +57,7 @@ function recordWithinBudget(runtime: Runtime, context: Parameters<typeof recordE
   const { store, durations, log } = runtime;
   const record = (bound: (work: () => RecordedEvent | null) => RecordedEvent | null): RecordedEvent | null =>
     store.write((sql) => {
+      if (context.id !== undefined) noteRecorded(sql, context.id);
       if (endsWithEvent(context, context.isDeferred))
         durations.observe("shim_hook_duration_seconds", durations.sinceStart(), [context.event]);
       if (durations.isDue) durations.store(sql);

@@ -7,7 +7,8 @@ import { teamTools } from "../../contract/team-tools.ts";
 import { machineTools } from "../../contract/tools.ts";
 import type { FrontHello, HostHello, ProgramVersion } from "../front/hello.ts";
 import { mcpPath, mcpProtocol } from "../front/hello.ts";
-import { builtAtHeader, handsOver } from "../host/ask-host.ts";
+import { builtAtHeader } from "../host/ask-host.ts";
+import { handsOver } from "../front/reach-host.ts";
 import { bell } from "../host/machine-host.ts";
 import { readBody } from "../../platform/loopback-server.ts";
 import { linkSocket } from "../../platform/host-socket.ts";
@@ -16,6 +17,7 @@ import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { stackOf } from "../../shared/error.ts";
 import { parseJson } from "../../shared/json-fields.ts";
+import { drainInto } from "../hooks/spool-hook.ts";
 import { CoordinatorRequests } from "./coordinator-requests.ts";
 import { answerPosted, isPostedEvent } from "./posted-event.ts";
 import { MachineWork } from "./machine-work.ts";
@@ -80,6 +82,7 @@ export class HostProcess {
     this.#coordinator = new CoordinatorRequests(runtime);
     this.#startedAt = this.#usedAt = runtime.now();
     this.#home = inodeOf(runtime.paths.home);
+    this.#drainSpool();
     // The lock of the host is held: a socket that is there is of a host that is gone.
     if (process.platform !== "win32") rmSync(socket, { force: true });
     this.#server = createServer((request, response) => this.#answer(request, response));
@@ -98,6 +101,16 @@ export class HostProcess {
       this.#link();
     });
     this.#timer = setInterval(() => this.#tick(), tickMs);
+  }
+
+  /** Events of the time without a host come before those that it is sent. */
+  #drainSpool(): void {
+    const { runtime } = this.#options;
+    try {
+      drainInto(runtime);
+    } catch (error) {
+      runtime.log("error", "the spool cannot be drained", { error: stackOf(error) });
+    }
   }
 
   /** Without the link each event starts a program, as without a host. */
