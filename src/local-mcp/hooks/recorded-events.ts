@@ -8,8 +8,8 @@ const key = "recorded_events";
 const kept = 128;
 
 /** @param process the line by which the process of a hook describes itself: it has one event */
-export function eventIdOf(process: string): string {
-  return digest(process);
+export function eventIdOf(event: string, process: string): string {
+  return digest(`${event} ${process}`);
 }
 
 function idsIn(sql: Sql): string[] {

@@ -29,7 +29,7 @@ export function spoolUnanswered({ home, env, launch }: HostHome, unanswered: Una
   if (!named) return "";
   const parent = statedProcess(systemProcesses, stated)?.parent ?? process.ppid;
   const clientPid = findClientPid(systemProcesses, name, env, parent);
-  const given = { event, input, client: named, env, clientPid, id: eventIdOf(stated) };
+  const given = { event, input, client: named, env, clientPid, id: eventIdOf(event, stated) };
   const { client, calls } = readEvent(given, (reason) => log("error", "hook did nothing", { reason }));
   const isSpooled = (call: HookCall): boolean => {
     try {

@@ -40,7 +40,7 @@ export async function answerPosted(runtime: Runtime, request: IncomingMessage): 
   const client = adapterOf(name);
   if (!client) return refused(404, "The host knows no such client.");
   const { headers } = request;
-  const caller = callerOf(runtime, headers, client);
+  const caller = callerOf(runtime, headers, client, event);
   if (caller === null) return refused(409, "This is the host of another home, or of another container.");
   const input = (await readBody(request, maxBytes))?.toString();
   if (input === undefined) return refused(413, `An event has at most ${maxBytes} bytes.`);
@@ -62,7 +62,7 @@ interface Caller {
 }
 
 /** @returns null for a caller with another home, and one that is not in this process table */
-function callerOf(runtime: Runtime, headers: IncomingHttpHeaders, client: ClientAdapter): Caller | null {
+function callerOf(runtime: Runtime, headers: IncomingHttpHeaders, client: ClientAdapter, event: string): Caller | null {
   const { env: ownEnv, paths, processes } = runtime;
   if (valueOf(headers, homeHeader) !== paths.home) return null;
   const env = callerEnv(ownEnv, headers);
@@ -73,7 +73,11 @@ function callerOf(runtime: Runtime, headers: IncomingHttpHeaders, client: Client
   }
   const parent = statedProcess(processes, String(stated))?.parent;
   if (parent === undefined) return null;
-  return { env, clientPid: findClientPid(processes, client.name, env, parent), eventId: eventIdOf(String(stated)) };
+  return {
+    env,
+    clientPid: findClientPid(processes, client.name, env, parent),
+    eventId: eventIdOf(event, String(stated)),
+  };
 }
 
 /** [HO74] The end of a connection is read in the turn after its last data. */
