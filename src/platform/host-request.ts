@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { request, type IncomingMessage } from "node:http";
 import { codeOf } from "../shared/error.ts";
 
@@ -15,6 +16,8 @@ export function requestHost(
   socketPath: string,
   { method, path, headers = {}, body, signal }: HostRequest,
 ): Promise<IncomingMessage | null> {
+  // Without a socket no connection is tried: a hook that finds no host loads nothing for it.
+  if (process.platform !== "win32" && !existsSync(socketPath)) return Promise.resolve(null);
   return new Promise((resolve, reject) => {
     const sent = request({ socketPath, method, path, signal, headers }, resolve);
     sent.on("error", (error) => {

@@ -1,6 +1,16 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { request } from "node:http";
+import { userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import { adapterOf } from "#src/clients/adapters.ts";
@@ -8,7 +18,7 @@ import * as journal from "#src/local-mcp/sessions/journal.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { readForeignCallers } from "#src/local-mcp/hooks/foreign-callers.ts";
 import { hostLock } from "#src/platform/host-socket.ts";
-import type { Paths } from "#src/platform/paths.ts";
+import { pathsIn, type Paths } from "#src/platform/paths.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { findAwaited } from "#src/snapshots/awaited-snapshots.ts";
 import { recording } from "#harness/clients/recorded-client.ts";
@@ -252,6 +262,18 @@ it("[HO74] a host that runs again after the program has the event leaves it, and
   const [got, answered] = chat(paths, late, [next, prompt]);
   expect(got).toMatchObject({ stdout: "", stderr: expect.stringContaining('"chats":[]') });
   expect(answered?.stdout).toContain("an earlier session died");
+});
+
+it("[HO75] where others may enter the folder of the socket nothing is sent: the event waits in the spool, and the user is told", () => {
+  const paths = pathsIn(join(tempHome().home, "x".repeat(120)));
+  const temporary = join(dirname(dirname(paths.home)), "t");
+  const folder = join(temporary, `shim-${userInfo().uid}`);
+  for (const path of [temporary, folder, dirname(paths.home)]) mkdirSync(path);
+  chmodSync(folder, 0o777);
+  const prompt = claudeEvent(paths.home, "UserPromptSubmit", { prompt: "one", prompt_id: "p1" });
+  const [got] = chat(paths, registered, [{ ...prompt, env: { ...prompt.env, TMPDIR: temporary } }]);
+  expect(got).toMatchObject({ status: 0, stderr: "", stdout: expect.stringContaining("others may enter it") });
+  expect(readdirSync(paths.spool)).toHaveLength(1);
 });
 
 it("[HO75] where no host can be started each event waits in the spool, a second start is not tried, and the user is told; the next host records each once", async () => {

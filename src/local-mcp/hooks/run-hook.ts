@@ -92,7 +92,7 @@ function readUnserved(runtime: Runtime, { event, isLate, client, knownId }: Hook
   return session ? readSubagents(runtime, session) : 0;
 }
 
-/** The process of such an event ends with it, so its duration is stored with the event. */
+/** The durations of such an event are its own, and are stored with it. */
 export function endsWithEvent({ event, isLate }: Pick<HookCall, "event" | "isLate">, isDeferred: boolean): boolean {
   return !isDeferred && isLate !== true && event !== "SessionStart";
 }

@@ -51,6 +51,14 @@ it("[HO40] input is complete when its object is, also where stdin stays open; ot
   expect(await rubbish.read).toEqual({ text: "no json", isCutOff: false });
 });
 
+it("[HO41] of input that is too large the fields that are too large are left out", async () => {
+  const rig = reading();
+  rig.send('{"session_id":"a","tool_response":"');
+  for (let n = 0; n < 4; n++) rig.send('{\\"[,'.repeat(1_800_000));
+  rig.send('","tool_name":"Read"}');
+  expect(await rig.read).toEqual({ text: '{"session_id":"a","tool_name":"Read"}', isCutOff: false });
+});
+
 it("[HO40] of input that stops in the middle the fields before are kept, after a silence that has an end", async () => {
   const rig = reading();
   rig.send('{"session_id":"a","cwd":"/p","prompt":"half');
