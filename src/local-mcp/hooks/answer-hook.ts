@@ -9,7 +9,7 @@ import { refusalOf } from "./hook-answer.ts";
 import { isEventPaused, type HookCall } from "./hook-context.ts";
 import { readVerdict } from "./hook-decision.ts";
 import { isRecorded } from "./recorded-events.ts";
-import { endsWithEvent, runHook, type HookResult } from "./run-hook.ts";
+import { runHook, type HookResult } from "./run-hook.ts";
 import { spoolEvent } from "./spool-event.ts";
 import { drainInto } from "./spool-hook.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
@@ -59,9 +59,7 @@ export function answerEvent(runtime: Runtime, event: HookEvent, value: unknown, 
 }
 
 function runGuarded(runtime: Runtime, call: HookCall, isDeferred: boolean): HookResult {
-  const work = (): HookResult => storeOrSpool(runtime, call, isDeferred);
-  if (endsWithEvent(call, isDeferred)) return work();
-  return runtime.durations.time("shim_hook_duration_seconds", work, {
+  return runtime.durations.time("shim_hook_duration_seconds", () => storeOrSpool(runtime, call, isDeferred), {
     labels: [call.event],
     session: ({ work: left }) => left?.sessionId,
   });

@@ -58,8 +58,6 @@ function recordWithinBudget(runtime: Runtime, context: Parameters<typeof recordE
   const record = (bound: (work: () => RecordedEvent | null) => RecordedEvent | null): RecordedEvent | null =>
     store.write((sql) => {
       if (context.id !== undefined) noteRecorded(sql, context.id);
-      if (endsWithEvent(context, context.isDeferred))
-        durations.observe("shim_hook_duration_seconds", durations.sinceStart(), [context.event]);
       if (durations.isDue) durations.store(sql);
       return bound(() => recordEvent(sql, runtime, context));
     });
@@ -90,11 +88,6 @@ function readUnserved(runtime: Runtime, { event, isLate, client, knownId }: Hook
     return servers.check(sql, runtime.processes, client).isServed ? null : sessions.get(sql, knownId);
   }, null);
   return session ? readSubagents(runtime, session) : 0;
-}
-
-/** The durations of such an event are its own, and are stored with it. */
-export function endsWithEvent({ event, isLate }: Pick<HookCall, "event" | "isLate">, isDeferred: boolean): boolean {
-  return !isDeferred && isLate !== true && event !== "SessionStart";
 }
 
 /** [HO55] Throws StoreError when nothing could be stored; the next event or the timer does it. */

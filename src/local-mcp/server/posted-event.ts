@@ -7,9 +7,9 @@ import { readBody } from "../../platform/loopback-server.ts";
 import { statedProcess } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { stackOf } from "../../shared/error.ts";
+import { findAwaited } from "../../snapshots/awaited-snapshots.ts";
 import { answerHook } from "../hooks/answer-hook.ts";
 import { findClientPid } from "../hooks/client-process.ts";
-import { finishEvent } from "../hooks/finish-event.ts";
 import { isOfForeignCaller } from "../hooks/foreign-callers.ts";
 import { eventIdOf } from "../hooks/recorded-events.ts";
 
@@ -47,12 +47,21 @@ export async function answerPosted(runtime: Runtime, request: IncomingMessage): 
   if (await hasGone(request)) return null;
   const given = { client: client.name, env: caller.env, input };
   if (isOfForeignCaller(given, { path: runtime.paths.foreignCallers, now: runtime.now() })) return refused(200, "");
-  const own = { ...runtime, env: caller.env, durations: runtime.durations.fromNow() };
+  const own = { ...runtime, env: caller.env };
   const text = answerHook(own, event, () => input, caller.clientPid, client, caller.eventId);
-  await finishEvent(own, event, maxSnapshotMs).catch((error: unknown) =>
-    runtime.log("error", `${event}: the work after the answer failed`, { error: stackOf(error) }),
+  await saveAwaitedFiles(own, event).catch((error: unknown) =>
+    runtime.log("error", `${event}: the files were not saved`, { error: stackOf(error) }),
   );
   return { status: 200, text };
+}
+
+const fileChangingEvents: ReadonlySet<string> = new Set(["PreToolUse", "PreCompact"]);
+
+async function saveAwaitedFiles(runtime: Runtime, event: string): Promise<void> {
+  const { store, now } = runtime;
+  if (!fileChangingEvents.has(event) || !store.read((sql) => findAwaited(sql, now()) !== null, false)) return;
+  const { takeAwaited } = await import("../../snapshots/pending-snapshots.ts");
+  await takeAwaited(runtime, maxSnapshotMs);
 }
 
 interface Caller {
