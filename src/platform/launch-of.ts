@@ -8,5 +8,6 @@ export function launchOf(started: string): Launch {
   // The plugin of a clone uses the launcher of the clone.
   const root = basename(folder) === "plugin" ? dirname(folder) : folder;
   const hookScript = join(root, "dist", "hook.cjs");
-  return { node: process.execPath, script: join(root, "bin", "shim.mjs"), hookScript };
+  const [node = "node"] = process.argv;
+  return { node, script: join(root, "bin", "shim.mjs"), hookScript };
 }
