@@ -6,7 +6,7 @@ import { messageOf } from "../../shared/error.ts";
 import { err, ok } from "../../shared/result.ts";
 import type { SyncReport } from "../sync/sync-round.ts";
 import { callHost, type HostQuestion } from "./ask-host.ts";
-import { type HostHome } from "../front/reach-host.ts";
+import type { HostHome } from "../front/reach-host.ts";
 import type { HostResult } from "./host.ts";
 
 /** The first round of a machine sends all that it has. */
