@@ -9,13 +9,13 @@ import { shimHookScript } from "./shim-hook.ts";
 import { licensesOf } from "./third-party-licenses.ts";
 
 /**
- * Loads costly built-in modules at their first call instead of at the start: crypto, zlib and child_process take 3 to 5 ms each, and
+ * Loads costly built-in modules at their first call instead of at the start: crypto, zlib, child_process and http take 3 to 5 ms each, and
  * most hook events need none of them. Functions only; what is imported as a class or a value must not be listed here.
  */
 const lazyBuiltins = {
   name: "lazy-builtins",
   setup(bundle) {
-    bundle.onResolve({ filter: /^node:(crypto|zlib|child_process)$/ }, ({ path, importer }) =>
+    bundle.onResolve({ filter: /^node:(crypto|zlib|child_process|http)$/ }, ({ path, importer }) =>
       importer.includes("node_modules") ? null : { path, namespace: "lazy" },
     );
     bundle.onLoad({ filter: /.*/, namespace: "lazy" }, ({ path }) => {

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { supportedClients } from "../src/clients/adapters.ts";
-import { headerOf, markVariables, valueVariables } from "../src/local-mcp/hooks/hook-variables.ts";
+import { headerOf, markVariables, valueVariables } from "../src/clients/hook-variables.ts";
 
 /** The script `shim-hook`, with the variables that it sends. */
 export function shimHookScript(): string {

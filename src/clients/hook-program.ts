@@ -1,6 +1,11 @@
 import { execFile } from "node:child_process";
+import { text } from "node:stream/consumers";
+import { requestHost } from "../platform/host-request.ts";
+import { checkSocketFolder, hostSocket } from "../platform/host-socket.ts";
+import { homeFrom } from "../platform/paths.ts";
+import { ownStatement, systemProcesses } from "../platform/processes.ts";
 import { parseObject, type JsonObject } from "../shared/json-fields.ts";
-import { HookStream } from "./hook-stream.ts";
+import { callerHeaders, clientHeader } from "./hook-variables.ts";
 
 /** @returns the hook's answer; empty where there is none */
 export type SendEvent = (event: string, payload: JsonObject) => Promise<JsonObject>;
@@ -9,70 +14,76 @@ export interface HookLimits {
   /** The client waits for a hook: one that hangs is ended. */
   readonly eventMs: number;
   readonly startMs: number;
-  /** Between the starts of streams that end before their first answer. */
-  readonly restartMs: number;
 }
 
-const defaultLimits: HookLimits = { eventMs: 5_000, startMs: 15_000, restartMs: 60_000 };
+const defaultLimits: HookLimits = { eventMs: 5_000, startMs: 15_000 };
+
+/** Environment of a hook program whose caller has waited for an answer of the host. */
+const waited = { SHIM_HOOK_WAITED: "1" };
 
 /**
- * [CA44] [CA45] Delivers events by one long-lived process. A process of its own repeats each event
- * that this one does not answer: an event that was recorded all the same counts once, by its ids.
+ * [CA44] Sends events from the client's own process to the host; each that it does not answer is
+ * repeated by a hook program. An event that was recorded all the same counts once, by its ids.
  */
 export class HookProgram {
   readonly #command: readonly string[];
   readonly #client: string;
   readonly #limits: HookLimits;
-  readonly #now: () => number;
-  #stream: HookStream | null = null;
-  #startedAt = Number.NEGATIVE_INFINITY;
 
-  /** @param now milliseconds that never jump */
-  constructor(
-    command: readonly string[],
-    client: string,
-    limits = defaultLimits,
-    now = (): number => performance.now(),
-  ) {
+  constructor(command: readonly string[], client: string, limits = defaultLimits) {
     this.#command = command;
     this.#client = client;
     this.#limits = limits;
-    this.#now = now;
   }
 
   async send(event: string, payload: JsonObject, report: (message: string) => void): Promise<JsonObject> {
-    const { eventMs } = this.#limits;
-    const stream = this.#findStream();
-    // A start may wait for the store longer than the events behind it can, and its brief is given
-    // once: a repeat would not get it. The stream starts meanwhile.
-    const answer = event === "SessionStart" ? null : await stream?.send(event, payload, eventMs);
-    return answer ?? this.#sendAlone(event, payload, report);
+    const input = JSON.stringify(payload);
+    const signal = AbortSignal.timeout(this.#limits.eventMs);
+    const answer = await this.#post(event, input, signal).catch(() => null);
+    return answer ?? this.#startProgram(event, input, signal.aborted ? waited : {}, report);
   }
 
-  #findStream(): HookStream | null {
-    const last = this.#stream;
-    if (last?.isOver === false) return last;
-    const isFailing = last?.hasAnswered === false && this.#now() - this.#startedAt < this.#limits.restartMs;
-    if (isFailing) return null;
-    this.#startedAt = this.#now();
-    return (this.#stream = new HookStream(this.#argumentsOf("stream")));
+  /** @returns null where no host has taken the event */
+  async #post(event: string, input: string, signal: AbortSignal): Promise<JsonObject | null> {
+    const found = findHost(process.env);
+    if (found === null) return null;
+    const headers = { ...callerHeaders(found.home, process.env), [clientHeader]: ownStatement() };
+    const path = `/hook/${this.#client}/${event}`;
+    const answer = await requestHost(found.socket, { method: "POST", path, headers, body: input, signal });
+    if (answer === null) return null;
+    const given = await text(answer);
+    return answer.statusCode === 200 ? (parseObject(given) ?? {}) : null;
   }
 
-  #sendAlone(event: string, payload: JsonObject, report: (message: string) => void): Promise<JsonObject> {
-    const [command = "node", ...args] = this.#argumentsOf(event);
+  #startProgram(
+    event: string,
+    input: string,
+    more: NodeJS.ProcessEnv,
+    report: (message: string) => void,
+  ): Promise<JsonObject> {
+    const [command = "node", ...args] = this.#command;
+    const timeout = event === "SessionStart" ? this.#limits.startMs : this.#limits.eventMs;
+    const options = { timeout, env: { ...process.env, ...more } };
     return new Promise((resolve) => {
-      const timeout = event === "SessionStart" ? this.#limits.startMs : this.#limits.eventMs;
-      const child = execFile(command, args, { timeout }, (error, answer) => {
+      const child = execFile(command, [...args, event, "--client", this.#client], options, (error, answer) => {
         if (error) report(`SHIM's hook did not answer at ${event}: ${error.message}`);
         resolve(parseObject(answer) ?? {});
       });
       // A hook that has ended closes its input; the error is the call's.
       child.stdin?.on("error", () => undefined);
-      child.stdin?.end(JSON.stringify(payload));
+      child.stdin?.end(input);
     });
   }
+}
 
-  #argumentsOf(event: string): string[] {
-    return [...this.#command, event, "--client", this.#client];
+/** @returns null where the program says why there is none */
+function findHost(env: NodeJS.ProcessEnv): { readonly home: string; readonly socket: string } | null {
+  try {
+    const home = homeFrom(env);
+    const socket = hostSocket(home, systemProcesses.boot());
+    checkSocketFolder(home, socket);
+    return { home, socket };
+  } catch {
+    return null;
   }
 }

@@ -1,5 +1,5 @@
 /**
- * SHIM's plugin for OpenCode, which has no hook commands: it sends each event to the hook program
+ * SHIM's plugin for OpenCode, which has no hook commands: it sends each event to the host
  * and gives the answers to the model. Bundled as one file without dependencies.
  */
 import { asObject, numberAt, objectAt, textAt, type JsonObject } from "../shared/json-fields.ts";
@@ -35,7 +35,7 @@ export interface OpenCodeHooks {
 
 /** @param hook the program with its arguments */
 export function openCodePlugin(hook: readonly string[]): (input: PluginInput) => Promise<OpenCodeHooks> {
-  // OpenCode calls the plugin for each of its projects; they share one stream.
+  // OpenCode calls the plugin for each of its projects.
   const program = new HookProgram(hook, "opencode");
   return (input) =>
     Promise.resolve(

@@ -104,7 +104,7 @@ const safetyMetrics = {
     ...duration,
     ...machine,
     group: "Checkpoints",
-    help: "Time to store and answer a hook event; with a process of its own from its start until it is stored.",
+    help: "Time to store and answer a hook event.",
     labels: { event: hookEvents },
   },
   shim_snapshots: {

@@ -115,14 +115,23 @@ function factsIn(stat: string): ProcessFacts | null {
 }
 
 /**
- * The parent of a process that describes itself by a line of proc(5), without the start where it
- * has no such file. Null: it is not in this process table, but in that of a container.
+ * A process that describes itself by a line of proc(5), without the start where it has no such
+ * file. Null: it is not in this process table, but in that of a container.
  */
-export function parentOfStated(processes: Processes, stat: string): number | null {
+export function statedProcess(processes: Processes, stat: string): { pid: number; parent: number } | null {
   const stated = factsIn(stat);
-  const facts = processes.facts(Number.parseInt(stat, 10));
-  if (!stated || !facts || facts.parent !== stated.parent) return null;
-  return stated.start === "" || stated.start === facts.start ? facts.parent : null;
+  const pid = Number.parseInt(stat, 10);
+  const facts = processes.facts(pid);
+  if (!stated || !facts) return null;
+  // On Windows the parent of another process is not known.
+  if (facts.parent !== stated.parent && facts.parent !== 0) return null;
+  return stated.start === "" || stated.start === facts.start ? { pid, parent: stated.parent } : null;
+}
+
+/** The line by which this process describes itself; no other process has the same. */
+export function ownStatement(): string {
+  if (process.platform === "linux") return readFileSync("/proc/self/stat", "utf8").trim();
+  return `${process.pid} (node) S ${process.ppid} ${Date.now()}`;
 }
 
 function pidNamespace(): string {

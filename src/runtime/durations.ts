@@ -46,7 +46,7 @@ export class Durations {
   #sessions = new Map<string, SessionTotal>();
   #storedAt = Number.NEGATIVE_INFINITY;
 
-  /** @param monotonicMs since the start of the process, with fractions; never jumps */
+  /** @param monotonicMs with fractions; never jumps */
   constructor(monotonicMs: () => number) {
     this.#monotonicMs = monotonicMs;
   }
@@ -64,17 +64,6 @@ export class Durations {
     this.observe(name, seconds, labels);
     this.#observeSession(session(result), name, seconds);
     return result;
-  }
-
-  /** For an event that this process answers as if it had been started for it. */
-  fromNow(): Durations {
-    const startedAt = this.#monotonicMs();
-    return new Durations(() => this.#monotonicMs() - startedAt);
-  }
-
-  /** Seconds since the start of the process. */
-  sinceStart(): number {
-    return this.#monotonicMs() / 1_000;
   }
 
   /** @param value in the unit of the metric */

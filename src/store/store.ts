@@ -21,11 +21,9 @@ export interface StoreOptions {
   readonly busyMs?: number;
   readonly migrations?: readonly Migration[];
   readonly minEpoch?: () => number;
-  /** Bytes above which a short-lived process (a hook) leaves repair and migration to others. */
+  /** Bytes above which the status line leaves repair and migration to others. */
   readonly maxUpkeepBytes?: number;
   readonly canReadCopy?: boolean;
-  /** Total wait for other processes, in ms; without it each write waits `busyMs`. */
-  readonly totalBusyMs?: number;
 }
 
 /**
@@ -45,15 +43,12 @@ export class Store {
   constructor(options: StoreOptions) {
     this.path = options.path;
     this.#options = options;
-    const { busyMs = 5_000, totalBusyMs, now } = options;
-    const endAt = totalBusyMs === undefined ? null : now() + totalBusyMs;
+    const { busyMs = 5_000, now } = options;
     this.context = {
       files: storeFilesOf(options.path),
       driver: options.driver,
       now,
-      get busyMs() {
-        return endAt === null ? busyMs : Math.max(0, Math.min(busyMs, endAt - now()));
-      },
+      busyMs,
       migrations: options.migrations ?? shimMigrations,
       minEpoch: options.minEpoch ?? (() => 0),
     };
@@ -122,8 +117,6 @@ export class Store {
     return this.#withRepair(() => {
       for (;;) {
         const connection = this.#currentConnection();
-        // [ST92] An open connection keeps its initial timeout.
-        if (this.#options.totalBusyMs !== undefined) connection.script(`PRAGMA busy_timeout = ${this.context.busyMs}`);
         try {
           const done = transaction(connection, "BEGIN IMMEDIATE", () =>
             this.#isReady(connection) ? { value: body(connection) } : null,
@@ -268,7 +261,7 @@ export class Store {
     const size = `${Math.ceil(bytes / 1_000_000)} MB`;
     throw new StoreError(
       "store_upkeep",
-      `${this.path} (${size}) must be ${what} first, which takes too long for a hook; the MCP process of any chat does it.`,
+      `${this.path} (${size}) must be ${what} first, which takes too long here; the host does it.`,
     );
   }
 

@@ -73,7 +73,7 @@ it("[PR33] a host that hangs is ended by the front whose client waits, and its e
   expect(storedEnds(paths)).toEqual(["end:t1"]);
 });
 
-it("[HO32] where no host can start, events are stored without one and the chat continues with the next one", async () => {
+it("[HO32] where no host can start, an event waits in the spool, and the chat continues with the next one, which has it", async () => {
   const paths = tempHome();
   const server = await startServer(paths);
   // A folder where the mark of a start belongs: no front can start a host.
@@ -81,9 +81,10 @@ it("[HO32] where no host can start, events are stored without one and the chat c
   rmSync(join(paths.home, "host.starting"), { force: true });
   mkdirSync(join(paths.home, "host.starting"));
   expect(await toolEnd(server, "t1")).toEqual({ content: [] });
-  expect(storedEnds(paths)).toEqual(["end:t1"]);
+  expect([spool.survey(paths.spool).waiting.length, storedEnds(paths)]).toEqual([1, []]);
   rmSync(join(paths.home, "host.starting"), { recursive: true });
   expect(await answered(server, "shim_session_status", {})).toHaveProperty("session");
+  expect(storedEnds(paths)).toEqual(["end:t1"]);
 });
 
 it("[PR31] a home whose path is too long for a socket has its host in the user's own folder, and a folder of others is refused", async () => {

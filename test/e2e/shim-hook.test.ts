@@ -1,13 +1,25 @@
 import { execFileSync } from "node:child_process";
-import { readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { request } from "node:http";
+import { userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import { adapterOf } from "#src/clients/adapters.ts";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { readForeignCallers } from "#src/local-mcp/hooks/foreign-callers.ts";
-import type { Paths } from "#src/platform/paths.ts";
+import { hostLock } from "#src/platform/host-socket.ts";
+import { pathsIn, type Paths } from "#src/platform/paths.ts";
+import { systemProcesses } from "#src/platform/processes.ts";
 import { findAwaited } from "#src/snapshots/awaited-snapshots.ts";
 import { recording } from "#harness/clients/recorded-client.ts";
 import { makeProject, write } from "#harness/machine/git-project.ts";
@@ -87,7 +99,7 @@ async function expectSame(
   const byPrograms = chats.flatMap((events) => same(chat(alone, byProgram, events), alone));
   expect(byHosts).toEqual(byPrograms);
   expect(recordOf(hosted, ids)).toEqual(recordOf(alone, ids));
-  expect(readdirSync(hosted.home)).not.toContain("spool");
+  for (const { home } of [hosted, alone]) expect(readdirSync(home)).not.toContain("spool");
   return { got: byHosts, hosted };
 }
 
@@ -211,7 +223,7 @@ function prompts(paths: Paths): unknown[] {
   );
 }
 
-it("[HO73] while the host hangs, and when it is gone, the program stores the event, once", async () => {
+it("[HO73] [HO75] while the host hangs an event waits in the spool, and comes before the next; when the host is gone the program starts another", async () => {
   const paths = tempHome();
   const host = await startHost(paths);
   const [, prompt] = recorded("gemini", dirname(paths.home), session).filter(({ event }) =>
@@ -221,23 +233,25 @@ it("[HO73] while the host hangs, and when it is gone, the program stores the eve
   const sent = (text: string): Sent => ({ ...prompt, payload: { ...prompt.payload, prompt: text } });
   expect(chat(paths, registered, [sent("to the host")])).toMatchObject([{ status: 0, stderr: "" }]);
   process.kill(host.pid, "SIGSTOP");
-  expect(chat(paths, registered, [sent("while it hangs")])).toMatchObject([{ status: 0, stderr: "" }]);
-  expect(prompts(paths)).toEqual(["to the host", "while it hangs"]);
+  expect(chat(paths, registered, [sent("while it hangs")])).toMatchObject([{ status: 0, stdout: "", stderr: "" }]);
+  expect(prompts(paths)).toEqual(["to the host"]);
   process.kill(host.pid, "SIGCONT");
   expect(chat(paths, byHost, [sent("to the host again")])).toMatchObject([{ status: 0, stderr: "" }]);
   expect(prompts(paths)).toEqual(["to the host", "while it hangs", "to the host again"]);
   process.kill(host.pid, "SIGKILL");
   expect(chat(paths, registered, [sent("without a host")])).toMatchObject([{ status: 0, stderr: "" }]);
   expect(prompts(paths)).toHaveLength(4);
+  expect(readdirSync(paths.spool)).toEqual([]);
 });
 
-it("[HO74] a host that runs again before the program has answered leaves the event, and the brief of a start, to the program @night", async () => {
+it("[HO74] a host that runs again after the program has the event leaves it, and the brief of a start, to the next prompt @night", async () => {
   const paths = tempHome();
   const host = await startHost(paths);
   const { project } = makeProject({ "a.txt": "committed" });
   const [start, ...events] = recorded("gemini", project, session).filter(({ event }) => !turnEnds.includes(event));
-  const [next] = recorded("gemini", project, second);
-  if (!start || !next) throw new Error("no start is recorded");
+  const [next, ...later] = recorded("gemini", project, second);
+  const prompt = later.find(({ event }) => event === "BeforeAgent");
+  if (!start || !next || !prompt) throw new Error("no start is recorded");
   chat(paths, byHost, [start, ...events]);
   const node = join(dirname(paths.home), "node");
   const status = `curl --silent --unix-socket '${join(paths.home, "host.sock")}' http://shim/status`;
@@ -245,7 +259,48 @@ it("[HO74] a host that runs again before the program has answered leaves the eve
   writeFileSync(node, lines.join("\n"), { mode: 0o755 });
   process.kill(host.pid, "SIGSTOP");
   const late: Way = ({ event, client }) => ["/bin/sh", script, node, event, "--client", client];
-  const [got] = chat(paths, late, [next]);
-  expect(got?.stderr).toContain('"chats":[]');
-  expect(got?.stdout).toContain("an earlier session died");
+  const [got, answered] = chat(paths, late, [next, prompt]);
+  expect(got).toMatchObject({ stdout: "", stderr: expect.stringContaining('"chats":[]') });
+  expect(answered?.stdout).toContain("an earlier session died");
+});
+
+it("[HO75] where others may enter the folder of the socket nothing is sent: the event waits in the spool, and the user is told", () => {
+  const paths = pathsIn(join(tempHome().home, "x".repeat(120)));
+  const temporary = join(dirname(dirname(paths.home)), "t");
+  const folder = join(temporary, `shim-${userInfo().uid}`);
+  for (const path of [temporary, folder, dirname(paths.home)]) mkdirSync(path);
+  chmodSync(folder, 0o777);
+  const prompt = claudeEvent(paths.home, "UserPromptSubmit", { prompt: "one", prompt_id: "p1" });
+  const [got] = chat(paths, registered, [{ ...prompt, env: { ...prompt.env, TMPDIR: temporary } }]);
+  expect(got).toMatchObject({ status: 0, stderr: "", stdout: expect.stringContaining("others may enter it") });
+  expect(readdirSync(paths.spool)).toHaveLength(1);
+});
+
+it("[HO75] where no host can be started each event waits in the spool, a second start is not tried, and the user is told; the next host records each once", async () => {
+  const paths = tempHome();
+  // No database, so that a host cannot take its lock.
+  const lock = hostLock(paths.home, systemProcesses.boot());
+  mkdirSync(lock, { recursive: true });
+  const prompt = (n: number): Sent =>
+    claudeEvent(paths.home, "UserPromptSubmit", { prompt: `prompt ${n} ghp_${"0aB".repeat(12)}`, prompt_id: `p${n}` });
+  const stop = claudeEvent(paths.home, "Stop", { last_assistant_message: "Done." });
+  const [first] = chat(paths, registered, [prompt(1)]);
+  expect(JSON.parse(first?.stdout ?? "")).toEqual({
+    systemMessage: expect.stringMatching(
+      /^SHIM cannot save: no host has started .* Events wait in the spool until it can\./,
+    ),
+  });
+  const logged = readFileSync(join(paths.home, "host.log"), "utf8");
+  const [quiet, told] = chat(paths, registered, [stop, prompt(2)]);
+  expect([quiet?.stdout, told?.stdout.includes("SHIM cannot save")]).toEqual(["", true]);
+  expect(readFileSync(join(paths.home, "host.log"), "utf8")).toBe(logged);
+  const waiting = readdirSync(paths.spool);
+  expect(waiting).toHaveLength(3);
+  expect(waiting.map((name) => readFileSync(join(paths.spool, name), "utf8")).join("")).not.toContain("0aB0aB");
+  expect(existsSync(paths.database)).toBe(false);
+  rmSync(lock, { recursive: true });
+  await startHost(paths);
+  expect(prompts(paths)).toHaveLength(2);
+  expect(readdirSync(paths.spool)).toEqual([]);
+  expect(chat(paths, registered, [stop])).toMatchObject([{ status: 0, stdout: "", stderr: "" }]);
 });

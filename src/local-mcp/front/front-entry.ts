@@ -22,8 +22,8 @@ function homeOrEnd(): string {
   }
 }
 
-/** The program of hooks stores the event in this process's place. */
-function storeEvent(given: unknown): Promise<object> {
+/** The program of hooks puts the event into the spool: this process redacts nothing. */
+function keepEvent(given: unknown): Promise<object> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [join(__dirname, "hook.cjs"), hookTool], {
       stdio: ["pipe", "pipe", "ignore"],
@@ -45,7 +45,7 @@ function storeEvent(given: unknown): Promise<object> {
 runFront(own, {
   startHost: (socket) => startHost({ home, socket, program, env }),
   isExtension: false,
-  storeEvent,
+  keepEvent,
   endHost: killHost,
   exit: (code) => process.exit(code),
 });

@@ -25,8 +25,8 @@ export interface FrontOptions {
   readonly program: ProgramVersion;
   /** Connects to the host of the machine, and starts a host where there is none. */
   readonly connect: (isRestart: boolean, events: HostEvents) => HostLink;
-  /** Stores the event of a hook without the host, and answers it. Never rejects. */
-  readonly storeEvent: (given: unknown) => Promise<object>;
+  /** Keeps the event of a hook for the next host, and answers it. Never rejects. */
+  readonly keepEvent: (given: unknown) => Promise<object>;
   readonly endHost: (host: ProcessIdentity) => void;
   readonly isClientAlive: () => boolean;
   readonly now: () => number;
@@ -166,22 +166,22 @@ export class Front {
     const isHook = method === "tools/call" && params?.name === hookTool;
     if (method === "initialize") this.#initialize = line;
     this.#pending.set(requestKey(id), { line, method, isHook, deaths: 0 });
-    if (isHook && this.#host === null) this.#storeLater(requestKey(id));
+    if (isHook && this.#host === null) this.#keepLater(requestKey(id));
   }
 
   /** [HO32] The client does not wait for long where no host can be reached. */
-  #storeLater(key: string): void {
+  #keepLater(key: string): void {
     this.#options.schedule(() => {
       const pending = this.#pending.get(key);
-      if (pending && this.#host === null) this.#storeWithoutHost(key, pending);
+      if (pending && this.#host === null) this.#keepWithoutHost(key, pending);
     }, maxHookWaitMs);
   }
 
-  #storeWithoutHost(key: string, { line }: PendingRequest): void {
+  #keepWithoutHost(key: string, { line }: PendingRequest): void {
     this.#pending.delete(key);
     const { id, params } = parseMessage(line) ?? {};
     void this.#options
-      .storeEvent(params?.arguments)
+      .keepEvent(params?.arguments)
       .then((result) => this.#sendToClient(JSON.stringify({ jsonrpc: "2.0", id, result })));
   }
 
@@ -220,7 +220,7 @@ export class Front {
     log(wasConnected ? "warn" : "error", "the connection to the host ended", { reason, failures: this.#failures });
     if (wasConnected) this.#failRequests();
     else if (this.#failures >= maxStarts) this.#failUnreachable(reason);
-    for (const [key, { isHook }] of this.#pending) if (isHook) this.#storeLater(key);
+    for (const [key, { isHook }] of this.#pending) if (isHook) this.#keepLater(key);
     const pauseMs = this.#failures === 1 ? 0 : Math.min(maxPauseMs, 50 * 2 ** this.#failures);
     if (pauseMs === 0) this.#connect();
     else schedule(() => this.#connect(), pauseMs);
@@ -230,13 +230,13 @@ export class Front {
   #failRequests(): void {
     for (const [key, pending] of this.#pending) {
       const deaths = pending.deaths + 1;
-      if (pending.isHook && deaths >= maxDeaths) this.#storeWithoutHost(key, pending);
+      if (pending.isHook && deaths >= maxDeaths) this.#keepWithoutHost(key, pending);
       else if (!pending.isHook && (deaths >= maxDeaths || !this.#isRepeatable(pending))) this.#fail(key, pending);
       else this.#pending.set(key, { ...pending, deaths });
     }
   }
 
-  /** The client learns why nothing is answered; hooks are stored without a host. */
+  /** The client learns why nothing is answered; events of hooks are kept for the next host. */
   #failUnreachable(reason: string): void {
     for (const [key, pending] of this.#pending) if (!pending.isHook) this.#fail(key, pending, unreachableText(reason));
   }

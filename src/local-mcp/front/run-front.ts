@@ -24,7 +24,7 @@ export function ownProcess(home: string): OwnProcess {
 }
 
 /** The differences between a front that starts a host and one that is it. */
-export interface FrontKind extends Pick<FrontOptions, "storeEvent" | "endHost" | "exit"> {
+export interface FrontKind extends Pick<FrontOptions, "keepEvent" | "endHost" | "exit"> {
   /** Called repeatedly while no host answers. */
   readonly startHost: (socket: string) => void;
   /** Started from the bundle of Claude Desktop. */

@@ -1,21 +1,9 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
+import { clientMarks } from "../../clients/hook-variables.ts";
+import { parseJson } from "../../shared/json-fields.ts";
 
 /** Other clients run the hooks of Claude Code's settings too, with their own payloads. */
-
-/**
- * Variables that a client itself sets for its hooks and shells, none that a user sets. Qwen Code
- * sets some of Gemini CLI's too, and in a terminal of VS Code every client has those of VS Code.
- */
-export const clientMarks: readonly (readonly [name: string, variables: readonly string[]])[] = [
-  ["Copilot", ["COPILOT_CLI", "COPILOT_HOOK_DIR", "COPILOT_AGENT_SESSION_ID"]],
-  ["Qwen Code", ["QWEN_CODE_SESSION_ID", "QWEN_PROJECT_DIR"]],
-  ["Gemini CLI", ["GEMINI_SESSION_ID", "GEMINI_CWD", "GEMINI_CLI"]],
-  ["Codex", ["CODEX_SESSION_ID", "CODEX_THREAD_ID", "CODEX_MANAGED_BY_NPM"]],
-  ["OpenCode", ["OPENCODE", "OPENCODE_PID"]],
-  ["Cursor", ["CURSOR_VERSION", "CURSOR_PROJECT_DIR", "CURSOR_AGENT", "CURSOR_TRACE_ID"]],
-  ["VS Code", ["VSCODE_PID", "VSCODE_IPC_HOOK", "VSCODE_CWD"]],
-];
 
 /** Fields that Claude Code's payloads never have; null: of several clients. */
 const foreignFields: readonly (readonly [field: string, name: string | null])[] = [
@@ -82,4 +70,20 @@ export function recordForeignCaller(path: string, name: string, now: number): vo
   if (seenAt !== undefined && Math.abs(now - seenAt) < dayMs) return;
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   writeFileSync(path, JSON.stringify({ ...known, [name]: now }), { mode: 0o600 });
+}
+
+export interface CalledHook {
+  readonly client: string;
+  readonly env: NodeJS.ProcessEnv;
+  readonly input: string;
+}
+
+/** [HO36] Records another caller than the client that is named, and nothing of its event. */
+export function isOfForeignCaller(
+  { client, env, input }: CalledHook,
+  { path, now }: { readonly path: string; readonly now: number },
+): boolean {
+  const caller = client === "claude-code" ? foreignCaller(env, parseJson(input)) : null;
+  if (caller !== null) recordForeignCaller(path, caller, now);
+  return caller !== null;
 }

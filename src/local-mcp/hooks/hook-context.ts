@@ -24,6 +24,8 @@ export interface HookCall {
   readonly event: HookEvent;
   readonly input: HookInput;
   readonly clientPid: number;
+  /** Known to the sender, which may spool the event as well. */
+  readonly id?: string | undefined;
   /** From the spool: no sign of life now, and the answer is not read. */
   readonly isLate?: boolean;
 }
@@ -32,6 +34,7 @@ export interface HookCall {
 export interface HookContext {
   readonly event: HookEvent;
   readonly input: HookInput;
+  readonly id: string | undefined;
   readonly isLate: boolean;
   readonly isDeferred: boolean;
   readonly clientName: HookClient;
@@ -62,7 +65,7 @@ const deferredReadBytes = 262_144;
 
 /** Reads the store once, and then the files: the store is not locked meanwhile. */
 export function readContext(runtime: Runtime, call: HookCall, isDeferred: boolean): HookContext {
-  const { event, input, clientName, isLate = false } = call;
+  const { event, input, clientName, id, isLate = false } = call;
   const source = sourceOf(runtime, call);
   const empty = { knownId: input.session_id, isPaused: false, position: { from: 0, limits: {}, isTurnOpen: false } };
   const { position, ...known } = runtime.store.read<StoredContext>(
@@ -75,7 +78,7 @@ export function readContext(runtime: Runtime, call: HookCall, isDeferred: boolea
   const isPresent = !isLate && !known.isPaused;
   const edited = isPresent ? guardedFile(runtime, call) : null;
   const answered = isPresent && event === "SessionStart" ? askService(runtime, known.knownId) : null;
-  return { event, clientName, ...source, ...known, isLate, isDeferred, transcript, edited, answered };
+  return { event, clientName, id, ...source, ...known, isLate, isDeferred, transcript, edited, answered };
 }
 
 export function guardedFile({ config }: Runtime, { event, input }: HookCall): EditedFile | null {

@@ -1,75 +1,79 @@
 /**
- * `node hook.cjs <Event> [--client <name>]`; exit code 0: a hook must not break the client.
- * `node hook.cjs stream --client <name>` answers the events on its lines until stdin ends.
- * `node hook.cjs shim_hook` answers the arguments of the hook tool, where no host does.
+ * `node hook.cjs <Event> [--client <name>]` has the host answer an event. Where no host can be
+ * reached it waits in the spool. Exit code 0: a hook must not break the client.
+ * `node hook.cjs shim_hook` spools the arguments of the hook tool, where no host does.
  */
 import { writeSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import * as z from "zod/mini";
-import { adapterOf } from "../../clients/adapters.ts";
-import { claudeCode } from "../../clients/claude-code.ts";
-import type { ClientAdapter } from "../../clients/client-adapter.ts";
+import { hookClients, type HookClient } from "../../contract/clients.ts";
 import { hookTool } from "../../contract/hook-tool.ts";
+import { launchOf } from "../../platform/launch-of.ts";
 import { HomeError, homeFrom, pathsIn } from "../../platform/paths.ts";
-import { skipShells, systemProcesses } from "../../platform/processes.ts";
-import { hasClaudeVariables } from "./foreign-callers.ts";
-import { openNodeSqlite } from "../../store/driver-node-sqlite.ts";
-import { maxUpkeepBytes, systemRuntime } from "../../runtime/system-runtime.ts";
-import { problemEvents } from "./answer-hook.ts";
-import { answerProcess, isOfForeignCaller, type ProcessEvent } from "./answer-process.ts";
-import { toHookInput } from "./hook-tool-input.ts";
-import { finishEvent } from "./finish-event.ts";
-import { exitWithPendingRead, foreignLimits, ownLimits, readStdin } from "./hook-stdin.ts";
-import { answerStdin } from "./hook-stream.ts";
-import { stackOf } from "../../shared/error.ts";
+import { ownStatement } from "../../platform/processes.ts";
+import { messageOf, stackOf } from "../../shared/error.ts";
 import { parseJson } from "../../shared/json-fields.ts";
+import { NoHostError, type HostHome } from "../front/reach-host.ts";
+import { hasClaudeVariables, isOfForeignCaller } from "./foreign-callers.ts";
+import { problemEvents } from "./hook-problem.ts";
+import { exitWithPendingRead, foreignLimits, ownLimits, readStdin } from "./hook-stdin.ts";
+import { postEvent, type SentEvent } from "./post-event.ts";
+import type { UnansweredEvent } from "./spool-unanswered.ts";
 
 // For a single input zod's compiled parsers take longer to compile (8 ms) than they save.
 z.config({ jitless: true });
 
-/** Wait for a locked store before an event is spooled; a start waits longer [HO14]. */
-const eventBusyMs = 200;
-const startBusyMs = 5_000;
+const { env } = process;
 
-async function main(event: string, client: string): Promise<void> {
-  const adapter = adapterOf(client);
-  if (!adapter) throw new HomeError(`"${client}" is not a client that SHIM knows`);
-  if (event === "stream") return answerStream(adapter);
-  if (event === hookTool) return answerArguments();
-  const isOwn = adapter !== claudeCode || hasClaudeVariables(process.env);
+async function main(event: string, name: string): Promise<void> {
+  const client = hookClients.find((one) => one === name);
+  if (client === undefined) throw new HomeError(`"${name}" is not a client that SHIM knows`);
+  if (event === hookTool) return spoolArguments();
+  const isOwn = client !== "claude-code" || hasClaudeVariables(env);
   const { text: input, isCutOff } = await readStdin(isOwn ? ownLimits : foreignLimits);
-  const given = { event, input, client: adapter, env: process.env, parent: process.ppid };
-  const callers = { path: pathsIn(homeFrom(process.env)).foreignCallers, now: Date.now() };
-  if (!isOfForeignCaller(given, callers)) await store(given);
+  const host = hostHome();
+  const callers = { path: pathsIn(host.home).foreignCallers, now: Date.now() };
+  if (!isOfForeignCaller({ client, env, input }, callers)) {
+    const answer = await answerOf(host, { client, event, input, process: env["SHIM_HOOK_PROCESS"] ?? ownStatement() });
+    // Not process.stdout: making that stream loads node:net.
+    writeSync(1, answer);
+  }
   if (isCutOff) exitWithPendingRead();
 }
 
-async function answerStream(client: ClientAdapter): Promise<void> {
-  const options = { driver: openNodeSqlite, busyMs: eventBusyMs, maxUpkeepBytes };
-  await answerStdin(client, skipShells(systemProcesses, process.ppid), options);
+function hostHome(): HostHome {
+  return { home: homeFrom(env), env, launch: launchOf(fileURLToPath(import.meta.url)) };
 }
 
-async function answerArguments(): Promise<void> {
+async function answerOf(host: HostHome, sent: SentEvent & { readonly client: HookClient }): Promise<string> {
+  // The script has waited for the host already.
+  if (env["SHIM_HOOK_WAITED"] !== undefined) return spool(host, { ...sent, problem: null });
+  try {
+    return await postEvent(host, sent);
+  } catch (error) {
+    return spool(host, { ...sent, problem: error instanceof NoHostError ? messageOf(error) : null });
+  }
+}
+
+/** Loads only then what redacts an event. */
+async function spool(host: HostHome, unanswered: UnansweredEvent): Promise<string> {
+  const { spoolUnanswered } = await import("./spool-unanswered.ts");
+  return spoolUnanswered(host, unanswered);
+}
+
+async function spoolArguments(): Promise<void> {
   const { text } = await readStdin(ownLimits);
+  const { toHookInput } = await import("./hook-tool-input.ts");
   const given = toHookInput(parseJson(text));
   if (!given) return;
-  const input = JSON.stringify(given.input);
-  await store({ event: given.event, input, client: claudeCode, env: process.env, parent: process.ppid });
-}
-
-async function store(given: ProcessEvent): Promise<void> {
   const { event } = given;
-  // node:sqlite, unlike better-sqlite3, has no binary to load (7 ms on the machine measured).
-  const waits = event === "SessionStart" ? { busyMs: startBusyMs, totalBusyMs: startBusyMs } : { busyMs: eventBusyMs };
-  const runtime = systemRuntime({ driver: openNodeSqlite, ...waits, maxUpkeepBytes });
-  const answer = answerProcess(runtime, given);
-  // Not process.stdout: making that stream loads node:net.
-  if (answer) writeSync(1, answer);
-  await finishEvent(runtime, event);
-  // The store stays open: the last close would checkpoint the write-ahead log (four fsyncs).
+  const input = JSON.stringify(given.input);
+  const process = ownStatement();
+  writeSync(1, await spool(hostHome(), { client: "claude-code", event, input, process, problem: "no host runs." }));
 }
 
 const [, , event = "", flag, named = ""] = process.argv;
-main(event, flag === "--client" ? named : claudeCode.name).catch((error: unknown) => {
+main(event, flag === "--client" ? named : "claude-code").catch((error: unknown) => {
   if (!(error instanceof HomeError)) writeSync(2, `shim hook: ${stackOf(error)}\n`);
   else if (problemEvents.has(event))
     writeSync(1, JSON.stringify({ systemMessage: `SHIM cannot save: ${error.message}` }));

@@ -15,6 +15,7 @@ import { betweenTurns, readContext, skipTranscript, type HookCall, type HookCont
 import { interpret, OverBudgetError, repeatWithinBudget, shortText } from "../../platform/time-budget.ts";
 import { limits, redactAndClip } from "../sessions/entries.ts";
 import { recordEvent, recordUnreadEvent, type RecordedEvent } from "./record-event.ts";
+import { noteRecorded } from "./recorded-events.ts";
 import { startSession } from "./session-start.ts";
 
 export interface DeferredWork {
@@ -56,8 +57,7 @@ function recordWithinBudget(runtime: Runtime, context: Parameters<typeof recordE
   const { store, durations, log } = runtime;
   const record = (bound: (work: () => RecordedEvent | null) => RecordedEvent | null): RecordedEvent | null =>
     store.write((sql) => {
-      if (endsWithEvent(context, context.isDeferred))
-        durations.observe("shim_hook_duration_seconds", durations.sinceStart(), [context.event]);
+      if (context.id !== undefined) noteRecorded(sql, context.id);
       if (durations.isDue) durations.store(sql);
       return bound(() => recordEvent(sql, runtime, context));
     });
@@ -88,11 +88,6 @@ function readUnserved(runtime: Runtime, { event, isLate, client, knownId }: Hook
     return servers.check(sql, runtime.processes, client).isServed ? null : sessions.get(sql, knownId);
   }, null);
   return session ? readSubagents(runtime, session) : 0;
-}
-
-/** The process of such an event ends with it, so its duration is stored with the event. */
-export function endsWithEvent({ event, isLate }: Pick<HookCall, "event" | "isLate">, isDeferred: boolean): boolean {
-  return !isDeferred && isLate !== true && event !== "SessionStart";
 }
 
 /** [HO55] Throws StoreError when nothing could be stored; the next event or the timer does it. */

@@ -1,7 +1,7 @@
 #!/bin/sh
 # shim-hook <node> <Event> [--client <name>]
 # Sends an event of a client to the host of this machine. Where no host answers, the program beside
-# this file handles the event.
+# this file starts one, or keeps the event for the next one.
 node=$1 event=$2 client=${4:-claude-code}
 
 run_program() {
@@ -11,7 +11,8 @@ run_program() {
 if IFS= read -r self 2>/dev/null </proc/$$/stat; then
   home=${SHIM_HOME:-${XDG_DATA_HOME:-${HOME-}/.local/share}/shim}
 else
-  self="$$ (sh) S $PPID"
+  # Number and parent come again; what some shells have by chance does not.
+  self="$$ (sh) S $PPID 0${RANDOM-}${RANDOM-}"
   home=${SHIM_HOME:-"${HOME-}/Library/Application Support/shim"}
 fi
 
@@ -50,7 +51,9 @@ post() {
     unset PERL5OPT PERL5LIB PERL_UNICODE
     exec perl -e '
       my ($host, $seconds, $path, @headers) = (undef, @ARGV);
-      $SIG{ALRM} = $SIG{PIPE} = sub { exit 1 };
+      $SIG{PIPE} = sub { exit 1 };
+      # As curl does when the time is over.
+      $SIG{ALRM} = sub { exit 28 };
       alarm $seconds;
       $/ = undef;
       my $event = <STDIN>;
@@ -84,9 +87,15 @@ END
   fi
 }
 
-answer=$(ask 2>/dev/null) || answer=
-case $answer in
-  *200) printf '%s' "${answer%200}" ;;
-  *) printf '%s\n' "$input" | (SHIM_CLIENT_PID=$PPID && export SHIM_CLIENT_PID && run_program) ;;
+answer=$(ask 2>/dev/null)
+status=$?
+case $status$answer in
+  0*200) printf '%s' "${answer%200}" ;;
+  *)
+    # The host may have recorded the event of this process.
+    export SHIM_HOOK_PROCESS="$self"
+    [ $status != 28 ] || export SHIM_HOOK_WAITED=1
+    printf '%s\n' "$input" | run_program
+    ;;
 esac
 exit 0

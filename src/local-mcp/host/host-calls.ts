@@ -9,7 +9,8 @@ import { parseObject } from "../../shared/json-fields.ts";
 import { isRead } from "../../shared/check-input.ts";
 import type { Result } from "../../shared/result.ts";
 import { commits, coordinatorPath } from "./coordinator-path.ts";
-import { callHost, NoHostError, type HostHome } from "./ask-host.ts";
+import { callHost } from "./ask-host.ts";
+import { NoHostError, type HostHome } from "../front/reach-host.ts";
 
 /** Pause after a failed attempt to follow the commits. */
 const retryMs = 1_000;

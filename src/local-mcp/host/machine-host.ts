@@ -5,7 +5,8 @@ import type { EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
 import { messageOf } from "../../shared/error.ts";
 import { err, ok } from "../../shared/result.ts";
 import type { SyncReport } from "../sync/sync-round.ts";
-import { callHost, type HostHome, type HostQuestion } from "./ask-host.ts";
+import { callHost, type HostQuestion } from "./ask-host.ts";
+import type { HostHome } from "../front/reach-host.ts";
 import type { HostResult } from "./host.ts";
 
 /** The first round of a machine sends all that it has. */

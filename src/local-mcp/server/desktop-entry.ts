@@ -40,7 +40,7 @@ function main(): void {
     },
     isExtension: true,
     // Claude Desktop has no hooks.
-    storeEvent: () => Promise.resolve({ content: [] }),
+    keepEvent: () => Promise.resolve({ content: [] }),
     endHost: (hung) => {
       if (hung.pid === self.pid) host?.stop();
       else killHost(hung);

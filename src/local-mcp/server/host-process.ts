@@ -7,7 +7,8 @@ import { teamTools } from "../../contract/team-tools.ts";
 import { machineTools } from "../../contract/tools.ts";
 import type { FrontHello, HostHello, ProgramVersion } from "../front/hello.ts";
 import { mcpPath, mcpProtocol } from "../front/hello.ts";
-import { builtAtHeader, handsOver } from "../host/ask-host.ts";
+import { builtAtHeader } from "../host/ask-host.ts";
+import { handsOver } from "../front/reach-host.ts";
 import { coordinatorPath } from "../host/coordinator-path.ts";
 import { bell } from "../host/machine-host.ts";
 import { readBody } from "../../platform/loopback-server.ts";
@@ -17,6 +18,7 @@ import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { stackOf } from "../../shared/error.ts";
 import { parseJson } from "../../shared/json-fields.ts";
+import { drainInto } from "../hooks/spool-hook.ts";
 import type { CoordinatorRequests } from "./coordinator-requests.ts";
 import { answerPosted, isPostedEvent } from "./posted-event.ts";
 import { MachineWork } from "./machine-work.ts";
@@ -84,6 +86,7 @@ export class HostProcess {
     this.#machine = new MachineWork(runtime, self);
     this.#startedAt = this.#usedAt = runtime.now();
     this.#home = inodeOf(runtime.paths.home);
+    this.#drainSpool();
     // The lock of the host is held: a socket that is there is of a host that is gone.
     if (process.platform !== "win32") rmSync(socket, { force: true });
     this.#server = createServer((request, response) => this.#answer(request, response));
@@ -111,6 +114,16 @@ export class HostProcess {
       return this.stop();
     }
     this.#link();
+  }
+
+  /** Events of the time without a host come before those that it is sent. */
+  #drainSpool(): void {
+    const { runtime } = this.#options;
+    try {
+      drainInto(runtime);
+    } catch (error) {
+      runtime.log("error", "the spool cannot be drained", { error: stackOf(error) });
+    }
   }
 
   /** Without the link each event starts a program, as without a host. */

@@ -1,15 +1,19 @@
-import type { IncomingMessage } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { adapterOf } from "../../clients/adapters.ts";
+import type { ClientAdapter } from "../../clients/client-adapter.ts";
+import { callerEnv, clientHeader, homeHeader, processHeader, valueOf } from "../../clients/hook-variables.ts";
 import { readBody } from "../../platform/loopback-server.ts";
-import { parentOfStated } from "../../platform/processes.ts";
+import { statedProcess } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { stackOf } from "../../shared/error.ts";
-import { answerProcess, isOfForeignCaller } from "../hooks/answer-process.ts";
-import { finishEvent } from "../hooks/finish-event.ts";
-import { callerEnv } from "../hooks/hook-variables.ts";
+import { findAwaited } from "../../snapshots/awaited-snapshots.ts";
+import { answerHook } from "../hooks/answer-hook.ts";
+import { findClientPid } from "../hooks/client-process.ts";
+import { isOfForeignCaller } from "../hooks/foreign-callers.ts";
+import { eventIdOf } from "../hooks/recorded-events.ts";
 
-/** [HO41] Larger input is read by the program that `shim-hook` starts then. */
+/** [HO41] The program that `shim-hook` starts then leaves out a part of larger input. */
 const maxBytes = 32_000_000;
 /** [HO33] */
 const maxSnapshotMs = 4_000;
@@ -30,27 +34,59 @@ export function isPostedEvent({ method, url = "" }: IncomingMessage): boolean {
   return method === "POST" && path.test(url);
 }
 
-/** [HO70] Answers as the program of hooks does. Null: the caller has gone. */
+/** [HO70] @returns null: the caller has gone */
 export async function answerPosted(runtime: Runtime, request: IncomingMessage): Promise<PostedAnswer | null> {
   const { client: name = "", event = "" } = path.exec(request.url ?? "")?.groups ?? {};
   const client = adapterOf(name);
   if (!client) return refused(404, "The host knows no such client.");
-  const { "shim-home": home, "shim-process": stated } = request.headers;
-  const isOwnHome = typeof home === "string" && Buffer.from(home, "latin1").toString() === `=${runtime.paths.home}`;
-  const parent = parentOfStated(runtime.processes, String(stated));
-  if (!isOwnHome || parent === null) return refused(409, "This is the host of another home, or of another container.");
+  const { headers } = request;
+  const caller = callerOf(runtime, headers, client, event);
+  if (caller === null) return refused(409, "This is the host of another home, or of another container.");
   const input = (await readBody(request, maxBytes))?.toString();
   if (input === undefined) return refused(413, `An event has at most ${maxBytes} bytes.`);
   if (await hasGone(request)) return null;
-  const env = callerEnv(runtime.env, request.headers);
-  const given = { event, input, client, env, parent };
+  const given = { client: client.name, env: caller.env, input };
   if (isOfForeignCaller(given, { path: runtime.paths.foreignCallers, now: runtime.now() })) return refused(200, "");
-  const own = { ...runtime, env, durations: runtime.durations.fromNow() };
-  const text = answerProcess(own, given);
-  await finishEvent(own, event, maxSnapshotMs).catch((error: unknown) =>
-    runtime.log("error", `${event}: the work after the answer failed`, { error: stackOf(error) }),
+  const own = { ...runtime, env: caller.env };
+  const text = answerHook(own, event, () => input, caller.clientPid, client, caller.eventId);
+  await saveAwaitedFiles(own, event).catch((error: unknown) =>
+    runtime.log("error", `${event}: the files were not saved`, { error: stackOf(error) }),
   );
   return { status: 200, text };
+}
+
+const fileChangingEvents: ReadonlySet<string> = new Set(["PreToolUse", "PreCompact"]);
+
+async function saveAwaitedFiles(runtime: Runtime, event: string): Promise<void> {
+  const { store, now } = runtime;
+  if (!fileChangingEvents.has(event) || !store.read((sql) => findAwaited(sql, now()) !== null, false)) return;
+  const { takeAwaited } = await import("../../snapshots/pending-snapshots.ts");
+  await takeAwaited(runtime, maxSnapshotMs);
+}
+
+interface Caller {
+  readonly env: NodeJS.ProcessEnv;
+  readonly clientPid: number;
+  readonly eventId: string | undefined;
+}
+
+/** @returns null for a caller with another home, and one that is not in this process table */
+function callerOf(runtime: Runtime, headers: IncomingHttpHeaders, client: ClientAdapter, event: string): Caller | null {
+  const { env: ownEnv, paths, processes } = runtime;
+  if (valueOf(headers, homeHeader) !== paths.home) return null;
+  const env = callerEnv(ownEnv, headers);
+  const { [clientHeader]: statedClient, [processHeader]: stated } = headers;
+  if (typeof statedClient === "string") {
+    const pid = statedProcess(processes, statedClient)?.pid;
+    return pid === undefined ? null : { env, clientPid: pid, eventId: undefined };
+  }
+  const parent = statedProcess(processes, String(stated))?.parent;
+  if (parent === undefined) return null;
+  return {
+    env,
+    clientPid: findClientPid(processes, client.name, env, parent),
+    eventId: eventIdOf(event, String(stated)),
+  };
 }
 
 /** [HO74] The end of a connection is read in the turn after its last data. */

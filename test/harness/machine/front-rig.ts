@@ -59,7 +59,7 @@ function aFakeHost(pid: number, isRestart: boolean, events: HostEvents) {
 }
 
 /** A front between a client and hosts that the test plays. */
-export function aFrontRig(storeEvent: (given: unknown) => Promise<object> = async () => ({ content: [] })) {
+export function aFrontRig(keepEvent: (given: unknown) => Promise<object> = async () => ({ content: [] })) {
   const [stdin, stdout] = [new PassThrough(), new PassThrough()];
   const hosts: ReturnType<typeof aFakeHost>[] = [];
   const exits: number[] = [];
@@ -77,7 +77,7 @@ export function aFrontRig(storeEvent: (given: unknown) => Promise<object> = asyn
       hosts.push(made);
       return made.link;
     },
-    storeEvent,
+    keepEvent,
     endHost: (host) => void ended.push(host),
     isClientAlive: () => state.isClientAlive,
     now: () => state.now,

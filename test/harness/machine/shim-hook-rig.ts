@@ -28,8 +28,8 @@ export interface Ended {
 /** A program of hooks that prints what it was given. */
 const program = `let input = "";
 process.stdin.setEncoding("utf8").on("data", (part) => (input += part)).on("end", () => {
-  const { SHIM_CLIENT_PID } = process.env;
-  process.stdout.write(JSON.stringify({ args: process.argv.slice(2), input, SHIM_CLIENT_PID }));
+  const { SHIM_HOOK_PROCESS, SHIM_HOOK_WAITED } = process.env;
+  process.stdout.write(JSON.stringify({ args: process.argv.slice(2), input, SHIM_HOOK_PROCESS, SHIM_HOOK_WAITED }));
 });
 `;
 

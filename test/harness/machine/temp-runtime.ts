@@ -68,7 +68,6 @@ export interface TempRuntimeOptions {
   /** Parts of config.json. */
   readonly config?: Record<string, unknown>;
   readonly busyMs?: number;
-  readonly maxUpkeepBytes?: number;
   /** Another process of the same machine: same home, clock and process table, a connection of its own. */
   readonly beside?: TempRuntime;
   readonly paths?: Paths;
@@ -79,8 +78,7 @@ export function tempRuntime(options: TempRuntimeOptions = {}): TempRuntime {
   const { paths, clock, random, processes } = options.beside ?? aMachine(options);
   const { driver = openBetterSqlite3, env = {}, config = {}, busyMs = 2_000 } = options;
   const now = (): number => clock.now;
-  const { maxUpkeepBytes = Number.POSITIVE_INFINITY } = options;
-  const store = new Store({ path: paths.database, driver, now, busyMs, maxUpkeepBytes });
+  const store = new Store({ path: paths.database, driver, now, busyMs });
   onTestFinished(() => store.close());
   const logged: string[] = [];
   return {

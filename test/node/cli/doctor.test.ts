@@ -68,7 +68,7 @@ it("[CL15] it warns of what needs attention: SQLite's second choice, no git, wai
   });
   addSnapshot(home, { reason: "git failed" });
   mkdirSync(home.paths.spool, { mode: 0o700 });
-  writeFileSync(join(home.paths.spool, "1-2.jsonl"), "{}", { mode: 0o600 });
+  writeFileSync(join(home.paths.spool, "1-2-3.json"), "{}", { mode: 0o600 });
   const fallback = withRuntime(home.runtime, "better-sqlite3 could not be loaded");
   const { code, lines } = await doctor(home, { ...fallback, versionOf: () => null });
   expect(code).toBe(0);

@@ -1,81 +1,95 @@
-import { writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type RequestListener } from "node:http";
+import { once } from "node:events";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { HookProgram } from "#src/clients/hook-program.ts";
-import { maxEventLineChars } from "#src/contract/hook-stream.ts";
+import { clientHeader, homeHeader, valueOf } from "#src/clients/hook-variables.ts";
+import { hostSocket, prepareSocketFolder } from "#src/platform/host-socket.ts";
+import { systemProcesses } from "#src/platform/processes.ts";
 import { childrenOf, untilFound, type Child } from "#harness/claude/claude-code.ts";
-import { call, limits, StreamRig } from "#harness/clients/stream-rig.ts";
-import { built } from "#harness/machine/mcp-process.ts";
-import { killEvery } from "#harness/machine/process-tree.ts";
 
-it("[CA44] one process answers all events but a start and a large one @night", async () => {
-  const rig = new StreamRig();
-  const program = rig.program();
-  await rig.send(program, "SessionStart", { source: "startup" });
-  await rig.send(program, "UserPromptSubmit", { prompt: "begin", prompt_id: "p1" });
-  for (const n of [1, 2]) {
-    await rig.send(program, "PreToolUse", call(n));
-    await rig.send(program, "PostToolUse", call(n));
-  }
-  await rig.send(program, "UserPromptSubmit", { prompt: "y".repeat(maxEventLineChars), prompt_id: "p2" });
-  await rig.send(program, "Stop", {});
-  expect(rig.starts().toSorted()).toEqual(["SessionStart", "UserPromptSubmit", "stream"]);
-  expect(rig.entries().map(({ kind }) => kind)).toEqual([
-    "start",
-    "prompt",
-    "tool_start",
-    "tool_end",
-    "tool_start",
-    "tool_end",
-    "prompt",
-    "turn_end",
-  ]);
-  expect(rig.reports).toEqual([]);
+const limits = { eventMs: 1_000, startMs: 1_000 };
+
+/** A home of OpenCode's process, and a program of hooks that writes down what it gets. */
+function aHome(): { home: string; program: HookProgram; started: () => string[]; reports: string[] } {
+  const folder = mkdtempSync(join(tmpdir(), "shim plugin-"));
+  onTestFinished(() => {
+    vi.unstubAllEnvs();
+    rmSync(folder, { recursive: true, force: true });
+  });
+  const home = join(folder, "a home");
+  mkdirSync(home);
+  vi.stubEnv("SHIM_HOME", home);
+  const notes = join(folder, "started");
+  const script = join(folder, "hook.sh");
+  writeFileSync(notes, "");
+  writeFileSync(script, `echo "$* \${SHIM_HOOK_WAITED-}" >> '${notes}'; cat > /dev/null; echo '{"by":"program"}'\n`);
+  const program = new HookProgram(["/bin/sh", script], "opencode", limits);
+  return { home, program, started: () => readFileSync(notes, "utf8").split("\n").slice(0, -1), reports: [] };
+}
+
+async function aHost(home: string, answer: RequestListener): Promise<void> {
+  const socket = hostSocket(home, systemProcesses.boot());
+  prepareSocketFolder(home, socket);
+  const server = createServer(answer).listen(socket);
+  await once(server, "listening");
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+}
+
+it("[CA44] the plugin sends each event to the host, with what says who sends it, and starts no process", async () => {
+  const { home, program, started, reports } = aHome();
+  const got: unknown[] = [];
+  await aHost(home, (request, response) => {
+    let body = "";
+    request.setEncoding("utf8").on("data", (part: string) => (body += part));
+    request.on("end", () => {
+      const pid = Number.parseInt(String(request.headers[clientHeader]), 10);
+      got.push([request.url, pid, valueOf(request.headers, homeHeader), body]);
+      response.end(request.url?.endsWith("Stop") ? "" : '{"by":"host"}');
+    });
+  });
+  const send = (event: string): Promise<unknown> =>
+    program.send(event, { prompt: "ü\u2028" }, (text) => void reports.push(text));
+  expect(await send("UserPromptSubmit")).toEqual({ by: "host" });
+  expect(await send("Stop")).toEqual({});
+  expect(got).toEqual(
+    ["UserPromptSubmit", "Stop"].map((event) => [
+      `/hook/opencode/${event}`,
+      process.pid,
+      home,
+      JSON.stringify({ prompt: "ü\u2028" }),
+    ]),
+  );
+  expect([started(), reports]).toEqual([[], []]);
 });
 
-const failing = {
-  "cannot start": "exit 1",
-  "does not answer": "exec cat > /dev/null",
-  "answers with rubbish": "echo rubbish; exec cat > /dev/null",
-  "refuses each event": `exec sed -u 's/.*"id":\\([0-9]*\\).*/{"id":\\1,"error":"no"}/'`,
-  "records, and its replies are lost": `${process.execPath} ${built.hook} "$@" > /dev/null; exit`,
+const failing: Readonly<Record<string, readonly [RequestListener | null, waited: string]>> = {
+  "that is not there": [null, ""],
+  "that refuses it": [(_request, response) => response.writeHead(409).end("no"), ""],
+  "whose answer breaks off": [(_request, response) => response.write("half", () => response.destroy()), ""],
+  "that hangs": [() => undefined, "1"],
 };
 
-it.each(Object.entries(failing))("[CA44] a stream that %s: each event counts once @night", async (_kind, lines) => {
-  const rig = new StreamRig();
-  const program = rig.program(limits, () => 0, lines);
-  // Those behind the event that is not answered wait no longer than it.
-  await Promise.all([1, 2].map((n) => rig.send(program, "PreToolUse", call(n))));
-  for (const n of [1, 2]) await rig.send(program, "PostToolUse", call(n));
-  await rig.send(program, "Stop", { last_assistant_message: "Done." });
-  expect(rig.session()?.toolCalls).toBe(2);
-  const kinds = rig.entries().map(({ kind }) => kind);
-  expect(kinds.toSorted()).toEqual(["assistant", "tool_end", "tool_end", "tool_start", "tool_start", "turn_end"]);
-  expect(rig.reports).toEqual([]);
-});
-
-it("[CA45] a stream that ends is replaced at the next event; before its first answer, not at once @night", async () => {
-  const rig = new StreamRig();
-  let now = 0;
-  const marker = join(rig.paths.home, "works");
-  const program = rig.program(limits, () => now, `[ -e ${marker} ] || exit 1`);
-  const streams = (): number => rig.starts().filter((one) => one === "stream").length;
-  for (const n of [1, 2]) await rig.send(program, "PreToolUse", call(n));
-  expect(streams()).toBe(1);
-  now += limits.restartMs;
-  writeFileSync(marker, "");
-  for (const n of [3, 4]) await rig.send(program, "PreToolUse", call(n));
-  expect(streams()).toBe(2);
-  killEvery(rig.streams().map((pid) => ({ pid })));
-  await untilFound(() => rig.streams().length === 0, "the end of the stream");
-  for (const n of [5, 6]) await rig.send(program, "PreToolUse", call(n));
-  expect(streams()).toBe(3);
-  expect(rig.entries()).toHaveLength(6);
-});
+it.each(Object.entries(failing))(
+  "[CA44] an event for a host %s has a hook process, which knows whether the host was waited for",
+  async (_kind, [answer, waited]) => {
+    const { home, program, started, reports } = aHome();
+    if (answer) await aHost(home, answer);
+    expect(await program.send("Stop", {}, (text) => void reports.push(text))).toEqual({ by: "program" });
+    expect(started()).toEqual([`Stop --client opencode ${waited}`]);
+    expect(reports).toEqual([]);
+  },
+);
 
 const isOther = ({ command }: Child): boolean => !command.includes("611");
 
-it("[CA12] [CA44] a hook that hangs in every way is ended and reported", async () => {
+it("[CA12] [CA44] a hook that hangs is ended and reported", async () => {
+  aHome();
   const reports: string[] = [];
   const program = new HookProgram(["bash", "-c", "exec sleep 611"], "opencode", { ...limits, eventMs: 200 });
   expect(await program.send("Stop", {}, (message) => reports.push(message))).toEqual({});

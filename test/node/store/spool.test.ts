@@ -1,6 +1,5 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import {
-  appendFileSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -13,23 +12,13 @@ import {
 } from "node:fs";
 import { join, dirname } from "node:path";
 import { expect, it } from "vitest";
-import { systemProcesses } from "#src/platform/processes.ts";
-import {
-  append,
-  drain,
-  remove,
-  claimSuffix,
-  isEmpty,
-  survey,
-  type DrainOptions,
-  type SpoolEntry,
-} from "#src/store/spool.ts";
+import { append, drain, remove, isEmpty, survey, type DrainOptions, type SpoolEntry } from "#src/store/spool.ts";
 import { tempHome } from "#harness/store/temp-store.ts";
 import { aCliHome, holding } from "#harness/machine/cli-home.ts";
 import { aProject, Claude, journalKinds } from "#harness/machine/claude.ts";
 import { T0, tempRuntime } from "#harness/machine/temp-runtime.ts";
 
-const DEAD = ".taken-4194304-00000000";
+const spoolSource = join(import.meta.dirname, "../../../src/store/spool.ts");
 
 function drained(folder: string, options: DrainOptions = {}): SpoolEntry[] {
   const entries: SpoolEntry[] = [];
@@ -37,21 +26,26 @@ function drained(folder: string, options: DrainOptions = {}): SpoolEntry[] {
   return entries;
 }
 
-it("[ST30] an entry waits in a private file of its process", () => {
+/** A name that sorts like the entry's time. */
+function nameOf(n: number): string {
+  return `${String(n).padStart(15, "0")}-000001-1.json`;
+}
+
+it("[ST30] each entry waits in a private file of its own", () => {
   const folder = tempHome().spool;
   append(folder, { at: T0, text: "ä" });
-  append(folder, { at: T0 + 1 });
+  append(folder, { at: T0 });
   const files = readdirSync(folder);
-  expect(files).toHaveLength(1);
-  expect(files[0]).toMatch(new RegExp(`^${process.pid}-\\d+\\.jsonl$`));
-  expect(statSync(join(folder, files[0] ?? "")).mode & 0o777).toBe(0o600);
+  expect(files).toHaveLength(2);
+  for (const file of files) expect(statSync(join(folder, file)).mode & 0o777).toBe(0o600);
   expect(statSync(folder).mode & 0o777).toBe(0o700);
+  expect(drained(folder)).toEqual([{ at: T0, text: "ä" }, { at: T0 }]);
 });
 
 it("[ST30] a full spool refuses with a clear error and keeps what it has", () => {
   const folder = tempHome().spool;
-  append(folder, { at: T0 }, { maxBytes: 30 });
-  expect(() => append(folder, { at: T0 + 1 }, { maxBytes: 30 })).toThrow(/could store.*shim doctor.*not kept/);
+  append(folder, { at: T0 }, 30);
+  expect(() => append(folder, { at: T0 + 1 }, 30)).toThrow(/could store.*shim doctor.*not kept/);
   expect(drained(folder)).toEqual([{ at: T0 }]);
 });
 
@@ -62,27 +56,47 @@ it("[ST30] a spool that cannot be written is a clear error", () => {
   expect(() => append(folder, { at: T0 })).toThrow(/cannot be opened/);
 });
 
-it("[ST31] entries of all files are applied in the order of time, then the files are gone", () => {
+it("[ST31] entries are applied in the order of time, then their files are gone", () => {
   const folder = tempHome().spool;
-  append(folder, { at: T0 + 2 });
-  writeFileSync(join(folder, "1-1.jsonl"), `\n{"at":${T0 + 3}}\n\n{"at":${T0 + 1}}\n`);
+  for (const n of [2, 1, 3]) append(folder, { at: T0 + n });
   expect(drained(folder).map(({ at }) => at - T0)).toEqual([1, 2, 3]);
   expect(readdirSync(folder)).toEqual([]);
   expect(drained(folder)).toEqual([]);
   expect(drained(join(folder, "none"))).toEqual([]);
 });
 
-it("[ST31] a line torn by its writer's death, or by a full disk, loses only itself", () => {
+it("[ST31] an entry whose writer died before it was whole is none", () => {
   const folder = tempHome().spool;
   append(folder, { at: T0 });
-  const path = join(folder, readdirSync(folder)[0] ?? "");
-  appendFileSync(path, '\n{"at":17000,"text":"to');
-  append(folder, { at: T0 + 1 });
-  appendFileSync(path, '\n{"text":"no time"}\nnull\n{"at":');
-  expect(drained(folder)).toEqual([{ at: T0 }, { at: T0 + 1 }]);
+  writeFileSync(join(folder, `.${nameOf(T0)}.shim-1.tmp`), '{"at":17000,"text":"to');
+  expect(drained(folder)).toEqual([{ at: T0 }]);
 });
 
-it("[ST31] when an entry cannot be applied all stay, and nothing that is written meanwhile is lost", () => {
+/** A process drains the spool and dies while it applies the entry of `at`. */
+function dieAt(folder: string, at: number): void {
+  const script = `import { drain } from ${JSON.stringify(spoolSource)};
+    drain(${JSON.stringify(folder)}, (entry) => {
+      if (entry.at === ${at}) process.kill(process.pid, "SIGKILL");
+    });`;
+  const { signal } = spawnSync(process.execPath, ["--input-type=module-typescript", "-e", script]);
+  expect(signal).toBe("SIGKILL");
+}
+
+it("[ST31] an entry with which two processes have died is set aside and named; what is before and behind it is applied", async () => {
+  const home = aCliHome();
+  const folder = home.paths.spool;
+  for (const n of [1, 2, 3]) append(folder, { at: T0 + n });
+  dieAt(folder, T0 + 2);
+  dieAt(folder, T0 + 2);
+  expect(drained(folder)).toEqual([{ at: T0 + 3 }]);
+  expect(drained(folder)).toEqual([]);
+  expect(survey(folder)).toMatchObject({ waiting: [], unreadable: [{ reason: expect.stringContaining("2 times") }] });
+  expect((await home.shim("doctor")).out).toMatch(/warn {2}spool: .*\.fatal is skipped \(the host ended 2 times/);
+  remove(folder, ({ at }) => at === T0 + 2);
+  expect(readdirSync(folder)).toEqual([]);
+});
+
+it("[ST31] an entry that cannot be applied stays, with all behind it, and nothing that is written meanwhile is lost", () => {
   const folder = tempHome().spool;
   append(folder, { at: T0 });
   append(folder, { at: T0 + 1 });
@@ -94,20 +108,8 @@ it("[ST31] when an entry cannot be applied all stay, and nothing that is written
   append(folder, { at: T0 + 2 });
   expect(fails).toThrow("store is locked");
   append(folder, { at: T0 + 3 });
-  expect(drained(folder).map(({ at }) => at - T0)).toEqual([0, 1, 2, 3]);
+  expect(drained(folder).map(({ at }) => at - T0)).toEqual([1, 2, 3]);
   expect(readdirSync(folder)).toEqual([]);
-});
-
-it("[ST31] nothing overtakes what a living process drains; a claim of a dead or a stopped process blocks nothing", () => {
-  const folder = tempHome().spool;
-  append(folder, { at: T0 });
-  const living = `8-8.jsonl${claimSuffix(systemProcesses, process.ppid)}`;
-  writeFileSync(join(folder, living), `{"at":${T0 + 2}}\n`);
-  writeFileSync(join(folder, `7-7.jsonl${DEAD}`), `{"at":${T0 + 1}}\n`);
-  expect(drained(folder)).toEqual([]);
-  expect(readdirSync(folder)).toContain("7-7.jsonl");
-  expect(drained(folder, { now: () => Date.now() + 10_000 }).map(({ at }) => at - T0)).toEqual([0, 1]);
-  expect(readdirSync(folder)).toEqual([living]);
 });
 
 it("[ST31] several processes write and drain at once: every acknowledged entry is applied @night", () => {
@@ -127,7 +129,7 @@ it("[ST32] entries of what is forgotten are removed, others stay", () => {
   const folder = tempHome().spool;
   append(folder, { at: T0, session: "a" });
   append(folder, { at: T0 + 1, session: "b" });
-  writeFileSync(join(folder, `7-7.jsonl${DEAD}`), '{"at":1,"session":"a"}\n');
+  append(folder, { at: 1, session: "a" });
   remove(folder, (entry) => entry["session"] === "a");
   remove(join(folder, "none"), () => true);
   const left = readdirSync(folder).map((name) => readFileSync(join(folder, name), "utf8"));
@@ -135,17 +137,15 @@ it("[ST32] entries of what is forgotten are removed, others stay", () => {
   expect(drained(folder)).toEqual([{ at: T0 + 1, session: "b" }]);
 });
 
-it("[ST31] a long queue is applied in portions, the oldest first; what is left is free for others", () => {
+it("[ST31] a long queue is applied in portions, the oldest first", () => {
   const folder = tempHome().spool;
-  mkdirSync(folder, { recursive: true });
-  for (let n = 0; n < 20; n++) writeFileSync(join(folder, `9-${100 + n}.jsonl`), `{"at":${T0 + n}}\n`);
+  for (let n = 0; n < 20; n++) append(folder, { at: T0 + n });
   const seen: number[] = [];
   let left = 3;
   const some = (options: object): number => drain(folder, ({ at }) => void seen.push(at - T0), options);
   expect(some({ maxFiles: 5 })).toBe(5);
   expect(some({ isTimeUp: () => (left -= 1) < 0 })).toBe(4);
   expect(some({ isTimeUp: () => true })).toBe(1);
-  expect(readdirSync(folder).every((name) => /^9-\d+\.jsonl$/.test(name))).toBe(true);
   expect(some({})).toBe(10);
   expect(seen).toEqual(Array.from({ length: 20 }, (_, n) => n));
 });
@@ -153,11 +153,11 @@ it("[ST31] a long queue is applied in portions, the oldest first; what is left i
 /** What is no spool file, under names of spool files. */
 function litter(folder: string): string[] {
   mkdirSync(folder, { recursive: true });
-  mkdirSync(join(folder, "77-77.jsonl"));
-  symlinkSync(join(folder, "none"), join(folder, "78-78.jsonl"));
-  spawnSync("mkfifo", [join(folder, "79-79.jsonl")]);
-  writeFileSync(join(folder, "80-80.jsonl"), "");
-  truncateSync(join(folder, "80-80.jsonl"), 200_000_000);
+  mkdirSync(join(folder, nameOf(77)));
+  symlinkSync(join(folder, "none"), join(folder, nameOf(78)));
+  spawnSync("mkfifo", [join(folder, nameOf(79))]);
+  writeFileSync(join(folder, nameOf(80)), "");
+  truncateSync(join(folder, nameOf(80)), 200_000_000);
   return readdirSync(folder).toSorted();
 }
 
@@ -165,7 +165,7 @@ it("[ST33] what cannot be read is passed over and named; all else of the spool i
   const folder = tempHome().spool;
   const names = litter(folder);
   append(folder, { at: T0 });
-  writeFileSync(join(folder, "1-1.jsonl"), `{"at":${T0 + 1}}\n{"at":17000,"te`);
+  append(folder, { at: T0 + 1 });
   expect(isEmpty(folder)).toBe(false);
   expect(drained(folder)).toEqual([{ at: T0 }, { at: T0 + 1 }]);
   expect(isEmpty(folder)).toBe(true);
@@ -192,7 +192,7 @@ it("[ST33] a spool that is a file, a link to nothing or in a file is no spool: n
 it("[ST33] a file or a folder of another user holds nothing up", () => {
   const folder = tempHome().spool;
   append(folder, { at: T0 });
-  const foreign = join(folder, "77-77.jsonl");
+  const foreign = join(folder, nameOf(77));
   writeFileSync(foreign, `{"at":${T0 + 1}}\n`, { mode: 0o600 });
   const isRoot = process.getuid?.() === 0;
   const files = readdirSync(folder).map((name) => join(folder, name));
@@ -200,7 +200,7 @@ it("[ST33] a file or a folder of another user holds nothing up", () => {
     for (const path of [dirname(dirname(folder)), dirname(folder), folder, ...files]) chownSync(path, 65_534, 65_534);
   if (isRoot) chownSync(foreign, 0, 0);
   else chmodSync(foreign, 0);
-  const script = `import { drain, isEmpty, survey } from ${JSON.stringify(join(import.meta.dirname, "../../../src/store/spool.ts"))};
+  const script = `import { drain, isEmpty, survey } from ${JSON.stringify(spoolSource)};
     const folder = ${JSON.stringify(folder)};
     const seen = [];
     drain(folder, ({ at }) => seen.push(at - ${T0}));
@@ -210,7 +210,7 @@ it("[ST33] a file or a folder of another user holds nothing up", () => {
     env: { ...process.env, NODE_NO_WARNINGS: "1" },
     ...(isRoot ? { uid: 65_534, gid: 65_534 } : {}),
   });
-  const seen = [[0], true, [{ name: "77-77.jsonl", reason: "EACCES" }]];
+  const seen = [[0], true, [{ name: nameOf(77), reason: "EACCES" }]];
   expect([child.stderr, JSON.parse(child.stdout)]).toEqual(["", seen]);
 });
 
@@ -241,7 +241,7 @@ it("[ST32] [ST33] forgetting says which file of the spool it could not read, onc
   const folder = tempHome().spool;
   append(folder, { at: T0, session: "a" });
   litter(folder);
-  expect(() => remove(folder, (entry) => entry["session"] === "a")).toThrow("80-80.jsonl (too large");
+  expect(() => remove(folder, (entry) => entry["session"] === "a")).toThrow(`${nameOf(80)} (too large`);
   expect(drained(folder)).toEqual([]);
 });
 
@@ -249,7 +249,7 @@ it("[CL130] doctor names what the spool passes over, with what to do", async () 
   const home = aCliHome();
   litter(home.paths.spool);
   const { out } = await home.shim("doctor");
-  for (const name of ["77-77.jsonl", "78-78.jsonl", "79-79.jsonl", "80-80.jsonl"]) {
+  for (const name of [nameOf(77), nameOf(78), nameOf(79), nameOf(80)]) {
     expect(out).toMatch(new RegExp(`warn  spool: .*${name} is skipped \\(.*\\n      fix: `));
   }
   const other = aCliHome();

@@ -150,7 +150,7 @@ it("[PR32] an event with which two hosts have died is stored without a host", as
   expect(rig.hosts[2]?.received()).toEqual([initialize, initialized]);
 });
 
-it("[HO32] where no host can be reached for two seconds an event is stored without one, and the client goes on", async () => {
+it("[HO32] where no host can be reached for two seconds an event is kept without one, and the client goes on", async () => {
   const stored: unknown[] = [];
   const rig = aFrontRig(async (given) => (stored.push(given), { content: [] }));
   await rig.say(hook(1));

@@ -2,8 +2,10 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { adapterOf } from "#src/clients/adapters.ts";
-import { answerProcess, isOfForeignCaller } from "#src/local-mcp/hooks/answer-process.ts";
-import { markVariables, valueVariables } from "#src/local-mcp/hooks/hook-variables.ts";
+import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
+import { findClientPid } from "#src/local-mcp/hooks/client-process.ts";
+import { isOfForeignCaller } from "#src/local-mcp/hooks/foreign-callers.ts";
+import { markVariables, valueVariables } from "#src/clients/hook-variables.ts";
 import { recording } from "#harness/clients/recorded-client.ts";
 import { aProject } from "#harness/machine/claude.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -43,9 +45,10 @@ it("[HO71] an answer depends on no variable that the script does not send", () =
       const { env, payload } = recording(client === "claude-code" ? "qwen" : client, file.replace(".json", ""));
       const watchedEnv = watched({ HOME: "/home/user", ...env, ...own }, read);
       const input = JSON.stringify({ ...payload, cwd, ...(own.CLAUDECODE ? { timestamp: undefined } : {}) });
-      const given = { event, input, client: adapter, env: watchedEnv, parent: 2_000 };
-      isOfForeignCaller(given, { path: runtime.paths.foreignCallers, now: runtime.now() });
-      answerProcess({ ...runtime, env: watchedEnv }, given);
+      const callers = { path: runtime.paths.foreignCallers, now: runtime.now() };
+      isOfForeignCaller({ client, input, env: watchedEnv }, callers);
+      const clientPid = findClientPid(runtime.processes, adapter.name, watchedEnv, 2_000);
+      answerHook({ ...runtime, env: watchedEnv }, event, () => input, clientPid, adapter);
     }
   }
   expect(read).toContain("CLAUDE_CODE_ENTRYPOINT");

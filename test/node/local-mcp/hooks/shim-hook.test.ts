@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 import { once } from "node:events";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { callerEnv, headerOf, markVariables, valueVariables } from "#src/local-mcp/hooks/hook-variables.ts";
+import { callerEnv, headerOf, markVariables, valueVariables } from "#src/clients/hook-variables.ts";
 import { ShimHookRig, type Ended } from "#harness/machine/shim-hook-rig.ts";
 
 /** Quotes, line ends, text that a shell would expand, and characters of several bytes. */
@@ -17,6 +17,9 @@ const answered = (out: string): Ended => ({ code: 0, out, err: "" });
 function passedOn({ code, out, err }: Ended): unknown {
   return { code, err, ...(JSON.parse(out) as object) };
 }
+
+/** The line by which the script describes itself, with its parent. */
+const stated: unknown = expect.stringMatching(new RegExp(`^\\d+ \\(sh\\) [A-Z] ${process.pid}( |$)`));
 
 const transports = ["perl", "curl"] as const;
 
@@ -81,7 +84,7 @@ it("[HO73] without a host, or without perl and curl, the program gets the event,
     err: "",
     args,
     input: `${hostile}\n`,
-    SHIM_CLIENT_PID: String(process.pid),
+    SHIM_HOOK_PROCESS: stated,
   });
   const withoutAny = { args, env: { PATH: rig.pathOf() } };
   expect(passedOn(await rig.run(hostile, withoutAny))).toMatchObject({ args, input: hostile });
@@ -131,6 +134,8 @@ async function hangs(by: string, ...args: readonly string[]): Promise<void> {
     err: "",
     args,
     input: `${hostile}\n`,
+    SHIM_HOOK_PROCESS: stated,
+    SHIM_HOOK_WAITED: "1",
   });
 }
 

@@ -1,22 +1,14 @@
-import { mkdirSync, rmSync, writeFileSync, readdirSync, readFileSync } from "node:fs";
+import { mkdirSync, writeFileSync, readdirSync, readFileSync } from "node:fs";
 import { join, dirname } from "node:path";
 import { expect, it } from "vitest";
-import { systemProcesses } from "#src/platform/processes.ts";
+import { claudeCode } from "#src/clients/claude-code.ts";
+import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
 import { pause } from "#src/store/pause.ts";
-import * as notices from "#src/store/notices.ts";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
 import * as spool from "#src/store/spool.ts";
-import { spoolEvent, drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
-import {
-  aDeadClaude,
-  anotherClaude,
-  Claude,
-  journalKinds,
-  rowCount,
-  aChat,
-  stateOf,
-  storedSession,
-} from "#harness/machine/claude.ts";
+import { spoolEvent } from "#src/local-mcp/hooks/spool-event.ts";
+import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
+import { aDeadClaude, anotherClaude, journalKinds, aChat, stateOf, storedSession } from "#harness/machine/claude.ts";
 import { tempRuntime, storedBytes, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { insert } from "#harness/store/store-rows.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
@@ -38,23 +30,6 @@ it("[HO8] a prompt that had to wait in the spool stays before the next one: the 
   claude.prompt("write the changelog");
   const prompts = { prompts: [{ text: "fix the parser" }, { text: "write the changelog" }] };
   expect(stateOf(runtime, claude.session)).toMatchObject(prompts);
-});
-
-it("[HO8] while another process applies the spool, an event waits behind it, except a start, which is answered", () => {
-  const runtime = tempRuntime();
-  const claude = new Claude(runtime);
-  claude.start();
-  claude.prompt("fix the parser");
-  mkdirSync(runtime.paths.spool, { recursive: true });
-  const taken = join(runtime.paths.spool, `waiting.jsonl${spool.claimSuffix(systemProcesses, process.ppid)}`);
-  writeFileSync(taken, "");
-  claude.begin("Bash", { command: "ls" });
-  expect(journalKinds(runtime, claude.session)).not.toContain("tool_start");
-  anotherClaude(runtime, claude).start();
-  expect(rowCount(runtime, "sessions")).toBe(2);
-  rmSync(taken);
-  claude.done(`toolu_${claude.session.slice(0, 8)}_1`, "Bash");
-  expect(journalKinds(runtime, claude.session).slice(-2)).toEqual(["tool_start", "tool_end"]);
 });
 
 it("[HO32] [BU11] a budget at its limit denies tool calls while the store is locked, and none in a pause", () => {
@@ -96,21 +71,6 @@ it("[HO14] what a compaction lacks is given back with the next prompt, where its
   unlock();
   const given = claude.prompt("go on").hookSpecificOutput?.additionalContext;
   expect(given).toContain("this conversation was compacted");
-});
-
-it("[ST22] a hook leaves the repair of a large store to others: the user is notified, and nothing is lost", () => {
-  const { runtime, claude } = aChat();
-  claude.turn("fix the parser");
-  runtime.store.close();
-  writeFileSync(runtime.paths.database, Buffer.alloc(8_192, 0xff));
-  const small = new Claude(tempRuntime({ beside: runtime, maxUpkeepBytes: 4_096 }), { cwd: claude.cwd });
-  const told = small.prompt("and its tests").systemMessage;
-  expect(told).toMatch(
-    /^SHIM cannot save: .*shim\.db \(1 MB\) must be repaired first.* Events wait in the spool until it can\./,
-  );
-  expect(runtime.store.read((sql) => notices.list(sql), [])).toMatchObject([{ kind: "store_damaged" }]);
-  small.stop();
-  expect(journalKinds(runtime, claude.session)).toEqual(expect.arrayContaining(["prompt", "assistant", "turn_end"]));
 });
 
 const token = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
@@ -246,4 +206,36 @@ it("[HO59] an event that not even the spool takes is lost, and reported as such"
   disk.error = sqliteError("SQLITE_BUSY");
   expect(claude.prompt("one").systemMessage).toContain("SHIM cannot save");
   expect(runtime.logged.join()).toContain("is lost");
+});
+
+it("[HO74] an event that is recorded is not recorded again, sent a second time or read from the spool, in any order", () => {
+  const { runtime, claude } = aChat();
+  const input = { session_id: claude.session, tool_name: "Bash", tool_input: { command: "make" } };
+  const send = (id: string): string =>
+    answerHook(runtime, "PreToolUse", () => JSON.stringify(input), claude.pid, claudeCode, id);
+  const wait = (id: string): void => {
+    const call = { clientName: "claude-code", event: "PreToolUse", input, clientPid: claude.pid } as const;
+    spoolEvent(runtime, { ...call, id: `${id}.0` });
+  };
+  send("first");
+  wait("first");
+  expect(drainInto(runtime)).toBe(1);
+  send("first");
+  expect(journalKinds(runtime, claude.session)).toEqual(["tool_start"]);
+  for (let n = 0; n < 2; n++) wait("second");
+  drainInto(runtime);
+  send("second");
+  expect(journalKinds(runtime, claude.session)).toEqual(["tool_start", "tool_start"]);
+});
+
+it("[HO74] a refusal is repeated for an event that is sent again", () => {
+  const { runtime, claude } = aChat();
+  claude.start();
+  runtime.store.write((sql) => {
+    const row = { session_id: claude.session, task: 7, claim: 1, started_at: 0, exceeded: "1,000 tokens" };
+    insert(sql, "task_spending", { ...row, tokens: 0, cost_micros: 0 });
+  });
+  const input = JSON.stringify({ session_id: claude.session, tool_name: "Bash", tool_input: { command: "make" } });
+  const answers = [1, 2].map(() => answerHook(runtime, "PreToolUse", () => input, claude.pid, claudeCode, "e"));
+  for (const answer of answers) expect(answer).toContain('"permissionDecision":"deny"');
 });

@@ -2,37 +2,35 @@ import { expect, it } from "vitest";
 import { weekOf } from "#src/experiments/kaizen/week.ts";
 import { weeklyFacts } from "#src/local-mcp/experiments/weekly-facts.ts";
 import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
-import { finishEvent } from "#src/local-mcp/hooks/finish-event.ts";
 import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
 import { append } from "#src/store/spool.ts";
 import { saveLastCheckpoint } from "#src/supervisor/death-record.ts";
+import { storeDurations } from "#src/runtime/store-durations.ts";
 import type { HookEvent } from "#src/contract/hook-input.ts";
 import { aProject, Claude, rowCount } from "#harness/machine/claude.ts";
 import { column } from "#harness/store/store-rows.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
-/** A process of its own, as a client starts it for one event. */
-async function hook(machine: TempRuntime, chat: Claude, event: HookEvent, fields: object = {}): Promise<void> {
+function hook(machine: TempRuntime, chat: Claude, event: HookEvent, fields: object = {}): void {
   machine.wait(20);
-  const runtime = tempRuntime({ beside: machine });
-  answerHook(runtime, event, () => JSON.stringify(chat.input(event, { ...fields })), chat.pid);
-  await finishEvent(runtime, event);
+  answerHook(machine, event, () => JSON.stringify(chat.input(event, { ...fields })), chat.pid);
 }
 
-async function turn(machine: TempRuntime, chat: Claude, prompt: string): Promise<void> {
-  await hook(machine, chat, "UserPromptSubmit", { prompt });
-  await hook(machine, chat, "Stop", { stop_hook_active: false, last_assistant_message: `Done: ${prompt}` });
+function turn(machine: TempRuntime, chat: Claude, prompt: string): void {
+  hook(machine, chat, "UserPromptSubmit", { prompt });
+  hook(machine, chat, "Stop", { stop_hook_active: false, last_assistant_message: `Done: ${prompt}` });
 }
 
 function timedSaves(machine: TempRuntime): number {
   return machine.store.read((sql) => weeklyFacts(sql, weekOf(machine.now())).saves.count, -1);
 }
 
-it("[TE121] each save of a hook's own process is timed, so a week's report has all of them", async () => {
+it("[TE121] each save of a hook event is timed, so a week's report has all of them", () => {
   const machine = tempRuntime();
   const chat = new Claude(machine, { cwd: aProject() });
-  await hook(machine, chat, "SessionStart", { source: "startup" });
-  for (const prompt of ["Write the parser", "Write its tests", "Run them"]) await turn(machine, chat, prompt);
+  hook(machine, chat, "SessionStart", { source: "startup" });
+  for (const prompt of ["Write the parser", "Write its tests", "Run them"]) turn(machine, chat, prompt);
+  storeDurations(machine);
   expect(rowCount(machine, "checkpoints")).toBe(3);
   expect(timedSaves(machine)).toBe(3);
 });
@@ -40,27 +38,27 @@ it("[TE121] each save of a hook's own process is timed, so a week's report has a
 it("[TE121] the last save of a dead chat is timed by the process that makes it", async () => {
   const machine = tempRuntime();
   const chat = new Claude(machine, { cwd: aProject() });
-  await hook(machine, chat, "SessionStart", { source: "startup" });
-  await hook(machine, chat, "UserPromptSubmit", { prompt: "Write the parser" });
+  hook(machine, chat, "SessionStart", { source: "startup" });
+  hook(machine, chat, "UserPromptSubmit", { prompt: "Write the parser" });
   chat.kill();
   const supervisor = tempRuntime({ beside: machine });
   expect(await saveLastCheckpoint(supervisor, chat.session, new AbortController().signal)).not.toBeNull();
   expect(timedSaves(machine)).toBe(1);
 });
 
-it("[TE121] a store that another process holds costs the durations, not the event", async () => {
+it("[TE121] a store that another process holds costs the durations, and nothing else", () => {
   const machine = tempRuntime();
   new Claude(machine, { cwd: aProject() }).start();
   const writer = machine.store.connection();
   writer.run("BEGIN IMMEDIATE");
   const runtime = tempRuntime({ beside: machine, busyMs: 10 });
   runtime.durations.observe("shim_hook_duration_seconds", 1, ["Stop"]);
-  await finishEvent(runtime, "Stop");
+  storeDurations(runtime);
   writer.run("COMMIT");
   expect(runtime.logged.join()).toContain("durations were not stored");
 });
 
-it("[OB3] an event from the spool has no duration: the process that stores it began for something else", () => {
+it("[OB3] an event from the spool has no duration: no client waits for its answer", () => {
   const machine = tempRuntime();
   const chat = new Claude(machine, { cwd: aProject() });
   chat.start();

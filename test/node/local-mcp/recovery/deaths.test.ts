@@ -8,7 +8,8 @@ import { DeathWatch, recordDeath, recordDeaths } from "#src/local-mcp/recovery/d
 import { dismiss, undo } from "#src/local-mcp/recovery/local-source.ts";
 import { offer } from "#src/local-mcp/recovery/offers.ts";
 import { saveLastCheckpoint } from "#src/supervisor/death-record.ts";
-import { drainInto, spoolEvent } from "#src/local-mcp/hooks/spool-hook.ts";
+import { spoolEvent } from "#src/local-mcp/hooks/spool-event.ts";
+import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { migrations } from "#src/store/schema.ts";
 import { Upkeep } from "#src/local-mcp/server/upkeep.ts";

@@ -63,6 +63,21 @@ it("[HO70] [HO71] a posted event is stored for the client behind the shells of t
   expect(runtime.logged).toEqual([]);
 });
 
+it("[CA44] [HO72] a client that sends its events itself owns its session, where it is in the host's process table", async () => {
+  const { runtime, post } = await aHost();
+  const { start } = runtime.processes.start(300, 1, "opencode");
+  const stated = (of: string): object => ({
+    "shim-client": `300 (opencode) S 1${" 0".repeat(17)} ${of}`,
+    "shim-home": `%${encodeURIComponent(runtime.paths.home)}`,
+  });
+  const send = (headers: object): Promise<Answer> =>
+    post("/hook/opencode/UserPromptSubmit", payload("UserPromptSubmit", { prompt: "one", prompt_id: "p" }), headers);
+  expect(await send(stated("another"))).toMatchObject({ status: 409 });
+  expect(await send(stated(start))).toEqual(nothing);
+  const stored = runtime.store.read((sql) => sessions.get(sql, session), null);
+  expect(stored).toMatchObject({ client: "opencode", owner: { pid: 300 } });
+});
+
 it("[HO36] [HO71] the host knows another client that runs Claude Code's hooks by the caller's variables, not by its own", async () => {
   const runtime = tempRuntime();
   const { post } = await aHost({ ...runtime, env: { ...runtime.env, CLAUDECODE: "1" } });

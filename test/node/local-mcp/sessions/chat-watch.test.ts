@@ -5,7 +5,7 @@ import { identify } from "#src/platform/processes.ts";
 import * as journal from "#src/local-mcp/sessions/journal.ts";
 import * as servers from "#src/local-mcp/sessions/servers.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
-import { spoolEvent } from "#src/local-mcp/hooks/spool-hook.ts";
+import { spoolEvent } from "#src/local-mcp/hooks/spool-event.ts";
 import { err } from "#src/shared/result.ts";
 import { aLiveChat, checkpointsOf, sessionOf, type LiveChat } from "#harness/supervisor/live-chats.ts";
 import * as totals from "#src/store/metric-totals.ts";

@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { HookInput, type HookEvent } from "#src/contract/hook-input.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
-import { cleanInput } from "#src/local-mcp/hooks/answer-hook.ts";
+import { cleanInput } from "#src/local-mcp/hooks/read-event.ts";
 import { cutChars, redactAndKeepEnds } from "#src/local-mcp/sessions/both-ends.ts";
 import { boundTexts, redactAndClip, idOf, label, limits, pathOf } from "#src/local-mcp/sessions/entries.ts";
 import { describeInput, entriesOf } from "#src/local-mcp/sessions/hook-entries.ts";

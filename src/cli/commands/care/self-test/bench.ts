@@ -5,8 +5,13 @@ import { hookCommand, serverCommand } from "../../../../installer/entries.ts";
 import type { HookEvent } from "../../../../contract/hook-input.ts";
 import { McpConnection, type Message } from "../../../../platform/mcp-connection.ts";
 import { pathsIn, type Paths } from "../../../../platform/paths.ts";
+import { pollUntil } from "../../../../platform/process-group.ts";
+import { systemProcesses } from "../../../../platform/processes.ts";
 import type { MachineInput, MachineOperationName, MachineOutput } from "../../../../contract/machine/operations.ts";
 import type { Cli } from "../../../cli.ts";
+
+/** A host saves what it has before it ends. */
+const hostEndMs = 15_000;
 
 interface Started {
   readonly command: string;
@@ -84,6 +89,8 @@ export class SelfTestBench {
   async end(): Promise<void> {
     for (const server of this.#servers) server.process.kill("SIGKILL");
     await Promise.all(this.#servers.map((server) => server.ended));
-    await this.call("host.stop", {});
+    const { host } = await this.call("host.stop", {});
+    // Its last files are closed before their folder is removed.
+    await pollUntil(() => host === null || systemProcesses.facts(host.pid) === null, hostEndMs);
   }
 }

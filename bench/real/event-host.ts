@@ -1,0 +1,99 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { once } from "node:events";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { setTimeout as pause } from "node:timers/promises";
+import { callerHeaders, clientHeader } from "../../src/clients/hook-variables.ts";
+import type { HookClient } from "../../src/contract/clients.ts";
+import { requestHost } from "../../src/platform/host-request.ts";
+import { hostSocket } from "../../src/platform/host-socket.ts";
+import { ownStatement, systemProcesses } from "../../src/platform/processes.ts";
+import { messageOf } from "../../src/shared/error.ts";
+import { parseJson } from "../../src/shared/json-fields.ts";
+
+const program = join(import.meta.dirname, "..", "..", "dist", "mcp-host.cjs");
+/** Ten times the bound: what takes longer is taken for a hang, and ended. */
+const hangMs = 10_000;
+const checkMs = 500;
+const retryMs = 15;
+
+export interface SentEvent {
+  readonly cpuMs: number;
+  /** Null: the event was ended, because it hung. */
+  readonly answer: unknown;
+}
+
+/** The built host, which answers one event after the other as this process's. */
+export class EventHost {
+  readonly #client: HookClient;
+  readonly #home: string;
+  readonly #env: NodeJS.ProcessEnv;
+  #child: ChildProcess | null = null;
+
+  constructor(client: HookClient, home: string) {
+    this.#client = client;
+    this.#home = home;
+    this.#env = { ...process.env, SHIM_HOME: home, CLAUDECODE: "1" };
+    // No child of a chat: its variable would name another session.
+    delete this.#env["CLAUDE_CODE_SESSION_ID"];
+  }
+
+  async send(event: string, payload: object): Promise<SentEvent> {
+    const child = await this.#start();
+    const before = cpuMs(child);
+    const watch = setInterval(() => {
+      if (cpuMs(child) - before > hangMs) child.kill("SIGKILL");
+    }, checkMs);
+    try {
+      const given = await this.#request("POST", `/hook/${this.#client}/${event}`, JSON.stringify(payload));
+      if (given === null) throw new Error("the host has ended");
+      return { cpuMs: cpuMs(child) - before, answer: parseJson(given) ?? {} };
+    } catch (error) {
+      process.stderr.write(`${event}: ${messageOf(error)}\n`);
+      this.#child = null;
+      return { cpuMs: hangMs, answer: null };
+    } finally {
+      clearInterval(watch);
+    }
+  }
+
+  async end(): Promise<void> {
+    const child = this.#child;
+    this.#child = null;
+    if (child === null) return;
+    child.kill();
+    if (child.exitCode === null) await once(child, "exit");
+  }
+
+  async #start(): Promise<ChildProcess> {
+    if (this.#child !== null) return this.#child;
+    mkdirSync(this.#home, { recursive: true, mode: 0o700 });
+    const child = spawn(process.execPath, [program], { env: this.#env, stdio: ["ignore", "ignore", "inherit"] });
+    while ((await this.#request("GET", "/status")) === null) await pause(retryMs);
+    this.#child = child;
+    return child;
+  }
+
+  /** @returns the answer; null while no host listens */
+  async #request(method: "GET" | "POST", path: string, body?: string): Promise<string | null> {
+    const socket = hostSocket(this.#home, systemProcesses.boot());
+    const headers = { ...callerHeaders(this.#home, this.#env), [clientHeader]: ownStatement() };
+    const answer = await requestHost(socket, { method, path, headers, body, signal: AbortSignal.timeout(60_000) });
+    return answer && (await text(answer));
+  }
+}
+
+/** Time on a processor, by the scheduler's own count of each thread (Linux). */
+function cpuMs({ pid }: ChildProcess): number {
+  const spent = tasksOf(pid).map((path) => Number(readFileSync(path, "utf8").split(" ")[0]));
+  return spent.reduce((total, ns) => total + ns / 1e6, 0);
+}
+
+function tasksOf(pid: number | undefined): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`).map((task) => `/proc/${pid}/task/${task}/schedstat`);
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * Variables that a client itself sets for its hooks and shells, none that a user sets. Qwen Code
+ * sets some of Gemini CLI's too, and in a terminal of VS Code every client has those of VS Code.
+ */
+export const clientMarks: readonly (readonly [name: string, variables: readonly string[]])[] = [
+  ["Copilot", ["COPILOT_CLI", "COPILOT_HOOK_DIR", "COPILOT_AGENT_SESSION_ID"]],
+  ["Qwen Code", ["QWEN_CODE_SESSION_ID", "QWEN_PROJECT_DIR"]],
+  ["Gemini CLI", ["GEMINI_SESSION_ID", "GEMINI_CWD", "GEMINI_CLI"]],
+  ["Codex", ["CODEX_SESSION_ID", "CODEX_THREAD_ID", "CODEX_MANAGED_BY_NPM"]],
+  ["OpenCode", ["OPENCODE", "OPENCODE_PID"]],
+  ["Cursor", ["CURSOR_VERSION", "CURSOR_PROJECT_DIR", "CURSOR_AGENT", "CURSOR_TRACE_ID"]],
+  ["VS Code", ["VSCODE_PID", "VSCODE_IPC_HOOK", "VSCODE_CWD"]],
+];
+
+/**
+ * The variables of a hook's process that an answer may depend on. The build writes them into
+ * `shim-hook`, which sends them to the host; the host has those of the chat that started it.
+ */
+export const valueVariables: readonly string[] = [
+  "CLAUDECODE",
+  "CLAUDE_CODE_AUTO_COMPACT_WINDOW",
+  "CLAUDE_CODE_DISABLE_1M_CONTEXT",
+  "CLAUDE_CODE_ENTRYPOINT",
+  "CLAUDE_CODE_MAX_CONTEXT_TOKENS",
+  "CLAUDE_CODE_SESSION_ID",
+  "CLAUDE_CODE_USE_BEDROCK",
+  "CLAUDE_CODE_USE_FOUNDRY",
+  "CLAUDE_CODE_USE_VERTEX",
+  "CLAUDE_PID",
+  "COPILOT_CLI_BINARY_VERSION",
+  "COPILOT_HOME",
+  "HOME",
+  "PATH",
+  "QWEN_CODE_STARTUP_VERSION",
+  "SHIM_CLIENT_PID",
+  "SHIM_SUCCESSOR",
+  "SHIM_TASK",
+];
+
+/** Variables that are only looked for: their values, of which some are folders, are not sent. */
+export const markVariables: readonly string[] = [
+  "CLAUDE_PLUGIN_ROOT",
+  ...clientMarks.flatMap(([, variables]) => variables),
+];
+
+/** The header of the caller's home. */
+export const homeHeader = "shim-home";
+/** The line of proc(5) by which a hook's process describes itself; its parent is the client. */
+export const processHeader = "shim-process";
+/** The same of a client that sends its events itself. */
+export const clientHeader = "shim-client";
+
+const headerPrefix = "shim-env-";
+
+/** The script's value follows an equals sign: curl sends no header without a value. */
+export function headerOf(variable: string): string {
+  return `${headerPrefix}${variable.toLowerCase().replaceAll("_", "-")}`;
+}
+
+/** Home and environment of a program, of any characters. */
+export function callerHeaders(home: string, env: NodeJS.ProcessEnv): Record<string, string> {
+  const sent = [
+    [homeHeader, home] as const,
+    ...valueVariables.map((name) => [headerOf(name), env[name]] as const),
+    ...markVariables.map((name) => [headerOf(name), env[name] === undefined ? undefined : ""] as const),
+  ];
+  return Object.fromEntries(
+    sent.flatMap(([name, value]) => (value === undefined ? [] : [[name, `%${encodeURIComponent(value)}`]])),
+  );
+}
+
+type Headers = Readonly<Record<string, string | string[] | undefined>>;
+
+/**
+ * The environment of the caller: of the variables above none is the host's.
+ *
+ * @param headers as node:http has them, each byte a character
+ */
+export function callerEnv(own: NodeJS.ProcessEnv, headers: Headers): NodeJS.ProcessEnv {
+  const sent = [...valueVariables, ...markVariables].map((name) => [name, valueOf(headers, headerOf(name))] as const);
+  return { ...own, ...Object.fromEntries(sent) };
+}
+
+/** @returns what the header holds as text; undefined for one that was not sent */
+export function valueOf(headers: Headers, name: string): string | undefined {
+  const header = headers[name];
+  if (typeof header !== "string") return undefined;
+  const text = header.slice(1);
+  if (header.startsWith("=")) return Buffer.from(text, "latin1").toString();
+  return header.startsWith("%") ? decodeURIComponent(text) : undefined;
+}
