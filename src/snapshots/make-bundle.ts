@@ -1,4 +1,5 @@
-import { copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, readdirSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { GitError, repositoryGit, lines, run, withAuthor, withTimeLimit, text, type Git } from "./git.ts";
 import { prepareScratch } from "./repository.ts";
@@ -39,13 +40,13 @@ export async function makeBundle(input: BundleInput): Promise<BundleResult> {
   return withTimeLimit<BundleResult>(
     input,
     async (signal) => {
-      const scratch = newScratch(input.snapshots);
+      const scratch = await newScratch(input.snapshots);
       try {
         const tree = await discover(input.env, input.project, signal);
         if ("skipped" in tree) return { state: "failed", reason: tree.skipped };
         return await createBundle(scratch, input, tree.found, signal);
       } finally {
-        rmSync(scratch, { recursive: true, force: true });
+        await rm(scratch, { recursive: true, force: true });
       }
     },
     (reason) => ({ state: "failed", reason }),
@@ -53,9 +54,9 @@ export async function makeBundle(input: BundleInput): Promise<BundleResult> {
 }
 
 /** One process of a machine sends, so leftovers belong to a killed one. */
-function newScratch(snapshots: string): string {
+async function newScratch(snapshots: string): Promise<string> {
   const leftovers = readdirSync(snapshots).filter((name) => name.startsWith(scratchPrefix));
-  for (const name of leftovers) rmSync(join(snapshots, name), { recursive: true, force: true });
+  for (const name of leftovers) await rm(join(snapshots, name), { recursive: true, force: true });
   return mkdtempSync(join(snapshots, scratchPrefix));
 }
 

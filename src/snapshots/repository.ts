@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, writeFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { withLock } from "../platform/process-lock.ts";
 import type { Processes } from "../platform/processes.ts";
@@ -48,19 +49,19 @@ export async function withRepository<T>(
 ): Promise<T> {
   createPrivateFolder(dirname(repository));
   return withLock(`${repository}.lock`, host.processes, signal, async () => {
-    clearLeftovers(repository);
+    await clearLeftovers(repository);
     if (tree && !existsSync(join(repository, "HEAD"))) await createRepository(host, repository, tree, signal);
     const scratch = mkdtempSync(`${repository}.work-`);
     try {
       prepareScratch(repository, scratch);
       return await body({ host, signal, repository, owned: join(repository, "objects"), scratch });
     } finally {
-      rmSync(scratch, { recursive: true, force: true });
+      await rm(scratch, { recursive: true, force: true });
     }
   });
 }
 
-function clearLeftovers(repository: string): void {
+async function clearLeftovers(repository: string): Promise<void> {
   const parentFolder = dirname(repository);
   const stalePrefixes = [".work-", ".new-"].map((suffix) => basename(repository) + suffix);
   const stale = readdirSync(parentFolder)
@@ -71,7 +72,7 @@ function clearLeftovers(repository: string): void {
     const names = existsSync(path) ? readdirSync(path) : [];
     return names.filter((name) => /\.lock$|^\.?tmp[-_]/.test(name)).map((name) => join(path, name));
   });
-  for (const path of [...stale, ...inside]) rmSync(path, { recursive: true, force: true });
+  for (const path of [...stale, ...inside]) await rm(path, { recursive: true, force: true });
 }
 
 /** Creates it whole or not at all. Parts of a damaged one are kept: git adds what it lacks. */

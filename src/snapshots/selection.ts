@@ -39,8 +39,8 @@ interface ExcludedVerdict {
   readonly reason: string;
 }
 
-/** Paths per turn of the event loop: their content takes about a millisecond for 200 KB. */
-const pathsPerTurn = 50;
+/** Time in a turn of the event loop, in ms: other chats wait for it. */
+const turnMs = 2;
 
 /** [GS7] [GS8] [GS9] [GS10] [GS24] Names every path that is left out, with the reason. */
 export async function select(
@@ -62,8 +62,12 @@ export async function select(
       reason: change.before ? `${reason}; the last commit's version is kept` : reason,
     });
   };
-  for (const [index, change] of changes.entries()) {
-    if (index % pathsPerTurn === pathsPerTurn - 1) await breathe();
+  let turnAt = performance.now();
+  for (const change of changes) {
+    if (performance.now() - turnAt > turnMs) {
+      await breathe();
+      turnAt = performance.now();
+    }
     if (isOwn(change.path)) continue;
     const verdict = assessChange(context, change, filters.get(change.path));
     if (verdict.is === "taken") candidates.push({ change, bytes: verdict.bytes });

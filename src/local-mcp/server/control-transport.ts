@@ -5,6 +5,8 @@ import { controlMethods } from "../front/hello.ts";
 export interface Control {
   /** The transport listens. */
   readonly onStart: () => void;
+  /** Runs it behind the messages before it, when other chats had their turns. */
+  readonly inTurn: (work: () => void) => void;
   /** Answers the event of a hook. Never rejects. */
   readonly onHook: (given: unknown) => Promise<Record<string, unknown>>;
   /** The front ends; `reason` as sessions record it. */
@@ -20,13 +22,16 @@ type Request = Extract<JSONRPCMessage, { id: unknown; method: string }>;
 export function withControl(inner: Transport, control: Control): Transport {
   const reply = (id: Request["id"], result: Record<string, unknown>): void =>
     void inner.send({ jsonrpc: "2.0", id, result }).catch((error: unknown) => inner.onerror?.(error as Error));
-  const handle = (request: Request): boolean => {
-    const { id, method, params } = request;
+  const answerAtOnce = ({ id, method }: Request): boolean => {
+    if (method === controlMethods.ping) reply(id, {});
+    else if (method === controlMethods.handOver) control.onHandOver();
+    else return false;
+    return true;
+  };
+  const handle = ({ id, method, params }: Request): boolean => {
     if (method === "tools/call" && params?.["name"] === hookTool)
       void control.onHook(params["arguments"]).then((result) => reply(id, result));
-    else if (method === controlMethods.ping) reply(id, {});
     else if (method === controlMethods.end) control.onEnd(String(params?.["reason"]));
-    else if (method === controlMethods.handOver) control.onHandOver();
     else return false;
     return true;
   };
@@ -34,14 +39,18 @@ export function withControl(inner: Transport, control: Control): Transport {
     async start() {
       // oxlint-disable unicorn/prefer-add-event-listener -- a transport of the SDK is no EventTarget
       inner.onmessage = (message, extra) => {
-        if ("method" in message && "id" in message && handle(message)) return;
-        control.onMessage(message);
-        outer.onmessage?.(message, extra);
+        if ("method" in message && "id" in message && answerAtOnce(message)) return;
+        control.inTurn(() => {
+          if ("method" in message && "id" in message && handle(message)) return;
+          control.onMessage(message);
+          outer.onmessage?.(message, extra);
+        });
       };
-      inner.onclose = () => {
-        outer.onclose?.();
-        control.onClosed();
-      };
+      inner.onclose = () =>
+        control.inTurn(() => {
+          outer.onclose?.();
+          control.onClosed();
+        });
       inner.onerror = (error) => outer.onerror?.(error);
       // oxlint-enable unicorn/prefer-add-event-listener
       await inner.start();

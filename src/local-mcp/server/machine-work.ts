@@ -13,6 +13,7 @@ import { Notifier } from "../notify/notifier.ts";
 import type { startSync } from "../sync/start-sync.ts";
 import type { SyncReport } from "../sync/sync-round.ts";
 import type { TelemetryInput } from "../telemetry/telemetry-input.ts";
+import { Turns } from "./turns.ts";
 import { Upkeep } from "./upkeep.ts";
 
 /** A chat that the process serves. */
@@ -47,6 +48,8 @@ const listenAfterMs = 300;
 
 /** A process's work for its machine beside the chats: upkeep, notifications, sync, telemetry. */
 export class MachineWork {
+  /** The turns of the chats' messages. */
+  readonly turns = new Turns(setImmediate);
   readonly #runtime: Runtime;
   readonly #self: ProcessIdentity;
   readonly #chats = new Set<WorkingChat>();

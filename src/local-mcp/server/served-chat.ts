@@ -85,6 +85,7 @@ export class ServedChat implements WorkingChat {
     const transport = withControl(new StdioServerTransport(input, output), {
       // The host has paused it behind the front's greeting.
       onStart: () => input.resume(),
+      inTurn: (work) => machine.turns.take(this, work),
       onHook: (given) => hooks.answer(given),
       onEnd: (reason) => this.end(reason),
       onHandOver: options.onHandOver,
@@ -117,7 +118,7 @@ export class ServedChat implements WorkingChat {
       },
     });
     machine.add(this);
-    for (const event of ["end", "close"]) input.once(event, () => this.#closed());
+    for (const event of ["end", "close"]) input.once(event, () => machine.turns.take(this, () => this.#closed()));
   }
 
   get isConnected(): boolean {
@@ -144,8 +145,11 @@ export class ServedChat implements WorkingChat {
 
   /** The host ends, and the front connects to another one: nothing is detached. */
   async leave(): Promise<void> {
+    const { machine } = this.#options;
+    // The front sends to the next host what was not answered.
+    machine.turns.forget(this);
     await this.#end.leave();
-    this.#options.machine.remove(this);
+    machine.remove(this);
     this.#options.output.end();
   }
 
