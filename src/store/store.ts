@@ -7,10 +7,10 @@ import { setAside } from "./repair.ts";
 import { isReady, storeFilesOf, type StoreContext } from "./database.ts";
 import type { Connection, Driver, DriverName } from "./driver.ts";
 import { withMaintenanceLock } from "./maintenance-lock.ts";
-import { openCopy, openDatabase, refuseDanglingLink } from "./open-database.ts";
+import { openCopy, openDatabase, openReadOnly, refuseDanglingLink } from "./open-database.ts";
 import { createPrivateFile, inodeOf } from "../platform/private-files.ts";
 import { migrations as shimMigrations } from "./schema.ts";
-import { isIndexDamage, isKeyConflict, StoreError, toStoreError } from "./store-error.ts";
+import { isIndexDamage, isKeyConflict, NeedsHostError, olderError, StoreError, toStoreError } from "./store-error.ts";
 import { transaction } from "./transaction.ts";
 
 export interface StoreOptions {
@@ -23,7 +23,8 @@ export interface StoreOptions {
   readonly minEpoch?: () => number;
   /** Bytes above which a short-lived process (a hook) leaves repair and migration to others. */
   readonly maxUpkeepBytes?: number;
-  readonly canReadCopy?: boolean;
+  /** [ST99] A process beside the host, to which all that writes is left. */
+  readonly isReadOnly?: boolean;
   /** Total wait for other processes, in ms; without it each write waits `busyMs`. */
   readonly totalBusyMs?: number;
 }
@@ -71,7 +72,8 @@ export class Store {
 
   /**
    * [ST1] Returns `empty` without a database, and creates none. An older schema is migrated first.
-   * [ST91] Reads a temporary copy where nothing can be written, if the options allow.
+   * [ST91] A process that only reads takes a temporary copy where nothing can be written.
+   * @throws {NeedsHostError} when this process only reads a file to migrate or to repair
    * @throws {StoreError} when the file cannot be read or is newer than this program
    */
   read<T>(body: (sql: Sql) => T, empty: T): T {
@@ -112,9 +114,15 @@ export class Store {
    * @throws {StoreError} when nothing could be written
    */
   write<T>(body: (sql: Sql) => T): T {
+    if (this.#options.isReadOnly === true) throw new Error(`${this.path} is written by the host only`);
     const result = this.#write(body);
     for (const listener of this.#commitListeners) listener();
     return result;
+  }
+
+  /** Writes what can be had again, so [ST99] a process that only reads leaves it out. */
+  keep(body: (sql: Sql) => void): void {
+    if (this.#options.isReadOnly !== true) this.write(body);
   }
 
   #write<T>(body: (sql: Sql) => T): T {
@@ -204,6 +212,7 @@ export class Store {
   }
 
   #migrate(connection: Connection): void {
+    if (this.#options.isReadOnly === true) throw olderError(this.path);
     this.#checkUpkeep("migrated to the newest schema");
     const { migrations, now } = this.context;
     withMaintenanceLock(this.context, "exclusive", () => {
@@ -228,7 +237,7 @@ export class Store {
   #copyInstead(error: unknown): Connection {
     const mapped = toStoreError(error, this.path);
     const isReadOnly = mapped instanceof StoreError && mapped.code === "store_readonly";
-    if (!isReadOnly || this.#options.canReadCopy !== true) throw error;
+    if (!isReadOnly || this.#options.isReadOnly !== true) throw error;
     return (this.#copy ??= openCopy(this.context));
   }
 
@@ -242,7 +251,8 @@ export class Store {
     const current = this.#findOpenConnection();
     if (current) return current;
     this.close();
-    const { connection, inode } = openDatabase(this.context);
+    const open = this.#options.isReadOnly === true ? openReadOnly : openDatabase;
+    const { connection, inode } = open(this.context);
     this.#connection = connection;
     this.#inode = inode;
     this.#isMigrated = false;
@@ -256,6 +266,8 @@ export class Store {
       } catch (error) {
         const mapped = toStoreError(error, this.path);
         if (!(mapped instanceof StoreError) || mapped.code !== "store_corrupt" || attempt === 3) throw mapped;
+        if (this.#options.isReadOnly === true)
+          throw new NeedsHostError("store_corrupt", mapped.message, { cause: error });
         this.#repair(mapped, attempt > 1);
       }
     }

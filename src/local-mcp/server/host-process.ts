@@ -18,6 +18,7 @@ import { stackOf } from "../../shared/error.ts";
 import { parseJson } from "../../shared/json-fields.ts";
 import { CoordinatorRequests } from "./coordinator-requests.ts";
 import { answerPosted, isPostedEvent } from "./posted-event.ts";
+import { MachineCalls } from "./machine-calls.ts";
 import { MachineWork } from "./machine-work.ts";
 import { ServedChat } from "./served-chat.ts";
 
@@ -33,7 +34,6 @@ const Hello: z.ZodType<FrontHello> = z.object({
 });
 
 const tickMs = 2_000;
-const Workspace = z.object({ url: z.string(), workspace: z.string() });
 const Attendance = z.object({ isBell: z.boolean() });
 
 /** The environment of a process has at most some megabytes. */
@@ -63,6 +63,7 @@ export class HostProcess {
   readonly #options: HostProcessOptions;
   readonly #machine: MachineWork;
   readonly #coordinator: CoordinatorRequests;
+  readonly #calls: MachineCalls;
   readonly #server: Server;
   readonly #chats = new Set<ServedChat>();
   /** Answers to programs that attend; each stays open as long as its program runs. */
@@ -78,6 +79,7 @@ export class HostProcess {
     const { runtime, self, socket } = options;
     this.#machine = new MachineWork(runtime, self);
     this.#coordinator = new CoordinatorRequests(runtime);
+    this.#calls = new MachineCalls(runtime, this.#machine);
     this.#startedAt = this.#usedAt = runtime.now();
     this.#home = inodeOf(runtime.paths.home);
     // The lock of the host is held: a socket that is there is of a host that is gone.
@@ -139,9 +141,9 @@ export class HostProcess {
 
   #answerOf(request: IncomingMessage, response: ServerResponse): Promise<void> | null {
     if (this.#coordinator.accepts(request)) return this.#coordinator.answer(request, response);
-    if (request.method !== "POST") return null;
-    if (request.url === "/sync") return this.#sync(request, response);
-    return request.url === "/attend" ? this.#attend(request, response) : null;
+    if (this.#calls.accepts(request)) return this.#calls.answer(request, response);
+    const isAttendance = request.method === "POST" && request.url === "/attend";
+    return isAttendance ? this.#attend(request, response) : null;
   }
 
   async #finish(answer: Promise<void>, response: ServerResponse): Promise<void> {
@@ -170,11 +172,6 @@ export class HostProcess {
     response.end(JSON.stringify(status), () => {
       if (isStop) this.stop();
     });
-  }
-
-  async #sync(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const asked = Workspace.parse(await bodyOf(request));
-    response.end(JSON.stringify(await this.#machine.syncNow(asked)));
   }
 
   /** [PR36] The host stays, and works for the machine, as long as the program does. */
@@ -254,7 +251,7 @@ export class HostProcess {
     // The home was deleted or replaced: its files are no longer those of this process.
     if (inodeOf(runtime.paths.home) !== this.#home) return this.stop();
     this.#machine.tick();
-    const count = this.#chats.size + this.#attending.size + this.#coordinator.count;
+    const count = this.#chats.size + this.#attending.size + this.#coordinator.count + this.#calls.count;
     if (count > 0) this.#usedAt = runtime.now();
     else if (runtime.now() - this.#usedAt > maxIdleMs) this.stop();
   }
@@ -274,7 +271,7 @@ export class HostProcess {
   }
 
   async #leave(): Promise<void> {
-    await Promise.all([...this.#chats].map((chat) => chat.leave()));
+    await Promise.all([this.#calls.settle(), ...[...this.#chats].map((chat) => chat.leave())]);
     await this.#machine.stop();
   }
 }
