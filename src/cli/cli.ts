@@ -8,7 +8,6 @@ import { messageOf } from "../shared/error.ts";
 import type { Result } from "../shared/result.ts";
 import { age } from "../shared/format.ts";
 import { homeFrom, pathsIn, type Paths } from "../platform/paths.ts";
-import { storeDurations } from "../runtime/store-durations.ts";
 import { shimCommand, withShimCommand } from "../platform/shim-command.ts";
 import { GitError } from "../snapshots/git.ts";
 import { StoreError } from "../store/store-error.ts";
@@ -61,6 +60,7 @@ export class Cli {
   readonly #screen: Screen;
   exitCode: number = exitCodes.ok;
   #loaded: Promise<LoadedRuntime> | null = null;
+  #hasAskedHost = false;
 
   constructor(io: Io) {
     this.io = io;
@@ -101,12 +101,20 @@ export class Cli {
   /** Parts that make a host, or a program beside it. */
   get context(): HostContext {
     const { io, paths } = this;
+    const machineHost = io.machineHost(paths.home);
     const loaded = (): Promise<LoadedRuntime> => (this.#loaded ??= io.makeRuntime());
     return {
       paths,
       site: io,
       loaded,
       runtime: async () => (await loaded()).runtime,
+      machineHost: {
+        ...machineHost,
+        call: (asked, hearing) => {
+          this.#hasAskedHost = true;
+          return machineHost.call(asked, hearing);
+        },
+      },
       progress: (text) => this.progress(text),
       onSecretsRemoved: (count) => this.progress(`Secrets removed: ${count}.`),
     };
@@ -196,14 +204,13 @@ export class Cli {
     await this.host.close();
     const loaded = await this.#loaded?.catch(() => null);
     this.#loaded = null;
-    if (!loaded) return;
-    storeDurations(loaded.runtime);
-    loaded.runtime.store.close();
+    loaded?.runtime.store.close();
   }
 
   /** [CL27] Runs after the command, which may be the one that found the damage. */
   async #showNotices(): Promise<void> {
-    if (!(await this.#loaded?.catch(() => null))) return;
+    const hasRead = (await this.#loaded?.catch(() => null)) ?? null;
+    if (hasRead === null && !this.#hasAskedHost) return;
     const listed = await this.call("notices.list", {});
     const open = listed.ok ? listed.value.notices : [];
     for (const { text } of open) this.io.stderr(`${this.format(`${this.paint("yellow", "NOTICE:")} ${text}`)}\n`);

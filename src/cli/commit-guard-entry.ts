@@ -11,7 +11,7 @@ const busyMs = 500;
 const maxWaitMs = 4_000;
 
 async function main(): Promise<number> {
-  const runtime = systemRuntime({ driver: openNodeSqlite, busyMs });
+  const runtime = systemRuntime({ driver: openNodeSqlite, busyMs, isReadOnly: true });
   const commit = { root: process.cwd(), staged: readFileSync(0, "utf8"), parentPid: process.ppid };
   const { promise: timeout, resolve } = Promise.withResolvers<"late">();
   const timer = setTimeout(() => resolve("late"), maxWaitMs);

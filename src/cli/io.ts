@@ -1,4 +1,5 @@
 import type { HostSite, LoadedRuntime } from "../local-mcp/host/handlers.ts";
+import type { MachineHost } from "../local-mcp/host/machine-host.ts";
 
 export interface ProcessStart {
   readonly command: string;
@@ -16,6 +17,8 @@ export interface ProcessGroup {
 }
 
 export interface Io extends HostSite {
+  /** The host of a home. */
+  readonly machineHost: (home: string) => MachineHost;
   readonly stdout: (text: string) => void;
   readonly stderr: (text: string) => void;
   /** While stdout is full: true when it drains, false after `ms`. Null: it takes more now. */

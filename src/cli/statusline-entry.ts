@@ -1,19 +1,18 @@
 /** Program of `shim statusline`: runs after every step, so it loads little. Never fails. */
 import { fstatSync, writeSync } from "node:fs";
+import type { ChatStatus } from "../contract/machine/status-line.ts";
 import { exitWithPendingRead, ownLimits, readStdin } from "../local-mcp/hooks/hook-stdin.ts";
-import { statusOf } from "../local-mcp/host/status-line.ts";
 import { HomeError, homeFrom, pathsIn } from "../platform/paths.ts";
-import { openNodeSqlite } from "../store/driver-node-sqlite.ts";
-import { maxUpkeepBytes, systemRuntime } from "../runtime/system-runtime.ts";
 import { chainedLine, renderLine } from "./commands/setup/statusline/chained-line.ts";
+import { statusOfHost } from "../local-mcp/host/status-of-host.ts";
 
 async function main(): Promise<void> {
+  const { home, config } = pathsIn(homeFrom(process.env));
   const host = {
     env: process.env,
     cwd: process.cwd(),
-    configPath: pathsIn(homeFrom(process.env)).config,
-    statusOf: async (text: string) =>
-      statusOf(systemRuntime({ driver: openNodeSqlite, busyMs: 200, maxUpkeepBytes }), text),
+    configPath: config,
+    statusOf: async (text: string) => (await statusOfHost(home, text)) ?? unstoredStatus(text),
   };
   // A terminal sends no input by itself.
   const stdin = fstatSync(0).isCharacterDevice() ? { text: "", isCutOff: false } : await readStdin(ownLimits);
@@ -21,6 +20,16 @@ async function main(): Promise<void> {
   // Not process.stdout: making that stream loads node:net.
   writeSync(1, process.argv.includes("--json") ? `${JSON.stringify(line)}\n` : renderLine(line));
   if (stdin.isCutOff) exitWithPendingRead();
+}
+
+/** [CL19] Without a host nothing is stored. */
+async function unstoredStatus(text: string): Promise<ChatStatus> {
+  const [{ statusOf }, { systemRuntime }, { openNodeSqlite }] = await Promise.all([
+    import("../local-mcp/host/status-line.ts"),
+    import("../runtime/system-runtime.ts"),
+    import("../store/driver-node-sqlite.ts"),
+  ]);
+  return statusOf(systemRuntime({ driver: openNodeSqlite, busyMs: 200, isReadOnly: true }), text);
 }
 
 main().catch((error: unknown) => {

@@ -1,11 +1,9 @@
-import { execFileSync, spawn, spawnSync } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
-import { homedir } from "node:os";
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { createInterface } from "node:readline/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { Readable } from "node:stream";
-import { codeOf } from "../shared/error.ts";
 import { programPath } from "../platform/program-path.ts";
 import type { Log } from "../platform/log-file.ts";
 import { localStorePath } from "../coordinator-client/local/local-store.ts";
@@ -16,6 +14,7 @@ import { hostCalls } from "../local-mcp/host/host-calls.ts";
 import { systemRuntime } from "../runtime/system-runtime.ts";
 import type { LoadedRuntime } from "../local-mcp/host/handlers.ts";
 import { machineHostOf } from "../local-mcp/host/machine-host.ts";
+import { systemSite } from "../local-mcp/host/system-site.ts";
 import type { Io, ProcessStart, ProcessGroup } from "./io.ts";
 import { endGroup, exitCode, groupOf, hasGroups } from "../platform/process-group.ts";
 
@@ -29,6 +28,7 @@ export function systemIo(bundle: string): Io {
     hookScript: bundlePath("./hook.cjs"),
   };
   return {
+    ...systemSite(launch, process.env),
     stdout: (text) => void stdout.write(text),
     stderr: (text) => void stderr.write(text),
     drained,
@@ -36,9 +36,7 @@ export function systemIo(bundle: string): Io {
     isTty: stdout.isTTY,
     isInteractive: stdin.isTTY && stderr.isTTY,
     size: () => ({ columns: stdout.columns || 120, rows: stdout.rows || 40 }),
-    env: process.env,
     cwd: process.cwd(),
-    now: Date.now,
     ask,
     readInput: async () => (stdin.isTTY ? "" : readAll(stdin)),
     interrupted,
@@ -48,11 +46,6 @@ export function systemIo(bundle: string): Io {
     wait: (ms, signal) => pause(ms, undefined, { signal }).catch(() => undefined),
     startProcess,
     startGroup,
-    machine: { platform: process.platform, env: process.env, homedir: homedir(), exists: existsSync, list: listNames },
-    launch,
-    nodeVersion: process.versions.node,
-    runQuietly,
-    versionOf,
     machineHost: (home) => machineHostOf({ home, launch, env: process.env }),
     makeRuntime,
   };
@@ -139,35 +132,6 @@ export function startProcess({ command, args, cwd, env }: ProcessStart): Promise
   return promise.finally(() => process.off("SIGINT", leave));
 }
 
-function listNames(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
-}
-
-function runQuietly(command: string, args: readonly string[]): { readonly code: number; readonly text: string } | null {
-  const { status, stdout, stderr, error } = spawnSync(programPath(command, process.env), args, {
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  if (error && codeOf(error) === "ENOENT") return null;
-  return { code: status ?? 1, text: error ? error.message : `${stdout}${stderr}` };
-}
-
-export function versionOf(program: string): string | null {
-  try {
-    return execFileSync(programPath(program, process.env), ["--version"], {
-      encoding: "utf8",
-      timeout: 5_000,
-      stdio: ["ignore", "pipe", "ignore"],
-    }).trim();
-  } catch {
-    return null;
-  }
-}
-
 const log: Log = (level, message, fields = {}) => {
   if (level === "info") return;
   const detail = Object.values(fields).map(String).join(" ");
@@ -184,7 +148,7 @@ export function besideHost(runtime: Runtime): Runtime {
 
 async function makeRuntime(): Promise<LoadedRuntime> {
   const { open, driver, fallbackReason } = await loadDriver();
-  const runtime = systemRuntime({ driver: open, busyMs: 5_000, canReadCopy: true, log });
+  const runtime = systemRuntime({ driver: open, busyMs: 5_000, isReadOnly: true, log });
   return { runtime: besideHost(runtime), driver, fallbackReason };
 }
 

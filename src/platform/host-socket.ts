@@ -59,10 +59,14 @@ export function checkSocketFolder(home: string, socket: string): void {
   );
 }
 
-/** [HO72] The name by which `shim-hook`, which computes no digest, finds the host of a home. */
+/** [HO72] The name by which programs that compute no digest find the host of a home. */
+export function socketLink(home: string): string {
+  return `${home}${sep}host.sock`;
+}
+
 export function linkSocket(home: string, socket: string): void {
   if (process.platform === "win32") return;
-  const link = `${home}${sep}host.sock`;
+  const link = socketLink(home);
   const next = `${link}.${process.pid}.next`;
   rmSync(next, { force: true });
   symlinkSync(dirname(socket) === home ? basename(socket) : socket, next);

@@ -9,9 +9,6 @@ import { Durations } from "./durations.ts";
 import type { Runtime } from "./runtime.ts";
 import { Store, type StoreOptions } from "../store/store.ts";
 
-/** [ST22] For the status line: a repair takes up to 20 ms for each megabyte. */
-export const maxUpkeepBytes = 200_000_000;
-
 export interface SystemOptions extends Omit<StoreOptions, "path" | "now" | "busyMs" | "migrations" | "minEpoch"> {
   readonly busyMs: number;
   readonly log?: Log;

@@ -19,7 +19,7 @@ import { withMaintenanceLock } from "./maintenance-lock.ts";
 import * as notices from "./notices.ts";
 import { inodeOf, renameDurably, syncFolder } from "../platform/private-files.ts";
 import { isTruncated } from "./salvage-source.ts";
-import { StoreError } from "./store-error.ts";
+import { NeedsHostError, StoreError } from "./store-error.ts";
 import { finishSwap, newSetAsideFolder } from "./repair.ts";
 import * as textIndex from "./text-index.ts";
 import { transaction } from "./transaction.ts";
@@ -35,7 +35,8 @@ export function openDatabase(context: StoreContext): OpenedDatabase {
     const opened = withMaintenanceLock(context, "shared", () => {
       const inode = inodeOf(files.database);
       if (inode === null || existsSync(files.swap)) return null;
-      checkFile(files.database);
+      checkLength(files.database);
+      makePrivate(files.database);
       return { connection: connect(driver, files.database, context.busyMs), inode };
     });
     if (opened) return opened;
@@ -46,12 +47,34 @@ export function openDatabase(context: StoreContext): OpenedDatabase {
   }
 }
 
+/** [ST99] For a process beside the host. */
+export function openReadOnly(context: StoreContext): OpenedDatabase {
+  const { files, driver, busyMs } = context;
+  return withMaintenanceLock(context, "shared", () => {
+    const inode = inodeOf(files.database);
+    if (inode === null || existsSync(files.swap))
+      throw new NeedsHostError("store_upkeep", `${files.database} must be repaired first`);
+    checkLength(files.database);
+    const connection = driver({ path: files.database, readOnly: true, busyMs });
+    try {
+      // SQLite opens the log by name at the first read, which needs the maintenance lock.
+      connection.all("SELECT count(*) AS n FROM sqlite_schema");
+      return { connection, inode };
+    } catch (error) {
+      connection.close();
+      throw error;
+    }
+  });
+}
+
 /** [ST4] SQLite would take an empty file for new, and read a missing part of a page as zeros. */
-function checkFile(path: string): void {
-  const { mode } = statSync(path);
+function checkLength(path: string): void {
   if (isTruncated(path)) throw new StoreError("store_corrupt", `${path} is truncated`);
-  // [ST2] Fixes a backup copied back by hand; SQLite gives its log the same mode.
-  if (process.platform !== "win32" && (mode & 0o077) !== 0) chmodSync(path, 0o600);
+}
+
+/** [ST2] Fixes a backup copied back by hand; SQLite gives its log the same mode. */
+function makePrivate(path: string): void {
+  if (process.platform !== "win32" && (statSync(path).mode & 0o077) !== 0) chmodSync(path, 0o600);
 }
 
 /**

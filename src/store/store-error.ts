@@ -16,6 +16,17 @@ export class StoreError extends Error {
   }
 }
 
+/** Found by a process that only reads: only a writer puts it right. */
+export class NeedsHostError extends StoreError {}
+
+/** A copy of an older store is read where nothing can be written. */
+export function olderError(path: string): StoreError {
+  const message = `${path} must be migrated to the newest schema first`;
+  return isReadOnly(dirname(path))
+    ? new StoreError("store_readonly", message)
+    : new NeedsHostError("store_upkeep", message);
+}
+
 /** @param onRefused gives the result where the store refuses; other errors are bugs */
 export function exceptStoreErrors<T>(work: () => T, onRefused: (error: StoreError) => T): T {
   try {

@@ -7,10 +7,10 @@ import { setAside } from "./repair.ts";
 import { isReady, storeFilesOf, type StoreContext } from "./database.ts";
 import type { Connection, Driver, DriverName } from "./driver.ts";
 import { withMaintenanceLock } from "./maintenance-lock.ts";
-import { openCopy, openDatabase, refuseDanglingLink } from "./open-database.ts";
+import { openCopy, openDatabase, openReadOnly, refuseDanglingLink } from "./open-database.ts";
 import { createPrivateFile, inodeOf } from "../platform/private-files.ts";
 import { migrations as shimMigrations } from "./schema.ts";
-import { isIndexDamage, isKeyConflict, StoreError, toStoreError } from "./store-error.ts";
+import { isIndexDamage, isKeyConflict, NeedsHostError, olderError, StoreError, toStoreError } from "./store-error.ts";
 import { transaction } from "./transaction.ts";
 
 export interface StoreOptions {
@@ -21,9 +21,8 @@ export interface StoreOptions {
   readonly busyMs?: number;
   readonly migrations?: readonly Migration[];
   readonly minEpoch?: () => number;
-  /** Bytes above which the status line leaves repair and migration to others. */
-  readonly maxUpkeepBytes?: number;
-  readonly canReadCopy?: boolean;
+  /** [ST99] A process beside the host, to which all that writes is left. */
+  readonly isReadOnly?: boolean;
 }
 
 /**
@@ -66,7 +65,8 @@ export class Store {
 
   /**
    * [ST1] Returns `empty` without a database, and creates none. An older schema is migrated first.
-   * [ST91] Reads a temporary copy where nothing can be written, if the options allow.
+   * [ST91] A process that only reads takes a temporary copy where nothing can be written.
+   * @throws {NeedsHostError} when this process only reads a file to migrate or to repair
    * @throws {StoreError} when the file cannot be read or is newer than this program
    */
   read<T>(body: (sql: Sql) => T, empty: T): T {
@@ -107,9 +107,15 @@ export class Store {
    * @throws {StoreError} when nothing could be written
    */
   write<T>(body: (sql: Sql) => T): T {
+    if (this.#options.isReadOnly === true) throw new Error(`${this.path} is written by the host only`);
     const result = this.#write(body);
     for (const listener of this.#commitListeners) listener();
     return result;
+  }
+
+  /** Writes what can be had again, so [ST99] a process that only reads leaves it out. */
+  keep(body: (sql: Sql) => void): void {
+    if (this.#options.isReadOnly !== true) this.write(body);
   }
 
   #write<T>(body: (sql: Sql) => T): T {
@@ -197,7 +203,7 @@ export class Store {
   }
 
   #migrate(connection: Connection): void {
-    this.#checkUpkeep("migrated to the newest schema");
+    if (this.#options.isReadOnly === true) throw olderError(this.path);
     const { migrations, now } = this.context;
     withMaintenanceLock(this.context, "exclusive", () => {
       if (inodeOf(this.path) !== this.#inode || this.#isReady(connection)) return;
@@ -221,7 +227,7 @@ export class Store {
   #copyInstead(error: unknown): Connection {
     const mapped = toStoreError(error, this.path);
     const isReadOnly = mapped instanceof StoreError && mapped.code === "store_readonly";
-    if (!isReadOnly || this.#options.canReadCopy !== true) throw error;
+    if (!isReadOnly || this.#options.isReadOnly !== true) throw error;
     return (this.#copy ??= openCopy(this.context));
   }
 
@@ -235,7 +241,8 @@ export class Store {
     const current = this.#findOpenConnection();
     if (current) return current;
     this.close();
-    const { connection, inode } = openDatabase(this.context);
+    const open = this.#options.isReadOnly === true ? openReadOnly : openDatabase;
+    const { connection, inode } = open(this.context);
     this.#connection = connection;
     this.#inode = inode;
     this.#isMigrated = false;
@@ -249,24 +256,14 @@ export class Store {
       } catch (error) {
         const mapped = toStoreError(error, this.path);
         if (!(mapped instanceof StoreError) || mapped.code !== "store_corrupt" || attempt === 3) throw mapped;
+        if (this.#options.isReadOnly === true)
+          throw new NeedsHostError("store_corrupt", mapped.message, { cause: error });
         this.#repair(mapped, attempt > 1);
       }
     }
   }
 
-  /** [ST22] Work that is killed and restarted again and again would never finish. */
-  #checkUpkeep(what: string): void {
-    const bytes = statSync(this.path, { throwIfNoEntry: false })?.size ?? 0;
-    if (bytes <= (this.#options.maxUpkeepBytes ?? Infinity)) return;
-    const size = `${Math.ceil(bytes / 1_000_000)} MB`;
-    throw new StoreError(
-      "store_upkeep",
-      `${this.path} (${size}) must be ${what} first, which takes too long here; the host does it.`,
-    );
-  }
-
   #repair(error: StoreError, isCertain: boolean): void {
-    this.#checkUpkeep("repaired");
     const inode = this.#inode ?? inodeOf(this.path);
     this.close();
     try {

@@ -1,5 +1,6 @@
 import * as restarter from "./auto-restarter.ts";
 import { restoreById, type Restoration } from "../local-mcp/recovery/restoration.ts";
+import type { Host } from "../local-mcp/host/host.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { messageOf } from "../shared/error.ts";
 import { isClosed } from "../local-mcp/sessions/closed-sessions.ts";
@@ -13,6 +14,8 @@ export type OpenTerminal = (command: string, args: readonly string[], cwd: strin
 export interface WatchOptions {
   readonly name: string;
   readonly runtime: Runtime;
+  /** Operations of the machine: the store is only read here. */
+  readonly call: Host["call"];
   readonly rules: restarter.RestartRules;
   readonly isSupervised: (session: string) => boolean;
   readonly recordDeath: (session: string) => Promise<string | null>;
@@ -47,7 +50,7 @@ export function planRestart(
 }
 
 export async function startInTerminal(
-  { name, runtime, openTerminal, emit }: WatchOptions,
+  { name, runtime, call, openTerminal, emit }: WatchOptions,
   planned: restarter.Restarts,
   [command = "", ...args]: readonly string[],
   cwd: string,
@@ -55,7 +58,7 @@ export async function startInTerminal(
 ): Promise<void> {
   try {
     await openTerminal(command, args, cwd);
-    countRestart(runtime, planned);
+    countRestart({ runtime, call }, planned);
     emit({ type: "restarting", name, ...started });
   } catch (error) {
     emit({ type: "problem", name, message: `${command} cannot be started: ${messageOf(error)}` });

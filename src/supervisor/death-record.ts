@@ -1,48 +1,10 @@
-import * as sessions from "../local-mcp/sessions/sessions.ts";
+import type { Host } from "../local-mcp/host/host.ts";
 import type { Result } from "../shared/result.ts";
 import type { Runtime } from "../runtime/runtime.ts";
-import { storeDurations } from "../runtime/store-durations.ts";
-import { capture } from "../local-mcp/checkpoints/capture.ts";
-import { catchUp } from "../local-mcp/observe/record-transcript.ts";
-import { drainInto } from "../local-mcp/hooks/spool-hook.ts";
-import { isSessionPaused } from "../local-mcp/sessions/paused-session.ts";
 import { mayBeAlive } from "../platform/processes.ts";
 import { readProcessKey } from "../coordinator-client/local/process-key.ts";
-import { recordDeath } from "../local-mcp/recovery/deaths.ts";
-import { takePending } from "../snapshots/pending-snapshots.ts";
 import { messageOf } from "../shared/error.ts";
 import type { SupervisorEvent } from "./supervisor-events.ts";
-
-const filesTimeoutMs = 5_000;
-
-/**
- * [SU6] Reads spool, transcript and journal. Files are taken for a new checkpoint only.
- *
- * @param hurrySignal aborted: the files are left out
- * @returns its id; null: nothing to save, a session that ended well, or a pause
- * @throws {StoreError} when the store cannot be written now
- */
-export async function saveLastCheckpoint(
-  runtime: Runtime,
-  sessionId: string,
-  hurrySignal: AbortSignal,
-): Promise<string | null> {
-  drainInto(runtime);
-  const session = runtime.store.read((sql) => sessions.get(sql, sessionId), null);
-  if (!session || session.endedAt !== null) return null;
-  runtime.store.write((sql) => {
-    catchUp(sql, runtime.now(), sessionId);
-    // [RE60] First, since the checkpoint would hide the loss that the death record counts.
-    recordDeath(sql, runtime, sessionId);
-  });
-  if (runtime.store.read((sql) => isSessionPaused(sql, runtime.now(), session), false)) return null;
-  const saved = capture(runtime, { sessionId, trigger: "detached" });
-  if (!saved.ok) return null;
-  storeDurations(runtime);
-  const limit = AbortSignal.any([hurrySignal, AbortSignal.timeout(filesTimeoutMs)]);
-  if (saved.value.isNew) await takePending(runtime, [sessionId], limit);
-  return saved.value.checkpoint.id;
-}
 
 export type AttestDeath = (
   chat: string,
@@ -74,8 +36,24 @@ async function attestDeath(runtime: Runtime, attest: AttestDeath, session: strin
 
 export interface DeathRecorder {
   readonly runtime: Runtime;
+  /** Operations of the machine: the store is only read here. */
+  readonly call: Host["call"];
   readonly attest: AttestDeath;
   readonly emit: (event: SupervisorEvent) => void;
+}
+
+/** [SU6] @param hurrySignal aborted: files are left out, or not waited for */
+async function saveLast(call: Host["call"], session: string, hurrySignal: AbortSignal): Promise<string | null> {
+  const files = !hurrySignal.aborted;
+  const saving = call("recovery.record-death", { session, files });
+  const saved = await (files ? Promise.race([saving, aborted(hurrySignal)]) : saving);
+  if (saved === null) return null;
+  if (!saved.ok) throw new Error(saved.error.message);
+  return saved.value.checkpoint;
+}
+
+function aborted(signal: AbortSignal): Promise<null> {
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(null), { once: true }));
 }
 
 /**
@@ -84,7 +62,7 @@ export interface DeathRecorder {
  * @returns the id of the checkpoint; null: none
  */
 export async function recordDeathOf(
-  { runtime, attest, emit }: DeathRecorder,
+  { runtime, call, attest, emit }: DeathRecorder,
   session: string,
   hurrySignal: AbortSignal,
 ): Promise<string | null> {
@@ -97,9 +75,7 @@ export async function recordDeathOf(
       return null;
     }
   };
-  const checkpoint = await tryOrReport(`the last checkpoint of ${session}`, () =>
-    saveLastCheckpoint(runtime, session, hurrySignal),
-  );
+  const checkpoint = await tryOrReport(`the last checkpoint of ${session}`, () => saveLast(call, session, hurrySignal));
   const problem = await tryOrReport(`the death of ${session}`, () => attestDeath(runtime, attest, session));
   if (problem !== null) report(problem);
   return checkpoint;

@@ -1,10 +1,13 @@
 import { spawn } from "node:child_process";
 import type { HostContext } from "../local-mcp/host/handlers.ts";
+import type { Host } from "../local-mcp/host/host.ts";
+import { LocalHost } from "../local-mcp/host/local-host.ts";
 import { identify } from "../platform/processes.ts";
 import { programPath } from "../platform/program-path.ts";
 import { becomeSupervisor, findLastSupervisor, resign } from "../platform/supervisor-lock.ts";
 import { fail, type Failure } from "../shared/failure.ts";
 import { err, ok, type Result } from "../shared/result.ts";
+import { logFailure } from "../worker-runner/client/continuation.ts";
 import { runProgram } from "../worker-runner/run-program.ts";
 import type { OpenTerminal } from "./chat-death.ts";
 import { alreadyRunning, openState } from "./control.ts";
@@ -21,11 +24,12 @@ interface Supervision extends Pick<SupervisorOptions, "attest" | "emit" | "pace"
 
 /** Supervises as the home's only supervisor, until it is asked to end. */
 export async function supervise(
-  { paths, site, runtime: load }: HostContext,
+  context: HostContext,
   settings: SupervisorSettings,
   { ring, endSignal, hurrySignal, ...more }: Supervision,
 ): Promise<Result<void, Failure>> {
-  const runtime = await load();
+  const { paths, site } = context;
+  const runtime = await context.runtime();
   const self = identify(runtime.processes, process.pid);
   if (!self) return fail("unknown_process", "this system does not report when a process was started.");
   const { home } = paths;
@@ -36,11 +40,14 @@ export async function supervise(
     const state = openState(home);
     if (!state.ok) return state;
     const { launch, versionOf } = site;
-    const own = { runtime, settings, folder: home, state: state.value, launch, versionOf, self, previous };
+    const host = new LocalHost(context);
+    const call: Host["call"] = (name, input) => host.call(name, input);
+    await logFailure(runtime, "what hooks have left was not stored", call("recovery.catch-up", {}));
+    const own = { runtime, call, settings, folder: home, state: state.value, launch, versionOf, self, previous };
     const daemon = new SupervisorDaemon({ ...own, ...more, run: runProgram, openTerminal });
     const over = new AbortController();
     const onProblem = (message: string): void => runtime.log("warn", message);
-    const attending = site.machineHost(home).attend({ ...(ring ? { ring } : {}), onProblem, until: over.signal });
+    const attending = context.machineHost?.attend({ ...(ring ? { ring } : {}), onProblem, until: over.signal });
     try {
       const end = await daemon.run(endSignal, hurrySignal);
       return end === "asked" ? ok(undefined) : tooLarge(settings);

@@ -8,11 +8,10 @@ import { LimitReader, type UsageLimit } from "../worker-runner/claude/usage-limi
 import { interruptedText } from "../worker-runner/client/prompt.ts";
 import type { ProgramExit } from "../worker-runner/run-program.ts";
 import type { Launch } from "../platform/launch.ts";
-import { drainInto } from "../local-mcp/hooks/spool-hook.ts";
+import type { Host } from "../local-mcp/host/host.ts";
 import { mayBeAlive } from "../platform/processes.ts";
 import { brief } from "../local-mcp/recovery/brief.ts";
 import { causeOf, hasContent } from "../local-mcp/recovery/detect.ts";
-import { take, withdrawOffer } from "../local-mcp/recovery/local-source.ts";
 import { restore } from "../local-mcp/recovery/restoration.ts";
 import { checkTranscript } from "../local-mcp/recovery/relaunch.ts";
 import { redact } from "../redaction/redact.ts";
@@ -24,10 +23,12 @@ import { classifyEnd } from "./program-end.ts";
 import type { WatchedClaude } from "./supervisor-settings.ts";
 import type { ProgramRun, RunEnd, Supervised, NotRun } from "./program-run.ts";
 import type { ProgramChat } from "./supervisor-state.ts";
-import { logStoreErrors } from "../worker-runner/client/continuation.ts";
+import { logFailure, notUpdated } from "../worker-runner/client/continuation.ts";
 
 export interface SupervisedClaudeOptions {
   readonly runtime: Runtime;
+  /** Operations of the machine: the store is only read here. */
+  readonly call: Host["call"];
   readonly launch: Launch;
   /** Output of `<program> --version`; null when it cannot be run. */
   readonly versionOf: (program: string) => string | null;
@@ -42,6 +43,8 @@ interface ClaudeStart {
   readonly isResumed: boolean;
   readonly how: string;
   readonly input: string;
+  /** The session that this one takes over. */
+  readonly taken?: string;
 }
 
 const maxOutputChars = 2_000;
@@ -68,7 +71,6 @@ export class SupervisedClaude implements Supervised {
 
   #findLastSession({ session, before }: ProgramChat): sessions.Session | null {
     const { runtime } = this.#options;
-    logStoreErrors(runtime, () => void drainInto(runtime));
     return runtime.store.read((sql) => {
       const sessionId = [session, before].find((id) => id !== null && hasContent(sql, id)) ?? null;
       return sessionId === null ? null : sessions.get(sql, sessionId);
@@ -100,14 +102,14 @@ export class SupervisedClaude implements Supervised {
     const restoration = restore(runtime, lastSession);
     if (!restoration) return this.#startNew("a new session");
     const session = this.#newId();
-    logStoreErrors(runtime, () => take(runtime, restoration, session));
     const how = `session ${session} with the brief of ${lastSession.id}, because ${transcript.reason}`;
     const chat = { session, before: lastSession.id, isUnresumable: false };
-    return { chat, isResumed: false, how, input: `${watched.prompt}\n\n${brief(restoration, now, "resume")}` };
+    const input = `${watched.prompt}\n\n${brief(restoration, now, "resume")}`;
+    return { chat, isResumed: false, how, input, taken: lastSession.id };
   }
 
-  #toRun({ chat, isResumed, how, input }: ClaudeStart): ProgramRun {
-    const { runtime, launch, versionOf, watched, folder } = this.#options;
+  #toRun({ chat, isResumed, how, input, taken }: ClaudeStart): ProgramRun {
+    const { runtime, call, launch, versionOf, watched, folder } = this.#options;
     const { home } = runtime.paths;
     const files = writeClaudeFiles(home, launch, versionOf(watched.program));
     const output = new ClaudeOutput();
@@ -125,8 +127,11 @@ export class SupervisedClaude implements Supervised {
       chat.session,
     ];
     const env = clientEnvironment("claude-code", runtime.env, watched.env, home);
+    const prepare = (session: string): Promise<void> =>
+      logFailure(runtime, notUpdated, call("recovery.take", { session, chat: chat.session }));
     return {
       start: { command: watched.program, args, cwd: folder, env, input, maxLineChars },
+      ...(taken === undefined ? {} : { prepare: () => prepare(taken) }),
       how,
       chat,
       onLine: (line) => output.onLine(line),
@@ -140,10 +145,11 @@ export class SupervisedClaude implements Supervised {
     exit: ProgramExit,
     wasAskedToEnd: boolean,
   ): Promise<RunEnd> {
-    const { runtime } = this.#options;
+    const { runtime, call } = this.#options;
     const { session, before } = chat;
     await this.#options.recordDeath(session);
-    if (before !== null) logStoreErrors(runtime, () => withdrawOffer(runtime, before, session));
+    if (before !== null)
+      await logFailure(runtime, notUpdated, call("recovery.withdraw", { session: before, chat: session }));
     const stored = runtime.store.read((sql) => sessions.get(sql, session), null);
     const ending = classifyEnd({
       exit,

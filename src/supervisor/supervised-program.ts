@@ -122,11 +122,12 @@ export class SupervisedProgram {
 
   async #run(programRun: ProgramRun): Promise<void> {
     const { name, now, emit } = this.#options;
-    const { start, how, chat, onLine, onEnd } = programRun;
+    const { start, prepare, how, chat, onLine, onEnd } = programRun;
     // Saved first, so that a killed supervisor leaves no unknown program.
     const { restarts } = this.#programState;
     this.#save({ chat, restarts: restarter.afterStart(restarts, now()) });
     this.#options.onStart(restarts);
+    if (prepare) await prepare();
     emit({ type: "started", name, how, session: chat.session });
     const emitOutput = (text: string | null): void => {
       if (text !== null) emit({ type: "output", name, text });

@@ -58,11 +58,20 @@ export class SupervisorDaemon {
     );
     this.#chats = Object.entries(watch).flatMap(([name, watched]) => {
       if (isProgram(watched)) return [];
-      const { runtime, settings, openTerminal, emit } = options;
+      const { runtime, call, settings, openTerminal, emit } = options;
       const recordDeath = (session: string): Promise<string | null> =>
         recordDeathOf(options, session, this.#endController.signal);
       const isSupervised = (session: string): boolean => this.#programs.some((program) => program.session === session);
-      const sharedOptions = { name, runtime, rules: settings.restarts, isSupervised, recordDeath, openTerminal, emit };
+      const sharedOptions = {
+        name,
+        runtime,
+        call,
+        rules: settings.restarts,
+        isSupervised,
+        recordDeath,
+        openTerminal,
+        emit,
+      };
       return [
         watched.kind === "sessions"
           ? new ChatWatch({ ...sharedOptions, watched })
@@ -144,12 +153,12 @@ export class SupervisorDaemon {
       emit,
       pace: this.#options.pace,
       wake: () => this.#wakeController.abort(),
-      onStart: (planned) => countRestart(runtime, planned),
+      onStart: (planned) => countRestart(this.#options, planned),
     });
   }
 
   #supervised(watched: WatchedProgram): Supervised {
-    const { runtime, launch, versionOf } = this.#options;
+    const { runtime, call, launch, versionOf } = this.#options;
     const { env } = runtime;
     const folder = resolve(this.#options.folder, watched.folder ?? ".");
     switch (watched.kind) {
@@ -167,7 +176,7 @@ export class SupervisorDaemon {
       case "claude": {
         const recordDeath = async (session: string): Promise<void> =>
           void (await recordDeathOf(this.#options, session, neverAborted));
-        return new SupervisedClaude({ runtime, launch, versionOf, watched, folder, recordDeath });
+        return new SupervisedClaude({ runtime, call, launch, versionOf, watched, folder, recordDeath });
       }
     }
   }

@@ -1,18 +1,15 @@
 import type { Sample } from "../contract/metrics.ts";
-import type { Runtime } from "../runtime/runtime.ts";
-import * as totals from "../store/metric-totals.ts";
-import { exceptStoreErrors } from "../store/store-error.ts";
+import { logFailure } from "../worker-runner/client/continuation.ts";
 import type { Restarts } from "./auto-restarter.ts";
+import type { DeathRecorder } from "./death-record.ts";
 import { isProgram, type SupervisorSettings } from "./supervisor-settings.ts";
 import type { SupervisorState } from "./supervisor-state.ts";
 
 /** [OB15] Call for each start. The first one is no restart. */
-export function countRestart(runtime: Runtime, { endedBy }: Restarts): void {
+export function countRestart({ runtime, call }: Pick<DeathRecorder, "runtime" | "call">, { endedBy }: Restarts): void {
   if (!endedBy) return;
-  exceptStoreErrors(
-    () => runtime.store.write((sql) => totals.add(sql, "shim_supervisor_restarts_total", { labels: [endedBy] })),
-    ({ message: reason }) => runtime.log("warn", "supervisor: a restart was not counted", { reason }),
-  );
+  const counted = call("metrics.count-restart", { reason: endedBy });
+  void logFailure(runtime, "supervisor: a restart was not counted", counted);
 }
 
 /** [OB15] Programs of these settings by phase. */

@@ -27,15 +27,6 @@ export function storeRules(driver: Driver): void {
     expect(readdirSync(paths.backups)).toHaveLength(1);
   });
 
-  it("[ST1] [ST22] a process that leaves the migration to others is refused, and gets no empty value", ({
-    store,
-    paths,
-  }) => {
-    store.write(addSetting("a"));
-    const newer = openStore(driver, paths, { migrations: [...migrations, step()], maxUpkeepBytes: 0 });
-    expect(refusal(() => newer.read(count, -1))).toMatchObject({ code: "store_upkeep" });
-  });
-
   it("[ST2] folder and files are for their user alone, whatever the umask", () => {
     const umask = process.umask(0);
     try {

@@ -77,6 +77,7 @@ export const fileOperations = {
       "restore_failed",
     ],
     effect: "write",
+    doneBy: "caller",
     surfaces: ["command"],
     example: { folder: "/home/you/app" },
   }),

@@ -38,6 +38,7 @@ export const hostOperations = {
     output: Answer,
     errors: ["host_unusable"],
     effect: "write",
+    doneBy: "caller",
     surfaces: ["command"],
     example: {},
   }),

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { opportunityPatterns } from "../opportunities.ts";
+import { WorkspaceTrial } from "../workspace-trials.ts";
 import { ExperimentView } from "./experiments.ts";
 import { Moment } from "./forms.ts";
 import { machineOperation } from "./operation.ts";
@@ -69,8 +70,52 @@ export const learningOperations = {
       hasDepartures: z.boolean(),
     }),
     effect: "write",
+    doneBy: "caller",
     surfaces: ["command"],
     example: {},
+  }),
+  "opportunities.store": machineOperation({
+    summary: "Store the counts of what an examination has found, for the metrics.",
+    /** `until`: when their evidence has left the window, in epoch ms. */
+    input: z.strictObject({ until: z.int(), patterns: z.array(z.enum(opportunityPatterns)) }),
+    output: z.object({}),
+    effect: "write",
+    surfaces: [],
+    example: { until: 1_800_000_000_000, patterns: [] },
+  }),
+  "review.advance": machineOperation({
+    summary: "Advance the machine's trials, and try what a review has chosen.",
+    input: z.strictObject({
+      finding: Finding.nullable(),
+      /** Evidence of a replay; null where live sessions decide. */
+      replay: z.looseObject({}).nullable(),
+    }),
+    output: z.object({ moved: z.array(ExperimentView), started: ExperimentView.nullable() }),
+    effect: "write",
+    surfaces: [],
+    example: { finding: null, replay: null },
+  }),
+  "review.note": machineOperation({
+    summary: "Note what a review has done in the workspace.",
+    input: z.strictObject({
+      /** In the workspace. */
+      machine: z.string(),
+      /** Those that were stopped are announced once. */
+      trials: z.array(WorkspaceTrial),
+      moved: z.object({ id: z.string(), state: z.string() }).nullable(),
+    }),
+    output: z.object({}),
+    effect: "write",
+    surfaces: [],
+    example: { machine: "m1", trials: [], moved: null },
+  }),
+  "review.mark-sent": machineOperation({
+    summary: "Note how many sessions of an experiment its service has received.",
+    input: z.strictObject({ experiment: z.string(), sent: count }),
+    output: z.object({}),
+    effect: "write",
+    surfaces: [],
+    example: { experiment: "exp_1", sent: 0 },
   }),
   "report.get": machineOperation({
     summary: "The report of a week: what died, was saved, was lost, cost and changed.",
@@ -101,6 +146,7 @@ export const learningOperations = {
       report: z.string().nullable(),
     }),
     effect: "write",
+    doneBy: "caller",
     surfaces: ["command"],
     example: { dryRun: true },
   }),

@@ -19,4 +19,12 @@ export const metricOperations = {
     surfaces: ["command"],
     example: {},
   }),
+  "metrics.count-restart": machineOperation({
+    summary: "Count what the supervisor has started again.",
+    input: z.strictObject({ reason: z.enum(metrics.shim_supervisor_restarts_total.labels.reason) }),
+    output: z.object({}),
+    effect: "write",
+    surfaces: [],
+    example: { reason: "crashed" },
+  }),
 };

@@ -14,6 +14,8 @@ export interface MachineOperationDetails<Input extends z.ZodObject, Output exten
   readonly errors?: readonly HostErrorCode[];
   /** The most that it does. */
   readonly effect: MachineEffect;
+  /** Absent: a read is done by the process that asks, and all else by the host. */
+  readonly doneBy?: "caller";
   readonly surfaces: readonly MachineSurface[];
   /** An input, for documents and tests. */
   readonly example: z.input<Input>;

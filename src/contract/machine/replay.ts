@@ -129,6 +129,7 @@ export const replayOperations = {
     output: z.object({ file: z.string(), sessions: count }),
     errors: ["file_exists", "not_found"],
     effect: "write",
+    doneBy: "caller",
     surfaces: ["command"],
     example: { file: "/tmp/sessions.jsonl" },
   }),

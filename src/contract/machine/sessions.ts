@@ -213,6 +213,14 @@ export const sessionOperations = {
     surfaces: ["command"],
     example: { text: "tokenizer" },
   }),
+  "sessions.index": machineOperation({
+    summary: "Index the newest checkpoints for the search.",
+    input: z.strictObject({}),
+    output: z.object({}),
+    effect: "write",
+    surfaces: [],
+    example: {},
+  }),
   "checkpoints.get": machineOperation({
     summary: "A checkpoint: the whole state.",
     input: z.strictObject({ checkpoint: id }),

@@ -62,6 +62,7 @@ export const storedSessionOperations = {
     output: z.object({ file: z.string(), isTemporary: z.boolean(), lines: count, session: z.string().nullable() }),
     errors: ["bad_input", "not_found", "ambiguous", "file_exists"],
     effect: "write",
+    doneBy: "caller",
     surfaces: ["command"],
     example: { session: "5f0e0e5e", format: "markdown" },
   }),

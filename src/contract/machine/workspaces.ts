@@ -180,6 +180,15 @@ export const workspaceOperations = {
     surfaces: ["command"],
     example: {},
   }),
+  "workspace.pull": machineOperation({
+    summary: "Fetch what the workspace's other machines have stored since a revision.",
+    input: z.strictObject({ after: count }),
+    output: z.object({ revision: count }),
+    errors: ["not_found"],
+    effect: "write",
+    surfaces: [],
+    example: { after: 0 },
+  }),
   "workspace.rekey": machineOperation({
     summary: "Make a new key for the workspace: all that this machine has stored is sealed and sent again.",
     input: z.strictObject({}),

@@ -12,20 +12,27 @@ const sendMs = 20_000;
 /**
  * [EX73] Sends the configured service the sessions that its experiments have counted since, with
  * their outcomes. Those of a sending with a problem are sent again by the next review.
+ *
+ * @param mark does {@link markSent} where the store is written
  */
-export function sendCounted(runtime: Runtime): void {
+export async function sendCounted(
+  runtime: Runtime,
+  mark: (experiment: string, sent: number) => unknown,
+): Promise<void> {
   const { provider } = runtime.config.experiments;
   if (provider === "local") return;
   const due = runtime.store.read((sql) => listDue(sql, provider), []);
+  const marked: unknown[] = [];
   for (const experiment of due) {
     const { id, key } = experiment;
     const until = countOf(experiment);
     const units = runtime.store.read((sql) => unitsOf(sql, experiment, until), []);
     const problems = units.length === 0 ? [] : runService(runtime, { kind: "send", name: key, units }, sendMs).problems;
-    if (problems.length === 0) runtime.store.write((sql) => markSent(sql, id, until));
+    if (problems.length === 0) marked.push(mark(id, until));
     else
       runtime.log("warn", "sessions of an experiment were not sent", { provider, id, problems: problems.slice(0, 3) });
   }
+  await Promise.all(marked);
 }
 
 /** [EX75] None while experiments are switched off, and none that a person has stopped. */
@@ -51,7 +58,9 @@ function unitsOf(sql: Sql, { id, salt, sent = 0 }: Experiment, until: number): S
   }));
 }
 
-function markSent(sql: Sql, id: string, sent: number): void {
-  const stored = rows.get(sql, id);
-  if (stored) rows.save(sql, { ...stored.experiment, sent }, stored.revision);
+export function markSent({ store }: Runtime, id: string, sent: number): void {
+  store.write((sql) => {
+    const stored = rows.get(sql, id);
+    if (stored) rows.save(sql, { ...stored.experiment, sent }, stored.revision);
+  });
 }

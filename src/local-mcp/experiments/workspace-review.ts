@@ -18,6 +18,27 @@ export interface WorkspaceReviewOptions {
   readonly findings: readonly Finding[];
   readonly isDryRun: boolean;
   readonly compare: Compare;
+  /** Does {@link noteReview} where the store is written. */
+  readonly note: (done: ReviewNote) => unknown;
+}
+
+export interface ReviewNote {
+  /** In the workspace. */
+  readonly machine: string;
+  readonly trials: WorkspaceTrial[];
+  readonly moved: { readonly id: string; readonly state: string } | null;
+}
+
+export function noteReview(runtime: Runtime, { machine, trials, moved }: ReviewNote): void {
+  if (moved)
+    record(runtime, {
+      kind: "experiment.moved",
+      session: null,
+      experiment: moved.id,
+      by: "kaizen",
+      result: moved.state,
+    });
+  announceStops(runtime, machine, trials);
 }
 
 /** Key of the state that one machine of the workspace gets for the day. */
@@ -35,19 +56,20 @@ const doneMs = 82_800_000;
 export async function reviewWorkspace(
   runtime: Runtime,
   link: TrialLink,
-  { isDryRun, findings, mode, compare }: WorkspaceReviewOptions,
+  { isDryRun, findings, mode, compare, note }: WorkspaceReviewOptions,
 ): Promise<HostResult<string>> {
   const read = await readPosition(runtime, link);
   if (!read.ok) return read;
   const position = read.value;
-  if (!isDryRun) announceStops(runtime, link.machine, position.stored.all.trials);
+  const { machine } = link;
+  if (!isDryRun) await note({ machine, trials: [...position.stored.all.trials], moved: null });
   const plan = planReview(position, findings);
   if (typeof plan === "string") return ok(plan);
   const obstacle = await findObstacle(link, mode);
   if (!obstacle.ok) return obstacle;
   if (obstacle.value !== null) return ok(`${planText(plan)} ${obstacle.value}`);
   if (isDryRun) return ok(planText(plan));
-  const done = await claimed(link, () => step(position, plan, compare));
+  const done = await claimed(link, () => step(position, plan, { compare, note }));
   return done.ok ? ok(done.value ?? "The review of today is done, or under way.") : done;
 }
 
@@ -107,16 +129,18 @@ async function claimed<T>(link: TrialLink, work: () => Promise<HostResult<T>>): 
 }
 
 /** One move of the trial that runs, or of a new one. */
-async function step(position: Position, { candidate, trial }: Plan, compare: Compare): Promise<HostResult<string>> {
-  const { runtime, stored } = position;
+async function step(
+  position: Position,
+  { candidate, trial }: Plan,
+  { compare, note }: Pick<WorkspaceReviewOptions, "compare" | "note">,
+): Promise<HostResult<string>> {
   const moved = trial
     ? await (trial.state === "deployed" ? watchValue(position, trial) : simulateValue(position, trial, compare))
     : await proposeValue(position, candidate, compare);
   if (!moved.ok) return moved;
   const { id, state, key, to, steps } = moved.value;
-  if (state !== trial?.state)
-    record(runtime, { kind: "experiment.moved", session: null, experiment: id, by: "kaizen", result: state });
-  announceStops(runtime, stored.link.machine, [moved.value]);
+  const { machine } = position.stored.link;
+  await note({ machine, trials: [moved.value], moved: state === trial?.state ? null : { id, state } });
   const last = steps.at(-1);
   return ok(`${id}: ${key} = ${to}, ${last?.state.replace("_", " ") ?? ""} (${last?.note ?? ""}).`);
 }

@@ -1,6 +1,6 @@
 import type { Check } from "../../contract/machine/checks.ts";
 import { messageOf } from "../../shared/error.ts";
-import { StoreError } from "../../store/store-error.ts";
+import { NeedsHostError, StoreError } from "../../store/store-error.ts";
 
 export function pass(name: string, text: string): Check {
   return { name, state: "ok", text, fix: null };
@@ -23,7 +23,9 @@ export function runCheck(name: string, check: () => Check | readonly Check[]): r
   }
 }
 
+/** @throws {NeedsHostError} [ST99] where the host must do the checks */
 export function failedCheck(name: string, error: unknown): Check {
+  if (error instanceof NeedsHostError) throw error;
   const message = messageOf(error);
   if (error instanceof StoreError)
     return fail(name, message, "Do what the message says, then run `shim doctor` again.");

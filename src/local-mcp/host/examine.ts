@@ -3,10 +3,9 @@ import { findOpportunities, type Opportunities } from "../../experiments/opportu
 import type { TeamHistory } from "../../experiments/opportunities/history.ts";
 import { pastChanges } from "../../experiments/opportunities/rejected-changes.ts";
 import { allDecisions } from "../../platform/evolve-decisions.ts";
-import type { HostResult } from "./host.ts";
+import type { Host, HostResult } from "./host.ts";
 import { machineMetrics } from "../metrics/machine-metrics.ts";
 import type { Deciding } from "../experiments/all-experiments.ts";
-import { storeRun } from "../experiments/last-opportunities.ts";
 import { pastOffers, pastSessions } from "../experiments/machine-history.ts";
 import { readTeam } from "../experiments/workspace-history.ts";
 
@@ -22,14 +21,8 @@ export interface Examination extends Opportunities {
   readonly team: HostResult<TeamHistory>;
 }
 
-interface ExamineOptions {
-  /** True: the counts of findings become a metric. */
-  readonly isStored: boolean;
-  readonly since?: number | undefined;
-}
-
 /** Examines what this machine and its team have stored. */
-export async function examine(deciding: Deciding, { isStored, since: given }: ExamineOptions): Promise<Examination> {
+export async function examine(deciding: Deciding, given?: number): Promise<Examination> {
   const { runtime } = deciding;
   const now = runtime.now();
   const since = Math.min(given ?? now - defaultWindowMs, now - 1);
@@ -49,7 +42,11 @@ export async function examine(deciding: Deciding, { isStored, since: given }: Ex
     team: team.ok ? team.value : null,
     changes: pastChanges(allDecisions(runtime.paths.home)),
   });
-  const patterns = found.findings.map(({ pattern }) => pattern);
-  if (isStored) runtime.store.write((sql) => storeRun(sql, now + windowMs, patterns));
   return { ...found, since, until: now, recorded: sessions.map(({ session }) => session), team };
+}
+
+/** [EX67] The counts of findings become a metric, until their evidence has left the window. */
+export async function storeCounts(call: Host["call"], { since, until, findings }: Examination): Promise<void> {
+  const patterns = findings.map(({ pattern }) => pattern);
+  await call("opportunities.store", { until: until + (until - since), patterns });
 }

@@ -10,7 +10,7 @@ import { shimCommand } from "../../platform/shim-command.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import * as notices from "../../store/notices.ts";
 import * as pauses from "../../store/pause.ts";
-import { recordFinishedHere } from "../recovery/finished-tasks.ts";
+import { settle } from "./settle.ts";
 import { readChatState } from "../recovery/session-state.ts";
 import { emptyLine, sum, totalCost, usageBy } from "../usage/usage-report.ts";
 import { isPresent } from "./chat-names.ts";
@@ -24,7 +24,7 @@ const shown = { finished: 20, incomplete: 100 };
 /** Sessions of this machine, and the workspace's chats and dead sessions on other machines. */
 export async function readFleet({ runtime: load, site, others, ...context }: HandlerContext): Promise<Fleet> {
   const runtime = await load();
-  recordFinishedHere(runtime);
+  await settle(runtime, context.call);
   const opened = await context.workspace.open();
   const { chats: all, ...team } = await readTeam(opened);
   const canAsk = opened.ok && opened.value.isEdge && team.trouble === null;

@@ -1,10 +1,12 @@
 import type { CheckedMachineInput, MachineOperationName, MachineOutput } from "../../contract/machine/operations.ts";
+import type { EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
 import type { ServiceSite } from "../../installer/service.ts";
 import type { Launch } from "../../platform/launch.ts";
 import type { Paths } from "../../platform/paths.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { DriverName } from "../../store/driver.ts";
-import type { HostResult } from "./host.ts";
+import type { SyncReport } from "../sync/sync-round.ts";
+import type { Host, HostResult } from "./host.ts";
 import type { KeptWorkspace } from "./kept-workspace.ts";
 import type { MachineHost } from "./machine-host.ts";
 import type { OtherMachines } from "./other-machines.ts";
@@ -24,9 +26,10 @@ export interface HostSite extends ServiceSite {
   readonly launch: Launch;
   readonly nodeVersion: string;
   readonly versionOf: (program: string) => string | null;
-  /** The process that does the work of the machine with this home. */
-  readonly machineHost: (home: string) => MachineHost;
 }
+
+/** Surface of a caller. */
+export type CallerSurface = "command line" | "live page";
 
 export interface HostContext {
   readonly paths: Paths;
@@ -34,15 +37,21 @@ export interface HostContext {
   readonly loaded: () => Promise<LoadedRuntime>;
   /** Opens the store with the first call. */
   readonly runtime: () => Promise<Runtime>;
+  /** Absent in the host itself. */
+  readonly machineHost?: MachineHost;
+  /** Does a whole round of the sync; only the host has it. */
+  readonly syncNow?: (edge: EdgeWorkspace) => Promise<SyncReport>;
   readonly onSecretsRemoved?: (count: number) => void;
-  /** Surface of the caller, for the audit log; default: the command line. */
-  readonly by?: "command line" | "live page";
+  /** For the audit log; default: the command line. */
+  readonly by?: CallerSurface;
   /** Shows a line to a person who waits for the answer. */
   readonly progress?: (text: string) => void;
 }
 
 /** A host keeps the rest from one call to the next. */
 export interface HandlerContext extends HostContext {
+  /** Another operation, such as a write that a read needs. */
+  readonly call: Host["call"];
   readonly workspace: KeptWorkspace;
   readonly others: OtherMachines;
   readonly team: TeamReader;

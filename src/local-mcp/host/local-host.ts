@@ -5,11 +5,14 @@ import {
   type MachineOperationName,
   type MachineOutput,
 } from "../../contract/machine/operations.ts";
-import { StoreError } from "../../store/store-error.ts";
+import type { MachineOperation } from "../../contract/machine/operation.ts";
+import { NeedsHostError, StoreError } from "../../store/store-error.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { err, ok } from "../../shared/result.ts";
 import { formatIssues } from "../../shared/problems.ts";
 import type { HandlerContext, Handlers, HostContext } from "./handlers.ts";
 import type { Host, HostResult, MetricsServing, PageServing, ServedMetrics, ServedPage } from "./host.ts";
+import type { MachineHost } from "./machine-host.ts";
 import { KeptWorkspace } from "./kept-workspace.ts";
 import { OtherMachines } from "./other-machines.ts";
 import { TeamReader } from "./team-reader.ts";
@@ -70,21 +73,31 @@ export class LocalHost implements Host {
 
   constructor(context: HostContext) {
     const workspace = new KeptWorkspace(() => this.workspace());
-    const others = new OtherMachines(workspace);
+    const call: Host["call"] = (name, input) => this.call(name, input);
+    const others = new OtherMachines(workspace, call);
     const team = new TeamReader({ open: () => workspace.open(), others });
-    this.#context = { ...context, workspace, others, team };
+    this.#context = { ...context, workspace, others, team, call };
   }
 
-  /** Refusals and errors of the store are results; bugs throw. */
+  /** [PR41] The host writes. Refusals and errors of the store are results, bugs throw. */
   async call<Name extends MachineOperationName>(
     name: Name,
     input: MachineInput<Name>,
   ): Promise<HostResult<MachineOutput<Name>>> {
     const checked = machineOperations[name].input.safeParse(input);
     if (!checked.success) return err({ code: "bad_input", message: `${name}: ${formatIssues(checked.error)}.` });
+    const { effect, doneBy }: MachineOperation = machineOperations[name];
+    const { machineHost, site, by = "command line", progress, onSecretsRemoved } = this.#context;
+    const askHost = async (one: MachineHost): Promise<HostResult<MachineOutput<Name>>> => {
+      const asked = { name, input: checked.data, env: site.env, by };
+      return (await one.call(asked, omitUndefined({ progress, onSecretsRemoved }))) as HostResult<MachineOutput<Name>>;
+    };
+    if (machineHost && effect !== "read" && doneBy !== "caller") return askHost(machineHost);
     try {
       return await handlers[name](this.#context, checked.data as CheckedMachineInput<Name>);
     } catch (error) {
+      // [ST99] The host migrates or repairs the store on its way.
+      if (machineHost && error instanceof NeedsHostError) return askHost(machineHost);
       if (error instanceof StoreError) return err({ code: error.code, message: error.message });
       throw error;
     }

@@ -1,16 +1,12 @@
 import type { IncomingMessage } from "node:http";
-import { text } from "node:stream/consumers";
 import { setTimeout as pause } from "node:timers/promises";
-import type { EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
 import { messageOf } from "../../shared/error.ts";
-import { err, ok } from "../../shared/result.ts";
-import type { SyncReport } from "../sync/sync-round.ts";
 import { callHost, type HostQuestion } from "./ask-host.ts";
+import { askOperation, type Hearing } from "./ask-operation.ts";
 import type { HostHome } from "../front/reach-host.ts";
 import type { HostResult } from "./host.ts";
+import type { AskedOperation } from "./operation-wire.ts";
 
-/** The first round of a machine sends all that it has. */
-const maxRoundMs = 600_000;
 /** Time between two tries to reach a host, in ms. */
 const retryEveryMs = 5_000;
 
@@ -26,24 +22,15 @@ export interface Attendance {
 
 /** The host of a machine, as its other programs see it; it is started where none runs. */
 export interface MachineHost {
-  /** Does a whole round of the sync, where the host works for this workspace. */
-  syncNow(edge: EdgeWorkspace): Promise<HostResult<SyncReport>>;
+  /** Does an operation there; bugs throw. */
+  call(asked: AskedOperation, hearing: Hearing): Promise<HostResult<unknown>>;
   /** Keeps a host running while this program does; never rejects. */
   attend(attendance: Attendance): Promise<void>;
 }
 
 export function machineHostOf(home: HostHome): MachineHost {
   return {
-    async syncNow({ url, workspace }) {
-      const signal = AbortSignal.timeout(maxRoundMs);
-      try {
-        const body = { url, workspace };
-        const answer = await ask(home, { method: "POST", path: "/sync", body, signal });
-        return ok(JSON.parse(await text(answer)) as SyncReport);
-      } catch (error) {
-        return err({ code: "host_unusable", message: `the host of this machine did not sync: ${messageOf(error)}` });
-      }
-    },
+    call: (asked, hearing) => askOperation(home, asked, hearing),
     attend: (attendance) => attend(home, attendance),
   };
 }

@@ -16,6 +16,7 @@ import { projectRoot } from "../sessions/git-head.ts";
 import { findProject } from "../sync/find-project.ts";
 import { pull } from "../sync/pull.ts";
 import type { HostContext } from "./handlers.ts";
+import type { Host, HostResult } from "./host.ts";
 import type { KeptWorkspace } from "./kept-workspace.ts";
 import { shortSession } from "./resolve-id.ts";
 
@@ -27,17 +28,19 @@ const pullEveryMs = 60_000;
 /** Sessions of the workspace's other machines, for the user, who is no chat. */
 export class OtherMachines {
   readonly #workspace: KeptWorkspace;
+  readonly #call: Host["call"];
   #pulled = { at: 0, revision: 0 };
 
-  constructor(workspace: KeptWorkspace) {
+  constructor(workspace: KeptWorkspace, call: Host["call"]) {
     this.#workspace = workspace;
+    this.#call = call;
   }
 
   /** [RE27] @returns null: without a workspace on an edge, or without a key of it */
   async read(runtime: Runtime, progress: HostContext["progress"]): Promise<RemoteContext | null> {
     const context = await this.#context(runtime, []);
     if (!context) return null;
-    const trouble = await this.#pull(context);
+    const trouble = await this.#pull(runtime);
     if (trouble !== null) progress?.(`Other machines as of the last sync: ${trouble}.`);
     return { ...context, isStale: trouble !== null };
   }
@@ -52,7 +55,7 @@ export class OtherMachines {
     const context = await this.#context(runtime, chats);
     if (!context) return [];
     const now = runtime.now();
-    if (!isWithin(now - this.#pulled.at, pullEveryMs)) await this.#pull(context);
+    if (!isWithin(now - this.#pulled.at, pullEveryMs)) await this.#pull(runtime);
     const dead = await findElsewhere(context, undefined, maxSessions);
     const short = (session: string): string => shortSession(runtime, session);
     return dead.map((one) => {
@@ -80,13 +83,23 @@ export class OtherMachines {
   }
 
   /** @returns why not */
-  async #pull({ runtime, mirror }: RemoteContext): Promise<string | null> {
-    const at = runtime.now();
+  async #pull({ now }: Runtime): Promise<string | null> {
+    const at = now();
     this.#pulled = { ...this.#pulled, at };
-    const pulled = await pull(mirror, this.#pulled.revision);
+    const pulled = await this.#call("workspace.pull", { after: this.#pulled.revision });
     if (!pulled.ok) return pulled.error.message;
     this.#pulled = { at, revision: pulled.value.revision };
     return null;
+  }
+
+  /** Stores what the others have stored since a revision. */
+  async fetch(runtime: Runtime, after: number): Promise<HostResult<{ readonly revision: number }>> {
+    const context = await this.#context(runtime, []);
+    if (!context) return err({ code: "not_found", message: "this machine has no key of a workspace." });
+    const pulled = await pull(context.mirror, after);
+    return pulled.ok
+      ? ok({ revision: pulled.value.revision })
+      : err({ code: pulled.error.code, message: pulled.error.message });
   }
 }
 

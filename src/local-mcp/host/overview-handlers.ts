@@ -7,7 +7,7 @@ import type { Sql } from "../../shared/sql.ts";
 import * as notices from "../../store/notices.ts";
 import * as pauses from "../../store/pause.ts";
 import { findIncomplete } from "../recovery/detect.ts";
-import { recordFinishedHere } from "../recovery/finished-tasks.ts";
+import { settle } from "./settle.ts";
 import { asSeen, isAlive } from "../recovery/session-state.ts";
 import { hasDied } from "../sessions/closed-sessions.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -19,9 +19,9 @@ const recentMs = 86_400_000;
 const maxShown = { finished: 5, incomplete: 20 };
 
 export const overviewHandlers: Handlers<"overview.get" | "team.overview" | "clients.list"> = {
-  async "overview.get"({ runtime: load }) {
+  async "overview.get"({ runtime: load, call }) {
     const runtime = await load();
-    recordFinishedHere(runtime);
+    await settle(runtime, call);
     const { path } = runtime.store;
     const now = runtime.now();
     const empty = { sessions: [], notices: [], pauses: [] };

@@ -1,10 +1,10 @@
 import { existsSync } from "node:fs";
 import { adapterOf } from "../../clients/adapters.ts";
 import type { Candidate, Plan } from "../../contract/machine/recovery.ts";
-import type { MachineOutput } from "../../contract/machine/operations.ts";
+import type { MachineInput, MachineOutput } from "../../contract/machine/operations.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { err, ok } from "../../shared/result.ts";
-import { exceptStoreErrors } from "../../store/store-error.ts";
+import { isEmpty } from "../../store/spool.ts";
 import * as audit from "../audit/machine-audit.ts";
 import { drainInto } from "../hooks/spool-hook.ts";
 import { catchUp } from "../observe/record-transcript.ts";
@@ -29,8 +29,10 @@ import * as sessions from "../sessions/sessions.ts";
 import { findTitle } from "../sync/remote-sessions.ts";
 import type { HandlerContext, Handlers, HostContext } from "./handlers.ts";
 import type { HostResult } from "./host.ts";
+import { saveLastCheckpoint } from "./last-checkpoint.ts";
 import { projectOfFolderHere } from "./other-machines.ts";
 import { findSession, shortSession } from "./resolve-id.ts";
+import { settle } from "./settle.ts";
 
 export const recoveryHandlers: Handlers<
   | "recovery.check"
@@ -40,12 +42,15 @@ export const recoveryHandlers: Handlers<
   | "recovery.withdraw"
   | "recovery.dismiss"
   | "recovery.undo"
+  | "recovery.settle"
+  | "recovery.catch-up"
+  | "recovery.record-death"
   | "transcripts.import"
 > = {
   /** [CL9] The sessions that died in the project, else those that were closed there. */
   async "recovery.check"(context, { folder }) {
     const runtime = await context.runtime();
-    recordMissed(context, runtime);
+    await recordMissed(context, runtime);
     const project = projectRoot(folder);
     const open = runtime.store.read(
       (sql) => findIncomplete(sql, runtime.processes, runtime.now(), { limit: 100 }).map(({ session }) => session),
@@ -66,10 +71,9 @@ export const recoveryHandlers: Handlers<
     const into = client === undefined ? null : adapterOf(client);
     if (client !== undefined && !into?.commands)
       return err({ code: "bad_input", message: `${client} is no client that can be started from a command line.` });
-    recordMissed(context, await context.runtime());
+    await recordMissed(context, await context.runtime());
     return onSession(context, input, async (runtime, { source, named }) => {
-      if (named.machine === null)
-        noteFailure(context, () => runtime.store.write((sql) => catchUp(sql, runtime.now(), named.session)));
+      if (named.machine === null) await catchUpWith(context, { session: named.session });
       const from = await inspect(source, named.session);
       if (!from.ok) return from;
       const start = startOf(runtime, from.value, into);
@@ -117,6 +121,20 @@ export const recoveryHandlers: Handlers<
       const message = `${named.session} was not released: ${released.error.message}. Nothing has changed.`;
       return err({ code: isUnanswered(released.error) ? "edge_unreachable" : "not_released", message });
     }),
+  async "recovery.settle"({ runtime }) {
+    recordFinishedHere(await runtime());
+    return ok({});
+  },
+  async "recovery.catch-up"({ runtime: load }, { session }) {
+    const runtime = await load();
+    drainInto(runtime);
+    if (session !== undefined && runtime.store.read((sql) => sessions.get(sql, session), null) !== null)
+      runtime.store.write((sql) => catchUp(sql, runtime.now(), session));
+    return ok({});
+  },
+  async "recovery.record-death"({ runtime }, { session, files }) {
+    return ok({ checkpoint: await saveLastCheckpoint(await runtime(), session, files) });
+  },
   /** [PO5] */
   "transcripts.import": async ({ runtime }, { file, folder }) => {
     if (!existsSync(file)) return err({ code: "not_found", message: `there is no file ${file}.` });
@@ -127,14 +145,18 @@ export const recoveryHandlers: Handlers<
 };
 
 /** Stores the events that hooks have left in the spool, and tasks that were finished since. */
-function recordMissed(context: HostContext, runtime: Runtime): void {
-  noteFailure(context, () => void drainInto(runtime));
-  recordFinishedHere(runtime);
+async function recordMissed(context: HandlerContext, runtime: Runtime): Promise<void> {
+  if (!isEmpty(runtime.paths.spool)) await catchUpWith(context, {});
+  await settle(runtime, context.call);
 }
 
 /** A store that takes nothing has a brief all the same. */
-function noteFailure({ progress }: HostContext, work: () => void): void {
-  exceptStoreErrors(work, ({ message }) => progress?.(`Some of the last events are missing: ${message}`));
+async function catchUpWith(
+  { call, progress }: HandlerContext,
+  input: MachineInput<"recovery.catch-up">,
+): Promise<void> {
+  const done = await call("recovery.catch-up", input);
+  if (!done.ok) progress?.(`Some of the last events are missing: ${done.error.message}`);
 }
 
 function toCandidate(runtime: Runtime, session: sessions.Session): Candidate {

@@ -1,7 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
-import { viewOfExperiment } from "../../experiments/kaizen/experiment-view.ts";
 import { findWeek, weekOf, type Week } from "../../experiments/kaizen/week.ts";
 import { weeklyReport, withTrials } from "../../experiments/kaizen/weekly-report.ts";
 import { withText } from "../../experiments/opportunities/describe.ts";
@@ -9,32 +8,37 @@ import { createPrivateFolder, writeAtomically } from "../../platform/private-fil
 import type { Runtime } from "../../runtime/runtime.ts";
 import { err, ok } from "../../shared/result.ts";
 import { sendCounted } from "../assignment/send-counted.ts";
-import type { HostResult } from "./host.ts";
+import type { Host, HostResult } from "./host.ts";
 import { readAllTrials, type Deciding } from "../experiments/all-experiments.ts";
 import { compareQueue } from "../experiments/compare-queue.ts";
-import { examine, type Examination } from "./examine.ts";
-import { advanceAll } from "../experiments/experiments.ts";
-import { nextTrial, tryNext, type NextTrial } from "../experiments/next-trial.ts";
+import { examine, storeCounts, type Examination } from "./examine.ts";
+import { nextTrial, type NextTrial } from "../experiments/next-trial.ts";
 import { weeklyFacts } from "../experiments/weekly-facts.ts";
-import { reviewWorkspace } from "../experiments/workspace-review.ts";
+import { reviewWorkspace, type WorkspaceReviewOptions } from "../experiments/workspace-review.ts";
 
 /** [EX81] */
-export async function review(deciding: Deciding, isDryRun: boolean): Promise<MachineOutput<"review.run">> {
+export async function review(
+  deciding: Deciding,
+  call: Host["call"],
+  isDryRun: boolean,
+): Promise<HostResult<MachineOutput<"review.run">>> {
   const { runtime } = deciding;
-  const examined = await examine(deciding, { isStored: !isDryRun });
+  const examined = await examine(deciding);
+  if (!isDryRun) await storeCounts(call, examined);
   const findings = examined.findings.map(withText);
   const next = nextOf(runtime, examined);
-  const ofWorkspace = await reviewTeam(deciding, examined, isDryRun);
+  const ofWorkspace = await reviewTeam(deciding, call, examined, isDryRun);
   if (isDryRun) {
     const notes = [planText(runtime, next), ...next.waits, ofWorkspace];
-    return { findings, moved: [], started: null, notes, report: null };
+    return ok({ findings, moved: [], started: null, notes, report: null });
   }
-  const moved = advanceAll(runtime).map(viewOfExperiment);
-  sendCounted(runtime);
-  const started = tryNext(runtime, next);
+  const { finding, replay } = next;
+  const advanced = await call("review.advance", { finding, replay: replay && { ...replay } });
+  if (!advanced.ok) return advanced;
+  await sendCounted(runtime, (experiment, sent) => call("review.mark-sent", { experiment, sent }));
   const report = await writeLastWeek(deciding, ideas(examined, next));
   const notes = [...next.waits, ofWorkspace];
-  return { findings, moved, started: started && viewOfExperiment(started), notes, report };
+  return ok({ findings, ...advanced.value, notes, report });
 }
 
 function nextOf(runtime: Runtime, { findings, recorded }: Examination): NextTrial {
@@ -48,9 +52,15 @@ function planText({ config }: Runtime, { finding }: NextTrial): string {
 }
 
 /** [EX90] */
-async function reviewTeam(deciding: Deciding, { findings }: Examination, isDryRun: boolean): Promise<string> {
+async function reviewTeam(
+  deciding: Deciding,
+  call: Host["call"],
+  { findings }: Examination,
+  isDryRun: boolean,
+): Promise<string> {
   const { runtime } = deciding;
-  const options = { mode: runtime.config.kaizen, findings, isDryRun, compare: compareQueue(runtime) };
+  const note: WorkspaceReviewOptions["note"] = (done) => call("review.note", done);
+  const options = { mode: runtime.config.kaizen, findings, isDryRun, compare: compareQueue(runtime), note };
   const reviewed = await deciding.inWorkspace((link) => reviewWorkspace(runtime, link, options));
   return `Workspace: ${reviewed.ok ? reviewed.value : `Not reviewed: ${reviewed.error.message}`}`;
 }
@@ -95,7 +105,7 @@ export async function readReport(deciding: Deciding, name?: string): Promise<Hos
       code: "bad_input",
       message: `"${(name ?? "").slice(0, 40)}" is no week. Name one such as ${present.name}.`,
     });
-  const examined = week.until > runtime.now() ? await examine(deciding, { isStored: false }) : null;
+  const examined = week.until > runtime.now() ? await examine(deciding) : null;
   const report = await reportOf(deciding, week, examined && ideas(examined, nextOf(runtime, examined)));
   if (report !== null) return ok({ week: week.name, report });
   return err({ code: "not_found", message: "nothing is stored yet, so there is nothing to report." });

@@ -5,11 +5,10 @@ import { messageOf } from "../../shared/error.ts";
 import { oneLine } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { err, ok } from "../../shared/result.ts";
-import { exceptStoreErrors } from "../../store/store-error.ts";
 import * as textIndex from "../../store/text-index.ts";
 import * as checkpoints from "../checkpoints/checkpoints.ts";
 import { findIncomplete } from "../recovery/detect.ts";
-import { recordFinishedHere } from "../recovery/finished-tasks.ts";
+import { settle } from "./settle.ts";
 import { findSnapshot, readContent } from "../sessions/session-content.ts";
 import { isAlive } from "../recovery/session-state.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -33,11 +32,17 @@ const maxFoundPerSession = 2;
 const maxNameChars = 100;
 
 export const sessionHandlers: Handlers<
-  "sessions.list" | "sessions.find" | "sessions.show" | "sessions.name" | "sessions.search" | "checkpoints.get"
+  | "sessions.list"
+  | "sessions.find"
+  | "sessions.show"
+  | "sessions.name"
+  | "sessions.search"
+  | "sessions.index"
+  | "checkpoints.get"
 > = {
   async "sessions.list"(context, { project: folder, incomplete, allMachines, limit }) {
     const runtime = await context.runtime();
-    recordFinishedHere(runtime);
+    await settle(runtime, context.call);
     const project = folder === undefined ? null : projectOfFolder(runtime, folder);
     const search = { limit, ...(project === null ? {} : { project }) };
     const views = runtime.store.read((sql) => {
@@ -82,15 +87,22 @@ export const sessionHandlers: Handlers<
     const title = sessions.displayTitle({ ...session, name });
     return ok({ session: session.id, shortId: shortSession(runtime, session.id), name, title });
   },
-  async "sessions.search"({ runtime: load }, { text, session: id, project: folder, since, until, limit }) {
+  async "sessions.search"({ runtime: load, call }, { text, session: id, project: folder, since, until, limit }) {
     const runtime = await load();
     const session = id === undefined ? null : findSession(runtime, id);
     if (session && !session.ok) return session;
-    const missing = updateIndex(runtime);
+    const isIndexed = !runtime.store.read(textIndex.hasPending, false);
+    const indexed = isIndexed ? ok({}) : await call("sessions.index", {});
+    const missing = indexed.ok ? null : indexed.error.message;
     const project = folder === undefined ? undefined : projectOfFolder(runtime, folder);
     const filter = { text, ...omitUndefined({ session: session?.value.id, project, since, until }) };
     const limits = { sessions: limit, perSession: session ? limit : maxFoundPerSession };
     return ok({ text, sessions: runtime.store.read((sql) => checkpointGroups(sql, filter, limits), []), missing });
+  },
+  async "sessions.index"({ runtime }) {
+    const { store } = await runtime();
+    if (store.read(textIndex.hasPending, false)) store.write(textIndex.indexPending);
+    return ok({});
   },
   async "checkpoints.get"({ runtime: load }, { checkpoint: id }) {
     const runtime = await load();
@@ -126,13 +138,4 @@ function getCheckpoint(
   const snapshot = runtime.store.read((sql) => findSnapshot(sql, checkpoint.id), null);
   const shortId = shortCheckpoint(runtime, checkpoint.id);
   return ok({ checkpoint: { ...checkpoint, shortId }, state: read.value, snapshot: snapshot && { ...snapshot } });
-}
-
-/** @returns why the search may miss something; null: it does not */
-function updateIndex({ store }: Runtime): string | null {
-  const update = (): null => {
-    if (store.read(textIndex.hasPending, false)) store.write(textIndex.indexPending);
-    return null;
-  };
-  return exceptStoreErrors<string | null>(update, ({ message }) => message);
 }

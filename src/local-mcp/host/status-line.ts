@@ -108,7 +108,7 @@ function sessionId(input: StatusLineInput, current: clients.ClientSession | null
 function storeReadings(runtime: Runtime, session: sessions.Session | null, input: StatusLineInput): string | null {
   if (!session) return input.readings.contextTokens ? `this chat is not saved, ${adviceFor(runtime)}` : null;
   try {
-    runtime.store.write((sql) => {
+    runtime.store.keep((sql) => {
       observe(sql, runtime, session, null, input.readings);
       if (input.costUsd !== null) countCost(sql, session, input.costUsd, input.model, runtime.now());
       if (input.model) sessions.update(sql, session.id, { model: input.model });

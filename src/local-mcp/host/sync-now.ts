@@ -2,8 +2,6 @@ import type { SyncCounts } from "../../contract/machine/workspaces.ts";
 import type { EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
 import { pluralize } from "../../shared/format.ts";
 import { err, ok } from "../../shared/result.ts";
-import { unsentCount } from "../sync/pending-changes.ts";
-import { emptyCounts } from "../sync/sync-round.ts";
 import type { HostContext } from "./handlers.ts";
 import type { HostError, HostResult } from "./host.ts";
 
@@ -19,9 +17,7 @@ interface HostRound extends SyncCounts {
 }
 
 /** [SY63] Only the host of the machine sends. */
-export async function syncRound({ paths, site, runtime }: HostContext, edge: EdgeWorkspace): Promise<HostRound> {
-  const round = await site.machineHost(paths.home).syncNow(edge);
-  if (round.ok) return round.value;
-  const { store } = await runtime();
-  return { ...emptyCounts, left: store.read(unsentCount, 0), trouble: round.error };
+export function syncRound({ syncNow: syncHere }: HostContext, edge: EdgeWorkspace): Promise<HostRound> {
+  if (!syncHere) throw new Error("a process beside the host does not sync");
+  return syncHere(edge);
 }

@@ -3,7 +3,7 @@ import { commandLine } from "../../contract/command-line-chat.ts";
 import type { TeamView } from "../../contract/machine/overview.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/elapsed.ts";
-import { StoreError } from "../../store/store-error.ts";
+import { NeedsHostError, StoreError } from "../../store/store-error.ts";
 import { isPresent, listChats, showChat } from "./chat-names.ts";
 import type { HostResult } from "./host.ts";
 import type { ClientWorkspace } from "./workspace.ts";
@@ -48,7 +48,7 @@ export class TeamReader {
       return await this.#readFrom(runtime, opened.value, command);
     } catch (error) {
       // A busy or damaged file must not hide the rest of the view.
-      if (!(error instanceof StoreError)) throw error;
+      if (!(error instanceof StoreError) || error instanceof NeedsHostError) throw error;
       return { ...nothing, where: "this machine", isEdge: false, trouble: error.message };
     }
   }

@@ -58,6 +58,10 @@ export const workspaceHandlers: Handlers<Name> = {
     return ok({ left, purged: purged.value, leavesCopies: device !== null && !forget });
   },
 
+  async "workspace.pull"({ runtime, others }, { after }) {
+    return others.fetch(await runtime(), after);
+  },
+
   async "workspace.rekey"(context) {
     return (await import("./workspace-keys.ts")).changeKey(context);
   },

@@ -5,6 +5,7 @@ import type { ClaimedTask } from "../../contract/tasks.ts";
 import { messageOf } from "../../shared/error.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { readTaskEnds, type TaskEnd } from "../../coordinator-client/local/task-ends.ts";
+import { NeedsHostError } from "../../store/store-error.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { currentState } from "../checkpoints/capture.ts";
 import * as recoveries from "../sessions/recoveries.ts";
@@ -30,16 +31,34 @@ const askTimeoutMs = 5_000;
 
 /** [RE70] Finds dead sessions whose tasks another chat has done, or that were cancelled. */
 export function recordFinishedHere(runtime: Runtime): void {
-  const { home } = runtime.paths;
   try {
-    const tasks = runtime.store.read((sql) => tasksAtDeath(sql, runtime, localWorkspace), []);
-    if (tasks.length === 0) return;
-    const { driver, busyMs } = runtime.store.context;
-    recordFinished(runtime, tasks, readTaskEnds({ home, driver, busyMs }, taskNumbers(tasks)));
+    recordFinished(runtime, finishedHere(runtime));
   } catch (error) {
-    // A needless offer is better than none.
-    runtime.log("warn", "whether tasks of dead sessions were finished is not known", { error: messageOf(error) });
+    unknownEnds(runtime, error);
   }
+}
+
+/** Whether {@link recordFinishedHere} finds any. */
+export function hasFinishedHere(runtime: Runtime): boolean {
+  try {
+    return finishedHere(runtime).length > 0;
+  } catch (error) {
+    if (error instanceof NeedsHostError) throw error;
+    unknownEnds(runtime, error);
+    return false;
+  }
+}
+
+/** A needless offer is better than none. */
+function unknownEnds({ log }: Runtime, error: unknown): void {
+  log("warn", "whether tasks of dead sessions were finished is not known", { error: messageOf(error) });
+}
+
+function finishedHere(runtime: Runtime): FinishedSession[] {
+  const tasks = runtime.store.read((sql) => tasksAtDeath(sql, runtime, localWorkspace), []);
+  if (tasks.length === 0) return [];
+  const { driver, busyMs } = runtime.store.context;
+  return finishedSessions(tasks, readTaskEnds({ home: runtime.paths.home, driver, busyMs }, taskNumbers(tasks)));
 }
 
 /** Asks the coordinator of a workspace for the same. */
@@ -52,7 +71,7 @@ export async function recordFinishedTasks(runtime: Runtime, workspace: string, l
     if (end === "unknown") break;
     if (end !== "open") ends.set(task, end);
   }
-  if (ends.size > 0) recordFinished(runtime, tasks, ends);
+  recordFinished(runtime, finishedSessions(tasks, ends));
 }
 
 async function fetchTaskEnd(link: CoordinatorClient, task: number): Promise<TaskEnd | "open" | "unknown"> {
@@ -126,24 +145,30 @@ function workerTasks(sql: Sql, work: string): TaskAtDeath[] {
   });
 }
 
-function recordFinished(
-  { store, now }: Runtime,
-  tasks: readonly TaskAtDeath[],
-  ends: ReadonlyMap<number, TaskEnd>,
-): void {
-  for (const [session, own] of Map.groupBy(tasks, (one) => one.session)) {
+interface FinishedSession {
+  readonly session: string;
+  readonly finished: readonly FinishedTask[];
+  /** When it had the last of them. */
+  readonly at: number;
+}
+
+/** Sessions whose tasks have all ended. */
+function finishedSessions(tasks: readonly TaskAtDeath[], ends: ReadonlyMap<number, TaskEnd>): FinishedSession[] {
+  return [...Map.groupBy(tasks, (one) => one.session)].flatMap(([session, own]) => {
     const finished = own.flatMap(({ task, type }): FinishedTask[] => {
       const end = ends.get(task);
       // Its own result is no news, and it may have worked on something else.
       return end && end.by !== session ? [{ task, type, ...end }] : [];
     });
-    if (finished.length < own.length) continue;
-    const at = Math.max(...own.map((one) => one.at));
-    store.write((sql) => recordFinishedFor(sql, now(), session, finished, at));
-  }
+    return finished.length < own.length ? [] : [{ session, finished, at: Math.max(...own.map((one) => one.at)) }];
+  });
 }
 
-function recordFinishedFor(sql: Sql, now: number, id: string, finished: readonly FinishedTask[], at: number): void {
+function recordFinished({ store, now }: Runtime, found: readonly FinishedSession[]): void {
+  for (const one of found) store.write((sql) => recordFinishedFor(sql, now(), one));
+}
+
+function recordFinishedFor(sql: Sql, now: number, { session: id, finished, at }: FinishedSession): void {
   const session = sessions.get(sql, id);
   if (!session || session.endedAt !== null) return;
   const by = finished.findLast((one) => one.by !== null)?.by ?? null;

@@ -21,6 +21,7 @@ import { parseJson } from "../../shared/json-fields.ts";
 import { drainInto } from "../hooks/spool-hook.ts";
 import type { CoordinatorRequests } from "./coordinator-requests.ts";
 import { answerPosted, isPostedEvent } from "./posted-event.ts";
+import { MachineCalls } from "./machine-calls.ts";
 import { MachineWork } from "./machine-work.ts";
 import { ServedChat } from "./served-chat.ts";
 
@@ -38,7 +39,6 @@ const Hello: z.ZodType<FrontHello> = z.object({
 const tickMs = 2_000;
 /** [MC18] The same while nothing is stored. */
 const quietTickMs = 5_000;
-const Workspace = z.object({ url: z.string(), workspace: z.string() });
 const Attendance = z.object({ isBell: z.boolean() });
 
 /** The environment of a process has at most some megabytes. */
@@ -68,6 +68,7 @@ export class HostProcess {
   readonly #options: HostProcessOptions;
   readonly #machine: MachineWork;
   #coordinator: CoordinatorRequests | null = null;
+  readonly #calls: MachineCalls;
   readonly #server: Server;
   readonly #chats = new Set<ServedChat>();
   /** Answers to programs that attend; each stays open as long as its program runs. */
@@ -84,6 +85,7 @@ export class HostProcess {
     this.#options = options;
     const { runtime, self, socket } = options;
     this.#machine = new MachineWork(runtime, self);
+    this.#calls = new MachineCalls(runtime, this.#machine);
     this.#startedAt = this.#usedAt = runtime.now();
     this.#home = inodeOf(runtime.paths.home);
     this.#drainSpool();
@@ -165,9 +167,9 @@ export class HostProcess {
 
   #answerOf(request: IncomingMessage, response: ServerResponse): Promise<void> | null {
     if (request.url?.startsWith(coordinatorPath)) return this.#answerCoordinator(request, response);
-    if (request.method !== "POST") return null;
-    if (request.url === "/sync") return this.#sync(request, response);
-    return request.url === "/attend" ? this.#attend(request, response) : null;
+    if (this.#calls.accepts(request)) return this.#calls.answer(request, response);
+    const isAttendance = request.method === "POST" && request.url === "/attend";
+    return isAttendance ? this.#attend(request, response) : null;
   }
 
   /** Its code is half of the program, and a chat begins before it is needed. */
@@ -204,11 +206,6 @@ export class HostProcess {
     response.end(JSON.stringify(status), () => {
       if (isStop) this.stop();
     });
-  }
-
-  async #sync(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const asked = Workspace.parse(await bodyOf(request));
-    response.end(JSON.stringify(await this.#machine.syncNow(asked)));
   }
 
   /** [PR36] The host stays, and works for the machine, as long as the program does. */
@@ -298,7 +295,8 @@ export class HostProcess {
     this.#machine.tick();
     // After it: what the tick itself stores is no reason for another one.
     this.#tickEvery(this.#machine.isQuiet ? quietTickMs : tickMs);
-    const count = this.#chats.size + this.#attending.size + (this.#coordinator?.count ?? 0);
+    const callers = this.#calls.count + (this.#coordinator?.count ?? 0);
+    const count = this.#chats.size + this.#attending.size + callers;
     if (count > 0) this.#usedAt = runtime.now();
     else if (runtime.now() - this.#usedAt > maxIdleMs) this.stop();
   }
@@ -319,7 +317,7 @@ export class HostProcess {
   }
 
   async #leave(): Promise<void> {
-    await Promise.all([...this.#chats].map((chat) => chat.leave()));
+    await Promise.all([this.#calls.settle(), ...[...this.#chats].map((chat) => chat.leave())]);
     await this.#machine.stop();
   }
 }

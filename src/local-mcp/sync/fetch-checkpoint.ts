@@ -39,7 +39,7 @@ export async function fetchCheckpoint(
   const content = openContent(deps, row, newest.checkpoint, answer.value.envelope);
   if (!content.ok) return content;
   const fetched = { at: deps.runtime.now() - answer.value.ageMs, content: content.value };
-  deps.runtime.store.write((sql) => cache(sql, row, fetched));
+  deps.runtime.store.keep((sql) => cache(sql, row, fetched));
   return ok(toRemoteCheckpoint(row, fetched));
 }
 
@@ -56,7 +56,7 @@ function openContent(
   if (content !== null) return ok(content);
   const code = opened.ok ? "malformed" : opened.error.code;
   runtime.log("warn", "a checkpoint of another machine is refused", { device, session, checkpoint, code });
-  runtime.store.write(countRefused);
+  runtime.store.keep(countRefused);
   return err({ code: "refused", message: `checkpoint ${checkpoint} of ${session} ${refusalReasons[code]}` });
 }
 

@@ -101,6 +101,6 @@ function refusedError(
   code: keyof typeof refusalReasons,
 ): { readonly ok: false; readonly error: CallError } {
   runtime.log("warn", "files of another machine are refused", { device, session, code });
-  runtime.store.write(countRefused);
+  runtime.store.keep(countRefused);
   return err({ code: "refused", message: `the files of ${session} ${refusalReasons[code]}` });
 }

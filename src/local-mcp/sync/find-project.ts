@@ -21,7 +21,7 @@ export async function findProject(
   const cachedName = store.read((sql) => findName(sql, workspace, root, now()), null);
   if (cachedName !== null) return cachedName;
   const project = projectKey(key, await readProjectFacts(env, root, machine));
-  store.write((sql) => saveName(sql, workspace, root, project, now()));
+  store.keep((sql) => saveName(sql, workspace, root, project, now()));
   return project;
 }
 

@@ -29,7 +29,7 @@ export interface SyncReport extends SyncCounts {
 /** Interval of full pulls in ms: they reveal what was forgotten elsewhere. */
 const fullPullEveryMs = 900_000;
 const countOfKind = { session: "sessions", checkpoint: "checkpoints", forget: "forgotten" } as const;
-export const emptyCounts = { sessions: 0, checkpoints: 0, forgotten: 0, files: 0, received: 0, refused: 0 };
+const emptyCounts = { sessions: 0, checkpoints: 0, forgotten: 0, files: 0, received: 0, refused: 0 };
 
 export interface RoundOptions {
   readonly isPulling: boolean;

@@ -12,7 +12,7 @@ import { identify, type ProcessIdentity, type Processes } from "../../platform/p
 import { idOf } from "../sessions/entries.ts";
 import * as clients from "../sessions/clients.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { findProjects, isHeld } from "./file-guard.ts";
+import { findProjects, isHolderAlive } from "./file-guard.ts";
 import * as reservationTable from "./reservation-table.ts";
 
 interface CommitToCheck {
@@ -64,14 +64,14 @@ export async function checkCommit(
 
 function findReserved({ store, processes, env }: Runtime, { root, staged, parentPid }: CommitToCheck): ReservedFile[] {
   const paths = staged.split("\0").filter((path) => path !== "");
-  return store.write((sql) => {
+  return store.read<ReservedFile[]>((sql) => {
     const chats = enclosingChats(sql, processes, env, parentPid);
     const found = reservedByOthers(sql, { chats, processes }, root, paths);
     // The user's own reservations restrict chats, not the user.
     return chats.length === 0
       ? found.filter(({ reservation }) => reservation.holder !== commandLineChat(reservation.machine))
       : found;
-  });
+  }, []);
 }
 
 class NotAnswered extends Error {}
@@ -152,7 +152,7 @@ function reservedByOthers(
       const names = namesAbove(`file:${project}/${path}`);
       const reservation = names
         .flatMap((name) => byResource.get(name) ?? [])
-        .find((one) => !chats.includes(one.holder) && isHeld(sql, processes, one));
+        .find((one) => !chats.includes(one.holder) && isHolderAlive(sql, processes, one.holder));
       return reservation ? [{ path, reservation }] : [];
     });
     if (reserved.length > 0) return reserved;

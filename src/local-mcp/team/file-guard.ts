@@ -107,12 +107,17 @@ function isReservedByOther(
 }
 
 /** [FI5] Drops the reservation of a chat of this machine whose process is proved dead. */
-export function isHeld(sql: Sql, processes: Processes, { resource, holder }: reservationTable.Reservation): boolean {
-  const [chat] = sql.all<{ process: string }>("SELECT process FROM team_chats WHERE session_id = ?", holder);
-  const owner = chat ? readProcessKey(chat.process) : null;
-  if (owner === null || mayBeAlive(processes, owner)) return true;
+function isHeld(sql: Sql, processes: Processes, { resource, holder }: reservationTable.Reservation): boolean {
+  if (isHolderAlive(sql, processes, holder)) return true;
   reservationTable.remove(sql, resource, holder);
   return false;
+}
+
+/** A chat whose process is not known counts as alive. */
+export function isHolderAlive(sql: Sql, processes: Processes, holder: string): boolean {
+  const [chat] = sql.all<{ process: string }>("SELECT process FROM team_chats WHERE session_id = ?", holder);
+  const owner = chat ? readProcessKey(chat.process) : null;
+  return owner === null || mayBeAlive(processes, owner);
 }
 
 /** [HO63] Whether an edit below this root could be refused. */

@@ -160,7 +160,7 @@ export class FileReservations {
       this.#releasedTokens.add(token);
       this.#ownTokens.delete(resource);
       // Earlier than the coordinator's report, which would notify the chat of its own release.
-      runtime.store.write((sql) => reservationTable.remove(sql, resource, holder));
+      runtime.store.keep((sql) => reservationTable.remove(sql, resource, holder));
       const answer = await link.call("leases.release", { ...this.#asSelf(), resource, token }, timeoutMs);
       if (!answer.ok) firstError ??= answer.error;
     }
@@ -178,7 +178,8 @@ export class FileReservations {
     const { runtime, shownAs } = this.#deps;
     for (const { resource, token } of leases) this.#ownTokens.set(resource, token);
     const reservations = await this.#reservations(leases);
-    runtime.store.write((sql) => {
+    // Beside the host the chats that follow the coordinator record them.
+    runtime.store.keep((sql) => {
       for (const one of reservations) reservationTable.upsert(sql, runtime.now(), { ...one, ...shownAs });
     });
     return reservations;

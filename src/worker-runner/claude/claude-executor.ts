@@ -3,11 +3,16 @@ import type { Route } from "../../contract/routes.ts";
 import { zeroUsage } from "../../contract/usage.ts";
 import { settingsHash } from "../../local-mcp/recording/session-settings.ts";
 import type { Launch } from "../../platform/launch.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
 import type { Executor, RunOutcome, TaskRun } from "../executor.ts";
 import { ClaudeRun, type ClaudeOutcome } from "./claude-run.ts";
 import type { ClaudeSettings } from "./claude-settings.ts";
-import { chooseContinuation, otherModel, takeOver, type Continuation } from "../client/continuation.ts";
+import {
+  chooseContinuation,
+  otherModel,
+  takeOver,
+  type Continuation,
+  type MachineDeps,
+} from "../client/continuation.ts";
 import { LimitedTask } from "./limited-task.ts";
 import type { StopTimeouts } from "../client/stop-timeouts.ts";
 import { findRoute, isSameModel, toRouteCheckpoint } from "./task-route.ts";
@@ -15,8 +20,7 @@ import { LimitMemory } from "./usage-limit.ts";
 import { clientAtLimit } from "../other-client/at-limit.ts";
 import { findReachedLimit } from "../client/reached-limit.ts";
 
-export interface ClaudeDeps {
-  readonly runtime: Runtime;
+export interface ClaudeDeps extends MachineDeps {
   /** Clock in ms that stops while the machine sleeps, and never jumps. */
   readonly monotonic: () => number;
   readonly launch: Launch;
@@ -68,11 +72,11 @@ async function runClaude(options: ClaudeExecutorOptions, run: TaskRun): Promise<
   if (options.settings.allowAll) run.onOutput("allowAll: no permission is asked for, every tool may be used\n");
   const route = await reportRoute(options, run);
   const obstacle = isSameModel(run.task, options.settings, route) ? null : otherModel;
-  const continuation = chooseContinuation(options.runtime, run.task, run.folder, obstacle);
+  const continuation = await chooseContinuation(options, run.task, run.folder, obstacle);
   const firstOutcome = await runSession(options, run, route, continuation);
   if (firstOutcome.kind !== "unknown_session") return firstOutcome;
   run.onOutput("Claude Code does not know the session of the previous attempt; a new one is started\n");
-  const newSession = chooseContinuation(options.runtime, { ...run.task, checkpoint: null }, run.folder);
+  const newSession = await chooseContinuation(options, { ...run.task, checkpoint: null }, run.folder);
   const secondOutcome = await runSession(options, run, route, newSession);
   if (secondOutcome.kind === "unknown_session") throw new Error("a new session cannot be unknown");
   return secondOutcome;
@@ -106,10 +110,10 @@ async function runSession(
 ): Promise<ClaudeOutcome> {
   if (continuation.kind === "brief")
     run.onOutput(`session ${continuation.restoration.session.id} is not resumed: ${continuation.reason}\n`);
-  const release = takeOver(options.runtime, continuation);
+  const release = await takeOver(options, continuation);
   try {
     return await new ClaudeRun(options, run, continuation, route).run();
   } finally {
-    release();
+    await release();
   }
 }

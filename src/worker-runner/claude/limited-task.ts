@@ -49,8 +49,8 @@ export class LimitedTask {
     run.onOutput(`${text}\n`);
     run.onProgress({ note: text });
     const task = session === null ? run.task : { ...run.task, checkpoint: withSession(run, session) };
-    const continuation = chooseContinuation(runtime, task, run.folder, limitText);
-    const release = takeOver(runtime, continuation);
+    const continuation = await chooseContinuation(this.#options, task, run.folder, limitText);
+    const release = await takeOver(this.#options, continuation);
     try {
       const prompt = this.#prompt(continuation);
       const request = { prompt, successor: continuation.session, variables: settings.env, ownArgs: format.args };
@@ -59,7 +59,7 @@ export class LimitedTask {
       const outcome = await new OtherRun(options, run).run();
       return outcome.kind === "gave_up" ? this.#wait(`${limitText}; ${outcome.reason}`) : outcome;
     } finally {
-      release();
+      await release();
     }
   }
 

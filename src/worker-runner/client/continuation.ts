@@ -2,20 +2,23 @@ import { realpathSync } from "node:fs";
 import * as z from "zod";
 import type { ClaimedTask } from "../../contract/tasks.ts";
 import type { Json } from "../../contract/json.ts";
-import { codeOf } from "../../shared/error.ts";
+import { codeOf, stackOf } from "../../shared/error.ts";
 import { uuidv7 } from "../../shared/ids.ts";
-import { drainInto } from "../../local-mcp/hooks/spool-hook.ts";
 import { mayBeAlive } from "../../platform/processes.ts";
 import { brief } from "../../local-mcp/recovery/brief.ts";
-import { take, withdrawOffer } from "../../local-mcp/recovery/local-source.ts";
 import { restoreById, type Restoration } from "../../local-mcp/recovery/restoration.ts";
 import { checkTranscript } from "../../local-mcp/recovery/relaunch.ts";
 import { adapterOf } from "../../clients/adapters.ts";
 import { openingLine } from "../../contract/task-prompt.ts";
+import type { Host, HostResult } from "../../local-mcp/host/host.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { catchUp } from "../../local-mcp/observe/record-transcript.ts";
-import * as sessions from "../../local-mcp/sessions/sessions.ts";
-import { exceptStoreErrors } from "../../store/store-error.ts";
+import type * as sessions from "../../local-mcp/sessions/sessions.ts";
+
+export interface MachineDeps {
+  readonly runtime: Runtime;
+  /** Operations of the machine: the store is only read here. */
+  readonly call: Host["call"];
+}
 
 export type Continuation =
   | { readonly kind: "resume"; readonly session: string }
@@ -40,14 +43,14 @@ export const otherModel = "another model continues the task";
  *
  * @param obstacle why none is resumed; null: none is known
  */
-export function chooseContinuation(
-  runtime: Runtime,
+export async function chooseContinuation(
+  { runtime, call }: MachineDeps,
   task: ClaimedTask,
   folder: string,
   obstacle: string | null = null,
-): Continuation {
+): Promise<Continuation> {
   const session = uuidv7(runtime.now(), runtime.random(16));
-  const previous = findPreviousAttempt(runtime, task);
+  const previous = await findPreviousAttempt({ runtime, call }, task);
   if (!previous) return { kind: "new", session };
   const { restoration, isFull } = previous;
   const reason = isFull
@@ -59,24 +62,18 @@ export function chooseContinuation(
 }
 
 /** Untrusted: a checkpoint must not give access to other chats' sessions. */
-function findPreviousAttempt(
-  runtime: Runtime,
+async function findPreviousAttempt(
+  deps: MachineDeps,
   task: ClaimedTask,
-): { readonly restoration: Restoration; readonly isFull: boolean } | null {
+): Promise<{ readonly restoration: Restoration; readonly isFull: boolean } | null> {
   const storedCheckpoint = StoredCheckpoint.safeParse(task.checkpoint).data?.claude;
-  const restoration = storedCheckpoint ? findRestoration(runtime, storedCheckpoint.session) : null;
+  const restoration = storedCheckpoint ? await findRestoration(deps, storedCheckpoint.session) : null;
   const isSameTask = restoration?.state.prompts[0]?.text.startsWith(openingLine(task)) === true;
   return storedCheckpoint && restoration && isSameTask ? { restoration, isFull: storedCheckpoint.isFull } : null;
 }
 
-function findRestoration(runtime: Runtime, id: string): Restoration | null {
-  const now = runtime.now();
-  logStoreErrors(runtime, () => {
-    drainInto(runtime);
-    runtime.store.write((sql) => {
-      if (sessions.get(sql, id)) catchUp(sql, now, id);
-    });
-  });
+async function findRestoration({ runtime, call }: MachineDeps, id: string): Promise<Restoration | null> {
+  await logFailure(runtime, notUpdated, call("recovery.catch-up", { session: id }));
   return restoreById(runtime, id);
 }
 
@@ -102,16 +99,24 @@ export function renderBrief(runtime: Runtime, restoration: Restoration): string 
 }
 
 /** Offers the old session to no other chat. @returns the rollback */
-export function takeOver(runtime: Runtime, continuation: Continuation): () => void {
-  if (continuation.kind !== "brief") return () => undefined;
-  const { restoration, session } = continuation;
-  logStoreErrors(runtime, () => take(runtime, restoration, session));
-  return () => logStoreErrors(runtime, () => withdrawOffer(runtime, restoration.session.id, session));
+export async function takeOver(
+  { runtime, call }: MachineDeps,
+  continuation: Continuation,
+): Promise<() => Promise<void>> {
+  if (continuation.kind !== "brief") return () => Promise.resolve();
+  const taken = { session: continuation.restoration.session.id, chat: continuation.session };
+  await logFailure(runtime, notUpdated, call("recovery.take", taken));
+  return () => logFailure(runtime, notUpdated, call("recovery.withdraw", taken));
 }
 
-/** An unwritable store is no reason to fail the work. */
-export function logStoreErrors(runtime: Runtime, work: () => unknown): void {
-  exceptStoreErrors(work, ({ message: reason }) =>
-    runtime.log("warn", "the previous session could not be updated", { reason }),
-  );
+export const notUpdated = "the previous session could not be updated";
+
+/** A machine that stores nothing is no reason to fail the work. */
+export async function logFailure({ log }: Runtime, what: string, called: Promise<HostResult<unknown>>): Promise<void> {
+  try {
+    const done = await called;
+    if (!done.ok) log("warn", what, { reason: done.error.message });
+  } catch (error) {
+    log("error", what, { error: stackOf(error) });
+  }
 }

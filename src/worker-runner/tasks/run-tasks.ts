@@ -2,6 +2,8 @@ import { join } from "node:path";
 import { newId } from "../../coordinator-client/edge/platform.ts";
 import { nodePlatform } from "../../coordinator-client/edge/node-platform.ts";
 import type { HostContext } from "../../local-mcp/host/handlers.ts";
+import type { Host } from "../../local-mcp/host/host.ts";
+import { LocalHost } from "../../local-mcp/host/local-host.ts";
 import { withWorkspace, type ClientWorkspace } from "../../local-mcp/host/workspace.ts";
 import { fail, type Failure } from "../../shared/failure.ts";
 import { ok, type Result } from "../../shared/result.ts";
@@ -58,7 +60,7 @@ export async function runTasksIn<Type extends TypeSettings>(
   listen(endSignal, () => worker.drain(typeof endSignal.reason === "string" ? endSignal.reason : "asked to end"));
   listen(hurrySignal, () => worker.stopNow("asked to end at once"));
   const onProblem = (message: string): void => runtime.log("warn", message);
-  const attending = context.site.machineHost(home).attend({ onProblem, until: over.signal });
+  const attending = context.machineHost?.attend({ onProblem, until: over.signal });
   try {
     const ended = await worker.run();
     return ended.ok ? ended : fail(ended.error.code, `${ended.error.message}.`);
@@ -75,7 +77,9 @@ export async function taskDeps(context: HostContext, workspace: ClientWorkspace)
   const { launch, versionOf } = context.site;
   const { clock } = nodePlatform();
   const runtime = await context.runtime();
-  return ok({ ...deps.value, runtime, launch, versionOf, monotonic: () => clock.monotonic(), workspace });
+  const host = new LocalHost(context);
+  const call: Host["call"] = (name, input) => host.call(name, input);
+  return ok({ ...deps.value, runtime, call, launch, versionOf, monotonic: () => clock.monotonic(), workspace });
 }
 
 function automation(

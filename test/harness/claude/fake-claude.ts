@@ -1,3 +1,4 @@
+import { callsOf } from "#harness/machine/machine-host.ts";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { RemainingBudget, Usage } from "#src/contract/budgets.ts";
@@ -145,6 +146,7 @@ export class FakeClaude {
     this.#executor ??= claudeExecutor({
       settings: ClaudeSettings.parse({ program: join(this.root, "claude"), ...settings }),
       runtime: this.runtime,
+      call: callsOf(this.runtime),
       monotonic: options.monotonic ?? this.runtime.now,
       launch: launchIn(this.root),
       versionOf: () => options.version ?? null,

@@ -1,7 +1,11 @@
 import type { OperationName } from "#src/contract/operations.ts";
 import { trialsKey, WorkspaceTrials, type WorkspaceTrial } from "#src/contract/workspace-trials.ts";
 import type { Settings } from "#src/contract/workspaces.ts";
-import { reviewWorkspace, type WorkspaceReviewOptions } from "#src/local-mcp/experiments/workspace-review.ts";
+import {
+  noteReview,
+  reviewWorkspace,
+  type WorkspaceReviewOptions,
+} from "#src/local-mcp/experiments/workspace-review.ts";
 import type { TrialLink } from "#src/local-mcp/experiments/workspace-history.ts";
 import type { SettingsComparison } from "#src/contract/machine/replay.ts";
 import { err } from "#src/shared/result.ts";
@@ -72,6 +76,7 @@ export class WorkspaceRig {
     link: TrialLink = this.link(machine),
   ) {
     return reviewWorkspace(this.runtimes[machine], link, {
+      note: (done) => noteReview(this.runtimes[machine], done),
       mode: "apply",
       findings: [unevenLoad],
       isDryRun: false,

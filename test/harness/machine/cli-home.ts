@@ -10,6 +10,7 @@ import * as checkpoints from "#src/local-mcp/checkpoints/checkpoints.ts";
 import { capture } from "#src/local-mcp/checkpoints/capture.ts";
 import { defaults } from "#src/contract/config.ts";
 import { pathsIn, type Paths } from "#src/platform/paths.ts";
+import type { HostContext } from "#src/local-mcp/host/handlers.ts";
 import type { Processes } from "#src/platform/processes.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
 import { storeDurations } from "#src/runtime/store-durations.ts";
@@ -175,7 +176,11 @@ export function withStore(
   changed: Partial<Pick<Store, "read" | "write">>,
 ): Pick<Io, "makeRuntime"> {
   const { store } = runtime;
-  const whole = { read: store.read.bind(store), write: store.write.bind(store), close: () => undefined, ...changed };
+  const { write = store.write.bind(store) } = changed;
+  const keep: Store["keep"] = (body) => {
+    write(body);
+  };
+  const whole = { read: store.read.bind(store), keep, close: () => undefined, ...changed, write };
   const own = Object.assign(Object.create(store) as Store, whole);
   return withRuntime({ ...runtime, store: own });
 }
@@ -219,8 +224,19 @@ export function launchIn(folder: string): Launch {
 
 const versions: Readonly<Record<string, string>> = { git: "git version 2.40.0", claude: "2.1.200 (Claude Code)" };
 
+/** A command, which only reads, and the host that writes for it: with a runtime of the test it is both's. */
 function anIo(home: CliHome, overrides: Partial<Io>): Io & { out: string; err: string } {
-  const io = {
+  const { paths, runtime } = home;
+  const loaded = overrides.makeRuntime ?? withRuntime(runtime).makeRuntime;
+  const context = async (): Promise<HostContext> => ({
+    paths,
+    site: io,
+    loaded,
+    runtime: async () => (await loaded()).runtime,
+  });
+  const readOnly = (): Store =>
+    new Store({ path: paths.database, driver: openBetterSqlite3, now: runtime.now, isReadOnly: true });
+  const io: Io & { out: string; err: string } = {
     out: "",
     err: "",
     stdout: (text: string) => void (io.out += text),
@@ -256,8 +272,8 @@ function anIo(home: CliHome, overrides: Partial<Io>): Io & { out: string; err: s
     nodeVersion: "24.1.0",
     runQuietly: () => null,
     versionOf: (program: string) => versions[program] ?? "v24.1.0",
-    machineHost: () => machineHostWith(home.runtime),
-    ...withRuntime(home.runtime),
+    machineHost: () => machineHostWith(runtime, context),
+    makeRuntime: () => withRuntime({ ...runtime, store: readOnly() }).makeRuntime(),
     ...overrides,
   };
   return io;

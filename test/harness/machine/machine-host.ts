@@ -1,9 +1,12 @@
+import type { MachineInput } from "#src/contract/machine/operations.ts";
+import type { HostContext } from "#src/local-mcp/host/handlers.ts";
+import type { Host } from "#src/local-mcp/host/host.ts";
+import { LocalHost } from "#src/local-mcp/host/local-host.ts";
 import type { MachineHost } from "#src/local-mcp/host/machine-host.ts";
 import { createSynchronizer } from "#src/local-mcp/sync/start-sync.ts";
 import type { RoundOptions, SyncReport } from "#src/local-mcp/sync/sync-round.ts";
 import { recordTakeovers } from "#src/local-mcp/sync/takeover-notices.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
-import { ok } from "#src/shared/result.ts";
 
 /** What the host of a machine does in a round of the sync. */
 export async function roundOf(runtime: Runtime, asked?: RoundOptions["asked"]): Promise<SyncReport> {
@@ -13,10 +16,27 @@ export async function roundOf(runtime: Runtime, asked?: RoundOptions["asked"]): 
   return report;
 }
 
-/** The host of a machine whose processes are invented. */
-export function machineHostWith(runtime: Runtime): MachineHost {
+/** Operations as the host of this runtime does them. */
+export function callsOf(runtime: Runtime): Host["call"] {
+  const context = { paths: runtime.paths, runtime: () => Promise.resolve(runtime) } as HostContext;
+  const host = new LocalHost(context);
+  return (name, input) => host.call(name, input);
+}
+
+/**
+ * The host of a machine whose processes are invented.
+ *
+ * @param context of its operations; absent: none is asked for
+ */
+export function machineHostWith(runtime: Runtime, context?: () => Promise<HostContext>): MachineHost {
   return {
-    syncNow: async (edge) => ok(await roundOf(runtime, edge)),
+    call: async ({ name, input, by }, hearing) => {
+      if (!context) throw new Error(`${name} was not expected`);
+      const host = new LocalHost({ ...(await context()), ...hearing, by, syncNow: (edge) => roundOf(runtime, edge) });
+      const result = await host.call(name, input as MachineInput<typeof name>);
+      await host.close();
+      return result;
+    },
     attend: ({ until }) =>
       new Promise((resolve) => {
         if (until.aborted) resolve();

@@ -1,3 +1,4 @@
+import { callsOf } from "#harness/machine/machine-host.ts";
 import { EventEmitter, once } from "node:events";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -72,6 +73,7 @@ export class SupervisorRig {
       : runtime.processes.start(1);
     const daemon = new SupervisorDaemon({
       runtime,
+      call: callsOf(runtime),
       settings: this.#settings,
       folder: this.folder,
       state: this.state,

@@ -109,8 +109,8 @@ it("[FI22] where SHIM cannot answer, the commit succeeds with a warning; switche
   const goesOn = { isRefused: false, text: holding(/not checked \(.*\); the commit continues/) };
   const never = new Promise<never>(() => undefined);
   expect(await commit(home, ["src/a.ts"], { ask: () => never, patience: Promise.resolve("late") })).toEqual(goesOn);
-  const write = throwing(new StoreError("store_locked", "the store is locked"));
-  const { runtime } = await withStore(home, { write }).makeRuntime();
+  const read = throwing(new StoreError("store_locked", "the store is locked"));
+  const { runtime } = await withStore(home, { read }).makeRuntime();
   expect(await commit({ ...home, runtime }, ["src/a.ts"])).toEqual(goesOn);
   const { config } = home.runtime;
   const off = { ...config, team: { ...config.team, isEnabled: false } };

@@ -10,7 +10,7 @@ import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { pause } from "#src/store/pause.ts";
 import { StoreError } from "#src/store/store-error.ts";
 import { given } from "#harness/coordinator/state-calls.ts";
-import { aSeededHome, ids, type CliHome } from "#harness/machine/cli-home.ts";
+import { aSeededHome, ids, withRuntime, type CliHome } from "#harness/machine/cli-home.ts";
 import { loseSession, sync, twoCliHomes } from "#harness/machine/cli-machines.ts";
 import { callAs, fakeBundle, ownHeaders, servePage, signIn, type ServedPage } from "#harness/web/live-page.ts";
 import { seedTeam } from "#harness/web/team-seed.ts";
@@ -273,7 +273,7 @@ it("[WP7] a store that is busy is a refusal of the call; a bug is answered with 
   let problem: Error = new StoreError("store_locked", "another process is writing");
   let err = "";
   const stderr = (text: string): void => void (err += text);
-  const page = await servePage(home, { io: { stderr } });
+  const page = await servePage(home, { io: { stderr, ...withRuntime(home.runtime) } });
   const authorization = await signIn(page);
   vi.spyOn(home.runtime.store, "read").mockImplementation(() => {
     throw problem;

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { PassThrough, Readable } from "node:stream";
 import { pathToFileURL } from "node:url";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { readAll, interrupted, startProcess, systemIo, versionOf } from "#src/cli/system-io.ts";
+import { versionOf } from "#src/local-mcp/host/system-site.ts";
+import { readAll, interrupted, startProcess, systemIo } from "#src/cli/system-io.ts";
 
 function aFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "shim-io-"));
@@ -56,8 +57,8 @@ it("a program gets its arguments without a shell, in the folder that is named; i
 });
 
 it("a program's version is its first word on the matter, or null", () => {
-  expect(versionOf(process.execPath)).toBe(process.version);
-  expect(versionOf("shim-no-such-program")).toBeNull();
+  expect(versionOf(process.execPath, process.env)).toBe(process.version);
+  expect(versionOf("shim-no-such-program", process.env)).toBeNull();
 });
 
 it("a short program is run without a terminal: its exit code and what it says, or null", () => {

@@ -3,11 +3,16 @@ import { cpSync, existsSync, lstatSync, mkdirSync, readdirSync, symlinkSync } fr
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
-import type { Connection, OpenOptions } from "#src/store/driver.ts";
+import type { Connection, Driver, OpenOptions } from "#src/store/driver.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { schemaState } from "#src/shared/migrate.ts";
 import { migrations } from "#src/store/schema.ts";
 import { Store } from "#src/store/store.ts";
+import { NeedsHostError, StoreError } from "#src/store/store-error.ts";
+import { LocalHost } from "#src/local-mcp/host/local-host.ts";
+import { err, ok } from "#src/shared/result.ts";
+import type { Io } from "#src/cli/io.ts";
+import { machineHostWith } from "#harness/machine/machine-host.ts";
 import { backUp, isBackupDue } from "#src/store/backup.ts";
 import { aCliHome, ids, seed, withRuntime, type CliHome } from "#harness/machine/cli-home.ts";
 import { T0, tempHome, tempStore } from "#harness/store/temp-store.ts";
@@ -32,6 +37,16 @@ const readingCommands = [
   ["up", "--once"],
 ];
 
+function isReadOnly(driver: Driver): boolean {
+  return driver !== openBetterSqlite3;
+}
+
+/** On such a disk none can be started. */
+function noHost({ runtime }: CliHome): Pick<Io, "machineHost"> {
+  const unusable = err({ code: "host_unusable", message: "the disk is read-only" } as const);
+  return { machineHost: () => ({ ...machineHostWith(runtime), call: () => Promise.resolve(unusable) }) };
+}
+
 /** The store as an update of SHIM finds it: with one more step than it has. */
 function afterUpdate({ paths, runtime }: CliHome, driver = openBetterSqlite3): Store {
   const { version } = runtime.store.read(schemaState, { version: 0, minReader: 0 });
@@ -39,7 +54,7 @@ function afterUpdate({ paths, runtime }: CliHome, driver = openBetterSqlite3): S
     const id = migrations.length + at + 1;
     return { id, name: `step ${id}`, statements: [`CREATE TABLE step_${id} (a TEXT)`] };
   });
-  const options = { path: paths.database, driver, now: runtime.now, canReadCopy: true, busyMs: 0 };
+  const options = { path: paths.database, driver, now: runtime.now, isReadOnly: isReadOnly(driver), busyMs: 0 };
   return new Store({ ...options, migrations: [...migrations, ...added] });
 }
 
@@ -50,7 +65,8 @@ it("[ST1] after an update each command that reads has what was stored before, al
     const before = await home.shim("", ...argv);
     for (const driver of [readOnlyBelow(home.paths.home), openBetterSqlite3]) {
       const store = afterUpdate(home, driver);
-      const after = await home.shimWith(withRuntime({ ...home.runtime, store }), "", ...argv);
+      const io = { ...withRuntime({ ...home.runtime, store }), ...(isReadOnly(driver) ? noHost(home) : {}) };
+      const after = await home.shimWith(io, "", ...argv);
       // Each migration makes a backup more.
       const rest = [before, after].map(({ out }) => out.replace(/^copies: .*/m, ""));
       expect([argv, after.code, rest[1]]).toEqual([argv, 0, rest[0]]);
@@ -71,19 +87,65 @@ it("[ST91] on a read-only disk everything that is stored can be read, with its n
   const options = { path: database, driver: readOnlyBelow(copy), now: runtime.now, busyMs: 0 };
   expect(() => new Store(options).read(() => 1, 0)).toThrow("read-only");
   const before = readdirSync(tmpdir()).filter((name) => /^shim-\w{6}$/.test(name));
-  const store = new Store({ ...options, canReadCopy: true });
-  const makeRuntime = async () => ({
-    runtime: { ...runtime, store },
-    driver: "node:sqlite" as const,
-    fallbackReason: null,
-  });
+  const store = new Store({ ...options, isReadOnly: true });
+  const { makeRuntime } = withRuntime({ ...runtime, store });
   for (const argv of readingCommands) {
-    const ran = await home.shimWith({ makeRuntime }, ...argv);
+    const ran = await home.shimWith({ makeRuntime, ...noHost(home) }, ...argv);
     expect([argv, ran.code, ran.out.length > 50]).toEqual([argv, 0, true]);
   }
-  expect((await home.shimWith({ makeRuntime }, "sessions name", ids.dead, "new name")).err).toContain("read-only");
   store.close();
+  const written = withRuntime({ ...runtime, store: new Store(options) });
+  expect((await home.shimWith(written, "sessions name", ids.dead, "new name")).err).toContain("read-only");
   expect(readdirSync(tmpdir()).filter((name) => /^shim-\w{6}$/.test(name))).toEqual(before);
+});
+
+it("[ST99] a process that only reads has the newest commit of the host, and writes nothing", () => {
+  const { store, paths } = tempStore(openBetterSqlite3);
+  const reader = new Store({ path: paths.database, driver: openBetterSqlite3, now: () => T0, isReadOnly: true });
+  const names = (): unknown[] => reader.read((sql) => rows.column(sql, "SELECT id FROM sessions ORDER BY id"), []);
+  expect([names(), existsSync(paths.database)]).toEqual([[], false]);
+  store.write((sql) => rows.addSession(sql, { id: "s1" }));
+  expect(names()).toEqual(["s1"]);
+  store.write((sql) => rows.addSession(sql, { id: "s2" }));
+  expect(names()).toEqual(["s1", "s2"]);
+  expect(() => reader.write(() => 1)).toThrow("by the host only");
+  reader.keep((sql) => rows.addSession(sql, { id: "s3" }));
+  expect(() => reader.read((sql) => sql.run("DELETE FROM sessions"), 0)).toThrow(StoreError);
+  expect(names()).toEqual(["s1", "s2"]);
+  reader.close();
+});
+
+it("[ST99] what must be migrated or repaired first is left to the host, which does the read", async () => {
+  const home = aCliHome();
+  seed(home);
+  const { runtime, paths } = home;
+  const before = (await home.shim("sessions")).out;
+  const newer = afterUpdate(home);
+  const { migrations: updated } = newer.context;
+  const reader = new Store({ ...newer.context, path: paths.database, migrations: updated, isReadOnly: true });
+  expect(() => reader.read(() => 1, 0)).toThrow(NeedsHostError);
+  const asked: string[] = [];
+  const host = new LocalHost({
+    paths,
+    site: home.io(),
+    loaded: withRuntime({ ...runtime, store: reader }).makeRuntime,
+    runtime: async () => ({ ...runtime, store: reader }),
+    machineHost: {
+      ...machineHostWith(runtime),
+      call: async ({ name }) => {
+        asked.push(name);
+        newer.read(() => null, null);
+        return ok({ project: null, sessions: [], elsewhere: null });
+      },
+    },
+  });
+  expect((await host.call("sessions.list", {})).ok).toBe(true);
+  expect(asked).toEqual(["sessions.list"]);
+  // The host has migrated it.
+  expect(reader.read(() => 1, 0)).toBe(1);
+  expect((await home.shimWith(withRuntime({ ...runtime, store: reader }), "sessions")).out).toBe(before);
+  reader.close();
+  newer.close();
 });
 
 it("[ST90] a store that is a link to a disk that is not there is refused, and not begun anew", () => {

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { Experiment } from "#src/experiments/engine/experiment.ts";
-import { sendCounted } from "#src/local-mcp/assignment/send-counted.ts";
+import { markSent, sendCounted } from "#src/local-mcp/assignment/send-counted.ts";
 import type { SentUnit } from "#src/local-mcp/assignment/service-request.ts";
 import * as rows from "#src/local-mcp/experiments/experiment-rows.ts";
 import { advanceAll, start, stopAll, stopOne } from "#src/local-mcp/experiments/experiments.ts";
@@ -13,6 +13,10 @@ import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts"
 
 const key = "brief.prompts";
 const sentWell = "answer({ arms: [], problems: [] });";
+
+function send(runtime: TempRuntime): void {
+  void sendCounted(runtime, (experiment, sent) => markSent(runtime, experiment, sent));
+}
 
 function started(runtime: TempRuntime): Experiment {
   pastBriefs(runtime);
@@ -47,10 +51,10 @@ it("[EX73] a review sends each counted session once, hashed, with its outcomes a
   runtime.serve(sentWell);
   const experiment = started(runtime);
   const chats = ["control", "treatment", "control"].map((arm) => aSession(runtime, experiment, arm));
-  sendCounted(runtime);
+  send(runtime);
   expect(sentUnits(runtime)).toEqual([]);
   advanceAll(runtime);
-  for (let review = 0; review < 2; review++) sendCounted(runtime);
+  for (let review = 0; review < 2; review++) send(runtime);
   const unit = expect.stringMatching(/^[0-9a-f]{32}$/);
   const measured = { unsavedDeath: 0, toolErrors: 0.1 };
   expect(sentUnits(runtime)).toEqual([
@@ -63,7 +67,7 @@ it("[EX73] a review sends each counted session once, hashed, with its outcomes a
   expect(chats.filter((id) => JSON.stringify(runtime.requests()).includes(id))).toEqual([]);
   aSession(runtime, experiment, "treatment");
   advanceAll(runtime);
-  sendCounted(runtime);
+  send(runtime);
   expect(sentUnits(runtime).at(-1)).toEqual([{ unit, arm: "treatment", measured }]);
 });
 
@@ -73,11 +77,11 @@ it("[EX73] what could not be sent is logged, and sent by the next review; forgot
   const experiment = started(runtime);
   const [forgotten = ""] = ["control", "treatment"].map((arm) => aSession(runtime, experiment, arm));
   advanceAll(runtime);
-  sendCounted(runtime);
+  send(runtime);
   expect(runtime.logged.join()).toContain("no network");
   runtime.store.write((sql) => forget(sql, { session: forgotten }));
   runtime.serve(sentWell);
-  for (let review = 0; review < 2; review++) sendCounted(runtime);
+  for (let review = 0; review < 2; review++) send(runtime);
   expect(sentUnits(runtime).map(({ length }) => length)).toEqual([2, 1]);
 });
 
@@ -86,17 +90,17 @@ it("[EX75] nothing is sent while experiments are off, of one that a person stopp
   const one = started(runtime);
   aSession(runtime, one, "control");
   advanceAll(runtime);
-  sendCounted(aServiceRuntime({}, runtime));
+  send(aServiceRuntime({}, runtime));
   const other = aServiceRuntime({ provider: "openfeature" }, runtime);
-  sendCounted(other);
+  send(other);
   expect(other.requests()).toEqual([]);
   stopOne(runtime, one.id, "enough");
-  sendCounted(runtime);
+  send(runtime);
   const next = started(runtime);
   aSession(runtime, next, "control");
   advanceAll(runtime);
   stopAll(runtime, "by hand");
-  sendCounted(runtime);
+  send(runtime);
   expect(runtime.requests()).toEqual([]);
 });
 
@@ -106,11 +110,11 @@ it("[EX73] the position of what was sent is no change of the experiment for othe
   const experiment = started(runtime);
   aSession(runtime, experiment, "control");
   advanceAll(runtime);
-  sendCounted(runtime);
+  send(runtime);
   const stored = runtime.store.read((sql) => rows.get(sql, experiment.id)?.experiment, undefined);
   expect(stored).toMatchObject({ state: "canary", sent: 1, canary: { counts: [1, 0] } });
   const local = tempRuntime();
   started(local);
-  sendCounted(local);
+  send(local);
   expect(local.logged).toEqual([]);
 });

@@ -4,7 +4,7 @@ import { weeklyFacts } from "#src/local-mcp/experiments/weekly-facts.ts";
 import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
 import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
 import { append } from "#src/store/spool.ts";
-import { saveLastCheckpoint } from "#src/supervisor/death-record.ts";
+import { saveLastCheckpoint } from "#src/local-mcp/host/last-checkpoint.ts";
 import { storeDurations } from "#src/runtime/store-durations.ts";
 import type { HookEvent } from "#src/contract/hook-input.ts";
 import { aProject, Claude, rowCount } from "#harness/machine/claude.ts";
@@ -42,7 +42,7 @@ it("[TE121] the last save of a dead chat is timed by the process that makes it",
   hook(machine, chat, "UserPromptSubmit", { prompt: "Write the parser" });
   chat.kill();
   const supervisor = tempRuntime({ beside: machine });
-  expect(await saveLastCheckpoint(supervisor, chat.session, new AbortController().signal)).not.toBeNull();
+  expect(await saveLastCheckpoint(supervisor, chat.session, false)).not.toBeNull();
   expect(timedSaves(machine)).toBe(1);
 });
 

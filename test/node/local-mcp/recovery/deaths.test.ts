@@ -7,7 +7,7 @@ import { migrate } from "#src/shared/migrate.ts";
 import { DeathWatch, recordDeath, recordDeaths } from "#src/local-mcp/recovery/deaths.ts";
 import { dismiss, undo } from "#src/local-mcp/recovery/local-source.ts";
 import { offer } from "#src/local-mcp/recovery/offers.ts";
-import { saveLastCheckpoint } from "#src/supervisor/death-record.ts";
+import { saveLastCheckpoint } from "#src/local-mcp/host/last-checkpoint.ts";
 import { spoolEvent } from "#src/local-mcp/hooks/spool-event.ts";
 import { drainInto } from "#src/local-mcp/hooks/spool-hook.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
@@ -31,8 +31,6 @@ import { connect } from "#harness/machine/mcp-client.ts";
 import { T0, tempHome } from "#harness/store/temp-store.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { column } from "#harness/store/store-rows.ts";
-
-const never = new AbortController().signal;
 
 function deaths(runtime: TempRuntime): Crash[] {
   return runtime.store.read((sql) => listCrashes(sql), []);
@@ -61,7 +59,7 @@ it("[RE88] a death is recorded with the age of the last checkpoint and what came
 it("[RE60] the supervisor, a new chat, the timer and the user see one death, and it is recorded once", async () => {
   const { runtime, claude } = aChatKilledInMidTurn();
   expect(deaths(runtime)).toEqual([]);
-  await saveLastCheckpoint(runtime, claude.session, never);
+  await saveLastCheckpoint(runtime, claude.session, true);
   runtime.wait(5_000);
   anotherClaude(runtime, claude).start();
   new DeathWatch().check(runtime);

@@ -5,6 +5,7 @@ import { expect, it, vi } from "vitest";
 import { writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { addKey } from "#src/local-mcp/sync/key-ring.ts";
 import { createKey } from "#src/local-mcp/sync/workspace-key.ts";
+import * as pauses from "#src/store/pause.ts";
 import { storedSession, rowCount } from "#harness/machine/claude.ts";
 import { aFront, aHost, ask, open, program, statusOf } from "#harness/machine/host-rig.ts";
 import { aReceiver, die } from "#harness/machine/notified.ts";
@@ -206,14 +207,26 @@ it("[PR36] [CL184] while a program attends, the host stays without a chat, notif
   await host.ended;
 });
 
+it("[PR41] an operation is completed, although its caller has gone", async () => {
+  const { runtime, socket } = await aHost();
+  const asked = request({ socketPath: socket, method: "POST", path: "/call/pauses.start" });
+  asked.on("error", () => undefined);
+  asked.end(JSON.stringify({ input: {}, env: {}, by: "command line" }), () => asked.destroy());
+  await vi.waitUntil(() => runtime.store.read((sql) => pauses.list(sql, runtime.now()).length > 0, false));
+});
+
 it("[SY63] [SY75] a host without a chat does a whole round when it is asked, for the workspace of the caller only", async () => {
   const server = await SyncServer.listen();
   const host = await aHost();
   const { home } = host.runtime.paths;
   const edge = { url: server.url, workspace: "team", machine: "m1", token: tokenOf("m1") };
-  const syncFor = async (asked: object): Promise<unknown> =>
-    JSON.parse((await ask(host.socket, "POST", "/sync", asked)).body);
-  expect(await syncFor(edge)).toMatchObject({ trouble: { code: "other_workspace" } });
+  const syncFor = async (workspace: string): Promise<unknown> => {
+    const env = { SHIM_EDGE_URL: edge.url, SHIM_WORKSPACE: workspace, SHIM_TOKEN: edge.token };
+    const asked = { input: {}, env, by: "command line" };
+    return JSON.parse((await ask(host.socket, "POST", "/call/workspace.sync", asked)).body);
+  };
+  const refused = { result: { ok: false, error: { code: "other_workspace" } } };
+  expect(await syncFor("team")).toMatchObject(refused);
   writeEdgeConfig(home, edge);
   addKey(
     home,
@@ -221,7 +234,7 @@ it("[SY63] [SY75] a host without a chat does a whole round when it is asked, for
     createKey(() => new Uint8Array(32).fill(7)),
   );
   die(host.runtime);
-  expect(await syncFor({ ...edge, workspace: "other" })).toMatchObject({ trouble: { code: "other_workspace" } });
-  expect(await syncFor(edge)).toMatchObject({ left: 0, trouble: null });
+  expect(await syncFor("other")).toMatchObject(refused);
+  expect(await syncFor("team")).toMatchObject({ result: { ok: true, value: { left: 0 } } });
   expect(await server.host.call("sync.list", {})).toMatchObject({ value: { sessions: [{ session: "dead-chat" }] } });
 });

@@ -1,0 +1,57 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, readdirSync } from "node:fs";
+import { homedir } from "node:os";
+import type { Launch } from "../../platform/launch.ts";
+import { programPath } from "../../platform/program-path.ts";
+import { codeOf } from "../../shared/error.ts";
+import type { HostSite } from "./handlers.ts";
+
+const versionTimeoutMs = 5_000;
+
+/** @param env of the caller */
+export function systemSite(launch: Launch, env: NodeJS.ProcessEnv): HostSite {
+  return {
+    env,
+    now: Date.now,
+    launch,
+    nodeVersion: process.versions.node,
+    machine: { platform: process.platform, env, homedir: homedir(), exists: existsSync, list: listNames },
+    runQuietly: (command, args) => runQuietly(command, args, env),
+    versionOf: (program) => versionOf(program, env),
+  };
+}
+
+function listNames(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+function runQuietly(
+  command: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+): { readonly code: number; readonly text: string } | null {
+  const { status, stdout, stderr, error } = spawnSync(programPath(command, env), args, {
+    env,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  if (error && codeOf(error) === "ENOENT") return null;
+  return { code: status ?? 1, text: error ? error.message : `${stdout}${stderr}` };
+}
+
+export function versionOf(program: string, env: NodeJS.ProcessEnv): string | null {
+  try {
+    return execFileSync(programPath(program, env), ["--version"], {
+      env,
+      encoding: "utf8",
+      timeout: versionTimeoutMs,
+      stdio: ["ignore", "pipe", "ignore"],
+    }).trim();
+  } catch {
+    return null;
+  }
+}
