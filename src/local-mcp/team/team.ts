@@ -50,6 +50,8 @@ export class Team {
   #reader: OpenedLink | null = null;
   #hasRejoined = false;
   #hasEnded = false;
+  /** The client lives on, with the sessions that are its own. */
+  #isServerGone = false;
 
   constructor(options: TeamOptions) {
     this.#options = options;
@@ -90,7 +92,8 @@ export class Team {
   }
 
   async end(ending: TeamEnding): Promise<void> {
-    this.#hasEnded = ending !== "server_gone";
+    this.#isServerGone = ending === "server_gone";
+    this.#hasEnded = !this.#isServerGone;
     if (this.#hasEnded) this.#reader?.link.close();
     await Promise.all([...this.#chats.keys()].map((id) => this.#end(id, ending)));
   }
@@ -162,7 +165,7 @@ export class Team {
     const { store, now } = this.#options.runtime;
     return store.read((sql) => {
       const session = sessions.get(sql, sessionId);
-      if (session?.endedAt !== null) return null;
+      if (session?.endedAt !== null || (this.#isServerGone && isOfServer(session))) return null;
       // Nothing new begins while SHIM is paused.
       return this.#chats.has(sessionId) || !isSessionPaused(sql, now(), session) ? session : null;
     }, null);

@@ -38,6 +38,9 @@ it("[TE111] a chat of a client without session ids is attested dead with its ser
     expect(await stateAt(rig, id)).toBe("alive");
     await rig.time.until(plain.chat.team?.end(ending) ?? Promise.resolve());
     expect(await stateAt(rig, id)).toBe("offline: attested");
+    // The host goes on with a client that lives.
+    await rig.time.until(plain.chat.team?.follow(id) ?? Promise.resolve());
+    expect(await stateAt(rig, id)).toBe("offline: attested");
   }
 });
 
