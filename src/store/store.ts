@@ -141,20 +141,6 @@ export class Store {
     });
   }
 
-  /**
-   * Changes with each commit of any process; "" without a database. Cheap enough to poll.
-   * @throws {StoreError} when the file cannot be opened
-   */
-  version(): string {
-    return this.#withRepair(() => {
-      const connection = this.#findOpenConnection() ?? (this.exists() ? this.#currentConnection() : null);
-      if (!connection) return "";
-      const [others] = connection.all<{ data_version: number }>("PRAGMA data_version");
-      const [own] = connection.all<{ n: number }>("SELECT total_changes() AS n");
-      return `${this.#inode} ${others?.data_version} ${own?.n}`;
-    });
-  }
-
   async backup(to: string): Promise<void> {
     this.connection();
     const { driver, busyMs } = this.context;

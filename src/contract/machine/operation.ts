@@ -16,6 +16,8 @@ export interface MachineOperationDetails<Input extends z.ZodObject, Output exten
   readonly effect: MachineEffect;
   /** Absent: a read is done by the process that asks, and all else by the host. */
   readonly doneBy?: "caller";
+  /** One step may take longer than the five seconds after which a silent host counts as hanging. */
+  readonly isLong?: true;
   readonly surfaces: readonly MachineSurface[];
   /** An input, for documents and tests. */
   readonly example: z.input<Input>;

@@ -169,6 +169,7 @@ export const recoveryOperations = {
     output: z.object({ session: z.string(), isNew: z.boolean() }),
     errors: ["not_found", "transcript_unusable"],
     effect: "write",
+    isLong: true,
     surfaces: ["command"],
     example: { file: "/home/you/transcript.jsonl", folder: "/home/you/app" },
   }),

@@ -2,8 +2,9 @@ import type { Readable, Writable } from "node:stream";
 import { hookTool } from "../../contract/hook-tool.ts";
 import type { Log } from "../../platform/log-file.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
-import { parseObject } from "../../shared/json-fields.ts";
 import { controlMethods, controlPrefix, isNewer, type HostHello, type ProgramVersion } from "./hello.ts";
+import { HostWatch } from "./host-watch.ts";
+import { eachLine, parseMessage, requestKey, type Message } from "./messages.ts";
 
 /** Events of a connection to the host. */
 export interface HostEvents {
@@ -56,9 +57,6 @@ const endOfInputMs = 50;
 /** A killed client sends no signal later. */
 const endOfInputCheckMs = 5;
 const maxEndMs = 15_000;
-/** A host that misses two pings hangs. */
-const pingEveryMs = 2_500;
-const maxMissedPings = 2;
 
 /**
  * Passes messages between the client and the machine's host. [PR9] The client sees one connection:
@@ -67,6 +65,7 @@ const maxMissedPings = 2;
  */
 export class Front {
   readonly #options: FrontOptions;
+  readonly #watch: HostWatch;
   readonly #pending = new Map<string, PendingRequest>();
   /** Handshake requests that are already answered. */
   readonly #ignored = new Set<string>();
@@ -80,12 +79,15 @@ export class Front {
   #greetedAt = 0;
   #failures = 0;
   #controls = 0;
-  #missedPings = 0;
-  #isPinging = false;
   #isOver = false;
 
   constructor(options: FrontOptions) {
     this.#options = options;
+    this.#watch = new HostWatch({
+      ...options,
+      isWaiting: (host) => host === this.#host && this.#pending.size > 0,
+      ping: () => this.#control(controlMethods.ping, {}),
+    });
   }
 
   start(): void {
@@ -135,7 +137,7 @@ export class Front {
     this.#repeatable = new Set(repeatable);
     this.#hasGreeted = true;
     this.#greetedAt = this.#options.now();
-    this.#missedPings = 0;
+    this.#watch.begin(host);
     this.#repeat();
   }
 
@@ -148,7 +150,7 @@ export class Front {
     }
     if (this.#initialized) this.#link?.send(this.#initialized);
     for (const { line } of this.#pending.values()) this.#link?.send(line);
-    this.#ping();
+    this.#watch.ping();
   }
 
   #onClientLine(line: string): void {
@@ -159,7 +161,7 @@ export class Front {
     if (id !== undefined && method !== undefined) this.#track(line, id, method, params);
     if (this.#host === null) return;
     this.#link?.send(line);
-    this.#ping();
+    this.#watch.ping();
   }
 
   #track(line: string, id: string | number, method: string, params: Message["params"]): void {
@@ -186,8 +188,9 @@ export class Front {
   }
 
   #onHostLine(line: string): void {
-    this.#missedPings = 0;
+    this.#watch.noteAnswer();
     const message = parseMessage(line);
+    if (message?.method === controlMethods.longWork) return this.#watch.noteLongWork(message.params?.isOver === true);
     if (message?.id === undefined || message.method !== undefined) return this.#sendToClient(line);
     const key = requestKey(message.id);
     this.#pending.delete(key);
@@ -258,21 +261,6 @@ export class Front {
     const id = `${controlPrefix}${(this.#controls += 1)}`;
     this.#link?.send(JSON.stringify({ jsonrpc: "2.0", id, method, params }));
   }
-
-  /** [PR33] While the client waits for an answer: a host that hangs is ended and replaced. */
-  #ping(): void {
-    if (this.#isPinging || this.#pending.size === 0 || this.#host === null) return;
-    this.#isPinging = true;
-    const host = this.#host;
-    this.#control(controlMethods.ping, {});
-    this.#missedPings += 1;
-    this.#options.schedule(() => {
-      this.#isPinging = false;
-      if (this.#host !== host || this.#missedPings < maxMissedPings) return this.#ping();
-      this.#options.log("error", "the host hangs and is ended", { pid: host.pid });
-      this.#options.endHost(host);
-    }, pingEveryMs);
-  }
 }
 
 /** JSON-RPC 2.0, section 5.1. */
@@ -284,37 +272,4 @@ const restartedText =
 
 function unreachableText(reason: string): string {
   return `SHIM's host cannot be started (${reason}). Run \`shim doctor\`.`;
-}
-
-function requestKey(id: unknown): string {
-  return JSON.stringify(id) ?? "";
-}
-
-interface Message {
-  readonly id?: string | number;
-  readonly method?: string;
-  readonly params?: { readonly name?: unknown; readonly arguments?: unknown; readonly requestId?: unknown };
-  readonly [field: string]: unknown;
-}
-
-/** A message may contain U+2028 (MCP specification, "Transports", stdio). */
-export function eachLine(stream: Readable, onLine: (line: string) => void): void {
-  let chunks: Buffer[] = [];
-  stream.on("data", (chunk: Buffer) => {
-    let from = 0;
-    for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, from)) {
-      chunks.push(chunk.subarray(from, end));
-      const line = Buffer.concat(chunks).toString();
-      chunks = [];
-      from = end + 1;
-      if (line.trim() !== "") onLine(line);
-    }
-    if (from < chunk.length) chunks.push(chunk.subarray(from));
-  });
-}
-
-const newline = 0x0a;
-
-function parseMessage(line: string): Message | null {
-  return parseObject(line);
 }

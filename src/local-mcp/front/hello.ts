@@ -39,6 +39,8 @@ export const controlMethods = {
   end: "shim/end",
   /** The host answers while it works. */
   ping: "shim/ping",
+  /** The host's work may take long, or no longer: a notification of the host. */
+  longWork: "shim/long-work",
   /** An older host finishes and ends, so that the front can start the newer one. */
   handOver: "shim/hand-over",
 } as const;

@@ -2,7 +2,8 @@ import { connect, type Socket } from "node:net";
 import { checkSocketFolder, hostSocket } from "../../platform/host-socket.ts";
 import { messageOf } from "../../shared/error.ts";
 import { parseObject } from "../../shared/json-fields.ts";
-import { eachLine, type HostEvents, type HostLink } from "./front.ts";
+import type { HostEvents, HostLink } from "./front.ts";
+import { eachLine } from "./messages.ts";
 import { mcpPath, mcpProtocol, type FrontHello, type HostHello } from "./hello.ts";
 import { maxStartMs, retryMs } from "./start-host.ts";
 

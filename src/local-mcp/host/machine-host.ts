@@ -10,12 +10,14 @@ import type { AskedOperation } from "./operation-wire.ts";
 /** Time between two tries to reach a host, in ms. */
 const retryEveryMs = 5_000;
 
-/** Written by the host for each notification, to a program whose terminal rings. */
-export const bell = "\n";
+/** Letters that the host writes to a program that attends. */
+export const attention = { /** A notification. */ bell: "b", /** A commit. */ stored: "s" } as const;
 
 export interface Attendance {
   /** Called for each notification; absent: nothing rings. */
   readonly ring?: () => void;
+  /** Called after commits of the store, and when some may have been missed; absent: for none. */
+  readonly onStored?: () => void;
   readonly onProblem: (message: string) => void;
   readonly until: AbortSignal;
 }
@@ -43,14 +45,15 @@ async function ask(home: HostHome, question: HostQuestion): Promise<IncomingMess
 }
 
 /** A host may end at any moment; the next one is started at once. */
-async function attend(home: HostHome, { ring, onProblem, until }: Attendance): Promise<void> {
+async function attend(home: HostHome, { ring, onStored, onProblem, until }: Attendance): Promise<void> {
   let hasFailed = false;
   while (!until.aborted) {
     try {
-      const body = { isBell: ring !== undefined };
+      const body = { isBell: ring !== undefined, isFollowing: onStored !== undefined };
       const answer = await ask(home, { method: "POST", path: "/attend", body, signal: until });
       hasFailed = false;
-      await hear(answer, ring);
+      onStored?.();
+      await hear(answer, { [attention.bell]: ring, [attention.stored]: onStored });
     } catch (error) {
       if (until.aborted) return;
       if (!hasFailed) onProblem(`the host of this machine cannot be reached: ${messageOf(error)}`);
@@ -61,10 +64,11 @@ async function attend(home: HostHome, { ring, onProblem, until }: Attendance): P
 }
 
 /** Resolves when the host has ended. */
-async function hear(answer: IncomingMessage, ring: Attendance["ring"]): Promise<void> {
+async function hear(answer: IncomingMessage, on: Readonly<Record<string, (() => void) | undefined>>): Promise<void> {
   try {
+    // Letters that come together stand for one moment.
     for await (const part of answer as AsyncIterable<Buffer>)
-      for (const letter of part.toString()) if (letter === bell) ring?.();
+      for (const letter of new Set(part.toString())) on[letter]?.();
   } catch {
     // A host that is killed sends no end.
   }

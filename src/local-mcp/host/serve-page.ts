@@ -2,11 +2,8 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import * as z from "zod";
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
-import { watchCommits } from "../../platform/watch-commits.ts";
-import type { Runtime } from "../../runtime/runtime.ts";
 import { codeOf } from "../../shared/error.ts";
 import { err, ok } from "../../shared/result.ts";
-import { exceptStoreErrors } from "../../store/store-error.ts";
 import type { HandlerContext } from "./handlers.ts";
 import type { Host, HostResult, PageServing, ServedPage } from "./host.ts";
 import { LiveFeed } from "./page/live-feed.ts";
@@ -15,13 +12,10 @@ import { readPageFiles } from "./page/page-files.ts";
 import { PageServer } from "./page/page-server.ts";
 import { readJsonFile } from "../../platform/read-json-file.ts";
 
-/** Where no write is reported, as on a network disk. */
-const pollEveryMs = 5_000;
-
 /** [WP1] Serves the live page until it is closed. */
 export async function servePage(
   host: Pick<Host, "call">,
-  { runtime: load, site, workspace }: HandlerContext,
+  { runtime: load, site, workspace, machineHost }: HandlerContext,
   { port, onLinkNeeded, onProblem }: PageServing,
 ): Promise<HostResult<ServedPage>> {
   const runtime = await load();
@@ -54,10 +48,12 @@ export async function servePage(
     const message = `port ${port} cannot be used (${code}). Leave --port out for a free one.`;
     return err({ code: "port_unusable", message });
   }
-  const unwatch = watchStore(runtime, () => feed.changed("sessions"));
-  const close = (): Promise<void> => {
-    unwatch();
-    return server.close();
+  const over = new AbortController();
+  const onStored = (): void => feed.changed("sessions");
+  const attending = machineHost?.attend({ onStored, onProblem, until: over.signal });
+  const close = async (): Promise<void> => {
+    over.abort();
+    await Promise.all([attending, server.close()]);
   };
   return ok({ link: server.newLink(), close });
 }
@@ -85,32 +81,4 @@ function setTimer(work: () => void, ms: number): () => void {
   const timer = setTimeout(work, ms);
   timer.unref();
   return () => clearTimeout(timer);
-}
-
-/** [WP9] Calls `onChange` after a commit of any process. */
-function watchStore({ store, paths }: Runtime, onChange: () => void): () => void {
-  const readVersion = (): string =>
-    exceptStoreErrors(
-      () => store.version(),
-      () => "",
-    );
-  let version = readVersion();
-  const check = (): boolean => {
-    const now = readVersion();
-    const hasChanged = now !== version;
-    version = now;
-    if (hasChanged) onChange();
-    return hasChanged;
-  };
-  let unwatch = watchCommits(paths.database, setTimer, check);
-  let cancel = setTimer(poll, pollEveryMs);
-  function poll(): void {
-    unwatch ??= watchCommits(paths.database, setTimer, check);
-    check();
-    cancel = setTimer(poll, pollEveryMs);
-  }
-  return () => {
-    cancel();
-    unwatch?.();
-  };
 }

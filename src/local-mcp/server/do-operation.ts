@@ -1,10 +1,11 @@
 import type { ServerResponse } from "node:http";
 import * as z from "zod";
-import { isMachineOperation, type MachineInput } from "../../contract/machine/operations.ts";
+import { isMachineOperation, machineOperations, type MachineInput } from "../../contract/machine/operations.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { stackOf } from "../../shared/error.ts";
 import { parseJson } from "../../shared/json-fields.ts";
 import type { HostContext } from "../host/handlers.ts";
+import type { HostResult } from "../host/host.ts";
 import { LocalHost } from "../host/local-host.ts";
 import { toSentError, type AnswerLine } from "../host/operation-wire.ts";
 import { systemSite } from "../host/system-site.ts";
@@ -18,7 +19,7 @@ const Asked = z.object({
 
 interface Doing {
   readonly runtime: Runtime;
-  readonly syncNow: MachineWork["syncNow"];
+  readonly machine: Pick<MachineWork, "syncNow" | "atLongWork">;
 }
 
 /** [PR41] Does an operation as its caller would, and answers with its lines. */
@@ -32,14 +33,15 @@ export async function doOperation(doing: Doing, name: string, body: string, resp
     site: systemSite(runtime.launch, env),
     loaded: async () => ({ runtime, driver: runtime.store.connection().driver, fallbackReason: null }),
     runtime: async () => runtime,
-    syncNow: ({ url, workspace }) => doing.syncNow({ url, workspace }),
+    syncNow: ({ url, workspace }) => doing.machine.syncNow({ url, workspace }),
     by,
     progress: (text) => send({ progress: text }),
     onSecretsRemoved: (count) => send({ secretsRemoved: count }),
   };
   const host = new LocalHost(context);
   try {
-    send({ result: await host.call(name, input as MachineInput<typeof name>) });
+    const call = (): Promise<HostResult<unknown>> => host.call(name, input as MachineInput<typeof name>);
+    send({ result: await (machineOperations[name].isLong ? doing.machine.atLongWork(call) : call()) });
   } catch (error) {
     runtime.log("error", `${name} failed`, { error: stackOf(error) });
     send({ error: toSentError(error) });

@@ -10,7 +10,7 @@ import { mcpPath, mcpProtocol } from "../front/hello.ts";
 import { builtAtHeader } from "../host/ask-host.ts";
 import { handsOver } from "../front/reach-host.ts";
 import { coordinatorPath } from "../host/coordinator-path.ts";
-import { bell } from "../host/machine-host.ts";
+import { attention } from "../host/machine-host.ts";
 import { readBody } from "../../platform/loopback-server.ts";
 import { linkSocket } from "../../platform/host-socket.ts";
 import { inodeOf } from "../../platform/private-files.ts";
@@ -39,7 +39,7 @@ const Hello: z.ZodType<FrontHello> = z.object({
 const tickMs = 2_000;
 /** [MC18] The same while nothing is stored. */
 const quietTickMs = 5_000;
-const Attendance = z.object({ isBell: z.boolean() });
+const Attendance = z.object({ isBell: z.boolean(), isFollowing: z.boolean() });
 
 /** The environment of a process has at most some megabytes. */
 const maxHelloBytes = 8_000_000;
@@ -210,11 +210,15 @@ export class HostProcess {
 
   /** [PR36] The host stays, and works for the machine, as long as the program does. */
   async #attend(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { isBell } = Attendance.parse(await bodyOf(request));
+    const { isBell, isFollowing } = Attendance.parse(await bodyOf(request));
     response.writeHead(200).flushHeaders();
-    const leave = this.#machine.attend({ ring: isBell ? () => void response.write(bell) : null });
+    const leave = this.#machine.attend({ ring: isBell ? () => void response.write(attention.bell) : null });
+    // A letter that waits stands for all commits since.
+    const onCommit = (): unknown => response.writableNeedDrain || response.write(attention.stored);
+    const unfollow = isFollowing ? this.#options.runtime.store.onCommit(onCommit) : null;
     this.#attending.add(response);
     response.once("close", () => {
+      unfollow?.();
       leave();
       this.#attending.delete(response);
       this.#usedAt = this.#options.runtime.now();

@@ -10,10 +10,10 @@ const maxBytes = 64_000_000;
 /** [PR41] Does operations of the machine for processes beside the host. */
 export class MachineCalls {
   readonly #runtime: Runtime;
-  readonly #machine: Pick<MachineWork, "syncNow">;
+  readonly #machine: MachineWork;
   readonly #running = new Set<Promise<void>>();
 
-  constructor(runtime: Runtime, machine: Pick<MachineWork, "syncNow">) {
+  constructor(runtime: Runtime, machine: MachineWork) {
     this.#runtime = runtime;
     this.#machine = machine;
   }
@@ -45,8 +45,7 @@ export class MachineCalls {
   /** Many hosts are never asked for an operation, so these are loaded by the first one. */
   async #do(name: string, body: string, response: ServerResponse): Promise<void> {
     const { doOperation } = await import("./do-operation.ts");
-    const syncNow: MachineWork["syncNow"] = (edge) => this.#machine.syncNow(edge);
-    await doOperation({ runtime: this.#runtime, syncNow }, name, body, response);
+    await doOperation({ runtime: this.#runtime, machine: this.#machine }, name, body, response);
   }
 
   /** Resolves when all that was begun is completed. */

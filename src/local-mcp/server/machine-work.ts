@@ -1,4 +1,4 @@
-import { setTimeout as pause } from "node:timers/promises";
+import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
 import type { TelemetrySettings } from "../../contract/config.ts";
 import { mayBeJoined, type EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
 import { settleLocalCoordinator } from "../../coordinator-client/local/open-coordinators.ts";
@@ -20,6 +20,8 @@ import { Upkeep } from "./upkeep.ts";
 export interface WorkingChat {
   /** False until something was stored, or the client has stayed for a few seconds. */
   readonly isSettled: boolean;
+  /** Tells its front that the host may be silent for long, or no longer. */
+  announceWork(isOver: boolean): void;
   /** Ends it if its client is gone. */
   checkClient(): void;
   /** Null until it is a member of a workspace. */
@@ -58,7 +60,9 @@ export class MachineWork {
   readonly #notifier: Notifier;
   #telemetry: LateTelemetry | null = null;
   #sync: Promise<ReturnType<typeof startSync>> | null = null;
-  #version = "";
+  /** Initially for what was stored before this process. */
+  #hasCommitted = true;
+  readonly #ignoreCommits: () => void;
   #changedAt = Number.NEGATIVE_INFINITY;
   #ranAt = Number.NEGATIVE_INFINITY;
   #isBeginning = false;
@@ -72,6 +76,7 @@ export class MachineWork {
       deadTasks: deadTasks(runtime.now, () => this.#reader()),
       bells: () => [...this.#attendants].flatMap(({ ring }) => ring ?? []),
     });
+    this.#ignoreCommits = runtime.store.onCommit(() => (this.#hasCommitted = true));
     this.#followTelemetry();
   }
 
@@ -109,10 +114,10 @@ export class MachineWork {
     this.#settleCoordinator();
     const settled = [...this.#chats].filter(({ isSettled }) => isSettled);
     if (settled.length === 0 && this.#attendants.size === 0 && this.#ranAt === Number.NEGATIVE_INFINITY) return;
-    const { store, paths, now } = this.#runtime;
+    const { paths, now } = this.#runtime;
     const at = now();
     this.#watchMembers();
-    if (store.version() !== this.#version || !isEmpty(paths.spool)) this.#changedAt = at;
+    if (this.#hasCommitted || !isEmpty(paths.spool)) this.#changedAt = at;
     if (this.isQuiet && isWithin(at - this.#ranAt, quietIntervalMs)) return;
     this.#ranAt = at;
     try {
@@ -123,8 +128,8 @@ export class MachineWork {
     } catch (error) {
       this.#runtime.log("error", "tick", { error: stackOf(error) });
     }
-    // Read after the run: its own writes are not changes.
-    this.#version = store.version();
+    // After the run, whose own commits are no news.
+    this.#hasCommitted = false;
   }
 
   /** Whether nothing was stored for a while, and no chat waits for a check. */
@@ -168,6 +173,18 @@ export class MachineWork {
     return (this.#sync ??= load());
   }
 
+  /** [PR33] A host that is at `work` is not taken for one that hangs. */
+  async atLongWork<T>(work: () => Promise<T>): Promise<T> {
+    for (const chat of this.#chats) chat.announceWork(false);
+    // Their fronts read it before the work begins.
+    await nextTurn();
+    try {
+      return await work();
+    } finally {
+      for (const chat of this.#chats) chat.announceWork(true);
+    }
+  }
+
   pullSoon(): void {
     void this.#sync
       ?.then((sync) => sync.pullSoon())
@@ -196,6 +213,7 @@ export class MachineWork {
   }
 
   async stop(): Promise<void> {
+    this.#ignoreCommits();
     await Promise.all([this.#telemetry?.stop(), this.#sync?.then((sync) => sync.stop())]);
   }
 }

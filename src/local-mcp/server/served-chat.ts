@@ -12,6 +12,7 @@ import { HookChannel } from "../hooks/hook-channel.ts";
 import type { DeferredWork } from "../hooks/run-hook.ts";
 import * as servers from "../sessions/servers.ts";
 import { ChatWaker } from "../team/chat-waker.ts";
+import { controlMethods } from "../front/hello.ts";
 import { withControl } from "./control-transport.ts";
 import { FileSaver } from "./file-saver.ts";
 import type { MachineWork, WorkingChat } from "./machine-work.ts";
@@ -155,6 +156,11 @@ export class ServedChat implements WorkingChat {
 
   get isSettled(): boolean {
     return this.#hasStored || !isWithin(this.#options.runtime.now() - this.#startedAt, settleMs);
+  }
+
+  announceWork(isOver: boolean): void {
+    const notification = { jsonrpc: "2.0", method: controlMethods.longWork, params: { isOver } };
+    this.#options.output.write(`${JSON.stringify(notification)}\n`);
   }
 
   checkClient(): void {

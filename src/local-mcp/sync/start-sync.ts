@@ -4,7 +4,6 @@ import { hostname } from "node:os";
 import { err } from "../../shared/result.ts";
 import { WorkspaceClient } from "../../coordinator-client/client.ts";
 import { nodePlatform } from "../../coordinator-client/edge/node-platform.ts";
-import { watchCommits } from "../../platform/watch-commits.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { Connect } from "./sync-round.ts";
 import { StateSynchronizer, type OnPulled } from "./synchronizer.ts";
@@ -28,7 +27,6 @@ export function createSynchronizer(runtime: Runtime, onPulled: OnPulled): StateS
     // Each time: before the first write there is no home.
     fingerprint: () => homeFingerprint(machine, runtime.paths.home),
     onPulled,
-    watchCommits: (check) => watchCommits(runtime.paths.database, platform.setTimer, check),
   });
 }
 

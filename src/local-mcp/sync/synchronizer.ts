@@ -14,18 +14,11 @@ export interface SynchronizerOptions {
   readonly connect: Connect;
   readonly fingerprint: () => string;
   readonly onPulled: OnPulled;
-  /** Calls `check` after commits of any process, until it returns true; null: not possible now. */
-  readonly watchCommits: (check: () => boolean) => (() => void) | null;
 }
 
 /** Called after each pull, with the workspace and the id of this device. */
 export type OnPulled = (runtime: Runtime, workspace: string, device: string) => void;
 
-/** Poll interval in ms, for commits of other processes that no watch reports. */
-const pollEveryMs = 250;
-/** The same while commits are watched, and when nothing was stored for a while. */
-const slowPollEveryMs = 2_000;
-const quietAfterMs = 10_000;
 /** Poll interval in ms while not joined, or after a user's error. */
 const idlePollEveryMs = 2_000;
 const pullEveryMs = 60_000;
@@ -33,6 +26,7 @@ const pullEveryMs = 60_000;
 const maxRestMs = 250;
 /** Retry delay in ms after a refusal: a repeat may be millions of characters and fail again. */
 const refusedRetryMs = 300_000;
+const minRetryMs = 250;
 const retryBackoff = { baseMs: 1_000, capMs: 60_000 };
 /** Time limit in ms of a process's last round. */
 const lastRoundTimeoutMs = 2_000;
@@ -44,17 +38,14 @@ export class StateSynchronizer {
   #running: Promise<SyncReport> | null = null;
   #cancel: (() => void) | null = null;
   #isStopped = false;
-  #version = "";
   #failures = 0;
   #notBefore = 0;
   #pullAt = 0;
   /** Start of the last pull, and time before which a pull is followed by another one. */
   #pulledAt = Number.NEGATIVE_INFINITY;
   #pullUntil = Number.NEGATIVE_INFINITY;
-  #changedAt = 0;
-  #hasOwnCommit = false;
+  #hasCommit = false;
   #unsubscribe: (() => void) | null = null;
-  #unwatch: (() => void) | null = null;
 
   constructor(options: SynchronizerOptions) {
     this.#options = options;
@@ -104,42 +95,29 @@ export class StateSynchronizer {
   }
 
   #follow(): void {
-    this.#unsubscribe ??= this.#options.runtime.store.onCommit(() => this.#onOwnCommit());
-    this.#unwatch ??= this.#options.watchCommits(() => this.#onWatchedCommit());
+    this.#unsubscribe ??= this.#options.runtime.store.onCommit(() => this.#onCommit());
   }
 
   #unfollow(): void {
     this.#unsubscribe?.();
-    this.#unwatch?.();
     this.#unsubscribe = null;
-    this.#unwatch = null;
   }
 
   /** [SY64] Deferred, so that the call that has stored it is answered first. */
-  #onOwnCommit(): void {
-    if (this.#running || this.#hasOwnCommit) return;
-    this.#hasOwnCommit = true;
+  #onCommit(): void {
+    if (this.#running || this.#hasCommit) return;
+    this.#hasCommit = true;
     this.#schedule(0);
-  }
-
-  /** Returns whether the commit can be read yet. */
-  #onWatchedCommit(): boolean {
-    if (this.#readVersion() === this.#version) return false;
-    if (!this.#running) this.#check();
-    return true;
   }
 
   /** [SY100] Starts no round for a commit that leaves nothing to send, such as a round's own. */
   #check(): void {
-    this.#hasOwnCommit = false;
+    this.#hasCommit = false;
     if (this.#isStopped) return;
     const now = this.#options.platform.clock.monotonic();
-    const version = this.#readVersion();
-    if (version !== this.#version) this.#changedAt = now;
-    this.#version = version;
     if (now < this.#notBefore) return this.#schedule(this.#notBefore - now);
     const dueAt = this.#failures > 0 ? now : Math.min(this.#pullAt, this.#sendDueAt());
-    if (dueAt > now) return this.#schedule(Math.min(dueAt - now, this.#pollMs(now)));
+    if (dueAt > now) return this.#schedule(dueAt - now);
     // Reads a file, so only where there is something to send.
     if (!this.#isJoined()) {
       this.#unfollow();
@@ -148,10 +126,6 @@ export class StateSynchronizer {
     this.#follow();
     const isPulling = now >= this.#pullAt;
     void this.syncNow({ isPulling, files: "some" }).then((report) => this.#onRoundEnd(report, isPulling, now));
-  }
-
-  #pollMs(now: number): number {
-    return this.#unwatch || now - this.#changedAt > quietAfterMs ? slowPollEveryMs : pollEveryMs;
   }
 
   /** A round reports an unreadable store. */
@@ -188,7 +162,7 @@ export class StateSynchronizer {
     } else {
       const jitterMs = fullJitter(retryBackoff, this.#failures, platform.random);
       this.#failures += 1;
-      this.#notBefore = now + Math.max(pollEveryMs, jitterMs + (trouble.retryAfterMs ?? 0));
+      this.#notBefore = now + Math.max(minRetryMs, jitterMs + (trouble.retryAfterMs ?? 0));
     }
     this.#check();
   }
@@ -203,13 +177,5 @@ export class StateSynchronizer {
       const code = error instanceof StoreError ? error.code : "internal";
       return this.#round.report({ code, message: messageOf(error) });
     }
-  }
-
-  #readVersion(): string {
-    // The round reports the error.
-    return exceptStoreErrors(
-      () => this.#options.runtime.store.version(),
-      () => "unreadable",
-    );
   }
 }

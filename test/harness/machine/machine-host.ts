@@ -37,10 +37,24 @@ export function machineHostWith(runtime: Runtime, context?: () => Promise<HostCo
       await host.close();
       return result;
     },
-    attend: ({ until }) =>
+    attend: ({ until, onStored }) =>
       new Promise((resolve) => {
-        if (until.aborted) resolve();
-        until.addEventListener("abort", () => resolve(), { once: true });
+        // Commits of one moment are one call, as from another process.
+        let isReported = true;
+        const report = (): void => {
+          isReported = true;
+          onStored?.();
+        };
+        const unfollow = runtime.store.onCommit(() => {
+          if (isReported) setImmediate(report);
+          isReported = false;
+        });
+        const leave = (): void => {
+          unfollow();
+          resolve();
+        };
+        if (until.aborted) leave();
+        until.addEventListener("abort", leave, { once: true });
       }),
   };
 }

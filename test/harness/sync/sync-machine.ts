@@ -113,10 +113,6 @@ export class SyncMachine {
     this.sync = this.open();
   }
 
-  /** What the watch of the log does after a commit. */
-  checkCommits: () => boolean = () => false;
-  isWatching = false;
-
   get edge(): EdgeConfig {
     return { url: "https://shim.example.com", workspace: "team", machine: this.name, token: "shim_a.b" };
   }
@@ -134,12 +130,6 @@ export class SyncMachine {
     addKey(this.runtime.paths.home, this.edge, key);
   }
 
-  /** Commits of this process are watched, as on a disk that reports them after a ms. */
-  watch(): void {
-    this.isWatching = true;
-    this.runtime.store.onCommit(() => this.world.time.setTimer(() => this.checkCommits(), 1));
-  }
-
   /** @param fingerprint of the home, as a container beside this one has it */
   open(fingerprint = () => this.fingerprint): StateSynchronizer {
     const { world, runtime } = this;
@@ -154,10 +144,6 @@ export class SyncMachine {
       connect: (_edge, signal) => world.call(this.name, signal),
       fingerprint,
       onPulled: recordTakeovers,
-      watchCommits: (check) => {
-        this.checkCommits = check;
-        return this.isWatching ? () => undefined : null;
-      },
     });
     onTestFinished(() => sync.stop());
     return sync;

@@ -176,6 +176,25 @@ it("[PR33] a host that answers no ping for five seconds while the client waits i
   expect(rig.ended).toEqual([rig.hosts[0]?.host]);
 });
 
+it("[PR33] a host that has announced long work is not ended until that is over, and ten minutes at most", async () => {
+  const rig = await greeted();
+  const announce = (isOver: boolean): unknown => rig.hosts[0]?.answer({ method: "shim/long-work", params: { isOver } });
+  await rig.say({ jsonrpc: "2.0", id: 2, method: "tools/call", params: { name: "shim_next", arguments: {} } });
+  await announce(false);
+  for (let round = 0; round < 8; round++) await rig.pass(2_500);
+  expect(rig.ended).toEqual([]);
+  rig.now += 600_001;
+  await rig.pass(2_500);
+  expect(rig.ended).toEqual([rig.hosts[0]?.host]);
+  const other = await greeted();
+  await other.hosts[0]?.answer({ method: "shim/long-work", params: { isOver: false } });
+  await other.hosts[0]?.answer({ method: "shim/long-work", params: { isOver: true } });
+  await other.say({ jsonrpc: "2.0", id: 2, method: "tools/call", params: { name: "shim_next", arguments: {} } });
+  for (let round = 0; round < 3; round++) await other.pass(2_500);
+  expect(other.ended).toHaveLength(1);
+  expect(other.heard().some(({ method }) => method === "shim/long-work")).toBe(false);
+});
+
 it("[PR33] nothing is asked of the host while the client waits for nothing", async () => {
   const rig = await greeted();
   await rig.pass(2_500);

@@ -14,16 +14,25 @@ import { column } from "#harness/store/store-rows.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 /** A program that runs for long beside the chats. */
-function attend({ socket }: { readonly socket: string }) {
+function attend({ socket }: { readonly socket: string }, { isFollowing = false } = {}) {
   let rings = 0;
   const sent = request({ socketPath: socket, method: "POST", path: "/attend" });
   const heard = new Promise<void>((resolve) => {
     sent.on("response", (response) => void response.on("data", () => ((rings += 1), resolve())));
   });
   const begun = new Promise((resolve) => void sent.once("response", resolve));
-  sent.on("error", () => undefined).end(JSON.stringify({ isBell: true }));
+  sent.on("error", () => undefined).end(JSON.stringify({ isBell: !isFollowing, isFollowing }));
   return { begun, heard, rings: () => rings, leave: () => void sent.destroy() };
 }
+
+it("[PR36] a program that follows the store is notified of commits", async () => {
+  const host = await aHost();
+  const { begun, heard, leave } = attend(host, { isFollowing: true });
+  await begun;
+  host.runtime.store.write((sql) => sql.run("DELETE FROM sessions"));
+  await heard;
+  leave();
+});
 
 it("[PR31] one host serves several chats at once, each with its own session and the variables of its client", async () => {
   const host = await aHost();

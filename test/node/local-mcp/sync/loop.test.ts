@@ -60,30 +60,24 @@ it("[SY64] [SY162] a checkpoint is at the coordinator within two seconds, a sess
   expect(listed).toMatchObject({ value: { sessions: [{ isEnded: true }] } });
 });
 
-it("[SY64] a commit that is watched is sent at once, and rounds end when nothing is left to send", async () => {
+it("[SY64] rounds end when nothing is left to send, and with the host", async () => {
   const world = new SyncWorld();
   const machine = new SyncMachine(world);
-  machine.isWatching = true;
   machine.sync.start();
   await world.time.pass(10_000);
-  expect(machine.checkCommits()).toBe(false);
-  for (const name of ["one", "two"]) {
-    machine.work("s1", name);
-    expect(machine.checkCommits()).toBe(true);
-    await world.time.pass(1);
-    expect(await machine.mirrored()).toEqual(machine.kept());
-  }
+  machine.work("s1", "one");
+  await world.time.pass(1);
+  expect(await machine.mirrored()).toEqual(machine.kept());
   world.asked.length = 0;
   await world.time.pass(30_000);
   expect(world.asked).toEqual([]);
   await machine.sync.stop();
-  machine.work("s1", "three");
-  machine.checkCommits();
+  machine.work("s1", "two");
   await world.time.pass(10_000);
   expect(world.asked).toEqual([]);
 });
 
-it("[SY64] a process wakes its own sender, whether commits are watched or not", async () => {
+it("[SY64] the host wakes its sender with each commit", async () => {
   const { world, machine } = await begun();
   for (let n = 0; n < 5; n++) {
     const checkpoint = machine.work("s0", `text ${n}`);
@@ -95,7 +89,6 @@ it("[SY64] a process wakes its own sender, whether commits are watched or not", 
 
 it("[SY100] commits every 20 ms keep no checkpoint waiting for longer than the round before it and a rest", async () => {
   const { world, machine } = await begun();
-  machine.watch();
   world.requestMs = 30;
   const saved: { readonly at: number; readonly checkpoint: string }[] = [];
   for (let n = 0; n < 90; n++) {
@@ -112,7 +105,6 @@ it("[SY100] commits every 20 ms keep no checkpoint waiting for longer than the r
 
 it("[SY100] a round's own writes start no further one, and neither does a session that waits for its time", async () => {
   const { world, machine } = await begun();
-  machine.watch();
   await world.time.pass(6_000);
   const quiet = async (ms: number): Promise<void> => {
     let writes = 0;

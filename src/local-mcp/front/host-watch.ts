@@ -1,0 +1,62 @@
+import type { Log } from "../../platform/log-file.ts";
+import type { ProcessIdentity } from "../../platform/processes.ts";
+
+/** A host that misses two pings hangs. */
+const pingEveryMs = 2_500;
+const maxMissedPings = 2;
+/** Announced work that takes longer is a hang. */
+const maxWorkMs = 600_000;
+
+interface HostWatchOptions {
+  /** Whether the client waits for an answer of this host. */
+  readonly isWaiting: (host: ProcessIdentity) => boolean;
+  readonly ping: () => void;
+  readonly endHost: (host: ProcessIdentity) => void;
+  readonly now: () => number;
+  readonly schedule: (work: () => void, ms: number) => void;
+  readonly log: Log;
+}
+
+/** [PR33] While the client waits for an answer, a host that hangs is ended. */
+export class HostWatch {
+  readonly #options: HostWatchOptions;
+  #host: ProcessIdentity | null = null;
+  #missedPings = 0;
+  #isPinging = false;
+  /** Until then the host may be silent for longer. */
+  #worksUntil = 0;
+
+  constructor(options: HostWatchOptions) {
+    this.#options = options;
+  }
+
+  begin(host: ProcessIdentity): void {
+    this.#host = host;
+    this.#missedPings = this.#worksUntil = 0;
+  }
+
+  noteAnswer(): void {
+    this.#missedPings = 0;
+  }
+
+  noteLongWork(isOver: boolean): void {
+    this.#worksUntil = isOver ? 0 : this.#options.now() + maxWorkMs;
+  }
+
+  ping(): void {
+    const host = this.#host;
+    if (this.#isPinging || host === null || !this.#options.isWaiting(host)) return;
+    this.#isPinging = true;
+    this.#options.ping();
+    this.#missedPings += 1;
+    this.#options.schedule(() => this.#check(host), pingEveryMs);
+  }
+
+  #check(host: ProcessIdentity): void {
+    this.#isPinging = false;
+    const isPatient = this.#missedPings < maxMissedPings || this.#options.now() < this.#worksUntil;
+    if (this.#host !== host || isPatient) return this.ping();
+    this.#options.log("error", "the host hangs and is ended", { pid: host.pid });
+    this.#options.endHost(host);
+  }
+}
