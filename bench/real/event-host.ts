@@ -4,9 +4,10 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { setTimeout as pause } from "node:timers/promises";
-import { callerHeaders, clientHeader } from "../../src/clients/hook-variables.ts";
+import { eventRequest } from "../../src/clients/event-request.ts";
+import { clientHeader } from "../../src/clients/hook-variables.ts";
 import type { HookClient } from "../../src/contract/clients.ts";
-import { requestHost } from "../../src/platform/host-request.ts";
+import { requestHost, type HostRequest } from "../../src/platform/host-request.ts";
 import { hostSocket } from "../../src/platform/host-socket.ts";
 import { ownStatement, systemProcesses } from "../../src/platform/processes.ts";
 import { messageOf } from "../../src/shared/error.ts";
@@ -16,6 +17,7 @@ const program = join(import.meta.dirname, "..", "..", "dist", "mcp-host.cjs");
 /** Ten times the bound: what takes longer is taken for a hang, and ended. */
 const hangMs = 10_000;
 const checkMs = 500;
+const maxAnswerMs = 60_000;
 const retryMs = 15;
 
 export interface SentEvent {
@@ -46,7 +48,10 @@ export class EventHost {
       if (cpuMs(child) - before > hangMs) child.kill("SIGKILL");
     }, checkMs);
     try {
-      const given = await this.#request("POST", `/hook/${this.#client}/${event}`, JSON.stringify(payload));
+      const input = JSON.stringify(payload);
+      const sender = { [clientHeader]: ownStatement() };
+      const posted = { client: this.#client, event, input, sender, signal: AbortSignal.timeout(maxAnswerMs) };
+      const given = await this.#answerTo(eventRequest(this.#home, this.#env, posted));
       if (given === null) throw new Error("the host has ended");
       return { cpuMs: cpuMs(child) - before, answer: parseJson(given) ?? {} };
     } catch (error) {
@@ -70,16 +75,16 @@ export class EventHost {
     if (this.#child !== null) return this.#child;
     mkdirSync(this.#home, { recursive: true, mode: 0o700 });
     const child = spawn(process.execPath, [program], { env: this.#env, stdio: ["ignore", "ignore", "inherit"] });
-    while ((await this.#request("GET", "/status")) === null) await pause(retryMs);
+    const status = { method: "GET", path: "/status" } as const;
+    while ((await this.#answerTo({ ...status, signal: AbortSignal.timeout(maxAnswerMs) })) === null)
+      await pause(retryMs);
     this.#child = child;
     return child;
   }
 
   /** @returns the answer; null while no host listens */
-  async #request(method: "GET" | "POST", path: string, body?: string): Promise<string | null> {
-    const socket = hostSocket(this.#home, systemProcesses.boot());
-    const headers = { ...callerHeaders(this.#home, this.#env), [clientHeader]: ownStatement() };
-    const answer = await requestHost(socket, { method, path, headers, body, signal: AbortSignal.timeout(60_000) });
+  async #answerTo(request: HostRequest): Promise<string | null> {
+    const answer = await requestHost(hostSocket(this.#home, systemProcesses.boot()), request);
     return answer && (await text(answer));
   }
 }

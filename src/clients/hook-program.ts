@@ -5,7 +5,8 @@ import { checkSocketFolder, hostSocket } from "../platform/host-socket.ts";
 import { homeFrom } from "../platform/paths.ts";
 import { ownStatement, systemProcesses } from "../platform/processes.ts";
 import { parseObject, type JsonObject } from "../shared/json-fields.ts";
-import { callerHeaders, clientHeader } from "./hook-variables.ts";
+import { eventRequest } from "./event-request.ts";
+import { clientHeader } from "./hook-variables.ts";
 
 /** @returns the hook's answer; empty where there is none */
 export type SendEvent = (event: string, payload: JsonObject) => Promise<JsonObject>;
@@ -47,9 +48,9 @@ export class HookProgram {
   async #post(event: string, input: string, signal: AbortSignal): Promise<JsonObject | null> {
     const found = findHost(process.env);
     if (found === null) return null;
-    const headers = { ...callerHeaders(found.home, process.env), [clientHeader]: ownStatement() };
-    const path = `/hook/${this.#client}/${event}`;
-    const answer = await requestHost(found.socket, { method: "POST", path, headers, body: input, signal });
+    const sender = { [clientHeader]: ownStatement() };
+    const posted = { client: this.#client, event, input, sender, signal };
+    const answer = await requestHost(found.socket, eventRequest(found.home, process.env, posted));
     if (answer === null) return null;
     const given = await text(answer);
     return answer.statusCode === 200 ? (parseObject(given) ?? {}) : null;

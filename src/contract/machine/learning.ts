@@ -100,7 +100,7 @@ export const learningOperations = {
     input: z.strictObject({
       /** In the workspace. */
       machine: z.string(),
-      /** Those that were stopped are announced once. */
+      /** Stopped trials are announced once. */
       trials: z.array(WorkspaceTrial),
       moved: z.object({ id: z.string(), state: z.string() }).nullable(),
     }),

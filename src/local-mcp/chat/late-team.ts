@@ -8,9 +8,12 @@ export interface ChatTeam extends Pick<Team, "chatFor" | "follow" | "end"> {
   reader(): OpenedLink | null | Promise<OpenedLink | null>;
 }
 
+/** The part of a team that the host needs for its machine. */
+export type LoadedTeam = Pick<Team, "workspace" | "serves" | "hasUnserved" | "watch">;
+
 export interface LateTeam extends ChatTeam {
-  /** Null until its code is loaded. */
-  readonly loaded: Pick<Team, "workspace" | "serves" | "hasUnserved" | "watch"> | null;
+  /** The team itself; null until its code is loaded. */
+  readonly loaded: LoadedTeam | null;
 }
 
 /** Loads the team's code, most of the program, on demand: the client waits for an answer. */

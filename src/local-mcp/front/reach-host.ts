@@ -22,6 +22,7 @@ export class NoHostError extends Error {
 
 /** Status of a host that ends, since the caller's program is newer. */
 export const handsOver = 426;
+
 /**
  * Asks the host, and starts one where none runs, or where it hands over to a newer one.
  *

@@ -1,6 +1,7 @@
 import { closeSync, openSync, statSync, utimesSync } from "node:fs";
 import { text } from "node:stream/consumers";
-import { callerHeaders, processHeader } from "../../clients/hook-variables.ts";
+import { eventRequest } from "../../clients/event-request.ts";
+import { processHeader } from "../../clients/hook-variables.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 import { NoHostError, reachHost, type HostHome } from "../front/reach-host.ts";
 
@@ -36,16 +37,11 @@ export async function postEvent(host: HostHome, { client, event, input, process 
   const failedMark = `${host.home}/host.failed`;
   const isFailing = isWithin(Date.now() - modifiedAt(failedMark), failedMs);
   const maxMs = maxAnswerMs(event);
+  const sender = { [processHeader]: process };
   try {
     const answer = await reachHost(
       host,
-      {
-        method: "POST",
-        path: `/hook/${client}/${event}`,
-        headers: { ...callerHeaders(host.home, host.env), [processHeader]: process },
-        body: input,
-        signal: AbortSignal.timeout(maxMs),
-      },
+      eventRequest(host.home, host.env, { client, event, input, sender, signal: AbortSignal.timeout(maxMs) }),
       isFailing ? 0 : maxMs - reservedMs,
     );
     if (answer.statusCode !== 200) throw new Error(`the host refuses it with status ${answer.statusCode}`);

@@ -5,7 +5,7 @@ import { digest } from "../sessions/entries.ts";
 
 /** Ids of the events that were recorded last: a sender without an answer has spooled its event. */
 const key = "recorded_events";
-const kept = 128;
+const maxIds = 128;
 
 /** @param process the line by which the process of a hook describes itself: it has one event */
 export function eventIdOf(event: string, process: string): string {
@@ -17,7 +17,7 @@ function idsIn(sql: Sql): string[] {
 }
 
 export function noteRecorded(sql: Sql, id: string): void {
-  meta.write(sql, key, [...idsIn(sql).slice(1 - kept), id].join(" "));
+  meta.write(sql, key, [...idsIn(sql).slice(1 - maxIds), id].join(" "));
 }
 
 /** [HO74] Whether the event was recorded before, as it came or from the spool. */

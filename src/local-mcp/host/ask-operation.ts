@@ -43,7 +43,7 @@ function lost(name: string, why: string): HostResult<never> {
   return err({ code: "outcome_unknown", message });
 }
 
-/** Null where the answer ends before its last line. */
+/** @returns null where the answer ends before its last line */
 async function lastLine(answer: IncomingMessage, { progress, onSecretsRemoved }: Hearing): Promise<AnswerLine | null> {
   answer.setEncoding("utf8");
   let rest = "";

@@ -64,11 +64,14 @@ async function attend(home: HostHome, { ring, onStored, onProblem, until }: Atte
 }
 
 /** Resolves when the host has ended. */
-async function hear(answer: IncomingMessage, on: Readonly<Record<string, (() => void) | undefined>>): Promise<void> {
+async function hear(
+  answer: IncomingMessage,
+  listeners: Readonly<Record<string, (() => void) | undefined>>,
+): Promise<void> {
   try {
     // Letters that come together stand for one moment.
     for await (const part of answer as AsyncIterable<Buffer>)
-      for (const letter of new Set(part.toString())) on[letter]?.();
+      for (const letter of new Set(part.toString())) listeners[letter]?.();
   } catch {
     // A host that is killed sends no end.
   }

@@ -53,6 +53,8 @@ export class CoordinatorRequests {
   }
 
   #follow(caller: string, response: ServerResponse): void {
+    // The caller may have gone while the code of this class was loaded.
+    if (response.destroyed) return;
     const calls = callsInProcess(this.#runtime);
     this.#followers.set(caller, calls);
     response.writeHead(200).flushHeaders();

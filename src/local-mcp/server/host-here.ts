@@ -11,7 +11,7 @@ import type { Connection, Driver } from "../../store/driver.ts";
 import type { LoadedDriver } from "../../store/open-driver.ts";
 import { HostProcess } from "./host-process.ts";
 
-/** Other processes write as well, each for milliseconds. */
+/** Other processes only read, each for milliseconds. */
 const busyMs = 2_000;
 
 interface HostHereOptions extends Pick<LoadedDriver, "open" | "fallbackReason"> {

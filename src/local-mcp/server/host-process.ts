@@ -211,6 +211,7 @@ export class HostProcess {
   /** [PR36] The host stays, and works for the machine, as long as the program does. */
   async #attend(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { isBell, isFollowing } = Attendance.parse(await bodyOf(request));
+    if (response.destroyed) return;
     response.writeHead(200).flushHeaders();
     const leave = this.#machine.attend({ ring: isBell ? () => void response.write(attention.bell) : null });
     // A letter that waits stands for all commits since.

@@ -8,6 +8,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 import { stackOf } from "../../shared/error.ts";
 import { isEmpty } from "../../store/spool.ts";
+import type { LoadedTeam } from "../chat/late-team.ts";
 import { deadTasks } from "../notify/dead-tasks.ts";
 import { Notifier } from "../notify/notifier.ts";
 import type { startSync } from "../sync/start-sync.ts";
@@ -24,14 +25,8 @@ export interface WorkingChat {
   announceWork(isOver: boolean): void;
   /** Ends it if its client is gone. */
   checkClient(): void;
-  /** Null until it is a member of a workspace. */
-  readonly workspace: string | null;
-  /** Whether it has found living chats of its workspace without a server. */
-  readonly hasUnserved: boolean;
-  /** Whether it is the chat of a session in a workspace. */
-  serves(sessionId: string): boolean;
-  /** [TE112] Reports chats of its workspace without a server. @param isServed here */
-  watchMembers(isServed: (sessionId: string) => boolean): void;
+  /** Its part of the team; null until that is loaded. */
+  readonly team: LoadedTeam | null;
   work(): void;
   reader(): OpenedLink | null | Promise<OpenedLink | null>;
 }
@@ -134,20 +129,20 @@ export class MachineWork {
 
   /** Whether nothing was stored for a while, and no chat waits for a check. */
   get isQuiet(): boolean {
-    const isCalm = [...this.#chats].every((chat) => chat.isSettled && !chat.hasUnserved);
+    const isCalm = [...this.#chats].every((chat) => chat.isSettled && chat.team?.hasUnserved !== true);
     return isCalm && !isWithin(this.#runtime.now() - this.#changedAt, quietIntervalMs);
   }
 
-  /** One chat of each workspace does it for all. */
+  /** [TE112] One chat of each workspace does it for all. */
   #watchMembers(): void {
-    const chats = [...this.#chats];
-    const isServed = (sessionId: string): boolean => chats.some((chat) => chat.serves(sessionId));
+    const teams = [...this.#chats].flatMap(({ team }) => team ?? []);
+    const isServed = (sessionId: string): boolean => teams.some((team) => team.serves(sessionId));
     const watched = new Set<string | null>([null]);
-    for (const chat of chats) {
-      const { workspace } = chat;
+    for (const team of teams) {
+      const { workspace } = team;
       if (watched.has(workspace)) continue;
       watched.add(workspace);
-      chat.watchMembers(isServed);
+      void team.watch(isServed);
     }
   }
 

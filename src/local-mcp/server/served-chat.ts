@@ -7,7 +7,7 @@ import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 import { Chat, type ClientInfo } from "../chat/chat.ts";
-import { lateTeam, type LateTeam } from "../chat/late-team.ts";
+import { lateTeam, type LateTeam, type LoadedTeam } from "../chat/late-team.ts";
 import { HookChannel } from "../hooks/hook-channel.ts";
 import type { DeferredWork } from "../hooks/run-hook.ts";
 import * as servers from "../sessions/servers.ts";
@@ -169,20 +169,8 @@ export class ServedChat implements WorkingChat {
     if (isOrphan) this.end("parent_death");
   }
 
-  get workspace(): string | null {
-    return this.#team?.loaded?.workspace ?? null;
-  }
-
-  get hasUnserved(): boolean {
-    return this.#team?.loaded?.hasUnserved ?? false;
-  }
-
-  serves(sessionId: string): boolean {
-    return this.#team?.loaded?.serves(sessionId) ?? false;
-  }
-
-  watchMembers(isServed: (sessionId: string) => boolean): void {
-    void this.#team?.loaded?.watch(isServed);
+  get team(): LoadedTeam | null {
+    return this.#team?.loaded ?? null;
   }
 
   work(): void {

@@ -166,10 +166,7 @@ function aMachine(runtime: TempRuntime): (times: number) => number[] {
     isSettled: true,
     announceWork: nothing,
     checkClient: nothing,
-    workspace: null,
-    hasUnserved: false,
-    serves: () => false,
-    watchMembers: nothing,
+    team: null,
     work: () => void (ran += 1),
     reader: () => null,
   });
