@@ -264,7 +264,7 @@ export class TeamChat {
     this.#cancelTimer();
     const { platform } = this.#deps;
     // All chats of a process at once: it is woken less often.
-    const nextInMs = pollEveryMs - (platform.clock.monotonic() % pollEveryMs);
+    const nextInMs = pollEveryMs - (Math.floor(platform.clock.monotonic()) % pollEveryMs);
     this.#cancelTimer = platform.setTimer(() => this.#check(), nextInMs);
     this.#owner = null;
     this.files.check();
