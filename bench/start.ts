@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, realpathSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { pathsIn } from "../src/platform/paths.ts";
 import { openBetterSqlite3 } from "../src/store/driver-better-sqlite3.ts";
@@ -201,8 +201,21 @@ function hookRows(samples: Record<string, Sample>): Row[] {
   });
 }
 
-function kb(path: string): string {
-  return `${(statSync(path).size / 1e3).toFixed(0)} kB`;
+function kb(bytes: number): string {
+  return `${(bytes / 1e3).toFixed(0)} kB`;
+}
+
+/** Bytes of a program and of the parts that its start loads; those behind a `=>` are loaded on demand. */
+function loadedAtStart(program: string): number {
+  const loaded = new Map<string, string>();
+  const load = (path: string): void => {
+    if (loaded.has(path)) return;
+    const text = readFileSync(path, "utf8");
+    loaded.set(path, text);
+    for (const [, part = ""] of text.matchAll(/(?<!>)\brequire\("(\.[^"]+)"\)/g)) load(join(dirname(path), part));
+  };
+  load(`dist/${program}-main.cjs`);
+  return [...loaded.values()].join("").length;
 }
 
 function mb(bytes: number): string {
@@ -212,7 +225,7 @@ function mb(bytes: number): string {
 function sizeRows(residents: Record<string, Resident>, emptyServer: string): Row[] {
   const resident = (name: string): string => mb(residents[name]?.bytes ?? NaN);
   const proportional = (name: string): string => mb(residents[name]?.proportional ?? NaN);
-  const host = statSync("dist/mcp-host-main.cjs").size;
+  const sizes = ["mcp-host", "mcp", "hook"].map(loadedAtStart);
   return [
     {
       group: "memory",
@@ -230,11 +243,11 @@ function sizeRows(residents: Record<string, Resident>, emptyServer: string): Row
     },
     {
       group: "bundle",
-      name: "host / front / hook",
-      figure: ["mcp-host", "mcp", "hook"].map((name) => kb(`dist/${name}-main.cjs`)).join(" / "),
-      against: `empty server ${kb(emptyServer)}`,
+      name: "host / front / hook, as loaded at the start",
+      figure: sizes.map(kb).join(" / "),
+      against: `empty server ${kb(statSync(emptyServer).size)}`,
       goal: "host at most 1,000 kB",
-      isReached: host <= 1e6,
+      isReached: (sizes[0] ?? NaN) <= 1e6,
     },
   ];
 }

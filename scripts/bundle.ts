@@ -45,7 +45,7 @@ const { metafile } = await build({
 });
 const foreign = [...notBundled(metafile), ...nativeFiles()];
 if (foreign.length > 0) throw new Error(`The bundle needs what Claude Desktop cannot load: ${foreign.join(", ")}`);
-writeFileSync(join(folder, "server", "third-party-licenses.txt"), licensesOf(root, [metafile]));
+writeFileSync(join(folder, "server", "third-party-licenses.txt"), licensesOf(root, Object.keys(metafile.inputs)));
 // It validates the manifest, and says what is wrong.
 if (!(await packExtension({ extensionPath: folder, outputPath: packed, silent: true }))) {
   throw new Error("The bundle could not be packed.");

@@ -1,13 +1,15 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Metafile } from "esbuild";
 
-/** The licenses of what is bundled ask that their text goes with it. */
-export function licensesOf(root: string, metafiles: readonly Metafile[]): string {
-  const inputs = metafiles.flatMap((one) => Object.keys(one.inputs));
-  const packages = inputs.map((path) => /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1]);
-  const found = [...new Set(packages)].filter((path) => path !== undefined).sort();
-  return found.map((path) => `${path.replace(/^.*node_modules\//, "")}\n\n${licenseOf(join(root, path))}\n`).join("\n");
+/**
+ * The licenses of what is bundled ask that their text goes with it.
+ *
+ * @param modules paths of the bundled modules
+ */
+export function licensesOf(root: string, modules: readonly string[]): string {
+  const packages = modules.map((path) => /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1]);
+  const found = [...new Set(packages)].filter((name) => name !== undefined).sort();
+  return found.map((name) => `${name}\n\n${licenseOf(join(root, "node_modules", name))}\n`).join("\n");
 }
 
 function licenseOf(path: string): string {

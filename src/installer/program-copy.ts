@@ -1,5 +1,5 @@
 import { copyFileSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
+import { dirname, join, relative, sep } from "node:path";
 import type { Launch } from "../platform/launch.ts";
 import { isTemporary } from "../platform/origin.ts";
 import { createPrivateFolder, removeDurably } from "../platform/private-files.ts";
@@ -41,10 +41,12 @@ export function removeCopy(home: string): void {
   removeDurably(programFolder(home));
 }
 
+/** The parts of a program come before it. */
 function filesIn(folder: string): string[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
-    .map((entry) => relative(folder, join(entry.parentPath, entry.name)));
+    .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
+    .sort((one, other) => other.split(sep).length - one.split(sep).length);
 }
 
 function replace(from: string, to: string): void {

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, rmSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { expect, it, vi } from "vitest";
@@ -9,6 +9,7 @@ import * as spool from "#src/store/spool.ts";
 import { MachineHome } from "#harness/machine/real-machine.ts";
 import {
   answered,
+  built,
   integrityOf,
   killAll,
   nextStepOf,
@@ -71,6 +72,20 @@ it("[PR33] a host that hangs is ended by the front whose client waits, and its e
   expect(await toolEnd(server, "t1")).toEqual({ content: [] });
   expect(isAlive(systemProcesses, first)).toBe(false);
   expect(storedEnds(paths)).toEqual(["end:t1"]);
+});
+
+it("[PR38] a host whose program was replaced ends, and the next one answers with what is installed now", async () => {
+  const paths = tempHome();
+  const dist = join(dirname(paths.home), "dist");
+  cpSync(dirname(built.mcp), dist, { recursive: true });
+  const server = await startServer(paths, { args: [join(dist, "mcp.cjs")] });
+  const [first] = hostsOf(paths.home);
+  if (!first) throw new Error("there is no host");
+  renameSync(join(dist, "parts"), join(dist, "replaced"));
+  const answer = answered(server, "shim_session_status", {});
+  await vi.waitUntil(() => !isAlive(systemProcesses, first), polling);
+  renameSync(join(dist, "replaced"), join(dist, "parts"));
+  expect(await answer).toHaveProperty("session");
 });
 
 it("[HO32] where no host can start, an event waits in the spool, and the chat continues with the next one, which has it", async () => {

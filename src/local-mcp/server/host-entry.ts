@@ -1,5 +1,7 @@
 /** The host of a machine: a front that finds none starts it, and it ends by itself. */
-import { flushCompileCache } from "node:module";
+import { flushCompileCache, registerHooks } from "node:module";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
 import { homeFrom } from "../../platform/paths.ts";
 import { identify, systemProcesses } from "../../platform/processes.ts";
 import { stackOf } from "../../shared/error.ts";
@@ -9,7 +11,28 @@ import { hostHere } from "./host-here.ts";
 /** The first chat has its answers by then. */
 const cacheAfterMs = 5_000;
 
+/**
+ * [PR38] Where another version was installed over this one, the parts that this process has not
+ * loaded are gone: it ends as if it were killed, and the fronts start the other version.
+ */
+function endWithoutParts(): void {
+  const folder = dirname(fileURLToPath(import.meta.url));
+  registerHooks({
+    resolve(specifier, context, next) {
+      try {
+        return next(specifier, context);
+      } catch (error) {
+        const isOwn = context.parentURL !== undefined && fileURLToPath(context.parentURL).startsWith(folder);
+        if (!isOwn || !specifier.startsWith(".")) throw error;
+        process.stderr.write(`This host ends, since its program was replaced: ${stackOf(error)}\n`);
+        process.exit(1);
+      }
+    },
+  });
+}
+
 async function main(): Promise<void> {
+  endWithoutParts();
   const self = identify(systemProcesses, process.pid);
   if (!self) throw new Error("this process is not in the process table");
   const driver = await loadDriver();
