@@ -127,7 +127,9 @@ function headersFile() {
   return ["/*", ...lines, "/app-*", "  cache-control: public, max-age=31536000, immutable", ""].join("\n");
 }
 
-const depth = (name) => name.split("/").length;
+function depth(name) {
+  return name.split("/").length;
+}
 
 /** A program is written after its parts, and its loader after it. */
 function fill(folder, wanted) {
