@@ -24,7 +24,7 @@ import type { Chat } from "../chat/chat.ts";
 
 const refreshIntervalMs = 15_000;
 /** [MC18] The same for a session without news, of which only the memory of its machine changes. */
-const idleRefreshIntervalMs = 120_000;
+const idleRefreshIntervalMs = 600_000;
 const upkeepIntervalMs = 600_000;
 const backupCheckIntervalMs = 60_000;
 const processRowsMs = 7 * 86_400_000;
