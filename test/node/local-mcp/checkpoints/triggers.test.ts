@@ -63,12 +63,20 @@ it.each(
 it.each(
   [
     ["git push", "git push origin main", "git reset HEAD a.ts", "git checkout topic", "git checkout -b topic"],
-    ["git log --grep 'reset --hard'", "git commit -m 'do not rm -rf src; git push --force'", 'echo "rm -rf /"'],
-    ["grep -r 'kubectl delete' docs", "rm a.txt", "find . -name '*.ts'", "terraform plan", "kubectl get pods"],
-    ["npm test", "docker compose up -d", "ls # rm", ""],
+    ["git log --grep 'reset --hard'", "rm a.txt", "find . -name '*.ts'", "terraform plan", "kubectl get pods"],
+    ["git push --force --dry-run", "npm test", "docker compose up -d", "ls # rm", ""],
   ].flat(),
-)("[CP55] what only reads, mentions a risky command, or can be undone is not: %j", (command) => {
+)("[CP55] what only reads, only tells or can be undone is not: %j", (command) => {
   expect(isRisky(command)).toBe(false);
+});
+
+it("[CP55] a mention counts: it costs one snapshot", () => {
+  const mentions = [
+    "git commit -m 'git push --force is refused'",
+    "cat > a.sh <<'EOF'\nrm -rf src\nEOF",
+    "rg 'drop table'",
+  ];
+  expect(mentions.filter(isRisky)).toEqual(mentions);
 });
 
 it("[CP55] only commands are risky", () => {
@@ -84,7 +92,7 @@ it.each(
     ["{ rm -rf y; }", "if true; then rm -rf y; fi", "echo $(rm -rf y)", 'echo "$(rm -rf y)"', "echo `rm -rf y`"],
     ["bash -c 'rm -rf y'", 'sudo sh -c "cd x && rm -rf y"', "ssh host 'rm -rf y'", "find . -name x | xargs rm -rf"],
     ["nohup rm -rf y &", "git -C sub -c a=b push --force", "rm -rf \\\n  y"],
-    ["docker exec -it db psql -c 'drop table users'"],
+    ["docker exec -it db psql -c 'drop table users'", "rm ${dir} -rf", "git push $(git remote) --force 2>&1"],
   ].flat(),
 )("[CP31] nothing before or around a command hides it: %j", (command) => {
   expect(isRisky(command)).toBe(true);
@@ -107,7 +115,7 @@ it("[CP30] the list is the user's to change, and a wrong pattern matches nothing
   expect(["./deploy.sh test", "rm -rf src", "make", "a("].map(ran)).toEqual([false, false, false, false]);
 });
 
-it("[CP30] [CP31] [CP56] of a corpus of commands the risky ones are found, also behind wrappers, and no others", () => {
+it("[CP30] [CP31] of a corpus of commands the risky ones are found, also behind wrappers, and no others", () => {
   expect([riskyCommands.length, harmlessCommands.length].every((count) => count >= 120)).toBe(true);
   expect(riskyCommands.filter((command) => !isRisky(command))).toEqual([]);
   expect(harmlessCommands.filter(isRisky)).toEqual([]);
@@ -122,22 +130,6 @@ it("[CP31] in PowerShell a backslash stands in a path and escapes nothing", () =
 function isRiskyInPowerShell(command: string): boolean {
   return isRiskyCommand("PowerShell", { command }, defaults.checkpoint);
 }
-
-it("[CP56] a heredoc that is longer than what is read counts where a program gets it", () => {
-  const sql = `${"insert into t values (1);\n".repeat(2_000)}drop table t;\nEOF`;
-  expect(["psql <<EOF\n", "cat > a.sql <<EOF\n"].map((start) => isRisky(start + sql))).toEqual([true, false]);
-});
-
-it("[CP56] a text of the list is found where a program gets it, and not where it is only searched, shown or written", () => {
-  const own = { ...defaults.checkpoint, beforeCommands: ["text:launch missiles"] };
-  const ran = (command: string): boolean => isRiskyCommand("Bash", { command }, own);
-  expect(["./run launch missiles", "echo Launch  missiles | sh", "sh -c 'run \"launch missiles\"'"].map(ran)).toEqual([
-    true,
-    true,
-    true,
-  ]);
-  expect(["echo launch missiles", "rg 'launch missiles'", "cat > a <<E\nlaunch missiles\nE"].filter(ran)).toEqual([]);
-});
 
 function newest(runtime: TempRuntime): string | undefined {
   return runtime.store.read((sql) => checkpoints.search(sql, { limit: 1 }), [])[0]?.trigger;
