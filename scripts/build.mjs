@@ -47,10 +47,10 @@ fill("dist", [
   ["third-party-licenses.txt", licenses],
   ["fleet-app.html", fleetApp],
 ]);
-const started = programs.filter((name) => /^(mcp|hook)\b/.test(name));
+const forPlugin = /^(mcp|hook|parts\/(?!commands))/;
 fill("plugin/dist", [
-  ...started.flatMap((name) => bundled.filesOf(name)).map((name) => [name, bundled.files[name]]),
-  ...loaders.filter(([name]) => /^(mcp|hook)\b/.test(name)),
+  ...Object.entries(bundled.files).filter(([name]) => forPlugin.test(name)),
+  ...loaders.filter(([name]) => forPlugin.test(name)),
 ]);
 
 fill(join("dist", "web"), page.files);

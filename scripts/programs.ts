@@ -1,5 +1,5 @@
 // The programs of SHIM for Node: which there are, and how each is bundled.
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { rolldown, type InputOptions, type OutputChunk, type OutputOptions, type Plugin } from "rolldown";
 import { newestSource } from "./newest-source.ts";
 
@@ -8,8 +8,6 @@ export interface Bundled {
   readonly files: Readonly<Record<string, string>>;
   /** Paths of the bundled modules. */
   readonly modules: readonly string[];
-  /** Names of a program's own file and of all parts that it may load. */
-  filesOf(program: string): string[];
 }
 
 /** Large programs, which share their parts: a part is loaded when it is first used. */
@@ -18,7 +16,6 @@ const dividedPrograms = {
   cli: "src/cli/cli-entry.ts",
   "commit-guard": "src/cli/commit-guard-entry.ts",
   demo: "demo/chat-entry.ts",
-  start: "demo/start-entry.ts",
 };
 
 /** Programs that start for each chat, event or status line: one file each, since each file costs a start 0.3 ms. */
@@ -27,7 +24,6 @@ const wholePrograms = {
   hook: "src/local-mcp/hooks/hook-entry.ts",
   "hook-service": "src/local-mcp/assignment/service-entry.ts",
   statusline: "src/cli/statusline-entry.ts",
-  "mcp-cron": "node_modules/croner/dist/croner.js",
 };
 
 /** Every program that has a loader. */
@@ -68,20 +64,61 @@ export { default as process } from "node:process";`
       : null,
 };
 
+/** What is loaded first, by its modules: each part has what those before it have not. */
+const startParts: readonly (readonly [part: string, modules: readonly string[]])[] = [
+  ["guard", [dividedPrograms["commit-guard"]]],
+  ["host", [dividedPrograms["mcp-host"]]],
+  // A host loads it for its first chat.
+  [
+    "chat",
+    [
+      "src/local-mcp/chat/open-team.ts",
+      "src/local-mcp/chat/tools/handlers.ts",
+      "src/local-mcp/server/coordinator-requests.ts",
+      "src/local-mcp/sync/start-sync.ts",
+    ],
+  ],
+  ["command", [dividedPrograms.cli]],
+];
+/** Alone, since a part asks for all that it needs from outside as soon as it is loaded. */
+const forSqlite = /^src\/store\/driver-better-sqlite3\.ts$/;
+/** What is loaded for single commands, and by no host. */
+const forCommands =
+  /^(src\/(cli|installer|analysis|transform|mutation|evolution|tool-runner|worker-runner|supervisor)|demo)\//;
+
 /**
- * The library of cron expressions as a file of its own, loaded at the first time that is computed: every program with a coordinator has
- * it, and hardly any has a schedule.
+ * Few parts, since each file costs a start and an installation.
+ *
+ * @param chunks as many as there are ways to load a module
  */
-const lazyCron: Plugin = {
-  name: "lazy-cron",
-  resolveId: (id) => (id === "croner" ? "\0croner" : null),
-  load: (id) =>
-    id === "\0croner"
-      ? `import { createRequire } from "node:module";
-const load = createRequire(import.meta.url);
-export function Cron(...args) { return new (load("../mcp-cron.cjs").Cron)(...args); }`
-      : null,
-};
+function partsOf(root: string, chunks: readonly OutputChunk[]): (module: string) => string | null {
+  const byName = new Map(chunks.map((chunk) => [chunk.fileName, chunk]));
+  const starts = new Map<string, string>();
+  for (const [part, paths] of startParts) {
+    const first = chunks.filter(({ moduleIds }) => paths.some((path) => moduleIds.includes(join(root, path))));
+    for (const chunk of closureOf(byName, first))
+      for (const module of chunk.moduleIds) if (!starts.has(module)) starts.set(module, part);
+  }
+  const own = new Set(Object.values(dividedPrograms).map((path) => join(root, path)));
+  return (module) => {
+    if (own.has(module)) return null;
+    const path = relative(root, module);
+    if (forSqlite.test(path)) return "sqlite";
+    return starts.get(module) ?? (forCommands.test(path) ? "commands" : "command");
+  };
+}
+
+/** The chunks and those that they import, in any depth. */
+function closureOf(byName: ReadonlyMap<string, OutputChunk>, chunks: readonly OutputChunk[]): ReadonlySet<OutputChunk> {
+  const found = new Set<OutputChunk>();
+  const add = (chunk: OutputChunk | undefined): void => {
+    if (chunk === undefined || found.has(chunk)) return;
+    found.add(chunk);
+    for (const name of chunk.imports) add(byName.get(name));
+  };
+  for (const chunk of chunks) add(chunk);
+  return found;
+}
 
 /** Bundles all programs. Only better-sqlite3 (a native module) stays outside. */
 export async function bundlePrograms(root: string): Promise<Bundled> {
@@ -92,38 +129,37 @@ export async function bundlePrograms(root: string): Promise<Bundled> {
     // jsonc-parser's "main" is UMD, which no bundler can follow.
     resolve: { mainFields: ["module", "main"] },
     transform: { target: "node22.16", define: { shimBuiltAt: String(newestSource(root)) } },
-    plugins: [lazyBuiltins, smallValidator, lazyCron],
+    // Entries export nothing.
+    preserveEntrySignatures: false,
+    plugins: [lazyBuiltins, smallValidator],
   };
   const output: OutputOptions = {
     format: "cjs",
     minify: true,
     comments: { legal: false },
     entryFileNames: "[name]-main.cjs",
+    // Merged modules are run when they are imported, not when their part is loaded.
+    strictExecutionOrder: true,
     chunkFileNames: "parts/[name]-[hash].cjs",
   };
-  const inputs = [dividedPrograms, ...Object.entries(wholePrograms).map(([name, path]) => ({ [name]: path }))];
-  const chunks: OutputChunk[] = [];
-  for (const input of inputs) {
+  const chunksOf = async (
+    input: Record<string, string>,
+    codeSplitting: NonNullable<OutputOptions["codeSplitting"]>,
+  ): Promise<OutputChunk[]> => {
     await using bundle = await rolldown({ ...options, input });
-    const isWhole = input !== dividedPrograms;
-    const generated = await bundle.generate({ ...output, ...(isWhole ? { codeSplitting: false } : {}) });
-    chunks.push(...generated.output.filter((one) => one.type === "chunk"));
-  }
-  const byName = new Map(chunks.map((chunk) => [chunk.fileName, chunk]));
+    const generated = await bundle.generate({ ...output, codeSplitting });
+    return generated.output.filter((one) => one.type === "chunk");
+  };
+  const partOf = partsOf(root, await chunksOf(dividedPrograms, true));
+  const divided = await chunksOf(dividedPrograms, {
+    groups: [{ debugName: "parts", name: partOf }],
+    includeDependenciesRecursively: false,
+  });
+  const whole = Object.entries(wholePrograms).map(([name, path]) => chunksOf({ [name]: path }, false));
+  const chunks = [...divided, ...(await Promise.all(whole)).flat()];
   return {
     files: Object.fromEntries(chunks.map(({ fileName, code }) => [fileName, code])),
     modules: chunks.flatMap(({ moduleIds }) => moduleIds),
-    filesOf(program) {
-      const found = new Set<string>();
-      const add = (name: string): void => {
-        const chunk = byName.get(name);
-        if (chunk === undefined || found.has(name)) return;
-        found.add(name);
-        for (const next of [...chunk.imports, ...chunk.dynamicImports]) add(next);
-      };
-      add(`${program}-main.cjs`);
-      return [...found];
-    },
   };
 }
 
