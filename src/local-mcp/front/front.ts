@@ -50,8 +50,8 @@ const stableMs = 10_000;
 const maxPauseMs = 10_000;
 /** So many starts fail before requests are answered with an error. */
 const maxStarts = 3;
-/** A client waits for no hook longer than this where there is no host. */
-const maxHookWaitMs = 2_000;
+/** [HO32] Of two seconds the program that keeps the event takes the rest. */
+const maxHookWaitMs = 1_800;
 /** [SI47] Node would report an end of stdin that comes with a signal before the signal. */
 const endOfInputMs = 50;
 /** A killed client sends no signal later. */

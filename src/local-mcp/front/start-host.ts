@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { closeSync, openSync, rmSync, statSync } from "node:fs";
+import { closeSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { sessionVariables } from "../../clients/session-variables.ts";
 import { prepareSocketFolder } from "../../platform/host-socket.ts";
 import { codeOf } from "../../shared/error.ts";
@@ -21,6 +21,16 @@ const nodeOptions = [
 /** Fronts that begin at the same moment start one host. */
 const startEveryMs = 1_000;
 
+const markName = "host.starting";
+
+/**
+ * There while a host starts, with its process id. One that can be reached removes it; one that ends
+ * by itself empties it. So a host that was killed is followed by the next one at once.
+ */
+export function startMark(home: string): string {
+  return `${home}/${markName}`;
+}
+
 export interface HostStart {
   readonly home: string;
   readonly socket: string;
@@ -36,18 +46,21 @@ export interface HostStart {
  */
 export function startHost({ home, socket, program, env }: HostStart): void {
   prepareSocketFolder(home, socket);
-  if (!takeTurn(`${home}/host.starting`)) return;
+  if (!takeTurn(startMark(home))) return;
   const log = openSync(`${home}/host.log`, "a", 0o600);
   try {
     const command = [process.execPath, ...nodeOptions, program] as const;
     // Clients end all processes below their servers, so the shell between leaves the host to init.
-    const [file, ...args] = process.platform === "win32" ? command : ["/bin/sh", "-c", '"$@" &', "sh", ...command];
-    spawn(file, args, {
+    const [file, ...args] =
+      process.platform === "win32" ? command : ["/bin/sh", "-c", `"$@" & echo $! >${markName}`, "sh", ...command];
+    const started = spawn(file, args, {
       detached: true,
       stdio: ["ignore", "ignore", log],
       cwd: home,
       env: withoutChat(env),
-    }).unref();
+    });
+    started.unref();
+    if (process.platform === "win32") writeFileSync(startMark(home), String(started.pid ?? ""));
   } finally {
     closeSync(log);
   }
@@ -67,7 +80,16 @@ function takeTurn(mark: string): boolean {
     if (codeOf(error) !== "EEXIST") throw error;
     const since = statSync(mark, { throwIfNoEntry: false })?.mtimeMs ?? 0;
     // A start that failed is repeated; a mark of the future is of another clock.
-    if (Math.abs(Date.now() - since) > startEveryMs) rmSync(mark, { force: true });
+    if (Math.abs(Date.now() - since) > startEveryMs || wasKilled(mark)) rmSync(mark, { force: true });
     return false;
+  }
+}
+
+function wasKilled(mark: string): boolean {
+  try {
+    const pid = Number(readFileSync(mark, "utf8"));
+    return pid > 0 && !process.kill(pid, 0);
+  } catch (error) {
+    return codeOf(error) === "ESRCH";
   }
 }

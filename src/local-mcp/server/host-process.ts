@@ -9,6 +9,7 @@ import type { FrontHello, HostHello, ProgramVersion } from "../front/hello.ts";
 import { mcpPath, mcpProtocol } from "../front/hello.ts";
 import { builtAtHeader } from "../host/ask-host.ts";
 import { handsOver } from "../front/reach-host.ts";
+import { startMark } from "../front/start-host.ts";
 import { coordinatorPath } from "../host/coordinator-path.ts";
 import { attention } from "../host/machine-host.ts";
 import { readBody } from "../../platform/loopback-server.ts";
@@ -133,6 +134,7 @@ export class HostProcess {
     const { runtime, socket } = this.#options;
     try {
       linkSocket(runtime.paths.home, socket);
+      rmSync(startMark(runtime.paths.home), { force: true });
     } catch (error) {
       runtime.log("warn", "the link to the socket of the host", { error: stackOf(error) });
     }
