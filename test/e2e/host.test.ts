@@ -73,6 +73,18 @@ it("[PR33] a host that hangs is ended by the front whose client waits, and its e
   expect(storedEnds(paths)).toEqual(["end:t1"]);
 });
 
+it("[PR33] a command that changes something ends a host that is stopped, says so, and is done by the next one", async () => {
+  const machine = new MachineHome();
+  expect(await machine.ask("pause")).toBeDefined();
+  const [first] = hostsOf(machine.paths.home);
+  if (!first) throw new Error("there is no host");
+  process.kill(first.pid, "SIGSTOP");
+  const { code, err } = await machine.shim("pause");
+  expect([code, err]).toEqual([0, expect.stringContaining("did not answer for five seconds, and was ended")]);
+  expect(isAlive(systemProcesses, first)).toBe(false);
+  expect(hostsOf(machine.paths.home)).toHaveLength(1);
+});
+
 it("[HO32] where no host can start, an event waits in the spool, and the chat continues with the next one, which has it", async () => {
   const paths = tempHome();
   const server = await startServer(paths);

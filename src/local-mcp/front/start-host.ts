@@ -31,6 +31,15 @@ export function startMark(home: string): string {
   return `${home}/${markName}`;
 }
 
+/** [PR34] Before an older host hands over: its fronts would start another one like it. */
+export function reserveStart(home: string): void {
+  try {
+    writeFileSync(startMark(home), String(process.pid), { mode: 0o600 });
+  } catch {
+    // The start itself says what is wrong.
+  }
+}
+
 export interface HostStart {
   readonly home: string;
   readonly socket: string;
@@ -79,15 +88,24 @@ function takeTurn(mark: string): boolean {
   } catch (error) {
     if (codeOf(error) !== "EEXIST") throw error;
     const since = statSync(mark, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+    const starter = starterOf(mark);
+    if (starter === process.pid) return true;
     // A start that failed is repeated; a mark of the future is of another clock.
-    if (Math.abs(Date.now() - since) > startEveryMs || wasKilled(mark)) rmSync(mark, { force: true });
+    if (Math.abs(Date.now() - since) > startEveryMs || hasEnded(starter)) rmSync(mark, { force: true });
     return false;
   }
 }
 
-function wasKilled(mark: string): boolean {
+function starterOf(mark: string): number {
   try {
-    const pid = Number(readFileSync(mark, "utf8"));
+    return Number(readFileSync(mark, "utf8"));
+  } catch {
+    return 0;
+  }
+}
+
+function hasEnded(pid: number): boolean {
+  try {
     return pid > 0 && !process.kill(pid, 0);
   } catch (error) {
     return codeOf(error) === "ESRCH";

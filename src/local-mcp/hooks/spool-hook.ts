@@ -15,7 +15,7 @@ import { runHook } from "./run-hook.ts";
  */
 export function drainInto(runtime: Runtime, maxMs = maxDrainMs): number {
   if (isEmpty(runtime.paths.spool)) return 0;
-  // Before an entry counts a try: a host that is killed while it opens the store did not die of one.
+  // A host that is killed while it opens the store did not die of an entry.
   runtime.store.connection();
   const end = runtime.now() + maxMs;
   const limits = { maxFiles, isTimeUp: () => runtime.now() >= end };
