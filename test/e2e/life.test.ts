@@ -60,7 +60,8 @@ it("[PR45] a home that is copied while its host lives is another home: both go o
   expect(nextStepOf(storeThere, String(savedThere["checkpoint"]))).toBe("in the copy");
   expect(nextStepOf(store, String(savedThere["checkpoint"]))).toBeNull();
   expect([integrityOf(store), integrityOf(storeThere), storedEnds(paths)]).toEqual([["ok"], ["ok"], ["end:t1"]]);
-  expect([hostsOf(paths.home).length, hostsOf(copy.home).length]).toEqual([1, 1]);
+  const counts = (): number[] => [hostsOf(paths.home).length, hostsOf(copy.home).length];
+  await vi.waitFor(() => expect(counts()).toEqual([1, 1]), polling);
 });
 
 it("[PR45] in a home that became read-only a chat and its events learn the reason, and it works when it can be written", async (test) => {
@@ -120,11 +121,12 @@ it("[PR45] on a full disk the host refuses saves, and goes on when there is room
 const lackings = { locks: "its file system has no locks", sockets: "no socket can be made at" } as const;
 
 for (const what of ["locks", "sockets"] as const)
-  it(`[PR45] a home on a disk without ${what} has no host: host.log says why, and events wait in the spool`, (test) => {
+  it(`[PR45] a home on a disk without ${what} has no host: host.log says why, and events wait in the spool`, async (test) => {
     const paths = tempHome();
     const shown = prompt(paths, lacking(test, what));
     expect(shown).toEqual({ status: 0, stdout: expect.stringContaining("host.log") });
-    expect(readFileSync(join(paths.home, "host.log"), "utf8")).toContain(lackings[what]);
+    const log = join(paths.home, "host.log");
+    await vi.waitFor(() => expect(readFileSync(log, "utf8")).toContain(lackings[what]), polling);
     expect(spool.survey(paths.spool).waiting).toHaveLength(1);
   });
 
@@ -155,7 +157,8 @@ it("[PR31] two users have two hosts in one temporary folder, and a socket folder
   const [one, other] = [spawnServer(own, { env }), asAnotherUser(test, theirs, env)];
   await Promise.all([one.initialize("e2e"), other.initialize("e2e")]);
   await answered(other, "shim_force_checkpoint", { goal: "another user" });
-  expect([hostsOf(own.home).length, hostsOf(theirs.home).length]).toEqual([1, 1]);
+  const counts = (): number[] => [hostsOf(own.home).length, hostsOf(theirs.home).length];
+  await vi.waitFor(() => expect(counts()).toEqual([1, 1]), polling);
   other.process.kill("SIGKILL");
   killEvery(hostsOf(theirs.home));
   const folder = join(temporary, `shim-${nobody}`);

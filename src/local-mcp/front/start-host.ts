@@ -19,7 +19,7 @@ const nodeOptions = [
   "--no-concurrent-recompilation",
   "--v8-pool-size=1",
 ];
-/** Fronts that begin at the same moment start one host. */
+/** After a start that failed, or whose process is unknown, the next one waits so long. */
 const startEveryMs = 1_000;
 
 const markName = "host.starting";
@@ -92,7 +92,8 @@ function takeTurn(mark: string): boolean {
     const starter = starterOf(mark);
     if (starter === process.pid) return true;
     // A start that failed is repeated; a mark of the future is of another clock.
-    if (Math.abs(Date.now() - since) > startEveryMs || hasEnded(starter)) rmSync(mark, { force: true });
+    const maxMs = starter > 0 ? maxStartMs : startEveryMs;
+    if (Math.abs(Date.now() - since) > maxMs || hasEnded(starter)) rmSync(mark, { force: true });
     return false;
   }
 }

@@ -157,7 +157,7 @@ it("[ST72] an import takes turns with others; one that is interrupted leaves who
   expect(await imported(other, lines)).toMatchObject({ refused: [] });
   turns.isOver = true;
   expect(turns.count).toBeGreaterThan(10);
-  expect(exported(other)).toEqual(lines);
+  expect(withoutPlaces(exported(other))).toEqual(withoutPlaces(lines));
 });
 
 it("[ST72] no input makes an import throw or leave a part of it @night", async () => {
@@ -203,6 +203,11 @@ function filled(): { store: Store } {
     addCheckpoint(sql, { id: "cp3", session: "two", state: aState() });
   });
   return { store };
+}
+
+/** The order and the numbers of the journal are those of a store. */
+function withoutPlaces(lines: string[]): Set<string> {
+  return new Set(lines.map((line) => line.replace(/"seq":\d+,/, "")));
 }
 
 function exported(store: Store, filter: ExportFilter = {}): string[] {
