@@ -1,8 +1,10 @@
 import { createHash } from "node:crypto";
-import { lstatSync, mkdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
+import { lstatSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { basename, dirname, join, sep } from "node:path";
 import { createPrivateFolder } from "./private-files.ts";
+import { lockOwner } from "./process-lock.ts";
+import type { ProcessIdentity } from "./processes.ts";
 
 /** sun_path holds 108 bytes on Linux and 104 on macOS, with the zero at its end. */
 const maxSocketBytes = 103;
@@ -22,6 +24,24 @@ export function hostSocket(home: string, boot: string): string {
 /** The file whose lock a host of the home holds. */
 export function hostLock(home: string, boot: string): string {
   return `${home}${sep}host-${namespaceOf(boot)}.lock`;
+}
+
+/** The file that names the process of the host of a home, so that it can be ended when it hangs. */
+function hostMark(home: string, boot: string): string {
+  return `${home}${sep}host-${namespaceOf(boot)}.pid`;
+}
+
+export function markHost(home: string, host: ProcessIdentity): void {
+  writeFileSync(hostMark(home, host.boot), JSON.stringify(host), { mode: 0o600 });
+}
+
+/** [PR33] While it is at long work no command may end the host. */
+export function unmarkHost(home: string, host: ProcessIdentity): void {
+  rmSync(hostMark(home, host.boot), { force: true });
+}
+
+export function markedHost(home: string, boot: string): ProcessIdentity | null {
+  return lockOwner(hostMark(home, boot));
 }
 
 function namespaceOf(boot: string): string {

@@ -1,9 +1,11 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { messageOf } from "../shared/error.ts";
 import { formatIssues } from "../shared/problems.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Sql, SqlValue } from "../shared/sql.ts";
 import { encode } from "./checkpoint-body.ts";
 import { raiseJournalSequence } from "./journal-sequence.ts";
+import type { Store } from "./store.ts";
 import {
   Entry,
   exportFormat,
@@ -26,29 +28,51 @@ export interface ImportResult {
 
 const maxRefusals = 20;
 
+/** Characters of lines that are read, or added in one transaction, between two turns of others. */
+const stepChars = 65_536;
+
 /**
- * [ST71] Adds what the store lacks; a repeat adds nothing. [ST72] Adds nothing if one line is bad.
- * Requires one surrounding write.
+ * [ST71] Adds what the store lacks, in steps; a repeat adds nothing, or what an interrupted import
+ * has left. [ST72] All lines are checked before the first is added.
+ *
+ * @param lines called twice
  */
-export function importLines(sql: Sql, lines: Iterable<string>): ImportResult {
-  sql.run("SAVEPOINT import");
-  const run = new ImportRun(sql);
-  try {
-    let number = 0;
-    for (const line of lines) {
-      number++;
-      run.addLine(line, number);
-      if (run.refused.length >= maxRefusals) break;
-    }
-    if (number === 0) run.refuse(1, "the file is empty");
-    raiseJournalSequence(sql);
-  } finally {
-    if (run.refused.length > 0) sql.run("ROLLBACK TO import");
-    sql.run("RELEASE import");
+export async function importLines(store: Store, lines: () => Iterable<string>): Promise<ImportResult> {
+  let run = new ImportRun(null);
+  for (const step of stepsOf(lines())) {
+    for (const line of step) run.addLine(line);
+    if (run.refused.length >= maxRefusals) break;
+    await nextTurn();
   }
-  return run.refused.length > 0
-    ? { added: 0, skipped: 0, refused: run.refused }
-    : { added: run.added, skipped: run.skipped, refused: [] };
+  if (run.count === 0) run.refuse("the file is empty");
+  if (run.refused.length > 0) return { added: 0, skipped: 0, refused: run.refused.slice(0, maxRefusals) };
+  run = new ImportRun(null);
+  for (const step of stepsOf(lines())) {
+    const before = run;
+    run = store.write((sql) => {
+      // The write may run again.
+      const attempt = new ImportRun(sql, before);
+      for (const line of step) attempt.addLine(line);
+      raiseJournalSequence(sql);
+      return attempt;
+    });
+    await nextTurn();
+  }
+  const { added, skipped, refused } = run;
+  return { added, skipped, refused };
+}
+
+function* stepsOf(lines: Iterable<string>): Generator<string[]> {
+  let step: string[] = [];
+  let chars = 0;
+  for (const line of lines) {
+    step.push(line);
+    chars += line.length;
+    if (chars < stepChars) continue;
+    yield step;
+    [step, chars] = [[], 0];
+  }
+  if (step.length > 0) yield step;
 }
 
 interface CurrentSession {
@@ -59,38 +83,48 @@ interface CurrentSession {
 }
 
 class ImportRun {
+  /** Lines so far. */
+  count = 0;
   added = 0;
   skipped = 0;
   readonly refused: { line: number; reason: string }[] = [];
-  readonly #sql: Sql;
-  readonly #seen = new Set<string>();
+  readonly #sql: Sql | null;
+  readonly #seen: Set<string>;
   #current: CurrentSession | null = null;
 
-  constructor(sql: Sql) {
+  /** @param sql null: the lines are only checked */
+  constructor(sql: Sql | null, before?: ImportRun) {
     this.#sql = sql;
+    this.#seen = new Set(before ? before.#seen : []);
+    if (!before) return;
+    const { count, added, skipped } = before;
+    Object.assign(this, { count, added, skipped });
+    const current = before.#current;
+    this.#current = current && { ...current, journal: [...current.journal] };
   }
 
-  refuse(line: number, reason: string): void {
-    this.refused.push({ line, reason });
+  refuse(reason: string): void {
+    this.refused.push({ line: Math.max(1, this.count), reason });
   }
 
-  addLine(text: string, number: number): void {
+  addLine(text: string): void {
+    const number = (this.count += 1);
     if (number > 1 && text.trim() === "") return;
     const parsed = parse(text);
-    if (!parsed.ok) return this.refuse(number, parsed.error);
+    if (!parsed.ok) return this.refuse(parsed.error);
     if (number === 1) return this.#checkHeader(parsed.value);
     const entry = Entry.safeParse(parsed.value);
-    if (!entry.success) return this.refuse(number, formatIssues(entry.error));
+    if (!entry.success) return this.refuse(formatIssues(entry.error));
     // The hash covers the file's field order, which the schemas do not keep.
     const done = this.#add({ ...entry.data, ...pick(parsed.value, ["body", "state", "readings", "detail"]) });
-    if (typeof done === "string") this.refuse(number, done);
+    if (typeof done === "string") this.refuse(done);
     else if (done > 0) this.added++;
     else this.skipped++;
   }
 
   #checkHeader(value: unknown): void {
     const expected = `the first line must say format "${exportFormat}", version ${exportVersion}`;
-    if (!Header.safeParse(value).success) this.refuse(1, `not an export that this shim reads: ${expected}`);
+    if (!Header.safeParse(value).success) this.refuse(`not an export that this shim reads: ${expected}`);
   }
 
   /** Returns the number of rows added, or why the line is refused. */
@@ -105,28 +139,28 @@ class ImportRun {
     if (entry.type === "recovery") return this.#addRecovery(entry);
     const { type, readings, ...row } = entry;
     const table = type === "signal" ? "signals" : "crashes";
-    return insert(this.#sql, table, { ...row, readings: JSON.stringify(readings) });
+    return this.#insert(table, { ...row, readings: JSON.stringify(readings) });
   }
 
   #addSession(entry: SessionEntry): number | string {
     if (this.#seen.has(entry.id)) return `session ${entry.id} appears twice`;
     this.#seen.add(entry.id);
-    const [newest] = this.#sql.all<{ at: number }>(
+    const [newest] = this.#all<{ at: number }>(
       "SELECT at FROM checkpoints WHERE session_id = ? ORDER BY seq DESC LIMIT 1",
       entry.id,
     );
     this.#current = { id: entry.id, newestAt: newest?.at ?? null, journal: [] };
     const { type: _, readings, ...row } = entry;
-    return insert(this.#sql, "sessions", { ...row, readings: JSON.stringify(readings) });
+    return this.#insert("sessions", { ...row, readings: JSON.stringify(readings) });
   }
 
   #addJournal(entry: JournalEntry, current: CurrentSession): number | string {
     if (entry.seq <= (current.journal.at(-1)?.[0] ?? -1)) return "the journal is out of order";
     const { session_id, at, key } = entry;
     const { kind, ...body } = entry.body;
-    const added = insert(this.#sql, "journal", { session_id, at, kind, key, body: JSON.stringify(body) });
+    const added = this.#insert("journal", { session_id, at, kind, key, body: JSON.stringify(body) });
     const query = "SELECT seq FROM journal WHERE session_id = ? AND key = ?";
-    const [row] = this.#sql.all<{ seq: number }>(query, session_id, key);
+    const [row] = this.#all<{ seq: number }>(query, session_id, key);
     current.journal.push([entry.seq, row?.seq ?? 0]);
     return added;
   }
@@ -138,23 +172,25 @@ class ImportRun {
     if (hash !== row.hash) return `checkpoint ${row.id} was changed: its state does not match its hash`;
     if (current.newestAt !== null && row.at < current.newestAt) return 0;
     const foldedTo = current.journal.findLast(([there]) => there <= row.journal_seq)?.[1] ?? 0;
-    return insert(this.#sql, "checkpoints", { ...row, journal_seq: foldedTo, raw_bytes: rawBytes, body });
+    return this.#insert("checkpoints", { ...row, journal_seq: foldedTo, raw_bytes: rawBytes, body });
   }
 
   #addRecovery(entry: RecoveryEntry): number {
     const { type: _, detail, ...row } = entry;
     const query = "SELECT 1 FROM recoveries WHERE session_id = ? AND at = ? AND action = ?";
-    if (this.#sql.all(query, row.session_id, row.at, row.action).length > 0) return 0;
-    return insert(this.#sql, "recoveries", { ...row, detail: JSON.stringify(detail) });
+    if (this.#all(query, row.session_id, row.at, row.action).length > 0) return 0;
+    return this.#insert("recoveries", { ...row, detail: JSON.stringify(detail) });
   }
-}
 
-function insert(sql: Sql, table: string, row: Record<string, SqlValue>): number {
-  const columns = Object.keys(row);
-  return sql.run(
-    `INSERT INTO ${table} (${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")}) ON CONFLICT DO NOTHING`,
-    ...Object.values(row),
-  );
+  #all<Row>(query: string, ...values: SqlValue[]): Row[] {
+    return this.#sql?.all<Row>(query, ...values) ?? [];
+  }
+
+  #insert(table: string, row: Record<string, SqlValue>): number {
+    const columns = Object.keys(row);
+    const values = `(${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")})`;
+    return this.#sql?.run(`INSERT INTO ${table} ${values} ON CONFLICT DO NOTHING`, ...Object.values(row)) ?? 0;
+  }
 }
 
 function parse(text: string): Result<unknown, string> {

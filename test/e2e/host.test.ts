@@ -71,21 +71,38 @@ it("[PR33] a host that hangs is ended by the front whose client waits, and its e
   process.kill(first.pid, "SIGSTOP");
   expect(await toolEnd(server, "t1")).toEqual({ content: [] });
   expect(isAlive(systemProcesses, first)).toBe(false);
+  // On a busy machine the next host starts too late for the event.
+  await vi.waitUntil(() => spool.isEmpty(paths.spool), polling);
   expect(storedEnds(paths)).toEqual(["end:t1"]);
 });
 
 it("[PR38] a host whose program was replaced ends, and the next one answers with what is installed now", async () => {
-  const paths = tempHome();
+  const machine = new MachineHome();
+  const { paths } = machine;
   const dist = join(dirname(paths.home), "dist");
   cpSync(dirname(built.mcp), dist, { recursive: true });
   const server = await startServer(paths, { args: [join(dist, "mcp.cjs")] });
   const [first] = hostsOf(paths.home);
   if (!first) throw new Error("there is no host");
   renameSync(join(dist, "parts"), join(dist, "replaced"));
-  const answer = answered(server, "shim_session_status", {});
+  // The host loads what does a command's work when the first command asks.
+  const paused = machine.shim("pause");
   await vi.waitUntil(() => !isAlive(systemProcesses, first), polling);
   renameSync(join(dist, "replaced"), join(dist, "parts"));
-  expect(await answer).toHaveProperty("session");
+  expect(await answered(server, "shim_session_status", {})).toHaveProperty("session");
+  await paused;
+});
+
+it("[PR33] a command that changes something ends a host that is stopped, says so, and is done by the next one", async () => {
+  const machine = new MachineHome();
+  expect(await machine.ask("pause")).toBeDefined();
+  const [first] = hostsOf(machine.paths.home);
+  if (!first) throw new Error("there is no host");
+  process.kill(first.pid, "SIGSTOP");
+  const { code, err } = await machine.shim("pause");
+  expect([code, err]).toEqual([0, expect.stringContaining("did not answer for five seconds, and was ended")]);
+  expect(isAlive(systemProcesses, first)).toBe(false);
+  await vi.waitFor(() => expect(hostsOf(machine.paths.home)).toHaveLength(1), polling);
 });
 
 it("[HO32] where no host can start, an event waits in the spool, and the chat continues with the next one, which has it", async () => {

@@ -73,7 +73,6 @@ export const storedSessionOperations = {
     output: z.object({ file: z.string(), added: count, skipped: count }),
     errors: ["not_found", "not_a_file", "import_refused"],
     effect: "write",
-    isLong: true,
     surfaces: ["command"],
     example: { file: "/tmp/shim-export.jsonl" },
   }),

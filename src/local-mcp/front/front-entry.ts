@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { hookTool } from "../../contract/hook-tool.ts";
 import { messageOf } from "../../shared/error.ts";
 import { homeFrom } from "../../platform/paths.ts";
-import { killHost, ownProcess, runFront } from "./run-front.ts";
+import { killHost } from "./host-watch.ts";
+import { ownProcess, runFront } from "./run-front.ts";
 import { startHost } from "./start-host.ts";
 
 const { env } = process;

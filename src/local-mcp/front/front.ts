@@ -29,6 +29,8 @@ export interface FrontOptions {
   /** Keeps the event of a hook for the next host, and answers it. Never rejects. */
   readonly keepEvent: (given: unknown) => Promise<object>;
   readonly endHost: (host: ProcessIdentity) => void;
+  /** Keeps other fronts from starting a host before this one does. */
+  readonly reserveStart: () => void;
   readonly isClientAlive: () => boolean;
   readonly now: () => number;
   readonly schedule: (work: () => void, ms: number) => void;
@@ -50,8 +52,8 @@ const stableMs = 10_000;
 const maxPauseMs = 10_000;
 /** So many starts fail before requests are answered with an error. */
 const maxStarts = 3;
-/** A client waits for no hook longer than this where there is no host. */
-const maxHookWaitMs = 2_000;
+/** [HO32] The program that keeps an event takes the rest of two seconds. */
+const maxHookWaitMs = 1_800;
 /** [SI47] Node would report an end of stdin that comes with a signal before the signal. */
 const endOfInputMs = 50;
 /** A killed client sends no signal later. */
@@ -79,6 +81,8 @@ export class Front {
   #greetedAt = 0;
   #failures = 0;
   #controls = 0;
+  /** An older host ends because this front has asked it to. */
+  #isHandedOver = false;
   #isOver = false;
 
   constructor(options: FrontOptions) {
@@ -132,7 +136,11 @@ export class Front {
   }
 
   #onHello({ program, host, repeatable }: HostHello): void {
-    if (isNewer(this.#options.program, program)) return this.#control(controlMethods.handOver, {});
+    if (isNewer(this.#options.program, program)) {
+      this.#isHandedOver = true;
+      this.#options.reserveStart();
+      return this.#control(controlMethods.handOver, {});
+    }
     this.#host = host;
     this.#repeatable = new Set(repeatable);
     this.#hasGreeted = true;
@@ -218,6 +226,10 @@ export class Front {
       this.#isOver = true;
       exit(0);
       return;
+    }
+    if (this.#isHandedOver) {
+      this.#isHandedOver = false;
+      return this.#connect();
     }
     this.#failures = wasConnected && now() - this.#greetedAt >= stableMs ? 1 : this.#failures + 1;
     log(wasConnected ? "warn" : "error", "the connection to the host ended", { reason, failures: this.#failures });

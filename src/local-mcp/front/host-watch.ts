@@ -1,5 +1,5 @@
 import type { Log } from "../../platform/log-file.ts";
-import type { ProcessIdentity } from "../../platform/processes.ts";
+import { isAlive, systemProcesses, type ProcessIdentity } from "../../platform/processes.ts";
 
 /** A host that misses two pings hangs. */
 const pingEveryMs = 2_500;
@@ -59,4 +59,8 @@ export class HostWatch {
     this.#options.log("error", "the host hangs and is ended", { pid: host.pid });
     this.#options.endHost(host);
   }
+}
+
+export function killHost(host: ProcessIdentity): void {
+  if (isAlive(systemProcesses, host)) process.kill(host.pid, "SIGKILL");
 }

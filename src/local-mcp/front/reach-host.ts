@@ -6,7 +6,7 @@ import { checkSocketFolder, hostSocket } from "../../platform/host-socket.ts";
 import type { Launch } from "../../platform/launch.ts";
 import { systemProcesses } from "../../platform/processes.ts";
 import { messageOf } from "../../shared/error.ts";
-import { maxStartMs, retryMs, startHost } from "./start-host.ts";
+import { maxStartMs, reserveStart, retryMs, startHost } from "./start-host.ts";
 
 /** A host of a home, for a process beside it. */
 export interface HostHome {
@@ -42,6 +42,7 @@ export async function reachHost(
     orNoHost(() => checkSocketFolder(home, socket));
     const answer = await requestHost(socket, request);
     if (answer !== null && answer.statusCode !== handsOver) return answer;
+    if (answer !== null) reserveStart(home);
     answer?.resume();
     if (performance.now() > giveUpAt)
       throw new NoHostError(`no host has started at ${socket}; host.log in ${home} says why`);

@@ -5,6 +5,7 @@ import { clientPidOf, identify, isAlive, systemProcesses, type ProcessIdentity }
 import { builtAt, version } from "../../platform/version.ts";
 import { Front, type FrontOptions } from "./front.ts";
 import { openHostLink } from "./host-link.ts";
+import { reserveStart } from "./start-host.ts";
 
 /** The process that a client has started. */
 export interface OwnProcess {
@@ -46,6 +47,7 @@ export function runFront({ home, self, client, log }: OwnProcess, kind: FrontKin
         { program, front: self, client, isRestart, isExtension, env: process.env },
         events,
       ),
+    reserveStart: () => reserveStart(home),
     isClientAlive: () => client !== null && isAlive(systemProcesses, client),
     now: Date.now,
     schedule: (work, ms) => void setTimeout(work, ms).unref(),
@@ -54,8 +56,4 @@ export function runFront({ home, self, client, log }: OwnProcess, kind: FrontKin
   front.start();
   // Not once(): a repeated signal would otherwise kill this process during its last save.
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => front.end(signal));
-}
-
-export function killHost(host: ProcessIdentity): void {
-  if (isAlive(systemProcesses, host)) process.kill(host.pid, "SIGKILL");
 }

@@ -1,7 +1,8 @@
 import { spawn } from "node:child_process";
-import { closeSync, openSync, rmSync, statSync } from "node:fs";
+import { closeSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { sessionVariables } from "../../clients/session-variables.ts";
 import { prepareSocketFolder } from "../../platform/host-socket.ts";
+import { systemProcesses } from "../../platform/processes.ts";
 import { codeOf } from "../../shared/error.ts";
 
 /** How long a host may take from its start until it can be reached, in ms. */
@@ -18,8 +19,27 @@ const nodeOptions = [
   "--no-concurrent-recompilation",
   "--v8-pool-size=1",
 ];
-/** Fronts that begin at the same moment start one host. */
+/** After a start that failed, or whose process is unknown, the next one waits so long. */
 const startEveryMs = 1_000;
+
+const markName = "host.starting";
+
+/**
+ * There while a host starts, with its process id. One that can be reached removes it; one that ends
+ * by itself empties it. So a host that was killed is followed by the next one at once.
+ */
+export function startMark(home: string): string {
+  return `${home}/${markName}`;
+}
+
+/** [PR34] Before an older host hands over: its fronts would start another one like it. */
+export function reserveStart(home: string): void {
+  try {
+    writeFileSync(startMark(home), String(process.pid), { mode: 0o600 });
+  } catch {
+    // The start itself says what is wrong.
+  }
+}
 
 export interface HostStart {
   readonly home: string;
@@ -36,18 +56,21 @@ export interface HostStart {
  */
 export function startHost({ home, socket, program, env }: HostStart): void {
   prepareSocketFolder(home, socket);
-  if (!takeTurn(`${home}/host.starting`)) return;
+  if (!takeTurn(startMark(home))) return;
   const log = openSync(`${home}/host.log`, "a", 0o600);
   try {
     const command = [process.execPath, ...nodeOptions, program] as const;
     // Clients end all processes below their servers, so the shell between leaves the host to init.
-    const [file, ...args] = process.platform === "win32" ? command : ["/bin/sh", "-c", '"$@" &', "sh", ...command];
-    spawn(file, args, {
+    const [file, ...args] =
+      process.platform === "win32" ? command : ["/bin/sh", "-c", `"$@" & echo $! >${markName}`, "sh", ...command];
+    const started = spawn(file, args, {
       detached: true,
       stdio: ["ignore", "ignore", log],
       cwd: home,
       env: withoutChat(env),
-    }).unref();
+    });
+    started.unref();
+    if (process.platform === "win32") writeFileSync(startMark(home), String(started.pid ?? ""));
   } finally {
     closeSync(log);
   }
@@ -66,8 +89,30 @@ function takeTurn(mark: string): boolean {
   } catch (error) {
     if (codeOf(error) !== "EEXIST") throw error;
     const since = statSync(mark, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+    const starter = starterOf(mark);
+    if (starter === process.pid) return true;
     // A start that failed is repeated; a mark of the future is of another clock.
-    if (Math.abs(Date.now() - since) > startEveryMs) rmSync(mark, { force: true });
+    const maxMs = starter > 0 ? maxStartMs : startEveryMs;
+    if (Math.abs(Date.now() - since) > maxMs || hasEnded(starter)) rmSync(mark, { force: true });
     return false;
+  }
+}
+
+function starterOf(mark: string): number {
+  try {
+    return Number(readFileSync(mark, "utf8")) || 0;
+  } catch {
+    return 0;
+  }
+}
+
+function hasEnded(pid: number): boolean {
+  if (pid <= 0) return false;
+  // Process 1 of a container may reap late. Elsewhere the facts of a process cost a program.
+  if (process.platform === "linux") return systemProcesses.facts(pid) === null;
+  try {
+    return !process.kill(pid, 0);
+  } catch (error) {
+    return codeOf(error) === "ESRCH";
   }
 }

@@ -14,7 +14,7 @@ import * as sessions from "../sessions/sessions.ts";
 import { markTranscript, transcriptMark } from "../sessions/transcript-mark.ts";
 import type { TranscriptTurnEnd } from "../signals/transcript-draft.ts";
 import { transcriptFormat } from "../signals/transcript-formats.ts";
-import { readAppended, unreadBytes, type TranscriptPart } from "../signals/transcript.ts";
+import { readAppended, stepBytes, unreadBytes, type TranscriptPart } from "../signals/transcript.ts";
 import { isPaused } from "../../store/pause.ts";
 import { exceptStoreErrors } from "../../store/store-error.ts";
 import { editedFile, type EditedFile } from "../team/file-guard.ts";
@@ -60,9 +60,6 @@ export interface TranscriptRead {
   readonly turnEnd: TranscriptTurnEnd | null;
 }
 
-/** About 1 ms of reading and parsing. */
-const deferredReadBytes = 262_144;
-
 /** Reads the store once, and then the files: the store is not locked meanwhile. */
 export function readContext(runtime: Runtime, call: HookCall, isDeferred: boolean): HookContext {
   const { event, input, clientName, id, isLate = false } = call;
@@ -73,7 +70,7 @@ export function readContext(runtime: Runtime, call: HookCall, isDeferred: boolea
     empty,
   );
   const path = input.transcript_path;
-  const maxBytes = isDeferred ? deferredReadBytes : Number.POSITIVE_INFINITY;
+  const maxBytes = isDeferred ? stepBytes : Number.POSITIVE_INFINITY;
   const transcript = path && position ? readTranscript(path, call, position, maxBytes) : null;
   const isPresent = !isLate && !known.isPaused;
   const edited = isPresent ? guardedFile(runtime, call) : null;

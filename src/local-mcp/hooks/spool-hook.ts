@@ -4,7 +4,7 @@ import { HookInput, isHookEvent } from "../../contract/hook-input.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { identify } from "../../platform/processes.ts";
 import { label } from "../sessions/entries.ts";
-import { drain, type SpoolEntry } from "../../store/spool.ts";
+import { drain, isEmpty, type SpoolEntry } from "../../store/spool.ts";
 import { StoreError } from "../../store/store-error.ts";
 import { isRecorded } from "./recorded-events.ts";
 import { runHook } from "./run-hook.ts";
@@ -14,6 +14,9 @@ import { runHook } from "./run-hook.ts";
  * @throws {StoreError} while the store is unwritable; all entries stay
  */
 export function drainInto(runtime: Runtime, maxMs = maxDrainMs): number {
+  if (isEmpty(runtime.paths.spool)) return 0;
+  // A host that is killed while it opens the store did not die of an entry.
+  runtime.store.connection();
   const end = runtime.now() + maxMs;
   const limits = { maxFiles, isTimeUp: () => runtime.now() >= end };
   const apply = (entry: SpoolEntry): void => {

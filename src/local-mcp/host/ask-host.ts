@@ -35,8 +35,20 @@ export async function askHost(
     return ok(answer === null ? null : (parseJson(await text(answer)) ?? null));
   } catch (error) {
     if (error instanceof SocketFolderError) return err({ code: "host_unusable", message: error.message });
-    const message = `The host at ${socket} does not answer. The next message of a chat ends it and starts another.`;
+    const message = `The host at ${socket} does not answer. The next message of a chat, or command that changes something, ends it and starts another.`;
     return err({ code: "host_unusable", message });
+  }
+}
+
+/** Waits for the host that runs, for ever where it hangs. Never rejects. */
+export async function untilAnswering(home: string): Promise<void> {
+  const socket = hostSocket(home, systemProcesses.boot());
+  try {
+    checkSocketFolder(home, socket);
+    const answer = await requestHost(socket, { method: "GET", path: "/status", signal: new AbortController().signal });
+    answer?.resume();
+  } catch {
+    // The host has ended, or others may enter its folder, which the question itself finds.
   }
 }
 

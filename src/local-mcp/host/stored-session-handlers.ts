@@ -47,8 +47,7 @@ export const storedSessionHandlers: Handlers<
       return err({ code: "not_a_file", message });
     }
     const { store } = await runtime();
-    // The write may run again, so it reads the file each time.
-    const { added, skipped, refused } = store.write((sql) => importLines(sql, readFileLines(file)));
+    const { added, skipped, refused } = await importLines(store, () => readFileLines(file));
     const reasons = refused.map(({ line, reason }) => `\n  line ${line}: ${reason}`).join("");
     if (refused.length > 0) return err({ code: "import_refused", message: `nothing was imported:${reasons}` });
     return ok({ file, added, skipped });

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import * as history from "../signals/history.ts";
 import * as journal from "../sessions/journal.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -14,8 +15,8 @@ import { markReading, type RiskMark } from "../../policy/risk-mark.ts";
 import { assess } from "../../policy/risk.ts";
 import { sessionConfig } from "../recording/session-config.ts";
 import { transcriptFormat } from "../signals/transcript-formats.ts";
-import { readAppended, type TranscriptPart } from "../signals/transcript.ts";
-import { pauseReadLimits } from "../sessions/paused-session.ts";
+import { readAppended, stepBytes, unreadBytes, type TranscriptPart } from "../signals/transcript.ts";
+import { isSessionPaused, pauseReadLimits } from "../sessions/paused-session.ts";
 import { unsavedOf } from "../sessions/unsaved.ts";
 import { recordWithinBudget } from "./record-transcript.ts";
 
@@ -29,18 +30,43 @@ export interface Observation {
 
 /** Reads the transcript on and takes all readings; `fresh` are those that only the caller has. */
 export function refresh(runtime: Runtime, session: sessions.Session, fresh: Readings): Observation {
-  const { transcriptPath: path } = session;
-  const limits = path === null ? {} : runtime.store.read((sql) => pauseReadLimits(sql, path, session), {});
-  const part =
-    path === null
-      ? null
-      : readAppended(path, session.transcriptOffset, { ...limits, format: transcriptFormat(session.client) });
+  const part = readOn(runtime, session);
   return runtime.store.write((sql) => {
-    // A hook may have read the same part meanwhile.
-    const isNew = sessions.get(sql, session.id)?.transcriptOffset === session.transcriptOffset;
-    if (part && isNew) recordWithinBudget(sql, session, part, runtime.now(), { prices: runtime.config.usage.prices });
+    const isNew = recordIfNew(sql, runtime, session, part);
     return observe(sql, runtime, session, isNew ? part : null, fresh);
   });
+}
+
+/** [PR37] Reads what a transcript has grown by in steps, between which other chats have turns. */
+export async function readInSteps(runtime: Runtime, sessionId: string): Promise<void> {
+  for (;;) {
+    const session = runtime.store.read((sql) => {
+      const found = sessions.get(sql, sessionId);
+      return found && !isSessionPaused(sql, runtime.now(), found) ? found : null;
+    }, null);
+    const from = session?.transcriptOffset ?? 0;
+    if (!session?.transcriptPath || unreadBytes(session.transcriptPath, from) <= stepBytes) return;
+    const part = readOn(runtime, session, stepBytes);
+    if (!part || part.offset === from) return;
+    runtime.store.write((sql) => {
+      if (recordIfNew(sql, runtime, session, part)) takeReadings(sql, runtime, session, part);
+    });
+    await nextTurn();
+  }
+}
+
+function readOn(runtime: Runtime, session: sessions.Session, step = Infinity): TranscriptPart | null {
+  const { transcriptPath: path, transcriptOffset: from, client } = session;
+  if (path === null) return null;
+  const limits = runtime.store.read((sql) => pauseReadLimits(sql, path, session), {});
+  return readAppended(path, from, { ...limits, format: transcriptFormat(client), stepBytes: step });
+}
+
+/** @returns false: a hook has read the same part meanwhile */
+function recordIfNew(sql: Sql, runtime: Runtime, session: sessions.Session, part: TranscriptPart | null): boolean {
+  const isNew = sessions.get(sql, session.id)?.transcriptOffset === session.transcriptOffset;
+  if (part && isNew) recordWithinBudget(sql, session, part, runtime.now(), { prices: runtime.config.usage.prices });
+  return isNew;
 }
 
 /** Takes the readings without the transcript. */

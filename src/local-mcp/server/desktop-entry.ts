@@ -7,7 +7,8 @@ import { homeFrom } from "../../platform/paths.ts";
 import { messageOf } from "../../shared/error.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 import { openNodeSqlite } from "../../store/driver-node-sqlite.ts";
-import { killHost, ownProcess, runFront } from "../front/run-front.ts";
+import { killHost } from "../front/host-watch.ts";
+import { ownProcess, runFront } from "../front/run-front.ts";
 import { hostHere } from "./host-here.ts";
 import type { HostProcess } from "./host-process.ts";
 

@@ -1,4 +1,5 @@
 /** The host of a machine: a front that finds none starts it, and it ends by itself. */
+import { truncateSync } from "node:fs";
 import { flushCompileCache, registerHooks } from "node:module";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -6,6 +7,7 @@ import { homeFrom } from "../../platform/paths.ts";
 import { identify, systemProcesses } from "../../platform/processes.ts";
 import { stackOf } from "../../shared/error.ts";
 import { loadDriver } from "../../store/open-driver.ts";
+import { startMark } from "../front/start-host.ts";
 import { hostHere } from "./host-here.ts";
 
 /** The first chat has its answers by then. */
@@ -31,20 +33,31 @@ function endWithoutParts(): void {
   });
 }
 
-async function main(): Promise<void> {
+async function main(home: string): Promise<void> {
   endWithoutParts();
   const self = identify(systemProcesses, process.pid);
   if (!self) throw new Error("this process is not in the process table");
   const driver = await loadDriver();
-  const host = hostHere({ ...driver, home: homeFrom(process.env), self, onEnded: () => process.exit(0) });
-  if (host === null) return;
+  const host = hostHere({ ...driver, home, self, onEnded: () => process.exit(0) });
+  if (host === null) return emptyMark(home);
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => host.stop());
   process.on("SIGHUP", () => undefined);
   // A host that is killed would leave no compiled code to the next one.
   setTimeout(flushCompileCache, cacheAfterMs).unref();
 }
 
-main().catch((error: unknown) => {
+/** [PR10] The next start has its time, as after any that failed. */
+function emptyMark(home: string): void {
+  try {
+    truncateSync(startMark(home));
+  } catch {
+    // A host that can be reached has removed it.
+  }
+}
+
+const home = homeFrom(process.env);
+main(home).catch((error: unknown) => {
+  emptyMark(home);
   process.stderr.write(`${stackOf(error)}\n`);
   process.exitCode = 1;
 });

@@ -8,6 +8,7 @@ import { builtAt, version } from "../../platform/version.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { systemRuntime } from "../../runtime/system-runtime.ts";
 import type { Connection, Driver } from "../../store/driver.ts";
+import { StoreError, toStoreError } from "../../store/store-error.ts";
 import type { LoadedDriver } from "../../store/open-driver.ts";
 import { HostProcess } from "./host-process.ts";
 
@@ -45,15 +46,23 @@ export function hostHere({ home, self, open, fallbackReason, onEnded }: HostHere
   });
 }
 
-/** [PR31] The lock of a file of SQLite, which the kernel frees with the process. */
+/**
+ * [PR31] The lock of a file of SQLite, which the kernel frees with the process.
+ *
+ * @throws {StoreError} where the file cannot be locked
+ */
 function takeLock(path: string, open: Driver): Connection | null {
   createPrivateFile(path);
   const lock = open({ path, readOnly: false, busyMs: 0 });
   try {
     lock.script("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");
     return lock;
-  } catch {
+  } catch (error) {
     lock.close();
+    const mapped = toStoreError(error, path);
+    if (!(mapped instanceof StoreError) || mapped.code !== "store_locked") throw mapped;
+    // SQLite takes a file system without locks for a lock that is held.
+    process.stderr.write(`${path} is locked by another host, or its file system has no locks: SHIM_HOME needs them.\n`);
     return null;
   }
 }

@@ -9,10 +9,11 @@ import type { FrontHello, HostHello, ProgramVersion } from "../front/hello.ts";
 import { mcpPath, mcpProtocol } from "../front/hello.ts";
 import { builtAtHeader } from "../host/ask-host.ts";
 import { handsOver } from "../front/reach-host.ts";
+import { startMark } from "../front/start-host.ts";
 import { coordinatorPath } from "../host/coordinator-path.ts";
 import { attention } from "../host/machine-host.ts";
 import { readBody } from "../../platform/loopback-server.ts";
-import { linkSocket } from "../../platform/host-socket.ts";
+import { linkSocket, markHost } from "../../platform/host-socket.ts";
 import { inodeOf } from "../../platform/private-files.ts";
 import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -100,6 +101,8 @@ export class HostProcess {
     });
     this.#server.on("error", (error) => {
       runtime.log("error", "the socket of the host", { error: stackOf(error) });
+      // Into host.log, which a failed start names.
+      process.stderr.write(`no socket can be made at ${socket} (${error.message}). Set SHIM_HOME to a local disk.\n`);
       this.stop();
     });
     this.#server.listen(socket, () => this.#open());
@@ -130,9 +133,11 @@ export class HostProcess {
 
   /** Without the link each event starts a program, as without a host. */
   #link(): void {
-    const { runtime, socket } = this.#options;
+    const { runtime, self, socket } = this.#options;
     try {
       linkSocket(runtime.paths.home, socket);
+      markHost(runtime.paths.home, self);
+      rmSync(startMark(runtime.paths.home), { force: true });
     } catch (error) {
       runtime.log("warn", "the link to the socket of the host", { error: stackOf(error) });
     }

@@ -3,6 +3,7 @@ import type { TelemetrySettings } from "../../contract/config.ts";
 import { mayBeJoined, type EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
 import { settleLocalCoordinator } from "../../coordinator-client/local/open-coordinators.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
+import { markHost, unmarkHost } from "../../platform/host-socket.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/elapsed.ts";
@@ -170,12 +171,15 @@ export class MachineWork {
 
   /** [PR33] A host that is at `work` is not taken for one that hangs. */
   async atLongWork<T>(work: () => Promise<T>): Promise<T> {
+    const { home } = this.#runtime.paths;
     for (const chat of this.#chats) chat.announceWork(false);
+    unmarkHost(home, this.#self);
     // Their fronts read it before the work begins.
     await nextTurn();
     try {
       return await work();
     } finally {
+      markHost(home, this.#self);
       for (const chat of this.#chats) chat.announceWork(true);
     }
   }

@@ -10,6 +10,7 @@ import { Chat, type ClientInfo } from "../chat/chat.ts";
 import { lateTeam, type LateTeam, type LoadedTeam } from "../chat/late-team.ts";
 import { HookChannel } from "../hooks/hook-channel.ts";
 import type { DeferredWork } from "../hooks/run-hook.ts";
+import { readInSteps } from "../observe/observe.ts";
 import * as servers from "../sessions/servers.ts";
 import { ChatWaker } from "../team/chat-waker.ts";
 import { controlMethods } from "../front/hello.ts";
@@ -59,6 +60,7 @@ export class ServedChat implements WorkingChat {
   #clientInfo: ClientInfo | null = null;
   #hasStored = false;
   #works: (() => void)[] = [];
+  #reading: Promise<void> = Promise.resolve();
 
   constructor(options: ServedChatOptions) {
     const { runtime, machine, server, client, isRestart, input, output } = options;
@@ -205,8 +207,16 @@ export class ServedChat implements WorkingChat {
     }, batchMs).unref();
   }
 
+  /** One after the other: each would read the same parts. */
+  #readOn(sessionId: string): Promise<void> {
+    const reading = this.#reading.then(() => readInSteps(this.#options.runtime, sessionId));
+    this.#reading = reading.catch(() => undefined);
+    return reading;
+  }
+
   async #afterEvent(work: DeferredWork): Promise<void> {
     try {
+      if (work.isTranscriptBehind) await this.#readOn(work.sessionId);
       afterHookEvent(this.#chat, work);
       await this.#files.saveFor(work.trigger);
       this.#stored();

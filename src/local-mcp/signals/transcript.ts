@@ -31,6 +31,8 @@ export interface ReadLimits {
   readonly isExcluded?: (at: number, cwd: string | null) => boolean;
   /** Limit of one call, plus one byte to see where a line starts. */
   readonly maxBytes?: number;
+  /** Limit of one call that leaves the rest to the next one, unless it is within one line. */
+  readonly stepBytes?: number;
   /** Default: Claude Code's. */
   readonly format?: LineFormat | undefined;
   /** @throws a system error, or one with `code` "not_a_file" */
@@ -40,6 +42,9 @@ export interface ReadLimits {
 const newline = 0x0a;
 /** About 5 ms of reading and parsing; a turn between two hooks is seldom over a tenth of it. */
 const defaultMaxBytes = 1_048_576;
+
+/** Beside other chats: with what it leads to in the store, some ms. */
+export const stepBytes = 65_536;
 
 /** [SI1] [SI2] [SI3] [SI4] @param offset the last call's `offset`; 0 for a new file */
 export function readAppended(path: string, offset: number, limits: ReadLimits = {}): TranscriptPart {
@@ -69,7 +74,7 @@ export function unreadBytes(path: string, offset: number): number {
 function readPart(
   file: TranscriptFile,
   offset: number,
-  { maxBytes = defaultMaxBytes, minOffset = 0, isExcluded, format }: ReadLimits,
+  { maxBytes = defaultMaxBytes, stepBytes: step = Infinity, minOffset = 0, isExcluded, format }: ReadLimits,
 ): TranscriptPart {
   const size = file.size();
   const isRestarted = size < offset;
@@ -77,7 +82,7 @@ function readPart(
   const start = Math.max(from, size - maxBytes);
   // One byte before the start: only a newline there shows that a line begins at the start.
   const base = Math.max(0, start - 1);
-  const bytes = Buffer.alloc(size - base);
+  const bytes = Buffer.alloc(Math.min(size, start + step) - base);
   const part = bytes.subarray(0, file.read(bytes, base));
   const begin = start === 0 ? 0 : part.indexOf(newline) + 1;
   // Without a newline all of it lies inside one long line: its rest is dropped next time.

@@ -67,7 +67,7 @@ export function aFrontRig(keepEvent: (given: unknown) => Promise<object> = async
   let later: { readonly work: () => void; readonly ms: number }[] = [];
   let written = "";
   stdout.on("data", (data: Buffer) => (written += data.toString()));
-  const state = { now: 1_700_000_000_000, isClientAlive: true };
+  const state = { now: 1_700_000_000_000, isClientAlive: true, reserved: 0 };
   const front = new Front({
     stdin,
     stdout,
@@ -79,6 +79,7 @@ export function aFrontRig(keepEvent: (given: unknown) => Promise<object> = async
     },
     keepEvent,
     endHost: (host) => void ended.push(host),
+    reserveStart: () => void (state.reserved += 1),
     isClientAlive: () => state.isClientAlive,
     now: () => state.now,
     schedule: (work, ms) => void later.push({ work, ms }),

@@ -150,13 +150,13 @@ it("[PR32] an event with which two hosts have died is stored without a host", as
   expect(rig.hosts[2]?.received()).toEqual([initialize, initialized]);
 });
 
-it("[HO32] where no host can be reached for two seconds an event is kept without one, and the client goes on", async () => {
+it("[HO32] where no host can be reached an event is kept without one within two seconds, and the client goes on", async () => {
   const stored: unknown[] = [];
   const rig = aFrontRig(async (given) => (stored.push(given), { content: [] }));
   await rig.say(hook(1));
-  await rig.pass(1_999);
+  await rig.pass(1_799);
   expect(stored).toEqual([]);
-  await rig.pass(2_000);
+  await rig.pass(1_800);
   expect(stored).toEqual([{ event: "Stop" }]);
   expect(rig.heard()).toEqual([{ jsonrpc: "2.0", id: 1, result: { content: [] } }]);
   await rig.hosts[0]?.greet();
@@ -208,10 +208,16 @@ it("[PR34] an older host is asked to hand over, and gets nothing else; a newer o
   await older.say(initialize);
   await older.hosts[0]?.greet({ version: "1.9.0", builtAt: 5_000 });
   expect(older.hosts[0]?.control()).toEqual([{ method: "shim/hand-over", params: {} }]);
-  expect(older.hosts[0]?.received()).toEqual([]);
-  await older.hosts[0]?.die();
-  await older.hosts[1]?.greet();
-  expect([older.hosts[1]?.isRestart, older.hosts[1]?.received()]).toEqual([false, [initialize]]);
+  expect([older.hosts[0]?.received(), older.reserved]).toEqual([[], 1]);
+  // However often fronts of the older program are first, and start another one.
+  for (let n = 0; n < 5; n++) {
+    await older.hosts[n]?.die();
+    await older.hosts[n + 1]?.greet({ version: "1.9.0", builtAt: 5_000 });
+  }
+  await older.hosts[5]?.die();
+  expect(older.heard()).toEqual([]);
+  await older.hosts[6]?.greet();
+  expect([older.hosts[6]?.isRestart, older.hosts[6]?.received()]).toEqual([false, [initialize]]);
   const newer = aFrontRig();
   await newer.say(initialize);
   await newer.hosts[0]?.greet({ ...ownProgram, builtAt: ownProgram.builtAt + 1 });

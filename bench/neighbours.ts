@@ -1,0 +1,215 @@
+import { execFileSync } from "node:child_process";
+import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { McpConnection } from "../src/platform/mcp-connection.ts";
+import { hostsOf } from "../test/harness/machine/process-tree.ts";
+import { ms, perSecond, sample, timed, type Row } from "./figures.ts";
+
+const events = Number(process.env["SHIM_BENCH_EVENTS"] ?? 1_000);
+const transcriptBytes = Number(process.env["SHIM_BENCH_TRANSCRIPT"] ?? 100e6);
+const files = Number(process.env["SHIM_BENCH_FILES"] ?? 200_000);
+const wantedPerSecond = 5_000;
+/** A chat that works sends some events a second, not as many as it can. */
+const restMs = 5;
+const counts = (process.env["SHIM_BENCH_GROWTH"] ?? "10000,50000,100000").split(",").map(Number);
+const senders = 8;
+
+/** The host's processor profile is written into this folder when it ends. */
+const profiles = process.env["SHIM_BENCH_PROFILE"];
+
+/** Work of another chat on the same host, until `isOver`. @returns what it got done */
+type Neighbour = (isOver: () => boolean) => Promise<string>;
+
+function chatOf(home: string, cwd: string): McpConnection {
+  const env = {
+    PATH: process.env["PATH"] ?? "",
+    HOME: join(home, ".."),
+    SHIM_HOME: home,
+    CLAUDECODE: "1",
+    ...(profiles === undefined ? {} : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${profiles}` }),
+  };
+  return new McpConnection({ command: process.execPath, args: [join(process.cwd(), "dist/mcp.cjs")], env, cwd });
+}
+
+function hook(chat: McpConnection, session: string, event: string, more: object = {}): Promise<unknown> {
+  const fields = { session_id: session, prompt_id: "p1", event, ...more };
+  return chat.request("tools/call", { name: "shim_hook", arguments: fields });
+}
+
+function tool(chat: McpConnection, session: string, event: string, n: number): Promise<unknown> {
+  return hook(chat, session, event, { tool_name: "Bash", tool_use_id: `t${n}`, "tool_input.command": `echo ${n}` });
+}
+
+/** Hook events of one chat through its front, beside other chats of the machine. */
+export async function benchNeighbours(folder: string): Promise<Row[]> {
+  const neighbours: readonly [name: string, prepare: (folder: string, home: string) => Neighbour | null][] = [
+    ["an idle machine", () => null],
+    [`a chat with a transcript of ${transcriptBytes / 1e6} MB that is read`, readingChat],
+    ["a chat that sends events as fast as they are answered", floodingChat],
+    [`a repository of ${files.toLocaleString("en")} files whose snapshot is taken`, snapshotChat],
+  ];
+  const rows: Row[] = [];
+  for (const [n, [name, prepare]] of neighbours.entries()) {
+    const own = join(folder, `neighbours-${n}`);
+    mkdirSync(own, { recursive: true });
+    const home = join(own, "home");
+    const neighbour = prepare(own, home);
+    const chat = chatOf(home, own);
+    await chat.initialize("bench");
+    for (let warm = 0; warm < 50; warm++) await tool(chat, "measured", "PostToolUse", -warm);
+    const progress = { isOver: false };
+    const work = neighbour?.(() => progress.isOver);
+    const times: number[] = [];
+    for (let event = 0; event < events; event++) {
+      times.push(await timed(() => tool(chat, "measured", event % 2 === 0 ? "PreToolUse" : "PostToolUse", event >> 1)));
+      await pause(restMs);
+    }
+    progress.isOver = true;
+    const done = await work;
+    const { p50, p99 } = sample(times);
+    const most = Math.max(...times);
+    rows.push({
+      group: "neighbours",
+      name: `hook event beside ${name}, p50 / p99 / most`,
+      figure: `${ms(p50)} / ${ms(p99)} / ${ms(most)}`,
+      ...(done === undefined ? {} : { against: done }),
+      goal: "p99 under 10 ms",
+      isReached: p99 < 10,
+    });
+    console.error(rows.at(-1)?.name, rows.at(-1)?.figure, done ?? "");
+    await end(chat, home);
+  }
+  return rows;
+}
+
+async function end(chat: McpConnection, home: string): Promise<void> {
+  chat.process.stdin.end();
+  await chat.ended;
+  for (const { pid } of hostsOf(home)) process.kill(pid, "SIGTERM");
+  while (hostsOf(home).length > 0) await pause(20);
+}
+
+function readingChat(folder: string, home: string): Neighbour {
+  const path = join(folder, "transcript.jsonl");
+  const text = "A line of an answer that the model gave in a long session. ".repeat(30);
+  const line = (n: number): string =>
+    `${JSON.stringify({
+      type: n % 2 === 0 ? "assistant" : "user",
+      uuid: `u${n}`,
+      timestamp: new Date(1_700_000_000_000 + n).toISOString(),
+      message: { id: `m${n}`, content: [{ type: "text", text }], usage: { input_tokens: n, output_tokens: 9 } },
+    })}\n`;
+  writeFileSync(path, "");
+  for (let bytes = 0, n = 0; bytes < transcriptBytes; n += 500) {
+    const part = Array.from({ length: 500 }, (_, one) => line(n + one)).join("");
+    bytes += part.length;
+    appendFileSync(path, part);
+  }
+  return async (isOver) => {
+    const chat = chatOf(home, folder);
+    await chat.initialize("bench");
+    let turns = 0;
+    while (!isOver()) {
+      // Each turn is of a chat that SHIM sees for the first time, so that all is read.
+      const session = `reader-${turns}`;
+      const more = { transcript_path: path, cwd: folder };
+      await hook(chat, session, "UserPromptSubmit", { ...more, prompt: "Continue." });
+      await hook(chat, session, "PostToolUse", {
+        ...more,
+        tool_name: "Bash",
+        tool_use_id: "t",
+        "tool_input.command": "x",
+      });
+      await hook(chat, session, "Stop", { ...more, last_assistant_message: "Done." });
+      turns += 1;
+      await pause(200);
+    }
+    chat.process.kill("SIGKILL");
+    return `${turns} chats began with it`;
+  };
+}
+
+function floodingChat(folder: string, home: string): Neighbour {
+  return async (isOver) => {
+    const chat = chatOf(home, folder);
+    await chat.initialize("bench");
+    const startedAt = performance.now();
+    let sent = 0;
+    const send = async (): Promise<void> => {
+      while (!isOver()) await tool(chat, "flood", "PostToolUse", (sent += 1));
+    };
+    await Promise.all(Array.from({ length: senders }, send));
+    chat.process.kill("SIGKILL");
+    return `${perSecond((1_000 * sent) / (performance.now() - startedAt))} of ${wantedPerSecond} wanted`;
+  };
+}
+
+function snapshotChat(folder: string, home: string): Neighbour {
+  const project = join(folder, "project");
+  const perFolder = 500;
+  for (let n = 0; n < files; n++) {
+    const at = join(project, `f${Math.floor(n / perFolder)}`);
+    if (n % perFolder === 0) mkdirSync(at, { recursive: true });
+    writeFileSync(join(at, `${n}.txt`), `file ${n}\n`);
+  }
+  const git = (...args: string[]): unknown =>
+    execFileSync("git", ["-c", "user.name=b", "-c", "user.email=b@b", ...args], { cwd: project, stdio: "ignore" });
+  git("init", "-q");
+  git("add", ".");
+  git("commit", "-qm", "all");
+  return async (isOver) => {
+    const chat = chatOf(home, project);
+    await chat.initialize("bench");
+    let saves = 0;
+    while (!isOver()) {
+      for (let n = 0; n < 200; n++) writeFileSync(join(project, `f${n}`, `new-${saves}.txt`), `save ${saves}\n`);
+      await chat.callTool("shim_force_checkpoint", { goal: `save ${saves}`, project });
+      saves += 1;
+      await pause(500);
+    }
+    chat.process.kill("SIGKILL");
+    return `${saves} saves`;
+  };
+}
+
+/** Memory of the host while one chat sends events. */
+export async function benchGrowth(folder: string): Promise<Row[]> {
+  const home = join(folder, "growth");
+  const chat = chatOf(home, folder);
+  await chat.initialize("bench");
+  const rows: Row[] = [];
+  let sent = 0;
+  let first = Number.NaN;
+  const send = async (until: number): Promise<void> => {
+    while (sent < until) {
+      const n = (sent += 1);
+      await tool(chat, "growth", n % 2 === 0 ? "PostToolUse" : "PreToolUse", n >> 1);
+    }
+  };
+  for (const count of counts) {
+    await Promise.all(Array.from({ length: senders }, () => send(count)));
+    await pause(2_000);
+    const [host] = hostsOf(home);
+    const { pss, rss } = memoryOf(host?.pid ?? -1);
+    if (Number.isNaN(first)) first = pss;
+    rows.push({
+      group: "growth",
+      name: `memory of the host after ${count.toLocaleString("en")} events, PSS / RSS`,
+      figure: `${(pss / 1e6).toFixed(0)} MB / ${(rss / 1e6).toFixed(0)} MB`,
+      against: `${(pss / first).toFixed(2)} x the first`,
+      goal: "at most 1.1 x the first",
+      isReached: pss <= 1.1 * first,
+    });
+    console.error(rows.at(-1)?.name, rows.at(-1)?.figure);
+  }
+  await end(chat, home);
+  return rows;
+}
+
+/** proc(5). */
+function memoryOf(pid: number): { readonly pss: number; readonly rss: number } {
+  const text = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
+  const bytes = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(text)?.[1]) * 1_024;
+  return { pss: bytes("Pss"), rss: bytes("Rss") };
+}
