@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { callsInProcess } from "../../coordinator-client/open-link.ts";
 import type { OperationName } from "../../contract/operations.ts";
-import { readBody } from "../../platform/loopback-server.ts";
+import { readBody } from "../../platform/read-body.ts";
 import type { LocalCalls } from "../../runtime/local-calls.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { parseJson } from "../../shared/json-fields.ts";

@@ -11,7 +11,7 @@ import { builtAtHeader } from "../host/ask-host.ts";
 import { handsOver } from "../front/reach-host.ts";
 import { coordinatorPath } from "../host/coordinator-path.ts";
 import { attention } from "../host/machine-host.ts";
-import { readBody } from "../../platform/loopback-server.ts";
+import { readBody } from "../../platform/read-body.ts";
 import { linkSocket } from "../../platform/host-socket.ts";
 import { inodeOf } from "../../platform/private-files.ts";
 import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";

@@ -6,7 +6,8 @@ import type { Sql } from "../../shared/sql.ts";
 import * as meta from "../../store/meta.ts";
 import { StoreError } from "../../store/store-error.ts";
 import type { TelemetryEvent } from "./otlp-events.ts";
-import { receive, type Receiver } from "./receiver.ts";
+import type { Listening } from "../../platform/loopback.ts";
+import { receive } from "./receiver.ts";
 import { recordEvents } from "./record-events.ts";
 
 const listenerKey = "telemetry_listener";
@@ -25,7 +26,7 @@ export class TelemetryInput {
   readonly #runtime: Runtime;
   readonly #settings: TelemetrySettings;
   readonly #process: ProcessIdentity;
-  #receiver: Promise<Receiver | null> | null = null;
+  #receiver: Promise<Listening | null> | null = null;
   #waiting: TelemetryEvent[] = [];
   #isRecorded = false;
   #timer: NodeJS.Immediate | null = null;
