@@ -83,8 +83,8 @@ export class HostProcess {
 
   constructor(options: HostProcessOptions) {
     this.#options = options;
-    const { runtime, self, socket } = options;
-    this.#machine = new MachineWork(runtime, self);
+    const { runtime, socket } = options;
+    this.#machine = new MachineWork(runtime);
     this.#calls = new MachineCalls(runtime, this.#machine);
     this.#startedAt = this.#usedAt = runtime.now();
     this.#home = inodeOf(runtime.paths.home);

@@ -3,7 +3,6 @@ import type { TelemetrySettings } from "../../contract/config.ts";
 import { mayBeJoined, type EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
 import { settleLocalCoordinator } from "../../coordinator-client/local/open-coordinators.ts";
 import type { OpenedLink } from "../../coordinator-client/open-link.ts";
-import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/elapsed.ts";
 import { stackOf } from "../../shared/error.ts";
@@ -48,7 +47,6 @@ export class MachineWork {
   /** The turns of the chats' messages. */
   readonly turns = new Turns(setImmediate);
   readonly #runtime: Runtime;
-  readonly #self: ProcessIdentity;
   readonly #chats = new Set<WorkingChat>();
   readonly #attendants = new Set<Attendant>();
   readonly #upkeep: Upkeep;
@@ -62,9 +60,8 @@ export class MachineWork {
   #ranAt = Number.NEGATIVE_INFINITY;
   #isBeginning = false;
 
-  constructor(runtime: Runtime, self: ProcessIdentity) {
+  constructor(runtime: Runtime) {
     this.#runtime = runtime;
-    this.#self = self;
     this.#upkeep = new Upkeep(runtime);
     this.#notifier = new Notifier({
       runtime,
@@ -152,7 +149,7 @@ export class MachineWork {
     const settings = JSON.stringify(telemetry);
     if (settings === (this.#telemetry?.settings ?? "null")) return;
     void this.#telemetry?.stop();
-    this.#telemetry = telemetry === null ? null : lateTelemetry(this.#runtime, telemetry, this.#self);
+    this.#telemetry = telemetry === null ? null : lateTelemetry(this.#runtime, telemetry);
   }
 
   /** Loads the sync only on a machine in a workspace: most machines never join one. */
@@ -218,7 +215,7 @@ interface LateTelemetry extends Pick<TelemetryInput, "tick" | "stop"> {
   readonly settings: string;
 }
 
-function lateTelemetry(runtime: Runtime, telemetry: TelemetrySettings, self: ProcessIdentity): LateTelemetry {
+function lateTelemetry(runtime: Runtime, telemetry: TelemetrySettings): LateTelemetry {
   const failed = (error: unknown): null => {
     runtime.log("error", "telemetry", { error: stackOf(error) });
     return null;
@@ -226,8 +223,8 @@ function lateTelemetry(runtime: Runtime, telemetry: TelemetrySettings, self: Pro
   const load = async (): Promise<TelemetryInput> => {
     await pause(listenAfterMs, null, { ref: false });
     const { TelemetryInput: Loaded } = await import("../telemetry/telemetry-input.ts");
-    const input = new Loaded(runtime, telemetry, self);
-    await input.listen();
+    const input = new Loaded(runtime, telemetry);
+    await input.tick();
     return input;
   };
   const loading = load().catch(failed);

@@ -3,6 +3,8 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
+import type { TelemetrySettings } from "#src/contract/config.ts";
+import { receive as listen } from "#src/local-mcp/telemetry/receiver.ts";
 import * as meta from "#src/store/meta.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
@@ -96,6 +98,12 @@ it("[OB28] doctor finds settings that no longer send, and a program that has the
     state: "warn",
     text: expect.stringContaining("another program") as string,
   });
+  server.close();
+  await once(server, "close");
+  const { token } = (JSON.parse(readFileSync(home.paths.config, "utf8")) as { telemetry: TelemetrySettings }).telemetry;
+  const own = await listen({ port, token }, () => true);
+  expect(await doctor(home)).toMatchObject({ state: "ok", text: `on, port ${port}: nothing yet` });
+  await own?.close();
   writeFileSync(settingsOf(home), "{}");
   expect(await doctor(home)).toMatchObject({
     state: "warn",

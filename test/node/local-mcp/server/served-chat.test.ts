@@ -161,7 +161,7 @@ function nothing(): void {}
 /** Ticks so many `times`, two seconds apart. @returns which of the ticks do the work, by their number */
 function aMachine(runtime: TempRuntime): (times: number) => number[] {
   let ran = 0;
-  const machine = new MachineWork(runtime, runtime.processes.start(9_000));
+  const machine = new MachineWork(runtime);
   machine.add({
     isSettled: true,
     announceWork: nothing,
