@@ -89,7 +89,7 @@ it("[OB28] a collector may send instead of the client: the receiver is on, and t
 
 it("[OB28] doctor finds settings that no longer send, and a program that has the port", async () => {
   const home = aHome();
-  const server = createServer().listen(0, "127.0.0.1");
+  const server = createServer((socket) => socket.destroy()).listen(0, "127.0.0.1");
   onTestFinished(() => void server.close());
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
