@@ -101,8 +101,6 @@ export interface Workspace {
     stop: AbortSignal,
     onTrouble: (text: string) => void,
   ): AsyncIterable<HostResult<FollowedChanges>>;
-  /** How often to ask for what a lost hint of a change was about. */
-  readonly pollEveryMs: number;
   /** The listener is called after anything in the workspace may have changed. */
   onChange(listener: () => void): void;
   close(): void;

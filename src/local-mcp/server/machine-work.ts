@@ -55,7 +55,6 @@ export class MachineWork {
   #sync: Promise<ReturnType<typeof startSync>> | null = null;
   /** Initially for what was stored before this process. */
   #hasCommitted = true;
-  readonly #ignoreCommits: () => void;
   #changedAt = Number.NEGATIVE_INFINITY;
   #ranAt = Number.NEGATIVE_INFINITY;
   #isBeginning = false;
@@ -68,8 +67,11 @@ export class MachineWork {
       deadTasks: deadTasks(runtime.now, () => this.#reader()),
       bells: () => [...this.#attendants].flatMap(({ ring }) => ring ?? []),
     });
-    this.#ignoreCommits = runtime.store.onCommit(() => (this.#hasCommitted = true));
     this.#followTelemetry();
+  }
+
+  noteCommit(): void {
+    this.#hasCommitted = true;
   }
 
   add(chat: WorkingChat): void {
@@ -205,7 +207,6 @@ export class MachineWork {
   }
 
   async stop(): Promise<void> {
-    this.#ignoreCommits();
     await Promise.all([this.#telemetry?.stop(), this.#sync?.then((sync) => sync.stop())]);
   }
 }
