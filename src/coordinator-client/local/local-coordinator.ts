@@ -206,7 +206,7 @@ export class LocalCoordinator {
   }
 }
 
-/** What a call asked for, or what was due then. */
+/** Changes that a call has asked for, or that were due then. */
 type CommitKind = "asked" | "due";
 type CommitListener = (kind: CommitKind) => void;
 

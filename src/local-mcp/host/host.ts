@@ -7,6 +7,7 @@ import type { WatchEvent, WatchOptions } from "../../coordinator-client/edge/sta
 import type { HostResult } from "../../shared/host-result.ts";
 
 export type { HostError, HostResult } from "../../shared/host-result.ts";
+export { pollEveryMs } from "../../coordinator-client/coordinator-client.ts";
 
 /** The authority over what SHIM stores on a machine. */
 export interface Host {

@@ -180,7 +180,7 @@ export class HostProcess {
     return coordinator ? coordinator.answer(request, response) : void response.destroy();
   }
 
-  /** Its code is half of the program, and a chat begins before it is needed. Null: the host ends. */
+  /** Half of the program, and a chat begins before it is needed. Null: the host ends. */
   async #loadCoordinator(): Promise<CoordinatorRequests | null> {
     const { CoordinatorRequests: Loaded } = await import("./coordinator-requests.ts");
     if (this.#isOver) return null;
