@@ -56,11 +56,10 @@ function offCheck(foreign: readonly string[]): Check {
   );
 }
 
-async function arrivalCheck(runtime: Runtime, receiver: TelemetrySettings, foreign: readonly string[]): Promise<Check> {
+async function arrivalCheck(runtime: Runtime, { port }: TelemetrySettings, foreign: readonly string[]): Promise<Check> {
   const now = runtime.now();
-  const { port } = receiver;
   const { receivedAt, workedAt } = runtime.store.read((sql) => readArrival(sql, runtime), noArrival);
-  if (await isForeign(receiver)) {
+  if (await isForeign(port)) {
     const fix = "Choose another port, such as `shim init --telemetry 25318`, then start new chats.";
     return warn(name, `another program has port ${port}, so nothing is received`, fix);
   }
@@ -92,12 +91,12 @@ function readArrival(sql: Sql, { processes, now }: Runtime): Arrival {
   return { receivedAt: lastReceivedAt(sql), workedAt };
 }
 
-async function isForeign({ port, token }: TelemetrySettings): Promise<boolean> {
+/** Sends no token: a program of another user may have the port. */
+async function isForeign(port: number): Promise<boolean> {
   try {
-    const headers = { authorization: `Bearer ${token}` };
     const signal = AbortSignal.timeout(answerMs);
-    const { ok: isOwn } = await fetch(`http://127.0.0.1:${port}/v1/logs`, { headers, redirect: "manual", signal });
-    return !isOwn;
+    const answer = await fetch(`http://127.0.0.1:${port}/v1/logs`, { method: "POST", redirect: "manual", signal });
+    return !(await answer.text()).includes('"code":"unauthenticated"');
   } catch (error) {
     return !(error instanceof Error && codeOf(error.cause) === "ECONNREFUSED");
   }

@@ -22,8 +22,6 @@ type Accept = (events: readonly TelemetryEvent[]) => boolean;
 export async function receive({ port, token }: TelemetrySettings, accept: Accept): Promise<Listening | null> {
   let reading = 0;
   const app = loopbackApp();
-  // [OB28] Whether it is SHIM that has the port.
-  app.get("/v1/logs", onlyWithToken(token), (context) => context.json({}));
   app.post("/v1/logs", onlyWithToken(token), async (context) => {
     const { req } = context;
     if (req.header("origin") !== undefined) return refuse(context, "forbidden", "no page may send this");
