@@ -22,7 +22,6 @@ export interface CaptureInput {
   readonly trigger: Trigger;
   /** Already redacted. */
   readonly notes?: WorkNotes;
-  readonly isForRise?: boolean;
   readonly redactions?: number;
 }
 
@@ -221,7 +220,6 @@ function store(
   fitted: FittedState,
 ): CaptureResult | null {
   const { last } = basis;
-  if (last && isCoveredByAnother(sql, input)) return { checkpoint: last, isNew: false };
   const now = runtime.now();
   if (!sessions.markSaved(sql, now, input.sessionId, sessionTitle(fitted.state))) return null;
   markRecovered(sql, now, input.sessionId, fitted.state, basis.inheritedWork);
@@ -232,10 +230,6 @@ function store(
     return { checkpoint: last, isNew: false };
   }
   return { checkpoint: insertCheckpoint(sql, now, runtime, input, basis, fitted), isNew: true };
-}
-
-function isCoveredByAnother(sql: Sql, { isForRise, sessionId }: CaptureInput): boolean {
-  return isForRise === true && !sessions.isRiskPending(sql, sessionId);
 }
 
 function insertCheckpoint(
