@@ -63,14 +63,12 @@ export class WorkspaceClient implements CoordinatorClient {
     this.#registration = new Registration(platform, this.#events, this.#signals);
     this.#connection = connect(this.#registration, this.#events, this.#signals);
     this.#calls = new Calls(platform, this.#connection, this.#registration, prepare);
-    const { waiterPollMs, maxRenewMs } = this.#connection;
     const deps = {
       platform,
       events: this.#events,
       registrationNumber: () => this.#registration.registrationNumber,
       lastPing: () => this.#connection.lastPing,
-      waiterPollMs,
-      maxRenewMs,
+      maxRenewMs: this.#connection.maxRenewMs,
     };
     this.#leaseAcquirer = new LeaseAcquirer(this.#calls, deps, this.#signals);
     this.#signals.on((signal) => {
@@ -106,10 +104,6 @@ export class WorkspaceClient implements CoordinatorClient {
 
   get state(): ConnectionState {
     return this.#connection.state;
-  }
-
-  get pollEveryMs(): number {
-    return this.#connection.pollEveryMs;
   }
 
   get self(): Self | null {

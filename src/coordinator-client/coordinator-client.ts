@@ -18,10 +18,11 @@ export type Call = <Name extends CallName>(
   deadlineMs?: number,
 ) => Promise<Result<OutputOf<Name>, CallError>>;
 
+/** How often to ask for what a lost hint was about. */
+export const pollEveryMs = 15_000;
+
 /** A workspace's coordinator, in this process or over the network; never throws for either. */
 export interface CoordinatorClient {
-  /** How often to ask for what a lost hint was about. */
-  readonly pollEveryMs: number;
   /** Null before the first registration, and when the chat is lost. */
   readonly self: Self | null;
   /** Registers the chat, and again whenever the coordinator counts it as gone. */

@@ -1,51 +1,24 @@
 /** Pure. Checks of requests to the live page, and headers of its answers, on both hosts. */
 
-export interface PageRequest {
-  readonly method: string;
-  readonly host: string | undefined;
-  readonly origin: string | undefined;
-  /** Sec-Fetch-Site, which no script can set. */
-  readonly fetchSite: string | undefined;
-  readonly contentType: string | undefined;
-}
-
-export interface PageRefusal {
-  readonly status: 403 | 415 | 421;
-  readonly message: string;
-}
-
-const safeMethods: ReadonlySet<string> = new Set(["GET", "HEAD"]);
 const ownSites: ReadonlySet<string> = new Set(["same-origin", "none"]);
 
-/**
- * [WP2] [WP3] Runs before routing. Host and Origin are compared with the list, never with each
- * other: a rebound name sends both.
- * @param origins the only ones that are served, such as `http://127.0.0.1:4000`
- */
-export function checkPageRequest(request: PageRequest, origins: readonly string[]): PageRefusal | null {
-  if (!isOwnHost(request.host, origins)) return { status: 421, message: `use ${origins[0]}` };
-  if (safeMethods.has(request.method)) return null;
-  if (!isFromPage(request, origins)) return { status: 403, message: "only the page itself may send this" };
-  return isJson(request) ? null : { status: 415, message: "send application/json" };
-}
-
+/** [WP2] Compared with a list, not with each other: a rebound name is in Host and Origin. */
 export function isOwnHost(host = "", origins: readonly string[]): boolean {
   return origins.some((one) => one.slice(one.indexOf("//") + 2) === host.toLowerCase());
 }
 
-/** An absent Origin is no proof; browsers send one with every POST. */
+/**
+ * [WP3] An absent Origin is no proof; browsers send one with every POST.
+ *
+ * @param sender `fetchSite`: Sec-Fetch-Site, which no script can set
+ * @param origins the only ones that are served, such as `http://127.0.0.1:4000`
+ */
 export function isFromPage(
-  { origin, fetchSite }: Pick<PageRequest, "origin" | "fetchSite">,
+  { origin, fetchSite }: { readonly origin: string | undefined; readonly fetchSite: string | undefined },
   origins: readonly string[],
 ): boolean {
   const isOwnSite = fetchSite === undefined || ownSites.has(fetchSite);
   return isOwnSite && origin !== undefined && origins.includes(origin);
-}
-
-/** No form can send this type, and no script of another site without a preflight. */
-function isJson({ contentType = "" }: PageRequest): boolean {
-  const [type = ""] = contentType.toLowerCase().split(";");
-  return type.trim() === "application/json";
 }
 
 export function loopbackOrigins(port: number): string[] {

@@ -2,10 +2,10 @@ import * as sessions from "../local-mcp/sessions/sessions.ts";
 import * as restarter from "./auto-restarter.ts";
 import type { CrashCause } from "../contract/readings.ts";
 import { mayBeAlive } from "../platform/processes.ts";
-import { take, withdrawOffer } from "../local-mcp/recovery/local-source.ts";
 import { restoreById, type Restoration } from "../local-mcp/recovery/restoration.ts";
 import { folderOf, planRelaunch } from "../local-mcp/recovery/relaunch.ts";
 import type { Runtime } from "../runtime/runtime.ts";
+import { logFailure, notUpdated } from "../worker-runner/client/continuation.ts";
 import { planRestart, reportDeath, startInTerminal, type WatchOptions } from "./chat-death.ts";
 import type { ProgramEnding } from "./program-end.ts";
 import { ProcessMonitor } from "./process-monitor.ts";
@@ -43,7 +43,7 @@ export class ChatWatch {
     const now = this.#options.runtime.now();
     for (const [id, planned] of this.#planned) {
       if (restarter.dueInMs(planned.restarts, now) === 0) await this.#restart(id, planned.restarts);
-      else this.#checkStarted(id, planned, now);
+      else await this.#checkStarted(id, planned, now);
     }
   }
 
@@ -80,20 +80,22 @@ export class ChatWatch {
       const message = `session ${id} cannot be restarted: its folder no longer exists`;
       return this.#options.emit({ type: "problem", name: this.#options.name, message });
     }
-    if (plan.newId !== null) take(runtime, restoration, plan.newId);
+    if (plan.newId !== null)
+      await logFailure(runtime, notUpdated, this.#options.call("recovery.take", { session: id, chat: plan.newId }));
     this.#planned.set(plan.newId ?? id, { restarts: restarter.afterStart(restarts, runtime.now()), sourceId: id });
     const opener = (this.#options.watched.restartWith ?? []).map((word) => word.replaceAll("{cwd}", cwd));
     const command = [...opener, plan.command, ...plan.args];
     await startInTerminal(this.#options, restarts, command, cwd, { session: id, how: plan.reason });
   }
 
-  #checkStarted(id: string, { restarts, sourceId }: PlannedRestart, now: number): void {
+  async #checkStarted(id: string, { restarts, sourceId }: PlannedRestart, now: number): Promise<void> {
     if (restarts.phase !== "running" || this.#monitor.isAlive(id) || isWithin(now - restarts.since, startTimeoutMs))
       return;
-    const { runtime } = this.#options;
+    const { runtime, call } = this.#options;
     const session = runtime.store.read((sql) => sessions.get(sql, id), null);
     if (session && session.lastSeenAt > restarts.since) return;
-    if (id !== sourceId) withdrawOffer(runtime, sourceId, id);
+    if (id !== sourceId)
+      await logFailure(runtime, notUpdated, call("recovery.withdraw", { session: sourceId, chat: id }));
     this.#planned.delete(id);
     this.#planned.set(sourceId, { restarts, sourceId });
     this.#planRestart(sourceId, { kind: "crashed", reason: "no chat started" });

@@ -14,7 +14,7 @@ import { alreadyRunning, openState } from "./control.ts";
 import { SupervisorDaemon, type SupervisorOptions } from "./supervisor-daemon.ts";
 import type { SupervisorSettings } from "./supervisor-settings.ts";
 
-interface Supervision extends Pick<SupervisorOptions, "attest" | "emit" | "pace" | "wait"> {
+interface Supervision extends Pick<SupervisorOptions, "emit" | "pace" | "wait"> {
   /** Rings when a chat has died; absent: nothing rings. */
   readonly ring?: () => void;
   readonly endSignal: AbortSignal;

@@ -1,6 +1,6 @@
 import type { ChatInput } from "../coordinator-client/edge/registration.ts";
 import { withModelReports } from "./model-reports.ts";
-import type { CoordinatorClient } from "../coordinator-client/coordinator-client.ts";
+import { pollEveryMs, type CoordinatorClient } from "../coordinator-client/coordinator-client.ts";
 import { isTransient, type CallError } from "../contract/errors.ts";
 import type { Health } from "../contract/chats.ts";
 import type { ClaimedTask, ClaimOptions } from "../contract/tasks.ts";
@@ -141,7 +141,7 @@ export class WorkerAutomation {
 
   /** A hint may have been missed. */
   #check(): void {
-    this.#schedule(this.#deps.link.pollEveryMs, () => this.#check());
+    this.#schedule(pollEveryMs, () => this.#check());
     const isFull = this.#freeSlots <= 0;
     void this.#claimAll();
     this.#reportStatus(isFull);

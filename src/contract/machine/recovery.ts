@@ -156,8 +156,11 @@ export const recoveryOperations = {
   "recovery.record-death": machineOperation({
     summary: "Store the last that is known of a session whose client has died.",
     input: z.strictObject({ session: id, files: z.boolean().default(true) }),
-    /** `checkpoint`: null: nothing to save, a session that had ended well, or a pause. */
-    output: z.object({ checkpoint: z.string().nullable() }),
+    /**
+     * `checkpoint`: null: nothing to save, a session that had ended well, or a pause. `trouble`:
+     * why the coordinator could not be informed; null: it was, or need not be.
+     */
+    output: z.object({ checkpoint: z.string().nullable(), trouble: z.string().nullable() }),
     effect: "write",
     surfaces: [],
     example: { session: "5f0e0e5e" },

@@ -16,9 +16,7 @@ export interface ClientConnection {
   readonly generation: number;
   readonly callQueue: CallQueue;
   readonly lastPing: Ping | null;
-  /** Longest gaps between requests: of a chat, of a waiter and of a holder. */
-  readonly pollEveryMs: number;
-  readonly waiterPollMs: number;
+  /** Longest gap between requests of a holder. */
   readonly maxRenewMs: number;
   readonly send: SendRequest;
   /** Sends without a connection; null: there is one, or it is opened for the call. */

@@ -44,8 +44,6 @@ export interface ConnectionOptions {
 
 /** [EC2] [EC4] [EC6] Keeps a socket open to the coordinator, else uses HTTP. */
 export class Connection implements ClientConnection {
-  readonly pollEveryMs = 15_000;
-  readonly waiterPollMs = 5_000;
   readonly maxRenewMs = Number.POSITIVE_INFINITY;
   readonly signalsCommits = false;
   readonly callQueue: CallQueue;

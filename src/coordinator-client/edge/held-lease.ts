@@ -39,7 +39,6 @@ export interface HeldLeaseDeps {
   readonly registrationNumber: () => number | null;
   readonly lastPing: () => Ping | null;
   /** How often a waiter asks, since hints may be lost, and a holder at least renews, in ms. */
-  readonly waiterPollMs: number;
   readonly maxRenewMs: number;
 }
 

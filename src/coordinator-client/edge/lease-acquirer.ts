@@ -23,6 +23,8 @@ export type LeadershipRequest = Omit<CallInput<"elections.campaign">, "self">;
 
 /** How long a request with an unknown outcome is repeated in order to undo it, in ms. */
 const followUpForMs = 600_000;
+/** How often to ask for what a lost hint was about, in ms. */
+const waiterPollMs = 5_000;
 
 interface AcquireStrategy {
   readonly name: string;
@@ -39,6 +41,8 @@ export class LeaseAcquirer {
   readonly #heldLeases = new Map<RenewedLease, HoldOptions["onLost"]>();
   /** Requests made before the latest departure are discarded. */
   #departures = 0;
+  /** Commits of others that were signalled. */
+  #changes = 0;
 
   constructor(calls: Calls, deps: HeldLeaseDeps, signals: Emitter<Signal>) {
     this.#calls = calls;
@@ -62,6 +66,7 @@ export class LeaseAcquirer {
   }
 
   #onSignal(signal: Signal): void {
+    if (signal.method === "changed") this.#changes += 1;
     for (const lease of this.#heldLeases.keys()) {
       if (signal.method === "closed") lease.stopRenewing();
       else if (signal.method === "lease.granted" && signal.params.resource === lease.name) lease.recheck("hint");
@@ -78,6 +83,7 @@ export class LeaseAcquirer {
     for (let isFirst = true; ; isFirst = false) {
       const waitMs = Math.max(0, deadlineAt - clock.monotonic());
       const registrationNumber = this.#deps.registrationNumber();
+      const changes = this.#changes;
       const asked = await strategy.attempt(waitMs);
       if (departures !== this.#departures) return err(departed(strategy));
       const acquired = await this.#take(strategy, options, asked, isFirst ? { registrationNumber } : null);
@@ -88,7 +94,7 @@ export class LeaseAcquirer {
         await strategy.cancelWait();
         return err({ code: "lease_held", message: `${strategy.name} was not free within ${strategy.waitMs} ms` });
       }
-      await this.#waitForHint(strategy.name, Math.min(this.#deps.waiterPollMs, leftMs));
+      if (changes === this.#changes) await this.#waitForHint(strategy.name, Math.min(waiterPollMs, leftMs));
       if (departures !== this.#departures) return err(departed(strategy));
     }
   }
@@ -153,7 +159,7 @@ export class LeaseAcquirer {
       const cancel = this.#deps.platform.setTimer(finish, ms);
       const stop = this.#signals.on((signal) => {
         const isGrant = signal.method === "lease.granted" && signal.params.resource === name;
-        if (isGrant || signal.method === "registered" || signal.method === "closed") finish();
+        if (isGrant || ["changed", "registered", "closed"].includes(signal.method)) finish();
       });
     });
   }

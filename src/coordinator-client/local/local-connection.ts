@@ -20,9 +20,6 @@ export class LocalConnection implements ClientConnection {
   readonly signalsCommits = true;
   readonly generation = 0;
   readonly lastPing = null;
-  /** [EM2] Each call releases what dead chats held. */
-  readonly pollEveryMs = 500;
-  readonly waiterPollMs = 200;
   readonly maxRenewMs = 2_000;
   readonly sendDirectly = null;
   readonly callQueue: CallQueue;

@@ -51,7 +51,12 @@ export class LocalCoordinator {
 
   /** [EM2] Does what is due without an operation, so that waiting chats need not ask. */
   settle(): void {
-    if (this.#options.store.exists()) this.#commit((sql) => this.#dispatching(sql, (tx) => this.#upkeep(tx)));
+    if (this.#options.store.exists()) this.#doDue();
+  }
+
+  /** Its own transaction: a refusal must not roll it back. */
+  #doDue(): void {
+    this.#commit((sql) => this.#dispatching(sql, (tx) => this.#upkeep(tx)), "due");
   }
 
   #run(name: OperationName, input: unknown): Result<unknown, Refusal> {
@@ -96,9 +101,8 @@ export class LocalCoordinator {
     }
   }
 
-  /** Due work has its own transaction: a refusal must not roll it back. */
   #write(name: EngineOperation, input: unknown): Result<unknown, Refusal> {
-    this.#commit((sql) => this.#dispatching(sql, (tx) => this.#upkeep(tx)));
+    this.#doDue();
     let refusal: Result<unknown, Refusal> | null = null;
     try {
       return this.#commit((sql) => {
@@ -178,7 +182,7 @@ export class LocalCoordinator {
   }
 
   /** Calls `listener` after each change of the file by this process. @returns ends that */
-  onCommit(listener: () => void): () => void {
+  onCommit(listener: CommitListener): () => void {
     const { path } = this.#options.store;
     const listeners = listenersOf.get(path) ?? new Set();
     listenersOf.set(path, listeners.add(listener));
@@ -188,7 +192,7 @@ export class LocalCoordinator {
     };
   }
 
-  #commit<T>(body: (sql: Sql) => T): T {
+  #commit<T>(body: (sql: Sql) => T, kind: CommitKind = "asked"): T {
     const { store } = this.#options;
     let hasChanged = false;
     const result = store.write((sql) => {
@@ -197,12 +201,16 @@ export class LocalCoordinator {
       hasChanged = countChanges(sql) !== before;
       return value;
     });
-    if (hasChanged) for (const listener of listenersOf.get(store.path) ?? []) listener();
+    if (hasChanged) for (const listener of listenersOf.get(store.path) ?? []) listener(kind);
     return result;
   }
 }
 
-/** One caller, to which its own commits are not reported. */
+/** Changes that a call has asked for, or that were due then. */
+type CommitKind = "asked" | "due";
+type CommitListener = (kind: CommitKind) => void;
+
+/** One caller, to which what it has asked for is not reported. */
 export function callsOf(coordinator: LocalCoordinator, close: () => void): LocalCalls {
   let isOwn = false;
   return {
@@ -215,15 +223,15 @@ export function callsOf(coordinator: LocalCoordinator, close: () => void): Local
       }
     },
     onCommit: (listener) =>
-      coordinator.onCommit(() => {
-        if (!isOwn) listener();
+      coordinator.onCommit((kind) => {
+        if (!isOwn || kind === "due") listener();
       }),
     close,
   };
 }
 
 /** By the path of the file, which a process may have opened more than once. */
-const listenersOf = new Map<string, Set<() => void>>();
+const listenersOf = new Map<string, Set<CommitListener>>();
 
 /** Changed rows since the connection was opened. */
 function countChanges(sql: Sql): number {

@@ -22,7 +22,6 @@ export interface CaptureInput {
   readonly trigger: Trigger;
   /** Already redacted. */
   readonly notes?: WorkNotes;
-  readonly isForRise?: boolean;
   readonly redactions?: number;
 }
 
@@ -67,21 +66,19 @@ export function capture(
 }
 
 function save(runtime: Runtime, input: CaptureInput, recent: RecentStates): Result<CaptureResult, CaptureError> {
-  for (;;) {
-    const basis = runtime.store.read((sql) => readBasis(sql, input.sessionId, recent), null);
-    if (!basis) return err({ code: "unknown_session" });
-    markUnread(runtime, basis.unread);
-    const state = presentState(runtime, basis, input.notes);
-    if (isEmpty(state)) return err({ code: "nothing_to_save" });
-    const fitted = fit(state, runtime.config.checkpoint.maxBytes);
-    if (!fitted.ok) return fitted;
-    const result = runtime.store.write((sql) => store(sql, runtime, input, basis, fitted.value));
-    // Another process stored a newer checkpoint to build on, or the session was deleted.
-    if (!result) continue;
-    const { id: checkpointId, hash } = result.checkpoint;
-    recent.set(input.sessionId, { checkpointId, hash, state: fitted.value.state });
-    return ok(result);
-  }
+  const basis = runtime.store.read((sql) => readBasis(sql, input.sessionId, recent), null);
+  if (!basis) return err({ code: "unknown_session" });
+  markUnread(runtime, basis.unread);
+  const state = presentState(runtime, basis, input.notes);
+  if (isEmpty(state)) return err({ code: "nothing_to_save" });
+  const fitted = fit(state, runtime.config.checkpoint.maxBytes);
+  if (!fitted.ok) return fitted;
+  const result = runtime.store.write((sql) => store(sql, runtime, input, basis, fitted.value));
+  // Deleted meanwhile.
+  if (!result) return err({ code: "unknown_session" });
+  const { id: checkpointId, hash } = result.checkpoint;
+  recent.set(input.sessionId, { checkpointId, hash, state: fitted.value.state });
+  return ok(result);
 }
 
 function readBasis(sql: Sql, sessionId: string, recent: RecentStates): CaptureBasis | null {
@@ -223,8 +220,6 @@ function store(
   fitted: FittedState,
 ): CaptureResult | null {
   const { last } = basis;
-  if (isSuperseded(sql, input, last)) return null;
-  if (last && isCoveredByAnother(sql, input)) return { checkpoint: last, isNew: false };
   const now = runtime.now();
   if (!sessions.markSaved(sql, now, input.sessionId, sessionTitle(fitted.state))) return null;
   markRecovered(sql, now, input.sessionId, fitted.state, basis.inheritedWork);
@@ -235,14 +230,6 @@ function store(
     return { checkpoint: last, isNew: false };
   }
   return { checkpoint: insertCheckpoint(sql, now, runtime, input, basis, fitted), isNew: true };
-}
-
-function isSuperseded(sql: Sql, { sessionId }: CaptureInput, last: checkpoints.Checkpoint | null): boolean {
-  return checkpoints.latestId(sql, sessionId) !== (last?.id ?? null);
-}
-
-function isCoveredByAnother(sql: Sql, { isForRise, sessionId }: CaptureInput): boolean {
-  return isForRise === true && !sessions.isRiskPending(sql, sessionId);
 }
 
 function insertCheckpoint(

@@ -47,14 +47,6 @@ export function insert(sql: Sql, checkpoint: NewCheckpoint): number {
   return row.seq;
 }
 
-export function latestId(sql: Sql, sessionId: string): string | null {
-  const [row] = sql.all<{ id: string }>(
-    "SELECT id FROM checkpoints WHERE session_id = ? ORDER BY seq DESC LIMIT 1",
-    sessionId,
-  );
-  return row?.id ?? null;
-}
-
 export function setJournalSeq(sql: Sql, seq: number, journalSeq: number): void {
   sql.run("UPDATE checkpoints SET journal_seq = ? WHERE seq = ? AND journal_seq < ?", journalSeq, seq, journalSeq);
 }

@@ -28,7 +28,7 @@ function budgetVerdict(sql: Sql, now: number, context: HookContext, session: str
   if (event === "PreToolUse") return budgetRefusal(sql, now, input, session);
   const text =
     event === "PostToolUse"
-      ? (spending.warning(sql, session, now) ?? takeDayWarning(sql, members.workspaceOf(sql, session), now))
+      ? (spending.warning(sql, session, now) ?? takeDayWarning(sql, members.find(sql, session)?.workspace ?? null, now))
       : null;
   return text === null ? null : { kind: "warned", text };
 }

@@ -106,6 +106,6 @@ export function checkpoint(
   recent?: RecentStates,
 ): void {
   if (trigger === null) return;
-  const saved = capture(runtime, { sessionId, trigger, isForRise: trigger === "risk" }, recent);
+  const saved = capture(runtime, { sessionId, trigger }, recent);
   if (!saved.ok && saved.error.code === "too_large") runtime.log("warn", "checkpoint too large", saved.error);
 }

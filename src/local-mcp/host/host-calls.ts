@@ -1,5 +1,4 @@
 import { randomUUID } from "node:crypto";
-import { setTimeout as pause } from "node:timers/promises";
 import { text } from "node:stream/consumers";
 import type { CallError } from "../../contract/errors.ts";
 import type { InputOf, OperationName, OutputOf } from "../../contract/operations.ts";
@@ -8,12 +7,10 @@ import { messageOf } from "../../shared/error.ts";
 import { parseObject } from "../../shared/json-fields.ts";
 import { isRead } from "../../shared/check-input.ts";
 import type { Result } from "../../shared/result.ts";
-import { commits, coordinatorPath } from "./coordinator-path.ts";
+import { attend } from "./machine-host.ts";
+import { coordinatorPath } from "./operation-wire.ts";
 import { callHost } from "./ask-host.ts";
 import { NoHostError, type HostHome } from "../front/reach-host.ts";
-
-/** Pause after a failed attempt to follow the commits. */
-const retryMs = 1_000;
 
 /**
  * The coordinator in the host, for a process beside it.
@@ -39,27 +36,11 @@ export function hostCalls(home: HostHome, hasFile: () => boolean, empty: () => L
       }
     },
     onCommit(listener) {
-      void followCommits(home, { path: path(commits), signal: end.signal }, listener);
+      const onCoordinated = { caller, listener };
+      // A call says what is wrong.
+      void attend(home, { onCoordinated, onProblem: () => undefined, until: end.signal });
       return () => end.abort();
     },
     close: () => end.abort(),
   };
-}
-
-interface Following {
-  readonly path: string;
-  readonly signal: AbortSignal;
-}
-
-async function followCommits(home: HostHome, { path, signal }: Following, listener: () => void): Promise<void> {
-  for (let isFirst = true; !signal.aborted; isFirst = false) {
-    try {
-      const answer = await callHost(home, { method: "GET", path, signal });
-      // Commits between two connections are not reported.
-      if (!isFirst) listener();
-      for await (const _line of answer) listener();
-    } catch {
-      await pause(retryMs, undefined, { signal }).catch(() => undefined);
-    }
-  }
 }

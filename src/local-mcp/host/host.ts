@@ -7,6 +7,7 @@ import type { WatchEvent, WatchOptions } from "../../coordinator-client/edge/sta
 import type { HostResult } from "../../shared/host-result.ts";
 
 export type { HostError, HostResult } from "../../shared/host-result.ts";
+export { pollEveryMs } from "../../coordinator-client/coordinator-client.ts";
 
 /** The authority over what SHIM stores on a machine. */
 export interface Host {
@@ -101,8 +102,6 @@ export interface Workspace {
     stop: AbortSignal,
     onTrouble: (text: string) => void,
   ): AsyncIterable<HostResult<FollowedChanges>>;
-  /** How often to ask for what a lost hint of a change was about. */
-  readonly pollEveryMs: number;
   /** The listener is called after anything in the workspace may have changed. */
   onChange(listener: () => void): void;
   close(): void;

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
 import { messageOf } from "../../shared/error.ts";
-import { callHost, type HostQuestion } from "./ask-host.ts";
+import { callHost } from "./ask-host.ts";
 import { askOperation, type Hearing } from "./ask-operation.ts";
 import type { HostHome } from "../front/reach-host.ts";
 import type { HostResult } from "./host.ts";
@@ -10,14 +10,16 @@ import type { AskedOperation } from "./operation-wire.ts";
 /** Time between two tries to reach a host, in ms. */
 const retryEveryMs = 5_000;
 
-/** Letters that the host writes to a program that attends. */
-export const attention = { /** A notification. */ bell: "b", /** A commit. */ stored: "s" } as const;
+/** Letters that the host writes to a program that attends: notifications, and commits. */
+export const attention = { bell: "b", stored: "s", coordinated: "c" } as const;
 
 export interface Attendance {
   /** Called for each notification; absent: nothing rings. */
   readonly ring?: () => void;
   /** Called after commits of the store, and when some may have been missed; absent: for none. */
   readonly onStored?: () => void;
+  /** The same for commits of the coordinator that `caller` has not asked for. */
+  readonly onCoordinated?: { readonly caller: string; readonly listener: () => void };
   readonly onProblem: (message: string) => void;
   readonly until: AbortSignal;
 }
@@ -37,23 +39,26 @@ export function machineHostOf(home: HostHome): MachineHost {
   };
 }
 
-async function ask(home: HostHome, question: HostQuestion): Promise<IncomingMessage> {
-  const answer = await callHost(home, question);
-  if (answer.statusCode === 200) return answer;
-  answer.resume();
-  throw new Error(`its answer to ${question.path} is ${answer.statusCode}`);
-}
-
 /** A host may end at any moment; the next one is started at once. */
-async function attend(home: HostHome, { ring, onStored, onProblem, until }: Attendance): Promise<void> {
+export async function attend(
+  home: HostHome,
+  { ring, onStored, onCoordinated, onProblem, until }: Attendance,
+): Promise<void> {
+  const body = { isBell: ring !== undefined, isFollowing: onStored !== undefined, caller: onCoordinated?.caller };
   let hasFailed = false;
   while (!until.aborted) {
     try {
-      const body = { isBell: ring !== undefined, isFollowing: onStored !== undefined };
-      const answer = await ask(home, { method: "POST", path: "/attend", body, signal: until });
+      const answer = await callHost(home, { method: "POST", path: "/attend", body, signal: until });
+      if (answer.statusCode !== 200) throw new Error(`its answer to a program that attends is ${answer.statusCode}`);
       hasFailed = false;
-      onStored?.();
-      await hear(answer, { [attention.bell]: ring, [attention.stored]: onStored });
+      // Commits between two hosts are not reported.
+      const onCommit = onCoordinated?.listener;
+      for (const missed of [onStored, onCommit]) missed?.();
+      await hear(answer, {
+        [attention.bell]: ring,
+        [attention.stored]: onStored,
+        [attention.coordinated]: onCommit,
+      });
     } catch (error) {
       if (until.aborted) return;
       if (!hasFailed) onProblem(`the host of this machine cannot be reached: ${messageOf(error)}`);

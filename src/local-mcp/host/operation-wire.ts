@@ -6,6 +6,8 @@ import type { HostResult } from "./host.ts";
 
 /** Before the name of an operation. */
 export const callPath = "/call/";
+/** The same for the coordinator of this machine. */
+export const coordinatorPath = "/coordinator/";
 
 /** An operation, and what the host cannot know of its caller. */
 export interface AskedOperation {

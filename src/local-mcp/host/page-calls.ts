@@ -4,7 +4,7 @@ import { offeredOn, operations } from "../../contract/operations.ts";
 import { err, type Result } from "../../shared/result.ts";
 import type { Host } from "./host.ts";
 import type { KeptWorkspace } from "./kept-workspace.ts";
-import type { PageError } from "./page/page-server.ts";
+import type { PageError } from "./page/page-app.ts";
 
 const maxAnswers = 200;
 

@@ -2,6 +2,8 @@ import { existsSync } from "node:fs";
 import { adapterOf } from "../../clients/adapters.ts";
 import type { Candidate, Plan } from "../../contract/machine/recovery.ts";
 import type { MachineInput, MachineOutput } from "../../contract/machine/operations.ts";
+import { readProcessKey } from "../../coordinator-client/local/process-key.ts";
+import { mayBeAlive } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { err, ok } from "../../shared/result.ts";
 import { isEmpty } from "../../store/spool.ts";
@@ -27,8 +29,10 @@ import { projectRoot } from "../sessions/git-head.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { findTitle } from "../sync/remote-sessions.ts";
+import * as members from "../team/members.ts";
 import type { HandlerContext, Handlers, HostContext } from "./handlers.ts";
 import type { HostResult } from "./host.ts";
+import type { KeptWorkspace } from "./kept-workspace.ts";
 import { saveLastCheckpoint } from "./last-checkpoint.ts";
 import { projectOfFolderHere } from "./other-machines.ts";
 import { findSession, shortSession } from "./resolve-id.ts";
@@ -132,8 +136,15 @@ export const recoveryHandlers: Handlers<
       runtime.store.write((sql) => catchUp(sql, runtime.now(), session));
     return ok({});
   },
-  async "recovery.record-death"({ runtime }, { session, files }) {
-    return ok({ checkpoint: await saveLastCheckpoint(await runtime(), session, files) });
+  async "recovery.record-death"({ runtime: load, workspace }, { session, files }) {
+    const runtime = await load();
+    const attesting = attestDeath(runtime, workspace, session);
+    try {
+      const checkpoint = await saveLastCheckpoint(runtime, session, files);
+      return ok({ checkpoint, trouble: await attesting });
+    } finally {
+      await attesting;
+    }
   },
   /** [PO5] */
   "transcripts.import": async ({ runtime }, { file, folder }) => {
@@ -143,6 +154,25 @@ export const recoveryHandlers: Handlers<
     return err({ code: "transcript_unusable", message: `${file}: ${imported.error}. Nothing was stored.` });
   },
 };
+
+/**
+ * [SU10] Frees a dead chat's leases at once; attests only a death that is visible from here.
+ *
+ * @returns why that failed; null: it did not
+ */
+async function attestDeath(runtime: Runtime, workspace: KeptWorkspace, session: string): Promise<string | null> {
+  const member = runtime.store.read((sql) => members.find(sql, session), null);
+  const owner = member && readProcessKey(member.process);
+  if (!owner || mayBeAlive(runtime.processes, owner)) return null;
+  const { chat, process } = member;
+  const opened = await workspace.open();
+  const answer = opened.ok
+    ? await opened.value.call("chats.attest-death", { chat, machine: opened.value.machine, process })
+    : opened;
+  // A chat that the coordinator does not know holds nothing.
+  if (answer.ok || answer.error.code === "unknown_chat") return null;
+  return `the death of chat ${chat} could not be attested: ${answer.error.message}`;
+}
 
 /** Stores the events that hooks have left in the spool, and tasks that were finished since. */
 async function recordMissed(context: HandlerContext, runtime: Runtime): Promise<void> {

@@ -1,15 +1,16 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import * as z from "zod";
+import { listenOnLoopback, type Listening, type LoopbackApp } from "../../platform/loopback.ts";
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
-import { codeOf } from "../../shared/error.ts";
-import { err, ok } from "../../shared/result.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import type { HandlerContext } from "./handlers.ts";
 import type { Host, HostResult, PageServing, ServedPage } from "./host.ts";
 import { LiveFeed } from "./page/live-feed.ts";
+import { pageApp } from "./page/page-app.ts";
 import { PageCalls } from "./page-calls.ts";
 import { readPageFiles } from "./page/page-files.ts";
-import { PageServer } from "./page/page-server.ts";
+import { SignIn } from "./page/sign-in.ts";
 import { readJsonFile } from "../../platform/read-json-file.ts";
 
 /** [WP1] Serves the live page until it is closed. */
@@ -25,11 +26,12 @@ export async function servePage(
   const feed = new LiveFeed(setTimer);
   workspace.follow(() => feed.changed("team"));
   const calls = new PageCalls(host, workspace);
-  const server = new PageServer({
+  const signIn = new SignIn(runtime);
+  const linkTo = (origin: string): string => `${origin}/#t=${signIn.newToken()}`;
+  const app = pageApp({
     files: readPageFiles(folder),
     feed,
-    now: runtime.now,
-    random: runtime.random,
+    signIn,
     call: async (call) => {
       const before = process.cpuUsage();
       const answer = await calls.answer(call);
@@ -37,43 +39,36 @@ export async function servePage(
       feed.spent((user + system) / 1_000);
       return answer;
     },
-    onLinkNeeded: () => onLinkNeeded(server.newLink()),
+    onLinkNeeded: (origin) => onLinkNeeded(linkTo(origin)),
     onProblem,
   });
-  try {
-    await listen(server, join(runtime.paths.home, "web.json"), port);
-  } catch (error) {
-    const code = codeOf(error);
-    if (code !== "EADDRINUSE" && code !== "EACCES") throw error;
-    const message = `port ${port} cannot be used (${code}). Leave --port out for a free one.`;
-    return err({ code: "port_unusable", message });
-  }
+  const listening = await listen(app, join(runtime.paths.home, "web.json"), port);
+  if (!listening.ok)
+    return err({ code: "port_unusable", message: `${listening.error}. Leave --port out for a free one.` });
   const over = new AbortController();
   const onStored = (): void => feed.changed("sessions");
   const attending = machineHost?.attend({ onStored, onProblem, until: over.signal });
   const close = async (): Promise<void> => {
     over.abort();
-    await Promise.all([attending, server.close()]);
+    feed.close();
+    await Promise.all([attending, listening.value.close()]);
   };
-  return ok({ link: server.newLink(), close });
+  return ok({ link: linkTo(listening.value.origin), close });
 }
 
 const PortFile = z.object({ port: z.int().min(1_024).max(65_535) });
 
 /** [WP1] The port is remembered, so that a bookmark stays good. */
-async function listen(server: PageServer, file: string, given: number | undefined): Promise<void> {
-  if (given !== undefined) return void (await server.listen(given));
-  const lastPort = readJsonFile(file, PortFile)?.port ?? null;
-  try {
-    if (lastPort !== null) return void (await server.listen(lastPort));
-  } catch (error) {
-    if (codeOf(error) !== "EADDRINUSE" && codeOf(error) !== "EACCES") throw error;
-    // Another page of this machine has it, and keeps it.
-    return void (await server.listen(0));
-  }
-  const port = await server.listen(0);
+async function listen(app: LoopbackApp, file: string, given: number | undefined): Promise<Result<Listening, string>> {
+  const lastPort = readJsonFile(file, PortFile)?.port;
+  const listening = await listenOnLoopback(app, { port: given ?? lastPort ?? 0 });
+  if (given !== undefined) return listening;
+  // Another page of this machine has the last port, and keeps it.
+  if (lastPort !== undefined) return listening.ok ? listening : listenOnLoopback(app, { port: 0 });
+  if (!listening.ok) return listening;
   createPrivateFolder(dirname(file));
-  writeAtomically(file, `${JSON.stringify({ port })}\n`);
+  writeAtomically(file, `${JSON.stringify({ port: listening.value.port })}\n`);
+  return listening;
 }
 
 /** Ends with Ctrl-C, and when the launcher is gone: a killed launcher forwards no signal. */

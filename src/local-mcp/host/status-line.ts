@@ -160,7 +160,7 @@ const namedForMs = 600_000;
 function chatFacts(sql: Sql, runtime: Runtime, sessionId: string | null): Partial<ChatStatus> {
   const { now } = runtime;
   const { waits, stuck } = countOthers(sql, runtime, sessionId);
-  const budget = dayBudgetOf(sql, sessionId && members.workspaceOf(sql, sessionId), now());
+  const budget = dayBudgetOf(sql, (sessionId && members.find(sql, sessionId)?.workspace) ?? null, now());
   const dayBudget = budget && { isReached: budget.isReached, text: budget.text };
   if (sessionId === null) return { waits, stuck, dayBudget };
   return {

@@ -1,4 +1,3 @@
-import { connect } from "node:net";
 import type { TelemetrySettings } from "../../contract/config.ts";
 import { readText } from "../../installer/client-files.ts";
 import * as json from "../../installer/json-text.ts";
@@ -12,10 +11,9 @@ import {
 import { isDead } from "../recovery/liveness.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { lastReceivedAt } from "../telemetry/record-events.ts";
-import { listenerOf } from "../telemetry/telemetry-input.ts";
 import { readConfig } from "../../platform/config-file.ts";
-import { isAlive } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import { codeOf } from "../../shared/error.ts";
 import { age } from "../../shared/format.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { HostContext } from "./handlers.ts";
@@ -60,9 +58,8 @@ function offCheck(foreign: readonly string[]): Check {
 
 async function arrivalCheck(runtime: Runtime, { port }: TelemetrySettings, foreign: readonly string[]): Promise<Check> {
   const now = runtime.now();
-  const { receivedAt, workedAt, listener } = runtime.store.read((sql) => readArrival(sql, runtime), noArrival);
-  const isListening = listener !== null && isAlive(runtime.processes, listener);
-  if (!isListening && (await isOpen(port))) {
+  const { receivedAt, workedAt } = runtime.store.read((sql) => readArrival(sql, runtime), noArrival);
+  if (await isForeign(port)) {
     const fix = "Choose another port, such as `shim init --telemetry 25318`, then start new chats.";
     return warn(name, `another program has port ${port}, so nothing is received`, fix);
   }
@@ -76,33 +73,31 @@ async function arrivalCheck(runtime: Runtime, { port }: TelemetrySettings, forei
 
 /** The client sends every second; a process takes a free port within two. */
 const graceMs = 60_000;
+const answerMs = 1_000;
 
 interface Arrival {
   readonly receivedAt: number | null;
   /** When a living chat of Claude Code has last worked. */
   readonly workedAt: number | null;
-  readonly listener: ReturnType<typeof listenerOf>;
 }
 
-const noArrival: Arrival = { receivedAt: null, workedAt: null, listener: null };
+const noArrival: Arrival = { receivedAt: null, workedAt: null };
 
 function readArrival(sql: Sql, { processes, now }: Runtime): Arrival {
   const living = [...sessions.listOpen(sql)].filter(
     (one) => one.client === "claude-code" && one.workedAt !== null && !isDead(one, processes, now()),
   );
   const workedAt = living.length === 0 ? null : Math.max(...living.map((one) => one.workedAt ?? 0));
-  return { receivedAt: lastReceivedAt(sql), workedAt, listener: listenerOf(sql) };
+  return { receivedAt: lastReceivedAt(sql), workedAt };
 }
 
-function isOpen(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ host: "127.0.0.1", port, timeout: 1_000 });
-    const end = (answer: boolean): void => {
-      socket.destroy();
-      resolve(answer);
-    };
-    socket.once("connect", () => end(true));
-    socket.once("timeout", () => end(false));
-    socket.once("error", () => end(false));
-  });
+/** Sends no token: a program of another user may have the port. */
+async function isForeign(port: number): Promise<boolean> {
+  try {
+    const signal = AbortSignal.timeout(answerMs);
+    const answer = await fetch(`http://127.0.0.1:${port}/v1/logs`, { method: "POST", redirect: "manual", signal });
+    return !(await answer.text()).includes('"code":"unauthenticated"');
+  } catch (error) {
+    return !(error instanceof Error && codeOf(error.cause) === "ECONNREFUSED");
+  }
 }

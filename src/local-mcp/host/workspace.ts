@@ -98,10 +98,6 @@ export class ClientWorkspace implements Workspace {
     this.#runtime = runtime;
   }
 
-  get pollEveryMs(): number {
-    return this.client.pollEveryMs;
-  }
-
   // A field, since programs pass the function on.
   readonly call = async <Name extends CallName>(
     name: Name,

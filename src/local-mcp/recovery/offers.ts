@@ -13,7 +13,7 @@ import { recordDeath } from "./deaths.ts";
 import { findIncomplete, type IncompleteSession, type SessionSearch } from "./detect.ts";
 import { resolve } from "./resolution.ts";
 import { offeredLine, type OfferedSession } from "./user-lines.ts";
-import { observeFiles, restoration, withObserved, type Restoration } from "./restoration.ts";
+import { restore, type Restoration } from "./restoration.ts";
 
 /**
  * [HO9] Nothing for a chat that has an offer, as one that `shim resume` started with a brief, and
@@ -40,20 +40,13 @@ export interface Offer {
 /** [RE8] One of two chats that ask at the same time gets the offer. */
 export function offer(runtime: Runtime, to: string, search: SessionSearch): Offer | null {
   const now = runtime.now();
-  const searchOfOthers = { ...search, except: to };
-  const [likely] = offerable(runtime, searchOfOthers);
-  if (!likely) return null;
-  // Git is asked before the transaction, which must not wait for it.
-  const expected = runtime.store.read((sql) => restoration(sql, runtime, likely.session, now), null);
-  const observed = expected && observeFiles(runtime.env, expected);
+  const offerableSessions = offerable(runtime, { ...search, except: to });
+  const first = offerableSessions.find((one) => one.session.project === search.project) ?? offerableSessions[0];
+  if (!first) return null;
+  runtime.store.write((sql) => catchUp(sql, now, first.session.id));
+  const from = restore(runtime, first.session);
+  if (!from) return null;
   return runtime.store.write((sql) => {
-    const offerableSessions = findOfferable(sql, runtime, searchOfOthers);
-    const first = offerableSessions.find((one) => one.session.project === search.project) ?? offerableSessions[0];
-    if (!first) return null;
-    catchUp(sql, now, first.session.id);
-    const known = restoration(sql, runtime, first.session, now);
-    if (!known) return null;
-    const from = withObserved(known, first.session.id === likely.session.id ? observed : null);
     const vainOffers = countVainOffers(sql, runtime, from.session, to);
     recordOffer(sql, runtime, from, to);
     if (isClosedWithNothingOpen(first.session)) {

@@ -198,7 +198,7 @@ export function restoreById(runtime: Runtime, id: string): Restoration | null {
   return session && restore(runtime, session);
 }
 
-export interface ObservedFiles {
+interface ObservedFiles {
   /** Changes that git reports; null: it gave no answer. */
   readonly changes: ProjectChanges | null;
   /** [RE232] States of files that no checkpoint has hashed, such as those that a command wrote. */
@@ -208,15 +208,12 @@ export interface ObservedFiles {
 type VerifiedState = Pick<RestoredFile, "now" | "isByDate">;
 
 /** Not to be called in a transaction, which would wait for git. */
-export function observeFiles(env: NodeJS.ProcessEnv, from: Restoration): ObservedFiles {
+function observeFiles(env: NodeJS.ProcessEnv, from: Restoration): ObservedFiles {
   const changes = changesSince(env, from);
   return { changes, verified: compareUnknown(env, withChanges(from, changes)) };
 }
 
-/** @param observed null: nothing could be observed */
-export function withObserved(from: Restoration, observed: ObservedFiles | null): Restoration {
-  if (observed === null) return from;
-  const { changes, verified } = observed;
+function withObserved(from: Restoration, { changes, verified }: ObservedFiles): Restoration {
   const changed = withChanges(from, changes);
   return { ...changed, files: changed.files.map((file) => verifiedFile(file, verified.get(file.path))) };
 }

@@ -1,13 +1,13 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { callsInProcess } from "../../coordinator-client/open-link.ts";
 import type { OperationName } from "../../contract/operations.ts";
-import { readBody } from "../../platform/loopback-server.ts";
+import { readBody } from "../../platform/read-body.ts";
 import type { LocalCalls } from "../../runtime/local-calls.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { parseJson } from "../../shared/json-fields.ts";
 import { err } from "../../shared/result.ts";
 import { StoreError } from "../../store/store-error.ts";
-import { commits, coordinatorPath } from "../host/coordinator-path.ts";
+import { coordinatorPath } from "../host/operation-wire.ts";
 
 /** More than any operation takes. */
 const maxBytes = 32_000_000;
@@ -24,16 +24,10 @@ export class CoordinatorRequests {
     this.#runtime = runtime;
   }
 
-  /** Processes that need this host. */
-  get count(): number {
-    return this.#followers.size;
-  }
-
   async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { pathname, searchParams } = new URL(request.url ?? "", "http://host");
     const name = pathname.slice(coordinatorPath.length);
     const caller = searchParams.get("caller") ?? "";
-    if (name === commits) return this.#follow(caller, response);
     const body = await readBody(request, maxBytes);
     if (body === null) return void response.writeHead(413).end();
     response.end(JSON.stringify(await this.#call(caller, name, parseJson(body.toString()))));
@@ -52,18 +46,16 @@ export class CoordinatorRequests {
     }
   }
 
-  #follow(caller: string, response: ServerResponse): void {
-    // The caller may have gone while the code of this class was loaded.
-    if (response.destroyed) return;
+  /** @param listener called after commits that `caller` has not asked for. @returns ends that */
+  follow(caller: string, listener: () => void): () => void {
     const calls = callsInProcess(this.#runtime);
     this.#followers.set(caller, calls);
-    response.writeHead(200).flushHeaders();
-    const unfollow = calls.onCommit(() => response.write("\n"));
-    response.once("close", () => {
+    const unfollow = calls.onCommit(listener);
+    return () => {
       unfollow();
       this.#followers.delete(caller);
       calls.close();
-    });
+    };
   }
 
   close(): void {

@@ -10,9 +10,9 @@ import { mcpPath, mcpProtocol } from "../front/hello.ts";
 import { builtAtHeader } from "../host/ask-host.ts";
 import { handsOver } from "../front/reach-host.ts";
 import { startMark } from "../front/start-host.ts";
-import { coordinatorPath } from "../host/coordinator-path.ts";
+import { coordinatorPath } from "../host/operation-wire.ts";
 import { attention } from "../host/machine-host.ts";
-import { readBody } from "../../platform/loopback-server.ts";
+import { readBody } from "../../platform/read-body.ts";
 import { linkSocket, markHost } from "../../platform/host-socket.ts";
 import { inodeOf } from "../../platform/private-files.ts";
 import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
@@ -40,7 +40,7 @@ const Hello: z.ZodType<FrontHello> = z.object({
 const tickMs = 2_000;
 /** [MC18] The same while nothing is stored. */
 const quietTickMs = 5_000;
-const Attendance = z.object({ isBell: z.boolean(), isFollowing: z.boolean() });
+const Attendance = z.object({ isBell: z.boolean(), isFollowing: z.boolean(), caller: z.string().optional() });
 
 /** The environment of a process has at most some megabytes. */
 const maxHelloBytes = 8_000_000;
@@ -84,8 +84,8 @@ export class HostProcess {
 
   constructor(options: HostProcessOptions) {
     this.#options = options;
-    const { runtime, self, socket } = options;
-    this.#machine = new MachineWork(runtime, self);
+    const { runtime, socket } = options;
+    this.#machine = new MachineWork(runtime, options.self);
     this.#calls = new MachineCalls(runtime, this.#machine);
     this.#startedAt = this.#usedAt = runtime.now();
     this.#home = inodeOf(runtime.paths.home);
@@ -107,7 +107,10 @@ export class HostProcess {
     });
     this.#server.listen(socket, () => this.#open());
     this.#timer = setInterval(() => this.#tick(), tickMs);
-    this.#ignoreCommits = runtime.store.onCommit(() => this.#tickEvery(tickMs));
+    this.#ignoreCommits = runtime.store.onCommit(() => {
+      this.#machine.noteCommit();
+      this.#tickEvery(tickMs);
+    });
   }
 
   #open(): void {
@@ -177,12 +180,16 @@ export class HostProcess {
     return isAttendance ? this.#attend(request, response) : null;
   }
 
-  /** Its code is half of the program, and a chat begins before it is needed. */
   async #answerCoordinator(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const coordinator = await this.#loadCoordinator();
+    return coordinator ? coordinator.answer(request, response) : void response.destroy();
+  }
+
+  /** Half of the program, and a chat begins before it is needed. Null: the host ends. */
+  async #loadCoordinator(): Promise<CoordinatorRequests | null> {
     const { CoordinatorRequests: Loaded } = await import("./coordinator-requests.ts");
-    if (this.#isOver) return void response.destroy();
-    this.#coordinator ??= new Loaded(this.#options.runtime);
-    return this.#coordinator.answer(request, response);
+    if (this.#isOver) return null;
+    return (this.#coordinator ??= new Loaded(this.#options.runtime));
   }
 
   async #finish(answer: Promise<void>, response: ServerResponse): Promise<void> {
@@ -215,16 +222,20 @@ export class HostProcess {
 
   /** [PR36] The host stays, and works for the machine, as long as the program does. */
   async #attend(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { isBell, isFollowing } = Attendance.parse(await bodyOf(request));
+    const { isBell, isFollowing, caller } = Attendance.parse(await bodyOf(request));
+    const coordinator = caller === undefined ? null : await this.#loadCoordinator();
     if (response.destroyed) return;
     response.writeHead(200).flushHeaders();
     const leave = this.#machine.attend({ ring: isBell ? () => void response.write(attention.bell) : null });
     // A letter that waits stands for all commits since.
-    const onCommit = (): unknown => response.writableNeedDrain || response.write(attention.stored);
-    const unfollow = isFollowing ? this.#options.runtime.store.onCommit(onCommit) : null;
+    const send = (letter: string) => () => void (response.writableNeedDrain || response.write(letter));
+    const unfollows = [
+      isFollowing ? this.#options.runtime.store.onCommit(send(attention.stored)) : null,
+      caller === undefined ? null : coordinator?.follow(caller, send(attention.coordinated)),
+    ];
     this.#attending.add(response);
     response.once("close", () => {
-      unfollow?.();
+      for (const unfollow of unfollows) unfollow?.();
       leave();
       this.#attending.delete(response);
       this.#usedAt = this.#options.runtime.now();
@@ -304,9 +315,8 @@ export class HostProcess {
     if (inodeOf(runtime.paths.home) !== this.#home) return this.stop();
     this.#machine.tick();
     // After it: what the tick itself stores is no reason for another one.
-    this.#tickEvery(this.#machine.isQuiet ? quietTickMs : tickMs);
-    const callers = this.#calls.count + (this.#coordinator?.count ?? 0);
-    const count = this.#chats.size + this.#attending.size + callers;
+    this.#tickEvery(this.#machine.isQuiet && this.#attending.size === 0 ? quietTickMs : tickMs);
+    const count = this.#chats.size + this.#attending.size + this.#calls.count;
     if (count > 0) this.#usedAt = runtime.now();
     else if (runtime.now() - this.#usedAt > maxIdleMs) this.stop();
   }

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { readBody } from "../../platform/loopback-server.ts";
+import { readBody } from "../../platform/read-body.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { callPath } from "../host/operation-wire.ts";
 import type { MachineWork } from "./machine-work.ts";

@@ -54,11 +54,12 @@ export class MachineWork {
   readonly #attendants = new Set<Attendant>();
   readonly #upkeep: Upkeep;
   readonly #notifier: Notifier;
-  #telemetry: LateTelemetry | null = null;
+  #telemetry: Promise<TelemetryInput | null> | null = null;
+  /** JSON of those in force. */
+  #telemetrySettings = "null";
   #sync: Promise<ReturnType<typeof startSync>> | null = null;
   /** Initially for what was stored before this process. */
   #hasCommitted = true;
-  readonly #ignoreCommits: () => void;
   #changedAt = Number.NEGATIVE_INFINITY;
   #ranAt = Number.NEGATIVE_INFINITY;
   #isBeginning = false;
@@ -72,8 +73,11 @@ export class MachineWork {
       deadTasks: deadTasks(runtime.now, () => this.#reader()),
       bells: () => [...this.#attendants].flatMap(({ ring }) => ring ?? []),
     });
-    this.#ignoreCommits = runtime.store.onCommit(() => (this.#hasCommitted = true));
     this.#followTelemetry();
+  }
+
+  noteCommit(): void {
+    this.#hasCommitted = true;
   }
 
   add(chat: WorkingChat): void {
@@ -105,7 +109,7 @@ export class MachineWork {
   /** [MC18] Works at most once per `quietIntervalMs` while the store does not change. */
   tick(): void {
     this.#followTelemetry();
-    void this.#telemetry?.tick();
+    void this.#telemetry?.then((input) => input?.tick());
     for (const chat of this.#chats) chat.checkClient();
     this.#settleCoordinator();
     const settled = [...this.#chats].filter(({ isSettled }) => isSettled);
@@ -151,9 +155,10 @@ export class MachineWork {
   #followTelemetry(): void {
     const { telemetry } = this.#runtime.config;
     const settings = JSON.stringify(telemetry);
-    if (settings === (this.#telemetry?.settings ?? "null")) return;
-    void this.#telemetry?.stop();
-    this.#telemetry = telemetry === null ? null : lateTelemetry(this.#runtime, telemetry, this.#self);
+    if (settings === this.#telemetrySettings) return;
+    void this.#telemetry?.then((input) => input?.stop());
+    this.#telemetrySettings = settings;
+    this.#telemetry = telemetry && loadTelemetry(this.#runtime, telemetry);
   }
 
   /** Loads the sync only on a machine in a workspace: most machines never join one. */
@@ -212,32 +217,20 @@ export class MachineWork {
   }
 
   async stop(): Promise<void> {
-    this.#ignoreCommits();
-    await Promise.all([this.#telemetry?.stop(), this.#sync?.then((sync) => sync.stop())]);
+    await Promise.all([this.#telemetry?.then((input) => input?.stop()), this.#sync?.then((sync) => sync.stop())]);
   }
 }
 
-interface LateTelemetry extends Pick<TelemetryInput, "tick" | "stop"> {
-  /** Port and folder as JSON. */
-  readonly settings: string;
-}
-
-function lateTelemetry(runtime: Runtime, telemetry: TelemetrySettings, self: ProcessIdentity): LateTelemetry {
-  const failed = (error: unknown): null => {
-    runtime.log("error", "telemetry", { error: stackOf(error) });
-    return null;
-  };
-  const load = async (): Promise<TelemetryInput> => {
+/** @returns null, logged, where it cannot be loaded */
+async function loadTelemetry(runtime: Runtime, settings: TelemetrySettings): Promise<TelemetryInput | null> {
+  try {
     await pause(listenAfterMs, null, { ref: false });
     const { TelemetryInput: Loaded } = await import("../telemetry/telemetry-input.ts");
-    const input = new Loaded(runtime, telemetry, self);
-    await input.listen();
+    const input = new Loaded(runtime, settings);
+    await input.tick();
     return input;
-  };
-  const loading = load().catch(failed);
-  return {
-    settings: JSON.stringify(telemetry),
-    tick: async () => void (await loading.then((input) => input?.tick()).catch(failed)),
-    stop: async () => void (await loading.then((input) => input?.stop()).catch(failed)),
-  };
+  } catch (error) {
+    runtime.log("error", "telemetry", { error: stackOf(error) });
+    return null;
+  }
 }

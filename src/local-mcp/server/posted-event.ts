@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { adapterOf } from "../../clients/adapters.ts";
 import type { ClientAdapter } from "../../clients/client-adapter.ts";
 import { callerEnv, clientHeader, homeHeader, processHeader, valueOf } from "../../clients/hook-variables.ts";
-import { readBody } from "../../platform/loopback-server.ts";
+import { readBody } from "../../platform/read-body.ts";
 import { statedProcess } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { stackOf } from "../../shared/error.ts";

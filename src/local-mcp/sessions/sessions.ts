@@ -204,10 +204,6 @@ export function setRiskMark(sql: Sql, id: string, { covered, pending, belowAt }:
   sql.run(query, covered, pending, belowAt, id);
 }
 
-export function isRiskPending(sql: Sql, id: string): boolean {
-  return sql.all("SELECT 1 FROM sessions WHERE id = ? AND risk_pending IS NOT NULL", id).length > 0;
-}
-
 export interface SessionChange {
   /** Added to the stored counts. */
   readonly toolCalls?: number;

@@ -41,7 +41,7 @@ export class ChatAbilities {
 
   /** Required to register: only the coordinator knows what an earlier process stated. */
   async load(): Promise<Result<null, CallError>> {
-    const isMember = this.#runtime.store.read((sql) => members.has(sql, this.#sessionId), false);
+    const isMember = this.#runtime.store.read((sql) => members.find(sql, this.#sessionId) !== null, false);
     if (!isMember || this.#isLoaded) return ok(null);
     const chat = await this.#link.call("chats.get", { chat: this.#sessionId }, timeoutMs);
     if (!chat.ok && chat.error.code !== "unknown_chat") return chat;

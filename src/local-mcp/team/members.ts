@@ -36,11 +36,6 @@ export function listOf(sql: Sql, process: string): Member[] {
   return sql.all<Member>(`SELECT ${columns} FROM team_chats WHERE process = ?`, process);
 }
 
-export function workspaceOf(sql: Sql, sessionId: string): string | null {
-  const sought = "SELECT workspace FROM team_chats WHERE session_id = ?";
-  return sql.all<{ workspace: string }>(sought, sessionId)[0]?.workspace ?? null;
-}
-
-export function has(sql: Sql, sessionId: string): boolean {
-  return sql.all("SELECT 1 FROM team_chats WHERE session_id = ?", sessionId).length > 0;
+export function find(sql: Sql, sessionId: string): Member | null {
+  return sql.all<Member>(`SELECT ${columns} FROM team_chats WHERE session_id = ?`, sessionId)[0] ?? null;
 }

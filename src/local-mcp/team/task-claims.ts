@@ -1,5 +1,5 @@
 import * as news from "../sessions/news.ts";
-import type { CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
+import { pollEveryMs, type CoordinatorClient } from "../../coordinator-client/coordinator-client.ts";
 import { isTransient, type CallError } from "../../contract/errors.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { Claimer } from "../../coordinator-client/claimer.ts";
@@ -81,13 +81,13 @@ export class TaskClaims {
       waitMs === 0 ? () => undefined : this.#watchTasks(),
     ];
     try {
-      for (let pauseMs = firstPauseMs; ; pauseMs = link.pollEveryMs) {
+      for (let pauseMs = firstPauseMs; ; pauseMs = pollEveryMs) {
         // Before the request, so that no hint is missed.
         hint = new AbortController();
         const answer = await this.#claimOnce(types);
         const isEmpty = answer.ok ? answer.value === null : isTransient(answer.error);
         if (!isEmpty || waitMs === 0 || ended.aborted) return answer;
-        await pause(platform, Math.min(pauseMs, link.pollEveryMs), AbortSignal.any([ended, hint.signal]));
+        await pause(platform, Math.min(pauseMs, pollEveryMs), AbortSignal.any([ended, hint.signal]));
       }
     } finally {
       for (const stop of unsubscribes) stop();

@@ -3,7 +3,7 @@ import * as queuedCalls from "./queued-calls.ts";
 import * as members from "./members.ts";
 import * as news from "../sessions/news.ts";
 import type { ChatInput } from "../../coordinator-client/edge/registration.ts";
-import type { HintKind } from "../../coordinator-client/coordinator-client.ts";
+import { pollEveryMs, type HintKind } from "../../coordinator-client/coordinator-client.ts";
 import type { CallError } from "../../contract/errors.ts";
 import { syncHintEveryMs } from "../../contract/sync.ts";
 import type { Message } from "../../contract/messages.ts";
@@ -36,7 +36,6 @@ export interface TeamChatDeps {
   readonly checkOtherMachines: (sessionId: string) => Promise<void>;
 }
 
-const pollEveryMs = 15_000;
 const leaseTimeoutMs = 10_000;
 /** After the pull at a hint, and the one that follows it [SY102]. */
 const afterHintMs = [500, syncHintEveryMs + 500] as const;

@@ -3,13 +3,12 @@ import { EventEmitter, once } from "node:events";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
+import type { Host } from "#src/local-mcp/host/host.ts";
 import type { ProgramExit, Program } from "#src/worker-runner/run-program.ts";
-import type { AttestDeath } from "#src/supervisor/death-record.ts";
 import { SupervisorDaemon, type SupervisorEnd } from "#src/supervisor/supervisor-daemon.ts";
 import type { SupervisorEvent } from "#src/supervisor/supervisor-events.ts";
 import { SupervisorState } from "#src/supervisor/supervisor-state.ts";
 import { SupervisorSettings } from "#src/supervisor/supervisor-settings.ts";
-import { ok } from "#src/shared/result.ts";
 import { launchIn } from "#harness/machine/cli-home.ts";
 import { tempRuntime, type TempRuntime, type TempRuntimeOptions } from "#harness/machine/temp-runtime.ts";
 
@@ -28,15 +27,11 @@ export class SupervisorRig {
   readonly runs: Running[] = [];
   /** What was to open a terminal. */
   readonly opened: { readonly words: readonly string[]; readonly cwd: string }[] = [];
-  readonly attested: string[] = [];
-  attest: AttestDeath = async (chat, process) => {
-    this.attested.push(`${chat} ${process}`);
-    return ok(null);
-  };
   /** Why no terminal opens; null: it does. */
   openProblem: string | null = null;
   /** What a program does that is asked to end. */
   atStop: (run: Running) => void = (run) => run.end(143);
+  call: Host["call"];
   readonly #settings: SupervisorSettings;
   readonly #asked = new AbortController();
   /** Something was told, it waits, or it is over. */
@@ -47,6 +42,7 @@ export class SupervisorRig {
 
   constructor(settings: object, options: TempRuntimeOptions = {}) {
     this.runtime = tempRuntime(options);
+    this.call = callsOf(this.runtime);
     mkdirSync(this.runtime.paths.home, { recursive: true });
     this.#settings = SupervisorSettings.parse(settings);
     onTestFinished(async () => {
@@ -73,7 +69,7 @@ export class SupervisorRig {
       : runtime.processes.start(1);
     const daemon = new SupervisorDaemon({
       runtime,
-      call: callsOf(runtime),
+      call: (name, input) => this.call(name, input),
       settings: this.#settings,
       folder: this.folder,
       state: this.state,
@@ -86,7 +82,6 @@ export class SupervisorRig {
         if (this.openProblem !== null) throw new Error(this.openProblem);
         this.opened.push({ words: [command, ...args], cwd });
       },
-      attest: (chat, process) => this.attest(chat, process),
       emit: (event) => {
         this.events.push(event);
         this.#moves.emit("move");

@@ -209,7 +209,6 @@ export async function aTaskBegun(
 
 /** A way to the coordinator that a test can cut: requests then fail, or their answers are lost. */
 export class CutLink implements CoordinatorClient {
-  readonly pollEveryMs: number;
   readonly asked: string[] = [];
   /** That heartbeats have told. */
   readonly checkpoints: unknown[] = [];
@@ -220,7 +219,6 @@ export class CutLink implements CoordinatorClient {
 
   constructor(link: CoordinatorClient) {
     this.#link = link;
-    this.pollEveryMs = link.pollEveryMs;
   }
 
   get self(): CoordinatorClient["self"] {

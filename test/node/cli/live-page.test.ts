@@ -50,7 +50,7 @@ it("[WP2] a Host that is not this server's is answered with 421 before anything 
       for (const method of ["GET", "POST", "OPTIONS", "PUT"]) {
         // Origin and Host that are equal prove nothing.
         const headers = ownHeaders(page, { authorization, origin: `http://${host}`, host });
-        const { status, text } = await sendRaw(page.port, { method, path, headers, body: {} });
+        const { status, text } = await sendRaw(page.port, { method, path, headers });
         // Node itself refuses an empty Host of HTTP/1.1.
         expect([host, path, method, status]).toEqual([host, path, method, host === "" ? expect.any(Number) : 421]);
         expect(text).not.toContain(ids.alive);
@@ -230,7 +230,6 @@ it("[WP5] GET answers the files of the bundle only: no path leaves it, and none 
     "/api/live",
     "/api/sign-in",
     "/app-12345678.js/../../x",
-    "/?t=1",
   ];
   for (const path of paths) {
     const headers = ownHeaders(page, { authorization });

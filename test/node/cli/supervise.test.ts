@@ -192,17 +192,24 @@ it("[SU10] the coordinator of this machine is notified of a chat that has died, 
   const home = aHome({ watch: { chats: { kind: "sessions" } } });
   home.alive.add(700);
   addSession(home, { id: ids.alive, pid: 700 });
-  const { store } = home.runtime;
-  const process = processKey({ boot: "boot-1", pid: 700, start: "s700" });
+  home.alive.add(701).add(702);
+  addSession(home, { id: ids.dead, pid: 701 });
   const machine = hostname();
   const coordinator = home.coordinator(machine);
-  const chat = { chat: "c", session: ids.alive, process, machine, client: "claude-code" };
-  expect(coordinator.call("chats.register", chat).ok).toBe(true);
-  const member = { sessionId: ids.alive, workspace: "local", chat: "c", incarnation: 1, process };
-  store.write((sql) => members.upsert(sql, 1, member));
+  // The second one's session has died, but not the process that is its chat.
+  for (const [chat, sessionId, pid] of [
+    ["c", ids.alive, 700],
+    ["d", ids.dead, 702],
+  ] as const) {
+    const process = processKey({ boot: "boot-1", pid, start: `s${pid}` });
+    const self = { chat, session: sessionId, process, machine, client: "claude-code" };
+    expect(coordinator.call("chats.register", self).ok).toBe(true);
+    const member = { sessionId, workspace: "local", chat, incarnation: 1, process };
+    home.runtime.store.write((sql) => members.upsert(sql, 1, member));
+  }
   const ran = await supervise(home, (out) => {
-    if (out.includes('"supervising"')) home.alive.delete(700);
-    return out.includes('"died"');
+    if (out.includes('"supervising"')) for (const pid of [700, 701]) home.alive.delete(pid);
+    return out.split('"died"').length === 3;
   });
   expect([ran.code, ran.err]).toEqual([0, ""]);
   // Read from the file itself: a question to the coordinator would find the death by itself.
@@ -211,9 +218,12 @@ it("[SU10] the coordinator of this machine is notified of a chat that has died, 
     readOnly: true,
     busyMs: 0,
   });
-  const rows = files.all("SELECT * FROM chats");
+  const rows = files.all("SELECT * FROM chats ORDER BY chat");
   files.close();
-  expect(rows).toEqual([expect.objectContaining({ chat: "c", status: "offline", reason: "attested" })]);
+  expect(rows).toMatchObject([
+    { chat: "c", status: "offline", reason: "attested" },
+    { chat: "d", status: "idle" },
+  ]);
 });
 
 it("[SU14] stop asks the supervisor to end and waits until it is gone", async () => {

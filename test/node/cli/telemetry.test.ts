@@ -3,6 +3,8 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
+import type { TelemetrySettings } from "#src/contract/config.ts";
+import { receive as listen } from "#src/local-mcp/telemetry/receiver.ts";
 import * as meta from "#src/store/meta.ts";
 import * as sessions from "#src/local-mcp/sessions/sessions.ts";
 import { aCliHome, type CliHome } from "#harness/machine/cli-home.ts";
@@ -87,7 +89,7 @@ it("[OB28] a collector may send instead of the client: the receiver is on, and t
 
 it("[OB28] doctor finds settings that no longer send, and a program that has the port", async () => {
   const home = aHome();
-  const server = createServer().listen(0, "127.0.0.1");
+  const server = createServer((socket) => socket.destroy()).listen(0, "127.0.0.1");
   onTestFinished(() => void server.close());
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
@@ -96,6 +98,12 @@ it("[OB28] doctor finds settings that no longer send, and a program that has the
     state: "warn",
     text: expect.stringContaining("another program") as string,
   });
+  server.close();
+  await once(server, "close");
+  const { token } = (JSON.parse(readFileSync(home.paths.config, "utf8")) as { telemetry: TelemetrySettings }).telemetry;
+  const own = await listen({ port, token }, () => true);
+  expect(await doctor(home)).toMatchObject({ state: "ok", text: `on, port ${port}: nothing yet` });
+  await own?.close();
   writeFileSync(settingsOf(home), "{}");
   expect(await doctor(home)).toMatchObject({
     state: "warn",

@@ -1,7 +1,6 @@
 import { expect, it } from "vitest";
 import { statusOf } from "#src/local-mcp/host/status-line.ts";
 import type { RiskLevel } from "#src/contract/readings.ts";
-import { capture } from "#src/local-mcp/checkpoints/capture.ts";
 import * as checkpoints from "#src/local-mcp/checkpoints/checkpoints.ts";
 import { refreshIfDue } from "#src/local-mcp/server/upkeep.ts";
 import { markReading, type RiskMark } from "#src/policy/risk-mark.ts";
@@ -86,18 +85,6 @@ it("[SI30] a client without hooks gets its risk checkpoint from the timer", asyn
   await call("shim_monitor_signals", { contextTokens: 190_000 });
   refreshIfDue(chat, session);
   expect(storedSession(runtime, session).riskMark).toMatchObject({ covered: "warning", pending: null });
-});
-
-it("[SI31] of two processes that act on one rise one takes the checkpoint", () => {
-  const { runtime, claude } = aBusyChat();
-  redraw(runtime, claude, 900_000);
-  const before = rowCount(runtime, "checkpoints");
-  const input = { sessionId: claude.session, trigger: "risk", isForRise: true } as const;
-  const first = capture(runtime, input);
-  claude.begin("Bash", { command: "make" });
-  const second = capture(tempRuntime({ beside: runtime }), input);
-  expect([first, second]).toMatchObject([{ value: { isNew: true } }, { value: { isNew: false } }]);
-  expect(rowCount(runtime, "checkpoints")).toBe(before + 1);
 });
 
 it("[SI32] at critical risk shim_auto_checkpoint saves what is new, and never says that nothing is due", async () => {

@@ -3,7 +3,7 @@ import * as z from "zod";
 import type { OutputOf } from "../../../contract/operations.ts";
 import type { TaskLine } from "../../../contract/task-views.ts";
 import { counter } from "../../../contract/values.ts";
-import type { Workspace } from "../../../local-mcp/host/host.ts";
+import { pollEveryMs, type Workspace } from "../../../local-mcp/host/host.ts";
 import { oneLine, pluralize } from "../../../shared/format.ts";
 import { progressText } from "../../../shared/progress-text.ts";
 import { ok } from "../../../shared/result.ts";
@@ -146,7 +146,7 @@ async function followOn(io: Io, link: Workspace, screen: WatchScreen, read: Read
     if (end === "open" && !signal.aborted) {
       if (now !== lastShown) screen.show(seen.value);
       lastShown = now;
-      await io.wait(link.pollEveryMs, AbortSignal.any([signal, hint.signal]));
+      await io.wait(pollEveryMs, AbortSignal.any([signal, hint.signal]));
       if (!signal.aborted) continue;
     }
     return ok({ data, text: screen.last(text, now === lastShown), isOneLine: true, isFailed: end !== "well" });

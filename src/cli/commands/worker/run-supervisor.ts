@@ -2,7 +2,6 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { ok } from "../../../shared/result.ts";
 import { retryProgram, stopSupervisor, supervisorStatus } from "../../../supervisor/control.ts";
-import type { AttestDeath } from "../../../supervisor/death-record.ts";
 import { supervise } from "../../../supervisor/supervise.ts";
 import type { SupervisorEvent } from "../../../supervisor/supervisor-events.ts";
 import { findMissing, SupervisorSettings } from "../../../supervisor/supervisor-settings.ts";
@@ -46,7 +45,6 @@ export async function runSupervisor(cli: Cli, { json: isJson = false }: CommonOp
     supervise(cli.context, settings.value, {
       ...signals,
       wait: io.wait,
-      attest: attestThrough(cli),
       emit: (event) => {
         if (event.type === "output") output.write(textOf(event), event.text.split("\n").length, droppedText);
         else io.stdout(textOf(event));
@@ -62,19 +60,6 @@ export async function runSupervisor(cli: Cli, { json: isJson = false }: CommonOp
     const message = `${lines} lines of program output were dropped, since nothing read them`;
     return textOf({ type: "problem", name: null, message });
   }
-}
-
-/** Reads the configuration each time: the machine may join another workspace meanwhile. */
-function attestThrough(cli: Cli): AttestDeath {
-  return async (chat, process) => {
-    const link = await cli.workspace();
-    if (!link.ok) return link;
-    try {
-      return await link.value.call("chats.attest-death", { chat, machine: link.value.machine, process });
-    } finally {
-      link.value.close();
-    }
-  };
 }
 
 export async function showStatus(cli: Cli): Promise<CommandResult> {

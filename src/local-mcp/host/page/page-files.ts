@@ -3,7 +3,7 @@ import { extname, join } from "node:path";
 
 export interface PageFile {
   readonly type: string;
-  readonly body: Buffer;
+  readonly body: Buffer<ArrayBuffer>;
   /** Its name has the hash of its content. */
   readonly isForever: boolean;
 }

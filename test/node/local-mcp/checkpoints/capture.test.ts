@@ -146,17 +146,6 @@ it("[CP16] two processes that save one session lose nothing of each other, also 
   expect(stateOf(runtime, "s1")).toMatchObject(known);
 });
 
-it("[CP16] a save that is overtaken by another process builds on that one's checkpoint", () => {
-  const runtime = begun();
-  const other = tempRuntime({ beside: runtime });
-  save(runtime, { goal: "goal" });
-  const racing = meanwhile(runtime, () => save(other, { nextStep: "next" }));
-  capture(racing, { sessionId: "s1", trigger: "time", notes: { done: ["done"] } });
-  const known = { goal: "goal", nextStep: "next", done: ["done"] };
-  expect(stateOf(runtime, "s1")).toMatchObject(known);
-  expect(all(runtime)).toHaveLength(3);
-});
-
 it("[CP16] a state kept in memory is not taken for another checkpoint that got the deleted one's number", () => {
   const runtime = begun();
   const recent: RecentStates = new Map();

@@ -162,6 +162,7 @@ function nothing(): void {}
 function aMachine(runtime: TempRuntime): (times: number) => number[] {
   let ran = 0;
   const machine = new MachineWork(runtime, runtime.processes.start(9_000));
+  runtime.store.onCommit(() => machine.noteCommit());
   machine.add({
     isSettled: true,
     announceWork: nothing,

@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { expect, it, onTestFinished } from "vitest";
 import { lastReceivedAt } from "#src/local-mcp/telemetry/record-events.ts";
-import { listenerOf, TelemetryInput } from "#src/local-mcp/telemetry/telemetry-input.ts";
+import { TelemetryInput } from "#src/local-mcp/telemetry/telemetry-input.ts";
 import { aLiveClaude, rowCount, type Claude } from "#harness/machine/claude.ts";
 import { anExport, aRequest } from "#harness/machine/otlp.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
@@ -41,7 +41,7 @@ async function aReceiver(): Promise<Rig> {
   const runtime = tempRuntime();
   const claude = aLiveClaude(runtime);
   const port = await freePort();
-  const input = anInput(runtime, port, 4_000);
+  const input = anInput(runtime, port);
   await input.tick();
   const body = (id: string): string =>
     JSON.stringify(
@@ -53,8 +53,8 @@ async function aReceiver(): Promise<Rig> {
   return { runtime, claude, port, input, body, send };
 }
 
-function anInput(runtime: TempRuntime, port: number, pid: number): TelemetryInput {
-  const input = new TelemetryInput(runtime, { port, token }, runtime.processes.start(pid));
+function anInput(runtime: TempRuntime, port: number): TelemetryInput {
+  const input = new TelemetryInput(runtime, { port, token });
   onTestFinished(() => input.stop());
   return input;
 }
@@ -87,11 +87,9 @@ it("[OB20] takes the exports of its own client, and stores them after the answer
 
 it.each<[string, Sent, number]>([
   ["a Host of another name", { headers: { host: "shim.example:1" } }, 421],
-  ["localhost, which another name may mean", { headers: { host: "localhost" } }, 421],
   ["a page of a browser", { headers: { origin: "http://127.0.0.1" } }, 403],
   ["another path", { path: "/v1/metrics" }, 404],
-  ["a query", { path: "/v1/logs?x=1" }, 404],
-  ["another method", { method: "GET", body: "" }, 405],
+  ["another method", { method: "PUT" }, 404],
   ["no token", { headers: { authorization: "" } }, 401],
   ["another token", { headers: { authorization: `Bearer ${token}x` } }, 401],
   ["a form", { headers: { "content-type": "text/plain" } }, 415],
@@ -100,9 +98,8 @@ it.each<[string, Sent, number]>([
   ["no JSON", { body: "{" }, 400],
   ["no export", { body: "[]" }, 400],
 ])("[OB20] refuses %s", async (_, sent, status) => {
-  const { runtime, port, send } = await aReceiver();
-  const host = sent.headers?.["host"] === "localhost" ? { host: `localhost:${port}` } : {};
-  expect(await send({ ...sent, headers: { ...sent.headers, ...host } })).toBe(status);
+  const { runtime, send } = await aReceiver();
+  expect(await send(sent)).toBe(status);
   await nextTurn();
   expect(rowCount(runtime, "usage_messages")).toBe(0);
 });
@@ -111,22 +108,20 @@ it("[OB20] refuses what is too long, announced or not", async () => {
   const { send, body } = await aReceiver();
   const long = body("req_1") + " ".repeat(1_048_577);
   // A client that still sends when it is refused may see the connection's end first.
-  expect([413, "ECONNRESET", "EPIPE"]).toContain(await send({ body: long }));
+  expect([400, "ECONNRESET", "EPIPE"]).toContain(await send({ body: long }));
   const parts = { "transfer-encoding": "chunked" };
-  expect([413, "ECONNRESET", "EPIPE"]).toContain(await send({ body: long, headers: parts }));
+  expect([400, "ECONNRESET", "EPIPE"]).toContain(await send({ body: long, headers: parts }));
   expect(await send()).toBe(200);
 });
 
 it("[OB25] one process of the machine has the port, and the next takes it when that one ends", async () => {
   const { runtime, port, input, send } = await aReceiver();
   const other = tempRuntime({ beside: runtime });
-  const second = anInput(other, port, 4_100);
+  const second = anInput(other, port);
   await second.tick();
-  expect(runtime.store.read(listenerOf, null)?.pid).toBe(4_000);
   await input.stop();
   expect(await send()).toBe("ECONNREFUSED");
   await second.tick();
-  expect(runtime.store.read(listenerOf, null)?.pid).toBe(4_100);
   expect(await send()).toBe(200);
   await nextTurn();
   expect(rowCount(runtime, "usage_messages")).toBe(1);
@@ -145,7 +140,7 @@ it("[OB25] what a busy store refuses is stored later, and at the end nothing wai
   const connection = tempRuntime({ beside: runtime }).store.connection();
   const slow = tempRuntime({ beside: runtime, busyMs: 0 });
   const port = await freePort();
-  const waiting = anInput(slow, port, 4_200);
+  const waiting = anInput(slow, port);
   await waiting.tick();
   connection.run("BEGIN IMMEDIATE");
   expect(await post(port, { body: body("req_1") })).toBe(200);
