@@ -27,6 +27,14 @@ const runs: Readonly<Record<string, TestRun>> = {
       seed: { env: "SHIM_CRASH_SEED", value: "1" },
     },
   },
+  "host-kills": {
+    about: "host, fronts, hooks and clients are killed in all combinations, with the built programs",
+    test: "e2e/kill-rounds.test.ts",
+    options: {
+      rounds: { env: "SHIM_HOST_KILL_ROUNDS", value: "10000" },
+      seed: { env: "SHIM_HOST_KILL_SEED", value: "1" },
+    },
+  },
   "sync-crash": {
     about: "machine and coordinator are killed, round by round, while one syncs with the other",
     test: "e2e/sync-crash.test.ts",

@@ -24,9 +24,9 @@ import {
 import { familyOf, hostsOf, killEvery } from "#harness/machine/process-tree.ts";
 import { column } from "#harness/store/store-rows.ts";
 
-/** `SHIM_KILL_ROUNDS=10000 SHIM_KILL_SEED=7 npx vitest run --project e2e test/e2e/kill-rounds.test.ts`. */
-const rounds = setting("SHIM_KILL_ROUNDS", 100);
-const seed = setting("SHIM_KILL_SEED", 1);
+/** `npm run stress -- host-kills --rounds 10000 --seed 7`. */
+const rounds = setting("SHIM_HOST_KILL_ROUNDS", 100);
+const seed = setting("SHIM_HOST_KILL_SEED", 1);
 /** Answers that took longer are reported; the bound is of a machine with nothing else to do. */
 const boundMs = 2_000;
 /** A home's store stays small enough to be checked after each round. */
@@ -222,7 +222,7 @@ async function killInHome(from: number, to: number, random: () => number, totals
 }
 
 it(
-  `[PR1] [HO35] kill -9 of host, front, hook and client in all combinations, ${rounds} times: nothing acknowledged is lost or stored twice`,
+  `[PR1] [HO35] kill -9 of host, front, hook and client in all combinations, ${rounds} times: nothing acknowledged is lost or stored twice @night`,
   { timeout: 120_000 + rounds * 10_000 },
   async () => {
     const random = seededRandom(seed);

@@ -168,7 +168,7 @@ it("[PR31] two users have two hosts in one temporary folder, and a socket folder
   await expect(refused.initialize("refused")).rejects.toThrow("belongs to another user");
 });
 
-it("[PR34] an upgrade and a downgrade while chats live lose no event: the newer build's host serves both", async () => {
+it("[PR34] an upgrade and a downgrade while chats live lose no event: the newer build's host serves both @night", async () => {
   const paths = tempHome();
   const [older, newer] = [otherBuild(-1_000), otherBuild(1_000)];
   const ids: string[] = [];

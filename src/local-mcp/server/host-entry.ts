@@ -1,5 +1,5 @@
 /** The host of a machine: a front that finds none starts it, and it ends by itself. */
-import { truncateSync } from "node:fs";
+import { statSync, truncateSync, utimesSync } from "node:fs";
 import { flushCompileCache, registerHooks } from "node:module";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -46,10 +46,13 @@ async function main(home: string): Promise<void> {
   setTimeout(flushCompileCache, cacheAfterMs).unref();
 }
 
-/** [PR10] The next start has its time, as after any that failed. */
+/** [PR10] The next start waits, as after any that failed. */
 function emptyMark(home: string): void {
   try {
-    truncateSync(startMark(home));
+    const mark = startMark(home);
+    const { mtime } = statSync(mark);
+    truncateSync(mark);
+    utimesSync(mark, mtime, mtime);
   } catch {
     // A host that can be reached has removed it.
   }
