@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { claudeBinary } from "../../scripts/install-claude.ts";
 import { descendantsOf } from "../../scripts/local-edge.ts";
+import { runningHost } from "../../src/local-mcp/host/host-handlers.ts";
 import { identify, isAlive, systemProcesses, type ProcessIdentity } from "../../src/platform/processes.ts";
 import { pathsIn, type Paths } from "../../src/platform/paths.ts";
 import { cleanEnv } from "../../test/harness/claude/claude-code.ts";
@@ -98,20 +99,26 @@ export class Machine {
     return this.#lines.filter(({ event }) => event === "problem").map((line) => JSON.stringify(line));
   }
 
-  /** Ends the supervisor and its chats. @returns the supervisor's exit code */
+  /** Ends the supervisor and its chats, and then the host, which no process has as its child. @returns the supervisor's exit code */
   async end(): Promise<number | null> {
     const pid = this.#process?.pid;
     if (pid === undefined) return null;
     this.remember();
     this.#process?.kill("SIGTERM");
-    return this.#ended;
+    const code = await this.#ended;
+    const stopped = await runningHost(this, "POST", "/stop");
+    if (stopped.ok && stopped.value.host) this.#remember([stopped.value.host.pid]);
+    return code;
   }
 
   /** Remembers the processes that are there now, for {@link left}. */
   remember(): void {
     const pid = this.#process?.pid;
-    if (pid === undefined) return;
-    const found = [pid, ...descendantsOf(pid)].map((one) => identify(systemProcesses, one));
+    if (pid !== undefined) this.#remember([pid, ...descendantsOf(pid)]);
+  }
+
+  #remember(pids: readonly number[]): void {
+    const found = pids.map((pid) => identify(systemProcesses, pid));
     this.#processes = [...this.#processes, ...found.filter((one) => one !== null)];
   }
 
