@@ -87,6 +87,8 @@ export const defaults = {
     isEnabled: true,
     /** Refuses an edit of a file that is reserved in another checkout; otherwise a warning. */
     strictFiles: false,
+    /** Claude Code refuses a tool call that could not be checked; `shim init` sets its hooks. */
+    blockUnchecked: false,
     maxContinuationsPerHour: 3,
     /** Delivery by the next hook or, in Claude Code, by the messaging socket while idle. */
     wake: "hooks" as WakeSetting,
@@ -164,6 +166,7 @@ export function configSchema(): z.ZodMiniType<Config> {
     team: section(defaults.team, {
       isEnabled: z.boolean(),
       strictFiles: z.boolean(),
+      blockUnchecked: z.boolean(),
       maxContinuationsPerHour: z.int().check(z.minimum(0), z.maximum(60)),
       wake: z.enum(["hooks", "socket"]),
       capabilities: z.array(z.string().check(z.regex(/^[^\p{Cc}]{1,200}$/u))).check(z.maxLength(50)),

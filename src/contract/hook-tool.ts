@@ -64,6 +64,13 @@ export function isEventKnown(event: HookEvent, version: string | null): boolean 
   return since === undefined || isAtLeast(version, since);
 }
 
+/** Hooks of type `mcp_tool` can block an action that they could not check. */
+export const blockingSince = "2.1.328";
+
+export function canBlock(version: string | null): boolean {
+  return isAtLeast(version, blockingSince);
+}
+
 export function hasHookTool(version: string | null): boolean {
   return isAtLeast(version, hookToolSince);
 }
@@ -92,6 +99,7 @@ export interface HookToolHandler {
   readonly server: string;
   readonly tool: string;
   readonly timeout: number;
+  readonly onFailure?: "block";
   readonly input: Readonly<Record<string, string>>;
 }
 
@@ -106,14 +114,26 @@ export interface HookToolGroup {
   readonly hooks: readonly HookToolHandler[];
 }
 
-/** @param server SHIM's MCP server in the client (`shim`, or `plugin:shim:shim`) */
-export function hookToolGroups(event: HookToolEvent, server: string): HookToolGroup[] {
+/** Argument of a hook whose failure blocks: the front refuses a call that no host has checked. */
+export const blockingArgument = "blocks";
+
+/**
+ * @param server SHIM's MCP server in the client (`shim`, or `plugin:shim:shim`)
+ * @param isBlocking whether a tool call waits until it could be checked
+ */
+export function hookToolGroups(event: HookToolEvent, server: string, isBlocking = false): HookToolGroup[] {
+  const blocks = isBlocking && event === "PreToolUse";
   const handler = (fields: readonly string[]): HookToolHandler => ({
     type: "mcp_tool",
     server,
     tool: hookTool,
     timeout: hookToolTimeout,
-    input: { event, ...Object.fromEntries(fields.map((field) => [field, `\${${field}}`])) },
+    ...(blocks && { onFailure: "block" }),
+    input: {
+      event,
+      ...(blocks && { [blockingArgument]: "true" }),
+      ...Object.fromEntries(fields.map((field) => [field, `\${${field}}`])),
+    },
   });
   const fields: readonly string[] = hookToolFields[event];
   if (!fields.includes("tool_name")) return [{ hooks: [handler(fields)] }];

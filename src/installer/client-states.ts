@@ -3,6 +3,7 @@ import type { Launch } from "../platform/launch.ts";
 import type { Paths } from "../platform/paths.ts";
 import { readText } from "./client-files.ts";
 import { inspect, type Finding } from "./inspect.ts";
+import { asksToBlock } from "./plan.ts";
 import { lastingLaunch } from "./program-copy.ts";
 import { detect, pathOf, type ClientTarget, type Machine } from "./targets.ts";
 
@@ -33,7 +34,13 @@ export function findingsOf(installation: Installation, target: ClientTarget): Fi
     minNodeVersion,
     launch: lastingLaunch(launch, installation.paths.home),
     claudeVersion: target.client === "claude-code" ? claudeVersion(installation) : null,
+    wantsBlocking: wantsBlocking(installation),
   });
+}
+
+function wantsBlocking({ paths }: Installation): boolean {
+  const config = readText(paths.config);
+  return config.ok && asksToBlock(config.value ?? "");
 }
 
 /** [IN102] Where Claude Code's own installers put it, the PATH may not lead. */

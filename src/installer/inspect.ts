@@ -6,7 +6,7 @@ import { isHookToolHandler, findScript, runnerOf } from "./entries.ts";
 import { shellHookOf, type Launch } from "../platform/launch.ts";
 import { findIgnoredFiles } from "./ignored-files.ts";
 import * as json from "./json-text.ts";
-import { hookDelivery } from "./plan.ts";
+import { hookDelivery, notBlocking } from "./plan.ts";
 import { enabledPlugins, installedPlugins, type InstalledPlugin } from "./plugins.ts";
 import { isNameTaken } from "./server-lists.ts";
 import * as settings from "./settings-edits.ts";
@@ -33,6 +33,7 @@ const severities = {
   todo_tools_off: "ok",
   plugin_not_built: "error",
   plugin_too_new: "warning",
+  not_blocking: "error",
 } as const;
 
 type FindingCode = keyof typeof severities;
@@ -53,6 +54,8 @@ export interface InspectContext {
   readonly launch: Launch;
   /** Output of `claude --version`; null when it cannot be run. */
   readonly claudeVersion: string | null;
+  /** The user's `team.blockUnchecked`. */
+  readonly wantsBlocking: boolean;
 }
 
 interface Reading extends InspectContext {
@@ -170,8 +173,9 @@ function expectedEvents({ client }: ClientTarget, delivery: settings.HookDeliver
 }
 
 /** Null for a client that has one way alone. */
-function deliveryIn({ target, servers, claudeVersion }: Inspection): settings.HookDelivery | null {
-  return target.client === "claude-code" ? hookDelivery(servers, claudeVersion, target.platform) : null;
+function deliveryIn({ target, servers, claudeVersion, wantsBlocking }: Inspection): settings.HookDelivery | null {
+  if (target.client !== "claude-code") return null;
+  return hookDelivery(servers, claudeVersion, target.platform, wantsBlocking);
 }
 
 /** Says nothing of a client whose version is not known. */
@@ -187,15 +191,18 @@ function titleOf(version: string | null): string {
 
 /** @param newer events that only the client's present version has, and no hooks yet */
 function checkDelivery(
-  { settingsText, add }: Inspection,
-  { server, version }: settings.HookDelivery,
+  { settingsText, wantsBlocking, add }: Inspection,
+  { server, version, isBlocking }: settings.HookDelivery,
   newer: readonly string[],
 ): void {
   const groups = JSON.stringify(json.valueAt(settingsText, ["hooks", "PreToolUse"]) ?? []);
   const isTool = groups.includes(`"tool":"${hookTool}"`);
   const client = titleOf(version);
   const deliveryText = isTool ? "tool events go through its MCP process" : "each tool event starts a process";
-  add("installed", `SHIM is installed by \`shim init\`; ${deliveryText} (${client})`);
+  const isBlocked = settings.blocksUnchecked(settingsText);
+  const blockText = isBlocked ? "; a tool call that SHIM could not check is blocked" : "";
+  add("installed", `SHIM is installed by \`shim init\`; ${deliveryText}${blockText} (${client})`);
+  if (isBlocked !== wantsBlocking && version !== null) checkBlocking({ add }, { isBlocked, isBlocking });
   const newerText = `hooks for ${newer.join(", ")}, which ${client} also has, can be added`;
   if (newer.length > 0) add("hooks_outdated", newerText, rerunInit);
   if (version === null || isTool === (server !== null)) return;
@@ -203,6 +210,18 @@ function checkDelivery(
   const unknownText = `${client} does not support hooks of type mcp_tool (${hookToolSince} does) and ignores all hooks of its settings`;
   if (isTool) add("hooks_too_new", unknownText, `Update Claude Code, or: ${rerunInit}`);
   else add("hooks_by_process", slowText, rerunInit);
+}
+
+/** The hooks are not what the user's setting says. */
+function checkBlocking(
+  { add }: Pick<Inspection, "add">,
+  { isBlocked, isBlocking }: { readonly isBlocked: boolean; readonly isBlocking: boolean },
+): void {
+  const leftText = "a tool call that SHIM could not check is blocked, although team.blockUnchecked is not set";
+  const missingText = "a tool call that SHIM could not check continues, although team.blockUnchecked is set";
+  if (isBlocked) add("hooks_outdated", leftText, rerunInit);
+  else if (isBlocking) add("not_blocking", missingText, rerunInit);
+  else add("not_blocking", notBlocking(false), `Update Claude Code, then: ${rerunInit}`);
 }
 
 function checkDoubled({ events, ourServers, hookedEvents, handlersOf, plugins, add }: Inspection): void {
@@ -274,7 +293,8 @@ function checkClaudeCode({ settingsText, hookedEvents, claudeVersion, add }: Ins
 }
 
 function checkPlugin(inspection: Inspection, { key, folder }: InstalledPlugin): void {
-  const { target, exists, claudeVersion, add } = inspection;
+  const { target, exists, claudeVersion, wantsBlocking, add } = inspection;
+  if (wantsBlocking) add("not_blocking", notBlocking(true), `\`claude plugin uninstall ${key}\`, then \`shim init\`.`);
   if (claudeVersion !== null && !hasHookTool(claudeVersion)) {
     const tooNewText = `${titleOf(claudeVersion)} does not support hooks of type mcp_tool (${hookToolSince} does): no tool event of the plugin arrives, and reserved files are not guarded`;
     add(

@@ -1,4 +1,4 @@
-import { hasHookTool, hasNoTodoTools } from "../contract/hook-tool.ts";
+import { blockingSince, canBlock, hasHookTool, hasNoTodoTools } from "../contract/hook-tool.ts";
 import { allowSummary, listedRules, pluginServer } from "./allow-rules.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { ClientRefusal } from "./client-files.ts";
@@ -46,7 +46,8 @@ function planEntries(target: ClientTarget, launch: Launch, context: PlanContext)
   if (target.settingsFile !== null) {
     const line = planStatusLine(target, launch, loaded.value);
     const isTodoTools = context.wantsTodoTools === true && !settings.isTodoToolsSet(current.text);
-    const delivery = hookDelivery(servers.text, context.claudeVersion, target.platform);
+    const wantsBlocking = asksToBlock(config.text);
+    const delivery = hookDelivery(servers.text, context.claudeVersion, target.platform, wantsBlocking);
     const { path: settingsFile, text } = current;
     const receiver = receiverIn(config.text);
     const telemetry = planTelemetry({ settings: text, settingsFile, receiver }, context.telemetry);
@@ -54,6 +55,7 @@ function planEntries(target: ClientTarget, launch: Launch, context: PlanContext)
     edits.push(editSettings(current, launch, { isPlugin, isTodoTools, delivery, line, telemetry, allowed }));
     edits.push(editConfig(config, line, isTodoTools, telemetry));
     notes.push(...telemetry.notes, ...line.notes, ...versionNotes(context), ...todoNotes(current.text, context));
+    if (wantsBlocking && (isPlugin || !delivery.isBlocking)) notes.push(notBlocking(isPlugin));
   }
   return ok({ action: "install", target, edits: edits.filter((edit) => edit !== null), notes });
 }
@@ -112,8 +114,21 @@ export function hookDelivery(
   servers: string,
   version: string | null,
   platform: NodeJS.Platform,
+  wantsBlocking: boolean,
 ): settings.HookDelivery {
-  return { server: hasHookTool(version) ? serverIn(servers) : null, version, platform };
+  const isBlocking = wantsBlocking && canBlock(version);
+  return { server: hasHookTool(version) ? serverIn(servers) : null, version, platform, isBlocking };
+}
+
+/** @param config SHIM's config.json */
+export function asksToBlock(config: string): boolean {
+  return json.valueAt(config, ["team", "blockUnchecked"]) === true;
+}
+
+/** Why calls that SHIM could not check are not blocked, although the user asks for it. */
+export function notBlocking(isPlugin: boolean): string {
+  const why = isPlugin ? "the plugin's hooks cannot block" : `Claude Code ${blockingSince} or later is needed`;
+  return `team.blockUnchecked has no effect: ${why}, so a tool call that SHIM could not check continues.`;
 }
 
 export function serverIn(servers: string): string {

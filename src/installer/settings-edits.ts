@@ -38,6 +38,8 @@ export interface HookDelivery {
   readonly server: string | null;
   readonly version: string | null;
   readonly platform: NodeJS.Platform;
+  /** [IN103] The client blocks a tool call that SHIM could not check. */
+  readonly isBlocking: boolean;
 }
 
 export function supportedEvents({ version }: HookDelivery): HookEvent[] {
@@ -77,7 +79,7 @@ export function addHooks(text: string, launch: Launch, delivery: HookDelivery): 
   return hookEvents.reduce((rest, event) => {
     if (!isEventKnown(event, delivery.version)) return withoutHooks(rest, event, "");
     return delivery.server !== null && isHookToolEvent(event)
-      ? withToolHook(rest, event, hookToolGroups(event, delivery.server))
+      ? withToolHook(rest, event, hookToolGroups(event, delivery.server, delivery.isBlocking))
       : withProcessHook(rest, event, launch, delivery.platform);
   }, text);
 }
@@ -144,6 +146,10 @@ function removeHandlers(text: string, event: string, handlers: readonly HookPosi
     const left = json.valueAt(without, [...group, "hooks"]);
     return Array.isArray(left) && left.length === 0 ? json.remove(without, group) : without;
   }, text);
+}
+
+export function blocksUnchecked(text: string): boolean {
+  return ourHandlers(text, "PreToolUse").some((handler) => isRecord(handler) && handler["onFailure"] === "block");
 }
 
 export type StatusLine =

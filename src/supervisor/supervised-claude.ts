@@ -111,7 +111,7 @@ export class SupervisedClaude implements Supervised {
   #toRun({ chat, isResumed, how, input, taken }: ClaudeStart): ProgramRun {
     const { runtime, call, launch, versionOf, watched, folder } = this.#options;
     const { home } = runtime.paths;
-    const files = writeClaudeFiles(home, launch, versionOf(watched.program));
+    const files = writeClaudeFiles(runtime, launch, versionOf(watched.program));
     const output = new ClaudeOutput();
     const args = [
       "-p",

@@ -1,26 +1,9 @@
-import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, symlinkSync } from "node:fs";
-import { delimiter, dirname, join } from "node:path";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, it } from "vitest";
 import { CLAUDE_VERSION, OLDER_CLAUDE_VERSION, claudeBinary, otherClaudeBinary } from "../../scripts/install-claude.ts";
 import { bash, ClaudeRig } from "#harness/claude/claude-rig.ts";
-
-const shim = join(import.meta.dirname, "..", "..", "bin", "shim.mjs");
-
-/** `shim init` in the rig's home. @returns the servers that it has written */
-function initialise(rig: ClaudeRig, claude: string | null): Record<string, object> {
-  const folder = join(rig.root, "bin");
-  mkdirSync(join(rig.home, ".claude"), { recursive: true });
-  mkdirSync(folder);
-  if (claude !== null) symlinkSync(claude, join(folder, "claude"));
-  const path = [folder, dirname(process.execPath), "/usr/bin", "/bin"].join(delimiter);
-  const env = { HOME: rig.home, SHIM_HOME: rig.paths.home, PATH: path };
-  execFileSync(process.execPath, [shim, "init", "--yes"], { env, cwd: rig.project });
-  const { mcpServers } = JSON.parse(readFileSync(join(rig.home, ".claude.json"), "utf8")) as {
-    mcpServers: Record<string, object>;
-  };
-  return mcpServers;
-}
+import { initialise } from "#harness/claude/set-up.ts";
 
 const clients = [
   [CLAUDE_VERSION, claudeBinary()],

@@ -1,5 +1,6 @@
 import type { Readable, Writable } from "node:stream";
-import { hookTool } from "../../contract/hook-tool.ts";
+import { blockingArgument, hookTool } from "../../contract/hook-tool.ts";
+import { isRecord } from "../../shared/json-fields.ts";
 import type { Log } from "../../platform/log-file.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
 import { controlMethods, controlPrefix, isNewer, type HostHello, type ProgramVersion } from "./hello.ts";
@@ -187,12 +188,14 @@ export class Front {
     }, maxHookWaitMs);
   }
 
+  /** [HO76] Where the hook blocks, a call is refused that no host has checked. */
   #keepWithoutHost(key: string, { line }: PendingRequest): void {
     this.#pending.delete(key);
     const { id, params } = parseMessage(line) ?? {};
-    void this.#options
-      .keepEvent(params?.arguments)
-      .then((result) => this.#sendToClient(JSON.stringify({ jsonrpc: "2.0", id, result })));
+    const given = params?.arguments;
+    const blocks = isRecord(given) && given[blockingArgument] === "true";
+    const answer = (result: object): void => this.#sendToClient(JSON.stringify({ jsonrpc: "2.0", id, result }));
+    void this.#options.keepEvent(given).then((kept) => answer(blocks ? uncheckedResult : kept));
   }
 
   #onHostLine(line: string): void {
@@ -274,6 +277,17 @@ export class Front {
     this.#link?.send(JSON.stringify({ jsonrpc: "2.0", id, method, params }));
   }
 }
+
+/** A decision, since the client does not show the text of an error. */
+const uncheckedDecision = {
+  hookEventName: "PreToolUse",
+  permissionDecision: "deny",
+  permissionDecisionReason:
+    "SHIM could not check this call, since its host does not answer. Run `shim doctor`, then try again.",
+};
+const uncheckedResult = {
+  content: [{ type: "text", text: JSON.stringify({ hookSpecificOutput: uncheckedDecision }) }],
+};
 
 /** JSON-RPC 2.0, section 5.1. */
 const internalError = -32_603;

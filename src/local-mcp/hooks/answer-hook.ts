@@ -84,16 +84,21 @@ function storeOrSpool(runtime: Runtime, call: HookCall, isDeferred: boolean): Ho
   }
 }
 
-/** [HO32] Budgets and reservations can still be read while the store takes no write. */
+/** [HO32] [HO76] Budgets and reservations can still be read while the store takes no write. */
 function guardOnly(runtime: Runtime, call: HookCall): HookResult {
   if (call.event !== "PreToolUse" || isSurelyPaused(runtime, call)) return { answer: {}, work: null };
   try {
     return { answer: refusalOf(call.event, readVerdict(runtime, call)), work: null };
   } catch (error) {
     runtime.log("error", `${call.event}: budgets and reservations cannot be read`, { error: stackOf(error) });
-    return { answer: {}, work: null };
+    return { answer: runtime.config.team.blockUnchecked ? refusalOf(call.event, unchecked) : {}, work: null };
   }
 }
+
+const unchecked = {
+  kind: "refused",
+  reason: "SHIM could not check this call: its store cannot be read. Run `shim doctor`, then try again.",
+} as const;
 
 /** The client waits for its hook, so each hook handles only a part of a long queue. */
 const maxDrainMs = 300;

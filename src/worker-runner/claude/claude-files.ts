@@ -1,10 +1,11 @@
 import { join } from "node:path";
-import { hasHookTool } from "../../contract/hook-tool.ts";
+import { canBlock, hasHookTool } from "../../contract/hook-tool.ts";
 import { edgeConfigPath } from "../../coordinator-client/edge-config.ts";
 import { serverCommand, serverName } from "../../installer/entries.ts";
 import { addHooks } from "../../installer/settings-edits.ts";
 import type { Launch } from "../../platform/launch.ts";
 import { digest } from "../../local-mcp/sessions/entries.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import { createPrivateFolder, inodeOf, writeAtomically } from "../../platform/private-files.ts";
 
 export interface ClaudeFiles {
@@ -17,11 +18,15 @@ export interface ClaudeFiles {
  *
  * @param version of Claude Code, such as "2.1.328 (Claude Code)"; null: unknown
  */
-export function writeClaudeFiles(home: string, launch: Launch, version: string | null): ClaudeFiles {
+export function writeClaudeFiles(
+  { paths: { home }, config }: Pick<Runtime, "paths" | "config">,
+  launch: Launch,
+  version: string | null,
+): ClaudeFiles {
   const server = hasHookTool(version) ? serverName : null;
-  const { hooks } = JSON.parse(addHooks("{}", launch, { server, version, platform: process.platform })) as {
-    hooks: object;
-  };
+  const isBlocking = config.team.blockUnchecked && canBlock(version);
+  const delivery = { server, version, platform: process.platform, isBlocking };
+  const { hooks } = JSON.parse(addHooks("{}", launch, delivery)) as { hooks: object };
   const folder = join(home, "worker-claude");
   createPrivateFolder(folder);
   return {

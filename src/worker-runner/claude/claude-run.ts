@@ -90,7 +90,7 @@ export class ClaudeRun {
     const { folder, budgetLeft, signal, task, merged } = this.#run;
     const { home } = runtime.paths;
     const continuation = this.#continuation;
-    const files = writeClaudeFiles(home, launch, versionOf(settings.program));
+    const files = writeClaudeFiles(runtime, launch, versionOf(settings.program));
     const brief = continuation.kind === "brief" ? renderBrief(runtime, continuation.restoration) : null;
     return runProgram({
       command: settings.program,

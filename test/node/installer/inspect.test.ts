@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import { detect, type Machine } from "#src/installer/targets.ts";
+import { blockingSince } from "#src/contract/hook-tool.ts";
 import { readText } from "#src/installer/client-files.ts";
 import type { Launch } from "#src/platform/launch.ts";
 import { inspect, type Finding, type InspectContext } from "#src/installer/inspect.ts";
@@ -116,6 +117,7 @@ function aContext(overrides: Partial<InspectContext> = {}): InspectContext {
     minNodeVersion: [22, 16],
     launch,
     claudeVersion: "2.1.117 (Claude Code)",
+    wantsBlocking: false,
     ...overrides,
   };
 }
@@ -125,7 +127,7 @@ function lookAt(home: ClientHome, overrides?: Partial<InspectContext>): Finding[
 }
 
 /** The version of the client cannot be asked. */
-const unasked = { claudeVersion: null };
+const unasked = { claudeVersion: null, wantsBlocking: false };
 
 const codes = (findings: Finding[]): string[] => findings.map(({ severity, code }) => `${severity} ${code}`);
 
@@ -169,7 +171,7 @@ it("[IN21] says how tool events reach SHIM, and what to do where the client and 
   expect(lookAt(home, updated)[0]?.text).toContain("tool events go through its MCP process");
   expect(codes(lookAt(home, updated))).toEqual(["ok installed", "ok todo_tools_off"]);
   expect(codes(lookAt(home))).toEqual(["ok installed", "error hooks_too_new"]);
-  expect(codes(lookAt(home, { claudeVersion: null }))).toEqual(["ok installed"]);
+  expect(codes(lookAt(home, { claudeVersion: null, wantsBlocking: false }))).toEqual(["ok installed"]);
 });
 
 it("[IN21] says how the plugin's tool events reach SHIM, and warns of a client that delivers none", () => {
@@ -185,6 +187,28 @@ it("[IN21] says how the plugin's tool events reach SHIM, and warns of a client t
   expect(first?.text).toBe(`${installed}; tool events are read from the transcript (Claude Code 2.1.117)`);
   expect(second).toMatchObject({ severity: "warning", code: "plugin_too_new" });
   expect(second?.fix).toContain("`claude plugin uninstall shim@mine`");
+});
+
+it("[IN103] compares team.blockUnchecked with what the hooks do", () => {
+  const claudeVersion = `${blockingSince} (Claude Code)`;
+  const home = aClientHome(claudeVersion);
+  home.install();
+  const found = (given: Partial<InspectContext>): string[] => codes(lookAt(home, { claudeVersion, ...given }));
+  const todo = "ok todo_tools_off";
+  expect(found({})).toEqual(["ok installed", todo]);
+  expect(found({ wantsBlocking: true })).toEqual(["ok installed", "error not_blocking", todo]);
+  home.write(home.config, '{"team": {"blockUnchecked": true}}');
+  home.install();
+  expect(found({ wantsBlocking: true })).toEqual(["ok installed", todo]);
+  expect(lookAt(home, { claudeVersion, wantsBlocking: true })[0]?.text).toContain("could not check is blocked");
+  expect(found({})).toEqual(["ok installed", "warning hooks_outdated", todo]);
+  const old = { wantsBlocking: true, claudeVersion: "2.1.118 (Claude Code)" };
+  home.claudeVersion = old.claudeVersion;
+  home.install();
+  expect(lookAt(home, old)[1]?.fix).toBe("Update Claude Code, then: Run `shim init` again.");
+  const withPlugin = aClientHome();
+  change(withPlugin, withPlugin.settings, (text) => set(text, ["enabledPlugins", "shim@mine"], true));
+  expect(codes(lookAt(withPlugin, { claudeVersion, wantsBlocking: true }))).toContain("error not_blocking");
 });
 
 it("[IN12] finds what is missing", () => {

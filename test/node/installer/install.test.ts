@@ -3,7 +3,7 @@ import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { hookEvents } from "#src/contract/hook-input.ts";
-import { hookToolGroups } from "#src/contract/hook-tool.ts";
+import { blockingSince, hookToolGroups } from "#src/contract/hook-tool.ts";
 import { isOurHook, isOurServer, isOurStatusLine, statusLineCommand } from "#src/installer/entries.ts";
 import { valueAt } from "#src/installer/json-text.ts";
 import { readText } from "#src/installer/client-files.ts";
@@ -45,6 +45,30 @@ it("[IN20] [IN26] a client that knows hooks of a server gets them for tool event
     expect(hooks[event]).toEqual([{ hooks: [handler(event, event === "SessionStart" ? 15 : 10)] }]);
   expect(Object.keys(hooks)).not.toContain("PreModelSwitch");
   expect(home.install().edits).toEqual([]);
+});
+
+it("[IN103] where the user asks for it, hooks block a call that SHIM could not check, and no longer when not", () => {
+  const home = aClientHome(`${blockingSince} (Claude Code)`);
+  home.write(home.config, '{"team": {"blockUnchecked": true}}');
+  const groups = (): unknown => valueAt(home.read(home.settings) ?? "", ["hooks", "PreToolUse"]);
+  expect(home.install().notes.join()).not.toContain("blockUnchecked");
+  expect(groups()).toEqual(hookToolGroups("PreToolUse", "shim", true));
+  expect(home.read(home.settings)?.match(/"onFailure": "block"/g)).toHaveLength(2);
+  expect(valueAt(home.read(home.settings) ?? "", ["hooks", "Stop"])).toEqual(hookToolGroups("Stop", "shim"));
+  home.write(home.config, "{}");
+  home.install();
+  expect(groups()).toEqual(hookToolGroups("PreToolUse", "shim"));
+});
+
+it("[IN103] a client that cannot block, and the plugin, get a note instead", () => {
+  const old = aClientHome("2.1.118 (Claude Code)");
+  const withPlugin = aClientHome(`${blockingSince} (Claude Code)`);
+  withPlugin.write(withPlugin.settings, '{"enabledPlugins": {"shim@mine": true}}');
+  for (const home of [old, withPlugin]) {
+    home.write(home.config, '{"team": {"blockUnchecked": true}}');
+    expect(home.install().notes.at(-1)).toMatch(/^team\.blockUnchecked has no effect: .*continues\.$/);
+    expect(home.read(home.settings)).not.toContain("onFailure");
+  }
 });
 
 function eventsFor(version: string | null): string[] {

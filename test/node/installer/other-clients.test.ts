@@ -39,9 +39,14 @@ function isThere(path: string): boolean {
 function findings(home: ClientHome, target: ClientTarget, version: string | null = "v24.0.0"): string[] {
   const nodeVersion = (node: string): string | null => (node === launch.node ? version : null);
   const nodes = { nodeVersion, minNodeVersion: [22, 16] as const };
-  return inspect(target, { read: readText, exists: isThere, ...nodes, launch, claudeVersion: null }).map(
-    ({ code }) => code,
-  );
+  return inspect(target, {
+    read: readText,
+    exists: isThere,
+    ...nodes,
+    launch,
+    claudeVersion: null,
+    wantsBlocking: false,
+  }).map(({ code }) => code);
 }
 
 it("[IN36] every client gets its hooks and the server; twice is once, and removal leaves no file and no folder", () => {

@@ -150,6 +150,18 @@ it("[PR32] an event with which two hosts have died is stored without a host", as
   expect(rig.hosts[2]?.received()).toEqual([initialize, initialized]);
 });
 
+it("[HO76] where a hook blocks, an event that no host has checked is kept, and refused", async () => {
+  const stored: unknown[] = [];
+  const rig = aFrontRig(async (given) => (stored.push(given), { content: [] }));
+  const given = { event: "PreToolUse", blocks: "true" };
+  await rig.say({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "shim_hook", arguments: given } });
+  await rig.pass(2_000);
+  expect(stored).toEqual([given]);
+  const [answer] = rig.heard();
+  expect(JSON.stringify(answer)).toContain("SHIM could not check this call, since its host does not answer.");
+  expect(JSON.stringify(answer)).toContain(String.raw`\"permissionDecision\":\"deny\"`);
+});
+
 it("[HO32] where no host can be reached an event is kept without one within two seconds, and the client goes on", async () => {
   const stored: unknown[] = [];
   const rig = aFrontRig(async (given) => (stored.push(given), { content: [] }));

@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync, readdirSync, readFileSync } from "node:fs";
 import { join, dirname } from "node:path";
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { claudeCode } from "#src/clients/claude-code.ts";
 import { answerHook } from "#src/local-mcp/hooks/answer-hook.ts";
 import { pause } from "#src/store/pause.ts";
@@ -50,6 +50,22 @@ it("[HO32] [BU11] a budget at its limit denies tool calls while the store is loc
   expect(decision("Read")).toBeUndefined();
   unlockAgain();
 });
+
+const unreadable = (): never => {
+  throw new Error("unreadable");
+};
+
+it.each([true, false])(
+  "[HO76] with team.blockUnchecked %s a call is refused where nothing can be read, or not",
+  (is) => {
+    const { runtime, claude } = aChat({ config: { team: { blockUnchecked: is } } });
+    claude.start();
+    for (const way of ["read", "write"] as const) vi.spyOn(runtime.store, way).mockImplementation(unreadable);
+    const answer = claude.tell("PreToolUse", { tool_name: "Bash", tool_input: {}, tool_use_id: "toolu_1" });
+    vi.restoreAllMocks();
+    expect(answer.hookSpecificOutput?.permissionDecision).toBe(is ? "deny" : undefined);
+  },
+);
 
 it("[HO14] a start that found the store locked is answered with the next prompt, once", () => {
   const runtime = tempRuntime({ busyMs: 10 });
