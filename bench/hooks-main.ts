@@ -1,78 +1,71 @@
 /**
- * `npm run bench -- hooks`: what SHIM's hooks cost in the real clients, as the client waits for them, and what a tool call takes
- * from one request of the client to its next, with SHIM and without it. `--before <dist>` measures another build of SHIM as well, in turns.
+ * `npm run bench -- hooks`: what a chat waits for with SHIM and without it, in the real clients: from a prompt to the client's first
+ * request, from one request to the next (a tool call), and from the last answer to the end of the turn.
  */
-import { resolve } from "node:path";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { median } from "simple-statistics";
+import { build } from "esbuild";
 import { startScriptedModel, type Step } from "../test/harness/claude/scripted-model.ts";
-import { hookTimesOf, timedClients, timeHooks, type TimedClient } from "./hook-timer.ts";
-import { otherClients } from "./restore/other-clients.ts";
+import { ratio, sample, table, type Row } from "./figures.ts";
+import { emptyServer, hookClientNames, hookClients, shim, without, type Arm, type HookClient } from "./hook-clients.ts";
 import { RestoreRig } from "./restore/restore-rig.ts";
 
 const { values } = parseArgs({
   options: {
     turns: { type: "string", default: "10" },
-    rounds: { type: "string", default: "1" },
-    before: { type: "string" },
-    client: { type: "string", multiple: true, default: [...timedClients] },
+    rounds: { type: "string", default: "3" },
+    client: { type: "string", multiple: true, default: [...hookClientNames] },
   },
 });
 const [turns, rounds] = [Number(values.turns), Number(values.rounds)];
-const chosen = timedClients.filter((client) => values.client.includes(client));
+const chosen = hookClientNames.filter((client) => values.client.includes(client));
 if (chosen.length < values.client.length || !Number.isInteger(turns) || turns < 2 || !(rounds >= 1)) {
-  console.error(
-    `npm run bench -- hooks [--turns N] [--rounds N] [--before <dist>] [--client ${timedClients.join("|")}]...`,
-  );
+  console.error(`npm run bench -- hooks [--turns N] [--rounds N] [--client ${hookClientNames.join("|")}]...`);
   process.exit(2);
 }
 
-interface Costs {
-  /** Of the hooks in ms, by event. */
-  readonly hooks: Map<string, number[]>;
-  /** Of the tool calls in ms. */
-  readonly calls: number[];
-}
+const measures = { prompt: "a prompt", call: "a tool call", end: "the end of a turn" } as const;
+type Measure = keyof typeof measures;
+type Times = Record<Measure, number[]>;
 
-/** Builds of SHIM; null: the client alone. */
-const builds = {
-  "without SHIM": null,
-  ...(values.before === undefined ? {} : { before: resolve(values.before) }),
-  "with SHIM": undefined,
-} as const;
+const folder = mkdtempSync(join(tmpdir(), "shim-bench-hooks-"));
+const hookServer = join(folder, "empty-hook-server.mjs");
 
-async function measure(name: TimedClient, dist: string | undefined | null, { hooks, calls }: Costs): Promise<void> {
-  const client = otherClients[name];
-  const rig = RestoreRig.make({ "one.ts": "value = 0;\n" });
+async function measure(client: HookClient, arm: Arm, times: Times): Promise<void> {
+  const rig = RestoreRig.make({ "one.ts": "value = 0;\n" }, client.shimHome);
   const arrivals: number[] = [];
+  const steps = stepsIn(client, rig.project);
   const model = await startScriptedModel({
-    threads: [{ steps: stepsIn(client.tools(rig.project), `${rig.project}/one.ts`) }],
+    threads: [{ steps }],
     onRequest: () => void arrivals.push(performance.now()),
   });
   try {
-    if (dist === null) client.prepare(rig);
-    else {
-      client.setUp(rig);
-      timeHooks(name, rig, dist);
-    }
-    const chat = client.start({ ...rig.folders, cwd: rig.project, modelUrl: model.url, resumed: null });
+    const chat = client.start(rig, model.url, arm, hookServer);
     for (let turn = 0; turn < turns; turn++) {
       arrivals.splice(0);
+      const asked = performance.now();
       await chat.turn(`Please do part ${turn + 1}.`);
+      const ended = client.turnEnd?.(rig) ?? performance.now();
       // The first turn loads what the others have.
-      if (turn > 0) calls.push(...arrivals.slice(1).map((at, index) => at - (arrivals[index] ?? 0)));
+      if (turn === 0) continue;
+      if (client.isTyped !== true) times.prompt.push((arrivals[0] ?? NaN) - asked);
+      times.call.push(...arrivals.slice(1).map((at, index) => at - (arrivals[index] ?? NaN)));
+      times.end.push(ended - (arrivals.at(-1) ?? NaN));
     }
     await chat.finish();
-    for (const [event, times] of hookTimesOf(rig)) hooks.set(event, [...(hooks.get(event) ?? []), ...times]);
+    const asked = model.requests.filter(({ kind }) => kind === "loop").length;
+    if (asked !== steps.length) throw new Error(`${client.title} made ${asked} requests for ${steps.length} steps`);
   } finally {
     await model.close();
     await rig.remove();
   }
 }
 
-type Tools = ReturnType<(typeof otherClients)[TimedClient]["tools"]>;
-
-function stepsIn(tools: Tools, path: string): Step[] {
+function stepsIn(client: HookClient, project: string): Step[] {
+  const path = join(project, "one.ts");
+  const tools = client.tools(project);
   return Array.from({ length: turns }, (_, turn) => [
     { tools: [tools.shell(`echo ${turn}`)] },
     { tools: [tools.read(path)] },
@@ -81,18 +74,48 @@ function stepsIn(tools: Tools, path: string): Step[] {
   ]).flat();
 }
 
-process.once("exit", () => RestoreRig.removeAll());
-for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
-const rounded = (times: readonly number[]): string =>
-  times.length === 0 ? "-" : `${median([...times]).toFixed(0)} ms (${times.length})`;
-const row = (...cells: readonly string[]): void => console.log(`| ${cells.join(" | ")} |`);
-row("client", "median (n) of", ...Object.keys(builds));
-row(...Array.from({ length: 2 + Object.keys(builds).length }, () => "---"));
-for (const name of chosen) {
-  const costs = Object.values(builds).map((dist) => ({ dist, hooks: new Map<string, number[]>(), calls: [] }));
-  for (let round = 0; round < rounds; round++) for (const one of costs) await measure(name, one.dist, one);
-  const { title, pinned } = otherClients[name];
-  for (const event of new Set(costs.flatMap(({ hooks }) => [...hooks.keys()])))
-    row(`${title} ${pinned.version}`, event, ...costs.map(({ hooks }) => rounded(hooks.get(event) ?? [])));
-  row(`${title} ${pinned.version}`, "a tool call", ...costs.map(({ calls }) => rounded(calls)));
+/** Milliseconds that SHIM may add. */
+const mostAdded: Partial<Record<Measure, number>> = { call: 35, end: 60 };
+
+function rowsOf(client: HookClient, times: ReadonlyMap<Arm, Times>): Row[] {
+  return (Object.keys(measures) as Measure[]).flatMap((measured) => {
+    const p50 = (arm: Arm): number => sample(times.get(arm)?.[measured] ?? []).p50;
+    const common = { group: client.title, name: measures[measured] };
+    const figure = [...times.keys()].map((arm) => `${p50(arm).toFixed(1)} ms ${arm}`).join(", ");
+    if (Number.isNaN(p50(shim))) return [];
+    if (client.mostRatios === undefined || measured !== "call") {
+      const added = p50(shim) - p50(without);
+      const most = client.mostRatios === undefined ? mostAdded[measured] : undefined;
+      const goal = most === undefined ? {} : { goal: `at most ${most} ms more`, isReached: added <= most };
+      return [{ ...common, figure, against: `${added.toFixed(1)} ms more`, ...goal }];
+    }
+    return client.mostRatios.map(([arm, most]) => {
+      const growth = p50(shim) / p50(arm);
+      return {
+        ...common,
+        figure,
+        against: `${ratio(growth)} ${arm}`,
+        goal: `at most ${most} x`,
+        isReached: growth <= most,
+      };
+    });
+  });
 }
+
+process.once("exit", () => {
+  RestoreRig.removeAll();
+  rmSync(folder, { recursive: true, force: true });
+});
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
+const source = { entryPoints: ["bench/empty-hook-server.ts"], outfile: hookServer, bundle: true };
+await build({ ...source, platform: "node", format: "esm", target: "node22.16" });
+const rows: Row[] = [];
+for (const name of chosen) {
+  const client = hookClients[name];
+  const arms: Arm[] = client.mostRatios ? [without, emptyServer, shim] : [without, shim];
+  const times = new Map(arms.map((arm): [Arm, Times] => [arm, { prompt: [], call: [], end: [] }]));
+  for (let round = 0; round < rounds; round++) for (const [arm, list] of times) await measure(client, arm, list);
+  rows.push(...rowsOf(client, times));
+  console.error(`${client.title}: done`);
+}
+console.log(table(rows));

@@ -1,11 +1,10 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { claudeBinary } from "../scripts/install-claude.ts";
-import { hookToolGroups, isHookToolEvent } from "../src/contract/hook-tool.ts";
-import { hookEvents } from "../src/contract/hook-input.ts";
 import { startClaude, type ClaudeOptions } from "../test/harness/claude/claude-code.ts";
 import { startScriptedModel, type Step } from "../test/harness/claude/scripted-model.ts";
 import { ms, ratio, sample, type Row, type Sample } from "./figures.ts";
+import { toolHooks } from "./hook-clients.ts";
 
 const rounds = Number(process.env["SHIM_BENCH_TOOL_CALL_ROUNDS"] ?? 5);
 const calls = 30;
@@ -31,11 +30,6 @@ export async function benchToolCall(folder: string, hookServer: string): Promise
     }
   const samples = Object.fromEntries(Object.entries(times).map(([name, list]) => [name, sample(list)]));
   return rows(samples);
-}
-
-/** The same hooks as the plugin's, but for those that are processes. */
-function toolHooks(server: string): object {
-  return Object.fromEntries(hookEvents.filter(isHookToolEvent).map((event) => [event, hookToolGroups(event, server)]));
 }
 
 function bash(command: string): Step {

@@ -65,7 +65,7 @@ export class ChatProcess {
     return this.#chat.finish();
   }
 
-  /** Ends the process in the given way, and waits until all that belongs to it is gone but for tools that run on. */
+  /** Ends the process in the given way, and waits until all that belongs to it is gone but for tools that run on, and the host has saved it. */
   async end(by: EndsBy): Promise<void> {
     const client = await this.#chat.clientPid();
     const below = descendants(client);
@@ -79,13 +79,17 @@ export class ChatProcess {
       return living.some(({ pid }) => pid === client || below.includes(pid));
     };
     await untilFound(() => !isLeft() || null, "the end of the processes of a chat");
+    const isKept = async (): Promise<boolean> => (await this.#rig.servedClients()).includes(client);
+    await untilFound(async () => !(await isKept()), "the last save of a chat");
   }
 
   #killTree(client: number, below: readonly number[], by: EndsBy): void {
-    const commands = new Map(this.#rig.processes().map(({ pid, command }) => [pid, command]));
-    const isVictim = (pid: number): boolean => by === "power lost" || (commands.get(pid) ?? "").includes(" mcp");
-    const victims = by === "kill client" ? [] : below.filter(isVictim);
-    for (const pid of [...victims, client]) kill(pid, "SIGKILL");
+    const processes = this.#rig.processes();
+    const named = (part: string): number[] =>
+      processes.filter(({ command }) => command.includes(part)).map(({ pid }) => pid);
+    const fronts = by === "kill client and MCP process" ? named(" mcp").filter((pid) => below.includes(pid)) : [];
+    const all = by === "power lost" ? [...below, ...named("mcp-host.cjs")] : [];
+    for (const pid of [...fronts, ...all, client]) kill(pid, "SIGKILL");
   }
 }
 

@@ -2,6 +2,8 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { runningHost } from "../../src/local-mcp/host/host-handlers.ts";
+import { pathsIn } from "../../src/platform/paths.ts";
 import { untilFound } from "../../test/harness/claude/claude-code.ts";
 
 export interface DeskProcess {
@@ -92,6 +94,12 @@ export class RestoreRig {
       .filter((name) => /^\d+$/.test(name) && read(`/proc/${name}/environ`).split("\0").includes(`HOME=${this.home}`))
       .map((name) => ({ pid: Number(name), command: read(`/proc/${name}/cmdline`).replaceAll("\0", " ").trim() }))
       .filter(({ command }) => command !== "");
+  }
+
+  /** Clients of the chats that the host still has, also those whose front has ended. */
+  async servedClients(): Promise<(number | null)[]> {
+    const asked = await runningHost({ paths: pathsIn(this.shimHome) }, "GET", "/status");
+    return asked.ok ? (asked.value.host?.chats ?? []).map(({ client }) => client) : [];
   }
 
   killAll(): void {

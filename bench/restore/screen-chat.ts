@@ -13,7 +13,7 @@ import { screenAtRest } from "./screen-rest.ts";
 const pastePauseMs = 300;
 
 /** File of the payloads that the end of each turn has sent to a hook of the bench's own. */
-const turnsFile = "turns.jsonl";
+export const turnsFile = "turns.jsonl";
 
 /** A command for a hook at the end of a turn. */
 export const markTurn = `cat >> "$HOME/${turnsFile}" && echo >> "$HOME/${turnsFile}"`;
