@@ -36,6 +36,11 @@ case $client in
   *) input=$(timeout 6 cat 2>/dev/null) || [ $? = 124 ] || input=$(cat 2>/dev/null) || run_program ;;
 esac
 
+# [HO77] In a text these quotes would have backslashes.
+case "$client $event $input" in
+  'qwen UserPromptSubmit '*'"prompt":""'*) exit 0 ;;
+esac
+
 case $event in
   [Ss]ession[Ss]tart) seconds=6 ;;
   PreToolUse | PreCompact) seconds=5 ;;

@@ -91,6 +91,21 @@ it("[HO73] without a host, or without perl and curl, the program gets the event,
   expect(rig.posted).toEqual([]);
 });
 
+it("[HO77] a prompt of Qwen Code without text is given to neither, one that holds the same signs is", async () => {
+  const rig = new ShimHookRig();
+  await rig.host((_, response) => void response.end("{}"));
+  const args = ["UserPromptSubmit", "--client", "qwen"];
+  const empty = await rig.run(JSON.stringify({ session_id: "s", prompt: "" }), { args });
+  expect([empty, rig.posted]).toEqual([{ code: 0, out: "", err: "" }, []]);
+  const quoted = JSON.stringify({ session_id: "s", prompt: 'Why is {"prompt":""} sent?' });
+  expect((await rig.run(quoted, { args })).out).toBe("{}");
+  await rig.run(JSON.stringify({ session_id: "s", prompt: "" }), { args: ["UserPromptSubmit", "--client", "codex"] });
+  expect(rig.posted.map(({ url }) => url)).toEqual([
+    "POST /hook/qwen/UserPromptSubmit",
+    "POST /hook/codex/UserPromptSubmit",
+  ]);
+});
+
 it("[HO73] a home that is not absolute, or that would end a header, is left to the program", async () => {
   const rig = new ShimHookRig();
   await rig.host((_request, response) => response.end("from the host"));
