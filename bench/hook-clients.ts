@@ -1,6 +1,7 @@
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CLAUDE_VERSION } from "../scripts/install-claude.ts";
+import { clientFiles } from "../src/clients/client-files.ts";
 import { hookEvents } from "../src/contract/hook-input.ts";
 import { hookToolGroups, isHookToolEvent } from "../src/contract/hook-tool.ts";
 import { objectAt, parseObject } from "../src/shared/json-fields.ts";
@@ -13,8 +14,9 @@ import { StreamChat } from "./restore/stream-chat.ts";
 
 export const without = "without";
 export const emptyServer = "with an empty server";
+export const emptyHooks = "with hooks that do nothing";
 export const shim = "with SHIM";
-export type Arm = typeof without | typeof emptyServer | typeof shim;
+export type Arm = typeof without | typeof emptyServer | typeof emptyHooks | typeof shim;
 
 /** A client as the bench of hooks drives it. */
 export interface HookClient {
@@ -22,6 +24,8 @@ export interface HookClient {
   readonly shimHome?: (home: string) => string;
   /** Its prompts are typed, which takes longer than the hook. */
   readonly isTyped?: true;
+  /** What SHIM's hooks need at the least. */
+  readonly floor: typeof emptyServer | typeof emptyHooks | null;
   /** A tool call with SHIM against the other arms. Absent: milliseconds count. */
   readonly mostRatios?: readonly (readonly [Arm, number])[];
   tools(project: string): Pick<ClientTools, "shell" | "read" | "edit">;
@@ -36,6 +40,7 @@ const plugin = join(import.meta.dirname, "..", "plugin");
 
 const claude: HookClient = {
   title: `Claude Code ${CLAUDE_VERSION}`,
+  floor: emptyServer,
   mostRatios: [
     [emptyServer, 1.15],
     [without, 1.5],
@@ -68,14 +73,25 @@ function other(name: OtherClientName): HookClient {
   return {
     ...client,
     title: `${client.title} ${client.pinned.version}`,
+    // Codex trusts no hooks that were changed, and OpenCode's are no processes.
+    floor: name === "codex" || name === "opencode" ? null : emptyHooks,
     start(rig, modelUrl, arm) {
-      if (arm === shim) client.setUp(rig);
-      else client.prepare(rig);
+      if (arm === without) client.prepare(rig);
+      else client.setUp(rig);
+      if (arm === emptyHooks) emptyHooksIn(rig, name);
       if (name === "gemini") markLast(rig);
       return client.start({ ...rig.folders, cwd: rig.project, modelUrl, resumed: null });
     },
     ...(name === "gemini" && { isTyped: true, turnEnd: markedAt }),
   };
+}
+
+function emptyHooksIn({ home }: RestoreRig, name: OtherClientName): void {
+  const file = join(home, clientFiles[name]?.hooks.file ?? "");
+  const text = readFileSync(file, "utf8");
+  const emptied = text.replaceAll(/\/bin\/sh [^"]*\/shim-hook [^"]*/g, "/bin/sh -c :");
+  if (emptied === text) throw new Error(`${file} starts no hook of SHIM`);
+  writeFileSync(file, emptied);
 }
 
 /** Gemini CLI says nothing at the end of a turn: its last hook marks it, after those of SHIM. */

@@ -9,7 +9,7 @@ import { parseArgs } from "node:util";
 import { build } from "esbuild";
 import { startScriptedModel, type Step } from "../test/harness/claude/scripted-model.ts";
 import { ratio, sample, table, type Row } from "./figures.ts";
-import { emptyServer, hookClientNames, hookClients, shim, without, type Arm, type HookClient } from "./hook-clients.ts";
+import { hookClientNames, hookClients, shim, without, type Arm, type HookClient } from "./hook-clients.ts";
 import { RestoreRig } from "./restore/restore-rig.ts";
 
 const { values } = parseArgs({
@@ -112,7 +112,7 @@ await build({ ...source, platform: "node", format: "esm", target: "node22.16" })
 const rows: Row[] = [];
 for (const name of chosen) {
   const client = hookClients[name];
-  const arms: Arm[] = client.mostRatios ? [without, emptyServer, shim] : [without, shim];
+  const arms: Arm[] = [without, ...(client.floor === null ? [] : [client.floor]), shim];
   const times = new Map(arms.map((arm): [Arm, Times] => [arm, { prompt: [], call: [], end: [] }]));
   for (let round = 0; round < rounds; round++) for (const [arm, list] of times) await measure(client, arm, list);
   rows.push(...rowsOf(client, times));
