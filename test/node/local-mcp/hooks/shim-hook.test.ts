@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { once } from "node:events";
 import { join } from "node:path";
@@ -34,7 +34,7 @@ it.each(transports.flatMap((by) => ["/bin/sh", "/bin/bash"].map((shell) => [shel
     const inputs = [hostile, large, "no json", "%s", "-n", ""];
     for (const input of inputs) expect(await rig.run(input, { shell, env: { PATH } })).toEqual(answered(hostile));
     expect(rig.posted.map(({ url, body }) => [url, body])).toEqual(
-      inputs.map((input) => ["POST /hook/codex/Stop", `${input}\n`]),
+      inputs.map((input) => ["POST /hook/codex/Stop", by === "perl" ? input : `${input}\n`]),
     );
     answer = "";
     const start = { args: ["SessionStart"], env: { PATH, CLAUDECODE: "1" }, shell };
@@ -88,6 +88,15 @@ it("[HO73] without a host, or without perl and curl, the program gets the event,
   });
   const withoutAny = { args, env: { PATH: rig.pathOf() } };
   expect(passedOn(await rig.run(hostile, withoutAny))).toMatchObject({ args, input: hostile });
+  expect(rig.posted).toEqual([]);
+});
+
+it("[HO73] where perl cannot run the program gets the event", async () => {
+  const rig = new ShimHookRig();
+  await rig.host((_, response) => void response.end("{}"));
+  const PATH = rig.pathOf("cat");
+  writeFileSync(join(PATH, "perl"), "#!/bin/sh\nexit 2\n", { mode: 0o755 });
+  expect(passedOn(await rig.run(hostile, { env: { PATH } }))).toMatchObject({ code: 0, input: hostile });
   expect(rig.posted).toEqual([]);
 });
 
