@@ -26,6 +26,8 @@ export interface HookClient {
   readonly isTyped?: true;
   /** What SHIM's hooks need at the least. */
   readonly floor: typeof emptyServer | typeof emptyHooks | null;
+  /** Milliseconds that SHIM may add. */
+  readonly mostAdded?: { readonly call: number; readonly end: number };
   /** A tool call with SHIM against the other arms. Absent: milliseconds count. */
   readonly mostRatios?: readonly (readonly [Arm, number])[];
   tools(project: string): Pick<ClientTools, "shell" | "read" | "edit">;
@@ -75,6 +77,7 @@ function other(name: OtherClientName): HookClient {
     title: `${client.title} ${client.pinned.version}`,
     // Codex trusts no hooks that were changed, and OpenCode's are no processes.
     floor: name === "codex" || name === "opencode" ? null : emptyHooks,
+    ...(name !== "opencode" && { mostAdded: { call: 35, end: 60 } }),
     start(rig, modelUrl, arm) {
       if (arm === without) client.prepare(rig);
       else client.setUp(rig);

@@ -74,9 +74,6 @@ function stepsIn(client: HookClient, project: string): Step[] {
   ]).flat();
 }
 
-/** Milliseconds that SHIM may add. */
-const mostAdded: Partial<Record<Measure, number>> = { call: 35, end: 60 };
-
 function rowsOf(client: HookClient, times: ReadonlyMap<Arm, Times>): Row[] {
   return (Object.keys(measures) as Measure[]).flatMap((measured) => {
     const p50 = (arm: Arm): number => sample(times.get(arm)?.[measured] ?? []).p50;
@@ -85,7 +82,7 @@ function rowsOf(client: HookClient, times: ReadonlyMap<Arm, Times>): Row[] {
     if (Number.isNaN(p50(shim))) return [];
     if (client.mostRatios === undefined || measured !== "call") {
       const added = p50(shim) - p50(without);
-      const most = client.mostRatios === undefined ? mostAdded[measured] : undefined;
+      const most = measured === "prompt" ? undefined : client.mostAdded?.[measured];
       const goal = most === undefined ? {} : { goal: `at most ${most} ms more`, isReached: added <= most };
       return [{ ...common, figure, against: `${added.toFixed(1)} ms more`, ...goal }];
     }
