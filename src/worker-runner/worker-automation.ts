@@ -44,6 +44,8 @@ const saveEveryMs = 60_000;
 const stopTimeoutMs = 20_000;
 const leaveTimeoutMs = 5_000;
 const askTimeoutMs = 5_000;
+/** A lost answer is asked for soon, since the task waits for it. */
+const claimAgainMs = 500;
 
 export class WorkerAutomation {
   readonly #options: WorkerOptions;
@@ -60,6 +62,7 @@ export class WorkerAutomation {
   readonly #unfinished = new Map<number, AttemptEndKind>();
   readonly #types: WaitingTypes;
   #claiming: "no" | "once" | "again" = "no";
+  #isClaimRepeated = false;
   #state: WorkerState = {
     phase: "working",
     taken: 0,
@@ -180,7 +183,18 @@ export class WorkerAutomation {
   #recordClaimResult({ tasks, error }: ClaimResult): void {
     const previousError = this.#state.claimError;
     this.#change({ isQueueEmpty: tasks.length === 0 && !(error && isTransient(error)), claimError: error });
+    if (error && isTransient(error)) this.#repeatClaim();
     if (error) this.#onClaimError(error, previousError);
+  }
+
+  /** [WK2] */
+  #repeatClaim(): void {
+    if (this.#isClaimRepeated) return;
+    this.#isClaimRepeated = true;
+    this.#schedule(claimAgainMs, () => {
+      this.#isClaimRepeated = false;
+      void this.#claimAll();
+    });
   }
 
   #onClaimError({ code, message }: CallError, previousError: CallError | null): void {
@@ -192,6 +206,7 @@ export class WorkerAutomation {
 
   #startAll({ tasks, since }: { readonly tasks: readonly ClaimedTask[]; readonly since: Instant }): void {
     for (const task of tasks) this.#startAttempt(task, since);
+    if (tasks.length > 0) this.#reportStatus();
   }
 
   #startAttempt(task: ClaimedTask, since: Instant): void {

@@ -47,6 +47,8 @@ const maxHelloBytes = 8_000_000;
 const maxQuestionBytes = 10_000;
 /** [PR30] A host ends by itself this long after its last connection, in ms. */
 const maxIdleMs = 600_000;
+/** Time after which a process that has closed its connection is gone, or lives on. */
+const goneMs = 100;
 /** Time that a front which has lost its client may take to end. */
 const hungMs = 3_000;
 
@@ -239,6 +241,8 @@ export class HostProcess {
       leave();
       this.#attending.delete(response);
       this.#usedAt = this.#options.runtime.now();
+      // The kernel closes the connections of a process before it is gone.
+      setTimeout(() => this.#machine.settleCoordinator(), goneMs).unref();
     });
   }
 

@@ -111,7 +111,7 @@ export class MachineWork {
     this.#followTelemetry();
     void this.#telemetry?.then((input) => input?.tick());
     for (const chat of this.#chats) chat.checkClient();
-    this.#settleCoordinator();
+    this.settleCoordinator();
     const settled = [...this.#chats].filter(({ isSettled }) => isSettled);
     if (settled.length === 0 && this.#attendants.size === 0 && this.#ranAt === Number.NEGATIVE_INFINITY) return;
     const { paths, now } = this.#runtime;
@@ -203,11 +203,12 @@ export class MachineWork {
 
   /** The user may learn of the death from no other process. */
   async clientGone(): Promise<void> {
-    this.#settleCoordinator();
+    this.settleCoordinator();
     await this.#notifier.checkLast();
   }
 
-  #settleCoordinator(): void {
+  /** [EM2] Frees what is held by chats whose process is gone, and does what is due. */
+  settleCoordinator(): void {
     const { paths, log } = this.#runtime;
     try {
       settleLocalCoordinator(paths.home);

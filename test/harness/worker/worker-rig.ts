@@ -160,6 +160,12 @@ export class WorkerRig {
     return result.value;
   }
 
+  /** The worker is killed; its host settles when the connection ends. */
+  kill({ pid }: Pick<WorkerAtWork, "pid">): void {
+    this.processes.kill(pid);
+    this.time.setTimer(() => this.#own.settle(), 100);
+  }
+
   /** @returns its number */
   submit(overrides: Partial<InputOf<"tasks.submit">["tasks"][number]> = {}): number {
     const { tasks } = this.call("tasks.submit", { tasks: [{ type: "build", ...overrides }] });

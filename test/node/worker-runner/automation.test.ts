@@ -154,7 +154,7 @@ it("[WK5] [TA20] when a worker is gone the next one begins with the last checkpo
   const other = rig.worker();
   await rig.time.pass(2_000);
   expect(other.executor.attempts).toEqual([]);
-  rig.processes.kill(one.pid);
+  rig.kill(one);
   one.machine.fallAsleep();
   await rig.time.pass(1_100);
   expect(rig.ends(task)).toEqual(["chat_offline"]);
