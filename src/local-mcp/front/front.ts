@@ -1,11 +1,10 @@
 import type { Readable, Writable } from "node:stream";
-import { blockingArgument, hookTool } from "../../contract/hook-tool.ts";
-import { isRecord } from "../../shared/json-fields.ts";
 import type { Log } from "../../platform/log-file.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
 import { controlMethods, controlPrefix, isNewer, type HostHello, type ProgramVersion } from "./hello.ts";
 import { HostWatch } from "./host-watch.ts";
-import { eachLine, parseMessage, requestKey, type Message } from "./messages.ts";
+import { eachLine, parseMessage, requestKey } from "./messages.ts";
+import { WaitingRequests, type WaitingRequestsOptions } from "./waiting-requests.ts";
 
 /** Events of a connection to the host. */
 export interface HostEvents {
@@ -21,40 +20,26 @@ export interface HostLink {
   resume(): void;
 }
 
-export interface FrontOptions {
+export interface FrontOptions extends Pick<WaitingRequestsOptions, "keepEvent" | "schedule"> {
   readonly stdin: Readable;
   readonly stdout: Writable;
   readonly program: ProgramVersion;
   /** Connects to the host of the machine, and starts a host where there is none. */
   readonly connect: (isRestart: boolean, events: HostEvents) => HostLink;
-  /** Keeps the event of a hook for the next host, and answers it. Never rejects. */
-  readonly keepEvent: (given: unknown) => Promise<object>;
   readonly endHost: (host: ProcessIdentity) => void;
   /** Keeps other fronts from starting a host before this one does. */
   readonly reserveStart: () => void;
   readonly isClientAlive: () => boolean;
   readonly now: () => number;
-  readonly schedule: (work: () => void, ms: number) => void;
   readonly log: Log;
   readonly exit: (code: number) => void;
 }
 
-interface PendingRequest {
-  readonly line: string;
-  readonly method: string;
-  readonly isHook: boolean;
-  readonly deaths: number;
-}
-
-/** A request that this many hosts died with may be the cause. */
-const maxDeaths = 2;
 /** A host that was connected this long started well. */
 const stableMs = 10_000;
 const maxPauseMs = 10_000;
 /** So many starts fail before requests are answered with an error. */
 const maxStarts = 3;
-/** [HO32] The program that keeps an event takes the rest of two seconds. */
-const maxHookWaitMs = 1_800;
 /** [SI47] Node would report an end of stdin that comes with a signal before the signal. */
 const endOfInputMs = 50;
 /** A killed client sends no signal later. */
@@ -69,7 +54,7 @@ const maxEndMs = 15_000;
 export class Front {
   readonly #options: FrontOptions;
   readonly #watch: HostWatch;
-  readonly #pending = new Map<string, PendingRequest>();
+  readonly #waiting: WaitingRequests;
   /** Handshake requests that are already answered. */
   readonly #ignored = new Set<string>();
   #initialize: string | null = null;
@@ -88,9 +73,12 @@ export class Front {
 
   constructor(options: FrontOptions) {
     this.#options = options;
+    const { keepEvent, schedule } = options;
+    const hasHost = (): boolean => this.#host !== null;
+    this.#waiting = new WaitingRequests({ keepEvent, schedule, hasHost, send: (line) => this.#sendToClient(line) });
     this.#watch = new HostWatch({
       ...options,
-      isWaiting: (host) => host === this.#host && this.#pending.size > 0,
+      isWaiting: (host) => host === this.#host && this.#waiting.size > 0,
       ping: () => this.#control(controlMethods.ping, {}),
     });
   }
@@ -153,12 +141,12 @@ export class Front {
   /** Sends the handshake again where the client has its answer, and what was not answered. */
   #repeat(): void {
     const key = requestKey(parseMessage(this.#initialize ?? "")?.id);
-    if (this.#initialize && !this.#pending.has(key)) {
+    if (this.#initialize && !this.#waiting.has(key)) {
       this.#ignored.add(key);
       this.#link?.send(this.#initialize);
     }
     if (this.#initialized) this.#link?.send(this.#initialized);
-    for (const { line } of this.#pending.values()) this.#link?.send(line);
+    for (const line of this.#waiting.lines()) this.#link?.send(line);
     this.#watch.ping();
   }
 
@@ -166,36 +154,12 @@ export class Front {
     const message = parseMessage(line);
     const { id, method, params } = message ?? {};
     if (method === "notifications/initialized") this.#initialized = line;
-    if (method === "notifications/cancelled") this.#pending.delete(requestKey(params?.requestId));
-    if (id !== undefined && method !== undefined) this.#track(line, id, method, params);
+    if (method === "notifications/cancelled") this.#waiting.delete(requestKey(params?.requestId));
+    if (method === "initialize") this.#initialize = line;
+    if (id !== undefined && method !== undefined) this.#waiting.add(line, id, method, params);
     if (this.#host === null) return;
     this.#link?.send(line);
     this.#watch.ping();
-  }
-
-  #track(line: string, id: string | number, method: string, params: Message["params"]): void {
-    const isHook = method === "tools/call" && params?.name === hookTool;
-    if (method === "initialize") this.#initialize = line;
-    this.#pending.set(requestKey(id), { line, method, isHook, deaths: 0 });
-    if (isHook && this.#host === null) this.#keepLater(requestKey(id));
-  }
-
-  /** [HO32] The client does not wait for long where no host can be reached. */
-  #keepLater(key: string): void {
-    this.#options.schedule(() => {
-      const pending = this.#pending.get(key);
-      if (pending && this.#host === null) this.#keepWithoutHost(key, pending);
-    }, maxHookWaitMs);
-  }
-
-  /** [HO76] Where the hook blocks, a call is refused that no host has checked. */
-  #keepWithoutHost(key: string, { line }: PendingRequest): void {
-    this.#pending.delete(key);
-    const { id, params } = parseMessage(line) ?? {};
-    const given = params?.arguments;
-    const blocks = isRecord(given) && given[blockingArgument] === "true";
-    const answer = (result: object): void => this.#sendToClient(JSON.stringify({ jsonrpc: "2.0", id, result }));
-    void this.#options.keepEvent(given).then((kept) => answer(blocks ? uncheckedResult : kept));
   }
 
   #onHostLine(line: string): void {
@@ -204,7 +168,7 @@ export class Front {
     if (message?.method === controlMethods.longWork) return this.#watch.noteLongWork(message.params?.isOver === true);
     if (message?.id === undefined || message.method !== undefined) return this.#sendToClient(line);
     const key = requestKey(message.id);
-    this.#pending.delete(key);
+    this.#waiting.delete(key);
     const isOwn = String(message.id).startsWith(controlPrefix);
     if (!isOwn && !this.#ignored.delete(key)) this.#sendToClient(line);
   }
@@ -236,66 +200,16 @@ export class Front {
     }
     this.#failures = wasConnected && now() - this.#greetedAt >= stableMs ? 1 : this.#failures + 1;
     log(wasConnected ? "warn" : "error", "the connection to the host ended", { reason, failures: this.#failures });
-    if (wasConnected) this.#failRequests();
-    else if (this.#failures >= maxStarts) this.#failUnreachable(reason);
-    for (const [key, { isHook }] of this.#pending) if (isHook) this.#keepLater(key);
+    if (wasConnected) this.#waiting.onDeath(this.#repeatable);
+    else if (this.#failures >= maxStarts) this.#waiting.onUnreachable(reason);
+    this.#waiting.keepHooksLater();
     const pauseMs = this.#failures === 1 ? 0 : Math.min(maxPauseMs, 50 * 2 ** this.#failures);
     if (pauseMs === 0) this.#connect();
     else schedule(() => this.#connect(), pauseMs);
-  }
-
-  /** A tool call may have had an effect; a request with too many deaths may be their cause. */
-  #failRequests(): void {
-    for (const [key, pending] of this.#pending) {
-      const deaths = pending.deaths + 1;
-      if (pending.isHook && deaths >= maxDeaths) this.#keepWithoutHost(key, pending);
-      else if (!pending.isHook && (deaths >= maxDeaths || !this.#isRepeatable(pending))) this.#fail(key, pending);
-      else this.#pending.set(key, { ...pending, deaths });
-    }
-  }
-
-  /** The client learns why nothing is answered; events of hooks are kept for the next host. */
-  #failUnreachable(reason: string): void {
-    for (const [key, pending] of this.#pending) if (!pending.isHook) this.#fail(key, pending, unreachableText(reason));
-  }
-
-  #isRepeatable({ line, method }: PendingRequest): boolean {
-    return method !== "tools/call" || this.#repeatable.has(parseMessage(line)?.params?.name);
-  }
-
-  #fail(key: string, { line, method }: PendingRequest, reason?: string): void {
-    this.#pending.delete(key);
-    const id = parseMessage(line)?.id;
-    const result = { isError: true, content: [{ type: "text", text: reason ?? restartedText }] };
-    const answer =
-      method === "tools/call" ? { result } : { error: { code: internalError, message: reason ?? repeatedDeathText } };
-    this.#sendToClient(JSON.stringify({ jsonrpc: "2.0", id, ...answer }));
   }
 
   #control(method: string, params: object): void {
     const id = `${controlPrefix}${(this.#controls += 1)}`;
     this.#link?.send(JSON.stringify({ jsonrpc: "2.0", id, method, params }));
   }
-}
-
-/** A decision, since the client does not show the text of an error. */
-const uncheckedDecision = {
-  hookEventName: "PreToolUse",
-  permissionDecision: "deny",
-  permissionDecisionReason:
-    "SHIM could not check this call, since its host does not answer. Run `shim doctor`, then try again.",
-};
-const uncheckedResult = {
-  content: [{ type: "text", text: JSON.stringify({ hookSpecificOutput: uncheckedDecision }) }],
-};
-
-/** JSON-RPC 2.0, section 5.1. */
-const internalError = -32_603;
-const repeatedDeathText = "SHIM's host died twice during this request; see its log.";
-
-const restartedText =
-  "outcome_unknown: SHIM's host died during this call and was restarted. The call may or may not have taken effect: check, then call again.";
-
-function unreachableText(reason: string): string {
-  return `SHIM's host cannot be started (${reason}). Run \`shim doctor\`.`;
 }

@@ -18,6 +18,7 @@ const nodeOptions = [
   "--single-threaded-gc",
   "--no-concurrent-recompilation",
   "--v8-pool-size=1",
+  "--no-memory-reducer-for-small-heaps",
 ];
 /** After a start that failed, or whose process is unknown, the next one waits so long. */
 const startEveryMs = 1_000;

@@ -39,7 +39,7 @@ const Hello: z.ZodType<FrontHello> = z.object({
 
 const tickMs = 2_000;
 /** [MC18] The same while nothing is stored. */
-const quietTickMs = 5_000;
+const quietTickMs = 10_000;
 const Attendance = z.object({ isBell: z.boolean(), isFollowing: z.boolean(), caller: z.string().optional() });
 
 /** The environment of a process has at most some megabytes. */

@@ -128,17 +128,17 @@ it("[PR30] a host ends ten minutes after its last connection, and not before", a
   let isOver = false;
   void host.ended.then(() => (isOver = true));
   host.runtime.wait(3_600_000);
-  vi.advanceTimersByTime(5_000);
+  vi.advanceTimersByTime(10_000);
   host.runtime.processes.kill(100);
   connection.destroy();
   await closed;
   await vi.waitUntil(async () => ((await statusOf(host))["chats"] as unknown[]).length === 0);
-  vi.advanceTimersByTime(5_000);
+  vi.advanceTimersByTime(10_000);
   host.runtime.wait(590_000);
-  vi.advanceTimersByTime(5_000);
+  vi.advanceTimersByTime(10_000);
   expect(isOver).toBe(false);
   host.runtime.wait(20_000);
-  vi.advanceTimersByTime(5_000);
+  vi.advanceTimersByTime(10_000);
   await host.ended;
 });
 
