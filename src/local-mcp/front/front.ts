@@ -65,7 +65,10 @@ export class Front {
   #repeatable: ReadonlySet<unknown> = new Set();
   #hasGreeted = false;
   #greetedAt = 0;
+  /** Hosts in a row that soon ended, or were not reached: each is followed by a longer pause. */
   #failures = 0;
+  /** Hosts in a row that were not reached. */
+  #failedStarts = 0;
   #controls = 0;
   /** An older host ends because this front has asked it to. */
   #isHandedOver = false;
@@ -134,6 +137,7 @@ export class Front {
     this.#repeatable = new Set(repeatable);
     this.#hasGreeted = true;
     this.#greetedAt = this.#options.now();
+    this.#failedStarts = 0;
     this.#watch.begin(host);
     this.#repeat();
   }
@@ -199,9 +203,10 @@ export class Front {
       return this.#connect();
     }
     this.#failures = wasConnected && now() - this.#greetedAt >= stableMs ? 1 : this.#failures + 1;
+    if (!wasConnected) this.#failedStarts += 1;
     log(wasConnected ? "warn" : "error", "the connection to the host ended", { reason, failures: this.#failures });
     if (wasConnected) this.#waiting.onDeath(this.#repeatable);
-    else if (this.#failures >= maxStarts) this.#waiting.onUnreachable(reason);
+    else if (this.#failedStarts >= maxStarts) this.#waiting.onUnreachable(reason);
     this.#waiting.keepHooksLater();
     const pauseMs = this.#failures === 1 ? 0 : Math.min(maxPauseMs, 50 * 2 ** this.#failures);
     if (pauseMs === 0) this.#connect();

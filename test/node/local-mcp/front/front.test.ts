@@ -122,6 +122,23 @@ it("[PR10] where no host can be started requests are answered with the reason, a
   expect(rig.hosts.at(-1)?.received()).toEqual([{ ...initialize, id: 1 }]);
 });
 
+it("[PR10] hosts that were reached and then killed are no failed starts", async () => {
+  const rig = await greeted();
+  for (let death = 0; death < 4; death++) {
+    await rig.hosts.at(-1)?.die();
+    await rig.pass(10_000);
+    await rig.hosts.at(-1)?.greet();
+  }
+  await rig.hosts.at(-1)?.die();
+  await rig.pass(10_000);
+  await rig.say({ jsonrpc: "2.0", id: 9, method: "resources/list" });
+  await rig.hosts.at(-1)?.die();
+  await rig.pass(10_000);
+  await rig.hosts.at(-1)?.greet();
+  expect(rig.heard().filter(({ id }) => id === 9)).toEqual([]);
+  expect(rig.hosts.at(-1)?.received()).toContainEqual({ jsonrpc: "2.0", id: 9, method: "resources/list" });
+});
+
 it("[PR10] a request with which two hosts have died is answered with an error and sent to no third", async () => {
   const rig = await greeted();
   await rig.say({ jsonrpc: "2.0", id: 9, method: "resources/list" });
