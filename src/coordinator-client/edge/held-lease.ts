@@ -38,7 +38,7 @@ export interface HeldLeaseDeps {
   readonly events: Emitter<EdgeEvent>;
   readonly registrationNumber: () => number | null;
   readonly lastPing: () => Ping | null;
-  /** How often a waiter asks, since hints may be lost, and a holder at least renews, in ms. */
+  /** How often a holder renews at least, in ms. */
   readonly maxRenewMs: number;
 }
 
