@@ -37,12 +37,18 @@ export async function callUntilAnswered<Name extends CallName>(
     const answer = (await untilAborted(link.call(name, input, timeoutMs), signal)) ?? gaveUp;
     if (answer.ok || !isRetryable(answer.error)) return answer;
     onFailure?.(answer.error);
-    const jitterMs = fullJitter({ baseMs: firstPauseMs, capMs: maxPauseMs }, attempt, platform.random);
-    await pause(platform, pauseBeforeRetry(answer.error, jitterMs), wake ? AbortSignal.any([signal, wake()]) : signal);
+    const pauseMs = pauseBeforeRetry(answer.error, attempt, maxPauseMs, platform.random);
+    await pause(platform, pauseMs, wake ? AbortSignal.any([signal, wake()]) : signal);
     if (signal.aborted) return gaveUp;
   }
 }
 
-function pauseBeforeRetry({ retryAfterMs = 0 }: CallError, jitterMs: number): number {
-  return retryAfterMs + jitterMs;
+/** @param attempt how many have failed before, which lengthens the pause @returns ms */
+export function pauseBeforeRetry(
+  { retryAfterMs = 0 }: CallError,
+  attempt: number,
+  maxPauseMs: number,
+  random: () => number,
+): number {
+  return retryAfterMs + fullJitter({ baseMs: firstPauseMs, capMs: maxPauseMs }, attempt, random);
 }

@@ -178,11 +178,15 @@ export function parsePs(text: string): ProcessFacts | null {
 }
 
 function signalFacts(pid: number): ProcessFacts | null {
-  const facts = { parent: 0, start: "unknown", command: "", residentBytes: null };
+  return isRunning(pid) ? { parent: 0, start: "unknown", command: "", residentBytes: null } : null;
+}
+
+/** Asks the kernel only, which also knows a process that has ended and was not reaped. */
+export function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return facts;
+    return true;
   } catch (error) {
-    return codeOf(error) === "EPERM" ? facts : null;
+    return codeOf(error) === "EPERM";
   }
 }

@@ -6,6 +6,7 @@ import { withConnection, type Connection } from "./driver.ts";
 import { readForgetCount } from "./meta.ts";
 import { withMaintenanceLock } from "./maintenance-lock.ts";
 import { createPrivateFile, createPrivateFolder, renameDurably, syncFile } from "../platform/private-files.ts";
+import { isRunning } from "../platform/processes.ts";
 import { StoreError, toStoreError } from "./store-error.ts";
 import type { Store } from "./store.ts";
 import { codeOf } from "../shared/error.ts";
@@ -103,15 +104,6 @@ function beginCopy(folder: string): string {
   removeDatabase(partial);
   createPrivateFile(partial);
   return partial;
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return codeOf(error) === "EPERM";
-  }
 }
 
 /** Makes the copy one self-contained synced file, checks it and returns its forget count. */

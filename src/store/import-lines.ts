@@ -89,13 +89,12 @@ class ImportRun {
   skipped = 0;
   readonly refused: { line: number; reason: string }[] = [];
   readonly #sql: Sql | null;
-  readonly #seen: Set<string>;
+  readonly #seen = new Set<string>();
   #current: CurrentSession | null = null;
 
   /** @param sql null: the lines are only checked */
   constructor(sql: Sql | null, before?: ImportRun) {
     this.#sql = sql;
-    this.#seen = new Set(before ? before.#seen : []);
     if (!before) return;
     const { count, added, skipped } = before;
     Object.assign(this, { count, added, skipped });

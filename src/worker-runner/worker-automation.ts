@@ -1,5 +1,6 @@
 import type { ChatInput } from "../coordinator-client/edge/registration.ts";
 import { withModelReports } from "./model-reports.ts";
+import { pauseBeforeRetry } from "../coordinator-client/call-until-answered.ts";
 import { pollEveryMs, type CoordinatorClient } from "../coordinator-client/coordinator-client.ts";
 import { isTransient, type CallError } from "../contract/errors.ts";
 import type { Health } from "../contract/chats.ts";
@@ -44,8 +45,6 @@ const saveEveryMs = 60_000;
 const stopTimeoutMs = 20_000;
 const leaveTimeoutMs = 5_000;
 const askTimeoutMs = 5_000;
-/** A lost answer is asked for soon, since the task waits for it. */
-const claimAgainMs = 500;
 
 export class WorkerAutomation {
   readonly #options: WorkerOptions;
@@ -63,6 +62,7 @@ export class WorkerAutomation {
   readonly #types: WaitingTypes;
   #claiming: "no" | "once" | "again" = "no";
   #isClaimRepeated = false;
+  #failedClaims = 0;
   #state: WorkerState = {
     phase: "working",
     taken: 0,
@@ -183,15 +183,18 @@ export class WorkerAutomation {
   #recordClaimResult({ tasks, error }: ClaimResult): void {
     const previousError = this.#state.claimError;
     this.#change({ isQueueEmpty: tasks.length === 0 && !(error && isTransient(error)), claimError: error });
-    if (error && isTransient(error)) this.#repeatClaim();
+    if (error && isTransient(error)) this.#repeatClaim(error);
+    else this.#failedClaims = 0;
     if (error) this.#onClaimError(error, previousError);
   }
 
   /** [WK2] */
-  #repeatClaim(): void {
+  #repeatClaim(error: CallError): void {
     if (this.#isClaimRepeated) return;
     this.#isClaimRepeated = true;
-    this.#schedule(claimAgainMs, () => {
+    const pauseMs = pauseBeforeRetry(error, this.#failedClaims, pollEveryMs, this.#deps.platform.random);
+    this.#failedClaims += 1;
+    this.#schedule(pauseMs, () => {
       this.#isClaimRepeated = false;
       void this.#claimAll();
     });

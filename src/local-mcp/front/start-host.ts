@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { sessionVariables } from "../../clients/session-variables.ts";
 import { prepareSocketFolder } from "../../platform/host-socket.ts";
-import { systemProcesses } from "../../platform/processes.ts";
+import { isRunning, systemProcesses } from "../../platform/processes.ts";
 import { codeOf } from "../../shared/error.ts";
 
 /** How long a host may take from its start until it can be reached, in ms. */
@@ -110,10 +110,5 @@ function starterOf(mark: string): number {
 function hasEnded(pid: number): boolean {
   if (pid <= 0) return false;
   // Process 1 of a container may reap late. Elsewhere the facts of a process cost a program.
-  if (process.platform === "linux") return systemProcesses.facts(pid) === null;
-  try {
-    return !process.kill(pid, 0);
-  } catch (error) {
-    return codeOf(error) === "ESRCH";
-  }
+  return process.platform === "linux" ? systemProcesses.facts(pid) === null : !isRunning(pid);
 }

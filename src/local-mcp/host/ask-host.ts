@@ -40,18 +40,6 @@ export async function askHost(
   }
 }
 
-/** Waits for the host that runs, for ever where it hangs. Never rejects. */
-export async function untilAnswering(home: string): Promise<void> {
-  const socket = hostSocket(home, systemProcesses.boot());
-  try {
-    checkSocketFolder(home, socket);
-    const answer = await requestHost(socket, { method: "GET", path: "/status", signal: new AbortController().signal });
-    answer?.resume();
-  } catch {
-    // The host has ended, or others may enter its folder, which the question itself finds.
-  }
-}
-
 /**
  * Asks the host, and starts one where none runs, or where it is older than this program.
  *

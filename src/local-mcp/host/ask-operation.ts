@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { messageOf } from "../../shared/error.ts";
 import { err } from "../../shared/result.ts";
-import { callHost, untilAnswering } from "./ask-host.ts";
+import { callHost } from "./ask-host.ts";
 import { NoHostError, type HostHome } from "../front/reach-host.ts";
 import type { HostContext } from "./handlers.ts";
 import type { HostResult } from "./host.ts";
@@ -15,14 +15,12 @@ export type Hearing = Partial<Pick<HostContext, "progress" | "onSecretsRemoved">
  * [PR41] Never repeated: the host completes what it has begun, also without its caller. So one that
  * hangs is ended before it is asked.
  */
-export async function askOperation(
-  home: HostHome,
-  asked: AskedOperation,
-  hearing: Hearing,
-): Promise<HostResult<unknown>> {
-  const onEnded = (): void => hearing.progress?.(endedText);
-  await whileWatched(home.home, () => untilAnswering(home.home), onEnded);
-  return whileWatched(home.home, () => ask(home, asked, hearing), onEnded);
+export function askOperation(home: HostHome, asked: AskedOperation, hearing: Hearing): Promise<HostResult<unknown>> {
+  return whileWatched(
+    home.home,
+    () => ask(home, asked, hearing),
+    () => hearing.progress?.(endedText),
+  );
 }
 
 const endedText = "The host of this machine did not answer for five seconds, and was ended. Another one is started.";

@@ -1,5 +1,5 @@
 import { requestHost } from "../../platform/host-request.ts";
-import { hostSocket, markedHost } from "../../platform/host-socket.ts";
+import { checkSocketFolder, hostSocket, markedHost } from "../../platform/host-socket.ts";
 import { fileLog } from "../../platform/log-file.ts";
 import { pathsIn } from "../../platform/paths.ts";
 import { systemProcesses } from "../../platform/processes.ts";
@@ -9,26 +9,32 @@ import { HostWatch, killHost } from "../front/host-watch.ts";
 const findEveryMs = 1_000;
 
 /**
- * [PR33] Pings the host during `work`, which waits for it. A host that answers nothing for five
- * seconds is ended, as by a front, and the work's connection with it.
+ * [PR33] Pings the host before `work`, and during it. A host that answers nothing for five seconds
+ * is ended, as by a front, and the work's connection with it.
  *
  * @param onEnded called when it is ended
  */
 export async function whileWatched<T>(home: string, work: () => Promise<T>, onEnded: () => void): Promise<T> {
   const boot = systemProcesses.boot();
   const over = new AbortController();
+  let answered = Promise.resolve();
   const ping = async (): Promise<void> => {
     const { signal } = over;
     // A host without its mark has announced long work.
     watch.noteLongWork(markedHost(home, boot) !== null);
-    const answer = await requestHost(hostSocket(home, boot), { method: "GET", path: "/status", signal });
-    answer?.resume();
-    watch.noteAnswer();
+    try {
+      const socket = hostSocket(home, boot);
+      checkSocketFolder(home, socket);
+      const answer = await requestHost(socket, { method: "GET", path: "/status", signal });
+      answer?.resume();
+      watch.noteAnswer();
+    } catch {
+      // The work or the host has ended, or others may enter its folder, which the work finds.
+    }
   };
   const watch: HostWatch = new HostWatch({
     isWaiting: () => !over.signal.aborted,
-    // Rejects when the work or the host has ended.
-    ping: () => void ping().catch(() => undefined),
+    ping: () => void (answered = ping()),
     endHost: (host) => {
       onEnded();
       killHost(host);
@@ -48,6 +54,7 @@ export async function whileWatched<T>(home: string, work: () => Promise<T>, onEn
   find();
   const timer = setInterval(find, findEveryMs).unref();
   try {
+    await answered;
     return await work();
   } finally {
     clearInterval(timer);
