@@ -54,7 +54,7 @@ export async function attend(
       // Commits between two hosts are not reported.
       const onCommit = onCoordinated?.listener;
       for (const missed of [onStored, onCommit]) missed?.();
-      await hear(answer, {
+      await readLetters(answer, {
         [attention.bell]: ring,
         [attention.stored]: onStored,
         [attention.coordinated]: onCommit,
@@ -69,7 +69,7 @@ export async function attend(
 }
 
 /** Resolves when the host has ended. */
-async function hear(
+async function readLetters(
   answer: IncomingMessage,
   listeners: Readonly<Record<string, (() => void) | undefined>>,
 ): Promise<void> {
