@@ -62,11 +62,13 @@ it(
     // From here on there is a store to check.
     while (bystander.acknowledged.length === 0) await pause(1);
     let expected: string[] = [];
-    let [acknowledged, briefs] = [0, 0];
+    let [acknowledged, briefs, due] = [0, 0, 0];
     for (let round = 1; round <= rounds; round++) {
       const where = `seed ${seed}, round ${round}`;
       const victim = new Saver(spawnServer(paths));
-      const brief = await liveAndDie(victim, paths, `round${round}`, random);
+      const plan = planOf(random);
+      const brief = await liveAndDie(victim, paths, `round${round}`, plan);
+      if (plan.saves > 0 && expected.length > 0) due += 1;
       if (brief !== null && expected.length > 0) {
         briefs += 1;
         const found = expected.filter((step) => nextStepIn(brief)?.endsWith(`: ${step.trim()}`));
@@ -88,24 +90,41 @@ it(
       `crash: ${rounds} kills, ${acknowledged} saves before them, ${others} beside them, none lost\n`,
     );
     expect(acknowledged).toBeGreaterThan(rounds);
-    expect(briefs).toBeGreaterThan(rounds / 2);
+    // A life that saves has its brief before; a life that ends in its start may have it.
+    expect(due).toBeGreaterThan(0);
+    expect(briefs).toBeGreaterThanOrEqual(due);
   },
 );
 
+/** When a life ends: in its start, or after `saves` and a fraction of one; `filler` is the seed of what it saves. */
+interface Plan {
+  readonly saves: number;
+  readonly ms: number;
+  readonly filler: number;
+}
+
+/** Draws all that is random about a life before it starts, so that a seed gives the same lives on each machine. */
+function planOf(random: () => number): Plan {
+  const isEarly = random() < 0.2;
+  const [saves, ms, filler] = [1 + Math.floor(6 * random()), random(), Math.floor(1e9 * random())];
+  return isEarly ? { saves: 0, ms: 120 * ms, filler } : { saves, ms: 8 * ms, filler };
+}
+
 /** @returns the brief that it received at its start; null when it was killed before */
-async function liveAndDie(victim: Saver, paths: Paths, name: string, random: () => number): Promise<string | null> {
+async function liveAndDie(
+  victim: Saver,
+  paths: Paths,
+  name: string,
+  { saves, ms, filler }: Plan,
+): Promise<string | null> {
   const { server } = victim;
   let brief: string | null = null;
   const life = (async () => {
     await server.initialize("crash");
     const found = await answered(server, "shim_check_recovery", {});
     brief = typeof found["brief"] === "string" ? found["brief"] : "";
-    await victim.save(name, random);
+    await victim.save(name, seededRandom(filler));
   })();
-  // By rounds: in the start, or after some saves and a fraction of one.
-  const isEarly = random() < 0.2;
-  const saves = isEarly ? 0 : 1 + Math.floor(6 * random());
-  const ms = isEarly ? 120 * random() : 8 * random();
   const isAsFar = (async () => {
     while (victim.acknowledged.length < saves && server.process.exitCode === null) await pause(1);
     await pause(ms);
